@@ -22,6 +22,7 @@ pub mod node;
 mod reject;
 mod route;
 mod seed;
+pub mod table;
 pub mod time;
 
 #[cfg(feature = "alloc")]

@@ -1,1 +1,28 @@
-//! airlock
+//! The gate in front of a node, and what it remembers.
+//!
+//! A ping passes these rooms in this order, so that one the gate turns away costs no memory and gets no byte:
+//!
+//! 1. [`Standing`]: how far the sender is trusted, from the operator's [`TrustTable`] or else from the [`VouchRegistry`].
+//! 2. [`Gate`]: rules first (highest priority wins), then the two thresholds: GROEN accept, GEEL wait, ROOD silence.
+//! 3. [`unsigned_cap`]: a sender that proves nothing gets at most GEEL, unless it is on the operator's [`LegacyList`].
+//! 4. [`ReplayWindow`]: no packet past the gate is ever taken in twice.
+//! 5. [`WaitingRoom`]: GEEL pings until somebody decides or their time is up.
+//!
+//! Each is useful alone. Without the `alloc` feature there are [`gate::judge`] over a slice of rules, [`glob`],
+//! [`FixedReplayWindow`] and [`FixedWaitingRoom`].
+//!
+//! Source of the rules: `tibet_ping` 0.2.1 (`airlock.py`, `nonce.py`, `vouch.py`, `handler.py`); where ours differ on purpose the
+//! item says so and `core/tests/deviations.toml` lists the fixture.
+
+pub mod gate;
+pub mod glob;
+#[cfg(feature = "alloc")]
+mod legacy;
+#[cfg(feature = "alloc")]
+mod rules;
+
+pub use gate::{GateConfig, GateError, Pod, Rule, RuleError, Subject, Verdict, unsigned_cap};
+#[cfg(feature = "alloc")]
+pub use legacy::{LegacyError, LegacyList};
+#[cfg(feature = "alloc")]
+pub use rules::Gate;

@@ -1,0 +1,57 @@
+//! Patterns for DIDs and intents: a star at either end, nothing else is special.
+//!
+//! As `tibet_ping.airlock`: `*` matches everything, `a*` what starts with `a`, `*a` what ends with `a`, `*a*` what contains
+//! `a`; any other text, a star in the middle included, matches only itself. `**` has no middle, so it is "starts with
+//! `*`". The empty pattern matches the empty text. Upper and lower case differ.
+
+/// Whether `value` matches `pattern`.
+#[must_use]
+pub fn matches(pattern: &str, value: &str) -> bool {
+    Pattern::new(pattern).matches(value)
+}
+
+/// A pattern, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pattern<'a> {
+    /// Everything.
+    Any,
+    /// Only this.
+    Exact(&'a str),
+    /// What starts with this.
+    Prefix(&'a str),
+    /// What ends with this.
+    Suffix(&'a str),
+    /// What has this somewhere.
+    Contains(&'a str),
+}
+
+impl<'a> Pattern<'a> {
+    /// Take a pattern apart. Every text is a pattern.
+    #[must_use]
+    pub fn new(pattern: &'a str) -> Self {
+        if pattern == "*" {
+            return Self::Any;
+        }
+        match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+            (Some(rest), Some(prefix)) => match rest.strip_suffix('*') {
+                Some(middle) if !middle.is_empty() => Self::Contains(middle),
+                _ => Self::Prefix(prefix),
+            },
+            (None, Some(prefix)) => Self::Prefix(prefix),
+            (Some(suffix), None) => Self::Suffix(suffix),
+            (None, None) => Self::Exact(pattern),
+        }
+    }
+
+    /// Whether `value` matches.
+    #[must_use]
+    pub fn matches(&self, value: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(text) => value == *text,
+            Self::Prefix(text) => value.starts_with(text),
+            Self::Suffix(text) => value.ends_with(text),
+            Self::Contains(text) => value.len() >= text.len() && value.contains(text),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Where a table keeps its rows: chunks on the heap, or inline.
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// Where tables keep their rows: [`Heap`] or [`Fixed`].
+pub trait Storage: sealed::Sealed {
+    /// A growing list of rows.
+    type List<T>: Store<T>;
+}
+
+/// A list of rows that only grows.
+pub trait Store<T>: Default + sealed::Sealed {
+    /// How many rows there are.
+    fn len(&self) -> usize;
+
+    /// No row yet.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many rows there can ever be.
+    fn limit() -> usize;
+
+    /// One row.
+    fn get(&self, at: usize) -> Option<&T>;
+
+    /// One row, to change it.
+    fn get_mut(&mut self, at: usize) -> Option<&mut T>;
+
+    /// Add a row at the end.
+    ///
+    /// # Errors
+    /// The row, when the limit is reached.
+    fn push(&mut self, row: T) -> Result<(), T>;
+
+    /// Bytes of heap held, the allocator's own overhead aside.
+    fn heap_bytes(&self) -> usize;
+}
+
+/// Rows on the heap, in chunks of about 4 KiB. Starts without any memory.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heap;
+
+#[cfg(feature = "alloc")]
+mod heap {
+    use alloc::vec::Vec;
+    use core::mem::size_of;
+
+    use super::{Heap, Storage, Store, sealed::Sealed};
+
+    impl Sealed for Heap {}
+
+    impl Storage for Heap {
+        type List<T> = Chunks<T>;
+    }
+
+    /// Rows in chunks that never move.
+    #[derive(Debug)]
+    pub struct Chunks<T> {
+        chunks: Vec<Vec<T>>,
+        len: usize,
+    }
+
+    impl<T> Chunks<T> {
+        /// Rows in a chunk: the power of two that comes closest to 4 KiB from below, at least 4.
+        const ROWS: usize = {
+            let size = if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
+            let fit = 4096 / size;
+            if fit < 4 { 4 } else { 1 << fit.ilog2() }
+        };
+        const SHIFT: u32 = Self::ROWS.ilog2();
+    }
+
+    impl<T> Default for Chunks<T> {
+        fn default() -> Self {
+            Self { chunks: Vec::new(), len: 0 }
+        }
+    }
+
+    impl<T> Sealed for Chunks<T> {}
+
+    impl<T> Store<T> for Chunks<T> {
+        fn len(&self) -> usize {
+            self.len
+        }
+
+        fn limit() -> usize {
+            usize::MAX
+        }
+
+        #[inline]
+        fn get(&self, at: usize) -> Option<&T> {
+            self.chunks.get(at >> Self::SHIFT)?.get(at & (Self::ROWS - 1))
+        }
+
+        #[inline]
+        fn get_mut(&mut self, at: usize) -> Option<&mut T> {
+            self.chunks.get_mut(at >> Self::SHIFT)?.get_mut(at & (Self::ROWS - 1))
+        }
+
+        fn push(&mut self, row: T) -> Result<(), T> {
+            match self.chunks.last_mut() {
+                Some(chunk) if chunk.len() < Self::ROWS => chunk.push(row),
+                _ => {
+                    let mut chunk = Vec::with_capacity(Self::ROWS);
+                    chunk.push(row);
+                    self.chunks.push(chunk);
+                }
+            }
+            self.len += 1;
+            Ok(())
+        }
+
+        fn heap_bytes(&self) -> usize {
+            self.chunks.capacity() * size_of::<Vec<T>>() + self.chunks.len() * Self::ROWS * size_of::<T>()
+        }
+    }
+}
+
+/// At most `N` rows, inline.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fixed<const N: usize>;
+
+impl<const N: usize> sealed::Sealed for Fixed<N> {}
+
+impl<const N: usize> Storage for Fixed<N> {
+    type List<T> = heapless::Vec<T, N>;
+}
+
+impl<T, const N: usize> sealed::Sealed for heapless::Vec<T, N> {}
+
+impl<T, const N: usize> Store<T> for heapless::Vec<T, N> {
+    fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    fn limit() -> usize {
+        N
+    }
+
+    fn get(&self, at: usize) -> Option<&T> {
+        self.as_slice().get(at)
+    }
+
+    fn get_mut(&mut self, at: usize) -> Option<&mut T> {
+        self.as_mut_slice().get_mut(at)
+    }
+
+    fn push(&mut self, row: T) -> Result<(), T> {
+        Self::push(self, row)
+    }
+
+    fn heap_bytes(&self) -> usize {
+        0
+    }
+}
