@@ -138,7 +138,7 @@ impl<H: Hold, I: Io> Driver<H, I> {
         let mut moved = false;
         for _ in 0..TURNS {
             let received = self.receive(cx)?;
-            if (woken || received || self.more) && self.turn(cx, woken).is_break() {
+            if (woken || received || self.more) && self.turn(cx, woken || self.more).is_break() {
                 return Poll::Ready(Ok(()));
             }
             woken = false;
@@ -183,8 +183,9 @@ impl<H: Hold, I: Io> Driver<H, I> {
         }
     }
 
-    /// One turn at the machine: inputs, timers, app, output. Breaks when the grace time is over.
-    fn turn(&mut self, cx: &mut Context<'_>, woken: bool) -> ControlFlow<()> {
+    /// One turn at the machine: inputs, timers, app (if there were any, or if `ask`), output. Breaks when the grace time
+    /// is over.
+    fn turn(&mut self, cx: &mut Context<'_>, ask: bool) -> ControlFlow<()> {
         let Self { hold, io, rx, tx, stats, due, app_due, armed, flush_until, grace, more, .. } = self;
         let shown = *stats;
         hold.with(&shown, |machine, app| {
@@ -201,18 +202,24 @@ impl<H: Hold, I: Io> Driver<H, I> {
                 return ControlFlow::Break(());
             }
             let mut acted = hand_in(rx, machine, now, &mut stats.received);
-            acted |= serve_timers(machine, now, *due);
-            if (acted || woken || is_due(*app_due, now)) && app.poll(cx, now, machine).is_ready() {
+            let calls = serve_timers(machine, now, *due);
+            acted |= calls > 0;
+            if (acted || ask || is_due(*app_due, now)) && app.poll(cx, now, machine).is_ready() {
                 *flush_until = Some(now.mono + *grace);
             }
             *app_due = app.deadline().map(|at| if at > now.mono { at } else { now.mono + STALL });
             let queued = tx.len();
             tx.fill(now, machine);
             acted |= tx.len() > queued;
-            // Output that is left although everybody had a turn may come from this turn's work: look once more.
-            // Otherwise nobody takes it, and the machine is left alone for a moment.
+            // Output that is left although everybody had a turn may come from this turn's work, and a timer may have
+            // been hidden behind output: look once more. Otherwise nobody takes it, or the machine never has enough,
+            // and it is left alone for a moment.
             let deadline = machine.deadline();
-            *more = acted && !tx.is_full() && deadline == Some(Deadline::Now);
+            *more = match deadline {
+                Some(Deadline::Now) => acted && !tx.is_full(),
+                Some(Deadline::At(at, _)) => at <= now.mono && calls < TIMEOUTS,
+                None => false,
+            };
             *due = next_call(deadline, *due, now);
             ControlFlow::Continue(())
         })
@@ -227,7 +234,8 @@ impl<H: Hold, I: Io> Driver<H, I> {
             let (sent, discarded) = self.tx.take_counts();
             self.stats.sent += sent;
             self.stats.discarded += discarded;
-            if polled?.is_pending() {
+            // An io that takes nothing and does not wait either would keep us here for ever.
+            if polled?.is_pending() || sent + discarded == 0 {
                 break;
             }
         }
@@ -280,18 +288,18 @@ fn hand_in<M: Datagrams>(rx: &mut RecvBatch, machine: &mut M, now: Now, received
     *received > before
 }
 
-/// Call the machine for as long as it is due, within bounds; whether it was.
-fn serve_timers<M: Datagrams>(machine: &mut M, now: Now, due: Option<Instant>) -> bool {
-    let mut acted = false;
-    for _ in 0..TIMEOUTS {
+/// Call the machine for as long as it is due, within bounds; how often it was.
+fn serve_timers<M: Datagrams>(machine: &mut M, now: Now, due: Option<Instant>) -> usize {
+    let mut calls = 0;
+    while calls < TIMEOUTS {
         let by_itself = matches!(machine.deadline(), Some(Deadline::At(at, _)) if at <= now.mono);
-        if !by_itself && (acted || !is_due(due, now)) {
+        if !by_itself && (calls > 0 || !is_due(due, now)) {
             break;
         }
         machine.handle_timeout(now);
-        acted = true;
+        calls += 1;
     }
-    acted
+    calls
 }
 
 fn is_due(at: Option<Instant>, now: Now) -> bool {
