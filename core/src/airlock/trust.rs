@@ -167,6 +167,18 @@ pub enum Source {
     Unknown,
 }
 
+impl Source {
+    /// The word for it in a response's `fira_breakdown`, as the reference writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Known => "known",
+            Self::Vouched { .. } => "vouched",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// How far a sender is trusted, and why.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Standing {
