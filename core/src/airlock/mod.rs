@@ -18,6 +18,7 @@ pub mod gate;
 pub mod glob;
 #[cfg(feature = "alloc")]
 mod legacy;
+pub mod replay;
 #[cfg(feature = "alloc")]
 mod rules;
 #[cfg(feature = "alloc")]
@@ -29,6 +30,9 @@ mod waiting;
 pub use gate::{GateConfig, GateError, Pod, Rule, RuleError, Subject, Verdict, unsigned_cap};
 #[cfg(feature = "alloc")]
 pub use legacy::{LegacyError, LegacyList};
+#[cfg(feature = "alloc")]
+pub use replay::ReplayWindow;
+pub use replay::{Admission, FixedReplayWindow, ReplayConfig};
 #[cfg(feature = "alloc")]
 pub use rules::Gate;
 #[cfg(feature = "alloc")]
