@@ -41,10 +41,7 @@ fn encode(message: &Message<'_>, encoding: Encoding) -> Result<Vec<u8>, EncodeEr
 /// What becomes of a row: the same bytes both ways round, or which step went wrong.
 fn outcome(row: &Row) -> String {
     let (frame, encoding) = (row.frame(), encoding(row));
-    let decoded = match Frame::decode(&frame) {
-        Ok(decoded) => decoded,
-        Err(_) => return "error".into(),
-    };
+    let Ok(decoded) = Frame::decode(&frame) else { return "error".into() };
     if decoded.encoding != encoding {
         return "other encoding".into();
     }
