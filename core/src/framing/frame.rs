@@ -25,7 +25,8 @@ impl<'a> Frame<'a> {
             (Encoding::Json, false) => Message::Packet(json::decode_packet(payload)?),
             (Encoding::Json, true) => Message::Response(json::decode_response(payload)?),
             // The other codecs plug in here.
-            (Encoding::Msgpack | Encoding::Postcard, _) => return Err(DecodeError::BadFlags),
+            (Encoding::Msgpack, _) => return Err(DecodeError::MsgpackFormat),
+            (Encoding::Postcard, _) => return Err(DecodeError::BadPostcard),
         };
         Ok(Self { encoding, message })
     }

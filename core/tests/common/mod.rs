@@ -139,7 +139,13 @@ impl Json {
                     Tagged::Timestamp(ts[0].int().unwrap(), u32::try_from(ts[1].int().unwrap()).unwrap())
                 }
                 [("$map", pairs)] => Tagged::Map(
-                    pairs.array().unwrap().iter().map(|p| p.array().unwrap()).map(|p| (p[0].tagged(), p[1].tagged())).collect(),
+                    pairs
+                        .array()
+                        .unwrap()
+                        .iter()
+                        .map(|p| p.array().unwrap())
+                        .map(|p| (p[0].tagged(), p[1].tagged()))
+                        .collect(),
                 ),
                 [("$set", set)] => Tagged::Set(items(set)),
                 _ => Tagged::Map(
