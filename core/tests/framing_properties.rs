@@ -266,7 +266,18 @@ fn soup() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
+/// No regression files: a failing case belongs into a test of its own.
+fn config(share: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases: ProptestConfig::default().cases / share,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
+    #![proptest_config(config(1))]
+
     #[test]
     fn any_value_is_written_as_python_writes_it(model in model(), whim in any::<u64>()) {
         check_value(&model, whim);
@@ -371,7 +382,8 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(config(8))]
+
     #[test]
     fn wide_objects_go_to_the_heap(model in wide(), whim in any::<u64>()) {
         check_value(&model, whim);

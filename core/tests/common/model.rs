@@ -29,7 +29,13 @@ pub fn code_points(units: &[u16]) -> Vec<u32> {
         .collect()
 }
 
-/// As Python's `repr`, from the digits that Rust finds.
+/// The shortest digits that read as this float, of those the nearest: Rust's own `{:e}` takes the farther one on ties.
+fn shortest(x: f64) -> String {
+    let digits = (0..17).map(|n| format!("{x:.n$e}")).find(|text| text.parse() == Ok(x));
+    digits.unwrap_or_else(|| format!("{x:e}"))
+}
+
+/// As Python's `repr`.
 pub fn python_float(x: f64) -> String {
     if x.is_nan() {
         return "NaN".into();
@@ -37,14 +43,15 @@ pub fn python_float(x: f64) -> String {
     if x.is_infinite() {
         return if x > 0.0 { "Infinity" } else { "-Infinity" }.into();
     }
-    let exponent = format!("{x:e}");
-    let (mantissa, exponent) = exponent.split_once('e').unwrap();
+    let text = shortest(x);
+    let (mantissa, exponent) = text.split_once('e').unwrap();
     let exponent: i32 = exponent.parse().unwrap();
     if x != 0.0 && !(-4..16).contains(&exponent) {
         return format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs());
     }
-    let plain = format!("{x}");
-    if plain.contains('.') { plain } else { format!("{plain}.0") }
+    let digits = mantissa.chars().filter(char::is_ascii_digit).count();
+    let places = usize::try_from(i32::try_from(digits).unwrap() - 1 - exponent).unwrap_or(0);
+    format!("{x:.*}", places.max(1))
 }
 
 fn python_string(units: &[u16], out: &mut String) {
