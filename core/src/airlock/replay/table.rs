@@ -280,8 +280,9 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
             self.by_use.remove(&mut self.senders, slot);
             self.by_name.remove(&mut self.senders, slot);
             let old = self.senders.remove_at(slot)?;
-            // Its entries stay in the queue without an owner, and nothing is looked up among them any more.
-            self.floor = self.floor.max(old.floor).max(old.newest);
+            // Its entries stay in the queue without an owner, and nothing is looked up among them any more. Its own floor is
+            // either one of its stamps or where the common floor once was: not above these two.
+            self.floor = self.floor.max(old.newest);
         }
         let (by_use, chain) = (Link::default(), Chain::default());
         let record = Record { name, floor: self.floor, newest: Wall::MIN, entries: List::new(), by_use, chain };
