@@ -24,12 +24,14 @@ mod number;
 mod packet;
 mod sink;
 mod spill;
+#[cfg(test)]
+mod tests;
 mod text;
 mod types;
 mod value;
 mod walk;
 
-pub use canonical::{Order, Separators, Style};
+pub use canonical::{Member, Order, Separators, Style};
 pub use error::{DecodeError, EncodeError, Unrepresentable, ValueError};
 pub use header::Header;
 pub use number::{BigInt, Number};
