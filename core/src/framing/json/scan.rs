@@ -5,7 +5,6 @@
 
 use super::super::error::DecodeError;
 use super::super::hex;
-use super::super::number::MAX_INT_DIGITS;
 use super::super::text::{Form, Text};
 use super::super::value::{Known, MAX_DEPTH, Repr, Value};
 use super::keys::KeyFilter;
