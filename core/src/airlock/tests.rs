@@ -290,3 +290,24 @@ mod heap {
         assert!((0..n).all(|n| table.get(&format!("jis:home:sensor:{n:06}")) == Some(0.5)));
     }
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn rules_are_read_from_a_configuration() {
+    let text =
+        r#"{"id":"r1","name":"night","intent":"door.*","pod_id":{"is":"cellar"},"ping_type":"intent","zone":"GEEL"}"#;
+    let rule: Rule<String> = serde_json::from_str(text).unwrap();
+    let expected = Rule {
+        intent: Some("door.*"),
+        pod_id: Some(Pod::Is("cellar")),
+        ping_type: Some(PingType::Intent),
+        ..Rule::new("r1", "night", Zone::Geel)
+    };
+    assert_eq!(rule.as_view(), expected);
+    let none: Rule<String> = serde_json::from_str(r#"{"id":"r","name":"n","pod_id":"none","zone":"ROOD"}"#).unwrap();
+    assert_eq!(none.pod_id, Some(Pod::None));
+    let misspelt = r#"{"id":"r","name":"n","intents":"door.*","zone":"ROOD"}"#;
+    assert!(serde_json::from_str::<Rule<String>>(misspelt).is_err());
+    let config: GateConfig = serde_json::from_str(r#"{"groen":0.8}"#).unwrap();
+    assert_eq!(config, GateConfig { groen: 0.8, ..GateConfig::default() });
+}
