@@ -89,6 +89,8 @@ fn groen_is_answered_with_data(python: &Path, setup: Setup) {
     assert_answer(setup, &answer, &sent, &listen.addr, "accept", &Json::parse(payload));
     assert_eq!(answer.get("fields").str("airlock_zone"), "GROEN");
     assert!((answer.get("fields").number("trust_score") - 0.9).abs() < 1e-9);
+    let known = Json::parse(r#"{"score":0.9,"source":"known"}"#);
+    assert_eq!(answer.get("fields").get("fira_breakdown"), &known);
     assert_eq!(sensor.expect("batch").count("accept"), 1);
     assert_eq!(sensor.quit().count("orphans"), 0);
 
