@@ -127,7 +127,7 @@ fn geel_waits_for_the_decision(python: &Path, setup: Setup) {
 
 fn geel_without_a_decision_fails(python: &Path, setup: Setup) {
     let hub = hub(python, setup.peer_flag(), "0.5");
-    let args = ["--intent", "door.open", "--count", "1", "--timeout", "0.5"];
+    let args = ["--intent", "door.open", "--count", "1", "--timeout", "1.5"];
     let outcome = Ping::start(setup, HUB, &hub.addr, &args).finish();
     outcome.assert(1, &[("sent", 1), ("accept", 0), ("pending", 1)]);
     assert_eq!(outcome.events[0].str("decision"), "pending");
