@@ -13,7 +13,7 @@ use sluis_benches::bad::{Flood, Kind};
 use sluis_benches::contenders::{self, WholePing, WholePingFloor, floor_name};
 use sluis_benches::contest::{self, Runner, Standing};
 use sluis_benches::memory::World;
-use sluis_benches::nodes::rules;
+use sluis_benches::nodes::{STEP, rules};
 use sluis_benches::population::{MILLION, heap_of};
 use sluis_benches::report::{Report, Row};
 use sluis_benches::samples::{ENCODINGS, INTENT, SENSOR, ping, ping_frame};
@@ -125,7 +125,7 @@ fn parts(report: &mut Report, rounds: usize) {
     world.run(10_000);
     let floods =
         [("garbage, refused", Kind::Noise), ("ROOD, refused", Kind::Stranger), ("replay, refused", Kind::Replayed)];
-    let mut floods = floods.map(|(name, kind)| (name, Flood::new(&[kind], &[Encoding::Json])));
+    let mut floods = floods.map(|(name, kind)| (name, Flood::new(&[kind], &[Encoding::Json], STEP)));
     let mut runners = vec![
         Runner::new("header", || {
             let _ = black_box(Header::parse(black_box(&frame)));
