@@ -337,11 +337,7 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn variant<T: Copy>(&mut self, all: &[T]) -> Option<T> {
-        let index = usize::try_from(self.varint::<32>()?).ok()?;
-        match all.get(index) {
-            Some(variant) => Some(*variant),
-            None => self.fail(DecodeError::BadEnum),
-        }
+        all.get(usize::try_from(self.varint::<32>()?).ok()?).copied()
     }
 
     fn number(&mut self) -> Option<Number<'a>> {
