@@ -72,6 +72,9 @@ impl<const N: usize> Walk<N> {
             }
             let is_key = level.is_map && level.left & 1 == 0;
             level.left -= 1;
+            if !is_key && reader.eat_scalar() {
+                continue;
+            }
             let before = reader.rest();
             let item = reader.item()?;
             self.shortest &= is_shortest(before, reader.rest().len(), item);
