@@ -16,6 +16,7 @@
 
 pub mod canonical;
 mod error;
+mod fields;
 mod frame;
 mod header;
 pub mod hex;
