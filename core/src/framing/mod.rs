@@ -16,12 +16,15 @@
 
 pub mod canonical;
 mod error;
+mod fields;
 mod frame;
 mod header;
 pub mod hex;
 mod json;
+mod msgpack;
 mod number;
 mod packet;
+mod postcard;
 mod sink;
 mod spill;
 #[cfg(test)]

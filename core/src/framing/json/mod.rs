@@ -1,7 +1,7 @@
 //! JSON as the reference reads and writes it: Python's `json.loads` and `json.dumps`.
 
+mod by_key;
 mod fast;
-mod fields;
 mod keys;
 mod numeral;
 mod read;
@@ -15,6 +15,7 @@ use super::packet::{Packet, Response};
 use super::sink::Sink;
 use super::value::Value;
 
+pub(super) use keys::KeyFilter;
 pub(super) use read::{Tokens, end_of, head, is_separator};
 pub(super) use write::{write_object, write_value};
 
@@ -24,7 +25,7 @@ pub(super) fn decode_packet(payload: &[u8]) -> Result<Packet<'_>, DecodeError> {
     let text = core::str::from_utf8(payload).map_err(|_| DecodeError::BadUtf8)?;
     match fast::packet(text) {
         Some(packet) => Ok(packet),
-        None => fields::packet(text),
+        None => by_key::packet(text),
     }
 }
 
@@ -34,8 +35,14 @@ pub(super) fn decode_response(payload: &[u8]) -> Result<Response<'_>, DecodeErro
     let text = core::str::from_utf8(payload).map_err(|_| DecodeError::BadUtf8)?;
     match fast::response(text) {
         Some(response) => Ok(response),
-        None => fields::response(text),
+        None => by_key::response(text),
     }
+}
+
+/// Check a text of a packet that must be one value.
+#[inline]
+pub(super) fn checked(text: &str) -> Result<Value<'_>, DecodeError> {
+    value_from_text(text).map_err(|e| e.error)
 }
 
 /// Check a text that must be one value.
