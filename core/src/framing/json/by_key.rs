@@ -25,6 +25,8 @@ fn members<'a, const N: usize>(text: &'a str, names: &[&str; N]) -> Result<[Opti
     let mut s = Scanner::new(text, 0);
     s.space();
     let object = s.eat(b"{");
+    // Most senders keep the declared order.
+    let mut expected = 0;
     if object {
         s.space();
         let mut more = !s.eat(b"}");
@@ -36,8 +38,12 @@ fn members<'a, const N: usize>(text: &'a str, names: &[&str; N]) -> Result<[Opti
             }
             s.space();
             let value = s.value()?;
-            if let Some(slot) = names.iter().position(|name| key == **name).and_then(|at| found.get_mut(at)) {
-                *slot = Some(value);
+            let mut at = (expected..N).chain(0..expected);
+            if let Some(at) = at.find(|at| names.get(*at).is_some_and(|name| key == **name)) {
+                expected = at + 1;
+                if let Some(slot) = found.get_mut(at) {
+                    *slot = Some(value);
+                }
             }
             s.space();
             more = s.eat(b",");
