@@ -1,6 +1,7 @@
 //! JSON as the reference reads and writes it: Python's `json.loads` and `json.dumps`.
 
 mod by_key;
+mod counts;
 mod fast;
 mod keys;
 mod numeral;
@@ -15,6 +16,7 @@ use super::packet::{Packet, Response};
 use super::sink::Sink;
 use super::value::Value;
 
+pub(super) use counts::Counts;
 pub(super) use keys::KeyFilter;
 pub(super) use read::{Tokens, end_of, head, is_separator};
 pub(super) use write::{write_object, write_value};
