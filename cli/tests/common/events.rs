@@ -1,0 +1,223 @@
+//! The JSON lines that `sluis` promises: exactly these members, each of its kind, and nothing else on standard output.
+
+use super::json::Json;
+
+/// What a member may hold.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Text,
+    TextOrNull,
+    Did,
+    Address,
+    Count,
+    Number,
+    Any,
+    Zone,
+    Decision,
+    /// One of the names of `Reject`.
+    Reason,
+    /// Reasons and how often each was counted, none of them 0.
+    Reasons,
+    /// The five figures of the round-trip times, rising; all null when nothing came back.
+    Figures,
+}
+
+type Shape = &'static [(&'static str, Kind)];
+
+/// Which command speaks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Speaker {
+    Listen,
+    Ping,
+}
+
+const LISTENING: Shape = &[("did", Kind::Did), ("addr", Kind::Address)];
+const PING: Shape = &[
+    ("source_did", Kind::Did),
+    ("target_did", Kind::Text),
+    ("packet_id", Kind::Text),
+    ("intent", Kind::Text),
+    ("purpose", Kind::Text),
+    ("payload", Kind::Any),
+    ("zone", Kind::Zone),
+    ("decision", Kind::Decision),
+    ("trust_score", Kind::Number),
+    ("rule", Kind::TextOrNull),
+    ("from", Kind::Address),
+];
+const DECIDED: Shape = &[("packet_id", Kind::Text), ("decision", Kind::Decision)];
+const REJECTED: Shape = &[("reason", Kind::Reason), ("count", Kind::Count)];
+const LISTEN_SUMMARY: Shape = &[
+    ("received", Kind::Count),
+    ("accepted", Kind::Count),
+    ("pending", Kind::Count),
+    ("rejected", Kind::Reasons),
+    ("elapsed_s", Kind::Number),
+];
+const RESPONSE: Shape = &[
+    ("packet_id", Kind::Text),
+    ("seq", Kind::Count),
+    ("decision", Kind::Decision),
+    ("zone", Kind::Zone),
+    ("trust_score", Kind::Number),
+    ("payload", Kind::Any),
+    ("rtt_ms", Kind::Number),
+    ("responder_did", Kind::Did),
+    ("from", Kind::Address),
+];
+const TIMEOUT: Shape = &[("seq", Kind::Count)];
+const PING_SUMMARY: Shape = &[
+    ("sent", Kind::Count),
+    ("received", Kind::Count),
+    ("lost", Kind::Count),
+    ("accept", Kind::Count),
+    ("pending", Kind::Count),
+    ("reject", Kind::Count),
+    ("elapsed_s", Kind::Number),
+    ("per_second", Kind::Number),
+    ("rtt_ms", Kind::Figures),
+];
+
+const REASONS: &[&str] = &[
+    "header",
+    "malformed",
+    "too_long",
+    "not_for_us",
+    "own_name",
+    "rood",
+    "heartbeat_not_accepted",
+    "bad_timestamp",
+    "stale",
+    "future",
+    "replay",
+    "duplicate",
+    "amplification",
+    "busy",
+    "unrequested",
+    "wrong_responder",
+];
+
+impl Speaker {
+    fn shape(self, event: &str) -> Option<Shape> {
+        Some(match (self, event) {
+            (Self::Listen, "listening") => LISTENING,
+            (Self::Listen, "ping") => PING,
+            (Self::Listen, "decided") => DECIDED,
+            (Self::Listen, "rejected") => REJECTED,
+            (Self::Listen, "summary") => LISTEN_SUMMARY,
+            (Self::Ping, "response") => RESPONSE,
+            (Self::Ping, "timeout") => TIMEOUT,
+            (Self::Ping, "summary") => PING_SUMMARY,
+            _ => return None,
+        })
+    }
+
+    /// Parse one line of standard output; panics when it is not exactly one of this command's events.
+    pub(crate) fn read(self, line: &str) -> Json {
+        let event = Json::parse(line);
+        if let Err(why) = self.check(&event) {
+            panic!("not an event of {self:?}: {why}: {line}");
+        }
+        event
+    }
+
+    fn check(self, event: &Json) -> Result<(), String> {
+        let Json::Object(members) = event else { return Err("not an object".to_owned()) };
+        let Some(Json::Text(name)) = event.find("event") else { return Err("no `event`".to_owned()) };
+        let shape = self.shape(name).ok_or_else(|| format!("no event {name:?} is promised"))?;
+        for (key, kind) in shape {
+            let value = event.find(key).ok_or_else(|| format!("`{key}` is missing"))?;
+            kind.check(value).map_err(|why| format!("`{key}`: {why}"))?;
+        }
+        let extra = members.iter().map(|(key, _)| key.as_str());
+        match extra.filter(|key| *key != "event").find(|key| shape.iter().all(|(known, _)| known != key)) {
+            Some(key) => Err(format!("`{key}` is not promised")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Kind {
+    fn check(self, value: &Json) -> Result<(), String> {
+        let fine = match (self, value) {
+            (Self::Any | Self::TextOrNull, Json::Null)
+            | (Self::Any, _)
+            | (Self::Text | Self::TextOrNull, Json::Text(_)) => true,
+            (Self::Did, Json::Text(text)) => text.starts_with("jis:") && text.len() <= 256,
+            (Self::Address, Json::Text(text)) => {
+                text.parse::<std::net::SocketAddr>().is_ok_and(|addr| addr.port() != 0)
+            }
+            (Self::Zone, Json::Text(text)) => matches!(text.as_str(), "GROEN" | "GEEL" | "ROOD"),
+            (Self::Decision, Json::Text(text)) => matches!(text.as_str(), "accept" | "pending" | "reject"),
+            (Self::Reason, Json::Text(text)) => REASONS.contains(&text.as_str()),
+            (Self::Count, Json::Int(digits)) => digits.parse::<u64>().is_ok(),
+            (Self::Number, value) => value.as_number().is_some_and(|n| n >= 0.0 && n.is_finite()),
+            (Self::Reasons, Json::Object(reasons)) => reasons.iter().all(|(name, n)| {
+                REASONS.contains(&name.as_str()) && matches!(n, Json::Int(d) if d.parse::<u64>().is_ok_and(|n| n > 0))
+            }),
+            (Self::Figures, figures) => return rising(figures),
+            _ => false,
+        };
+        if fine { Ok(()) } else { Err(format!("{value:?} is not of kind {self:?}")) }
+    }
+}
+
+fn rising(figures: &Json) -> Result<(), String> {
+    let Json::Object(members) = figures else { return Err(format!("{figures:?} is no object")) };
+    let keys: Vec<&str> = members.iter().map(|(key, _)| key.as_str()).collect();
+    if keys != ["min", "p50", "p90", "p99", "max"] {
+        return Err(format!("figures {keys:?}"));
+    }
+    if members.iter().all(|(_, value)| *value == Json::Null) {
+        return Ok(());
+    }
+    let numbers: Option<Vec<f64>> = members.iter().map(|(_, value)| value.as_number()).collect();
+    match numbers {
+        Some(numbers) if numbers.is_sorted() && numbers[0] >= 0.0 => Ok(()),
+        _ => Err(format!("{figures:?} do not rise")),
+    }
+}
+
+#[test]
+fn exactly_the_promised_members_pass() {
+    let good = r#"{"event":"decided","packet_id":"ping_1","decision":"accept"}"#;
+    Speaker::Listen.read(good);
+    for (bad, why) in [
+        (r#"{"event":"decided","packet_id":"ping_1"}"#, "`decision` is missing"),
+        (r#"{"event":"decided","packet_id":"ping_1","decision":"accept","x":1}"#, "`x` is not promised"),
+        (r#"{"event":"decided","packet_id":1,"decision":"accept"}"#, "`packet_id`: 1 is not of kind Text"),
+        (r#"{"event":"decided","packet_id":"p","decision":"GROEN"}"#, "`decision`: \"GROEN\" is not of kind Decision"),
+        (r#"{"event":"rejected","reason":"rude","count":1}"#, "`reason`: \"rude\" is not of kind Reason"),
+        (r#"{"event":"rejected","reason":"rood","count":1.0}"#, "`count`: 1.0 is not of kind Count"),
+        (r#"{"event":"listening","did":"hub","addr":"127.0.0.1:1"}"#, "`did`: \"hub\" is not of kind Did"),
+        (
+            r#"{"event":"listening","did":"jis:hub","addr":"127.0.0.1:0"}"#,
+            "`addr`: \"127.0.0.1:0\" is not of kind Address",
+        ),
+        (r#"{"event":"timeout","seq":1}"#, "no event \"timeout\" is promised"),
+        ("[]", "not an object"),
+    ] {
+        assert_eq!(Speaker::Listen.check(&Json::parse(bad)).unwrap_err(), why, "{bad}");
+    }
+    let figures = |text| rising(&Json::parse(text)).is_ok();
+    assert!(figures(r#"{"min":1,"p50":1.5,"p90":2,"p99":2,"max":3}"#));
+    assert!(figures(r#"{"min":null,"p50":null,"p90":null,"p99":null,"max":null}"#));
+    assert!(!figures(r#"{"min":1,"p50":0.5,"p90":2,"p99":2,"max":3}"#));
+    assert!(!figures(r#"{"min":1,"p50":null,"p90":2,"p99":2,"max":3}"#));
+    assert!(!figures(r#"{"min":1,"p50":1,"p90":2,"max":3}"#));
+}
+
+#[test]
+fn json_is_compared_exactly() {
+    for (a, b) in [("1", "1.0"), ("0.0", "-0.0"), ("18446744073709551616", "18446744073709551617"), ("[]", "{}")] {
+        assert_ne!(Json::parse(a), Json::parse(b));
+    }
+    for (a, b) in [
+        ("1e-7", "1e-07"),
+        ("1e16", "1E+16"),
+        (r#""\u00e9\ud83d\ude00""#, "\"é😀\""),
+        ("{ \"a\" : [ 1 ] }", "{\"a\":[1]}"),
+    ] {
+        assert_eq!(Json::parse(a), Json::parse(b));
+    }
+}

@@ -1,0 +1,6 @@
+//! What the tests of the `sluis` binary share: child processes, exact JSON, and the promised event shapes.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+pub(crate) mod events;
+pub(crate) mod json;
+pub(crate) mod process;
