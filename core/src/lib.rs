@@ -22,6 +22,8 @@ pub mod node;
 mod reject;
 mod route;
 mod seed;
+#[cfg(any(feature = "sim", all(test, feature = "std")))]
+pub mod sim;
 pub mod table;
 pub mod time;
 

@@ -18,11 +18,27 @@ pub mod gate;
 pub mod glob;
 #[cfg(feature = "alloc")]
 mod legacy;
+pub mod replay;
 #[cfg(feature = "alloc")]
 mod rules;
+#[cfg(feature = "alloc")]
+mod trust;
+#[cfg(feature = "alloc")]
+mod vouch;
+mod waiting;
 
 pub use gate::{GateConfig, GateError, Pod, Rule, RuleError, Subject, Verdict, unsigned_cap};
 #[cfg(feature = "alloc")]
 pub use legacy::{LegacyError, LegacyList};
 #[cfg(feature = "alloc")]
+pub use replay::ReplayWindow;
+pub use replay::{Admission, FixedReplayWindow, ReplayConfig};
+#[cfg(feature = "alloc")]
 pub use rules::Gate;
+#[cfg(feature = "alloc")]
+pub use trust::{Source, Standing, TrustConfig, TrustError, TrustTable};
+#[cfg(feature = "alloc")]
+pub use vouch::{Expiry, MAX_VOUCH_ID, Vouch, VouchConfig, VouchError, VouchId, VouchRegistry, VouchStats};
+#[cfg(feature = "alloc")]
+pub use waiting::WaitingRoom;
+pub use waiting::{FixedWaitingRoom, Full, WaitingConfig, WaitingId, WaitingTable};

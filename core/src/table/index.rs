@@ -53,7 +53,7 @@ impl<K, S: Storage> Index<K, S> {
     /// Empty.
     #[must_use]
     pub fn new() -> Self {
-        Self { buckets: S::List::default(), len: 0, kind: PhantomData }
+        Self { buckets: <S::List<u32> as Default>::default(), len: 0, kind: PhantomData }
     }
 
     /// How many entries are in it.
@@ -72,6 +72,12 @@ impl<K, S: Storage> Index<K, S> {
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         self.buckets.heap_bytes()
+    }
+
+    /// Bytes of heap that the next [`insert`](Self::insert) adds to that.
+    #[must_use]
+    pub fn growth_bytes(&self) -> usize {
+        if self.len < self.buckets.len() { 0 } else { self.buckets.growth_bytes() }
     }
 
     /// The bucket of a hash: its low bits, one bit less where that bucket has not been split yet.

@@ -68,7 +68,7 @@ impl<T, S: Storage> Slab<T, S> {
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let capacity = capacity.min(NONE as usize).min(<S::List<Slot<T>> as Store<Slot<T>>>::limit());
-        Self { slots: S::List::default(), free: NONE, len: 0, capacity }
+        Self { slots: <S::List<Slot<T>> as Default>::default(), free: NONE, len: 0, capacity }
     }
 
     /// How many entries there are.
@@ -99,6 +99,12 @@ impl<T, S: Storage> Slab<T, S> {
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         self.slots.heap_bytes()
+    }
+
+    /// Bytes of heap that the next [`insert`](Self::insert) adds to that.
+    #[must_use]
+    pub fn growth_bytes(&self) -> usize {
+        if self.free != NONE || self.is_full() { 0 } else { self.slots.growth_bytes() }
     }
 
     /// Add an entry.

@@ -37,6 +37,9 @@ pub trait Store<T>: Default + sealed::Sealed {
 
     /// Bytes of heap held, the allocator's own overhead aside.
     fn heap_bytes(&self) -> usize;
+
+    /// Bytes of heap that the next [`push`](Self::push) adds to that.
+    fn growth_bytes(&self) -> usize;
 }
 
 /// Rows on the heap, in chunks of about 4 KiB. Starts without any memory.
@@ -72,6 +75,11 @@ mod heap {
             if fit < 4 { 4 } else { 1 << fit.ilog2() }
         };
         const SHIFT: u32 = Self::ROWS.ilog2();
+
+        /// By how many chunks the list of chunks grows when it is full.
+        fn more_chunks(&self) -> usize {
+            (self.chunks.len() / 4).max(4)
+        }
     }
 
     impl<T> Default for Chunks<T> {
@@ -107,6 +115,9 @@ mod heap {
                 _ => {
                     let mut chunk = Vec::with_capacity(Self::ROWS);
                     chunk.push(row);
+                    if self.chunks.len() == self.chunks.capacity() {
+                        self.chunks.reserve_exact(self.more_chunks());
+                    }
                     self.chunks.push(chunk);
                 }
             }
@@ -116,6 +127,13 @@ mod heap {
 
         fn heap_bytes(&self) -> usize {
             self.chunks.capacity() * size_of::<Vec<T>>() + self.chunks.len() * Self::ROWS * size_of::<T>()
+        }
+
+        fn growth_bytes(&self) -> usize {
+            let chunk_full = self.chunks.len() * Self::ROWS == self.len;
+            let list_full = chunk_full && self.chunks.len() == self.chunks.capacity();
+            usize::from(chunk_full) * Self::ROWS * size_of::<T>()
+                + usize::from(list_full) * self.more_chunks() * size_of::<Vec<T>>()
         }
     }
 }
@@ -154,6 +172,10 @@ impl<T, const N: usize> Store<T> for heapless::Vec<T, N> {
     }
 
     fn heap_bytes(&self) -> usize {
+        0
+    }
+
+    fn growth_bytes(&self) -> usize {
         0
     }
 }

@@ -4,6 +4,8 @@
 //! where the wire carries calendar time (packet timestamps, vouch expiry). A [`Now`] holds both, read once by the
 //! driver each time it wakes.
 
+pub mod iso;
+
 use core::fmt;
 use core::ops::{Add, Sub};
 pub use core::time::Duration;

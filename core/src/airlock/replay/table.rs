@@ -1,0 +1,353 @@
+//! Records, entries and what is done to them. The argument is in the face of this room.
+
+use core::fmt;
+
+use super::{Names, ReplayConfig};
+use crate::reject::Reject;
+use crate::seed::SipKey;
+use crate::table::{Chain, Chained, Index, Link, Linked, List, Slab, SlotId, Storage};
+use crate::time::{Duration, Now, Wall};
+
+/// From this many entries on, a sender that needs room when all is taken makes it among its own.
+pub const FAIR_SHARE: usize = 64;
+
+/// How many entries that have left the window one admission forgets: more than it adds.
+const EXPIRE: usize = 2;
+
+/// How many records are looked at for one to drop.
+const LOOK: usize = 8;
+
+/// The list of all entries, oldest admission first.
+struct ByAge;
+/// The list of one sender's entries, oldest admission first.
+struct OfSender;
+/// The list of all senders, least recently admitted first.
+struct ByUse;
+/// The index of entries by the hash of sender and nonce.
+struct ByKey;
+/// The index of senders by the hash of their names.
+struct ByName;
+
+struct Entry {
+    key: u64,
+    stamp: Wall,
+    sender: SlotId,
+    by_age: Link,
+    of_sender: Link,
+    chain: Chain,
+}
+
+struct Record {
+    name: u64,
+    /// Only stamps above this are taken.
+    floor: Wall,
+    /// The latest stamp that was ever admitted.
+    newest: Wall,
+    entries: List<OfSender>,
+    by_use: Link,
+    chain: Chain,
+}
+
+impl Linked<ByAge> for Entry {
+    fn link(&self) -> &Link {
+        &self.by_age
+    }
+    fn link_mut(&mut self) -> &mut Link {
+        &mut self.by_age
+    }
+}
+
+impl Linked<OfSender> for Entry {
+    fn link(&self) -> &Link {
+        &self.of_sender
+    }
+    fn link_mut(&mut self) -> &mut Link {
+        &mut self.of_sender
+    }
+}
+
+impl Chained<ByKey> for Entry {
+    fn chain(&self) -> &Chain {
+        &self.chain
+    }
+    fn chain_mut(&mut self) -> &mut Chain {
+        &mut self.chain
+    }
+}
+
+impl Linked<ByUse> for Record {
+    fn link(&self) -> &Link {
+        &self.by_use
+    }
+    fn link_mut(&mut self) -> &mut Link {
+        &mut self.by_use
+    }
+}
+
+impl Chained<ByName> for Record {
+    fn chain(&self) -> &Chain {
+        &self.chain
+    }
+    fn chain_mut(&mut self) -> &mut Chain {
+        &mut self.chain
+    }
+}
+
+/// Leave to admit one packet, from [`ReplayTable::check`]; [`ReplayTable::admit`] uses it up.
+///
+/// Dropping it admits nothing and costs nothing. Use it before the next check: two leaves for one packet admit it twice as far as
+/// the caller is concerned.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a packet that is not admitted is not remembered"]
+pub struct Admission {
+    name: u64,
+    key: u64,
+    stamp: Wall,
+    wall: Wall,
+    sender: Option<SlotId>,
+}
+
+/// A replay window over two storages, of senders and of packets: see [`ReplayWindow`](super::ReplayWindow) and
+/// [`FixedReplayWindow`](super::FixedReplayWindow).
+pub struct ReplayTable<P: Storage, E: Storage> {
+    names: Names,
+    window: Duration,
+    skew: Duration,
+    per_sender: usize,
+    entries: Slab<Entry, E>,
+    by_key: Index<ByKey, E>,
+    by_age: List<ByAge>,
+    senders: Slab<Record, P>,
+    by_name: Index<ByName, P>,
+    by_use: List<ByUse>,
+    /// The floor of every sender without a record.
+    floor: Wall,
+}
+
+/// How many rows of a slab and their index fit in so many bytes.
+const fn rows_in(bytes: usize, slot: usize) -> usize {
+    // A row, its bucket, and its part in the lists of chunks; two chunks that are not full yet.
+    bytes.saturating_sub(8192) / (slot + 4 + slot / 64 + 1)
+}
+
+impl<P: Storage, E: Storage> ReplayTable<P, E> {
+    /// Empty, holding nothing.
+    #[must_use]
+    pub fn new(config: ReplayConfig, key: SipKey) -> Self {
+        let slot = Slab::<Record, P>::SLOT_BYTES;
+        let senders = config.max_senders.min(rows_in(config.max_bytes / 2, slot)).max(1);
+        let used = senders * (slot + 4 + slot / 64 + 1) + 8192;
+        let left = config.max_bytes.saturating_sub(used);
+        let entries = config.max_entries.min(rows_in(left, Slab::<Entry, E>::SLOT_BYTES)).max(1);
+        Self {
+            names: Names(key),
+            window: config.window,
+            skew: config.skew,
+            per_sender: config.per_sender.max(1),
+            entries: Slab::new(entries),
+            by_key: Index::new(),
+            by_age: List::new(),
+            senders: Slab::new(senders),
+            by_name: Index::new(),
+            by_use: List::new(),
+            floor: Wall::MIN,
+        }
+    }
+
+    /// Whether a packet may be admitted. Changes nothing.
+    ///
+    /// # Errors
+    /// * [`Reject::Stale`]: stamped longer ago than the window, or not after what was already forgotten of this sender.
+    /// * [`Reject::Future`]: stamped further ahead than the skew.
+    /// * [`Reject::Replay`]: the nonce is remembered from this sender.
+    /// * [`Reject::Busy`]: a new sender, and every record belongs to one that was active within the window.
+    pub fn check(&self, now: Now, sender: &str, nonce: &str, stamp: Wall) -> Result<Admission, Reject> {
+        let horizon = now.wall.saturating_sub(self.window);
+        if stamp < horizon {
+            return Err(Reject::Stale);
+        }
+        if stamp > now.wall.saturating_add(self.skew) {
+            return Err(Reject::Future);
+        }
+        let name = self.names.sender(sender);
+        let key = self.names.nonce(name, nonce);
+        let id = self.sender(name);
+        let floor = id.and_then(|id| self.senders.get(id)).map_or(self.floor, |record| record.floor);
+        if stamp <= floor {
+            return Err(Reject::Stale);
+        }
+        if let Some(id) = id {
+            if let Some(entry) = self.entry(id, key).and_then(|slot| self.entries.at(slot))
+                && counts(entry.stamp, floor, horizon)
+            {
+                return Err(Reject::Replay);
+            }
+        } else if self.senders.is_full() && self.droppable(horizon).is_none() {
+            return Err(Reject::Busy);
+        }
+        Ok(Admission { name, key, stamp, wall: now.wall, sender: id })
+    }
+
+    /// Remember a packet. Admitting the same packet again changes nothing.
+    #[allow(clippy::needless_pass_by_value)] // a leave is used up
+    pub fn admit(&mut self, admission: Admission) {
+        let Admission { name, key, stamp, wall, sender } = admission;
+        let horizon = wall.saturating_sub(self.window);
+        let known = sender.filter(|id| self.senders.get(*id).is_some()).or_else(|| self.sender(name));
+        let Some(id) = known.or_else(|| self.enrol(name, horizon)) else { return };
+        if let Some(slot) = self.entry(id, key) {
+            let floor = self.senders.get(id).map_or(Wall::MIN, |record| record.floor);
+            if self.entries.at(slot).is_some_and(|entry| counts(entry.stamp, floor, horizon)) {
+                return;
+            }
+            self.forget(slot);
+        }
+        self.make_room(id, horizon);
+        let (by_age, of_sender, chain) = (Link::default(), Link::default(), Chain::default());
+        let entry = Entry { key, stamp, sender: id, by_age, of_sender, chain };
+        let inserted = self.entries.insert(entry).ok();
+        let Some(record) = self.senders.get_mut(id) else { return };
+        record.newest = record.newest.max(stamp);
+        match inserted {
+            Some(entry) => {
+                record.entries.push_back(&mut self.entries, entry.slot());
+                self.by_age.push_back(&mut self.entries, entry.slot());
+                self.by_key.insert(&mut self.entries, entry.slot(), key);
+            }
+            // There is always room by now; were there none, this would still be safe.
+            None => record.floor = record.floor.max(stamp),
+        }
+        self.by_use.move_to_back(&mut self.senders, id.slot());
+        self.unpin(wall);
+    }
+
+    /// Take nothing stamped at or before this from a sender that is not remembered, and nothing from anyone once it is forgotten: at a
+    /// start, the time of starting keeps out what was admitted before it. Never lowers.
+    pub fn raise_floor(&mut self, floor: Wall) {
+        self.floor = self.floor.max(floor);
+    }
+
+    /// How many packets are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// No packet is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many senders are remembered.
+    #[must_use]
+    pub fn senders(&self) -> usize {
+        self.senders.len()
+    }
+
+    /// How many packets can be remembered.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.entries.capacity()
+    }
+
+    /// Bytes of heap held, the allocator's own overhead aside.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.entries.heap_bytes() + self.by_key.heap_bytes() + self.senders.heap_bytes() + self.by_name.heap_bytes()
+    }
+
+    fn sender(&self, name: u64) -> Option<SlotId> {
+        let slot = self.by_name.find(&self.senders, name, |record| record.name == name)?;
+        self.senders.id_at(slot)
+    }
+
+    fn entry(&self, sender: SlotId, key: u64) -> Option<u32> {
+        self.by_key.find(&self.entries, key, |entry| entry.key == key && entry.sender == sender)
+    }
+
+    /// A record whose newest stamp has left the window.
+    fn droppable(&self, horizon: Wall) -> Option<u32> {
+        let gone = |slot: &u32| self.senders.at(*slot).is_some_and(|record| record.newest < horizon);
+        self.by_use.iter(&self.senders).take(LOOK).find(gone)
+    }
+
+    /// A record for a new sender, in the place of an old one where all are taken.
+    fn enrol(&mut self, name: u64, horizon: Wall) -> Option<SlotId> {
+        if self.senders.is_full() {
+            // `check` found one to drop; a caller that admits out of turn may find none, then any will do.
+            let slot = self.droppable(horizon).or(self.by_use.front())?;
+            self.by_use.remove(&mut self.senders, slot);
+            self.by_name.remove(&mut self.senders, slot);
+            let old = self.senders.remove_at(slot)?;
+            // Its entries stay in the queue without an owner, and nothing is looked up among them any more.
+            self.floor = self.floor.max(old.floor).max(old.newest);
+        }
+        let (by_use, chain) = (Link::default(), Chain::default());
+        let record = Record { name, floor: self.floor, newest: Wall::MIN, entries: List::new(), by_use, chain };
+        let id = self.senders.insert(record).ok()?;
+        self.by_use.push_back(&mut self.senders, id.slot());
+        self.by_name.insert(&mut self.senders, id.slot(), name);
+        Some(id)
+    }
+
+    /// Forget what has left the window, and make room for one more entry of this sender.
+    fn make_room(&mut self, sender: SlotId, horizon: Wall) {
+        for _ in 0..EXPIRE {
+            match self.by_age.front() {
+                Some(slot) if self.entries.at(slot).is_some_and(|e| e.stamp < horizon) => self.forget(slot),
+                _ => break,
+            }
+        }
+        let Some(own) = self.senders.get(sender).map(|record| &record.entries) else { return };
+        let victim = if own.len() >= self.per_sender {
+            own.front()
+        } else if self.entries.is_full() {
+            if own.len() >= FAIR_SHARE { own.front() } else { self.by_age.front() }
+        } else {
+            None
+        };
+        if let Some(slot) = victim {
+            self.forget(slot);
+        }
+    }
+
+    /// Forget an entry: from now on the floor of its sender stands for it.
+    fn forget(&mut self, slot: u32) {
+        self.by_age.remove(&mut self.entries, slot);
+        self.by_key.remove(&mut self.entries, slot);
+        let Some((sender, stamp)) = self.entries.at(slot).map(|entry| (entry.sender, entry.stamp)) else { return };
+        if let Some(record) = self.senders.get_mut(sender) {
+            record.entries.remove(&mut self.entries, slot);
+            record.floor = record.floor.max(stamp);
+        }
+        self.entries.remove_at(slot);
+    }
+
+    /// Where the clock stepped back, records stamped far ahead cannot be dropped for long: do not let them stand at the
+    /// front, where records to drop are looked for.
+    fn unpin(&mut self, wall: Wall) {
+        if !self.senders.is_full() {
+            return;
+        }
+        let Some(slot) = self.by_use.front() else { return };
+        let ahead = wall.saturating_add(self.skew);
+        if self.senders.at(slot).is_some_and(|record| record.newest > ahead) {
+            self.by_use.move_to_back(&mut self.senders, slot);
+        }
+    }
+}
+
+/// Whether an entry stands for itself: the floor does not cover it and it has not left the window.
+fn counts(stamp: Wall, floor: Wall, horizon: Wall) -> bool {
+    stamp > floor && stamp >= horizon
+}
+
+impl<P: Storage, E: Storage> fmt::Debug for ReplayTable<P, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplayWindow")
+            .field("entries", &self.entries.len())
+            .field("senders", &self.senders.len())
+            .finish_non_exhaustive()
+    }
+}

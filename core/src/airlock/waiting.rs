@@ -1,0 +1,178 @@
+//! The waiting room: what nobody has decided yet.
+
+use crate::table::{Chain, Chained, Fixed, Index, Link, Linked, List, Slab, SlotId, Storage};
+use crate::time::{Duration, Instant};
+
+/// Names one entry of a waiting room. It outlives the entry harmlessly: then it finds nothing, never another entry.
+pub type WaitingId = SlotId;
+
+/// How much a waiting room holds, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitingConfig {
+    /// How many entries there may be. Default 1,024.
+    pub capacity: usize,
+    /// How long an entry waits. Default 300 s.
+    pub lifetime: Duration,
+}
+
+impl Default for WaitingConfig {
+    fn default() -> Self {
+        Self { capacity: 1024, lifetime: Duration::from_secs(300) }
+    }
+}
+
+/// The waiting room is full; the value comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the waiting room is full")]
+pub struct Full<T>(pub T);
+
+struct Age;
+struct Key;
+
+struct Entry<T> {
+    until: Instant,
+    key: u64,
+    age: Link,
+    chain: Chain,
+    value: T,
+}
+
+impl<T> Linked<Age> for Entry<T> {
+    fn link(&self) -> &Link {
+        &self.age
+    }
+    fn link_mut(&mut self) -> &mut Link {
+        &mut self.age
+    }
+}
+
+impl<T> Chained<Key> for Entry<T> {
+    fn chain(&self) -> &Chain {
+        &self.chain
+    }
+    fn chain_mut(&mut self) -> &mut Chain {
+        &mut self.chain
+    }
+}
+
+/// Entries that all wait equally long, so that the one that came first is the one that expires first.
+///
+/// Every call does a fixed amount of work. An entry counts until [`expire_one`](Self::expire_one) has handed it out or it was
+/// removed: at the cap, expire first and then insert.
+pub struct WaitingTable<T, S: Storage> {
+    entries: Slab<Entry<T>, S>,
+    by_age: List<Age>,
+    by_key: Index<Key, S>,
+    lifetime: Duration,
+}
+
+/// A waiting room on the heap.
+#[cfg(feature = "alloc")]
+pub type WaitingRoom<T> = WaitingTable<T, crate::table::Heap>;
+
+/// A waiting room without a heap, for at most `N` entries.
+pub type FixedWaitingRoom<T, const N: usize> = WaitingTable<T, Fixed<N>>;
+
+impl<T, S: Storage> WaitingTable<T, S> {
+    /// Empty.
+    #[must_use]
+    pub fn new(config: WaitingConfig) -> Self {
+        Self {
+            entries: Slab::new(config.capacity),
+            by_age: List::new(),
+            by_key: Index::new(),
+            lifetime: config.lifetime,
+        }
+    }
+
+    /// Let something wait. `key` is a hash to find it by (of its sender and packet id, say; keyed, where strangers choose them); equal
+    /// keys may coexist.
+    ///
+    /// # Errors
+    /// The value, when the room is full.
+    pub fn insert(&mut self, now: Instant, key: u64, value: T) -> Result<WaitingId, Full<T>> {
+        let (age, chain) = (Link::default(), Chain::default());
+        let entry = Entry { until: now + self.lifetime, key, age, chain, value };
+        let id = self.entries.insert(entry).map_err(|entry| Full(entry.value))?;
+        self.by_age.push_back(&mut self.entries, id.slot());
+        self.by_key.insert(&mut self.entries, id.slot(), key);
+        Ok(id)
+    }
+
+    /// The entry with this key for which `is` holds.
+    pub fn find(&self, key: u64, mut is: impl FnMut(&T) -> bool) -> Option<WaitingId> {
+        let slot = self.by_key.find(&self.entries, key, |e| e.key == key && is(&e.value))?;
+        self.entries.id_at(slot)
+    }
+
+    /// What waits under this id.
+    #[must_use]
+    pub fn get(&self, id: WaitingId) -> Option<&T> {
+        self.entries.get(id).map(|e| &e.value)
+    }
+
+    /// What waits under this id, to change it.
+    pub fn get_mut(&mut self, id: WaitingId) -> Option<&mut T> {
+        self.entries.get_mut(id).map(|e| &mut e.value)
+    }
+
+    /// Take an entry out: it was decided.
+    pub fn remove(&mut self, id: WaitingId) -> Option<T> {
+        self.entries.get(id)?;
+        self.by_age.remove(&mut self.entries, id.slot());
+        self.by_key.remove(&mut self.entries, id.slot());
+        self.entries.remove(id).map(|e| e.value)
+    }
+
+    /// Take out the entry that has waited longest, if its time is up.
+    pub fn expire_one(&mut self, now: Instant) -> Option<(WaitingId, T)> {
+        let id = self.entries.id_at(self.by_age.front()?)?;
+        if self.entries.get(id)?.until > now {
+            return None;
+        }
+        Some((id, self.remove(id)?))
+    }
+
+    /// When the next entry expires.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Instant> {
+        Some(self.entries.at(self.by_age.front()?)?.until)
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Nobody waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// No room for another.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.entries.is_full()
+    }
+
+    /// Everything that waits, longest first.
+    pub fn iter(&self) -> impl Iterator<Item = (WaitingId, &T)> {
+        self.by_age
+            .iter(&self.entries)
+            .filter_map(|slot| Some((self.entries.id_at(slot)?, &self.entries.at(slot)?.value)))
+    }
+
+    /// Bytes of heap held by the table itself, without what the values own.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.entries.heap_bytes() + self.by_key.heap_bytes()
+    }
+}
+
+impl<T, S: Storage> core::fmt::Debug for WaitingTable<T, S> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("WaitingRoom").field("len", &self.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,73 @@
+//! The future of an answer.
+
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::fmt;
+
+use super::Requests;
+use super::shared::User;
+
+/// A request on its way: a future of the next answer, which may be polled again for the one after.
+///
+/// `request.await` gives the first answer. Where several may come (*pending*, then the decision), borrow it instead:
+/// `(&mut request).await`, or [`next`](Self::next), which also says when there will be no more. After the last answer the
+/// future gives [`ended`](Requests::ended).
+///
+/// Dropping it gives the request up: the machine forgets it ([`cancel`](Requests::cancel)).
+#[must_use = "dropping a request gives it up"]
+pub struct Request<M: Requests> {
+    user: User<M>,
+    id: M::Id,
+}
+
+impl<M: Requests> Request<M> {
+    pub(super) fn new(user: User<M>, id: M::Id) -> Self {
+        Self { user, id }
+    }
+
+    /// The machine's name for this request.
+    #[must_use]
+    pub fn id(&self) -> M::Id {
+        self.id
+    }
+
+    /// The next answer; `None` after the last one. Can be dropped and called again without losing anything.
+    pub async fn next(&mut self) -> Option<M::Reply> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// As [`next`](Self::next), for those who poll by hand.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<M::Reply>> {
+        let id = self.id;
+        self.user.inner.look(|state| state.desk.poll_answer(id, cx))
+    }
+}
+
+impl<M: Requests> Unpin for Request<M> {}
+
+impl<M: Requests> Future for Request<M> {
+    type Output = M::Reply;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<M::Reply> {
+        let id = self.id;
+        self.poll_next(cx).map(|answer| answer.unwrap_or_else(|| M::ended(id)))
+    }
+}
+
+impl<M: Requests> Drop for Request<M> {
+    fn drop(&mut self) {
+        let id = self.id;
+        self.user.inner.command(|state, _| {
+            if state.desk.close(id) {
+                state.machine.cancel(id);
+            }
+        });
+    }
+}
+
+impl<M: Requests> fmt::Debug for Request<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,274 @@
+//! The lock around machine and desk, and the handle.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker, ready};
+use std::boxed::Box;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::vec::Vec;
+
+use super::desk::Desk;
+use super::{Clock, Events, Failure, HandleConfig, Request, Requests};
+use crate::Datagrams;
+use crate::driver::{Driver, DriverStats, Hold, Io};
+use crate::time::{Deadline, Now};
+
+/// Put a machine behind a lock: the task that drives it on `io`, a handle, and its events. See
+/// [`Handle`] for an overview.
+///
+/// `clock` must read the same clocks as `io`, or time jumps in the machine.
+pub fn share<M, I>(
+    io: I,
+    machine: M,
+    clock: impl Clock + 'static,
+    config: HandleConfig,
+) -> (Task<M, I>, Handle<M>, Events<M>)
+where
+    M: Requests + Datagrams,
+    I: Io,
+{
+    let desk = Desk::new(config.notices);
+    let inner = Arc::new(Inner { state: Mutex::new(State { machine, desk }), clock: Box::new(clock) });
+    let handle = Handle { user: User::new(&inner) };
+    let events = Events::new(handle.user.clone());
+    let hold = Shared { inner: Arc::clone(&inner), wake: Vec::new() };
+    (Task { driver: Driver::with_hold(io, hold, config.driver), inner }, handle, events)
+}
+
+/// The future that drives a shared machine, for any executor: see [`share`].
+///
+/// It ends once the machine was shut down or the io failed; handles say which. Dropping it is a failure to them, too.
+#[must_use = "nothing happens unless the task is spawned or polled"]
+pub struct Task<M: Requests + Datagrams, I: Io> {
+    driver: Driver<Shared<M>, I>,
+    inner: Arc<Inner<M>>,
+}
+
+impl<M: Requests + Datagrams, I: Io> Unpin for Task<M, I> {}
+
+impl<M, I> Future for Task<M, I>
+where
+    M: Requests + Datagrams,
+    I: Io,
+    I::Error: core::error::Error + Send + Sync + 'static,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let end = ready!(Pin::new(&mut this.driver).poll(cx));
+        this.inner.look(|state| state.desk.finish(end.map_err(|error| Failure(Arc::new(error)))));
+        Poll::Ready(())
+    }
+}
+
+pub(super) struct State<M: Requests> {
+    pub(super) machine: M,
+    pub(super) desk: Desk<M>,
+}
+
+pub(super) struct Inner<M: Requests> {
+    state: Mutex<State<M>>,
+    clock: Box<dyn Clock>,
+}
+
+impl<M: Requests> Inner<M> {
+    /// A panic inside the machine leaves it as it is: the driver's task has died with it and says so.
+    fn lock(&self) -> MutexGuard<'_, State<M>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Look at the state, then wake whom that concerns, with the lock released.
+    pub(super) fn look<R>(&self, f: impl FnOnce(&mut State<M>) -> R) -> R {
+        let mut wake = Vec::new();
+        let (out, driver) = {
+            let mut state = self.lock();
+            let out = f(&mut state);
+            state.desk.swap_wake(&mut wake);
+            (out, state.desk.take_driver())
+        };
+        driver.into_iter().chain(wake).for_each(Waker::wake);
+        out
+    }
+
+    /// Call the machine, and wake the driver if it wants to be called sooner than before.
+    pub(super) fn command<R>(&self, f: impl FnOnce(&mut State<M>, Now) -> R) -> R {
+        self.look(|state| {
+            let now = self.clock.now();
+            let before = state.machine.deadline();
+            let out = f(state, now);
+            if is_sooner(state.machine.deadline(), before) {
+                state.desk.wake_driver();
+            }
+            out
+        })
+    }
+}
+
+fn is_sooner(after: Option<Deadline>, before: Option<Deadline>) -> bool {
+    match (after, before) {
+        (None, _) | (Some(Deadline::At(..)), Some(Deadline::Now)) => false,
+        (Some(Deadline::Now), _) | (Some(Deadline::At(..)), None) => true,
+        (Some(Deadline::At(after, _)), Some(Deadline::At(before, _))) => after < before,
+    }
+}
+
+/// The driver's side of a shared machine. When it is dropped, everybody who waits is told that the driver has ended.
+pub struct Shared<M: Requests> {
+    inner: Arc<Inner<M>>,
+    wake: Vec<Waker>,
+}
+
+impl<M: Requests + Datagrams> Hold for Shared<M> {
+    type Machine = M;
+    type App = Desk<M>;
+
+    fn with<R>(&mut self, stats: &DriverStats, turn: impl FnOnce(&mut M, &mut Desk<M>) -> R) -> R {
+        let out = {
+            let mut state = self.inner.lock();
+            let State { machine, desk } = &mut *state;
+            desk.stats = *stats;
+            let out = turn(machine, desk);
+            desk.swap_wake(&mut self.wake);
+            out
+        };
+        self.wake.drain(..).for_each(Waker::wake);
+        out
+    }
+}
+
+impl<M: Requests> Drop for Shared<M> {
+    fn drop(&mut self) {
+        // A task that came to its end has said how before this.
+        self.inner.look(|state| state.desk.finish(Err(Failure(Arc::new(Dropped)))));
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the driver's task was dropped or panicked")]
+struct Dropped;
+
+/// One of those for whom the driver runs: a handle, an event stream, a request. The last one out ends it.
+pub(super) struct User<M: Requests> {
+    pub(super) inner: Arc<Inner<M>>,
+}
+
+impl<M: Requests> User<M> {
+    fn new(inner: &Arc<Inner<M>>) -> Self {
+        inner.look(|state| state.desk.users += 1);
+        Self { inner: Arc::clone(inner) }
+    }
+}
+
+impl<M: Requests> Clone for User<M> {
+    fn clone(&self) -> Self {
+        Self::new(&self.inner)
+    }
+}
+
+impl<M: Requests> Drop for User<M> {
+    fn drop(&mut self) {
+        self.inner.look(|state| {
+            state.desk.users -= 1;
+            if state.desk.users == 0 {
+                state.desk.wake_driver();
+            }
+        });
+    }
+}
+
+/// A machine that a driver runs in the background: cloneable, usable from any thread and any executor.
+///
+/// Made by [`share`], or by the `spawn` of a runtime's adapter.
+pub struct Handle<M: Requests> {
+    user: User<M>,
+}
+
+impl<M: Requests> Handle<M> {
+    /// Lock the machine and call it; the driver is woken if that leaves something to send or an earlier deadline.
+    ///
+    /// Keep it short: the driver waits meanwhile. Calling any other handle, request or event stream of the same machine
+    /// in `f` (or dropping one) deadlocks. After the driver has ended the machine can still be looked at, but nothing
+    /// more is sent.
+    pub fn with<R>(&self, f: impl FnOnce(&mut M, Now) -> R) -> R {
+        self.user.inner.command(|state, now| f(&mut state.machine, now))
+    }
+
+    /// Call the machine so that it makes a request, and get the future of the answer.
+    ///
+    /// # Errors
+    /// Whatever `f` says; then there is no request.
+    pub fn request<E>(&self, f: impl FnOnce(&mut M, Now) -> Result<M::Id, E>) -> Result<Request<M>, E> {
+        let id = self.user.inner.command(|state, now| {
+            let id = f(&mut state.machine, now)?;
+            state.desk.open(id);
+            Ok(id)
+        })?;
+        Ok(Request::new(self.user.clone(), id))
+    }
+
+    /// What the driver did so far.
+    #[must_use]
+    pub fn stats(&self) -> DriverStats {
+        self.user.inner.look(|state| state.desk.stats)
+    }
+
+    /// Answers and notices that nobody was there to take: answers to requests made without
+    /// [`request`](Self::request) or whose future was dropped, and notices after the event stream was.
+    #[must_use]
+    pub fn untaken(&self) -> u64 {
+        self.user.inner.look(|state| state.desk.untaken)
+    }
+
+    /// Ask the driver to flush what is queued and end, whether or not the result is awaited. The result says how it
+    /// ended and what it did. Requests that are still open get their [`ended`](Requests::ended) answer.
+    pub fn shutdown(&self) -> Ended<M> {
+        self.user.inner.look(|state| {
+            state.desk.stop = true;
+            state.desk.wake_driver();
+        });
+        self.ended()
+    }
+
+    /// Wait for the driver's end without asking for it.
+    pub fn ended(&self) -> Ended<M> {
+        Ended { inner: Arc::clone(&self.user.inner) }
+    }
+}
+
+impl<M: Requests> Clone for Handle<M> {
+    fn clone(&self) -> Self {
+        Self { user: self.user.clone() }
+    }
+}
+
+impl<M: Requests> fmt::Debug for Handle<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+/// The future of a driver's end: what it did, or why it failed. See [`Handle::shutdown`] and [`Handle::ended`].
+///
+/// It does not keep the driver running.
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct Ended<M: Requests> {
+    inner: Arc<Inner<M>>,
+}
+
+impl<M: Requests> Future for Ended<M> {
+    type Output = Result<DriverStats, Failure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.inner.look(|state| match &state.desk.end {
+            Some(end) => Poll::Ready(end.clone()),
+            None => {
+                if !state.desk.enders.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    state.desk.enders.push(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+        })
+    }
+}

@@ -1,0 +1,163 @@
+//! From datagrams to packets and back, in whatever encoding.
+
+use super::canonical::{self, Order, Separators, Style};
+use super::error::{DecodeError, EncodeError};
+use super::header::Header;
+use super::json;
+use super::packet::{Frame, Message, Packet, Response};
+use super::sink::{Counter, Sink, SliceSink};
+use super::types::Encoding;
+use crate::limits::{HEADER_LEN, MAX_PAYLOAD};
+
+impl<'a> Frame<'a> {
+    /// Decode a TP frame. Bytes after its declared length are ignored, as in the reference.
+    ///
+    /// The packet borrows from `datagram`; free-form members are checked but neither copied nor turned into trees.
+    /// Texts are not limited in length here.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    #[inline]
+    pub fn decode(datagram: &'a [u8]) -> Result<Self, DecodeError> {
+        let (header, payload) = Header::split(datagram)?;
+        let encoding = header.encoding;
+        let message = match (encoding, header.response) {
+            (Encoding::Json, false) => Message::Packet(json::decode_packet(payload)?),
+            (Encoding::Json, true) => Message::Response(json::decode_response(payload)?),
+            // The other codecs plug in here.
+            (Encoding::Msgpack, _) => return Err(DecodeError::MsgpackFormat),
+            (Encoding::Postcard, _) => return Err(DecodeError::BadPostcard),
+        };
+        Ok(Self { encoding, message })
+    }
+}
+
+impl Message<'_> {
+    /// Encode as a whole frame, header included, at the start of `out`; how many bytes it took.
+    ///
+    /// # Errors
+    /// As [`Packet::encode`].
+    pub fn encode(&self, encoding: Encoding, out: &mut [u8]) -> Result<usize, EncodeError> {
+        match self {
+            Self::Packet(packet) => packet.encode(encoding, out),
+            Self::Response(response) => response.encode(encoding, out),
+        }
+    }
+}
+
+impl Packet<'_> {
+    /// Encode as a whole frame, header included, at the start of `out`; how many bytes it took.
+    ///
+    /// # Errors
+    /// The payload is over the limit, `out` is too small, or the encoding has no form for something in the packet.
+    #[inline]
+    pub fn encode(&self, encoding: Encoding, out: &mut [u8]) -> Result<usize, EncodeError> {
+        let mut sink = begin(out)?;
+        let written = self.write_payload(encoding, &mut sink);
+        finish(sink, written, Header { response: false, encoding, len: 0 }, || self.encoded_len(encoding))
+    }
+
+    /// How many bytes [`encode`](Self::encode) takes.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), except for the buffer.
+    pub fn encoded_len(&self, encoding: Encoding) -> Result<usize, EncodeError> {
+        let mut counter = Counter::default();
+        self.write_payload(encoding, &mut counter)?;
+        frame_len(counter.count())
+    }
+
+    #[inline]
+    fn write_payload(&self, encoding: Encoding, sink: &mut impl Sink) -> Result<(), EncodeError> {
+        match encoding {
+            Encoding::Json => json::encode_packet(self, sink),
+            // The other codecs plug in here.
+            Encoding::Msgpack | Encoding::Postcard => Err(EncodeError::TooDeep),
+        }
+    }
+
+    /// Write the canonical text that a signature covers: eight members, sorted by key at every level.
+    ///
+    /// It leaves out purpose, routing and hops, as in the reference.
+    ///
+    /// # Errors
+    /// As [`canonical::write`].
+    pub fn signature_payload(&self, sink: &mut impl Sink) -> Result<(), EncodeError> {
+        let members = [
+            ("packet_id", self.packet_id.into()),
+            ("source_did", self.source_did.into()),
+            ("target_did", self.target_did.into()),
+            ("ping_type", self.ping_type.as_str().into()),
+            ("intent", self.intent.into()),
+            ("nonce", self.nonce.into()),
+            ("timestamp", self.timestamp.into()),
+            ("payload", self.payload.into()),
+        ];
+        canonical::write_object(sink, &members, Style { separators: Separators::Compact, order: Order::ByKey })
+    }
+}
+
+impl Response<'_> {
+    /// Encode as a whole frame, header included, at the start of `out`; how many bytes it took.
+    ///
+    /// # Errors
+    /// As [`Packet::encode`].
+    #[inline]
+    pub fn encode(&self, encoding: Encoding, out: &mut [u8]) -> Result<usize, EncodeError> {
+        let mut sink = begin(out)?;
+        let written = self.write_payload(encoding, &mut sink);
+        finish(sink, written, Header { response: true, encoding, len: 0 }, || self.encoded_len(encoding))
+    }
+
+    /// How many bytes [`encode`](Self::encode) takes.
+    ///
+    /// # Errors
+    /// As [`Packet::encoded_len`].
+    pub fn encoded_len(&self, encoding: Encoding) -> Result<usize, EncodeError> {
+        let mut counter = Counter::default();
+        self.write_payload(encoding, &mut counter)?;
+        frame_len(counter.count())
+    }
+
+    #[inline]
+    fn write_payload(&self, encoding: Encoding, sink: &mut impl Sink) -> Result<(), EncodeError> {
+        match encoding {
+            Encoding::Json => json::encode_response(self, sink),
+            // The other codecs plug in here.
+            Encoding::Msgpack | Encoding::Postcard => Err(EncodeError::TooDeep),
+        }
+    }
+}
+
+/// Leave room for the header.
+#[inline]
+fn begin(out: &mut [u8]) -> Result<SliceSink<'_>, EncodeError> {
+    let mut sink = SliceSink::new(out);
+    sink.put(&[0; HEADER_LEN])?;
+    Ok(sink)
+}
+
+/// Fill in the header. A buffer that was too small for a payload that is too large in any case is not to blame.
+#[inline]
+fn finish(
+    mut sink: SliceSink<'_>,
+    written: Result<(), EncodeError>,
+    header: Header,
+    encoded_len: impl FnOnce() -> Result<usize, EncodeError>,
+) -> Result<usize, EncodeError> {
+    if let Err(error) = written {
+        if error == EncodeError::BufferFull {
+            encoded_len()?;
+        }
+        return Err(error);
+    }
+    let len = frame_len(sink.len() - HEADER_LEN)?;
+    let header = Header { len: u32::try_from(len - HEADER_LEN).unwrap_or(u32::MAX), ..header };
+    sink.patch(0, &header.to_bytes());
+    Ok(len)
+}
+
+#[inline]
+const fn frame_len(payload: usize) -> Result<usize, EncodeError> {
+    if payload > MAX_PAYLOAD { Err(EncodeError::TooLarge { len: payload }) } else { Ok(HEADER_LEN + payload) }
+}

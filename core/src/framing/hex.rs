@@ -1,0 +1,61 @@
+//! Lower-case hex without allocation: ids, nonces, signatures.
+
+use super::sink::{Full, Sink};
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// The two lower-case digits of a byte.
+#[must_use]
+pub const fn pair(byte: u8) -> [u8; 2] {
+    [DIGITS[(byte >> 4) as usize], DIGITS[(byte & 15) as usize]]
+}
+
+/// The value of one hex digit of either case.
+#[must_use]
+pub const fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// The 16 digits of a number, most significant first.
+#[must_use]
+pub fn u64_digits(n: u64) -> [u8; 16] {
+    let mut out = [0; 16];
+    for (two, byte) in out.chunks_exact_mut(2).zip(n.to_be_bytes()) {
+        two.copy_from_slice(&pair(byte));
+    }
+    out
+}
+
+/// Write two digits a byte.
+///
+/// # Errors
+/// [`Full`] when the sink is full.
+pub fn write(sink: &mut impl Sink, bytes: &[u8]) -> Result<(), Full> {
+    bytes.iter().try_for_each(|byte| sink.put(&pair(*byte)))
+}
+
+/// Read exactly `out.len()` bytes from `2 * out.len()` lower-case digits; `None` for anything else, upper case included,
+/// so that every value has one spelling.
+#[must_use]
+pub fn parse(text: &[u8], out: &mut [u8]) -> Option<()> {
+    if text.len() != out.len().checked_mul(2)? || text.iter().any(u8::is_ascii_uppercase) {
+        return None;
+    }
+    for (byte, two) in out.iter_mut().zip(text.as_chunks::<2>().0) {
+        *byte = digit(two[0])? << 4 | digit(two[1])?;
+    }
+    Some(())
+}
+
+/// Read a number from exactly 16 lower-case digits.
+#[must_use]
+pub fn parse_u64(text: &[u8]) -> Option<u64> {
+    let mut bytes = [0; 8];
+    parse(text, &mut bytes)?;
+    Some(u64::from_be_bytes(bytes))
+}

@@ -1,0 +1,221 @@
+//! The two packets in any form that JSON allows: members in any order, with white space, escaped or unknown or repeated
+//! keys. Where a key comes again the last one counts and the others are not even looked at, as in the reference.
+
+use super::super::error::DecodeError;
+use super::super::number::Number;
+use super::super::packet::{Packet, Response};
+use super::super::text::Text;
+use super::super::types::{Decision, PingType, Priority, RoutingMode};
+use super::super::value::{Head, Value};
+use super::scan::Scanner;
+
+const PACKET: [&str; 19] = [
+    "packet_id",
+    "source_did",
+    "target_did",
+    "ping_type",
+    "priority",
+    "routing_mode",
+    "intent",
+    "purpose",
+    "payload",
+    "pod_id",
+    "station_id",
+    "hop_count",
+    "max_hops",
+    "nonce",
+    "timestamp",
+    "tibet_token_id",
+    "vouched_by",
+    "vouch_signature",
+    "signature",
+];
+
+const RESPONSE: [&str; 13] = [
+    "response_id",
+    "in_response_to",
+    "responder_did",
+    "decision",
+    "payload",
+    "capabilities",
+    "trust_score",
+    "fira_breakdown",
+    "tibet_token_id",
+    "timestamp",
+    "rtt_ms",
+    "airlock_zone",
+    "applied_rule",
+];
+
+/// Check the whole text, then look at its members.
+#[inline(never)]
+pub(super) fn packet(text: &str) -> Result<Packet<'_>, DecodeError> {
+    let mut fields = Fields(members(text, &PACKET)?.into_iter());
+    Ok(Packet {
+        packet_id: fields.text()?,
+        source_did: fields.text()?,
+        target_did: fields.text()?,
+        ping_type: fields.word(PingType::from_wire)?,
+        priority: fields.priority()?,
+        routing_mode: fields.word(RoutingMode::from_wire)?,
+        intent: fields.text()?,
+        purpose: fields.text()?,
+        payload: fields.next().unwrap_or(Value::EMPTY_OBJECT),
+        pod_id: fields.optional_text()?,
+        station_id: fields.optional_text()?,
+        hop_count: fields.int(0)?,
+        max_hops: fields.int(5)?,
+        nonce: fields.text_or(Text::EMPTY)?,
+        timestamp: fields.text_or(Text::EMPTY)?,
+        tibet_token_id: fields.optional_text()?,
+        vouched_by: fields.optional_text()?,
+        vouch_signature: fields.optional_text()?,
+        signature: fields.text_or(Text::EMPTY)?,
+    })
+}
+
+/// Check the whole text, then look at its members.
+#[inline(never)]
+pub(super) fn response(text: &str) -> Result<Response<'_>, DecodeError> {
+    let mut fields = Fields(members(text, &RESPONSE)?.into_iter());
+    Ok(Response {
+        response_id: fields.text()?,
+        in_response_to: fields.text()?,
+        responder_did: fields.text()?,
+        decision: fields.word(Decision::from_wire)?,
+        payload: fields.next().unwrap_or(Value::EMPTY_OBJECT),
+        capabilities: fields.value_like(Value::EMPTY_ARRAY, Value::is_array)?,
+        trust_score: fields.number()?.unwrap_or(Number::Float(0.0)),
+        fira_breakdown: fields.value_like(Value::EMPTY_OBJECT, Value::is_object)?,
+        tibet_token_id: fields.optional_text()?,
+        timestamp: fields.text_or(Text::EMPTY)?,
+        rtt_ms: fields.optional_number()?,
+        airlock_zone: fields.text_or(Text::new("ROOD"))?,
+        applied_rule: fields.optional_text()?,
+    })
+}
+
+/// The members with these names.
+fn members<'a, const N: usize>(text: &'a str, names: &[&str; N]) -> Result<[Option<Value<'a>>; N], DecodeError> {
+    let mut found = [None; N];
+    let mut s = Scanner::new(text, 0);
+    s.space();
+    let object = s.eat(b"{");
+    if object {
+        s.space();
+        let mut more = !s.eat(b"}");
+        while more {
+            let key = if s.eat(b"\"") { s.string()? } else { return Err(DecodeError::BadJson) };
+            s.space();
+            if !s.eat(b":") {
+                return Err(DecodeError::BadJson);
+            }
+            s.space();
+            let value = s.value()?;
+            if let Some(slot) = names.iter().position(|name| key == **name).and_then(|at| found.get_mut(at)) {
+                *slot = Some(value);
+            }
+            s.space();
+            more = s.eat(b",");
+            if more {
+                s.space();
+            } else if !s.eat(b"}") {
+                return Err(DecodeError::BadJson);
+            }
+        }
+    } else {
+        s.value()?;
+    }
+    s.space();
+    match s.peek() {
+        Some(_) => Err(DecodeError::BadJson),
+        None if object => Ok(found),
+        None => Err(DecodeError::WrongContainer),
+    }
+}
+
+/// Takes one member after the other, in declared order.
+struct Fields<'a, const N: usize>(core::array::IntoIter<Option<Value<'a>>, N>);
+
+impl<'a, const N: usize> Fields<'a, N> {
+    fn next(&mut self) -> Option<Value<'a>> {
+        self.0.next().flatten()
+    }
+
+    fn head(&mut self) -> Option<Head<'a>> {
+        self.next()?.head(0).map(|(head, _)| head)
+    }
+
+    fn text(&mut self) -> Result<Text<'a>, DecodeError> {
+        match self.head() {
+            Some(Head::Str(text)) => Ok(text),
+            Some(_) => Err(DecodeError::Mistyped),
+            None => Err(DecodeError::MissingField),
+        }
+    }
+
+    fn text_or(&mut self, default: Text<'a>) -> Result<Text<'a>, DecodeError> {
+        match self.head() {
+            Some(Head::Str(text)) => Ok(text),
+            Some(_) => Err(DecodeError::Mistyped),
+            None => Ok(default),
+        }
+    }
+
+    fn optional_text(&mut self) -> Result<Option<Text<'a>>, DecodeError> {
+        match self.head() {
+            Some(Head::Str(text)) => Ok(Some(text)),
+            Some(Head::Null) | None => Ok(None),
+            Some(_) => Err(DecodeError::Mistyped),
+        }
+    }
+
+    /// One of a closed set of words.
+    fn word<T>(&mut self, from_wire: fn(&str) -> Option<T>) -> Result<T, DecodeError> {
+        match self.head() {
+            Some(Head::Str(text)) => text.resolve(&mut [0; 16]).ok().and_then(from_wire).ok_or(DecodeError::BadEnum),
+            Some(_) => Err(DecodeError::BadEnum),
+            None => Err(DecodeError::MissingField),
+        }
+    }
+
+    fn priority(&mut self) -> Result<Priority, DecodeError> {
+        match self.head() {
+            Some(Head::Number(Number::Int(n))) => Priority::from_wire(n).ok_or(DecodeError::BadEnum),
+            Some(_) => Err(DecodeError::BadEnum),
+            None => Err(DecodeError::MissingField),
+        }
+    }
+
+    fn int(&mut self, default: i64) -> Result<i64, DecodeError> {
+        match self.head() {
+            Some(Head::Number(Number::Int(n))) => Ok(n),
+            Some(_) => Err(DecodeError::Mistyped),
+            None => Ok(default),
+        }
+    }
+
+    fn number(&mut self) -> Result<Option<Number<'a>>, DecodeError> {
+        match self.head() {
+            Some(Head::Number(number)) => Ok(Some(number)),
+            Some(_) => Err(DecodeError::Mistyped),
+            None => Ok(None),
+        }
+    }
+
+    fn optional_number(&mut self) -> Result<Option<Number<'a>>, DecodeError> {
+        match self.head() {
+            Some(Head::Number(number)) => Ok(Some(number)),
+            Some(Head::Null) | None => Ok(None),
+            Some(_) => Err(DecodeError::Mistyped),
+        }
+    }
+
+    fn value_like(&mut self, default: Value<'a>, like: fn(Value<'a>) -> bool) -> Result<Value<'a>, DecodeError> {
+        match self.next() {
+            Some(value) if like(value) => Ok(value),
+            Some(_) => Err(DecodeError::Mistyped),
+            None => Ok(default),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Looking at eight bytes at once.
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// Eight bytes from `at`, if there are as many.
+#[inline(always)]
+pub(super) fn load(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()).map(|chunk| u64::from_le_bytes(*chunk))
+}
+
+/// Marks (the high bit of) bytes that are zero. Exact up to and including the first marked byte.
+#[inline(always)]
+const fn zero(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGHS
+}
+
+/// Marks bytes below 0x20, quotes and backslashes: what ends a run inside of a JSON string.
+#[inline(always)]
+pub(super) const fn special(word: u64) -> u64 {
+    let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+    control | zero(word ^ (ONES * b'"' as u64)) | zero(word ^ (ONES * b'\\' as u64))
+}
+
+/// As [`special`], and all that the reference escapes besides: 0x7f and what is not ASCII.
+#[inline(always)]
+pub(super) const fn escaped(word: u64) -> u64 {
+    special(word) | ((word.wrapping_add(ONES) | word) & HIGHS)
+}
+
+/// Index of the first marked byte.
+#[inline(always)]
+pub(super) const fn first(marks: u64) -> usize {
+    marks.trailing_zeros() as usize / 8
+}
+
+/// From `at`, the first byte that `marks` marks, or the end.
+#[inline(always)]
+pub(super) fn find(bytes: &[u8], mut at: usize, marks: impl Fn(u64) -> u64) -> usize {
+    while let Some(word) = load(bytes, at) {
+        let found = marks(word);
+        if found != 0 {
+            return at + first(found);
+        }
+        at += 8;
+    }
+    // The last bytes, padded with what is never marked.
+    let Some(rest) = bytes.get(at..) else { return bytes.len() };
+    let mut last = [b' '; 8];
+    for (to, from) in last.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    let found = marks(u64::from_le_bytes(last));
+    if found == 0 { bytes.len() } else { at + first(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{escaped, find, special};
+
+    #[test]
+    fn finds_the_first_marked_byte_wherever_it_is() {
+        for b in 0..=255_u8 {
+            let is_special = b < 0x20 || b == b'"' || b == b'\\';
+            let is_escaped = is_special || b >= 0x7f;
+            for at in 0..20 {
+                for after in [b'a', b'"', 0, 0xff, 0x7e] {
+                    let mut bytes = [b'z'; 24];
+                    bytes[at] = b;
+                    bytes[at + 1] = after;
+                    let next = |marked: fn(u8) -> bool| if marked(after) { at + 1 } else { 24 };
+                    let special_end = next(|b| b < 0x20 || b == b'"' || b == b'\\');
+                    let escaped_end = next(|b| b < 0x20 || b == b'"' || b == b'\\' || b >= 0x7f);
+                    assert_eq!(find(&bytes, 0, special), if is_special { at } else { special_end });
+                    assert_eq!(find(&bytes, 0, escaped), if is_escaped { at } else { escaped_end });
+                }
+            }
+        }
+        assert_eq!(find(b"", 0, special), 0);
+        assert_eq!(find(b"abc", 9, special), 3);
+    }
+}
