@@ -41,7 +41,7 @@ pub(crate) struct Common {
     /// Print one JSON object a line on standard output, and nothing else there
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Say more on standard error; twice for every datagram batch
+    /// Say more on standard error; twice: also what was counted, once a second
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// When to use colours; `auto`: on a terminal, unless NO_COLOR is set
@@ -74,7 +74,8 @@ pub(crate) struct ListenArgs {
     #[arg(long, value_name = "DID=SCORE", value_parser = values::trust)]
     pub(crate) trust: Vec<Trust>,
     /// Accept unsigned pings of DIDs that match, as the reference does; without a pattern of everyone; may be repeated
-    #[arg(long, value_name = "DID-PATTERN", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
+    #[arg(long, value_name = "DID-PATTERN", num_args = 0..=1, require_equals = true, default_missing_value = "*",
+          value_parser = values::pattern)]
     pub(crate) allow_legacy: Vec<String>,
     /// What accepted pings are answered with [default: {}]
     #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true)]

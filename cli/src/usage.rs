@@ -9,9 +9,8 @@ use crate::output::escape;
 
 /// What to say about a command line that clap refused.
 pub(crate) fn sentence(error: &Error, args: &[String]) -> String {
-    let mut out = say(error, args);
     // One line, whatever came in.
-    out = escape::safe(&out);
+    let mut out = escape::safe(&say(error, args)).into_owned();
     if !out.ends_with('.') {
         out.push('.');
     }
@@ -82,7 +81,8 @@ fn command(args: &[String]) -> Option<&str> {
 
 /// The flag without the name of its value.
 fn flag(arg: &str) -> &str {
-    arg.split([' ', '=', '[']).next().filter(|name| !name.is_empty()).unwrap_or(arg)
+    let name = arg.split([' ', '=', '[']).next().filter(|name| !name.is_empty()).unwrap_or(arg);
+    name.trim_matches(['<', '>'])
 }
 
 /// What clap knows of that kind, as words.

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use sluis_core::Did;
+use sluis_core::airlock::LegacyList;
 use sluis_core::framing::Value;
 use sluis_core::limits::{BROADCAST, MAX_INTENT};
 
@@ -132,6 +133,15 @@ pub(crate) fn trust(text: &str) -> Result<Trust, String> {
     };
     let did = did(name)?.as_str().to_owned();
     Ok(Trust { did, score: score_of(score.parse().unwrap_or(f64::NAN))? })
+}
+
+/// A pattern for DIDs, like `jis:home:*`.
+pub(crate) fn pattern(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("a pattern must not be empty, write one like jis:home:* or just *".to_owned());
+    }
+    LegacyList::default().allow(text).map_err(|why| format!("{why}; shorten it"))?;
+    Ok(text.to_owned())
 }
 
 /// A score from 0 to 1.

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::net::SocketAddr;
 
+use sluis_core::framing::canonical::Style;
 use sluis_core::framing::{Number, Text, Token, Value};
 
 /// A JSON object that is written member by member.
@@ -142,8 +143,28 @@ fn put_hex(line: &mut Vec<u8>, bytes: &[u8]) {
     line.push(b'"');
 }
 
-/// Any value of the wire; what JSON has no form for is written in another (see the help of `listen`).
+/// Any value of the wire, as the reference prints it; what JSON has no form for is written in another (see the help of
+/// `listen`).
 pub(crate) fn put_value(line: &mut Vec<u8>, value: Value<'_>) {
+    let start = line.len();
+    if value.tokens().any(|token| !has_form(token)) || value.write_json(line, Style::WIRE).is_err() {
+        line.truncate(start);
+        put_tokens(line, value);
+    }
+}
+
+/// Whether every JSON reader understands what the reference writes for this.
+fn has_form(token: Token<'_>) -> bool {
+    match token {
+        Token::Number(Number::Float(n)) => n.is_finite(),
+        Token::Str(text) | Token::Key(text) => text.as_str().is_some() || text.chars().all(|c| c.is_ok()),
+        Token::Bytes(_) | Token::Ext(..) | Token::KeyBytes(_) => false,
+        _ => true,
+    }
+}
+
+/// The long way, in which every token has a form.
+fn put_tokens(line: &mut Vec<u8>, value: Value<'_>) {
     // A comma comes before everything but the first in a container and the value of a key.
     let mut comma = false;
     for token in value.tokens() {
@@ -202,6 +223,11 @@ mod tests {
         ] {
             assert_eq!(shown(same), same);
         }
+    }
+
+    #[test]
+    fn values_are_laid_out_as_the_reference_does() {
+        assert_eq!(shown(r#"{ "é" : 1e-7, "a":1, "a" : 2 }"#), r#"{"\u00e9":1e-07,"a":2}"#);
     }
 
     #[test]
