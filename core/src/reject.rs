@@ -29,8 +29,6 @@ pub enum Reject {
     Future,
     /// The nonce was seen from this sender before.
     Replay,
-    /// This sender already has a ping with this packet id waiting or open.
-    Duplicate,
     /// The answer would be more than three times what this unproven address sent.
     Amplification,
     /// No room for the event, the answer or a table entry; nothing was remembered, so the sender may try again.
@@ -43,7 +41,7 @@ pub enum Reject {
 
 impl Reject {
     /// How many reasons there are.
-    pub const COUNT: usize = 16;
+    pub const COUNT: usize = 15;
 
     /// Every reason, in declaration order.
     pub const ALL: [Self; Self::COUNT] = [
@@ -58,7 +56,6 @@ impl Reject {
         Self::Stale,
         Self::Future,
         Self::Replay,
-        Self::Duplicate,
         Self::Amplification,
         Self::Busy,
         Self::Unrequested,
@@ -80,7 +77,6 @@ impl Reject {
             Self::Stale => "stale",
             Self::Future => "future",
             Self::Replay => "replay",
-            Self::Duplicate => "duplicate",
             Self::Amplification => "amplification",
             Self::Busy => "busy",
             Self::Unrequested => "unrequested",
@@ -140,6 +136,6 @@ mod tests {
             }
         }
         assert!(counts.iter().enumerate().all(|(i, (why, n))| why == Reject::ALL[i] && n == i as u64 + 1));
-        assert_eq!(counts.total(), 136);
+        assert_eq!(counts.total(), 120);
     }
 }

@@ -21,6 +21,8 @@ mod send;
 
 #[cfg(feature = "std")]
 mod handle;
+#[cfg(feature = "std")]
+mod node;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +34,8 @@ pub use drive::{Driver, DriverConfig, DriverStats};
 #[cfg(feature = "std")]
 pub use handle::{Answer, Clock, Ended, Events, Failure, Handle, HandleConfig, Request, Requests, Shared, Task, share};
 pub use hold::{Hold, Lend, Own};
+#[cfg(feature = "std")]
+pub use node::{NoReply, Notice, PingNotice, PingReply};
 pub use recv::RecvBatch;
 pub use send::{Run, RunLimits, SendBatch};
 

@@ -25,6 +25,8 @@ mod packet;
 mod sink;
 mod spill;
 mod text;
+#[cfg(feature = "alloc")]
+mod trusted;
 mod types;
 mod value;
 mod walk;

@@ -1,1 +1,166 @@
-//! node
+//! The datagram machine: a node that pings, and gates the pings of others.
+//!
+//! It composes the rooms below it ([`framing`](crate::framing), [`airlock`](crate::airlock)) and adds what ties them
+//! together: requests and their answers, pings that wait for the application, peers, heartbeats. What it promises:
+//!
+//! * A ROOD sender gets no byte and leaves nothing but a counter.
+//! * A ping is accepted only after room was found for its answer, its event and its table entries.
+//! * A response is accepted only from whom and where it was asked; every request ends once.
+//! * A waiting ping that is decided later is answered then: its sender gets a second response.
+//! * An address that has not proven itself is sent at most three times the bytes that it sent.
+//! * Every table and queue is bounded ([`Caps`]), and an accepted ping costs no allocation once they are warm.
+
+mod answer;
+mod asking;
+mod commands;
+mod config;
+mod deciding;
+mod event;
+mod events;
+mod heap;
+mod ids;
+mod inbound;
+mod machine;
+mod peers;
+mod ping;
+mod policy;
+mod queue;
+mod quota;
+mod receive;
+mod replies;
+mod requests;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+use alloc::boxed::Box;
+
+pub use config::{Caps, NodeConfig};
+pub use event::{Answered, Decided, Event, Outcome, PingId, Received};
+pub use peers::{Peer, Peers, Recorded};
+pub use ping::{AnswerError, Ping, PingError, ReplyError};
+pub use replies::Reply;
+pub use requests::RequestId;
+pub use stats::{Stats, Tables};
+
+use self::events::Events;
+use self::ids::Ids;
+use self::inbound::Inbound;
+use self::policy::Policy;
+use self::queue::Queue;
+use self::quota::Quota;
+use self::requests::Requests;
+use crate::airlock::{GateError, ReplayWindow, WaitingConfig, WaitingRoom};
+use crate::time::{Duration, Instant};
+use crate::{Did, Route, Seed, SipKey};
+
+/// A node. See the [module](self) for what it promises and [`Machine`](crate::Machine) for how to drive it.
+#[derive(Debug)]
+pub struct Node {
+    config: NodeConfig,
+    policy: Policy,
+    state: State,
+}
+
+/// Everything in a node that changes with time and traffic.
+#[derive(Debug)]
+struct State {
+    did: Did,
+    ids: Ids,
+    /// Hashes the names that requests and waiting pings are kept under.
+    names: SipKey,
+    replay: ReplayWindow,
+    peers: Peers,
+    requests: Requests,
+    waiting: WaitingRoom<Inbound>,
+    /// Waiting pings by sender.
+    quota: Quota,
+    open: WaitingRoom<Inbound>,
+    events: Events,
+    out: Queue<Route>,
+    stats: Stats,
+    /// The latest time that the node was told.
+    now: Instant,
+    decision_timeout: Duration,
+    heartbeat: Round,
+    cleanup: Cleanup,
+    /// Keeps what the last event lends although its table entry is gone.
+    lent: Lent,
+}
+
+/// What an event lends that is in no table any more.
+#[derive(Debug)]
+enum Lent {
+    Nothing,
+    Ping(Box<Inbound>),
+    Peer(Box<str>),
+}
+
+/// Heartbeats: when the next round starts, and how many peers this round still has to reach.
+#[derive(Debug)]
+struct Round {
+    interval: Option<Duration>,
+    at: Option<Instant>,
+    left: usize,
+}
+
+/// Removal of stale peers: when it is due, and whether it is going on.
+#[derive(Debug)]
+struct Cleanup {
+    interval: Duration,
+    at: Option<Instant>,
+    running: bool,
+}
+
+/// A bounded table of pings that wait for the application.
+fn room(capacity: u32, lifetime: Duration) -> WaitingRoom<Inbound> {
+    WaitingRoom::new(WaitingConfig { capacity: capacity as usize, lifetime })
+}
+
+impl State {
+    fn schedule_heartbeat(&mut self, now: Instant) {
+        if let (None, Some(interval)) = (self.heartbeat.at, self.heartbeat.interval) {
+            self.heartbeat.at = Some(now + interval);
+        }
+    }
+
+    fn schedule_cleanup(&mut self, now: Instant) {
+        if self.cleanup.at.is_none() {
+            self.cleanup.at = Some(now + self.cleanup.interval);
+        }
+    }
+}
+
+impl Node {
+    /// A node that knows nobody. `seed` must come from the system and must not be used again.
+    ///
+    /// # Errors
+    /// The thresholds of the gate make no sense.
+    pub fn new(config: NodeConfig, seed: &Seed) -> Result<Self, GateError> {
+        let caps = config.caps;
+        let mut keys = seed.fork("node.keys");
+        Ok(Self {
+            policy: Policy::new(&config, seed)?,
+            state: State {
+                did: config.did.clone(),
+                ids: Ids::new(seed),
+                names: keys.sip_key(),
+                replay: ReplayWindow::new(config.replay, keys.sip_key()),
+                peers: Peers::new(caps.peers, caps.peer_bytes, config.peer_stale, keys.sip_key()),
+                requests: Requests::new(caps.requests),
+                waiting: room(caps.waiting, config.waiting_expiry),
+                quota: Quota::new(caps.waiting_per_sender),
+                open: room(caps.open, config.answer_timeout),
+                events: Events::new(caps.events as usize, caps.event_bytes),
+                out: Queue::new(caps.transmits as usize, caps.transmit_bytes),
+                stats: Stats::default(),
+                now: Instant::ZERO,
+                decision_timeout: config.decision_timeout,
+                heartbeat: Round { interval: config.heartbeat, at: None, left: 0 },
+                cleanup: Cleanup { interval: config.peer_cleanup, at: None, running: false },
+                lent: Lent::Nothing,
+            },
+            config,
+        })
+    }
+}

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::vec::Vec;
 
 use proptest::prelude::*;
@@ -109,7 +109,7 @@ fn against_model<S: Storage>(capacity: usize, ops: Vec<Op>) -> Result<(), TestCa
         prop_assert!(list.iter(&slab).eq(model.iter().map(|(id, _)| id.slot())));
         prop_assert_eq!(list.back(), model.back().map(|(id, _)| id.slot()));
         prop_assert!(dead.iter().all(|id| slab.get(*id).is_none()));
-        let mut count: HashMap<u64, usize> = HashMap::new();
+        let mut count: BTreeMap<u64, usize> = BTreeMap::new();
         for (id, value) in &model {
             prop_assert_eq!(slab.get(*id).map(|r| r.value), Some(*value));
             *count.entry(*value).or_default() += 1;

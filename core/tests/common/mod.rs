@@ -1,5 +1,6 @@
 //! Reads the fixture tables: JSON lines with tagged values, and the list of rows where we differ on purpose.
 #![allow(dead_code, unreachable_pub, reason = "every suite uses its own part of this")]
+#![allow(clippy::disallowed_methods, reason = "tests read their fixtures from files")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

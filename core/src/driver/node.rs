@@ -1,0 +1,250 @@
+//! A node behind a handle: pings as futures, and its other events as owned values.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+
+use super::handle::{Answer, Handle, Request, Requests};
+use crate::Route;
+use crate::framing::{Decision, Encoding, PingType, Priority, Response, Text, Value, ValueBuf, Zone};
+use crate::node::{AnswerError, Answered, Event, Node, Outcome, Ping, PingError, PingId, Received, RequestId};
+use crate::time::Duration;
+
+/// An owned answer to a ping of ours.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PingReply {
+    /// Names the response.
+    pub response_id: Box<str>,
+    /// Who answered.
+    pub responder_did: Box<str>,
+    /// What was decided. After `Pending` the decision may follow: see [`Request::next`].
+    pub decision: Decision,
+    /// Application data; `None` where msgpack carried something that JSON has no form for (byte strings, say).
+    pub payload: Option<ValueBuf>,
+    /// How far the responder trusts us.
+    pub trust_score: f64,
+    /// The zone it put us in; `None` for a word that is none of the three.
+    pub zone: Option<Zone>,
+    /// Name of the rule that decided.
+    pub rule: Option<Box<str>>,
+    /// Where the answer came from.
+    pub from: Route,
+    /// Time since the ping was made.
+    pub rtt: Duration,
+    /// Nothing follows.
+    pub last: bool,
+}
+
+/// Why a ping has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoReply {
+    /// Nobody answered in time.
+    #[error("no answer came in time")]
+    Timeout,
+    /// The answer was `pending`, and nobody decided in time.
+    #[error("no decision came in time")]
+    Undecided,
+    /// The driver has ended.
+    #[error("the node has been shut down")]
+    Ended,
+}
+
+/// What a node tells besides the answers to its own pings: [`Event`], owned.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// A ping passed the gate.
+    Ping(Box<PingNotice>),
+    /// A waiting ping was decided.
+    Decided {
+        /// The ping as it was announced.
+        id: PingId,
+        /// Its `packet_id`.
+        packet_id: Box<str>,
+        /// Its sender.
+        source_did: Box<str>,
+        /// What became of it.
+        outcome: Outcome,
+        /// For an approved ping that the application answers itself: the id to answer.
+        open: Option<PingId>,
+    },
+    /// An accepted ping was not answered by the application in time.
+    Unanswered(PingId),
+    /// A DID was heard from and accepted for the first time, or again after it was lost.
+    PeerSeen {
+        /// Its name.
+        did: Box<str>,
+        /// Where it is.
+        route: Route,
+    },
+    /// A peer was silent for too long and was removed.
+    PeerLost {
+        /// Its name.
+        did: Box<str>,
+    },
+}
+
+/// An owned ping that passed the gate.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PingNotice {
+    /// Set when the application has to decide or to answer.
+    pub id: Option<PingId>,
+    /// Names the packet.
+    pub packet_id: Box<str>,
+    /// The sender.
+    pub source_did: Box<str>,
+    /// The receiver: this node, or everyone.
+    pub target_did: Box<str>,
+    /// What the ping is for.
+    pub ping_type: PingType,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// What is wanted.
+    pub intent: Box<str>,
+    /// Why.
+    pub purpose: Box<str>,
+    /// Application data; `None` where msgpack carried something that JSON has no form for (byte strings, say).
+    pub payload: Option<ValueBuf>,
+    /// The sender's pod.
+    pub pod_id: Option<Box<str>>,
+    /// The sender's station.
+    pub station_id: Option<Box<str>>,
+    /// How the packet was written.
+    pub encoding: Encoding,
+    /// Where it came from.
+    pub from: Route,
+    /// Where the airlock put it.
+    pub zone: Zone,
+    /// Accept or pending.
+    pub decision: Decision,
+    /// How far the sender is trusted.
+    pub trust: f64,
+    /// Name of the rule that decided.
+    pub rule: Option<Box<str>>,
+}
+
+impl Requests for Node {
+    type Id = RequestId;
+    type Reply = Result<PingReply, NoReply>;
+    type Notice = Notice;
+
+    fn poll_reply(&mut self) -> Option<Answer<RequestId, Self::Reply>> {
+        match Node::poll_reply(self)? {
+            Event::Response(answered) => {
+                Some(Answer { id: answered.request, last: answered.last, reply: Ok(own_reply(&answered)) })
+            }
+            Event::Timeout { request, pending } => {
+                let why = if pending { NoReply::Undecided } else { NoReply::Timeout };
+                Some(Answer { id: request, last: true, reply: Err(why) })
+            }
+            _ => None,
+        }
+    }
+
+    fn poll_notice(&mut self) -> Option<Notice> {
+        match Node::poll_notice(self)? {
+            Event::Ping(received) => Some(Notice::Ping(Box::new(own_ping(&received)))),
+            Event::Decided(decided) => Some(Notice::Decided {
+                id: decided.id,
+                packet_id: decided.packet_id.into(),
+                source_did: decided.source_did.into(),
+                outcome: decided.outcome,
+                open: decided.open,
+            }),
+            Event::Unanswered(id) => Some(Notice::Unanswered(id)),
+            Event::PeerSeen { did, route } => Some(Notice::PeerSeen { did: did.into(), route }),
+            Event::PeerLost { did } => Some(Notice::PeerLost { did: did.into() }),
+            Event::Response(_) | Event::Timeout { .. } => None,
+        }
+    }
+
+    fn cancel(&mut self, id: RequestId) {
+        self.forget(id);
+    }
+
+    fn ended(_: RequestId) -> Self::Reply {
+        Err(NoReply::Ended)
+    }
+}
+
+impl Handle<Node> {
+    /// Send a ping; the future resolves with the answer.
+    ///
+    /// # Errors
+    /// Why nothing was sent.
+    pub fn ping(&self, ping: &Ping<'_>) -> Result<Request<Node>, PingError> {
+        self.request(|node, now| node.ping(now, ping))
+    }
+
+    /// Answer an accepted ping: [`Node::respond`].
+    ///
+    /// # Errors
+    /// Why nothing was sent; the ping stays open.
+    pub fn respond(&self, id: PingId, payload: Value<'_>) -> Result<(), AnswerError> {
+        self.with(|node, now| node.respond(now, id, payload))
+    }
+
+    /// Let a waiting ping in: [`Node::approve`].
+    ///
+    /// # Errors
+    /// Why nothing happened; the ping goes on waiting.
+    pub fn approve(&self, id: PingId) -> Result<Option<PingId>, AnswerError> {
+        self.with(|node, now| node.approve(now, id))
+    }
+
+    /// Refuse a waiting ping: [`Node::reject`].
+    ///
+    /// # Errors
+    /// Why nothing happened; the ping goes on waiting.
+    pub fn reject(&self, id: PingId) -> Result<(), AnswerError> {
+        self.with(|node, now| node.reject(now, id))
+    }
+}
+
+fn own(text: Text<'_>) -> Box<str> {
+    match text.as_str() {
+        Some(plain) => plain.into(),
+        None => text.to_string().into(),
+    }
+}
+
+fn own_reply(answered: &Answered<'_>) -> PingReply {
+    let Response { response_id, responder_did, decision, payload, trust_score, airlock_zone, applied_rule, .. } =
+        answered.response;
+    PingReply {
+        response_id: own(response_id),
+        responder_did: own(responder_did),
+        decision,
+        payload: ValueBuf::new(payload).ok(),
+        trust_score: trust_score.to_f64(),
+        zone: airlock_zone.as_str().and_then(Zone::from_wire),
+        rule: applied_rule.map(own),
+        from: answered.from,
+        rtt: answered.rtt,
+        last: answered.last,
+    }
+}
+
+fn own_ping(received: &Received<'_>) -> PingNotice {
+    let packet = &received.packet;
+    PingNotice {
+        id: received.id,
+        packet_id: own(packet.packet_id),
+        source_did: own(packet.source_did),
+        target_did: own(packet.target_did),
+        ping_type: packet.ping_type,
+        priority: packet.priority,
+        intent: own(packet.intent),
+        purpose: own(packet.purpose),
+        payload: ValueBuf::new(packet.payload).ok(),
+        pod_id: packet.pod_id.map(own),
+        station_id: packet.station_id.map(own),
+        encoding: received.encoding,
+        from: received.from,
+        zone: received.zone,
+        decision: received.decision,
+        trust: received.trust,
+        rule: received.rule.map(Box::from),
+    }
+}

@@ -1,0 +1,106 @@
+//! Writing answers.
+
+use super::ids::Ids;
+use super::ping::AnswerError;
+use super::policy::Judged;
+use super::queue::{Queue, StageError, Written};
+use crate::Route;
+use crate::airlock::Source;
+use crate::framing::{Decision, EncodeError, Encoding, Number, Response, Sink, SliceSink, Text, Value};
+use crate::time::{Now, iso};
+
+/// Bytes that an answer takes beyond its variable parts, generously.
+const ANSWER_OVERHEAD: usize = 512;
+
+/// An answer to be written.
+pub(super) struct Answer<'a> {
+    pub(super) in_response_to: Text<'a>,
+    pub(super) decision: Decision,
+    pub(super) payload: Value<'a>,
+    pub(super) judged: Judged<'a>,
+    pub(super) route: Route,
+    pub(super) encoding: Encoding,
+    /// Bytes that the address may be sent; `None` when it has proven itself.
+    pub(super) allowance: Option<usize>,
+}
+
+impl Answer<'_> {
+    /// Write the answer behind the send queue without queueing it yet, and say how long it is.
+    pub(super) fn stage(
+        &self,
+        now: Now,
+        did: &str,
+        ids: &mut Ids,
+        out: &mut Queue<Route>,
+    ) -> Result<usize, AnswerError> {
+        let id = ids.response();
+        let mut stamp = [0; 32];
+        let mut fira = [0; 96];
+        let response = Response {
+            response_id: Text::new(id.as_str()),
+            in_response_to: self.in_response_to,
+            responder_did: Text::new(did),
+            decision: self.decision,
+            payload: self.payload,
+            capabilities: Value::EMPTY_ARRAY,
+            trust_score: Number::Float(self.judged.trust),
+            fira_breakdown: breakdown(&self.judged, &mut fira),
+            tibet_token_id: None,
+            timestamp: Text::new(iso::format(now.wall, &mut stamp)),
+            // The time a ping spends in here is not measured: a machine has no clock.
+            rtt_ms: None,
+            airlock_zone: Text::new(self.judged.zone.as_str()),
+            applied_rule: self.judged.rule.map(Text::new),
+        };
+        let max = self.route.max_datagram();
+        let guess = ANSWER_OVERHEAD + did.len() + self.payload.raw_len();
+        let len = stage_frame(out, guess, |space| response.encode(self.encoding, space)).map_err(|e| match e {
+            StageError::Full => AnswerError::QueueFull,
+            StageError::Failed(EncodeError::TooLarge { .. }) => AnswerError::TooLarge { max },
+            StageError::Failed(why) => AnswerError::Encode(why),
+        })?;
+        if len > max {
+            return Err(AnswerError::TooLarge { max });
+        }
+        match self.allowance {
+            Some(allowed) if len > allowed => Err(AnswerError::Unproven { len, allowed }),
+            _ => Ok(len),
+        }
+    }
+}
+
+/// Write a frame behind a queue, offering more space until it fits.
+pub(super) fn stage_frame(
+    out: &mut Queue<Route>,
+    guess: usize,
+    mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>,
+) -> Result<usize, StageError<EncodeError>> {
+    out.stage(guess, |space| match encode(space) {
+        Ok(len) => Written::Bytes(len),
+        Err(EncodeError::BufferFull) => Written::MoreSpace,
+        Err(why) => Written::Failed(why),
+    })
+}
+
+/// Where the trust comes from, as the reference says it: `{"score":0.9,"source":"known"}`.
+fn breakdown<'b>(judged: &Judged<'_>, buf: &'b mut [u8; 96]) -> Value<'b> {
+    let mut sink = SliceSink::new(buf);
+    let written = (|| {
+        sink.put(b"{\"score\":")?;
+        Number::Float(judged.trust).write(&mut sink)?;
+        sink.put(b",\"source\":\"")?;
+        sink.put(judged.source.as_str().as_bytes())?;
+        sink.put(b"\"")?;
+        if let Source::Vouched { count } = judged.source {
+            sink.put(b",\"vouch_count\":")?;
+            Number::Int(i64::from(count)).write(&mut sink)?;
+        }
+        sink.put(b"}")
+    })();
+    let len = sink.len();
+    let text = core::str::from_utf8(buf.get(..len).unwrap_or_default());
+    match (written, text) {
+        (Ok(()), Ok(text)) => Value::from_wire(text),
+        _ => Value::EMPTY_OBJECT,
+    }
+}

@@ -1,0 +1,175 @@
+//! Requests of ours: from the ping to its answer.
+
+use super::answer::stage_frame;
+use super::ids;
+use super::ping::{Ping, PingError};
+use super::queue::StageError;
+use super::requests::RequestId;
+use super::{Node, State};
+use crate::framing::{Decision, EncodeError, Encoding, Packet, PingType, Priority, Response, RoutingMode, Text, Value};
+use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT};
+use crate::time::{Instant, Now, iso};
+use crate::{Reject, Route, check_did};
+
+/// Bytes that a packet takes beyond its variable parts, generously.
+const PACKET_OVERHEAD: usize = 512;
+/// Payload of a heartbeat, as the reference sends it.
+const ALIVE: &str = "{\"status\":{\"alive\":true}}";
+/// Hops a packet of ours may travel, as the reference sets it.
+const MAX_HOPS: i64 = 5;
+
+impl Node {
+    /// Forget a request of ours: no event follows for it, and an answer that still comes is turned away. False when it
+    /// had ended already.
+    pub fn forget(&mut self, request: RequestId) -> bool {
+        self.state.requests.remove(request).is_some()
+    }
+
+    /// Send a ping and remember it until it is answered or runs out of time.
+    ///
+    /// Exactly one of these follows for it: an [`Event::Response`](super::Event::Response) with `last`, possibly after
+    /// one without (a `pending` answer), or an [`Event::Timeout`](super::Event::Timeout).
+    ///
+    /// # Errors
+    /// Why nothing was sent.
+    pub fn ping(&mut self, now: Now, ping: &Ping<'_>) -> Result<RequestId, PingError> {
+        check_did(ping.target)?;
+        if ping.intent.len() > MAX_INTENT {
+            return Err(PingError::Intent { len: ping.intent.len() });
+        }
+        let timeout = ping.timeout.unwrap_or(self.config.request_timeout);
+        self.state.ask(now, ping, now.mono + timeout)
+    }
+}
+
+impl State {
+    fn ask(&mut self, now: Now, ping: &Ping<'_>, deadline: Instant) -> Result<RequestId, PingError> {
+        if self.requests.is_full() {
+            return Err(PingError::TooManyRequests(self.requests.max()));
+        }
+        let key = self.ids.key();
+        let len = self.stage_packet(now, ping, key)?;
+        let responder = (ping.target != BROADCAST).then(|| self.names.hash(ping.target.as_bytes()));
+        let Some(id) = self.requests.insert(key, responder, ping.route, now.mono, deadline) else {
+            return Err(PingError::TooManyRequests(self.requests.max()));
+        };
+        self.out.commit(ping.route, len);
+        self.stats.requests = self.stats.requests.saturating_add(1);
+        Ok(id)
+    }
+
+    /// Write a packet of ours behind the send queue without queueing it yet.
+    fn stage_packet(&mut self, now: Now, ping: &Ping<'_>, key: u64) -> Result<usize, PingError> {
+        let (packet_id, nonce, mut stamp) = (ids::packet_id(key), self.ids.nonce(), [0; 32]);
+        let packet = Packet {
+            packet_id: Text::new(packet_id.as_str()),
+            source_did: Text::new(self.did.as_str()),
+            target_did: Text::new(ping.target),
+            ping_type: ping.ping_type,
+            priority: ping.priority,
+            routing_mode: ping.routing_mode,
+            intent: Text::new(ping.intent),
+            purpose: Text::new(ping.purpose),
+            payload: ping.payload,
+            pod_id: ping.pod_id.map(Text::new),
+            station_id: ping.station_id.map(Text::new),
+            hop_count: 0,
+            max_hops: MAX_HOPS,
+            nonce: Text::new(nonce.as_str()),
+            timestamp: Text::new(iso::format(now.wall, &mut stamp)),
+            tibet_token_id: None,
+            vouched_by: None,
+            vouch_signature: None,
+            signature: Text::EMPTY,
+        };
+        let max = ping.route.max_datagram();
+        let guess = PACKET_OVERHEAD + ping.target.len() + ping.purpose.len() + ping.payload.raw_len();
+        let staged = stage_frame(&mut self.out, guess, |space| packet.encode(ping.encoding, space));
+        match staged {
+            Ok(len) if len <= max => Ok(len),
+            Ok(_) | Err(StageError::Failed(EncodeError::TooLarge { .. })) => Err(PingError::TooLarge { max }),
+            Err(StageError::Full) => Err(PingError::QueueFull),
+            Err(StageError::Failed(why)) => Err(PingError::Encode(why)),
+        }
+    }
+
+    /// A response counts only from whom and where it was asked.
+    pub(super) fn take_response(
+        &mut self,
+        now: Now,
+        route: Route,
+        bytes: &[u8],
+        response: &Response<'_>,
+    ) -> Result<(), Reject> {
+        let key = response.in_response_to.as_str().and_then(ids::packet_key).ok_or(Reject::Unrequested)?;
+        let (id, request) = self.requests.find(key).ok_or(Reject::Unrequested)?;
+        let mut scratch = [0; MAX_DID];
+        let responder = response.responder_did.resolve(&mut scratch).map_err(|_| Reject::WrongResponder)?;
+        let named = match request.responder {
+            Some(hash) => self.names.hash(responder.as_bytes()) == hash,
+            None => check_did(responder).is_ok(),
+        };
+        if !named || request.route.remote != route.remote {
+            return Err(Reject::WrongResponder);
+        }
+        let pending = response.decision == Decision::Pending;
+        if pending && request.pending {
+            // It was said before; the decision is what is missing.
+            return Err(Reject::Unrequested);
+        }
+        let rtt = now.mono.saturating_since(request.sent);
+        if !self.events.room_for_reply(bytes.len()) {
+            return Err(Reject::Busy);
+        }
+        if pending {
+            self.requests.set_pending(id, now.mono + self.decision_timeout);
+        } else {
+            self.requests.remove(id);
+        }
+        self.prove_peer(now, responder, route);
+        // Room was found above.
+        let _ = self.events.response(bytes, route, id, rtt, !pending);
+        Ok(())
+    }
+
+    /// Who answers a request is heard from, accepted, and proven to be where it was asked. No room to remember that is
+    /// no reason to lose the answer.
+    fn prove_peer(&mut self, now: Now, did: &str, route: Route) {
+        if !self.events.room_for_notices(1, did.len()) {
+            return;
+        }
+        self.record_peer(now, did, route);
+        self.peers.prove(did, route.remote);
+        self.schedule_heartbeat(now.mono);
+    }
+
+    /// Write the heartbeat for one proven peer straight into the caller's buffer.
+    pub(super) fn write_heartbeat(&mut self, now: Now, encoding: Encoding, out: &mut [u8]) -> Option<(Route, usize)> {
+        let (packet_id, nonce) = (ids::packet_id(self.ids.key()), self.ids.nonce());
+        let mut stamp = [0; 32];
+        let peer = self.peers.next_proven()?;
+        let packet = Packet {
+            packet_id: Text::new(packet_id.as_str()),
+            source_did: Text::new(self.did.as_str()),
+            target_did: Text::new(peer.did()),
+            ping_type: PingType::Heartbeat,
+            priority: Priority::Lazy,
+            routing_mode: RoutingMode::Direct,
+            intent: Text::new("heartbeat"),
+            purpose: Text::new("Periodic keep-alive"),
+            payload: Value::from_wire(ALIVE),
+            pod_id: None,
+            station_id: None,
+            hop_count: 0,
+            max_hops: MAX_HOPS,
+            nonce: Text::new(nonce.as_str()),
+            timestamp: Text::new(iso::format(now.wall, &mut stamp)),
+            tibet_token_id: None,
+            vouched_by: None,
+            vouch_signature: None,
+            signature: Text::EMPTY,
+        };
+        let len = packet.encode(encoding, out).ok()?;
+        Some((peer.route(), len))
+    }
+}

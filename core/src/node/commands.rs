@@ -1,0 +1,122 @@
+//! What the operator tells a node, and what can be asked of it at any time.
+
+use super::peers::{Peer, Peers};
+use super::ping::ReplyError;
+use super::replies::Reply;
+use super::stats::{Stats, Tables};
+use super::{Node, NodeConfig};
+use crate::Did;
+use crate::airlock::{Gate, LegacyError, Rule, RuleError, Standing, TrustError, Vouch, VouchError, VouchId};
+use crate::time::Wall;
+
+impl Node {
+    /// The node's own name.
+    #[must_use]
+    pub const fn did(&self) -> &Did {
+        &self.config.did
+    }
+
+    /// What the node was told at birth.
+    #[must_use]
+    pub const fn config(&self) -> &NodeConfig {
+        &self.config
+    }
+
+    /// Trust a DID: 0 to 1, values outside are clamped as in the reference. Pings that wait already stay as they are.
+    ///
+    /// # Errors
+    /// Not a number, not a DID, or too many.
+    pub fn set_trust(&mut self, did: &str, trust: f64) -> Result<f64, TrustError> {
+        self.policy.trust.set(did, trust)
+    }
+
+    /// Forget the trust set for a DID; vouches for it count again. False when none was set.
+    pub fn remove_trust(&mut self, did: &str) -> bool {
+        self.policy.trust.remove(did)
+    }
+
+    /// How far a DID is trusted now, and why.
+    #[must_use]
+    pub fn standing(&self, did: &str, wall: Wall) -> Standing {
+        self.policy.standing(did, wall)
+    }
+
+    /// Let unsigned packets of DIDs that match this pattern be accepted outright, as the reference does for everyone.
+    ///
+    /// # Errors
+    /// The pattern is too long, or there are too many.
+    pub fn allow_legacy(&mut self, pattern: &str) -> Result<(), LegacyError> {
+        self.policy.legacy.allow(pattern)
+    }
+
+    /// Add a rule to the gate.
+    ///
+    /// # Errors
+    /// The rule is over a limit, or there are too many.
+    pub fn add_rule<T: AsRef<str>>(&mut self, rule: &Rule<T>) -> Result<(), RuleError> {
+        self.policy.gate.add_rule(rule)
+    }
+
+    /// Remove the rule with this id from the gate; false when there is none.
+    pub fn remove_rule(&mut self, id: &str) -> bool {
+        self.policy.gate.remove_rule(id)
+    }
+
+    /// The gate: thresholds and rules.
+    #[must_use]
+    pub const fn gate(&self) -> &Gate {
+        &self.policy.gate
+    }
+
+    /// Vouch for others: until the vouch expires or is revoked they are trusted as far as it says.
+    ///
+    /// # Errors
+    /// The vouch makes no sense, or there are too many.
+    pub fn vouch(&mut self, vouch: &Vouch<'_>, wall: Wall) -> Result<VouchId, VouchError> {
+        self.policy.vouches.add(vouch, wall)
+    }
+
+    /// Revoke a vouch; false when there is none with this id.
+    pub fn revoke_vouch(&mut self, vouch_id: &str) -> bool {
+        self.policy.vouches.revoke(vouch_id)
+    }
+
+    /// Decide how accepted pings whose intent matches the pattern are answered. The first pattern that was set and
+    /// matches counts; without any, the answer is `{}` at once, as in the reference.
+    ///
+    /// # Errors
+    /// The pattern is too long, or there are too many.
+    pub fn set_reply(&mut self, intent_pattern: &str, reply: Reply) -> Result<(), ReplyError> {
+        self.policy.replies.set(intent_pattern, reply)
+    }
+
+    /// The peer table.
+    #[must_use]
+    pub const fn peers(&self) -> &Peers {
+        &self.state.peers
+    }
+
+    /// The peer of this name, unless it has been silent for too long.
+    #[must_use]
+    pub fn peer(&self, did: &str) -> Option<&Peer> {
+        self.state.peers.get(self.state.now, did)
+    }
+
+    /// Counters, and how full the tables are.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let state = &self.state;
+        Stats {
+            tables: Tables {
+                peers: state.peers.len(),
+                waiting: state.waiting.len(),
+                open: state.open.len(),
+                requests: state.requests.len(),
+                nonces: state.replay.len(),
+                events: state.events.len(),
+                transmits: state.out.len(),
+            },
+            ..state.stats
+        }
+    }
+}

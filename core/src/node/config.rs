@@ -1,0 +1,109 @@
+//! What a node is told once, at birth.
+
+use crate::Did;
+use crate::airlock::{GateConfig, ReplayConfig, TrustConfig, VouchConfig};
+use crate::framing::Encoding;
+use crate::time::Duration;
+
+/// Settings of a [`Node`](super::Node). Start from [`NodeConfig::new`] and change what differs.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NodeConfig {
+    /// The node's own name.
+    pub did: Did,
+    /// Thresholds of the airlock.
+    pub gate: GateConfig,
+    /// Bounds of the trust table.
+    pub trust: TrustConfig,
+    /// Bounds of the vouch registry.
+    pub vouches: VouchConfig,
+    /// The replay window.
+    pub replay: ReplayConfig,
+    /// How long a request waits for its first answer: 10 s. [`Ping::timeout`](super::Ping::timeout) overrides it.
+    pub request_timeout: Duration,
+    /// How long a request stays open for the decision after a `pending` answer: 300 s.
+    pub decision_timeout: Duration,
+    /// How long the application may take to answer an accepted ping with [`Reply::Later`](super::Reply::Later): 10 s.
+    pub answer_timeout: Duration,
+    /// How long a ping waits in the waiting room: 300 s.
+    pub waiting_expiry: Duration,
+    /// How often every proven peer hears from us: 30 s. `None`: never.
+    pub heartbeat: Option<Duration>,
+    /// How our heartbeats are written.
+    pub heartbeat_encoding: Encoding,
+    /// How often stale peers are removed: 45 s.
+    pub peer_cleanup: Duration,
+    /// How long a peer may be silent before it counts as stale: 90 s, the reference's default.
+    pub peer_stale: Duration,
+    /// Upper bounds of every table and queue.
+    pub caps: Caps,
+}
+
+impl NodeConfig {
+    /// The defaults of DESIGN section 5.
+    #[must_use]
+    pub fn new(did: Did) -> Self {
+        Self {
+            did,
+            gate: GateConfig::default(),
+            trust: TrustConfig::default(),
+            vouches: VouchConfig::default(),
+            replay: ReplayConfig::default(),
+            request_timeout: Duration::from_secs(10),
+            decision_timeout: Duration::from_secs(300),
+            answer_timeout: Duration::from_secs(10),
+            waiting_expiry: Duration::from_secs(300),
+            heartbeat: Some(Duration::from_secs(30)),
+            heartbeat_encoding: Encoding::Json,
+            peer_cleanup: Duration::from_secs(45),
+            peer_stale: Duration::from_secs(90),
+            caps: Caps::default(),
+        }
+    }
+}
+
+/// Upper bounds. Every table starts empty, grows with use and never passes its bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Caps {
+    /// Peers: 65,536.
+    pub peers: u32,
+    /// Bytes of peers, names included: 32 MiB.
+    pub peer_bytes: usize,
+    /// Pings that wait for a decision: 1,024.
+    pub waiting: u32,
+    /// Of those, from one sender: 64.
+    pub waiting_per_sender: u32,
+    /// Accepted pings that wait for the application's answer: 4,096.
+    pub open: u32,
+    /// Requests of ours that wait for an answer: 4,096.
+    pub requests: u32,
+    /// Events that wait to be polled: 4,096.
+    pub events: u32,
+    /// Bytes of those events: 4 MiB.
+    pub event_bytes: usize,
+    /// Datagrams that wait to be sent: 4,096.
+    pub transmits: u32,
+    /// Bytes of those datagrams: 4 MiB.
+    pub transmit_bytes: usize,
+    /// Reply rules: 1,024.
+    pub replies: u32,
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self {
+            peers: 65_536,
+            peer_bytes: 32 << 20,
+            waiting: 1_024,
+            waiting_per_sender: 64,
+            open: 4_096,
+            requests: 4_096,
+            events: 4_096,
+            event_bytes: 4 << 20,
+            transmits: 4_096,
+            transmit_bytes: 4 << 20,
+            replies: 1_024,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What the application says about pings that wait for it.
+
+use super::answer::Answer;
+use super::event::{Outcome, PingId, Room};
+use super::inbound::Inbound;
+use super::ping::AnswerError;
+use super::{Node, State};
+use crate::framing::{Decision, Text, Value};
+use crate::time::Now;
+
+impl Node {
+    /// Answer a ping that was accepted with [`Reply::Later`](super::Reply::Later).
+    ///
+    /// # Errors
+    /// Why nothing was sent; the ping stays open.
+    pub fn respond(&mut self, now: Now, id: PingId, payload: Value<'_>) -> Result<(), AnswerError> {
+        if id.room != Room::Open {
+            return Err(AnswerError::Gone);
+        }
+        let len = self.state.stage_decision(now, id, Decision::Accept, payload)?;
+        self.state.finish(id, len);
+        Ok(())
+    }
+
+    /// Let a waiting ping in: its sender gets a second response, `accept`, with what the reply rules say.
+    ///
+    /// With [`Reply::Later`](super::Reply::Later) the ping becomes open instead, and the id under which to
+    /// [`respond`](Self::respond) is returned.
+    ///
+    /// # Errors
+    /// Why nothing happened; the ping goes on waiting.
+    pub fn approve(&mut self, now: Now, id: PingId) -> Result<Option<PingId>, AnswerError> {
+        let waiting = self.state.waiting_ping(id)?;
+        let Some(payload) = self.policy.replies.find(&waiting.intent) else {
+            return self.state.open_waiting(now, id).map(Some);
+        };
+        let len = self.state.stage_decision(now, id, Decision::Accept, payload)?;
+        self.state.decide(id, Outcome::Approved, Some(len), None)?;
+        Ok(None)
+    }
+
+    /// Refuse a waiting ping: its sender gets a second response, `reject`.
+    ///
+    /// # Errors
+    /// Why nothing happened; the ping goes on waiting.
+    pub fn reject(&mut self, now: Now, id: PingId) -> Result<(), AnswerError> {
+        self.state.waiting_ping(id)?;
+        let len = self.state.stage_decision(now, id, Decision::Reject, Value::EMPTY_OBJECT)?;
+        self.state.decide(id, Outcome::Rejected, Some(len), None)
+    }
+
+    /// The waiting pings with this packet id, and who sent them. Senders choose packet ids, so there may be several.
+    pub fn waiting(&self, packet_id: &str) -> impl Iterator<Item = (PingId, &str)> {
+        self.state
+            .waiting
+            .iter()
+            .filter(move |(_, ping)| ping.packet_id == packet_id)
+            .map(|(id, ping)| (PingId { room: Room::Waiting, id }, ping.did.as_str()))
+    }
+}
+
+impl State {
+    fn waiting_ping(&self, id: PingId) -> Result<&Inbound, AnswerError> {
+        if id.room != Room::Waiting {
+            return Err(AnswerError::Gone);
+        }
+        self.waiting.get(id.id).ok_or(AnswerError::Gone)
+    }
+
+    /// Take a ping out of the waiting room.
+    fn take_waiting(&mut self, id: PingId) -> Option<Inbound> {
+        let ping = self.waiting.remove(id.id)?;
+        self.quota.remove(self.names.hash(ping.did.as_bytes()));
+        Some(ping)
+    }
+
+    /// Write the answer to a kept ping behind the send queue.
+    fn stage_decision(
+        &mut self,
+        now: Now,
+        id: PingId,
+        decision: Decision,
+        payload: Value<'_>,
+    ) -> Result<usize, AnswerError> {
+        let Self { waiting, open, peers, did, ids, out, .. } = self;
+        let room = match id.room {
+            Room::Waiting => waiting,
+            Room::Open => open,
+        };
+        let ping = room.get(id.id).ok_or(AnswerError::Gone)?;
+        let proven = peers.is_proven(&ping.did, ping.route.remote);
+        let answer = Answer {
+            in_response_to: Text::new(&ping.packet_id),
+            decision,
+            payload,
+            judged: ping.judged(),
+            route: ping.route,
+            encoding: ping.encoding,
+            allowance: (!proven).then_some(ping.allowance),
+        };
+        answer.stage(now, did.as_str(), ids, out)
+    }
+
+    /// Queue the staged answer to an open ping and forget the ping.
+    fn finish(&mut self, id: PingId, len: usize) {
+        if let Some(ping) = self.open.remove(id.id) {
+            self.out.commit(ping.route, len);
+        }
+    }
+
+    /// Move a waiting ping to the open ones.
+    fn open_waiting(&mut self, now: Now, id: PingId) -> Result<PingId, AnswerError> {
+        if self.open.is_full() {
+            return Err(AnswerError::QueueFull);
+        }
+        let ping = self.waiting_ping(id)?;
+        if !self.events.room_for_notices(1, ping.packet_id.len() + ping.did.len()) {
+            return Err(AnswerError::QueueFull);
+        }
+        let ping = self.take_waiting(id).ok_or(AnswerError::Gone)?;
+        let (packet_id, did) = (ping.packet_id.clone(), ping.did.clone());
+        let open = self.open.insert(now.mono, 0, ping).map_err(|_| AnswerError::QueueFull)?;
+        let open = PingId { room: Room::Open, id: open };
+        let _ = self.events.decided(id, &packet_id, &did, Outcome::Approved, Some(open));
+        self.stats.approved = self.stats.approved.saturating_add(1);
+        Ok(open)
+    }
+
+    /// Forget a waiting ping, queue its staged answer and tell the application.
+    fn decide(
+        &mut self,
+        id: PingId,
+        outcome: Outcome,
+        staged: Option<usize>,
+        open: Option<PingId>,
+    ) -> Result<(), AnswerError> {
+        let ping = self.waiting_ping(id)?;
+        if !self.events.room_for_notices(1, ping.packet_id.len() + ping.did.len()) {
+            return Err(AnswerError::QueueFull);
+        }
+        let ping = self.take_waiting(id).ok_or(AnswerError::Gone)?;
+        if let Some(len) = staged {
+            self.out.commit(ping.route, len);
+        }
+        let _ = self.events.decided(id, &ping.packet_id, &ping.did, outcome, open);
+        let count = match outcome {
+            Outcome::Approved => &mut self.stats.approved,
+            Outcome::Rejected => &mut self.stats.refused,
+            Outcome::Expired => &mut self.stats.expired,
+        };
+        *count = count.saturating_add(1);
+        Ok(())
+    }
+}

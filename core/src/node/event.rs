@@ -1,0 +1,124 @@
+//! What a node tells its application.
+
+use super::requests::RequestId;
+use crate::Route;
+use crate::airlock::{Source, WaitingId};
+use crate::framing::{Decision, Encoding, Packet, Response, Zone};
+use crate::time::Duration;
+
+/// A ping that still wants something from the application: a decision ([`Node::approve`](super::Node::approve),
+/// [`Node::reject`](super::Node::reject)) or an answer ([`Node::respond`](super::Node::respond)).
+///
+/// An id outlives its ping harmlessly: using it then is a typed error and never hits another ping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PingId {
+    pub(super) room: Room,
+    pub(super) id: WaitingId,
+}
+
+/// Where a ping stays until the application has spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Room {
+    /// GEEL: waits for a decision.
+    Waiting,
+    /// Accepted: waits for an answer.
+    Open,
+}
+
+/// Something the application may want to know, lent from the node's own memory.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A ping passed the gate: it was accepted, or it waits for a decision.
+    Ping(Received<'a>),
+    /// A waiting ping was decided: approved, rejected, or expired undecided.
+    Decided(Decided<'a>),
+    /// One of our requests was answered.
+    Response(Answered<'a>),
+    /// One of our requests ran out of time; it is forgotten.
+    Timeout {
+        /// The request.
+        request: RequestId,
+        /// Whether a `pending` answer had come, so that only the decision is missing.
+        pending: bool,
+    },
+    /// An accepted ping was not answered by the application in time; its sender never hears of it.
+    Unanswered(PingId),
+    /// A DID was heard from and accepted for the first time, or again after it was lost.
+    PeerSeen {
+        /// Its name.
+        did: &'a str,
+        /// Where it is.
+        route: Route,
+    },
+    /// A peer was silent for too long and was removed.
+    PeerLost {
+        /// Its name.
+        did: &'a str,
+    },
+}
+
+/// A ping that passed the gate.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// Set when the application has to decide (`decision` is pending) or to answer; `None` when the answer is on its
+    /// way already.
+    pub id: Option<PingId>,
+    /// The ping itself.
+    pub packet: Packet<'a>,
+    /// How it was written.
+    pub encoding: Encoding,
+    /// Where it came from.
+    pub from: Route,
+    /// Where the airlock put it.
+    pub zone: Zone,
+    /// Accept or pending.
+    pub decision: Decision,
+    /// How far the sender is trusted, 0 to 1.
+    pub trust: f64,
+    /// Where that trust comes from.
+    pub source: Source,
+    /// Name of the rule that decided.
+    pub rule: Option<&'a str>,
+}
+
+/// A waiting ping that was decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Decided<'a> {
+    /// The ping as it was announced in [`Event::Ping`].
+    pub id: PingId,
+    /// Its `packet_id`.
+    pub packet_id: &'a str,
+    /// Its sender.
+    pub source_did: &'a str,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// For an approved ping that the application answers itself: the id to answer.
+    pub open: Option<PingId>,
+}
+
+/// What became of a waiting ping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Approved; the sender was told.
+    Approved,
+    /// Rejected; the sender was told.
+    Rejected,
+    /// Nobody decided in time; the sender was told nothing.
+    Expired,
+}
+
+/// An answer to a request of ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered<'a> {
+    /// The request.
+    pub request: RequestId,
+    /// The answer itself.
+    pub response: Response<'a>,
+    /// Where it came from: where it was asked.
+    pub from: Route,
+    /// Time since the request was made.
+    pub rtt: Duration,
+    /// Whether this ends the request. After a `pending` answer the decision may still come.
+    pub last: bool,
+}

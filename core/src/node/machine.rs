@@ -1,0 +1,181 @@
+//! The node as a [`Machine`]: time, events, datagrams.
+
+use alloc::boxed::Box;
+
+use super::event::{Decided, Event, Outcome, PingId, Room};
+use super::receive::Taken;
+use super::{Lent, Node, State};
+use crate::limits::MAX_DATAGRAM_V6;
+use crate::time::{Deadline, Instant, Now, Reason};
+use crate::{Datagrams, Machine, Reject, Route, Transmit};
+
+impl Machine for Node {
+    type Event<'a> = Event<'a>;
+
+    fn handle_timeout(&mut self, now: Now) {
+        self.state.advance(now.mono);
+    }
+
+    fn poll_event(&mut self) -> Option<Event<'_>> {
+        if self.state.has_reply() { self.poll_reply() } else { self.poll_notice() }
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        let state = &self.state;
+        let events = state.events.has_reply() || state.events.has_notice();
+        if events || !state.out.is_empty() || state.heartbeat.left > 0 || state.cleanup.running {
+            return Some(Deadline::Now);
+        }
+        let timers = [
+            (state.requests.deadline(), Reason::RequestTimeout),
+            (state.open.next_expiry(), Reason::AnswerTimeout),
+            (state.waiting.next_expiry(), Reason::WaitingExpiry),
+            (state.heartbeat.at, Reason::Heartbeat),
+            (state.cleanup.at, Reason::PeerCleanup),
+        ];
+        let first = timers.into_iter().filter_map(|(at, why)| Some((at?, why))).min_by_key(|(at, _)| *at);
+        match first {
+            // What is due already is told by the next `poll_event`, except for rounds that `handle_timeout` starts.
+            Some((at, Reason::RequestTimeout | Reason::AnswerTimeout | Reason::WaitingExpiry)) if at <= state.now => {
+                Some(Deadline::Now)
+            }
+            Some((at, why)) => Some(Deadline::At(at, why)),
+            None => None,
+        }
+    }
+}
+
+impl Datagrams for Node {
+    fn handle_datagram(&mut self, now: Now, route: Route, bytes: &[u8]) -> Result<(), Reject> {
+        self.state.now = self.state.now.max(now.mono);
+        let taken = self.take(now, route, bytes);
+        let stats = &mut self.state.stats;
+        let add = |n: &mut u64| *n = n.saturating_add(1);
+        add(&mut stats.received);
+        match taken {
+            Ok(Taken::Accepted) => add(&mut stats.accepted),
+            Ok(Taken::Heartbeat) => {
+                add(&mut stats.accepted);
+                add(&mut stats.heartbeats);
+            }
+            Ok(Taken::Waiting) => add(&mut stats.waiting),
+            Ok(Taken::Response) => add(&mut stats.responses),
+            Err(why) => stats.rejected.count(why),
+        }
+        taken.map(|_| ())
+    }
+
+    fn poll_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
+        let transmit = self.state.next_queued(out).or_else(|| self.next_heartbeat(now, out))?;
+        self.state.stats.transmitted = self.state.stats.transmitted.saturating_add(1);
+        Some(transmit)
+    }
+}
+
+impl Node {
+    /// The next event about a request of ours: [`Event::Response`] or [`Event::Timeout`]. Passes over everything else,
+    /// which stays for [`poll_notice`](Self::poll_notice).
+    pub fn poll_reply(&mut self) -> Option<Event<'_>> {
+        if self.state.events.has_reply() {
+            return self.state.events.pop_reply();
+        }
+        self.state.poll_timeout()
+    }
+
+    /// The next event about others: any but those of [`poll_reply`](Self::poll_reply).
+    pub fn poll_notice(&mut self) -> Option<Event<'_>> {
+        if self.state.events.has_notice() {
+            return self.state.events.pop_notice();
+        }
+        self.state.poll_due()
+    }
+
+    /// The next heartbeat of the round that is going on, if any.
+    fn next_heartbeat(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
+        if self.state.heartbeat.left == 0 || out.len() < MAX_DATAGRAM_V6 {
+            return None;
+        }
+        self.state.heartbeat.left -= 1;
+        let written = self.state.write_heartbeat(now, self.config.heartbeat_encoding, out);
+        if written.is_none() {
+            // No proven peer is left: the round is over.
+            self.state.heartbeat.left = 0;
+        }
+        written.map(|(route, len)| Transmit { route, len })
+    }
+}
+
+impl State {
+    /// Time has passed: start the rounds that are due. What ran out is told by [`poll_due`](Self::poll_due).
+    fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        if self.heartbeat.at.is_some_and(|at| at <= self.now) {
+            self.heartbeat.left = self.peers.proven_len();
+            self.heartbeat.at = None;
+            if self.heartbeat.left > 0 {
+                self.schedule_heartbeat(self.now);
+            }
+        }
+        if self.cleanup.at.is_some_and(|at| at <= self.now) {
+            self.cleanup.running = self.peers.any_stale(self.now);
+            self.cleanup.at = None;
+            if !self.peers.is_empty() {
+                self.schedule_cleanup(self.now);
+            }
+        }
+    }
+
+    /// The next queued datagram.
+    fn next_queued(&mut self, out: &mut [u8]) -> Option<Transmit> {
+        if self.out.front_len()? > out.len() {
+            return None;
+        }
+        let (route, bytes) = self.out.pop()?;
+        out.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Transmit { route, len: bytes.len() })
+    }
+
+    fn has_reply(&self) -> bool {
+        self.events.has_reply() || self.requests.deadline().is_some_and(|at| at <= self.now)
+    }
+
+    /// The next request of ours that ran out of time.
+    fn poll_timeout(&mut self) -> Option<Event<'_>> {
+        let (request, was) = self.requests.expire(self.now)?;
+        self.stats.timeouts = self.stats.timeouts.saturating_add(1);
+        Some(Event::Timeout { request, pending: was.pending })
+    }
+
+    /// The next thing that ran out of time, told straight from its table: it needs no room in the queue, so it cannot
+    /// be lost, and the entry is freed by telling it.
+    fn poll_due(&mut self) -> Option<Event<'_>> {
+        self.lent = Lent::Nothing;
+        if let Some((id, _)) = self.open.expire_one(self.now) {
+            self.stats.unanswered = self.stats.unanswered.saturating_add(1);
+            return Some(Event::Unanswered(PingId { room: Room::Open, id }));
+        }
+        if let Some((id, ping)) = self.waiting.expire_one(self.now) {
+            self.quota.remove(self.names.hash(ping.did.as_bytes()));
+            self.stats.expired = self.stats.expired.saturating_add(1);
+            self.lent = Lent::Ping(Box::new(ping));
+            let Lent::Ping(ping) = &self.lent else { return None };
+            let id = PingId { room: Room::Waiting, id };
+            let (packet_id, source_did) = (&*ping.packet_id, &*ping.did);
+            return Some(Event::Decided(Decided { id, packet_id, source_did, outcome: Outcome::Expired, open: None }));
+        }
+        if !self.cleanup.running {
+            return None;
+        }
+        match self.peers.prune_one(self.now) {
+            Some(did) => {
+                self.lent = Lent::Peer(did);
+                let Lent::Peer(did) = &self.lent else { return None };
+                Some(Event::PeerLost { did })
+            }
+            None => {
+                self.cleanup.running = false;
+                None
+            }
+        }
+    }
+}

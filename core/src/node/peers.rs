@@ -1,0 +1,290 @@
+//! Who was heard from and accepted, where they are, and since when they are silent.
+
+use alloc::boxed::Box;
+use core::net::SocketAddr;
+
+use crate::table::{Chain, Chained, Heap, Index, Link, Linked, List, Slab};
+use crate::time::{Duration, Instant};
+use crate::{Route, SipKey};
+
+/// A DID that was heard from and accepted.
+#[derive(Debug)]
+pub struct Peer {
+    did: Box<str>,
+    route: Route,
+    /// The address that answered a request of ours, while it is the address that was heard from last.
+    proven: Option<SocketAddr>,
+    first_seen: Instant,
+    last_seen: Instant,
+    packets: u64,
+    by_age: Link,
+    by_proof: Link,
+    by_name: Chain,
+}
+
+impl Peer {
+    /// Its name.
+    #[must_use]
+    pub fn did(&self) -> &str {
+        &self.did
+    }
+
+    /// Where it was last heard from.
+    #[must_use]
+    pub const fn route(&self) -> Route {
+        self.route
+    }
+
+    /// Whether that address has proven itself: it answered a request of ours.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.proven == Some(self.route.remote)
+    }
+
+    /// When it was first heard from since it was last unknown.
+    #[must_use]
+    pub const fn first_seen(&self) -> Instant {
+        self.first_seen
+    }
+
+    /// When it was last heard from.
+    #[must_use]
+    pub const fn last_seen(&self) -> Instant {
+        self.last_seen
+    }
+
+    /// How many accepted packets and responses came from it.
+    #[must_use]
+    pub const fn packets(&self) -> u64 {
+        self.packets
+    }
+}
+
+#[derive(Debug)]
+struct Age;
+#[derive(Debug)]
+struct Proof;
+#[derive(Debug)]
+struct Name;
+
+macro_rules! place {
+    ($trait:ident<$kind:ty>, $field:ident: $type:ty, $get:ident, $get_mut:ident) => {
+        impl $trait<$kind> for Peer {
+            fn $get(&self) -> &$type {
+                &self.$field
+            }
+            fn $get_mut(&mut self) -> &mut $type {
+                &mut self.$field
+            }
+        }
+    };
+}
+place!(Linked<Age>, by_age: Link, link, link_mut);
+place!(Linked<Proof>, by_proof: Link, link, link_mut);
+place!(Chained<Name>, by_name: Chain, chain, chain_mut);
+
+/// What [`Peers::record`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// A peer that was not known.
+    New,
+    /// A peer that was known.
+    Known,
+    /// There was no room.
+    Full,
+}
+
+/// The peer table: bounded in entries and bytes, aged by silence.
+#[derive(Debug)]
+pub struct Peers {
+    slab: Slab<Peer, Heap>,
+    names: Index<Name, Heap>,
+    /// Longest silent first.
+    ages: List<Age>,
+    /// Peers at a proven address, in the order in which they proved it.
+    proven: List<Proof>,
+    key: SipKey,
+    did_bytes: usize,
+    max_bytes: usize,
+    stale_after: Duration,
+}
+
+impl Peers {
+    /// Empty; holds at most `max_peers` peers in about `max_bytes` bytes, each for `stale_after` of silence.
+    #[must_use]
+    pub fn new(max_peers: u32, max_bytes: usize, stale_after: Duration, key: SipKey) -> Self {
+        Self {
+            slab: Slab::new(max_peers as usize),
+            names: Index::new(),
+            ages: List::new(),
+            proven: List::new(),
+            key,
+            did_bytes: 0,
+            max_bytes,
+            stale_after,
+        }
+    }
+
+    /// How many peers are held, stale ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// No peer is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+
+    /// Bytes of heap that the table holds, the allocator's own overhead aside.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.slab.heap_bytes() + self.names.heap_bytes() + self.did_bytes
+    }
+
+    /// Whether [`record`](Self::record) of this DID would succeed now.
+    #[must_use]
+    pub fn has_room_for(&self, now: Instant, did: &str) -> bool {
+        self.slot(did).is_some() || self.fits(did) || self.oldest_stale(now).is_some()
+    }
+
+    /// Note an accepted packet. A new address is unproven.
+    ///
+    /// When the table is full, the peer that is stale for longest makes room; when none is stale there is no room.
+    pub fn record(&mut self, now: Instant, did: &str, route: Route) -> Recorded {
+        if let Some(slot) = self.slot(did) {
+            self.refresh(now, slot, route);
+            return Recorded::Known;
+        }
+        if !self.fits(did) {
+            let Some(slot) = self.oldest_stale(now) else { return Recorded::Full };
+            self.remove(slot);
+        }
+        if self.fits(did) { self.insert(now, did, route) } else { Recorded::Full }
+    }
+
+    /// Note that the address answered a request of ours. The peer must be recorded at this route.
+    pub fn prove(&mut self, did: &str, remote: SocketAddr) {
+        let Some(slot) = self.slot(did) else { return };
+        if let Some(peer) = self.slab.at_mut(slot)
+            && peer.route.remote == remote
+        {
+            peer.proven = Some(remote);
+            self.proven.push_back(&mut self.slab, slot);
+        }
+    }
+
+    /// Whether this address has proven to be that of this DID.
+    #[must_use]
+    pub fn is_proven(&self, did: &str, remote: SocketAddr) -> bool {
+        self.slot(did).and_then(|slot| self.slab.at(slot)).is_some_and(|p| p.proven == Some(remote))
+    }
+
+    /// The peer of this name, unless it is stale.
+    #[must_use]
+    pub fn get(&self, now: Instant, did: &str) -> Option<&Peer> {
+        self.slab.at(self.slot(did)?).filter(|peer| !self.is_stale(now, peer))
+    }
+
+    /// Every peer that is not stale, longest silent first.
+    pub fn alive(&self, now: Instant) -> impl Iterator<Item = &Peer> {
+        self.ages.iter(&self.slab).filter_map(|slot| self.slab.at(slot)).filter(move |peer| !self.is_stale(now, peer))
+    }
+
+    /// Remove the peer that is stale for longest, and give its name back.
+    pub fn prune_one(&mut self, now: Instant) -> Option<Box<str>> {
+        let slot = self.oldest_stale(now)?;
+        self.remove(slot)
+    }
+
+    /// Whether any peer is stale.
+    #[must_use]
+    pub fn any_stale(&self, now: Instant) -> bool {
+        self.oldest_stale(now).is_some()
+    }
+
+    /// How many peers stand at a proven address.
+    #[must_use]
+    pub fn proven_len(&self) -> usize {
+        self.proven.len()
+    }
+
+    /// The proven peer whose turn is next; it goes to the end of the line.
+    pub(super) fn next_proven(&mut self) -> Option<&Peer> {
+        let slot = self.proven.front()?;
+        self.proven.move_to_back(&mut self.slab, slot);
+        self.slab.at(slot)
+    }
+
+    fn hash(&self, did: &str) -> u64 {
+        self.key.hash(did.as_bytes())
+    }
+
+    fn slot(&self, did: &str) -> Option<u32> {
+        self.names.find(&self.slab, self.hash(did), |peer| *peer.did == *did)
+    }
+
+    /// Bytes that the table accounts for: every entry with its share of the index, and its name.
+    fn accounted(&self) -> usize {
+        self.slab.len() * (Slab::<Peer, Heap>::SLOT_BYTES + size_of::<u32>()) + self.did_bytes
+    }
+
+    fn fits(&self, did: &str) -> bool {
+        let entry = Slab::<Peer, Heap>::SLOT_BYTES + size_of::<u32>() + did.len();
+        !self.slab.is_full() && self.accounted() + entry <= self.max_bytes
+    }
+
+    fn is_stale(&self, now: Instant, peer: &Peer) -> bool {
+        now.saturating_since(peer.last_seen) > self.stale_after
+    }
+
+    fn oldest_stale(&self, now: Instant) -> Option<u32> {
+        let slot = self.ages.front()?;
+        self.slab.at(slot).filter(|peer| self.is_stale(now, peer)).map(|_| slot)
+    }
+
+    fn refresh(&mut self, now: Instant, slot: u32, route: Route) {
+        if let Some(peer) = self.slab.at_mut(slot) {
+            peer.last_seen = peer.last_seen.max(now);
+            peer.packets = peer.packets.saturating_add(1);
+            peer.route = route;
+            // Heartbeats go only where the peer both is and has answered from.
+            if peer.is_proven() {
+                self.proven.push_back(&mut self.slab, slot);
+            } else {
+                self.proven.remove(&mut self.slab, slot);
+            }
+        }
+        self.ages.move_to_back(&mut self.slab, slot);
+    }
+
+    fn insert(&mut self, now: Instant, did: &str, route: Route) -> Recorded {
+        let peer = Peer {
+            did: did.into(),
+            route,
+            proven: None,
+            first_seen: now,
+            last_seen: now,
+            packets: 1,
+            by_age: Link::default(),
+            by_proof: Link::default(),
+            by_name: Chain::default(),
+        };
+        let hash = self.hash(did);
+        let Ok(id) = self.slab.insert(peer) else { return Recorded::Full };
+        self.did_bytes += did.len();
+        self.names.insert(&mut self.slab, id.slot(), hash);
+        self.ages.push_back(&mut self.slab, id.slot());
+        Recorded::New
+    }
+
+    fn remove(&mut self, slot: u32) -> Option<Box<str>> {
+        self.names.remove(&mut self.slab, slot);
+        self.ages.remove(&mut self.slab, slot);
+        self.proven.remove(&mut self.slab, slot);
+        let peer = self.slab.remove_at(slot)?;
+        self.did_bytes -= peer.did.len();
+        Some(peer.did)
+    }
+}

@@ -1,0 +1,128 @@
+//! What the application asks a node to do, and how that can fail.
+
+use crate::framing::{EncodeError, Encoding, PingType, Priority, RoutingMode, Value};
+use crate::time::Duration;
+use crate::{DidError, Route};
+
+/// A ping to send. Start from [`Ping::new`] and change what differs.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Ping<'a> {
+    /// Whom to ask; only this DID may answer (anyone at the address, for
+    /// [`BROADCAST`](crate::limits::BROADCAST)).
+    pub target: &'a str,
+    /// Where to ask; only this address may answer.
+    pub route: Route,
+    /// What is wanted: at most 256 bytes.
+    pub intent: &'a str,
+    /// Why, for people.
+    pub purpose: &'a str,
+    /// Application data, an object by convention.
+    pub payload: Value<'a>,
+    /// What the ping is for.
+    pub ping_type: PingType,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// How it travels.
+    pub routing_mode: RoutingMode,
+    /// The sender's pod.
+    pub pod_id: Option<&'a str>,
+    /// The sender's station.
+    pub station_id: Option<&'a str>,
+    /// How the ping is written, and so its answer.
+    pub encoding: Encoding,
+    /// How long to wait for the first answer; `None` is the node's default.
+    pub timeout: Option<Duration>,
+}
+
+impl<'a> Ping<'a> {
+    /// A direct ping with an intent and nothing else.
+    #[must_use]
+    pub fn new(target: &'a str, route: impl Into<Route>, intent: &'a str) -> Self {
+        Self {
+            target,
+            route: route.into(),
+            intent,
+            purpose: "",
+            payload: Value::EMPTY_OBJECT,
+            ping_type: PingType::Intent,
+            priority: Priority::Normal,
+            routing_mode: RoutingMode::Direct,
+            pod_id: None,
+            station_id: None,
+            encoding: Encoding::Json,
+            timeout: None,
+        }
+    }
+}
+
+/// Why a ping could not be sent. Nothing was sent and nothing is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PingError {
+    /// The target is not a DID.
+    #[error("target: {0}")]
+    Target(#[from] DidError),
+    /// The intent is over its limit.
+    #[error("an intent has at most {max} bytes, this one has {len}", max = crate::limits::MAX_INTENT)]
+    Intent {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// The frame does not fit into a datagram.
+    #[error("the frame takes more than the {max} bytes that a datagram to this address can carry")]
+    TooLarge {
+        /// What a datagram to that address can carry.
+        max: usize,
+    },
+    /// The encoding cannot express the payload.
+    #[error("{0}")]
+    Encode(EncodeError),
+    /// Too many requests are waiting for an answer: wait for one.
+    #[error("{0} requests are waiting for an answer already")]
+    TooManyRequests(u32),
+    /// Too much is waiting to be sent: drain the node first.
+    #[error("the send queue is full")]
+    QueueFull,
+}
+
+/// Why an answer or a decision did not happen. The ping stays as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// No such ping waits: it was answered, decided, or ran out of time.
+    #[error("this ping does not wait any more: it was answered, decided, or ran out of time")]
+    Gone,
+    /// The answer does not fit into a datagram.
+    #[error("the answer takes more than the {max} bytes that a datagram to this address can carry")]
+    TooLarge {
+        /// What a datagram to that address can carry.
+        max: usize,
+    },
+    /// The address has not proven itself and has not sent enough to be sent that much.
+    #[error("the answer takes {len} bytes, but this unproven address may be sent only {allowed} more")]
+    Unproven {
+        /// Bytes of the answer.
+        len: usize,
+        /// Bytes it may still be sent for this ping: three times what it sent, less what it got.
+        allowed: usize,
+    },
+    /// The encoding of the ping cannot express the payload.
+    #[error("{0}")]
+    Encode(EncodeError),
+    /// Too much is waiting to be sent or answered: drain the node first.
+    #[error("a queue of the node is full")]
+    QueueFull,
+}
+
+/// Why a reply rule was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplyError {
+    /// There are too many already.
+    #[error("there are {0} reply rules already, which is the most this node takes")]
+    TooMany(u32),
+    /// The intent pattern is over its limit.
+    #[error("an intent pattern has at most {max} bytes, this one has {len}", max = crate::limits::MAX_INTENT)]
+    Pattern {
+        /// Its length in bytes.
+        len: usize,
+    },
+}

@@ -1,0 +1,60 @@
+//! What the operator decided: whom to trust, what the gate lets through, how to answer.
+
+use super::NodeConfig;
+use super::replies::Replies;
+use crate::Seed;
+use crate::airlock::{Gate, GateError, LegacyList, Source, Standing, Subject, TrustTable, VouchRegistry, unsigned_cap};
+use crate::framing::Zone;
+use crate::time::Wall;
+
+/// The settings that judge a packet. Nothing in here changes when a packet arrives.
+#[derive(Debug)]
+pub(super) struct Policy {
+    pub(super) gate: Gate,
+    pub(super) trust: TrustTable,
+    pub(super) vouches: VouchRegistry,
+    pub(super) legacy: LegacyList,
+    pub(super) replies: Replies,
+}
+
+/// How the gate judged a packet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judged<'p> {
+    pub(super) zone: Zone,
+    /// How far the sender is trusted, after the cap for unsigned packets.
+    pub(super) trust: f64,
+    pub(super) source: Source,
+    pub(super) rule: Option<&'p str>,
+}
+
+impl Policy {
+    pub(super) fn new(config: &NodeConfig, seed: &Seed) -> Result<Self, GateError> {
+        let mut keys = seed.fork("node.policy");
+        Ok(Self {
+            gate: Gate::new(config.gate)?,
+            trust: TrustTable::new(config.trust, keys.sip_key()),
+            vouches: VouchRegistry::new(config.vouches, keys.sip_key()),
+            legacy: LegacyList::default(),
+            replies: Replies::new(config.caps.replies),
+        })
+    }
+
+    /// Trust of the sender, rules, thresholds, and the cap for unsigned packets, in this order.
+    ///
+    /// Keys do not exist yet, so every packet counts as unsigned from a DID without a pinned key (DESIGN section 5).
+    pub(super) fn judge(&self, now: Wall, subject: &Subject<'_>) -> Judged<'_> {
+        let Standing { trust, source } = self.standing(subject.source_did, now);
+        let verdict = self.gate.judge(subject, trust);
+        let (zone, trust) = if self.legacy.allows(subject.source_did) {
+            (verdict.zone, trust)
+        } else {
+            unsigned_cap(verdict.zone, trust, self.gate.config())
+        };
+        Judged { zone, trust, source, rule: verdict.rule }
+    }
+
+    /// What is known of a sender: trust set by the operator counts before vouches.
+    pub(super) fn standing(&self, did: &str, now: Wall) -> Standing {
+        Standing::of(did, &self.trust, &self.vouches, now)
+    }
+}

@@ -1,0 +1,238 @@
+//! From a datagram to a decision.
+//!
+//! The order of the checks is the protection: a ROOD packet is decoded in place, judged and forgotten. Only what the
+//! gate lets pass reaches a table, and only after room for everything it needs was found.
+
+use super::answer::Answer;
+use super::event::{PingId, Room};
+use super::inbound::{AMPLIFICATION, Inbound, Sender};
+use super::peers::Recorded;
+use super::ping::AnswerError;
+use super::policy::Judged;
+use super::{Node, State};
+use crate::airlock::{Admission, Subject};
+use crate::framing::{Decision, Encoding, Frame, Message, Packet, PingType, Text, TextError, Value, Zone};
+use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT, MAX_NONCE, MAX_PACKET_ID};
+use crate::time::{Now, iso};
+use crate::{Reject, Route, check_did};
+
+/// What became of a datagram that was not turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    Accepted,
+    Heartbeat,
+    Waiting,
+    Response,
+}
+
+/// A datagram that holds a packet.
+#[derive(Clone, Copy)]
+struct Datagram<'a> {
+    route: Route,
+    bytes: &'a [u8],
+    encoding: Encoding,
+    packet: Packet<'a>,
+}
+
+/// Where texts are unescaped, for the rare packet whose JSON has escapes in them.
+struct Scratch {
+    did: [u8; MAX_DID],
+    intent: [u8; MAX_INTENT],
+    pod_id: [u8; MAX_DID],
+    packet_id: [u8; MAX_PACKET_ID],
+    nonce: [u8; MAX_NONCE],
+}
+
+impl Scratch {
+    const fn new() -> Self {
+        Self {
+            did: [0; MAX_DID],
+            intent: [0; MAX_INTENT],
+            pod_id: [0; MAX_DID],
+            packet_id: [0; MAX_PACKET_ID],
+            nonce: [0; MAX_NONCE],
+        }
+    }
+}
+
+/// A text of a packet as a plain string of at most `N` bytes.
+fn plain<'b, const N: usize>(text: Text<'b>, scratch: &'b mut [u8; N]) -> Result<&'b str, Reject> {
+    match text.resolve(scratch) {
+        Ok(plain) if plain.len() <= N => Ok(plain),
+        Ok(_) | Err(TextError::TooLong) => Err(Reject::TooLong),
+        Err(TextError::LoneSurrogate) => Err(Reject::Malformed),
+    }
+}
+
+impl Node {
+    /// Decode a datagram and do what it asks for.
+    pub(super) fn take(&mut self, now: Now, route: Route, bytes: &[u8]) -> Result<Taken, Reject> {
+        let frame = Frame::decode(bytes).map_err(|e| e.reject())?;
+        match frame.message {
+            Message::Response(response) => {
+                self.state.take_response(now, route, bytes, &response)?;
+                Ok(Taken::Response)
+            }
+            Message::Packet(packet) => {
+                self.take_packet(now, &Datagram { route, bytes, encoding: frame.encoding, packet })
+            }
+        }
+    }
+
+    fn take_packet(&mut self, now: Now, datagram: &Datagram<'_>) -> Result<Taken, Reject> {
+        let packet = &datagram.packet;
+        if packet.target_did != *self.state.did.as_str() && packet.target_did != *BROADCAST {
+            return Err(Reject::NotForUs);
+        }
+        let mut scratch = Scratch::new();
+        let sender = Sender {
+            did: plain(packet.source_did, &mut scratch.did)?,
+            intent: plain(packet.intent, &mut scratch.intent)?,
+            packet_id: plain(packet.packet_id, &mut scratch.packet_id)?,
+        };
+        let nonce = plain(packet.nonce, &mut scratch.nonce)?;
+        let pod_id = packet.pod_id.map(|text| plain(text, &mut scratch.pod_id)).transpose()?;
+        check_did(sender.did).map_err(|_| Reject::Malformed)?;
+        if sender.did == self.state.did.as_str() {
+            return Err(Reject::OwnName);
+        }
+
+        let subject = Subject { source_did: sender.did, intent: sender.intent, pod_id, ping_type: packet.ping_type };
+        let judged = self.policy.judge(now.wall, &subject);
+        let heartbeat = packet.ping_type == PingType::Heartbeat;
+        match judged.zone {
+            Zone::Rood => return Err(Reject::Rood),
+            Zone::Geel if heartbeat => return Err(Reject::HeartbeatNotAccepted),
+            Zone::Geel | Zone::Groen => {}
+        }
+
+        let stamp = packet.timestamp.as_str().and_then(iso::parse).ok_or(Reject::BadTimestamp)?;
+        let admission = self.state.replay.check(now, sender.did, nonce, stamp)?;
+        if !self.state.peers.has_room_for(now.mono, sender.did) {
+            return Err(Reject::Busy);
+        }
+        if heartbeat {
+            return self.state.take_heartbeat(now, datagram.route, sender.did, admission);
+        }
+        let plan = match judged.zone {
+            Zone::Groen => match self.policy.replies.find(sender.intent) {
+                Some(payload) => Plan::Answer(payload),
+                None => Plan::Open,
+            },
+            Zone::Geel | Zone::Rood => Plan::Wait,
+        };
+        self.state.take_ping(now, datagram, sender, &judged, plan, admission)
+    }
+}
+
+/// What is to happen to a ping that passed the gate.
+#[derive(Clone, Copy)]
+enum Plan<'p> {
+    /// Accept it and answer at once with this payload.
+    Answer(Value<'p>),
+    /// Accept it and keep it open until the application answers.
+    Open,
+    /// Put it into the waiting room and say `pending`.
+    Wait,
+}
+
+impl State {
+    /// A heartbeat from an accepted sender keeps its peer entry alive; it draws no answer.
+    fn take_heartbeat(&mut self, now: Now, route: Route, did: &str, admission: Admission) -> Result<Taken, Reject> {
+        if !self.events.room_for_notices(1, did.len()) {
+            return Err(Reject::Busy);
+        }
+        self.replay.admit(admission);
+        self.record_peer(now, did, route);
+        Ok(Taken::Heartbeat)
+    }
+
+    /// Reserve everything that the ping needs, then commit all of it.
+    fn take_ping(
+        &mut self,
+        now: Now,
+        datagram: &Datagram<'_>,
+        sender: Sender<'_>,
+        judged: &Judged<'_>,
+        plan: Plan<'_>,
+        admission: Admission,
+    ) -> Result<Taken, Reject> {
+        let &Datagram { route, bytes, encoding, packet } = datagram;
+        let extra = sender.did.len() + judged.rule.map_or(0, str::len);
+        if !self.events.room_for_notices(2, bytes.len() + extra) {
+            return Err(Reject::Busy);
+        }
+        let mut allowance = bytes.len() * AMPLIFICATION;
+        let answer = |state: &mut Self, decision, payload| {
+            let allowance = (!state.peers.is_proven(sender.did, route.remote)).then_some(allowance);
+            let answer = Answer {
+                in_response_to: packet.packet_id,
+                decision,
+                payload,
+                judged: *judged,
+                route,
+                encoding,
+                allowance,
+            };
+            answer.stage(now, state.did.as_str(), &mut state.ids, &mut state.out).map_err(reject_of)
+        };
+        let (decision, staged, room) = match plan {
+            Plan::Answer(payload) => (Decision::Accept, Some(answer(self, Decision::Accept, payload)?), None),
+            Plan::Open => (Decision::Accept, None, Some(Room::Open)),
+            Plan::Wait => {
+                let len = answer(self, Decision::Pending, Value::EMPTY_OBJECT)?;
+                allowance = allowance.saturating_sub(len);
+                (Decision::Pending, Some(len), Some(Room::Waiting))
+            }
+        };
+        let id = match room {
+            None => None,
+            Some(room) => {
+                let inbound = Inbound::new(sender, route, encoding, judged, allowance).ok_or(Reject::TooLong)?;
+                Some(self.keep(now, room, inbound).ok_or(Reject::Busy)?)
+            }
+        };
+        // Nothing below can fail: room was found for all of it.
+        if let Some(len) = staged {
+            self.out.commit(route, len);
+        }
+        self.replay.admit(admission);
+        self.record_peer(now, sender.did, route);
+        let _ = self.events.ping(bytes, route, judged, decision, id);
+        Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })
+    }
+
+    /// Keep a ping until the application has spoken.
+    fn keep(&mut self, now: Now, room: Room, inbound: Inbound) -> Option<PingId> {
+        let id = match room {
+            Room::Waiting => {
+                let sender = self.names.hash(inbound.did.as_bytes());
+                if !self.quota.allows(sender) {
+                    return None;
+                }
+                let id = self.waiting.insert(now.mono, sender, inbound).ok()?;
+                self.quota.add(sender);
+                id
+            }
+            Room::Open => self.open.insert(now.mono, 0, inbound).ok()?,
+        };
+        Some(PingId { room, id })
+    }
+
+    /// Note who was heard from; room for the entry and the event was found before.
+    pub(super) fn record_peer(&mut self, now: Now, did: &str, route: Route) {
+        if self.peers.record(now.mono, did, route) == Recorded::New {
+            let _ = self.events.peer_seen(did, route);
+            self.schedule_cleanup(now.mono);
+        }
+    }
+}
+
+/// How a sender's ping is turned away when it cannot be answered.
+const fn reject_of(why: AnswerError) -> Reject {
+    match why {
+        AnswerError::Unproven { .. } => Reject::Amplification,
+        AnswerError::QueueFull | AnswerError::Gone => Reject::Busy,
+        AnswerError::TooLarge { .. } | AnswerError::Encode(_) => Reject::TooLong,
+    }
+}

@@ -1,0 +1,56 @@
+//! How accepted pings are answered: at once, or later by the application.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::ping::ReplyError;
+use crate::airlock::glob;
+use crate::framing::{Value, ValueBuf};
+use crate::limits::MAX_INTENT;
+
+/// What happens to an accepted ping.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// It is answered at once with this payload.
+    Now(ValueBuf),
+    /// The application answers it with [`Node::respond`](super::Node::respond).
+    Later,
+}
+
+/// Reply rules by intent pattern; the first that matches counts.
+#[derive(Debug)]
+pub(super) struct Replies {
+    rules: Vec<(String, Reply)>,
+    max: u32,
+}
+
+impl Replies {
+    pub(super) const fn new(max: u32) -> Self {
+        Self { rules: Vec::new(), max }
+    }
+
+    /// Add a rule behind the others, or replace the one with the same pattern where it stands.
+    pub(super) fn set(&mut self, pattern: &str, reply: Reply) -> Result<(), ReplyError> {
+        if pattern.len() > MAX_INTENT {
+            return Err(ReplyError::Pattern { len: pattern.len() });
+        }
+        if let Some((_, old)) = self.rules.iter_mut().find(|(p, _)| p == pattern) {
+            *old = reply;
+            return Ok(());
+        }
+        if self.rules.len() >= self.max as usize {
+            return Err(ReplyError::TooMany(self.max));
+        }
+        self.rules.push((pattern.into(), reply));
+        Ok(())
+    }
+
+    /// What to answer to this intent: a payload, or `None` for later. Without a rule: `{}`, as the reference does.
+    pub(super) fn find(&self, intent: &str) -> Option<Value<'_>> {
+        match self.rules.iter().find(|(pattern, _)| glob::matches(pattern, intent)) {
+            None => Some(Value::EMPTY_OBJECT),
+            Some((_, Reply::Now(payload))) => Some(payload.as_value()),
+            Some((_, Reply::Later)) => None,
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! What a user of the node would miss if it broke. Rows of the fixture tables are in `core/tests/node.rs`.
+
+use std::net::SocketAddr;
+use std::string::{String, ToString};
+use std::vec;
+use std::vec::Vec;
+
+use super::{AnswerError, Event, Node, NodeConfig, Ping, PingError, PingId, Reply, RequestId};
+use crate::framing::{Decision, Encoding, Frame, Message, Value, ValueBuf, Zone};
+use crate::limits::MAX_DATAGRAM_V6;
+use crate::time::{Deadline, Instant, Now, Wall};
+use crate::{Datagrams, Did, Machine, Reject, Route, Seed};
+
+const HUB: &str = "jis:home:hub";
+const SENSOR: &str = "jis:home:sensor";
+
+pub(super) fn at(seconds: u64) -> Now {
+    let micros = 1_736_942_400_000_000 + i64::try_from(seconds).unwrap() * 1_000_000;
+    Now::new(Instant::from_nanos(seconds * 1_000_000_000), Wall::from_micros(micros))
+}
+
+fn addr(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+fn node(did: &str, seed: u64) -> Node {
+    Node::new(NodeConfig::new(Did::new(did).unwrap()), &Seed::from_u64(seed)).unwrap()
+}
+
+/// A hub that trusts the sensor this far, and the sensor.
+fn pair(trust: f64) -> (Node, Node) {
+    let mut hub = node(HUB, 1);
+    hub.allow_legacy("*").unwrap();
+    hub.set_trust(SENSOR, trust).unwrap();
+    (hub, node(SENSOR, 2))
+}
+
+fn drain(node: &mut Node, now: Now) -> Vec<(Route, Vec<u8>)> {
+    let mut buf = vec![0; MAX_DATAGRAM_V6];
+    let mut out = Vec::new();
+    while let Some(t) = node.poll_transmit(now, &mut buf) {
+        out.push((t.route, buf[..t.len].to_vec()));
+    }
+    out
+}
+
+/// Every event in a few words.
+fn told(node: &mut Node) -> Vec<String> {
+    let mut out = Vec::new();
+    while let Some(event) = node.poll_event() {
+        out.push(match event {
+            Event::Ping(p) => std::format!("ping {} {} {}", p.packet.source_did, p.decision, p.zone),
+            Event::Decided(d) => std::format!("decided {} {:?}", d.source_did, d.outcome),
+            Event::Response(r) => {
+                std::format!("response {} {:?} last={}", r.response.decision, r.response.payload, r.last)
+            }
+            Event::Timeout { pending, .. } => std::format!("timeout pending={pending}"),
+            Event::Unanswered(_) => "unanswered".to_string(),
+            Event::PeerSeen { did, .. } => std::format!("seen {did}"),
+            Event::PeerLost { did } => std::format!("lost {did}"),
+        });
+    }
+    out
+}
+
+fn waiting_id(node: &mut Node) -> PingId {
+    let mut found = None;
+    while let Some(event) = node.poll_event() {
+        if let Event::Ping(p) = event {
+            found = p.id;
+        }
+    }
+    found.expect("a ping that waits")
+}
+
+fn ask(sensor: &mut Node, now: Now, encoding: Encoding) -> (RequestId, Vec<u8>) {
+    let mut ping = Ping::new(HUB, addr(7150), "temperature.read");
+    ping.encoding = encoding;
+    ping.purpose = "Check \u{1f321} now";
+    let id = sensor.ping(now, &ping).unwrap();
+    let mut sent = drain(sensor, now);
+    assert_eq!(sent.len(), 1);
+    let (route, bytes) = sent.remove(0);
+    assert_eq!(route.remote, addr(7150));
+    (id, bytes)
+}
+
+fn from(port: u16) -> Route {
+    Route::to(addr(port))
+}
+
+#[test]
+fn an_accepted_ping_is_answered_with_data_in_its_own_encoding() {
+    for encoding in [Encoding::Json, Encoding::Msgpack, Encoding::Postcard] {
+        let (mut hub, mut sensor) = pair(0.9);
+        let reply = ValueBuf::new(Value::from_json(r#"{"celsius":21.5}"#).unwrap()).unwrap();
+        hub.set_reply("temperature.*", Reply::Now(reply)).unwrap();
+        let (_, ping) = ask(&mut sensor, at(0), encoding);
+        hub.handle_datagram(at(0), from(9), &ping).unwrap();
+        let answers = drain(&mut hub, at(0));
+        assert_eq!(answers.len(), 1);
+        assert_eq!(answers[0].0, from(9));
+        assert_eq!(Frame::decode(&answers[0].1).unwrap().encoding, encoding);
+        sensor.handle_datagram(at(1), from(7150), &answers[0].1).unwrap();
+        assert_eq!(told(&mut hub), ["seen jis:home:sensor", "ping jis:home:sensor accept GROEN"]);
+        assert_eq!(told(&mut sensor), [r#"response accept {"celsius":21.5} last=true"#, "seen jis:home:hub"]);
+        // Done is done: the same answer again belongs to nothing.
+        assert_eq!(sensor.handle_datagram(at(1), from(7150), &answers[0].1), Err(Reject::Unrequested));
+        assert_eq!(sensor.stats().tables.requests, 0);
+    }
+}
+
+#[test]
+fn the_application_can_answer_later_and_is_told_when_it_did_not() {
+    let (mut hub, mut sensor) = pair(0.9);
+    hub.set_reply("*", Reply::Later).unwrap();
+    let (_, first) = ask(&mut sensor, at(0), Encoding::Json);
+    let (_, second) = ask(&mut sensor, at(0), Encoding::Json);
+    hub.handle_datagram(at(0), from(9), &first).unwrap();
+    let id = waiting_id(&mut hub);
+    assert!(drain(&mut hub, at(0)).is_empty());
+    hub.handle_datagram(at(1), from(9), &second).unwrap();
+    told(&mut hub);
+    hub.respond(at(2), id, Value::from_json("{\"ok\":true}").unwrap()).unwrap();
+    assert_eq!(hub.respond(at(2), id, Value::EMPTY_OBJECT), Err(AnswerError::Gone));
+    for (_, answer) in drain(&mut hub, at(2)) {
+        sensor.handle_datagram(at(2), from(7150), &answer).unwrap();
+    }
+    assert_eq!(told(&mut sensor)[0], "response accept {\"ok\":true} last=true");
+    assert!(matches!(hub.deadline(), Some(Deadline::At(..))));
+    hub.handle_timeout(at(11));
+    assert_eq!(told(&mut hub), ["unanswered"]);
+    assert_eq!(hub.stats().tables.open, 0);
+}
+
+#[test]
+fn a_decision_reaches_the_sender_as_a_second_response() {
+    for (approve, outcome, decision) in [(true, "Approved", "accept"), (false, "Rejected", "reject")] {
+        let (mut hub, mut sensor) = pair(0.5);
+        let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
+        hub.handle_datagram(at(0), from(9), &ping).unwrap();
+        let id = waiting_id(&mut hub);
+        let pending = drain(&mut hub, at(0));
+        assert_eq!(pending.len(), 1, "pending is said at once");
+        sensor.handle_datagram(at(0), from(7150), &pending[0].1).unwrap();
+        assert_eq!(told(&mut sensor)[0], "response pending {} last=false");
+        // Long after the request timeout, within the decision timeout.
+        let then = at(200);
+        sensor.handle_timeout(then);
+        if approve {
+            hub.approve(then, id).map(drop).unwrap();
+        } else {
+            hub.reject(then, id).unwrap();
+        }
+        assert_eq!(told(&mut hub), [std::format!("decided jis:home:sensor {outcome}")]);
+        assert_eq!(hub.approve(then, id), Err(AnswerError::Gone));
+        let decided = drain(&mut hub, then);
+        assert_eq!(decided.len(), 1);
+        sensor.handle_datagram(then, from(7150), &decided[0].1).unwrap();
+        assert!(told(&mut sensor).contains(&std::format!("response {decision} {{}} last=true")));
+    }
+}
+
+#[test]
+fn an_approved_ping_that_the_application_answers_gets_its_answer() {
+    let (mut hub, mut sensor) = pair(0.5);
+    hub.set_reply("*", Reply::Later).unwrap();
+    let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
+    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    let id = waiting_id(&mut hub);
+    let open = hub.approve(at(1), id).unwrap().expect("it is open now");
+    hub.respond(at(2), open, Value::from_json("[1]").unwrap()).unwrap();
+    let sent = drain(&mut hub, at(2));
+    assert_eq!(sent.len(), 2);
+    for (_, bytes) in sent {
+        sensor.handle_datagram(at(2), from(7150), &bytes).unwrap();
+    }
+    assert!(told(&mut sensor).contains(&"response accept [1] last=true".to_string()));
+}
+
+#[test]
+fn requests_and_waiting_pings_run_out_of_time_and_are_freed() {
+    let (mut hub, mut sensor) = pair(0.5);
+    ask(&mut sensor, at(0), Encoding::Json);
+    let (_, ping) = ask(&mut sensor, at(5), Encoding::Json);
+    hub.handle_datagram(at(5), from(9), &ping).unwrap();
+    told(&mut hub);
+    for (_, pending) in drain(&mut hub, at(5)) {
+        sensor.handle_datagram(at(5), from(7150), &pending).unwrap();
+    }
+    told(&mut sensor);
+    sensor.handle_timeout(at(9));
+    assert_eq!(told(&mut sensor), [] as [&str; 0]);
+    sensor.handle_timeout(at(10));
+    assert_eq!(told(&mut sensor), ["timeout pending=false"]);
+    sensor.handle_timeout(at(305));
+    assert!(told(&mut sensor).contains(&"timeout pending=true".to_string()));
+    assert_eq!(sensor.stats().tables.requests, 0);
+    hub.handle_timeout(at(305));
+    let events = told(&mut hub);
+    assert!(events.contains(&"decided jis:home:sensor Expired".to_string()), "{events:?}");
+    assert!(drain(&mut hub, at(305)).is_empty(), "an expiry is silent");
+    assert_eq!(hub.stats().tables.waiting, 0);
+}
+
+#[test]
+fn a_response_counts_only_from_whom_and_where_it_was_asked() {
+    let (mut hub, mut sensor) = pair(0.9);
+    let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
+    let mut liar = node("jis:home:liar", 3);
+    liar.allow_legacy("*").unwrap();
+    liar.set_trust(SENSOR, 0.9).unwrap();
+    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    let answer = drain(&mut hub, at(0)).remove(0).1;
+    let text = String::from_utf8(answer[8..].to_vec()).unwrap();
+    let lie = text.replace(HUB, "jis:home:liar");
+    let mut frame = answer[..4].to_vec();
+    frame.extend(u32::try_from(lie.len()).unwrap().to_be_bytes());
+    frame.extend(lie.bytes());
+    assert_eq!(sensor.handle_datagram(at(0), from(7151), &answer), Err(Reject::WrongResponder));
+    assert_eq!(sensor.handle_datagram(at(0), from(7150), &frame), Err(Reject::WrongResponder));
+    sensor.handle_datagram(at(0), from(7150), &answer).unwrap();
+}
+
+#[test]
+fn rood_gets_silence_and_leaves_nothing() {
+    let (mut hub, mut sensor) = pair(0.1);
+    let before = hub.stats();
+    for i in 0..1000 {
+        let (_, ping) = ask(&mut sensor, at(i / 100), Encoding::Json);
+        assert_eq!(hub.handle_datagram(at(i / 100), from(9), &ping), Err(Reject::Rood));
+        sensor.handle_timeout(at(i / 100 + 20));
+        told(&mut sensor);
+    }
+    assert!(drain(&mut hub, at(20)).is_empty());
+    assert_eq!(told(&mut hub), [] as [&str; 0]);
+    assert_eq!(hub.stats().tables, before.tables);
+    assert_eq!(hub.stats().rejected.get(Reject::Rood), 1000);
+    assert_eq!(hub.deadline(), None);
+}
+
+#[test]
+fn an_unsigned_sender_waits_unless_it_is_allowed_as_legacy() {
+    let mut hub = node(HUB, 1);
+    hub.set_trust(SENSOR, 1.0).unwrap();
+    let mut sensor = node(SENSOR, 2);
+    let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
+    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    let answer = drain(&mut hub, at(0)).remove(0).1;
+    let Message::Response(response) = Frame::decode(&answer).unwrap().message else { panic!("a response") };
+    assert_eq!(response.decision, Decision::Pending);
+    assert_eq!(response.airlock_zone, *Zone::Geel.as_str());
+    assert!((response.trust_score.to_f64() - 0.5).abs() < 1e-9, "the middle of the thresholds");
+    hub.allow_legacy("jis:home:*").unwrap();
+    let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
+    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    assert_eq!(hub.stats().accepted, 1);
+}
+
+#[test]
+fn a_replay_is_refused_from_anywhere_and_burns_nothing() {
+    let (mut hub, mut sensor) = pair(0.9);
+    let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
+    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    told(&mut hub);
+    drain(&mut hub, at(0));
+    assert_eq!(hub.handle_datagram(at(1), from(9), &ping), Err(Reject::Replay));
+    assert_eq!(hub.handle_datagram(at(1), from(10), &ping), Err(Reject::Replay));
+    assert_eq!(hub.peer(SENSOR).unwrap().route(), from(9), "a refused packet moves no address");
+    assert!(drain(&mut hub, at(1)).is_empty());
+}
+
+#[test]
+fn an_unproven_address_is_sent_at_most_three_times_its_bytes() {
+    let big = std::format!("{{\"blob\":\"{}\"}}", "x".repeat(2000));
+    let (mut hub, mut sensor) = pair(0.9);
+    hub.set_reply("big.later", Reply::Later).unwrap();
+    hub.set_reply("big.*", Reply::Now(ValueBuf::new(Value::from_json(&big).unwrap()).unwrap())).unwrap();
+    let ping = |sensor: &mut Node, intent| {
+        sensor.ping(at(0), &Ping::new(HUB, addr(7150), intent)).unwrap();
+        drain(sensor, at(0)).remove(0).1
+    };
+    let now = ping(&mut sensor, "big.now");
+    assert_eq!(hub.handle_datagram(at(0), from(9), &now), Err(Reject::Amplification));
+    assert_eq!(hub.stats().tables.nonces, 0, "it may be sent again");
+    let later = ping(&mut sensor, "big.later");
+    hub.handle_datagram(at(0), from(9), &later).unwrap();
+    let id = waiting_id(&mut hub);
+    let big = Value::from_json(&big).unwrap();
+    assert!(
+        matches!(hub.respond(at(0), id, big), Err(AnswerError::Unproven { allowed, .. }) if allowed == 3 * later.len())
+    );
+    // Once it has answered a request of ours from there, it may have it.
+    hub.ping(at(0), &Ping::new(SENSOR, addr(9), "hello")).unwrap();
+    sensor.allow_legacy("*").unwrap();
+    sensor.set_trust(HUB, 0.9).unwrap();
+    let hello = drain(&mut hub, at(0)).remove(0).1;
+    sensor.handle_datagram(at(0), from(7150), &hello).unwrap();
+    let answer = drain(&mut sensor, at(0)).remove(0).1;
+    hub.handle_datagram(at(0), from(9), &answer).unwrap();
+    hub.respond(at(0), id, big).unwrap();
+    hub.handle_datagram(at(0), from(9), &now).unwrap();
+    assert_eq!(drain(&mut hub, at(0)).len(), 2);
+}
+
+#[test]
+fn heartbeats_go_to_proven_addresses_and_draw_no_answer() {
+    let (mut hub, mut sensor) = pair(0.9);
+    let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
+    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    let answer = drain(&mut hub, at(0)).remove(0).1;
+    sensor.handle_datagram(at(0), from(7150), &answer).unwrap();
+    told(&mut sensor);
+    told(&mut hub);
+    // The hub was asked and never asked itself: nobody has proven anything to it.
+    hub.handle_timeout(at(31));
+    assert!(drain(&mut hub, at(31)).is_empty());
+    sensor.handle_timeout(at(31));
+    assert_eq!(sensor.deadline(), Some(Deadline::Now));
+    let beats = drain(&mut sensor, at(31));
+    assert_eq!(beats.len(), 1);
+    assert_eq!(beats[0].0.remote, addr(7150));
+    hub.handle_datagram(at(31), from(9), &beats[0].1).unwrap();
+    assert!(drain(&mut hub, at(31)).is_empty());
+    assert_eq!(told(&mut hub), [] as [&str; 0]);
+    assert_eq!(hub.stats().heartbeats, 1);
+    assert_eq!(hub.peer(SENSOR).unwrap().last_seen(), at(31).mono);
+    // It keeps the peer from going stale; when it stops, the peer is lost.
+    hub.handle_timeout(at(100));
+    assert_eq!(told(&mut hub), [] as [&str; 0]);
+    hub.handle_timeout(at(150));
+    assert_eq!(told(&mut hub), ["lost jis:home:sensor"]);
+    assert!(matches!(hub.deadline(), None | Some(Deadline::At(..))));
+}
+
+#[test]
+fn a_changed_address_is_unproven_until_it_answers() {
+    let (mut hub, mut sensor) = pair(0.9);
+    sensor.allow_legacy("*").unwrap();
+    sensor.set_trust(HUB, 0.9).unwrap();
+    let prove = |hub: &mut Node, sensor: &mut Node, port| {
+        hub.ping(at(0), &Ping::new(SENSOR, addr(port), "hello")).unwrap();
+        let hello = drain(hub, at(0)).remove(0).1;
+        sensor.handle_datagram(at(0), from(7150), &hello).unwrap();
+        let answer = drain(sensor, at(0)).remove(0).1;
+        hub.handle_datagram(at(0), from(port), &answer).unwrap();
+    };
+    prove(&mut hub, &mut sensor, 9);
+    assert!(hub.peer(SENSOR).unwrap().is_proven());
+    let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
+    hub.handle_datagram(at(0), from(10), &ping).unwrap();
+    drain(&mut hub, at(0));
+    assert!(!hub.peer(SENSOR).unwrap().is_proven());
+    hub.handle_timeout(at(31));
+    assert!(drain(&mut hub, at(31)).is_empty(), "no heartbeat to an unproven address");
+    prove(&mut hub, &mut sensor, 10);
+    assert!(hub.peer(SENSOR).unwrap().is_proven());
+}
+
+#[test]
+fn what_does_not_fit_is_said_before_anything_is_sent() {
+    let mut sensor = node(SENSOR, 2);
+    let huge = std::format!("{{\"s\":\"{}\"}}", "x".repeat(65_200));
+    let mut ping = Ping::new(HUB, addr(7150), "x");
+    ping.payload = Value::from_json(&huge).unwrap();
+    assert_eq!(sensor.ping(at(0), &ping), Err(PingError::TooLarge { max: 65_507 }));
+    let intent = "i".repeat(257);
+    assert_eq!(sensor.ping(at(0), &Ping::new(HUB, addr(1), &intent)), Err(PingError::Intent { len: 257 }));
+    assert!(matches!(sensor.ping(at(0), &Ping::new("", addr(1), "x")), Err(PingError::Target(_))));
+    assert!(drain(&mut sensor, at(0)).is_empty());
+    for _ in 0..4096 {
+        sensor.ping(at(0), &Ping::new(HUB, addr(1), "x")).unwrap();
+        drain(&mut sensor, at(0));
+    }
+    assert_eq!(sensor.ping(at(0), &Ping::new(HUB, addr(1), "x")), Err(PingError::TooManyRequests(4096)));
+}
+
+#[test]
+fn a_full_node_says_busy_and_remembers_nothing() {
+    let mut config = NodeConfig::new(Did::new(HUB).unwrap());
+    config.caps.events = 4;
+    let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
+    hub.allow_legacy("*").unwrap();
+    hub.set_trust(SENSOR, 0.9).unwrap();
+    let mut sensor = node(SENSOR, 2);
+    let pings: Vec<_> = (0..6).map(|_| ask(&mut sensor, at(0), Encoding::Json).1).collect();
+    let results: Vec<_> = pings.iter().map(|p| hub.handle_datagram(at(0), from(9), p)).collect();
+    assert_eq!(results[..2], [Ok(()), Ok(())]);
+    assert_eq!(results[5], Err(Reject::Busy));
+    let accepted = results.iter().filter(|r| r.is_ok()).count();
+    assert_eq!(drain(&mut hub, at(0)).len(), accepted);
+    told(&mut hub);
+    hub.handle_datagram(at(0), from(9), &pings[5]).expect("a busy answer burns no nonce");
+}
+
+#[test]
+fn one_sender_cannot_fill_the_waiting_room() {
+    let (mut hub, mut sensor) = pair(0.5);
+    hub.set_trust("jis:home:other", 0.5).unwrap();
+    for i in 0..70 {
+        let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
+        let want = if i < 64 { Ok(()) } else { Err(Reject::Busy) };
+        assert_eq!(hub.handle_datagram(at(0), from(9), &ping), want);
+    }
+    let mut other = node("jis:home:other", 3);
+    let (_, ping) = ask(&mut other, at(0), Encoding::Json);
+    hub.handle_datagram(at(0), from(10), &ping).unwrap();
+    let id = waiting_id(&mut hub);
+    hub.reject(at(0), id).unwrap();
+    let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
+    assert_eq!(hub.handle_datagram(at(0), from(9), &ping), Err(Reject::Busy));
+}
+
+#[test]
+fn same_seed_and_same_inputs_give_the_same_bytes() {
+    let run = || {
+        let (mut hub, mut sensor) = pair(0.9);
+        let mut all = Vec::new();
+        for i in 0..20 {
+            let (_, ping) = ask(&mut sensor, at(i), Encoding::Json);
+            hub.handle_datagram(at(i), from(9), &ping).unwrap();
+            all.push(ping);
+            all.extend(drain(&mut hub, at(i)).into_iter().map(|(_, b)| b));
+        }
+        all
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn a_caller_that_forgets_to_drain_is_told_so() {
+    let (mut hub, mut sensor) = pair(0.9);
+    let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
+    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    assert_eq!(hub.deadline(), Some(Deadline::Now));
+    drain(&mut hub, at(0));
+    assert_eq!(hub.deadline(), Some(Deadline::Now), "events wait");
+    let mut small = [0; 10];
+    told(&mut hub);
+    assert!(matches!(hub.deadline(), Some(Deadline::At(..))));
+    let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
+    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    assert_eq!(hub.poll_transmit(at(0), &mut small), None);
+    assert_eq!(drain(&mut hub, at(0)).len(), 1, "nothing is lost into a small buffer");
+}
