@@ -136,7 +136,8 @@ fn gate(thresholds: Option<Spanned<Thresholds>>) -> Result<GateConfig, Wrong> {
     let Thresholds { groen, rood } = *thresholds.get_ref();
     gate.groen = groen.unwrap_or(gate.groen);
     gate.rood = rood.unwrap_or(gate.rood);
-    let mend = |why| Wrong::at("thresholds", thresholds.span(), format!("{why}, write groen = 0.7 and rood = 0.3, say"));
+    let mend =
+        |why| Wrong::at("thresholds", thresholds.span(), format!("{why}, write groen = 0.7 and rood = 0.3, say"));
     gate.check().map_err(mend)?;
     Ok(gate)
 }

@@ -129,7 +129,11 @@ fn wait_for_the_foreground() {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Order {
     /// Decide about the waiting ping with this packet id, from this sender if there are several.
-    Decide { approve: bool, packet_id: String, sender: Option<String> },
+    Decide {
+        approve: bool,
+        packet_id: String,
+        sender: Option<String>,
+    },
     Trust(crate::values::Trust),
     Stats,
     Quit,
@@ -152,9 +156,7 @@ impl Order {
                 Self::Decide { approve: verb == "approve", packet_id, sender }
             }
             ("trust", "") => return Err("write trust DID=SCORE, like trust jis:home:sensor=0.9".to_owned()),
-            ("trust", text) => {
-                Self::Trust(crate::values::trust(text).map_err(|why| format!("trust `{text}`: {why}"))?)
-            }
+            ("trust", text) => Self::Trust(crate::values::trust(text).map_err(|why| format!("trust `{text}`: {why}"))?),
             ("stats", "") => Self::Stats,
             ("quit", "") => Self::Quit,
             ("stats" | "quit", _) => return Err(format!("{verb} takes nothing behind it, write just {verb}")),
@@ -203,12 +205,26 @@ mod tests {
         };
         assert_eq!(Order::parse(" approve  ping_1\r\n"), decide(true, "ping_1", None));
         assert_eq!(Order::parse("reject ping_1 jis:a"), decide(false, "ping_1", Some("jis:a")));
-        assert_eq!(Order::parse("trust jis:a b=0.5"), Ok(Some(Order::Trust(Trust { did: "jis:a b".into(), score: 0.5 }))));
+        assert_eq!(
+            Order::parse("trust jis:a b=0.5"),
+            Ok(Some(Order::Trust(Trust { did: "jis:a b".into(), score: 0.5 })))
+        );
         assert_eq!(Order::parse("stats"), Ok(Some(Order::Stats)));
         assert_eq!(Order::parse("quit\n"), Ok(Some(Order::Quit)));
         assert_eq!(Order::parse(" \n"), Ok(None));
         assert_eq!(Order::parse(r#"approve "a \u001b\"b" jis:x y"#), decide(true, "a \u{1b}\"b", Some("jis:x y")));
-        for bad in ["approve", "reject", r#"reject "a"#, r#"reject "\x""#, "trust", "trust a", "trust a=2", "stats 1", "quit now", "help"] {
+        for bad in [
+            "approve",
+            "reject",
+            r#"reject "a"#,
+            r#"reject "\x""#,
+            "trust",
+            "trust a",
+            "trust a=2",
+            "stats 1",
+            "quit now",
+            "help",
+        ] {
             assert!(Order::parse(bad).is_err(), "{bad}");
         }
     }

@@ -5,23 +5,14 @@ use std::fmt::Write as _;
 use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::output::escape;
-
 /// What to say about a command line that clap refused.
 pub(crate) fn sentence(error: &Error, args: &[String]) -> String {
-    // One line, whatever came in.
-    let mut out = escape::safe(&say(error, args)).into_owned();
-    if !out.ends_with('.') {
-        out.push('.');
-    }
-    out
-}
-
-fn say(error: &Error, args: &[String]) -> String {
     let help = format!("`{} --help` lists what there is", spoken(args));
     let arg = text(error, ContextKind::InvalidArg);
     match error.kind() {
-        ErrorKind::MissingSubcommand => "name a command: listen, ping or demo (`sluis --help` tells what they do)".into(),
+        ErrorKind::MissingSubcommand => {
+            "name a command: listen, ping or demo (`sluis --help` tells what they do)".into()
+        }
         ErrorKind::InvalidSubcommand => {
             let name = text(error, ContextKind::InvalidSubcommand);
             format!("there is no command `{name}`, the commands are listen, ping and demo")
@@ -75,7 +66,7 @@ fn spoken(args: &[String]) -> String {
 }
 
 /// The command that is meant, as far as one can tell.
-fn command(args: &[String]) -> Option<&str> {
+pub(crate) fn command(args: &[String]) -> Option<&str> {
     args.iter().skip(1).map(String::as_str).find(|arg| matches!(*arg, "listen" | "ping" | "demo"))
 }
 

@@ -104,9 +104,7 @@ pub(crate) fn in_flight(text: &str) -> Result<u32, String> {
 /// A DID.
 pub(crate) fn did(text: &str) -> Result<Did, String> {
     match Did::new(text) {
-        Ok(did) if did.as_str() == BROADCAST => {
-            Err(format!("`{BROADCAST}` is no name, write a DID like jis:home:hub"))
-        }
+        Ok(did) if did.as_str() == BROADCAST => Err(format!("`{BROADCAST}` is no name, write a DID like jis:home:hub")),
         Ok(did) => Ok(did),
         Err(why) => Err(format!("{why}, write one like jis:home:hub")),
     }

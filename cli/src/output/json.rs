@@ -118,7 +118,7 @@ fn put_str(line: &mut Vec<u8>, chars: impl Iterator<Item = char>) {
 }
 
 /// A text of the wire. A lone surrogate, which most JSON readers refuse, comes as U+FFFD.
-fn put_text(line: &mut Vec<u8>, text: Text<'_>) {
+pub(crate) fn put_text(line: &mut Vec<u8>, text: Text<'_>) {
     put_str(line, text.chars().map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)));
 }
 
