@@ -138,9 +138,9 @@ impl Listen {
                     return;
                 }
                 match self.out.style {
-                    Style::Json => self.out.json("ping", |object| view::ping_json(object, ping)),
+                    Style::Json => self.out.json("ping", |object| view::ping_json(object, &ping.into())),
                     Style::Text => {
-                        self.out.line(|line, paint| view::ping_text(line, paint, ping));
+                        self.out.line(|line, paint| view::ping_text(line, paint, &ping.into()));
                         if ping.decision == Decision::Pending {
                             self.out.line(|line, paint| view::hint_text(line, paint, ping.packet.packet_id));
                         }
@@ -187,8 +187,9 @@ impl Listen {
                 }
             }
             Style::Text => self.out.line(|line, paint| {
-                paint.put(line, Color::Red, |line| view::padded(line, 7, |line| line.extend_from_slice(b"turned")));
-                line.extend_from_slice(b"away      ");
+                paint.put(line, Color::Red, |line| {
+                    view::padded(line, 17, |line| line.extend_from_slice(b"turned away"))
+                });
                 view::reasons_text(line, news.into_iter());
             }),
         }

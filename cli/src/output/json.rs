@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use sluis_core::framing::canonical::Style;
 use sluis_core::framing::{Number, Text, Token, Value};
 
+use super::escape;
+
 /// A JSON object that is written member by member.
 #[must_use = "an object has an end"]
 pub(crate) struct Object<'l> {
@@ -149,8 +151,23 @@ pub(crate) fn put_value(line: &mut Vec<u8>, value: Value<'_>) {
     let start = line.len();
     if value.tokens().any(|token| !has_form(token)) || value.write_json(line, Style::WIRE).is_err() {
         line.truncate(start);
-        put_tokens(line, value);
+        put_tokens(line, value, put_text);
     }
+}
+
+/// A value for people: texts as they are, made safe for a terminal.
+pub(crate) fn put_readable(line: &mut Vec<u8>, value: Value<'_>) {
+    put_tokens(line, value, |line, text| {
+        line.push(b'"');
+        for c in text.chars() {
+            match c {
+                Ok('"') => line.extend_from_slice(b"\\\""),
+                Ok(c) => escape::put_char(line, c),
+                Err(_) => escape::put_char(line, char::REPLACEMENT_CHARACTER),
+            }
+        }
+        line.push(b'"');
+    });
 }
 
 /// Whether every JSON reader understands what the reference writes for this.
@@ -164,7 +181,7 @@ fn has_form(token: Token<'_>) -> bool {
 }
 
 /// The long way, in which every token has a form.
-fn put_tokens(line: &mut Vec<u8>, value: Value<'_>) {
+fn put_tokens(line: &mut Vec<u8>, value: Value<'_>, put_text: impl Fn(&mut Vec<u8>, Text<'_>)) {
     // A comma comes before everything but the first in a container and the value of a key.
     let mut comma = false;
     for token in value.tokens() {
@@ -233,6 +250,13 @@ mod tests {
     #[test]
     fn what_json_cannot_say_is_said_otherwise() {
         assert_eq!(shown(r#"[NaN,-Infinity,"\ud800x","\u0085"]"#), r#"["NaN","-Infinity","\ufffdx","\u0085"]"#);
+    }
+
+    #[test]
+    fn people_read_letters() {
+        let mut line = Vec::new();
+        put_readable(&mut line, Value::from_json(r#"{"\u00e9":["\u001b[2J\"","\u6e29"]}"#).unwrap());
+        assert_eq!(String::from_utf8(line).unwrap(), r#"{"é":["\x1b[2J\"","温"]}"#);
     }
 
     #[test]

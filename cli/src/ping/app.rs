@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sluis_core::driver::{App, DriverStats, Requests as _};
+use sluis_core::driver::{App, DriverStats};
 use sluis_core::framing::Decision;
 use sluis_core::node::{Answered, Event, Node, Ping, PingError, RequestId};
 use sluis_core::{Did, Instant, Machine as _, Now};
@@ -78,7 +78,7 @@ impl App<Node> for Pinger<'_> {
             match event {
                 Event::Response(answer) => {
                     if let Some(done) = self.answered(&answer) {
-                        node.cancel(done);
+                        node.forget(done);
                     }
                 }
                 Event::Timeout { request, .. } => {
@@ -185,10 +185,10 @@ impl<'a> Pinger<'a> {
             return;
         }
         match self.out.style {
-            Style::Json => self.out.json("response", |object| view::response_json(object, seq, answer)),
+            Style::Json => self.out.json("response", |object| view::response_json(object, seq, &answer.into())),
             Style::Text => self.out.line(|line, paint| {
                 self.args.seq_text(line, seq);
-                view::response_text(line, paint, answer);
+                view::response_text(line, paint, &answer.into());
                 if answer.response.decision == Decision::Pending && !self.args.no_wait {
                     line.extend_from_slice(b"  waiting for the decision");
                 }
@@ -221,10 +221,10 @@ impl<'a> Pinger<'a> {
         let mut late: Vec<(RequestId, Flight)> = self
             .open
             .extract_if(|_, flight| flight.pending && flight.sent + timeout <= now)
-            .inspect(|(id, _)| node.cancel(*id))
             .collect();
         late.sort_unstable_by_key(|(_, flight)| flight.seq);
-        for (_, flight) in late {
+        for (id, flight) in late {
+            node.forget(id);
             self.ran_out(flight);
         }
         let waiting = self.open.values().filter(|flight| flight.pending);
