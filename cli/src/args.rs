@@ -255,10 +255,10 @@ const DEMO_EXAMPLES: &str = r#"Examples:
   sluis demo --runtime smol
   sluis demo --json
 
-Everything happens on the loopback interface with real UDP sockets. With --json, the objects of `listen` and `ping`
-are printed as they happen, each with one more member "node" (who saw it), and between them
-  {"event":"step","step","title","ok"}   what the story tells next (ok: null), and whether it went so (true, false)
-  {"event":"summary","steps","ok","elapsed_s"}
+Everything happens on the loopback interface, with real UDP sockets. With --json, the objects of `listen` (of the hub)
+and of `ping` (of the sensors; seq counts the pings of the story) are printed as they happen, and around each step
+  {"event":"step","step","title","ok"}   ok: null before it, then whether it went as told (true, false)
+The last line is the summary of the hub.
 Exit codes: 0 everything went as the story says, 1 it did not."#;
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use sluis_core::Reject;
 use sluis_core::driver::{PingNotice, PingReply};
 use sluis_core::framing::{Decision, Number, Packet, Text, Value, ValueBuf, Zone};
-use sluis_core::node::{Answered, Outcome, Received};
-use sluis_core::{Reject, RejectCounts};
+use sluis_core::node::{Answered, Outcome, Received, Stats};
 
 use crate::output::json::{self, Object};
 use crate::output::{Color, Paint, escape};
@@ -235,9 +235,35 @@ pub(crate) fn padded(line: &mut Vec<u8>, width: usize, write: impl FnOnce(&mut V
     line.resize(line.len() + width.saturating_sub(shown).max(2), b' ');
 }
 
-/// Reject reasons that were counted, and how often.
-pub(crate) fn reasons_json<'l>(object: Object<'l>, counts: &RejectCounts) -> Object<'l> {
-    counts.iter().fold(object, |object, (why, n)| object.raw(why.name(), n))
+/// How many datagrams and accepted pings there were, heartbeats aside.
+const fn pings(stats: &Stats) -> [u64; 2] {
+    [stats.received.saturating_sub(stats.heartbeats), stats.accepted.saturating_sub(stats.heartbeats)]
+}
+
+/// What a listening node did in all.
+pub(crate) fn totals_json<'l>(object: Object<'l>, stats: &Stats, elapsed: Duration) -> Object<'l> {
+    let [received, accepted] = pings(stats);
+    let reasons = |object| stats.rejected.iter().fold(object, |o: Object<'_>, (why, n)| o.raw(why.name(), n));
+    object
+        .raw("received", received)
+        .raw("accepted", accepted)
+        .raw("pending", stats.waiting)
+        .object("rejected", reasons)
+        .rounded("elapsed_s", Some(elapsed.as_secs_f64()), 6)
+}
+
+/// What a listening node did in all.
+pub(crate) fn totals_text(line: &mut Vec<u8>, stats: &Stats, elapsed: Duration) {
+    let [received, accepted] = pings(stats);
+    let rejected = stats.rejected.total();
+    let _ = write!(line, "{received} received: {accepted} accepted, {} made to wait, ", stats.waiting);
+    let _ = write!(line, "{rejected} turned away");
+    if rejected > 0 {
+        line.extend_from_slice(b" (");
+        reasons_text(line, stats.rejected.iter());
+        line.push(b')');
+    }
+    let _ = write!(line, "; {:.1} s", elapsed.as_secs_f64());
 }
 
 /// `3 rood, 1 replay`

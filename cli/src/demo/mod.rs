@@ -24,7 +24,7 @@ pub(crate) fn run(common: Common) -> Result<ExitCode, Fail> {
     let cast = Cast::call(common.runtime)?;
     let mut teller = Teller::new(Out::new(common, false));
     teller.introduce(&cast, common.runtime);
-    Story { cast: &mut { cast }, teller: &mut teller }.play();
-    let good = teller.finish(start.elapsed())?;
+    let hub = Story::new(cast, &mut teller).play();
+    let good = teller.finish(&hub, start.elapsed())?;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -20,21 +20,27 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_millis(500);
 
 pub(super) struct Story<'a> {
-    pub(super) cast: &'a mut Cast,
-    pub(super) teller: &'a mut Teller,
+    cast: Cast,
+    teller: &'a mut Teller,
+    /// Pings asked so far.
+    seq: u64,
 }
 
 /// The next answer to a request: an answer, a reason for none, or neither in time.
 type Next = Option<Result<PingReply, NoReply>>;
 
-impl Story<'_> {
-    pub(super) fn play(&mut self) {
+impl<'a> Story<'a> {
+    pub(super) const fn new(cast: Cast, teller: &'a mut Teller) -> Self {
+        Self { cast, teller, seq: 0 }
+    }
+
+    /// Play it, and say what the hub counted.
+    pub(super) fn play(mut self) -> Stats {
         self.trusted();
         self.waiting();
         self.unknown();
         self.replayed();
-        let stats = self.hub_stats();
-        self.teller.totals(&stats);
+        self.hub_stats()
     }
 
     fn trusted(&mut self) {
@@ -80,7 +86,7 @@ impl Story<'_> {
         let request = self.ask(|cast| &cast.stranger, "door.open", "let me in");
         let answer = request.and_then(|mut request| next(&mut request));
         if matches!(answer, Some(Err(NoReply::Timeout))) {
-            self.teller.heard_nothing("stranger", SILENCE);
+            self.teller.heard_nothing("stranger", self.seq, SILENCE);
         } else {
             self.teller.check(false, "the stranger was answered");
         }
@@ -141,7 +147,8 @@ impl Story<'_> {
         intent: &str,
         purpose: &str,
     ) -> Option<Request<Node>> {
-        let Actor { name, handle, .. } = who(self.cast);
+        self.seq += 1;
+        let Actor { name, handle, .. } = who(&self.cast);
         self.teller.says(name, |line| drop(write!(line, "asks    {intent}: {purpose}")));
         let mut ping = Ping::new(self.cast.hub.did, at, intent);
         ping.purpose = purpose;
@@ -186,7 +193,7 @@ impl Story<'_> {
         let Some(Ok(reply)) = answer else {
             return self.teller.check(false, &format!("{who} had no answer: {answer:?}"));
         };
-        self.teller.heard(who, ping.as_ref().map_or("", |ping| &ping.packet_id), &reply);
+        self.teller.heard(who, self.seq, ping.as_ref().map_or("", |ping| &ping.packet_id), &reply);
         let as_told = reply.decision == decision
             && reply.payload.as_ref().map(ValueBuf::as_value) == Value::from_json(payload).ok();
         self.teller.check(as_told, &format!("{who} was to be told {decision} with {payload}"));

@@ -34,7 +34,7 @@ impl Teller {
             let trust = TRUST.iter().find(|(known, _)| known == did).map(|(_, trust)| *trust);
             match self.out.style {
                 Style::Json => {
-                    self.out.json("listening", |o| o.str("did", did).addr("addr", *addr).str("node", name));
+                    self.out.json("listening", |o| o.str("did", did).addr("addr", *addr));
                 }
                 Style::Text => {
                     if *name == "hub" {
@@ -126,16 +126,16 @@ impl Teller {
     /// The hub heard a ping.
     pub(super) fn hub_heard(&mut self, ping: &PingNotice) {
         if self.out.style == Style::Json {
-            self.out.json("ping", |o| view::ping_json(o, &ping.into()).str("node", "hub"));
+            self.out.json("ping", |o| view::ping_json(o, &ping.into()));
         }
         self.out.flush();
     }
 
-    /// A sensor heard an answer.
-    pub(super) fn heard(&mut self, who: &str, packet_id: &str, reply: &PingReply) {
+    /// A sensor heard an answer to its ping, the `seq`th of the story.
+    pub(super) fn heard(&mut self, who: &str, seq: u64, packet_id: &str, reply: &PingReply) {
         let reply = view::Reply::new(packet_id, reply);
         match self.out.style {
-            Style::Json => self.out.json("response", |o| view::response_json(o, 1, &reply).str("node", who)),
+            Style::Json => self.out.json("response", |o| view::response_json(o, seq, &reply)),
             Style::Text => self.out.line(|line, paint| {
                 line.extend_from_slice(b"  ");
                 padded(line, 10, |line| line.extend_from_slice(who.as_bytes()));
@@ -147,9 +147,9 @@ impl Teller {
     }
 
     /// A sensor heard nothing.
-    pub(super) fn heard_nothing(&mut self, who: &str, within: Duration) {
+    pub(super) fn heard_nothing(&mut self, who: &str, seq: u64, within: Duration) {
         if self.out.style == Style::Json {
-            self.out.json("timeout", |o| o.raw("seq", 1).str("node", who));
+            self.out.json("timeout", |o| o.raw("seq", seq));
         }
         self.says(who, |line| drop(write!(line, "hears nothing for {} s", within.as_secs_f64())));
     }
@@ -157,7 +157,7 @@ impl Teller {
     /// The operator decided.
     pub(super) fn decided(&mut self, packet_id: &str, decision: &str) {
         if self.out.style == Style::Json {
-            self.out.json("decided", |o| o.str("packet_id", packet_id).str("decision", decision).str("node", "hub"));
+            self.out.json("decided", |o| o.str("packet_id", packet_id).str("decision", decision));
         }
         self.out.flush();
     }
@@ -166,41 +166,28 @@ impl Teller {
     pub(super) fn rejected(&mut self, now: &RejectCounts, before: &RejectCounts) {
         for (why, n) in now.iter().map(|(why, n)| (why, n - before.get(why))).filter(|(_, n)| *n > 0) {
             if self.out.style == Style::Json {
-                self.out.json("rejected", |o| o.str("reason", why.name()).raw("count", n).str("node", "hub"));
+                self.out.json("rejected", |o| o.str("reason", why.name()).raw("count", n));
             }
             self.says("hub", |line| drop(write!(line, "counts {n} {why}, keeps nothing, sends nothing")));
         }
     }
 
-    /// What the hub counted in all.
-    pub(super) fn totals(&mut self, stats: &Stats) {
-        self.out.line_if(Style::Text, |line, _| {
-            let _ = write!(
-                line,
-                "\nThe hub received {} datagrams: {} accepted, {} made to wait, {} turned away (",
-                stats.received,
-                stats.accepted,
-                stats.waiting,
-                stats.rejected.total()
-            );
-            view::reasons_text(line, stats.rejected.iter());
-            line.push(b')');
-        });
-    }
-
-    /// The end. Whether everything went as told.
-    pub(super) fn finish(&mut self, elapsed: Duration) -> Result<bool, Fail> {
+    /// The end: what the hub counted in all. Whether everything went as told.
+    pub(super) fn finish(&mut self, hub: &Stats, elapsed: Duration) -> Result<bool, Fail> {
         let (steps, good) = (self.steps, !self.ever_wrong);
         match self.out.style {
-            Style::Json => self.out.json("summary", |o| {
-                o.raw("steps", steps).raw("ok", good).rounded("elapsed_s", Some(elapsed.as_secs_f64()), 6)
-            }),
-            Style::Text => self.out.line(|line, paint| {
-                let (color, words) =
-                    if good { (Color::Green, "went as told") } else { (Color::Red, "did not go as told") };
-                paint.put(line, color, |line| drop(write!(line, "All {steps} steps {words}")));
-                let _ = write!(line, ", in {:.1} s.", elapsed.as_secs_f64());
-            }),
+            Style::Json => self.out.json("summary", |o| view::totals_json(o, hub, elapsed)),
+            Style::Text => {
+                self.out.line(|_, _| {});
+                self.out.line(|line, _| {
+                    line.extend_from_slice(b"The hub: ");
+                    view::totals_text(line, hub, elapsed);
+                });
+                self.out.line(|line, paint| match good {
+                    true => paint.text(line, Color::Green, &format!("All {steps} steps went as told.")),
+                    false => paint.text(line, Color::Red, "Not everything went as told."),
+                });
+            }
         }
         self.out.finish().map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))?;
         Ok(good)

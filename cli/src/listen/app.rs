@@ -234,7 +234,7 @@ impl Listen {
     fn tell_stats(&mut self, stats: &Stats) {
         if self.out.quiet {
             let mut line = Vec::new();
-            summary_text(&mut line, stats, self.elapsed());
+            view::totals_text(&mut line, stats, self.elapsed());
             tell(&String::from_utf8_lossy(&line));
         } else {
             self.tell_totals("stats", stats);
@@ -244,16 +244,8 @@ impl Listen {
     fn tell_totals(&mut self, event: &str, stats: &Stats) {
         let elapsed = self.elapsed();
         match self.out.style {
-            Style::Text => self.out.line(|line, _| summary_text(line, stats, elapsed)),
-            Style::Json => self.out.json(event, |object| {
-                let [received, accepted] = pings(stats);
-                object
-                    .raw("received", received)
-                    .raw("accepted", accepted)
-                    .raw("pending", stats.waiting)
-                    .object("rejected", |reasons| view::reasons_json(reasons, &stats.rejected))
-                    .rounded("elapsed_s", Some(elapsed.as_secs_f64()), 6)
-            }),
+            Style::Text => self.out.line(|line, _| view::totals_text(line, stats, elapsed)),
+            Style::Json => self.out.json(event, |object| view::totals_json(object, stats, elapsed)),
         }
     }
 
@@ -286,25 +278,4 @@ fn one_of(node: &Node, packet_id: &str, sender: Option<&str>) -> Result<PingId, 
             Err(format!("several pings {packet_id} wait, add the sender's DID behind it: {}", senders.join(", ")))
         }
     }
-}
-
-/// How many datagrams and accepted pings there were, heartbeats aside.
-const fn pings(stats: &Stats) -> [u64; 2] {
-    [stats.received.saturating_sub(stats.heartbeats), stats.accepted.saturating_sub(stats.heartbeats)]
-}
-
-fn summary_text(line: &mut Vec<u8>, stats: &Stats, elapsed: Duration) {
-    let [received, accepted] = pings(stats);
-    let rejected = stats.rejected.total();
-    let _ = write!(
-        line,
-        "{received} received: {accepted} accepted, {} made to wait, {rejected} turned away",
-        stats.waiting
-    );
-    if rejected > 0 {
-        line.extend_from_slice(b" (");
-        view::reasons_text(line, stats.rejected.iter());
-        line.push(b')');
-    }
-    let _ = write!(line, "; {:.1} s", elapsed.as_secs_f64());
 }

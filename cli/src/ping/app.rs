@@ -218,10 +218,8 @@ impl<'a> Pinger<'a> {
             return;
         }
         let (now, timeout) = (self.now, self.args.timeout);
-        let mut late: Vec<(RequestId, Flight)> = self
-            .open
-            .extract_if(|_, flight| flight.pending && flight.sent + timeout <= now)
-            .collect();
+        let mut late: Vec<(RequestId, Flight)> =
+            self.open.extract_if(|_, flight| flight.pending && flight.sent + timeout <= now).collect();
         late.sort_unstable_by_key(|(_, flight)| flight.seq);
         for (id, flight) in late {
             node.forget(id);
