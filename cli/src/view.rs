@@ -243,12 +243,11 @@ const fn pings(stats: &Stats) -> [u64; 2] {
 /// What a listening node did in all.
 pub(crate) fn totals_json<'l>(object: Object<'l>, stats: &Stats, elapsed: Duration) -> Object<'l> {
     let [received, accepted] = pings(stats);
-    let reasons = |object| stats.rejected.iter().fold(object, |o: Object<'_>, (why, n)| o.raw(why.name(), n));
     object
         .raw("received", received)
         .raw("accepted", accepted)
         .raw("pending", stats.waiting)
-        .object("rejected", reasons)
+        .object("rejected", |o| stats.rejected.iter().fold(o, |o, (why, n)| o.raw(why.name(), n)))
         .rounded("elapsed_s", Some(elapsed.as_secs_f64()), 6)
 }
 
