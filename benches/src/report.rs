@@ -39,15 +39,15 @@ impl Report {
     }
 
     /// A result that should be at most its target.
-    pub fn add(&mut self, row: Row) {
+    pub fn add(&mut self, row: &Row) {
         let met = row.target.map(|target| row.value <= target);
-        self.print(&row, "≤", met);
+        self.print(row, "≤", met);
     }
 
     /// A result that should be at least its target.
-    pub fn at_least(&mut self, row: Row) {
+    pub fn at_least(&mut self, row: &Row) {
         let met = row.target.map(|target| row.value >= target);
-        self.print(&row, "≥", met);
+        self.print(row, "≥", met);
     }
 
     fn print(&mut self, row: &Row, sign: &str, met: Option<bool>) {

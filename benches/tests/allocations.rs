@@ -64,7 +64,7 @@ impl Rig {
         let now = pair.clock.now();
         cost.hub += calls_in(|| pair.hub.handle_timeout(now));
         cost.sensor += calls_in(|| pair.sensor.handle_timeout(now));
-        assert!(back.len() > 0, "the hub said nothing");
+        assert!(!back.is_empty(), "the hub said nothing");
     }
 
     /// What a round costs once everything is warm.

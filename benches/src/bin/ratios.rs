@@ -65,7 +65,7 @@ fn codecs(report: &mut Report, rounds: usize) {
         let ours = Runner::new("sluis", contenders::ours(&frame));
         let standings = contest::run(&mut [floor, ours], rounds);
         let target = if encoding == Encoding::Json { 0.5 } else { 1.2 };
-        report.add(row(format!("{name} ping decode + encode"), &standings[0], &standings[1], Some(target)));
+        report.add(&row(format!("{name} ping decode + encode"), &standings[0], &standings[1], Some(target)));
     }
 }
 
@@ -77,7 +77,7 @@ fn whole_pings(report: &mut Report, rounds: usize) {
             &mut [Runner::custom(floor_name(encoding), |n| floor.run(n)), Runner::custom("sluis", |n| ours.run(n))];
         let standings = contest::run(runners, rounds);
         let target = (encoding == Encoding::Json).then_some(1.0);
-        report.add(row(format!("{name} ping, datagram to response"), &standings[0], &standings[1], target));
+        report.add(&row(format!("{name} ping, datagram to response"), &standings[0], &standings[1], target));
     }
 }
 
@@ -89,7 +89,7 @@ fn allocations(report: &mut Report) {
         world.run(PINGS);
         let calls = calls_in(|| assert_eq!(world.run(PINGS), PINGS));
         let what = format!("heap allocations per accepted {name} ping, both ends");
-        report.add(Row {
+        report.add(&Row {
             what,
             value: calls as f64 / PINGS as f64,
             unit: "",
@@ -107,7 +107,7 @@ fn population(report: &mut Report) {
         ("the same with malloc's overhead", heap.held, None),
     ] {
         let value = bytes as f64 / f64::from(MILLION);
-        report.add(Row { what: what.into(), value, unit: "bytes", target, floor: None, nanos: None });
+        report.add(&Row { what: what.into(), value, unit: "bytes", target, floor: None, nanos: None });
     }
 }
 
@@ -148,6 +148,6 @@ fn parts(report: &mut Report, rounds: usize) {
     runners.extend(floods.iter_mut().map(|(name, flood)| Runner::new(name, || flood.send())));
     for standing in contest::run(&mut runners, rounds / 3 + 1) {
         let what = standing.name.to_owned();
-        report.add(Row { what, value: standing.nanos, unit: "ns", target: None, floor: None, nanos: None });
+        report.add(&Row { what, value: standing.nanos, unit: "ns", target: None, floor: None, nanos: None });
     }
 }
