@@ -41,7 +41,7 @@ fn drivers(c: &mut Criterion) {
                 let began = std::time::Instant::now();
                 assert_eq!(world.run(n), n);
                 began.elapsed()
-            })
+            });
         });
     }
 }

@@ -33,7 +33,7 @@ fn peers(c: &mut Criterion) {
         });
     });
     group.bench_function("stranger in a full table", |b| {
-        b.iter(|| peers.has_room_for(now, peers.look_up(black_box("jis:stranger"))))
+        b.iter(|| peers.has_room_for(now, peers.look_up(black_box("jis:stranger"))));
     });
     group.bench_function("new in the place of a stale one", |b| {
         b.iter(|| {
