@@ -11,7 +11,7 @@ use crate::values::{self, JsonText, Place, Trust};
 
 /// A hub and its sensors: an airlock for traffic that carries identity.
 #[derive(Debug, Parser)]
-#[command(name = "sluis", version, disable_help_subcommand = true, after_help = EXAMPLES)]
+#[command(name = "sluis", version, disable_help_subcommand = true, after_help = EXAMPLES, arg_required_else_help = false)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
