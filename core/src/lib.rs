@@ -98,5 +98,5 @@ pub use did::{DidError, check_did};
 pub use machine::{Datagrams, Machine, Transmit};
 pub use reject::{Reject, RejectCounts};
 pub use route::Route;
-pub use seed::{Rng, Seed, SipKey};
+pub use seed::{Name, Rng, Seed, SipKey};
 pub use time::{Deadline, Duration, Instant, Now, Reason, Wall};

@@ -83,13 +83,13 @@ impl DecodeError {
     }
 }
 
-/// Why a text is not a [`Value`](super::Value): what is wrong, and where.
+/// Why a text or bytes are not a [`Value`](super::Value): what is wrong, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{error} at byte {at}")]
 pub struct ValueError {
     /// What is wrong.
     pub error: DecodeError,
-    /// Offset in bytes of the first offence.
+    /// Offset in bytes where reading stopped; a string or number that is wrong is named by where it begins.
     pub at: usize,
 }
 

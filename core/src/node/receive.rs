@@ -6,7 +6,7 @@
 use super::answer::Answer;
 use super::event::{PingId, Room};
 use super::inbound::{AMPLIFICATION, Inbound, Sender};
-use super::peers::Recorded;
+use super::peers::{Recorded, Seat};
 use super::ping::AnswerError;
 use super::policy::Judged;
 use super::{Node, State};
@@ -34,25 +34,59 @@ struct Datagram<'a> {
     packet: Packet<'a>,
 }
 
-/// Where texts are unescaped, for the rare packet whose JSON has escapes in them.
+/// The texts that the gate and the tables look at, each within its limit.
+#[derive(Clone, Copy)]
+struct Texts<'a> {
+    sender: Sender<'a>,
+    nonce: &'a str,
+    pod_id: Option<&'a str>,
+}
+
+impl<'a> Texts<'a> {
+    /// Read them out of a packet, with `scratch` for those that hold escapes.
+    fn read(packet: &'a Packet<'a>, scratch: &'a mut Scratch) -> Result<Self, Reject> {
+        Ok(Self {
+            sender: Sender {
+                did: plain(packet.source_did, &mut scratch.did)?,
+                intent: plain(packet.intent, &mut scratch.intent)?,
+                packet_id: plain(packet.packet_id, &mut scratch.packet_id)?,
+            },
+            nonce: plain(packet.nonce, &mut scratch.nonce)?,
+            pod_id: packet.pod_id.map(|text| plain(text, &mut scratch.pod_id)).transpose()?,
+        })
+    }
+
+    /// The same for the usual packet, in which none holds escapes: needs no scratch.
+    fn read_plain(packet: &Packet<'a>) -> Option<Result<Self, Reject>> {
+        let texts = Self {
+            sender: Sender {
+                did: packet.source_did.as_str()?,
+                intent: packet.intent.as_str()?,
+                packet_id: packet.packet_id.as_str()?,
+            },
+            nonce: packet.nonce.as_str()?,
+            pod_id: match packet.pod_id {
+                Some(text) => Some(text.as_str()?),
+                None => None,
+            },
+        };
+        let Sender { did, intent, packet_id } = texts.sender;
+        let within = did.len() <= MAX_DID
+            && intent.len() <= MAX_INTENT
+            && packet_id.len() <= MAX_PACKET_ID
+            && texts.nonce.len() <= MAX_NONCE
+            && texts.pod_id.is_none_or(|pod| pod.len() <= MAX_DID);
+        Some(if within { Ok(texts) } else { Err(Reject::TooLong) })
+    }
+}
+
+/// Where texts are unescaped.
 struct Scratch {
     did: [u8; MAX_DID],
     intent: [u8; MAX_INTENT],
     pod_id: [u8; MAX_DID],
     packet_id: [u8; MAX_PACKET_ID],
     nonce: [u8; MAX_NONCE],
-}
-
-impl Scratch {
-    const fn new() -> Self {
-        Self {
-            did: [0; MAX_DID],
-            intent: [0; MAX_INTENT],
-            pod_id: [0; MAX_DID],
-            packet_id: [0; MAX_PACKET_ID],
-            nonce: [0; MAX_NONCE],
-        }
-    }
 }
 
 /// A text of a packet as a plain string of at most `N` bytes.
@@ -84,21 +118,33 @@ impl Node {
         if packet.target_did != *self.state.did.as_str() && packet.target_did != *BROADCAST {
             return Err(Reject::NotForUs);
         }
-        let mut scratch = Scratch::new();
-        let sender = Sender {
-            did: plain(packet.source_did, &mut scratch.did)?,
-            intent: plain(packet.intent, &mut scratch.intent)?,
-            packet_id: plain(packet.packet_id, &mut scratch.packet_id)?,
-        };
-        let nonce = plain(packet.nonce, &mut scratch.nonce)?;
-        let pod_id = packet.pod_id.map(|text| plain(text, &mut scratch.pod_id)).transpose()?;
+        match Texts::read_plain(packet) {
+            Some(texts) => self.take_named(now, datagram, texts?),
+            None => {
+                let mut scratch = Scratch {
+                    did: [0; MAX_DID],
+                    intent: [0; MAX_INTENT],
+                    pod_id: [0; MAX_DID],
+                    packet_id: [0; MAX_PACKET_ID],
+                    nonce: [0; MAX_NONCE],
+                };
+                let texts = Texts::read(packet, &mut scratch)?;
+                self.take_named(now, datagram, texts)
+            }
+        }
+    }
+
+    /// Judge a packet for us whose texts are read, and take in what passes.
+    fn take_named(&mut self, now: Now, datagram: &Datagram<'_>, texts: Texts<'_>) -> Result<Taken, Reject> {
+        let (packet, Texts { sender, nonce, pod_id }) = (&datagram.packet, texts);
         check_did(sender.did).map_err(|_| Reject::Malformed)?;
         if sender.did == self.state.did.as_str() {
             return Err(Reject::OwnName);
         }
 
         let subject = Subject { source_did: sender.did, intent: sender.intent, pod_id, ping_type: packet.ping_type };
-        let judged = self.policy.judge(now.wall, &subject);
+        let name = self.state.names.name(sender.did);
+        let judged = self.policy.judge(now.wall, &subject, name);
         let heartbeat = packet.ping_type == PingType::Heartbeat;
         match judged.zone {
             Zone::Rood => return Err(Reject::Rood),
@@ -107,12 +153,14 @@ impl Node {
         }
 
         let stamp = packet.timestamp.as_str().and_then(iso::parse).ok_or(Reject::BadTimestamp)?;
-        let admission = self.state.replay.check(now, sender.did, nonce, stamp)?;
-        if !self.state.peers.has_room_for(now.mono, sender.did) {
+        let admission = self.state.replay.check_name(now, name, nonce, stamp)?;
+        let seat = self.state.peers.look_up_name(name);
+        if !self.state.peers.has_room_for(now.mono, seat) {
             return Err(Reject::Busy);
         }
+        let passed = Passed { sender, seat, judged, admission };
         if heartbeat {
-            return self.state.take_heartbeat(now, datagram.route, sender.did, admission);
+            return self.state.take_heartbeat(now, datagram.route, passed);
         }
         let plan = match judged.zone {
             Zone::Groen => match self.policy.replies.find(sender.intent) {
@@ -121,8 +169,16 @@ impl Node {
             },
             Zone::Geel | Zone::Rood => Plan::Wait,
         };
-        self.state.take_ping(now, datagram, sender, &judged, plan, admission)
+        self.state.take_ping(now, datagram, passed, plan)
     }
+}
+
+/// A packet that passed the gate and the replay window, and what was learned on the way.
+struct Passed<'a> {
+    sender: Sender<'a>,
+    seat: Seat<'a>,
+    judged: Judged<'a>,
+    admission: Admission,
 }
 
 /// What is to happen to a ping that passed the gate.
@@ -138,12 +194,13 @@ enum Plan<'p> {
 
 impl State {
     /// A heartbeat from an accepted sender keeps its peer entry alive; it draws no answer.
-    fn take_heartbeat(&mut self, now: Now, route: Route, did: &str, admission: Admission) -> Result<Taken, Reject> {
-        if !self.events.room_for_notices(1, did.len()) {
+    fn take_heartbeat(&mut self, now: Now, route: Route, passed: Passed<'_>) -> Result<Taken, Reject> {
+        let Passed { sender, seat, admission, .. } = passed;
+        if !self.events.room_for_notices(1, sender.did.len()) {
             return Err(Reject::Busy);
         }
         self.replay.admit(admission);
-        self.record_peer(now, did, route);
+        self.record_peer(now, seat, route);
         Ok(Taken::Heartbeat)
     }
 
@@ -152,11 +209,10 @@ impl State {
         &mut self,
         now: Now,
         datagram: &Datagram<'_>,
-        sender: Sender<'_>,
-        judged: &Judged<'_>,
+        passed: Passed<'_>,
         plan: Plan<'_>,
-        admission: Admission,
     ) -> Result<Taken, Reject> {
+        let Passed { sender, seat, judged, admission } = passed;
         let &Datagram { route, bytes, encoding, packet } = datagram;
         let extra = sender.did.len() + judged.rule.map_or(0, str::len);
         if !self.events.room_for_notices(2, bytes.len() + extra) {
@@ -164,16 +220,9 @@ impl State {
         }
         let mut allowance = bytes.len() * AMPLIFICATION;
         let answer = |state: &mut Self, decision, payload| {
-            let allowance = (!state.peers.is_proven(sender.did, route.remote)).then_some(allowance);
-            let answer = Answer {
-                in_response_to: packet.packet_id,
-                decision,
-                payload,
-                judged: *judged,
-                route,
-                encoding,
-                allowance,
-            };
+            let allowance = (!state.peers.is_proven(seat, route.remote)).then_some(allowance);
+            let answer =
+                Answer { in_response_to: packet.packet_id, decision, payload, judged, route, encoding, allowance };
             answer.stage(now, state.did.as_str(), &mut state.ids, &mut state.out).map_err(reject_of)
         };
         let (decision, staged, room) = match plan {
@@ -188,7 +237,7 @@ impl State {
         let id = match room {
             None => None,
             Some(room) => {
-                let inbound = Inbound::new(sender, route, encoding, judged, allowance).ok_or(Reject::TooLong)?;
+                let inbound = Inbound::new(sender, route, encoding, &judged, allowance).ok_or(Reject::TooLong)?;
                 Some(self.keep(now, room, inbound).ok_or(Reject::Busy)?)
             }
         };
@@ -197,8 +246,8 @@ impl State {
             self.out.commit(route, len);
         }
         self.replay.admit(admission);
-        self.record_peer(now, sender.did, route);
-        let _ = self.events.ping(bytes, route, judged, decision, id);
+        self.record_peer(now, seat, route);
+        let _ = self.events.ping(bytes, route, &judged, decision, id);
         Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })
     }
 
@@ -220,9 +269,9 @@ impl State {
     }
 
     /// Note who was heard from; room for the entry and the event was found before.
-    pub(super) fn record_peer(&mut self, now: Now, did: &str, route: Route) {
-        if self.peers.record(now.mono, did, route) == Recorded::New {
-            let _ = self.events.peer_seen(did, route);
+    pub(super) fn record_peer(&mut self, now: Now, seat: Seat<'_>, route: Route) {
+        if self.peers.record(now.mono, seat, route) == Recorded::New {
+            let _ = self.events.peer_seen(seat.did(), route);
             self.schedule_cleanup(now.mono);
         }
     }

@@ -2,14 +2,14 @@
 
 use super::swar;
 
-/// Objects nested deeper than this are not told apart.
+/// Objects nested deeper than this are told apart by their depth only.
 const LEVELS: usize = 16;
 /// Words of the filter.
 const WORDS: usize = 16;
 
 /// A Bloom filter over (object, key), two bits of 1,024 for each. It never overlooks a duplicate; it may see one that is
 /// none, once in some hundred objects with a dozen keys.
-pub(super) struct KeyFilter {
+pub(in super::super) struct KeyFilter {
     bits: [u64; WORDS],
     /// Number of the object that is open at each level.
     objects: [u16; LEVELS],
@@ -18,13 +18,13 @@ pub(super) struct KeyFilter {
 
 impl KeyFilter {
     #[inline]
-    pub(super) const fn new() -> Self {
+    pub(in super::super) const fn new() -> Self {
         Self { bits: [0; WORDS], objects: [0; LEVELS], opened: 0 }
     }
 
     /// An object was opened at this depth.
     #[inline]
-    pub(super) fn open(&mut self, depth: usize) {
+    pub(in super::super) fn open(&mut self, depth: usize) {
         self.opened = self.opened.wrapping_add(1);
         if let Some(object) = self.objects.get_mut(depth) {
             *object = self.opened;
@@ -33,8 +33,9 @@ impl KeyFilter {
 
     /// Remember the key at `start..end` in the object that is open at this depth; whether it is certainly new there.
     #[inline]
-    pub(super) fn insert(&mut self, bytes: &[u8], start: usize, end: usize, depth: usize) -> bool {
-        let object = self.objects.get(depth).copied().unwrap_or(0);
+    pub(in super::super) fn insert(&mut self, bytes: &[u8], start: usize, end: usize, depth: usize) -> bool {
+        let deep = u16::try_from(depth).unwrap_or(u16::MAX) | 1 << 15;
+        let object = self.objects.get(depth).copied().unwrap_or(deep);
         let hash = hash(bytes, start, end, object);
         // Both shifts leave less than WORDS.
         let (a, b) = ((hash >> 60) as usize, (hash >> 56 & 15) as usize);

@@ -1,8 +1,10 @@
 //! JSON as the reference reads and writes it: Python's `json.loads` and `json.dumps`.
 
+mod by_key;
+mod counts;
 mod fast;
-mod fields;
 mod keys;
+mod numeral;
 mod read;
 mod scan;
 mod swar;
@@ -14,6 +16,8 @@ use super::packet::{Packet, Response};
 use super::sink::Sink;
 use super::value::Value;
 
+pub(super) use counts::Counts;
+pub(super) use keys::KeyFilter;
 pub(super) use read::{Tokens, end_of, head, is_separator};
 pub(super) use write::{write_object, write_value};
 
@@ -23,7 +27,7 @@ pub(super) fn decode_packet(payload: &[u8]) -> Result<Packet<'_>, DecodeError> {
     let text = core::str::from_utf8(payload).map_err(|_| DecodeError::BadUtf8)?;
     match fast::packet(text) {
         Some(packet) => Ok(packet),
-        None => fields::packet(text),
+        None => by_key::packet(text),
     }
 }
 
@@ -33,8 +37,14 @@ pub(super) fn decode_response(payload: &[u8]) -> Result<Response<'_>, DecodeErro
     let text = core::str::from_utf8(payload).map_err(|_| DecodeError::BadUtf8)?;
     match fast::response(text) {
         Some(response) => Ok(response),
-        None => fields::response(text),
+        None => by_key::response(text),
     }
+}
+
+/// Check a text of a packet that must be one value.
+#[inline]
+pub(super) fn checked(text: &str) -> Result<Value<'_>, DecodeError> {
+    value_from_text(text).map_err(|e| e.error)
 }
 
 /// Check a text that must be one value.
