@@ -94,6 +94,9 @@ fn what_no_datagram_carries_is_refused_before_it_is_sent() {
     let large = format!("\"{}\"", "x".repeat(66_000));
     let sentence = refused(&["ping", "jis:a", "127.0.0.1:9", "--intent", "x", "--payload", &large]);
     assert!(sentence.contains("--payload: ") && sentence.contains("send less"), "{sentence}");
+    let broken = format!("[{}", "1,".repeat(10_000));
+    let sentence = refused(&["ping", "jis:a", "127.0.0.1:9", "--intent", "x", "--payload", &broken]);
+    assert!(sentence.len() < 300 && sentence.contains("1,1,1..."), "{sentence}");
     let huge = ["--payload", "123456789012345678901234567890", "--encoding", "msgpack"];
     let sentence = refused(&[&["ping", "jis:a", "127.0.0.1:9", "--intent", "x"], &huge[..]].concat());
     assert!(sentence.contains("choose another --encoding"), "{sentence}");

@@ -151,7 +151,7 @@ impl Listen {
                 let name = view::outcome_name(decided.outcome);
                 match self.out.style {
                     Style::Json => {
-                        self.out.json("decided", |o| o.str("packet_id", decided.packet_id).str("decision", name))
+                        self.out.json("decided", |o| o.str("packet_id", decided.packet_id).str("decision", name));
                     }
                     Style::Text => self.words(&format!("{name}: {} of {}", decided.packet_id, decided.source_did)),
                 }
@@ -188,7 +188,7 @@ impl Listen {
             }
             Style::Text => self.out.line(|line, paint| {
                 paint.put(line, Color::Red, |line| {
-                    view::padded(line, 17, |line| line.extend_from_slice(b"turned away"))
+                    view::padded(line, 17, |line| line.extend_from_slice(b"turned away"));
                 });
                 view::reasons_text(line, news.into_iter());
             }),
