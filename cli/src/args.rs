@@ -196,7 +196,8 @@ const LISTEN_EXAMPLES: &str = r#"Examples:
 A ping is judged by the rules first, then by the trust in its sender: from 0.7
 it is accepted (GROEN), from 0.3 it waits for a decision (GEEL), below there is
 silence (ROOD). Unsigned pings wait at best, unless --allow-legacy names their
-sender.
+sender. Until an address has proven itself it is sent at most three times the
+bytes that it sent, so an answer has to fit.
 
 Standard input takes one command a line; its end does not end `listen`:
   approve PACKET-ID [DID]  let a waiting ping in; with the sender's DID where

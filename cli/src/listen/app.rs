@@ -201,7 +201,7 @@ impl Listen {
             return;
         }
         self.counters = Some(self.now + SECOND);
-        tell(&format!("sluis listen: {stats:?}"));
+        tell(&format!("sluis listen: {}", view::counters(stats)));
     }
 
     /// Do what a line of standard input asks for.
@@ -257,7 +257,7 @@ impl Listen {
         self.tell_rejects(&stats.rejected, true);
         self.tell_totals("summary", stats);
         if let Some(driver) = driver {
-            self.out.say(1, || format!("sluis listen: {driver:?}"));
+            self.out.say(1, || format!("sluis listen: {}", view::driver(driver)));
         }
         self.out.finish().map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))
     }

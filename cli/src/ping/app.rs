@@ -255,7 +255,7 @@ impl<'a> Pinger<'a> {
             return;
         }
         self.counters = Some(self.now + SECOND);
-        tell(&format!("sluis ping: {:?}", node.stats()));
+        tell(&format!("sluis ping: {}", view::counters(&node.stats())));
     }
 
     /// The last words: the summary. Whether every ping went as it should.
@@ -276,9 +276,12 @@ impl<'a> Pinger<'a> {
         }
         if let Some(driver) = driver {
             if driver.discarded > 0 {
-                tell(&format!("sluis ping: the network took {} datagrams less than were sent.", driver.discarded));
+                let lost = driver.discarded;
+                tell(&format!(
+                    "sluis ping: {lost} datagrams could not be sent: the network is down, or does not take them."
+                ));
             }
-            out.say(1, || format!("sluis ping: {driver:?}"));
+            out.say(1, || format!("sluis ping: {}", view::driver(driver)));
         }
         out.finish().map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))?;
         let good = if self.args.no_wait { tally.received } else { tally.accept };

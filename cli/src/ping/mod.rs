@@ -69,6 +69,8 @@ fn a_node(did: &Did, args: &PingArgs) -> Result<Node, Fail> {
     config.heartbeat = None;
     config.decision_timeout = args.timeout;
     config.caps.requests = args.in_flight;
+    // Room for as many answers of the largest size as come between two looks.
+    config.caps.event_bytes = 16 << 20;
     run::node(config)
 }
 
