@@ -7,7 +7,7 @@ use super::queue::StageError;
 use super::requests::RequestId;
 use super::{Node, State};
 use crate::framing::{Decision, EncodeError, Encoding, Packet, PingType, Priority, Response, RoutingMode, Text, Value};
-use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT};
+use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT, MAX_PACKET_ID};
 use crate::time::{Instant, Now, iso};
 use crate::{Reject, Route, check_did};
 
@@ -101,7 +101,9 @@ impl State {
         bytes: &[u8],
         response: &Response<'_>,
     ) -> Result<(), Reject> {
-        let key = response.in_response_to.as_str().and_then(ids::packet_key).ok_or(Reject::Unrequested)?;
+        let mut scratch = [0; MAX_PACKET_ID];
+        let key = response.in_response_to.resolve(&mut scratch).ok().and_then(ids::packet_key);
+        let key = key.ok_or(Reject::Unrequested)?;
         let (id, request) = self.requests.find(key).ok_or(Reject::Unrequested)?;
         let mut scratch = [0; MAX_DID];
         let responder = response.responder_did.resolve(&mut scratch).map_err(|_| Reject::WrongResponder)?;

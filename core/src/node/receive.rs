@@ -16,6 +16,9 @@ use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT, MAX_NONCE, MAX_PACKET_ID};
 use crate::time::{Now, iso};
 use crate::{Reject, Route, check_did};
 
+/// Longest timestamp that is unescaped; one without escapes may be longer.
+const MAX_STAMP: usize = 64;
+
 /// What became of a datagram that was not turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -41,6 +44,7 @@ struct Scratch {
     pod_id: [u8; MAX_DID],
     packet_id: [u8; MAX_PACKET_ID],
     nonce: [u8; MAX_NONCE],
+    stamp: [u8; MAX_STAMP],
 }
 
 impl Scratch {
@@ -51,6 +55,7 @@ impl Scratch {
             pod_id: [0; MAX_DID],
             packet_id: [0; MAX_PACKET_ID],
             nonce: [0; MAX_NONCE],
+            stamp: [0; MAX_STAMP],
         }
     }
 }
@@ -106,7 +111,8 @@ impl Node {
             Zone::Geel | Zone::Groen => {}
         }
 
-        let stamp = packet.timestamp.as_str().and_then(iso::parse).ok_or(Reject::BadTimestamp)?;
+        let stamp = packet.timestamp.resolve(&mut scratch.stamp).ok().and_then(iso::parse);
+        let stamp = stamp.ok_or(Reject::BadTimestamp)?;
         let admission = self.state.replay.check(now, sender.did, nonce, stamp)?;
         if !self.state.peers.has_room_for(now.mono, sender.did) {
             return Err(Reject::Busy);
