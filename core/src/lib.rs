@@ -1,6 +1,71 @@
-//! # Sluis
-//!
 //! Sans-IO state machines for traffic that carries identity.
+//!
+//! A *machine* takes in datagrams, time and commands, and gives out datagrams, events and a deadline. It does no I/O, reads no
+//! clock, starts no thread and draws no randomness of its own, so it runs in any event loop, on any async runtime, in a
+//! simulator and under a fuzzer, with the same bytes coming out for the same bytes going in.
+//!
+//! | room | what it is |
+//! |---|---|
+//! | [`framing`] | the TP wire format: frames, the two packets, JSON, msgpack, postcard, canonical text |
+//! | [`airlock`] | the gate: trust, rules, vouches, replay window, waiting room |
+//! | [`node`] | the datagram machine: it pings, and gates the pings of others |
+//! | [`driver`] | the one loop that runs any machine on any io, and the shared handle |
+//! | [`table`], [`time`], [`limits`] | the ground |
+//!
+//! Arrows point down only: every room is useful without those above it.
+//!
+//! # The loop
+//!
+//! Whoever drives a machine does three things, for ever: hand in what came ([`handle_datagram`](Datagrams::handle_datagram),
+//! [`handle_timeout`](Machine::handle_timeout), a command), take out what is ready
+//! ([`poll_event`](Machine::poll_event), [`poll_transmit`](Datagrams::poll_transmit)), and wait for input or for the
+//! [`deadline`](Machine::deadline). Here two nodes talk through nothing but memory:
+//!
+#![cfg_attr(feature = "alloc", doc = "```")]
+#![cfg_attr(not(feature = "alloc"), doc = "```ignore")]
+//! use sluis_core::framing::{Value, ValueBuf};
+//! use sluis_core::node::{Event, Node, NodeConfig, Ping, Reply};
+//! use sluis_core::{Datagrams, Did, Instant, Machine, Now, Route, Seed, Wall};
+//!
+//! // Time and randomness come in. (A seed for production comes from the system, once.)
+//! let now = Now::new(Instant::ZERO, Wall::from_micros(1_736_942_400_000_000));
+//! let mut hub = Node::new(NodeConfig::new(Did::new("jis:home:hub")?), &Seed::from_u64(1))?;
+//! let mut sensor = Node::new(NodeConfig::new(Did::new("jis:home:sensor")?), &Seed::from_u64(2))?;
+//! hub.set_trust("jis:home:sensor", 0.9)?;
+//! hub.allow_legacy("jis:home:*")?;
+//! hub.set_reply("temperature.*", Reply::Now(ValueBuf::new(Value::from_json(r#"{"celsius":21.5}"#)?)?))?;
+//!
+//! let at_hub = Route::to("192.0.2.1:7150".parse()?);
+//! let at_sensor = Route::to("192.0.2.2:7150".parse()?);
+//! sensor.ping(now, &Ping::new("jis:home:hub", at_hub, "temperature.read"))?;
+//!
+//! let mut buf = vec![0; sluis_core::limits::MAX_DATAGRAM_V6];
+//! let mut answered = false;
+//! while !answered {
+//!     while let Some(t) = sensor.poll_transmit(now, &mut buf) {
+//!         let _ = hub.handle_datagram(now, at_sensor, &buf[..t.len]);
+//!     }
+//!     while let Some(t) = hub.poll_transmit(now, &mut buf) {
+//!         let _ = sensor.handle_datagram(now, at_hub, &buf[..t.len]);
+//!     }
+//!     while let Some(event) = sensor.poll_event() {
+//!         if let Event::Response(answer) = event {
+//!             assert_eq!(answer.response.payload.to_json_string()?, r#"{"celsius":21.5}"#);
+//!             answered = true;
+//!         }
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `core/examples/std_loop.rs` does the same on a plain `std::net` socket; `sluis-tokio` and `sluis-smol` bring an
+//! [`Io`](driver::Io) for their runtime.
+//!
+//! # Features
+//!
+//! `std` (default) adds the thread-safe [`Handle`](driver::Handle) with request futures. `alloc` has the machines. Without either
+//! there are framing, the gate, timestamps, and the leaf tables at const capacity: enough for firmware, without a heap. `serde`
+//! derives `Serialize` for plain data types. `sim` has the conformance suite for adapters.
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -33,5 +98,5 @@ pub use did::{DidError, check_did};
 pub use machine::{Datagrams, Machine, Transmit};
 pub use reject::{Reject, RejectCounts};
 pub use route::Route;
-pub use seed::{Rng, Seed, SipKey};
+pub use seed::{Name, Rng, Seed, SipKey};
 pub use time::{Deadline, Duration, Instant, Now, Reason, Wall};

@@ -92,10 +92,37 @@ impl SipKey {
         SipHasher13::new_with_keys(self.0, self.1).hash(bytes)
     }
 
+    /// A text together with its hash, for tables that are keyed alike.
+    #[must_use]
+    pub fn name<'a>(&self, text: &'a str) -> Name<'a> {
+        Name { text, hash: self.hash(text.as_bytes()) }
+    }
+
     /// Hash a text in the scope of a number (a sender's slot, say): the same text in two scopes has unrelated hashes.
     #[must_use]
     pub fn hash_in(&self, scope: u64, bytes: &[u8]) -> u64 {
         SipHasher13::new_with_keys(self.0 ^ scope, self.1.rotate_left(17) ^ scope).hash(bytes)
+    }
+}
+
+/// A text that was hashed once for all tables that hash with the same [`SipKey`].
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'a> {
+    text: &'a str,
+    hash: u64,
+}
+
+impl<'a> Name<'a> {
+    /// The text.
+    #[must_use]
+    pub const fn as_str(self) -> &'a str {
+        self.text
+    }
+
+    /// Its keyed hash. Never tell it to strangers.
+    #[must_use]
+    pub const fn hash(self) -> u64 {
+        self.hash
     }
 }
 

@@ -33,7 +33,8 @@ fn step(peers: &mut Peers, step: &Json) -> (String, String) {
     match step.get("op").and_then(Json::str).unwrap() {
         "record" => {
             let known = peers.get(Instant::ZERO, did).is_some();
-            let recorded = peers.record(now, did, route(step.get("addr").unwrap()));
+            let seat = peers.look_up(did);
+            let recorded = peers.record(now, seat, route(step.get("addr").unwrap()));
             assert_eq!(recorded, if known { Recorded::Known } else { Recorded::New });
             let describe = |packets: u64, first: f64, last: f64| format!("{packets} packets {first} to {last}");
             let seconds = |key: &str| step.get(key).and_then(Json::f64).unwrap();

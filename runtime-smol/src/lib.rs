@@ -1,1 +1,141 @@
-//! sluis-smol
+//! Runs [Sluis](sluis_core) machines on [smol](https://docs.rs/smol): UDP sockets, timer, spawn.
+//!
+//! The surface is the same as that of `sluis-tokio`. Sockets and timers are async-io's, which work on any executor; only
+//! [`spawn`] needs smol's own (give the task of [`prepare`] to another if you like).
+//!
+//! * [`bind`] opens a [`Socket`].
+//! * [`run`] drives a machine that you own with an [`App`] that looks after it.
+//! * [`spawn`] gives a machine away and returns a [`Handle`] and the stream of [`Events`].
+//!
+//! ```
+//! use sluis_core::driver::Flow;
+//! use sluis_core::sim::machines::Echo;
+//! use sluis_core::Now;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! sluis_smol::block_on(async {
+//!     let mut socket = sluis_smol::bind(([127, 0, 0, 1], 0).into())?;
+//!     let mut echo = Echo::new(64);
+//!     // Any machine; this app stops at once.
+//!     let stats = sluis_smol::run(&mut socket, &mut echo, &mut |_: Now, _: &mut Echo| Flow::Stop).await?;
+//!     assert_eq!(stats.received, 0);
+//!     Ok(())
+//! })
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use async_io::Async;
+use sluis_core::Datagrams;
+use sluis_core::driver::{App, Driver, DriverConfig, DriverStats, Events, Handle, HandleConfig, Requests, Task, share};
+use sluis_udp::{Readiness, Timer, UdpIo};
+
+pub use sluis_udp::{BindError, SystemClock, system_seed};
+
+/// A UDP socket, with the timer and the clock that go with it.
+pub type Socket = UdpIo<SmolUdp, SmolTimer>;
+
+/// Open a UDP socket, IPv4 or IPv6; `[::]` serves both, port 0 is any free port.
+///
+/// # Errors
+/// The address cannot be had; the text says which, why, and what to do.
+pub fn bind(addr: SocketAddr) -> Result<Socket, BindError> {
+    adopt(sluis_udp::bind(addr)?).map_err(|source| BindError { addr, source })
+}
+
+/// Take over a bound, non-blocking UDP socket.
+///
+/// # Errors
+/// Async-io or the system refuse it.
+pub fn adopt(socket: UdpSocket) -> io::Result<Socket> {
+    UdpIo::new(SmolUdp(Async::new_nonblocking(socket)?), SmolTimer::default())
+}
+
+/// Drive a machine until its app says stop (what is queued is flushed first), and say what was done.
+///
+/// Can be dropped at any time; it then stops at once, without a flush, and both may be run again.
+///
+/// # Errors
+/// The socket can no longer be used.
+pub async fn run<M: Datagrams, A: App<M>>(
+    socket: &mut Socket,
+    machine: &mut M,
+    app: &mut A,
+) -> io::Result<DriverStats> {
+    Driver::lend(socket, machine, app, DriverConfig::default()).await
+}
+
+/// Drive a machine in a task of its own. It ends with [`Handle::shutdown`], or when the handles, the events and all
+/// requests are gone.
+pub fn spawn<M>(socket: Socket, machine: M) -> (Handle<M>, Events<M>)
+where
+    M: Requests + Datagrams + Send + 'static,
+{
+    let (task, handle, events) = prepare(socket, machine, HandleConfig::default());
+    smol::spawn(task).detach();
+    (handle, events)
+}
+
+/// As [`spawn`], but with bounds of your own, and the task is yours to spawn where you like.
+pub fn prepare<M>(socket: Socket, machine: M, config: HandleConfig) -> (Task<M, Socket>, Handle<M>, Events<M>)
+where
+    M: Requests + Datagrams,
+{
+    let clock = socket.clock();
+    share(socket, machine, clock, config)
+}
+
+/// Run a future to its end on this thread, and the reactor with it.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    async_io::block_on(future)
+}
+
+/// Async-io's side of a [`Socket`].
+#[derive(Debug)]
+pub struct SmolUdp(Async<UdpSocket>);
+
+impl AsFd for SmolUdp {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Readiness for SmolUdp {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_readable(cx)
+    }
+
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_writable(cx)
+    }
+}
+
+/// Async-io's timer for a [`Socket`], made on first use.
+#[derive(Debug, Default)]
+pub struct SmolTimer {
+    timer: Option<async_io::Timer>,
+    at: Option<Instant>,
+}
+
+impl Timer for SmolTimer {
+    fn poll_at(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<()> {
+        let Some(deadline) = at else {
+            *self = Self::default();
+            return Poll::Pending;
+        };
+        let timer = self.timer.get_or_insert_with(|| async_io::Timer::at(deadline));
+        if self.at != at {
+            self.at = at;
+            timer.set_at(deadline);
+        }
+        Pin::new(timer).poll(cx).map(|_| self.at = None)
+    }
+}

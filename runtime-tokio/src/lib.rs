@@ -1,1 +1,154 @@
-//! sluis-tokio
+//! Runs [Sluis](sluis_core) machines on [tokio](https://tokio.rs): UDP sockets, timer, spawn.
+//!
+//! The surface is the same as that of `sluis-smol`; everything needs a tokio runtime with I/O and time enabled, and panics
+//! outside of one, as tokio itself does. [`block_on`] starts such a runtime.
+//!
+//! * [`bind`] opens a [`Socket`].
+//! * [`run`] drives a machine that you own with an [`App`] that looks after it.
+//! * [`spawn`] gives a machine away and returns a [`Handle`] and the stream of [`Events`].
+//!
+//! ```
+//! use sluis_core::driver::Flow;
+//! use sluis_core::sim::machines::Echo;
+//! use sluis_core::Now;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! sluis_tokio::block_on(async {
+//!     let mut socket = sluis_tokio::bind(([127, 0, 0, 1], 0).into())?;
+//!     let mut echo = Echo::new(64);
+//!     // Any machine; this app stops at once.
+//!     let stats = sluis_tokio::run(&mut socket, &mut echo, &mut |_: Now, _: &mut Echo| Flow::Stop).await?;
+//!     assert_eq!(stats.received, 0);
+//!     Ok(())
+//! })
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use sluis_core::Datagrams;
+use sluis_core::driver::{App, Driver, DriverConfig, DriverStats, Events, Handle, HandleConfig, Requests, Task, share};
+use sluis_udp::{Readiness, Timer, UdpIo};
+use tokio::io::Interest;
+use tokio::time::Sleep;
+
+pub use sluis_udp::{BindError, SystemClock, system_seed};
+
+/// A UDP socket, with the timer and the clock that go with it.
+pub type Socket = UdpIo<TokioUdp, TokioTimer>;
+
+/// Open a UDP socket, IPv4 or IPv6; `[::]` serves both, port 0 is any free port.
+///
+/// # Errors
+/// The address cannot be had; the text says which, why, and what to do.
+pub fn bind(addr: SocketAddr) -> Result<Socket, BindError> {
+    adopt(sluis_udp::bind(addr)?).map_err(|source| BindError { addr, source })
+}
+
+/// Take over a bound, non-blocking UDP socket.
+///
+/// # Errors
+/// Tokio or the system refuse it.
+pub fn adopt(socket: UdpSocket) -> io::Result<Socket> {
+    UdpIo::new(TokioUdp(tokio::net::UdpSocket::from_std(socket)?), TokioTimer::default())
+}
+
+/// Drive a machine until its app says stop (what is queued is flushed first), and say what was done.
+///
+/// Can be dropped at any time; it then stops at once, without a flush, and both may be run again.
+///
+/// # Errors
+/// The socket can no longer be used.
+pub async fn run<M: Datagrams, A: App<M>>(
+    socket: &mut Socket,
+    machine: &mut M,
+    app: &mut A,
+) -> io::Result<DriverStats> {
+    Driver::lend(socket, machine, app, DriverConfig::default()).await
+}
+
+/// Drive a machine in a task of its own. It ends with [`Handle::shutdown`], or when the handles, the events and all
+/// requests are gone.
+pub fn spawn<M>(socket: Socket, machine: M) -> (Handle<M>, Events<M>)
+where
+    M: Requests + Datagrams + Send + 'static,
+{
+    let (task, handle, events) = prepare(socket, machine, HandleConfig::default());
+    tokio::spawn(task);
+    (handle, events)
+}
+
+/// As [`spawn`], but with bounds of your own, and the task is yours to spawn where you like.
+pub fn prepare<M>(socket: Socket, machine: M, config: HandleConfig) -> (Task<M, Socket>, Handle<M>, Events<M>)
+where
+    M: Requests + Datagrams,
+{
+    let clock = socket.clock();
+    share(socket, machine, clock, config)
+}
+
+/// Run a future to its end on this thread, with a runtime of its own.
+///
+/// # Panics
+/// If the system gives no runtime, or inside of one.
+#[expect(clippy::expect_used, reason = "a program without a runtime has nothing else to do")]
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a tokio runtime").block_on(future)
+}
+
+/// Tokio's side of a [`Socket`].
+#[derive(Debug)]
+pub struct TokioUdp(tokio::net::UdpSocket);
+
+impl AsFd for TokioUdp {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Readiness for TokioUdp {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_recv_ready(cx)
+    }
+
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_send_ready(cx)
+    }
+
+    fn try_read<R>(&self, read: impl FnOnce(&Self) -> io::Result<R>) -> io::Result<R> {
+        self.0.try_io(Interest::READABLE, || read(self))
+    }
+
+    fn try_write<R>(&self, write: impl FnOnce(&Self) -> io::Result<R>) -> io::Result<R> {
+        self.0.try_io(Interest::WRITABLE, || write(self))
+    }
+}
+
+/// Tokio's timer for a [`Socket`], made on first use.
+#[derive(Debug, Default)]
+pub struct TokioTimer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    at: Option<Instant>,
+}
+
+impl Timer for TokioTimer {
+    fn poll_at(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<()> {
+        let Some(deadline) = at else {
+            *self = Self::default();
+            return Poll::Pending;
+        };
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
+        if self.at != at {
+            self.at = at;
+            sleep.as_mut().reset(deadline.into());
+        }
+        sleep.as_mut().poll(cx)
+    }
+}

@@ -140,7 +140,7 @@ impl State {
         if !self.events.room_for_notices(1, did.len()) {
             return;
         }
-        self.record_peer(now, did, route);
+        self.record_peer(now, self.peers.look_up(did), route);
         self.peers.prove(did, route.remote);
         self.schedule_heartbeat(now.mono);
     }

@@ -88,7 +88,7 @@ impl State {
             Room::Open => open,
         };
         let ping = room.get(id.id).ok_or(AnswerError::Gone)?;
-        let proven = peers.is_proven(&ping.did, ping.route.remote);
+        let proven = peers.is_proven(peers.look_up(&ping.did), ping.route.remote);
         let answer = Answer {
             in_response_to: Text::new(&ping.packet_id),
             decision,

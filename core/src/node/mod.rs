@@ -37,7 +37,7 @@ use alloc::boxed::Box;
 
 pub use config::{Caps, NodeConfig};
 pub use event::{Answered, Decided, Event, Outcome, PingId, Received};
-pub use peers::{Peer, Peers, Recorded};
+pub use peers::{Peer, Peers, Recorded, Seat};
 pub use ping::{AnswerError, Ping, PingError, ReplyError};
 pub use replies::Reply;
 pub use requests::RequestId;
@@ -67,7 +67,7 @@ pub struct Node {
 struct State {
     did: Did,
     ids: Ids,
-    /// Hashes the names that requests and waiting pings are kept under.
+    /// Hashes names, for every table that keeps anything under a name.
     names: SipKey,
     replay: ReplayWindow,
     peers: Peers,
@@ -138,15 +138,17 @@ impl Node {
     /// The thresholds of the gate make no sense.
     pub fn new(config: NodeConfig, seed: &Seed) -> Result<Self, GateError> {
         let caps = config.caps;
+        // One key for every table of names, so that a name is hashed once a packet.
         let mut keys = seed.fork("node.keys");
+        let names = keys.sip_key();
         Ok(Self {
             policy: Policy::new(&config, seed)?,
             state: State {
                 did: config.did.clone(),
                 ids: Ids::new(seed),
-                names: keys.sip_key(),
+                names: names.clone(),
                 replay: ReplayWindow::new(config.replay, keys.sip_key()),
-                peers: Peers::new(caps.peers, caps.peer_bytes, config.peer_stale, keys.sip_key()),
+                peers: Peers::new(caps.peers, caps.peer_bytes, config.peer_stale, names.clone()),
                 requests: Requests::new(caps.requests),
                 waiting: room(caps.waiting, config.waiting_expiry),
                 quota: Quota::new(caps.waiting_per_sender),

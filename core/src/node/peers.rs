@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use crate::table::{Chain, Chained, Heap, Index, Link, Linked, List, Slab};
 use crate::time::{Duration, Instant};
-use crate::{Route, SipKey};
+use crate::{Name, Route, SipKey};
 
 /// A DID that was heard from and accepted.
 #[derive(Debug)]
@@ -61,11 +61,11 @@ impl Peer {
 }
 
 #[derive(Debug)]
-struct Age;
+struct ByAge;
 #[derive(Debug)]
-struct Proof;
+struct ByProof;
 #[derive(Debug)]
-struct Name;
+struct ByName;
 
 macro_rules! place {
     ($trait:ident<$kind:ty>, $field:ident: $type:ty, $get:ident, $get_mut:ident) => {
@@ -79,9 +79,30 @@ macro_rules! place {
         }
     };
 }
-place!(Linked<Age>, by_age: Link, link, link_mut);
-place!(Linked<Proof>, by_proof: Link, link, link_mut);
-place!(Chained<Name>, by_name: Chain, chain, chain_mut);
+place!(Linked<ByAge>, by_age: Link, link, link_mut);
+place!(Linked<ByProof>, by_proof: Link, link, link_mut);
+place!(Chained<ByName>, by_name: Chain, chain, chain_mut);
+
+/// A DID and where it stands in a peer table, if it does. Valid until the table is next changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat<'a> {
+    name: Name<'a>,
+    slot: Option<u32>,
+}
+
+impl<'a> Seat<'a> {
+    /// The DID.
+    #[must_use]
+    pub const fn did(self) -> &'a str {
+        self.name.as_str()
+    }
+
+    /// Whether it is a peer already, stale or not.
+    #[must_use]
+    pub const fn is_known(self) -> bool {
+        self.slot.is_some()
+    }
+}
 
 /// What [`Peers::record`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,11 +119,11 @@ pub enum Recorded {
 #[derive(Debug)]
 pub struct Peers {
     slab: Slab<Peer, Heap>,
-    names: Index<Name, Heap>,
+    names: Index<ByName, Heap>,
     /// Longest silent first.
-    ages: List<Age>,
+    ages: List<ByAge>,
     /// Peers at a proven address, in the order in which they proved it.
-    proven: List<Proof>,
+    proven: List<ByProof>,
     key: SipKey,
     did_bytes: usize,
     max_bytes: usize,
@@ -143,30 +164,42 @@ impl Peers {
         self.slab.heap_bytes() + self.names.heap_bytes() + self.did_bytes
     }
 
-    /// Whether [`record`](Self::record) of this DID would succeed now.
+    /// Look a DID up once, for all that is to be asked and said about it next.
     #[must_use]
-    pub fn has_room_for(&self, now: Instant, did: &str) -> bool {
-        self.slot(did).is_some() || self.fits(did) || self.oldest_stale(now).is_some()
+    pub fn look_up<'a>(&self, did: &'a str) -> Seat<'a> {
+        self.look_up_name(self.key.name(did))
+    }
+
+    /// The same for a name that was hashed with this table's key.
+    pub(super) fn look_up_name<'a>(&self, name: Name<'a>) -> Seat<'a> {
+        Seat { name, slot: self.names.find(&self.slab, name.hash(), |peer| *peer.did == *name.as_str()) }
+    }
+
+    /// Whether [`record`](Self::record) would succeed now.
+    #[must_use]
+    pub fn has_room_for(&self, now: Instant, seat: Seat<'_>) -> bool {
+        seat.slot.is_some() || self.fits(seat.name.as_str()) || self.oldest_stale(now).is_some()
     }
 
     /// Note an accepted packet. A new address is unproven.
     ///
     /// When the table is full, the peer that is stale for longest makes room; when none is stale there is no room.
-    pub fn record(&mut self, now: Instant, did: &str, route: Route) -> Recorded {
-        if let Some(slot) = self.slot(did) {
+    pub fn record(&mut self, now: Instant, seat: Seat<'_>, route: Route) -> Recorded {
+        if let Some(slot) = seat.slot {
             self.refresh(now, slot, route);
             return Recorded::Known;
         }
+        let did = seat.name.as_str();
         if !self.fits(did) {
             let Some(slot) = self.oldest_stale(now) else { return Recorded::Full };
             self.remove(slot);
         }
-        if self.fits(did) { self.insert(now, did, route) } else { Recorded::Full }
+        if self.fits(did) { self.insert(now, seat.name, route) } else { Recorded::Full }
     }
 
     /// Note that the address answered a request of ours. The peer must be recorded at this route.
     pub fn prove(&mut self, did: &str, remote: SocketAddr) {
-        let Some(slot) = self.slot(did) else { return };
+        let Some(slot) = self.look_up(did).slot else { return };
         if let Some(peer) = self.slab.at_mut(slot)
             && peer.route.remote == remote
         {
@@ -177,14 +210,14 @@ impl Peers {
 
     /// Whether this address has proven to be that of this DID.
     #[must_use]
-    pub fn is_proven(&self, did: &str, remote: SocketAddr) -> bool {
-        self.slot(did).and_then(|slot| self.slab.at(slot)).is_some_and(|p| p.proven == Some(remote))
+    pub fn is_proven(&self, seat: Seat<'_>, remote: SocketAddr) -> bool {
+        seat.slot.and_then(|slot| self.slab.at(slot)).is_some_and(|p| p.proven == Some(remote))
     }
 
     /// The peer of this name, unless it is stale.
     #[must_use]
     pub fn get(&self, now: Instant, did: &str) -> Option<&Peer> {
-        self.slab.at(self.slot(did)?).filter(|peer| !self.is_stale(now, peer))
+        self.slab.at(self.look_up(did).slot?).filter(|peer| !self.is_stale(now, peer))
     }
 
     /// Every peer that is not stale, longest silent first.
@@ -215,14 +248,6 @@ impl Peers {
         let slot = self.proven.front()?;
         self.proven.move_to_back(&mut self.slab, slot);
         self.slab.at(slot)
-    }
-
-    fn hash(&self, did: &str) -> u64 {
-        self.key.hash(did.as_bytes())
-    }
-
-    fn slot(&self, did: &str) -> Option<u32> {
-        self.names.find(&self.slab, self.hash(did), |peer| *peer.did == *did)
     }
 
     /// Bytes that the table accounts for: every entry with its share of the index, and its name.
@@ -259,7 +284,8 @@ impl Peers {
         self.ages.move_to_back(&mut self.slab, slot);
     }
 
-    fn insert(&mut self, now: Instant, did: &str, route: Route) -> Recorded {
+    fn insert(&mut self, now: Instant, name: Name<'_>, route: Route) -> Recorded {
+        let did = name.as_str();
         let peer = Peer {
             did: did.into(),
             route,
@@ -271,10 +297,9 @@ impl Peers {
             by_proof: Link::default(),
             by_name: Chain::default(),
         };
-        let hash = self.hash(did);
         let Ok(id) = self.slab.insert(peer) else { return Recorded::Full };
         self.did_bytes += did.len();
-        self.names.insert(&mut self.slab, id.slot(), hash);
+        self.names.insert(&mut self.slab, id.slot(), name.hash());
         self.ages.push_back(&mut self.slab, id.slot());
         Recorded::New
     }

@@ -6,7 +6,7 @@
 use super::answer::Answer;
 use super::event::{PingId, Room};
 use super::inbound::{AMPLIFICATION, Inbound, Sender};
-use super::peers::Recorded;
+use super::peers::{Recorded, Seat};
 use super::ping::AnswerError;
 use super::policy::Judged;
 use super::{Node, State};
@@ -103,6 +103,7 @@ impl Node {
         }
 
         let subject = Subject { source_did: sender.did, intent: sender.intent, pod_id, ping_type: packet.ping_type };
+        let name = self.state.names.name(sender.did);
         let judged = self.policy.judge(now.wall, &subject);
         let heartbeat = packet.ping_type == PingType::Heartbeat;
         match judged.zone {
@@ -114,11 +115,13 @@ impl Node {
         let stamp = packet.timestamp.resolve(&mut scratch.stamp).ok().and_then(iso::parse);
         let stamp = stamp.ok_or(Reject::BadTimestamp)?;
         let admission = self.state.replay.check(now, sender.did, nonce, stamp)?;
-        if !self.state.peers.has_room_for(now.mono, sender.did) {
+        let seat = self.state.peers.look_up_name(name);
+        if !self.state.peers.has_room_for(now.mono, seat) {
             return Err(Reject::Busy);
         }
+        let passed = Passed { sender, seat, judged, admission };
         if heartbeat {
-            return self.state.take_heartbeat(now, datagram.route, sender.did, admission);
+            return self.state.take_heartbeat(now, datagram.route, passed);
         }
         let plan = match judged.zone {
             Zone::Groen => match self.policy.replies.find(sender.intent) {
@@ -127,8 +130,16 @@ impl Node {
             },
             Zone::Geel | Zone::Rood => Plan::Wait,
         };
-        self.state.take_ping(now, datagram, sender, &judged, plan, admission)
+        self.state.take_ping(now, datagram, passed, plan)
     }
+}
+
+/// A packet that passed the gate and the replay window, and what was learned on the way.
+struct Passed<'a> {
+    sender: Sender<'a>,
+    seat: Seat<'a>,
+    judged: Judged<'a>,
+    admission: Admission,
 }
 
 /// What is to happen to a ping that passed the gate.
@@ -144,12 +155,13 @@ enum Plan<'p> {
 
 impl State {
     /// A heartbeat from an accepted sender keeps its peer entry alive; it draws no answer.
-    fn take_heartbeat(&mut self, now: Now, route: Route, did: &str, admission: Admission) -> Result<Taken, Reject> {
-        if !self.events.room_for_notices(1, did.len()) {
+    fn take_heartbeat(&mut self, now: Now, route: Route, passed: Passed<'_>) -> Result<Taken, Reject> {
+        let Passed { sender, seat, admission, .. } = passed;
+        if !self.events.room_for_notices(1, sender.did.len()) {
             return Err(Reject::Busy);
         }
         self.replay.admit(admission);
-        self.record_peer(now, did, route);
+        self.record_peer(now, seat, route);
         Ok(Taken::Heartbeat)
     }
 
@@ -158,11 +170,10 @@ impl State {
         &mut self,
         now: Now,
         datagram: &Datagram<'_>,
-        sender: Sender<'_>,
-        judged: &Judged<'_>,
+        passed: Passed<'_>,
         plan: Plan<'_>,
-        admission: Admission,
     ) -> Result<Taken, Reject> {
+        let Passed { sender, seat, judged, admission } = passed;
         let &Datagram { route, bytes, encoding, packet } = datagram;
         let extra = sender.did.len() + judged.rule.map_or(0, str::len);
         if !self.events.room_for_notices(2, bytes.len() + extra) {
@@ -170,16 +181,9 @@ impl State {
         }
         let mut allowance = bytes.len() * AMPLIFICATION;
         let answer = |state: &mut Self, decision, payload| {
-            let allowance = (!state.peers.is_proven(sender.did, route.remote)).then_some(allowance);
-            let answer = Answer {
-                in_response_to: packet.packet_id,
-                decision,
-                payload,
-                judged: *judged,
-                route,
-                encoding,
-                allowance,
-            };
+            let allowance = (!state.peers.is_proven(seat, route.remote)).then_some(allowance);
+            let answer =
+                Answer { in_response_to: packet.packet_id, decision, payload, judged, route, encoding, allowance };
             answer.stage(now, state.did.as_str(), &mut state.ids, &mut state.out).map_err(reject_of)
         };
         let (decision, staged, room) = match plan {
@@ -194,7 +198,7 @@ impl State {
         let id = match room {
             None => None,
             Some(room) => {
-                let inbound = Inbound::new(sender, route, encoding, judged, allowance).ok_or(Reject::TooLong)?;
+                let inbound = Inbound::new(sender, route, encoding, &judged, allowance).ok_or(Reject::TooLong)?;
                 Some(self.keep(now, room, inbound).ok_or(Reject::Busy)?)
             }
         };
@@ -203,8 +207,8 @@ impl State {
             self.out.commit(route, len);
         }
         self.replay.admit(admission);
-        self.record_peer(now, sender.did, route);
-        let _ = self.events.ping(bytes, route, judged, decision, id);
+        self.record_peer(now, seat, route);
+        let _ = self.events.ping(bytes, route, &judged, decision, id);
         Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })
     }
 
@@ -226,9 +230,9 @@ impl State {
     }
 
     /// Note who was heard from; room for the entry and the event was found before.
-    pub(super) fn record_peer(&mut self, now: Now, did: &str, route: Route) {
-        if self.peers.record(now.mono, did, route) == Recorded::New {
-            let _ = self.events.peer_seen(did, route);
+    pub(super) fn record_peer(&mut self, now: Now, seat: Seat<'_>, route: Route) {
+        if self.peers.record(now.mono, seat, route) == Recorded::New {
+            let _ = self.events.peer_seen(seat.did(), route);
             self.schedule_cleanup(now.mono);
         }
     }

@@ -1,1 +1,23 @@
-//! sluis-udp
+//! What the UDP adapters of every runtime share, written once: opening a socket, batches of datagrams over
+//! `quinn-udp` (GSO and GRO where the kernel has them, one by one where it does not), the system's clocks and seed.
+//!
+//! An adapter adds what only its runtime knows, [`Readiness`] of a socket and a [`Timer`], and gets an
+//! [`Io`](sluis_core::driver::Io): [`UdpIo`]. Applications use an adapter (`sluis-tokio`, `sluis-smol`), not this crate.
+//!
+//! * Every datagram's [`Route`](sluis_core::Route) says which of our addresses it came to, and an answer leaves from
+//!   there.
+//! * A socket on `[::]` serves IPv4 too; IPv4 peers appear with plain IPv4 addresses.
+//! * Datagrams above the path MTU go out fragmented, as with any ordinary socket and as the reference sends them.
+#![forbid(unsafe_code)]
+
+mod bind;
+mod clock;
+mod io;
+mod sys;
+mod udp;
+
+pub use bind::{BindError, bind};
+pub use clock::{SystemClock, system_seed};
+pub use io::{Timer, UdpIo};
+pub use sys::AsSocket;
+pub use udp::{Readiness, Udp};

@@ -10,7 +10,7 @@ use super::scan::Scanner;
 
 macro_rules! expect {
     ($s:ident, $($text:literal),+) => {
-        if !$s.eat(concat!($($text),+).as_bytes()) {
+        if !eat(&mut $s, concat!($($text),+)) {
             return None;
         }
     };
@@ -34,7 +34,13 @@ macro_rules! optional {
     }};
 }
 
-#[inline]
+/// Take `literal` if it is next.
+#[inline(always)]
+fn eat(s: &mut Scanner<'_>, literal: &'static str) -> bool {
+    s.eat_slice(literal.as_bytes())
+}
+
+#[inline(always)]
 fn optional_text<'a>(s: &mut Scanner<'a>) -> Option<Option<Text<'a>>> {
     if s.eat(b"\"") {
         return s.string().ok().map(Some);

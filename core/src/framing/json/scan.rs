@@ -1,4 +1,7 @@
 //! Checks JSON text by the rules of Python's `json.loads`, in one pass and without recursion.
+//!
+//! The hot parts are inlined and keep their position in a register; what is rare is a function of its own that takes
+//! and gives back positions.
 
 use super::super::error::DecodeError;
 use super::super::hex;
@@ -16,10 +19,9 @@ type Checked<T> = Result<T, DecodeError>;
 const BAD: DecodeError = DecodeError::BadJson;
 
 /// A position in a JSON text that is being checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Scanner<'a> {
     text: &'a str,
-    bytes: &'a [u8],
     pos: usize,
 }
 
@@ -33,52 +35,79 @@ pub(super) struct Literal<'a> {
 
 /// One bit for each open container: whether it is an object.
 struct Nesting {
-    bits: [u64; MAX_DEPTH.div_ceil(64)],
+    /// The innermost up to 64.
+    top: u64,
+    below: heapless::Vec<u64, { MAX_DEPTH.div_ceil(64) }>,
     depth: usize,
 }
 
 impl Nesting {
+    #[inline(always)]
     fn push(&mut self, object: bool) -> Checked<()> {
         if self.depth == MAX_DEPTH {
             return Err(DecodeError::TooDeep);
         }
-        if let Some(word) = self.bits.get_mut(self.depth / 64) {
-            let bit = 1 << (self.depth % 64);
-            *word = if object { *word | bit } else { *word & !bit };
+        if self.depth.is_multiple_of(64) {
+            self.below.push(self.top).map_err(|_| DecodeError::TooDeep)?;
         }
+        self.top = self.top << 1 | u64::from(object);
         self.depth += 1;
         Ok(())
     }
 
-    fn in_object(&self) -> bool {
-        let at = self.depth.wrapping_sub(1);
-        self.bits.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
+    #[inline(always)]
+    fn pop(&mut self) {
+        self.depth -= 1;
+        self.top >>= 1;
+        if self.depth.is_multiple_of(64) {
+            self.top = self.below.pop().unwrap_or(0);
+        }
+    }
+
+    #[inline(always)]
+    const fn in_object(&self) -> bool {
+        self.top & 1 == 1
     }
 }
 
 impl<'a> Scanner<'a> {
     /// Start at `pos` of a text.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn new(text: &'a str, pos: usize) -> Self {
-        Self { text, bytes: text.as_bytes(), pos }
+        Self { text, pos }
     }
 
     /// Where the scanner is.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn pos(&self) -> usize {
         self.pos
     }
 
+    #[inline(always)]
+    const fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
     /// The next byte.
-    #[inline]
+    #[inline(always)]
     pub(super) fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.pos).copied()
+        self.bytes().get(self.pos).copied()
     }
 
     /// Take `literal` if it is next.
     #[inline(always)]
-    pub(super) fn eat(&mut self, literal: &[u8]) -> bool {
-        let found = self.bytes.get(self.pos..).is_some_and(|rest| rest.starts_with(literal));
+    pub(super) fn eat<const N: usize>(&mut self, literal: &[u8; N]) -> bool {
+        let found = self.bytes().get(self.pos..).and_then(|rest| rest.first_chunk::<N>()) == Some(literal);
+        if found {
+            self.pos += N;
+        }
+        found
+    }
+
+    /// Take `literal` if it is next. Inlined, so that its length is known to the compiler.
+    #[inline(always)]
+    pub(super) fn eat_slice(&mut self, literal: &'static [u8]) -> bool {
+        let found = self.bytes().get(self.pos..).is_some_and(|rest| rest.starts_with(literal));
         if found {
             self.pos += literal.len();
         }
@@ -86,148 +115,50 @@ impl<'a> Scanner<'a> {
     }
 
     /// Pass over white space, and say whether there was any.
-    #[inline]
+    #[inline(always)]
     pub(super) fn space(&mut self) -> bool {
-        let start = self.pos;
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.pos += 1;
+        // What is not white space is seldom below 0x21.
+        if self.peek().is_none_or(|b| b > b' ') {
+            return false;
         }
+        let start = self.pos;
+        self.pos = end_of_space(self.bytes(), start);
         self.pos != start
     }
 
-    #[inline]
+    #[inline(always)]
     fn text_from(&self, start: usize, end: usize) -> &'a str {
         self.text.get(start..end).unwrap_or_default()
     }
 
     /// The rest of a string after its opening quote, closing quote included.
-    #[inline]
+    #[inline(always)]
     pub(super) fn string(&mut self) -> Checked<Text<'a>> {
         let start = self.pos;
-        let end = swar::find(self.bytes, start, swar::escaped);
-        if self.bytes.get(end) == Some(&b'"') {
+        let end = swar::find(self.bytes(), start, swar::escaped);
+        if self.bytes().get(end) == Some(&b'"') {
             self.pos = end + 1;
             return Ok(Text::from_scan(self.text_from(start, end), Form::PlainWire));
         }
-        self.long_string(start, end)
-    }
-
-    /// A string with something in it that is not printable ASCII; `pos` is the first such byte.
-    #[inline(never)]
-    fn long_string(&mut self, start: usize, pos: usize) -> Checked<Text<'a>> {
-        self.pos = pos;
-        let (mut escapes, mut wire) = (false, true);
-        loop {
-            match self.peek().ok_or(BAD)? {
-                b'"' => break,
-                b'\\' => {
-                    escapes = true;
-                    wire &= self.escape()?;
-                }
-                0..0x20 => return Err(BAD),
-                0x7f.. => {
-                    wire = false;
-                    self.pos += 1;
-                }
-                _ => {}
-            }
-            self.pos = match wire {
-                true => swar::find(self.bytes, self.pos, swar::escaped),
-                false => swar::find(self.bytes, self.pos, swar::special),
-            };
-        }
-        let text = self.text_from(start, self.pos);
-        self.pos += 1;
-        let form = match (escapes, wire) {
-            (true, true) => Form::EscapedWire,
-            (true, false) => Form::Escaped,
-            (false, true) => Form::PlainWire,
-            (false, false) => Form::Plain,
-        };
-        Ok(Text::from_scan(text, form))
-    }
-
-    /// An escape from its backslash on; whether the reference would write it like this.
-    fn escape(&mut self) -> Checked<bool> {
-        let kind = self.bytes.get(self.pos + 1).ok_or(BAD)?;
-        self.pos += 2;
-        match kind {
-            b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => return Ok(true),
-            b'/' => return Ok(false),
-            b'u' => {}
-            _ => return Err(BAD),
-        }
-        let digits = self.bytes.get(self.pos..).and_then(|rest| rest.first_chunk::<4>()).ok_or(BAD)?;
-        self.pos += 4;
-        let unit = digits.iter().try_fold(0_u16, |unit, b| Some(unit << 4 | u16::from(hex::digit(*b)?))).ok_or(BAD)?;
-        let lower = !digits.iter().any(u8::is_ascii_uppercase);
-        Ok(lower && matches!(unit, 0..8 | 0xb | 0xe..0x20 | 0x7f..))
+        let (form, end) = long_string(self.bytes(), end)?;
+        self.pos = end + 1;
+        Ok(Text::from_scan(self.text_from(start, end), form))
     }
 
     /// A number, `NaN` and infinities included.
+    #[inline]
     pub(super) fn number(&mut self) -> Checked<Literal<'a>> {
         let start = self.pos;
-        let negative = self.eat(b"-");
-        let int_start = self.pos;
-        let wire = match self.peek() {
-            Some(b'0') => {
-                self.pos += 1;
-                self.after_int(int_start, negative)?
-            }
-            Some(b'1'..=b'9') => {
-                self.digits();
-                self.after_int(int_start, negative)?
-            }
-            Some(b'I') if self.eat(b"Infinity") => true,
-            Some(b'N') if !negative && self.eat(b"NaN") => true,
-            _ => return Err(BAD),
-        };
-        Ok(Literal { text: self.text_from(start, self.pos), wire })
-    }
-
-    /// Pass over digits, and say how many.
-    #[inline]
-    fn digits(&mut self) -> usize {
-        let start = self.pos;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.pos += 1;
-        }
-        self.pos - start
-    }
-
-    /// The rest of a number after its integer part. What looks wrong after it is left for whoever reads on.
-    fn after_int(&mut self, int_start: usize, negative: bool) -> Checked<bool> {
-        let int = self.bytes.get(int_start..self.pos).unwrap_or_default();
-        let before = self.clone();
-        let fraction = match self.eat(b".") {
-            true if self.digits() > 0 => self.bytes.get(before.pos + 1..self.pos),
-            _ => {
-                *self = before;
-                None
-            }
-        };
-        let before = self.clone();
-        let mut exponent = self.eat(b"e") || self.eat(b"E");
-        if exponent {
-            let _sign = self.eat(b"+") || self.eat(b"-");
-            if self.digits() == 0 {
-                *self = before;
-                exponent = false;
-            }
-        }
-        match fraction {
-            _ if exponent => Ok(false),
-            None if int.len() > MAX_INT_DIGITS => Err(DecodeError::IntTooLong),
-            None => Ok(!(negative && int == b"0")),
-            Some(fraction) => Ok(prints_the_same(int, fraction)),
-        }
+        let (end, wire) = number(self.bytes(), start)?;
+        self.pos = end;
+        Ok(Literal { text: self.text_from(start, end), wire })
     }
 
     /// An integer of at most 18 digits that ends before a comma or bracket; nothing is taken for anything else.
     #[inline]
     pub(super) fn small_int(&mut self) -> Option<i64> {
         let negative = self.peek() == Some(b'-');
-        let digits = self.bytes.get(self.pos + usize::from(negative)..)?;
+        let digits = self.bytes().get(self.pos + usize::from(negative)..)?;
         let (mut n, mut len) = (0_i64, 0);
         while let Some(b @ b'0'..=b'9') = digits.get(len) {
             if len == 18 {
@@ -245,20 +176,21 @@ impl<'a> Scanner<'a> {
     }
 
     /// Any value, checked to its end.
+    #[inline]
     pub(super) fn value(&mut self) -> Checked<Value<'a>> {
         let start = self.pos;
         let mut known = Known::ALL;
         match self.peek().ok_or(BAD)? {
             b'{' if self.eat(b"{}") => {}
             b'[' if self.eat(b"[]") => {}
-            b'{' | b'[' => self.nested(&mut known)?,
+            b'{' | b'[' => (self.pos, known) = nested(*self)?,
             _ => known.wire = self.scalar()?,
         }
         Ok(Value::from_parts(Repr::Json(self.text_from(start, self.pos)), known))
     }
 
     /// A value that is no container; whether the reference would write it like this.
-    #[inline]
+    #[inline(always)]
     fn scalar(&mut self) -> Checked<bool> {
         match self.peek().ok_or(BAD)? {
             b'"' => {
@@ -268,74 +200,23 @@ impl<'a> Scanner<'a> {
             b't' if self.eat(b"true") => Ok(true),
             b'f' if self.eat(b"false") => Ok(true),
             b'n' if self.eat(b"null") => Ok(true),
-            _ => Ok(self.number()?.wire),
-        }
-    }
-
-    /// A container with all that is in it.
-    fn nested(&mut self, known: &mut Known) -> Checked<()> {
-        let mut nesting = Nesting { bits: [0; MAX_DEPTH.div_ceil(64)], depth: 0 };
-        let mut keys = KeyFilter::new();
-        loop {
-            // At a value.
-            let mut ended = true;
-            match self.peek().ok_or(BAD)? {
-                open @ (b'{' | b'[') => {
-                    let object = open == b'{';
-                    self.pos += 1;
-                    nesting.push(object)?;
-                    known.wire &= !self.space();
-                    if self.peek() == Some(if object { b'}' } else { b']' }) {
-                        self.pos += 1;
-                        nesting.depth -= 1;
-                    } else {
-                        ended = false;
-                        if object {
-                            keys.open(nesting.depth);
-                            self.key(known, &mut keys, nesting.depth)?;
-                        }
-                    }
-                }
-                _ => known.wire &= self.scalar()?,
-            }
-            while ended {
-                if nesting.depth == 0 {
-                    known.wire &= known.unique;
-                    return Ok(());
-                }
-                known.wire &= !self.space();
-                let object = nesting.in_object();
-                match self.peek().ok_or(BAD)? {
-                    b',' => {
-                        self.pos += 1;
-                        known.wire &= !self.space();
-                        if object {
-                            self.key(known, &mut keys, nesting.depth)?;
-                        }
-                        ended = false;
-                    }
-                    b'}' if object => {
-                        self.pos += 1;
-                        nesting.depth -= 1;
-                    }
-                    b']' if !object => {
-                        self.pos += 1;
-                        nesting.depth -= 1;
-                    }
-                    _ => return Err(BAD),
-                }
+            _ => {
+                let (end, wire) = number(self.bytes(), self.pos)?;
+                self.pos = end;
+                Ok(wire)
             }
         }
     }
 
     /// A key and its colon.
+    #[inline(always)]
     fn key(&mut self, known: &mut Known, keys: &mut KeyFilter, depth: usize) -> Checked<()> {
         if !self.eat(b"\"") {
             return Err(BAD);
         }
-        let key = self.string()?;
-        match key.wire() {
-            Some(raw) => known.unique &= keys.insert(raw.as_bytes(), depth),
+        let start = self.pos;
+        match self.string()?.wire() {
+            Some(_) => known.unique &= keys.insert(self.bytes(), start, self.pos - 1, depth),
             // The same key may be spelled in another way elsewhere.
             None => *known = Known::NOTHING,
         }
@@ -348,8 +229,166 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// A container with all that is in it: where it ends, and what is known about it.
+#[inline(never)]
+fn nested(mut s: Scanner<'_>) -> Checked<(usize, Known)> {
+    let mut known = Known::ALL;
+    let mut nesting = Nesting { top: 0, below: heapless::Vec::new(), depth: 0 };
+    let mut keys = KeyFilter::new();
+    loop {
+        // At a value.
+        let mut ended = true;
+        match s.peek().ok_or(BAD)? {
+            open @ (b'{' | b'[') => {
+                let object = open == b'{';
+                s.pos += 1;
+                nesting.push(object)?;
+                known.wire &= !s.space();
+                if s.peek() == Some(if object { b'}' } else { b']' }) {
+                    s.pos += 1;
+                    nesting.pop();
+                } else {
+                    ended = false;
+                    if object {
+                        keys.open(nesting.depth);
+                        s.key(&mut known, &mut keys, nesting.depth)?;
+                    }
+                }
+            }
+            _ => known.wire &= s.scalar()?,
+        }
+        while ended {
+            if nesting.depth == 0 {
+                known.wire &= known.unique;
+                return Ok((s.pos, known));
+            }
+            known.wire &= !s.space();
+            let object = nesting.in_object();
+            match s.peek().ok_or(BAD)? {
+                b',' => {
+                    s.pos += 1;
+                    known.wire &= !s.space();
+                    if object {
+                        s.key(&mut known, &mut keys, nesting.depth)?;
+                    }
+                    ended = false;
+                }
+                b'}' if object => {
+                    s.pos += 1;
+                    nesting.pop();
+                }
+                b']' if !object => {
+                    s.pos += 1;
+                    nesting.pop();
+                }
+                _ => return Err(BAD),
+            }
+        }
+    }
+}
+
+#[inline(never)]
+fn end_of_space(bytes: &[u8], mut pos: usize) -> usize {
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(pos) {
+        pos += 1;
+    }
+    pos
+}
+
+/// A string with something in it that is not printable ASCII; `pos` is the first such byte. Where its closing quote is.
+#[inline(never)]
+fn long_string(bytes: &[u8], mut pos: usize) -> Checked<(Form, usize)> {
+    let (mut escapes, mut wire) = (false, true);
+    loop {
+        match bytes.get(pos).ok_or(BAD)? {
+            b'"' => break,
+            b'\\' => {
+                escapes = true;
+                let (end, as_reference) = escape(bytes, pos)?;
+                pos = end;
+                wire &= as_reference;
+            }
+            0..0x20 => return Err(BAD),
+            0x7f.. => {
+                wire = false;
+                pos += 1;
+            }
+            _ => {}
+        }
+        pos = if wire { swar::find(bytes, pos, swar::escaped) } else { swar::find(bytes, pos, swar::special) };
+    }
+    let form = match (escapes, wire) {
+        (true, true) => Form::EscapedWire,
+        (true, false) => Form::Escaped,
+        (false, true) => Form::PlainWire,
+        (false, false) => Form::Plain,
+    };
+    Ok((form, pos))
+}
+
+/// An escape from its backslash on: where it ends, and whether the reference would write it like this.
+fn escape(bytes: &[u8], pos: usize) -> Checked<(usize, bool)> {
+    match bytes.get(pos + 1).ok_or(BAD)? {
+        b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => return Ok((pos + 2, true)),
+        b'/' => return Ok((pos + 2, false)),
+        b'u' => {}
+        _ => return Err(BAD),
+    }
+    let digits = bytes.get(pos + 2..).and_then(|rest| rest.first_chunk::<4>()).ok_or(BAD)?;
+    let unit = digits.iter().try_fold(0_u16, |unit, b| Some(unit << 4 | u16::from(hex::digit(*b)?))).ok_or(BAD)?;
+    let lower = !digits.iter().any(u8::is_ascii_uppercase);
+    Ok((pos + 6, lower && matches!(unit, 0..8 | 0xb | 0xe..0x20 | 0x7f..)))
+}
+
+/// A number from `start` on: where it ends, and whether the reference would print it like this. What looks wrong after
+/// it is left for whoever reads on.
+#[inline]
+fn number(bytes: &[u8], start: usize) -> Checked<(usize, bool)> {
+    let negative = bytes.get(start) == Some(&b'-');
+    let int = start + usize::from(negative);
+    let end = match bytes.get(int) {
+        Some(b'0') => int + 1,
+        Some(b'1'..=b'9') => end_of_digits(bytes, int + 1),
+        _ => return word(bytes, start).map(|end| (end, true)).ok_or(BAD),
+    };
+    let fraction = match bytes.get(end) {
+        Some(b'.') => end_of_digits(bytes, end + 1),
+        Some(b'e' | b'E') => end,
+        _ if end - int > MAX_INT_DIGITS => return Err(DecodeError::IntTooLong),
+        _ => return Ok((end, !negative || bytes.get(int) != Some(&b'0'))),
+    };
+    if fraction == end + 1 {
+        // A point without digits is no part of the number.
+        return Ok((end, false));
+    }
+    if let Some(b'e' | b'E') = bytes.get(fraction) {
+        let sign = matches!(bytes.get(fraction + 1), Some(b'+' | b'-'));
+        let digits = fraction + 1 + usize::from(sign);
+        let exponent = end_of_digits(bytes, digits);
+        return Ok((if exponent == digits { fraction } else { exponent }, false));
+    }
+    let part = |range: core::ops::Range<usize>| bytes.get(range).unwrap_or_default();
+    Ok((fraction, prints_the_same(part(int..end), part(end + 1..fraction))))
+}
+
+#[inline(always)]
+fn end_of_digits(bytes: &[u8], mut pos: usize) -> usize {
+    while let Some(b'0'..=b'9') = bytes.get(pos) {
+        pos += 1;
+    }
+    pos
+}
+
+/// The end of a number that is a word.
+fn word(bytes: &[u8], start: usize) -> Option<usize> {
+    let rest = bytes.get(start..)?;
+    let words: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
+    words.iter().find(|word| rest.starts_with(word)).map(|word| start + word.len())
+}
+
 /// Whether a decimal fraction is what the reference prints for the float it reads as. At most 15 significant digits
 /// survive the way through a float and back, so no shorter text reads as the same float. May say no too often.
+#[inline]
 fn prints_the_same(int: &[u8], fraction: &[u8]) -> bool {
     if fraction == b"0" {
         return int.len() <= 15;
@@ -357,6 +396,9 @@ fn prints_the_same(int: &[u8], fraction: &[u8]) -> bool {
     if fraction.last() == Some(&b'0') {
         return false;
     }
+    if int != b"0" {
+        return int.len() + fraction.len() <= 15;
+    }
     let zeros = fraction.iter().take_while(|b| **b == b'0').count();
-    if int == b"0" { zeros <= 3 && fraction.len() - zeros <= 15 } else { int.len() + fraction.len() <= 15 }
+    zeros <= 3 && fraction.len() - zeros <= 15
 }

@@ -34,7 +34,7 @@ pub(super) const fn first(marks: u64) -> usize {
     marks.trailing_zeros() as usize / 8
 }
 
-/// From `at`, the first byte that `marks` marks, or the end.
+/// From `at`, the first byte that `marks` marks, or the end. `marks` must mark zero bytes.
 #[inline(always)]
 pub(super) fn find(bytes: &[u8], mut at: usize, marks: impl Fn(u64) -> u64) -> usize {
     while let Some(word) = load(bytes, at) {
@@ -44,19 +44,35 @@ pub(super) fn find(bytes: &[u8], mut at: usize, marks: impl Fn(u64) -> u64) -> u
         }
         at += 8;
     }
-    // The last bytes, padded with what is never marked.
-    let Some(rest) = bytes.get(at..) else { return bytes.len() };
-    let mut last = [b' '; 8];
-    for (to, from) in last.iter_mut().zip(rest) {
-        *to = *from;
+    find_at_end(bytes, at, marks)
+}
+
+/// As [`find`], in the last bytes.
+#[inline(always)]
+fn find_at_end(bytes: &[u8], at: usize, marks: impl Fn(u64) -> u64) -> usize {
+    let Some(rest) = bytes.len().checked_sub(at).filter(|rest| (1..8).contains(rest)) else { return bytes.len() };
+    let word = match bytes.last_chunk::<8>() {
+        Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * rest),
+        None => bytes.iter().rev().take(rest).fold(0, |word, b| word << 8 | u64::from(*b)),
+    };
+    // Behind the end are zeros, and they are marked.
+    at + first(marks(word)).min(rest)
+}
+
+/// The first eight bytes from `at`, those from `end` on as zeros.
+#[inline(always)]
+pub(super) fn prefix(bytes: &[u8], at: usize, end: usize) -> u64 {
+    let len = end.saturating_sub(at);
+    match load(bytes, at) {
+        Some(word) if len >= 8 => word,
+        Some(word) => word & !(u64::MAX << (8 * len)),
+        None => bytes.get(at..end).unwrap_or_default().iter().rev().fold(0, |word, b| word << 8 | u64::from(*b)),
     }
-    let found = marks(u64::from_le_bytes(last));
-    if found == 0 { bytes.len() } else { at + first(found) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{escaped, find, special};
+    use super::{escaped, find, prefix, special};
 
     #[test]
     fn finds_the_first_marked_byte_wherever_it_is() {
@@ -76,7 +92,26 @@ mod tests {
                 }
             }
         }
-        assert_eq!(find(b"", 0, special), 0);
-        assert_eq!(find(b"abc", 9, special), 3);
+        for len in 0..20 {
+            let bytes = [b'z'; 20];
+            for at in 0..=len + 1 {
+                assert_eq!(find(&bytes[..len], at, special), len);
+            }
+        }
+    }
+
+    #[test]
+    fn prefixes_are_padded() {
+        let bytes: std::vec::Vec<u8> = (1..=20).collect();
+        for len in 0..=20 {
+            for at in 0..=len {
+                for end in at..=len {
+                    let mut padded = [0; 8];
+                    let part = &bytes[at..end.min(at + 8)];
+                    padded[..part.len()].copy_from_slice(part);
+                    assert_eq!(prefix(&bytes[..len], at, end), u64::from_le_bytes(padded));
+                }
+            }
+        }
     }
 }
