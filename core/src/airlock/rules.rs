@@ -18,6 +18,10 @@ pub struct Gate {
     /// One for each rule, same order.
     guards: Vec<Guard>,
     text_bytes: usize,
+    /// Some rule looks inside of senders.
+    inner_source: bool,
+    /// Some rule looks inside of intents.
+    inner_intent: bool,
 }
 
 impl Gate {
@@ -27,7 +31,14 @@ impl Gate {
     /// When the thresholds make no sense.
     pub fn new(config: GateConfig) -> Result<Self, GateError> {
         config.check()?;
-        Ok(Self { config, rules: Vec::new(), guards: Vec::new(), text_bytes: 0 })
+        Ok(Self {
+            config,
+            rules: Vec::new(),
+            guards: Vec::new(),
+            text_bytes: 0,
+            inner_source: false,
+            inner_intent: false,
+        })
     }
 
     /// Its thresholds and limits.
@@ -57,6 +68,7 @@ impl Gate {
         self.guards.insert(at, Guard::new(&view));
         self.rules.insert(at, to_owned(&view));
         self.text_bytes = text_bytes;
+        self.note_inner();
         Ok(())
     }
 
@@ -66,7 +78,14 @@ impl Gate {
         self.guards.remove(at);
         let rule = self.rules.remove(at);
         self.text_bytes -= rule.as_view().text_bytes();
+        self.note_inner();
         true
+    }
+
+    /// Letter pairs are taken of a ping only where a rule asks for them.
+    fn note_inner(&mut self) {
+        self.inner_source = self.guards.iter().any(|guard| guard.source.pairs != 0);
+        self.inner_intent = self.guards.iter().any(|guard| guard.intent.pairs != 0);
     }
 
     /// The rules in the order they are asked.
@@ -89,7 +108,8 @@ impl Gate {
         if self.rules.is_empty() {
             return None;
         }
-        let (source, intent) = (Padded::new(subject.source_did), Padded::new(subject.intent));
+        let source = Padded::new(subject.source_did, self.inner_source);
+        let intent = Padded::new(subject.intent, self.inner_intent);
         let kind = 1 << subject.ping_type as u8;
         self.guards
             .iter()
@@ -149,6 +169,8 @@ impl Guard {
 struct Window {
     bits: u64,
     mask: u64,
+    /// Letter pairs that it must have somewhere, as [`pairs`] marks them.
+    pairs: u64,
     shortest: u16,
     longest: u16,
     /// Where the bytes are, from the start or from the end.
@@ -158,10 +180,12 @@ struct Window {
 
 impl Window {
     fn new(pattern: Pattern<'_>) -> Self {
-        let any = Self { bits: 0, mask: 0, shortest: 0, longest: u16::MAX, offset: 0, from_end: false };
+        let any = Self { bits: 0, mask: 0, pairs: 0, shortest: 0, longest: u16::MAX, offset: 0, from_end: false };
         let (text, exact, from_end) = match pattern {
             Pattern::Any => return any,
-            Pattern::Contains(text) => return Self { shortest: len16(text), ..any },
+            Pattern::Contains(text) => {
+                return Self { shortest: len16(text), pairs: pairs(text.as_bytes()), ..any };
+            }
             Pattern::Exact(text) => (text, true, false),
             Pattern::Prefix(text) => (text, false, false),
             Pattern::Suffix(text) => (text, false, true),
@@ -177,6 +201,7 @@ impl Window {
         Self {
             bits: u64::from_le_bytes(bytes),
             mask: u64::from_le_bytes(mask),
+            pairs: 0,
             shortest,
             longest: if exact { shortest } else { u16::MAX },
             offset: if from_end { shortest } else { u16::try_from(start).unwrap_or(u16::MAX) },
@@ -187,7 +212,7 @@ impl Window {
     #[inline]
     fn may_match(&self, value: &Padded) -> bool {
         let Some(len) = value.len else { return true };
-        if len < self.shortest || len > self.longest {
+        if len < self.shortest || len > self.longest || self.pairs & !value.pairs != 0 {
             return false;
         }
         let at = if self.from_end { len - self.offset } else { self.offset };
@@ -205,13 +230,24 @@ struct Padded {
     bytes: [u8; Self::LONGEST + 8],
     /// `None`: too long to be looked at.
     len: Option<u16>,
+    /// Its [`pairs`], or all.
+    pairs: u64,
+}
+
+/// A bit for each pair of neighbouring bytes: a text that contains another has all of the other's bits.
+fn pairs(text: &[u8]) -> u64 {
+    text.windows(2).fold(0, |bits, pair| match pair {
+        [a, b] => bits | 1 << (((u32::from(*a) << 8 | u32::from(*b)).wrapping_mul(0x9E37_79B1)) >> 26),
+        _ => bits,
+    })
 }
 
 impl Padded {
     /// Longest DID or intent.
     const LONGEST: usize = 256;
 
-    fn new(value: &str) -> Self {
+    fn new(value: &str, with_pairs: bool) -> Self {
+        let pairs = if with_pairs { pairs(value.as_bytes()) } else { u64::MAX };
         let mut bytes = [0; Self::LONGEST + 8];
         let len = match bytes.get_mut(..value.len()) {
             Some(room) if value.len() <= Self::LONGEST => {
@@ -220,7 +256,7 @@ impl Padded {
             }
             _ => None,
         };
-        Self { bytes, len }
+        Self { bytes, len, pairs }
     }
 
     #[inline]

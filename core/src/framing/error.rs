@@ -83,7 +83,7 @@ impl DecodeError {
     }
 }
 
-/// Why a text is not a [`Value`](super::Value): what is wrong, and where.
+/// Why a text or bytes are not a [`Value`](super::Value): what is wrong, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{error} at byte {at}")]
 pub struct ValueError {

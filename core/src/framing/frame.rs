@@ -4,7 +4,9 @@ use super::canonical::{self, Order, Separators, Style};
 use super::error::{DecodeError, EncodeError};
 use super::header::Header;
 use super::json;
+use super::msgpack;
 use super::packet::{Frame, Message, Packet, Response};
+use super::postcard;
 use super::sink::{Counter, Sink, SliceSink};
 use super::types::Encoding;
 use crate::limits::{HEADER_LEN, MAX_PAYLOAD};
@@ -24,9 +26,10 @@ impl<'a> Frame<'a> {
         let message = match (encoding, header.response) {
             (Encoding::Json, false) => Message::Packet(json::decode_packet(payload)?),
             (Encoding::Json, true) => Message::Response(json::decode_response(payload)?),
-            // The other codecs plug in here.
-            (Encoding::Msgpack, _) => return Err(DecodeError::MsgpackFormat),
-            (Encoding::Postcard, _) => return Err(DecodeError::BadPostcard),
+            (Encoding::Msgpack, false) => Message::Packet(msgpack::decode_packet(payload)?),
+            (Encoding::Msgpack, true) => Message::Response(msgpack::decode_response(payload)?),
+            (Encoding::Postcard, false) => Message::Packet(postcard::decode_packet(payload)?),
+            (Encoding::Postcard, true) => Message::Response(postcard::decode_response(payload)?),
         };
         Ok(Self { encoding, message })
     }
@@ -71,8 +74,8 @@ impl Packet<'_> {
     fn write_payload(&self, encoding: Encoding, sink: &mut impl Sink) -> Result<(), EncodeError> {
         match encoding {
             Encoding::Json => json::encode_packet(self, sink),
-            // The other codecs plug in here.
-            Encoding::Msgpack | Encoding::Postcard => Err(EncodeError::TooDeep),
+            Encoding::Msgpack => msgpack::encode_packet(self, sink),
+            Encoding::Postcard => postcard::encode_packet(self, sink),
         }
     }
 
@@ -123,8 +126,8 @@ impl Response<'_> {
     fn write_payload(&self, encoding: Encoding, sink: &mut impl Sink) -> Result<(), EncodeError> {
         match encoding {
             Encoding::Json => json::encode_response(self, sink),
-            // The other codecs plug in here.
-            Encoding::Msgpack | Encoding::Postcard => Err(EncodeError::TooDeep),
+            Encoding::Msgpack => msgpack::encode_response(self, sink),
+            Encoding::Postcard => postcard::encode_response(self, sink),
         }
     }
 }

@@ -4,6 +4,9 @@ use core::fmt;
 
 use super::sink::{Full, Sink, SliceSink};
 
+/// CPython refuses integers with more digits than this.
+pub(super) const MAX_INT_DIGITS: usize = 4300;
+
 /// A number, borrowed where it does not fit a machine word.
 #[derive(Clone, Copy, Debug)]
 pub enum Number<'a> {
@@ -22,6 +25,14 @@ pub enum Number<'a> {
 pub struct BigInt<'a>(&'a str);
 
 impl<'a> BigInt<'a> {
+    /// `None` unless these are such digits, no more of them than CPython reads, and the number really is outside.
+    pub(super) fn from_digits(digits: &'a str) -> Option<Self> {
+        let unsigned = digits.strip_prefix('-').unwrap_or(digits).as_bytes();
+        let good = matches!(unsigned, [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit));
+        let outside = digits.parse::<i64>().is_err() && digits.parse::<u64>().is_err();
+        (good && outside && unsigned.len() <= MAX_INT_DIGITS).then_some(Self(digits))
+    }
+
     /// The digits, with `-` in front when negative and without leading zeros.
     #[must_use]
     pub const fn digits(self) -> &'a str {

@@ -12,6 +12,7 @@ impl<'a> Value<'a> {
     pub(crate) const fn raw_len(self) -> usize {
         match self.repr() {
             Repr::Json(text) => text.len(),
+            Repr::Msgpack(bytes) => bytes.len(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::canonical::Style;
 use super::error::{EncodeError, ValueError};
 use super::json;
+use super::msgpack;
 use super::number::Number;
 use super::sink::Sink;
 use super::text::Text;
@@ -28,7 +29,8 @@ pub struct Value<'a> {
 pub(super) enum Repr<'a> {
     /// Exactly one checked JSON value, without white space around it.
     Json(&'a str),
-    // msgpack plugs in here: `Msgpack(&'a [u8])`, exactly one checked value.
+    /// Exactly one checked msgpack value.
+    Msgpack(&'a [u8]),
 }
 
 /// What the decoder noticed about a value, so that encoders need not look again. `false` is "not known".
@@ -46,7 +48,9 @@ impl Known {
 }
 
 /// One step of reading a value from front to back.
-#[derive(Clone, Copy, Debug, PartialEq)]
+///
+/// Comparison is by content: a timestamp of msgpack equals the same instant written in another length.
+#[derive(Clone, Copy, Debug)]
 pub enum Token<'a> {
     /// `null`, nil.
     Null,
@@ -74,15 +78,29 @@ pub enum Token<'a> {
     ObjectEnd,
 }
 
+impl PartialEq for Token<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (*self, *other) {
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Number(a), Self::Number(b)) => a == b,
+            (Self::Str(a), Self::Str(b)) | (Self::Key(a), Self::Key(b)) => a == b,
+            (Self::Bytes(a), Self::Bytes(b)) | (Self::KeyBytes(a), Self::KeyBytes(b)) => a == b,
+            (Self::Ext(a, a_data), Self::Ext(b, b_data)) => msgpack::same_ext(a, a_data, b, b_data),
+            _ => core::mem::discriminant(self) == core::mem::discriminant(other),
+        }
+    }
+}
+
 /// The tokens of a [`Value`] in the order in which they were written, duplicate keys included. Allocates nothing.
 #[derive(Clone)]
 pub struct Tokens<'a>(TokensRepr<'a>);
 
 /// The iterator of each encoding.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "without a heap, msgpack needs room for a count for each open container")]
 enum TokensRepr<'a> {
     Json(json::Tokens<'a>),
-    // msgpack plugs in here.
+    Msgpack(msgpack::Tokens<'a>),
 }
 
 impl<'a> Iterator for Tokens<'a> {
@@ -92,6 +110,7 @@ impl<'a> Iterator for Tokens<'a> {
     fn next(&mut self) -> Option<Token<'a>> {
         match &mut self.0 {
             TokensRepr::Json(tokens) => tokens.next(),
+            TokensRepr::Msgpack(tokens) => tokens.next(),
         }
     }
 }
@@ -103,9 +122,7 @@ pub(super) enum Head<'a> {
     Bool(bool),
     Number(Number<'a>),
     Str(Text<'a>),
-    #[allow(dead_code, reason = "msgpack has them")]
     Bytes(&'a [u8]),
-    #[allow(dead_code, reason = "msgpack has them")]
     Ext(i8, &'a [u8]),
     Array(Count),
     Object(Count),
@@ -117,7 +134,6 @@ pub(super) enum Head<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Count {
     /// After this many elements or members (a key and its value are one).
-    #[allow(dead_code, reason = "msgpack has them")]
     Exactly(u32),
     /// At [`Head::End`].
     UntilEnd,
@@ -140,6 +156,14 @@ impl<'a> Value<'a> {
         json::value_from_text(text)
     }
 
+    /// Check msgpack bytes: exactly one value by the reference's rules.
+    ///
+    /// # Errors
+    /// What is wrong and where.
+    pub fn from_msgpack(bytes: &'a [u8]) -> Result<Self, ValueError> {
+        msgpack::value_from_bytes(bytes)
+    }
+
     /// `repr` must have been checked, and be what `known` says.
     #[inline]
     pub(super) const fn from_parts(repr: Repr<'a>, known: Known) -> Self {
@@ -147,7 +171,6 @@ impl<'a> Value<'a> {
     }
 
     #[inline]
-    #[allow(dead_code, reason = "for encoders that can copy their own encoding")]
     pub(super) const fn repr(self) -> Repr<'a> {
         self.repr
     }
@@ -162,7 +185,7 @@ impl<'a> Value<'a> {
     pub(super) const fn json_wire(self) -> Option<&'a str> {
         match self.repr {
             Repr::Json(text) if self.known.wire => Some(text),
-            Repr::Json(_) => None,
+            Repr::Json(_) | Repr::Msgpack(_) => None,
         }
     }
 
@@ -172,6 +195,7 @@ impl<'a> Value<'a> {
     pub(super) fn head(self, pos: usize) -> Option<(Head<'a>, usize)> {
         match self.repr {
             Repr::Json(text) => json::head(text, pos),
+            Repr::Msgpack(bytes) => msgpack::head(bytes, pos),
         }
     }
 
@@ -180,6 +204,7 @@ impl<'a> Value<'a> {
     pub(super) fn end_of(self, pos: usize) -> Option<usize> {
         match self.repr {
             Repr::Json(text) => json::end_of(text, pos),
+            Repr::Msgpack(bytes) => msgpack::end_of(bytes, pos),
         }
     }
 
@@ -188,6 +213,7 @@ impl<'a> Value<'a> {
     pub fn tokens(self) -> Tokens<'a> {
         Tokens(match self.repr {
             Repr::Json(text) => TokensRepr::Json(json::Tokens::new(text)),
+            Repr::Msgpack(bytes) => TokensRepr::Msgpack(msgpack::Tokens::new(bytes)),
         })
     }
 
@@ -254,6 +280,7 @@ impl<'a> Value<'a> {
     pub(super) fn slice(self, start: usize, end: usize) -> Option<Self> {
         let repr = match self.repr {
             Repr::Json(text) => Repr::Json(text.get(start..end)?.trim_start_matches(json::is_separator)),
+            Repr::Msgpack(bytes) => Repr::Msgpack(bytes.get(start..end)?),
         };
         Some(Self { repr, known: self.known })
     }
@@ -300,6 +327,7 @@ impl core::fmt::Debug for Value<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self.repr {
             Repr::Json(text) => f.write_str(text),
+            Repr::Msgpack(_) => f.debug_list().entries(self.tokens()).finish(),
         }
     }
 }

@@ -52,7 +52,8 @@ fn told(node: &mut Node) -> Vec<String> {
             Event::Ping(p) => std::format!("ping {} {} {}", p.packet.source_did, p.decision, p.zone),
             Event::Decided(d) => std::format!("decided {} {:?}", d.source_did, d.outcome),
             Event::Response(r) => {
-                std::format!("response {} {:?} last={}", r.response.decision, r.response.payload, r.last)
+                let payload = r.response.payload.to_json_string().unwrap();
+                std::format!("response {} {payload} last={}", r.response.decision, r.last)
             }
             Event::Timeout { pending, .. } => std::format!("timeout pending={pending}"),
             Event::Unanswered(_) => "unanswered".to_string(),

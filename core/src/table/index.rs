@@ -2,19 +2,21 @@
 
 use core::fmt;
 use core::marker::PhantomData;
+use core::num::NonZeroU32;
 
 use super::{NONE, Slab, Storage, Store};
 
 /// An entry's place in one [`Index`].
 #[derive(Clone, Copy, Debug)]
 pub struct Chain {
-    hash: u32,
+    /// Never 0, so that a slab can tell a free slot from one with an entry without a byte more.
+    hash: NonZeroU32,
     next: u32,
 }
 
 impl Default for Chain {
     fn default() -> Self {
-        Self { hash: 0, next: NONE }
+        Self { hash: fold(0), next: NONE }
     }
 }
 
@@ -29,8 +31,8 @@ pub trait Chained<K> {
 /// Finds entries of one slab (handed in with every call) by a hash of their key.
 ///
 /// Entries with equal keys may coexist. The caller brings the hash, keyed ([`SipKey`](crate::SipKey)) where strangers choose
-/// the keys. Linear hashing: whenever there are as many entries as buckets, one bucket is added and one is split, so
-/// a call does work in proportion to one bucket, which is one entry on average.
+/// the keys. Linear hashing: with every entry two buckets are added, as long as the storage has room for them, and two
+/// are split, so a call does work in proportion to one bucket, which is half an entry on average.
 pub struct Index<K, S: Storage> {
     buckets: S::List<u32>,
     len: usize,
@@ -43,10 +45,10 @@ impl<K, S: Storage> Default for Index<K, S> {
     }
 }
 
-/// The part of a hash that an index looks at: both halves folded.
+/// The part of a hash that an index looks at: both halves folded, and the highest bit set, which no bucket number has.
 #[allow(clippy::cast_possible_truncation)]
-const fn fold(hash: u64) -> u32 {
-    (hash ^ (hash >> 32)) as u32
+const fn fold(hash: u64) -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add((hash ^ (hash >> 32)) as u32 | 1 << 31)
 }
 
 impl<K, S: Storage> Index<K, S> {
@@ -68,7 +70,7 @@ impl<K, S: Storage> Index<K, S> {
         self.len == 0
     }
 
-    /// Bytes of heap held: about four an entry at its fullest.
+    /// Bytes of heap held: about eight an entry at its fullest.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         self.buckets.heap_bytes()
@@ -77,14 +79,14 @@ impl<K, S: Storage> Index<K, S> {
     /// Bytes of heap that the next [`insert`](Self::insert) adds to that.
     #[must_use]
     pub fn growth_bytes(&self) -> usize {
-        if self.len < self.buckets.len() { 0 } else { self.buckets.growth_bytes() }
+        if self.len * 2 < self.buckets.len() { 0 } else { self.buckets.growth_bytes() }
     }
 
     /// The bucket of a hash: its low bits, one bit less where that bucket has not been split yet.
-    fn bucket(&self, hash: u32) -> usize {
+    fn bucket(&self, hash: NonZeroU32) -> usize {
         let count = self.buckets.len();
         let mask = count.next_power_of_two() - 1;
-        let at = hash as usize & mask;
+        let at = hash.get() as usize & mask;
         if at < count { at } else { at & (mask >> 1) }
     }
 
@@ -104,8 +106,10 @@ impl<K, S: Storage> Index<K, S> {
 
     /// Add the entry in this slot. It must not be in the index already.
     pub fn insert<T: Chained<K>>(&mut self, slab: &mut Slab<T, S>, slot: u32, hash: u64) {
-        if self.len >= self.buckets.len() {
-            self.grow(slab);
+        for _ in 0..2 {
+            if self.len * 2 >= self.buckets.len() {
+                self.grow(slab);
+            }
         }
         let hash = fold(hash);
         let bucket = self.bucket(hash);

@@ -107,14 +107,16 @@ impl<K> List<K> {
 
     /// Take the entry in this slot out of the list (it stays in the slab); false when it is not in it.
     pub fn remove<T: Linked<K>, S: Storage>(&mut self, slab: &mut Slab<T, S>, slot: u32) -> bool {
-        if !self.contains(slab, slot) {
-            return false;
+        if self.head == slot {
+            return self.pop_front(slab).is_some();
         }
         let Some(entry) = slab.at_mut(slot) else { return false };
+        if entry.link().prev == NONE {
+            return false;
+        }
         let Link { prev, next } = core::mem::take(entry.link_mut());
-        match slab.at_mut(prev) {
-            Some(before) => before.link_mut().next = next,
-            None => self.head = next,
+        if let Some(before) = slab.at_mut(prev) {
+            before.link_mut().next = next;
         }
         match slab.at_mut(next) {
             Some(after) => after.link_mut().prev = prev,
@@ -122,6 +124,19 @@ impl<K> List<K> {
         }
         self.len -= 1;
         true
+    }
+
+    /// Take the first entry out of the list (it stays in the slab). Touches no other entry: what comes next keeps a link back to
+    /// where this was, and nobody looks at the back link of the first.
+    pub fn pop_front<T: Linked<K>, S: Storage>(&mut self, slab: &mut Slab<T, S>) -> Option<u32> {
+        let slot = self.front()?;
+        let Link { next, .. } = core::mem::take(slab.at_mut(slot)?.link_mut());
+        self.head = next;
+        if next == NONE {
+            self.tail = NONE;
+        }
+        self.len -= 1;
+        Some(slot)
     }
 
     /// Make the entry in this slot the last one.

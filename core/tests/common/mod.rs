@@ -371,3 +371,43 @@ impl Deviations {
         assert!(!self.seen.is_empty(), "{}: nothing was checked", self.file);
     }
 }
+
+impl Tagged {
+    /// Append the shortest msgpack form of this value, written by `rmp`; `None` where there is none.
+    pub fn msgpack(&self, out: &mut Vec<u8>) -> Option<()> {
+        use rmp::encode as mp;
+        match self {
+            Self::Null => mp::write_nil(out).unwrap(),
+            Self::Bool(b) => mp::write_bool(out, *b).unwrap(),
+            Self::Int(digits) => match digits.parse::<i64>() {
+                Ok(n) => drop(mp::write_sint(out, n).unwrap()),
+                Err(_) => drop(mp::write_uint(out, digits.parse().ok()?).unwrap()),
+            },
+            Self::Float(x) => mp::write_f64(out, *x).unwrap(),
+            Self::Str(units) => mp::write_str(out, &String::from_utf16(units).ok()?).unwrap(),
+            Self::Bytes(bytes) => mp::write_bin(out, bytes).unwrap(),
+            Self::Ext(code, data) => {
+                mp::write_ext_meta(out, u32::try_from(data.len()).unwrap(), *code).unwrap();
+                out.extend_from_slice(data);
+            }
+            Self::Timestamp(seconds, nanoseconds) => {
+                mp::write_ext_meta(out, 12, -1).unwrap();
+                out.extend_from_slice(&nanoseconds.to_be_bytes());
+                out.extend_from_slice(&seconds.to_be_bytes());
+            }
+            Self::Array(items) => {
+                mp::write_array_len(out, u32::try_from(items.len()).unwrap()).unwrap();
+                items.iter().try_for_each(|item| item.msgpack(out))?;
+            }
+            Self::Map(members) => {
+                mp::write_map_len(out, u32::try_from(members.len()).unwrap()).unwrap();
+                for (key, value) in members {
+                    key.msgpack(out)?;
+                    value.msgpack(out)?;
+                }
+            }
+            Self::Set(_) => return None,
+        }
+        Some(())
+    }
+}

@@ -7,8 +7,14 @@ use crate::common::{Json, Row};
 
 /// A value for the rest of the test run.
 pub fn value(json: &Json) -> Option<Value<'static>> {
-    let text: &'static str = json.tagged().json()?.leak();
-    Some(Value::from_json(text).unwrap_or_else(|e| panic!("{text}: {e}")))
+    let tagged = json.tagged();
+    if let Some(text) = tagged.json() {
+        let text: &'static str = text.leak();
+        return Some(Value::from_json(text).unwrap_or_else(|e| panic!("{text}: {e}")));
+    }
+    let mut bytes = Vec::new();
+    tagged.msgpack(&mut bytes)?;
+    Value::from_msgpack(bytes.leak()).ok()
 }
 
 /// A text: plain where a Rust string can hold it.

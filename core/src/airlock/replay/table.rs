@@ -105,6 +105,17 @@ pub struct Admission {
     stamp: Wall,
     wall: Wall,
     sender: Option<SlotId>,
+    /// Where to look for an entry with this nonce that is to be forgotten.
+    place: Place,
+}
+
+/// What [`ReplayTable::check`] knows of an entry with the nonce of a packet.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    /// There was none after so many admissions.
+    NoneAt(u64),
+    /// There may be one.
+    Look,
 }
 
 /// A replay window over two storages, of senders and of packets: see [`ReplayWindow`](super::ReplayWindow) and
@@ -122,12 +133,19 @@ pub struct ReplayTable<P: Storage, E: Storage> {
     by_use: List<ByUse>,
     /// The floor of every sender without a record.
     floor: Wall,
+    /// How many packets were admitted.
+    admitted: u64,
+}
+
+/// What a row takes: its slot, its buckets, and its part in the lists of chunks.
+const fn row_bytes(slot: usize) -> usize {
+    slot + 8 + slot / 64 + 1
 }
 
 /// How many rows of a slab and their index fit in so many bytes.
 const fn rows_in(bytes: usize, slot: usize) -> usize {
-    // A row, its bucket, and its part in the lists of chunks; two chunks that are not full yet.
-    bytes.saturating_sub(8192) / (slot + 4 + slot / 64 + 1)
+    // Two chunks may not be full yet.
+    bytes.saturating_sub(8192) / row_bytes(slot)
 }
 
 impl<P: Storage, E: Storage> ReplayTable<P, E> {
@@ -136,7 +154,7 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
     pub fn new(config: ReplayConfig, key: SipKey) -> Self {
         let slot = Slab::<Record, P>::SLOT_BYTES;
         let senders = config.max_senders.min(rows_in(config.max_bytes / 2, slot)).max(1);
-        let used = senders * (slot + 4 + slot / 64 + 1) + 8192;
+        let used = senders * row_bytes(slot) + 8192;
         let left = config.max_bytes.saturating_sub(used);
         let entries = config.max_entries.min(rows_in(left, Slab::<Entry, E>::SLOT_BYTES)).max(1);
         Self {
@@ -151,6 +169,7 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
             by_name: Index::new(),
             by_use: List::new(),
             floor: Wall::MIN,
+            admitted: 0,
         }
     }
 
@@ -176,32 +195,37 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
         if stamp <= floor {
             return Err(Reject::Stale);
         }
+        let mut place = Place::NoneAt(self.admitted);
         if let Some(id) = id {
-            if let Some(entry) = self.entry(id, key).and_then(|slot| self.entries.at(slot))
-                && counts(entry.stamp, floor, horizon)
-            {
-                return Err(Reject::Replay);
+            if let Some(entry) = self.entry(id, key).and_then(|slot| self.entries.at(slot)) {
+                if counts(entry.stamp, floor, horizon) {
+                    return Err(Reject::Replay);
+                }
+                place = Place::Look;
             }
         } else if self.senders.is_full() && self.droppable(horizon).is_none() {
             return Err(Reject::Busy);
         }
-        Ok(Admission { name, key, stamp, wall: now.wall, sender: id })
+        Ok(Admission { name, key, stamp, wall: now.wall, sender: id, place })
     }
 
     /// Remember a packet. Admitting the same packet again changes nothing.
     #[allow(clippy::needless_pass_by_value)] // a leave is used up
     pub fn admit(&mut self, admission: Admission) {
-        let Admission { name, key, stamp, wall, sender } = admission;
+        let Admission { name, key, stamp, wall, sender, place } = admission;
         let horizon = wall.saturating_sub(self.window);
         let known = sender.filter(|id| self.senders.get(*id).is_some()).or_else(|| self.sender(name));
         let Some(id) = known.or_else(|| self.enrol(name, horizon)) else { return };
-        if let Some(slot) = self.entry(id, key) {
+        if place != Place::NoneAt(self.admitted)
+            && let Some(slot) = self.entry(id, key)
+        {
             let floor = self.senders.get(id).map_or(Wall::MIN, |record| record.floor);
             if self.entries.at(slot).is_some_and(|entry| counts(entry.stamp, floor, horizon)) {
                 return;
             }
             self.forget(slot);
         }
+        self.admitted = self.admitted.wrapping_add(1);
         self.make_room(id, horizon);
         let (by_age, of_sender, chain) = (Link::default(), Link::default(), Chain::default());
         let entry = Entry { key, stamp, sender: id, by_age, of_sender, chain };
@@ -280,8 +304,9 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
             self.by_use.remove(&mut self.senders, slot);
             self.by_name.remove(&mut self.senders, slot);
             let old = self.senders.remove_at(slot)?;
-            // Its entries stay in the queue without an owner, and nothing is looked up among them any more.
-            self.floor = self.floor.max(old.floor).max(old.newest);
+            // Its entries stay in the queue without an owner, and nothing is looked up among them any more. Its own floor is
+            // either one of its stamps or where the common floor once was: not above these two.
+            self.floor = self.floor.max(old.newest);
         }
         let (by_use, chain) = (Link::default(), Chain::default());
         let record = Record { name, floor: self.floor, newest: Wall::MIN, entries: List::new(), by_use, chain };

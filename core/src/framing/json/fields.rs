@@ -9,7 +9,8 @@ use super::super::types::{Decision, PingType, Priority, RoutingMode};
 use super::super::value::{Head, Value};
 use super::scan::Scanner;
 
-const PACKET: [&str; 19] = [
+/// The members of a ping in declared order.
+pub(in super::super) const PACKET: [&str; 19] = [
     "packet_id",
     "source_did",
     "target_did",
@@ -31,7 +32,8 @@ const PACKET: [&str; 19] = [
     "signature",
 ];
 
-const RESPONSE: [&str; 13] = [
+/// The members of a response in declared order.
+pub(in super::super) const RESPONSE: [&str; 13] = [
     "response_id",
     "in_response_to",
     "responder_did",
@@ -50,7 +52,13 @@ const RESPONSE: [&str; 13] = [
 /// Check the whole text, then look at its members.
 #[inline(never)]
 pub(super) fn packet(text: &str) -> Result<Packet<'_>, DecodeError> {
-    let mut fields = Fields(members(text, &PACKET)?.into_iter());
+    packet_of(members(text, &PACKET)?)
+}
+
+/// Make a ping of its members, given in declared order: where the types and the defaults are ruled, whatever the
+/// encoding.
+pub(in super::super) fn packet_of(members: [Option<Value<'_>>; PACKET.len()]) -> Result<Packet<'_>, DecodeError> {
+    let mut fields = Fields(members.into_iter());
     Ok(Packet {
         packet_id: fields.text()?,
         source_did: fields.text()?,
@@ -77,7 +85,12 @@ pub(super) fn packet(text: &str) -> Result<Packet<'_>, DecodeError> {
 /// Check the whole text, then look at its members.
 #[inline(never)]
 pub(super) fn response(text: &str) -> Result<Response<'_>, DecodeError> {
-    let mut fields = Fields(members(text, &RESPONSE)?.into_iter());
+    response_of(members(text, &RESPONSE)?)
+}
+
+/// Make a response of its members, given in declared order.
+pub(in super::super) fn response_of(members: [Option<Value<'_>>; RESPONSE.len()]) -> Result<Response<'_>, DecodeError> {
+    let mut fields = Fields(members.into_iter());
     Ok(Response {
         response_id: fields.text()?,
         in_response_to: fields.text()?,

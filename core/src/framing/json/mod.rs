@@ -14,6 +14,8 @@ use super::packet::{Packet, Response};
 use super::sink::Sink;
 use super::value::Value;
 
+pub(super) use fields::{PACKET, RESPONSE, packet_of, response_of};
+pub(super) use keys::KeyFilter;
 pub(super) use read::{Tokens, end_of, head, is_separator};
 pub(super) use write::{write_object, write_value};
 
@@ -35,6 +37,12 @@ pub(super) fn decode_response(payload: &[u8]) -> Result<Response<'_>, DecodeErro
         Some(response) => Ok(response),
         None => fields::response(text),
     }
+}
+
+/// Check a text of a packet that must be one value.
+#[inline]
+pub(super) fn checked(text: &str) -> Result<Value<'_>, DecodeError> {
+    value_from_text(text).map_err(|e| e.error)
 }
 
 /// Check a text that must be one value.

@@ -5,13 +5,11 @@
 
 use super::super::error::DecodeError;
 use super::super::hex;
+use super::super::number::MAX_INT_DIGITS;
 use super::super::text::{Form, Text};
 use super::super::value::{Known, MAX_DEPTH, Repr, Value};
 use super::keys::KeyFilter;
 use super::swar;
-
-/// CPython refuses integers with more digits than this.
-const MAX_INT_DIGITS: usize = 4300;
 
 /// What is checked is good, or why not.
 type Checked<T> = Result<T, DecodeError>;
