@@ -68,7 +68,8 @@ fn compare(row: &Row, ours: &Packet<'_>) -> String {
     let mut differences = Differences::default();
     differences.compare("target_did", &reference.target_did, &ours.target_did);
     differences.compare("routing_mode", &reference.routing_mode, &ours.routing_mode);
-    differences.compare("payload", &reference.payload, &ours.payload);
+    let payloads = [reference.payload, ours.payload].map(|payload| payload.to_json_string().unwrap());
+    differences.compare("payload", &payloads[0], &payloads[1]);
     differences.compare("pod_id", &reference.pod_id, &ours.pod_id);
     let Packet { packet_id, nonce, timestamp, target_did, routing_mode, payload, pod_id, .. } = *ours;
     let rest = Packet { packet_id, nonce, timestamp, target_did, routing_mode, payload, pod_id, ..reference };

@@ -47,7 +47,7 @@ pub fn frames_of(packet: &Json) -> Vec<Vec<u8>> {
 }
 
 /// Every encoding.
-pub const ENCODINGS: [Encoding; 1] = [Encoding::Json];
+pub const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::Msgpack, Encoding::Postcard];
 
 /// How many ways [`frames_of`] knows at most.
 pub const WAYS: usize = 1 + ENCODINGS.len();
