@@ -56,6 +56,11 @@ fn time(data: &[u8]) {
     let written = iso::format(wall, &mut out).to_owned();
     let local = written.strip_suffix("+00:00").expect("UTC");
     assert!(local.len() == 19 || local.len() == 26, "{written}");
+    // Times beyond the years 1 to 9999 have no such form; the nearest that has one is written.
+    const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
+    if !YEARS.contains(&wall.as_micros()) {
+        return;
+    }
     assert_eq!(iso::parse(&written), Some(wall), "{text} {written}");
     assert_eq!(iso::parse(&written.replace("+00:00", "Z")), Some(wall));
     assert_eq!(iso::parse(local), Some(wall), "no zone is UTC");

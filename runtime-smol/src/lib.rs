@@ -79,12 +79,20 @@ pub fn spawn<M>(socket: Socket, machine: M) -> (Handle<M>, Events<M>)
 where
     M: Requests + Datagrams + Send + 'static,
 {
-    let (task, handle, events) = prepare(socket, machine, HandleConfig::default());
+    spawn_with(socket, machine, HandleConfig::default())
+}
+
+/// As [`spawn`], with bounds of your own.
+pub fn spawn_with<M>(socket: Socket, machine: M, config: HandleConfig) -> (Handle<M>, Events<M>)
+where
+    M: Requests + Datagrams + Send + 'static,
+{
+    let (task, handle, events) = prepare(socket, machine, config);
     smol::spawn(task).detach();
     (handle, events)
 }
 
-/// As [`spawn`], but with bounds of your own, and the task is yours to spawn where you like.
+/// As [`spawn_with`], but the task is yours to spawn where you like.
 pub fn prepare<M>(socket: Socket, machine: M, config: HandleConfig) -> (Task<M, Socket>, Handle<M>, Events<M>)
 where
     M: Requests + Datagrams,

@@ -42,3 +42,6 @@ pub use vouch::{Expiry, MAX_VOUCH_ID, Vouch, VouchConfig, VouchError, VouchId, V
 #[cfg(feature = "alloc")]
 pub use waiting::WaitingRoom;
 pub use waiting::{FixedWaitingRoom, Full, WaitingConfig, WaitingId, WaitingTable};
+
+#[cfg(test)]
+mod tests;

@@ -187,8 +187,7 @@ impl<H: Hold, I: Io> Driver<H, I> {
     /// is over.
     fn turn(&mut self, cx: &mut Context<'_>, ask: bool) -> ControlFlow<()> {
         let Self { hold, io, rx, tx, stats, due, app_due, armed, flush_until, grace, more, .. } = self;
-        let shown = *stats;
-        hold.with(&shown, |machine, app| {
+        hold.with(|machine, app| {
             let now = io.now();
             armed.take_if(|(at, _)| *at <= now.mono);
             if let Some(until) = *flush_until {
@@ -272,7 +271,9 @@ impl<H: Hold, I: Io> Future for Driver<H, I> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         this.stats.wakes += 1;
-        this.run(cx).map_ok(|()| this.stats)
+        let end = this.run(cx);
+        this.hold.publish(&this.stats);
+        end.map_ok(|()| this.stats)
     }
 }
 

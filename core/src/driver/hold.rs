@@ -10,8 +10,11 @@ pub trait Hold {
     /// What drains and commands it.
     type App: App<Self::Machine>;
 
-    /// Run one turn. `stats` is where the driver's counters stand, for a holder that shows them to others.
-    fn with<R>(&mut self, stats: &DriverStats, turn: impl FnOnce(&mut Self::Machine, &mut Self::App) -> R) -> R;
+    /// Run one turn.
+    fn with<R>(&mut self, turn: impl FnOnce(&mut Self::Machine, &mut Self::App) -> R) -> R;
+
+    /// The driver's counters, each time before it waits; for a holder that shows them to others.
+    fn publish(&mut self, _: &DriverStats) {}
 }
 
 /// Machine and app belong to the driver.
@@ -27,7 +30,7 @@ impl<M: Datagrams, A: App<M>> Hold for Own<M, A> {
     type Machine = M;
     type App = A;
 
-    fn with<R>(&mut self, _: &DriverStats, turn: impl FnOnce(&mut M, &mut A) -> R) -> R {
+    fn with<R>(&mut self, turn: impl FnOnce(&mut M, &mut A) -> R) -> R {
         turn(&mut self.machine, &mut self.app)
     }
 }
@@ -45,7 +48,7 @@ impl<M: Datagrams, A: App<M>> Hold for Lend<'_, M, A> {
     type Machine = M;
     type App = A;
 
-    fn with<R>(&mut self, _: &DriverStats, turn: impl FnOnce(&mut M, &mut A) -> R) -> R {
+    fn with<R>(&mut self, turn: impl FnOnce(&mut M, &mut A) -> R) -> R {
         turn(self.machine, self.app)
     }
 }

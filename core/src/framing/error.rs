@@ -89,7 +89,7 @@ impl DecodeError {
 pub struct ValueError {
     /// What is wrong.
     pub error: DecodeError,
-    /// Offset in bytes of the first offence.
+    /// Offset in bytes where reading stopped; a string or number that is wrong is named by where it begins.
     pub at: usize,
 }
 

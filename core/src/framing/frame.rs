@@ -87,14 +87,14 @@ impl Packet<'_> {
     /// As [`canonical::write`].
     pub fn signature_payload(&self, sink: &mut impl Sink) -> Result<(), EncodeError> {
         let members = [
-            ("packet_id", self.packet_id.into()),
-            ("source_did", self.source_did.into()),
-            ("target_did", self.target_did.into()),
-            ("ping_type", self.ping_type.as_str().into()),
             ("intent", self.intent.into()),
             ("nonce", self.nonce.into()),
-            ("timestamp", self.timestamp.into()),
+            ("packet_id", self.packet_id.into()),
             ("payload", self.payload.into()),
+            ("ping_type", self.ping_type.as_str().into()),
+            ("source_did", self.source_did.into()),
+            ("target_did", self.target_did.into()),
+            ("timestamp", self.timestamp.into()),
         ];
         canonical::write_object(sink, &members, Style { separators: Separators::Compact, order: Order::ByKey })
     }

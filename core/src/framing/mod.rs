@@ -26,6 +26,8 @@ mod packet;
 mod postcard;
 mod sink;
 mod spill;
+#[cfg(test)]
+mod tests;
 mod text;
 #[cfg(feature = "alloc")]
 mod trusted;
@@ -33,7 +35,7 @@ mod types;
 mod value;
 mod walk;
 
-pub use canonical::{Order, Separators, Style};
+pub use canonical::{Member, Order, Separators, Style};
 pub use error::{DecodeError, EncodeError, Unrepresentable, ValueError};
 pub use header::Header;
 pub use number::{BigInt, Number};

@@ -1,6 +1,8 @@
 //! Walks a value as the Python dict that it stands for: duplicate keys collapsed, in written or in sorted order, with
 //! the number of elements of every container known when it is opened. Every encoder that needs one of these goes here.
 
+use core::cmp::Ordering;
+
 use super::error::EncodeError;
 use super::number::Number;
 use super::spill::Spill;
@@ -76,6 +78,8 @@ struct Entry {
     value: u32,
     /// Elements or members of a container.
     count: u32,
+    /// Of a key: see [`rank`].
+    rank: u64,
 }
 
 /// A container that is open.
@@ -118,8 +122,10 @@ impl<'a> Walk<'a> {
             entries.sort_unstable_by_key(|e| (e.container, e.key));
         } else {
             entries.sort_unstable_by(|a, b| {
-                let keys = || key_at(value, a.key).cmp(&key_at(value, b.key));
-                (a.container, a.key != 0).cmp(&(b.container, b.key != 0)).then_with(keys).then(a.key.cmp(&b.key))
+                let keys = || {
+                    if a.rank & MORE == 0 { Ordering::Equal } else { key_at(value, a.key).cmp(&key_at(value, b.key)) }
+                };
+                (a.container, a.rank).cmp(&(b.container, b.rank)).then_with(keys).then(a.key.cmp(&b.key))
             });
             let kept = collapse(value, entries);
             self.index.truncate(kept);
@@ -138,7 +144,7 @@ impl<'a> Walk<'a> {
         while let Some((head, after)) = self.value.head(pos) {
             let before = core::mem::replace(&mut pos, after);
             if key_next && !matches!(head, Head::End) {
-                self.member(before, after)?;
+                self.member(Key::from_head(head), before, after)?;
                 key_next = false;
                 continue;
             }
@@ -175,9 +181,10 @@ impl<'a> Walk<'a> {
         self.levels.push(Level { object, next, left, end: 0 }).map_err(|_| EncodeError::TooDeep)
     }
 
-    fn member(&mut self, key: usize, after: usize) -> Result<(), EncodeError> {
+    fn member(&mut self, key: Option<Key<'a>>, at: usize, after: usize) -> Result<(), EncodeError> {
         let container = self.levels.last().and_then(|level| self.index.get(level.next)).map_or(0, |e| e.container);
-        self.push(Entry { container, key: position(key), value: position(after), count: 0 })
+        let rank = key.map_or(0, rank);
+        self.push(Entry { container, key: position(at), value: position(after), count: 0, rank })
     }
 
     /// An element or member of the innermost container is complete.
@@ -278,12 +285,30 @@ enum Key<'a> {
     Bytes(&'a [u8]),
 }
 
-fn key_at(value: Value<'_>, pos: u32) -> Option<Key<'_>> {
-    match value.head(pos as usize)?.0 {
-        Head::Str(text) => Some(Key::Text(text)),
-        Head::Bytes(bytes) => Some(Key::Bytes(bytes)),
-        _ => None,
+impl<'a> Key<'a> {
+    const fn from_head(head: Head<'a>) -> Option<Self> {
+        match head {
+            Head::Str(text) => Some(Self::Text(text)),
+            Head::Bytes(bytes) => Some(Self::Bytes(bytes)),
+            _ => None,
+        }
     }
+}
+
+fn key_at(value: Value<'_>, pos: u32) -> Option<Key<'_>> {
+    Key::from_head(value.head(pos as usize)?.0)
+}
+
+/// Set in ranks that do not say all about their key.
+const MORE: u64 = 1;
+
+/// Sorts as the key does, as far as it reaches: its first three characters, and whether there are more.
+fn rank(key: Key<'_>) -> u64 {
+    let Key::Text(text) = key else { return u64::MAX };
+    let mut chars = text.chars().map(|c| c.map_or_else(u64::from, |c| u64::from(u32::from(c))) + 1);
+    let mut next = || chars.next().unwrap_or(0);
+    // 21 bits each.
+    next() << 43 | next() << 22 | next() << 1 | next().min(MORE)
 }
 
 /// Make one member of those with the same key: the first one's place, the last one's value. How many entries are left.
@@ -294,7 +319,8 @@ fn collapse(value: Value<'_>, entries: &mut [Entry]) -> usize {
         let before = kept.checked_sub(1).and_then(|last| entries.get(last)).copied();
         let same = before.is_some_and(|before| {
             let both = before.container == entry.container && before.key != 0 && entry.key != 0;
-            both && key_at(value, before.key) == key_at(value, entry.key)
+            let ranks = both && before.rank == entry.rank;
+            ranks && (entry.rank & MORE == 0 || key_at(value, before.key) == key_at(value, entry.key))
         });
         if same {
             if let Some(last) = kept.checked_sub(1).and_then(|last| entries.get_mut(last)) {

@@ -104,7 +104,7 @@ impl Node {
 
         let subject = Subject { source_did: sender.did, intent: sender.intent, pod_id, ping_type: packet.ping_type };
         let name = self.state.names.name(sender.did);
-        let judged = self.policy.judge(now.wall, &subject);
+        let judged = self.policy.judge(now.wall, &subject, name);
         let heartbeat = packet.ping_type == PingType::Heartbeat;
         match judged.zone {
             Zone::Rood => return Err(Reject::Rood),
@@ -114,7 +114,7 @@ impl Node {
 
         let stamp = packet.timestamp.resolve(&mut scratch.stamp).ok().and_then(iso::parse);
         let stamp = stamp.ok_or(Reject::BadTimestamp)?;
-        let admission = self.state.replay.check(now, sender.did, nonce, stamp)?;
+        let admission = self.state.replay.check_name(now, name, nonce, stamp)?;
         let seat = self.state.peers.look_up_name(name);
         if !self.state.peers.has_room_for(now.mono, seat) {
             return Err(Reject::Busy);

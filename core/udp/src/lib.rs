@@ -14,6 +14,8 @@ mod bind;
 mod clock;
 mod io;
 mod sys;
+#[cfg(all(test, unix))]
+mod tests;
 mod udp;
 
 pub use bind::{BindError, bind};

@@ -93,6 +93,18 @@ impl<S: Readiness> Udp<S> {
         self.local
     }
 
+    /// The runtime's socket.
+    #[must_use]
+    pub fn runtime(&self) -> &S {
+        &self.runtime
+    }
+
+    /// How many datagrams the kernel takes in one call; 1 where it has no GSO.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
     /// See [`Io::poll_recv`](sluis_core::driver::Io::poll_recv).
     ///
     /// # Errors

@@ -4,8 +4,8 @@
 //!
 //! 1. **Never twice.** A packet (sender, nonce, stamp) that was admitted is never admitted again: not after its entry was
 //!    evicted, not when it was stamped in the future, not after the wall clock stepped, in either direction.
-//! 2. **Only its own sender pays.** What one sender does never makes another's packet [`Reject::Replay`] or, up to the caps,
-//!    [`Reject::Stale`]: nonces are remembered per sender, and so is what was forgotten.
+//! 2. **Only its own sender pays.** What one sender does never makes another's packet [`Reject::Replay`](crate::Reject::Replay) or, up to the caps,
+//!    [`Reject::Stale`](crate::Reject::Stale): nonces are remembered per sender, and so is what was forgotten.
 //! 3. **Bounded.** Memory starts empty and never passes the byte cap; every call does a fixed amount of work.
 //!
 //! # How
@@ -19,7 +19,7 @@
 //!
 //! A common floor near the present would turn strangers away whose clocks are a little behind. Therefore a record is dropped
 //! only when its newest stamp has left the window, where nothing would be taken anyway; if no such record is found and all
-//! are taken, a newcomer is [`Reject::Busy`]. A flood of accepted names can use up the records for the length of a window, and no
+//! are taken, a newcomer is [`Reject::Busy`](crate::Reject::Busy). A flood of accepted names can use up the records for the length of a window, and no
 //! more than that.
 //!
 //! Senders and nonces are kept as 64-bit keyed hashes. Equal texts have equal hashes, so a collision (which nobody can bring about
@@ -46,9 +46,6 @@ pub use table::{Admission, FAIR_SHARE, ReplayTable};
 use crate::seed::SipKey;
 use crate::table::Fixed;
 use crate::time::Duration;
-
-#[allow(unused_imports)] // for the documentation above
-use crate::reject::Reject;
 
 /// What a replay window takes and holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,7 +36,6 @@ pub struct Desk<M: Requests> {
     pub(super) users: usize,
     pub(super) stop: bool,
     pub(super) end: Option<Result<DriverStats, Failure>>,
-    pub(super) stats: DriverStats,
     pub(super) untaken: u64,
 }
 
@@ -65,7 +64,6 @@ impl<M: Requests> Desk<M> {
             users: 0,
             stop: false,
             end: None,
-            stats: DriverStats::default(),
             untaken: 0,
         }
     }
@@ -153,9 +151,6 @@ impl<M: Requests> Desk<M> {
     pub(super) fn finish(&mut self, end: Result<DriverStats, Failure>) {
         if self.end.is_some() {
             return;
-        }
-        if let Ok(stats) = end {
-            self.stats = stats;
         }
         self.end = Some(end);
         self.driver = None;

@@ -29,7 +29,8 @@ where
     I: Io,
 {
     let desk = Desk::new(config.notices);
-    let inner = Arc::new(Inner { state: Mutex::new(State { machine, desk }), clock: Box::new(clock) });
+    let inner =
+        Arc::new(Inner { state: Mutex::new(State { machine, desk }), stats: Mutex::default(), clock: Box::new(clock) });
     let handle = Handle { user: User::new(&inner) };
     let events = Events::new(handle.user.clone());
     let hold = Shared { inner: Arc::clone(&inner), wake: Vec::new() };
@@ -70,6 +71,8 @@ pub(super) struct State<M: Requests> {
 
 pub(super) struct Inner<M: Requests> {
     state: Mutex<State<M>>,
+    /// As of when the driver last went to wait.
+    stats: Mutex<DriverStats>,
     clock: Box<dyn Clock>,
 }
 
@@ -124,17 +127,20 @@ impl<M: Requests + Datagrams> Hold for Shared<M> {
     type Machine = M;
     type App = Desk<M>;
 
-    fn with<R>(&mut self, stats: &DriverStats, turn: impl FnOnce(&mut M, &mut Desk<M>) -> R) -> R {
+    fn with<R>(&mut self, turn: impl FnOnce(&mut M, &mut Desk<M>) -> R) -> R {
         let out = {
             let mut state = self.inner.lock();
             let State { machine, desk } = &mut *state;
-            desk.stats = *stats;
             let out = turn(machine, desk);
             desk.swap_wake(&mut self.wake);
             out
         };
         self.wake.drain(..).for_each(Waker::wake);
         out
+    }
+
+    fn publish(&mut self, stats: &DriverStats) {
+        *self.inner.stats.lock().unwrap_or_else(PoisonError::into_inner) = *stats;
     }
 }
 
@@ -211,7 +217,7 @@ impl<M: Requests> Handle<M> {
     /// What the driver did so far.
     #[must_use]
     pub fn stats(&self) -> DriverStats {
-        self.user.inner.look(|state| state.desk.stats)
+        *self.user.inner.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Answers and notices that nobody was there to take: answers to requests made without

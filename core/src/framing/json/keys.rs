@@ -2,7 +2,7 @@
 
 use super::swar;
 
-/// Objects nested deeper than this are not told apart.
+/// Objects nested deeper than this are told apart by their depth only.
 const LEVELS: usize = 16;
 /// Words of the filter.
 const WORDS: usize = 16;
@@ -34,7 +34,8 @@ impl KeyFilter {
     /// Remember the key at `start..end` in the object that is open at this depth; whether it is certainly new there.
     #[inline]
     pub(in super::super) fn insert(&mut self, bytes: &[u8], start: usize, end: usize, depth: usize) -> bool {
-        let object = self.objects.get(depth).copied().unwrap_or(0);
+        let deep = u16::try_from(depth).unwrap_or(u16::MAX) | 1 << 15;
+        let object = self.objects.get(depth).copied().unwrap_or(deep);
         let hash = hash(bytes, start, end, object);
         // Both shifts leave less than WORDS.
         let (a, b) = ((hash >> 60) as usize, (hash >> 56 & 15) as usize);

@@ -3,6 +3,7 @@
 mod fast;
 mod fields;
 mod keys;
+mod numeral;
 mod read;
 mod scan;
 mod swar;

@@ -5,11 +5,10 @@
 
 use super::super::error::DecodeError;
 use super::super::hex;
-use super::super::number::MAX_INT_DIGITS;
 use super::super::text::{Form, Text};
 use super::super::value::{Known, MAX_DEPTH, Repr, Value};
 use super::keys::KeyFilter;
-use super::swar;
+use super::{numeral, swar};
 
 /// What is checked is good, or why not.
 type Checked<T> = Result<T, DecodeError>;
@@ -147,7 +146,7 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub(super) fn number(&mut self) -> Checked<Literal<'a>> {
         let start = self.pos;
-        let (end, wire) = number(self.bytes(), start)?;
+        let (end, wire) = numeral::check(self.bytes(), start)?;
         self.pos = end;
         Ok(Literal { text: self.text_from(start, end), wire })
     }
@@ -181,7 +180,11 @@ impl<'a> Scanner<'a> {
         match self.peek().ok_or(BAD)? {
             b'{' if self.eat(b"{}") => {}
             b'[' if self.eat(b"[]") => {}
-            b'{' | b'[' => (self.pos, known) = nested(*self)?,
+            b'{' | b'[' => {
+                let (end, checked) = nested(*self);
+                self.pos = end;
+                known = checked?;
+            }
             _ => known.wire = self.scalar()?,
         }
         Ok(Value::from_parts(Repr::Json(self.text_from(start, self.pos)), known))
@@ -199,7 +202,7 @@ impl<'a> Scanner<'a> {
             b'f' if self.eat(b"false") => Ok(true),
             b'n' if self.eat(b"null") => Ok(true),
             _ => {
-                let (end, wire) = number(self.bytes(), self.pos)?;
+                let (end, wire) = numeral::check(self.bytes(), self.pos)?;
                 self.pos = end;
                 Ok(wire)
             }
@@ -227,9 +230,15 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// A container with all that is in it: where it ends, and what is known about it.
+/// A container with all that is in it: where reading ended, and what is known about it.
 #[inline(never)]
-fn nested(mut s: Scanner<'_>) -> Checked<(usize, Known)> {
+fn nested(mut s: Scanner<'_>) -> (usize, Checked<Known>) {
+    let checked = container(&mut s);
+    (s.pos, checked)
+}
+
+#[inline(always)]
+fn container(s: &mut Scanner<'_>) -> Checked<Known> {
     let mut known = Known::ALL;
     let mut nesting = Nesting { top: 0, below: heapless::Vec::new(), depth: 0 };
     let mut keys = KeyFilter::new();
@@ -258,7 +267,7 @@ fn nested(mut s: Scanner<'_>) -> Checked<(usize, Known)> {
         while ended {
             if nesting.depth == 0 {
                 known.wire &= known.unique;
-                return Ok((s.pos, known));
+                return Ok(known);
             }
             known.wire &= !s.space();
             let object = nesting.in_object();
@@ -336,67 +345,4 @@ fn escape(bytes: &[u8], pos: usize) -> Checked<(usize, bool)> {
     let unit = digits.iter().try_fold(0_u16, |unit, b| Some(unit << 4 | u16::from(hex::digit(*b)?))).ok_or(BAD)?;
     let lower = !digits.iter().any(u8::is_ascii_uppercase);
     Ok((pos + 6, lower && matches!(unit, 0..8 | 0xb | 0xe..0x20 | 0x7f..)))
-}
-
-/// A number from `start` on: where it ends, and whether the reference would print it like this. What looks wrong after
-/// it is left for whoever reads on.
-#[inline]
-fn number(bytes: &[u8], start: usize) -> Checked<(usize, bool)> {
-    let negative = bytes.get(start) == Some(&b'-');
-    let int = start + usize::from(negative);
-    let end = match bytes.get(int) {
-        Some(b'0') => int + 1,
-        Some(b'1'..=b'9') => end_of_digits(bytes, int + 1),
-        _ => return word(bytes, start).map(|end| (end, true)).ok_or(BAD),
-    };
-    let fraction = match bytes.get(end) {
-        Some(b'.') => end_of_digits(bytes, end + 1),
-        Some(b'e' | b'E') => end,
-        _ if end - int > MAX_INT_DIGITS => return Err(DecodeError::IntTooLong),
-        _ => return Ok((end, !negative || bytes.get(int) != Some(&b'0'))),
-    };
-    if fraction == end + 1 {
-        // A point without digits is no part of the number.
-        return Ok((end, false));
-    }
-    if let Some(b'e' | b'E') = bytes.get(fraction) {
-        let sign = matches!(bytes.get(fraction + 1), Some(b'+' | b'-'));
-        let digits = fraction + 1 + usize::from(sign);
-        let exponent = end_of_digits(bytes, digits);
-        return Ok((if exponent == digits { fraction } else { exponent }, false));
-    }
-    let part = |range: core::ops::Range<usize>| bytes.get(range).unwrap_or_default();
-    Ok((fraction, prints_the_same(part(int..end), part(end + 1..fraction))))
-}
-
-#[inline(always)]
-fn end_of_digits(bytes: &[u8], mut pos: usize) -> usize {
-    while let Some(b'0'..=b'9') = bytes.get(pos) {
-        pos += 1;
-    }
-    pos
-}
-
-/// The end of a number that is a word.
-fn word(bytes: &[u8], start: usize) -> Option<usize> {
-    let rest = bytes.get(start..)?;
-    let words: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
-    words.iter().find(|word| rest.starts_with(word)).map(|word| start + word.len())
-}
-
-/// Whether a decimal fraction is what the reference prints for the float it reads as. At most 15 significant digits
-/// survive the way through a float and back, so no shorter text reads as the same float. May say no too often.
-#[inline]
-fn prints_the_same(int: &[u8], fraction: &[u8]) -> bool {
-    if fraction == b"0" {
-        return int.len() <= 15;
-    }
-    if fraction.last() == Some(&b'0') {
-        return false;
-    }
-    if int != b"0" {
-        return int.len() + fraction.len() <= 15;
-    }
-    let zeros = fraction.iter().take_while(|b| **b == b'0').count();
-    zeros <= 3 && fraction.len() - zeros <= 15
 }

@@ -30,13 +30,15 @@ pub(in super::super) fn write_object(
     style: Style,
 ) -> Result<(), EncodeError> {
     let (comma, colon) = marks(style.separators);
+    // The order of UTF-8 bytes is the order of code points.
+    let as_given = style.order == Order::AsWritten || members.is_sorted_by(|a, b| a.0 < b.0);
     sink.put(b"{")?;
     let mut last: Option<&str> = None;
-    for at in 0..members.len() {
-        let next = match style.order {
-            Order::AsWritten => members.get(at),
-            // The order of UTF-8 bytes is the order of code points.
-            Order::ByKey => members.iter().filter(|(key, _)| last.is_none_or(|last| *key > last)).min_by_key(|m| m.0),
+    for given in members {
+        let next = match last {
+            _ if as_given => Some(given),
+            None => members.iter().min_by_key(|member| member.0),
+            Some(last) => members.iter().filter(|member| member.0 > last).min_by_key(|member| member.0),
         };
         let Some((key, member)) = next else { break };
         if last.is_some() {

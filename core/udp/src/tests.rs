@@ -1,0 +1,137 @@
+//! Batches through a pair of real sockets, without a runtime.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::task::{Context, Poll, Waker};
+use std::{io, thread};
+
+use sluis_core::Route;
+use sluis_core::driver::{RecvBatch, SendBatch};
+
+use crate::{Readiness, Udp, bind};
+
+/// A socket whose runtime looks at it all the time.
+struct Busy(UdpSocket);
+
+impl AsFd for Busy {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Readiness for Busy {
+    fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        thread::yield_now();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_writable(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        thread::yield_now();
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn udp(addr: impl Into<SocketAddr>) -> Udp<Busy> {
+    Udp::new(Busy(bind(addr.into()).unwrap())).unwrap()
+}
+
+fn send(from: &mut Udp<Busy>, tx: &mut SendBatch) {
+    assert!(from.poll_send(&mut Context::from_waker(Waker::noop()), tx).is_ready());
+    assert!(tx.is_empty());
+}
+
+fn recv(at: &mut Udp<Busy>, rx: &mut RecvBatch) -> Vec<(Route, Vec<u8>)> {
+    assert!(matches!(at.poll_recv(&mut Context::from_waker(Waker::noop()), rx), Poll::Ready(Ok(()))));
+    std::iter::from_fn(|| rx.next().map(|(route, bytes)| (route, bytes.to_vec()))).collect()
+}
+
+fn port(of: &Udp<Busy>) -> u16 {
+    of.local_addr().port()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_crosses_in_one_piece_and_is_cut_up_again() {
+    let (mut one, mut two) = (udp(([127, 0, 0, 1], 0)), udp(([127, 0, 0, 1], 0)));
+    let mut tx = SendBatch::new(64, 64_000);
+    let bodies: Vec<Vec<u8>> = (0..40).map(|i| vec![i; if i < 39 { 500 } else { 77 }]).collect();
+    for body in &bodies {
+        assert!(tx.push(two.local_addr().into(), body));
+    }
+    send(&mut one, &mut tx);
+    // Room for one receive buffer only, and all of them are in it.
+    let got = recv(&mut two, &mut RecvBatch::new(1, 65_536));
+    let route = Route { remote: one.local_addr(), local: Some(Ipv4Addr::LOCALHOST.into()) };
+    assert_eq!(got, bodies.into_iter().map(|body| (route, body)).collect::<Vec<_>>());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_coalescing_they_arrive_one_by_one() {
+    use nix::sys::socket::{setsockopt, sockopt};
+    let (mut one, two) = (udp(([127, 0, 0, 1], 0)), bind(([127, 0, 0, 1], 0).into()).unwrap());
+    let mut two = Udp::new(Busy(two)).unwrap();
+    setsockopt(two.runtime(), sockopt::UdpGroSegment, &false).unwrap();
+    let mut tx = SendBatch::new(64, 64_000);
+    for i in 0..40 {
+        assert!(tx.push(two.local_addr().into(), &[i; 500]));
+    }
+    send(&mut one, &mut tx);
+    let (mut rx, mut got) = (RecvBatch::new(16, 65_536), Vec::new());
+    while got.len() < 40 {
+        let batch = recv(&mut two, &mut rx);
+        assert!(batch.len() <= 16, "one a buffer");
+        got.extend(batch.into_iter().map(|(_, body)| body));
+    }
+    assert_eq!(got, (0..40).map(|i| vec![i; 500]).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_source_that_is_not_ours_is_given_up_and_batches_go_on() {
+    let (mut one, mut two) = (udp(([0, 0, 0, 0], 0)), udp(([127, 0, 0, 1], 0)));
+    let before = one.segments();
+    let to = Route { local: Some(Ipv4Addr::new(192, 0, 2, 1).into()), ..two.local_addr().into() };
+    let mut tx = SendBatch::new(64, 64_000);
+    for i in 0..4 {
+        assert!(tx.push(to, &[i; 9]));
+    }
+    send(&mut one, &mut tx);
+    let (mut rx, mut got) = (RecvBatch::new(16, 65_536), Vec::new());
+    while got.len() < 4 {
+        got.extend(recv(&mut two, &mut rx));
+    }
+    let from = SocketAddr::from(([127, 0, 0, 1], port(&one)));
+    assert!(got.iter().zip(0..).all(|((route, body), i)| route.remote == from && *body == [i; 9]));
+    assert_eq!(one.segments(), before, "the refusal was not for a lack of GSO");
+}
+
+#[test]
+fn port_0_and_the_other_family_are_discarded_before_the_kernel_sees_them() {
+    let (mut one, mut two) = (udp(([127, 0, 0, 1], 0)), udp(([127, 0, 0, 1], 0)));
+    let before = one.segments();
+    let mut tx = SendBatch::new(64, 64_000);
+    for to in [SocketAddr::from(([127, 0, 0, 1], 0)), ([0xfe80, 0, 0, 0, 0, 0, 0, 1], 9).into(), two.local_addr()] {
+        assert!(tx.push(to.into(), b"x") && tx.push(to.into(), b"y"));
+    }
+    send(&mut one, &mut tx);
+    let (mut rx, mut got) = (RecvBatch::new(16, 65_536), Vec::new());
+    while got.len() < 2 {
+        got.extend(recv(&mut two, &mut rx));
+    }
+    assert_eq!(got.into_iter().map(|(_, body)| body).collect::<Vec<_>>(), [b"x", b"y"]);
+    assert_eq!(one.segments(), before);
+}
+
+#[test]
+fn addresses_that_cannot_be_a_source_are_not_taken_for_one() {
+    let multicast = Ipv4Addr::new(224, 0, 71, 50);
+    let all = udp((Ipv4Addr::UNSPECIFIED, 0));
+    let to = SocketAddr::from((multicast, port(&all)));
+    let mut all = all;
+    all.runtime().0.join_multicast_v4(&multicast, &Ipv4Addr::LOCALHOST).unwrap();
+    let from = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
+    from.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
+    from.send_to(b"hello", &to.into()).unwrap();
+    let got = recv(&mut all, &mut RecvBatch::new(16, 65_536));
+    assert_eq!(got.into_iter().map(|(route, _)| route.local).collect::<Vec<_>>(), [None]);
+}
