@@ -53,6 +53,7 @@ impl World {
                 let asked = self.ledger.request(id);
                 assert!(!forgotten || !asked.over, "it was over");
                 asked.over |= forgotten;
+                asked.forgotten |= forgotten;
                 assert!(!self.node.forget(id));
             }
             Op::Events { count, kind } => {
@@ -147,7 +148,16 @@ impl World {
             Ok(id) => {
                 assert_eq!((after.requests, after.transmits), (before.requests + 1, before.transmits + 1));
                 let (route, whom) = (ping.route, ping.target.to_owned());
-                self.ledger.asked(Asked { id, route, whom, packet_id: None, pending: false, over: false });
+                self.ledger.asked(Asked {
+                    id,
+                    route,
+                    whom,
+                    packet_id: None,
+                    pending: false,
+                    over: false,
+                    queued: 0,
+                    forgotten: false,
+                });
             }
         }
     }

@@ -87,10 +87,14 @@ pub(super) fn damage(bytes: &mut [u8], damage: Option<(u16, u8)>) {
     }
 }
 
-/// In this encoding, or where it has no form for the payload as JSON.
+/// In this encoding, or where it has no form for the message, in JSON and with an empty payload.
 fn encode(message: &Message<'_>, encoding: Encoding) -> Vec<u8> {
     let mut out = vec![0; MAX_FRAME];
-    let len = message.encode(encoding, &mut out).or_else(|_| message.encode(Encoding::Json, &mut out));
+    let empty = match *message {
+        Message::Packet(packet) => Message::Packet(Packet { payload: Value::EMPTY_OBJECT, ..packet }),
+        Message::Response(response) => Message::Response(Response { payload: Value::EMPTY_OBJECT, ..response }),
+    };
+    let len = message.encode(encoding, &mut out).or_else(|_| empty.encode(Encoding::Json, &mut out));
     out.truncate(len.expect("JSON has a form for it"));
     out
 }

@@ -59,6 +59,10 @@ pub(super) struct Asked {
     pub(super) pending: bool,
     /// It was answered, ran out of time, or was forgotten.
     pub(super) over: bool,
+    /// Answers that came and whose events were not polled yet.
+    pub(super) queued: usize,
+    /// It was forgotten: only answers that came before are still told.
+    pub(super) forgotten: bool,
 }
 
 /// A ping that the application was told of.

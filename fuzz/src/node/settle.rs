@@ -38,7 +38,7 @@ impl World {
         assert_eq!(counts.responses, stats.responses);
         assert_eq!(counts.timeouts, stats.timeouts);
         assert_eq!(counts.unanswered, stats.unanswered);
-        assert!(ledger.requests.iter().all(|asked| asked.over), "a request never ended");
+        assert!(ledger.requests.iter().all(|asked| asked.over && asked.queued == 0), "a request never ended");
         assert!(ledger.waiting.is_empty() && ledger.open.is_empty() && ledger.approved.is_empty());
         assert!(ledger.asked.is_empty() && ledger.due.values().all(|due| due.count == 0), "something was not sent");
         assert!(ledger.peers.is_empty(), "a peer was seen and never lost: {:?}", ledger.peers);

@@ -7,7 +7,7 @@ use sluis_core::time::iso;
 use sluis_core::{Datagrams, Deadline, Did, Duration, Instant, Machine, Now, Reject, Route, Seed, Wall};
 
 use super::ledger::{Asked, Ledger, Told};
-use super::ops::{OWN, Setup};
+use super::ops::{OWN, Setup, did};
 
 /// 2025-01-15T12:00:00Z.
 const START: i64 = 1_736_942_400_000_000;
@@ -27,13 +27,14 @@ pub(super) struct World {
 fn config(setup: Setup) -> NodeConfig {
     let mut config = NodeConfig::new(Did::new(OWN).expect("a DID"));
     config.heartbeat = setup.heartbeat.then_some(Duration::from_secs(30));
-    config.caps.peers = 4;
+    config.caps.peers = 2;
     config.caps.waiting = 3;
     config.caps.waiting_per_sender = 2;
     config.caps.open = 3;
     config.caps.requests = 4;
     config.caps.replies = 3;
-    config.caps.peer_bytes = 4096;
+    // Room for the first rows and for names, but not for every long one.
+    config.caps.peer_bytes = 8800;
     (config.caps.events, config.caps.transmits) = if setup.tight { (3, 2) } else { (64, 64) };
     (config.caps.event_bytes, config.caps.transmit_bytes) = if setup.tight { (4096, 2048) } else { (1 << 20, 1 << 20) };
     config.replay.per_sender = 4;
@@ -52,6 +53,9 @@ impl World {
         let mut node = Node::new(config, &Seed::from_u64(setup.seed.into())).expect("thresholds in order");
         if setup.legacy {
             node.allow_legacy("*").expect("room for one pattern");
+        }
+        for (whom, trust) in [(0, 0.9), (1, 0.5), (2, 0.1), (3, 0.8), (4, 0.7)] {
+            node.set_trust(&did(whom), trust).expect("a DID");
         }
         let now = Now::new(Instant::from_nanos(1_000_000_000), Wall::from_micros(START));
         Self { node, now, ledger: Ledger::default(), caps, most_nonces, room: vec![0; MAX_DATAGRAM_V6] }
@@ -78,7 +82,7 @@ impl World {
         assert!(tables.events <= 2 * caps.events as usize, "two queues");
         assert!(tables.transmits <= caps.transmits as usize);
         assert!(tables.nonces <= self.most_nonces);
-        assert!(self.node.peers().heap_bytes() <= caps.peer_bytes + 16_384);
+        assert!(self.node.peers().heap_bytes() <= caps.peer_bytes);
         assert_eq!(tables.peers, self.node.peers().len());
 
         let pending = tables.events > 0 || tables.transmits > 0;
@@ -116,6 +120,11 @@ impl World {
             Message::Response(response) => {
                 self.ledger.proven.insert(route.remote);
                 self.ledger.heard.insert(response.responder_did.to_cow().into_owned());
+                let packet_id = response.in_response_to.to_cow();
+                let asked = self.ledger.requests.iter_mut().find(|a| a.packet_id.as_deref() == Some(&packet_id));
+                let asked = asked.expect("an answer to a ping of ours");
+                assert!(!asked.over, "an answer after the end");
+                asked.queued += 1;
                 assert_eq!(after.transmits, before.transmits, "a response draws no answer");
             }
             Message::Packet(packet) => {
@@ -164,12 +173,13 @@ impl World {
             Event::Response(answer) => {
                 ledger.counts.responses += 1;
                 let asked = ledger.request(answer.request);
-                assert!(!asked.over, "an answer after the end");
+                assert!(asked.queued > 0 && (!asked.over || asked.forgotten), "an answer after the end");
+                asked.queued -= 1;
                 assert!(answer.last || !asked.pending, "pending twice");
                 assert_eq!(answer.from.remote, asked.route.remote);
                 assert_eq!(Some(answer.response.in_response_to.to_cow().as_ref()), asked.packet_id.as_deref());
                 asked.pending = true;
-                asked.over = answer.last;
+                asked.over |= answer.last;
             }
             Event::Timeout { request, pending } => {
                 ledger.counts.timeouts += 1;
@@ -194,14 +204,12 @@ impl World {
     pub(super) fn transmit(&mut self, size: usize) -> bool {
         let before = self.tables();
         let room = &mut self.room[..size];
-        room.fill(0xaa);
         let Some(transmit) = self.node.poll_transmit(self.now, room) else {
             assert_eq!(self.tables(), before, "nothing came out, so nothing may be gone");
             assert!(size < MAX_DATAGRAM_V6 || before.transmits == 0, "it fits");
             return false;
         };
-        let (sent, rest) = self.room[..size].split_at(transmit.len);
-        assert!(rest.iter().all(|b| *b == 0xaa), "written behind the end");
+        let sent = &self.room[..transmit.len];
         assert!(transmit.len <= transmit.route.max_datagram());
         let ledger = &mut self.ledger;
         ledger.counts.transmits += 1;
