@@ -37,6 +37,7 @@ use sluis_core::Datagrams;
 use sluis_core::driver::{App, Driver, DriverConfig, DriverStats, Events, Handle, HandleConfig, Requests, Task, share};
 use sluis_udp::{Readiness, Timer, UdpIo};
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
 
 pub use sluis_udp::{BindError, SystemClock, system_seed};
@@ -57,7 +58,7 @@ pub fn bind(addr: SocketAddr) -> Result<Socket, BindError> {
 /// # Errors
 /// Tokio or the system refuse it.
 pub fn adopt(socket: UdpSocket) -> io::Result<Socket> {
-    UdpIo::new(TokioUdp(tokio::net::UdpSocket::from_std(socket)?), TokioTimer::default())
+    UdpIo::new(TokioUdp::new(socket)?, TokioTimer::default())
 }
 
 /// Drive a machine until its app says stop (what is queued is flushed first), and say what was done.
@@ -112,30 +113,57 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// Tokio's side of a [`Socket`].
+///
+/// Registered for reading only: `tokio::net::UdpSocket` also waits for room to write, which the kernel announces after every single
+/// datagram, and each of these announcements wakes the thread for nothing. Room to write is waited for only when there was
+/// none.
 #[derive(Debug)]
-pub struct TokioUdp(tokio::net::UdpSocket);
+pub struct TokioUdp {
+    socket: AsyncFd<UdpSocket>,
+    /// Registered for writing, from when the socket was full until it has room again.
+    full: Option<AsyncFd<UdpSocket>>,
+}
+
+/// Register a socket with tokio's reactor for one kind of readiness.
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe so that nobody registers a descriptor he does not own: this owns it"
+)]
+fn register(socket: UdpSocket, interest: Interest) -> io::Result<AsyncFd<UdpSocket>> {
+    AsyncFd::with_interest(socket, interest)
+}
+
+impl TokioUdp {
+    fn new(socket: UdpSocket) -> io::Result<Self> {
+        Ok(Self { socket: register(socket, Interest::READABLE)?, full: None })
+    }
+}
 
 impl AsFd for TokioUdp {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.get_ref().as_fd()
     }
 }
 
 impl Readiness for TokioUdp {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_recv_ready(cx)
+        self.socket.poll_read_ready(cx).map_ok(|mut ready| ready.retain_ready())
     }
 
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_send_ready(cx)
+        let full = match &mut self.full {
+            Some(full) => full,
+            None => self.full.insert(register(self.socket.get_ref().try_clone()?, Interest::WRITABLE)?),
+        };
+        let room = full.poll_write_ready(cx).map_ok(|mut ready| ready.retain_ready());
+        if room.is_ready() {
+            self.full = None;
+        }
+        room
     }
 
     fn try_read<R>(&self, read: impl FnOnce(&Self) -> io::Result<R>) -> io::Result<R> {
-        self.0.try_io(Interest::READABLE, || read(self))
-    }
-
-    fn try_write<R>(&self, write: impl FnOnce(&Self) -> io::Result<R>) -> io::Result<R> {
-        self.0.try_io(Interest::WRITABLE, || write(self))
+        self.socket.try_io(Interest::READABLE, |_| read(self))
     }
 }
 
