@@ -28,7 +28,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -43,7 +43,12 @@ use tokio::time::Sleep;
 pub use sluis_udp::{BindError, SystemClock, system_seed};
 
 /// A UDP socket, with the timer and the clock that go with it.
-pub type Socket = UdpIo<TokioUdp, TokioTimer>;
+pub type Socket = UdpIo<TokioUdp, SocketTimer>;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+type SocketTimer = sluis_udp::Alarm<TokioFd, TokioTimer>;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+type SocketTimer = TokioTimer;
 
 /// Open a UDP socket, IPv4 or IPv6; `[::]` serves both, port 0 is any free port.
 ///
@@ -58,7 +63,7 @@ pub fn bind(addr: SocketAddr) -> Result<Socket, BindError> {
 /// # Errors
 /// Tokio or the system refuse it.
 pub fn adopt(socket: UdpSocket) -> io::Result<Socket> {
-    UdpIo::new(TokioUdp::new(socket)?, TokioTimer::default())
+    UdpIo::new(TokioUdp::new(socket)?, SocketTimer::default())
 }
 
 /// Drive a machine until its app says stop (what is queued is flushed first), and say what was done.
@@ -124,13 +129,13 @@ pub struct TokioUdp {
     full: Option<AsyncFd<UdpSocket>>,
 }
 
-/// Register a socket with tokio's reactor for one kind of readiness.
+/// Register a descriptor with tokio's reactor for one kind of readiness.
 #[expect(
     deprecated,
     reason = "its successor is unsafe so that nobody registers a descriptor he does not own: this owns it"
 )]
-fn register(socket: UdpSocket, interest: Interest) -> io::Result<AsyncFd<UdpSocket>> {
-    AsyncFd::with_interest(socket, interest)
+fn register<F: Into<OwnedFd> + AsRawFd>(fd: F, interest: Interest) -> io::Result<AsyncFd<F>> {
+    AsyncFd::with_interest(fd, interest)
 }
 
 impl TokioUdp {
@@ -167,7 +172,31 @@ impl Readiness for TokioUdp {
     }
 }
 
-/// Tokio's timer for a [`Socket`], made on first use.
+/// A descriptor that tokio watches.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[derive(Debug)]
+pub struct TokioFd(AsyncFd<OwnedFd>);
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl sluis_udp::Watched for TokioFd {
+    fn watch(fd: OwnedFd) -> io::Result<Self> {
+        register(fd, Interest::READABLE).map(Self)
+    }
+
+    fn fd(&self) -> &OwnedFd {
+        self.0.get_ref()
+    }
+
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_read_ready(cx).map_ok(|mut ready| ready.retain_ready())
+    }
+
+    fn try_read<R>(&self, read: impl FnOnce(&OwnedFd) -> io::Result<R>) -> io::Result<R> {
+        self.0.try_io(Interest::READABLE, read)
+    }
+}
+
+/// Tokio's timer, made on first use, where the system has none that can be watched.
 #[derive(Debug, Default)]
 pub struct TokioTimer {
     sleep: Option<Pin<Box<Sleep>>>,
