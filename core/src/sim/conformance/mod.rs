@@ -3,9 +3,15 @@
 //! An adapter implements [`Adapter`] in its tests and calls [`conformance!`](crate::conformance) on it, which makes one
 //! test of each function here. They talk over real loopback sockets. None of them asserts how long anything takes; one
 //! that does not come to its end within a minute fails.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "these tests play the outside world: the other ends of the sockets are plain ones, on threads"
+)]
 
 mod control;
 mod handles;
+mod nodes;
 mod traffic;
 
 use core::future::{Future, poll_fn};
@@ -21,6 +27,7 @@ use crate::driver::{App, DriverStats, Events, Handle, HandleConfig, Requests};
 
 pub use control::*;
 pub use handles::*;
+pub use nodes::*;
 pub use traffic::*;
 
 /// A runtime adapter, as the suite sees it: its public functions, with errors as text.
@@ -77,6 +84,9 @@ macro_rules! conformance {
             shutting_down_flushes
             the_last_handle_ends_it_and_frees_the_port
             running_and_spawning_do_the_same
+            pings_are_awaited_through_the_handle
+            a_waiting_ping_is_decided_through_the_handle
+            a_ping_without_an_answer_says_why
         }
     };
     ($adapter:ty: $($name:ident)*) => {
