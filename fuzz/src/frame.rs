@@ -136,7 +136,8 @@ fn look_at(message: &Message<'_>) {
 fn look_at_text(text: Text<'_>) {
     let len = text.len();
     assert_eq!(text.is_empty(), len == 0);
-    assert_eq!(text, text);
+    let same = text;
+    assert_eq!(text, same);
     let mut scratch = vec![0; len];
     match text.resolve(&mut scratch) {
         Ok(plain) => {

@@ -150,15 +150,15 @@ impl World {
     /// Poll one event, of any kind or of one of the two.
     pub(super) fn event(&mut self, kind: u8) -> bool {
         let ledger = &mut self.ledger;
-        let event = match kind % 3 {
-            0 => self.node.poll_event(),
-            1 => self.node.poll_reply(),
-            _ => self.node.poll_notice(),
+        let (event, only) = match kind % 3 {
+            0 => (self.node.poll_event(), None),
+            1 => (self.node.poll_reply(), Some(true)),
+            _ => (self.node.poll_notice(), Some(false)),
         };
         let Some(event) = event else { return false };
         ledger.note(&format!("{event:?}"));
         let about_request = matches!(event, Event::Response(_) | Event::Timeout { .. });
-        assert!(kind % 3 == 0 || about_request == (kind % 3 == 1), "poll_reply and poll_notice keep to their own");
+        assert!(only.is_none_or(|replies| replies == about_request), "poll_reply and poll_notice keep to their own");
         match event {
             Event::Ping(ping) => told(ledger, &ping),
             Event::Decided(decided) => {
