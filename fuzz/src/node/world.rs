@@ -16,6 +16,8 @@ const START: i64 = 1_736_942_400_000_000;
 pub(super) struct World {
     pub(super) node: Node,
     pub(super) now: Now,
+    /// The latest that the wall clock ever was.
+    pub(super) latest: Wall,
     pub(super) ledger: Ledger,
     caps: Caps,
     most_nonces: usize,
@@ -58,7 +60,15 @@ impl World {
             node.set_trust(&did(whom), trust).expect("a DID");
         }
         let now = Now::new(Instant::from_nanos(1_000_000_000), Wall::from_micros(START));
-        Self { node, now, ledger: Ledger::default(), caps, most_nonces, room: vec![0; MAX_DATAGRAM_V6] }
+        Self {
+            node,
+            now,
+            latest: now.wall,
+            ledger: Ledger::default(),
+            caps,
+            most_nonces,
+            room: vec![0; MAX_DATAGRAM_V6],
+        }
     }
 
     pub(super) fn tables(&self) -> Tables {
