@@ -254,7 +254,7 @@ impl State {
         }
         self.replay.admit(admission);
         self.record_peer(now, seat, route);
-        let _ = self.events.ping(bytes, route, &judged, decision, id);
+        let _ = self.events.ping(bytes, encoding, route, &judged, decision, id);
         Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })
     }
 

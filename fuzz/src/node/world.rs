@@ -187,7 +187,7 @@ impl World {
                 asked.queued -= 1;
                 assert!(answer.last || !asked.pending, "pending twice");
                 assert_eq!(answer.from.remote, asked.route.remote);
-                assert_eq!(Some(answer.response.in_response_to.to_cow().as_ref()), asked.packet_id.as_deref());
+                assert_eq!(Some(answer.response().in_response_to.to_cow().as_ref()), asked.packet_id.as_deref());
                 asked.pending = true;
                 asked.over |= answer.last;
             }
@@ -276,7 +276,7 @@ impl World {
 fn told(ledger: &mut Ledger, ping: &Received<'_>) {
     ledger.counts.pings += 1;
     let Some(id) = ping.id else { return };
-    let told = Told { id, from: ping.from.remote, packet_id: ping.packet.packet_id.to_cow().into_owned() };
+    let told = Told { id, from: ping.from.remote, packet_id: ping.packet().packet_id.to_cow().into_owned() };
     let list =
         if ping.decision == sluis_core::framing::Decision::Pending { &mut ledger.waiting } else { &mut ledger.open };
     assert!(list.iter().all(|other| other.id != id), "two pings with one id");
