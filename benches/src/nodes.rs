@@ -251,7 +251,7 @@ pub fn is_reading(payload: Value<'_>) -> bool {
     payload.to_json_string().is_ok_and(|text| text == READING)
 }
 
-/// Rules as an operator would write them, none of which concerns [`SENSOR`](crate::samples::SENSOR): by name, by prefix,
+/// Rules as an operator would write them, none of which concerns [`SENSOR`]: by name, by prefix,
 /// by intent, by least trust.
 pub fn rules(count: usize) -> impl Iterator<Item = Rule<String>> {
     (0..count).map(|i| {

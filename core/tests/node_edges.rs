@@ -82,8 +82,9 @@ fn a_peer_that_makes_room_is_told_to_be_lost() {
     config.peer_cleanup = Duration::from_secs(1000);
     let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
     for did in ["jis:a", "jis:b"] {
-        hub.set_trust(did, 0.5).unwrap();
+        hub.set_trust(did, 0.9).unwrap();
     }
+    hub.allow_legacy("*").unwrap();
     hub.handle_datagram(at(0), from(1), &ping_from("jis:a", at(0))).unwrap();
     assert_eq!(peers_told(&mut hub), ["seen jis:a"]);
     assert!(hub.handle_datagram(at(90), from(2), &ping_from("jis:b", at(90))).is_err(), "not stale yet");

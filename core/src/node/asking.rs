@@ -4,7 +4,6 @@ use super::answer::stage_frame;
 use super::ids;
 use super::ping::{Ping, PingError};
 use super::queue::StageError;
-use super::receive::peer_notices;
 use super::requests::RequestId;
 use super::{Node, State};
 use crate::framing::{Decision, EncodeError, Encoding, Packet, PingType, Priority, Response, RoutingMode, Text, Value};
@@ -131,12 +130,7 @@ impl State {
     /// Who answers a request is heard from, accepted, and proven to be where it was asked. No room to remember that is
     /// no reason to lose the answer.
     fn prove_peer(&mut self, now: Now, did: &str, route: Route) {
-        let seat = self.peers.look_up(did);
-        let (count, bytes) = peer_notices(seat);
-        if !self.events.room_for_notices(count, bytes) {
-            return;
-        }
-        self.record_peer(now, seat, route);
+        self.meet(now, did, route);
         self.peers.prove(did, route.remote);
         self.schedule_heartbeat(now.mono);
     }

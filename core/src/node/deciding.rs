@@ -35,7 +35,7 @@ impl Node {
             return self.state.open_waiting(now, id).map(Some);
         };
         let len = self.state.stage_decision(now, id, Decision::Accept, payload)?;
-        self.state.decide(id, Outcome::Approved, Some(len), None)?;
+        self.state.decide(now, id, Outcome::Approved, len)?;
         Ok(None)
     }
 
@@ -46,7 +46,7 @@ impl Node {
     pub fn reject(&mut self, now: Now, id: PingId) -> Result<(), AnswerError> {
         self.state.waiting_ping(id)?;
         let len = self.state.stage_decision(now, id, Decision::Reject, Value::EMPTY_OBJECT)?;
-        self.state.decide(id, Outcome::Rejected, Some(len), None)
+        self.state.decide(now, id, Outcome::Rejected, len)
     }
 
     /// The waiting pings with this packet id, and who sent them. Senders choose packet ids, so there may be several.
@@ -118,37 +118,31 @@ impl State {
             return Err(AnswerError::QueueFull);
         }
         let ping = self.take_waiting(id).ok_or(AnswerError::Gone)?;
-        let (packet_id, did) = (ping.packet_id.clone(), ping.did.clone());
+        let (packet_id, did, route) = (ping.packet_id.clone(), ping.did.clone(), ping.route);
         let open = self.open.insert(now.mono, 0, ping).map_err(|_| AnswerError::QueueFull)?;
         let open = PingId { room: Room::Open, id: open };
         let _ = self.events.decided(id, &packet_id, &did, Outcome::Approved, Some(open));
         self.stats.approved = self.stats.approved.saturating_add(1);
+        self.meet(now, &did, route);
         Ok(open)
     }
 
     /// Forget a waiting ping, queue its staged answer and tell the application.
-    fn decide(
-        &mut self,
-        id: PingId,
-        outcome: Outcome,
-        staged: Option<usize>,
-        open: Option<PingId>,
-    ) -> Result<(), AnswerError> {
+    fn decide(&mut self, now: Now, id: PingId, outcome: Outcome, staged: usize) -> Result<(), AnswerError> {
         let ping = self.waiting_ping(id)?;
         if !self.events.room_for_notices(1, ping.packet_id.len() + ping.did.len()) {
             return Err(AnswerError::QueueFull);
         }
         let ping = self.take_waiting(id).ok_or(AnswerError::Gone)?;
-        if let Some(len) = staged {
-            self.out.commit(ping.route, len);
+        self.out.commit(ping.route, staged);
+        let _ = self.events.decided(id, &ping.packet_id, &ping.did, outcome, None);
+        if outcome == Outcome::Approved {
+            self.stats.approved = self.stats.approved.saturating_add(1);
+            // Only now is its sender accepted, and so a peer.
+            self.meet(now, &ping.did, ping.route);
+        } else {
+            self.stats.refused = self.stats.refused.saturating_add(1);
         }
-        let _ = self.events.decided(id, &ping.packet_id, &ping.did, outcome, open);
-        let count = match outcome {
-            Outcome::Approved => &mut self.stats.approved,
-            Outcome::Rejected => &mut self.stats.refused,
-            Outcome::Expired => &mut self.stats.expired,
-        };
-        *count = count.saturating_add(1);
         Ok(())
     }
 }

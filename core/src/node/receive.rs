@@ -160,7 +160,8 @@ impl Node {
         let stamp = stamp.ok_or(Reject::BadTimestamp)?;
         let admission = self.state.replay.check_name(now, name, nonce, stamp)?;
         let seat = self.state.peers.look_up_name(name);
-        if !self.state.peers.has_room_for(now.mono, seat) {
+        // Who waits is no peer yet, and needs no room among them.
+        if judged.zone == Zone::Groen && !self.state.peers.has_room_for(now.mono, seat) {
             return Err(Reject::Busy);
         }
         let passed = Passed { sender, seat, judged, admission };
@@ -253,7 +254,9 @@ impl State {
             self.out.commit(route, len);
         }
         self.replay.admit(admission);
-        self.record_peer(now, seat, route);
+        if decision == Decision::Accept {
+            self.record_peer(now, seat, route);
+        }
         let _ = self.events.ping(bytes, encoding, route, &judged, decision, id);
         Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })
     }
@@ -275,6 +278,15 @@ impl State {
         Some(PingId { room, id })
     }
 
+    /// Note who was heard from and accepted after the fact, if there is room to remember it.
+    pub(super) fn meet(&mut self, now: Now, did: &str, route: Route) {
+        let seat = self.peers.look_up(did);
+        let (count, bytes) = peer_notices(seat);
+        if self.events.room_for_notices(count, bytes) {
+            self.record_peer(now, seat, route);
+        }
+    }
+
     /// Note who was heard from; room for the entry and the events was found before.
     pub(super) fn record_peer(&mut self, now: Now, seat: Seat<'_>, route: Route) {
         if let Some(lost) = self.peers.make_room(now.mono, seat) {
@@ -292,7 +304,7 @@ impl State {
 
 /// Room for the notices that recording a peer can bring, number and bytes: that it is new, and that it took the place of
 /// another.
-pub(super) const fn peer_notices(seat: Seat<'_>) -> (usize, usize) {
+const fn peer_notices(seat: Seat<'_>) -> (usize, usize) {
     if seat.is_known() { (0, 0) } else { (2, seat.did().len() + MAX_DID) }
 }
 

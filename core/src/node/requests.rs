@@ -10,8 +10,9 @@ use crate::time::Instant;
 pub struct RequestId(pub(super) SlotId);
 
 impl RequestId {
-    /// A small number, below [`Caps::requests`](super::Caps::requests), that no other request has as long as this one is
-    /// not over: an application can keep its own data about requests in a `Vec`.
+    /// A small number, below [`Caps::requests`](super::Caps::requests), that no other request has as long as this one waits:
+    /// an application can keep its own data about requests in a `Vec`. It is free again once the last answer has come in, so
+    /// take the events before you ask anew.
     #[must_use]
     pub const fn index(self) -> u32 {
         self.0.slot()
