@@ -69,7 +69,7 @@ fn codecs(report: &mut Report, rounds: usize) {
     }
 }
 
-/// From a datagram to the response, event read; the floor only decodes the request and encodes the response.
+/// From a datagram to the response, event taken; the floor only decodes the request and encodes the response.
 fn whole_pings(report: &mut Report, rounds: usize) {
     for (encoding, name) in ENCODINGS {
         let (mut floor, mut ours) = (WholePingFloor::new(encoding), WholePing::new(encoding));
