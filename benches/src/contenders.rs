@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sluis_core::framing::{Encoding, Frame};
 use sluis_core::limits::{MAX_DATAGRAM_V6, MAX_FRAME};
+use sluis_core::node::Event;
 use sluis_core::{Datagrams, Machine, Route};
 
 use crate::contest::Stopwatch;
@@ -93,6 +94,8 @@ const CHUNK: u64 = 64;
 /// Whole pings in the core: what arrives is handed to the hub, its answer is taken, its event is read.
 pub struct WholePing {
     pair: Pair,
+    /// The application looks at what was asked.
+    looks: bool,
     pings: Packets,
     out: Vec<u8>,
 }
@@ -105,7 +108,8 @@ impl WholePing {
     #[must_use]
     pub fn new(encoding: Encoding) -> Self {
         let pair = Pair::new(0.9, encoding);
-        let mut whole = Self { pair, pings: Packets::default(), out: vec![0; MAX_DATAGRAM_V6] };
+        let (pings, out) = (Packets::default(), vec![0; MAX_DATAGRAM_V6]);
+        let mut whole = Self { pair, looks: false, pings, out };
         whole.run(20_000);
         whole
     }
@@ -123,12 +127,19 @@ impl WholePing {
         whole
     }
 
+    /// The same with an application that looks at every ping it is told of.
+    #[must_use]
+    pub fn looked_at(mut self) -> Self {
+        self.looks = true;
+        self
+    }
+
     /// Take in so many pings; how long that took, without making them.
     ///
     /// # Panics
     /// A ping is not accepted and answered.
     pub fn run(&mut self, pings: u64) -> Duration {
-        let Self { pair, pings: made, out } = self;
+        let Self { pair, looks, pings: made, out } = self;
         chunks(pair, made, pings, |pair, made| {
             let (route, now) = (Route::to(sensor_addr()), pair.clock.now());
             for ping in made.iter() {
@@ -136,6 +147,9 @@ impl WholePing {
                 let sent = pair.hub.poll_transmit(now, out).expect("its answer");
                 black_box(&out[..sent.len]);
                 while let Some(event) = pair.hub.poll_event() {
+                    if let (Event::Ping(ping), true) = (&event, *looks) {
+                        black_box(&ping.packet());
+                    }
                     black_box(&event);
                 }
             }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use sluis_core::driver::{App, Driver, DriverConfig, Io, Own, RecvBatch, RunLimits, SendBatch};
-use sluis_core::framing::Encoding;
+use sluis_core::framing::{Decision, Encoding};
 use sluis_core::node::{Event, Node};
 use sluis_core::time::{Instant, Now};
 use sluis_core::{Machine, Route};
@@ -87,7 +87,7 @@ pub struct Asker {
     pub left: u64,
     /// How many wait for their answer.
     pub open: u64,
-    /// How many were answered.
+    /// How many were accepted and answered.
     pub answered: u64,
     /// How many were not.
     pub lost: u64,
@@ -119,7 +119,7 @@ impl App<Node> for Asker {
             match event {
                 Event::Response(answer) if answer.last => {
                     self.open -= 1;
-                    self.answered += 1;
+                    self.answered += u64::from(answer.decision == Decision::Accept);
                     if self.rtts.len() < self.rtts.capacity() {
                         self.rtts.push(u64::try_from(answer.rtt.as_nanos()).unwrap_or(u64::MAX));
                     }

@@ -69,15 +69,21 @@ fn codecs(report: &mut Report, rounds: usize) {
     }
 }
 
-/// From a datagram to the response, event read; the floor only decodes the request and encodes the response.
+/// From a datagram to the response, event taken (and looked at or not); the floor only decodes the request and encodes the response.
 fn whole_pings(report: &mut Report, rounds: usize) {
     for (encoding, name) in ENCODINGS {
         let (mut floor, mut ours) = (WholePingFloor::new(encoding), WholePing::new(encoding));
-        let runners =
-            &mut [Runner::custom(floor_name(encoding), |n| floor.run(n)), Runner::custom("sluis", |n| ours.run(n))];
+        let mut looked_at = WholePing::new(encoding).looked_at();
+        let runners = &mut [
+            Runner::custom(floor_name(encoding), |n| floor.run(n)),
+            Runner::custom("sluis", |n| ours.run(n)),
+            Runner::custom("sluis, looked at", |n| looked_at.run(n)),
+        ];
         let standings = contest::run(runners, rounds);
         let target = (encoding == Encoding::Json).then_some(1.0);
         report.add(&row(format!("{name} ping, datagram to response"), &standings[0], &standings[1], target));
+        let what = format!("the same, and the application looks at the {name} ping");
+        report.add(&row(what, &standings[0], &standings[2], None));
     }
 }
 
