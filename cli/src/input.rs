@@ -102,6 +102,8 @@ fn read_lines(send: &SyncSender<String>, bell: &Bell) {
         let mut line = Vec::new();
         match (&mut stdin).take(MAX_LINE).read_until(b'\n', &mut line) {
             Ok(0) => return,
+            // A longer line is no command, and its rest is none either.
+            Ok(_) if !line.ends_with(b"\n") && line.len() as u64 >= MAX_LINE => drop(stdin.skip_until(b'\n')),
             Ok(_) => {}
             Err(why) if why.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => return,

@@ -100,3 +100,8 @@ pub use reject::{Reject, RejectCounts};
 pub use route::Route;
 pub use seed::{Name, Rng, Seed, SipKey};
 pub use time::{Deadline, Duration, Instant, Now, Reason, Wall};
+
+/// The README's own loop, compiled as a test.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

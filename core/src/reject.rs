@@ -13,6 +13,8 @@ pub enum Reject {
     Malformed,
     /// A text or number is over its limit.
     TooLong,
+    /// From UDP port 0, to which nothing can be sent back (RFC 768).
+    NoReturn,
     /// Named for another node.
     NotForUs,
     /// Our own name as the sender.
@@ -41,13 +43,14 @@ pub enum Reject {
 
 impl Reject {
     /// How many reasons there are.
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 16;
 
     /// Every reason, in declaration order.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Header,
         Self::Malformed,
         Self::TooLong,
+        Self::NoReturn,
         Self::NotForUs,
         Self::OwnName,
         Self::Rood,
@@ -69,6 +72,7 @@ impl Reject {
             Self::Header => "header",
             Self::Malformed => "malformed",
             Self::TooLong => "too_long",
+            Self::NoReturn => "no_return",
             Self::NotForUs => "not_for_us",
             Self::OwnName => "own_name",
             Self::Rood => "rood",
@@ -136,6 +140,6 @@ mod tests {
             }
         }
         assert!(counts.iter().enumerate().all(|(i, (why, n))| why == Reject::ALL[i] && n == i as u64 + 1));
-        assert_eq!(counts.total(), 120);
+        assert_eq!(counts.total(), 136);
     }
 }

@@ -19,12 +19,20 @@ impl Route {
         Self { remote, local: None }
     }
 
+    /// Whether both lead to the same address, which may be written as IPv4 or as IPv4 mapped into IPv6
+    /// (`::ffff:192.0.2.1`, RFC 4291): a socket that serves both may show it either way.
+    #[must_use]
+    pub fn same_remote(&self, other: &Self) -> bool {
+        let plain = |at: SocketAddr| (at.ip().to_canonical(), at.port());
+        self.remote == other.remote || plain(self.remote) == plain(other.remote)
+    }
+
     /// The largest UDP payload in bytes that any datagram on this route can carry.
     #[must_use]
     pub const fn max_datagram(&self) -> usize {
-        match self.remote {
-            SocketAddr::V4(_) => crate::limits::MAX_DATAGRAM_V4,
-            SocketAddr::V6(_) => crate::limits::MAX_DATAGRAM_V6,
+        match self.remote.ip().to_canonical() {
+            IpAddr::V4(_) => crate::limits::MAX_DATAGRAM_V4,
+            IpAddr::V6(_) => crate::limits::MAX_DATAGRAM_V6,
         }
     }
 }

@@ -167,7 +167,7 @@ fn encode(message: &Message<'_>) -> Result<Vec<u8>, EncodeError> {
 
 /// What the crate writes.
 fn theirs(mirror: &impl Serialize) -> Vec<u8> {
-    let mut out = vec![0; MAX_FRAME];
+    let mut out = vec![0; 1 << 20];
     postcard::to_slice(mirror, &mut out).unwrap().to_vec()
 }
 

@@ -125,7 +125,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 #[derive(Debug)]
 pub struct TokioUdp {
     socket: AsyncFd<UdpSocket>,
-    /// Registered for writing, from when the socket was full until it has room again.
+    /// Registered for writing, from when the socket was full for the first time.
     full: Option<AsyncFd<UdpSocket>>,
 }
 
@@ -160,11 +160,8 @@ impl Readiness for TokioUdp {
             Some(full) => full,
             None => self.full.insert(register(self.socket.get_ref().try_clone()?, Interest::WRITABLE)?),
         };
-        let room = full.poll_write_ready(cx).map_ok(|mut ready| ready.retain_ready());
-        if room.is_ready() {
-            self.full = None;
-        }
-        room
+        // What it knew may be old; it is asked only when there was no room.
+        full.poll_write_ready(cx).map_ok(|mut ready| ready.clear_ready())
     }
 
     fn try_read<R>(&self, read: impl FnOnce(&Self) -> io::Result<R>) -> io::Result<R> {

@@ -197,8 +197,15 @@ impl<H: Hold, I: Io> Driver<H, I> {
                 if now.mono < until || tx.is_empty() {
                     return ControlFlow::Continue(());
                 }
-                tx.discard(tx.len());
-                stats.discarded += tx.take_counts().1;
+                // Whatever is left is counted, in the machine as well as in the batch.
+                loop {
+                    tx.discard(tx.len());
+                    stats.discarded += tx.take_counts().1;
+                    tx.fill(now, machine);
+                    if tx.is_empty() {
+                        break;
+                    }
+                }
                 return ControlFlow::Break(());
             }
             let mut acted = hand_in(rx, machine, now, &mut stats.received);

@@ -104,7 +104,7 @@ impl State {
             Some(hash) => self.names.hash(responder.as_bytes()) == hash,
             None => check_did(responder).is_ok(),
         };
-        if !named || request.route.remote != route.remote {
+        if !named || !request.route.same_remote(&route) {
             return Err(Reject::WrongResponder);
         }
         let pending = response.decision == Decision::Pending;

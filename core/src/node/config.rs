@@ -1,9 +1,9 @@
 //! What a node is told once, at birth.
 
 use crate::Did;
-use crate::airlock::{GateConfig, ReplayConfig, TrustConfig, VouchConfig};
+use crate::airlock::{GateConfig, GateError, ReplayConfig, TrustConfig, VouchConfig};
 use crate::framing::Encoding;
-use crate::time::Duration;
+use crate::time::{Duration, Wall};
 
 /// Settings of a [`Node`](super::Node). Start from [`NodeConfig::new`] and change what differs.
 #[derive(Clone, Debug)]
@@ -19,6 +19,10 @@ pub struct NodeConfig {
     pub vouches: VouchConfig,
     /// The replay window.
     pub replay: ReplayConfig,
+    /// Packets stamped before this are [`Stale`](crate::Reject::Stale). `None` by default: a node that starts remembers nothing, so
+    /// what was sent to it in the last 30 seconds could be replayed once. Setting the time of starting closes that gap, and
+    /// refuses for a while what comes from clocks that are behind.
+    pub not_before: Option<Wall>,
     /// How long a request waits for its first answer: 10 s. [`Ping::timeout`](super::Ping::timeout) overrides it.
     pub request_timeout: Duration,
     /// How long a request stays open for the decision after a `pending` answer: 300 s.
@@ -49,6 +53,7 @@ impl NodeConfig {
             trust: TrustConfig::default(),
             vouches: VouchConfig::default(),
             replay: ReplayConfig::default(),
+            not_before: None,
             request_timeout: Duration::from_secs(10),
             decision_timeout: Duration::from_secs(300),
             answer_timeout: Duration::from_secs(10),
@@ -60,6 +65,68 @@ impl NodeConfig {
             caps: Caps::default(),
         }
     }
+}
+
+impl NodeConfig {
+    /// Whether a node can work with this; [`Node::new`](super::Node::new) asks.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.gate.check()?;
+        for (field, interval) in [("heartbeat", self.heartbeat), ("peer_cleanup", Some(self.peer_cleanup))] {
+            if interval.is_some_and(|interval| interval < MIN_INTERVAL) {
+                return Err(ConfigError::Interval { field });
+            }
+        }
+        let caps = &self.caps;
+        for (field, value, least) in [
+            ("peers", caps.peers as usize, 1),
+            ("waiting", caps.waiting as usize, 1),
+            ("waiting_per_sender", caps.waiting_per_sender as usize, 1),
+            ("open", caps.open as usize, 1),
+            ("requests", caps.requests as usize, 1),
+            ("events", caps.events as usize, MIN_EVENTS),
+            ("event_bytes", caps.event_bytes, MIN_BYTES),
+            ("transmits", caps.transmits as usize, 1),
+            ("transmit_bytes", caps.transmit_bytes, MIN_BYTES),
+        ] {
+            if value < least {
+                return Err(ConfigError::TooSmall { field, least });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Shorter intervals would be all that the node is busy with.
+const MIN_INTERVAL: Duration = Duration::from_millis(1);
+/// A ping from somebody new can bring three events: it, its peer, and the peer that made room.
+const MIN_EVENTS: usize = 3;
+/// Room for the smallest packets and answers in every encoding.
+const MIN_BYTES: usize = 2048;
+
+/// Why a configuration makes no working node.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The thresholds of the gate make no sense.
+    #[error("{0}")]
+    Gate(#[from] GateError),
+    /// A bound under which nothing works.
+    #[error("caps.{field} must be at least {least}")]
+    TooSmall {
+        /// The field of [`Caps`].
+        field: &'static str,
+        /// The least that works.
+        least: usize,
+    },
+    /// An interval that is next to nothing.
+    #[error("{field} must be at least a millisecond")]
+    Interval {
+        /// The field of [`NodeConfig`].
+        field: &'static str,
+    },
 }
 
 /// Upper bounds. Every table starts empty, grows with use and never passes its bound.
@@ -88,6 +155,8 @@ pub struct Caps {
     pub transmit_bytes: usize,
     /// Reply rules: 1,024.
     pub replies: u32,
+    /// Bytes of those rules: 4 MiB.
+    pub reply_bytes: usize,
 }
 
 impl Default for Caps {
@@ -104,6 +173,7 @@ impl Default for Caps {
             transmits: 4_096,
             transmit_bytes: 4 << 20,
             replies: 1_024,
+            reply_bytes: 4 << 20,
         }
     }
 }

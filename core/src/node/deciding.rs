@@ -5,6 +5,7 @@ use super::event::{Outcome, PingId, Room};
 use super::inbound::Inbound;
 use super::ping::AnswerError;
 use super::{Node, State};
+use crate::Route;
 use crate::framing::{Decision, Text, Value};
 use crate::time::Now;
 
@@ -123,8 +124,15 @@ impl State {
         let open = PingId { room: Room::Open, id: open };
         let _ = self.events.decided(id, &packet_id, &did, Outcome::Approved, Some(open));
         self.stats.approved = self.stats.approved.saturating_add(1);
-        self.meet(now, &did, route);
+        self.meet_approved(now, &did, route);
         Ok(open)
+    }
+
+    /// Only now is the sender of a waiting ping accepted, and so a peer. What is known of it already is newer than the ping.
+    fn meet_approved(&mut self, now: Now, did: &str, route: Route) {
+        if !self.peers.look_up(did).is_known() {
+            self.meet(now, did, route);
+        }
     }
 
     /// Forget a waiting ping, queue its staged answer and tell the application.
@@ -138,8 +146,7 @@ impl State {
         let _ = self.events.decided(id, &ping.packet_id, &ping.did, outcome, None);
         if outcome == Outcome::Approved {
             self.stats.approved = self.stats.approved.saturating_add(1);
-            // Only now is its sender accepted, and so a peer.
-            self.meet(now, &ping.did, ping.route);
+            self.meet_approved(now, &ping.did, ping.route);
         } else {
             self.stats.refused = self.stats.refused.saturating_add(1);
         }

@@ -35,7 +35,7 @@ mod tests;
 
 use alloc::boxed::Box;
 
-pub use config::{Caps, NodeConfig};
+pub use config::{Caps, ConfigError, NodeConfig};
 pub use event::{Answered, Decided, Event, Outcome, PingId, Received};
 pub use peers::{Peer, Peers, Recorded, Seat};
 pub use ping::{AnswerError, Ping, PingError, ReplyError};
@@ -50,7 +50,7 @@ use self::policy::Policy;
 use self::queue::Queue;
 use self::quota::Quota;
 use self::requests::Requests;
-use crate::airlock::{GateError, ReplayWindow, WaitingConfig, WaitingRoom};
+use crate::airlock::{ReplayWindow, WaitingConfig, WaitingRoom};
 use crate::time::{Duration, Instant};
 use crate::{Did, Route, Seed, SipKey};
 
@@ -135,19 +135,24 @@ impl Node {
     /// A node that knows nobody. `seed` must come from the system and must not be used again.
     ///
     /// # Errors
-    /// The thresholds of the gate make no sense.
-    pub fn new(config: NodeConfig, seed: &Seed) -> Result<Self, GateError> {
+    /// What is wrong with the configuration.
+    pub fn new(config: NodeConfig, seed: &Seed) -> Result<Self, ConfigError> {
+        config.check()?;
         let caps = config.caps;
         // One key for every table of names, so that a name is hashed once a packet.
         let mut keys = seed.fork("node.keys");
         let names = keys.sip_key();
+        let mut replay = ReplayWindow::new(config.replay, names.clone());
+        if let Some(floor) = config.not_before {
+            replay.raise_floor(floor);
+        }
         Ok(Self {
             policy: Policy::new(&config, seed, &names)?,
             state: State {
                 did: config.did.clone(),
                 ids: Ids::new(seed),
                 names: names.clone(),
-                replay: ReplayWindow::new(config.replay, names.clone()),
+                replay,
                 peers: Peers::new(caps.peers, caps.peer_bytes, config.peer_stale, names.clone()),
                 requests: Requests::new(caps.requests),
                 waiting: room(caps.waiting, config.waiting_expiry),

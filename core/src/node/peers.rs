@@ -12,7 +12,8 @@ use crate::{Name, Route, SipKey};
 pub struct Peer {
     did: Box<str>,
     route: Route,
-    /// The address that answered a request of ours, while it is the address that was heard from last.
+    /// The address that last answered a request of ours. It counts while it is also the address heard from last: a packet from
+    /// elsewhere suspends the proof, and coming back restores it.
     proven: Option<SocketAddr>,
     first_seen: Instant,
     last_seen: Instant,

@@ -119,6 +119,17 @@ pub enum ReplyError {
     /// There are too many already.
     #[error("there are {0} reply rules already, which is the most this node takes")]
     TooMany(u32),
+    /// No datagram has room for the reply.
+    #[error("the reply takes {len} bytes, and no answer has room for more than {max}")]
+    TooLarge {
+        /// Its length in bytes.
+        len: usize,
+        /// What an answer has room for.
+        max: usize,
+    },
+    /// All replies together are too large.
+    #[error("all replies together take more than the {0} bytes that this node keeps")]
+    TooMuch(usize),
     /// The intent pattern is over its limit.
     #[error("an intent pattern has at most {max} bytes, this one has {len}", max = crate::limits::MAX_INTENT)]
     Pattern {

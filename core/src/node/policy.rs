@@ -36,7 +36,7 @@ impl Policy {
             trust: TrustTable::new(config.trust, names.clone()),
             vouches: VouchRegistry::new(config.vouches, keys.sip_key()),
             legacy: LegacyList::default(),
-            replies: Replies::new(config.caps.replies),
+            replies: Replies::new(config.caps.replies, config.caps.reply_bytes),
         })
     }
 

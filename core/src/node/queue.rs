@@ -15,7 +15,10 @@ pub(super) struct Queue<H> {
     head: usize,
     tail: usize,
     max_records: usize,
+    /// Of storage.
     max_bytes: usize,
+    /// Of records.
+    max_live: usize,
 }
 
 /// There is no room for one more record of that size.
@@ -42,9 +45,11 @@ pub(super) enum StageError<E> {
 }
 
 impl<H: Copy> Queue<H> {
-    /// An empty queue that never holds more than this.
+    /// An empty queue that never takes more memory than this; records may fill three quarters of it.
     pub(super) const fn new(max_records: usize, max_bytes: usize) -> Self {
-        Self { heads: VecDeque::new(), bytes: Vec::new(), head: 0, tail: 0, max_records, max_bytes }
+        // A quarter of the storage stays free, so that records are moved to the front at most once in as many bytes.
+        let max_live = max_bytes - max_bytes / 4;
+        Self { heads: VecDeque::new(), bytes: Vec::new(), head: 0, tail: 0, max_records, max_bytes, max_live }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -57,7 +62,7 @@ impl<H: Copy> Queue<H> {
 
     /// Whether `records` records of `bytes` bytes together fit.
     pub(super) fn has_room(&self, records: usize, bytes: usize) -> bool {
-        self.heads.len() + records <= self.max_records && self.tail - self.head + bytes <= self.max_bytes
+        self.heads.len() + records <= self.max_records && self.tail - self.head + bytes <= self.max_live
     }
 
     /// Write a record behind the last one without making it visible: [`commit`](Self::commit) does that, and the next
@@ -67,7 +72,7 @@ impl<H: Copy> Queue<H> {
         guess: usize,
         mut write: impl FnMut(&mut [u8]) -> Written<E>,
     ) -> Result<usize, StageError<E>> {
-        let most = self.max_bytes.saturating_sub(self.tail - self.head);
+        let most = self.max_live.saturating_sub(self.tail - self.head);
         if self.heads.len() >= self.max_records || most == 0 {
             return Err(StageError::Full);
         }
@@ -89,7 +94,7 @@ impl<H: Copy> Queue<H> {
     /// Make the record that was staged last visible.
     pub(super) fn commit(&mut self, head: H, len: usize) {
         debug_assert!(self.tail + len <= self.bytes.len(), "only what was staged can be committed");
-        // A record of at most `max_bytes` bytes; caps above 4 GiB are cut when the queue is configured.
+        // No record is longer than a datagram with a name or two.
         self.heads.push_back((head, u32::try_from(len).unwrap_or(u32::MAX)));
         self.tail += len;
     }
@@ -163,7 +168,7 @@ mod tests {
         #[test]
         fn behaves_like_a_queue_of_vectors(ops in prop::collection::vec((any::<bool>(), 0usize..40), 0..400)) {
             let (max_records, max_bytes) = (9, 100);
-            let mut queue = Queue::new(max_records, max_bytes);
+            let mut queue = Queue::new(max_records, 133);
             let mut model: VecDeque<(usize, Vec<u8>)> = VecDeque::new();
             for (i, (push, len)) in ops.into_iter().enumerate() {
                 if push {
@@ -179,7 +184,7 @@ mod tests {
                     let got = queue.pop().map(|(h, b)| (h, b.to_vec()));
                     prop_assert_eq!(got, model.pop_front());
                 }
-                prop_assert!(queue.bytes.capacity() <= max_bytes);
+                prop_assert!(queue.bytes.capacity() <= 133);
                 prop_assert_eq!(queue.is_empty(), model.is_empty());
             }
         }
@@ -187,7 +192,7 @@ mod tests {
 
     #[test]
     fn staging_offers_more_space_until_it_fits_and_never_passes_the_cap() {
-        let mut queue: Queue<u8> = Queue::new(10, 100);
+        let mut queue: Queue<u8> = Queue::new(10, 133);
         let write = |want: usize| {
             move |space: &mut [u8]| {
                 if space.len() < want {

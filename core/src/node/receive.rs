@@ -104,6 +104,9 @@ fn plain<'b, const N: usize>(text: Text<'b>, scratch: &'b mut [u8; N]) -> Result
 impl Node {
     /// Decode a datagram and do what it asks for.
     pub(super) fn take(&mut self, now: Now, route: Route, bytes: &[u8]) -> Result<Taken, Reject> {
+        if route.remote.port() == 0 {
+            return Err(Reject::NoReturn);
+        }
         let frame = Frame::decode(bytes).map_err(|e| e.reject())?;
         match frame.message {
             Message::Response(response) => {

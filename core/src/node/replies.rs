@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::ping::ReplyError;
 use crate::airlock::glob;
 use crate::framing::{Value, ValueBuf};
-use crate::limits::MAX_INTENT;
+use crate::limits::{MAX_DATAGRAM_V6, MAX_INTENT};
 
 /// What happens to an accepted ping.
 #[derive(Clone, Debug)]
@@ -22,17 +22,29 @@ pub enum Reply {
 pub(super) struct Replies {
     rules: Vec<(String, Reply)>,
     max: u32,
+    max_bytes: usize,
 }
 
+/// What an answer has room for: the largest datagram less what every answer holds.
+const MAX_REPLY: usize = MAX_DATAGRAM_V6 - 256;
+
 impl Replies {
-    pub(super) const fn new(max: u32) -> Self {
-        Self { rules: Vec::new(), max }
+    pub(super) const fn new(max: u32, max_bytes: usize) -> Self {
+        Self { rules: Vec::new(), max, max_bytes }
     }
 
     /// Add a rule behind the others, or replace the one with the same pattern where it stands.
     pub(super) fn set(&mut self, pattern: &str, reply: Reply) -> Result<(), ReplyError> {
         if pattern.len() > MAX_INTENT {
             return Err(ReplyError::Pattern { len: pattern.len() });
+        }
+        let len = bytes(pattern, &reply);
+        if len > MAX_REPLY {
+            return Err(ReplyError::TooLarge { len, max: MAX_REPLY });
+        }
+        let others = self.rules.iter().filter(|(p, _)| p != pattern).map(|(p, reply)| bytes(p, reply)).sum::<usize>();
+        if others + len > self.max_bytes {
+            return Err(ReplyError::TooMuch(self.max_bytes));
         }
         if let Some((_, old)) = self.rules.iter_mut().find(|(p, _)| p == pattern) {
             *old = reply;
@@ -53,4 +65,13 @@ impl Replies {
             Some((_, Reply::Later)) => None,
         }
     }
+}
+
+/// Bytes that a rule keeps.
+fn bytes(pattern: &str, reply: &Reply) -> usize {
+    let payload = match reply {
+        Reply::Now(payload) => payload.as_json().len(),
+        Reply::Later => 0,
+    };
+    pattern.len() + payload
 }

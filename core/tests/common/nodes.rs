@@ -102,7 +102,7 @@ impl Led {
     /// The settings of a node of this name that removes stale peers whenever it is told the time.
     pub fn config(row: &Row) -> NodeConfig {
         let mut config = NodeConfig::new(Did::new(row.str("device_did")).unwrap());
-        config.peer_cleanup = Duration::from_nanos(1);
+        config.peer_cleanup = Duration::from_millis(1);
         config
     }
 

@@ -222,7 +222,10 @@ impl<S: Readiness> Udp<S> {
             self.no_source = Some(source.to_canonical());
         }
         // `quinn-udp` took the refusal for a lack of GSO and would never try it again.
-        self.state = sys::offload(&self.runtime, self.local.is_ipv6())?;
+        // Where it cannot be asked anew (no descriptor is left, say) datagrams go one by one.
+        if let Ok(state) = sys::offload(&self.runtime, self.local.is_ipv6()) {
+            self.state = state;
+        }
         Ok(sent)
     }
 }

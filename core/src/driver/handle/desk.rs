@@ -31,19 +31,35 @@ pub struct Desk<M: Requests> {
     /// The driver was woken and has not run since.
     woken: bool,
     pub(super) enders: Vec<Waker>,
-    /// To be woken once the lock is released.
-    wake: Vec<Waker>,
+    /// For once the lock is released: a waker runs code of its own when it is woken, and when it is dropped.
+    loose: Loose,
     pub(super) users: usize,
     pub(super) stop: bool,
     pub(super) end: Option<Result<DriverStats, Failure>>,
     pub(super) untaken: u64,
 }
 
+/// Wakers that are let go of, to be dealt with once the lock is released.
+#[derive(Default)]
+pub(super) struct Loose {
+    wake: Vec<Waker>,
+    drop: Vec<Waker>,
+}
+
+impl Loose {
+    /// Wake those that are to be woken, and drop the others.
+    pub(super) fn let_go(&mut self) {
+        self.wake.drain(..).for_each(Waker::wake);
+        self.drop.clear();
+    }
+}
+
 /// One awaited request.
-struct Place<R> {
+pub(super) struct Place<R> {
     first: Option<R>,
     later: VecDeque<R>,
-    last: bool,
+    /// No further answer follows.
+    pub(super) last: bool,
     waker: Option<Waker>,
 }
 
@@ -60,7 +76,7 @@ impl<M: Requests> Desk<M> {
             kick: false,
             woken: false,
             enders: Vec::new(),
-            wake: Vec::new(),
+            loose: Loose::default(),
             users: 0,
             stop: false,
             end: None,
@@ -81,9 +97,14 @@ impl<M: Requests> Desk<M> {
         core::mem::take(&mut self.kick).then(|| self.driver.clone()).flatten()
     }
 
-    /// Swap the list of who is to be woken for an empty one.
-    pub(super) fn swap_wake(&mut self, list: &mut Vec<Waker>) {
-        core::mem::swap(&mut self.wake, list);
+    /// Swap the wakers that are to be let go for an empty list.
+    pub(super) fn swap_loose(&mut self, list: &mut Loose) {
+        core::mem::swap(&mut self.loose, list);
+    }
+
+    /// Note who reads notices.
+    pub(super) fn set_reader(&mut self, cx: &Context<'_>) {
+        self.loose.drop.extend(set(&mut self.reader, cx));
     }
 
     /// Make a place for a request.
@@ -91,9 +112,9 @@ impl<M: Requests> Desk<M> {
         self.places.insert(id, Place { first: None, later: VecDeque::new(), last: false, waker: None });
     }
 
-    /// Give up a place; whether more answers could have come.
-    pub(super) fn close(&mut self, id: M::Id) -> bool {
-        self.places.remove(&id).is_some_and(|place| !place.last)
+    /// Give up a place. It is to be dropped with the lock released: replies and wakers run code of their own then.
+    pub(super) fn close(&mut self, id: M::Id) -> Option<Place<M::Reply>> {
+        self.places.remove(&id)
     }
 
     /// The next answer to a request, `None` after the last.
@@ -110,7 +131,7 @@ impl<M: Requests> Desk<M> {
             place.last = true;
             return Poll::Ready(Some(M::ended(id)));
         }
-        set(&mut place.waker, cx);
+        self.loose.drop.extend(set(&mut place.waker, cx));
         Poll::Pending
     }
 
@@ -126,7 +147,7 @@ impl<M: Requests> Desk<M> {
             place.later.push_back(answer.reply);
         }
         place.last |= answer.last;
-        self.wake.extend(place.waker.take());
+        self.loose.wake.extend(place.waker.take());
     }
 
     fn take_notices(&mut self, machine: &mut M) {
@@ -143,7 +164,7 @@ impl<M: Requests> Desk<M> {
             self.full = self.notices.len() >= room;
         }
         if self.notices.len() > before {
-            self.wake.extend(self.reader.take());
+            self.loose.wake.extend(self.reader.take());
         }
     }
 
@@ -153,19 +174,19 @@ impl<M: Requests> Desk<M> {
             return;
         }
         self.end = Some(end);
-        self.driver = None;
+        self.loose.drop.extend(self.driver.take());
         for place in self.places.values_mut() {
-            self.wake.extend(place.waker.take());
+            self.loose.wake.extend(place.waker.take());
         }
-        self.wake.extend(self.reader.take());
-        self.wake.append(&mut self.enders);
+        self.loose.wake.extend(self.reader.take());
+        self.loose.wake.append(&mut self.enders);
     }
 }
 
 impl<M: Requests + Datagrams> App<M> for Desk<M> {
     fn poll(&mut self, cx: &mut Context<'_>, _: Now, machine: &mut M) -> Poll<()> {
         self.woken = false;
-        set(&mut self.driver, cx);
+        self.loose.drop.extend(set(&mut self.driver, cx));
         while let Some(answer) = machine.poll_reply() {
             self.deliver(answer);
         }
@@ -174,10 +195,10 @@ impl<M: Requests + Datagrams> App<M> for Desk<M> {
     }
 }
 
-/// Remember whom to wake, cloning only if it is somebody new.
-pub(super) fn set(waker: &mut Option<Waker>, cx: &Context<'_>) {
+/// Remember whom to wake, cloning only if it is somebody new; the one it replaces is to be dropped without the lock.
+fn set(waker: &mut Option<Waker>, cx: &Context<'_>) -> Option<Waker> {
     match waker {
-        Some(old) => old.clone_from(cx.waker()),
-        None => *waker = Some(cx.waker().clone()),
+        Some(old) if old.will_wake(cx.waker()) => None,
+        _ => waker.replace(cx.waker().clone()),
     }
 }

@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::Requests;
-use super::desk::set;
 use super::shared::User;
 
 /// Everything that a shared machine tells, answers to requests aside; also a [`Stream`](futures_core::Stream).
@@ -49,7 +48,7 @@ impl<M: Requests> Events<M> {
                 // No driver fetches what the machine still holds: do it here.
                 return Poll::Ready(state.machine.poll_notice());
             }
-            set(&mut desk.reader, cx);
+            desk.set_reader(cx);
             Poll::Pending
         })
     }
@@ -67,14 +66,15 @@ impl<M: Requests> futures_core::Stream for Events<M> {
 
 impl<M: Requests> Drop for Events<M> {
     fn drop(&mut self) {
-        self.user.inner.look(|state| {
+        // What is discarded is dropped with the lock released.
+        let _discarded = self.user.inner.look(|state| {
             let desk = &mut state.desk;
             desk.unread = true;
             desk.untaken += desk.notices.len() as u64;
-            desk.notices.clear();
             desk.full = false;
             // The machine may hold some that there was no room for.
             desk.wake_driver();
+            core::mem::take(&mut desk.notices)
         });
     }
 }

@@ -58,10 +58,13 @@ impl<M: Requests> Future for Request<M> {
 impl<M: Requests> Drop for Request<M> {
     fn drop(&mut self) {
         let id = self.id;
-        self.user.inner.command(|state, _| {
-            if state.desk.close(id) {
+        // The place is dropped with the lock released.
+        let _place = self.user.inner.command(|state, _| {
+            let place = state.desk.close(id);
+            if place.as_ref().is_some_and(|place| !place.last) {
                 state.machine.cancel(id);
             }
+            place
         });
     }
 }

@@ -6,9 +6,8 @@ use core::task::{Context, Poll, Waker, ready};
 use std::boxed::Box;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::vec::Vec;
 
-use super::desk::Desk;
+use super::desk::{Desk, Loose};
 use super::{Clock, Events, Failure, HandleConfig, Request, Requests};
 use crate::Datagrams;
 use crate::driver::{Driver, DriverStats, Hold, Io};
@@ -33,7 +32,7 @@ where
         Arc::new(Inner { state: Mutex::new(State { machine, desk }), stats: Mutex::default(), clock: Box::new(clock) });
     let handle = Handle { user: User::new(&inner) };
     let events = Events::new(handle.user.clone());
-    let hold = Shared { inner: Arc::clone(&inner), wake: Vec::new() };
+    let hold = Shared { inner: Arc::clone(&inner), loose: Loose::default() };
     (Task { driver: Driver::with_hold(io, hold, config.driver), inner }, handle, events)
 }
 
@@ -84,14 +83,15 @@ impl<M: Requests> Inner<M> {
 
     /// Look at the state, then wake whom that concerns, with the lock released.
     pub(super) fn look<R>(&self, f: impl FnOnce(&mut State<M>) -> R) -> R {
-        let mut wake = Vec::new();
+        let mut loose = Loose::default();
         let (out, driver) = {
             let mut state = self.lock();
             let out = f(&mut state);
-            state.desk.swap_wake(&mut wake);
+            state.desk.swap_loose(&mut loose);
             (out, state.desk.take_driver())
         };
-        driver.into_iter().chain(wake).for_each(Waker::wake);
+        driver.into_iter().for_each(Waker::wake);
+        loose.let_go();
         out
     }
 
@@ -120,7 +120,7 @@ fn is_sooner(after: Option<Deadline>, before: Option<Deadline>) -> bool {
 /// The driver's side of a shared machine. When it is dropped, everybody who waits is told that the driver has ended.
 pub struct Shared<M: Requests> {
     inner: Arc<Inner<M>>,
-    wake: Vec<Waker>,
+    loose: Loose,
 }
 
 impl<M: Requests + Datagrams> Hold for Shared<M> {
@@ -132,10 +132,10 @@ impl<M: Requests + Datagrams> Hold for Shared<M> {
             let mut state = self.inner.lock();
             let State { machine, desk } = &mut *state;
             let out = turn(machine, desk);
-            desk.swap_wake(&mut self.wake);
+            desk.swap_loose(&mut self.loose);
             out
         };
-        self.wake.drain(..).for_each(Waker::wake);
+        self.loose.let_go();
         out
     }
 
