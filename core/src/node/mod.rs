@@ -17,6 +17,7 @@ mod config;
 mod deciding;
 mod event;
 mod events;
+pub(crate) mod faults;
 mod heap;
 mod ids;
 mod inbound;
@@ -44,6 +45,7 @@ pub use requests::RequestId;
 pub use stats::{Stats, Tables};
 
 use self::events::Events;
+use self::faults::Faults;
 use self::ids::Ids;
 use self::inbound::Inbound;
 use self::policy::Policy;
@@ -79,6 +81,8 @@ struct State {
     events: Events,
     out: Queue<Route>,
     stats: Stats,
+    /// Nothing, outside of a simulation.
+    faults: Faults,
     /// The latest time that the node was told.
     now: Instant,
     decision_timeout: Duration,
@@ -137,7 +141,12 @@ impl Node {
     /// # Errors
     /// The thresholds of the gate make no sense.
     pub fn new(config: NodeConfig, seed: &Seed) -> Result<Self, GateError> {
-        let caps = config.caps;
+        Self::with_faults(config, seed, Faults::default())
+    }
+
+    /// A node with a protection switched off: only a simulation gets here with one.
+    pub(crate) fn with_faults(config: NodeConfig, seed: &Seed, faults: Faults) -> Result<Self, GateError> {
+        let caps = if faults.no_table_cap() { Caps::none() } else { config.caps };
         // One key for every table of names, so that a name is hashed once a packet.
         let mut keys = seed.fork("node.keys");
         let names = keys.sip_key();
@@ -156,6 +165,7 @@ impl Node {
                 events: Events::new(caps.events as usize, caps.event_bytes),
                 out: Queue::new(caps.transmits as usize, caps.transmit_bytes),
                 stats: Stats::default(),
+                faults,
                 now: Instant::ZERO,
                 decision_timeout: config.decision_timeout,
                 heartbeat: Round { interval: config.heartbeat, at: None, left: 0 },
