@@ -1,1 +1,27 @@
-//! sluis-benches
+//! What the benches, the allocation checks and the two measuring commands share.
+//!
+//! * [`alloc`]: an allocator that counts.
+//! * [`floors`]: the same packets as serde structs, to compare with.
+//! * [`population`]: a million peers.
+//! * [`report`]: results as a table or as JSON.
+//! * [`samples`]: the packets that everything here is measured with.
+//! * [`nodes`]: a hub and a sensor, and rounds between them.
+//! * [`memory`]: two driver loops joined in memory, without sockets.
+//! * [`bad`]: everything that can be wrong with a datagram.
+//! * [`contenders`]: what is timed against what.
+//! * [`swarm`]: thousands of simulated networks.
+//! * [`contest`]: timing several things against each other, interleaved.
+//!
+//! Times are never asserted, here or in the tests: allocations and bytes are.
+
+pub mod alloc;
+pub mod bad;
+pub mod contenders;
+pub mod contest;
+pub mod floors;
+pub mod memory;
+pub mod nodes;
+pub mod population;
+pub mod report;
+pub mod samples;
+pub mod swarm;

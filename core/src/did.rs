@@ -30,6 +30,8 @@ pub fn check_did(text: &str) -> Result<(), DidError> {
     match text.len() {
         0 => Err(DidError::Empty),
         n if n > MAX_DID => Err(DidError::TooLong(n)),
+        // The usual name is printable ASCII; only others are looked at character by character.
+        _ if text.bytes().all(|b| matches!(b, 0x20..0x7f)) => Ok(()),
         _ if text.chars().any(char::is_control) => Err(DidError::Control),
         _ => Ok(()),
     }

@@ -1,5 +1,6 @@
 //! The airlock against the fixture tables: glob, timestamps, gate, replay window, vouches.
 #![cfg(feature = "alloc")]
+#![allow(clippy::disallowed_methods, reason = "tests read their fixtures from files")]
 
 mod common;
 

@@ -127,6 +127,11 @@ fn what_is_announced_must_be_there() {
     ] {
         assert_eq!(Value::from_msgpack(bytes).map_err(|e| e.error), Err(why), "{bytes:x?}");
     }
+    let mut text = vec![0xdb, 0, 0, 0xff, 0xfb];
+    text.resize(65_536, b'x');
+    assert!(Value::from_msgpack(&text).is_ok());
+    text.push(b'x');
+    assert_eq!(Value::from_msgpack(&text).map_err(|e| e.error), Err(DecodeError::TooLarge));
 }
 
 #[test]

@@ -1,44 +1,5 @@
-//! The suite that every adapter passes.
+//! The suite that every adapter passes, on a runtime of one thread.
 
-use std::future::Future;
-use std::net::SocketAddr;
+mod adapter;
 
-use sluis_core::Datagrams;
-use sluis_core::driver::{App, DriverStats, Events, Handle, HandleConfig, Requests};
-use sluis_core::sim::conformance::Adapter;
-use sluis_tokio::Socket;
-
-struct Tokio;
-
-impl Adapter for Tokio {
-    type Socket = Socket;
-
-    fn bind(addr: SocketAddr) -> Result<Socket, String> {
-        sluis_tokio::bind(addr).map_err(|error| error.to_string())
-    }
-
-    fn local_addr(socket: &Socket) -> SocketAddr {
-        socket.local_addr()
-    }
-
-    async fn run<M: Datagrams, A: App<M>>(
-        socket: &mut Socket,
-        machine: &mut M,
-        app: &mut A,
-    ) -> Result<DriverStats, String> {
-        sluis_tokio::run(socket, machine, app).await.map_err(|error| error.to_string())
-    }
-
-    fn spawn<M>(socket: Socket, machine: M, config: HandleConfig) -> (Handle<M>, Events<M>)
-    where
-        M: Requests + Datagrams + Send + 'static,
-    {
-        sluis_tokio::spawn_with(socket, machine, config)
-    }
-
-    fn block_on<F: Future>(future: F) -> F::Output {
-        sluis_tokio::block_on(future)
-    }
-}
-
-sluis_core::conformance!(Tokio);
+sluis_core::conformance!(adapter::Tokio<false>);

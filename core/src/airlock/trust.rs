@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use super::vouch::VouchRegistry;
 use crate::did::{DidError, check_did};
-use crate::seed::SipKey;
+use crate::seed::{Name, SipKey};
 use crate::table::{Chain, Chained, Heap, Index, Slab};
 use crate::time::Wall;
 
@@ -116,7 +116,13 @@ impl TrustTable {
         if self.entries.is_empty() {
             return None;
         }
-        self.entries.at(self.find(did)?).map(|e| e.trust)
+        self.get_name(self.key.name(did))
+    }
+
+    /// The same for a name that was hashed with this table's key.
+    pub(crate) fn get_name(&self, name: Name<'_>) -> Option<f64> {
+        let slot = self.by_did.find(&self.entries, name.hash(), |e| *e.did == *name.as_str())?;
+        self.entries.at(slot).map(|e| e.trust)
     }
 
     /// How many DIDs have one.
@@ -192,7 +198,16 @@ impl Standing {
     /// Look a DID up: what the operator set wins, even if it is 0; then the highest vouch.
     #[must_use]
     pub fn of(did: &str, known: &TrustTable, vouches: &VouchRegistry, wall: Wall) -> Self {
-        if let Some(trust) = known.get(did) {
+        Self::from(known.get(did), did, vouches, wall)
+    }
+
+    /// The same for a name that was hashed with the key of the trust table.
+    pub(crate) fn of_name(name: Name<'_>, known: &TrustTable, vouches: &VouchRegistry, wall: Wall) -> Self {
+        Self::from(known.get_name(name), name.as_str(), vouches, wall)
+    }
+
+    fn from(known: Option<f64>, did: &str, vouches: &VouchRegistry, wall: Wall) -> Self {
+        if let Some(trust) = known {
             return Self { trust, source: Source::Known };
         }
         match vouches.trust_for(did, wall) {

@@ -9,8 +9,9 @@ use super::{App, Hold, Io, Lend, Own, RecvBatch, SendBatch};
 use crate::time::{Deadline, Duration, Instant, Now};
 use crate::{Datagrams, Machine as _};
 
-/// Datagrams handed in before the app and the sends get their turn.
-const CHUNK: usize = 64;
+/// Datagrams handed in before the app and the sends get their turn. Few enough that the other end is at work on the first
+/// answers while we are at work on the rest (with 64 in flight that doubles the round trips), and enough for a batch.
+const CHUNK: usize = 16;
 /// Turns in one poll before other tasks get theirs.
 const TURNS: usize = 16;
 /// `handle_timeout` calls in one turn.

@@ -101,7 +101,7 @@ pub fn write(sink: &mut impl Sink, value: Value<'_>, separators: Separators) -> 
 /// Keys must differ; sorting takes time quadratic in their number, so this is for objects with a fixed set of members.
 ///
 /// # Errors
-/// As [`write()`].
+/// As [`write`](write()).
 pub fn write_object(sink: &mut impl Sink, members: &[(&str, Member<'_>)], style: Style) -> Result<(), EncodeError> {
     json::write_object(sink, members, style)
 }

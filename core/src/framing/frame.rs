@@ -84,7 +84,7 @@ impl Packet<'_> {
     /// It leaves out purpose, routing and hops, as in the reference.
     ///
     /// # Errors
-    /// As [`canonical::write`].
+    /// As [`canonical::write`](canonical::write()).
     pub fn signature_payload(&self, sink: &mut impl Sink) -> Result<(), EncodeError> {
         let members = [
             ("intent", self.intent.into()),

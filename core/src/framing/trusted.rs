@@ -1,6 +1,14 @@
-//! Values that this crate writes itself.
+//! Values and texts that this crate writes itself.
 
+use super::text::{Form, Text};
 use super::value::{Known, Repr, Value};
+
+impl<'a> Text<'a> {
+    /// Text of our own making, printable ASCII without `"` and `\`: it is not looked at again.
+    pub(crate) const fn from_wire(text: &'a str) -> Self {
+        Self::from_scan(text, Form::PlainWire)
+    }
+}
 
 impl<'a> Value<'a> {
     /// Text of our own making that is exactly what the reference would write: it is not checked again.

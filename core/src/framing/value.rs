@@ -156,7 +156,7 @@ impl<'a> Value<'a> {
         json::value_from_text(text)
     }
 
-    /// Check msgpack bytes: exactly one value by the reference's rules.
+    /// Check msgpack bytes: exactly one value by the reference's rules, and no more bytes than a frame has room for.
     ///
     /// # Errors
     /// What is wrong and where.

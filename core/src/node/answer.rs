@@ -37,7 +37,7 @@ impl Answer<'_> {
         let mut stamp = [0; 32];
         let mut fira = [0; 96];
         let response = Response {
-            response_id: Text::new(id.as_str()),
+            response_id: Text::from_wire(id.as_str()),
             in_response_to: self.in_response_to,
             responder_did: Text::new(did),
             decision: self.decision,
@@ -46,10 +46,10 @@ impl Answer<'_> {
             trust_score: Number::Float(self.judged.trust),
             fira_breakdown: breakdown(&self.judged, &mut fira),
             tibet_token_id: None,
-            timestamp: Text::new(iso::format(now.wall, &mut stamp)),
+            timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
             // The time a ping spends in here is not measured: a machine has no clock.
             rtt_ms: None,
-            airlock_zone: Text::new(self.judged.zone.as_str()),
+            airlock_zone: Text::from_wire(self.judged.zone.as_str()),
             applied_rule: self.judged.rule.map(Text::new),
         };
         let max = self.route.max_datagram();

@@ -62,7 +62,7 @@ impl State {
     fn stage_packet(&mut self, now: Now, ping: &Ping<'_>, key: u64) -> Result<usize, PingError> {
         let (packet_id, nonce, mut stamp) = (ids::packet_id(key), self.ids.nonce(), [0; 32]);
         let packet = Packet {
-            packet_id: Text::new(packet_id.as_str()),
+            packet_id: Text::from_wire(packet_id.as_str()),
             source_did: Text::new(self.did.as_str()),
             target_did: Text::new(ping.target),
             ping_type: ping.ping_type,
@@ -75,8 +75,8 @@ impl State {
             station_id: ping.station_id.map(Text::new),
             hop_count: 0,
             max_hops: MAX_HOPS,
-            nonce: Text::new(nonce.as_str()),
-            timestamp: Text::new(iso::format(now.wall, &mut stamp)),
+            nonce: Text::from_wire(nonce.as_str()),
+            timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
             tibet_token_id: None,
             vouched_by: None,
             vouch_signature: None,
@@ -149,21 +149,21 @@ impl State {
         let mut stamp = [0; 32];
         let peer = self.peers.next_proven()?;
         let packet = Packet {
-            packet_id: Text::new(packet_id.as_str()),
+            packet_id: Text::from_wire(packet_id.as_str()),
             source_did: Text::new(self.did.as_str()),
             target_did: Text::new(peer.did()),
             ping_type: PingType::Heartbeat,
             priority: Priority::Lazy,
             routing_mode: RoutingMode::Direct,
-            intent: Text::new("heartbeat"),
-            purpose: Text::new("Periodic keep-alive"),
+            intent: Text::from_wire("heartbeat"),
+            purpose: Text::from_wire("Periodic keep-alive"),
             payload: Value::from_wire(ALIVE),
             pod_id: None,
             station_id: None,
             hop_count: 0,
             max_hops: MAX_HOPS,
-            nonce: Text::new(nonce.as_str()),
-            timestamp: Text::new(iso::format(now.wall, &mut stamp)),
+            nonce: Text::from_wire(nonce.as_str()),
+            timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
             tibet_token_id: None,
             vouched_by: None,
             vouch_signature: None,

@@ -151,12 +151,12 @@ impl Node {
         let mut keys = seed.fork("node.keys");
         let names = keys.sip_key();
         Ok(Self {
-            policy: Policy::new(&config, seed)?,
+            policy: Policy::new(&config, seed, &names)?,
             state: State {
                 did: config.did.clone(),
                 ids: Ids::new(seed),
                 names: names.clone(),
-                replay: ReplayWindow::new(config.replay, keys.sip_key()),
+                replay: ReplayWindow::new(config.replay, names.clone()),
                 peers: Peers::new(caps.peers, caps.peer_bytes, config.peer_stale, names.clone()),
                 requests: Requests::new(caps.requests),
                 waiting: room(caps.waiting, config.waiting_expiry),

@@ -2,10 +2,10 @@
 
 use super::NodeConfig;
 use super::replies::Replies;
-use crate::Seed;
 use crate::airlock::{Gate, GateError, LegacyList, Source, Standing, Subject, TrustTable, VouchRegistry, unsigned_cap};
 use crate::framing::Zone;
 use crate::time::Wall;
+use crate::{Name, Seed, SipKey};
 
 /// The settings that judge a packet. Nothing in here changes when a packet arrives.
 #[derive(Debug)]
@@ -28,11 +28,12 @@ pub(super) struct Judged<'p> {
 }
 
 impl Policy {
-    pub(super) fn new(config: &NodeConfig, seed: &Seed) -> Result<Self, GateError> {
+    /// `names` is the key that the names of senders are hashed with.
+    pub(super) fn new(config: &NodeConfig, seed: &Seed, names: &SipKey) -> Result<Self, GateError> {
         let mut keys = seed.fork("node.policy");
         Ok(Self {
             gate: Gate::new(config.gate)?,
-            trust: TrustTable::new(config.trust, keys.sip_key()),
+            trust: TrustTable::new(config.trust, names.clone()),
             vouches: VouchRegistry::new(config.vouches, keys.sip_key()),
             legacy: LegacyList::default(),
             replies: Replies::new(config.caps.replies),
@@ -42,8 +43,8 @@ impl Policy {
     /// Trust of the sender, rules, thresholds, and the cap for unsigned packets, in this order.
     ///
     /// Keys do not exist yet, so every packet counts as unsigned from a DID without a pinned key (DESIGN section 5).
-    pub(super) fn judge(&self, now: Wall, subject: &Subject<'_>) -> Judged<'_> {
-        let Standing { trust, source } = self.standing(subject.source_did, now);
+    pub(super) fn judge(&self, now: Wall, subject: &Subject<'_>, sender: Name<'_>) -> Judged<'_> {
+        let Standing { trust, source } = Standing::of_name(sender, &self.trust, &self.vouches, now);
         let verdict = self.gate.judge(subject, trust);
         let (zone, trust) = if self.legacy.allows(subject.source_did) {
             (verdict.zone, trust)

@@ -34,25 +34,59 @@ struct Datagram<'a> {
     packet: Packet<'a>,
 }
 
-/// Where texts are unescaped, for the rare packet whose JSON has escapes in them.
+/// The texts that the gate and the tables look at, each within its limit.
+#[derive(Clone, Copy)]
+struct Texts<'a> {
+    sender: Sender<'a>,
+    nonce: &'a str,
+    pod_id: Option<&'a str>,
+}
+
+impl<'a> Texts<'a> {
+    /// Read them out of a packet, with `scratch` for those that hold escapes.
+    fn read(packet: &'a Packet<'a>, scratch: &'a mut Scratch) -> Result<Self, Reject> {
+        Ok(Self {
+            sender: Sender {
+                did: plain(packet.source_did, &mut scratch.did)?,
+                intent: plain(packet.intent, &mut scratch.intent)?,
+                packet_id: plain(packet.packet_id, &mut scratch.packet_id)?,
+            },
+            nonce: plain(packet.nonce, &mut scratch.nonce)?,
+            pod_id: packet.pod_id.map(|text| plain(text, &mut scratch.pod_id)).transpose()?,
+        })
+    }
+
+    /// The same for the usual packet, in which none holds escapes: needs no scratch.
+    fn read_plain(packet: &Packet<'a>) -> Option<Result<Self, Reject>> {
+        let texts = Self {
+            sender: Sender {
+                did: packet.source_did.as_str()?,
+                intent: packet.intent.as_str()?,
+                packet_id: packet.packet_id.as_str()?,
+            },
+            nonce: packet.nonce.as_str()?,
+            pod_id: match packet.pod_id {
+                Some(text) => Some(text.as_str()?),
+                None => None,
+            },
+        };
+        let Sender { did, intent, packet_id } = texts.sender;
+        let within = did.len() <= MAX_DID
+            && intent.len() <= MAX_INTENT
+            && packet_id.len() <= MAX_PACKET_ID
+            && texts.nonce.len() <= MAX_NONCE
+            && texts.pod_id.is_none_or(|pod| pod.len() <= MAX_DID);
+        Some(if within { Ok(texts) } else { Err(Reject::TooLong) })
+    }
+}
+
+/// Where texts are unescaped.
 struct Scratch {
     did: [u8; MAX_DID],
     intent: [u8; MAX_INTENT],
     pod_id: [u8; MAX_DID],
     packet_id: [u8; MAX_PACKET_ID],
     nonce: [u8; MAX_NONCE],
-}
-
-impl Scratch {
-    const fn new() -> Self {
-        Self {
-            did: [0; MAX_DID],
-            intent: [0; MAX_INTENT],
-            pod_id: [0; MAX_DID],
-            packet_id: [0; MAX_PACKET_ID],
-            nonce: [0; MAX_NONCE],
-        }
-    }
 }
 
 /// A text of a packet as a plain string of at most `N` bytes.
@@ -84,14 +118,25 @@ impl Node {
         if packet.target_did != *self.state.did.as_str() && packet.target_did != *BROADCAST {
             return Err(Reject::NotForUs);
         }
-        let mut scratch = Scratch::new();
-        let sender = Sender {
-            did: plain(packet.source_did, &mut scratch.did)?,
-            intent: plain(packet.intent, &mut scratch.intent)?,
-            packet_id: plain(packet.packet_id, &mut scratch.packet_id)?,
-        };
-        let nonce = plain(packet.nonce, &mut scratch.nonce)?;
-        let pod_id = packet.pod_id.map(|text| plain(text, &mut scratch.pod_id)).transpose()?;
+        match Texts::read_plain(packet) {
+            Some(texts) => self.take_named(now, datagram, texts?),
+            None => {
+                let mut scratch = Scratch {
+                    did: [0; MAX_DID],
+                    intent: [0; MAX_INTENT],
+                    pod_id: [0; MAX_DID],
+                    packet_id: [0; MAX_PACKET_ID],
+                    nonce: [0; MAX_NONCE],
+                };
+                let texts = Texts::read(packet, &mut scratch)?;
+                self.take_named(now, datagram, texts)
+            }
+        }
+    }
+
+    /// Judge a packet for us whose texts are read, and take in what passes.
+    fn take_named(&mut self, now: Now, datagram: &Datagram<'_>, texts: Texts<'_>) -> Result<Taken, Reject> {
+        let (packet, Texts { sender, nonce, pod_id }) = (&datagram.packet, texts);
         check_did(sender.did).map_err(|_| Reject::Malformed)?;
         if sender.did == self.state.did.as_str() {
             return Err(Reject::OwnName);
@@ -99,7 +144,7 @@ impl Node {
 
         let subject = Subject { source_did: sender.did, intent: sender.intent, pod_id, ping_type: packet.ping_type };
         let name = self.state.names.name(sender.did);
-        let judged = self.policy.judge(now.wall, &subject);
+        let judged = self.policy.judge(now.wall, &subject, name);
         let heartbeat = packet.ping_type == PingType::Heartbeat;
         match judged.zone {
             Zone::Rood if !self.state.faults.answer_rood() => return Err(Reject::Rood),
@@ -108,7 +153,7 @@ impl Node {
         }
 
         let stamp = packet.timestamp.as_str().and_then(iso::parse).ok_or(Reject::BadTimestamp)?;
-        let admission = match self.state.replay.check(now, sender.did, nonce, stamp) {
+        let admission = match self.state.replay.check_name(now, name, nonce, stamp) {
             Ok(admission) => Some(admission),
             Err(_) if self.state.faults.no_replay_check() => None,
             Err(why) => return Err(why),

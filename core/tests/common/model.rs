@@ -31,8 +31,11 @@ pub fn code_points(units: &[u16]) -> Vec<u32> {
 
 /// The shortest digits that read as this float, of those the nearest: Rust's own `{:e}` takes the farther one on ties.
 fn shortest(x: f64) -> String {
-    let digits = (0..17).map(|n| format!("{x:.n$e}")).find(|text| text.parse() == Ok(x));
-    digits.unwrap_or_else(|| format!("{x:e}"))
+    let text = format!("{x:e}");
+    let mantissa = text.split('e').next().unwrap();
+    let places = mantissa.split_once('.').map_or(0, |(_, places)| places.len());
+    let nearest = format!("{x:.places$e}");
+    if nearest.parse() == Ok(x) { nearest } else { text }
 }
 
 /// As Python's `repr`.

@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::{Names, ReplayConfig};
 use crate::reject::Reject;
-use crate::seed::SipKey;
+use crate::seed::{Name, SipKey};
 use crate::table::{Chain, Chained, Index, Link, Linked, List, Slab, SlotId, Storage};
 use crate::time::{Duration, Now, Wall};
 
@@ -181,6 +181,22 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
     /// * [`Reject::Replay`]: the nonce is remembered from this sender.
     /// * [`Reject::Busy`]: a new sender, and every record belongs to one that was active within the window.
     pub fn check(&self, now: Now, sender: &str, nonce: &str, stamp: Wall) -> Result<Admission, Reject> {
+        self.check_hashed(now, || self.names.sender(sender), nonce, stamp)
+    }
+
+    /// The same for a sender whose name was hashed with this table's key.
+    pub(crate) fn check_name(&self, now: Now, sender: Name<'_>, nonce: &str, stamp: Wall) -> Result<Admission, Reject> {
+        self.check_hashed(now, || sender.hash(), nonce, stamp)
+    }
+
+    /// Nothing is hashed for a stamp that is out of the window anyway.
+    fn check_hashed(
+        &self,
+        now: Now,
+        sender: impl FnOnce() -> u64,
+        nonce: &str,
+        stamp: Wall,
+    ) -> Result<Admission, Reject> {
         let horizon = now.wall.saturating_sub(self.window);
         if stamp < horizon {
             return Err(Reject::Stale);
@@ -188,7 +204,7 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
         if stamp > now.wall.saturating_add(self.skew) {
             return Err(Reject::Future);
         }
-        let name = self.names.sender(sender);
+        let name = sender();
         let key = self.names.nonce(name, nonce);
         let id = self.sender(name);
         let floor = id.and_then(|id| self.senders.get(id)).map_or(self.floor, |record| record.floor);

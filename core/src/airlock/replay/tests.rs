@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::format;
 use std::vec::Vec;
 
@@ -78,7 +78,7 @@ fn never_twice<P: Storage, E: Storage>(
     config: &ReplayConfig,
     ops: Vec<Op>,
 ) -> Result<(), TestCaseError> {
-    let mut ever: HashSet<Packet> = HashSet::new();
+    let mut ever: BTreeSet<Packet> = BTreeSet::new();
     let mut sent: Vec<Packet> = Vec::new();
     let mut wall = START;
     for op in ops {
@@ -124,7 +124,7 @@ fn never_twice<P: Storage, E: Storage>(
 /// With room for everything and a clock that never steps back, each verdict is exactly that of a memory that forgets
 /// nothing but what has left the window.
 fn exact<P: Storage, E: Storage>(mut table: ReplayTable<P, E>, ops: Vec<Op>) -> Result<(), TestCaseError> {
-    let mut last: HashMap<(u8, u8), i64> = HashMap::new();
+    let mut last: BTreeMap<(u8, u8), i64> = BTreeMap::new();
     let mut sent: Vec<Packet> = Vec::new();
     let mut wall = START;
     for op in ops {

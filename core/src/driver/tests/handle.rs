@@ -6,6 +6,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::{Bell, FakeIo, Shared, Task, route, world};
+use crate::driver::Requests as _;
 use crate::driver::{Events, Handle, HandleConfig, Task as Drive, share};
 use crate::sim::machines::{Reply, Talker};
 use crate::time::{Duration, Instant, Now, Wall};
@@ -56,8 +57,12 @@ fn a_command_wakes_the_driver_once_and_only_if_it_matters() {
     assert_eq!(task.bell.rung(), 1);
     assert!(task.settle().is_pending());
     assert_eq!(world.borrow().outbox.len(), 2);
-    handle.with(|talker, now| talker.ask(now, route(), b"c"));
+    let later = Now::new(Instant::ZERO + Duration::from_secs(9), Wall::MIN);
+    handle.with(|talker, _| talker.ask(later, route(), b"c"));
     assert_eq!(task.bell.rung(), 2);
+    assert!(task.settle().is_pending());
+    handle.with(|talker, _| (talker.cancel(0), talker.cancel(1)));
+    assert_eq!(task.bell.rung(), 2, "the next deadline is later than before");
 }
 
 #[test]
@@ -149,7 +154,9 @@ fn notices_nobody_reads_are_thrown_away_and_counted() {
     let (mut task, handle, events) = start(&world, talker, 3);
     deliver(&world, &(0..5).map(|id| said(0, id)).collect::<Vec<_>>());
     assert!(task.settle().is_pending());
+    let before = task.bell.rung();
     drop(events);
+    assert!(task.bell.rung() > before, "there is room for what the machine still holds");
     assert!(task.settle().is_pending());
     deliver(&world, &(0..5).map(|id| said(0, id)).collect::<Vec<_>>());
     assert!(task.settle().is_pending());

@@ -47,7 +47,7 @@ fn a_large_batch_is_handed_in_by_chunks() {
     let world = world.borrow();
     let longest =
         world.calls.split(|c| *c == Call::Send).map(|part| part.iter().filter(|c| **c == Call::Datagram).count());
-    assert_eq!(longest.max(), Some(64));
+    assert_eq!(longest.max(), Some(16));
     assert_eq!(world.outbox.len(), 1000);
 }
 

@@ -1,6 +1,6 @@
 //! The two packets as the reference writes them: every member, in declared order, without white space.
 //!
-//! `None` means "not like that" and says nothing else: [`fields`](super::fields) then starts over and decides.
+//! `None` means "not like that" and says nothing else: [`by_key`](super::by_key) then starts over and decides.
 
 use super::super::number::Number;
 use super::super::packet::{Packet, Response};

@@ -1,7 +1,8 @@
 //! JSON as the reference reads and writes it: Python's `json.loads` and `json.dumps`.
 
+mod by_key;
+mod counts;
 mod fast;
-mod fields;
 mod keys;
 mod numeral;
 mod read;
@@ -15,7 +16,7 @@ use super::packet::{Packet, Response};
 use super::sink::Sink;
 use super::value::Value;
 
-pub(super) use fields::{PACKET, RESPONSE, packet_of, response_of};
+pub(super) use counts::Counts;
 pub(super) use keys::KeyFilter;
 pub(super) use read::{Tokens, end_of, head, is_separator};
 pub(super) use write::{write_object, write_value};
@@ -26,7 +27,7 @@ pub(super) fn decode_packet(payload: &[u8]) -> Result<Packet<'_>, DecodeError> {
     let text = core::str::from_utf8(payload).map_err(|_| DecodeError::BadUtf8)?;
     match fast::packet(text) {
         Some(packet) => Ok(packet),
-        None => fields::packet(text),
+        None => by_key::packet(text),
     }
 }
 
@@ -36,7 +37,7 @@ pub(super) fn decode_response(payload: &[u8]) -> Result<Response<'_>, DecodeErro
     let text = core::str::from_utf8(payload).map_err(|_| DecodeError::BadUtf8)?;
     match fast::response(text) {
         Some(response) => Ok(response),
-        None => fields::response(text),
+        None => by_key::response(text),
     }
 }
 

@@ -1,9 +1,7 @@
 //! Number literals by the rules of Python's `json.loads`.
 
 use super::super::error::DecodeError;
-
-/// CPython refuses integers with more digits than this.
-const MAX_INT_DIGITS: usize = 4300;
+use super::super::number::MAX_INT_DIGITS;
 
 /// A number from `start` on: where it ends, and whether the reference would print it like this. What looks wrong after
 /// it is left for whoever reads on.

@@ -77,7 +77,7 @@ pub(in super::super) fn end_of(text: &str, pos: usize) -> Option<usize> {
 }
 
 /// The position after the closing quote.
-fn end_of_string(bytes: &[u8], mut pos: usize) -> Option<usize> {
+pub(super) fn end_of_string(bytes: &[u8], mut pos: usize) -> Option<usize> {
     loop {
         pos = swar::find(bytes, pos, swar::special);
         match bytes.get(pos)? {

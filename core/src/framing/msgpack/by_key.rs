@@ -1,8 +1,8 @@
 //! The two packets from maps with their keys in any order: the last of equal keys counts, other keys are checked and
-//! ignored. Types, defaults and what must be there are ruled in one place for JSON and msgpack.
+//! ignored.
 
 use super::super::value::Value;
-use super::super::{DecodeError, Packet, Response, json};
+use super::super::{DecodeError, Packet, Response, fields};
 use super::check;
 use super::decode::value;
 use super::item::{Item, Reader};
@@ -10,13 +10,13 @@ use super::item::{Item, Reader};
 /// Read the payload of a ping's frame.
 #[inline(never)]
 pub(super) fn packet(payload: &[u8]) -> Result<Packet<'_>, DecodeError> {
-    json::packet_of(members(payload, &json::PACKET)?)
+    fields::packet(members(payload, &fields::PACKET)?)
 }
 
 /// Read the payload of a response's frame.
 #[inline(never)]
 pub(super) fn response(payload: &[u8]) -> Result<Response<'_>, DecodeError> {
-    json::response_of(members(payload, &json::RESPONSE)?)
+    fields::response(members(payload, &fields::RESPONSE)?)
 }
 
 /// The members with these names of the one map that the payload must be.

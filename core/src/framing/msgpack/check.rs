@@ -29,11 +29,11 @@ pub(super) fn value(reader: &mut Reader<'_>) -> Result<Known, DecodeError> {
 
 fn walk(reader: &mut Reader<'_>) -> Result<Known, DecodeError> {
     let start = *reader;
-    if let Some(known) = Walk::<SHALLOW>::new().run(reader)? {
+    if let Some(known) = Checker::<SHALLOW>::new().run(reader)? {
         return Ok(known);
     }
     *reader = start;
-    Walk::<MAX_DEPTH>::new().run(reader)?.ok_or(DecodeError::TooDeep)
+    Checker::<MAX_DEPTH>::new().run(reader)?.ok_or(DecodeError::TooDeep)
 }
 
 /// An open container: what is still to come, keys and values counted apart.
@@ -43,7 +43,7 @@ struct Level {
     is_map: bool,
 }
 
-struct Walk<const N: usize> {
+struct Checker<const N: usize> {
     /// The containers around the current one.
     outer: [Level; N],
     depth: usize,
@@ -52,7 +52,7 @@ struct Walk<const N: usize> {
     unique: bool,
 }
 
-impl<const N: usize> Walk<N> {
+impl<const N: usize> Checker<N> {
     const fn new() -> Self {
         let outer = [Level { left: 0, is_map: false }; N];
         Self { outer, depth: 0, keys: KeyFilter::new(), shortest: true, unique: true }
@@ -72,6 +72,9 @@ impl<const N: usize> Walk<N> {
             }
             let is_key = level.is_map && level.left & 1 == 0;
             level.left -= 1;
+            if !is_key && reader.eat_scalar() {
+                continue;
+            }
             let before = reader.rest();
             let item = reader.item()?;
             self.shortest &= is_shortest(before, reader.rest().len(), item);

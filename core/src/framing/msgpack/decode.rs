@@ -10,6 +10,7 @@ use super::by_key;
 use super::check;
 use super::encode::key;
 use super::item::{Item, Reader};
+use crate::limits::MAX_PAYLOAD;
 
 /// Read the payload of a ping's frame.
 #[inline]
@@ -35,6 +36,7 @@ pub(in super::super) fn value_from_bytes(bytes: &[u8]) -> Result<Value<'_>, Valu
     let value = value(&mut reader);
     let at = bytes.len() - reader.rest().len();
     match value {
+        _ if bytes.len() > MAX_PAYLOAD => Err(ValueError { error: DecodeError::TooLarge, at: MAX_PAYLOAD }),
         Ok(_) if at < bytes.len() => Err(ValueError { error: DecodeError::MsgpackTrailing, at }),
         Ok(value) => Ok(value),
         Err(error) => Err(ValueError { error, at }),

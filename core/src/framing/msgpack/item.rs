@@ -56,6 +56,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Step over an item of one byte that holds no others and is always in its shortest form.
+    #[inline]
+    pub(super) fn eat_scalar(&mut self) -> bool {
+        match self.rest {
+            [0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff, rest @ ..] => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The next byte, not taken.
     #[inline]
     pub(super) fn peek(&self) -> Option<u8> {

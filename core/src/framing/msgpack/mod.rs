@@ -10,6 +10,8 @@ mod decode;
 mod encode;
 mod item;
 mod shortest;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod transcode;
 mod write;

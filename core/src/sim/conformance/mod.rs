@@ -3,6 +3,11 @@
 //! An adapter implements [`Adapter`] in its tests and calls [`conformance!`](crate::conformance) on it, which makes one
 //! test of each function here. They talk over real loopback sockets. None of them asserts how long anything takes; one
 //! that does not come to its end within a minute fails.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "these tests play the outside world: the other ends of the sockets are plain ones, on threads"
+)]
 
 mod control;
 mod handles;

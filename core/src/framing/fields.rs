@@ -1,16 +1,14 @@
-//! The two packets in any form that JSON allows: members in any order, with white space, escaped or unknown or repeated
-//! keys. Where a key comes again the last one counts and the others are not even looked at, as in the reference.
+//! What makes members a packet, whatever the encoding: types, defaults, and what must be there.
 
-use super::super::error::DecodeError;
-use super::super::number::Number;
-use super::super::packet::{Packet, Response};
-use super::super::text::Text;
-use super::super::types::{Decision, PingType, Priority, RoutingMode};
-use super::super::value::{Head, Value};
-use super::scan::Scanner;
+use super::error::DecodeError;
+use super::number::Number;
+use super::packet::{Packet, Response};
+use super::text::Text;
+use super::types::{Decision, PingType, Priority, RoutingMode};
+use super::value::{Head, Value};
 
 /// The members of a ping in declared order.
-pub(in super::super) const PACKET: [&str; 19] = [
+pub(super) const PACKET: [&str; 19] = [
     "packet_id",
     "source_did",
     "target_did",
@@ -33,7 +31,7 @@ pub(in super::super) const PACKET: [&str; 19] = [
 ];
 
 /// The members of a response in declared order.
-pub(in super::super) const RESPONSE: [&str; 13] = [
+pub(super) const RESPONSE: [&str; 13] = [
     "response_id",
     "in_response_to",
     "responder_did",
@@ -49,15 +47,8 @@ pub(in super::super) const RESPONSE: [&str; 13] = [
     "applied_rule",
 ];
 
-/// Check the whole text, then look at its members.
-#[inline(never)]
-pub(super) fn packet(text: &str) -> Result<Packet<'_>, DecodeError> {
-    packet_of(members(text, &PACKET)?)
-}
-
-/// Make a ping of its members, given in declared order: where the types and the defaults are ruled, whatever the
-/// encoding.
-pub(in super::super) fn packet_of(members: [Option<Value<'_>>; PACKET.len()]) -> Result<Packet<'_>, DecodeError> {
+/// Make a ping of its members, given in declared order.
+pub(super) fn packet(members: [Option<Value<'_>>; PACKET.len()]) -> Result<Packet<'_>, DecodeError> {
     let mut fields = Fields(members.into_iter());
     Ok(Packet {
         packet_id: fields.text()?,
@@ -82,14 +73,8 @@ pub(in super::super) fn packet_of(members: [Option<Value<'_>>; PACKET.len()]) ->
     })
 }
 
-/// Check the whole text, then look at its members.
-#[inline(never)]
-pub(super) fn response(text: &str) -> Result<Response<'_>, DecodeError> {
-    response_of(members(text, &RESPONSE)?)
-}
-
 /// Make a response of its members, given in declared order.
-pub(in super::super) fn response_of(members: [Option<Value<'_>>; RESPONSE.len()]) -> Result<Response<'_>, DecodeError> {
+pub(super) fn response(members: [Option<Value<'_>>; RESPONSE.len()]) -> Result<Response<'_>, DecodeError> {
     let mut fields = Fields(members.into_iter());
     Ok(Response {
         response_id: fields.text()?,
@@ -106,45 +91,6 @@ pub(in super::super) fn response_of(members: [Option<Value<'_>>; RESPONSE.len()]
         airlock_zone: fields.text_or(Text::new("ROOD"))?,
         applied_rule: fields.optional_text()?,
     })
-}
-
-/// The members with these names.
-fn members<'a, const N: usize>(text: &'a str, names: &[&str; N]) -> Result<[Option<Value<'a>>; N], DecodeError> {
-    let mut found = [None; N];
-    let mut s = Scanner::new(text, 0);
-    s.space();
-    let object = s.eat(b"{");
-    if object {
-        s.space();
-        let mut more = !s.eat(b"}");
-        while more {
-            let key = if s.eat(b"\"") { s.string()? } else { return Err(DecodeError::BadJson) };
-            s.space();
-            if !s.eat(b":") {
-                return Err(DecodeError::BadJson);
-            }
-            s.space();
-            let value = s.value()?;
-            if let Some(slot) = names.iter().position(|name| key == **name).and_then(|at| found.get_mut(at)) {
-                *slot = Some(value);
-            }
-            s.space();
-            more = s.eat(b",");
-            if more {
-                s.space();
-            } else if !s.eat(b"}") {
-                return Err(DecodeError::BadJson);
-            }
-        }
-    } else {
-        s.value()?;
-    }
-    s.space();
-    match s.peek() {
-        Some(_) => Err(DecodeError::BadJson),
-        None if object => Ok(found),
-        None => Err(DecodeError::WrongContainer),
-    }
 }
 
 /// Takes one member after the other, in declared order.

@@ -1,0 +1,153 @@
+//! All CPU ratios of the project in one run of less than a minute.
+//!
+//! `cargo run --release -p sluis-benches --bin ratios [-- --json] [--rounds N]`
+//!
+//! Whatever has a floor ran interleaved with it, in this process; the target stands beside the result. Timings decide
+//! nothing: the exit code is 0 whatever they are.
+
+use std::hint::black_box;
+use std::process::ExitCode;
+
+use sluis_benches::alloc::{Counting, calls_in};
+use sluis_benches::bad::{Flood, Kind};
+use sluis_benches::contenders::{self, WholePing, WholePingFloor, floor_name};
+use sluis_benches::contest::{self, Runner, Standing};
+use sluis_benches::memory::World;
+use sluis_benches::nodes::rules;
+use sluis_benches::population::{MILLION, heap_of};
+use sluis_benches::report::{Report, Row};
+use sluis_benches::samples::{ENCODINGS, INTENT, SENSOR, ping, ping_frame};
+use sluis_core::airlock::{Gate, GateConfig, Subject};
+use sluis_core::framing::{Encoding, Header, PingType};
+
+#[global_allocator]
+static ALLOC: Counting = Counting;
+
+const USAGE: &str = "usage: ratios [--json] [--rounds N]    (N: how often everything is timed, 151 unless told)";
+
+fn main() -> ExitCode {
+    let (mut json, mut rounds) = (false, 151);
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--json" => json = true,
+            "--rounds" => match args.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0) {
+                Some(n) => rounds = n,
+                None => return usage(),
+            },
+            _ => return usage(),
+        }
+    }
+    let mut report = Report::new("ratios", json);
+    codecs(&mut report, rounds);
+    whole_pings(&mut report, rounds);
+    allocations(&mut report);
+    population(&mut report);
+    parts(&mut report, rounds);
+    report.finish();
+    ExitCode::SUCCESS
+}
+
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
+}
+
+fn row(what: String, floor: &Standing, ours: &Standing, target: Option<f64>) -> Row {
+    Row { what, value: ours.ratio, unit: "×", target, floor: Some((floor.name, floor.nanos)), nanos: Some(ours.nanos) }
+}
+
+/// Decode a typical ping and encode it again.
+fn codecs(report: &mut Report, rounds: usize) {
+    for (encoding, name) in ENCODINGS {
+        let frame = ping_frame(encoding);
+        let floor = Runner::new(floor_name(encoding), contenders::floor(encoding, &frame));
+        let ours = Runner::new("sluis", contenders::ours(&frame));
+        let standings = contest::run(&mut [floor, ours], rounds);
+        let target = if encoding == Encoding::Json { 0.5 } else { 1.2 };
+        report.add(row(format!("{name} ping decode + encode"), &standings[0], &standings[1], Some(target)));
+    }
+}
+
+/// From a datagram to the response, event read; the floor only decodes the request and encodes the response.
+fn whole_pings(report: &mut Report, rounds: usize) {
+    for (encoding, name) in ENCODINGS {
+        let (mut floor, mut ours) = (WholePingFloor::new(encoding), WholePing::new(encoding));
+        let runners =
+            &mut [Runner::custom(floor_name(encoding), |n| floor.run(n)), Runner::custom("sluis", |n| ours.run(n))];
+        let standings = contest::run(runners, rounds);
+        let target = (encoding == Encoding::Json).then_some(1.0);
+        report.add(row(format!("{name} ping, datagram to response"), &standings[0], &standings[1], target));
+    }
+}
+
+/// Hub and sensor together, each behind its driver.
+fn allocations(report: &mut Report) {
+    const PINGS: u64 = 10_000;
+    for (encoding, name) in ENCODINGS {
+        let mut world = World::new(encoding, 64);
+        world.run(PINGS);
+        let calls = calls_in(|| assert_eq!(world.run(PINGS), PINGS));
+        let what = format!("heap allocations per accepted {name} ping, both ends");
+        report.add(Row {
+            what,
+            value: calls as f64 / PINGS as f64,
+            unit: "",
+            target: Some(0.0),
+            floor: None,
+            nanos: None,
+        });
+    }
+}
+
+fn population(report: &mut Report) {
+    let heap = heap_of(MILLION);
+    for (what, bytes, target) in [
+        ("heap per known peer at 1,000,000", heap.live, Some(256.0)),
+        ("the same with malloc's overhead", heap.held, None),
+    ] {
+        let value = bytes as f64 / f64::from(MILLION);
+        report.add(Row { what: what.into(), value, unit: "bytes", target, floor: None, nanos: None });
+    }
+}
+
+/// What the parts cost, for orientation.
+fn parts(report: &mut Report, rounds: usize) {
+    let frame = ping_frame(Encoding::Json);
+    let subject = Subject { source_did: SENSOR, intent: INTENT, pod_id: None, ping_type: PingType::Intent };
+    let gates = [0, 50, 1000].map(|count| {
+        let mut gate = Gate::new(GateConfig::default()).expect("the defaults make sense");
+        rules(count).for_each(|rule| gate.add_rule(&rule).expect("within the limits"));
+        gate
+    });
+    let (ping, mut text) = (ping(), Vec::with_capacity(1024));
+    let mut world = World::new(Encoding::Json, 64);
+    world.run(10_000);
+    let floods =
+        [("garbage, refused", Kind::Noise), ("ROOD, refused", Kind::Stranger), ("replay, refused", Kind::Replayed)];
+    let mut floods = floods.map(|(name, kind)| (name, Flood::new(&[kind], &[Encoding::Json])));
+    let mut runners = vec![
+        Runner::new("header", || {
+            let _ = black_box(Header::parse(black_box(&frame)));
+        }),
+        Runner::new("canonical text of a ping", || {
+            text.clear();
+            let _ = black_box(black_box(&ping).signature_payload(&mut text));
+        }),
+        Runner::custom("round trip over two drivers, no sockets", |n| {
+            let began = std::time::Instant::now();
+            assert_eq!(world.run(n), n);
+            began.elapsed()
+        }),
+    ];
+    for (name, gate) in ["gate, no rules", "gate, 50 rules", "gate, 1000 rules"].into_iter().zip(&gates) {
+        runners.push(Runner::new(name, || {
+            black_box(gate.judge(black_box(&subject), black_box(0.9)));
+        }));
+    }
+    runners.extend(floods.iter_mut().map(|(name, flood)| Runner::new(name, || flood.send())));
+    for standing in contest::run(&mut runners, rounds / 3 + 1) {
+        let what = standing.name.to_owned();
+        report.add(Row { what, value: standing.nanos, unit: "ns", target: None, floor: None, nanos: None });
+    }
+}

@@ -1,0 +1,149 @@
+//! Worlds, seed by seed.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use sluis_core::sim::{ScenarioError, Violation, World};
+
+use super::args::Args;
+use crate::alloc::heap;
+
+/// How much virtual time is simulated between two looks at the progress: this part of the whole.
+const SLICES: u32 = 50;
+
+/// What one seed came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// Events.
+    pub events: u64,
+    /// Datagrams that nodes took in.
+    pub deliveries: u64,
+    /// What was wrong.
+    pub violations: Vec<Violation>,
+    /// Virtual time that passed.
+    pub elapsed: Duration,
+    /// Digest of the run.
+    pub digest: u64,
+}
+
+/// What all seeds came to.
+#[derive(Clone, Debug, Default)]
+pub struct Total {
+    /// Seeds that ran.
+    pub seeds: u64,
+    /// Events of all.
+    pub events: u64,
+    /// Datagrams that nodes took in, of all.
+    pub deliveries: u64,
+    /// Wall time.
+    pub wall: Duration,
+    /// Virtual time of all together.
+    pub elapsed: Duration,
+    /// Heap of a node and its share of the world, at rest; see [`bytes_per_node`].
+    pub bytes_per_node: u64,
+    /// The seeds in which something was wrong, in order.
+    pub failed: Vec<Outcome>,
+    /// Digest of the last seed.
+    pub digest: u64,
+}
+
+/// Progress of all threads.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Seeds done.
+    pub seeds: AtomicU64,
+    /// Deliveries so far.
+    pub deliveries: AtomicU64,
+    /// Thousandths of a seed done by the seeds that are running.
+    pub part: AtomicU64,
+}
+
+/// Run every seed. `look` is called now and then, on the first thread, with what has been done.
+///
+/// # Errors
+/// There is no such world.
+pub fn run(args: &Args, look: &(dyn Fn(&Progress) + Sync)) -> Result<Total, ScenarioError> {
+    let bytes_per_node = bytes_per_node(args)?;
+    let start = Instant::now();
+    let (next, progress) = (AtomicU64::new(args.seeds.start), Progress::default());
+    let outcomes = Mutex::new(Vec::new());
+    let work = |first: bool| -> Result<(), ScenarioError> {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= args.seeds.end {
+                return Ok(());
+            }
+            let outcome = one(args, seed, &progress, &|| {
+                if first {
+                    look(&progress);
+                }
+            })?;
+            outcomes.lock().unwrap_or_else(|e| e.into_inner()).push(outcome);
+        }
+    };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..args.jobs).map(|_| scope.spawn(|| work(false))).collect();
+        let mut end = work(true);
+        for other in others {
+            end = end.and(other.join().unwrap_or(Ok(())));
+        }
+        end
+    })?;
+    let mut outcomes = outcomes.into_inner().unwrap_or_else(|e| e.into_inner());
+    outcomes.sort_by_key(|outcome| outcome.seed);
+    let mut total = Total { wall: start.elapsed(), bytes_per_node, ..Total::default() };
+    for outcome in outcomes {
+        total.seeds += 1;
+        total.events += outcome.events;
+        total.deliveries += outcome.deliveries;
+        total.elapsed += outcome.elapsed;
+        total.digest = outcome.digest;
+        if !outcome.violations.is_empty() {
+            total.failed.push(outcome);
+        }
+    }
+    Ok(total)
+}
+
+fn one(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<Outcome, ScenarioError> {
+    let mut world = args.scenario.build(&args.setup(seed))?;
+    let mut seen = 0;
+    for slice in 1..=SLICES {
+        let content = world.run_until(args.span * slice / SLICES);
+        let deliveries = world.counts().deliveries;
+        progress.deliveries.fetch_add(deliveries - seen, Ordering::Relaxed);
+        seen = deliveries;
+        if !content {
+            break;
+        }
+        progress.part.store(u64::from(slice * 1000 / SLICES), Ordering::Relaxed);
+        look();
+    }
+    progress.part.store(0, Ordering::Relaxed);
+    progress.seeds.fetch_add(1, Ordering::Relaxed);
+    Ok(outcome(seed, &world))
+}
+
+fn outcome(seed: u64, world: &World) -> Outcome {
+    let counts = world.counts();
+    Outcome {
+        seed,
+        events: counts.events,
+        deliveries: counts.deliveries,
+        violations: world.violations().to_vec(),
+        elapsed: world.elapsed(),
+        digest: world.digest(),
+    }
+}
+
+/// Heap that the world of the first seed holds when nothing has happened yet, for each node: the node itself and its share
+/// of links, clocks and books.
+fn bytes_per_node(args: &Args) -> Result<u64, ScenarioError> {
+    let before = heap().live;
+    let world = args.scenario.build(&args.setup(args.seeds.start))?;
+    let bytes = heap().live.saturating_sub(before) as u64;
+    Ok(bytes / u64::from(world.nodes()))
+}

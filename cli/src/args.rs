@@ -1,0 +1,284 @@
+//! The flags of every command: DESIGN section 6, to the letter.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use sluis_core::Did;
+use sluis_core::framing;
+
+use crate::values::{self, JsonText, Place, Trust};
+
+/// A hub and its sensors: an airlock for traffic that carries identity.
+#[derive(Debug, Parser)]
+#[command(name = "sluis", version, disable_help_subcommand = true, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Listen for pings: answer the trusted, keep the doubtful waiting, meet the rest with silence
+    #[command(after_help = LISTEN_EXAMPLES)]
+    Listen(ListenArgs),
+    /// Ping a node and report what it answers
+    #[command(after_help = PING_EXAMPLES)]
+    Ping(PingArgs),
+    /// Play a story on this machine: a hub meets a trusted, a waiting and an unknown sensor, and a replay
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo,
+}
+
+/// Flags that every command takes, before or after its name.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Common {
+    /// Which async runtime moves the datagrams
+    #[arg(long, global = true, value_enum, default_value = "tokio")]
+    pub(crate) runtime: Runtime,
+    /// Print one JSON object a line on standard output, and nothing else there
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say more on standard error; twice: also what was counted, once a second
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// When to use colours; `auto`: on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub(crate) color: ColorWhen,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Runtime {
+    Tokio,
+    Smol,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListenArgs {
+    /// The name of this node (or `did` in the configuration)
+    #[arg(long, value_parser = values::did)]
+    pub(crate) did: Option<Did>,
+    /// Where to listen; port 0 takes any free one [default: 0.0.0.0:7150]
+    #[arg(long, value_name = "HOST:PORT", value_parser = values::place)]
+    pub(crate) bind: Option<Place>,
+    /// Trust a DID so far, from 0 to 1; may be repeated
+    #[arg(long, value_name = "DID=SCORE", value_parser = values::trust)]
+    pub(crate) trust: Vec<Trust>,
+    /// Accept unsigned pings of DIDs that match, as the reference does; without a pattern of everyone; may be repeated
+    #[arg(long, value_name = "DID-PATTERN", num_args = 0..=1, require_equals = true, default_missing_value = "*",
+          value_parser = values::pattern)]
+    pub(crate) allow_legacy: Vec<String>,
+    /// What accepted pings are answered with [default: {}]
+    #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true)]
+    pub(crate) reply: Option<JsonText>,
+    /// Read settings from a TOML file; flags win
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// End after so many pings were accepted or put to wait, once their answers are sent
+    #[arg(long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
+    pub(crate) count: Option<u64>,
+    /// End after so many seconds
+    #[arg(long, value_name = "S", value_parser = values::seconds, allow_negative_numbers = true)]
+    pub(crate) duration: Option<Duration>,
+    /// Print only the summary
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PingArgs {
+    /// Whom to ask; only this DID may answer (`broadcast`: whoever is there)
+    #[arg(value_name = "TARGET-DID", value_parser = values::target)]
+    pub(crate) target: String,
+    /// Where to ask; only this address may answer
+    #[arg(value_name = "HOST:PORT", value_parser = values::remote_place)]
+    pub(crate) addr: Place,
+    /// What is wanted, like temperature.read
+    #[arg(long, value_parser = values::intent)]
+    pub(crate) intent: String,
+    /// The name to ask under [default: jis:sluis:ping- and 8 random hex digits]
+    #[arg(long, value_parser = values::did)]
+    pub(crate) did: Option<Did>,
+    /// Why, for people
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) purpose: String,
+    /// Data to send along, any JSON value
+    #[arg(long, value_name = "JSON", value_parser = values::json, default_value = "{}", allow_negative_numbers = true)]
+    pub(crate) payload: JsonText,
+    /// How the ping is written
+    #[arg(long, value_enum, default_value = "json")]
+    pub(crate) encoding: Encoding,
+    /// How many pings to send; they are numbered from 1
+    #[arg(long, value_name = "N", value_parser = values::count, default_value = "4", allow_negative_numbers = true)]
+    pub(crate) count: u64,
+    /// Seconds from one ping to the next; 0: as fast as --in-flight allows
+    #[arg(long, value_name = "S", value_parser = values::seconds, default_value = "1", allow_negative_numbers = true)]
+    pub(crate) interval: Duration,
+    /// How many pings may wait for their answers at once; with more than 1, use --interval 0 for speed
+    #[arg(long, value_name = "N", value_parser = values::in_flight, default_value = "1", allow_negative_numbers = true)]
+    pub(crate) in_flight: u32,
+    /// How long to wait for an answer, and after a pending one for the decision: seconds since the ping was sent
+    #[arg(long, value_name = "S", value_parser = values::positive_seconds, default_value = "10",
+          allow_negative_numbers = true)]
+    pub(crate) timeout: Duration,
+    /// Do not wait for the decision on a pending answer
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// How urgent it is
+    #[arg(long, value_enum, default_value = "normal")]
+    pub(crate) priority: Priority,
+    /// Where to send from [default: any address and port]
+    #[arg(long, value_name = "HOST:PORT", value_parser = values::place)]
+    pub(crate) bind: Option<Place>,
+    /// Print only the summary
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Encoding {
+    Json,
+    Msgpack,
+    Postcard,
+}
+
+impl From<Encoding> for framing::Encoding {
+    fn from(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Json => Self::Json,
+            Encoding::Msgpack => Self::Msgpack,
+            Encoding::Postcard => Self::Postcard,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Priority {
+    Urgent,
+    Normal,
+    Lazy,
+}
+
+impl From<Priority> for framing::Priority {
+    fn from(priority: Priority) -> Self {
+        match priority {
+            Priority::Urgent => Self::Urgent,
+            Priority::Normal => Self::Normal,
+            Priority::Lazy => Self::Lazy,
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sluis demo
+  sluis listen --did jis:home:hub --trust jis:home:sensor=0.9 --allow-legacy
+  sluis ping jis:home:hub 127.0.0.1:7150 --intent temperature.read --did jis:home:sensor
+
+Exit codes: 0 all went well, 1 it did not, 2 the command line or configuration is wrong.";
+
+const LISTEN_EXAMPLES: &str = r#"Examples:
+  sluis listen --did jis:home:hub --trust jis:home:sensor=0.9 --allow-legacy --reply '{"celsius":21.5}'
+  sluis listen --did jis:home:hub --bind [::1]:0 --json --duration 60
+  sluis listen --config hub.toml --allow-legacy='jis:home:*'
+
+A ping is judged by the rules first, then by the trust in its sender: from 0.7 it is accepted (GROEN), from 0.3 it
+waits for a decision (GEEL), below there is silence (ROOD). Unsigned pings wait at best, unless --allow-legacy names
+their sender.
+
+Standard input takes one command a line; its end does not end the command:
+  approve PACKET-ID [SOURCE-DID]   let a waiting ping in; the DID is needed when several share the id
+  reject PACKET-ID [SOURCE-DID]    turn it away
+  trust DID=SCORE                  trust a DID from now on
+  stats                            print what was counted so far
+  quit                             end with the summary, as SIGINT and SIGTERM do; exit code 0
+
+--json prints these objects:
+  {"event":"listening","did","addr"}
+  {"event":"ping","source_did","target_did","packet_id","intent","purpose","payload","zone","decision","trust_score",
+   "rule","from"}
+  {"event":"decided","packet_id","decision"}   accept, reject, or expired when nobody decided within 300 s
+  {"event":"rejected","reason","count"}        at most once a second for each reason: how many since the last one
+  {"event":"summary","received","accepted","pending","rejected":{reason:count},"elapsed_s"}
+  {"event":"stats", ...}                       as the summary, for the command `stats`
+What JSON has no form for in a payload comes as: NaN and infinities their names, bytes {"bytes":HEX}, msgpack
+extensions {"ext":CODE,"bytes":HEX}. Heartbeats are no pings and are not counted.
+
+The configuration file (every part may be left out; unknown fields are errors):
+  did = "jis:home:hub"
+  bind = "0.0.0.0:7150"
+  allow_legacy = ["jis:home:*"]
+  reply = '{"ok":true}'                # JSON, where no entry of `replies` matches
+  trust = { "jis:home:sensor" = 0.9 }
+  thresholds = { groen = 0.7, rood = 0.3 }
+  caps = { peers = 65536, waiting = 1024 }   # also peer_bytes, waiting_per_sender, events, event_bytes, transmits,
+                                             # transmit_bytes, replies
+  [[rules]]                            # highest priority first, all conditions must hold
+  name = "doors wait"
+  zone = "GEEL"                        # or GROEN, ROOD
+  source_did = "jis:home:*"            # conditions: source_did and intent are patterns; pod_id, no_pod = true,
+  intent = "door.*"                    # ping_type, min_trust
+  priority = 80                        # 50 when left out
+  [[replies]]                          # the first that matches
+  intent = "temperature.*"
+  reply = '{"celsius":21.5}'"#;
+
+const PING_EXAMPLES: &str = r#"Examples:
+  sluis ping jis:home:hub 127.0.0.1:7150 --intent temperature.read --did jis:home:sensor
+  sluis ping jis:home:hub [::1]:7150 --intent door.open --payload '{"door":"north"}' --timeout 60 --count 1
+  sluis ping jis:home:hub hub.local:7150 --intent load.test --count 100000 --in-flight 64 --interval 0 --quiet
+
+A host name stands for its first address of the family of --bind, else for its first IPv4 address.
+
+--json prints these objects:
+  {"event":"response","packet_id","seq","decision","zone","trust_score","payload","rtt_ms","responder_did","from"}
+                              a pending answer may be followed by the decision, with the same seq
+  {"event":"timeout","seq"}   no answer, or after a pending one no decision
+  {"event":"summary","sent","received","lost","accept","pending","reject","elapsed_s","per_second",
+   "rtt_ms":{"min","p50","p90","p99","max"}}
+Each ping received counts once as accept, pending or reject, by the last that was heard; lost are those without any
+answer. Round-trip times are of first answers, in milliseconds, percentiles to 1 part in 1,000; null when there are none.
+
+Exit codes: 0 every ping was accepted (with --no-wait: answered), 1 anything else, 2 the command line is wrong."#;
+
+const DEMO_EXAMPLES: &str = r#"Examples:
+  sluis demo
+  sluis demo --runtime smol
+  sluis demo --json
+
+Everything happens on the loopback interface, with real UDP sockets. With --json, the objects of `listen` (of the hub)
+and of `ping` (of the sensors; seq counts the pings of the story) are printed as they happen, and around each step
+  {"event":"step","step","title","ok"}   ok: null before it, then whether it went as told (true, false)
+The last line is the summary of the hub.
+Exit codes: 0 everything went as the story says, 1 it did not."#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn legacy_takes_a_pattern_only_with_an_equals_sign() {
+        let parse = |args: &[&str]| Cli::try_parse_from([&["sluis", "listen", "--did", "jis:a"], args].concat());
+        let Command::Listen(args) = parse(&["--allow-legacy", "--allow-legacy=jis:b:*", "--quiet"]).unwrap().command
+        else {
+            panic!("listen was asked for")
+        };
+        assert_eq!(args.allow_legacy, ["*", "jis:b:*"]);
+        assert!(parse(&["--allow-legacy", "jis:b:*"]).is_err());
+    }
+}

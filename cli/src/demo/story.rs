@@ -1,0 +1,219 @@
+//! What happens.
+
+use std::io::Write as _;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::time::Duration;
+
+use sluis_core::driver::{NoReply, Notice, PingNotice, PingReply, Request};
+use sluis_core::framing::{Decision, Value, ValueBuf, Zone};
+use sluis_core::limits::MAX_DATAGRAM_V4;
+use sluis_core::node::{Node, Outcome, Ping, Stats};
+
+use super::cast::{Actor, Cast, TEMPERATURE};
+use super::tell::Teller;
+use super::wait::{until, wait};
+use crate::output::Color;
+
+/// How long anything may take that is to happen.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to listen for what is not to happen.
+const SILENCE: Duration = Duration::from_millis(500);
+
+pub(super) struct Story<'a> {
+    cast: Cast,
+    teller: &'a mut Teller,
+    /// Pings asked so far.
+    seq: u64,
+}
+
+/// The next answer to a request: an answer, a reason for none, or neither in time.
+type Next = Option<Result<PingReply, NoReply>>;
+
+impl<'a> Story<'a> {
+    pub(super) const fn new(cast: Cast, teller: &'a mut Teller) -> Self {
+        Self { cast, teller, seq: 0 }
+    }
+
+    /// Play it, and say what the hub counted.
+    pub(super) fn play(mut self) -> Stats {
+        self.trusted();
+        self.waiting();
+        self.unknown();
+        self.replayed();
+        self.hub_stats()
+    }
+
+    fn trusted(&mut self) {
+        self.teller.step(Color::Green, "GROEN", "A trusted sensor asks, and is answered with data");
+        let request = self.ask(|cast| &cast.thermo, "temperature.read", "the display wants to know");
+        let heard = self.hub_hears();
+        self.teller
+            .check(heard.as_ref().is_some_and(|ping| ping.zone == Zone::Groen), "the hub did not accept the ping");
+        let answer = request.and_then(|mut request| next(&mut request));
+        self.expect(&heard, "thermo", answer, Decision::Accept, TEMPERATURE);
+        self.teller.step_done();
+    }
+
+    fn waiting(&mut self) {
+        self.teller.step(Color::Yellow, "GEEL", "A sensor that is trusted half waits until somebody decides");
+        let mut request = self.ask(|cast| &cast.door, "door.open", "somebody rings");
+        let heard = self.hub_hears();
+        let first = request.as_mut().and_then(next);
+        self.expect(&heard, "door", first, Decision::Pending, "{}");
+
+        let waits = heard.as_ref().and_then(|ping| Some((ping.id?, &ping.packet_id)));
+        if let Some((id, packet_id)) = waits {
+            self.teller.says("you", |line| drop(write!(line, "type: approve {packet_id}")));
+            let approved = self.cast.hub.handle.approve(id);
+            self.teller.check(approved.is_ok(), "the ping could not be approved");
+        }
+        let decided = self.hub_notices(|notice| match notice {
+            Notice::Decided { packet_id, outcome: Outcome::Approved, .. } => Some(packet_id),
+            _ => None,
+        });
+        match decided {
+            Some(packet_id) => self.teller.decided(&packet_id, "accept"),
+            None => self.teller.check(false, "the hub did not tell of the decision"),
+        }
+        let second = request.as_mut().and_then(next);
+        self.expect(&heard, "door", second, Decision::Accept, "{}");
+        self.teller.step_done();
+    }
+
+    fn unknown(&mut self) {
+        self.teller.step(Color::Red, "ROOD", "A stranger meets silence: no byte goes back, nothing is kept");
+        let before = self.hub_stats();
+        let request = self.ask(|cast| &cast.stranger, "door.open", "let me in");
+        let answer = request.and_then(|mut request| next(&mut request));
+        if matches!(answer, Some(Err(NoReply::Timeout))) {
+            self.teller.heard_nothing("stranger", self.seq, SILENCE);
+        } else {
+            self.teller.check(false, "the stranger was answered");
+        }
+        self.turned_away(&before, "the hub did not count the stranger as rood", |now, before| {
+            now.rejected.get(sluis_core::Reject::Rood) == before.rejected.get(sluis_core::Reject::Rood) + 1
+        });
+        self.teller.step_done();
+    }
+
+    fn replayed(&mut self) {
+        self.teller.step(Color::Red, "REPLAY", "Somebody records a ping on its way, and sends it again");
+        let Ok(wire) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) else {
+            return self.teller.check(false, "there is no socket for the eavesdropper");
+        };
+        let recorded = self.on_the_wire(&wire);
+        let before = self.hub_stats();
+        if let Some(recorded) = recorded {
+            self.teller.says("somebody", |line| drop(write!(line, "sends the same {} bytes again", recorded.len())));
+            let sent = wire.send_to(&recorded, self.cast.hub.addr);
+            self.teller.check(sent.is_ok(), "the recorded ping could not be sent");
+        }
+        self.turned_away(&before, "the hub did not refuse the replay", |now, before| {
+            now.rejected.get(sluis_core::Reject::Replay) == before.rejected.get(sluis_core::Reject::Replay) + 1
+        });
+        let silent = wire.set_read_timeout(Some(Duration::from_millis(100))).is_ok() && wire.recv(&mut [0; 1]).is_err();
+        self.teller.check(silent, "the replay was answered");
+        self.teller.step_done();
+    }
+
+    /// The thermometer asks through a socket that passes everything on and remembers the ping.
+    fn on_the_wire(&mut self, wire: &UdpSocket) -> Option<Vec<u8>> {
+        let hub = self.cast.hub.addr;
+        let at = wire.local_addr().ok()?;
+        wire.set_read_timeout(Some(PATIENCE)).ok()?;
+        let mut request = self.ask_at(|cast| &cast.thermo, at, "temperature.read", "the display wants to know");
+        let mut buffer = vec![0; MAX_DATAGRAM_V4];
+        let (len, sensor) = wire.recv_from(&mut buffer).ok()?;
+        let recorded = buffer.get(..len)?.to_vec();
+        self.teller.says("somebody", |line| drop(write!(line, "on the way records {len} bytes and passes them on")));
+        wire.send_to(&recorded, hub).ok()?;
+        let heard = self.hub_hears();
+        let (len, _) = wire.recv_from(&mut buffer).ok()?;
+        wire.send_to(buffer.get(..len)?, sensor).ok()?;
+        let answer = request.as_mut().and_then(next);
+        self.expect(&heard, "thermo", answer, Decision::Accept, TEMPERATURE);
+        Some(recorded)
+    }
+
+    /// A sensor asks the hub.
+    fn ask(&mut self, who: fn(&Cast) -> &Actor, intent: &str, purpose: &str) -> Option<Request<Node>> {
+        self.ask_at(who, self.cast.hub.addr, intent, purpose)
+    }
+
+    fn ask_at(
+        &mut self,
+        who: fn(&Cast) -> &Actor,
+        at: std::net::SocketAddr,
+        intent: &str,
+        purpose: &str,
+    ) -> Option<Request<Node>> {
+        self.seq += 1;
+        let Actor { name, handle, .. } = who(&self.cast);
+        self.teller.says(name, |line| drop(write!(line, "asks    {intent}: {purpose}")));
+        let mut ping = Ping::new(self.cast.hub.did, at, intent);
+        ping.purpose = purpose;
+        ping.timeout = Some(if *name == "stranger" { SILENCE } else { PATIENCE });
+        match handle.ping(&ping) {
+            Ok(request) => Some(request),
+            Err(why) => {
+                self.teller.check(false, &format!("{name} could not ask: {why}"));
+                None
+            }
+        }
+    }
+
+    /// The next ping that passes the hub's gate.
+    fn hub_hears(&mut self) -> Option<Box<PingNotice>> {
+        let heard = self.hub_notices(|notice| match notice {
+            Notice::Ping(ping) => Some(ping),
+            _ => None,
+        });
+        match &heard {
+            Some(ping) => self.teller.hub_heard(ping),
+            None => self.teller.check(false, "the hub heard nothing"),
+        }
+        heard
+    }
+
+    /// The hub's next notice of a kind.
+    fn hub_notices<T>(&mut self, mut kind: impl FnMut(Notice) -> Option<T>) -> Option<T> {
+        let events = &mut self.cast.hub.events;
+        let found = async {
+            loop {
+                if let Some(found) = kind(events.next().await?) {
+                    return Some(found);
+                }
+            }
+        };
+        wait(found, PATIENCE).flatten()
+    }
+
+    /// An answer must say that.
+    fn expect(&mut self, ping: &Option<Box<PingNotice>>, who: &str, answer: Next, decision: Decision, payload: &str) {
+        let Some(Ok(reply)) = answer else {
+            return self.teller.check(false, &format!("{who} had no answer: {answer:?}"));
+        };
+        self.teller.heard(who, self.seq, ping.as_ref().map_or("", |ping| &ping.packet_id), &reply);
+        let as_told = reply.decision == decision
+            && reply.payload.as_ref().map(ValueBuf::as_value) == Value::from_json(payload).ok();
+        self.teller.check(as_told, &format!("{who} was to be told {decision} with {payload}"));
+    }
+
+    /// The hub turned something away, and sent no byte for it.
+    fn turned_away(&mut self, before: &Stats, wrong: &str, is_so: impl Fn(&Stats, &Stats) -> bool) {
+        let so = until(PATIENCE, || is_so(&self.hub_stats(), before));
+        let now = self.hub_stats();
+        self.teller.rejected(&now.rejected, &before.rejected);
+        self.teller.check(so, wrong);
+        self.teller.check(now.transmitted == before.transmitted, "the hub sent something");
+        self.teller.check(now.tables == before.tables, "the hub kept something");
+    }
+
+    fn hub_stats(&self) -> Stats {
+        self.cast.hub.handle.with(|node, _| node.stats())
+    }
+}
+
+fn next(request: &mut Request<Node>) -> Next {
+    wait(request.next(), PATIENCE).flatten()
+}

@@ -1,0 +1,35 @@
+//! How a command fails: one sentence on standard error, and the exit code that goes with it.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use crate::output::tell;
+
+/// Why a command could not do what it was asked for.
+#[derive(Debug)]
+pub(crate) struct Fail {
+    code: u8,
+    why: String,
+}
+
+impl Fail {
+    /// The command line or the configuration is wrong: exit code 2.
+    pub(crate) fn usage(why: impl Display) -> Self {
+        Self { code: 2, why: why.to_string() }
+    }
+
+    /// It could not be done: exit code 1.
+    pub(crate) fn runtime(why: impl Display) -> Self {
+        Self { code: 1, why: why.to_string() }
+    }
+
+    /// Say it.
+    pub(crate) fn report(&self, command: Option<&str>) -> ExitCode {
+        let end = if self.why.ends_with('.') { "" } else { "." };
+        match command {
+            Some(command) => tell(&format!("sluis {command}: {}{end}", self.why)),
+            None => tell(&format!("sluis: {}{end}", self.why)),
+        }
+        ExitCode::from(self.code)
+    }
+}

@@ -1,0 +1,28 @@
+//! `sluis listen`.
+
+mod app;
+mod settings;
+
+use std::process::ExitCode;
+
+use self::app::Listen;
+use self::settings::Settings;
+use crate::args::{Common, ListenArgs};
+use crate::fail::Fail;
+use crate::input::Inbox;
+use crate::output::Out;
+use crate::run;
+
+/// Listen until there is a reason to end; the exit code is 0 then.
+pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
+    let (count, duration, quiet) = (args.count, args.duration, args.quiet);
+    let settings = Settings::gather(args)?;
+    let addr = run::resolve_bind(&settings.bind)?;
+    let mut node = settings.node()?;
+    let inbox = Inbox::with_signals().with_lines();
+    let mut app = Listen::new(Out::new(common, quiet), inbox, settings.did, count, duration);
+    let ended = run::drive(common.runtime, addr, &mut node, &mut app);
+    // Whatever ended it: what was done is said, once the socket has been open.
+    app.finish(&node.stats(), ended.as_ref().ok())?;
+    ended.map(|_| ExitCode::SUCCESS)
+}

@@ -1,0 +1,72 @@
+//! What flags and configuration say together.
+
+use sluis_core::Did;
+use sluis_core::airlock::{GateConfig, Rule};
+use sluis_core::framing::ValueBuf;
+use sluis_core::node::{Caps, Node, NodeConfig, Reply};
+
+use crate::args::ListenArgs;
+use crate::config::Config;
+use crate::fail::Fail;
+use crate::run;
+use crate::values::{JsonText, Place, Trust};
+
+/// The settings of a listening node.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) did: Did,
+    pub(super) bind: Place,
+    gate: GateConfig,
+    caps: Caps,
+    rules: Vec<Rule<String>>,
+    /// A later entry for the same DID counts.
+    trust: Vec<Trust>,
+    legacy: Vec<String>,
+    /// Intent pattern and payload; the first that matches counts.
+    replies: Vec<(String, JsonText)>,
+}
+
+impl Settings {
+    /// The configuration file, with the flags over it.
+    pub(super) fn gather(args: ListenArgs) -> Result<Self, Fail> {
+        let config = args.config.as_deref().map(Config::read).transpose().map_err(Fail::usage)?.unwrap_or_default();
+        let Some(did) = args.did.or(config.did) else {
+            return Err(Fail::usage("this node has no name, add --did DID (or `did` to the configuration)"));
+        };
+        let mut replies = config.replies;
+        replies.extend(args.reply.or(config.reply).map(|reply| ("*".to_owned(), reply)));
+        Ok(Self {
+            did,
+            bind: args.bind.or(config.bind).unwrap_or_default(),
+            gate: config.gate,
+            caps: config.caps,
+            rules: config.rules,
+            trust: [config.trust, args.trust].concat(),
+            legacy: [config.allow_legacy, args.allow_legacy].concat(),
+            replies,
+        })
+    }
+
+    /// A node with these settings.
+    pub(super) fn node(&self) -> Result<Node, Fail> {
+        let mut config = NodeConfig::new(self.did.clone());
+        config.gate = self.gate;
+        config.caps = self.caps;
+        let mut node = run::node(config)?;
+        for Trust { did, score } in &self.trust {
+            node.set_trust(did, *score).map_err(|why| Fail::usage(format!("trust in {did}: {why}")))?;
+        }
+        for pattern in &self.legacy {
+            node.allow_legacy(pattern).map_err(|why| Fail::usage(format!("--allow-legacy={pattern}: {why}")))?;
+        }
+        for rule in &self.rules {
+            node.add_rule(rule).map_err(|why| Fail::usage(format!("rule {}: {why}", rule.id)))?;
+        }
+        for (intent, reply) in &self.replies {
+            let wrong = |why: &dyn std::fmt::Display| Fail::usage(format!("the reply to {intent}: {why}"));
+            let reply = ValueBuf::new(reply.as_value()).map_err(|why| wrong(&why))?;
+            node.set_reply(intent, Reply::Now(reply)).map_err(|why| wrong(&why))?;
+        }
+        Ok(node)
+    }
+}

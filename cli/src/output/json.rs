@@ -1,0 +1,275 @@
+//! JSON lines: ASCII only, valid JSON whatever came in.
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::net::SocketAddr;
+
+use sluis_core::framing::canonical::Style;
+use sluis_core::framing::{Number, Text, Token, Value};
+
+use super::escape;
+
+/// A JSON object that is written member by member.
+#[must_use = "an object has an end"]
+pub(crate) struct Object<'l> {
+    line: &'l mut Vec<u8>,
+    first: bool,
+}
+
+impl<'l> Object<'l> {
+    /// An object within a line.
+    pub(crate) fn new(line: &'l mut Vec<u8>) -> Self {
+        line.push(b'{');
+        Self { line, first: true }
+    }
+
+    /// An object that names its event first.
+    pub(crate) fn event(line: &'l mut Vec<u8>, event: &str) -> Self {
+        Self::new(line).str("event", event)
+    }
+
+    pub(crate) fn end(self) {
+        self.line.push(b'}');
+    }
+
+    fn key(&mut self, key: &str) {
+        if !std::mem::replace(&mut self.first, false) {
+            self.line.push(b',');
+        }
+        put_str(self.line, key.chars());
+        self.line.push(b':');
+    }
+
+    /// A member that `write` writes.
+    pub(crate) fn with(mut self, key: &str, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        self.key(key);
+        write(self.line);
+        self
+    }
+
+    pub(crate) fn str(self, key: &str, value: &str) -> Self {
+        self.with(key, |line| put_str(line, value.chars()))
+    }
+
+    pub(crate) fn text(self, key: &str, value: Text<'_>) -> Self {
+        self.with(key, |line| put_text(line, value))
+    }
+
+    /// A text, or `null`.
+    pub(crate) fn maybe(self, key: &str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.str(key, value),
+            None => self.raw(key, "null"),
+        }
+    }
+
+    pub(crate) fn value(self, key: &str, value: Value<'_>) -> Self {
+        self.with(key, |line| put_value(line, value))
+    }
+
+    pub(crate) fn addr(self, key: &str, addr: SocketAddr) -> Self {
+        self.with(key, |line| {
+            let _ = write!(line, "\"{addr}\"");
+        })
+    }
+
+    /// Something whose text is JSON: an integer, `true`, `null`.
+    pub(crate) fn raw(self, key: &str, value: impl Display) -> Self {
+        self.with(key, |line| {
+            let _ = write!(line, "{value}");
+        })
+    }
+
+    pub(crate) fn number(self, key: &str, value: Number<'_>) -> Self {
+        self.with(key, |line| put_number(line, value))
+    }
+
+    /// A number with so many decimals at most; `null` for none.
+    pub(crate) fn rounded(self, key: &str, value: Option<f64>, decimals: i32) -> Self {
+        let scale = 10f64.powi(decimals);
+        match value {
+            Some(value) if value.is_finite() => self.raw(key, (value * scale).round() / scale),
+            _ => self.raw(key, "null"),
+        }
+    }
+
+    pub(crate) fn object(self, key: &str, write: impl FnOnce(Object<'_>) -> Object<'_>) -> Self {
+        self.with(key, |line| write(Object::new(line)).end())
+    }
+}
+
+/// A text in quotes, ASCII only.
+fn put_str(line: &mut Vec<u8>, chars: impl Iterator<Item = char>) {
+    line.push(b'"');
+    for c in chars {
+        match c {
+            '"' => line.extend_from_slice(b"\\\""),
+            '\\' => line.extend_from_slice(b"\\\\"),
+            '\n' => line.extend_from_slice(b"\\n"),
+            '\r' => line.extend_from_slice(b"\\r"),
+            '\t' => line.extend_from_slice(b"\\t"),
+            ' '..='~' => line.extend(u8::try_from(c)),
+            c => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(line, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    line.push(b'"');
+}
+
+/// A text of the wire. A lone surrogate, which most JSON readers refuse, comes as U+FFFD.
+pub(crate) fn put_text(line: &mut Vec<u8>, text: Text<'_>) {
+    put_str(line, text.chars().map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)));
+}
+
+/// A number as the reference prints it, its name in quotes when it is not finite.
+fn put_number(line: &mut Vec<u8>, number: Number<'_>) {
+    let finite = !matches!(number, Number::Float(n) if !n.is_finite());
+    if !finite {
+        line.push(b'"');
+    }
+    // A vector has always room.
+    let _ = number.write(line);
+    if !finite {
+        line.push(b'"');
+    }
+}
+
+fn put_hex(line: &mut Vec<u8>, bytes: &[u8]) {
+    line.push(b'"');
+    for byte in bytes {
+        let _ = write!(line, "{byte:02x}");
+    }
+    line.push(b'"');
+}
+
+/// Any value of the wire, as the reference prints it; what JSON has no form for is written in another (see the help of
+/// `listen`).
+pub(crate) fn put_value(line: &mut Vec<u8>, value: Value<'_>) {
+    let start = line.len();
+    if value.tokens().any(|token| !has_form(token)) || value.write_json(line, Style::WIRE).is_err() {
+        line.truncate(start);
+        put_tokens(line, value, put_text);
+    }
+}
+
+/// A value for people: texts as they are, made safe for a terminal.
+pub(crate) fn put_readable(line: &mut Vec<u8>, value: Value<'_>) {
+    put_tokens(line, value, |line, text| {
+        line.push(b'"');
+        for c in text.chars() {
+            match c {
+                Ok('"') => line.extend_from_slice(b"\\\""),
+                Ok(c) => escape::put_char(line, c),
+                Err(_) => escape::put_char(line, char::REPLACEMENT_CHARACTER),
+            }
+        }
+        line.push(b'"');
+    });
+}
+
+/// Whether every JSON reader understands what the reference writes for this.
+fn has_form(token: Token<'_>) -> bool {
+    match token {
+        Token::Number(Number::Float(n)) => n.is_finite(),
+        Token::Str(text) | Token::Key(text) => text.as_str().is_some() || text.chars().all(|c| c.is_ok()),
+        Token::Bytes(_) | Token::Ext(..) | Token::KeyBytes(_) => false,
+        _ => true,
+    }
+}
+
+/// The long way, in which every token has a form.
+fn put_tokens(line: &mut Vec<u8>, value: Value<'_>, put_text: impl Fn(&mut Vec<u8>, Text<'_>)) {
+    // A comma comes before everything but the first in a container and the value of a key.
+    let mut comma = false;
+    for token in value.tokens() {
+        let ends = matches!(token, Token::ArrayEnd | Token::ObjectEnd);
+        if comma && !ends {
+            line.push(b',');
+        }
+        comma = true;
+        match token {
+            Token::Null => line.extend_from_slice(b"null"),
+            Token::Bool(b) => line.extend_from_slice(if b { b"true" } else { b"false" }),
+            Token::Number(number) => put_number(line, number),
+            Token::Str(text) => put_text(line, text),
+            Token::Bytes(bytes) => Object::new(line).with("bytes", |line| put_hex(line, bytes)).end(),
+            Token::Ext(code, bytes) => {
+                Object::new(line).raw("ext", code).with("bytes", |line| put_hex(line, bytes)).end();
+            }
+            Token::ArrayStart | Token::ObjectStart => {
+                line.push(if matches!(token, Token::ArrayStart) { b'[' } else { b'{' });
+                comma = false;
+            }
+            Token::ArrayEnd => line.push(b']'),
+            Token::ObjectEnd => line.push(b'}'),
+            Token::Key(key) => {
+                put_text(line, key);
+                line.push(b':');
+                comma = false;
+            }
+            Token::KeyBytes(key) => {
+                put_hex(line, key);
+                line.push(b':');
+                comma = false;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(json: &str) -> String {
+        let mut line = Vec::new();
+        put_value(&mut line, Value::from_json(json).unwrap());
+        String::from_utf8(line).unwrap()
+    }
+
+    #[test]
+    fn values_come_out_as_they_went_in() {
+        for same in [
+            r#"{"a":[1,2.5,-0.0,1e-07,[],{},null,true,false,"x"],"b":{"c":18446744073709551616}}"#,
+            "[]",
+            "\"\"",
+            "[[[]],[{}]]",
+            r#"{"\u00e9\ud83d\ude00":"\u001b\"\\\n"}"#,
+        ] {
+            assert_eq!(shown(same), same);
+        }
+    }
+
+    #[test]
+    fn values_are_laid_out_as_the_reference_does() {
+        assert_eq!(shown(r#"{ "é" : 1e-7, "a":1, "a" : 2 }"#), r#"{"\u00e9":1e-07,"a":2}"#);
+    }
+
+    #[test]
+    fn what_json_cannot_say_is_said_otherwise() {
+        assert_eq!(shown(r#"[NaN,-Infinity,"\ud800x","\u0085"]"#), r#"["NaN","-Infinity","\ufffdx","\u0085"]"#);
+    }
+
+    #[test]
+    fn people_read_letters() {
+        let mut line = Vec::new();
+        put_readable(&mut line, Value::from_json(r#"{"\u00e9":["\u001b[2J\"","\u6e29"]}"#).unwrap());
+        assert_eq!(String::from_utf8(line).unwrap(), r#"{"é":["\x1b[2J\"","温"]}"#);
+    }
+
+    #[test]
+    fn members_are_separated() {
+        let mut line = Vec::new();
+        Object::event(&mut line, "x")
+            .maybe("n", None)
+            .rounded("r", Some(0.123_456), 3)
+            .rounded("none", Some(f64::NAN), 3)
+            .object("o", |o| o.raw("a", 1).raw("b", 2))
+            .object("e", |o| o)
+            .end();
+        let text = String::from_utf8(line).unwrap();
+        assert_eq!(text, r#"{"event":"x","n":null,"r":0.123,"none":null,"o":{"a":1,"b":2},"e":{}}"#);
+    }
+}

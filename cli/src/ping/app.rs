@@ -1,0 +1,275 @@
+//! The app that keeps pings in flight.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use sluis_core::driver::{App, DriverStats};
+use sluis_core::framing::Decision;
+use sluis_core::node::{Answered, Event, Node, Ping, PingError, RequestId};
+use sluis_core::{Did, Instant, Machine as _, Now};
+
+use super::tally::Tally;
+use crate::args::PingArgs;
+use crate::fail::Fail;
+use crate::input::Inbox;
+use crate::output::{Color, Out, Style, tell};
+use crate::run::Bound;
+use crate::view;
+
+/// How soon to try again when the node's send queue is full.
+const SOON: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+pub(super) struct Pinger<'a> {
+    out: Out,
+    inbox: Inbox,
+    did: Did,
+    ping: Ping<'a>,
+    args: &'a PingArgs,
+    in_flight: usize,
+    open: HashMap<RequestId, Flight>,
+    /// When the first ping that waits for its decision runs out of time, or earlier.
+    undecided: Option<Instant>,
+    tally: Tally,
+    /// When the next ping may be sent; none until the first was.
+    next: Option<Instant>,
+    addr: Option<SocketAddr>,
+    started: Option<Instant>,
+    now: Instant,
+    /// Why the node refused a ping.
+    pub(super) failed: Option<PingError>,
+    counters: Option<Instant>,
+}
+
+/// A ping that is not done with.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    seq: u64,
+    sent: Instant,
+    /// The first answer was pending.
+    pending: bool,
+}
+
+impl Bound for Pinger<'_> {
+    fn bound(&mut self, addr: SocketAddr) {
+        self.addr = Some(addr);
+        let Self { out, did, ping, .. } = self;
+        let remote = ping.route.remote;
+        out.say(1, || format!("sluis ping: {did} on {addr} asks {} at {remote}", ping.target));
+        if out.style == Style::Text && !out.quiet {
+            out.line(|line, paint| {
+                paint.text(line, Color::Bold, "ping");
+                let _ = write!(line, " {} at {remote} as {did}: {}", ping.target, ping.intent);
+            });
+        }
+        out.flush();
+    }
+}
+
+impl App<Node> for Pinger<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>, now: Now, node: &mut Node) -> Poll<()> {
+        self.inbox.register(cx);
+        self.now = now.mono;
+        self.started.get_or_insert(now.mono);
+        while let Some(event) = node.poll_event() {
+            match event {
+                Event::Response(answer) => {
+                    if let Some(done) = self.answered(&answer) {
+                        node.forget(done);
+                    }
+                }
+                Event::Timeout { request, .. } => {
+                    if let Some(flight) = self.open.remove(&request) {
+                        self.ran_out(flight);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.give_up(node);
+        self.launch(now, node);
+        self.tell_counters(node);
+        self.out.flush();
+        let done = self.open.is_empty() && self.tally.sent == self.args.count;
+        if done || self.failed.is_some() || self.inbox.is_stopped() || self.out.is_broken() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let next = if self.may_launch() { self.next } else { None };
+        [next, self.undecided, self.counters].into_iter().flatten().min()
+    }
+}
+
+impl<'a> Pinger<'a> {
+    pub(super) fn new(out: Out, inbox: Inbox, did: Did, ping: Ping<'a>, args: &'a PingArgs) -> Self {
+        let in_flight = usize::try_from(args.in_flight).unwrap_or(1);
+        Self {
+            out,
+            inbox,
+            did,
+            ping,
+            args,
+            in_flight,
+            open: HashMap::with_capacity(in_flight.saturating_mul(2)),
+            undecided: None,
+            tally: Tally::default(),
+            next: None,
+            addr: None,
+            started: None,
+            now: Instant::ZERO,
+            failed: None,
+            counters: None,
+        }
+    }
+
+    fn may_launch(&self) -> bool {
+        self.tally.sent < self.args.count && self.open.len() < self.in_flight
+    }
+
+    /// Send what may be sent now.
+    fn launch(&mut self, now: Now, node: &mut Node) {
+        while self.may_launch() && self.next.is_none_or(|at| at <= now.mono) {
+            match node.ping(now, &self.ping) {
+                Ok(id) => {
+                    self.tally.sent += 1;
+                    self.open.insert(id, Flight { seq: self.tally.sent, sent: now.mono, pending: false });
+                    self.next = Some(self.after_this(now.mono));
+                }
+                Err(PingError::QueueFull | PingError::TooManyRequests(_)) => {
+                    self.next = Some(now.mono + SOON);
+                    return;
+                }
+                Err(why) => {
+                    self.failed = Some(why);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// When the ping after the one that is sent now may be sent: the rhythm is kept, a delay is not made up for.
+    fn after_this(&self, now: Instant) -> Instant {
+        let due = self.next.unwrap_or(now);
+        let interval = self.args.interval;
+        if now.saturating_since(due) < interval { due + interval } else { now + interval }
+    }
+
+    /// Note an answer; the request if nobody waits for its decision.
+    fn answered(&mut self, answer: &Answered<'_>) -> Option<RequestId> {
+        let flight = self.open.get_mut(&answer.request)?;
+        let (seq, was_pending) = (flight.seq, flight.pending);
+        self.tally.answer(answer.response.decision, was_pending, answer.rtt);
+        let mut done = None;
+        if answer.last {
+            self.open.remove(&answer.request);
+        } else if self.args.no_wait {
+            self.open.remove(&answer.request);
+            done = Some(answer.request);
+        } else {
+            flight.pending = true;
+            let due = flight.sent + self.args.timeout;
+            self.undecided = Some(self.undecided.map_or(due, |at| at.min(due)));
+        }
+        self.tell(seq, answer);
+        done
+    }
+
+    fn tell(&mut self, seq: u64, answer: &Answered<'_>) {
+        if self.out.quiet {
+            return;
+        }
+        match self.out.style {
+            Style::Json => self.out.json("response", |object| view::response_json(object, seq, &answer.into())),
+            Style::Text => self.out.line(|line, paint| {
+                self.args.seq_text(line, seq);
+                view::response_text(line, paint, &answer.into());
+                if answer.response.decision == Decision::Pending && !self.args.no_wait {
+                    line.extend_from_slice(b"  waiting for the decision");
+                }
+            }),
+        }
+    }
+
+    /// No answer came in time, or no decision.
+    fn ran_out(&mut self, flight: Flight) {
+        if self.out.quiet {
+            return;
+        }
+        let what = if flight.pending { "no decision" } else { "no answer" };
+        match self.out.style {
+            Style::Json => self.out.json("timeout", |object| object.raw("seq", flight.seq)),
+            Style::Text => self.out.line(|line, paint| {
+                self.args.seq_text(line, flight.seq);
+                paint.text(line, Color::Red, what);
+                let _ = write!(line, " within {} s", self.args.timeout.as_secs_f64());
+            }),
+        }
+    }
+
+    /// Give up the pings whose decision is late: time counts from when they were sent.
+    fn give_up(&mut self, node: &mut Node) {
+        if self.undecided.is_none_or(|at| self.now < at) {
+            return;
+        }
+        let (now, timeout) = (self.now, self.args.timeout);
+        let mut late: Vec<(RequestId, Flight)> =
+            self.open.extract_if(|_, flight| flight.pending && flight.sent + timeout <= now).collect();
+        late.sort_unstable_by_key(|(_, flight)| flight.seq);
+        for (id, flight) in late {
+            node.forget(id);
+            self.ran_out(flight);
+        }
+        let waiting = self.open.values().filter(|flight| flight.pending);
+        self.undecided = waiting.map(|flight| flight.sent + timeout).min();
+    }
+
+    /// With `-vv`: the counters once a second.
+    fn tell_counters(&mut self, node: &Node) {
+        if !self.out.says(2) || self.counters.is_some_and(|at| self.now < at) {
+            return;
+        }
+        self.counters = Some(self.now + SECOND);
+        tell(&format!("sluis ping: {:?}", node.stats()));
+    }
+
+    /// The last words: the summary. Whether every ping went as it should.
+    pub(super) fn finish(&mut self, driver: Option<&DriverStats>) -> Result<bool, Fail> {
+        if self.addr.is_none() || self.failed.is_some() && self.tally.sent == 0 {
+            return Ok(false);
+        }
+        let elapsed = self.started.map_or(Duration::ZERO, |started| self.now.saturating_since(started));
+        let Self { out, tally, .. } = self;
+        match out.style {
+            Style::Json => out.json("summary", |object| tally.json(object, elapsed)),
+            Style::Text => {
+                out.line(|line, _| tally.text(line, elapsed));
+                if let Some(rtt) = tally.rtt_text() {
+                    out.line(|line, _| line.extend_from_slice(rtt.as_bytes()));
+                }
+            }
+        }
+        if let Some(driver) = driver {
+            if driver.discarded > 0 {
+                tell(&format!("sluis ping: the network took {} datagrams less than were sent.", driver.discarded));
+            }
+            out.say(1, || format!("sluis ping: {driver:?}"));
+        }
+        out.finish().map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))?;
+        let good = if self.args.no_wait { tally.received } else { tally.accept };
+        Ok(good == self.args.count)
+    }
+}
+
+impl PingArgs {
+    /// The number of a ping, as wide as the largest.
+    fn seq_text(&self, line: &mut Vec<u8>, seq: u64) {
+        let width = self.count.checked_ilog10().unwrap_or(0) as usize + 1;
+        let _ = write!(line, "{seq:>width$}  ");
+    }
+}

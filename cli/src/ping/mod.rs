@@ -1,0 +1,91 @@
+//! `sluis ping`.
+
+mod app;
+mod tally;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+
+use sluis_core::Did;
+use sluis_core::node::{Node, NodeConfig, Ping, PingError};
+
+use self::app::Pinger;
+use crate::args::{Common, PingArgs};
+use crate::fail::Fail;
+use crate::input::Inbox;
+use crate::output::Out;
+use crate::run;
+use crate::values::Place;
+
+/// Send the pings and report the answers; the exit code is 0 when every one was accepted.
+pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
+    let (bind, remote) = ends(&args.addr, args.bind.as_ref())?;
+    let did = match &args.did {
+        Some(did) => did.clone(),
+        None => a_name()?,
+    };
+    if did.as_str() == args.target {
+        return Err(Fail::usage(format!("--did and the target are both {did}, a node does not ping itself")));
+    }
+    let mut node = a_node(&did, args)?;
+    let mut ping = Ping::new(&args.target, remote, &args.intent);
+    ping.purpose = &args.purpose;
+    ping.payload = args.payload.as_value();
+    ping.encoding = args.encoding.into();
+    ping.priority = args.priority.into();
+    ping.timeout = Some(args.timeout);
+    let inbox = Inbox::with_signals();
+    let mut app = Pinger::new(Out::new(common, args.quiet), inbox, did, ping, args);
+    let ended = run::drive(common.runtime, bind, &mut node, &mut app);
+    let done = app.finish(ended.as_ref().ok())?;
+    if let Some(why) = app.failed {
+        return Err(refused(why));
+    }
+    ended.map(|_| if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What to say when the node refuses the ping itself.
+fn refused(why: PingError) -> Fail {
+    match why {
+        PingError::TooLarge { .. } => Fail::usage(format!("--payload: {why}, send less")),
+        PingError::Encode(_) => Fail::usage(format!("--payload: {why}, choose another --encoding")),
+        why => Fail::usage(why),
+    }
+}
+
+/// A name that nobody else has.
+fn a_name() -> Result<Did, Fail> {
+    let seed =
+        sluis_tokio::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness: {why}")))?;
+    let name = format!("jis:sluis:ping-{:08x}", seed.fork("cli.name").u64() >> 32);
+    Did::new(&name).map_err(Fail::runtime)
+}
+
+/// A node that asks, and does nothing of its own accord.
+fn a_node(did: &Did, args: &PingArgs) -> Result<Node, Fail> {
+    let mut config = NodeConfig::new(did.clone());
+    config.heartbeat = None;
+    config.decision_timeout = args.timeout;
+    config.caps.requests = args.in_flight;
+    run::node(config)
+}
+
+/// Where to send from and where to.
+fn ends(target: &Place, bind: Option<&Place>) -> Result<(SocketAddr, SocketAddr), Fail> {
+    let targets = run::resolve(target)?;
+    let bind = bind.map(run::resolve_bind).transpose()?;
+    let any = |v4: bool| targets.iter().copied().find(|addr| addr.is_ipv4() == v4);
+    let remote = match bind {
+        // A socket on [::] serves both.
+        Some(bind) if bind.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => targets.first().copied(),
+        Some(bind) => any(bind.is_ipv4()),
+        None => any(true).or_else(|| any(false)),
+    };
+    let Some(remote) = remote else {
+        return Err(Fail::usage(format!(
+            "--bind and {target} are not of the same family, choose both IPv4 or both IPv6"
+        )));
+    };
+    let free: IpAddr = if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    Ok((bind.unwrap_or_else(|| SocketAddr::new(free, 0)), remote))
+}

@@ -1,0 +1,64 @@
+//! A node on the chosen runtime.
+
+use std::net::SocketAddr;
+
+use sluis_core::driver::{App, DriverStats};
+use sluis_core::node::{Node, NodeConfig};
+
+use crate::args::Runtime;
+use crate::fail::Fail;
+use crate::values::Place;
+
+/// An app that wants to know where its socket is.
+pub(crate) trait Bound {
+    /// The socket is open.
+    fn bound(&mut self, addr: SocketAddr);
+}
+
+/// A node with a seed of its own.
+pub(crate) fn node(config: NodeConfig) -> Result<Node, Fail> {
+    let seed =
+        sluis_tokio::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness: {why}")))?;
+    Node::new(config, &seed).map_err(Fail::usage)
+}
+
+/// Open a socket and run the app on it until it has enough.
+pub(crate) fn drive<A: App<Node> + Bound>(
+    runtime: Runtime,
+    addr: SocketAddr,
+    node: &mut Node,
+    app: &mut A,
+) -> Result<DriverStats, Fail> {
+    macro_rules! on {
+        ($runtime:ident) => {
+            $runtime::block_on(async {
+                let mut socket = $runtime::bind(addr).map_err(Fail::runtime)?;
+                app.bound(socket.local_addr());
+                $runtime::run(&mut socket, node, app).await.map_err(|why| {
+                    Fail::runtime(format!("the socket on {} failed ({why}), start again", socket.local_addr()))
+                })
+            })
+        };
+    }
+    match runtime {
+        Runtime::Tokio => on!(sluis_tokio),
+        Runtime::Smol => on!(sluis_smol),
+    }
+}
+
+/// The addresses of a place, or what to do about it that there are none.
+pub(crate) fn resolve(place: &Place) -> Result<Vec<SocketAddr>, Fail> {
+    let mend = "check the name, or write an address in numbers";
+    match place.resolve() {
+        Ok(addrs) if addrs.is_empty() => Err(Fail::runtime(format!("{place} has no address, {mend}"))),
+        Ok(addrs) => Ok(addrs),
+        Err(why) => Err(Fail::runtime(format!("cannot find the address of {place} ({why}), {mend}"))),
+    }
+}
+
+/// The address of a place to bind to: IPv4 where there is a choice.
+pub(crate) fn resolve_bind(place: &Place) -> Result<SocketAddr, Fail> {
+    let addrs = resolve(place)?;
+    let first = addrs.iter().find(|addr| addr.is_ipv4()).or(addrs.first());
+    first.copied().ok_or_else(|| Fail::runtime(format!("{place} has no address")))
+}

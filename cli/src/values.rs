@@ -1,0 +1,237 @@
+//! The values of flags: how each is written, and what is said when it is not.
+//!
+//! Every parser answers with the rest of a sentence that names the mend; the caller puts the flag before it.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::time::Duration;
+
+use sluis_core::Did;
+use sluis_core::airlock::LegacyList;
+use sluis_core::framing::Value;
+use sluis_core::limits::{BROADCAST, MAX_INTENT};
+
+/// The longest time a flag may name: a hundred years.
+const MAX_SECONDS: f64 = 100.0 * 365.25 * 86_400.0;
+
+/// `--trust DID=SCORE`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Trust {
+    pub(crate) did: String,
+    pub(crate) score: f64,
+}
+
+/// A JSON text that was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct JsonText(String);
+
+impl JsonText {
+    /// The value that it holds.
+    pub(crate) fn as_value(&self) -> Value<'_> {
+        Value::from_json(&self.0).unwrap_or(Value::EMPTY_OBJECT)
+    }
+}
+
+/// `HOST:PORT`, not resolved yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    host: String,
+    port: u16,
+}
+
+impl Place {
+    /// The addresses that it stands for: one for a number, all that the resolver knows for a name.
+    pub(crate) fn resolve(&self) -> std::io::Result<Vec<SocketAddr>> {
+        match self.host.parse::<IpAddr>() {
+            Ok(ip) => Ok(vec![SocketAddr::new(ip, self.port)]),
+            // The resolver also understands an interface behind the address, like `fe80::1%eth0`.
+            Err(_) => Ok((self.host.as_str(), self.port).to_socket_addrs()?.collect()),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl Default for Place {
+    /// Where a node listens unless it is told otherwise.
+    fn default() -> Self {
+        Self { host: "0.0.0.0".to_owned(), port: sluis_core::limits::DEFAULT_PORT }
+    }
+}
+
+/// Seconds, with a fraction if need be.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(n) if n.is_finite() && (0.0..=MAX_SECONDS).contains(&n) => Ok(Duration::from_secs_f64(n)),
+        Ok(n) if n < 0.0 => Err("a time cannot be negative, write seconds like 1.5".to_owned()),
+        Ok(n) if n > MAX_SECONDS => Err("that is more than a hundred years, write seconds like 1.5".to_owned()),
+        _ => Err("write seconds as a number, like 10 or 1.5".to_owned()),
+    }
+}
+
+/// Seconds, more than none.
+pub(crate) fn positive_seconds(text: &str) -> Result<Duration, String> {
+    match seconds(text)? {
+        Duration::ZERO => Err("it must be more than 0, write seconds like 1.5".to_owned()),
+        some => Ok(some),
+    }
+}
+
+/// How many: 1 or more.
+pub(crate) fn count(text: &str) -> Result<u64, String> {
+    match text.parse::<u64>() {
+        Ok(0) | Err(_) => Err("write a whole number from 1 up".to_owned()),
+        Ok(n) => Ok(n),
+    }
+}
+
+/// How many requests may be open at once.
+pub(crate) fn in_flight(text: &str) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        Ok(n @ 1..=65_536) => Ok(n),
+        _ => Err("write a whole number from 1 to 65536".to_owned()),
+    }
+}
+
+/// A DID.
+pub(crate) fn did(text: &str) -> Result<Did, String> {
+    match Did::new(text) {
+        Ok(did) if did.as_str() == BROADCAST => Err(format!("`{BROADCAST}` is no name, write a DID like jis:home:hub")),
+        Ok(did) => Ok(did),
+        Err(why) => Err(format!("{why}, write one like jis:home:hub")),
+    }
+}
+
+/// The DID of a target, or `broadcast` for whoever is there.
+pub(crate) fn target(text: &str) -> Result<String, String> {
+    if text == BROADCAST { Ok(text.to_owned()) } else { Ok(did(text)?.as_str().to_owned()) }
+}
+
+/// An intent.
+pub(crate) fn intent(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("it must not be empty, write one like temperature.read".to_owned()),
+        1..=MAX_INTENT => Ok(text.to_owned()),
+        n => Err(format!("an intent has at most {MAX_INTENT} bytes, this one has {n}; shorten it")),
+    }
+}
+
+/// `DID=SCORE`, split at the last `=`: a DID may hold one.
+pub(crate) fn trust(text: &str) -> Result<Trust, String> {
+    let Some((name, score)) = text.rsplit_once('=') else {
+        return Err("write DID=SCORE, like jis:home:sensor=0.9".to_owned());
+    };
+    let did = did(name)?.as_str().to_owned();
+    Ok(Trust { did, score: score_of(score.parse().unwrap_or(f64::NAN))? })
+}
+
+/// A pattern for DIDs, like `jis:home:*`.
+pub(crate) fn pattern(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("a pattern must not be empty, write one like jis:home:* or just *".to_owned());
+    }
+    LegacyList::default().allow(text).map_err(|why| format!("{why}; shorten it"))?;
+    Ok(text.to_owned())
+}
+
+/// A score from 0 to 1.
+pub(crate) fn score_of(score: f64) -> Result<f64, String> {
+    if (0.0..=1.0).contains(&score) { Ok(score) } else { Err("a score is a number from 0 to 1, like 0.9".to_owned()) }
+}
+
+/// A JSON text.
+pub(crate) fn json(text: &str) -> Result<JsonText, String> {
+    match Value::from_json(text) {
+        Ok(_) => Ok(JsonText(text.to_owned())),
+        Err(why) => Err(format!("this is not JSON ({why}), write a value like '{{\"celsius\":21.5}}'")),
+    }
+}
+
+/// `HOST:PORT`, with brackets around an IPv6 address.
+pub(crate) fn place(text: &str) -> Result<Place, String> {
+    const HOW: &str = "write HOST:PORT, like 192.0.2.7:7150 or [::1]:7150";
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once("]:").ok_or(HOW)?,
+        None => text.rsplit_once(':').ok_or(HOW)?,
+    };
+    let bracketed = text.starts_with('[');
+    if host.is_empty() || bracketed != host.contains(':') || host.contains(char::is_whitespace) {
+        return Err(HOW.to_owned());
+    }
+    // `parse` alone would take a sign.
+    let digits = port.bytes().all(|b| b.is_ascii_digit());
+    match port.parse() {
+        Ok(port) if digits => Ok(Place { host: host.to_owned(), port }),
+        _ => Err("the port is a number from 0 to 65535, as in 192.0.2.7:7150".to_owned()),
+    }
+}
+
+/// `HOST:PORT` of somebody to talk to.
+pub(crate) fn remote_place(text: &str) -> Result<Place, String> {
+    match place(text)? {
+        Place { port: 0, .. } => Err("nobody can be reached at port 0, write the port of the other end".to_owned()),
+        place => Ok(place),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_have_fractions_and_bounds() {
+        assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(seconds("0"), Ok(Duration::ZERO));
+        assert_eq!(seconds("1e-3"), Ok(Duration::from_millis(1)));
+        for bad in ["", "x", "-1", "nan", "inf", "-inf", "1e300", "1s", "1,5"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+        assert!(positive_seconds("0").is_err());
+        assert!(positive_seconds("0.001").is_ok());
+    }
+
+    #[test]
+    fn trust_splits_at_the_last_equals_sign() {
+        assert_eq!(trust("jis:a=b=0.5"), Ok(Trust { did: "jis:a=b".into(), score: 0.5 }));
+        assert_eq!(trust("jis:home:x=1"), Ok(Trust { did: "jis:home:x".into(), score: 1.0 }));
+        for bad in ["jis:a", "=0.5", "jis:a=", "jis:a=NaN", "jis:a=1.1", "jis:a=-0.1", "jis:a=x", "broadcast=0.5"] {
+            assert!(trust(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn places_are_hosts_with_ports() {
+        let shown = |text| place(text).map(|p| p.to_string());
+        for good in ["127.0.0.1:0", "[::1]:7150", "localhost:65535", "[fe80::1%eth0]:1"] {
+            assert_eq!(shown(good), Ok(good.to_owned()));
+        }
+        for bad in ["", "7150", ":7150", "::1:7150", "[::1]", "[::1]7150", "h:", "h:70000", "h:+1", "[h]:1", "a b:1"] {
+            assert!(place(bad).is_err(), "{bad}");
+        }
+        assert!(remote_place("127.0.0.1:0").is_err());
+        assert_eq!(place("[::1]:5").unwrap().resolve().unwrap(), ["[::1]:5".parse().unwrap()]);
+    }
+
+    #[test]
+    fn json_says_where_it_is_wrong() {
+        assert!(json(r#"{"a":[1,2.5,"é"]}"#).is_ok());
+        assert!(json("{\"a\":}").unwrap_err().contains("at byte 5"));
+    }
+
+    #[test]
+    fn names_and_numbers() {
+        assert!(did("broadcast").is_err() && target("broadcast").is_ok());
+        assert!(did("").is_err() && did("a\u{1b}b").is_err());
+        assert!(count("0").is_err() && count("1").is_ok() && count("-1").is_err());
+        assert!(in_flight("65537").is_err() && in_flight("64").is_ok());
+        assert!(intent("").is_err() && intent(&"x".repeat(257)).is_err() && intent("a.b").is_ok());
+    }
+}
