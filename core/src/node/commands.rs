@@ -4,7 +4,7 @@ use super::peers::{Peer, Peers};
 use super::ping::ReplyError;
 use super::replies::Reply;
 use super::stats::{Stats, Tables};
-use super::{Node, NodeConfig};
+use super::{Node, NodeConfig, State};
 use crate::Did;
 use crate::airlock::{Gate, LegacyError, Rule, RuleError, Standing, TrustError, Vouch, VouchError, VouchId};
 use crate::time::Wall;
@@ -107,16 +107,23 @@ impl Node {
     pub fn stats(&self) -> Stats {
         let state = &self.state;
         Stats {
-            tables: Tables {
-                peers: state.peers.len(),
-                waiting: state.waiting.len(),
-                open: state.open.len(),
-                requests: state.requests.len(),
-                nonces: state.replay.len(),
-                events: state.events.len(),
-                transmits: state.out.len(),
-            },
+            tables: state.tables(),
             ..state.stats
+        }
+    }
+}
+
+impl State {
+    /// How full the tables are.
+    pub(super) fn tables(&self) -> Tables {
+        Tables {
+            peers: self.peers.len(),
+            waiting: self.waiting.len(),
+            open: self.open.len(),
+            requests: self.requests.len(),
+            nonces: self.replay.len(),
+            events: self.events.len(),
+            transmits: self.out.len(),
         }
     }
 }

@@ -23,14 +23,6 @@ pub(crate) struct Faults {
     pub(crate) fault: Option<Fault>,
 }
 
-#[cfg(feature = "sim")]
-impl super::Node {
-    /// How many waiting pings the sender has that has most.
-    pub(crate) fn most_waiting_of_one(&self) -> u32 {
-        self.state.quota.most()
-    }
-}
-
 macro_rules! asked {
     ($($(#[$doc:meta])* $name:ident: $fault:ident),+ $(,)?) => {
         impl Faults {

@@ -135,7 +135,7 @@ impl State {
         Some(Transmit { route, len: bytes.len() })
     }
 
-    fn has_reply(&self) -> bool {
+    pub(super) fn has_reply(&self) -> bool {
         self.events.has_reply() || self.requests.deadline().is_some_and(|at| at <= self.now)
     }
 

@@ -25,6 +25,8 @@ mod machine;
 mod peers;
 mod ping;
 mod policy;
+#[cfg(feature = "sim")]
+pub(crate) mod probe;
 mod queue;
 mod quota;
 mod receive;

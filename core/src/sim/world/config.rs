@@ -134,7 +134,7 @@ impl Default for Habits {
             decide: Duration::from_secs(5),
             approve: 0.5,
             encoding: Encoding::Postcard,
-            payload: "{\"unit\":\"celsius\"}",
+            payload: "{}",
             answer: "{\"celsius\":21.5}",
         }
     }

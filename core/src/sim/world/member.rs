@@ -41,19 +41,25 @@ pub(super) struct Member {
     /// Virtual time of its timer on the agenda, and what its own clock shows then.
     pub(super) armed: u64,
     pub(super) armed_local: Instant,
-    /// How often it was started.
-    pub(super) incarnation: u32,
-    /// Datagrams handed to this incarnation.
-    pub(super) handed: u64,
-    /// Requests by their index; those that are not there have ended.
-    pub(super) asked: Vec<Option<Asked>>,
-    open: u32,
+    pub(super) books: Books,
     /// How many of its first edges lead to nodes.
     pub(super) askable: u32,
     /// The adversary on its path.
     pub(super) tap: Option<u32>,
     /// Touched since the last sweep.
     pub(super) touched: bool,
+}
+
+/// What the observer knows of one incarnation of a node.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    /// How often the node was started again.
+    pub(super) incarnation: u32,
+    /// Datagrams handed in.
+    pub(super) handed: u64,
+    /// Requests by their index; those that are not there have ended.
+    asked: Vec<Option<Asked>>,
+    open: u32,
     /// Requests were made that are not the world's.
     pub(super) commanded: bool,
 }
@@ -65,31 +71,34 @@ impl Member {
             clock,
             armed: NEVER,
             armed_local: Instant::from_nanos(NEVER),
-            incarnation: 0,
-            handed: 0,
-            asked: Vec::new(),
-            open: 0,
+            books: Books::default(),
             askable,
             tap: None,
             touched: false,
-            commanded: false,
         }
     }
 
-    /// How many requests are open.
-    pub(super) const fn open(&self) -> u32 {
-        self.open
-    }
-
-    /// Forget all that an incarnation did.
-    pub(super) fn forget(&mut self) {
-        (self.handed, self.open, self.commanded) = (0, 0, false);
-        self.asked.clear();
+    /// It goes down, and all that this incarnation did is over.
+    pub(super) fn crash(&mut self) {
+        self.role = Role::Down;
+        self.books = Books { incarnation: self.books.incarnation + 1, ..Books::default() };
         self.disarm();
     }
 
     pub(super) fn disarm(&mut self) {
         (self.armed, self.armed_local) = (NEVER, Instant::from_nanos(NEVER));
+    }
+}
+
+impl Books {
+    /// How many requests are open.
+    pub(super) const fn open(&self) -> u32 {
+        self.open
+    }
+
+    /// The same, counted.
+    pub(super) fn count_open(&self) -> usize {
+        self.asked.iter().flatten().count()
     }
 
     /// Note a new request; false if an open one has its place.

@@ -235,7 +235,7 @@ impl World {
             if !self.run_until(Duration::from_nanos(self.now) + Duration::from_secs(10)) {
                 return false;
             }
-            if self.members.iter().all(|m| m.open() == 0) {
+            if self.members.iter().all(|m| m.books.open() == 0) {
                 return true;
             }
         }
@@ -294,8 +294,8 @@ impl World {
         let now = member.clock.now(self.now);
         let Role::Node(node) = &mut member.role else { return None };
         let out = tell(node, now);
-        member.commanded = true;
-        self.drain(n, now, None);
+        member.books.commanded = true;
+        self.drain(n, now, None, false);
         Some(out)
     }
 }

@@ -6,13 +6,14 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use super::World;
-use super::member::{Member, Role};
+use super::member::{Books, Role};
 use super::net::Edge;
 use super::report::{Invariant, Violation};
-use crate::framing::{Frame, Message, Packet, Zone};
-use crate::node::{Answered, Node};
+use crate::framing::{Frame, Message, Packet, Text, Zone};
+use crate::node::{Node, RequestId};
 use crate::sim::names::{Name, address};
 use crate::sim::post::Origin;
 use crate::time::Duration;
@@ -47,6 +48,16 @@ impl Taken {
         let mark = (incarnation % 255) as u8 + 1;
         core::mem::replace(&mut self.0[page][place], mark) != mark
     }
+}
+
+/// An answer to a request, as a node told it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer<'a> {
+    pub(super) request: RequestId,
+    pub(super) from: SocketAddr,
+    pub(super) last: bool,
+    /// The name on it, if somebody looked.
+    pub(super) responder: Option<Text<'a>>,
 }
 
 /// Whether two frames have the same sender and nonce.
@@ -105,7 +116,7 @@ impl Observer {
     pub(super) fn taken_in(
         &mut self,
         now: u64,
-        (node, member): (u32, &Member),
+        (node, incarnation): (u32, u32),
         (from, back): (u32, &Edge),
         bytes: &[u8],
         origin: Origin,
@@ -114,10 +125,10 @@ impl Observer {
             self.object(now, node, Invariant::RoodSilence, format!("took in a packet of node {from}, which is ROOD"));
         }
         let fresh = if origin.serial != 0 {
-            self.taken.note(origin.serial, member.incarnation)
+            self.taken.note(origin.serial, incarnation)
         } else {
             let Some(packet) = packet(bytes) else { return };
-            self.foreign.insert((node, member.incarnation, pair(&packet)))
+            self.foreign.insert((node, incarnation, pair(&packet)))
         };
         if !fresh {
             self.object(now, node, Invariant::NoReplay, format!("took a packet from node {from} in twice"));
@@ -154,39 +165,39 @@ impl Observer {
     }
 
     /// A request of a node was answered.
-    pub(super) fn answered(&mut self, now: u64, node: u32, member: &mut Member, edges: &mut [Edge], a: &Answered<'_>) {
-        let Some(asked) = member.open_request(a.request) else {
-            if !member.commanded {
+    pub(super) fn answered(&mut self, now: u64, node: u32, books: &mut Books, edges: &mut [Edge], answer: &Answer<'_>) {
+        let &Answer { request, from, last, responder } = answer;
+        let Some(asked) = books.open_request(request) else {
+            if !books.commanded {
                 self.object(now, node, Invariant::CompletesOnce, "an answer to a request that is over".into());
             }
             return;
         };
         let edge = &mut edges[asked.edge as usize];
         let to = edge.to;
-        if a.from.remote != address(to) || a.response.responder_did != *Name::of(to).as_str() {
-            let who = format!("{} at {}", a.response.responder_did, a.from.remote);
-            self.object(now, node, Invariant::OnlyTheAsked, format!("asked node {to} and took the answer of {who}"));
+        let wrong_name = responder.is_some_and(|name| name != *Name::of(to).as_str());
+        if from != address(to) || wrong_name {
+            let detail = format!("asked node {to} and took the answer of {responder:?} at {from}");
+            self.object(now, node, Invariant::OnlyTheAsked, detail);
         }
-        if asked.pending && !a.last {
+        if asked.pending && !last {
             self.object(now, node, Invariant::CompletesOnce, "a request was put off twice".into());
         }
-        asked.pending = !a.last;
+        asked.pending = !last;
         edge.proven = true;
-        if a.last {
-            member.ended(a.request);
+        if last {
+            books.ended(request);
         }
     }
 
     /// What is cheap to check of a node that was touched.
     pub(super) fn check(&mut self, now: u64, node: u32, handed: u64, machine: &Node) {
-        let stats = machine.stats();
-        let sum = stats.accepted + stats.waiting + stats.responses + stats.rejected.total();
-        if stats.received != sum || stats.received != handed {
-            let received = stats.received;
+        let (received, sum) = machine.books();
+        if received != sum || received != handed {
             let detail = format!("{handed} datagrams handed in, {received} counted, {sum} by outcome");
             self.object(now, node, Invariant::Counters, detail);
         }
-        let (caps, tables) = (&machine.config().caps, &stats.tables);
+        let (caps, tables) = (&machine.config().caps, machine.tables());
         let held = [
             ("peers", tables.peers, caps.peers as usize),
             ("waiting", tables.waiting, caps.waiting as usize),
@@ -217,9 +228,9 @@ impl World {
             let member = &mut self.members[n as usize];
             member.touched = false;
             let Role::Node(node) = &member.role else { continue };
-            let requests = node.stats().tables.requests;
-            let kept = member.asked.iter().flatten().count();
-            if kept != member.open() as usize || (requests != kept && !member.commanded) {
+            let requests = node.tables().requests;
+            let kept = member.books.count_open();
+            if kept != member.books.open() as usize || (requests != kept && !member.books.commanded) {
                 let detail = format!("{requests} requests are open, {kept} should be");
                 self.observer.object(self.now, n, Invariant::CompletesOnce, detail);
             }

@@ -52,9 +52,7 @@ impl World {
             return;
         }
         let member = &mut self.members[n as usize];
-        member.role = Role::Down;
-        member.incarnation += 1;
-        member.forget();
+        member.crash();
         for edge in self.net.edges_of(n) {
             let edge = &mut self.net.edges[edge as usize];
             (edge.proven, edge.asked, edge.lied, edge.got, edge.gave) = (false, false, false, 0, 0);
