@@ -33,15 +33,19 @@ impl Machine for Node {
             (state.heartbeat.at, Reason::Heartbeat),
             (state.cleanup.at, Reason::PeerCleanup),
         ];
-        let first = timers.into_iter().filter_map(|(at, why)| Some((at?, why))).min_by_key(|(at, _)| *at);
-        match first {
-            // What is due already is told by the next `poll_event`, except for rounds that `handle_timeout` starts.
-            Some((at, Reason::RequestTimeout | Reason::AnswerTimeout | Reason::WaitingExpiry)) if at <= state.now => {
-                Some(Deadline::Now)
+        // Two variables instead of a pair: this is asked after every datagram, and a pair goes through memory.
+        let (mut first, mut reason) = (None, Reason::RequestTimeout);
+        for (at, why) in timers {
+            if let Some(at) = at
+                && first.is_none_or(|first| at < first)
+            {
+                (first, reason) = (Some(at), why);
             }
-            Some((at, why)) => Some(Deadline::At(at, why)),
-            None => None,
         }
+        let at = first?;
+        // What is due already is told by the next `poll_event`, except for rounds that `handle_timeout` starts.
+        let told = matches!(reason, Reason::RequestTimeout | Reason::AnswerTimeout | Reason::WaitingExpiry);
+        Some(if told && at <= state.now { Deadline::Now } else { Deadline::At(at, reason) })
     }
 }
 
