@@ -1,11 +1,16 @@
 //! Canonical text: what a signature covers, and a larger value put in order.
-#![allow(missing_docs, reason = "criterion's macros make functions without any")]
 
 use std::hint::black_box;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput};
 use sluis_benches::samples::{ENCODINGS, ping_frame};
 use sluis_core::framing::{Counter, Frame, Message, Separators, Value, canonical};
+
+/// Everything in this file.
+pub(crate) fn all(c: &mut Criterion) {
+    signature_payload(c);
+    value(c);
+}
 
 fn signature_payload(c: &mut Criterion) {
     let mut group = c.benchmark_group("signature_payload");
@@ -46,6 +51,3 @@ fn value(c: &mut Criterion) {
         });
     });
 }
-
-criterion_group!(benches, signature_payload, value);
-criterion_main!(benches);

@@ -1,13 +1,20 @@
 //! Header, decode, encode, in every encoding, and decode with encode beside serde's way of doing the same.
-#![allow(missing_docs, reason = "criterion's macros make functions without any")]
 
 use std::hint::black_box;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput};
 use sluis_benches::contenders;
 use sluis_benches::samples::{ENCODINGS, ping, ping_frame, response, response_frame};
 use sluis_core::framing::{Encoding, Frame, Header};
 use sluis_core::limits::MAX_FRAME;
+
+/// Everything in this file.
+pub(crate) fn all(c: &mut Criterion) {
+    header(c);
+    decode(c);
+    encode(c);
+    roundtrip(c);
+}
 
 fn header(c: &mut Criterion) {
     let frame = ping_frame(Encoding::Json);
@@ -52,6 +59,3 @@ fn roundtrip(c: &mut Criterion) {
         group.bench_function(format!("{name}/{}", contenders::floor_name(encoding)), |b| b.iter(&mut floor));
     }
 }
-
-criterion_group!(benches, header, decode, encode, roundtrip);
-criterion_main!(benches);

@@ -1,13 +1,18 @@
 //! The gate with 0, 50 and 1,000 rules, none of which matches: every one is asked.
-#![allow(missing_docs, reason = "criterion's macros make functions without any")]
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use sluis_benches::nodes::rules;
 use sluis_benches::samples::{INTENT, SENSOR};
 use sluis_core::airlock::{Gate, GateConfig, Subject, glob};
 use sluis_core::framing::PingType;
+
+/// Everything in this file.
+pub(crate) fn all(c: &mut Criterion) {
+    gate(c);
+    patterns(c);
+}
 
 fn gate(c: &mut Criterion) {
     let mut group = c.benchmark_group("gate");
@@ -27,6 +32,3 @@ fn patterns(c: &mut Criterion) {
         group.bench_function(name, |b| b.iter(|| glob::matches(black_box(pattern), black_box(INTENT))));
     }
 }
-
-criterion_group!(benches, gate, patterns);
-criterion_main!(benches);

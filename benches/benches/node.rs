@@ -1,15 +1,21 @@
 //! Whole pings: a datagram is handed to the hub, its answer is taken, its event is read; beside serde doing only the
 //! decoding and encoding. And what bad input costs.
-#![allow(missing_docs, reason = "criterion's macros make functions without any")]
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use sluis_benches::contenders::{WholePing, WholePingFloor, floor_name};
 use sluis_benches::memory::World;
 use sluis_benches::nodes::{Packets, Pair};
 use sluis_benches::samples::ENCODINGS;
 use sluis_core::framing::Encoding;
+
+/// Everything in this file.
+pub(crate) fn all(c: &mut Criterion) {
+    whole(c);
+    drivers(c);
+    refused(c);
+}
 
 fn whole(c: &mut Criterion) {
     let mut group = c.benchmark_group("datagram to response");
@@ -35,7 +41,7 @@ fn drivers(c: &mut Criterion) {
                 let began = std::time::Instant::now();
                 assert_eq!(world.run(n), n);
                 began.elapsed()
-            })
+            });
         });
     }
 }
@@ -55,6 +61,3 @@ fn refused(c: &mut Criterion) {
     let garbage = [0x55u8; 517];
     group.bench_function("garbage", |b| b.iter(|| pair.tell_hub(black_box(&garbage), &mut answers).is_err()));
 }
-
-criterion_group!(benches, whole, drivers, refused);
-criterion_main!(benches);

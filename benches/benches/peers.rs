@@ -1,13 +1,17 @@
 //! The peer table with 65,536 peers: one that is known, one that is not, and a full table that lets the oldest go.
-#![allow(missing_docs, reason = "criterion's macros make functions without any")]
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use sluis_benches::nodes::sensor_addr;
 use sluis_core::node::Peers;
 use sluis_core::time::{Duration, Instant};
 use sluis_core::{Route, Seed};
+
+/// Everything in this file.
+pub(crate) fn all(c: &mut Criterion) {
+    peers(c);
+}
 
 fn peers(c: &mut Criterion) {
     const COUNT: u32 = 65_536;
@@ -29,7 +33,7 @@ fn peers(c: &mut Criterion) {
         });
     });
     group.bench_function("stranger in a full table", |b| {
-        b.iter(|| peers.has_room_for(now, peers.look_up(black_box("jis:stranger"))))
+        b.iter(|| peers.has_room_for(now, peers.look_up(black_box("jis:stranger"))));
     });
     group.bench_function("new in the place of a stale one", |b| {
         b.iter(|| {
@@ -40,6 +44,3 @@ fn peers(c: &mut Criterion) {
         });
     });
 }
-
-criterion_group!(benches, peers);
-criterion_main!(benches);

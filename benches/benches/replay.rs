@@ -1,12 +1,16 @@
 //! The replay window: check and admit, with one sender and with many, full and turning over.
-#![allow(missing_docs, reason = "criterion's macros make functions without any")]
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use sluis_benches::nodes::{Clock, STEP};
 use sluis_core::Seed;
 use sluis_core::airlock::{ReplayConfig, ReplayWindow};
+
+/// Everything in this file.
+pub(crate) fn all(c: &mut Criterion) {
+    admit(c);
+}
 
 fn window() -> ReplayWindow {
     ReplayWindow::new(ReplayConfig::default(), Seed::from_u64(1).fork("replay").sip_key())
@@ -45,6 +49,3 @@ fn admit(c: &mut Criterion) {
         });
     }
 }
-
-criterion_group!(benches, admit);
-criterion_main!(benches);

@@ -53,8 +53,11 @@ pub fn floor<'a>(encoding: Encoding, frame: &'a [u8]) -> Box<dyn FnMut() + 'a> {
     }
 }
 
+/// What is done with a ping.
+type AnswerFloor = Box<dyn FnMut(&[u8])>;
+
 /// Decode a ping and encode the typical answer (not made of the ping: that costs nothing), with serde.
-fn answer_floor(encoding: Encoding) -> impl FnMut(&[u8]) {
+fn answer_floor(encoding: Encoding) -> AnswerFloor {
     let frame: &'static [u8] = response_frame(encoding).leak();
     let mut out = vec![0; 4096];
     let mut encode: Box<dyn FnMut()> = match encoding {
@@ -73,14 +76,14 @@ fn answer_floor(encoding: Encoding) -> impl FnMut(&[u8]) {
             })
         }
     };
-    move |ping| {
+    Box::new(move |ping| {
         match encoding {
             Encoding::Json => drop(black_box(from_json::<JsonPing<'_>>(ping))),
             Encoding::Msgpack => drop(black_box(from_msgpack::<MsgpackPing<'_>>(ping))),
             Encoding::Postcard => drop(black_box(from_postcard::<PostcardPing<'_>>(ping))),
         }
         encode();
-    }
+    })
 }
 
 /// Pings made before the clock starts: few enough to lie in the nearest cache, as they would just after a receive call.
@@ -143,14 +146,14 @@ impl WholePing {
 pub struct WholePingFloor {
     pair: Pair,
     pings: Packets,
-    work: Box<dyn FnMut(&[u8])>,
+    work: AnswerFloor,
 }
 
 impl WholePingFloor {
     /// In the encoding's own floor.
     #[must_use]
     pub fn new(encoding: Encoding) -> Self {
-        Self { pair: Pair::new(0.9, encoding), pings: Packets::default(), work: Box::new(answer_floor(encoding)) }
+        Self { pair: Pair::new(0.9, encoding), pings: Packets::default(), work: answer_floor(encoding) }
     }
 
     /// Take in so many pings; how long that took, without making them.

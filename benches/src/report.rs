@@ -33,21 +33,21 @@ impl Report {
     #[must_use]
     pub fn new(name: &'static str, json: bool) -> Self {
         if !json {
-            println!("{:<58} {:>10}  {:<10} {:<8} details", "what", "result", "target", "verdict");
+            println!("{:<66} {:>10}  {:<10} {:<8} details", "what", "result", "target", "verdict");
         }
         Self { name, json, missed: 0, with_target: 0 }
     }
 
     /// A result that should be at most its target.
-    pub fn add(&mut self, row: Row) {
+    pub fn add(&mut self, row: &Row) {
         let met = row.target.map(|target| row.value <= target);
-        self.print(&row, "≤", met);
+        self.print(row, "≤", met);
     }
 
     /// A result that should be at least its target.
-    pub fn at_least(&mut self, row: Row) {
+    pub fn at_least(&mut self, row: &Row) {
         let met = row.target.map(|target| row.value >= target);
-        self.print(&row, "≥", met);
+        self.print(row, "≥", met);
     }
 
     fn print(&mut self, row: &Row, sign: &str, met: Option<bool>) {
@@ -70,7 +70,7 @@ impl Report {
             (None, Some((name, floor))) => format!("{name} {floor:.0}"),
             _ => String::new(),
         };
-        let line = format!("{:<58} {value:>10}  {target:<10} {:<8} {details}", row.what, verdict.unwrap_or_default());
+        let line = format!("{:<66} {value:>10}  {target:<10} {:<8} {details}", row.what, verdict.unwrap_or_default());
         println!("{}", line.trim_end());
     }
 

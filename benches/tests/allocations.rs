@@ -6,7 +6,7 @@
 use sluis_benches::alloc::{Counting, calls_in};
 use sluis_benches::bad::{Flood, Kind};
 use sluis_benches::memory::World;
-use sluis_benches::nodes::{Packets, Pair, reading_buf};
+use sluis_benches::nodes::{Packets, Pair, STEP, reading_buf};
 use sluis_benches::samples::{ENCODINGS, reading};
 use sluis_core::Machine;
 use sluis_core::framing::Encoding;
@@ -64,7 +64,7 @@ impl Rig {
         let now = pair.clock.now();
         cost.hub += calls_in(|| pair.hub.handle_timeout(now));
         cost.sensor += calls_in(|| pair.sensor.handle_timeout(now));
-        assert!(back.len() > 0, "the hub said nothing");
+        assert!(!back.is_empty(), "the hub said nothing");
     }
 
     /// What a round costs once everything is warm.
@@ -147,7 +147,7 @@ fn a_ping_that_waits_and_is_approved_costs_none() {
 fn what_is_turned_away_costs_none_and_gets_no_byte() {
     for (encoding, name) in ENCODINGS {
         for kind in Kind::ALL {
-            let mut flood = Flood::new(&[kind], &[encoding]);
+            let mut flood = Flood::new(&[kind], &[encoding], STEP);
             let mut cost = 0;
             for round in 0..3_000 {
                 let calls = calls_in(|| flood.send());

@@ -11,7 +11,7 @@ use crate::values::{self, JsonText, Place, Trust};
 
 /// A hub and its sensors: an airlock for traffic that carries identity.
 #[derive(Debug, Parser)]
-#[command(name = "sluis", version, disable_help_subcommand = true, after_help = EXAMPLES)]
+#[command(name = "sluis", version, disable_help_subcommand = true, after_help = EXAMPLES, arg_required_else_help = false)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -34,6 +34,7 @@ pub(crate) enum Command {
 
 /// Flags that every command takes, before or after its name.
 #[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub(crate) struct Common {
     /// Which async runtime moves the datagrams
     #[arg(long, global = true, value_enum, default_value = "tokio")]
@@ -178,88 +179,110 @@ impl From<Priority> for framing::Priority {
     }
 }
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = r"Examples:
   sluis demo
   sluis listen --did jis:home:hub --trust jis:home:sensor=0.9 --allow-legacy
-  sluis ping jis:home:hub 127.0.0.1:7150 --intent temperature.read --did jis:home:sensor
+  sluis ping jis:home:hub 127.0.0.1:7150 --intent temperature.read \
+      --did jis:home:sensor
 
-Exit codes: 0 all went well, 1 it did not, 2 the command line or configuration is wrong.";
+Exit codes: 0 all went well, 1 it did not, 2 the command line or the
+configuration is wrong.";
 
 const LISTEN_EXAMPLES: &str = r#"Examples:
-  sluis listen --did jis:home:hub --trust jis:home:sensor=0.9 --allow-legacy --reply '{"celsius":21.5}'
+  sluis listen --did jis:home:hub --trust jis:home:sensor=0.9 --allow-legacy
   sluis listen --did jis:home:hub --bind [::1]:0 --json --duration 60
-  sluis listen --config hub.toml --allow-legacy='jis:home:*'
+  sluis listen --config hub.toml --reply '{"celsius":21.5}'
 
-A ping is judged by the rules first, then by the trust in its sender: from 0.7 it is accepted (GROEN), from 0.3 it
-waits for a decision (GEEL), below there is silence (ROOD). Unsigned pings wait at best, unless --allow-legacy names
-their sender.
+A ping is judged by the rules first, then by the trust in its sender: from 0.7
+it is accepted (GROEN), from 0.3 it waits for a decision (GEEL), below there is
+silence (ROOD). Unsigned pings wait at best, unless --allow-legacy names their
+sender. Until an address has proven itself it is sent at most three times the
+bytes that it sent, so an answer has to fit.
 
-Standard input takes one command a line; its end does not end the command:
-  approve PACKET-ID [SOURCE-DID]   let a waiting ping in; the DID is needed when several share the id
-  reject PACKET-ID [SOURCE-DID]    turn it away
-  trust DID=SCORE                  trust a DID from now on
-  stats                            print what was counted so far
-  quit                             end with the summary, as SIGINT and SIGTERM do; exit code 0
+Standard input takes one command a line; its end does not end `listen`:
+  approve PACKET-ID [DID]  let a waiting ping in; with the sender's DID where
+                           several wait under one packet id
+  reject PACKET-ID [DID]   turn it away
+  trust DID=SCORE          trust a DID from now on
+  stats                    print what was counted so far
+  quit                     end with the summary, as SIGINT and SIGTERM do
 
 --json prints these objects:
   {"event":"listening","did","addr"}
-  {"event":"ping","source_did","target_did","packet_id","intent","purpose","payload","zone","decision","trust_score",
-   "rule","from"}
-  {"event":"decided","packet_id","decision"}   accept, reject, or expired when nobody decided within 300 s
-  {"event":"rejected","reason","count"}        at most once a second for each reason: how many since the last one
-  {"event":"summary","received","accepted","pending","rejected":{reason:count},"elapsed_s"}
-  {"event":"stats", ...}                       as the summary, for the command `stats`
-What JSON has no form for in a payload comes as: NaN and infinities their names, bytes {"bytes":HEX}, msgpack
-extensions {"ext":CODE,"bytes":HEX}. Heartbeats are no pings and are not counted.
+  {"event":"ping","source_did","target_did","packet_id","intent","purpose",
+   "payload","zone","decision","trust_score","rule","from"}
+  {"event":"decided","packet_id","decision"}
+      decision: accept, reject, or expired when nobody decided within 300 s
+  {"event":"rejected","reason","count"}
+      at most once a second for each reason: how many since the last time
+  {"event":"summary","received","accepted","pending","rejected":{reason:count},
+   "elapsed_s"}
+  {"event":"stats",...}
+      for the command `stats`, otherwise as the summary
+What JSON has no form for in a payload is written as: "NaN", "Infinity" and
+"-Infinity", {"bytes":HEX}, {"ext":CODE,"bytes":HEX}. Heartbeats are no pings
+and are not counted.
 
-The configuration file (every part may be left out; unknown fields are errors):
+The configuration file; everything is optional, unknown fields are errors:
   did = "jis:home:hub"
   bind = "0.0.0.0:7150"
   allow_legacy = ["jis:home:*"]
-  reply = '{"ok":true}'                # JSON, where no entry of `replies` matches
+  reply = '{"ok":true}'          # JSON; where no entry of `replies` matches
   trust = { "jis:home:sensor" = 0.9 }
   thresholds = { groen = 0.7, rood = 0.3 }
-  caps = { peers = 65536, waiting = 1024 }   # also peer_bytes, waiting_per_sender, events, event_bytes, transmits,
-                                             # transmit_bytes, replies
-  [[rules]]                            # highest priority first, all conditions must hold
+  caps = { peers = 65536, waiting = 1024 }
+      # also: peer_bytes, waiting_per_sender, events, event_bytes, transmits,
+      # transmit_bytes, replies
+  [[rules]]                      # the highest priority that matches counts
   name = "doors wait"
-  zone = "GEEL"                        # or GROEN, ROOD
-  source_did = "jis:home:*"            # conditions: source_did and intent are patterns; pod_id, no_pod = true,
-  intent = "door.*"                    # ping_type, min_trust
-  priority = 80                        # 50 when left out
-  [[replies]]                          # the first that matches
+  zone = "GEEL"                  # GROEN, GEEL or ROOD
+  priority = 80                  # 50 when left out
+  source_did = "jis:home:*"      # conditions, all must hold: patterns for
+  intent = "door.*"              # source_did and intent; also ping_type,
+                                 # pod_id or no_pod = true, min_trust
+  [[replies]]                    # the first that matches counts
   intent = "temperature.*"
   reply = '{"celsius":21.5}'"#;
 
 const PING_EXAMPLES: &str = r#"Examples:
-  sluis ping jis:home:hub 127.0.0.1:7150 --intent temperature.read --did jis:home:sensor
-  sluis ping jis:home:hub [::1]:7150 --intent door.open --payload '{"door":"north"}' --timeout 60 --count 1
-  sluis ping jis:home:hub hub.local:7150 --intent load.test --count 100000 --in-flight 64 --interval 0 --quiet
+  sluis ping jis:home:hub 127.0.0.1:7150 --intent temperature.read
+  sluis ping jis:home:hub [::1]:7150 --did jis:home:sensor --intent door.open \
+      --payload '{"door":"north"}' --count 1 --timeout 60
+  sluis ping jis:home:hub hub.local:7150 --intent load.test --quiet \
+      --count 100000 --in-flight 64 --interval 0
 
-A host name stands for its first address of the family of --bind, else for its first IPv4 address.
+A host name stands for its first address of the family of --bind; without
+--bind for its first IPv4 address, or else its first IPv6 address.
 
 --json prints these objects:
-  {"event":"response","packet_id","seq","decision","zone","trust_score","payload","rtt_ms","responder_did","from"}
-                              a pending answer may be followed by the decision, with the same seq
-  {"event":"timeout","seq"}   no answer, or after a pending one no decision
-  {"event":"summary","sent","received","lost","accept","pending","reject","elapsed_s","per_second",
-   "rtt_ms":{"min","p50","p90","p99","max"}}
-Each ping received counts once as accept, pending or reject, by the last that was heard; lost are those without any
-answer. Round-trip times are of first answers, in milliseconds, percentiles to 1 part in 1,000; null when there are none.
+  {"event":"response","packet_id","seq","decision","zone","trust_score",
+   "payload","rtt_ms","responder_did","from"}
+      after a pending answer the decision may follow, with the same seq
+  {"event":"timeout","seq"}
+      no answer, or after a pending one no decision
+  {"event":"summary","sent","received","lost","accept","pending","reject",
+   "elapsed_s","per_second","rtt_ms":{"min","p50","p90","p99","max"}}
+Every ping received counts once as accept, pending or reject, by the last that
+was heard of it; lost are those without any answer. Round-trip times are those
+of first answers in milliseconds, percentiles to 1 part in 1,000; null when
+there are none.
 
-Exit codes: 0 every ping was accepted (with --no-wait: answered), 1 anything else, 2 the command line is wrong."#;
+Exit codes: 0 every ping was accepted (with --no-wait: answered), 1 anything
+else, 2 the command line is wrong."#;
 
 const DEMO_EXAMPLES: &str = r#"Examples:
   sluis demo
   sluis demo --runtime smol
   sluis demo --json
 
-Everything happens on the loopback interface, with real UDP sockets. With --json, the objects of `listen` (of the hub)
-and of `ping` (of the sensors; seq counts the pings of the story) are printed as they happen, and around each step
-  {"event":"step","step","title","ok"}   ok: null before it, then whether it went as told (true, false)
+Everything happens on the loopback interface, with real UDP sockets. With
+--json, the objects of `listen` (of the hub) and of `ping` (of the sensors; seq
+counts the pings of the story) are printed as they happen, and around each step
+  {"event":"step","step","title","ok"}
+      ok: null before the step, then true or false: whether it went as told
 The last line is the summary of the hub.
-Exit codes: 0 everything went as the story says, 1 it did not."#;
+
+Exit codes: 0 everything went as told, 1 it did not."#;
 
 #[cfg(test)]
 mod tests {

@@ -110,7 +110,7 @@ impl Config {
             bind: file.bind.map(|bind| checked("bind", &bind, values::place)).transpose()?,
             reply: file.reply.map(|reply| checked("reply", &reply, values::json)).transpose()?,
             gate: gate(file.thresholds)?,
-            caps: file.caps.map(caps).unwrap_or_default(),
+            caps: file.caps.as_ref().map(caps).unwrap_or_default(),
             ..Self::default()
         };
         for pattern in &file.allow_legacy {
@@ -142,9 +142,9 @@ fn gate(thresholds: Option<Spanned<Thresholds>>) -> Result<GateConfig, Wrong> {
     Ok(gate)
 }
 
-fn caps(entry: CapsEntry) -> Caps {
+fn caps(entry: &CapsEntry) -> Caps {
     let mut caps = Caps::default();
-    let CapsEntry { peers, peer_bytes, waiting, waiting_per_sender, events, event_bytes, .. } = entry;
+    let &CapsEntry { peers, peer_bytes, waiting, waiting_per_sender, events, event_bytes, .. } = entry;
     caps.peers = peers.unwrap_or(caps.peers);
     caps.peer_bytes = peer_bytes.unwrap_or(caps.peer_bytes);
     caps.waiting = waiting.unwrap_or(caps.waiting);

@@ -22,14 +22,14 @@ pub(crate) fn sentence(error: &Error, args: &[String]) -> String {
         ErrorKind::ArgumentConflict => format!("{arg} is given more than once, give it once"),
         ErrorKind::ValueValidation => {
             let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-            format!("{} `{}`: {why}", flag(&arg), text(error, ContextKind::InvalidValue))
+            format!("{} `{}`: {why}", flag(&arg), short(&text(error, ContextKind::InvalidValue)))
         }
         ErrorKind::InvalidValue => {
             let (value, valid) = (text(error, ContextKind::InvalidValue), text(error, ContextKind::ValidValue));
             match (value.as_str(), valid.as_str()) {
                 ("", "") => format!("{} needs a value, write it behind the flag", flag(&arg)),
                 ("", valid) => format!("{} needs a value: one of {valid}", flag(&arg)),
-                (value, valid) => format!("{} `{value}`: write one of {valid}", flag(&arg)),
+                (value, valid) => format!("{} `{}`: write one of {valid}", flag(&arg), short(value)),
             }
         }
         ErrorKind::TooManyValues => format!("{} takes no value, leave it out", flag(&arg)),
@@ -68,6 +68,14 @@ fn spoken(args: &[String]) -> String {
 /// The command that is meant, as far as one can tell.
 pub(crate) fn command(args: &[String]) -> Option<&str> {
     args.iter().skip(1).map(String::as_str).find(|arg| matches!(*arg, "listen" | "ping" | "demo"))
+}
+
+/// The start of a value: enough to recognise it.
+fn short(value: &str) -> String {
+    match value.char_indices().nth(60) {
+        Some((end, _)) => format!("{}...", &value[..end]),
+        None => value.to_owned(),
+    }
 }
 
 /// The flag without the name of its value.

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sluis_core::Reject;
-use sluis_core::driver::{PingNotice, PingReply};
+use sluis_core::driver::{DriverStats, PingNotice, PingReply};
 use sluis_core::framing::{Decision, Number, Packet, Text, Value, ValueBuf, Zone};
-use sluis_core::node::{Answered, Outcome, Received, Stats};
+use sluis_core::node::{Answered, Outcome, Received, Stats, Tables};
 
 use crate::output::json::{self, Object};
 use crate::output::{Color, Paint, escape};
@@ -253,6 +253,11 @@ pub(crate) fn totals_json<'l>(object: Object<'l>, stats: &Stats, elapsed: Durati
 
 /// What a listening node did in all.
 pub(crate) fn totals_text(line: &mut Vec<u8>, stats: &Stats, elapsed: Duration) {
+    totals_words(line, stats);
+    let _ = write!(line, "; {:.1} s", elapsed.as_secs_f64());
+}
+
+fn totals_words(line: &mut Vec<u8>, stats: &Stats) {
     let [received, accepted] = pings(stats);
     let rejected = stats.rejected.total();
     let _ = write!(line, "{received} received: {accepted} accepted, {} made to wait, ", stats.waiting);
@@ -262,7 +267,6 @@ pub(crate) fn totals_text(line: &mut Vec<u8>, stats: &Stats, elapsed: Duration) 
         reasons_text(line, stats.rejected.iter());
         line.push(b')');
     }
-    let _ = write!(line, "; {:.1} s", elapsed.as_secs_f64());
 }
 
 /// `3 rood, 1 replay`
@@ -271,4 +275,23 @@ pub(crate) fn reasons_text(line: &mut Vec<u8>, counts: impl Iterator<Item = (Rej
         let comma = if i > 0 { ", " } else { "" };
         let _ = write!(line, "{comma}{n} {why}");
     }
+}
+
+/// What the tables of a node hold, and what went through it.
+pub(crate) fn counters(stats: &Stats) -> String {
+    let mut line = Vec::new();
+    totals_words(&mut line, stats);
+    let Tables { peers, waiting, requests, nonces, .. } = stats.tables;
+    let _ = write!(line, "; {} requests, {} answers, {} timeouts", stats.requests, stats.responses, stats.timeouts);
+    let _ = write!(line, "; now {peers} peers, {waiting} waiting, {requests} requests open, {nonces} nonces");
+    String::from_utf8_lossy(&line).into_owned()
+}
+
+/// What the driver did.
+pub(crate) fn driver(stats: &DriverStats) -> String {
+    let DriverStats { wakes, batches, received, sent, discarded, recv_errors } = stats;
+    format!(
+        "{received} datagrams in {batches} batches received, {sent} sent, {discarded} not sent, {recv_errors} receive \
+         errors, {wakes} wakes"
+    )
 }

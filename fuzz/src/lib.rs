@@ -1,1 +1,28 @@
-//! fuzz
+//! What must hold for any input, as plain functions: each takes bytes and panics when a promise is broken.
+//!
+//! | target | input | promise |
+//! |---|---|---|
+//! | [`frame`] | a datagram, or flags and a payload | decoding never fails badly, and what decodes survives every encoding |
+//! | [`value`] | a JSON text | it is read as Python reads it, and writing it is idempotent |
+//! | [`texts`] | names, patterns, rules, times | the quick ways agree with the plain ones |
+//! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
+//!
+//! Three ways to run them:
+//!
+//! * `cargo test -p sluis-fuzz` (part of `cargo test --workspace`) replays the committed corpora `fuzz/corpus/<target>/*`.
+//! * `cargo +nightly fuzz run --features libfuzzer <target>` searches for more; needs nightly, cargo-fuzz and a C++ compiler.
+//!   A crash it finds goes into `fuzz/corpus/<target>/` together with the mend.
+//! * `fuzz/run-short [seconds]` runs all targets for a while, as CI does.
+
+mod frame;
+mod node;
+mod texts;
+mod value;
+
+pub use frame::frame;
+pub use node::node;
+pub use texts::texts;
+pub use value::value;
+
+/// Every target by its name.
+pub const TARGETS: [(&str, fn(&[u8])); 4] = [("frame", frame), ("value", value), ("texts", texts), ("node", node)];

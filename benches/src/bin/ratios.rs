@@ -13,7 +13,7 @@ use sluis_benches::bad::{Flood, Kind};
 use sluis_benches::contenders::{self, WholePing, WholePingFloor, floor_name};
 use sluis_benches::contest::{self, Runner, Standing};
 use sluis_benches::memory::World;
-use sluis_benches::nodes::rules;
+use sluis_benches::nodes::{STEP, rules};
 use sluis_benches::population::{MILLION, heap_of};
 use sluis_benches::report::{Report, Row};
 use sluis_benches::samples::{ENCODINGS, INTENT, SENSOR, ping, ping_frame};
@@ -65,7 +65,7 @@ fn codecs(report: &mut Report, rounds: usize) {
         let ours = Runner::new("sluis", contenders::ours(&frame));
         let standings = contest::run(&mut [floor, ours], rounds);
         let target = if encoding == Encoding::Json { 0.5 } else { 1.2 };
-        report.add(row(format!("{name} ping decode + encode"), &standings[0], &standings[1], Some(target)));
+        report.add(&row(format!("{name} ping decode + encode"), &standings[0], &standings[1], Some(target)));
     }
 }
 
@@ -77,7 +77,7 @@ fn whole_pings(report: &mut Report, rounds: usize) {
             &mut [Runner::custom(floor_name(encoding), |n| floor.run(n)), Runner::custom("sluis", |n| ours.run(n))];
         let standings = contest::run(runners, rounds);
         let target = (encoding == Encoding::Json).then_some(1.0);
-        report.add(row(format!("{name} ping, datagram to response"), &standings[0], &standings[1], target));
+        report.add(&row(format!("{name} ping, datagram to response"), &standings[0], &standings[1], target));
     }
 }
 
@@ -89,7 +89,7 @@ fn allocations(report: &mut Report) {
         world.run(PINGS);
         let calls = calls_in(|| assert_eq!(world.run(PINGS), PINGS));
         let what = format!("heap allocations per accepted {name} ping, both ends");
-        report.add(Row {
+        report.add(&Row {
             what,
             value: calls as f64 / PINGS as f64,
             unit: "",
@@ -107,7 +107,7 @@ fn population(report: &mut Report) {
         ("the same with malloc's overhead", heap.held, None),
     ] {
         let value = bytes as f64 / f64::from(MILLION);
-        report.add(Row { what: what.into(), value, unit: "bytes", target, floor: None, nanos: None });
+        report.add(&Row { what: what.into(), value, unit: "bytes", target, floor: None, nanos: None });
     }
 }
 
@@ -125,7 +125,7 @@ fn parts(report: &mut Report, rounds: usize) {
     world.run(10_000);
     let floods =
         [("garbage, refused", Kind::Noise), ("ROOD, refused", Kind::Stranger), ("replay, refused", Kind::Replayed)];
-    let mut floods = floods.map(|(name, kind)| (name, Flood::new(&[kind], &[Encoding::Json])));
+    let mut floods = floods.map(|(name, kind)| (name, Flood::new(&[kind], &[Encoding::Json], STEP)));
     let mut runners = vec![
         Runner::new("header", || {
             let _ = black_box(Header::parse(black_box(&frame)));
@@ -148,6 +148,6 @@ fn parts(report: &mut Report, rounds: usize) {
     runners.extend(floods.iter_mut().map(|(name, flood)| Runner::new(name, || flood.send())));
     for standing in contest::run(&mut runners, rounds / 3 + 1) {
         let what = standing.name.to_owned();
-        report.add(Row { what, value: standing.nanos, unit: "ns", target: None, floor: None, nanos: None });
+        report.add(&Row { what, value: standing.nanos, unit: "ns", target: None, floor: None, nanos: None });
     }
 }

@@ -151,7 +151,7 @@ impl Listen {
                 let name = view::outcome_name(decided.outcome);
                 match self.out.style {
                     Style::Json => {
-                        self.out.json("decided", |o| o.str("packet_id", decided.packet_id).str("decision", name))
+                        self.out.json("decided", |o| o.str("packet_id", decided.packet_id).str("decision", name));
                     }
                     Style::Text => self.words(&format!("{name}: {} of {}", decided.packet_id, decided.source_did)),
                 }
@@ -188,7 +188,7 @@ impl Listen {
             }
             Style::Text => self.out.line(|line, paint| {
                 paint.put(line, Color::Red, |line| {
-                    view::padded(line, 17, |line| line.extend_from_slice(b"turned away"))
+                    view::padded(line, 17, |line| line.extend_from_slice(b"turned away"));
                 });
                 view::reasons_text(line, news.into_iter());
             }),
@@ -201,7 +201,7 @@ impl Listen {
             return;
         }
         self.counters = Some(self.now + SECOND);
-        tell(&format!("sluis listen: {stats:?}"));
+        tell(&format!("sluis listen: {}", view::counters(stats)));
     }
 
     /// Do what a line of standard input asks for.
@@ -257,7 +257,7 @@ impl Listen {
         self.tell_rejects(&stats.rejected, true);
         self.tell_totals("summary", stats);
         if let Some(driver) = driver {
-            self.out.say(1, || format!("sluis listen: {driver:?}"));
+            self.out.say(1, || format!("sluis listen: {}", view::driver(driver)));
         }
         self.out.finish().map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))
     }

@@ -36,7 +36,7 @@ impl<'l> Object<'l> {
         if !std::mem::replace(&mut self.first, false) {
             self.line.push(b',');
         }
-        put_str(self.line, key.chars());
+        put_str(self.line, key);
         self.line.push(b':');
     }
 
@@ -48,7 +48,7 @@ impl<'l> Object<'l> {
     }
 
     pub(crate) fn str(self, key: &str, value: &str) -> Self {
-        self.with(key, |line| put_str(line, value.chars()))
+        self.with(key, |line| put_str(line, value))
     }
 
     pub(crate) fn text(self, key: &str, value: Text<'_>) -> Self {
@@ -99,7 +99,17 @@ impl<'l> Object<'l> {
 }
 
 /// A text in quotes, ASCII only.
-fn put_str(line: &mut Vec<u8>, chars: impl Iterator<Item = char>) {
+fn put_str(line: &mut Vec<u8>, text: &str) {
+    if text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\') {
+        line.push(b'"');
+        line.extend_from_slice(text.as_bytes());
+        line.push(b'"');
+    } else {
+        put_chars(line, text.chars());
+    }
+}
+
+fn put_chars(line: &mut Vec<u8>, chars: impl Iterator<Item = char>) {
     line.push(b'"');
     for c in chars {
         match c {
@@ -121,7 +131,10 @@ fn put_str(line: &mut Vec<u8>, chars: impl Iterator<Item = char>) {
 
 /// A text of the wire. A lone surrogate, which most JSON readers refuse, comes as U+FFFD.
 pub(crate) fn put_text(line: &mut Vec<u8>, text: Text<'_>) {
-    put_str(line, text.chars().map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)));
+    match text.as_str() {
+        Some(plain) => put_str(line, plain),
+        None => put_chars(line, text.chars().map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))),
+    }
 }
 
 /// A number as the reference prints it, its name in quotes when it is not finite.

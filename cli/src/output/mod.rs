@@ -55,13 +55,6 @@ impl Out {
         }
     }
 
-    /// Add a line if this is the style.
-    pub(crate) fn line_if(&mut self, style: Style, write: impl FnOnce(&mut Vec<u8>, Paint)) {
-        if self.style == style {
-            self.line(write);
-        }
-    }
-
     /// Add a JSON object as a line.
     pub(crate) fn json(&mut self, event: &str, write: impl FnOnce(json::Object<'_>) -> json::Object<'_>) {
         self.line(|line, _| write(json::Object::event(line, event)).end());

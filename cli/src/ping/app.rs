@@ -1,6 +1,7 @@
 //! The app that keeps pings in flight.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
@@ -30,7 +31,7 @@ pub(super) struct Pinger<'a> {
     ping: Ping<'a>,
     args: &'a PingArgs,
     in_flight: usize,
-    open: HashMap<RequestId, Flight>,
+    open: HashMap<RequestId, Flight, BuildHasherDefault<IdHasher>>,
     /// When the first ping that waits for its decision runs out of time, or earlier.
     undecided: Option<Instant>,
     tally: Tally,
@@ -42,6 +43,25 @@ pub(super) struct Pinger<'a> {
     /// Why the node refused a ping.
     pub(super) failed: Option<PingError>,
     counters: Option<Instant>,
+}
+
+/// Hashes request ids: small numbers that nobody else chooses.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, n: u32) {
+        // Mixes into the high bits, which the table looks at, too.
+        self.0 = (self.0.rotate_left(32) ^ u64::from(n)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }
 
 /// A ping that is not done with.
@@ -116,7 +136,7 @@ impl<'a> Pinger<'a> {
             ping,
             args,
             in_flight,
-            open: HashMap::with_capacity(in_flight.saturating_mul(2)),
+            open: HashMap::with_capacity_and_hasher(in_flight.saturating_mul(2), BuildHasherDefault::default()),
             undecided: None,
             tally: Tally::default(),
             next: None,
@@ -235,7 +255,7 @@ impl<'a> Pinger<'a> {
             return;
         }
         self.counters = Some(self.now + SECOND);
-        tell(&format!("sluis ping: {:?}", node.stats()));
+        tell(&format!("sluis ping: {}", view::counters(&node.stats())));
     }
 
     /// The last words: the summary. Whether every ping went as it should.
@@ -256,9 +276,12 @@ impl<'a> Pinger<'a> {
         }
         if let Some(driver) = driver {
             if driver.discarded > 0 {
-                tell(&format!("sluis ping: the network took {} datagrams less than were sent.", driver.discarded));
+                let lost = driver.discarded;
+                tell(&format!(
+                    "sluis ping: {lost} datagrams could not be sent: the network is down, or does not take them."
+                ));
             }
-            out.say(1, || format!("sluis ping: {driver:?}"));
+            out.say(1, || format!("sluis ping: {}", view::driver(driver)));
         }
         out.finish().map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))?;
         let good = if self.args.no_wait { tally.received } else { tally.accept };

@@ -6,8 +6,8 @@ mod tally;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
-use sluis_core::Did;
 use sluis_core::node::{Node, NodeConfig, Ping, PingError};
+use sluis_core::{Did, Now};
 
 use self::app::Pinger;
 use crate::args::{Common, PingArgs};
@@ -34,6 +34,8 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     ping.encoding = args.encoding.into();
     ping.priority = args.priority.into();
     ping.timeout = Some(args.timeout);
+    // A node that is thrown away tells what is wrong with the ping before anything happens.
+    a_node(&did, args)?.ping(Now::default(), &ping).map_err(refused)?;
     let inbox = Inbox::with_signals();
     let mut app = Pinger::new(Out::new(common, args.quiet), inbox, did, ping, args);
     let ended = run::drive(common.runtime, bind, &mut node, &mut app);
@@ -67,6 +69,8 @@ fn a_node(did: &Did, args: &PingArgs) -> Result<Node, Fail> {
     config.heartbeat = None;
     config.decision_timeout = args.timeout;
     config.caps.requests = args.in_flight;
+    // Room for as many answers of the largest size as come between two looks.
+    config.caps.event_bytes = 16 << 20;
     run::node(config)
 }
 

@@ -13,6 +13,8 @@ use crate::time::Duration;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PingReply {
+    /// Names the ping that is answered.
+    pub packet_id: Box<str>,
     /// Names the response.
     pub response_id: Box<str>,
     /// Who answered.
@@ -210,9 +212,19 @@ fn own(text: Text<'_>) -> Box<str> {
 }
 
 fn own_reply(answered: &Answered<'_>) -> PingReply {
-    let Response { response_id, responder_did, decision, payload, trust_score, airlock_zone, applied_rule, .. } =
-        answered.response;
+    let Response {
+        response_id,
+        in_response_to,
+        responder_did,
+        decision,
+        payload,
+        trust_score,
+        airlock_zone,
+        applied_rule,
+        ..
+    } = answered.response;
     PingReply {
+        packet_id: own(in_response_to),
         response_id: own(response_id),
         responder_did: own(responder_did),
         decision,

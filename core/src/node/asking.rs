@@ -4,10 +4,11 @@ use super::answer::stage_frame;
 use super::ids;
 use super::ping::{Ping, PingError};
 use super::queue::StageError;
+use super::receive::peer_notices;
 use super::requests::RequestId;
 use super::{Node, State};
 use crate::framing::{Decision, EncodeError, Encoding, Packet, PingType, Priority, Response, RoutingMode, Text, Value};
-use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT};
+use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT, MAX_PACKET_ID};
 use crate::time::{Instant, Now, iso};
 use crate::{Reject, Route, check_did};
 
@@ -19,8 +20,8 @@ const ALIVE: &str = "{\"status\":{\"alive\":true}}";
 const MAX_HOPS: i64 = 5;
 
 impl Node {
-    /// Forget a request of ours: no event follows for it, and an answer that still comes is turned away. False when it
-    /// had ended already.
+    /// Forget a request of ours: it does not run out of time, and an answer that still comes is turned away. Only an
+    /// answer that came before and was not polled yet is still told. False when it had ended already.
     pub fn forget(&mut self, request: RequestId) -> bool {
         self.state.requests.remove(request).is_some()
     }
@@ -101,7 +102,9 @@ impl State {
         bytes: &[u8],
         response: &Response<'_>,
     ) -> Result<(), Reject> {
-        let key = response.in_response_to.as_str().and_then(ids::packet_key).ok_or(Reject::Unrequested)?;
+        let mut scratch = [0; MAX_PACKET_ID];
+        let key = response.in_response_to.resolve(&mut scratch).ok().and_then(ids::packet_key);
+        let key = key.ok_or(Reject::Unrequested)?;
         let (id, request) = self.requests.find(key).ok_or(Reject::Unrequested)?;
         let mut scratch = [0; MAX_DID];
         let responder = response.responder_did.resolve(&mut scratch).map_err(|_| Reject::WrongResponder)?;
@@ -135,10 +138,12 @@ impl State {
     /// Who answers a request is heard from, accepted, and proven to be where it was asked. No room to remember that is
     /// no reason to lose the answer.
     fn prove_peer(&mut self, now: Now, did: &str, route: Route) {
-        if !self.events.room_for_notices(1, did.len()) {
+        let seat = self.peers.look_up(did);
+        let (count, bytes) = peer_notices(seat);
+        if !self.events.room_for_notices(count, bytes) {
             return;
         }
-        self.record_peer(now, self.peers.look_up(did), route);
+        self.record_peer(now, seat, route);
         self.peers.prove(did, route.remote);
         self.schedule_heartbeat(now.mono);
     }

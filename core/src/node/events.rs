@@ -30,6 +30,8 @@ enum Head {
     Decided { id: PingId, outcome: Outcome, open: Option<PingId>, packet_id: u32 },
     /// Bytes: the name.
     PeerSeen { route: Route },
+    /// Bytes: the name.
+    PeerLost,
 }
 
 /// The fixed part of a queued response; its bytes are the datagram.
@@ -129,6 +131,10 @@ impl Events {
         self.notices.push(Head::PeerSeen { route }, &[did.as_bytes()])
     }
 
+    pub(super) fn peer_lost(&mut self, did: &str) -> Result<(), Full> {
+        self.notices.push(Head::PeerLost, &[did.as_bytes()])
+    }
+
     /// Take out the oldest response.
     pub(super) fn pop_reply(&mut self) -> Option<Event<'_>> {
         let (ReplyHead { request, from, rtt, last }, bytes) = self.replies.pop()?;
@@ -174,6 +180,7 @@ impl Events {
                 Some(Event::Decided(Decided { id, packet_id, source_did, outcome, open }))
             }
             Head::PeerSeen { route } => Some(Event::PeerSeen { did: core::str::from_utf8(bytes).ok()?, route }),
+            Head::PeerLost => Some(Event::PeerLost { did: core::str::from_utf8(bytes).ok()? }),
         }
     }
 }

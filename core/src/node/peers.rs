@@ -131,7 +131,8 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Empty; holds at most `max_peers` peers in about `max_bytes` bytes, each for `stale_after` of silence.
+    /// Empty; holds at most `max_peers` peers in at most `max_bytes` bytes of heap, each for `stale_after` of silence.
+    /// The first peer takes about 9 KiB, and every 20 or so another 4 KiB.
     #[must_use]
     pub fn new(max_peers: u32, max_bytes: usize, stale_after: Duration, key: SipKey) -> Self {
         Self {
@@ -175,26 +176,28 @@ impl Peers {
         Seat { name, slot: self.names.find(&self.slab, name.hash(), |peer| *peer.did == *name.as_str()) }
     }
 
-    /// Whether [`record`](Self::record) would succeed now.
+    /// Whether [`record`](Self::record) would succeed now, after [`make_room`](Self::make_room).
     #[must_use]
     pub fn has_room_for(&self, now: Instant, seat: Seat<'_>) -> bool {
-        seat.slot.is_some() || self.fits(seat.name.as_str()) || self.oldest_stale(now).is_some()
+        seat.slot.is_some() || self.fits(seat.did(), None) || self.makes_room(now, seat.did()).is_some()
+    }
+
+    /// Remove the peer that is stale for longest where a new one needs its room, and give its name back.
+    pub fn make_room(&mut self, now: Instant, seat: Seat<'_>) -> Option<Box<str>> {
+        if seat.slot.is_some() || self.fits(seat.did(), None) {
+            return None;
+        }
+        let slot = self.makes_room(now, seat.did())?;
+        self.remove(slot)
     }
 
     /// Note an accepted packet. A new address is unproven.
-    ///
-    /// When the table is full, the peer that is stale for longest makes room; when none is stale there is no room.
     pub fn record(&mut self, now: Instant, seat: Seat<'_>, route: Route) -> Recorded {
         if let Some(slot) = seat.slot {
             self.refresh(now, slot, route);
             return Recorded::Known;
         }
-        let did = seat.name.as_str();
-        if !self.fits(did) {
-            let Some(slot) = self.oldest_stale(now) else { return Recorded::Full };
-            self.remove(slot);
-        }
-        if self.fits(did) { self.insert(now, seat.name, route) } else { Recorded::Full }
+        if self.fits(seat.did(), None) { self.insert(now, seat.name, route) } else { Recorded::Full }
     }
 
     /// Note that the address answered a request of ours. The peer must be recorded at this route.
@@ -250,14 +253,20 @@ impl Peers {
         self.slab.at(slot)
     }
 
-    /// Bytes that the table accounts for: every entry with its share of the index, and its name.
-    fn accounted(&self) -> usize {
-        self.slab.len() * (Slab::<Peer, Heap>::SLOT_BYTES + size_of::<u32>()) + self.did_bytes
+    /// Whether a new peer fits: beside all others, or in the place of one whose name has `freed` bytes.
+    fn fits(&self, did: &str, freed: Option<usize>) -> bool {
+        let (row, grown) = match freed {
+            Some(_) => (true, 0),
+            None => (!self.slab.is_full(), self.slab.growth_bytes() + self.names.growth_bytes()),
+        };
+        row && self.heap_bytes() - freed.unwrap_or(0) + did.len() + grown <= self.max_bytes
     }
 
-    fn fits(&self, did: &str) -> bool {
-        let entry = Slab::<Peer, Heap>::SLOT_BYTES + size_of::<u32>() + did.len();
-        !self.slab.is_full() && self.accounted() + entry <= self.max_bytes
+    /// The peer that is stale for longest, if a new one fits in its place.
+    fn makes_room(&self, now: Instant, did: &str) -> Option<u32> {
+        let slot = self.oldest_stale(now)?;
+        let freed = self.slab.at(slot)?.did.len();
+        self.fits(did, Some(freed)).then_some(slot)
     }
 
     fn is_stale(&self, now: Instant, peer: &Peer) -> bool {

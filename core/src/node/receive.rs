@@ -16,6 +16,9 @@ use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT, MAX_NONCE, MAX_PACKET_ID};
 use crate::time::{Now, iso};
 use crate::{Reject, Route, check_did};
 
+/// Longest timestamp that is unescaped; one without escapes may be longer.
+const MAX_STAMP: usize = 64;
+
 /// What became of a datagram that was not turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -152,7 +155,9 @@ impl Node {
             Zone::Rood | Zone::Geel | Zone::Groen => {}
         }
 
-        let stamp = packet.timestamp.as_str().and_then(iso::parse).ok_or(Reject::BadTimestamp)?;
+        let mut scratch = [0; MAX_STAMP];
+        let stamp = packet.timestamp.resolve(&mut scratch).ok().and_then(iso::parse);
+        let stamp = stamp.ok_or(Reject::BadTimestamp)?;
         let admission = match self.state.replay.check_name(now, name, nonce, stamp) {
             Ok(admission) => Some(admission),
             Err(_) if self.state.faults.no_replay_check() => None,
@@ -200,8 +205,9 @@ enum Plan<'p> {
 impl State {
     /// A heartbeat from an accepted sender keeps its peer entry alive; it draws no answer.
     fn take_heartbeat(&mut self, now: Now, route: Route, passed: Passed<'_>) -> Result<Taken, Reject> {
-        let Passed { sender, seat, admission, .. } = passed;
-        if !self.events.room_for_notices(1, sender.did.len()) {
+        let Passed { seat, admission, .. } = passed;
+        let (count, peer_bytes) = peer_notices(seat);
+        if !self.events.room_for_notices(count, peer_bytes) {
             return Err(Reject::Busy);
         }
         self.admit(admission);
@@ -219,8 +225,9 @@ impl State {
     ) -> Result<Taken, Reject> {
         let Passed { sender, seat, judged, admission } = passed;
         let &Datagram { route, bytes, encoding, packet } = datagram;
-        let extra = sender.did.len() + judged.rule.map_or(0, str::len);
-        if !self.events.room_for_notices(2, bytes.len() + extra) {
+        let (count, peer_bytes) = peer_notices(seat);
+        let event_bytes = bytes.len() + judged.rule.map_or(0, str::len);
+        if !self.events.room_for_notices(count + 1, event_bytes + peer_bytes) {
             return Err(Reject::Busy);
         }
         let mut allowance = bytes.len() * AMPLIFICATION;
@@ -279,13 +286,25 @@ impl State {
         Some(PingId { room, id })
     }
 
-    /// Note who was heard from; room for the entry and the event was found before.
+    /// Note who was heard from; room for the entry and the events was found before.
     pub(super) fn record_peer(&mut self, now: Now, seat: Seat<'_>, route: Route) {
+        if let Some(lost) = self.peers.make_room(now.mono, seat) {
+            let _ = self.events.peer_lost(&lost);
+        }
         if self.peers.record(now.mono, seat, route) == Recorded::New {
             let _ = self.events.peer_seen(seat.did(), route);
             self.schedule_cleanup(now.mono);
         }
+        if self.peers.proven_len() > 0 {
+            self.schedule_heartbeat(now.mono);
+        }
     }
+}
+
+/// Room for the notices that recording a peer can bring, number and bytes: that it is new, and that it took the place of
+/// another.
+pub(super) const fn peer_notices(seat: Seat<'_>) -> (usize, usize) {
+    if seat.is_known() { (0, 0) } else { (2, seat.did().len() + MAX_DID) }
 }
 
 /// How a sender's ping is turned away when it cannot be answered.

@@ -1,4 +1,4 @@
-//! What a user of the node would miss if it broke. Rows of the fixture tables are in `core/tests/node.rs`.
+//! What a user of the node would miss if it broke. Rows of the fixture tables are in `core/tests/node_*.rs`.
 
 use std::net::SocketAddr;
 use std::string::{String, ToString};

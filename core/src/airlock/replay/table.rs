@@ -4,7 +4,9 @@ use core::fmt;
 
 use super::{Names, ReplayConfig};
 use crate::reject::Reject;
-use crate::seed::{Name, SipKey};
+#[cfg(feature = "alloc")]
+use crate::seed::Name;
+use crate::seed::SipKey;
 use crate::table::{Chain, Chained, Index, Link, Linked, List, Slab, SlotId, Storage};
 use crate::time::{Duration, Now, Wall};
 
@@ -185,6 +187,7 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
     }
 
     /// The same for a sender whose name was hashed with this table's key.
+    #[cfg(feature = "alloc")]
     pub(crate) fn check_name(&self, now: Now, sender: Name<'_>, nonce: &str, stamp: Wall) -> Result<Admission, Reject> {
         self.check_hashed(now, || sender.hash(), nonce, stamp)
     }

@@ -11,6 +11,7 @@
 
 mod control;
 mod handles;
+mod nodes;
 mod traffic;
 
 use core::future::{Future, poll_fn};
@@ -26,6 +27,7 @@ use crate::driver::{App, DriverStats, Events, Handle, HandleConfig, Requests};
 
 pub use control::*;
 pub use handles::*;
+pub use nodes::*;
 pub use traffic::*;
 
 /// A runtime adapter, as the suite sees it: its public functions, with errors as text.
@@ -82,6 +84,9 @@ macro_rules! conformance {
             shutting_down_flushes
             the_last_handle_ends_it_and_frees_the_port
             running_and_spawning_do_the_same
+            pings_are_awaited_through_the_handle
+            a_waiting_ping_is_decided_through_the_handle
+            a_ping_without_an_answer_says_why
         }
     };
     ($adapter:ty: $($name:ident)*) => {

@@ -1,0 +1,20 @@
+//! Criterion benches, one file a subject. `cargo bench -p sluis-benches [-- NAME]` measures,
+//! `cargo bench -p sluis-benches -- --test` runs each once.
+
+mod canonical;
+mod framing;
+mod gate;
+mod node;
+mod peers;
+mod replay;
+
+fn main() {
+    let mut criterion = criterion::Criterion::default().configure_from_args();
+    framing::all(&mut criterion);
+    canonical::all(&mut criterion);
+    gate::all(&mut criterion);
+    replay::all(&mut criterion);
+    node::all(&mut criterion);
+    peers::all(&mut criterion);
+    criterion.final_summary();
+}

@@ -1,0 +1,120 @@
+//! How the commands end.
+
+use std::net::UdpSocket;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::common::process::Process;
+use crate::on_both;
+use crate::sluis::{HUB, Listen, Ping, SENSOR, assert_counts, command};
+
+on_both! {
+    signals_end_with_the_summary
+    a_duration_ends_it
+    the_end_of_input_does_not_end_it
+    a_port_in_use_is_named
+    quiet_prints_the_summary_only
+    nobody_at_the_other_end
+    a_reader_that_leaves_ends_it_quietly
+}
+
+fn signals_end_with_the_summary(runtime: &str) {
+    for signal in ["INT", "TERM"] {
+        let listen = Listen::start(runtime, &[]);
+        let done = ["--count", "1"];
+        assert_eq!(Ping::start(runtime, SENSOR, &listen.addr, &done).finish().0, 0);
+        listen.expect("ping");
+        let ping = Ping::start(runtime, SENSOR, &listen.addr, &["--count", "100", "--interval", "60"]);
+        ping.expect("response");
+        ping.0.signal(signal);
+        let (code, events, summary) = ping.finish();
+        assert!(code == 1 && events.is_empty(), "not every ping was sent: {code} {events:?}");
+        assert_counts(&summary, &[("sent", 1), ("received", 1), ("lost", 0), ("accept", 1)]);
+        listen.expect("ping");
+        listen.process.signal(signal);
+        let (events, summary) = listen.finish();
+        assert!(events.is_empty());
+        assert_counts(&summary, &[("received", 2), ("accepted", 2)]);
+    }
+}
+
+fn a_duration_ends_it(runtime: &str) {
+    let start = Instant::now();
+    let (events, summary) = Listen::start(runtime, &["--duration", "0.5"]).finish();
+    assert!(start.elapsed() >= Duration::from_millis(500) && events.is_empty());
+    assert!(summary.number("elapsed_s") >= 0.5, "{summary:?}");
+    assert_counts(&summary, &[("received", 0), ("accepted", 0), ("pending", 0)]);
+}
+
+fn the_end_of_input_does_not_end_it(runtime: &str) {
+    let mut listen = Listen::start(runtime, &["--count", "2"]);
+    listen.process.close_stdin();
+    for _ in 0..2 {
+        assert_eq!(Ping::start(runtime, SENSOR, &listen.addr, &["--count", "1"]).finish().0, 0);
+    }
+    let (_, summary) = listen.finish();
+    assert_counts(&summary, &[("accepted", 2)]);
+}
+
+fn a_port_in_use_is_named(runtime: &str) {
+    let taken = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let addr = taken.local_addr().expect("an address").to_string();
+    let (_, port) = addr.rsplit_once(':').expect("a port");
+    let listen = ["listen", "--did", HUB, "--bind", &addr, "--runtime", runtime, "--json"];
+    let ping = ["ping", HUB, "127.0.0.1:9", "--intent", "x", "--bind", &addr, "--runtime", runtime, "--json"];
+    for args in [&listen[..], &ping] {
+        let out = command(args).stdin(Stdio::null()).output().expect("sluis runs");
+        let said = String::from_utf8(out.stderr).expect("UTF-8");
+        assert_eq!((out.status.code(), out.stdout.len(), said.lines().count()), (Some(1), 0, 1), "{said}");
+        assert!(said.contains(&format!("port {port} is in use")) && said.contains("choose another port"), "{said}");
+    }
+}
+
+fn quiet_prints_the_summary_only(runtime: &str) {
+    // Where it listens is not said, so the port is chosen beforehand.
+    let probe = UdpSocket::bind("127.0.0.1:0").expect("a socket").local_addr().expect("an address").to_string();
+    let args =
+        ["listen", "--did", HUB, "--bind", &probe, "--trust", "jis:test:sensor=0.9", "--allow-legacy", "--quiet"];
+    let rest = ["--json", "--count", "3", "--runtime", runtime, "-v"];
+    let mut listen = Process::spawn("sluis listen", &mut command(&[&args[..], &rest].concat()));
+    // With -v standard error says when it listens.
+    let start = Instant::now();
+    while !listen.stderr().contains(&probe) {
+        assert!(start.elapsed() < Duration::from_secs(30));
+        std::thread::yield_now();
+    }
+    let args = ["--count", "3", "--interval", "0", "--quiet"];
+    let (code, events, summary) = Ping::start(runtime, SENSOR, &probe, &args).finish();
+    assert!(code == 0 && events.is_empty(), "{events:?}");
+    assert_counts(&summary, &[("received", 3)]);
+    let (code, lines) = listen.finish();
+    assert_eq!((code, lines.len()), (0, 1), "{lines:?}");
+    assert!(
+        lines[0].starts_with(r#"{"event":"summary","received":3,"accepted":3,"pending":0,"rejected":{},"#),
+        "{lines:?}"
+    );
+}
+
+fn nobody_at_the_other_end(runtime: &str) {
+    let free = UdpSocket::bind("127.0.0.1:0").expect("a socket").local_addr().expect("an address").to_string();
+    let args = ["--count", "2", "--interval", "0.05", "--timeout", "0.2"];
+    let (code, events, summary) = Ping::start(runtime, SENSOR, &free, &args).finish();
+    assert_eq!(code, 1);
+    assert!(events.iter().all(|event| event.str("event") == "timeout") && events.len() == 2, "{events:?}");
+    assert_counts(&summary, &[("sent", 2), ("lost", 2)]);
+}
+
+fn a_reader_that_leaves_ends_it_quietly(runtime: &str) {
+    let args = ["listen", "--did", HUB, "--bind", "127.0.0.1:0", "--json", "--runtime", runtime];
+    let mut child =
+        command(&args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("sluis runs");
+    drop(child.stdout.take());
+    {
+        use std::io::Write as _;
+        let mut stdin = child.stdin.take().expect("piped");
+        // It may have noticed already.
+        let _ = stdin.write_all(b"stats\n");
+    }
+    let out = child.wait_with_output().expect("it ends");
+    assert_eq!((out.status.code(), String::from_utf8_lossy(&out.stderr).as_ref()), (Some(0), ""));
+}

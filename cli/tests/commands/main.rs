@@ -1,0 +1,27 @@
+//! The three commands from outside: what they print, when they end, and with which code; on both runtimes.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod deciding;
+mod demo;
+mod ends;
+mod flow;
+mod looks;
+mod sluis;
+
+/// Each case as a test on either runtime.
+#[macro_export]
+macro_rules! on_both {
+    ($($case:ident)+) => {
+        $(mod $case {
+            #[test]
+            fn tokio() {
+                super::$case("tokio");
+            }
+            #[test]
+            fn smol() {
+                super::$case("smol");
+            }
+        })+
+    };
+}

@@ -1,0 +1,145 @@
+//! Wrong command lines and configurations: exit code 2, one sentence on standard error that names the mend, nothing on
+//! standard output.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+fn sluis(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sluis")).args(args).env_remove("NO_COLOR").output().expect("sluis runs")
+}
+
+/// The one sentence with which these arguments are refused.
+#[track_caller]
+fn refused(args: &[&str]) -> String {
+    let Output { status, stdout, stderr } = sluis(args);
+    let said = String::from_utf8(stderr).expect("UTF-8");
+    assert_eq!((status.code(), stdout.len()), (Some(2), 0), "{args:?}: {said}");
+    assert_eq!(said.lines().count(), 1, "{args:?}: {said}");
+    assert!(said.starts_with("sluis") && said.ends_with(".\n"), "{args:?}: {said}");
+    assert!(!said.trim_end().contains(char::is_control), "{args:?}: {said}");
+    said
+}
+
+#[test]
+fn every_wrong_flag_gets_one_sentence_with_the_mend() {
+    const LISTEN: &[&str] = &["listen", "--did", "jis:a"];
+    const PING: &[&str] = &["ping", "jis:a", "127.0.0.1:9", "--intent", "x"];
+    let cases: &[(&[&str], &[&str], &str)] = &[
+        (&[], &[], "name a command: listen, ping or demo"),
+        (&[], &["--json"], "name a command"),
+        (&[], &["fly"], "there is no command `fly`, the commands are listen, ping and demo"),
+        (&[], &["relay"], "there is no command `relay`"),
+        (&[], &["help"], "there is no command `help`"),
+        (&["listen"], &[], "add --did DID"),
+        (&["listen"], &["--did"], "--did needs a value"),
+        (&["listen"], &["--did", ""], "a DID must not be empty"),
+        (&["listen"], &["--did", "broadcast"], "`broadcast` is no name"),
+        (&["listen"], &["--did", "jis:\u{1b}[2J"], "must not contain control characters"),
+        (LISTEN, &["--did", "jis:b"], "--did <DID> is given more than once"),
+        (LISTEN, &["--state", "x"], "there is no argument `--state`"),
+        (LISTEN, &["--mode", "x"], "there is no argument `--mode`"),
+        (LISTEN, &["--trsut", "x"], "did you mean --trust?"),
+        (LISTEN, &["jis:b"], "there is no argument `jis:b`"),
+        (LISTEN, &["--trust", "jis:b"], "--trust `jis:b`: write DID=SCORE, like jis:home:sensor=0.9"),
+        (LISTEN, &["--trust", "jis:b=2"], "a score is a number from 0 to 1"),
+        (LISTEN, &["--trust", "jis:b=nan"], "a score is a number from 0 to 1"),
+        (LISTEN, &["--trust", "=0.5"], "a DID must not be empty"),
+        (LISTEN, &["--bind", "7150"], "--bind `7150`: write HOST:PORT"),
+        (LISTEN, &["--bind", "::1:7150"], "[::1]:7150"),
+        (LISTEN, &["--bind", "127.0.0.1:70000"], "the port is a number from 0 to 65535"),
+        (LISTEN, &["--allow-legacy", "jis:*"], "--allow-legacy=jis:*"),
+        (LISTEN, &["--allow-legacy="], "a pattern must not be empty"),
+        (LISTEN, &["--reply", "{x}"], "--reply `{x}`: this is not JSON"),
+        (LISTEN, &["--count", "0"], "write a whole number from 1 up"),
+        (LISTEN, &["--count", "1.5"], "write a whole number from 1 up"),
+        (LISTEN, &["--duration", "-1"], "a time cannot be negative"),
+        (LISTEN, &["--duration", "soon"], "write seconds as a number, like 10 or 1.5"),
+        (LISTEN, &["--duration", "1e99"], "more than a hundred years"),
+        (LISTEN, &["--config", "/nowhere/hub.toml"], "cannot read /nowhere/hub.toml"),
+        (LISTEN, &["--runtime", "rayon"], "--runtime `rayon`: write one of tokio, smol"),
+        (LISTEN, &["--color", "blue"], "write one of auto, always, never"),
+        (LISTEN, &["--quiet=yes"], "--quiet takes no value"),
+        (&["ping"], &[], "<TARGET-DID>"),
+        (&["ping"], &["jis:a"], "<HOST:PORT>"),
+        (&["ping"], &["jis:a", "127.0.0.1:9"], "--intent <INTENT> is missing, add it"),
+        (&["ping"], &["jis:a", "127.0.0.1", "--intent", "x"], "HOST:PORT `127.0.0.1`: write HOST:PORT"),
+        (&["ping"], &["jis:a", "127.0.0.1:0", "--intent", "x"], "nobody can be reached at port 0"),
+        (&["ping"], &["jis:a", "127.0.0.1:9", "--intent", ""], "write one like temperature.read"),
+        (PING, &["--payload", "{\"a\":"], "--payload `{\"a\":`: this is not JSON"),
+        (PING, &["--encoding", "xml"], "write one of json, msgpack, postcard"),
+        (PING, &["--priority", "high"], "write one of urgent, normal, lazy"),
+        (PING, &["--in-flight", "0"], "from 1 to 65536"),
+        (PING, &["--in-flight", "65537"], "from 1 to 65536"),
+        (PING, &["--timeout", "0"], "it must be more than 0"),
+        (PING, &["--interval", "-0.1"], "a time cannot be negative"),
+        (PING, &["--bind", "[::1]:0"], "not of the same family"),
+        (PING, &["--did", "jis:a"], "a node does not ping itself"),
+        (PING, &["--purpose"], "--purpose needs a value"),
+        (PING, &["--trust", "jis:a=1"], "there is no argument `--trust`"),
+        (&["demo"], &["x"], "there is no argument `x`"),
+    ];
+    for (start, rest, said) in cases {
+        let args = [*start, rest].concat();
+        let sentence = refused(&args);
+        assert!(sentence.contains(said), "{args:?}: {sentence}");
+        if let Some(command) = start.first() {
+            assert!(sentence.starts_with(&format!("sluis {command}: ")), "{args:?}: {sentence}");
+        }
+    }
+}
+
+#[test]
+fn what_no_datagram_carries_is_refused_before_it_is_sent() {
+    let large = format!("\"{}\"", "x".repeat(66_000));
+    let sentence = refused(&["ping", "jis:a", "127.0.0.1:9", "--intent", "x", "--payload", &large]);
+    assert!(sentence.contains("--payload: ") && sentence.contains("send less"), "{sentence}");
+    let broken = format!("[{}", "1,".repeat(10_000));
+    let sentence = refused(&["ping", "jis:a", "127.0.0.1:9", "--intent", "x", "--payload", &broken]);
+    assert!(sentence.len() < 300 && sentence.contains("1,1,1..."), "{sentence}");
+    let huge = ["--payload", "123456789012345678901234567890", "--encoding", "msgpack"];
+    let sentence = refused(&[&["ping", "jis:a", "127.0.0.1:9", "--intent", "x"], &huge[..]].concat());
+    assert!(sentence.contains("choose another --encoding"), "{sentence}");
+}
+
+#[test]
+fn a_broken_configuration_is_named_with_its_line() {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    for (i, (text, said)) in [
+        ("did = \"jis:a\"\ntrsut = 1\n", "line 2 (`trsut = 1`): unknown field `trsut`, expected one of `did`"),
+        ("did = \"jis:a\"\n\nbind = 7150\n", "line 3 (`bind = 7150`)"),
+        ("did = \"\"", "line 1 (`did = \"\"`): did: a DID must not be empty"),
+        ("did = \"jis:a\"\n[trust]\n\"jis:b\" = 7", "line 3 (`\"jis:b\" = 7`): trust: a score is a number from 0 to 1"),
+        ("did = \"jis:a\"\nreply = '{'", "line 2 (`reply = '{'`): reply: this is not JSON"),
+        ("thresholds = { groen = 0.2, rood = 0.3 }", "thresholds: "),
+        ("[[rules]]\nname = \"x\"\nzone = \"BLAUW\"", "line 3"),
+        ("did = [", "line 1"),
+        ("bind = \"127.0.0.1:0\"", "add --did DID (or `did` to the configuration)"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let file = dir.join(format!("broken-{i}.toml"));
+        fs::write(&file, text).expect("a file can be written");
+        let name = file.to_str().expect("UTF-8");
+        let sentence = refused(&["listen", "--config", name]);
+        assert!(sentence.contains(said), "{text:?}: {sentence}");
+        if i < 8 {
+            assert!(sentence.contains(name), "{text:?}: {sentence}");
+        }
+    }
+}
+
+#[test]
+fn help_has_examples_and_goes_to_standard_output() {
+    for args in [&["--help"][..], &["listen", "--help"], &["ping", "--help"], &["demo", "--help"], &["ping", "-h"]] {
+        let Output { status, stdout, stderr } = sluis(args);
+        let help = String::from_utf8(stdout).expect("UTF-8");
+        assert_eq!((status.code(), stderr.len()), (Some(0), 0), "{args:?}");
+        assert!(help.contains("Examples:\n  sluis ") && !help.contains('\u{1b}'), "{args:?}: {help}");
+        assert!(help.contains("--runtime") && help.contains("--color"), "{args:?}: {help}");
+    }
+    let version = sluis(&["--version"]);
+    assert_eq!(version.status.code(), Some(0));
+    assert!(version.stdout.starts_with(b"sluis "));
+}

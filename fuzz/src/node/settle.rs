@@ -1,0 +1,46 @@
+//! The end of a run: everything that is open comes to an end, once.
+
+use sluis_core::{Deadline, Duration, Machine};
+
+use super::world::World;
+
+/// More than any deadline of the node is away.
+const LONG: Duration = Duration::from_secs(1000);
+
+impl World {
+    /// Let everything run out, as a driver would: to each deadline in turn. Then the books must balance.
+    pub(super) fn settle(&mut self) {
+        self.drain();
+        self.check();
+        let end = self.now.mono + LONG;
+        let mut wakes = 0;
+        while let Some(Deadline::At(at, _)) = self.node.deadline() {
+            if at > end {
+                break;
+            }
+            wakes += 1;
+            assert!(wakes < 1000, "woken {wakes} times in {LONG:?}");
+            self.pass(at.saturating_since(self.now.mono));
+            self.drain();
+            self.check();
+        }
+        self.balance();
+    }
+
+    fn balance(&self) {
+        let (stats, ledger) = (self.node.stats(), &self.ledger);
+        let (tables, counts) = (stats.tables, &ledger.counts);
+        assert_eq!((tables.requests, tables.waiting, tables.open, tables.peers), (0, 0, 0, 0));
+        assert_eq!(self.node.deadline(), None, "nothing is left to wait for");
+        assert_eq!(counts.pings, stats.accepted - stats.heartbeats + stats.waiting);
+        assert_eq!(counts.decided, stats.approved + stats.refused + stats.expired);
+        assert_eq!(counts.decided, stats.waiting, "every waiting ping is decided once");
+        assert_eq!(counts.responses, stats.responses);
+        assert_eq!(counts.timeouts, stats.timeouts);
+        assert_eq!(counts.unanswered, stats.unanswered);
+        assert!(ledger.requests.iter().all(|asked| asked.over && asked.queued == 0), "a request never ended");
+        assert!(ledger.waiting.is_empty() && ledger.open.is_empty() && ledger.approved.is_empty());
+        assert!(ledger.asked.is_empty() && ledger.due.values().all(|due| due.count == 0), "something was not sent");
+        assert!(ledger.peers.is_empty(), "a peer was seen and never lost: {:?}", ledger.peers);
+    }
+}
