@@ -84,6 +84,8 @@ pub mod limits;
 mod machine;
 #[cfg(feature = "alloc")]
 pub mod node;
+#[cfg(feature = "record")]
+pub mod record;
 mod reject;
 mod route;
 mod seed;

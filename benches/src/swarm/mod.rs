@@ -1,10 +1,12 @@
 //! Thousands of simulated networks: what the command `swarm` does.
 //!
 //! * [`args`]: the command line.
+//! * [`record`]: a run in a file.
 //! * [`run`]: worlds, seed by seed, on one thread or several.
 //! * [`show`]: progress, the table, JSON, and the command that replays a failure.
 
 pub mod args;
+pub mod record;
 pub mod run;
 pub mod show;
 

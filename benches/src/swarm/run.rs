@@ -1,5 +1,6 @@
 //! Worlds, seed by seed.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -7,10 +8,29 @@ use std::time::{Duration, Instant};
 use sluis_core::sim::{ScenarioError, Violation, World};
 
 use super::args::Args;
+use super::record;
 use crate::alloc::heap;
 
 /// How much virtual time is simulated between two looks at the progress: this part of the whole.
 const SLICES: u32 = 50;
+
+/// Why nothing ran.
+#[derive(Debug)]
+pub enum Trouble {
+    /// There is no such world.
+    Scenario(ScenarioError),
+    /// The recording cannot be written.
+    Record(PathBuf, std::io::Error),
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Scenario(error) => error.fmt(f),
+            Self::Record(path, error) => write!(f, "cannot write {}: {error}", path.display()),
+        }
+    }
+}
 
 /// What one seed came to.
 #[derive(Clone, Debug)]
@@ -64,13 +84,13 @@ pub struct Progress {
 /// Run every seed. `look` is called now and then, on the first thread, with what has been done.
 ///
 /// # Errors
-/// There is no such world.
-pub fn run(args: &Args, look: &(dyn Fn(&Progress) + Sync)) -> Result<Total, ScenarioError> {
-    let bytes_per_node = bytes_per_node(args)?;
+/// There is no such world, or it cannot be recorded.
+pub fn run(args: &Args, look: &(dyn Fn(&Progress) + Sync)) -> Result<Total, Trouble> {
+    let bytes_per_node = bytes_per_node(args).map_err(Trouble::Scenario)?;
     let start = Instant::now();
     let (next, progress) = (AtomicU64::new(args.seeds.start), Progress::default());
     let outcomes = Mutex::new(Vec::new());
-    let work = |first: bool| -> Result<(), ScenarioError> {
+    let work = |first: bool| -> Result<(), Trouble> {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= args.seeds.end {
@@ -108,8 +128,12 @@ pub fn run(args: &Args, look: &(dyn Fn(&Progress) + Sync)) -> Result<Total, Scen
     Ok(total)
 }
 
-fn one(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<Outcome, ScenarioError> {
-    let mut world = args.scenario.build(&args.setup(seed))?;
+fn one(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<Outcome, Trouble> {
+    let mut config = args.scenario.config(&args.setup(seed)).map_err(Trouble::Scenario)?;
+    if let Some(path) = &args.record {
+        config.witness = Some(record::to(path).map_err(|error| Trouble::Record(path.clone(), error))?);
+    }
+    let mut world = World::new(config).map_err(|error| Trouble::Scenario(error.into()))?;
     let mut seen = 0;
     for slice in 1..=SLICES {
         let content = world.run_until(args.span * slice / SLICES);

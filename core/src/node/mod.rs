@@ -21,6 +21,7 @@ pub(crate) mod faults;
 mod heap;
 mod ids;
 mod inbound;
+pub(crate) mod line;
 mod machine;
 mod peers;
 mod ping;
@@ -33,6 +34,7 @@ mod receive;
 mod replies;
 mod requests;
 mod stats;
+pub(crate) mod tape;
 #[cfg(test)]
 mod tests;
 
@@ -54,6 +56,7 @@ use self::policy::Policy;
 use self::queue::Queue;
 use self::quota::Quota;
 use self::requests::Requests;
+use self::tape::Taped;
 use crate::airlock::{GateError, ReplayWindow, WaitingConfig, WaitingRoom};
 use crate::time::{Duration, Instant};
 use crate::{Did, Route, Seed, SipKey};
@@ -64,6 +67,8 @@ pub struct Node {
     config: NodeConfig,
     policy: Policy,
     state: State,
+    /// Where it writes down what goes in and out, if it was made to.
+    tape: Taped,
 }
 
 /// Everything in a node that changes with time and traffic.
@@ -175,6 +180,39 @@ impl Node {
                 lent: Lent::Nothing,
             },
             config,
+            tape: Taped::default(),
         })
+    }
+
+    /// A node that writes everything that goes in and out, its seed included, to a tape: see
+    /// [`record`](crate::record).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    #[cfg(feature = "record")]
+    pub fn recorded(
+        config: NodeConfig,
+        seed: &Seed,
+        tape: Box<dyn crate::record::Tape + Send>,
+    ) -> Result<Self, GateError> {
+        let mut node = Self::new(config, seed)?;
+        node.record(None, seed, tape::Sink::Tape(tape));
+        Ok(node)
+    }
+
+    /// Move the lines that a recording kept to the end of `out`.
+    #[cfg(feature = "record")]
+    pub(crate) fn take_recording(&mut self, out: &mut alloc::string::String) {
+        self.tape.take(out);
+    }
+
+    /// Begin a recording of a node that was just made.
+    #[cfg(feature = "record")]
+    pub(crate) fn record(&mut self, label: Option<u32>, seed: &Seed, sink: tape::Sink) {
+        self.tape = Taped::new(label, sink);
+        let config = crate::record::settings::write(&self.config);
+        self.tape.note(|line| {
+            line.text("in", "start").number("version", 1).hex("seed", seed.secret()).raw("config", format_args!("{config}"));
+        });
     }
 }

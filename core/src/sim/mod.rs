@@ -63,7 +63,7 @@ pub use self::{
     scenario::{Scenario, ScenarioError, Setup},
     topology::{Topology, Wire},
     world::{
-        Clocks, Counts, Fault, Habits, Invariant, MAX_NODES, Part, Placed, Plan, Trust, Violation, World, WorldConfig,
-        WorldError,
+        Clocks, Counts, Fault, Habits, Invariant, MAX_NODES, Part, Placed, Plan, Trust, Violation, Witness, World,
+        WorldConfig, WorldError,
     },
 };

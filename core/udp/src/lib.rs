@@ -13,6 +13,8 @@
 mod bind;
 mod clock;
 mod io;
+#[cfg(feature = "record")]
+mod record;
 mod sys;
 #[cfg(all(test, unix))]
 mod tests;
@@ -21,5 +23,7 @@ mod udp;
 pub use bind::{BindError, bind};
 pub use clock::{SystemClock, system_seed};
 pub use io::{Timer, UdpIo};
+#[cfg(feature = "record")]
+pub use record::FileTape;
 pub use sys::AsSocket;
 pub use udp::{Readiness, Udp};

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use crate::Seed;
 use crate::framing::Encoding;
@@ -10,7 +11,7 @@ use crate::node::NodeConfig;
 use crate::node::faults;
 use crate::sim::adversary::Adversary;
 use crate::sim::{LinkConfig, Topology};
-use crate::time::Duration;
+use crate::time::{Duration, Wall};
 
 /// Everything a [`World`](super::World) is made of. Same configuration, same seed: same run, byte for byte.
 #[non_exhaustive]
@@ -37,6 +38,8 @@ pub struct WorldConfig {
     pub plan: Vec<(Duration, Plan)>,
     /// A protection to switch off in every node, to see that it is missed.
     pub fault: Option<Fault>,
+    /// Who is told everything.
+    pub witness: Option<Box<dyn Witness>>,
 }
 
 impl WorldConfig {
@@ -62,8 +65,19 @@ impl WorldConfig {
             adversaries: Vec::new(),
             plan: Vec::new(),
             fault: None,
+            witness: None,
         })
     }
+}
+
+/// Somebody who writes a run down. Every method does nothing unless it is written.
+pub trait Witness {
+    /// A datagram was sent, by a node or by an adversary, whether or not it arrives.
+    fn sent(&mut self, _at: Wall, _from: SocketAddr, _to: SocketAddr, _bytes: &[u8]) {}
+
+    /// A node took something in, or gave something out: lines of JSON, each with its end, as
+    /// [`record`](crate::record) writes them, with the node's number.
+    fn lines(&mut self, _lines: &str) {}
 }
 
 /// Why there is no such world.

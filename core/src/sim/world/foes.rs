@@ -8,7 +8,9 @@ use super::member::{Foe, Role};
 use super::observe::same_pair;
 use crate::sim::adversary::{Hand, Passage, Passing};
 use crate::sim::agenda::Due;
+use crate::sim::clock::EPOCH;
 use crate::sim::link::{Lost, nanos};
+use crate::sim::names::address;
 use crate::sim::post::Origin;
 use crate::time::Duration;
 
@@ -30,6 +32,10 @@ impl World {
     fn finish(&mut self, me: u32, step: Step) {
         for injection in step.outbox {
             let at = self.now + nanos(injection.after);
+            if let Some(witness) = &mut self.witness {
+                let wall = EPOCH.saturating_add(Duration::from_nanos(at));
+                witness.sent(wall, address(injection.from), address(injection.to), &injection.bytes);
+            }
             match self.net.edge(injection.from, injection.to, None) {
                 Some(edge) => self.net.inject(at, edge, &injection.bytes, injection.serial),
                 None => {

@@ -10,11 +10,11 @@ mod report;
 mod step;
 
 use alloc::boxed::Box;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
-pub use config::{Clocks, Fault, Habits, Part, Placed, Plan, Trust, WorldConfig, WorldError};
+pub use config::{Clocks, Fault, Habits, Part, Placed, Plan, Trust, Witness, WorldConfig, WorldError};
 pub use report::{Counts, Invariant, Violation};
 
 use self::member::{Errands, Foe, Member, Role};
@@ -29,6 +29,7 @@ use super::topology::Wire;
 use crate::airlock::Rule;
 use crate::framing::{Value, ValueBuf, Zone};
 use crate::limits::MAX_DATAGRAM_V6;
+use crate::node::tape::Sink;
 use crate::node::{Node, NodeConfig, Reply, Stats};
 use crate::time::{Duration, Now};
 use crate::{Did, Seed};
@@ -55,6 +56,9 @@ pub struct World {
     /// How many members are nodes under test; adversaries come after them.
     nodes: u32,
     quiet: bool,
+    witness: Option<Box<dyn Witness>>,
+    /// What a node wrote down of one step.
+    lines: String,
 }
 
 /// What it takes to start a node.
@@ -79,7 +83,7 @@ impl World {
     /// # Errors
     /// It cannot be.
     pub fn new(config: WorldConfig) -> Result<Self, WorldError> {
-        let WorldConfig { nodes, seed, topology, links, node, trust, habits, clocks, adversaries, plan, fault } = config;
+        let WorldConfig { nodes, seed, topology, links, node, trust, habits, clocks, adversaries, plan, fault, witness } = config;
         let all = u64::from(nodes) + adversaries.len() as u64;
         if all > u64::from(MAX_MEMBERS) {
             return Err(WorldError::TooMany);
@@ -112,6 +116,8 @@ impl World {
             habits,
             nodes,
             quiet: false,
+            witness,
+            lines: String::new(),
         };
         world.draw_trust(trust, &mut Dice::new(&seed, "sim.trust"));
         world.people(clocks, &seed)?;
@@ -122,6 +128,17 @@ impl World {
         }
         world.observer.counters_begin(world.members.len());
         Ok(world)
+    }
+
+    /// Tell the witness what a node wrote down.
+    fn testify(&mut self, n: u32) {
+        if let Some(witness) = &mut self.witness
+            && let Role::Node(node) = &mut self.members[n as usize].role
+        {
+            self.lines.clear();
+            node.take_recording(&mut self.lines);
+            witness.lines(&self.lines);
+        }
     }
 
     fn draw_trust(&mut self, trust: Trust, dice: &mut Dice) {
@@ -156,7 +173,11 @@ impl World {
         let odd = |error: &dyn ToString| WorldError::Node(error.to_string());
         let did = Did::new(Name::of(n).as_str()).map_err(|e| odd(&e))?;
         let config = NodeConfig { did, ..config.clone() };
-        let mut node = Node::with_faults(config, &seeds.seed(), Fault::in_node(*fault)).map_err(|e| odd(&e))?;
+        let seed = seeds.seed();
+        let mut node = Node::with_faults(config, &seed, Fault::in_node(*fault)).map_err(|e| odd(&e))?;
+        if self.witness.is_some() {
+            node.record(Some(n), &seed, Sink::Keep(String::new()));
+        }
         node.allow_legacy("*").map_err(|e| odd(&e))?;
         if let Some(pattern) = later {
             node.set_reply(pattern, Reply::Later).map_err(|e| odd(&e))?;
