@@ -48,7 +48,9 @@ fn setup(nodes: u32, seed: u64, encoding: Encoding) -> Setup {
 
 #[test]
 fn the_same_seed_gives_the_same_run_byte_for_byte() {
-    for (scenario, encoding) in Scenario::ALL.into_iter().zip([Encoding::Postcard, Encoding::Json, Encoding::Msgpack].into_iter().cycle()) {
+    for (scenario, encoding) in
+        Scenario::ALL.into_iter().zip([Encoding::Postcard, Encoding::Json, Encoding::Msgpack].into_iter().cycle())
+    {
         let setup = setup(10, 5, encoding);
         let (first, lines, datagrams) = traced(scenario, &setup);
         let (second, lines_again, datagrams_again) = traced(scenario, &setup);
@@ -93,7 +95,10 @@ fn all_scenarios_hold_for_a_number_of_seeds() {
             let counts = world.counts();
             let ended = counts.answered + counts.timeouts;
             // Requests of nodes that crashed end with them.
-            assert!(ended == counts.requests || (scenario == Scenario::Restart && ended < counts.requests), "{counts:?}");
+            assert!(
+                ended == counts.requests || (scenario == Scenario::Restart && ended < counts.requests),
+                "{counts:?}"
+            );
         }
     }
 }

@@ -143,10 +143,7 @@ impl Node {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let state = &self.state;
-        Stats {
-            tables: state.tables(),
-            ..state.stats
-        }
+        Stats { tables: state.tables(), ..state.stats }
     }
 }
 

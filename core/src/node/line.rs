@@ -18,11 +18,13 @@ pub(crate) struct Line {
 
 impl Line {
     /// An empty object.
+    #[cfg(feature = "record")]
     pub(crate) fn new() -> Self {
         Self { text: String::from("{") }
     }
 
     /// The finished object.
+    #[cfg(feature = "record")]
     pub(crate) fn finish(mut self) -> String {
         self.text.push('}');
         self.text

@@ -212,7 +212,10 @@ impl Node {
         self.tape = Taped::new(label, sink);
         let config = crate::record::settings::write(&self.config);
         self.tape.note(|line| {
-            line.text("in", "start").number("version", 1).hex("seed", seed.secret()).raw("config", format_args!("{config}"));
+            line.text("in", "start")
+                .number("version", 1)
+                .hex("seed", seed.secret())
+                .raw("config", format_args!("{config}"));
         });
     }
 }

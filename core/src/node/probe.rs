@@ -1,9 +1,9 @@
 //! What a simulation looks at in a node, without the cost of what it does not look at.
 
+use super::Node;
 use super::event::{Event, PingId};
 use super::requests::RequestId;
 use super::stats::Tables;
-use super::Node;
 use crate::Route;
 use crate::framing::{Decision, Text};
 

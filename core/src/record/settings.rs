@@ -4,8 +4,8 @@ use super::read::Object;
 use super::replay::Odd;
 use crate::Did;
 use crate::framing::Encoding;
-use crate::node::line::{Line, encoding_name};
 use crate::node::NodeConfig;
+use crate::node::line::{Line, encoding_name};
 
 /// The fields of a configuration by kind, written once for both directions: a field that is added and forgotten here
 /// makes `every_setting_is_recorded` fail.

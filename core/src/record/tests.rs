@@ -87,8 +87,11 @@ fn recorded() -> (String, Node) {
         }
     }
     assert!(hub.handle_datagram(at(400), route(3), b"TP\x01\xffgarbage").is_err());
-    hub.ping(at(450), &Ping { payload, timeout: Some(Duration::from_secs(1)), ..Ping::new("jis:sensor", route(2), "?") })
-        .unwrap();
+    hub.ping(
+        at(450),
+        &Ping { payload, timeout: Some(Duration::from_secs(1)), ..Ping::new("jis:sensor", route(2), "?") },
+    )
+    .unwrap();
     let forgotten = hub.ping(at(450), &Ping::new("jis:sensor", route(9), "?")).unwrap();
     hub.forget(forgotten);
     for (i, id) in wants.into_iter().enumerate() {

@@ -233,8 +233,7 @@ mod tests {
         let mut config = LinkConfig::perfect(Duration::from_millis(10));
         config.loss = Loss::Bursts { enter: 0.01, leave: 0.1, good: 0.0, bad: 1.0 };
         let (mut dice, mut link) = (dice(), LinkState::default());
-        let lost: std::vec::Vec<bool> =
-            (0..100_000).map(|_| link.carry(&config, 0, 1, &mut dice).is_err()).collect();
+        let lost: std::vec::Vec<bool> = (0..100_000).map(|_| link.carry(&config, 0, 1, &mut dice).is_err()).collect();
         let total = lost.iter().filter(|l| **l).count();
         let bursts = lost.windows(2).filter(|w| !w[0] && w[1]).count();
         assert!((8_000..10_500).contains(&total), "{total}");

@@ -30,9 +30,9 @@
 //! With the feature `std` the room also has the conformance suite for adapters, and small machines to try drivers with.
 
 #[cfg(feature = "sim")]
-mod agenda;
-#[cfg(feature = "sim")]
 pub mod adversary;
+#[cfg(feature = "sim")]
+mod agenda;
 #[cfg(feature = "sim")]
 pub mod clock;
 #[cfg(all(feature = "sim", feature = "std"))]

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 /// Where a datagram comes from, as far as the world knows; nodes never see this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The number of the (sender, nonce) pair of a packet, unique in its world; a copy has the same. 0: somebody
-    /// outside of the rules made or changed it, or it is a response.
+    /// The number of a packet, unique in its world; every copy with the same sender, nonce and stamp has it. 0: somebody
+    /// outside of the rules made it or changed one of these, or it is a response.
     pub serial: u64,
     /// The sender made it and nobody has changed it since.
     pub genuine: bool,

@@ -85,8 +85,7 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Random, Self::Star, Self::Storm, Self::Partition, Self::Restart, Self::Heartbeat];
+    pub const ALL: [Self; 6] = [Self::Random, Self::Star, Self::Storm, Self::Partition, Self::Restart, Self::Heartbeat];
 
     /// The name on a command line.
     #[must_use]

@@ -89,7 +89,11 @@ mod heap {
             match self.chunks.first() {
                 None => Self::FIRST,
                 Some(first) if first.len() < Self::ROWS => {
-                    if first.len() == first.capacity() { first.capacity().min(Self::ROWS - first.len()) } else { 0 }
+                    if first.len() == first.capacity() {
+                        first.capacity().min(Self::ROWS - first.len())
+                    } else {
+                        0
+                    }
                 }
                 Some(_) if self.len & (Self::ROWS - 1) == 0 => Self::ROWS,
                 Some(_) => 0,
@@ -143,8 +147,7 @@ mod heap {
         fn growth_bytes(&self) -> usize {
             let chunk_full = self.chunks.len() * Self::ROWS == self.len;
             let list_full = chunk_full && self.chunks.len() == self.chunks.capacity();
-            self.more_rows() * size_of::<T>()
-                + usize::from(list_full) * self.more_chunks() * size_of::<Vec<T>>()
+            self.more_rows() * size_of::<T>() + usize::from(list_full) * self.more_chunks() * size_of::<Vec<T>>()
         }
     }
 

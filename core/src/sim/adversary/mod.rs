@@ -55,7 +55,7 @@ pub struct Passing<'a> {
     pub to: u32,
     /// The datagram; changing it is tampering.
     pub bytes: &'a mut Vec<u8>,
-    /// The number of its (sender, nonce) pair; give it to [`Hand::send`] with a copy.
+    /// Its [number](super::Origin::serial); give it to [`Hand::send`] with a copy.
     pub serial: u64,
 }
 

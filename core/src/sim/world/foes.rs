@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::World;
 use super::member::{Foe, Role};
-use super::observe::same_pair;
+use super::observe::same_packet;
 use crate::sim::adversary::{Hand, Passage, Passing};
 use crate::sim::agenda::Due;
 use crate::sim::clock::EPOCH;
@@ -63,9 +63,11 @@ impl World {
             let serial = on_the_way.origin.map_or(0, |o| o.serial);
             let before = on_the_way.bytes.clone();
             let mut passing = Passing { from, to, bytes: &mut on_the_way.bytes, serial };
-            let passage = foe.adversary.pass(&mut step.hand(tap, foe.victim, &foe.targets, elapsed, &mut foe.dice, encoding), &mut passing);
+            let passage = foe
+                .adversary
+                .pass(&mut step.hand(tap, foe.victim, &foe.targets, elapsed, &mut foe.dice, encoding), &mut passing);
             if on_the_way.bytes != before {
-                let serial = if same_pair(&before, &on_the_way.bytes) { serial } else { 0 };
+                let serial = if same_packet(&before, &on_the_way.bytes) { serial } else { 0 };
                 on_the_way.origin = Some(Origin { serial, genuine: false });
             }
             passage

@@ -83,7 +83,20 @@ impl World {
     /// # Errors
     /// It cannot be.
     pub fn new(config: WorldConfig) -> Result<Self, WorldError> {
-        let WorldConfig { nodes, seed, topology, links, node, trust, habits, clocks, adversaries, plan, fault, witness } = config;
+        let WorldConfig {
+            nodes,
+            seed,
+            topology,
+            links,
+            node,
+            trust,
+            habits,
+            clocks,
+            adversaries,
+            plan,
+            fault,
+            witness,
+        } = config;
         let all = u64::from(nodes) + adversaries.len() as u64;
         if all > u64::from(MAX_MEMBERS) {
             return Err(WorldError::TooMany);

@@ -3,6 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::observe::same_packet;
 use super::report::{Counts, Trace};
 use crate::framing::Zone;
 use crate::sim::agenda::{Agenda, Due};
@@ -141,7 +142,7 @@ impl Net {
         let letter = self.post.put(bytes, edge, origin);
         self.agenda.push(journey.at, Due::Mail(letter));
         if journey.corrupt {
-            self.corrupt(letter);
+            self.corrupt(letter, bytes);
         }
         if let Some(again) = journey.again {
             self.counts.duplicated += 1;
@@ -151,7 +152,7 @@ impl Net {
     }
 
     /// Change some bits of a datagram on its way.
-    fn corrupt(&mut self, letter: u32) {
+    fn corrupt(&mut self, letter: u32, before: &[u8]) {
         let Some(letter) = self.post.get_mut(letter) else { return };
         self.counts.corrupted += 1;
         for _ in 0..self.dice.between(1, 3) {
@@ -160,7 +161,9 @@ impl Net {
                 *byte ^= 1 << self.dice.below(8);
             }
         }
-        letter.origin = Some(Origin { serial: letter.origin.map_or(0, |o| o.serial), genuine: false });
+        let serial = letter.origin.map_or(0, |o| o.serial);
+        let serial = if same_packet(before, &letter.bytes) { serial } else { 0 };
+        letter.origin = Some(Origin { serial, genuine: false });
     }
 
     /// Put a datagram of an adversary on the way: no link does anything to it.

@@ -26,7 +26,7 @@ const PAGE: usize = 1 << 16;
 pub(super) struct Observer {
     violations: Vec<Violation>,
     taken: Taken,
-    /// (node, incarnation, sender and nonce) of packets that no node made as they are.
+    /// (node, incarnation, sender with nonce and stamp) of packets that no node made as they are.
     foreign: BTreeSet<(u32, u32, u64)>,
     /// Serial number of the last packet made.
     serial: u64,
@@ -60,10 +60,11 @@ pub(super) struct Answer<'a> {
     pub(super) responder: Option<Text<'a>>,
 }
 
-/// Whether two frames have the same sender and nonce.
-pub(super) fn same_pair(a: &[u8], b: &[u8]) -> bool {
+/// Whether two frames are one packet to a replay window: same sender, nonce and stamp. (With another stamp it is another packet
+/// once the nonce has left the window; nothing is signed yet.)
+pub(super) fn same_packet(a: &[u8], b: &[u8]) -> bool {
     match (packet(a), packet(b)) {
-        (Some(a), Some(b)) => a.source_did == b.source_did && a.nonce == b.nonce,
+        (Some(a), Some(b)) => a.source_did == b.source_did && a.nonce == b.nonce && a.timestamp == b.timestamp,
         _ => false,
     }
 }
@@ -80,9 +81,9 @@ pub(super) fn is_response(frame: &[u8]) -> bool {
     frame.get(3).is_some_and(|flags| flags & 1 == 1)
 }
 
-/// A short number for a sender and a nonce.
-fn pair(packet: &Packet<'_>) -> u64 {
-    let text = format!("{:?} {:?}", packet.source_did, packet.nonce);
+/// A short number for a sender, a nonce and a stamp.
+fn number(packet: &Packet<'_>) -> u64 {
+    let text = format!("{:?} {:?} {:?}", packet.source_did, packet.nonce, packet.timestamp);
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
 }
 
@@ -128,7 +129,7 @@ impl Observer {
             self.taken.note(origin.serial, incarnation)
         } else {
             let Some(packet) = packet(bytes) else { return };
-            self.foreign.insert((node, incarnation, pair(&packet)))
+            self.foreign.insert((node, incarnation, number(&packet)))
         };
         if !fresh {
             self.object(now, node, Invariant::NoReplay, format!("took a packet from node {from} in twice"));

@@ -226,7 +226,8 @@ impl World {
 
     /// Have an application do something after so many nanoseconds.
     pub(super) fn later(&mut self, n: u32, after: u64, doing: Doing) {
-        let place = self.errands.put(Errand { member: n, incarnation: self.members[n as usize].books.incarnation, doing });
+        let place =
+            self.errands.put(Errand { member: n, incarnation: self.members[n as usize].books.incarnation, doing });
         self.net.agenda.push(self.now + after, Due::Errand(place));
     }
 
