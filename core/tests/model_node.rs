@@ -3,6 +3,8 @@
 //! The model keeps everything in vectors and forgets nothing that still matters. Wall clocks only move forward here: what
 //! a step back does is the replay window's own test.
 
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

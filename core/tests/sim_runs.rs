@@ -85,10 +85,10 @@ fn every_node_of_a_recorded_run_replays_through_the_core() {
 #[test]
 fn all_scenarios_hold_for_a_number_of_seeds() {
     for scenario in Scenario::ALL {
-        for seed in 0..12 {
-            let nodes = 2 + (seed as u32 * 7) % 23;
-            let encoding = [Encoding::Postcard, Encoding::Json, Encoding::Msgpack][seed as usize % 3];
-            let mut world = scenario.build(&setup(nodes, seed, encoding)).unwrap();
+        for seed in 0..12_u32 {
+            let nodes = 2 + (seed * 7) % 23;
+            let encoding = [Encoding::Postcard, Encoding::Json, Encoding::Msgpack][(seed % 3) as usize];
+            let mut world = scenario.build(&setup(nodes, seed.into(), encoding)).unwrap();
             assert!(world.run_until(SPAN), "{} {seed}: {:?}", scenario.name(), world.violations());
             assert!(world.counts().deliveries > 0);
             assert!(world.settle(), "{} {seed}: {:?}", scenario.name(), world.violations());
@@ -120,7 +120,6 @@ fn each_fault_is_caught() {
                     Fault::NoTableCap => "table-caps",
                 };
                 assert_eq!(violation.invariant.name(), invariant, "{violation}");
-                println!("{} is caught with seed {seed}: {violation}", fault.name());
             }
             !held
         });

@@ -188,7 +188,7 @@ fn blocks(mut file: &[u8]) -> Vec<(u32, Vec<u8>)> {
     let mut all = Vec::new();
     while !file.is_empty() {
         let len = word(&file[4..8]) as usize;
-        assert!(len % 4 == 0 && len >= 12);
+        assert!(len.is_multiple_of(4) && len >= 12);
         assert_eq!(word(&file[len - 4..len]) as usize, len);
         all.push((word(&file[..4]), file[8..len - 4].to_vec()));
         file = &file[len..];
@@ -204,7 +204,7 @@ fn checksum(bytes: &[u8]) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    !(sum as u16)
+    !u16::try_from(sum).unwrap()
 }
 
 #[test]

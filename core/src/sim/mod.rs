@@ -28,6 +28,10 @@
 //! things with [`World::command`].
 //!
 //! With the feature `std` the room also has the conformance suite for adapters, and small machines to try drivers with.
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "members, edges, letters and errands are numbered below 2^32; random bits are cut on purpose"
+)]
 
 #[cfg(feature = "sim")]
 pub mod adversary;

@@ -85,6 +85,11 @@ impl Member {
         self.disarm();
     }
 
+    /// Have its timer go off when its own clock shows this.
+    pub(super) fn arm(&mut self, now: u64, at: Instant) {
+        (self.armed, self.armed_local) = (self.clock.when(at).max(now + 1), at);
+    }
+
     pub(super) fn disarm(&mut self) {
         (self.armed, self.armed_local) = (NEVER, Instant::from_nanos(NEVER));
     }

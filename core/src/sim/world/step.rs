@@ -116,26 +116,25 @@ impl World {
             self.drain_datagrams(n, now, hint);
             let member = &mut self.members[n as usize];
             let Role::Node(node) = &mut member.role else { return };
-            match node.deadline() {
+            let late = match node.deadline() {
+                None => break,
+                Some(Deadline::At(at, _)) if at > now.mono => {
+                    if at < member.armed_local {
+                        member.arm(self.now, at);
+                        self.net.agenda.push(member.armed, Due::Timer(n));
+                    }
+                    break;
+                }
                 Some(Deadline::Now) if round < ROUNDS => continue,
-                Some(Deadline::At(at, _)) if at <= now.mono && timeouts == 0 => {
+                Some(Deadline::At(..)) if timeouts == 0 => {
                     timeouts += 1;
                     node.handle_timeout(now);
                     continue;
                 }
-                Some(Deadline::At(at, _)) if at > now.mono => {
-                    if at < member.armed_local {
-                        member.armed = member.clock.when(at).max(self.now + 1);
-                        member.armed_local = at;
-                        self.net.agenda.push(member.armed, Due::Timer(n));
-                    }
-                }
-                None => {}
-                Some(late) => {
-                    let detail = format!("{late:?} after a full drain at {:?}", now.mono);
-                    self.observer.object(self.now, n, Invariant::Deadline, detail);
-                }
-            }
+                Some(late) => late,
+            };
+            let detail = format!("{late:?} after a full drain at {:?}", now.mono);
+            self.observer.object(self.now, n, Invariant::Deadline, detail);
             break;
         }
         let member = &mut self.members[n as usize];
