@@ -42,8 +42,8 @@ pub trait Store<T>: Default + sealed::Sealed {
     fn growth_bytes(&self) -> usize;
 }
 
-/// Rows on the heap, in chunks of about 4 KiB. Starts without any memory; the first chunk grows by doubling from about
-/// 256 bytes, so that a table with a few entries is small.
+/// Rows on the heap, in chunks of about 4 KiB. Starts without any memory; the first chunk grows by halves from about
+/// 64 bytes, so that a table with a few entries is small.
 #[cfg(feature = "alloc")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Heap;
@@ -77,7 +77,7 @@ mod heap {
         };
         const SHIFT: u32 = Self::ROWS.ilog2();
         /// Rows that the first chunk starts with.
-        const FIRST: usize = if Self::ROWS / 16 > 1 { Self::ROWS / 16 } else { 1 };
+        const FIRST: usize = if Self::ROWS / 64 > 1 { Self::ROWS / 64 } else { 1 };
 
         /// By how many chunks the list of chunks grows when it is full.
         fn more_chunks(&self) -> usize {
@@ -88,13 +88,8 @@ mod heap {
         fn more_rows(&self) -> usize {
             match self.chunks.first() {
                 None => Self::FIRST,
-                Some(first) if first.len() < Self::ROWS => {
-                    if first.len() == first.capacity() {
-                        first.capacity().min(Self::ROWS - first.len())
-                    } else {
-                        0
-                    }
-                }
+                Some(first) if first.len() < first.capacity().min(Self::ROWS) => 0,
+                Some(first) if first.len() < Self::ROWS => first.len().div_ceil(2).min(Self::ROWS - first.len()),
                 Some(_) if self.len & (Self::ROWS - 1) == 0 => Self::ROWS,
                 Some(_) => 0,
             }
