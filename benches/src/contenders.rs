@@ -1,12 +1,13 @@
 //! What is timed against what: ours and the floor of each comparison, as closures.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sluis_core::framing::{Encoding, Frame};
 use sluis_core::limits::{MAX_DATAGRAM_V6, MAX_FRAME};
 use sluis_core::{Datagrams, Machine, Route};
 
+use crate::contest::Stopwatch;
 use crate::floors::{
     JsonPing, JsonResponse, MsgpackPing, MsgpackResponse, PostcardPing, PostcardResponse, from_json, from_msgpack,
     from_postcard, to_json, to_msgpack, to_postcard,
@@ -87,7 +88,7 @@ fn answer_floor(encoding: Encoding) -> AnswerFloor {
 }
 
 /// Pings made before the clock starts: few enough to lie in the nearest cache, as they would just after a receive call.
-const CHUNK: u64 = 32;
+const CHUNK: u64 = 64;
 
 /// Whole pings in the core: what arrives is handed to the hub, its answer is taken, its event is read.
 pub struct WholePing {
@@ -172,7 +173,7 @@ fn chunks(pair: &mut Pair, made: &mut Packets, mut left: u64, mut work: impl FnM
         for _ in 0..chunk {
             made.push(pair.ask_and_forget());
         }
-        let began = Instant::now();
+        let began = Stopwatch::start();
         work(pair, made);
         took += began.elapsed();
         left -= chunk;

@@ -1,5 +1,7 @@
 //! Results as a table, or as one JSON object a line.
 
+use std::io::Write as _;
+
 use serde_json::json;
 
 /// One result.
@@ -33,7 +35,7 @@ impl Report {
     #[must_use]
     pub fn new(name: &'static str, json: bool) -> Self {
         if !json {
-            println!("{:<66} {:>10}  {:<10} {:<8} details", "what", "result", "target", "verdict");
+            say(&format!("{:<66} {:>10}  {:<10} {:<8} details", "what", "result", "target", "verdict"));
         }
         Self { name, json, missed: 0, with_target: 0 }
     }
@@ -58,7 +60,7 @@ impl Report {
             let floor = row.floor.map(|(name, nanos)| json!({"name": name, "ns": nanos}));
             let line = json!({"event": self.name, "what": row.what, "value": row.value, "unit": row.unit,
                 "target": row.target, "verdict": verdict, "ns": row.nanos, "floor": floor});
-            println!("{line}");
+            say(&line.to_string());
             return;
         }
         let unit = if row.unit.is_empty() { String::new() } else { format!(" {}", row.unit) };
@@ -71,13 +73,18 @@ impl Report {
             _ => String::new(),
         };
         let line = format!("{:<66} {value:>10}  {target:<10} {:<8} {details}", row.what, verdict.unwrap_or_default());
-        println!("{}", line.trim_end());
+        say(line.trim_end());
     }
 
     /// How many targets were met.
     pub fn finish(self) {
         if !self.json {
-            println!("{} of {} targets met", self.with_target - self.missed, self.with_target);
+            say(&format!("{} of {} targets met", self.with_target - self.missed, self.with_target));
         }
     }
+}
+
+/// A line on stdout. Whoever reads it may stop doing so.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -38,7 +38,7 @@ pub(crate) struct Heard<'a> {
 
 impl<'a> From<&Received<'a>> for Heard<'a> {
     fn from(ping: &Received<'a>) -> Self {
-        let Packet { source_did, target_did, packet_id, intent, purpose, payload, .. } = ping.packet;
+        let Packet { source_did, target_did, packet_id, intent, purpose, payload, .. } = ping.packet();
         let Received { zone, decision, trust, rule, from, .. } = *ping;
         let from = from.remote;
         Self { source_did, target_did, packet_id, intent, purpose, payload, zone, decision, trust, rule, from }
@@ -140,7 +140,7 @@ pub(crate) struct Reply<'a> {
 
 impl<'a> From<&Answered<'a>> for Reply<'a> {
     fn from(answer: &Answered<'a>) -> Self {
-        let response = &answer.response;
+        let response = &answer.response();
         Self {
             packet_id: response.in_response_to,
             decision: response.decision,

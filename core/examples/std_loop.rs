@@ -49,7 +49,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         // 1. Drain: what happened, and what is to be sent.
         while let Some(event) = hub.poll_event() {
             if let Event::Ping(ping) = event {
-                println!("{} wants {}: {}", ping.packet.source_did, ping.packet.intent, ping.zone);
+                let packet = ping.packet();
+                println!("{} wants {}: {}", packet.source_did, packet.intent, ping.zone);
             }
         }
         while let Some(transmit) = hub.poll_transmit(clock.now(), &mut tx) {

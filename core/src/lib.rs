@@ -50,7 +50,7 @@
 //!     }
 //!     while let Some(event) = sensor.poll_event() {
 //!         if let Event::Response(answer) = event {
-//!             assert_eq!(answer.response.payload.to_json_string()?, r#"{"celsius":21.5}"#);
+//!             assert_eq!(answer.response().payload.to_json_string()?, r#"{"celsius":21.5}"#);
 //!             answered = true;
 //!         }
 //!     }

@@ -71,8 +71,22 @@ fn survives(frame: &Frame<'_>) {
         assert_eq!(decoded.message, frame.message);
         assert_eq!(encode(&decoded.message, other).as_ref(), Ok(&there));
         match encode(&decoded.message, frame.encoding) {
-            Ok(back) => assert_eq!(back, own),
-            Err(error) => panic!("{other:?} back to {:?}: {error}", frame.encoding),
+            // JSON has one form for what is not a number, binary floats have many.
+            Ok(back) if back != own => assert!(has_nan(&frame.message), "{other:?} and back: {back:?}, not {own:?}"),
+            Ok(_) => {}
+            Err(error) => panic!("{other:?} and back: {error}"),
+        }
+    }
+}
+
+fn has_nan(message: &Message<'_>) -> bool {
+    let nan = |value: Value<'_>| value.tokens().any(|token| matches!(token, Token::Number(n) if n.to_f64().is_nan()));
+    match message {
+        Message::Packet(packet) => nan(packet.payload),
+        Message::Response(response) => {
+            [response.payload, response.capabilities, response.fira_breakdown].into_iter().any(nan)
+                || response.trust_score.to_f64().is_nan()
+                || response.rtt_ms.is_some_and(|rtt| rtt.to_f64().is_nan())
         }
     }
 }
@@ -122,7 +136,8 @@ fn look_at(message: &Message<'_>) {
 fn look_at_text(text: Text<'_>) {
     let len = text.len();
     assert_eq!(text.is_empty(), len == 0);
-    assert_eq!(text, text);
+    let same = text;
+    assert_eq!(text, same);
     let mut scratch = vec![0; len];
     match text.resolve(&mut scratch) {
         Ok(plain) => {

@@ -24,5 +24,8 @@ pub use node::node;
 pub use texts::texts;
 pub use value::value;
 
+/// A target: it panics when a promise is broken.
+pub type Target = fn(&[u8]);
+
 /// Every target by its name.
-pub const TARGETS: [(&str, fn(&[u8])); 4] = [("frame", frame), ("value", value), ("texts", texts), ("node", node)];
+pub const TARGETS: [(&str, Target); 4] = [("frame", frame), ("value", value), ("texts", texts), ("node", node)];

@@ -29,7 +29,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -44,7 +44,12 @@ pub use sluis_udp::FileTape;
 pub use sluis_udp::{BindError, SystemClock, system_seed};
 
 /// A UDP socket, with the timer and the clock that go with it.
-pub type Socket = UdpIo<SmolUdp, SmolTimer>;
+pub type Socket = UdpIo<SmolUdp, SocketTimer>;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+type SocketTimer = sluis_udp::Alarm<SmolFd, SmolTimer>;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+type SocketTimer = SmolTimer;
 
 /// Open a UDP socket, IPv4 or IPv6; `[::]` serves both, port 0 is any free port.
 ///
@@ -59,7 +64,7 @@ pub fn bind(addr: SocketAddr) -> Result<Socket, BindError> {
 /// # Errors
 /// Async-io or the system refuse it.
 pub fn adopt(socket: UdpSocket) -> io::Result<Socket> {
-    UdpIo::new(SmolUdp(Async::new_nonblocking(socket)?), SmolTimer::default())
+    UdpIo::new(SmolUdp(Async::new_nonblocking(socket)?), SocketTimer::default())
 }
 
 /// Drive a machine until its app says stop (what is queued is flushed first), and say what was done.
@@ -129,7 +134,31 @@ impl Readiness for SmolUdp {
     }
 }
 
-/// Async-io's timer for a [`Socket`], made on first use.
+/// A descriptor that async-io watches.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[derive(Debug)]
+pub struct SmolFd(Async<OwnedFd>);
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl sluis_udp::Watched for SmolFd {
+    fn watch(fd: OwnedFd) -> io::Result<Self> {
+        Async::new_nonblocking(fd).map(Self)
+    }
+
+    fn fd(&self) -> &OwnedFd {
+        self.0.get_ref()
+    }
+
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_readable(cx)
+    }
+
+    fn try_read<R>(&self, read: impl FnOnce(&OwnedFd) -> io::Result<R>) -> io::Result<R> {
+        read(self.0.get_ref())
+    }
+}
+
+/// Async-io's timer, made on first use, where the system has none that can be watched.
 #[derive(Debug, Default)]
 pub struct SmolTimer {
     timer: Option<async_io::Timer>,

@@ -29,7 +29,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -38,6 +38,7 @@ use sluis_core::Datagrams;
 use sluis_core::driver::{App, Driver, DriverConfig, DriverStats, Events, Handle, HandleConfig, Requests, Task, share};
 use sluis_udp::{Readiness, Timer, UdpIo};
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
 
 #[cfg(feature = "record")]
@@ -45,7 +46,12 @@ pub use sluis_udp::FileTape;
 pub use sluis_udp::{BindError, SystemClock, system_seed};
 
 /// A UDP socket, with the timer and the clock that go with it.
-pub type Socket = UdpIo<TokioUdp, TokioTimer>;
+pub type Socket = UdpIo<TokioUdp, SocketTimer>;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+type SocketTimer = sluis_udp::Alarm<TokioFd, TokioTimer>;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+type SocketTimer = TokioTimer;
 
 /// Open a UDP socket, IPv4 or IPv6; `[::]` serves both, port 0 is any free port.
 ///
@@ -60,7 +66,7 @@ pub fn bind(addr: SocketAddr) -> Result<Socket, BindError> {
 /// # Errors
 /// Tokio or the system refuse it.
 pub fn adopt(socket: UdpSocket) -> io::Result<Socket> {
-    UdpIo::new(TokioUdp(tokio::net::UdpSocket::from_std(socket)?), TokioTimer::default())
+    UdpIo::new(TokioUdp::new(socket)?, SocketTimer::default())
 }
 
 /// Drive a machine until its app says stop (what is queued is flushed first), and say what was done.
@@ -115,34 +121,85 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// Tokio's side of a [`Socket`].
+///
+/// Registered for reading only: `tokio::net::UdpSocket` also waits for room to write, which the kernel announces after every single
+/// datagram, and each of these announcements wakes the thread for nothing. Room to write is waited for only when there was
+/// none.
 #[derive(Debug)]
-pub struct TokioUdp(tokio::net::UdpSocket);
+pub struct TokioUdp {
+    socket: AsyncFd<UdpSocket>,
+    /// Registered for writing, from when the socket was full until it has room again.
+    full: Option<AsyncFd<UdpSocket>>,
+}
+
+/// Register a descriptor with tokio's reactor for one kind of readiness.
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe so that nobody registers a descriptor he does not own: this owns it"
+)]
+fn register<F: Into<OwnedFd> + AsRawFd>(fd: F, interest: Interest) -> io::Result<AsyncFd<F>> {
+    AsyncFd::with_interest(fd, interest)
+}
+
+impl TokioUdp {
+    fn new(socket: UdpSocket) -> io::Result<Self> {
+        Ok(Self { socket: register(socket, Interest::READABLE)?, full: None })
+    }
+}
 
 impl AsFd for TokioUdp {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.get_ref().as_fd()
     }
 }
 
 impl Readiness for TokioUdp {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_recv_ready(cx)
+        self.socket.poll_read_ready(cx).map_ok(|mut ready| ready.retain_ready())
     }
 
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_send_ready(cx)
+        let full = match &mut self.full {
+            Some(full) => full,
+            None => self.full.insert(register(self.socket.get_ref().try_clone()?, Interest::WRITABLE)?),
+        };
+        let room = full.poll_write_ready(cx).map_ok(|mut ready| ready.retain_ready());
+        if room.is_ready() {
+            self.full = None;
+        }
+        room
     }
 
     fn try_read<R>(&self, read: impl FnOnce(&Self) -> io::Result<R>) -> io::Result<R> {
-        self.0.try_io(Interest::READABLE, || read(self))
-    }
-
-    fn try_write<R>(&self, write: impl FnOnce(&Self) -> io::Result<R>) -> io::Result<R> {
-        self.0.try_io(Interest::WRITABLE, || write(self))
+        self.socket.try_io(Interest::READABLE, |_| read(self))
     }
 }
 
-/// Tokio's timer for a [`Socket`], made on first use.
+/// A descriptor that tokio watches.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[derive(Debug)]
+pub struct TokioFd(AsyncFd<OwnedFd>);
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl sluis_udp::Watched for TokioFd {
+    fn watch(fd: OwnedFd) -> io::Result<Self> {
+        register(fd, Interest::READABLE).map(Self)
+    }
+
+    fn fd(&self) -> &OwnedFd {
+        self.0.get_ref()
+    }
+
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_read_ready(cx).map_ok(|mut ready| ready.retain_ready())
+    }
+
+    fn try_read<R>(&self, read: impl FnOnce(&OwnedFd) -> io::Result<R>) -> io::Result<R> {
+        self.0.try_io(Interest::READABLE, read)
+    }
+}
+
+/// Tokio's timer, made on first use, where the system has none that can be watched.
 #[derive(Debug, Default)]
 pub struct TokioTimer {
     sleep: Option<Pin<Box<Sleep>>>,

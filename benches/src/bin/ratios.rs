@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use sluis_benches::alloc::{Counting, calls_in};
 use sluis_benches::bad::{Flood, Kind};
 use sluis_benches::contenders::{self, WholePing, WholePingFloor, floor_name};
-use sluis_benches::contest::{self, Runner, Standing};
+use sluis_benches::contest::{self, Runner, Standing, Stopwatch};
 use sluis_benches::memory::World;
 use sluis_benches::nodes::{STEP, rules};
 use sluis_benches::population::{MILLION, heap_of};
@@ -135,7 +135,7 @@ fn parts(report: &mut Report, rounds: usize) {
             let _ = black_box(black_box(&ping).signature_payload(&mut text));
         }),
         Runner::custom("round trip over two drivers, no sockets", |n| {
-            let began = std::time::Instant::now();
+            let began = Stopwatch::start();
             assert_eq!(world.run(n), n);
             began.elapsed()
         }),

@@ -142,7 +142,7 @@ impl Listen {
                     Style::Text => {
                         self.out.line(|line, paint| view::ping_text(line, paint, &ping.into()));
                         if ping.decision == Decision::Pending {
-                            self.out.line(|line, paint| view::hint_text(line, paint, ping.packet.packet_id));
+                            self.out.line(|line, paint| view::hint_text(line, paint, ping.packet().packet_id));
                         }
                     }
                 }

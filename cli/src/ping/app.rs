@@ -184,7 +184,7 @@ impl<'a> Pinger<'a> {
     fn answered(&mut self, answer: &Answered<'_>) -> Option<RequestId> {
         let flight = self.open.get_mut(&answer.request)?;
         let (seq, was_pending) = (flight.seq, flight.pending);
-        self.tally.answer(answer.response.decision, was_pending, answer.rtt);
+        self.tally.answer(answer.decision, was_pending, answer.rtt);
         let mut done = None;
         if answer.last {
             self.open.remove(&answer.request);
@@ -209,7 +209,7 @@ impl<'a> Pinger<'a> {
             Style::Text => self.out.line(|line, paint| {
                 self.args.seq_text(line, seq);
                 view::response_text(line, paint, &answer.into());
-                if answer.response.decision == Decision::Pending && !self.args.no_wait {
+                if answer.decision == Decision::Pending && !self.args.no_wait {
                     line.extend_from_slice(b"  waiting for the decision");
                 }
             }),

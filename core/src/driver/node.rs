@@ -222,7 +222,7 @@ fn own_reply(answered: &Answered<'_>) -> PingReply {
         airlock_zone,
         applied_rule,
         ..
-    } = answered.response;
+    } = answered.response();
     PingReply {
         packet_id: own(in_response_to),
         response_id: own(response_id),
@@ -239,7 +239,7 @@ fn own_reply(answered: &Answered<'_>) -> PingReply {
 }
 
 fn own_ping(received: &Received<'_>) -> PingNotice {
-    let packet = &received.packet;
+    let packet = &received.packet();
     PingNotice {
         id: received.id,
         packet_id: own(packet.packet_id),

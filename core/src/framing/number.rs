@@ -135,13 +135,21 @@ impl fmt::Display for Number<'_> {
 /// The shortest digits that read back as the same float, laid out as Python's `repr`: exponent form below `1e-04` and
 /// from `1e+16`, exponents of at least two digits, otherwise at least one digit after the point.
 fn write_float(x: f64, sink: &mut impl Sink) -> Result<(), Full> {
-    if !x.is_finite() {
-        return sink.put(match x {
-            _ if x.is_nan() => b"NaN",
-            _ if x > 0.0 => b"Infinity",
-            _ => b"-Infinity",
-        });
+    if let Some(units) = in_ten_thousandths(x) {
+        return write_ten_thousandths(units, sink);
     }
+    if x.is_finite() {
+        return write_shortest(x, sink);
+    }
+    sink.put(match x {
+        _ if x.is_nan() => b"NaN",
+        _ if x > 0.0 => b"Infinity",
+        _ => b"-Infinity",
+    })
+}
+
+/// The same for any float that is finite.
+fn write_shortest(x: f64, sink: &mut impl Sink) -> Result<(), Full> {
     let mut printed = zmij::Buffer::new();
     let printed = printed.format_finite(x).as_bytes();
     let mut all = [0; 32];
@@ -153,6 +161,35 @@ fn write_float(x: f64, sink: &mut impl Sink) -> Result<(), Full> {
     }
     lay_out(digits, exponent, &mut out)?;
     sink.put(out.written())
+}
+
+/// A positive float that is nearest to a number of at most nine digits before and four behind the point: that number, in
+/// units of 0.0001. Trust scores and sensor readings are like that.
+///
+/// Of at most 15 digits no two numbers have the same nearest float, so this one has the shortest digits that read back.
+fn in_ten_thousandths(x: f64) -> Option<u64> {
+    if !(1e-4..1e9).contains(&x) {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 1 to 1e13")]
+    let units = (x * 1e4 + 0.5) as u64;
+    // Both are exact and division rounds to the nearest.
+    #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+    let back = units as f64 / 1e4;
+    (back.to_bits() == x.to_bits()).then_some(units)
+}
+
+fn write_ten_thousandths(units: u64, sink: &mut impl Sink) -> Result<(), Full> {
+    sink.put(itoa::Buffer::new().format(units / 10_000).as_bytes())?;
+    let digit = |place: u64| b'0' + (units / place % 10).to_le_bytes()[0];
+    let fraction = [b'.', digit(1000), digit(100), digit(10), digit(1)];
+    let places = match units {
+        _ if units.is_multiple_of(1000) => 1,
+        _ if units.is_multiple_of(100) => 2,
+        _ if units.is_multiple_of(10) => 3,
+        _ => 4,
+    };
+    sink.put(&fraction[..=places])
 }
 
 /// The significant digits of a printed float, and the power of ten of the first of them. Zero is one digit `0`.
@@ -213,4 +250,42 @@ fn lay_out(digits: &[u8], exponent: i32, out: &mut SliceSink<'_>) -> Result<(), 
         out.put(b"0")?;
     }
     out.put(itoa::Buffer::new().format(size).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::{in_ten_thousandths, write_float, write_shortest};
+
+    /// Both ways of writing a float, if both are open to it.
+    fn agree(x: f64) -> bool {
+        let (mut short, mut shortest) = (Vec::new(), Vec::new());
+        write_float(x, &mut short).unwrap();
+        write_shortest(x, &mut shortest).unwrap();
+        short == shortest
+    }
+
+    proptest! {
+        #[test]
+        fn short_numbers_are_written_as_all_others_are(units in 1_u64..10_000_000_000_000, places in 0..5) {
+            let x = units as f64 / 10_f64.powi(places);
+            for x in [x, x.next_up(), x.next_down(), x / 1e4, -x] {
+                prop_assert!(agree(x), "{x:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn ends_of_the_range() {
+        for x in [1e-4, 0.000_05, 1e-5, 1e9, 999_999_999.999_9, 0.5, 1.0, 21.5, 0.0, -0.0, 100.25] {
+            for x in [x, f64::next_up(x), f64::next_down(x)] {
+                assert!(agree(x), "{x:?}");
+            }
+        }
+        assert_eq!(in_ten_thousandths(0.9), Some(9_000));
+        assert_eq!(in_ten_thousandths(0.1 + 0.2), None);
+    }
 }

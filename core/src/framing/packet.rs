@@ -2,7 +2,7 @@
 //!
 //! Field names, order and defaults are those of `tibet_ping.proto` 0.2.1 to 0.3.5.
 
-use super::{Decision, Encoding, Number, PingType, Priority, RoutingMode, Text, Value};
+use super::{Decision, Encoding, Number, PingType, Priority, RoutingMode, Text, Value, Zone};
 
 /// A ping: who asks whom for what, and why.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +47,33 @@ pub struct Packet<'a> {
     pub signature: Text<'a>,
 }
 
+/// Empty texts, `{}`, and the values that the reference gives to what is not said.
+impl Default for Packet<'_> {
+    fn default() -> Self {
+        Self {
+            packet_id: Text::EMPTY,
+            source_did: Text::EMPTY,
+            target_did: Text::EMPTY,
+            ping_type: PingType::Intent,
+            priority: Priority::Normal,
+            routing_mode: RoutingMode::Direct,
+            intent: Text::EMPTY,
+            purpose: Text::EMPTY,
+            payload: Value::EMPTY_OBJECT,
+            pod_id: None,
+            station_id: None,
+            hop_count: 0,
+            max_hops: 5,
+            nonce: Text::EMPTY,
+            timestamp: Text::EMPTY,
+            tibet_token_id: None,
+            vouched_by: None,
+            vouch_signature: None,
+            signature: Text::EMPTY,
+        }
+    }
+}
+
 /// The answer to a ping.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Response<'a> {
@@ -76,6 +103,27 @@ pub struct Response<'a> {
     pub airlock_zone: Text<'a>,
     /// Name of the rule that decided.
     pub applied_rule: Option<Text<'a>>,
+}
+
+/// A refusal with empty texts, and the values that the reference gives to what is not said.
+impl Default for Response<'_> {
+    fn default() -> Self {
+        Self {
+            response_id: Text::EMPTY,
+            in_response_to: Text::EMPTY,
+            responder_did: Text::EMPTY,
+            decision: Decision::Reject,
+            payload: Value::EMPTY_OBJECT,
+            capabilities: Value::EMPTY_ARRAY,
+            trust_score: Number::Float(0.0),
+            fira_breakdown: Value::EMPTY_OBJECT,
+            tibet_token_id: None,
+            timestamp: Text::EMPTY,
+            rtt_ms: None,
+            airlock_zone: Text::new(Zone::Rood.as_str()),
+            applied_rule: None,
+        }
+    }
 }
 
 /// What a TP frame holds.

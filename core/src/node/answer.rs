@@ -42,15 +42,13 @@ impl Answer<'_> {
             responder_did: Text::new(did),
             decision: self.decision,
             payload: self.payload,
-            capabilities: Value::EMPTY_ARRAY,
             trust_score: Number::Float(self.judged.trust),
             fira_breakdown: breakdown(&self.judged, &mut fira),
-            tibet_token_id: None,
             timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
-            // The time a ping spends in here is not measured: a machine has no clock.
-            rtt_ms: None,
             airlock_zone: Text::from_wire(self.judged.zone.as_str()),
             applied_rule: self.judged.rule.map(Text::new),
+            // No token yet, and no `rtt_ms`: a machine has no clock to measure its own time with.
+            ..Response::default()
         };
         let max = self.route.max_datagram();
         let guess = ANSWER_OVERHEAD + did.len() + self.payload.raw_len();

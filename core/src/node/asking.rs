@@ -16,8 +16,6 @@ use crate::{Reject, Route, check_did};
 const PACKET_OVERHEAD: usize = 512;
 /// Payload of a heartbeat, as the reference sends it.
 const ALIVE: &str = "{\"status\":{\"alive\":true}}";
-/// Hops a packet of ours may travel, as the reference sets it.
-const MAX_HOPS: i64 = 5;
 
 impl Node {
     /// Forget a request of ours: it does not run out of time, and an answer that still comes is turned away. Only an
@@ -86,14 +84,9 @@ impl State {
             payload: ping.payload,
             pod_id: ping.pod_id.map(Text::new),
             station_id: ping.station_id.map(Text::new),
-            hop_count: 0,
-            max_hops: MAX_HOPS,
             nonce: Text::from_wire(nonce.as_str()),
             timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
-            tibet_token_id: None,
-            vouched_by: None,
-            vouch_signature: None,
-            signature: Text::EMPTY,
+            ..Packet::default()
         };
         let max = ping.route.max_datagram();
         let guess = PACKET_OVERHEAD + ping.target.len() + ping.purpose.len() + ping.payload.raw_len();
@@ -143,7 +136,7 @@ impl State {
         }
         self.prove_peer(now, responder, route);
         // Room was found above.
-        let _ = self.events.response(bytes, route, id, rtt, !pending);
+        let _ = self.events.response(bytes, route, id, rtt, response.decision, !pending);
         Ok(())
     }
 
@@ -175,16 +168,9 @@ impl State {
             intent: Text::from_wire("heartbeat"),
             purpose: Text::from_wire("Periodic keep-alive"),
             payload: Value::from_wire(ALIVE),
-            pod_id: None,
-            station_id: None,
-            hop_count: 0,
-            max_hops: MAX_HOPS,
             nonce: Text::from_wire(nonce.as_str()),
             timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
-            tibet_token_id: None,
-            vouched_by: None,
-            vouch_signature: None,
-            signature: Text::EMPTY,
+            ..Packet::default()
         };
         let len = packet.encode(encoding, out).ok()?;
         Some((peer.route(), len))

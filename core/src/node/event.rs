@@ -3,7 +3,7 @@
 use super::requests::RequestId;
 use crate::Route;
 use crate::airlock::{Source, WaitingId};
-use crate::framing::{Decision, Encoding, Packet, Response, Zone};
+use crate::framing::{Decision, Encoding, Frame, Message, Packet, Response, Zone};
 use crate::time::Duration;
 
 /// A ping that still wants something from the application: a decision ([`Node::approve`](super::Node::approve),
@@ -64,8 +64,6 @@ pub struct Received<'a> {
     /// Set when the application has to decide (`decision` is pending) or to answer; `None` when the answer is on its
     /// way already.
     pub id: Option<PingId>,
-    /// The ping itself.
-    pub packet: Packet<'a>,
     /// How it was written.
     pub encoding: Encoding,
     /// Where it came from.
@@ -80,6 +78,20 @@ pub struct Received<'a> {
     pub source: Source,
     /// Name of the rule that decided.
     pub rule: Option<&'a str>,
+    /// The datagram, which was decoded before it was queued.
+    pub(super) frame: &'a [u8],
+}
+
+impl<'a> Received<'a> {
+    /// The ping itself, decoded in place: an application that does not look pays nothing.
+    #[must_use]
+    pub fn packet(&self) -> Packet<'a> {
+        match Frame::decode(self.frame) {
+            Ok(Frame { message: Message::Packet(packet), .. }) => packet,
+            // Only a datagram that decodes to a packet is ever queued as one.
+            _ => Packet::default(),
+        }
+    }
 }
 
 /// A waiting ping that was decided.
@@ -113,12 +125,26 @@ pub enum Outcome {
 pub struct Answered<'a> {
     /// The request.
     pub request: RequestId,
-    /// The answer itself.
-    pub response: Response<'a>,
+    /// What was decided.
+    pub decision: Decision,
     /// Where it came from: where it was asked.
     pub from: Route,
     /// Time since the request was made.
     pub rtt: Duration,
     /// Whether this ends the request. After a `pending` answer the decision may still come.
     pub last: bool,
+    /// The datagram, which was decoded before it was queued.
+    pub(super) frame: &'a [u8],
+}
+
+impl<'a> Answered<'a> {
+    /// The answer itself, decoded in place: an application that does not look pays nothing.
+    #[must_use]
+    pub fn response(&self) -> Response<'a> {
+        match Frame::decode(self.frame) {
+            Ok(Frame { message: Message::Response(response), .. }) => response,
+            // Only a datagram that decodes to a response is ever queued as one.
+            _ => Response::default(),
+        }
+    }
 }

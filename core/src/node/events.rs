@@ -9,7 +9,7 @@ use super::queue::{Full, Queue};
 use super::requests::RequestId;
 use crate::Route;
 use crate::airlock::Source;
-use crate::framing::{Decision, Frame, Message, Zone};
+use crate::framing::{Decision, Encoding, Zone};
 use crate::time::Duration;
 
 /// The fixed part of a queued event. Texts and the datagram itself are the record's bytes.
@@ -18,6 +18,7 @@ enum Head {
     /// Bytes: the datagram, then the name of the rule.
     Ping {
         id: Option<PingId>,
+        encoding: Encoding,
         from: Route,
         zone: Zone,
         decision: Decision,
@@ -38,6 +39,7 @@ enum Head {
 #[derive(Clone, Copy, Debug)]
 struct ReplyHead {
     request: RequestId,
+    decision: Decision,
     from: Route,
     rtt: Duration,
     last: bool,
@@ -86,6 +88,7 @@ impl Events {
     pub(super) fn ping(
         &mut self,
         datagram: &[u8],
+        encoding: Encoding,
         from: Route,
         judged: &Judged<'_>,
         decision: Decision,
@@ -93,6 +96,7 @@ impl Events {
     ) -> Result<(), Full> {
         let head = Head::Ping {
             id,
+            encoding,
             from,
             zone: judged.zone,
             decision,
@@ -122,9 +126,10 @@ impl Events {
         from: Route,
         request: RequestId,
         rtt: Duration,
+        decision: Decision,
         last: bool,
     ) -> Result<(), Full> {
-        self.replies.push(ReplyHead { request, from, rtt, last }, &[datagram])
+        self.replies.push(ReplyHead { request, decision, from, rtt, last }, &[datagram])
     }
 
     pub(super) fn peer_seen(&mut self, did: &str, route: Route) -> Result<(), Full> {
@@ -137,9 +142,8 @@ impl Events {
 
     /// Take out the oldest response.
     pub(super) fn pop_reply(&mut self) -> Option<Event<'_>> {
-        let (ReplyHead { request, from, rtt, last }, bytes) = self.replies.pop()?;
-        let Message::Response(response) = Frame::decode(bytes).ok()?.message else { return None };
-        Some(Event::Response(Answered { request, response, from, rtt, last }))
+        let (ReplyHead { request, decision, from, rtt, last }, bytes) = self.replies.pop()?;
+        Some(Event::Response(Answered { request, decision, from, rtt, last, frame: bytes }))
     }
 
     /// Take out the oldest response without decoding it.
@@ -165,13 +169,10 @@ impl Events {
         let (head, bytes) = self.notices.pop()?;
         // What is read back here was checked before it was queued, so none of the `?` is ever taken.
         match head {
-            Head::Ping { id, from, zone, decision, trust, source, frame, rule } => {
+            Head::Ping { id, encoding, from, zone, decision, trust, source, frame, rule } => {
                 let (datagram, name) = bytes.split_at_checked(frame as usize)?;
-                let frame = Frame::decode(datagram).ok()?;
-                let Message::Packet(packet) = frame.message else { return None };
                 let rule = if rule { core::str::from_utf8(name).ok() } else { None };
-                let encoding = frame.encoding;
-                Some(Event::Ping(Received { id, packet, encoding, from, zone, decision, trust, source, rule }))
+                Some(Event::Ping(Received { id, encoding, from, zone, decision, trust, source, rule, frame: datagram }))
             }
             Head::Decided { id, outcome, open, packet_id } => {
                 let (packet_id, did) = bytes.split_at_checked(packet_id as usize)?;

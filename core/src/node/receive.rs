@@ -259,7 +259,7 @@ impl State {
         }
         self.admit(admission);
         self.record_peer(now, seat, route);
-        let _ = self.events.ping(bytes, route, &judged, decision, id);
+        let _ = self.events.ping(bytes, encoding, route, &judged, decision, id);
         Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })
     }
 

@@ -49,11 +49,11 @@ fn told(node: &mut Node) -> Vec<String> {
     let mut out = Vec::new();
     while let Some(event) = node.poll_event() {
         out.push(match event {
-            Event::Ping(p) => std::format!("ping {} {} {}", p.packet.source_did, p.decision, p.zone),
+            Event::Ping(p) => std::format!("ping {} {} {}", p.packet().source_did, p.decision, p.zone),
             Event::Decided(d) => std::format!("decided {} {:?}", d.source_did, d.outcome),
             Event::Response(r) => {
-                let payload = r.response.payload.to_json_string().unwrap();
-                std::format!("response {} {payload} last={}", r.response.decision, r.last)
+                let payload = r.response().payload.to_json_string().unwrap();
+                std::format!("response {} {payload} last={}", r.decision, r.last)
             }
             Event::Timeout { pending, .. } => std::format!("timeout pending={pending}"),
             Event::Unanswered(_) => "unanswered".to_string(),

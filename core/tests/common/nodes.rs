@@ -130,7 +130,7 @@ impl Led {
         while let Some(event) = self.node.poll_event() {
             match event {
                 Event::Ping(ping) => {
-                    let packet_id = ping.packet.packet_id.to_cow().into_owned();
+                    let packet_id = ping.packet().packet_id.to_cow().into_owned();
                     if ping.id.is_some() && !self.announced.contains(&packet_id) {
                         self.announced.push(packet_id);
                     }

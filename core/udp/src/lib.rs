@@ -10,6 +10,8 @@
 //! * Datagrams above the path MTU go out fragmented, as with any ordinary socket and as the reference sends them.
 #![forbid(unsafe_code)]
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod alarm;
 mod bind;
 mod clock;
 mod io;
@@ -20,6 +22,8 @@ mod sys;
 mod tests;
 mod udp;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub use alarm::{Alarm, Watched};
 pub use bind::{BindError, bind};
 pub use clock::{SystemClock, system_seed};
 pub use io::{Timer, UdpIo};

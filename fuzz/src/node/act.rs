@@ -86,7 +86,7 @@ impl World {
                 assert!(!self.node.remove_trust(&did));
             }
             Op::Rule { id, remove, whom, intent, zone, priority } => {
-                let id = format!("rule{}", id % 6);
+                let id = ops::rule_id(id);
                 if remove {
                     self.node.remove_rule(&id);
                     return;
@@ -126,6 +126,7 @@ impl World {
             Op::Step { seconds, scale } => {
                 let by = i64::from(seconds) * [1_000, 1_000_000, 3_600_000_000][usize::from(scale % 3)];
                 self.now.wall = Wall::from_micros(self.now.wall.as_micros() + by);
+                self.latest = self.latest.max(self.now.wall);
             }
             Op::Timeout => self.node.handle_timeout(self.now),
             _ => unreachable!("{op:?} is done elsewhere"),
@@ -136,6 +137,7 @@ impl World {
     pub(super) fn pass(&mut self, time: Duration) {
         self.now.mono = self.now.mono + time;
         self.now.wall = self.now.wall.saturating_add(time);
+        self.latest = self.latest.max(self.now.wall);
     }
 
     fn ask(&mut self, ping: &Ping<'_>) {

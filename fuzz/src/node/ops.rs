@@ -66,7 +66,7 @@ pub(super) enum Op<'a> {
 }
 
 /// A ping to be received.
-#[derive(Clone, Copy, Debug, Arbitrary)]
+#[derive(Clone, Copy, Debug, Default, Arbitrary)]
 pub(super) struct Sent {
     pub(super) from: u8,
     pub(super) sender: u8,
@@ -116,6 +116,11 @@ pub(super) fn did(n: u8) -> String {
         10 => String::new(),
         _ => "jis:\u{7}".into(),
     }
+}
+
+/// Rules that may exist.
+pub(super) fn rule_id(n: u8) -> String {
+    format!("rule{}", n % 6)
 }
 
 pub(super) fn route(n: u8) -> Route {

@@ -2,7 +2,12 @@
 
 use sluis_core::{Deadline, Duration, Machine};
 
+use super::build;
+use super::ops::{self, Sent};
 use super::world::World;
+
+/// The number of a sender that is trusted a little.
+const GEEL: u8 = 1;
 
 /// More than any deadline of the node is away.
 const LONG: Duration = Duration::from_secs(1000);
@@ -25,6 +30,28 @@ impl World {
             self.check();
         }
         self.balance();
+        self.serves();
+    }
+
+    /// Whatever happened, a day later the node takes in as many pings of one sender as may wait, and tells each.
+    fn serves(&mut self) {
+        self.now.wall = self.latest.max(self.now.wall);
+        self.pass(Duration::from_secs(86_400));
+        for id in 0..6 {
+            self.node.remove_rule(&ops::rule_id(id));
+        }
+        for n in 0..12 {
+            self.node.remove_trust(&ops::did(n));
+        }
+        self.node.set_trust(&ops::did(GEEL), 0.5).expect("there is room");
+        for n in 0..2 {
+            let waiting = self.tables().waiting;
+            let sent = Sent { sender: GEEL, target: 2, kind: 1, id: n, nonce: 200 + n, ..Sent::default() };
+            self.receive(ops::route(0), &build::ping(&sent, self.now.wall));
+            assert_eq!(self.tables().waiting, waiting + 1, "{:?}", self.node.stats());
+            self.drain();
+            self.check();
+        }
     }
 
     fn balance(&self) {

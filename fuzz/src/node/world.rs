@@ -16,6 +16,8 @@ const START: i64 = 1_736_942_400_000_000;
 pub(super) struct World {
     pub(super) node: Node,
     pub(super) now: Now,
+    /// The latest that the wall clock ever was.
+    pub(super) latest: Wall,
     pub(super) ledger: Ledger,
     caps: Caps,
     most_nonces: usize,
@@ -58,7 +60,15 @@ impl World {
             node.set_trust(&did(whom), trust).expect("a DID");
         }
         let now = Now::new(Instant::from_nanos(1_000_000_000), Wall::from_micros(START));
-        Self { node, now, ledger: Ledger::default(), caps, most_nonces, room: vec![0; MAX_DATAGRAM_V6] }
+        Self {
+            node,
+            now,
+            latest: now.wall,
+            ledger: Ledger::default(),
+            caps,
+            most_nonces,
+            room: vec![0; MAX_DATAGRAM_V6],
+        }
     }
 
     pub(super) fn tables(&self) -> Tables {
@@ -150,15 +160,15 @@ impl World {
     /// Poll one event, of any kind or of one of the two.
     pub(super) fn event(&mut self, kind: u8) -> bool {
         let ledger = &mut self.ledger;
-        let event = match kind % 3 {
-            0 => self.node.poll_event(),
-            1 => self.node.poll_reply(),
-            _ => self.node.poll_notice(),
+        let (event, only) = match kind % 3 {
+            0 => (self.node.poll_event(), None),
+            1 => (self.node.poll_reply(), Some(true)),
+            _ => (self.node.poll_notice(), Some(false)),
         };
         let Some(event) = event else { return false };
         ledger.note(&format!("{event:?}"));
         let about_request = matches!(event, Event::Response(_) | Event::Timeout { .. });
-        assert!(kind % 3 == 0 || about_request == (kind % 3 == 1), "poll_reply and poll_notice keep to their own");
+        assert!(only.is_none_or(|replies| replies == about_request), "poll_reply and poll_notice keep to their own");
         match event {
             Event::Ping(ping) => told(ledger, &ping),
             Event::Decided(decided) => {
@@ -177,7 +187,7 @@ impl World {
                 asked.queued -= 1;
                 assert!(answer.last || !asked.pending, "pending twice");
                 assert_eq!(answer.from.remote, asked.route.remote);
-                assert_eq!(Some(answer.response.in_response_to.to_cow().as_ref()), asked.packet_id.as_deref());
+                assert_eq!(Some(answer.response().in_response_to.to_cow().as_ref()), asked.packet_id.as_deref());
                 asked.pending = true;
                 asked.over |= answer.last;
             }
@@ -266,7 +276,7 @@ impl World {
 fn told(ledger: &mut Ledger, ping: &Received<'_>) {
     ledger.counts.pings += 1;
     let Some(id) = ping.id else { return };
-    let told = Told { id, from: ping.from.remote, packet_id: ping.packet.packet_id.to_cow().into_owned() };
+    let told = Told { id, from: ping.from.remote, packet_id: ping.packet().packet_id.to_cow().into_owned() };
     let list =
         if ping.decision == sluis_core::framing::Decision::Pending { &mut ledger.waiting } else { &mut ledger.open };
     assert!(list.iter().all(|other| other.id != id), "two pings with one id");

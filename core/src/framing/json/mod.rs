@@ -3,6 +3,7 @@
 mod by_key;
 mod counts;
 mod fast;
+mod flat;
 mod keys;
 mod numeral;
 mod read;

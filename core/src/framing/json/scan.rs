@@ -8,7 +8,7 @@ use super::super::hex;
 use super::super::text::{Form, Text};
 use super::super::value::{Known, MAX_DEPTH, Repr, Value};
 use super::keys::KeyFilter;
-use super::{numeral, swar};
+use super::{flat, numeral, swar};
 
 /// What is checked is good, or why not.
 type Checked<T> = Result<T, DecodeError>;
@@ -180,8 +180,9 @@ impl<'a> Scanner<'a> {
         match self.peek().ok_or(BAD)? {
             b'{' if self.eat(b"{}") => {}
             b'[' if self.eat(b"[]") => {}
-            b'{' | b'[' => {
-                let (end, checked) = nested(*self);
+            open @ (b'{' | b'[') => {
+                let flat = if open == b'{' { flat::object(self.bytes(), start) } else { None };
+                let (end, checked) = flat.map_or_else(|| nested(*self), |end| (end, Ok(known)));
                 self.pos = end;
                 known = checked?;
             }
@@ -232,7 +233,7 @@ impl<'a> Scanner<'a> {
 
 /// A container with all that is in it: where reading ended, and what is known about it.
 #[inline(never)]
-fn nested(mut s: Scanner<'_>) -> (usize, Checked<Known>) {
+pub(super) fn nested(mut s: Scanner<'_>) -> (usize, Checked<Known>) {
     let checked = container(&mut s);
     (s.pos, checked)
 }

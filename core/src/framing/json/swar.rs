@@ -51,12 +51,26 @@ pub(super) fn find(bytes: &[u8], mut at: usize, marks: impl Fn(u64) -> u64) -> u
 #[inline(always)]
 fn find_at_end(bytes: &[u8], at: usize, marks: impl Fn(u64) -> u64) -> usize {
     let Some(rest) = bytes.len().checked_sub(at).filter(|rest| (1..8).contains(rest)) else { return bytes.len() };
-    let word = match bytes.last_chunk::<8>() {
+    // Behind the end are zeros, and they are marked.
+    at + first(marks(last(bytes, rest))).min(rest)
+}
+
+/// The last `rest` bytes, 1 to 7, with zeros behind the end.
+#[inline(always)]
+fn last(bytes: &[u8], rest: usize) -> u64 {
+    match bytes.last_chunk::<8>() {
         Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * rest),
         None => bytes.iter().rev().take(rest).fold(0, |word, b| word << 8 | u64::from(*b)),
-    };
-    // Behind the end are zeros, and they are marked.
-    at + first(marks(word)).min(rest)
+    }
+}
+
+/// Eight bytes from `at`, with zeros behind the end; `None` at the end.
+#[inline(always)]
+pub(super) fn load_padded(bytes: &[u8], at: usize) -> Option<u64> {
+    load(bytes, at).or_else(|| {
+        let rest = bytes.len().checked_sub(at).filter(|rest| (1..8).contains(rest))?;
+        Some(last(bytes, rest))
+    })
 }
 
 /// The first eight bytes from `at`, those from `end` on as zeros.
