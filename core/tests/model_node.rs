@@ -371,7 +371,7 @@ impl Harness {
         while let Some(event) = self.node.poll_event() {
             match event {
                 Event::Ping(ping) => {
-                    let packet_id = ping.packet.packet_id.as_str().unwrap().to_owned();
+                    let packet_id = ping.packet().packet_id.as_str().unwrap().to_owned();
                     assert_eq!(ping.id.is_some(), ping.decision == Decision::Pending);
                     self.ids.extend(ping.id.map(|id| (packet_id.clone(), id)));
                     seen.push(Seen::Ping(ping.decision, ping.zone, packet_id));

@@ -146,24 +146,6 @@ impl Events {
         Some(Event::Response(Answered { request, decision, from, rtt, last, frame: bytes }))
     }
 
-    /// Take out the oldest response without decoding it.
-    #[cfg(feature = "sim")]
-    pub(super) fn skip_reply(&mut self) -> Option<super::probe::Told<'_>> {
-        let (ReplyHead { request, from, last, .. }, _) = self.replies.pop()?;
-        Some(super::probe::Told::Reply { request, from, last, responder: None })
-    }
-
-    /// Take out the oldest notice without decoding it.
-    #[cfg(feature = "sim")]
-    pub(super) fn skip_notice(&mut self) -> Option<super::probe::Told<'_>> {
-        use super::probe::Told;
-        let (head, _) = self.notices.pop()?;
-        Some(match head {
-            Head::Ping { id: Some(id), decision, .. } => Told::Wants { id, decision },
-            _ => Told::Other,
-        })
-    }
-
     /// Take out the oldest notice.
     pub(super) fn pop_notice(&mut self) -> Option<Event<'_>> {
         let (head, bytes) = self.notices.pop()?;

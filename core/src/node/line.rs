@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::fmt::{self, Write};
 
 use super::Ping;
-use super::event::PingId;
+use super::event::{Answered, Event, PingId, Received};
 use crate::Route;
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{Encoding, PingType, Value};
@@ -179,6 +179,15 @@ impl Line {
     /// What came of it.
     pub(crate) fn out(&mut self, out: &dyn fmt::Debug) -> &mut Self {
         self.show("out", &format_args!("{out:?}"))
+    }
+
+    /// An event, without the datagram that it lends: that was an input already.
+    pub(crate) fn event(&mut self, event: &Event<'_>) -> &mut Self {
+        match event {
+            Event::Ping(ping) => self.out(&Received { frame: &[], ..*ping }),
+            Event::Response(answered) => self.out(&Answered { frame: &[], ..*answered }),
+            event => self.out(event),
+        }
     }
 
     /// A length of time in nanoseconds, or `null`.

@@ -102,7 +102,7 @@ impl Node {
         let event = state.poll_reply();
         if let Some(event) = &event {
             tape.note(|line| {
-                line.text("in", "poll_reply").out(event);
+                line.text("in", "poll_reply").event(event);
             });
         }
         event
@@ -116,7 +116,11 @@ impl Node {
         // Finding nothing ends a clean-up.
         if event.is_some() || cleanup {
             tape.note(|line| {
-                line.text("in", "poll_notice").out(&event);
+                line.text("in", "poll_notice");
+                match &event {
+                    Some(event) => line.event(event),
+                    None => line.out(&event),
+                };
             });
         }
         event
@@ -181,7 +185,7 @@ impl State {
         Some(Transmit { route, len: bytes.len() })
     }
 
-    pub(super) fn has_reply(&self) -> bool {
+    fn has_reply(&self) -> bool {
         self.events.has_reply() || self.requests.deadline().is_some_and(|at| at <= self.now)
     }
 

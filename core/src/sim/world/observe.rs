@@ -6,14 +6,13 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 
 use super::World;
 use super::member::{Books, Role};
 use super::net::Edge;
 use super::report::{Invariant, Violation};
 use crate::framing::{Frame, Message, Packet, Text, Zone};
-use crate::node::{Node, RequestId};
+use crate::node::{Answered, Node};
 use crate::sim::names::{Name, address};
 use crate::sim::post::Origin;
 use crate::time::Duration;
@@ -48,16 +47,6 @@ impl Taken {
         let mark = (incarnation % 255) as u8 + 1;
         core::mem::replace(&mut self.0[page][place], mark) != mark
     }
-}
-
-/// An answer to a request, as a node told it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Answer<'a> {
-    pub(super) request: RequestId,
-    pub(super) from: SocketAddr,
-    pub(super) last: bool,
-    /// The name on it, if somebody looked.
-    pub(super) responder: Option<Text<'a>>,
 }
 
 /// Whether two frames are one packet to a replay window: same sender, nonce and stamp. (With another stamp it is another packet
@@ -165,9 +154,16 @@ impl Observer {
         }
     }
 
-    /// A request of a node was answered.
-    pub(super) fn answered(&mut self, now: u64, node: u32, books: &mut Books, edges: &mut [Edge], answer: &Answer<'_>) {
-        let &Answer { request, from, last, responder } = answer;
+    /// A request of a node was answered. `responder` is the name on the answer, if somebody looked.
+    pub(super) fn answered(
+        &mut self,
+        now: u64,
+        (node, books): (u32, &mut Books),
+        edges: &mut [Edge],
+        answered: &Answered<'_>,
+        responder: Option<Text<'_>>,
+    ) {
+        let (request, from, last) = (answered.request, answered.from.remote, answered.last);
         let Some(asked) = books.open_request(request) else {
             if !books.commanded {
                 self.object(now, node, Invariant::CompletesOnce, "an answer to a request that is over".into());
