@@ -77,7 +77,7 @@ fn what_cannot_be_is_exit_2_and_one_sentence() {
 }
 
 #[test]
-fn an_idle_node_takes_less_than_8_kib() {
+fn a_node_takes_less_than_8_kib_at_birth_and_12_with_neighbours() {
     let nodes = 1000;
     let before = heap().held;
     let mut world = Scenario::Heartbeat.build(&Setup::new(nodes, 1)).unwrap();
