@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use sluis_core::sim::{ScenarioError, Violation, World};
+use sluis_core::sim::{ScenarioError, Setup, Violation, World};
 
 use super::args::Args;
 use super::record;
@@ -163,11 +163,16 @@ fn outcome(seed: u64, world: &World) -> Outcome {
     }
 }
 
-/// Heap that the world of the first seed holds when nothing has happened yet, for each node: the node itself and its share
-/// of links, clocks and books.
+/// Heap that each node adds to the world of the first seed before anything has happened: the node itself and its share of links,
+/// clocks and books, but not what every world has, however small.
 fn bytes_per_node(args: &Args) -> Result<u64, ScenarioError> {
-    let before = heap().live;
-    let world = args.scenario.build(&args.setup(args.seeds.start))?;
-    let bytes = heap().live.saturating_sub(before) as u64;
-    Ok(bytes / u64::from(world.nodes()))
+    let held = |nodes| -> Result<u64, ScenarioError> {
+        let before = heap().held;
+        let world = args.scenario.build(&Setup { nodes, ..args.setup(args.seeds.start) })?;
+        let held = heap().held.saturating_sub(before) as u64;
+        drop(world);
+        Ok(held)
+    };
+    let (one, all) = (held(1)?, held(args.nodes)?);
+    Ok(if args.nodes > 1 { all.saturating_sub(one) / u64::from(args.nodes - 1) } else { one })
 }
