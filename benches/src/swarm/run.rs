@@ -173,6 +173,7 @@ fn bytes_per_node(args: &Args) -> Result<u64, ScenarioError> {
         drop(world);
         Ok(held)
     };
-    let (one, all) = (held(1)?, held(args.nodes)?);
-    Ok(if args.nodes > 1 { all.saturating_sub(one) / u64::from(args.nodes - 1) } else { one })
+    let nodes = args.nodes.max(2);
+    let (one, all) = (held(1)?, held(nodes)?);
+    Ok(all.saturating_sub(one) / u64::from(nodes - 1))
 }
