@@ -157,9 +157,8 @@ fn template() -> NodeConfig {
 
 fn random(config: &mut WorldConfig, dice: &mut Dice) {
     config.topology = Topology::Random { degree: 6 };
-    config.habits.later = Some("humidity.*");
-    config.habits.intents = &["temperature.read"; 15];
-    if dice.chance(0.5) {
+    if dice.chance(0.25) {
+        config.habits.later = Some("humidity.*");
         config.habits.intents = &["temperature.read", "door.state", "light.state", "humidity.read"];
     }
     if config.nodes >= 4 {

@@ -243,8 +243,10 @@ impl World {
         let Role::Node(node) = &mut member.role else { return };
         let along = &mut self.net.edges[edge as usize];
         let name = Name::of(along.to);
-        let intents = self.habits.intents;
-        let intent = intents.get(self.dice.index(intents.len())).copied().unwrap_or_default();
+        let intent = match self.habits.intents {
+            [only] => only,
+            intents => intents.get(self.dice.index(intents.len())).copied().unwrap_or_default(),
+        };
         let mut ping = Ping::new(name.as_str(), Route::to(address(along.to)), intent);
         ping.encoding = self.habits.encoding;
         ping.payload = self.payload.as_value();
