@@ -9,6 +9,7 @@
 //! * [`memory`]: two driver loops joined in memory, without sockets.
 //! * [`bad`]: everything that can be wrong with a datagram.
 //! * [`contenders`]: what is timed against what.
+//! * [`swarm`]: thousands of simulated networks.
 //! * [`contest`]: timing several things against each other, interleaved.
 //!
 //! Times are never asserted, here or in the tests: allocations and bytes are.
@@ -23,3 +24,4 @@ pub mod nodes;
 pub mod population;
 pub mod report;
 pub mod samples;
+pub mod swarm;

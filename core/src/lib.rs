@@ -10,6 +10,8 @@
 //! | [`airlock`] | the gate: trust, rules, vouches, replay window, waiting room |
 //! | [`node`] | the datagram machine: it pings, and gates the pings of others |
 //! | [`driver`] | the one loop that runs any machine on any io, and the shared handle |
+//! | `record` (feature) | what went in and out of a node, to be replayed |
+//! | `sim` (feature) | whole networks on virtual time: a failing run is a seed that replays |
 //! | [`table`], [`time`], [`limits`] | the ground |
 //!
 //! Arrows point down only: every room is useful without those above it.
@@ -65,7 +67,9 @@
 //!
 //! `std` (default) adds the thread-safe [`Handle`](driver::Handle) with request futures. `alloc` has the machines. Without either
 //! there are framing, the gate, timestamps, and the leaf tables at const capacity: enough for firmware, without a heap. `serde`
-//! derives `Serialize` for plain data types. `sim` has the conformance suite for adapters.
+//! derives `Serialize` for plain data types. `record` writes down what goes in and out of a node
+//! and replays it. `sim` runs whole networks of nodes on virtual time; together with `std` it has the conformance suite for
+//! adapters too.
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -84,6 +88,8 @@ pub mod limits;
 mod machine;
 #[cfg(feature = "alloc")]
 pub mod node;
+#[cfg(feature = "record")]
+pub mod record;
 mod reject;
 mod route;
 mod seed;

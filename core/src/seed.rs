@@ -32,6 +32,12 @@ impl Seed {
         Self(out)
     }
 
+    /// The bytes themselves, for a recording.
+    #[cfg(feature = "record")]
+    pub(crate) const fn secret(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The generator of one component. Components with different labels draw independent streams, so adding a draw in
     /// one never shifts another.
     #[must_use]

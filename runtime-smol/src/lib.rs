@@ -6,6 +6,7 @@
 //! * [`bind`] opens a [`Socket`].
 //! * [`run`] drives a machine that you own with an [`App`] that looks after it.
 //! * [`spawn`] gives a machine away and returns a [`Handle`] and the stream of [`Events`].
+//! * With the feature `record`, `FileTape` keeps everything that goes into a node and out of it, to be replayed.
 //!
 //! ```
 //! use sluis_core::driver::Flow;
@@ -38,6 +39,8 @@ use sluis_core::Datagrams;
 use sluis_core::driver::{App, Driver, DriverConfig, DriverStats, Events, Handle, HandleConfig, Requests, Task, share};
 use sluis_udp::{Readiness, Timer, UdpIo};
 
+#[cfg(feature = "record")]
+pub use sluis_udp::FileTape;
 pub use sluis_udp::{BindError, SystemClock, system_seed};
 
 /// A UDP socket, with the timer and the clock that go with it.

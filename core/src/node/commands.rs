@@ -4,7 +4,7 @@ use super::peers::{Peer, Peers};
 use super::ping::ReplyError;
 use super::replies::Reply;
 use super::stats::{Stats, Tables};
-use super::{Node, NodeConfig};
+use super::{Node, NodeConfig, State};
 use crate::Did;
 use crate::airlock::{Gate, LegacyError, Rule, RuleError, Standing, TrustError, Vouch, VouchError, VouchId};
 use crate::time::Wall;
@@ -27,12 +27,20 @@ impl Node {
     /// # Errors
     /// Not a number, not a DID, or too many.
     pub fn set_trust(&mut self, did: &str, trust: f64) -> Result<f64, TrustError> {
-        self.policy.trust.set(did, trust)
+        let out = self.policy.trust.set(did, trust);
+        self.tape.note(|line| {
+            line.text("in", "set_trust").text("did", did).float("trust", trust).out(&out);
+        });
+        out
     }
 
     /// Forget the trust set for a DID; vouches for it count again. False when none was set.
     pub fn remove_trust(&mut self, did: &str) -> bool {
-        self.policy.trust.remove(did)
+        let out = self.policy.trust.remove(did);
+        self.tape.note(|line| {
+            line.text("in", "remove_trust").text("did", did).out(&out);
+        });
+        out
     }
 
     /// How far a DID is trusted now, and why.
@@ -46,7 +54,11 @@ impl Node {
     /// # Errors
     /// The pattern is too long, or there are too many.
     pub fn allow_legacy(&mut self, pattern: &str) -> Result<(), LegacyError> {
-        self.policy.legacy.allow(pattern)
+        let out = self.policy.legacy.allow(pattern);
+        self.tape.note(|line| {
+            line.text("in", "allow_legacy").text("pattern", pattern).out(&out);
+        });
+        out
     }
 
     /// Add a rule to the gate.
@@ -54,12 +66,20 @@ impl Node {
     /// # Errors
     /// The rule is over a limit, or there are too many.
     pub fn add_rule<T: AsRef<str>>(&mut self, rule: &Rule<T>) -> Result<(), RuleError> {
-        self.policy.gate.add_rule(rule)
+        let out = self.policy.gate.add_rule(rule);
+        self.tape.note(|line| {
+            line.text("in", "add_rule").rule(&rule.as_view()).out(&out);
+        });
+        out
     }
 
     /// Remove the rule with this id from the gate; false when there is none.
     pub fn remove_rule(&mut self, id: &str) -> bool {
-        self.policy.gate.remove_rule(id)
+        let out = self.policy.gate.remove_rule(id);
+        self.tape.note(|line| {
+            line.text("in", "remove_rule").text("id", id).out(&out);
+        });
+        out
     }
 
     /// The gate: thresholds and rules.
@@ -73,12 +93,20 @@ impl Node {
     /// # Errors
     /// The vouch makes no sense, or there are too many.
     pub fn vouch(&mut self, vouch: &Vouch<'_>, wall: Wall) -> Result<VouchId, VouchError> {
-        self.policy.vouches.add(vouch, wall)
+        let out = self.policy.vouches.add(vouch, wall);
+        self.tape.note(|line| {
+            line.text("in", "vouch").vouch(vouch, wall).out(&out);
+        });
+        out
     }
 
     /// Revoke a vouch; false when there is none with this id.
     pub fn revoke_vouch(&mut self, vouch_id: &str) -> bool {
-        self.policy.vouches.revoke(vouch_id)
+        let out = self.policy.vouches.revoke(vouch_id);
+        self.tape.note(|line| {
+            line.text("in", "revoke_vouch").text("id", vouch_id).out(&out);
+        });
+        out
     }
 
     /// Decide how accepted pings whose intent matches the pattern are answered. The first pattern that was set and
@@ -87,6 +115,15 @@ impl Node {
     /// # Errors
     /// The pattern is too long, or there are too many.
     pub fn set_reply(&mut self, intent_pattern: &str, reply: Reply) -> Result<(), ReplyError> {
+        if self.tape.is_running() {
+            let json = match &reply {
+                Reply::Now(payload) => Some(payload.as_json()),
+                Reply::Later => None,
+            };
+            self.tape.note(|line| {
+                line.text("in", "set_reply").text("pattern", intent_pattern).maybe("payload", json);
+            });
+        }
         self.policy.replies.set(intent_pattern, reply)
     }
 
@@ -106,17 +143,21 @@ impl Node {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let state = &self.state;
-        Stats {
-            tables: Tables {
-                peers: state.peers.len(),
-                waiting: state.waiting.len(),
-                open: state.open.len(),
-                requests: state.requests.len(),
-                nonces: state.replay.len(),
-                events: state.events.len(),
-                transmits: state.out.len(),
-            },
-            ..state.stats
+        Stats { tables: state.tables(), ..state.stats }
+    }
+}
+
+impl State {
+    /// How full the tables are.
+    pub(super) fn tables(&self) -> Tables {
+        Tables {
+            peers: self.peers.len(),
+            waiting: self.waiting.len(),
+            open: self.open.len(),
+            requests: self.requests.len(),
+            nonces: self.replay.len(),
+            events: self.events.len(),
+            transmits: self.out.len(),
         }
     }
 }

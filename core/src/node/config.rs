@@ -159,6 +159,26 @@ pub struct Caps {
     pub reply_bytes: usize,
 }
 
+impl Caps {
+    /// No bounds worth the name.
+    pub(super) const fn none() -> Self {
+        Self {
+            peers: u32::MAX - 1,
+            peer_bytes: usize::MAX / 2,
+            waiting: u32::MAX - 1,
+            waiting_per_sender: u32::MAX,
+            open: u32::MAX - 1,
+            requests: u32::MAX - 1,
+            events: u32::MAX,
+            event_bytes: usize::MAX / 2,
+            transmits: u32::MAX,
+            transmit_bytes: usize::MAX / 2,
+            replies: u32::MAX,
+            reply_bytes: usize::MAX / 2,
+        }
+    }
+}
+
 impl Default for Caps {
     fn default() -> Self {
         Self {

@@ -15,6 +15,14 @@ impl Node {
     /// # Errors
     /// Why nothing was sent; the ping stays open.
     pub fn respond(&mut self, now: Now, id: PingId, payload: Value<'_>) -> Result<(), AnswerError> {
+        let out = self.try_respond(now, id, payload);
+        self.tape.note(|line| {
+            line.text("in", "respond").at(now).ping(id).value("payload", payload).out(&out);
+        });
+        out
+    }
+
+    fn try_respond(&mut self, now: Now, id: PingId, payload: Value<'_>) -> Result<(), AnswerError> {
         if id.room != Room::Open {
             return Err(AnswerError::Gone);
         }
@@ -31,6 +39,14 @@ impl Node {
     /// # Errors
     /// Why nothing happened; the ping goes on waiting.
     pub fn approve(&mut self, now: Now, id: PingId) -> Result<Option<PingId>, AnswerError> {
+        let out = self.try_approve(now, id);
+        self.tape.note(|line| {
+            line.text("in", "approve").at(now).ping(id).out(&out);
+        });
+        out
+    }
+
+    fn try_approve(&mut self, now: Now, id: PingId) -> Result<Option<PingId>, AnswerError> {
         let waiting = self.state.waiting_ping(id)?;
         let Some(payload) = self.policy.replies.find(&waiting.intent) else {
             return self.state.open_waiting(now, id).map(Some);
@@ -45,6 +61,14 @@ impl Node {
     /// # Errors
     /// Why nothing happened; the ping goes on waiting.
     pub fn reject(&mut self, now: Now, id: PingId) -> Result<(), AnswerError> {
+        let out = self.try_reject(now, id);
+        self.tape.note(|line| {
+            line.text("in", "reject").at(now).ping(id).out(&out);
+        });
+        out
+    }
+
+    fn try_reject(&mut self, now: Now, id: PingId) -> Result<(), AnswerError> {
         self.state.waiting_ping(id)?;
         let len = self.state.stage_decision(now, id, Decision::Reject, Value::EMPTY_OBJECT)?;
         self.state.decide(now, id, Outcome::Rejected, len)

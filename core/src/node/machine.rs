@@ -14,6 +14,9 @@ impl Machine for Node {
 
     fn handle_timeout(&mut self, now: Now) {
         self.state.advance(now.mono);
+        self.tape.note(|line| {
+            line.text("in", "timeout").at(now);
+        });
     }
 
     fn poll_event(&mut self) -> Option<Event<'_>> {
@@ -33,15 +36,19 @@ impl Machine for Node {
             (state.heartbeat.at, Reason::Heartbeat),
             (state.cleanup.at, Reason::PeerCleanup),
         ];
-        let first = timers.into_iter().filter_map(|(at, why)| Some((at?, why))).min_by_key(|(at, _)| *at);
-        match first {
-            // What is due already is told by the next `poll_event`, except for rounds that `handle_timeout` starts.
-            Some((at, Reason::RequestTimeout | Reason::AnswerTimeout | Reason::WaitingExpiry)) if at <= state.now => {
-                Some(Deadline::Now)
+        // Two variables instead of a pair: this is asked after every datagram, and a pair goes through memory.
+        let (mut first, mut reason) = (None, Reason::RequestTimeout);
+        for (at, why) in timers {
+            if let Some(at) = at
+                && first.is_none_or(|first| at < first)
+            {
+                (first, reason) = (Some(at), why);
             }
-            Some((at, why)) => Some(Deadline::At(at, why)),
-            None => None,
         }
+        let at = first?;
+        // What is due already is told by the next `poll_event`, except for rounds that `handle_timeout` starts.
+        let told = matches!(reason, Reason::RequestTimeout | Reason::AnswerTimeout | Reason::WaitingExpiry);
+        Some(if told && at <= state.now { Deadline::Now } else { Deadline::At(at, reason) })
     }
 }
 
@@ -62,13 +69,28 @@ impl Datagrams for Node {
             Ok(Taken::Response) => add(&mut stats.responses),
             Err(why) => stats.rejected.count(why),
         }
+        self.tape.note(|line| {
+            line.text("in", "datagram").at(now).route(route).hex("hex", bytes).out(&taken);
+        });
         taken.map(|_| ())
     }
 
     fn poll_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
-        let transmit = self.state.next_queued(out).or_else(|| self.next_heartbeat(now, out))?;
-        self.state.stats.transmitted = self.state.stats.transmitted.saturating_add(1);
-        Some(transmit)
+        let heartbeats = self.state.heartbeat.left > 0;
+        let transmit = self.state.next_queued(out).or_else(|| self.next_heartbeat(now, out));
+        if let Some(transmit) = &transmit {
+            self.state.stats.transmitted = self.state.stats.transmitted.saturating_add(1);
+            self.tape.note(|line| {
+                let bytes = out.get(..transmit.len).unwrap_or_default();
+                line.text("in", "poll_transmit").at(now).route(transmit.route).hex("hex", bytes);
+            });
+        } else if heartbeats {
+            // The end of a round of heartbeats, perhaps for lack of room.
+            self.tape.note(|line| {
+                line.text("in", "poll_transmit").at(now).number("room", out.len() as u64);
+            });
+        }
+        transmit
     }
 }
 
@@ -76,18 +98,32 @@ impl Node {
     /// The next event about a request of ours: [`Event::Response`] or [`Event::Timeout`]. Passes over everything else,
     /// which stays for [`poll_notice`](Self::poll_notice).
     pub fn poll_reply(&mut self) -> Option<Event<'_>> {
-        if self.state.events.has_reply() {
-            return self.state.events.pop_reply();
+        let Self { state, tape, .. } = self;
+        let event = state.poll_reply();
+        if let Some(event) = &event {
+            tape.note(|line| {
+                line.text("in", "poll_reply").event(event);
+            });
         }
-        self.state.poll_timeout()
+        event
     }
 
     /// The next event about others: any but those of [`poll_reply`](Self::poll_reply).
     pub fn poll_notice(&mut self) -> Option<Event<'_>> {
-        if self.state.events.has_notice() {
-            return self.state.events.pop_notice();
+        let Self { state, tape, .. } = self;
+        let cleanup = state.cleanup.running;
+        let event = state.poll_notice();
+        // Finding nothing ends a clean-up.
+        if event.is_some() || cleanup {
+            tape.note(|line| {
+                line.text("in", "poll_notice");
+                match &event {
+                    Some(event) => line.event(event),
+                    None => line.out(&event),
+                };
+            });
         }
-        self.state.poll_due()
+        event
     }
 
     /// The next heartbeat of the round that is going on, if any.
@@ -106,6 +142,20 @@ impl Node {
 }
 
 impl State {
+    fn poll_reply(&mut self) -> Option<Event<'_>> {
+        if self.events.has_reply() {
+            return self.events.pop_reply();
+        }
+        self.poll_timeout()
+    }
+
+    fn poll_notice(&mut self) -> Option<Event<'_>> {
+        if self.events.has_notice() {
+            return self.events.pop_notice();
+        }
+        self.poll_due()
+    }
+
     /// Time has passed: start the rounds that are due. What ran out is told by [`poll_due`](Self::poll_due).
     fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);

@@ -17,19 +17,24 @@ mod config;
 mod deciding;
 mod event;
 mod events;
+pub(crate) mod faults;
 mod heap;
 mod ids;
 mod inbound;
+pub(crate) mod line;
 mod machine;
 mod peers;
 mod ping;
 mod policy;
+#[cfg(feature = "sim")]
+pub(crate) mod probe;
 mod queue;
 mod quota;
 mod receive;
 mod replies;
 mod requests;
 mod stats;
+pub(crate) mod tape;
 #[cfg(test)]
 mod tests;
 
@@ -44,12 +49,14 @@ pub use requests::RequestId;
 pub use stats::{Stats, Tables};
 
 use self::events::Events;
+use self::faults::Faults;
 use self::ids::Ids;
 use self::inbound::Inbound;
 use self::policy::Policy;
 use self::queue::Queue;
 use self::quota::Quota;
 use self::requests::Requests;
+use self::tape::Taped;
 use crate::airlock::{ReplayWindow, WaitingConfig, WaitingRoom};
 use crate::time::{Duration, Instant};
 use crate::{Did, Route, Seed, SipKey};
@@ -60,6 +67,8 @@ pub struct Node {
     config: NodeConfig,
     policy: Policy,
     state: State,
+    /// Where it writes down what goes in and out, if it was made to.
+    tape: Taped,
 }
 
 /// Everything in a node that changes with time and traffic.
@@ -79,6 +88,8 @@ struct State {
     events: Events,
     out: Queue<Route>,
     stats: Stats,
+    /// Nothing, outside of a simulation.
+    faults: Faults,
     /// The latest time that the node was told.
     now: Instant,
     decision_timeout: Duration,
@@ -137,8 +148,13 @@ impl Node {
     /// # Errors
     /// What is wrong with the configuration.
     pub fn new(config: NodeConfig, seed: &Seed) -> Result<Self, ConfigError> {
+        Self::with_faults(config, seed, Faults::default())
+    }
+
+    /// A node with a protection switched off: only a simulation gets here with one.
+    pub(crate) fn with_faults(config: NodeConfig, seed: &Seed, faults: Faults) -> Result<Self, ConfigError> {
         config.check()?;
-        let caps = config.caps;
+        let caps = if faults.no_table_cap() { Caps::none() } else { config.caps };
         // One key for every table of names, so that a name is hashed once a packet.
         let mut keys = seed.fork("node.keys");
         let names = keys.sip_key();
@@ -161,6 +177,7 @@ impl Node {
                 events: Events::new(caps.events as usize, caps.event_bytes),
                 out: Queue::new(caps.transmits as usize, caps.transmit_bytes),
                 stats: Stats::default(),
+                faults,
                 now: Instant::ZERO,
                 decision_timeout: config.decision_timeout,
                 heartbeat: Round { interval: config.heartbeat, at: None, left: 0 },
@@ -168,6 +185,42 @@ impl Node {
                 lent: Lent::Nothing,
             },
             config,
+            tape: Taped::default(),
         })
+    }
+
+    /// A node that writes everything that goes in and out, its seed included, to a tape: see
+    /// [`record`](crate::record).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    #[cfg(feature = "record")]
+    pub fn recorded(
+        config: NodeConfig,
+        seed: &Seed,
+        tape: Box<dyn crate::record::Tape + Send>,
+    ) -> Result<Self, ConfigError> {
+        let mut node = Self::new(config, seed)?;
+        node.record(None, seed, tape::Sink::Tape(tape));
+        Ok(node)
+    }
+
+    /// Move the lines that a recording kept to the end of `out`.
+    #[cfg(feature = "record")]
+    pub(crate) fn take_recording(&mut self, out: &mut alloc::string::String) {
+        self.tape.take(out);
+    }
+
+    /// Begin a recording of a node that was just made.
+    #[cfg(feature = "record")]
+    pub(crate) fn record(&mut self, label: Option<u32>, seed: &Seed, sink: tape::Sink) {
+        self.tape = Taped::new(label, sink);
+        let config = crate::record::settings::write(&self.config);
+        self.tape.note(|line| {
+            line.text("in", "start")
+                .number("version", 1)
+                .hex("seed", seed.secret())
+                .raw("config", format_args!("{config}"));
+        });
     }
 }

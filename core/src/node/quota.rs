@@ -22,6 +22,12 @@ impl Quota {
         self.held.get(&sender).is_none_or(|n| *n < self.max)
     }
 
+    /// Most that one sender has.
+    #[cfg(feature = "sim")]
+    pub(super) fn most(&self) -> u32 {
+        self.held.values().copied().max().unwrap_or(0)
+    }
+
     pub(super) fn add(&mut self, sender: u64) {
         *self.held.entry(sender).or_insert(0) += 1;
     }

@@ -153,15 +153,19 @@ impl Node {
         let judged = self.policy.judge(now.wall, &subject, name);
         let heartbeat = packet.ping_type == PingType::Heartbeat;
         match judged.zone {
-            Zone::Rood => return Err(Reject::Rood),
+            Zone::Rood if !self.state.faults.answer_rood() => return Err(Reject::Rood),
             Zone::Geel if heartbeat => return Err(Reject::HeartbeatNotAccepted),
-            Zone::Geel | Zone::Groen => {}
+            Zone::Rood | Zone::Geel | Zone::Groen => {}
         }
 
         let mut scratch = [0; MAX_STAMP];
         let stamp = packet.timestamp.resolve(&mut scratch).ok().and_then(iso::parse);
         let stamp = stamp.ok_or(Reject::BadTimestamp)?;
-        let admission = self.state.replay.check_name(now, name, nonce, stamp)?;
+        let admission = match self.state.replay.check_name(now, name, nonce, stamp) {
+            Ok(admission) => Some(admission),
+            Err(_) if self.state.faults.no_replay_check() => None,
+            Err(why) => return Err(why),
+        };
         let seat = self.state.peers.look_up_name(name);
         // Who waits is no peer yet, and needs no room among them.
         if judged.zone == Zone::Groen && !self.state.peers.has_room_for(now.mono, seat) {
@@ -187,7 +191,8 @@ struct Passed<'a> {
     sender: Sender<'a>,
     seat: Seat<'a>,
     judged: Judged<'a>,
-    admission: Admission,
+    /// Always there, outside of a simulation.
+    admission: Option<Admission>,
 }
 
 /// What is to happen to a ping that passed the gate.
@@ -209,7 +214,7 @@ impl State {
         if !self.events.room_for_notices(count, peer_bytes) {
             return Err(Reject::Busy);
         }
-        self.replay.admit(admission);
+        self.admit(admission);
         self.record_peer(now, seat, route);
         Ok(Taken::Heartbeat)
     }
@@ -256,12 +261,18 @@ impl State {
         if let Some(len) = staged {
             self.out.commit(route, len);
         }
-        self.replay.admit(admission);
+        self.admit(admission);
         if decision == Decision::Accept {
             self.record_peer(now, seat, route);
         }
         let _ = self.events.ping(bytes, encoding, route, &judged, decision, id);
         Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })
+    }
+
+    fn admit(&mut self, admission: Option<Admission>) {
+        if let Some(admission) = admission {
+            self.replay.admit(admission);
+        }
     }
 
     /// Keep a ping until the application has spoken.

@@ -10,6 +10,12 @@ use crate::time::Instant;
 pub struct RequestId(pub(super) SlotId);
 
 impl RequestId {
+    /// From the bits in a recording.
+    #[cfg(feature = "record")]
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(SlotId::from_bits(bits))
+    }
+
     /// A small number, below [`Caps::requests`](super::Caps::requests), that no other request has as long as this one waits:
     /// an application can keep its own data about requests in a `Vec`. It is free again once the last answer has come in, so
     /// take the events before you ask anew.

@@ -1,5 +1,73 @@
-//! What it takes to prove an adapter: small machines and the conformance suite (feature `sim`).
+//! Whole networks in one process, on virtual time (feature `sim`).
+//!
+//! A [`World`] holds nodes, the links between them, applications on top, adversaries, and an observer. It needs no runtime, no
+//! clock and no thread, and draws everything from one seed: the same seed gives the same run, byte for byte, so a run that
+//! fails is a number that replays.
+//!
+//! * **Time** is virtual. Each node has clocks of its own ([`Clock`](clock::Clock)): off, fast or slow, stepped.
+//! * **Links** ([`LinkConfig`]) delay, lose (one by one or in bursts), duplicate, reorder, corrupt, and limit length,
+//!   bandwidth and queue. They are laid out by a [`Topology`]; [`Plan`]ned cuts take the network apart and mend it.
+//! * **Nodes** are real [`Node`](crate::node::Node)s; they crash and start again with a fresh seed. [`adversary`] has those who
+//!   mean harm.
+//! * **Invariants** are checked on the node that was touched after every event, and on everything every 1,000 events: see
+//!   [`Invariant`]. A world stops at the first that does not hold.
+//! * [`Scenario`]s are worlds by name; `swarm` in `sluis-benches` runs them with thousands of seeds. A [`Fault`] switches
+//!   one protection of the nodes off, to prove that its absence is noticed.
+//!
+//! ```
+//! use sluis_core::sim::{Scenario, Setup};
+//! use sluis_core::time::Duration;
+//!
+//! let mut world = Scenario::Random.build(&Setup::new(20, 7))?;
+//! assert!(world.run_until(Duration::from_secs(10)), "{:?}", world.violations());
+//! assert!(world.counts().deliveries > 1_000);
+//! # Ok::<(), sluis_core::sim::ScenarioError>(())
+//! ```
+//!
+//! To test decisions of your own, start from a [`WorldConfig`], look at nodes with [`World::node`] and tell them
+//! things with [`World::command`].
+//!
+//! With the feature `std` the room also has the conformance suite for adapters, and small machines to try drivers with.
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "members, edges, letters and errands are numbered below 2^32; random bits are cut on purpose"
+)]
 
 #[cfg(feature = "sim")]
+pub mod adversary;
+#[cfg(feature = "sim")]
+mod agenda;
+#[cfg(feature = "sim")]
+pub mod clock;
+#[cfg(all(feature = "sim", feature = "std"))]
 pub mod conformance;
+#[cfg(feature = "sim")]
+mod dice;
+#[cfg(feature = "sim")]
+mod link;
+#[cfg(feature = "std")]
 pub mod machines;
+#[cfg(feature = "sim")]
+mod names;
+#[cfg(feature = "sim")]
+mod post;
+#[cfg(feature = "sim")]
+mod scenario;
+#[cfg(feature = "sim")]
+mod topology;
+#[cfg(feature = "sim")]
+mod world;
+
+#[cfg(feature = "sim")]
+pub use self::{
+    dice::Dice,
+    link::{LinkConfig, Loss, Lost},
+    names::{MAX_MEMBERS, Name, address, member},
+    post::Origin,
+    scenario::{Scenario, ScenarioError, Setup},
+    topology::{Topology, Wire},
+    world::{
+        Clocks, Counts, Fault, Habits, Invariant, MAX_NODES, Part, Placed, Plan, Trust, Violation, Witness, World,
+        WorldConfig, WorldError,
+    },
+};

@@ -42,7 +42,8 @@ pub trait Store<T>: Default + sealed::Sealed {
     fn growth_bytes(&self) -> usize;
 }
 
-/// Rows on the heap, in chunks of about 4 KiB. Starts without any memory.
+/// Rows on the heap, in chunks of about 4 KiB. Starts without any memory; the first chunk grows by halves from about
+/// 64 bytes, so that a table with a few entries is small.
 #[cfg(feature = "alloc")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Heap;
@@ -60,7 +61,7 @@ mod heap {
         type List<T> = Chunks<T>;
     }
 
-    /// Rows in chunks that never move.
+    /// Rows in chunks; all but the first never move.
     #[derive(Debug)]
     pub struct Chunks<T> {
         chunks: Vec<Vec<T>>,
@@ -75,10 +76,23 @@ mod heap {
             if fit < 4 { 4 } else { 1 << fit.ilog2() }
         };
         const SHIFT: u32 = Self::ROWS.ilog2();
+        /// Rows that the first chunk starts with.
+        const FIRST: usize = if Self::ROWS / 64 > 1 { Self::ROWS / 64 } else { 1 };
 
         /// By how many chunks the list of chunks grows when it is full.
         fn more_chunks(&self) -> usize {
-            (self.chunks.len() / 4).max(4)
+            if self.chunks.is_empty() { 1 } else { (self.chunks.len() / 4).max(4) }
+        }
+
+        /// By how many rows the chunk grows in which the next row goes, if it is full.
+        fn more_rows(&self) -> usize {
+            match self.chunks.first() {
+                None => Self::FIRST,
+                Some(first) if first.len() < first.capacity().min(Self::ROWS) => 0,
+                Some(first) if first.len() < Self::ROWS => first.len().div_ceil(2).min(Self::ROWS - first.len()),
+                Some(_) if self.len & (Self::ROWS - 1) == 0 => Self::ROWS,
+                Some(_) => 0,
+            }
         }
     }
 
@@ -109,11 +123,41 @@ mod heap {
             self.chunks.get_mut(at >> Self::SHIFT)?.get_mut(at & (Self::ROWS - 1))
         }
 
+        #[inline]
         fn push(&mut self, row: T) -> Result<(), T> {
             match self.chunks.last_mut() {
-                Some(chunk) if chunk.len() < Self::ROWS => chunk.push(row),
+                Some(chunk) if chunk.len() < chunk.capacity().min(Self::ROWS) => chunk.push(row),
+                _ => self.push_growing(row),
+            }
+            self.len += 1;
+            Ok(())
+        }
+
+        fn heap_bytes(&self) -> usize {
+            let rows: usize = self.chunks.first().map_or(0, Vec::capacity);
+            let rows = rows + self.chunks.len().saturating_sub(1) * Self::ROWS;
+            self.chunks.capacity() * size_of::<Vec<T>>() + rows * size_of::<T>()
+        }
+
+        fn growth_bytes(&self) -> usize {
+            let chunk_full = self.chunks.len() * Self::ROWS == self.len;
+            let list_full = chunk_full && self.chunks.len() == self.chunks.capacity();
+            self.more_rows() * size_of::<T>() + usize::from(list_full) * self.more_chunks() * size_of::<Vec<T>>()
+        }
+    }
+
+    impl<T> Chunks<T> {
+        /// Add a row where the last chunk is full.
+        #[cold]
+        fn push_growing(&mut self, row: T) {
+            let more = self.more_rows();
+            match self.chunks.last_mut() {
+                Some(chunk) if chunk.len() < Self::ROWS => {
+                    chunk.reserve_exact(more);
+                    chunk.push(row);
+                }
                 _ => {
-                    let mut chunk = Vec::with_capacity(Self::ROWS);
+                    let mut chunk = Vec::with_capacity(more);
                     chunk.push(row);
                     if self.chunks.len() == self.chunks.capacity() {
                         self.chunks.reserve_exact(self.more_chunks());
@@ -121,19 +165,6 @@ mod heap {
                     self.chunks.push(chunk);
                 }
             }
-            self.len += 1;
-            Ok(())
-        }
-
-        fn heap_bytes(&self) -> usize {
-            self.chunks.capacity() * size_of::<Vec<T>>() + self.chunks.len() * Self::ROWS * size_of::<T>()
-        }
-
-        fn growth_bytes(&self) -> usize {
-            let chunk_full = self.chunks.len() * Self::ROWS == self.len;
-            let list_full = chunk_full && self.chunks.len() == self.chunks.capacity();
-            usize::from(chunk_full) * Self::ROWS * size_of::<T>()
-                + usize::from(list_full) * self.more_chunks() * size_of::<Vec<T>>()
         }
     }
 }

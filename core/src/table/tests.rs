@@ -145,11 +145,24 @@ fn heap_tables_start_empty_and_hold_what_they_say() {
     let mut slab: Slab<[u64; 3], super::Heap> = Slab::new(10_000);
     assert_eq!(slab.heap_bytes(), 0);
     for i in 0..10_000 {
+        let promised = slab.heap_bytes() + slab.growth_bytes();
         slab.insert([i; 3]).unwrap();
+        assert_eq!(slab.heap_bytes(), promised);
     }
     assert!(slab.insert([0; 3]).is_err());
     let ideal = 10_000 * Slab::<[u64; 3], super::Heap>::SLOT_BYTES;
     assert!(slab.heap_bytes() >= ideal && slab.heap_bytes() < ideal + ideal / 20, "{} {ideal}", slab.heap_bytes());
+}
+
+#[cfg(feature = "alloc")]
+#[test]
+fn a_heap_table_with_a_few_entries_is_small() {
+    let mut slab: Slab<[u64; 3], super::Heap> = Slab::new(10_000);
+    for i in 1..60 {
+        slab.insert([i; 3]).unwrap();
+        let rows = usize::try_from(i).unwrap() * Slab::<[u64; 3], super::Heap>::SLOT_BYTES;
+        assert!(slab.heap_bytes() <= 128 + rows + rows / 2, "{i} {}", slab.heap_bytes());
+    }
 }
 
 #[test]

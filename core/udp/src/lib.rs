@@ -15,6 +15,8 @@ mod alarm;
 mod bind;
 mod clock;
 mod io;
+#[cfg(feature = "record")]
+mod record;
 mod sys;
 #[cfg(all(test, unix))]
 mod tests;
@@ -25,5 +27,7 @@ pub use alarm::{Alarm, Watched};
 pub use bind::{BindError, bind};
 pub use clock::{SystemClock, system_seed};
 pub use io::{Timer, UdpIo};
+#[cfg(feature = "record")]
+pub use record::FileTape;
 pub use sys::AsSocket;
 pub use udp::{Readiness, Udp};

@@ -1,0 +1,218 @@
+//! The command line of `swarm`.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use sluis_core::framing::Encoding;
+use sluis_core::sim::{Fault, Scenario, Setup};
+use sluis_core::time::Duration;
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Args {
+    /// Which network.
+    pub scenario: Scenario,
+    /// Nodes under test.
+    pub nodes: u32,
+    /// The seeds.
+    pub seeds: Range<u64>,
+    /// Virtual time for each seed.
+    pub span: Duration,
+    /// How nodes write.
+    pub encoding: Encoding,
+    /// Threads.
+    pub jobs: usize,
+    /// A protection to switch off.
+    pub fault: Option<Fault>,
+    /// Where to record the only seed.
+    pub record: Option<PathBuf>,
+    /// JSON instead of text.
+    pub json: bool,
+}
+
+/// What the command line comes to.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// Print the help.
+    Help,
+    /// Run.
+    Run(Box<Args>),
+}
+
+/// Read a command line, without the program's name.
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
+pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Asked, String> {
+    let mut words = words.into_iter();
+    let (mut scenario, mut nodes, mut seeds) = (None, None, None);
+    let mut args = Args {
+        scenario: Scenario::Random,
+        nodes: 0,
+        seeds: 0..0,
+        span: Duration::from_secs(60),
+        encoding: Encoding::Postcard,
+        jobs: 1,
+        fault: None,
+        record: None,
+        json: false,
+    };
+    while let Some(word) = words.next() {
+        let (flag, inline) = match word.split_once('=') {
+            Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
+            None => (word, None),
+        };
+        match flag.as_str() {
+            "-h" | "--help" => return Ok(Asked::Help),
+            "--json" => {
+                args.json = true;
+                continue;
+            }
+            _ => {}
+        }
+        let mut value = || inline.clone().or_else(|| words.next()).ok_or(format!("{flag} needs a value"));
+        match flag.as_str() {
+            "--scenario" => scenario = Some(Scenario::from_name(&value()?).map_err(|e| e.to_string())?),
+            "--nodes" => nodes = Some(number(&flag, &value()?)?),
+            "--seeds" => seeds = Some(range(&value()?)?),
+            "--virtual" => args.span = seconds(&value()?)?,
+            "--encoding" => args.encoding = encoding(&value()?)?,
+            "--jobs" => args.jobs = number(&flag, &value()?)?,
+            "--fault" => args.fault = Some(fault(&value()?)?),
+            "--record" => args.record = Some(value()?.into()),
+            _ => return Err(format!("there is no option {flag:?}; --help lists all")),
+        }
+    }
+    args.scenario = scenario.ok_or("--scenario is missing: random, say")?;
+    args.nodes = nodes.ok_or("--nodes is missing: 100, say")?;
+    args.seeds = seeds.ok_or("--seeds is missing: 0..100, say")?;
+    check(&args)?;
+    Ok(Asked::Run(Box::new(args)))
+}
+
+/// What can be wrong with values that are each right by themselves.
+fn check(args: &Args) -> Result<(), String> {
+    if args.jobs == 0 {
+        return Err("--jobs must be at least 1".into());
+    }
+    if let Some(file) = &args.record {
+        if args.seeds.end - args.seeds.start != 1 {
+            return Err("--record takes one seed: --seeds 7..8, say".into());
+        }
+        if !matches!(file.extension().and_then(|e| e.to_str()), Some("pcapng" | "jsonl")) {
+            return Err("--record takes a file whose name ends in .pcapng or .jsonl".into());
+        }
+    }
+    // Impossible worlds are found before anything runs.
+    args.scenario.config(&args.setup(args.seeds.start)).map(|_| ()).map_err(|e| e.to_string())
+}
+
+impl Args {
+    /// What this seed's world is made of.
+    #[must_use]
+    pub fn setup(&self, seed: u64) -> Setup {
+        let mut setup = Setup::new(self.nodes, seed);
+        (setup.encoding, setup.span, setup.fault) = (self.encoding, self.span, self.fault);
+        setup
+    }
+
+    /// The command that runs this seed again, and nothing else.
+    #[must_use]
+    pub fn replay(&self, seed: u64) -> String {
+        let mut command = format!(
+            "cargo run --release -p sluis-benches --bin swarm -- --scenario {} --nodes {} --seeds {seed}..{} --virtual {} --encoding {}",
+            self.scenario.name(),
+            self.nodes,
+            seed + 1,
+            self.span.as_secs_f64(),
+            name_of(self.encoding),
+        );
+        if let Some(fault) = self.fault {
+            command += " --fault ";
+            command += fault.name();
+        }
+        command
+    }
+}
+
+const fn name_of(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Json => "json",
+        Encoding::Msgpack => "msgpack",
+        Encoding::Postcard => "postcard",
+    }
+}
+
+fn number<N: std::str::FromStr>(flag: &str, text: &str) -> Result<N, String> {
+    text.parse().map_err(|_| format!("{flag} takes a whole number, and {text:?} is none that fits"))
+}
+
+fn range(text: &str) -> Result<Range<u64>, String> {
+    let odd = || format!("--seeds takes two numbers, as in 0..100, not {text:?}");
+    let (from, to) = text.split_once("..").ok_or_else(odd)?;
+    let (from, to) = (from.parse().map_err(|_| odd())?, to.parse().map_err(|_| odd())?);
+    if from >= to {
+        return Err(format!("--seeds {text} is empty: the first number must be below the second"));
+    }
+    Ok(from..to)
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let odd = || format!("--virtual takes seconds above 0 and up to a year, not {text:?}");
+    let seconds: f64 = text.parse().map_err(|_| odd())?;
+    if seconds > 0.0 && seconds <= 366.0 * 86_400.0 { Ok(Duration::from_secs_f64(seconds)) } else { Err(odd()) }
+}
+
+fn encoding(text: &str) -> Result<Encoding, String> {
+    [Encoding::Postcard, Encoding::Json, Encoding::Msgpack]
+        .into_iter()
+        .find(|encoding| name_of(*encoding) == text)
+        .ok_or(format!("--encoding takes postcard, json or msgpack, not {text:?}"))
+}
+
+fn fault(text: &str) -> Result<Fault, String> {
+    let all = Fault::ALL.map(Fault::name).join(", ");
+    Fault::from_name(text).ok_or(format!("there is no fault {text:?}; there are {all}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Asked, parse};
+
+    fn sentence(line: &str) -> String {
+        match parse(line.split_whitespace().map(str::to_owned)) {
+            Err(why) => why,
+            Ok(asked) => panic!("{asked:?}"),
+        }
+    }
+
+    #[test]
+    fn impossible_networks_are_one_sentence() {
+        assert_eq!(sentence("--scenario random --nodes 0 --seeds 0..1"), "a world needs at least one node");
+        assert_eq!(
+            sentence("--scenario moon --nodes 1 --seeds 0..1"),
+            "there is no scenario \"moon\"; there are random, star, storm, partition, restart, heartbeat"
+        );
+        assert_eq!(
+            sentence("--scenario random --nodes 1 --seeds 5..5"),
+            "--seeds 5..5 is empty: the first number must be below the second"
+        );
+        assert!(sentence("--scenario random --nodes 1 --seeds 9..5").contains("is empty"));
+        assert!(sentence("--scenario random --nodes 99999999 --seeds 0..1").starts_with("a world has at most"));
+        assert!(sentence("--scenario random --nodes 4 --seeds 0..1 --fault x").starts_with("there is no fault"));
+        assert!(sentence("--scenario random --nodes 4 --seeds 0..2 --record x.jsonl").contains("one seed"));
+        assert_eq!(sentence("--nodes 1 --seeds 0..1"), "--scenario is missing: random, say");
+        assert_eq!(sentence("--nodes"), "--nodes needs a value");
+    }
+
+    #[test]
+    fn the_replay_command_asks_for_the_same() {
+        let line = "--scenario storm --nodes 12 --seeds 3..9 --virtual 2.5 --encoding json --fault answer-rood";
+        let Ok(Asked::Run(args)) = parse(line.split(' ').map(str::to_owned)) else { panic!() };
+        let command = args.replay(5);
+        let (_, again) = command.split_once(" -- ").unwrap();
+        let Ok(Asked::Run(again)) = parse(again.split(' ').map(str::to_owned)) else { panic!("{again}") };
+        assert_eq!(again.seeds, 5..6);
+        assert_eq!(again.replay(5), command);
+    }
+}

@@ -1,0 +1,35 @@
+//! Thousands of simulated networks: what the command `swarm` does.
+//!
+//! * [`args`]: the command line.
+//! * [`record`]: a run in a file.
+//! * [`run`]: worlds, seed by seed, on one thread or several.
+//! * [`show`]: progress, the table, JSON, and the command that replays a failure.
+
+pub mod args;
+pub mod record;
+pub mod run;
+pub mod show;
+
+/// What the command prints with `--help`.
+pub const HELP: &str = "\
+Run simulated networks of Sluis nodes, one for each seed, and check what must hold of every node after every event.
+
+Usage: swarm --scenario NAME --nodes N --seeds A..B [options]
+
+      --scenario NAME    random, star, storm, partition, restart, heartbeat
+      --nodes N          nodes under test
+      --seeds A..B       seeds from A up to but without B
+      --virtual S        virtual seconds for each seed [60]
+      --encoding NAME    postcard, json or msgpack [postcard]
+      --jobs N           threads, each with a world of its own [1]
+      --fault NAME       switch a protection of the nodes off, to see that it is missed:
+                         no-replay-check, any-responder, answer-rood, no-table-cap
+      --record FILE      write the run of the one seed that is given to FILE: every datagram with .pcapng,
+                         every input and output of every node with .jsonl
+      --json             one object a line on stdout; the last is the summary
+  -h, --help             this
+
+Exit status: 0 when everything held, 1 when something did not, 2 when there is no such network.
+
+Example: swarm --scenario random --nodes 100 --seeds 0..1000
+";

@@ -1,0 +1,179 @@
+//! Worlds, seed by seed.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use sluis_core::sim::{ScenarioError, Setup, Violation, World};
+
+use super::args::Args;
+use super::record;
+use crate::alloc::heap;
+
+/// How much virtual time is simulated between two looks at the progress: this part of the whole.
+const SLICES: u32 = 50;
+
+/// Why nothing ran.
+#[derive(Debug)]
+pub enum Trouble {
+    /// There is no such world.
+    Scenario(ScenarioError),
+    /// The recording cannot be written.
+    Record(PathBuf, std::io::Error),
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Scenario(error) => error.fmt(f),
+            Self::Record(path, error) => write!(f, "cannot write {}: {error}", path.display()),
+        }
+    }
+}
+
+/// What one seed came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// Events.
+    pub events: u64,
+    /// Datagrams that nodes took in.
+    pub deliveries: u64,
+    /// What was wrong.
+    pub violations: Vec<Violation>,
+    /// Virtual time that passed.
+    pub elapsed: Duration,
+    /// Digest of the run.
+    pub digest: u64,
+}
+
+/// What all seeds came to.
+#[derive(Clone, Debug, Default)]
+pub struct Total {
+    /// Seeds that ran.
+    pub seeds: u64,
+    /// Events of all.
+    pub events: u64,
+    /// Datagrams that nodes took in, of all.
+    pub deliveries: u64,
+    /// Wall time.
+    pub wall: Duration,
+    /// Virtual time of all together.
+    pub elapsed: Duration,
+    /// Heap of a node and its share of the world, at rest; see [`bytes_per_node`].
+    pub bytes_per_node: u64,
+    /// The seeds in which something was wrong, in order.
+    pub failed: Vec<Outcome>,
+    /// Digest of the last seed.
+    pub digest: u64,
+}
+
+/// Progress of all threads.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Seeds done.
+    pub seeds: AtomicU64,
+    /// Deliveries so far.
+    pub deliveries: AtomicU64,
+    /// Thousandths of a seed done by the seeds that are running.
+    pub part: AtomicU64,
+}
+
+/// Run every seed. `look` is called now and then, on the first thread, with what has been done.
+///
+/// # Errors
+/// There is no such world, or it cannot be recorded.
+pub fn run(args: &Args, look: &(dyn Fn(&Progress) + Sync)) -> Result<Total, Trouble> {
+    let bytes_per_node = bytes_per_node(args).map_err(Trouble::Scenario)?;
+    let start = Instant::now();
+    let (next, progress) = (AtomicU64::new(args.seeds.start), Progress::default());
+    let outcomes = Mutex::new(Vec::new());
+    let work = |first: bool| -> Result<(), Trouble> {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= args.seeds.end {
+                return Ok(());
+            }
+            let outcome = one(args, seed, &progress, &|| {
+                if first {
+                    look(&progress);
+                }
+            })?;
+            outcomes.lock().unwrap_or_else(|e| e.into_inner()).push(outcome);
+        }
+    };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..args.jobs).map(|_| scope.spawn(|| work(false))).collect();
+        let mut end = work(true);
+        for other in others {
+            end = end.and(other.join().unwrap_or(Ok(())));
+        }
+        end
+    })?;
+    let mut outcomes = outcomes.into_inner().unwrap_or_else(|e| e.into_inner());
+    outcomes.sort_by_key(|outcome| outcome.seed);
+    let mut total = Total { wall: start.elapsed(), bytes_per_node, ..Total::default() };
+    for outcome in outcomes {
+        total.seeds += 1;
+        total.events += outcome.events;
+        total.deliveries += outcome.deliveries;
+        total.elapsed += outcome.elapsed;
+        total.digest = outcome.digest;
+        if !outcome.violations.is_empty() {
+            total.failed.push(outcome);
+        }
+    }
+    Ok(total)
+}
+
+fn one(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<Outcome, Trouble> {
+    let mut config = args.scenario.config(&args.setup(seed)).map_err(Trouble::Scenario)?;
+    if let Some(path) = &args.record {
+        config.witness = Some(record::to(path).map_err(|error| Trouble::Record(path.clone(), error))?);
+    }
+    let mut world = World::new(config).map_err(|error| Trouble::Scenario(error.into()))?;
+    let mut seen = 0;
+    for slice in 1..=SLICES {
+        let content = world.run_until(args.span * slice / SLICES);
+        let deliveries = world.counts().deliveries;
+        progress.deliveries.fetch_add(deliveries - seen, Ordering::Relaxed);
+        seen = deliveries;
+        if !content {
+            break;
+        }
+        progress.part.store(u64::from(slice * 1000 / SLICES), Ordering::Relaxed);
+        look();
+    }
+    progress.part.store(0, Ordering::Relaxed);
+    progress.seeds.fetch_add(1, Ordering::Relaxed);
+    Ok(outcome(seed, &world))
+}
+
+fn outcome(seed: u64, world: &World) -> Outcome {
+    let counts = world.counts();
+    Outcome {
+        seed,
+        events: counts.events,
+        deliveries: counts.deliveries,
+        violations: world.violations().to_vec(),
+        elapsed: world.elapsed(),
+        digest: world.digest(),
+    }
+}
+
+/// Heap that each node adds to the world of the first seed before anything has happened: the node itself and its share of links,
+/// clocks and books, but not what every world has, however small.
+fn bytes_per_node(args: &Args) -> Result<u64, ScenarioError> {
+    let held = |nodes| -> Result<u64, ScenarioError> {
+        let before = heap().held;
+        let world = args.scenario.build(&Setup { nodes, ..args.setup(args.seeds.start) })?;
+        let held = heap().held.saturating_sub(before) as u64;
+        drop(world);
+        Ok(held)
+    };
+    let nodes = args.nodes.max(2);
+    let (one, all) = (held(1)?, held(nodes)?);
+    Ok(all.saturating_sub(one) / u64::from(nodes - 1))
+}

@@ -1,0 +1,91 @@
+//! The command `swarm` as scripts see it, and what an idle node of a simulation takes.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use sluis_benches::alloc::{Counting, heap};
+use sluis_core::sim::{Scenario, Setup};
+use sluis_core::time::Duration;
+
+#[global_allocator]
+static ALLOC: Counting = Counting;
+
+fn swarm(line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_swarm")).args(line.split_whitespace()).output().unwrap()
+}
+
+fn summary(output: &Output) -> Value {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    serde_json::from_str(text.lines().last().unwrap()).unwrap()
+}
+
+#[test]
+fn the_summary_counts_what_ran() {
+    let output = swarm("--scenario random --nodes 8 --seeds 3..6 --virtual 5 --jobs 2 --json");
+    assert_eq!(output.status.code(), Some(0));
+    let summary = summary(&output);
+    let keys: Vec<&str> = summary.as_object().unwrap().keys().map(String::as_str).collect();
+    let promised = [
+        "bytes_per_node",
+        "deliveries",
+        "event",
+        "events",
+        "nodes",
+        "scenario",
+        "seeds",
+        "violations",
+        "virtual_s",
+        "wall_s",
+    ];
+    let mut sorted = keys;
+    sorted.sort_unstable();
+    assert_eq!(sorted, promised);
+    assert_eq!((&summary["event"], &summary["scenario"]), (&"summary".into(), &"random".into()));
+    assert_eq!((&summary["nodes"], &summary["seeds"], &summary["violations"]), (&8.into(), &3.into(), &0.into()));
+    assert_eq!(summary["virtual_s"], 15.0);
+    assert!(summary["deliveries"].as_u64().unwrap() > 100);
+}
+
+#[test]
+fn a_violation_is_exit_1_and_says_how_to_see_it_again() {
+    let line = "--scenario random --nodes 12 --seeds 0..3 --virtual 60 --fault no-replay-check --json";
+    let output = swarm(line);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(summary(&output)["violations"].as_u64().unwrap() > 0);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["event"], &first["invariant"]), (&"violation".into(), &"no-replay".into()));
+    let (_, again) = first["replay"].as_str().unwrap().split_once(" -- ").unwrap();
+    let output = swarm(&format!("{again} --json"));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().next().unwrap(), first.to_string());
+}
+
+#[test]
+fn what_cannot_be_is_exit_2_and_one_sentence() {
+    for line in [
+        "--scenario random --nodes 0 --seeds 0..1",
+        "--scenario moon --nodes 5 --seeds 0..1",
+        "--scenario random --nodes 5 --seeds 9..2",
+        "--scenario random --nodes 5",
+    ] {
+        let output = swarm(line);
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.stdout.is_empty() && text.lines().count() == 1 && text.starts_with("swarm: "), "{text}");
+    }
+}
+
+#[test]
+fn a_node_takes_less_than_8_kib_at_birth_and_12_with_neighbours() {
+    let nodes = 1000;
+    let before = heap().held;
+    let mut world = Scenario::Heartbeat.build(&Setup::new(nodes, 1)).unwrap();
+    let born = (heap().held - before) / nodes as usize;
+    // Every node knows its neighbours and has exchanged heartbeats with them for ten minutes.
+    assert!(world.run_until(Duration::from_secs(600)));
+    let later = (heap().held - before) / nodes as usize;
+    assert!(world.counts().deliveries > 50_000);
+    println!("{born} bytes when born, {later} after ten minutes of heartbeats");
+    assert!(born < 8192 && later < 12_288, "{born} {later}");
+}

@@ -1,0 +1,226 @@
+//! Writing one line of a recording: see [`record`](crate::record).
+
+use alloc::string::String;
+use core::fmt::{self, Write};
+
+use super::Ping;
+use super::event::{Answered, Event, PingId, Received};
+use crate::Route;
+use crate::airlock::{Expiry, Pod, Rule, Vouch};
+use crate::framing::{Encoding, PingType, Value};
+use crate::time::{Duration, Now, Wall};
+
+/// A JSON object that is written member by member.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    text: String,
+}
+
+impl Line {
+    /// An empty object.
+    #[cfg(feature = "record")]
+    pub(crate) fn new() -> Self {
+        Self { text: String::from("{") }
+    }
+
+    /// The finished object.
+    #[cfg(feature = "record")]
+    pub(crate) fn finish(mut self) -> String {
+        self.text.push('}');
+        self.text
+    }
+
+    fn key(&mut self, key: &str) {
+        if self.text.len() > 1 {
+            self.text.push(',');
+        }
+        self.text.push('"');
+        self.text.push_str(key);
+        self.text.push_str("\":");
+    }
+
+    /// JSON as it is.
+    pub(crate) fn raw(&mut self, key: &str, json: fmt::Arguments<'_>) -> &mut Self {
+        self.key(key);
+        // Writing to a `String` cannot fail.
+        let _ = self.text.write_fmt(json);
+        self
+    }
+
+    /// A whole number.
+    pub(crate) fn number(&mut self, key: &str, number: u64) -> &mut Self {
+        self.raw(key, format_args!("{number}"))
+    }
+
+    /// Any number, as text: JSON has no form for some.
+    pub(crate) fn float(&mut self, key: &str, number: f64) -> &mut Self {
+        self.raw(key, format_args!("\"{number:?}\""))
+    }
+
+    /// A text.
+    pub(crate) fn text(&mut self, key: &str, text: &str) -> &mut Self {
+        self.show(key, &text)
+    }
+
+    /// A text, or `null`.
+    pub(crate) fn maybe(&mut self, key: &str, text: Option<&str>) -> &mut Self {
+        match text {
+            Some(text) => self.text(key, text),
+            None => self.raw(key, format_args!("null")),
+        }
+    }
+
+    /// Anything that prints, as a text.
+    pub(crate) fn show(&mut self, key: &str, shown: &dyn fmt::Display) -> &mut Self {
+        self.key(key);
+        self.text.push('"');
+        let _ = write!(Escaped(&mut self.text), "{shown}");
+        self.text.push('"');
+        self
+    }
+
+    /// Both clocks: nanoseconds of the one, microseconds of the other.
+    pub(crate) fn at(&mut self, now: Now) -> &mut Self {
+        self.raw("at", format_args!("[{},{}]", now.mono.as_nanos(), now.wall.as_micros()))
+    }
+
+    /// Where a datagram comes from or goes to.
+    pub(crate) fn route(&mut self, route: Route) -> &mut Self {
+        self.raw("remote", format_args!("\"{}\"", route.remote));
+        match route.local {
+            Some(local) => self.raw("local", format_args!("\"{local}\"")),
+            None => self.raw("local", format_args!("null")),
+        }
+    }
+
+    /// Bytes in hexadecimal digits.
+    pub(crate) fn hex(&mut self, key: &str, bytes: &[u8]) -> &mut Self {
+        self.key(key);
+        self.text.push('"');
+        for byte in bytes {
+            let _ = write!(self.text, "{byte:02x}");
+        }
+        self.text.push('"');
+        self
+    }
+
+    /// A payload as JSON; `null` if it has no such form (byte strings of msgpack), which cannot be replayed.
+    pub(crate) fn value(&mut self, key: &str, value: Value<'_>) -> &mut Self {
+        self.maybe(key, value.to_json_string().ok().as_deref())
+    }
+
+    /// A ping that waits.
+    pub(crate) fn ping(&mut self, id: PingId) -> &mut Self {
+        self.show("id", &format_args!("{:?} {}", id.room, id.id.to_bits()))
+    }
+
+    /// A ping to be sent.
+    pub(crate) fn asked(&mut self, ping: &Ping<'_>) -> &mut Self {
+        self.text("target", ping.target)
+            .route(ping.route)
+            .text("intent", ping.intent)
+            .text("purpose", ping.purpose)
+            .value("payload", ping.payload)
+            .text("ping_type", ping.ping_type.as_str())
+            .number("priority", u64::from(ping.priority.to_wire()))
+            .text("routing_mode", ping.routing_mode.as_str())
+            .maybe("pod_id", ping.pod_id)
+            .maybe("station_id", ping.station_id)
+            .text("encoding", encoding_name(ping.encoding))
+            .span("timeout", ping.timeout)
+    }
+
+    /// A rule of the gate.
+    pub(crate) fn rule(&mut self, rule: &Rule<&str>) -> &mut Self {
+        self.text("id", rule.id)
+            .text("name", rule.name)
+            .maybe("source_did", rule.source_did)
+            .maybe("intent", rule.intent)
+            .maybe("ping_type", rule.ping_type.map(PingType::as_str))
+            .text("zone", rule.zone.as_str())
+            .raw("priority", format_args!("{}", rule.priority));
+        match rule.pod_id {
+            None => {}
+            Some(Pod::None) => {
+                self.text("no_pod", "");
+            }
+            Some(Pod::Is(id)) => {
+                self.text("pod_id", id);
+            }
+        }
+        match rule.min_trust {
+            Some(trust) => self.float("min_trust", trust),
+            None => self,
+        }
+    }
+
+    /// A vouch.
+    pub(crate) fn vouch(&mut self, vouch: &Vouch<'_>, wall: Wall) -> &mut Self {
+        self.raw("wall", format_args!("{}", wall.as_micros()))
+            .text("id", vouch.id)
+            .text("voucher_did", vouch.voucher_did)
+            .float("voucher_trust", vouch.voucher_trust)
+            .float("factor", vouch.factor);
+        self.key("vouched");
+        self.text.push('[');
+        for (i, did) in vouch.vouched.iter().enumerate() {
+            self.text.push_str(if i == 0 { "\"" } else { ",\"" });
+            let _ = write!(Escaped(&mut self.text), "{did}");
+            self.text.push('"');
+        }
+        self.text.push(']');
+        match vouch.expires {
+            Expiry::Never => self.text("expires", "never"),
+            Expiry::Unreadable => self.text("expires", "unreadable"),
+            Expiry::After(wall) => self.raw("after", format_args!("{}", wall.as_micros())),
+        }
+    }
+
+    /// What came of it.
+    pub(crate) fn out(&mut self, out: &dyn fmt::Debug) -> &mut Self {
+        self.show("out", &format_args!("{out:?}"))
+    }
+
+    /// An event, without the datagram that it lends: that was an input already.
+    pub(crate) fn event(&mut self, event: &Event<'_>) -> &mut Self {
+        match event {
+            Event::Ping(ping) => self.out(&Received { frame: &[], ..*ping }),
+            Event::Response(answered) => self.out(&Answered { frame: &[], ..*answered }),
+            event => self.out(event),
+        }
+    }
+
+    /// A length of time in nanoseconds, or `null`.
+    pub(crate) fn span(&mut self, key: &str, span: Option<Duration>) -> &mut Self {
+        match span {
+            Some(span) => self.raw(key, format_args!("{}", span.as_nanos())),
+            None => self.raw(key, format_args!("null")),
+        }
+    }
+}
+
+/// The name of an encoding in a recording.
+pub(crate) const fn encoding_name(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Json => "json",
+        Encoding::Msgpack => "msgpack",
+        Encoding::Postcard => "postcard",
+    }
+}
+
+/// Escapes what a JSON text may not have as it is.
+struct Escaped<'a>(&'a mut String);
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            match c {
+                '"' => self.0.push_str("\\\""),
+                '\\' => self.0.push_str("\\\\"),
+                c if c.is_control() => write!(self.0, "\\u{:04x}", u32::from(c))?,
+                c => self.0.push(c),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! Reading one line of a recording.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::str::FromStr;
+
+use super::replay::Odd;
+use crate::Route;
+use crate::framing::{Number, Token, Value, ValueBuf};
+use crate::time::{Duration, Instant, Now, Wall};
+
+/// A line, or an object in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Object<'a>(Value<'a>);
+
+impl<'a> Object<'a> {
+    pub(super) fn parse(line: &'a str) -> Result<Self, Odd> {
+        Value::from_json(line).ok().filter(|v| v.is_object()).map(Self).ok_or(Odd("is not a JSON object"))
+    }
+
+    /// A member; `None` when it is `null` or missing.
+    fn get(self, key: &str) -> Option<Value<'a>> {
+        self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn object(self, key: &str) -> Result<Self, Odd> {
+        self.get(key).filter(|v| v.is_object()).map(Self).ok_or(Odd("lacks an object"))
+    }
+
+    pub(super) fn has(self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    pub(super) fn maybe(self, key: &str) -> Result<Option<String>, Odd> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let text = value.as_text().ok_or(Odd("has something else where a text should be"))?;
+        let mut plain = String::new();
+        for c in text.chars() {
+            plain.push(c.map_err(|_| Odd("has half a character in a text"))?);
+        }
+        Ok(Some(plain))
+    }
+
+    pub(super) fn text(self, key: &str) -> Result<String, Odd> {
+        self.maybe(key)?.ok_or(Odd("lacks a text"))
+    }
+
+    /// Anything that is written as a text.
+    pub(super) fn parsed<T: FromStr>(self, key: &str) -> Result<T, Odd> {
+        self.text(key)?.parse().map_err(|_| Odd("has a text that cannot be read"))
+    }
+
+    pub(super) fn parsed_maybe<T: FromStr>(self, key: &str) -> Result<Option<T>, Odd> {
+        let text = self.maybe(key)?;
+        text.map(|text| text.parse().map_err(|_| Odd("has a text that cannot be read"))).transpose()
+    }
+
+    pub(super) fn u64(self, key: &str) -> Result<u64, Odd> {
+        self.get(key).and_then(unsigned).ok_or(Odd("lacks a number"))
+    }
+
+    /// A number of whatever width the configuration has.
+    pub(super) fn number<N: TryFrom<u64>>(self, key: &str) -> Result<N, Odd> {
+        self.u64(key)?.try_into().map_err(|_| Odd("has a number that is too large here"))
+    }
+
+    pub(super) fn i64(self, key: &str) -> Result<i64, Odd> {
+        self.get(key).and_then(signed).ok_or(Odd("lacks a number"))
+    }
+
+    pub(super) fn span(self, key: &str) -> Result<Option<Duration>, Odd> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        Ok(Some(Duration::from_nanos(unsigned(value).ok_or(Odd("has no length of time where one should be"))?)))
+    }
+
+    pub(super) fn sure_span(self, key: &str) -> Result<Duration, Odd> {
+        self.span(key)?.ok_or(Odd("lacks a length of time"))
+    }
+
+    pub(super) fn at(self) -> Result<Now, Odd> {
+        let odd = Odd("lacks its time");
+        let mut numbers = self.get("at").ok_or(odd)?.tokens().filter_map(|token| match token {
+            Token::Number(number) => Some(number),
+            _ => None,
+        });
+        let (Some(mono), Some(wall)) = (numbers.next(), numbers.next()) else { return Err(odd) };
+        let mono = match mono {
+            Number::Int(n) => u64::try_from(n).map_err(|_| odd)?,
+            Number::Uint(n) => n,
+            _ => return Err(odd),
+        };
+        let Number::Int(wall) = wall else { return Err(odd) };
+        Ok(Now::new(Instant::from_nanos(mono), Wall::from_micros(wall)))
+    }
+
+    pub(super) fn route(self) -> Result<Route, Odd> {
+        Ok(Route { remote: self.parsed("remote")?, local: self.parsed_maybe("local")? })
+    }
+
+    pub(super) fn hex(self, key: &str) -> Result<Vec<u8>, Odd> {
+        let text = self.text(key)?;
+        let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let bytes: Option<Vec<u8>> = pairs.iter().map(|[a, b]| Some(digit(*a)? << 4 | digit(*b)?)).collect();
+        bytes.filter(|_| rest.is_empty()).ok_or(Odd("has a text that is not hexadecimal"))
+    }
+
+    /// A payload, which is JSON in a text.
+    pub(super) fn value(self, key: &str) -> Result<ValueBuf, Odd> {
+        let json = self.maybe(key)?.ok_or(Odd("has a payload that could not be recorded"))?;
+        let value = Value::from_json(&json).map_err(|_| Odd("has a payload that is not JSON"))?;
+        ValueBuf::new(value).map_err(|_| Odd("has a payload that is not JSON"))
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(self, key: &str) -> Result<Vec<String>, Odd> {
+        let list = self.get(key).filter(|v| v.is_array()).ok_or(Odd("lacks a list"))?;
+        let texts = list.tokens().filter_map(|token| match token {
+            Token::Str(text) => Some(text.chars().flatten().collect()),
+            _ => None,
+        });
+        Ok(texts.collect())
+    }
+}
+
+fn unsigned(value: Value<'_>) -> Option<u64> {
+    match value.as_number()? {
+        Number::Int(n) => u64::try_from(n).ok(),
+        Number::Uint(n) => Some(n),
+        _ => None,
+    }
+}
+
+fn signed(value: Value<'_>) -> Option<i64> {
+    match value.as_number()? {
+        Number::Int(n) => Some(n),
+        _ => None,
+    }
+}

@@ -1,0 +1,86 @@
+//! A node's configuration as JSON and back.
+
+use alloc::string::ToString;
+
+use super::read::Object;
+use super::replay::Odd;
+use crate::Did;
+use crate::framing::Encoding;
+use crate::node::NodeConfig;
+use crate::node::line::{Line, encoding_name};
+use crate::time::Wall;
+
+/// The fields of a configuration by kind, written once for both directions: a field that is added and forgotten here
+/// makes `every_setting_is_recorded` fail.
+macro_rules! settings {
+    (
+        floats: $($float:ident).+ $(, $($floats:ident).+)*;
+        numbers: $($number:ident).+ $(, $($numbers:ident).+)*;
+        spans: $($span:ident).+ $(, $($spans:ident).+)*;
+    ) => {
+        /// Write a configuration.
+        pub(crate) fn write(config: &NodeConfig) -> alloc::string::String {
+            let mut line = Line::new();
+            line.text("did", config.did.as_str());
+            settings!(@floats config, line, ($($float).+) $(($($floats).+))*);
+            settings!(@numbers config, line, ($($number).+) $(($($numbers).+))*);
+            settings!(@spans config, line, ($($span).+) $(($($spans).+))*);
+            // Microseconds since the Unix epoch, or nothing.
+            let not_before = config.not_before.map(|wall| wall.as_micros().to_string());
+            line.text("not_before", not_before.as_deref().unwrap_or_default());
+            line.span("heartbeat", config.heartbeat);
+            line.text("heartbeat_encoding", encoding_name(config.heartbeat_encoding));
+            line.finish()
+        }
+
+        /// Read a configuration.
+        pub(super) fn read(object: Object<'_>) -> Result<NodeConfig, Odd> {
+            let did = Did::new(&object.text("did")?).map_err(|_| Odd("has no DID"))?;
+            let mut config = NodeConfig::new(did);
+            config.$($float).+ = object.parsed(stringify!($($float).+))?;
+            $(config.$($floats).+ = object.parsed(stringify!($($floats).+))?;)*
+            config.$($number).+ = object.number(stringify!($($number).+))?;
+            $(config.$($numbers).+ = object.number(stringify!($($numbers).+))?;)*
+            config.$($span).+ = object.sure_span(stringify!($($span).+))?;
+            $(config.$($spans).+ = object.sure_span(stringify!($($spans).+))?;)*
+            config.not_before = match &*object.text("not_before")? {
+                "" => None,
+                micros => Some(Wall::from_micros(micros.parse().map_err(|_| Odd("has no time in not_before"))?)),
+            };
+            config.heartbeat = object.span("heartbeat")?;
+            config.heartbeat_encoding = encoding(&object.text("heartbeat_encoding")?)?;
+            Ok(config)
+        }
+    };
+    (@floats $config:ident, $line:ident, $(($($field:ident).+))+) => {
+        $($line.float(stringify!($($field).+), $config.$($field).+);)+
+    };
+    (@numbers $config:ident, $line:ident, $(($($field:ident).+))+) => {
+        $($line.number(stringify!($($field).+), $config.$($field).+ as u64);)+
+    };
+    (@spans $config:ident, $line:ident, $(($($field:ident).+))+) => {
+        $($line.span(stringify!($($field).+), Some($config.$($field).+));)+
+    };
+}
+
+settings! {
+    floats: gate.groen, gate.rood;
+    numbers: gate.max_rules, gate.max_rule_bytes, trust.max_entries, trust.max_bytes,
+        vouches.max_vouches, vouches.max_vouched, vouches.max_for_one, vouches.max_bytes,
+        replay.per_sender, replay.max_senders, replay.max_entries, replay.max_bytes,
+        caps.peers, caps.peer_bytes, caps.waiting, caps.waiting_per_sender, caps.open, caps.requests,
+        caps.events, caps.event_bytes, caps.transmits, caps.transmit_bytes, caps.replies,
+        caps.reply_bytes;
+    spans: replay.window, replay.skew, request_timeout, decision_timeout, answer_timeout, waiting_expiry,
+        peer_cleanup, peer_stale;
+}
+
+/// The encoding of this name.
+pub(super) fn encoding(name: &str) -> Result<Encoding, Odd> {
+    match name {
+        "json" => Ok(Encoding::Json),
+        "msgpack" => Ok(Encoding::Msgpack),
+        "postcard" => Ok(Encoding::Postcard),
+        _ => Err(Odd("has an unknown encoding")),
+    }
+}

@@ -1,0 +1,247 @@
+use std::boxed::Box;
+use std::string::{String, ToString};
+use std::vec;
+use std::vec::Vec;
+
+use super::{Lines, ReplayError, pcapng, replay, settings};
+use crate::airlock::{Expiry, Pod, Rule, Vouch};
+use crate::framing::{Encoding, Value, ValueBuf, Zone};
+use crate::node::{Event, Node, NodeConfig, Ping, Reply};
+use crate::record::read::Object;
+use crate::time::{Duration, Instant, Now, Wall};
+use crate::{Datagrams, Did, Machine, Route, Seed};
+
+fn at(millis: u64) -> Now {
+    let wall = Wall::from_micros(1_736_942_400_000_000).saturating_add(Duration::from_millis(millis));
+    Now::new(Instant::from_nanos(millis * 1_000_000), wall)
+}
+
+fn route(last: u8) -> Route {
+    Route { remote: ([192, 0, 2, last], 7150).into(), local: Some([10, 0, 0, last].into()) }
+}
+
+fn config(did: &str) -> NodeConfig {
+    NodeConfig::new(Did::new(did).unwrap())
+}
+
+/// Carry everything between two nodes until nothing moves, and tell events.
+fn carry(hub: &mut Node, sensor: &mut Node, now: Now, events: &mut dyn FnMut(&mut Node, usize)) {
+    let mut out = vec![0; 65_535];
+    loop {
+        let mut moved = false;
+        while let Some(t) = sensor.poll_transmit(now, &mut out) {
+            let _ = hub.handle_datagram(now, route(2), &out[..t.len]);
+            moved = true;
+        }
+        while let Some(t) = hub.poll_transmit(now, &mut out) {
+            let _ = sensor.handle_datagram(now, route(1), &out[..t.len]);
+            moved = true;
+        }
+        events(hub, 0);
+        events(sensor, 1);
+        if !moved {
+            return;
+        }
+    }
+}
+
+/// A hub that is told everything an operator can say and is pinged in every way, recorded.
+fn recorded() -> (String, Node) {
+    let lines = Lines::default();
+    let mut hub = Node::recorded(config("jis:\"hub\"\\ü"), &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
+    let mut sensor = Node::new(config("jis:sensor"), &Seed::from_u64(2)).unwrap();
+    hub.set_trust("jis:sensor", 0.9).unwrap();
+    assert!(hub.set_trust("jis:x", f64::NAN).is_err());
+    hub.allow_legacy("jis:*").unwrap();
+    let mut rule = Rule::new("r", "wait \u{7}", Zone::Geel);
+    (rule.intent, rule.pod_id, rule.min_trust) = (Some("door.*"), Some(Pod::None), Some(0.1));
+    hub.add_rule(&rule).unwrap();
+    hub.add_rule(&Rule { pod_id: Some(Pod::Is("p")), ..Rule::new("q", "q", Zone::Rood) }).unwrap();
+    assert!(hub.remove_rule("q"));
+    hub.set_reply("later.*", Reply::Later).unwrap();
+    let payload = Value::from_json("{\"é\": [1.0, 1e400, null]}").unwrap();
+    hub.set_reply("*", Reply::Now(ValueBuf::new(payload).unwrap())).unwrap();
+    for (id, expires) in [("v", Expiry::Never), ("w", Expiry::After(at(5).wall)), ("u", Expiry::Unreadable)] {
+        let vouched = &["jis:a", "jis:b\"c"][..];
+        let vouch = Vouch { id, voucher_did: "jis:sensor", voucher_trust: 0.9, factor: 0.7, vouched, expires };
+        hub.vouch(&vouch, at(0).wall).unwrap();
+    }
+    hub.revoke_vouch("v");
+    hub.remove_trust("jis:nobody");
+    let mut wants = Vec::new();
+    for (i, intent) in ["temperature.read", "door.open", "later.x", "door.close"].into_iter().enumerate() {
+        for encoding in [Encoding::Json, Encoding::Msgpack, Encoding::Postcard] {
+            let now = at(i as u64 * 100);
+            let mut ping = Ping::new(hub.did().as_str(), route(1), intent);
+            ping.encoding = encoding;
+            let target = hub.did().as_str().to_string();
+            ping.target = &target;
+            sensor.ping(now, &ping).unwrap();
+            carry(&mut hub, &mut sensor, now, &mut |node, who| {
+                while let Some(event) = node.poll_event() {
+                    if let (Event::Ping(ping), 0) = (event, who) {
+                        wants.extend(ping.id);
+                    }
+                }
+            });
+        }
+    }
+    assert!(hub.handle_datagram(at(400), route(3), b"TP\x01\xffgarbage").is_err());
+    hub.ping(
+        at(450),
+        &Ping { payload, timeout: Some(Duration::from_secs(1)), ..Ping::new("jis:sensor", route(2), "?") },
+    )
+    .unwrap();
+    let forgotten = hub.ping(at(450), &Ping::new("jis:sensor", route(9), "?")).unwrap();
+    hub.forget(forgotten);
+    for (i, id) in wants.into_iter().enumerate() {
+        match i % 4 {
+            0 => drop(hub.approve(at(500), id)),
+            1 => drop(hub.reject(at(500), id)),
+            2 => drop(hub.respond(at(500), id, Value::EMPTY_OBJECT)),
+            _ => {}
+        }
+        carry(&mut hub, &mut sensor, at(500), &mut |node, _| while node.poll_event().is_some() {});
+    }
+    // Everything runs out of time, heartbeats go out, peers are lost.
+    for second in [2, 20, 40, 100, 200, 400, 800] {
+        hub.handle_timeout(at(second * 1000));
+        carry(&mut hub, &mut sensor, at(second * 1000), &mut |node, _| while node.poll_event().is_some() {});
+    }
+    assert!(hub.stats().approved > 0 && hub.stats().timeouts > 0);
+    (lines.text(), hub)
+}
+
+#[test]
+fn a_recording_replays_to_the_same_outputs() {
+    let (text, hub) = recorded();
+    let again = replay(&text).unwrap();
+    assert_eq!(again.node.stats(), hub.stats());
+    assert_eq!(again.inputs + 1, text.lines().count());
+    assert!(again.inputs > 60, "{}", again.inputs);
+}
+
+#[test]
+fn the_first_difference_is_found() {
+    let (text, _) = recorded();
+    let lines: Vec<&str> = text.lines().collect();
+    let at = lines.iter().rposition(|line| line.contains("\"in\":\"datagram\"")).unwrap();
+    let mut other = lines.clone();
+    let changed = lines[at].replace("\"out\":\"", "\"out\":\"not ");
+    other[at] = &changed;
+    match replay(&other.join("\n")) {
+        Err(ReplayError::Differs { line, recorded, replayed }) => {
+            assert_eq!((line, recorded.as_str(), replayed.as_str()), (at + 1, changed.as_str(), lines[at]));
+        }
+        other => panic!("{other:?}"),
+    }
+    // Another seed makes other nonces.
+    let seed = lines[0].replacen("\"seed\":\"", "\"seed\":\"00", 1);
+    let seed = seed.replacen(&seed[seed.find("\",\"config").unwrap() - 2..seed.find("\",\"config").unwrap()], "", 1);
+    let mut other = lines;
+    other[0] = &seed;
+    assert!(replay(&other.join("\n")).is_err());
+}
+
+#[test]
+fn what_is_no_recording_says_so() {
+    let (text, _) = recorded();
+    let cases = [
+        ("", "there is no recording of a node in this"),
+        ("x", "line 1 is not a JSON object"),
+        ("{\"in\":\"timeout\",\"at\":[1,2]}", "line 1 comes before the start of the node"),
+        ("{\"in\":\"start\",\"version\":2}", "line 1 is of a version that this program does not know"),
+    ];
+    for (text, why) in cases {
+        assert_eq!(replay(text).unwrap_err().to_string(), why);
+    }
+    let first = text.lines().next().unwrap();
+    let unknown = std::format!("{first}\n{{\"in\":\"dance\"}}");
+    assert_eq!(replay(&unknown).unwrap_err().to_string(), "line 2 has an input that this program does not know");
+    // Cut anywhere, it is an error or a shorter recording, never a panic.
+    for cut in (0..text.len()).step_by(37).filter(|cut| text.is_char_boundary(*cut)) {
+        let _ = replay(&text[..cut]);
+    }
+}
+
+#[test]
+fn every_setting_is_recorded() {
+    let mut config = config("jis:hub");
+    config.heartbeat = None;
+    config.gate.groen = 0.123;
+    config.replay.skew = Duration::from_nanos(17);
+    config.caps.replies = 3;
+    config.not_before = Some(Wall::from_micros(-5));
+    let text = settings::write(&config);
+    let again = settings::read(Object::parse(&text).unwrap()).unwrap();
+    assert_eq!(std::format!("{again:?}"), std::format!("{config:?}"));
+    // Every field of the configuration is in it: each prints as `name: value`, and none may be missing from the text.
+    let shown = std::format!("{config:?}");
+    let fields = shown.matches(": ").count();
+    let structs = ["gate", "trust", "vouches", "replay", "caps"].len();
+    let object = text.matches("\":").count();
+    assert_eq!(fields - structs, object, "{shown}\n{text}");
+}
+
+/// Blocks of a pcapng file: kind and body.
+fn blocks(mut file: &[u8]) -> Vec<(u32, Vec<u8>)> {
+    let word = |b: &[u8]| u32::from_le_bytes(b.try_into().unwrap());
+    let mut all = Vec::new();
+    while !file.is_empty() {
+        let len = word(&file[4..8]) as usize;
+        assert!(len.is_multiple_of(4) && len >= 12);
+        assert_eq!(word(&file[len - 4..len]) as usize, len);
+        all.push((word(&file[..4]), file[8..len - 4].to_vec()));
+        file = &file[len..];
+    }
+    all
+}
+
+fn checksum(bytes: &[u8]) -> u16 {
+    let mut sum = 0_u32;
+    for pair in bytes.chunks(2) {
+        sum += u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |b| u32::from(*b));
+    }
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !u16::try_from(sum).unwrap()
+}
+
+#[test]
+fn captures_are_well_formed() {
+    let mut file = Vec::new();
+    pcapng::begin(&mut file);
+    let nanos = 1_736_942_400_123_456_789_u64;
+    for len in [0, 1, 2, 3, 300, 65_507] {
+        pcapng::datagram(&mut file, nanos, route(1).remote, route(2).remote, &vec![7; len]);
+        let wide = |n: u16| ([0x2001, 0xdb8, 0, 0, 0, 0, 0, n], 7150).into();
+        pcapng::datagram(&mut file, nanos, wide(1), wide(2), &vec![7; len]);
+    }
+    let blocks = blocks(&file);
+    assert_eq!(blocks.len(), 14);
+    assert_eq!((blocks[0].0, &blocks[0].1[..4]), (0x0a0d_0d0a, &[0x4d, 0x3c, 0x2b, 0x1a][..]));
+    assert_eq!((blocks[1].0, &blocks[1].1[..2]), (1, &[101, 0][..]));
+    assert_eq!(&blocks[1].1[8..], &[9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
+    for (i, (kind, body)) in blocks[2..].iter().enumerate() {
+        let (len, v6) = ([0, 1, 2, 3, 300, 65_507][i / 2], i % 2 == 1);
+        let header = if v6 { 40 } else { 20 };
+        assert_eq!(*kind, 6);
+        let time = u64::from(u32::from_le_bytes(body[4..8].try_into().unwrap())) << 32
+            | u64::from(u32::from_le_bytes(body[8..12].try_into().unwrap()));
+        assert_eq!(time, nanos);
+        assert_eq!(u32::from_le_bytes(body[12..16].try_into().unwrap()) as usize, len + 8 + header);
+        let packet = &body[20..20 + len + 8 + header];
+        let udp = &packet[header..];
+        assert_eq!(&udp[..4], &[0x1b, 0xee, 0x1b, 0xee]);
+        assert_eq!(usize::from(u16::from_be_bytes([udp[4], udp[5]])), len + 8);
+        assert!(udp[8..].iter().all(|b| *b == 7));
+        let mut pseudo = packet[if v6 { 8 } else { 12 }..header].to_vec();
+        pseudo.extend([0, 17, udp[4], udp[5]]);
+        pseudo.extend(udp);
+        assert_eq!(checksum(&pseudo), 0, "the UDP checksum of {len} bytes");
+        if !v6 {
+            assert_eq!(checksum(&packet[..20]), 0, "the IP checksum");
+        }
+    }
+}

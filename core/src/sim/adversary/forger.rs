@@ -1,0 +1,68 @@
+use super::{Adversary, Hand, Passage, Passing, written};
+use crate::framing::{Decision, Frame, Message, Number, Packet, Response, Text, Value};
+use crate::sim::names::Name;
+use crate::time::{Duration, iso};
+
+/// Makes up answers to what passes, before the real one can come: in the right name from a wrong address, and from the
+/// right address in a wrong name. And pings in the names of others.
+#[derive(Clone, Copy, Debug)]
+pub struct Forger {
+    /// Probability that a ping gets a forged answer, or a forged twin.
+    pub zeal: f64,
+}
+
+impl Adversary for Forger {
+    fn pass(&mut self, hand: &mut Hand<'_>, passing: &mut Passing<'_>) -> Passage {
+        if hand.dice.chance(self.zeal)
+            && let Ok(Frame { message: Message::Packet(packet), encoding }) = Frame::decode(passing.bytes)
+        {
+            if hand.dice.chance(0.5) {
+                let (address, name) = if hand.dice.chance(0.5) {
+                    (hand.me, Name::of(passing.to))
+                } else {
+                    (passing.to, Name::of(hand.me))
+                };
+                let response = answer(&packet, &name, hand);
+                let bytes = written(|out| response.encode(encoding, out));
+                hand.send(Duration::from_micros(10), address, passing.from, 0, bytes);
+            } else {
+                twin(&packet, hand, passing);
+            }
+        }
+        Passage::Go
+    }
+}
+
+fn answer<'a>(packet: &Packet<'a>, name: &'a Name, hand: &mut Hand<'_>) -> Response<'a> {
+    let decision = if hand.dice.chance(0.2) { Decision::Pending } else { Decision::Accept };
+    Response {
+        response_id: Text::new("resp_00000000deadbeef"),
+        in_response_to: packet.packet_id,
+        responder_did: Text::new(name.as_str()),
+        decision,
+        payload: Value::EMPTY_OBJECT,
+        capabilities: Value::EMPTY_ARRAY,
+        trust_score: Number::Float(1.0),
+        fira_breakdown: Value::EMPTY_OBJECT,
+        tibet_token_id: None,
+        timestamp: packet.timestamp,
+        rtt_ms: None,
+        airlock_zone: Text::new("GROEN"),
+        applied_rule: None,
+    }
+}
+
+/// A fresh ping in the name of the one that passes, from an address that is not its own.
+fn twin(packet: &Packet<'_>, hand: &mut Hand<'_>, passing: &Passing<'_>) {
+    let mut nonce = [0; 32];
+    for digit in &mut nonce {
+        *digit = b'a' + hand.dice.below(6) as u8;
+    }
+    let mut stamp = [0; 32];
+    let timestamp = iso::format(hand.wall(), &mut stamp);
+    let nonce = core::str::from_utf8(&nonce).unwrap_or_default();
+    let forged = Packet { nonce: Text::new(nonce), timestamp: Text::new(timestamp), ..*packet };
+    let encoding = hand.encoding;
+    let bytes = written(|out| forged.encode(encoding, out));
+    hand.send(Duration::from_micros(10), hand.me, passing.to, 0, bytes);
+}

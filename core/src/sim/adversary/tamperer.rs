@@ -1,0 +1,31 @@
+use super::{Adversary, Hand, Passage, Passing};
+
+/// Changes what passes: bits, bytes, lengths.
+#[derive(Clone, Copy, Debug)]
+pub struct Tamperer {
+    /// Probability that a datagram is changed.
+    pub zeal: f64,
+}
+
+impl Adversary for Tamperer {
+    fn pass(&mut self, hand: &mut Hand<'_>, passing: &mut Passing<'_>) -> Passage {
+        if passing.bytes.is_empty() || !hand.dice.chance(self.zeal) {
+            return Passage::Go;
+        }
+        let len = passing.bytes.len();
+        let at = hand.dice.index(len);
+        match hand.dice.below(5) {
+            0 => passing.bytes[at] ^= 1 << hand.dice.below(8),
+            1 => passing.bytes[at] = hand.dice.u64() as u8,
+            2 => passing.bytes.truncate(at),
+            3 => passing.bytes.push(0),
+            _ => {
+                // Another digit for a digit, another letter for a letter: it stays readable.
+                if let Some(byte) = passing.bytes[at..].iter_mut().find(|b| b.is_ascii_alphanumeric()) {
+                    *byte = if *byte == b'9' || *byte == b'z' || *byte == b'Z' { *byte - 1 } else { *byte + 1 };
+                }
+            }
+        }
+        Passage::Go
+    }
+}

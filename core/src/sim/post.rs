@@ -1,0 +1,81 @@
+//! Datagrams on their way.
+
+use alloc::vec::Vec;
+
+/// Where a datagram comes from, as far as the world knows; nodes never see this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The number of a packet, unique in its world; every copy with the same sender, nonce and stamp has it. 0: somebody
+    /// outside of the rules made it or changed one of these, or it is a response.
+    pub serial: u64,
+    /// The sender made it and nobody has changed it since.
+    pub genuine: bool,
+}
+
+/// A datagram on its way.
+#[derive(Debug, Default)]
+pub(super) struct Letter {
+    pub(super) bytes: Vec<u8>,
+    /// The edge it seems to have come along: from the address on it to its receiver.
+    pub(super) edge: u32,
+    pub(super) origin: Option<Origin>,
+    next_free: u32,
+}
+
+/// All datagrams on their way, in buffers that are used over and over.
+#[derive(Debug, Default)]
+pub(super) struct Post {
+    letters: Vec<Letter>,
+    /// One more than the number of the first free letter; 0 is none.
+    free: u32,
+    len: usize,
+}
+
+impl Post {
+    /// Put a datagram in; its number.
+    pub(super) fn put(&mut self, bytes: &[u8], edge: u32, origin: Origin) -> u32 {
+        self.len += 1;
+        let number = match self.free.checked_sub(1) {
+            Some(number) => {
+                self.free = self.letters[number as usize].next_free;
+                number
+            }
+            None => {
+                self.letters.push(Letter::default());
+                self.letters.len() as u32 - 1
+            }
+        };
+        let letter = &mut self.letters[number as usize];
+        letter.bytes.clear();
+        letter.bytes.extend_from_slice(bytes);
+        letter.edge = edge;
+        letter.origin = Some(origin);
+        number
+    }
+
+    /// One that is on its way.
+    pub(super) fn get(&self, number: u32) -> Option<(&[u8], u32, Origin)> {
+        let letter = self.letters.get(number as usize)?;
+        Some((&letter.bytes, letter.edge, letter.origin?))
+    }
+
+    /// One that is on its way, to change it.
+    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Letter> {
+        self.letters.get_mut(number as usize).filter(|letter| letter.origin.is_some())
+    }
+
+    /// It has arrived, or never will.
+    pub(super) fn free(&mut self, number: u32) {
+        if let Some(letter) = self.letters.get_mut(number as usize)
+            && letter.origin.take().is_some()
+        {
+            letter.next_free = self.free;
+            self.free = number + 1;
+            self.len -= 1;
+        }
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+}

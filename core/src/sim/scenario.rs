@@ -1,0 +1,251 @@
+//! Scenarios by name: worlds worth running with many seeds.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::adversary::{Adversary, BlackHole, Flooder, Forger, Replayer, Tamperer};
+use super::dice::Dice;
+use super::link::LinkConfig;
+use super::names::Name;
+use super::topology::Topology;
+use super::world::{Clocks, Fault, Habits, Part, Placed, Plan, Trust, World, WorldConfig, WorldError};
+use crate::framing::Encoding;
+use crate::node::NodeConfig;
+use crate::time::Duration;
+use crate::{Did, Seed};
+
+/// A kind of world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scenario {
+    /// A random graph, pings in flight all the time, light faults, an adversary or two.
+    Random,
+    /// Everybody asks one hub.
+    Star,
+    /// Bad links, wrong clocks, and every kind of adversary.
+    Storm,
+    /// Clusters that are cut off from each other again and again.
+    Partition,
+    /// Nodes crash and start again, with replayers on the paths.
+    Restart,
+    /// Each node greets its neighbours once; from then on there are only heartbeats.
+    Heartbeat,
+}
+
+/// What can be chosen in a scenario.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// Nodes under test.
+    pub nodes: u32,
+    /// Where all randomness comes from.
+    pub seed: u64,
+    /// How nodes write.
+    pub encoding: Encoding,
+    /// How long it will run; what is planned is spread over this.
+    pub span: Duration,
+    /// A protection to switch off in every node.
+    pub fault: Option<Fault>,
+}
+
+impl Setup {
+    /// So many nodes for a minute, in postcard.
+    #[must_use]
+    pub const fn new(nodes: u32, seed: u64) -> Self {
+        Self { nodes, seed, encoding: Encoding::Postcard, span: Duration::from_secs(60), fault: None }
+    }
+}
+
+/// Why a scenario cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScenarioError {
+    /// There is none of this name.
+    #[error("there is no scenario {name:?}; there are {}", names())]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+    /// The world cannot be.
+    #[error("{0}")]
+    World(#[from] WorldError),
+}
+
+fn names() -> String {
+    let mut all = String::new();
+    for scenario in Scenario::ALL {
+        if !all.is_empty() {
+            all.push_str(", ");
+        }
+        all.push_str(scenario.name());
+    }
+    all
+}
+
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+impl Scenario {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Random, Self::Star, Self::Storm, Self::Partition, Self::Restart, Self::Heartbeat];
+
+    /// The name on a command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Star => "star",
+            Self::Storm => "storm",
+            Self::Partition => "partition",
+            Self::Restart => "restart",
+            Self::Heartbeat => "heartbeat",
+        }
+    }
+
+    /// The scenario of this name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn from_name(name: &str) -> Result<Self, ScenarioError> {
+        let found = Self::ALL.into_iter().find(|s| s.name() == name);
+        found.ok_or_else(|| ScenarioError::Unknown { name: name.into() })
+    }
+
+    /// Make the world.
+    ///
+    /// # Errors
+    /// It cannot be: zero nodes, say.
+    pub fn build(self, setup: &Setup) -> Result<World, ScenarioError> {
+        Ok(World::new(self.config(setup)?)?)
+    }
+
+    /// What the world is made of, to change before it is [made](World::new).
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn config(self, setup: &Setup) -> Result<WorldConfig, ScenarioError> {
+        let seed = Seed::from_u64(setup.seed);
+        let mut dice = Dice::new(&seed, "sim.scenario");
+        let mut config = WorldConfig::new(setup.nodes, seed, template())?;
+        config.fault = setup.fault;
+        config.habits.encoding = setup.encoding;
+        config.habits.in_flight = 2;
+        config.trust = Trust { geel: 0.05, rood: 0.03 };
+        config.clocks = Clocks { offset: MS(1_000), drift_ppm: 50 };
+        config.links = vec![LinkConfig::light(MS(20), MS(40))];
+        match self {
+            Self::Random => random(&mut config, &mut dice),
+            Self::Star => star(&mut config),
+            Self::Storm => storm(&mut config, &mut dice),
+            Self::Partition => partition(&mut config, setup.span),
+            Self::Restart => restart(&mut config, setup.span, &mut dice),
+            Self::Heartbeat => heartbeat(&mut config),
+        }
+        Ok(config)
+    }
+}
+
+/// A node of every scenario: the defaults, with small tables, so that traffic meets their caps.
+fn template() -> NodeConfig {
+    // Each node gets its own name.
+    let did = Did::new(Name::of(0).as_str());
+    let mut node = NodeConfig::new(did.unwrap_or_else(|_| unreachable!("the name of a member is a DID")));
+    let caps = &mut node.caps;
+    (caps.waiting, caps.waiting_per_sender, caps.open) = (4, 2, 8);
+    (caps.requests, caps.peers) = (8, 64);
+    (caps.events, caps.transmits) = (64, 64);
+    node
+}
+
+fn random(config: &mut WorldConfig, dice: &mut Dice) {
+    config.topology = Topology::Random { degree: 6 };
+    if dice.chance(0.25) {
+        config.habits.later = Some("humidity.*");
+        config.habits.intents = &["temperature.read", "door.state", "light.state", "humidity.read"];
+    }
+    if config.nodes >= 4 {
+        place(config, dice, Box::new(Forger { zeal: 0.1 }));
+        let other: Box<dyn Adversary> = match dice.below(4) {
+            0 => Box::new(Replayer::new(0.1)),
+            1 => Box::new(Tamperer { zeal: 0.1 }),
+            2 => Box::new(BlackHole { appetite: 0.2, responses_only: false }),
+            _ => Box::new(Flooder { interval: MS(200) }),
+        };
+        place(config, dice, other);
+    }
+}
+
+fn star(config: &mut WorldConfig) {
+    config.topology = Topology::Star;
+    config.habits.think = MS(1_000);
+    let caps = &mut config.node.caps;
+    (caps.waiting, caps.open, caps.peers) = (256, 256, config.nodes.max(64));
+}
+
+fn storm(config: &mut WorldConfig, dice: &mut Dice) {
+    config.topology = Topology::Random { degree: 5 };
+    config.links = vec![LinkConfig::bad(MS(50))];
+    config.clocks = Clocks { offset: MS(3_000), drift_ppm: 200 };
+    config.trust = Trust { geel: 0.2, rood: 0.2 };
+    config.habits.later = Some("humidity.*");
+    config.habits.intents = &["temperature.read", "humidity.read"];
+    for _ in 0..(config.nodes / 20).clamp(1, 20) {
+        place(config, dice, Box::new(Forger { zeal: 0.3 }));
+        place(config, dice, Box::new(Replayer::new(0.3)));
+        place(config, dice, Box::new(Tamperer { zeal: 0.3 }));
+        place(config, dice, Box::new(BlackHole { appetite: 0.5, responses_only: true }));
+        place(config, dice, Box::new(Flooder { interval: MS(20) }));
+    }
+}
+
+fn partition(config: &mut WorldConfig, span: Duration) {
+    config.topology = Topology::Clusters { size: 8 };
+    config.links = vec![LinkConfig::light(MS(2), MS(2)), LinkConfig::light(MS(60), MS(40))];
+    config.habits.think = MS(200);
+    for round in 0..8_u8 {
+        let at = span / 8 * u32::from(round);
+        let who = if round % 2 == 0 { Part::Range(0, config.nodes / 2) } else { Part::OneIn(3) };
+        config.plan.push((at, Plan::Cut { number: round, who }));
+        config.plan.push((at + span / 16, Plan::Mend { number: round }));
+    }
+}
+
+fn restart(config: &mut WorldConfig, span: Duration, dice: &mut Dice) {
+    config.topology = Topology::Random { degree: 4 };
+    config.habits.think = MS(200);
+    if config.nodes >= 2 {
+        place(config, dice, Box::new(Replayer::new(0.3)));
+        place(config, dice, Box::new(Replayer::new(0.3)));
+    }
+    for _ in 0..(config.nodes / 4).max(1) {
+        let node = dice.below(u64::from(config.nodes)) as u32;
+        let at = MS(dice.below(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)));
+        let down = MS(dice.below(20_000));
+        config.plan.push((at, Plan::Crash { node }));
+        config.plan.push((at + down, Plan::Start { node }));
+        let micros = dice.between(0, 20_000_000) as i64 - 10_000_000;
+        config.plan.push((at + down * 2, Plan::StepWall { node, micros }));
+    }
+}
+
+fn heartbeat(config: &mut WorldConfig) {
+    config.topology = Topology::Random { degree: 4 };
+    config.trust = Trust::default();
+    config.links = vec![LinkConfig::perfect(MS(30))];
+    config.habits = Habits {
+        greet: true,
+        in_flight: 0,
+        start: Duration::from_secs(30),
+        encoding: config.habits.encoding,
+        ..Habits::default()
+    };
+}
+
+/// Put an adversary on the path of some node, with links to a few.
+fn place(config: &mut WorldConfig, dice: &mut Dice, adversary: Box<dyn Adversary>) {
+    let count = u64::from(config.nodes);
+    let victim = dice.below(count) as u32;
+    let mut targets: Vec<u32> = (0..4).map(|_| dice.below(count) as u32).collect();
+    targets.push(victim);
+    targets.sort_unstable();
+    targets.dedup();
+    config.adversaries.push(Placed { adversary, victim: Some(victim), targets });
+}

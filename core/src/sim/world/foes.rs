@@ -1,0 +1,122 @@
+//! Adversaries at work.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::World;
+use super::member::{Foe, Role};
+use super::observe::same_packet;
+use crate::sim::adversary::{Hand, Passage, Passing};
+use crate::sim::agenda::Due;
+use crate::sim::clock::EPOCH;
+use crate::sim::link::{Lost, nanos};
+use crate::sim::names::address;
+use crate::sim::post::Origin;
+use crate::time::Duration;
+
+impl World {
+    /// Let an adversary act; nothing if there is none at this number.
+    fn act<R>(&mut self, me: u32, act: impl FnOnce(&mut Foe, &mut World, &mut Step) -> R) -> Option<R> {
+        let Role::Foe(place) = &mut self.members[me as usize].role else { return None };
+        let mut foe = place.take()?;
+        let mut step = Step { outbox: Vec::new(), wake: None };
+        let out = act(&mut foe, self, &mut step);
+        if let Role::Foe(place) = &mut self.members[me as usize].role {
+            *place = Some(foe);
+        }
+        self.finish(me, step);
+        Some(out)
+    }
+
+    /// Send what an adversary sends, and set its timer.
+    fn finish(&mut self, me: u32, step: Step) {
+        for injection in step.outbox {
+            let at = self.now + nanos(injection.after);
+            if let Some(witness) = &mut self.witness {
+                let wall = EPOCH.saturating_add(Duration::from_nanos(at));
+                witness.sent(wall, address(injection.from), address(injection.to), &injection.bytes);
+            }
+            match self.net.edge(injection.from, injection.to, None) {
+                Some(edge) => self.net.inject(at, edge, &injection.bytes, injection.serial),
+                None => {
+                    self.net.counts.injected += 1;
+                    self.net.counts.lose(Lost::NoRoute);
+                }
+            }
+        }
+        if let Some(after) = step.wake {
+            let at = self.now + nanos(after).max(1);
+            self.members[me as usize].armed = at;
+            self.net.agenda.push(at, Due::Timer(me));
+        }
+    }
+
+    /// A datagram comes past the adversary on its path; whether it goes on.
+    pub(super) fn pass_tap(&mut self, letter: u32, edge: u32) -> bool {
+        let (from, to) = (self.net.from(edge), self.net.edges[edge as usize].to);
+        let tap = self.members[to as usize].tap.or(self.members[from as usize].tap);
+        let Some(tap) = tap.filter(|tap| *tap != from && *tap != to) else { return true };
+        let passage = self.act(tap, |foe, world, step| {
+            let elapsed = Duration::from_nanos(world.now);
+            let encoding = world.habits.encoding;
+            let Some(on_the_way) = world.net.post.get_mut(letter) else { return Passage::Go };
+            let serial = on_the_way.origin.map_or(0, |o| o.serial);
+            let before = on_the_way.bytes.clone();
+            let mut passing = Passing { from, to, bytes: &mut on_the_way.bytes, serial };
+            let passage = foe
+                .adversary
+                .pass(&mut step.hand(tap, foe.victim, &foe.targets, elapsed, &mut foe.dice, encoding), &mut passing);
+            if on_the_way.bytes != before {
+                let serial = if same_packet(&before, &on_the_way.bytes) { serial } else { 0 };
+                on_the_way.origin = Some(Origin { serial, genuine: false });
+            }
+            passage
+        });
+        if passage == Some(Passage::Swallow) {
+            self.net.counts.lose(Lost::Swallowed);
+            self.net.post.free(letter);
+            return false;
+        }
+        true
+    }
+
+    /// A datagram reaches an adversary's own address.
+    pub(super) fn caught(&mut self, letter: u32, from: u32, me: u32) {
+        self.net.counts.caught += 1;
+        let bytes: Box<[u8]> = self.net.post.get(letter).map(|(bytes, ..)| bytes.into()).unwrap_or_default();
+        self.net.post.free(letter);
+        self.act(me, |foe, world, step| {
+            let (elapsed, encoding) = (Duration::from_nanos(world.now), world.habits.encoding);
+            let mut hand = step.hand(me, foe.victim, &foe.targets, elapsed, &mut foe.dice, encoding);
+            foe.adversary.receive(&mut hand, from, &bytes);
+        });
+    }
+
+    /// An adversary's timer.
+    pub(super) fn foe_wakes(&mut self, me: u32) {
+        self.act(me, |foe, world, step| {
+            let (elapsed, encoding) = (Duration::from_nanos(world.now), world.habits.encoding);
+            foe.adversary.wake(&mut step.hand(me, foe.victim, &foe.targets, elapsed, &mut foe.dice, encoding));
+        });
+    }
+}
+
+/// What an adversary wants while it acts.
+struct Step {
+    outbox: Vec<crate::sim::adversary::Injection>,
+    wake: Option<Duration>,
+}
+
+impl Step {
+    fn hand<'a>(
+        &'a mut self,
+        me: u32,
+        victim: Option<u32>,
+        targets: &'a [u32],
+        elapsed: Duration,
+        dice: &'a mut crate::sim::dice::Dice,
+        encoding: crate::framing::Encoding,
+    ) -> Hand<'a> {
+        Hand { me, victim, targets, elapsed, dice, encoding, outbox: &mut self.outbox, wake: &mut self.wake }
+    }
+}

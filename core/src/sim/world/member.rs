@@ -1,0 +1,181 @@
+//! What a world keeps of each member, and what applications mean to do later.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::node::{Node, PingId, RequestId};
+use crate::sim::adversary::Adversary;
+use crate::sim::clock::Clock;
+use crate::sim::dice::Dice;
+use crate::time::Instant;
+
+/// Later than any deadline.
+pub(super) const NEVER: u64 = u64::MAX;
+
+pub(super) enum Role {
+    Node(Box<Node>),
+    Down,
+    /// Nothing while it acts.
+    Foe(Option<Box<Foe>>),
+}
+
+pub(super) struct Foe {
+    pub(super) adversary: Box<dyn Adversary>,
+    pub(super) victim: Option<u32>,
+    pub(super) targets: Vec<u32>,
+    pub(super) dice: Dice,
+}
+
+/// A request of a node that has not ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) request: RequestId,
+    /// The edge to who was asked.
+    pub(super) edge: u32,
+    pub(super) pending: bool,
+}
+
+pub(super) struct Member {
+    pub(super) role: Role,
+    pub(super) clock: Clock,
+    /// Virtual time of its timer on the agenda, and what its own clock shows then.
+    pub(super) armed: u64,
+    pub(super) armed_local: Instant,
+    pub(super) books: Books,
+    /// How many of its first edges lead to nodes.
+    pub(super) askable: u32,
+    /// The adversary on its path.
+    pub(super) tap: Option<u32>,
+    /// Touched since the last sweep.
+    pub(super) touched: bool,
+}
+
+/// What the observer knows of one incarnation of a node.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    /// How often the node was started again.
+    pub(super) incarnation: u32,
+    /// Datagrams handed in.
+    pub(super) handed: u64,
+    /// Requests by their index; those that are not there have ended.
+    asked: Vec<Option<Asked>>,
+    open: u32,
+    /// Requests were made that are not the world's.
+    pub(super) commanded: bool,
+}
+
+impl Member {
+    pub(super) fn new(role: Role, clock: Clock, askable: u32) -> Self {
+        Self {
+            role,
+            clock,
+            armed: NEVER,
+            armed_local: Instant::from_nanos(NEVER),
+            books: Books::default(),
+            askable,
+            tap: None,
+            touched: false,
+        }
+    }
+
+    /// It goes down, and all that this incarnation did is over.
+    pub(super) fn crash(&mut self) {
+        self.role = Role::Down;
+        self.books = Books { incarnation: self.books.incarnation + 1, ..Books::default() };
+        self.disarm();
+    }
+
+    /// Have its timer go off when its own clock shows this.
+    pub(super) fn arm(&mut self, now: u64, at: Instant) {
+        (self.armed, self.armed_local) = (self.clock.when(at).max(now + 1), at);
+    }
+
+    pub(super) fn disarm(&mut self) {
+        (self.armed, self.armed_local) = (NEVER, Instant::from_nanos(NEVER));
+    }
+}
+
+impl Books {
+    /// How many requests are open.
+    pub(super) const fn open(&self) -> u32 {
+        self.open
+    }
+
+    /// The same, counted.
+    pub(super) fn count_open(&self) -> usize {
+        self.asked.iter().flatten().count()
+    }
+
+    /// Note a new request; false if an open one has its place.
+    pub(super) fn ask(&mut self, request: RequestId, edge: u32) -> bool {
+        let index = request.index() as usize;
+        if self.asked.len() <= index {
+            self.asked.resize(index + 1, None);
+        }
+        self.open += 1;
+        self.asked[index].replace(Asked { request, edge, pending: false }).is_none()
+    }
+
+    /// An open request.
+    pub(super) fn open_request(&mut self, request: RequestId) -> Option<&mut Asked> {
+        self.asked.get_mut(request.index() as usize)?.as_mut().filter(|asked| asked.request == request)
+    }
+
+    /// A request has ended.
+    pub(super) fn ended(&mut self, request: RequestId) {
+        if let Some(asked) = self.asked.get_mut(request.index() as usize)
+            && asked.take().is_some()
+        {
+            self.open -= 1;
+        }
+    }
+}
+
+/// What an application means to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Doing {
+    /// Ask somebody something.
+    Ask,
+    /// Ask every neighbour, the one at this edge first.
+    Greet(u32),
+    /// Answer an accepted ping.
+    Answer(PingId),
+    /// Decide about a waiting ping.
+    Decide(PingId),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Errand {
+    pub(super) member: u32,
+    /// Nothing is done any more once the member was started again.
+    pub(super) incarnation: u32,
+    pub(super) doing: Doing,
+}
+
+/// Errands, in places that are used again.
+#[derive(Debug, Default)]
+pub(super) struct Errands {
+    places: Vec<Errand>,
+    free: Vec<u32>,
+}
+
+impl Errands {
+    pub(super) fn put(&mut self, errand: Errand) -> u32 {
+        match self.free.pop() {
+            Some(place) => {
+                self.places[place as usize] = errand;
+                place
+            }
+            None => {
+                self.places.push(errand);
+                self.places.len() as u32 - 1
+            }
+        }
+    }
+
+    pub(super) fn take(&mut self, place: u32) -> Option<Errand> {
+        let errand = self.places.get(place as usize).copied()?;
+        self.free.push(place);
+        Some(errand)
+    }
+}

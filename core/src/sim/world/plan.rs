@@ -1,0 +1,95 @@
+//! What the plan says: partitions, crashes, clocks.
+
+use super::config::{Part, Plan};
+use super::member::{Doing, Role};
+use super::report::Invariant;
+use super::{World, WorldError};
+use crate::sim::link::nanos;
+
+impl World {
+    /// Carry out one line of the plan.
+    pub(super) fn carry_out(&mut self, line: u32) {
+        let Some(step) = self.plan.get(line as usize).copied() else { return };
+        self.net.trace.note(self.now, u64::from(line) << 48);
+        match step {
+            Plan::Cut { number, who } => self.cut(number, who),
+            Plan::Mend { number } => {
+                for side in &mut self.net.sides {
+                    *side &= !bit(number);
+                }
+            }
+            Plan::Crash { node } => self.crash(node),
+            Plan::Start { node } => {
+                self.crash(node);
+                if let Err(error) = self.start(node) {
+                    self.observer.object(self.now, node, Invariant::World, alloc::format!("{error}"));
+                }
+            }
+            Plan::StepWall { node, micros } => {
+                if let Some(member) = self.members.get_mut(node as usize) {
+                    member.clock.step_wall(micros);
+                }
+            }
+            Plan::Quiet => self.quiet = true,
+        }
+    }
+
+    fn cut(&mut self, number: u8, who: Part) {
+        for (n, side) in (0..).zip(&mut self.net.sides) {
+            let off = match who {
+                Part::Range(from, to) => (from..to).contains(&n),
+                Part::OneIn(count) => self.net.dice.below(u64::from(count.max(1))) == 0,
+            };
+            if off {
+                *side |= bit(number);
+            }
+        }
+    }
+
+    /// A node stops: all that it knew is gone.
+    fn crash(&mut self, n: u32) {
+        if n >= self.nodes {
+            return;
+        }
+        let member = &mut self.members[n as usize];
+        member.crash();
+        for edge in self.net.edges_of(n) {
+            let edge = &mut self.net.edges[edge as usize];
+            (edge.proven, edge.asked, edge.lied, edge.got, edge.gave) = (false, false, false, 0, 0);
+        }
+    }
+
+    /// A node starts with a fresh seed.
+    fn start(&mut self, n: u32) -> Result<(), WorldError> {
+        if n >= self.nodes {
+            return Err(WorldError::NoMember(n));
+        }
+        let node = self.born(n)?;
+        let member = &mut self.members[n as usize];
+        member.role = Role::Node(node);
+        member.clock.restart(self.now);
+        self.begin(n);
+        Ok(())
+    }
+
+    /// A node's application begins.
+    pub(super) fn begin(&mut self, n: u32) {
+        let start = nanos(self.habits.start).max(1);
+        if self.habits.greet {
+            if self.members[n as usize].askable > 0 {
+                let after = self.dice.below(start);
+                let first = self.net.edges_of(n).start;
+                self.later(n, after, Doing::Greet(first));
+            }
+            return;
+        }
+        for _ in 0..self.habits.in_flight {
+            let after = self.dice.below(start);
+            self.later(n, after, Doing::Ask);
+        }
+    }
+}
+
+const fn bit(number: u8) -> u8 {
+    1 << (number % 8)
+}

@@ -1,0 +1,304 @@
+//! One event after the other.
+
+use alloc::format;
+
+use super::World;
+use super::member::{Doing, Errand, Member, Role};
+use super::observe::{Observer, is_response};
+use super::report::Invariant;
+use crate::framing::{Decision, Value};
+use crate::node::{Event, Ping, Received};
+use crate::sim::agenda::Due;
+use crate::sim::clock::EPOCH;
+use crate::sim::link::{Lost, nanos};
+use crate::sim::names::{Name, address, member as member_at};
+use crate::sim::post::Origin;
+use crate::time::{Deadline, Duration, Now};
+use crate::{Datagrams, Machine, Route};
+
+/// Events between two sweeps.
+const SWEEP: u64 = 1000;
+
+/// How often a node may have more to say in one step.
+const ROUNDS: u32 = 1000;
+
+impl World {
+    /// Let one thing happen.
+    pub(super) fn happen(&mut self, due: Due) {
+        self.net.counts.events += 1;
+        match due {
+            Due::Mail(letter) => self.arrive(letter),
+            Due::Timer(n) => self.wake(n),
+            Due::Errand(place) => self.run_errand(place),
+            Due::Plan(line) => self.carry_out(line),
+        }
+        if self.net.counts.events.is_multiple_of(SWEEP) {
+            self.sweep();
+        }
+    }
+
+    /// A datagram reaches its receiver.
+    fn arrive(&mut self, letter: u32) {
+        let Some((_, edge, _)) = self.net.post.get(letter) else { return };
+        if self.net.edges[edge as usize].tapped && !self.pass_tap(letter, edge) {
+            return;
+        }
+        let Some((bytes, _, origin)) = self.net.post.get(letter) else { return };
+        let (to, back) = (self.net.edges[edge as usize].to, self.net.edges[edge as usize].back);
+        let from = self.net.edges[back as usize].to;
+        let member = &mut self.members[to as usize];
+        let node = match &mut member.role {
+            Role::Node(node) => node,
+            Role::Down => {
+                self.net.counts.lose(Lost::Down);
+                return self.net.post.free(letter);
+            }
+            Role::Foe(_) => return self.caught(letter, from, to),
+        };
+        let now = member.clock.now(self.now);
+        let edge_back = &mut self.net.edges[back as usize];
+        edge_back.got += bytes.len() as u64;
+        if !origin.genuine {
+            Observer::hear(edge_back, bytes);
+        }
+        self.net.trace.note(self.now, u64::from(edge) << 32);
+        self.net.trace.bytes(bytes);
+        member.books.handed += 1;
+        let taken = node.handle_datagram(now, Route::to(address(from)), bytes);
+        match taken {
+            Ok(()) => {
+                self.net.counts.deliveries += 1;
+                if !is_response(bytes) {
+                    self.observer.taken_in(self.now, (to, member.books.incarnation), (from, edge_back), bytes, origin);
+                }
+            }
+            Err(why) => {
+                self.net.counts.rejected += 1;
+                self.net.trace.note(why as u64, 1);
+            }
+        }
+        self.net.post.free(letter);
+        self.drain(to, now, Some(back), origin.genuine);
+    }
+
+    /// A member's timer.
+    fn wake(&mut self, n: u32) {
+        let member = &mut self.members[n as usize];
+        if member.armed != self.now {
+            return;
+        }
+        member.disarm();
+        let now = member.clock.now(self.now);
+        match &mut member.role {
+            Role::Node(node) => {
+                if matches!(node.deadline(), Some(Deadline::At(at, _)) if at <= now.mono) {
+                    node.handle_timeout(now);
+                    self.net.trace.note(self.now, u64::from(n));
+                }
+                self.drain(n, now, None, true);
+            }
+            Role::Foe(_) => self.foe_wakes(n),
+            Role::Down => {}
+        }
+    }
+
+    /// Take everything out of a node: events go to its application, datagrams to the network; check it and set its timer.
+    ///
+    /// `hint` is an edge along which datagrams probably go; `genuine` says that nothing but a genuine datagram has reached
+    /// the node since the last drain.
+    pub(super) fn drain(&mut self, n: u32, now: Now, hint: Option<u32>, genuine: bool) {
+        let mut timeouts = 0;
+        // The name on a genuine answer is right as long as the address is.
+        let decode = !genuine;
+        for round in 0.. {
+            self.drain_events(n, now, decode);
+            self.drain_datagrams(n, now, hint);
+            let member = &mut self.members[n as usize];
+            let Role::Node(node) = &mut member.role else { return };
+            let late = match node.deadline() {
+                None => break,
+                Some(Deadline::At(at, _)) if at > now.mono => {
+                    if at < member.armed_local {
+                        member.arm(self.now, at);
+                        self.net.agenda.push(member.armed, Due::Timer(n));
+                    }
+                    break;
+                }
+                Some(Deadline::Now) if round < ROUNDS => continue,
+                Some(Deadline::At(..)) if timeouts == 0 => {
+                    timeouts += 1;
+                    node.handle_timeout(now);
+                    continue;
+                }
+                Some(late) => late,
+            };
+            let detail = format!("{late:?} after a full drain at {:?}", now.mono);
+            self.observer.object(self.now, n, Invariant::Deadline, detail);
+            break;
+        }
+        let member = &mut self.members[n as usize];
+        let Role::Node(node) = &member.role else { return };
+        self.observer.check(self.now, n, member.books.handed, node);
+        if !core::mem::replace(&mut member.touched, true) {
+            self.observer.touched.push(n);
+        }
+        self.testify(n);
+    }
+
+    fn drain_events(&mut self, n: u32, now: Now, decode: bool) {
+        let mut again = 0;
+        let Self { members, observer, net, habits, dice, errands, .. } = self;
+        let member = &mut members[n as usize];
+        let Member { role: Role::Node(node), books, .. } = member else { return };
+        while let Some(event) = node.poll_event() {
+            match event {
+                Event::Response(answered) => {
+                    let responder = decode.then(|| answered.response().responder_did);
+                    observer.answered(self.now, (n, books), &mut net.edges, &answered, responder);
+                    net.counts.answered += u64::from(answered.last);
+                    again += u32::from(answered.last);
+                }
+                Event::Timeout { request, .. } => {
+                    if books.open_request(request).is_none() && !books.commanded {
+                        let detail = "a request that is over ran out of time".into();
+                        observer.object(self.now, n, Invariant::CompletesOnce, detail);
+                    }
+                    books.ended(request);
+                    net.counts.timeouts += 1;
+                    again += 1;
+                }
+                Event::Ping(Received { id: Some(id), decision, .. }) => {
+                    let doing = match decision {
+                        Decision::Pending => Doing::Decide(id),
+                        Decision::Accept | Decision::Reject => Doing::Answer(id),
+                    };
+                    let after = dice.below(nanos(habits.decide).max(1));
+                    let place = errands.put(Errand { member: n, incarnation: books.incarnation, doing });
+                    net.agenda.push(self.now + after, Due::Errand(place));
+                }
+                _ => {}
+            }
+        }
+        for _ in 0..again {
+            self.ask_again(n, now);
+        }
+    }
+
+    fn drain_datagrams(&mut self, n: u32, now: Now, hint: Option<u32>) {
+        let Role::Node(node) = &mut self.members[n as usize].role else { return };
+        while let Some(transmit) = node.poll_transmit(now, &mut self.scratch) {
+            let bytes = &self.scratch[..transmit.len];
+            if let Some(witness) = &mut self.witness {
+                let wall = EPOCH.saturating_add(Duration::from_nanos(self.now));
+                witness.sent(wall, address(n), transmit.route.remote, bytes);
+            }
+            let edge = member_at(&transmit.route.remote).and_then(|to| self.net.edge(n, to, hint));
+            let Some(edge) = edge else {
+                self.net.counts.sent += 1;
+                self.net.counts.lose(Lost::NoRoute);
+                let detail = format!("wrote to {}, from where nothing came", transmit.route.remote);
+                self.observer.object(self.now, n, Invariant::Amplification, detail);
+                continue;
+            };
+            let along = &mut self.net.edges[edge as usize];
+            let truthful = along.to < self.nodes;
+            self.observer.sent(self.now, n, along, bytes, truthful);
+            let serial = if is_response(bytes) { 0 } else { self.observer.next_serial() };
+            self.net.trace.note(self.now, u64::from(edge));
+            self.net.send(self.now, edge, bytes, Origin { serial, genuine: true });
+        }
+    }
+
+    /// A request has ended: another takes its place, at once or after some thinking.
+    fn ask_again(&mut self, n: u32, now: Now) {
+        if self.quiet || self.habits.in_flight == 0 {
+            return;
+        }
+        if self.habits.think.is_zero() {
+            self.ask(n, now);
+        } else {
+            let after = self.dice.below(nanos(self.habits.think));
+            self.later(n, after, Doing::Ask);
+        }
+    }
+
+    /// Have an application do something after so many nanoseconds.
+    pub(super) fn later(&mut self, n: u32, after: u64, doing: Doing) {
+        let place =
+            self.errands.put(Errand { member: n, incarnation: self.members[n as usize].books.incarnation, doing });
+        self.net.agenda.push(self.now + after, Due::Errand(place));
+    }
+
+    /// Ask some neighbour.
+    fn ask(&mut self, n: u32, now: Now) {
+        let askable = self.members[n as usize].askable;
+        if askable > 0 {
+            let edge = self.net.edges_of(n).start + self.dice.below(u64::from(askable)) as u32;
+            self.ask_along(n, now, edge);
+        }
+    }
+
+    fn ask_along(&mut self, n: u32, now: Now, edge: u32) {
+        let member = &mut self.members[n as usize];
+        let Role::Node(node) = &mut member.role else { return };
+        let along = &mut self.net.edges[edge as usize];
+        let name = Name::of(along.to);
+        let intent = match self.habits.intents {
+            [only] => only,
+            intents => intents.get(self.dice.index(intents.len())).copied().unwrap_or_default(),
+        };
+        let mut ping = Ping::new(name.as_str(), Route::to(address(along.to)), intent);
+        ping.encoding = self.habits.encoding;
+        ping.payload = self.payload.as_value();
+        match node.ping(now, &ping) {
+            Ok(request) => {
+                along.asked = true;
+                self.net.counts.requests += 1;
+                if !member.books.ask(request, edge) {
+                    let detail = "a new request has the index of an open one".into();
+                    self.observer.object(self.now, n, Invariant::CompletesOnce, detail);
+                }
+            }
+            // Too much is open or queued: try again later.
+            Err(_) => self.later(n, 1_000_000_000, Doing::Ask),
+        }
+    }
+
+    /// An application does what it meant to do.
+    fn run_errand(&mut self, place: u32) {
+        let Some(Errand { member: n, incarnation, doing }) = self.errands.take(place) else { return };
+        let member = &mut self.members[n as usize];
+        if member.books.incarnation != incarnation {
+            return;
+        }
+        let now = member.clock.now(self.now);
+        let Role::Node(node) = &mut member.role else { return };
+        match doing {
+            Doing::Ask if !self.quiet => self.ask(n, now),
+            Doing::Ask => {}
+            Doing::Greet(edge) => {
+                self.ask_along(n, now, edge);
+                let edges = self.net.edges_of(n);
+                if edge + 1 < edges.start + self.members[n as usize].askable {
+                    self.later(n, 10_000_000, Doing::Greet(edge + 1));
+                }
+            }
+            Doing::Answer(id) => {
+                let answer = self.template.answer.as_value();
+                // It may have run out of time.
+                let _ = node.respond(now, id, answer);
+            }
+            Doing::Decide(id) => {
+                // The application may have forgotten it, and it may have run out of time.
+                if self.dice.chance(self.habits.approve) {
+                    if let Ok(Some(open)) = node.approve(now, id) {
+                        let _ = node.respond(now, open, Value::EMPTY_OBJECT);
+                    }
+                } else if self.dice.chance(0.5) {
+                    let _ = node.reject(now, id);
+                }
+            }
+        }
+        self.drain(n, now, None, true);
+    }
+}

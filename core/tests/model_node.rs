@@ -1,0 +1,473 @@
+//! A node against a small plain model of what it must do: airlock, replay window, waiting room, request correlation.
+//!
+//! The model keeps everything in vectors and forgets nothing that still matters. Wall clocks only move forward here: what
+//! a step back does is the replay window's own test.
+
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use sluis_core::airlock::Rule;
+use sluis_core::framing::{
+    Decision, Encoding, Frame, Message, Number, Packet, PingType, Priority, Response, RoutingMode, Text, Value, Zone,
+};
+use sluis_core::limits::MAX_DATAGRAM_V6;
+use sluis_core::node::{Event, Node, NodeConfig, Outcome, Ping, PingId, RequestId};
+use sluis_core::time::{Duration, Instant, Now, Wall, iso};
+use sluis_core::{Datagrams, Did, Machine, Reject, Route, Seed};
+
+const ME: &str = "jis:me";
+/// The last one may stay unsigned only as `jis:legacy*` says; the first is the node itself.
+const SENDERS: [&str; 5] = [ME, "jis:legacy-a", "jis:legacy-b", "jis:plain", ""];
+const INTENTS: [&str; 3] = ["door.open", "light.on", "status"];
+const WAITING: usize = 4;
+const PER_SENDER: usize = 2;
+const WINDOW_MS: i64 = 30_000;
+const SKEW_MS: i64 = 5_000;
+const WAITING_MS: u64 = 300_000;
+const TIMEOUT_MS: u64 = 10_000;
+const DECISION_MS: u64 = 300_000;
+
+#[derive(Clone, Debug)]
+enum Op {
+    /// Time passes.
+    Advance(u64),
+    /// A packet comes: sender, nonce, stamp (ms from now), intent, heartbeat, right target.
+    Packet {
+        sender: usize,
+        nonce: u8,
+        stamp: i64,
+        intent: usize,
+        heartbeat: bool,
+        for_us: bool,
+        encoding: Encoding,
+    },
+    Trust(usize, f64),
+    Rule {
+        id: u8,
+        intent: usize,
+        zone: Zone,
+        priority: i64,
+    },
+    RemoveRule(u8),
+    /// Ask: whom, at which address.
+    Ask(usize, u8),
+    /// An answer comes: to which request, in whose name, from which address.
+    Answer {
+        request: usize,
+        name: usize,
+        address: u8,
+        decision: Decision,
+    },
+    /// Decide about a waiting ping.
+    Decide(usize, bool),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let zone = prop_oneof![Just(Zone::Groen), Just(Zone::Geel), Just(Zone::Rood)];
+    let encoding = prop_oneof![Just(Encoding::Json), Just(Encoding::Msgpack), Just(Encoding::Postcard)];
+    let decision = prop_oneof![Just(Decision::Accept), Just(Decision::Pending), Just(Decision::Reject)];
+    let stamp = prop_oneof![4 => Just(0_i64), 2 => -40_000..8_000_i64, 1 => Just(-WINDOW_MS), 1 => Just(SKEW_MS)];
+    prop_oneof![
+        3 => prop_oneof![4 => 0..5_000_u64, 1 => 0..400_000_u64].prop_map(Op::Advance),
+        8 => (0..5_usize, 0..4_u8, stamp, 0..3_usize, prop::bool::weighted(0.15), prop::bool::weighted(0.95), encoding)
+            .prop_map(|(sender, nonce, stamp, intent, heartbeat, for_us, encoding)| Op::Packet {
+                sender, nonce, stamp, intent, heartbeat, for_us, encoding
+            }),
+        2 => (1..4_usize, prop_oneof![Just(0.1), Just(0.3), Just(0.5), Just(0.7), Just(1.0)])
+            .prop_map(|(sender, trust)| Op::Trust(sender, trust)),
+        1 => (0..3_u8, 0..3_usize, zone, 0..3_i64)
+            .prop_map(|(id, intent, zone, priority)| Op::Rule { id, intent, zone, priority }),
+        1 => (0..3_u8).prop_map(Op::RemoveRule),
+        3 => (1..4_usize, 0..2_u8).prop_map(|(whom, address)| Op::Ask(whom, address)),
+        5 => (any::<prop::sample::Index>(), 1..4_usize, 0..2_u8, decision).prop_map(|(i, name, address, decision)| {
+            Op::Answer { request: i.index(8), name, address, decision }
+        }),
+        2 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(i, yes)| Op::Decide(i.index(8), yes)),
+    ]
+}
+
+/// What is told or sent.
+#[derive(Clone, Debug, PartialEq)]
+enum Seen {
+    Ping(Decision, Zone, String),
+    Decided(Outcome, String),
+    Response(RequestId, bool),
+    Timeout(RequestId, bool),
+    /// A response of the node: its decision, the ping it answers, where it goes.
+    Sent(Decision, String, u8),
+    /// A request of the node.
+    Asked,
+}
+
+struct Wait {
+    packet_id: String,
+    sender: usize,
+    until: u64,
+}
+
+struct Request {
+    id: RequestId,
+    packet_id: String,
+    whom: usize,
+    address: u8,
+    until: u64,
+    pending: bool,
+}
+
+struct ModelRule {
+    id: u8,
+    intent: usize,
+    zone: Zone,
+    priority: i64,
+}
+
+/// The plain model.
+#[derive(Default)]
+struct Model {
+    now: u64,
+    trust: BTreeMap<usize, f64>,
+    rules: Vec<ModelRule>,
+    /// Sender, nonce, stamp.
+    admitted: Vec<(usize, u8, i64)>,
+    waiting: Vec<Wait>,
+    requests: Vec<Request>,
+    expected: Vec<Seen>,
+}
+
+impl Model {
+    fn zone(&self, sender: usize, intent: usize) -> Zone {
+        // Among equal priorities the rule added first counts.
+        let mut best: Option<&ModelRule> = None;
+        for rule in self.rules.iter().filter(|rule| rule.intent == intent) {
+            if best.is_none_or(|best| rule.priority > best.priority) {
+                best = Some(rule);
+            }
+        }
+        let trust = self.trust.get(&sender).copied().unwrap_or(0.0);
+        let by_trust = match trust {
+            t if t >= 0.7 => Zone::Groen,
+            t if t >= 0.3 => Zone::Geel,
+            _ => Zone::Rood,
+        };
+        match best.map_or(by_trust, |rule| rule.zone) {
+            Zone::Groen if !SENDERS[sender].starts_with("jis:legacy") => Zone::Geel,
+            zone => zone,
+        }
+    }
+
+    fn packet(&mut self, op: &Op, packet_id: &str) -> Result<(), Reject> {
+        let &Op::Packet { sender, nonce, stamp, intent, heartbeat, for_us, .. } = op else { unreachable!() };
+        if !for_us {
+            return Err(Reject::NotForUs);
+        }
+        if SENDERS[sender].is_empty() {
+            return Err(Reject::Malformed);
+        }
+        if sender == 0 {
+            return Err(Reject::OwnName);
+        }
+        let zone = self.zone(sender, intent);
+        match zone {
+            Zone::Rood => return Err(Reject::Rood),
+            Zone::Geel if heartbeat => return Err(Reject::HeartbeatNotAccepted),
+            _ => {}
+        }
+        let now = self.now as i64;
+        if stamp < -WINDOW_MS {
+            return Err(Reject::Stale);
+        }
+        if stamp > SKEW_MS {
+            return Err(Reject::Future);
+        }
+        let seen = |(s, n, at): &(usize, u8, i64)| *s == sender && *n == nonce && *at >= now - WINDOW_MS;
+        if self.admitted.iter().any(seen) {
+            return Err(Reject::Replay);
+        }
+        if zone == Zone::Geel {
+            let own = self.waiting.iter().filter(|w| w.sender == sender).count();
+            if own >= PER_SENDER || self.waiting.len() >= WAITING {
+                return Err(Reject::Busy);
+            }
+            let until = self.now + WAITING_MS;
+            self.waiting.push(Wait { packet_id: packet_id.into(), sender, until });
+        }
+        self.admitted.push((sender, nonce, now + stamp));
+        if !heartbeat {
+            let decision = if zone == Zone::Groen { Decision::Accept } else { Decision::Pending };
+            self.expected.push(Seen::Ping(decision, zone, packet_id.into()));
+            self.expected.push(Seen::Sent(decision, packet_id.into(), sender as u8));
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, request: usize, name: usize, address: u8, decision: Decision) -> Result<(), Reject> {
+        let Some(at) = (request < self.requests.len()).then_some(request) else { return Err(Reject::Unrequested) };
+        let open = &mut self.requests[at];
+        if open.whom != name || open.address != address {
+            return Err(Reject::WrongResponder);
+        }
+        if decision == Decision::Pending {
+            if open.pending {
+                return Err(Reject::Unrequested);
+            }
+            (open.pending, open.until) = (true, self.now + DECISION_MS);
+            self.expected.push(Seen::Response(open.id, false));
+        } else {
+            let open = self.requests.remove(at);
+            self.expected.push(Seen::Response(open.id, true));
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, ms: u64) {
+        self.now += ms;
+        let now = self.now;
+        let (mut late, open): (Vec<_>, Vec<_>) = self.requests.drain(..).partition(|r| r.until <= now);
+        self.requests = open;
+        late.sort_by_key(|r| r.until);
+        self.expected.extend(late.iter().map(|r| Seen::Timeout(r.id, r.pending)));
+        let (late, waiting): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(|w| w.until <= now);
+        self.waiting = waiting;
+        self.expected.extend(late.into_iter().map(|w| Seen::Decided(Outcome::Expired, w.packet_id)));
+    }
+}
+
+fn at(ms: u64) -> Now {
+    let wall = Wall::from_micros(1_736_942_400_000_000).saturating_add(Duration::from_millis(ms));
+    Now::new(Instant::from_nanos(ms * 1_000_000), wall)
+}
+
+fn route(address: u8) -> Route {
+    Route::to(([192, 0, 2, address], 7150).into())
+}
+
+/// Addresses of those who send packets; the two that are asked are 100 and 101.
+fn asked_route(address: u8) -> Route {
+    route(100 + address)
+}
+
+struct Harness {
+    node: Node,
+    model: Model,
+    ids: BTreeMap<String, PingId>,
+    packets: u32,
+    out: Vec<u8>,
+    rejects: BTreeMap<Reject, u64>,
+}
+
+impl Harness {
+    fn new() -> Self {
+        let mut config = NodeConfig::new(Did::new(ME).unwrap());
+        (config.caps.waiting, config.caps.waiting_per_sender) = (WAITING as u32, PER_SENDER as u32);
+        config.heartbeat = None;
+        let mut node = Node::new(config, &Seed::from_u64(4)).unwrap();
+        node.allow_legacy("jis:legacy*").unwrap();
+        let (ids, rejects) = (BTreeMap::new(), BTreeMap::new());
+        Self { node, model: Model::default(), ids, packets: 0, out: vec![0; MAX_DATAGRAM_V6], rejects }
+    }
+
+    fn now(&self) -> Now {
+        at(self.model.now)
+    }
+
+    fn packet(&mut self, op: &Op) -> (Result<(), Reject>, Result<(), Reject>) {
+        let &Op::Packet { sender, nonce, stamp, intent, heartbeat, for_us, encoding } = op else { unreachable!() };
+        self.packets += 1;
+        let (packet_id, nonce) = (format!("p{}", self.packets), format!("n{nonce}"));
+        let time = self.now().wall.as_micros() + stamp * 1000;
+        let mut text = [0; 32];
+        let packet = Packet {
+            packet_id: Text::new(&packet_id),
+            source_did: Text::new(SENDERS[sender]),
+            target_did: Text::new(if for_us { ME } else { "jis:other" }),
+            ping_type: if heartbeat { PingType::Heartbeat } else { PingType::Intent },
+            priority: Priority::Normal,
+            routing_mode: RoutingMode::Direct,
+            intent: Text::new(INTENTS[intent]),
+            purpose: Text::new(
+                "so that an answer of thrice the length is long enough in every encoding, as in practice",
+            ),
+            payload: Value::EMPTY_OBJECT,
+            pod_id: None,
+            station_id: None,
+            hop_count: 0,
+            max_hops: 5,
+            nonce: Text::new(&nonce),
+            timestamp: Text::new(iso::format(Wall::from_micros(time), &mut text)),
+            tibet_token_id: None,
+            vouched_by: None,
+            vouch_signature: None,
+            signature: Text::EMPTY,
+        };
+        let mut bytes = vec![0; 2000];
+        let len = packet.encode(encoding, &mut bytes).unwrap();
+        let now = self.now();
+        (self.node.handle_datagram(now, route(sender as u8), &bytes[..len]), self.model.packet(op, &packet_id))
+    }
+
+    fn ask(&mut self, whom: usize, address: u8) {
+        let now = self.now();
+        let id = self.node.ping(now, &Ping::new(SENDERS[whom], asked_route(address), "status")).unwrap();
+        let sent = self.node.poll_transmit(now, &mut self.out).unwrap();
+        let Message::Packet(packet) = Frame::decode(&self.out[..sent.len]).unwrap().message else { unreachable!() };
+        let packet_id = packet.packet_id.as_str().unwrap().to_owned();
+        let until = self.model.now + TIMEOUT_MS;
+        self.model.requests.push(Request { id, packet_id, whom, address, until, pending: false });
+    }
+
+    fn answer(
+        &mut self,
+        request: usize,
+        name: usize,
+        address: u8,
+        decision: Decision,
+    ) -> (Result<(), Reject>, Result<(), Reject>) {
+        let unknown = "ping_0000000000000000".to_owned();
+        let packet_id = self.model.requests.get(request).map_or(unknown, |r| r.packet_id.clone());
+        let response = Response {
+            response_id: Text::new("resp_1"),
+            in_response_to: Text::new(&packet_id),
+            responder_did: Text::new(SENDERS[name]),
+            decision,
+            payload: Value::EMPTY_OBJECT,
+            capabilities: Value::EMPTY_ARRAY,
+            trust_score: Number::Float(0.5),
+            fira_breakdown: Value::EMPTY_OBJECT,
+            tibet_token_id: None,
+            timestamp: Text::new("2025-01-15T12:00:00+00:00"),
+            rtt_ms: None,
+            airlock_zone: Text::new("GROEN"),
+            applied_rule: None,
+        };
+        let mut bytes = vec![0; 2000];
+        let len = response.encode(Encoding::Json, &mut bytes).unwrap();
+        let result = self.node.handle_datagram(self.now(), asked_route(address), &bytes[..len]);
+        (result, self.model.answer(request, name, address, decision))
+    }
+
+    fn decide(&mut self, which: usize, yes: bool) {
+        if which >= self.model.waiting.len() {
+            return;
+        }
+        let wait = self.model.waiting.remove(which);
+        let (id, now) = (self.ids[&wait.packet_id], self.now());
+        let (outcome, decision) =
+            if yes { (Outcome::Approved, Decision::Accept) } else { (Outcome::Rejected, Decision::Reject) };
+        if yes {
+            assert_eq!(self.node.approve(now, id), Ok(None));
+        } else {
+            assert_eq!(self.node.reject(now, id), Ok(()));
+        }
+        assert!(self.node.approve(now, id).is_err(), "decided once");
+        self.model.expected.push(Seen::Sent(decision, wait.packet_id.clone(), wait.sender as u8));
+        self.model.expected.push(Seen::Decided(outcome, wait.packet_id));
+    }
+
+    /// Everything the node says now.
+    fn drain(&mut self) -> Vec<Seen> {
+        let (mut seen, now) = (Vec::new(), self.now());
+        while let Some(event) = self.node.poll_event() {
+            match event {
+                Event::Ping(ping) => {
+                    let packet_id = ping.packet().packet_id.as_str().unwrap().to_owned();
+                    assert_eq!(ping.id.is_some(), ping.decision == Decision::Pending);
+                    self.ids.extend(ping.id.map(|id| (packet_id.clone(), id)));
+                    seen.push(Seen::Ping(ping.decision, ping.zone, packet_id));
+                }
+                Event::Decided(decided) => seen.push(Seen::Decided(decided.outcome, decided.packet_id.to_owned())),
+                Event::Response(answer) => seen.push(Seen::Response(answer.request, answer.last)),
+                Event::Timeout { request, pending } => seen.push(Seen::Timeout(request, pending)),
+                Event::PeerSeen { .. } | Event::PeerLost { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        while let Some(sent) = self.node.poll_transmit(now, &mut self.out) {
+            let frame = Frame::decode(&self.out[..sent.len]).unwrap();
+            seen.push(match frame.message {
+                Message::Packet(_) => Seen::Asked,
+                Message::Response(response) => {
+                    let std::net::IpAddr::V4(ip) = sent.route.remote.ip() else { unreachable!() };
+                    let packet_id = response.in_response_to.as_str().unwrap().to_owned();
+                    Seen::Sent(response.decision, packet_id, ip.octets()[3])
+                }
+            });
+        }
+        seen
+    }
+
+    fn step(&mut self, op: &Op) -> Result<(), TestCaseError> {
+        let (result, expected) = match op {
+            Op::Advance(ms) => {
+                self.model.advance(*ms);
+                self.node.handle_timeout(at(self.model.now));
+                (Ok(()), Ok(()))
+            }
+            Op::Packet { .. } => self.packet(op),
+            Op::Trust(sender, trust) => {
+                self.node.set_trust(SENDERS[*sender], *trust).unwrap();
+                self.model.trust.insert(*sender, *trust);
+                (Ok(()), Ok(()))
+            }
+            &Op::Rule { id, intent, zone, priority } => {
+                let name = format!("r{id}");
+                let rule = Rule { intent: Some(INTENTS[intent]), priority, ..Rule::new(&*name, &*name, zone) };
+                self.node.add_rule(&rule).unwrap();
+                self.model.rules.retain(|rule| rule.id != id);
+                self.model.rules.push(ModelRule { id, intent, zone, priority });
+                (Ok(()), Ok(()))
+            }
+            Op::RemoveRule(id) => {
+                let there = self.model.rules.iter().any(|rule| rule.id == *id);
+                self.model.rules.retain(|rule| rule.id != *id);
+                prop_assert_eq!(self.node.remove_rule(&format!("r{id}")), there);
+                (Ok(()), Ok(()))
+            }
+            Op::Ask(whom, address) => {
+                self.ask(*whom, *address);
+                (Ok(()), Ok(()))
+            }
+            &Op::Answer { request, name, address, decision } => self.answer(request, name, address, decision),
+            Op::Decide(which, yes) => {
+                self.decide(*which, *yes);
+                (Ok(()), Ok(()))
+            }
+        };
+        prop_assert_eq!(result, expected, "{:?}", op);
+        if let Err(why) = expected {
+            *self.rejects.entry(why).or_default() += 1;
+        }
+        // Events come before datagrams as they are polled, and requests that run out of time together in any order.
+        let rank = |seen: &Seen| match seen {
+            Seen::Timeout(id, _) => (0, id.index()),
+            Seen::Sent(..) => (2, 0),
+            _ => (1, 0),
+        };
+        let (mut seen, mut expected) = (self.drain(), core::mem::take(&mut self.model.expected));
+        seen.sort_by_key(rank);
+        expected.sort_by_key(rank);
+        prop_assert_eq!(seen, expected, "{:?}", op);
+        let tables = self.node.stats().tables;
+        prop_assert_eq!((tables.waiting, tables.requests), (self.model.waiting.len(), self.model.requests.len()));
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_node_does_what_the_plain_model_does(ops in prop::collection::vec(op(), 1..120)) {
+        let mut harness = Harness::new();
+        for op in &ops {
+            harness.step(op)?;
+        }
+        let stats = harness.node.stats();
+        for (why, count) in &harness.rejects {
+            prop_assert_eq!(stats.rejected.get(*why), *count, "{}", why);
+        }
+        prop_assert_eq!(stats.rejected.total(), harness.rejects.values().sum::<u64>());
+        prop_assert_eq!(stats.received, stats.accepted + stats.waiting + stats.responses + stats.rejected.total());
+    }
+}
