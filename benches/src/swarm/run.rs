@@ -62,7 +62,7 @@ pub struct Total {
     pub wall: Duration,
     /// Virtual time of all together.
     pub elapsed: Duration,
-    /// Heap of a node and its share of the world, at rest; see [`bytes_per_node`].
+    /// Heap of a node and its share of the world, at rest.
     pub bytes_per_node: u64,
     /// The seeds in which something was wrong, in order.
     pub failed: Vec<Outcome>,
