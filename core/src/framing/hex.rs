@@ -52,10 +52,27 @@ pub fn parse(text: &[u8], out: &mut [u8]) -> Option<()> {
     Some(())
 }
 
+/// The value of every byte as a lower-case digit; one with high bits set is none.
+const VALUES: [u8; 256] = {
+    let mut values = [u8::MAX; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
+
 /// Read a number from exactly 16 lower-case digits.
 #[must_use]
 pub fn parse_u64(text: &[u8]) -> Option<u64> {
-    let mut bytes = [0; 8];
-    parse(text, &mut bytes)?;
-    Some(u64::from_be_bytes(bytes))
+    let text: &[u8; 16] = text.try_into().ok()?;
+    // All sixteen are looked at, whatever they are: no branch for each.
+    let (mut number, mut seen) = (0_u64, 0_u8);
+    for byte in text {
+        let value = VALUES[usize::from(*byte)];
+        seen |= value;
+        number = number << 4 | u64::from(value & 15);
+    }
+    (seen < 16).then_some(number)
 }
