@@ -4,7 +4,7 @@
 //! [`spawn`] needs smol's own (give the task of [`prepare`] to another if you like).
 //!
 //! * [`bind`] opens a [`Socket`].
-//! * [`run`] drives a machine that you own with an [`App`] that looks after it.
+//! * [`run`] drives a machine that you own with an [`App`](sluis_core::driver::App) that looks after it.
 //! * [`spawn`] gives a machine away and returns a [`Handle`] and the stream of [`Events`].
 //! * With the feature `record`, `FileTape` keeps everything that goes into a node and out of it, to be replayed.
 //!
@@ -36,12 +36,12 @@ use std::time::Instant;
 
 use async_io::Async;
 use sluis_core::Datagrams;
-use sluis_core::driver::{App, Driver, DriverConfig, DriverStats, Events, Handle, HandleConfig, Requests, Task, share};
+use sluis_core::driver::{Events, Handle, HandleConfig, Requests};
 use sluis_udp::{Readiness, Timer, UdpIo};
 
 #[cfg(feature = "record")]
 pub use sluis_udp::FileTape;
-pub use sluis_udp::{BindError, SystemClock, system_seed};
+pub use sluis_udp::{BindError, SystemClock, prepare, run, system_seed};
 
 /// A UDP socket, with the timer and the clock that go with it.
 pub type Socket = UdpIo<SmolUdp, SocketTimer>;
@@ -67,20 +67,6 @@ pub fn adopt(socket: UdpSocket) -> io::Result<Socket> {
     UdpIo::new(SmolUdp(Async::new_nonblocking(socket)?), SocketTimer::default())
 }
 
-/// Drive a machine until its app says stop (what is queued is flushed first), and say what was done.
-///
-/// Can be dropped at any time; it then stops at once, without a flush, and both may be run again.
-///
-/// # Errors
-/// The socket can no longer be used.
-pub async fn run<M: Datagrams, A: App<M>>(
-    socket: &mut Socket,
-    machine: &mut M,
-    app: &mut A,
-) -> io::Result<DriverStats> {
-    Driver::lend(socket, machine, app, DriverConfig::default()).await
-}
-
 /// Drive a machine in a task of its own. It ends with [`Handle::shutdown`], or when the handles, the events and all
 /// requests are gone.
 pub fn spawn<M>(socket: Socket, machine: M) -> (Handle<M>, Events<M>)
@@ -98,15 +84,6 @@ where
     let (task, handle, events) = prepare(socket, machine, config);
     smol::spawn(task).detach();
     (handle, events)
-}
-
-/// As [`spawn_with`], but the task is yours to spawn where you like.
-pub fn prepare<M>(socket: Socket, machine: M, config: HandleConfig) -> (Task<M, Socket>, Handle<M>, Events<M>)
-where
-    M: Requests + Datagrams,
-{
-    let clock = socket.clock();
-    share(socket, machine, clock, config)
 }
 
 /// Run a future to its end on this thread, and the reactor with it.

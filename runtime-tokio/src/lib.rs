@@ -4,7 +4,7 @@
 //! outside of one, as tokio itself does. [`block_on`] starts such a runtime.
 //!
 //! * [`bind`] opens a [`Socket`].
-//! * [`run`] drives a machine that you own with an [`App`] that looks after it.
+//! * [`run`] drives a machine that you own with an [`App`](sluis_core::driver::App) that looks after it.
 //! * [`spawn`] gives a machine away and returns a [`Handle`] and the stream of [`Events`].
 //! * With the feature `record`, `FileTape` keeps everything that goes into a node and out of it, to be replayed.
 //!
@@ -35,7 +35,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use sluis_core::Datagrams;
-use sluis_core::driver::{App, Driver, DriverConfig, DriverStats, Events, Handle, HandleConfig, Requests, Task, share};
+use sluis_core::driver::{Events, Handle, HandleConfig, Requests};
 use sluis_udp::{Readiness, Timer, UdpIo};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -43,7 +43,7 @@ use tokio::time::Sleep;
 
 #[cfg(feature = "record")]
 pub use sluis_udp::FileTape;
-pub use sluis_udp::{BindError, SystemClock, system_seed};
+pub use sluis_udp::{BindError, SystemClock, prepare, run, system_seed};
 
 /// A UDP socket, with the timer and the clock that go with it.
 pub type Socket = UdpIo<TokioUdp, SocketTimer>;
@@ -69,20 +69,6 @@ pub fn adopt(socket: UdpSocket) -> io::Result<Socket> {
     UdpIo::new(TokioUdp::new(socket)?, SocketTimer::default())
 }
 
-/// Drive a machine until its app says stop (what is queued is flushed first), and say what was done.
-///
-/// Can be dropped at any time; it then stops at once, without a flush, and both may be run again.
-///
-/// # Errors
-/// The socket can no longer be used.
-pub async fn run<M: Datagrams, A: App<M>>(
-    socket: &mut Socket,
-    machine: &mut M,
-    app: &mut A,
-) -> io::Result<DriverStats> {
-    Driver::lend(socket, machine, app, DriverConfig::default()).await
-}
-
 /// Drive a machine in a task of its own. It ends with [`Handle::shutdown`], or when the handles, the events and all
 /// requests are gone.
 pub fn spawn<M>(socket: Socket, machine: M) -> (Handle<M>, Events<M>)
@@ -100,15 +86,6 @@ where
     let (task, handle, events) = prepare(socket, machine, config);
     tokio::spawn(task);
     (handle, events)
-}
-
-/// As [`spawn_with`], but the task is yours to spawn where you like.
-pub fn prepare<M>(socket: Socket, machine: M, config: HandleConfig) -> (Task<M, Socket>, Handle<M>, Events<M>)
-where
-    M: Requests + Datagrams,
-{
-    let clock = socket.clock();
-    share(socket, machine, clock, config)
 }
 
 /// Run a future to its end on this thread, with a runtime of its own.

@@ -17,6 +17,7 @@ mod clock;
 mod io;
 #[cfg(feature = "record")]
 mod record;
+mod surface;
 mod sys;
 #[cfg(all(test, unix))]
 mod tests;
@@ -29,5 +30,6 @@ pub use clock::{SystemClock, system_seed};
 pub use io::{Timer, UdpIo};
 #[cfg(feature = "record")]
 pub use record::FileTape;
+pub use surface::{UdpTask, prepare, run};
 pub use sys::AsSocket;
 pub use udp::{Readiness, Udp};

@@ -1,0 +1,43 @@
+//! What every adapter offers under its own name, whatever its runtime.
+
+use std::io;
+
+use sluis_core::Datagrams;
+use sluis_core::driver::{App, Driver, DriverConfig, DriverStats, Events, Handle, HandleConfig, Requests, Task, share};
+
+use crate::{Readiness, Timer, UdpIo};
+
+/// Drive a machine until its app says stop (what is queued is flushed first), and say what was done.
+///
+/// Can be dropped at any time; it then stops at once, without a flush, and both may be run again.
+///
+/// # Errors
+/// The socket can no longer be used.
+pub async fn run<S, T, M, A>(socket: &mut UdpIo<S, T>, machine: &mut M, app: &mut A) -> io::Result<DriverStats>
+where
+    S: Readiness,
+    T: Timer,
+    M: Datagrams,
+    A: App<M>,
+{
+    Driver::lend(socket, machine, app, DriverConfig::default()).await
+}
+
+/// The future that drives a shared machine on a socket.
+pub type UdpTask<M, S, T> = Task<M, UdpIo<S, T>>;
+
+/// Share a machine between a task that drives it, which is yours to spawn where you like, a handle, and a stream of its
+/// events.
+pub fn prepare<S, T, M>(
+    socket: UdpIo<S, T>,
+    machine: M,
+    config: HandleConfig,
+) -> (UdpTask<M, S, T>, Handle<M>, Events<M>)
+where
+    S: Readiness,
+    T: Timer,
+    M: Requests + Datagrams,
+{
+    let clock = socket.clock();
+    share(socket, machine, clock, config)
+}
