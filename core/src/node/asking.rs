@@ -9,7 +9,7 @@ use super::{Node, State};
 use crate::framing::{Decision, EncodeError, Encoding, Packet, PingType, Priority, Response, RoutingMode, Text, Value};
 use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT, MAX_PACKET_ID};
 use crate::time::{Instant, Now, iso};
-use crate::{Reject, Route, check_did};
+use crate::{Name, Reject, Route, check_did};
 
 /// Bytes that a packet takes beyond its variable parts, generously.
 const PACKET_OVERHEAD: usize = 512;
@@ -106,20 +106,42 @@ impl State {
         bytes: &[u8],
         response: &Response<'_>,
     ) -> Result<(), Reject> {
-        let mut scratch = [0; MAX_PACKET_ID];
-        let key = response.in_response_to.resolve(&mut scratch).ok().and_then(ids::packet_key);
+        // Scratch is needed only where there are escapes.
+        let key = match response.in_response_to.as_str() {
+            Some(id) => ids::packet_key(id),
+            None => response.in_response_to.resolve(&mut [0; MAX_PACKET_ID]).ok().and_then(ids::packet_key),
+        };
         let key = key.ok_or(Reject::Unrequested)?;
+        match response.responder_did.as_str() {
+            Some(responder) => self.take_answer(now, route, bytes, response.decision, key, responder),
+            None => {
+                let mut scratch = [0; MAX_DID];
+                let responder = response.responder_did.resolve(&mut scratch).map_err(|_| Reject::WrongResponder)?;
+                self.take_answer(now, route, bytes, response.decision, key, responder)
+            }
+        }
+    }
+
+    /// The same, with its texts read: `key` is the random part of the packet id that it answers.
+    fn take_answer(
+        &mut self,
+        now: Now,
+        route: Route,
+        bytes: &[u8],
+        decision: Decision,
+        key: u64,
+        responder: &str,
+    ) -> Result<(), Reject> {
         let (id, request) = self.requests.find(key).ok_or(Reject::Unrequested)?;
-        let mut scratch = [0; MAX_DID];
-        let responder = response.responder_did.resolve(&mut scratch).map_err(|_| Reject::WrongResponder)?;
+        let responder = self.names.name(responder);
         let named = match request.responder {
-            Some(hash) => self.names.hash(responder.as_bytes()) == hash,
-            None => check_did(responder).is_ok(),
+            Some(hash) => responder.hash() == hash,
+            None => check_did(responder.as_str()).is_ok(),
         };
         if (!named || !request.route.same_remote(&route)) && !self.faults.any_responder() {
             return Err(Reject::WrongResponder);
         }
-        let pending = response.decision == Decision::Pending;
+        let pending = decision == Decision::Pending;
         if pending && request.pending {
             // It was said before; the decision is what is missing.
             return Err(Reject::Unrequested);
@@ -135,15 +157,16 @@ impl State {
         }
         self.prove_peer(now, responder, route);
         // Room was found above.
-        let _ = self.events.response(bytes, route, id, rtt, response.decision, !pending);
+        let _ = self.events.response(bytes, route, id, rtt, decision, !pending);
         Ok(())
     }
 
     /// Who answers a request is heard from, accepted, and proven to be where it was asked. No room to remember that is
     /// no reason to lose the answer.
-    fn prove_peer(&mut self, now: Now, did: &str, route: Route) {
-        self.meet(now, did, route);
-        self.peers.prove(did, route.remote);
+    fn prove_peer(&mut self, now: Now, name: Name<'_>, route: Route) {
+        let seat = self.peers.look_up_name(name);
+        self.meet(now, seat, route);
+        self.peers.prove(seat, route.remote);
         self.schedule_heartbeat(now.mono);
     }
 

@@ -154,8 +154,9 @@ impl State {
 
     /// Only now is the sender of a waiting ping accepted, and so a peer. What is known of it already is newer than the ping.
     fn meet_approved(&mut self, now: Now, did: &str, route: Route) {
-        if !self.peers.look_up(did).is_known() {
-            self.meet(now, did, route);
+        let seat = self.peers.look_up(did);
+        if !seat.is_known() {
+            self.meet(now, seat, route);
         }
     }
 

@@ -201,9 +201,10 @@ impl Peers {
         if self.fits(seat.did(), None) { self.insert(now, seat.name, route) } else { Recorded::Full }
     }
 
-    /// Note that the address answered a request of ours. The peer must be recorded at this route.
-    pub fn prove(&mut self, did: &str, remote: SocketAddr) {
-        let Some(slot) = self.look_up(did).slot else { return };
+    /// Note that the address answered a request of ours. The peer must be recorded at this route; its seat may be from before
+    /// that.
+    pub fn prove(&mut self, seat: Seat<'_>, remote: SocketAddr) {
+        let Some(slot) = seat.slot.or_else(|| self.look_up_name(seat.name).slot) else { return };
         if let Some(peer) = self.slab.at_mut(slot)
             && peer.route.remote == remote
         {

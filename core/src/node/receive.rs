@@ -293,8 +293,7 @@ impl State {
     }
 
     /// Note who was heard from and accepted after the fact, if there is room to remember it.
-    pub(super) fn meet(&mut self, now: Now, did: &str, route: Route) {
-        let seat = self.peers.look_up(did);
+    pub(super) fn meet(&mut self, now: Now, seat: Seat<'_>, route: Route) {
         let (count, bytes) = peer_notices(seat);
         if self.events.room_for_notices(count, bytes) {
             self.record_peer(now, seat, route);
