@@ -1,12 +1,14 @@
 //! Writing answers.
 
+use core::fmt::Write as _;
+
 use super::ids::Ids;
 use super::ping::AnswerError;
 use super::policy::Judged;
 use super::queue::{Queue, StageError, Written};
 use crate::Route;
 use crate::airlock::Source;
-use crate::framing::{Decision, EncodeError, Encoding, Number, Response, Sink, SliceSink, Text, Value};
+use crate::framing::{Decision, EncodeError, Encoding, Number, Response, Text, Value};
 use crate::time::{Now, iso};
 
 /// Bytes that an answer takes beyond its variable parts, generously.
@@ -31,11 +33,11 @@ impl Answer<'_> {
         now: Now,
         did: &str,
         ids: &mut Ids,
+        breakdown: &mut Breakdown,
         out: &mut Queue<Route>,
     ) -> Result<usize, AnswerError> {
         let id = ids.response();
         let mut stamp = [0; 32];
-        let mut fira = [0; 96];
         let response = Response {
             response_id: Text::from_wire(id.as_str()),
             in_response_to: self.in_response_to,
@@ -43,7 +45,7 @@ impl Answer<'_> {
             decision: self.decision,
             payload: self.payload,
             trust_score: Number::Float(self.judged.trust),
-            fira_breakdown: breakdown(&self.judged, &mut fira),
+            fira_breakdown: breakdown.value(&self.judged),
             timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
             airlock_zone: Text::from_wire(self.judged.zone.as_str()),
             applied_rule: self.judged.rule.map(Text::new),
@@ -80,25 +82,31 @@ pub(super) fn stage_frame(
     })
 }
 
-/// Where the trust comes from, as the reference says it: `{"score":0.9,"source":"known"}`.
-fn breakdown<'b>(judged: &Judged<'_>, buf: &'b mut [u8; 96]) -> Value<'b> {
-    let mut sink = SliceSink::new(buf);
-    let written = (|| {
-        sink.put(b"{\"score\":")?;
-        Number::Float(judged.trust).write(&mut sink)?;
-        sink.put(b",\"source\":\"")?;
-        sink.put(judged.source.as_str().as_bytes())?;
-        sink.put(b"\"")?;
-        if let Source::Vouched { count } = judged.source {
-            sink.put(b",\"vouch_count\":")?;
-            Number::Int(i64::from(count)).write(&mut sink)?;
+/// Where the trust comes from, as the reference says it: `{"score":0.9,"source":"known"}`. The last one is kept, because
+/// most answers in a row say the same.
+#[derive(Debug, Default)]
+pub(super) struct Breakdown {
+    of: Option<(u64, Source)>,
+    text: heapless::String<96>,
+}
+
+impl Breakdown {
+    fn value(&mut self, judged: &Judged<'_>) -> Value<'_> {
+        let of = Some((judged.trust.to_bits(), judged.source));
+        if self.of != of {
+            self.text.clear();
+            // A score, a word and a count fit by far.
+            self.of = of.filter(|_| self.write(judged).is_ok());
         }
-        sink.put(b"}")
-    })();
-    let len = sink.len();
-    let text = core::str::from_utf8(buf.get(..len).unwrap_or_default());
-    match (written, text) {
-        (Ok(()), Ok(text)) => Value::from_wire(text),
-        _ => Value::EMPTY_OBJECT,
+        if self.of.is_some() { Value::from_wire(&self.text) } else { Value::EMPTY_OBJECT }
+    }
+
+    fn write(&mut self, judged: &Judged<'_>) -> core::fmt::Result {
+        let (score, source) = (Number::Float(judged.trust), judged.source.as_str());
+        write!(self.text, "{{\"score\":{score},\"source\":\"{source}\"")?;
+        if let Source::Vouched { count } = judged.source {
+            write!(self.text, ",\"vouch_count\":{count}")?;
+        }
+        self.text.write_str("}")
     }
 }

@@ -107,7 +107,7 @@ impl State {
         decision: Decision,
         payload: Value<'_>,
     ) -> Result<usize, AnswerError> {
-        let Self { waiting, open, peers, did, ids, out, .. } = self;
+        let Self { waiting, open, peers, did, ids, breakdown, out, .. } = self;
         let room = match id.room {
             Room::Waiting => waiting,
             Room::Open => open,
@@ -123,7 +123,7 @@ impl State {
             encoding: ping.encoding,
             allowance: (!proven).then_some(ping.allowance),
         };
-        answer.stage(now, did.as_str(), ids, out)
+        answer.stage(now, did.as_str(), ids, breakdown, out)
     }
 
     /// Queue the staged answer to an open ping and forget the ping.

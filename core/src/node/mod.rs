@@ -48,6 +48,7 @@ pub use replies::Reply;
 pub use requests::RequestId;
 pub use stats::{Stats, Tables};
 
+use self::answer::Breakdown;
 use self::events::Events;
 use self::faults::Faults;
 use self::ids::Ids;
@@ -76,6 +77,7 @@ pub struct Node {
 struct State {
     did: Did,
     ids: Ids,
+    breakdown: Breakdown,
     /// Hashes names, for every table that keeps anything under a name.
     names: SipKey,
     replay: ReplayWindow,
@@ -167,6 +169,7 @@ impl Node {
             state: State {
                 did: config.did.clone(),
                 ids: Ids::new(seed),
+                breakdown: Breakdown::default(),
                 names: names.clone(),
                 replay,
                 peers: Peers::new(caps.peers, caps.peer_bytes, config.peer_stale, names.clone()),

@@ -239,7 +239,8 @@ impl State {
             let allowance = (!state.peers.is_proven(seat, route.remote)).then_some(allowance);
             let answer =
                 Answer { in_response_to: packet.packet_id, decision, payload, judged, route, encoding, allowance };
-            answer.stage(now, state.did.as_str(), &mut state.ids, &mut state.out).map_err(reject_of)
+            let State { did, ids, breakdown, out, .. } = state;
+            answer.stage(now, did.as_str(), ids, breakdown, out).map_err(reject_of)
         };
         let (decision, staged, room) = match plan {
             Plan::Answer(payload) => (Decision::Accept, Some(answer(self, Decision::Accept, payload)?), None),
