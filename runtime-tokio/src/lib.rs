@@ -24,6 +24,27 @@
 //! })
 //! # }
 //! ```
+//!
+//! A node in the background, and a ping that is awaited:
+//!
+//! ```
+//! use sluis_core::driver::NoReply;
+//! use sluis_core::node::{Node, NodeConfig, Ping};
+//! use sluis_core::{Did, Duration};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! sluis_tokio::block_on(async {
+//!     let hub = Node::new(NodeConfig::new(Did::new("jis:home:hub")?), &sluis_tokio::system_seed()?)?;
+//!     let (hub, _events) = sluis_tokio::spawn(sluis_tokio::bind(([127, 0, 0, 1], 0).into())?, hub);
+//!     let nobody = std::net::UdpSocket::bind("127.0.0.1:0")?;
+//!     let mut ping = Ping::new("jis:home:sensor", nobody.local_addr()?, "temperature.read");
+//!     ping.timeout = Some(Duration::from_millis(20));
+//!     assert_eq!(hub.ping(&ping)?.await, Err(NoReply::Timeout));
+//!     hub.shutdown().await?;
+//!     Ok(())
+//! })
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 use std::future::Future;
