@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use crate::Seed;
 use crate::framing::Encoding;
 use crate::node::NodeConfig;
-use crate::node::faults;
+use crate::node::faults::Fault;
 use crate::sim::adversary::Adversary;
 use crate::sim::{LinkConfig, Topology};
 use crate::time::{Duration, Wall};
@@ -217,50 +217,4 @@ pub struct Placed {
     pub victim: Option<u32>,
     /// The nodes it has a link to.
     pub targets: Vec<u32>,
-}
-
-/// A protection of nodes that a simulation can switch off, to prove that it notices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Packets are taken in however often they come.
-    NoReplayCheck,
-    /// A response counts from whomever it comes.
-    AnyResponder,
-    /// ROOD senders are answered.
-    AnswerRood,
-    /// Tables have no bounds.
-    NoTableCap,
-}
-
-impl Fault {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::NoReplayCheck, Self::AnyResponder, Self::AnswerRood, Self::NoTableCap];
-
-    /// The name on a command line.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NoReplayCheck => "no-replay-check",
-            Self::AnyResponder => "any-responder",
-            Self::AnswerRood => "answer-rood",
-            Self::NoTableCap => "no-table-cap",
-        }
-    }
-
-    /// The fault of this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|fault| fault.name() == name)
-    }
-
-    pub(super) const fn in_node(fault: Option<Self>) -> faults::Faults {
-        let fault = match fault {
-            None => None,
-            Some(Self::NoReplayCheck) => Some(faults::Fault::NoReplayCheck),
-            Some(Self::AnyResponder) => Some(faults::Fault::AnyResponder),
-            Some(Self::AnswerRood) => Some(faults::Fault::AnswerRood),
-            Some(Self::NoTableCap) => Some(faults::Fault::NoTableCap),
-        };
-        faults::Faults { fault }
-    }
 }

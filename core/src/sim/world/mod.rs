@@ -14,7 +14,8 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
-pub use config::{Clocks, Fault, Habits, Part, Placed, Plan, Trust, Witness, WorldConfig, WorldError};
+pub use crate::node::faults::Fault;
+pub use config::{Clocks, Habits, Part, Placed, Plan, Trust, Witness, WorldConfig, WorldError};
 pub use report::{Counts, Invariant, Violation};
 
 use self::member::{Errands, Foe, Member, Role};
@@ -29,6 +30,7 @@ use super::topology::Wire;
 use crate::airlock::Rule;
 use crate::framing::{Value, ValueBuf, Zone};
 use crate::limits::MAX_DATAGRAM_V6;
+use crate::node::faults::Faults;
 use crate::node::tape::Sink;
 use crate::node::{Node, NodeConfig, Reply, Stats};
 use crate::time::{Duration, Now};
@@ -175,6 +177,7 @@ impl World {
             let ppm = dice.between(0, 2 * u64::from(clocks.drift_ppm)) as i32 - i32::from(clocks.drift_ppm);
             let node = self.born(n)?;
             self.members.push(Member::new(Role::Node(node), Clock::new(0, off, ppm), self.askable(n)));
+            self.testify(n);
             self.begin(n);
         }
         Ok(())
@@ -187,7 +190,7 @@ impl World {
         let did = Did::new(Name::of(n).as_str()).map_err(|e| odd(&e))?;
         let config = NodeConfig { did, ..config.clone() };
         let seed = seeds.seed();
-        let mut node = Node::with_faults(config, &seed, Fault::in_node(*fault)).map_err(|e| odd(&e))?;
+        let mut node = Node::with_faults(config, &seed, Faults { fault: *fault }).map_err(|e| odd(&e))?;
         if self.witness.is_some() {
             node.record(Some(n), &seed, Sink::Keep(String::new()));
         }

@@ -68,6 +68,7 @@ impl World {
         let member = &mut self.members[n as usize];
         member.role = Role::Node(node);
         member.clock.restart(self.now);
+        self.testify(n);
         self.begin(n);
         Ok(())
     }
