@@ -63,7 +63,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
 
 #[cfg(feature = "record")]
-pub use sluis_udp::FileTape;
+pub use sluis_udp::{FileTape, TapeEnd};
 pub use sluis_udp::{BindError, SystemClock, prepare, run, system_seed};
 
 /// A UDP socket, with the timer and the clock that go with it.

@@ -28,6 +28,7 @@ use crate::limits::DEFAULT_PORT;
 /// ```
 #[derive(Debug, Default)]
 pub struct Capture {
+    label: Option<u32>,
     own: Option<SocketAddr>,
     lines: usize,
     datagrams: u64,
@@ -38,6 +39,12 @@ impl Capture {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Of one node out of a recording of several; lines of others are passed over.
+    #[must_use]
+    pub fn labelled(node: u32) -> Self {
+        Self { label: Some(node), ..Self::default() }
     }
 
     /// Write the beginning of the file to the end of `out`.
@@ -62,6 +69,9 @@ impl Capture {
 
     fn take(&mut self, line: &str, out: &mut Vec<u8>) -> Result<(), Odd> {
         let object = Object::parse(line)?;
+        if self.label.is_some() && object.number("node").ok() != self.label {
+            return Ok(());
+        }
         let outgoing = match &*object.text("in")? {
             "address" => {
                 self.own = Some(object.parsed("addr")?);

@@ -25,7 +25,7 @@ use super::agenda::Due;
 use super::clock::Clock;
 use super::dice::Dice;
 use super::link::nanos;
-use super::names::{MAX_MEMBERS, Name};
+use super::names::{MAX_MEMBERS, Name, address};
 use super::topology::Wire;
 use crate::airlock::Rule;
 use crate::framing::{Value, ValueBuf, Zone};
@@ -193,6 +193,7 @@ impl World {
         let mut node = Node::with_faults(config, &seed, Faults { fault: *fault }).map_err(|e| odd(&e))?;
         if self.witness.is_some() {
             node.record(Some(n), &seed, Sink::Keep(String::new()));
+            node.note_address(address(n));
         }
         node.allow_legacy("*").map_err(|e| odd(&e))?;
         if let Some(pattern) = later {
