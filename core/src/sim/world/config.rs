@@ -92,6 +92,9 @@ pub enum WorldError {
     /// A member that is not there is named.
     #[error("there is no member {0} in this world")]
     NoMember(u32),
+    /// There is no kind of link.
+    #[error("a world needs at least one kind of link")]
+    NoLinks,
     /// A payload is not JSON.
     #[error("{0:?} is not JSON")]
     Payload(&'static str),
@@ -215,6 +218,6 @@ pub struct Placed {
     pub adversary: Box<dyn Adversary>,
     /// The node on whose path to everybody it sits, if on any.
     pub victim: Option<u32>,
-    /// The nodes it has a link to.
+    /// The nodes under test that it has a link to.
     pub targets: Vec<u32>,
 }

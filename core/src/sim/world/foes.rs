@@ -31,7 +31,7 @@ impl World {
     /// Send what an adversary sends, and set its timer.
     fn finish(&mut self, me: u32, step: Step) {
         for injection in step.outbox {
-            let at = self.now + nanos(injection.after);
+            let at = self.now.saturating_add(nanos(injection.after));
             if let Some(witness) = &mut self.witness {
                 let wall = EPOCH.saturating_add(Duration::from_nanos(at));
                 witness.sent(wall, address(injection.from), address(injection.to), &injection.bytes);
@@ -45,7 +45,7 @@ impl World {
             }
         }
         if let Some(after) = step.wake {
-            let at = self.now + nanos(after).max(1);
+            let at = self.now.saturating_add(nanos(after).max(1));
             self.members[me as usize].armed = at;
             self.net.agenda.push(at, Due::Timer(me));
         }

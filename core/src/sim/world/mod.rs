@@ -79,6 +79,19 @@ fn value(json: &'static str) -> Result<ValueBuf, WorldError> {
     value.ok_or(WorldError::Payload(json))
 }
 
+/// Whether all nodes that are named are there.
+fn named(nodes: u32, adversaries: &[Placed], plan: &[(Duration, Plan)]) -> Result<(), WorldError> {
+    let foes = adversaries.iter().flat_map(|placed| placed.targets.iter().chain(&placed.victim).copied());
+    let planned = plan.iter().filter_map(|(_, step)| match step {
+        Plan::Crash { node } | Plan::Start { node } | Plan::StepWall { node, .. } => Some(*node),
+        Plan::Cut { .. } | Plan::Mend { .. } | Plan::Quiet => None,
+    });
+    match foes.chain(planned).find(|n| *n >= nodes) {
+        Some(n) => Err(WorldError::NoMember(n)),
+        None => Ok(()),
+    }
+}
+
 impl World {
     /// Make a world.
     ///
@@ -103,12 +116,16 @@ impl World {
         if all > u64::from(MAX_MEMBERS) {
             return Err(WorldError::TooMany);
         }
+        if links.is_empty() {
+            return Err(WorldError::NoLinks);
+        }
+        named(nodes, &adversaries, &plan)?;
         let mut wires = topology.wires(nodes, &mut Dice::new(&seed, "sim.topology"));
         for (me, placed) in (nodes..).zip(&adversaries) {
-            wires.extend(placed.targets.iter().map(|target| Wire { a: *target, b: me, class: 0 }));
-        }
-        if let Some(wire) = wires.iter().find(|w| u64::from(w.a) >= all) {
-            return Err(WorldError::NoMember(wire.a));
+            let mut targets = placed.targets.clone();
+            targets.sort_unstable();
+            targets.dedup();
+            wires.extend(targets.into_iter().map(|target| Wire { a: target, b: me, class: 0 }));
         }
         let mut world = Self {
             now: 0,
@@ -136,7 +153,7 @@ impl World {
         };
         world.draw_trust(trust, &mut Dice::new(&seed, "sim.trust"));
         world.people(clocks, &seed)?;
-        world.place(adversaries, &seed)?;
+        world.place(adversaries, &seed);
         for (at, step) in plan {
             world.net.agenda.push(nanos(at), Due::Plan(world.plan.len() as u32));
             world.plan.push(step);
@@ -226,15 +243,12 @@ impl World {
     }
 
     /// Put adversaries in their places.
-    fn place(&mut self, adversaries: Vec<Placed>, seed: &Seed) -> Result<(), WorldError> {
+    fn place(&mut self, adversaries: Vec<Placed>, seed: &Seed) {
         let mut dice = Dice::new(seed, "sim.adversaries");
         for (me, placed) in (self.nodes..).zip(adversaries) {
             let Placed { adversary, victim, targets } = placed;
             if let Some(victim) = victim {
                 let edges = self.net.edges_of(victim);
-                if victim >= self.nodes {
-                    return Err(WorldError::NoMember(victim));
-                }
                 self.members[victim as usize].tap = Some(me);
                 for edge in edges {
                     let back = self.net.edges[edge as usize].back;
@@ -247,7 +261,6 @@ impl World {
             self.net.agenda.push(0, Due::Timer(me));
             self.members[me as usize].armed = 0;
         }
-        Ok(())
     }
 
     /// Let the world run until this virtual time since its beginning, or until something is wrong; whether nothing was.
@@ -326,7 +339,8 @@ impl World {
     }
 
     /// Tell a node something (set a trust, add a rule, send a ping) with its own clock, and take out of it what
-    /// that leaves to send. A request made here is not one of the world's own: who makes it need not look after it.
+    /// that leaves to send. A request made here is not one of the world's own: who makes it need not look after it. From
+    /// then on, until it is started again, the node may ask whom it likes, and whom it trusts is not checked.
     pub fn command<R>(&mut self, n: u32, tell: impl FnOnce(&mut Node, Now) -> R) -> Option<R> {
         let member = self.members.get_mut(n as usize)?;
         let now = member.clock.now(self.now);

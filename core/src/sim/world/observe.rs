@@ -102,17 +102,18 @@ impl Observer {
         self.serial
     }
 
-    /// A node took a packet in. `back` is its edge to the address that the packet bears.
+    /// A node took a packet in that came from the address of node `from`, and whose sender, by its name, is in `zone`.
     pub(super) fn taken_in(
         &mut self,
         now: u64,
         (node, incarnation): (u32, u32),
-        (from, back): (u32, &Edge),
+        (from, zone): (u32, Option<Zone>),
         bytes: &[u8],
         origin: Origin,
     ) {
-        if origin.genuine && back.zone == Zone::Rood {
-            self.object(now, node, Invariant::RoodSilence, format!("took in a packet of node {from}, which is ROOD"));
+        if zone == Some(Zone::Rood) {
+            let detail = format!("took in a packet from node {from} whose sender is ROOD");
+            self.object(now, node, Invariant::RoodSilence, detail);
         }
         let fresh = if origin.serial != 0 {
             self.taken.note(origin.serial, incarnation)
@@ -125,16 +126,30 @@ impl Observer {
         }
     }
 
-    /// A node sent a datagram along an edge. `truthful`: the other end never lies about its name.
-    pub(super) fn sent(&mut self, now: u64, node: u32, edge: &mut Edge, bytes: &[u8], truthful: bool) {
+    /// A node sent a datagram along an edge. `truthful`: the other end never lies about its name. `commanded`: the node may
+    /// ask whom it likes, and trusts whom it was told to.
+    pub(super) fn sent(
+        &mut self,
+        now: u64,
+        node: u32,
+        edge: &mut Edge,
+        bytes: &[u8],
+        (truthful, commanded): (bool, bool),
+    ) {
         if !is_response(bytes) {
+            edge.asked |= commanded;
             if !edge.asked && !edge.proven {
                 let to = edge.to;
                 self.object(now, node, Invariant::Amplification, format!("wrote to node {to} unasked and unproven"));
             }
             return;
         }
-        if edge.zone == Zone::Rood && truthful && !edge.lied {
+        if !edge.heard {
+            let to = edge.to;
+            let detail = format!("answered node {to}, from whose address it took nothing in");
+            self.object(now, node, Invariant::RoodSilence, detail);
+        }
+        if edge.zone == Zone::Rood && truthful && !edge.lied && !commanded {
             let to = edge.to;
             self.object(now, node, Invariant::RoodSilence, format!("answered node {to}, which is ROOD"));
         }
@@ -212,6 +227,16 @@ impl Observer {
 }
 
 impl World {
+    /// In which zone a node must see the sender that a packet names; `None` where nobody can tell.
+    pub(super) fn zone_of_sender(&self, node: u32, bytes: &[u8]) -> Option<Zone> {
+        let packet = packet(bytes)?;
+        let name = packet.source_did.as_str()?;
+        if self.template.guests && name.starts_with("jis:guest:") {
+            return Some(Zone::Geel);
+        }
+        Some(self.net.zone(node, Name::member(name).filter(|n| *n < self.nodes)))
+    }
+
     /// Check everything: every node that was touched since the last sweep (an untouched one is as it was then), and that
     /// no datagram was lost track of.
     pub(super) fn sweep(&mut self) {

@@ -69,7 +69,16 @@ impl World {
             Ok(()) => {
                 self.net.counts.deliveries += 1;
                 if !is_response(bytes) {
-                    self.observer.taken_in(self.now, (to, member.books.incarnation), (from, edge_back), bytes, origin);
+                    edge_back.heard = true;
+                    let (zone, incarnation) = (edge_back.zone, member.books.incarnation);
+                    let zone = match member.books.commanded {
+                        // Whom it was told to trust only the node knows.
+                        true => None,
+                        // The name on a genuine packet is right.
+                        false if origin.genuine => Some(zone),
+                        false => self.zone_of_sender(to, bytes),
+                    };
+                    self.observer.taken_in(self.now, (to, incarnation), (from, zone), bytes, origin);
                 }
             }
             Err(why) => {
@@ -174,7 +183,7 @@ impl World {
                     };
                     let after = dice.below(nanos(habits.decide).max(1));
                     let place = errands.put(Errand { member: n, incarnation: books.incarnation, doing });
-                    net.agenda.push(self.now + after, Due::Errand(place));
+                    net.agenda.push(self.now.saturating_add(after), Due::Errand(place));
                 }
                 _ => {}
             }
@@ -185,7 +194,7 @@ impl World {
     }
 
     fn drain_datagrams(&mut self, n: u32, now: Now, hint: Option<u32>) {
-        let Role::Node(node) = &mut self.members[n as usize].role else { return };
+        let Member { role: Role::Node(node), books, .. } = &mut self.members[n as usize] else { return };
         while let Some(transmit) = node.poll_transmit(now, &mut self.scratch) {
             let bytes = &self.scratch[..transmit.len];
             if let Some(witness) = &mut self.witness {
@@ -196,13 +205,15 @@ impl World {
             let Some(edge) = edge else {
                 self.net.counts.sent += 1;
                 self.net.counts.lose(Lost::NoRoute);
-                let detail = format!("wrote to {}, from where nothing came", transmit.route.remote);
-                self.observer.object(self.now, n, Invariant::Amplification, detail);
+                if !books.commanded {
+                    let detail = format!("wrote to {}, from where nothing came", transmit.route.remote);
+                    self.observer.object(self.now, n, Invariant::Amplification, detail);
+                }
                 continue;
             };
             let along = &mut self.net.edges[edge as usize];
             let truthful = along.to < self.nodes;
-            self.observer.sent(self.now, n, along, bytes, truthful);
+            self.observer.sent(self.now, n, along, bytes, (truthful, books.commanded));
             let serial = if is_response(bytes) { 0 } else { self.observer.next_serial() };
             self.net.trace.note(self.now, u64::from(edge));
             self.net.send(self.now, edge, bytes, Origin { serial, genuine: true });
@@ -226,7 +237,7 @@ impl World {
     pub(super) fn later(&mut self, n: u32, after: u64, doing: Doing) {
         let place =
             self.errands.put(Errand { member: n, incarnation: self.members[n as usize].books.incarnation, doing });
-        self.net.agenda.push(self.now + after, Due::Errand(place));
+        self.net.agenda.push(self.now.saturating_add(after), Due::Errand(place));
     }
 
     /// Ask some neighbour.
