@@ -127,10 +127,14 @@ pub struct Habits {
     pub intents: &'static [&'static str],
     /// Intents (a pattern) that the application answers itself, later.
     pub later: Option<&'static str>,
+    /// Intents (a pattern) that are answered with a text of so many letters, which an unproven address may not get.
+    pub lengthy: Option<(&'static str, u16)>,
     /// How long the application takes, at most, to answer or to decide.
     pub decide: Duration,
     /// Probability that a waiting ping is approved; it is refused half as often as the rest, else forgotten.
     pub approve: f64,
+    /// How long, at most, a node's driver is away now and then (zero: never); what comes meanwhile piles up in the node.
+    pub away: Duration,
     /// How pings and heartbeats are written.
     pub encoding: Encoding,
     /// Payload of pings, as JSON.
@@ -148,8 +152,10 @@ impl Default for Habits {
             greet: false,
             intents: &["temperature.read"],
             later: None,
+            lengthy: None,
             decide: Duration::from_secs(5),
             approve: 0.5,
+            away: Duration::ZERO,
             encoding: Encoding::Postcard,
             payload: "{}",
             answer: "{\"celsius\":21.5}",

@@ -62,6 +62,10 @@ pub(super) struct Books {
     open: u32,
     /// Requests were made that are not the world's.
     pub(super) commanded: bool,
+    /// Until when the driver is away.
+    pub(super) away: u64,
+    /// Something that is not genuine came meanwhile.
+    pub(super) foreign: bool,
 }
 
 impl Member {
@@ -142,6 +146,8 @@ pub(super) enum Doing {
     Answer(PingId),
     /// Decide about a waiting ping.
     Decide(PingId),
+    /// Look after the node again.
+    Return,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -68,6 +68,7 @@ struct Template {
     config: NodeConfig,
     answer: ValueBuf,
     later: Option<&'static str>,
+    lengthy: Option<(&'static str, ValueBuf)>,
     guests: bool,
     fault: Option<Fault>,
     seeds: Dice,
@@ -77,6 +78,14 @@ struct Template {
 fn value(json: &'static str) -> Result<ValueBuf, WorldError> {
     let value = Value::from_json(json).ok().and_then(|value| ValueBuf::new(value).ok());
     value.ok_or(WorldError::Payload(json))
+}
+
+/// A text of so many letters.
+fn letters_of(letters: u16) -> Option<ValueBuf> {
+    let mut json = String::from("\"");
+    json.extend((0..letters).map(|_| 'x'));
+    json.push('"');
+    ValueBuf::new(Value::from_json(&json).ok()?).ok()
 }
 
 /// Whether all nodes that are named are there.
@@ -141,6 +150,7 @@ impl World {
                 config: NodeConfig { heartbeat_encoding: habits.encoding, ..node },
                 answer: value(habits.answer)?,
                 later: habits.later,
+                lengthy: habits.lengthy.and_then(|(pattern, letters)| Some((pattern, letters_of(letters)?))),
                 guests: !adversaries.is_empty(),
                 fault,
                 seeds: Dice::new(&seed, "sim.nodes"),
@@ -202,7 +212,7 @@ impl World {
 
     /// A node that knows nothing but what its operator told it.
     fn born(&mut self, n: u32) -> Result<Box<Node>, WorldError> {
-        let Template { config, answer, later, guests, fault, seeds } = &mut self.template;
+        let Template { config, answer, later, lengthy, guests, fault, seeds } = &mut self.template;
         let odd = |error: &dyn ToString| WorldError::Node(error.to_string());
         let did = Did::new(Name::of(n).as_str()).map_err(|e| odd(&e))?;
         let config = NodeConfig { did, ..config.clone() };
@@ -215,6 +225,9 @@ impl World {
         node.allow_legacy("*").map_err(|e| odd(&e))?;
         if let Some(pattern) = later {
             node.set_reply(pattern, Reply::Later).map_err(|e| odd(&e))?;
+        }
+        if let Some((pattern, answer)) = lengthy {
+            node.set_reply(pattern, Reply::Now(answer.clone())).map_err(|e| odd(&e))?;
         }
         node.set_reply("*", Reply::Now(answer.clone())).map_err(|e| odd(&e))?;
         if *guests {

@@ -250,26 +250,23 @@ impl World {
             let member = &mut self.members[n as usize];
             member.touched = false;
             let Role::Node(node) = &member.role else { continue };
+            // What its driver has not heard of yet.
+            let untold = self.now <= member.books.away;
             let requests = node.tables().requests;
             let kept = member.books.count_open();
-            if kept != member.books.open() as usize || (requests != kept && !member.books.commanded) {
+            if kept != member.books.open() as usize || (requests != kept && !member.books.commanded && !untold) {
                 let detail = format!("{requests} requests are open, {kept} should be");
                 self.observer.object(self.now, n, Invariant::CompletesOnce, detail);
             }
-            let per_sender = node.config().caps.waiting_per_sender;
-            let waiting = node.most_waiting_of_one();
-            if waiting > per_sender {
-                let detail = format!("{waiting} pings of one sender wait, the cap is {per_sender}");
-                self.observer.object(self.now, n, Invariant::TableCaps, detail);
+            for (what, has, cap) in node.bounds() {
+                if has > cap {
+                    let detail = format!("{has} {what}, the cap is {cap}");
+                    self.observer.object(self.now, n, Invariant::TableCaps, detail);
+                }
             }
-            let peers = node.peers().heap_bytes();
-            if member.armed == super::member::NEVER && crate::Machine::deadline(&**node).is_some() {
+            if member.armed == super::member::NEVER && !untold && crate::Machine::deadline(&**node).is_some() {
                 let detail = "wants to be woken, and nobody does".into();
                 self.observer.object(self.now, n, Invariant::World, detail);
-            }
-            if peers > node.config().caps.peer_bytes.saturating_mul(2).saturating_add(1 << 14) {
-                let detail = format!("{peers} bytes of peers");
-                self.observer.object(self.now, n, Invariant::TableCaps, detail);
             }
         }
         self.observer.touched = touched;

@@ -19,6 +19,9 @@ use crate::{Datagrams, Machine, Route};
 /// Events between two sweeps.
 const SWEEP: u64 = 1000;
 
+/// Probability that a driver leaves its node alone after a datagram, where drivers do that.
+const LEAVES: f64 = 0.05;
+
 /// How often a node may have more to say in one step.
 const ROUNDS: u32 = 1000;
 
@@ -87,7 +90,26 @@ impl World {
             }
         }
         self.net.post.free(letter);
-        self.drain(to, now, Some(back), origin.genuine);
+        if self.habits.away.is_zero() || !self.is_away(to, origin.genuine) {
+            self.drain(to, now, Some(back), origin.genuine);
+        }
+    }
+
+    /// Whether the driver of a node is away, so that what just came in stays there; now and then it leaves.
+    fn is_away(&mut self, n: u32, genuine: bool) -> bool {
+        if self.now >= self.members[n as usize].books.away {
+            if !self.dice.chance(LEAVES) {
+                return false;
+            }
+            let after = self.dice.below(nanos(self.habits.away));
+            self.members[n as usize].books.away = self.now.saturating_add(after);
+            self.later(n, after, Doing::Return);
+        }
+        let Member { role: Role::Node(node), books, .. } = &mut self.members[n as usize] else { return true };
+        books.foreign |= !genuine;
+        self.observer.check(self.now, n, books.handed, node);
+        self.testify(n);
+        true
     }
 
     /// A member's timer.
@@ -118,7 +140,7 @@ impl World {
     pub(super) fn drain(&mut self, n: u32, now: Now, hint: Option<u32>, genuine: bool) {
         let mut timeouts = 0;
         // The name on a genuine answer is right as long as the address is.
-        let decode = !genuine;
+        let decode = core::mem::take(&mut self.members[n as usize].books.foreign) || !genuine;
         for round in 0.. {
             self.drain_events(n, now, decode);
             self.drain_datagrams(n, now, hint);
@@ -286,7 +308,7 @@ impl World {
         let Role::Node(node) = &mut member.role else { return };
         match doing {
             Doing::Ask if !self.quiet => self.ask(n, now),
-            Doing::Ask => {}
+            Doing::Ask | Doing::Return => {}
             Doing::Greet(edge) => {
                 self.ask_along(n, now, edge);
                 let edges = self.net.edges_of(n);
