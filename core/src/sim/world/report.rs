@@ -92,6 +92,8 @@ pub enum Invariant {
     NoReplay,
     /// Every datagram is counted once.
     Counters,
+    /// Nothing panics. A world cannot say this of itself; who runs it does.
+    Panic,
     /// The world itself lost track of something: a bug in the simulator.
     World,
 }
@@ -109,6 +111,7 @@ impl Invariant {
             Self::Deadline => "deadline",
             Self::NoReplay => "no-replay",
             Self::Counters => "counters",
+            Self::Panic => "panic",
             Self::World => "world",
         }
     }
