@@ -132,3 +132,20 @@ fn wrong_clocks_have_an_effect() {
     let seen = run(config);
     assert!(seen.times(Reject::Stale) > 10 && seen.times(Reject::Future) > 20, "{:?}", seen.rejected);
 }
+
+#[test]
+fn adversaries_share_victims_and_paths() {
+    // All on the path of node 0, or one of them at the other end of one of its links.
+    for other in [0, 1] {
+        let mut config = mesh();
+        for victim in [0, other] {
+            let tamperer = Box::new(Tamperer { zeal: 0.2 });
+            config.adversaries.push(Placed { adversary: tamperer, victim: Some(victim), targets: vec![victim] });
+        }
+        let hole = Box::new(BlackHole { appetite: 0.2, responses_only: false });
+        config.adversaries.push(Placed { adversary: hole, victim: Some(0), targets: vec![0] });
+        let seen = run(config);
+        assert!(seen.counts.swallowed > 20 && seen.rejected[0] > 10, "{:?}", seen.counts);
+        assert!(seen.rejected[1] > if other == 1 { 10 } else { 0 }, "{:?}", seen.rejected);
+    }
+}

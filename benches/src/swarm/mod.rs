@@ -29,7 +29,7 @@ Usage: swarm --scenario NAME --nodes N --seeds A..B [options]
       --json             one object a line on stdout; the last is the summary
   -h, --help             this
 
-Exit status: 0 when everything held, 1 when something did not, 2 when there is no such network.
+Exit status: 0 when everything held, 1 when something did not or could not be recorded, 2 when there is no such network.
 
 Example: swarm --scenario random --nodes 100 --seeds 0..1000
 ";

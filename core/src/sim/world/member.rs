@@ -44,8 +44,6 @@ pub(super) struct Member {
     pub(super) books: Books,
     /// How many of its first edges lead to nodes.
     pub(super) askable: u32,
-    /// The adversary on its path.
-    pub(super) tap: Option<u32>,
     /// Touched since the last sweep.
     pub(super) touched: bool,
 }
@@ -77,7 +75,6 @@ impl Member {
             armed_local: Instant::from_nanos(NEVER),
             books: Books::default(),
             askable,
-            tap: None,
             touched: false,
         }
     }

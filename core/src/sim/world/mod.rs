@@ -45,6 +45,8 @@ pub struct World {
     now: u64,
     members: Vec<Member>,
     net: Net,
+    /// Victims and the adversaries on their paths, in order.
+    taps: Vec<(u32, u32)>,
     observer: Observer,
     habits: Habits,
     payload: ValueBuf,
@@ -140,6 +142,7 @@ impl World {
             now: 0,
             members: Vec::with_capacity(all as usize),
             net: Net::new(all as usize, &wires, &links, Dice::new(&seed, "sim.links")),
+            taps: Vec::new(),
             observer: Observer::default(),
             payload: value(habits.payload)?,
             plan: Vec::new(),
@@ -262,7 +265,7 @@ impl World {
             let Placed { adversary, victim, targets } = placed;
             if let Some(victim) = victim {
                 let edges = self.net.edges_of(victim);
-                self.members[victim as usize].tap = Some(me);
+                self.taps.push((victim, me));
                 for edge in edges {
                     let back = self.net.edges[edge as usize].back;
                     self.net.edges[edge as usize].tapped = true;
@@ -274,6 +277,7 @@ impl World {
             self.net.agenda.push(0, Due::Timer(me));
             self.members[me as usize].armed = 0;
         }
+        self.taps.sort_unstable();
     }
 
     /// Let the world run until this virtual time since its beginning, or until something is wrong; whether nothing was.
@@ -324,7 +328,8 @@ impl World {
         self.observer.violations()
     }
 
-    /// A digest of every byte that went in or out of a member, and when. Two runs with equal digests were the same.
+    /// A digest of every datagram that reached a node, of what was turned away, and of when anything was sent. Runs with
+    /// different digests were not the same; to compare byte for byte, have a [`Witness`].
     #[must_use]
     pub fn digest(&self) -> u64 {
         self.net.trace.digest()

@@ -43,7 +43,7 @@ impl World {
     /// A datagram reaches its receiver.
     fn arrive(&mut self, letter: u32) {
         let Some((_, edge, _)) = self.net.post.get(letter) else { return };
-        if self.net.edges[edge as usize].tapped && !self.pass_tap(letter, edge) {
+        if self.net.edges[edge as usize].tapped && !self.pass_taps(letter, edge) {
             return;
         }
         let Some((bytes, _, origin)) = self.net.post.get(letter) else { return };
