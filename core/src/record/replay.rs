@@ -56,7 +56,7 @@ pub fn replay(text: &str) -> Result<Replayed, ReplayError> {
 
 /// Replay one node out of a recording of several, such as that of a simulated network. Where the node was started more
 /// than once, every start is replayed and the last one returned. With the feature `sim` this also replays nodes that were
-/// simulated with a protection [switched off](crate::sim::Fault).
+/// simulated with a protection switched off.
 ///
 /// # Errors
 /// As [`replay`].

@@ -190,6 +190,8 @@ fn storm(config: &mut WorldConfig, dice: &mut Dice) {
     // What comes while a driver is away meets the caps of the queues.
     config.habits.away = MS(1_500);
     (config.node.caps.events, config.node.caps.transmits) = (3, 4);
+    // What is forgotten for room must not be taken in again.
+    (config.node.replay.per_sender, config.node.replay.max_entries) = (4, 24);
     for _ in 0..(config.nodes / 20).clamp(1, 20) {
         place(config, dice, Box::new(Forger { zeal: 0.3 }));
         place(config, dice, Box::new(Replayer::new(0.3)));
