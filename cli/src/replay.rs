@@ -36,20 +36,20 @@ pub(crate) fn run(common: Common, args: &ReplayArgs) -> Result<ExitCode, Fail> {
         {
             match why {
                 ReplayError::Differs { .. } => difference = Some(why),
-                why => return Err(Trouble::Recording(why).into_fail(&args.file)),
+                why => return Err(Trouble::Recording(why).into_fail(&args.file, replay.inputs())),
             }
         }
         match pcap.as_mut().map(|pcap| pcap.line(line)) {
             Some(Err(Trouble::Recording(_))) if difference.is_some() => break,
-            Some(written) => written.map_err(|why| why.into_fail(&args.file))?,
+            Some(written) => written.map_err(|why| why.into_fail(&args.file, replay.inputs()))?,
             // Without a capture to write, nothing further is to be learned.
             None if difference.is_some() => break,
             None => {}
         }
     }
     let inputs = replay.inputs();
-    replay.finish().map_err(|why| Trouble::Recording(why).into_fail(&args.file))?;
-    let datagrams = pcap.map(Pcap::finish).transpose().map_err(|why| why.into_fail(&args.file))?;
+    replay.finish().map_err(|why| Trouble::Recording(why).into_fail(&args.file, inputs))?;
+    let datagrams = pcap.map(Pcap::finish).transpose().map_err(|why| why.into_fail(&args.file, inputs))?;
     let same = difference.is_none();
     let mut out = Out::new(common, false);
     if let Some(ReplayError::Differs { line, recorded, replayed }) = &difference {
@@ -92,12 +92,12 @@ enum Trouble {
 }
 
 impl Trouble {
-    fn into_fail(self, recording: &Path) -> Fail {
+    fn into_fail(self, recording: &Path, inputs: usize) -> Fail {
         let name = recording.display();
         match self {
             Self::Recording(why @ ReplayError::Empty) => Fail::runtime(format!("{name}: {why}")),
-            Self::Recording(ReplayError::Unreadable { line: 1, what }) => {
-                Fail::runtime(format!("{name} is no recording that can be replayed: line 1 {what}"))
+            Self::Recording(why) if inputs == 0 => {
+                Fail::runtime(format!("{name} is no recording that can be replayed: {why}"))
             }
             Self::Recording(why) => Fail::runtime(format!("{name}: {why}; what came before it is as recorded")),
             Self::Pcap(path, why) => {

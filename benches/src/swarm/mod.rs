@@ -25,7 +25,7 @@ Usage: swarm --scenario NAME --nodes N --seeds A..B [options]
       --fault NAME       switch a protection of the nodes off, to see that it is missed:
                          no-replay-check, any-responder, answer-rood, no-table-cap
       --record FILE      write the run of the one seed that is given to FILE: every datagram with .pcapng,
-                         every input and output of every node with .jsonl
+                         every input and output of every node with .jsonl, for `sluis replay FILE --node N`
       --json             one object a line on stdout; the last is the summary
   -h, --help             this
 

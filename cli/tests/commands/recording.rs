@@ -49,12 +49,16 @@ fn record(runtime: &str, file: &Path) {
         ping.finish();
     }
     listen.process.say("trust jis:test:late=0.8");
+    listen.process.say("stats");
+    // Lines are obeyed in order.
+    Json::parse(&listen.process.line());
     let raw = Raw::new(listen.addr());
     let frame = Raw::frame(SENSOR, "ping_twice", "x", "n1");
-    for datagram in [b"TP\x01\xffgarbage", &frame[..], &frame, &Raw::frame("jis:nobody", "ping_rood", "x", "n2")] {
+    raw.send(&frame);
+    listen.expect("ping");
+    for datagram in [b"TP\x01\xffgarbage", &frame[..], &Raw::frame("jis:nobody", "ping_rood", "x", "n2")] {
         raw.send(datagram);
     }
-    listen.expect("ping");
     let late = Ping::start(runtime, "jis:test:late", &listen.addr, &["--count", "1"]);
     assert_eq!(late.finish().0, 0);
     let (_, summary) = listen.quit();
