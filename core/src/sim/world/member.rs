@@ -107,6 +107,11 @@ impl Books {
         self.asked.iter().flatten().count()
     }
 
+    /// Whether any request has no answer at all yet.
+    pub(super) fn waits(&self) -> bool {
+        self.asked.iter().flatten().any(|asked| !asked.pending)
+    }
+
     /// Note a new request; false if an open one has its place.
     pub(super) fn ask(&mut self, request: RequestId, edge: u32) -> bool {
         let index = request.index() as usize;

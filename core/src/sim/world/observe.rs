@@ -11,11 +11,12 @@ use super::World;
 use super::member::{Books, Role};
 use super::net::Edge;
 use super::report::{Invariant, Violation};
+use crate::Machine;
 use crate::framing::{Frame, Message, Packet, Text, Zone};
 use crate::node::{Answered, Node};
 use crate::sim::names::{Name, address};
 use crate::sim::post::Origin;
-use crate::time::Duration;
+use crate::time::{Deadline, Duration};
 
 /// Bytes of a page of [`Taken`].
 const PAGE: usize = 1 << 16;
@@ -264,9 +265,21 @@ impl World {
                     self.observer.object(self.now, n, Invariant::TableCaps, detail);
                 }
             }
-            if member.armed == super::member::NEVER && !untold && crate::Machine::deadline(&**node).is_some() {
+            let deadline = node.deadline();
+            if member.armed == super::member::NEVER && !untold && deadline.is_some() {
                 let detail = "wants to be woken, and nobody does".into();
                 self.observer.object(self.now, n, Invariant::World, detail);
+            }
+            // Whoever asked hears in time that nobody answers.
+            let latest = member.clock.now(self.now).mono + node.config().request_timeout;
+            let in_time = match deadline {
+                Some(Deadline::Now) => true,
+                Some(Deadline::At(at, _)) => at <= latest,
+                None => false,
+            };
+            if !in_time && !untold && member.books.waits() {
+                let detail = format!("a request is open, and the deadline is {deadline:?}");
+                self.observer.object(self.now, n, Invariant::Deadline, detail);
             }
         }
         self.observer.touched = touched;

@@ -86,7 +86,7 @@ pub enum Invariant {
     /// An address that has not proven itself is never answered with more than three times its bytes, and never written to
     /// unasked.
     Amplification,
-    /// After `handle_timeout` and a full drain the deadline is in the future.
+    /// After `handle_timeout` and a full drain the deadline is in the future, and not later than an open request runs out.
     Deadline,
     /// No packet is taken in twice.
     NoReplay,
