@@ -62,6 +62,33 @@ fn a_violation_is_exit_1_and_says_how_to_see_it_again() {
 }
 
 #[test]
+fn the_last_seed_of_all_ends_every_thread() {
+    let output = swarm(
+        "--scenario random --nodes 4 --seeds 18446744073709551610..18446744073709551615 --virtual 1 --jobs 9 --json",
+    );
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(summary(&output)["seeds"], 5);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_recording_that_is_not_complete_is_exit_1() {
+    let folder = std::env::temp_dir().join(format!("swarm-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for name in ["full.pcapng", "full.jsonl", "nowhere/x.jsonl"] {
+        let file = folder.join(name);
+        let _ = std::os::unix::fs::symlink("/dev/full", &file);
+        // Little enough to stay in the buffer until the end.
+        let line = format!("--scenario random --nodes 1 --seeds 0..1 --virtual 0.001 --record {}", file.display());
+        let output = swarm(&line);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len(), said.lines().count()), (Some(1), 0, 1), "{said}");
+        assert!(said.starts_with(&format!("swarm: cannot write {}: ", file.display())), "{said}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn what_cannot_be_is_exit_2_and_one_sentence() {
     for line in [
         "--scenario random --nodes 0 --seeds 0..1",

@@ -27,6 +27,9 @@ pub(crate) enum Command {
     /// Ping a node and report what it answers
     #[command(after_help = PING_EXAMPLES)]
     Ping(PingArgs),
+    /// Replay what `listen --capture` recorded, and say whether the node does the same again
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(ReplayArgs),
     /// Play a story on this machine: a hub meets a trusted, a waiting and an unknown sensor, and a replay
     #[command(after_help = DEMO_EXAMPLES)]
     Demo,
@@ -84,6 +87,9 @@ pub(crate) struct ListenArgs {
     /// Read settings from a TOML file; flags win
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Record everything that goes in and out in a new file, for `sluis replay`; it is as secret as a key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) capture: Option<PathBuf>,
     /// End after so many pings were accepted or put to wait, once their answers are sent
     #[arg(long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
     pub(crate) count: Option<u64>,
@@ -93,6 +99,19 @@ pub(crate) struct ListenArgs {
     /// Print only the summary
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Write its datagrams to a new file that Wireshark and tshark read (pcapng)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
+    /// Which node, in the recording of a simulated network
+    #[arg(long, value_name = "N", value_parser = values::node, allow_negative_numbers = true)]
+    pub(crate) node: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -192,6 +211,7 @@ const LISTEN_EXAMPLES: &str = r#"Examples:
   sluis listen --did jis:home:hub --trust jis:home:sensor=0.9 --allow-legacy
   sluis listen --did jis:home:hub --bind [::1]:0 --json --duration 60
   sluis listen --config hub.toml --reply '{"celsius":21.5}'
+  sluis listen --did jis:home:hub --allow-legacy --capture hub.jsonl
 
 A ping is judged by the rules first, then by the trust in its sender: from 0.7
 it is accepted (GROEN), from 0.3 it waits for a decision (GEEL), below there is
@@ -243,6 +263,26 @@ The configuration file; everything is optional, unknown fields are errors:
   [[replies]]                    # the first that matches counts
   intent = "temperature.*"
   reply = '{"celsius":21.5}'"#;
+
+const REPLAY_EXAMPLES: &str = r#"Examples:
+  sluis listen --did jis:home:hub --allow-legacy --capture hub.jsonl
+  sluis replay hub.jsonl
+  sluis replay hub.jsonl --pcap hub.pcapng && tshark -r hub.pcapng
+
+A recording holds every input of a node (datagrams, times, commands) and every
+output. The same core is fed the same inputs and must give the same outputs, so
+a recording from elsewhere tells whether this build behaves as that one did, and
+if not, where it first differs. It holds the seed of the node and all that was
+said to it: keep it as secret as a key.
+
+--json prints these objects:
+  {"event":"difference","line","recorded","replayed"}
+      the first line of the recording that came out different
+  {"event":"summary","same","lines","inputs","datagrams"}
+      datagrams: how many went to --pcap, null without it
+
+Exit codes: 0 every output is as recorded, 1 one is not or the recording cannot
+be read to its end, 2 the command line is wrong."#;
 
 const PING_EXAMPLES: &str = r#"Examples:
   sluis ping jis:home:hub 127.0.0.1:7150 --intent temperature.read

@@ -4,6 +4,7 @@
 //! the network (signals, standard input) wakes that same app, so a command is a single task on a single thread.
 
 mod args;
+mod capture;
 mod config;
 mod demo;
 mod fail;
@@ -12,6 +13,7 @@ mod input;
 mod listen;
 mod output;
 mod ping;
+mod replay;
 mod run;
 mod usage;
 mod values;
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     let (name, done) = match cli.command {
         Command::Listen(args) => ("listen", listen::run(cli.common, args)),
         Command::Ping(args) => ("ping", ping::run(cli.common, &args)),
+        Command::Replay(args) => ("replay", replay::run(cli.common, &args)),
         Command::Demo => ("demo", demo::run(cli.common)),
     };
     done.unwrap_or_else(|fail| fail.report(Some(name)))

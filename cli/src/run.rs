@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use sluis_core::Seed;
 use sluis_core::driver::{App, DriverStats};
 use sluis_core::node::{Node, NodeConfig};
+use sluis_tokio::FileTape;
 
 use crate::args::Runtime;
 use crate::fail::Fail;
@@ -17,9 +19,16 @@ pub(crate) trait Bound {
 
 /// A node with a seed of its own.
 pub(crate) fn node(config: NodeConfig) -> Result<Node, Fail> {
-    let seed =
-        sluis_tokio::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness: {why}")))?;
-    Node::new(config, &seed).map_err(Fail::usage)
+    Node::new(config, &seed()?).map_err(Fail::usage)
+}
+
+/// The same, and everything that goes in and out of it is recorded.
+pub(crate) fn recorded(config: NodeConfig, tape: FileTape) -> Result<Node, Fail> {
+    Node::recorded(config, &seed()?, Box::new(tape)).map_err(Fail::usage)
+}
+
+fn seed() -> Result<Seed, Fail> {
+    sluis_tokio::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness: {why}")))
 }
 
 /// Open a socket and run the app on it until it has enough.

@@ -11,11 +11,11 @@ pub(crate) fn sentence(error: &Error, args: &[String]) -> String {
     let arg = text(error, ContextKind::InvalidArg);
     match error.kind() {
         ErrorKind::MissingSubcommand => {
-            "name a command: listen, ping or demo (`sluis --help` tells what they do)".into()
+            "name a command: listen, ping, replay or demo (`sluis --help` tells what they do)".into()
         }
         ErrorKind::InvalidSubcommand => {
             let name = text(error, ContextKind::InvalidSubcommand);
-            format!("there is no command `{name}`, the commands are listen, ping and demo")
+            format!("there is no command `{name}`, the commands are listen, ping, replay and demo")
         }
         ErrorKind::MissingRequiredArgument => format!("{} is missing, add it; {help}", arg.replace(", ", " and ")),
         ErrorKind::UnknownArgument => unknown(error, &arg, args, &help),
@@ -67,7 +67,7 @@ fn spoken(args: &[String]) -> String {
 
 /// The command that is meant, as far as one can tell.
 pub(crate) fn command(args: &[String]) -> Option<&str> {
-    args.iter().skip(1).map(String::as_str).find(|arg| matches!(*arg, "listen" | "ping" | "demo"))
+    args.iter().skip(1).map(String::as_str).find(|arg| matches!(*arg, "listen" | "ping" | "replay" | "demo"))
 }
 
 /// The start of a value: enough to recognise it.

@@ -101,6 +101,11 @@ pub(crate) fn in_flight(text: &str) -> Result<u32, String> {
     }
 }
 
+/// The number of a node in a network.
+pub(crate) fn node(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "write the number of a node, from 0 up".to_owned())
+}
+
 /// A DID.
 pub(crate) fn did(text: &str) -> Result<Did, String> {
     match Did::new(text) {

@@ -26,9 +26,9 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
     const LISTEN: &[&str] = &["listen", "--did", "jis:a"];
     const PING: &[&str] = &["ping", "jis:a", "127.0.0.1:9", "--intent", "x"];
     let cases: &[(&[&str], &[&str], &str)] = &[
-        (&[], &[], "name a command: listen, ping or demo"),
+        (&[], &[], "name a command: listen, ping, replay or demo"),
         (&[], &["--json"], "name a command"),
-        (&[], &["fly"], "there is no command `fly`, the commands are listen, ping and demo"),
+        (&[], &["fly"], "there is no command `fly`, the commands are listen, ping, replay and demo"),
         (&[], &["relay"], "there is no command `relay`"),
         (&[], &["help"], "there is no command `help`"),
         (&["listen"], &[], "add --did DID"),
@@ -77,6 +77,16 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (PING, &["--did", "jis:a"], "a node does not ping itself"),
         (PING, &["--purpose"], "--purpose needs a value"),
         (PING, &["--trust", "jis:a=1"], "there is no argument `--trust`"),
+        (LISTEN, &["--capture"], "--capture needs a value"),
+        (LISTEN, &["--capture", "/nowhere/x.jsonl"], "cannot record in /nowhere/x.jsonl: there is no such folder"),
+        (LISTEN, &["--capture", "/dev/null"], "/dev/null is there already, name a new file"),
+        (&["replay"], &[], "<FILE> is missing"),
+        (&["replay"], &["/nowhere/x.jsonl"], "cannot read /nowhere/x.jsonl"),
+        (&["replay"], &["/"], "cannot read /"),
+        (&["replay"], &["/dev/null", "--node", "-1"], "--node `-1`: write the number of a node"),
+        (&["replay"], &["/dev/null", "--pcap", "/dev/null"], "/dev/null is there already, name a new file"),
+        (&["replay"], &["/dev/null", "--pcap", "/nowhere/x"], "cannot write /nowhere/x: there is no such folder"),
+        (&["replay"], &["/dev/null", "--count", "1"], "there is no argument `--count`"),
         (&["demo"], &["x"], "there is no argument `x`"),
     ];
     for (start, rest, said) in cases {
@@ -132,7 +142,14 @@ fn a_broken_configuration_is_named_with_its_line() {
 
 #[test]
 fn help_has_examples_and_goes_to_standard_output() {
-    for args in [&["--help"][..], &["listen", "--help"], &["ping", "--help"], &["demo", "--help"], &["ping", "-h"]] {
+    for args in [
+        &["--help"][..],
+        &["listen", "--help"],
+        &["ping", "--help"],
+        &["replay", "--help"],
+        &["demo", "--help"],
+        &["ping", "-h"],
+    ] {
         let Output { status, stdout, stderr } = sluis(args);
         let help = String::from_utf8(stdout).expect("UTF-8");
         assert_eq!((status.code(), stderr.len()), (Some(0), 0), "{args:?}");

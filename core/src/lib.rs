@@ -107,7 +107,7 @@ pub use route::Route;
 pub use seed::{Name, Rng, Seed, SipKey};
 pub use time::{Deadline, Duration, Instant, Now, Reason, Wall};
 
-/// The README's own loop, compiled as a test.
-#[cfg(all(doctest, feature = "std"))]
+/// The README's own code, compiled as a test.
+#[cfg(all(doctest, feature = "std", feature = "record"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;

@@ -1,238 +1,28 @@
 //! A node against a small plain model of what it must do: airlock, replay window, waiting room, request correlation.
 //!
-//! The model keeps everything in vectors and forgets nothing that still matters. Wall clocks only move forward here: what
-//! a step back does is the replay window's own test.
+//! Wall clocks only move forward here: what a step back does is the replay window's own test.
 
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
+
+#[path = "model_node/model.rs"]
+mod model;
+#[path = "model_node/ops.rs"]
+mod ops;
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use sluis_core::airlock::Rule;
 use sluis_core::framing::{
-    Decision, Encoding, Frame, Message, Number, Packet, PingType, Priority, Response, RoutingMode, Text, Value, Zone,
+    Decision, Encoding, Frame, Message, Number, Packet, PingType, Priority, Response, RoutingMode, Text, Value,
 };
 use sluis_core::limits::MAX_DATAGRAM_V6;
-use sluis_core::node::{Event, Node, NodeConfig, Outcome, Ping, PingId, RequestId};
+use sluis_core::node::{Event, Node, NodeConfig, Outcome, Ping, PingId};
 use sluis_core::time::{Duration, Instant, Now, Wall, iso};
 use sluis_core::{Datagrams, Did, Machine, Reject, Route, Seed};
 
-const ME: &str = "jis:me";
-/// The last one may stay unsigned only as `jis:legacy*` says; the first is the node itself.
-const SENDERS: [&str; 5] = [ME, "jis:legacy-a", "jis:legacy-b", "jis:plain", ""];
-const INTENTS: [&str; 3] = ["door.open", "light.on", "status"];
-const WAITING: usize = 4;
-const PER_SENDER: usize = 2;
-const WINDOW_MS: i64 = 30_000;
-const SKEW_MS: i64 = 5_000;
-const WAITING_MS: u64 = 300_000;
-const TIMEOUT_MS: u64 = 10_000;
-const DECISION_MS: u64 = 300_000;
-
-#[derive(Clone, Debug)]
-enum Op {
-    /// Time passes.
-    Advance(u64),
-    /// A packet comes: sender, nonce, stamp (ms from now), intent, heartbeat, right target.
-    Packet {
-        sender: usize,
-        nonce: u8,
-        stamp: i64,
-        intent: usize,
-        heartbeat: bool,
-        for_us: bool,
-        encoding: Encoding,
-    },
-    Trust(usize, f64),
-    Rule {
-        id: u8,
-        intent: usize,
-        zone: Zone,
-        priority: i64,
-    },
-    RemoveRule(u8),
-    /// Ask: whom, at which address.
-    Ask(usize, u8),
-    /// An answer comes: to which request, in whose name, from which address.
-    Answer {
-        request: usize,
-        name: usize,
-        address: u8,
-        decision: Decision,
-    },
-    /// Decide about a waiting ping.
-    Decide(usize, bool),
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let zone = prop_oneof![Just(Zone::Groen), Just(Zone::Geel), Just(Zone::Rood)];
-    let encoding = prop_oneof![Just(Encoding::Json), Just(Encoding::Msgpack), Just(Encoding::Postcard)];
-    let decision = prop_oneof![Just(Decision::Accept), Just(Decision::Pending), Just(Decision::Reject)];
-    let stamp = prop_oneof![4 => Just(0_i64), 2 => -40_000..8_000_i64, 1 => Just(-WINDOW_MS), 1 => Just(SKEW_MS)];
-    prop_oneof![
-        3 => prop_oneof![4 => 0..5_000_u64, 1 => 0..400_000_u64].prop_map(Op::Advance),
-        8 => (0..5_usize, 0..4_u8, stamp, 0..3_usize, prop::bool::weighted(0.15), prop::bool::weighted(0.95), encoding)
-            .prop_map(|(sender, nonce, stamp, intent, heartbeat, for_us, encoding)| Op::Packet {
-                sender, nonce, stamp, intent, heartbeat, for_us, encoding
-            }),
-        2 => (1..4_usize, prop_oneof![Just(0.1), Just(0.3), Just(0.5), Just(0.7), Just(1.0)])
-            .prop_map(|(sender, trust)| Op::Trust(sender, trust)),
-        1 => (0..3_u8, 0..3_usize, zone, 0..3_i64)
-            .prop_map(|(id, intent, zone, priority)| Op::Rule { id, intent, zone, priority }),
-        1 => (0..3_u8).prop_map(Op::RemoveRule),
-        3 => (1..4_usize, 0..2_u8).prop_map(|(whom, address)| Op::Ask(whom, address)),
-        5 => (any::<prop::sample::Index>(), 1..4_usize, 0..2_u8, decision).prop_map(|(i, name, address, decision)| {
-            Op::Answer { request: i.index(8), name, address, decision }
-        }),
-        2 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(i, yes)| Op::Decide(i.index(8), yes)),
-    ]
-}
-
-/// What is told or sent.
-#[derive(Clone, Debug, PartialEq)]
-enum Seen {
-    Ping(Decision, Zone, String),
-    Decided(Outcome, String),
-    Response(RequestId, bool),
-    Timeout(RequestId, bool),
-    /// A response of the node: its decision, the ping it answers, where it goes.
-    Sent(Decision, String, u8),
-    /// A request of the node.
-    Asked,
-}
-
-struct Wait {
-    packet_id: String,
-    sender: usize,
-    until: u64,
-}
-
-struct Request {
-    id: RequestId,
-    packet_id: String,
-    whom: usize,
-    address: u8,
-    until: u64,
-    pending: bool,
-}
-
-struct ModelRule {
-    id: u8,
-    intent: usize,
-    zone: Zone,
-    priority: i64,
-}
-
-/// The plain model.
-#[derive(Default)]
-struct Model {
-    now: u64,
-    trust: BTreeMap<usize, f64>,
-    rules: Vec<ModelRule>,
-    /// Sender, nonce, stamp.
-    admitted: Vec<(usize, u8, i64)>,
-    waiting: Vec<Wait>,
-    requests: Vec<Request>,
-    expected: Vec<Seen>,
-}
-
-impl Model {
-    fn zone(&self, sender: usize, intent: usize) -> Zone {
-        // Among equal priorities the rule added first counts.
-        let mut best: Option<&ModelRule> = None;
-        for rule in self.rules.iter().filter(|rule| rule.intent == intent) {
-            if best.is_none_or(|best| rule.priority > best.priority) {
-                best = Some(rule);
-            }
-        }
-        let trust = self.trust.get(&sender).copied().unwrap_or(0.0);
-        let by_trust = match trust {
-            t if t >= 0.7 => Zone::Groen,
-            t if t >= 0.3 => Zone::Geel,
-            _ => Zone::Rood,
-        };
-        match best.map_or(by_trust, |rule| rule.zone) {
-            Zone::Groen if !SENDERS[sender].starts_with("jis:legacy") => Zone::Geel,
-            zone => zone,
-        }
-    }
-
-    fn packet(&mut self, op: &Op, packet_id: &str) -> Result<(), Reject> {
-        let &Op::Packet { sender, nonce, stamp, intent, heartbeat, for_us, .. } = op else { unreachable!() };
-        if !for_us {
-            return Err(Reject::NotForUs);
-        }
-        if SENDERS[sender].is_empty() {
-            return Err(Reject::Malformed);
-        }
-        if sender == 0 {
-            return Err(Reject::OwnName);
-        }
-        let zone = self.zone(sender, intent);
-        match zone {
-            Zone::Rood => return Err(Reject::Rood),
-            Zone::Geel if heartbeat => return Err(Reject::HeartbeatNotAccepted),
-            _ => {}
-        }
-        let now = self.now as i64;
-        if stamp < -WINDOW_MS {
-            return Err(Reject::Stale);
-        }
-        if stamp > SKEW_MS {
-            return Err(Reject::Future);
-        }
-        let seen = |(s, n, at): &(usize, u8, i64)| *s == sender && *n == nonce && *at >= now - WINDOW_MS;
-        if self.admitted.iter().any(seen) {
-            return Err(Reject::Replay);
-        }
-        if zone == Zone::Geel {
-            let own = self.waiting.iter().filter(|w| w.sender == sender).count();
-            if own >= PER_SENDER || self.waiting.len() >= WAITING {
-                return Err(Reject::Busy);
-            }
-            let until = self.now + WAITING_MS;
-            self.waiting.push(Wait { packet_id: packet_id.into(), sender, until });
-        }
-        self.admitted.push((sender, nonce, now + stamp));
-        if !heartbeat {
-            let decision = if zone == Zone::Groen { Decision::Accept } else { Decision::Pending };
-            self.expected.push(Seen::Ping(decision, zone, packet_id.into()));
-            self.expected.push(Seen::Sent(decision, packet_id.into(), sender as u8));
-        }
-        Ok(())
-    }
-
-    fn answer(&mut self, request: usize, name: usize, address: u8, decision: Decision) -> Result<(), Reject> {
-        let Some(at) = (request < self.requests.len()).then_some(request) else { return Err(Reject::Unrequested) };
-        let open = &mut self.requests[at];
-        if open.whom != name || open.address != address {
-            return Err(Reject::WrongResponder);
-        }
-        if decision == Decision::Pending {
-            if open.pending {
-                return Err(Reject::Unrequested);
-            }
-            (open.pending, open.until) = (true, self.now + DECISION_MS);
-            self.expected.push(Seen::Response(open.id, false));
-        } else {
-            let open = self.requests.remove(at);
-            self.expected.push(Seen::Response(open.id, true));
-        }
-        Ok(())
-    }
-
-    fn advance(&mut self, ms: u64) {
-        self.now += ms;
-        let now = self.now;
-        let (mut late, open): (Vec<_>, Vec<_>) = self.requests.drain(..).partition(|r| r.until <= now);
-        self.requests = open;
-        late.sort_by_key(|r| r.until);
-        self.expected.extend(late.iter().map(|r| Seen::Timeout(r.id, r.pending)));
-        let (late, waiting): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(|w| w.until <= now);
-        self.waiting = waiting;
-        self.expected.extend(late.into_iter().map(|w| Seen::Decided(Outcome::Expired, w.packet_id)));
-    }
-}
+use self::model::{Model, ModelRule, Request, Seen};
+use self::ops::{INTENTS, ME, Op, PER_SENDER, SENDERS, TIMEOUT_MS, WAITING, op};
 
 fn at(ms: u64) -> Now {
     let wall = Wall::from_micros(1_736_942_400_000_000).saturating_add(Duration::from_millis(ms));

@@ -83,6 +83,31 @@ fn every_node_of_a_recorded_run_replays_through_the_core() {
 }
 
 #[test]
+fn a_run_with_a_fault_replays_with_that_fault() {
+    for fault in Fault::ALL {
+        let mut told = false;
+        for seed in 0..20 {
+            if told {
+                break;
+            }
+            let trace = Trace::default();
+            let mut config = Scenario::Random.config(&Setup { fault: Some(fault), ..Setup::new(6, seed) }).unwrap();
+            config.witness = Some(Box::new(trace.clone()));
+            // It may stop at a violation.
+            World::new(config).unwrap().run_until(Duration::from_secs(60));
+            let (lines, _) = trace.0.take();
+            let sound = lines.replace(&format!(",\"fault\":\"{}\"", fault.name()), "");
+            for n in 0..6 {
+                replay_labelled(&lines, n).unwrap();
+                told |= replay_labelled(&sound, n).is_err();
+            }
+            assert!(lines.len() > sound.len());
+        }
+        assert!(told, "{} makes no difference to any node", fault.name());
+    }
+}
+
+#[test]
 fn all_scenarios_hold_for_a_number_of_seeds() {
     for scenario in Scenario::ALL {
         for seed in 0..12_u32 {

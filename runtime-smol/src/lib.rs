@@ -60,9 +60,9 @@ use sluis_core::Datagrams;
 use sluis_core::driver::{Events, Handle, HandleConfig, Requests};
 use sluis_udp::{Readiness, Timer, UdpIo};
 
-#[cfg(feature = "record")]
-pub use sluis_udp::FileTape;
 pub use sluis_udp::{BindError, SystemClock, prepare, run, system_seed};
+#[cfg(feature = "record")]
+pub use sluis_udp::{FileTape, TapeEnd};
 
 /// A UDP socket, with the timer and the clock that go with it.
 pub type Socket = UdpIo<SmolUdp, SocketTimer>;

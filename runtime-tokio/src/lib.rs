@@ -62,9 +62,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
 
-#[cfg(feature = "record")]
-pub use sluis_udp::FileTape;
 pub use sluis_udp::{BindError, SystemClock, prepare, run, system_seed};
+#[cfg(feature = "record")]
+pub use sluis_udp::{FileTape, TapeEnd};
 
 /// A UDP socket, with the timer and the clock that go with it.
 pub type Socket = UdpIo<TokioUdp, SocketTimer>;

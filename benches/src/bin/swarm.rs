@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use sluis_benches::alloc::Counting;
 use sluis_benches::swarm::args::{Args, Asked, parse};
+use sluis_benches::swarm::run::Trouble;
 use sluis_benches::swarm::show::{Ticker, objects, table};
 use sluis_benches::swarm::{HELP, run};
 
@@ -26,7 +27,12 @@ fn swarm(args: &Args) -> ExitCode {
     let ticker = Ticker::new(args.seeds.end - args.seeds.start);
     let total = match run::run(args, &|progress| ticker.tick(progress)) {
         Ok(total) => total,
-        Err(why) => return impossible(&why.to_string()),
+        Err(why @ Trouble::Scenario(_)) => return impossible(&why.to_string()),
+        Err(why) => {
+            ticker.done();
+            let _ = writeln!(std::io::stderr(), "swarm: {why}");
+            return ExitCode::FAILURE;
+        }
     };
     ticker.done();
     if args.json {

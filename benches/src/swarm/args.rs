@@ -7,6 +7,9 @@ use sluis_core::framing::Encoding;
 use sluis_core::sim::{Fault, Scenario, Setup};
 use sluis_core::time::Duration;
 
+/// More threads than any machine that this runs on has use for.
+const MAX_JOBS: usize = 1024;
+
 /// What was asked for.
 #[derive(Clone, Debug)]
 pub struct Args {
@@ -57,13 +60,19 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Asked, String> {
         record: None,
         json: false,
     };
+    let mut given = Vec::new();
     while let Some(word) = words.next() {
         let (flag, inline) = match word.split_once('=') {
             Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
             None => (word, None),
         };
+        if given.contains(&flag) {
+            return Err(format!("{flag} is given more than once, give it once"));
+        }
+        given.push(flag.clone());
         match flag.as_str() {
             "-h" | "--help" => return Ok(Asked::Help),
+            "--json" if inline.is_some() => return Err("--json takes no value, leave it out".into()),
             "--json" => {
                 args.json = true;
                 continue;
@@ -92,8 +101,8 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Asked, String> {
 
 /// What can be wrong with values that are each right by themselves.
 fn check(args: &Args) -> Result<(), String> {
-    if args.jobs == 0 {
-        return Err("--jobs must be at least 1".into());
+    if !(1..=MAX_JOBS).contains(&args.jobs) {
+        return Err(format!("--jobs takes a number of threads from 1 to {MAX_JOBS}"));
     }
     if let Some(file) = &args.record {
         if args.seeds.end - args.seeds.start != 1 {
@@ -160,7 +169,11 @@ fn range(text: &str) -> Result<Range<u64>, String> {
 fn seconds(text: &str) -> Result<Duration, String> {
     let odd = || format!("--virtual takes seconds above 0 and up to a year, not {text:?}");
     let seconds: f64 = text.parse().map_err(|_| odd())?;
-    if seconds > 0.0 && seconds <= 366.0 * 86_400.0 { Ok(Duration::from_secs_f64(seconds)) } else { Err(odd()) }
+    if !(seconds > 0.0 && seconds <= 366.0 * 86_400.0) {
+        return Err(odd());
+    }
+    // A nanosecond is as fine as time is here.
+    Some(Duration::from_secs_f64(seconds)).filter(|span| !span.is_zero()).ok_or_else(odd)
 }
 
 fn encoding(text: &str) -> Result<Encoding, String> {
@@ -203,6 +216,16 @@ mod tests {
         assert!(sentence("--scenario random --nodes 4 --seeds 0..2 --record x.jsonl").contains("one seed"));
         assert_eq!(sentence("--nodes 1 --seeds 0..1"), "--scenario is missing: random, say");
         assert_eq!(sentence("--nodes"), "--nodes needs a value");
+        assert_eq!(sentence("--nodes 1 --nodes=2"), "--nodes is given more than once, give it once");
+        assert_eq!(sentence("--json=5"), "--json takes no value, leave it out");
+        for jobs in ["0", "1025"] {
+            let line = format!("--scenario random --nodes 4 --seeds 0..1 --jobs {jobs}");
+            assert_eq!(sentence(&line), "--jobs takes a number of threads from 1 to 1024");
+        }
+        for span in ["0", "-1", "nan", "1e-12", "1e99"] {
+            let line = format!("--scenario random --nodes 4 --seeds 0..1 --virtual {span}");
+            assert!(sentence(&line).starts_with("--virtual takes seconds above 0"), "{span}");
+        }
     }
 
     #[test]

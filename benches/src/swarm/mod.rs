@@ -25,11 +25,11 @@ Usage: swarm --scenario NAME --nodes N --seeds A..B [options]
       --fault NAME       switch a protection of the nodes off, to see that it is missed:
                          no-replay-check, any-responder, answer-rood, no-table-cap
       --record FILE      write the run of the one seed that is given to FILE: every datagram with .pcapng,
-                         every input and output of every node with .jsonl
+                         every input and output of every node with .jsonl, for `sluis replay FILE --node N`
       --json             one object a line on stdout; the last is the summary
   -h, --help             this
 
-Exit status: 0 when everything held, 1 when something did not, 2 when there is no such network.
+Exit status: 0 when everything held, 1 when something did not or could not be recorded, 2 when there is no such network.
 
 Example: swarm --scenario random --nodes 100 --seeds 0..1000
 ";

@@ -1,11 +1,13 @@
 //! Worlds, seed by seed.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use sluis_core::sim::{ScenarioError, Setup, Violation, World};
+use sluis_core::sim::{Invariant, ScenarioError, Setup, Violation, World, WorldConfig};
 
 use super::args::Args;
 use super::record;
@@ -88,31 +90,30 @@ pub struct Progress {
 pub fn run(args: &Args, look: &(dyn Fn(&Progress) + Sync)) -> Result<Total, Trouble> {
     let bytes_per_node = bytes_per_node(args).map_err(Trouble::Scenario)?;
     let start = Instant::now();
-    let (next, progress) = (AtomicU64::new(args.seeds.start), Progress::default());
+    let (next, progress) = (Mutex::new(args.seeds.clone()), Progress::default());
     let outcomes = Mutex::new(Vec::new());
     let work = |first: bool| -> Result<(), Trouble> {
         loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= args.seeds.end {
-                return Ok(());
-            }
+            let Some(seed) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { return Ok(()) };
             let outcome = one(args, seed, &progress, &|| {
                 if first {
                     look(&progress);
                 }
             })?;
-            outcomes.lock().unwrap_or_else(|e| e.into_inner()).push(outcome);
+            outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
         }
     };
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..args.jobs).map(|_| scope.spawn(|| work(false))).collect();
+        // Where the system gives no more threads, fewer have more to do.
+        let more = (1..args.jobs).map_while(|_| Builder::new().spawn_scoped(scope, || work(false)).ok());
+        let others: Vec<_> = more.collect();
         let mut end = work(true);
         for other in others {
-            end = end.and(other.join().unwrap_or(Ok(())));
+            end = end.and(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
         }
         end
     })?;
-    let mut outcomes = outcomes.into_inner().unwrap_or_else(|e| e.into_inner());
+    let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
     outcomes.sort_by_key(|outcome| outcome.seed);
     let mut total = Total { wall: start.elapsed(), bytes_per_node, ..Total::default() };
     for outcome in outcomes {
@@ -130,9 +131,40 @@ pub fn run(args: &Args, look: &(dyn Fn(&Progress) + Sync)) -> Result<Total, Trou
 
 fn one(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<Outcome, Trouble> {
     let mut config = args.scenario.config(&args.setup(seed)).map_err(Trouble::Scenario)?;
-    if let Some(path) = &args.record {
-        config.witness = Some(record::to(path).map_err(|error| Trouble::Record(path.clone(), error))?);
-    }
+    let Some(path) = &args.record else { return in_world(args, seed, config, progress, look) };
+    let unwritten = |error| Trouble::Record(path.clone(), error);
+    let (witness, recording) = record::to(path).map_err(unwritten)?;
+    config.witness = Some(witness);
+    let outcome = in_world(args, seed, config, progress, look)?;
+    recording.finish().map_err(unwritten)?;
+    Ok(outcome)
+}
+
+/// Run one world; a panic in it is something wrong with this seed.
+fn in_world(
+    args: &Args,
+    seed: u64,
+    config: WorldConfig,
+    progress: &Progress,
+    look: &dyn Fn(),
+) -> Result<Outcome, Trouble> {
+    // What is seen again after a panic is atomics and the recording, which is a prefix then.
+    catch_unwind(AssertUnwindSafe(|| in_sound_world(args, seed, config, progress, look))).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+        let detail = said.unwrap_or("something").to_owned();
+        let violation = Violation { at: Duration::ZERO, node: 0, invariant: Invariant::Panic, detail };
+        let violations = vec![violation];
+        Ok(Outcome { seed, events: 0, deliveries: 0, violations, elapsed: Duration::ZERO, digest: 0 })
+    })
+}
+
+fn in_sound_world(
+    args: &Args,
+    seed: u64,
+    config: WorldConfig,
+    progress: &Progress,
+    look: &dyn Fn(),
+) -> Result<Outcome, Trouble> {
     let mut world = World::new(config).map_err(|error| Trouble::Scenario(error.into()))?;
     let mut seen = 0;
     for slice in 1..=SLICES {
@@ -176,4 +208,32 @@ fn bytes_per_node(args: &Args) -> Result<u64, ScenarioError> {
     let nodes = args.nodes.max(2);
     let (one, all) = (held(1)?, held(nodes)?);
     Ok(all.saturating_sub(one) / u64::from(nodes - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use sluis_core::sim::adversary::{Adversary, Hand};
+    use sluis_core::sim::{Invariant, Placed};
+
+    use super::super::args::{Asked, parse};
+    use super::{Progress, in_world};
+
+    struct Bomb;
+
+    impl Adversary for Bomb {
+        fn wake(&mut self, _: &mut Hand<'_>) {
+            panic!("boom");
+        }
+    }
+
+    #[test]
+    fn a_panic_is_something_wrong_with_its_seed() {
+        let line = "--scenario random --nodes 4 --seeds 7..8";
+        let Ok(Asked::Run(args)) = parse(line.split(' ').map(str::to_owned)) else { panic!() };
+        let mut config = args.scenario.config(&args.setup(7)).unwrap();
+        config.adversaries.push(Placed { adversary: Box::new(Bomb), victim: None, targets: vec![0] });
+        let outcome = in_world(&args, 7, config, &Progress::default(), &|| {}).unwrap();
+        assert_eq!((outcome.seed, outcome.violations.len()), (7, 1));
+        assert_eq!((outcome.violations[0].invariant, &*outcome.violations[0].detail), (Invariant::Panic, "boom"));
+    }
 }

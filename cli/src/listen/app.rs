@@ -10,6 +10,7 @@ use sluis_core::framing::Decision;
 use sluis_core::node::{Event, Node, PingId, Stats};
 use sluis_core::{Did, Instant, Machine as _, Now, Reject, RejectCounts};
 
+use crate::capture::Capture;
 use crate::fail::Fail;
 use crate::input::{Inbox, Order};
 use crate::output::{Color, Out, Style, tell};
@@ -37,6 +38,7 @@ pub(super) struct Listen {
     rejects: Rejects,
     /// When the counters are to be told again.
     counters: Option<Instant>,
+    capture: Option<Capture>,
 }
 
 /// Rejects that were counted but not told yet.
@@ -65,6 +67,9 @@ impl Rejects {
 impl Bound for Listen {
     fn bound(&mut self, addr: SocketAddr) {
         self.addr = Some(addr);
+        if let Some(capture) = &mut self.capture {
+            capture.keep();
+        }
         let Self { out, did, .. } = self;
         out.say(1, || format!("sluis listen: {did} on {addr}"));
         if !out.quiet {
@@ -84,6 +89,9 @@ impl App<Node> for Listen {
     fn poll(&mut self, cx: &mut Context<'_>, now: Now, node: &mut Node) -> Poll<()> {
         self.inbox.register(cx);
         self.now = now.mono;
+        if let (None, Some(addr)) = (self.started, self.addr) {
+            node.note_address(addr);
+        }
         let started = *self.started.get_or_insert(now.mono);
         while !self.quit
             && let Some(line) = self.inbox.next_line()
@@ -97,6 +105,9 @@ impl App<Node> for Listen {
         self.tell_rejects(&stats.rejected, false);
         self.tell_counters(&stats);
         self.out.flush();
+        if let Some(why) = self.capture.as_mut().and_then(Capture::fails) {
+            tell(&format!("sluis listen: {why}; listening goes on."));
+        }
         let enough = self.count.is_some_and(|count| self.passed >= count)
             || self.duration.is_some_and(|duration| now.mono >= started + duration);
         if self.quit || enough || self.inbox.is_stopped() || self.out.is_broken() {
@@ -112,7 +123,14 @@ impl App<Node> for Listen {
 }
 
 impl Listen {
-    pub(super) fn new(out: Out, inbox: Inbox, did: Did, count: Option<u64>, duration: Option<Duration>) -> Self {
+    pub(super) fn new(
+        out: Out,
+        inbox: Inbox,
+        did: Did,
+        count: Option<u64>,
+        duration: Option<Duration>,
+        capture: Option<Capture>,
+    ) -> Self {
         Self {
             out,
             inbox,
@@ -126,7 +144,13 @@ impl Listen {
             quit: false,
             rejects: Rejects::default(),
             counters: None,
+            capture,
         }
+    }
+
+    /// Whether everything was recorded that should have been.
+    pub(super) fn is_complete(&self) -> bool {
+        self.capture.as_ref().is_none_or(|capture| capture.failed().is_none())
     }
 
     /// Tell an event.

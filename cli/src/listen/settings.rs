@@ -4,6 +4,7 @@ use sluis_core::Did;
 use sluis_core::airlock::{GateConfig, Rule};
 use sluis_core::framing::ValueBuf;
 use sluis_core::node::{Caps, Node, NodeConfig, Reply};
+use sluis_tokio::FileTape;
 
 use crate::args::ListenArgs;
 use crate::config::Config;
@@ -47,12 +48,15 @@ impl Settings {
         })
     }
 
-    /// A node with these settings.
-    pub(super) fn node(&self) -> Result<Node, Fail> {
+    /// A node with these settings, recorded if there is a tape.
+    pub(super) fn node(&self, tape: Option<FileTape>) -> Result<Node, Fail> {
         let mut config = NodeConfig::new(self.did.clone());
         config.gate = self.gate;
         config.caps = self.caps;
-        let mut node = run::node(config)?;
+        let mut node = match tape {
+            Some(tape) => run::recorded(config, tape)?,
+            None => run::node(config)?,
+        };
         for Trust { did, score } in &self.trust {
             node.set_trust(did, *score).map_err(|why| Fail::usage(format!("trust in {did}: {why}")))?;
         }

@@ -1,4 +1,4 @@
-//! The three commands from outside: what they print, when they end, and with which code; on both runtimes.
+//! The commands from outside: what they print, when they end, and with which code; on both runtimes.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -7,6 +7,7 @@ mod demo;
 mod ends;
 mod flow;
 mod looks;
+mod recording;
 mod sluis;
 
 /// Each case as a test on either runtime.

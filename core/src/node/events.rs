@@ -67,6 +67,12 @@ impl Events {
         self.replies.len() + self.notices.len()
     }
 
+    /// Bytes of storage of both.
+    #[cfg(feature = "sim")]
+    pub(super) fn storage(&self) -> usize {
+        self.replies.storage() + self.notices.storage()
+    }
+
     pub(super) fn has_reply(&self) -> bool {
         !self.replies.is_empty()
     }

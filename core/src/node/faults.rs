@@ -2,10 +2,10 @@
 //!
 //! Without the feature `sim` nothing here takes a byte or an instruction: every question has the constant answer "no".
 
-/// One protection that is switched off.
+/// A protection of nodes that a simulation can switch off, to prove that it notices.
 #[cfg(feature = "sim")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Packets are taken in however often they come.
     NoReplayCheck,
     /// A response counts from whomever it comes.
@@ -16,11 +16,56 @@ pub(crate) enum Fault {
     NoTableCap,
 }
 
+#[cfg(feature = "sim")]
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::NoReplayCheck, Self::AnyResponder, Self::AnswerRood, Self::NoTableCap];
+
+    /// The name on a command line and in a recording.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoReplayCheck => "no-replay-check",
+            Self::AnyResponder => "any-responder",
+            Self::AnswerRood => "answer-rood",
+            Self::NoTableCap => "no-table-cap",
+        }
+    }
+
+    /// The fault of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fault| fault.name() == name)
+    }
+}
+
 /// What is switched off in one node.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Faults {
     #[cfg(feature = "sim")]
     pub(crate) fault: Option<Fault>,
+}
+
+#[cfg(feature = "record")]
+impl Faults {
+    /// The name of what is switched off.
+    pub(super) fn name(self) -> Option<&'static str> {
+        #[cfg(feature = "sim")]
+        return self.fault.map(Fault::name);
+        #[cfg(not(feature = "sim"))]
+        None
+    }
+
+    /// With this switched off; `None` where no simulation is compiled in, or there is no such fault.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        #[cfg(feature = "sim")]
+        return Fault::from_name(name).map(|fault| Self { fault: Some(fault) });
+        #[cfg(not(feature = "sim"))]
+        {
+            let _ = name;
+            None
+        }
+    }
 }
 
 macro_rules! asked {

@@ -219,11 +219,24 @@ impl Node {
     pub(crate) fn record(&mut self, label: Option<u32>, seed: &Seed, sink: tape::Sink) {
         self.tape = Taped::new(label, sink);
         let config = crate::record::settings::write(&self.config);
+        let fault = self.state.faults.name();
         self.tape.note(|line| {
             line.text("in", "start")
                 .number("version", 1)
                 .hex("seed", seed.secret())
                 .raw("config", format_args!("{config}"));
+            if let Some(fault) = fault {
+                line.text("fault", fault);
+            }
+        });
+    }
+
+    /// Write into the recording where this node's socket is, so that [a capture](crate::record::Capture) shows it. Does
+    /// nothing else.
+    #[cfg(feature = "record")]
+    pub fn note_address(&mut self, addr: core::net::SocketAddr) {
+        self.tape.note(|line| {
+            line.text("in", "address").show("addr", &addr);
         });
     }
 }

@@ -17,8 +17,17 @@ impl Node {
         self.state.tables()
     }
 
-    /// How many waiting pings the sender has that has most.
-    pub(crate) fn most_waiting_of_one(&self) -> u32 {
-        self.state.quota.most()
+    /// What the tables hold that is bounded besides their entries: what it is, how much there is, and how much there may be.
+    pub(crate) fn bounds(&self) -> [(&'static str, usize, usize); 6] {
+        let (state, caps, replay) = (&self.state, &self.config.caps, &self.config.replay);
+        let (events, transmits) = (state.events.storage(), state.out.storage());
+        [
+            ("bytes of nonces", state.replay.heap_bytes(), replay.max_bytes),
+            ("senders of nonces", state.replay.senders(), replay.max_senders),
+            ("bytes of peers", state.peers.heap_bytes(), caps.peer_bytes),
+            ("bytes of events", events, 2 * caps.event_bytes),
+            ("bytes of transmits", transmits, caps.transmit_bytes),
+            ("pings of one sender wait", state.quota.most() as usize, caps.waiting_per_sender as usize),
+        ]
     }
 }

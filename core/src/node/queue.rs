@@ -60,6 +60,12 @@ impl<H: Copy> Queue<H> {
         self.heads.len()
     }
 
+    /// Bytes of storage.
+    #[cfg(feature = "sim")]
+    pub(super) fn storage(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Whether `records` records of `bytes` bytes together fit.
     pub(super) fn has_room(&self, records: usize, bytes: usize) -> bool {
         self.heads.len() + records <= self.max_records && self.tail - self.head + bytes <= self.max_live

@@ -4,7 +4,8 @@
 //! * [`Node::recorded`](crate::node::Node::recorded) makes a node that writes each call to a [`Tape`] as a line of JSON: its
 //!   configuration and seed first, then datagrams, times, commands, and what came of each.
 //! * [`replay`] builds the node again from such lines, feeds it the same inputs, and says where it first did something else.
-//! * [`pcapng`] writes datagrams in the form that Wireshark reads.
+//!   [`Replay`] does it line by line.
+//! * [`Capture`] takes the datagrams out of a recording, and [`pcapng`] writes datagrams, in the form that Wireshark reads.
 //!
 //! **A recording is secret.** It holds the seed of the node, from which all its nonces, packet ids and hash keys follow, and
 //! every datagram in full. Keep it as you keep a key, and give it away only for a node that will not be started again
@@ -27,6 +28,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod capture;
+mod feed;
 pub mod pcapng;
 mod read;
 mod replay;
@@ -36,7 +39,8 @@ mod tests;
 
 use alloc::string::String;
 
-pub use self::replay::{ReplayError, Replayed, replay, replay_labelled};
+pub use self::capture::Capture;
+pub use self::replay::{Replay, ReplayError, Replayed, replay, replay_labelled};
 
 /// Where a recording goes: a file, a socket, memory.
 pub trait Tape {

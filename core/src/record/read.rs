@@ -4,10 +4,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::str::FromStr;
 
-use super::replay::Odd;
 use crate::Route;
 use crate::framing::{Number, Token, Value, ValueBuf};
 use crate::time::{Duration, Instant, Now, Wall};
+
+/// What is odd about a line of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Odd(pub(super) &'static str);
 
 /// A line, or an object in it.
 #[derive(Clone, Copy, Debug)]

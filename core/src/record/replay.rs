@@ -1,22 +1,14 @@
 //! Feeding a node what it was fed before.
 
-use alloc::string::String;
-use alloc::vec;
-use alloc::vec::Vec;
+use alloc::string::{String, ToString};
 
-use super::read::Object;
+use super::feed::feed;
+use super::read::{Object, Odd};
 use super::settings;
-use crate::airlock::{Expiry, Pod, Rule, Vouch};
-use crate::framing::{PingType, Priority, RoutingMode, Zone};
-use crate::limits::MAX_DATAGRAM_V6;
+use crate::Seed;
+use crate::node::Node;
+use crate::node::faults::Faults;
 use crate::node::tape::Sink;
-use crate::node::{Node, Ping, PingId, Reply, RequestId};
-use crate::time::Wall;
-use crate::{Datagrams, Machine, Seed};
-
-/// What is odd about a line of a recording.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Odd(pub(super) &'static str);
 
 /// Why a recording does not replay.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,9 +29,9 @@ pub enum ReplayError {
     Differs {
         /// The line, from 1.
         line: usize,
-        /// What was recorded.
+        /// What was recorded; without the seed.
         recorded: String,
-        /// What came of it this time.
+        /// What came of it this time; without the seed.
         replayed: String,
     },
 }
@@ -59,50 +51,106 @@ pub struct Replayed {
 /// # Errors
 /// The line that cannot be read, or the first that comes out different.
 pub fn replay(text: &str) -> Result<Replayed, ReplayError> {
-    run(text, None)
+    run(text, Replay::new())
 }
 
 /// Replay one node out of a recording of several, such as that of a simulated network. Where the node was started more
-/// than once, every start is replayed and the last one returned.
+/// than once, every start is replayed and the last one returned. With the feature `sim` this also replays nodes that were
+/// simulated with a protection switched off.
 ///
 /// # Errors
 /// As [`replay`].
 pub fn replay_labelled(text: &str, node: u32) -> Result<Replayed, ReplayError> {
-    run(text, Some(node))
+    run(text, Replay::labelled(node))
 }
 
-fn run(text: &str, label: Option<u32>) -> Result<Replayed, ReplayError> {
-    let mut replayed: Option<Replayed> = None;
-    let mut wrote = String::new();
-    for (number, line) in (1..).zip(text.lines()) {
-        let unreadable = |Odd(what)| ReplayError::Unreadable { line: number, what };
-        let object = Object::parse(line).map_err(unreadable)?;
-        if label.is_some() && object.number("node").ok() != label {
-            continue;
-        }
-        let input = object.text("in").map_err(unreadable)?;
-        match &mut replayed {
-            _ if input == "start" => {
-                let node = start(object, label).map_err(unreadable)?;
-                let before = replayed.map_or(0, |was| was.inputs);
-                replayed = Some(Replayed { node, inputs: before });
-            }
-            Some(replayed) => {
-                feed(&mut replayed.node, &input, object).map_err(unreadable)?;
-                replayed.inputs += 1;
-            }
-            None => return Err(unreadable(Odd("comes before the start of the node"))),
-        }
-        if let Some(replayed) = &mut replayed {
-            wrote.clear();
-            replayed.node.take_recording(&mut wrote);
-        }
-        if wrote.trim_end() != line.trim_end() {
-            let (recorded, replayed) = (line.into(), wrote.trim_end().into());
-            return Err(ReplayError::Differs { line: number, recorded, replayed });
-        }
+fn run(text: &str, mut replay: Replay) -> Result<Replayed, ReplayError> {
+    for line in text.lines() {
+        replay.line(line)?;
     }
-    replayed.ok_or(ReplayError::Empty)
+    replay.finish()
+}
+
+/// A replay that is given its recording line by line, however long that is.
+#[derive(Debug, Default)]
+pub struct Replay {
+    label: Option<u32>,
+    lines: usize,
+    inputs: usize,
+    node: Option<Node>,
+    wrote: String,
+}
+
+impl Replay {
+    /// Of the recording of one node.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Of one node out of a recording of several, as in [`replay_labelled`]; lines of others are passed over.
+    #[must_use]
+    pub fn labelled(node: u32) -> Self {
+        Self { label: Some(node), ..Self::default() }
+    }
+
+    /// The next line. After an error there is nothing to be had from further ones.
+    ///
+    /// # Errors
+    /// It cannot be read, or comes out different.
+    pub fn line(&mut self, line: &str) -> Result<(), ReplayError> {
+        self.lines += 1;
+        let number = self.lines;
+        let odd = |Odd(what)| ReplayError::Unreadable { line: number, what };
+        let object = Object::parse(line).map_err(odd)?;
+        match (self.label, object.has("node")) {
+            (None, true) => return Err(odd(Odd("is of a network: one of its nodes has to be chosen"))),
+            (Some(label), _) if object.number("node").ok() != Some(label) => return Ok(()),
+            _ => {}
+        }
+        let input = object.text("in").map_err(odd)?;
+        let started = input == "start";
+        let node = match &mut self.node {
+            node if started => node.insert(start(object, self.label).map_err(odd)?),
+            None => return Err(odd(Odd("comes before the start of the node"))),
+            Some(node) => {
+                feed(node, &input, object).map_err(odd)?;
+                self.inputs += 1;
+                node
+            }
+        };
+        self.wrote.clear();
+        node.take_recording(&mut self.wrote);
+        let (recorded, replayed) = (line.trim_end(), self.wrote.trim_end());
+        if recorded == replayed {
+            return Ok(());
+        }
+        let shown = |line: &str| if started { without_seed(line) } else { line.into() };
+        Err(ReplayError::Differs { line: number, recorded: shown(recorded), replayed: shown(replayed) })
+    }
+
+    /// Inputs that the node was fed so far.
+    #[must_use]
+    pub const fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// The end of the recording: the node as it is now.
+    ///
+    /// # Errors
+    /// [`ReplayError::Empty`].
+    pub fn finish(self) -> Result<Replayed, ReplayError> {
+        let inputs = self.inputs;
+        self.node.map(|node| Replayed { node, inputs }).ok_or(ReplayError::Empty)
+    }
+}
+
+/// The start of a node without its seed: differences are shown to people.
+fn without_seed(line: &str) -> String {
+    const KEY: &str = "\"seed\":\"";
+    let Some((before, rest)) = line.split_once(KEY) else { return line.to_string() };
+    let after = rest.find('"').and_then(|end| rest.get(end..)).unwrap_or_default();
+    [before, KEY, "...", after].concat()
 }
 
 /// Make the node that was recorded.
@@ -110,127 +158,19 @@ fn start(line: Object<'_>, label: Option<u32>) -> Result<Node, Odd> {
     if line.u64("version")? != 1 {
         return Err(Odd("is of a version that this program does not know"));
     }
+    let faults = match (line.maybe("fault")?, label) {
+        (None, _) => Faults::default(),
+        // Nobody gets a node without its protections by writing a file.
+        (Some(_), None) => return Err(Odd("switches a protection off, which only a simulation does")),
+        (Some(name), Some(_)) => {
+            Faults::from_name(&name).ok_or(Odd("switches off what no simulation in this program switches off"))?
+        }
+    };
     let config = settings::read(line.object("config")?)?;
     let seed = <[u8; 32]>::try_from(line.hex("seed")?).map_err(|_| Odd("has no seed"))?;
     let seed = Seed::new(seed);
-    let mut node = Node::new(config, &seed).map_err(|_| Odd("has a configuration that no node takes"))?;
+    let mut node =
+        Node::with_faults(config, &seed, faults).map_err(|_| Odd("has a configuration that no node takes"))?;
     node.record(label, &seed, Sink::Keep(String::new()));
     Ok(node)
-}
-
-/// Do to the node what was done to it. What comes of it the node writes down itself.
-fn feed(node: &mut Node, input: &str, line: Object<'_>) -> Result<(), Odd> {
-    match input {
-        "datagram" => {
-            let _ = node.handle_datagram(line.at()?, line.route()?, &line.hex("hex")?);
-        }
-        "timeout" => node.handle_timeout(line.at()?),
-        "poll_reply" => {
-            node.poll_reply();
-        }
-        "poll_notice" => {
-            node.poll_notice();
-        }
-        "poll_transmit" => {
-            let room = if line.has("room") { line.number("room")? } else { MAX_DATAGRAM_V6 };
-            node.poll_transmit(line.at()?, &mut vec![0; room.min(MAX_DATAGRAM_V6)]);
-        }
-        "ping" => ping(node, line)?,
-        "forget" => {
-            node.forget(RequestId::from_bits(line.u64("request")?));
-        }
-        "respond" => {
-            let _ = node.respond(line.at()?, id(line)?, line.value("payload")?.as_value());
-        }
-        "approve" => {
-            let _ = node.approve(line.at()?, id(line)?);
-        }
-        "reject" => {
-            let _ = node.reject(line.at()?, id(line)?);
-        }
-        _ => setting(node, input, line)?,
-    }
-    Ok(())
-}
-
-/// What operators do.
-fn setting(node: &mut Node, input: &str, line: Object<'_>) -> Result<(), Odd> {
-    match input {
-        "set_trust" => {
-            let _ = node.set_trust(&line.text("did")?, line.parsed("trust")?);
-        }
-        "remove_trust" => {
-            node.remove_trust(&line.text("did")?);
-        }
-        "allow_legacy" => {
-            let _ = node.allow_legacy(&line.text("pattern")?);
-        }
-        "add_rule" => {
-            let _ = node.add_rule(&rule(line)?);
-        }
-        "remove_rule" => {
-            node.remove_rule(&line.text("id")?);
-        }
-        "vouch" => vouch(node, line)?,
-        "revoke_vouch" => {
-            node.revoke_vouch(&line.text("id")?);
-        }
-        "set_reply" => {
-            let reply = if line.has("payload") { Reply::Now(line.value("payload")?) } else { Reply::Later };
-            let _ = node.set_reply(&line.text("pattern")?, reply);
-        }
-        _ => return Err(Odd("has an input that this program does not know")),
-    }
-    Ok(())
-}
-
-fn id(line: Object<'_>) -> Result<PingId, Odd> {
-    PingId::read(&line.text("id")?).ok_or(Odd("has no id of a ping"))
-}
-
-fn word<T>(line: Object<'_>, key: &str, read: impl Fn(&str) -> Option<T>) -> Result<T, Odd> {
-    read(&line.text(key)?).ok_or(Odd("has a word that this program does not know"))
-}
-
-fn ping(node: &mut Node, line: Object<'_>) -> Result<(), Odd> {
-    let (target, intent, purpose) = (line.text("target")?, line.text("intent")?, line.text("purpose")?);
-    let (pod, station, payload) = (line.maybe("pod_id")?, line.maybe("station_id")?, line.value("payload")?);
-    let priority = Priority::from_wire(line.i64("priority")?).ok_or(Odd("has an unknown priority"))?;
-    let mut ping = Ping::new(&target, line.route()?, &intent);
-    ping.purpose = &purpose;
-    ping.payload = payload.as_value();
-    ping.ping_type = word(line, "ping_type", PingType::from_wire)?;
-    ping.priority = priority;
-    ping.routing_mode = word(line, "routing_mode", RoutingMode::from_wire)?;
-    (ping.pod_id, ping.station_id) = (pod.as_deref(), station.as_deref());
-    ping.encoding = settings::encoding(&line.text("encoding")?)?;
-    ping.timeout = line.span("timeout")?;
-    let _ = node.ping(line.at()?, &ping);
-    Ok(())
-}
-
-fn rule(line: Object<'_>) -> Result<Rule<String>, Odd> {
-    let mut rule = Rule::new(line.text("id")?, line.text("name")?, word(line, "zone", Zone::from_wire)?);
-    (rule.source_did, rule.intent) = (line.maybe("source_did")?, line.maybe("intent")?);
-    rule.pod_id = match line.maybe("pod_id")? {
-        Some(id) => Some(Pod::Is(id)),
-        None => line.has("no_pod").then_some(Pod::None),
-    };
-    rule.ping_type = line.has("ping_type").then(|| word(line, "ping_type", PingType::from_wire)).transpose()?;
-    (rule.min_trust, rule.priority) = (line.parsed_maybe("min_trust")?, line.i64("priority")?);
-    Ok(rule)
-}
-
-fn vouch(node: &mut Node, line: Object<'_>) -> Result<(), Odd> {
-    let (id, voucher, vouched) = (line.text("id")?, line.text("voucher_did")?, line.texts("vouched")?);
-    let vouched: Vec<&str> = vouched.iter().map(String::as_str).collect();
-    let expires = match line.maybe("expires")?.as_deref() {
-        Some("never") => Expiry::Never,
-        Some(_) => Expiry::Unreadable,
-        None => Expiry::After(Wall::from_micros(line.i64("after")?)),
-    };
-    let (voucher_trust, factor) = (line.parsed("voucher_trust")?, line.parsed("factor")?);
-    let vouch = Vouch { id: &id, voucher_did: &voucher, voucher_trust, factor, vouched: &vouched, expires };
-    let _ = node.vouch(&vouch, Wall::from_micros(line.i64("wall")?));
-    Ok(())
 }

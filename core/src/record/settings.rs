@@ -2,8 +2,7 @@
 
 use alloc::string::ToString;
 
-use super::read::Object;
-use super::replay::Odd;
+use super::read::{Object, Odd};
 use crate::Did;
 use crate::framing::Encoding;
 use crate::node::NodeConfig;

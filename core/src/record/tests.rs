@@ -3,7 +3,7 @@ use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
-use super::{Lines, ReplayError, pcapng, replay, settings};
+use super::{Capture, Lines, ReplayError, pcapng, replay, replay_labelled, settings};
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{Encoding, Value, ValueBuf, Zone};
 use crate::node::{Event, Node, NodeConfig, Ping, Reply};
@@ -122,6 +122,28 @@ fn a_recording_replays_to_the_same_outputs() {
 }
 
 #[test]
+fn payloads_replay_as_they_were_written() {
+    let odd = [
+        "{ \"a\" : 1.50, \"a\":-0, \"b\":1e5 }",
+        "\"\\ud800 \\u00e9 é \\/ \\u2028\"",
+        "123456789012345678901234567890",
+        " [ ] ",
+    ];
+    for encoding in [Encoding::Json, Encoding::Postcard, Encoding::Msgpack] {
+        let lines = Lines::default();
+        let mut hub = Node::recorded(config("jis:hub"), &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
+        for json in odd {
+            let payload = Value::from_json(json).unwrap();
+            // Not every encoding has a form for every payload; that replays, too.
+            let _ = hub.ping(at(1), &Ping { payload, encoding, ..Ping::new("jis:x", route(7), "?") });
+            hub.set_reply(json, Reply::Now(ValueBuf::new(payload).unwrap())).unwrap();
+        }
+        while hub.poll_transmit(at(2), &mut vec![0; 65_535]).is_some() {}
+        replay(&lines.text()).unwrap();
+    }
+}
+
+#[test]
 fn the_first_difference_is_found() {
     let (text, _) = recorded();
     let lines: Vec<&str> = text.lines().collect();
@@ -135,6 +157,13 @@ fn the_first_difference_is_found() {
         }
         other => panic!("{other:?}"),
     }
+    // A difference in the first line does not give the seed away.
+    let mut other = lines.clone();
+    let changed = lines[0].replace("\"version\":1", "\"version\":1,\"more\":0");
+    other[0] = &changed;
+    let why = replay(&other.join("\n")).unwrap_err().to_string();
+
+    assert!(why.contains("more") && why.contains("seed\\\":\\\"...\\\"") && why.contains("config"), "{why}");
     // Another seed makes other nonces.
     let seed = lines[0].replacen("\"seed\":\"", "\"seed\":\"00", 1);
     let seed = seed.replacen(&seed[seed.find("\",\"config").unwrap() - 2..seed.find("\",\"config").unwrap()], "", 1);
@@ -156,6 +185,19 @@ fn what_is_no_recording_says_so() {
         assert_eq!(replay(text).unwrap_err().to_string(), why);
     }
     let first = text.lines().next().unwrap();
+    let network = std::format!("{{\"node\":3,{}", &first[1..]);
+    assert_eq!(replay(&network).unwrap_err().to_string(), "line 1 is of a network: one of its nodes has to be chosen");
+    assert_eq!(replay_labelled(&network, 3).unwrap().inputs, 0);
+    assert_eq!(replay_labelled(&network, 4).unwrap_err(), ReplayError::Empty);
+    // Only a simulation has nodes without their protections, and only where it is compiled in.
+    let open = std::format!("{},\"fault\":\"no-replay-check\"}}", &first[..first.len() - 1]);
+    assert_eq!(
+        replay(&open).unwrap_err().to_string(),
+        "line 1 switches a protection off, which only a simulation does"
+    );
+    let open = std::format!("{{\"node\":3,{}", &open[1..]);
+    assert_eq!(replay_labelled(&open, 3).is_ok(), cfg!(feature = "sim"));
+    assert!(replay_labelled(&open.replace("no-replay-check", "no-gate"), 3).is_err());
     let unknown = std::format!("{first}\n{{\"in\":\"dance\"}}");
     assert_eq!(replay(&unknown).unwrap_err().to_string(), "line 2 has an input that this program does not know");
     // Cut anywhere, it is an error or a shorter recording, never a panic.
@@ -181,6 +223,28 @@ fn every_setting_is_recorded() {
     let structs = ["gate", "trust", "vouches", "replay", "caps"].len();
     let object = text.matches("\":").count();
     assert_eq!(fields - structs, object, "{shown}\n{text}");
+}
+
+#[test]
+fn the_datagrams_of_a_recording_are_captured_with_the_addresses_of_the_node() {
+    let lines = Lines::default();
+    let mut hub = Node::recorded(config("jis:hub"), &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
+    hub.note_address(([0, 0, 0, 0], 9999).into());
+    let _ = hub.handle_datagram(at(1), route(3), b"garbage");
+    let _ = hub.handle_datagram(at(2), Route::to("[2001:db8::1]:5".parse().unwrap()), b"more");
+    hub.ping(at(3), &Ping::new("jis:x", Route::to(([192, 0, 2, 7], 7).into()), "?")).unwrap();
+    hub.poll_transmit(at(4), &mut vec![0; 65_535]).unwrap();
+    let (mut capture, mut file) = (Capture::new(), Vec::new());
+    capture.begin(&mut file);
+    lines.text().lines().for_each(|line| capture.line(line, &mut file).unwrap());
+    let blocks = blocks(&file);
+    assert_eq!((blocks.len(), capture.datagrams()), (5, 3));
+    let [first, second, third] = [2, 3, 4].map(|i| &blocks[i].1[20..]);
+    assert_eq!((&first[12..20], &first[20..24]), (&[192, 0, 2, 3, 10, 0, 0, 3][..], &[0x1b, 0xee, 0x27, 0x0f][..]));
+    assert_eq!((second[0] >> 4, &second[24..40], &second[42..44]), (6, &[0; 16][..], &[0x27, 0x0f][..]));
+    assert_eq!((&third[12..20], &third[20..24]), (&[0, 0, 0, 0, 192, 0, 2, 7][..], &[0x27, 0x0f, 0, 7][..]));
+    assert!(replay(&lines.text()).is_ok());
+    assert_eq!(capture.line("{}", &mut file).unwrap_err().to_string(), "line 7 lacks a text");
 }
 
 /// Blocks of a pcapng file: kind and body.

@@ -154,17 +154,18 @@ impl LinkState {
             if waiting.saturating_add(len as u64) > config.queue {
                 return Err(Lost::Queue);
             }
-            sent = start + len as u64 * 1_000_000_000 / bandwidth;
+            sent = start.saturating_add((len as u64).saturating_mul(1_000_000_000) / bandwidth);
             self.busy = sent;
         }
         if self.loses(config.loss, dice) {
             return Err(Lost::Link);
         }
-        let mut at = sent + self.delay(config, dice);
+        let mut at = sent.saturating_add(self.delay(config, dice));
         if dice.chance(config.reorder) {
-            at += dice.below(nanos(config.latency) * 3);
+            at = at.saturating_add(dice.below(nanos(config.latency).saturating_mul(3)));
         }
-        let again = if dice.chance(config.duplicate) { Some(sent + self.delay(config, dice)) } else { None };
+        let again =
+            if dice.chance(config.duplicate) { Some(sent.saturating_add(self.delay(config, dice))) } else { None };
         Ok(Journey { at, again, corrupt: dice.chance(config.corrupt) })
     }
 
@@ -182,7 +183,7 @@ impl LinkState {
 
     fn delay(&self, config: &LinkConfig, dice: &mut Dice) -> u64 {
         let jitter = nanos(config.jitter);
-        nanos(config.latency) + if jitter > 0 { dice.below(jitter) } else { 0 }
+        nanos(config.latency).saturating_add(if jitter > 0 { dice.below(jitter) } else { 0 })
     }
 }
 

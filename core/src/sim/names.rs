@@ -42,6 +42,14 @@ impl Name {
         Self(text)
     }
 
+    /// The member of this name.
+    #[must_use]
+    pub fn member(name: &str) -> Option<u32> {
+        let digits = name.strip_prefix("jis:sim:")?;
+        let number = u32::from_str_radix(digits, 16).ok()?;
+        (*Self::of(number).as_str() == *name).then_some(number)
+    }
+
     /// As text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -61,6 +69,8 @@ mod tests {
         }
         assert_eq!(Name::of(0x00ab_cdef).as_str(), "jis:sim:abcdef");
         assert_eq!(Name::of(99).as_str(), "jis:sim:000063");
+        assert_eq!((Name::member("jis:sim:000063"), Name::member("jis:sim:00abcdef")), (Some(99), None));
+        assert_eq!((Name::member("jis:sim:+00063"), Name::member("jis:guest:000063")), (None, None));
         assert_eq!(member(&"192.0.2.1:7150".parse().unwrap()), None);
     }
 }

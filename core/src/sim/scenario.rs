@@ -186,7 +186,12 @@ fn storm(config: &mut WorldConfig, dice: &mut Dice) {
     config.clocks = Clocks { offset: MS(3_000), drift_ppm: 200 };
     config.trust = Trust { geel: 0.2, rood: 0.2 };
     config.habits.later = Some("humidity.*");
-    config.habits.intents = &["temperature.read", "humidity.read"];
+    lengthy(config, dice);
+    // What comes while a driver is away meets the caps of the queues.
+    config.habits.away = MS(1_500);
+    (config.node.caps.events, config.node.caps.transmits) = (3, 4);
+    // What is forgotten for room must not be taken in again.
+    (config.node.replay.per_sender, config.node.replay.max_entries) = (4, 24);
     for _ in 0..(config.nodes / 20).clamp(1, 20) {
         place(config, dice, Box::new(Forger { zeal: 0.3 }));
         place(config, dice, Box::new(Replayer::new(0.3)));
@@ -211,6 +216,7 @@ fn partition(config: &mut WorldConfig, span: Duration) {
 fn restart(config: &mut WorldConfig, span: Duration, dice: &mut Dice) {
     config.topology = Topology::Random { degree: 4 };
     config.habits.think = MS(200);
+    lengthy(config, dice);
     if config.nodes >= 2 {
         place(config, dice, Box::new(Replayer::new(0.3)));
         place(config, dice, Box::new(Replayer::new(0.3)));
@@ -224,6 +230,12 @@ fn restart(config: &mut WorldConfig, span: Duration, dice: &mut Dice) {
         let micros = dice.between(0, 20_000_000) as i64 - 10_000_000;
         config.plan.push((at + down * 2, Plan::StepWall { node, micros }));
     }
+}
+
+/// Some answers are about three times as long as the pings, in whatever encoding.
+fn lengthy(config: &mut WorldConfig, dice: &mut Dice) {
+    config.habits.intents = &["temperature.read", "humidity.read", "history.read"];
+    config.habits.lengthy = Some(("history.*", dice.between(50, 1500) as u16));
 }
 
 fn heartbeat(config: &mut WorldConfig) {

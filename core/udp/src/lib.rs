@@ -29,7 +29,7 @@ pub use bind::{BindError, bind};
 pub use clock::{SystemClock, system_seed};
 pub use io::{Timer, UdpIo};
 #[cfg(feature = "record")]
-pub use record::FileTape;
+pub use record::{FileTape, TapeEnd};
 pub use surface::{UdpTask, prepare, run};
 pub use sys::AsSocket;
 pub use udp::{Readiness, Udp};

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use sluis_core::record::Tape;
 
@@ -11,11 +12,26 @@ use sluis_core::record::Tape;
 ///
 /// The file holds the node's seed and every datagram, so only its owner may read it (mode 0600 on Unix); see
 /// [`record`](sluis_core::record). Every line is written at once, so that a crash loses none. When the disk is full the recording
-/// ends there, and the node goes on.
+/// ends there, after its last whole line, and the node goes on; [`end`](Self::end) tells.
 #[derive(Debug)]
 pub struct FileTape {
-    file: Option<File>,
+    file: File,
+    /// Bytes of whole lines.
+    len: u64,
     line: Vec<u8>,
+    end: TapeEnd,
+}
+
+/// Whether a [`FileTape`] had to end, and why. Clones know the same.
+#[derive(Clone, Debug, Default)]
+pub struct TapeEnd(Arc<OnceLock<io::Error>>);
+
+impl TapeEnd {
+    /// Why nothing is recorded any more, if that is so.
+    #[must_use]
+    pub fn why(&self) -> Option<&io::Error> {
+        self.0.get()
+    }
 }
 
 impl FileTape {
@@ -28,19 +44,31 @@ impl FileTape {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(Self { file: Some(options.open(path)?), line: Vec::new() })
+        Ok(Self { file: options.open(path)?, len: 0, line: Vec::new(), end: TapeEnd::default() })
+    }
+
+    /// Tells, once the tape is with its node, whether it had to end.
+    #[must_use]
+    pub fn end(&self) -> TapeEnd {
+        self.end.clone()
     }
 }
 
 impl Tape for FileTape {
     fn line(&mut self, line: &str) {
+        if self.end.why().is_some() {
+            return;
+        }
         self.line.clear();
         self.line.extend_from_slice(line.as_bytes());
         self.line.push(b'\n');
-        if let Some(file) = &mut self.file
-            && file.write_all(&self.line).is_err()
-        {
-            self.file = None;
+        match self.file.write_all(&self.line) {
+            Ok(()) => self.len += self.line.len() as u64,
+            Err(why) => {
+                // Half a line would not replay.
+                let _ = self.file.set_len(self.len);
+                let _ = self.end.0.set(why);
+            }
         }
     }
 }

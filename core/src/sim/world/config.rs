@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use crate::Seed;
 use crate::framing::Encoding;
 use crate::node::NodeConfig;
-use crate::node::faults;
+use crate::node::faults::Fault;
 use crate::sim::adversary::Adversary;
 use crate::sim::{LinkConfig, Topology};
 use crate::time::{Duration, Wall};
@@ -92,6 +92,9 @@ pub enum WorldError {
     /// A member that is not there is named.
     #[error("there is no member {0} in this world")]
     NoMember(u32),
+    /// There is no kind of link.
+    #[error("a world needs at least one kind of link")]
+    NoLinks,
     /// A payload is not JSON.
     #[error("{0:?} is not JSON")]
     Payload(&'static str),
@@ -124,10 +127,14 @@ pub struct Habits {
     pub intents: &'static [&'static str],
     /// Intents (a pattern) that the application answers itself, later.
     pub later: Option<&'static str>,
+    /// Intents (a pattern) that are answered with a text of so many letters, which an unproven address may not get.
+    pub lengthy: Option<(&'static str, u16)>,
     /// How long the application takes, at most, to answer or to decide.
     pub decide: Duration,
     /// Probability that a waiting ping is approved; it is refused half as often as the rest, else forgotten.
     pub approve: f64,
+    /// How long, at most, a node's driver is away now and then (zero: never); what comes meanwhile piles up in the node.
+    pub away: Duration,
     /// How pings and heartbeats are written.
     pub encoding: Encoding,
     /// Payload of pings, as JSON.
@@ -145,8 +152,10 @@ impl Default for Habits {
             greet: false,
             intents: &["temperature.read"],
             later: None,
+            lengthy: None,
             decide: Duration::from_secs(5),
             approve: 0.5,
+            away: Duration::ZERO,
             encoding: Encoding::Postcard,
             payload: "{}",
             answer: "{\"celsius\":21.5}",
@@ -215,52 +224,6 @@ pub struct Placed {
     pub adversary: Box<dyn Adversary>,
     /// The node on whose path to everybody it sits, if on any.
     pub victim: Option<u32>,
-    /// The nodes it has a link to.
+    /// The nodes under test that it has a link to.
     pub targets: Vec<u32>,
-}
-
-/// A protection of nodes that a simulation can switch off, to prove that it notices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Packets are taken in however often they come.
-    NoReplayCheck,
-    /// A response counts from whomever it comes.
-    AnyResponder,
-    /// ROOD senders are answered.
-    AnswerRood,
-    /// Tables have no bounds.
-    NoTableCap,
-}
-
-impl Fault {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::NoReplayCheck, Self::AnyResponder, Self::AnswerRood, Self::NoTableCap];
-
-    /// The name on a command line.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NoReplayCheck => "no-replay-check",
-            Self::AnyResponder => "any-responder",
-            Self::AnswerRood => "answer-rood",
-            Self::NoTableCap => "no-table-cap",
-        }
-    }
-
-    /// The fault of this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|fault| fault.name() == name)
-    }
-
-    pub(super) const fn in_node(fault: Option<Self>) -> faults::Faults {
-        let fault = match fault {
-            None => None,
-            Some(Self::NoReplayCheck) => Some(faults::Fault::NoReplayCheck),
-            Some(Self::AnyResponder) => Some(faults::Fault::AnyResponder),
-            Some(Self::AnswerRood) => Some(faults::Fault::AnswerRood),
-            Some(Self::NoTableCap) => Some(faults::Fault::NoTableCap),
-        };
-        faults::Faults { fault }
-    }
 }

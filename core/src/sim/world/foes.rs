@@ -31,7 +31,7 @@ impl World {
     /// Send what an adversary sends, and set its timer.
     fn finish(&mut self, me: u32, step: Step) {
         for injection in step.outbox {
-            let at = self.now + nanos(injection.after);
+            let at = self.now.saturating_add(nanos(injection.after));
             if let Some(witness) = &mut self.witness {
                 let wall = EPOCH.saturating_add(Duration::from_nanos(at));
                 witness.sent(wall, address(injection.from), address(injection.to), &injection.bytes);
@@ -45,18 +45,34 @@ impl World {
             }
         }
         if let Some(after) = step.wake {
-            let at = self.now + nanos(after).max(1);
+            let at = self.now.saturating_add(nanos(after).max(1));
             self.members[me as usize].armed = at;
             self.net.agenda.push(at, Due::Timer(me));
         }
     }
 
-    /// A datagram comes past the adversary on its path; whether it goes on.
-    pub(super) fn pass_tap(&mut self, letter: u32, edge: u32) -> bool {
+    /// A datagram comes past the adversaries on its path, those of its sender first; whether it goes on.
+    pub(super) fn pass_taps(&mut self, letter: u32, edge: u32) -> bool {
         let (from, to) = (self.net.from(edge), self.net.edges[edge as usize].to);
-        let tap = self.members[to as usize].tap.or(self.members[from as usize].tap);
-        let Some(tap) = tap.filter(|tap| *tap != from && *tap != to) else { return true };
-        let passage = self.act(tap, |foe, world, step| {
+        for end in [from, to] {
+            let mut place = self.taps.partition_point(|(victim, _)| *victim < end);
+            while let Some((victim, tap)) = self.taps.get(place).copied()
+                && victim == end
+            {
+                place += 1;
+                // Its own datagrams it knows.
+                if tap != from && tap != to && self.pass_tap(tap, letter, (from, to)) == Some(Passage::Swallow) {
+                    self.net.counts.lose(Lost::Swallowed);
+                    self.net.post.free(letter);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn pass_tap(&mut self, tap: u32, letter: u32, (from, to): (u32, u32)) -> Option<Passage> {
+        self.act(tap, |foe, world, step| {
             let elapsed = Duration::from_nanos(world.now);
             let encoding = world.habits.encoding;
             let Some(on_the_way) = world.net.post.get_mut(letter) else { return Passage::Go };
@@ -71,13 +87,7 @@ impl World {
                 on_the_way.origin = Some(Origin { serial, genuine: false });
             }
             passage
-        });
-        if passage == Some(Passage::Swallow) {
-            self.net.counts.lose(Lost::Swallowed);
-            self.net.post.free(letter);
-            return false;
-        }
-        true
+        })
     }
 
     /// A datagram reaches an adversary's own address.

@@ -44,8 +44,6 @@ pub(super) struct Member {
     pub(super) books: Books,
     /// How many of its first edges lead to nodes.
     pub(super) askable: u32,
-    /// The adversary on its path.
-    pub(super) tap: Option<u32>,
     /// Touched since the last sweep.
     pub(super) touched: bool,
 }
@@ -62,6 +60,10 @@ pub(super) struct Books {
     open: u32,
     /// Requests were made that are not the world's.
     pub(super) commanded: bool,
+    /// Until when the driver is away.
+    pub(super) away: u64,
+    /// Something that is not genuine came meanwhile.
+    pub(super) foreign: bool,
 }
 
 impl Member {
@@ -73,7 +75,6 @@ impl Member {
             armed_local: Instant::from_nanos(NEVER),
             books: Books::default(),
             askable,
-            tap: None,
             touched: false,
         }
     }
@@ -104,6 +105,11 @@ impl Books {
     /// The same, counted.
     pub(super) fn count_open(&self) -> usize {
         self.asked.iter().flatten().count()
+    }
+
+    /// Whether any request has no answer at all yet.
+    pub(super) fn waits(&self) -> bool {
+        self.asked.iter().flatten().any(|asked| !asked.pending)
     }
 
     /// Note a new request; false if an open one has its place.
@@ -142,6 +148,8 @@ pub(super) enum Doing {
     Answer(PingId),
     /// Decide about a waiting ping.
     Decide(PingId),
+    /// Look after the node again.
+    Return,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -14,7 +14,8 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
-pub use config::{Clocks, Fault, Habits, Part, Placed, Plan, Trust, Witness, WorldConfig, WorldError};
+pub use crate::node::faults::Fault;
+pub use config::{Clocks, Habits, Part, Placed, Plan, Trust, Witness, WorldConfig, WorldError};
 pub use report::{Counts, Invariant, Violation};
 
 use self::member::{Errands, Foe, Member, Role};
@@ -24,11 +25,12 @@ use super::agenda::Due;
 use super::clock::Clock;
 use super::dice::Dice;
 use super::link::nanos;
-use super::names::{MAX_MEMBERS, Name};
+use super::names::{MAX_MEMBERS, Name, address};
 use super::topology::Wire;
 use crate::airlock::Rule;
 use crate::framing::{Value, ValueBuf, Zone};
 use crate::limits::MAX_DATAGRAM_V6;
+use crate::node::faults::Faults;
 use crate::node::tape::Sink;
 use crate::node::{Node, NodeConfig, Reply, Stats};
 use crate::time::{Duration, Now};
@@ -43,6 +45,8 @@ pub struct World {
     now: u64,
     members: Vec<Member>,
     net: Net,
+    /// Victims and the adversaries on their paths, in order.
+    taps: Vec<(u32, u32)>,
     observer: Observer,
     habits: Habits,
     payload: ValueBuf,
@@ -66,6 +70,7 @@ struct Template {
     config: NodeConfig,
     answer: ValueBuf,
     later: Option<&'static str>,
+    lengthy: Option<(&'static str, ValueBuf)>,
     guests: bool,
     fault: Option<Fault>,
     seeds: Dice,
@@ -75,6 +80,27 @@ struct Template {
 fn value(json: &'static str) -> Result<ValueBuf, WorldError> {
     let value = Value::from_json(json).ok().and_then(|value| ValueBuf::new(value).ok());
     value.ok_or(WorldError::Payload(json))
+}
+
+/// A text of so many letters.
+fn letters_of(letters: u16) -> Option<ValueBuf> {
+    let mut json = String::from("\"");
+    json.extend((0..letters).map(|_| 'x'));
+    json.push('"');
+    ValueBuf::new(Value::from_json(&json).ok()?).ok()
+}
+
+/// Whether all nodes that are named are there.
+fn named(nodes: u32, adversaries: &[Placed], plan: &[(Duration, Plan)]) -> Result<(), WorldError> {
+    let foes = adversaries.iter().flat_map(|placed| placed.targets.iter().chain(&placed.victim).copied());
+    let planned = plan.iter().filter_map(|(_, step)| match step {
+        Plan::Crash { node } | Plan::Start { node } | Plan::StepWall { node, .. } => Some(*node),
+        Plan::Cut { .. } | Plan::Mend { .. } | Plan::Quiet => None,
+    });
+    match foes.chain(planned).find(|n| *n >= nodes) {
+        Some(n) => Err(WorldError::NoMember(n)),
+        None => Ok(()),
+    }
 }
 
 impl World {
@@ -101,17 +127,22 @@ impl World {
         if all > u64::from(MAX_MEMBERS) {
             return Err(WorldError::TooMany);
         }
+        if links.is_empty() {
+            return Err(WorldError::NoLinks);
+        }
+        named(nodes, &adversaries, &plan)?;
         let mut wires = topology.wires(nodes, &mut Dice::new(&seed, "sim.topology"));
         for (me, placed) in (nodes..).zip(&adversaries) {
-            wires.extend(placed.targets.iter().map(|target| Wire { a: *target, b: me, class: 0 }));
-        }
-        if let Some(wire) = wires.iter().find(|w| u64::from(w.a) >= all) {
-            return Err(WorldError::NoMember(wire.a));
+            let mut targets = placed.targets.clone();
+            targets.sort_unstable();
+            targets.dedup();
+            wires.extend(targets.into_iter().map(|target| Wire { a: target, b: me, class: 0 }));
         }
         let mut world = Self {
             now: 0,
             members: Vec::with_capacity(all as usize),
             net: Net::new(all as usize, &wires, &links, Dice::new(&seed, "sim.links")),
+            taps: Vec::new(),
             observer: Observer::default(),
             payload: value(habits.payload)?,
             plan: Vec::new(),
@@ -122,6 +153,7 @@ impl World {
                 config: NodeConfig { heartbeat_encoding: habits.encoding, ..node },
                 answer: value(habits.answer)?,
                 later: habits.later,
+                lengthy: habits.lengthy.and_then(|(pattern, letters)| Some((pattern, letters_of(letters)?))),
                 guests: !adversaries.is_empty(),
                 fault,
                 seeds: Dice::new(&seed, "sim.nodes"),
@@ -134,7 +166,7 @@ impl World {
         };
         world.draw_trust(trust, &mut Dice::new(&seed, "sim.trust"));
         world.people(clocks, &seed)?;
-        world.place(adversaries, &seed)?;
+        world.place(adversaries, &seed);
         for (at, step) in plan {
             world.net.agenda.push(nanos(at), Due::Plan(world.plan.len() as u32));
             world.plan.push(step);
@@ -175,6 +207,7 @@ impl World {
             let ppm = dice.between(0, 2 * u64::from(clocks.drift_ppm)) as i32 - i32::from(clocks.drift_ppm);
             let node = self.born(n)?;
             self.members.push(Member::new(Role::Node(node), Clock::new(0, off, ppm), self.askable(n)));
+            self.testify(n);
             self.begin(n);
         }
         Ok(())
@@ -182,18 +215,22 @@ impl World {
 
     /// A node that knows nothing but what its operator told it.
     fn born(&mut self, n: u32) -> Result<Box<Node>, WorldError> {
-        let Template { config, answer, later, guests, fault, seeds } = &mut self.template;
+        let Template { config, answer, later, lengthy, guests, fault, seeds } = &mut self.template;
         let odd = |error: &dyn ToString| WorldError::Node(error.to_string());
         let did = Did::new(Name::of(n).as_str()).map_err(|e| odd(&e))?;
         let config = NodeConfig { did, ..config.clone() };
         let seed = seeds.seed();
-        let mut node = Node::with_faults(config, &seed, Fault::in_node(*fault)).map_err(|e| odd(&e))?;
+        let mut node = Node::with_faults(config, &seed, Faults { fault: *fault }).map_err(|e| odd(&e))?;
         if self.witness.is_some() {
             node.record(Some(n), &seed, Sink::Keep(String::new()));
+            node.note_address(address(n));
         }
         node.allow_legacy("*").map_err(|e| odd(&e))?;
         if let Some(pattern) = later {
             node.set_reply(pattern, Reply::Later).map_err(|e| odd(&e))?;
+        }
+        if let Some((pattern, answer)) = lengthy {
+            node.set_reply(pattern, Reply::Now(answer.clone())).map_err(|e| odd(&e))?;
         }
         node.set_reply("*", Reply::Now(answer.clone())).map_err(|e| odd(&e))?;
         if *guests {
@@ -222,16 +259,13 @@ impl World {
     }
 
     /// Put adversaries in their places.
-    fn place(&mut self, adversaries: Vec<Placed>, seed: &Seed) -> Result<(), WorldError> {
+    fn place(&mut self, adversaries: Vec<Placed>, seed: &Seed) {
         let mut dice = Dice::new(seed, "sim.adversaries");
         for (me, placed) in (self.nodes..).zip(adversaries) {
             let Placed { adversary, victim, targets } = placed;
             if let Some(victim) = victim {
                 let edges = self.net.edges_of(victim);
-                if victim >= self.nodes {
-                    return Err(WorldError::NoMember(victim));
-                }
-                self.members[victim as usize].tap = Some(me);
+                self.taps.push((victim, me));
                 for edge in edges {
                     let back = self.net.edges[edge as usize].back;
                     self.net.edges[edge as usize].tapped = true;
@@ -243,7 +277,7 @@ impl World {
             self.net.agenda.push(0, Due::Timer(me));
             self.members[me as usize].armed = 0;
         }
-        Ok(())
+        self.taps.sort_unstable();
     }
 
     /// Let the world run until this virtual time since its beginning, or until something is wrong; whether nothing was.
@@ -294,7 +328,8 @@ impl World {
         self.observer.violations()
     }
 
-    /// A digest of every byte that went in or out of a member, and when. Two runs with equal digests were the same.
+    /// A digest of every datagram that reached a node, of what was turned away, and of when anything was sent. Runs with
+    /// different digests were not the same; to compare byte for byte, have a [`Witness`].
     #[must_use]
     pub fn digest(&self) -> u64 {
         self.net.trace.digest()
@@ -322,7 +357,8 @@ impl World {
     }
 
     /// Tell a node something (set a trust, add a rule, send a ping) with its own clock, and take out of it what
-    /// that leaves to send. A request made here is not one of the world's own: who makes it need not look after it.
+    /// that leaves to send. A request made here is not one of the world's own: who makes it need not look after it. From
+    /// then on, until it is started again, the node may ask whom it likes, and whom it trusts is not checked.
     pub fn command<R>(&mut self, n: u32, tell: impl FnOnce(&mut Node, Now) -> R) -> Option<R> {
         let member = self.members.get_mut(n as usize)?;
         let now = member.clock.now(self.now);

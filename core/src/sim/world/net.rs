@@ -28,6 +28,8 @@ pub(super) struct Edge {
     pub(super) proven: bool,
     /// The sending end asked the receiving end something.
     pub(super) asked: bool,
+    /// A packet from the receiving end's address was taken in.
+    pub(super) heard: bool,
     /// Something that named another sender came from the receiving end's address.
     pub(super) lied: bool,
     /// Bytes that came to the sending end from the receiving end.
@@ -76,6 +78,7 @@ impl Net {
                 zone: Zone::Rood,
                 proven: false,
                 asked: false,
+                heard: false,
                 lied: false,
                 got: 0,
                 gave: 0,
@@ -115,6 +118,12 @@ impl Net {
             edges.binary_search_by_key(&to, |e| e.to).ok()?
         };
         Some(range.start + at as u32)
+    }
+
+    /// What a node thinks of a neighbour, or of a stranger.
+    pub(super) fn zone(&self, node: u32, other: Option<u32>) -> Zone {
+        let edge = other.and_then(|other| self.edge(node, other, None));
+        edge.map_or(Zone::Rood, |edge| self.edges[edge as usize].zone)
     }
 
     /// Which end sends along this edge.

@@ -11,11 +11,12 @@ use super::World;
 use super::member::{Books, Role};
 use super::net::Edge;
 use super::report::{Invariant, Violation};
+use crate::Machine;
 use crate::framing::{Frame, Message, Packet, Text, Zone};
 use crate::node::{Answered, Node};
 use crate::sim::names::{Name, address};
 use crate::sim::post::Origin;
-use crate::time::Duration;
+use crate::time::{Deadline, Duration};
 
 /// Bytes of a page of [`Taken`].
 const PAGE: usize = 1 << 16;
@@ -102,17 +103,18 @@ impl Observer {
         self.serial
     }
 
-    /// A node took a packet in. `back` is its edge to the address that the packet bears.
+    /// A node took a packet in that came from the address of node `from`, and whose sender, by its name, is in `zone`.
     pub(super) fn taken_in(
         &mut self,
         now: u64,
         (node, incarnation): (u32, u32),
-        (from, back): (u32, &Edge),
+        (from, zone): (u32, Option<Zone>),
         bytes: &[u8],
         origin: Origin,
     ) {
-        if origin.genuine && back.zone == Zone::Rood {
-            self.object(now, node, Invariant::RoodSilence, format!("took in a packet of node {from}, which is ROOD"));
+        if zone == Some(Zone::Rood) {
+            let detail = format!("took in a packet from node {from} whose sender is ROOD");
+            self.object(now, node, Invariant::RoodSilence, detail);
         }
         let fresh = if origin.serial != 0 {
             self.taken.note(origin.serial, incarnation)
@@ -125,16 +127,30 @@ impl Observer {
         }
     }
 
-    /// A node sent a datagram along an edge. `truthful`: the other end never lies about its name.
-    pub(super) fn sent(&mut self, now: u64, node: u32, edge: &mut Edge, bytes: &[u8], truthful: bool) {
+    /// A node sent a datagram along an edge. `truthful`: the other end never lies about its name. `commanded`: the node may
+    /// ask whom it likes, and trusts whom it was told to.
+    pub(super) fn sent(
+        &mut self,
+        now: u64,
+        node: u32,
+        edge: &mut Edge,
+        bytes: &[u8],
+        (truthful, commanded): (bool, bool),
+    ) {
         if !is_response(bytes) {
+            edge.asked |= commanded;
             if !edge.asked && !edge.proven {
                 let to = edge.to;
                 self.object(now, node, Invariant::Amplification, format!("wrote to node {to} unasked and unproven"));
             }
             return;
         }
-        if edge.zone == Zone::Rood && truthful && !edge.lied {
+        if !edge.heard {
+            let to = edge.to;
+            let detail = format!("answered node {to}, from whose address it took nothing in");
+            self.object(now, node, Invariant::RoodSilence, detail);
+        }
+        if edge.zone == Zone::Rood && truthful && !edge.lied && !commanded {
             let to = edge.to;
             self.object(now, node, Invariant::RoodSilence, format!("answered node {to}, which is ROOD"));
         }
@@ -212,6 +228,16 @@ impl Observer {
 }
 
 impl World {
+    /// In which zone a node must see the sender that a packet names; `None` where nobody can tell.
+    pub(super) fn zone_of_sender(&self, node: u32, bytes: &[u8]) -> Option<Zone> {
+        let packet = packet(bytes)?;
+        let name = packet.source_did.as_str()?;
+        if self.template.guests && name.starts_with("jis:guest:") {
+            return Some(Zone::Geel);
+        }
+        Some(self.net.zone(node, Name::member(name).filter(|n| *n < self.nodes)))
+    }
+
     /// Check everything: every node that was touched since the last sweep (an untouched one is as it was then), and that
     /// no datagram was lost track of.
     pub(super) fn sweep(&mut self) {
@@ -225,26 +251,35 @@ impl World {
             let member = &mut self.members[n as usize];
             member.touched = false;
             let Role::Node(node) = &member.role else { continue };
+            // What its driver has not heard of yet.
+            let untold = self.now <= member.books.away;
             let requests = node.tables().requests;
             let kept = member.books.count_open();
-            if kept != member.books.open() as usize || (requests != kept && !member.books.commanded) {
+            if kept != member.books.open() as usize || (requests != kept && !member.books.commanded && !untold) {
                 let detail = format!("{requests} requests are open, {kept} should be");
                 self.observer.object(self.now, n, Invariant::CompletesOnce, detail);
             }
-            let per_sender = node.config().caps.waiting_per_sender;
-            let waiting = node.most_waiting_of_one();
-            if waiting > per_sender {
-                let detail = format!("{waiting} pings of one sender wait, the cap is {per_sender}");
-                self.observer.object(self.now, n, Invariant::TableCaps, detail);
+            for (what, has, cap) in node.bounds() {
+                if has > cap {
+                    let detail = format!("{has} {what}, the cap is {cap}");
+                    self.observer.object(self.now, n, Invariant::TableCaps, detail);
+                }
             }
-            let peers = node.peers().heap_bytes();
-            if member.armed == super::member::NEVER && crate::Machine::deadline(&**node).is_some() {
+            let deadline = node.deadline();
+            if member.armed == super::member::NEVER && !untold && deadline.is_some() {
                 let detail = "wants to be woken, and nobody does".into();
                 self.observer.object(self.now, n, Invariant::World, detail);
             }
-            if peers > node.config().caps.peer_bytes.saturating_mul(2).saturating_add(1 << 14) {
-                let detail = format!("{peers} bytes of peers");
-                self.observer.object(self.now, n, Invariant::TableCaps, detail);
+            // Whoever asked hears in time that nobody answers.
+            let latest = member.clock.now(self.now).mono + node.config().request_timeout;
+            let in_time = match deadline {
+                Some(Deadline::Now) => true,
+                Some(Deadline::At(at, _)) => at <= latest,
+                None => false,
+            };
+            if !in_time && !untold && member.books.waits() {
+                let detail = format!("a request is open, and the deadline is {deadline:?}");
+                self.observer.object(self.now, n, Invariant::Deadline, detail);
             }
         }
         self.observer.touched = touched;

@@ -55,7 +55,8 @@ impl World {
         member.crash();
         for edge in self.net.edges_of(n) {
             let edge = &mut self.net.edges[edge as usize];
-            (edge.proven, edge.asked, edge.lied, edge.got, edge.gave) = (false, false, false, 0, 0);
+            (edge.proven, edge.asked, edge.heard, edge.lied) = (false, false, false, false);
+            (edge.got, edge.gave) = (0, 0);
         }
     }
 
@@ -68,6 +69,7 @@ impl World {
         let member = &mut self.members[n as usize];
         member.role = Role::Node(node);
         member.clock.restart(self.now);
+        self.testify(n);
         self.begin(n);
         Ok(())
     }

@@ -86,12 +86,14 @@ pub enum Invariant {
     /// An address that has not proven itself is never answered with more than three times its bytes, and never written to
     /// unasked.
     Amplification,
-    /// After `handle_timeout` and a full drain the deadline is in the future.
+    /// After `handle_timeout` and a full drain the deadline is in the future, and not later than an open request runs out.
     Deadline,
     /// No packet is taken in twice.
     NoReplay,
     /// Every datagram is counted once.
     Counters,
+    /// Nothing panics. A world cannot say this of itself; who runs it does.
+    Panic,
     /// The world itself lost track of something: a bug in the simulator.
     World,
 }
@@ -109,6 +111,7 @@ impl Invariant {
             Self::Deadline => "deadline",
             Self::NoReplay => "no-replay",
             Self::Counters => "counters",
+            Self::Panic => "panic",
             Self::World => "world",
         }
     }

@@ -19,6 +19,9 @@ use crate::{Datagrams, Machine, Route};
 /// Events between two sweeps.
 const SWEEP: u64 = 1000;
 
+/// Probability that a driver leaves its node alone after a datagram, where drivers do that.
+const LEAVES: f64 = 0.05;
+
 /// How often a node may have more to say in one step.
 const ROUNDS: u32 = 1000;
 
@@ -40,7 +43,7 @@ impl World {
     /// A datagram reaches its receiver.
     fn arrive(&mut self, letter: u32) {
         let Some((_, edge, _)) = self.net.post.get(letter) else { return };
-        if self.net.edges[edge as usize].tapped && !self.pass_tap(letter, edge) {
+        if self.net.edges[edge as usize].tapped && !self.pass_taps(letter, edge) {
             return;
         }
         let Some((bytes, _, origin)) = self.net.post.get(letter) else { return };
@@ -69,7 +72,16 @@ impl World {
             Ok(()) => {
                 self.net.counts.deliveries += 1;
                 if !is_response(bytes) {
-                    self.observer.taken_in(self.now, (to, member.books.incarnation), (from, edge_back), bytes, origin);
+                    edge_back.heard = true;
+                    let (zone, incarnation) = (edge_back.zone, member.books.incarnation);
+                    let zone = match member.books.commanded {
+                        // Whom it was told to trust only the node knows.
+                        true => None,
+                        // The name on a genuine packet is right.
+                        false if origin.genuine => Some(zone),
+                        false => self.zone_of_sender(to, bytes),
+                    };
+                    self.observer.taken_in(self.now, (to, incarnation), (from, zone), bytes, origin);
                 }
             }
             Err(why) => {
@@ -78,7 +90,26 @@ impl World {
             }
         }
         self.net.post.free(letter);
-        self.drain(to, now, Some(back), origin.genuine);
+        if self.habits.away.is_zero() || !self.is_away(to, origin.genuine) {
+            self.drain(to, now, Some(back), origin.genuine);
+        }
+    }
+
+    /// Whether the driver of a node is away, so that what just came in stays there; now and then it leaves.
+    fn is_away(&mut self, n: u32, genuine: bool) -> bool {
+        if self.now >= self.members[n as usize].books.away {
+            if !self.dice.chance(LEAVES) {
+                return false;
+            }
+            let after = self.dice.below(nanos(self.habits.away));
+            self.members[n as usize].books.away = self.now.saturating_add(after);
+            self.later(n, after, Doing::Return);
+        }
+        let Member { role: Role::Node(node), books, .. } = &mut self.members[n as usize] else { return true };
+        books.foreign |= !genuine;
+        self.observer.check(self.now, n, books.handed, node);
+        self.testify(n);
+        true
     }
 
     /// A member's timer.
@@ -109,7 +140,7 @@ impl World {
     pub(super) fn drain(&mut self, n: u32, now: Now, hint: Option<u32>, genuine: bool) {
         let mut timeouts = 0;
         // The name on a genuine answer is right as long as the address is.
-        let decode = !genuine;
+        let decode = core::mem::take(&mut self.members[n as usize].books.foreign) || !genuine;
         for round in 0.. {
             self.drain_events(n, now, decode);
             self.drain_datagrams(n, now, hint);
@@ -174,7 +205,7 @@ impl World {
                     };
                     let after = dice.below(nanos(habits.decide).max(1));
                     let place = errands.put(Errand { member: n, incarnation: books.incarnation, doing });
-                    net.agenda.push(self.now + after, Due::Errand(place));
+                    net.agenda.push(self.now.saturating_add(after), Due::Errand(place));
                 }
                 _ => {}
             }
@@ -185,7 +216,7 @@ impl World {
     }
 
     fn drain_datagrams(&mut self, n: u32, now: Now, hint: Option<u32>) {
-        let Role::Node(node) = &mut self.members[n as usize].role else { return };
+        let Member { role: Role::Node(node), books, .. } = &mut self.members[n as usize] else { return };
         while let Some(transmit) = node.poll_transmit(now, &mut self.scratch) {
             let bytes = &self.scratch[..transmit.len];
             if let Some(witness) = &mut self.witness {
@@ -196,13 +227,15 @@ impl World {
             let Some(edge) = edge else {
                 self.net.counts.sent += 1;
                 self.net.counts.lose(Lost::NoRoute);
-                let detail = format!("wrote to {}, from where nothing came", transmit.route.remote);
-                self.observer.object(self.now, n, Invariant::Amplification, detail);
+                if !books.commanded {
+                    let detail = format!("wrote to {}, from where nothing came", transmit.route.remote);
+                    self.observer.object(self.now, n, Invariant::Amplification, detail);
+                }
                 continue;
             };
             let along = &mut self.net.edges[edge as usize];
             let truthful = along.to < self.nodes;
-            self.observer.sent(self.now, n, along, bytes, truthful);
+            self.observer.sent(self.now, n, along, bytes, (truthful, books.commanded));
             let serial = if is_response(bytes) { 0 } else { self.observer.next_serial() };
             self.net.trace.note(self.now, u64::from(edge));
             self.net.send(self.now, edge, bytes, Origin { serial, genuine: true });
@@ -226,7 +259,7 @@ impl World {
     pub(super) fn later(&mut self, n: u32, after: u64, doing: Doing) {
         let place =
             self.errands.put(Errand { member: n, incarnation: self.members[n as usize].books.incarnation, doing });
-        self.net.agenda.push(self.now + after, Due::Errand(place));
+        self.net.agenda.push(self.now.saturating_add(after), Due::Errand(place));
     }
 
     /// Ask some neighbour.
@@ -275,7 +308,7 @@ impl World {
         let Role::Node(node) = &mut member.role else { return };
         match doing {
             Doing::Ask if !self.quiet => self.ask(n, now),
-            Doing::Ask => {}
+            Doing::Ask | Doing::Return => {}
             Doing::Greet(edge) => {
                 self.ask_along(n, now, edge);
                 let edges = self.net.edges_of(n);
