@@ -148,6 +148,17 @@ impl TrustTable {
         self.entries.heap_bytes() + self.by_did.heap_bytes() + self.did_bytes
     }
 
+    /// See `Node::touch`.
+    #[cfg(feature = "sim")]
+    #[inline]
+    pub(crate) fn touch(&self, level: u32) -> u64 {
+        match level {
+            0 => (self.entries.len() ^ self.by_did.len()) as u64,
+            1 => self.entries.iter().take(8).fold(self.by_did.touch(), |sum, (_, e)| sum ^ e.trust.to_bits()),
+            _ => self.entries.iter().take(8).fold(0, |sum, (_, e)| sum ^ u64::from(e.did.as_bytes()[0])),
+        }
+    }
+
     fn find(&self, did: &str) -> Option<u32> {
         self.by_did.find(&self.entries, self.key.hash(did.as_bytes()), |e| &*e.did == did)
     }

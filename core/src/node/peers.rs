@@ -61,6 +61,10 @@ impl Peer {
     }
 }
 
+/// How many rows of a table are worth touching beforehand.
+#[cfg(feature = "sim")]
+const FEW: usize = 8;
+
 #[derive(Debug)]
 struct ByAge;
 #[derive(Debug)]
@@ -253,6 +257,20 @@ impl Peers {
         let slot = self.proven.front()?;
         self.proven.move_to_back(&mut self.slab, slot);
         self.slab.at(slot)
+    }
+
+    /// See [`Node::touch`](super::Node::touch).
+    #[cfg(feature = "sim")]
+    #[inline]
+    pub(super) fn touch(&self, level: u32) -> u64 {
+        match level {
+            0 => (self.slab.len() ^ self.names.len() ^ self.ages.len()) as u64,
+            1 => {
+                let row = |peer: &Peer| peer.last_seen.as_nanos() ^ peer.packets ^ u64::from(peer.route.remote.port());
+                self.slab.iter().take(FEW).fold(self.names.touch(), |sum, (_, peer)| sum ^ row(peer))
+            }
+            _ => self.slab.iter().take(FEW).fold(0, |sum, (_, peer)| sum ^ u64::from(peer.did.as_bytes()[0])),
+        }
     }
 
     /// Whether a new peer fits: beside all others, or in the place of one whose name has `freed` bytes.

@@ -1,6 +1,6 @@
 //! What a simulation looks at in a node, without the cost of what it does not look at.
 
-use super::Node;
+use super::{Node, State};
 use super::stats::Tables;
 
 impl Node {
@@ -15,6 +15,27 @@ impl Node {
     #[inline]
     pub(crate) fn tables(&self) -> Tables {
         self.state.tables()
+    }
+
+    /// How many levels [`touch`](Self::touch) has.
+    pub(crate) const LEVELS: u32 = 3;
+
+    /// Read something of every line of memory that the next datagram or timer will need. Each level is found by way of the
+    /// one before: the node, the rows of its tables, the texts in them. The result means nothing.
+    #[inline]
+    pub(crate) fn touch(&self, level: u32) -> u64 {
+        let State { stats, replay, peers, requests, waiting, open, events, out, .. } = &self.state;
+        let policy = &self.policy;
+        let tables = replay.touch(level) ^ peers.touch(level) ^ policy.trust.touch(level) ^ requests.touch(level);
+        let fields = if level == 0 {
+            let (gate, room) = (policy.gate.config().rood.to_bits(), waiting.len() ^ open.len());
+            let queues = events.len() ^ out.len() ^ usize::from(policy.legacy.allows(""));
+            let timers = self.state.heartbeat.left ^ usize::from(self.state.cleanup.running);
+            gate ^ stats.received ^ stats.rejected.total() ^ stats.transmitted ^ (room ^ queues ^ timers) as u64
+        } else {
+            0
+        };
+        tables ^ fields
     }
 
     /// How many waiting pings the sender has that has most.

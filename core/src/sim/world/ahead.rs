@@ -1,0 +1,72 @@
+//! Looking ahead, so that a large world is not slower than its memory.
+//!
+//! The nodes of a large world fit into no cache. Every event finds its node in main memory, and because each place that
+//! it needs is found by way of another, it waits dozens of times, each time for a single line. Therefore a few events that are
+//! about to happen are looked at together: what the first of them needs first, what the second needs first, and so on, then what
+//! they need next. Nobody waits for the answers, so the waits of all of them become one. Nothing but time depends on it.
+
+use core::hint::black_box;
+
+use super::World;
+use super::member::Role;
+use super::net::Net;
+use crate::node::Node;
+use crate::sim::agenda::Due;
+
+/// How many events are looked at together.
+const AHEAD: usize = 16;
+
+/// From so many members on a world is large: what fewer keep fits into the caches.
+pub(super) const LARGE: usize = 1024;
+
+/// Whom an event is about, and along which edge it came.
+#[derive(Clone, Copy)]
+struct Touch {
+    member: u32,
+    edge: Option<u32>,
+}
+
+impl World {
+    /// Have what the next few events need at hand.
+    pub(super) fn look_ahead(&mut self) {
+        let mut buffer = [Touch { member: 0, edge: None }; AHEAD];
+        let Self { net: Net { agenda, post, edges, .. }, members, errands, .. } = self;
+        let mut count = 0;
+        for (touch, due) in buffer.iter_mut().zip(agenda.next_few(AHEAD)) {
+            *touch = match due {
+                Due::Mail(letter) => Touch { member: 0, edge: post.get(letter).map(|(_, edge, _)| edge) },
+                Due::Timer(member) => Touch { member, edge: None },
+                Due::Errand(place) => Touch { member: errands.member(place).unwrap_or(0), edge: None },
+                Due::Plan(_) => continue,
+            };
+            count += 1;
+        }
+        let touches = &mut buffer[..count];
+        let mut seen = 0;
+        for touch in touches.iter_mut() {
+            if let Some(edge) = touch.edge.and_then(|edge| edges.get(edge as usize)) {
+                (touch.member, touch.edge) = (edge.to, Some(edge.back));
+            }
+        }
+        for touch in touches.iter() {
+            if let Some(edge) = touch.edge.and_then(|edge| edges.get(edge as usize)) {
+                seen ^= edge.got ^ u64::from(edge.to);
+            }
+            if let Some(member) = members.get(touch.member as usize) {
+                seen ^= member.armed ^ member.books.handed ^ u64::from(member.touched) ^ member.clock.origin();
+            }
+        }
+        let mut nodes: [Option<&Node>; AHEAD] = [None; AHEAD];
+        for (node, touch) in nodes.iter_mut().zip(touches.iter()) {
+            if let Some(Role::Node(here)) = members.get(touch.member as usize).map(|m| &m.role) {
+                *node = Some(here);
+            }
+        }
+        for level in 0..Node::LEVELS {
+            for node in nodes[..count].iter().flatten() {
+                seen ^= node.touch(level);
+            }
+        }
+        black_box(seen);
+    }
+}
