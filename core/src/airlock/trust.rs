@@ -154,8 +154,8 @@ impl TrustTable {
     pub(crate) fn touch(&self, level: u32) -> u64 {
         match level {
             0 => (self.entries.len() ^ self.by_did.len()) as u64,
-            1 => self.entries.iter().take(8).fold(self.by_did.touch(), |sum, (_, e)| sum ^ e.trust.to_bits()),
-            _ => self.entries.iter().take(8).fold(0, |sum, (_, e)| sum ^ u64::from(e.did.as_bytes()[0])),
+            1 => self.entries.touch(8, |entry| entry.trust.to_bits()) ^ self.by_did.touch(),
+            _ => self.entries.touch(8, |entry| entry.did.as_bytes().first().copied().unwrap_or(0).into()),
         }
     }
 

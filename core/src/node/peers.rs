@@ -267,9 +267,9 @@ impl Peers {
             0 => (self.slab.len() ^ self.names.len() ^ self.ages.len()) as u64,
             1 => {
                 let row = |peer: &Peer| peer.last_seen.as_nanos() ^ peer.packets ^ u64::from(peer.route.remote.port());
-                self.slab.iter().take(FEW).fold(self.names.touch(), |sum, (_, peer)| sum ^ row(peer))
+                self.slab.touch(FEW, row) ^ self.names.touch()
             }
-            _ => self.slab.iter().take(FEW).fold(0, |sum, (_, peer)| sum ^ u64::from(peer.did.as_bytes()[0])),
+            _ => self.slab.touch(FEW, |peer| peer.did.as_bytes().first().copied().unwrap_or(0).into()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a simulation looks at in a node, without the cost of what it does not look at.
 
-use super::{Node, State};
 use super::stats::Tables;
+use super::{Node, State};
 
 impl Node {
     /// Datagrams received, and the sum of what became of them.

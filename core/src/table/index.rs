@@ -85,8 +85,8 @@ impl<K, S: Storage> Index<K, S> {
     /// Read something of the first lines of buckets, for whoever wants them at hand. The result means nothing.
     #[cfg(feature = "sim")]
     pub(crate) fn touch(&self) -> u64 {
-        let bucket = |at| u64::from(self.buckets.get(at).copied().unwrap_or(0));
-        bucket(0) ^ bucket(self.buckets.len().saturating_sub(1).min(16))
+        let head = self.buckets.head();
+        u64::from(head.first().copied().unwrap_or(0) ^ head.get(..16).unwrap_or(head).last().copied().unwrap_or(0))
     }
 
     /// The bucket of a hash: its low bits, one bit less where that bucket has not been split yet.

@@ -205,6 +205,17 @@ impl<T, S: Storage> Slab<T, S> {
         self.slots.len() as u32
     }
 
+    /// Read something of each of the first rows, for whoever wants them at hand. The result means nothing.
+    #[cfg(feature = "sim")]
+    #[inline]
+    pub(crate) fn touch(&self, rows: usize, more: impl Fn(&T) -> u64) -> u64 {
+        let head = self.slots.head();
+        head.iter().take(rows).fold(0, |sum, row| match &row.state {
+            State::Used(value) => sum ^ u64::from(row.generation) ^ more(value),
+            State::Free(_) => sum,
+        })
+    }
+
     /// Every entry, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (SlotId, &T)> {
         (0..self.slots()).filter_map(|slot| Some((self.id_at(slot)?, self.at(slot)?)))

@@ -29,6 +29,9 @@ pub trait Store<T>: Default + sealed::Sealed {
     /// One row, to change it.
     fn get_mut(&mut self, at: usize) -> Option<&mut T>;
 
+    /// The first rows: as many as lie in one piece.
+    fn head(&self) -> &[T];
+
     /// Add a row at the end.
     ///
     /// # Errors
@@ -174,6 +177,11 @@ mod heap {
         }
 
         #[inline]
+        fn head(&self) -> &[T] {
+            &self.first
+        }
+
+        #[inline]
         fn push(&mut self, row: T) -> Result<(), T> {
             if self.first.len() < self.first.capacity().min(Self::ROWS) {
                 self.first.push(row);
@@ -246,6 +254,10 @@ impl<T, const N: usize> Store<T> for heapless::Vec<T, N> {
 
     fn get_mut(&mut self, at: usize) -> Option<&mut T> {
         self.as_mut_slice().get_mut(at)
+    }
+
+    fn head(&self) -> &[T] {
+        self.as_slice()
     }
 
     fn push(&mut self, row: T) -> Result<(), T> {

@@ -274,9 +274,8 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
                 (senders ^ self.entries.len() ^ self.by_key.len() ^ self.by_age.len()) as u64 ^ self.admitted
             }
             1 => {
-                let buckets = self.by_key.touch() ^ self.by_name.touch();
-                let entries = self.entries.iter().take(16).fold(buckets, |sum, (_, entry)| sum ^ entry.key);
-                self.senders.iter().take(8).fold(entries, |sum, (_, record)| sum ^ record.name)
+                let rows = self.entries.touch(16, |entry| entry.key) ^ self.senders.touch(8, |record| record.name);
+                rows ^ self.by_key.touch() ^ self.by_name.touch()
             }
             _ => 0,
         }

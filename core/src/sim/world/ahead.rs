@@ -19,37 +19,39 @@ const AHEAD: usize = 16;
 /// From so many members on a world is large: what fewer keep fits into the caches.
 pub(super) const LARGE: usize = 1024;
 
-/// Whom an event is about, and along which edge it came.
+/// Whom an event is about, and its edge to who sent it something.
 #[derive(Clone, Copy)]
 struct Touch {
     member: u32,
-    edge: Option<u32>,
+    edge: u32,
 }
 
 impl World {
     /// Have what the next few events need at hand.
     pub(super) fn look_ahead(&mut self) {
-        let mut buffer = [Touch { member: 0, edge: None }; AHEAD];
-        let Self { net: Net { agenda, post, edges, .. }, members, errands, .. } = self;
+        let mut buffer = [Touch { member: 0, edge: 0 }; AHEAD];
+        let Self { net: Net { agenda, post, edges, starts, .. }, members, errands, .. } = self;
+        let edges_of = |member| starts.get(member as usize).copied().unwrap_or(0);
         let mut count = 0;
-        for (touch, due) in buffer.iter_mut().zip(agenda.next_few(AHEAD)) {
-            *touch = match due {
-                Due::Mail(letter) => Touch { member: 0, edge: post.get(letter).map(|(_, edge, _)| edge) },
-                Due::Timer(member) => Touch { member, edge: None },
-                Due::Errand(place) => Touch { member: errands.member(place).unwrap_or(0), edge: None },
+        for due in agenda.next_few(AHEAD) {
+            buffer[count] = match due {
+                Due::Mail(letter) => match post.get(letter) {
+                    Some((_, way, _)) => Touch { member: way.to, edge: way.back },
+                    None => continue,
+                },
+                Due::Timer(member) => Touch { member, edge: edges_of(member) },
+                Due::Errand(place) => match errands.member(place) {
+                    Some(member) => Touch { member, edge: edges_of(member) },
+                    None => continue,
+                },
                 Due::Plan(_) => continue,
             };
             count += 1;
         }
-        let touches = &mut buffer[..count];
+        let touches = &buffer[..count];
         let mut seen = 0;
-        for touch in touches.iter_mut() {
-            if let Some(edge) = touch.edge.and_then(|edge| edges.get(edge as usize)) {
-                (touch.member, touch.edge) = (edge.to, Some(edge.back));
-            }
-        }
         for touch in touches.iter() {
-            if let Some(edge) = touch.edge.and_then(|edge| edges.get(edge as usize)) {
+            if let Some(edge) = edges.get(touch.edge as usize) {
                 seen ^= edge.got ^ u64::from(edge.to);
             }
             if let Some(member) = members.get(touch.member as usize) {

@@ -12,7 +12,7 @@ use super::member::{Books, Role};
 use super::net::Edge;
 use super::report::{Invariant, Violation};
 use crate::framing::{Frame, Message, Packet, Text, Zone};
-use crate::node::{Answered, Node};
+use crate::node::{Answered, Node, NodeConfig};
 use crate::sim::names::{Name, address};
 use crate::sim::post::Origin;
 use crate::time::Duration;
@@ -187,20 +187,20 @@ impl Observer {
         }
     }
 
-    /// What is cheap to check of a node that was touched.
-    pub(super) fn check(&mut self, now: u64, node: u32, handed: u64, machine: &Node) {
+    /// What is cheap to check of a node that was touched. `config` has the caps of all nodes.
+    pub(super) fn check(&mut self, now: u64, node: u32, handed: u64, machine: &Node, config: &NodeConfig) {
         let (received, sum) = machine.books();
         if received != sum || received != handed {
             let detail = format!("{handed} datagrams handed in, {received} counted, {sum} by outcome");
             self.object(now, node, Invariant::Counters, detail);
         }
-        let (caps, tables) = (&machine.config().caps, machine.tables());
+        let (caps, tables) = (&config.caps, machine.tables());
         let held = [
             ("peers", tables.peers, caps.peers as usize),
             ("waiting", tables.waiting, caps.waiting as usize),
             ("open", tables.open, caps.open as usize),
             ("requests", tables.requests, caps.requests as usize),
-            ("nonces", tables.nonces, machine.config().replay.max_entries),
+            ("nonces", tables.nonces, config.replay.max_entries),
             ("events", tables.events, 2 * caps.events as usize),
             ("transmits", tables.transmits, caps.transmits as usize),
         ];
@@ -231,7 +231,7 @@ impl World {
                 let detail = format!("{requests} requests are open, {kept} should be");
                 self.observer.object(self.now, n, Invariant::CompletesOnce, detail);
             }
-            let per_sender = node.config().caps.waiting_per_sender;
+            let per_sender = self.template.config.caps.waiting_per_sender;
             let waiting = node.most_waiting_of_one();
             if waiting > per_sender {
                 let detail = format!("{waiting} pings of one sender wait, the cap is {per_sender}");
@@ -242,7 +242,7 @@ impl World {
                 let detail = "wants to be woken, and nobody does".into();
                 self.observer.object(self.now, n, Invariant::World, detail);
             }
-            if peers > node.config().caps.peer_bytes.saturating_mul(2).saturating_add(1 << 14) {
+            if peers > self.template.config.caps.peer_bytes.saturating_mul(2).saturating_add(1 << 14) {
                 let detail = format!("{peers} bytes of peers");
                 self.observer.object(self.now, n, Invariant::TableCaps, detail);
             }
