@@ -154,8 +154,9 @@ impl TrustTable {
     pub(crate) fn touch(&self, level: u32) -> u64 {
         match level {
             0 => (self.entries.len() ^ self.by_did.len()) as u64,
-            1 => self.entries.touch(8, |entry| entry.trust.to_bits()) ^ self.by_did.touch(),
-            _ => self.entries.touch(8, |entry| entry.did.as_bytes().first().copied().unwrap_or(0).into()),
+            1 => self.entries.touch(8) ^ self.by_did.touch(),
+            2 => 0,
+            _ => self.entries.touch_entries(8, |entry| entry.did.as_bytes().first().copied().unwrap_or(0).into()),
         }
     }
 

@@ -18,10 +18,10 @@ impl Node {
     }
 
     /// How many levels [`touch`](Self::touch) has.
-    pub(crate) const LEVELS: u32 = 3;
+    pub(crate) const LEVELS: u32 = 4;
 
     /// Read something of every line of memory that the next datagram or timer will need. Each level is found by way of the
-    /// one before: the node, the rows of its tables, the texts in them. The result means nothing.
+    /// one before: the node, the rows of its tables, the rest of long rows, the texts in them. The result means nothing.
     #[inline]
     pub(crate) fn touch(&self, level: u32) -> u64 {
         let State { stats, replay, peers, requests, waiting, open, events, out, .. } = &self.state;
@@ -30,8 +30,12 @@ impl Node {
         let fields = if level == 0 {
             let (gate, room) = (policy.gate.config().rood.to_bits(), waiting.len() ^ open.len());
             let queues = events.len() ^ out.len() ^ usize::from(policy.legacy.allows(""));
-            let timers = self.state.heartbeat.left ^ usize::from(self.state.cleanup.running);
-            gate ^ stats.received ^ stats.rejected.total() ^ stats.transmitted ^ (room ^ queues ^ timers) as u64
+            let more = usize::from(events.room_for_notices(0, 0) && out.has_room(0, 0));
+            let timers = self.state.heartbeat.left ^ usize::from(self.state.cleanup.running) ^ more;
+            let node = self.state.now.as_nanos() ^ self.config.heartbeat_encoding as u64;
+            node ^ gate ^ stats.received ^ stats.rejected.total() ^ stats.transmitted ^ (room ^ queues ^ timers) as u64
+        } else if level == 1 {
+            self.state.did.as_str().as_bytes().first().copied().unwrap_or(0).into()
         } else {
             0
         };

@@ -205,13 +205,20 @@ impl<T, S: Storage> Slab<T, S> {
         self.slots.len() as u32
     }
 
-    /// Read something of each of the first rows, for whoever wants them at hand. The result means nothing.
+    /// Read something of each of the first rows, used or not, for whoever wants them at hand. Nothing waits for what is read,
+    /// which means nothing.
     #[cfg(feature = "sim")]
     #[inline]
-    pub(crate) fn touch(&self, rows: usize, more: impl Fn(&T) -> u64) -> u64 {
-        let head = self.slots.head();
-        head.iter().take(rows).fold(0, |sum, row| match &row.state {
-            State::Used(value) => sum ^ u64::from(row.generation) ^ more(value),
+    pub(crate) fn touch(&self, rows: usize) -> u64 {
+        self.slots.head().iter().take(rows).fold(0, |sum, row| sum ^ u64::from(row.generation))
+    }
+
+    /// Do the same with the entries in these rows.
+    #[cfg(feature = "sim")]
+    #[inline]
+    pub(crate) fn touch_entries(&self, rows: usize, read: impl Fn(&T) -> u64) -> u64 {
+        self.slots.head().iter().take(rows).fold(0, |sum, row| match &row.state {
+            State::Used(value) => sum ^ read(value),
             State::Free(_) => sum,
         })
     }

@@ -14,34 +14,41 @@ use crate::node::Node;
 use crate::sim::agenda::Due;
 
 /// How many events are looked at together.
-const AHEAD: usize = 16;
+const AHEAD: usize = 32;
+
+/// Bytes that memory is fetched in.
+const LINE: usize = 64;
 
 /// From so many members on a world is large: what fewer keep fits into the caches.
 pub(super) const LARGE: usize = 1024;
 
-/// Whom an event is about, and its edge to who sent it something.
+/// Whom an event is about, and along which of its edges: the one to who sent it something, or all.
 #[derive(Clone, Copy)]
 struct Touch {
     member: u32,
     edge: u32,
+    edges: usize,
 }
 
 impl World {
     /// Have what the next few events need at hand.
     pub(super) fn look_ahead(&mut self) {
-        let mut buffer = [Touch { member: 0, edge: 0 }; AHEAD];
+        let mut buffer = [Touch { member: 0, edge: 0, edges: 0 }; AHEAD];
         let Self { net: Net { agenda, post, edges, starts, .. }, members, errands, .. } = self;
         let edges_of = |member| starts.get(member as usize).copied().unwrap_or(0);
-        let mut count = 0;
+        let (mut count, mut seen) = (0, 0);
         for due in agenda.next_few(AHEAD) {
             buffer[count] = match due {
                 Due::Mail(letter) => match post.get(letter) {
-                    Some((_, way, _)) => Touch { member: way.to, edge: way.back },
+                    Some((bytes, way, _)) => {
+                        seen ^= bytes.iter().step_by(LINE).fold(0, |sum, byte| sum ^ u64::from(*byte));
+                        Touch { member: way.to, edge: way.back, edges: 1 }
+                    }
                     None => continue,
                 },
-                Due::Timer(member) => Touch { member, edge: edges_of(member) },
+                Due::Timer(member) => Touch { member, edge: edges_of(member), edges: 4 },
                 Due::Errand(place) => match errands.member(place) {
-                    Some(member) => Touch { member, edge: edges_of(member) },
+                    Some(member) => Touch { member, edge: edges_of(member), edges: 4 },
                     None => continue,
                 },
                 Due::Plan(_) => continue,
@@ -49,11 +56,9 @@ impl World {
             count += 1;
         }
         let touches = &buffer[..count];
-        let mut seen = 0;
         for touch in touches.iter() {
-            if let Some(edge) = edges.get(touch.edge as usize) {
-                seen ^= edge.got ^ u64::from(edge.to);
-            }
+            let few = edges.get(touch.edge as usize..).unwrap_or_default().iter().take(touch.edges);
+            seen ^= few.fold(0, |sum, edge| sum ^ edge.got ^ u64::from(edge.to));
             if let Some(member) = members.get(touch.member as usize) {
                 seen ^= member.armed ^ member.books.handed ^ u64::from(member.touched) ^ member.clock.origin();
             }
