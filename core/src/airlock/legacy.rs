@@ -53,6 +53,10 @@ impl LegacyList {
         if self.patterns.len() >= self.limit {
             return Err(LegacyError::TooMany(self.limit));
         }
+        if self.patterns.is_empty() {
+            // Most lists have one pattern, and would begin with room for four.
+            self.patterns.reserve_exact(1);
+        }
         self.patterns.push(pattern.into());
         self.everyone |= Pattern::new(pattern) == Pattern::Any;
         Ok(())

@@ -148,6 +148,18 @@ impl TrustTable {
         self.entries.heap_bytes() + self.by_did.heap_bytes() + self.did_bytes
     }
 
+    /// See `Node::touch`.
+    #[cfg(feature = "sim")]
+    #[inline]
+    pub(crate) fn touch(&self, level: u32) -> u64 {
+        match level {
+            0 => (self.entries.len() ^ self.by_did.len()) as u64,
+            1 => self.entries.touch(8) ^ self.by_did.touch(),
+            2 => 0,
+            _ => self.entries.touch_entries(8, |entry| entry.did.as_bytes().first().copied().unwrap_or(0).into()),
+        }
+    }
+
     fn find(&self, did: &str) -> Option<u32> {
         self.by_did.find(&self.entries, self.key.hash(did.as_bytes()), |e| &*e.did == did)
     }

@@ -142,13 +142,13 @@ impl<T, S: Storage> WaitingTable<T, S> {
     /// How many wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.by_age.len()
     }
 
     /// Nobody waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.by_age.is_empty()
     }
 
     /// No room for another.

@@ -11,8 +11,14 @@ use crate::airlock::Source;
 use crate::framing::{Decision, EncodeError, Encoding, Number, Response, Text, Value};
 use crate::time::{Now, iso};
 
-/// Bytes that an answer takes beyond its variable parts, generously.
-const ANSWER_OVERHEAD: usize = 512;
+/// Bytes that a packet or an answer takes beyond its variable parts, generously.
+pub(super) const fn overhead(encoding: Encoding) -> usize {
+    match encoding {
+        Encoding::Json | Encoding::Msgpack => 512,
+        // No names of members, and a byte for each that is absent.
+        Encoding::Postcard => 224,
+    }
+}
 
 /// An answer to be written.
 pub(super) struct Answer<'a> {
@@ -53,7 +59,7 @@ impl Answer<'_> {
             ..Response::default()
         };
         let max = self.route.max_datagram();
-        let guess = ANSWER_OVERHEAD + did.len() + self.payload.raw_len();
+        let guess = overhead(self.encoding) + did.len() + self.payload.raw_len();
         let len = stage_frame(out, guess, |space| response.encode(self.encoding, space)).map_err(|e| match e {
             StageError::Full => AnswerError::QueueFull,
             StageError::Failed(EncodeError::TooLarge { .. }) => AnswerError::TooLarge { max },

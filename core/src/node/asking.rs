@@ -1,6 +1,6 @@
 //! Requests of ours: from the ping to its answer.
 
-use super::answer::stage_frame;
+use super::answer::{overhead, stage_frame};
 use super::ids;
 use super::ping::{Ping, PingError};
 use super::queue::StageError;
@@ -11,8 +11,6 @@ use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT, MAX_PACKET_ID};
 use crate::time::{Instant, Now, iso};
 use crate::{Name, Reject, Route, check_did};
 
-/// Bytes that a packet takes beyond its variable parts, generously.
-const PACKET_OVERHEAD: usize = 512;
 /// Payload of a heartbeat, as the reference sends it.
 const ALIVE: &str = "{\"status\":{\"alive\":true}}";
 
@@ -88,7 +86,7 @@ impl State {
             ..Packet::default()
         };
         let max = ping.route.max_datagram();
-        let guess = PACKET_OVERHEAD + ping.target.len() + ping.purpose.len() + ping.payload.raw_len();
+        let guess = overhead(ping.encoding) + ping.target.len() + ping.purpose.len() + ping.payload.raw_len();
         let staged = stage_frame(&mut self.out, guess, |space| packet.encode(ping.encoding, space));
         match staged {
             Ok(len) if len <= max => Ok(len),

@@ -61,6 +61,10 @@ impl Peer {
     }
 }
 
+/// How many rows of a table are worth touching beforehand.
+#[cfg(feature = "sim")]
+const FEW: usize = 8;
+
 #[derive(Debug)]
 struct ByAge;
 #[derive(Debug)]
@@ -133,7 +137,7 @@ pub struct Peers {
 
 impl Peers {
     /// Empty; holds at most `max_peers` peers in at most `max_bytes` bytes of heap, each for `stale_after` of silence.
-    /// The first peer takes about 9 KiB, and every 20 or so another 4 KiB.
+    /// A peer takes about 200 bytes; up to 16 take no more than half as much again, and every 16 beyond take another 3 KiB.
     #[must_use]
     pub fn new(max_peers: u32, max_bytes: usize, stale_after: Duration, key: SipKey) -> Self {
         Self {
@@ -253,6 +257,20 @@ impl Peers {
         let slot = self.proven.front()?;
         self.proven.move_to_back(&mut self.slab, slot);
         self.slab.at(slot)
+    }
+
+    /// See [`Node::touch`](super::Node::touch).
+    #[cfg(feature = "sim")]
+    #[inline]
+    pub(super) fn touch(&self, level: u32) -> u64 {
+        match level {
+            0 => (self.slab.len() ^ self.names.len() ^ self.ages.len()) as u64,
+            1 => self.slab.touch(FEW) ^ self.names.touch(),
+            2 => self.slab.touch_entries(FEW, |peer| {
+                peer.last_seen.as_nanos() ^ peer.packets ^ u64::from(peer.route.remote.port()) ^ peer.did.len() as u64
+            }),
+            _ => self.slab.touch_entries(FEW, |peer| peer.did.as_bytes().first().copied().unwrap_or(0).into()),
+        }
     }
 
     /// Whether a new peer fits: beside all others, or in the place of one whose name has `freed` bytes.

@@ -1,7 +1,7 @@
 //! What a simulation looks at in a node, without the cost of what it does not look at.
 
-use super::Node;
 use super::stats::Tables;
+use super::{Node, State};
 
 impl Node {
     /// Datagrams received, and the sum of what became of them.
@@ -29,5 +29,30 @@ impl Node {
             ("bytes of transmits", transmits, caps.transmit_bytes),
             ("pings of one sender wait", state.quota.most() as usize, caps.waiting_per_sender as usize),
         ]
+    }
+
+    /// How many levels [`touch`](Self::touch) has.
+    pub(crate) const LEVELS: u32 = 4;
+
+    /// Read something of every line of memory that the next datagram or timer will need. Each level is found by way of the
+    /// one before: the node, the rows of its tables, the rest of long rows, the texts in them. The result means nothing.
+    #[inline]
+    pub(crate) fn touch(&self, level: u32) -> u64 {
+        let State { stats, replay, peers, requests, waiting, open, events, out, .. } = &self.state;
+        let policy = &self.policy;
+        let tables = replay.touch(level) ^ peers.touch(level) ^ policy.trust.touch(level) ^ requests.touch(level);
+        let fields = if level == 0 {
+            let (gate, room) = (policy.gate.config().rood.to_bits(), waiting.len() ^ open.len());
+            let queues = events.len() ^ out.len() ^ usize::from(policy.legacy.allows(""));
+            let more = usize::from(events.room_for_notices(0, 0) && out.has_room(0, 0));
+            let timers = self.state.heartbeat.left ^ usize::from(self.state.cleanup.running) ^ more;
+            let node = self.state.now.as_nanos() ^ self.config.heartbeat_encoding as u64;
+            node ^ gate ^ stats.received ^ stats.rejected.total() ^ stats.transmitted ^ (room ^ queues ^ timers) as u64
+        } else if level == 1 {
+            self.state.did.as_str().as_bytes().first().copied().unwrap_or(0).into()
+        } else {
+            0
+        };
+        tables ^ fields
     }
 }

@@ -82,7 +82,8 @@ impl<H: Copy> Queue<H> {
         if self.heads.len() >= self.max_records || most == 0 {
             return Err(StageError::Full);
         }
-        let mut offer = guess.clamp(1, most);
+        let free = self.bytes.len().saturating_sub(self.tail);
+        let mut offer = guess.max(free).clamp(1, most);
         loop {
             self.make_space(offer);
             let Some(space) = self.bytes.get_mut(self.tail..self.tail + offer) else {
@@ -100,6 +101,10 @@ impl<H: Copy> Queue<H> {
     /// Make the record that was staged last visible.
     pub(super) fn commit(&mut self, head: H, len: usize) {
         debug_assert!(self.tail + len <= self.bytes.len(), "only what was staged can be committed");
+        if self.heads.len() == self.heads.capacity() {
+            // Room for one at first, not for four as a deque would have it: most nodes never queue more.
+            self.heads.reserve_exact(self.heads.len().max(1));
+        }
         // No record is longer than a datagram with a name or two.
         self.heads.push_back((head, u32::try_from(len).unwrap_or(u32::MAX)));
         self.tail += len;

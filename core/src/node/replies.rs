@@ -53,6 +53,10 @@ impl Replies {
         if self.rules.len() >= self.max as usize {
             return Err(ReplyError::TooMany(self.max));
         }
+        if self.rules.is_empty() {
+            // Most nodes have one rule, and a list would begin with room for four.
+            self.rules.reserve_exact(1);
+        }
         self.rules.push((pattern.into(), reply));
         Ok(())
     }

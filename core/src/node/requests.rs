@@ -117,6 +117,17 @@ impl Requests {
         self.slab.remove(id.0)
     }
 
+    /// See [`Node::touch`](super::Node::touch).
+    #[cfg(feature = "sim")]
+    #[inline]
+    pub(super) fn touch(&self, level: u32) -> u64 {
+        match level {
+            0 => (self.slab.len() ^ self.keys.len()) as u64,
+            1 => self.deadline().map_or(0, Instant::as_nanos),
+            _ => 0,
+        }
+    }
+
     /// When the first request runs out of time.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(at, _)| at)

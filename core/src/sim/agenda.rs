@@ -22,27 +22,48 @@ struct Entry {
     due: Due,
 }
 
-/// A radix heap: entries by virtual time, equal times first in first out.
+/// A radix heap with a sorted list in front: entries by virtual time, equal times first in first out.
 ///
-/// Time never runs backwards, so an entry is kept in the bucket of the highest bit in which its time differs from the
-/// last time taken out. Entries with equal times are always in one bucket, in the order they came, and moving a bucket's
-/// entries down keeps that order; so no sequence number is needed. An entry moves down at most once a bit, in practice
-/// about log2 of how many there are, and always through memory in a straight line.
+/// Time never runs backwards, so an entry is kept in the bucket of the highest bit in which its time differs from a time
+/// that is not after any of them. Entries with equal times are always in one bucket, in the order they came, and moving a
+/// bucket's entries down keeps that order; so no sequence number is needed. A bucket with few entries is not moved down
+/// but sorted into the list in front, which therefore knows what happens next: see [`Agenda::next_few`].
 #[derive(Debug)]
 pub(super) struct Agenda {
-    last: u64,
-    /// Due at `last`, from `next` on.
-    front: Vec<Due>,
+    /// The time that was taken out last.
+    now: u64,
+    /// Everything up to `horizon`, sorted; taken out up to `next`.
+    front: Vec<Entry>,
     next: usize,
-    /// Bucket `i`: the time differs from `last` in bit `i` at the highest.
+    horizon: u64,
+    /// Told by [`next_few`](Self::next_few) up to here.
+    told: usize,
+    /// No entry behind the horizon is before this.
+    base: u64,
+    /// Bucket `i`: the time differs from `base` in bit `i` at the highest.
     buckets: [Vec<Entry>; 64],
     /// Which buckets have entries.
     occupied: u64,
 }
 
+/// A bucket with at most so many entries is sorted into the list in front, which is filled up to so many.
+const BATCH: usize = if cfg!(test) { 4 } else { 64 };
+
+/// When the list in front gets longer than this, what is behind the first [`BATCH`] goes back into buckets.
+const LONG: usize = 4 * BATCH;
+
 impl Agenda {
     pub(super) fn new() -> Self {
-        Self { last: 0, front: Vec::new(), next: 0, buckets: array::from_fn(|_| Vec::new()), occupied: 0 }
+        Self {
+            now: 0,
+            front: Vec::new(),
+            next: 0,
+            horizon: 0,
+            told: 0,
+            base: 0,
+            buckets: array::from_fn(|_| Vec::new()),
+            occupied: 0,
+        }
     }
 
     #[cfg(test)]
@@ -52,54 +73,110 @@ impl Agenda {
 
     /// Add an entry. What should have been earlier happens now.
     pub(super) fn push(&mut self, at: u64, due: Due) {
-        self.place(Entry { at: at.max(self.last), due });
+        let entry = Entry { at: at.max(self.now), due };
+        if entry.at > self.horizon {
+            return self.put_away(entry);
+        }
+        let behind = self.front.iter().rev().take_while(|other| other.at > entry.at).count();
+        let place = (self.front.len() - behind).max(self.next);
+        self.front.insert(place, entry);
+        self.told += usize::from(place < self.told);
+        if self.front.len() - self.next > LONG {
+            self.shorten();
+        }
     }
 
-    fn place(&mut self, entry: Entry) {
-        if entry.at == self.last {
-            self.front.push(entry.due);
-        } else {
-            let bucket = 63 - (entry.at ^ self.last).leading_zeros() as usize;
-            self.buckets[bucket].push(entry);
-            self.occupied |= 1 << bucket;
+    fn put_away(&mut self, entry: Entry) {
+        // What is behind the horizon differs from the base.
+        let bucket = (entry.at ^ self.base).checked_ilog2().unwrap_or(0) as usize;
+        self.buckets[bucket].push(entry);
+        self.occupied |= 1 << bucket;
+    }
+
+    /// Put what is far from the front back into buckets.
+    fn shorten(&mut self) {
+        let Some(horizon) = self.front.get(self.next + BATCH).map(|entry| entry.at) else { return };
+        let keep = self.next + self.front[self.next..].partition_point(|entry| entry.at <= horizon);
+        if keep == self.front.len() {
+            return;
         }
+        self.horizon = horizon;
+        let mut front = core::mem::take(&mut self.front);
+        for entry in front.drain(keep..) {
+            self.put_away(entry);
+        }
+        self.front = front;
+        self.told = self.told.min(keep);
     }
 
     /// Take out the first entry, unless it comes after `until`.
     pub(super) fn pop(&mut self, until: u64) -> Option<(u64, Due)> {
-        if self.next == self.front.len() && !self.refill(until) {
+        if self.next == self.front.len() {
+            self.refill();
+        }
+        let Entry { at, due } = *self.front.get(self.next)?;
+        if at > until {
             return None;
         }
-        if self.last > until {
-            return None;
-        }
-        let due = *self.front.get(self.next)?;
         self.next += 1;
-        Some((self.last, due))
+        self.now = at;
+        Some((at, due))
     }
 
-    /// Move what is due next to the front; false if nothing is by `until`.
-    fn refill(&mut self, until: u64) -> bool {
-        if self.occupied == 0 {
-            return false;
-        }
-        let bucket = self.occupied.trailing_zeros() as usize;
-        let mut entries = core::mem::take(&mut self.buckets[bucket]);
-        let first = entries.iter().map(|e| e.at).min().unwrap_or(u64::MAX);
-        if first > until {
-            self.buckets[bucket] = entries;
-            return false;
-        }
-        self.occupied &= !(1 << bucket);
+    /// Whether [`next_few`](Self::next_few) has something new to tell.
+    pub(super) fn has_news(&self) -> bool {
+        self.told <= self.next && self.next < self.front.len()
+    }
+
+    /// The next entries that were not told before, at most `most`. Others may still come in between, and one that does may
+    /// cause some to be told again.
+    pub(super) fn next_few(&mut self, most: usize) -> impl Iterator<Item = Due> {
+        let from = self.told.max(self.next);
+        self.told = self.front.len().min(from + most);
+        self.front[from..self.told].iter().map(|entry| entry.due)
+    }
+
+    /// Fill the list in front, which is empty.
+    fn refill(&mut self) {
         self.front.clear();
-        self.next = 0;
-        self.last = first;
+        (self.next, self.told) = (0, 0);
+        while self.occupied != 0 {
+            let bucket = self.occupied.trailing_zeros() as usize;
+            let len = self.buckets[bucket].len();
+            if len + self.front.len() <= BATCH {
+                self.take(bucket);
+            } else if self.front.is_empty() {
+                self.split(bucket);
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// Sort a bucket, the first that has entries, into the list in front.
+    fn take(&mut self, bucket: usize) {
+        let from = self.front.len();
+        self.front.append(&mut self.buckets[bucket]);
+        self.occupied &= !(1 << bucket);
+        self.front[from..].sort_by_key(|entry| entry.at);
+        self.horizon = self.base | (u64::MAX >> (63 - bucket));
+    }
+
+    /// Move the entries of a bucket, the first that has any, down to others, and those that come first to the front.
+    fn split(&mut self, bucket: usize) {
+        let mut entries = core::mem::take(&mut self.buckets[bucket]);
+        self.occupied &= !(1 << bucket);
+        self.base = entries.iter().map(|e| e.at).min().unwrap_or(self.base);
+        self.horizon = self.base;
         for entry in entries.drain(..) {
-            self.place(entry);
+            if entry.at == self.base {
+                self.front.push(entry);
+            } else {
+                self.put_away(entry);
+            }
         }
         // The memory is used again.
         self.buckets[bucket] = entries;
-        true
     }
 }
 
@@ -121,6 +198,11 @@ mod tests {
             let (mut now, mut turn) = (0, 0);
             for op in ops {
                 turn += 1;
+                if agenda.has_news() {
+                    for due in agenda.next_few(3) {
+                        prop_assert!(model.values().any(|other| *other == due));
+                    }
+                }
                 if let Some((after, shift)) = op {
                     let at = now + (after >> (shift % 41));
                     agenda.push(at, Due::Mail(turn));

@@ -56,6 +56,10 @@ impl Clock {
         self.origin.saturating_add(elapsed)
     }
 
+    pub(super) const fn origin(&self) -> u64 {
+        self.origin
+    }
+
     /// Move the wall clock, as an operator or a time server does; the monotonic clock does not notice.
     pub fn step_wall(&mut self, micros: i64) {
         self.wall = self.wall.saturating_add(micros);

@@ -12,12 +12,22 @@ pub struct Origin {
     pub genuine: bool,
 }
 
+/// Between whom a datagram is on its way. What the receiver needs is kept here, so that it need not look at what the sender keeps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Way {
+    /// The edge it seems to have come along: from the address on it to its receiver.
+    pub(super) edge: u32,
+    /// The other direction.
+    pub(super) back: u32,
+    /// The receiver.
+    pub(super) to: u32,
+}
+
 /// A datagram on its way.
 #[derive(Debug, Default)]
 pub(super) struct Letter {
     pub(super) bytes: Vec<u8>,
-    /// The edge it seems to have come along: from the address on it to its receiver.
-    pub(super) edge: u32,
+    pub(super) way: Way,
     pub(super) origin: Option<Origin>,
     next_free: u32,
 }
@@ -33,7 +43,7 @@ pub(super) struct Post {
 
 impl Post {
     /// Put a datagram in; its number.
-    pub(super) fn put(&mut self, bytes: &[u8], edge: u32, origin: Origin) -> u32 {
+    pub(super) fn put(&mut self, bytes: &[u8], way: Way, origin: Origin) -> u32 {
         self.len += 1;
         let number = match self.free.checked_sub(1) {
             Some(number) => {
@@ -48,15 +58,15 @@ impl Post {
         let letter = &mut self.letters[number as usize];
         letter.bytes.clear();
         letter.bytes.extend_from_slice(bytes);
-        letter.edge = edge;
+        letter.way = way;
         letter.origin = Some(origin);
         number
     }
 
     /// One that is on its way.
-    pub(super) fn get(&self, number: u32) -> Option<(&[u8], u32, Origin)> {
+    pub(super) fn get(&self, number: u32) -> Option<(&[u8], Way, Origin)> {
         let letter = self.letters.get(number as usize)?;
-        Some((&letter.bytes, letter.edge, letter.origin?))
+        Some((&letter.bytes, letter.way, letter.origin?))
     }
 
     /// One that is on its way, to change it.

@@ -82,6 +82,13 @@ impl<K, S: Storage> Index<K, S> {
         if self.len * 2 < self.buckets.len() { 0 } else { self.buckets.growth_bytes() }
     }
 
+    /// Read something of the first lines of buckets, for whoever wants them at hand. The result means nothing.
+    #[cfg(feature = "sim")]
+    pub(crate) fn touch(&self) -> u64 {
+        let head = self.buckets.head();
+        u64::from(head.first().copied().unwrap_or(0) ^ head.get(..16).unwrap_or(head).last().copied().unwrap_or(0))
+    }
+
     /// The bucket of a hash: its low bits, one bit less where that bucket has not been split yet.
     fn bucket(&self, hash: NonZeroU32) -> usize {
         let count = self.buckets.len();

@@ -205,6 +205,24 @@ impl<T, S: Storage> Slab<T, S> {
         self.slots.len() as u32
     }
 
+    /// Read something of each of the first rows, used or not, for whoever wants them at hand. Nothing waits for what is read,
+    /// which means nothing.
+    #[cfg(feature = "sim")]
+    #[inline]
+    pub(crate) fn touch(&self, rows: usize) -> u64 {
+        self.slots.head().iter().take(rows).fold(0, |sum, row| sum ^ u64::from(row.generation))
+    }
+
+    /// Do the same with the entries in these rows.
+    #[cfg(feature = "sim")]
+    #[inline]
+    pub(crate) fn touch_entries(&self, rows: usize, read: impl Fn(&T) -> u64) -> u64 {
+        self.slots.head().iter().take(rows).fold(0, |sum, row| match &row.state {
+            State::Used(value) => sum ^ read(value),
+            State::Free(_) => sum,
+        })
+    }
+
     /// Every entry, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (SlotId, &T)> {
         (0..self.slots()).filter_map(|slot| Some((self.id_at(slot)?, self.at(slot)?)))

@@ -29,6 +29,9 @@ pub trait Store<T>: Default + sealed::Sealed {
     /// One row, to change it.
     fn get_mut(&mut self, at: usize) -> Option<&mut T>;
 
+    /// The first rows: as many as lie in one piece.
+    fn head(&self) -> &[T];
+
     /// Add a row at the end.
     ///
     /// # Errors
@@ -50,6 +53,7 @@ pub struct Heap;
 
 #[cfg(feature = "alloc")]
 mod heap {
+    use alloc::boxed::Box;
     use alloc::vec::Vec;
     use core::mem::size_of;
 
@@ -61,10 +65,19 @@ mod heap {
         type List<T> = Chunks<T>;
     }
 
-    /// Rows in chunks; all but the first never move.
+    /// Rows in chunks; all but the first never move. Most tables never have more than the first, which is one hop away.
     #[derive(Debug)]
     pub struct Chunks<T> {
+        first: Vec<T>,
+        /// Nothing as long as the first is enough.
+        rest: Option<Box<Rest<T>>>,
+    }
+
+    /// The chunks behind the first.
+    #[derive(Debug)]
+    struct Rest<T> {
         chunks: Vec<Vec<T>>,
+        /// Rows in all of them.
         len: usize,
     }
 
@@ -79,34 +92,68 @@ mod heap {
         /// Rows that the first chunk starts with.
         const FIRST: usize = if Self::ROWS / 64 > 1 { Self::ROWS / 64 } else { 1 };
 
+        /// By how many rows the first chunk grows; 0 when it is as large as it gets.
+        fn more_first(&self) -> usize {
+            let len = self.first.len();
+            if len == 0 { Self::FIRST } else { len.div_ceil(2).min(Self::ROWS - len) }
+        }
+    }
+
+    impl<T> Rest<T> {
         /// By how many chunks the list of chunks grows when it is full.
         fn more_chunks(&self) -> usize {
-            if self.chunks.is_empty() { 1 } else { (self.chunks.len() / 4).max(4) }
+            (self.chunks.len() / 4).max(4)
         }
 
-        /// By how many rows the chunk grows in which the next row goes, if it is full.
-        fn more_rows(&self) -> usize {
-            match self.chunks.first() {
-                None => Self::FIRST,
-                Some(first) if first.len() < first.capacity().min(Self::ROWS) => 0,
-                Some(first) if first.len() < Self::ROWS => first.len().div_ceil(2).min(Self::ROWS - first.len()),
-                Some(_) if self.len & (Self::ROWS - 1) == 0 => Self::ROWS,
-                Some(_) => 0,
+        /// Add a row.
+        fn push(&mut self, row: T) {
+            self.len += 1;
+            match self.chunks.last_mut() {
+                Some(chunk) if chunk.len() < Chunks::<T>::ROWS => chunk.push(row),
+                _ => self.push_growing(row),
             }
+        }
+
+        #[cold]
+        fn push_growing(&mut self, row: T) {
+            let mut chunk = Vec::with_capacity(Chunks::<T>::ROWS);
+            chunk.push(row);
+            if self.chunks.len() == self.chunks.capacity() {
+                self.chunks.reserve_exact(self.more_chunks());
+            }
+            self.chunks.push(chunk);
+        }
+
+        fn heap_bytes(&self) -> usize {
+            let rows = self.chunks.len() * Chunks::<T>::ROWS;
+            size_of::<Self>() + self.chunks.capacity() * size_of::<Vec<T>>() + rows * size_of::<T>()
+        }
+
+        fn growth_bytes(&self) -> usize {
+            if self.len < self.chunks.len() * Chunks::<T>::ROWS {
+                return 0;
+            }
+            let list_full = self.chunks.len() == self.chunks.capacity();
+            let list = usize::from(list_full) * self.more_chunks() * size_of::<Vec<T>>();
+            Chunks::<T>::ROWS * size_of::<T>() + list
         }
     }
 
     impl<T> Default for Chunks<T> {
         fn default() -> Self {
-            Self { chunks: Vec::new(), len: 0 }
+            Self { first: Vec::new(), rest: None }
         }
     }
 
     impl<T> Sealed for Chunks<T> {}
 
     impl<T> Store<T> for Chunks<T> {
+        #[inline]
         fn len(&self) -> usize {
-            self.len
+            match &self.rest {
+                None => self.first.len(),
+                Some(rest) => Self::ROWS + rest.len,
+            }
         }
 
         fn limit() -> usize {
@@ -115,55 +162,66 @@ mod heap {
 
         #[inline]
         fn get(&self, at: usize) -> Option<&T> {
-            self.chunks.get(at >> Self::SHIFT)?.get(at & (Self::ROWS - 1))
+            if at < Self::ROWS {
+                return self.first.get(at);
+            }
+            self.rest.as_ref()?.chunks.get((at >> Self::SHIFT) - 1)?.get(at & (Self::ROWS - 1))
         }
 
         #[inline]
         fn get_mut(&mut self, at: usize) -> Option<&mut T> {
-            self.chunks.get_mut(at >> Self::SHIFT)?.get_mut(at & (Self::ROWS - 1))
+            if at < Self::ROWS {
+                return self.first.get_mut(at);
+            }
+            self.rest.as_mut()?.chunks.get_mut((at >> Self::SHIFT) - 1)?.get_mut(at & (Self::ROWS - 1))
+        }
+
+        #[inline]
+        fn head(&self) -> &[T] {
+            &self.first
         }
 
         #[inline]
         fn push(&mut self, row: T) -> Result<(), T> {
-            match self.chunks.last_mut() {
-                Some(chunk) if chunk.len() < chunk.capacity().min(Self::ROWS) => chunk.push(row),
-                _ => self.push_growing(row),
+            if self.first.len() < self.first.capacity().min(Self::ROWS) {
+                self.first.push(row);
+            } else {
+                self.push_growing(row);
             }
-            self.len += 1;
             Ok(())
         }
 
         fn heap_bytes(&self) -> usize {
-            let rows: usize = self.chunks.first().map_or(0, Vec::capacity);
-            let rows = rows + self.chunks.len().saturating_sub(1) * Self::ROWS;
-            self.chunks.capacity() * size_of::<Vec<T>>() + rows * size_of::<T>()
+            let rest = self.rest.as_ref().map_or(0, |rest| rest.heap_bytes());
+            self.first.capacity() * size_of::<T>() + rest
         }
 
         fn growth_bytes(&self) -> usize {
-            let chunk_full = self.chunks.len() * Self::ROWS == self.len;
-            let list_full = chunk_full && self.chunks.len() == self.chunks.capacity();
-            self.more_rows() * size_of::<T>() + usize::from(list_full) * self.more_chunks() * size_of::<Vec<T>>()
+            if self.first.len() < self.first.capacity().min(Self::ROWS) {
+                return 0;
+            }
+            match (&self.rest, self.more_first()) {
+                (Some(rest), _) => rest.growth_bytes(),
+                (None, 0) => {
+                    let rest = Rest::<T> { chunks: Vec::new(), len: 0 };
+                    size_of::<Rest<T>>() + rest.growth_bytes()
+                }
+                (None, more) => more * size_of::<T>(),
+            }
         }
     }
 
     impl<T> Chunks<T> {
-        /// Add a row where the last chunk is full.
+        /// Add a row where the first chunk has no room for it.
         #[cold]
         fn push_growing(&mut self, row: T) {
-            let more = self.more_rows();
-            match self.chunks.last_mut() {
-                Some(chunk) if chunk.len() < Self::ROWS => {
-                    chunk.reserve_exact(more);
-                    chunk.push(row);
-                }
-                _ => {
-                    let mut chunk = Vec::with_capacity(more);
-                    chunk.push(row);
-                    if self.chunks.len() == self.chunks.capacity() {
-                        self.chunks.reserve_exact(self.more_chunks());
-                    }
-                    self.chunks.push(chunk);
-                }
+            let more = self.more_first();
+            if more > 0 {
+                self.first.reserve_exact(more);
+                self.first.push(row);
+            } else {
+                let rest = self.rest.get_or_insert_with(|| Box::new(Rest { chunks: Vec::new(), len: 0 }));
+                rest.push(row);
             }
         }
     }
@@ -196,6 +254,10 @@ impl<T, const N: usize> Store<T> for heapless::Vec<T, N> {
 
     fn get_mut(&mut self, at: usize) -> Option<&mut T> {
         self.as_mut_slice().get_mut(at)
+    }
+
+    fn head(&self) -> &[T] {
+        self.as_slice()
     }
 
     fn push(&mut self, row: T) -> Result<(), T> {

@@ -264,6 +264,20 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
         self.unpin(wall);
     }
 
+    /// See `Node::touch`.
+    #[cfg(feature = "sim")]
+    #[inline]
+    pub(crate) fn touch(&self, level: u32) -> u64 {
+        match level {
+            0 => {
+                let senders = self.senders.len() ^ self.by_name.len() ^ self.by_use.len();
+                (senders ^ self.entries.len() ^ self.by_key.len() ^ self.by_age.len()) as u64 ^ self.admitted
+            }
+            1 => self.entries.touch(16) ^ self.senders.touch(8) ^ self.by_key.touch() ^ self.by_name.touch(),
+            _ => 0,
+        }
+    }
+
     /// Take nothing stamped at or before this from a sender that is not remembered, and nothing from anyone once it is forgotten: at a
     /// start, the time of starting keeps out what was admitted before it. Never lowers.
     pub fn raise_floor(&mut self, floor: Wall) {

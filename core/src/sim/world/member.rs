@@ -181,6 +181,11 @@ impl Errands {
         }
     }
 
+    /// Whose errand it is.
+    pub(super) fn member(&self, place: u32) -> Option<u32> {
+        self.places.get(place as usize).map(|errand| errand.member)
+    }
+
     pub(super) fn take(&mut self, place: u32) -> Option<Errand> {
         let errand = self.places.get(place as usize).copied()?;
         self.free.push(place);

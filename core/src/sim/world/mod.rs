@@ -1,5 +1,6 @@
 //! The world: nodes, the network between them, applications on top, and an observer who checks what must hold.
 
+mod ahead;
 mod config;
 mod foes;
 mod member;
@@ -284,6 +285,9 @@ impl World {
     pub fn run_until(&mut self, until: Duration) -> bool {
         let until = nanos(until);
         while self.observer.is_content() {
+            if self.net.agenda.has_news() && self.members.len() >= ahead::LARGE {
+                self.look_ahead();
+            }
             let Some((at, due)) = self.net.agenda.pop(until) else {
                 self.now = self.now.max(until);
                 self.sweep();

@@ -9,7 +9,7 @@ use crate::framing::Zone;
 use crate::sim::agenda::{Agenda, Due};
 use crate::sim::dice::Dice;
 use crate::sim::link::{LinkConfig, LinkState, Lost};
-use crate::sim::post::{Origin, Post};
+use crate::sim::post::{Origin, Post, Way};
 use crate::sim::topology::Wire;
 
 /// One direction of a link, and the ledger that its sending end keeps of the other end.
@@ -46,7 +46,7 @@ pub(super) struct Net {
     pub(super) post: Post,
     pub(super) edges: Vec<Edge>,
     /// Where the edges of each member begin.
-    starts: Vec<u32>,
+    pub(super) starts: Vec<u32>,
     links: Vec<LinkConfig>,
     /// On which side of each cut a member is, a bit for each.
     pub(super) sides: Vec<u8>,
@@ -132,10 +132,9 @@ impl Net {
         self.edges[back as usize].to
     }
 
-    /// Put a datagram on the way.
-    pub(super) fn send(&mut self, now: u64, edge: u32, bytes: &[u8], origin: Origin) {
+    /// Put a datagram of this member on the way.
+    pub(super) fn send(&mut self, now: u64, from: u32, edge: u32, bytes: &[u8], origin: Origin) {
         self.counts.sent += 1;
-        let from = self.from(edge);
         let Self { edges, links, sides, dice, .. } = self;
         let along = &mut edges[edge as usize];
         let Some(link) = links.get(usize::from(along.class)).or(links.first()) else { return };
@@ -144,18 +143,19 @@ impl Net {
         } else {
             Err(Lost::Partition)
         };
+        let way = Way { edge, back: along.back, to: along.to };
         let journey = match journey {
             Ok(journey) => journey,
             Err(why) => return self.counts.lose(why),
         };
-        let letter = self.post.put(bytes, edge, origin);
+        let letter = self.post.put(bytes, way, origin);
         self.agenda.push(journey.at, Due::Mail(letter));
         if journey.corrupt {
             self.corrupt(letter, bytes);
         }
         if let Some(again) = journey.again {
             self.counts.duplicated += 1;
-            let copy = self.post.put(bytes, edge, origin);
+            let copy = self.post.put(bytes, way, origin);
             self.agenda.push(again, Due::Mail(copy));
         }
     }
@@ -178,7 +178,8 @@ impl Net {
     /// Put a datagram of an adversary on the way: no link does anything to it.
     pub(super) fn inject(&mut self, at: u64, edge: u32, bytes: &[u8], serial: u64) {
         self.counts.injected += 1;
-        let letter = self.post.put(bytes, edge, Origin { serial, genuine: false });
+        let Edge { to, back, .. } = self.edges[edge as usize];
+        let letter = self.post.put(bytes, Way { edge, back, to }, Origin { serial, genuine: false });
         self.agenda.push(at, Due::Mail(letter));
     }
 }

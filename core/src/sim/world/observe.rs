@@ -13,7 +13,7 @@ use super::net::Edge;
 use super::report::{Invariant, Violation};
 use crate::Machine;
 use crate::framing::{Frame, Message, Packet, Text, Zone};
-use crate::node::{Answered, Node};
+use crate::node::{Answered, Node, NodeConfig};
 use crate::sim::names::{Name, address};
 use crate::sim::post::Origin;
 use crate::time::{Deadline, Duration};
@@ -203,20 +203,20 @@ impl Observer {
         }
     }
 
-    /// What is cheap to check of a node that was touched.
-    pub(super) fn check(&mut self, now: u64, node: u32, handed: u64, machine: &Node) {
+    /// What is cheap to check of a node that was touched. `config` has the caps of all nodes.
+    pub(super) fn check(&mut self, now: u64, node: u32, handed: u64, machine: &Node, config: &NodeConfig) {
         let (received, sum) = machine.books();
         if received != sum || received != handed {
             let detail = format!("{handed} datagrams handed in, {received} counted, {sum} by outcome");
             self.object(now, node, Invariant::Counters, detail);
         }
-        let (caps, tables) = (&machine.config().caps, machine.tables());
+        let (caps, tables) = (&config.caps, machine.tables());
         let held = [
             ("peers", tables.peers, caps.peers as usize),
             ("waiting", tables.waiting, caps.waiting as usize),
             ("open", tables.open, caps.open as usize),
             ("requests", tables.requests, caps.requests as usize),
-            ("nonces", tables.nonces, machine.config().replay.max_entries),
+            ("nonces", tables.nonces, config.replay.max_entries),
             ("events", tables.events, 2 * caps.events as usize),
             ("transmits", tables.transmits, caps.transmits as usize),
         ];

@@ -12,7 +12,7 @@ use crate::sim::agenda::Due;
 use crate::sim::clock::EPOCH;
 use crate::sim::link::{Lost, nanos};
 use crate::sim::names::{Name, address, member as member_at};
-use crate::sim::post::Origin;
+use crate::sim::post::{Origin, Way};
 use crate::time::{Deadline, Duration, Now};
 use crate::{Datagrams, Machine, Route};
 
@@ -42,12 +42,11 @@ impl World {
 
     /// A datagram reaches its receiver.
     fn arrive(&mut self, letter: u32) {
-        let Some((_, edge, _)) = self.net.post.get(letter) else { return };
-        if self.net.edges[edge as usize].tapped && !self.pass_taps(letter, edge) {
+        let Some((_, Way { edge, back, to }, _)) = self.net.post.get(letter) else { return };
+        if self.net.edges[back as usize].tapped && !self.pass_taps(letter, edge) {
             return;
         }
         let Some((bytes, _, origin)) = self.net.post.get(letter) else { return };
-        let (to, back) = (self.net.edges[edge as usize].to, self.net.edges[edge as usize].back);
         let from = self.net.edges[back as usize].to;
         let member = &mut self.members[to as usize];
         let node = match &mut member.role {
@@ -107,7 +106,7 @@ impl World {
         }
         let Member { role: Role::Node(node), books, .. } = &mut self.members[n as usize] else { return true };
         books.foreign |= !genuine;
-        self.observer.check(self.now, n, books.handed, node);
+        self.observer.check(self.now, n, books.handed, node, &self.template.config);
         self.testify(n);
         true
     }
@@ -169,7 +168,7 @@ impl World {
         }
         let member = &mut self.members[n as usize];
         let Role::Node(node) = &member.role else { return };
-        self.observer.check(self.now, n, member.books.handed, node);
+        self.observer.check(self.now, n, member.books.handed, node, &self.template.config);
         if !core::mem::replace(&mut member.touched, true) {
             self.observer.touched.push(n);
         }
@@ -238,7 +237,7 @@ impl World {
             self.observer.sent(self.now, n, along, bytes, (truthful, books.commanded));
             let serial = if is_response(bytes) { 0 } else { self.observer.next_serial() };
             self.net.trace.note(self.now, u64::from(edge));
-            self.net.send(self.now, edge, bytes, Origin { serial, genuine: true });
+            self.net.send(self.now, n, edge, bytes, Origin { serial, genuine: true });
         }
     }
 
