@@ -1,5 +1,5 @@
 //! Keys against other implementations, and the one acceptance rule where it differs from theirs.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "asks openssl, which reads files")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros, reason = "asks openssl")]
 
 use curve25519_dalek::EdwardsPoint;
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT as B, EIGHT_TORSION};
