@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use sluis_core::Did;
 use sluis_core::framing;
 
+use crate::key::args::{self as key, KeyArgs};
 use crate::values::{self, JsonText, Place, Trust};
 
 /// A hub and its sensors: an airlock for traffic that carries identity.
@@ -27,6 +28,9 @@ pub(crate) enum Command {
     /// Ping a node and report what it answers
     #[command(after_help = PING_EXAMPLES)]
     Ping(PingArgs),
+    /// Make, show and export keys
+    #[command(after_help = key::EXAMPLES)]
+    Key(KeyArgs),
     /// Play a story on this machine: a hub meets a trusted, a waiting and an unknown sensor, and a replay
     #[command(after_help = DEMO_EXAMPLES)]
     Demo,
