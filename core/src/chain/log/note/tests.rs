@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::Seed;
 use crate::chain::log::merkle::leaf_hash;
-use crate::identity::note::NoteKey;
 use crate::identity::SecretKey;
+use crate::identity::note::NoteKey;
 
 const PETER: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
 const PETER_SECRET: &str = "AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz";
