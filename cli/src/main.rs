@@ -4,6 +4,7 @@
 //! the network (signals, standard input) wakes that same app, so a command is a single task on a single thread.
 
 mod args;
+mod chain;
 mod config;
 mod demo;
 mod fail;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Listen(args) => ("listen", listen::run(cli.common, args)),
         Command::Ping(args) => ("ping", ping::run(cli.common, &args)),
         Command::Key(args) => (args.command.name(), key::run(cli.common, &args.command)),
+        Command::Chain(args) => (args.command.name(), chain::run(cli.common, &args.command)),
         Command::Demo => ("demo", demo::run(cli.common)),
     };
     done.unwrap_or_else(|fail| fail.report(Some(name)))

@@ -6,8 +6,13 @@ use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// The commands, and for those that have some, what can be done.
-const COMMANDS: &[(&str, &[&str])] =
-    &[("listen", &[]), ("ping", &[]), ("key", &["new", "show", "export"]), ("demo", &[])];
+const COMMANDS: &[(&str, &[&str])] = &[
+    ("listen", &[]),
+    ("ping", &[]),
+    ("key", &["new", "show", "export"]),
+    ("chain", &["new", "add", "run", "verify", "find", "show", "prove", "export", "demo"]),
+    ("demo", &[]),
+];
 
 /// What to say about a command line that clap refused.
 pub(crate) fn sentence(error: &Error, args: &[String]) -> String {

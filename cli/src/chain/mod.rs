@@ -1,0 +1,35 @@
+//! `sluis chain`: tamper-evident files of tokens, workloads and steps.
+
+mod add;
+pub(crate) mod args;
+mod help;
+mod ledger;
+mod lines;
+mod run;
+mod values;
+
+use std::process::ExitCode;
+
+use self::args::ChainCommand;
+use crate::args::Common;
+use crate::fail::Fail;
+use crate::output::Out;
+
+/// What stands under `sluis chain --help`.
+pub(crate) const EXAMPLES: &str = help::CHAIN;
+
+/// Do what is asked for.
+pub(crate) fn run(common: Common, command: &ChainCommand) -> Result<ExitCode, Fail> {
+    let mut out = Out::new(common, false);
+    let code = match command {
+        ChainCommand::New(args) => add::new(&mut out, args).map(|()| ExitCode::SUCCESS),
+        ChainCommand::Add(args) => add::add(&mut out, args).map(|()| ExitCode::SUCCESS),
+        ChainCommand::Run(args) => run::run(&mut out, args),
+        _ => Err(Fail::usage("not yet")),
+    };
+    // What was printed before a failure is printed.
+    let printed = out.finish();
+    let code = code?;
+    printed.map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))?;
+    Ok(code)
+}
