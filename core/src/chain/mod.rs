@@ -8,6 +8,8 @@
 //! |---|---|
 //! | [`token`] | one token: read, write, hash, verify, seal |
 //! | [`log`] | an append-only file: linked entries, a Merkle tree over them, signed checkpoints |
+//! | [`workload`] | pipelines whose every step is a token, signed by whoever ran it |
 
 pub mod log;
 pub mod token;
+pub mod workload;

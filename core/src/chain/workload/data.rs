@@ -3,10 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::chain::token::Hash32;
-use crate::framing::{EncodeError, FnSink, Number, Separators, Value, canonical, hex};
-
-/// What stands for a hash in a step token: all 64 digits, and the reference's first 32.
-pub(super) type HexDigits = [u8; 64];
+use crate::framing::{EncodeError, FnSink, Number, Separators, SliceSink, Token, Value, canonical, hex};
 
 /// SHA-256 over the canonical text of any value.
 ///
@@ -15,7 +12,7 @@ pub(super) type HexDigits = [u8; 64];
 pub fn hash_value(data: Value<'_>) -> Result<Hash32, EncodeError> {
     let mut hash = Sha256::new();
     let mut stage = [0; 512];
-    let mut sink = crate::framing::SliceSink::new(&mut stage);
+    let mut sink = SliceSink::new(&mut stage);
     // Small data, which is the rule, is hashed in one go.
     if canonical::write(&mut sink, data, Separators::Spaced).is_ok() {
         hash.update(sink.written());
@@ -63,10 +60,10 @@ fn is_false(data: Value<'_>) -> bool {
     }
     let mut tokens = data.tokens();
     match tokens.next() {
-        None | Some(crate::framing::Token::Null) => true,
-        Some(crate::framing::Token::Bytes(bytes)) => bytes.is_empty(),
-        Some(crate::framing::Token::ArrayStart) => tokens.next() == Some(crate::framing::Token::ArrayEnd),
-        Some(crate::framing::Token::ObjectStart) => tokens.next() == Some(crate::framing::Token::ObjectEnd),
+        None | Some(Token::Null) => true,
+        Some(Token::Bytes(bytes)) => bytes.is_empty(),
+        Some(Token::ArrayStart) => tokens.next() == Some(Token::ArrayEnd),
+        Some(Token::ObjectStart) => tokens.next() == Some(Token::ObjectEnd),
         Some(_) => false,
     }
 }

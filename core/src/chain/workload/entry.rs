@@ -77,8 +77,6 @@ pub struct Step<'a> {
 pub struct Closed<'a> {
     /// The workload.
     pub workload_id: WorkloadId,
-    /// Its name.
-    pub name: Text<'a>,
     /// Who coordinates it, and signs.
     pub actor: Text<'a>,
     /// Where that is.
@@ -100,7 +98,7 @@ pub struct After {
     pub step: Option<StepId>,
     /// The `content_hash` of that token.
     pub token: Hash32,
-    /// The hash of what came out of that step.
+    /// The last output of a step before, if there is one: what the input is tied to.
     pub output: Option<Hash32>,
 }
 

@@ -6,11 +6,11 @@ use super::data::{hash_data, hash_value};
 use super::entry::{After, Spiffe, StepCounts};
 use super::ids::{StepId, WorkloadId};
 use super::refused::Refused;
-use super::room::{MAX_DATA, MAX_NAME, MAX_NOTE, Room, keep};
+use super::room::{MAX_NAME, MAX_NOTE, Room, keep};
 use super::row::{ByName, Rare, Row};
 use super::status::{StepStatus, WorkloadStatus};
 use crate::chain::token::Hash32;
-use crate::framing::{Separators, SliceSink, Value, canonical};
+use crate::framing::Value;
 use crate::table::{Index, Slab};
 use crate::time::{Now, Wall};
 use crate::{Rng, SipKey};
@@ -435,22 +435,14 @@ fn micros(started: Now, ended: Now) -> u64 {
     u64::try_from(ended.mono.saturating_since(started.mono).as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Metadata that is kept as canonical text; nothing for an empty object.
+/// Metadata that is kept; nothing for an empty object.
 fn keep_metadata<S: Room>(metadata: Value<'_>) -> Result<Option<S::Text>, Refused> {
     if metadata == Value::EMPTY_OBJECT { Ok(None) } else { keep_value::<S>(metadata).map(Some) }
 }
 
-/// A value, as canonical text.
+/// A value, as JSON.
 fn keep_value<S: Room>(value: Value<'_>) -> Result<S::Text, Refused> {
-    let mut text = [0; MAX_DATA];
-    let mut sink = SliceSink::new(&mut text);
-    match canonical::write(&mut sink, value, Separators::Spaced) {
-        Ok(()) => {}
-        Err(crate::framing::EncodeError::Full(_)) => return Err(Refused::TooLong),
-        Err(error) => return Err(error.into()),
-    }
-    let text = core::str::from_utf8(sink.written()).map_err(|_| Refused::TooLong)?;
-    Ok(keep::<S>(text, MAX_DATA)?)
+    S::json(value)?.ok_or(Refused::TooLong)
 }
 
 impl<S: Room> fmt::Debug for Workload<S> {

@@ -16,13 +16,13 @@
 //! | `erin` | what: below | what: below | what: below |
 //! | `eraan` | `[]` | `["output:sha256:<64 hex>"?, "token:<64 hex>"]` | `["token:<64 hex>"]` |
 //! | `eromheen` | `{"node"}` | where: below | `{"node"}` |
-//! | `erachter` | `Create workload pipeline: <name>` | the step's intent, else `Execute step '<name>'` | `Close workload pipeline: <name>` |
+//! | `erachter` | `Create workload pipeline: <name>` | the step's intent, else `Execute step '<name>'` | `Close workload pipeline` |
 //! | `parent_id` | `null`, or the token it was created for | `token_id` of the step before, of the first token for step 1 | `token_id` of the last step, of the first token without steps |
 //! | `state` | `created` | `created`; `detected` when compromised | `created`; `detected` when compromised |
 //! | `signature` | by the seal, or `""` | by the seal of the executor, or `""` | by the seal, or `""` |
 //!
 //! `token:` is the `content_hash` of the token that `parent_id` names, as it stands in its line (SHA-256, or HMAC under the chain's
-//! key). `output:sha256:` is the full output hash of the step before, absent where that step has none. A log that writes
+//! key). `output:sha256:` is the full output hash of the step before (of the last that had one), absent where none has. A log that writes
 //! the token adds its own `prev:sha256:…` as the last member of `eraan`; a step that was signed elsewhere has none.
 //!
 //! `erin` of a **step**, in this order:
@@ -35,8 +35,8 @@
 //!
 //! - `input_hash` and `output_hash` are the reference's: the first 32 digits of SHA-256 over the canonical text of the data (`, ` and
 //!   `: `), `""` for none and for what Python calls false. `…_sha256` is all 64 digits, or `""`. The links use the full ones.
-//! - `independent` says that the input was declared not to be the output of the step before. Else `input_sha256` of step *n* equals
-//!   `output_sha256` of step *n − 1* (where that one is `""`, any input will do).
+//! - `independent` says that the input was declared not to be the output of the step before. Else `input_sha256`
+//!   equals the `output:sha256:` in `eraan` (where there is none, any input will do).
 //! - `status` is `completed`, `failed`, `compromised` or `skipped`, and agrees with `action`. `sequence` counts from 1 without gaps; a
 //!   step's `step` (name) is unique in its workload.
 //! - `error` and `finding` go with `failed` and `compromised`: what was recorded as input at the start (`expected`), what it was found to be at
@@ -78,3 +78,37 @@
 //!
 //! The coordinator admits the line only if it is the step it offered, once, in its place, by the executor it offered it to, signed by a key
 //! that is this executor's.
+
+mod data;
+mod draft;
+#[cfg(feature = "alloc")]
+mod engine;
+mod entry;
+mod ids;
+mod machine;
+mod poll;
+mod protect;
+mod read;
+mod refused;
+mod room;
+mod row;
+mod status;
+mod view;
+mod write;
+
+pub use data::{hash_data, hash_value, short_hash};
+#[cfg(feature = "alloc")]
+pub use engine::{Action, AuditEntry, Engine, EngineConfig, EngineStats, Event};
+pub use entry::{After, Closed, Created, Entry, Finding, Spiffe, Step, StepCounts};
+pub use ids::{AuditId, IdSeed, StepId, WorkloadId};
+pub use machine::{Completion, Data, NewStep, NewWorkload, Workload};
+pub use poll::Pending;
+pub use protect::{Protection, WriteError, Written};
+pub use read::Malformed;
+pub use refused::Refused;
+pub use room::{FIXED_TEXT, MAX_DATA, MAX_NAME, MAX_NOTE, Room};
+pub use status::{StepStatus, WorkloadStatus};
+pub use view::{ErrorText, Issue, StepView, Verification};
+
+/// Bytes in which every line of this room fits.
+pub const MAX_LINE: usize = 64 * 1024;

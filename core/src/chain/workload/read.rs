@@ -111,7 +111,6 @@ fn closed<'a>(token: &Token<'a>, status: WorkloadStatus) -> Result<Closed<'a>, M
     named(token, "closed_", workload_id, None)?;
     Ok(Closed {
         workload_id,
-        name: token.erachter,
         actor: token.actor,
         node: node(token)?,
         at: stamp(token.timestamp).ok_or(Malformed("timestamp"))?,

@@ -3,6 +3,7 @@
 use core::fmt::Debug;
 use core::ops::{Deref, DerefMut};
 
+use crate::framing::{EncodeError, SliceSink, Style, Value};
 #[cfg(feature = "alloc")]
 use crate::table::Heap;
 use crate::table::{Fixed, Storage};
@@ -11,7 +12,7 @@ use crate::table::{Fixed, Storage};
 pub const MAX_NAME: usize = 256;
 /// Longest intent, error text or parent id in bytes.
 pub const MAX_NOTE: usize = 1024;
-/// Longest metadata of a step or workload, and longest tampered data that is kept, as canonical text in bytes.
+/// Longest metadata of a step or workload, and longest tampered data that is kept, as JSON in bytes.
 pub const MAX_DATA: usize = 8 * 1024;
 /// Longest text of any kind where there is no heap.
 pub const FIXED_TEXT: usize = 96;
@@ -30,8 +31,24 @@ pub trait Room: Storage {
     /// Keep a text; `None` when it does not fit.
     fn text(text: &str) -> Option<Self::Text>;
 
+    /// Keep a value as JSON, members as they stand; `None` when it does not fit.
+    ///
+    /// # Errors
+    /// Something in it has no JSON form.
+    fn json(value: Value<'_>) -> Result<Option<Self::Text>, EncodeError>;
+
     /// Keep something that few steps have.
     fn rare<T>(value: T) -> Self::Rare<T>;
+}
+
+/// A value as JSON, in this much room.
+fn json_in<'b>(value: Value<'_>, room: &'b mut [u8]) -> Result<Option<&'b str>, EncodeError> {
+    let mut sink = SliceSink::new(room);
+    match value.write_json(&mut sink, Style::SPACED) {
+        Ok(()) => Ok(core::str::from_utf8(sink.into_parts().0).ok()),
+        Err(EncodeError::BufferFull) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(feature = "alloc")]
@@ -41,6 +58,11 @@ impl Room for Heap {
 
     fn text(text: &str) -> Option<Self::Text> {
         Some(text.into())
+    }
+
+    fn json(value: Value<'_>) -> Result<Option<Self::Text>, EncodeError> {
+        let mut room = alloc::vec![0; MAX_DATA];
+        Ok(json_in(value, &mut room)?.and_then(Self::text))
     }
 
     fn rare<T>(value: T) -> Self::Rare<T> {
@@ -54,6 +76,10 @@ impl<const N: usize> Room for Fixed<N> {
 
     fn text(text: &str) -> Option<Self::Text> {
         heapless::String::try_from(text).ok()
+    }
+
+    fn json(value: Value<'_>) -> Result<Option<Self::Text>, EncodeError> {
+        Ok(json_in(value, &mut [0; FIXED_TEXT])?.and_then(Self::text))
     }
 
     fn rare<T>(value: T) -> Self::Rare<T> {

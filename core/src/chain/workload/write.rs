@@ -197,9 +197,7 @@ impl Closed<'_> {
         draft.begin("\"eromheen\": {\"node\": ")?;
         draft.text(self.node)?;
         draft.put("}")?;
-        draft.begin("\"erachter\": \"Close workload pipeline: ")?;
-        draft.inside(self.name)?;
-        draft.put("\"")?;
+        draft.begin("\"erachter\": \"Close workload pipeline\"")?;
         parent(&mut draft, self.workload_id, &self.after)?;
         draft.begin(state(self.status == WorkloadStatus::Compromised))?;
         draft.finish(protection)
