@@ -94,10 +94,7 @@ impl Ledger {
     }
 
     /// Add a line, which `compose` writes without a line feed, knowing all lines before it. It is on the disk afterwards.
-    pub(super) fn append(
-        &self,
-        compose: impl FnOnce(&Lines, &mut [u8]) -> Result<usize, Fail>,
-    ) -> Result<Added, Fail> {
+    pub(super) fn append(&self, compose: impl FnOnce(&Lines, &mut [u8]) -> Result<usize, Fail>) -> Result<Added, Fail> {
         let made = self.journal.append_blocking(|lines: &Lines, out: &mut Vec<u8>| {
             let mut room = vec![0; MAX_LINE];
             let len = compose(lines, &mut room)?;

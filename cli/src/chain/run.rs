@@ -286,9 +286,11 @@ fn metadata(args: &RunArgs, outcome: &Outcome) -> String {
     command.push(b']');
     let command = String::from_utf8(command).unwrap_or_default();
     let [inputs, outputs] = [&outcome.plan.inputs, &outcome.outputs].map(to_json);
-    let value = |json: &str| Value::from_json(json).map_or(Value::NULL, |value| value).to_json_string().unwrap_or_default();
+    let value =
+        |json: &str| Value::from_json(json).map_or(Value::NULL, |value| value).to_json_string().unwrap_or_default();
     let texts = [value(&command), value(&inputs), value(&outputs)];
-    let member = |i: usize| Member::Value(texts.get(i).and_then(|json| Value::from_json(json).ok()).unwrap_or(Value::NULL));
+    let member =
+        |i: usize| Member::Value(texts.get(i).and_then(|json| Value::from_json(json).ok()).unwrap_or(Value::NULL));
     let mut out = Vec::new();
     let members = [
         ("command", member(0)),

@@ -29,7 +29,9 @@ pub(super) fn actor(text: &str) -> Result<String, String> {
 /// A reference of ERAAN.
 pub(super) fn reference(text: &str) -> Result<String, String> {
     if text.starts_with(PREV_PREFIX) {
-        return Err(format!("a text that begins with {PREV_PREFIX} is a link between lines, which the log itself writes"));
+        return Err(format!(
+            "a text that begins with {PREV_PREFIX} is a link between lines, which the log itself writes"
+        ));
     }
     self::text(text)
 }
