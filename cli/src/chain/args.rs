@@ -34,7 +34,7 @@ pub(crate) enum ChainCommand {
     /// Find out whether anything was changed, and what; also of files that the reference wrote, and of bundles
     #[command(after_help = help::VERIFY)]
     Verify(VerifyArgs),
-    /// Print the tokens that match, newest first
+    /// Print the tokens that match, the newest at the end
     #[command(after_help = help::FIND)]
     Find(FindArgs),
     /// Draw the chain, with what is broken marked
@@ -193,7 +193,7 @@ pub(crate) struct FindArgs {
     /// Only what happened then or later: a time as in tokens, like 2026-01-15T12:00:00+00:00, or seconds ago, like 3600
     #[arg(long, value_name = "TIME", value_parser = own::since)]
     pub(crate) since: Option<Since>,
-    /// At most so many, the newest
+    /// At most so many: the last
     #[arg(long, value_name = "N", value_parser = values::count, default_value = "100")]
     pub(crate) limit: u64,
 }

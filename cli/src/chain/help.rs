@@ -89,11 +89,12 @@ pub(super) const FIND: &str = r#"Examples:
   sluis chain find log.jsonl --actor jis:home:hub --since 3600
   sluis chain find log.jsonl --since 2026-01-15T12:00:00+00:00 --json
 
-Nothing is verified on the way. A time without an offset is taken for UTC.
+The last N that match are printed, the newest at the end. Nothing is verified on
+the way. A time without an offset is taken for UTC.
 
 --json prints the tokens as they stand in the file, each a line
   {"event":"token","line","token":{...}}
-  {"event":"summary","file","lines","found","shown"}
+  {"event":"summary","file","lines","broken","found","shown"}
 
 Exit codes: 0 done, 1 the file could not be read, 2 the command line is wrong."#;
 

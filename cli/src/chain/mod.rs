@@ -2,9 +2,11 @@
 
 mod add;
 pub(crate) mod args;
+mod find;
 mod help;
 mod ledger;
 mod lines;
+mod read;
 mod run;
 mod values;
 
@@ -25,6 +27,7 @@ pub(crate) fn run(common: Common, command: &ChainCommand) -> Result<ExitCode, Fa
         ChainCommand::New(args) => add::new(&mut out, args).map(|()| ExitCode::SUCCESS),
         ChainCommand::Add(args) => add::add(&mut out, args).map(|()| ExitCode::SUCCESS),
         ChainCommand::Run(args) => run::run(&mut out, args),
+        ChainCommand::Find(args) => find::find(&mut out, args).map(|()| ExitCode::SUCCESS),
         _ => Err(Fail::usage("not yet")),
     };
     // What was printed before a failure is printed.
