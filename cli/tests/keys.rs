@@ -4,68 +4,15 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 
+use common::folder::Folder;
 use common::json::Json;
-
-/// A folder of its own for a test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("keys-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a folder can be made");
-        Self(path)
-    }
-
-    fn sluis(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sluis"));
-        command.args(args).current_dir(&self.0).env_remove("NO_COLOR").output().expect("sluis runs")
-    }
-
-    /// What it prints when all goes well.
-    #[track_caller]
-    fn prints(&self, args: &[&str]) -> String {
-        let out = self.sluis(args);
-        assert_eq!((out.status.code(), out.stderr.len()), (Some(0), 0), "{args:?}: {out:?}");
-        String::from_utf8(out.stdout).expect("UTF-8")
-    }
-
-    /// The one sentence with which it fails.
-    #[track_caller]
-    fn fails(&self, code: i32, args: &[&str]) -> String {
-        let out = self.sluis(args);
-        let said = String::from_utf8(out.stderr).expect("UTF-8");
-        assert_eq!((out.status.code(), out.stdout.len()), (Some(code), 0), "{args:?}: {said}");
-        assert!(said.lines().count() == 1 && said.ends_with(".\n"), "{args:?}: {said}");
-        said
-    }
-
-    fn mode(&self, name: &str) -> u32 {
-        fs::metadata(self.0.join(name)).expect("it is there").permissions().mode() & 0o7777
-    }
-
-    fn set_mode(&self, name: &str, mode: u32) {
-        fs::set_permissions(self.0.join(name), fs::Permissions::from_mode(mode)).expect("a mode can be set");
-    }
-
-    fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.0.join(name)).expect("it is there")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 #[test]
 fn a_new_key_is_for_its_owner_and_is_not_written_over() {
-    let folder = Folder::new("new");
-    let made = Json::parse(&folder.prints(&["key", "new", "hub.key", "--json"]));
+    let folder = Folder::new("keys-new");
+    let made = folder.json(&["key", "new", "hub.key"]);
     assert_eq!((made.str("event"), made.str("file"), made.str("algorithm")), ("key", "hub.key", "ed25519"));
     assert_eq!((made.get("secret"), made.str("public").len()), (&Json::Bool(true), 64));
     assert_eq!(folder.mode("hub.key"), 0o600);
@@ -87,7 +34,7 @@ fn a_new_key_is_for_its_owner_and_is_not_written_over() {
 
 #[test]
 fn the_secret_is_never_shown() {
-    let folder = Folder::new("show");
+    let folder = Folder::new("keys-show");
     let made = folder.prints(&["key", "new", "hub.key"]);
     let shown = folder.prints(&["key", "show", "hub.key"]);
     assert_eq!(made, shown);
@@ -106,7 +53,7 @@ fn the_secret_is_never_shown() {
 
 #[test]
 fn a_secret_that_others_may_read_is_refused_with_the_mend() {
-    let folder = Folder::new("modes");
+    let folder = Folder::new("keys-modes");
     folder.prints(&["key", "new", "hub key"]);
     for mode in [0o640, 0o604, 0o644, 0o660, 0o610, 0o777] {
         folder.set_mode("hub key", mode);
@@ -123,11 +70,11 @@ fn a_secret_that_others_may_read_is_refused_with_the_mend() {
 
 #[test]
 fn every_form_reads_back_as_the_same_key() {
-    let folder = Folder::new("forms");
-    let made = Json::parse(&folder.prints(&["key", "new", "hub.key", "--json"]));
+    let folder = Folder::new("keys-forms");
+    let made = folder.json(&["key", "new", "hub.key"]);
     for format in ["pem", "hex", "note", "openssh"] {
         let text = folder.prints(&["key", "export", "hub.key", "--format", format]);
-        fs::write(folder.0.join("hub.pub"), &text).expect("a file can be written");
+        folder.write("hub.pub", &text);
         // A public key is for all.
         folder.set_mode("hub.pub", 0o644);
         let shown = Json::parse(&folder.prints(&["key", "show", "hub.pub", "--json"]));
@@ -144,11 +91,11 @@ fn every_form_reads_back_as_the_same_key() {
 
 #[test]
 fn what_is_no_key_is_named() {
-    let folder = Folder::new("broken");
-    fs::write(folder.0.join("text"), "hello\n").expect("a file can be written");
-    fs::write(folder.0.join("bytes"), [0xff; 32]).expect("a file can be written");
-    fs::write(folder.0.join("long"), vec![b'a'; 70_000]).expect("a file can be written");
-    fs::write(folder.0.join("weak"), "0".repeat(64)).expect("a file can be written");
+    let folder = Folder::new("keys-broken");
+    folder.write("text", "hello\n");
+    folder.write("bytes", [0xff; 32]);
+    folder.write("long", vec![b'a'; 70_000]);
+    folder.write("weak", "0".repeat(64));
     for (file, said) in [
         ("nowhere", "cannot read nowhere"),
         ("text", "text: a public key is 64 lower-case hex digits"),
@@ -165,8 +112,8 @@ fn what_is_no_key_is_named() {
 /// Other people's tools, where they are.
 #[test]
 fn openssl_and_ssh_keygen_read_our_keys() {
-    let folder = Folder::new("others");
-    let made = Json::parse(&folder.prints(&["key", "new", "hub.key", "--json"]));
+    let folder = Folder::new("keys-others");
+    let made = folder.json(&["key", "new", "hub.key"]);
     let run = |tool: &str, args: &[&str]| {
         let out = Command::new(tool).args(args).current_dir(&folder.0).output();
         assert!(out.is_ok() || std::env::var_os("CI").is_none(), "CI has no {tool}: install it");
