@@ -8,6 +8,9 @@
 //! |---|---|
 //! | [`token`] | one token: read, write, hash, verify, seal |
 //! | [`log`] | an append-only file: linked entries, a Merkle tree over them, signed checkpoints |
+//! | `verify` (with `alloc`) | what is wrong with a file of tokens, and with which
 
 pub mod log;
 pub mod token;
+#[cfg(feature = "alloc")]
+pub mod verify;
