@@ -13,3 +13,9 @@
 pub mod log;
 pub mod token;
 pub mod workload;
+//! | `verify` (with `alloc`) | what is wrong with a file of tokens, and with which
+
+pub mod log;
+pub mod token;
+#[cfg(feature = "alloc")]
+pub mod verify;

@@ -110,17 +110,19 @@ impl Finding {
     /// # Errors
     /// The sink is full.
     pub fn write_json(&self, sink: &mut impl Sink) -> Result<(), EncodeError> {
-        let text = |text: &'_ Option<String>| text.as_deref().map(|text| Member::Text(Text::new(text)));
+        fn text(text: &Option<String>) -> Member<'_> {
+            text.as_deref().map_or(Member::Null, Member::from)
+        }
         let line = i64::try_from(self.line).unwrap_or(i64::MAX);
         canonical::write_object(
             sink,
             &[
                 ("event", "finding".into()),
                 ("line", Number::from(line).into()),
-                ("token_id", text(&self.token_id).unwrap_or(Member::Null)),
+                ("token_id", text(&self.token_id)),
                 ("kind", self.kind.as_str().into()),
-                ("expected", text(&self.expected).unwrap_or(Member::Null)),
-                ("actual", text(&self.actual).unwrap_or(Member::Null)),
+                ("expected", text(&self.expected)),
+                ("actual", text(&self.actual)),
             ],
             Style::WIRE,
         )

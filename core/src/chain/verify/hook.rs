@@ -10,13 +10,13 @@ use crate::chain::token::Token;
 /// A verifier calls [`look`](Self::look) for every token, on several threads and in any order, and then, in the order of the
 /// file, [`fold`](Self::fold) with what it took down. At the end it calls [`finish`](Self::finish). A line has at most one
 /// finding: what `fold` finds about a line that is already reported is dropped.
-pub trait Checker: Sync {
+pub trait Checker {
     /// What is taken down of a token.
     type Note: Send;
 
     /// Look at a token. `sound` says whether its hash is right and nothing else was found about it: of one that is not,
     /// nothing in it can be believed, but that there is a token in this place. `None` if it is no business of this checker.
-    fn look(&self, token: &Token<'_>, sound: bool) -> Option<Self::Note>;
+    fn look(token: &Token<'_>, sound: bool) -> Option<Self::Note>;
 
     /// Take in what was taken down of a line, in the order of the file; what is wrong with it.
     fn fold(&mut self, at: Place, note: Self::Note) -> Option<Problem>;
@@ -52,7 +52,7 @@ pub struct Problem {
 impl Checker for () {
     type Note = core::convert::Infallible;
 
-    fn look(&self, _: &Token<'_>, _: bool) -> Option<Self::Note> {
+    fn look(_: &Token<'_>, _: bool) -> Option<Self::Note> {
         None
     }
 
