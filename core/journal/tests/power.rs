@@ -208,8 +208,13 @@ fn options() -> impl Strategy<Value = Options> {
     )
 }
 
+/// `PROPTEST_CASES`, or what takes a few seconds.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1000)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_acknowledged_line_is_lost(chance: u64, options in options(), ops in prop::collection::vec(op(), 1..40)) {
