@@ -8,8 +8,8 @@ use crate::fail::OpenError;
 use crate::names::Names;
 use crate::options::{BATCH_BYTES, Options};
 use crate::queue::Fill;
-use crate::scan::{Lines, Tree};
-use crate::writer::{Parts, Writer, undo_rotation};
+use crate::scan::{Expected, Lines, Tree};
+use crate::writer::{PAGE, Parts, Writer, undo_rotation};
 
 /// The largest checkpoint that is read.
 pub(crate) const CHECKPOINT_BYTES: usize = 1 << 20;
@@ -74,14 +74,13 @@ impl<D: Folder> Opening<D> {
         let mut tree = self.tree::<C>()?;
         let checkpoint = read_small(&mut self.folder, &Names::checkpoint(&name), CHECKPOINT_BYTES);
         let checkpoint = self.io(&Names::checkpoint(&name), "reading", checkpoint)?;
-        let fill = self.read(&mut file, len, &mut chain, tree.as_mut(), checkpoint.as_deref())?;
+        let (fill, unknown) = self.read(&mut file, len, &mut chain, tree.as_mut(), checkpoint.as_deref())?;
         let torn = len - fill.bytes;
         if torn > 0 {
             self.cut(&mut file, fill.bytes, torn)?;
         }
-        // What a killed process wrote is in the file, but perhaps not on the medium yet.
-        let synced = file.sync();
-        self.io(&name, "waiting for the disk", synced)?;
+        let renewed = renew(&mut file, unknown, fill.bytes);
+        self.io(&name, "making its last lines safe", renewed)?;
         let recovered = Recovered { entries: fill.entries, bytes: fill.bytes, segments, created, torn };
         let parts = Parts {
             folder: self.folder,
@@ -179,7 +178,8 @@ impl<D: Folder> Opening<D> {
         Ok(opened.map(Tree::new))
     }
 
-    /// Take in every whole line; where the file ends is where the last write was torn.
+    /// Take in every whole line, to where the file ends or the last write was torn. Also where the first line begins that is not
+    /// known to be acknowledged.
     fn read<C: Chain>(
         &mut self,
         file: &mut D::File,
@@ -187,7 +187,7 @@ impl<D: Folder> Opening<D> {
         chain: &mut C,
         mut tree: Option<&mut Tree<D::File>>,
         checkpoint: Option<&[u8]>,
-    ) -> Result<Fill, OpenError> {
+    ) -> Result<(Fill, u64), OpenError> {
         let name = self.names.file().to_owned();
         let disagrees = |opening: &Self, fault: C::Fault| OpenError::Checkpoint {
             path: opening.path(&name),
@@ -199,7 +199,7 @@ impl<D: Folder> Opening<D> {
             None => None,
         };
         let mut lines = Lines::new(file, len, self.max_line);
-        let mut fill = Fill::default();
+        let (mut fill, mut unknown) = (Fill::default(), None);
         let fault = loop {
             if let (Some(note), true) = (checkpoint, covered == Some(fill.entries)) {
                 chain.agrees(note).map_err(|fault| disagrees(self, fault))?;
@@ -213,22 +213,28 @@ impl<D: Folder> Opening<D> {
             if let Err(fault) = chain.check(line) {
                 break Some(fault.to_string());
             }
-            let leaf = chain.push(line);
-            fill.bytes += line.len() as u64 + 1;
-            if let (Some(tree), Some(leaf)) = (tree.as_deref_mut(), leaf) {
-                self.compare(tree, fill.entries, leaf)?;
+            let (leaf, len) = (chain.push(line), line.len() as u64 + 1);
+            let known = match (tree.as_deref_mut(), leaf) {
+                (Some(tree), Some(leaf)) => self.compare(tree, fill.entries, leaf)?,
+                _ => false,
+            };
+            if !known {
+                unknown.get_or_insert(fill.bytes);
             }
+            fill.bytes += len;
             fill.entries += 1;
         };
         self.judge(len, fill, fault, tree, covered)?;
-        Ok(fill)
+        Ok((fill, unknown.unwrap_or(fill.bytes)))
     }
 
-    fn compare(&self, tree: &mut Tree<D::File>, entry: u64, leaf: Leaf) -> Result<(), OpenError> {
+    /// Whether the tree knows a line.
+    fn compare(&self, tree: &mut Tree<D::File>, entry: u64, leaf: Leaf) -> Result<bool, OpenError> {
         let sidecar = Names::tree(self.names.file());
         match tree.expect(entry, leaf) {
-            Ok(true) => Ok(()),
-            Ok(false) => {
+            Ok(Expected::Known) => Ok(true),
+            Ok(Expected::Unknown) => Ok(false),
+            Ok(Expected::Other) => {
                 Err(OpenError::TreeDiffers { path: self.path(self.names.file()), tree: sidecar, line: entry + 1 })
             }
             Err(error) => self.io(&sidecar, "reading", Err(error)),
@@ -280,9 +286,7 @@ impl<D: Folder> Opening<D> {
             let from = end.saturating_sub(tail.len() as u64);
             before.truncate(usize::try_from(end - from).unwrap_or_default());
             beside.read_full_at(from, &mut before)?;
-            if before != tail {
-                beside.write_all_at(end, &tail)?;
-            }
+            beside.write_all_at(if before == tail { from } else { end }, &tail)?;
             beside.sync()?;
             self.folder.sync()
         })();
@@ -290,4 +294,17 @@ impl<D: Folder> Opening<D> {
         let cut = file.set_len(keep);
         self.io(self.names.file(), "cutting off a torn tail", cut)
     }
+}
+
+/// Write the last lines again and wait until they are on the medium. What a killed process wrote may be in the kernel's cache only;
+/// and where writing that to the medium has failed before, the kernel may hold it for written all the same, so that
+/// a sync alone would do nothing.
+fn renew<F: File>(file: &mut F, unknown: u64, end: u64) -> io::Result<()> {
+    let from = unknown.max(end.saturating_sub(BATCH_BYTES as u64)) / PAGE as u64 * PAGE as u64;
+    let mut bytes = vec![0; usize::try_from(end.saturating_sub(from)).unwrap_or_default()];
+    if file.read_full_at(from, &mut bytes)? < bytes.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    file.write_all_at(from, &bytes)?;
+    file.sync()
 }

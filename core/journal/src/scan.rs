@@ -71,6 +71,14 @@ pub(crate) struct Tree<F> {
     missing_from: u64,
 }
 
+/// What a tree says of a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    Known,
+    Unknown,
+    Other,
+}
+
 const LEAF: usize = size_of::<Leaf>();
 
 impl<F: File> Tree<F> {
@@ -92,17 +100,24 @@ impl<F: File> Tree<F> {
         Ok(leaf.copied().filter(|leaf| *leaf != [0; LEAF]))
     }
 
-    /// Whether a line's leaf is the one that stands here, or none does.
-    pub(crate) fn expect(&mut self, entry: u64, leaf: Leaf) -> io::Result<bool> {
+    /// Whether a line's leaf is the one that stands here; where none does, it is filled in.
+    pub(crate) fn expect(&mut self, entry: u64, leaf: Leaf) -> io::Result<Expected> {
         if let Some(known) = self.known_at(entry)? {
-            return Ok(known == leaf);
+            if known == leaf {
+                return Ok(Expected::Known);
+            }
+            // Writing it may have been cut short; then it is written again.
+            let len = known.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
+            if !leaf.starts_with(known.get(..len).unwrap_or_default()) {
+                return Ok(Expected::Other);
+            }
         }
         if self.missing_from + self.missing.len() as u64 != entry || self.missing.len() * LEAF >= PIECE {
             self.fill_in();
             self.missing_from = entry;
         }
         self.missing.push(leaf);
-        Ok(true)
+        Ok(Expected::Unknown)
     }
 
     /// How many lines the tree knows of: one more than the last that it knows.

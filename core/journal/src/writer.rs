@@ -9,7 +9,7 @@ use crate::queue::{Batch, Broken};
 
 /// What is written again with a repair, so that the page in which the file ends is whole on the medium whatever a failed sync
 /// made of it.
-const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 
 /// A journal's file while it is open.
 #[derive(Debug)]
