@@ -8,6 +8,7 @@ mod keys;
 mod numeral;
 mod read;
 mod scan;
+mod spaced;
 mod swar;
 mod write;
 
@@ -20,7 +21,8 @@ use super::value::Value;
 pub(super) use counts::Counts;
 pub(super) use keys::KeyFilter;
 pub(super) use read::{Tokens, end_of, head, is_separator};
-pub(super) use write::{write_object, write_value};
+pub(super) use scan::Scanner;
+pub(super) use write::{inside, write_object, write_value};
 
 /// Decode the payload of a frame as a ping.
 #[inline]
