@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use sluis_core::Wall;
 use spiffe::{SpiffeId, TrustDomain};
-use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, VerifiedPath, anchor_from_trusted_cert};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath, anchor_from_trusted_cert};
 
 use crate::error::SpiffeError;
+use crate::key::CERTIFICATE_ALGORITHMS;
 use crate::rules;
 
 /// Most roots of one trust domain.
@@ -91,46 +92,69 @@ impl TrustBundles {
         self.domains.iter().map(|(name, roots)| (name.as_str(), roots.len()))
     }
 
-    /// Find a path from a leaf to a root of its own trust domain that is valid at `at`, by the rules of RFC 5280: the signatures, validity, CA flags,
-    /// path lengths and name constraints of all its certificates. (Constraints on URI names are not understood and make a path invalid.)
+    /// Find a path from a leaf to a root of its own trust domain that is valid at `at`, by the rules of RFC 5280 (signatures, validity, CA flags,
+    /// path lengths and name constraints of all its certificates; a path with constraints on URI names is refused, because they are not
+    /// understood), with signers that follow X509-SVID; when this path is valid.
     ///
     /// # Errors
     /// There is none.
-    pub(crate) fn check_path(&self, id: &SpiffeId, chain: &[CertificateDer<'_>], at: Wall) -> Result<(), SpiffeError> {
+    pub(crate) fn check_path(
+        &self,
+        id: &SpiffeId,
+        chain: &[CertificateDer<'_>],
+        at: Wall,
+    ) -> Result<Window, SpiffeError> {
         let name = id.trust_domain_name();
+        let roots = self.domains.get(name).filter(|roots| !roots.is_empty());
         let no_bundle = || SpiffeError::NoBundle { trust_domain: name.to_owned(), id: id.to_string() };
-        let roots = self.domains.get(name).filter(|roots| !roots.is_empty()).ok_or_else(no_bundle)?;
-        let anchors: Vec<_> = roots.iter().map(|root| root.anchor.clone()).collect();
-        let untrusted = |why: webpki::Error| SpiffeError::Untrusted { id: id.to_string(), why: plainly(&why) };
-        let (leaf, intermediates) = chain.split_first().ok_or_else(|| untrusted(webpki::Error::UnknownIssuer))?;
-        let seconds = u64::try_from(at.as_micros().div_euclid(1_000_000)).unwrap_or(0);
-        let at = UnixTime::since_unix_epoch(core::time::Duration::from_secs(seconds));
-        // The rules of X509-SVID for those who sign, on the certificates that the path really has.
-        let signers = |path: &VerifiedPath<'_>| {
-            let mut signers = path.intermediate_certificates();
-            let fit = signers.all(|signer| rules::check_intermediate(&signer.der()).is_ok());
-            if fit { Ok(()) } else { Err(webpki::Error::EndEntityUsedAsCa) }
-        };
-        EndEntityCert::try_from(leaf)
-            .and_then(|leaf| {
-                let usage = KeyUsage::client_auth();
-                leaf.verify_for_usage(algorithms(), &anchors, intermediates, at, usage, None, Some(&signers)).map(drop)
-            })
-            .map_err(untrusted)
+        let anchors: Vec<_> = roots.ok_or_else(no_bundle)?.iter().map(|root| root.anchor.clone()).collect();
+        find_path(&anchors, chain, at).map_err(|why| match why {
+            webpki::Error::UnknownIssuer => SpiffeError::UnknownIssuer { id: id.to_string() },
+            why => SpiffeError::Untrusted { id: id.to_string(), why: plainly(&why) },
+        })
     }
 }
 
-/// How certificates may be signed: as everywhere on the web.
-fn algorithms() -> &'static [&'static dyn SignatureVerificationAlgorithm] {
-    ALL_VERIFICATION_ALGS
+/// When a path is valid: from the latest beginning to the earliest end of its certificates, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    from: Wall,
+    until: Wall,
+}
+
+impl Window {
+    pub(crate) fn holds(self, at: Wall) -> bool {
+        (self.from..=self.until).contains(&at)
+    }
+}
+
+fn find_path(anchors: &[TrustAnchor<'_>], chain: &[CertificateDer<'_>], at: Wall) -> Result<Window, webpki::Error> {
+    let (leaf, intermediates) = chain.split_first().ok_or(webpki::Error::UnknownIssuer)?;
+    let seconds = u64::try_from(at.as_micros().div_euclid(1_000_000)).unwrap_or(0);
+    let at = UnixTime::since_unix_epoch(core::time::Duration::from_secs(seconds));
+    // The rules for those who sign, on the certificates that the path really has.
+    let signers = |path: &VerifiedPath<'_>| {
+        let fit = path.intermediate_certificates().all(|signer| rules::check_intermediate(&signer.der()).is_ok());
+        if fit { Ok(()) } else { Err(webpki::Error::EndEntityUsedAsCa) }
+    };
+    let usage = KeyUsage::client_auth();
+    let entity = EndEntityCert::try_from(leaf)?;
+    let path =
+        entity.verify_for_usage(CERTIFICATE_ALGORITHMS, anchors, intermediates, at, usage, None, Some(&signers))?;
+    let mut window = Window { from: Wall::MIN, until: Wall::from_micros(i64::MAX) };
+    let signers = path.intermediate_certificates().map(|signer| signer.der());
+    for der in core::iter::once(leaf.clone()).chain(signers) {
+        let (from, until) = rules::validity(&der).map_err(|_| webpki::Error::BadDer)?;
+        window = Window { from: window.from.max(from), until: window.until.min(until) };
+    }
+    Ok(window)
 }
 
 fn plainly(error: &webpki::Error) -> String {
-    use webpki::Error::{CertExpired, CertNotValidYet, EndEntityUsedAsCa, InvalidSignatureForPublicKey, UnknownIssuer};
+    use webpki::Error::{CertExpired, CertNotValidYet, EndEntityUsedAsCa, InvalidSignatureForPublicKey};
     match error {
         CertExpired { .. } => "a certificate of its chain had expired".to_owned(),
         CertNotValidYet { .. } => "a certificate of its chain was not valid yet".to_owned(),
-        UnknownIssuer => "no root of its trust domain's bundle signed its chain".to_owned(),
         InvalidSignatureForPublicKey => "a signature in its chain is wrong".to_owned(),
         EndEntityUsedAsCa => "a certificate of its chain may not sign others".to_owned(),
         other => other.to_string(),

@@ -65,7 +65,7 @@ pub enum SpiffeError {
         source: std::io::Error,
     },
     /// Others than its owner may read the file of a private key.
-    #[error("others may read the private key {0}; mend it with: chmod 600 {0}", path = path.display())]
+    #[error("others may read the private key {0}; mend it with: chmod 600 {0}", path.display())]
     Exposed {
         /// Which.
         path: PathBuf,
@@ -138,8 +138,14 @@ pub enum SpiffeError {
         /// What the path validation says.
         why: String,
     },
+    /// Nobody in the bundle of its trust domain signed the chain.
+    #[error("the certificate of {id} is not trusted: no root of its trust domain's bundle signed its chain")]
+    UnknownIssuer {
+        /// Whose.
+        id: String,
+    },
     /// The ID is longer than the name of an actor may be.
-    #[error("the SPIFFE ID has {0} bytes; the name of an executor has at most {max}", max = sluis_core::limits::MAX_DID)]
+    #[error("the SPIFFE ID has {0} bytes, more than the 256 that the name of an executor may have")]
     IdTooLong(usize),
     /// The Workload API did not give what was asked for.
     #[error("the Workload API at {endpoint} gave no identity: {why}")]

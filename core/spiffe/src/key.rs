@@ -2,7 +2,7 @@
 
 use ring::rand::SystemRandom;
 use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair, UnparsedPublicKey};
-use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, PrivateKeyDer, SignatureVerificationAlgorithm, alg_id};
 use sluis_core::identity;
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
@@ -62,10 +62,42 @@ impl Algorithm {
 
 fn verify_ed25519(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let (Ok(key), Ok(signature)) = (key.try_into(), signature.try_into()) else { return false };
-    let key: &[u8; 32] = key;
-    let signature: &[u8; 64] = signature;
-    identity::PublicKey::from_bytes(key)
-        .is_ok_and(|key| key.verify(message, &identity::Signature::from_bytes(*signature)).is_ok())
+    identity::PublicKey::from_bytes(key).is_ok_and(|key| key.verify(message, &signature).is_ok())
+}
+
+/// How certificates may be signed: as everywhere on the web, but Ed25519 by the project's own rule.
+pub(crate) static CERTIFICATE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = {
+    use webpki::ring as by;
+    &[
+        by::ECDSA_P256_SHA256,
+        by::ECDSA_P256_SHA384,
+        by::ECDSA_P384_SHA256,
+        by::ECDSA_P384_SHA384,
+        &StrictEd25519,
+        by::RSA_PKCS1_2048_8192_SHA256,
+        by::RSA_PKCS1_2048_8192_SHA384,
+        by::RSA_PKCS1_2048_8192_SHA512,
+        by::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
+        by::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
+        by::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+    ]
+};
+
+#[derive(Debug)]
+struct StrictEd25519;
+
+impl SignatureVerificationAlgorithm for StrictEd25519 {
+    fn verify_signature(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+        if verify_ed25519(key, message, signature) { Ok(()) } else { Err(InvalidSignature) }
+    }
+
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        alg_id::ED25519
+    }
+
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        alg_id::ED25519
+    }
 }
 
 /// The private key of an SVID. It never shows itself.

@@ -51,11 +51,11 @@ impl Leaf {
         }
         let spki = tbs.subject_public_key_info();
         let key = spki.subject_public_key.as_bytes().ok_or(Unfit::Algorithm)?.to_vec();
-        let validity = tbs.validity();
+        let (not_before, not_after) = period(&certificate);
         Ok(Self {
             id,
-            not_before: wall(validity.not_before.to_unix_duration()),
-            not_after: wall(validity.not_after.to_unix_duration()),
+            not_before,
+            not_after,
             algorithm: Algorithm::of(&spki.algorithm, &key).ok_or(Unfit::Algorithm)?,
             key,
             sha256: sha256(der),
@@ -86,6 +86,16 @@ pub(crate) fn check_root(der: &[u8]) -> Result<Option<SpiffeId>, Unfit> {
         return Err(Unfit::NoCertSign);
     }
     signer_id(&certificate)
+}
+
+/// From when until when a certificate is valid.
+pub(crate) fn validity(der: &[u8]) -> Result<(Wall, Wall), Unfit> {
+    read(der).map(|certificate| period(&certificate))
+}
+
+fn period(certificate: &Certificate) -> (Wall, Wall) {
+    let validity = certificate.tbs_certificate().validity();
+    (wall(validity.not_before.to_unix_duration()), wall(validity.not_after.to_unix_duration()))
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {

@@ -93,7 +93,7 @@ impl Svid {
     /// # Errors
     /// [`SpiffeError::NoBundle`] or [`SpiffeError::Untrusted`], with the reason: expired, not valid yet, no root of the domain's.
     pub fn check(&self, bundles: &TrustBundles, at: Wall) -> Result<(), SpiffeError> {
-        bundles.check_path(&self.leaf.id, &self.chain, at)
+        bundles.check_path(&self.leaf.id, &self.chain, at).map(drop)
     }
 
     pub(crate) const fn key(&self) -> &SigningKey {
