@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
 /// Write what stands between the quotes of a text.
 #[inline(always)]
 pub(crate) fn put_inside(text: Text<'_>, sink: &mut impl Sink) -> Result<(), Full> {
-    json::inside(text, sink)
+    json::put_inside(text, sink)
 }
 
 impl<'a> Value<'a> {

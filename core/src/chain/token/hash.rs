@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::framing::{Full, Sink, hex};
+use crate::identity::Mac;
 
 /// A SHA-256 or HMAC-SHA256 value. Shown and read as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,6 +68,13 @@ impl Update for Sha256 {
     #[inline]
     fn update(&mut self, bytes: &[u8]) {
         sha2::Digest::update(self, bytes);
+    }
+}
+
+impl Update for Mac {
+    #[inline]
+    fn update(&mut self, bytes: &[u8]) {
+        Self::update(self, bytes);
     }
 }
 

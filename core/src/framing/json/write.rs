@@ -151,7 +151,7 @@ pub(super) fn string(text: Text<'_>, sink: &mut impl Sink) -> Result<(), Full> {
 
 /// Write what stands between the quotes of a text.
 #[inline]
-pub(in super::super) fn inside(text: Text<'_>, sink: &mut impl Sink) -> Result<(), Full> {
+pub(super) fn inside(text: Text<'_>, sink: &mut impl Sink) -> Result<(), Full> {
     match (text.wire(), text.as_str()) {
         (Some(wire), _) => sink.put(wire.as_bytes()),
         (None, Some(plain)) => escape(plain, sink),
