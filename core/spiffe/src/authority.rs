@@ -118,17 +118,18 @@ impl SpiffeAuthority {
         if token.signature.is_empty() {
             return Err(SealFault::Unsigned);
         }
-        let seal = token.signature.as_str().and_then(|seal| seal.strip_prefix(PREFIX)).ok_or(SealFault::OtherKind)?;
+        let seal = token.signature.to_cow();
+        let seal = seal.strip_prefix(PREFIX).ok_or(SealFault::OtherKind)?;
         let parts = Parts::read(seal).ok_or(SealFault::Unreadable)?;
         let at = time(token.timestamp).ok_or(SealFault::Timestamp)?;
         let known = self.known(&parts, at)?;
         let Known { leaf, id, .. } = &*known;
         if token.actor != *id.as_str() {
-            return Err(SealFault::Actor { actor: owned(token.actor), id: id.clone() });
+            return Err(SealFault::Actor { actor: token.actor.to_cow().into_owned(), id: id.clone() });
         }
         check_binding(token, leaf, id)?;
         if at < leaf.not_before || at > leaf.not_after {
-            return Err(SealFault::Expired { id: id.clone(), at: owned(token.timestamp) });
+            return Err(SealFault::Expired { id: id.clone(), at: token.timestamp.to_cow().into_owned() });
         }
         if leaf.algorithm.verify(&leaf.key, signed_text, &parts.signature) {
             Ok(leaf.id.clone())
@@ -190,6 +191,3 @@ fn time(text: Text<'_>) -> Option<Wall> {
     text.resolve(&mut scratch).ok().and_then(iso::parse)
 }
 
-fn owned(text: Text<'_>) -> String {
-    text.chars().collect()
-}
