@@ -166,8 +166,8 @@ proptest! {
     /// What is copied because it looks canonical is what the general writer makes of it.
     #[test]
     fn what_is_known_of_spaced_values_is_true(text in value(), key in any::<[u8; 3]>()) {
-        let line = format!(r#"{{"token_id": "t", "action": "a", "timestamp": "", "actor": "", "erin": {text}}}"#);
-        let quick = Token::parse(&line).unwrap();
+        let given = format!(r#"{{"token_id": "t", "action": "a", "timestamp": "", "actor": "", "erin": {text}}}"#);
+        let quick = Token::parse(&given).unwrap();
         let slow = Token { erin: Value::from_json(&text).unwrap(), ..quick };
         let key = MacKey::new(&key);
         prop_assert_eq!(quick.content_hash(None).unwrap(), slow.content_hash(None).unwrap());
