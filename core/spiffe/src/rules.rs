@@ -63,7 +63,12 @@ impl Leaf {
     }
 }
 
-/// Whether a signing certificate of a chain follows the rules for those.
+/// Whether a certificate is that of an authority at all.
+pub(crate) fn check_signer(der: &[u8]) -> Result<(), Unfit> {
+    check_ca(&read(der)?)
+}
+
+/// Whether a signing certificate of a path follows the rules for those.
 pub(crate) fn check_intermediate(der: &[u8]) -> Result<(), Unfit> {
     let certificate = read(der)?;
     check_ca(&certificate)?;

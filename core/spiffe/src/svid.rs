@@ -9,7 +9,7 @@ use spiffe::SpiffeId;
 use crate::bundle::{TrustBundles, certificates};
 use crate::error::SpiffeError;
 use crate::key::{Algorithm, SigningKey};
-use crate::rules::Leaf;
+use crate::rules::{self, Leaf};
 
 /// Most certificates of a chain, the leaf included.
 pub const MAX_CHAIN: usize = 8;
@@ -107,8 +107,13 @@ pub(crate) fn read_chain(chain: &[CertificateDer<'_>]) -> Result<Leaf, SpiffeErr
         return Err(SpiffeError::TooMany { found: chain.len(), most: MAX_CHAIN });
     }
     let none = || SpiffeError::Pem { wanted: "certificate", why: "the chain is empty".to_owned() };
-    let leaf = chain.first().ok_or_else(none)?;
-    Leaf::read(leaf).map_err(|unfit| SpiffeError::Certificate { index: 0, unfit })
+    let (leaf, signers) = chain.split_first().ok_or_else(none)?;
+    let leaf = Leaf::read(leaf).map_err(|unfit| SpiffeError::Certificate { index: 0, unfit })?;
+    // Also those that no path will need: nothing travels in a seal but certificates of authorities.
+    for (index, der) in (1..).zip(signers) {
+        rules::check_signer(der).map_err(|unfit| SpiffeError::Certificate { index, unfit })?;
+    }
+    Ok(leaf)
 }
 
 fn key_from_pem(pem: &[u8]) -> Result<PrivateKeyDer<'static>, SpiffeError> {

@@ -134,7 +134,8 @@ fn only_the_roots_of_its_own_trust_domain_vouch() {
 #[test]
 fn who_signs_must_be_allowed_to() {
     let not_a_ca = Forge::changed("fleet.example", |params| params.is_ca = IsCa::ExplicitNoCa);
-    not_a_ca.svid(DRONE).check(&not_a_ca.bundles(), at(NOON)).expect_err("no CA");
+    let error = not_a_ca.issue(&svid_params(DRONE), &p256()).expect_err("no CA");
+    assert!(matches!(error, SpiffeError::Certificate { index: 1, unfit: Unfit::SignerIsNoCa }), "{error}");
     let no_cert_sign = Forge::changed("fleet.example", |params| params.key_usages = vec![KeyUsagePurpose::DigitalSignature]);
     no_cert_sign.svid(DRONE).check(&no_cert_sign.bundles(), at(NOON)).expect_err("may not sign");
     let no_usage = Forge::changed("fleet.example", |params| params.key_usages.clear());
@@ -153,7 +154,7 @@ fn the_path_must_be_complete_and_not_too_long() {
     let bare = Svid::from_der(chain.iter().take(1).cloned().collect(), &private(&key)).expect("a leaf alone");
     assert!(matches!(bare.check(&forge.bundles(), at(NOON)), Err(SpiffeError::UnknownIssuer { .. })));
 
-    let long = core::iter::repeat_n(chain.first().expect("a leaf").clone(), MAX_CHAIN + 1).collect();
+    let long = core::iter::repeat_n(chain.last().expect("a leaf").clone(), MAX_CHAIN + 1).collect();
     assert!(matches!(Svid::from_der(long, &private(&key)), Err(SpiffeError::TooMany { .. })));
     assert!(matches!(Svid::from_der(Vec::new(), &private(&key)), Err(SpiffeError::Pem { .. })));
 
