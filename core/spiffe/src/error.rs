@@ -155,6 +155,12 @@ pub enum SpiffeError {
         /// Why.
         why: String,
     },
+    /// The agent gave other identities than the one that is needed.
+    #[error("the Workload API gave no identity{}", wanted.as_ref().map(|id| format!(" {id}")).unwrap_or_default())]
+    NoIdentity {
+        /// Which one, if one was named.
+        wanted: Option<String>,
+    },
     /// No address of the Workload API is known.
     #[error("no Workload API is known: set SPIFFE_ENDPOINT_SOCKET to its address, such as unix:///run/spire/agent.sock")]
     NoEndpoint,

@@ -11,6 +11,8 @@ mod seal;
 mod svid;
 #[cfg(feature = "throwaway")]
 mod throwaway;
+#[cfg(feature = "workload-api")]
+pub mod workload_api;
 
 pub use authority::{SealFault, SpiffeAuthority};
 pub use bundle::{MAX_ROOTS, TrustBundles};
