@@ -190,4 +190,3 @@ fn time(text: Text<'_>) -> Option<Wall> {
     let mut scratch = [0; iso::MAX_TEXT];
     text.resolve(&mut scratch).ok().and_then(iso::parse)
 }
-

@@ -162,7 +162,9 @@ pub enum SpiffeError {
         wanted: Option<String>,
     },
     /// No address of the Workload API is known.
-    #[error("no Workload API is known: set SPIFFE_ENDPOINT_SOCKET to its address, such as unix:///run/spire/agent.sock")]
+    #[error(
+        "no Workload API is known: set SPIFFE_ENDPOINT_SOCKET to its address, such as unix:///run/spire/agent.sock"
+    )]
     NoEndpoint,
     /// The throw-away authority could not make something.
     #[error("the throw-away authority failed: {0}")]

@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SanType, string::Ia5String,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, SanType, string::Ia5String,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sluis_core::Wall;
@@ -45,7 +45,8 @@ impl ThrowawayCa {
             Ok(params)
         };
         let root = CertifiedIssuer::self_signed(params("Throw-away root")?, new_key()?).map_err(failed)?;
-        let issuer = CertifiedIssuer::signed_by(params("Throw-away intermediate")?, new_key()?, &root).map_err(failed)?;
+        let issuer =
+            CertifiedIssuer::signed_by(params("Throw-away intermediate")?, new_key()?, &root).map_err(failed)?;
         Ok(Self { trust_domain: trust_domain.to_owned(), root: root.der().clone(), issuer })
     }
 

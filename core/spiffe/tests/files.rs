@@ -89,14 +89,20 @@ fn each_mistake_is_one_sentence_with_the_file() {
     write(&files.key, &secret.replace("PRIVATE KEY", "EC PRIVATE KEY"), 0o600);
     assert_eq!(
         said(),
-        format!("{key}: the private key cannot be used: it is not in PKCS#8 form; mend it with: openssl pkcs8 -topk8 -nocrypt -in KEY -out NEW-KEY")
+        format!(
+            "{key}: the private key cannot be used: it is not in PKCS#8 form; mend it with: openssl pkcs8 -topk8 -nocrypt -in KEY -out NEW-KEY"
+        )
     );
     write(&files.key, &pem("PRIVATE KEY", &p256().serialize_der()), 0o600);
     assert_eq!(said(), format!("{key}: the private key does not belong to the certificate of {DRONE}"));
     write(&files.svid, &secret, 0o644);
     assert_eq!(said(), format!("{svid}: has no certificate in PEM form (no such section)"));
     write(&files.svid, &pem("CERTIFICATE", b"\x30\x03\x02\x01\x01"), 0o644);
-    assert!(said().starts_with(&format!("{svid}: certificate 0 is not a certificate that can be read: ")), "{}", said());
+    assert!(
+        said().starts_with(&format!("{svid}: certificate 0 is not a certificate that can be read: ")),
+        "{}",
+        said()
+    );
 
     let mut bundles = TrustBundles::new();
     assert!(matches!(bundles.add_argument("/no/such/file"), Err(SpiffeError::Read { .. })));

@@ -47,7 +47,8 @@ impl Draft {
             action: Text::new(self.action),
             timestamp: Text::new(&timestamp),
             actor: Text::new(&self.actor),
-            erin: Value::from_json(r#"{"output_hash": "00", "sequence": 1, "status": "completed", "step": "fly"}"#).expect("JSON"),
+            erin: Value::from_json(r#"{"output_hash": "00", "sequence": 1, "status": "completed", "step": "fly"}"#)
+                .expect("JSON"),
             eromheen: Value::from_json(&self.eromheen).expect("JSON"),
             erachter: Text::new("Execute step 'fly'"),
             ..Token::default()
@@ -241,9 +242,8 @@ fn a_rotated_svid_and_a_rotated_root_both_verify() {
     let mut bundles = old.bundles();
     bundles.add(None, &[new.root.der().clone()]).expect("both roots");
     let authority = SpiffeAuthority::new(bundles);
-    let lines = [(&first, NOON), (&second, NOON + 1), (&third, NOON + HOUR + 1)].map(|(svid, ended)| {
-        Draft { ended, ..Draft::by(svid) }.sealed(svid)
-    });
+    let lines = [(&first, NOON), (&second, NOON + 1), (&third, NOON + HOUR + 1)]
+        .map(|(svid, ended)| Draft { ended, ..Draft::by(svid) }.sealed(svid));
     for _ in 0..2 {
         for line in &lines {
             judge(&authority, line).expect("each with the SVID of its time");

@@ -53,7 +53,9 @@ fn exactly_one_uri_name() {
 #[test]
 fn the_name_is_a_spiffe_id_of_a_workload() {
     let forge = Forge::new("fleet.example");
-    for wrong in ["https://fleet.example/drone", "spiffe://fleet.example/a//b", "spiffe://fleet.example/a/../b", "spiffe:///x"] {
+    for wrong in
+        ["https://fleet.example/drone", "spiffe://fleet.example/a//b", "spiffe://fleet.example/a/../b", "spiffe:///x"]
+    {
         let error = unfit(forge.refused(|params| params.subject_alt_names = vec![uri(wrong)]));
         assert!(matches!(error, Unfit::NotSpiffe { .. }), "{wrong}: {error}");
     }
@@ -136,7 +138,8 @@ fn who_signs_must_be_allowed_to() {
     let not_a_ca = Forge::changed("fleet.example", |params| params.is_ca = IsCa::ExplicitNoCa);
     let error = not_a_ca.issue(&svid_params(DRONE), &p256()).expect_err("no CA");
     assert!(matches!(error, SpiffeError::Certificate { index: 1, unfit: Unfit::SignerIsNoCa }), "{error}");
-    let no_cert_sign = Forge::changed("fleet.example", |params| params.key_usages = vec![KeyUsagePurpose::DigitalSignature]);
+    let no_cert_sign =
+        Forge::changed("fleet.example", |params| params.key_usages = vec![KeyUsagePurpose::DigitalSignature]);
     no_cert_sign.svid(DRONE).check(&no_cert_sign.bundles(), at(NOON)).expect_err("may not sign");
     let no_usage = Forge::changed("fleet.example", |params| params.key_usages.clear());
     no_usage.svid(DRONE).check(&no_usage.bundles(), at(NOON)).expect_err("does not say that it may sign");

@@ -113,7 +113,10 @@ async fn serve(listener: UnixListener, desk: Arc<Mutex<Desk>>) {
     }
 }
 
-async fn answer(request: Request<Incoming>, desk: Arc<Mutex<Desk>>) -> Result<Response<Body>, std::convert::Infallible> {
+async fn answer(
+    request: Request<Incoming>,
+    desk: Arc<Mutex<Desk>>,
+) -> Result<Response<Body>, std::convert::Infallible> {
     let path = request.uri().path();
     if path != "/SpiffeWorkloadAPI/FetchX509SVID" {
         return Ok(Status::unimplemented(path).into_http());

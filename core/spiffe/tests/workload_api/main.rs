@@ -58,10 +58,8 @@ fn identities_and_bundles_come_over_the_socket() {
     let agent = Agent::start(&socket("fetch"));
     let (fleet, mill) = (authority("fleet.example"), authority("mill.example"));
     let end = now().saturating_add(HOUR);
-    let mut update = response(vec![
-        entry(&fleet, "fleet.example", "drone/7", end),
-        entry(&fleet, "fleet.example", "drone/8", end),
-    ]);
+    let mut update =
+        response(vec![entry(&fleet, "fleet.example", "drone/7", end), entry(&fleet, "fleet.example", "drone/8", end)]);
     update.federated_bundles.insert("spiffe://mill.example".to_owned(), mill.root().to_vec());
     update.federated_bundles.insert("spiffe://empty.example".to_owned(), Vec::new());
     agent.push(Ok(update));
