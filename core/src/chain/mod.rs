@@ -7,5 +7,7 @@
 //! | room | what it is |
 //! |---|---|
 //! | [`token`] | one token: read, write, hash, verify, seal |
+//! | [`workload`] | pipelines whose every step is a token, signed by whoever ran it |
 
 pub mod token;
+pub mod workload;
