@@ -8,6 +8,9 @@
 //! |---|---|
 //! | [`token`] | one token: read, write, hash, verify, seal |
 //! | [`workload`] | pipelines whose every step is a token, signed by whoever ran it |
+//! | `export` (with `alloc`) | a workload as an in-toto statement in a DSSE envelope |
 
+#[cfg(feature = "alloc")]
+pub mod export;
 pub mod token;
 pub mod workload;
