@@ -79,6 +79,8 @@
 //! The coordinator admits the line only if it is the step it offered, once, in its place, by the executor it offered it to, signed by a key
 //! that is this executor's.
 
+#[cfg(feature = "alloc")]
+pub mod check;
 mod data;
 mod draft;
 #[cfg(feature = "alloc")]

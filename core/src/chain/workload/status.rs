@@ -63,6 +63,12 @@ impl StepStatus {
         !matches!(self, Self::Pending | Self::Running)
     }
 
+    /// Whether it ended after it was started, well or with other input.
+    #[must_use]
+    pub const fn has_run(self) -> bool {
+        matches!(self, Self::Completed | Self::Compromised)
+    }
+
     /// The action of the token that says so; `None` while the step has none.
     #[must_use]
     pub const fn action(self) -> Option<&'static str> {
