@@ -9,8 +9,11 @@
 //! | [`token`] | one token: read, write, hash, verify, seal |
 //! | [`log`] | an append-only file: linked entries, a Merkle tree over them, signed checkpoints |
 //! | [`workload`] | pipelines whose every step is a token, signed by whoever ran it |
+//! | `export` (with `alloc`) | a workload as an in-toto statement in a DSSE envelope |
 
 pub mod log;
+#[cfg(feature = "alloc")]
+pub mod export;
 pub mod token;
 pub mod workload;
 //! | `verify` (with `alloc`) | what is wrong with a file of tokens, and with which
