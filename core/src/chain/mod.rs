@@ -9,16 +9,13 @@
 //! | [`token`] | one token: read, write, hash, verify, seal |
 //! | [`log`] | an append-only file: linked entries, a Merkle tree over them, signed checkpoints |
 //! | [`workload`] | pipelines whose every step is a token, signed by whoever ran it |
+//! | `verify` (with `alloc`) | what is wrong with a file of tokens, and with which |
 //! | `export` (with `alloc`) | a workload as an in-toto statement in a DSSE envelope |
 
-pub mod log;
 #[cfg(feature = "alloc")]
 pub mod export;
-pub mod token;
-pub mod workload;
-//! | `verify` (with `alloc`) | what is wrong with a file of tokens, and with which
-
 pub mod log;
 pub mod token;
 #[cfg(feature = "alloc")]
 pub mod verify;
+pub mod workload;
