@@ -169,6 +169,9 @@ pub(crate) struct Judge {
     /// A public key (hex, note, OpenSSH, or a file with one) that may have signed; may be repeated. Every other one is a finding
     #[arg(long, value_name = "PUB")]
     pub(crate) key: Vec<String>,
+    /// Every token must be signed
+    #[arg(long)]
+    pub(crate) signed: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,13 +2,17 @@
 
 mod add;
 pub(crate) mod args;
+mod check;
 mod find;
 mod help;
+mod judge;
 mod ledger;
 mod lines;
 mod read;
 mod run;
+mod show;
 mod values;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -28,6 +32,8 @@ pub(crate) fn run(common: Common, command: &ChainCommand) -> Result<ExitCode, Fa
         ChainCommand::Add(args) => add::add(&mut out, args).map(|()| ExitCode::SUCCESS),
         ChainCommand::Run(args) => run::run(&mut out, args),
         ChainCommand::Find(args) => find::find(&mut out, args).map(|()| ExitCode::SUCCESS),
+        ChainCommand::Verify(args) => verify::verify(&mut out, args),
+        ChainCommand::Show(args) => show::show(&mut out, args),
         _ => Err(Fail::usage("not yet")),
     };
     // What was printed before a failure is printed.
