@@ -160,9 +160,8 @@ impl StepChecker {
             return None;
         }
         let finding = missing.or_else(|| open.place(step, hash, excused));
-        let finding = finding.or_else(|| {
-            known.then(|| StepFinding::new(StepFault::DuplicateStep, Fact::None, Fact::Text(step.name)))
-        });
+        let finding = finding
+            .or_else(|| known.then(|| StepFinding::new(StepFault::DuplicateStep, Fact::None, Fact::Text(step.name))));
         let finding = finding.or_else(|| open.link(step)).or_else(|| own(step));
         open.follow(step, hash, finding.is_some());
         finding

@@ -73,12 +73,7 @@ impl Open {
     }
 
     /// Whether the step is in its place.
-    pub(super) fn place<'a>(
-        &mut self,
-        step: &Step<'a>,
-        token: Hash32,
-        excused: &mut u32,
-    ) -> Option<StepFinding<'a>> {
+    pub(super) fn place<'a>(&mut self, step: &Step<'a>, token: Hash32, excused: &mut u32) -> Option<StepFinding<'a>> {
         let expected = self.sequence.saturating_add(1);
         if step.sequence == expected {
             return None;
