@@ -142,7 +142,11 @@ impl Envelope {
     /// [`EnvelopeError::Threshold`], [`EnvelopeError::Unverified`].
     pub fn verify(&self, keys: &[PublicKey], threshold: usize) -> Result<Verified<'_>, EnvelopeError> {
         let mut known: Vec<PublicKey> = Vec::with_capacity(keys.len());
-        keys.iter().for_each(|key| if !known.contains(key) { known.push(*key) });
+        keys.iter().for_each(|key| {
+            if !known.contains(key) {
+                known.push(*key)
+            }
+        });
         if threshold == 0 || threshold > known.len() {
             return Err(EnvelopeError::Threshold { keys: known.len(), threshold });
         }
@@ -153,9 +157,9 @@ impl Envelope {
             let Ok(signature) = Signature::try_from(signed.signature.as_slice()) else { continue };
             let holds = |key: &PublicKey| !signers.contains(key) && key.verify(&text, &signature).is_ok();
             let hinted = named.iter().find(|(id, _)| id.as_str() == signed.keyid).map(|(_, key)| *key);
-            let found = hinted.filter(holds).or_else(|| {
-                named.iter().map(|(_, key)| *key).find(|key| hinted != Some(*key) && holds(key))
-            });
+            let found = hinted
+                .filter(holds)
+                .or_else(|| named.iter().map(|(_, key)| *key).find(|key| hinted != Some(*key) && holds(key)));
             signers.extend(found);
         }
         if signers.len() < threshold {
