@@ -11,6 +11,7 @@ use sluis_tokio::SystemClock;
 
 use super::args::Judge;
 use super::judge::{self, Held, Keys, Seen, TreeFile};
+use super::steps::{Excuses, Steps};
 use super::{ledger, read};
 use crate::fail::Fail;
 use crate::output::tell;
@@ -34,9 +35,14 @@ pub(super) struct Checked {
 pub(super) fn check(path: &Path, judge: &Judge, keys: &Keys, found: &mut dyn FnMut(&Finding)) -> Result<Checked, Fail> {
     let start = Instant::now();
     let mut findings = 0;
+    let excuses = Excuses::default();
+    let mut held = Gap::default();
     let mut count = |finding: Finding| {
-        findings += 1;
-        found(&finding);
+        excuses.hear(&finding);
+        for finding in held.pass(finding) {
+            findings += 1;
+            found(&finding);
+        }
     };
     let file = read::open(path)?;
     let checkpoint = match judge::checkpoint(path, judge.checkpoint.as_deref(), &keys.known)? {
@@ -56,12 +62,42 @@ pub(super) fn check(path: &Path, judge: &Judge, keys: &Keys, found: &mut dyn FnM
         tree: true,
         ..Settings::default()
     };
-    let mut verifier = Verifier::new(settings, against, &ledger::seed()?);
+    let seed = ledger::seed()?;
+    let mut verifier = Verifier::with_checker(settings, against, &seed, Steps::new(&seed, excuses.clone()));
     let mut progress = Progress::new(path, &file, start);
     feed(path, file, &mut progress, |bytes| verifier.push(bytes, &mut count))?;
-    let (summary, ()) = verifier.finish(&mut count);
+    let (summary, _) = verifier.finish(&mut count);
+    if let Some(finding) = held.last {
+        findings += 1;
+        found(&finding);
+    }
     progress.end();
     Ok(Checked { summary, findings, checkpoint, seen, took: start.elapsed() })
+}
+
+/// A step out of its place follows from a line that is gone, which may be named only after it: it is held back until then.
+#[derive(Default)]
+struct Gap {
+    last: Option<Finding>,
+}
+
+impl Gap {
+    /// What is to be told now that this was found.
+    fn pass(&mut self, finding: Finding) -> impl Iterator<Item = Finding> {
+        let follows = |held: &Finding| {
+            finding.line < held.line
+                && held.line - finding.line <= 2
+                && matches!(finding.kind, Kind::Link | Kind::Dropped | Kind::Swapped | Kind::Inserted | Kind::Root)
+        };
+        let before = self.last.take().filter(|held| !follows(held));
+        let now = if matches!(finding.kind, Kind::Other(_)) && finding.line > 0 {
+            self.last = Some(finding);
+            None
+        } else {
+            Some(finding)
+        };
+        before.into_iter().chain(now)
+    }
 }
 
 /// What the lines are held against.

@@ -11,6 +11,7 @@ mod lines;
 mod read;
 mod run;
 mod show;
+mod steps;
 mod values;
 mod verify;
 

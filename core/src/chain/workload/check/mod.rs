@@ -155,9 +155,8 @@ impl StepChecker {
             return None;
         }
         let finding = missing.or_else(|| open.place(step, excused));
-        let finding = finding.or_else(|| {
-            known.then(|| StepFinding::new(StepFault::DuplicateStep, Fact::None, Fact::None))
-        });
+        let finding =
+            finding.or_else(|| known.then(|| StepFinding::new(StepFault::DuplicateStep, Fact::None, Fact::None)));
         let finding = finding.or_else(|| open.link(step)).or_else(|| own(step));
         open.follow(step, finding.is_some());
         finding

@@ -73,11 +73,7 @@ impl Open {
     }
 
     /// Whether the step is in its place.
-    pub(super) fn place(
-        &mut self,
-        step: &StepEntry,
-        excused: &mut u32,
-    ) -> Option<StepFinding> {
+    pub(super) fn place(&mut self, step: &StepEntry, excused: &mut u32) -> Option<StepFinding> {
         let expected = self.sequence.saturating_add(1);
         if step.sequence == expected {
             return None;
