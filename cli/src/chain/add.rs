@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use sluis_core::chain::log::{Log, Protection};
+use sluis_core::chain::log::{AppendError as LogError, Log, Protection};
 use sluis_core::chain::token::{Hash32, Token};
 use sluis_core::chain::workload::{Created, Protection as StepProtection, WorkloadId};
 use sluis_core::framing::{Text, Value};
@@ -43,20 +43,23 @@ pub(super) fn begin(ledger: &Ledger, keys: &Keys, name: &str, owner: &str) -> Re
     let at = SystemClock::new().now().wall;
     let id = WorkloadId::derive(name, owner, at, ledger::seed()?.fork("workload").u64().to_be_bytes());
     let node = node_name();
+    let actor = keys.actor().unwrap_or_else(|| owner.to_owned());
     ledger.append(|lines: &Lines, room| {
         let created = Created {
             workload_id: id,
             name: Text::new(name),
             owner: Text::new(owner),
             spiffe_id: Text::EMPTY,
-            actor: Text::new(owner),
+            actor: Text::new(&actor),
             node: Text::new(&node),
             at,
             parent_id: None,
             metadata: Value::EMPTY_OBJECT,
         };
-        let protection = StepProtection { mac: keys.mac.as_ref(), seal: keys.seal(), link: lines.link() };
-        created.write(&protection, room).map(|written| written.len).map_err(Fail::runtime)
+        let written = keys.sealing(at, |seal| {
+            created.write(&StepProtection { mac: keys.mac.as_ref(), seal, link: lines.link() }, room)
+        });
+        written.map(|written| written.len).map_err(Fail::runtime)
     })
 }
 
@@ -66,10 +69,11 @@ pub(super) fn add(out: &mut Out, args: &AddArgs) -> Result<(), Fail> {
     let seed = ledger::seed()?;
     let eraan = references(&args.eraan);
     let eraan = Value::from_json(&eraan).map_err(Fail::usage)?;
+    refuse_another(&keys, args.actor.as_deref())?;
     let ledger = Ledger::open(&args.file)?;
     let now = SystemClock::new().now();
     let added = ledger.append(|lines: &Lines, room| {
-        let actor = args.actor.clone().unwrap_or_else(|| owner(lines));
+        let actor = args.actor.clone().or_else(|| keys.actor()).unwrap_or_else(|| owner(lines));
         let draft = Token {
             action: Text::new(&args.action),
             actor: Text::new(&actor),
@@ -82,13 +86,26 @@ pub(super) fn add(out: &mut Out, args: &AddArgs) -> Result<(), Fail> {
             ..Token::default()
         };
         let mut log = Log::resume(&seed, lines.tree.clone(), lines.last);
-        let protection = Protection { mac: keys.mac.as_ref(), seal: keys.seal() };
-        let made = log.append(now, &draft, protection, room).map_err(Fail::usage)?;
-        Ok(made.len.saturating_sub(1))
+        let made =
+            keys.sealing(now.wall, |seal| log.append(now, &draft, Protection { mac: keys.mac.as_ref(), seal }, room));
+        made.map(|made| made.len.saturating_sub(1)).map_err(|why| match why {
+            why @ (LogError::Seal(_) | LogError::Encode(_)) => Fail::runtime(why),
+            why => Fail::usage(why),
+        })
     })?;
     ledger.checkpoint(&keys)?;
     say(out, &args.file, &added);
     Ok(())
+}
+
+/// A SPIFFE identity signs for nobody else.
+pub(super) fn refuse_another(keys: &Keys, actor: Option<&str>) -> Result<(), Fail> {
+    match (keys.actor(), actor) {
+        (Some(id), Some(actor)) if id != actor => Err(Fail::usage(format!(
+            "--actor `{actor}`: the SPIFFE identity is {id} and signs for nobody else, leave --actor out"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Texts as a JSON array.

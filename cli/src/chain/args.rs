@@ -74,6 +74,9 @@ pub(crate) struct Protect {
     /// Sign what is written with this secret key (see `sluis key new`), and keep a signed FILE.checkpoint
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+    /// Sign tokens as a SPIFFE workload: the folder with its svid.0.pem and svid.0.key; the checkpoint is still signed with --key
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) svid: Option<PathBuf>,
     /// Hash with HMAC-SHA256 under this shared key: the bytes of the file without one line feed at its end
     #[arg(long, value_name = "FILE")]
     pub(crate) hmac_key: Option<PathBuf>,
@@ -169,6 +172,9 @@ pub(crate) struct Judge {
     /// A public key (hex, note, OpenSSH, or a file with one) that may have signed; may be repeated. Every other one is a finding
     #[arg(long, value_name = "PUB")]
     pub(crate) key: Vec<String>,
+    /// Trust the SPIFFE identities of this bundle (PEM); may be repeated
+    #[arg(long, value_name = "[TRUST-DOMAIN=]FILE")]
+    pub(crate) trust_bundle: Vec<String>,
     /// Every token must be signed
     #[arg(long)]
     pub(crate) signed: bool,
@@ -240,6 +246,9 @@ pub(crate) struct ExportArgs {
     /// Sign the envelope with this secret key
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
+    /// The shared key under which it was hashed: the bytes of the file without one line feed at its end
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hmac_key: Option<PathBuf>,
     /// The workload, where there are several [default: the last]
     #[arg(long, value_name = "ID")]
     pub(crate) workload: Option<String>,

@@ -54,7 +54,7 @@ pub(super) fn check(path: &Path, judge: &Judge, keys: &Keys, found: &mut dyn FnM
         }
     };
     let against = against(path, checkpoint.as_ref());
-    let seen = Seen::new(&keys.known);
+    let seen = Seen::new(keys);
     let settings = Settings {
         mac: keys.mac.clone(),
         seals: Seals::Known { authority: Box::new(seen.clone()), required: judge.signed },

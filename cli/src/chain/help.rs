@@ -79,7 +79,8 @@ against the keys that they name, and who that is is said in the summary.
 --json prints for each finding, and then for each file
   {"event":"finding","line","token_id","kind","expected","actual"}
   {"event":"summary","file","lines","findings","ok","size","root","checkpoint",
-   "signers":[...],"elapsed_s"}
+   "signers":[{"public","fingerprint" or "spiffe_id","tokens","known"}],
+   "elapsed_s"}
 
 Exit codes: 0 nothing was found, 1 something was, or it could not be read, 2 the
 command line is wrong."#;

@@ -14,6 +14,7 @@ use sluis_core::chain::verify::{Against, Tree};
 use sluis_core::framing::hex;
 use sluis_core::identity::note::NoteKey;
 use sluis_core::identity::{MacKey, PublicKey, Verifier};
+use sluis_spiffe::{SpiffeAuthority, TrustBundles};
 
 use super::args::Judge;
 use super::read;
@@ -29,13 +30,20 @@ const MAX_SIGNERS: usize = 1024;
 pub(super) struct Keys {
     pub(super) mac: Option<MacKey>,
     pub(super) known: Vec<PublicKey>,
+    /// Judges SPIFFE identities.
+    pub(super) spiffe: Option<Arc<SpiffeAuthority>>,
 }
 
 impl Keys {
     pub(super) fn read(judge: &Judge) -> Result<Self, Fail> {
         let mac = judge.hmac_key.as_deref().map(key::file::mac).transpose()?;
         let known = judge.key.iter().map(|word| key::file::public(word)).collect::<Result<_, _>>()?;
-        Ok(Self { mac, known })
+        let mut bundles = TrustBundles::new();
+        for bundle in &judge.trust_bundle {
+            bundles.add_argument(bundle).map_err(|why| Fail::runtime(format!("--trust-bundle: {why}")))?;
+        }
+        let spiffe = (!bundles.is_empty()).then(|| Arc::new(SpiffeAuthority::new(bundles)));
+        Ok(Self { mac, known, spiffe })
     }
 }
 
@@ -157,10 +165,15 @@ impl Tree for TreeFile {
     }
 }
 
-/// Whoever signed something, and how often.
-pub(super) type Signers = BTreeMap<PublicKey, u64>;
+/// Whoever signed something.
+pub(super) enum Signed {
+    /// With this key.
+    Key(PublicKey),
+    /// As this SPIFFE workload, which a trust bundle vouches for.
+    Spiffe(String),
+}
 
-/// Somebody who signed.
+/// An Ed25519 key that signed.
 struct Signer {
     /// None for what is no key.
     verifier: Option<Verifier>,
@@ -168,68 +181,90 @@ struct Signer {
     good: AtomicU64,
 }
 
-/// Judges Ed25519 seals: by the known keys, or, where none are known, by the key that each names. Takes down who signed.
+/// Judges seals: Ed25519 by the known keys, or, where none are known, by the key that each names; SPIFFE identities by
+/// trust bundles. Takes down who signed.
 #[derive(Clone)]
 pub(super) struct Seen {
     known: Arc<[PublicKey]>,
-    all: Arc<RwLock<BTreeMap<[u8; 32], Arc<Signer>>>>,
+    spiffe: Option<Arc<SpiffeAuthority>>,
+    keys: Arc<RwLock<BTreeMap<[u8; 32], Arc<Signer>>>>,
+    ids: Arc<RwLock<BTreeMap<String, u64>>>,
 }
 
 impl Seen {
-    pub(super) fn new(known: &[PublicKey]) -> Self {
-        Self { known: known.into(), all: Arc::default() }
+    pub(super) fn new(keys: &Keys) -> Self {
+        let known = keys.known.as_slice().into();
+        Self { known, spiffe: keys.spiffe.clone(), keys: Arc::default(), ids: Arc::default() }
     }
 
-    pub(super) fn signers(&self) -> Signers {
-        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
-        let held = |signer: &Signer| Some((signer.verifier.as_ref()?.key(), signer.good.load(Ordering::Relaxed)));
-        all.values().filter_map(|signer| held(signer)).filter(|(_, good)| *good > 0).collect()
-    }
-
-    pub(super) fn knows(&self, key: &PublicKey) -> bool {
-        self.known.contains(key)
+    /// Who signed, how many tokens, and whether one was told to trust them.
+    pub(super) fn signers(&self) -> Vec<(Signed, u64, bool)> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let held = keys.values().filter_map(|signer| {
+            let key = signer.verifier.as_ref()?.key();
+            Some((Signed::Key(key), signer.good.load(Ordering::Relaxed), self.known.contains(&key)))
+        });
+        let ids = self.ids.read().unwrap_or_else(PoisonError::into_inner);
+        let ids = ids.iter().map(|(id, tokens)| (Signed::Spiffe(id.clone()), *tokens, true));
+        held.chain(ids).filter(|(_, tokens, _)| *tokens > 0).collect()
     }
 
     /// Whoever has this key. Decoding it is a tenth of the work of a verification, so that is done once.
     fn signer(&self, key: [u8; 32]) -> Arc<Signer> {
-        if let Some(signer) = self.all.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        if let Some(signer) = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Arc::clone(signer);
         }
         let signer = Arc::new(Signer { verifier: Verifier::new(key).ok(), good: AtomicU64::new(0) });
-        let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
-        if all.len() < MAX_SIGNERS { Arc::clone(all.entry(key).or_insert(signer)) } else { signer }
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() < MAX_SIGNERS { Arc::clone(keys.entry(key).or_insert(signer)) } else { signer }
     }
 
-    fn judge(&self, key: [u8; 32], text: &[u8], signature: &[u8; 64]) -> Verdict {
+    fn ed25519(&self, seal: &str, text: &[u8]) -> Verdict {
+        let (mut key, mut signature) = ([0; 32], [0; 64]);
+        let parts = seal.split_once(':').and_then(|(key_text, signature_text)| {
+            hex::parse(key_text.as_bytes(), &mut key)?;
+            hex::parse(signature_text.as_bytes(), &mut signature)
+        });
+        if parts.is_none() {
+            return Verdict::Bad;
+        }
         if !self.known.is_empty() && !self.known.iter().any(|known| *known.as_bytes() == key) {
             return Verdict::Unknown;
         }
         let signer = self.signer(key);
         match &signer.verifier {
-            Some(verifier) if verifier.verify(text, signature).is_ok() => {
+            Some(verifier) if verifier.verify(text, &signature).is_ok() => {
                 signer.good.fetch_add(1, Ordering::Relaxed);
                 Verdict::Good
             }
             _ => Verdict::Bad,
         }
     }
+
+    fn spiffe(&self, token: &Token<'_>, text: &[u8]) -> Verdict {
+        let Some(authority) = &self.spiffe else { return Verdict::OtherKind };
+        match authority.judge(token, text) {
+            Err(fault) => fault.verdict(),
+            Ok(id) => {
+                let mut ids = self.ids.write().unwrap_or_else(PoisonError::into_inner);
+                if ids.len() < MAX_SIGNERS {
+                    *ids.entry(id.to_string()).or_default() += 1;
+                }
+                Verdict::Good
+            }
+        }
+    }
 }
 
 impl Authority for Seen {
     fn check(&self, token: &Token<'_>, signed_text: &[u8]) -> Verdict {
-        if token.signature.is_empty() {
-            return Verdict::Unsigned;
-        }
-        let seal = token.signature.as_str().and_then(|seal| seal.strip_prefix("ed25519:"));
-        let Some(seal) = seal else { return Verdict::OtherKind };
-        let (mut key, mut signature) = ([0; 32], [0; 64]);
-        let parts = seal.split_once(':').and_then(|(key_text, signature_text)| {
-            hex::parse(key_text.as_bytes(), &mut key)?;
-            hex::parse(signature_text.as_bytes(), &mut signature)
-        });
-        match parts {
-            Some(()) => self.judge(key, signed_text, &signature),
-            None => Verdict::Bad,
+        match token.signature.as_str() {
+            Some("") => Verdict::Unsigned,
+            Some(seal) if seal.starts_with(sluis_spiffe::PREFIX) => self.spiffe(token, signed_text),
+            Some(seal) => {
+                seal.strip_prefix("ed25519:").map_or(Verdict::OtherKind, |seal| self.ed25519(seal, signed_text))
+            }
+            None => Verdict::OtherKind,
         }
     }
 }

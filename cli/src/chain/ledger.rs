@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sluis_core::Seed;
 use sluis_core::chain::log::merkle::NodeHash;
 use sluis_core::chain::log::note::Checkpoint;
 use sluis_core::chain::token::{Hash32, Seal, Token};
 use sluis_core::identity::{MacKey, SecretKey};
+use sluis_core::{Seed, Wall};
 use sluis_journal::{AppendError, CheckpointError, Journal, OpenError, Setup};
+use sluis_spiffe::{Svid, SvidFiles};
 
 use super::args::Protect;
 use super::lines::Lines;
@@ -24,9 +25,11 @@ const SILENCE: Duration = Duration::from_secs(1);
 const MAX_LINE: usize = 256 << 10;
 
 /// The keys of a command.
+#[derive(Default)]
 pub(super) struct Keys {
     pub(super) secret: Option<SecretKey>,
     pub(super) mac: Option<MacKey>,
+    pub(super) svid: Option<Svid>,
 }
 
 impl Keys {
@@ -34,12 +37,28 @@ impl Keys {
         Ok(Self {
             secret: protect.key.as_deref().map(key::file::secret).transpose()?,
             mac: protect.hmac_key.as_deref().map(key::file::mac).transpose()?,
+            svid: protect.svid.as_deref().map(svid).transpose()?,
         })
     }
 
-    pub(super) fn seal(&self) -> Option<&dyn Seal> {
-        self.secret.as_ref().map(|key| key as &dyn Seal)
+    /// Whoever seals: the SPIFFE identity before the key.
+    pub(super) fn sealing<R>(&self, now: Wall, each: impl FnOnce(Option<&dyn Seal>) -> R) -> R {
+        match (&self.svid, &self.secret) {
+            (Some(svid), _) => each(Some(&svid.seal_at(now))),
+            (None, Some(key)) => each(Some(key)),
+            (None, None) => each(None),
+        }
     }
+
+    /// The name under which tokens are sealed, where there is only one that fits.
+    pub(super) fn actor(&self) -> Option<String> {
+        self.svid.as_ref().map(|svid| svid.id().to_string())
+    }
+}
+
+/// The SPIFFE identity in a folder.
+fn svid(folder: &Path) -> Result<Svid, Fail> {
+    Svid::from_files(&SvidFiles::in_folder(folder)).map_err(Fail::runtime)
 }
 
 /// A line that was added.

@@ -3,6 +3,7 @@
 mod add;
 pub(crate) mod args;
 mod check;
+mod export;
 mod find;
 mod help;
 mod judge;
@@ -35,6 +36,7 @@ pub(crate) fn run(common: Common, command: &ChainCommand) -> Result<ExitCode, Fa
         ChainCommand::Find(args) => find::find(&mut out, args).map(|()| ExitCode::SUCCESS),
         ChainCommand::Verify(args) => verify::verify(&mut out, args),
         ChainCommand::Show(args) => show::show(&mut out, args),
+        ChainCommand::Export(args) => export::export(&mut out, args).map(|()| ExitCode::SUCCESS),
         _ => Err(Fail::usage("not yet")),
     };
     // What was printed before a failure is printed.

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use sluis_core::chain::token::Hash32;
-use sluis_core::chain::workload::{Finding, Protection, Step, StepId, StepStatus};
+use sluis_core::chain::workload::{Finding, Protection, Spiffe, Step, StepId, StepStatus};
 use sluis_core::framing::canonical::{self, Member};
 use sluis_core::framing::{Number, Text, Value};
 use sluis_core::{Now, Wall};
@@ -48,6 +48,7 @@ struct Ended {
 /// Run the command and record it.
 pub(super) fn run(out: &mut Out, args: &RunArgs) -> Result<ExitCode, Fail> {
     let keys = Keys::read(&args.protect)?;
+    add::refuse_another(&keys, args.actor.as_deref())?;
     let clock = SystemClock::new();
     let before = if args.file.exists() { Ledger::open(&args.file)?.lines() } else { Lines::default() };
     let before = before.workload.as_deref().filter(|running| !running.closed);
@@ -237,7 +238,13 @@ fn record(
     let random = ledger::seed()?.fork("step").u64().to_be_bytes();
     let sequence = running.counts.steps + 1;
     let node = args.node.clone().unwrap_or_else(add::node_name);
-    let actor = args.actor.as_deref().unwrap_or(&running.owner);
+    let actor = args.actor.clone().or_else(|| keys.actor()).unwrap_or_else(|| running.owner.clone());
+    let spiffe_id = keys.actor();
+    let spiffe = keys.svid.as_ref().zip(spiffe_id.as_deref()).map(|(svid, id)| Spiffe {
+        id: Text::new(id),
+        expires_at: svid.expires_at(),
+        certificate: Hash32(svid.certificate_sha256()),
+    });
     let input = if error == outcome.ended.error { outcome.plan.input } else { running.after.output };
     let output = if status == StepStatus::Completed { hash_files(&outcome.outputs) } else { None };
     let step = Step {
@@ -246,7 +253,7 @@ fn record(
         name: Text::new(&args.step),
         sequence,
         status,
-        executor: Text::new(actor),
+        executor: Text::new(&actor),
         node: Text::new(&node),
         intent: args.intent.as_deref().map(Text::new),
         independent: outcome.plan.independent,
@@ -258,12 +265,14 @@ fn record(
         error: Text::new(&error),
         finding: outcome.finding.and_then(|(_, actual)| Some(Finding { expected: input?, actual, data: None })),
         metadata,
-        spiffe: None,
+        spiffe,
         after: running.after,
     };
     let added = ledger.append(|lines: &Lines, room| {
-        let protection = Protection { mac: keys.mac.as_ref(), seal: keys.seal(), link: lines.link() };
-        step.write(&protection, room).map(|written| written.len).map_err(Fail::runtime)
+        let written = keys.sealing(outcome.ended.ended, |seal| {
+            step.write(&Protection { mac: keys.mac.as_ref(), seal, link: lines.link() }, room)
+        });
+        written.map(|written| written.len).map_err(Fail::runtime)
     })?;
     Ok(Recorded { added, status })
 }

@@ -10,7 +10,7 @@ use sluis_core::framing::Sink as _;
 
 use super::args::VerifyArgs;
 use super::check::{self, Checked};
-use super::judge::Keys;
+use super::judge::{Keys, Signed};
 use crate::fail::Fail;
 use crate::output::{Color, Out, Style, escape};
 
@@ -114,16 +114,18 @@ fn summary_json(out: &mut Out, file: &Path, checked: &Checked) {
             })
             .with("signers", |line| {
                 line.push(b'[');
-                for (i, (key, tokens)) in seen.signers().into_iter().enumerate() {
+                for (i, (signed, tokens, known)) in seen.signers().into_iter().enumerate() {
                     if i > 0 {
                         line.push(b',');
                     }
-                    crate::output::json::Object::new(line)
-                        .str("public", &key.to_string())
-                        .str("fingerprint", &key.fingerprint().to_string())
-                        .raw("tokens", tokens)
-                        .raw("known", seen.knows(&key))
-                        .end();
+                    let object = crate::output::json::Object::new(line);
+                    let object = match signed {
+                        Signed::Key(key) => {
+                            object.str("public", &key.to_string()).str("fingerprint", &key.fingerprint().to_string())
+                        }
+                        Signed::Spiffe(id) => object.str("spiffe_id", &id),
+                    };
+                    object.raw("tokens", tokens).raw("known", known).end();
                 }
                 let _ = line.put(b"]");
             })
@@ -157,8 +159,13 @@ fn summary_text(out: &mut Out, file: &Path, checked: &Checked) {
         }
         None => also("  not linked: lines may have been removed, or all of it rewritten".to_owned()),
     }
-    for (key, tokens) in seen.signers() {
-        let known = if seen.knows(&key) { "a known key" } else { "nobody told to trust it: see --key" };
-        also(format!("  {tokens} signed by {} ({known})", key.fingerprint()));
+    for (signed, tokens, known) in seen.signers() {
+        also(match (signed, known) {
+            (Signed::Key(key), true) => format!("  {tokens} signed by {} (a known key)", key.fingerprint()),
+            (Signed::Key(key), false) => {
+                format!("  {tokens} signed by {} (nobody told to trust it: see --key)", key.fingerprint())
+            }
+            (Signed::Spiffe(id), _) => format!("  {tokens} signed by {id}"),
+        });
     }
 }
