@@ -85,7 +85,7 @@ impl Gap {
     /// What is to be told now that this was found.
     fn pass(&mut self, finding: Finding) -> impl Iterator<Item = Finding> {
         let follows = |held: &Finding| {
-            finding.line < held.line
+            finding.line <= held.line
                 && held.line - finding.line <= 2
                 && matches!(finding.kind, Kind::Link | Kind::Dropped | Kind::Swapped | Kind::Inserted | Kind::Root)
         };

@@ -3,6 +3,7 @@
 mod add;
 pub(crate) mod args;
 mod check;
+mod demo;
 mod export;
 mod find;
 mod help;
@@ -37,6 +38,7 @@ pub(crate) fn run(common: Common, command: &ChainCommand) -> Result<ExitCode, Fa
         ChainCommand::Verify(args) => verify::verify(&mut out, args),
         ChainCommand::Show(args) => show::show(&mut out, args),
         ChainCommand::Export(args) => export::export(&mut out, args).map(|()| ExitCode::SUCCESS),
+        ChainCommand::Demo(args) => demo::demo(&mut out, args),
         _ => Err(Fail::usage("not yet")),
     };
     // What was printed before a failure is printed.

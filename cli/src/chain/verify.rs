@@ -14,6 +14,9 @@ use super::judge::{Keys, Signed};
 use crate::fail::Fail;
 use crate::output::{Color, Out, Style, escape};
 
+/// Characters of what is expected and found that people are shown.
+const MAX_SHOWN: usize = 120;
+
 /// Check every file.
 pub(super) fn verify(out: &mut Out, args: &VerifyArgs) -> Result<ExitCode, Fail> {
     if args.files.len() > 1 && args.judge.checkpoint.is_some() {
@@ -74,14 +77,25 @@ pub(super) fn finding_text(line: &mut Vec<u8>, paint: crate::output::Paint, find
     let mut word = ": expected ";
     if let Some(expected) = finding.expected.as_ref().filter(|text| !text.is_empty()) {
         line.extend_from_slice(word.as_bytes());
-        escape::put(line, expected);
+        short(line, expected);
         word = ", found ";
     } else {
         word = ": found ";
     }
     if let Some(actual) = finding.actual.as_ref().filter(|text| !text.is_empty()) {
         line.extend_from_slice(word.as_bytes());
-        escape::put(line, actual);
+        short(line, actual);
+    }
+}
+
+/// Whole signatures help nobody who reads.
+fn short(line: &mut Vec<u8>, text: &str) {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => {
+            escape::put(line, &text[..end]);
+            line.extend_from_slice(b"...");
+        }
+        None => escape::put(line, text),
     }
 }
 
