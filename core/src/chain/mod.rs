@@ -7,5 +7,11 @@
 //! | room | what it is |
 //! |---|---|
 //! | [`token`] | one token: read, write, hash, verify, seal |
+//! | `store` (with `alloc`) | tokens in memory: found, and followed along their parents |
+//! | `events` (with `alloc`) | what happens to a node, as tokens |
 
+#[cfg(feature = "alloc")]
+pub mod events;
+#[cfg(feature = "alloc")]
+pub mod store;
 pub mod token;
