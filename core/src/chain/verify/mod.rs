@@ -41,6 +41,8 @@ mod pile;
 mod settings;
 mod split;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod trail;
 mod verifier;
 
