@@ -305,4 +305,43 @@ proptest! {
         let (summary, ()) = verifier.finish(&mut |finding| found.push(finding));
         prop_assert_eq!((found, summary), whole);
     }
+    /// So it does not on several threads.
+    #[test]
+    fn threads_do_not_matter(
+        n in 0_usize..3000, edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..20),
+    ) {
+        let lines = log(n, Made::default());
+        let mut file = text(&lines).into_bytes();
+        for (at, byte) in edits.iter().filter(|_| n > 0) {
+            let at = at.index(file.len());
+            file[at] = *byte;
+        }
+        let whole = run(&file, settings(Made::default()), Some(Against::checkpoint(&checkpoint(&lines))));
+        let found = std::sync::Mutex::new(Vec::new());
+        let verify = crate::chain::verify::Parallel::new(
+            settings(Made::default()), Some(Against::checkpoint(&checkpoint(&lines))), &Seed::from_u64(3), (), &file[..],
+            |finding| found.lock().unwrap().push(finding),
+        );
+        #[allow(clippy::disallowed_methods, reason = "a test may start threads")]
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| verify.work());
+            }
+        });
+        let (summary, ()) = verify.finish().unwrap();
+        prop_assert_eq!((found.into_inner().unwrap(), summary), whole);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error() {
+    struct Half(&'static [u8]);
+    impl std::io::Read for Half {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            if self.0.is_empty() { Err(std::io::Error::other("the disk is gone")) } else { self.0.read(into) }
+        }
+    }
+    let verify =
+        crate::chain::verify::Parallel::new(Settings::default(), None, &Seed::from_u64(3), (), Half(b"x\n"), |_| {});
+    assert_eq!(verify.finish().unwrap_err().to_string(), "the disk is gone");
 }
