@@ -7,6 +7,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use sluis_core::Did;
 use sluis_core::framing;
 
+use crate::chain;
+use crate::chain::args::ChainArgs;
+use crate::key::args::{self as key, KeyArgs};
 use crate::values::{self, JsonText, Place, Trust};
 
 /// A hub and its sensors: an airlock for traffic that carries identity.
@@ -27,6 +30,12 @@ pub(crate) enum Command {
     /// Ping a node and report what it answers
     #[command(after_help = PING_EXAMPLES)]
     Ping(PingArgs),
+    /// Make, show and export keys
+    #[command(after_help = key::EXAMPLES)]
+    Key(KeyArgs),
+    /// Prove what ran: files of tokens that cannot be rewritten unseen
+    #[command(after_help = chain::EXAMPLES)]
+    Chain(ChainArgs),
     /// Play a story on this machine: a hub meets a trusted, a waiting and an unknown sensor, and a replay
     #[command(after_help = DEMO_EXAMPLES)]
     Demo,

@@ -1,0 +1,181 @@
+//! A file is checked: what `verify` and `show` have in common.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sluis_core::chain::token::Hash32;
+use sluis_core::chain::verify::{Against, Finding, Kind, Seals, Settings, Summary, Verifier};
+use sluis_tokio::SystemClock;
+
+use super::args::Judge;
+use super::judge::{self, Held, Keys, Seen, TreeFile};
+use super::steps::{Excuses, Steps};
+use super::{ledger, read};
+use crate::fail::Fail;
+use crate::output::tell;
+
+/// Bytes that are read at once.
+const CHUNK: usize = 256 << 10;
+/// After this, and then so often, a terminal is told how far it is.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What a check has seen.
+pub(super) struct Checked {
+    pub(super) summary: Summary,
+    /// What was found, the checkpoint included.
+    pub(super) findings: u64,
+    pub(super) checkpoint: Option<Held>,
+    pub(super) seen: Seen,
+    pub(super) took: Duration,
+}
+
+/// Check a file; `found` is called with everything that is wrong with it.
+pub(super) fn check(path: &Path, judge: &Judge, keys: &Keys, found: &mut dyn FnMut(&Finding)) -> Result<Checked, Fail> {
+    let start = Instant::now();
+    let mut findings = 0;
+    let excuses = Excuses::default();
+    let mut held = Gap::default();
+    let mut count = |finding: Finding| {
+        excuses.hear(&finding);
+        for finding in held.pass(finding) {
+            findings += 1;
+            found(&finding);
+        }
+    };
+    let file = read::open(path)?;
+    let checkpoint = match judge::checkpoint(path, judge.checkpoint.as_deref(), &keys.known)? {
+        None => None,
+        Some(Ok(held)) => Some(held),
+        Some(Err(why)) => {
+            count(no_checkpoint(why));
+            None
+        }
+    };
+    let against = against(path, checkpoint.as_ref());
+    let seen = Seen::new(keys);
+    let settings = Settings {
+        mac: keys.mac.clone(),
+        seals: Seals::Known { authority: Box::new(seen.clone()), required: judge.signed },
+        now: Some(SystemClock::new().now().wall),
+        tree: true,
+        ..Settings::default()
+    };
+    let seed = ledger::seed()?;
+    let mut verifier = Verifier::with_checker(settings, against, &seed, Steps::new(&seed, excuses.clone()));
+    let mut progress = Progress::new(path, &file, start);
+    feed(path, file, &mut progress, |bytes| verifier.push(bytes, &mut count))?;
+    let (summary, _) = verifier.finish(&mut count);
+    if let Some(finding) = held.last {
+        findings += 1;
+        found(&finding);
+    }
+    progress.end();
+    Ok(Checked { summary, findings, checkpoint, seen, took: start.elapsed() })
+}
+
+/// A step out of its place follows from a line that is gone, which may be named only after it: it is held back until then.
+#[derive(Default)]
+struct Gap {
+    last: Option<Finding>,
+}
+
+impl Gap {
+    /// What is to be told now that this was found.
+    fn pass(&mut self, finding: Finding) -> impl Iterator<Item = Finding> {
+        let follows = |held: &Finding| {
+            finding.line < held.line
+                && held.line - finding.line <= 2
+                && matches!(finding.kind, Kind::Link | Kind::Dropped | Kind::Swapped | Kind::Inserted | Kind::Root)
+        };
+        let before = self.last.take().filter(|held| !follows(held));
+        let now = if matches!(finding.kind, Kind::Other(_)) && finding.line > 0 {
+            self.last = Some(finding);
+            None
+        } else {
+            Some(finding)
+        };
+        before.into_iter().chain(now)
+    }
+}
+
+/// What the lines are held against.
+fn against<'t>(path: &Path, checkpoint: Option<&Held>) -> Option<Against<'t>> {
+    if let Some(mut tree) = TreeFile::beside(path) {
+        if let Some(held) = tree.grown(checkpoint)
+            && let Ok(against) = held.against().with_tree(tree)
+        {
+            return Some(against);
+        }
+        if checkpoint.is_some() {
+            let file = path.display();
+            tell(&format!(
+                "sluis: {file}.tree is not that of the checkpoint, so it cannot tell the first changed line"
+            ));
+        }
+    }
+    checkpoint.map(Held::against)
+}
+
+fn feed(path: &Path, mut file: File, progress: &mut Progress, mut each: impl FnMut(&[u8])) -> Result<(), Fail> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(n) => {
+                each(buffer.get(..n).unwrap_or_default());
+                progress.more(n);
+            }
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            Err(why) => return Err(read::cannot(path, &why)),
+        }
+    }
+}
+
+fn no_checkpoint(why: String) -> Finding {
+    let expected = Some("a checkpoint that a known key signed".to_owned());
+    Finding { line: 0, token_id: None, kind: Kind::Other("checkpoint"), expected, actual: Some(why) }
+}
+
+/// A root in words.
+pub(super) fn root(summary: &Summary) -> Option<String> {
+    summary.root.map(|root| Hash32(root).to_string())
+}
+
+/// How far it is, for a terminal.
+pub(super) struct Progress {
+    name: String,
+    done: u64,
+    size: u64,
+    next: Option<Instant>,
+    said: bool,
+}
+
+impl Progress {
+    pub(super) fn new(path: &Path, file: &File, start: Instant) -> Self {
+        let size = file.metadata().map_or(0, |stat| stat.len());
+        let next = io::stderr().is_terminal().then(|| start + SECOND);
+        Self { name: path.display().to_string(), done: 0, size, next, said: false }
+    }
+
+    pub(super) fn more(&mut self, bytes: usize) {
+        self.done += bytes as u64;
+        let Some(next) = self.next else { return };
+        let now = Instant::now();
+        if now < next {
+            return;
+        }
+        self.next = Some(now + SECOND / 5);
+        self.said = true;
+        let percent = (self.done * 100).checked_div(self.size).unwrap_or(0).min(100);
+        let name = crate::output::escape::safe(&self.name);
+        let _ = write!(io::stderr().lock(), "\r\x1b[K{name}: {percent} % of {} MB", self.size / 1_000_000);
+    }
+
+    pub(super) fn end(&mut self) {
+        if self.said {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! `sluis chain` from outside: what it writes, what it finds, and with which code it ends.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod writing;
