@@ -159,7 +159,7 @@ impl StepChecker {
             known.then(|| StepFinding::new(StepFault::DuplicateStep, Fact::None, Fact::None))
         });
         let finding = finding.or_else(|| open.link(step)).or_else(|| own(step));
-        open.follow(step, finding.is_some());
+        open.follow(step, finding.map(|finding| finding.kind));
         finding
     }
 

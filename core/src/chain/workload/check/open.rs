@@ -4,7 +4,7 @@ use super::note::{ClosedEntry, StepEntry};
 use super::{Fact, StepFault, StepFinding};
 use crate::chain::token::Hash32;
 use crate::chain::workload::ids::{StepId, WorkloadId};
-use crate::chain::workload::{StepCounts, StepStatus};
+use crate::chain::workload::StepCounts;
 use crate::table::{Chain, Chained};
 
 /// The index of open workloads by id.
@@ -118,8 +118,8 @@ impl Open {
     }
 
     /// Go on behind the step.
-    pub(super) fn follow(&mut self, step: &StepEntry, reported: bool) {
-        self.reported |= reported && step.status != StepStatus::Compromised;
+    pub(super) fn follow(&mut self, step: &StepEntry, found: Option<StepFault>) {
+        self.reported |= found.is_some_and(|kind| kind != StepFault::Compromised);
         if step.sequence <= self.sequence {
             if self.is_late(step) {
                 self.late = None;
@@ -132,7 +132,8 @@ impl Open {
         self.token = step.token;
         self.output = step.output.or(step.after.output);
         self.counts.saw(step.status);
-        self.tainted = false;
+        // Whoever made the step say what it may not say has changed its hash.
+        self.tainted = matches!(found, Some(StepFault::InputMismatch | StepFault::DuplicateStep));
     }
 
     /// Whether the last token fits.
