@@ -7,7 +7,12 @@
 //! | room | what it is |
 //! |---|---|
 //! | [`token`] | one token: read, write, hash, verify, seal |
+//! | [`log`] | an append-only file: linked entries, a Merkle tree over them, signed checkpoints |
+//! | `verify` (with `alloc`) | what is wrong with a file of tokens, and with which |
 //! | [`workload`] | pipelines whose every step is a token, signed by whoever ran it |
 
+pub mod log;
 pub mod token;
+#[cfg(feature = "alloc")]
+pub mod verify;
 pub mod workload;
