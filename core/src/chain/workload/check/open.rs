@@ -14,6 +14,8 @@ pub(super) struct ById;
 pub(super) struct Open {
     chain: Chain,
     pub(super) id: WorkloadId,
+    /// The line of its first token.
+    pub(super) line: u64,
     /// The highest place that was seen.
     pub(super) sequence: u32,
     /// The step at that place.
@@ -41,10 +43,11 @@ impl Chained<ById> for Open {
 }
 
 impl Open {
-    pub(super) fn new(id: WorkloadId, token: Hash32, tainted: bool) -> Self {
+    pub(super) fn new(id: WorkloadId, token: Hash32, tainted: bool, line: u64) -> Self {
         Self {
             chain: Chain::default(),
             id,
+            line,
             sequence: 0,
             step: None,
             token,
