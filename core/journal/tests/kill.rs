@@ -58,7 +58,10 @@ fn write(path: &Path, first: u64, bursts: bool) {
         }
         // Batches of many pages: a kill may come in the middle of a write. Not in every round, for they take their time.
         let mut next = (first..).step_by(THREADS);
-        while bursts {
+        if !bursts {
+            return;
+        }
+        loop {
             let burst: Vec<u64> = next.by_ref().take(40).collect();
             let line = |line: &u64| journal.try_append(|chain, out| chain.compose(*line, 5000, out)).unwrap().0;
             let tickets: Vec<Ticket> = burst.iter().map(line).collect();
