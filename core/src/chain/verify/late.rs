@@ -48,10 +48,6 @@ impl Late {
         if keep { self.lines.push(line.into()) } else { self.unread += 1 }
     }
 
-    pub(super) const fn any_suspects(&self) -> bool {
-        self.unread > 0 || !self.lines.is_empty()
-    }
-
     /// The token in this line is the `place`-th that waits.
     pub(super) fn wait(&mut self, place: usize, line: u64, bytes: &[u8]) {
         if self.full || place != self.waiting.len() || self.bytes >= NAME_BYTES {
