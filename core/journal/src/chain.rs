@@ -82,6 +82,8 @@ impl fmt::Display for NoText {
     }
 }
 
+impl std::error::Error for NoText {}
+
 impl Chain for Plain {
     type Fault = NoText;
     type Mark = ();

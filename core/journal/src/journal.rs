@@ -168,11 +168,11 @@ impl<C: Chain, D: Folder> Journal<C, D> {
         Ok((self.ticket(place), value))
     }
 
-    /// Append a line as it is, without a line feed.
+    /// Append a line as it is, without a line feed, if the chain accepts it.
     ///
     /// # Errors
     /// The line is not written.
-    pub async fn append_line(&self, line: &[u8]) -> Result<(), AppendError<Infallible>> {
+    pub async fn append_line(&self, line: &[u8]) -> Result<(), AppendError<C::Fault>> {
         let place = self.enqueue(|queue, wakers| queue.append_line(line, wakers)).await?;
         self.ticket(place).await.map_err(AppendError::Failed)
     }
@@ -181,7 +181,7 @@ impl<C: Chain, D: Folder> Journal<C, D> {
     ///
     /// # Errors
     /// The line is not written.
-    pub fn append_line_blocking(&self, line: &[u8]) -> Result<(), AppendError<Infallible>> {
+    pub fn append_line_blocking(&self, line: &[u8]) -> Result<(), AppendError<C::Fault>> {
         let place = spawn::block_on(self.enqueue(|queue, wakers| queue.append_line(line, wakers)))?;
         self.ticket(place).wait().map_err(AppendError::Failed)
     }
@@ -190,7 +190,7 @@ impl<C: Chain, D: Folder> Journal<C, D> {
     ///
     /// # Errors
     /// The line is not queued.
-    pub fn try_append_line(&self, line: &[u8]) -> Result<Ticket, AppendError<Infallible>> {
+    pub fn try_append_line(&self, line: &[u8]) -> Result<Ticket, AppendError<C::Fault>> {
         let mut wakers = Wakers::default();
         let appended = self.shared.line().queue.append_line(line, &mut wakers);
         wakers.wake();
@@ -282,6 +282,15 @@ impl<C: Chain, D: Folder> Journal<C, D> {
             writer.checkpoint(&note).map_err(CheckpointError::Io)?;
         }
         Ok(value)
+    }
+
+    /// Run something on the setup's blocking threads.
+    pub(crate) fn elsewhere<R, W>(&self, work: W) -> impl Future<Output = R> + Send + use<R, W, C, D>
+    where
+        R: Send + 'static,
+        W: FnOnce() -> R + Send + 'static,
+    {
+        spawn::run(&**self.shared.spawner(), work)
     }
 
     /// Take appends again after a failure that was no full disk: the file is cut back to its last acknowledged line, and that this

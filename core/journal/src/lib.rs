@@ -14,6 +14,8 @@
 //! # }
 //! ```
 //!
+//! [`TokenJournal`] is a log of tokens on top of it.
+//!
 //! # What it promises
 //!
 //! * **An append resolves when its line is on the medium**: after write and `fdatasync`, the file's name in its folder included.
@@ -70,6 +72,7 @@ mod scan;
 mod shared;
 pub mod spawn;
 mod ticket;
+mod tokens;
 mod writer;
 
 pub use chain::{Chain, Composed, Leaf, NoText, Plain};
@@ -80,3 +83,4 @@ pub use options::{BATCH_BYTES, Options};
 pub use os::{OsFile, OsFolder};
 pub use recover::Recovered;
 pub use ticket::Ticket;
+pub use tokens::{Entries, EntryFault, HeadError, TokenAppendError, TokenJournal, TokenSetup};

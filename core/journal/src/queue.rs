@@ -234,11 +234,11 @@ impl<C: Chain> Queue<C> {
         Ok((self.queue_line(composed.len, composed.leaf), composed.value))
     }
 
-    /// Queue one line as it is.
+    /// Queue one line as it is, if the chain accepts it.
     ///
     /// # Errors
     /// Nothing was queued.
-    pub fn append_line<E>(&mut self, line: &[u8], wakers: &mut Wakers) -> Result<Place, AppendError<E>> {
+    pub fn append_line(&mut self, line: &[u8], wakers: &mut Wakers) -> Result<Place, AppendError<C::Fault>> {
         let (len, max) = (line.len(), self.options.max_line);
         if len > max {
             return Err(AppendError::TooLong { len, max });
@@ -247,6 +247,8 @@ impl<C: Chain> Queue<C> {
             return Err(AppendError::NotALine);
         }
         let copy = |chain: &mut C, out: &mut [u8]| {
+            // What would not be taken in on opening must not get in.
+            chain.check(line)?;
             // It has room for the longest line.
             if let Some(out) = out.get_mut(..len) {
                 out.copy_from_slice(line);
