@@ -5,6 +5,7 @@ mod authority;
 mod bundle;
 mod error;
 mod files;
+mod identities;
 mod key;
 mod rules;
 mod seal;
@@ -18,8 +19,9 @@ pub use authority::{SealFault, SpiffeAuthority};
 pub use bundle::{MAX_ROOTS, TrustBundles};
 pub use error::{SpiffeError, Unfit};
 pub use files::SvidFiles;
+pub use identities::Identities;
 pub use key::Algorithm;
-pub use seal::{Binding, MAX_SEAL, PREFIX, SvidSeal};
+pub use seal::{MAX_SEAL, PREFIX, SvidSeal};
 pub use spiffe::{SpiffeId, TrustDomain};
 pub use svid::{MAX_CHAIN, Svid};
 #[cfg(feature = "throwaway")]

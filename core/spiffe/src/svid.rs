@@ -22,6 +22,7 @@ pub const MAX_CHAIN: usize = 8;
 pub struct Svid {
     chain: Vec<CertificateDer<'static>>,
     leaf: Leaf,
+    id: String,
     key: SigningKey,
 }
 
@@ -41,21 +42,27 @@ impl Svid {
     /// As [`from_pem`](Self::from_pem).
     pub fn from_der(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'_>) -> Result<Self, SpiffeError> {
         let leaf = read_chain(&chain)?;
-        let length = leaf.id.to_string().len();
-        if length > MAX_DID {
-            return Err(SpiffeError::IdTooLong(length));
+        let id = leaf.id.to_string();
+        if id.len() > MAX_DID {
+            return Err(SpiffeError::IdTooLong(id.len()));
         }
         let key = SigningKey::read(key, leaf.algorithm)?;
         if key.public() != leaf.key {
-            return Err(SpiffeError::WrongKey { id: leaf.id.to_string() });
+            return Err(SpiffeError::WrongKey { id });
         }
-        Ok(Self { chain, leaf, key })
+        Ok(Self { chain, leaf, id, key })
     }
 
     /// Who this is.
     #[must_use]
     pub const fn id(&self) -> &SpiffeId {
         &self.leaf.id
+    }
+
+    /// Who this is, as a text: the name of the executor in a step.
+    #[must_use]
+    pub fn id_text(&self) -> &str {
+        &self.id
     }
 
     /// From when on it is valid.
