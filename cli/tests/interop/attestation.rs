@@ -1,4 +1,5 @@
-//! Exported workloads, verified by `securesystemslib` and `in-toto-attestation`; and envelopes of theirs, verified by us.
+//! Exported workloads, verified by `securesystemslib` and `in-toto-attestation`; and envelopes of theirs, verified by
+//! us.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -79,7 +80,13 @@ fn workload() -> Vec<String> {
         Now::new(Instant::from_nanos(s * 1_000_000_000), wall)
     };
     let mut rng = Seed::from_u64(4).fork("attestation");
-    let new = NewWorkload { name: "lot żółw 🐢", owner: "ops \"1\"", actor: "jis:dispatch", node: "n1", ..NewWorkload::default() };
+    let new = NewWorkload {
+        name: "lot żółw 🐢",
+        owner: "ops \"1\"",
+        actor: "jis:dispatch",
+        node: "n1",
+        ..NewWorkload::default()
+    };
     let mut workload: Workload<Heap> = Workload::new(now(0), &new, &mut rng).expect("a workload");
     let (mut lines, mut room) = (Vec::new(), vec![0; MAX_LINE]);
     let mut write = |workload: &mut Workload<Heap>, by: u8| {
@@ -94,7 +101,9 @@ fn workload() -> Vec<String> {
     let files = format!(r#"{{"mapa ż.png": "{}", "out/\"q\".json": "{}"}}"#, "a".repeat(64), "0f".repeat(32));
     let metadata = format!(r#"{{"outputs": {files}}}"#);
     for (n, (name, output, metadata)) in
-        [("plan 🗺", r#"{"route": [1.5, "é"]}"#, "{}"), ("fly", &files, &metadata), ("wait", "null", "{}")].into_iter().enumerate()
+        [("plan 🗺", r#"{"route": [1.5, "é"]}"#, "{}"), ("fly", &files, &metadata), ("wait", "null", "{}")]
+            .into_iter()
+            .enumerate()
     {
         let metadata = Value::from_json(metadata).expect("JSON");
         let sequence = workload.add(&NewStep { name, metadata, ..NewStep::default() }, &mut rng).expect("added");

@@ -28,8 +28,8 @@ impl Svid {
         }
     }
 
-    /// Seal tokens with this identity at this time. Only a token whose actor is [`id`](Self::id), and for a step one that holds the
-    /// [`binding`](Self::binding), is then accepted by others.
+    /// Seal tokens with this identity at this time. Only a token whose actor is [`id`](Self::id), and for a step one
+    /// that holds the [`binding`](Self::binding), is then accepted by others.
     #[must_use]
     pub const fn seal_at(&self, now: Wall) -> SvidSeal<'_> {
         SvidSeal { svid: self, now }

@@ -16,8 +16,8 @@ pub const MAX_CHAIN: usize = 8;
 
 /// Who we are, and the key to sign as that.
 ///
-/// Made only from a leaf that follows the X509-SVID rules and the private key that belongs to it. Whether anybody trusts it is for
-/// [`check`](Self::check) to say.
+/// Made only from a leaf that follows the X509-SVID rules and the private key that belongs to it. Whether anybody
+/// trusts it is for [`check`](Self::check) to say.
 #[derive(Debug)]
 pub struct Svid {
     chain: Vec<CertificateDer<'static>>,
@@ -27,7 +27,8 @@ pub struct Svid {
 }
 
 impl Svid {
-    /// From two PEM texts, as spire-agent writes `svid.0.pem` (leaf first, then intermediates) and `svid.0.key` (PKCS#8; PKCS#1 for RSA too).
+    /// From two PEM texts, as spire-agent writes `svid.0.pem` (leaf first, then intermediates) and `svid.0.key`
+    /// (PKCS#8; PKCS#1 for RSA too).
     ///
     /// # Errors
     /// What is wrong with them: no PEM, no SVID, a key of another certificate.
@@ -98,7 +99,8 @@ impl Svid {
     /// Whether the bundle of its trust domain vouches for it at this time.
     ///
     /// # Errors
-    /// [`SpiffeError::NoBundle`] or [`SpiffeError::Untrusted`], with the reason: expired, not valid yet, no root of the domain's.
+    /// [`SpiffeError::NoBundle`] or [`SpiffeError::Untrusted`], with the reason: expired, not valid yet, no root of the
+    /// domain's.
     pub fn check(&self, bundles: &TrustBundles, at: Wall) -> Result<(), SpiffeError> {
         bundles.check_path(&self.leaf.id, &self.chain, at).map(drop)
     }

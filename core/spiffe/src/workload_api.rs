@@ -1,7 +1,8 @@
 //! Identities from the Workload API: the socket of the SPIFFE agent of this machine.
 //!
-//! The client needs tokio; it lives on a thread of its own in here, and whoever calls sees blocking functions that work on any runtime and
-//! on none. Everything that comes is held against the same rules as files are, and against its own bundle, before it is handed out.
+//! The client needs tokio; it lives on a thread of its own in here, and whoever calls sees blocking functions that work
+//! on any runtime and on none. Everything that comes is held against the same rules as files are, and against its own
+//! bundle, before it is handed out.
 
 use core::time::Duration;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -53,8 +54,8 @@ pub fn fetch(endpoint: Option<&str>, timeout: Duration) -> Result<Arc<Identities
 
 /// Identities that stay current: the agent sends new ones before the old expire, and this takes them.
 ///
-/// Work on a step with what [`current`](Self::current) gave; ask again for the next. When the agent goes away the last identities stay, and
-/// it is tried again after 0.5 s, then twice as long each time, up to 30 s.
+/// Work on a step with what [`current`](Self::current) gave; ask again for the next. When the agent goes away the last
+/// identities stay, and it is tried again after 0.5 s, then twice as long each time, up to 30 s.
 #[derive(Debug)]
 pub struct Watch {
     endpoint: String,
@@ -81,7 +82,8 @@ impl Watch {
     /// Reach the agent and wait for the first identities, at most this long.
     ///
     /// # Errors
-    /// As [`fetch`]; but an agent that is not there yet, or has no identity for us yet, is asked again until the time is over.
+    /// As [`fetch`]; but an agent that is not there yet, or has no identity for us yet, is asked again until the time
+    /// is over.
     pub fn start(endpoint: Option<&str>, timeout: Duration) -> Result<Self, SpiffeError> {
         let watch = Self::begin(endpoint, true)?;
         watch.first(timeout)?;
