@@ -10,6 +10,7 @@
 //! * [`bad`]: everything that can be wrong with a datagram.
 //! * [`contenders`]: what is timed against what.
 //! * [`swarm`]: thousands of simulated networks.
+//! * [`tokens`]: the tokens that everything about tokens is measured with.
 //! * [`contest`]: timing several things against each other, interleaved.
 //!
 //! Times are never asserted, here or in the tests: allocations and bytes are.
@@ -25,3 +26,4 @@ pub mod population;
 pub mod report;
 pub mod samples;
 pub mod swarm;
+pub mod tokens;

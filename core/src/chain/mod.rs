@@ -7,10 +7,15 @@
 //! | room | what it is |
 //! |---|---|
 //! | [`token`] | one token: read, write, hash, verify, seal |
+//! | [`log`] | an append-only file: linked entries, a Merkle tree over them, signed checkpoints |
+//! | `verify` (with `alloc`) | what is wrong with a file of tokens, and with which |
 //! | [`workload`] | pipelines whose every step is a token, signed by whoever ran it |
 //! | `export` (with `alloc`) | a workload as an in-toto statement in a DSSE envelope |
 
 #[cfg(feature = "alloc")]
 pub mod export;
+pub mod log;
 pub mod token;
+#[cfg(feature = "alloc")]
+pub mod verify;
 pub mod workload;

@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::protect::{Protection, WriteError, Written};
 use crate::chain::token::{Hash32, SIGNED_TEXT_LEN, signed_text};
-use crate::framing::{Full, Sink, SliceSink, Text, hex, put_inside};
+use crate::framing::{Full, Sink, SliceSink, Text, put_inside};
 use crate::time::{Wall, iso};
 
 /// The ten members that are hashed, as they stand in the line, by the order of their keys.
@@ -115,8 +115,7 @@ fn content_hash(line: &[u8], starts: &[usize; 11], free: &mut [u8], protection: 
     let len = line.len();
     if let Some(room) = free.get_mut(..len) {
         let mut sink = SliceSink::new(room);
-        let filled =
-            sink.put(b"{").is_ok() && SORTED.iter().all(|n| sink.put(piece(n)).is_ok()) && sink.put(b"}").is_ok();
+        let filled = sink.put(b"{").is_ok() && SORTED.iter().all(|n| sink.put(piece(n)).is_ok()) && sink.put(b"}").is_ok();
         if filled {
             return match protection.mac {
                 None => Hash32::of(sink.written()),
@@ -146,7 +145,7 @@ fn content_hash(line: &[u8], starts: &[usize; 11], free: &mut [u8], protection: 
 /// The first 32 hex digits, or nothing.
 pub(super) fn put_short(draft: &mut Draft<'_>, hash: Option<Hash32>) -> Result<(), Full> {
     match hash {
-        Some(hash) => hash.0.iter().take(16).try_for_each(|byte| draft.sink().put(&hex::pair(*byte))),
+        Some(hash) => draft.sink().put(hash.to_hex().get(..32).unwrap_or_default()),
         None => Ok(()),
     }
 }

@@ -86,6 +86,7 @@ mod draft;
 #[cfg(feature = "alloc")]
 mod engine;
 mod entry;
+pub mod handover;
 mod ids;
 mod machine;
 mod poll;

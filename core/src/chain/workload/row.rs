@@ -41,6 +41,8 @@ pub(super) struct Rare<S: Room> {
     /// Where it ran, if that was elsewhere.
     pub(super) node: Option<S::Text>,
     pub(super) handed: Handed,
+    /// When the offer is void.
+    pub(super) expires: Wall,
 }
 
 /// Whether a step was handed over.
@@ -68,6 +70,7 @@ impl<S: Room> Default for Rare<S> {
             spiffe: None,
             node: None,
             handed: Handed::No,
+            expires: Wall::MIN,
         }
     }
 }

@@ -3,7 +3,6 @@
 use core::fmt;
 
 use crate::chain::token::Hash32;
-use crate::framing::Text;
 
 /// What kind of thing is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,8 +62,8 @@ impl fmt::Display for StepFault {
 }
 
 /// One side of a finding.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fact<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
     /// Nothing to say.
     None,
     /// A number: of steps, or a place.
@@ -73,41 +72,42 @@ pub enum Fact<'a> {
     Hash(Option<Hash32>),
     /// A word.
     Word(&'static str),
-    /// A text of the token.
-    Text(Text<'a>),
 }
 
-impl fmt::Display for Fact<'_> {
+impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None | Self::Hash(None) => Ok(()),
             Self::Number(number) => number.fmt(f),
             Self::Hash(Some(hash)) => hash.fmt(f),
             Self::Word(word) => f.write_str(word),
-            Self::Text(text) => text.fmt(f),
         }
     }
 }
 
 /// Something is wrong with a step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepFinding<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepFinding {
     /// What kind of thing.
     pub kind: StepFault,
     /// What should be.
-    pub expected: Fact<'a>,
+    pub expected: Fact,
     /// What is.
-    pub actual: Fact<'a>,
+    pub actual: Fact,
 }
 
-impl StepFinding<'_> {
-    pub(super) const fn new<'a>(kind: StepFault, expected: Fact<'a>, actual: Fact<'a>) -> StepFinding<'a> {
-        StepFinding { kind, expected, actual }
+impl StepFinding {
+    pub(super) const fn new(kind: StepFault, expected: Fact, actual: Fact) -> Self {
+        Self { kind, expected, actual }
     }
 }
 
-impl fmt::Display for StepFinding<'_> {
+impl fmt::Display for StepFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: expected {}, found {}", self.kind, self.expected, self.actual)
+        write!(f, "{}", self.kind)?;
+        if self.expected != Fact::None {
+            write!(f, ": expected {}, found {}", self.expected, self.actual)?;
+        }
+        Ok(())
     }
 }

@@ -6,15 +6,18 @@
 //! One edit is one finding: what follows from a token that is not sound, or from a finding before, is not reported again.
 
 mod finding;
+mod hook;
+mod note;
 mod open;
 mod verifier;
 
 pub use finding::{Fact, StepFault, StepFinding};
 use hashbrown::HashTable;
+pub use note::StepNote;
+use note::{ClosedEntry, StepEntry, What};
 use open::{ById, Open};
 pub use verifier::{LineFault, LineFinding, StepVerifier};
 
-use super::entry::{Closed, Created, Entry, Step};
 use super::status::StepStatus;
 use super::{StepCounts, WorkloadId};
 use crate::chain::token::{Hash32, Token};
@@ -33,6 +36,9 @@ pub struct StepChecker {
     key: SipKey,
     /// Tokens that are not sound, and may have been any step of any workload.
     excused: u32,
+    /// The line in hand.
+    line: u64,
+    must_end: bool,
 }
 
 impl StepChecker {
@@ -40,33 +46,38 @@ impl StepChecker {
     #[must_use]
     pub fn new(seed: &Seed) -> Self {
         let key = seed.fork("step checker").sip_key();
-        Self { slots: Slab::new(u32::MAX as usize), by_id: Index::new(), seen: HashTable::new(), key, excused: 0 }
+        Self { slots: Slab::new(u32::MAX as usize), by_id: Index::new(), seen: HashTable::new(), key, excused: 0, line: 0, must_end: false }
+    }
+
+    /// In a file, a workload without a last token is a finding too.
+    #[must_use]
+    pub fn must_end(mut self) -> Self {
+        self.must_end = true;
+        self
     }
 
     /// Look at the next token of the chain. `sound`: nothing else was found wrong with it. What is wrong with it as a step, if
     /// anything is; never anything for a token that is not sound.
-    pub fn token<'a>(&mut self, token: &Token<'a>, sound: bool) -> Option<StepFinding<'a>> {
-        let hash = token.said_hash();
-        match (Entry::read(token), hash) {
-            (None, _) => {
-                self.excused = self.excused.saturating_add(u32::from(!sound));
-                None
-            }
-            (Some(Err(malformed)), _) => {
-                self.excused = self.excused.saturating_add(1);
-                let finding = || {
-                    let found = Fact::Word(malformed.0);
-                    StepFinding::new(StepFault::Malformed, Fact::Word("the form of a step"), found)
-                };
-                sound.then(finding)
-            }
-            (Some(Ok(_)), None) => {
+    pub fn token(&mut self, token: &Token<'_>, sound: bool) -> Option<StepFinding> {
+        StepNote::of(token, sound).and_then(|note| self.judge(&note, sound))
+    }
+
+    /// Judge what was taken down of the next token of the chain: [`token`](Self::token) in two parts, of which the first can be
+    /// done anywhere.
+    pub fn judge(&mut self, note: &StepNote, sound: bool) -> Option<StepFinding> {
+        match note.0 {
+            What::Unknown => {
                 self.excused = self.excused.saturating_add(1);
                 None
             }
-            (Some(Ok(Entry::Created(created))), Some(hash)) => self.created(&created, hash, sound),
-            (Some(Ok(Entry::Step(step))), Some(hash)) => self.step(&step, hash, sound),
-            (Some(Ok(Entry::Closed(closed))), Some(_)) => self.closed(&closed, sound),
+            What::Malformed(member) => {
+                self.excused = self.excused.saturating_add(1);
+                let expected = Fact::Word("the form of a step");
+                sound.then(|| StepFinding::new(StepFault::Malformed, expected, Fact::Word(member)))
+            }
+            What::Created(id, hash) => self.created(id, hash, sound),
+            What::Step(step) => self.step(&step, sound),
+            What::Closed(closed) => self.closed(&closed, sound),
         }
     }
 
@@ -108,18 +119,17 @@ impl StepChecker {
         excused
     }
 
-    fn created<'a>(&mut self, created: &Created<'a>, hash: Hash32, sound: bool) -> Option<StepFinding<'a>> {
-        let id = created.workload_id;
+    fn created(&mut self, id: WorkloadId, hash: Hash32, sound: bool) -> Option<StepFinding> {
         if self.find(id).is_some() || self.was_closed(id) {
             let finding = StepFinding::new(StepFault::DuplicateWorkload, Fact::None, Fact::None);
             return sound.then_some(finding);
         }
-        self.open(Open::new(id, hash, !sound));
+        self.open(Open::new(id, hash, !sound, self.line));
         None
     }
 
     /// The workload of a token; or why there is none.
-    fn workload<'a>(&mut self, id: WorkloadId, sound: bool) -> Result<u32, Option<StepFinding<'a>>> {
+    fn workload(&mut self, id: WorkloadId, sound: bool) -> Result<u32, Option<StepFinding>> {
         if let Some(slot) = self.find(id) {
             return Ok(slot);
         }
@@ -132,14 +142,14 @@ impl StepChecker {
         }
         // Go on from here, so that what follows is not reported too.
         let excused = self.excuse(1);
-        self.open(Open::new(id, Hash32([0; 32]), true));
+        self.open(Open::new(id, Hash32([0; 32]), true, self.line));
         match (excused, self.find(id)) {
             (true, Some(slot)) => Ok(slot),
             _ => Err(Some(StepFinding::new(StepFault::MissingWorkload, Fact::None, Fact::None))),
         }
     }
 
-    fn step<'a>(&mut self, step: &Step<'a>, hash: Hash32, sound: bool) -> Option<StepFinding<'a>> {
+    fn step(&mut self, step: &StepEntry, sound: bool) -> Option<StepFinding> {
         let (slot, missing) = match self.workload(step.workload_id, sound) {
             Ok(slot) => (slot, None),
             Err(finding) => match self.find(step.workload_id) {
@@ -147,27 +157,24 @@ impl StepChecker {
                 None => return finding,
             },
         };
-        let name = self.id_hash(step.workload_id);
-        let name = match step.name.as_str() {
-            Some(text) => self.key.hash_in(name, text.as_bytes()),
-            None => self.key.hash_in(name, step.name.to_cow().as_bytes()),
-        };
+        let name = self.key.hash_in(self.id_hash(step.workload_id), &step.name);
         let known = self.saw(name);
         let excused = &mut self.excused;
         let open = self.slots.at_mut(slot)?;
         if !sound {
-            open.unsound(step, hash);
+            open.unsound(step);
             return None;
         }
-        let finding = missing.or_else(|| open.place(step, hash, excused));
-        let finding = finding
-            .or_else(|| known.then(|| StepFinding::new(StepFault::DuplicateStep, Fact::None, Fact::Text(step.name))));
+        let finding = missing.or_else(|| open.place(step, excused));
+        let finding = finding.or_else(|| {
+            known.then(|| StepFinding::new(StepFault::DuplicateStep, Fact::None, Fact::None))
+        });
         let finding = finding.or_else(|| open.link(step)).or_else(|| own(step));
-        open.follow(step, hash, finding.is_some());
+        open.follow(step, finding.map(|finding| finding.kind));
         finding
     }
 
-    fn closed<'a>(&mut self, closed: &Closed<'a>, sound: bool) -> Option<StepFinding<'a>> {
+    fn closed(&mut self, closed: &ClosedEntry, sound: bool) -> Option<StepFinding> {
         let id = closed.workload_id;
         let slot = match self.workload(id, sound) {
             Ok(slot) => slot,
@@ -200,8 +207,13 @@ impl StepChecker {
     /// The workloads that have not ended, with how many steps they have; those left out about which something was reported. Whether that
     /// is [`StepFault::Unfinished`] or just not done yet, the caller knows.
     pub fn open_workloads(&self) -> impl Iterator<Item = (WorkloadId, u32)> {
-        let open = self.slots.iter().filter(|(_, open)| !open.reported).map(|(_, open)| (open.id, open.sequence));
-        open.skip(self.excused as usize)
+        self.left().map(|(id, _, steps)| (id, steps))
+    }
+
+    /// With the lines of their first tokens.
+    fn left(&self) -> impl Iterator<Item = (WorkloadId, u64, u32)> {
+        let open = self.slots.iter().filter(|(_, open)| !open.reported);
+        open.map(|(_, open)| (open.id, open.line, open.sequence)).skip(self.excused as usize)
     }
 
     /// Bytes of heap held, the allocator's own overhead aside.
@@ -218,13 +230,13 @@ impl core::fmt::Debug for StepChecker {
 }
 
 /// What a step says of itself.
-fn own<'a>(step: &Step<'a>) -> Option<StepFinding<'a>> {
+fn own(step: &StepEntry) -> Option<StepFinding> {
     if !step.independent && step.after.output.is_some() && step.input != step.after.output && step.status.has_run() {
         let (expected, actual) = (Fact::Hash(step.after.output), Fact::Hash(step.input));
         return Some(StepFinding::new(StepFault::InputMismatch, expected, actual));
     }
     if step.status == StepStatus::Compromised {
-        let (expected, actual) = step.finding.map_or((None, None), |f| (Some(f.expected), Some(f.actual)));
+        let (expected, actual) = step.finding.map_or((None, None), |(expected, actual)| (Some(expected), Some(actual)));
         return Some(StepFinding::new(StepFault::Compromised, Fact::Hash(expected), Fact::Hash(actual)));
     }
     None

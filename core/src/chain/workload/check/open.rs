@@ -1,10 +1,10 @@
 //! A workload that has begun and not ended, as far as its tokens were seen.
 
+use super::note::{ClosedEntry, StepEntry};
 use super::{Fact, StepFault, StepFinding};
 use crate::chain::token::Hash32;
-use crate::chain::workload::entry::{Closed, Step};
 use crate::chain::workload::ids::{StepId, WorkloadId};
-use crate::chain::workload::{StepCounts, StepStatus};
+use crate::chain::workload::StepCounts;
 use crate::table::{Chain, Chained};
 
 /// The index of open workloads by id.
@@ -14,6 +14,8 @@ pub(super) struct ById;
 pub(super) struct Open {
     chain: Chain,
     pub(super) id: WorkloadId,
+    /// The line of its first token.
+    pub(super) line: u64,
     /// The highest place that was seen.
     pub(super) sequence: u32,
     /// The step at that place.
@@ -41,10 +43,11 @@ impl Chained<ById> for Open {
 }
 
 impl Open {
-    pub(super) fn new(id: WorkloadId, token: Hash32, tainted: bool) -> Self {
+    pub(super) fn new(id: WorkloadId, token: Hash32, tainted: bool, line: u64) -> Self {
         Self {
             chain: Chain::default(),
             id,
+            line,
             sequence: 0,
             step: None,
             token,
@@ -57,10 +60,10 @@ impl Open {
     }
 
     /// A step whose token is not sound: take its place for the next.
-    pub(super) fn unsound(&mut self, step: &Step<'_>, token: Hash32) {
+    pub(super) fn unsound(&mut self, step: &StepEntry) {
         self.sequence = self.sequence.saturating_add(1);
         self.step = Some(step.step_id);
-        self.token = token;
+        self.token = step.token;
         self.output = step.output.or(self.output);
         self.counts.saw(step.status);
         self.tainted = true;
@@ -68,12 +71,16 @@ impl Open {
     }
 
     /// Whether it is the step that was missing before.
-    pub(super) fn is_late(&self, step: &Step<'_>) -> bool {
+    pub(super) fn is_late(&self, step: &StepEntry) -> bool {
         self.late.is_some_and(|(sequence, _)| sequence == step.sequence)
     }
 
     /// Whether the step is in its place.
-    pub(super) fn place<'a>(&mut self, step: &Step<'a>, token: Hash32, excused: &mut u32) -> Option<StepFinding<'a>> {
+    pub(super) fn place(
+        &mut self,
+        step: &StepEntry,
+        excused: &mut u32,
+    ) -> Option<StepFinding> {
         let expected = self.sequence.saturating_add(1);
         if step.sequence == expected {
             return None;
@@ -81,7 +88,7 @@ impl Open {
         let finding = StepFinding::new(StepFault::Order, Fact::Number(expected), Fact::Number(step.sequence));
         let Some(missing) = step.sequence.checked_sub(expected) else {
             // It was missed, and reported, when the one behind it came.
-            let found = self.late.is_some_and(|late| late == (step.sequence, token));
+            let found = self.late.is_some_and(|late| late == (step.sequence, step.token));
             // Else it may be what the next one follows.
             self.tainted |= !found;
             return (!found).then_some(finding);
@@ -98,7 +105,7 @@ impl Open {
     }
 
     /// Whether the step follows what stands before it.
-    pub(super) fn link<'a>(&self, step: &Step<'a>) -> Option<StepFinding<'a>> {
+    pub(super) fn link(&self, step: &StepEntry) -> Option<StepFinding> {
         if self.tainted || step.sequence <= self.sequence {
             return None;
         }
@@ -114,8 +121,8 @@ impl Open {
     }
 
     /// Go on behind the step.
-    pub(super) fn follow(&mut self, step: &Step<'_>, token: Hash32, reported: bool) {
-        self.reported |= reported && step.status != StepStatus::Compromised;
+    pub(super) fn follow(&mut self, step: &StepEntry, found: Option<StepFault>) {
+        self.reported |= found.is_some_and(|kind| kind != StepFault::Compromised);
         if step.sequence <= self.sequence {
             if self.is_late(step) {
                 self.late = None;
@@ -125,14 +132,15 @@ impl Open {
         }
         self.sequence = step.sequence;
         self.step = Some(step.step_id);
-        self.token = token;
+        self.token = step.token;
         self.output = step.output.or(step.after.output);
         self.counts.saw(step.status);
-        self.tainted = false;
+        // Whoever made the step say what it may not say has changed its hash.
+        self.tainted = matches!(found, Some(StepFault::InputMismatch | StepFault::DuplicateStep));
     }
 
     /// Whether the last token fits.
-    pub(super) fn end<'a>(&self, closed: &Closed<'a>, excused: &mut u32) -> Option<StepFinding<'a>> {
+    pub(super) fn end(&self, closed: &ClosedEntry, excused: &mut u32) -> Option<StepFinding> {
         let missing = closed.counts.steps.saturating_sub(self.sequence);
         if missing > 0 {
             if missing <= *excused {

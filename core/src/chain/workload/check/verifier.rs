@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{StepChecker, StepFinding};
+use super::{StepChecker, StepFinding, StepNote};
 use crate::Seed;
 use crate::chain::token::{Authority, Fault, Hash32, Token, TokenError, Verdict};
 use crate::chain::workload::WorkloadId;
@@ -10,7 +10,7 @@ use crate::identity::MacKey;
 
 /// What is wrong with a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum LineFault<'a> {
+pub enum LineFault {
     /// It is no token.
     NotAToken(TokenError),
     /// Its content is not what was hashed.
@@ -18,10 +18,10 @@ pub enum LineFault<'a> {
     /// Its seal does not hold.
     Seal(Verdict),
     /// It is not the step that should stand there.
-    Step(StepFinding<'a>),
+    Step(StepFinding),
 }
 
-impl LineFault<'_> {
+impl LineFault {
     /// The word for it in findings.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -38,7 +38,7 @@ impl LineFault<'_> {
     }
 }
 
-impl fmt::Display for LineFault<'_> {
+impl fmt::Display for LineFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAToken(error) => error.fmt(f),
@@ -59,7 +59,7 @@ pub struct LineFinding<'a> {
     /// The token in it, where it is one.
     pub token: Option<Token<'a>>,
     /// What is wrong with it.
-    pub fault: LineFault<'a>,
+    pub fault: LineFault,
 }
 
 /// Verifies a chain of steps, line by line.
@@ -86,16 +86,17 @@ impl<'k> StepVerifier<'k> {
         let token = match Token::parse_bytes(line) {
             Ok(token) => token,
             Err(error) => {
-                self.checker.excused = self.checker.excused.saturating_add(1);
+                self.checker.judge(&StepNote::unreadable(), false);
                 return finding(None, LineFault::NotAToken(error));
             }
         };
         self.head = token.said_hash();
-        let fault =
-            token.verify(self.mac).err().map(LineFault::Token).or_else(|| match token.check_seal(&self.authority?) {
+        let fault = token.verify(self.mac).err().map(LineFault::Token).or_else(|| {
+            match token.check_seal(&self.authority?) {
                 Verdict::Good => None,
                 verdict => Some(LineFault::Seal(verdict)),
-            });
+            }
+        });
         let step = self.checker.token(&token, fault.is_none()).map(LineFault::Step);
         finding(Some(token), fault.or(step)?)
     }
