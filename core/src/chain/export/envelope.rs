@@ -143,11 +143,11 @@ impl Envelope {
     /// [`EnvelopeError::Threshold`], [`EnvelopeError::Unverified`].
     pub fn verify(&self, keys: &[PublicKey], threshold: usize) -> Result<Verified<'_>, EnvelopeError> {
         let mut known: Vec<PublicKey> = Vec::with_capacity(keys.len());
-        keys.iter().for_each(|key| {
+        for key in keys {
             if !known.contains(key) {
-                known.push(*key)
+                known.push(*key);
             }
-        });
+        }
         if threshold == 0 || threshold > known.len() {
             return Err(EnvelopeError::Threshold { keys: known.len(), threshold });
         }
