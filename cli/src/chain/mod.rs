@@ -13,7 +13,6 @@ mod lines;
 mod read;
 mod run;
 mod show;
-mod steps;
 mod values;
 mod verify;
 
