@@ -257,7 +257,13 @@ struct Coordinator {
 
 impl Coordinator {
     fn new(net: &Net, steps: u32, rng: &mut Rng) -> Self {
-        let new = NewWorkload { name: "relay", owner: "jis:owner", actor: COORDINATOR, node: "machine-0", ..NewWorkload::default() };
+        let new = NewWorkload {
+            name: "relay",
+            owner: "jis:owner",
+            actor: COORDINATOR,
+            node: "machine-0",
+            ..NewWorkload::default()
+        };
         let mut workload = Workload::new(net.now(0), &new, rng).unwrap();
         for n in 1..=steps {
             let name = format!("step-{n}");
@@ -381,7 +387,8 @@ fn a_chain_grows_over_several_machines_and_bad_links() {
         for host in &net.hosts {
             assert!(host.runs.values().all(|runs| *runs == 1), "{}: a step ran twice: {:?}", host.did, host.runs);
         }
-        let who: Vec<_> = coordinator.workload.steps().map(|step| (step.executor.to_owned(), step.node.to_owned())).collect();
+        let who: Vec<_> =
+            coordinator.workload.steps().map(|step| (step.executor.to_owned(), step.node.to_owned())).collect();
         assert_eq!(who.len(), 12);
         assert!(who.iter().any(|(_, node)| node == "machine-1") && who.iter().any(|(_, node)| node == "machine-3"));
     }
@@ -430,7 +437,9 @@ fn an_offer_says_what_its_token_must() {
     let coordinators = [(COORDINATOR, own.public().verifier().unwrap())];
     let coordinators = BoundKeys::new(&coordinators);
     offer.check(now.wall, value, "jis:w", &coordinators).unwrap();
-    for (edit, with) in [("\"sequence\": 1", "\"sequence\": 2"), ("why not", "why"), ("{\"x\": 1}", "{\"x\": 2}"), ("jis:w", "jis:v")] {
+    for (edit, with) in
+        [("\"sequence\": 1", "\"sequence\": 2"), ("why not", "why"), ("{\"x\": 1}", "{\"x\": 2}"), ("jis:w", "jis:v")]
+    {
         let edited = payload.replace(edit, with);
         let value = Value::from_json(&edited).unwrap();
         let offer = Offer::read(value).unwrap();

@@ -18,6 +18,9 @@ pub trait Checker {
     /// nothing in it can be believed, but that there is a token in this place. `None` if it is no business of this checker.
     fn look(token: &Token<'_>, sound: bool) -> Option<Self::Note>;
 
+    /// Take in that a line, in its turn, is no token: it may have been any.
+    fn unreadable(&mut self, _at: Place) {}
+
     /// Take in what was taken down of a line, in the order of the file; what is wrong with it.
     fn fold(&mut self, at: Place, note: Self::Note) -> Option<Problem>;
 

@@ -3,8 +3,8 @@
 use super::note::{ClosedEntry, StepEntry};
 use super::{Fact, StepFault, StepFinding};
 use crate::chain::token::Hash32;
-use crate::chain::workload::ids::{StepId, WorkloadId};
 use crate::chain::workload::StepCounts;
+use crate::chain::workload::ids::{StepId, WorkloadId};
 use crate::table::{Chain, Chained};
 
 /// The index of open workloads by id.
