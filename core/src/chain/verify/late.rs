@@ -48,6 +48,11 @@ impl Late {
         if keep { self.lines.push(line.into()) } else { self.unread += 1 }
     }
 
+    /// Whether there is a line that may have been any token.
+    pub(super) const fn any_unread(&self) -> bool {
+        self.unread > 0
+    }
+
     pub(super) const fn any_suspects(&self) -> bool {
         self.unread > 0 || !self.lines.is_empty()
     }

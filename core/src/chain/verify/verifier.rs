@@ -119,7 +119,7 @@ impl<'t, C: Checker> Order<'t, C> {
                     line: passed.line,
                     entry: self.summary.entries,
                     reported: passed.reported,
-                    shaken: self.gaps || self.links.in_doubt(),
+                    shaken: self.gaps || self.links.in_doubt() || self.late.any_unread(),
                 };
                 if let Some(problem) = self.checker.fold(place, note)
                     && !passed.reported

@@ -235,6 +235,7 @@ impl<S: Room> Workload<S> {
     }
 
     /// Whether the step in this place has this name.
+    #[cfg(feature = "alloc")]
     pub(super) fn is_named(&self, sequence: u32, name: &str) -> bool {
         self.row(sequence).is_some_and(|row| row.name.as_ref() == name)
     }

@@ -1,6 +1,7 @@
 //! Many workloads, as the reference's engine has them: by id and by name, with its audit trail and statistics.
 
 mod audit;
+mod handover;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;

@@ -1,5 +1,6 @@
 //! The audit trail of the reference's engine.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 
@@ -19,7 +20,7 @@ pub(super) fn check(workload: &Dictionary<'_>, trail: Value<'_>, imported: &mut 
         return;
     };
     let mut before: Option<(i64, Text<'_>)> = None;
-    let mut seen = Seen::default();
+    let mut seen = Seen { steps: workload.steps.iter().map(|step| (step.id, step.sequence)).collect(), ..Seen::default() };
     for entry in &entries {
         before = link(*entry, before, imported);
         if text(*entry, "workload_id") == Some(workload.id) {
@@ -35,14 +36,25 @@ pub(super) fn check(workload: &Dictionary<'_>, trail: Value<'_>, imported: &mut 
         imported.find(None, ImportFault::Trail, "step_added", format!("{} steps", seen.added), actual);
     }
     for (n, step) in (1..).zip(&workload.steps) {
-        last(n, step, &entries, imported);
+        last(n, step, seen.said.get(&step.id).copied().unwrap_or_default(), imported);
     }
 }
 
+/// What the trail said last of a step: when it was added, started, and ended.
+#[derive(Clone, Copy, Default)]
+struct Said<'a> {
+    added: Option<Value<'a>>,
+    started: Option<Value<'a>>,
+    ended: Option<Value<'a>>,
+}
+
 #[derive(Default)]
-struct Seen {
+struct Seen<'a> {
     created: bool,
     added: usize,
+    /// The places of the workload's steps, by id.
+    steps: BTreeMap<Text<'a>, i64>,
+    said: BTreeMap<Text<'a>, Said<'a>>,
 }
 
 /// An entry's own id, and its link to the entry before.
@@ -82,9 +94,18 @@ fn details(entry: Value<'_>) -> Value<'_> {
     entry.get("erin").and_then(|erin| erin.get("details")).unwrap_or(Value::NULL)
 }
 
-impl Seen {
-    fn entry(&mut self, workload: &Dictionary<'_>, entry: Value<'_>, imported: &mut Imported) {
+impl<'a> Seen<'a> {
+    fn entry(&mut self, workload: &Dictionary<'_>, entry: Value<'a>, imported: &mut Imported) {
         let details = details(entry);
+        if let Some(id) = text(details, "step_id") {
+            let said = self.said.entry(id).or_default();
+            match text(entry, "action").and_then(Text::as_str) {
+                Some("step_added") => said.added = Some(entry),
+                Some("step_started") => said.started = Some(entry),
+                Some("step_completed" | "step_compromised" | "step_failed") => said.ended = Some(entry),
+                _ => {}
+            }
+        }
         match text(entry, "action").and_then(Text::as_str) {
             Some("workload_created") => {
                 self.created = true;
@@ -96,8 +117,8 @@ impl Seen {
                 self.added += 1;
                 let sequence = details.get("sequence").and_then(Value::as_number);
                 let id = text(details, "step_id");
-                let known = workload.steps.iter().find(|step| Some(step.id) == id);
-                if known.is_none_or(|step| sequence != Some(Number::Int(step.sequence))) {
+                let known = id.and_then(|id| self.steps.get(&id));
+                if known.is_none_or(|place| sequence != Some(Number::Int(*place))) {
                     let expected = id.map(shown).unwrap_or_default();
                     imported.find(None, ImportFault::Trail, "step_added", expected, String::from("no such step there"));
                 }
@@ -107,16 +128,10 @@ impl Seen {
     }
 }
 
-/// What the trail last said of a step.
-fn last(n: u32, step: &Step<'_>, entries: &[Value<'_>], imported: &mut Imported) {
-    let of = |actions: &[&str]| {
-        entries.iter().rev().copied().find(|entry| {
-            let action = text(*entry, "action").and_then(Text::as_str);
-            action.is_some_and(|action| actions.contains(&action)) && text(details(*entry), "step_id") == Some(step.id)
-        })
-    };
+/// Hold a step and what was last said of it together.
+fn last(n: u32, step: &Step<'_>, said: Said<'_>, imported: &mut Imported) {
     let (at, fault) = (Some(n), ImportFault::Trail);
-    match of(&["step_added"]) {
+    match said.added {
         Some(added) => {
             imported.same(at, fault, "name", step.name, text(details(added), "step_name"));
             if step.started.is_empty() {
@@ -125,7 +140,7 @@ fn last(n: u32, step: &Step<'_>, entries: &[Value<'_>], imported: &mut Imported)
         }
         None => imported.find(at, fault, "step_added", shown(step.id), String::from("no entry")),
     }
-    match of(&["step_started"]) {
+    match said.started {
         Some(started) => {
             let said = details(started);
             imported.same(at, fault, "input_hash", step.input, text(said, "input_hash"));
@@ -136,7 +151,7 @@ fn last(n: u32, step: &Step<'_>, entries: &[Value<'_>], imported: &mut Imported)
         None if !step.started.is_empty() => imported.find(at, fault, "started_at", String::new(), shown(step.started)),
         None => {}
     }
-    match of(&["step_completed", "step_compromised", "step_failed"]) {
+    match said.ended {
         Some(ended) if text(ended, "action").is_some_and(|action| action == "step_failed") => {
             imported.same(at, fault, "error", step.error, text(details(ended), "error"));
             imported.same(at, fault, "status", Text::new(step.status.as_str()), Some(Text::new("failed")));
