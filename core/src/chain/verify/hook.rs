@@ -18,9 +18,6 @@ pub trait Checker {
     /// nothing in it can be believed, but that there is a token in this place. `None` if it is no business of this checker.
     fn look(token: &Token<'_>, sound: bool) -> Option<Self::Note>;
 
-    /// Take in that a line, in its turn, is no token: it may have been any.
-    fn unreadable(&mut self, _at: Place) {}
-
     /// Take in what was taken down of a line, in the order of the file; what is wrong with it.
     fn fold(&mut self, at: Place, note: Self::Note) -> Option<Problem>;
 
@@ -38,8 +35,8 @@ pub struct Place {
     pub entry: u64,
     /// Something was already found about this line.
     pub reported: bool,
-    /// Lines before this one were found to be gone, put in, changed or exchanged, or may turn out to be: what does not follow
-    /// what stands before it follows from that.
+    /// Lines before this one could not be read, or were found to be gone, put in, changed or exchanged, or may turn out to be: what
+    /// does not follow what stands before it follows from that.
     pub shaken: bool,
 }
 

@@ -110,19 +110,17 @@ impl<'t, C: Checker> Order<'t, C> {
             };
             self.own(chunk, record, &passed, &mut out);
             self.place(chunk, record, &mut passed, &mut out);
-            let is_token = !record.flags.has(Flags::FALSE) || record.flags.has(Flags::ID);
-            if is_token {
+            if !record.flags.has(Flags::FALSE) || record.flags.has(Flags::ID) {
                 self.summary.tokens += 1;
                 self.follow(chunk, record, &mut passed, &mut out);
             }
-            let entry = self.summary.entries;
-            let shaken = self.gaps || self.links.in_doubt();
-            let place = |passed: &Passed| Place { line: passed.line, entry, reported: passed.reported, shaken };
-            if !is_token {
-                self.checker.unreadable(place(&passed));
-            }
             while let Some((_, note)) = notes.next_if(|(at, _)| *at as usize == i) {
-                let place = place(&passed);
+                let place = Place {
+                    line: passed.line,
+                    entry: self.summary.entries,
+                    reported: passed.reported,
+                    shaken: self.gaps || self.links.in_doubt() || self.late.any_unread(),
+                };
                 if let Some(problem) = self.checker.fold(place, note)
                     && !passed.reported
                 {

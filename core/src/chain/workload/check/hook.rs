@@ -40,12 +40,6 @@ impl Checker for StepChecker {
         StepNote::of(token, sound)
     }
 
-    fn unreadable(&mut self, at: Place) {
-        self.line = at.line;
-        // Nothing is said of it, but that a step may be missing is excused.
-        let _ = self.judge(&StepNote::unreadable(), false);
-    }
-
     fn fold(&mut self, at: Place, note: StepNote) -> Option<Problem> {
         self.line = at.line;
         let finding = self.judge(&note, !at.reported)?;
