@@ -10,6 +10,7 @@ mod help;
 mod judge;
 mod ledger;
 mod lines;
+mod prove;
 mod read;
 mod run;
 mod show;
@@ -38,7 +39,7 @@ pub(crate) fn run(common: Common, command: &ChainCommand) -> Result<ExitCode, Fa
         ChainCommand::Show(args) => show::show(&mut out, args),
         ChainCommand::Export(args) => export::export(&mut out, args).map(|()| ExitCode::SUCCESS),
         ChainCommand::Demo(args) => demo::demo(&mut out, args),
-        _ => Err(Fail::usage("not yet")),
+        ChainCommand::Prove(args) => prove::prove(&mut out, args).map(|()| ExitCode::SUCCESS),
     };
     // What was printed before a failure is printed.
     let printed = out.finish();

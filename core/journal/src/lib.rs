@@ -60,6 +60,8 @@
 #![forbid(unsafe_code)]
 
 mod chain;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod disk;
 mod fail;
 mod journal;
