@@ -93,6 +93,15 @@ pub(crate) struct ListenArgs {
     /// Read settings from a TOML file; flags win
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Record what happens as tokens in this file (see `sluis chain`); pings that are turned away are not recorded
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Sign what is recorded with this secret key (see `sluis key new`), and keep a signed FILE.checkpoint
+    #[arg(long, value_name = "FILE", requires = "record")]
+    pub(crate) record_key: Option<PathBuf>,
+    /// Hash what is recorded with HMAC-SHA256 under this shared key
+    #[arg(long, value_name = "FILE", requires = "record")]
+    pub(crate) record_hmac_key: Option<PathBuf>,
     /// End after so many pings were accepted or put to wait, once their answers are sent
     #[arg(long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
     pub(crate) count: Option<u64>,
@@ -228,6 +237,12 @@ Standard input takes one command a line; its end does not end `listen`:
    "elapsed_s"}
   {"event":"stats",...}
       for the command `stats`, otherwise as the summary
+--record writes a token for every ping that passes the gate, every decision,
+heartbeat, peer that comes or goes, and change of trust; a ping that is turned
+away is counted and leaves none. Answers do not wait for the disk. The summary
+then also has "record":{"recorded","lost"}: what is on the disk, and what is not
+because the disk was full or too slow.
+
 What JSON has no form for in a payload is written as: "NaN", "Infinity" and
 "-Infinity", {"bytes":HEX}, {"ext":CODE,"bytes":HEX}. Heartbeats are no pings
 and are not counted.

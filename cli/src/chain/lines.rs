@@ -115,7 +115,7 @@ fn hashes(value: Option<Value<'_>>) -> BTreeMap<String, String> {
 }
 
 /// A name as a note takes it: what it must not hold becomes a dash.
-pub(super) fn origin(name: &str) -> String {
+pub(crate) fn origin(name: &str) -> String {
     let mut origin: String =
         name.chars().map(|c| if c == '+' || c.is_whitespace() || c.is_control() { '-' } else { c }).collect();
     while origin.len() > MAX_ORIGIN {

@@ -25,6 +25,8 @@ use crate::fail::Fail;
 use crate::output::Out;
 
 /// What stands under `sluis chain --help`.
+pub(crate) use self::lines::origin;
+
 pub(crate) const EXAMPLES: &str = help::CHAIN;
 
 /// Do what is asked for.
