@@ -5,6 +5,7 @@
 //! | [`frame`] | a datagram, or flags and a payload | decoding never fails badly, and what decodes survives every encoding |
 //! | [`value`] | a JSON text | it is read as Python reads it, and writing it is idempotent |
 //! | [`texts`] | names, patterns, rules, times | the quick ways agree with the plain ones |
+//! | [`attestation`] | an envelope, or a statement | what is read survives writing, and only what was signed is verified |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
 //!
 //! Three ways to run them:
@@ -14,11 +15,13 @@
 //!   A crash it finds goes into `fuzz/corpus/<target>/` together with the mend.
 //! * `fuzz/run-short [seconds]` runs all targets for a while, as CI does.
 
+mod attestation;
 mod frame;
 mod node;
 mod texts;
 mod value;
 
+pub use attestation::attestation;
 pub use frame::frame;
 pub use node::node;
 pub use texts::texts;
@@ -28,4 +31,5 @@ pub use value::value;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 4] = [("frame", frame), ("value", value), ("texts", texts), ("node", node)];
+pub const TARGETS: [(&str, Target); 5] =
+    [("frame", frame), ("value", value), ("texts", texts), ("attestation", attestation), ("node", node)];
