@@ -37,7 +37,10 @@ pub(super) fn prove(out: &mut Out, args: &ProveArgs) -> Result<(), Fail> {
     let gathered = gather(args)?;
     let file = args.file.display();
     let Some((index, entry)) = gathered.entry else {
-        return Err(Fail::runtime(format!("{file} has no token `{}`, write an id or the number of a line", args.token)));
+        return Err(Fail::runtime(format!(
+            "{file} has no token `{}`, write an id or the number of a line",
+            args.token
+        )));
     };
     let broken = |why: &dyn std::fmt::Display| Fail::runtime(format!("the checkpoint of {file} cannot be read: {why}"));
     let parsed = Note::parse(note.as_bytes()).map_err(|why| broken(&why))?;
@@ -104,17 +107,14 @@ fn gather(args: &ProveArgs) -> Result<Gathered, Fail> {
 }
 
 /// The key that signed the checkpoint: the one that is named, or one that signed lines.
-fn signer<'n>(
-    args: &ProveArgs,
-    seen: &[PublicKey],
-    note: &Note<'_>,
-    origin: &'n str,
-) -> Result<NoteKey<'n>, Fail> {
+fn signer<'n>(args: &ProveArgs, seen: &[PublicKey], note: &Note<'_>, origin: &'n str) -> Result<NoteKey<'n>, Fail> {
     let named = args.key.as_deref().map(key::file::public).transpose()?;
     let all = named.as_ref().map_or(seen, std::slice::from_ref);
     let signed = all.iter().filter_map(|key| NoteKey::new(origin, *key).ok()).find(|key| note.verify(&[*key]).is_ok());
     signed.ok_or_else(|| match named {
         Some(_) => Fail::runtime(format!("that key did not sign the checkpoint of {origin}, name the one that did")),
-        None => Fail::runtime(format!("no key that signed lines signed the checkpoint of {origin}, name it with --key")),
+        None => {
+            Fail::runtime(format!("no key that signed lines signed the checkpoint of {origin}, name it with --key"))
+        }
     })
 }
