@@ -24,8 +24,6 @@ use sluis_journal::{AppendError, Chain, CheckpointError, Composed, Failure, Jour
 use crate::fail::Fail;
 use crate::output::tell;
 
-/// The room that a line is made in: what a journal takes.
-
 /// What is known of the lines of the file, from which the next one is made.
 #[derive(Clone, Debug, Default)]
 struct Trail {

@@ -263,3 +263,60 @@ fn the_stories_are_true() {
         assert!(events.iter().any(|event| event.str("event") == "finding"), "something is found");
     }
 }
+
+#[test]
+fn one_token_is_proven_without_the_chain() {
+    let folder = chain("prove", true);
+    let id = Json::parse(&lines(&folder)[3]).str("token_id").to_owned();
+    for (name, token) in [("4", "4"), (id.as_str(), id.as_str())] {
+        let bundle = folder.prints(&["chain", "prove", "c.jsonl", token]);
+        folder.write("proof.json", &bundle);
+        let alone = Folder::new("prove-alone");
+        alone.write("proof.json", &bundle);
+        alone.write("hub.pub", folder.text("hub.pub"));
+        let events = alone.events(0, &["chain", "verify", "proof.json", "--key", "hub.pub"]);
+        let summary = &events[0];
+        assert_eq!((events.len(), summary.count("tokens"), summary.get("ok")), (1, 1, &Json::Bool(true)), "{name}");
+        assert_eq!(summary.get("checkpoint").get("signed"), &Json::Bool(true));
+        alone.prints(&["chain", "verify", "proof.json"]);
+        // Any edit is a finding.
+        let other = folder.json(&["key", "new", "other.key", "--force"]);
+        for (was, is, kind) in [
+            ("step_completed", "step_failed", "root"),
+            ("\"index\": 3", "\"index\": 2", "root"),
+            ("\"size\": 6", "\"size\": 7", "root"),
+            ("mission-7\\n6\\n", "mission-7\\n7\\n", "checkpoint"),
+            ("\"entry\"", "\"entri\"", "broken_line"),
+        ] {
+            assert!(bundle.contains(was), "{was}: {bundle}");
+            alone.write("bad.json", bundle.replacen(was, is, 1));
+            let events = alone.events(1, &["chain", "verify", "bad.json", "--key", "hub.pub"]);
+            assert_eq!((events.len(), events[0].str("kind")), (2, kind), "{was}");
+        }
+        let events = alone.events(1, &["chain", "verify", "proof.json", "--key", other.str("public")]);
+        assert_eq!(events[0].str("kind"), "checkpoint");
+    }
+    let said = folder.fails(1, &["chain", "prove", "c.jsonl", "7"]);
+    assert!(said.contains("no token `7`"), "{said}");
+    folder.prints(&["chain", "add", "c.jsonl", "--action", "later"]);
+    let said = folder.fails(1, &["chain", "prove", "c.jsonl", "7"]);
+    assert!(said.contains("covers 6 lines and not line 7"), "{said}");
+    std::fs::remove_file(folder.0.join("c.jsonl.checkpoint")).expect("it was there");
+    let said = folder.fails(1, &["chain", "prove", "c.jsonl", "1"]);
+    assert!(said.contains("there is no c.jsonl.checkpoint"), "{said}");
+}
+
+#[test]
+fn attestations_are_verified_by_whoever_knows_the_key() {
+    let folder = chain("attest", true);
+    folder.prints(&["key", "new", "ci.key"]);
+    let ci = folder.prints(&["key", "export", "ci.key", "--format", "note"]);
+    let envelope = folder.prints(&["chain", "export", "c.jsonl", "--key", "ci.key"]);
+    folder.write("a.json", &envelope);
+    let summary = &folder.events(0, &["chain", "verify", "a.json", "--key", ci.trim()])[0];
+    assert_eq!((summary.count("tokens"), summary.get("ok")), (4, &Json::Bool(true)), "the steps, and what began them");
+    let events = folder.events(1, &["chain", "verify", "a.json", "--key", "hub.pub"]);
+    assert_eq!(events[0].str("kind"), "bad_signature");
+    let said = folder.fails(2, &["chain", "verify", "a.json"]);
+    assert!(said.contains("name the key with --key"), "{said}");
+}
