@@ -6,9 +6,11 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use sluis_core::chain::log::merkle::leaf_hash;
 use sluis_core::chain::token::Hash32;
-use sluis_core::chain::verify::{Against, Finding, Kind, Parallel, Seals, Settings, Summary};
+use sluis_core::chain::verify::{Against, Finding, Kind, Parallel, Seals, Settings, Start, Summary};
 use sluis_core::chain::workload::check::StepChecker;
+use sluis_journal::Names;
 use sluis_tokio::SystemClock;
 
 use super::args::Judge;
@@ -62,6 +64,7 @@ pub(super) fn check(
         mac: keys.mac.clone(),
         seals: Seals::Known { authority: Box::new(seen.clone()), required: judge.signed },
         now: Some(SystemClock::new().now().wall),
+        start: start_of(path),
         tree: true,
         ..Settings::default()
     };
@@ -81,6 +84,35 @@ pub(super) fn check(
     progress.end();
     let (summary, _) = done.map_err(|why| read::cannot(path, &why))?;
     Ok(Checked { summary, findings, checkpoint, seen, took: start.elapsed() })
+}
+
+/// What came before the first line: where the file is a segment of a rotated journal, the last line of the segment before it.
+fn start_of(path: &Path) -> Start {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Start::Fresh };
+    let before = |number: u64, names: &Names| path.with_file_name(names.segment(number));
+    // The file that is written to follows the last segment.
+    let names = Names::new(name);
+    let last = (1..).take_while(|number| before(*number, &names).exists()).last();
+    if let Some(last) = last {
+        return after(&before(last, &names));
+    }
+    // A segment follows the one before it: NAME.2.jsonl comes after NAME.1.jsonl.
+    let Some((stem, extension)) = name.rsplit_once('.') else { return Start::Fresh };
+    let Some((stem, _)) = stem.rsplit_once('.') else { return Start::Fresh };
+    let names = Names::new(format!("{stem}.{extension}"));
+    match names.number(name) {
+        Some(number) if number > 1 => after(&before(number - 1, &names)),
+        _ => Start::Fresh,
+    }
+}
+
+/// After the last line of that file; where it is not there any more, nobody knows.
+fn after(path: &Path) -> Start {
+    let mut last = None;
+    match read::lines(path, |_, line| last = line.map(leaf_hash)) {
+        Ok(_) => last.map_or(Start::Unknown, Start::After),
+        Err(_) => Start::Unknown,
+    }
 }
 
 /// How many threads are worth their while.

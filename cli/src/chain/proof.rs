@@ -66,7 +66,7 @@ pub(super) fn check(
     Ok(checked)
 }
 
-fn finding(line: u64, kind: Kind, expected: &str, actual: impl ToString) -> Finding {
+fn finding(line: u64, kind: Kind, expected: &str, actual: &impl ToString) -> Finding {
     Finding { line, token_id: None, kind, expected: Some(expected.to_owned()), actual: Some(actual.to_string()) }
 }
 
@@ -74,7 +74,7 @@ fn finding(line: u64, kind: Kind, expected: &str, actual: impl ToString) -> Find
 fn bundle(text: &str, keys: &Keys, signed: bool, checked: &mut Checked) -> Option<Finding> {
     let bundle = match Bundle::parse(text.trim()) {
         Ok(bundle) => bundle,
-        Err(why) => return Some(finding(0, Kind::BrokenLine, "a bundle", why)),
+        Err(why) => return Some(finding(0, Kind::BrokenLine, "a bundle", &why)),
     };
     let line = bundle.index.saturating_add(1);
     // The key in it says who signed; whether to believe that, only who names keys can say.
@@ -82,20 +82,20 @@ fn bundle(text: &str, keys: &Keys, signed: bool, checked: &mut Checked) -> Optio
     let known =
         if keys.known.is_empty() { own.as_ref().map_or(&[][..], std::slice::from_ref) } else { keys.known.as_slice() };
     if known.is_empty() {
-        return Some(finding(0, Kind::Other("checkpoint"), "a key", "none that can be read"));
+        return Some(finding(0, Kind::Other("checkpoint"), "a key", &"none that can be read"));
     }
     let held = match judge::open(bundle.checkpoint.as_bytes(), known) {
         Ok(held) => held,
-        Err(why) => return Some(finding(0, Kind::Other("checkpoint"), "a checkpoint that a known key signed", why)),
+        Err(why) => return Some(finding(0, Kind::Other("checkpoint"), "a checkpoint that a known key signed", &why)),
     };
     let held = judge::Held { signed: !keys.known.is_empty(), ..held };
     let (size, root) = (held.size, held.root);
     (checked.summary.root, checked.checkpoint) = (Some(root), Some(held));
     if size != bundle.size {
-        return Some(finding(line, Kind::Root, &format!("{size} entries"), bundle.size));
+        return Some(finding(line, Kind::Root, &format!("{size} entries"), &bundle.size));
     }
     if let Err(why) = verify_inclusion(&leaf_hash(bundle.entry.as_bytes()), bundle.index, size, &bundle.proof, &root) {
-        return Some(finding(line, Kind::Root, "a way from this entry to the root", why));
+        return Some(finding(line, Kind::Root, "a way from this entry to the root", &why));
     }
     token(&bundle.entry, line, keys, signed, checked)
 }
@@ -104,7 +104,7 @@ fn bundle(text: &str, keys: &Keys, signed: bool, checked: &mut Checked) -> Optio
 fn token(line: &str, number: u64, keys: &Keys, signed: bool, checked: &mut Checked) -> Option<Finding> {
     let token = match Token::parse(line) {
         Ok(token) => token,
-        Err(why) => return Some(finding(number, Kind::BrokenLine, "a token", why)),
+        Err(why) => return Some(finding(number, Kind::BrokenLine, "a token", &why)),
     };
     checked.summary.tokens = 1;
     checked.summary.linked = token.prev().is_some();
@@ -138,11 +138,11 @@ fn envelope(text: &str, keys: &Keys, checked: &mut Checked) -> Result<Option<Fin
         ));
     }
     let wrong = |why: &dyn ToString| {
-        Some(finding(0, Kind::BadSignature, "an envelope that a known key signed", why.to_string()))
+        Some(finding(0, Kind::BadSignature, "an envelope that a known key signed", &why.to_string()))
     };
     let envelope = match Envelope::parse(text.trim()) {
         Ok(envelope) => envelope,
-        Err(why) => return Ok(Some(finding(0, Kind::BrokenLine, "an envelope", why))),
+        Err(why) => return Ok(Some(finding(0, Kind::BrokenLine, "an envelope", &why))),
     };
     let verified = match envelope.verify(&keys.known, 1) {
         Ok(verified) => verified,
@@ -154,7 +154,7 @@ fn envelope(text: &str, keys: &Keys, checked: &mut Checked) -> Result<Option<Fin
     };
     let statement = match Statement::read(payload, keys.mac.as_ref()) {
         Ok(statement) => statement,
-        Err(why) => return Ok(Some(finding(0, Kind::Other("statement"), "what its own tokens say", why))),
+        Err(why) => return Ok(Some(finding(0, Kind::Other("statement"), "what its own tokens say", &why))),
     };
     // Who ran the steps need not be known to whoever knows who attests them; but what they signed must hold.
     let anybody = Keys { mac: keys.mac.clone(), known: Vec::new(), spiffe: keys.spiffe.clone() };

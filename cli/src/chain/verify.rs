@@ -177,7 +177,7 @@ fn summary_text(out: &mut Out, file: &Path, checked: &Checked) {
             held.origin, held.size
         )),
         None if summary.linked => {
-            also("  linked, without a checkpoint: its end may have been cut off or rewritten".to_owned())
+            also("  linked, without a checkpoint: its end may have been cut off or rewritten".to_owned());
         }
         None => also("  not linked: lines may have been removed, or all of it rewritten".to_owned()),
     }
