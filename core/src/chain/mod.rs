@@ -10,8 +10,14 @@
 //! | [`log`] | an append-only file: linked entries, a Merkle tree over them, signed checkpoints |
 //! | `verify` (with `alloc`) | what is wrong with a file of tokens, and with which |
 //! | [`workload`] | pipelines whose every step is a token, signed by whoever ran it |
+//! | `store` (with `alloc`) | tokens in memory: found, and followed along their parents |
+//! | `events` (with `alloc`) | what happens to a node, as tokens |
 
+#[cfg(feature = "alloc")]
+pub mod events;
 pub mod log;
+#[cfg(feature = "alloc")]
+pub mod store;
 pub mod token;
 #[cfg(feature = "alloc")]
 pub mod verify;

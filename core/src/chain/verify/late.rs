@@ -53,10 +53,6 @@ impl Late {
         self.unread > 0
     }
 
-    pub(super) const fn any_suspects(&self) -> bool {
-        self.unread > 0 || !self.lines.is_empty()
-    }
-
     /// The token in this line is the `place`-th that waits.
     pub(super) fn wait(&mut self, place: usize, line: u64, bytes: &[u8]) {
         if self.full || place != self.waiting.len() || self.bytes >= NAME_BYTES {
