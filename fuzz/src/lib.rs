@@ -5,6 +5,7 @@
 //! | [`frame`] | a datagram, or flags and a payload | decoding never fails badly, and what decodes survives every encoding |
 //! | [`value`] | a JSON text | it is read as Python reads it, and writing it is idempotent |
 //! | [`texts`] | names, patterns, rules, times | the quick ways agree with the plain ones |
+//! | [`steps`] | an offer, an answer, lines of a chain, a dictionary of the reference | nothing is let in that nobody signed |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
 //!
 //! Three ways to run them:
@@ -16,11 +17,13 @@
 
 mod frame;
 mod node;
+mod steps;
 mod texts;
 mod value;
 
 pub use frame::frame;
 pub use node::node;
+pub use steps::steps;
 pub use texts::texts;
 pub use value::value;
 
@@ -28,4 +31,4 @@ pub use value::value;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 4] = [("frame", frame), ("value", value), ("texts", texts), ("node", node)];
+pub const TARGETS: [(&str, Target); 5] = [("frame", frame), ("value", value), ("texts", texts), ("node", node), ("steps", steps)];
