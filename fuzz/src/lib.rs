@@ -31,4 +31,5 @@ pub use value::value;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 5] = [("frame", frame), ("value", value), ("texts", texts), ("node", node), ("steps", steps)];
+pub const TARGETS: [(&str, Target); 5] =
+    [("frame", frame), ("value", value), ("texts", texts), ("node", node), ("steps", steps)];

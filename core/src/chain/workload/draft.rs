@@ -131,7 +131,8 @@ fn content_hash(line: &[u8], starts: &[usize; 11], free: &mut [u8], protection: 
     let len = line.len();
     if let Some(room) = free.get_mut(..len) {
         let mut sink = SliceSink::new(room);
-        let filled = sink.put(b"{").is_ok() && SORTED.iter().all(|n| sink.put(piece(n)).is_ok()) && sink.put(b"}").is_ok();
+        let filled =
+            sink.put(b"{").is_ok() && SORTED.iter().all(|n| sink.put(piece(n)).is_ok()) && sink.put(b"}").is_ok();
         if filled {
             return match protection.mac {
                 None => Hash32::of(sink.written()),

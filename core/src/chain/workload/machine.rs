@@ -284,13 +284,7 @@ impl<S: Room> Workload<S> {
     ///
     /// # Errors
     /// It is not its turn, it was started before, or its input is not the output of the step before: [`Refused`] says.
-    pub fn start(
-        &mut self,
-        now: Now,
-        sequence: u32,
-        input: Data<'_>,
-        executor: Option<&str>,
-    ) -> Result<(), Refused> {
+    pub fn start(&mut self, now: Now, sequence: u32, input: Data<'_>, executor: Option<&str>) -> Result<(), Refused> {
         let input = self.input_of(self.waiting(sequence)?, input)?;
         let executor = executor.filter(|e| !e.is_empty()).map(|e| keep::<S>(e, MAX_NAME)).transpose()?;
         let row = self.row_mut(sequence).ok_or(Refused::UnknownStep)?;
