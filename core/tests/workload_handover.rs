@@ -13,7 +13,7 @@ use sluis_core::chain::workload::handover::{
 use sluis_core::chain::workload::{
     Data, Entry, MAX_LINE, NewStep, NewWorkload, Protection, Refused, StepStatus, Workload,
 };
-use sluis_core::framing::{Encoding, Value};
+use sluis_core::framing::{Encoding, Number, Value};
 use sluis_core::identity::SecretKey;
 use sluis_core::limits::MAX_DATAGRAM_V6;
 use sluis_core::node::{self, Event, Node, NodeConfig, Ping, PingId};
@@ -76,7 +76,7 @@ struct Host {
     did: String,
     manner: Manner,
     /// Work in hand: what to answer when it is done.
-    work: VecDeque<(u64, PingId, JobId, u64)>,
+    work: VecDeque<(u64, PingId, JobId, i64)>,
     old: Option<String>,
     runs: BTreeMap<String, u32>,
 }
@@ -186,7 +186,7 @@ impl Net {
                 Ok(Offered::Run(job)) => {
                     *runs.entry(job.step.to_string()).or_default() += 1;
                     let value = packet.payload.get("input").and_then(|input| input.get("n")).unwrap();
-                    let value = value.as_number().unwrap().to_f64() as u64;
+                    let Some(Number::Int(value)) = value.as_number() else { panic!("{value:?}") };
                     work.push_back((at + 30 * MS, id, job, value));
                 }
                 // The answer goes to the ping that comes after it is done.
@@ -233,12 +233,12 @@ fn cheat(manner: Manner, line: &str, key: &SecretKey, old: Option<&str>) -> Stri
         let len = step.write(&protection, &mut out).unwrap().len;
         String::from_utf8(out[..len].to_vec()).unwrap()
     };
-    let other = Some(sluis_core::chain::token::Hash32([9; 32]));
+    let other = sluis_core::chain::token::Hash32([9; 32]);
     match manner {
         Manner::Honest | Manner::WrongKey => line.to_owned(),
         Manner::WrongName => resign(&|step| step.executor = COORDINATOR.into()),
-        Manner::WrongInput => resign(&|step| step.input = other),
-        Manner::WrongParent => resign(&|step| step.after.token = other.unwrap()),
+        Manner::WrongInput => resign(&|step| step.input = Some(other)),
+        Manner::WrongParent => resign(&|step| step.after.token = other),
         Manner::Edited => line.replace("machine-", "somewhere-"),
         Manner::Split => line.replacen(", ", ",\n", 1),
         Manner::Replayed => old.unwrap_or("{}").to_owned(),

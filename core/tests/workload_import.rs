@@ -30,7 +30,10 @@ fn what_the_reference_wrote_is_found_clean_and_what_was_changed_is_found() {
         assert_eq!(imported.untied > 0, untied(id), "{id}: {}", imported.untied);
         if id == "shape_compromised" {
             assert_eq!(found.len(), 1, "{found:?}");
-            assert!(found[0].contains("compromised") && found[0].contains("24f572600e150d3230138385aa0006ca"), "{found:?}");
+            assert!(
+                found[0].contains("compromised") && found[0].contains("24f572600e150d3230138385aa0006ca"),
+                "{found:?}"
+            );
         }
     }
 }
@@ -54,7 +57,8 @@ fn untied(id: &str) -> bool {
 /// Without the audit trail less is said twice.
 #[test]
 fn without_the_trail() {
-    let needs_trail = ["last_removed", "owner", "tokens_erased", "token_parent_edited", "all_removed", "middle_output_hash"];
+    let needs_trail =
+        ["last_removed", "owner", "tokens_erased", "token_parent_edited", "all_removed", "middle_output_hash"];
     for line in &lines() {
         let row = Value::from_json(line).unwrap();
         let id = row.get("id").unwrap().as_text().unwrap();
@@ -63,7 +67,8 @@ fn without_the_trail() {
         if needs_trail[..4].contains(&id) {
             assert!(found.is_empty(), "{id}: {found:?}");
         }
-        if ["first_output_hash", "link_wrong", "input_hash", "node", "times", "sequence", "first_removed"].contains(&id) {
+        if ["first_output_hash", "link_wrong", "input_hash", "node", "times", "sequence", "first_removed"].contains(&id)
+        {
             assert!(!found.is_empty(), "{id}");
         }
     }
@@ -71,7 +76,9 @@ fn without_the_trail() {
 
 #[test]
 fn strangers_dictionaries_are_findings_and_not_panics() {
-    for text in ["null", "{}", "[]", "7", r#"{"workload_id": "x", "name": "", "owner": "", "status": "created", "steps": [1]}"#] {
+    for text in
+        ["null", "{}", "[]", "7", r#"{"workload_id": "x", "name": "", "owner": "", "status": "created", "steps": [1]}"#]
+    {
         let imported = verify(Value::from_json(text).unwrap(), Some(Value::from_json("[{}, 3]").unwrap()));
         assert_eq!(imported.findings.len(), 1, "{text}: {:?}", imported.findings);
     }

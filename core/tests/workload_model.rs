@@ -134,7 +134,15 @@ impl<S: Room> Run<S> {
     fn new(key: &SecretKey) -> Self {
         let mut rng = Seed::from_u64(3).fork("model");
         let now = Now::new(Instant::ZERO, Wall::from_micros(1_736_942_400_000_000));
-        let new = NewWorkload { name: "w", owner: "o", actor: "jis:a", node: "n", max_steps: 8, keep_data: true, ..NewWorkload::default() };
+        let new = NewWorkload {
+            name: "w",
+            owner: "o",
+            actor: "jis:a",
+            node: "n",
+            max_steps: 8,
+            keep_data: true,
+            ..NewWorkload::default()
+        };
         let workload = Workload::new(now, &new, &mut rng).unwrap();
         let mut run = Self { workload, rng, now, log: Log::new(&Seed::from_u64(4)), lines: Vec::new() };
         run.poll(key);

@@ -6,6 +6,7 @@
 //! | [`value`] | a JSON text | it is read as Python reads it, and writing it is idempotent |
 //! | [`texts`] | names, patterns, rules, times | the quick ways agree with the plain ones |
 //! | [`attestation`] | an envelope, or a statement | what is read survives writing, and only what was signed is verified |
+//! | [`steps`] | an offer, an answer, lines of a chain, a dictionary of the reference | nothing is let in that nobody signed |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
 //!
 //! Three ways to run them:
@@ -18,12 +19,14 @@
 mod attestation;
 mod frame;
 mod node;
+mod steps;
 mod texts;
 mod value;
 
 pub use attestation::attestation;
 pub use frame::frame;
 pub use node::node;
+pub use steps::steps;
 pub use texts::texts;
 pub use value::value;
 
@@ -32,4 +35,4 @@ pub type Target = fn(&[u8]);
 
 /// Every target by its name.
 pub const TARGETS: [(&str, Target); 5] =
-    [("frame", frame), ("value", value), ("texts", texts), ("attestation", attestation), ("node", node)];
+    [("frame", frame), ("value", value), ("texts", texts), ("attestation", attestation), ("node", node), ("steps", steps)];

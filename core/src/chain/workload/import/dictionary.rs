@@ -101,7 +101,13 @@ impl<'a> Dictionary<'a> {
             }
             if !names.insert(step.name) || !ids.insert(step.id) {
                 let actual = quoted("step", step.name);
-                imported.find(Some(n), ImportFault::DuplicateStep, "name", String::from("a name and id of its own"), actual);
+                imported.find(
+                    Some(n),
+                    ImportFault::DuplicateStep,
+                    "name",
+                    String::from("a name and id of its own"),
+                    actual,
+                );
             }
             imported.same(Some(n), ImportFault::Provenance, "workload_id", self.id, text(step.whole, "workload_id"));
             step.check(n, before, self.id, imported);
@@ -132,7 +138,8 @@ impl<'a> Dictionary<'a> {
                 imported.find(None, ImportFault::Counts, key, number(count as usize), actual);
             }
         }
-        let started = self.steps.iter().any(|step| step.status != StepStatus::Pending && step.status != StepStatus::Skipped);
+        let started =
+            self.steps.iter().any(|step| step.status != StepStatus::Pending && step.status != StepStatus::Skipped);
         let fits = match self.status {
             WorkloadStatus::Created => !self.steps.iter().any(|step| !step.started.is_empty()),
             WorkloadStatus::Running => counts.ended() < counts.steps || counts.steps == 0,
@@ -210,7 +217,13 @@ impl<'a> Step<'a> {
             }
             None if linked.is_some() || output.is_some() => {
                 let actual = output.map(shown).unwrap_or_default();
-                imported.find(step, ImportFault::Link, "eraan", String::from("no link: there is no output before"), actual);
+                imported.find(
+                    step,
+                    ImportFault::Link,
+                    "eraan",
+                    String::from("no link: there is no output before"),
+                    actual,
+                );
             }
             None => {
                 let said = eraan.get("previous_step").is_some_and(Value::is_null);

@@ -20,7 +20,8 @@ pub(super) fn check(workload: &Dictionary<'_>, trail: Value<'_>, imported: &mut 
         return;
     };
     let mut before: Option<(i64, Text<'_>)> = None;
-    let mut seen = Seen { steps: workload.steps.iter().map(|step| (step.id, step.sequence)).collect(), ..Seen::default() };
+    let mut seen =
+        Seen { steps: workload.steps.iter().map(|step| (step.id, step.sequence)).collect(), ..Seen::default() };
     for entry in &entries {
         before = link(*entry, before, imported);
         if text(*entry, "workload_id") == Some(workload.id) {
