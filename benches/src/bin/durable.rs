@@ -2,8 +2,9 @@
 //!
 //! `cargo run --release -p sluis-benches --bin durable [-- --json] [--rounds N] [--folder PATH]`
 //!
-//! Batches of 1, 100 and 1000 tokens of 512 bytes. The floor is a plain file: the same number of bytes with the same hash link in
-//! every line, one `write`, one `fdatasync`. Everything runs interleaved with it, on the file system of `target/` unless told
+//! Batches of 1, 100 and 1000 lines of 512 bytes. The floor is a plain file with the same bytes and the same hashes: one `write`, one
+//! `fdatasync`. For the journal alone that is one hash a line, the link; for the journal of tokens it is the same tokens made by
+//! the same machine. Everything runs interleaved with it, on the file system of `target/` unless told
 //! otherwise: a disk's mood changes from one second to the next, and only the ratio within a round counts. Times are on the wall.
 //! Timings decide nothing: the exit code is 0 whatever they are.
 
@@ -16,6 +17,7 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 use sluis_benches::contest::{self, Runner};
 use sluis_benches::report::{Report, Row};
+use sluis_core::chain::log::{Log, Protection};
 use sluis_core::chain::token::{PREV_PREFIX, Token};
 use sluis_core::framing::Text;
 use sluis_core::{Now, Seed, Wall};
@@ -70,37 +72,58 @@ fn measure(folder: &Path, json: bool, rounds: usize) -> Result<(), Box<dyn std::
     };
     let mut report = Report::new("durable", json);
     for batch in [1, 100, 1000] {
-        let mut plain = Plain::new(&folder.join(format!("{batch}-plain.jsonl")))?;
-        let setup = Setup::default().spawn(Threads);
-        let (linked, _) = Journal::open(folder.join(format!("{batch}-linked.jsonl")), Linked::default(), setup)?;
-        let blocking = tokens(&folder.join(format!("{batch}-blocking.jsonl")), Threads)?;
-        let on_tokio = tokens(&folder.join(format!("{batch}-tokio.jsonl")), tokio.clone())?;
-        let on_smol = tokens(&folder.join(format!("{batch}-smol.jsonl")), sluis_smol::blocking())?;
-        let standings = contest::run(
-            &mut [
-                timed("plain file, write + fdatasync", || plain.append(batch)),
-                timed("journal, same link, blocking", || wait((0..batch).map(|_| linked.try_append(Linked::compose)))),
-                timed("token journal, blocking", || wait((0..batch).map(|_| append(&blocking)))),
-                timed("token journal on tokio", || runtime.block_on(await_all(batch, &on_tokio))),
-                timed("token journal on smol", || sluis_smol::block_on(await_all(batch, &on_smol))),
-            ],
+        let at = |name: &str| folder.join(format!("{batch}-{name}.jsonl"));
+        let mut plain = Plain::new(&at("plain"))?;
+        let (linked, _) = Journal::open(at("linked"), Linked::default(), Setup::default())?;
+        compare(
+            &mut report,
+            batch,
             rounds,
+            &mut [
+                timed("plain file", || plain.append(batch, link)),
+                timed("journal, blocking", || wait((0..batch).map(|_| linked.try_append(Linked::compose)))),
+            ],
         );
-        let Some((floor, ours)) = standings.split_first() else { continue };
-        for standing in ours {
-            report.at_least(&Row {
-                what: format!("{}, batches of {batch}", standing.name),
-                value: 1.0 / standing.ratio,
-                unit: "×",
-                target: Some(TARGET),
-                floor: Some((floor.name, floor.nanos)),
-                nanos: Some(standing.nanos),
-            });
-        }
+        let (mut plain, mut log) = (Plain::new(&at("plain-tokens"))?, Log::new(&Seed::from_u64(1)));
+        // Only the first has no link, and so is shorter.
+        log.append(now(), &draft(), Protection::default(), &mut [0; LINE])?;
+        let blocking = tokens(&at("blocking"), Threads)?;
+        let on_tokio = tokens(&at("tokio"), tokio.clone())?;
+        let on_smol = tokens(&at("smol"), sluis_smol::blocking())?;
+        let mut make = |_: &mut Leaf, out: &mut [u8]| {
+            let entry = log.append(now(), &draft(), Protection::default(), out);
+            assert_eq!(entry.map(|entry| entry.len), Ok(LINE), "the same bytes as in the floor without tokens");
+        };
+        compare(
+            &mut report,
+            batch,
+            rounds,
+            &mut [
+                timed("plain file, tokens", || plain.append(batch, &mut make)),
+                timed("token journal, blocking", || wait((0..batch).map(|_| append(&blocking)))),
+                timed("token journal, tokio", || runtime.block_on(await_all(batch, &on_tokio))),
+                timed("token journal, smol", || sluis_smol::block_on(await_all(batch, &on_smol))),
+            ],
+        );
     }
     report.finish();
     fs::remove_dir_all(folder)?;
     Ok(())
+}
+
+fn compare(report: &mut Report, batch: usize, rounds: usize, runners: &mut [Runner<'_>]) {
+    let standings = contest::run(runners, rounds);
+    let Some((floor, ours)) = standings.split_first() else { return };
+    for standing in ours {
+        report.at_least(&Row {
+            what: format!("{}, batches of {batch}", standing.name),
+            value: 1.0 / standing.ratio,
+            unit: "×",
+            target: Some(TARGET),
+            floor: Some((floor.name, floor.nanos)),
+            nanos: Some(standing.nanos),
+        });
+    }
 }
 
 fn timed<'a>(name: &'static str, mut op: impl FnMut() + 'a) -> Runner<'a> {
@@ -133,16 +156,20 @@ fn now() -> Now {
     Now::new(sluis_core::Instant::ZERO, Wall::from_micros(1_736_942_400_000_000))
 }
 
-/// A token whose line is as long as the floor's.
-fn append(journal: &TokenJournal) -> Result<(Ticket, ()), sluis_journal::TokenAppendError> {
-    const WHY: &str = "measured to see what a durable line costs beside a plain one";
-    let draft = Token {
+/// A token whose line has 512 bytes.
+fn draft() -> Token<'static> {
+    Token {
         action: Text::new("measured"),
         actor: Text::new("jis:bench:disk"),
-        erachter: Text::new(WHY),
+        erachter: Text::new(
+            "to see what it costs that a line is on the medium, beside a line of a plain file (fdatasync)",
+        ),
         ..Token::default()
-    };
-    journal.try_append(now(), &draft).map(|(ticket, _)| (ticket, ()))
+    }
+}
+
+fn append(journal: &TokenJournal) -> Result<(Ticket, ()), sluis_journal::TokenAppendError> {
+    journal.try_append(now(), &draft()).map(|(ticket, _)| (ticket, ()))
 }
 
 fn hex(hash: &Leaf) -> [u8; 64] {
@@ -184,10 +211,10 @@ impl Plain {
         Ok(Self { file, last: [0; 32], buffer: Vec::new() })
     }
 
-    fn append(&mut self, batch: usize) {
+    fn append(&mut self, batch: usize, mut line: impl FnMut(&mut Leaf, &mut [u8])) {
         self.buffer.resize(batch * LINE, b'\n');
-        for line in self.buffer.chunks_exact_mut(LINE) {
-            link(&mut self.last, line);
+        for out in self.buffer.chunks_exact_mut(LINE) {
+            line(&mut self.last, out);
         }
         self.file.write_all(&self.buffer).expect("a disk that works");
         self.file.sync_data().expect("a disk that works");
