@@ -5,6 +5,7 @@
 //! | [`frame`] | a datagram, or flags and a payload | decoding never fails badly, and what decodes survives every encoding |
 //! | [`value`] | a JSON text | it is read as Python reads it, and writing it is idempotent |
 //! | [`texts`] | names, patterns, rules, times | the quick ways agree with the plain ones |
+//! | [`token`] | a line of a token | however it is written it hashes alike, and what is written is read as it was |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
 //!
 //! Three ways to run them:
@@ -17,15 +18,18 @@
 mod frame;
 mod node;
 mod texts;
+mod token;
 mod value;
 
 pub use frame::frame;
 pub use node::node;
 pub use texts::texts;
+pub use token::token;
 pub use value::value;
 
 /// A target: it panics when a promise is broken.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 4] = [("frame", frame), ("value", value), ("texts", texts), ("node", node)];
+pub const TARGETS: [(&str, Target); 5] =
+    [("frame", frame), ("value", value), ("texts", texts), ("token", token), ("node", node)];
