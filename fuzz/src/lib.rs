@@ -7,6 +7,7 @@
 //! | [`texts`] | names, patterns, rules, times | the quick ways agree with the plain ones |
 //! | [`attestation`] | an envelope, or a statement | what is read survives writing, and only what was signed is verified |
 //! | [`steps`] | an offer, an answer, lines of a chain, a dictionary of the reference | nothing is let in that nobody signed |
+//! | [`token`] | a line of a token | however it is written it hashes alike, and what is written is read as it was |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
 //!
 //! Three ways to run them:
@@ -21,6 +22,7 @@ mod frame;
 mod node;
 mod steps;
 mod texts;
+mod token;
 mod value;
 
 pub use attestation::attestation;
@@ -28,6 +30,7 @@ pub use frame::frame;
 pub use node::node;
 pub use steps::steps;
 pub use texts::texts;
+pub use token::token;
 pub use value::value;
 
 /// A target: it panics when a promise is broken.
@@ -35,4 +38,4 @@ pub type Target = fn(&[u8]);
 
 /// Every target by its name.
 pub const TARGETS: [(&str, Target); 5] =
-    [("frame", frame), ("value", value), ("texts", texts), ("attestation", attestation), ("node", node), ("steps", steps)];
+    [("frame", frame), ("value", value), ("texts", texts), ("token", token), ("attestation", attestation), ("node", node), ("steps", steps)];

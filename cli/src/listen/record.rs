@@ -215,6 +215,9 @@ impl Record {
             AppendError::Failed(failure) if failure.is_disk_full() => {
                 format!("sluis listen: the disk with {file} is full, what happens is not recorded until there is room")
             }
+            AppendError::Failed(why) => {
+                format!("sluis listen: what happens is not recorded in {file} ({why}), start again to go on")
+            }
             why => format!("sluis listen: what happens is not recorded in {file}: {why}"),
         });
     }

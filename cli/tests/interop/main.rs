@@ -14,6 +14,7 @@ mod peers;
 mod sluis;
 mod to_listen;
 mod to_reference;
+mod tokens;
 
 /// One corner of the matrix.
 #[derive(Clone, Copy, Debug)]
