@@ -369,3 +369,43 @@ fn a_chain_of_several_executors_is_verified_whole() {
         assert_eq!(findings(&changed, &authority).len(), 1, "one edit is one finding");
     }
 }
+
+/// What a stranger does to the certificates of a seal never makes it good, and never does worse than being refused.
+#[test]
+fn mangled_certificates_are_refused() {
+    use base64ct::{Base64, Encoding as _};
+    let forge = Forge::new("fleet.example");
+    let authority = SpiffeAuthority::new(forge.bundles());
+    let svid = forge.svid(DRONE);
+    let line = Draft::by(&svid).sealed(&svid);
+    let token = Token::parse(&line).expect("a token");
+    let hash = token.said_hash().expect("a hash");
+    let seal = token.signature.to_cow().into_owned();
+    let parts: Vec<_> = seal.split(':').skip(1).map(|part| Base64::decode_vec(part).expect("Base64")).collect();
+    let mut rng = Seed::from_u64(7).fork("mangle");
+    let mut below = |n: usize| usize::try_from(rng.u64() % n as u64).expect("small");
+    for round in 0..5_000 {
+        let mut mangled = parts.clone();
+        let which = if round % 8 == 0 { 0 } else { 1 + below(2) };
+        for _ in 0..=below(4) {
+            let bytes = &mut mangled[which];
+            if bytes.is_empty() {
+                break;
+            }
+            let (at, to) = (below(bytes.len()), u8::try_from(below(256)).expect("a byte"));
+            match below(4) {
+                0 => drop(bytes.remove(at)),
+                1 => bytes.insert(at, to),
+                2 => bytes.truncate(at.max(1)),
+                _ => bytes[at] = to,
+            }
+        }
+        if mangled == parts {
+            continue;
+        }
+        let text: Vec<_> = mangled.iter().map(|part| Base64::encode_string(part)).collect();
+        let text = format!("x509:{}", text.join(":"));
+        let changed = Token { signature: Text::new(&text), ..token };
+        assert!(authority.judge(&changed, &signed_text(&hash)).is_err(), "{text}");
+    }
+}
