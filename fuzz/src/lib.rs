@@ -37,5 +37,12 @@ pub use value::value;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 5] =
-    [("frame", frame), ("value", value), ("texts", texts), ("token", token), ("attestation", attestation), ("node", node), ("steps", steps)];
+pub const TARGETS: [(&str, Target); 7] = [
+    ("frame", frame),
+    ("value", value),
+    ("texts", texts),
+    ("token", token),
+    ("attestation", attestation),
+    ("node", node),
+    ("steps", steps),
+];
