@@ -1,7 +1,7 @@
 //! A file is checked: what `verify` and `show` have in common.
 
-use std::fs::File;
-use std::io::{self, IsTerminal as _, Read, Write as _};
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Seek as _, SeekFrom};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use sluis_tokio::SystemClock;
 
 use super::args::Judge;
 use super::judge::{self, Held, Keys, Seen, TreeFile};
+use super::progress::Progress;
 use super::{ledger, read};
 use crate::fail::Fail;
 use crate::output::tell;
@@ -23,8 +24,6 @@ use crate::output::tell;
 const MANY: u64 = 4 << 20;
 /// More threads wait for each other.
 const MAX_THREADS: usize = 16;
-/// After this, and then so often, a terminal is told how far it is.
-const SECOND: Duration = Duration::from_secs(1);
 
 /// What a check has seen.
 pub(super) struct Checked {
@@ -70,8 +69,9 @@ pub(super) fn check(
     };
     let seed = ledger::seed()?;
     let threads = threads(&file);
-    let mut progress = Progress::new(path, &file, start);
-    let input = Input { file, progress: &mut progress };
+    let mut progress = Progress::new(path, &file);
+    let left = whole_lines(path, &file)?;
+    let input = Input { file, left, progress: &mut progress };
     let steps = StepChecker::new(&seed);
     let verify = Parallel::new(settings, against, &seed, steps, input, &mut count);
     std::thread::scope(|scope| {
@@ -121,15 +121,54 @@ fn threads(file: &File) -> usize {
     if file.metadata().is_ok_and(|stat| stat.len() < MANY) { 1 } else { all }
 }
 
+/// How much of the file is looked at: as much as there is now, and while somebody writes to it only whole lines. A last line
+/// that is torn is a finding only if nobody is about to finish it.
+fn whole_lines(path: &Path, file: &File) -> Result<u64, Fail> {
+    let stat = file.metadata().map_err(|why| read::cannot(path, &why))?;
+    if !stat.is_file() {
+        return Ok(u64::MAX);
+    }
+    let written = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+    let size = file.metadata().map_err(|why| read::cannot(path, &why))?.len();
+    if !written {
+        // Whoever waits to write may go on.
+        let _ = file.unlock();
+        return Ok(size);
+    }
+    let whole = last_line_feed(file, size).map_err(|why| read::cannot(path, &why))?;
+    (&*file).seek(SeekFrom::Start(0)).map_err(|why| read::cannot(path, &why))?;
+    Ok(whole)
+}
+
+/// Where the last line feed before `end` ends.
+fn last_line_feed(mut file: &File, end: u64) -> io::Result<u64> {
+    let (mut end, mut block) = (end, vec![0; 1 << 16]);
+    while end > 0 {
+        let start = end.saturating_sub(block.len() as u64);
+        let held = block.get_mut(..usize::try_from(end - start).unwrap_or(0)).unwrap_or_default();
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(held)?;
+        if let Some(at) = held.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
 /// A file that is read, and how far it is.
 struct Input<'p> {
     file: File,
+    /// Bytes that are read at most.
+    left: u64,
     progress: &'p mut Progress,
 }
 
 impl Read for Input<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.file.read(buffer)?;
+        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let n = self.file.read(buffer.get_mut(..most).unwrap_or_default())?;
+        self.left = self.left.saturating_sub(n as u64);
         self.progress.more(n);
         Ok(n)
     }
@@ -161,41 +200,4 @@ fn no_checkpoint(why: String) -> Finding {
 /// A root in words.
 pub(super) fn root(summary: &Summary) -> Option<String> {
     summary.root.map(|root| Hash32(root).to_string())
-}
-
-/// How far it is, for a terminal.
-pub(super) struct Progress {
-    name: String,
-    done: u64,
-    size: u64,
-    next: Option<Instant>,
-    said: bool,
-}
-
-impl Progress {
-    pub(super) fn new(path: &Path, file: &File, start: Instant) -> Self {
-        let size = file.metadata().map_or(0, |stat| stat.len());
-        let next = io::stderr().is_terminal().then(|| start + SECOND);
-        Self { name: path.display().to_string(), done: 0, size, next, said: false }
-    }
-
-    pub(super) fn more(&mut self, bytes: usize) {
-        self.done += bytes as u64;
-        let Some(next) = self.next else { return };
-        let now = Instant::now();
-        if now < next {
-            return;
-        }
-        self.next = Some(now + SECOND / 5);
-        self.said = true;
-        let percent = (self.done * 100).checked_div(self.size).unwrap_or(0).min(100);
-        let name = crate::output::escape::safe(&self.name);
-        let _ = write!(io::stderr().lock(), "\r\x1b[K{name}: {percent} % of {} MB", self.size / 1_000_000);
-    }
-
-    pub(super) fn end(&mut self) {
-        if self.said {
-            let _ = write!(io::stderr().lock(), "\r\x1b[K");
-        }
-    }
 }

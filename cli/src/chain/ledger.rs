@@ -13,6 +13,7 @@ use sluis_spiffe::{Svid, SvidFiles};
 
 use super::args::Protect;
 use super::lines::Lines;
+use super::progress::Waiting;
 use crate::fail::Fail;
 use crate::key;
 use crate::output::tell;
@@ -80,9 +81,11 @@ impl Ledger {
     pub(super) fn open(path: &Path) -> Result<Self, Fail> {
         let start = Instant::now();
         let mut said = false;
+        let waiting = Waiting::new(format!("reading {}", path.display()));
         loop {
             match Journal::open(path, Lines::default(), Setup::default()) {
                 Ok((journal, found)) => {
+                    drop(waiting);
                     if found.torn > 0 {
                         tell(&format!(
                             "sluis: the last write to {} was torn, its {} bytes are in {}.torn now",

@@ -10,6 +10,7 @@ mod help;
 mod judge;
 mod ledger;
 mod lines;
+mod progress;
 mod proof;
 mod prove;
 mod read;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
+use super::progress::Progress;
 use crate::fail::Fail;
 
 /// The longest line that is read; a longer one is passed over and counted as broken.
@@ -26,7 +27,9 @@ pub(super) fn cannot(path: &Path, why: &io::Error) -> Fail {
 /// Call `each` with the number and the bytes of every line that is not blank, without its line end. `None` stands for a line
 /// that is too long.
 pub(super) fn lines(path: &Path, mut each: impl FnMut(u64, Option<&[u8]>)) -> Result<u64, Fail> {
-    let mut reader = BufReader::with_capacity(1 << 16, open(path)?);
+    let file = open(path)?;
+    let mut progress = Progress::new(path, &file);
+    let mut reader = BufReader::with_capacity(1 << 16, file);
     let (mut line, mut number) = (Vec::new(), 0);
     loop {
         line.clear();
@@ -36,6 +39,7 @@ pub(super) fn lines(path: &Path, mut each: impl FnMut(u64, Option<&[u8]>)) -> Re
             Err(why) => return Err(cannot(path, &why)),
         };
         number += 1;
+        progress.more(line.len() + 1);
         if long {
             each(number, None);
         } else if !line.trim_ascii().is_empty() {

@@ -320,3 +320,23 @@ fn attestations_are_verified_by_whoever_knows_the_key() {
     let said = folder.fails(2, &["chain", "verify", "a.json"]);
     assert!(said.contains("name the key with --key"), "{said}");
 }
+
+#[test]
+fn a_line_that_is_being_written_is_no_finding() {
+    let folder = chain("verify-live", false);
+    let whole = folder.text("c.jsonl");
+    let torn = format!("{whole}{{\"token_id\": \"half");
+    folder.write("c.jsonl", &torn);
+    let (findings, _) = verify(&folder, 1, &[]);
+    assert_eq!((findings.len(), findings[0].str("kind")), (1, "broken_line"));
+    let writer = std::fs::File::open(folder.0.join("c.jsonl")).expect("it is there");
+    writer.lock().expect("nobody else writes");
+    let (_, summary) = verify(&folder, 0, &[]);
+    assert_eq!(summary.count("lines"), 6);
+    writer.unlock().expect("it was locked");
+    // What a crash has torn is cut off by the next who writes, and kept beside.
+    let out = folder.sluis(&["chain", "add", "c.jsonl", "--action", "next"]);
+    assert!(out.status.success() && String::from_utf8_lossy(&out.stderr).contains("was torn"), "{out:?}");
+    assert!(folder.exists("c.jsonl.torn"));
+    verify(&folder, 0, &[]);
+}
