@@ -7,6 +7,7 @@ mod gate;
 mod node;
 mod peers;
 mod replay;
+mod tokens;
 
 fn main() {
     let mut criterion = criterion::Criterion::default().configure_from_args();
@@ -16,5 +17,6 @@ fn main() {
     replay::all(&mut criterion);
     node::all(&mut criterion);
     peers::all(&mut criterion);
+    tokens::all(&mut criterion);
     criterion.final_summary();
 }

@@ -6,10 +6,12 @@
 //! * [`report`]: results as a table or as JSON.
 //! * [`samples`]: the packets that everything here is measured with.
 //! * [`nodes`]: a hub and a sensor, and rounds between them.
+//! * [`logs`]: logs to be appended to and verified.
 //! * [`memory`]: two driver loops joined in memory, without sockets.
 //! * [`bad`]: everything that can be wrong with a datagram.
 //! * [`contenders`]: what is timed against what.
 //! * [`swarm`]: thousands of simulated networks.
+//! * [`tokens`]: the tokens that everything about tokens is measured with.
 //! * [`contest`]: timing several things against each other, interleaved.
 //!
 //! Times are never asserted, here or in the tests: allocations and bytes are.
@@ -19,9 +21,11 @@ pub mod bad;
 pub mod contenders;
 pub mod contest;
 pub mod floors;
+pub mod logs;
 pub mod memory;
 pub mod nodes;
 pub mod population;
 pub mod report;
 pub mod samples;
 pub mod swarm;
+pub mod tokens;

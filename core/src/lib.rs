@@ -7,6 +7,7 @@
 //! | room | what it is |
 //! |---|---|
 //! | [`framing`] | the TP wire format: frames, the two packets, JSON, msgpack, postcard, canonical text |
+//! | [`identity`] | keys: Ed25519 with one acceptance rule, HMAC, the forms in which others read them |
 //! | [`airlock`] | the gate: trust, rules, vouches, replay window, waiting room |
 //! | [`node`] | the datagram machine: it pings, and gates the pings of others |
 //! | [`driver`] | the one loop that runs any machine on any io, and the shared handle |
@@ -80,10 +81,12 @@ extern crate alloc;
 extern crate std;
 
 pub mod airlock;
+pub mod chain;
 mod did;
 #[cfg(feature = "alloc")]
 pub mod driver;
 pub mod framing;
+pub mod identity;
 pub mod limits;
 mod machine;
 #[cfg(feature = "alloc")]

@@ -17,6 +17,8 @@ use crate::values::{JsonText, Place, Trust};
 pub(super) struct Settings {
     pub(super) did: Did,
     pub(super) bind: Place,
+    /// Heartbeats are recorded, and nothing else is done with them.
+    pub(super) record: bool,
     gate: GateConfig,
     caps: Caps,
     rules: Vec<Rule<String>>,
@@ -38,6 +40,7 @@ impl Settings {
         replies.extend(args.reply.or(config.reply).map(|reply| ("*".to_owned(), reply)));
         Ok(Self {
             did,
+            record: args.record.is_some(),
             bind: args.bind.or(config.bind).unwrap_or_default(),
             gate: config.gate,
             caps: config.caps,
@@ -48,11 +51,17 @@ impl Settings {
         })
     }
 
+    /// The trust from which on a sender is GROEN, and that below which it is ROOD.
+    pub(super) const fn zones(&self) -> (f64, f64) {
+        (self.gate.groen, self.gate.rood)
+    }
+
     /// A node with these settings, recorded if there is a tape.
     pub(super) fn node(&self, tape: Option<FileTape>) -> Result<Node, Fail> {
         let mut config = NodeConfig::new(self.did.clone());
         config.gate = self.gate;
         config.caps = self.caps;
+        config.tell_heartbeats = self.record;
         let mut node = match tape {
             Some(tape) => run::recorded(config, tape)?,
             None => run::node(config)?,

@@ -57,6 +57,7 @@ mod frame;
 mod header;
 pub mod hex;
 mod json;
+mod lines;
 mod msgpack;
 mod number;
 mod packet;
@@ -66,7 +67,6 @@ mod spill;
 #[cfg(test)]
 mod tests;
 mod text;
-#[cfg(feature = "alloc")]
 mod trusted;
 mod types;
 mod value;
@@ -75,6 +75,7 @@ mod walk;
 pub use canonical::{Member, Order, Separators, Style};
 pub use error::{DecodeError, EncodeError, Unrepresentable, ValueError};
 pub use header::Header;
+pub(crate) use lines::{Reader, put_inside};
 pub use number::{BigInt, Number};
 pub use packet::{Frame, Message, Packet, Response};
 pub use sink::{Counter, FnSink, Full, Sink, SliceSink};

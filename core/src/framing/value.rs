@@ -40,11 +40,19 @@ pub(super) struct Known {
     pub(super) wire: bool,
     /// No object in it has a key twice.
     pub(super) unique: bool,
+    /// The text is what the reference writes with a space behind every comma and colon, every key of an object as often
+    /// as it was written. All numbers are finite.
+    pub(super) spaced: bool,
+    /// Together with `spaced`: the members of every object are in the order of their keys, and none comes twice.
+    pub(super) sorted: bool,
 }
 
 impl Known {
-    pub(super) const NOTHING: Self = Self { wire: false, unique: false };
-    pub(super) const ALL: Self = Self { wire: true, unique: true };
+    pub(super) const NOTHING: Self = Self { wire: false, unique: false, spaced: false, sorted: false };
+    /// As on the wire.
+    pub(super) const ALL: Self = Self { wire: true, unique: true, ..Self::NOTHING };
+    /// An empty container, or a word that is no number.
+    const PLAIN: Self = Self { wire: true, unique: true, spaced: true, sorted: true };
 }
 
 /// One step of reading a value from front to back.
@@ -141,11 +149,11 @@ pub(super) enum Count {
 
 impl<'a> Value<'a> {
     /// `{}`
-    pub const EMPTY_OBJECT: Self = Self { repr: Repr::Json("{}"), known: Known::ALL };
+    pub const EMPTY_OBJECT: Self = Self { repr: Repr::Json("{}"), known: Known::PLAIN };
     /// `[]`
-    pub const EMPTY_ARRAY: Self = Self { repr: Repr::Json("[]"), known: Known::ALL };
+    pub const EMPTY_ARRAY: Self = Self { repr: Repr::Json("[]"), known: Known::PLAIN };
     /// `null`
-    pub const NULL: Self = Self { repr: Repr::Json("null"), known: Known::ALL };
+    pub const NULL: Self = Self { repr: Repr::Json("null"), known: Known::PLAIN };
 
     /// Check a JSON text: exactly one value by the reference's rules (`NaN` and `Infinity` included), with white space
     /// around it if need be.
@@ -187,6 +195,22 @@ impl<'a> Value<'a> {
             Repr::Json(text) if self.known.wire => Some(text),
             Repr::Json(_) | Repr::Msgpack(_) => None,
         }
+    }
+
+    /// The JSON text of the value, where it is spaced, and what is known of it.
+    #[inline]
+    pub(super) const fn json_spaced(self) -> Option<(&'a str, Known)> {
+        match self.repr {
+            Repr::Json(text) if self.known.spaced => Some((text, self.known)),
+            Repr::Json(_) | Repr::Msgpack(_) => None,
+        }
+    }
+
+    /// Whether every number in it is finite: no `NaN`, no infinity, nothing beyond the range of floats.
+    #[must_use]
+    pub fn is_finite(self) -> bool {
+        self.known.spaced
+            || !self.tokens().any(|token| matches!(token, Token::Number(Number::Float(x)) if !x.is_finite()))
     }
 
     /// What begins at `pos`, and the position after it: after the opening for a container, after the whole of anything

@@ -24,26 +24,34 @@ const SECOND_US: i64 = 1_000_000;
 /// Read a timestamp; without an offset it is UTC. Fraction digits beyond microseconds are cut off.
 #[must_use]
 pub fn parse(text: &str) -> Option<Wall> {
-    usual(text.as_bytes()).or_else(|| anything(text)).map(Wall::from_micros)
+    parse_zoned(text).map(|(wall, _)| wall)
 }
 
-/// The form that both sides of the wire write: `YYYY-MM-DDTHH:MM:SS[.ffffff]` and `+00:00` or `Z`. `None`: not that, or
-/// out of range; let [`anything`] decide.
-fn usual(text: &[u8]) -> Option<i64> {
+/// As [`parse`], and whether the text says how far from UTC it is: a time without that is only as good as the guess where it
+/// was written.
+#[must_use]
+pub fn parse_zoned(text: &str) -> Option<(Wall, bool)> {
+    usual(text.as_bytes()).or_else(|| anything(text)).map(|(micros, zoned)| (Wall::from_micros(micros), zoned))
+}
+
+/// The form that both sides write: `YYYY-MM-DDTHH:MM:SS[.ffffff]` and `+00:00`, `Z` or nothing. `None`: not that, or out of
+/// range; let [`anything`] decide.
+fn usual(text: &[u8]) -> Option<(i64, bool)> {
     let (stamp, rest) = text.split_first_chunk::<19>()?;
     let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1] = *stamp else {
         return None;
     };
     let micros = match *rest {
-        [b'.', a, b, c, d, e, f, b'+', b'0', b'0', b':', b'0', b'0'] | [b'.', a, b, c, d, e, f, b'Z'] => {
-            two(a, b)? * 10_000 + two(c, d)? * 100 + two(e, f)?
-        }
-        [b'+', b'0', b'0', b':', b'0', b'0'] | [b'Z'] => 0,
+        [b'.', a, b, c, d, e, f, b'+', b'0', b'0', b':', b'0', b'0']
+        | [b'.', a, b, c, d, e, f, b'Z']
+        | [b'.', a, b, c, d, e, f] => two(a, b)? * 10_000 + two(c, d)? * 100 + two(e, f)?,
+        [b'+', b'0', b'0', b':', b'0', b'0'] | [b'Z'] | [] => 0,
         _ => return None,
     };
     let days = days_of_date(two(y0, y1)? * 100 + two(y2, y3)?, two(m0, m1)?, two(d0, d1)?)?;
     let time = time_of_day(two(h0, h1)?, two(n0, n1)?, two(s0, s1)?)?;
-    Some(i64::from(days) * DAY_US + i64::from(time) * SECOND_US + i64::from(micros))
+    let zoned = !matches!(rest, [] | [b'.', _, _, _, _, _, _]);
+    Some((i64::from(days) * DAY_US + i64::from(time) * SECOND_US + i64::from(micros), zoned))
 }
 
 /// The number that two digits are.
@@ -92,7 +100,7 @@ fn days_of_week_date(year: u32, week: u32, day: u32) -> Option<i32> {
 }
 
 /// What Python reads, in all its forms.
-fn anything(text: &str) -> Option<i64> {
+fn anything(text: &str) -> Option<(i64, bool)> {
     if text.len() > MAX_TEXT {
         return None;
     }
@@ -109,7 +117,7 @@ fn anything(text: &str) -> Option<i64> {
     }
     let date_len = text.date_len()?;
     let days = text.date(date_len)?;
-    let (mut time, mut offset) = (0, 0);
+    let (mut time, mut offset) = (0, None);
     if len > date_len {
         // One character of any kind stands between date and time.
         let separator = match text.at(date_len) {
@@ -120,7 +128,7 @@ fn anything(text: &str) -> Option<i64> {
         };
         (time, offset) = Text(text.0.get(date_len + separator..)?).time_and_offset()?;
     }
-    Some(i64::from(days) * DAY_US + time - offset)
+    Some((i64::from(days) * DAY_US + time - offset.unwrap_or(0), offset.is_some()))
 }
 
 /// A text that ends in as many NUL characters as anybody looks at, as it does in C.
@@ -186,13 +194,13 @@ impl Text<'_> {
         days_of_date(year, month, self.digits(at + 2 + dashes, 2)?)
     }
 
-    /// Microseconds since midnight, and microseconds east of UTC.
-    fn time_and_offset(&self) -> Option<(i64, i64)> {
+    /// Microseconds since midnight, and microseconds east of UTC where that is said.
+    fn time_and_offset(&self) -> Option<(i64, Option<i64>)> {
         let sign = (0..self.0.len()).find(|at| matches!(self.at(*at), b'+' | b'-'));
         let end = sign.unwrap_or(self.0.len());
         let (clock, rest) = self.clock(0, end)?;
         let time = i64::from(time_of_day(clock.hour, clock.minute, clock.second)?) * SECOND_US + clock.micros();
-        let Some(sign) = sign else { return (!rest).then_some((time, 0)) };
+        let Some(sign) = sign else { return (!rest).then_some((time, None)) };
         // Before a sign, one more character is overlooked: `12:00:00 +00:00`.
         let (east, rest) = self.clock(sign + 1, self.0.len())?;
         let seconds = i64::from(east.hour) * 3600 + i64::from(east.minute) * 60 + i64::from(east.second);
@@ -202,7 +210,7 @@ impl Text<'_> {
         }
         // No whole second: taken for UTC, fraction or not.
         let offset = if seconds == 0 { 0 } else { offset };
-        Some((time, if self.at(sign) == b'-' { -offset } else { offset }))
+        Some((time, Some(if self.at(sign) == b'-' { -offset } else { offset })))
     }
 
     /// `HH[[:]MM[[:]SS[.ffffff]]]` in `from..end`, and whether something is left over at the end.

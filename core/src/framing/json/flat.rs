@@ -77,7 +77,7 @@ fn scalar(bytes: &[u8], at: usize) -> Option<usize> {
 
 /// The length of a number as the reference prints it, of at most 15 digits: as many survive the way through a float.
 #[inline(always)]
-fn number(bytes: &[u8]) -> Option<usize> {
+pub(super) fn number(bytes: &[u8]) -> Option<usize> {
     let negative = bytes.first() == Some(&b'-');
     let digits = bytes.get(usize::from(negative)..)?;
     let int = run(digits);

@@ -8,18 +8,21 @@ mod keys;
 mod numeral;
 mod read;
 mod scan;
+mod spaced;
 mod swar;
 mod write;
 
 use super::canonical::Style;
 use super::error::{DecodeError, EncodeError, ValueError};
 use super::packet::{Packet, Response};
-use super::sink::Sink;
+use super::sink::{Full, Sink};
+use super::text::Text;
 use super::value::Value;
 
 pub(super) use counts::Counts;
 pub(super) use keys::KeyFilter;
 pub(super) use read::{Tokens, end_of, head, is_separator};
+pub(super) use scan::Scanner;
 pub(super) use write::{write_object, write_value};
 
 /// Decode the payload of a frame as a ping.
@@ -50,9 +53,9 @@ pub(super) fn checked(text: &str) -> Result<Value<'_>, DecodeError> {
 
 /// Check a text that must be one value.
 pub(super) fn value_from_text(text: &str) -> Result<Value<'_>, ValueError> {
-    let mut scanner = scan::Scanner::new(text, 0);
+    let mut scanner = Scanner::new(text, 0);
     scanner.space();
-    let value = scanner.value().and_then(|value| {
+    let value = scanner.spaced_value().and_then(|value| {
         scanner.space();
         match scanner.peek() {
             _ if u32::try_from(text.len()).is_err() => Err(DecodeError::TooLarge),
@@ -61,6 +64,12 @@ pub(super) fn value_from_text(text: &str) -> Result<Value<'_>, ValueError> {
         }
     });
     value.map_err(|error| ValueError { error, at: scanner.pos() })
+}
+
+/// Write what stands between the quotes of a text.
+#[inline(always)]
+pub(super) fn put_inside(text: Text<'_>, sink: &mut impl Sink) -> Result<(), Full> {
+    write::inside(text, sink)
 }
 
 macro_rules! put {

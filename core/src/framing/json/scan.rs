@@ -8,7 +8,7 @@ use super::super::hex;
 use super::super::text::{Form, Text};
 use super::super::value::{Known, MAX_DEPTH, Repr, Value};
 use super::keys::KeyFilter;
-use super::{flat, numeral, swar};
+use super::{flat, numeral, spaced, swar};
 
 /// What is checked is good, or why not.
 type Checked<T> = Result<T, DecodeError>;
@@ -17,7 +17,7 @@ const BAD: DecodeError = DecodeError::BadJson;
 
 /// A position in a JSON text that is being checked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scanner<'a> {
+pub(in super::super) struct Scanner<'a> {
     text: &'a str,
     pos: usize,
 }
@@ -70,13 +70,13 @@ impl Nesting {
 impl<'a> Scanner<'a> {
     /// Start at `pos` of a text.
     #[inline(always)]
-    pub(super) const fn new(text: &'a str, pos: usize) -> Self {
+    pub(in super::super) const fn new(text: &'a str, pos: usize) -> Self {
         Self { text, pos }
     }
 
     /// Where the scanner is.
     #[inline(always)]
-    pub(super) const fn pos(&self) -> usize {
+    pub(in super::super) const fn pos(&self) -> usize {
         self.pos
     }
 
@@ -87,7 +87,7 @@ impl<'a> Scanner<'a> {
 
     /// The next byte.
     #[inline(always)]
-    pub(super) fn peek(&self) -> Option<u8> {
+    pub(in super::super) fn peek(&self) -> Option<u8> {
         self.bytes().get(self.pos).copied()
     }
 
@@ -103,7 +103,7 @@ impl<'a> Scanner<'a> {
 
     /// Take `literal` if it is next. Inlined, so that its length is known to the compiler.
     #[inline(always)]
-    pub(super) fn eat_slice(&mut self, literal: &'static [u8]) -> bool {
+    pub(in super::super) fn eat_slice(&mut self, literal: &'static [u8]) -> bool {
         let found = self.bytes().get(self.pos..).is_some_and(|rest| rest.starts_with(literal));
         if found {
             self.pos += literal.len();
@@ -113,7 +113,7 @@ impl<'a> Scanner<'a> {
 
     /// Pass over white space, and say whether there was any.
     #[inline(always)]
-    pub(super) fn space(&mut self) -> bool {
+    pub(in super::super) fn space(&mut self) -> bool {
         // What is not white space is seldom below 0x21.
         if self.peek().is_none_or(|b| b > b' ') {
             return false;
@@ -130,7 +130,7 @@ impl<'a> Scanner<'a> {
 
     /// The rest of a string after its opening quote, closing quote included.
     #[inline(always)]
-    pub(super) fn string(&mut self) -> Checked<Text<'a>> {
+    pub(in super::super) fn string(&mut self) -> Checked<Text<'a>> {
         let start = self.pos;
         let end = swar::find(self.bytes(), start, swar::escaped);
         if self.bytes().get(end) == Some(&b'"') {
@@ -189,6 +189,17 @@ impl<'a> Scanner<'a> {
             _ => known.wire = self.scalar()?,
         }
         Ok(Value::from_parts(Repr::Json(self.text_from(start, self.pos)), known))
+    }
+
+    /// Any value, checked to its end; quick for values as [`spaced`] has them.
+    #[inline]
+    pub(in super::super) fn spaced_value(&mut self) -> Checked<Value<'a>> {
+        let start = self.pos;
+        let Some((end, sorted)) = spaced::value(self.bytes(), start) else { return self.value() };
+        self.pos = end;
+        let text = self.text_from(start, end);
+        let wire = text.len() == 2 || !text.starts_with(['{', '[']);
+        Ok(Value::from_parts(Repr::Json(text), Known { wire, unique: sorted, spaced: true, sorted }))
     }
 
     /// A value that is no container; whether the reference would write it like this.
@@ -305,7 +316,7 @@ fn end_of_space(bytes: &[u8], mut pos: usize) -> usize {
 
 /// A string with something in it that is not printable ASCII; `pos` is the first such byte. Where its closing quote is.
 #[inline(never)]
-fn long_string(bytes: &[u8], mut pos: usize) -> Checked<(Form, usize)> {
+pub(super) fn long_string(bytes: &[u8], mut pos: usize) -> Checked<(Form, usize)> {
     let (mut escapes, mut wire) = (false, true);
     loop {
         match bytes.get(pos).ok_or(BAD)? {

@@ -7,7 +7,7 @@ use super::super::sink::{Full, Sink};
 use super::super::text::Text;
 use super::super::value::{MAX_DEPTH, Token, Value};
 use super::super::walk::Walk;
-use super::swar;
+use super::{spaced, swar};
 
 /// Write a value in any style.
 pub(in super::super) fn write_value(value: Value<'_>, sink: &mut impl Sink, style: Style) -> Result<(), EncodeError> {
@@ -15,6 +15,16 @@ pub(in super::super) fn write_value(value: Value<'_>, sink: &mut impl Sink, styl
         && (style == Style::WIRE || !text.starts_with(['{', '[']) || text.len() == 2)
     {
         return Ok(sink.put(text.as_bytes())?);
+    }
+    if let Some((text, known)) = value.json_spaced()
+        && style.separators == Separators::Spaced
+    {
+        match style.order {
+            _ if known.sorted => return Ok(sink.put(text.as_bytes())?),
+            Order::AsWritten if known.unique || spaced::unique(text) => return Ok(sink.put(text.as_bytes())?),
+            Order::AsWritten => {}
+            Order::ByKey => return spaced::write_sorted(text, sink),
+        }
     }
     let mut out = Layout::new(sink, style.separators);
     if style.order == Order::AsWritten && value.known().unique {

@@ -65,7 +65,11 @@ impl<const N: usize> Checker<N> {
         loop {
             while level.left == 0 {
                 let Some(outer) = self.depth.checked_sub(1) else {
-                    return Ok(Some(Known { wire: self.shortest && self.unique, unique: self.unique }));
+                    return Ok(Some(Known {
+                        wire: self.shortest && self.unique,
+                        unique: self.unique,
+                        ..Known::NOTHING
+                    }));
                 };
                 level = self.outer.get(outer).copied().unwrap_or(level);
                 self.depth = outer;

@@ -1,0 +1,82 @@
+//! Ids of tokens, in the shape that the reference gives them.
+
+use core::fmt;
+
+use crate::framing::Text;
+use crate::time::{Wall, iso};
+use crate::{Rng, Seed};
+
+/// Bytes of an id.
+const LEN: usize = 35;
+
+/// `tibet_`, the time as 20 digits (year to microsecond, UTC), `_` and 8 random hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TokenId([u8; LEN]);
+
+impl TokenId {
+    /// The id for a time and a random number.
+    #[must_use]
+    pub fn new(at: Wall, random: u32) -> Self {
+        let mut id = *b"tibet_00000000000000000000_00000000";
+        let mut written = [0; iso::FORMAT_LEN];
+        let text = iso::format(at, &mut written);
+        // The offset at the end is no part of it; a fraction of zero is not written.
+        let digits = text.split('+').next().unwrap_or_default().bytes().filter(u8::is_ascii_digit);
+        let (front, tail) = id.split_at_mut(27);
+        front.iter_mut().skip(6).take(20).zip(digits).for_each(|(to, digit)| *to = digit);
+        for (two, byte) in tail.as_chunks_mut::<2>().0.iter_mut().zip(random.to_be_bytes()) {
+            *two = crate::framing::hex::pair(byte);
+        }
+        Self(id)
+    }
+
+    /// The text of it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // ASCII only.
+        core::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// As a member of a token.
+    #[must_use]
+    pub fn as_text(&self) -> Text<'_> {
+        Text::from_wire(self.as_str())
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// Where ids come from. No two of its ids are equal, and each is greater than the one before: where the clock stands still
+/// or goes back, the time in the id runs ahead by a microsecond.
+#[derive(Debug)]
+pub struct TokenIds {
+    rng: Rng,
+    last: i64,
+}
+
+impl TokenIds {
+    /// Draw from the stream `token.ids` of a seed.
+    #[must_use]
+    pub fn new(seed: &Seed) -> Self {
+        Self { rng: seed.fork("token.ids"), last: i64::MIN }
+    }
+
+    /// A new id.
+    #[must_use]
+    pub fn next(&mut self, now: Wall) -> TokenId {
+        self.last = now.as_micros().max(self.last.saturating_add(1));
+        #[allow(clippy::cast_possible_truncation)] // all bits are equally random
+        let random = self.rng.u64() as u32;
+        TokenId::new(Wall::from_micros(self.last), random)
+    }
+}

@@ -1,0 +1,139 @@
+//! What can be said only at the end: which parents are not there, and whether that follows from something already said.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::finding::{Kind, cut};
+use super::settings::Settings;
+use crate::chain::token::Token;
+use crate::framing::Text;
+
+/// Bytes of names that are kept in all, and how many of them: a file in which every token waits is not told by name.
+const NAME_BYTES: usize = 1 << 20;
+/// Lines whose hash is wrong that are kept, and the longest.
+const LINES: usize = 64;
+const LINE_BYTES: usize = 16 << 10;
+/// Ids that are remembered as explained.
+const EXPLAINED: usize = 1024;
+
+/// A child that waits for its parent.
+struct Waiting {
+    line: u64,
+    child: Box<str>,
+    parent: Box<str>,
+}
+
+/// What was put aside for the end.
+pub(super) struct Late {
+    /// Of the first that waited, in their order.
+    waiting: Vec<Waiting>,
+    bytes: usize,
+    /// Some that waited were not kept.
+    full: bool,
+    /// Lines whose hash is wrong.
+    lines: Vec<Box<[u8]>>,
+    /// Lines that may have had any id.
+    unread: usize,
+}
+
+impl Late {
+    pub(super) const fn new() -> Self {
+        Self { waiting: Vec::new(), bytes: 0, full: false, lines: Vec::new(), unread: 0 }
+    }
+
+    /// A line of which something is false, its id perhaps.
+    pub(super) fn suspect(&mut self, kind: Kind, line: &[u8]) {
+        let keep = kind == Kind::ContentHash && self.lines.len() < LINES && line.len() <= LINE_BYTES;
+        if keep { self.lines.push(line.into()) } else { self.unread += 1 }
+    }
+
+    /// Whether there is a line that may have been any token.
+    pub(super) const fn any_unread(&self) -> bool {
+        self.unread > 0
+    }
+
+    /// The token in this line is the `place`-th that waits.
+    pub(super) fn wait(&mut self, place: usize, line: u64, bytes: &[u8]) {
+        if self.full || place != self.waiting.len() || self.bytes >= NAME_BYTES {
+            self.full = true;
+            return;
+        }
+        let Ok(token) = Token::parse_bytes(bytes) else { return };
+        let waiting = Waiting {
+            line,
+            child: cut(token.token_id).into(),
+            parent: token.parent_id.map(cut).unwrap_or_default().into(),
+        };
+        self.bytes += waiting.child.len() + waiting.parent.len() + size_of::<Waiting>();
+        self.waiting.push(waiting);
+    }
+
+    pub(super) fn parent(&self, place: usize) -> Option<&str> {
+        self.waiting.get(place).map(|waiting| &*waiting.parent)
+    }
+
+    /// Child and parent.
+    pub(super) fn names(&self, place: usize) -> (Option<String>, Option<String>) {
+        let waiting = self.waiting.get(place);
+        (waiting.map(|w| String::from(&*w.child)), waiting.map(|w| String::from(&*w.parent)))
+    }
+
+    /// Child and parent.
+    pub(super) fn names_of_line(&self, line: u64) -> (Option<String>, Option<String>) {
+        let place = self.waiting.partition_point(|waiting| waiting.line < line);
+        if self.waiting.get(place).is_some_and(|waiting| waiting.line == line) {
+            self.names(place)
+        } else {
+            (None, None)
+        }
+    }
+
+    /// What of that follows from what was said. `gaps`: entries may be gone, and any parent with them.
+    pub(super) fn explain<'l>(&'l self, settings: &'l Settings<'_>, gaps: bool) -> Explained<'l> {
+        Explained { settings, lines: &self.lines, unread: self.unread, gaps, known: Vec::new() }
+    }
+}
+
+/// Which missing parents have been explained.
+pub(super) struct Explained<'l> {
+    settings: &'l Settings<'l>,
+    lines: &'l [Box<[u8]>],
+    /// Each explains one id.
+    unread: usize,
+    gaps: bool,
+    /// Fingerprints, in order.
+    known: Vec<u64>,
+}
+
+impl Explained<'_> {
+    /// Whether it is known why there is no token with this id.
+    pub(super) fn covers(&mut self, id: u64, text: Option<&str>) -> bool {
+        if self.gaps {
+            return true;
+        }
+        let Err(at) = self.known.binary_search(&id) else { return true };
+        if self.known.len() >= EXPLAINED {
+            return false;
+        }
+        let explained = text.is_some_and(|text| self.was(text))
+            || self.unread > 0 && {
+                self.unread -= 1;
+                true
+            };
+        if explained {
+            self.known.insert(at, id);
+        }
+        explained
+    }
+
+    /// Whether a line whose hash is wrong would be right with this id.
+    fn was(&self, id: &str) -> bool {
+        self.lines.iter().any(|line| {
+            Token::parse_bytes(line).is_ok_and(|token| {
+                let token = Token { token_id: Text::new(id), ..token };
+                token.verify(self.settings.mac.as_ref()).is_ok()
+            })
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! Verification of files of tokens: ours and the reference's alike.
+//!
+//! What this room promises:
+//!
+//! - [`Verifier`] takes the bytes of a file in pieces of any size and says what is wrong with it, line by line. It does no
+//!   I/O, and never stops at what it finds.
+//! - **One finding for one cause.** A line has at most one [`Finding`], the first of its faults; what follows from a fault
+//!   that was named (a link to a line that was edited, a parent whose id was) is not said again.
+//! - **Against a checkpoint** ([`Against`]) every edit, drop, swap, insertion and truncation is found, and with the log's leaf
+//!   hashes (`FILE.tree`) the first wrong entry is named even if whoever changed it made all later lines anew.
+//! - At most 28 bytes of memory for each token, and 64 KiB or a line.
+//! - [`Parallel`] (with `std`) does the same on the caller's threads, with the same findings in the same order.
+//! - Rooms with tokens of their own kind add what they know with a [`Checker`].
+//!
+//! # What is checked
+//!
+//! | of each line | [`Kind`] |
+//! |---|---|
+//! | it is not too long, UTF-8, JSON, the members of a token | `line_too_long`, `broken_line` |
+//! | its content hash is there, and is that of its members | `missing_hash`, `non_finite`, `content_hash` |
+//! | its timestamp is one, and not in the future | `bad_timestamp`, `future_timestamp` |
+//! | its signature holds, where [`Settings::seals`] asks for it | `bad_signature`, `unknown_key`, `unsigned` |
+//! | it links to the line before, once any line of the file has a link | `link`, `inserted`, `dropped`, `swapped` |
+//! | it is the entry that the checkpoint covers | `root`, `inserted`, `dropped`, `swapped`, `truncated` |
+//! | its id is its own; its parent is there (anywhere in the file), and not, over whatever steps, itself | `duplicate_id`, `missing_parent`, `parent_cycle` |
+//!
+//! Blank lines are passed over, as the reference does. A last line without a line feed is fine if it is whole.
+//!
+//! Where a link does not fit and there is no checkpoint, it is the entry *before* that is named: it is not the one after
+//! which the next was written, because it was changed, or because others after it are gone. An entry without a link is
+//! let through among linked ones if it has a seal of ours: such a one was made elsewhere and adopted.
+
+mod chunk;
+mod cover;
+mod finding;
+mod hook;
+mod ids;
+mod late;
+mod line;
+mod links;
+#[cfg(feature = "std")]
+mod parallel;
+mod pile;
+mod settings;
+mod split;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod trail;
+mod verifier;
+
+pub use chunk::Checked;
+pub use cover::{Against, Tree};
+pub use finding::{Finding, Kind, MAX_TEXT};
+pub use hook::{Checker, Place, Problem};
+#[cfg(feature = "std")]
+pub use parallel::Parallel;
+pub use settings::{MAX_LINE, Seals, Settings, Start};
+pub use split::{LongLine, Piece, Splitter};
+pub use stream::Verifier;
+pub use verifier::Summary;
