@@ -1,4 +1,5 @@
-//! Envelopes and statements: the specification's own vectors, tampering of every kind, and chains that make no statement.
+//! Envelopes and statements: the specification's own vectors, tampering of every kind, and chains that make no
+//! statement.
 
 use proptest::prelude::*;
 use sluis_core::chain::export::{

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use common::{Deviations, Json, Row, Tagged, rows};
 use sluis_core::chain::workload::{
@@ -59,7 +59,7 @@ struct Replay {
     engine: Engine,
     current: Option<WorkloadId>,
     /// `<wl:1>` and so on, by real id.
-    names: HashMap<String, String>,
+    names: BTreeMap<String, String>,
     workloads: usize,
     now: Now,
 }
@@ -84,7 +84,7 @@ impl Replay {
         Self {
             engine: Engine::new(&config, &Seed::from_u64(1)),
             current: None,
-            names: HashMap::new(),
+            names: BTreeMap::new(),
             workloads: 0,
             now: Now::new(Instant::from_nanos(5), Wall::from_micros(1_736_942_400_000_000)),
         }
@@ -92,7 +92,7 @@ impl Replay {
 
     /// Our text with generated ids in the table's words.
     fn named(&self, mut tagged: Tagged) -> Tagged {
-        fn walk(names: &HashMap<String, String>, tagged: &mut Tagged) {
+        fn walk(names: &BTreeMap<String, String>, tagged: &mut Tagged) {
             match tagged {
                 Tagged::Str(units) => {
                     if let Some(name) = names.get(&plain(units)) {

@@ -237,6 +237,9 @@ pub(crate) struct ProveArgs {
     /// Prove it against this checkpoint [default: FILE.checkpoint]
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
+    /// The public key that signed the checkpoint [default: found among those that signed lines]
+    #[arg(long, value_name = "PUB")]
+    pub(crate) key: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,23 +1,28 @@
 //! A file is checked: what `verify` and `show` have in common.
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read, Write as _};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use sluis_core::chain::log::merkle::leaf_hash;
 use sluis_core::chain::token::Hash32;
-use sluis_core::chain::verify::{Against, Finding, Kind, Seals, Settings, Summary, Verifier};
+use sluis_core::chain::verify::{Against, Finding, Kind, Parallel, Seals, Settings, Start, Summary};
+use sluis_core::chain::workload::check::StepChecker;
+use sluis_journal::Names;
 use sluis_tokio::SystemClock;
 
 use super::args::Judge;
 use super::judge::{self, Held, Keys, Seen, TreeFile};
-use super::steps::{Excuses, Steps};
 use super::{ledger, read};
 use crate::fail::Fail;
 use crate::output::tell;
 
-/// Bytes that are read at once.
-const CHUNK: usize = 256 << 10;
+/// Bytes of a file that one thread reads at most.
+const MANY: u64 = 4 << 20;
+/// More threads wait for each other.
+const MAX_THREADS: usize = 16;
 /// After this, and then so often, a terminal is told how far it is.
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -32,17 +37,17 @@ pub(super) struct Checked {
 }
 
 /// Check a file; `found` is called with everything that is wrong with it.
-pub(super) fn check(path: &Path, judge: &Judge, keys: &Keys, found: &mut dyn FnMut(&Finding)) -> Result<Checked, Fail> {
+pub(super) fn check(
+    path: &Path,
+    judge: &Judge,
+    keys: &Keys,
+    found: &mut (dyn FnMut(&Finding) + Send),
+) -> Result<Checked, Fail> {
     let start = Instant::now();
     let mut findings = 0;
-    let excuses = Excuses::default();
-    let mut held = Gap::default();
     let mut count = |finding: Finding| {
-        excuses.hear(&finding);
-        for finding in held.pass(finding) {
-            findings += 1;
-            found(&finding);
-        }
+        findings += 1;
+        found(&finding);
     };
     let file = read::open(path)?;
     let checkpoint = match judge::checkpoint(path, judge.checkpoint.as_deref(), &keys.known)? {
@@ -59,44 +64,74 @@ pub(super) fn check(path: &Path, judge: &Judge, keys: &Keys, found: &mut dyn FnM
         mac: keys.mac.clone(),
         seals: Seals::Known { authority: Box::new(seen.clone()), required: judge.signed },
         now: Some(SystemClock::new().now().wall),
+        start: start_of(path),
         tree: true,
         ..Settings::default()
     };
     let seed = ledger::seed()?;
-    let mut verifier = Verifier::with_checker(settings, against, &seed, Steps::new(&seed, excuses.clone()));
+    let threads = threads(&file);
     let mut progress = Progress::new(path, &file, start);
-    feed(path, file, &mut progress, |bytes| verifier.push(bytes, &mut count))?;
-    let (summary, _) = verifier.finish(&mut count);
-    if let Some(finding) = held.last {
-        findings += 1;
-        found(&finding);
-    }
+    let input = Input { file, progress: &mut progress };
+    let steps = StepChecker::new(&seed);
+    let verify = Parallel::new(settings, against, &seed, steps, input, &mut count);
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(|| verify.work());
+        }
+        verify.work();
+    });
+    let done = verify.finish();
     progress.end();
+    let (summary, _) = done.map_err(|why| read::cannot(path, &why))?;
     Ok(Checked { summary, findings, checkpoint, seen, took: start.elapsed() })
 }
 
-/// A step out of its place follows from a line that is gone, which may be named only after it: it is held back until then.
-#[derive(Default)]
-struct Gap {
-    last: Option<Finding>,
+/// What came before the first line: where the file is a segment of a rotated journal, the last line of the segment before it.
+fn start_of(path: &Path) -> Start {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Start::Fresh };
+    let before = |number: u64, names: &Names| path.with_file_name(names.segment(number));
+    // The file that is written to follows the last segment.
+    let names = Names::new(name);
+    let last = (1..).take_while(|number| before(*number, &names).exists()).last();
+    if let Some(last) = last {
+        return after(&before(last, &names));
+    }
+    // A segment follows the one before it: NAME.2.jsonl comes after NAME.1.jsonl.
+    let Some((stem, extension)) = name.rsplit_once('.') else { return Start::Fresh };
+    let Some((stem, _)) = stem.rsplit_once('.') else { return Start::Fresh };
+    let names = Names::new(format!("{stem}.{extension}"));
+    match names.number(name) {
+        Some(number) if number > 1 => after(&before(number - 1, &names)),
+        _ => Start::Fresh,
+    }
 }
 
-impl Gap {
-    /// What is to be told now that this was found.
-    fn pass(&mut self, finding: Finding) -> impl Iterator<Item = Finding> {
-        let follows = |held: &Finding| {
-            finding.line < held.line
-                && held.line - finding.line <= 2
-                && matches!(finding.kind, Kind::Link | Kind::Dropped | Kind::Swapped | Kind::Inserted | Kind::Root)
-        };
-        let before = self.last.take().filter(|held| !follows(held));
-        let now = if matches!(finding.kind, Kind::Other(_)) && finding.line > 0 {
-            self.last = Some(finding);
-            None
-        } else {
-            Some(finding)
-        };
-        before.into_iter().chain(now)
+/// After the last line of that file; where it is not there any more, nobody knows.
+fn after(path: &Path) -> Start {
+    let mut last = None;
+    match read::lines(path, |_, line| last = line.map(leaf_hash)) {
+        Ok(_) => last.map_or(Start::Unknown, Start::After),
+        Err(_) => Start::Unknown,
+    }
+}
+
+/// How many threads are worth their while.
+fn threads(file: &File) -> usize {
+    let all = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_THREADS);
+    if file.metadata().is_ok_and(|stat| stat.len() < MANY) { 1 } else { all }
+}
+
+/// A file that is read, and how far it is.
+struct Input<'p> {
+    file: File,
+    progress: &'p mut Progress,
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        self.progress.more(n);
+        Ok(n)
     }
 }
 
@@ -116,21 +151,6 @@ fn against<'t>(path: &Path, checkpoint: Option<&Held>) -> Option<Against<'t>> {
         }
     }
     checkpoint.map(Held::against)
-}
-
-fn feed(path: &Path, mut file: File, progress: &mut Progress, mut each: impl FnMut(&[u8])) -> Result<(), Fail> {
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(n) => {
-                each(buffer.get(..n).unwrap_or_default());
-                progress.more(n);
-            }
-            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
-            Err(why) => return Err(read::cannot(path, &why)),
-        }
-    }
 }
 
 fn no_checkpoint(why: String) -> Finding {

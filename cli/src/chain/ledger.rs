@@ -8,7 +8,7 @@ use sluis_core::chain::log::note::Checkpoint;
 use sluis_core::chain::token::{Hash32, Seal, Token};
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_core::{Seed, Wall};
-use sluis_journal::{AppendError, CheckpointError, Journal, OpenError, Setup};
+use sluis_journal::{AppendError, Chain as _, CheckpointError, Composed, Journal, OpenError, Setup};
 use sluis_spiffe::{Svid, SvidFiles};
 
 use super::args::Protect;
@@ -21,8 +21,6 @@ use crate::output::tell;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// After this it is said that they are.
 const SILENCE: Duration = Duration::from_secs(1);
-/// The room that a line is made in: what a journal takes.
-const MAX_LINE: usize = 256 << 10;
 
 /// The keys of a command.
 #[derive(Default)]
@@ -114,12 +112,11 @@ impl Ledger {
 
     /// Add a line, which `compose` writes without a line feed, knowing all lines before it. It is on the disk afterwards.
     pub(super) fn append(&self, compose: impl FnOnce(&Lines, &mut [u8]) -> Result<usize, Fail>) -> Result<Added, Fail> {
-        let made = self.journal.append_blocking(|lines: &Lines, out: &mut Vec<u8>| {
-            let mut room = vec![0; MAX_LINE];
-            let len = compose(lines, &mut room)?;
+        let made = self.journal.append_blocking(|lines: &mut Lines, room: &mut [u8]| {
+            let len = compose(lines, room)?;
             let line = room.get(..len).unwrap_or_default();
-            out.extend_from_slice(line);
-            added(lines, line)
+            let value = added(lines, line)?;
+            Ok(Composed { len, leaf: lines.push(line), value })
         });
         made.map_err(|why| match why {
             AppendError::Compose(fail) => fail,

@@ -126,6 +126,7 @@ pub(crate) fn origin(name: &str) -> String {
 
 impl Chain for Lines {
     type Fault = Fault;
+    type Mark = Self;
     const TREE: bool = true;
 
     fn check(&self, line: &[u8]) -> Result<(), Fault> {
@@ -149,6 +150,14 @@ impl Chain for Lines {
 
     fn turn(&mut self) {
         self.tree = Frontier::new();
+    }
+
+    fn mark(&self) -> Self {
+        self.clone()
+    }
+
+    fn rewind(&mut self, mark: &Self) {
+        self.clone_from(mark);
     }
 
     fn covered(checkpoint: &[u8]) -> Result<u64, Fault> {

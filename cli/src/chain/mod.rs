@@ -3,16 +3,18 @@
 mod add;
 pub(crate) mod args;
 mod check;
+mod demo;
 mod export;
 mod find;
 mod help;
 mod judge;
 mod ledger;
 mod lines;
+mod proof;
+mod prove;
 mod read;
 mod run;
 mod show;
-mod steps;
 mod values;
 mod verify;
 
@@ -39,7 +41,8 @@ pub(crate) fn run(common: Common, command: &ChainCommand) -> Result<ExitCode, Fa
         ChainCommand::Verify(args) => verify::verify(&mut out, args),
         ChainCommand::Show(args) => show::show(&mut out, args),
         ChainCommand::Export(args) => export::export(&mut out, args).map(|()| ExitCode::SUCCESS),
-        _ => Err(Fail::usage("not yet")),
+        ChainCommand::Demo(args) => demo::demo(&mut out, args),
+        ChainCommand::Prove(args) => prove::prove(&mut out, args).map(|()| ExitCode::SUCCESS),
     };
     // What was printed before a failure is printed.
     let printed = out.finish();

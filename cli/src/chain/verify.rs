@@ -11,8 +11,12 @@ use sluis_core::framing::Sink as _;
 use super::args::VerifyArgs;
 use super::check::{self, Checked};
 use super::judge::{Keys, Signed};
+use super::proof;
 use crate::fail::Fail;
 use crate::output::{Color, Out, Style, escape};
+
+/// Characters of what is expected and found that people are shown.
+const MAX_SHOWN: usize = 120;
 
 /// Check every file.
 pub(super) fn verify(out: &mut Out, args: &VerifyArgs) -> Result<ExitCode, Fail> {
@@ -22,11 +26,8 @@ pub(super) fn verify(out: &mut Out, args: &VerifyArgs) -> Result<ExitCode, Fail>
     let keys = Keys::read(&args.judge)?;
     let (mut good, mut failed) = (true, None);
     for file in &args.files {
-        match check::check(file, &args.judge, &keys, &mut |finding| say(out, file, finding)) {
-            Ok(checked) => {
-                good &= checked.findings == 0;
-                summary(out, file, &checked);
-            }
+        match one(out, args, file, &keys) {
+            Ok(nothing) => good &= nothing,
             // The others are looked at all the same.
             Err(why) => {
                 out.flush();
@@ -41,6 +42,16 @@ pub(super) fn verify(out: &mut Out, args: &VerifyArgs) -> Result<ExitCode, Fail>
         None if good => Ok(ExitCode::SUCCESS),
         None => Ok(ExitCode::FAILURE),
     }
+}
+
+/// Check one file; whether nothing was found.
+fn one(out: &mut Out, args: &VerifyArgs, file: &Path, keys: &Keys) -> Result<bool, Fail> {
+    let checked = match proof::read(file)? {
+        Some(proof) => proof::check(&proof, keys, args.judge.signed, &mut |finding| say(out, file, finding))?,
+        None => check::check(file, &args.judge, keys, &mut |finding| say(out, file, finding))?,
+    };
+    summary(out, file, &checked);
+    Ok(checked.findings == 0)
 }
 
 /// One finding.
@@ -74,14 +85,25 @@ pub(super) fn finding_text(line: &mut Vec<u8>, paint: crate::output::Paint, find
     let mut word = ": expected ";
     if let Some(expected) = finding.expected.as_ref().filter(|text| !text.is_empty()) {
         line.extend_from_slice(word.as_bytes());
-        escape::put(line, expected);
+        short(line, expected);
         word = ", found ";
     } else {
         word = ": found ";
     }
     if let Some(actual) = finding.actual.as_ref().filter(|text| !text.is_empty()) {
         line.extend_from_slice(word.as_bytes());
-        escape::put(line, actual);
+        short(line, actual);
+    }
+}
+
+/// Whole signatures help nobody who reads.
+fn short(line: &mut Vec<u8>, text: &str) {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => {
+            escape::put(line, &text[..end]);
+            line.extend_from_slice(b"...");
+        }
+        None => escape::put(line, text),
     }
 }
 
@@ -137,7 +159,7 @@ fn summary_text(out: &mut Out, file: &Path, checked: &Checked) {
     let Checked { summary, findings, checkpoint, seen, took } = checked;
     out.line(|line, paint| {
         escape::put(line, &file.display().to_string());
-        let _ = write!(line, ": {} tokens, ", summary.tokens);
+        let _ = write!(line, ": {} {}, ", summary.tokens, if summary.tokens == 1 { "token" } else { "tokens" });
         match findings {
             0 => paint.text(line, Color::Green, "nothing found"),
             1 => paint.text(line, Color::Red, "1 finding"),
@@ -155,7 +177,7 @@ fn summary_text(out: &mut Out, file: &Path, checked: &Checked) {
             held.origin, held.size
         )),
         None if summary.linked => {
-            also("  linked, without a checkpoint: its end may have been cut off or rewritten".to_owned())
+            also("  linked, without a checkpoint: its end may have been cut off or rewritten".to_owned());
         }
         None => also("  not linked: lines may have been removed, or all of it rewritten".to_owned()),
     }

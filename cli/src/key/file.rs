@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::fail::Fail;
 
 /// No key is longer; nor is a shared key read from a larger file.
-const MAX_FILE: u64 = 64 * 1024;
+const MAX_FILE: usize = 64 * 1024;
 
 /// What a key file holds.
 #[derive(Debug)]
@@ -141,9 +141,9 @@ fn read(path: &Path) -> Result<(File, Zeroizing<Vec<u8>>), Fail> {
     let cannot = |why: io::Error| Fail::runtime(format!("cannot read {} ({why})", path.display()));
     let file = File::open(path).map_err(cannot)?;
     // Room from the start: a vector that grows leaves copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize + 1));
-    (&file).take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    if bytes.len() as u64 > MAX_FILE {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE + 1));
+    (&file).take(MAX_FILE as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() > MAX_FILE {
         return Err(wrong(path, format_args!("it is longer than {MAX_FILE} bytes, that is no key")));
     }
     Ok((file, bytes))

@@ -19,13 +19,10 @@ use sluis_core::framing::Text;
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_core::node::Event;
 use sluis_core::{Did, Now, Seed};
-use sluis_journal::{AppendError, Chain, CheckpointError, Failure, Journal, Leaf, OpenError, Setup, Ticket};
+use sluis_journal::{AppendError, Chain, CheckpointError, Composed, Failure, Journal, Leaf, OpenError, Setup, Ticket};
 
 use crate::fail::Fail;
 use crate::output::tell;
-
-/// The room that a line is made in: what a journal takes.
-const MAX_LINE: usize = 256 << 10;
 
 /// What is known of the lines of the file, from which the next one is made.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +48,7 @@ enum Fault {
 
 impl Chain for Trail {
     type Fault = Fault;
+    type Mark = Self;
     const TREE: bool = true;
 
     fn check(&self, line: &[u8]) -> Result<(), Fault> {
@@ -75,6 +73,14 @@ impl Chain for Trail {
 
     fn turn(&mut self) {
         self.tree = Frontier::new();
+    }
+
+    fn mark(&self) -> Self {
+        self.clone()
+    }
+
+    fn rewind(&mut self, mark: &Self) {
+        self.clone_from(mark);
     }
 
     fn covered(checkpoint: &[u8]) -> Result<u64, Fault> {
@@ -116,7 +122,6 @@ pub(super) struct Record {
     keys: Keys,
     ids: TokenIds,
     seed: Seed,
-    room: Vec<u8>,
     /// What is on its way to the disk, the oldest first.
     tickets: VecDeque<Ticket>,
     counts: Recorded,
@@ -145,7 +150,6 @@ impl Record {
             keys,
             ids: TokenIds::new(&seed),
             seed,
-            room: vec![0; MAX_LINE],
             tickets: VecDeque::new(),
             counts: Recorded::default(),
             said: false,
@@ -162,17 +166,18 @@ impl Record {
     /// Record what happened.
     pub(super) fn happening(&mut self, now: Now, happening: &Happening<'_>) {
         let Some(draft) = self.recorder.draft(happening) else { return };
-        let (id, room) = (self.ids.next(now.wall), &mut self.room);
+        let id = self.ids.next(now.wall);
         let (seed, keys) = (&self.seed, &self.keys);
-        let queued = self.journal.try_append(|trail: &Trail, out: &mut Vec<u8>| {
+        let queued = self.journal.try_append(|trail: &mut Trail, out: &mut [u8]| {
             let draft = Token { token_id: id.as_text(), parent_id: trail.parent.as_deref().map(Text::new), ..draft };
             let protection =
                 Protection { mac: keys.mac.as_ref(), seal: keys.secret.as_ref().map(|key| key as &dyn Seal) };
             let mut log = Log::resume(seed, trail.tree.clone(), trail.last);
-            let made = log.append(now, &draft, protection, room)?;
+            let made = log.append(now, &draft, protection, out)?;
             // The journal writes the line feed.
-            out.extend_from_slice(room.get(..made.len.saturating_sub(1)).unwrap_or_default());
-            Ok::<_, sluis_core::chain::log::AppendError>(())
+            let len = made.len.saturating_sub(1);
+            let leaf = trail.push(out.get(..len).unwrap_or_default());
+            Ok::<_, sluis_core::chain::log::AppendError>(Composed { len, leaf, value: () })
         });
         match queued {
             Ok((ticket, ())) => self.tickets.push_back(ticket),

@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod attestation;
 mod control;
 mod data;
 mod peers;

@@ -8,10 +8,13 @@ pub type Leaf = [u8; 32];
 /// What is known of the lines so far, from which the next one is composed and by which lines that are read are judged: a
 /// hash chain, a Merkle frontier, a counter, or [nothing](Plain).
 ///
-/// It is cloned once a batch, and put back to the last acknowledged line when a batch fails, so it should be small.
-pub trait Chain: Clone + Send + 'static {
+/// Where it stands is remembered once a batch, and it is put back to the last acknowledged line when a batch fails.
+pub trait Chain: Send + 'static {
     /// Why a line does not belong here.
     type Fault: fmt::Display;
+
+    /// Where it stands. Should be small.
+    type Mark: Clone + Send + 'static;
 
     /// [`push`](Self::push) gives leaves, and `FILE.tree` is to be kept.
     const TREE: bool;
@@ -23,12 +26,18 @@ pub trait Chain: Clone + Send + 'static {
     /// What is wrong with it.
     fn check(&self, line: &[u8]) -> Result<(), Self::Fault>;
 
-    /// Take a line in: one just composed, or one that was checked.
+    /// Take in a line that was checked, or is to be appended as it is.
     fn push(&mut self, line: &[u8]) -> Option<Leaf>;
 
     /// The lines from here on go to a new segment. Also called on opening, when a closed segment comes before the file; of that
     /// segment only the last line was pushed then, unchecked.
     fn turn(&mut self);
+
+    /// Where it stands now.
+    fn mark(&self) -> Self::Mark;
+
+    /// Go back: the lines since then are not there.
+    fn rewind(&mut self, mark: &Self::Mark);
 
     /// How many lines `FILE.checkpoint` speaks of.
     ///
@@ -48,6 +57,17 @@ pub trait Chain: Clone + Send + 'static {
     }
 }
 
+/// A line that was composed into the front of a buffer and taken in by its chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Composed<T> {
+    /// Its length in bytes, without a line feed.
+    pub len: usize,
+    /// Its hash, if the chain has any.
+    pub leaf: Option<Leaf>,
+    /// What its appender gets to know.
+    pub value: T,
+}
+
 /// Lines that do not depend on each other: any text but the empty one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plain;
@@ -62,8 +82,11 @@ impl fmt::Display for NoText {
     }
 }
 
+impl std::error::Error for NoText {}
+
 impl Chain for Plain {
     type Fault = NoText;
+    type Mark = ();
     const TREE: bool = false;
 
     fn check(&self, line: &[u8]) -> Result<(), NoText> {
@@ -77,4 +100,8 @@ impl Chain for Plain {
     }
 
     fn turn(&mut self) {}
+
+    fn mark(&self) {}
+
+    fn rewind(&mut self, (): &()) {}
 }

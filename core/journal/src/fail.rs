@@ -9,6 +9,8 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Step {
+    /// Composing a line: what came out is not one line within its bounds, so the chain cannot be trusted.
+    Compose,
     /// Writing lines.
     Write,
     /// Waiting until they are on the medium (`fdatasync`).
@@ -38,6 +40,10 @@ impl Failure {
         Self { step, kind: error.kind(), os: error.raw_os_error() }
     }
 
+    pub(crate) fn malformed() -> Self {
+        Self { step: Step::Compose, kind: io::ErrorKind::InvalidData, os: None }
+    }
+
     pub(crate) fn changed() -> Self {
         Self { step: Step::Look, kind: io::ErrorKind::Other, os: None }
     }
@@ -52,6 +58,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let doing = match self.step {
+            Step::Compose => "composing a line",
             Step::Write => "writing",
             Step::Sync => "waiting for the disk (fdatasync)",
             Step::Repair => "cutting the file back to its last acknowledged line",
@@ -88,8 +95,8 @@ pub enum AppendError<E> {
         /// The longest allowed.
         max: usize,
     },
-    /// What was to be appended is empty or has a line feed in it.
-    #[error("not one line: it is empty or has a line feed in it")]
+    /// What was to be appended is blank or has a line feed in it.
+    #[error("not one line: it is blank or has a line feed in it")]
     NotALine,
     /// Whoever composes the line did not.
     #[error(transparent)]

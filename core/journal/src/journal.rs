@@ -6,23 +6,23 @@ use std::future::{Future, poll_fn};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::chain::Chain;
+use crate::chain::{Chain, Composed};
 use crate::disk::Folder;
 use crate::fail::{AppendError, Failure, OpenError, Step};
 use crate::names::Names;
 use crate::options::Options;
 use crate::os::OsFolder;
-use crate::queue::{Place, Queue};
+use crate::queue::{Place, Queue, Wakers};
 use crate::recover::{self, Recovered};
 use crate::shared::{Closing, Shared};
 use crate::spawn::{self, Spawn, Threads};
 use crate::ticket::Ticket;
 
 /// How a journal is opened: its bounds, where its blocking work runs, and what is done when a segment is closed.
-pub struct Setup<C> {
+pub struct Setup<C: Chain> {
     options: Options,
     spawn: Arc<dyn Spawn>,
-    closing: Option<Closing<C>>,
+    closing: Option<Closing<C::Mark>>,
 }
 
 impl<C: Chain> Default for Setup<C> {
@@ -50,13 +50,13 @@ impl<C: Chain> Setup<C> {
     /// With a last checkpoint for every segment that is closed, made of the chain as it stands there. `None` keeps the one that
     /// the segment has.
     #[must_use]
-    pub fn closing(mut self, note: impl Fn(&C) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+    pub fn closing(mut self, note: impl Fn(&C::Mark) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
         self.closing = Some(Box::new(note));
         self
     }
 }
 
-impl<C> fmt::Debug for Setup<C> {
+impl<C: Chain> fmt::Debug for Setup<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Setup").field("options", &self.options).finish_non_exhaustive()
     }
@@ -121,8 +121,11 @@ impl<C: Chain, D: Folder> Journal<C, D> {
         Ticket::new(place, self.shared.clone())
     }
 
-    /// Append a line: `compose` writes it, without a line feed, knowing all lines before it. It runs under the journal's lock, so it
-    /// should do no more than that. Waits while the queue is full; resolves when the line is on the medium.
+    /// Append a line: `compose` writes it to the front of a buffer, which has room for the longest line and a line feed, and has the
+    /// chain take it in; if it gives an error it leaves the chain as it was. It runs under the journal's lock, so it should do no
+    /// more than that. Waits while the queue is full; resolves when the line is on the medium.
+    ///
+    /// What it composes must be one line: otherwise the chain cannot be trusted any more, and the journal fails.
     ///
     /// Dropping the future once the line is composed does not take it back.
     ///
@@ -130,9 +133,9 @@ impl<C: Chain, D: Folder> Journal<C, D> {
     /// The line is not written.
     pub async fn append<T, E>(
         &self,
-        compose: impl FnOnce(&C, &mut Vec<u8>) -> Result<T, E>,
+        compose: impl FnOnce(&mut C, &mut [u8]) -> Result<Composed<T>, E>,
     ) -> Result<T, AppendError<E>> {
-        let (place, value) = self.enqueue(|queue| queue.append(compose)).await?;
+        let (place, value) = self.enqueue(|queue, wakers| queue.append(compose, wakers)).await?;
         self.ticket(place).await.map_err(AppendError::Failed)?;
         Ok(value)
     }
@@ -143,9 +146,9 @@ impl<C: Chain, D: Folder> Journal<C, D> {
     /// The line is not written.
     pub fn append_blocking<T, E>(
         &self,
-        compose: impl FnOnce(&C, &mut Vec<u8>) -> Result<T, E>,
+        compose: impl FnOnce(&mut C, &mut [u8]) -> Result<Composed<T>, E>,
     ) -> Result<T, AppendError<E>> {
-        let (place, value) = spawn::block_on(self.enqueue(|queue| queue.append(compose)))?;
+        let (place, value) = spawn::block_on(self.enqueue(|queue, wakers| queue.append(compose, wakers)))?;
         self.ticket(place).wait().map_err(AppendError::Failed)?;
         Ok(value)
     }
@@ -156,14 +159,46 @@ impl<C: Chain, D: Folder> Journal<C, D> {
     /// The line is not queued; [`AppendError::Busy`] if there is no room.
     pub fn try_append<T, E>(
         &self,
-        compose: impl FnOnce(&C, &mut Vec<u8>) -> Result<T, E>,
+        compose: impl FnOnce(&mut C, &mut [u8]) -> Result<Composed<T>, E>,
     ) -> Result<(Ticket, T), AppendError<E>> {
-        let (place, value) = self.shared.line().queue.append(compose)?;
+        let mut wakers = Wakers::default();
+        let appended = self.shared.line().queue.append(compose, &mut wakers);
+        wakers.wake();
+        let (place, value) = appended?;
         Ok((self.ticket(place), value))
     }
 
+    /// Append a line as it is, without a line feed, if the chain accepts it.
+    ///
+    /// # Errors
+    /// The line is not written.
+    pub async fn append_line(&self, line: &[u8]) -> Result<(), AppendError<C::Fault>> {
+        let place = self.enqueue(|queue, wakers| queue.append_line(line, wakers)).await?;
+        self.ticket(place).await.map_err(AppendError::Failed)
+    }
+
+    /// As [`append_line`](Self::append_line), blocking this thread.
+    ///
+    /// # Errors
+    /// The line is not written.
+    pub fn append_line_blocking(&self, line: &[u8]) -> Result<(), AppendError<C::Fault>> {
+        let place = spawn::block_on(self.enqueue(|queue, wakers| queue.append_line(line, wakers)))?;
+        self.ticket(place).wait().map_err(AppendError::Failed)
+    }
+
+    /// As [`try_append`](Self::try_append), of a line as it is.
+    ///
+    /// # Errors
+    /// The line is not queued.
+    pub fn try_append_line(&self, line: &[u8]) -> Result<Ticket, AppendError<C::Fault>> {
+        let mut wakers = Wakers::default();
+        let appended = self.shared.line().queue.append_line(line, &mut wakers);
+        wakers.wake();
+        Ok(self.ticket(appended?))
+    }
+
     /// Do something to the queue once there is room.
-    async fn enqueue<R>(&self, op: impl FnOnce(&mut Queue<C>) -> R) -> R {
+    async fn enqueue<R>(&self, op: impl FnOnce(&mut Queue<C>, &mut Wakers) -> R) -> R {
         let mut waiting = Waiting { shared: &self.shared, id: None };
         let mut op = Some(op);
         poll_fn(|cx| self.shared.poll_queue(&mut op, &mut waiting.id, cx)).await
@@ -198,7 +233,7 @@ impl<C: Chain, D: Folder> Journal<C, D> {
     /// # Errors
     /// Lines before the end of the segment are not written, or it cannot be closed.
     pub async fn rotate(&self) -> Result<(), Failure> {
-        match self.enqueue(Queue::rotate).await.map_err(only_failed)? {
+        match self.enqueue(|queue, _| queue.rotate()).await.map_err(only_failed)? {
             Some(place) => self.ticket(place).await,
             None => Ok(()),
         }
@@ -209,7 +244,7 @@ impl<C: Chain, D: Folder> Journal<C, D> {
     /// # Errors
     /// As [`rotate`](Self::rotate).
     pub fn rotate_blocking(&self) -> Result<(), Failure> {
-        let place = spawn::block_on(self.enqueue(Queue::rotate)).map_err(only_failed)?;
+        let place = spawn::block_on(self.enqueue(|queue, _| queue.rotate())).map_err(only_failed)?;
         place.map_or(Ok(()), |place| self.ticket(place).wait())
     }
 
@@ -220,7 +255,7 @@ impl<C: Chain, D: Folder> Journal<C, D> {
     /// Whatever `make` says, or the system refuses.
     pub fn checkpoint<T, E>(
         &self,
-        make: impl FnOnce(&C, &mut Vec<u8>) -> Result<T, E> + Send + 'static,
+        make: impl FnOnce(&C::Mark, &mut Vec<u8>) -> Result<T, E> + Send + 'static,
     ) -> impl Future<Output = Result<T, CheckpointError<E>>> + Send + 'static
     where
         T: Send + 'static,
@@ -236,7 +271,7 @@ impl<C: Chain, D: Folder> Journal<C, D> {
     /// As [`checkpoint`](Self::checkpoint).
     pub fn checkpoint_blocking<T, E>(
         &self,
-        make: impl FnOnce(&C, &mut Vec<u8>) -> Result<T, E>,
+        make: impl FnOnce(&C::Mark, &mut Vec<u8>) -> Result<T, E>,
     ) -> Result<T, CheckpointError<E>> {
         // While the writer is held, no line becomes durable and no segment is closed.
         let mut writer = self.shared.writer();
@@ -247,6 +282,15 @@ impl<C: Chain, D: Folder> Journal<C, D> {
             writer.checkpoint(&note).map_err(CheckpointError::Io)?;
         }
         Ok(value)
+    }
+
+    /// Run something on the setup's blocking threads.
+    pub(crate) fn elsewhere<R, W>(&self, work: W) -> impl Future<Output = R> + Send + use<R, W, C, D>
+    where
+        R: Send + 'static,
+        W: FnOnce() -> R + Send + 'static,
+    {
+        spawn::run(&**self.shared.spawner(), work)
     }
 
     /// Take appends again after a failure that was no full disk: the file is cut back to its last acknowledged line, and that this
@@ -268,7 +312,7 @@ impl<C: Chain, D: Folder> Journal<C, D> {
     }
 
     /// Look at the chain as it is after the last line that is on the medium.
-    pub fn durable<R>(&self, look: impl FnOnce(&C) -> R) -> R {
+    pub fn durable<R>(&self, look: impl FnOnce(&C::Mark) -> R) -> R {
         look(self.shared.line().queue.durable())
     }
 

@@ -8,12 +8,13 @@
 //! # std::fs::create_dir_all(&folder)?;
 //! let (journal, found) = Journal::open(folder.join("events.jsonl"), Plain, Setup::default())?;
 //! assert_eq!(found.entries, 0);
-//! let line = |_: &Plain, line: &mut Vec<u8>| { line.extend(br#"{"event":"started"}"#); Ok::<_, std::convert::Infallible>(()) };
-//! journal.append_blocking(line)?; // on the medium now
+//! journal.append_line_blocking(br#"{"event":"started"}"#)?; // on the medium now
 //! # std::fs::remove_dir_all(&folder)?;
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`TokenJournal`] is a log of tokens on top of it.
 //!
 //! # What it promises
 //!
@@ -30,7 +31,7 @@
 //!
 //! # Recovery
 //!
-//! Opening takes in the longest prefix of whole lines that the [`Chain`] accepts. What comes after it was torn by a crash if it
+//! Opening takes in the longest prefix of whole lines that the [`Chain`] accepts (blank ones are no lines). What comes after it was torn by a crash if it
 //! lies within the last [`BATCH_BYTES`] (no batch is larger, and only one is under way at a time) and neither sidecar knows of its
 //! lines; it is appended to `FILE.torn` and cut off. Anything else is damage: an [`OpenError`] that names the line, and nothing is
 //! changed. Lines that were written but not acknowledged yet may survive a crash.
@@ -59,6 +60,8 @@
 #![forbid(unsafe_code)]
 
 mod chain;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod disk;
 mod fail;
 mod journal;
@@ -71,9 +74,10 @@ mod scan;
 mod shared;
 pub mod spawn;
 mod ticket;
+mod tokens;
 mod writer;
 
-pub use chain::{Chain, Leaf, NoText, Plain};
+pub use chain::{Chain, Composed, Leaf, NoText, Plain};
 pub use fail::{AppendError, Failure, OpenError, Step};
 pub use journal::{CheckpointError, Journal, Setup};
 pub use names::Names;
@@ -81,3 +85,4 @@ pub use options::{BATCH_BYTES, Options};
 pub use os::{OsFile, OsFolder};
 pub use recover::Recovered;
 pub use ticket::Ticket;
+pub use tokens::{Entries, EntryFault, HeadError, TokenAppendError, TokenJournal, TokenSetup};

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
-use crate::chain::{Chain, Leaf};
+use crate::chain::{Chain, Composed, Leaf};
 use crate::fail::{AppendError, Failure};
 use crate::options::{BATCH_BYTES, Options};
 
@@ -46,7 +46,7 @@ impl Place {
 
 /// Lines that go to the disk together.
 #[derive(Debug)]
-pub struct Batch<C> {
+pub struct Batch<M> {
     /// Before the first line, a new segment begins.
     pub turn: bool,
     /// The lines, each with its line feed.
@@ -57,12 +57,12 @@ pub struct Batch<C> {
     pub entries: u64,
     positions: u64,
     /// The chain as the new segment begins.
-    turned: Option<C>,
+    turned: Option<M>,
     /// The chain after the last line, once nothing is added any more.
-    end: Option<C>,
+    end: Option<M>,
 }
 
-impl<C> Default for Batch<C> {
+impl<M> Default for Batch<M> {
     fn default() -> Self {
         Self { turn: false, bytes: Vec::new(), leaves: Vec::new(), entries: 0, positions: 0, turned: None, end: None }
     }
@@ -99,16 +99,16 @@ impl Wakers {
 }
 
 /// The queue before the disk.
-#[derive(Debug)]
-pub struct Queue<C> {
+pub struct Queue<C: Chain> {
     options: Options,
     chain: C,
     fill: Fill,
-    durable: C,
+    durable: C::Mark,
     durable_fill: Fill,
-    batches: VecDeque<Batch<C>>,
-    spare: Vec<Batch<C>>,
-    line: Vec<u8>,
+    batches: VecDeque<Batch<C::Mark>>,
+    spare: Vec<Batch<C::Mark>>,
+    /// Where lines are composed.
+    line: Box<[u8]>,
     /// Bytes and positions queued or on their way.
     held: (usize, usize),
     in_flight: bool,
@@ -120,6 +120,8 @@ pub struct Queue<C> {
     room: VecDeque<(u64, Waker)>,
     next_room: u64,
     closed: Option<Failure>,
+    /// What is queued fails with the batch on its way, whatever becomes of that.
+    malformed: bool,
 }
 
 impl<C: Chain> Queue<C> {
@@ -127,13 +129,13 @@ impl<C: Chain> Queue<C> {
     pub fn new(options: Options, chain: C, fill: Fill) -> Self {
         Self {
             options,
-            durable: chain.clone(),
+            durable: chain.mark(),
+            line: vec![0; options.max_line + 1].into(),
             chain,
             fill,
             durable_fill: fill,
             batches: VecDeque::new(),
             spare: Vec::new(),
-            line: Vec::new(),
             held: (0, 0),
             in_flight: false,
             fate: Arc::default(),
@@ -142,11 +144,12 @@ impl<C: Chain> Queue<C> {
             room: VecDeque::new(),
             next_room: 0,
             closed: None,
+            malformed: false,
         }
     }
 
     /// The chain after the last acknowledged line.
-    pub fn durable(&self) -> &C {
+    pub fn durable(&self) -> &C::Mark {
         &self.durable
     }
 
@@ -186,13 +189,15 @@ impl<C: Chain> Queue<C> {
         self.closed = failure;
     }
 
-    /// Queue one line: `compose` gets the chain as it is after the line before and an empty buffer.
+    /// Queue one line: `compose` gets the chain as it is after the line before and a buffer for the longest line and a line feed.
+    /// If it gives an error, it leaves the chain as it was.
     ///
     /// # Errors
     /// Nothing was queued.
     pub fn append<T, E>(
         &mut self,
-        compose: impl FnOnce(&C, &mut Vec<u8>) -> Result<T, E>,
+        compose: impl FnOnce(&mut C, &mut [u8]) -> Result<Composed<T>, E>,
+        wakers: &mut Wakers,
     ) -> Result<(Place, T), AppendError<E>> {
         if let Some(failure) = self.closed {
             return Err(AppendError::Failed(failure));
@@ -200,28 +205,57 @@ impl<C: Chain> Queue<C> {
         if !self.has_room() {
             return Err(AppendError::Busy);
         }
-        let turn = self.options.rotate_bytes.is_some_and(|max| self.fill.bytes >= max)
+        let full = self.options.rotate_bytes.is_some_and(|max| self.fill.bytes >= max)
             || self.options.rotate_entries.is_some_and(|max| self.fill.entries >= max);
-        // The line is composed before anything is changed, so that a refused one leaves nothing behind.
-        let turned = (turn && self.fill.entries > 0).then(|| {
-            let mut chain = self.chain.clone();
-            chain.turn();
-            chain
-        });
-        self.line.clear();
-        let value = compose(turned.as_ref().unwrap_or(&self.chain), &mut self.line).map_err(AppendError::Compose)?;
-        let (len, max) = (self.line.len(), self.options.max_line);
+        let turn = (full && self.fill.entries > 0).then(|| self.turn());
+        self.seal();
+        let composed = match compose(&mut self.chain, &mut self.line) {
+            Ok(composed) => composed,
+            Err(error) => {
+                if let Some((before, _)) = &turn {
+                    self.chain.rewind(before);
+                }
+                return Err(AppendError::Compose(error));
+            }
+        };
+        let fits = composed.len <= self.options.max_line;
+        let line = self.line.get(..composed.len).filter(|line| fits && is_line(line));
+        if line.is_none() {
+            self.closed = Some(Failure::malformed());
+            self.malformed = true;
+            if !self.in_flight {
+                self.fail(Failure::malformed(), wakers);
+            }
+            return Err(AppendError::Failed(Failure::malformed()));
+        }
+        if let Some((before, turned)) = turn {
+            self.begin_segment(before, turned);
+        }
+        Ok((self.queue_line(composed.len, composed.leaf), composed.value))
+    }
+
+    /// Queue one line as it is, if the chain accepts it.
+    ///
+    /// # Errors
+    /// Nothing was queued.
+    pub fn append_line(&mut self, line: &[u8], wakers: &mut Wakers) -> Result<Place, AppendError<C::Fault>> {
+        let (len, max) = (line.len(), self.options.max_line);
         if len > max {
-            self.line = Vec::new();
             return Err(AppendError::TooLong { len, max });
         }
-        if len == 0 || self.line.contains(&b'\n') {
+        if !is_line(line) {
             return Err(AppendError::NotALine);
         }
-        if let Some(chain) = turned {
-            self.begin_segment(chain);
-        }
-        Ok((self.queue_line(), value))
+        let copy = |chain: &mut C, out: &mut [u8]| {
+            // What would not be taken in on opening must not get in.
+            chain.check(line)?;
+            // It has room for the longest line.
+            if let Some(out) = out.get_mut(..len) {
+                out.copy_from_slice(line);
+            }
+            Ok(Composed { len, leaf: chain.push(line), value: () })
+        };
+        self.append(copy, wakers).map(|(place, ())| place)
     }
 
     /// Queue the end of the segment; nothing if it has no lines yet.
@@ -234,9 +268,8 @@ impl<C: Chain> Queue<C> {
             None if !self.has_room() => Err(AppendError::Busy),
             None if self.fill.entries == 0 => Ok(None),
             None => {
-                let mut chain = self.chain.clone();
-                chain.turn();
-                self.begin_segment(chain);
+                let (before, turned) = self.turn();
+                self.begin_segment(before, turned);
                 Ok(Some(self.place(0)))
             }
         }
@@ -247,9 +280,17 @@ impl<C: Chain> Queue<C> {
         (!self.waiting.is_empty()).then(|| Place { fate: self.fate.clone(), position: self.next - 1 })
     }
 
-    fn begin_segment(&mut self, turned: C) {
-        self.seal();
-        self.chain = turned.clone();
+    /// The next line is the first of a segment; where the chain stood before, and where it stands now.
+    fn turn(&mut self) -> (C::Mark, C::Mark) {
+        let before = self.chain.mark();
+        self.chain.turn();
+        (before, self.chain.mark())
+    }
+
+    fn begin_segment(&mut self, before: C::Mark, turned: C::Mark) {
+        if let Some(last) = self.batches.back_mut() {
+            last.end.get_or_insert(before);
+        }
         self.fill = Fill::default();
         let mut batch = self.spare.pop().unwrap_or_default();
         batch.turn = true;
@@ -257,30 +298,29 @@ impl<C: Chain> Queue<C> {
         self.batches.push_back(batch);
     }
 
-    /// The last batch gets no more lines.
+    /// A batch gets no more lines that has no room for the longest.
     fn seal(&mut self) {
-        if let Some(last) = self.batches.back_mut().filter(|last| last.end.is_none()) {
-            last.end = Some(self.chain.clone());
+        let most = BATCH_BYTES - self.options.max_line;
+        if let Some(last) = self.batches.back_mut().filter(|last| last.end.is_none() && last.bytes.len() >= most) {
+            last.end = Some(self.chain.mark());
         }
     }
 
-    fn queue_line(&mut self) -> Place {
-        let len = self.line.len() + 1;
-        if self.batches.back().is_none_or(|last| last.end.is_some() || last.bytes.len() + len > BATCH_BYTES) {
-            self.seal();
+    /// Put the line that was composed into the last batch, or a new one.
+    fn queue_line(&mut self, len: usize, leaf: Option<Leaf>) -> Place {
+        if self.batches.back().is_none_or(|last| last.end.is_some()) {
             let batch = self.spare.pop().unwrap_or_default();
             self.batches.push_back(batch);
         }
-        let leaf = self.chain.push(&self.line);
         if let Some(batch) = self.batches.back_mut() {
-            batch.bytes.extend_from_slice(&self.line);
+            batch.bytes.extend_from_slice(self.line.get(..len).unwrap_or_default());
             batch.bytes.push(b'\n');
             batch.leaves.extend(leaf);
             batch.entries += 1;
         }
-        self.fill.bytes += len as u64;
+        self.fill.bytes += len as u64 + 1;
         self.fill.entries += 1;
-        self.place(len)
+        self.place(len + 1)
     }
 
     fn place(&mut self, bytes: usize) -> Place {
@@ -295,21 +335,26 @@ impl<C: Chain> Queue<C> {
     }
 
     /// Take the next batch to the disk. One is under way at a time: `None` until [`settle`](Self::settle) brings it back.
-    pub fn take(&mut self) -> Option<Batch<C>> {
+    pub fn take(&mut self) -> Option<Batch<C::Mark>> {
         if self.in_flight {
             return None;
         }
         let mut batch = self.batches.pop_front()?;
-        batch.end.get_or_insert_with(|| self.chain.clone());
+        batch.end.get_or_insert_with(|| self.chain.mark());
         self.in_flight = true;
         Some(batch)
     }
 
-    /// What became of the batch taken. `closing`: a failure after which nothing is to be appended.
-    pub fn settle(&mut self, mut batch: Batch<C>, outcome: Result<(), Broken>, wakers: &mut Wakers) {
+    /// What became of the batch taken.
+    pub fn settle(&mut self, mut batch: Batch<C::Mark>, outcome: Result<(), Broken>, wakers: &mut Wakers) {
         self.in_flight = false;
         match outcome {
-            Ok(()) => self.settle_durable(&mut batch, wakers),
+            Ok(()) => {
+                self.settle_durable(&mut batch, wakers);
+                if self.malformed {
+                    self.fail(Failure::malformed(), wakers);
+                }
+            }
             Err(broken) => {
                 if broken.turned
                     && let Some(turned) = batch.turned.take()
@@ -329,7 +374,7 @@ impl<C: Chain> Queue<C> {
         self.wake_for_room(wakers);
     }
 
-    fn settle_durable(&mut self, batch: &mut Batch<C>, wakers: &mut Wakers) {
+    fn settle_durable(&mut self, batch: &mut Batch<C::Mark>, wakers: &mut Wakers) {
         if let Some(end) = batch.end.take() {
             self.durable = end;
         }
@@ -349,8 +394,9 @@ impl<C: Chain> Queue<C> {
         if !failure.is_disk_full() {
             self.closed = Some(failure);
         }
+        self.malformed = false;
         self.batches.clear();
-        self.chain = self.durable.clone();
+        self.chain.rewind(&self.durable);
         self.fill = self.durable_fill;
         self.held = (0, 0);
         // A ticket of the new fate starts at 0 again.
@@ -431,5 +477,16 @@ fn remember(slot: &mut Option<Waker>, waker: &Waker) {
     match slot {
         Some(old) => old.clone_from(waker),
         None => *slot = Some(waker.clone()),
+    }
+}
+
+/// Neither blank, nor two.
+fn is_line(line: &[u8]) -> bool {
+    !line.contains(&b'\n') && !line.trim_ascii().is_empty()
+}
+
+impl<C: Chain> std::fmt::Debug for Queue<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").field("held", &self.held).field("closed", &self.closed).finish_non_exhaustive()
     }
 }

@@ -157,15 +157,13 @@ impl<D: Folder> Opening<D> {
             bytes.truncate(got);
             Ok(bytes)
         })();
-        let mut bytes = self.io(&name, "reading", read)?;
-        let whole = bytes.pop() == Some(b'\n');
-        let start = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-        let line = bytes.split_off(start);
-        if !whole || line.is_empty() || line.len() > self.max_line {
+        let bytes: Vec<u8> = self.io(&name, "reading", read)?;
+        let line = bytes.rsplit(|&b| b == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
+        if bytes.last() != Some(&b'\n') || line.is_empty() || line.len() > self.max_line {
             let fault = "this closed segment does not end with a whole line".to_owned();
             return Err(OpenError::Damaged { path: self.path(&name), line: 0, offset: 0, fault });
         }
-        Ok(line)
+        Ok(line.to_owned())
     }
 
     fn tree<C: Chain>(&mut self) -> Result<Option<Tree<D::File>>, OpenError> {
@@ -199,7 +197,7 @@ impl<D: Folder> Opening<D> {
             None => None,
         };
         let mut lines = Lines::new(file, len, self.max_line);
-        let (mut fill, mut unknown) = (Fill::default(), None);
+        let (mut fill, mut unknown, mut number) = (Fill::default(), None, 0);
         let fault = loop {
             if let (Some(note), true) = (checkpoint, covered == Some(fill.entries)) {
                 chain.agrees(note).map_err(|fault| disagrees(self, fault))?;
@@ -210,6 +208,11 @@ impl<D: Folder> Opening<D> {
                 Ok(Some(Err(fault))) => break Some(fault.to_owned()),
                 Ok(Some(Ok(line))) => line,
             };
+            if line.trim_ascii().is_empty() {
+                fill.bytes += line.len() as u64 + 1;
+                number += 1;
+                continue;
+            }
             if let Err(fault) = chain.check(line) {
                 break Some(fault.to_string());
             }
@@ -223,7 +226,9 @@ impl<D: Folder> Opening<D> {
             }
             fill.bytes += len;
             fill.entries += 1;
+            number += 1;
         };
+        let fault = fault.map(|fault| (number + 1, fault));
         self.judge(len, fill, fault, tree, covered)?;
         Ok((fill, unknown.unwrap_or(fill.bytes)))
     }
@@ -247,7 +252,7 @@ impl<D: Folder> Opening<D> {
         &self,
         len: u64,
         fill: Fill,
-        fault: Option<String>,
+        fault: Option<(u64, String)>,
         tree: Option<&mut Tree<D::File>>,
         covered: Option<u64>,
     ) -> Result<(), OpenError> {
@@ -259,8 +264,8 @@ impl<D: Folder> Opening<D> {
         let covered = covered.unwrap_or(0);
         let known = in_tree.max(covered);
         match fault {
-            Some(fault) if known > fill.entries || len - fill.bytes > BATCH_BYTES as u64 => {
-                Err(OpenError::Damaged { path: self.path(name), line: fill.entries + 1, offset: fill.bytes, fault })
+            Some((line, fault)) if known > fill.entries || len - fill.bytes > BATCH_BYTES as u64 => {
+                Err(OpenError::Damaged { path: self.path(name), line, offset: fill.bytes, fault })
             }
             None if known > fill.entries => Err(OpenError::Missing {
                 path: self.path(name),

@@ -15,10 +15,10 @@ use crate::spawn::{Job, Spawn};
 use crate::writer::Writer;
 
 /// Makes the last checkpoint of a segment that is closed.
-pub(crate) type Closing<C> = Box<dyn Fn(&C) -> Option<Vec<u8>> + Send + Sync>;
+pub(crate) type Closing<M> = Box<dyn Fn(&M) -> Option<Vec<u8>> + Send + Sync>;
 
 /// The queue, and whether somebody leads.
-pub(crate) struct Line<C> {
+pub(crate) struct Line<C: Chain> {
     pub(crate) queue: Queue<C>,
     led: bool,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Shared<C: Chain, D: Folder> {
     /// Locked before `line`, where both are.
     writer: Mutex<Writer<D>>,
     spawn: Arc<dyn Spawn>,
-    closing: Option<Closing<C>>,
+    closing: Option<Closing<C::Mark>>,
 }
 
 /// What a ticket needs of its journal.
@@ -40,7 +40,12 @@ pub(crate) trait Leads: Send + Sync {
 }
 
 impl<C: Chain, D: Folder> Shared<C, D> {
-    pub(crate) fn new(queue: Queue<C>, writer: Writer<D>, spawn: Arc<dyn Spawn>, closing: Option<Closing<C>>) -> Self {
+    pub(crate) fn new(
+        queue: Queue<C>,
+        writer: Writer<D>,
+        spawn: Arc<dyn Spawn>,
+        closing: Option<Closing<C::Mark>>,
+    ) -> Self {
         Self { line: Mutex::new(Line { queue, led: false }), writer: Mutex::new(writer), spawn, closing }
     }
 
@@ -114,13 +119,17 @@ impl<C: Chain, D: Folder> Shared<C, D> {
         cx: &mut Context<'_>,
     ) -> Poll<R>
     where
-        F: FnOnce(&mut Queue<C>) -> R,
+        F: FnOnce(&mut Queue<C>, &mut Wakers) -> R,
     {
         let mut line = self.line();
         if line.queue.poll_room(id, cx).is_ready() {
             // Polled again after it was ready, there is nothing to do.
             let Some(op) = op.take() else { return Poll::Pending };
-            return Poll::Ready(op(&mut line.queue));
+            let mut wakers = Wakers::default();
+            let result = op(&mut line.queue, &mut wakers);
+            drop(line);
+            wakers.wake();
+            return Poll::Ready(result);
         }
         let lead = Self::take_lead(&mut line);
         drop(line);

@@ -112,6 +112,7 @@ impl<D: Folder> Writer<D> {
     fn look(&mut self) -> Result<(), Failure> {
         match self.file.len() {
             Ok(len) if len == self.len => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::new(Step::Write, &error)),
             _ => Err(Failure::changed()),
         }
     }

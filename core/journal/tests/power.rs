@@ -58,6 +58,8 @@ struct Run {
     tickets: Vec<(u64, Ticket)>,
     acknowledged: Vec<u64>,
     next: u64,
+    /// Of which segment there is a checkpoint, and over how many lines.
+    checkpoint: Option<(u64, u64)>,
 }
 
 impl Run {
@@ -135,6 +137,13 @@ impl Run {
                 );
             }
         }
+        // A closed segment has its last one, as seen above.
+        if let Some((segment, size)) = self.checkpoint
+            && segment == closed.len() as u64
+        {
+            let note = self.disk.read("log.jsonl.checkpoint").expect("the checkpoint is there");
+            assert!(Linked::covered(&note).unwrap() >= size, "an older checkpoint is back");
+        }
         assert!(found.is_sorted_by(|a, b| a < b), "{found:?}");
         let missing: Vec<_> = self.acknowledged.iter().filter(|id| found.binary_search(id).is_err()).collect();
         assert!(missing.is_empty(), "missing {missing:?} of {:?} in {found:?}", self.acknowledged);
@@ -177,9 +186,13 @@ impl Run {
             Op::Checkpoint => {
                 let make = |chain: &Linked, out: &mut Vec<u8>| {
                     out.extend(chain.note());
-                    Ok::<_, std::convert::Infallible>(())
+                    Ok::<_, std::convert::Infallible>(chain.size)
                 };
-                drop(self.journal.as_ref().map(|journal| journal.checkpoint_blocking(make)));
+                if let Some(journal) = &self.journal
+                    && let Ok(size) = journal.checkpoint_blocking(make)
+                {
+                    self.checkpoint = Some((journal.segments(), size));
+                }
             }
             Op::Recover => drop(self.journal.as_ref().map(Journal::recover_blocking)),
             Op::Fault(at, fault) => self.disk.fault(at, fault),
@@ -219,7 +232,7 @@ proptest! {
     #[test]
     fn no_acknowledged_line_is_lost(chance: u64, options in options(), ops in prop::collection::vec(op(), 1..40)) {
         let disk = Disk::new(chance);
-        let mut run = Run { disk, options, journal: None, tickets: Vec::new(), acknowledged: Vec::new(), next: 0 };
+        let mut run = Run { disk, options, journal: None, tickets: Vec::new(), acknowledged: Vec::new(), next: 0, checkpoint: None };
         run.reopen();
         for op in ops {
             run.op(op);

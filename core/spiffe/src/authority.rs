@@ -82,9 +82,10 @@ impl SealFault {
 
 /// Judges the seals of SPIFFE workloads by trust bundles, at the time at which each token says it came to be.
 ///
-/// A seal holds if its certificates are an X.509-SVID with a path to a root of its trust domain, valid at that time; its ID is the
-/// token's actor; a step holds the [`Binding`](crate::Binding) of exactly this leaf; and the leaf's key signed the content hash. What this cannot
-/// see is a step that was dated back by somebody who has an old key: that is what the log's checkpoints are for.
+/// A seal holds if its certificates are an X.509-SVID with a path to a root of its trust domain, valid at that time;
+/// its ID is the token's actor; a step is [bound](crate::Svid::binding) to exactly this leaf; and the leaf's key signed
+/// the content hash. What this cannot see is a step that was dated back by somebody who has an old key: that is what
+/// the log's checkpoints are for.
 ///
 /// Good chains are remembered (at most 256), so that a million steps of one workload cost one path validation.
 #[derive(Debug)]

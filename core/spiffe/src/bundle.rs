@@ -41,8 +41,9 @@ impl TrustBundles {
         Self { domains: BTreeMap::new() }
     }
 
-    /// Trust the roots in a PEM text, as spire-agent writes `bundle.0.pem`, for one trust domain. Without a name it is the one that the
-    /// roots name, all the same. Roots that are there already stay: a domain whose root is being rotated has both.
+    /// Trust the roots in a PEM text, as spire-agent writes `bundle.0.pem`, for one trust domain. Without a name it is
+    /// the one that the roots name, all the same. Roots that are there already stay: a domain whose root is being
+    /// rotated has both.
     ///
     /// # Errors
     /// No certificates, more than [`MAX_ROOTS`], one that cannot be a root, or no name of a trust domain.
@@ -92,9 +93,10 @@ impl TrustBundles {
         self.domains.iter().map(|(name, roots)| (name.as_str(), roots.len()))
     }
 
-    /// Find a path from a leaf to a root of its own trust domain that is valid at `at`, by the rules of RFC 5280 (signatures, validity, CA flags,
-    /// path lengths and name constraints of all its certificates; a path with constraints on URI names is refused, because they are not
-    /// understood), with signers that follow X509-SVID; when this path is valid.
+    /// Find a path from a leaf to a root of its own trust domain that is valid at `at`, by the rules of RFC 5280
+    /// (signatures, validity, CA flags, path lengths and name constraints of all its certificates; a path with
+    /// constraints on URI names is refused, because they are not understood), with signers that follow X509-SVID; when
+    /// this path is valid.
     ///
     /// # Errors
     /// There is none.

@@ -155,8 +155,8 @@ pub enum SpiffeError {
         /// Why.
         why: String,
     },
-    /// The agent gave other identities than the one that is needed.
-    #[error("the Workload API gave no identity{}", wanted.as_ref().map(|id| format!(" {id}")).unwrap_or_default())]
+    /// There is none, or not the one that is needed.
+    #[error("there is no identity{}", wanted.as_ref().map(|id| format!(" {id}")).unwrap_or_default())]
     NoIdentity {
         /// Which one, if one was named.
         wanted: Option<String>,

@@ -53,7 +53,17 @@ impl TrustBundles {
         self.add_pem(trust_domain, &read(path)?).map_err(|error| error.in_file(path))
     }
 
-    /// The same from a command line: `FILE`, or `TRUST-DOMAIN=FILE`.
+    /// All the bundles of a command line, each as for [`add_argument`](Self::add_argument).
+    ///
+    /// # Errors
+    /// As [`add_file`](Self::add_file).
+    pub fn from_arguments(arguments: &[impl AsRef<str>]) -> Result<Self, SpiffeError> {
+        let mut bundles = Self::new();
+        arguments.iter().try_for_each(|argument| bundles.add_argument(argument.as_ref()))?;
+        Ok(bundles)
+    }
+
+    /// The same as [`add_file`](Self::add_file) from a command line: `FILE`, or `TRUST-DOMAIN=FILE`.
     ///
     /// # Errors
     /// As [`add_file`](Self::add_file).

@@ -112,16 +112,16 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 fn read(der: &[u8]) -> Result<Certificate, Unfit> {
-    let certificate = Certificate::from_der(der).map_err(unreadable)?;
+    let certificate = Certificate::from_der(der).map_err(|e| unreadable(&e))?;
     // Hashes are taken over these bytes: they must be the one way to write this certificate.
-    if certificate.to_der().map_err(unreadable)? == der {
+    if certificate.to_der().map_err(|e| unreadable(&e))? == der {
         Ok(certificate)
     } else {
         Err(Unfit::Unreadable("its encoding is not DER".to_owned()))
     }
 }
 
-fn unreadable(error: impl ToString) -> Unfit {
+fn unreadable(error: &impl ToString) -> Unfit {
     Unfit::Unreadable(error.to_string())
 }
 
@@ -131,7 +131,7 @@ where
     T: x509_cert::der::Decode<'a> + x509_cert::der::oid::AssociatedOid,
     <T as x509_cert::der::Decode<'a>>::Error: ToString,
 {
-    certificate.tbs_certificate().get_extension().map_err(unreadable)
+    certificate.tbs_certificate().get_extension().map_err(|e| unreadable(&e))
 }
 
 fn uri_names(certificate: &Certificate) -> Result<Vec<String>, Unfit> {

@@ -3,10 +3,10 @@
 use base64ct::{Base64, Encoding as _};
 use rustls_pki_types::CertificateDer;
 use sluis_core::Wall;
-use sluis_core::chain::token::{Seal, SealError};
-use sluis_core::framing::hex;
+use sluis_core::chain::token::{Hash32, Seal, SealError};
+use sluis_core::chain::workload::Spiffe;
+use sluis_core::framing::Text;
 use sluis_core::identity::SignError;
-use sluis_core::time::iso;
 
 use crate::svid::{MAX_CHAIN, Svid};
 
@@ -15,46 +15,21 @@ pub const PREFIX: &str = "x509:";
 /// Longest seal in bytes that is looked at: chains of [`MAX_CHAIN`] RSA certificates fit several times.
 pub const MAX_SEAL: usize = 64 * 1024;
 
-/// What a step says about the identity that signs it: the member `spiffe` of its `eromheen`, covered by the content hash.
-///
-/// ```json
-/// {"certificate_sha256": "64 hex", "expires_at": "2026-11-20T11:00:00+00:00", "id": "spiffe://example.org/drone"}
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Binding {
-    /// SHA-256 of the leaf certificate in DER, as 64 lower-case hex digits.
-    pub certificate_sha256: String,
-    /// End of the leaf's validity, in ISO 8601.
-    pub expires_at: String,
-    /// The SPIFFE ID; the step's actor is the same.
-    pub id: String,
-}
-
-impl Binding {
-    /// As it stands in `eromheen`: members in order, spaced as the reference writes.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        // Neither hex, a timestamp nor a SPIFFE ID has a character that JSON would escape.
-        format!(
-            r#"{{"certificate_sha256": "{}", "expires_at": "{}", "id": "{}"}}"#,
-            self.certificate_sha256, self.expires_at, self.id
-        )
-    }
-}
-
 impl Svid {
-    /// What a step must say so that this identity can sign it.
+    /// What a step must say so that this identity can sign it: for
+    /// [`Workload::bind_spiffe`](sluis_core::chain::workload::Workload::bind_spiffe), or the member `spiffe` of
+    /// [`Step`](sluis_core::chain::workload::Step).
     #[must_use]
-    pub fn binding(&self) -> Binding {
-        Binding {
-            certificate_sha256: self.certificate_sha256().iter().flat_map(|b| hex::pair(*b)).map(char::from).collect(),
-            expires_at: iso::format(self.expires_at(), &mut [0; iso::FORMAT_LEN]).to_owned(),
-            id: self.id().to_string(),
+    pub fn binding(&self) -> Spiffe<'_> {
+        Spiffe {
+            id: Text::new(self.id_text()),
+            expires_at: self.expires_at(),
+            certificate: Hash32(self.certificate_sha256()),
         }
     }
 
-    /// Seal tokens with this identity at this time. Only a token whose actor is [`id`](Self::id), and for a step one that holds the
-    /// [`binding`](Self::binding), is then accepted by others.
+    /// Seal tokens with this identity at this time. Only a token whose actor is [`id`](Self::id), and for a step one
+    /// that holds the [`binding`](Self::binding), is then accepted by others.
     #[must_use]
     pub const fn seal_at(&self, now: Wall) -> SvidSeal<'_> {
         SvidSeal { svid: self, now }

@@ -16,17 +16,19 @@ pub const MAX_CHAIN: usize = 8;
 
 /// Who we are, and the key to sign as that.
 ///
-/// Made only from a leaf that follows the X509-SVID rules and the private key that belongs to it. Whether anybody trusts it is for
-/// [`check`](Self::check) to say.
+/// Made only from a leaf that follows the X509-SVID rules and the private key that belongs to it. Whether anybody
+/// trusts it is for [`check`](Self::check) to say.
 #[derive(Debug)]
 pub struct Svid {
     chain: Vec<CertificateDer<'static>>,
     leaf: Leaf,
+    id: String,
     key: SigningKey,
 }
 
 impl Svid {
-    /// From two PEM texts, as spire-agent writes `svid.0.pem` (leaf first, then intermediates) and `svid.0.key` (PKCS#8; PKCS#1 for RSA too).
+    /// From two PEM texts, as spire-agent writes `svid.0.pem` (leaf first, then intermediates) and `svid.0.key`
+    /// (PKCS#8; PKCS#1 for RSA too).
     ///
     /// # Errors
     /// What is wrong with them: no PEM, no SVID, a key of another certificate.
@@ -41,21 +43,27 @@ impl Svid {
     /// As [`from_pem`](Self::from_pem).
     pub fn from_der(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'_>) -> Result<Self, SpiffeError> {
         let leaf = read_chain(&chain)?;
-        let length = leaf.id.to_string().len();
-        if length > MAX_DID {
-            return Err(SpiffeError::IdTooLong(length));
+        let id = leaf.id.to_string();
+        if id.len() > MAX_DID {
+            return Err(SpiffeError::IdTooLong(id.len()));
         }
         let key = SigningKey::read(key, leaf.algorithm)?;
         if key.public() != leaf.key {
-            return Err(SpiffeError::WrongKey { id: leaf.id.to_string() });
+            return Err(SpiffeError::WrongKey { id });
         }
-        Ok(Self { chain, leaf, key })
+        Ok(Self { chain, leaf, id, key })
     }
 
     /// Who this is.
     #[must_use]
     pub const fn id(&self) -> &SpiffeId {
         &self.leaf.id
+    }
+
+    /// Who this is, as a text: the name of the executor in a step.
+    #[must_use]
+    pub fn id_text(&self) -> &str {
+        &self.id
     }
 
     /// From when on it is valid.
@@ -91,7 +99,8 @@ impl Svid {
     /// Whether the bundle of its trust domain vouches for it at this time.
     ///
     /// # Errors
-    /// [`SpiffeError::NoBundle`] or [`SpiffeError::Untrusted`], with the reason: expired, not valid yet, no root of the domain's.
+    /// [`SpiffeError::NoBundle`] or [`SpiffeError::Untrusted`], with the reason: expired, not valid yet, no root of the
+    /// domain's.
     pub fn check(&self, bundles: &TrustBundles, at: Wall) -> Result<(), SpiffeError> {
         bundles.check_path(&self.leaf.id, &self.chain, at).map(drop)
     }

@@ -76,7 +76,7 @@ impl ThrowawayCa {
         Ok(bundles)
     }
 
-    /// The same as the text of `bundle.0.pem`.
+    /// [`bundles`](Self::bundles) as the text of `bundle.0.pem`.
     #[must_use]
     pub fn bundle_pem(&self) -> String {
         pem("CERTIFICATE", &self.root)

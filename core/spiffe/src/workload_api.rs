@@ -1,7 +1,8 @@
 //! Identities from the Workload API: the socket of the SPIFFE agent of this machine.
 //!
-//! The client needs tokio; it lives on a thread of its own in here, and whoever calls sees blocking functions that work on any runtime and
-//! on none. Everything that comes is held against the same rules as files are, and against its own bundle, before it is handed out.
+//! The client needs tokio; it lives on a thread of its own in here, and whoever calls sees blocking functions that work
+//! on any runtime and on none. Everything that comes is held against the same rules as files are, and against its own
+//! bundle, before it is handed out.
 
 use core::time::Duration;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,7 @@ use tokio::runtime::Runtime;
 
 use crate::bundle::TrustBundles;
 use crate::error::SpiffeError;
+use crate::identities::Identities;
 use crate::svid::Svid;
 
 /// The variable that names the socket.
@@ -23,56 +25,17 @@ pub const ENDPOINT_VARIABLE: &str = "SPIFFE_ENDPOINT_SOCKET";
 /// Waits between attempts to reach the agent: the first, doubled each time up to the last.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
-/// What an agent gives a workload: who it is, and whom it may trust.
-#[derive(Debug)]
-pub struct Identities {
-    svids: Vec<Svid>,
-    bundles: TrustBundles,
-}
-
-impl Identities {
-    /// The identity to use unless one is named: the first.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn default_svid(&self) -> Result<&Svid, SpiffeError> {
-        self.svids.first().ok_or(SpiffeError::NoIdentity { wanted: None })
-    }
-
-    /// The identity with this SPIFFE ID.
-    ///
-    /// # Errors
-    /// The agent did not give it.
-    pub fn find(&self, id: &str) -> Result<&Svid, SpiffeError> {
-        let found = self.svids.iter().find(|svid| svid.id().to_string() == id);
-        found.ok_or_else(|| SpiffeError::NoIdentity { wanted: Some(id.to_owned()) })
-    }
-
-    /// All of them, in the agent's order.
-    #[must_use]
-    pub fn svids(&self) -> &[Svid] {
-        &self.svids
-    }
-
-    /// The bundles of its own trust domains and of those that are federated with them.
-    #[must_use]
-    pub const fn bundles(&self) -> &TrustBundles {
-        &self.bundles
-    }
-
-    fn take(context: &X509Context, now: Wall) -> Result<Self, SpiffeError> {
-        let mut bundles = TrustBundles::new();
-        for (domain, bundle) in context.bundle_set().iter() {
-            let roots: Vec<_> = bundle.authorities().iter().map(|root| CertificateDer::from(root.as_bytes())).collect();
-            // A federated domain may have none for now: then nobody of it is trusted.
-            if !roots.is_empty() {
-                bundles.add(Some(domain.as_str()), &roots)?;
-            }
+fn take_all(context: &X509Context, now: Wall) -> Result<Identities, SpiffeError> {
+    let mut bundles = TrustBundles::new();
+    for (domain, bundle) in context.bundle_set().iter() {
+        let roots: Vec<_> = bundle.authorities().iter().map(|root| CertificateDer::from(root.as_bytes())).collect();
+        // A federated domain may have none for now: then nobody of it is trusted.
+        if !roots.is_empty() {
+            bundles.add(Some(domain.as_str()), &roots)?;
         }
-        let svids = context.svids().iter().map(|svid| take(svid)).collect::<Result<Vec<_>, _>>()?;
-        svids.iter().try_for_each(|svid| svid.check(&bundles, now))?;
-        Ok(Self { svids, bundles })
     }
+    let svids = context.svids().iter().map(|svid| take(svid)).collect::<Result<_, _>>()?;
+    Identities::new(svids, bundles, now)
 }
 
 fn take(svid: &X509Svid) -> Result<Svid, SpiffeError> {
@@ -91,8 +54,8 @@ pub fn fetch(endpoint: Option<&str>, timeout: Duration) -> Result<Arc<Identities
 
 /// Identities that stay current: the agent sends new ones before the old expire, and this takes them.
 ///
-/// Work on a step with what [`current`](Self::current) gave; ask again for the next. When the agent goes away the last identities stay, and
-/// it is tried again after 0.5 s, then twice as long each time, up to 30 s.
+/// Work on a step with what [`current`](Self::current) gave; ask again for the next. When the agent goes away the last
+/// identities stay, and it is tried again after 0.5 s, then twice as long each time, up to 30 s.
 #[derive(Debug)]
 pub struct Watch {
     endpoint: String,
@@ -119,7 +82,8 @@ impl Watch {
     /// Reach the agent and wait for the first identities, at most this long.
     ///
     /// # Errors
-    /// As [`fetch`]; but an agent that is not there yet, or has no identity for us yet, is asked again until the time is over.
+    /// As [`fetch`]; but an agent that is not there yet, or has no identity for us yet, is asked again until the time
+    /// is over.
     pub fn start(endpoint: Option<&str>, timeout: Duration) -> Result<Self, SpiffeError> {
         let watch = Self::begin(endpoint, true)?;
         watch.first(timeout)?;
@@ -240,7 +204,7 @@ async fn listen(address: &Endpoint, shared: &Shared, again: bool) -> Result<(), 
     let mut gave = false;
     while let Some(update) = core::future::poll_fn(|cx| updates.as_mut().poll_next(cx)).await {
         let context = update.map_err(|e| plainly(&e))?;
-        let fresh = Identities::take(&context, now()).map_err(|e| e.to_string())?;
+        let fresh = take_all(&context, now()).map_err(|e| e.to_string())?;
         shared.change(|state| (state.current, state.problem) = (Some(Arc::new(fresh)), None));
         gave = true;
         if !again {

@@ -5,7 +5,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{DRONE, Forge, HOUR, NOON, at, p256, pem, svid_params};
-use sluis_spiffe::{SpiffeError, Svid, SvidFiles, ThrowawayCa, TrustBundles};
+use sluis_spiffe::{Identities, SpiffeError, Svid, SvidFiles, ThrowawayCa, TrustBundles};
 
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("spiffe-{name}-{}", std::process::id()));
@@ -41,7 +41,15 @@ fn as_spire_agent_writes_them() {
         bundles.add_argument(&argument).expect("a bundle");
         svid.check(&bundles, at(NOON + 30)).expect("valid");
         svid.check(&bundles, at(NOON + 61)).expect_err("expired");
+        let all = Identities::from_files(&files, &[&argument], at(NOON)).expect("identities");
+        assert_eq!(all.default_svid().expect("one").id_text(), DRONE);
+        assert!(all.find(DRONE).is_ok() && all.find("spiffe://fleet.example/other").is_err());
+        let late = Identities::from_files(&files, &[&argument], at(NOON + 61)).expect_err("expired").to_string();
+        assert!(late.ends_with("a certificate of its chain had expired"), "{late}");
     }
+    let nobody: [&str; 0] = [];
+    let alone = Identities::from_files(&files, &nobody, at(NOON)).expect_err("no bundles").to_string();
+    assert_eq!(alone, format!("there is no trust bundle for \"fleet.example\", the trust domain of {DRONE}"));
 }
 
 #[test]

@@ -3,10 +3,16 @@
 mod common;
 
 use common::{DRONE, Forge, HOUR, NOON, at, key, moment, p256, rsa, svid_params};
-use sluis_core::Wall;
-use sluis_core::chain::token::{Authority as _, Seal as _, SealError, Token, Verdict, signed_text};
+use sluis_core::chain::token::{Authority as _, Hash32, Seal as _, SealError, Token, Verdict, signed_text};
+use sluis_core::chain::workload::check::StepVerifier;
+use sluis_core::chain::workload::{
+    After, Data, MAX_LINE, NewStep, NewWorkload, Protection, Spiffe, Step, StepId, StepStatus, Workload, WorkloadId,
+    WriteError,
+};
 use sluis_core::framing::{Text, Value};
+use sluis_core::table::Heap;
 use sluis_core::time::iso;
+use sluis_core::{Instant, Now, Seed, Wall};
 use sluis_spiffe::{MAX_SEAL, SealFault, SpiffeAuthority, Svid};
 
 fn stamp(seconds: i64) -> String {
@@ -14,25 +20,19 @@ fn stamp(seconds: i64) -> String {
 }
 
 /// What a test may get wrong about a step.
+#[derive(Clone)]
 struct Draft {
-    action: &'static str,
     actor: String,
     ended: i64,
-    eromheen: String,
+    /// ID, end in seconds, certificate.
+    spiffe: Option<(String, i64, Hash32)>,
 }
 
 impl Draft {
     fn by(svid: &Svid) -> Self {
-        Self {
-            action: "step_completed",
-            actor: svid.id().to_string(),
-            ended: NOON,
-            eromheen: format!(
-                r#"{{"duration_ms": 1.5, "node": "n1", "spiffe": {}, "started_at": "{}"}}"#,
-                svid.binding().to_json(),
-                stamp(NOON)
-            ),
-        }
+        let Spiffe { expires_at, certificate, .. } = svid.binding();
+        let id = svid.id_text().to_owned();
+        Self { actor: id.clone(), ended: NOON, spiffe: Some((id, expires_at.as_micros() / 1_000_000, certificate)) }
     }
 
     /// The finished line, sealed at its own time.
@@ -40,30 +40,52 @@ impl Draft {
         self.sealed_at(svid, at(self.ended)).expect("valid then")
     }
 
-    fn sealed_at(&self, svid: &Svid, now: Wall) -> Result<String, SealError> {
-        let timestamp = stamp(self.ended);
-        let token = Token {
-            token_id: Text::new("step_0123456789abcdef_0123456789ab"),
-            action: Text::new(self.action),
-            timestamp: Text::new(&timestamp),
-            actor: Text::new(&self.actor),
-            erin: Value::from_json(r#"{"output_hash": "00", "sequence": 1, "status": "completed", "step": "fly"}"#)
-                .expect("JSON"),
-            eromheen: Value::from_json(&self.eromheen).expect("JSON"),
-            erachter: Text::new("Execute step 'fly'"),
-            ..Token::default()
+    fn sealed_at(&self, svid: &Svid, now: Wall) -> Result<String, WriteError> {
+        let step = Step {
+            workload_id: WorkloadId::parse("0123456789abcdef").expect("an id"),
+            step_id: StepId::parse("0123456789ab").expect("an id"),
+            name: Text::new("fly"),
+            sequence: 1,
+            status: StepStatus::Completed,
+            executor: Text::new(&self.actor),
+            node: Text::new("n1"),
+            intent: None,
+            independent: false,
+            input: None,
+            output: Some(Hash32([7; 32])),
+            started: Some(at(NOON - 1)),
+            ended: at(self.ended),
+            duration_ms: 1.5,
+            error: Text::EMPTY,
+            finding: None,
+            metadata: Value::EMPTY_OBJECT,
+            spiffe: self.spiffe.as_ref().map(|(id, expires_at, certificate)| Spiffe {
+                id: Text::new(id),
+                expires_at: at(*expires_at),
+                certificate: *certificate,
+            }),
+            after: After { step: None, token: Hash32([1; 32]), output: None },
         };
-        let hash = token.content_hash(None).expect("it has a canonical text");
         let seal = svid.seal_at(now);
-        let mut room = vec![0; seal.max_len()];
-        let length = seal.seal(&signed_text(&hash), &mut room)?;
-        let seal = Token::seal_text(&room[..length]).expect("printable");
-        let hex = hash.to_hex();
-        let mut line = Vec::new();
-        let hash = Text::new(str::from_utf8(&hex).expect("digits"));
-        token.with(hash, seal).write_json(&mut line).expect("room");
-        Ok(String::from_utf8(line).expect("ASCII"))
+        let mut room = vec![0; MAX_LINE];
+        let written = step.write(&Protection { seal: Some(&seal), ..Protection::default() }, &mut room)?;
+        room.truncate(written.len);
+        Ok(String::from_utf8(room).expect("ASCII"))
     }
+}
+
+/// The first token of a workload, which is no step.
+fn created(svid: &Svid) -> String {
+    let mut rng = Seed::from_u64(1).fork("created");
+    let new = NewWorkload { name: "survey", actor: svid.id_text(), ..NewWorkload::default() };
+    let now = Now::new(Instant::ZERO, at(NOON));
+    let mut workload: Workload<Heap> = Workload::new(now, &new, &mut rng).expect("a workload");
+    let seal = svid.seal_at(at(NOON));
+    let mut room = vec![0; MAX_LINE];
+    let protection = Protection { seal: Some(&seal), ..Protection::default() };
+    let written = workload.poll_token(&protection, &mut room).expect("a token").expect("room");
+    room.truncate(written.len);
+    String::from_utf8(room).expect("ASCII")
 }
 
 /// What a verifier says of a line: its hash first, as every verifier does.
@@ -142,27 +164,19 @@ fn the_identity_is_bound_into_the_step() {
     let forge = Forge::new("fleet.example");
     let authority = SpiffeAuthority::new(forge.bundles());
     let svid = forge.svid(DRONE);
-    let with = |change: &dyn Fn(String) -> String| {
-        let draft = Draft::by(&svid);
-        let eromheen = change(draft.eromheen.clone());
-        assert_ne!(eromheen, draft.eromheen);
-        judge(&authority, &Draft { eromheen, ..draft }.sealed(&svid))
-    };
-    let expiry = with(&|text| text.replace(&stamp(NOON + HOUR), &stamp(NOON + HOUR + 1)));
+    let with = |spiffe| judge(&authority, &Draft { spiffe, ..Draft::by(&svid) }.sealed(&svid));
+    let (id, expires_at, certificate) = Draft::by(&svid).spiffe.expect("bound");
+    let expiry = with(Some((id.clone(), expires_at + 1, certificate)));
     assert!(matches!(expiry, Err(SealFault::Binding("expires_at"))), "{expiry:?}");
-    let id = with(&|text| text.replace(DRONE, "spiffe://fleet.example/drone/8"));
-    assert!(matches!(id, Err(SealFault::Binding("id"))), "{id:?}");
-    let sha256 = svid.binding().certificate_sha256;
-    let leaf = with(&|text| text.replace(&sha256, &sha256.chars().rev().collect::<String>()));
+    let other = with(Some(("spiffe://fleet.example/drone/8".to_owned(), expires_at, certificate)));
+    assert!(matches!(other, Err(SealFault::Binding("id"))), "{other:?}");
+    let leaf = with(Some((id, expires_at, Hash32([0; 32]))));
     assert!(matches!(leaf, Err(SealFault::Binding("certificate_sha256"))), "{leaf:?}");
-    let none = with(&|text| text.replace("\"spiffe\"", "\"spiff\""));
+    let none = with(None);
     assert!(matches!(none, Err(SealFault::Binding("id"))), "{none:?}");
 
     // The first and last token of a workload are no steps, and hold no identity.
-    let created = Draft { action: "workload_created", eromheen: r#"{"node": "n1"}"#.to_owned(), ..Draft::by(&svid) };
-    judge(&authority, &created.sealed(&svid)).expect("only steps must hold it");
-    let lying = Draft { eromheen: Draft::by(&svid).eromheen.replace(&sha256, "00"), ..created };
-    judge(&authority, &lying.sealed(&svid)).expect_err("what it holds must be true");
+    judge(&authority, &created(&svid)).expect("only steps must hold it");
 }
 
 #[test]
@@ -171,9 +185,9 @@ fn a_step_ends_while_the_certificate_is_valid() {
     let authority = SpiffeAuthority::new(forge.bundles());
     let svid = forge.svid(DRONE);
     let late = Draft { ended: NOON + HOUR + 1, ..Draft::by(&svid) };
-    assert_eq!(late.sealed_at(&svid, at(late.ended)), Err(SealError::NotValid));
-    let early = at(NOON - HOUR - 1);
-    assert_eq!(late.sealed_at(&svid, early), Err(SealError::NotValid));
+    for then in [late.ended, NOON - HOUR - 1] {
+        assert_eq!(late.sealed_at(&svid, at(then)), Err(WriteError::Seal(SealError::NotValid)));
+    }
 
     // Somebody who keeps an old key and seals all the same: warm and cold.
     let stolen = late.sealed_at(&svid, at(NOON)).expect("the clock was set back");
@@ -298,4 +312,100 @@ fn a_short_buffer_says_how_much_it_takes() {
     let mut room = vec![0; need];
     assert_eq!(seal.seal(b"text", &mut room[..need - 1]), Err(SealError::NoRoom { need }));
     assert_eq!(seal.seal(b"text", &mut room), Ok(need));
+}
+
+/// A whole workload: coordinated by one SPIFFE workload, its steps run by two others, one of which is rotated on the way.
+#[test]
+fn a_chain_of_several_executors_is_verified_whole() {
+    let forge = Forge::new("fleet.example");
+    let dispatch = forge.svid("spiffe://fleet.example/dispatch");
+    let (drone, mill) = (forge.svid(DRONE), forge.svid("spiffe://fleet.example/mill"));
+    let rotated = forge.svid(DRONE);
+    let mut rng = Seed::from_u64(1).fork("chain");
+    let new = NewWorkload {
+        name: "survey",
+        owner: "ops",
+        spiffe_id: dispatch.id_text(),
+        actor: dispatch.id_text(),
+        ..NewWorkload::default()
+    };
+    let now = |n: u32| {
+        let wall = at(NOON).saturating_add(core::time::Duration::from_secs(n.into()));
+        Now::new(Instant::from_nanos(u64::from(n) * 1_000_000_000), wall)
+    };
+    let mut workload: Workload<Heap> = Workload::new(now(0), &new, &mut rng).expect("a workload");
+    let (mut lines, mut room) = (Vec::new(), vec![0; MAX_LINE]);
+    let mut write = |workload: &mut Workload<Heap>, by: &Svid, then: Now| {
+        let seal = by.seal_at(then.wall);
+        let protection = Protection { seal: Some(&seal), ..Protection::default() };
+        let written = workload.poll_token(&protection, &mut room).expect("a token").expect("room");
+        lines.push(room[..written.len].to_vec());
+    };
+    write(&mut workload, &dispatch, now(0));
+    for (n, (name, by)) in (1..).zip([("plan", &mill), ("fly", &drone), ("land", &rotated)]) {
+        let step = NewStep { name, executor: Some(by.id_text()), ..NewStep::default() };
+        let sequence = workload.add(&step, &mut rng).expect("added");
+        workload.start(now(n), sequence, Data::None, None).expect("started");
+        workload.bind_spiffe(sequence, &by.binding()).expect("bound");
+        let output = Data::Value(Value::from_json(r#"{"ok": true}"#).expect("JSON"));
+        workload.complete(now(n), sequence, output, None).expect("completed");
+        write(&mut workload, by, now(n));
+    }
+    workload.close(now(9)).expect("closed");
+    write(&mut workload, &dispatch, now(9));
+
+    let findings = |lines: &[Vec<u8>], authority: &SpiffeAuthority| {
+        let mut verifier = StepVerifier::new(None, Some(authority), &Seed::from_u64(2));
+        lines.iter().filter_map(|line| verifier.line(line).map(|found| format!("{found:?}"))).collect::<Vec<_>>()
+    };
+    let authority = SpiffeAuthority::new(forge.bundles());
+    assert_eq!(findings(&lines, &authority), [""; 0]);
+    let stranger = SpiffeAuthority::new(Forge::new("mill.example").bundles());
+    assert_eq!(findings(&lines, &stranger).len(), lines.len(), "nobody is known");
+    for n in 0..lines.len() {
+        let mut changed = lines.clone();
+        let text = String::from_utf8(changed[n].clone()).expect("ASCII");
+        changed[n] = text.replacen("\"erachter\": \"", "\"erachter\": \"not to ", 1).into_bytes();
+        assert_eq!(findings(&changed, &authority).len(), 1, "one edit is one finding");
+    }
+}
+
+/// What a stranger does to the certificates of a seal never makes it good, and never does worse than being refused.
+#[test]
+fn mangled_certificates_are_refused() {
+    use base64ct::{Base64, Encoding as _};
+    let forge = Forge::new("fleet.example");
+    let authority = SpiffeAuthority::new(forge.bundles());
+    let svid = forge.svid(DRONE);
+    let line = Draft::by(&svid).sealed(&svid);
+    let token = Token::parse(&line).expect("a token");
+    let hash = token.said_hash().expect("a hash");
+    let seal = token.signature.to_cow().into_owned();
+    let parts: Vec<_> = seal.split(':').skip(1).map(|part| Base64::decode_vec(part).expect("Base64")).collect();
+    let mut rng = Seed::from_u64(7).fork("mangle");
+    let mut below = |n: usize| usize::try_from(rng.u64() % n as u64).expect("small");
+    for round in 0..5_000 {
+        let mut mangled = parts.clone();
+        let which = if round % 8 == 0 { 0 } else { 1 + below(2) };
+        for _ in 0..=below(4) {
+            let bytes = &mut mangled[which];
+            if bytes.is_empty() {
+                break;
+            }
+            let (at, to) = (below(bytes.len()), u8::try_from(below(256)).expect("a byte"));
+            match below(4) {
+                0 => drop(bytes.remove(at)),
+                1 => bytes.insert(at, to),
+                2 => bytes.truncate(at.max(1)),
+                _ => bytes[at] = to,
+            }
+        }
+        if mangled == parts {
+            continue;
+        }
+        let text: Vec<_> = mangled.iter().map(|part| Base64::encode_string(part)).collect();
+        let text = format!("x509:{}", text.join(":"));
+        let changed = Token { signature: Text::new(&text), ..token };
+        assert!(authority.judge(&changed, &signed_text(&hash)).is_err(), "{text}");
+    }
 }

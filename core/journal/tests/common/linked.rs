@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hasher};
 
-use sluis_journal::{Chain, Leaf};
+use sluis_journal::{Chain, Composed, Leaf};
 
 /// `ID HASH-OF-THE-LINE-BEFORE PADDING.`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,11 +23,11 @@ impl Linked {
     }
 
     /// The line of an id, padded to some length.
-    pub fn compose(&self, id: u64, padding: usize, line: &mut Vec<u8>) -> Result<u64, Infallible> {
-        line.extend(format!("{id} {} ", self.prev()).bytes());
-        line.resize(line.len() + padding, b'x');
-        line.push(b'.');
-        Ok(self.size)
+    pub fn compose(&mut self, id: u64, padding: usize, out: &mut [u8]) -> Result<Composed<u64>, Infallible> {
+        let line = format!("{id} {} {}.", self.prev(), "x".repeat(padding));
+        out[..line.len()].copy_from_slice(line.as_bytes());
+        let value = self.size;
+        Ok(Composed { len: line.len(), leaf: self.push(line.as_bytes()), value })
     }
 
     pub fn note(&self) -> Vec<u8> {
@@ -42,6 +42,7 @@ pub fn id(line: &[u8]) -> u64 {
 
 impl Chain for Linked {
     type Fault = String;
+    type Mark = Self;
     const TREE: bool = true;
 
     fn check(&self, line: &[u8]) -> Result<(), String> {
@@ -76,6 +77,14 @@ impl Chain for Linked {
 
     fn turn(&mut self) {
         self.size = 0;
+    }
+
+    fn mark(&self) -> Self {
+        self.clone()
+    }
+
+    fn rewind(&mut self, mark: &Self) {
+        self.clone_from(mark);
     }
 
     fn covered(checkpoint: &[u8]) -> Result<u64, String> {

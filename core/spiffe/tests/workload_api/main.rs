@@ -71,7 +71,7 @@ fn identities_and_bundles_come_over_the_socket() {
     eight.check(found.bundles(), now()).expect("valid");
     assert_eq!(found.bundles().domains().collect::<Vec<_>>(), [("fleet.example", 1), ("mill.example", 1)]);
     let missing = found.find("spiffe://fleet.example/drone/9").expect_err("not ours").to_string();
-    assert_eq!(missing, "the Workload API gave no identity spiffe://fleet.example/drone/9");
+    assert_eq!(missing, "there is no identity spiffe://fleet.example/drone/9");
 }
 
 #[test]

@@ -14,7 +14,8 @@ use crate::identity::{PublicKey, SignError, Signature, Signer};
 /// Most signatures of an envelope that is read.
 pub const MAX_SIGNATURES: usize = 64;
 
-/// Write what the signatures of an envelope cover: `DSSEv1 <length> <payload type> <length> <payload>`, lengths in bytes.
+/// Write what the signatures of an envelope cover: `DSSEv1 <length> <payload type> <length> <payload>`, lengths in
+/// bytes.
 ///
 /// # Errors
 /// [`Full`] when the sink is full.
@@ -135,18 +136,18 @@ impl Envelope {
         Ok(json.finish())
     }
 
-    /// Find `threshold` different keys among `keys` that signed this payload as this type. A key id says which key to try first; a wrong one, or
-    /// none, makes no difference to the outcome.
+    /// Find `threshold` different keys among `keys` that signed this payload as this type. A key id says which key to
+    /// try first; a wrong one, or none, makes no difference to the outcome.
     ///
     /// # Errors
     /// [`EnvelopeError::Threshold`], [`EnvelopeError::Unverified`].
     pub fn verify(&self, keys: &[PublicKey], threshold: usize) -> Result<Verified<'_>, EnvelopeError> {
         let mut known: Vec<PublicKey> = Vec::with_capacity(keys.len());
-        keys.iter().for_each(|key| {
+        for key in keys {
             if !known.contains(key) {
-                known.push(*key)
+                known.push(*key);
             }
-        });
+        }
         if threshold == 0 || threshold > known.len() {
             return Err(EnvelopeError::Threshold { keys: known.len(), threshold });
         }

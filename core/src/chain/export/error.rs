@@ -39,7 +39,8 @@ pub enum EnvelopeError {
     PayloadType,
 }
 
-/// Lines make no statement, or a statement is not one of ours. Lines count from 1, in the order in which they were given.
+/// Lines make no statement, or a statement is not one of ours. Lines count from 1, in the order in which they were
+/// given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StatementError {
     /// A line is no token.

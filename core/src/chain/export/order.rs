@@ -24,7 +24,8 @@ pub(super) struct Ordered<'l> {
 }
 
 impl<'l> Ordered<'l> {
-    /// Take the tokens of a workload from among others. Each must have the hash of its members, and follow the one before.
+    /// Take the tokens of a workload from among others. Each must have the hash of its members, and follow the one
+    /// before.
     pub(super) fn read(
         lines: impl IntoIterator<Item = &'l str>,
         wanted: Option<WorkloadId>,

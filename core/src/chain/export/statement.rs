@@ -37,8 +37,8 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// State what the lines of a log say about a workload; about the only one in them unless one is named. Lines of others are passed over, empty
-    /// ones too. `key` is that of a chain whose content hashes are HMACs.
+    /// State what the lines of a log say about a workload; about the only one in them unless one is named. Lines of
+    /// others are passed over, empty ones too. `key` is that of a chain whose content hashes are HMACs.
     ///
     /// # Errors
     /// [`StatementError`], with the line.
@@ -57,8 +57,8 @@ impl Statement {
         })
     }
 
-    /// Read a statement of ours, from a payload that was [verified](super::Verified::statement). It is made again from the tokens in it, and must come out the
-    /// same, byte for byte.
+    /// Read a statement of ours, from a payload that was [verified](super::Verified::statement). It is made again from
+    /// the tokens in it, and must come out the same, byte for byte.
     ///
     /// # Errors
     /// [`StatementError`]; lines are those of the predicate's `tokens`.

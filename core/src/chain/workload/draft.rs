@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::protect::{Protection, WriteError, Written};
 use crate::chain::token::{Hash32, SIGNED_TEXT_LEN, signed_text};
-use crate::framing::{Full, Sink, SliceSink, Text, hex, put_inside};
+use crate::framing::{Full, Sink, SliceSink, Text, put_inside};
 use crate::time::{Wall, iso};
 
 /// The ten members that are hashed, as they stand in the line, by the order of their keys.
@@ -65,6 +65,22 @@ impl<'b> Draft<'b> {
     #[inline]
     pub(super) fn hash(&mut self, hash: Hash32) -> Result<(), Full> {
         self.sink.put(&hash.to_hex())
+    }
+
+    /// A hash in both lengths, with what stands between them and behind; or nothing in both places.
+    #[inline]
+    pub(super) fn both(&mut self, hash: Option<Hash32>, between: &str) -> Result<(), Full> {
+        let Some(hash) = hash else { return self.put(between) };
+        let digits = hash.to_hex();
+        self.sink.put(digits.get(..32).unwrap_or_default())?;
+        self.put(between)?;
+        self.sink.put(&digits)
+    }
+
+    /// The digits of an id.
+    #[inline]
+    pub(super) fn id(&mut self, digits: &[u8]) -> Result<(), Full> {
+        self.sink.put(digits)
     }
 
     #[inline]
@@ -140,13 +156,5 @@ fn content_hash(line: &[u8], starts: &[usize; 11], free: &mut [u8], protection: 
             mac.update(b"}");
             Hash32(mac.finish())
         }
-    }
-}
-
-/// The first 32 hex digits, or nothing.
-pub(super) fn put_short(draft: &mut Draft<'_>, hash: Option<Hash32>) -> Result<(), Full> {
-    match hash {
-        Some(hash) => hash.0.iter().take(16).try_for_each(|byte| draft.sink().put(&hex::pair(*byte))),
-        None => Ok(()),
     }
 }

@@ -4,7 +4,7 @@ use core::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::framing::{FnSink, hex};
+use crate::framing::{Sink, SliceSink, hex};
 use crate::time::{Wall, iso};
 
 /// Randomness in an id: eight bytes, hashed as 16 hex digits.
@@ -79,9 +79,8 @@ impl WorkloadId {
     #[must_use]
     pub fn derive(name: &str, owner: &str, now: Wall, random: IdSeed) -> Self {
         let mut stamp = [0; iso::FORMAT_LEN];
-        let mut hash = Sha256::new();
-        joined(&mut hash, &[name.as_bytes(), owner.as_bytes(), iso::format(now, &mut stamp).as_bytes(), b""]);
-        Self::of(with_random(hash, random))
+        let stamp = iso::format(now, &mut stamp);
+        Self::of(joined(&[name.as_bytes(), owner.as_bytes(), stamp.as_bytes(), &digits(random)]))
     }
 }
 
@@ -89,10 +88,9 @@ impl StepId {
     /// SHA-256 of `workload_id:name:sequence:random`, cut.
     #[must_use]
     pub fn derive(workload: WorkloadId, name: &str, sequence: u32, random: IdSeed) -> Self {
-        let mut digits = itoa::Buffer::new();
-        let mut hash = Sha256::new();
-        joined(&mut hash, &[workload.as_bytes(), name.as_bytes(), digits.format(sequence).as_bytes(), b""]);
-        Self::of(with_random(hash, random))
+        let mut place = itoa::Buffer::new();
+        let place = place.format(sequence).as_bytes();
+        Self::of(joined(&[workload.as_bytes(), name.as_bytes(), place, &digits(random)]))
     }
 }
 
@@ -100,26 +98,32 @@ impl AuditId {
     /// SHA-256 of `action:workload_id:now:sequence`, cut. `now` is the text in the entry.
     #[must_use]
     pub fn derive(action: &str, workload: &str, now: &str, sequence: u64) -> Self {
-        let mut digits = itoa::Buffer::new();
-        let mut hash = Sha256::new();
-        let parts = [action.as_bytes(), workload.as_bytes(), now.as_bytes(), digits.format(sequence).as_bytes()];
-        joined(&mut hash, &parts);
-        Self::of(hash)
+        let mut place = itoa::Buffer::new();
+        let place = place.format(sequence).as_bytes();
+        Self::of(joined(&[action.as_bytes(), workload.as_bytes(), now.as_bytes(), place]))
     }
 }
 
-/// Hash parts with a colon between each two.
-fn joined(hash: &mut Sha256, parts: &[&[u8]]) {
-    for (n, part) in parts.iter().enumerate() {
-        if n > 0 {
-            hash.update(b":");
-        }
-        hash.update(part);
+/// The hash of parts with a colon between each two. What is short, as nearly all is, the hash sees in one piece.
+fn joined(parts: &[&[u8]; 4]) -> Sha256 {
+    let put = |sink: &mut dyn FnMut(&[u8]) -> bool| {
+        parts.iter().enumerate().all(|(n, part)| (n == 0 || sink(b":")) && sink(part))
+    };
+    let mut hash = Sha256::new();
+    let mut room = [0; 120];
+    let mut short = SliceSink::new(&mut room);
+    if put(&mut |bytes| short.put(bytes).is_ok()) {
+        hash.update(short.written());
+    } else {
+        put(&mut |bytes| {
+            hash.update(bytes);
+            true
+        });
     }
-}
-
-fn with_random(mut hash: Sha256, random: IdSeed) -> Sha256 {
-    // Nothing that a sink which takes everything could refuse.
-    let _ = hex::write(&mut FnSink(|bytes: &[u8]| hash.update(bytes)), &random);
     hash
+}
+
+/// As 16 hex digits.
+fn digits(random: IdSeed) -> [u8; 16] {
+    hex::u64_digits(u64::from_be_bytes(random))
 }

@@ -6,6 +6,7 @@
 //! One edit is one finding: what follows from a token that is not sound, or from a finding before, is not reported again.
 
 mod finding;
+mod hook;
 mod note;
 mod open;
 mod verifier;
@@ -35,6 +36,9 @@ pub struct StepChecker {
     key: SipKey,
     /// Tokens that are not sound, and may have been any step of any workload.
     excused: u32,
+    /// The line in hand.
+    line: u64,
+    must_end: bool,
 }
 
 impl StepChecker {
@@ -42,18 +46,33 @@ impl StepChecker {
     #[must_use]
     pub fn new(seed: &Seed) -> Self {
         let key = seed.fork("step checker").sip_key();
-        Self { slots: Slab::new(u32::MAX as usize), by_id: Index::new(), seen: HashTable::new(), key, excused: 0 }
+        Self {
+            slots: Slab::new(u32::MAX as usize),
+            by_id: Index::new(),
+            seen: HashTable::new(),
+            key,
+            excused: 0,
+            line: 0,
+            must_end: false,
+        }
+    }
+
+    /// In a file, a workload without a last token is a finding too.
+    #[must_use]
+    pub fn must_end(mut self) -> Self {
+        self.must_end = true;
+        self
     }
 
     /// Look at the next token of the chain. `sound`: nothing else was found wrong with it. What is wrong with it as a step, if
     /// anything is; never anything for a token that is not sound.
     pub fn token(&mut self, token: &Token<'_>, sound: bool) -> Option<StepFinding> {
-        StepNote::of(token, sound).and_then(|note| self.fold(&note, sound))
+        StepNote::of(token, sound).and_then(|note| self.judge(&note, sound))
     }
 
     /// Judge what was taken down of the next token of the chain: [`token`](Self::token) in two parts, of which the first can be
     /// done anywhere.
-    pub fn fold(&mut self, note: &StepNote, sound: bool) -> Option<StepFinding> {
+    pub fn judge(&mut self, note: &StepNote, sound: bool) -> Option<StepFinding> {
         match note.0 {
             What::Unknown => {
                 self.excused = self.excused.saturating_add(1);
@@ -113,7 +132,7 @@ impl StepChecker {
             let finding = StepFinding::new(StepFault::DuplicateWorkload, Fact::None, Fact::None);
             return sound.then_some(finding);
         }
-        self.open(Open::new(id, hash, !sound));
+        self.open(Open::new(id, hash, !sound, self.line));
         None
     }
 
@@ -131,7 +150,7 @@ impl StepChecker {
         }
         // Go on from here, so that what follows is not reported too.
         let excused = self.excuse(1);
-        self.open(Open::new(id, Hash32([0; 32]), true));
+        self.open(Open::new(id, Hash32([0; 32]), true, self.line));
         match (excused, self.find(id)) {
             (true, Some(slot)) => Ok(slot),
             _ => Err(Some(StepFinding::new(StepFault::MissingWorkload, Fact::None, Fact::None))),
@@ -158,7 +177,7 @@ impl StepChecker {
         let finding =
             finding.or_else(|| known.then(|| StepFinding::new(StepFault::DuplicateStep, Fact::None, Fact::None)));
         let finding = finding.or_else(|| open.link(step)).or_else(|| own(step));
-        open.follow(step, finding.is_some());
+        open.follow(step, finding.map(|finding| finding.kind));
         finding
     }
 
@@ -195,8 +214,13 @@ impl StepChecker {
     /// The workloads that have not ended, with how many steps they have; those left out about which something was reported. Whether that
     /// is [`StepFault::Unfinished`] or just not done yet, the caller knows.
     pub fn open_workloads(&self) -> impl Iterator<Item = (WorkloadId, u32)> {
-        let open = self.slots.iter().filter(|(_, open)| !open.reported).map(|(_, open)| (open.id, open.sequence));
-        open.skip(self.excused as usize)
+        self.left().map(|(id, _, steps)| (id, steps))
+    }
+
+    /// With the lines of their first tokens.
+    fn left(&self) -> impl Iterator<Item = (WorkloadId, u64, u32)> {
+        let open = self.slots.iter().filter(|(_, open)| !open.reported);
+        open.map(|(_, open)| (open.id, open.line, open.sequence)).skip(self.excused as usize)
     }
 
     /// Bytes of heap held, the allocator's own overhead aside.

@@ -3,8 +3,8 @@
 use super::note::{ClosedEntry, StepEntry};
 use super::{Fact, StepFault, StepFinding};
 use crate::chain::token::Hash32;
+use crate::chain::workload::StepCounts;
 use crate::chain::workload::ids::{StepId, WorkloadId};
-use crate::chain::workload::{StepCounts, StepStatus};
 use crate::table::{Chain, Chained};
 
 /// The index of open workloads by id.
@@ -14,6 +14,8 @@ pub(super) struct ById;
 pub(super) struct Open {
     chain: Chain,
     pub(super) id: WorkloadId,
+    /// The line of its first token.
+    pub(super) line: u64,
     /// The highest place that was seen.
     pub(super) sequence: u32,
     /// The step at that place.
@@ -41,10 +43,11 @@ impl Chained<ById> for Open {
 }
 
 impl Open {
-    pub(super) fn new(id: WorkloadId, token: Hash32, tainted: bool) -> Self {
+    pub(super) fn new(id: WorkloadId, token: Hash32, tainted: bool, line: u64) -> Self {
         Self {
             chain: Chain::default(),
             id,
+            line,
             sequence: 0,
             step: None,
             token,
@@ -114,8 +117,8 @@ impl Open {
     }
 
     /// Go on behind the step.
-    pub(super) fn follow(&mut self, step: &StepEntry, reported: bool) {
-        self.reported |= reported && step.status != StepStatus::Compromised;
+    pub(super) fn follow(&mut self, step: &StepEntry, found: Option<StepFault>) {
+        self.reported |= found.is_some_and(|kind| kind != StepFault::Compromised);
         if step.sequence <= self.sequence {
             if self.is_late(step) {
                 self.late = None;
@@ -128,7 +131,8 @@ impl Open {
         self.token = step.token;
         self.output = step.output.or(step.after.output);
         self.counts.saw(step.status);
-        self.tainted = false;
+        // Whoever made the step say what it may not say has changed its hash.
+        self.tainted = matches!(found, Some(StepFault::InputMismatch | StepFault::DuplicateStep));
     }
 
     /// Whether the last token fits.

@@ -86,7 +86,7 @@ impl<'k> StepVerifier<'k> {
         let token = match Token::parse_bytes(line) {
             Ok(token) => token,
             Err(error) => {
-                self.checker.fold(&StepNote::unreadable(), false);
+                self.checker.judge(&StepNote::unreadable(), false);
                 return finding(None, LineFault::NotAToken(error));
             }
         };
