@@ -155,6 +155,20 @@ fn what_is_no_line_closes_the_journal() {
 }
 
 #[test]
+fn a_panic_in_the_callers_code_fails_the_journal_and_does_not_hang_it() {
+    let disk = Disk::new(6);
+    let setup = Setup::default().closing(|_: &Linked| panic!("a signer that panics"));
+    let (journal, _) = Journal::open_in(disk.clone(), Names::new("log.jsonl"), Linked::default(), setup).unwrap();
+    append(&journal, 0).unwrap();
+    let rotating = journal.clone();
+    assert!(std::thread::spawn(move || rotating.rotate_blocking()).join().is_err());
+    assert_eq!(failed(&append(&journal, 1)).step, Step::Compose);
+    journal.recover_blocking().unwrap();
+    assert_eq!(append(&journal, 2), Ok(1));
+    assert_eq!(lines(&disk), 2);
+}
+
+#[test]
 fn options_that_cannot_be_met_are_refused() {
     let refused = |change: fn(&mut Options)| {
         let mut options = Options::default();

@@ -8,9 +8,15 @@
 //! |---|---|
 //! | [`token`] | one token: read, write, hash, verify, seal |
 //! | [`log`] | an append-only file: linked entries, a Merkle tree over them, signed checkpoints |
-//! | `verify` (with `alloc`) | what is wrong with a file of tokens, and with which
+//! | `verify` (with `alloc`) | what is wrong with a file of tokens, and with which |
+//! | `store` (with `alloc`) | tokens in memory: found, and followed along their parents |
+//! | `events` (with `alloc`) | what happens to a node, as tokens |
 
+#[cfg(feature = "alloc")]
+pub mod events;
 pub mod log;
+#[cfg(feature = "alloc")]
+pub mod store;
 pub mod token;
 #[cfg(feature = "alloc")]
 pub mod verify;

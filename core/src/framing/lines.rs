@@ -68,3 +68,11 @@ impl<'a> Value<'a> {
         }
     }
 }
+
+impl<'a> Text<'a> {
+    /// The bytes between the quotes, where they are exactly what the reference would write.
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn as_wire(self) -> Option<&'a str> {
+        self.wire()
+    }
+}
