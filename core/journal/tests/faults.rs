@@ -284,3 +284,29 @@ fn room_goes_to_those_who_wait_longest() {
     add(&mut queue).unwrap();
     assert_eq!(rings(&bells), [1, 1, 0]);
 }
+
+#[test]
+fn segments_in_the_queue_are_bounded_too() {
+    let disk = Disk::new(7);
+    let mut options = Options::default();
+    options.rotate_entries = Some(1);
+    let setup = Setup::default().options(options);
+    let (journal, _) = Journal::open_in(disk, Names::new("log.jsonl"), Linked::default(), setup).unwrap();
+    let tickets: Vec<_> =
+        (0..).map_while(|id| journal.try_append(|chain, out| chain.compose(id, 0, out)).ok()).collect();
+    assert_eq!(tickets.len(), 65);
+    for (ticket, _) in tickets {
+        ticket.wait().unwrap();
+    }
+    assert_eq!(journal.segments(), 64);
+    // Whoever waits for room gets it.
+    std::thread::scope(|scope| {
+        for thread in 0_u64..4 {
+            let journal = &journal;
+            let append =
+                move |round| journal.append_blocking(|chain, out| chain.compose(thread * 1000 + round, 0, out));
+            scope.spawn(move || (0_u64..50).for_each(|round| assert!(append(round).is_ok())));
+        }
+    });
+    assert_eq!(journal.segments(), 264);
+}

@@ -24,6 +24,9 @@ use crate::options::{BATCH_BYTES, Options};
 use batch::Fate;
 pub use batch::{Batch, Broken, Fill, Place, Wakers};
 
+/// How many segments may begin in a queue: each costs two marks of the chain, however few lines it has.
+const MAX_TURNS: usize = 64;
+
 /// The queue before the disk.
 pub struct Queue<C: Chain> {
     options: Options,
@@ -37,6 +40,8 @@ pub struct Queue<C: Chain> {
     line: Box<[u8]>,
     /// Bytes and positions queued or on their way.
     held: (usize, usize),
+    /// Segments that begin in what is queued.
+    turns: usize,
     in_flight: bool,
     fate: Arc<Fate>,
     next: u64,
@@ -63,6 +68,7 @@ impl<C: Chain> Queue<C> {
             batches: VecDeque::new(),
             spare: Vec::new(),
             held: (0, 0),
+            turns: 0,
             in_flight: false,
             fate: Arc::default(),
             next: 0,
@@ -102,7 +108,9 @@ impl<C: Chain> Queue<C> {
     /// There is room for one more line, however long.
     pub fn has_room(&self) -> bool {
         let (bytes, positions) = self.held;
-        bytes + self.options.max_line < self.options.queue_bytes && positions < self.options.queue_entries
+        bytes + self.options.max_line < self.options.queue_bytes
+            && positions < self.options.queue_entries
+            && self.turns < MAX_TURNS
     }
 
     /// The failure that has closed the journal.
@@ -218,6 +226,7 @@ impl<C: Chain> Queue<C> {
             last.end.get_or_insert(before);
         }
         self.fill = Fill::default();
+        self.turns += 1;
         let mut batch = self.spare.pop().unwrap_or_default();
         batch.turn = true;
         batch.turned = Some(turned);
@@ -268,6 +277,7 @@ impl<C: Chain> Queue<C> {
         let mut batch = self.batches.pop_front()?;
         batch.end.get_or_insert_with(|| self.chain.mark());
         self.in_flight = true;
+        self.turns -= usize::from(batch.turn);
         Some(batch)
     }
 
@@ -329,6 +339,7 @@ impl<C: Chain> Queue<C> {
         }
         self.malformed = false;
         self.batches.clear();
+        self.turns = 0;
         self.chain.rewind(&self.durable);
         self.fill = self.durable_fill;
         self.held = (0, 0);

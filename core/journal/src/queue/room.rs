@@ -47,11 +47,8 @@ impl<C: Chain> Queue<C> {
     }
 
     pub(super) fn wake_for_room(&mut self, wakers: &mut Wakers) {
-        let (bytes, positions) = self.held;
-        let mut free = self.options.queue_entries.saturating_sub(positions);
-        if bytes + self.options.max_line >= self.options.queue_bytes {
-            free = 0;
-        }
+        let free = self.options.queue_entries.saturating_sub(self.held.1);
+        let mut free = if self.has_room() { free } else { 0 };
         if self.closed.is_some() {
             free = usize::MAX;
         }
