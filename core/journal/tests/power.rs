@@ -223,7 +223,7 @@ fn options() -> impl Strategy<Value = Options> {
 
 /// `PROPTEST_CASES`, or what takes a few seconds.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1000)
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(600)
 }
 
 proptest! {
