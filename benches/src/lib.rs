@@ -6,6 +6,7 @@
 //! * [`report`]: results as a table or as JSON.
 //! * [`samples`]: the packets that everything here is measured with.
 //! * [`nodes`]: a hub and a sensor, and rounds between them.
+//! * [`logs`]: logs to be appended to and verified.
 //! * [`memory`]: two driver loops joined in memory, without sockets.
 //! * [`bad`]: everything that can be wrong with a datagram.
 //! * [`contenders`]: what is timed against what.
@@ -20,6 +21,7 @@ pub mod bad;
 pub mod contenders;
 pub mod contest;
 pub mod floors;
+pub mod logs;
 pub mod memory;
 pub mod nodes;
 pub mod population;

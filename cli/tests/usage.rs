@@ -26,9 +26,9 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
     const LISTEN: &[&str] = &["listen", "--did", "jis:a"];
     const PING: &[&str] = &["ping", "jis:a", "127.0.0.1:9", "--intent", "x"];
     let cases: &[(&[&str], &[&str], &str)] = &[
-        (&[], &[], "name a command: listen, ping or demo"),
+        (&[], &[], "name a command: listen, ping, key or demo"),
         (&[], &["--json"], "name a command"),
-        (&[], &["fly"], "there is no command `fly`, the commands are listen, ping and demo"),
+        (&[], &["fly"], "there is no command `fly`, the commands are listen, ping, key and demo"),
         (&[], &["relay"], "there is no command `relay`"),
         (&[], &["help"], "there is no command `help`"),
         (&["listen"], &[], "add --did DID"),
@@ -77,6 +77,12 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (PING, &["--did", "jis:a"], "a node does not ping itself"),
         (PING, &["--purpose"], "--purpose needs a value"),
         (PING, &["--trust", "jis:a=1"], "there is no argument `--trust`"),
+        (&["key"], &[], "name a command: new, show or export"),
+        (&["key"], &["fly"], "there is no command `fly`, the commands are new, show and export"),
+        (&["key", "new"], &[], "<FILE> is missing, add it"),
+        (&["key", "new"], &["a", "b"], "there is no argument `b`"),
+        (&["key", "show"], &["a", "--force"], "there is no argument `--force`"),
+        (&["key", "export"], &["a", "--format", "der"], "write one of pem, hex, note, openssh"),
         (&["demo"], &["x"], "there is no argument `x`"),
     ];
     for (start, rest, said) in cases {
@@ -84,6 +90,7 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         let sentence = refused(&args);
         assert!(sentence.contains(said), "{args:?}: {sentence}");
         if let Some(command) = start.first() {
+            let command = if *command == "key" { start.join(" ") } else { (*command).to_owned() };
             assert!(sentence.starts_with(&format!("sluis {command}: ")), "{args:?}: {sentence}");
         }
     }
@@ -132,7 +139,17 @@ fn a_broken_configuration_is_named_with_its_line() {
 
 #[test]
 fn help_has_examples_and_goes_to_standard_output() {
-    for args in [&["--help"][..], &["listen", "--help"], &["ping", "--help"], &["demo", "--help"], &["ping", "-h"]] {
+    for args in [
+        &["--help"][..],
+        &["listen", "--help"],
+        &["ping", "--help"],
+        &["key", "--help"],
+        &["key", "new", "--help"],
+        &["key", "show", "--help"],
+        &["key", "export", "--help"],
+        &["demo", "--help"],
+        &["ping", "-h"],
+    ] {
         let Output { status, stdout, stderr } = sluis(args);
         let help = String::from_utf8(stdout).expect("UTF-8");
         assert_eq!((status.code(), stderr.len()), (Some(0), 0), "{args:?}");

@@ -220,11 +220,9 @@ fn difference(at: &str, theirs: &Tagged, ours: &Tagged) -> Option<String> {
                 difference(&format!("{at}.{}", plain(key)), theirs, ours)
             })
         }
-        (Tagged::Array(theirs), Tagged::Array(ours)) if theirs.len() == ours.len() => {
-            (0..).zip(theirs.iter().zip(ours)).find_map(|(n, (theirs, ours))| {
-                difference(&format!("{at}[{n}]"), theirs, ours)
-            })
-        }
+        (Tagged::Array(theirs), Tagged::Array(ours)) if theirs.len() == ours.len() => (0..)
+            .zip(theirs.iter().zip(ours))
+            .find_map(|(n, (theirs, ours))| difference(&format!("{at}[{n}]"), theirs, ours)),
         (theirs, ours) if theirs == ours => None,
         (Tagged::Str(theirs), Tagged::Str(ours)) => Some(format!("{at}: {} and {}", plain(theirs), plain(ours))),
         (theirs, ours) => Some(format!("{at}: {:?} and {:?}", theirs.json(), ours.json())),

@@ -52,7 +52,7 @@ enum Manner {
     Split,
     /// Sends the token of a step that it ran before.
     Replayed,
-    /// Signs it twice, with different outputs.
+    /// Signs it twice, a little otherwise.
     Twice,
 }
 
@@ -131,7 +131,7 @@ impl Net {
         let now = self.now(n);
         let mut out = vec![0; MAX_DATAGRAM_V6];
         while let Some(transmit) = self.hosts[n].node.poll_transmit(now, &mut out) {
-            let to = self.hosts.iter().position(|host| host.address == transmit.route.remote()).unwrap();
+            let to = self.hosts.iter().position(|host| host.address == transmit.route.remote).unwrap();
             let copies = if self.dice.chance(0.1) { 2 } else { 1 };
             for _ in 0..copies {
                 if !self.dice.chance(self.loss) {
@@ -242,7 +242,7 @@ fn cheat(manner: Manner, line: &str, key: &SecretKey, old: Option<&str>) -> Stri
         Manner::Edited => line.replace("machine-", "somewhere-"),
         Manner::Split => line.replacen(", ", ",\n", 1),
         Manner::Replayed => old.unwrap_or("{}").to_owned(),
-        Manner::Twice => resign(&|step| step.output = other),
+        Manner::Twice => resign(&|step| step.duration_ms += 1.0),
     }
 }
 
@@ -257,7 +257,13 @@ struct Coordinator {
 
 impl Coordinator {
     fn new(net: &Net, steps: u32, rng: &mut Rng) -> Self {
-        let new = NewWorkload { name: "relay", owner: "jis:owner", actor: COORDINATOR, node: "machine-0", ..NewWorkload::default() };
+        let new = NewWorkload {
+            name: "relay",
+            owner: "jis:owner",
+            actor: COORDINATOR,
+            node: "machine-0",
+            ..NewWorkload::default()
+        };
         let mut workload = Workload::new(net.now(0), &new, rng).unwrap();
         for n in 1..=steps {
             let name = format!("step-{n}");
@@ -381,7 +387,8 @@ fn a_chain_grows_over_several_machines_and_bad_links() {
         for host in &net.hosts {
             assert!(host.runs.values().all(|runs| *runs == 1), "{}: a step ran twice: {:?}", host.did, host.runs);
         }
-        let who: Vec<_> = coordinator.workload.steps().map(|step| (step.executor.to_owned(), step.node.to_owned())).collect();
+        let who: Vec<_> =
+            coordinator.workload.steps().map(|step| (step.executor.to_owned(), step.node.to_owned())).collect();
         assert_eq!(who.len(), 12);
         assert!(who.iter().any(|(_, node)| node == "machine-1") && who.iter().any(|(_, node)| node == "machine-3"));
     }
@@ -430,7 +437,9 @@ fn an_offer_says_what_its_token_must() {
     let coordinators = [(COORDINATOR, own.public().verifier().unwrap())];
     let coordinators = BoundKeys::new(&coordinators);
     offer.check(now.wall, value, "jis:w", &coordinators).unwrap();
-    for (edit, with) in [("\"sequence\": 1", "\"sequence\": 2"), ("why not", "why"), ("{\"x\": 1}", "{\"x\": 2}"), ("jis:w", "jis:v")] {
+    for (edit, with) in
+        [("\"sequence\": 1", "\"sequence\": 2"), ("why not", "why"), ("{\"x\": 1}", "{\"x\": 2}"), ("jis:w", "jis:v")]
+    {
         let edited = payload.replace(edit, with);
         let value = Value::from_json(&edited).unwrap();
         let offer = Offer::read(value).unwrap();

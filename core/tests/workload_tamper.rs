@@ -6,9 +6,7 @@ mod common;
 use common::{Deviations, rows};
 use sluis_core::chain::token::{Authority, Hash32, KnownKeys, Token};
 use sluis_core::chain::workload::check::StepVerifier;
-use sluis_core::chain::workload::{
-    Data, Engine, EngineConfig, MAX_LINE, NewStep, NewWorkload, Protection, hash_value,
-};
+use sluis_core::chain::workload::{Data, Engine, EngineConfig, MAX_LINE, NewStep, NewWorkload, Protection, hash_value};
 use sluis_core::framing::Value;
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_core::{Instant, Now, Seed, Wall};
@@ -198,14 +196,28 @@ fn expected(id: &str) -> &'static [&'static str] {
     match id {
         "none" => &[],
         "first_output_hash" | "first_marked_compromised" | "output_hash_cleared" => &["2 content_hash"],
-        "middle_output_hash" | "link_wrong" | "input_hash" | "node" | "erin" | "eromheen" | "erachter" | "times"
-        | "metadata" | "middle_marked_skipped" | "token_parent_edited" | "input_unrelated_to_previous_output" => {
-            &["3 content_hash"]
-        }
+        "middle_output_hash"
+        | "link_wrong"
+        | "input_hash"
+        | "node"
+        | "erin"
+        | "eromheen"
+        | "erachter"
+        | "times"
+        | "metadata"
+        | "middle_marked_skipped"
+        | "token_parent_edited"
+        | "input_unrelated_to_previous_output" => &["3 content_hash"],
         "output_and_link" | "link_removed" | "link_value_removed" | "sequence" => &["2 content_hash", "3 content_hash"],
         "step_replaced" => &["3 content_hash", "4 content_hash"],
         "first_removed" => &["2 step_order"],
-        "last_removed" | "all_removed" => if id == "last_removed" { &["4 truncated"] } else { &["2 truncated"] },
+        "last_removed" | "all_removed" => {
+            if id == "last_removed" {
+                &["4 truncated"]
+            } else {
+                &["2 truncated"]
+            }
+        }
         "last_marked_pending" => &["4 content_hash"],
         "workload_status" => &["5 content_hash"],
         "owner" => &["1 content_hash"],

@@ -73,3 +73,11 @@ impl<'a> Value<'a> {
         self.json_spaced().filter(|(_, known)| known.sorted).map(|(text, _)| text)
     }
 }
+
+impl<'a> Text<'a> {
+    /// The bytes between the quotes, where they are exactly what the reference would write.
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn as_wire(self) -> Option<&'a str> {
+        self.wire()
+    }
+}

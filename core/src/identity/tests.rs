@@ -117,6 +117,12 @@ fn fingerprints_are_those_of_openssh() {
     let key: PublicKey = RFC_8032[0][1].parse().unwrap();
     let line = key.openssh().to_string();
     assert_eq!(line, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea");
+    assert_eq!(PublicKey::from_openssh(&format!("{line} somebody@somewhere\n")), Ok(key));
+    for bad in
+        ["", "ssh-ed25519", "ssh-rsa AAAA", &line[..70], &line.replace("AAAAC3", "AAAAC4"), &format!("{line}AAAA")]
+    {
+        assert_eq!(PublicKey::from_openssh(bad), Err(KeyError::OpenSsh), "{bad}");
+    }
     let fingerprint = key.fingerprint();
     assert_eq!(fingerprint.to_string(), "SHA256:bbXpuKG6zhzdmnxq256TlqzFBzRl2f6OOg722cYNbU8");
     let groups = format!("{fingerprint:#}");

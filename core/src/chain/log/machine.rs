@@ -72,6 +72,20 @@ pub struct Mark {
     last: Option<NodeHash>,
 }
 
+impl Mark {
+    /// The tree over the entries there were.
+    #[must_use]
+    pub const fn tree(&self) -> &Frontier {
+        &self.tree
+    }
+
+    /// The leaf hash of the last of them.
+    #[must_use]
+    pub const fn last(&self) -> Option<NodeHash> {
+        self.last
+    }
+}
+
 /// Makes the entries of one log: fills in id, time, link, hash and seal, writes the line, and grows the tree.
 ///
 /// It does no I/O and holds 2 KiB, whatever the length of the log. Appending allocates nothing.
@@ -217,6 +231,11 @@ impl Log {
         sink: &mut impl Sink,
     ) -> Result<(), NoteSignError> {
         Checkpoint::new(origin, self.size(), self.tree.root())?.sign(signer, sink)
+    }
+
+    /// Begin a new segment of a rotated log: the tree is empty, and the next entry links to the last one of the segment before.
+    pub fn turn(&mut self) {
+        self.tree = Frontier::new();
     }
 
     /// Remember where the log is.

@@ -4,6 +4,7 @@
 //!
 //! - [`merkle`]: the tree of RFC 9162 over the lines of the file, growing in constant memory, with its two kinds of proofs.
 //! - [`note`]: signed notes and checkpoints in the formats of C2SP, so that other tools read what a log says of itself.
+//! - `Bundle` (with `alloc`): an entry, its proof and the checkpoint in one JSON object, to be verified without the log.
 //! - [`Log`] makes the entries: it fills in id, time, link, hash and seal of a token, writes the line into the caller's
 //!   buffer and grows the tree. It allocates nothing; where the bytes go is the caller's.
 //!
@@ -19,8 +20,14 @@
 //! - `FILE.checkpoint` holds signed [checkpoints](note::Checkpoint), the newest last. `FILE.tree` holds the leaf hashes, 32
 //!   bytes each; it is believed only as far as its root is the checkpoint's, and can be made anew from the file.
 
+#[cfg(feature = "alloc")]
+mod bundle;
 mod machine;
 pub mod merkle;
 pub mod note;
+#[cfg(test)]
+mod tests;
 
+#[cfg(feature = "alloc")]
+pub use bundle::{BUNDLE_TYPE, Bundle, BundleError, MAX_BUNDLE, MakeBundleError};
 pub use machine::{AppendError, Appended, Log, MAX_ENTRY, Mark, Protection};

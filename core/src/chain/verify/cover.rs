@@ -104,12 +104,14 @@ pub(super) struct Cover<'t> {
     next: u64,
     suspect: Option<Suspect>,
     verdict: Option<Verdict>,
+    /// The entry before was wrong, and that is said.
+    wrong: bool,
     budget: u64,
 }
 
 impl<'t> Cover<'t> {
     pub(super) fn new(against: Against<'t>) -> Self {
-        Self { against, frontier: Frontier::new(), next: 0, suspect: None, verdict: None, budget: BUDGET }
+        Self { against, frontier: Frontier::new(), next: 0, suspect: None, verdict: None, wrong: false, budget: BUDGET }
     }
 
     fn leaf(&mut self, index: u64) -> Option<NodeHash> {
@@ -144,6 +146,7 @@ impl<'t> Cover<'t> {
             }
             return Step::Good;
         }
+        let wrong = core::mem::take(&mut self.wrong);
         match self.suspect.take() {
             None if self.next >= self.against.size => Step::Good,
             None if self.is(self.next, &leaf) => {
@@ -151,8 +154,8 @@ impl<'t> Cover<'t> {
                 Step::Good
             }
             None => {
-                self.suspect = Some(Suspect { index: self.next, leaf, wrong: 1, said: reported });
-                Step::Suspect
+                self.suspect = Some(Suspect { index: self.next, leaf, wrong: 1, said: reported || wrong });
+                if wrong { Step::Follows } else { Step::Suspect }
             }
             Some(suspect) => self.resume(suspect, leaf),
         }
@@ -166,18 +169,19 @@ impl<'t> Cover<'t> {
             if self.is(at + 1, &suspect.leaf) && self.is(at, &leaf) {
                 self.say(&suspect, Kind::Swapped, 1);
                 self.next = at + 2;
+                self.wrong = true;
                 return Step::Follows;
             }
             // The entries between are gone.
             if let Some(found) = self.find(at + 1, &suspect.leaf) {
-                if self.is(found + 1, &leaf) || found + 1 == self.against.size {
-                    self.say(&suspect, Kind::Dropped, found - at);
-                    self.next = (found + 2).min(self.against.size.max(found + 1));
-                    return Step::Good;
-                }
                 if self.is(at + 1, &leaf) {
                     self.say(&suspect, Kind::Swapped, 1);
                     self.next = at + 2;
+                    return Step::Good;
+                }
+                if self.is(found + 1, &leaf) || found + 1 == self.against.size {
+                    self.say(&suspect, Kind::Dropped, found - at);
+                    self.next = (found + 2).min(self.against.size.max(found + 1));
                     return Step::Good;
                 }
             }

@@ -48,8 +48,9 @@ impl Late {
         if keep { self.lines.push(line.into()) } else { self.unread += 1 }
     }
 
-    pub(super) const fn any_suspects(&self) -> bool {
-        self.unread > 0 || !self.lines.is_empty()
+    /// Whether there is a line that may have been any token.
+    pub(super) const fn any_unread(&self) -> bool {
+        self.unread > 0
     }
 
     /// The token in this line is the `place`-th that waits.

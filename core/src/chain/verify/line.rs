@@ -86,6 +86,15 @@ pub(super) fn fingerprint(key: &SipKey, text: Text<'_>) -> u64 {
     }
 }
 
+/// What is said of a line that is longer than it may be.
+pub(super) fn too_long(len: u64, max_line: usize) -> Problem {
+    Problem {
+        kind: Kind::LineTooLong,
+        expected: Some(format!("at most {max_line} bytes")),
+        actual: Some(format!("{len} bytes")),
+    }
+}
+
 fn problem(kind: Kind, expected: impl Into<Option<String>>, actual: impl Into<Option<String>>) -> Option<Box<Problem>> {
     Some(Box::new(Problem { kind, expected: expected.into(), actual: actual.into() }))
 }
@@ -103,6 +112,11 @@ pub(super) fn check<'a>(settings: &Settings<'_>, key: &SipKey, line: &'a [u8]) -
         link: [0; 32],
         problem: None,
     };
+    if line.len() > settings.max_line {
+        record.flags.add(Flags::FALSE);
+        record.problem = Some(Box::new(too_long(line.len() as u64, settings.max_line)));
+        return (record, None);
+    }
     let token = match Token::parse_bytes(line) {
         Ok(token) => token,
         Err(error) => {

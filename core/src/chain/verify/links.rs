@@ -87,7 +87,8 @@ impl Links {
         let (outcome, follows) = self.judge(link, leaf, sealed, blamed);
         let at = usize::try_from(self.entries % RECENT as u64).unwrap_or(0);
         if let Some(slot) = self.recent.get_mut(at) {
-            let this = matches!(outcome, Some(Blame::This { .. } | Blame::Headless { .. }));
+            let this =
+                matches!(outcome, Some(Blame::This { .. } | Blame::Headless { .. } | Blame::Inserted { back: 0, .. }));
             *slot = Recent { leaf, blamed: blamed || follows || this };
         }
         self.entries += 1;
@@ -127,6 +128,10 @@ impl Links {
             let bare = self.linked && !sealed;
             return (bare.then_some(Blame::This { expected: Some(last.leaf), actual: None }), false);
         };
+        // A copy of one that stands further up.
+        if (1..=RECENT as u64).any(|back| self.back(back).is_some_and(|recent| recent.leaf == leaf)) {
+            return (Some(Blame::Inserted { back: 0, count: 1 }), false);
+        }
         // It links to one that stands further up: what is between does not belong there.
         for back in 2..=RECENT as u64 {
             if self.back(back).is_some_and(|recent| recent.leaf == link) {

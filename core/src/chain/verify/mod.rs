@@ -9,6 +9,7 @@
 //! - **Against a checkpoint** ([`Against`]) every edit, drop, swap, insertion and truncation is found, and with the log's leaf
 //!   hashes (`FILE.tree`) the first wrong entry is named even if whoever changed it made all later lines anew.
 //! - At most 28 bytes of memory for each token, and 64 KiB or a line.
+//! - [`Parallel`] (with `std`) does the same on the caller's threads, with the same findings in the same order.
 //! - Rooms with tokens of their own kind add what they know with a [`Checker`].
 //!
 //! # What is checked
@@ -37,10 +38,14 @@ mod ids;
 mod late;
 mod line;
 mod links;
+#[cfg(feature = "std")]
+mod parallel;
 mod pile;
 mod settings;
 mod split;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod trail;
 mod verifier;
 
@@ -48,6 +53,8 @@ pub use chunk::Checked;
 pub use cover::{Against, Tree};
 pub use finding::{Finding, Kind, MAX_TEXT};
 pub use hook::{Checker, Place, Problem};
+#[cfg(feature = "std")]
+pub use parallel::Parallel;
 pub use settings::{MAX_LINE, Seals, Settings, Start};
 pub use split::{LongLine, Piece, Splitter};
 pub use stream::Verifier;

@@ -56,6 +56,11 @@ impl Trail {
         self.passed += 1;
     }
 
+    /// Whether something was said about this line after it had been passed.
+    pub(super) fn is_reported(&self, line: u64) -> bool {
+        self.lines.iter().any(|passed| passed.line == line && passed.reported)
+    }
+
     /// Something is said about this line now; where its id is, if that was known.
     pub(super) fn report(&mut self, line: u64) -> Option<u32> {
         let passed = self.lines.iter_mut().find(|passed| passed.line == line)?;

@@ -11,7 +11,7 @@ use super::finding::{Finding, Kind, cut};
 use super::hook::{Checker, Place, Problem};
 use super::ids::{Ids, Parent, Seen};
 use super::late::Late;
-use super::line::{Flags, Record};
+use super::line::{Flags, Record, too_long};
 use super::links::{Blame, Links};
 use super::settings::Settings;
 use super::split::LongLine;
@@ -119,7 +119,7 @@ impl<'t, C: Checker> Order<'t, C> {
                     line: passed.line,
                     entry: self.summary.entries,
                     reported: passed.reported,
-                    shaken: self.gaps || self.links.in_doubt(),
+                    shaken: self.gaps || self.links.in_doubt() || self.late.any_unread(),
                 };
                 if let Some(problem) = self.checker.fold(place, note)
                     && !passed.reported
@@ -138,11 +138,6 @@ impl<'t, C: Checker> Order<'t, C> {
 
     /// Take in a line that was too long to be read.
     pub(super) fn fold_long(&mut self, long: &LongLine, max_line: usize, found: &mut dyn FnMut(Finding)) {
-        let problem = Problem {
-            kind: Kind::LineTooLong,
-            expected: Some(format!("at most {max_line} bytes")),
-            actual: Some(format!("{} bytes", long.len)),
-        };
         let mut flags = Flags::default();
         flags.add(Flags::FALSE);
         let record = Record {
@@ -154,7 +149,7 @@ impl<'t, C: Checker> Order<'t, C> {
             parent: 0,
             leaf: long.leaf,
             link: [0; 32],
-            problem: Some(Box::new(problem)),
+            problem: Some(Box::new(too_long(long.len, max_line))),
         };
         let mut checked = Checked { records: Vec::from([record]), notes: Vec::new(), lines: 1 };
         self.fold(&[], &mut checked, found);
@@ -171,9 +166,10 @@ impl<'t, C: Checker> Order<'t, C> {
         if record.flags.has(Flags::FALSE) {
             self.late.suspect(problem.kind, line);
         }
+        let token_id = if record.flags.has(Flags::ID) { name(line) } else { None };
         out.put(Finding {
             line: passed.line,
-            token_id: name(line),
+            token_id,
             kind: problem.kind,
             expected: problem.expected,
             actual: problem.actual,
@@ -225,7 +221,7 @@ impl<'t, C: Checker> Order<'t, C> {
     /// What the cover found about an earlier line.
     fn say(&mut self, verdict: Verdict, out: &mut Out<'_>) {
         let Some((passed, token_id)) = self.suspect.take() else { return };
-        if passed.reported {
+        if passed.reported || self.trail.is_reported(passed.line) {
             return;
         }
         // It is still the same line, wherever it is now.
@@ -339,7 +335,7 @@ impl<'t, C: Checker> Order<'t, C> {
     /// The file against its checkpoint.
     fn whole(&mut self, out: &mut Out<'_>) {
         let Some(cover) = &mut self.cover else { return };
-        let (named, had_tree) = (self.gaps || self.late.any_suspects(), cover.has_tree());
+        let (named, had_tree) = (self.summary.findings + out.count > 0, cover.has_tree());
         let (verdict, whole) = cover.finish(self.summary.entries);
         if let Some(verdict) = verdict {
             self.say(verdict, out);
@@ -353,8 +349,9 @@ impl<'t, C: Checker> Order<'t, C> {
                 expected: Some(format!("{size} entries")),
                 actual: Some(format!("the end before entry {next}")),
             }),
+            // Else it may well follow from what was found.
             Whole::Other { expected, actual, size } if !named => out.put(Finding {
-                line: end,
+                line: end + 1,
                 token_id: None,
                 kind: Kind::Root,
                 expected: Some(format!("{} for {size} entries", hex(expected))),

@@ -67,6 +67,22 @@ impl<'b> Draft<'b> {
         self.sink.put(&hash.to_hex())
     }
 
+    /// A hash in both lengths, with what stands between them and behind; or nothing in both places.
+    #[inline]
+    pub(super) fn both(&mut self, hash: Option<Hash32>, between: &str) -> Result<(), Full> {
+        let Some(hash) = hash else { return self.put(between) };
+        let digits = hash.to_hex();
+        self.sink.put(digits.get(..32).unwrap_or_default())?;
+        self.put(between)?;
+        self.sink.put(&digits)
+    }
+
+    /// The digits of an id.
+    #[inline]
+    pub(super) fn id(&mut self, digits: &[u8]) -> Result<(), Full> {
+        self.sink.put(digits)
+    }
+
     #[inline]
     pub(super) fn stamp(&mut self, at: Wall) -> Result<(), Full> {
         self.put(iso::format(at, &mut [0; iso::FORMAT_LEN]))
@@ -115,7 +131,8 @@ fn content_hash(line: &[u8], starts: &[usize; 11], free: &mut [u8], protection: 
     let len = line.len();
     if let Some(room) = free.get_mut(..len) {
         let mut sink = SliceSink::new(room);
-        let filled = sink.put(b"{").is_ok() && SORTED.iter().all(|n| sink.put(piece(n)).is_ok()) && sink.put(b"}").is_ok();
+        let filled =
+            sink.put(b"{").is_ok() && SORTED.iter().all(|n| sink.put(piece(n)).is_ok()) && sink.put(b"}").is_ok();
         if filled {
             return match protection.mac {
                 None => Hash32::of(sink.written()),
@@ -139,13 +156,5 @@ fn content_hash(line: &[u8], starts: &[usize; 11], free: &mut [u8], protection: 
             mac.update(b"}");
             Hash32(mac.finish())
         }
-    }
-}
-
-/// The first 32 hex digits, or nothing.
-pub(super) fn put_short(draft: &mut Draft<'_>, hash: Option<Hash32>) -> Result<(), Full> {
-    match hash {
-        Some(hash) => draft.sink().put(hash.to_hex().get(..32).unwrap_or_default()),
-        None => Ok(()),
     }
 }

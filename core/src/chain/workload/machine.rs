@@ -7,7 +7,7 @@ use super::entry::{After, Spiffe, StepCounts};
 use super::ids::{StepId, WorkloadId};
 use super::refused::Refused;
 use super::room::{MAX_NAME, MAX_NOTE, Room, keep};
-use super::row::{ByName, Rare, Row};
+use super::row::{ByName, Named, Rare, Row};
 use super::status::{StepStatus, WorkloadStatus};
 use crate::chain::token::Hash32;
 use crate::framing::Value;
@@ -110,6 +110,7 @@ pub struct Workload<S: Room> {
     pub(super) status: WorkloadStatus,
     pub(super) counts: StepCounts,
     pub(super) rows: Slab<Row<S>, S>,
+    named: Slab<Named, S>,
     names: Index<ByName, S>,
     key: SipKey,
     keep_data: bool,
@@ -149,6 +150,7 @@ impl<S: Room> Workload<S> {
             status: WorkloadStatus::Created,
             counts: StepCounts::default(),
             rows: Slab::new(most),
+            named: Slab::new(most),
             names: Index::new(),
             key,
             keep_data: new.keep_data,
@@ -198,8 +200,8 @@ impl<S: Room> Workload<S> {
             return Err(Refused::Closed);
         }
         let hash = self.key.hash(step.name.as_bytes());
-        if let Some(slot) = self.names.find(&self.rows, hash, |row| row.name.as_ref() == step.name) {
-            return Err(Refused::DuplicateName { sequence: slot.saturating_add(1) });
+        if let Some(sequence) = self.find_hashed(hash, step.name) {
+            return Err(Refused::DuplicateName { sequence });
         }
         let sequence = self.counts.steps.checked_add(1).ok_or(Refused::Full)?;
         let id = StepId::derive(self.id, step.name, sequence, rng.u64().to_be_bytes());
@@ -213,7 +215,10 @@ impl<S: Room> Workload<S> {
             }));
         }
         let slot = self.rows.insert(row).map_err(|_| Refused::Full)?.slot();
-        self.names.insert(&mut self.rows, slot, hash);
+        // There is as much room for it as for the step.
+        if let Ok(named) = self.named.insert(Named::new(slot)) {
+            self.names.insert(&mut self.named, named.slot(), hash);
+        }
         self.counts.steps = sequence;
         Ok(sequence)
     }
@@ -221,8 +226,18 @@ impl<S: Room> Workload<S> {
     /// The place of the step with this name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<u32> {
-        let hash = self.key.hash(name.as_bytes());
-        self.names.find(&self.rows, hash, |row| row.name.as_ref() == name).map(|slot| slot.saturating_add(1))
+        self.find_hashed(self.key.hash(name.as_bytes()), name)
+    }
+
+    fn find_hashed(&self, hash: u64, name: &str) -> Option<u32> {
+        let is = |named: &Named| self.rows.at(named.slot).is_some_and(|row| row.name.as_ref() == name);
+        self.named.at(self.names.find(&self.named, hash, is)?).map(|named| named.slot.saturating_add(1))
+    }
+
+    /// Whether the step in this place has this name.
+    #[cfg(feature = "alloc")]
+    pub(super) fn is_named(&self, sequence: u32, name: &str) -> bool {
+        self.row(sequence).is_some_and(|row| row.name.as_ref() == name)
     }
 
     /// The place of the first step that has not ended; one behind the last when all have.
@@ -269,13 +284,7 @@ impl<S: Room> Workload<S> {
     ///
     /// # Errors
     /// It is not its turn, it was started before, or its input is not the output of the step before: [`Refused`] says.
-    pub fn start(
-        &mut self,
-        now: Now,
-        sequence: u32,
-        input: Data<'_>,
-        executor: Option<&str>,
-    ) -> Result<(), Refused> {
+    pub fn start(&mut self, now: Now, sequence: u32, input: Data<'_>, executor: Option<&str>) -> Result<(), Refused> {
         let input = self.input_of(self.waiting(sequence)?, input)?;
         let executor = executor.filter(|e| !e.is_empty()).map(|e| keep::<S>(e, MAX_NAME)).transpose()?;
         let row = self.row_mut(sequence).ok_or(Refused::UnknownStep)?;

@@ -88,6 +88,8 @@ mod engine;
 mod entry;
 pub mod handover;
 mod ids;
+#[cfg(feature = "alloc")]
+pub mod import;
 mod machine;
 mod poll;
 mod protect;

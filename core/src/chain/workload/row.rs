@@ -10,9 +10,21 @@ use crate::time::{Now, Wall};
 /// The index of steps by name.
 pub(super) struct ByName;
 
+/// A step in that index. Apart from the step itself, so that many are close together: the index looks at a few with each that is added.
+pub(super) struct Named {
+    chain: Chain,
+    /// The slot of the step.
+    pub(super) slot: u32,
+}
+
+impl Named {
+    pub(super) fn new(slot: u32) -> Self {
+        Self { chain: Chain::default(), slot }
+    }
+}
+
 /// A step.
 pub(super) struct Row<S: Room> {
-    chain: Chain,
     pub(super) name: S::Text,
     pub(super) rare: Option<S::Rare<Rare<S>>>,
     pub(super) id: StepId,
@@ -78,7 +90,6 @@ impl<S: Room> Default for Rare<S> {
 impl<S: Room> Row<S> {
     pub(super) fn new(id: StepId, name: S::Text, independent: bool) -> Self {
         Self {
-            chain: Chain::default(),
             name,
             rare: None,
             id,
@@ -115,7 +126,7 @@ impl<S: Room> Row<S> {
     }
 }
 
-impl<S: Room> Chained<ByName> for Row<S> {
+impl Chained<ByName> for Named {
     fn chain(&self) -> &Chain {
         &self.chain
     }

@@ -111,7 +111,8 @@ impl<'a> StepView<'a> {
             return Ok(sink.put(br#", "erin": {}, "eraan": {}, "eromheen": {}, "erachter": {}}"#)?);
         }
         sink.put(b", \"erin\": ")?;
-        let erin = [("step", self.name.into()), ("input_hash", input.as_str().into()), ("executor", self.executor.into())];
+        let erin =
+            [("step", self.name.into()), ("input_hash", input.as_str().into()), ("executor", self.executor.into())];
         canonical::write_object(sink, &erin, Style::SPACED)?;
         sink.put(b", \"eraan\": ")?;
         let previous = short_hash(self.previous.map(|(_, output)| output));

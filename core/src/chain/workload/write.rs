@@ -1,6 +1,6 @@
 //! Writes the tokens of a workload.
 
-use super::draft::{Draft, put_short};
+use super::draft::Draft;
 use super::entry::{After, Closed, Created, Finding, Spiffe, Step};
 use super::ids::WorkloadId;
 use super::protect::{Protection, WriteError, Written};
@@ -16,7 +16,7 @@ impl Created<'_> {
     pub fn write(&self, protection: &Protection<'_>, out: &mut [u8]) -> Result<Written, WriteError> {
         let mut draft = Draft::new(out)?;
         draft.begin("\"token_id\": \"workload_")?;
-        draft.put(self.workload_id.as_str())?;
+        draft.id(self.workload_id.as_bytes())?;
         draft.put("\"")?;
         draft.begin("\"action\": \"workload_created\"")?;
         draft.begin("\"timestamp\": \"")?;
@@ -61,9 +61,9 @@ impl Step<'_> {
     pub fn write(&self, protection: &Protection<'_>, out: &mut [u8]) -> Result<Written, WriteError> {
         let mut draft = Draft::new(out)?;
         draft.begin("\"token_id\": \"step_")?;
-        draft.put(self.workload_id.as_str())?;
+        draft.id(self.workload_id.as_bytes())?;
         draft.put("_")?;
-        draft.put(self.step_id.as_str())?;
+        draft.id(self.step_id.as_bytes())?;
         draft.put("\"")?;
         draft.begin("\"action\": \"")?;
         // A step that has not ended has no token; whoever writes one all the same gets one that no checker takes.
@@ -117,17 +117,13 @@ impl Step<'_> {
             draft.put("\"independent\": true, ")?;
         }
         draft.put("\"input_hash\": \"")?;
-        put_short(draft, self.input)?;
-        draft.put("\", \"input_sha256\": \"")?;
-        full(draft, self.input)?;
+        draft.both(self.input, "\", \"input_sha256\": \"")?;
         draft.put("\", ")?;
         if metadata(draft, self.metadata)? {
             draft.put(", ")?;
         }
         draft.put("\"output_hash\": \"")?;
-        put_short(draft, self.output)?;
-        draft.put("\", \"output_sha256\": \"")?;
-        full(draft, self.output)?;
+        draft.both(self.output, "\", \"output_sha256\": \"")?;
         draft.put("\", \"sequence\": ")?;
         draft.number(self.sequence)?;
         draft.put(", \"status\": \"")?;
@@ -135,7 +131,7 @@ impl Step<'_> {
         draft.put("\", \"step\": ")?;
         draft.text(self.name)?;
         draft.put(", \"step_id\": \"")?;
-        draft.put(self.step_id.as_str())?;
+        draft.id(self.step_id.as_bytes())?;
         draft.put("\"")?;
         workload_id(draft, self.workload_id)
     }
@@ -170,7 +166,7 @@ impl Closed<'_> {
     pub fn write(&self, protection: &Protection<'_>, out: &mut [u8]) -> Result<Written, WriteError> {
         let mut draft = Draft::new(out)?;
         draft.begin("\"token_id\": \"closed_")?;
-        draft.put(self.workload_id.as_str())?;
+        draft.id(self.workload_id.as_bytes())?;
         draft.put("\"")?;
         draft.begin("\"action\": \"")?;
         draft.put(self.status.closing_action())?;
@@ -207,7 +203,7 @@ impl Closed<'_> {
 /// The last member of `erin`, and its end.
 fn workload_id(draft: &mut Draft<'_>, id: WorkloadId) -> Result<(), WriteError> {
     draft.put(", \"workload_id\": \"")?;
-    draft.put(id.as_str())?;
+    draft.id(id.as_bytes())?;
     Ok(draft.put("\"}")?)
 }
 
@@ -251,13 +247,13 @@ fn parent(draft: &mut Draft<'_>, workload: WorkloadId, after: &After) -> Result<
     match after.step {
         Some(step) => {
             draft.begin("\"parent_id\": \"step_")?;
-            draft.put(workload.as_str())?;
+            draft.id(workload.as_bytes())?;
             draft.put("_")?;
-            draft.put(step.as_str())?;
+            draft.id(step.as_bytes())?;
         }
         None => {
             draft.begin("\"parent_id\": \"workload_")?;
-            draft.put(workload.as_str())?;
+            draft.id(workload.as_bytes())?;
         }
     }
     Ok(draft.put("\"")?)
@@ -265,11 +261,4 @@ fn parent(draft: &mut Draft<'_>, workload: WorkloadId, after: &After) -> Result<
 
 const fn state(compromised: bool) -> &'static str {
     if compromised { "\"state\": \"detected\"" } else { "\"state\": \"created\"" }
-}
-
-fn full(draft: &mut Draft<'_>, hash: Option<Hash32>) -> Result<(), WriteError> {
-    match hash {
-        Some(hash) => Ok(draft.hash(hash)?),
-        None => Ok(()),
-    }
 }

@@ -55,7 +55,7 @@ pub(super) fn checked(text: &str) -> Result<Value<'_>, DecodeError> {
 pub(super) fn value_from_text(text: &str) -> Result<Value<'_>, ValueError> {
     let mut scanner = Scanner::new(text, 0);
     scanner.space();
-    let value = scanner.value().and_then(|value| {
+    let value = scanner.spaced_value().and_then(|value| {
         scanner.space();
         match scanner.peek() {
             _ if u32::try_from(text.len()).is_err() => Err(DecodeError::TooLarge),

@@ -3,11 +3,15 @@
 //!
 //! `None` means "not like that" and says nothing else: the [scanner](super::scan) then starts over and decides.
 
+use core::cmp::Ordering;
+
 use super::super::error::EncodeError;
 use super::super::number::Number;
 use super::super::sink::{Sink, SliceSink};
-use super::super::text::Form;
+use super::super::text::{Form, Text};
 use super::super::value::{Known, Repr, Value};
+use super::keys::KeyFilter;
+use super::read::end_of_string;
 use super::{flat, numeral, scan, swar};
 
 /// Nesting that is followed.
@@ -142,71 +146,127 @@ fn long_number(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// A member of an object that is to be put in order.
+/// A member of an object that is to be put in order, or an element of an array.
 #[derive(Clone, Copy)]
-struct Part<'a> {
-    /// Without quotes.
-    key: &'a [u8],
-    /// From the quote before the key to behind the value.
-    start: usize,
-    value: usize,
-    end: usize,
+struct Part {
+    /// The first eight bytes of the key, so that comparing them as a number is comparing them as text.
+    head: u64,
+    /// Of the key's opening quote, or of the element.
+    start: u32,
+    key_end: u32,
+    value: u32,
+    end: u32,
     sorted: bool,
 }
 
 /// What is yet to be written, last first.
 #[derive(Clone, Copy)]
 enum Piece {
-    Verbatim(usize, usize),
+    Verbatim(u32, u32),
     Comma,
     /// A container in which something has to be put in order.
-    Container(usize, usize),
+    Container(u32, u32),
 }
+
+type Parts = heapless::Vec<Part, MEMBERS>;
+type Pieces = heapless::Vec<Piece, PIECES>;
 
 /// Write a value of this form with the members of every object in order.
 #[inline(never)]
 pub(super) fn write_sorted(text: &str, sink: &mut impl Sink) -> Result<(), EncodeError> {
-    let mut pieces: heapless::Vec<Piece, PIECES> = heapless::Vec::new();
-    let _ = pieces.push(Piece::Container(0, text.len()));
-    while let Some(piece) = pieces.pop() {
+    let bytes = text.as_bytes();
+    let range = |start: u32, end: u32| bytes.get(start as usize..end as usize).unwrap_or_default();
+    let (mut pieces, mut parts) = (Pieces::new(), Parts::new());
+    // A text of more than 4 GiB is none.
+    let mut next = Some(Piece::Container(0, u32::try_from(text.len()).unwrap_or(u32::MAX)));
+    while let Some(piece) = next {
         match piece {
-            Piece::Verbatim(start, end) => sink.put(text.as_bytes().get(start..end).unwrap_or_default())?,
+            Piece::Verbatim(start, end) => sink.put(range(start, end))?,
             Piece::Comma => sink.put(b", ")?,
-            Piece::Container(start, end) => {
-                let room = pieces.len();
-                if spread(text.as_bytes(), start, end, &mut pieces).is_none() {
-                    // More members than there is room for, keys with escapes, or one that comes twice.
-                    pieces.truncate(room);
-                    let text = text.get(start..end).unwrap_or_default();
-                    let value = Value::from_parts(Repr::Json(text), Known::NOTHING);
-                    super::write_value(value, sink, super::Style::canonical(super::super::Separators::Spaced))?;
+            Piece::Container(start, end) => match in_order(bytes, start, end, &mut parts) {
+                Some(true) => {
+                    sink.put(range(start, start + 1))?;
+                    // What stands in order already goes in one piece.
+                    let mut run: Option<(u32, u32)> = None;
+                    for part in &parts {
+                        run = match run {
+                            Some((from, to)) if part.start == to + 2 => Some((from, part.end)),
+                            Some((from, to)) => {
+                                sink.put(range(from, to))?;
+                                sink.put(b", ")?;
+                                Some((part.start, part.end))
+                            }
+                            None => Some((part.start, part.end)),
+                        };
+                    }
+                    let (from, to) = run.unwrap_or_default();
+                    sink.put(range(from, to))?;
+                    sink.put(range(end - 1, end))?;
                 }
-            }
+                ordered => {
+                    let room = pieces.len();
+                    if ordered.and_then(|_| spread(&parts, start, end, &mut pieces)).is_none() {
+                        // More members than there is room for, or one that comes twice.
+                        pieces.truncate(room);
+                        let text = text.get(start as usize..end as usize).unwrap_or_default();
+                        let value = Value::from_parts(Repr::Json(text), Known::NOTHING);
+                        super::write_value(value, sink, super::Style::canonical(super::super::Separators::Spaced))?;
+                    }
+                }
+            },
         }
+        next = pieces.pop();
     }
     Ok(())
 }
 
-/// Push what a container is made of.
-fn spread(bytes: &[u8], start: usize, end: usize, pieces: &mut heapless::Vec<Piece, PIECES>) -> Option<()> {
-    let object = bytes.get(start) == Some(&b'{');
-    let mut parts: heapless::Vec<Part<'_>, MEMBERS> = heapless::Vec::new();
-    let mut pos = start + 1;
-    while pos < end {
-        let (key, plain, at) = if object { key(bytes, pos)? } else { (&[][..], true, pos) };
+/// Find the members of an object and put them in the order of their keys, or the elements of an array; whether each is in
+/// order in itself.
+#[inline(never)]
+fn in_order(bytes: &[u8], start: u32, end: u32, parts: &mut Parts) -> Option<bool> {
+    parts.clear();
+    let object = bytes.get(start as usize) == Some(&b'{');
+    let (mut all_plain, mut all_sorted) = (true, true);
+    let mut pos = start as usize + 1;
+    while pos < end as usize {
+        let (len, plain, at) = if object {
+            let (key, plain, at) = key(bytes, pos)?;
+            (key.len(), plain, at)
+        } else {
+            (0, true, pos)
+        };
         let (after, sorted) = value(bytes, at)?;
-        if !plain {
-            return None;
-        }
-        parts.push(Part { key, start: pos, value: at, end: after, sorted }).ok()?;
+        let key_end = pos + 1 + len;
+        let head = swar::prefix(bytes, pos + 1, key_end).swap_bytes();
+        let short = |at: usize| u32::try_from(at).ok();
+        let (start, key_end, value, end) = (short(pos)?, short(key_end)?, short(at)?, short(after)?);
+        parts.push(Part { head, start, key_end, value, end, sorted }).ok()?;
+        all_plain &= plain;
+        all_sorted &= sorted;
         pos = after + 2;
     }
     if object {
-        parts.sort_unstable_by_key(|part| part.key);
-        if parts.windows(2).any(|two| matches!(two, [a, b] if a.key == b.key)) {
-            return None;
+        let key = |part: &Part| bytes.get(part.start as usize + 1..part.key_end as usize).unwrap_or_default();
+        if all_plain {
+            sort(parts, |a, b| a.head.cmp(&b.head).then_with(|| key(a).cmp(key(b))))?;
+        } else {
+            let text = |raw| Text::from_scan(core::str::from_utf8(raw).unwrap_or_default(), Form::EscapedWire);
+            sort(parts, |a, b| text(key(a)).cmp(&text(key(b))))?;
         }
     }
+    Some(all_sorted)
+}
+
+/// Put in order, and make sure that no key comes twice.
+#[inline(always)]
+fn sort(parts: &mut Parts, compare: impl Fn(&Part, &Part) -> Ordering) -> Option<()> {
+    parts.sort_unstable_by(&compare);
+    let twice = parts.windows(2).any(|two| matches!(two, [a, b] if compare(a, b).is_eq()));
+    (!twice).then_some(())
+}
+
+/// Push what a container is made of.
+fn spread(parts: &Parts, start: u32, end: u32, pieces: &mut Pieces) -> Option<()> {
     pieces.push(Piece::Verbatim(end - 1, end)).ok()?;
     for (n, part) in parts.iter().enumerate().rev() {
         if part.sorted {
@@ -222,4 +282,32 @@ fn spread(bytes: &[u8], start: usize, end: usize, pieces: &mut heapless::Vec<Pie
         }
     }
     pieces.push(Piece::Verbatim(start, start + 1)).ok()
+}
+
+/// Whether no object in a value of this form has a key twice; `false` is "not known".
+#[inline(never)]
+pub(super) fn unique(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut keys = KeyFilter::new();
+    let (mut depth, mut pos) = (0_usize, 0);
+    while let Some(b) = bytes.get(pos) {
+        pos += 1;
+        match b {
+            b'{' => {
+                depth += 1;
+                keys.open(depth);
+            }
+            b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                let Some(end) = end_of_string(bytes, pos) else { return false };
+                if bytes.get(end) == Some(&b':') && !keys.insert(bytes, pos, end - 1, depth) {
+                    return false;
+                }
+                pos = end;
+            }
+            _ => {}
+        }
+    }
+    true
 }

@@ -21,7 +21,7 @@ pub(in super::super) fn write_value(value: Value<'_>, sink: &mut impl Sink, styl
     {
         match style.order {
             _ if known.sorted => return Ok(sink.put(text.as_bytes())?),
-            Order::AsWritten if known.unique => return Ok(sink.put(text.as_bytes())?),
+            Order::AsWritten if known.unique || spaced::unique(text) => return Ok(sink.put(text.as_bytes())?),
             Order::AsWritten => {}
             Order::ByKey => return spaced::write_sorted(text, sink),
         }

@@ -39,6 +39,19 @@ impl Leaves for &[NodeHash] {
     }
 }
 
+#[cfg(feature = "alloc")]
+impl Leaves for alloc::vec::Vec<NodeHash> {
+    type Error = core::convert::Infallible;
+
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn leaf(&mut self, index: u64) -> Result<NodeHash, Self::Error> {
+        (&self[..]).leaf(index)
+    }
+}
+
 /// Leaf hashes one after the other, 32 bytes each: the content of a `FILE.tree`. Bytes after the last whole hash do not
 /// count.
 #[derive(Clone, Copy, Debug)]

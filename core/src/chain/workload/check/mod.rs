@@ -46,7 +46,15 @@ impl StepChecker {
     #[must_use]
     pub fn new(seed: &Seed) -> Self {
         let key = seed.fork("step checker").sip_key();
-        Self { slots: Slab::new(u32::MAX as usize), by_id: Index::new(), seen: HashTable::new(), key, excused: 0, line: 0, must_end: false }
+        Self {
+            slots: Slab::new(u32::MAX as usize),
+            by_id: Index::new(),
+            seen: HashTable::new(),
+            key,
+            excused: 0,
+            line: 0,
+            must_end: false,
+        }
     }
 
     /// In a file, a workload without a last token is a finding too.
@@ -166,9 +174,8 @@ impl StepChecker {
             return None;
         }
         let finding = missing.or_else(|| open.place(step, excused));
-        let finding = finding.or_else(|| {
-            known.then(|| StepFinding::new(StepFault::DuplicateStep, Fact::None, Fact::None))
-        });
+        let finding =
+            finding.or_else(|| known.then(|| StepFinding::new(StepFault::DuplicateStep, Fact::None, Fact::None)));
         let finding = finding.or_else(|| open.link(step)).or_else(|| own(step));
         open.follow(step, finding.map(|finding| finding.kind));
         finding

@@ -3,8 +3,8 @@
 use super::note::{ClosedEntry, StepEntry};
 use super::{Fact, StepFault, StepFinding};
 use crate::chain::token::Hash32;
-use crate::chain::workload::ids::{StepId, WorkloadId};
 use crate::chain::workload::StepCounts;
+use crate::chain::workload::ids::{StepId, WorkloadId};
 use crate::table::{Chain, Chained};
 
 /// The index of open workloads by id.
@@ -76,11 +76,7 @@ impl Open {
     }
 
     /// Whether the step is in its place.
-    pub(super) fn place(
-        &mut self,
-        step: &StepEntry,
-        excused: &mut u32,
-    ) -> Option<StepFinding> {
+    pub(super) fn place(&mut self, step: &StepEntry, excused: &mut u32) -> Option<StepFinding> {
         let expected = self.sequence.saturating_add(1);
         if step.sequence == expected {
             return None;

@@ -91,12 +91,11 @@ impl<'k> StepVerifier<'k> {
             }
         };
         self.head = token.said_hash();
-        let fault = token.verify(self.mac).err().map(LineFault::Token).or_else(|| {
-            match token.check_seal(&self.authority?) {
+        let fault =
+            token.verify(self.mac).err().map(LineFault::Token).or_else(|| match token.check_seal(&self.authority?) {
                 Verdict::Good => None,
                 verdict => Some(LineFault::Seal(verdict)),
-            }
-        });
+            });
         let step = self.checker.token(&token, fault.is_none()).map(LineFault::Step);
         finding(Some(token), fault.or(step)?)
     }

@@ -1,6 +1,7 @@
 //! Many workloads, as the reference's engine has them: by id and by name, with its audit trail and statistics.
 
 mod audit;
+mod handover;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -114,6 +115,8 @@ pub struct Engine {
     compromised: VecDeque<(u32, u32)>,
     waiting: VecDeque<u32>,
     stats: EngineStats,
+    /// Workload and step of the last operation.
+    last: (u32, u32),
 }
 
 impl Engine {
@@ -134,10 +137,14 @@ impl Engine {
             compromised: VecDeque::new(),
             waiting: VecDeque::new(),
             stats: EngineStats::default(),
+            last: (0, 0),
         }
     }
 
     fn slot(&self, id: WorkloadId) -> Result<u32, Refused> {
+        if self.slots.at(self.last.0).is_some_and(|slot| slot.workload.id() == id) {
+            return Ok(self.last.0);
+        }
         let hash = self.key.hash(id.as_bytes());
         self.by_id.find(&self.slots, hash, |slot| slot.workload.id() == id).ok_or(Refused::UnknownWorkload)
     }
@@ -148,8 +155,12 @@ impl Engine {
 
     fn step(&mut self, id: WorkloadId, name: &str) -> Result<(u32, u32, &mut Workload<Heap>), Refused> {
         let slot = self.slot(id)?;
-        let workload = self.at(slot)?;
-        let sequence = workload.find(name).ok_or(Refused::UnknownStep)?;
+        // It is the one of the operation before as a rule, or the one after.
+        let last = self.last.1;
+        let workload = &mut self.slots.at_mut(slot).ok_or(Refused::UnknownWorkload)?.workload;
+        let near = [last, last.wrapping_add(1)].into_iter().find(|near| workload.is_named(*near, name));
+        let sequence = near.or_else(|| workload.find(name)).ok_or(Refused::UnknownStep)?;
+        self.last = (slot, sequence);
         Ok((slot, sequence, workload))
     }
 
@@ -211,6 +222,7 @@ impl Engine {
         let slot = self.slot(id)?;
         let entry = self.slots.at_mut(slot).ok_or(Refused::UnknownWorkload)?;
         let sequence = entry.workload.add(step, &mut self.rng)?;
+        self.last = (slot, sequence);
         self.trail.push(Record::new(now, Action::StepAdded, slot, sequence));
         Ok(sequence)
     }

@@ -203,7 +203,9 @@ impl<S: Room> Workload<S> {
         }
         let consistent = match (step.status, step.finding) {
             (StepStatus::Completed | StepStatus::Failed, None) => true,
-            (StepStatus::Compromised, Some(found)) => Some(found.expected) == step.input && found.actual != found.expected,
+            (StepStatus::Compromised, Some(found)) => {
+                Some(found.expected) == step.input && found.actual != found.expected
+            }
             _ => false,
         };
         if consistent { Ok(()) } else { wrong("status") }

@@ -5,6 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use core::fmt;
 
+use super::super::MAX_LINE;
 use super::super::data::hash_value;
 use super::super::entry::{After, Finding, Spiffe};
 use super::super::ids::{StepId, WorkloadId};
@@ -12,7 +13,6 @@ use super::super::machine::Data;
 use super::super::protect::{Protection, WriteError};
 use super::super::refused::Refused;
 use super::super::room::MAX_NAME;
-use super::super::MAX_LINE;
 use super::offer::{Declined, Offer};
 use crate::chain::token::{Authority, Hash32};
 use crate::framing::{Text, Value};
