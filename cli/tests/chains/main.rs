@@ -3,4 +3,5 @@
 mod checking;
 #[path = "../common/mod.rs"]
 mod common;
+mod spiffe;
 mod writing;
