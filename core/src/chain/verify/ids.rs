@@ -53,7 +53,7 @@ impl Part {
     /// Where probing begins.
     fn home(id: u64, slots: usize) -> usize {
         // The upper half of the fingerprint, spread over the slots without a division; the low byte chose the part.
-        usize::try_from((id >> 32) * slots as u64 >> 32).unwrap_or(0)
+        usize::try_from(((id >> 32) * slots as u64) >> 32).unwrap_or(0)
     }
 
     fn find(&self, id: u64, entries: &Pile<Entry>) -> Option<u32> {
