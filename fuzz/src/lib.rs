@@ -5,6 +5,7 @@
 //! | [`frame`] | a datagram, or flags and a payload | decoding never fails badly, and what decodes survives every encoding |
 //! | [`value`] | a JSON text | it is read as Python reads it, and writing it is idempotent |
 //! | [`texts`] | names, patterns, rules, times | the quick ways agree with the plain ones |
+//! | [`log`](log()) | files of tokens, edits of a log, notes, bundles | verification is the same in any pieces, and finds what was done |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
 //!
 //! Three ways to run them:
@@ -15,11 +16,13 @@
 //! * `fuzz/run-short [seconds]` runs all targets for a while, as CI does.
 
 mod frame;
+mod log;
 mod node;
 mod texts;
 mod value;
 
 pub use frame::frame;
+pub use log::log;
 pub use node::node;
 pub use texts::texts;
 pub use value::value;
@@ -28,4 +31,5 @@ pub use value::value;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 4] = [("frame", frame), ("value", value), ("texts", texts), ("node", node)];
+pub const TARGETS: [(&str, Target); 5] =
+    [("frame", frame), ("value", value), ("texts", texts), ("node", node), ("log", log)];
