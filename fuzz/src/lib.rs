@@ -6,6 +6,7 @@
 //! | [`value`] | a JSON text | it is read as Python reads it, and writing it is idempotent |
 //! | [`texts`] | names, patterns, rules, times | the quick ways agree with the plain ones |
 //! | [`log`](log()) | files of tokens, edits of a log, notes, bundles | verification is the same in any pieces, and finds what was done |
+//! | [`steps`] | an offer, an answer, lines of a chain, a dictionary of the reference | nothing is let in that nobody signed |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
 //!
 //! Three ways to run them:
@@ -18,12 +19,14 @@
 mod frame;
 mod log;
 mod node;
+mod steps;
 mod texts;
 mod value;
 
 pub use frame::frame;
 pub use log::log;
 pub use node::node;
+pub use steps::steps;
 pub use texts::texts;
 pub use value::value;
 
@@ -31,5 +34,5 @@ pub use value::value;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 5] =
-    [("frame", frame), ("value", value), ("texts", texts), ("node", node), ("log", log)];
+pub const TARGETS: [(&str, Target); 6] =
+    [("frame", frame), ("value", value), ("texts", texts), ("node", node), ("log", log), ("steps", steps)];

@@ -9,6 +9,7 @@
 //! | [`token`] | one token: read, write, hash, verify, seal |
 //! | [`log`] | an append-only file: linked entries, a Merkle tree over them, signed checkpoints |
 //! | `verify` (with `alloc`) | what is wrong with a file of tokens, and with which |
+//! | [`workload`] | pipelines whose every step is a token, signed by whoever ran it |
 //! | `store` (with `alloc`) | tokens in memory: found, and followed along their parents |
 //! | `events` (with `alloc`) | what happens to a node, as tokens |
 
@@ -20,3 +21,4 @@ pub mod store;
 pub mod token;
 #[cfg(feature = "alloc")]
 pub mod verify;
+pub mod workload;

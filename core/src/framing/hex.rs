@@ -2,12 +2,14 @@
 
 use super::sink::{Full, Sink};
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
-/// The two lower-case digits of a byte.
+/// The two lower-case digits of a byte. Computed and not looked up, so that a loop over many works on many at a time.
 #[must_use]
+#[inline]
 pub const fn pair(byte: u8) -> [u8; 2] {
-    [DIGITS[(byte >> 4) as usize], DIGITS[(byte & 15) as usize]]
+    const fn digit(value: u8) -> u8 {
+        value + if value < 10 { b'0' } else { b'a' - 10 }
+    }
+    [digit(byte >> 4), digit(byte & 15)]
 }
 
 /// The value of one hex digit of either case.

@@ -67,6 +67,11 @@ impl<'a> Value<'a> {
             Repr::Msgpack(_) => None,
         }
     }
+
+    /// Its text, where that is known to be its canonical text with spaces.
+    pub(crate) fn as_canonical(self) -> Option<&'a str> {
+        self.json_spaced().filter(|(_, known)| known.sorted).map(|(text, _)| text)
+    }
 }
 
 impl<'a> Text<'a> {

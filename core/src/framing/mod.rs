@@ -67,7 +67,6 @@ mod spill;
 #[cfg(test)]
 mod tests;
 mod text;
-#[cfg(feature = "alloc")]
 mod trusted;
 mod types;
 mod value;

@@ -55,6 +55,12 @@ impl<'b> SliceSink<'b> {
         self.buf.get(..self.len).unwrap_or_default()
     }
 
+    /// What was written, and the room behind it.
+    #[must_use]
+    pub fn into_parts(self) -> (&'b mut [u8], &'b mut [u8]) {
+        self.buf.split_at_mut_checked(self.len).unwrap_or_default()
+    }
+
     /// Write over bytes that were already written: lengths that are known only afterwards. Ignored beyond the end.
     pub(crate) fn patch(&mut self, at: usize, bytes: &[u8]) {
         if let Some(room) = self.buf.get_mut(at..self.len).and_then(|b| b.get_mut(..bytes.len())) {

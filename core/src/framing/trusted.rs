@@ -1,6 +1,7 @@
 //! Values and texts that this crate writes itself.
 
 use super::text::{Form, Text};
+#[cfg(feature = "alloc")]
 use super::value::{Known, Repr, Value};
 
 impl<'a> Text<'a> {
@@ -10,6 +11,7 @@ impl<'a> Text<'a> {
     }
 }
 
+#[cfg(feature = "alloc")]
 impl<'a> Value<'a> {
     /// Text of our own making that is exactly what the reference would write: it is not checked again.
     pub(crate) const fn from_wire(text: &'a str) -> Self {

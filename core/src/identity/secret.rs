@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use sha2::Sha512;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
@@ -46,13 +48,20 @@ impl<S: Signer + ?Sized> Signer for &S {
 }
 
 /// An Ed25519 secret key. Wiped when dropped, never printed, not `Clone`.
-pub struct SecretKey(SigningKey);
+pub struct SecretKey {
+    key: SigningKey,
+    /// What the seed is hashed to, once and not for every signature (RFC 8032 5.1.5). Wipes itself.
+    expanded: ExpandedSecretKey,
+    /// Of the same seed: signing under another public key would give the secret away.
+    public: VerifyingKey,
+}
 
 impl SecretKey {
     /// The key of a 32-byte seed (RFC 8032 5.1.5). The caller wipes its own copy.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self(SigningKey::from_bytes(seed))
+        let key = SigningKey::from_bytes(seed);
+        Self { expanded: ExpandedSecretKey::from(seed), public: key.verifying_key(), key }
     }
 
     /// A new key, as random as the generator is: in production its [`Seed`](crate::Seed) comes from the system.
@@ -66,19 +75,19 @@ impl SecretKey {
     /// The 32-byte seed, to be stored. It is the secret; the copy that is handed out wipes itself.
     #[must_use]
     pub fn to_seed(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.to_bytes())
+        Zeroizing::new(self.key.to_bytes())
     }
 
     /// The public key.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        PublicKey::of(&self.0.verifying_key())
+        PublicKey::of(&self.public)
     }
 
     /// Sign a message. Same message, same signature.
     #[must_use]
     pub fn sign_now(&self, message: &[u8]) -> Signature {
-        self.0.sign(message).to_bytes()
+        raw_sign::<Sha512>(&self.expanded, message, &self.public).to_bytes()
     }
 }
 
@@ -95,7 +104,7 @@ impl Signer for SecretKey {
 /// In constant time.
 impl PartialEq for SecretKey {
     fn eq(&self, other: &Self) -> bool {
-        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+        self.key.as_bytes().ct_eq(other.key.as_bytes()).into()
     }
 }
 

@@ -35,6 +35,9 @@ pub struct Place {
     pub entry: u64,
     /// Something was already found about this line.
     pub reported: bool,
+    /// Lines before this one could not be read, or were found to be gone, put in, changed or exchanged, or may turn out to be: what
+    /// does not follow what stands before it follows from that.
+    pub shaken: bool,
 }
 
 /// What a checker found about the token in hand.

@@ -48,6 +48,11 @@ impl Late {
         if keep { self.lines.push(line.into()) } else { self.unread += 1 }
     }
 
+    /// Whether there is a line that may have been any token.
+    pub(super) const fn any_unread(&self) -> bool {
+        self.unread > 0
+    }
+
     /// The token in this line is the `place`-th that waits.
     pub(super) fn wait(&mut self, place: usize, line: u64, bytes: &[u8]) {
         if self.full || place != self.waiting.len() || self.bytes >= NAME_BYTES {

@@ -75,6 +75,11 @@ impl Links {
         }
     }
 
+    /// A link did not fit, and it is not clear yet who is to blame.
+    pub(super) const fn in_doubt(&self) -> bool {
+        self.doubt.is_some()
+    }
+
     /// The next entry. `blamed`: something was found about it; `sealed`: it may stand without a link.
     ///
     /// The outcome tells who is to blame, seen from this entry (`back` 0). The one to blame is remembered as such.

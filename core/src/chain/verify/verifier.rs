@@ -115,7 +115,12 @@ impl<'t, C: Checker> Order<'t, C> {
                 self.follow(chunk, record, &mut passed, &mut out);
             }
             while let Some((_, note)) = notes.next_if(|(at, _)| *at as usize == i) {
-                let place = Place { line: passed.line, entry: self.summary.entries, reported: passed.reported };
+                let place = Place {
+                    line: passed.line,
+                    entry: self.summary.entries,
+                    reported: passed.reported,
+                    shaken: self.gaps || self.links.in_doubt() || self.late.any_unread(),
+                };
                 if let Some(problem) = self.checker.fold(place, note)
                     && !passed.reported
                 {
