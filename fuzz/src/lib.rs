@@ -6,6 +6,7 @@
 //! | [`value`] | a JSON text | it is read as Python reads it, and writing it is idempotent |
 //! | [`texts`] | names, patterns, rules, times | the quick ways agree with the plain ones |
 //! | [`attestation`] | an envelope, or a statement | what is read survives writing, and only what was signed is verified |
+//! | [`log`](log()) | files of tokens, edits of a log, notes, bundles | verification is the same in any pieces, and finds what was done |
 //! | [`steps`] | an offer, an answer, lines of a chain, a dictionary of the reference | nothing is let in that nobody signed |
 //! | [`token`] | a line of a token | however it is written it hashes alike, and what is written is read as it was |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
@@ -19,6 +20,7 @@
 
 mod attestation;
 mod frame;
+mod log;
 mod node;
 mod steps;
 mod texts;
@@ -27,6 +29,7 @@ mod value;
 
 pub use attestation::attestation;
 pub use frame::frame;
+pub use log::log;
 pub use node::node;
 pub use steps::steps;
 pub use texts::texts;
@@ -37,12 +40,13 @@ pub use value::value;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("frame", frame),
     ("value", value),
     ("texts", texts),
     ("token", token),
     ("attestation", attestation),
     ("node", node),
+    ("log", log),
     ("steps", steps),
 ];

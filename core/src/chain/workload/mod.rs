@@ -154,6 +154,7 @@ mod refused;
 mod room;
 mod row;
 mod status;
+mod told;
 mod view;
 mod write;
 
@@ -162,13 +163,14 @@ pub use data::{hash_data, hash_value, short_hash};
 pub use engine::{Action, AuditEntry, Engine, EngineConfig, EngineStats, Event};
 pub use entry::{After, Closed, Created, Entry, Finding, Spiffe, Step, StepCounts};
 pub use ids::{AuditId, IdSeed, StepId, WorkloadId};
-pub use machine::{Completion, Data, NewStep, NewWorkload, Workload};
+pub use machine::Workload;
 pub use poll::Pending;
 pub use protect::{Protection, WriteError, Written};
 pub use read::Malformed;
 pub use refused::Refused;
 pub use room::{FIXED_TEXT, MAX_DATA, MAX_NAME, MAX_NOTE, Room};
 pub use status::{StepStatus, WorkloadStatus};
+pub use told::{Completion, Data, NewStep, NewWorkload};
 pub use view::{ErrorText, Issue, StepView, Verification};
 
 /// Bytes in which every line of this room fits.
