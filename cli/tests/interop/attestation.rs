@@ -173,7 +173,7 @@ fn what_others_sign_we_verify() {
     let statement = Statement::of(lines.iter().map(String::as_str), None, None).expect("a statement");
     let seeds: Vec<_> = [5, 6].iter().map(|n: &u8| to_hex(&[*n; 32])).collect();
     let question = json!({"cmd": "sign", "payload": statement.as_json(), "payload_type": PAYLOAD_TYPE, "seeds": seeds});
-    let answer = attest.done(question);
+    let answer = attest.done(&question);
     let text = answer["envelope"].as_str().expect("a text");
     let known: Vec<PublicKey> = [5, 6].iter().map(|n| key(*n).public()).collect();
     let ids: Vec<_> = known.iter().map(|key| KeyId::of(key).to_string()).collect();
@@ -230,9 +230,9 @@ fn what_the_command_line_exports_others_verify() {
     folder.prints(&["chain", "verify", "proof.json", "--key", "ci.pub"]);
     let question =
         json!({"cmd": "sign", "payload": payload, "payload_type": PAYLOAD_TYPE, "seeds": [to_hex(&[9; 32])]});
-    let theirs = attest.done(question);
+    let theirs = attest.done(&question);
     folder.write("theirs.json", theirs["envelope"].as_str().expect("a text"));
-    folder.write("nine.pub", &pem(9));
+    folder.write("nine.pub", pem(9));
     folder.ends(0, &["chain", "verify", "theirs.json", "--key", "nine.pub", "--key", "ci.pub"]);
     folder.ends(1, &["chain", "verify", "theirs.json", "--key", "ci.pub"]);
 }
