@@ -96,7 +96,7 @@ fn everything_queued_behind_a_failure_fails_with_it() {
 #[test]
 fn a_rotation_that_fails_is_taken_back_or_stands() {
     // Whatever operation of a rotation fails, and its repair too.
-    for at in 0..25 {
+    for at in 0..30 {
         for second in [None, Some(0), Some(1), Some(2), Some(5)] {
             let disk = Disk::new(at);
             let journal = open(&disk);

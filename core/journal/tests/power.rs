@@ -151,9 +151,7 @@ impl Run {
             assert_eq!(self.disk.read(left), None, "{left}");
         }
         let next = names.segment(closed.len() as u64 + 1);
-        for left in [Names::tree(&next), Names::checkpoint(&next)] {
-            assert_eq!(self.disk.read(&left), None, "{left}");
-        }
+        assert_eq!(self.disk.read(&Names::tree(&next)), None, "{next}");
     }
 
     fn append(&mut self, padding: usize) {
