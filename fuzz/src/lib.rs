@@ -8,6 +8,7 @@
 //! | [`attestation`] | an envelope, or a statement | what is read survives writing, and only what was signed is verified |
 //! | [`steps`] | an offer, an answer, lines of a chain, a dictionary of the reference | nothing is let in that nobody signed |
 //! | [`token`] | a line of a token | however it is written it hashes alike, and what is written is read as it was |
+//! | [`log`](log()) | files of tokens, edits of a log, notes, bundles | verification is the same in any pieces, and finds what was done |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
 //!
 //! Three ways to run them:
@@ -19,6 +20,7 @@
 
 mod attestation;
 mod frame;
+mod log;
 mod node;
 mod steps;
 mod texts;
@@ -27,6 +29,7 @@ mod value;
 
 pub use attestation::attestation;
 pub use frame::frame;
+pub use log::log;
 pub use node::node;
 pub use steps::steps;
 pub use texts::texts;
@@ -37,10 +40,11 @@ pub use value::value;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("frame", frame),
     ("value", value),
     ("texts", texts),
+    ("log", log),
     ("token", token),
     ("attestation", attestation),
     ("node", node),
