@@ -1,5 +1,61 @@
 //! Workloads and steps: pipelines whose every step is a token, signed by whoever ran it.
 //!
+//! What this room promises:
+//!
+//! - [`Workload`] is one pipeline as a machine: no I/O, no clock, randomness comes in. It lives on the heap ([`Heap`](crate::table::Heap)),
+//!   where a million steps cost as much each as a thousand, or inline with a fixed capacity ([`Fixed`](crate::table::Fixed)).
+//! - **A step runs once, in its turn, and how it ended is final.** Starting out of order or again, a second step of one name, and any
+//!   change of a step that ended (compromised ones above all) are refused with a [`Refused`] that says why.
+//! - **Its input is the output of the step before**, unless it was declared independent when it was added.
+//! - **Each step is a token** in the form below, hashed, MACed or signed by its executor ([`Protection`]), linked to the one before, and
+//!   covering WHO ran it, WHERE, and on what. [`check`] finds what does not fit, whoever wrote it.
+//! - **Steps may run elsewhere** ([`handover`]): only the signed token of the one that was offered, in its place, is let in.
+//! - `Engine` is `tibet-workload`'s engine over all that: ids, states, audit trail, statistics as there, save for the rows of
+//!   `tests/deviations.toml`; `import` verifies what that package wrote.
+//!
+#![cfg_attr(feature = "alloc", doc = "```")]
+#![cfg_attr(not(feature = "alloc"), doc = "```ignore")]
+//! use sluis_core::chain::token::KnownKeys;
+//! use sluis_core::chain::workload::check::StepVerifier;
+//! use sluis_core::chain::workload::{Data, NewStep, NewWorkload, Protection, Refused, Workload};
+//! use sluis_core::framing::Value;
+//! use sluis_core::identity::SecretKey;
+//! use sluis_core::table::Fixed;
+//! use sluis_core::{Now, Seed};
+//!
+//! # fn main() -> Result<(), Box<dyn core::error::Error>> {
+//! let (now, seed) = (Now::default(), Seed::from_u64(1)); // in production: the clocks, and a seed of the system's
+//! let (key, mut rng) = (SecretKey::generate(&mut seed.fork("key")), seed.fork("ids"));
+//! let new = NewWorkload { name: "delivery", owner: "jis:dispatch", actor: "jis:drone:7", node: "drone-7", ..NewWorkload::default() };
+//! let mut delivery = Workload::<Fixed<4>>::new(now, &new, &mut rng)?;
+//! let order = Data::Value(Value::from_json(r#"{"order": "PKG-42"}"#)?);
+//! let route = Data::Value(Value::from_json(r#"{"waypoints": 12}"#)?);
+//!
+//! let plan = delivery.add(&NewStep { name: "plan", ..NewStep::default() }, &mut rng)?;
+//! let fly = delivery.add(&NewStep { name: "fly", ..NewStep::default() }, &mut rng)?;
+//! assert_eq!(delivery.start(now, fly, route, None), Err(Refused::OutOfOrder { first: plan }));
+//! delivery.start(now, plan, order, None)?;
+//! delivery.complete(now, plan, route, None)?;
+//! assert!(matches!(delivery.start(now, fly, order, None), Err(Refused::InputMismatch { .. })));
+//! delivery.start(now, fly, route, None)?;
+//! delivery.complete(now, fly, Data::None, Some(route))?;
+//! delivery.close(now)?;
+//!
+//! let (mut line, mut chain) = ([0; 4096], Vec::new());
+//! let signed = Protection { seal: Some(&key), ..Protection::default() };
+//! while let Some(written) = delivery.poll_token(&signed, &mut line) {
+//!     chain.push(line[..written?.len].to_vec());
+//! }
+//! assert_eq!(chain.len(), 4, "its beginning, two steps, its end");
+//!
+//! let mut keys = [key.public().verifier()?];
+//! let keys = KnownKeys::new(&mut keys);
+//! let mut verifier = StepVerifier::new(None, Some(&keys), &seed);
+//! assert!(chain.iter().all(|line| verifier.line(line).is_none()));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # A workload as tokens
 //!
 //! A workload is one token when it is created, one for each step *when it ends*, and one when it is closed. Each is a token as
@@ -98,6 +154,7 @@ mod refused;
 mod room;
 mod row;
 mod status;
+mod told;
 mod view;
 mod write;
 
@@ -106,13 +163,14 @@ pub use data::{hash_data, hash_value, short_hash};
 pub use engine::{Action, AuditEntry, Engine, EngineConfig, EngineStats, Event};
 pub use entry::{After, Closed, Created, Entry, Finding, Spiffe, Step, StepCounts};
 pub use ids::{AuditId, IdSeed, StepId, WorkloadId};
-pub use machine::{Completion, Data, NewStep, NewWorkload, Workload};
+pub use machine::Workload;
 pub use poll::Pending;
 pub use protect::{Protection, WriteError, Written};
 pub use read::Malformed;
 pub use refused::Refused;
 pub use room::{FIXED_TEXT, MAX_DATA, MAX_NAME, MAX_NOTE, Room};
 pub use status::{StepStatus, WorkloadStatus};
+pub use told::{Completion, Data, NewStep, NewWorkload};
 pub use view::{ErrorText, Issue, StepView, Verification};
 
 /// Bytes in which every line of this room fits.

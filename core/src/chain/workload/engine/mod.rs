@@ -10,9 +10,10 @@ use core::fmt;
 pub use audit::{Action, AuditEntry};
 use audit::{Record, Trail};
 
-use super::machine::{Completion, Data, NewStep, NewWorkload, Workload};
+use super::machine::Workload;
 use super::protect::{Protection, WriteError, Written};
 use super::refused::Refused;
+use super::told::{Completion, Data, NewStep, NewWorkload};
 use super::view::{StepView, Verification};
 use super::{StepStatus, WorkloadId, WorkloadStatus};
 use crate::table::{Chain, Chained, Heap, Index, Slab};

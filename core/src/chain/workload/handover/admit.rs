@@ -1,10 +1,11 @@
 //! The coordinator's side: which step is offered to whom, and which tokens are let in.
 
-use super::super::machine::{Data, Workload};
+use super::super::machine::Workload;
 use super::super::refused::Refused;
 use super::super::room::{MAX_NAME, MAX_NOTE, Room, keep};
 use super::super::row::{Handed, Row};
 use super::super::status::{StepStatus, WorkloadStatus};
+use super::super::told::Data;
 use super::super::{Entry, MAX_LINE, Malformed, Step};
 use super::keys::Proof;
 use super::offer::Offer;
