@@ -9,7 +9,7 @@
 //! Timings decide nothing: the exit code is 0 whatever they are.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -22,7 +22,7 @@ use sluis_core::chain::token::{PREV_PREFIX, Token};
 use sluis_core::framing::Text;
 use sluis_core::{Now, Seed, Wall};
 use sluis_journal::spawn::{Spawn, Threads};
-use sluis_journal::{Chain, Composed, Journal, Leaf, Setup, Ticket, TokenJournal, TokenSetup};
+use sluis_journal::{Chain, Composed, Journal, Leaf, Names, Setup, Ticket, TokenJournal, TokenSetup, disk};
 
 const LINE: usize = 512;
 /// In every round, a journal is to reach so much of the plain file's speed.
@@ -106,9 +106,111 @@ fn measure(folder: &Path, json: bool, rounds: usize) -> Result<(), Box<dyn std::
             ],
         );
     }
+    no_disk(&mut report, rounds)?;
     report.finish();
     fs::remove_dir_all(folder)?;
     Ok(())
+}
+
+/// What the journal itself costs: processor time, on a disk that takes none.
+fn no_disk(report: &mut Report, rounds: usize) -> Result<(), Box<dyn std::error::Error>> {
+    const BATCH: usize = 1000;
+    let (mut log, mut buffer) = (Log::new(&Seed::from_u64(1)), vec![0; BATCH * LINE]);
+    let opened = TokenJournal::open_in(Nowhere, Names::new("log.jsonl"), &Seed::from_u64(1), TokenSetup::default());
+    let (journal, _) = opened?;
+    let standings = contest::run(
+        &mut [
+            Runner::new("the log alone", || {
+                for out in buffer.chunks_exact_mut(LINE) {
+                    assert!(log.append(now(), &draft(), Protection::default(), out).is_ok());
+                }
+            }),
+            Runner::new("token journal", || wait((0..BATCH).map(|_| append(&journal)))),
+        ],
+        rounds,
+    );
+    if let [floor, ours] = standings.as_slice() {
+        report.add(&Row {
+            what: "token journal, no disk, batches of 1000, processor".into(),
+            value: ours.ratio,
+            unit: "×",
+            target: None,
+            floor: Some((floor.name, floor.nanos)),
+            nanos: Some(ours.nanos),
+        });
+    }
+    Ok(())
+}
+
+/// Takes everything, keeps nothing.
+#[derive(Debug, Default)]
+struct Nothing(u64);
+
+impl disk::File for Nothing {
+    fn len(&mut self) -> io::Result<u64> {
+        Ok(self.0)
+    }
+
+    fn read_at(&mut self, _: u64, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.max(at + bytes.len() as u64);
+        Ok(bytes.len())
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.0 = len;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Nowhere;
+
+impl disk::Folder for Nowhere {
+    type File = Nothing;
+
+    fn display(&self) -> String {
+        "nowhere".into()
+    }
+
+    fn names(&mut self) -> io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn open(&mut self, _: &str, how: disk::How) -> io::Result<Option<Nothing>> {
+        Ok((how != disk::How::Existing).then(Nothing::default))
+    }
+
+    fn lock(&mut self, _: &str, _: &mut Nothing) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn same(&mut self, _: &str, _: &str) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn link(&mut self, _: &str, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn rename(&mut self, _: &str, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn compare(report: &mut Report, batch: usize, rounds: usize, runners: &mut [Runner<'_>]) {
@@ -168,7 +270,7 @@ fn draft() -> Token<'static> {
     }
 }
 
-fn append(journal: &TokenJournal) -> Result<(Ticket, ()), sluis_journal::TokenAppendError> {
+fn append<D: disk::Folder>(journal: &TokenJournal<D>) -> Result<(Ticket, ()), sluis_journal::TokenAppendError> {
     journal.try_append(now(), &draft()).map(|(ticket, _)| (ticket, ()))
 }
 
@@ -206,7 +308,7 @@ struct Plain {
 }
 
 impl Plain {
-    fn new(path: &Path) -> std::io::Result<Self> {
+    fn new(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create_new(true).open(path)?;
         Ok(Self { file, last: [0; 32], buffer: Vec::new() })
     }

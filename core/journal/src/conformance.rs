@@ -1,6 +1,6 @@
 //! The suite that the journal passes on every runtime (feature `conformance`).
 //!
-//! An adapter's test names its runtime and gets a test for everything in here: [`conformance!`](crate::conformance).
+//! An adapter's test names its runtime and gets a test for everything in here: [`conformance!`](macro@crate::conformance).
 
 use std::fs;
 use std::future::{Future, poll_fn};

@@ -9,7 +9,7 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Step {
-    /// Composing a line: what came out is not one line within its bounds, so the chain cannot be trusted.
+    /// The caller's code: what it composed is not one line within its bounds, or it panicked, so the chain cannot be trusted.
     Compose,
     /// Writing lines.
     Write,

@@ -328,7 +328,7 @@ impl<C: Chain, D: Folder> Journal<C, D> {
         self.shared.line().queue.closed()
     }
 
-    /// How many segments have been closed.
+    /// How many segments have been closed. Waits for a batch that is on its way.
     #[must_use]
     pub fn segments(&self) -> u64 {
         self.shared.writer().segments()

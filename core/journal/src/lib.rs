@@ -48,7 +48,8 @@
 //!
 //! A rotation links the file to its segment's name and renames an empty one over it, which was locked before it had the name: at
 //! any moment there is a `NAME.jsonl`, and it is either the old or the new one. A rotation cut short is taken back on opening. The
-//! file system must know hard links.
+//! file system must know hard links. Closed segments may be moved away; while the newest one stays, numbers go on and the file's
+//! first line is held to it.
 //!
 //! # Beside the reference
 //!

@@ -63,7 +63,7 @@ impl<D: Folder> Opening<D> {
 
     fn run<C: Chain>(mut self, mut chain: C) -> Result<Opened<C, D>, OpenError> {
         let (mut file, created) = self.lock()?;
-        let segments = self.settle_names(created)?;
+        let segments = self.settle_names()?;
         if segments > 0 {
             chain.push(&self.last_line(segments)?);
             chain.turn();
@@ -121,7 +121,7 @@ impl<D: Folder> Opening<D> {
     }
 
     /// Take back a rotation that was cut short, and count the closed segments.
-    fn settle_names(&mut self, created: bool) -> Result<u64, OpenError> {
+    fn settle_names(&mut self) -> Result<u64, OpenError> {
         let listed = self.folder.names();
         let listed = self.io("", "listing the folder", listed)?;
         let mut last = listed.iter().filter_map(|name| self.names.number(name)).max().unwrap_or(0);
@@ -133,12 +133,18 @@ impl<D: Folder> Opening<D> {
         if same {
             last -= 1;
         }
-        let closed = self.names.segment(last + 1);
-        let left = [self.names.next(), Names::tree(&closed), Names::checkpoint(&closed)];
-        if same || !created && listed.iter().any(|name| left.contains(name)) {
-            let undone = undo_rotation(&mut self.folder, &self.names, last + 1);
-            self.io(&file, "taking back a rotation that was cut short", undone)?;
-        }
+        // Before the file has its second name, its sidecars are where they were, and only what was prepared is in the way.
+        let next = self.names.next();
+        let settled = if same {
+            undo_rotation(&mut self.folder, &self.names, last + 1)
+        } else if listed.contains(&next) {
+            let prepared = Names::checkpoint(&self.names.segment(last + 1));
+            let removed = self.folder.remove(&format!("{prepared}.new")).and_then(|()| self.folder.remove(&prepared));
+            removed.and_then(|()| self.folder.remove(&next))
+        } else {
+            Ok(())
+        };
+        self.io(&file, "taking back a rotation that was cut short", settled)?;
         let new = format!("{}.new", Names::checkpoint(&file));
         let removed = self.folder.remove(&new);
         self.io(&new, "removing", removed)?;

@@ -72,16 +72,19 @@ impl<C: Chain, D: Folder> Shared<C, D> {
     /// Lead until nothing is queued, or until a place is settled; then a job leads on.
     fn lead(self: &Arc<Self>, until: Option<&Place>) {
         let mut wakers = Wakers::default();
+        let panicking = Abandon(&self.line);
         loop {
             let (more, done) = self.write_batch(&mut wakers);
             wakers.wake();
             if done {
-                return;
+                break;
             }
             if more && until.is_some_and(|place| place.outcome().is_some()) {
-                return self.lead_elsewhere();
+                self.lead_elsewhere();
+                break;
             }
         }
+        std::mem::forget(panicking);
     }
 
     /// Take one batch to the disk. Whether there is another one, and whether the lead was given up because there is not.
@@ -196,5 +199,19 @@ impl<C: Chain, D: Folder> Leads for Shared<C, D> {
         if lead {
             self.lead_elsewhere();
         }
+    }
+}
+
+/// A caller's code (the note of a closing segment) that panics must not leave a journal that nobody leads.
+struct Abandon<'a, C: Chain>(&'a Mutex<Line<C>>);
+
+impl<C: Chain> Drop for Abandon<'_, C> {
+    fn drop(&mut self) {
+        let mut wakers = Wakers::default();
+        let mut line = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        line.led = false;
+        line.queue.abandon(&mut wakers);
+        drop(line);
+        wakers.wake();
     }
 }

@@ -186,8 +186,11 @@ impl<D: Folder> Writer<D> {
         if !self.folder.lock(&next, &mut fresh)? {
             return Err(io::Error::other("the next segment is in use by another writer"));
         }
-        self.folder.link(&file, &closed)?;
+        // Whoever finds the file with two names takes these sidecars for its own: no old one may have their names by then.
+        self.folder.remove(&Names::tree(&closed))?;
         self.close_checkpoint(&closed, note)?;
+        self.folder.sync()?;
+        self.folder.link(&file, &closed)?;
         self.folder.sync()?;
         self.tree = None;
         rename_if_there(&mut self.folder, &Names::tree(&file), &Names::tree(&closed))?;

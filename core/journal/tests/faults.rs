@@ -96,7 +96,7 @@ fn everything_queued_behind_a_failure_fails_with_it() {
 #[test]
 fn a_rotation_that_fails_is_taken_back_or_stands() {
     // Whatever operation of a rotation fails, and its repair too.
-    for at in 0..25 {
+    for at in 0..30 {
         for second in [None, Some(0), Some(1), Some(2), Some(5)] {
             let disk = Disk::new(at);
             let journal = open(&disk);
@@ -152,6 +152,20 @@ fn what_is_no_line_closes_the_journal() {
     let long = vec![b'x'; Options::default().max_line + 1];
     assert!(matches!(journal.append_line_blocking(&long), Err(AppendError::TooLong { .. })));
     assert_eq!(append(&journal, 2), Ok(2));
+}
+
+#[test]
+fn a_panic_in_the_callers_code_fails_the_journal_and_does_not_hang_it() {
+    let disk = Disk::new(6);
+    let setup = Setup::default().closing(|_: &Linked| panic!("a signer that panics"));
+    let (journal, _) = Journal::open_in(disk.clone(), Names::new("log.jsonl"), Linked::default(), setup).unwrap();
+    append(&journal, 0).unwrap();
+    let rotating = journal.clone();
+    assert!(std::thread::spawn(move || rotating.rotate_blocking()).join().is_err());
+    assert_eq!(failed(&append(&journal, 1)).step, Step::Compose);
+    journal.recover_blocking().unwrap();
+    assert_eq!(append(&journal, 2), Ok(1));
+    assert_eq!(lines(&disk), 2);
 }
 
 #[test]
@@ -269,4 +283,30 @@ fn room_goes_to_those_who_wait_longest() {
     assert!(queue.poll_room(&mut ids[1], &mut Context::from_waker(&bells[1].1)).is_ready());
     add(&mut queue).unwrap();
     assert_eq!(rings(&bells), [1, 1, 0]);
+}
+
+#[test]
+fn segments_in_the_queue_are_bounded_too() {
+    let disk = Disk::new(7);
+    let mut options = Options::default();
+    options.rotate_entries = Some(1);
+    let setup = Setup::default().options(options);
+    let (journal, _) = Journal::open_in(disk, Names::new("log.jsonl"), Linked::default(), setup).unwrap();
+    let tickets: Vec<_> =
+        (0..).map_while(|id| journal.try_append(|chain, out| chain.compose(id, 0, out)).ok()).collect();
+    assert_eq!(tickets.len(), 65);
+    for (ticket, _) in tickets {
+        ticket.wait().unwrap();
+    }
+    assert_eq!(journal.segments(), 64);
+    // Whoever waits for room gets it.
+    std::thread::scope(|scope| {
+        for thread in 0_u64..4 {
+            let journal = &journal;
+            let append =
+                move |round| journal.append_blocking(|chain, out| chain.compose(thread * 1000 + round, 0, out));
+            scope.spawn(move || (0_u64..50).for_each(|round| assert!(append(round).is_ok())));
+        }
+    });
+    assert_eq!(journal.segments(), 264);
 }

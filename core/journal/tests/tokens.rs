@@ -147,6 +147,32 @@ fn a_new_segment_links_to_the_last_and_leaves_it_with_a_checkpoint() {
 }
 
 #[test]
+fn closed_segments_may_be_moved_away() {
+    let folder = Folder::new("moved");
+    let (journal, _) = open(&folder.file(), 1, Some(2));
+    append(&journal, 5);
+    drop(journal);
+    let first = folder.sidecar("door.1.jsonl");
+    let second = folder.sidecar("door.2.jsonl");
+    // Their sidecars may even stay: they are not taken for those of a rotation that was cut short.
+    fs::remove_file(&first).unwrap();
+    let (journal, found) = open(&folder.file(), 2, Some(2));
+    assert_eq!((found.segments, found.entries), (2, 1));
+    drop(journal);
+    // Without the newest one, its last line is not known; with another in its place, the link tells.
+    let kept = fs::read(&second).unwrap();
+    fs::remove_file(&second).unwrap();
+    let checkpoint = fs::read(folder.sidecar("door.2.jsonl.checkpoint")).unwrap();
+    assert_eq!(open(&folder.file(), 3, None).1.entries, 1);
+    assert_eq!(fs::read(folder.sidecar("door.2.jsonl.checkpoint")).unwrap(), checkpoint);
+    let other: Vec<u8> = kept.split_inclusive(|b| *b == b'\n').take(1).flatten().copied().collect();
+    fs::write(&second, other).unwrap();
+    assert!(matches!(try_open(&folder.file(), 4, None), Err(OpenError::Damaged { line: 1, .. })));
+    fs::write(&second, kept).unwrap();
+    assert_eq!(open(&folder.file(), 5, None).1.entries, 1);
+}
+
+#[test]
 fn a_torn_tail_is_cut_and_kept() {
     let folder = Folder::new("torn");
     let (journal, _) = open(&folder.file(), 1, None);

@@ -10,93 +10,22 @@
 //! behind it, since those lines were composed upon lines that are not there, and takes the chain back to the last
 //! acknowledged one.
 
+mod batch;
+mod room;
+
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use crate::chain::{Chain, Composed, Leaf};
 use crate::fail::{AppendError, Failure};
 use crate::options::{BATCH_BYTES, Options};
+use batch::Fate;
+pub use batch::{Batch, Broken, Fill, Place, Wakers};
 
-/// What became of all appends between one failure and the next. A ticket holds it, so that it can be asked at any later time.
-#[derive(Debug, Default)]
-struct Fate {
-    /// Positions below are durable.
-    settled: AtomicU64,
-    /// The others are not, and will not be.
-    failure: OnceLock<Failure>,
-}
-
-/// A place in the queue.
-#[derive(Clone, Debug)]
-pub struct Place {
-    fate: Arc<Fate>,
-    position: u64,
-}
-
-impl Place {
-    /// What became of it, if that is known.
-    #[must_use]
-    pub fn outcome(&self) -> Option<Result<(), Failure>> {
-        let failure = self.fate.failure.get();
-        if self.fate.settled.load(Ordering::Acquire) > self.position { Some(Ok(())) } else { failure.map(|f| Err(*f)) }
-    }
-}
-
-/// Lines that go to the disk together.
-#[derive(Debug)]
-pub struct Batch<M> {
-    /// Before the first line, a new segment begins.
-    pub turn: bool,
-    /// The lines, each with its line feed.
-    pub bytes: Vec<u8>,
-    /// Their hashes, if the chain has any.
-    pub leaves: Vec<Leaf>,
-    /// How many lines.
-    pub entries: u64,
-    positions: u64,
-    /// The chain as the new segment begins.
-    turned: Option<M>,
-    /// The chain after the last line, once nothing is added any more.
-    end: Option<M>,
-}
-
-impl<M> Default for Batch<M> {
-    fn default() -> Self {
-        Self { turn: false, bytes: Vec::new(), leaves: Vec::new(), entries: 0, positions: 0, turned: None, end: None }
-    }
-}
-
-/// How full a segment is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fill {
-    /// Bytes.
-    pub bytes: u64,
-    /// Lines.
-    pub entries: u64,
-}
-
-/// A failure, as the writer reports it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Broken {
-    /// What happened.
-    pub failure: Failure,
-    /// The new segment had begun before it happened.
-    pub turned: bool,
-}
-
-/// Who is to be woken, once no lock is held.
-#[must_use]
-#[derive(Debug, Default)]
-pub struct Wakers(Vec<Waker>);
-
-impl Wakers {
-    /// Wake them.
-    pub fn wake(&mut self) {
-        self.0.drain(..).for_each(Waker::wake);
-    }
-}
+/// How many segments may begin in a queue: each costs two marks of the chain, however few lines it has.
+const MAX_TURNS: usize = 64;
 
 /// The queue before the disk.
 pub struct Queue<C: Chain> {
@@ -111,6 +40,8 @@ pub struct Queue<C: Chain> {
     line: Box<[u8]>,
     /// Bytes and positions queued or on their way.
     held: (usize, usize),
+    /// Segments that begin in what is queued.
+    turns: usize,
     in_flight: bool,
     fate: Arc<Fate>,
     next: u64,
@@ -137,6 +68,7 @@ impl<C: Chain> Queue<C> {
             batches: VecDeque::new(),
             spare: Vec::new(),
             held: (0, 0),
+            turns: 0,
             in_flight: false,
             fate: Arc::default(),
             next: 0,
@@ -176,7 +108,9 @@ impl<C: Chain> Queue<C> {
     /// There is room for one more line, however long.
     pub fn has_room(&self) -> bool {
         let (bytes, positions) = self.held;
-        bytes + self.options.max_line < self.options.queue_bytes && positions < self.options.queue_entries
+        bytes + self.options.max_line < self.options.queue_bytes
+            && positions < self.options.queue_entries
+            && self.turns < MAX_TURNS
     }
 
     /// The failure that has closed the journal.
@@ -292,6 +226,7 @@ impl<C: Chain> Queue<C> {
             last.end.get_or_insert(before);
         }
         self.fill = Fill::default();
+        self.turns += 1;
         let mut batch = self.spare.pop().unwrap_or_default();
         batch.turn = true;
         batch.turned = Some(turned);
@@ -342,6 +277,7 @@ impl<C: Chain> Queue<C> {
         let mut batch = self.batches.pop_front()?;
         batch.end.get_or_insert_with(|| self.chain.mark());
         self.in_flight = true;
+        self.turns -= usize::from(batch.turn);
         Some(batch)
     }
 
@@ -389,6 +325,13 @@ impl<C: Chain> Queue<C> {
         wakers.0.extend(self.waiting.drain(..done).flatten());
     }
 
+    /// Whoever took the batch to the disk panicked, and with it nobody knows what became of it: everything that is not durable
+    /// fails.
+    pub fn abandon(&mut self, wakers: &mut Wakers) {
+        self.in_flight = false;
+        self.fail(Failure::malformed(), wakers);
+    }
+
     /// Everything that is not durable fails.
     fn fail(&mut self, failure: Failure, wakers: &mut Wakers) {
         if !failure.is_disk_full() {
@@ -396,6 +339,7 @@ impl<C: Chain> Queue<C> {
         }
         self.malformed = false;
         self.batches.clear();
+        self.turns = 0;
         self.chain.rewind(&self.durable);
         self.fill = self.durable_fill;
         self.held = (0, 0);
@@ -417,59 +361,6 @@ impl<C: Chain> Queue<C> {
             remember(slot, cx.waker());
         }
         Poll::Pending
-    }
-
-    /// Ready when there is room, for as long as nobody else takes it; those who asked earlier get it first. `id` names who waits
-    /// from one call to the next.
-    pub fn poll_room(&mut self, id: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<()> {
-        let known = id.and_then(|id| self.room.iter().position(|(other, _)| *other == id));
-        // One that was woken is not in the list any more, and need not stand behind those that are.
-        let may_go = id.is_some() && known.is_none() || self.room.is_empty();
-        if self.closed.is_some() || may_go && self.has_room() {
-            self.leave(id);
-            return Poll::Ready(());
-        }
-        match known.and_then(|at| self.room.get_mut(at)) {
-            Some((_, waker)) => waker.clone_from(cx.waker()),
-            None => {
-                let fresh = self.next_room;
-                self.next_room += 1;
-                // Who was woken in vain keeps its turn.
-                if id.replace(fresh).is_some() {
-                    self.room.push_front((fresh, cx.waker().clone()));
-                } else {
-                    self.room.push_back((fresh, cx.waker().clone()));
-                }
-            }
-        }
-        Poll::Pending
-    }
-
-    fn leave(&mut self, id: &mut Option<u64>) {
-        if let Some(id) = id.take() {
-            self.room.retain(|(other, _)| *other != id);
-        }
-    }
-
-    /// Somebody waits for room no longer. If he had been woken for it, the next one is.
-    pub fn forget_room(&mut self, id: &mut Option<u64>, wakers: &mut Wakers) {
-        if id.is_some() {
-            self.leave(id);
-            self.wake_for_room(wakers);
-        }
-    }
-
-    fn wake_for_room(&mut self, wakers: &mut Wakers) {
-        let (bytes, positions) = self.held;
-        let mut free = self.options.queue_entries.saturating_sub(positions);
-        if bytes + self.options.max_line >= self.options.queue_bytes {
-            free = 0;
-        }
-        if self.closed.is_some() {
-            free = usize::MAX;
-        }
-        let free = free.min(self.room.len());
-        wakers.0.extend(self.room.drain(..free).map(|(_, waker)| waker));
     }
 }
 
