@@ -74,8 +74,10 @@ pub(crate) struct Protect {
     /// Sign what is written with this secret key (see `sluis key new`), and keep a signed FILE.checkpoint
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// Sign tokens as a SPIFFE workload: the folder with its svid.0.pem and svid.0.key; the checkpoint is still signed with --key
-    #[arg(long, value_name = "FOLDER")]
+    /// Sign tokens as a SPIFFE workload: the folder with its svid.0.pem and svid.0.key, or the socket of the agent as
+    /// `unix:///run/agent.sock`, or `agent` for that of SPIFFE_ENDPOINT_SOCKET (both need the feature workload-api); the
+    /// checkpoint is still signed with --key
+    #[arg(long, value_name = "FOLDER|SOCKET")]
     pub(crate) svid: Option<PathBuf>,
     /// Hash with HMAC-SHA256 under this shared key: the bytes of the file without one line feed at its end
     #[arg(long, value_name = "FILE")]

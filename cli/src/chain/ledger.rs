@@ -55,9 +55,25 @@ impl Keys {
     }
 }
 
-/// The SPIFFE identity in a folder.
-fn svid(folder: &Path) -> Result<Svid, Fail> {
-    Svid::from_files(&SvidFiles::in_folder(folder)).map_err(Fail::runtime)
+/// The SPIFFE identity in a folder, or from an agent.
+fn svid(from: &Path) -> Result<Svid, Fail> {
+    match from.to_str() {
+        Some("agent") => from_agent(None),
+        Some(endpoint) if endpoint.starts_with("unix:") => from_agent(Some(endpoint)),
+        _ => Svid::from_files(&SvidFiles::in_folder(from)).map_err(Fail::runtime),
+    }
+}
+
+#[cfg(feature = "workload-api")]
+fn from_agent(endpoint: Option<&str>) -> Result<Svid, Fail> {
+    let found = sluis_spiffe::workload_api::fetch(endpoint, Duration::from_secs(10));
+    found.and_then(sluis_spiffe::Identities::into_default_svid).map_err(Fail::runtime)
+}
+
+#[cfg(not(feature = "workload-api"))]
+fn from_agent(_: Option<&str>) -> Result<Svid, Fail> {
+    let why = "this `sluis` cannot ask a SPIFFE agent: build it with `cargo build --features workload-api`, or let";
+    Err(Fail::runtime(format!("{why} `spire-agent api fetch x509 -write FOLDER` write files for --svid FOLDER")))
 }
 
 /// A line that was added.

@@ -13,6 +13,7 @@ use sluis_core::identity::{PublicKey, SecretKey};
 use sluis_core::table::Heap;
 use sluis_core::{Instant, Now, Seed, Wall};
 
+use crate::common::folder::Folder;
 use crate::peers::{python, script};
 
 /// `attest.py`, which answers line by line.
@@ -201,4 +202,37 @@ fn key_ids_agree() {
         assert_eq!(answer["keyid"], KeyId::of(&public).as_str());
         assert_eq!(answer["public"], to_hex(public.as_bytes()));
     }
+}
+
+/// The whole way from the command line: run, export, verify elsewhere; and sign elsewhere, verify here.
+#[test]
+fn what_the_command_line_exports_others_verify() {
+    let Some(python) = python() else { return };
+    let mut attest = Attest::start(python);
+    let folder = Folder::new("interop-attestation");
+    folder.prints(&["key", "new", "ci.key"]);
+    let public = folder.prints(&["key", "export", "ci.key"]);
+    folder.write("ci.pub", &public);
+    let make = ["chain", "run", "ci.jsonl", "--step", "make", "--output", "a.txt", "--key", "ci.key"];
+    folder.sluis(&[&make[..], &["--", "sh", "-c", "printf made > a.txt"]].concat());
+    let text = folder.prints(&["chain", "export", "ci.jsonl", "--key", "ci.key"]);
+    let found = attest.done(&json!({"cmd": "verify", "envelope": text, "keys": [public], "threshold": 1}));
+    let payload = found["payload"].as_str().expect("hex");
+    let mut bytes = vec![0; payload.len() / 2];
+    hex::parse(payload.as_bytes(), &mut bytes).expect("hex");
+    let payload = String::from_utf8(bytes).expect("JSON");
+    let read = attest.done(&json!({"cmd": "statement", "payload": payload}));
+    // sha256sum of `made`
+    let made = "ea0890697a77af0a2e054cccec587c8a42feb5cf38e778c6c6e2a96bfb945c0b";
+    assert_eq!(read["subjects"], json!([["a.txt", made]]));
+
+    folder.write("proof.json", &text);
+    folder.prints(&["chain", "verify", "proof.json", "--key", "ci.pub"]);
+    let question =
+        json!({"cmd": "sign", "payload": payload, "payload_type": PAYLOAD_TYPE, "seeds": [to_hex(&[9; 32])]});
+    let theirs = attest.done(&question);
+    folder.write("theirs.json", theirs["envelope"].as_str().expect("a text"));
+    folder.write("nine.pub", &pem(9));
+    folder.ends(0, &["chain", "verify", "theirs.json", "--key", "nine.pub", "--key", "ci.pub"]);
+    folder.ends(1, &["chain", "verify", "theirs.json", "--key", "ci.pub"]);
 }

@@ -41,6 +41,14 @@ impl Identities {
         self.svids.first().ok_or(SpiffeError::NoIdentity { wanted: None })
     }
 
+    /// The same, without the others and the bundles.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn into_default_svid(self) -> Result<Svid, SpiffeError> {
+        self.svids.into_iter().next().ok_or(SpiffeError::NoIdentity { wanted: None })
+    }
+
     /// The identity with this SPIFFE ID.
     ///
     /// # Errors

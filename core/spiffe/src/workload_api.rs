@@ -48,8 +48,12 @@ fn take(svid: &X509Svid) -> Result<Svid, SpiffeError> {
 ///
 /// # Errors
 /// No endpoint, nobody there, no identity for us, not within the time, or one that its own bundle does not vouch for.
-pub fn fetch(endpoint: Option<&str>, timeout: Duration) -> Result<Arc<Identities>, SpiffeError> {
-    Watch::begin(endpoint, false)?.first(timeout)
+pub fn fetch(endpoint: Option<&str>, timeout: Duration) -> Result<Identities, SpiffeError> {
+    let watch = Watch::begin(endpoint, false)?;
+    let found = watch.first(timeout)?;
+    // Nobody else holds what came: the watch gives it up here.
+    watch.shared.change(|state| state.current = None);
+    Arc::into_inner(found).ok_or(SpiffeError::NoIdentity { wanted: None })
 }
 
 /// Identities that stay current: the agent sends new ones before the old expire, and this takes them.

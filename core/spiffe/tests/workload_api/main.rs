@@ -72,6 +72,8 @@ fn identities_and_bundles_come_over_the_socket() {
     assert_eq!(found.bundles().domains().collect::<Vec<_>>(), [("fleet.example", 1), ("mill.example", 1)]);
     let missing = found.find("spiffe://fleet.example/drone/9").expect_err("not ours").to_string();
     assert_eq!(missing, "there is no identity spiffe://fleet.example/drone/9");
+    let own = found.into_default_svid().expect("one");
+    assert_eq!(own.id_text(), "spiffe://fleet.example/drone/7");
 }
 
 #[test]
