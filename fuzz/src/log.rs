@@ -94,7 +94,10 @@ fn edits(data: &[u8]) {
                 }
             }
             1 => drop(bad.remove(line)),
-            2 => bad.swap(line, usize::from(at) % good.len().min(bad.len())),
+            2 => {
+                let other = usize::from(at) % good.len().min(bad.len());
+                bad.swap(line, other);
+            }
             _ => bad.insert(line, good[usize::from(at) % good.len()].clone()),
         }
     }

@@ -42,7 +42,7 @@ pub fn token(data: &[u8]) {
 
     let mut store = Store::new(StoreLimits::default(), &Seed::from_u64(1));
     store.add(&read).expect("room");
-    assert_eq!(store.get(read.token_id).map(|kept| line(&kept)), Some(written.clone()));
+    assert_eq!(store.get(read.token_id).map(|kept| line(&kept)).as_ref(), Some(&written));
     assert_eq!(store.find(&Default::default()).len(), 1);
     let _ = store.verify(read.token_id, None);
 }
