@@ -53,7 +53,7 @@ impl Part {
     /// Where probing begins: the upper half of the fingerprint, spread over the slots without a division. (The low byte
     /// chose the part.)
     fn home(&self, id: u64) -> usize {
-        usize::try_from((id >> 32) * self.ids.len() as u64 >> 32).unwrap_or(0)
+        usize::try_from(((id >> 32) * self.ids.len() as u64) >> 32).unwrap_or(0)
     }
 
     /// The slot of this id, or the empty one where it would be.
