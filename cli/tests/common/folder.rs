@@ -19,7 +19,12 @@ impl Folder {
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluis"));
-        command.args(args).current_dir(&self.0).env_remove("NO_COLOR").env_remove("SPIFFE_ENDPOINT_SOCKET").stdin(std::process::Stdio::null());
+        command
+            .args(args)
+            .current_dir(&self.0)
+            .env_remove("NO_COLOR")
+            .env_remove("SPIFFE_ENDPOINT_SOCKET")
+            .stdin(std::process::Stdio::null());
         command
     }
 
