@@ -177,3 +177,10 @@ pub fn verify_floor(file: &[u8], threads: usize) -> Duration {
 fn leaf_hash_plain(line: &[u8]) -> [u8; 32] {
     Sha256::digest(line).into()
 }
+
+/// Processor time of all threads of this process.
+#[must_use]
+pub fn processor_time() -> Duration {
+    use nix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from).unwrap_or_default()
+}

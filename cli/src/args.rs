@@ -7,6 +7,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use sluis_core::Did;
 use sluis_core::framing;
 
+use crate::chain;
+use crate::chain::args::ChainArgs;
+use crate::key::args::{self as key, KeyArgs};
 use crate::values::{self, JsonText, Place, Trust};
 
 /// A hub and its sensors: an airlock for traffic that carries identity.
@@ -27,6 +30,12 @@ pub(crate) enum Command {
     /// Ping a node and report what it answers
     #[command(after_help = PING_EXAMPLES)]
     Ping(PingArgs),
+    /// Make, show and export keys
+    #[command(after_help = key::EXAMPLES)]
+    Key(KeyArgs),
+    /// Prove what ran: files of tokens that cannot be rewritten unseen
+    #[command(after_help = chain::EXAMPLES)]
+    Chain(ChainArgs),
     /// Play a story on this machine: a hub meets a trusted, a waiting and an unknown sensor, and a replay
     #[command(after_help = DEMO_EXAMPLES)]
     Demo,
@@ -84,6 +93,15 @@ pub(crate) struct ListenArgs {
     /// Read settings from a TOML file; flags win
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Record what happens as tokens in this file (see `sluis chain`); pings that are turned away are not recorded
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Sign what is recorded with this secret key (see `sluis key new`), and keep a signed FILE.checkpoint
+    #[arg(long, value_name = "FILE", requires = "record")]
+    pub(crate) record_key: Option<PathBuf>,
+    /// Hash what is recorded with HMAC-SHA256 under this shared key
+    #[arg(long, value_name = "FILE", requires = "record")]
+    pub(crate) record_hmac_key: Option<PathBuf>,
     /// End after so many pings were accepted or put to wait, once their answers are sent
     #[arg(long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
     pub(crate) count: Option<u64>,
@@ -219,6 +237,12 @@ Standard input takes one command a line; its end does not end `listen`:
    "elapsed_s"}
   {"event":"stats",...}
       for the command `stats`, otherwise as the summary
+--record writes a token for every ping that passes the gate, every decision,
+heartbeat, peer that comes or goes, and change of trust; a ping that is turned
+away is counted and leaves none. Answers do not wait for the disk. The summary
+then also has "record":{"recorded","lost"}: what is on the disk, and what is not
+because the disk was full or too slow.
+
 What JSON has no form for in a payload is written as: "NaN", "Infinity" and
 "-Infinity", {"bytes":HEX}, {"ext":CODE,"bytes":HEX}. Heartbeats are no pings
 and are not counted.

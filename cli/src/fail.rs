@@ -1,6 +1,6 @@
 //! How a command fails: one sentence on standard error, and the exit code that goes with it.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::process::ExitCode;
 
 use crate::output::tell;
@@ -31,5 +31,12 @@ impl Fail {
             None => tell(&format!("sluis: {}{end}", self.why)),
         }
         ExitCode::from(self.code)
+    }
+}
+
+/// The sentence alone.
+impl Display for Fail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
     }
 }

@@ -4,11 +4,13 @@
 //! the network (signals, standard input) wakes that same app, so a command is a single task on a single thread.
 
 mod args;
+mod chain;
 mod config;
 mod demo;
 mod fail;
 mod histogram;
 mod input;
+mod key;
 mod listen;
 mod output;
 mod ping;
@@ -35,12 +37,14 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             let args: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
-            return Fail::usage(usage::sentence(&error, &args)).report(usage::command(&args));
+            return Fail::usage(usage::sentence(&error, &args)).report(usage::command(&args).as_deref());
         }
     };
     let (name, done) = match cli.command {
         Command::Listen(args) => ("listen", listen::run(cli.common, args)),
         Command::Ping(args) => ("ping", ping::run(cli.common, &args)),
+        Command::Key(args) => (args.command.name(), key::run(cli.common, &args.command)),
+        Command::Chain(args) => (args.command.name(), chain::run(cli.common, &args.command)),
         Command::Demo => ("demo", demo::run(cli.common)),
     };
     done.unwrap_or_else(|fail| fail.report(Some(name)))

@@ -5,17 +5,26 @@ use std::fmt::Write as _;
 use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+/// The commands, and for those that have some, what can be done.
+const COMMANDS: &[(&str, &[&str])] = &[
+    ("listen", &[]),
+    ("ping", &[]),
+    ("key", &["new", "show", "export"]),
+    ("chain", &["new", "add", "run", "verify", "find", "show", "prove", "export", "demo"]),
+    ("demo", &[]),
+];
+
 /// What to say about a command line that clap refused.
 pub(crate) fn sentence(error: &Error, args: &[String]) -> String {
     let help = format!("`{} --help` lists what there is", spoken(args));
     let arg = text(error, ContextKind::InvalidArg);
     match error.kind() {
         ErrorKind::MissingSubcommand => {
-            "name a command: listen, ping or demo (`sluis --help` tells what they do)".into()
+            format!("name a command: {} (`{} --help` tells what they do)", listed(args, "or"), spoken(args))
         }
         ErrorKind::InvalidSubcommand => {
-            let name = text(error, ContextKind::InvalidSubcommand);
-            format!("there is no command `{name}`, the commands are listen, ping and demo")
+            let name = short(&text(error, ContextKind::InvalidSubcommand));
+            format!("there is no command `{name}`, the commands are {}", listed(args, "and"))
         }
         ErrorKind::MissingRequiredArgument => format!("{} is missing, add it; {help}", arg.replace(", ", " and ")),
         ErrorKind::UnknownArgument => unknown(error, &arg, args, &help),
@@ -65,13 +74,33 @@ fn spoken(args: &[String]) -> String {
     }
 }
 
-/// The command that is meant, as far as one can tell.
-pub(crate) fn command(args: &[String]) -> Option<&str> {
-    args.iter().skip(1).map(String::as_str).find(|arg| matches!(*arg, "listen" | "ping" | "demo"))
+/// The command that is meant, as far as one can tell: `ping`, or `key new`.
+pub(crate) fn command(args: &[String]) -> Option<String> {
+    let (at, name, parts) = meant(args)?;
+    match args.iter().skip(at + 1).find(|arg| parts.contains(&arg.as_str())) {
+        Some(part) => Some(format!("{name} {part}")),
+        None => Some(name.to_owned()),
+    }
+}
+
+/// Where the command stands among the arguments, and what it is.
+fn meant(args: &[String]) -> Option<(usize, &'static str, &'static [&'static str])> {
+    let known = |arg: &String| COMMANDS.iter().find(|(name, _)| name == arg);
+    args.iter().enumerate().skip(1).find_map(|(at, arg)| known(arg).map(|(name, parts)| (at, *name, *parts)))
+}
+
+/// The commands that could have been meant.
+fn listed(args: &[String], last: &str) -> String {
+    let all: Vec<&str> = COMMANDS.iter().map(|(name, _)| *name).collect();
+    let names = meant(args).map_or(&*all, |(_, _, parts)| parts);
+    match names.split_last() {
+        Some((end, start)) => format!("{} {last} {end}", start.join(", ")),
+        None => String::new(),
+    }
 }
 
 /// The start of a value: enough to recognise it.
-fn short(value: &str) -> String {
+pub(crate) fn short(value: &str) -> String {
     match value.char_indices().nth(60) {
         Some((end, _)) => format!("{}...", &value[..end]),
         None => value.to_owned(),

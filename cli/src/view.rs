@@ -9,6 +9,7 @@ use sluis_core::driver::{DriverStats, PingNotice, PingReply};
 use sluis_core::framing::{Decision, Number, Packet, Text, Value, ValueBuf, Zone};
 use sluis_core::node::{Answered, Outcome, Received, Stats, Tables};
 
+use crate::listen::Recorded;
 use crate::output::json::{self, Object};
 use crate::output::{Color, Paint, escape};
 
@@ -241,19 +242,34 @@ const fn pings(stats: &Stats) -> [u64; 2] {
 }
 
 /// What a listening node did in all.
-pub(crate) fn totals_json<'l>(object: Object<'l>, stats: &Stats, elapsed: Duration) -> Object<'l> {
+pub(crate) fn totals_json<'l>(
+    object: Object<'l>,
+    stats: &Stats,
+    elapsed: Duration,
+    recorded: Option<Recorded>,
+) -> Object<'l> {
     let [received, accepted] = pings(stats);
-    object
+    let object = object
         .raw("received", received)
         .raw("accepted", accepted)
         .raw("pending", stats.waiting)
-        .object("rejected", |o| stats.rejected.iter().fold(o, |o, (why, n)| o.raw(why.name(), n)))
-        .rounded("elapsed_s", Some(elapsed.as_secs_f64()), 6)
+        .object("rejected", |o| stats.rejected.iter().fold(o, |o, (why, n)| o.raw(why.name(), n)));
+    let object = match recorded {
+        Some(Recorded { recorded, lost }) => object.object("record", |o| o.raw("recorded", recorded).raw("lost", lost)),
+        None => object,
+    };
+    object.rounded("elapsed_s", Some(elapsed.as_secs_f64()), 6)
 }
 
 /// What a listening node did in all.
-pub(crate) fn totals_text(line: &mut Vec<u8>, stats: &Stats, elapsed: Duration) {
+pub(crate) fn totals_text(line: &mut Vec<u8>, stats: &Stats, elapsed: Duration, recorded: Option<Recorded>) {
     totals_words(line, stats);
+    if let Some(Recorded { recorded, lost }) = recorded {
+        let _ = write!(line, "; {recorded} recorded");
+        if lost > 0 {
+            let _ = write!(line, ", {lost} lost");
+        }
+    }
     let _ = write!(line, "; {:.1} s", elapsed.as_secs_f64());
 }
 

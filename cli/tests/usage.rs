@@ -26,9 +26,9 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
     const LISTEN: &[&str] = &["listen", "--did", "jis:a"];
     const PING: &[&str] = &["ping", "jis:a", "127.0.0.1:9", "--intent", "x"];
     let cases: &[(&[&str], &[&str], &str)] = &[
-        (&[], &[], "name a command: listen, ping or demo"),
+        (&[], &[], "name a command: listen, ping, key, chain or demo"),
         (&[], &["--json"], "name a command"),
-        (&[], &["fly"], "there is no command `fly`, the commands are listen, ping and demo"),
+        (&[], &["fly"], "there is no command `fly`, the commands are listen, ping, key, chain and demo"),
         (&[], &["relay"], "there is no command `relay`"),
         (&[], &["help"], "there is no command `help`"),
         (&["listen"], &[], "add --did DID"),
@@ -77,6 +77,31 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (PING, &["--did", "jis:a"], "a node does not ping itself"),
         (PING, &["--purpose"], "--purpose needs a value"),
         (PING, &["--trust", "jis:a=1"], "there is no argument `--trust`"),
+        (&["key"], &[], "name a command: new, show or export"),
+        (&["key"], &["fly"], "there is no command `fly`, the commands are new, show and export"),
+        (&["key", "new"], &[], "<FILE> is missing, add it"),
+        (&["key", "new"], &["a", "b"], "there is no argument `b`"),
+        (&["key", "show"], &["a", "--force"], "there is no argument `--force`"),
+        (&["key", "export"], &["a", "--format", "der"], "write one of pem, hex, note, openssh"),
+        (&["chain"], &[], "name a command: new, add, run, verify, find, show, prove, export or demo"),
+        (&["chain"], &["fly"], "there is no command `fly`"),
+        (&["chain", "new"], &[], "<FILE> is missing, add it"),
+        (&["chain", "new"], &["c", "--owner", ""], "a DID must not be empty"),
+        (&["chain", "add"], &["c"], "--action <ACTION> is missing, add it"),
+        (&["chain", "add"], &["c", "--action", ""], "--action ``: it must not be empty"),
+        (&["chain", "add"], &["c", "--action", "a", "--erin", "{"], "this is not JSON"),
+        (&["chain", "add"], &["c", "--action", "a", "--eromheen", "[]"], "write a JSON object"),
+        (&["chain", "add"], &["c", "--action", "a", "--eraan", "prev:sha256:00"], "the log itself writes"),
+        (&["chain", "add"], &["c", "--action", "a", "--state", "done"], "write one of created, detected"),
+        (&["chain", "add"], &["c", "--action", "a", "--actor", "\u{1b}"], "control characters"),
+        (&["chain", "run"], &["c", "--step", "s"], "is missing, add it"),
+        (&["chain", "run"], &["c", "--", "true"], "--step <NAME> is missing, add it"),
+        (&["chain", "verify"], &[], "is missing, add it"),
+        (&["chain", "find"], &["c", "--since", "yesterday"], "write a time like"),
+        (&["chain", "find"], &["c", "--limit", "0"], "write a whole number from 1 up"),
+        (&["chain", "prove"], &["c"], "<ID|LINE> is missing, add it"),
+        (&["chain", "export"], &["c"], "--key <FILE> is missing, add it"),
+        (&["chain", "demo"], &["--scenario", "boat"], "write one of drone, ai, spiffe"),
         (&["demo"], &["x"], "there is no argument `x`"),
     ];
     for (start, rest, said) in cases {
@@ -84,6 +109,7 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         let sentence = refused(&args);
         assert!(sentence.contains(said), "{args:?}: {sentence}");
         if let Some(command) = start.first() {
+            let command = if matches!(*command, "key" | "chain") { start.join(" ") } else { (*command).to_owned() };
             assert!(sentence.starts_with(&format!("sluis {command}: ")), "{args:?}: {sentence}");
         }
     }
@@ -132,7 +158,27 @@ fn a_broken_configuration_is_named_with_its_line() {
 
 #[test]
 fn help_has_examples_and_goes_to_standard_output() {
-    for args in [&["--help"][..], &["listen", "--help"], &["ping", "--help"], &["demo", "--help"], &["ping", "-h"]] {
+    for args in [
+        &["--help"][..],
+        &["listen", "--help"],
+        &["ping", "--help"],
+        &["key", "--help"],
+        &["key", "new", "--help"],
+        &["key", "show", "--help"],
+        &["key", "export", "--help"],
+        &["chain", "--help"],
+        &["chain", "new", "--help"],
+        &["chain", "add", "--help"],
+        &["chain", "run", "--help"],
+        &["chain", "verify", "--help"],
+        &["chain", "find", "--help"],
+        &["chain", "show", "--help"],
+        &["chain", "prove", "--help"],
+        &["chain", "export", "--help"],
+        &["chain", "demo", "--help"],
+        &["demo", "--help"],
+        &["ping", "-h"],
+    ] {
         let Output { status, stdout, stderr } = sluis(args);
         let help = String::from_utf8(stdout).expect("UTF-8");
         assert_eq!((status.code(), stderr.len()), (Some(0), 0), "{args:?}");

@@ -1,39 +1,17 @@
 //! `tokens.jsonl` and `token_verify.jsonl`: tokens read, hashed, verified and written as the reference does.
 
 mod common;
+#[path = "common/tokens.rs"]
+mod made;
 #[path = "common/packets.rs"]
 mod packets;
 
 use common::{Deviations, Json, Row, fixture_bytes, rows, unhex};
+use made::token;
 use sluis_core::Wall;
-use sluis_core::chain::token::{Fault, Stamp, State, Token};
+use sluis_core::chain::token::{Fault, Stamp, Token};
 use sluis_core::framing::{Text, Value};
 use sluis_core::identity::MacKey;
-
-fn text(json: &Json) -> Text<'static> {
-    packets::value(json).unwrap().as_text().unwrap()
-}
-
-/// The token with these members; `None` where there is no such state.
-fn token(fields: &Json) -> Option<Token<'static>> {
-    let get = |key: &str| fields.get(key).unwrap_or_else(|| panic!("no member {key}"));
-    let value = |key: &str| packets::value(get(key)).unwrap();
-    Some(Token {
-        token_id: text(get("token_id")),
-        action: text(get("action")),
-        timestamp: text(get("timestamp")),
-        actor: text(get("actor")),
-        erin: value("erin"),
-        eraan: value("eraan"),
-        eromheen: value("eromheen"),
-        erachter: text(get("erachter")),
-        parent_id: Some(get("parent_id")).filter(|parent| !parent.is_null()).map(text),
-        state: State::from_word(get("state").str().unwrap())?,
-        content_hash: text(get("content_hash")),
-        signature: text(get("signature")),
-        link: None,
-    })
-}
 
 fn line(token: &Token<'_>) -> String {
     let mut out = Vec::new();

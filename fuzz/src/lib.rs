@@ -5,7 +5,10 @@
 //! | [`frame`] | a datagram, or flags and a payload | decoding never fails badly, and what decodes survives every encoding |
 //! | [`value`] | a JSON text | it is read as Python reads it, and writing it is idempotent |
 //! | [`texts`] | names, patterns, rules, times | the quick ways agree with the plain ones |
+//! | [`attestation`] | an envelope, or a statement | what is read survives writing, and only what was signed is verified |
 //! | [`steps`] | an offer, an answer, lines of a chain, a dictionary of the reference | nothing is let in that nobody signed |
+//! | [`token`] | a line of a token | however it is written it hashes alike, and what is written is read as it was |
+//! | [`log`](log()) | files of tokens, edits of a log, notes, bundles | verification is the same in any pieces, and finds what was done |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
 //!
 //! Three ways to run them:
@@ -15,21 +18,35 @@
 //!   A crash it finds goes into `fuzz/corpus/<target>/` together with the mend.
 //! * `fuzz/run-short [seconds]` runs all targets for a while, as CI does.
 
+mod attestation;
 mod frame;
+mod log;
 mod node;
 mod steps;
 mod texts;
+mod token;
 mod value;
 
+pub use attestation::attestation;
 pub use frame::frame;
+pub use log::log;
 pub use node::node;
 pub use steps::steps;
 pub use texts::texts;
+pub use token::token;
 pub use value::value;
 
 /// A target: it panics when a promise is broken.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 5] =
-    [("frame", frame), ("value", value), ("texts", texts), ("node", node), ("steps", steps)];
+pub const TARGETS: [(&str, Target); 8] = [
+    ("frame", frame),
+    ("value", value),
+    ("texts", texts),
+    ("log", log),
+    ("token", token),
+    ("attestation", attestation),
+    ("node", node),
+    ("steps", steps),
+];

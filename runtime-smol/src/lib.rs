@@ -6,6 +6,7 @@
 //! * [`bind`] opens a [`Socket`].
 //! * [`run`] drives a machine that you own with an [`App`](sluis_core::driver::App) that looks after it.
 //! * [`spawn`] gives a machine away and returns a [`Handle`] and the stream of [`Events`].
+//! * [`blocking`] is where a [`journal`] writes: the runtime's blocking threads.
 //! * With the feature `record`, `FileTape` keeps everything that goes into a node and out of it, to be replayed.
 //!
 //! ```
@@ -60,6 +61,7 @@ use sluis_core::Datagrams;
 use sluis_core::driver::{Events, Handle, HandleConfig, Requests};
 use sluis_udp::{Readiness, Timer, UdpIo};
 
+pub use sluis_journal as journal;
 #[cfg(feature = "record")]
 pub use sluis_udp::FileTape;
 pub use sluis_udp::{BindError, SystemClock, prepare, run, system_seed};
@@ -110,6 +112,22 @@ where
 /// Run a future to its end on this thread, and the reactor with it.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     async_io::block_on(future)
+}
+
+/// Smol's blocking threads, for [`journal::Setup::spawn`] and [`journal::TokenSetup::spawn`].
+#[must_use]
+pub fn blocking() -> Blocking {
+    Blocking(())
+}
+
+/// The blocking threads that smol has for all of a process.
+#[derive(Clone, Debug)]
+pub struct Blocking(());
+
+impl journal::spawn::Spawn for Blocking {
+    fn spawn(&self, job: journal::spawn::Job) {
+        smol::unblock(|| job.run()).detach();
+    }
 }
 
 /// Async-io's side of a [`Socket`].

@@ -6,6 +6,7 @@
 //! * [`bind`] opens a [`Socket`].
 //! * [`run`] drives a machine that you own with an [`App`](sluis_core::driver::App) that looks after it.
 //! * [`spawn`] gives a machine away and returns a [`Handle`] and the stream of [`Events`].
+//! * [`blocking`] is where a [`journal`] writes: the runtime's blocking threads.
 //! * With the feature `record`, `FileTape` keeps everything that goes into a node and out of it, to be replayed.
 //!
 //! ```
@@ -62,6 +63,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
 
+pub use sluis_journal as journal;
 #[cfg(feature = "record")]
 pub use sluis_udp::FileTape;
 pub use sluis_udp::{BindError, SystemClock, prepare, run, system_seed};
@@ -116,6 +118,25 @@ where
 #[expect(clippy::expect_used, reason = "a program without a runtime has nothing else to do")]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a tokio runtime").block_on(future)
+}
+
+/// This runtime's blocking threads, for [`journal::Setup::spawn`] and [`journal::TokenSetup::spawn`].
+///
+/// # Panics
+/// Outside of a runtime.
+#[must_use]
+pub fn blocking() -> Blocking {
+    Blocking(tokio::runtime::Handle::current())
+}
+
+/// The blocking threads of a runtime.
+#[derive(Clone, Debug)]
+pub struct Blocking(tokio::runtime::Handle);
+
+impl journal::spawn::Spawn for Blocking {
+    fn spawn(&self, job: journal::spawn::Job) {
+        self.0.spawn_blocking(|| job.run());
+    }
 }
 
 /// Tokio's side of a [`Socket`].

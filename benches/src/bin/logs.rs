@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use sluis_benches::alloc::{Counting, calls_in, heap};
 use sluis_benches::contest::{self, Runner, median};
-use sluis_benches::logs::{Append, append_floor, blocks, file, verify, verify_floor};
+use sluis_benches::logs::{Append, append_floor, blocks, file, processor_time, verify, verify_floor};
 use sluis_benches::report::{Report, Row};
 use sluis_core::Seed;
 use sluis_core::chain::verify::{Settings, Verifier};
@@ -81,10 +81,14 @@ fn append(report: &mut Report) {
 
 fn verification(report: &mut Report, tokens: u64, rounds: u64, linked: bool, name: &str) {
     let file = file(tokens, linked);
-    let (mut ratios, mut floors, mut times) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ratios, mut floors, mut times, mut work) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
+        let start = processor_time();
         let floor = verify_floor(&file, 2);
+        let middle = processor_time();
         let (ours, summary) = verify(&file, 2, Settings::default());
+        let end = processor_time();
+        work.push((middle - start).as_secs_f64() / (end - middle).as_secs_f64());
         assert_eq!((summary.tokens, summary.linked), (tokens, linked && tokens > 1));
         // Speed, not time: of what the floor does in a second.
         ratios.push(floor.as_secs_f64() / ours.as_secs_f64());
@@ -99,6 +103,14 @@ fn verification(report: &mut Report, tokens: u64, rounds: u64, linked: bool, nam
         target: None,
         floor: Some(("IgnoredAny + SHA-256 of each line", median(&mut floors))),
         nanos: Some(median(&mut times)),
+    });
+    report.add(&Row {
+        what: format!("the same by processor time, {name}"),
+        value: median(&mut work),
+        unit: "×",
+        target: None,
+        floor: None,
+        nanos: None,
     });
     let before = heap();
     let mut verifier = Verifier::new(Settings::default(), None, &Seed::from_u64(2));

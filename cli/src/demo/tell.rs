@@ -176,12 +176,12 @@ impl Teller {
     pub(super) fn finish(&mut self, hub: &Stats, elapsed: Duration) -> Result<bool, Fail> {
         let (steps, good) = (self.steps, !self.ever_wrong);
         match self.out.style {
-            Style::Json => self.out.json("summary", |o| view::totals_json(o, hub, elapsed)),
+            Style::Json => self.out.json("summary", |o| view::totals_json(o, hub, elapsed, None)),
             Style::Text => {
                 self.out.line(|_, _| {});
                 self.out.line(|line, _| {
                     line.extend_from_slice(b"The hub: ");
-                    view::totals_text(line, hub, elapsed);
+                    view::totals_text(line, hub, elapsed, None);
                 });
                 self.out.line(|line, paint| match good {
                     true => paint.text(line, Color::Green, &format!("All {steps} steps went as told.")),

@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use sluis_core::airlock::TrustError;
+use sluis_core::chain::events::Happening;
 use sluis_core::driver::{App, DriverStats};
-use sluis_core::framing::Decision;
+use sluis_core::framing::{Decision, Text};
 use sluis_core::node::{Event, Node, PingId, Stats};
 use sluis_core::{Did, Instant, Machine as _, Now, Reject, RejectCounts};
 
+use super::record::Record;
 use crate::fail::Fail;
 use crate::input::{Inbox, Order};
 use crate::output::{Color, Out, Style, tell};
@@ -37,6 +40,9 @@ pub(super) struct Listen {
     rejects: Rejects,
     /// When the counters are to be told again.
     counters: Option<Instant>,
+    record: Option<Record>,
+    /// From this trust on GROEN, and below this one ROOD.
+    zones: (f64, f64),
 }
 
 /// Rejects that were counted but not told yet.
@@ -91,7 +97,13 @@ impl App<Node> for Listen {
             self.obey(now, node, &line);
         }
         while let Some(event) = node.poll_event() {
+            if let Some(record) = &mut self.record {
+                record.event(now, &event);
+            }
             self.tell(&event);
+        }
+        if let Some(record) = &mut self.record {
+            record.poll(cx);
         }
         let stats = node.stats();
         self.tell_rejects(&stats.rejected, false);
@@ -126,7 +138,15 @@ impl Listen {
             quit: false,
             rejects: Rejects::default(),
             counters: None,
+            record: None,
+            zones: (0.0, 0.0),
         }
+    }
+
+    /// Record what happens, if there is something to record with; zones are told apart at these two trusts.
+    pub(super) fn recording(mut self, record: Option<Record>, zones: (f64, f64)) -> Self {
+        (self.record, self.zones) = (record, zones);
+        self
     }
 
     /// Tell an event.
@@ -210,7 +230,7 @@ impl Listen {
             Ok(None) => {}
             Ok(Some(Order::Quit)) => self.quit = true,
             Ok(Some(Order::Stats)) => self.tell_stats(&node.stats()),
-            Ok(Some(Order::Trust(Trust { did, score }))) => match node.set_trust(&did, score) {
+            Ok(Some(Order::Trust(Trust { did, score }))) => match self.trust(now, node, &did, score) {
                 Ok(score) => self.aside(|| format!("trust in {did} is {score} from now on")),
                 Err(why) => tell(&format!("sluis listen: trust in {did}: {why}.")),
             },
@@ -227,6 +247,17 @@ impl Listen {
         }
     }
 
+    /// Trust somebody from now on so far, and record that.
+    fn trust(&mut self, now: Now, node: &mut Node, did: &str, score: f64) -> Result<f64, TrustError> {
+        let old = node.standing(did, now.wall).trust;
+        let new = node.set_trust(did, score)?;
+        if let Some(record) = &mut self.record {
+            let (did, zones) = (Text::new(did), self.zones);
+            record.happening(now, &Happening::Trust { did, old, new, reason: Text::EMPTY, zones });
+        }
+        Ok(new)
+    }
+
     fn elapsed(&self) -> Duration {
         self.started.map_or(Duration::ZERO, |started| self.now.saturating_since(started))
     }
@@ -234,7 +265,7 @@ impl Listen {
     fn tell_stats(&mut self, stats: &Stats) {
         if self.out.quiet {
             let mut line = Vec::new();
-            view::totals_text(&mut line, stats, self.elapsed());
+            view::totals_text(&mut line, stats, self.elapsed(), self.record.as_ref().map(Record::counts));
             tell(&String::from_utf8_lossy(&line));
         } else {
             self.tell_totals("stats", stats);
@@ -242,10 +273,10 @@ impl Listen {
     }
 
     fn tell_totals(&mut self, event: &str, stats: &Stats) {
-        let elapsed = self.elapsed();
+        let (elapsed, recorded) = (self.elapsed(), self.record.as_ref().map(Record::counts));
         match self.out.style {
-            Style::Text => self.out.line(|line, _| view::totals_text(line, stats, elapsed)),
-            Style::Json => self.out.json(event, |object| view::totals_json(object, stats, elapsed)),
+            Style::Text => self.out.line(|line, _| view::totals_text(line, stats, elapsed, recorded)),
+            Style::Json => self.out.json(event, |object| view::totals_json(object, stats, elapsed, recorded)),
         }
     }
 
@@ -255,11 +286,13 @@ impl Listen {
             return Ok(());
         }
         self.tell_rejects(&stats.rejected, true);
+        let recorded = self.record.as_mut().map_or(Ok(()), Record::finish);
         self.tell_totals("summary", stats);
         if let Some(driver) = driver {
             self.out.say(1, || format!("sluis listen: {}", view::driver(driver)));
         }
-        self.out.finish().map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))
+        self.out.finish().map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))?;
+        recorded
     }
 }
 

@@ -16,6 +16,8 @@ use crate::values::{JsonText, Place, Trust};
 pub(super) struct Settings {
     pub(super) did: Did,
     pub(super) bind: Place,
+    /// Heartbeats are recorded, and nothing else is done with them.
+    pub(super) record: bool,
     gate: GateConfig,
     caps: Caps,
     rules: Vec<Rule<String>>,
@@ -37,6 +39,7 @@ impl Settings {
         replies.extend(args.reply.or(config.reply).map(|reply| ("*".to_owned(), reply)));
         Ok(Self {
             did,
+            record: args.record.is_some(),
             bind: args.bind.or(config.bind).unwrap_or_default(),
             gate: config.gate,
             caps: config.caps,
@@ -47,11 +50,17 @@ impl Settings {
         })
     }
 
+    /// The trust from which on a sender is GROEN, and that below which it is ROOD.
+    pub(super) const fn zones(&self) -> (f64, f64) {
+        (self.gate.groen, self.gate.rood)
+    }
+
     /// A node with these settings.
     pub(super) fn node(&self) -> Result<Node, Fail> {
         let mut config = NodeConfig::new(self.did.clone());
         config.gate = self.gate;
         config.caps = self.caps;
+        config.tell_heartbeats = self.record;
         let mut node = run::node(config)?;
         for Trust { did, score } in &self.trust {
             node.set_trust(did, *score).map_err(|why| Fail::usage(format!("trust in {did}: {why}")))?;

@@ -7,6 +7,8 @@ pub(crate) struct Paint(bool);
 /// The colours there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Color {
+    /// As it comes.
+    Plain,
     Green,
     Yellow,
     Red,
@@ -26,10 +28,11 @@ impl Paint {
 
     /// Write in a colour.
     pub(crate) fn put(self, line: &mut Vec<u8>, color: Color, write: impl FnOnce(&mut Vec<u8>)) {
-        if !self.0 {
+        if !self.0 || color == Color::Plain {
             return write(line);
         }
         line.extend_from_slice(match color {
+            Color::Plain => b"",
             Color::Green => b"\x1b[32m",
             Color::Yellow => b"\x1b[33m",
             Color::Red => b"\x1b[31m",

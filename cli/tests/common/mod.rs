@@ -2,5 +2,6 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod events;
+pub(crate) mod folder;
 pub(crate) mod json;
 pub(crate) mod process;

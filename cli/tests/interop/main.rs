@@ -7,12 +7,14 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod attestation;
 mod control;
 mod data;
 mod peers;
 mod sluis;
 mod to_listen;
 mod to_reference;
+mod tokens;
 
 /// One corner of the matrix.
 #[derive(Clone, Copy, Debug)]

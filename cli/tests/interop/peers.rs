@@ -47,7 +47,8 @@ fn make() -> Result<PathBuf, String> {
     Ok(PathBuf::from(String::from_utf8_lossy(&made.stdout).trim_end()))
 }
 
-fn script(name: &str) -> PathBuf {
+/// A script of `python/`.
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/python").join(name)
 }
 

@@ -8,13 +8,16 @@
 //! |---|---|
 //! | [`token`] | one token: read, write, hash, verify, seal |
 //! | [`log`] | an append-only file: linked entries, a Merkle tree over them, signed checkpoints |
-//! | `verify` (with `alloc`) | what is wrong with a file of tokens, and with which |
 //! | [`workload`] | pipelines whose every step is a token, signed by whoever ran it |
+//! | `verify` (with `alloc`) | what is wrong with a file of tokens, and with which |
 //! | `store` (with `alloc`) | tokens in memory: found, and followed along their parents |
 //! | `events` (with `alloc`) | what happens to a node, as tokens |
+//! | `export` (with `alloc`) | a workload as an in-toto statement in a DSSE envelope |
 
 #[cfg(feature = "alloc")]
 pub mod events;
+#[cfg(feature = "alloc")]
+pub mod export;
 pub mod log;
 #[cfg(feature = "alloc")]
 pub mod store;

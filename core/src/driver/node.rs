@@ -72,6 +72,13 @@ pub enum Notice {
     },
     /// An accepted ping was not answered by the application in time.
     Unanswered(PingId),
+    /// A heartbeat came from an accepted sender; only where the node is told to tell.
+    Heartbeat {
+        /// Its sender.
+        did: Box<str>,
+        /// Where it came from.
+        route: Route,
+    },
     /// A DID was heard from and accepted for the first time, or again after it was lost.
     PeerSeen {
         /// Its name.
@@ -155,6 +162,7 @@ impl Requests for Node {
                 open: decided.open,
             }),
             Event::Unanswered(id) => Some(Notice::Unanswered(id)),
+            Event::Heartbeat { did, route } => Some(Notice::Heartbeat { did: did.into(), route }),
             Event::PeerSeen { did, route } => Some(Notice::PeerSeen { did: did.into(), route }),
             Event::PeerLost { did } => Some(Notice::PeerLost { did: did.into() }),
             Event::Response(_) | Event::Timeout { .. } => None,

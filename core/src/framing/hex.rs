@@ -45,13 +45,17 @@ pub fn write(sink: &mut impl Sink, bytes: &[u8]) -> Result<(), Full> {
 /// so that every value has one spelling.
 #[must_use]
 pub fn parse(text: &[u8], out: &mut [u8]) -> Option<()> {
-    if text.len() != out.len().checked_mul(2)? || text.iter().any(u8::is_ascii_uppercase) {
+    if text.len() != out.len().checked_mul(2)? {
         return None;
     }
-    for (byte, two) in out.iter_mut().zip(text.as_chunks::<2>().0) {
-        *byte = digit(two[0])? << 4 | digit(two[1])?;
+    // All are looked at, whatever they are: no branch for each.
+    let mut seen = 0;
+    for (byte, [high, low]) in out.iter_mut().zip(text.as_chunks::<2>().0) {
+        let (high, low) = (VALUES[usize::from(*high)], VALUES[usize::from(*low)]);
+        seen |= high | low;
+        *byte = high << 4 | low & 15;
     }
-    Some(())
+    (seen < 16).then_some(())
 }
 
 /// The value of every byte as a lower-case digit; one with high bits set is none.

@@ -5,7 +5,7 @@ use core::fmt;
 use base64ct::{Base64Unpadded, Encoding as _};
 use sha2::{Digest as _, Sha256};
 
-use super::PublicKey;
+use super::{KeyError, PublicKey};
 
 /// The fingerprint of a public key: the one that OpenSSH shows, so that `ssh-keygen -lf` of the exported key prints the
 /// same text.
@@ -45,6 +45,19 @@ impl PublicKey {
     #[must_use]
     pub fn openssh(&self) -> impl fmt::Display {
         OpenSsh(ssh_blob(self))
+    }
+
+    /// Read a line of `authorized_keys` or of a `.pub` file: `ssh-ed25519 AAAA…`, and perhaps a comment.
+    ///
+    /// # Errors
+    /// [`KeyError::OpenSsh`], or what [`from_bytes`](Self::from_bytes) says of the key.
+    pub fn from_openssh(line: &str) -> Result<Self, KeyError> {
+        let mut words = line.split_ascii_whitespace();
+        let (Some("ssh-ed25519"), Some(base64)) = (words.next(), words.next()) else { return Err(KeyError::OpenSsh) };
+        let mut blob = [0; 51];
+        let blob = Base64Unpadded::decode(base64, &mut blob).map_err(|_| KeyError::OpenSsh)?;
+        let key = blob.strip_prefix(&SSH_PREFIX).and_then(|key| key.try_into().ok()).ok_or(KeyError::OpenSsh)?;
+        Self::from_bytes(key)
     }
 }
 

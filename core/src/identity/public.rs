@@ -16,6 +16,9 @@ pub enum KeyError {
     /// Not written as exactly 64 lower-case hex digits.
     #[error("a public key is 64 lower-case hex digits")]
     Hex,
+    /// Not a line as `ssh-ed25519 AAAA…`.
+    #[error("an OpenSSH key is written ssh-ed25519 AAAA...")]
+    OpenSsh,
     /// No point of the curve has this encoding.
     #[error("these bytes are no Ed25519 public key")]
     NotAPoint,

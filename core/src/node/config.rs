@@ -33,6 +33,8 @@ pub struct NodeConfig {
     pub waiting_expiry: Duration,
     /// How often every proven peer hears from us: 30 s. `None`: never.
     pub heartbeat: Option<Duration>,
+    /// Whether heartbeats that are taken are events too: off, since most applications have no use for them.
+    pub tell_heartbeats: bool,
     /// How our heartbeats are written.
     pub heartbeat_encoding: Encoding,
     /// How often stale peers are removed: 45 s.
@@ -59,6 +61,7 @@ impl NodeConfig {
             answer_timeout: Duration::from_secs(10),
             waiting_expiry: Duration::from_secs(300),
             heartbeat: Some(Duration::from_secs(30)),
+            tell_heartbeats: false,
             heartbeat_encoding: Encoding::Json,
             peer_cleanup: Duration::from_secs(45),
             peer_stale: Duration::from_secs(90),

@@ -44,6 +44,14 @@ pub enum Event<'a> {
     },
     /// An accepted ping was not answered by the application in time; its sender never hears of it.
     Unanswered(PingId),
+    /// A heartbeat came from an accepted sender; only with
+    /// [`NodeConfig::tell_heartbeats`](super::NodeConfig::tell_heartbeats).
+    Heartbeat {
+        /// Its sender.
+        did: &'a str,
+        /// Where it came from.
+        route: Route,
+    },
     /// A DID was heard from and accepted for the first time, or again after it was lost.
     PeerSeen {
         /// Its name.

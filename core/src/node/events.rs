@@ -30,6 +30,8 @@ enum Head {
     /// Bytes: the packet id, then the sender.
     Decided { id: PingId, outcome: Outcome, open: Option<PingId>, packet_id: u32 },
     /// Bytes: the name.
+    Heartbeat { route: Route },
+    /// Bytes: the name.
     PeerSeen { route: Route },
     /// Bytes: the name.
     PeerLost,
@@ -132,6 +134,10 @@ impl Events {
         self.replies.push(ReplyHead { request, decision, from, rtt, last }, &[datagram])
     }
 
+    pub(super) fn heartbeat(&mut self, did: &str, route: Route) -> Result<(), Full> {
+        self.notices.push(Head::Heartbeat { route }, &[did.as_bytes()])
+    }
+
     pub(super) fn peer_seen(&mut self, did: &str, route: Route) -> Result<(), Full> {
         self.notices.push(Head::PeerSeen { route }, &[did.as_bytes()])
     }
@@ -162,6 +168,7 @@ impl Events {
                 let source_did = core::str::from_utf8(did).ok()?;
                 Some(Event::Decided(Decided { id, packet_id, source_did, outcome, open }))
             }
+            Head::Heartbeat { route } => Some(Event::Heartbeat { did: core::str::from_utf8(bytes).ok()?, route }),
             Head::PeerSeen { route } => Some(Event::PeerSeen { did: core::str::from_utf8(bytes).ok()?, route }),
             Head::PeerLost => Some(Event::PeerLost { did: core::str::from_utf8(bytes).ok()? }),
         }

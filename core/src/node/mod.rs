@@ -18,6 +18,7 @@ mod deciding;
 mod event;
 mod events;
 pub(crate) mod faults;
+mod happening;
 mod heap;
 mod ids;
 mod inbound;
@@ -96,6 +97,8 @@ struct State {
     now: Instant,
     decision_timeout: Duration,
     heartbeat: Round,
+    /// Whether heartbeats that are taken are events.
+    tell_heartbeats: bool,
     cleanup: Cleanup,
     /// Keeps what the last event lends although its table entry is gone.
     lent: Lent,
@@ -184,6 +187,7 @@ impl Node {
                 now: Instant::ZERO,
                 decision_timeout: config.decision_timeout,
                 heartbeat: Round { interval: config.heartbeat, at: None, left: 0 },
+                tell_heartbeats: config.tell_heartbeats,
                 cleanup: Cleanup { interval: config.peer_cleanup, at: None, running: false },
                 lent: Lent::Nothing,
             },

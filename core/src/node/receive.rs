@@ -210,12 +210,18 @@ impl State {
     /// A heartbeat from an accepted sender keeps its peer entry alive; it draws no answer.
     fn take_heartbeat(&mut self, now: Now, route: Route, passed: Passed<'_>) -> Result<Taken, Reject> {
         let Passed { seat, admission, .. } = passed;
-        let (count, peer_bytes) = peer_notices(seat);
-        if !self.events.room_for_notices(count, peer_bytes) {
+        let (mut count, mut bytes) = peer_notices(seat);
+        if self.tell_heartbeats {
+            (count, bytes) = (count + 1, bytes + seat.did().len());
+        }
+        if !self.events.room_for_notices(count, bytes) {
             return Err(Reject::Busy);
         }
         self.admit(admission);
         self.record_peer(now, seat, route);
+        if self.tell_heartbeats {
+            let _ = self.events.heartbeat(seat.did(), route);
+        }
         Ok(Taken::Heartbeat)
     }
 

@@ -58,6 +58,7 @@ fn told(node: &mut Node) -> Vec<String> {
             Event::Timeout { pending, .. } => std::format!("timeout pending={pending}"),
             Event::Unanswered(_) => "unanswered".to_string(),
             Event::PeerSeen { did, .. } => std::format!("seen {did}"),
+            Event::Heartbeat { did, .. } => std::format!("heartbeat {did}"),
             Event::PeerLost { did } => std::format!("lost {did}"),
         });
     }

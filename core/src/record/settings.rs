@@ -29,6 +29,7 @@ macro_rules! settings {
             let not_before = config.not_before.map(|wall| wall.as_micros().to_string());
             line.text("not_before", not_before.as_deref().unwrap_or_default());
             line.span("heartbeat", config.heartbeat);
+            line.text("tell_heartbeats", if config.tell_heartbeats { "yes" } else { "no" });
             line.text("heartbeat_encoding", encoding_name(config.heartbeat_encoding));
             line.finish()
         }
@@ -48,6 +49,7 @@ macro_rules! settings {
                 micros => Some(Wall::from_micros(micros.parse().map_err(|_| Odd("has no time in not_before"))?)),
             };
             config.heartbeat = object.span("heartbeat")?;
+            config.tell_heartbeats = &*object.text("tell_heartbeats")? == "yes";
             config.heartbeat_encoding = encoding(&object.text("heartbeat_encoding")?)?;
             Ok(config)
         }

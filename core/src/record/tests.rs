@@ -168,6 +168,7 @@ fn what_is_no_recording_says_so() {
 fn every_setting_is_recorded() {
     let mut config = config("jis:hub");
     config.heartbeat = None;
+    config.tell_heartbeats = true;
     config.gate.groen = 0.123;
     config.replay.skew = Duration::from_nanos(17);
     config.caps.replies = 3;

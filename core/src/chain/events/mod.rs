@@ -51,6 +51,7 @@ pub struct Judgement<'a> {
 /// Something that happened to a node, and that can be recorded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "lent for one draft and never kept; without a heap there is no box")]
 pub enum Happening<'a> {
     /// A ping came, or went.
     Ping {

@@ -2,6 +2,7 @@
 
 use super::merkle::{Frontier, NodeHash, leaf_hash};
 use super::note::{Checkpoint, NoteSignError};
+use super::quick::{Quick, sha256};
 use crate::chain::token::{Field, Hash32, Seal, SealError, Token, TokenId, TokenIds, signed_text};
 use crate::framing::{EncodeError, Full, Sink, Text};
 use crate::identity::{MacKey, Signer};
@@ -10,6 +11,9 @@ use crate::{Now, Seed};
 
 /// Longest entry that a log takes, in bytes without its line feed.
 pub const MAX_ENTRY: usize = 1 << 20;
+
+/// Bytes of content that are hashed at once.
+const SCRATCH: usize = 1024;
 
 /// What protects an entry beside its place in the log. Without either it is hashed with plain SHA-256 and not signed.
 #[derive(Clone, Copy, Default)]
@@ -72,9 +76,23 @@ pub struct Mark {
     last: Option<NodeHash>,
 }
 
+impl Mark {
+    /// The tree over the entries there were.
+    #[must_use]
+    pub const fn tree(&self) -> &Frontier {
+        &self.tree
+    }
+
+    /// The leaf hash of the last of them.
+    #[must_use]
+    pub const fn last(&self) -> Option<NodeHash> {
+        self.last
+    }
+}
+
 /// Makes the entries of one log: fills in id, time, link, hash and seal, writes the line, and grows the tree.
 ///
-/// It does no I/O and holds 2 KiB, whatever the length of the log. Appending allocates nothing.
+/// It does no I/O and holds 3 KiB, whatever the length of the log. Appending allocates nothing.
 ///
 /// ```
 /// use sluis_core::chain::log::{Log, Protection};
@@ -97,11 +115,18 @@ pub struct Mark {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Log {
     ids: TokenIds,
     tree: Frontier,
     last: Option<NodeHash>,
+    /// Where short content is put together.
+    scratch: [u8; SCRATCH],
+}
+
+impl core::fmt::Debug for Log {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Log").field("tree", &self.tree).finish_non_exhaustive()
+    }
 }
 
 impl Log {
@@ -115,7 +140,7 @@ impl Log {
     /// is empty, and `last` is of the segment before. A seed must not be used again.
     #[must_use]
     pub fn resume(seed: &Seed, tree: Frontier, last: Option<NodeHash>) -> Self {
-        Self { ids: TokenIds::new(seed), tree, last }
+        Self { ids: TokenIds::new(seed), tree, last, scratch: [0; SCRATCH] }
     }
 
     /// Go on after these leaf hashes: those of the lines of a file, or what its `FILE.tree` holds.
@@ -144,20 +169,18 @@ impl Log {
         out: &mut [u8],
     ) -> Result<Appended, AppendError> {
         check(draft)?;
-        let token_id = if draft.token_id.is_empty() { Some(self.ids.next(now.wall)) } else { None };
         let mut stamp = [0; iso::FORMAT_LEN];
-        let timestamp = if draft.timestamp.is_empty() {
-            Text::from_wire(iso::format(now.wall, &mut stamp))
-        } else {
-            draft.timestamp
-        };
-        let token = Token {
-            token_id: token_id.as_ref().map_or(draft.token_id, TokenId::as_text),
-            timestamp,
-            link: self.last.map(Hash32),
-            ..*draft
-        };
-        let len = write(&token, protection, out)?;
+        let stamp = if draft.timestamp.is_empty() { iso::format(now.wall, &mut stamp) } else { "" };
+        let mut token = *draft;
+        if !stamp.is_empty() {
+            token.timestamp = Text::from_wire(stamp);
+        }
+        let token_id = if draft.token_id.is_empty() { Some(self.ids.next(now.wall)) } else { None };
+        if let Some(id) = &token_id {
+            token.token_id = id.as_text();
+        }
+        token.link = self.last.map(Hash32);
+        let len = self.write(&token, protection, out)?;
         let (line, rest) = out.split_at_mut_checked(len).ok_or(EncodeError::from(Full))?;
         let end = rest.first_mut().ok_or(EncodeError::from(Full))?;
         *end = b'\n';
@@ -176,6 +199,42 @@ impl Log {
         }
         let (index, leaf) = self.push(line)?;
         Ok(Appended { len: line.len() + 1, index, leaf, token_id: None })
+    }
+
+    /// Write the line, hashed and sealed; how long it is.
+    fn write(&mut self, token: &Token<'_>, protection: Protection<'_>, out: &mut [u8]) -> Result<usize, AppendError> {
+        let hash = self.content_hash(token, protection.mac)?;
+        let digits = hash.to_hex();
+        let mut line = Quick::new(out);
+        let token = Token { content_hash: Text::from_wire(ascii(&digits)), ..*token };
+        let Some(seal) = protection.seal else {
+            token.write_json(&mut line)?;
+            return Ok(line.len());
+        };
+        // The seal goes between the last two quotes of a line without one.
+        const END: &[u8; 2] = b"\"}";
+        Token { signature: Text::EMPTY, ..token }.write_json(&mut line)?;
+        let len = line.len();
+        let room = out.get_mut(len - END.len()..).unwrap_or_default();
+        let sealed = seal.seal(&signed_text(&hash), room)?;
+        if Token::seal_text(room.get(..sealed).unwrap_or_default()).is_none() {
+            return Err(AppendError::Seal(SealError::NotValid));
+        }
+        let end = room.get_mut(sealed..sealed + END.len()).ok_or(EncodeError::from(Full))?;
+        end.copy_from_slice(END);
+        Ok(len + sealed)
+    }
+
+    /// Hash what the content hash covers: at once, where it is short.
+    fn content_hash(&mut self, token: &Token<'_>, mac: Option<&MacKey>) -> Result<Hash32, EncodeError> {
+        if mac.is_none() {
+            let mut text = Quick::new(&mut self.scratch);
+            if token.hash_input(&mut text).is_ok() {
+                let len = text.len();
+                return Ok(Hash32(sha256(self.scratch.get(..len).unwrap_or_default())));
+            }
+        }
+        token.content_hash(mac)
     }
 
     fn push(&mut self, line: &[u8]) -> Result<(u64, NodeHash), AppendError> {
@@ -219,6 +278,11 @@ impl Log {
         Checkpoint::new(origin, self.size(), self.tree.root())?.sign(signer, sink)
     }
 
+    /// Begin a new segment of a rotated log: the tree is empty, and the next entry links to the last one of the segment before.
+    pub fn turn(&mut self) {
+        self.tree = Frontier::new();
+    }
+
     /// Remember where the log is.
     #[must_use]
     pub fn mark(&self) -> Mark {
@@ -251,24 +315,6 @@ fn check(draft: &Token<'_>) -> Result<(), AppendError> {
     Ok(())
 }
 
-/// Write the line, hashed and sealed; how long it is.
-fn write(token: &Token<'_>, protection: Protection<'_>, out: &mut [u8]) -> Result<usize, AppendError> {
-    let hash = token.content_hash(protection.mac)?;
-    let digits = hash.to_hex();
-    let digits = Text::from_wire(core::str::from_utf8(&digits).unwrap_or_default());
-    let Some(seal) = protection.seal else {
-        return Ok(token.with(digits, token.signature).write_to(out)?);
-    };
-    // The seal goes between the last two quotes of a line without one.
-    const END: &[u8; 2] = b"\"}";
-    let len = token.with(digits, Text::EMPTY).write_to(out)?;
-    let room = out.get_mut(len - END.len()..).unwrap_or_default();
-    let sealed = seal.seal(&signed_text(&hash), room)?;
-    let written = room.get(..sealed).unwrap_or_default();
-    if Token::seal_text(written).is_none() {
-        return Err(AppendError::Seal(SealError::NotValid));
-    }
-    let end = room.get_mut(sealed..sealed + END.len()).ok_or(EncodeError::from(Full))?;
-    end.copy_from_slice(END);
-    Ok(len + sealed)
+fn ascii(digits: &[u8; 64]) -> &str {
+    core::str::from_utf8(digits).unwrap_or_default()
 }

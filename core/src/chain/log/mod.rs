@@ -25,6 +25,7 @@ mod bundle;
 mod machine;
 pub mod merkle;
 pub mod note;
+pub(in crate::chain) mod quick;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,6 @@
 //! What follows from a token, and from that.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{Entry, Store, raw};
@@ -19,6 +20,7 @@ pub struct Branch<'s> {
 
 /// What there is at a place of a tree.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all that is found are tokens")]
 pub enum Found<'s> {
     /// The token; its children come next, one step deeper.
     Token(Token<'s>),
@@ -43,7 +45,7 @@ impl Store {
             return alloc::vec![Branch { depth: 0, token_id: root_id, found: Found::Missing }];
         };
         // The slots from the root to where we are, each with its children yet to be visited.
-        let mut path: Vec<(u32, alloc::boxed::Box<dyn Iterator<Item = &'s Entry> + 's>)> = Vec::new();
+        let mut path: Vec<(u32, Box<dyn Iterator<Item = &'s Entry> + 's>)> = Vec::new();
         let mut here = Some(root);
         let mut tokens = 0;
         loop {
@@ -62,7 +64,7 @@ impl Store {
                 tree.push(Branch { depth, token_id: token.token_id, found });
                 match found {
                     Found::Token(_) => {
-                        path.push((slot, alloc::boxed::Box::new(self.child_entries(entry.text(entry.id)))))
+                        path.push((slot, Box::new(self.child_entries(entry.text(entry.id)))));
                     }
                     Found::Truncated if tokens == max_tokens => return tree,
                     _ => {}

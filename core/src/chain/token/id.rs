@@ -20,10 +20,15 @@ impl TokenId {
         let mut id = *b"tibet_00000000000000000000_00000000";
         let mut written = [0; iso::FORMAT_LEN];
         let text = iso::format(at, &mut written);
-        // The offset at the end is no part of it; a fraction of zero is not written.
-        let digits = text.split('+').next().unwrap_or_default().bytes().filter(u8::is_ascii_digit);
         let (front, tail) = id.split_at_mut(27);
-        front.iter_mut().skip(6).take(20).zip(digits).for_each(|(to, digit)| *to = digit);
+        // `2025-01-15T12:00:00`, and `.000001` where that is not zero.
+        for (to, from, len) in [(6, 0, 4), (10, 5, 2), (12, 8, 2), (14, 11, 2), (16, 14, 2), (18, 17, 2), (20, 20, 6)] {
+            let digits =
+                text.as_bytes().get(from..from + len).filter(|_| from < 20 || text.as_bytes().get(19) == Some(&b'.'));
+            if let (Some(room), Some(digits)) = (front.get_mut(to..to + len), digits) {
+                room.copy_from_slice(digits);
+            }
+        }
         for (two, byte) in tail.as_chunks_mut::<2>().0.iter_mut().zip(random.to_be_bytes()) {
             *two = crate::framing::hex::pair(byte);
         }

@@ -113,6 +113,11 @@ fn put_optional(text: Option<Text<'_>>, sink: &mut impl Sink) -> Result<(), Full
 }
 
 fn put_linked(eraan: Value<'_>, link: Hash32, sink: &mut impl Sink, style: Style) -> Result<(), EncodeError> {
+    if eraan.as_json() == Some("[]") {
+        sink.put(b"[\"prev:sha256:")?;
+        sink.put(&link.to_hex())?;
+        return Ok(sink.put(b"\"]")?);
+    }
     let mut open = Open { sink, held: None };
     eraan.write_json(&mut open, style)?;
     let Open { sink, .. } = open;

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::hook::Checker;
-use super::line::{Flags, Record, check, is_blank};
+use super::line::{Flags, Record, Scratch, check, is_blank};
 use super::settings::Settings;
 use crate::SipKey;
 use crate::chain::log::merkle::leaf_hash;
@@ -15,11 +15,12 @@ pub struct Checked<N> {
     pub(super) notes: Vec<(u32, N)>,
     /// Lines, blank ones included.
     pub(super) lines: u32,
+    pub(super) scratch: Scratch,
 }
 
 impl<N> Default for Checked<N> {
     fn default() -> Self {
-        Self { records: Vec::new(), notes: Vec::new(), lines: 0 }
+        Self { records: Vec::new(), notes: Vec::new(), lines: 0, scratch: [0; 2048] }
     }
 }
 
@@ -47,7 +48,7 @@ impl<N> Checked<N> {
             let end = find_line_feed(rest);
             let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
             if !is_blank(line) {
-                let (mut record, token) = check(settings, key, line);
+                let (mut record, token) = check(settings, key, &mut self.scratch, line);
                 // A chunk is at most 2 GiB long: see `Splitter`.
                 record.at = u32::try_from(at).unwrap_or(u32::MAX);
                 record.len = u32::try_from(line.len()).unwrap_or(u32::MAX);

@@ -1,9 +1,10 @@
-//! Which ids there are, and which follows from which: 28 bytes a token at most, whatever the tokens are.
+//! Which ids there are, and which follows from which: some 22 to 26 bytes a token, and 8 more for each whose parent does not
+//! stand before it.
 //!
-//! An entry is 16 bytes: the keyed 64-bit fingerprint of the id, the index of the parent's entry, the line. They are found
-//! through a hash table of 4-byte indexes in 256 parts, each of which grows by half when it is 7/8 full, so that the
-//! table takes 4.6 to 6.9 bytes a token and never two tables exist at once. A parent that does not stand before its child
-//! (no log of ours does that) waits with its 8-byte fingerprint until the end.
+//! An entry is 8 bytes: the index of the parent's entry, and the line. They are found by the keyed 64-bit fingerprints of
+//! their ids in a hash table of 256 parts, 12 bytes a slot. A part grows by a quarter when it is 7/8 full, each at its own
+//! time, so that never two tables exist at once. A parent that does not stand before its child (no log of ours does that)
+//! waits with its 8-byte fingerprint until the end.
 //!
 //! Two different ids have one fingerprint with a chance of about n² / 2^65: one in ten million at a million tokens. The key
 //! is secret, so nobody can make it happen.
@@ -28,7 +29,6 @@ const NOBODY: u64 = u64::MAX;
 
 #[derive(Clone, Copy, Default)]
 struct Entry {
-    id: u64,
     parent: u32,
     line: u32,
 }
@@ -40,61 +40,61 @@ impl Entry {
 }
 
 const PARTS: usize = 256;
-const EMPTY: u32 = u32::MAX;
 
-/// Part of the table: open addressing, linear probing.
+/// Part of the table: open addressing, linear probing. A fingerprint of 0 is an empty slot.
 #[derive(Default)]
 struct Part {
-    slots: Box<[u32]>,
-    used: u32,
+    ids: Box<[u64]>,
+    indexes: Box<[u32]>,
+    used: usize,
 }
 
 impl Part {
-    /// Where probing begins.
-    fn home(id: u64, slots: usize) -> usize {
-        // The upper half of the fingerprint, spread over the slots without a division; the low byte chose the part.
-        usize::try_from((id >> 32) * slots as u64 >> 32).unwrap_or(0)
+    /// Where probing begins: the upper half of the fingerprint, spread over the slots without a division. (The low byte
+    /// chose the part.)
+    fn home(&self, id: u64) -> usize {
+        usize::try_from(((id >> 32) * self.ids.len() as u64) >> 32).unwrap_or(0)
     }
 
-    fn find(&self, id: u64, entries: &Pile<Entry>) -> Option<u32> {
-        let mut at = Self::home(id, self.slots.len());
-        for _ in 0..self.slots.len() {
-            let index = *self.slots.get(at)?;
-            if index == EMPTY {
-                return None;
-            }
-            if entries.get(index as usize).is_some_and(|entry| entry.id == id) {
-                return Some(index);
-            }
-            at = if at + 1 == self.slots.len() { 0 } else { at + 1 };
+    /// The slot of this id, or the empty one where it would be.
+    #[inline]
+    fn slot(&self, id: u64) -> Option<(usize, bool)> {
+        let home = self.home(id);
+        let (wrapped, from_home) = self.ids.split_at_checked(home)?;
+        let hit = |(at, slot): (usize, &u64)| (*slot == id || *slot == 0).then_some((at, *slot == id));
+        from_home
+            .iter()
+            .enumerate()
+            .find_map(|(at, slot)| hit((home + at, slot)))
+            .or_else(|| wrapped.iter().enumerate().find_map(hit))
+    }
+
+    fn find(&self, id: u64) -> Option<u32> {
+        match self.slot(id)? {
+            (at, true) => self.indexes.get(at).copied(),
+            (_, false) => None,
         }
-        None
     }
 
     /// Put in what is not there.
-    fn insert(&mut self, index: u32, id: u64, entries: &Pile<Entry>) {
-        if (self.used as usize + 1) * 8 > self.slots.len() * 7 {
-            let bigger = (self.slots.len() * 3 / 2).max(8);
-            let old = core::mem::replace(&mut self.slots, alloc::vec![EMPTY; bigger].into_boxed_slice());
-            for index in old.into_iter().filter(|index| *index != EMPTY) {
-                if let Some(entry) = entries.get(index as usize) {
-                    self.put(index, entry.id);
-                }
+    fn insert(&mut self, id: u64, index: u32) {
+        if (self.used + 1) * 8 > self.ids.len() * 7 {
+            let bigger = (self.ids.len() * 5 / 4).max(8);
+            let ids = core::mem::replace(&mut self.ids, alloc::vec![0; bigger].into_boxed_slice());
+            let indexes = core::mem::replace(&mut self.indexes, alloc::vec![0; bigger].into_boxed_slice());
+            for (id, index) in ids.into_iter().zip(indexes).filter(|(id, _)| *id != 0) {
+                self.put(id, index);
             }
         }
-        self.put(index, id);
+        self.put(id, index);
         self.used += 1;
     }
 
-    fn put(&mut self, index: u32, id: u64) {
-        let len = self.slots.len();
-        let mut at = Self::home(id, len);
-        while let Some(slot) = self.slots.get_mut(at) {
-            if *slot == EMPTY {
-                *slot = index;
-                return;
-            }
-            at = if at + 1 == len { 0 } else { at + 1 };
+    fn put(&mut self, id: u64, index: u32) {
+        if let Some((at, false)) = self.slot(id)
+            && let (Some(slot), Some(place)) = (self.ids.get_mut(at), self.indexes.get_mut(at))
+        {
+            (*slot, *place) = (id, index);
         }
     }
 }
@@ -121,6 +121,11 @@ pub(super) enum Parent {
     Waits(usize),
 }
 
+/// Which part of the table an id is in.
+const fn part(id: u64) -> usize {
+    (id & 0xff) as usize
+}
+
 /// The ids of a file.
 pub(super) struct Ids {
     entries: Pile<Entry>,
@@ -134,18 +139,14 @@ impl Ids {
         Self { entries: Pile::new(), parts: Vec::new(), waiting: Pile::new() }
     }
 
-    #[allow(clippy::cast_possible_truncation)] // the low byte
-    fn part(&self, id: u64) -> Option<&Part> {
-        self.parts.get(usize::from(id as u8))
-    }
-
     fn find(&self, id: u64) -> Option<u32> {
-        self.part(id)?.find(id, &self.entries)
+        self.parts.get(part(id))?.find(id)
     }
 
     /// A line with an id that can be believed, and what it follows from.
     pub(super) fn add(&mut self, id: u64, parent: Option<u64>, line: u64) -> (Seen, Parent) {
         let line = u32::try_from(line).unwrap_or(u32::MAX);
+        let (id, parent) = (id.max(1), parent.map(|parent| parent.max(1)));
         let old = self.find(id);
         if let Some(old) = old
             && let Some(entry) = self.entries.get(old as usize)
@@ -169,7 +170,7 @@ impl Ids {
                 }
             },
         };
-        let entry = Entry { id, parent: at, line };
+        let entry = Entry { parent: at, line };
         let index = match old {
             // What was said of it before could not be believed.
             Some(old) => {
@@ -178,16 +179,17 @@ impl Ids {
                 }
                 old
             }
-            None => self.put(entry),
+            None => self.put(id, entry),
         };
         if parent == Some(id) { (Seen::Itself(index), Parent::Known) } else { (Seen::New(index), waits) }
     }
 
     /// A line of which something was found: its id is good enough as a parent's, if nobody else has it.
     pub(super) fn add_false(&mut self, id: u64, line: u64) {
+        let id = id.max(1);
         if self.entries.len() < MAX_TOKENS && self.find(id).is_none() {
             let line = u32::try_from(line).unwrap_or(u32::MAX);
-            self.put(Entry { id, parent: NONE | FALSE, line });
+            self.put(id, Entry { parent: NONE | FALSE, line });
         }
     }
 
@@ -202,15 +204,14 @@ impl Ids {
         }
     }
 
-    fn put(&mut self, entry: Entry) -> u32 {
+    fn put(&mut self, id: u64, entry: Entry) -> u32 {
         let index = u32::try_from(self.entries.len()).unwrap_or(NONE);
         self.entries.push(entry);
         if self.parts.is_empty() {
             self.parts.resize_with(PARTS, Part::default);
         }
-        #[allow(clippy::cast_possible_truncation)] // the low byte
-        if let Some(part) = self.parts.get_mut(usize::from(entry.id as u8)) {
-            part.insert(index, entry.id, &self.entries);
+        if let Some(part) = self.parts.get_mut(part(id)) {
+            part.insert(id, index);
         }
         index
     }

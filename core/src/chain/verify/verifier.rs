@@ -151,7 +151,7 @@ impl<'t, C: Checker> Order<'t, C> {
             link: [0; 32],
             problem: Some(Box::new(too_long(long.len, max_line))),
         };
-        let mut checked = Checked { records: Vec::from([record]), notes: Vec::new(), lines: 1 };
+        let mut checked = Checked { records: Vec::from([record]), lines: 1, ..Checked::default() };
         self.fold(&[], &mut checked, found);
     }
 

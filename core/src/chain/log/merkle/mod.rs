@@ -14,8 +14,7 @@ mod prove;
 mod tests;
 mod verify;
 
-use sha2::{Digest, Sha256};
-
+use super::quick::{sha256, sha256_after, sha256_node};
 pub use frontier::Frontier;
 pub use prove::{Leaves, ProveError, RawLeaves, prove_consistency, prove_inclusion, root_of};
 pub use verify::{ProofError, verify_consistency, verify_inclusion};
@@ -34,22 +33,17 @@ pub const MAX_PATH: usize = 65;
 /// The hash of a leaf: SHA-256 of `0x00` and the entry's bytes.
 #[must_use]
 pub fn leaf_hash(entry: &[u8]) -> NodeHash {
-    Sha256::new().chain_update([0]).chain_update(entry).finalize().into()
+    sha256_after(0, entry)
 }
 
 /// The hash of an inner node: SHA-256 of `0x01` and the hashes of its two children.
 #[must_use]
 pub fn node_hash(left: &NodeHash, right: &NodeHash) -> NodeHash {
-    let mut text = [1; 65];
-    let (_, children) = text.split_at_mut(1);
-    let (l, r) = children.split_at_mut(32);
-    l.copy_from_slice(left);
-    r.copy_from_slice(right);
-    Sha256::digest(text).into()
+    sha256_node(1, left, right)
 }
 
 /// The root of the tree without leaves: SHA-256 of nothing.
 #[must_use]
 pub fn empty_root() -> NodeHash {
-    Sha256::digest([]).into()
+    sha256(&[])
 }

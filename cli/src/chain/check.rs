@@ -1,0 +1,204 @@
+//! A file is checked: what `verify` and `show` have in common.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Seek as _, SeekFrom};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sluis_core::chain::log::merkle::leaf_hash;
+use sluis_core::chain::token::Hash32;
+use sluis_core::chain::verify::{Against, Finding, Kind, Parallel, Seals, Settings, Start, Summary};
+use sluis_core::chain::workload::check::StepChecker;
+use sluis_journal::Names;
+use sluis_tokio::SystemClock;
+
+use super::args::Judge;
+use super::judge::{self, Held, Keys, Seen, TreeFile};
+use super::progress::Progress;
+use super::{ledger, read};
+use crate::fail::Fail;
+use crate::output::tell;
+
+/// Bytes of a file that one thread reads at most.
+const MANY: u64 = 4 << 20;
+/// More threads wait for each other.
+const MAX_THREADS: usize = 16;
+
+/// What a check has seen.
+pub(super) struct Checked {
+    pub(super) summary: Summary,
+    /// What was found, the checkpoint included.
+    pub(super) findings: u64,
+    pub(super) checkpoint: Option<Held>,
+    pub(super) seen: Seen,
+    pub(super) took: Duration,
+}
+
+/// Check a file; `found` is called with everything that is wrong with it.
+pub(super) fn check(
+    path: &Path,
+    judge: &Judge,
+    keys: &Keys,
+    found: &mut (dyn FnMut(&Finding) + Send),
+) -> Result<Checked, Fail> {
+    let start = Instant::now();
+    let mut findings = 0;
+    let mut count = |finding: Finding| {
+        findings += 1;
+        found(&finding);
+    };
+    let file = read::open(path)?;
+    let checkpoint = match judge::checkpoint(path, judge.checkpoint.as_deref(), &keys.known)? {
+        None => None,
+        Some(Ok(held)) => Some(held),
+        Some(Err(why)) => {
+            count(no_checkpoint(why));
+            None
+        }
+    };
+    let against = against(path, checkpoint.as_ref());
+    let seen = Seen::new(keys);
+    let settings = Settings {
+        mac: keys.mac.clone(),
+        seals: Seals::Known { authority: Box::new(seen.clone()), required: judge.signed },
+        now: Some(SystemClock::new().now().wall),
+        start: start_of(path),
+        // Half as much work again, where nobody has anything to compare it with.
+        tree: against.is_some(),
+        ..Settings::default()
+    };
+    let seed = ledger::seed()?;
+    let threads = threads(&file);
+    let mut progress = Progress::new(path, &file);
+    let left = whole_lines(path, &file)?;
+    let input = Input { file, left, progress: &mut progress };
+    let steps = StepChecker::new(&seed);
+    let verify = Parallel::new(settings, against, &seed, steps, input, &mut count);
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(|| verify.work());
+        }
+        verify.work();
+    });
+    let done = verify.finish();
+    progress.end();
+    let (summary, _) = done.map_err(|why| read::cannot(path, &why))?;
+    Ok(Checked { summary, findings, checkpoint, seen, took: start.elapsed() })
+}
+
+/// What came before the first line: where the file is a segment of a rotated journal, the last line of the segment before it.
+fn start_of(path: &Path) -> Start {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Start::Fresh };
+    let before = |number: u64, names: &Names| path.with_file_name(names.segment(number));
+    // The file that is written to follows the last segment.
+    let names = Names::new(name);
+    let last = (1..).take_while(|number| before(*number, &names).exists()).last();
+    if let Some(last) = last {
+        return after(&before(last, &names));
+    }
+    // A segment follows the one before it: NAME.2.jsonl comes after NAME.1.jsonl.
+    let Some((stem, extension)) = name.rsplit_once('.') else { return Start::Fresh };
+    let Some((stem, _)) = stem.rsplit_once('.') else { return Start::Fresh };
+    let names = Names::new(format!("{stem}.{extension}"));
+    match names.number(name) {
+        Some(number) if number > 1 => after(&before(number - 1, &names)),
+        _ => Start::Fresh,
+    }
+}
+
+/// After the last line of that file; where it is not there any more, nobody knows.
+fn after(path: &Path) -> Start {
+    let mut last = None;
+    match read::lines(path, |_, line| last = line.map(leaf_hash)) {
+        Ok(_) => last.map_or(Start::Unknown, Start::After),
+        Err(_) => Start::Unknown,
+    }
+}
+
+/// How many threads are worth their while.
+fn threads(file: &File) -> usize {
+    let all = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_THREADS);
+    if file.metadata().is_ok_and(|stat| stat.len() < MANY) { 1 } else { all }
+}
+
+/// How much of the file is looked at: as much as there is now, and while somebody writes to it only whole lines. A last line
+/// that is torn is a finding only if nobody is about to finish it.
+fn whole_lines(path: &Path, file: &File) -> Result<u64, Fail> {
+    let stat = file.metadata().map_err(|why| read::cannot(path, &why))?;
+    if !stat.is_file() {
+        return Ok(u64::MAX);
+    }
+    let written = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+    let size = file.metadata().map_err(|why| read::cannot(path, &why))?.len();
+    if !written {
+        // Whoever waits to write may go on.
+        let _ = file.unlock();
+        return Ok(size);
+    }
+    let whole = last_line_feed(file, size).map_err(|why| read::cannot(path, &why))?;
+    (&*file).seek(SeekFrom::Start(0)).map_err(|why| read::cannot(path, &why))?;
+    Ok(whole)
+}
+
+/// Where the last line feed before `end` ends.
+fn last_line_feed(mut file: &File, end: u64) -> io::Result<u64> {
+    let (mut end, mut block) = (end, vec![0; 1 << 16]);
+    while end > 0 {
+        let start = end.saturating_sub(block.len() as u64);
+        let held = block.get_mut(..usize::try_from(end - start).unwrap_or(0)).unwrap_or_default();
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(held)?;
+        if let Some(at) = held.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+/// A file that is read, and how far it is.
+struct Input<'p> {
+    file: File,
+    /// Bytes that are read at most.
+    left: u64,
+    progress: &'p mut Progress,
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let n = self.file.read(buffer.get_mut(..most).unwrap_or_default())?;
+        self.left = self.left.saturating_sub(n as u64);
+        self.progress.more(n);
+        Ok(n)
+    }
+}
+
+/// What the lines are held against.
+fn against<'t>(path: &Path, checkpoint: Option<&Held>) -> Option<Against<'t>> {
+    if let Some(mut tree) = TreeFile::beside(path) {
+        if let Some(held) = tree.grown(checkpoint)
+            && let Ok(against) = held.against().with_tree(tree)
+        {
+            return Some(against);
+        }
+        if checkpoint.is_some() {
+            let file = path.display();
+            tell(&format!(
+                "sluis: {file}.tree is not that of the checkpoint, so it cannot tell the first changed line"
+            ));
+        }
+    }
+    checkpoint.map(Held::against)
+}
+
+fn no_checkpoint(why: String) -> Finding {
+    let expected = Some("a checkpoint that a known key signed".to_owned());
+    Finding { line: 0, token_id: None, kind: Kind::Other("checkpoint"), expected, actual: Some(why) }
+}
+
+/// A root in words.
+pub(super) fn root(summary: &Summary) -> Option<String> {
+    summary.root.map(|root| Hash32(root).to_string())
+}

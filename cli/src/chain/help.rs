@@ -1,0 +1,147 @@
+//! The examples and promises under each `--help` of `sluis chain`.
+
+pub(super) const CHAIN: &str = r"Examples:
+  sluis chain demo
+  sluis chain new mission.jsonl --name mission-7 --owner jis:dispatch
+  sluis chain run mission.jsonl --step build --input main.c --output main.o \
+      -- cc -c main.c
+  sluis chain add mission.jsonl --action approved --actor jis:alice
+  sluis chain verify mission.jsonl
+
+A chain is a file of JSON lines, one token each, as `tibet-core` writes and reads
+them. Every line we write says the hash of the line before it. Beside FILE stand
+FILE.tree, the hashes of its lines, and FILE.checkpoint, in which the log says,
+signed, how long it is and what the root of its Merkle tree (RFC 9162) is: keep
+copies of that, and nothing before it can be rewritten unseen.
+
+Exit codes: 0 all well, 1 it is not, or it could not be done, 2 the command line
+is wrong; `chain run` ends as its command does when that fails.";
+
+pub(super) const NEW: &str = r#"Examples:
+  sluis chain new mission.jsonl --name mission-7 --owner jis:dispatch
+  sluis chain new mission.jsonl --name example.org/mission --owner jis:dispatch \
+      --key hub.key
+
+--json prints
+  {"event":"added","file","line","token_id","action","content_hash","leaf"}
+      leaf: the hash of the line in the Merkle tree
+
+Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong."#;
+
+pub(super) const ADD: &str = r#"Examples:
+  sluis chain add log.jsonl --action door_opened --actor jis:home:hub \
+      --erin '{"door":"north"}' --erachter 'the courier rang'
+  sluis chain add log.jsonl --action approved --actor jis:alice --key alice.key
+  sluis chain add log.jsonl --action read --actor jis:bob --hmac-key shared.key
+
+The line is on the disk when the command ends. Others that add at the same time
+wait for each other.
+
+--json prints
+  {"event":"added","file","line","token_id","action","content_hash","leaf"}
+      leaf: the hash of the line in the Merkle tree
+
+Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong."#;
+
+pub(super) const RUN: &str = r#"Examples:
+  sluis chain run ci.jsonl --step build --input main.c --output main.o \
+      -- cc -c main.c
+  sluis chain run ci.jsonl --step link --input main.o --output main \
+      --intent 'release 1.2' --key ci.key -- cc main.o -o main
+
+Inputs are hashed before and after the command, outputs after it. An input that
+the step before put out must be as it was then, or the command is not run; one
+that changes while the command runs makes the step compromised, for good. Inputs
+that are all others than what the step before put out make the step independent
+of it, as --independent does. Exit code, command, files and their hashes stand in
+the metadata of the step.
+
+The standard output of the command is passed through; with --json it goes to
+standard error, because standard output then holds only
+  {"event":"step","file","line","token_id","step","status","exit_code",
+   "duration_ms","inputs":{file:sha256},"outputs":{file:sha256},"leaf"}
+
+Exit codes: that of the command when it fails (128 and the signal that ended it;
+127 it was not found, 126 it could not be run); 0 it went well and is recorded,
+1 it could not be recorded, or an input changed, 2 the command line is wrong."#;
+
+pub(super) const VERIFY: &str = r#"Examples:
+  sluis chain verify mission.jsonl
+  sluis chain verify mission.jsonl --key hub.pub --checkpoint kept.checkpoint
+  sluis chain verify audit.jsonl --hmac-key shared.key --json
+  sluis chain verify proof.json --key hub.pub
+
+Takes our files and the JSON lines of `tibet-core` alike. A broken line is named
+and verification goes on. Each line gets at most one finding, the cause, and what
+follows from it is not reported again. Without --key, signatures are checked
+against the keys that they name, and who that is is said in the summary.
+
+--json prints for each finding, and then for each file
+  {"event":"finding","line","token_id","kind","expected","actual"}
+  {"event":"summary","file","lines","findings","ok","size","root","checkpoint",
+   "signers":[{"public","fingerprint" or "spiffe_id","tokens","known"}],
+   "elapsed_s"}
+      root: null where there is neither FILE.tree nor a checkpoint
+
+Exit codes: 0 nothing was found, 1 something was, or it could not be read, 2 the
+command line is wrong."#;
+
+pub(super) const FIND: &str = r#"Examples:
+  sluis chain find log.jsonl --action door_opened --limit 10
+  sluis chain find log.jsonl --actor jis:home:hub --since 3600
+  sluis chain find log.jsonl --since 2026-01-15T12:00:00+00:00 --json
+
+The last N that match are printed, the newest at the end. Nothing is verified on
+the way. A time without an offset is taken for UTC.
+
+--json prints the tokens as they stand in the file, each a line
+  {"event":"token","line","token":{...}}
+  {"event":"summary","file","lines","broken","found","shown"}
+
+Exit codes: 0 done, 1 the file could not be read, 2 the command line is wrong."#;
+
+pub(super) const SHOW: &str = r#"Examples:
+  sluis chain show mission.jsonl
+  sluis chain show mission.jsonl --limit 1000 --color always | less -R
+
+--json prints what is drawn
+  {"event":"token","line","token_id","action","actor","timestamp","state",
+   "linked","signed","finding":{"kind","expected","actual"}}
+      linked: whether it says the hash of the line before it; finding: or null
+  {"event":"summary","file","lines","findings","ok"}
+
+Exit codes: 0 nothing is wrong with it, 1 something is, or it could not be read,
+2 the command line is wrong."#;
+
+pub(super) const PROVE: &str = r"Examples:
+  sluis chain prove mission.jsonl 3 > proof.json
+  sluis chain prove mission.jsonl tibet_20260115120000000000_deadbeef > proof.json
+  sluis chain verify proof.json --key hub.pub
+
+The bundle is one JSON object, with or without --json. It needs FILE.checkpoint,
+which `--key` of `chain new`, `add` and `run` makes.
+
+Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong.";
+
+pub(super) const EXPORT: &str = r"Examples:
+  sluis chain export ci.jsonl --key ci.key > ci.intoto.json
+
+The envelope is one JSON object, with or without --json: DSSE around an in-toto
+statement that other supply-chain tools verify.
+
+Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong.";
+
+pub(super) const DEMO: &str = r#"Examples:
+  sluis chain demo
+  sluis chain demo --scenario ai
+  sluis chain demo --scenario spiffe --json
+
+drone   a mission whose navigation data is changed after the fact
+ai      a pipeline of models, each step signed by its own executor
+spiffe  executors with X.509-SVIDs of a throw-away authority
+
+Everything happens in a folder of its own that is gone afterwards. --json prints
+  {"event":"step","step","title","ok"}
+around what is found; ok: null before the step, then true or false.
+
+Exit codes: 0 everything went as told, 1 it did not."#;

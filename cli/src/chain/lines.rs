@@ -1,0 +1,218 @@
+//! What is known of the lines of a file, from which the next one is made.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sluis_core::chain::log::merkle::{Frontier, NodeHash, leaf_hash};
+use sluis_core::chain::log::note::{Checkpoint, CheckpointError, MAX_ORIGIN, Note, last_note};
+use sluis_core::chain::token::{Hash32, Token, TokenError};
+use sluis_core::chain::workload::{After, Entry, Step, StepCounts, WorkloadId};
+use sluis_core::framing::{Value, canonical};
+use sluis_core::identity::note::is_name;
+use sluis_journal::{Chain, Leaf};
+
+/// Why a line does not belong into a chain.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("{0}")]
+    Token(#[from] TokenError),
+    #[error("it was not written after the line before it")]
+    Link,
+    #[error("the checkpoint cannot be read: {0}")]
+    Checkpoint(#[from] CheckpointError),
+    #[error("its root is another")]
+    Root,
+}
+
+/// The tree of the lines so far, and the workload that goes on. Cheap to clone: the journal does that for every batch.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lines {
+    pub(super) tree: Frontier,
+    pub(super) last: Option<NodeHash>,
+    /// The last workload of the file.
+    pub(super) workload: Option<Arc<Running>>,
+}
+
+/// A workload as its tokens tell it.
+#[derive(Clone, Debug)]
+pub(super) struct Running {
+    pub(super) id: WorkloadId,
+    pub(super) name: String,
+    pub(super) owner: String,
+    pub(super) after: After,
+    /// The names of its steps.
+    pub(super) steps: Vec<String>,
+    pub(super) counts: StepCounts,
+    pub(super) closed: bool,
+    /// The files that the last step with an output put out, and their hashes.
+    pub(super) outputs: BTreeMap<String, String>,
+}
+
+impl Lines {
+    /// The name under which the log signs: that of its workload, made fit.
+    pub(super) fn origin(&self, file: &std::path::Path) -> String {
+        let stem = || file.file_stem().map_or_else(|| "log".to_owned(), |stem| stem.to_string_lossy().into_owned());
+        origin(&self.workload.as_ref().map_or_else(stem, |workload| workload.name.clone()))
+    }
+
+    pub(super) fn link(&self) -> Option<Hash32> {
+        self.last.map(Hash32)
+    }
+
+    /// Take in what a token of a workload says. One that is not as it must be changes nothing: `verify` finds it.
+    fn fold(&mut self, token: &Token<'_>) {
+        let (Some(Ok(entry)), Some(hash)) = (Entry::read(token), token.said_hash()) else { return };
+        if let Entry::Created(created) = &entry {
+            self.workload = Some(Arc::new(Running {
+                id: created.workload_id,
+                name: created.name.to_cow().into_owned(),
+                owner: created.owner.to_cow().into_owned(),
+                after: After { step: None, token: hash, output: None },
+                steps: Vec::new(),
+                counts: StepCounts::default(),
+                closed: false,
+                outputs: BTreeMap::new(),
+            }));
+            return;
+        }
+        let Some(running) = self.workload.as_mut().filter(|running| running.id == entry.workload_id()) else { return };
+        let running = Arc::make_mut(running);
+        match entry {
+            Entry::Step(step) => running.step(&step, hash),
+            _ => running.closed = true,
+        }
+    }
+}
+
+impl Running {
+    fn step(&mut self, step: &Step<'_>, token: Hash32) {
+        self.steps.push(step.name.to_cow().into_owned());
+        self.counts.steps += 1;
+        if step.output.is_some() {
+            self.outputs = hashes(step.metadata.get("outputs"));
+        }
+        self.after = After { step: Some(step.step_id), token, output: step.output.or(self.after.output) };
+    }
+}
+
+/// The texts of an object.
+fn hashes(value: Option<Value<'_>>) -> BTreeMap<String, String> {
+    let Some(value) = value else { return BTreeMap::new() };
+    let mut out = BTreeMap::new();
+    let mut key = None;
+    for token in value.tokens() {
+        match token {
+            sluis_core::framing::Token::Key(text) => key = Some(text.to_cow().into_owned()),
+            sluis_core::framing::Token::Str(text) => {
+                if let Some(key) = key.take() {
+                    out.insert(key, text.to_cow().into_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+/// A name as a note takes it: what it must not hold becomes a dash.
+pub(crate) fn origin(name: &str) -> String {
+    let mut origin: String =
+        name.chars().map(|c| if c == '+' || c.is_whitespace() || c.is_control() { '-' } else { c }).collect();
+    while origin.len() > MAX_ORIGIN {
+        origin.pop();
+    }
+    if is_name(&origin) { origin } else { "log".to_owned() }
+}
+
+impl Chain for Lines {
+    type Fault = Fault;
+    type Mark = Self;
+    const TREE: bool = true;
+
+    fn check(&self, line: &[u8]) -> Result<(), Fault> {
+        let token = Token::parse_bytes(line)?;
+        // The first line may follow a file that is elsewhere.
+        match (token.prev(), self.last) {
+            (Some(prev), Some(last)) if prev.0 != last => Err(Fault::Link),
+            _ => Ok(()),
+        }
+    }
+
+    fn push(&mut self, line: &[u8]) -> Option<Leaf> {
+        let leaf = leaf_hash(line);
+        self.tree.push(leaf);
+        self.last = Some(leaf);
+        if let Ok(token) = Token::parse_bytes(line) {
+            self.fold(&token);
+        }
+        Some(leaf)
+    }
+
+    fn turn(&mut self) {
+        self.tree = Frontier::new();
+    }
+
+    fn mark(&self) -> Self {
+        self.clone()
+    }
+
+    fn rewind(&mut self, mark: &Self) {
+        self.clone_from(mark);
+    }
+
+    fn covered(checkpoint: &[u8]) -> Result<u64, Fault> {
+        Ok(read(checkpoint)?.size)
+    }
+
+    fn agrees(&self, checkpoint: &[u8]) -> Result<(), Fault> {
+        if read(checkpoint)?.root == self.tree.root() { Ok(()) } else { Err(Fault::Root) }
+    }
+}
+
+/// What a checkpoint says, whoever signed it.
+fn read(note: &[u8]) -> Result<Checkpoint<'_>, Fault> {
+    let note = Note::parse(last_note(note)).map_err(CheckpointError::from)?;
+    Ok(Checkpoint::parse(note.text())?)
+}
+
+/// SHA-256 over the names and hashes of files, as an object in canonical form; none for no files.
+pub(super) fn hash_files(files: &BTreeMap<String, String>) -> Option<Hash32> {
+    if files.is_empty() {
+        return None;
+    }
+    let json = to_json(files);
+    sluis_core::chain::workload::hash_data(Value::from_json(&json).ok()?).ok().flatten()
+}
+
+/// Names and hashes of files as a JSON object.
+pub(super) fn to_json(files: &BTreeMap<String, String>) -> String {
+    let mut out = Vec::new();
+    let members: Vec<(&str, canonical::Member<'_>)> =
+        files.iter().map(|(name, hash)| (name.as_str(), hash.as_str().into())).collect();
+    // A vector has always room, and texts have a form.
+    let _ = canonical::write_object(&mut out, &members, canonical::Style::SPACED);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_origins() {
+        assert_eq!(origin("example.org/log"), "example.org/log");
+        assert_eq!(origin("Drone mission +7"), "Drone-mission--7");
+        assert_eq!(origin(""), "log");
+        assert!(origin(&"é".repeat(400)).len() <= MAX_ORIGIN);
+    }
+
+    #[test]
+    fn files_are_hashed_by_name_and_content() {
+        let files = |all: &[(&str, &str)]| all.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        let one: BTreeMap<String, String> = files(&[("a", "00"), ("b", "11")]);
+        assert_eq!(to_json(&one), r#"{"a": "00", "b": "11"}"#);
+        assert_eq!(hashes(Value::from_json(&to_json(&one)).ok()), one);
+        assert_ne!(hash_files(&one), hash_files(&files(&[("a", "00"), ("b", "12")])));
+        assert_eq!(hash_files(&BTreeMap::new()), None);
+    }
+}

@@ -1,0 +1,166 @@
+//! Single files that prove something: bundles of the log, and envelopes of attestations. What `verify` says of them.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use sluis_core::chain::export::{Envelope, Statement};
+use sluis_core::chain::log::merkle::{leaf_hash, verify_inclusion};
+use sluis_core::chain::log::{BUNDLE_TYPE, Bundle, MAX_BUNDLE};
+use sluis_core::chain::token::{Fault, Token, Verdict};
+use sluis_core::chain::verify::{Finding, Kind, Summary};
+use sluis_core::framing::Value;
+
+use super::check::Checked;
+use super::judge::{self, Keys, Seen};
+use super::read;
+use crate::fail::Fail;
+
+/// A file that is one JSON object of such a kind.
+pub(super) enum Proof {
+    Bundle(String),
+    Envelope(String),
+}
+
+/// What a file is, if it is no chain.
+pub(super) fn read(path: &Path) -> Result<Option<Proof>, Fail> {
+    let stat = read::open(path)?.metadata().map_err(|why| read::cannot(path, &why))?;
+    if !stat.is_file() || stat.len() > MAX_BUNDLE as u64 {
+        return Ok(None);
+    }
+    let Ok(text) = String::from_utf8(fs::read(path).map_err(|why| read::cannot(path, &why))?) else { return Ok(None) };
+    let Ok(value) = Value::from_json(text.trim()) else { return Ok(None) };
+    let is_bundle = value.get("type").and_then(Value::as_text).is_some_and(|kind| kind == BUNDLE_TYPE);
+    let is_envelope = value.get("payloadType").is_some();
+    Ok(match (is_bundle, is_envelope) {
+        (true, _) => Some(Proof::Bundle(text)),
+        (_, true) => Some(Proof::Envelope(text)),
+        _ => None,
+    })
+}
+
+/// Check it.
+pub(super) fn check(
+    proof: &Proof,
+    keys: &Keys,
+    signed: bool,
+    found: &mut dyn FnMut(&Finding),
+) -> Result<Checked, Fail> {
+    let mut checked = Checked {
+        summary: Summary { lines: 1, entries: 1, tokens: 0, findings: 0, linked: false, last: None, root: None },
+        findings: 0,
+        checkpoint: None,
+        seen: Seen::new(keys),
+        took: std::time::Duration::ZERO,
+    };
+    let start = Instant::now();
+    let finding = match proof {
+        Proof::Bundle(text) => bundle(text, keys, signed, &mut checked),
+        Proof::Envelope(text) => envelope(text, keys, &mut checked)?,
+    };
+    if let Some(finding) = finding {
+        found(&finding);
+        checked.findings = 1;
+    }
+    checked.took = start.elapsed();
+    Ok(checked)
+}
+
+fn finding(line: u64, kind: Kind, expected: &str, actual: &impl ToString) -> Finding {
+    Finding { line, token_id: None, kind, expected: Some(expected.to_owned()), actual: Some(actual.to_string()) }
+}
+
+/// The first thing that is wrong with a bundle.
+fn bundle(text: &str, keys: &Keys, signed: bool, checked: &mut Checked) -> Option<Finding> {
+    let bundle = match Bundle::parse(text.trim()) {
+        Ok(bundle) => bundle,
+        Err(why) => return Some(finding(0, Kind::BrokenLine, "a bundle", &why)),
+    };
+    let line = bundle.index.saturating_add(1);
+    // The key in it says who signed; whether to believe that, only who names keys can say.
+    let own = bundle.key().map(|key| key.key());
+    let known =
+        if keys.known.is_empty() { own.as_ref().map_or(&[][..], std::slice::from_ref) } else { keys.known.as_slice() };
+    if known.is_empty() {
+        return Some(finding(0, Kind::Other("checkpoint"), "a key", &"none that can be read"));
+    }
+    let held = match judge::open(bundle.checkpoint.as_bytes(), known) {
+        Ok(held) => held,
+        Err(why) => return Some(finding(0, Kind::Other("checkpoint"), "a checkpoint that a known key signed", &why)),
+    };
+    let held = judge::Held { signed: !keys.known.is_empty(), ..held };
+    let (size, root) = (held.size, held.root);
+    (checked.summary.root, checked.checkpoint) = (Some(root), Some(held));
+    if size != bundle.size {
+        return Some(finding(line, Kind::Root, &format!("{size} entries"), &bundle.size));
+    }
+    if let Err(why) = verify_inclusion(&leaf_hash(bundle.entry.as_bytes()), bundle.index, size, &bundle.proof, &root) {
+        return Some(finding(line, Kind::Root, "a way from this entry to the root", &why));
+    }
+    token(&bundle.entry, line, keys, signed, checked)
+}
+
+/// What is wrong with the token itself.
+fn token(line: &str, number: u64, keys: &Keys, signed: bool, checked: &mut Checked) -> Option<Finding> {
+    let token = match Token::parse(line) {
+        Ok(token) => token,
+        Err(why) => return Some(finding(number, Kind::BrokenLine, "a token", &why)),
+    };
+    checked.summary.tokens = 1;
+    checked.summary.linked = token.prev().is_some();
+    let problem = match token.verify(keys.mac.as_ref()) {
+        Ok(()) => None,
+        Err(Fault::MissingHash) => Some((Kind::MissingHash, "a content hash".to_owned(), String::new())),
+        Err(Fault::NonFinite(field)) => Some((Kind::NonFinite, "finite numbers".to_owned(), field.to_string())),
+        Err(Fault::ContentHash { actual }) => {
+            Some((Kind::ContentHash, token.content_hash.to_cow().into_owned(), actual.to_string()))
+        }
+        Err(why) => Some((Kind::BrokenLine, "a token".to_owned(), why.to_string())),
+    };
+    let problem = problem.or_else(|| match token.check_seal(&checked.seen) {
+        Verdict::Bad => Some((Kind::BadSignature, "a signature that holds".to_owned(), String::new())),
+        Verdict::Unknown => Some((Kind::UnknownKey, "a known key".to_owned(), String::new())),
+        Verdict::Unsigned | Verdict::OtherKind if signed => {
+            Some((Kind::Unsigned, "a signature".to_owned(), String::new()))
+        }
+        _ => None,
+    });
+    let (kind, expected, actual) = problem?;
+    let token_id = Some(token.token_id.to_cow().into_owned());
+    Some(Finding { line: number, token_id, kind, expected: Some(expected), actual: Some(actual) })
+}
+
+/// The first thing that is wrong with an attestation.
+fn envelope(text: &str, keys: &Keys, checked: &mut Checked) -> Result<Option<Finding>, Fail> {
+    if keys.known.is_empty() {
+        return Err(Fail::usage(
+            "an attestation says who signed it, not whether that is true: name the key with --key",
+        ));
+    }
+    let wrong = |why: &dyn ToString| {
+        Some(finding(0, Kind::BadSignature, "an envelope that a known key signed", &why.to_string()))
+    };
+    let envelope = match Envelope::parse(text.trim()) {
+        Ok(envelope) => envelope,
+        Err(why) => return Ok(Some(finding(0, Kind::BrokenLine, "an envelope", &why))),
+    };
+    let verified = match envelope.verify(&keys.known, 1) {
+        Ok(verified) => verified,
+        Err(why) => return Ok(wrong(&why)),
+    };
+    let payload = match verified.statement() {
+        Ok(payload) => payload,
+        Err(why) => return Ok(wrong(&why)),
+    };
+    let statement = match Statement::read(payload, keys.mac.as_ref()) {
+        Ok(statement) => statement,
+        Err(why) => return Ok(Some(finding(0, Kind::Other("statement"), "what its own tokens say", &why))),
+    };
+    // Who ran the steps need not be known to whoever knows who attests them; but what they signed must hold.
+    let anybody = Keys { mac: keys.mac.clone(), known: Vec::new(), spiffe: keys.spiffe.clone() };
+    checked.seen = Seen::new(&anybody);
+    let numbered = statement.lines().iter().zip(1..);
+    let found = numbered.map(|(line, number)| token(line, number, &anybody, false, checked)).find_map(|found| found);
+    checked.summary.tokens = statement.lines().len() as u64;
+    Ok(found)
+}

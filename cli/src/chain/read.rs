@@ -1,0 +1,95 @@
+//! The reading side: lines of a file, one after the other, whoever wrote it.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use super::progress::Progress;
+use crate::fail::Fail;
+
+/// The longest line that is read; a longer one is passed over and counted as broken.
+pub(super) const MAX_LINE: usize = 16 << 20;
+
+/// A file that is read.
+pub(super) fn open(path: &Path) -> Result<File, Fail> {
+    let file = File::open(path).map_err(|why| cannot(path, &why))?;
+    match file.metadata() {
+        Ok(stat) if stat.is_dir() => Err(Fail::runtime(format!("{} is a folder, name a file", path.display()))),
+        Ok(_) => Ok(file),
+        Err(why) => Err(cannot(path, &why)),
+    }
+}
+
+pub(super) fn cannot(path: &Path, why: &io::Error) -> Fail {
+    Fail::runtime(format!("cannot read {} ({why})", path.display()))
+}
+
+/// Call `each` with the number and the bytes of every line that is not blank, without its line end. `None` stands for a line
+/// that is too long.
+pub(super) fn lines(path: &Path, mut each: impl FnMut(u64, Option<&[u8]>)) -> Result<u64, Fail> {
+    let file = open(path)?;
+    let mut progress = Progress::new(path, &file);
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let (mut line, mut number) = (Vec::new(), 0);
+    loop {
+        line.clear();
+        let long = match read_line(&mut reader, &mut line) {
+            Ok(None) => return Ok(number),
+            Ok(Some(long)) => long,
+            Err(why) => return Err(cannot(path, &why)),
+        };
+        number += 1;
+        progress.more(line.len() + 1);
+        if long {
+            each(number, None);
+        } else if !line.trim_ascii().is_empty() {
+            each(number, Some(&line));
+        }
+    }
+}
+
+/// Read to the next line end; whether the line was too long to be kept. `None`: there is none.
+fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<bool>> {
+    let (mut any, mut long) = (false, false);
+    loop {
+        let held = match reader.fill_buf() {
+            Ok(held) => held,
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => continue,
+            Err(why) => return Err(why),
+        };
+        if held.is_empty() {
+            return Ok(any.then_some(long));
+        }
+        any = true;
+        let end = held.iter().position(|byte| *byte == b'\n');
+        let part = held.get(..end.unwrap_or(held.len())).unwrap_or_default();
+        long |= line.len() + part.len() > MAX_LINE;
+        if !long {
+            line.extend_from_slice(part);
+        }
+        let used = end.map_or(held.len(), |at| at + 1);
+        reader.consume(used);
+        if end.is_some() {
+            return Ok(Some(long));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_with_a_line_feed_or_the_file() {
+        let mut reader = BufReader::with_capacity(3, &b"one\n\nthree"[..]);
+        let mut all = Vec::new();
+        loop {
+            let mut line = Vec::new();
+            match read_line(&mut reader, &mut line).unwrap() {
+                Some(long) => all.push((String::from_utf8(line).unwrap(), long)),
+                None => break,
+            }
+        }
+        assert_eq!(all, [("one".to_owned(), false), (String::new(), false), ("three".to_owned(), false)]);
+    }
+}

@@ -1,0 +1,219 @@
+//! `sluis chain show`: the chain in the terminal, one token a line, what is broken marked.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+use sluis_core::chain::token::Token;
+use sluis_core::chain::verify::Finding;
+
+use super::args::ShowArgs;
+use super::check::{self, Checked};
+use super::judge::Keys;
+use super::read;
+use super::verify::finding_text;
+use crate::fail::Fail;
+use crate::output::json::Object;
+use crate::output::{Color, Out, Paint, Style, escape};
+
+/// Findings that are drawn; of more only the number is said.
+const MAX_FINDINGS: usize = 10_000;
+
+/// What is wrong with which line.
+type Findings = BTreeMap<u64, Finding>;
+
+/// Draw the chain.
+pub(super) fn show(out: &mut Out, args: &ShowArgs) -> Result<ExitCode, Fail> {
+    let keys = Keys::read(&args.judge)?;
+    let mut findings = Findings::new();
+    let checked = check::check(&args.file, &args.judge, &keys, &mut |finding| {
+        if findings.len() < MAX_FINDINGS {
+            findings.insert(finding.line, finding.clone());
+        }
+    })?;
+    match out.style {
+        Style::Json => draw_json(out, args, &findings, &checked)?,
+        Style::Text => draw(out, args, findings, &checked)?,
+    }
+    Ok(if checked.findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether a line is among those that are asked for.
+fn wanted(args: &ShowArgs, checked: &Checked, findings: &Findings, line: u64) -> bool {
+    line > checked.summary.lines.saturating_sub(args.limit) || findings.contains_key(&line)
+}
+
+fn draw_json(out: &mut Out, args: &ShowArgs, findings: &Findings, checked: &Checked) -> Result<(), Fail> {
+    read::lines(&args.file, |number, line| {
+        if !wanted(args, checked, findings, number) {
+            return;
+        }
+        let token = line.and_then(|line| Token::parse_bytes(line).ok());
+        let finding = findings.get(&number);
+        out.json("token", |o| {
+            let o = o.raw("line", number);
+            let o = match &token {
+                None => ["token_id", "action", "actor", "timestamp", "state"]
+                    .into_iter()
+                    .fold(o, |o, key| o.maybe(key, None)),
+                Some(token) => o
+                    .text("token_id", token.token_id)
+                    .text("action", token.action)
+                    .text("actor", token.actor)
+                    .text("timestamp", token.timestamp)
+                    .str("state", token.state.as_str()),
+            };
+            o.raw("linked", token.is_some_and(|token| token.prev().is_some()))
+                .raw("signed", token.is_some_and(|token| !token.signature.is_empty()))
+                .with("finding", |line| put_finding(line, finding))
+        });
+    })?;
+    out.json("summary", |o| {
+        o.str("file", &args.file.display().to_string())
+            .raw("lines", checked.summary.lines)
+            .raw("findings", checked.findings)
+            .raw("ok", checked.findings == 0)
+    });
+    Ok(())
+}
+
+fn put_finding(line: &mut Vec<u8>, finding: Option<&Finding>) {
+    match finding {
+        None => line.extend_from_slice(b"null"),
+        Some(finding) => Object::new(line)
+            .str("kind", finding.kind.as_str())
+            .maybe("expected", finding.expected.as_deref())
+            .maybe("actual", finding.actual.as_deref())
+            .end(),
+    }
+}
+
+/// The picture as it grows.
+struct Picture<'o> {
+    out: &'o mut Out,
+    width: usize,
+    /// The number of the line drawn last.
+    last: u64,
+    /// Tokens since then that were left out.
+    hidden: u64,
+    /// The line before is broken, so what follows hangs on nothing.
+    broken: bool,
+}
+
+fn draw(out: &mut Out, args: &ShowArgs, mut findings: Findings, checked: &Checked) -> Result<(), Fail> {
+    title(out, &args.file, checked);
+    let mut picture = Picture { width: width(), out, last: 0, hidden: 0, broken: false };
+    if let Some(finding) = findings.remove(&0) {
+        picture.finding(&finding);
+    }
+    let shown = findings.clone();
+    read::lines(&args.file, |number, line| {
+        if wanted(args, checked, &shown, number) {
+            picture.token(number, line, findings.remove(&number).as_ref());
+        } else {
+            picture.hidden += 1;
+        }
+    })?;
+    // What is wrong with lines that are not there.
+    findings.values().for_each(|finding| picture.finding(finding));
+    summary(out, checked);
+    Ok(())
+}
+
+fn title(out: &mut Out, file: &Path, checked: &Checked) {
+    out.line(|line, paint| {
+        paint.put(line, Color::Bold, |line| escape::put(line, &file.display().to_string()));
+        if let Some(held) = &checked.checkpoint {
+            line.extend_from_slice(b", log ");
+            escape::put(line, &held.origin);
+        }
+    });
+}
+
+fn summary(out: &mut Out, checked: &Checked) {
+    let Checked { summary, findings, .. } = checked;
+    let tokens = summary.tokens;
+    out.line(|line, paint| match findings {
+        0 => paint.text(line, Color::Green, &format!("{tokens} tokens, nothing found")),
+        1 => paint.text(line, Color::Red, &format!("{tokens} tokens, 1 finding")),
+        n => paint.text(line, Color::Red, &format!("{tokens} tokens, {n} findings")),
+    });
+}
+
+impl Picture<'_> {
+    fn token(&mut self, number: u64, line: Option<&[u8]>, finding: Option<&Finding>) {
+        if self.hidden > 0 {
+            let text = format!("{} tokens in between", self.hidden);
+            self.row(&[(Color::Dim, " ┊        ".to_owned()), (Color::Dim, text)]);
+            self.hidden = 0;
+        }
+        let token = line.and_then(|line| Token::parse_bytes(line).ok());
+        let linked = token.is_some_and(|token| token.prev().is_some());
+        if self.last > 0 {
+            // The link between the two: it holds, it is broken, or there is none.
+            match (self.broken, linked) {
+                (true, _) => self.row(&[(Color::Red, " ╳".to_owned())]),
+                (false, true) => self.row(&[(Color::Dim, " │".to_owned())]),
+                (false, false) => self.row(&[(Color::Dim, " ·".to_owned())]),
+            }
+        }
+        let (mark, color) = if finding.is_some() { ("✗", Color::Red) } else { ("●", Color::Green) };
+        let mut parts = vec![(color, format!(" {mark} ")), (Color::Dim, format!("{number:>5}  "))];
+        match token {
+            None => parts.push((Color::Red, "no token".to_owned())),
+            Some(token) => {
+                let text = |text: sluis_core::framing::Text<'_>| escape::safe(&text.to_cow()).into_owned();
+                let seal = if token.signature.is_empty() { ' ' } else { '§' };
+                parts.push((Color::Bold, format!("{:<20}", text(token.action))));
+                parts.push((Color::Plain, format!("{seal} {:<22}", text(token.actor))));
+                parts.push((Color::Dim, format!("{}  ", when(&text(token.timestamp)))));
+                parts.push((Color::Plain, text(token.erachter)));
+            }
+        }
+        self.row(&parts);
+        if let Some(finding) = finding {
+            self.finding(finding);
+        }
+        (self.last, self.broken) = (number, finding.is_some());
+    }
+
+    /// What is wrong, never cut: it is what one came for.
+    fn finding(&mut self, finding: &Finding) {
+        self.out.line(|line, paint| {
+            paint.text(line, Color::Red, " ╰─▶ ");
+            finding_text(line, paint, finding);
+        });
+    }
+
+    /// Parts in their colours, as many characters as there is room for.
+    fn row(&mut self, parts: &[(Color, String)]) {
+        let mut room = self.width;
+        self.out.line(|line, paint| {
+            for (color, text) in parts {
+                let cut: String = text.chars().take(room).collect();
+                room -= cut.chars().count();
+                put(line, paint, *color, &cut);
+            }
+        });
+    }
+}
+
+fn put(line: &mut Vec<u8>, paint: Paint, color: Color, text: &str) {
+    paint.text(line, color, text);
+}
+
+/// A timestamp to the second.
+fn when(timestamp: &str) -> String {
+    let short: String = timestamp.chars().take(19).collect();
+    short.replacen('T', " ", 1)
+}
+
+/// Characters in a row of the terminal; as many as there are where nobody cuts them.
+fn width() -> usize {
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<usize>().ok());
+    #[cfg(unix)]
+    let terminal = rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    #[cfg(not(unix))]
+    let terminal = None;
+    columns.or(terminal).filter(|columns| *columns > 0).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,82 @@
+//! The values of its flags: how each is written, and what is said when it is not.
+
+use sluis_core::chain::token::{PREV_PREFIX, State};
+use sluis_core::time::iso;
+
+use super::args::Since;
+use crate::values::{self, JsonText};
+
+/// The longest text of a flag.
+const MAX_TEXT: usize = 1024;
+
+/// A text that is not empty.
+pub(super) fn text(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("it must not be empty".to_owned()),
+        1..=MAX_TEXT => Ok(text.to_owned()),
+        n => Err(format!("it has {n} bytes, at most {MAX_TEXT} are taken; shorten it")),
+    }
+}
+
+/// Who did something: a DID as a rule, or a SPIFFE ID.
+pub(super) fn actor(text: &str) -> Result<String, String> {
+    if text.starts_with("spiffe://") {
+        return self::text(text);
+    }
+    values::did(text).map(|did| did.as_str().to_owned())
+}
+
+/// A reference of ERAAN.
+pub(super) fn reference(text: &str) -> Result<String, String> {
+    if text.starts_with(PREV_PREFIX) {
+        return Err(format!(
+            "a text that begins with {PREV_PREFIX} is a link between lines, which the log itself writes"
+        ));
+    }
+    self::text(text)
+}
+
+/// A JSON object.
+pub(super) fn object(text: &str) -> Result<JsonText, String> {
+    let json = values::json(text)?;
+    if json.as_value().is_object() { Ok(json) } else { Err(r#"write a JSON object, like {"node":"hub-1"}"#.to_owned()) }
+}
+
+/// A state.
+pub(super) fn state(word: &str) -> Result<State, String> {
+    State::from_word(word).ok_or_else(|| {
+        let words: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
+        format!("write one of {}", words.join(", "))
+    })
+}
+
+/// A moment, or seconds ago.
+pub(super) fn since(text: &str) -> Result<Since, String> {
+    if let Some((at, _)) = iso::parse_zoned(text) {
+        return Ok(Since::At(at));
+    }
+    values::seconds(text)
+        .map(Since::Ago)
+        .map_err(|_| "write a time like 2026-01-15T12:00:00+00:00, or how many seconds ago, like 3600".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_moments_or_seconds_ago() {
+        assert!(matches!(since("2026-01-15T12:00:00+00:00"), Ok(Since::At(_))));
+        assert!(matches!(since("2026-01-15T12:00:00Z"), Ok(Since::At(_))));
+        assert_eq!(since("60"), Ok(Since::Ago(std::time::Duration::from_secs(60))));
+        assert!(since("yesterday").is_err() && since("-5").is_err());
+    }
+
+    #[test]
+    fn links_are_the_logs() {
+        assert!(reference(&format!("prev:sha256:{}", "0".repeat(64))).is_err());
+        assert!(reference("tibet_1").is_ok() && reference("").is_err());
+        assert!(object("[]").is_err() && object("{}").is_ok());
+        assert!(actor("spiffe://a/b").is_ok() && actor("jis:a").is_ok() && actor("broadcast").is_err());
+    }
+}

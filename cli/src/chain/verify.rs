@@ -1,0 +1,193 @@
+//! `sluis chain verify`.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use sluis_core::chain::token::Hash32;
+use sluis_core::chain::verify::Finding;
+use sluis_core::framing::Sink as _;
+
+use super::args::VerifyArgs;
+use super::check::{self, Checked};
+use super::judge::{Keys, Signed};
+use super::proof;
+use crate::fail::Fail;
+use crate::output::{Color, Out, Style, escape};
+
+/// Characters of what is expected and found that people are shown.
+const MAX_SHOWN: usize = 120;
+
+/// Check every file.
+pub(super) fn verify(out: &mut Out, args: &VerifyArgs) -> Result<ExitCode, Fail> {
+    if args.files.len() > 1 && args.judge.checkpoint.is_some() {
+        return Err(Fail::usage("--checkpoint is that of one file, verify the files one by one"));
+    }
+    let keys = Keys::read(&args.judge)?;
+    let (mut good, mut failed) = (true, None);
+    for file in &args.files {
+        match one(out, args, file, &keys) {
+            Ok(nothing) => good &= nothing,
+            // The others are looked at all the same.
+            Err(why) => {
+                out.flush();
+                if let Some(before) = failed.replace(why) {
+                    crate::output::tell(&format!("sluis chain verify: {before}."));
+                }
+            }
+        }
+    }
+    match failed {
+        Some(why) => Err(why),
+        None if good => Ok(ExitCode::SUCCESS),
+        None => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// Check one file; whether nothing was found.
+fn one(out: &mut Out, args: &VerifyArgs, file: &Path, keys: &Keys) -> Result<bool, Fail> {
+    let checked = match proof::read(file)? {
+        Some(proof) => proof::check(&proof, keys, args.judge.signed, &mut |finding| say(out, file, finding))?,
+        None => check::check(file, &args.judge, keys, &mut |finding| say(out, file, finding))?,
+    };
+    summary(out, file, &checked);
+    Ok(checked.findings == 0)
+}
+
+/// One finding.
+fn say(out: &mut Out, file: &Path, finding: &Finding) {
+    match out.style {
+        Style::Json => out.line(|line, _| {
+            let start = line.len();
+            if finding.write_json(line).is_err() {
+                line.truncate(start);
+            }
+        }),
+        Style::Text => out.line(|line, paint| {
+            escape::put(line, &file.display().to_string());
+            line.extend_from_slice(b": ");
+            finding_text(line, paint, finding);
+        }),
+    }
+}
+
+/// `line 3, token tibet_…: content_hash: expected …, found …`
+pub(super) fn finding_text(line: &mut Vec<u8>, paint: crate::output::Paint, finding: &Finding) {
+    if finding.line > 0 {
+        let _ = write!(line, "line {}", finding.line);
+        if let Some(id) = &finding.token_id {
+            line.extend_from_slice(b", token ");
+            escape::put(line, id);
+        }
+        line.extend_from_slice(b": ");
+    }
+    paint.text(line, Color::Red, finding.kind.as_str());
+    let mut word = ": expected ";
+    if let Some(expected) = finding.expected.as_ref().filter(|text| !text.is_empty()) {
+        line.extend_from_slice(word.as_bytes());
+        short(line, expected);
+        word = ", found ";
+    } else {
+        word = ": found ";
+    }
+    if let Some(actual) = finding.actual.as_ref().filter(|text| !text.is_empty()) {
+        line.extend_from_slice(word.as_bytes());
+        short(line, actual);
+    }
+}
+
+/// Whole signatures help nobody who reads.
+fn short(line: &mut Vec<u8>, text: &str) {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => {
+            escape::put(line, &text[..end]);
+            line.extend_from_slice(b"...");
+        }
+        None => escape::put(line, text),
+    }
+}
+
+fn summary(out: &mut Out, file: &Path, checked: &Checked) {
+    match out.style {
+        Style::Json => summary_json(out, file, checked),
+        Style::Text => summary_text(out, file, checked),
+    }
+}
+
+fn summary_json(out: &mut Out, file: &Path, checked: &Checked) {
+    let Checked { summary, findings, checkpoint, seen, took } = checked;
+    out.json("summary", |o| {
+        o.str("file", &file.display().to_string())
+            .raw("lines", summary.lines)
+            .raw("tokens", summary.tokens)
+            .raw("findings", findings)
+            .raw("ok", *findings == 0)
+            .raw("linked", summary.linked)
+            .raw("size", summary.entries)
+            .maybe("root", check::root(summary).as_deref())
+            .with("checkpoint", |line| match checkpoint {
+                None => line.extend_from_slice(b"null"),
+                Some(held) => crate::output::json::Object::new(line)
+                    .str("origin", &held.origin)
+                    .raw("size", held.size)
+                    .str("root", &Hash32(held.root).to_string())
+                    .raw("signed", held.signed)
+                    .end(),
+            })
+            .with("signers", |line| {
+                line.push(b'[');
+                for (i, (signed, tokens, known)) in seen.signers().into_iter().enumerate() {
+                    if i > 0 {
+                        line.push(b',');
+                    }
+                    let object = crate::output::json::Object::new(line);
+                    let object = match signed {
+                        Signed::Key(key) => {
+                            object.str("public", &key.to_string()).str("fingerprint", &key.fingerprint().to_string())
+                        }
+                        Signed::Spiffe(id) => object.str("spiffe_id", &id),
+                    };
+                    object.raw("tokens", tokens).raw("known", known).end();
+                }
+                let _ = line.put(b"]");
+            })
+            .rounded("elapsed_s", Some(took.as_secs_f64()), 6)
+    });
+}
+
+fn summary_text(out: &mut Out, file: &Path, checked: &Checked) {
+    let Checked { summary, findings, checkpoint, seen, took } = checked;
+    out.line(|line, paint| {
+        escape::put(line, &file.display().to_string());
+        let _ = write!(line, ": {} {}, ", summary.tokens, if summary.tokens == 1 { "token" } else { "tokens" });
+        match findings {
+            0 => paint.text(line, Color::Green, "nothing found"),
+            1 => paint.text(line, Color::Red, "1 finding"),
+            n => paint.put(line, Color::Red, |line| drop(write!(line, "{n} findings"))),
+        }
+        let _ = write!(line, "; {:.1} s", took.as_secs_f64());
+    });
+    let mut also = |text: String| out.line(|line, paint| paint.put(line, Color::Dim, |line| escape::put(line, &text)));
+    match checkpoint {
+        Some(held) if held.signed => {
+            also(format!("  as the checkpoint of {} with {} lines, signed by a known key", held.origin, held.size));
+        }
+        Some(held) => also(format!(
+            "  held against the checkpoint of {} with {} lines, whose signature was not checked: name its key with --key",
+            held.origin, held.size
+        )),
+        None if summary.linked => {
+            also("  linked, without a checkpoint: its end may have been cut off or rewritten".to_owned());
+        }
+        None => also("  not linked: lines may have been removed, or all of it rewritten".to_owned()),
+    }
+    for (signed, tokens, known) in seen.signers() {
+        also(match (signed, known) {
+            (Signed::Key(key), true) => format!("  {tokens} signed by {} (a known key)", key.fingerprint()),
+            (Signed::Key(key), false) => {
+                format!("  {tokens} signed by {} (nobody told to trust it: see --key)", key.fingerprint())
+            }
+            (Signed::Spiffe(id), _) => format!("  {tokens} signed by {id}"),
+        });
+    }
+}

@@ -1,0 +1,136 @@
+//! The flags of `sluis key`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = false, disable_help_subcommand = true)]
+pub(crate) struct KeyArgs {
+    #[command(subcommand)]
+    pub(crate) command: KeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key: Ed25519, PKCS#8 in PEM, for the owner's eyes only (mode 0600)
+    #[command(after_help = NEW_EXAMPLES)]
+    New(NewArgs),
+    /// Show whose key a file holds: the public key and its fingerprint, never the secret
+    #[command(after_help = SHOW_EXAMPLES)]
+    Show(ShowArgs),
+    /// Print the public key in a form that others read
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(ExportArgs),
+}
+
+impl KeyCommand {
+    /// As it is said in a sentence.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::New(_) => "key new",
+            Self::Show(_) => "key show",
+            Self::Export(_) => "key export",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// Where to write the key
+    pub(crate) file: PathBuf,
+    /// Replace what is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// A key file: a secret key, or a public key in any form that `key export` prints
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// A key file: a secret key, or a public key in any form that is printed here
+    pub(crate) file: PathBuf,
+    /// In which form
+    #[arg(long, value_enum, default_value = "pem")]
+    pub(crate) format: Format,
+    /// The name in the forms `note` and `openssh` [default: the name of the file without its extension]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Pem,
+    Hex,
+    Note,
+    Openssh,
+}
+
+impl Format {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Pem => "pem",
+            Self::Hex => "hex",
+            Self::Note => "note",
+            Self::Openssh => "openssh",
+        }
+    }
+}
+
+pub(crate) const EXAMPLES: &str = r"Examples:
+  sluis key new hub.key
+  sluis key show hub.key
+  sluis key export hub.key --format note --name example.org/hub
+
+A secret key that group or others may read is refused until you close it with
+`chmod 600 FILE`.
+
+Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong.";
+
+const NEW_EXAMPLES: &str = r#"Examples:
+  sluis key new hub.key
+  sluis key new hub.key --force --json
+  openssl pkey -in hub.key -pubout      (others read it, too)
+
+The file is made with mode 0600 and never written over without --force, which
+puts the new key in the place of the old one in one step.
+
+--json prints
+  {"event":"key","file","algorithm":"ed25519","secret":true,"public",
+   "fingerprint"}
+
+Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong."#;
+
+const SHOW_EXAMPLES: &str = r#"Examples:
+  sluis key show hub.key
+  sluis key show hub.pub --json
+
+Compare fingerprints before you trust a key: `SHA256:...` is what
+`ssh-keygen -lf` prints for the same key, the groups are the start of the same
+hash for reading aloud.
+
+--json prints
+  {"event":"key","file","algorithm":"ed25519","secret","public","fingerprint"}
+      secret: whether the file holds the secret key; public: 64 hex digits
+
+Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong."#;
+
+const EXPORT_EXAMPLES: &str = r#"Examples:
+  sluis key export hub.key > hub.pub
+  sluis key export hub.key --format note --name example.org/hub
+  sluis key export hub.key --format openssh | ssh-keygen -lf -
+
+pem      SPKI in PEM, as `openssl pkey -pubout` prints it
+hex      the 32 bytes as 64 hex digits
+note     the verifier key of a C2SP signed note: NAME+KEYID+BASE64; a log signs
+         its checkpoints under its name (see `sluis chain new`)
+openssh  a line as in authorized_keys
+
+--json prints
+  {"event":"key","file","algorithm":"ed25519","format","text"}
+
+Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong."#;

@@ -1,0 +1,259 @@
+//! `listen --record FILE`: what happens to the node, as tokens in a log.
+//!
+//! Recording never holds the node up. A token is composed and queued while the event is told; other threads bring it to the
+//! disk, many at a time. What the summary counts as recorded is on the disk. What cannot be queued, because the disk is too slow
+//! or full, is counted as lost and said once, in one sentence, until recording goes on; the ping itself is answered all the same.
+
+use std::collections::VecDeque;
+use std::future::Future as _;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use sluis_core::chain::events::{Happening, Recorder};
+use sluis_core::chain::log::merkle::{Frontier, NodeHash, leaf_hash};
+use sluis_core::chain::log::note::{Checkpoint, CheckpointError as NoteError, Note, last_note};
+use sluis_core::chain::log::{Log, Protection};
+use sluis_core::chain::token::{Seal, Token, TokenError, TokenIds};
+use sluis_core::framing::Text;
+use sluis_core::identity::{MacKey, SecretKey};
+use sluis_core::node::Event;
+use sluis_core::{Did, Now, Seed};
+use sluis_journal::{AppendError, Chain, CheckpointError, Composed, Failure, Journal, Leaf, OpenError, Setup, Ticket};
+
+use crate::fail::Fail;
+use crate::output::tell;
+
+/// What is known of the lines of the file, from which the next one is made.
+#[derive(Clone, Debug, Default)]
+struct Trail {
+    tree: Frontier,
+    last: Option<NodeHash>,
+    /// The id of the last token: the next one follows from it.
+    parent: Option<String>,
+}
+
+/// Why a line does not belong into the file.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("{0}")]
+    Token(#[from] TokenError),
+    #[error("it was not written after the line before it")]
+    Link,
+    #[error("the checkpoint cannot be read: {0}")]
+    Checkpoint(#[from] NoteError),
+    #[error("its root is another")]
+    Root,
+}
+
+impl Chain for Trail {
+    type Fault = Fault;
+    type Mark = Self;
+    const TREE: bool = true;
+
+    fn check(&self, line: &[u8]) -> Result<(), Fault> {
+        let token = Token::parse_bytes(line)?;
+        match (token.prev(), self.last) {
+            (Some(prev), Some(last)) if prev.0 != last => Err(Fault::Link),
+            _ => Ok(()),
+        }
+    }
+
+    fn push(&mut self, line: &[u8]) -> Option<Leaf> {
+        let leaf = leaf_hash(line);
+        self.tree.push(leaf);
+        self.last = Some(leaf);
+        if let Ok(token) = Token::parse_bytes(line) {
+            let parent = self.parent.get_or_insert_default();
+            parent.clear();
+            parent.push_str(&token.token_id.to_cow());
+        }
+        Some(leaf)
+    }
+
+    fn turn(&mut self) {
+        self.tree = Frontier::new();
+    }
+
+    fn mark(&self) -> Self {
+        self.clone()
+    }
+
+    fn rewind(&mut self, mark: &Self) {
+        self.clone_from(mark);
+    }
+
+    fn covered(checkpoint: &[u8]) -> Result<u64, Fault> {
+        Ok(read(checkpoint)?.size)
+    }
+
+    fn agrees(&self, checkpoint: &[u8]) -> Result<(), Fault> {
+        if read(checkpoint)?.root == self.tree.root() { Ok(()) } else { Err(Fault::Root) }
+    }
+}
+
+/// What a checkpoint says, whoever signed it.
+fn read(note: &[u8]) -> Result<Checkpoint<'_>, Fault> {
+    let note = Note::parse(last_note(note)).map_err(NoteError::from)?;
+    Ok(Checkpoint::parse(note.text())?)
+}
+
+/// What protects the tokens.
+#[derive(Default)]
+pub(super) struct Keys {
+    pub(super) secret: Option<SecretKey>,
+    pub(super) mac: Option<MacKey>,
+}
+
+/// How many happenings were recorded, and how many were not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// On the disk.
+    pub(crate) recorded: u64,
+    /// Nowhere.
+    pub(crate) lost: u64,
+}
+
+/// Records.
+pub(super) struct Record {
+    path: PathBuf,
+    journal: Journal<Trail>,
+    recorder: Recorder,
+    keys: Keys,
+    ids: TokenIds,
+    seed: Seed,
+    /// What is on its way to the disk, the oldest first.
+    tickets: VecDeque<Ticket>,
+    counts: Recorded,
+    /// It was said that something is lost, and nothing was recorded since.
+    said: bool,
+}
+
+impl Record {
+    /// Open the file, or begin it.
+    pub(super) fn open(path: &Path, did: &Did, keys: Keys) -> Result<Self, Fail> {
+        let seed =
+            sluis_tokio::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness: {why}")))?;
+        let (journal, found) =
+            Journal::open(path, Trail::default(), Setup::default()).map_err(|why| opening(path, &why))?;
+        if found.torn > 0 {
+            let shown = path.display();
+            let torn = found.torn;
+            tell(&format!(
+                "sluis listen: the last write to {shown} was torn, its {torn} bytes are in {shown}.torn now"
+            ));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            journal,
+            recorder: Recorder::new(did.as_str()),
+            keys,
+            ids: TokenIds::new(&seed),
+            seed,
+            tickets: VecDeque::new(),
+            counts: Recorded::default(),
+            said: false,
+        })
+    }
+
+    /// Record an event of the node.
+    pub(super) fn event(&mut self, now: Now, event: &Event<'_>) {
+        if let Some(happening) = event.happening() {
+            self.happening(now, &happening);
+        }
+    }
+
+    /// Record what happened.
+    pub(super) fn happening(&mut self, now: Now, happening: &Happening<'_>) {
+        let Some(draft) = self.recorder.draft(happening) else { return };
+        let id = self.ids.next(now.wall);
+        let (seed, keys) = (&self.seed, &self.keys);
+        let queued = self.journal.try_append(|trail: &mut Trail, out: &mut [u8]| {
+            let draft = Token { token_id: id.as_text(), parent_id: trail.parent.as_deref().map(Text::new), ..draft };
+            let protection =
+                Protection { mac: keys.mac.as_ref(), seal: keys.secret.as_ref().map(|key| key as &dyn Seal) };
+            let mut log = Log::resume(seed, trail.tree.clone(), trail.last);
+            let made = log.append(now, &draft, protection, out)?;
+            // The journal writes the line feed.
+            let len = made.len.saturating_sub(1);
+            let leaf = trail.push(out.get(..len).unwrap_or_default());
+            Ok::<_, sluis_core::chain::log::AppendError>(Composed { len, leaf, value: () })
+        });
+        match queued {
+            Ok((ticket, ())) => self.tickets.push_back(ticket),
+            Err(why) => self.lose(&why),
+        }
+    }
+
+    /// Hear of what has come to the disk, and be woken for what comes later.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
+        while let Some(ticket) = self.tickets.front_mut()
+            && let Poll::Ready(outcome) = Pin::new(ticket).poll(cx)
+        {
+            drop(self.tickets.pop_front());
+            self.heard(outcome);
+        }
+    }
+
+    fn heard(&mut self, outcome: Result<(), Failure>) {
+        match outcome {
+            Ok(()) => {
+                self.counts.recorded += 1;
+                self.said = false;
+            }
+            Err(why) => self.lose::<std::convert::Infallible>(&AppendError::Failed(why)),
+        }
+    }
+
+    fn lose<E: std::fmt::Display>(&mut self, why: &AppendError<E>) {
+        self.counts.lost += 1;
+        if std::mem::replace(&mut self.said, true) {
+            return;
+        }
+        let file = self.path.display();
+        tell(&match why {
+            AppendError::Failed(failure) if failure.is_disk_full() => {
+                format!("sluis listen: the disk with {file} is full, what happens is not recorded until there is room")
+            }
+            AppendError::Failed(why) => {
+                format!("sluis listen: what happens is not recorded in {file} ({why}), start again to go on")
+            }
+            why => format!("sluis listen: what happens is not recorded in {file}: {why}"),
+        });
+    }
+
+    pub(super) const fn counts(&self) -> Recorded {
+        self.counts
+    }
+
+    /// Wait until everything is on the disk, and sign what the file is by then.
+    pub(super) fn finish(&mut self) -> Result<(), Fail> {
+        while let Some(ticket) = self.tickets.pop_front() {
+            let outcome = ticket.wait();
+            self.heard(outcome);
+        }
+        let Some(secret) = &self.keys.secret else { return Ok(()) };
+        let stem = self.path.file_stem().map_or_else(|| "log".to_owned(), |stem| stem.to_string_lossy().into_owned());
+        let origin = crate::chain::origin(&stem);
+        let made = self.journal.checkpoint_blocking(|trail: &Trail, note: &mut Vec<u8>| {
+            Checkpoint::new(&origin, trail.tree.size(), trail.tree.root())?.sign(secret, note)
+        });
+        made.map_err(|why| match why {
+            CheckpointError::Make(why) => Fail::runtime(format!("cannot sign a checkpoint: {why}")),
+            CheckpointError::Io(why) => {
+                Fail::runtime(format!("cannot write {}.checkpoint ({why})", self.path.display()))
+            }
+        })
+    }
+}
+
+fn opening(path: &Path, why: &OpenError) -> Fail {
+    let file = path.display();
+    match why {
+        OpenError::Io { source, doing, .. } => Fail::runtime(format!("cannot write to {file} ({doing}: {source})")),
+        OpenError::Damaged { line, fault, .. } => Fail::runtime(format!(
+            "line {line} of {file} is broken ({fault}), nothing is recorded into it: see `sluis chain verify {file}`"
+        )),
+        why => Fail::runtime(why),
+    }
+}

@@ -1,0 +1,214 @@
+//! `new`, `add` and `run`.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::common::folder::Folder;
+use crate::common::json::Json;
+
+const NEW: &[&str] = &["chain", "new", "c.jsonl", "--name", "mission-7", "--owner", "jis:dispatch"];
+
+/// The tokens of a file.
+fn tokens(folder: &Folder, name: &str) -> Vec<Json> {
+    folder.text(name).lines().map(Json::parse).collect()
+}
+
+/// `sluis chain run c.jsonl --step NAME … -- sh -c SCRIPT`
+fn run<'a>(step: &'a str, flags: &[&'a str], script: &'a str) -> Vec<&'a str> {
+    [&["chain", "run", "c.jsonl", "--step", step], flags, &["--", "sh", "-c", script]].concat()
+}
+
+#[test]
+fn every_line_follows_the_one_before_it() {
+    let folder = Folder::new("chain-add");
+    let first = folder.json(NEW);
+    assert_eq!((first.str("event"), first.count("line"), first.str("action")), ("added", 1, "workload_created"));
+    let mut leaf = first.str("leaf").to_owned();
+    for n in 2..5 {
+        let erin = format!(r#"{{"n":{n},"é":[1.50,null]}}"#);
+        let added = folder.json(&["chain", "add", "c.jsonl", "--action", "counted", "--eraan", "x", "--erin", &erin]);
+        assert_eq!(added.count("line"), n);
+        let token = tokens(&folder, "c.jsonl").pop().expect("a line");
+        let link = Json::text(&format!("prev:sha256:{leaf}"));
+        assert_eq!(token.get("eraan"), &Json::List(vec![Json::text("x"), link]));
+        assert_eq!(token.get("erin"), &Json::parse(&format!(r#"{{"n":{n},"é":[1.5,null]}}"#)));
+        assert_eq!((token.str("actor"), token.str("token_id")), ("jis:dispatch", added.str("token_id")));
+        leaf = added.str("leaf").to_owned();
+    }
+    assert_eq!(std::fs::metadata(folder.0.join("c.jsonl.tree")).expect("a tree").len(), 4 * 32);
+    assert!(!folder.exists("c.jsonl.checkpoint"), "nobody signed");
+    // Beginning it again would lose what is there.
+    let said = folder.fails(1, NEW);
+    assert!(said.contains("c.jsonl is there already"), "{said}");
+}
+
+#[test]
+fn keys_sign_lines_and_checkpoints() {
+    let folder = Folder::new("chain-keys");
+    let key = folder.json(&["key", "new", "hub.key"]);
+    folder.prints(&[NEW, &["--key", "hub.key"]].concat());
+    folder.prints(&["chain", "add", "c.jsonl", "--action", "a", "--key", "hub.key"]);
+    for token in tokens(&folder, "c.jsonl") {
+        assert!(token.str("signature").starts_with(&format!("ed25519:{}:", key.str("public"))), "{token:?}");
+    }
+    let checkpoint = folder.text("c.jsonl.checkpoint");
+    assert!(checkpoint.starts_with("mission-7\n2\n") && checkpoint.contains("\n\n\u{2014} mission-7 "), "{checkpoint}");
+    // Both kinds of keys are for their owners only.
+    folder.write("shared.key", "secret\n");
+    for (file, flag) in [("hub.key", "--key"), ("shared.key", "--hmac-key")] {
+        folder.set_mode(file, 0o644);
+        let said = folder.fails(1, &["chain", "add", "c.jsonl", "--action", "a", flag, file]);
+        assert!(said.contains(&format!("chmod 600 {file}")), "{said}");
+        folder.set_mode(file, 0o600);
+        folder.prints(&["chain", "add", "c.jsonl", "--action", "a", flag, file]);
+    }
+    assert_eq!(tokens(&folder, "c.jsonl").len(), 4);
+    let said = folder.fails(1, &["chain", "add", "c.jsonl", "--action", "a", "--hmac-key", "nowhere"]);
+    assert!(said.contains("cannot read nowhere"), "{said}");
+}
+
+#[test]
+fn a_command_is_a_step() {
+    let folder = Folder::new("chain-run");
+    folder.prints(NEW);
+    let out = folder.sluis(&run("make", &["--output", "a.txt", "--intent", "to have it"], "echo made; echo a > a.txt"));
+    assert_eq!((out.status.code(), &*out.stdout), (Some(0), &b"made\n"[..]), "{out:?}");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(said.starts_with("sluis: step make completed in ") && said.ends_with("; line 2 of c.jsonl\n"), "{said}");
+    // With --json standard output is ours, and the command's goes to standard error.
+    let args = run("use", &["--input", "a.txt", "--output", "b.txt", "--json"], "cat a.txt; cp a.txt b.txt");
+    let out = folder.sluis(&args);
+    assert_eq!((out.status.code(), &*out.stderr), (Some(0), &b"a\n"[..]));
+    let step = Json::parse(&String::from_utf8(out.stdout).expect("UTF-8"));
+    assert_eq!((step.str("event"), step.str("step"), step.str("status")), ("step", "use", "completed"));
+    assert_eq!((step.count("exit_code"), step.count("line")), (0, 3));
+    assert!(step.number("duration_ms") > 0.0);
+    // What `sha256sum a.txt` prints.
+    let hash = "87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7";
+    assert_eq!((step.get("inputs").str("a.txt"), step.get("outputs").str("b.txt")), (hash, hash));
+
+    let tokens = tokens(&folder, "c.jsonl");
+    let [first, second] = [&tokens[1], &tokens[2]].map(|token| token.get("erin"));
+    assert_eq!(first.str("output_sha256"), second.str("input_sha256"));
+    assert_eq!((tokens[1].str("erachter"), tokens[2].str("erachter")), ("to have it", "Execute step 'use'"));
+    assert_eq!(second.find("independent"), None);
+}
+
+#[test]
+fn what_the_step_before_put_out_must_still_be_so() {
+    let folder = Folder::new("chain-tied");
+    folder.ends(0, &run("make", &["--output", "a.txt"], "echo a > a.txt"));
+    folder.write("a.txt", "tampered\n");
+    let said = folder.fails(1, &run("use", &["--input", "a.txt"], "touch ran"));
+    assert!(said.contains("a.txt is not as the step before left it") && said.contains("--independent"), "{said}");
+    assert!(!folder.exists("ran"), "the command was not run");
+    // Nor is it run when what goes in is not there, or the step was there before.
+    let said = folder.fails(1, &run("use", &["--input", "none.txt"], "touch ran"));
+    assert!(said.contains("cannot read the input none.txt"), "{said}");
+    let said = folder.fails(1, &run("make", &[], "touch ran"));
+    assert!(said.contains("step `make` was run in this chain already"), "{said}");
+    assert!(!folder.exists("ran") && tokens(&folder, "c.jsonl").len() == 2);
+    folder.ends(0, &run("use", &["--input", "a.txt", "--independent"], "touch ran"));
+    assert_eq!(tokens(&folder, "c.jsonl")[2].get("erin").get("independent"), &Json::Bool(true));
+    // Other files than those that came out are another input.
+    folder.ends(0, &run("put", &["--output", "a.txt"], "echo b > a.txt"));
+    folder.write("c.txt", "c");
+    folder.ends(0, &run("other", &["--input", "c.txt"], "true"));
+    assert_eq!(tokens(&folder, "c.jsonl")[4].get("erin").get("independent"), &Json::Bool(true));
+}
+
+#[test]
+fn it_ends_as_the_command_does() {
+    let folder = Folder::new("chain-codes");
+    let recorded = || tokens(&folder, "c.jsonl").pop().expect("a line");
+    for (step, script, code, status, error) in [
+        ("one", "exit 7", 7, "step_failed", Some("exit code 7")),
+        ("two", "kill -9 $$", 137, "step_failed", Some("ended by signal 9")),
+        ("three", "true", 0, "step_completed", None),
+        ("four", "no-such-command", 127, "step_failed", Some("exit code 127")),
+    ] {
+        folder.ends(code, &run(step, &[], script));
+        let token = recorded();
+        assert_eq!(token.str("action"), status);
+        assert_eq!(token.get("erin").find("error"), error.map(Json::text).as_ref());
+        assert_eq!(token.get("erin").get("metadata").get("exit_code"), &Json::int(i64::from(code)));
+    }
+    folder.ends(127, &["chain", "run", "c.jsonl", "--step", "five", "--", "no-such-command"]);
+    assert_eq!(recorded().get("erin").str("error"), "the command was not found");
+    folder.write("script", "#!/bin/sh");
+    folder.ends(126, &["chain", "run", "c.jsonl", "--step", "six", "--", "./script"]);
+    // It went well and left nothing.
+    folder.ends(1, &run("seven", &["--output", "none.txt"], "true"));
+    assert!(recorded().get("erin").str("error").starts_with("cannot read the output none.txt"));
+}
+
+#[test]
+fn an_input_that_changes_on_the_way_compromises_the_step() {
+    let folder = Folder::new("chain-compromised");
+    folder.ends(0, &run("make", &["--output", "a.txt"], "echo a > a.txt"));
+    let step = folder.events(1, &run("use", &["--input", "a.txt"], "echo b > a.txt"));
+    assert_eq!(step[0].str("status"), "compromised");
+    let token = tokens(&folder, "c.jsonl").pop().expect("a line");
+    assert_eq!((token.str("action"), token.str("state")), ("step_compromised", "detected"));
+    let finding = token.get("erin").get("finding");
+    assert_eq!(finding.str("expected"), token.get("erin").str("input_sha256"));
+    assert_ne!(finding.str("expected"), finding.str("actual"));
+}
+
+#[test]
+fn many_add_at_once() {
+    const EACH: usize = 12;
+    let folder = Folder::new("chain-many");
+    let script = |who: usize| {
+        let args = ["chain", "add", "c.jsonl", "--action", "counted", "--actor", "jis:a"];
+        let mut all = Vec::new();
+        for n in 0..EACH {
+            let erin = format!(r#"{{"who":{who},"n":{n}}}"#);
+            let mut command = folder.command(&[&args[..], &["--erin", &erin]].concat());
+            command.stdout(Stdio::null());
+            all.push(command.spawn().expect("sluis runs"));
+        }
+        all
+    };
+    let children: Vec<_> = (0..4).flat_map(script).collect();
+    for mut child in children {
+        assert!(child.wait().expect("it ends").success());
+    }
+    let tokens = tokens(&folder, "c.jsonl");
+    assert_eq!(tokens.len(), 4 * EACH);
+    let mut seen: Vec<String> = tokens.iter().map(|token| format!("{:?}", token.get("erin"))).collect();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 4 * EACH, "every line is there once");
+    let linked = tokens.iter().skip(1).all(|token| format!("{:?}", token.get("eraan")).contains("prev:sha256:"));
+    assert!(linked);
+}
+
+#[test]
+fn a_signal_for_us_is_one_for_the_command() {
+    let folder = Folder::new("chain-signal");
+    let mut child = folder.command(&run("sleep", &[], "echo $$ > pid; exec sleep 60")).spawn().expect("sluis runs");
+    let start = Instant::now();
+    while !folder.exists("pid") || folder.text("pid").is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(30), "it does not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(143));
+    let token = tokens(&folder, "c.jsonl").pop().expect("a line");
+    assert_eq!(token.get("erin").str("error"), "ended by signal 15");
+}
+
+#[test]
+fn nothing_is_added_to_what_is_broken() {
+    let folder = Folder::new("chain-broken");
+    folder.prints(NEW);
+    folder.prints(&["chain", "add", "c.jsonl", "--action", "a"]);
+    let text = folder.text("c.jsonl").replacen("mission-7", "mission-8", 1);
+    folder.write("c.jsonl", &text);
+    let said = folder.fails(1, &["chain", "add", "c.jsonl", "--action", "b"]);
+    assert!(said.contains("c.jsonl"), "{said}");
+    assert_eq!(folder.text("c.jsonl"), text);
+}

@@ -1,0 +1,107 @@
+//! What gives lines their order: the caller's side of a journal.
+
+use std::fmt;
+
+/// The hash of a line, as it stands in `FILE.tree`.
+pub type Leaf = [u8; 32];
+
+/// What is known of the lines so far, from which the next one is composed and by which lines that are read are judged: a
+/// hash chain, a Merkle frontier, a counter, or [nothing](Plain).
+///
+/// Where it stands is remembered once a batch, and it is put back to the last acknowledged line when a batch fails.
+pub trait Chain: Send + 'static {
+    /// Why a line does not belong here.
+    type Fault: fmt::Display;
+
+    /// Where it stands. Should be small.
+    type Mark: Clone + Send + 'static;
+
+    /// [`push`](Self::push) gives leaves, and `FILE.tree` is to be kept.
+    const TREE: bool;
+
+    /// Whether a line, without its line feed, is whole and belongs after those pushed so far. Called for lines read from the
+    /// file, before they are pushed.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn check(&self, line: &[u8]) -> Result<(), Self::Fault>;
+
+    /// Take in a line that was checked, or is to be appended as it is.
+    fn push(&mut self, line: &[u8]) -> Option<Leaf>;
+
+    /// The lines from here on go to a new segment. Also called on opening, when a closed segment comes before the file; of that
+    /// segment only the last line was pushed then, unchecked.
+    fn turn(&mut self);
+
+    /// Where it stands now.
+    fn mark(&self) -> Self::Mark;
+
+    /// Go back: the lines since then are not there.
+    fn rewind(&mut self, mark: &Self::Mark);
+
+    /// How many lines `FILE.checkpoint` speaks of.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn covered(_checkpoint: &[u8]) -> Result<u64, Self::Fault> {
+        Ok(0)
+    }
+
+    /// Whether `FILE.checkpoint` is one of the lines pushed so far; called when these are as many as it
+    /// [covers](Self::covered).
+    ///
+    /// # Errors
+    /// It is not.
+    fn agrees(&self, _checkpoint: &[u8]) -> Result<(), Self::Fault> {
+        Ok(())
+    }
+}
+
+/// A line that was composed into the front of a buffer and taken in by its chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Composed<T> {
+    /// Its length in bytes, without a line feed.
+    pub len: usize,
+    /// Its hash, if the chain has any.
+    pub leaf: Option<Leaf>,
+    /// What its appender gets to know.
+    pub value: T,
+}
+
+/// Lines that do not depend on each other: any text but the empty one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plain;
+
+/// A line that is no text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoText;
+
+impl fmt::Display for NoText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("empty, or not text")
+    }
+}
+
+impl std::error::Error for NoText {}
+
+impl Chain for Plain {
+    type Fault = NoText;
+    type Mark = ();
+    const TREE: bool = false;
+
+    fn check(&self, line: &[u8]) -> Result<(), NoText> {
+        let text = std::str::from_utf8(line).map_err(|_| NoText)?;
+        // A hole that a lost page leaves reads as zeros.
+        if text.is_empty() || text.contains('\0') { Err(NoText) } else { Ok(()) }
+    }
+
+    fn push(&mut self, _: &[u8]) -> Option<Leaf> {
+        None
+    }
+
+    fn turn(&mut self) {}
+
+    fn mark(&self) {}
+
+    fn rewind(&mut self, (): &()) {}
+}

@@ -1,0 +1,137 @@
+//! Files of the operating system.
+
+use std::fs::{self, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use crate::disk::{File, Folder, How};
+
+/// How often, and how long apart, a lock is asked for. The reference holds one for microseconds.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// A folder of the operating system.
+#[derive(Clone, Debug)]
+pub struct OsFolder {
+    path: PathBuf,
+}
+
+impl OsFolder {
+    /// The folder at a path; an empty one is the working folder.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        Self { path: if path.as_os_str().is_empty() { PathBuf::from(".") } else { path } }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+/// A file of the operating system.
+#[derive(Debug)]
+pub struct OsFile(fs::File);
+
+impl File for OsFile {
+    fn len(&mut self) -> io::Result<u64> {
+        let about = self.0.metadata()?;
+        // Whoever removes a journal's file under it would have every later line acknowledged into nothing.
+        if about.nlink() == 0 { Err(io::Error::new(io::ErrorKind::NotFound, "removed")) } else { Ok(about.len()) }
+    }
+
+    fn read_at(&mut self, at: u64, out: &mut [u8]) -> io::Result<usize> {
+        FileExt::read_at(&self.0, out, at)
+    }
+
+    fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<usize> {
+        FileExt::write_at(&self.0, bytes, at)
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+/// What tells one file from another.
+fn identity(path: &Path) -> io::Result<Option<(u64, u64)>> {
+    match fs::metadata(path) {
+        Ok(about) => Ok(Some((about.dev(), about.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Folder for OsFolder {
+    type File = OsFile;
+
+    fn display(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn names(&mut self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            // A name that is no text is none of ours.
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn open(&mut self, name: &str, how: How) -> io::Result<Option<OsFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(how != How::Existing).truncate(how == How::Empty);
+        match options.open(self.at(name)) {
+            Ok(file) => Ok(Some(OsFile(file))),
+            Err(error) if how == How::Existing && error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn lock(&mut self, name: &str, file: &mut OsFile) -> io::Result<bool> {
+        for attempt in 0..LOCK_TRIES {
+            match file.0.try_lock() {
+                Ok(()) => {
+                    let about = file.0.metadata()?;
+                    return Ok(identity(&self.at(name))? == Some((about.dev(), about.ino())));
+                }
+                Err(TryLockError::WouldBlock) if attempt + 1 < LOCK_TRIES => thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => break,
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    fn same(&mut self, a: &str, b: &str) -> io::Result<bool> {
+        let first = identity(&self.at(a))?;
+        Ok(first.is_some() && first == identity(&self.at(b))?)
+    }
+
+    fn link(&mut self, from: &str, to: &str) -> io::Result<()> {
+        fs::hard_link(self.at(from), self.at(to))
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.at(from), self.at(to))
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.at(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        fs::File::open(&self.path)?.sync_all()
+    }
+}

@@ -1,0 +1,314 @@
+//! Journals of tokens in real files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sluis_core::chain::log::merkle::{Frontier, leaf_hash};
+use sluis_core::chain::log::note::Checkpoint;
+use sluis_core::chain::token::{KnownKeys, Token, Verdict};
+use sluis_core::framing::Text;
+use sluis_core::identity::note::NoteKey;
+use sluis_core::identity::{SecretKey, Verifier};
+use sluis_core::{Instant, Now, Seed, Wall};
+use sluis_journal::{AppendError, EntryFault, Names, OpenError, Options, Recovered, TokenJournal, TokenSetup};
+
+const ORIGIN: &str = "example.com/door";
+
+/// A folder that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tokens-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("door.jsonl")
+    }
+
+    fn sidecar(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn key() -> SecretKey {
+    SecretKey::from_seed(&[7; 32])
+}
+
+fn now() -> Now {
+    Now::new(Instant::ZERO, Wall::from_micros(1_736_942_400_000_000))
+}
+
+fn try_open(path: &Path, seed: u64, rotate: Option<u64>) -> Result<(TokenJournal, Recovered), OpenError> {
+    let mut options = Options::default();
+    options.rotate_entries = rotate;
+    let setup = TokenSetup::default().options(options).seal(key()).checkpoints(ORIGIN, key());
+    TokenJournal::open(path, &Seed::from_u64(seed), setup)
+}
+
+fn open(path: &Path, seed: u64, rotate: Option<u64>) -> (TokenJournal, Recovered) {
+    try_open(path, seed, rotate).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn draft(action: &str) -> Token<'_> {
+    Token { action: Text::new(action), actor: Text::new("jis:home:door"), ..Token::default() }
+}
+
+fn append(journal: &TokenJournal, count: u64) {
+    for n in 0..count {
+        journal.append_blocking(now(), &draft(&format!("opened-{n}"))).unwrap();
+    }
+}
+
+/// Every line is a token of ours, linked and sealed; the tree and the last leaf.
+fn verified(path: &Path, mut last: Option<[u8; 32]>) -> (Frontier, Option<[u8; 32]>) {
+    let mut tree = Frontier::new();
+    let mut keys = [Verifier::new(*key().public().as_bytes()).unwrap()];
+    let keys = KnownKeys::new(&mut keys);
+    for line in fs::read_to_string(path).unwrap().lines() {
+        let token = Token::parse(line).unwrap();
+        assert_eq!(token.verify(None), Ok(()));
+        assert_eq!(token.prev().map(|link| link.0), last);
+        assert_eq!(token.check_seal(&keys), Verdict::Good, "{line}");
+        last = Some(leaf_hash(line.as_bytes()));
+        tree.push(leaf_hash(line.as_bytes()));
+    }
+    (tree, last)
+}
+
+fn checkpoint_of(path: &Path) -> (u64, [u8; 32]) {
+    let note = fs::read(path).unwrap();
+    let keys = [NoteKey::new(ORIGIN, key().public()).unwrap()];
+    let head = Checkpoint::open(&note, ORIGIN, &keys).unwrap();
+    (head.size, head.root)
+}
+
+#[test]
+fn what_is_appended_is_linked_sealed_and_covered() {
+    let folder = Folder::new("linked");
+    let (journal, found) = open(&folder.file(), 1, None);
+    assert!(found.created);
+    append(&journal, 3);
+    assert_eq!(journal.checkpoint_blocking().unwrap(), 3);
+    drop(journal);
+    let (journal, found) = open(&folder.file(), 2, None);
+    assert_eq!((found.entries, found.torn, found.created), (3, 0, false));
+    let entry = journal.append_blocking(now(), &draft("closed")).unwrap();
+    assert_eq!(entry.index, 3);
+    drop(journal);
+    let (tree, _) = verified(&folder.file(), None);
+    assert_eq!(tree.size(), 4);
+    let leaves = fs::read(folder.sidecar("door.jsonl.tree")).unwrap();
+    let mut of_sidecar = Frontier::new();
+    leaves.as_chunks::<32>().0.iter().for_each(|leaf| of_sidecar.push(*leaf));
+    assert_eq!((of_sidecar.size(), of_sidecar.root()), (4, tree.root()));
+    assert_eq!(checkpoint_of(&folder.sidecar("door.jsonl.checkpoint")).0, 3);
+}
+
+#[test]
+fn a_new_segment_links_to_the_last_and_leaves_it_with_a_checkpoint() {
+    let folder = Folder::new("segments");
+    let (journal, _) = open(&folder.file(), 1, Some(4));
+    append(&journal, 10);
+    drop(journal);
+    let (journal, found) = open(&folder.file(), 2, Some(4));
+    assert_eq!((found.segments, found.entries), (2, 2));
+    append(&journal, 2);
+    // Nothing is queued: the next token starts the segment, also after the journal was closed.
+    drop(journal);
+    let (journal, found) = open(&folder.file(), 3, Some(4));
+    assert_eq!((found.segments, found.entries), (2, 4));
+    assert_eq!(journal.append_blocking(now(), &draft("first of the fourth")).unwrap().index, 0);
+    journal.journal().rotate_blocking().unwrap();
+    drop(journal);
+    // A segment without a line links to the one before all the same.
+    let (journal, found) = open(&folder.file(), 4, None);
+    assert_eq!((found.segments, found.entries), (4, 0));
+    append(&journal, 1);
+    let mut last = None;
+    for (number, entries) in [(1, 4), (2, 4), (3, 4), (4, 1)] {
+        let name = Names::new("door.jsonl").segment(number);
+        let (tree, end) = verified(&folder.sidecar(&name), last);
+        assert_eq!(tree.size(), entries);
+        assert_eq!(checkpoint_of(&folder.sidecar(&Names::checkpoint(&name))), (entries, tree.root()));
+        assert_eq!(fs::metadata(folder.sidecar(&Names::tree(&name))).unwrap().len(), entries * 32);
+        last = end;
+    }
+    verified(&folder.file(), last);
+    assert!(!folder.sidecar("door.jsonl.checkpoint").exists(), "the new segment has none yet");
+}
+
+#[test]
+fn closed_segments_may_be_moved_away() {
+    let folder = Folder::new("moved");
+    let (journal, _) = open(&folder.file(), 1, Some(2));
+    append(&journal, 5);
+    drop(journal);
+    let first = folder.sidecar("door.1.jsonl");
+    let second = folder.sidecar("door.2.jsonl");
+    // Their sidecars may even stay: they are not taken for those of a rotation that was cut short.
+    fs::remove_file(&first).unwrap();
+    let (journal, found) = open(&folder.file(), 2, Some(2));
+    assert_eq!((found.segments, found.entries), (2, 1));
+    drop(journal);
+    // Without the newest one, its last line is not known; with another in its place, the link tells.
+    let kept = fs::read(&second).unwrap();
+    fs::remove_file(&second).unwrap();
+    let checkpoint = fs::read(folder.sidecar("door.2.jsonl.checkpoint")).unwrap();
+    assert_eq!(open(&folder.file(), 3, None).1.entries, 1);
+    assert_eq!(fs::read(folder.sidecar("door.2.jsonl.checkpoint")).unwrap(), checkpoint);
+    let other: Vec<u8> = kept.split_inclusive(|b| *b == b'\n').take(1).flatten().copied().collect();
+    fs::write(&second, other).unwrap();
+    assert!(matches!(try_open(&folder.file(), 4, None), Err(OpenError::Damaged { line: 1, .. })));
+    fs::write(&second, kept).unwrap();
+    assert_eq!(open(&folder.file(), 5, None).1.entries, 1);
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_kept() {
+    let folder = Folder::new("torn");
+    let (journal, _) = open(&folder.file(), 1, None);
+    append(&journal, 3);
+    drop(journal);
+    let whole = fs::read(folder.file()).unwrap();
+    let torn = [whole.as_slice(), b"{\"token_id\": \"tibet_2025"].concat();
+    fs::write(folder.file(), &torn).unwrap();
+    let (journal, found) = open(&folder.file(), 2, None);
+    assert_eq!((found.entries, found.torn), (3, 24));
+    append(&journal, 1);
+    drop(journal);
+    assert_eq!(fs::read(folder.sidecar("door.jsonl.torn")).unwrap(), &torn[whole.len()..]);
+    assert_eq!(verified(&folder.file(), None).0.size(), 4);
+    // Again, with zeros where a page was lost and a whole line behind them: that was never acknowledged.
+    let whole = fs::read(folder.file()).unwrap();
+    fs::write(folder.file(), [whole.as_slice(), &[0; 700], b"\n", &whole].concat()).unwrap();
+    let (_, found) = open(&folder.file(), 3, None);
+    assert_eq!((found.entries, found.torn), (4, 701 + whole.len() as u64));
+    assert_eq!(fs::read(folder.file()).unwrap(), whole);
+}
+
+#[test]
+fn damage_is_named_and_left_as_it_is() {
+    let folder = Folder::new("damage");
+    let (journal, _) = open(&folder.file(), 1, None);
+    append(&journal, 5);
+    journal.checkpoint_blocking().unwrap();
+    drop(journal);
+    let whole = fs::read_to_string(folder.file()).unwrap();
+    let leaves = fs::read(folder.sidecar("door.jsonl.tree")).unwrap();
+    let refused = |text: &str| {
+        fs::write(folder.file(), text).unwrap();
+        let error = try_open(&folder.file(), 2, None).unwrap_err();
+        assert_eq!(fs::read_to_string(folder.file()).unwrap(), text, "{error}");
+        assert_eq!(fs::read(folder.sidecar("door.jsonl.tree")).unwrap(), leaves, "{error}");
+        error
+    };
+    // A line in the middle, its quotes gone: not torn, for the tree knows of lines behind it.
+    let broken = whole.replacen("\"opened-2\"", "opened-2", 1);
+    assert!(matches!(refused(&broken), OpenError::Damaged { line: 3, .. }));
+    // One that is still a token.
+    let edited = whole.replacen("opened-2", "opened-x", 1);
+    assert!(matches!(refused(&edited), OpenError::TreeDiffers { line: 3, .. }));
+    // The last lines gone.
+    let cut: String = whole.split_inclusive('\n').take(3).collect();
+    assert!(matches!(refused(&cut), OpenError::Missing { lines: 3, known: 5, .. }));
+    assert!(matches!(refused(""), OpenError::Missing { lines: 0, known: 5, .. }));
+    // Without the tree, the link and the checkpoint still tell.
+    fs::remove_file(folder.sidecar("door.jsonl.tree")).unwrap();
+    fs::write(folder.file(), &edited).unwrap();
+    assert!(matches!(try_open(&folder.file(), 3, None), Err(OpenError::Damaged { line: 4, .. })));
+    let last = whole.replacen("opened-4", "opened-x", 1);
+    fs::remove_file(folder.sidecar("door.jsonl.tree")).unwrap();
+    fs::write(folder.file(), &last).unwrap();
+    assert!(matches!(try_open(&folder.file(), 4, None), Err(OpenError::Checkpoint { .. })));
+    // And as it was, it opens, and the tree is made anew.
+    fs::remove_file(folder.sidecar("door.jsonl.tree")).unwrap();
+    fs::write(folder.file(), &whole).unwrap();
+    assert_eq!(open(&folder.file(), 5, None).1.entries, 5);
+    assert_eq!(fs::read(folder.sidecar("door.jsonl.tree")).unwrap(), leaves);
+}
+
+#[test]
+fn damage_deeper_than_a_batch_is_never_cut() {
+    let folder = Folder::new("deep");
+    let (journal, _) = open(&folder.file(), 1, None);
+    let long = "x".repeat(10_000);
+    let mut tickets = Vec::new();
+    for _ in 0..150 {
+        let token = Token { erachter: Text::new(&long), ..draft("long") };
+        tickets.push(journal.try_append(now(), &token).unwrap().0);
+    }
+    tickets.into_iter().for_each(|ticket| ticket.wait().unwrap());
+    drop(journal);
+    fs::remove_file(folder.sidecar("door.jsonl.tree")).unwrap();
+    let mut bytes = fs::read(folder.file()).unwrap();
+    bytes[100] = b'\\';
+    fs::write(folder.file(), &bytes).unwrap();
+    assert!(matches!(try_open(&folder.file(), 2, None), Err(OpenError::Damaged { line: 1, .. })));
+    assert_eq!(fs::read(folder.file()).unwrap(), bytes);
+}
+
+#[test]
+fn one_writer_at_a_time_and_nobody_behind_its_back() {
+    let folder = Folder::new("lock");
+    let (journal, _) = open(&folder.file(), 1, Some(2));
+    append(&journal, 5);
+    assert!(matches!(try_open(&folder.file(), 2, None), Err(OpenError::Locked { .. })), "also after a rotation");
+    let before = fs::read(folder.file()).unwrap();
+    // Somebody who asks for no lock.
+    fs::write(folder.file(), [before.as_slice(), b"{}\n"].concat()).unwrap();
+    let error = journal.append_blocking(now(), &draft("late")).unwrap_err();
+    assert!(matches!(error, AppendError::Failed(failure) if failure.step == sluis_journal::Step::Look), "{error}");
+    assert!(journal.journal().recover_blocking().is_err(), "only opening it anew helps");
+    assert_eq!(fs::read(folder.file()).unwrap(), [before.as_slice(), b"{}\n"].concat(), "nothing is overwritten");
+    drop(journal);
+    fs::write(folder.file(), before).unwrap();
+    // Removed under the journal, nothing is acknowledged into nowhere.
+    let (journal, _) = open(&folder.file(), 3, None);
+    fs::remove_file(folder.file()).unwrap();
+    assert!(journal.append_blocking(now(), &draft("gone")).is_err());
+}
+
+#[test]
+fn tokens_of_others_are_taken_as_they_are() {
+    let folder = Folder::new("adopt");
+    let (journal, _) = open(&folder.file(), 1, None);
+    append(&journal, 1);
+    let (other, _) = open(&folder.sidecar("other.jsonl"), 2, None);
+    append(&other, 2);
+    let text = fs::read_to_string(folder.sidecar("other.jsonl")).unwrap();
+    let lines: Vec<&[u8]> = text.lines().map(str::as_bytes).collect();
+    // One that links to an entry of another log would make this one impossible to open.
+    assert_eq!(journal.adopt_blocking(lines[1]), Err(AppendError::Compose(EntryFault::Link)));
+    assert_eq!(journal.adopt_blocking(lines[0]).unwrap().index, 1);
+    // Unless that entry stands before it here too.
+    assert_eq!(journal.adopt_blocking(lines[1]).unwrap().index, 2);
+    assert!(journal.adopt_blocking(b"{}").is_err());
+    append(&journal, 1);
+    drop(journal);
+    assert_eq!(open(&folder.file(), 3, None).1.entries, 4);
+}
+
+#[test]
+fn drafts_that_no_log_takes_leave_nothing_behind() {
+    let folder = Folder::new("drafts");
+    let (journal, _) = open(&folder.file(), 1, Some(1));
+    append(&journal, 1);
+    let long = "x".repeat(Options::default().max_line);
+    let token = Token { erachter: Text::new(&long), ..draft("too long") };
+    assert!(matches!(journal.append_blocking(now(), &token), Err(AppendError::Compose(_))));
+    // Also not the rotation that would have come before it.
+    assert_eq!(journal.journal().segments(), 0);
+    append(&journal, 2);
+    drop(journal);
+    let (_, found) = open(&folder.file(), 2, None);
+    assert_eq!((found.segments, found.entries), (2, 1));
+}

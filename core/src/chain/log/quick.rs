@@ -1,0 +1,171 @@
+//! What appending needs to be quick: copies of short texts without a call, and SHA-256 of bytes that lie together.
+
+use sha2::block_api::compress256;
+
+use crate::framing::{Full, Sink};
+
+/// The state that SHA-256 begins with (FIPS 180-4, 5.3.3).
+const START: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
+fn bytes(state: [u32; 8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    for (four, word) in out.as_chunks_mut::<4>().0.iter_mut().zip(state) {
+        *four = word.to_be_bytes();
+    }
+    out
+}
+
+/// Put what is left of a message of `len` bytes into its last one or two blocks.
+#[inline]
+fn finish(state: &mut [u32; 8], rest: &[u8], len: usize) {
+    let mut last = [[0; 64]; 2];
+    let flat = last.as_flattened_mut();
+    flat.iter_mut().zip(rest).for_each(|(to, byte)| *to = *byte);
+    if let Some(end) = flat.get_mut(rest.len()) {
+        *end = 0x80;
+    }
+    let two = rest.len() + 9 > 64;
+    let bits = (len as u64).wrapping_mul(8).to_be_bytes();
+    let [one, other] = &mut last;
+    if let Some(tail) = if two { other } else { one }.last_chunk_mut() {
+        *tail = bits;
+    }
+    compress256(state, last.get(..if two { 2 } else { 1 }).unwrap_or_default());
+}
+
+/// SHA-256 of bytes.
+#[inline]
+pub(in crate::chain) fn sha256(message: &[u8]) -> [u8; 32] {
+    let mut state = START;
+    let (blocks, rest) = message.as_chunks::<64>();
+    compress256(&mut state, blocks);
+    finish(&mut state, rest, message.len());
+    bytes(state)
+}
+
+/// SHA-256 of one byte and others.
+#[inline]
+pub(in crate::chain) fn sha256_after(first: u8, message: &[u8]) -> [u8; 32] {
+    let Some((front, rest)) = message.split_first_chunk::<63>() else {
+        let mut short = [first; 64];
+        short.iter_mut().skip(1).zip(message).for_each(|(to, byte)| *to = *byte);
+        return sha256(short.get(..=message.len()).unwrap_or_default());
+    };
+    let mut block = [first; 64];
+    if let Some(room) = block.last_chunk_mut() {
+        *room = *front;
+    }
+    let mut state = START;
+    compress256(&mut state, &[block]);
+    let (blocks, rest) = rest.as_chunks::<64>();
+    compress256(&mut state, blocks);
+    finish(&mut state, rest, message.len() + 1);
+    bytes(state)
+}
+
+/// SHA-256 of one byte and two hashes.
+#[inline]
+pub(in crate::chain) fn sha256_node(first: u8, left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
+    let mut blocks = [[0; 64]; 2];
+    let flat = blocks.as_flattened_mut();
+    let (message, padding) = flat.split_at_mut(65);
+    let (prefix, children) = message.split_at_mut(1);
+    let (l, r) = children.split_at_mut(32);
+    prefix.fill(first);
+    l.copy_from_slice(left);
+    r.copy_from_slice(right);
+    // 520 bits.
+    if let Some(end) = padding.first_mut() {
+        *end = 0x80;
+    }
+    if let Some(bits) = padding.last_chunk_mut::<2>() {
+        *bits = 520_u16.to_be_bytes();
+    }
+    let mut state = START;
+    compress256(&mut state, &blocks);
+    bytes(state)
+}
+
+/// Writes into a borrowed buffer as `SliceSink` does; short pieces are copied in place.
+pub(in crate::chain) struct Quick<'b> {
+    buf: &'b mut [u8],
+    len: usize,
+}
+
+impl<'b> Quick<'b> {
+    pub(in crate::chain) const fn new(buf: &'b mut [u8]) -> Self {
+        Self { buf, len: 0 }
+    }
+
+    pub(in crate::chain) const fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl Sink for Quick<'_> {
+    #[inline(always)]
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        let end = self.len + bytes.len();
+        let Some(room) = self.buf.get_mut(self.len..end) else { return Err(Full) };
+        self.len = end;
+        copy(room, bytes);
+        Ok(())
+    }
+}
+
+/// Two pieces from both ends, which overlap, for every length up to 64.
+#[inline(always)]
+fn copy(to: &mut [u8], from: &[u8]) {
+    macro_rules! ends {
+        ($n:literal) => {
+            if let (Some(front), Some(back)) = (from.first_chunk::<$n>(), from.last_chunk::<$n>()) {
+                if let Some(room) = to.first_chunk_mut::<$n>() {
+                    *room = *front;
+                }
+                if let Some(room) = to.last_chunk_mut::<$n>() {
+                    *room = *back;
+                }
+            }
+        };
+    }
+    match from.len() {
+        0 => {}
+        1..4 => to.iter_mut().zip(from).for_each(|(to, byte)| *to = *byte),
+        4..8 => ends!(4),
+        8..16 => ends!(8),
+        16..=32 => ends!(16),
+        33..=64 => ends!(32),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn every_length_is_hashed_and_copied_as_it_should_be() {
+        let bytes: Vec<u8> = (0..400_u16).map(|n| n.to_le_bytes()[0] ^ 0x5a).collect();
+        for len in 0..bytes.len() {
+            let message = &bytes[..len];
+            assert_eq!(sha256(message), <[u8; 32]>::from(Sha256::digest(message)), "{len}");
+            let prefixed = Sha256::new().chain_update([7]).chain_update(message).finalize();
+            assert_eq!(sha256_after(7, message), <[u8; 32]>::from(prefixed), "{len}");
+            let mut out = [0; 450];
+            let mut quick = Quick::new(&mut out);
+            quick.put(b"ab").unwrap();
+            quick.put(message).unwrap();
+            let end = quick.len();
+            assert_eq!((end, &out[2..end], out[end]), (len + 2, message, 0));
+        }
+        let (left, right) = ([3; 32], [9; 32]);
+        let node = Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize();
+        assert_eq!(sha256_node(1, &left, &right), <[u8; 32]>::from(node));
+        assert_eq!(Quick::new(&mut [0; 3]).put(b"four"), Err(Full));
+    }
+}
