@@ -81,6 +81,7 @@ against the keys that they name, and who that is is said in the summary.
   {"event":"summary","file","lines","findings","ok","size","root","checkpoint",
    "signers":[{"public","fingerprint" or "spiffe_id","tokens","known"}],
    "elapsed_s"}
+      root: null where there is neither FILE.tree nor a checkpoint
 
 Exit codes: 0 nothing was found, 1 something was, or it could not be read, 2 the
 command line is wrong."#;
