@@ -232,7 +232,7 @@ fn what_the_command_line_exports_others_verify() {
         json!({"cmd": "sign", "payload": payload, "payload_type": PAYLOAD_TYPE, "seeds": [to_hex(&[9; 32])]});
     let theirs = attest.done(&question);
     folder.write("theirs.json", theirs["envelope"].as_str().expect("a text"));
-    folder.write("nine.pub", &pem(9));
+    folder.write("nine.pub", pem(9));
     folder.ends(0, &["chain", "verify", "theirs.json", "--key", "nine.pub", "--key", "ci.pub"]);
     folder.ends(1, &["chain", "verify", "theirs.json", "--key", "ci.pub"]);
 }
