@@ -1,4 +1,4 @@
-//! `sluis key`: make, show and export Ed25519 keys. What reads key files is in [`file`], for every command.
+//! `sluis key`: make, show and export Ed25519 keys. What reads key files is in [`mod@file`], for every command.
 
 pub(crate) mod args;
 pub(crate) mod file;
