@@ -2,14 +2,14 @@
 
 use super::sink::{Full, Sink};
 
-/// The two lower-case digits of a byte. Computed and not looked up, so that a loop over many works on many at a time.
+/// The two lower-case digits of a byte. Without a table, so that a run of bytes is done many at a time.
 #[must_use]
 #[inline]
 pub const fn pair(byte: u8) -> [u8; 2] {
-    const fn digit(value: u8) -> u8 {
-        value + if value < 10 { b'0' } else { b'a' - 10 }
+    const fn nibble(n: u8) -> u8 {
+        n + b'0' + if n > 9 { b'a' - b'9' - 1 } else { 0 }
     }
-    [digit(byte >> 4), digit(byte & 15)]
+    [nibble(byte >> 4), nibble(byte & 15)]
 }
 
 /// The value of one hex digit of either case.

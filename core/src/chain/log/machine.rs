@@ -169,18 +169,20 @@ impl Log {
         out: &mut [u8],
     ) -> Result<Appended, AppendError> {
         check(draft)?;
-        let mut stamp = [0; iso::FORMAT_LEN];
+        // Before the token, which borrows them: it is copied once.
+        let (mut stamp, mut digits, token_id);
+        (stamp, digits) = ([0; iso::FORMAT_LEN], [0; 64]);
         let stamp = if draft.timestamp.is_empty() { iso::format(now.wall, &mut stamp) } else { "" };
         let mut token = *draft;
         if !stamp.is_empty() {
             token.timestamp = Text::from_wire(stamp);
         }
-        let token_id = if draft.token_id.is_empty() { Some(self.ids.next(now.wall)) } else { None };
+        token_id = if draft.token_id.is_empty() { Some(self.ids.next(now.wall)) } else { None };
         if let Some(id) = &token_id {
             token.token_id = id.as_text();
         }
         token.link = self.last.map(Hash32);
-        let len = self.write(&token, protection, out)?;
+        let len = self.write(&mut token, &mut digits, protection, out)?;
         let (line, rest) = out.split_at_mut_checked(len).ok_or(EncodeError::from(Full))?;
         let end = rest.first_mut().ok_or(EncodeError::from(Full))?;
         *end = b'\n';
@@ -202,18 +204,25 @@ impl Log {
     }
 
     /// Write the line, hashed and sealed; how long it is.
-    fn write(&mut self, token: &Token<'_>, protection: Protection<'_>, out: &mut [u8]) -> Result<usize, AppendError> {
+    fn write<'t>(
+        &mut self,
+        token: &mut Token<'t>,
+        digits: &'t mut [u8; 64],
+        protection: Protection<'_>,
+        out: &mut [u8],
+    ) -> Result<usize, AppendError> {
         let hash = self.content_hash(token, protection.mac)?;
-        let digits = hash.to_hex();
+        *digits = hash.to_hex();
+        token.content_hash = Text::from_wire(ascii(digits));
         let mut line = Quick::new(out);
-        let token = Token { content_hash: Text::from_wire(ascii(&digits)), ..*token };
         let Some(seal) = protection.seal else {
             token.write_json(&mut line)?;
             return Ok(line.len());
         };
         // The seal goes between the last two quotes of a line without one.
         const END: &[u8; 2] = b"\"}";
-        Token { signature: Text::EMPTY, ..token }.write_json(&mut line)?;
+        token.signature = Text::EMPTY;
+        token.write_json(&mut line)?;
         let len = line.len();
         let room = out.get_mut(len - END.len()..).unwrap_or_default();
         let sealed = seal.seal(&signed_text(&hash), room)?;
