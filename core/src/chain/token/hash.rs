@@ -57,7 +57,7 @@ impl fmt::Debug for Hash32 {
 }
 
 /// Bytes that are gathered before the hash sees them.
-const STAGE: usize = 512;
+const STAGE: usize = 1024;
 
 /// Something that takes bytes to be hashed.
 pub(super) trait Update {
@@ -81,49 +81,42 @@ impl Update for Mac {
 /// Gathers small pieces, so that the hash works on whole blocks and is called seldom.
 pub(super) struct Stage<'h, H> {
     hash: &'h mut H,
-    bytes: [u8; STAGE],
-    len: usize,
+    bytes: heapless::Vec<u8, STAGE>,
 }
 
 impl<'h, H: Update> Stage<'h, H> {
+    #[inline]
     pub(super) const fn new(hash: &'h mut H) -> Self {
-        Self { hash, bytes: [0; STAGE], len: 0 }
+        Self { hash, bytes: heapless::Vec::new() }
     }
 
     /// Give the rest to the hash.
+    #[inline]
     pub(super) fn finish(self) {
-        self.hash.update(self.bytes.get(..self.len).unwrap_or_default());
+        self.hash.update(&self.bytes);
     }
 
     /// A piece for which there is no room: fill up, and pass on what need not be kept.
     #[inline(never)]
     fn overflow(&mut self, bytes: &[u8]) {
-        let (fill, rest) = bytes.split_at_checked(STAGE - self.len).unwrap_or((bytes, &[]));
-        if let Some(room) = self.bytes.get_mut(self.len..) {
-            room.copy_from_slice(fill);
-        }
+        let (fill, rest) = bytes.split_at_checked(STAGE - self.bytes.len()).unwrap_or((bytes, &[]));
+        // There is room for what fills it up, and then for less than a block.
+        let _ = self.bytes.extend_from_slice(fill);
         self.hash.update(&self.bytes);
+        self.bytes.clear();
         let (whole, rest) = rest.split_at_checked(rest.len() / 64 * 64).unwrap_or((rest, &[]));
         if !whole.is_empty() {
             self.hash.update(whole);
         }
-        if let Some(room) = self.bytes.get_mut(..rest.len()) {
-            room.copy_from_slice(rest);
-        }
-        self.len = rest.len();
+        let _ = self.bytes.extend_from_slice(rest);
     }
 }
 
 impl<H: Update> Sink for Stage<'_, H> {
     #[inline]
     fn put(&mut self, bytes: &[u8]) -> Result<(), Full> {
-        let end = self.len + bytes.len();
-        match self.bytes.get_mut(self.len..end) {
-            Some(room) => {
-                room.copy_from_slice(bytes);
-                self.len = end;
-            }
-            None => self.overflow(bytes),
+        if self.bytes.extend_from_slice(bytes).is_err() {
+            self.overflow(bytes);
         }
         Ok(())
     }

@@ -156,6 +156,8 @@ struct Part {
     key_end: u32,
     value: u32,
     end: u32,
+    /// There are no escapes in the key.
+    plain: bool,
     sorted: bool,
 }
 
@@ -221,12 +223,12 @@ pub(super) fn write_sorted(text: &str, sink: &mut impl Sink) -> Result<(), Encod
 }
 
 /// Find the members of an object and put them in the order of their keys, or the elements of an array; whether each is in
-/// order in itself.
+/// order in itself. `None`: too many, or a key comes twice.
 #[inline(never)]
 fn in_order(bytes: &[u8], start: u32, end: u32, parts: &mut Parts) -> Option<bool> {
     parts.clear();
     let object = bytes.get(start as usize) == Some(&b'{');
-    let (mut all_plain, mut all_sorted) = (true, true);
+    let mut all_sorted = true;
     let mut pos = start as usize + 1;
     while pos < end as usize {
         let (len, plain, at) = if object {
@@ -235,34 +237,69 @@ fn in_order(bytes: &[u8], start: u32, end: u32, parts: &mut Parts) -> Option<boo
         } else {
             (0, true, pos)
         };
-        let (after, sorted) = value(bytes, at)?;
+        let (after, sorted) = skip(bytes, at)?;
         let key_end = pos + 1 + len;
-        let head = swar::prefix(bytes, pos + 1, key_end).swap_bytes();
-        let short = |at: usize| u32::try_from(at).ok();
-        let (start, key_end, value, end) = (short(pos)?, short(key_end)?, short(at)?, short(after)?);
-        parts.push(Part { head, start, key_end, value, end, sorted }).ok()?;
-        all_plain &= plain;
+        let head = if object { swar::prefix(bytes, pos + 1, key_end).swap_bytes() } else { 0 };
+        // No text is longer than 4 GiB.
+        #[allow(clippy::cast_possible_truncation)]
+        let part = Part {
+            head,
+            start: pos as u32,
+            key_end: key_end as u32,
+            value: at as u32,
+            end: after as u32,
+            plain,
+            sorted,
+        };
+        parts.push(part).ok()?;
+        if object {
+            sink_in(parts, bytes)?;
+        }
         all_sorted &= sorted;
         pos = after + 2;
-    }
-    if object {
-        let key = |part: &Part| bytes.get(part.start as usize + 1..part.key_end as usize).unwrap_or_default();
-        if all_plain {
-            sort(parts, |a, b| a.head.cmp(&b.head).then_with(|| key(a).cmp(key(b))))?;
-        } else {
-            let text = |raw| Text::from_scan(core::str::from_utf8(raw).unwrap_or_default(), Form::EscapedWire);
-            sort(parts, |a, b| text(key(a)).cmp(&text(key(b))))?;
-        }
     }
     Some(all_sorted)
 }
 
-/// Put in order, and make sure that no key comes twice.
+/// Where a value ends that is known to be of this form, and whether it is in order.
 #[inline(always)]
-fn sort(parts: &mut Parts, compare: impl Fn(&Part, &Part) -> Ordering) -> Option<()> {
-    parts.sort_unstable_by(&compare);
-    let twice = parts.windows(2).any(|two| matches!(two, [a, b] if compare(a, b).is_eq()));
-    (!twice).then_some(())
+fn skip(bytes: &[u8], at: usize) -> Option<(usize, bool)> {
+    match bytes.get(at)? {
+        b'"' => string(bytes, at + 1).map(|(end, _)| (end + 1, true)),
+        b'{' | b'[' => nested(bytes, at),
+        _ => {
+            let rest = bytes.get(at..)?;
+            let len = rest.iter().position(|b| matches!(b, b',' | b'}' | b']'))?;
+            Some((at + len, true))
+        }
+    }
+}
+
+/// Let the last part sink to its place among the others, which are in order; `None`: one of them has the same key.
+#[inline(always)]
+fn sink_in(parts: &mut Parts, bytes: &[u8]) -> Option<()> {
+    let mut at = parts.len().checked_sub(1)?;
+    while at > 0 {
+        let two = parts.get_mut(at - 1..=at)?;
+        let [before, part] = two else { return None };
+        match compare(part, before, bytes) {
+            Ordering::Greater => break,
+            Ordering::Equal => return None,
+            Ordering::Less => core::mem::swap(before, part),
+        }
+        at -= 1;
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn compare(a: &Part, b: &Part, bytes: &[u8]) -> Ordering {
+    let key = |part: &Part| bytes.get(part.start as usize + 1..part.key_end as usize).unwrap_or_default();
+    if a.plain && b.plain {
+        return a.head.cmp(&b.head).then_with(|| key(a).cmp(key(b)));
+    }
+    let text = |raw| Text::from_scan(core::str::from_utf8(raw).unwrap_or_default(), Form::EscapedWire);
+    text(key(a)).cmp(&text(key(b)))
 }
 
 /// Push what a container is made of.
