@@ -4,6 +4,7 @@
 mod canonical;
 mod framing;
 mod gate;
+mod logs;
 mod node;
 mod peers;
 mod replay;
@@ -18,5 +19,6 @@ fn main() {
     node::all(&mut criterion);
     peers::all(&mut criterion);
     tokens::all(&mut criterion);
+    logs::all(&mut criterion);
     criterion.final_summary();
 }

@@ -21,7 +21,9 @@ fn bytes(state: [u32; 8]) -> [u8; 32] {
 fn finish(state: &mut [u32; 8], rest: &[u8], len: usize) {
     let mut last = [[0; 64]; 2];
     let flat = last.as_flattened_mut();
-    flat.iter_mut().zip(rest).for_each(|(to, byte)| *to = *byte);
+    if let Some(room) = flat.get_mut(..rest.len()) {
+        copy(room, rest);
+    }
     if let Some(end) = flat.get_mut(rest.len()) {
         *end = 0x80;
     }
