@@ -69,6 +69,22 @@ fn the_same_seed_gives_the_same_run_byte_for_byte() {
     }
 }
 
+/// From 1,024 nodes on the simulator looks ahead; where it does depends on how the time is cut up.
+#[test]
+fn looking_ahead_in_a_large_world_changes_nothing() {
+    for scenario in [Scenario::Heartbeat, Scenario::Restart] {
+        let setup = setup(1_100, 3, Encoding::Postcard);
+        let mut whole = scenario.build(&setup).unwrap();
+        assert!(whole.run_until(SPAN));
+        let mut cut = scenario.build(&setup).unwrap();
+        for part in 1..=997 {
+            assert!(cut.run_until(SPAN * part / 997));
+        }
+        assert!(whole.counts().deliveries > 1_000, "{}", scenario.name());
+        assert_eq!((whole.digest(), whole.counts()), (cut.digest(), cut.counts()), "{}", scenario.name());
+    }
+}
+
 #[test]
 fn every_node_of_a_recorded_run_replays_through_the_core() {
     for scenario in [Scenario::Storm, Scenario::Restart] {
