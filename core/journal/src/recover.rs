@@ -71,10 +71,12 @@ impl<D: Folder> Opening<D> {
         let name = self.names.file().to_owned();
         let len = file.len();
         let len = self.io(&name, "measuring", len)?;
-        let mut tree = self.tree::<C>()?;
+        let (mut tree, had_tree) = self.tree::<C>()?;
         let checkpoint = read_small(&mut self.folder, &Names::checkpoint(&name), CHECKPOINT_BYTES);
         let checkpoint = self.io(&Names::checkpoint(&name), "reading", checkpoint)?;
-        let (fill, unknown) = self.read(&mut file, len, &mut chain, tree.as_mut(), checkpoint.as_deref())?;
+        // Only a write of ours can have been torn; of what others wrote, nothing is cut off.
+        let ours = had_tree || segments > 0 || checkpoint.is_some();
+        let (fill, unknown) = self.read(&mut file, len, &mut chain, tree.as_mut(), checkpoint.as_deref(), ours)?;
         let torn = len - fill.bytes;
         if torn > 0 {
             self.cut(&mut file, fill.bytes, torn)?;
@@ -172,14 +174,19 @@ impl<D: Folder> Opening<D> {
         Ok(line.to_owned())
     }
 
-    fn tree<C: Chain>(&mut self) -> Result<Option<Tree<D::File>>, OpenError> {
+    /// The tree, and whether it was there, as it is beside every file that a journal with a tree wrote to.
+    fn tree<C: Chain>(&mut self) -> Result<(Option<Tree<D::File>>, bool), OpenError> {
         if !C::TREE {
-            return Ok(None);
+            return Ok((None, true));
         }
         let name = Names::tree(self.names.file());
-        let opened = self.folder.open(&name, How::Create);
-        let opened = self.io(&name, "opening", opened)?;
-        Ok(opened.map(Tree::new))
+        let found = self.folder.open(&name, How::Existing);
+        if let Some(file) = self.io(&name, "opening", found)? {
+            return Ok((Some(Tree::new(file)), true));
+        }
+        let made = self.folder.open(&name, How::Create).and_then(|made| self.folder.sync().map(|()| made));
+        let made = self.io(&name, "making", made)?;
+        Ok((made.map(Tree::new), false))
     }
 
     /// Take in every whole line, to where the file ends or the last write was torn. Also where the first line begins that is not
@@ -191,6 +198,7 @@ impl<D: Folder> Opening<D> {
         chain: &mut C,
         mut tree: Option<&mut Tree<D::File>>,
         checkpoint: Option<&[u8]>,
+        ours: bool,
     ) -> Result<(Fill, u64), OpenError> {
         let name = self.names.file().to_owned();
         let disagrees = |opening: &Self, fault: C::Fault| OpenError::Checkpoint {
@@ -235,6 +243,12 @@ impl<D: Folder> Opening<D> {
             number += 1;
         };
         let fault = fault.map(|fault| (number + 1, fault));
+        if let (Some((line, fault)), false) = (&fault, ours) {
+            let (path, fault) = (self.path(&name), fault.clone());
+            // Nor is there a tree that would say that it was ours.
+            let _ = self.folder.remove(&Names::tree(&name));
+            return Err(OpenError::Damaged { path, line: *line, offset: fill.bytes, fault });
+        }
         self.judge(len, fill, fault, tree, covered)?;
         Ok((fill, unknown.unwrap_or(fill.bytes)))
     }
