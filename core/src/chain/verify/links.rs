@@ -31,6 +31,8 @@ struct Doubt {
     leaf: NodeHash,
     /// The next one linked to the one before it: it was put in between, or exchanged with its neighbour.
     between: bool,
+    /// It links to the next one: they were exchanged.
+    swapped: bool,
 }
 
 /// What is remembered of an entry.
@@ -50,12 +52,14 @@ pub(super) struct Links {
     entries: u64,
     recent: [Recent; RECENT],
     doubt: Option<Doubt>,
+    /// The first was said not to be the first of its log.
+    headless: bool,
 }
 
 impl Links {
     pub(super) const fn new(start: Start) -> Self {
         let nobody = Recent { leaf: [0; 32], blamed: false };
-        Self { start, linked: false, entries: 0, recent: [nobody; RECENT], doubt: None }
+        Self { start, linked: false, entries: 0, recent: [nobody; RECENT], doubt: None, headless: false }
     }
 
     /// The entry `back` places before the next one.
@@ -85,6 +89,7 @@ impl Links {
     /// The outcome tells who is to blame, seen from this entry (`back` 0). The one to blame is remembered as such.
     pub(super) fn step(&mut self, link: Option<NodeHash>, leaf: NodeHash, sealed: bool, blamed: bool) -> Option<Blame> {
         let (outcome, follows) = self.judge(link, leaf, sealed, blamed);
+        self.headless |= matches!(outcome, Some(Blame::Headless { .. }));
         let at = usize::try_from(self.entries % RECENT as u64).unwrap_or(0);
         if let Some(slot) = self.recent.get_mut(at) {
             let this =
@@ -119,7 +124,7 @@ impl Links {
             return (doubt.map(|doubt| self.settle(doubt, link)), false);
         }
         if let Some(doubt) = doubt {
-            return self.judge_again(doubt, link);
+            return self.judge_again(doubt, link, leaf);
         }
         if blamed || last.blamed {
             return (None, false);
@@ -135,7 +140,9 @@ impl Links {
         // It links to one that stands further up: what is between does not belong there.
         for back in 2..=RECENT as u64 {
             if self.back(back).is_some_and(|recent| recent.leaf == link) {
-                let between = (1..back).any(|back| self.back(back).is_some_and(|recent| recent.blamed));
+                // Of two that were exchanged at the head of the file, the one that should not be the first was named.
+                let headless = self.headless && self.entries == back;
+                let between = headless || (1..back).any(|back| self.back(back).is_some_and(|recent| recent.blamed));
                 return if between {
                     (None, true)
                 } else {
@@ -143,20 +150,20 @@ impl Links {
                 };
             }
         }
-        self.doubt = Some(Doubt { entry: self.entries, link, before: last.leaf, leaf, between: false });
+        self.doubt = Some(Doubt { entry: self.entries, link, before: last.leaf, leaf, between: false, swapped: false });
         (None, false)
     }
 
     /// The entry before this one did not fit, and neither does this one.
-    fn judge_again(&mut self, doubt: Doubt, link: Option<NodeHash>) -> (Option<Blame>, bool) {
+    fn judge_again(&mut self, doubt: Doubt, link: Option<NodeHash>, leaf: NodeHash) -> (Option<Blame>, bool) {
         let back = self.entries - doubt.entry;
         if !doubt.between && link == Some(doubt.before) {
             // As if the one in doubt were not there. The next one says whether it has changed places with this one.
-            self.doubt = Some(Doubt { between: true, ..doubt });
+            self.doubt = Some(Doubt { between: true, swapped: doubt.link == leaf, ..doubt });
             return (None, true);
         }
         if doubt.between {
-            let swapped = link == Some(doubt.leaf);
+            let swapped = doubt.swapped || link == Some(doubt.leaf);
             let blame = if swapped { Blame::Swapped { back } } else { Blame::Inserted { back, count: 1 } };
             return (Some(blame), swapped);
         }
@@ -171,6 +178,7 @@ impl Links {
     fn settle(&self, doubt: Doubt, link: Option<NodeHash>) -> Blame {
         let back = self.entries - doubt.entry;
         match () {
+            () if doubt.swapped && link.is_none() => Blame::Swapped { back },
             () if doubt.between && link != Some(doubt.leaf) => Blame::Inserted { back, count: 1 },
             () => Blame::Before { back: back + 1, expected: doubt.link, actual: doubt.before },
         }

@@ -231,6 +231,10 @@ fn what_was_done_is_told() {
     dropped.drain(3..5);
     let mut swapped = lines.clone();
     swapped.swap(3, 4);
+    let mut first = lines.clone();
+    first.swap(0, 1);
+    let mut last = lines.clone();
+    last.swap(8, 9);
     let mut inserted = lines.clone();
     let prev = Some(leaves(&lines)[2]);
     inserted.insert(3, forge(&lines[2].replace("tibet_", "evil_"), &|line| line.into(), prev));
@@ -242,6 +246,9 @@ fn what_was_done_is_told() {
     for (bad, with_tree, without) in [
         (&dropped, (Kind::Dropped, 4), Some((Kind::Link, 3))),
         (&swapped, (Kind::Swapped, 4), Some((Kind::Swapped, 4))),
+        // Of these only one of the two that were exchanged is told.
+        (&first, (Kind::Swapped, 1), Some((Kind::Dropped, 1))),
+        (&last, (Kind::Swapped, 9), Some((Kind::Swapped, 9))),
         (&inserted, (Kind::Inserted, 4), Some((Kind::Inserted, 4))),
         (&edited, (Kind::Root, 4), Some((Kind::Link, 4))),
         (&all_new, (Kind::Root, 4), None),
