@@ -11,7 +11,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("ping", &[]),
     ("replay", &[]),
     ("key", &["new", "show", "export"]),
-    ("chain", &["new", "add", "run", "verify", "find", "show", "prove", "export", "demo"]),
+    ("chain", &["new", "add", "run", "close", "verify", "find", "show", "prove", "export", "demo"]),
     ("demo", &[]),
 ];
 
@@ -111,7 +111,7 @@ pub(crate) fn short(value: &str) -> String {
 /// The flag without the name of its value.
 fn flag(arg: &str) -> &str {
     let name = arg.split([' ', '=', '[']).next().filter(|name| !name.is_empty()).unwrap_or(arg);
-    name.trim_matches(['<', '>'])
+    name.trim_matches(['<', '>', '.'])
 }
 
 /// What clap knows of that kind, as words.

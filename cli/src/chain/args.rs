@@ -31,6 +31,9 @@ pub(crate) enum ChainCommand {
     /// Run a command as a step: its declared files hashed, its exit code and duration recorded
     #[command(after_help = help::RUN)]
     Run(RunArgs),
+    /// End the workload: a last token that counts its steps, so that none can be cut off or added unseen
+    #[command(after_help = help::CLOSE)]
+    Close(CloseArgs),
     /// Find out whether anything was changed, and what; also of files that the reference wrote, and of bundles
     #[command(after_help = help::VERIFY)]
     Verify(VerifyArgs),
@@ -58,6 +61,7 @@ impl ChainCommand {
             Self::New(_) => "chain new",
             Self::Add(_) => "chain add",
             Self::Run(_) => "chain run",
+            Self::Close(_) => "chain close",
             Self::Verify(_) => "chain verify",
             Self::Find(_) => "chain find",
             Self::Show(_) => "chain show",
@@ -160,6 +164,17 @@ pub(crate) struct RunArgs {
     /// The command and its arguments, behind `--`
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CloseArgs {
+    /// The file whose last workload is to end
+    pub(crate) file: PathBuf,
+    /// Who closes it [default: the owner of the chain]
+    #[arg(long, value_name = "DID", value_parser = own::actor)]
+    pub(crate) actor: Option<String>,
+    #[command(flatten)]
+    pub(crate) protect: Protect,
 }
 
 /// By which keys a file is judged.

@@ -3,17 +3,16 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek as _, SeekFrom};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sluis_core::chain::log::merkle::leaf_hash;
 use sluis_core::chain::token::Hash32;
-use sluis_core::chain::verify::{Against, Finding, Kind, Parallel, Seals, Settings, Start, Summary};
+use sluis_core::chain::verify::{Against, Finding, Kind, Parallel, Seals, Settings, Summary};
 use sluis_core::chain::workload::check::StepChecker;
-use sluis_journal::Names;
 use sluis_tokio::SystemClock;
 
 use super::args::Judge;
+use super::earlier::Earlier;
 use super::judge::{self, Held, Keys, Seen, TreeFile};
 use super::progress::Progress;
 use super::{ledger, read};
@@ -31,24 +30,33 @@ pub(super) struct Checked {
     /// What was found, the checkpoint included.
     pub(super) findings: u64,
     pub(super) checkpoint: Option<Held>,
+    /// Tokens whose hash is not that of their members.
+    pub(super) wrong_hashes: u64,
+    /// It is an attestation, whose signature holds.
+    pub(super) attested: bool,
     pub(super) seen: Seen,
     pub(super) took: Duration,
 }
 
-/// Check a file; `found` is called with everything that is wrong with it.
+/// Check a file; `found` is called with everything that is wrong with it. What its tokens follow may also stand in the segments
+/// before it, or in `others`.
 pub(super) fn check(
     path: &Path,
+    others: &[PathBuf],
     judge: &Judge,
     keys: &Keys,
     found: &mut (dyn FnMut(&Finding) + Send),
 ) -> Result<Checked, Fail> {
     let start = Instant::now();
-    let mut findings = 0;
+    let (mut findings, mut wrong_hashes) = (0, 0);
     let mut count = |finding: Finding| {
         findings += 1;
+        wrong_hashes += u64::from(finding.kind == Kind::ContentHash);
         found(&finding);
     };
     let file = read::open(path)?;
+    let earlier = Earlier::of(path);
+    let mut elsewhere = earlier.elsewhere(others);
     let checkpoint = match judge::checkpoint(path, judge.checkpoint.as_deref(), &keys.known)? {
         None => None,
         Some(Ok(held)) => Some(held),
@@ -63,7 +71,7 @@ pub(super) fn check(
         mac: keys.mac.clone(),
         seals: Seals::Known { authority: Box::new(seen.clone()), required: judge.signed },
         now: Some(SystemClock::new().now().wall),
-        start: start_of(path),
+        start: earlier.start(),
         // Half as much work again, where nobody has anything to compare it with.
         tree: against.is_some(),
         ..Settings::default()
@@ -74,7 +82,12 @@ pub(super) fn check(
     let left = whole_lines(path, &file)?;
     let input = Input { file, left, progress: &mut progress };
     let steps = StepChecker::new(&seed);
-    let verify = Parallel::new(settings, against, &seed, steps, input, &mut count);
+    let mut ask = |finding: Finding| {
+        if let Some(finding) = elsewhere.wait(finding) {
+            count(finding);
+        }
+    };
+    let verify = Parallel::new(settings, against, &seed, steps, input, &mut ask);
     std::thread::scope(|scope| {
         for _ in 1..threads {
             scope.spawn(|| verify.work());
@@ -84,36 +97,8 @@ pub(super) fn check(
     let done = verify.finish();
     progress.end();
     let (summary, _) = done.map_err(|why| read::cannot(path, &why))?;
-    Ok(Checked { summary, findings, checkpoint, seen, took: start.elapsed() })
-}
-
-/// What came before the first line: where the file is a segment of a rotated journal, the last line of the segment before it.
-fn start_of(path: &Path) -> Start {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Start::Fresh };
-    let before = |number: u64, names: &Names| path.with_file_name(names.segment(number));
-    // The file that is written to follows the last segment.
-    let names = Names::new(name);
-    let last = (1..).take_while(|number| before(*number, &names).exists()).last();
-    if let Some(last) = last {
-        return after(&before(last, &names));
-    }
-    // A segment follows the one before it: NAME.2.jsonl comes after NAME.1.jsonl.
-    let Some((stem, extension)) = name.rsplit_once('.') else { return Start::Fresh };
-    let Some((stem, _)) = stem.rsplit_once('.') else { return Start::Fresh };
-    let names = Names::new(format!("{stem}.{extension}"));
-    match names.number(name) {
-        Some(number) if number > 1 => after(&before(number - 1, &names)),
-        _ => Start::Fresh,
-    }
-}
-
-/// After the last line of that file; where it is not there any more, nobody knows.
-fn after(path: &Path) -> Start {
-    let mut last = None;
-    match read::lines(path, |_, line| last = line.map(leaf_hash)) {
-        Ok(_) => last.map_or(Start::Unknown, Start::After),
-        Err(_) => Start::Unknown,
-    }
+    elsewhere.finish().for_each(count);
+    Ok(Checked { summary, findings, checkpoint, wrong_hashes, attested: false, seen, took: start.elapsed() })
 }
 
 /// How many threads are worth their while.

@@ -53,7 +53,9 @@ pub(super) fn find(out: &mut Out, args: &FindArgs) -> Result<(), Fail> {
     }
     if broken > 0 {
         let file = args.file.display();
-        tell(&format!("sluis: {broken} lines are no tokens and were passed over: see `sluis chain verify {file}`"));
+        let lines =
+            if broken == 1 { "1 line is no token and was" } else { &format!("{broken} lines are no tokens and were") };
+        tell(&format!("sluis: {lines} passed over: see `sluis chain verify {file}`"));
     }
     Ok(())
 }

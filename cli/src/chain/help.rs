@@ -6,6 +6,7 @@ pub(super) const CHAIN: &str = r"Examples:
   sluis chain run mission.jsonl --step build --input main.c --output main.o \
       -- cc -c main.c
   sluis chain add mission.jsonl --action approved --actor jis:alice
+  sluis chain close mission.jsonl
   sluis chain verify mission.jsonl
 
 A chain is a file of JSON lines, one token each, as `tibet-core` writes and reads
@@ -65,6 +66,21 @@ Exit codes: that of the command when it fails (128 and the signal that ended it;
 127 it was not found, 126 it could not be run); 0 it went well and is recorded,
 1 it could not be recorded, or an input changed, 2 the command line is wrong."#;
 
+pub(super) const CLOSE: &str = r#"Examples:
+  sluis chain close ci.jsonl
+  sluis chain close ci.jsonl --key ci.key
+
+The last token says how many steps there were and how they ended: with it, steps
+that are cut off are found without a checkpoint, too, and nothing can be put
+behind them. A step that is run in the file afterwards begins a new workload.
+
+--json prints
+  {"event":"added","file","line","token_id","action","content_hash","leaf"}
+      action: workload_completed, workload_failed or workload_compromised
+
+Exit codes: 0 it is closed, however its steps ended, 1 it could not be done, 2 the
+command line is wrong."#;
+
 pub(super) const VERIFY: &str = r#"Examples:
   sluis chain verify mission.jsonl
   sluis chain verify mission.jsonl --key hub.pub --checkpoint kept.checkpoint
@@ -78,10 +94,16 @@ against the keys that they name, and who that is is said in the summary.
 
 --json prints for each finding, and then for each file
   {"event":"finding","line","token_id","kind","expected","actual"}
-  {"event":"summary","file","lines","findings","ok","size","root","checkpoint",
+  {"event":"summary","file","lines","tokens","findings","ok","linked","size",
+   "root","checkpoint":{"origin","size","root","signed"},
    "signers":[{"public","fingerprint" or "spiffe_id","tokens","known"}],
    "elapsed_s"}
-      root: null where there is neither FILE.tree nor a checkpoint
+      root: null where there is neither FILE.tree nor a checkpoint, checkpoint:
+      null where there is none
+
+What the first tokens of a segment of a rotated journal follow is looked for in
+the segments before it (NAME.1.jsonl, NAME.2.jsonl, ...; NAME.jsonl comes last),
+and what any token follows also in the other files that are named.
 
 Exit codes: 0 nothing was found, 1 something was, or it could not be read, 2 the
 command line is wrong."#;

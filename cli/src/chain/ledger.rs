@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// After this it is said that they are.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// What the journal says of a file that does not end with a line feed.
+pub(crate) const NO_LINE_FEED: &str = "no line feed at its end";
+
 /// The keys of a command.
 #[derive(Default)]
 pub(super) struct Keys {
@@ -169,6 +172,10 @@ fn opening(path: &Path, why: &OpenError) -> Fail {
         OpenError::Io { source, doing, .. } => {
             Fail::runtime(format!("cannot write to {} ({doing}: {source})", path.display()))
         }
+        OpenError::Damaged { fault, .. } if fault == NO_LINE_FEED => Fail::runtime(format!(
+            "the last line of {file} has no line feed, nothing is put behind it: if it is whole, write one (`echo >> {file}`)",
+            file = path.display()
+        )),
         OpenError::Damaged { line, fault, .. } => Fail::runtime(format!(
             "line {line} of {file} is broken ({fault}), nothing is added to it: see `sluis chain verify {file}`",
             file = path.display()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sluis_core::chain::log::merkle::{Frontier, NodeHash, leaf_hash};
 use sluis_core::chain::log::note::{Checkpoint, CheckpointError, MAX_ORIGIN, Note, last_note};
 use sluis_core::chain::token::{Hash32, Token, TokenError};
-use sluis_core::chain::workload::{After, Entry, Step, StepCounts, WorkloadId};
+use sluis_core::chain::workload::{After, Entry, Step, StepCounts, StepStatus, WorkloadId};
 use sluis_core::framing::{Value, canonical};
 use sluis_core::identity::note::is_name;
 use sluis_journal::{Chain, Leaf};
@@ -87,7 +87,17 @@ impl Lines {
 impl Running {
     fn step(&mut self, step: &Step<'_>, token: Hash32) {
         self.steps.push(step.name.to_cow().into_owned());
-        self.counts.steps += 1;
+        self.counts.steps = self.counts.steps.saturating_add(1);
+        let ended = match step.status {
+            StepStatus::Completed => Some(&mut self.counts.completed),
+            StepStatus::Failed => Some(&mut self.counts.failed),
+            StepStatus::Compromised => Some(&mut self.counts.compromised),
+            StepStatus::Skipped => Some(&mut self.counts.skipped),
+            StepStatus::Pending | StepStatus::Running => None,
+        };
+        if let Some(ended) = ended {
+            *ended = ended.saturating_add(1);
+        }
         if step.output.is_some() {
             self.outputs = hashes(step.metadata.get("outputs"));
         }

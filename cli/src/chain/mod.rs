@@ -3,7 +3,9 @@
 mod add;
 pub(crate) mod args;
 mod check;
+mod close;
 mod demo;
+mod earlier;
 mod export;
 mod find;
 mod help;
@@ -26,9 +28,10 @@ use crate::args::Common;
 use crate::fail::Fail;
 use crate::output::Out;
 
-/// What stands under `sluis chain --help`.
+pub(crate) use self::ledger::NO_LINE_FEED;
 pub(crate) use self::lines::origin;
 
+/// What stands under `sluis chain --help`.
 pub(crate) const EXAMPLES: &str = help::CHAIN;
 
 /// Do what is asked for.
@@ -38,6 +41,7 @@ pub(crate) fn run(common: Common, command: &ChainCommand) -> Result<ExitCode, Fa
         ChainCommand::New(args) => add::new(&mut out, args).map(|()| ExitCode::SUCCESS),
         ChainCommand::Add(args) => add::add(&mut out, args).map(|()| ExitCode::SUCCESS),
         ChainCommand::Run(args) => run::run(&mut out, args),
+        ChainCommand::Close(args) => close::close(&mut out, args).map(|()| ExitCode::SUCCESS),
         ChainCommand::Find(args) => find::find(&mut out, args).map(|()| ExitCode::SUCCESS),
         ChainCommand::Verify(args) => verify::verify(&mut out, args),
         ChainCommand::Show(args) => show::show(&mut out, args),

@@ -8,12 +8,13 @@ use sluis_core::chain::export::{Envelope, Statement};
 use sluis_core::chain::log::merkle::{leaf_hash, verify_inclusion};
 use sluis_core::chain::log::{BUNDLE_TYPE, Bundle, MAX_BUNDLE};
 use sluis_core::chain::token::{Fault, Token, Verdict};
-use sluis_core::chain::verify::{Finding, Kind, Summary};
+use sluis_core::chain::verify::{Finding, Kind, Problem, Summary};
+use sluis_core::chain::workload::check::StepChecker;
 use sluis_core::framing::Value;
 
 use super::check::Checked;
 use super::judge::{self, Keys, Seen};
-use super::read;
+use super::{ledger, read};
 use crate::fail::Fail;
 
 /// A file that is one JSON object of such a kind.
@@ -24,7 +25,8 @@ pub(super) enum Proof {
 
 /// What a file is, if it is no chain.
 pub(super) fn read(path: &Path) -> Result<Option<Proof>, Fail> {
-    let stat = read::open(path)?.metadata().map_err(|why| read::cannot(path, &why))?;
+    // A pipe can be read only once, and that is done by whoever reads chains.
+    let stat = fs::metadata(path).map_err(|why| read::cannot(path, &why))?;
     if !stat.is_file() || stat.len() > MAX_BUNDLE as u64 {
         return Ok(None);
     }
@@ -50,6 +52,8 @@ pub(super) fn check(
         summary: Summary { lines: 1, entries: 1, tokens: 0, findings: 0, linked: false, last: None, root: None },
         findings: 0,
         checkpoint: None,
+        wrong_hashes: 0,
+        attested: false,
         seen: Seen::new(keys),
         took: std::time::Duration::ZERO,
     };
@@ -130,6 +134,13 @@ fn token(line: &str, number: u64, keys: &Keys, signed: bool, checked: &mut Check
     Some(Finding { line: number, token_id, kind, expected: Some(expected), actual: Some(actual) })
 }
 
+/// What is wrong with a token as a step: that it is compromised, say.
+fn step(line: &str, number: u64, steps: &mut StepChecker) -> Option<Finding> {
+    let token = Token::parse(line).ok()?;
+    let Problem { kind, expected, actual } = steps.token(&token, true)?.into();
+    Some(Finding { line: number, token_id: Some(token.token_id.to_cow().into_owned()), kind, expected, actual })
+}
+
 /// The first thing that is wrong with an attestation.
 fn envelope(text: &str, keys: &Keys, checked: &mut Checked) -> Result<Option<Finding>, Fail> {
     if keys.known.is_empty() {
@@ -160,7 +171,11 @@ fn envelope(text: &str, keys: &Keys, checked: &mut Checked) -> Result<Option<Fin
     let anybody = Keys { mac: keys.mac.clone(), known: Vec::new(), spiffe: keys.spiffe.clone() };
     checked.seen = Seen::new(&anybody);
     let numbered = statement.lines().iter().zip(1..);
-    let found = numbered.map(|(line, number)| token(line, number, &anybody, false, checked)).find_map(|found| found);
+    let mut steps = StepChecker::new(&ledger::seed()?);
+    let found = numbered
+        .map(|(line, number)| token(line, number, &anybody, false, checked).or_else(|| step(line, number, &mut steps)))
+        .find_map(|found| found);
+    checked.attested = true;
     checked.summary.tokens = statement.lines().len() as u64;
     Ok(found)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -107,10 +107,16 @@ fn hash_all(paths: &[PathBuf]) -> Result<Files, (&Path, io::Error)> {
     paths
         .iter()
         .map(|path| match add::hash_file(path) {
-            Ok(hash) => Ok((path.display().to_string(), hash.to_string())),
+            Ok(hash) => Ok((name(path), hash.to_string())),
             Err(why) => Err((path.as_path(), why)),
         })
         .collect()
+}
+
+/// One name for one file, however it is spelled: `./a//b` is `a/b`.
+fn name(path: &Path) -> String {
+    let parts: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+    if parts.as_os_str().is_empty() { path.display().to_string() } else { parts.display().to_string() }
 }
 
 /// Expected and actual hash of the inputs, where they changed.
@@ -221,12 +227,11 @@ fn record(
     let lines = ledger.lines();
     let running = lines.workload.as_deref().ok_or_else(|| Fail::runtime("the chain has no workload"))?;
     refuse_twice(Some(running), &args.step)?;
-    let error = match before {
-        // Somebody else's step came in between, and what was held against the one before it no longer is what it follows.
-        Some(before) if before.after != running.after && !outcome.plan.independent => {
-            "another step was recorded while this one ran".to_owned()
-        }
-        _ => outcome.ended.error.clone(),
+    // Somebody else's step came in between, and what was held against the one before it no longer is what it follows.
+    let between = before.map_or(running.after.step.is_some(), |before| before.after != running.after);
+    let error = match between && !outcome.plan.independent {
+        true => "another step was recorded while this one ran".to_owned(),
+        false => outcome.ended.error.clone(),
     };
     let status = match (&outcome.finding, error.is_empty()) {
         (Some(_), _) => StepStatus::Compromised,
@@ -236,7 +241,7 @@ fn record(
     let metadata = metadata(args, outcome);
     let metadata = Value::from_json(&metadata).map_err(Fail::runtime)?;
     let random = ledger::seed()?.fork("step").u64().to_be_bytes();
-    let sequence = running.counts.steps + 1;
+    let sequence = running.counts.steps.saturating_add(1);
     let node = args.node.clone().unwrap_or_else(add::node_name);
     let actor = args.actor.clone().or_else(|| keys.actor()).unwrap_or_else(|| running.owner.clone());
     let spiffe_id = keys.actor();
@@ -338,6 +343,9 @@ fn say(out: &mut Out, args: &RunArgs, outcome: &Outcome, recorded: &Recorded) {
     }
     if let Some((expected, actual)) = outcome.finding {
         let _ = write!(line, ": an input changed while it ran (expected {expected}, found {actual})");
+    }
+    if outcome.plan.independent && !args.independent {
+        line.extend_from_slice(b", independent of what the step before put out");
     }
     let _ = write!(line, "; line {} of {}", added.line, args.file.display());
     tell(&String::from_utf8_lossy(&line));

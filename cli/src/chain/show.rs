@@ -1,6 +1,7 @@
 //! `sluis chain show`: the chain in the terminal, one token a line, what is broken marked.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -19,14 +20,22 @@ use crate::output::{Color, Out, Paint, Style, escape};
 /// Findings that are drawn; of more only the number is said.
 const MAX_FINDINGS: usize = 10_000;
 
+/// Columns of what happened and of who did it, two spaces behind them included.
+const ACTION: usize = 22;
+const ACTOR: usize = 26;
+
 /// What is wrong with which line.
 type Findings = BTreeMap<u64, Finding>;
 
 /// Draw the chain.
 pub(super) fn show(out: &mut Out, args: &ShowArgs) -> Result<ExitCode, Fail> {
     let keys = Keys::read(&args.judge)?;
+    if fs::metadata(&args.file).is_ok_and(|stat| !stat.is_file() && !stat.is_dir()) {
+        let file = args.file.display();
+        return Err(Fail::runtime(format!("{file} is a pipe or a device, and is read twice here: name a file")));
+    }
     let mut findings = Findings::new();
-    let checked = check::check(&args.file, &args.judge, &keys, &mut |finding| {
+    let checked = check::check(&args.file, &[], &args.judge, &keys, &mut |finding| {
         if findings.len() < MAX_FINDINGS {
             findings.insert(finding.line, finding.clone());
         }
@@ -132,18 +141,18 @@ fn title(out: &mut Out, file: &Path, checked: &Checked) {
 
 fn summary(out: &mut Out, checked: &Checked) {
     let Checked { summary, findings, .. } = checked;
-    let tokens = summary.tokens;
+    let tokens = if summary.tokens == 1 { "1 token".to_owned() } else { format!("{} tokens", summary.tokens) };
     out.line(|line, paint| match findings {
-        0 => paint.text(line, Color::Green, &format!("{tokens} tokens, nothing found")),
-        1 => paint.text(line, Color::Red, &format!("{tokens} tokens, 1 finding")),
-        n => paint.text(line, Color::Red, &format!("{tokens} tokens, {n} findings")),
+        0 => paint.text(line, Color::Green, &format!("{tokens}, nothing found")),
+        1 => paint.text(line, Color::Red, &format!("{tokens}, 1 finding")),
+        n => paint.text(line, Color::Red, &format!("{tokens}, {n} findings")),
     });
 }
 
 impl Picture<'_> {
     fn token(&mut self, number: u64, line: Option<&[u8]>, finding: Option<&Finding>) {
         if self.hidden > 0 {
-            let text = format!("{} tokens in between", self.hidden);
+            let text = format!("{} {} in between", self.hidden, if self.hidden == 1 { "token" } else { "tokens" });
             self.row(&[(Color::Dim, " ┊        ".to_owned()), (Color::Dim, text)]);
             self.hidden = 0;
         }
@@ -164,8 +173,8 @@ impl Picture<'_> {
             Some(token) => {
                 let text = |text: sluis_core::framing::Text<'_>| escape::safe(&text.to_cow()).into_owned();
                 let seal = if token.signature.is_empty() { ' ' } else { '§' };
-                parts.push((Color::Bold, format!("{:<20}", text(token.action))));
-                parts.push((Color::Plain, format!("{seal} {:<22}", text(token.actor))));
+                parts.push((Color::Bold, column(&text(token.action), ACTION)));
+                parts.push((Color::Plain, format!("{seal} {}", column(&text(token.actor), ACTOR))));
                 parts.push((Color::Dim, format!("{}  ", when(&text(token.timestamp)))));
                 parts.push((Color::Plain, text(token.erachter)));
             }
@@ -202,6 +211,16 @@ fn put(line: &mut Vec<u8>, paint: Paint, color: Color, text: &str) {
     paint.text(line, color, text);
 }
 
+/// A text in a column of its own: what does not fit gives way to an ellipsis, so that nothing runs into the next column.
+fn column(text: &str, width: usize) -> String {
+    let room = width.saturating_sub(2);
+    if text.chars().count() <= room {
+        return format!("{text:<width$}");
+    }
+    let kept: String = text.chars().take(room.saturating_sub(1)).collect();
+    format!("{kept}…  ")
+}
+
 /// A timestamp to the second.
 fn when(timestamp: &str) -> String {
     let short: String = timestamp.chars().take(19).collect();
@@ -216,4 +235,17 @@ fn width() -> usize {
     #[cfg(not(unix))]
     let terminal = None;
     columns.or(terminal).filter(|columns| *columns > 0).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_never_touch() {
+        assert_eq!(column("jis:hub", 10), "jis:hub   ");
+        assert_eq!(column("jis:hub1", 10), "jis:hub1  ");
+        assert_eq!(column("jis:hub:12", 10), "jis:hub…  ");
+        assert_eq!(column("é温é温é温é温é", 10), "é温é温é温é…  ");
+    }
 }

@@ -1,7 +1,7 @@
 //! `sluis chain verify`.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use sluis_core::chain::token::Hash32;
@@ -46,9 +46,10 @@ pub(super) fn verify(out: &mut Out, args: &VerifyArgs) -> Result<ExitCode, Fail>
 
 /// Check one file; whether nothing was found.
 fn one(out: &mut Out, args: &VerifyArgs, file: &Path, keys: &Keys) -> Result<bool, Fail> {
+    let others: Vec<PathBuf> = args.files.iter().filter(|other| *other != file).cloned().collect();
     let checked = match proof::read(file)? {
         Some(proof) => proof::check(&proof, keys, args.judge.signed, &mut |finding| say(out, file, finding))?,
-        None => check::check(file, &args.judge, keys, &mut |finding| say(out, file, finding))?,
+        None => check::check(file, &others, &args.judge, keys, &mut |finding| say(out, file, finding))?,
     };
     summary(out, file, &checked);
     Ok(checked.findings == 0)
@@ -115,7 +116,7 @@ fn summary(out: &mut Out, file: &Path, checked: &Checked) {
 }
 
 fn summary_json(out: &mut Out, file: &Path, checked: &Checked) {
-    let Checked { summary, findings, checkpoint, seen, took } = checked;
+    let Checked { summary, findings, checkpoint, seen, took, .. } = checked;
     out.json("summary", |o| {
         o.str("file", &file.display().to_string())
             .raw("lines", summary.lines)
@@ -156,7 +157,7 @@ fn summary_json(out: &mut Out, file: &Path, checked: &Checked) {
 }
 
 fn summary_text(out: &mut Out, file: &Path, checked: &Checked) {
-    let Checked { summary, findings, checkpoint, seen, took } = checked;
+    let Checked { summary, findings, checkpoint, seen, took, wrong_hashes, attested } = checked;
     out.line(|line, paint| {
         escape::put(line, &file.display().to_string());
         let _ = write!(line, ": {} {}, ", summary.tokens, if summary.tokens == 1 { "token" } else { "tokens" });
@@ -168,7 +169,14 @@ fn summary_text(out: &mut Out, file: &Path, checked: &Checked) {
         let _ = write!(line, "; {:.1} s", took.as_secs_f64());
     });
     let mut also = |text: String| out.line(|line, paint| paint.put(line, Color::Dim, |line| escape::put(line, &text)));
+    if *wrong_hashes > 0 && *wrong_hashes == summary.tokens {
+        also(
+            "  no hash holds: they may have been made with a shared key, or another one; name it with --hmac-key"
+                .to_owned(),
+        );
+    }
     match checkpoint {
+        _ if *attested => also("  an attestation that a known key signed".to_owned()),
         Some(held) if held.signed => {
             also(format!("  as the checkpoint of {} with {} lines, signed by a known key", held.origin, held.size));
         }
@@ -184,6 +192,7 @@ fn summary_text(out: &mut Out, file: &Path, checked: &Checked) {
     for (signed, tokens, known) in seen.signers() {
         also(match (signed, known) {
             (Signed::Key(key), true) => format!("  {tokens} signed by {} (a known key)", key.fingerprint()),
+            (Signed::Key(key), false) if *attested => format!("  {tokens} signed by {}", key.fingerprint()),
             (Signed::Key(key), false) => {
                 format!("  {tokens} signed by {} (nobody told to trust it: see --key)", key.fingerprint())
             }

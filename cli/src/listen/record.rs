@@ -21,6 +21,7 @@ use sluis_core::node::Event;
 use sluis_core::{Did, Now, Seed};
 use sluis_journal::{AppendError, Chain, CheckpointError, Composed, Failure, Journal, Leaf, OpenError, Setup, Ticket};
 
+use crate::chain::NO_LINE_FEED;
 use crate::fail::Fail;
 use crate::output::tell;
 
@@ -251,6 +252,9 @@ fn opening(path: &Path, why: &OpenError) -> Fail {
     let file = path.display();
     match why {
         OpenError::Io { source, doing, .. } => Fail::runtime(format!("cannot write to {file} ({doing}: {source})")),
+        OpenError::Damaged { fault, .. } if fault == NO_LINE_FEED => Fail::runtime(format!(
+            "the last line of {file} has no line feed, nothing is put behind it: if it is whole, write one (`echo >> {file}`)"
+        )),
         OpenError::Damaged { line, fault, .. } => Fail::runtime(format!(
             "line {line} of {file} is broken ({fault}), nothing is recorded into it: see `sluis chain verify {file}`"
         )),

@@ -212,3 +212,85 @@ fn nothing_is_added_to_what_is_broken() {
     assert!(said.contains("c.jsonl"), "{said}");
     assert_eq!(folder.text("c.jsonl"), text);
 }
+
+#[test]
+fn a_closed_workload_says_how_its_steps_ended() {
+    let folder = Folder::new("chain-close");
+    let said = folder.fails(1, &["chain", "close", "c.jsonl"]);
+    assert!(said.contains("there is no c.jsonl") && !folder.exists("c.jsonl"), "{said}");
+    folder.ends(0, &run("one", &[], "true"));
+    folder.ends(3, &run("two", &[], "exit 3"));
+    folder.prints(&["chain", "close", "c.jsonl", "--actor", "jis:boss"]);
+    let last = tokens(&folder, "c.jsonl").pop().expect("a line");
+    assert_eq!((last.str("action"), last.str("actor")), ("workload_failed", "jis:boss"));
+    let erin = last.get("erin");
+    assert_eq!([erin.count("step_count"), erin.count("completed_steps"), erin.count("failed_steps")], [2, 1, 1]);
+    folder.prints(&["chain", "verify", "c.jsonl"]);
+    let said = folder.fails(1, &["chain", "close", "c.jsonl"]);
+    assert!(said.contains("is closed already"), "{said}");
+    // What is run now is another workload; tokens may still be added.
+    folder.ends(0, &run("one", &[], "true"));
+    folder.prints(&["chain", "add", "c.jsonl", "--action", "archived"]);
+    folder.prints(&["chain", "verify", "c.jsonl"]);
+    // A step that is gone is missed.
+    let file = folder.text("c.jsonl");
+    let without: String =
+        file.split_inclusive('\n').enumerate().filter(|(i, _)| *i != 2).map(|(_, line)| line).collect();
+    folder.write("d.jsonl", without);
+    folder.ends(1, &["chain", "verify", "d.jsonl"]);
+    folder.write("none.jsonl", "");
+    let said = folder.fails(1, &["chain", "close", "none.jsonl"]);
+    assert!(said.contains("none.jsonl has no workload"), "{said}");
+}
+
+#[test]
+fn one_file_has_one_name() {
+    let folder = Folder::new("chain-names");
+    folder.ends(0, &run("make", &["--output", "a.txt"], "echo a > a.txt"));
+    folder.write("a.txt", "tampered\n");
+    for spelled in ["./a.txt", ".//./a.txt"] {
+        let said = folder.fails(1, &run("use", &["--input", spelled], "touch ran"));
+        assert!(said.contains("a.txt is not as the step before left it"), "{said}");
+    }
+    assert!(!folder.exists("ran"));
+}
+
+#[test]
+fn steps_that_begin_a_chain_at_once_do_not_lie_about_what_they_follow() {
+    let folder = Folder::new("chain-at-once");
+    let mut first = folder.command(&run("first", &[], "echo ready; read x"));
+    let mut first =
+        first.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("sluis runs");
+    std::io::Read::read_exact(first.stdout.as_mut().expect("piped"), &mut [0; 6]).expect("it has begun");
+    folder.ends(0, &run("second", &["--output", "a.txt"], "echo a > a.txt"));
+    drop(first.stdin.take());
+    assert!(!first.wait().expect("it ends").success());
+    let last = tokens(&folder, "c.jsonl").pop().expect("a line");
+    assert_eq!((last.str("action"), last.get("erin").str("step")), ("step_failed", "first"));
+    assert_eq!(last.get("erin").str("error"), "another step was recorded while this one ran");
+    folder.prints(&["chain", "verify", "c.jsonl"]);
+}
+
+#[test]
+fn nothing_is_cut_off_a_file_that_others_wrote() {
+    let folder = Folder::new("chain-foreign");
+    folder.prints(NEW);
+    folder.prints(&["chain", "add", "c.jsonl", "--action", "a"]);
+    let whole = folder.text("c.jsonl");
+    let lines: Vec<&str> = whole.lines().collect();
+    for (text, why) in [
+        (format!("{}\ngarbage\n{}\n", lines[0], lines[1]), "line 2 of d.jsonl is broken (not JSON at byte 0)"),
+        (whole.trim_end().to_owned(), "has no line feed, nothing is put behind it: if it is whole, write one"),
+    ] {
+        for _ in 0..2 {
+            folder.write("d.jsonl", &text);
+            let said = folder.fails(1, &["chain", "add", "d.jsonl", "--action", "a"]);
+            assert!(said.contains(why), "{said}");
+            assert_eq!(folder.text("d.jsonl"), text);
+            assert!(!folder.exists("d.jsonl.torn") && !folder.exists("d.jsonl.tree"));
+        }
+    }
+    folder.write("d.jsonl", &whole);
+    folder.prints(&["chain", "add", "d.jsonl", "--action", "a"]);
+    folder.prints(&["chain", "verify", "d.jsonl"]);
+}
