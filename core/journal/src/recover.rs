@@ -33,6 +33,8 @@ pub struct Recovered {
     pub torn: u64,
 }
 
+/// A tree, and whether it was there.
+type Held<F> = (Option<Tree<F>>, bool);
 type Opened<C, D> = (Writer<D>, C, Fill, Recovered);
 
 /// Open a journal's file, with a chain that has seen no line yet.
@@ -175,7 +177,7 @@ impl<D: Folder> Opening<D> {
     }
 
     /// The tree, and whether it was there, as it is beside every file that a journal with a tree wrote to.
-    fn tree<C: Chain>(&mut self) -> Result<(Option<Tree<D::File>>, bool), OpenError> {
+    fn tree<C: Chain>(&mut self) -> Result<Held<D::File>, OpenError> {
         if !C::TREE {
             return Ok((None, true));
         }
