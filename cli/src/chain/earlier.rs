@@ -52,7 +52,8 @@ impl Earlier {
         let (mut last, mut linked) = (None, false);
         let read = read::lines(newest, |_, line| {
             last = line.map(leaf_hash);
-            linked |= line.is_some_and(|line| line.windows(PREV_PREFIX.len()).any(|at| at == PREV_PREFIX.as_bytes()));
+            linked = linked
+                || line.is_some_and(|line| line.windows(PREV_PREFIX.len()).any(|at| at == PREV_PREFIX.as_bytes()));
         });
         match (read, last) {
             // Files that are no log of ours may have such names, too.
