@@ -4,4 +4,5 @@ mod checking;
 #[path = "../common/mod.rs"]
 mod common;
 mod spiffe;
+mod trips;
 mod writing;
