@@ -123,7 +123,7 @@ fn references(all: &[String]) -> String {
 
 /// Whose the chain is.
 pub(super) fn owner(lines: &Lines) -> String {
-    lines.workload.as_ref().map_or_else(this_machine, |workload| workload.owner.clone())
+    lines.kept.workload.as_ref().map_or_else(this_machine, |workload| workload.owner.clone())
 }
 
 /// A name for whoever sits at this machine.

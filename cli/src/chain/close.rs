@@ -23,7 +23,7 @@ pub(super) fn close(out: &mut Out, args: &CloseArgs) -> Result<(), Fail> {
     let at = SystemClock::new().now().wall;
     let node = add::node_name();
     let added = ledger.append(|lines: &Lines, room| {
-        let running = match lines.workload.as_deref() {
+        let running = match lines.kept.workload.as_deref() {
             Some(running) if !running.closed => running,
             Some(running) => return Err(Fail::runtime(format!("{} in {file} is closed already", running.name))),
             None => {

@@ -150,7 +150,7 @@ impl Ledger {
     pub(super) fn checkpoint(&self, keys: &Keys) -> Result<(), Fail> {
         let Some(secret) = &keys.secret else { return Ok(()) };
         let made = self.journal.checkpoint_blocking(|lines: &Lines, note: &mut Vec<u8>| {
-            let origin = lines.origin(&self.path);
+            let origin = lines.kept.origin(&self.path);
             Checkpoint::new(&origin, lines.tree.size(), lines.tree.root())?.sign(secret, note)
         });
         made.map_err(|why| match why {

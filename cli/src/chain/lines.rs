@@ -3,32 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sluis_core::chain::log::merkle::{Frontier, NodeHash, leaf_hash};
-use sluis_core::chain::log::note::{Checkpoint, CheckpointError, MAX_ORIGIN, Note, last_note};
-use sluis_core::chain::token::{Hash32, Token, TokenError};
+use sluis_core::chain::log::note::MAX_ORIGIN;
+use sluis_core::chain::token::{Hash32, Token};
 use sluis_core::chain::workload::{After, Entry, Step, StepCounts, StepStatus, WorkloadId};
 use sluis_core::framing::{Value, canonical};
 use sluis_core::identity::note::is_name;
-use sluis_journal::{Chain, Leaf};
+use sluis_journal::{Fold, Trail};
 
-/// Why a line does not belong into a chain.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
-    #[error("{0}")]
-    Token(#[from] TokenError),
-    #[error("it was not written after the line before it")]
-    Link,
-    #[error("the checkpoint cannot be read: {0}")]
-    Checkpoint(#[from] CheckpointError),
-    #[error("its root is another")]
-    Root,
-}
+/// What is known of the lines of a chain.
+pub(super) type Lines = Trail<Kept>;
 
-/// The tree of the lines so far, and the workload that goes on. Cheap to clone: the journal does that for every batch.
+/// The workload that goes on. Cheap to clone: the journal does that for every batch.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Lines {
-    pub(super) tree: Frontier,
-    pub(super) last: Option<NodeHash>,
+pub(super) struct Kept {
     /// The last workload of the file.
     pub(super) workload: Option<Arc<Running>>,
 }
@@ -48,17 +35,15 @@ pub(super) struct Running {
     pub(super) outputs: BTreeMap<String, String>,
 }
 
-impl Lines {
+impl Kept {
     /// The name under which the log signs: that of its workload, made fit.
     pub(super) fn origin(&self, file: &std::path::Path) -> String {
         let stem = || file.file_stem().map_or_else(|| "log".to_owned(), |stem| stem.to_string_lossy().into_owned());
         origin(&self.workload.as_ref().map_or_else(stem, |workload| workload.name.clone()))
     }
+}
 
-    pub(super) fn link(&self) -> Option<Hash32> {
-        self.last.map(Hash32)
-    }
-
+impl Fold for Kept {
     /// Take in what a token of a workload says. One that is not as it must be changes nothing: `verify` finds it.
     fn fold(&mut self, token: &Token<'_>) {
         let (Some(Ok(entry)), Some(hash)) = (Entry::read(token), token.said_hash()) else { return };
@@ -132,57 +117,6 @@ pub(crate) fn origin(name: &str) -> String {
         origin.pop();
     }
     if is_name(&origin) { origin } else { "log".to_owned() }
-}
-
-impl Chain for Lines {
-    type Fault = Fault;
-    type Mark = Self;
-    const TREE: bool = true;
-
-    fn check(&self, line: &[u8]) -> Result<(), Fault> {
-        let token = Token::parse_bytes(line)?;
-        // The first line may follow a file that is elsewhere.
-        match (token.prev(), self.last) {
-            (Some(prev), Some(last)) if prev.0 != last => Err(Fault::Link),
-            _ => Ok(()),
-        }
-    }
-
-    fn push(&mut self, line: &[u8]) -> Option<Leaf> {
-        let leaf = leaf_hash(line);
-        self.tree.push(leaf);
-        self.last = Some(leaf);
-        if let Ok(token) = Token::parse_bytes(line) {
-            self.fold(&token);
-        }
-        Some(leaf)
-    }
-
-    fn turn(&mut self) {
-        self.tree = Frontier::new();
-    }
-
-    fn mark(&self) -> Self {
-        self.clone()
-    }
-
-    fn rewind(&mut self, mark: &Self) {
-        self.clone_from(mark);
-    }
-
-    fn covered(checkpoint: &[u8]) -> Result<u64, Fault> {
-        Ok(read(checkpoint)?.size)
-    }
-
-    fn agrees(&self, checkpoint: &[u8]) -> Result<(), Fault> {
-        if read(checkpoint)?.root == self.tree.root() { Ok(()) } else { Err(Fault::Root) }
-    }
-}
-
-/// What a checkpoint says, whoever signed it.
-fn read(note: &[u8]) -> Result<Checkpoint<'_>, Fault> {
-    let note = Note::parse(last_note(note)).map_err(CheckpointError::from)?;
-    Ok(Checkpoint::parse(note.text())?)
 }
 
 /// SHA-256 over the names and hashes of files, as an object in canonical form; none for no files.

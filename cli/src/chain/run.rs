@@ -51,7 +51,7 @@ pub(super) fn run(out: &mut Out, args: &RunArgs) -> Result<ExitCode, Fail> {
     add::refuse_another(&keys, args.actor.as_deref())?;
     let clock = SystemClock::new();
     let before = if args.file.exists() { Ledger::open(&args.file)?.lines() } else { Lines::default() };
-    let before = before.workload.as_deref().filter(|running| !running.closed);
+    let before = before.kept.workload.as_deref().filter(|running| !running.closed);
     refuse_twice(before, &args.step)?;
     let plan = plan(before, args)?;
     let (ended, outputs, finding) = execute(&clock, out.style, args, &plan);
@@ -220,12 +220,12 @@ fn record(
     outcome: &Outcome,
 ) -> Result<Recorded, Fail> {
     let lines = ledger.lines();
-    if lines.workload.as_deref().is_none_or(|running| running.closed) {
+    if lines.kept.workload.as_deref().is_none_or(|running| running.closed) {
         let stem = args.file.file_stem().map_or_else(|| "chain".into(), |stem| stem.to_string_lossy());
         add::begin(ledger, keys, &stem, &args.actor.clone().unwrap_or_else(|| add::owner(&lines)))?;
     }
     let lines = ledger.lines();
-    let running = lines.workload.as_deref().ok_or_else(|| Fail::runtime("the chain has no workload"))?;
+    let running = lines.kept.workload.as_deref().ok_or_else(|| Fail::runtime("the chain has no workload"))?;
     refuse_twice(Some(running), &args.step)?;
     // Somebody else's step came in between, and what was held against the one before it no longer is what it follows.
     let between = before.map_or(running.after.step.is_some(), |before| before.after != running.after);

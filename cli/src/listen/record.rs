@@ -11,92 +11,31 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use sluis_core::chain::events::{Happening, Recorder};
-use sluis_core::chain::log::merkle::{Frontier, NodeHash, leaf_hash};
-use sluis_core::chain::log::note::{Checkpoint, CheckpointError as NoteError, Note, last_note};
+use sluis_core::chain::log::note::Checkpoint;
 use sluis_core::chain::log::{Log, Protection};
-use sluis_core::chain::token::{Seal, Token, TokenError, TokenIds};
+use sluis_core::chain::token::{Seal, Token, TokenIds};
 use sluis_core::framing::Text;
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_core::node::Event;
 use sluis_core::{Did, Now, Seed};
-use sluis_journal::{AppendError, Chain, CheckpointError, Composed, Failure, Journal, Leaf, OpenError, Setup, Ticket};
+use sluis_journal::{
+    AppendError, Chain, CheckpointError, Composed, Failure, Fold, Journal, OpenError, Setup, Ticket, Trail,
+};
 
 use crate::chain::NO_LINE_FEED;
 use crate::fail::Fail;
 use crate::output::tell;
 
-/// What is known of the lines of the file, from which the next one is made.
+/// The id of the last token of the file: the next one follows from it.
 #[derive(Clone, Debug, Default)]
-struct Trail {
-    tree: Frontier,
-    last: Option<NodeHash>,
-    /// The id of the last token: the next one follows from it.
-    parent: Option<String>,
-}
+struct Parent(Option<String>);
 
-/// Why a line does not belong into the file.
-#[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error("{0}")]
-    Token(#[from] TokenError),
-    #[error("it was not written after the line before it")]
-    Link,
-    #[error("the checkpoint cannot be read: {0}")]
-    Checkpoint(#[from] NoteError),
-    #[error("its root is another")]
-    Root,
-}
-
-impl Chain for Trail {
-    type Fault = Fault;
-    type Mark = Self;
-    const TREE: bool = true;
-
-    fn check(&self, line: &[u8]) -> Result<(), Fault> {
-        let token = Token::parse_bytes(line)?;
-        match (token.prev(), self.last) {
-            (Some(prev), Some(last)) if prev.0 != last => Err(Fault::Link),
-            _ => Ok(()),
-        }
+impl Fold for Parent {
+    fn fold(&mut self, token: &Token<'_>) {
+        let parent = self.0.get_or_insert_default();
+        parent.clear();
+        parent.push_str(&token.token_id.to_cow());
     }
-
-    fn push(&mut self, line: &[u8]) -> Option<Leaf> {
-        let leaf = leaf_hash(line);
-        self.tree.push(leaf);
-        self.last = Some(leaf);
-        if let Ok(token) = Token::parse_bytes(line) {
-            let parent = self.parent.get_or_insert_default();
-            parent.clear();
-            parent.push_str(&token.token_id.to_cow());
-        }
-        Some(leaf)
-    }
-
-    fn turn(&mut self) {
-        self.tree = Frontier::new();
-    }
-
-    fn mark(&self) -> Self {
-        self.clone()
-    }
-
-    fn rewind(&mut self, mark: &Self) {
-        self.clone_from(mark);
-    }
-
-    fn covered(checkpoint: &[u8]) -> Result<u64, Fault> {
-        Ok(read(checkpoint)?.size)
-    }
-
-    fn agrees(&self, checkpoint: &[u8]) -> Result<(), Fault> {
-        if read(checkpoint)?.root == self.tree.root() { Ok(()) } else { Err(Fault::Root) }
-    }
-}
-
-/// What a checkpoint says, whoever signed it.
-fn read(note: &[u8]) -> Result<Checkpoint<'_>, Fault> {
-    let note = Note::parse(last_note(note)).map_err(NoteError::from)?;
-    Ok(Checkpoint::parse(note.text())?)
 }
 
 /// What protects the tokens.
@@ -118,7 +57,7 @@ pub(crate) struct Recorded {
 /// Records.
 pub(super) struct Record {
     path: PathBuf,
-    journal: Journal<Trail>,
+    journal: Journal<Trail<Parent>>,
     recorder: Recorder,
     keys: Keys,
     ids: TokenIds,
@@ -169,8 +108,8 @@ impl Record {
         let Some(draft) = self.recorder.draft(happening) else { return };
         let id = self.ids.next(now.wall);
         let (seed, keys) = (&self.seed, &self.keys);
-        let queued = self.journal.try_append(|trail: &mut Trail, out: &mut [u8]| {
-            let draft = Token { token_id: id.as_text(), parent_id: trail.parent.as_deref().map(Text::new), ..draft };
+        let queued = self.journal.try_append(|trail: &mut Trail<Parent>, out: &mut [u8]| {
+            let draft = Token { token_id: id.as_text(), parent_id: trail.kept.0.as_deref().map(Text::new), ..draft };
             let protection =
                 Protection { mac: keys.mac.as_ref(), seal: keys.secret.as_ref().map(|key| key as &dyn Seal) };
             let mut log = Log::resume(seed, trail.tree.clone(), trail.last);
@@ -236,7 +175,7 @@ impl Record {
         let Some(secret) = &self.keys.secret else { return Ok(()) };
         let stem = self.path.file_stem().map_or_else(|| "log".to_owned(), |stem| stem.to_string_lossy().into_owned());
         let origin = crate::chain::origin(&stem);
-        let made = self.journal.checkpoint_blocking(|trail: &Trail, note: &mut Vec<u8>| {
+        let made = self.journal.checkpoint_blocking(|trail: &Trail<Parent>, note: &mut Vec<u8>| {
             Checkpoint::new(&origin, trail.tree.size(), trail.tree.root())?.sign(secret, note)
         });
         made.map_err(|why| match why {

@@ -76,6 +76,7 @@ mod shared;
 pub mod spawn;
 mod ticket;
 mod tokens;
+mod trail;
 mod writer;
 
 pub use chain::{Chain, Composed, Leaf, NoText, Plain};
@@ -86,4 +87,5 @@ pub use options::{BATCH_BYTES, Options};
 pub use os::{OsFile, OsFolder};
 pub use recover::Recovered;
 pub use ticket::Ticket;
-pub use tokens::{Entries, EntryFault, HeadError, TokenAppendError, TokenJournal, TokenSetup};
+pub use tokens::{Entries, HeadError, TokenAppendError, TokenJournal, TokenSetup};
+pub use trail::{EntryFault, Fold, Trail};

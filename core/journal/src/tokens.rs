@@ -5,9 +5,9 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
-use sluis_core::chain::log::note::{Checkpoint, Note, NoteSignError, last_note};
+use sluis_core::chain::log::note::{Checkpoint, NoteSignError};
 use sluis_core::chain::log::{self, Appended, Log, Mark, Protection};
-use sluis_core::chain::token::{Seal, Token, TokenError};
+use sluis_core::chain::token::{Seal, Token};
 use sluis_core::identity::{MacKey, Signer};
 use sluis_core::{Now, Seed};
 
@@ -21,27 +21,7 @@ use crate::os::OsFolder;
 use crate::recover::Recovered;
 use crate::spawn::Spawn;
 use crate::ticket::Ticket;
-
-/// Why a line is no entry here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum EntryFault {
-    /// It is no token.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// It links to another line than the one before it.
-    #[error("it does not link to the line before it")]
-    Link,
-    /// It cannot be taken as it is.
-    #[error(transparent)]
-    Log(#[from] log::AppendError),
-    /// It is no checkpoint.
-    #[error("it is no checkpoint")]
-    NoCheckpoint,
-    /// The lines are not those that the checkpoint was made of.
-    #[error("the lines have another root than the checkpoint says")]
-    Root,
-}
+use crate::trail::{EntryFault, joins, read};
 
 /// The chain of a token journal: the log's machine. Lines that are read must be tokens, and where they link to a line, that must be
 /// the one before; that they are also what they say they are is for `verify` to find out.
@@ -54,12 +34,7 @@ impl Chain for Entries {
     const TREE: bool = true;
 
     fn check(&self, line: &[u8]) -> Result<(), EntryFault> {
-        let token = Token::parse_bytes(line)?;
-        match (token.prev(), self.0.last()) {
-            // The first line that is here may follow one of a segment that is kept elsewhere by now.
-            (Some(link), Some(last)) if link.0 != last => Err(EntryFault::Link),
-            _ => Ok(()),
-        }
+        joins(line, self.0.last())
     }
 
     fn push(&mut self, line: &[u8]) -> Option<Leaf> {
@@ -85,12 +60,6 @@ impl Chain for Entries {
     fn agrees(&self, checkpoint: &[u8]) -> Result<(), EntryFault> {
         if read(checkpoint)?.root == self.0.tree().root() { Ok(()) } else { Err(EntryFault::Root) }
     }
-}
-
-/// What the newest checkpoint says, whoever signed it.
-fn read(file: &[u8]) -> Result<Checkpoint<'_>, EntryFault> {
-    let note = Note::parse(last_note(file)).map_err(|_| EntryFault::NoCheckpoint)?;
-    Checkpoint::parse(note.text()).map_err(|_| EntryFault::NoCheckpoint)
 }
 
 /// Who signs for the log, and under what name.
