@@ -23,6 +23,9 @@ pub enum Fault {
     Full,
     /// The medium fails: for writes after half of what is given, for syncs as described above.
     Io,
+    /// As [`Io`](Self::Io), but for syncs: the sectors that it does not bring to the medium are lost there, with what they held
+    /// before. Until they are written anew, nothing can be promised.
+    Damage,
     /// The power goes, half way through a write.
     PowerOff,
 }
@@ -314,7 +317,13 @@ impl File for DiskFile {
         match fault {
             None | Some(Fault::Short) => inode.write_back(inode.cache.len(), || true),
             Some(Fault::PowerOff) => {}
-            Some(_) => {
+            Some(fault) => {
+                if fault == Fault::Damage {
+                    for at in inode.dirty.clone() {
+                        let to = inode.medium.len().min((at + 1) * SECTOR);
+                        inode.medium.get_mut(at * SECTOR..to).unwrap_or_default().fill(0);
+                    }
+                }
                 let len = if world.flip() { inode.cache.len() } else { inode.medium.len() };
                 inode.write_back(len, || world.flip());
             }
