@@ -96,6 +96,7 @@ fn verified(names: &[String]) -> (f64, f64) {
         engine.complete_step(at(n), id, name, Data::None, None).expect("completed");
         while let Some(written) = engine.poll_token(&Protection::default(), &mut out) {
             chunk.extend(&out[..written.expect("written").len]);
+            chunk.push(b'\n');
         }
         if chunk.len() > 1 << 20 || n as usize + 1 == names.len() {
             let (before, watch) = (alloc::heap().live, Stopwatch::start());
