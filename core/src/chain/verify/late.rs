@@ -140,3 +140,26 @@ impl Explained<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{HASHED, Kind, LINE_BYTES, LINES, Late, Settings};
+    use crate::chain::verify::tests::{Made, id, log};
+
+    #[test]
+    fn a_changed_id_explains_its_children_and_guessing_it_has_an_end() {
+        let line = log(1, Made::default()).remove(0);
+        let (settings, was) = (Settings::default(), id(&line));
+        let mut late = Late::new();
+        late.suspect(Kind::ContentHash, line.replace(&was, "another").as_bytes());
+        assert!(late.explain(&settings, false).covers(1, Some(&was)));
+        let mut explained = late.explain(&settings, false);
+        explained.budget = 10 * line.len();
+        for missing in 0..20 {
+            assert!(!explained.covers(missing, Some("nobody")));
+        }
+        assert!(explained.budget < line.len() && !explained.covers(99, Some(&was)), "{}", explained.budget);
+        // It is enough for honest mistakes: each of the lines that are kept, at its longest, for some.
+        const { assert!(HASHED >= 16 * LINES * LINE_BYTES) };
+    }
+}
