@@ -10,6 +10,8 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use sluis_benches::alloc::{self, Counting};
 use sluis_benches::contest::Stopwatch;
 use sluis_benches::report::{Report, Row};
+use sluis_core::chain::verify::{Settings, Verifier};
+use sluis_core::chain::workload::check::StepChecker;
 use sluis_core::chain::workload::{Data, Engine, EngineConfig, MAX_LINE, NewStep, NewWorkload, Protection};
 use sluis_core::framing::Value;
 use sluis_core::identity::{MacKey, SecretKey};
@@ -75,6 +77,39 @@ fn run(kind: Kind<'_>, names: &[String]) -> (f64, usize) {
     let took = watch.elapsed().as_secs_f64();
     assert_eq!(engine.workload(id).map(|w| w.counts().completed as usize), Some(names.len()));
     (took, bytes)
+}
+
+/// Verify the file of one workload with all these steps while it is written: bytes of heap for each step at the most, with what is in
+/// hand, and seconds.
+fn verified(names: &[String]) -> (f64, f64) {
+    let config = EngineConfig { actor: "jis:bench:engine", node: "bench-node", ..EngineConfig::default() };
+    let mut engine = Engine::new(&config, &Seed::from_u64(1));
+    let new = NewWorkload { name: "bench", owner: "jis:bench", ..NewWorkload::default() };
+    let id = engine.create(at(0), &new).expect("a workload");
+    let seed = Seed::from_u64(2);
+    let mut verifier = Verifier::with_checker(Settings::default(), None, &seed, StepChecker::new(&seed));
+    let (mut out, mut chunk) = (vec![0; MAX_LINE], Vec::new());
+    let (mut held, mut most, mut took) = (0, 0, 0.0);
+    for (n, name) in (0..).zip(names) {
+        engine.add_step(at(n), id, &NewStep { name, ..NewStep::default() }).expect("added");
+        engine.start_step(at(n), id, name, Data::None, None).expect("started");
+        engine.complete_step(at(n), id, name, Data::None, None).expect("completed");
+        while let Some(written) = engine.poll_token(&Protection::default(), &mut out) {
+            chunk.extend(&out[..written.expect("written").len]);
+            chunk.push(b'\n');
+        }
+        if chunk.len() > 1 << 20 || n as usize + 1 == names.len() {
+            let (before, watch) = (alloc::heap().live, Stopwatch::start());
+            verifier.push(&chunk, &mut |finding| panic!("{finding}"));
+            took += watch.elapsed().as_secs_f64();
+            held += alloc::heap().live as i64 - before as i64;
+            most = most.max(held);
+            chunk.clear();
+        }
+    }
+    let (summary, _) = verifier.finish(&mut |finding| panic!("{finding}"));
+    assert!(summary.tokens >= names.len() as u64);
+    (most as f64 / names.len() as f64, took)
 }
 
 /// Nanoseconds of one raw signature of `ed25519-dalek` over as long a text as a seal signs.
@@ -166,6 +201,17 @@ fn main() -> ExitCode {
                 nanos: Some(median(nanos)),
             });
         }
+    }
+    for &size in sizes {
+        let (bytes, took) = verified(&names[..size]);
+        report.add(&Row {
+            what: format!("heap per step to verify {size} of one workload, the 64 KiB in hand included"),
+            value: bytes,
+            unit: "bytes",
+            target: (size >= 1_000_000).then_some(32.0),
+            floor: None,
+            nanos: Some(took * 1e9 / size as f64),
+        });
     }
     let calls = alloc::calls_in(|| {
         let _ = run(Kind::Unsigned, &names[..1_000]);

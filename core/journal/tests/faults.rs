@@ -79,6 +79,27 @@ fn any_other_failure_closes_the_journal_until_it_is_recovered() {
     }
 }
 
+/// After a failed sync the end of the file is cut, written anew and synced before anybody is told: no power is needed for it to
+/// stay so.
+#[test]
+fn a_failed_sync_is_mended_on_the_medium_at_once() {
+    for (chance, fault) in (0..64).flat_map(|chance| [(chance, Fault::Io), (chance, Fault::Damage)]) {
+        for padding in [20, 700, 6000] {
+            let disk = Disk::new(chance);
+            let journal = open(&disk);
+            journal.append_blocking(|chain, out| chain.compose(0, padding, out)).unwrap();
+            disk.fault(2, fault);
+            assert_eq!(failed(&append(&journal, 1)).step, Step::Sync);
+            disk.fault(0, Fault::PowerOff);
+            drop(journal);
+            disk.crash();
+            let journal = open(&disk);
+            assert_eq!(journal.durable(|chain| chain.size), 1, "{chance} {fault:?} {padding}");
+            assert_eq!(lines(&disk), 1, "{chance} {fault:?} {padding}");
+        }
+    }
+}
+
 #[test]
 fn everything_queued_behind_a_failure_fails_with_it() {
     let disk = Disk::new(3);

@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use sluis_journal::disk::{File, Folder, How};
 
 pub const SECTOR: usize = 512;
+/// What a kernel writes at once.
+const PAGE: usize = 4096;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,9 @@ pub enum Fault {
     Full,
     /// The medium fails: for writes after half of what is given, for syncs as described above.
     Io,
+    /// As [`Io`](Self::Io), but for syncs: the pages that it was to bring to the medium are lost there, with what they held before.
+    /// Until they are written anew, nothing can be promised.
+    Damage,
     /// The power goes, half way through a write.
     PowerOff,
 }
@@ -314,7 +319,14 @@ impl File for DiskFile {
         match fault {
             None | Some(Fault::Short) => inode.write_back(inode.cache.len(), || true),
             Some(Fault::PowerOff) => {}
-            Some(_) => {
+            Some(fault) => {
+                if fault == Fault::Damage {
+                    for at in inode.dirty.clone() {
+                        let page = at * SECTOR / PAGE * PAGE;
+                        let to = inode.medium.len().min(page + PAGE);
+                        inode.medium.get_mut(page..to).unwrap_or_default().fill(0);
+                    }
+                }
                 let len = if world.flip() { inode.cache.len() } else { inode.medium.len() };
                 inode.write_back(len, || world.flip());
             }

@@ -133,6 +133,11 @@ impl<'t> Cover<'t> {
         found
     }
 
+    /// Whether the checkpoint is about the entry with this index.
+    pub(super) const fn covers(&self, index: u64) -> bool {
+        index < self.against.size
+    }
+
     /// Whether the leaf hashes are known one by one.
     pub(super) const fn has_tree(&self) -> bool {
         self.against.tree.is_some()

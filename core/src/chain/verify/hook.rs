@@ -18,6 +18,9 @@ pub trait Checker {
     /// nothing in it can be believed, but that there is a token in this place. `None` if it is no business of this checker.
     fn look(token: &Token<'_>, sound: bool) -> Option<Self::Note>;
 
+    /// A line that is no token stands here, in the order of the file: it may have been any.
+    fn unread(&mut self) {}
+
     /// Take in what was taken down of a line, in the order of the file; what is wrong with it.
     fn fold(&mut self, at: Place, note: Self::Note) -> Option<Problem>;
 
@@ -35,8 +38,8 @@ pub struct Place {
     pub entry: u64,
     /// Something was already found about this line.
     pub reported: bool,
-    /// Lines before this one could not be read, or were found to be gone, put in, changed or exchanged, or may turn out to be: what
-    /// does not follow what stands before it follows from that.
+    /// Lines before this one were found to be gone, put in, changed or exchanged, or may turn out to be: what does not follow what
+    /// stands before it follows from that.
     pub shaken: bool,
 }
 

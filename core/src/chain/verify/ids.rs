@@ -161,8 +161,9 @@ impl Ids {
             None => (NONE, Parent::Known),
             Some(parent) if parent == id => (NONE, Parent::Known),
             Some(parent) => match self.find(parent) {
-                Some(at) => (at, Parent::Known),
-                None => {
+                // One that takes the place of what could not be believed may close a circle with those that followed that.
+                Some(at) if old.is_none() => (at, Parent::Known),
+                _ => {
                     let place = self.waiting.len();
                     self.waiting.push(parent);
                     // As many as there are tokens at most.
@@ -359,6 +360,18 @@ mod tests {
         ids.disbelieve(late);
         assert_eq!(missing(&mut ids), [0_u64; 0]);
         assert!(circles(&mut ids).is_empty());
+    }
+
+    #[test]
+    fn a_circle_through_an_id_that_was_false_before_is_found() {
+        let mut ids = Ids::new();
+        ids.add_false(spread(1), 1);
+        ids.add(spread(2), Some(spread(1)), 2);
+        ids.add(spread(1), Some(spread(2)), 3);
+        assert_eq!(missing(&mut ids), [0_u64; 0]);
+        let mut found = circles(&mut ids);
+        found[0].sort_unstable();
+        assert_eq!(found, [[2, 3]]);
     }
 
     #[test]

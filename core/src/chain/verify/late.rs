@@ -16,6 +16,9 @@ const LINES: usize = 64;
 const LINE_BYTES: usize = 16 << 10;
 /// Ids that are remembered as explained.
 const EXPLAINED: usize = 1024;
+/// Bytes that are hashed in all to see whether a line was right with another id: else many such lines and many missing parents
+/// would be as many hashes as both multiplied.
+const HASHED: usize = 32 << 20;
 
 /// A child that waits for its parent.
 struct Waiting {
@@ -46,11 +49,6 @@ impl Late {
     pub(super) fn suspect(&mut self, kind: Kind, line: &[u8]) {
         let keep = kind == Kind::ContentHash && self.lines.len() < LINES && line.len() <= LINE_BYTES;
         if keep { self.lines.push(line.into()) } else { self.unread += 1 }
-    }
-
-    /// Whether there is a line that may have been any token.
-    pub(super) const fn any_unread(&self) -> bool {
-        self.unread > 0
     }
 
     /// The token in this line is the `place`-th that waits.
@@ -91,7 +89,7 @@ impl Late {
 
     /// What of that follows from what was said. `gaps`: entries may be gone, and any parent with them.
     pub(super) fn explain<'l>(&'l self, settings: &'l Settings<'_>, gaps: bool) -> Explained<'l> {
-        Explained { settings, lines: &self.lines, unread: self.unread, gaps, known: Vec::new() }
+        Explained { settings, lines: &self.lines, unread: self.unread, gaps, known: Vec::new(), budget: HASHED }
     }
 }
 
@@ -104,6 +102,8 @@ pub(super) struct Explained<'l> {
     gaps: bool,
     /// Fingerprints, in order.
     known: Vec<u64>,
+    /// Bytes that may still be hashed.
+    budget: usize,
 }
 
 impl Explained<'_> {
@@ -128,12 +128,38 @@ impl Explained<'_> {
     }
 
     /// Whether a line whose hash is wrong would be right with this id.
-    fn was(&self, id: &str) -> bool {
-        self.lines.iter().any(|line| {
+    fn was(&mut self, id: &str) -> bool {
+        let Self { lines, settings, budget, .. } = self;
+        lines.iter().any(|line| {
+            let Some(left) = budget.checked_sub(line.len()) else { return false };
+            *budget = left;
             Token::parse_bytes(line).is_ok_and(|token| {
                 let token = Token { token_id: Text::new(id), ..token };
-                token.verify(self.settings.mac.as_ref()).is_ok()
+                token.verify(settings.mac.as_ref()).is_ok()
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HASHED, Kind, LINE_BYTES, LINES, Late, Settings};
+    use crate::chain::verify::tests::{Made, id, log};
+
+    #[test]
+    fn a_changed_id_explains_its_children_and_guessing_it_has_an_end() {
+        let line = log(1, Made::default()).remove(0);
+        let (settings, was) = (Settings::default(), id(&line));
+        let mut late = Late::new();
+        late.suspect(Kind::ContentHash, line.replace(&was, "another").as_bytes());
+        assert!(late.explain(&settings, false).covers(1, Some(&was)));
+        let mut explained = late.explain(&settings, false);
+        explained.budget = 10 * line.len();
+        for missing in 0..20 {
+            assert!(!explained.covers(missing, Some("nobody")));
+        }
+        assert!(explained.budget < line.len() && !explained.covers(99, Some(&was)), "{}", explained.budget);
+        // It is enough for honest mistakes: each of the lines that are kept, at its longest, for some.
+        const { assert!(HASHED >= 16 * LINES * LINE_BYTES) };
     }
 }

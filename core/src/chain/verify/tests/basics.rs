@@ -345,3 +345,36 @@ fn what_cannot_be_read_is_an_error() {
         crate::chain::verify::Parallel::new(Settings::default(), None, &Seed::from_u64(3), (), Half(b"x\n"), |_| {});
     assert_eq!(verify.finish().unwrap_err().to_string(), "the disk is gone");
 }
+
+/// A log in which a member of the third entry is such that the verifier finds something in it, by its hash or by itself.
+fn honestly_odd(field: &str) -> Lines {
+    let mut lines = log(6, Made::default());
+    for at in 2..lines.len() {
+        let link = Some(leaf_hash(lines[at - 1].as_bytes()));
+        lines[at] = match (at, field) {
+            (2, "content_hash") => forge(&lines[at], &|line| line.into(), link).replace("because", "perhaps"),
+            (2, "timestamp") => {
+                forge(&lines[at], &|line| line.replace("\"timestamp\": \"2025", "\"timestamp\": \"2125"), link)
+            }
+            _ => forge(&lines[at], &|line| line.into(), link),
+        };
+    }
+    lines
+}
+
+#[test]
+fn what_was_wrong_before_the_checkpoint_hides_no_change_after_it() {
+    for (field, kind) in [("content_hash", Kind::ContentHash), ("timestamp", Kind::FutureTimestamp)] {
+        let lines = honestly_odd(field);
+        let against = || Some(Against::checkpoint(&checkpoint(&lines)));
+        let check = |lines: &Lines| kinds(&run(text(lines).as_bytes(), settings(Made::default()), against()).0);
+        assert_eq!(check(&lines), [(kind, 3)]);
+        // The last entry made anew: nothing links to it.
+        let mut bad = lines.clone();
+        bad[5] = forge(&bad[5], &|line| line.replace("because", "perhaps"), None);
+        assert_eq!(check(&bad), [(kind, 3), (Kind::Root, 7)]);
+        // Nor does what is appended later hide it.
+        bad.push("broken".into());
+        assert_eq!(check(&bad), [(kind, 3), (Kind::BrokenLine, 7), (Kind::Root, 8)]);
+    }
+}

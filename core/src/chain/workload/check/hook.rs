@@ -40,6 +40,10 @@ impl Checker for StepChecker {
         StepNote::of(token, sound)
     }
 
+    fn unread(&mut self) {
+        self.judge(&StepNote::unreadable(), false);
+    }
+
     fn fold(&mut self, at: Place, note: StepNote) -> Option<Problem> {
         self.line = at.line;
         let finding = self.judge(&note, !at.reported)?;

@@ -1,12 +1,14 @@
 //! Puts together what was found about every line, in the order of the file.
 
+mod end;
+
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::chunk::Checked;
-use super::cover::{Against, Cover, Step, Verdict, Whole};
+use super::cover::{Against, Cover, Step, Verdict};
 use super::finding::{Finding, Kind, cut};
 use super::hook::{Checker, Place, Problem};
 use super::ids::{Ids, Parent, Seen};
@@ -52,6 +54,16 @@ pub(super) struct Order<'t, C> {
     summary: Summary,
     /// Something was found that may change how many entries there are, and what they are.
     gaps: bool,
+    /// Entries under the checkpoint about which something was found that may be why its root is another.
+    changed: u64,
+    /// What was found about the last entry is of that kind.
+    last_changed: bool,
+}
+
+/// Whether what is found may be why the entry is not the one under the checkpoint. What honest entries say of themselves is no
+/// reason, or it would hide that another one was exchanged.
+const fn is_change(kind: Kind) -> bool {
+    !matches!(kind, Kind::BadTimestamp | Kind::FutureTimestamp | Kind::Other(_))
 }
 
 /// Where findings go, and how many went there.
@@ -88,6 +100,8 @@ impl<'t, C: Checker> Order<'t, C> {
             suspect: None,
             summary: Summary { lines: 0, entries: 0, tokens: 0, findings: 0, linked: false, last: None, root: None },
             gaps: false,
+            changed: 0,
+            last_changed: false,
         }
     }
 
@@ -108,18 +122,22 @@ impl<'t, C: Checker> Order<'t, C> {
                 at: record.at,
                 len: record.len,
             };
+            self.confirm(record);
             self.own(chunk, record, &passed, &mut out);
             self.place(chunk, record, &mut passed, &mut out);
             if !record.flags.has(Flags::FALSE) || record.flags.has(Flags::ID) {
                 self.summary.tokens += 1;
                 self.follow(chunk, record, &mut passed, &mut out);
             }
+            if record.flags.has(Flags::FALSE) && !record.flags.has(Flags::ID) {
+                self.checker.unread();
+            }
             while let Some((_, note)) = notes.next_if(|(at, _)| *at as usize == i) {
                 let place = Place {
                     line: passed.line,
                     entry: self.summary.entries,
                     reported: passed.reported,
-                    shaken: self.gaps || self.links.in_doubt() || self.late.any_unread(),
+                    shaken: self.gaps || self.links.in_doubt(),
                 };
                 if let Some(problem) = self.checker.fold(place, note)
                     && !passed.reported
@@ -155,6 +173,23 @@ impl<'t, C: Checker> Order<'t, C> {
         self.fold(&[], &mut checked, found);
     }
 
+    /// An entry to which the next one links is as it was then, whatever is wrong with it.
+    fn confirm(&mut self, record: &Record) {
+        let linked = record.flags.has(Flags::LINK) && self.summary.last == Some(record.link);
+        if core::mem::take(&mut self.last_changed) && linked {
+            self.changed -= 1;
+        }
+    }
+
+    /// Something is said about the entry so many places before the one in hand (0).
+    fn change(&mut self, back: u64, kind: Kind) {
+        let covered = self.summary.entries.checked_sub(back).zip(self.cover.as_ref());
+        if is_change(kind) && covered.is_some_and(|(entry, cover)| cover.covers(entry)) {
+            self.changed += 1;
+            self.last_changed |= back == 0;
+        }
+    }
+
     /// What is wrong with the line by itself.
     fn own(&mut self, chunk: &[u8], record: &mut Record, passed: &Passed, out: &mut Out<'_>) {
         let Some(problem) = record.problem.take() else { return };
@@ -167,6 +202,7 @@ impl<'t, C: Checker> Order<'t, C> {
             self.late.suspect(problem.kind, line);
         }
         let token_id = if record.flags.has(Flags::ID) { name(line) } else { None };
+        self.change(0, problem.kind);
         out.put(Finding {
             line: passed.line,
             token_id,
@@ -179,6 +215,7 @@ impl<'t, C: Checker> Order<'t, C> {
     fn report(&mut self, chunk: &[u8], record: &Record, passed: &mut Passed, problem: Problem, out: &mut Out<'_>) {
         passed.reported = true;
         self.links.blame(1);
+        self.change(0, problem.kind);
         if let Some(index) = passed.ids.take() {
             self.ids.disbelieve(index);
         }
@@ -273,6 +310,7 @@ impl<'t, C: Checker> Order<'t, C> {
         if passed.reported {
             return;
         }
+        self.change(back, kind);
         let token_id = self.trail.name(back, chunk);
         if let Some(index) = self.trail.report(passed.line) {
             self.ids.disbelieve(index);
@@ -311,81 +349,6 @@ impl<'t, C: Checker> Order<'t, C> {
             }
         };
         self.report(chunk, record, passed, problem, out);
-    }
-
-    /// The file has ended.
-    pub(super) fn finish(mut self, settings: &Settings<'_>, found: &mut dyn FnMut(Finding)) -> (Summary, C) {
-        let mut out = Out { found, count: 0 };
-        if let Some(blame) = self.links.finish() {
-            self.blame(&[], blame, None, &mut out);
-        }
-        self.whole(&mut out);
-        self.parents(settings, &mut out);
-        let Out { found, count } = out;
-        let mut more = 0;
-        self.checker.finish(&mut |finding| {
-            more += 1;
-            found(finding);
-        });
-        self.summary.findings += count + more;
-        self.summary.root = self.frontier.as_ref().map(Frontier::root);
-        (self.summary, self.checker)
-    }
-
-    /// The file against its checkpoint.
-    fn whole(&mut self, out: &mut Out<'_>) {
-        let Some(cover) = &mut self.cover else { return };
-        let (named, had_tree) = (self.summary.findings + out.count > 0, cover.has_tree());
-        let (verdict, whole) = cover.finish(self.summary.entries);
-        if let Some(verdict) = verdict {
-            self.say(verdict, out);
-        }
-        let end = self.trail.back(1).map_or(0, |passed| passed.line);
-        match whole {
-            Whole::Short { next, size } if had_tree || !self.gaps => out.put(Finding {
-                line: end + 1,
-                token_id: None,
-                kind: Kind::Truncated,
-                expected: Some(format!("{size} entries")),
-                actual: Some(format!("the end before entry {next}")),
-            }),
-            // Else it may well follow from what was found.
-            Whole::Other { expected, actual, size } if !named => out.put(Finding {
-                line: end + 1,
-                token_id: None,
-                kind: Kind::Root,
-                expected: Some(format!("{} for {size} entries", hex(expected))),
-                actual: Some(hex(actual)),
-            }),
-            Whole::Good | Whole::Short { .. } | Whole::Other { .. } => {}
-        }
-    }
-
-    /// Parents that nobody is, and circles.
-    fn parents(&mut self, settings: &Settings<'_>, out: &mut Out<'_>) {
-        let Self { ids, late, gaps, .. } = self;
-        let mut explained = late.explain(settings, *gaps);
-        ids.resolve(|line, parent, place| {
-            if explained.covers(parent, late.parent(place)) {
-                return;
-            }
-            let (token_id, parent) = late.names(place);
-            let actual = Some(String::from("none in the file"));
-            out.put(Finding { line, token_id, kind: Kind::MissingParent, expected: parent, actual });
-        });
-        ids.circles(|lines| {
-            // The first of them that waited for its parent can be named.
-            let (mut first, mut length) = (None, 0_u64);
-            for line in lines {
-                length += 1;
-                first = Some(first.map_or(line, |first: u64| first.min(line)));
-            }
-            let Some(line) = first else { return };
-            let (token_id, parent) = late.names_of_line(line);
-            let actual = parent.map(|parent| format!("{parent}, and so on through {length} tokens"));
-            let expected = Some(String::from("a token that does not follow from it"));
-            out.put(Finding { line, token_id, kind: Kind::ParentCycle, expected, actual });
-        });
     }
 }
 
