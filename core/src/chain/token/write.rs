@@ -24,6 +24,13 @@ impl Token<'_> {
     /// # Errors
     /// The sink is full, or JSON has no form for something in it (as in [`Value::write_json`]).
     pub fn write_json(&self, sink: &mut impl Sink) -> Result<(), EncodeError> {
+        self.write_members(sink)?;
+        self.write_seal(sink)
+    }
+
+    /// The front of the line: what the content hash covers.
+    #[inline]
+    pub(in crate::chain) fn write_members(&self, sink: &mut impl Sink) -> Result<(), EncodeError> {
         text!(sink, "{\"token_id\": ", self.token_id);
         text!(sink, ", \"action\": ", self.action);
         text!(sink, ", \"timestamp\": ", self.timestamp);
@@ -39,7 +46,13 @@ impl Token<'_> {
         put_optional(self.parent_id, sink)?;
         put!(sink, ", \"state\": \"");
         sink.put(self.state.as_str().as_bytes())?;
-        text!(sink, "\", \"content_hash\": ", self.content_hash);
+        Ok(put!(sink, "\""))
+    }
+
+    /// The rest of the line.
+    #[inline]
+    pub(in crate::chain) fn write_seal(&self, sink: &mut impl Sink) -> Result<(), EncodeError> {
+        text!(sink, ", \"content_hash\": ", self.content_hash);
         text!(sink, ", \"signature\": ", self.signature);
         Ok(put!(sink, "}"))
     }

@@ -48,7 +48,7 @@ impl<N> Checked<N> {
             let end = find_line_feed(rest);
             let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
             if !is_blank(line) {
-                let (mut record, token) = check(settings, key, &mut self.scratch, line);
+                let (mut record, token) = check(settings, key, &mut self.scratch, linked, line);
                 // A chunk is at most 2 GiB long: see `Splitter`.
                 record.at = u32::try_from(at).unwrap_or(u32::MAX);
                 record.len = u32::try_from(line.len()).unwrap_or(u32::MAX);
@@ -67,7 +67,7 @@ impl<N> Checked<N> {
         }
         // The line after this chunk may link to its last line.
         let needed = if linked { 0 } else { self.records.len().saturating_sub(1) };
-        for record in self.records.iter_mut().skip(needed) {
+        for record in self.records.iter_mut().skip(needed).filter(|record| !record.flags.has(Flags::LEAF)) {
             record.leaf = leaf_hash(record.bytes(chunk));
         }
     }

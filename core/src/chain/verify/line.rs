@@ -8,8 +8,8 @@ use super::finding::{Kind, cut};
 use super::hook::Problem;
 use super::settings::{OwnKey, Seals, Settings};
 use crate::SipKey;
-use crate::chain::log::merkle::NodeHash;
-use crate::chain::log::quick::{Quick, sha256};
+use crate::chain::log::merkle::{LEAF, NodeHash};
+use crate::chain::log::quick::{Quick, sha256, sha256_and_after};
 use crate::chain::token::{Authority, Fault, Hash32, Stamp, Token, TokenError, Verdict};
 use crate::framing::Text;
 use crate::time::Wall;
@@ -49,6 +49,8 @@ impl Flags {
     pub(super) const FALSE: Self = Self(16);
     /// It is the last of the file, without a line feed.
     pub(super) const TORN: Self = Self(32);
+    /// `leaf` is one.
+    pub(super) const LEAF: Self = Self(64);
 
     pub(super) const fn has(self, bit: Self) -> bool {
         self.0 & bit.0 != 0
@@ -100,11 +102,13 @@ fn problem(kind: Kind, expected: impl Into<Option<String>>, actual: impl Into<Op
     Some(Box::new(Problem { kind, expected: expected.into(), actual: actual.into() }))
 }
 
-/// Check a line that is not blank, by itself. The leaf hash is left to the caller.
+/// Check a line that is not blank, by itself. The leaf hash is left to the caller, unless it is `wanted` and comes cheap, as
+/// it does of a line with a link.
 pub(super) fn check<'a>(
     settings: &Settings<'_>,
     key: &SipKey,
     scratch: &mut Scratch,
+    wanted: bool,
     line: &'a [u8],
 ) -> (Record, Option<Token<'a>>) {
     let mut record = Record {
@@ -144,7 +148,19 @@ pub(super) fn check<'a>(
     if is_seal(token.signature) {
         record.flags.add(Flags::SEALED);
     }
-    record.problem = if is_plainly_right(settings, &token, scratch) { None } else { fault(settings, &token) };
+    let leaf = (wanted || record.flags.has(Flags::LINK)).then_some(line);
+    match plain_hash(settings, &token, scratch, leaf) {
+        Some((hash, leaf)) => {
+            if let Some(leaf) = leaf {
+                record.leaf = leaf;
+                record.flags.add(Flags::LEAF);
+            }
+            if token.content_hash.as_str().is_none_or(|said| said.as_bytes() != hash.to_hex()) {
+                record.problem = fault(settings, &token);
+            }
+        }
+        None => record.problem = fault(settings, &token),
+    }
     if record.problem.is_some() {
         record.flags.add(Flags::FALSE);
     } else {
@@ -156,18 +172,28 @@ pub(super) fn check<'a>(
 /// Where short content is put together to be hashed at once.
 pub(super) type Scratch = [u8; 2048];
 
-/// The quick way for what is most often so: plain SHA-256, finite numbers, and the right hash.
-fn is_plainly_right(settings: &Settings<'_>, token: &Token<'_>, scratch: &mut Scratch) -> bool {
+/// The quick way for what is most often so: plain SHA-256, finite numbers, and not much of it. The leaf hash of `line` is made
+/// in the same breath.
+#[inline(always)]
+fn plain_hash(
+    settings: &Settings<'_>,
+    token: &Token<'_>,
+    scratch: &mut Scratch,
+    line: Option<&[u8]>,
+) -> Option<(Hash32, Option<NodeHash>)> {
     if settings.mac.is_some() || token.check_finite().is_err() {
-        return false;
+        return None;
     }
     let mut text = Quick::new(scratch);
-    if token.hash_input(&mut text).is_err() {
-        return false;
-    }
-    let len = text.len();
-    let digits = Hash32(sha256(scratch.get(..len).unwrap_or_default())).to_hex();
-    token.content_hash.as_str().is_some_and(|said| said.as_bytes() == digits)
+    token.hash_input(&mut text).ok()?;
+    let text = text.written();
+    Some(match line {
+        None => (Hash32(sha256(text)), None),
+        Some(line) => {
+            let (hash, leaf) = sha256_and_after(text, LEAF, line);
+            (Hash32(hash), Some(leaf))
+        }
+    })
 }
 
 /// Whether a signature is of a kind that our logs write.
