@@ -32,6 +32,11 @@ pub(super) struct Record {
     pub(super) problem: Option<Box<Problem>>,
 }
 
+impl Record {
+    pub(super) const EMPTY: Self =
+        Self { at: 0, len: 0, line: 0, flags: Flags(0), id: 0, parent: 0, leaf: [0; 32], link: [0; 32], problem: None };
+}
+
 /// What a [`Record`] says in one bit each.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Flags(u8);
@@ -103,36 +108,28 @@ fn problem(kind: Kind, expected: impl Into<Option<String>>, actual: impl Into<Op
 }
 
 /// Check a line that is not blank, by itself. The leaf hash is left to the caller, unless it is `wanted` and comes cheap, as
-/// it does of a line with a link.
-pub(super) fn check<'a>(
+/// it does of a line with a link. `look` is shown the token, and told whether nothing was found.
+#[inline]
+pub(super) fn check(
     settings: &Settings<'_>,
     key: &SipKey,
     scratch: &mut Scratch,
     wanted: bool,
-    line: &'a [u8],
-) -> (Record, Option<Token<'a>>) {
-    let mut record = Record {
-        at: 0,
-        len: 0,
-        line: 0,
-        flags: Flags::default(),
-        id: 0,
-        parent: 0,
-        leaf: [0; 32],
-        link: [0; 32],
-        problem: None,
-    };
+    line: &[u8],
+    record: &mut Record,
+    look: impl FnOnce(&Token<'_>, bool),
+) {
     if line.len() > settings.max_line {
         record.flags.add(Flags::FALSE);
         record.problem = Some(Box::new(too_long(line.len() as u64, settings.max_line)));
-        return (record, None);
+        return;
     }
     let token = match Token::parse_bytes(line) {
         Ok(token) => token,
         Err(error) => {
             record.flags.add(Flags::FALSE);
             record.problem = broken(error);
-            return (record, None);
+            return;
         }
     };
     record.flags.add(Flags::ID);
@@ -166,7 +163,7 @@ pub(super) fn check<'a>(
     } else {
         record.problem = stamp(settings, &token).or_else(|| seal(&settings.seals, &token));
     }
-    (record, Some(token))
+    look(&token, record.problem.is_none());
 }
 
 /// Where short content is put together to be hashed at once.
