@@ -3,7 +3,7 @@
 use super::merkle::{Frontier, LEAF, NodeHash, leaf_hash};
 use super::note::{Checkpoint, NoteSignError};
 use super::quick::{Quick, sha256_and_begin};
-use crate::chain::token::{Field, Hash32, Seal, SealError, Token, TokenId, TokenIds, signed_text};
+use crate::chain::token::{Field, Hash32, Seal, SealError, Token, TokenId, TokenIds, signed_text, write_seal};
 use crate::framing::{EncodeError, Full, Sink, Text};
 use crate::identity::{MacKey, Signer};
 use crate::time::iso;
@@ -180,7 +180,7 @@ impl Log {
             token.token_id = id.as_text();
         }
         token.link = self.last.map(Hash32);
-        let (len, leaf) = self.write(token, protection, out)?;
+        let (len, leaf) = self.write(&token, protection, out)?;
         let end = out.get_mut(len).ok_or(EncodeError::from(Full))?;
         *end = b'\n';
         let (index, leaf) = self.push(len, leaf)?;
@@ -203,14 +203,14 @@ impl Log {
     /// Write the line, hashed and sealed; how long it is, and its leaf hash.
     fn write(
         &mut self,
-        token: Token<'_>,
+        token: &Token<'_>,
         protection: Protection<'_>,
         out: &mut [u8],
     ) -> Result<(usize, NodeHash), AppendError> {
         let mut line = Quick::new(out);
         token.write_members(&mut line)?;
         // What is hashed is in order, the line is not: two texts, whose hashes are made together as far as they can be.
-        let (hash, leaf) = match self.content(&token, protection.mac) {
+        let (hash, leaf) = match self.content(token, protection.mac) {
             Some(content) => {
                 let (hash, leaf) = sha256_and_begin(content, LEAF, line.written());
                 (Hash32(hash), Some(leaf))
@@ -219,7 +219,7 @@ impl Log {
         };
         let digits = hash.to_hex();
         let signature = if protection.seal.is_some() { Text::EMPTY } else { token.signature };
-        token.with(Text::from_wire(ascii(&digits)), signature).write_seal(&mut line)?;
+        write_seal(Text::from_wire(ascii(&digits)), signature, &mut line)?;
         let mut len = line.len();
         if let Some(seal) = protection.seal {
             len += put_seal(seal, &hash, out, len)?;

@@ -19,48 +19,63 @@ fn bytes(state: [u32; 8]) -> [u8; 32] {
 /// A message as the blocks that SHA-256 takes. The last ones are put together before the first is hashed: bytes that were
 /// written a moment ago are slow to be loaded in other pieces.
 struct Blocks<'m> {
-    front: Option<[u8; 64]>,
+    front: [[u8; 64]; 1],
+    fronts: usize,
     whole: &'m [[u8; 64]],
     last: [[u8; 64]; 2],
-    /// How many of the last there are.
     lasts: usize,
 }
 
 impl<'m> Blocks<'m> {
+    const NONE: Self = Self { front: [[0; 64]], fronts: 0, whole: &[], last: [[0; 64]; 2], lasts: 0 };
+
     /// All of a message.
     #[inline(always)]
     fn of(message: &'m [u8]) -> Self {
-        let (whole, rest) = message.as_chunks();
-        Self::padded(None, whole, rest, message.len())
+        let mut blocks = Self::NONE;
+        let rest;
+        (blocks.whole, rest) = message.as_chunks();
+        blocks.pad(rest, message.len());
+        blocks
     }
 
     /// All of a message of one byte and others.
     #[inline(always)]
     fn after(first: u8, message: &'m [u8]) -> Self {
-        let (whole, rest, len) = (&[][..], message, message.len() + 1);
-        let Some((front, rest)) = rest.split_first_chunk::<63>() else {
+        let mut blocks = Self::NONE;
+        let len = message.len() + 1;
+        let rest = blocks.begin(first, message);
+        if blocks.fronts > 0 {
+            blocks.pad(rest, len);
+        } else {
             let mut short = [first; 64];
             short.iter_mut().skip(1).zip(message).for_each(|(to, byte)| *to = *byte);
-            return Self::padded(None, whole, short.get(..len).unwrap_or_default(), len);
-        };
-        let (whole, rest) = rest.as_chunks();
-        Self::padded(Some(block_after(first, front)), whole, rest, len)
+            blocks.pad(short.get(..len).unwrap_or_default(), len);
+        }
+        blocks
     }
 
-    /// The whole blocks that a message of one byte and others begins with, and how many of the others are in them.
+    /// The whole blocks that a message of one byte and others begins with; what is not in them.
     #[inline(always)]
-    fn begin(first: u8, message: &'m [u8]) -> (Self, usize) {
-        let none = Self { front: None, whole: &[], last: [[0; 64]; 2], lasts: 0 };
-        let Some((front, rest)) = message.split_first_chunk::<63>() else { return (none, 0) };
-        let whole = rest.as_chunks().0;
-        (Self { front: Some(block_after(first, front)), whole, ..none }, 63 + 64 * whole.len())
+    fn begin(&mut self, first: u8, message: &'m [u8]) -> &'m [u8] {
+        let Some((front, rest)) = message.split_first_chunk::<63>() else { return message };
+        let [block] = &mut self.front;
+        if let Some(one) = block.first_mut() {
+            *one = first;
+        }
+        if let Some(room) = block.last_chunk_mut() {
+            *room = *front;
+        }
+        self.fronts = 1;
+        let rest = rest.as_chunks();
+        self.whole = rest.0;
+        rest.1
     }
 
     /// `rest` is what is left of a message of `len` bytes.
     #[inline(always)]
-    fn padded(front: Option<[u8; 64]>, whole: &'m [[u8; 64]], rest: &[u8], len: usize) -> Self {
-        let mut last = [[0; 64]; 2];
-        let flat = last.as_flattened_mut();
+    fn pad(&mut self, rest: &[u8], len: usize) {
+        let flat = self.last.as_flattened_mut();
         if let Some(room) = flat.get_mut(..rest.len()) {
             copy(room, rest);
         }
@@ -69,11 +84,16 @@ impl<'m> Blocks<'m> {
         }
         let two = rest.len() + 9 > 64;
         let bits = (len as u64).wrapping_mul(8).to_be_bytes();
-        let [one, other] = &mut last;
+        let [one, other] = &mut self.last;
         if let Some(tail) = if two { other } else { one }.last_chunk_mut() {
             *tail = bits;
         }
-        Self { front, whole, last, lasts: if two { 2 } else { 1 } }
+        self.lasts = if two { 2 } else { 1 };
+    }
+
+    #[inline(always)]
+    fn front(&self) -> &[[u8; 64]] {
+        self.front.get(..self.fronts).unwrap_or_default()
     }
 
     #[inline(always)]
@@ -83,26 +103,17 @@ impl<'m> Blocks<'m> {
 
     #[inline(always)]
     fn iter(&self) -> impl Iterator<Item = &[u8; 64]> {
-        self.front.as_slice().iter().chain(self.whole).chain(self.last())
+        self.front().iter().chain(self.whole).chain(self.last())
     }
 
     #[inline(always)]
     fn hash(&self) -> [u8; 32] {
         let mut state = START;
-        compress256(&mut state, self.front.as_slice());
+        compress256(&mut state, self.front());
         compress256(&mut state, self.whole);
         compress256(&mut state, self.last());
         bytes(state)
     }
-}
-
-#[inline(always)]
-fn block_after(first: u8, front: &[u8; 63]) -> [u8; 64] {
-    let mut block = [first; 64];
-    if let Some(room) = block.last_chunk_mut() {
-        *room = *front;
-    }
-    block
 }
 
 /// Hash two messages block by block, in turns. A round of SHA-256 waits for the one before it; a processor that looks
@@ -155,8 +166,9 @@ pub(in crate::chain) struct Begun {
 /// SHA-256 of bytes, and as much as there can be of that of one byte and a message that begins like this.
 #[inline]
 pub(in crate::chain) fn sha256_and_begin(one: &[u8], first: u8, front: &[u8]) -> ([u8; 32], Begun) {
-    let (front, taken) = Blocks::begin(first, front);
-    let (a, state) = both(&Blocks::of(one), &front);
+    let mut begun = Blocks::NONE;
+    let taken = front.len() - begun.begin(first, front).len();
+    let (a, state) = both(&Blocks::of(one), &begun);
     (bytes(a), Begun { state, taken, first })
 }
 
@@ -167,10 +179,11 @@ impl Begun {
         let Some(rest) = message.get(self.taken..).filter(|_| self.taken > 0) else {
             return sha256_after(self.first, message);
         };
+        let mut blocks = Blocks::NONE;
         let (whole, rest) = rest.as_chunks();
-        let rest = Blocks::padded(None, whole, rest, message.len() + 1);
-        compress256(&mut self.state, rest.whole);
-        compress256(&mut self.state, rest.last());
+        blocks.pad(rest, message.len() + 1);
+        compress256(&mut self.state, whole);
+        compress256(&mut self.state, blocks.last());
         bytes(self.state)
     }
 }
