@@ -6,6 +6,7 @@ use core::cmp::Ordering;
 
 use super::super::sink::{Full, Sink};
 use super::spaced::{head, key, string};
+use super::swar;
 
 /// Nesting that is followed.
 const LEVELS: usize = 16;
@@ -93,7 +94,8 @@ fn scan(bytes: &[u8], parts: &mut Parts) -> Option<u8> {
                     continue;
                 }
             }
-            _ => pos += bytes.get(pos..)?.iter().position(|b| matches!(b, b',' | b'}' | b']'))?,
+            // A number or a word.
+            _ => pos = swar::find(bytes, pos, swar::closing),
         }
         // Behind it.
         loop {
