@@ -43,7 +43,7 @@ impl<N> Checked<N> {
         self.records.clear();
         self.notes.clear();
         self.lines = 0;
-        let (mut at, mut linked) = (0, leaves);
+        let (mut at, mut linked, mut before) = (0, leaves, None);
         while let Some(rest) = chunk.get(at..).filter(|rest| !rest.is_empty()) {
             let end = find_line_feed(rest);
             let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
@@ -55,7 +55,7 @@ impl<N> Checked<N> {
                 self.records.push(Record { at, len, line: self.lines, ..Record::EMPTY });
                 let Some(record) = self.records.last_mut() else { return };
                 let notes = &mut self.notes;
-                check(settings, key, &mut self.scratch, linked, line, record, |token, good| {
+                check(settings, key, &mut self.scratch, linked, line, record, &mut before, |token, good| {
                     notes.extend(C::look(token, good).map(|note| (number, note)));
                 });
                 if end.is_none() {

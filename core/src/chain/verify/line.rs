@@ -107,16 +107,20 @@ fn problem(kind: Kind, expected: impl Into<Option<String>>, actual: impl Into<Op
     Some(Box::new(Problem { kind, expected: expected.into(), actual: actual.into() }))
 }
 
+/// The id of the token before, with its fingerprint: in a log it is mostly the parent of the next.
+pub(super) type Before<'a> = Option<(&'a str, u64)>;
+
 /// Check a line that is not blank, by itself. The leaf hash is left to the caller, unless it is `wanted` and comes cheap, as
 /// it does of a line with a link. `look` is shown the token, and told whether nothing was found.
 #[inline]
-pub(super) fn check(
+pub(super) fn check<'a>(
     settings: &Settings<'_>,
     key: &SipKey,
     scratch: &mut Scratch,
     wanted: bool,
-    line: &[u8],
+    line: &'a [u8],
     record: &mut Record,
+    before: &mut Before<'a>,
     look: impl FnOnce(&Token<'_>, bool),
 ) {
     if line.len() > settings.max_line {
@@ -136,8 +140,12 @@ pub(super) fn check(
     record.id = fingerprint(key, token.token_id);
     if let Some(parent) = token.parent_id {
         record.flags.add(Flags::PARENT);
-        record.parent = fingerprint(key, parent);
+        record.parent = match *before {
+            Some((id, hash)) if parent.as_str() == Some(id) => hash,
+            _ => fingerprint(key, parent),
+        };
     }
+    *before = token.token_id.as_str().map(|id| (id, record.id));
     if let Some(link) = token.prev() {
         record.flags.add(Flags::LINK);
         record.link = link.0;
