@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use serde::de::IgnoredAny;
 use sha2::{Digest as _, Sha256};
+use sluis_core::chain::events::{Happening, Judgement, Recorder};
 use sluis_core::chain::log::{Log, Protection};
 use sluis_core::chain::token::{Hash32, Token};
 use sluis_core::chain::verify::{Parallel, Settings, Summary};
-use sluis_core::framing::Text;
+use sluis_core::framing::{Number, Text};
 use sluis_core::{Now, Seed, Wall};
 
 /// When all of it happens.
@@ -120,6 +121,40 @@ pub fn file(tokens: u64, linked: bool) -> Vec<u8> {
             token.with(Text::new(&hash.to_string()), Text::EMPTY).write_json(&mut all).expect("room");
             all.push(b'\n');
         }
+    }
+    all
+}
+
+/// A log file of a node of so many tokens: ping, response and heartbeat in turns, as a [`Recorder`] draws them up and a [`Log`]
+/// writes them, with links.
+///
+/// # Panics
+/// Never.
+#[must_use]
+pub fn node_file(tokens: u64) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut log = Log::new(&Seed::from_u64(1));
+    let mut recorder = Recorder::new("jis:home:hub");
+    let mut out = [0; 4096];
+    let at = Some(std::net::SocketAddr::from(([192, 0, 2, 7], 7150)));
+    let packet = crate::samples::ping();
+    let judgement = Judgement {
+        decision: Text::new("accept"),
+        trust_score: Number::Float(0.9),
+        zone: Text::new("GROEN"),
+        rule: None,
+    };
+    let (packet_id, responder) = (packet.packet_id, packet.target_did);
+    let happenings = [
+        Happening::Ping { packet, judgement: Some(judgement), at },
+        Happening::Response { packet_id, responder, judgement, rtt: Duration::from_micros(1234), at },
+        Happening::Heartbeat { source: packet.source_did, at, status: None },
+    ];
+    for happening in happenings.iter().cycle().take(usize::try_from(tokens).unwrap_or(usize::MAX)) {
+        let draft = recorder.draft(happening).expect("switched on");
+        let made = log.append(now(), &draft, Protection::default(), &mut out).expect("room");
+        recorder.follow(made.token_id.expect("a new one").as_text());
+        all.extend_from_slice(&out[..made.len]);
     }
     all
 }

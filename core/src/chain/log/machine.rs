@@ -1,9 +1,9 @@
 //! The machine that makes entries.
 
-use super::merkle::{Frontier, NodeHash, leaf_hash};
+use super::merkle::{Frontier, LEAF, NodeHash, leaf_hash};
 use super::note::{Checkpoint, NoteSignError};
-use super::quick::{Quick, sha256};
-use crate::chain::token::{Field, Hash32, Seal, SealError, Token, TokenId, TokenIds, signed_text};
+use super::quick::{Quick, sha256_and_begin};
+use crate::chain::token::{Field, Hash32, Seal, SealError, Token, TokenId, TokenIds, signed_text, write_seal};
 use crate::framing::{EncodeError, Full, Sink, Text};
 use crate::identity::{MacKey, Signer};
 use crate::time::iso;
@@ -170,23 +170,20 @@ impl Log {
     ) -> Result<Appended, AppendError> {
         check(draft)?;
         // Before the token, which borrows them: it is copied once.
-        let (mut stamp, mut digits, token_id);
-        (stamp, digits) = ([0; iso::FORMAT_LEN], [0; 64]);
+        let (mut stamp, token_id) = ([0; iso::FORMAT_LEN], draft.token_id.is_empty().then(|| self.ids.next(now.wall)));
         let stamp = if draft.timestamp.is_empty() { iso::format(now.wall, &mut stamp) } else { "" };
         let mut token = *draft;
         if !stamp.is_empty() {
             token.timestamp = Text::from_wire(stamp);
         }
-        token_id = if draft.token_id.is_empty() { Some(self.ids.next(now.wall)) } else { None };
         if let Some(id) = &token_id {
             token.token_id = id.as_text();
         }
         token.link = self.last.map(Hash32);
-        let len = self.write(&mut token, &mut digits, protection, out)?;
-        let (line, rest) = out.split_at_mut_checked(len).ok_or(EncodeError::from(Full))?;
-        let end = rest.first_mut().ok_or(EncodeError::from(Full))?;
+        let (len, leaf) = self.write(&token, protection, out)?;
+        let end = out.get_mut(len).ok_or(EncodeError::from(Full))?;
         *end = b'\n';
-        let (index, leaf) = self.push(line)?;
+        let (index, leaf) = self.push(len, leaf)?;
         Ok(Appended { len: len + 1, index, leaf, token_id })
     }
 
@@ -199,58 +196,54 @@ impl Log {
         if line.contains(&b'\n') || line.trim_ascii().is_empty() {
             return Err(AppendError::NotALine);
         }
-        let (index, leaf) = self.push(line)?;
+        let (index, leaf) = self.push(line.len(), leaf_hash(line))?;
         Ok(Appended { len: line.len() + 1, index, leaf, token_id: None })
     }
 
-    /// Write the line, hashed and sealed; how long it is.
-    fn write<'t>(
+    /// Write the line, hashed and sealed; how long it is, and its leaf hash.
+    fn write(
         &mut self,
-        token: &mut Token<'t>,
-        digits: &'t mut [u8; 64],
+        token: &Token<'_>,
         protection: Protection<'_>,
         out: &mut [u8],
-    ) -> Result<usize, AppendError> {
-        let hash = self.content_hash(token, protection.mac)?;
-        *digits = hash.to_hex();
-        token.content_hash = Text::from_wire(ascii(digits));
+    ) -> Result<(usize, NodeHash), AppendError> {
         let mut line = Quick::new(out);
-        let Some(seal) = protection.seal else {
-            token.write_json(&mut line)?;
-            return Ok(line.len());
-        };
-        // The seal goes between the last two quotes of a line without one.
-        const END: &[u8; 2] = b"\"}";
-        token.signature = Text::EMPTY;
-        token.write_json(&mut line)?;
-        let len = line.len();
-        let room = out.get_mut(len - END.len()..).unwrap_or_default();
-        let sealed = seal.seal(&signed_text(&hash), room)?;
-        if Token::seal_text(room.get(..sealed).unwrap_or_default()).is_none() {
-            return Err(AppendError::Seal(SealError::NotValid));
-        }
-        let end = room.get_mut(sealed..sealed + END.len()).ok_or(EncodeError::from(Full))?;
-        end.copy_from_slice(END);
-        Ok(len + sealed)
-    }
-
-    /// Hash what the content hash covers: at once, where it is short.
-    fn content_hash(&mut self, token: &Token<'_>, mac: Option<&MacKey>) -> Result<Hash32, EncodeError> {
-        if mac.is_none() {
-            let mut text = Quick::new(&mut self.scratch);
-            if token.hash_input(&mut text).is_ok() {
-                let len = text.len();
-                return Ok(Hash32(sha256(self.scratch.get(..len).unwrap_or_default())));
+        token.write_members(&mut line)?;
+        // What is hashed is in order, the line is not: two texts, whose hashes are made together as far as they can be.
+        let (hash, leaf) = match self.content(token, protection.mac) {
+            Some(content) => {
+                let (hash, leaf) = sha256_and_begin(content, LEAF, line.written());
+                (Hash32(hash), Some(leaf))
             }
+            None => (token.content_hash(protection.mac)?, None),
+        };
+        let digits = hash.to_hex();
+        let signature = if protection.seal.is_some() { Text::EMPTY } else { token.signature };
+        write_seal(Text::from_wire(ascii(&digits)), signature, &mut line)?;
+        let mut len = line.len();
+        if let Some(seal) = protection.seal {
+            len += put_seal(seal, &hash, out, len)?;
         }
-        token.content_hash(mac)
+        let line = out.get(..len).unwrap_or_default();
+        Ok((len, leaf.map_or_else(|| leaf_hash(line), |leaf| leaf.finish(line))))
     }
 
-    fn push(&mut self, line: &[u8]) -> Result<(u64, NodeHash), AppendError> {
-        if line.len() > MAX_ENTRY {
+    /// What the content hash covers, where it is short and hashed without a key.
+    fn content(&mut self, token: &Token<'_>, mac: Option<&MacKey>) -> Option<&[u8]> {
+        if mac.is_some() {
+            return None;
+        }
+        let mut text = Quick::new(&mut self.scratch);
+        token.hash_input(&mut text).ok()?;
+        let len = text.len();
+        self.scratch.get(..len)
+    }
+
+    fn push(&mut self, len: usize, leaf: NodeHash) -> Result<(u64, NodeHash), AppendError> {
+        if len > MAX_ENTRY {
             return Err(AppendError::TooLong);
         }
-        let (index, leaf) = (self.tree.size(), leaf_hash(line));
+        let index = self.tree.size();
         self.tree.push(leaf);
         self.last = Some(leaf);
         Ok((index, leaf))
@@ -303,6 +296,20 @@ impl Log {
         self.tree.clone_from(&mark.tree);
         self.last = mark.last;
     }
+}
+
+/// Seal a line of `len` bytes; by how many it grew.
+fn put_seal(seal: &dyn Seal, hash: &Hash32, out: &mut [u8], len: usize) -> Result<usize, AppendError> {
+    // The seal goes between the last two quotes of a line without one.
+    const END: &[u8; 2] = b"\"}";
+    let room = out.get_mut(len - END.len()..).unwrap_or_default();
+    let sealed = seal.seal(&signed_text(hash), room)?;
+    if Token::seal_text(room.get(..sealed).unwrap_or_default()).is_none() {
+        return Err(AppendError::Seal(SealError::NotValid));
+    }
+    let end = room.get_mut(sealed..sealed + END.len()).ok_or(EncodeError::from(Full))?;
+    end.copy_from_slice(END);
+    Ok(sealed)
 }
 
 /// What a log must not write, because its own verifier would find fault with it.

@@ -16,54 +16,176 @@ fn bytes(state: [u32; 8]) -> [u8; 32] {
     out
 }
 
-/// Put what is left of a message of `len` bytes into its last one or two blocks.
-#[inline]
-fn finish(state: &mut [u32; 8], rest: &[u8], len: usize) {
-    let mut last = [[0; 64]; 2];
-    let flat = last.as_flattened_mut();
-    if let Some(room) = flat.get_mut(..rest.len()) {
-        copy(room, rest);
+/// A message as the blocks that SHA-256 takes. The last ones are put together before the first is hashed: bytes that were
+/// written a moment ago are slow to be loaded in other pieces.
+struct Blocks<'m> {
+    front: [[u8; 64]; 1],
+    fronts: usize,
+    whole: &'m [[u8; 64]],
+    last: [[u8; 64]; 2],
+    lasts: usize,
+}
+
+impl<'m> Blocks<'m> {
+    const NONE: Self = Self { front: [[0; 64]], fronts: 0, whole: &[], last: [[0; 64]; 2], lasts: 0 };
+
+    /// All of a message.
+    #[inline(always)]
+    fn of(message: &'m [u8]) -> Self {
+        let mut blocks = Self::NONE;
+        let rest;
+        (blocks.whole, rest) = message.as_chunks();
+        blocks.pad(rest, message.len());
+        blocks
     }
-    if let Some(end) = flat.get_mut(rest.len()) {
-        *end = 0x80;
+
+    /// All of a message of one byte and others.
+    #[inline(always)]
+    fn after(first: u8, message: &'m [u8]) -> Self {
+        let mut blocks = Self::NONE;
+        let len = message.len() + 1;
+        let rest = blocks.begin(first, message);
+        if blocks.fronts > 0 {
+            blocks.pad(rest, len);
+        } else {
+            let mut short = [first; 64];
+            short.iter_mut().skip(1).zip(message).for_each(|(to, byte)| *to = *byte);
+            blocks.pad(short.get(..len).unwrap_or_default(), len);
+        }
+        blocks
     }
-    let two = rest.len() + 9 > 64;
-    let bits = (len as u64).wrapping_mul(8).to_be_bytes();
-    let [one, other] = &mut last;
-    if let Some(tail) = if two { other } else { one }.last_chunk_mut() {
-        *tail = bits;
+
+    /// The whole blocks that a message of one byte and others begins with; what is not in them.
+    #[inline(always)]
+    fn begin(&mut self, first: u8, message: &'m [u8]) -> &'m [u8] {
+        let Some((front, rest)) = message.split_first_chunk::<63>() else { return message };
+        let [block] = &mut self.front;
+        if let Some(one) = block.first_mut() {
+            *one = first;
+        }
+        if let Some(room) = block.last_chunk_mut() {
+            *room = *front;
+        }
+        self.fronts = 1;
+        let rest = rest.as_chunks();
+        self.whole = rest.0;
+        rest.1
     }
-    compress256(state, last.get(..if two { 2 } else { 1 }).unwrap_or_default());
+
+    /// `rest` is what is left of a message of `len` bytes.
+    #[inline(always)]
+    fn pad(&mut self, rest: &[u8], len: usize) {
+        let flat = self.last.as_flattened_mut();
+        if let Some(room) = flat.get_mut(..rest.len()) {
+            copy(room, rest);
+        }
+        if let Some(end) = flat.get_mut(rest.len()) {
+            *end = 0x80;
+        }
+        let two = rest.len() + 9 > 64;
+        let bits = (len as u64).wrapping_mul(8).to_be_bytes();
+        let [one, other] = &mut self.last;
+        if let Some(tail) = if two { other } else { one }.last_chunk_mut() {
+            *tail = bits;
+        }
+        self.lasts = if two { 2 } else { 1 };
+    }
+
+    #[inline(always)]
+    fn front(&self) -> &[[u8; 64]] {
+        self.front.get(..self.fronts).unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn last(&self) -> &[[u8; 64]] {
+        self.last.get(..self.lasts).unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn iter(&self) -> impl Iterator<Item = &[u8; 64]> {
+        self.front().iter().chain(self.whole).chain(self.last())
+    }
+
+    #[inline(always)]
+    fn hash(&self) -> [u8; 32] {
+        let mut state = START;
+        compress256(&mut state, self.front());
+        compress256(&mut state, self.whole);
+        compress256(&mut state, self.last());
+        bytes(state)
+    }
+}
+
+/// Hash two messages block by block, in turns. A round of SHA-256 waits for the one before it; a processor that looks
+/// ahead works on the other message meanwhile.
+#[inline(always)]
+fn both(one: &Blocks<'_>, other: &Blocks<'_>) -> ([u32; 8], [u32; 8]) {
+    let (mut a, mut b) = (START, START);
+    let (mut left, mut right) = (one.iter(), other.iter());
+    loop {
+        match (left.next(), right.next()) {
+            (Some(l), Some(r)) => {
+                compress256(&mut a, core::slice::from_ref(l));
+                compress256(&mut b, core::slice::from_ref(r));
+            }
+            (Some(l), None) => compress256(&mut a, core::slice::from_ref(l)),
+            (None, Some(r)) => compress256(&mut b, core::slice::from_ref(r)),
+            (None, None) => return (a, b),
+        }
+    }
 }
 
 /// SHA-256 of bytes.
 #[inline]
 pub(in crate::chain) fn sha256(message: &[u8]) -> [u8; 32] {
-    let mut state = START;
-    let (blocks, rest) = message.as_chunks::<64>();
-    compress256(&mut state, blocks);
-    finish(&mut state, rest, message.len());
-    bytes(state)
+    Blocks::of(message).hash()
 }
 
 /// SHA-256 of one byte and others.
 #[inline]
 pub(in crate::chain) fn sha256_after(first: u8, message: &[u8]) -> [u8; 32] {
-    let Some((front, rest)) = message.split_first_chunk::<63>() else {
-        let mut short = [first; 64];
-        short.iter_mut().skip(1).zip(message).for_each(|(to, byte)| *to = *byte);
-        return sha256(short.get(..=message.len()).unwrap_or_default());
-    };
-    let mut block = [first; 64];
-    if let Some(room) = block.last_chunk_mut() {
-        *room = *front;
+    Blocks::after(first, message).hash()
+}
+
+/// SHA-256 of bytes, and of one byte and others: quicker than one after the other.
+#[inline]
+pub(in crate::chain) fn sha256_and_after(one: &[u8], first: u8, other: &[u8]) -> ([u8; 32], [u8; 32]) {
+    let (a, b) = both(&Blocks::of(one), &Blocks::after(first, other));
+    (bytes(a), bytes(b))
+}
+
+/// SHA-256 of a message of which only the front is there yet.
+#[derive(Clone, Copy)]
+pub(in crate::chain) struct Begun {
+    state: [u32; 8],
+    /// Bytes of the message that are in it, without the one before them.
+    taken: usize,
+    first: u8,
+}
+
+/// SHA-256 of bytes, and as much as there can be of that of one byte and a message that begins like this.
+#[inline]
+pub(in crate::chain) fn sha256_and_begin(one: &[u8], first: u8, front: &[u8]) -> ([u8; 32], Begun) {
+    let mut begun = Blocks::NONE;
+    let taken = front.len() - begun.begin(first, front).len();
+    let (a, state) = both(&Blocks::of(one), &begun);
+    (bytes(a), Begun { state, taken, first })
+}
+
+impl Begun {
+    /// The message is whole.
+    #[inline]
+    pub(in crate::chain) fn finish(mut self, message: &[u8]) -> [u8; 32] {
+        let Some(rest) = message.get(self.taken..).filter(|_| self.taken > 0) else {
+            return sha256_after(self.first, message);
+        };
+        let mut blocks = Blocks::NONE;
+        let (whole, rest) = rest.as_chunks();
+        blocks.pad(rest, message.len() + 1);
+        compress256(&mut self.state, whole);
+        compress256(&mut self.state, blocks.last());
+        bytes(self.state)
     }
-    let mut state = START;
-    compress256(&mut state, &[block]);
-    let (blocks, rest) = rest.as_chunks::<64>();
-    compress256(&mut state, blocks);
-    finish(&mut state, rest, message.len() + 1);
-    bytes(state)
 }
 
 /// SHA-256 of one byte and two hashes.
@@ -102,6 +224,10 @@ impl<'b> Quick<'b> {
 
     pub(in crate::chain) const fn len(&self) -> usize {
         self.len
+    }
+
+    pub(in crate::chain) fn written(&self) -> &[u8] {
+        self.buf.get(..self.len).unwrap_or_default()
     }
 }
 
@@ -158,6 +284,13 @@ mod tests {
             assert_eq!(sha256(message), <[u8; 32]>::from(Sha256::digest(message)), "{len}");
             let prefixed = Sha256::new().chain_update([7]).chain_update(message).finalize();
             assert_eq!(sha256_after(7, message), <[u8; 32]>::from(prefixed), "{len}");
+            for other in [&bytes[..len / 2], &bytes[..63], message] {
+                let long = [message, other].concat();
+                let both = (<[u8; 32]>::from(Sha256::digest(other)), sha256_after(7, message));
+                assert_eq!(sha256_and_after(other, 7, message), both, "{len}");
+                let (hash, begun) = sha256_and_begin(other, 7, message);
+                assert_eq!((hash, begun.finish(&long)), (both.0, sha256_after(7, &long)), "{len}");
+            }
             let mut out = [0; 450];
             let mut quick = Quick::new(&mut out);
             quick.put(b"ab").unwrap();

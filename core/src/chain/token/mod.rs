@@ -51,6 +51,7 @@ pub use id::{TokenId, TokenIds};
 pub use seal::{Authority, KnownKeys, SIGNED_TEXT_LEN, Seal, SealError, Verdict, signed_text};
 pub use stamp::{MAX_FUTURE, MAX_NAIVE_FUTURE, Stamp};
 pub use state::State;
+pub(in crate::chain) use write::write_seal;
 
 use crate::framing::{Text, Value};
 

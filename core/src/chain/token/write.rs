@@ -24,6 +24,13 @@ impl Token<'_> {
     /// # Errors
     /// The sink is full, or JSON has no form for something in it (as in [`Value::write_json`]).
     pub fn write_json(&self, sink: &mut impl Sink) -> Result<(), EncodeError> {
+        self.write_members(sink)?;
+        write_seal(self.content_hash, self.signature, sink)
+    }
+
+    /// The front of the line: what the content hash covers.
+    #[inline]
+    pub(in crate::chain) fn write_members(&self, sink: &mut impl Sink) -> Result<(), EncodeError> {
         text!(sink, "{\"token_id\": ", self.token_id);
         text!(sink, ", \"action\": ", self.action);
         text!(sink, ", \"timestamp\": ", self.timestamp);
@@ -39,9 +46,7 @@ impl Token<'_> {
         put_optional(self.parent_id, sink)?;
         put!(sink, ", \"state\": \"");
         sink.put(self.state.as_str().as_bytes())?;
-        text!(sink, "\", \"content_hash\": ", self.content_hash);
-        text!(sink, ", \"signature\": ", self.signature);
-        Ok(put!(sink, "}"))
+        Ok(put!(sink, "\""))
     }
 
     /// Write the line of the token into the front of `out`; how long it is.
@@ -98,6 +103,18 @@ impl Token<'_> {
             Some(link) => put_linked(self.eraan, link, sink, style),
         }
     }
+}
+
+/// The rest of a line, behind its [members](Token::write_members).
+#[inline]
+pub(in crate::chain) fn write_seal(
+    content_hash: Text<'_>,
+    signature: Text<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), EncodeError> {
+    text!(sink, ", \"content_hash\": ", content_hash);
+    text!(sink, ", \"signature\": ", signature);
+    Ok(put!(sink, "}"))
 }
 
 #[inline]

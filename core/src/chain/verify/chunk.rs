@@ -43,31 +43,32 @@ impl<N> Checked<N> {
         self.records.clear();
         self.notes.clear();
         self.lines = 0;
-        let (mut at, mut linked) = (0, leaves);
+        let (mut at, mut linked, mut before) = (0, leaves, None);
         while let Some(rest) = chunk.get(at..).filter(|rest| !rest.is_empty()) {
             let end = find_line_feed(rest);
             let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
             if !is_blank(line) {
-                let (mut record, token) = check(settings, key, &mut self.scratch, line);
+                let number = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
                 // A chunk is at most 2 GiB long: see `Splitter`.
-                record.at = u32::try_from(at).unwrap_or(u32::MAX);
-                record.len = u32::try_from(line.len()).unwrap_or(u32::MAX);
-                record.line = self.lines;
+                let at = u32::try_from(at).unwrap_or(u32::MAX);
+                let len = u32::try_from(line.len()).unwrap_or(u32::MAX);
+                self.records.push(Record { at, len, line: self.lines, ..Record::EMPTY });
+                let Some(record) = self.records.last_mut() else { return };
+                let notes = &mut self.notes;
+                check(settings, key, &mut self.scratch, linked, line, record, &mut before, |token, good| {
+                    notes.extend(C::look(token, good).map(|note| (number, note)));
+                });
                 if end.is_none() {
                     record.flags.add(Flags::TORN);
                 }
                 linked |= record.flags.has(Flags::LINK);
-                if let Some(note) = token.and_then(|token| C::look(&token, record.problem.is_none())) {
-                    self.notes.push((u32::try_from(self.records.len()).unwrap_or(u32::MAX), note));
-                }
-                self.records.push(record);
             }
             self.lines = self.lines.saturating_add(1);
             at += line.len() + 1;
         }
         // The line after this chunk may link to its last line.
         let needed = if linked { 0 } else { self.records.len().saturating_sub(1) };
-        for record in self.records.iter_mut().skip(needed) {
+        for record in self.records.iter_mut().skip(needed).filter(|record| !record.flags.has(Flags::LEAF)) {
             record.leaf = leaf_hash(record.bytes(chunk));
         }
     }
@@ -81,8 +82,20 @@ impl Record {
     }
 }
 
-/// Where the first line feed is. Eight bytes at a time.
+/// Where the first line feed is.
 pub(super) fn find_line_feed(bytes: &[u8]) -> Option<usize> {
+    // Without a way out, so that the compiler looks at all of them at once.
+    let (runs, _) = bytes.as_chunks::<64>();
+    let at = 64
+        * runs
+            .iter()
+            .position(|run| run.iter().fold(false, |found, byte| found | (*byte == b'\n')))
+            .unwrap_or(runs.len());
+    find_near(bytes.get(at..).unwrap_or_default()).map(|near| at + near)
+}
+
+/// The same, eight bytes at a time.
+fn find_near(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGHS: u64 = ONES << 7;
     const FEEDS: u64 = ONES * b'\n' as u64;

@@ -69,6 +69,13 @@ impl Part {
             .or_else(|| wrapped.iter().enumerate().find_map(hit))
     }
 
+    /// Have the slot brought near.
+    fn touch(&self, id: u64) -> u64 {
+        let home = self.home(id);
+        let slot = (self.ids.get(home).copied(), self.indexes.get(home).copied());
+        slot.0.unwrap_or_default() ^ u64::from(slot.1.unwrap_or_default())
+    }
+
     fn find(&self, id: u64) -> Option<u32> {
         match self.slot(id)? {
             (at, true) => self.indexes.get(at).copied(),
@@ -141,6 +148,13 @@ impl Ids {
 
     fn find(&self, id: u64) -> Option<u32> {
         self.parts.get(part(id))?.find(id)
+    }
+
+    /// These ids will be asked for. Looking at all their places at once takes hardly longer than at one of them, where the
+    /// table is too large for the cache.
+    pub(super) fn expect(&self, ids: impl Iterator<Item = u64>) {
+        let touched = ids.fold(0, |touched, id| touched ^ self.parts.get(part(id)).map_or(0, |part| part.touch(id)));
+        core::hint::black_box(touched);
     }
 
     /// A line with an id that can be believed, and what it follows from.

@@ -8,8 +8,8 @@ use super::finding::{Kind, cut};
 use super::hook::Problem;
 use super::settings::{OwnKey, Seals, Settings};
 use crate::SipKey;
-use crate::chain::log::merkle::NodeHash;
-use crate::chain::log::quick::{Quick, sha256};
+use crate::chain::log::merkle::{LEAF, NodeHash};
+use crate::chain::log::quick::{Quick, sha256, sha256_and_after};
 use crate::chain::token::{Authority, Fault, Hash32, Stamp, Token, TokenError, Verdict};
 use crate::framing::Text;
 use crate::time::Wall;
@@ -32,6 +32,11 @@ pub(super) struct Record {
     pub(super) problem: Option<Box<Problem>>,
 }
 
+impl Record {
+    pub(super) const EMPTY: Self =
+        Self { at: 0, len: 0, line: 0, flags: Flags(0), id: 0, parent: 0, leaf: [0; 32], link: [0; 32], problem: None };
+}
+
 /// What a [`Record`] says in one bit each.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Flags(u8);
@@ -49,6 +54,8 @@ impl Flags {
     pub(super) const FALSE: Self = Self(16);
     /// It is the last of the file, without a line feed.
     pub(super) const TORN: Self = Self(32);
+    /// `leaf` is one.
+    pub(super) const LEAF: Self = Self(64);
 
     pub(super) const fn has(self, bit: Self) -> bool {
         self.0 & bit.0 != 0
@@ -100,43 +107,45 @@ fn problem(kind: Kind, expected: impl Into<Option<String>>, actual: impl Into<Op
     Some(Box::new(Problem { kind, expected: expected.into(), actual: actual.into() }))
 }
 
-/// Check a line that is not blank, by itself. The leaf hash is left to the caller.
+/// The id of the token before, with its fingerprint: in a log it is mostly the parent of the next.
+pub(super) type Before<'a> = Option<(&'a str, u64)>;
+
+/// Check a line that is not blank, by itself. The leaf hash is left to the caller, unless it is `wanted` and comes cheap, as
+/// it does of a line with a link. `look` is shown the token, and told whether nothing was found.
+#[inline]
 pub(super) fn check<'a>(
     settings: &Settings<'_>,
     key: &SipKey,
     scratch: &mut Scratch,
+    wanted: bool,
     line: &'a [u8],
-) -> (Record, Option<Token<'a>>) {
-    let mut record = Record {
-        at: 0,
-        len: 0,
-        line: 0,
-        flags: Flags::default(),
-        id: 0,
-        parent: 0,
-        leaf: [0; 32],
-        link: [0; 32],
-        problem: None,
-    };
+    record: &mut Record,
+    before: &mut Before<'a>,
+    look: impl FnOnce(&Token<'_>, bool),
+) {
     if line.len() > settings.max_line {
         record.flags.add(Flags::FALSE);
         record.problem = Some(Box::new(too_long(line.len() as u64, settings.max_line)));
-        return (record, None);
+        return;
     }
     let token = match Token::parse_bytes(line) {
         Ok(token) => token,
         Err(error) => {
             record.flags.add(Flags::FALSE);
             record.problem = broken(error);
-            return (record, None);
+            return;
         }
     };
     record.flags.add(Flags::ID);
     record.id = fingerprint(key, token.token_id);
     if let Some(parent) = token.parent_id {
         record.flags.add(Flags::PARENT);
-        record.parent = fingerprint(key, parent);
+        record.parent = match *before {
+            Some((id, hash)) if parent.as_str() == Some(id) => hash,
+            _ => fingerprint(key, parent),
+        };
     }
+    *before = token.token_id.as_str().map(|id| (id, record.id));
     if let Some(link) = token.prev() {
         record.flags.add(Flags::LINK);
         record.link = link.0;
@@ -144,30 +153,52 @@ pub(super) fn check<'a>(
     if is_seal(token.signature) {
         record.flags.add(Flags::SEALED);
     }
-    record.problem = if is_plainly_right(settings, &token, scratch) { None } else { fault(settings, &token) };
+    let leaf = (wanted || record.flags.has(Flags::LINK)).then_some(line);
+    match plain_hash(settings, &token, scratch, leaf) {
+        Some((hash, leaf)) => {
+            if let Some(leaf) = leaf {
+                record.leaf = leaf;
+                record.flags.add(Flags::LEAF);
+            }
+            if token.content_hash.as_str().is_none_or(|said| said.as_bytes() != hash.to_hex()) {
+                record.problem = fault(settings, &token);
+            }
+        }
+        None => record.problem = fault(settings, &token),
+    }
     if record.problem.is_some() {
         record.flags.add(Flags::FALSE);
     } else {
         record.problem = stamp(settings, &token).or_else(|| seal(&settings.seals, &token));
     }
-    (record, Some(token))
+    look(&token, record.problem.is_none());
 }
 
 /// Where short content is put together to be hashed at once.
 pub(super) type Scratch = [u8; 2048];
 
-/// The quick way for what is most often so: plain SHA-256, finite numbers, and the right hash.
-fn is_plainly_right(settings: &Settings<'_>, token: &Token<'_>, scratch: &mut Scratch) -> bool {
+/// The quick way for what is most often so: plain SHA-256, finite numbers, and not much of it. The leaf hash of `line` is made
+/// in the same breath.
+#[inline(always)]
+fn plain_hash(
+    settings: &Settings<'_>,
+    token: &Token<'_>,
+    scratch: &mut Scratch,
+    line: Option<&[u8]>,
+) -> Option<(Hash32, Option<NodeHash>)> {
     if settings.mac.is_some() || token.check_finite().is_err() {
-        return false;
+        return None;
     }
     let mut text = Quick::new(scratch);
-    if token.hash_input(&mut text).is_err() {
-        return false;
-    }
-    let len = text.len();
-    let digits = Hash32(sha256(scratch.get(..len).unwrap_or_default())).to_hex();
-    token.content_hash.as_str().is_some_and(|said| said.as_bytes() == digits)
+    token.hash_input(&mut text).ok()?;
+    let text = text.written();
+    Some(match line {
+        None => (Hash32(sha256(text)), None),
+        Some(line) => {
+            let (hash, leaf) = sha256_and_after(text, LEAF, line);
+            (Hash32(hash), Some(leaf))
+        }
+    })
 }
 
 /// Whether a signature is of a kind that our logs write.

@@ -8,8 +8,8 @@
 //!   that was named (a link to a line that was edited, a parent whose id was) is not said again.
 //! - **Against a checkpoint** ([`Against`]) every edit, drop, swap, insertion and truncation is found, and with the log's leaf
 //!   hashes (`FILE.tree`) the first wrong entry is named even if whoever changed it made all later lines anew.
-//! - At most 28 bytes of memory for each token, and 64 KiB or a line. Some 7 more for each step, where steps are checked: less than 32 in
-//!   all for a million of them.
+//! - Some 22 to 26 bytes of memory for each token, 8 more for each that stands before its parent, and 64 KiB or a line. Some 7 more for
+//!   each step, where steps are checked: less than 32 in all for a million of them.
 //! - [`Parallel`] (with `std`) does the same on the caller's threads, with the same findings in the same order.
 //! - Rooms with tokens of their own kind add what they know with a [`Checker`].
 //!

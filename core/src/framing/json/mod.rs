@@ -8,6 +8,7 @@ mod keys;
 mod numeral;
 mod read;
 mod scan;
+mod sorted;
 mod spaced;
 mod swar;
 mod write;

@@ -12,7 +12,7 @@ use super::super::text::{Form, Text};
 use super::super::value::{Known, Repr, Value};
 use super::keys::KeyFilter;
 use super::read::end_of_string;
-use super::{flat, numeral, scan, swar};
+use super::{flat, numeral, scan, sorted, swar};
 
 /// Nesting that is followed.
 const LEVELS: usize = 16;
@@ -33,8 +33,8 @@ pub(super) fn value(bytes: &[u8], start: usize) -> Option<(usize, bool)> {
 
 #[inline(never)]
 fn nested(bytes: &[u8], start: usize) -> Option<(usize, bool)> {
-    // The key before, at every level.
-    let mut keys: [&[u8]; LEVELS] = [&[]; LEVELS];
+    // The key before, at every level: its first eight bytes, which mostly tell, and all of it.
+    let mut keys: [(u64, &[u8]); LEVELS] = [(0, &[]); LEVELS];
     let (mut objects, mut depth, mut pos, mut sorted) = (0_u32, 0, start, true);
     loop {
         // At a value.
@@ -51,7 +51,7 @@ fn nested(bytes: &[u8], start: usize) -> Option<(usize, bool)> {
                 pos += 1;
                 if object {
                     let (key, plain, after) = key(bytes, pos)?;
-                    *keys.get_mut(depth - 1)? = key;
+                    *keys.get_mut(depth - 1)? = (head(bytes, pos, key), key);
                     sorted &= plain;
                     pos = after;
                 }
@@ -72,8 +72,9 @@ fn nested(bytes: &[u8], start: usize) -> Option<(usize, bool)> {
                     if object {
                         let (key, plain, after) = key(bytes, pos)?;
                         let before = keys.get_mut(depth - 1)?;
-                        sorted &= plain && *before < key;
-                        *before = key;
+                        let this = (head(bytes, pos, key), key);
+                        sorted &= plain && (before.0 < this.0 || before.0 == this.0 && before.1 < this.1);
+                        *before = this;
                         pos = after;
                     }
                     break;
@@ -89,9 +90,15 @@ fn nested(bytes: &[u8], start: usize) -> Option<(usize, bool)> {
     }
 }
 
+/// The first eight bytes of the key whose quote is at `at`, so that comparing them as a number is comparing them as text.
+#[inline(always)]
+pub(super) fn head(bytes: &[u8], at: usize, key: &[u8]) -> u64 {
+    swar::prefix(bytes, at + 1, at + 1 + key.len()).swap_bytes()
+}
+
 /// The key that begins with the quote at `at`, whether its bytes sort as its characters do, and where its value begins.
 #[inline(always)]
-fn key(bytes: &[u8], at: usize) -> Option<(&[u8], bool, usize)> {
+pub(super) fn key(bytes: &[u8], at: usize) -> Option<(&[u8], bool, usize)> {
     if bytes.get(at) != Some(&b'"') {
         return None;
     }
@@ -102,7 +109,7 @@ fn key(bytes: &[u8], at: usize) -> Option<(&[u8], bool, usize)> {
 
 /// The closing quote of the string whose content begins at `at`, and whether there are no escapes in it.
 #[inline(always)]
-fn string(bytes: &[u8], at: usize) -> Option<(usize, bool)> {
+pub(super) fn string(bytes: &[u8], at: usize) -> Option<(usize, bool)> {
     let end = swar::find(bytes, at, swar::escaped);
     if bytes.get(end) == Some(&b'"') {
         return Some((end, true));
@@ -173,9 +180,15 @@ enum Piece {
 type Parts = heapless::Vec<Part, MEMBERS>;
 type Pieces = heapless::Vec<Piece, PIECES>;
 
-/// Write a value of this form with the members of every object in order.
-#[inline(never)]
+/// Write a container of this form with the members of every object in order.
+#[inline]
 pub(super) fn write_sorted(text: &str, sink: &mut impl Sink) -> Result<(), EncodeError> {
+    if sorted::write(text, sink)? { Ok(()) } else { write_by_level(text, sink) }
+}
+
+/// The same, however many members there are.
+#[inline(never)]
+fn write_by_level(text: &str, sink: &mut impl Sink) -> Result<(), EncodeError> {
     let bytes = text.as_bytes();
     let range = |start: u32, end: u32| bytes.get(start as usize..end as usize).unwrap_or_default();
     let (mut pieces, mut parts) = (Pieces::new(), Parts::new());

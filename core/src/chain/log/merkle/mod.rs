@@ -30,10 +30,13 @@ pub type Path = heapless::Vec<NodeHash, MAX_PATH>;
 /// Most hashes in one proof, for trees of up to 2^64 - 1 leaves.
 pub const MAX_PATH: usize = 65;
 
+/// What stands before an entry that is hashed.
+pub(in crate::chain) const LEAF: u8 = 0;
+
 /// The hash of a leaf: SHA-256 of `0x00` and the entry's bytes.
 #[must_use]
 pub fn leaf_hash(entry: &[u8]) -> NodeHash {
-    sha256_after(0, entry)
+    sha256_after(LEAF, entry)
 }
 
 /// The hash of an inner node: SHA-256 of `0x01` and the hashes of its two children.

@@ -113,6 +113,7 @@ impl<'t, C: Checker> Order<'t, C> {
     /// Take in a run of lines.
     pub(super) fn fold(&mut self, chunk: &[u8], checked: &mut Checked<C::Note>, found: &mut dyn FnMut(Finding)) {
         let mut out = Out { found, count: 0 };
+        self.ids.expect(checked.records.iter().map(|record| record.id));
         let mut notes = checked.notes.drain(..).peekable();
         for (i, record) in checked.records.iter_mut().enumerate() {
             let mut passed = Passed {
