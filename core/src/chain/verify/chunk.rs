@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::hook::Checker;
-use super::line::{Flags, Record, Scratch, check, is_blank};
+use super::line::{Flags, Hand, Record, Scratch, check, is_blank};
 use super::settings::Settings;
 use crate::SipKey;
 use crate::chain::log::merkle::leaf_hash;
@@ -43,7 +43,8 @@ impl<N> Checked<N> {
         self.records.clear();
         self.notes.clear();
         self.lines = 0;
-        let (mut at, mut linked, mut before) = (0, leaves, None);
+        let mut at = 0;
+        let mut hand = Hand { scratch: &mut self.scratch, before: None, leaves };
         while let Some(rest) = chunk.get(at..).filter(|rest| !rest.is_empty()) {
             let end = find_line_feed(rest);
             let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
@@ -55,19 +56,19 @@ impl<N> Checked<N> {
                 self.records.push(Record { at, len, line: self.lines, ..Record::EMPTY });
                 let Some(record) = self.records.last_mut() else { return };
                 let notes = &mut self.notes;
-                check(settings, key, &mut self.scratch, linked, line, record, &mut before, |token, good| {
+                check(settings, key, &mut hand, line, record, |token, good| {
                     notes.extend(C::look(token, good).map(|note| (number, note)));
                 });
                 if end.is_none() {
                     record.flags.add(Flags::TORN);
                 }
-                linked |= record.flags.has(Flags::LINK);
+                hand.leaves |= record.flags.has(Flags::LINK);
             }
             self.lines = self.lines.saturating_add(1);
             at += line.len() + 1;
         }
         // The line after this chunk may link to its last line.
-        let needed = if linked { 0 } else { self.records.len().saturating_sub(1) };
+        let needed = if hand.leaves { 0 } else { self.records.len().saturating_sub(1) };
         for record in self.records.iter_mut().skip(needed).filter(|record| !record.flags.has(Flags::LEAF)) {
             record.leaf = leaf_hash(record.bytes(chunk));
         }

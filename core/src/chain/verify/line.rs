@@ -107,20 +107,24 @@ fn problem(kind: Kind, expected: impl Into<Option<String>>, actual: impl Into<Op
     Some(Box::new(Problem { kind, expected: expected.into(), actual: actual.into() }))
 }
 
-/// The id of the token before, with its fingerprint: in a log it is mostly the parent of the next.
-pub(super) type Before<'a> = Option<(&'a str, u64)>;
+/// What is in hand from line to line.
+pub(super) struct Hand<'s, 'a> {
+    pub(super) scratch: &'s mut Scratch,
+    /// The id of the token before, with its fingerprint: in a log it is mostly the parent of the next.
+    pub(super) before: Option<(&'a str, u64)>,
+    /// Leaf hashes are wanted.
+    pub(super) leaves: bool,
+}
 
-/// Check a line that is not blank, by itself. The leaf hash is left to the caller, unless it is `wanted` and comes cheap, as
+/// Check a line that is not blank, by itself. The leaf hash is left to the caller, unless it is wanted and comes cheap, as
 /// it does of a line with a link. `look` is shown the token, and told whether nothing was found.
 #[inline]
 pub(super) fn check<'a>(
     settings: &Settings<'_>,
     key: &SipKey,
-    scratch: &mut Scratch,
-    wanted: bool,
+    hand: &mut Hand<'_, 'a>,
     line: &'a [u8],
     record: &mut Record,
-    before: &mut Before<'a>,
     look: impl FnOnce(&Token<'_>, bool),
 ) {
     if line.len() > settings.max_line {
@@ -140,12 +144,12 @@ pub(super) fn check<'a>(
     record.id = fingerprint(key, token.token_id);
     if let Some(parent) = token.parent_id {
         record.flags.add(Flags::PARENT);
-        record.parent = match *before {
+        record.parent = match hand.before {
             Some((id, hash)) if parent.as_str() == Some(id) => hash,
             _ => fingerprint(key, parent),
         };
     }
-    *before = token.token_id.as_str().map(|id| (id, record.id));
+    hand.before = token.token_id.as_str().map(|id| (id, record.id));
     if let Some(link) = token.prev() {
         record.flags.add(Flags::LINK);
         record.link = link.0;
@@ -153,8 +157,8 @@ pub(super) fn check<'a>(
     if is_seal(token.signature) {
         record.flags.add(Flags::SEALED);
     }
-    let leaf = (wanted || record.flags.has(Flags::LINK)).then_some(line);
-    match plain_hash(settings, &token, scratch, leaf) {
+    let leaf = (hand.leaves || record.flags.has(Flags::LINK)).then_some(line);
+    match plain_hash(settings, &token, hand.scratch, leaf) {
         Some((hash, leaf)) => {
             if let Some(leaf) = leaf {
                 record.leaf = leaf;

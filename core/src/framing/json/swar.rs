@@ -32,7 +32,7 @@ pub(super) const fn escaped(word: u64) -> u64 {
 #[inline(always)]
 pub(super) const fn closing(word: u64) -> u64 {
     // Both brackets are the same but for this bit, and nothing else is either of them with it.
-    zero(word) | zero(word ^ (ONES * b',' as u64)) | zero((word | ONES * 0x20) ^ (ONES * b'}' as u64))
+    zero(word) | zero(word ^ (ONES * b',' as u64)) | zero((word | (ONES * 0x20)) ^ (ONES * b'}' as u64))
 }
 
 /// Index of the first marked byte.
