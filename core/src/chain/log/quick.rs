@@ -148,6 +148,7 @@ pub(in crate::chain) fn sha256_after(first: u8, message: &[u8]) -> [u8; 32] {
 }
 
 /// SHA-256 of bytes, and of one byte and others: quicker than one after the other.
+#[cfg(any(test, feature = "alloc"))]
 #[inline]
 pub(in crate::chain) fn sha256_and_after(one: &[u8], first: u8, other: &[u8]) -> ([u8; 32], [u8; 32]) {
     let (a, b) = both(&Blocks::of(one), &Blocks::after(first, other));
