@@ -33,7 +33,7 @@ pub fn token(data: &[u8]) {
     assert_eq!(read.verify(None), expected);
     assert_eq!(token.json_len().ok(), Some(line(&token).len()));
     if expected.is_ok() {
-        assert!(matches!(read.verify(Some(&key)), Err(Fault::ContentHash { actual }) if actual == mac));
+        assert!(mac != plain && read.verify(Some(&key)) == Err(Fault::ContentHash { actual: None }));
     }
     // A link changes the hash, and is found.
     let linked = Token { link: Some(plain), ..read };

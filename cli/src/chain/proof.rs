@@ -117,7 +117,8 @@ fn token(line: &str, number: u64, keys: &Keys, signed: bool, checked: &mut Check
         Err(Fault::MissingHash) => Some((Kind::MissingHash, "a content hash".to_owned(), String::new())),
         Err(Fault::NonFinite(field)) => Some((Kind::NonFinite, "finite numbers".to_owned(), field.to_string())),
         Err(Fault::ContentHash { actual }) => {
-            Some((Kind::ContentHash, token.content_hash.to_cow().into_owned(), actual.to_string()))
+            let actual = actual.map_or_else(|| "another HMAC under this key".to_owned(), |hash| hash.to_string());
+            Some((Kind::ContentHash, token.content_hash.to_cow().into_owned(), actual))
         }
         Err(why) => Some((Kind::BrokenLine, "a token".to_owned(), why.to_string())),
     };

@@ -183,6 +183,24 @@ fn shared_keys_and_broken_lines() {
     let (findings, summary) = verify(&folder, 1, &["--hmac-key", "shared.key"]);
     assert_eq!(findings.iter().map(|finding| finding.count("line")).collect::<Vec<_>>(), [2, 4]);
     assert_eq!((findings[0].str("kind"), summary.count("tokens"), summary.count("lines")), ("broken_line", 3, 5));
+
+    // What would make a forgery true is not told to whoever reads the report.
+    for forged in [all[2].replace("\"action\": \"", "\"action\": \"un"), without_hash(&all[2])] {
+        put(&folder, &[all[0].clone(), forged.clone()]);
+        let (findings, _) = verify(&folder, 1, &["--hmac-key", "shared.key"]);
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        let said = format!("{:?}", findings[0]);
+        let hash = forged.split("\"content_hash\": \"").nth(1).and_then(|rest| rest.get(..64)).unwrap_or_default();
+        let told = said.replace(if hash.contains('"') { "-" } else { hash }, "");
+        assert!(!told.split(|c: char| !c.is_ascii_hexdigit()).any(|word| word.len() == 64), "{said}");
+        assert!(said.contains("under this key"), "{said}");
+    }
+}
+
+/// The line with an empty content hash.
+fn without_hash(line: &str) -> String {
+    let at = line.find("\"content_hash\": \"").expect("a token") + "\"content_hash\": \"".len();
+    format!("{}{}", &line[..at], &line[at + 64..])
 }
 
 #[test]

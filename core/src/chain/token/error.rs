@@ -118,10 +118,10 @@ pub enum Fault {
     #[error("{0} holds a number that is not finite")]
     NonFinite(Field),
     /// The members are not those that were hashed, the key is another one, or the hash is no 64 lower-case hex digits.
-    #[error("content hash is not {actual}, which the members give")]
+    #[error("content hash is not {}", actual.as_ref().map_or(&"what the members give under the key" as &dyn core::fmt::Display, |hash| hash))]
     ContentHash {
-        /// What the members hash to.
-        actual: Hash32,
+        /// What the members hash to. Not told under a key: whoever read it could put it into the token that he changed.
+        actual: Option<Hash32>,
     },
     /// Something in it has no canonical text. Only without `alloc`: an object with too many members or too many levels to be
     /// put in order on the stack.

@@ -47,7 +47,7 @@ impl<'a> Token<'a> {
         self.check_finite()?;
         let actual = self.content_hash(key).map_err(|_| Fault::TooLarge)?;
         let said = self.said_hash().is_some_and(|said| said.ct_eq(&actual));
-        if said { Ok(()) } else { Err(Fault::ContentHash { actual }) }
+        if said { Ok(()) } else { Err(Fault::ContentHash { actual: key.is_none().then_some(actual) }) }
     }
 
     /// The content hash that stands in the token, where it is one.

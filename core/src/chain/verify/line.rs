@@ -226,14 +226,21 @@ fn broken(error: TokenError) -> Option<Box<Problem>> {
 fn fault(settings: &Settings<'_>, token: &Token<'_>) -> Option<Box<Problem>> {
     match token.verify(settings.mac.as_ref()).err()? {
         Fault::MissingHash => {
-            let hash = token.content_hash(settings.mac.as_ref()).ok();
-            problem(Kind::MissingHash, hash.map(|hash| hash.to_string()), String::new())
+            let hash = settings.mac.is_none().then(|| token.content_hash(None).ok()).flatten();
+            problem(Kind::MissingHash, told(hash, "an HMAC"), String::new())
         }
         Fault::NonFinite(field) => problem(Kind::NonFinite, format!("finite numbers in {field}"), None),
         // What stands in the line is what should have come out; what came out is what the members are now.
-        Fault::ContentHash { actual } => problem(Kind::ContentHash, cut(token.content_hash), actual.to_string()),
+        Fault::ContentHash { actual } => {
+            problem(Kind::ContentHash, cut(token.content_hash), told(actual, "another HMAC"))
+        }
         Fault::TooLarge => problem(Kind::BrokenLine, None, Fault::TooLarge.to_string()),
     }
+}
+
+/// A hash; in place of one that was made with a key, words, since whoever reads it could forge with it.
+fn told(hash: Option<Hash32>, otherwise: &str) -> String {
+    hash.map_or_else(|| format!("{otherwise} under this key"), |hash| hash.to_string())
 }
 
 fn stamp(settings: &Settings<'_>, token: &Token<'_>) -> Option<Box<Problem>> {
