@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use sluis_core::Did;
 use sluis_core::framing;
 
-use crate::chain;
-use crate::chain::args::ChainArgs;
+use crate::chain::args::{self as chain, ChainArgs};
+use crate::common::Common;
 use crate::key::args::{self as key, KeyArgs};
 use crate::values::{self, JsonText, Place, Trust};
 
@@ -42,37 +42,6 @@ pub(crate) enum Command {
     /// Play a story on this machine: a hub meets a trusted, a waiting and an unknown sensor, and a replay
     #[command(after_help = DEMO_EXAMPLES)]
     Demo,
-}
-
-/// Flags that every command takes, before or after its name.
-#[derive(Clone, Copy, Debug, Args)]
-#[command(next_help_heading = "Everywhere")]
-pub(crate) struct Common {
-    /// Which async runtime moves the datagrams
-    #[arg(long, global = true, value_enum, default_value = "tokio")]
-    pub(crate) runtime: Runtime,
-    /// Print one JSON object a line on standard output, and nothing else there
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// Say more on standard error; twice: also what was counted, once a second
-    #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub(crate) verbose: u8,
-    /// When to use colours; `auto`: on a terminal, unless NO_COLOR is set
-    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
-    pub(crate) color: ColorWhen,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Runtime {
-    Tokio,
-    Smol,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ColorWhen {
-    Auto,
-    Always,
-    Never,
 }
 
 #[derive(Debug, Args)]

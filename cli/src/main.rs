@@ -6,6 +6,7 @@
 mod args;
 mod capture;
 mod chain;
+mod common;
 mod config;
 mod demo;
 mod fail;
@@ -17,6 +18,7 @@ mod output;
 mod ping;
 mod replay;
 mod run;
+mod tokens;
 mod usage;
 mod values;
 mod view;

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use sluis_core::record::{Capture, Replay, ReplayError};
 
-use crate::args::{Common, ReplayArgs};
+use crate::args::ReplayArgs;
 use crate::capture::cannot_make;
+use crate::common::Common;
 use crate::fail::Fail;
 use crate::output::{Color, Out, Style, escape};
 

@@ -7,7 +7,7 @@ use sluis_core::driver::{App, DriverStats};
 use sluis_core::node::{Node, NodeConfig};
 use sluis_tokio::FileTape;
 
-use crate::args::Runtime;
+use crate::common::Runtime;
 use crate::fail::Fail;
 use crate::values::Place;
 

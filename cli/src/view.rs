@@ -9,9 +9,17 @@ use sluis_core::driver::{DriverStats, PingNotice, PingReply};
 use sluis_core::framing::{Decision, Number, Packet, Text, Value, ValueBuf, Zone};
 use sluis_core::node::{Answered, Outcome, Received, Stats, Tables};
 
-use crate::listen::Recorded;
 use crate::output::json::{self, Object};
 use crate::output::{Color, Paint, escape};
+
+/// How many happenings were recorded, and how many were not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// On the disk.
+    pub(crate) recorded: u64,
+    /// Nowhere.
+    pub(crate) lost: u64,
+}
 
 /// Characters of a payload that people are shown.
 const MAX_SHOWN: usize = 120;

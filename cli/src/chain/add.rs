@@ -12,9 +12,10 @@ use sluis_tokio::SystemClock;
 
 use super::args::{AddArgs, NewArgs};
 use super::ledger::{self, Added, Keys, Ledger};
-use super::lines::{self, Lines};
+use super::lines::Lines;
 use crate::fail::Fail;
 use crate::output::{Color, Out, Style, escape};
+use crate::tokens;
 
 /// Begin a chain.
 pub(super) fn new(out: &mut Out, args: &NewArgs) -> Result<(), Fail> {
@@ -41,7 +42,7 @@ pub(super) fn new(out: &mut Out, args: &NewArgs) -> Result<(), Fail> {
 /// Add the token that begins a workload.
 pub(super) fn begin(ledger: &Ledger, keys: &Keys, name: &str, owner: &str) -> Result<Added, Fail> {
     let at = SystemClock::new().now().wall;
-    let id = WorkloadId::derive(name, owner, at, ledger::seed()?.fork("workload").u64().to_be_bytes());
+    let id = WorkloadId::derive(name, owner, at, tokens::seed()?.fork("workload").u64().to_be_bytes());
     let node = node_name();
     let actor = keys.actor().unwrap_or_else(|| owner.to_owned());
     ledger.append(|lines: &Lines, room| {
@@ -66,7 +67,7 @@ pub(super) fn begin(ledger: &Ledger, keys: &Keys, name: &str, owner: &str) -> Re
 /// Add a token.
 pub(super) fn add(out: &mut Out, args: &AddArgs) -> Result<(), Fail> {
     let keys = Keys::read(&args.protect)?;
-    let seed = ledger::seed()?;
+    let seed = tokens::seed()?;
     let eraan = references(&args.eraan);
     let eraan = Value::from_json(&eraan).map_err(Fail::usage)?;
     refuse_another(&keys, args.actor.as_deref())?;
@@ -128,7 +129,7 @@ pub(super) fn owner(lines: &Lines) -> String {
 
 /// A name for whoever sits at this machine.
 fn this_machine() -> String {
-    format!("jis:local:{}", lines::origin(&node_name()))
+    format!("jis:local:{}", tokens::origin(&node_name()))
 }
 
 /// What this machine is called.

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use sluis_core::Did;
-use sluis_core::Wall;
 use sluis_core::chain::token::State;
 
 use crate::values::{self, JsonText};
 
 use super::help;
 use super::values as own;
+
+/// What stands under `sluis chain --help`.
+pub(crate) const EXAMPLES: &str = help::CHAIN;
 
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = false, disable_help_subcommand = true)]
@@ -218,19 +220,10 @@ pub(crate) struct FindArgs {
     pub(crate) actor: Option<String>,
     /// Only what happened then or later: a time as in tokens, like 2026-01-15T12:00:00+00:00, or seconds ago, like 3600
     #[arg(long, value_name = "TIME", value_parser = own::since)]
-    pub(crate) since: Option<Since>,
+    pub(crate) since: Option<own::Since>,
     /// At most so many: the last
     #[arg(long, value_name = "N", value_parser = values::count, default_value = "100")]
     pub(crate) limit: u64,
-}
-
-/// The start of a search.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Since {
-    /// This moment.
-    At(Wall),
-    /// So long ago.
-    Ago(std::time::Duration),
 }
 
 #[derive(Debug, Args)]

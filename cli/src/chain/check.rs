@@ -15,9 +15,10 @@ use super::args::Judge;
 use super::earlier::Earlier;
 use super::judge::{self, Held, Keys, Seen, TreeFile};
 use super::progress::Progress;
-use super::{ledger, read};
+use super::read;
 use crate::fail::Fail;
 use crate::output::tell;
+use crate::tokens;
 
 /// Bytes of a file that one thread reads at most.
 const MANY: u64 = 4 << 20;
@@ -76,7 +77,7 @@ pub(super) fn check(
         tree: against.is_some(),
         ..Settings::default()
     };
-    let seed = ledger::seed()?;
+    let seed = tokens::seed()?;
     let threads = threads(&file);
     let mut progress = Progress::new(path, &file);
     let left = whole_lines(path, &file)?;

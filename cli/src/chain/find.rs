@@ -9,8 +9,9 @@ use sluis_core::framing::{Text, Value};
 use sluis_core::time::iso;
 use sluis_tokio::SystemClock;
 
-use super::args::{FindArgs, Since};
+use super::args::FindArgs;
 use super::read;
+use super::values::Since;
 use crate::fail::Fail;
 use crate::output::{Color, Out, Style, escape, tell};
 use crate::view::padded;

@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use sluis_core::Wall;
 use sluis_core::chain::log::merkle::NodeHash;
-use sluis_core::chain::log::note::Checkpoint;
 use sluis_core::chain::token::{Hash32, Seal, Token};
 use sluis_core::identity::{MacKey, SecretKey};
-use sluis_core::{Seed, Wall};
-use sluis_journal::{AppendError, Chain as _, CheckpointError, Composed, Journal, OpenError, Setup};
+use sluis_journal::{AppendError, Chain as _, Composed, Journal, OpenError, Setup};
 use sluis_spiffe::{Svid, SvidFiles};
 
 use super::args::Protect;
@@ -17,14 +16,12 @@ use super::progress::Waiting;
 use crate::fail::Fail;
 use crate::key;
 use crate::output::tell;
+use crate::tokens;
 
 /// How long others that write to the file are waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// After this it is said that they are.
 const SILENCE: Duration = Duration::from_secs(1);
-
-/// What the journal says of a file that does not end with a line feed.
-pub(crate) const NO_LINE_FEED: &str = "no line feed at its end";
 
 /// The keys of a command.
 #[derive(Default)]
@@ -105,14 +102,7 @@ impl Ledger {
             match Journal::open(path, Lines::default(), Setup::default()) {
                 Ok((journal, found)) => {
                     drop(waiting);
-                    if found.torn > 0 {
-                        tell(&format!(
-                            "sluis: the last write to {} was torn, its {} bytes are in {}.torn now",
-                            path.display(),
-                            found.torn,
-                            path.display()
-                        ));
-                    }
+                    tokens::tell_torn(path, found.torn);
                     return Ok(Self { path: path.to_owned(), journal });
                 }
                 Err(OpenError::Locked { .. }) if start.elapsed() < PATIENCE => {
@@ -122,7 +112,7 @@ impl Ledger {
                     }
                     std::thread::sleep(Duration::from_millis(5));
                 }
-                Err(why) => return Err(opening(path, &why)),
+                Err(why) => return Err(tokens::opening(path, &why)),
             }
         }
     }
@@ -149,38 +139,7 @@ impl Ledger {
     /// Say, signed, how long the file is and what its root is.
     pub(super) fn checkpoint(&self, keys: &Keys) -> Result<(), Fail> {
         let Some(secret) = &keys.secret else { return Ok(()) };
-        let made = self.journal.checkpoint_blocking(|lines: &Lines, note: &mut Vec<u8>| {
-            let origin = lines.kept.origin(&self.path);
-            Checkpoint::new(&origin, lines.tree.size(), lines.tree.root())?.sign(secret, note)
-        });
-        made.map_err(|why| match why {
-            CheckpointError::Make(why) => Fail::runtime(format!("cannot sign a checkpoint: {why}")),
-            CheckpointError::Io(why) => {
-                Fail::runtime(format!("cannot write {}.checkpoint ({why})", self.path.display()))
-            }
-        })
-    }
-}
-
-/// A seed of the system's, never used twice.
-pub(super) fn seed() -> Result<Seed, Fail> {
-    sluis_tokio::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness: {why}")))
-}
-
-fn opening(path: &Path, why: &OpenError) -> Fail {
-    match why {
-        OpenError::Io { source, doing, .. } => {
-            Fail::runtime(format!("cannot write to {} ({doing}: {source})", path.display()))
-        }
-        OpenError::Damaged { fault, .. } if fault == NO_LINE_FEED => Fail::runtime(format!(
-            "the last line of {file} has no line feed, nothing is put behind it: if it is whole, write one (`echo >> {file}`)",
-            file = path.display()
-        )),
-        OpenError::Damaged { line, fault, .. } => Fail::runtime(format!(
-            "line {line} of {file} is broken ({fault}), nothing is added to it: see `sluis chain verify {file}`",
-            file = path.display()
-        )),
-        why => Fail::runtime(why),
+        tokens::sign(&self.journal, &self.path, secret, |kept| kept.origin(&self.path))
     }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sluis_core::chain::log::note::MAX_ORIGIN;
 use sluis_core::chain::token::{Hash32, Token};
 use sluis_core::chain::workload::{After, Entry, Step, StepCounts, StepStatus, WorkloadId};
 use sluis_core::framing::{Value, canonical};
-use sluis_core::identity::note::is_name;
 use sluis_journal::{Fold, Trail};
+
+use crate::tokens;
 
 /// What is known of the lines of a chain.
 pub(super) type Lines = Trail<Kept>;
@@ -38,8 +38,7 @@ pub(super) struct Running {
 impl Kept {
     /// The name under which the log signs: that of its workload, made fit.
     pub(super) fn origin(&self, file: &std::path::Path) -> String {
-        let stem = || file.file_stem().map_or_else(|| "log".to_owned(), |stem| stem.to_string_lossy().into_owned());
-        origin(&self.workload.as_ref().map_or_else(stem, |workload| workload.name.clone()))
+        self.workload.as_ref().map_or_else(|| tokens::origin_of(file), |workload| tokens::origin(&workload.name))
     }
 }
 
@@ -109,16 +108,6 @@ fn hashes(value: Option<Value<'_>>) -> BTreeMap<String, String> {
     out
 }
 
-/// A name as a note takes it: what it must not hold becomes a dash.
-pub(crate) fn origin(name: &str) -> String {
-    let mut origin: String =
-        name.chars().map(|c| if c == '+' || c.is_whitespace() || c.is_control() { '-' } else { c }).collect();
-    while origin.len() > MAX_ORIGIN {
-        origin.pop();
-    }
-    if is_name(&origin) { origin } else { "log".to_owned() }
-}
-
 /// SHA-256 over the names and hashes of files, as an object in canonical form; none for no files.
 pub(super) fn hash_files(files: &BTreeMap<String, String>) -> Option<Hash32> {
     if files.is_empty() {
@@ -141,14 +130,6 @@ pub(super) fn to_json(files: &BTreeMap<String, String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_become_origins() {
-        assert_eq!(origin("example.org/log"), "example.org/log");
-        assert_eq!(origin("Drone mission +7"), "Drone-mission--7");
-        assert_eq!(origin(""), "log");
-        assert!(origin(&"é".repeat(400)).len() <= MAX_ORIGIN);
-    }
 
     #[test]
     fn files_are_hashed_by_name_and_content() {

@@ -24,15 +24,9 @@ mod verify;
 use std::process::ExitCode;
 
 use self::args::ChainCommand;
-use crate::args::Common;
+use crate::common::Common;
 use crate::fail::Fail;
 use crate::output::Out;
-
-pub(crate) use self::ledger::NO_LINE_FEED;
-pub(crate) use self::lines::origin;
-
-/// What stands under `sluis chain --help`.
-pub(crate) const EXAMPLES: &str = help::CHAIN;
 
 /// Do what is asked for.
 pub(crate) fn run(common: Common, command: &ChainCommand) -> Result<ExitCode, Fail> {

@@ -14,8 +14,9 @@ use sluis_core::framing::Value;
 
 use super::check::Checked;
 use super::judge::{self, Keys, Seen};
-use super::{ledger, read};
+use super::read;
 use crate::fail::Fail;
+use crate::tokens;
 
 /// A file that is one JSON object of such a kind.
 pub(super) enum Proof {
@@ -171,7 +172,7 @@ fn envelope(text: &str, keys: &Keys, checked: &mut Checked) -> Result<Option<Fin
     // Who ran the steps need not be known to whoever knows who attests them; but what they signed must hold.
     let anybody = Keys { mac: keys.mac.clone(), known: Vec::new(), spiffe: keys.spiffe.clone() };
     checked.seen = Seen::new(&anybody);
-    let (mut wrong, mut as_step, mut steps) = (None, None, StepChecker::new(&ledger::seed()?));
+    let (mut wrong, mut as_step, mut steps) = (None, None, StepChecker::new(&tokens::seed()?));
     for (line, number) in statement.lines().iter().zip(1..) {
         wrong = wrong.or(token(line, number, &anybody, false, checked));
         as_step = as_step.or(step(line, number, &mut steps));

@@ -19,6 +19,7 @@ use super::ledger::{self, Added, Keys, Ledger};
 use super::lines::{Lines, Running, hash_files, to_json};
 use crate::fail::Fail;
 use crate::output::{Out, Style, tell};
+use crate::tokens;
 
 /// Files and the hashes of their contents, in hex.
 type Files = BTreeMap<String, String>;
@@ -240,7 +241,7 @@ fn record(
     };
     let metadata = metadata(args, outcome);
     let metadata = Value::from_json(&metadata).map_err(Fail::runtime)?;
-    let random = ledger::seed()?.fork("step").u64().to_be_bytes();
+    let random = tokens::seed()?.fork("step").u64().to_be_bytes();
     let sequence = running.counts.steps.saturating_add(1);
     let node = args.node.clone().unwrap_or_else(add::node_name);
     let actor = args.actor.clone().or_else(|| keys.actor()).unwrap_or_else(|| running.owner.clone());

@@ -1,10 +1,19 @@
 //! The values of its flags: how each is written, and what is said when it is not.
 
+use sluis_core::Wall;
 use sluis_core::chain::token::{PREV_PREFIX, State};
 use sluis_core::time::iso;
 
-use super::args::Since;
 use crate::values::{self, JsonText};
+
+/// The start of a search.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Since {
+    /// This moment.
+    At(Wall),
+    /// So long ago.
+    Ago(std::time::Duration),
+}
 
 /// The longest text of a flag.
 const MAX_TEXT: usize = 1024;

@@ -9,7 +9,7 @@ use sluis_core::driver::{Events, Handle};
 use sluis_core::framing::{Value, ValueBuf};
 use sluis_core::node::{Node, NodeConfig, Reply};
 
-use crate::args::Runtime;
+use crate::common::Runtime;
 use crate::fail::Fail;
 use crate::run;
 

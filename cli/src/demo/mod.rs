@@ -14,7 +14,7 @@ use std::time::Instant;
 use self::cast::Cast;
 use self::story::Story;
 use self::tell::Teller;
-use crate::args::Common;
+use crate::common::Common;
 use crate::fail::Fail;
 use crate::output::Out;
 

@@ -8,7 +8,7 @@ use sluis_core::driver::{PingNotice, PingReply};
 use sluis_core::node::Stats;
 
 use super::cast::{Actor, Cast, TRUST};
-use crate::args::Runtime;
+use crate::common::Runtime;
 use crate::fail::Fail;
 use crate::output::{Color, Out, Style};
 use crate::view::{self, padded};

@@ -13,7 +13,7 @@ use sluis_core::identity::{PublicKey, SecretKey};
 
 use self::args::{ExportArgs, Format, KeyCommand, NewArgs};
 use self::file::Held;
-use crate::args::Common;
+use crate::common::Common;
 use crate::fail::Fail;
 use crate::output::{Color, Out, Style, escape};
 

@@ -7,11 +7,11 @@ mod settings;
 use std::process::ExitCode;
 
 use self::app::Listen;
-pub(crate) use self::record::Recorded;
 use self::record::{Keys, Record};
 use self::settings::Settings;
-use crate::args::{Common, ListenArgs};
+use crate::args::ListenArgs;
 use crate::capture::Capture;
+use crate::common::Common;
 use crate::fail::Fail;
 use crate::input::Inbox;
 use crate::key;

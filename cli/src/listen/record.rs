@@ -11,20 +11,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use sluis_core::chain::events::{Happening, Recorder};
-use sluis_core::chain::log::note::Checkpoint;
 use sluis_core::chain::log::{Log, Protection};
 use sluis_core::chain::token::{Seal, Token, TokenIds};
 use sluis_core::framing::Text;
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_core::node::Event;
 use sluis_core::{Did, Now, Seed};
-use sluis_journal::{
-    AppendError, Chain, CheckpointError, Composed, Failure, Fold, Journal, OpenError, Setup, Ticket, Trail,
-};
+use sluis_journal::{AppendError, Chain, Composed, Failure, Fold, Journal, Setup, Ticket, Trail};
 
-use crate::chain::NO_LINE_FEED;
 use crate::fail::Fail;
 use crate::output::tell;
+use crate::tokens;
+use crate::view::Recorded;
 
 /// The id of the last token of the file: the next one follows from it.
 #[derive(Clone, Debug, Default)]
@@ -45,15 +43,6 @@ pub(super) struct Keys {
     pub(super) mac: Option<MacKey>,
 }
 
-/// How many happenings were recorded, and how many were not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Recorded {
-    /// On the disk.
-    pub(crate) recorded: u64,
-    /// Nowhere.
-    pub(crate) lost: u64,
-}
-
 /// Records.
 pub(super) struct Record {
     path: PathBuf,
@@ -72,17 +61,10 @@ pub(super) struct Record {
 impl Record {
     /// Open the file, or begin it.
     pub(super) fn open(path: &Path, did: &Did, keys: Keys) -> Result<Self, Fail> {
-        let seed =
-            sluis_tokio::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness: {why}")))?;
+        let seed = tokens::seed()?;
         let (journal, found) =
-            Journal::open(path, Trail::default(), Setup::default()).map_err(|why| opening(path, &why))?;
-        if found.torn > 0 {
-            let shown = path.display();
-            let torn = found.torn;
-            tell(&format!(
-                "sluis listen: the last write to {shown} was torn, its {torn} bytes are in {shown}.torn now"
-            ));
-        }
+            Journal::open(path, Trail::default(), Setup::default()).map_err(|why| tokens::opening(path, &why))?;
+        tokens::tell_torn(path, found.torn);
         Ok(Self {
             path: path.to_owned(),
             journal,
@@ -173,30 +155,6 @@ impl Record {
             self.heard(outcome);
         }
         let Some(secret) = &self.keys.secret else { return Ok(()) };
-        let stem = self.path.file_stem().map_or_else(|| "log".to_owned(), |stem| stem.to_string_lossy().into_owned());
-        let origin = crate::chain::origin(&stem);
-        let made = self.journal.checkpoint_blocking(|trail: &Trail<Parent>, note: &mut Vec<u8>| {
-            Checkpoint::new(&origin, trail.tree.size(), trail.tree.root())?.sign(secret, note)
-        });
-        made.map_err(|why| match why {
-            CheckpointError::Make(why) => Fail::runtime(format!("cannot sign a checkpoint: {why}")),
-            CheckpointError::Io(why) => {
-                Fail::runtime(format!("cannot write {}.checkpoint ({why})", self.path.display()))
-            }
-        })
-    }
-}
-
-fn opening(path: &Path, why: &OpenError) -> Fail {
-    let file = path.display();
-    match why {
-        OpenError::Io { source, doing, .. } => Fail::runtime(format!("cannot write to {file} ({doing}: {source})")),
-        OpenError::Damaged { fault, .. } if fault == NO_LINE_FEED => Fail::runtime(format!(
-            "the last line of {file} has no line feed, nothing is put behind it: if it is whole, write one (`echo >> {file}`)"
-        )),
-        OpenError::Damaged { line, fault, .. } => Fail::runtime(format!(
-            "line {line} of {file} is broken ({fault}), nothing is recorded into it: see `sluis chain verify {file}`"
-        )),
-        why => Fail::runtime(why),
+        tokens::sign(&self.journal, &self.path, secret, |_| tokens::origin_of(&self.path))
     }
 }

@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 pub(crate) use paint::{Color, Paint};
 
-use crate::args::{ColorWhen, Common};
+use crate::common::{ColorWhen, Common};
 
 /// Bytes after which lines are written out although more are coming.
 const ENOUGH: usize = 64 * 1024;

@@ -10,7 +10,8 @@ use sluis_core::node::{Node, NodeConfig, Ping, PingError};
 use sluis_core::{Did, Now};
 
 use self::app::Pinger;
-use crate::args::{Common, PingArgs};
+use crate::args::PingArgs;
+use crate::common::Common;
 use crate::fail::Fail;
 use crate::input::Inbox;
 use crate::output::Out;

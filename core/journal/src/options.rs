@@ -5,6 +5,9 @@ use crate::fail::OpenError;
 /// The most bytes written with one sync, and so the most that a crash can leave torn at the end of a file.
 pub const BATCH_BYTES: usize = 1 << 20;
 
+/// The largest checkpoint that is read.
+pub(crate) const CHECKPOINT_BYTES: usize = 1 << 20;
+
 /// The bounds of a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

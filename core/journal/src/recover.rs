@@ -6,13 +6,10 @@ use crate::chain::{Chain, Leaf};
 use crate::disk::{File, Folder, How, read_small};
 use crate::fail::OpenError;
 use crate::names::Names;
-use crate::options::{BATCH_BYTES, Options};
+use crate::options::{BATCH_BYTES, CHECKPOINT_BYTES, Options};
 use crate::queue::Fill;
 use crate::scan::{Expected, Lines, Tree};
 use crate::writer::{PAGE, Parts, Writer, undo_rotation};
-
-/// The largest checkpoint that is read.
-pub(crate) const CHECKPOINT_BYTES: usize = 1 << 20;
 
 /// How often a file is opened anew that was another one by the time it was locked.
 const LOCK_ROUNDS: u32 = 3;

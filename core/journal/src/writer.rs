@@ -222,7 +222,7 @@ impl<D: Folder> Writer<D> {
         let (ours, theirs) = (Names::checkpoint(self.names.file()), Names::checkpoint(closed));
         match note {
             Some(note) => replace(&mut self.folder, &theirs, note),
-            None => match crate::disk::read_small(&mut self.folder, &ours, crate::recover::CHECKPOINT_BYTES)? {
+            None => match crate::disk::read_small(&mut self.folder, &ours, crate::options::CHECKPOINT_BYTES)? {
                 Some(note) => replace(&mut self.folder, &theirs, &note),
                 None => self.folder.remove(&theirs),
             },

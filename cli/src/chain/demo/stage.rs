@@ -14,10 +14,11 @@ use sluis_tokio::SystemClock;
 
 use super::tell::Teller;
 use crate::chain::args::Judge;
-use crate::chain::ledger::{self, Keys, Ledger};
+use crate::chain::ledger::{Keys, Ledger};
 use crate::chain::lines::Lines;
 use crate::chain::{check, judge};
 use crate::fail::Fail;
+use crate::tokens;
 
 pub(super) struct Stage<'o> {
     pub(super) teller: Teller<'o>,
@@ -37,7 +38,7 @@ pub(super) struct Actor {
 impl Stage<'_> {
     /// An empty folder.
     pub(super) fn new(teller: Teller<'_>) -> Result<Stage<'_>, Fail> {
-        let mut rng = ledger::seed()?.fork("demo");
+        let mut rng = tokens::seed()?.fork("demo");
         let folder = std::env::temp_dir().join(format!("sluis-demo-{:016x}", rng.u64()));
         let cannot = |why| Fail::runtime(format!("cannot make the folder {} ({why})", folder.display()));
         fs::create_dir(&folder).map_err(cannot)?;

@@ -3,8 +3,9 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::finding::cut;
 use super::links::RECENT;
-use super::verifier::name;
+use crate::chain::token::Token;
 
 /// Lines whose ids are kept when their bytes are gone.
 const NAMED: usize = 4;
@@ -89,4 +90,9 @@ impl Trail {
         self.names.drain(..surplus);
         self.before = self.passed;
     }
+}
+
+/// The id of the token in a line, cut where it is too long.
+pub(super) fn name(line: &[u8]) -> Option<String> {
+    Token::parse_bytes(line).ok().map(|token| cut(token.token_id))
 }

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use super::chunk::Checked;
 use super::cover::{Against, Cover, Step, Verdict};
-use super::finding::{Finding, Kind, cut};
+use super::finding::{Finding, Kind};
 use super::hook::{Checker, Place, Problem};
 use super::ids::{Ids, Parent, Seen};
 use super::late::Late;
@@ -17,9 +17,9 @@ use super::line::{Flags, Record, too_long};
 use super::links::{Blame, Links};
 use super::settings::Settings;
 use super::split::LongLine;
-use super::trail::{Passed, Trail};
+use super::trail::{Passed, Trail, name};
 use crate::chain::log::merkle::{Frontier, NodeHash};
-use crate::chain::token::{Hash32, PREV_PREFIX, Token};
+use crate::chain::token::{Hash32, PREV_PREFIX};
 
 /// What a verifier has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -351,9 +351,4 @@ impl<'t, C: Checker> Order<'t, C> {
         };
         self.report(chunk, record, passed, problem, out);
     }
-}
-
-/// The id of the token in a line, cut where it is too long.
-pub(super) fn name(line: &[u8]) -> Option<String> {
-    Token::parse_bytes(line).ok().map(|token| cut(token.token_id))
 }

@@ -1,0 +1,89 @@
+//! Files of tokens that are written to: what `chain` and `listen --record` do alike.
+
+use std::path::Path;
+
+use sluis_core::Seed;
+use sluis_core::chain::log::note::{Checkpoint, MAX_ORIGIN};
+use sluis_core::identity::SecretKey;
+use sluis_core::identity::note::is_name;
+use sluis_journal::{CheckpointError, Fold, Journal, OpenError, Trail};
+
+use crate::fail::Fail;
+use crate::output::tell;
+
+/// What the journal says of a file that does not end with a line feed.
+const NO_LINE_FEED: &str = "no line feed at its end";
+
+/// A seed of the system's, never used twice.
+pub(crate) fn seed() -> Result<Seed, Fail> {
+    sluis_tokio::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness: {why}")))
+}
+
+/// Why a file cannot be added to, in a sentence.
+pub(crate) fn opening(path: &Path, why: &OpenError) -> Fail {
+    let file = path.display();
+    match why {
+        OpenError::Io { source, doing, .. } => Fail::runtime(format!("cannot write to {file} ({doing}: {source})")),
+        OpenError::Damaged { fault, .. } if fault == NO_LINE_FEED => Fail::runtime(format!(
+            "the last line of {file} has no line feed, nothing is put behind it: if it is whole, write one (`echo >> {file}`)"
+        )),
+        OpenError::Damaged { line, fault, .. } => Fail::runtime(format!(
+            "line {line} of {file} is broken ({fault}), nothing is added to it: see `sluis chain verify {file}`"
+        )),
+        why => Fail::runtime(why),
+    }
+}
+
+/// Tell where the bytes of a torn write are, if there are any.
+pub(crate) fn tell_torn(path: &Path, torn: u64) {
+    if torn > 0 {
+        let file = path.display();
+        tell(&format!("sluis: the last write to {file} was torn, its {torn} bytes are in {file}.torn now"));
+    }
+}
+
+/// Say in `FILE.checkpoint`, signed, how long the file is and what its root is.
+pub(crate) fn sign<T: Fold>(
+    journal: &Journal<Trail<T>>,
+    path: &Path,
+    secret: &SecretKey,
+    origin: impl FnOnce(&T) -> String,
+) -> Result<(), Fail> {
+    let made = journal.checkpoint_blocking(|lines: &Trail<T>, note: &mut Vec<u8>| {
+        Checkpoint::new(&origin(&lines.kept), lines.tree.size(), lines.tree.root())?.sign(secret, note)
+    });
+    made.map_err(|why| match why {
+        CheckpointError::Make(why) => Fail::runtime(format!("cannot sign a checkpoint: {why}")),
+        CheckpointError::Io(why) => Fail::runtime(format!("cannot write {}.checkpoint ({why})", path.display())),
+    })
+}
+
+/// The name under which a log signs that has no other: that of its file.
+pub(crate) fn origin_of(file: &Path) -> String {
+    origin(&file.file_stem().map_or_else(|| "log".into(), |stem| stem.to_string_lossy()))
+}
+
+/// A name as a note takes it: what it must not hold becomes a dash.
+pub(crate) fn origin(name: &str) -> String {
+    let mut origin: String =
+        name.chars().map(|c| if c == '+' || c.is_whitespace() || c.is_control() { '-' } else { c }).collect();
+    while origin.len() > MAX_ORIGIN {
+        origin.pop();
+    }
+    if is_name(&origin) { origin } else { "log".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_origins() {
+        assert_eq!(origin("example.org/log"), "example.org/log");
+        assert_eq!(origin("Drone mission +7"), "Drone-mission--7");
+        assert_eq!(origin(""), "log");
+        assert!(origin(&"é".repeat(400)).len() <= MAX_ORIGIN);
+        assert_eq!(origin_of(Path::new("/var/log/relay 3.jsonl")), "relay-3");
+        assert_eq!(origin_of(Path::new("/")), "log");
+    }
+}
