@@ -196,33 +196,16 @@ impl Node {
         })
     }
 
-    /// A node that writes everything that goes in and out, its seed included, to a tape: see
-    /// [`record`](crate::record).
-    ///
-    /// # Errors
-    /// As [`new`](Self::new).
-    #[cfg(feature = "record")]
-    pub fn recorded(
-        config: NodeConfig,
-        seed: &Seed,
-        tape: Box<dyn crate::record::Tape + Send>,
-    ) -> Result<Self, ConfigError> {
-        let mut node = Self::new(config, seed)?;
-        node.record(None, seed, tape::Sink::Tape(tape));
-        Ok(node)
-    }
-
     /// Move the lines that a recording kept to the end of `out`.
     #[cfg(feature = "record")]
     pub(crate) fn take_recording(&mut self, out: &mut alloc::string::String) {
         self.tape.take(out);
     }
 
-    /// Begin a recording of a node that was just made.
+    /// Begin a recording of a node that was just made from this seed, with this configuration in writing.
     #[cfg(feature = "record")]
-    pub(crate) fn record(&mut self, label: Option<u32>, seed: &Seed, sink: tape::Sink) {
+    pub(crate) fn begin_tape(&mut self, label: Option<u32>, sink: tape::Sink, seed: &Seed, config: &str) {
         self.tape = Taped::new(label, sink);
-        let config = crate::record::settings::write(&self.config);
         let fault = self.state.faults.name();
         self.tape.note(|line| {
             line.text("in", "start")

@@ -8,9 +8,22 @@ use super::event::PingId;
 use super::event::Room;
 use super::line::Line;
 #[cfg(feature = "record")]
-use crate::record::Tape;
-#[cfg(feature = "record")]
 use crate::table::SlotId;
+
+/// Where a recording goes: a file, a socket, memory.
+#[cfg(feature = "record")]
+pub trait Tape {
+    /// One line, without its end. What cannot be kept is lost; a node does not stop for its recording.
+    fn line(&mut self, line: &str);
+}
+
+#[cfg(feature = "record")]
+impl Tape for alloc::string::String {
+    fn line(&mut self, line: &str) {
+        self.push_str(line);
+        self.push('\n');
+    }
+}
 
 /// A node's tape.
 #[derive(Default)]

@@ -28,36 +28,30 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod begin;
 mod capture;
 mod feed;
 pub mod pcapng;
 mod read;
 mod replay;
-pub(crate) mod settings;
+mod settings;
 #[cfg(test)]
 mod tests;
 
-use alloc::string::String;
-
 pub use self::capture::Capture;
 pub use self::replay::{Replay, ReplayError, Replayed, replay, replay_labelled};
-
-/// Where a recording goes: a file, a socket, memory.
-pub trait Tape {
-    /// One line, without its end. What cannot be kept is lost; a node does not stop for its recording.
-    fn line(&mut self, line: &str);
-}
+pub use crate::node::tape::Tape;
 
 /// A tape in memory. Clones share their lines.
 #[cfg(feature = "std")]
 #[derive(Clone, Debug, Default)]
-pub struct Lines(std::sync::Arc<std::sync::Mutex<String>>);
+pub struct Lines(std::sync::Arc<std::sync::Mutex<alloc::string::String>>);
 
 #[cfg(feature = "std")]
 impl Lines {
     /// Everything that was recorded.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self) -> alloc::string::String {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 }
@@ -68,12 +62,5 @@ impl Tape for Lines {
         let mut text = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         text.push_str(line);
         text.push('\n');
-    }
-}
-
-impl Tape for String {
-    fn line(&mut self, line: &str) {
-        self.push_str(line);
-        self.push('\n');
     }
 }
