@@ -269,9 +269,9 @@ pub(crate) struct ExportArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Which story
-    #[arg(long, value_enum, default_value = "drone")]
-    pub(crate) scenario: Scenario,
+    /// Which story [default: all of them]
+    #[arg(long, value_enum)]
+    pub(crate) scenario: Option<Scenario>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -279,4 +279,9 @@ pub(crate) enum Scenario {
     Drone,
     Ai,
     Spiffe,
+}
+
+impl Scenario {
+    /// In the order in which they are told.
+    pub(crate) const ALL: &'static [Self] = &[Self::Drone, Self::Ai, Self::Spiffe];
 }

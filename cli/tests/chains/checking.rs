@@ -270,10 +270,10 @@ fn attestations_are_signed_envelopes() {
 #[test]
 fn the_stories_are_true() {
     let folder = Folder::new("demo");
-    for scenario in ["drone", "ai", "spiffe"] {
-        let told = folder.prints(&["chain", "demo", "--scenario", scenario]);
+    for flags in [&[][..], &["--scenario", "drone"], &["--scenario", "ai"], &["--scenario", "spiffe"]] {
+        let told = folder.prints(&[&["chain", "demo"], flags].concat());
         assert!(told.ends_with(" steps went as told.\n"), "{told}");
-        let events = folder.events(0, &["chain", "demo", "--scenario", scenario]);
+        let events = folder.events(0, &[&["chain", "demo"], flags].concat());
         let steps = events.iter().filter(|event| event.str("event") == "step").count() as u64;
         let summary = events.last().expect("a summary");
         assert_eq!((summary.str("event"), summary.get("ok")), ("summary", &Json::Bool(true)));

@@ -17,11 +17,15 @@ use crate::output::Out;
 
 /// Play the story; the exit code is 0 when everything went as it says.
 pub(super) fn demo(out: &mut Out, args: &DemoArgs) -> Result<ExitCode, Fail> {
-    let mut stage = Stage::new(Teller::new(out))?;
-    match args.scenario {
-        Scenario::Drone => drone::play(&mut stage)?,
-        Scenario::Ai => ai::play(&mut stage)?,
-        Scenario::Spiffe => spiffe::play(&mut stage)?,
+    let mut teller = Teller::new(out);
+    for scenario in args.scenario.as_ref().map_or(Scenario::ALL, std::slice::from_ref) {
+        let mut stage = Stage::new(teller)?;
+        match scenario {
+            Scenario::Drone => drone::play(&mut stage)?,
+            Scenario::Ai => ai::play(&mut stage)?,
+            Scenario::Spiffe => spiffe::play(&mut stage)?,
+        }
+        teller = stage.clear();
     }
-    Ok(if stage.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if teller.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

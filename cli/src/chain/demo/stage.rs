@@ -35,7 +35,7 @@ pub(super) struct Actor {
     pub(super) keys: Keys,
 }
 
-impl Stage<'_> {
+impl<'t> Stage<'t> {
     /// An empty folder.
     pub(super) fn new(teller: Teller<'_>) -> Result<Stage<'_>, Fail> {
         let mut rng = tokens::seed()?.fork("demo");
@@ -152,10 +152,10 @@ impl Stage<'_> {
         fs::write(self.chain(), text).map_err(Fail::runtime)
     }
 
-    pub(super) fn finish(self) -> bool {
+    pub(super) fn clear(self) -> Teller<'t> {
         // What is left is in a folder for such things.
         let _ = fs::remove_dir_all(&self.folder);
-        self.teller.finish()
+        self.teller
     }
 }
 

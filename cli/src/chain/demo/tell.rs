@@ -24,6 +24,9 @@ impl<'o> Teller<'o> {
     /// What the story is about.
     pub(super) fn introduce(&mut self, title: &str) {
         if self.out.style == Style::Text {
+            if self.steps > 0 {
+                self.out.line(|_, _| {});
+            }
             self.out.line(|line, paint| paint.text(line, Color::Bold, title));
         }
     }
