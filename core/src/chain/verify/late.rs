@@ -36,19 +36,26 @@ pub(super) struct Late {
     full: bool,
     /// Lines whose hash is wrong.
     lines: Vec<Box<[u8]>>,
-    /// Lines that may have had any id.
-    unread: usize,
+    /// Other lines that are not what they were, and their numbers.
+    unread: Vec<(u64, Box<[u8]>)>,
+    /// Lines that were not kept.
+    others: usize,
 }
 
 impl Late {
     pub(super) const fn new() -> Self {
-        Self { waiting: Vec::new(), bytes: 0, full: false, lines: Vec::new(), unread: 0 }
+        Self { waiting: Vec::new(), bytes: 0, full: false, lines: Vec::new(), unread: Vec::new(), others: 0 }
     }
 
     /// A line of which something is false, its id perhaps.
-    pub(super) fn suspect(&mut self, kind: Kind, line: &[u8]) {
-        let keep = kind == Kind::ContentHash && self.lines.len() < LINES && line.len() <= LINE_BYTES;
-        if keep { self.lines.push(line.into()) } else { self.unread += 1 }
+    pub(super) fn suspect(&mut self, kind: Kind, number: u64, line: &[u8]) {
+        if self.lines.len() + self.unread.len() >= LINES || line.len() > LINE_BYTES {
+            self.others += 1;
+        } else if kind == Kind::ContentHash {
+            self.lines.push(line.into());
+        } else {
+            self.unread.push((number, line.into()));
+        }
     }
 
     /// The token in this line is the `place`-th that waits.
@@ -89,7 +96,8 @@ impl Late {
 
     /// What of that follows from what was said. `gaps`: entries may be gone, and any parent with them.
     pub(super) fn explain<'l>(&'l self, settings: &'l Settings<'_>, gaps: bool) -> Explained<'l> {
-        Explained { settings, lines: &self.lines, unread: self.unread, gaps, known: Vec::new(), budget: HASHED }
+        let (lines, unread, others) = (&*self.lines, self.unread.iter().collect(), self.others);
+        Explained { settings, lines, unread, others, gaps, known: Vec::new(), budget: HASHED }
     }
 }
 
@@ -97,8 +105,10 @@ impl Late {
 pub(super) struct Explained<'l> {
     settings: &'l Settings<'l>,
     lines: &'l [Box<[u8]>],
-    /// Each explains one id.
-    unread: usize,
+    /// Each explains one id: one that still stands in it, or that the line after it wants.
+    unread: Vec<&'l (u64, Box<[u8]>)>,
+    /// Each explains one id, whichever.
+    others: usize,
     gaps: bool,
     /// Fingerprints, in order.
     known: Vec<u64>,
@@ -107,8 +117,8 @@ pub(super) struct Explained<'l> {
 }
 
 impl Explained<'_> {
-    /// Whether it is known why there is no token with this id.
-    pub(super) fn covers(&mut self, id: u64, text: Option<&str>) -> bool {
+    /// Whether it is known why there is no token with this id, from which the token in line `child` follows.
+    pub(super) fn covers(&mut self, child: u64, id: u64, text: Option<&str>) -> bool {
         if self.gaps {
             return true;
         }
@@ -116,15 +126,30 @@ impl Explained<'_> {
         if self.known.len() >= EXPLAINED {
             return false;
         }
-        let explained = text.is_some_and(|text| self.was(text))
-            || self.unread > 0 && {
-                self.unread -= 1;
-                true
-            };
+        let explained = text.is_some_and(|text| self.was(text)) || self.held(child, text) || {
+            let left = self.others.checked_sub(1);
+            self.others = left.unwrap_or_default();
+            left.is_some()
+        };
         if explained {
             self.known.insert(at, id);
         }
         explained
+    }
+
+    /// Whether a line that cannot be read was the token with this id, as far as one can tell.
+    fn held(&mut self, child: u64, id: Option<&str>) -> bool {
+        let Self { unread, budget, .. } = self;
+        let id = id.unwrap_or_default().as_bytes();
+        let held = unread.iter().position(|(number, line)| {
+            if number.checked_add(1) == Some(child) {
+                return true;
+            }
+            let Some(left) = budget.checked_sub(line.len()) else { return false };
+            *budget = left;
+            !id.is_empty() && line.windows(id.len()).any(|part| part == id)
+        });
+        held.map(|at| unread.swap_remove(at)).is_some()
     }
 
     /// Whether a line whose hash is wrong would be right with this id.
@@ -151,14 +176,14 @@ mod tests {
         let line = log(1, Made::default()).remove(0);
         let (settings, was) = (Settings::default(), id(&line));
         let mut late = Late::new();
-        late.suspect(Kind::ContentHash, line.replace(&was, "another").as_bytes());
-        assert!(late.explain(&settings, false).covers(1, Some(&was)));
+        late.suspect(Kind::ContentHash, 1, line.replace(&was, "another").as_bytes());
+        assert!(late.explain(&settings, false).covers(9, 1, Some(&was)));
         let mut explained = late.explain(&settings, false);
         explained.budget = 10 * line.len();
         for missing in 0..20 {
-            assert!(!explained.covers(missing, Some("nobody")));
+            assert!(!explained.covers(9, missing, Some("nobody")));
         }
-        assert!(explained.budget < line.len() && !explained.covers(99, Some(&was)), "{}", explained.budget);
+        assert!(explained.budget < line.len() && !explained.covers(9, 99, Some(&was)), "{}", explained.budget);
         // It is enough for honest mistakes: each of the lines that are kept, at its longest, for some.
         const { assert!(HASHED >= 16 * LINES * LINE_BYTES) };
     }

@@ -134,6 +134,25 @@ pub fn root_of<L: Leaves>(leaves: &mut L, size: u64) -> Result<NodeHash, ProveEr
     Ok(root_between(leaves, 0, size)?)
 }
 
+/// Go from a subtree into the half that holds this leaf; what comes out is the root of the other half.
+fn descend<L: Leaves>(
+    leaves: &mut L,
+    start: &mut u64,
+    end: &mut u64,
+    leaf: u64,
+) -> Result<NodeHash, ProveError<L::Error>> {
+    let middle = *start + split(*end - *start);
+    if leaf < middle {
+        let right = root_between(leaves, middle, *end)?;
+        *end = middle;
+        Ok(right)
+    } else {
+        let left = root_between(leaves, *start, middle)?;
+        *start = middle;
+        Ok(left)
+    }
+}
+
 /// The proof that the leaf with this index is in the tree of the first `size` leaves (RFC 9162, 2.1.3.1).
 ///
 /// # Errors
@@ -144,18 +163,8 @@ pub fn prove_inclusion<L: Leaves>(leaves: &mut L, index: u64, size: u64) -> Resu
     }
     let (mut start, mut end, mut path) = (0, size, Path::new());
     while end - start > 1 {
-        let middle = start + split(end - start);
-        let sibling = if index < middle {
-            let right = root_between(leaves, middle, end)?;
-            end = middle;
-            right
-        } else {
-            let left = root_between(leaves, start, middle)?;
-            start = middle;
-            left
-        };
         // At most 64 splits lead to a leaf.
-        let _ = path.push(sibling);
+        let _ = path.push(descend(leaves, &mut start, &mut end, index)?);
     }
     path.reverse();
     Ok(path)
@@ -175,18 +184,8 @@ pub fn prove_consistency<L: Leaves>(leaves: &mut L, old: u64, new: u64) -> Resul
     }
     let (mut start, mut end, mut path) = (0, new, Path::new());
     while end != old {
-        let middle = start + split(end - start);
-        let other = if old <= middle {
-            let right = root_between(leaves, middle, end)?;
-            end = middle;
-            right
-        } else {
-            let left = root_between(leaves, start, middle)?;
-            start = middle;
-            left
-        };
         // At most 64 splits lead to the older tree's edge.
-        let _ = path.push(other);
+        let _ = path.push(descend(leaves, &mut start, &mut end, old - 1)?);
     }
     // Where the older tree is itself a complete subtree from the left, the verifier knows its root.
     if start != 0 {

@@ -172,6 +172,24 @@ fn an_edited_id_is_one_finding() {
 }
 
 #[test]
+fn a_broken_line_explains_its_children_and_no_others() {
+    let lines = log(5, Made::default());
+    let orphan = forge(&lines[4].replacen(&id(&lines[3]), "nobody", 1), &|line| line.into(), None);
+    let elsewhere = forge(&lines[4].replacen(&id(&lines[3]), &id(&lines[1]), 1), &|line| line.into(), None);
+    for broken in ["{broken", &lines[1][..lines[1].len() / 2]] {
+        let mut bad = lines.clone();
+        bad[1] = broken.into();
+        let told = |bad: &[String]| kinds(&run(text(bad).as_bytes(), settings(Made::default()), None).0);
+        // The next line follows from it.
+        assert_eq!(told(&bad), [(Kind::BrokenLine, 2)]);
+        bad[4].clone_from(&elsewhere);
+        assert_eq!(told(&bad), [(Kind::BrokenLine, 2)], "so may a later one");
+        bad[4].clone_from(&orphan);
+        assert_eq!(told(&bad), [(Kind::BrokenLine, 2), (Kind::MissingParent, 5)]);
+    }
+}
+
+#[test]
 fn seals_are_judged() {
     let made = Made { mac: false, sealed: true };
     let lines = log(3, made);

@@ -64,7 +64,7 @@ impl<C: Checker> Order<'_, C> {
         let Self { ids, late, gaps, .. } = self;
         let mut explained = late.explain(settings, *gaps);
         ids.resolve(|line, parent, place| {
-            if explained.covers(parent, late.parent(place)) {
+            if explained.covers(line, parent, late.parent(place)) {
                 return;
             }
             let (token_id, parent) = late.names(place);

@@ -200,7 +200,7 @@ impl<'t, C: Checker> Order<'t, C> {
         }
         let line = record.bytes(chunk);
         if record.flags.has(Flags::FALSE) {
-            self.late.suspect(problem.kind, line);
+            self.late.suspect(problem.kind, passed.line, line);
         }
         let token_id = if record.flags.has(Flags::ID) { name(line) } else { None };
         self.change(0, problem.kind);
