@@ -276,7 +276,7 @@ fn record(
     };
     let added = ledger.append(|lines: &Lines, room| {
         let written = keys.sealing(outcome.ended.ended, |seal| {
-            step.write(&Protection { mac: keys.mac.as_ref(), seal, link: lines.link() }, room)
+            step.write(&Protection { mac: keys.mac.as_ref(), seal, link: lines.link(), ..Protection::default() }, room)
         });
         written.map(|written| written.len).map_err(Fail::runtime)
     })?;

@@ -3,9 +3,10 @@
 use alloc::vec::Vec;
 
 use super::hook::Checker;
-use super::line::{Flags, Hand, Record, Scratch, check, is_blank};
+use super::line::{Flags, Hand, Record, Scratch, check};
 use super::settings::Settings;
 use crate::SipKey;
+use crate::chain::log::is_blank;
 use crate::chain::log::merkle::leaf_hash;
 
 /// What was taken down of a run of lines. Used again for the next: it holds some 150 bytes for each line of the longest run.
