@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use sluis_chain::log::note::Checkpoint;
+use sluis_chain::log::{LogHeader, fit_origin};
 use sluis_core::Seed;
-use sluis_core::chain::log::note::Checkpoint;
-use sluis_core::chain::log::{LogHeader, fit_origin};
 use sluis_core::identity::SecretKey;
 use sluis_journal::{CheckpointError, Fold, Journal, OpenError, Trail};
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use sluis_core::chain::log::is_blank;
+use sluis_chain::log::is_blank;
 
 use super::progress::Progress;
 use crate::fail::Fail;

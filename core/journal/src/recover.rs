@@ -2,7 +2,7 @@
 
 use std::io;
 
-use sluis_core::chain::log::is_blank;
+use sluis_chain::log::is_blank;
 
 use crate::chain::{Chain, Leaf};
 use crate::disk::{File, Folder, How, read_small};

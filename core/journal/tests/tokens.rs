@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sluis_core::chain::log::merkle::{Frontier, leaf_hash};
-use sluis_core::chain::log::note::Checkpoint;
-use sluis_core::chain::log::{AppendError as LogError, Continues, Log, LogHeader, Protection};
-use sluis_core::chain::token::{KnownKeys, Token, Verdict};
+use sluis_chain::log::merkle::{Frontier, leaf_hash};
+use sluis_chain::log::note::Checkpoint;
+use sluis_chain::log::{AppendError as LogError, Continues, Log, LogHeader, Protection};
+use sluis_chain::token::{KnownKeys, Token, Verdict};
 use sluis_core::framing::Text;
 use sluis_core::identity::note::NoteKey;
 use sluis_core::identity::{SecretKey, Verifier};

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use sluis_core::chain::log::is_blank;
+use sluis_chain::log::is_blank;
 
 use crate::chain::{Chain, Composed, Leaf};
 use crate::fail::{AppendError, Failure};
