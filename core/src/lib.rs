@@ -82,7 +82,6 @@ extern crate alloc;
 extern crate std;
 
 pub mod airlock;
-pub mod chain;
 mod did;
 #[cfg(feature = "alloc")]
 pub mod driver;
