@@ -6,6 +6,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`key`] | secp256k1 keys, and the curve for [handshakes](sluis_core::noise) |
+//! | `pool` (feature `std`) | which brokers there are, from a file |
 //! | [`rank`] | rendezvous hashing: the order of the brokers for a key |
 //! | [`envelope`] | the signed messages of the reference, decoded without a copy |
 //! | [`mqtt`] | MQTT 3.1.1: the codec |
@@ -30,6 +31,7 @@
 //! Without the feature `std` (default) the crate needs `alloc` only.
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 #[cfg(any(test, feature = "std"))]
@@ -38,5 +40,7 @@ extern crate std;
 pub mod envelope;
 pub mod key;
 pub mod mqtt;
+#[cfg(feature = "std")]
+pub mod pool;
 pub mod rank;
 pub mod text;
