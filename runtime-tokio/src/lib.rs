@@ -3,11 +3,73 @@
 //! The surface is the same as that of `sluis-smol`; everything needs a tokio runtime with I/O and time enabled, and panics
 //! outside of one, as tokio itself does. [`block_on`] starts such a runtime.
 //!
-//! * [`bind`] opens a [`Socket`].
+//! * [`node`] makes a node with a seed of the system's, [`bind`] opens a [`Socket`].
 //! * [`run`] drives a machine that you own with an [`App`](sluis_core::driver::App) that looks after it.
 //! * [`spawn`] gives a machine away and returns a [`Handle`] and the stream of [`Events`].
 //! * [`blocking`] is where a [`journal`] writes: the runtime's blocking threads.
+//! * Under a paused clock ([`tokio::time::pause`], before [`bind`]) machines live in tokio's time: timers, time-outs and the wall clock
+//!   advance with it, in no time.
 //! * With the feature `record`, `FileTape` keeps everything that goes into a node and out of it, to be replayed.
+//!
+//! A hub in ten lines. It answers whoever it trusts, and prints what comes in:
+//!
+//! ```no_run
+//! use sluis_tokio::sluis_core::node::Reply;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! sluis_tokio::block_on(async {
+//!     let mut hub = sluis_tokio::node("jis:home:hub")?;
+//!     hub.set_trust("jis:home:sensor", 0.9)?;
+//!     hub.allow_legacy("jis:home:*")?; // packets are not signed yet: without this a person decides about each
+//!     hub.set_reply("temperature.*", Reply::Now(r#"{"celsius":21.5}"#.parse()?))?;
+//!     let (_hub, mut events) = sluis_tokio::spawn(sluis_tokio::bind("0.0.0.0:7150")?, hub);
+//!     while let Some(notice) = events.next().await {
+//!         println!("{notice:?}");
+//!     }
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! The other side, on the same machine: a ping that is awaited, with payloads of types of its own (feature `serde` of the core).
+//!
+//! ```
+//! use serde::{Deserialize, Serialize};
+//! use sluis_tokio::sluis_core::framing::ValueBuf;
+//! use sluis_tokio::sluis_core::node::{Ping, Reply};
+//!
+//! #[derive(Serialize)]
+//! struct Asked<'a> {
+//!     room: &'a str,
+//! }
+//! #[derive(Serialize, Deserialize)]
+//! struct Temperature {
+//!     celsius: f64,
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! sluis_tokio::block_on(async {
+//!     let mut hub = sluis_tokio::node("jis:home:hub")?;
+//!     hub.set_trust("jis:home:sensor", 0.9)?;
+//!     hub.allow_legacy("jis:home:*")?;
+//!     hub.set_reply("temperature.*", Reply::Now(ValueBuf::from_serde(&Temperature { celsius: 21.5 })?))?;
+//!     let socket = sluis_tokio::bind("127.0.0.1:0")?;
+//!     let at = socket.local_addr();
+//!     let (_hub, _events) = sluis_tokio::spawn(socket, hub);
+//!
+//!     let (sensor, _events) = sluis_tokio::spawn(sluis_tokio::bind("127.0.0.1:0")?, sluis_tokio::node("jis:home:sensor")?);
+//!     let asked = ValueBuf::from_serde(&Asked { room: "attic" })?;
+//!     let mut ping = Ping::new("jis:home:hub", at, "temperature.read");
+//!     ping.payload = (&asked).into();
+//!     let answer = sensor.ping(&ping)?.await?;
+//!     let temperature: Temperature = answer.payload.ok_or("a payload that JSON has no form for")?.to_serde()?;
+//!     assert_eq!(temperature.celsius, 21.5);
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! Any machine can be driven, and any app look after it:
 //!
 //! ```
 //! use sluis_core::driver::Flow;
@@ -16,57 +78,47 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! sluis_tokio::block_on(async {
-//!     let mut socket = sluis_tokio::bind(([127, 0, 0, 1], 0).into())?;
+//!     let mut socket = sluis_tokio::bind("127.0.0.1:0")?;
 //!     let mut echo = Echo::new(64);
-//!     // Any machine; this app stops at once.
+//!     // This app stops at once.
 //!     let stats = sluis_tokio::run(&mut socket, &mut echo, &mut |_: Now, _: &mut Echo| Flow::Stop).await?;
 //!     assert_eq!(stats.received, 0);
 //!     Ok(())
 //! })
 //! # }
 //! ```
-//!
-//! A node in the background, and a ping that is awaited:
-//!
-//! ```
-//! use sluis_core::driver::NoReply;
-//! use sluis_core::node::{Node, NodeConfig, Ping};
-//! use sluis_core::{Did, Duration};
-//!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! sluis_tokio::block_on(async {
-//!     let hub = Node::new(NodeConfig::new(Did::new("jis:home:hub")?), &sluis_tokio::system_seed()?)?;
-//!     let (hub, _events) = sluis_tokio::spawn(sluis_tokio::bind(([127, 0, 0, 1], 0).into())?, hub);
-//!     let nobody = std::net::UdpSocket::bind("127.0.0.1:0")?;
-//!     let mut ping = Ping::new("jis:home:sensor", nobody.local_addr()?, "temperature.read");
-//!     ping.timeout = Some(Duration::from_millis(20));
-//!     assert_eq!(hub.ping(&ping)?.await, Err(NoReply::Timeout));
-//!     hub.shutdown().await?;
-//!     Ok(())
-//! })
-//! # }
-//! ```
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::net::{ToSocketAddrs, UdpSocket};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use sluis_core::Datagrams;
-use sluis_core::driver::{Events, Handle, HandleConfig, Requests};
-use sluis_udp::{Readiness, Timer, UdpIo};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use sluis_core::driver::Requests;
+use sluis_udp::{Timer, UdpIo};
 use tokio::time::Sleep;
 
+pub use sluis_core;
+pub use sluis_core::driver::{Events, Handle, HandleConfig, Request};
 pub use sluis_journal as journal;
-pub use sluis_udp::{BindError, SystemClock, prepare, run, system_seed};
+pub use sluis_udp::{BindError, NewNodeError, SystemClock, node, prepare, run, system_seed};
 #[cfg(feature = "record")]
 pub use sluis_udp::{FileTape, TapeEnd};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub use unix::TokioFd;
+#[cfg(unix)]
+pub use unix::TokioUdp;
+#[cfg(windows)]
+pub use windows::TokioUdp;
 
 /// A UDP socket, with the timer and the clock that go with it.
 pub type Socket = UdpIo<TokioUdp, SocketTimer>;
@@ -76,12 +128,15 @@ type SocketTimer = sluis_udp::Alarm<TokioFd, TokioTimer>;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 type SocketTimer = TokioTimer;
 
-/// Open a UDP socket, IPv4 or IPv6; `[::]` serves both, port 0 is any free port.
+/// Open a UDP socket, IPv4 or IPv6, on the first address that can be had; `[::]` serves both families, port 0 is any free port.
+/// A name is looked up by the system, which blocks for as long as that takes.
 ///
 /// # Errors
-/// The address cannot be had; the text says which, why, and what to do.
-pub fn bind(addr: SocketAddr) -> Result<Socket, BindError> {
-    adopt(sluis_udp::bind(addr)?).map_err(|source| BindError { addr, source })
+/// No address can be had; the text says which, why, and what to do.
+pub fn bind(addrs: impl ToSocketAddrs) -> Result<Socket, BindError> {
+    let socket = sluis_udp::bind(addrs)?;
+    let addr = socket.local_addr().ok();
+    adopt(socket).map_err(|source| BindError::new(addr, source))
 }
 
 /// Take over a bound, non-blocking UDP socket.
@@ -89,7 +144,34 @@ pub fn bind(addr: SocketAddr) -> Result<Socket, BindError> {
 /// # Errors
 /// Tokio or the system refuse it.
 pub fn adopt(socket: UdpSocket) -> io::Result<Socket> {
-    UdpIo::new(TokioUdp::new(socket)?, SocketTimer::default())
+    let socket = TokioUdp::new(socket)?;
+    if is_system_time() {
+        return UdpIo::new(socket, SocketTimer::default(), SystemClock::new());
+    }
+    UdpIo::new(socket, of_runtime(), SystemClock::of_runtime(now))
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Whether tokio's clock is the system's: neither paused nor resumed after a pause.
+fn is_system_time() -> bool {
+    let before = Instant::now();
+    let tokio = now();
+    before <= tokio && tokio <= Instant::now()
+}
+
+/// A timer that heeds a paused clock, which the kernel's does not.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn of_runtime() -> SocketTimer {
+    SocketTimer::of_runtime()
+}
+
+/// A timer that heeds a paused clock.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn of_runtime() -> SocketTimer {
+    SocketTimer::default()
 }
 
 /// Drive a machine in a task of its own. It ends with [`Handle::shutdown`], or when the handles, the events and all
@@ -136,82 +218,6 @@ pub struct Blocking(tokio::runtime::Handle);
 impl journal::spawn::Spawn for Blocking {
     fn spawn(&self, job: journal::spawn::Job) {
         self.0.spawn_blocking(|| job.run());
-    }
-}
-
-/// Tokio's side of a [`Socket`].
-///
-/// Registered for reading only: `tokio::net::UdpSocket` also waits for room to write, which the kernel announces after every single
-/// datagram, and each of these announcements wakes the thread for nothing. Room to write is waited for only when there was
-/// none.
-#[derive(Debug)]
-pub struct TokioUdp {
-    socket: AsyncFd<UdpSocket>,
-    /// Registered for writing, from when the socket was full for the first time.
-    full: Option<AsyncFd<UdpSocket>>,
-}
-
-/// Register a descriptor with tokio's reactor for one kind of readiness.
-#[expect(
-    deprecated,
-    reason = "its successor is unsafe so that nobody registers a descriptor he does not own: this owns it"
-)]
-fn register<F: Into<OwnedFd> + AsRawFd>(fd: F, interest: Interest) -> io::Result<AsyncFd<F>> {
-    AsyncFd::with_interest(fd, interest)
-}
-
-impl TokioUdp {
-    fn new(socket: UdpSocket) -> io::Result<Self> {
-        Ok(Self { socket: register(socket, Interest::READABLE)?, full: None })
-    }
-}
-
-impl AsFd for TokioUdp {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.get_ref().as_fd()
-    }
-}
-
-impl Readiness for TokioUdp {
-    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_read_ready(cx).map_ok(|mut ready| ready.retain_ready())
-    }
-
-    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let full = match &mut self.full {
-            Some(full) => full,
-            None => self.full.insert(register(self.socket.get_ref().try_clone()?, Interest::WRITABLE)?),
-        };
-        // What it knew may be old; it is asked only when there was no room.
-        full.poll_write_ready(cx).map_ok(|mut ready| ready.clear_ready())
-    }
-
-    fn try_read<R>(&self, read: impl FnOnce(&Self) -> io::Result<R>) -> io::Result<R> {
-        self.socket.try_io(Interest::READABLE, |_| read(self))
-    }
-}
-
-/// A descriptor that tokio watches.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-#[derive(Debug)]
-pub struct TokioFd(AsyncFd<OwnedFd>);
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-impl sluis_udp::Watched for TokioFd {
-    fn watch(fd: OwnedFd) -> io::Result<Self> {
-        register(fd, Interest::READABLE).map(Self)
-    }
-
-    fn fd(&self) -> &OwnedFd {
-        self.0.get_ref()
-    }
-
-    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_read_ready(cx).map_ok(|mut ready| ready.retain_ready())
-    }
-
-    fn try_read<R>(&self, read: impl FnOnce(&OwnedFd) -> io::Result<R>) -> io::Result<R> {
-        self.0.try_io(Interest::READABLE, read)
     }
 }
 

@@ -7,14 +7,19 @@
 //! * Every datagram's [`Route`](sluis_core::Route) says which of our addresses it came to, and an answer leaves from
 //!   there.
 //! * A socket on `[::]` serves IPv4 too; IPv4 peers appear with plain IPv4 addresses.
-//! * Datagrams above the path MTU go out fragmented, as with any ordinary socket and as the reference sends them.
+//! * Datagrams above the path MTU go out fragmented, as with any ordinary socket and as the reference sends them (not on
+//!   Windows, where they are not sent).
+//!
+//! Tested on Linux. FreeBSD, macOS and Windows: it compiles there and is checked for that, and no more.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod alarm;
 mod bind;
 mod clock;
 mod io;
+mod node;
 #[cfg(feature = "record")]
 mod record;
 mod surface;
@@ -28,6 +33,7 @@ pub use alarm::{Alarm, Watched};
 pub use bind::{BindError, bind};
 pub use clock::{SystemClock, system_seed};
 pub use io::{Timer, UdpIo};
+pub use node::{NewNodeError, node};
 #[cfg(feature = "record")]
 pub use record::{FileTape, TapeEnd};
 pub use surface::{UdpTask, prepare, run};
