@@ -21,6 +21,16 @@ pub(crate) struct Recorded {
     pub(crate) lost: u64,
 }
 
+/// What a listening node says of itself beside its counters.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) elapsed: Duration,
+    /// Where it records.
+    pub(crate) recorded: Option<Recorded>,
+    /// Lines that nobody read, where lines can be lost.
+    pub(crate) lost_output: Option<u64>,
+}
+
 /// Characters of a payload that people are shown.
 const MAX_SHOWN: usize = 120;
 
@@ -239,8 +249,7 @@ fn payload_text(line: &mut Vec<u8>, paint: Paint, payload: Value<'_>) {
 pub(crate) fn padded(line: &mut Vec<u8>, width: usize, write: impl FnOnce(&mut Vec<u8>)) {
     let start = line.len();
     write(line);
-    // Of a character in UTF-8, one byte is no continuation byte.
-    let shown = line[start..].iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+    let shown = escape::columns_of(&line[start..]);
     line.resize(line.len() + width.saturating_sub(shown).max(2), b' ');
 }
 
@@ -250,35 +259,35 @@ const fn pings(stats: &Stats) -> [u64; 2] {
 }
 
 /// What a listening node did in all.
-pub(crate) fn totals_json<'l>(
-    object: Object<'l>,
-    stats: &Stats,
-    elapsed: Duration,
-    recorded: Option<Recorded>,
-) -> Object<'l> {
+pub(crate) fn totals_json<'l>(object: Object<'l>, stats: &Stats, totals: &Totals) -> Object<'l> {
     let [received, accepted] = pings(stats);
-    let object = object
+    let mut object = object
         .raw("received", received)
         .raw("accepted", accepted)
         .raw("pending", stats.waiting)
         .object("rejected", |o| stats.rejected.iter().fold(o, |o, (why, n)| o.raw(why.name(), n)));
-    let object = match recorded {
-        Some(Recorded { recorded, lost }) => object.object("record", |o| o.raw("recorded", recorded).raw("lost", lost)),
-        None => object,
-    };
-    object.rounded("elapsed_s", Some(elapsed.as_secs_f64()), 6)
+    if let Some(Recorded { recorded, lost }) = totals.recorded {
+        object = object.object("record", |o| o.raw("recorded", recorded).raw("lost", lost));
+    }
+    if let Some(lost) = totals.lost_output {
+        object = object.raw("lost_output", lost);
+    }
+    object.rounded("elapsed_s", Some(totals.elapsed.as_secs_f64()), 6)
 }
 
 /// What a listening node did in all.
-pub(crate) fn totals_text(line: &mut Vec<u8>, stats: &Stats, elapsed: Duration, recorded: Option<Recorded>) {
+pub(crate) fn totals_text(line: &mut Vec<u8>, stats: &Stats, totals: &Totals) {
     totals_words(line, stats);
-    if let Some(Recorded { recorded, lost }) = recorded {
+    if let Some(Recorded { recorded, lost }) = totals.recorded {
         let _ = write!(line, "; {recorded} recorded");
         if lost > 0 {
             let _ = write!(line, ", {lost} lost");
         }
     }
-    let _ = write!(line, "; {:.1} s", elapsed.as_secs_f64());
+    if let Some(lost @ 1..) = totals.lost_output {
+        let _ = write!(line, "; {lost} lines not shown");
+    }
+    let _ = write!(line, "; {:.1} s", totals.elapsed.as_secs_f64());
 }
 
 fn totals_words(line: &mut Vec<u8>, stats: &Stats) {

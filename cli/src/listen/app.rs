@@ -16,13 +16,16 @@ use super::record::Record;
 use crate::capture::Capture;
 use crate::fail::Fail;
 use crate::input::{Inbox, Order};
-use crate::output::{Color, Out, Style, tell};
+use crate::output::{Color, Out, Patience, Style, tell};
 use crate::run::Bound;
 use crate::values::Trust;
-use crate::view;
+use crate::view::{self, Totals};
 
 /// How long rejects gather before they are told.
 const SECOND: Duration = Duration::from_secs(1);
+/// After a signal, how long the disk and the reader of the output may take; a signal ends it within a second.
+const DISK: Duration = Duration::from_millis(250);
+const READER: Duration = Duration::from_millis(300);
 
 pub(super) struct Listen {
     out: Out,
@@ -43,6 +46,8 @@ pub(super) struct Listen {
     counters: Option<Instant>,
     capture: Option<Capture>,
     record: Option<Record>,
+    /// It was said that standard output has no room.
+    said_full: bool,
     /// From this trust on GROEN, and below this one ROOD.
     zones: (f64, f64),
 }
@@ -94,6 +99,7 @@ impl Bound for Listen {
 impl App<Node> for Listen {
     fn poll(&mut self, cx: &mut Context<'_>, now: Now, node: &mut Node) -> Poll<()> {
         self.inbox.register(cx);
+        self.out.poll(cx, now.wall);
         self.now = now.mono;
         if let (None, Some(addr)) = (self.started, self.addr) {
             node.note_address(addr);
@@ -117,6 +123,7 @@ impl App<Node> for Listen {
         self.tell_rejects(&stats.rejected, false);
         self.tell_counters(&stats);
         self.out.flush();
+        self.tell_full();
         if let Some(why) = self.capture.as_mut().and_then(Capture::fails) {
             tell(&format!("sluis listen: {why}; listening goes on."));
         }
@@ -158,6 +165,7 @@ impl Listen {
             counters: None,
             capture,
             record: None,
+            said_full: false,
             zones: (0.0, 0.0),
         }
     }
@@ -168,9 +176,19 @@ impl Listen {
         self
     }
 
-    /// Whether everything was captured that should have been.
+    /// Whether everything was captured and recorded that should have been.
     pub(super) fn is_complete(&self) -> bool {
         self.capture.as_ref().is_none_or(|capture| capture.failed().is_none())
+            && self.record.as_ref().is_none_or(|record| record.counts().lost == 0)
+    }
+
+    /// Say once that standard output has no room, and again only after it had some.
+    fn tell_full(&mut self) {
+        let full = self.out.full();
+        if let Some(why) = full.as_ref().filter(|_| !self.said_full) {
+            tell(&format!("sluis listen: cannot write to standard output ({why}), make room; listening goes on."));
+        }
+        self.said_full = full.is_some();
     }
 
     /// Tell an event.
@@ -282,14 +300,10 @@ impl Listen {
         Ok(new)
     }
 
-    fn elapsed(&self) -> Duration {
-        self.started.map_or(Duration::ZERO, |started| self.now.saturating_since(started))
-    }
-
     fn tell_stats(&mut self, stats: &Stats) {
         if self.out.quiet {
             let mut line = Vec::new();
-            view::totals_text(&mut line, stats, self.elapsed(), self.record.as_ref().map(Record::counts));
+            view::totals_text(&mut line, stats, &self.totals());
             tell(&String::from_utf8_lossy(&line));
         } else {
             self.tell_totals("stats", stats);
@@ -297,10 +311,18 @@ impl Listen {
     }
 
     fn tell_totals(&mut self, event: &str, stats: &Stats) {
-        let (elapsed, recorded) = (self.elapsed(), self.record.as_ref().map(Record::counts));
+        let totals = self.totals();
         match self.out.style {
-            Style::Text => self.out.line(|line, _| view::totals_text(line, stats, elapsed, recorded)),
-            Style::Json => self.out.json(event, |object| view::totals_json(object, stats, elapsed, recorded)),
+            Style::Text => self.out.line(|line, _| view::totals_text(line, stats, &totals)),
+            Style::Json => self.out.json(event, |object| view::totals_json(object, stats, &totals)),
+        }
+    }
+
+    fn totals(&self) -> Totals {
+        Totals {
+            elapsed: self.started.map_or(Duration::ZERO, |started| self.now.saturating_since(started)),
+            recorded: self.record.as_ref().map(Record::counts),
+            lost_output: Some(self.out.lost()),
         }
     }
 
@@ -310,12 +332,18 @@ impl Listen {
             return Ok(());
         }
         self.tell_rejects(&stats.rejected, true);
-        let recorded = self.record.as_mut().map_or(Ok(()), Record::finish);
+        self.out.flush();
+        let (disk, reader) = match (self.inbox.is_stopped(), self.quit) {
+            (true, _) => (Some(DISK), Patience::AtMost(READER)),
+            (false, true) => (None, Patience::WhileItMoves(SECOND)),
+            (false, false) => (None, Patience::Forever),
+        };
+        let recorded = self.record.as_mut().map_or(Ok(()), |record| record.finish(disk));
         self.tell_totals("summary", stats);
         if let Some(driver) = driver {
             self.out.say(1, || format!("sluis listen: {}", view::driver(driver)));
         }
-        self.out.finish().map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))?;
+        self.out.finish_within(reader).map_err(|why| Fail::output(&why))?;
         recorded
     }
 }

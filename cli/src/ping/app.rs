@@ -16,13 +16,15 @@ use super::tally::Tally;
 use crate::args::PingArgs;
 use crate::fail::Fail;
 use crate::input::Inbox;
-use crate::output::{Color, Out, Style, tell};
+use crate::output::{Color, Out, Patience, Style, tell};
 use crate::run::Bound;
 use crate::view;
 
 /// How soon to try again when the node's send queue is full.
 const SOON: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
+/// After a signal, how long the reader of the output may take; a signal ends it within a second.
+const READER: Duration = Duration::from_millis(300);
 
 pub(super) struct Pinger<'a> {
     out: Out,
@@ -92,6 +94,7 @@ impl Bound for Pinger<'_> {
 impl App<Node> for Pinger<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, now: Now, node: &mut Node) -> Poll<()> {
         self.inbox.register(cx);
+        self.out.poll(cx, now.wall);
         self.now = now.mono;
         self.started.get_or_insert(now.mono);
         while let Some(event) = node.poll_event() {
@@ -148,8 +151,9 @@ impl<'a> Pinger<'a> {
         }
     }
 
+    /// A reader who does not keep up holds back the pings: so no line about them is lost.
     fn may_launch(&self) -> bool {
-        self.tally.sent < self.args.count && self.open.len() < self.in_flight
+        self.tally.sent < self.args.count && self.open.len() < self.in_flight && !self.out.is_behind()
     }
 
     /// Send what may be sent now.
@@ -264,9 +268,12 @@ impl<'a> Pinger<'a> {
             return Ok(false);
         }
         let elapsed = self.started.map_or(Duration::ZERO, |started| self.now.saturating_since(started));
+        self.out.flush();
+        let patience = if self.inbox.is_stopped() { Patience::AtMost(READER) } else { Patience::Forever };
         let Self { out, tally, .. } = self;
+        let lost = out.lost();
         match out.style {
-            Style::Json => out.json("summary", |object| tally.json(object, elapsed)),
+            Style::Json => out.json("summary", |object| tally.json(object, elapsed).raw("lost_output", lost)),
             Style::Text => {
                 out.line(|line, _| tally.text(line, elapsed));
                 if let Some(rtt) = tally.rtt_text() {
@@ -283,7 +290,7 @@ impl<'a> Pinger<'a> {
             }
             out.say(1, || format!("sluis ping: {}", view::driver(driver)));
         }
-        out.finish().map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))?;
+        out.finish_within(patience).map_err(|why| Fail::output(&why))?;
         let good = if self.args.no_wait { tally.received } else { tally.accept };
         Ok(good == self.args.count)
     }

@@ -9,6 +9,9 @@ mod flow;
 mod looks;
 mod recording;
 mod sluis;
+#[cfg(unix)]
+mod terminal;
+mod unread;
 
 /// Each case as a test on either runtime.
 #[macro_export]
