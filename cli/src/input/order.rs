@@ -75,7 +75,6 @@ fn packet_id(text: &str) -> Result<(String, &str), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Trust;
 
     #[test]
     fn orders_are_words() {

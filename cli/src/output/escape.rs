@@ -78,7 +78,7 @@ fn quoted(line: &mut Vec<u8>, chars: impl Iterator<Item = char>, columns: usize)
             line.extend_from_slice(CUT.as_bytes());
             break;
         }
-        if taken + 1 <= room {
+        if taken < room {
             whole = line.len();
         }
     }
