@@ -136,12 +136,9 @@ impl Teller {
         let reply = view::Reply::new(packet_id, reply);
         match self.out.style {
             Style::Json => self.out.json("response", |o| view::response_json(o, seq, &reply)),
-            Style::Text => self.out.line(|line, paint| {
-                line.extend_from_slice(b"  ");
-                padded(line, 10, |line| line.extend_from_slice(who.as_bytes()));
-                line.extend_from_slice(b"is told ");
-                view::response_text(line, paint, &reply);
-            }),
+            Style::Text => {
+                self.out.flow(&format!("  {who:<10}is told "), |flow| view::response_text(flow, &reply));
+            }
         }
         self.out.flush();
     }
@@ -181,8 +178,7 @@ impl Teller {
             Style::Text => {
                 self.out.line(|_, _| {});
                 self.out.line(|line, _| {
-                    line.extend_from_slice(b"The hub: ");
-                    view::totals_text(line, hub, &totals);
+                    let _ = write!(line, "The hub: {}", view::totals_text(hub, &totals));
                 });
                 self.out.line(|line, paint| match good {
                     true => paint.text(line, Color::Green, &format!("All {steps} steps went as told.")),

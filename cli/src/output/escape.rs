@@ -86,7 +86,7 @@ fn quoted(line: &mut Vec<u8>, chars: impl Iterator<Item = char>, columns: usize)
 }
 
 /// What stands for the rest of a text that was cut.
-const CUT: &str = "…";
+pub(super) const CUT: &str = "…";
 
 /// Cut what is behind `start` to so many columns.
 pub(crate) fn cut(line: &mut Vec<u8>, start: usize, columns: usize) {

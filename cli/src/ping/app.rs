@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -82,9 +81,8 @@ impl Bound for Pinger<'_> {
         let remote = ping.route.remote;
         out.say(1, || format!("sluis ping: {did} on {addr} asks {} at {remote}", ping.target));
         if out.style == Style::Text && !out.quiet {
-            out.line(|line, paint| {
-                paint.text(line, Color::Bold, "ping");
-                let _ = write!(line, " {} at {remote} as {did}: {}", ping.target, ping.intent);
+            out.flow("", |flow| {
+                flow.word(Color::Bold, "ping").words(&format!("{} at {remote} as {did}: {}", ping.target, ping.intent));
             });
         }
         out.flush();
@@ -205,35 +203,32 @@ impl<'a> Pinger<'a> {
     }
 
     fn tell(&mut self, seq: u64, answer: &Answered<'_>) {
-        if self.out.quiet {
-            return;
-        }
-        match self.out.style {
-            Style::Json => self.out.json("response", |object| view::response_json(object, seq, &answer.into())),
-            Style::Text => self.out.line(|line, paint| {
-                self.args.seq_text(line, seq);
-                view::response_text(line, paint, &answer.into());
-                if answer.decision == Decision::Pending && !self.args.no_wait {
-                    line.extend_from_slice(b"  waiting for the decision");
+        let Self { out, args, .. } = self;
+        let reply = answer.into();
+        out.event(
+            "response",
+            |o| view::response_json(o, seq, &reply),
+            |flow| {
+                view::response_text(flow.text(Color::Plain, &args.numbered(seq)), &reply);
+                if answer.decision == Decision::Pending && !args.no_wait {
+                    flow.text(Color::Plain, "waiting for the decision");
                 }
-            }),
-        }
+            },
+        );
     }
 
     /// No answer came in time, or no decision.
     fn ran_out(&mut self, flight: Flight) {
-        if self.out.quiet {
-            return;
-        }
+        let Self { out, args, .. } = self;
         let what = if flight.pending { "no decision" } else { "no answer" };
-        match self.out.style {
-            Style::Json => self.out.json("timeout", |object| object.raw("seq", flight.seq)),
-            Style::Text => self.out.line(|line, paint| {
-                self.args.seq_text(line, flight.seq);
-                paint.text(line, Color::Red, what);
-                let _ = write!(line, " within {} s", self.args.timeout.as_secs_f64());
-            }),
-        }
+        out.event(
+            "timeout",
+            |o| o.raw("seq", flight.seq),
+            |flow| {
+                flow.text(Color::Plain, &args.numbered(flight.seq)).text(Color::Red, what);
+                flow.words(&format!("within {} s", args.timeout.as_secs_f64()));
+            },
+        );
     }
 
     /// Give up the pings whose decision is late: time counts from when they were sent.
@@ -272,14 +267,17 @@ impl<'a> Pinger<'a> {
         let patience = if self.inbox.is_stopped() { Patience::AtMost(READER) } else { Patience::Forever };
         let Self { out, tally, .. } = self;
         let lost = out.lost();
-        match out.style {
-            Style::Json => out.json("summary", |object| tally.json(object, elapsed).raw("lost_output", lost)),
-            Style::Text => {
-                out.line(|line, _| tally.text(line, elapsed));
-                if let Some(rtt) = tally.rtt_text() {
-                    out.line(|line, _| line.extend_from_slice(rtt.as_bytes()));
-                }
-            }
+        out.summary(
+            "summary",
+            |o| tally.json(o, elapsed).raw("lost_output", lost),
+            |flow| {
+                flow.words(&tally.text(elapsed));
+            },
+        );
+        if let Some(rtt) = tally.rtt_text().filter(|_| out.style == Style::Text) {
+            out.flow("", |flow| {
+                flow.words(&rtt);
+            });
         }
         if let Some(driver) = driver {
             if driver.discarded > 0 {
@@ -298,8 +296,8 @@ impl<'a> Pinger<'a> {
 
 impl PingArgs {
     /// The number of a ping, as wide as the largest.
-    fn seq_text(&self, line: &mut Vec<u8>, seq: u64) {
+    fn numbered(&self, seq: u64) -> String {
         let width = self.count.checked_ilog10().unwrap_or(0) as usize + 1;
-        let _ = write!(line, "{seq:>width$}  ");
+        format!("{seq:>width$}")
     }
 }
