@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sluis_chain::log::fit_origin;
 use sluis_chain::token::{Hash32, Token};
 use sluis_chain::workload::{After, Entry, Step, StepCounts, StepStatus, WorkloadId};
 use sluis_core::framing::{Value, canonical};
@@ -38,7 +39,7 @@ pub(super) struct Running {
 impl Kept {
     /// The name under which the log signs: that of its workload, made fit.
     pub(super) fn origin(&self, file: &std::path::Path) -> String {
-        self.workload.as_ref().map_or_else(|| tokens::origin_of(file), |workload| tokens::origin(&workload.name))
+        self.workload.as_ref().map_or_else(|| tokens::origin_of(file), |workload| fit_origin(&workload.name))
     }
 }
 

@@ -92,8 +92,15 @@ impl Record {
         let Some(draft) = self.recorder.draft(happening) else { return };
         let id = self.ids.next(now.wall);
         let (seed, keys) = (&self.seed, &self.keys);
+        let origin = tokens::origin_of(&self.path);
         let queued = self.journal.try_append(|trail: &mut Trail<Parent>, out: &mut [u8]| {
-            let draft = Token { token_id: id.as_text(), parent_id: trail.kept.0.as_deref().map(Text::new), ..draft };
+            let header = tokens::header(trail, &origin, keys.secret.as_ref());
+            let draft = Token {
+                token_id: id.as_text(),
+                parent_id: trail.kept.0.as_deref().map(Text::new),
+                header: header.as_deref().map(Text::new),
+                ..draft
+            };
             let protection =
                 Protection { mac: keys.mac.as_ref(), seal: keys.secret.as_ref().map(|key| key as &dyn Seal) };
             let mut log = Log::resume(seed, trail.tree.clone(), trail.last);
