@@ -8,8 +8,8 @@ use std::time::Duration;
 use sluis_core::airlock::TrustError;
 use sluis_core::chain::events::Happening;
 use sluis_core::driver::{App, DriverStats};
-use sluis_core::framing::{Decision, Text};
-use sluis_core::node::{Event, Node, PingId, Stats};
+use sluis_core::framing::Text;
+use sluis_core::node::{Event, Node, Stats, WaitId, Waiting};
 use sluis_core::{Did, Instant, Machine as _, Now, Reject, RejectCounts};
 
 use super::record::Record;
@@ -185,21 +185,16 @@ impl Listen {
                     Style::Json => self.out.json("ping", |object| view::ping_json(object, &ping.into())),
                     Style::Text => {
                         self.out.line(|line, paint| view::ping_text(line, paint, &ping.into()));
-                        if ping.decision == Decision::Pending {
-                            self.out.line(|line, paint| view::hint_text(line, paint, ping.packet().packet_id));
+                        if let Some(id) = ping.wait {
+                            self.out.line(|line, paint| view::hint_text(line, paint, id.number()));
                         }
                     }
                 }
             }
-            Event::Decided(decided) if !self.out.quiet => {
-                let name = view::outcome_name(decided.outcome);
-                match self.out.style {
-                    Style::Json => {
-                        self.out.json("decided", |o| o.str("packet_id", decided.packet_id).str("decision", name));
-                    }
-                    Style::Text => self.words(&format!("{name}: {} of {}", decided.packet_id, decided.source_did)),
-                }
-            }
+            Event::Decided(decided) if !self.out.quiet => match self.out.style {
+                Style::Json => self.out.json("decided", |object| view::decided_json(object, decided)),
+                Style::Text => self.words(&view::decided_words(decided)),
+            },
             Event::PeerSeen { did, route } => self.aside(|| format!("peer {did} at {}", route.remote)),
             Event::PeerLost { did } => self.aside(|| format!("peer {did} is silent and forgotten")),
             _ => {}
@@ -320,19 +315,25 @@ impl Listen {
     }
 }
 
-/// The waiting ping that is meant, or what to write instead.
-fn one_of(node: &Node, packet_id: &str, sender: Option<&str>) -> Result<PingId, String> {
-    let meant: Vec<(PingId, &str)> =
-        node.waiting(packet_id).filter(|(_, did)| sender.is_none_or(|sender| sender == *did)).collect();
+/// The waiting ping that is meant, or what to write instead: the number that we gave it, or its packet id.
+fn one_of(node: &Node, name: &str, sender: Option<&str>) -> Result<WaitId, String> {
+    // A packet id of digits is a sender's choice and must not be taken for a number of ours, nor stand in for one that is gone.
+    if sender.is_none() && !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) {
+        let ping = name.parse().ok().and_then(|number| node.waiting_number(number));
+        return ping.map(|ping| ping.id).ok_or_else(|| format!("no ping {name} waits for a decision"));
+    }
+    let of_sender = |ping: &Waiting<'_>| sender.is_none_or(|sender| sender == ping.source_did);
+    let meant: Vec<Waiting<'_>> = node.waiting().filter(|ping| ping.packet_id == name && of_sender(ping)).collect();
     match meant.as_slice() {
-        [(id, _)] => Ok(*id),
+        [ping] => Ok(ping.id),
         [] => Err(match sender {
-            Some(sender) => format!("no ping {packet_id} of {sender} waits for a decision"),
-            None => format!("no ping {packet_id} waits for a decision"),
+            Some(sender) => format!("no ping {name} of {sender} waits for a decision"),
+            None => format!("no ping {name} waits for a decision"),
         }),
         several => {
-            let senders: Vec<&str> = several.iter().map(|(_, did)| *did).collect();
-            Err(format!("several pings {packet_id} wait, add the sender's DID behind it: {}", senders.join(", ")))
+            let each = |ping: &Waiting<'_>| format!("{} of {}", ping.id.number(), ping.source_did);
+            let each: Vec<String> = several.iter().map(each).collect();
+            Err(format!("several pings {name} wait, write the number of the one you mean: {}", each.join(", ")))
         }
     }
 }
