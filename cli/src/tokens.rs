@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use sluis_chain::log::note::Checkpoint;
+use sluis_chain::log::{LogHeader, fit_origin};
 use sluis_core::Seed;
-use sluis_core::chain::log::note::{Checkpoint, MAX_ORIGIN};
 use sluis_core::identity::SecretKey;
-use sluis_core::identity::note::is_name;
 use sluis_journal::{CheckpointError, Fold, Journal, OpenError, Trail};
 
 use crate::fail::Fail;
@@ -60,17 +60,13 @@ pub(crate) fn sign<T: Fold>(
 
 /// The name under which a log signs that has no other: that of its file.
 pub(crate) fn origin_of(file: &Path) -> String {
-    origin(&file.file_stem().map_or_else(|| "log".into(), |stem| stem.to_string_lossy()))
+    fit_origin(&file.file_stem().map_or_else(|| "log".into(), |stem| stem.to_string_lossy()))
 }
 
-/// A name as a note takes it: what it must not hold becomes a dash.
-pub(crate) fn origin(name: &str) -> String {
-    let mut origin: String =
-        name.chars().map(|c| if c == '+' || c.is_whitespace() || c.is_control() { '-' } else { c }).collect();
-    while origin.len() > MAX_ORIGIN {
-        origin.pop();
-    }
-    if is_name(&origin) { origin } else { "log".to_owned() }
+/// What the first line of a file says of the log that begins with it; `None` for every other line.
+pub(crate) fn header<T>(lines: &Trail<T>, origin: &str, key: Option<&SecretKey>) -> Option<String> {
+    let first = lines.tree.size() == 0 && lines.last.is_none();
+    first.then(|| LogHeader::new(origin, key.map(SecretKey::public)).to_string())
 }
 
 #[cfg(test)]
@@ -79,10 +75,6 @@ mod tests {
 
     #[test]
     fn names_become_origins() {
-        assert_eq!(origin("example.org/log"), "example.org/log");
-        assert_eq!(origin("Drone mission +7"), "Drone-mission--7");
-        assert_eq!(origin(""), "log");
-        assert!(origin(&"é".repeat(400)).len() <= MAX_ORIGIN);
         assert_eq!(origin_of(Path::new("/var/log/relay 3.jsonl")), "relay-3");
         assert_eq!(origin_of(Path::new("/")), "log");
     }

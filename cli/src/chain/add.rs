@@ -4,9 +4,9 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use sluis_core::chain::log::{AppendError as LogError, Log, Protection};
-use sluis_core::chain::token::{Hash32, Token};
-use sluis_core::chain::workload::{Created, Protection as StepProtection, WorkloadId};
+use sluis_chain::log::{AppendError as LogError, Log, Protection, fit_origin};
+use sluis_chain::token::{Hash32, Token};
+use sluis_chain::workload::{Created, Protection as StepProtection, WorkloadId};
 use sluis_core::framing::{Text, Value};
 use sluis_tokio::SystemClock;
 
@@ -57,8 +57,10 @@ pub(super) fn begin(ledger: &Ledger, keys: &Keys, name: &str, owner: &str) -> Re
             parent_id: None,
             metadata: Value::EMPTY_OBJECT,
         };
+        let header = tokens::header(lines, &fit_origin(name), keys.secret.as_ref());
         let written = keys.sealing(at, |seal| {
-            created.write(&StepProtection { mac: keys.mac.as_ref(), seal, link: lines.link() }, room)
+            let header = header.as_deref();
+            created.write(&StepProtection { mac: keys.mac.as_ref(), seal, link: lines.link(), header }, room)
         });
         written.map(|written| written.len).map_err(Fail::runtime)
     })
@@ -75,7 +77,9 @@ pub(super) fn add(out: &mut Out, args: &AddArgs) -> Result<(), Fail> {
     let now = SystemClock::new().now();
     let added = ledger.append(|lines: &Lines, room| {
         let actor = args.actor.clone().or_else(|| keys.actor()).unwrap_or_else(|| owner(lines));
+        let header = tokens::header(lines, &tokens::origin_of(&args.file), keys.secret.as_ref());
         let draft = Token {
+            header: header.as_deref().map(Text::new),
             action: Text::new(&args.action),
             actor: Text::new(&actor),
             erin: args.erin.as_value(),
@@ -129,7 +133,7 @@ pub(super) fn owner(lines: &Lines) -> String {
 
 /// A name for whoever sits at this machine.
 fn this_machine() -> String {
-    format!("jis:local:{}", tokens::origin(&node_name()))
+    format!("jis:local:{}", fit_origin(&node_name()))
 }
 
 /// What this machine is called.

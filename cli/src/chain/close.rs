@@ -1,6 +1,6 @@
 //! `sluis chain close`: the last token of a workload.
 
-use sluis_core::chain::workload::{Closed, Protection};
+use sluis_chain::workload::{Closed, Protection};
 use sluis_core::framing::Text;
 use sluis_tokio::SystemClock;
 
@@ -41,8 +41,10 @@ pub(super) fn close(out: &mut Out, args: &CloseArgs) -> Result<(), Fail> {
             counts: running.counts,
             after: running.after,
         };
-        let written = keys
-            .sealing(at, |seal| closed.write(&Protection { mac: keys.mac.as_ref(), seal, link: lines.link() }, room));
+        let written = keys.sealing(at, |seal| {
+            closed
+                .write(&Protection { mac: keys.mac.as_ref(), seal, link: lines.link(), ..Protection::default() }, room)
+        });
         written.map(|written| written.len).map_err(Fail::runtime)
     })?;
     ledger.checkpoint(&keys)?;

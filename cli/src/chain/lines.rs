@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sluis_core::chain::token::{Hash32, Token};
-use sluis_core::chain::workload::{After, Entry, Step, StepCounts, StepStatus, WorkloadId};
+use sluis_chain::log::fit_origin;
+use sluis_chain::token::{Hash32, Token};
+use sluis_chain::workload::{After, Entry, Step, StepCounts, StepStatus, WorkloadId};
 use sluis_core::framing::{Value, canonical};
 use sluis_journal::{Fold, Trail};
 
@@ -38,7 +39,7 @@ pub(super) struct Running {
 impl Kept {
     /// The name under which the log signs: that of its workload, made fit.
     pub(super) fn origin(&self, file: &std::path::Path) -> String {
-        self.workload.as_ref().map_or_else(|| tokens::origin_of(file), |workload| tokens::origin(&workload.name))
+        self.workload.as_ref().map_or_else(|| tokens::origin_of(file), |workload| fit_origin(&workload.name))
     }
 }
 
@@ -114,7 +115,7 @@ pub(super) fn hash_files(files: &BTreeMap<String, String>) -> Option<Hash32> {
         return None;
     }
     let json = to_json(files);
-    sluis_core::chain::workload::hash_data(Value::from_json(&json).ok()?).ok().flatten()
+    sluis_chain::workload::hash_data(Value::from_json(&json).ok()?).ok().flatten()
 }
 
 /// Names and hashes of files as a JSON object.

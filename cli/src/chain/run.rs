@@ -6,8 +6,8 @@ use std::path::{Component, Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
-use sluis_core::chain::token::Hash32;
-use sluis_core::chain::workload::{Finding, Protection, Spiffe, Step, StepId, StepStatus};
+use sluis_chain::token::Hash32;
+use sluis_chain::workload::{Finding, Protection, Spiffe, Step, StepId, StepStatus};
 use sluis_core::framing::canonical::{self, Member};
 use sluis_core::framing::{Number, Text, Value};
 use sluis_core::{Now, Wall};
@@ -164,6 +164,7 @@ fn spawn(style: Style, args: &RunArgs) -> io::Result<ExitStatus> {
 }
 
 /// A signal that only this process got is passed on; one that the terminal sent has reached the command by itself.
+#[cfg_attr(not(unix), expect(unused_variables, reason = "there are no signals to pass on"))]
 fn forward_signals(child: u32) {
     let handler = move || {
         #[cfg(unix)]
@@ -276,7 +277,7 @@ fn record(
     };
     let added = ledger.append(|lines: &Lines, room| {
         let written = keys.sealing(outcome.ended.ended, |seal| {
-            step.write(&Protection { mac: keys.mac.as_ref(), seal, link: lines.link() }, room)
+            step.write(&Protection { mac: keys.mac.as_ref(), seal, link: lines.link(), ..Protection::default() }, room)
         });
         written.map(|written| written.len).map_err(Fail::runtime)
     })?;

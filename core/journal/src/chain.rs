@@ -30,7 +30,7 @@ pub trait Chain: Send + 'static {
     fn push(&mut self, line: &[u8]) -> Option<Leaf>;
 
     /// The lines from here on go to a new segment. Also called on opening, when a closed segment comes before the file; of that
-    /// segment only the last line was pushed then, unchecked.
+    /// segment only the last line was pushed then, unchecked; every line of it if the file has none yet.
     fn turn(&mut self);
 
     /// Where it stands now.

@@ -59,6 +59,7 @@
 //! `clear` and `rotate` rewrite the file without waiting: the journal notices with its next batch ([`Step::Look`]) and refuses
 //! to go on.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod chain;
 #[cfg(feature = "conformance")]
@@ -74,6 +75,7 @@ mod recover;
 mod scan;
 mod shared;
 pub mod spawn;
+mod sys;
 mod ticket;
 mod tokens;
 mod trail;

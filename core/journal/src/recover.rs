@@ -2,6 +2,8 @@
 
 use std::io;
 
+use sluis_chain::log::is_blank;
+
 use crate::chain::{Chain, Leaf};
 use crate::disk::{File, Folder, How, read_small};
 use crate::fail::OpenError;
@@ -63,13 +65,19 @@ impl<D: Folder> Opening<D> {
     fn run<C: Chain>(mut self, mut chain: C) -> Result<Opened<C, D>, OpenError> {
         let (mut file, created) = self.lock()?;
         let segments = self.settle_names()?;
-        if segments > 0 {
-            chain.push(&self.last_line(segments)?);
-            chain.turn();
-        }
         let name = self.names.file().to_owned();
         let len = file.len();
         let len = self.io(&name, "measuring", len)?;
+        if segments > 0 {
+            let last = self.last_line(segments)?;
+            if len > 0 {
+                chain.push(&last);
+            } else {
+                // The first line is still to be written: it may say how long the segment before is, and what its lines are.
+                self.push_segment(segments, &mut chain)?;
+            }
+            chain.turn();
+        }
         let (mut tree, had_tree) = self.tree::<C>()?;
         let checkpoint = read_small(&mut self.folder, &Names::checkpoint(&name), CHECKPOINT_BYTES);
         let checkpoint = self.io(&Names::checkpoint(&name), "reading", checkpoint)?;
@@ -165,12 +173,36 @@ impl<D: Folder> Opening<D> {
             Ok(bytes)
         })();
         let bytes: Vec<u8> = self.io(&name, "reading", read)?;
-        let line = bytes.rsplit(|&b| b == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
+        let line = bytes.rsplit(|&b| b == b'\n').find(|line| !is_blank(line)).unwrap_or_default();
         if bytes.last() != Some(&b'\n') || line.is_empty() || line.len() > self.max_line {
             let fault = "this closed segment does not end with a whole line".to_owned();
             return Err(OpenError::Damaged { path: self.path(&name), line: 0, offset: 0, fault });
         }
         Ok(line.to_owned())
+    }
+
+    /// Every line of a closed segment.
+    fn push_segment<C: Chain>(&mut self, number: u64, chain: &mut C) -> Result<(), OpenError> {
+        let name = self.names.segment(number);
+        let opened = self.folder.open(&name, How::Existing).and_then(|file| file.ok_or(io::ErrorKind::NotFound.into()));
+        let mut file = self.io(&name, "opening", opened)?;
+        let len = file.len();
+        let len = self.io(&name, "measuring", len)?;
+        let mut lines = Lines::new(&mut file, len, self.max_line);
+        let mut number = 0;
+        loop {
+            number += 1;
+            match lines.next() {
+                Err(error) => return self.io(&name, "reading", Err(error)),
+                Ok(None) => return Ok(()),
+                Ok(Some(Err(fault))) => {
+                    let (path, fault) = (self.path(&name), fault.to_owned());
+                    return Err(OpenError::Damaged { path, line: number, offset: 0, fault });
+                }
+                Ok(Some(Ok(line))) if is_blank(line) => {}
+                Ok(Some(Ok(line))) => drop(chain.push(line)),
+            }
+        }
     }
 
     /// The tree, and whether it was there, as it is beside every file that a journal with a tree wrote to.
@@ -221,7 +253,7 @@ impl<D: Folder> Opening<D> {
                 Ok(Some(Err(fault))) => break Some(fault.to_owned()),
                 Ok(Some(Ok(line))) => line,
             };
-            if line.trim_ascii().is_empty() {
+            if is_blank(line) {
                 fill.bytes += line.len() as u64 + 1;
                 number += 1;
                 continue;

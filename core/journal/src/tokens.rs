@@ -5,9 +5,10 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
-use sluis_core::chain::log::note::{Checkpoint, NoteSignError};
-use sluis_core::chain::log::{self, Appended, Log, Mark, Protection};
-use sluis_core::chain::token::{Seal, Token};
+use sluis_chain::log::note::{Checkpoint, NoteSignError};
+use sluis_chain::log::{self, Appended, Log, LogHeader, Mark, Protection, fit_origin};
+use sluis_chain::token::{Seal, Token};
+use sluis_core::framing::Text;
 use sluis_core::identity::{MacKey, Signer};
 use sluis_core::{Now, Seed};
 
@@ -182,7 +183,7 @@ pub type TokenAppendError = AppendError<EntryFault>;
 /// each other. The file is the reference's JSON-lines.
 ///
 /// ```
-/// use sluis_core::chain::token::Token;
+/// use sluis_chain::token::Token;
 /// use sluis_core::framing::Text;
 /// use sluis_core::identity::SecretKey;
 /// use sluis_core::{Instant, Now, Seed, Wall};
@@ -211,11 +212,18 @@ pub struct TokenJournal<D: Folder = OsFolder> {
     journal: Journal<Entries, D>,
     keys: Arc<Keys>,
     head: Option<Arc<Head>>,
+    /// What the log is called that has no checkpoints: as its file, without the extension.
+    name: Arc<str>,
 }
 
 impl<D: Folder> Clone for TokenJournal<D> {
     fn clone(&self) -> Self {
-        Self { journal: self.journal.clone(), keys: self.keys.clone(), head: self.head.clone() }
+        Self {
+            journal: self.journal.clone(),
+            keys: self.keys.clone(),
+            head: self.head.clone(),
+            name: self.name.clone(),
+        }
     }
 }
 
@@ -232,8 +240,9 @@ impl TokenJournal {
     /// The file is in use, damaged, not what its checkpoint says, or the system refuses.
     pub fn open(path: impl AsRef<Path>, seed: &Seed, setup: TokenSetup) -> Result<(Self, Recovered), OpenError> {
         let TokenSetup { setup, keys, head } = setup;
+        let name = name_of(path.as_ref());
         let (journal, found) = Journal::open(path, Entries(Log::new(seed)), setup)?;
-        Ok((Self { journal, keys: Arc::new(keys), head }, found))
+        Ok((Self { journal, keys: Arc::new(keys), head, name }, found))
     }
 
     /// As [`open`](Self::open), on the setup's blocking threads.
@@ -246,9 +255,10 @@ impl TokenJournal {
         setup: TokenSetup,
     ) -> Result<(Self, Recovered), OpenError> {
         let TokenSetup { setup, keys, head } = setup;
+        let name = name_of(path.as_ref());
         let opening = Journal::open_async(path, Entries(Log::new(seed)), setup);
         let (journal, found) = opening.await?;
-        Ok((Self { journal, keys: Arc::new(keys), head }, found))
+        Ok((Self { journal, keys: Arc::new(keys), head, name }, found))
     }
 }
 
@@ -259,8 +269,9 @@ impl<D: Folder> TokenJournal<D> {
     /// As [`open`](TokenJournal::open).
     pub fn open_in(folder: D, names: Names, seed: &Seed, setup: TokenSetup) -> Result<(Self, Recovered), OpenError> {
         let TokenSetup { setup, keys, head } = setup;
+        let name = name_of(Path::new(names.file()));
         let (journal, found) = Journal::open_in(folder, names, Entries(Log::new(seed)), setup)?;
-        Ok((Self { journal, keys: Arc::new(keys), head }, found))
+        Ok((Self { journal, keys: Arc::new(keys), head, name }, found))
     }
 
     /// The journal underneath: flushing, rotating, recovering from a failure, and what waits for the disk.
@@ -298,7 +309,18 @@ impl<D: Folder> TokenJournal<D> {
         now: Now,
         draft: &Token<'_>,
     ) -> impl FnOnce(&mut Entries, &mut [u8]) -> Result<Composed<Appended>, EntryFault> {
-        move |entries, out| Ok(composed(entries.0.append(now, draft, self.keys.protection(), out)?))
+        move |entries, out| {
+            let header = if entries.0.size() == 0 { Some(self.header(&entries.0).to_string()) } else { None };
+            let draft = Token { header: header.as_deref().map(Text::new), ..*draft };
+            Ok(composed(entries.0.append(now, &draft, self.keys.protection(), out)?))
+        }
+    }
+
+    /// What the first token of the segment says of the log.
+    fn header(&self, log: &Log) -> LogHeader<'_> {
+        let head = self.head.as_deref();
+        let origin = head.map_or(&*self.name, |head| &*head.origin);
+        LogHeader { after: log.continues(), ..LogHeader::new(origin, head.map(|head| head.signer.public())) }
     }
 
     /// Append a token that was sealed elsewhere, byte for byte. It has no link, or the one to the line that happens to be before.
@@ -350,6 +372,11 @@ impl<D: Folder> TokenJournal<D> {
     pub async fn flush(&self) -> Result<(), Failure> {
         self.journal.flush().await
     }
+}
+
+/// The name of a file without its extension, as a log may have it.
+fn name_of(file: &Path) -> Arc<str> {
+    fit_origin(&file.file_stem().map_or_else(|| "log".into(), |stem| stem.to_string_lossy())).into()
 }
 
 /// The log writes its line feed; the journal writes its own.

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use sluis_core::chain::token::Hash32;
-use sluis_core::chain::verify::Finding;
-use sluis_core::chain::workload::{Data, NewStep, NewWorkload, Protection, Spiffe, Workload};
+use sluis_chain::token::Hash32;
+use sluis_chain::verify::Finding;
+use sluis_chain::workload::{Data, NewStep, NewWorkload, Protection, Spiffe, Workload};
 use sluis_core::framing::{Text, Value};
 use sluis_core::identity::SecretKey;
 use sluis_core::table::Heap;
@@ -107,8 +107,10 @@ impl<'t> Stage<'t> {
         let Some(workload) = &mut self.workload else { return Ok(()) };
         while workload.pending().is_some() {
             ledger.append(|lines: &Lines, room| {
+                let header = tokens::header(lines, "demo", actor.keys.secret.as_ref());
                 let written = actor.keys.sealing(now, |seal| {
-                    let protection = Protection { mac: actor.keys.mac.as_ref(), seal, link: lines.link() };
+                    let header = header.as_deref();
+                    let protection = Protection { mac: actor.keys.mac.as_ref(), seal, link: lines.link(), header };
                     workload.poll_token(&protection, room)
                 });
                 let written = written.ok_or_else(|| Fail::runtime("no token waits"))?;

@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
+use sluis_chain::log::is_blank;
+
 use crate::chain::{Chain, Composed, Leaf};
 use crate::fail::{AppendError, Failure};
 use crate::options::{BATCH_BYTES, Options};
@@ -373,7 +375,7 @@ fn remember(slot: &mut Option<Waker>, waker: &Waker) {
 
 /// Neither blank, nor two.
 fn is_line(line: &[u8]) -> bool {
-    !line.contains(&b'\n') && !line.trim_ascii().is_empty()
+    !line.contains(&b'\n') && !is_blank(line)
 }
 
 impl<C: Chain> std::fmt::Debug for Queue<C> {
