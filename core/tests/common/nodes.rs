@@ -126,9 +126,8 @@ impl Led {
             out.push((transmit.route.remote, buf[..transmit.len].to_vec()));
         }
         while let Some(event) = self.node.poll_event() {
-            match event {
-                Event::PeerLost { did } => self.lost.push(did.to_owned()),
-                _ => {}
+            if let Event::PeerLost { did } = event {
+                self.lost.push(did.to_owned());
             }
         }
         out
