@@ -54,6 +54,8 @@ pub(super) struct Record {
     /// What is on its way to the disk, the oldest first.
     tickets: VecDeque<Ticket>,
     counts: Recorded,
+    /// There is a checkpoint: the first line says that there is one.
+    signed: bool,
     /// It was said that something is lost, and nothing was recorded since.
     said: bool,
 }
@@ -74,6 +76,7 @@ impl Record {
             seed,
             tickets: VecDeque::new(),
             counts: Recorded::default(),
+            signed: found.entries > 0,
             said: false,
         })
     }
@@ -129,6 +132,11 @@ impl Record {
             Ok(()) => {
                 self.counts.recorded += 1;
                 self.said = false;
+                if !std::mem::replace(&mut self.signed, true)
+                    && let Err(why) = self.sign()
+                {
+                    tell(&format!("sluis listen: {why}"));
+                }
             }
             Err(why) => self.lose::<std::convert::Infallible>(&AppendError::Failed(why)),
         }
@@ -161,6 +169,11 @@ impl Record {
             let outcome = ticket.wait();
             self.heard(outcome);
         }
+        self.sign()
+    }
+
+    /// Sign what is on the disk.
+    fn sign(&self) -> Result<(), Fail> {
         let Some(secret) = &self.keys.secret else { return Ok(()) };
         tokens::sign(&self.journal, &self.path, secret, |_| tokens::origin_of(&self.path))
     }
