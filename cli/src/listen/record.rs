@@ -9,6 +9,8 @@ use std::future::Future as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use sluis_chain::audit::{Happening, Recorder};
 use sluis_chain::log::{Log, Protection};
@@ -163,10 +165,20 @@ impl Record {
         self.counts
     }
 
-    /// Wait until everything is on the disk, and sign what the file is by then.
-    pub(super) fn finish(&mut self) -> Result<(), Fail> {
+    /// Wait until everything is on the disk, at most for as long as `limit` says, and sign what the file is by then.
+    ///
+    /// # Errors
+    /// The disk took longer, or there is no checkpoint.
+    pub(super) fn finish(&mut self, limit: Option<Duration>) -> Result<(), Fail> {
+        let start = Instant::now();
         while let Some(ticket) = self.tickets.pop_front() {
-            let outcome = ticket.wait();
+            let outcome = match limit {
+                None => ticket.wait(),
+                Some(limit) => match wait_until(&ticket, start + limit) {
+                    Some(outcome) => outcome,
+                    None => return Err(self.too_slow()),
+                },
+            };
             self.heard(outcome);
         }
         self.sign()
@@ -176,5 +188,24 @@ impl Record {
     fn sign(&self) -> Result<(), Fail> {
         let Some(secret) = &self.keys.secret else { return Ok(()) };
         tokens::sign(&self.journal, &self.path, secret, |_| tokens::origin_of(&self.path))
+    }
+
+    /// The disk has not written all when the command must end.
+    fn too_slow(&mut self) -> Fail {
+        let unknown = self.tickets.len() as u64 + 1;
+        self.tickets.clear();
+        self.counts.lost += unknown;
+        let file = self.path.display();
+        Fail::runtime(format!("the disk with {file} is slow: the last {unknown} tokens may be missing there"))
+    }
+}
+
+/// What becomes of a token that is on its way, until then.
+fn wait_until(ticket: &Ticket, until: Instant) -> Option<Result<(), Failure>> {
+    loop {
+        match ticket.outcome() {
+            None if Instant::now() < until => thread::sleep(Duration::from_millis(2)),
+            outcome => return outcome,
+        }
     }
 }
