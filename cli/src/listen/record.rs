@@ -56,6 +56,8 @@ pub(super) struct Record {
     /// What is on its way to the disk, the oldest first.
     tickets: VecDeque<Ticket>,
     counts: Recorded,
+    /// There is a checkpoint: the first line says that there is one.
+    signed: bool,
     /// It was said that something is lost, and nothing was recorded since.
     said: bool,
 }
@@ -76,6 +78,7 @@ impl Record {
             seed,
             tickets: VecDeque::new(),
             counts: Recorded::default(),
+            signed: found.entries > 0,
             said: false,
         })
     }
@@ -131,6 +134,11 @@ impl Record {
             Ok(()) => {
                 self.counts.recorded += 1;
                 self.said = false;
+                if !std::mem::replace(&mut self.signed, true)
+                    && let Err(why) = self.sign()
+                {
+                    tell(&format!("sluis listen: {why}"));
+                }
             }
             Err(why) => self.lose::<std::convert::Infallible>(&AppendError::Failed(why)),
         }
@@ -173,6 +181,11 @@ impl Record {
             };
             self.heard(outcome);
         }
+        self.sign()
+    }
+
+    /// Sign what is on the disk.
+    fn sign(&self) -> Result<(), Fail> {
         let Some(secret) = &self.keys.secret else { return Ok(()) };
         tokens::sign(&self.journal, &self.path, secret, |_| tokens::origin_of(&self.path))
     }
