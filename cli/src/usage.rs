@@ -11,6 +11,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("ping", &[]),
     ("replay", &[]),
     ("key", &["new", "show", "export"]),
+    ("signal", &["id", "rank"]),
     ("chain", &["new", "add", "run", "close", "verify", "find", "show", "prove", "export", "demo"]),
     ("demo", &[]),
 ];
