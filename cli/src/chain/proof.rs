@@ -50,7 +50,16 @@ pub(super) fn check(
     found: &mut dyn FnMut(&Finding),
 ) -> Result<Checked, Fail> {
     let mut checked = Checked {
-        summary: Summary { lines: 1, entries: 1, tokens: 0, findings: 0, linked: false, last: None, root: None },
+        summary: Summary {
+            lines: 1,
+            entries: 1,
+            tokens: 0,
+            findings: 0,
+            linked: false,
+            lost: 0,
+            last: None,
+            root: None,
+        },
         findings: 0,
         checkpoint: None,
         wrong_hashes: 0,

@@ -3,6 +3,7 @@
 //! Recording never holds the node up. A token is composed and queued while the event is told; other threads bring it to the
 //! disk, many at a time. What the summary counts as recorded is on the disk. What cannot be queued, because the disk is too slow
 //! or full, is counted as lost and said once, in one sentence, until recording goes on; the ping itself is answered all the same.
+//! The next token that can be written says how many are missing before it.
 
 use std::collections::VecDeque;
 use std::future::Future as _;
@@ -10,13 +11,13 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use sluis_chain::audit::{Happening, Recorder};
-use sluis_chain::log::{Log, Protection};
+use sluis_chain::audit::{Happening, Losses, Recorder};
+use sluis_chain::log::{self, Log, Protection};
 use sluis_chain::token::{Seal, Token, TokenIds};
 use sluis_core::framing::Text;
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_core::node::Event;
-use sluis_core::{Did, Now, Seed};
+use sluis_core::{Did, Now, Seed, Wall};
 use sluis_journal::{AppendError, Chain, Composed, Failure, Fold, Journal, Setup, Ticket, Trail};
 
 use crate::fail::Fail;
@@ -43,6 +44,15 @@ pub(super) struct Keys {
     pub(super) mac: Option<MacKey>,
 }
 
+/// What a token on its way to the disk is about.
+#[derive(Clone, Copy, Debug)]
+enum OnTheWay {
+    /// An event of this time.
+    Event(Wall),
+    /// Events that were lost before.
+    Gap(Losses),
+}
+
 /// Records.
 pub(super) struct Record {
     path: PathBuf,
@@ -51,8 +61,12 @@ pub(super) struct Record {
     keys: Keys,
     ids: TokenIds,
     seed: Seed,
-    /// What is on its way to the disk, the oldest first.
-    tickets: VecDeque<Ticket>,
+    /// What is on its way to the disk, the oldest first, each with what is lost if it does not get there.
+    queued: VecDeque<(Ticket, OnTheWay)>,
+    /// What is lost and not said in the file yet.
+    losses: Losses,
+    /// When something was recorded, or should have been.
+    last: Option<Now>,
     counts: Recorded,
     /// It was said that something is lost, and nothing was recorded since.
     said: bool,
@@ -72,7 +86,9 @@ impl Record {
             keys,
             ids: TokenIds::new(&seed),
             seed,
-            tickets: VecDeque::new(),
+            queued: VecDeque::new(),
+            losses: Losses::NONE,
+            last: None,
             counts: Recorded::default(),
             said: false,
         })
@@ -87,7 +103,33 @@ impl Record {
 
     /// Record what happened.
     pub(super) fn happening(&mut self, now: Now, happening: &Happening<'_>) {
-        let Some(draft) = self.recorder.draft(happening) else { return };
+        self.last = Some(now);
+        self.settle();
+        let recorded = self.gap(now).and_then(|()| self.queue(now, happening));
+        match recorded {
+            Ok(Some(ticket)) => self.queued.push_back((ticket, OnTheWay::Event(now.wall))),
+            Ok(None) => {}
+            Err(why) => {
+                self.losses.add(now.wall);
+                self.lose(&why);
+            }
+        }
+    }
+
+    /// Say in the file what is missing from it, if anything is.
+    fn gap(&mut self, now: Now) -> Result<(), AppendError<log::AppendError>> {
+        let losses = self.losses;
+        let Some(happening) = losses.happening() else { return Ok(()) };
+        if let Some(ticket) = self.queue(now, &happening)? {
+            self.losses = Losses::NONE;
+            self.queued.push_back((ticket, OnTheWay::Gap(losses)));
+        }
+        Ok(())
+    }
+
+    /// Bring a token on its way; `None` where this is not recorded.
+    fn queue(&mut self, now: Now, happening: &Happening<'_>) -> Result<Option<Ticket>, AppendError<log::AppendError>> {
+        let Some(draft) = self.recorder.draft(happening) else { return Ok(None) };
         let id = self.ids.next(now.wall);
         let (seed, keys) = (&self.seed, &self.keys);
         let origin = tokens::origin_of(&self.path);
@@ -108,29 +150,42 @@ impl Record {
             let leaf = trail.push(out.get(..len).unwrap_or_default());
             Ok::<_, sluis_chain::log::AppendError>(Composed { len, leaf, value: () })
         });
-        match queued {
-            Ok((ticket, ())) => self.tickets.push_back(ticket),
-            Err(why) => self.lose(&why),
+        queued.map(|(ticket, ())| Some(ticket))
+    }
+
+    /// Hear of what is known by now, so that what was lost is said before the next event.
+    fn settle(&mut self) {
+        while let Some((ticket, _)) = self.queued.front()
+            && let Some(outcome) = ticket.outcome()
+            && let Some((_, about)) = self.queued.pop_front()
+        {
+            self.heard(about, outcome);
         }
     }
 
     /// Hear of what has come to the disk, and be woken for what comes later.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
-        while let Some(ticket) = self.tickets.front_mut()
+        while let Some((ticket, _)) = self.queued.front_mut()
             && let Poll::Ready(outcome) = Pin::new(ticket).poll(cx)
+            && let Some((_, about)) = self.queued.pop_front()
         {
-            drop(self.tickets.pop_front());
-            self.heard(outcome);
+            self.heard(about, outcome);
         }
     }
 
-    fn heard(&mut self, outcome: Result<(), Failure>) {
-        match outcome {
-            Ok(()) => {
+    fn heard(&mut self, about: OnTheWay, outcome: Result<(), Failure>) {
+        match (about, outcome) {
+            (OnTheWay::Event(_), Ok(())) => {
                 self.counts.recorded += 1;
                 self.said = false;
             }
-            Err(why) => self.lose::<std::convert::Infallible>(&AppendError::Failed(why)),
+            (OnTheWay::Event(at), Err(why)) => {
+                self.losses.add(at);
+                self.lose::<std::convert::Infallible>(&AppendError::Failed(why));
+            }
+            (OnTheWay::Gap(_), Ok(())) => {}
+            // They were counted when they were lost.
+            (OnTheWay::Gap(losses), Err(_)) => self.losses.merge(losses),
         }
     }
 
@@ -155,11 +210,21 @@ impl Record {
         self.counts
     }
 
+    fn wait(&mut self) {
+        while let Some((ticket, about)) = self.queued.pop_front() {
+            let outcome = ticket.wait();
+            self.heard(about, outcome);
+        }
+    }
+
     /// Wait until everything is on the disk, and sign what the file is by then.
     pub(super) fn finish(&mut self) -> Result<(), Fail> {
-        while let Some(ticket) = self.tickets.pop_front() {
-            let outcome = ticket.wait();
-            self.heard(outcome);
+        self.wait();
+        // Nothing follows that would say it.
+        if let Some(now) = self.last
+            && self.gap(now).is_ok()
+        {
+            self.wait();
         }
         let Some(secret) = &self.keys.secret else { return Ok(()) };
         tokens::sign(&self.journal, &self.path, secret, |_| tokens::origin_of(&self.path))

@@ -34,6 +34,9 @@ pub struct Summary {
     pub findings: u64,
     /// Some entry links to the one before it.
     pub linked: bool,
+    /// Events that tokens of the file say were not recorded ([`GAP`](crate::token::GAP)). Nothing was changed there, but the file is not
+    /// all that happened.
+    pub lost: u64,
     /// The leaf hash of the last entry, for the file that continues this one.
     pub last: Option<NodeHash>,
     /// The root of the tree of all entries, where [`Settings::tree`] asked for it.
@@ -98,7 +101,16 @@ impl<'t, C: Checker> Order<'t, C> {
             trail: Trail::new(),
             late: Late::new(),
             suspect: None,
-            summary: Summary { lines: 0, entries: 0, tokens: 0, findings: 0, linked: false, last: None, root: None },
+            summary: Summary {
+                lines: 0,
+                entries: 0,
+                tokens: 0,
+                findings: 0,
+                linked: false,
+                lost: 0,
+                last: None,
+                root: None,
+            },
             gaps: false,
             changed: 0,
             last_changed: false,
@@ -151,6 +163,7 @@ impl<'t, C: Checker> Order<'t, C> {
             self.summary.last = Some(record.leaf);
         }
         self.summary.lines += u64::from(checked.lines);
+        self.summary.lost = self.summary.lost.saturating_add(checked.lost);
         self.summary.findings += out.count;
         self.trail.end_of_chunk(chunk);
     }
