@@ -226,6 +226,10 @@ Standard input takes one command a line; its end does not end `listen`:
    "elapsed_s"}
   {"event":"stats",...}
       for the command `stats`, otherwise as the summary
+  {"event":"lost_output","count"}
+      so many lines are missing here: nobody read them in time; the summary
+      has their number as "lost_output"
+Each bears its time as "t" (RFC 3339). Lines for people begin with theirs.
 --record writes a token for every ping that passes the gate, every decision,
 heartbeat, peer that comes or goes, and change of trust; a ping that is turned
 away is counted and leaves none. Answers do not wait for the disk. The summary
@@ -233,8 +237,14 @@ then also has "record":{"recorded","lost"}: what is on the disk, and what is not
 because the disk was full or too slow.
 
 What JSON has no form for in a payload is written as: "NaN", "Infinity" and
-"-Infinity", {"bytes":HEX}, {"ext":CODE,"bytes":HEX}. Heartbeats are no pings
-and are not counted.
+"-Infinity", {"bytes":HEX}, {"ext":CODE,"bytes":HEX}. A payload that JSON readers
+fail over or change is written whole as {"text":JSON}: more than 64 levels deep,
+a key twice, integers beyond 2^53 - 1, numbers beyond the range of floats.
+Heartbeats are no pings and are not counted.
+
+Nothing that is not read holds the node up; what nobody reads in time is lost,
+and counted. A reader that leaves ends `listen` with exit code 1. A signal ends it
+within a second, a signal that was ignored when it began stays ignored.
 
 The configuration file; everything is optional, unknown fields are errors:
   did = "jis:home:hub"

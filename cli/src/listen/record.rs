@@ -10,6 +10,8 @@ use std::future::Future as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use sluis_chain::audit::{Happening, Losses, Recorder};
 use sluis_chain::log::{self, Log, Protection};
@@ -44,6 +46,9 @@ pub(super) struct Keys {
     pub(super) mac: Option<MacKey>,
 }
 
+/// How soon it is said again that something is lost, if recording went on in between.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
+
 /// What a token on its way to the disk is about.
 #[derive(Clone, Copy, Debug)]
 enum OnTheWay {
@@ -68,8 +73,8 @@ pub(super) struct Record {
     /// When something was recorded, or should have been.
     last: Option<Now>,
     counts: Recorded,
-    /// It was said that something is lost, and nothing was recorded since.
-    said: bool,
+    /// It was said that something is lost, then; and whether something was recorded since.
+    said: Option<(Instant, bool)>,
 }
 
 impl Record {
@@ -90,7 +95,7 @@ impl Record {
             losses: Losses::NONE,
             last: None,
             counts: Recorded::default(),
-            said: false,
+            said: None,
         })
     }
 
@@ -143,12 +148,12 @@ impl Record {
             };
             let protection =
                 Protection { mac: keys.mac.as_ref(), seal: keys.secret.as_ref().map(|key| key as &dyn Seal) };
-            let mut log = Log::resume(seed, trail.tree.clone(), trail.last);
-            let made = log.append(now, &draft, protection, out)?;
+            let mut chain = Log::resume(seed, trail.tree.clone(), trail.last);
+            let made = chain.append(now, &draft, protection, out)?;
             // The journal writes the line feed.
             let len = made.len.saturating_sub(1);
             let leaf = trail.push(out.get(..len).unwrap_or_default());
-            Ok::<_, sluis_chain::log::AppendError>(Composed { len, leaf, value: () })
+            Ok::<_, log::AppendError>(Composed { len, leaf, value: () })
         });
         queued.map(|(ticket, ())| Some(ticket))
     }
@@ -177,7 +182,9 @@ impl Record {
         match (about, outcome) {
             (OnTheWay::Event(_), Ok(())) => {
                 self.counts.recorded += 1;
-                self.said = false;
+                if let Some((_, recorded_since)) = &mut self.said {
+                    *recorded_since = true;
+                }
             }
             (OnTheWay::Event(at), Err(why)) => {
                 self.losses.add(at);
@@ -191,9 +198,11 @@ impl Record {
 
     fn lose<E: std::fmt::Display>(&mut self, why: &AppendError<E>) {
         self.counts.lost += 1;
-        if std::mem::replace(&mut self.said, true) {
+        // A disk on the verge takes one token and refuses the next.
+        if self.said.is_some_and(|(at, recorded_since)| !recorded_since || at.elapsed() < SAY_AGAIN) {
             return;
         }
+        self.said = Some((Instant::now(), false));
         let file = self.path.display();
         tell(&match why {
             AppendError::Failed(failure) if failure.is_disk_full() => {
@@ -210,23 +219,53 @@ impl Record {
         self.counts
     }
 
-    fn wait(&mut self) {
-        while let Some((ticket, about)) = self.queued.pop_front() {
-            let outcome = ticket.wait();
-            self.heard(about, outcome);
-        }
-    }
-
-    /// Wait until everything is on the disk, and sign what the file is by then.
-    pub(super) fn finish(&mut self) -> Result<(), Fail> {
-        self.wait();
-        // Nothing follows that would say it.
+    /// Wait until everything is on the disk, at most for as long as `limit` says, and sign what the file is by then.
+    ///
+    /// # Errors
+    /// The disk took longer, or there is no checkpoint.
+    pub(super) fn finish(&mut self, limit: Option<Duration>) -> Result<(), Fail> {
+        let until = limit.map(|limit| Instant::now() + limit);
+        self.wait(until)?;
+        // Nothing follows that would say what is missing.
         if let Some(now) = self.last
             && self.gap(now).is_ok()
         {
-            self.wait();
+            self.wait(until)?;
         }
         let Some(secret) = &self.keys.secret else { return Ok(()) };
         tokens::sign(&self.journal, &self.path, secret, |_| tokens::origin_of(&self.path))
+    }
+
+    fn wait(&mut self, until: Option<Instant>) -> Result<(), Fail> {
+        while let Some((ticket, about)) = self.queued.pop_front() {
+            let outcome = match until {
+                None => ticket.wait(),
+                Some(until) => match wait_until(&ticket, until) {
+                    Some(outcome) => outcome,
+                    None => return Err(self.too_slow()),
+                },
+            };
+            self.heard(about, outcome);
+        }
+        Ok(())
+    }
+
+    /// The disk has not written all when the command must end.
+    fn too_slow(&mut self) -> Fail {
+        let unknown = self.queued.len() as u64 + 1;
+        self.queued.clear();
+        self.counts.lost += unknown;
+        let file = self.path.display();
+        Fail::runtime(format!("the disk with {file} is slow: the last {unknown} tokens may be missing there"))
+    }
+}
+
+/// What becomes of a token that is on its way, until then.
+fn wait_until(ticket: &Ticket, until: Instant) -> Option<Result<(), Failure>> {
+    loop {
+        match ticket.outcome() {
+            None if Instant::now() < until => thread::sleep(Duration::from_millis(2)),
+            outcome => return outcome,
+        }
     }
 }

@@ -6,9 +6,15 @@ mod deciding;
 mod demo;
 mod ends;
 mod flow;
+mod keys;
 mod looks;
 mod recording;
 mod sluis;
+#[cfg(unix)]
+mod terminal;
+mod tokens;
+mod unread;
+mod usage;
 
 /// Each case as a test on either runtime.
 #[macro_export]
