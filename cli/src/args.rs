@@ -212,18 +212,20 @@ sender. Until an address has proven itself it is sent at most three times the
 bytes that it sent, so an answer has to fit.
 
 Standard input takes one command a line; its end does not end `listen`:
-  approve PACKET-ID [DID]  let a waiting ping in; with the sender's DID where
-                           several wait under one packet id
-  reject PACKET-ID [DID]   turn it away
+  approve NUMBER           let a waiting ping in, by the number that it was given
+                           or, where only one waits under it, by its packet id
+  reject NUMBER            turn it away
   trust DID=SCORE          trust a DID from now on
   stats                    print what was counted so far
   quit                     end with the summary, as SIGINT and SIGTERM do
 
 --json prints these objects:
   {"event":"listening","did","addr"}
-  {"event":"ping","source_did","target_did","packet_id","intent","purpose",
-   "payload","zone","decision","trust_score","rule","from"}
-  {"event":"decided","packet_id","decision"}
+  {"event":"ping","wait","source_did","target_did","packet_id","intent",
+   "purpose","payload","zone","decision","trust_score","rule","from"}
+      wait: the number of a ping that waits for a decision, else null
+  {"event":"decided","wait","packet_id","source_did","intent","decision",
+   "answered"}
       decision: accept, reject, or expired when nobody decided within 300 s
   {"event":"rejected","reason","count"}
       at most once a second for each reason: how many since the last time

@@ -70,6 +70,8 @@ pub(super) struct Record {
     max_bytes: u64,
     /// The file has reached that: nothing more goes into it.
     ended: bool,
+    /// There is a checkpoint: the first line says that there is one.
+    signed: bool,
     /// It was said that something is lost, and nothing was recorded since.
     said: bool,
 }
@@ -93,6 +95,7 @@ impl Record {
             bytes: std::fs::metadata(path).map_or(0, |about| about.len()),
             max_bytes: max_bytes.unwrap_or(u64::MAX),
             ended: false,
+            signed: found.entries > 0,
             said: false,
         })
     }
@@ -163,6 +166,11 @@ impl Record {
             Ok(()) => {
                 self.counts.recorded += 1;
                 self.said = false;
+                if !std::mem::replace(&mut self.signed, true)
+                    && let Err(why) = self.sign()
+                {
+                    tell(&format!("sluis listen: {why}"));
+                }
             }
             Err(why) => self.lose::<std::convert::Infallible>(&AppendError::Failed(why)),
         }
@@ -205,6 +213,11 @@ impl Record {
             };
             self.heard(outcome);
         }
+        self.sign()
+    }
+
+    /// Sign what is on the disk.
+    fn sign(&self) -> Result<(), Fail> {
         let Some(secret) = &self.keys.secret else { return Ok(()) };
         tokens::sign(&self.journal, &self.path, secret, |_| tokens::origin_of(&self.path))
     }
