@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluis_core::Reject;
 use sluis_core::driver::{DriverStats, PingNotice, PingReply};
 use sluis_core::framing::{Decision, Number, Packet, Text, Value, ValueBuf, Zone};
-use sluis_core::node::{Answered, Outcome, Received, Stats, Tables};
+use sluis_core::node::{Answered, Decided, Outcome, Received, Stats, Tables, WaitId};
 
 use crate::output::json::{self, Object};
 use crate::output::{Color, Flow, escape};
@@ -40,6 +40,8 @@ pub(crate) fn millis(d: Duration) -> f64 {
 /// A ping that passed the gate, as a node tells it, lent or owned.
 #[derive(Clone, Copy)]
 pub(crate) struct Heard<'a> {
+    /// The number of a ping that waits for a decision.
+    wait: Option<u64>,
     source_did: Text<'a>,
     target_did: Text<'a>,
     packet_id: Text<'a>,
@@ -57,14 +59,15 @@ impl<'a> From<&Received<'a>> for Heard<'a> {
     fn from(ping: &Received<'a>) -> Self {
         let Packet { source_did, target_did, packet_id, intent, purpose, payload, .. } = ping.packet();
         let Received { zone, decision, trust, rule, from, .. } = *ping;
-        let from = from.remote;
-        Self { source_did, target_did, packet_id, intent, purpose, payload, zone, decision, trust, rule, from }
+        let (wait, from) = (ping.wait.map(WaitId::number), from.remote);
+        Self { wait, source_did, target_did, packet_id, intent, purpose, payload, zone, decision, trust, rule, from }
     }
 }
 
 impl<'a> From<&'a PingNotice> for Heard<'a> {
     fn from(ping: &'a PingNotice) -> Self {
         Self {
+            wait: ping.wait.map(WaitId::number),
             source_did: Text::new(&ping.source_did),
             target_did: Text::new(&ping.target_did),
             packet_id: Text::new(&ping.packet_id),
@@ -81,6 +84,10 @@ impl<'a> From<&'a PingNotice> for Heard<'a> {
 }
 
 pub(crate) fn ping_json<'l>(object: Object<'l>, ping: &Heard<'_>) -> Object<'l> {
+    let object = match ping.wait {
+        Some(number) => object.raw("wait", number),
+        None => object.raw("wait", "null"),
+    };
     object
         .text("source_did", ping.source_did)
         .text("target_did", ping.target_did)
@@ -108,22 +115,29 @@ pub(crate) fn ping_text(flow: &mut Flow<'_>, ping: &Heard<'_>) {
         flow.quoted("why ", ping.purpose);
     }
     payload_text(flow, ping.payload);
-    if ping.decision == Decision::Pending {
-        flow.piece(Color::Bold, |line| {
-            line.extend_from_slice(b"approve ");
-            packet_id_text(line, ping.packet_id);
-            line.extend_from_slice(b" (or reject)");
-        });
+    if let Some(number) = ping.wait {
+        flow.piece(Color::Bold, |line| drop(write!(line, "approve {number} (or reject)")));
     }
 }
 
-/// A packet id as it must be typed: one that is not a plain word as a JSON text.
-fn packet_id_text(line: &mut Vec<u8>, packet_id: Text<'_>) {
-    match packet_id.as_str() {
-        Some(word) if !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic() && b != b'"') => {
-            line.extend_from_slice(word.as_bytes());
-        }
-        _ => json::put_text(line, packet_id),
+/// A waiting ping that was decided.
+pub(crate) fn decided_json<'l>(object: Object<'l>, decided: &Decided<'_>) -> Object<'l> {
+    object
+        .raw("wait", decided.wait.number())
+        .str("packet_id", decided.packet_id)
+        .str("source_did", decided.source_did)
+        .str("intent", decided.intent)
+        .str("decision", outcome_name(decided.outcome))
+        .raw("answered", decided.answered)
+}
+
+/// The same for people.
+pub(crate) fn decided_text(flow: &mut Flow<'_>, decided: &Decided<'_>) {
+    flow.text(Color::Plain, outcome_name(decided.outcome));
+    flow.piece(Color::Plain, |line| drop(write!(line, "{}", decided.wait.number())));
+    flow.quoted("", Text::new(decided.source_did)).quoted("", Text::new(decided.intent));
+    if decided.outcome == Outcome::Rejected && !decided.answered {
+        flow.text(Color::Plain, "there was no room for an answer");
     }
 }
 
@@ -133,6 +147,7 @@ pub(crate) const fn outcome_name(outcome: Outcome) -> &'static str {
         Outcome::Approved => "accept",
         Outcome::Rejected => "reject",
         Outcome::Expired => "expired",
+        _ => "ended",
     }
 }
 

@@ -17,7 +17,10 @@ mod proof;
 mod prove;
 mod read;
 mod run;
+mod seals;
 mod show;
+mod treefile;
+mod unchecked;
 mod values;
 mod verify;
 

@@ -7,7 +7,7 @@ use crate::values::{self, Trust};
 /// What a line on standard input asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Order {
-    /// Decide about the waiting ping with this packet id, from this sender if there are several.
+    /// Decide about the waiting ping of this number or packet id, from this sender if there are several.
     Decide {
         approve: bool,
         packet_id: String,
@@ -28,7 +28,7 @@ impl Order {
         let (verb, rest) = split(line);
         Ok(Some(match (verb, rest) {
             ("", _) => return Ok(None),
-            ("approve" | "reject", "") => return Err(format!("write {verb} PACKET-ID")),
+            ("approve" | "reject", "") => return Err(format!("write {verb} NUMBER")),
             ("approve" | "reject", rest) => {
                 let (packet_id, sender) = packet_id(rest)?;
                 let sender = (!sender.is_empty()).then(|| sender.to_owned());
@@ -41,7 +41,7 @@ impl Order {
             ("stats" | "quit", _) => return Err(format!("{verb} takes nothing behind it, write just {verb}")),
             _ => {
                 return Err(format!(
-                    "`{verb}` is no command here, write approve PACKET-ID, reject PACKET-ID, trust DID=SCORE, stats or quit"
+                    "`{verb}` is no command here, write approve NUMBER, reject NUMBER, trust DID=SCORE, stats or quit"
                 ));
             }
         }))
@@ -84,8 +84,8 @@ mod tests {
         assert_eq!(Order::parse(" approve  ping_1\r\n"), decide(true, "ping_1", None));
         assert_eq!(Order::parse("reject ping_1 jis:a"), decide(false, "ping_1", Some("jis:a")));
         assert_eq!(
-            Order::parse("trust jis:a b=0.5"),
-            Ok(Some(Order::Trust(Trust { did: "jis:a b".into(), score: 0.5 })))
+            Order::parse("trust jis:a=b=0.5"),
+            Ok(Some(Order::Trust(Trust { did: "jis:a=b".into(), score: 0.5 })))
         );
         assert_eq!(Order::parse("stats"), Ok(Some(Order::Stats)));
         assert_eq!(Order::parse("quit\n"), Ok(Some(Order::Quit)));

@@ -8,7 +8,7 @@ use sluis_chain::audit::Happening;
 use sluis_core::airlock::TrustError;
 use sluis_core::driver::{App, DriverStats};
 use sluis_core::framing::Text;
-use sluis_core::node::{Event, Node, PingId, Stats};
+use sluis_core::node::{Event, Node, Stats, WaitId, Waiting};
 use sluis_core::{Did, Instant, Machine as _, Now, Reject, RejectCounts};
 
 use super::record::Record;
@@ -196,17 +196,11 @@ impl Listen {
                 let heard = ping.into();
                 self.out.event("ping", |o| view::ping_json(o, &heard), |flow| view::ping_text(flow, &heard));
             }
-            Event::Decided(decided) => {
-                let name = view::outcome_name(decided.outcome);
-                self.out.event(
-                    "decided",
-                    |o| o.str("packet_id", decided.packet_id).str("decision", name),
-                    |flow| {
-                        flow.text(Color::Plain, name).quoted("", Text::new(decided.source_did));
-                        flow.quoted("", Text::new(decided.packet_id));
-                    },
-                );
-            }
+            Event::Decided(decided) => self.out.event(
+                "decided",
+                |object| view::decided_json(object, decided),
+                |flow| view::decided_text(flow, decided),
+            ),
             Event::PeerSeen { did, route } => {
                 self.aside(&format!("at {}", route.remote), "peer ", Text::new(did));
             }
@@ -334,19 +328,25 @@ impl Listen {
     }
 }
 
-/// The waiting ping that is meant, or what to write instead.
-fn one_of(node: &Node, packet_id: &str, sender: Option<&str>) -> Result<PingId, String> {
-    let meant: Vec<(PingId, &str)> =
-        node.waiting(packet_id).filter(|(_, did)| sender.is_none_or(|sender| sender == *did)).collect();
+/// The waiting ping that is meant, or what to write instead: the number that we gave it, or its packet id.
+fn one_of(node: &Node, name: &str, sender: Option<&str>) -> Result<WaitId, String> {
+    // A packet id of digits is a sender's choice and must not be taken for a number of ours, nor stand in for one that is gone.
+    if sender.is_none() && !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) {
+        let ping = name.parse().ok().and_then(|number| node.waiting_number(number));
+        return ping.map(|ping| ping.id).ok_or_else(|| format!("no ping {name} waits for a decision"));
+    }
+    let of_sender = |ping: &Waiting<'_>| sender.is_none_or(|sender| sender == ping.source_did);
+    let meant: Vec<Waiting<'_>> = node.waiting().filter(|ping| ping.packet_id == name && of_sender(ping)).collect();
     match meant.as_slice() {
-        [(id, _)] => Ok(*id),
+        [ping] => Ok(ping.id),
         [] => Err(match sender {
-            Some(sender) => format!("no ping {packet_id} of {sender} waits for a decision"),
-            None => format!("no ping {packet_id} waits for a decision"),
+            Some(sender) => format!("no ping {name} of {sender} waits for a decision"),
+            None => format!("no ping {name} waits for a decision"),
         }),
         several => {
-            let senders: Vec<&str> = several.iter().map(|(_, did)| *did).collect();
-            Err(format!("several pings {packet_id} wait, add the sender's DID behind it: {}", senders.join(", ")))
+            let each = |ping: &Waiting<'_>| format!("{} of {}", ping.id.number(), ping.source_did);
+            let each: Vec<String> = several.iter().map(each).collect();
+            Err(format!("several pings {name} wait, write the number of the one you mean: {}", each.join(", ")))
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Recording never holds the node up. A token is composed and queued while the event is told; other threads bring it to the
 //! disk, many at a time. What the summary counts as recorded is on the disk. What cannot be queued, because the disk is too slow
 //! or full, is counted as lost and said once, in one sentence, until recording goes on; the ping itself is answered all the same.
-//! The next token that can be written says how many are missing before it.
+//! The next token that can be written says how many are missing before it; a file that may not grow any more ends with such a token.
 
 use std::collections::VecDeque;
 use std::future::Future as _;
@@ -13,8 +13,8 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sluis_chain::audit::{Happening, Losses, Recorder};
-use sluis_chain::log::{self, Log, Protection};
+use sluis_chain::audit::{Happening, Kinds, Losses, Recorder};
+use sluis_chain::log::{AppendError as LogError, Log, Protection};
 use sluis_chain::token::{Seal, Token, TokenIds};
 use sluis_core::framing::Text;
 use sluis_core::identity::{MacKey, SecretKey};
@@ -48,6 +48,8 @@ pub(super) struct Keys {
 
 /// How soon it is said again that something is lost, if recording went on in between.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
+/// Bytes of `--max-bytes` that are kept for the token that says what was lost.
+const GAP_ROOM: u64 = 2048;
 
 /// What a token on its way to the disk is about.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +58,15 @@ enum OnTheWay {
     Event(Wall),
     /// Events that were lost before.
     Gap(Losses),
+}
+
+/// Why no token was made.
+#[derive(Debug, thiserror::Error)]
+enum Unmade {
+    #[error(transparent)]
+    Log(LogError),
+    #[error("it has grown to --max-bytes, what follows is lost")]
+    NoRoom,
 }
 
 /// Records.
@@ -73,13 +84,20 @@ pub(super) struct Record {
     /// When something was recorded, or should have been.
     last: Option<Now>,
     counts: Recorded,
+    /// Bytes of the file and of what is on its way there, and how many there may be.
+    bytes: u64,
+    max_bytes: u64,
+    /// The file has reached that: nothing more goes into it.
+    ended: bool,
+    /// There is a checkpoint: the first line says that there is one.
+    signed: bool,
     /// It was said that something is lost, then; and whether something was recorded since.
     said: Option<(Instant, bool)>,
 }
 
 impl Record {
     /// Open the file, or begin it.
-    pub(super) fn open(path: &Path, did: &Did, keys: Keys) -> Result<Self, Fail> {
+    pub(super) fn open(path: &Path, did: &Did, keys: Keys, max_bytes: Option<u64>) -> Result<Self, Fail> {
         let seed = tokens::seed()?;
         let (journal, found) =
             Journal::open(path, Trail::default(), Setup::default()).map_err(|why| tokens::opening(path, &why))?;
@@ -95,6 +113,10 @@ impl Record {
             losses: Losses::NONE,
             last: None,
             counts: Recorded::default(),
+            bytes: std::fs::metadata(path).map_or(0, |about| about.len()),
+            max_bytes: max_bytes.unwrap_or(u64::MAX),
+            ended: false,
+            signed: found.entries > 0,
             said: None,
         })
     }
@@ -110,11 +132,19 @@ impl Record {
     pub(super) fn happening(&mut self, now: Now, happening: &Happening<'_>) {
         self.last = Some(now);
         self.settle();
-        let recorded = self.gap(now).and_then(|()| self.queue(now, happening));
+        let room = self.max_bytes.saturating_sub(self.bytes).saturating_sub(GAP_ROOM);
+        let recorded = match self.ended {
+            true if self.recorder.wants(Kinds::of(happening)) => Err(AppendError::Compose(Unmade::NoRoom)),
+            true => Ok(None),
+            false => self.gap(now, room).and_then(|()| self.queue(now, happening, room)),
+        };
         match recorded {
             Ok(Some(ticket)) => self.queued.push_back((ticket, OnTheWay::Event(now.wall))),
             Ok(None) => {}
             Err(why) => {
+                if matches!(&why, AppendError::Compose(Unmade::NoRoom)) && !std::mem::replace(&mut self.ended, true) {
+                    self.said = None;
+                }
                 self.losses.add(now.wall);
                 self.lose(&why);
             }
@@ -122,18 +152,18 @@ impl Record {
     }
 
     /// Say in the file what is missing from it, if anything is.
-    fn gap(&mut self, now: Now) -> Result<(), AppendError<log::AppendError>> {
+    fn gap(&mut self, now: Now, room: u64) -> Result<(), AppendError<Unmade>> {
         let losses = self.losses;
         let Some(happening) = losses.happening() else { return Ok(()) };
-        if let Some(ticket) = self.queue(now, &happening)? {
+        if let Some(ticket) = self.queue(now, &happening, room)? {
             self.losses = Losses::NONE;
             self.queued.push_back((ticket, OnTheWay::Gap(losses)));
         }
         Ok(())
     }
 
-    /// Bring a token on its way; `None` where this is not recorded.
-    fn queue(&mut self, now: Now, happening: &Happening<'_>) -> Result<Option<Ticket>, AppendError<log::AppendError>> {
+    /// Bring a token of at most so many bytes on its way; `None` where this is not recorded.
+    fn queue(&mut self, now: Now, happening: &Happening<'_>, room: u64) -> Result<Option<Ticket>, AppendError<Unmade>> {
         let Some(draft) = self.recorder.draft(happening) else { return Ok(None) };
         let id = self.ids.next(now.wall);
         let (seed, keys) = (&self.seed, &self.keys);
@@ -148,14 +178,19 @@ impl Record {
             };
             let protection =
                 Protection { mac: keys.mac.as_ref(), seal: keys.secret.as_ref().map(|key| key as &dyn Seal) };
-            let mut chain = Log::resume(seed, trail.tree.clone(), trail.last);
-            let made = chain.append(now, &draft, protection, out)?;
+            let mut log = Log::resume(seed, trail.tree.clone(), trail.last);
+            let made = log.append(now, &draft, protection, out).map_err(Unmade::Log)?;
+            if made.len as u64 > room {
+                return Err(Unmade::NoRoom);
+            }
             // The journal writes the line feed.
             let len = made.len.saturating_sub(1);
             let leaf = trail.push(out.get(..len).unwrap_or_default());
-            Ok::<_, log::AppendError>(Composed { len, leaf, value: () })
+            Ok(Composed { len, leaf, value: made.len as u64 })
         });
-        queued.map(|(ticket, ())| Some(ticket))
+        let (ticket, len) = queued?;
+        self.bytes += len;
+        Ok(Some(ticket))
     }
 
     /// Hear of what is known by now, so that what was lost is said before the next event.
@@ -185,14 +220,23 @@ impl Record {
                 if let Some((_, recorded_since)) = &mut self.said {
                     *recorded_since = true;
                 }
+                self.sign_the_first();
             }
             (OnTheWay::Event(at), Err(why)) => {
                 self.losses.add(at);
                 self.lose::<std::convert::Infallible>(&AppendError::Failed(why));
             }
-            (OnTheWay::Gap(_), Ok(())) => {}
+            (OnTheWay::Gap(_), Ok(())) => self.sign_the_first(),
             // They were counted when they were lost.
             (OnTheWay::Gap(losses), Err(_)) => self.losses.merge(losses),
+        }
+    }
+
+    fn sign_the_first(&mut self) {
+        if !std::mem::replace(&mut self.signed, true)
+            && let Err(why) = self.sign()
+        {
+            tell(&format!("sluis listen: {why}"));
         }
     }
 
@@ -228,12 +272,11 @@ impl Record {
         self.wait(until)?;
         // Nothing follows that would say what is missing.
         if let Some(now) = self.last
-            && self.gap(now).is_ok()
+            && self.gap(now, self.max_bytes.saturating_sub(self.bytes)).is_ok()
         {
             self.wait(until)?;
         }
-        let Some(secret) = &self.keys.secret else { return Ok(()) };
-        tokens::sign(&self.journal, &self.path, secret, |_| tokens::origin_of(&self.path))
+        self.sign()
     }
 
     fn wait(&mut self, until: Option<Instant>) -> Result<(), Fail> {
@@ -248,6 +291,12 @@ impl Record {
             self.heard(about, outcome);
         }
         Ok(())
+    }
+
+    /// Sign what is on the disk.
+    fn sign(&self) -> Result<(), Fail> {
+        let Some(secret) = &self.keys.secret else { return Ok(()) };
+        tokens::sign(&self.journal, &self.path, secret, |_| tokens::origin_of(&self.path))
     }
 
     /// The disk has not written all when the command must end.

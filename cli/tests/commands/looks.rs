@@ -47,11 +47,11 @@ fn a_waiting_ping_comes_with_the_command_that_lets_it_in() {
     let hint = loop {
         let line = listen.line();
         if let Some((_, hint)) = line.split_once("  approve ") {
-            break hint.split_whitespace().next().expect("a packet id").to_owned();
+            break hint.split_whitespace().next().expect("a number").to_owned();
         }
     };
     listen.say(&format!("approve {hint}"));
-    assert_eq!(unstamped(&listen.line()), format!("accept  \"{DOOR}\"  \"{hint}\""));
+    assert_eq!(unstamped(&listen.line()), format!("accept  {hint}  \"{DOOR}\"  \"door.open\""));
     listen.say("quit");
     let (code, lines) = listen.finish();
     assert_eq!(code, 0);

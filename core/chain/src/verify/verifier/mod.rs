@@ -37,6 +37,8 @@ pub struct Summary {
     /// Events that tokens of the file say were not recorded ([`GAP`](crate::token::GAP)). Nothing was changed there, but the file is not
     /// all that happened.
     pub lost: u64,
+    /// How many entries have no link, the first one left out.
+    pub unlinked: u64,
     /// The leaf hash of the last entry, for the file that continues this one.
     pub last: Option<NodeHash>,
     /// The root of the tree of all entries, where [`Settings::tree`] asked for it.
@@ -108,6 +110,7 @@ impl<'t, C: Checker> Order<'t, C> {
                 findings: 0,
                 linked: false,
                 lost: 0,
+                unlinked: 0,
                 last: None,
                 root: None,
             },
@@ -264,6 +267,7 @@ impl<'t, C: Checker> Order<'t, C> {
         let flags = record.flags;
         let link = flags.has(Flags::LINK).then_some(record.link);
         self.summary.linked |= link.is_some();
+        self.summary.unlinked += u64::from(link.is_none() && self.summary.entries > 0);
         if let Some(blame) = self.links.step(link, record.leaf, flags.has(Flags::SEALED), blamed) {
             self.blame(chunk, blame, Some((record, passed)), out);
         }
