@@ -11,7 +11,7 @@ use sluis_chain::log::merkle::{Frontier, NodeHash};
 use sluis_chain::log::note::{Checkpoint, Note, last_note};
 use sluis_chain::token::{Authority, Token, Verdict};
 use sluis_chain::verify::{Against, Tree};
-use sluis_core::framing::hex;
+use sluis_core::data::hex;
 use sluis_core::identity::note::NoteKey;
 use sluis_core::identity::{MacKey, PublicKey, Verifier};
 use sluis_spiffe::{SpiffeAuthority, TrustBundles};

@@ -6,7 +6,8 @@ use core::net::SocketAddr;
 
 use super::{Happening, Judgement, MAX_PAYLOAD};
 use crate::token::Token;
-use sluis_core::framing::{Decision, Full, Number, Packet, PingType, Separators, Sink, Style, Text, Value, put_inside};
+use sluis_core::data::{Full, Number, Separators, Sink, Style, Text, Value, put_inside};
+use sluis_core::framing::{Decision, Packet, PingType};
 use sluis_core::time::Duration;
 
 /// Memory of drafts, used again for each.

@@ -30,7 +30,8 @@ use core::net::SocketAddr;
 
 pub use recorder::{Kinds, Recorder};
 
-use sluis_core::framing::{Decision, Number, Packet, Text};
+use sluis_core::data::{Number, Text};
+use sluis_core::framing::{Decision, Packet};
 use sluis_core::time::Duration;
 
 /// Longest payload in bytes, as JSON text, that goes into a token. Of a longer one the token says that it was left out.

@@ -2,7 +2,8 @@ use std::string::{String, ToString};
 
 use super::{Happening, Judgement, Kinds, MAX_PAYLOAD, Recorder};
 use crate::token::Token;
-use sluis_core::framing::{Number, Packet, Text, Value};
+use sluis_core::data::{Number, Text, Value};
+use sluis_core::framing::Packet;
 
 fn ping(payload: Value<'_>) -> Happening<'_> {
     let judgement = Judgement {
