@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sluis_chain::audit::{Happening, Recorder};
-use sluis_chain::log::{Log, Protection};
+use sluis_chain::log::{AppendError as LogError, Log, Protection};
 use sluis_chain::token::{Seal, Token, TokenIds};
 use sluis_core::framing::Text;
 use sluis_core::identity::{MacKey, SecretKey};
@@ -45,6 +45,15 @@ pub(super) struct Keys {
     pub(super) mac: Option<MacKey>,
 }
 
+/// Why no token was made.
+#[derive(Debug, thiserror::Error)]
+enum Unmade {
+    #[error(transparent)]
+    Log(LogError),
+    #[error("it has grown to --max-bytes, what follows is lost")]
+    NoRoom,
+}
+
 /// Records.
 pub(super) struct Record {
     path: PathBuf,
@@ -56,6 +65,11 @@ pub(super) struct Record {
     /// What is on its way to the disk, the oldest first.
     tickets: VecDeque<Ticket>,
     counts: Recorded,
+    /// Bytes of the file and of what is on its way there, and how many there may be.
+    bytes: u64,
+    max_bytes: u64,
+    /// The file has reached that: nothing more goes into it.
+    ended: bool,
     /// There is a checkpoint: the first line says that there is one.
     signed: bool,
     /// It was said that something is lost, and nothing was recorded since.
@@ -64,7 +78,7 @@ pub(super) struct Record {
 
 impl Record {
     /// Open the file, or begin it.
-    pub(super) fn open(path: &Path, did: &Did, keys: Keys) -> Result<Self, Fail> {
+    pub(super) fn open(path: &Path, did: &Did, keys: Keys, max_bytes: Option<u64>) -> Result<Self, Fail> {
         let seed = tokens::seed()?;
         let (journal, found) =
             Journal::open(path, Trail::default(), Setup::default()).map_err(|why| tokens::opening(path, &why))?;
@@ -78,6 +92,9 @@ impl Record {
             seed,
             tickets: VecDeque::new(),
             counts: Recorded::default(),
+            bytes: std::fs::metadata(path).map_or(0, |about| about.len()),
+            max_bytes: max_bytes.unwrap_or(u64::MAX),
+            ended: false,
             signed: found.entries > 0,
             said: false,
         })
@@ -93,9 +110,14 @@ impl Record {
     /// Record what happened.
     pub(super) fn happening(&mut self, now: Now, happening: &Happening<'_>) {
         let Some(draft) = self.recorder.draft(happening) else { return };
+        if self.ended {
+            self.counts.lost += 1;
+            return;
+        }
         let id = self.ids.next(now.wall);
         let (seed, keys) = (&self.seed, &self.keys);
         let origin = tokens::origin_of(&self.path);
+        let room = self.max_bytes.saturating_sub(self.bytes);
         let queued = self.journal.try_append(|trail: &mut Trail<Parent>, out: &mut [u8]| {
             let header = tokens::header(trail, &origin, keys.secret.as_ref());
             let draft = Token {
@@ -107,15 +129,25 @@ impl Record {
             let protection =
                 Protection { mac: keys.mac.as_ref(), seal: keys.secret.as_ref().map(|key| key as &dyn Seal) };
             let mut log = Log::resume(seed, trail.tree.clone(), trail.last);
-            let made = log.append(now, &draft, protection, out)?;
+            let made = log.append(now, &draft, protection, out).map_err(Unmade::Log)?;
+            if made.len as u64 > room {
+                return Err(Unmade::NoRoom);
+            }
             // The journal writes the line feed.
             let len = made.len.saturating_sub(1);
             let leaf = trail.push(out.get(..len).unwrap_or_default());
-            Ok::<_, sluis_chain::log::AppendError>(Composed { len, leaf, value: () })
+            Ok(Composed { len, leaf, value: made.len as u64 })
         });
         match queued {
-            Ok((ticket, ())) => self.tickets.push_back(ticket),
-            Err(why) => self.lose(&why),
+            Ok((ticket, len)) => {
+                self.bytes += len;
+                self.tickets.push_back(ticket);
+            }
+            Err(why) => {
+                self.ended = matches!(&why, AppendError::Compose(Unmade::NoRoom));
+                self.said &= !self.ended;
+                self.lose(&why);
+            }
         }
     }
 
