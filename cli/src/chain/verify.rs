@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sluis_chain::token::Hash32;
 use sluis_chain::verify::Finding;
-use sluis_core::framing::Sink as _;
+use sluis_core::data::Sink as _;
 
 use super::args::VerifyArgs;
 use super::check::{self, Checked, What};

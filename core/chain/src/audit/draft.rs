@@ -7,7 +7,8 @@ use core::net::SocketAddr;
 use super::short::{Shortened, gauge, shorten};
 use super::{Happening, Judgement, MAX_PAYLOAD};
 use crate::token::{GAP, Token};
-use sluis_core::framing::{Decision, Full, Number, Packet, PingType, Separators, Sink, Style, Text, Value, put_inside};
+use sluis_core::data::{Full, Number, Separators, Sink, Style, Text, Value, put_inside};
+use sluis_core::framing::{Decision, Packet, PingType};
 use sluis_core::time::{Duration, Wall, iso};
 
 /// Memory of drafts, used again for each.

@@ -36,7 +36,8 @@ pub use crate::token::GAP;
 pub use losses::Losses;
 pub use recorder::{Kinds, Recorder};
 
-use sluis_core::framing::{Decision, Number, Packet, Text};
+use sluis_core::data::{Number, Text};
+use sluis_core::framing::{Decision, Packet};
 use sluis_core::time::{Duration, Wall};
 
 /// Longest text of somebody else's in bytes (UTF-8) that goes into a token whole. Of a longer one the token holds the beginning, and

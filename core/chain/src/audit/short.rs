@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::fmt::{self, Write as _};
 
 use sha2::{Digest as _, Sha256};
-use sluis_core::framing::{FnSink, Style, Text, Value};
+use sluis_core::data::{FnSink, Style, Text, Value};
 
 use super::MAX_TEXT;
 use crate::token::Hash32;

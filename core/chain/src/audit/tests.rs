@@ -6,7 +6,8 @@ use super::{Happening, Judgement, Kinds, Losses, MAX_LINE, MAX_PAYLOAD, MAX_TEXT
 use crate::token::Token;
 use crate::verify::{Settings, Verifier};
 use sluis_core::Seed;
-use sluis_core::framing::{Number, Packet, Text, Value};
+use sluis_core::data::{Number, Text, Value};
+use sluis_core::framing::Packet;
 use sluis_core::time::{Duration, Wall};
 
 fn ping(payload: Value<'_>) -> Happening<'_> {

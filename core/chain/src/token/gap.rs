@@ -1,6 +1,6 @@
 //! The token that says what a log does not hold.
 
-use sluis_core::framing::{Number, Value};
+use sluis_core::data::{Number, Value};
 
 use super::Token;
 

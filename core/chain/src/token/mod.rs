@@ -56,7 +56,7 @@ pub use stamp::{MAX_FUTURE, MAX_NAIVE_FUTURE, Stamp};
 pub use state::State;
 pub(crate) use write::write_seal;
 
-use sluis_core::framing::{Text, Value};
+use sluis_core::data::{Text, Value};
 
 /// What stands before the leaf hash of the entry before, in the last reference of a token of ours.
 pub const PREV_PREFIX: &str = "prev:sha256:";
