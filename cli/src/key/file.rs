@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use sluis_core::framing::hex;
+use sluis_core::data::hex;
 use sluis_core::identity::note::NoteKey;
 use sluis_core::identity::{MacKey, PublicKey, SecretKey};
 use sluis_signal::key as signal;
