@@ -114,6 +114,11 @@
 //! "step_count": 3, "workload_id": "16 hex"}`: with it, removing the last steps is found without a checkpoint too. Nothing of this workload may
 //! follow it.
 //!
+//! # Steps that have not ended
+//!
+//! Programs that work on one log, one after the other, say there what is planned and what was started: [`Plan`]. [`Workload::resume`],
+//! [`replay`](Workload::replay) and [`replay_plan`](Workload::replay_plan) make of all that the workload again.
+//!
 //! # Handing a step over
 //!
 //! A step may run elsewhere. The coordinator sends a ping with the intent `sluis.step` and an **offer** as its payload:
@@ -147,10 +152,12 @@ mod ids;
 #[cfg(feature = "alloc")]
 pub mod import;
 mod machine;
+mod plan;
 mod poll;
 mod protect;
 mod read;
 mod refused;
+mod resume;
 mod room;
 mod row;
 mod status;
@@ -164,6 +171,7 @@ pub use engine::{Action, AuditEntry, Engine, EngineConfig, EngineStats, Event};
 pub use entry::{After, Closed, Created, Entry, Finding, Spiffe, Step, StepCounts};
 pub use ids::{AuditId, IdSeed, StepId, WorkloadId};
 pub use machine::Workload;
+pub use plan::{Plan, Planned, STEP_ADDED, STEP_STARTED, is_reserved};
 pub use poll::Pending;
 pub use protect::{Protection, WriteError, Written};
 pub use read::Malformed;
