@@ -2,9 +2,9 @@
 
 use criterion::{Criterion, Throughput};
 use sluis_benches::logs::{Append, append_floor, file};
+use sluis_chain::log::merkle::{RawLeaves, leaf_hash, prove_inclusion, verify_inclusion};
+use sluis_chain::verify::{Settings, Verifier};
 use sluis_core::Seed;
-use sluis_core::chain::log::merkle::{RawLeaves, leaf_hash, prove_inclusion, verify_inclusion};
-use sluis_core::chain::verify::{Settings, Verifier};
 
 /// Everything in this file.
 pub(crate) fn all(c: &mut Criterion) {
@@ -19,7 +19,7 @@ pub(crate) fn all(c: &mut Criterion) {
         b.iter(|| prove_inclusion(&mut RawLeaves(&leaves), 500, 1000));
     });
     let path = prove_inclusion(&mut RawLeaves(&leaves), 500, 1000).expect("in range");
-    let root = sluis_core::chain::log::merkle::root_of(&mut RawLeaves(&leaves), 1000).expect("in range");
+    let root = sluis_chain::log::merkle::root_of(&mut RawLeaves(&leaves), 1000).expect("in range");
     let leaf = leaf_hash(&500_u32.to_le_bytes());
     group.bench_function("verify an inclusion proof", |b| b.iter(|| verify_inclusion(&leaf, 500, 1000, &path, &root)));
 

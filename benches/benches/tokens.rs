@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::de::IgnoredAny;
 use sha2::{Digest as _, Sha256};
 use sluis_benches::tokens::{Kind, line};
-use sluis_core::chain::token::Token;
+use sluis_chain::token::Token;
 use sluis_core::identity::MacKey;
 
 /// Everything in this file.

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde::de::IgnoredAny;
 use sha2::{Digest as _, Sha256};
-use sluis_core::chain::events::{Happening, Judgement, Recorder};
-use sluis_core::chain::log::{Log, Protection};
-use sluis_core::chain::token::{Hash32, Token};
-use sluis_core::chain::verify::{Parallel, Settings, Summary};
+use sluis_chain::audit::{Happening, Judgement, Recorder};
+use sluis_chain::log::{Log, Protection};
+use sluis_chain::token::{Hash32, Token};
+use sluis_chain::verify::{Parallel, Settings, Summary};
 use sluis_core::framing::{Number, Text};
 use sluis_core::{Now, Seed, Wall};
 

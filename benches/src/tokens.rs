@@ -1,6 +1,6 @@
 //! The tokens that everything about tokens is measured with.
 
-use sluis_core::chain::token::{Hash32, Token};
+use sluis_chain::token::{Hash32, Token};
 use sluis_core::framing::{Text, Value};
 use sluis_core::identity::MacKey;
 

@@ -4,10 +4,10 @@
 use sluis_benches::alloc::{Counting, calls_in, heap};
 use sluis_benches::logs::{Append, file, now};
 use sluis_benches::tokens::{Kind, line};
+use sluis_chain::log::{Log, Protection};
+use sluis_chain::token::Token;
+use sluis_chain::verify::{Settings, Verifier};
 use sluis_core::Seed;
-use sluis_core::chain::log::{Log, Protection};
-use sluis_core::chain::token::Token;
-use sluis_core::chain::verify::{Settings, Verifier};
 use sluis_core::framing::Text;
 use sluis_core::identity::{MacKey, SecretKey};
 

@@ -3,7 +3,7 @@
 
 use sluis_benches::alloc::{Counting, calls_in};
 use sluis_benches::tokens::{Kind, line};
-use sluis_core::chain::token::Token;
+use sluis_chain::token::Token;
 use sluis_core::identity::{MacKey, SecretKey};
 
 #[global_allocator]
@@ -27,8 +27,8 @@ fn tokens_need_no_heap() {
     }
     let seal = calls_in(|| {
         let mut seal = [0; 201];
-        let text = sluis_core::chain::token::signed_text(&sluis_core::chain::token::Hash32([0; 32]));
-        assert_eq!(sluis_core::chain::token::Seal::seal(&signer, &text, &mut seal), Ok(201));
+        let text = sluis_chain::token::signed_text(&sluis_chain::token::Hash32([0; 32]));
+        assert_eq!(sluis_chain::token::Seal::seal(&signer, &text, &mut seal), Ok(201));
     });
     assert_eq!(seal, 0);
 }

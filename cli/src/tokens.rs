@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use sluis_chain::log::note::{Checkpoint, MAX_ORIGIN};
 use sluis_core::Seed;
-use sluis_core::chain::log::note::{Checkpoint, MAX_ORIGIN};
 use sluis_core::identity::SecretKey;
 use sluis_core::identity::note::is_name;
 use sluis_journal::{CheckpointError, Fold, Journal, OpenError, Trail};

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`framing`] | the TP wire format: frames, the two packets, JSON, msgpack, postcard, canonical text |
 //! | [`identity`] | keys: Ed25519 with one acceptance rule, HMAC, the forms in which others read them |
+//! | [`noise`] | handshakes of the Noise framework, with the curve as a parameter |
 //! | [`airlock`] | the gate: trust, rules, vouches, replay window, waiting room |
 //! | [`node`] | the datagram machine: it pings, and gates the pings of others |
 //! | [`driver`] | the one loop that runs any machine on any io, and the shared handle |
@@ -81,7 +82,6 @@ extern crate alloc;
 extern crate std;
 
 pub mod airlock;
-pub mod chain;
 mod did;
 #[cfg(feature = "alloc")]
 pub mod driver;
@@ -91,6 +91,7 @@ pub mod limits;
 mod machine;
 #[cfg(feature = "alloc")]
 pub mod node;
+pub mod noise;
 #[cfg(feature = "record")]
 pub mod record;
 mod reject;

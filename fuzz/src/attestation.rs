@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use sluis_core::chain::export::{Envelope, Statement};
+use sluis_chain::export::{Envelope, Statement};
 use sluis_core::identity::{PublicKey, SecretKey};
 
 /// The keys that the corpus was signed with.

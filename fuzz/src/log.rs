@@ -1,11 +1,11 @@
 //! Files of tokens, notes and bundles.
 
+use sluis_chain::log::merkle::leaf_hash;
+use sluis_chain::log::note::{Checkpoint, Note, last_note};
+use sluis_chain::log::{Bundle, Log, Protection};
+use sluis_chain::token::Token;
+use sluis_chain::verify::{Against, Finding, Parallel, Seals, Settings, Summary, Verifier};
 use sluis_core::Seed;
-use sluis_core::chain::log::merkle::leaf_hash;
-use sluis_core::chain::log::note::{Checkpoint, Note, last_note};
-use sluis_core::chain::log::{Bundle, Log, Protection};
-use sluis_core::chain::token::Token;
-use sluis_core::chain::verify::{Against, Finding, Parallel, Seals, Settings, Summary, Verifier};
 use sluis_core::identity::SecretKey;
 use sluis_core::identity::note::NoteKey;
 use sluis_core::{Instant, Now, Wall};
@@ -102,7 +102,7 @@ fn edits(data: &[u8]) {
         }
     }
     let leaves: Vec<_> = good.iter().map(|line| leaf_hash(line)).collect();
-    let tree = sluis_core::chain::log::merkle::Frontier::from_leaves(leaves.iter().copied());
+    let tree = sluis_chain::log::merkle::Frontier::from_leaves(leaves.iter().copied());
     let checkpoint = Checkpoint::new("log", 8, tree.root()).expect("a name");
     let file: Vec<u8> = bad.iter().flat_map(|line| [line, &b"\n"[..]].concat()).collect();
     let against = Against::checkpoint(&checkpoint);

@@ -1,9 +1,9 @@
 //! Steps that strangers send: offers, answers, tokens and dictionaries.
 
-use sluis_core::chain::token::{KnownKeys, Token};
-use sluis_core::chain::workload::check::{StepChecker, StepVerifier};
-use sluis_core::chain::workload::handover::{Executor, Offer, Offered, Proof, Reply};
-use sluis_core::chain::workload::{Data, Entry, MAX_LINE, NewStep, NewWorkload, Protection, Workload, import};
+use sluis_chain::token::{KnownKeys, Token};
+use sluis_chain::workload::check::{StepChecker, StepVerifier};
+use sluis_chain::workload::handover::{Executor, Offer, Offered, Proof, Reply};
+use sluis_chain::workload::{Data, Entry, MAX_LINE, NewStep, NewWorkload, Protection, Workload, import};
 use sluis_core::framing::Value;
 use sluis_core::identity::MacKey;
 use sluis_core::table::Heap;

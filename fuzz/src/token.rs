@@ -1,8 +1,8 @@
 //! Any bytes as the line of a token.
 
+use sluis_chain::store::{Store, StoreLimits};
+use sluis_chain::token::{Fault, Hash32, Token};
 use sluis_core::Seed;
-use sluis_core::chain::store::{Store, StoreLimits};
-use sluis_core::chain::token::{Fault, Hash32, Token};
 use sluis_core::framing::{Text, Value};
 use sluis_core::identity::MacKey;
 

@@ -10,8 +10,8 @@ use sluis_benches::alloc::{Counting, calls_in, heap};
 use sluis_benches::contest::{self, Runner, median};
 use sluis_benches::logs::{Append, append_floor, blocks, file, node_file, processor_time, verify, verify_floor};
 use sluis_benches::report::{Report, Row};
+use sluis_chain::verify::{Settings, Verifier};
 use sluis_core::Seed;
-use sluis_core::chain::verify::{Settings, Verifier};
 
 #[global_allocator]
 static ALLOC: Counting = Counting;

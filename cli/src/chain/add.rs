@@ -4,9 +4,9 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use sluis_core::chain::log::{AppendError as LogError, Log, Protection};
-use sluis_core::chain::token::{Hash32, Token};
-use sluis_core::chain::workload::{Created, Protection as StepProtection, WorkloadId};
+use sluis_chain::log::{AppendError as LogError, Log, Protection};
+use sluis_chain::token::{Hash32, Token};
+use sluis_chain::workload::{Created, Protection as StepProtection, WorkloadId};
 use sluis_core::framing::{Text, Value};
 use sluis_tokio::SystemClock;
 

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use sluis_chain::token::State;
 use sluis_core::Did;
-use sluis_core::chain::token::State;
 
 use crate::values::{self, JsonText};
 

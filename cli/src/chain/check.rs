@@ -6,9 +6,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sluis_core::chain::token::Hash32;
-use sluis_core::chain::verify::{Against, Finding, Kind, Parallel, Seals, Settings, Summary};
-use sluis_core::chain::workload::check::StepChecker;
+use sluis_chain::token::Hash32;
+use sluis_chain::verify::{Against, Finding, Kind, Parallel, Seals, Settings, Summary};
+use sluis_chain::workload::check::StepChecker;
 use sluis_tokio::SystemClock;
 
 use super::args::Judge;

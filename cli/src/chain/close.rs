@@ -1,6 +1,6 @@
 //! `sluis chain close`: the last token of a workload.
 
-use sluis_core::chain::workload::{Closed, Protection};
+use sluis_chain::workload::{Closed, Protection};
 use sluis_core::framing::Text;
 use sluis_tokio::SystemClock;
 

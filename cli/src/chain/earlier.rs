@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sluis_core::chain::log::merkle::leaf_hash;
-use sluis_core::chain::token::{PREV_PREFIX, Token};
-use sluis_core::chain::verify::{Finding, Kind, Start};
+use sluis_chain::log::merkle::leaf_hash;
+use sluis_chain::token::{PREV_PREFIX, Token};
+use sluis_chain::verify::{Finding, Kind, Start};
 use sluis_journal::Names;
 
 use super::read;

@@ -1,8 +1,8 @@
 //! `sluis chain export`: a workload as an in-toto statement in a DSSE envelope.
 
-use sluis_core::chain::export::{Statement, StatementError};
-use sluis_core::chain::token::Token;
-use sluis_core::chain::workload::{Entry, WorkloadId};
+use sluis_chain::export::{Statement, StatementError};
+use sluis_chain::token::Token;
+use sluis_chain::workload::{Entry, WorkloadId};
 
 use super::args::ExportArgs;
 use super::read;

@@ -9,8 +9,8 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
-use sluis_core::chain::token::Hash32;
-use sluis_core::chain::workload::hash_value;
+use sluis_chain::token::Hash32;
+use sluis_chain::workload::hash_value;
 use sluis_core::framing::{self, Value, canonical};
 
 use crate::fail::Fail;

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::io::Write as _;
 
+use sluis_chain::token::Token;
 use sluis_core::Wall;
-use sluis_core::chain::token::Token;
 use sluis_core::framing::{Text, Value};
 use sluis_core::time::iso;
 use sluis_tokio::SystemClock;

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use sluis_core::chain::log::merkle::{Frontier, NodeHash};
-use sluis_core::chain::log::note::{Checkpoint, Note, last_note};
-use sluis_core::chain::token::{Authority, Token, Verdict};
-use sluis_core::chain::verify::{Against, Tree};
+use sluis_chain::log::merkle::{Frontier, NodeHash};
+use sluis_chain::log::note::{Checkpoint, Note, last_note};
+use sluis_chain::token::{Authority, Token, Verdict};
+use sluis_chain::verify::{Against, Tree};
 use sluis_core::framing::hex;
 use sluis_core::identity::note::NoteKey;
 use sluis_core::identity::{MacKey, PublicKey, Verifier};

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use sluis_chain::log::merkle::NodeHash;
+use sluis_chain::token::{Hash32, Seal, Token};
 use sluis_core::Wall;
-use sluis_core::chain::log::merkle::NodeHash;
-use sluis_core::chain::token::{Hash32, Seal, Token};
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_journal::{AppendError, Chain as _, Composed, Journal, OpenError, Setup};
 use sluis_spiffe::{Svid, SvidFiles};
@@ -151,7 +151,7 @@ fn added(lines: &Lines, line: &[u8]) -> Result<Added, Fail> {
         token_id: token.token_id.to_cow().into_owned(),
         action: token.action.to_cow().into_owned(),
         content_hash: token.content_hash.to_cow().into_owned(),
-        leaf: sluis_core::chain::log::merkle::leaf_hash(line),
+        leaf: sluis_chain::log::merkle::leaf_hash(line),
     })
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sluis_core::chain::token::{Hash32, Token};
-use sluis_core::chain::workload::{After, Entry, Step, StepCounts, StepStatus, WorkloadId};
+use sluis_chain::token::{Hash32, Token};
+use sluis_chain::workload::{After, Entry, Step, StepCounts, StepStatus, WorkloadId};
 use sluis_core::framing::{Value, canonical};
 use sluis_journal::{Fold, Trail};
 
@@ -114,7 +114,7 @@ pub(super) fn hash_files(files: &BTreeMap<String, String>) -> Option<Hash32> {
         return None;
     }
     let json = to_json(files);
-    sluis_core::chain::workload::hash_data(Value::from_json(&json).ok()?).ok().flatten()
+    sluis_chain::workload::hash_data(Value::from_json(&json).ok()?).ok().flatten()
 }
 
 /// Names and hashes of files as a JSON object.

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use sluis_core::chain::export::{Envelope, Statement};
-use sluis_core::chain::log::merkle::{leaf_hash, verify_inclusion};
-use sluis_core::chain::log::{BUNDLE_TYPE, Bundle, MAX_BUNDLE};
-use sluis_core::chain::token::{Fault, Token, Verdict};
-use sluis_core::chain::verify::{Finding, Kind, Problem, Summary};
-use sluis_core::chain::workload::check::StepChecker;
+use sluis_chain::export::{Envelope, Statement};
+use sluis_chain::log::merkle::{leaf_hash, verify_inclusion};
+use sluis_chain::log::{BUNDLE_TYPE, Bundle, MAX_BUNDLE};
+use sluis_chain::token::{Fault, Token, Verdict};
+use sluis_chain::verify::{Finding, Kind, Problem, Summary};
+use sluis_chain::workload::check::StepChecker;
 use sluis_core::framing::Value;
 
 use super::check::Checked;

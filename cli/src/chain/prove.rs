@@ -5,10 +5,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use sluis_core::chain::log::merkle::{NodeHash, ProveError, leaf_hash};
-use sluis_core::chain::log::note::{Checkpoint, Note, last_note};
-use sluis_core::chain::log::{Bundle, MakeBundleError};
-use sluis_core::chain::token::Token;
+use sluis_chain::log::merkle::{NodeHash, ProveError, leaf_hash};
+use sluis_chain::log::note::{Checkpoint, Note, last_note};
+use sluis_chain::log::{Bundle, MakeBundleError};
+use sluis_chain::token::Token;
 use sluis_core::identity::PublicKey;
 use sluis_core::identity::note::NoteKey;
 

@@ -6,8 +6,8 @@ use std::path::{Component, Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
-use sluis_core::chain::token::Hash32;
-use sluis_core::chain::workload::{Finding, Protection, Spiffe, Step, StepId, StepStatus};
+use sluis_chain::token::Hash32;
+use sluis_chain::workload::{Finding, Protection, Spiffe, Step, StepId, StepStatus};
 use sluis_core::framing::canonical::{self, Member};
 use sluis_core::framing::{Number, Text, Value};
 use sluis_core::{Now, Wall};

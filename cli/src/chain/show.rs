@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use sluis_core::chain::token::Token;
-use sluis_core::chain::verify::Finding;
+use sluis_chain::token::Token;
+use sluis_chain::verify::Finding;
 
 use super::args::ShowArgs;
 use super::check::{self, Checked};

@@ -1,7 +1,7 @@
 //! The values of its flags: how each is written, and what is said when it is not.
 
+use sluis_chain::token::{PREV_PREFIX, State};
 use sluis_core::Wall;
-use sluis_core::chain::token::{PREV_PREFIX, State};
 use sluis_core::time::iso;
 
 use crate::values::{self, JsonText};

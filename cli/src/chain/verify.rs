@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use sluis_core::chain::token::Hash32;
-use sluis_core::chain::verify::Finding;
+use sluis_chain::token::Hash32;
+use sluis_chain::verify::Finding;
 use sluis_core::framing::Sink as _;
 
 use super::args::VerifyArgs;

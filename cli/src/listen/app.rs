@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use sluis_chain::audit::Happening;
 use sluis_core::airlock::TrustError;
-use sluis_core::chain::events::Happening;
 use sluis_core::driver::{App, DriverStats};
 use sluis_core::framing::{Decision, Text};
 use sluis_core::node::{Event, Node, PingId, Stats};

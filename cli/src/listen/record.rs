@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use sluis_core::chain::events::{Happening, Recorder};
-use sluis_core::chain::log::{Log, Protection};
-use sluis_core::chain::token::{Seal, Token, TokenIds};
+use sluis_chain::audit::{Happening, Recorder};
+use sluis_chain::log::{Log, Protection};
+use sluis_chain::token::{Seal, Token, TokenIds};
 use sluis_core::framing::Text;
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_core::node::Event;
@@ -80,7 +80,7 @@ impl Record {
 
     /// Record an event of the node.
     pub(super) fn event(&mut self, now: Now, event: &Event<'_>) {
-        if let Some(happening) = event.happening() {
+        if let Some(happening) = Happening::of_event(event) {
             self.happening(now, &happening);
         }
     }
@@ -99,7 +99,7 @@ impl Record {
             // The journal writes the line feed.
             let len = made.len.saturating_sub(1);
             let leaf = trail.push(out.get(..len).unwrap_or_default());
-            Ok::<_, sluis_core::chain::log::AppendError>(Composed { len, leaf, value: () })
+            Ok::<_, sluis_chain::log::AppendError>(Composed { len, leaf, value: () })
         });
         match queued {
             Ok((ticket, ())) => self.tickets.push_back(ticket),

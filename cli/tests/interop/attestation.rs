@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value as Json, json};
-use sluis_core::chain::export::{Envelope, EnvelopeError, KeyId, PAYLOAD_TYPE, PREDICATE_TYPE, Statement, pae};
-use sluis_core::chain::workload::{Data, MAX_LINE, NewStep, NewWorkload, Protection, Workload};
+use sluis_chain::export::{Envelope, EnvelopeError, KeyId, PAYLOAD_TYPE, PREDICATE_TYPE, Statement, pae};
+use sluis_chain::workload::{Data, MAX_LINE, NewStep, NewWorkload, Protection, Workload};
 use sluis_core::framing::{Value, hex};
 use sluis_core::identity::{PublicKey, SecretKey};
 use sluis_core::table::Heap;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use sluis_chain::store::{Store, StoreLimits};
 use sluis_core::Seed;
-use sluis_core::chain::store::{Store, StoreLimits};
 use sluis_core::identity::MacKey;
 
 use crate::common::folder::Folder;

@@ -5,7 +5,7 @@
 use std::io::BufRead as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sluis_core::chain::token::Token;
+use sluis_chain::token::Token;
 use sluis_core::framing::Text;
 use sluis_core::{Instant, Now, Seed, Wall};
 use sluis_journal::{TokenJournal, TokenSetup};

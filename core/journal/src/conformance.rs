@@ -9,7 +9,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use sluis_core::chain::token::Token;
+use sluis_chain::token::Token;
 use sluis_core::framing::Text;
 use sluis_core::identity::SecretKey;
 use sluis_core::{Now, Seed, Wall};

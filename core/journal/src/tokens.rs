@@ -5,9 +5,9 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
-use sluis_core::chain::log::note::{Checkpoint, NoteSignError};
-use sluis_core::chain::log::{self, Appended, Log, Mark, Protection};
-use sluis_core::chain::token::{Seal, Token};
+use sluis_chain::log::note::{Checkpoint, NoteSignError};
+use sluis_chain::log::{self, Appended, Log, Mark, Protection};
+use sluis_chain::token::{Seal, Token};
 use sluis_core::identity::{MacKey, Signer};
 use sluis_core::{Now, Seed};
 
@@ -182,7 +182,7 @@ pub type TokenAppendError = AppendError<EntryFault>;
 /// each other. The file is the reference's JSON-lines.
 ///
 /// ```
-/// use sluis_core::chain::token::Token;
+/// use sluis_chain::token::Token;
 /// use sluis_core::framing::Text;
 /// use sluis_core::identity::SecretKey;
 /// use sluis_core::{Instant, Now, Seed, Wall};

@@ -1,9 +1,9 @@
 //! The chain of a file of tokens, for whoever makes its lines without the log's machine or keeps more of them than their hashes.
 
-use sluis_core::chain::log::AppendError;
-use sluis_core::chain::log::merkle::{Frontier, NodeHash, leaf_hash};
-use sluis_core::chain::log::note::{Checkpoint, Note, last_note};
-use sluis_core::chain::token::{Hash32, Token, TokenError};
+use sluis_chain::log::AppendError;
+use sluis_chain::log::merkle::{Frontier, NodeHash, leaf_hash};
+use sluis_chain::log::note::{Checkpoint, Note, last_note};
+use sluis_chain::token::{Hash32, Token, TokenError};
 
 use crate::chain::{Chain, Leaf};
 

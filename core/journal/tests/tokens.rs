@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sluis_core::chain::log::merkle::{Frontier, leaf_hash};
-use sluis_core::chain::log::note::Checkpoint;
-use sluis_core::chain::token::{KnownKeys, Token, Verdict};
+use sluis_chain::log::merkle::{Frontier, leaf_hash};
+use sluis_chain::log::note::Checkpoint;
+use sluis_chain::token::{KnownKeys, Token, Verdict};
 use sluis_core::framing::Text;
 use sluis_core::identity::note::NoteKey;
 use sluis_core::identity::{SecretKey, Verifier};

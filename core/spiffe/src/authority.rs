@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use sluis_chain::token::{Authority, Token, Verdict};
 use sluis_core::Wall;
-use sluis_core::chain::token::{Authority, Token, Verdict};
 use sluis_core::framing::{Text, Value};
 use sluis_core::time::iso;
 use spiffe::SpiffeId;

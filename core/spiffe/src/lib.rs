@@ -6,10 +6,10 @@
 //! * It comes [from files](Identities::from_files) as spire-agent writes them or, with the feature `workload-api`, from
 //!   the agent's socket (`workload_api::fetch`, and `workload_api::Watch`, which takes rotated ones). Either way the
 //!   [`TrustBundles`] vouched for it first.
-//! * [`Svid::seal_at`] is a [`Seal`](sluis_core::chain::token::Seal): `x509:<signature>:<leaf>[:<intermediate>]…` in
+//! * [`Svid::seal_at`] is a [`Seal`](sluis_chain::token::Seal): `x509:<signature>:<leaf>[:<intermediate>]…` in
 //!   the `signature` member of a token. A step is [bound](Svid::binding) to the ID, the end of the certificate's
 //!   validity and the certificate itself by its content hash.
-//! * [`SpiffeAuthority`] is an [`Authority`](sluis_core::chain::token::Authority) over such seals: the chain had a path
+//! * [`SpiffeAuthority`] is an [`Authority`](sluis_chain::token::Authority) over such seals: the chain had a path
 //!   to a root of its own trust domain at the time of the step, the ID is the actor, the certificate had not ended, and
 //!   its key signed. It needs the bundles and nothing else.
 //!
@@ -17,8 +17,8 @@
 //! # #[cfg(feature = "throwaway")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::time::Duration;
-//! use sluis_core::chain::token::Token;
-//! use sluis_core::chain::workload::{Data, MAX_LINE, NewStep, NewWorkload, Protection, Workload};
+//! use sluis_chain::token::Token;
+//! use sluis_chain::workload::{Data, MAX_LINE, NewStep, NewWorkload, Protection, Workload};
 //! use sluis_core::table::Heap;
 //! use sluis_core::{Instant, Now, Seed, Wall};
 //! use sluis_spiffe::{SpiffeAuthority, ThrowawayCa};
@@ -41,7 +41,7 @@
 //! let mut room = vec![0; MAX_LINE];
 //! while let Some(written) = workload.poll_token(&Protection { seal: Some(&seal), ..Protection::default() }, &mut room) {
 //!     let token = Token::parse(core::str::from_utf8(&room[..written?.len])?)?;
-//!     assert_eq!(token.check_seal(&authority), sluis_core::chain::token::Verdict::Good);
+//!     assert_eq!(token.check_seal(&authority), sluis_chain::token::Verdict::Good);
 //! }
 //! # Ok(())
 //! # }

@@ -2,9 +2,9 @@
 
 use base64ct::{Base64, Encoding as _};
 use rustls_pki_types::CertificateDer;
+use sluis_chain::token::{Hash32, Seal, SealError};
+use sluis_chain::workload::Spiffe;
 use sluis_core::Wall;
-use sluis_core::chain::token::{Hash32, Seal, SealError};
-use sluis_core::chain::workload::Spiffe;
 use sluis_core::framing::Text;
 use sluis_core::identity::SignError;
 
@@ -17,8 +17,8 @@ pub const MAX_SEAL: usize = 64 * 1024;
 
 impl Svid {
     /// What a step must say so that this identity can sign it: for
-    /// [`Workload::bind_spiffe`](sluis_core::chain::workload::Workload::bind_spiffe), or the member `spiffe` of
-    /// [`Step`](sluis_core::chain::workload::Step).
+    /// [`Workload::bind_spiffe`](sluis_chain::workload::Workload::bind_spiffe), or the member `spiffe` of
+    /// [`Step`](sluis_chain::workload::Step).
     #[must_use]
     pub fn binding(&self) -> Spiffe<'_> {
         Spiffe {

@@ -3,9 +3,9 @@
 mod common;
 
 use common::{DRONE, Forge, HOUR, NOON, at, key, moment, p256, rsa, svid_params};
-use sluis_core::chain::token::{Authority as _, Hash32, Seal as _, SealError, Token, Verdict, signed_text};
-use sluis_core::chain::workload::check::StepVerifier;
-use sluis_core::chain::workload::{
+use sluis_chain::token::{Authority as _, Hash32, Seal as _, SealError, Token, Verdict, signed_text};
+use sluis_chain::workload::check::StepVerifier;
+use sluis_chain::workload::{
     After, Data, MAX_LINE, NewStep, NewWorkload, Protection, Spiffe, Step, StepId, StepStatus, Workload, WorkloadId,
     WriteError,
 };

@@ -1,4 +1,4 @@
-//! What rooms above need to read and write objects of their own whose members they know.
+//! What formats above need to read and write objects of their own whose members they know.
 
 use super::error::DecodeError;
 use super::json;
@@ -6,62 +6,76 @@ use super::sink::{Full, Sink};
 use super::text::Text;
 use super::value::{Repr, Value};
 
-/// Reads one JSON text from front to back.
+/// Reads one JSON text from front to back: for formats whose members are known beforehand.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reader<'a>(json::Scanner<'a>);
+pub struct Reader<'a>(json::Scanner<'a>);
 
 impl<'a> Reader<'a> {
+    /// Start at the front of `text`.
+    #[must_use]
     #[inline(always)]
-    pub(crate) const fn new(text: &'a str) -> Self {
+    pub const fn new(text: &'a str) -> Self {
         Self(json::Scanner::new(text, 0))
     }
 
     /// How many bytes were read.
+    #[must_use]
     #[inline(always)]
-    pub(crate) const fn pos(&self) -> usize {
+    pub const fn pos(&self) -> usize {
         self.0.pos()
     }
 
     /// Whether there is nothing left.
+    #[must_use]
     #[inline(always)]
-    pub(crate) fn at_end(&self) -> bool {
+    pub fn at_end(&self) -> bool {
         self.0.peek().is_none()
     }
 
     /// Take `literal` if it is next.
     #[inline(always)]
-    pub(crate) fn eat(&mut self, literal: &'static str) -> bool {
+    pub fn eat(&mut self, literal: &'static str) -> bool {
         self.0.eat_slice(literal.as_bytes())
     }
 
     /// Pass over white space.
     #[inline(always)]
-    pub(crate) fn space(&mut self) {
+    pub fn space(&mut self) {
         self.0.space();
     }
 
     /// The rest of a string after its opening quote, closing quote included.
+    ///
+    /// # Errors
+    /// [`DecodeError`] where no string stands.
     #[inline(always)]
-    pub(crate) fn string(&mut self) -> Result<Text<'a>, DecodeError> {
+    pub fn string(&mut self) -> Result<Text<'a>, DecodeError> {
         self.0.string()
     }
 
     /// Any value; quickest when it is written as Python's `json.dumps` does without being asked for anything else.
+    ///
+    /// # Errors
+    /// [`DecodeError`] where no value stands.
     #[inline]
-    pub(crate) fn value(&mut self) -> Result<Value<'a>, DecodeError> {
+    pub fn value(&mut self) -> Result<Value<'a>, DecodeError> {
         self.0.spaced_value()
     }
 }
 
 /// Write what stands between the quotes of a text.
+///
+/// # Errors
+/// [`Full`] when the sink is.
 #[inline(always)]
-pub(crate) fn put_inside(text: Text<'_>, sink: &mut impl Sink) -> Result<(), Full> {
+pub fn put_inside(text: Text<'_>, sink: &mut impl Sink) -> Result<(), Full> {
     json::put_inside(text, sink)
 }
 
 impl<'a> Value<'a> {
     /// The text as which it was read, where that was JSON.
-    pub(crate) const fn as_json(self) -> Option<&'a str> {
+    #[must_use]
+    pub const fn as_json(self) -> Option<&'a str> {
         match self.repr() {
             Repr::Json(text) => Some(text),
             Repr::Msgpack(_) => None,
@@ -69,15 +83,16 @@ impl<'a> Value<'a> {
     }
 
     /// Its text, where that is known to be its canonical text with spaces.
-    pub(crate) fn as_canonical(self) -> Option<&'a str> {
+    #[must_use]
+    pub fn as_canonical(self) -> Option<&'a str> {
         self.json_spaced().filter(|(_, known)| known.sorted).map(|(text, _)| text)
     }
 }
 
 impl<'a> Text<'a> {
     /// The bytes between the quotes, where they are exactly what the reference would write.
-    #[cfg(feature = "alloc")]
-    pub(crate) const fn as_wire(self) -> Option<&'a str> {
+    #[must_use]
+    pub const fn as_wire(self) -> Option<&'a str> {
         self.wire()
     }
 }

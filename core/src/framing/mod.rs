@@ -75,7 +75,7 @@ mod walk;
 pub use canonical::{Member, Order, Separators, Style};
 pub use error::{DecodeError, EncodeError, Unrepresentable, ValueError};
 pub use header::Header;
-pub(crate) use lines::{Reader, put_inside};
+pub use lines::{Reader, put_inside};
 pub use number::{BigInt, Number};
 pub use packet::{Frame, Message, Packet, Response};
 pub use sink::{Counter, FnSink, Full, Sink, SliceSink};

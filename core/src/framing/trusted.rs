@@ -5,8 +5,10 @@ use super::text::{Form, Text};
 use super::value::{Known, Repr, Value};
 
 impl<'a> Text<'a> {
-    /// Text of our own making, printable ASCII without `"` and `\`: it is not looked at again.
-    pub(crate) const fn from_wire(text: &'a str) -> Self {
+    /// Text of the caller's own making (digits, hex, a time stamp): printable ASCII without `"` and `\`. It is not looked at
+    /// again, so of any other text no JSON would be written.
+    #[must_use]
+    pub const fn from_wire(text: &'a str) -> Self {
         Self::from_scan(text, Form::PlainWire)
     }
 }

@@ -18,7 +18,6 @@ mod deciding;
 mod event;
 mod events;
 pub(crate) mod faults;
-mod happening;
 mod heap;
 mod ids;
 mod inbound;

@@ -8,9 +8,16 @@ use std::path::PathBuf;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+/// A file of the tests of this crate, or of the crate around it: what several need is there once.
+fn test_file(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let mut found = folder.ancestors().map(|folder| folder.join("tests").join(name)).filter(|path| path.exists());
+    found.next().unwrap_or_else(|| panic!("no tests/{name} in {} or above", folder.display()))
+}
+
 /// Where the copied fixtures are.
 pub fn fixture_path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tibet").join(name)
+    test_file(&format!("fixtures/tibet/{name}"))
 }
 
 /// The bytes of a fixture file.
@@ -325,7 +332,7 @@ pub struct Deviations {
 impl Deviations {
     /// The rows of `tests/deviations.toml` for this table.
     pub fn of(file: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/deviations.toml");
+        let path = test_file("deviations.toml");
         let text = std::fs::read_to_string(&path).unwrap();
         let table: toml::Table = text.parse().unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let mut listed = BTreeMap::new();

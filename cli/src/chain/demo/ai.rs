@@ -1,6 +1,6 @@
 //! A pipeline of models, under a key that its stages share.
 
-use sluis_core::chain::workload::{Completion, Data, NewStep, NewWorkload, Refused, Workload};
+use sluis_chain::workload::{Completion, Data, NewStep, NewWorkload, Refused, Workload};
 use sluis_core::framing::Value;
 use sluis_core::identity::MacKey;
 use sluis_core::table::Heap;

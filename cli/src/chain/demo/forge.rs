@@ -1,7 +1,7 @@
 //! What somebody does who can write the file.
 
-use sluis_core::chain::log::merkle::leaf_hash;
-use sluis_core::chain::token::{Hash32, Seal, Token, signed_text};
+use sluis_chain::log::merkle::leaf_hash;
+use sluis_chain::token::{Hash32, Seal, Token, signed_text};
 use sluis_core::framing::Text;
 use sluis_core::identity::SecretKey;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluis_core::chain::token::SealError;
+use sluis_chain::token::SealError;
 use sluis_spiffe::{SpiffeAuthority, ThrowawayCa};
 
 use super::stage::{Actor, Stage};

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use sluis_core::chain::token::Hash32;
-use sluis_core::chain::verify::Finding;
-use sluis_core::chain::workload::{Data, NewStep, NewWorkload, Protection, Spiffe, Workload};
+use sluis_chain::token::Hash32;
+use sluis_chain::verify::Finding;
+use sluis_chain::workload::{Data, NewStep, NewWorkload, Protection, Spiffe, Workload};
 use sluis_core::framing::{Text, Value};
 use sluis_core::identity::SecretKey;
 use sluis_core::table::Heap;

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use sluis_core::chain::verify::Finding;
+use sluis_chain::verify::Finding;
 
 use crate::chain::verify::finding_text;
 use crate::output::{Color, Out, Style, escape};

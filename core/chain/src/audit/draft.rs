@@ -1,0 +1,292 @@
+//! The members of the token for a happening, as the reference's bridge fills them in.
+
+use alloc::string::String;
+use core::fmt::{self, Write as _};
+use core::net::SocketAddr;
+
+use super::{Happening, Judgement, MAX_PAYLOAD};
+use crate::token::Token;
+use sluis_core::framing::{Decision, Full, Number, Packet, PingType, Separators, Sink, Style, Text, Value, put_inside};
+use sluis_core::time::Duration;
+
+/// Memory of drafts, used again for each.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    action: String,
+    actor: String,
+    erin: Json,
+    eraan: Json,
+    eromheen: Json,
+    erachter: String,
+}
+
+/// JSON text in the making: an object or an array of which everything is known.
+#[derive(Debug, Default)]
+struct Json(String);
+
+/// What is written is ASCII, piece by piece.
+impl Sink for Json {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        self.0.push_str(core::str::from_utf8(bytes).map_err(|_| Full)?);
+        Ok(())
+    }
+}
+
+impl Json {
+    fn begin(&mut self, open: &str) {
+        self.0.clear();
+        self.0.push_str(open);
+    }
+
+    fn next(&mut self) {
+        if self.0.len() > 1 {
+            self.0.push_str(", ");
+        }
+    }
+
+    fn key(&mut self, key: &str) {
+        self.next();
+        let _ = write!(self.0, "\"{key}\": ");
+    }
+
+    // A string is never full, so nothing below is ever cut off.
+
+    fn text(&mut self, text: Text<'_>) {
+        self.0.push('"');
+        let _ = put_inside(text, self);
+        self.0.push('"');
+    }
+
+    fn member(&mut self, key: &str, text: Text<'_>) {
+        self.key(key);
+        self.text(text);
+    }
+
+    fn optional(&mut self, key: &str, text: Option<Text<'_>>) {
+        if let Some(text) = text {
+            self.member(key, text);
+        }
+    }
+
+    fn number(&mut self, key: &str, number: Number<'_>) {
+        self.key(key);
+        let _ = match number {
+            Number::Float(x) if !x.is_finite() => self.put(b"null"),
+            number => number.write(self),
+        };
+    }
+
+    fn word(&mut self, key: &str, word: bool) {
+        self.key(key);
+        self.0.push_str(if word { "true" } else { "false" });
+    }
+
+    fn place(&mut self, host: &str, port: &str, at: Option<SocketAddr>) {
+        if let Some(at) = at {
+            self.key(host);
+            let _ = write!(self.0, "\"{}\"", at.ip());
+            self.number(port, Number::Int(at.port().into()));
+        }
+    }
+
+    /// A value of somebody else's; whether it could be put.
+    fn value(&mut self, key: &str, value: Value<'_>) -> bool {
+        let before = self.0.len();
+        self.key(key);
+        let from = self.0.len();
+        let style = Style { separators: Separators::Spaced, ..Style::WIRE };
+        let put = value.is_finite() && value.write_json(self, style).is_ok() && self.0.len() - from <= MAX_PAYLOAD;
+        if !put {
+            self.0.truncate(before);
+        }
+        put
+    }
+
+    fn refs(&mut self, refs: &[Text<'_>]) {
+        self.begin("[");
+        for text in refs {
+            self.next();
+            self.text(*text);
+        }
+        self.0.push(']');
+    }
+
+    fn as_value(&self) -> Value<'_> {
+        Value::from_json(&self.0).unwrap_or_default()
+    }
+}
+
+fn set(to: &mut String, text: fmt::Arguments<'_>) {
+    to.clear();
+    let _ = to.write_fmt(text);
+}
+
+impl Scratch {
+    pub(super) fn draft(&mut self, happening: &Happening<'_>) -> Token<'_> {
+        self.actor.clear();
+        self.erin.begin("{");
+        self.eromheen.begin("{");
+        match happening {
+            Happening::Ping { packet, judgement, at } => self.ping(packet, judgement.as_ref(), *at),
+            Happening::Response { packet_id, responder, judgement, rtt, at } => {
+                self.response(*packet_id, *responder, judgement, *rtt, *at);
+            }
+            Happening::Heartbeat { source, at, status } => self.heartbeat(*source, *at, *status),
+            Happening::Discovery { did, at, decision } => self.discovery(*did, *at, decision),
+            Happening::Lost { did } => self.lost(*did),
+            Happening::Relay { source, target, hop_count, to } => self.relay(*source, *target, *hop_count, *to),
+            Happening::Trust { did, old, new, reason, zones } => self.trust(*did, (*old, *new), *reason, *zones),
+            Happening::Decided { packet_id, source, decision } => self.decided(*packet_id, *source, *decision),
+        }
+        self.erin.0.push('}');
+        self.eromheen.0.push('}');
+        Token {
+            action: Text::new(&self.action),
+            actor: Text::new(&self.actor),
+            erin: self.erin.as_value(),
+            eraan: self.eraan.as_value(),
+            eromheen: self.eromheen.as_value(),
+            erachter: Text::new(&self.erachter),
+            ..Token::default()
+        }
+    }
+
+    fn judgement(&mut self, judgement: &Judgement<'_>) {
+        let eromheen = &mut self.eromheen;
+        eromheen.member("decision", judgement.decision);
+        eromheen.number("trust_score", judgement.trust_score);
+        eromheen.member("zone", judgement.zone);
+        eromheen.optional("rule", judgement.rule);
+    }
+
+    fn ping(&mut self, packet: &Packet<'_>, judgement: Option<&Judgement<'_>>, at: Option<SocketAddr>) {
+        let (source, target) = (packet.source_did, packet.target_did);
+        set(&mut self.action, format_args!("ping.{}", packet.ping_type));
+        set(&mut self.actor, format_args!("{source}"));
+        self.erin.member("intent", packet.intent);
+        self.erin.member("purpose", packet.purpose);
+        let whole = self.erin.value("payload", packet.payload);
+        self.eraan.refs(&[source, target]);
+        self.eromheen.member("routing_mode", Text::new(packet.routing_mode.as_str()));
+        self.eromheen.number("hop_count", Number::Int(packet.hop_count));
+        self.eromheen.optional("pod_id", packet.pod_id.filter(|pod| !pod.is_empty()));
+        if let Some(judgement) = judgement {
+            self.judgement(judgement);
+        }
+        if at.is_some() {
+            self.eromheen.member("packet_id", packet.packet_id);
+        }
+        self.eromheen.place("host", "port", at);
+        if !whole {
+            self.eromheen.word("payload_left_out", true);
+        }
+        if packet.purpose.is_empty() {
+            set(&mut self.erachter, format_args!("Ping from {source} to {target}"));
+        } else {
+            set(&mut self.erachter, format_args!("{}", packet.purpose));
+        }
+    }
+
+    fn response(
+        &mut self,
+        packet_id: Text<'_>,
+        responder: Text<'_>,
+        judgement: &Judgement<'_>,
+        rtt: Duration,
+        at: Option<SocketAddr>,
+    ) {
+        set(&mut self.action, format_args!("response"));
+        set(&mut self.actor, format_args!("{responder}"));
+        self.erin.member("packet_id", packet_id);
+        self.erin.member("decision", judgement.decision);
+        self.eraan.refs(&[responder, packet_id]);
+        self.judgement(judgement);
+        self.eromheen.number("rtt_ms", Number::Float(rtt.as_secs_f64() * 1000.0));
+        self.eromheen.place("host", "port", at);
+        set(&mut self.erachter, format_args!("Response from {responder}: {}", judgement.decision));
+    }
+
+    fn heartbeat(&mut self, source: Text<'_>, at: Option<SocketAddr>, status: Option<Text<'_>>) {
+        set(&mut self.action, format_args!("{}", PingType::Heartbeat));
+        set(&mut self.actor, format_args!("{source}"));
+        self.erin.member("source", source);
+        self.erin.optional("status", status.filter(|status| !status.is_empty()));
+        self.eraan.refs(&[source]);
+        self.eromheen.place("host", "port", at);
+        set(&mut self.erachter, format_args!("Heartbeat from {source}"));
+    }
+
+    fn discovery(&mut self, did: Text<'_>, at: Option<SocketAddr>, decision: &str) {
+        set(&mut self.action, format_args!("discovery"));
+        self.erin.member("discovered_did", did);
+        self.erin.member("decision", Text::new(decision));
+        self.eraan.refs(&[did]);
+        self.eromheen.place("host", "port", at);
+        match at {
+            // As the reference: no brackets around an address of IPv6.
+            Some(at) => set(
+                &mut self.erachter,
+                format_args!("Discovered {did} at {}:{} \u{2014} {decision}", at.ip(), at.port()),
+            ),
+            None => set(&mut self.erachter, format_args!("Discovered {did} \u{2014} {decision}")),
+        }
+    }
+
+    fn lost(&mut self, did: Text<'_>) {
+        set(&mut self.action, format_args!("peer_lost"));
+        self.erin.member("did", did);
+        self.eraan.refs(&[did]);
+        set(&mut self.erachter, format_args!("{did} is silent and forgotten"));
+    }
+
+    fn relay(&mut self, source: Text<'_>, target: Text<'_>, hop_count: i64, to: Option<SocketAddr>) {
+        set(&mut self.action, format_args!("{}", PingType::Relay));
+        self.erin.member("source_did", source);
+        self.erin.member("target_did", target);
+        self.erin.number("hop_count", Number::Int(hop_count));
+        self.eraan.refs(&[source, target]);
+        self.eromheen.number("hop_count", Number::Int(hop_count));
+        self.eromheen.place("forwarded_host", "forwarded_port", to);
+        set(&mut self.erachter, format_args!("Relaying packet from {source} to {target} (hop {hop_count})"));
+    }
+
+    fn trust(&mut self, did: Text<'_>, (old, new): (f64, f64), reason: Text<'_>, (groen, rood): (f64, f64)) {
+        let zone = |trust: f64| match trust {
+            _ if trust >= groen => "GROEN",
+            _ if trust >= rood => "GEEL",
+            _ => "ROOD",
+        };
+        let (from, to) = (zone(old), zone(new));
+        set(&mut self.action, format_args!("trust_change"));
+        self.erin.member("did", did);
+        self.erin.number("old_trust", Number::Float(old));
+        self.erin.number("new_trust", Number::Float(new));
+        self.erin.member("old_zone", Text::new(from));
+        self.erin.member("new_zone", Text::new(to));
+        self.eraan.refs(&[did]);
+        self.eromheen.word("zone_changed", from != to);
+        if reason.is_empty() {
+            set(&mut self.erachter, format_args!("Trust change for {did}: {old:.2} -> {new:.2}"));
+        } else {
+            set(&mut self.erachter, format_args!("{reason}"));
+        }
+        if from != to {
+            let _ = write!(self.erachter, " (zone: {from} -> {to})");
+        }
+    }
+
+    fn decided(&mut self, packet_id: Text<'_>, source: Text<'_>, decision: Option<Decision>) {
+        let (word, what) = match decision {
+            Some(Decision::Accept) => ("accept", "was let in"),
+            Some(Decision::Reject) => ("reject", "was refused"),
+            Some(Decision::Pending) => ("pending", "still waits"),
+            None => ("expired", "waited too long for a decision"),
+        };
+        set(&mut self.action, format_args!("decision"));
+        self.erin.member("packet_id", packet_id);
+        self.erin.member("source_did", source);
+        self.erin.member("decision", Text::new(word));
+        self.eraan.refs(&[source, packet_id]);
+        set(&mut self.erachter, format_args!("Ping {packet_id} of {source} {what}"));
+    }
+}

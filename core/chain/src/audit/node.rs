@@ -1,0 +1,74 @@
+//! Events of a node, as what chains record.
+
+use sluis_core::framing::{Decision, Number, Text};
+use sluis_core::node::{Event, Outcome};
+
+use super::{Happening, Judgement, Kinds};
+
+impl Kinds {
+    /// What kind of happening an event of a node is, without looking at the packet in it; `None` for what no chain records: time
+    /// that ran out for a request of ours or for the application.
+    #[must_use]
+    pub const fn of_event(event: &Event<'_>) -> Option<Self> {
+        match event {
+            Event::Ping(_) => Some(Self::PING),
+            Event::Decided(_) => Some(Self::DECISION),
+            Event::Response(_) => Some(Self::RESPONSE),
+            Event::Heartbeat { .. } => Some(Self::HEARTBEAT),
+            Event::PeerSeen { .. } | Event::PeerLost { .. } => Some(Self::DISCOVERY),
+            // Timeouts of ours and of the application, and what a later node may add.
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Happening<'a> {
+    /// The event as a chain records it; `None` for what no chain records.
+    #[must_use]
+    pub fn of_event(event: &'a Event<'_>) -> Option<Self> {
+        Some(match *event {
+            Event::Ping(ref received) => Self::Ping {
+                packet: received.packet(),
+                judgement: Some(Judgement {
+                    decision: Text::new(received.decision.as_str()),
+                    trust_score: Number::Float(received.trust),
+                    zone: Text::new(received.zone.as_str()),
+                    rule: received.rule.map(Text::new),
+                }),
+                at: Some(received.from.remote),
+            },
+            Event::Response(ref answered) => {
+                let response = answered.response();
+                Self::Response {
+                    packet_id: response.in_response_to,
+                    responder: response.responder_did,
+                    judgement: Judgement {
+                        decision: Text::new(response.decision.as_str()),
+                        trust_score: response.trust_score,
+                        zone: response.airlock_zone,
+                        rule: response.applied_rule,
+                    },
+                    rtt: answered.rtt,
+                    at: Some(answered.from.remote),
+                }
+            }
+            Event::Decided(decided) => Self::Decided {
+                packet_id: Text::new(decided.packet_id),
+                source: Text::new(decided.source_did),
+                decision: match decided.outcome {
+                    Outcome::Approved => Some(Decision::Accept),
+                    Outcome::Rejected => Some(Decision::Reject),
+                    Outcome::Expired => None,
+                },
+            },
+            Event::Heartbeat { did, route } => {
+                Self::Heartbeat { source: Text::new(did), at: Some(route.remote), status: None }
+            }
+            Event::PeerSeen { did, route } => {
+                Self::Discovery { did: Text::new(did), at: Some(route.remote), decision: "accepted" }
+            }
+            Event::PeerLost { did } => Self::Lost { did: Text::new(did) },
+            _ => return None,
+        })
+    }
+}

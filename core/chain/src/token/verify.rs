@@ -1,0 +1,93 @@
+//! What a token hashes to, and whether it is what it says.
+
+use sha2::{Digest as _, Sha256};
+
+use super::hash::Stage;
+use super::{Fault, Field, Hash32, PREV_PREFIX, Token};
+use sluis_core::framing::{EncodeError, Text};
+use sluis_core::identity::MacKey;
+
+impl<'a> Token<'a> {
+    /// The hash of its first ten members: HMAC-SHA256 with a key, SHA-256 without one. The hash that it says is its own is
+    /// not looked at.
+    ///
+    /// An empty key is a key here; the reference takes it for none.
+    ///
+    /// # Errors
+    /// Something in it has no canonical text: bytes that came in msgpack, or, without `alloc`, more than can be put in order.
+    #[inline]
+    pub fn content_hash(&self, key: Option<&MacKey>) -> Result<Hash32, EncodeError> {
+        match key {
+            None => {
+                let mut hash = Sha256::new();
+                let mut stage = Stage::new(&mut hash);
+                self.hash_input(&mut stage)?;
+                stage.finish();
+                Ok(Hash32(hash.finalize().into()))
+            }
+            Some(key) => {
+                let mut mac = key.begin();
+                let mut stage = Stage::new(&mut mac);
+                self.hash_input(&mut stage)?;
+                stage.finish();
+                Ok(Hash32(mac.finish()))
+            }
+        }
+    }
+
+    /// Check the content hash, in constant time. The seal is not looked at, nor what the token follows from.
+    ///
+    /// # Errors
+    /// What is wrong.
+    #[inline]
+    pub fn verify(&self, key: Option<&MacKey>) -> Result<(), Fault> {
+        if self.content_hash.is_empty() {
+            return Err(Fault::MissingHash);
+        }
+        self.check_finite()?;
+        let actual = self.content_hash(key).map_err(|_| Fault::TooLarge)?;
+        let said = self.said_hash().is_some_and(|said| said.ct_eq(&actual));
+        if said { Ok(()) } else { Err(Fault::ContentHash { actual: key.is_none().then_some(actual) }) }
+    }
+
+    /// The content hash that stands in the token, where it is one.
+    #[must_use]
+    #[inline]
+    pub fn said_hash(&self) -> Option<Hash32> {
+        Hash32::from_hex(self.content_hash.as_str()?)
+    }
+
+    /// Every number in it is one.
+    ///
+    /// # Errors
+    /// [`Fault::NonFinite`] with the first member that holds one that is not.
+    #[inline]
+    pub fn check_finite(&self) -> Result<(), Fault> {
+        let bad = if !self.erin.is_finite() {
+            Field::Erin
+        } else if !self.eraan.is_finite() {
+            Field::Eraan
+        } else if !self.eromheen.is_finite() {
+            Field::Eromheen
+        } else {
+            return Ok(());
+        };
+        Err(Fault::NonFinite(bad))
+    }
+
+    /// The link to the entry before it in its log: its last reference, where that is `prev:sha256:` and 64 hex digits.
+    #[must_use]
+    pub fn prev(&self) -> Option<Hash32> {
+        // A quote without a backslash before it stands at the end of a text.
+        let text = self.eraan.as_json()?.strip_suffix(']')?.trim_ascii_end().strip_suffix('"')?;
+        let (front, digits) = text.split_at_checked(text.len().checked_sub(64)?)?;
+        let front = front.strip_suffix(PREV_PREFIX)?.strip_suffix('"')?;
+        if front.ends_with('\\') { None } else { Hash32::from_hex(digits) }
+    }
+
+    /// A token of the same members whose hash and seal are these.
+    #[must_use]
+    pub const fn with(self, content_hash: Text<'a>, signature: Text<'a>) -> Self {
+        Self { content_hash, signature, ..self }
+    }
+}

@@ -1,0 +1,70 @@
+//! What rooms beside this one check about tokens of their own kind.
+
+use alloc::string::String;
+
+use super::finding::{Finding, Kind};
+use crate::token::Token;
+
+/// Checks more than the verifier itself does: that the steps of a workload follow one another, say.
+///
+/// A verifier calls [`look`](Self::look) for every token, on several threads and in any order, and then, in the order of the
+/// file, [`fold`](Self::fold) with what it took down. At the end it calls [`finish`](Self::finish). A line has at most one
+/// finding: what `fold` finds about a line that is already reported is dropped.
+pub trait Checker {
+    /// What is taken down of a token.
+    type Note: Send;
+
+    /// Look at a token. `sound` says whether its hash is right and nothing else was found about it: of one that is not,
+    /// nothing in it can be believed, but that there is a token in this place. `None` if it is no business of this checker.
+    fn look(token: &Token<'_>, sound: bool) -> Option<Self::Note>;
+
+    /// A line that is no token stands here, in the order of the file: it may have been any.
+    fn unread(&mut self) {}
+
+    /// Take in what was taken down of a line, in the order of the file; what is wrong with it.
+    fn fold(&mut self, at: Place, note: Self::Note) -> Option<Problem>;
+
+    /// The file has ended: whatever can be said only now. A finding about a line that was already reported must not be
+    /// made; `fold` was told which these are.
+    fn finish(&mut self, found: &mut dyn FnMut(Finding));
+}
+
+/// Where a token stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Number of the line, from 1.
+    pub line: u64,
+    /// Number of the entry, from 0: lines that are not blank.
+    pub entry: u64,
+    /// Something was already found about this line.
+    pub reported: bool,
+    /// Lines before this one were found to be gone, put in, changed or exchanged, or may turn out to be: what does not follow what
+    /// stands before it follows from that.
+    pub shaken: bool,
+}
+
+/// What a checker found about the token in hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong.
+    pub kind: Kind,
+    /// What should be there.
+    pub expected: Option<String>,
+    /// What is there.
+    pub actual: Option<String>,
+}
+
+/// Checks nothing.
+impl Checker for () {
+    type Note = core::convert::Infallible;
+
+    fn look(_: &Token<'_>, _: bool) -> Option<Self::Note> {
+        None
+    }
+
+    fn fold(&mut self, _: Place, note: Self::Note) -> Option<Problem> {
+        match note {}
+    }
+
+    fn finish(&mut self, _: &mut dyn FnMut(Finding)) {}
+}

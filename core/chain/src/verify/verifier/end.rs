@@ -1,0 +1,88 @@
+//! What can be said only at the end of the file.
+
+use alloc::format;
+use alloc::string::String;
+
+use super::super::cover::Whole;
+use super::super::finding::{Finding, Kind};
+use super::super::hook::Checker;
+use super::super::settings::Settings;
+use super::{Order, Out, Summary, hex};
+use crate::log::merkle::Frontier;
+
+impl<C: Checker> Order<'_, C> {
+    /// The file has ended.
+    pub(in super::super) fn finish(mut self, settings: &Settings<'_>, found: &mut dyn FnMut(Finding)) -> (Summary, C) {
+        let mut out = Out { found, count: 0 };
+        if let Some(blame) = self.links.finish() {
+            self.blame(&[], blame, None, &mut out);
+        }
+        self.whole(&mut out);
+        self.parents(settings, &mut out);
+        let Out { found, count } = out;
+        let mut more = 0;
+        self.checker.finish(&mut |finding| {
+            more += 1;
+            found(finding);
+        });
+        self.summary.findings += count + more;
+        self.summary.root = self.frontier.as_ref().map(Frontier::root);
+        (self.summary, self.checker)
+    }
+
+    /// The file against its checkpoint.
+    fn whole(&mut self, out: &mut Out<'_>) {
+        let Some(cover) = &mut self.cover else { return };
+        let (named, had_tree) = (self.changed > 0, cover.has_tree());
+        let (verdict, whole) = cover.finish(self.summary.entries);
+        if let Some(verdict) = verdict {
+            self.say(verdict, out);
+        }
+        let end = self.trail.back(1).map_or(0, |passed| passed.line);
+        match whole {
+            Whole::Short { next, size } if had_tree || !self.gaps => out.put(Finding {
+                line: end + 1,
+                token_id: None,
+                kind: Kind::Truncated,
+                expected: Some(format!("{size} entries")),
+                actual: Some(format!("the end before entry {next}")),
+            }),
+            // Else it may well follow from what was found.
+            Whole::Other { expected, actual, size } if !named => out.put(Finding {
+                line: end + 1,
+                token_id: None,
+                kind: Kind::Root,
+                expected: Some(format!("{} for {size} entries", hex(expected))),
+                actual: Some(hex(actual)),
+            }),
+            Whole::Good | Whole::Short { .. } | Whole::Other { .. } => {}
+        }
+    }
+
+    /// Parents that nobody is, and circles.
+    fn parents(&mut self, settings: &Settings<'_>, out: &mut Out<'_>) {
+        let Self { ids, late, gaps, .. } = self;
+        let mut explained = late.explain(settings, *gaps);
+        ids.resolve(|line, parent, place| {
+            if explained.covers(line, parent, late.parent(place)) {
+                return;
+            }
+            let (token_id, parent) = late.names(place);
+            let actual = Some(String::from("none in the file"));
+            out.put(Finding { line, token_id, kind: Kind::MissingParent, expected: parent, actual });
+        });
+        ids.circles(|lines| {
+            // The first of them that waited for its parent can be named.
+            let (mut first, mut length) = (None, 0_u64);
+            for line in lines {
+                length += 1;
+                first = Some(first.map_or(line, |first: u64| first.min(line)));
+            }
+            let Some(line) = first else { return };
+            let (token_id, parent) = late.names_of_line(line);
+            let actual = parent.map(|parent| format!("{parent}, and so on through {length} tokens"));
+            let expected = Some(String::from("a token that does not follow from it"));
+            out.put(Finding { line, token_id, kind: Kind::ParentCycle, expected, actual });
+        });
+    }
+}

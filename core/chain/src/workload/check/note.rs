@@ -1,0 +1,106 @@
+//! What is taken down of a token, to be judged in its turn.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::token::{Hash32, Token};
+use crate::workload::entry::{After, Entry, Step, StepCounts};
+use crate::workload::ids::{StepId, WorkloadId};
+use crate::workload::status::{StepStatus, WorkloadStatus};
+use sluis_core::framing::{FnSink, put_inside};
+
+/// What is taken down of one token of a workload, or of one that may have been one. Small, and borrows nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct StepNote(pub(super) What);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum What {
+    /// It is not sound, and may have been any.
+    Unknown,
+    /// Its action is one of a workload; this member is not as it must be.
+    Malformed(&'static str),
+    /// The first of a workload.
+    Created(WorkloadId, Hash32),
+    /// A step.
+    Step(StepEntry),
+    /// The last of a workload.
+    Closed(ClosedEntry),
+}
+
+/// What counts of a step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StepEntry {
+    pub(super) workload_id: WorkloadId,
+    pub(super) step_id: StepId,
+    /// Of the name.
+    pub(super) name: [u8; 16],
+    pub(super) sequence: u32,
+    pub(super) status: StepStatus,
+    pub(super) independent: bool,
+    pub(super) input: Option<Hash32>,
+    pub(super) output: Option<Hash32>,
+    pub(super) after: After,
+    /// What was recorded and found as the input of a compromised one.
+    pub(super) finding: Option<(Hash32, Hash32)>,
+    /// The hash of its token.
+    pub(super) token: Hash32,
+}
+
+/// What counts of the last token.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClosedEntry {
+    pub(super) workload_id: WorkloadId,
+    pub(super) status: WorkloadStatus,
+    pub(super) counts: StepCounts,
+    pub(super) after: After,
+}
+
+impl StepNote {
+    /// Look at a token: nothing, if it is none of a workload and sound. `sound`: nothing else was found wrong with it.
+    #[must_use]
+    pub fn of(token: &Token<'_>, sound: bool) -> Option<Self> {
+        let what = match (Entry::read(token), token.said_hash()) {
+            (None, _) if sound => return None,
+            (None, _) | (Some(Ok(_)), None) => What::Unknown,
+            (Some(Err(malformed)), _) => What::Malformed(malformed.0),
+            (Some(Ok(Entry::Created(created))), Some(hash)) => What::Created(created.workload_id, hash),
+            (Some(Ok(Entry::Step(step))), Some(hash)) => What::Step(StepEntry::of(&step, hash)),
+            (Some(Ok(Entry::Closed(closed))), Some(_)) => What::Closed(ClosedEntry {
+                workload_id: closed.workload_id,
+                status: closed.status,
+                counts: closed.counts,
+                after: closed.after,
+            }),
+        };
+        Some(Self(what))
+    }
+
+    /// A line that is no token, and may have been any.
+    #[must_use]
+    pub const fn unreadable() -> Self {
+        Self(What::Unknown)
+    }
+}
+
+impl StepEntry {
+    fn of(step: &Step<'_>, token: Hash32) -> Self {
+        let mut hash = Sha256::new();
+        // As it is written: one name has one spelling there.
+        let _ = put_inside(step.name, &mut FnSink(|bytes: &[u8]| hash.update(bytes)));
+        let hash: [u8; 32] = hash.finalize().into();
+        let mut name = [0; 16];
+        name.iter_mut().zip(hash).for_each(|(to, byte)| *to = byte);
+        Self {
+            workload_id: step.workload_id,
+            step_id: step.step_id,
+            name,
+            sequence: step.sequence,
+            status: step.status,
+            independent: step.independent,
+            input: step.input,
+            output: step.output,
+            after: step.after,
+            finding: step.finding.map(|finding| (finding.expected, finding.actual)),
+            token,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What a handshake needs of a curve, and X25519.
+
+use core::fmt;
+
+use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroizing;
+
+use crate::Rng;
+
+/// A curve for Diffie-Hellman, as Noise names it.
+pub trait Curve {
+    /// Its name within a protocol name: `25519`.
+    const NAME: &'static str;
+    /// Length of a public key on the wire, in bytes.
+    const PUBLIC_LEN: usize;
+    /// A secret key. Wipes itself when dropped.
+    type Secret;
+    /// A public key, checked as far as the curve wants it checked. As bytes it is [`PUBLIC_LEN`](Self::PUBLIC_LEN) long.
+    type Public: Copy + Eq + AsRef<[u8]> + fmt::Debug;
+
+    /// A new secret key, as random as the generator is.
+    fn generate(rng: &mut Rng) -> Self::Secret;
+
+    /// The public key of a secret one.
+    fn public(secret: &Self::Secret) -> Self::Public;
+
+    /// Read a public key; `None` for what is none.
+    fn decode(bytes: &[u8]) -> Option<Self::Public>;
+
+    /// The shared secret, 32 bytes; `None` where it is one that everybody knows.
+    fn dh(secret: &Self::Secret, public: &Self::Public) -> Option<Zeroizing<[u8; 32]>>;
+}
+
+/// Curve25519 (RFC 7748), `25519` in protocol names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct X25519;
+
+/// A secret key of X25519. Wiped when dropped, never printed.
+#[derive(Clone)]
+pub struct X25519Secret(StaticSecret);
+
+impl X25519Secret {
+    /// Take 32 bytes; they are clamped when they are used (RFC 7748 5). The caller wipes its own copy.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        Self(StaticSecret::from(*bytes))
+    }
+
+    /// The 32 bytes, to be stored. The copy that is handed out wipes itself.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_bytes())
+    }
+}
+
+impl fmt::Debug for X25519Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("X25519Secret(<redacted>)")
+    }
+}
+
+/// A public key of X25519: any 32 bytes. Those of small order are found out where a secret is shared with them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct X25519Public([u8; 32]);
+
+impl X25519Public {
+    /// Wrap 32 bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+}
+
+impl AsRef<[u8]> for X25519Public {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for X25519Public {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("X25519Public(")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str(")")
+    }
+}
+
+impl Curve for X25519 {
+    const NAME: &'static str = "25519";
+    const PUBLIC_LEN: usize = 32;
+    type Secret = X25519Secret;
+    type Public = X25519Public;
+
+    fn generate(rng: &mut Rng) -> X25519Secret {
+        let mut bytes = Zeroizing::new([0; 32]);
+        rng.fill(bytes.as_mut_slice());
+        X25519Secret::from_bytes(&bytes)
+    }
+
+    fn public(secret: &X25519Secret) -> X25519Public {
+        X25519Public(PublicKey::from(&secret.0).to_bytes())
+    }
+
+    fn decode(bytes: &[u8]) -> Option<X25519Public> {
+        bytes.try_into().ok().map(X25519Public)
+    }
+
+    fn dh(secret: &X25519Secret, public: &X25519Public) -> Option<Zeroizing<[u8; 32]>> {
+        let shared = secret.0.diffie_hellman(&PublicKey::from(public.0));
+        shared.was_contributory().then(|| Zeroizing::new(shared.to_bytes()))
+    }
+}
