@@ -62,9 +62,9 @@ impl<D: Folder> Opening<D> {
 
     fn run<C: Chain>(mut self, mut chain: C) -> Result<Opened<C, D>, OpenError> {
         let (mut file, created) = self.lock()?;
-        let segments = self.settle_names()?;
-        if segments > 0 {
-            chain.push(&self.last_line(segments)?);
+        let (segments, before) = self.settle_names()?;
+        if before > 0 {
+            chain.push(&self.last_line(before)?);
             chain.turn();
         }
         let name = self.names.file().to_owned();
@@ -121,8 +121,8 @@ impl<D: Folder> Opening<D> {
         Err(OpenError::Locked { path: self.path(&name) })
     }
 
-    /// Take back a rotation that was cut short, and count the closed segments.
-    fn settle_names(&mut self) -> Result<u64, OpenError> {
+    /// Take back a rotation that was cut short. The highest number that a name has, and that of the newest closed segment.
+    fn settle_names(&mut self) -> Result<(u64, u64), OpenError> {
         let listed = self.folder.names();
         let listed = self.io("", "listing the folder", listed)?;
         let mut last = listed.iter().filter_map(|name| self.names.number(name)).max().unwrap_or(0);
@@ -131,25 +131,27 @@ impl<D: Folder> Opening<D> {
             let same = self.folder.same(&file, &self.names.segment(last));
             self.io(&file, "comparing it with the last segment", same)?
         };
-        if same {
-            last -= 1;
-        }
-        // Before the file has its second name, its sidecars are where they were, and only what was prepared is in the way.
         let next = self.names.next();
-        let settled = if same {
+        // While a rotation is under way, the next segment lies ready. Without it, a second name is somebody else's: a hard link that
+        // was made as a copy, say. It is no segment, and stays.
+        let cut_short = listed.contains(&next);
+        let taken = last;
+        last -= u64::from(same);
+        // Before the file has its second name, its sidecars are where they were, and only what was prepared is in the way.
+        let settled = if !cut_short {
+            Ok(())
+        } else if same {
             undo_rotation(&mut self.folder, &self.names, last + 1)
-        } else if listed.contains(&next) {
+        } else {
             let prepared = Names::checkpoint(&self.names.segment(last + 1));
             let removed = self.folder.remove(&format!("{prepared}.new")).and_then(|()| self.folder.remove(&prepared));
             removed.and_then(|()| self.folder.remove(&next))
-        } else {
-            Ok(())
         };
         self.io(&file, "taking back a rotation that was cut short", settled)?;
         let new = format!("{}.new", Names::checkpoint(&file));
         let removed = self.folder.remove(&new);
         self.io(&new, "removing", removed)?;
-        Ok(last)
+        Ok((if cut_short { last } else { taken }, last))
     }
 
     /// The last line of a closed segment, to which the first one of the next links.

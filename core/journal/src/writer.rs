@@ -247,6 +247,8 @@ pub(crate) fn undo_rotation<D: Folder>(folder: &mut D, names: &Names, number: u6
     folder.sync()?;
     if folder.same(file, &closed)? {
         folder.remove(&closed)?;
+        // As long as the next segment lies ready, the second name is known to be ours.
+        folder.sync()?;
     }
     folder.remove(&names.next())?;
     folder.remove(&format!("{}.new", Names::checkpoint(&closed)))?;

@@ -352,7 +352,8 @@ impl<S: Room> Workload<S> {
         row.ended = now.wall;
         row.output = output;
         let elsewhere = row.rare().is_some_and(|rare| rare.elsewhere);
-        row.micros = row.started.map_or(0, |started| if elsewhere { wall_micros(started, now) } else { micros(started, now) });
+        row.micros =
+            row.started.map_or(0, |started| if elsewhere { wall_micros(started, now) } else { micros(started, now) });
         self.counts.end(status);
         if output.is_some() {
             self.output = output;

@@ -91,6 +91,8 @@
 //!
 //! - `input_hash` and `output_hash` are the reference's: the first 32 digits of SHA-256 over the canonical text of the data (`, ` and
 //!   `: `), `""` for none and for what Python calls false. `…_sha256` is all 64 digits, or `""`. The links use the full ones.
+//! - `metadata.inputs` and `metadata.outputs`, where they are objects of file names and SHA-256 in hex, say which files the data is:
+//!   their own hash is then `input_sha256` and, of a completed step, `output_sha256`.
 //! - `independent` says that the input was declared not to be the output of the step before. Else `input_sha256`
 //!   equals the `output:sha256:` in `eraan` (where there is none, any input will do).
 //! - `status` is `completed`, `failed`, `compromised` or `skipped`, and agrees with `action`. `sequence` counts from 1 without gaps; a

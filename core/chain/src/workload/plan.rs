@@ -22,7 +22,11 @@ pub const STEP_STARTED: &str = "step_started";
 pub fn is_reserved(action: &str) -> bool {
     let steps = StepStatus::ALL.iter().filter_map(|status| status.action());
     let ends = WorkloadStatus::ALL.iter().map(|status| status.closing_action());
-    ["workload_created", "step_running", STEP_ADDED, STEP_STARTED].into_iter().chain(steps).chain(ends).any(|a| a == action)
+    ["workload_created", "step_running", STEP_ADDED, STEP_STARTED]
+        .into_iter()
+        .chain(steps)
+        .chain(ends)
+        .any(|a| a == action)
 }
 
 /// A step that is planned, or started. Their `erin` is, in this order:
@@ -120,17 +124,18 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// The sink is full, or something has no JSON form.
     pub fn write_erin(&self, sink: &mut impl Sink) -> Result<(), EncodeError> {
-        let mut full = [0; 64];
-        let (short, hash) = match self.said {
-            Planned::Started { input: Some(input), .. } => {
-                full = input.to_hex();
-                (short_hash(Some(input)), core::str::from_utf8(&full).unwrap_or_default())
-            }
-            _ => (short_hash(None), ""),
+        let input = match self.said {
+            Planned::Started { input, .. } => input,
+            Planned::Added { .. } => None,
         };
+        let digits = input.map_or([0; 64], |input| input.to_hex());
+        let (short, full) =
+            (short_hash(input), input.map_or("", |_| core::str::from_utf8(&digits).unwrap_or_default()));
         let mut members: heapless::Vec<(&str, Member<'_>), 9> = heapless::Vec::new();
         // There is room for all of them.
-        let mut put = |key, member| drop(members.push((key, member)));
+        let mut put = |key, member| {
+            let _ = members.push((key, member));
+        };
         if let Some(executor) = self.executor {
             put("executor", executor.into());
         }
@@ -145,7 +150,7 @@ impl<'a> Plan<'a> {
             }
             Planned::Started { inputs, .. } => {
                 put("input_hash", short.as_str().into());
-                put("input_sha256", hash.into());
+                put("input_sha256", full.into());
                 if inputs != Value::EMPTY_OBJECT {
                     put("inputs", inputs.into());
                 }

@@ -1,16 +1,15 @@
 //! A workload as its log tells it, to go on with.
 
 use super::entry::{After, Closed, Created, Entry, Step};
-use super::ids::{StepId, WorkloadId};
 use super::machine::{Workload, keep_metadata};
 use super::plan::{Plan, Planned};
 use super::refused::Refused;
 use super::room::{MAX_NAME, MAX_NOTE, Room, keep};
 use super::row::{Rare, Row};
-use super::status::StepStatus;
+use super::status::{StepStatus, WorkloadStatus};
 use super::told::NewWorkload;
-use sluis_core::SipKey;
 use crate::token::Hash32;
+use sluis_core::SipKey;
 use sluis_core::framing::{Text, Value};
 use sluis_core::time::{Instant, Now};
 
@@ -19,11 +18,12 @@ impl<S: Room> Workload<S> {
     /// [`replay`](Self::replay) and [`replay_plan`](Self::replay_plan), in the order of the log; after that it is where it was, but for
     /// what is only in the tokens (errors, metadata, findings), and none of the tokens that were read waits to be written.
     ///
-    /// The key keeps whoever chooses names of steps from making them collide: of randomness, and not used elsewhere.
+    /// The key keeps whoever chooses names of steps from making them collide: of randomness, and not used elsewhere. `max_steps` is the
+    /// most that it may have, 0 for as many as there is room for.
     ///
     /// # Errors
     /// [`Refused::TooLong`], [`Refused::Data`].
-    pub fn resume(created: &Created<'_>, token: Hash32, key: SipKey) -> Result<Self, Refused> {
+    pub fn resume(created: &Created<'_>, token: Hash32, key: SipKey, max_steps: u32) -> Result<Self, Refused> {
         let mut room = [[0; MAX_NAME]; 5];
         let [name, owner, spiffe_id, actor, node] = &mut room;
         let mut parent = [0; MAX_NOTE];
@@ -34,6 +34,7 @@ impl<S: Room> Workload<S> {
             actor: resolve(created.actor, actor)?,
             node: resolve(created.node, node)?,
             parent_id: created.parent_id.map(|id| resolve(id, &mut parent)).transpose()?,
+            max_steps,
             ..NewWorkload::default()
         };
         let mut workload = Self::with_id(Now::new(Instant::ZERO, created.at), &new, created.workload_id, key)?;
@@ -83,6 +84,9 @@ impl<S: Room> Workload<S> {
             row.started = started;
             row.input = step.input;
         }
+        if started.is_some() && self.status == WorkloadStatus::Created {
+            self.status = WorkloadStatus::Running;
+        }
         self.end(Now::new(Instant::ZERO, step.ended), step.sequence, step.status, step.output);
         if let Some(row) = self.row_mut(step.sequence) {
             row.micros = micros(step.duration_ms);
@@ -92,7 +96,8 @@ impl<S: Room> Workload<S> {
     }
 
     fn replay_closed(&mut self, closed: &Closed<'_>) -> Result<(), Refused> {
-        if closed.after.token != self.head.token || closed.after.step != self.head.step || closed.counts != self.counts {
+        if closed.after.token != self.head.token || closed.after.step != self.head.step || closed.counts != self.counts
+        {
             return Err(Refused::NotNext);
         }
         self.close(Now::new(Instant::ZERO, closed.at))?;
@@ -209,7 +214,11 @@ fn resolve<'b>(text: Text<'b>, room: &'b mut [u8]) -> Result<&'b str, Refused> {
 }
 
 /// Milliseconds of a token, in microseconds.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number below zero or too large is brought into range")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a number below zero or too large is brought into range"
+)]
 const fn micros(duration_ms: f64) -> u64 {
     (duration_ms * 1000.0).round() as u64
 }
