@@ -10,6 +10,7 @@ mod common;
 mod config;
 mod demo;
 mod fail;
+mod files;
 mod histogram;
 mod input;
 mod key;

@@ -125,6 +125,19 @@ impl Base {
         (change, now)
     }
 
+    /// As [`compare`](Self::compare), where only the hashes are known.
+    pub(super) fn compare_hashes(&self, before: &Hashes) -> (Change, Hashes) {
+        let (mut change, mut now) = (Change::None, Hashes::new());
+        for (name, was) in before {
+            let is = hash(&self.path(name)).ok().map(|seen| seen.hash);
+            if is.as_ref() != Some(was) && change == Change::None {
+                change = Change::Bytes(name.clone());
+            }
+            now.extend(is.map(|hash| (name.clone(), hash)));
+        }
+        (change, now)
+    }
+
     /// Another name under which one of these files is known already: a hard link, say.
     pub(super) fn alias<'h>(&self, path: &Path, known: impl Iterator<Item = &'h String>) -> Option<&'h String> {
         let identity = |path: &Path| fs::metadata(path).ok().and_then(|stat| identity(&stat));
@@ -204,6 +217,11 @@ fn escape(path: &Path) -> String {
         }
     }
     out
+}
+
+/// A word of a command as a text: as it is, or, where it is no UTF-8, with `\\xff` for what is not.
+pub(super) fn word(word: &std::ffi::OsStr) -> String {
+    word.to_str().map_or_else(|| escape(Path::new(word)), ToOwned::to_owned)
 }
 
 /// The path of a name.

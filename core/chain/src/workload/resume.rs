@@ -177,6 +177,33 @@ impl<S: Room> Workload<S> {
         })
     }
 
+    /// Somebody else coordinates it from now on, and signs its last token.
+    ///
+    /// # Errors
+    /// [`Refused::TooLong`].
+    pub fn set_actor(&mut self, actor: &str) -> Result<(), Refused> {
+        self.actor = keep::<S>(actor, MAX_NAME)?;
+        Ok(())
+    }
+
+    /// Where it is coordinated from now on, or where a step runs that is running.
+    ///
+    /// # Errors
+    /// [`Refused::TooLong`], or that step does not run here.
+    pub fn set_node(&mut self, step: Option<u32>, node: &str) -> Result<(), Refused> {
+        let node = keep::<S>(node, MAX_NAME)?;
+        match step {
+            None => self.node = node,
+            Some(sequence) => {
+                self.running(sequence)?;
+                if let Some(row) = self.row_mut(sequence) {
+                    row.rare_mut().node = Some(node);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whose it is.
     #[must_use]
     pub fn owner(&self) -> &str {
