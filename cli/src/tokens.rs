@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use sluis_chain::log::note::{Checkpoint, MAX_ORIGIN};
+use sluis_chain::log::fit_origin;
 use sluis_core::Seed;
-use sluis_core::identity::SecretKey;
-use sluis_core::identity::note::is_name;
-use sluis_journal::{CheckpointError, Fold, Journal, OpenError, Trail};
+use sluis_journal::OpenError;
 
 use crate::fail::Fail;
 use crate::output::tell;
@@ -42,35 +40,9 @@ pub(crate) fn tell_torn(path: &Path, torn: u64) {
     }
 }
 
-/// Say in `FILE.checkpoint`, signed, how long the file is and what its root is.
-pub(crate) fn sign<T: Fold>(
-    journal: &Journal<Trail<T>>,
-    path: &Path,
-    secret: &SecretKey,
-    origin: impl FnOnce(&T) -> String,
-) -> Result<(), Fail> {
-    let made = journal.checkpoint_blocking(|lines: &Trail<T>, note: &mut Vec<u8>| {
-        Checkpoint::new(&origin(&lines.kept), lines.tree.size(), lines.tree.root())?.sign(secret, note)
-    });
-    made.map_err(|why| match why {
-        CheckpointError::Make(why) => Fail::runtime(format!("cannot sign a checkpoint: {why}")),
-        CheckpointError::Io(why) => Fail::runtime(format!("cannot write {}.checkpoint ({why})", path.display())),
-    })
-}
-
-/// The name under which a log signs that has no other: that of its file.
+/// What a log is called that was given no name: as its file.
 pub(crate) fn origin_of(file: &Path) -> String {
-    origin(&file.file_stem().map_or_else(|| "log".into(), |stem| stem.to_string_lossy()))
-}
-
-/// A name as a note takes it: what it must not hold becomes a dash.
-pub(crate) fn origin(name: &str) -> String {
-    let mut origin: String =
-        name.chars().map(|c| if c == '+' || c.is_whitespace() || c.is_control() { '-' } else { c }).collect();
-    while origin.len() > MAX_ORIGIN {
-        origin.pop();
-    }
-    if is_name(&origin) { origin } else { "log".to_owned() }
+    fit_origin(&file.file_stem().map_or_else(|| "log".into(), |stem| stem.to_string_lossy()))
 }
 
 #[cfg(test)]
@@ -79,10 +51,6 @@ mod tests {
 
     #[test]
     fn names_become_origins() {
-        assert_eq!(origin("example.org/log"), "example.org/log");
-        assert_eq!(origin("Drone mission +7"), "Drone-mission--7");
-        assert_eq!(origin(""), "log");
-        assert!(origin(&"é".repeat(400)).len() <= MAX_ORIGIN);
         assert_eq!(origin_of(Path::new("/var/log/relay 3.jsonl")), "relay-3");
         assert_eq!(origin_of(Path::new("/")), "log");
     }

@@ -11,7 +11,13 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("ping", &[]),
     ("replay", &[]),
     ("key", &["new", "show", "export"]),
-    ("chain", &["new", "add", "run", "close", "verify", "find", "show", "prove", "export", "demo"]),
+    (
+        "chain",
+        &[
+            "new", "add", "run", "plan", "start", "complete", "close", "verify", "find", "show", "prove", "export",
+            "demo",
+        ],
+    ),
     ("demo", &[]),
 ];
 

@@ -47,11 +47,17 @@
 //! # }
 //! ```
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::os::fd::OwnedFd;
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
+#[cfg(windows)]
+use std::os::windows::io::{AsSocket, BorrowedSocket};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -87,7 +93,7 @@ pub fn bind(addr: SocketAddr) -> Result<Socket, BindError> {
 /// # Errors
 /// Async-io or the system refuse it.
 pub fn adopt(socket: UdpSocket) -> io::Result<Socket> {
-    UdpIo::new(SmolUdp(Async::new_nonblocking(socket)?), SocketTimer::default())
+    UdpIo::new(SmolUdp(Async::new_nonblocking(socket)?), SocketTimer::default(), SystemClock::new())
 }
 
 /// Drive a machine in a task of its own. It ends with [`Handle::shutdown`], or when the handles, the events and all
@@ -134,9 +140,17 @@ impl journal::spawn::Spawn for Blocking {
 #[derive(Debug)]
 pub struct SmolUdp(Async<UdpSocket>);
 
+#[cfg(unix)]
 impl AsFd for SmolUdp {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+#[cfg(windows)]
+impl AsSocket for SmolUdp {
+    fn as_socket(&self) -> BorrowedSocket<'_> {
+        self.0.as_socket()
     }
 }
 

@@ -7,6 +7,8 @@
 //! * [`run`] drives a machine that you own with an [`App`](sluis_core::driver::App) that looks after it.
 //! * [`spawn`] gives a machine away and returns a [`Handle`] and the stream of [`Events`].
 //! * [`blocking`] is where a [`journal`] writes: the runtime's blocking threads.
+//! * Under a paused clock ([`tokio::time::pause`], before [`bind`]) machines live in tokio's time: timers, time-outs and the wall clock
+//!   advance with it, in no time.
 //! * With the feature `record`, `FileTape` keeps everything that goes into a node and out of it, to be replayed.
 //!
 //! ```
@@ -47,26 +49,35 @@
 //! # }
 //! ```
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use sluis_core::Datagrams;
 use sluis_core::driver::{Events, Handle, HandleConfig, Requests};
-use sluis_udp::{Readiness, Timer, UdpIo};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use sluis_udp::{Timer, UdpIo};
 use tokio::time::Sleep;
 
 pub use sluis_journal as journal;
 pub use sluis_udp::{BindError, SystemClock, prepare, run, system_seed};
 #[cfg(feature = "record")]
 pub use sluis_udp::{FileTape, TapeEnd};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub use unix::TokioFd;
+#[cfg(unix)]
+pub use unix::TokioUdp;
+#[cfg(windows)]
+pub use windows::TokioUdp;
 
 /// A UDP socket, with the timer and the clock that go with it.
 pub type Socket = UdpIo<TokioUdp, SocketTimer>;
@@ -89,7 +100,34 @@ pub fn bind(addr: SocketAddr) -> Result<Socket, BindError> {
 /// # Errors
 /// Tokio or the system refuse it.
 pub fn adopt(socket: UdpSocket) -> io::Result<Socket> {
-    UdpIo::new(TokioUdp::new(socket)?, SocketTimer::default())
+    let socket = TokioUdp::new(socket)?;
+    if is_system_time() {
+        return UdpIo::new(socket, SocketTimer::default(), SystemClock::new());
+    }
+    UdpIo::new(socket, of_runtime(), SystemClock::of_runtime(now))
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Whether tokio's clock is the system's: neither paused nor resumed after a pause.
+fn is_system_time() -> bool {
+    let before = Instant::now();
+    let tokio = now();
+    before <= tokio && tokio <= Instant::now()
+}
+
+/// A timer that heeds a paused clock, which the kernel's does not.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn of_runtime() -> SocketTimer {
+    SocketTimer::of_runtime()
+}
+
+/// A timer that heeds a paused clock.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn of_runtime() -> SocketTimer {
+    SocketTimer::default()
 }
 
 /// Drive a machine in a task of its own. It ends with [`Handle::shutdown`], or when the handles, the events and all
@@ -136,82 +174,6 @@ pub struct Blocking(tokio::runtime::Handle);
 impl journal::spawn::Spawn for Blocking {
     fn spawn(&self, job: journal::spawn::Job) {
         self.0.spawn_blocking(|| job.run());
-    }
-}
-
-/// Tokio's side of a [`Socket`].
-///
-/// Registered for reading only: `tokio::net::UdpSocket` also waits for room to write, which the kernel announces after every single
-/// datagram, and each of these announcements wakes the thread for nothing. Room to write is waited for only when there was
-/// none.
-#[derive(Debug)]
-pub struct TokioUdp {
-    socket: AsyncFd<UdpSocket>,
-    /// Registered for writing, from when the socket was full for the first time.
-    full: Option<AsyncFd<UdpSocket>>,
-}
-
-/// Register a descriptor with tokio's reactor for one kind of readiness.
-#[expect(
-    deprecated,
-    reason = "its successor is unsafe so that nobody registers a descriptor he does not own: this owns it"
-)]
-fn register<F: Into<OwnedFd> + AsRawFd>(fd: F, interest: Interest) -> io::Result<AsyncFd<F>> {
-    AsyncFd::with_interest(fd, interest)
-}
-
-impl TokioUdp {
-    fn new(socket: UdpSocket) -> io::Result<Self> {
-        Ok(Self { socket: register(socket, Interest::READABLE)?, full: None })
-    }
-}
-
-impl AsFd for TokioUdp {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.get_ref().as_fd()
-    }
-}
-
-impl Readiness for TokioUdp {
-    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_read_ready(cx).map_ok(|mut ready| ready.retain_ready())
-    }
-
-    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let full = match &mut self.full {
-            Some(full) => full,
-            None => self.full.insert(register(self.socket.get_ref().try_clone()?, Interest::WRITABLE)?),
-        };
-        // What it knew may be old; it is asked only when there was no room.
-        full.poll_write_ready(cx).map_ok(|mut ready| ready.clear_ready())
-    }
-
-    fn try_read<R>(&self, read: impl FnOnce(&Self) -> io::Result<R>) -> io::Result<R> {
-        self.socket.try_io(Interest::READABLE, |_| read(self))
-    }
-}
-
-/// A descriptor that tokio watches.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-#[derive(Debug)]
-pub struct TokioFd(AsyncFd<OwnedFd>);
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-impl sluis_udp::Watched for TokioFd {
-    fn watch(fd: OwnedFd) -> io::Result<Self> {
-        register(fd, Interest::READABLE).map(Self)
-    }
-
-    fn fd(&self) -> &OwnedFd {
-        self.0.get_ref()
-    }
-
-    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_read_ready(cx).map_ok(|mut ready| ready.retain_ready())
-    }
-
-    fn try_read<R>(&self, read: impl FnOnce(&OwnedFd) -> io::Result<R>) -> io::Result<R> {
-        self.0.try_io(Interest::READABLE, read)
     }
 }
 

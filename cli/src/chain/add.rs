@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
+use sluis_chain::log::fit_origin;
 use sluis_chain::token::Token;
 use sluis_chain::workload::{NewWorkload, Workload, is_reserved};
 use sluis_core::Now;
@@ -15,7 +16,6 @@ use super::ledger::{self, Added, Keys, Ledger, Sidecars};
 use super::running::Running;
 use crate::fail::Fail;
 use crate::output::{Color, Out, Style, escape};
-use crate::tokens;
 
 /// Begin a chain.
 pub(super) fn new(out: &mut Out, args: &NewArgs) -> Result<(), Fail> {
@@ -103,7 +103,7 @@ pub(super) fn owner(ledger: &Ledger) -> String {
 
 /// A name for whoever sits at this machine.
 fn this_machine() -> String {
-    format!("jis:local:{}", tokens::origin(&node_name()))
+    format!("jis:local:{}", fit_origin(&node_name()))
 }
 
 /// What this machine is called.

@@ -5,7 +5,7 @@ use std::io;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use sluis_core::{Now, Wall};
+use sluis_core::Now;
 use sluis_tokio::SystemClock;
 
 use crate::output::Style;
@@ -27,10 +27,6 @@ pub(super) struct Ended {
 impl Ended {
     pub(super) fn took(&self) -> Duration {
         self.ended.mono.saturating_since(self.started.mono)
-    }
-
-    pub(super) const fn at(&self) -> Wall {
-        self.ended.wall
     }
 }
 
@@ -83,8 +79,7 @@ mod forward {
     use signal_hook::iterator::exfiltrator::WithOrigin;
     use signal_hook::low_level::siginfo::{Cause, Origin};
 
-    use crate::output::{settle, tell};
-    use crate::signals;
+    use crate::output::tell;
 
     /// How far the command is.
     enum Phase {
@@ -104,12 +99,13 @@ mod forward {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid {
             if let Phase::Starting(early) = std::mem::replace(&mut *lock(&phase), Phase::Running(pid)) {
-                early.into_iter().for_each(|signal| drop(kill_process(pid, signal)));
+                for signal in early {
+                    let _ = kill_process(pid, signal);
+                }
             }
             // It keeps its number until it is waited for below, and by then nothing is sent to that any more.
-            while waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
-                == Err(rustix::io::Errno::INTR)
-            {}
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            while matches!(waitid(WaitId::Pid(pid), options), Err(rustix::io::Errno::INTR)) {}
         }
         *lock(&phase) = Phase::Ended;
         child.wait()
@@ -122,7 +118,7 @@ mod forward {
     /// Listen for signals, on a thread of its own, for as long as the process lives. Those that whoever started us ignores stay
     /// ignored, here and in the command.
     fn listen(step: String, phase: Shared) -> io::Result<()> {
-        let heeded = [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().filter(|signal| !signals::is_ignored(*signal));
+        let heeded = [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal));
         let mut signals = SignalsInfo::<WithOrigin>::new(heeded)?;
         let forever = move || {
             for origin in signals.forever() {
@@ -132,16 +128,26 @@ mod forward {
         std::thread::Builder::new().name("signals".to_owned()).spawn(forever).map(drop)
     }
 
+    /// Whether whoever started us ignores a signal. Linux tells in `/proc`; elsewhere nothing is known to be ignored.
+    fn is_ignored(signal: i32) -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+        u32::try_from(signal - 1).is_ok_and(|bit| mask.checked_shr(bit).is_some_and(|mask| mask & 1 == 1))
+    }
+
     fn heed(step: &str, phase: &Mutex<Phase>, origin: &Origin) {
         let Some(signal) = Signal::from_named_raw(origin.signal) else { return };
         let mut phase = lock(phase);
         match &mut *phase {
             Phase::Starting(early) => early.push(signal),
-            Phase::Running(pid) if !is_the_commands_too(origin) => drop(kill_process(*pid, signal)),
+            Phase::Running(pid) if !is_the_commands_too(origin) => {
+                // It may have ended in this moment.
+                let _ = kill_process(*pid, signal);
+            }
             Phase::Running(_) => {}
             Phase::Ended => {
                 tell(&format!("sluis chain run: ended by a signal, step {step} is not recorded."));
-                settle();
                 // Only a signal that does nothing by default comes back from this.
                 let _ = signal_hook::low_level::emulate_default_handler(origin.signal);
             }

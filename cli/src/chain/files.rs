@@ -60,7 +60,8 @@ impl Base {
     fn name(&self, resolved: &Path) -> String {
         let (mut base, mut rest) = (self.0.components().peekable(), resolved.components().peekable());
         while base.peek().is_some() && base.peek() == rest.peek() {
-            (base.next(), rest.next());
+            base.next();
+            rest.next();
         }
         let up = base.map(|_| Component::ParentDir);
         let path: PathBuf = up.chain(rest).collect();
@@ -159,7 +160,7 @@ fn hash(path: &Path) -> io::Result<Seen> {
     let mut hash = sha2::Sha256::new();
     let mut left = stat.len();
     let mut buffer = vec![0; 1 << 16];
-    let mut read = |file: &File, buffer: &mut [u8]| loop {
+    let read = |file: &File, buffer: &mut [u8]| loop {
         match (&mut &*file).read(buffer) {
             Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
             done => return done,

@@ -27,7 +27,9 @@ pub(super) fn refuse_log<'p>(
         let (other, _) = base.expect(path);
         if SIDECARS.iter().any(|end| other == format!("{name}{end}")) {
             let path = path.display();
-            return Err(Fail::usage(format!("{path} belongs to the log itself, which changes with the step: leave it out")));
+            return Err(Fail::usage(format!(
+                "{path} belongs to the log itself, which changes with the step: leave it out"
+            )));
         }
     }
     Ok(())
@@ -48,7 +50,10 @@ pub(super) fn expect(base: &Base, paths: &[PathBuf]) -> Result<Hashes, Fail> {
         let (name, resolved) = base.expect(path);
         match files::open(&resolved) {
             Err(why) if resolved.exists() && why.kind() == std::io::ErrorKind::Other => {
-                return Err(Fail::runtime(format!("cannot hash the output {} ({why}), nothing was done", path.display())));
+                return Err(Fail::runtime(format!(
+                    "cannot hash the output {} ({why}), nothing was done",
+                    path.display()
+                )));
             }
             _ => {}
         }
@@ -88,10 +93,7 @@ pub(super) fn not_tied(step: &str, tied: Hash32, running: &Running) -> Fail {
 /// Bind the SPIFFE identity that signs a step, if there is one.
 pub(super) fn bind(workload: &mut Workload<Heap>, sequence: u32, keys: &Keys) -> Result<(), Fail> {
     let Some((svid, id)) = keys.svid.as_ref().zip(keys.actor()) else { return Ok(()) };
-    let spiffe = Spiffe {
-        id: Text::new(&id),
-        expires_at: svid.expires_at(),
-        certificate: Hash32(svid.certificate_sha256()),
-    };
+    let spiffe =
+        Spiffe { id: Text::new(&id), expires_at: svid.expires_at(), certificate: Hash32(svid.certificate_sha256()) };
     workload.bind_spiffe(sequence, &spiffe).map_err(Fail::runtime)
 }

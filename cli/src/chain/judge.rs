@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -19,10 +19,11 @@ use sluis_spiffe::{SpiffeAuthority, TrustBundles};
 use super::args::Judge;
 use super::read;
 use crate::fail::Fail;
+use crate::files;
 use crate::key;
 
 /// The largest checkpoint that is read.
-const MAX_NOTE: u64 = 1 << 20;
+pub(super) const MAX_NOTE: usize = 1 << 20;
 /// Signers that are remembered, so that a file full of keys takes no more than this.
 const MAX_SIGNERS: usize = 1024;
 
@@ -65,29 +66,16 @@ impl Held {
     }
 }
 
-/// A sidecar of a file.
-pub(super) fn beside(file: &Path, extension: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(extension);
-    PathBuf::from(name)
-}
-
 /// The checkpoint of a file: the one that is named, or the one beside it. The error within says what is wrong with it.
 pub(super) fn checkpoint(
     file: &Path,
     named: Option<&Path>,
     known: &[PublicKey],
 ) -> Result<Option<Result<Held, String>>, Fail> {
-    let path = named.map_or_else(|| beside(file, ".checkpoint"), Path::to_owned);
-    let bytes = match fs::metadata(&path) {
+    let path = named.map_or_else(|| files::beside(file, ".checkpoint"), Path::to_owned);
+    let bytes = match files::read(&path, MAX_NOTE) {
         Err(why) if why.kind() == io::ErrorKind::NotFound && named.is_none() => return Ok(None),
-        Ok(stat) if stat.len() > MAX_NOTE => {
-            return Err(Fail::runtime(format!(
-                "{} is longer than {MAX_NOTE} bytes, that is no checkpoint",
-                path.display()
-            )));
-        }
-        _ => fs::read(&path).map_err(|why| read::cannot(&path, &why))?,
+        read => read.map_err(|why| read::cannot(&path, &why))?,
     };
     Ok(Some(open(&bytes, known)))
 }
@@ -120,7 +108,7 @@ const BLOCK: u64 = 2048;
 impl TreeFile {
     /// The leaf hashes beside a file, where there are any.
     pub(super) fn beside(file: &Path) -> Option<Self> {
-        let file = fs::File::open(beside(file, ".tree")).ok()?;
+        let file = files::open(&files::beside(file, ".tree")).ok()?;
         let size = file.metadata().ok()?.len() / 32;
         Some(Self { file, size, block: u64::MAX, held: Vec::new() })
     }

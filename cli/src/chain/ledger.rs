@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use sluis_chain::log::merkle::NodeHash;
 use sluis_chain::log::{Appended, Protection, fit_origin};
 use sluis_chain::token::{Hash32, Seal, Token};
-use sluis_chain::workload::Pending;
+use sluis_chain::workload::{Pending, Workload};
 use sluis_core::framing::Value;
 use sluis_core::identity::{MacKey, SecretKey};
+use sluis_core::table::Heap;
 use sluis_core::{Now, Rng, Wall};
 use sluis_journal::{AppendError, BATCH_BYTES, EntryFault, HeadError, OpenError, Options, TokenJournal, TokenSetup};
 use sluis_spiffe::{Svid, SvidFiles};
@@ -120,6 +121,11 @@ impl Sidecars {
         }
     }
 
+    /// All that was asked for was done.
+    pub(super) fn done(&self) -> Result<(), Fail> {
+        self.behind.as_ref().map_or(Ok(()), |why| Err(Fail::runtime(why)))
+    }
+
     /// The members `checkpoint` and `behind` of what is printed.
     pub(super) fn put<'l>(&self, object: Object<'l>) -> Object<'l> {
         let checkpoint = match self.renewed {
@@ -226,17 +232,30 @@ impl Ledger {
 
     /// Add the token of the workload that waits to be written; of a step with this metadata.
     pub(super) fn append_step(&mut self, keys: &Keys, now: Now, metadata: Option<Value<'_>>) -> Result<Added, Fail> {
-        let nothing = || Fail::runtime(format!("no token of a workload of {} waits", self.path.display()));
-        let workload = &mut self.known.workload.as_mut().ok_or_else(nothing)?.workload;
+        let Some(mut running) = self.known.workload.take() else { return Err(self.nothing_waits()) };
+        let added = self.append_waiting(keys, now, &mut running.workload, metadata);
+        self.known.workload = Some(running);
+        added
+    }
+
+    /// The same, of a workload that is held elsewhere.
+    pub(super) fn append_waiting(
+        &mut self,
+        keys: &Keys,
+        now: Now,
+        workload: &mut Workload<Heap>,
+        metadata: Option<Value<'_>>,
+    ) -> Result<Added, Fail> {
         let id = workload.id();
+        let step = |sequence| workload.step(sequence).map(|step| (step.id, step.status.action().unwrap_or_default()));
         let (token_id, action) = match workload.pending() {
             Some(Pending::Created) => (format!("workload_{id}"), "workload_created"),
             Some(Pending::Step(sequence)) => {
-                let step = workload.step(sequence).ok_or_else(nothing)?;
-                (format!("step_{id}_{}", step.id), step.status.action().unwrap_or_default())
+                let (step, action) = step(sequence).ok_or_else(|| self.nothing_waits())?;
+                (format!("step_{id}_{step}"), action)
             }
             Some(Pending::Closed) => (format!("closed_{id}"), workload.status().closing_action()),
-            None => return Err(nothing()),
+            None => return Err(self.nothing_waits()),
         };
         let journal = &self.journal;
         let made =
@@ -244,6 +263,10 @@ impl Ledger {
         let entry = made.map_err(|why| self.refused(why))?;
         self.known.sealed |= keys.svid.is_some() || keys.secret.is_some();
         Ok(added(&entry, &token_id, action))
+    }
+
+    fn nothing_waits(&self) -> Fail {
+        Fail::runtime(format!("no token of a workload of {} waits", self.path.display()))
     }
 
     fn refused(&self, why: AppendError<EntryFault>) -> Fail {

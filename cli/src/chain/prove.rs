@@ -1,7 +1,6 @@
 //! `sluis chain prove`: one file that proves one token, without the log.
 
 use std::convert::Infallible;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -15,6 +14,7 @@ use sluis_core::identity::note::NoteKey;
 use super::args::ProveArgs;
 use super::{judge, read};
 use crate::fail::Fail;
+use crate::files;
 use crate::key;
 use crate::output::Out;
 
@@ -69,8 +69,8 @@ fn refused(file: &str, index: u64, size: u64, why: &MakeBundleError<Infallible>)
 
 /// The newest checkpoint.
 fn note(args: &ProveArgs) -> Result<String, Fail> {
-    let path = args.checkpoint.clone().unwrap_or_else(|| judge::beside(&args.file, ".checkpoint"));
-    let bytes = fs::read(&path).map_err(|why| match why.kind() {
+    let path = args.checkpoint.clone().unwrap_or_else(|| files::beside(&args.file, ".checkpoint"));
+    let bytes = files::read(&path, judge::MAX_NOTE).map_err(|why| match why.kind() {
         io::ErrorKind::NotFound if args.checkpoint.is_none() => Fail::runtime(format!(
             "there is no {}: only a signed checkpoint proves anything, `sluis chain add --key` makes one",
             path.display()

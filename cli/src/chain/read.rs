@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
+use sluis_chain::log::is_blank;
+
 use super::progress::Progress;
 use crate::fail::Fail;
 
@@ -42,7 +44,7 @@ pub(super) fn lines(path: &Path, mut each: impl FnMut(u64, Option<&[u8]>)) -> Re
         progress.more(line.len() + 1);
         if long {
             each(number, None);
-        } else if !line.trim_ascii().is_empty() {
+        } else if !is_blank(&line) {
             each(number, Some(&line));
         }
     }

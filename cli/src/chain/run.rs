@@ -211,7 +211,8 @@ fn outcome(base: &Base, args: &RunArgs, plan: &Plan, ended: Ended) -> Outcome {
     match base.compare(&plan.inputs) {
         (Change::None, _) => {}
         (Change::Touched(name), _) if error.is_empty() => {
-            error = format!("{name} was written to, renamed or exchanged while the command ran: what it read is not known");
+            error =
+                format!("{name} was written to, renamed or exchanged while the command ran: what it read is not known");
         }
         (Change::Touched(_), _) => {}
         (Change::Bytes(name), now) => {
@@ -249,7 +250,8 @@ fn record(keys: &Keys, args: &RunArgs, plan: &Plan, mut outcome: Outcome) -> Res
         Some(sequence) => sequence,
         None => {
             let intent = args.intent.as_deref();
-            let step = NewStep { name: &args.step, intent, independent: plan.independent || between, ..NewStep::default() };
+            let step =
+                NewStep { name: &args.step, intent, independent: plan.independent || between, ..NewStep::default() };
             workload.add(&step, rng).map_err(refused)?
         }
     };
@@ -296,8 +298,12 @@ fn metadata(args: &RunArgs, code: i32, inputs: &Hashes, outputs: &Hashes) -> Str
     let [command, inputs, outputs] =
         texts.each_ref().map(|json| Member::Value(Value::from_json(json).unwrap_or(Value::NULL)));
     let mut out = Vec::new();
-    let members =
-        [("command", command), ("exit_code", Number::Int(code.into()).into()), ("inputs", inputs), ("outputs", outputs)];
+    let members = [
+        ("command", command),
+        ("exit_code", Number::Int(code.into()).into()),
+        ("inputs", inputs),
+        ("outputs", outputs),
+    ];
     // A vector has always room, and all of it has a form.
     let _ = canonical::write_object(&mut out, &members, canonical::Style::SPACED);
     String::from_utf8(out).unwrap_or_default()
@@ -339,7 +345,8 @@ fn say(out: &mut Out, args: &RunArgs, plan: &Plan, outcome: &Outcome, recorded: 
     }
     let _ = write!(line, "; line {} of {}", added.line, args.file.display());
     if *status != StepStatus::Completed {
-        let _ = write!(line, "; that is final: run it again under another name, or end the workload (`sluis chain close`)");
+        let _ =
+            write!(line, "; that is final: run it again under another name, or end the workload (`sluis chain close`)");
     }
     tell(&String::from_utf8_lossy(&line));
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use sluis_chain::token::Token;
 use sluis_chain::workload::{Entry, Plan, Planned, Refused, StepStatus, Workload};
-use sluis_core::framing::Value;
 use sluis_core::table::Heap;
 use sluis_core::{Rng, Seed};
 
@@ -58,7 +57,8 @@ impl Known {
             self.workload = workload.ok().map(Running::new);
             return;
         }
-        let Some(running) = self.workload.as_mut().filter(|running| running.workload.id() == entry.workload_id()) else {
+        let Some(running) = self.workload.as_mut().filter(|running| running.workload.id() == entry.workload_id())
+        else {
             return;
         };
         match running.workload.replay(&entry, hash) {

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use sluis_chain::token::Token;
 use sluis_chain::workload::{Completion, Data, NewStep, Plan, Planned, Refused, StepStatus};
-use sluis_core::Now;
 use sluis_core::framing::canonical::{self, Style as Form};
 use sluis_core::framing::{Text, Value};
 use sluis_tokio::SystemClock;
@@ -170,13 +169,16 @@ fn no_workload(file: &std::path::Path) -> Fail {
 }
 
 fn unplanned(file: &std::path::Path, step: &str) -> Fail {
-    Fail::runtime(format!("step `{step}` was not planned: `sluis chain plan {} --step {step}` does that", file.display()))
+    Fail::runtime(format!(
+        "step `{step}` was not planned: `sluis chain plan {} --step {step}` does that",
+        file.display()
+    ))
 }
 
 /// The token of a plan, put together.
-struct Draft<'p> {
-    plan: &'p Plan<'p>,
-    actor: &'p str,
+struct Draft {
+    action: &'static str,
+    actor: String,
     id: String,
     parent: String,
     erin: String,
@@ -184,8 +186,8 @@ struct Draft<'p> {
     why: String,
 }
 
-impl<'p> Draft<'p> {
-    fn of(plan: &'p Plan<'p>, actor: &'p str, node: &str) -> Self {
+impl Draft {
+    fn of(plan: &Plan<'_>, actor: &str, node: &str) -> Self {
         let (workload, step, name) = (plan.workload_id, plan.step_id, plan.name.to_cow());
         let (mut erin, mut eromheen) = (Vec::new(), Vec::new());
         // A vector has always room, and texts have a form.
@@ -196,14 +198,15 @@ impl<'p> Draft<'p> {
             Planned::Started { .. } => ("started", format!("added_{workload}_{step}"), format!("Start step '{name}'")),
         };
         let [erin, eromheen] = [erin, eromheen].map(|json| String::from_utf8(json).unwrap_or_default());
-        Self { plan, actor, id: format!("{id}_{workload}_{step}"), parent, erin, eromheen, why }
+        let (action, actor, id) = (plan.action(), actor.to_owned(), format!("{id}_{workload}_{step}"));
+        Self { action, actor, id, parent, erin, eromheen, why }
     }
 
     fn token(&self) -> Token<'_> {
         Token {
             token_id: Text::new(&self.id),
-            action: Text::new(self.plan.action()),
-            actor: Text::new(self.actor),
+            action: Text::new(self.action),
+            actor: Text::new(&self.actor),
             erin: Value::from_json(&self.erin).unwrap_or(Value::NULL),
             eromheen: Value::from_json(&self.eromheen).unwrap_or(Value::EMPTY_OBJECT),
             erachter: Text::new(&self.why),
@@ -213,14 +216,7 @@ impl<'p> Draft<'p> {
     }
 }
 
-fn say(
-    out: &mut Out,
-    args: &CompleteArgs,
-    status: StepStatus,
-    why: Option<&str>,
-    added: &Added,
-    sidecars: &Sidecars,
-) {
+fn say(out: &mut Out, args: &CompleteArgs, status: StepStatus, why: Option<&str>, added: &Added, sidecars: &Sidecars) {
     if out.style == Style::Text {
         if let Some(why) = why {
             crate::output::tell(&format!("sluis: step {} {} ({why})", args.step, status.as_str()));

@@ -1,6 +1,6 @@
 //! The values of its flags: how each is written, and what is said when it is not.
 
-use sluis_chain::token::{PREV_PREFIX, State};
+use sluis_chain::token::{HEADER_PREFIX, PREV_PREFIX, State};
 use sluis_chain::workload::MAX_NAME;
 use sluis_core::Wall;
 use sluis_core::time::iso;
@@ -52,6 +52,11 @@ pub(super) fn reference(text: &str) -> Result<String, String> {
             "a text that begins with {PREV_PREFIX} is a link between lines, which the log itself writes"
         ));
     }
+    if text.starts_with(HEADER_PREFIX) {
+        return Err(format!(
+            "a text that begins with {HEADER_PREFIX} is the header of a log, which the log itself writes"
+        ));
+    }
     self::text(text)
 }
 
@@ -94,6 +99,7 @@ mod tests {
     #[test]
     fn links_are_the_logs() {
         assert!(reference(&format!("prev:sha256:{}", "0".repeat(64))).is_err());
+        assert!(reference("log:mine").is_err());
         assert!(reference("tibet_1").is_ok() && reference("").is_err());
         assert!(object("[]").is_err() && object("{}").is_ok());
         assert!(actor("spiffe://a/b").is_ok() && actor("jis:a").is_ok() && actor("broadcast").is_err());

@@ -173,6 +173,7 @@ fn private(path: &Path, file: &File) -> Result<(), Fail> {
 }
 
 /// A name as a shell takes it.
+#[cfg(unix)]
 fn quoted(path: &Path) -> String {
     let name = path.display().to_string();
     let name = if name.starts_with('-') { format!("./{name}") } else { name };

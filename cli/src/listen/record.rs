@@ -11,30 +11,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use sluis_chain::audit::{Happening, Recorder};
-use sluis_chain::log::{Log, Protection};
-use sluis_chain::token::{Seal, Token, TokenIds};
-use sluis_core::framing::Text;
+use sluis_chain::log::Protection;
+use sluis_chain::token::Seal;
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_core::node::Event;
-use sluis_core::{Did, Now, Seed};
-use sluis_journal::{AppendError, Chain, Composed, Failure, Fold, Journal, Setup, Ticket, Trail};
+use sluis_core::{Did, Now};
+use sluis_journal::{AppendError, Failure, Ticket, TokenJournal, TokenSetup};
 
 use crate::fail::Fail;
 use crate::output::tell;
 use crate::tokens;
 use crate::view::Recorded;
-
-/// The id of the last token of the file: the next one follows from it.
-#[derive(Clone, Debug, Default)]
-struct Parent(Option<String>);
-
-impl Fold for Parent {
-    fn fold(&mut self, token: &Token<'_>) {
-        let parent = self.0.get_or_insert_default();
-        parent.clear();
-        parent.push_str(&token.token_id.to_cow());
-    }
-}
 
 /// What protects the tokens.
 #[derive(Default)]
@@ -46,11 +33,9 @@ pub(super) struct Keys {
 /// Records.
 pub(super) struct Record {
     path: PathBuf,
-    journal: Journal<Trail<Parent>>,
+    journal: TokenJournal,
     recorder: Recorder,
     keys: Keys,
-    ids: TokenIds,
-    seed: Seed,
     /// What is on its way to the disk, the oldest first.
     tickets: VecDeque<Ticket>,
     counts: Recorded,
@@ -61,17 +46,16 @@ pub(super) struct Record {
 impl Record {
     /// Open the file, or begin it.
     pub(super) fn open(path: &Path, did: &Did, keys: Keys) -> Result<Self, Fail> {
-        let seed = tokens::seed()?;
+        let key = keys.secret.as_ref().map(SecretKey::public);
+        let setup = TokenSetup::default().named(tokens::origin_of(path), key).chained();
         let (journal, found) =
-            Journal::open(path, Trail::default(), Setup::default()).map_err(|why| tokens::opening(path, &why))?;
+            TokenJournal::open(path, &tokens::seed()?, setup).map_err(|why| tokens::opening(path, &why))?;
         tokens::tell_torn(path, found.torn);
         Ok(Self {
             path: path.to_owned(),
             journal,
             recorder: Recorder::new(did.as_str()),
             keys,
-            ids: TokenIds::new(&seed),
-            seed,
             tickets: VecDeque::new(),
             counts: Recorded::default(),
             said: false,
@@ -88,21 +72,10 @@ impl Record {
     /// Record what happened.
     pub(super) fn happening(&mut self, now: Now, happening: &Happening<'_>) {
         let Some(draft) = self.recorder.draft(happening) else { return };
-        let id = self.ids.next(now.wall);
-        let (seed, keys) = (&self.seed, &self.keys);
-        let queued = self.journal.try_append(|trail: &mut Trail<Parent>, out: &mut [u8]| {
-            let draft = Token { token_id: id.as_text(), parent_id: trail.kept.0.as_deref().map(Text::new), ..draft };
-            let protection =
-                Protection { mac: keys.mac.as_ref(), seal: keys.secret.as_ref().map(|key| key as &dyn Seal) };
-            let mut log = Log::resume(seed, trail.tree.clone(), trail.last);
-            let made = log.append(now, &draft, protection, out)?;
-            // The journal writes the line feed.
-            let len = made.len.saturating_sub(1);
-            let leaf = trail.push(out.get(..len).unwrap_or_default());
-            Ok::<_, sluis_chain::log::AppendError>(Composed { len, leaf, value: () })
-        });
-        match queued {
-            Ok((ticket, ())) => self.tickets.push_back(ticket),
+        let keys = &self.keys;
+        let protection = Protection { mac: keys.mac.as_ref(), seal: keys.secret.as_ref().map(|key| key as &dyn Seal) };
+        match self.journal.try_append_as(now, &draft, protection) {
+            Ok((ticket, _)) => self.tickets.push_back(ticket),
             Err(why) => self.lose(&why),
         }
     }
@@ -155,6 +128,11 @@ impl Record {
             self.heard(outcome);
         }
         let Some(secret) = &self.keys.secret else { return Ok(()) };
-        tokens::sign(&self.journal, &self.path, secret, |_| tokens::origin_of(&self.path))
+        self.journal.checkpoint_as_blocking(secret).map(drop).map_err(|why| {
+            Fail::runtime(format!(
+                "what happened is in {}, and its checkpoint is not renewed: {why}",
+                self.path.display()
+            ))
+        })
     }
 }

@@ -59,11 +59,13 @@
 //! `clear` and `rotate` rewrite the file without waiting: the journal notices with its next batch ([`Step::Look`]) and refuses
 //! to go on.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod chain;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod disk;
+mod entry;
 mod fail;
 mod journal;
 mod names;
@@ -74,12 +76,13 @@ mod recover;
 mod scan;
 mod shared;
 pub mod spawn;
+mod sys;
 mod ticket;
 mod tokens;
-mod trail;
 mod writer;
 
 pub use chain::{Chain, Composed, Leaf, NoText, Plain};
+pub use entry::EntryFault;
 pub use fail::{AppendError, Failure, OpenError, Step};
 pub use journal::{CheckpointError, Journal, Setup};
 pub use names::Names;
@@ -87,5 +90,4 @@ pub use options::{BATCH_BYTES, Options};
 pub use os::{OsFile, OsFolder};
 pub use recover::Recovered;
 pub use ticket::Ticket;
-pub use tokens::{Entries, HeadError, TokenAppendError, TokenJournal, TokenSetup};
-pub use trail::{EntryFault, Fold, Trail};
+pub use tokens::{Entries, EntriesMark, HeadError, TokenAppendError, TokenJournal, TokenSetup};

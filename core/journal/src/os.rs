@@ -2,12 +2,12 @@
 
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use crate::disk::{File, Folder, How};
+use crate::sys;
 
 /// How often, and how long apart, a lock is asked for. The reference holds one for microseconds.
 const LOCK_TRIES: u32 = 20;
@@ -37,17 +37,19 @@ pub struct OsFile(fs::File);
 
 impl File for OsFile {
     fn len(&mut self) -> io::Result<u64> {
-        let about = self.0.metadata()?;
         // Whoever removes a journal's file under it would have every later line acknowledged into nothing.
-        if about.nlink() == 0 { Err(io::Error::new(io::ErrorKind::NotFound, "removed")) } else { Ok(about.len()) }
+        if sys::names(&self.0)? == 0 {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "removed"));
+        }
+        Ok(self.0.metadata()?.len())
     }
 
     fn read_at(&mut self, at: u64, out: &mut [u8]) -> io::Result<usize> {
-        FileExt::read_at(&self.0, out, at)
+        sys::read_at(&self.0, at, out)
     }
 
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<usize> {
-        FileExt::write_at(&self.0, bytes, at)
+        sys::write_at(&self.0, at, bytes)
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
@@ -62,15 +64,6 @@ impl File for OsFile {
 /// A pipe, a socket or a device has no end that could be appended to, nor one that could be read to.
 fn regular(about: &fs::Metadata) -> io::Result<()> {
     if about.is_file() { Ok(()) } else { Err(io::Error::other("it is no regular file")) }
-}
-
-/// What tells one file from another.
-fn identity(path: &Path) -> io::Result<Option<(u64, u64)>> {
-    match fs::metadata(path) {
-        Ok(about) => Ok(Some((about.dev(), about.ino()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 impl Folder for OsFolder {
@@ -111,10 +104,7 @@ impl Folder for OsFolder {
     fn lock(&mut self, name: &str, file: &mut OsFile) -> io::Result<bool> {
         for attempt in 0..LOCK_TRIES {
             match file.0.try_lock() {
-                Ok(()) => {
-                    let about = file.0.metadata()?;
-                    return Ok(identity(&self.at(name))? == Some((about.dev(), about.ino())));
-                }
+                Ok(()) => return Ok(sys::identity_at(&self.at(name))? == Some(sys::identity(&file.0)?)),
                 Err(TryLockError::WouldBlock) if attempt + 1 < LOCK_TRIES => thread::sleep(LOCK_PAUSE),
                 Err(TryLockError::WouldBlock) => break,
                 Err(TryLockError::Error(error)) => return Err(error),
@@ -124,8 +114,8 @@ impl Folder for OsFolder {
     }
 
     fn same(&mut self, a: &str, b: &str) -> io::Result<bool> {
-        let first = identity(&self.at(a))?;
-        Ok(first.is_some() && first == identity(&self.at(b))?)
+        let first = sys::identity_at(&self.at(a))?;
+        Ok(first.is_some() && first == sys::identity_at(&self.at(b))?)
     }
 
     fn link(&mut self, from: &str, to: &str) -> io::Result<()> {
@@ -144,6 +134,6 @@ impl Folder for OsFolder {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        fs::File::open(&self.path)?.sync_all()
+        sys::sync_folder(&self.path)
     }
 }

@@ -71,6 +71,11 @@ impl<D: Folder> Writer<D> {
         self.segments
     }
 
+    /// The leaf hashes of the last lines are not beside the file.
+    pub(crate) fn tree_is_behind(&self) -> bool {
+        self.keeps_tree && self.tree.is_none()
+    }
+
     /// Write a batch and wait until it is on the medium. `note` is the last checkpoint of a segment that ends with this batch.
     ///
     /// # Errors

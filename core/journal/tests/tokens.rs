@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sluis_chain::log::merkle::{Frontier, leaf_hash};
 use sluis_chain::log::note::Checkpoint;
+use sluis_chain::log::{AppendError as LogError, Continues, Log, LogHeader, Protection};
 use sluis_chain::token::{KnownKeys, Token, Verdict};
 use sluis_core::framing::Text;
 use sluis_core::identity::note::NoteKey;
@@ -142,8 +143,38 @@ fn a_new_segment_links_to_the_last_and_leaves_it_with_a_checkpoint() {
         assert_eq!(fs::metadata(folder.sidecar(&Names::tree(&name))).unwrap().len(), entries * 32);
         last = end;
     }
+    headers(&folder);
     verified(&folder.file(), last);
     assert!(!folder.sidecar("door.jsonl.checkpoint").exists(), "the new segment has none yet");
+}
+
+/// The first token of each segment, and no other, names the log, its key, and the segment before: how long that is, and its root.
+fn headers(folder: &Folder) {
+    let mut before = None;
+    for name in ["door.1.jsonl", "door.2.jsonl", "door.3.jsonl", "door.4.jsonl", "door.jsonl"] {
+        let file = fs::read_to_string(folder.sidecar(name)).unwrap();
+        let mut tree = Frontier::new();
+        for (number, line) in file.lines().enumerate() {
+            let token = Token::parse(line).unwrap();
+            let header = token.log_header().map(|text| text.to_cow().into_owned());
+            let header = header.as_deref().map(|text| LogHeader::parse(text).unwrap());
+            let expected = LogHeader { after: before, ..LogHeader::new(ORIGIN, Some(key().public())) };
+            assert_eq!(header, (number == 0).then_some(expected), "{name}, line {}", number + 1);
+            tree.push(leaf_hash(line.as_bytes()));
+        }
+        before = Some(Continues { size: tree.size(), root: tree.root() });
+    }
+}
+
+#[test]
+fn the_first_token_says_that_there_are_no_checkpoints() {
+    let folder = Folder::new("headless");
+    let open = |seed| TokenJournal::open(folder.file(), &Seed::from_u64(seed), TokenSetup::default()).unwrap().0;
+    append(&open(1), 1);
+    append(&open(2), 1);
+    let file = fs::read_to_string(folder.file()).unwrap();
+    let headers: Vec<_> = file.lines().map(|line| Token::parse(line).unwrap().log_header()).collect();
+    assert_eq!(headers, [Some(Text::new("log:door")), None]);
 }
 
 #[test]
@@ -283,8 +314,17 @@ fn tokens_of_others_are_taken_as_they_are() {
     let (journal, _) = open(&folder.file(), 1, None);
     append(&journal, 1);
     let (other, _) = open(&folder.sidecar("other.jsonl"), 2, None);
-    append(&other, 2);
-    let text = fs::read_to_string(folder.sidecar("other.jsonl")).unwrap();
+    append(&other, 1);
+    let named = fs::read_to_string(folder.sidecar("other.jsonl")).unwrap();
+    // Whose first token names its log: it belongs there.
+    let refused = journal.adopt_blocking(named.trim_end().as_bytes());
+    assert_eq!(refused, Err(AppendError::Compose(EntryFault::Log(LogError::NotFirst))));
+    let (mut log, mut text) = (Log::new(&Seed::from_u64(4)), String::new());
+    for _ in 0..2 {
+        let mut out = [0; 1024];
+        let len = log.append(now(), &draft("elsewhere"), Protection::default(), &mut out).unwrap().len;
+        text.push_str(std::str::from_utf8(&out[..len]).unwrap());
+    }
     let lines: Vec<&[u8]> = text.lines().map(str::as_bytes).collect();
     // One that links to an entry of another log would make this one impossible to open.
     assert_eq!(journal.adopt_blocking(lines[1]), Err(AppendError::Compose(EntryFault::Link)));

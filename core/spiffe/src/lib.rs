@@ -55,6 +55,7 @@
 //! on URIs, which its path validation does not understand. A step that was dated back by somebody who kept an old key
 //! looks like an old step: only a log's checkpoint tells them apart.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod authority;
 mod bundle;

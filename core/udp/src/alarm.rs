@@ -58,6 +58,14 @@ impl<W, T> Default for Alarm<W, T> {
     }
 }
 
+impl<W, T: Default> Alarm<W, T> {
+    /// On the runtime's own timer from the start: its time is not the system's.
+    #[must_use]
+    pub fn of_runtime() -> Self {
+        Self { kind: Some(Kind::Runtime(T::default())), at: None }
+    }
+}
+
 impl<W, T> fmt::Debug for Alarm<W, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Alarm").field("at", &self.at).finish_non_exhaustive()

@@ -24,12 +24,12 @@ pub struct UdpIo<S, T> {
 }
 
 impl<S: Readiness, T: Timer> UdpIo<S, T> {
-    /// Take over a non-blocking socket that `runtime` has registered.
+    /// Take over a non-blocking socket that `runtime` has registered. The timer and the clock go by the same time.
     ///
     /// # Errors
     /// The socket cannot be prepared.
-    pub fn new(runtime: S, timer: T) -> io::Result<Self> {
-        Ok(Self { udp: Udp::new(runtime)?, timer, clock: SystemClock::new() })
+    pub fn new(runtime: S, timer: T, clock: SystemClock) -> io::Result<Self> {
+        Ok(Self { udp: Udp::new(runtime)?, timer, clock })
     }
 
     /// Where it listens.

@@ -7,8 +7,12 @@
 //! * Every datagram's [`Route`](sluis_core::Route) says which of our addresses it came to, and an answer leaves from
 //!   there.
 //! * A socket on `[::]` serves IPv4 too; IPv4 peers appear with plain IPv4 addresses.
-//! * Datagrams above the path MTU go out fragmented, as with any ordinary socket and as the reference sends them.
+//! * Datagrams above the path MTU go out fragmented, as with any ordinary socket and as the reference sends them (not on
+//!   Windows, where they are not sent).
+//!
+//! Tested on Linux. FreeBSD, macOS and Windows: it compiles there and is checked for that, and no more.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod alarm;

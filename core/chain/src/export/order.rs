@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::error::StatementError;
+use crate::log::is_blank;
 use crate::token::{Hash32, Token};
 use crate::workload::{After, Closed, Created, Entry, Malformed, Step, WorkloadId};
 use sluis_core::identity::MacKey;
@@ -33,7 +34,7 @@ impl<'l> Ordered<'l> {
     ) -> Result<Self, StatementError> {
         let mut found: Option<Taking<'l>> = None;
         for (line, text) in (1..).zip(lines) {
-            if text.trim_ascii().is_empty() {
+            if is_blank(text.as_bytes()) {
                 continue;
             }
             let token = Token::parse(text).map_err(|error| StatementError::Token { line, error })?;

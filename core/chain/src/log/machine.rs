@@ -1,5 +1,7 @@
 //! The machine that makes entries.
 
+use super::header::Continues;
+use super::is_blank;
 use super::merkle::{Frontier, LEAF, NodeHash, leaf_hash};
 use super::note::{Checkpoint, NoteSignError};
 use super::quick::{Quick, sha256_and_begin};
@@ -45,13 +47,16 @@ pub enum AppendError {
     /// `eraan` is no array, or `eromheen` no object.
     #[error("{0} has the wrong type")]
     Mistyped(Field),
-    /// The last reference of `eraan` looks like a link of the log.
-    #[error("the last reference in eraan is a link to an entry, which only the log writes")]
+    /// The last reference of `eraan` looks like a link or a header of the log.
+    #[error("the last reference in eraan is a link to an entry or the header of a log, which only the log writes")]
     Reserved,
+    /// A [header](super::LogHeader) in another entry than the first of its file.
+    #[error("only the first entry of a file has the header of a log")]
+    NotFirst,
     /// It could not be signed.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// A line that is to be taken as it is holds a line feed, or nothing but white space.
+    /// A line that is to be taken as it is holds a line feed, ends with a carriage return, or is [blank](super::is_blank).
     #[error("this is not one line")]
     NotALine,
 }
@@ -67,6 +72,8 @@ pub struct Appended {
     pub leaf: NodeHash,
     /// The id that it was given; `None` if the draft had one.
     pub token_id: Option<TokenId>,
+    /// The hash of its content; `None` of a line that was taken as it is.
+    pub content_hash: Option<Hash32>,
 }
 
 /// Where a log is, to go back to when what was made could not be stored.
@@ -74,6 +81,7 @@ pub struct Appended {
 pub struct Mark {
     tree: Frontier,
     last: Option<NodeHash>,
+    before: Option<Continues>,
 }
 
 impl Mark {
@@ -119,6 +127,8 @@ pub struct Log {
     ids: TokenIds,
     tree: Frontier,
     last: Option<NodeHash>,
+    /// The segment before this one, where all of it was seen.
+    before: Option<Continues>,
     /// Where short content is put together.
     scratch: [u8; SCRATCH],
 }
@@ -140,7 +150,7 @@ impl Log {
     /// is empty, and `last` is of the segment before. A seed must not be used again.
     #[must_use]
     pub fn resume(seed: &Seed, tree: Frontier, last: Option<NodeHash>) -> Self {
-        Self { ids: TokenIds::new(seed), tree, last, scratch: [0; SCRATCH] }
+        Self { ids: TokenIds::new(seed), tree, last, before: None, scratch: [0; SCRATCH] }
     }
 
     /// Go on after these leaf hashes: those of the lines of a file, or what its `FILE.tree` holds.
@@ -157,7 +167,7 @@ impl Log {
     /// Make an entry and write its line, with a line feed, to the front of `out`.
     ///
     /// Of the draft, `token_id` and `timestamp` are filled in where they are empty; `content_hash`, `link` and, where there
-    /// is a seal, `signature` are ours.
+    /// is a seal, `signature` are ours. Its `header` is for the first entry of a file.
     ///
     /// # Errors
     /// [`AppendError`]. What is in `out` then is no entry.
@@ -169,6 +179,9 @@ impl Log {
         out: &mut [u8],
     ) -> Result<Appended, AppendError> {
         check(draft)?;
+        if draft.header.is_some() && self.size() > 0 {
+            return Err(AppendError::NotFirst);
+        }
         // Before the token, which borrows them: it is copied once.
         let (mut stamp, token_id) = ([0; iso::FORMAT_LEN], draft.token_id.is_empty().then(|| self.ids.next(now.wall)));
         let stamp = if draft.timestamp.is_empty() { iso::format(now.wall, &mut stamp) } else { "" };
@@ -180,33 +193,36 @@ impl Log {
             token.token_id = id.as_text();
         }
         token.link = self.last.map(Hash32);
-        let (len, leaf) = self.write(&token, protection, out)?;
+        let (len, hash, leaf) = self.write(&token, protection, out)?;
         let end = out.get_mut(len).ok_or(EncodeError::from(Full))?;
         *end = b'\n';
         let (index, leaf) = self.push(len, leaf)?;
-        Ok(Appended { len: len + 1, index, leaf, token_id })
+        Ok(Appended { len: len + 1, index, leaf, token_id, content_hash: Some(hash) })
     }
 
     /// Take a line as it is: a token that was sealed elsewhere, whose bytes must stay. It comes without a line feed, which
     /// the caller writes behind it. It has no link to the entry before it; the entry after it has one to it.
     ///
     /// # Errors
-    /// [`AppendError::NotALine`], [`AppendError::TooLong`].
+    /// [`AppendError::NotALine`], [`AppendError::TooLong`], [`AppendError::NotFirst`].
     pub fn adopt(&mut self, line: &[u8]) -> Result<Appended, AppendError> {
-        if line.contains(&b'\n') || line.trim_ascii().is_empty() {
+        if line.contains(&b'\n') || line.ends_with(b"\r") || is_blank(line) {
             return Err(AppendError::NotALine);
         }
+        if self.size() > 0 && Token::parse_bytes(line).is_ok_and(|token| token.log_header().is_some()) {
+            return Err(AppendError::NotFirst);
+        }
         let (index, leaf) = self.push(line.len(), leaf_hash(line))?;
-        Ok(Appended { len: line.len() + 1, index, leaf, token_id: None })
+        Ok(Appended { len: line.len() + 1, index, leaf, token_id: None, content_hash: None })
     }
 
-    /// Write the line, hashed and sealed; how long it is, and its leaf hash.
+    /// Write the line, hashed and sealed; how long it is, its content hash and its leaf hash.
     fn write(
         &mut self,
         token: &Token<'_>,
         protection: Protection<'_>,
         out: &mut [u8],
-    ) -> Result<(usize, NodeHash), AppendError> {
+    ) -> Result<(usize, Hash32, NodeHash), AppendError> {
         let mut line = Quick::new(out);
         token.write_members(&mut line)?;
         // What is hashed is in order, the line is not: two texts, whose hashes are made together as far as they can be.
@@ -225,7 +241,7 @@ impl Log {
             len += put_seal(seal, &hash, out, len)?;
         }
         let line = out.get(..len).unwrap_or_default();
-        Ok((len, leaf.map_or_else(|| leaf_hash(line), |leaf| leaf.finish(line))))
+        Ok((len, hash, leaf.map_or_else(|| leaf_hash(line), |leaf| leaf.finish(line))))
     }
 
     /// What the content hash covers, where it is short and hashed without a key.
@@ -282,19 +298,29 @@ impl Log {
 
     /// Begin a new segment of a rotated log: the tree is empty, and the next entry links to the last one of the segment before.
     pub fn turn(&mut self) {
+        let (size, root) = (self.tree.size(), self.tree.root());
+        self.before = (size > 0).then_some(Continues { size, root });
         self.tree = Frontier::new();
+    }
+
+    /// The segment before this one, for the [header](super::LogHeader) of the first entry of this one. Right only if every entry
+    /// of that segment was pushed before the [`turn`](Self::turn).
+    #[must_use]
+    pub const fn continues(&self) -> Option<Continues> {
+        self.before
     }
 
     /// Remember where the log is.
     #[must_use]
     pub fn mark(&self) -> Mark {
-        Mark { tree: self.tree.clone(), last: self.last }
+        Mark { tree: self.tree.clone(), last: self.last, before: self.before }
     }
 
     /// Go back: entries since then do not count. Their ids are not given again.
     pub fn rewind(&mut self, mark: &Mark) {
         self.tree.clone_from(&mark.tree);
         self.last = mark.last;
+        self.before = mark.before;
     }
 }
 
@@ -320,7 +346,7 @@ fn check(draft: &Token<'_>) -> Result<(), AppendError> {
     if !draft.eromheen.is_object() {
         return Err(AppendError::Mistyped(Field::Eromheen));
     }
-    if draft.prev().is_some() {
+    if draft.prev().is_some() || draft.log_header().is_some() {
         return Err(AppendError::Reserved);
     }
     for (field, value) in [(Field::Erin, draft.erin), (Field::Eraan, draft.eraan), (Field::Eromheen, draft.eromheen)] {

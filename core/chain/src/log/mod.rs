@@ -17,11 +17,14 @@
 //!   digits. The content hash covers it, and so does the seal. The first entry of a log has none; the first of a new
 //!   segment of a rotated log has one to the last of the segment before. An entry that was sealed elsewhere and taken as it
 //!   is ([`Log::adopt`]) has none either.
+//! - The first entry of a file also says, in a reference before its link, what the log is called, which key signs its checkpoints
+//!   and which segment it continues: its [header](LogHeader). No other entry has one.
 //! - `FILE.checkpoint` holds signed [checkpoints](note::Checkpoint), the newest last. `FILE.tree` holds the leaf hashes, 32
 //!   bytes each; it is believed only as far as its root is the checkpoint's, and can be made anew from the file.
 
 #[cfg(feature = "alloc")]
 mod bundle;
+mod header;
 mod machine;
 pub mod merkle;
 pub mod note;
@@ -31,4 +34,19 @@ mod tests;
 
 #[cfg(feature = "alloc")]
 pub use bundle::{BUNDLE_TYPE, Bundle, BundleError, MAX_BUNDLE, MakeBundleError};
+#[cfg(feature = "alloc")]
+pub use header::fit_origin;
+pub use header::{Continues, LogHeader};
 pub use machine::{AppendError, Appended, Log, MAX_ENTRY, Mark, Protection};
+
+/// Whether a line is blank, and so no entry: nothing but white space, as Unicode has it and as Python's `str.strip` does, which
+/// also takes the information separators U+001C to U+001F.
+#[must_use]
+pub fn is_blank(line: &[u8]) -> bool {
+    match line.first() {
+        None => true,
+        Some(b'{') => false,
+        Some(_) => core::str::from_utf8(line)
+            .is_ok_and(|text| text.chars().all(|c| c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}'))),
+    }
+}

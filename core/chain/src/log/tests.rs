@@ -70,6 +70,42 @@ fn an_entry_is_protected_as_asked() {
     assert_eq!(token.check_seal(&KnownKeys::new(&mut keys)), Verdict::Good);
 }
 
+#[test]
+fn only_the_first_entry_has_a_header() {
+    let headed = Token { header: Some(Text::new("log:example.com/log")), ..draft() };
+    let (mut log, none) = (Log::new(&Seed::from_u64(1)), Protection::default());
+    let (first, leaf) = append(&mut log, &headed, none).unwrap();
+    let token = Token::parse(&first).unwrap();
+    assert_eq!((token.log_header(), token.verify(None)), (headed.header, Ok(())));
+    assert_eq!(append(&mut log, &headed, none), Err(AppendError::NotFirst));
+    assert_eq!(log.adopt(first.as_bytes()), Err(AppendError::NotFirst));
+    assert_eq!((log.size(), log.last(), log.continues()), (1, Some(leaf), None));
+    // That of the next segment stands before its link, and tells how long this one is.
+    log.turn();
+    assert_eq!(log.continues(), Some(Continues { size: 1, root: Frontier::from_leaves([leaf]).root() }));
+    let mark = log.mark();
+    let (second, _) = append(&mut log, &headed, none).unwrap();
+    let token = Token::parse(&second).unwrap();
+    assert_eq!((token.log_header(), token.prev()), (headed.header, Some(Hash32(leaf))));
+    log.turn();
+    log.rewind(&mark);
+    assert_eq!((log.size(), log.continues().map(|before| before.size)), (0, Some(1)));
+}
+
+#[test]
+fn blank_lines_are_no_entries_and_adopted_ones_end_where_they_end() {
+    for blank in ["", " \t", "\u{a0}", "\u{1c}\u{1f}", "\u{3000}\r"] {
+        assert!(is_blank(blank.as_bytes()), "{blank:?}");
+        assert_eq!(Log::new(&Seed::from_u64(1)).adopt(blank.as_bytes()), Err(AppendError::NotALine), "{blank:?}");
+    }
+    for line in ["{}", "\u{200b}", "\0", " x"] {
+        assert!(!is_blank(line.as_bytes()), "{line:?}");
+    }
+    assert!(!is_blank(b"\xa0"), "half a character is none");
+    // A reader that takes CR LF for one line end would hash another entry.
+    assert_eq!(Log::new(&Seed::from_u64(1)).adopt(b"{}\r"), Err(AppendError::NotALine));
+}
+
 /// A signer out of order.
 struct Broken;
 

@@ -29,6 +29,7 @@ pub use find::Query;
 pub use provider::{Provider, ProviderError};
 pub use tree::{Branch, Found};
 
+use super::log::is_blank;
 use super::token::{State, Token, TokenError};
 use sluis_core::framing::{EncodeError, Text, Value, put_inside};
 use sluis_core::table::{Chain, Chained, Heap, Index, Slab};
@@ -287,7 +288,7 @@ impl Store {
     /// to `bad` with the number of its line (from 1), and the next line is read.
     pub fn add_lines(&mut self, file: &[u8], mut bad: impl FnMut(usize, StoreError)) {
         for (n, line) in file.split(|b| *b == b'\n').enumerate() {
-            if !line.trim_ascii().is_empty()
+            if !is_blank(line)
                 && let Err(why) = self.add_line(line)
             {
                 bad(n + 1, why);

@@ -31,6 +31,7 @@
 //! | where | what |
 //! |---|---|
 //! | `eraan`, last | `prev:sha256:<64 hex>`, the leaf hash of the entry before it in its log: [`Token::prev`], [`Token::link`] |
+//! | `eraan`, before that | `log:…` in the first entry of a file, what it says of its log: [`Token::log_header`] |
 //! | `signature` | `ed25519:<public key>:<signature>` over [`signed_text`], both in hex; other kinds have another prefix |
 
 mod error;
@@ -57,6 +58,9 @@ use sluis_core::framing::{Text, Value};
 
 /// What stands before the leaf hash of the entry before, in the last reference of a token of ours.
 pub const PREV_PREFIX: &str = "prev:sha256:";
+
+/// What stands before the [header](crate::log::LogHeader) of a log, in the last reference but the link.
+pub const HEADER_PREFIX: &str = "log:";
 
 /// A provenance token, borrowed.
 ///
@@ -91,6 +95,9 @@ pub struct Token<'a> {
     /// Written (and hashed) as one more, last reference of `eraan`: `prev:sha256:` and this hash. Only for writing: of a
     /// token that was read it is `None`, and [`prev`](Self::prev) finds the link in `eraan`.
     pub link: Option<Hash32>,
+    /// Written (and hashed) as one more reference of `eraan`, before the link: the header of a log that begins. Only for writing,
+    /// as [`link`](Self::link) is; [`log_header`](Self::log_header) finds it.
+    pub header: Option<Text<'a>>,
 }
 
 impl Default for Token<'_> {
@@ -110,6 +117,7 @@ impl Default for Token<'_> {
             content_hash: Text::EMPTY,
             signature: Text::EMPTY,
             link: None,
+            header: None,
         }
     }
 }

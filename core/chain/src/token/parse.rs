@@ -96,6 +96,7 @@ fn as_written(line: &str) -> Option<Token<'_>> {
         content_hash,
         signature,
         link: None,
+        header: None,
     })
 }
 
@@ -205,6 +206,7 @@ impl<'a> Members<'a> {
             content_hash: self.or_null(Field::ContentHash)?.unwrap_or(Text::EMPTY),
             signature: self.text(Field::Signature)?.unwrap_or(Text::EMPTY),
             link: None,
+            header: None,
         })
     }
 }

@@ -113,6 +113,34 @@ fn the_link_is_the_last_reference() {
 }
 
 #[test]
+fn the_header_is_the_last_reference_but_the_link() {
+    let link = Hash32([7; 32]);
+    for (eraan, written) in [("[]", ""), (r#"["a"]"#, r#""a", "#), (r#"[["log:no"], "c"]"#, r#"["log:no"], "c", "#)] {
+        for (link, behind) in [(None, String::new()), (Some(link), format!(r#", "prev:sha256:{link}""#))] {
+            let eraan = Value::from_json(eraan).unwrap();
+            let token = Token { eraan, link, header: Some(Text::new("log:é\"x")), ..base() };
+            let text = hashed(&token, None);
+            assert!(text.contains(&format!(r#""eraan": [{written}"log:\u00e9\"x"{behind}], "#)), "{text}");
+            let read = Token::parse(&text).unwrap();
+            assert_eq!((read.log_header().unwrap(), read.prev()), (Text::new("log:é\"x"), link));
+            assert_eq!(read.verify(None), Ok(()));
+        }
+    }
+    let prev = format!("\"prev:sha256:{link}\"");
+    for none in [
+        String::from("[]"),
+        format!("[{prev}]"),
+        String::from(r#"["log:a", "b"]"#),
+        String::from(r#"[["log:a"]]"#),
+        String::from(r#"[{"a": "log:a"}]"#),
+        format!(r#"["log:a", "b", {prev}]"#),
+        format!(r#"[["log:a"], {prev}]"#),
+    ] {
+        assert_eq!(Token { eraan: Value::from_json(&none).unwrap(), ..base() }.log_header(), None, "{none}");
+    }
+}
+
+#[test]
 fn numbers_that_are_none_are_named() {
     for (erin, finite) in
         [("NaN", false), ("[1, -Infinity]", false), ("1e999", false), (r#"{"a": 1e16}"#, true), ("1e308", true)]

@@ -3,8 +3,8 @@
 use sha2::{Digest as _, Sha256};
 
 use super::hash::Stage;
-use super::{Fault, Field, Hash32, PREV_PREFIX, Token};
-use sluis_core::framing::{EncodeError, Text};
+use super::{Fault, Field, HEADER_PREFIX, Hash32, PREV_PREFIX, Token};
+use sluis_core::framing::{EncodeError, Text, Token as Piece};
 use sluis_core::identity::MacKey;
 
 impl<'a> Token<'a> {
@@ -78,11 +78,36 @@ impl<'a> Token<'a> {
     /// The link to the entry before it in its log: its last reference, where that is `prev:sha256:` and 64 hex digits.
     #[must_use]
     pub fn prev(&self) -> Option<Hash32> {
-        // A quote without a backslash before it stands at the end of a text.
-        let text = self.eraan.as_json()?.strip_suffix(']')?.trim_ascii_end().strip_suffix('"')?;
-        let (front, digits) = text.split_at_checked(text.len().checked_sub(64)?)?;
-        let front = front.strip_suffix(PREV_PREFIX)?.strip_suffix('"')?;
-        if front.ends_with('\\') { None } else { Hash32::from_hex(digits) }
+        split_link(self.eraan.as_json()?).map(|(_, link)| link)
+    }
+
+    /// The [header](crate::log::LogHeader) of a log: the last reference but the link, where it begins with `log:`.
+    #[must_use]
+    pub fn log_header(&self) -> Option<Text<'a>> {
+        const QUOTED: &str = "\"log:";
+        let json = self.eraan.as_json()?;
+        let (front, linked) = split_link(json).map_or((json, false), |(front, _)| (front, true));
+        if !front.contains(QUOTED) {
+            return None;
+        }
+        // Nearly no token comes this far. Only a text counts, and only as a reference of its own.
+        let (mut depth, mut last, mut before) = (0_usize, None, None);
+        for piece in self.eraan.tokens() {
+            let (opens, closes) = match piece {
+                Piece::ArrayStart | Piece::ObjectStart => (true, false),
+                Piece::ArrayEnd | Piece::ObjectEnd => (false, true),
+                _ => (false, false),
+            };
+            depth -= usize::from(closes).min(depth);
+            if depth == 1 && !closes {
+                before = last.replace(piece);
+            }
+            depth += usize::from(opens);
+        }
+        match if linked { before } else { last }? {
+            Piece::Str(text) if starts_with(text, HEADER_PREFIX) => Some(text),
+            _ => None,
+        }
     }
 
     /// A token of the same members whose hash and seal are these.
@@ -90,4 +115,18 @@ impl<'a> Token<'a> {
     pub const fn with(self, content_hash: Text<'a>, signature: Text<'a>) -> Self {
         Self { content_hash, signature, ..self }
     }
+}
+
+/// References as JSON, taken apart: what stands before the link, and the link.
+fn split_link(eraan: &str) -> Option<(&str, Hash32)> {
+    // A quote without a backslash before it stands at the end of a text.
+    let text = eraan.strip_suffix(']')?.trim_ascii_end().strip_suffix('"')?;
+    let (front, digits) = text.split_at_checked(text.len().checked_sub(64)?)?;
+    let front = front.strip_suffix(PREV_PREFIX)?.strip_suffix('"')?;
+    if front.ends_with('\\') { None } else { Some((front, Hash32::from_hex(digits)?)) }
+}
+
+fn starts_with(text: Text<'_>, prefix: &str) -> bool {
+    let mut chars = text.chars();
+    prefix.chars().all(|c| chars.next() == Some(Ok(c)))
 }

@@ -100,9 +100,14 @@ impl Token<'_> {
     #[inline]
     fn put_eraan(&self, sink: &mut impl Sink, order: Order) -> Result<(), EncodeError> {
         let style = Style { separators: Separators::Spaced, order };
-        match self.link {
-            None => self.eraan.write_json(sink, style),
-            Some(link) => put_linked(self.eraan, link, sink, style),
+        match (self.header, self.link) {
+            (None, None) => self.eraan.write_json(sink, style),
+            (None, Some(link)) if self.eraan.as_json() == Some("[]") => {
+                sink.put(b"[")?;
+                put_link(link, sink)?;
+                Ok(sink.put(b"]")?)
+            }
+            (header, link) => put_behind(self.eraan, header, link, sink, style),
         }
     }
 }
@@ -127,22 +132,36 @@ fn put_optional(text: Option<Text<'_>>, sink: &mut impl Sink) -> Result<(), Full
     }
 }
 
-fn put_linked(eraan: Value<'_>, link: Hash32, sink: &mut impl Sink, style: Style) -> Result<(), EncodeError> {
-    if eraan.as_json() == Some("[]") {
-        sink.put(b"[\"prev:sha256:")?;
-        sink.put(&link.to_hex())?;
-        return Ok(sink.put(b"\"]")?);
-    }
-    let mut open = Open { sink, held: None };
-    eraan.write_json(&mut open, style)?;
-    let Open { sink, .. } = open;
-    if eraan.tokens().nth(1).is_some_and(|token| token != sluis_core::framing::Token::ArrayEnd) {
-        sink.put(b", ")?;
-    }
+fn put_link(link: Hash32, sink: &mut impl Sink) -> Result<(), Full> {
     sink.put(b"\"")?;
     sink.put(PREV_PREFIX.as_bytes())?;
     sink.put(&link.to_hex())?;
-    Ok(sink.put(b"\"]")?)
+    sink.put(b"\"")
+}
+
+/// References, and behind them a header and a link.
+fn put_behind(
+    eraan: Value<'_>,
+    header: Option<Text<'_>>,
+    link: Option<Hash32>,
+    sink: &mut impl Sink,
+    style: Style,
+) -> Result<(), EncodeError> {
+    let mut open = Open { sink, held: None };
+    eraan.write_json(&mut open, style)?;
+    let Open { sink, .. } = open;
+    let mut comma = eraan.tokens().nth(1).is_some_and(|token| token != sluis_core::framing::Token::ArrayEnd);
+    if let Some(header) = header {
+        sink.put(if comma { b", \"" } else { b"\"" })?;
+        put_inside(header, sink)?;
+        sink.put(b"\"")?;
+        comma = true;
+    }
+    if let Some(link) = link {
+        sink.put(if comma { b", " } else { b"" })?;
+        put_link(link, sink)?;
+    }
+    Ok(sink.put(b"]")?)
 }
 
 /// Passes on everything but the last byte.

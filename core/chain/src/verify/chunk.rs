@@ -3,8 +3,9 @@
 use alloc::vec::Vec;
 
 use super::hook::Checker;
-use super::line::{Flags, Hand, Record, Scratch, check, is_blank};
+use super::line::{Flags, Hand, Record, Scratch, check};
 use super::settings::Settings;
+use crate::log::is_blank;
 use crate::log::merkle::leaf_hash;
 use sluis_core::SipKey;
 

@@ -66,16 +66,6 @@ impl Flags {
     }
 }
 
-/// A blank line, as `str.strip` sees it.
-pub(super) fn is_blank(line: &[u8]) -> bool {
-    match line.first() {
-        None => true,
-        Some(b'{') => false,
-        Some(_) => core::str::from_utf8(line)
-            .is_ok_and(|text| text.chars().all(|c| c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}'))),
-    }
-}
-
 /// The keyed fingerprint of a text, by its characters.
 pub(super) fn fingerprint(key: &SipKey, text: Text<'_>) -> u64 {
     match text.as_str() {

@@ -15,6 +15,9 @@ pub struct Protection<'k> {
     pub seal: Option<&'k dyn Seal>,
     /// The leaf hash of the line before it in its log: written as `prev:sha256:…`, last in `eraan`.
     pub link: Option<Hash32>,
+    /// The header of the log that begins with this token: see [`LogHeader`](crate::log::LogHeader). Only the first token of a
+    /// workload can have one.
+    pub header: Option<&'k str>,
 }
 
 impl fmt::Debug for Protection<'_> {
@@ -23,6 +26,7 @@ impl fmt::Debug for Protection<'_> {
             .field("mac", &self.mac.is_some())
             .field("seal", &self.seal.is_some())
             .field("link", &self.link)
+            .field("header", &self.header)
             .finish()
     }
 }

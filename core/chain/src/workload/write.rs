@@ -6,7 +6,7 @@ use super::ids::WorkloadId;
 use super::protect::{Protection, WriteError, Written};
 use super::status::{StepStatus, WorkloadStatus};
 use crate::token::Hash32;
-use sluis_core::framing::{Number, Separators, Value, canonical};
+use sluis_core::framing::{Number, Separators, Text, Value, canonical};
 
 impl Created<'_> {
     /// Write the token as a line, without a line feed.
@@ -36,7 +36,10 @@ impl Created<'_> {
         draft.text(self.spiffe_id)?;
         workload_id(&mut draft, self.workload_id)?;
         draft.begin("\"eraan\": [")?;
-        link(&mut draft, protection.link, "")?;
+        if let Some(header) = protection.header {
+            draft.text(Text::new(header))?;
+        }
+        link(&mut draft, protection.link, if protection.header.is_some() { ", " } else { "" })?;
         draft.begin("\"eromheen\": {\"node\": ")?;
         draft.text(self.node)?;
         draft.put("}")?;

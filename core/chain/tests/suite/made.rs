@@ -29,5 +29,6 @@ pub fn token(fields: &Json) -> Option<Token<'static>> {
         content_hash: text(get("content_hash")),
         signature: text(get("signature")),
         link: None,
+        header: None,
     })
 }

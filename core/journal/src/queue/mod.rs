@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
+use sluis_chain::log::is_blank;
+
 use crate::chain::{Chain, Composed, Leaf};
 use crate::fail::{AppendError, Failure};
 use crate::options::{BATCH_BYTES, Options};
@@ -88,6 +90,11 @@ impl<C: Chain> Queue<C> {
     /// The chain after the last queued line.
     pub fn chain(&self) -> &C {
         &self.chain
+    }
+
+    /// The same, to change what is not about lines.
+    pub(crate) fn chain_mut(&mut self) -> &mut C {
+        &mut self.chain
     }
 
     /// How full the segment is with acknowledged lines.
@@ -373,7 +380,7 @@ fn remember(slot: &mut Option<Waker>, waker: &Waker) {
 
 /// Neither blank, nor two.
 fn is_line(line: &[u8]) -> bool {
-    !line.contains(&b'\n') && !line.trim_ascii().is_empty()
+    !line.contains(&b'\n') && !is_blank(line)
 }
 
 impl<C: Chain> std::fmt::Debug for Queue<C> {

@@ -14,6 +14,7 @@ use sluis_core::framing::{self, FnSink, Value, put_inside};
 pub struct StepNote(pub(super) What);
 
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all that are taken down are steps, and they live on the stack")]
 pub(super) enum What {
     /// It is not sound, and may have been any.
     Unknown,
