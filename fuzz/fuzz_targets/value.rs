@@ -1,4 +1,10 @@
-//! `cargo +nightly fuzz run --features libfuzzer value`
-#![no_main]
+//! `cargo +nightly fuzz run value`
+#![cfg_attr(fuzzing, no_main)]
 
+#[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|data: &[u8]| sluis_fuzz::value(data));
+
+#[cfg(not(fuzzing))]
+fn main() -> std::process::ExitCode {
+    sluis_fuzz::not_built_for_it("value")
+}

@@ -13,9 +13,10 @@
 //!
 //! Three ways to run them:
 //!
-//! * `cargo test -p sluis-fuzz` (part of `cargo test --workspace`) replays the committed corpora `fuzz/corpus/<target>/*`.
-//! * `cargo +nightly fuzz run --features libfuzzer <target>` searches for more; needs nightly, cargo-fuzz and a C++ compiler.
-//!   A crash it finds goes into `fuzz/corpus/<target>/` together with the mend.
+//! * `cargo test -p sluis-fuzz` (part of `cargo test --workspace`) replays the committed corpora `fuzz/seeds/<target>/*`.
+//! * `cargo +nightly fuzz run <target>` searches for more; needs nightly, cargo-fuzz and a C++ compiler. It starts from a copy of the
+//!   committed corpus and works in `fuzz/corpus/`, which is not committed. A crash it finds goes into `fuzz/seeds/<target>/`
+//!   together with the mend.
 //! * `fuzz/run-short [seconds]` runs all targets for a while, as CI does.
 
 mod attestation;
@@ -35,6 +36,13 @@ pub use steps::steps;
 pub use texts::texts;
 pub use token::token;
 pub use value::value;
+
+/// What a target's binary does when it was built without libFuzzer: say how it is run, and fail.
+#[must_use]
+pub fn not_built_for_it(target: &str) -> std::process::ExitCode {
+    eprintln!("this was built without libFuzzer, run it so: cargo +nightly fuzz run {target}");
+    std::process::ExitCode::from(2)
+}
 
 /// A target: it panics when a promise is broken.
 pub type Target = fn(&[u8]);

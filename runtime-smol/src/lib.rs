@@ -3,11 +3,71 @@
 //! The surface is the same as that of `sluis-tokio`. Sockets and timers are async-io's, which work on any executor; only
 //! [`spawn`] needs smol's own (give the task of [`prepare`] to another if you like).
 //!
-//! * [`bind`] opens a [`Socket`].
+//! * [`node`] makes a node with a seed of the system's, [`bind`] opens a [`Socket`].
 //! * [`run`] drives a machine that you own with an [`App`](sluis_core::driver::App) that looks after it.
 //! * [`spawn`] gives a machine away and returns a [`Handle`] and the stream of [`Events`].
 //! * [`blocking`] is where a [`journal`] writes: the runtime's blocking threads.
 //! * With the feature `record`, `FileTape` keeps everything that goes into a node and out of it, to be replayed.
+//!
+//! A hub in ten lines. It answers whoever it trusts, and prints what comes in:
+//!
+//! ```no_run
+//! use sluis_smol::sluis_core::node::Reply;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! sluis_smol::block_on(async {
+//!     let mut hub = sluis_smol::node("jis:home:hub")?;
+//!     hub.set_trust("jis:home:sensor", 0.9)?;
+//!     hub.allow_legacy("jis:home:*")?; // packets are not signed yet: without this a person decides about each
+//!     hub.set_reply("temperature.*", Reply::Now(r#"{"celsius":21.5}"#.parse()?))?;
+//!     let (_hub, mut events) = sluis_smol::spawn(sluis_smol::bind("0.0.0.0:7150")?, hub);
+//!     while let Some(notice) = events.next().await {
+//!         println!("{notice:?}");
+//!     }
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! The other side, on the same machine: a ping that is awaited, with payloads of types of its own (feature `serde` of the core).
+//!
+//! ```
+//! use serde::{Deserialize, Serialize};
+//! use sluis_smol::sluis_core::framing::ValueBuf;
+//! use sluis_smol::sluis_core::node::{Ping, Reply};
+//!
+//! #[derive(Serialize)]
+//! struct Asked<'a> {
+//!     room: &'a str,
+//! }
+//! #[derive(Serialize, Deserialize)]
+//! struct Temperature {
+//!     celsius: f64,
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! sluis_smol::block_on(async {
+//!     let mut hub = sluis_smol::node("jis:home:hub")?;
+//!     hub.set_trust("jis:home:sensor", 0.9)?;
+//!     hub.allow_legacy("jis:home:*")?;
+//!     hub.set_reply("temperature.*", Reply::Now(ValueBuf::from_serde(&Temperature { celsius: 21.5 })?))?;
+//!     let socket = sluis_smol::bind("127.0.0.1:0")?;
+//!     let at = socket.local_addr();
+//!     let (_hub, _events) = sluis_smol::spawn(socket, hub);
+//!
+//!     let (sensor, _events) = sluis_smol::spawn(sluis_smol::bind("127.0.0.1:0")?, sluis_smol::node("jis:home:sensor")?);
+//!     let asked = ValueBuf::from_serde(&Asked { room: "attic" })?;
+//!     let mut ping = Ping::new("jis:home:hub", at, "temperature.read");
+//!     ping.payload = (&asked).into();
+//!     let answer = sensor.ping(&ping)?.await?;
+//!     let temperature: Temperature = answer.payload.ok_or("a payload that JSON has no form for")?.to_serde()?;
+//!     assert_eq!(temperature.celsius, 21.5);
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! Any machine can be driven, and any app look after it:
 //!
 //! ```
 //! use sluis_core::driver::Flow;
@@ -16,32 +76,11 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! sluis_smol::block_on(async {
-//!     let mut socket = sluis_smol::bind(([127, 0, 0, 1], 0).into())?;
+//!     let mut socket = sluis_smol::bind("127.0.0.1:0")?;
 //!     let mut echo = Echo::new(64);
-//!     // Any machine; this app stops at once.
+//!     // This app stops at once.
 //!     let stats = sluis_smol::run(&mut socket, &mut echo, &mut |_: Now, _: &mut Echo| Flow::Stop).await?;
 //!     assert_eq!(stats.received, 0);
-//!     Ok(())
-//! })
-//! # }
-//! ```
-//!
-//! A node in the background, and a ping that is awaited:
-//!
-//! ```
-//! use sluis_core::driver::NoReply;
-//! use sluis_core::node::{Node, NodeConfig, Ping};
-//! use sluis_core::{Did, Duration};
-//!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! sluis_smol::block_on(async {
-//!     let hub = Node::new(NodeConfig::new(Did::new("jis:home:hub")?), &sluis_smol::system_seed()?)?;
-//!     let (hub, _events) = sluis_smol::spawn(sluis_smol::bind(([127, 0, 0, 1], 0).into())?, hub);
-//!     let nobody = std::net::UdpSocket::bind("127.0.0.1:0")?;
-//!     let mut ping = Ping::new("jis:home:sensor", nobody.local_addr()?, "temperature.read");
-//!     ping.timeout = Some(Duration::from_millis(20));
-//!     assert_eq!(hub.ping(&ping)?.await, Err(NoReply::Timeout));
-//!     hub.shutdown().await?;
 //!     Ok(())
 //! })
 //! # }
@@ -51,7 +90,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{ToSocketAddrs, UdpSocket};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use std::os::fd::OwnedFd;
 #[cfg(unix)]
@@ -64,11 +103,13 @@ use std::time::Instant;
 
 use async_io::Async;
 use sluis_core::Datagrams;
-use sluis_core::driver::{Events, Handle, HandleConfig, Requests};
+use sluis_core::driver::Requests;
 use sluis_udp::{Readiness, Timer, UdpIo};
 
+pub use sluis_core;
+pub use sluis_core::driver::{Events, Handle, HandleConfig, Request};
 pub use sluis_journal as journal;
-pub use sluis_udp::{BindError, SystemClock, prepare, run, system_seed};
+pub use sluis_udp::{BindError, NewNodeError, SystemClock, node, prepare, run, system_seed};
 #[cfg(feature = "record")]
 pub use sluis_udp::{FileTape, TapeEnd};
 
@@ -80,12 +121,15 @@ type SocketTimer = sluis_udp::Alarm<SmolFd, SmolTimer>;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 type SocketTimer = SmolTimer;
 
-/// Open a UDP socket, IPv4 or IPv6; `[::]` serves both, port 0 is any free port.
+/// Open a UDP socket, IPv4 or IPv6, on the first address that can be had; `[::]` serves both families, port 0 is any free port.
+/// A name is looked up by the system, which blocks for as long as that takes.
 ///
 /// # Errors
-/// The address cannot be had; the text says which, why, and what to do.
-pub fn bind(addr: SocketAddr) -> Result<Socket, BindError> {
-    adopt(sluis_udp::bind(addr)?).map_err(|source| BindError { addr, source })
+/// No address can be had; the text says which, why, and what to do.
+pub fn bind(addrs: impl ToSocketAddrs) -> Result<Socket, BindError> {
+    let socket = sluis_udp::bind(addrs)?;
+    let addr = socket.local_addr().ok();
+    adopt(socket).map_err(|source| BindError::new(addr, source))
 }
 
 /// Take over a bound, non-blocking UDP socket.

@@ -18,7 +18,7 @@ fn node(did: &str) -> Node {
 }
 
 fn loopback() -> Socket {
-    bind(([127, 0, 0, 1], 0).into()).unwrap()
+    bind("127.0.0.1:0").unwrap()
 }
 
 #[test]

@@ -25,11 +25,11 @@ fn a_real_node_replays_through_the_core() {
         hub.set_trust("jis:home:sensor", 0.9).unwrap();
         let answer = ValueBuf::new(Value::from_json("{\"celsius\":21.5}").unwrap()).unwrap();
         hub.set_reply("temperature.*", Reply::Now(answer)).unwrap();
-        let socket = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let socket = bind("127.0.0.1:0").unwrap();
         let at = Route::to(socket.local_addr());
         let (hub, _events) = spawn(socket, hub);
         let sensor = Node::new(config("jis:home:sensor"), &system_seed().unwrap()).unwrap();
-        let (sensor, _sensor_events) = spawn(bind(([127, 0, 0, 1], 0).into()).unwrap(), sensor);
+        let (sensor, _sensor_events) = spawn(bind("127.0.0.1:0").unwrap(), sensor);
         for round in 0..50 {
             let mut asked = Vec::new();
             for encoding in [Encoding::Json, Encoding::Msgpack, Encoding::Postcard] {

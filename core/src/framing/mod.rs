@@ -68,6 +68,8 @@ mod spill;
 mod tests;
 mod text;
 mod trusted;
+#[cfg(feature = "serde")]
+mod typed;
 mod types;
 mod value;
 mod walk;
@@ -80,6 +82,8 @@ pub use number::{BigInt, Number};
 pub use packet::{Frame, Message, Packet, Response};
 pub use sink::{Counter, FnSink, Full, Sink, SliceSink};
 pub use text::{Text, TextChars, TextError};
+#[cfg(feature = "serde")]
+pub use typed::TypedError;
 pub use types::{Decision, Encoding, PingType, Priority, RoutingMode, Zone};
 #[cfg(feature = "alloc")]
 pub use value::ValueBuf;

@@ -232,6 +232,33 @@ impl<'a> From<&'a str> for Text<'a> {
     }
 }
 
+#[cfg(feature = "alloc")]
+impl<'a> From<&'a alloc::string::String> for Text<'a> {
+    fn from(text: &'a alloc::string::String) -> Self {
+        Self::new(text)
+    }
+}
+
+/// As [`Text::to_cow`]: with U+FFFD for lone surrogates.
+#[cfg(feature = "alloc")]
+impl<'a> From<Text<'a>> for alloc::borrow::Cow<'a, str> {
+    fn from(text: Text<'a>) -> Self {
+        text.to_cow()
+    }
+}
+
+impl PartialEq<Text<'_>> for str {
+    fn eq(&self, other: &Text<'_>) -> bool {
+        other == self
+    }
+}
+
+impl PartialEq<Text<'_>> for &str {
+    fn eq(&self, other: &Text<'_>) -> bool {
+        other == self
+    }
+}
+
 impl Default for Text<'_> {
     fn default() -> Self {
         Self::EMPTY

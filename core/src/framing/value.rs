@@ -385,6 +385,13 @@ impl ValueBuf {
 }
 
 #[cfg(feature = "alloc")]
+impl<'a> From<&'a ValueBuf> for Value<'a> {
+    fn from(value: &'a ValueBuf) -> Self {
+        value.as_value()
+    }
+}
+
+#[cfg(feature = "alloc")]
 impl core::str::FromStr for ValueBuf {
     type Err = ValueError;
 

@@ -1,7 +1,7 @@
 //! Opening a socket.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -10,16 +10,31 @@ const BUFFER: usize = 4 << 20;
 
 /// A socket could not be opened: which, why, and what to do about it, in one sentence.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BindError {
-    /// The address that was asked for.
-    pub addr: SocketAddr,
+    /// The address that was asked for; `None` where its name could not be resolved to one.
+    pub addr: Option<SocketAddr>,
     /// What the system said.
     pub source: io::Error,
+}
+
+impl BindError {
+    /// The system refused; `None`: it found no address by the name.
+    #[must_use]
+    pub fn new(addr: Option<SocketAddr>, source: io::Error) -> Self {
+        Self { addr, source }
+    }
 }
 
 impl std::fmt::Display for BindError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { addr, source } = self;
+        let Some(addr) = addr else {
+            return write!(
+                f,
+                "cannot find the address to listen on ({source}); check the name, or write it in numbers: 0.0.0.0:7150"
+            );
+        };
         write!(f, "cannot listen on UDP {addr}: ")?;
         match source.kind() {
             io::ErrorKind::AddrInUse => {
@@ -45,13 +60,21 @@ impl std::error::Error for BindError {
     }
 }
 
-/// Open a non-blocking UDP socket on `addr` with enlarged buffers. `[::]` takes IPv4 datagrams too; port 0 is any free
-/// port.
+/// Open a non-blocking UDP socket with enlarged buffers on the first address that can be had. `[::]` takes IPv4 datagrams too;
+/// port 0 is any free port. A name is looked up by the system, which may take its time; an address does not wait.
 ///
 /// # Errors
-/// [`BindError`] if the address cannot be had.
-pub fn bind(addr: SocketAddr) -> Result<UdpSocket, BindError> {
-    open(addr).map_err(|source| BindError { addr, source })
+/// [`BindError`] if none can be had; it tells of the last.
+pub fn bind(addrs: impl ToSocketAddrs) -> Result<UdpSocket, BindError> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut tried = None;
+    for addr in addrs.to_socket_addrs().map_err(|source| BindError { addr: None, source })? {
+        match open(addr) {
+            Ok(socket) => return Ok(socket),
+            Err(source) => (tried, last) = (Some(addr), source),
+        }
+    }
+    Err(BindError { addr: tried, source: last })
 }
 
 fn open(addr: SocketAddr) -> io::Result<UdpSocket> {
@@ -69,12 +92,12 @@ fn open(addr: SocketAddr) -> io::Result<UdpSocket> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BindError, bind};
+    use super::{BindError, SocketAddr, bind};
     use std::io;
 
     #[test]
     fn errors_name_the_address_and_the_mend() {
-        let taken = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let taken = bind("127.0.0.1:0").unwrap();
         let addr = taken.local_addr().unwrap();
         let port = addr.port();
         assert_eq!(
@@ -85,11 +108,24 @@ mod tests {
             )
         );
         assert_eq!(
-            bind(([192, 0, 2, 1], 7150).into()).unwrap_err().to_string(),
+            bind("192.0.2.1:7150").unwrap_err().to_string(),
             "cannot listen on UDP 192.0.2.1:7150: 192.0.2.1 is not an address of this machine; 0.0.0.0 stands for all of \
              them"
         );
-        let denied = BindError { addr: ([0, 0, 0, 0], 53).into(), source: io::ErrorKind::PermissionDenied.into() };
+        let denied = BindError::new(Some(([0, 0, 0, 0], 53).into()), io::ErrorKind::PermissionDenied.into());
         assert!(denied.to_string().ends_with("choose a port from 1024 up, or run it with the right to this one"));
+        let nowhere = bind("no host:7150").unwrap_err().to_string();
+        assert!(nowhere.starts_with("cannot find the address to listen on ("), "{nowhere}");
+        assert!(nowhere.ends_with("); check the name, or write it in numbers: 0.0.0.0:7150"), "{nowhere}");
+        assert!(bind(&[][..]).unwrap_err().addr.is_none());
+    }
+
+    #[test]
+    fn the_first_address_that_can_be_had_is_taken() {
+        let elsewhere = SocketAddr::from(([192, 0, 2, 1], 7150));
+        let here = SocketAddr::from(([127, 0, 0, 1], 0));
+        let socket = bind(&[elsewhere, here][..]).unwrap();
+        assert_eq!(socket.local_addr().unwrap().ip(), here.ip());
+        assert_eq!(bind(&[here, elsewhere][1..]).unwrap_err().addr, Some(elsewhere));
     }
 }

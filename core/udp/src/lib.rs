@@ -19,6 +19,7 @@ mod alarm;
 mod bind;
 mod clock;
 mod io;
+mod node;
 #[cfg(feature = "record")]
 mod record;
 mod surface;
@@ -32,6 +33,7 @@ pub use alarm::{Alarm, Watched};
 pub use bind::{BindError, bind};
 pub use clock::{SystemClock, system_seed};
 pub use io::{Timer, UdpIo};
+pub use node::{NewNodeError, node};
 #[cfg(feature = "record")]
 pub use record::{FileTape, TapeEnd};
 pub use surface::{UdpTask, prepare, run};

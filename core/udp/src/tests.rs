@@ -69,7 +69,7 @@ fn a_run_crosses_in_one_piece_and_is_cut_up_again() {
 #[cfg(target_os = "linux")]
 fn without_coalescing_they_arrive_one_by_one() {
     use nix::sys::socket::{setsockopt, sockopt};
-    let (mut one, two) = (udp(([127, 0, 0, 1], 0)), bind(([127, 0, 0, 1], 0).into()).unwrap());
+    let (mut one, two) = (udp(([127, 0, 0, 1], 0)), bind("127.0.0.1:0").unwrap());
     let mut two = Udp::new(Busy(two)).unwrap();
     setsockopt(two.runtime(), sockopt::UdpGroSegment, &false).unwrap();
     let mut tx = SendBatch::new(64, 64_000);
