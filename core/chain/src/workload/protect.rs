@@ -15,8 +15,7 @@ pub struct Protection<'k> {
     pub seal: Option<&'k dyn Seal>,
     /// The leaf hash of the line before it in its log: written as `prev:sha256:…`, last in `eraan`.
     pub link: Option<Hash32>,
-    /// The header of the log that begins with this token: see [`LogHeader`](crate::log::LogHeader). Only the first token of a
-    /// workload can have one.
+    /// The header of the log, or segment of one, that begins with this token: see [`LogHeader`](crate::log::LogHeader).
     pub header: Option<&'k str>,
 }
 

@@ -233,9 +233,15 @@ fn after(token: &Token<'_>, workload: WorkloadId) -> Result<After, Malformed> {
     Ok(After { step: step().ok_or(Malformed("parent_id"))?, token: hash, output })
 }
 
-/// The link of the log, where there is one, and the end of `eraan`.
-fn prev(at: &mut Reader<'_>, comma: &'static str) -> Read<()> {
-    let before = *at;
+/// The header and the link of the log, where there are any, and the end of `eraan`.
+fn prev(at: &mut Reader<'_>, mut comma: &'static str) -> Read<()> {
+    let mut before = *at;
+    if at.eat(comma) && at.eat("\"log:") {
+        at.string().ok()?;
+        (before, comma) = (*at, ", ");
+    } else {
+        *at = before;
+    }
     if at.eat(comma) && at.eat("\"prev:sha256:") {
         Hash32::from_hex(at.string().ok()?.as_str()?)?;
     } else {

@@ -5,7 +5,6 @@ use super::entry::{After, Closed, Created, Finding, Spiffe, Step};
 use super::ids::WorkloadId;
 use super::protect::{Protection, WriteError, Written};
 use super::status::{StepStatus, WorkloadStatus};
-use crate::token::Hash32;
 use sluis_core::framing::{Number, Separators, Text, Value, canonical};
 
 impl Created<'_> {
@@ -36,10 +35,7 @@ impl Created<'_> {
         draft.text(self.spiffe_id)?;
         workload_id(&mut draft, self.workload_id)?;
         draft.begin("\"eraan\": [")?;
-        if let Some(header) = protection.header {
-            draft.text(Text::new(header))?;
-        }
-        link(&mut draft, protection.link, if protection.header.is_some() { ", " } else { "" })?;
+        link(&mut draft, protection, "")?;
         draft.begin("\"eromheen\": {\"node\": ")?;
         draft.text(self.node)?;
         draft.put("}")?;
@@ -78,7 +74,7 @@ impl Step<'_> {
         draft.begin("\"actor\": ")?;
         draft.text(self.executor)?;
         self.erin(&mut draft)?;
-        after(&mut draft, &self.after, protection.link)?;
+        after(&mut draft, &self.after, protection)?;
         self.eromheen(&mut draft)?;
         match self.intent {
             Some(intent) => {
@@ -192,7 +188,7 @@ impl Closed<'_> {
         draft.put("\", \"step_count\": ")?;
         draft.number(self.counts.steps)?;
         workload_id(&mut draft, self.workload_id)?;
-        after(&mut draft, &After { output: None, ..self.after }, protection.link)?;
+        after(&mut draft, &After { output: None, ..self.after }, protection)?;
         draft.begin("\"eromheen\": {\"node\": ")?;
         draft.text(self.node)?;
         draft.put("}")?;
@@ -221,7 +217,7 @@ fn metadata(draft: &mut Draft<'_>, metadata: Value<'_>) -> Result<bool, WriteErr
 }
 
 /// `eraan`.
-fn after(draft: &mut Draft<'_>, after: &After, prev: Option<Hash32>) -> Result<(), WriteError> {
+fn after(draft: &mut Draft<'_>, after: &After, protection: &Protection<'_>) -> Result<(), WriteError> {
     draft.begin("\"eraan\": [\"")?;
     if let Some(output) = after.output {
         draft.put("output:sha256:")?;
@@ -231,12 +227,16 @@ fn after(draft: &mut Draft<'_>, after: &After, prev: Option<Hash32>) -> Result<(
     draft.put("token:")?;
     draft.hash(after.token)?;
     draft.put("\"")?;
-    link(draft, prev, ", ")
+    link(draft, protection, ", ")
 }
 
-/// The link of the log, and the end of `eraan`.
-fn link(draft: &mut Draft<'_>, prev: Option<Hash32>, comma: &str) -> Result<(), WriteError> {
-    if let Some(prev) = prev {
+/// The header and the link of the log, and the end of `eraan`.
+fn link(draft: &mut Draft<'_>, protection: &Protection<'_>, mut comma: &'static str) -> Result<(), WriteError> {
+    if let Some(header) = protection.header {
+        draft.put(core::mem::replace(&mut comma, ", "))?;
+        draft.text(Text::new(header))?;
+    }
+    if let Some(prev) = protection.link {
         draft.put(comma)?;
         draft.put("\"prev:sha256:")?;
         draft.hash(prev)?;
