@@ -9,7 +9,7 @@ use sluis_chain::log::merkle::{Frontier, NodeHash};
 use sluis_chain::log::note::{Checkpoint, NoteSignError, last_note};
 use sluis_chain::log::{self, Appended, Log, LogHeader, Mark, Protection, fit_origin};
 use sluis_chain::token::{Hash32, Seal, Token};
-use sluis_chain::workload::{self, Pending, Plan, Room, Workload};
+use sluis_chain::workload::{self, Plan, Room, Workload};
 use sluis_core::framing::{Text, Value};
 use sluis_core::identity::note::NoteKey;
 use sluis_core::identity::{MacKey, PublicKey, Signer};
@@ -545,8 +545,7 @@ impl<D: Folder> TokenJournal<D> {
         protection: Protection<'_>,
     ) -> Result<Appended, TokenAppendError> {
         self.journal.append_blocking(|entries, out| {
-            let begins = workload.pending() == Some(Pending::Created) && entries.log.size() == 0;
-            let header = begins.then(|| self.header(&entries.log).to_string());
+            let header = (entries.log.size() == 0).then(|| self.header(&entries.log).to_string());
             let Protection { mac, seal } = protection;
             let link = entries.log.last().map(Hash32);
             let protection = workload::Protection { mac, seal, link, header: header.as_deref() };
