@@ -6,9 +6,12 @@ mod deciding;
 mod demo;
 mod ends;
 mod flow;
+mod keys;
 mod looks;
 mod recording;
 mod sluis;
+mod tokens;
+mod usage;
 
 /// Each case as a test on either runtime.
 #[macro_export]

@@ -91,21 +91,24 @@ macro_rules! conformance {
     };
     ($adapter:ty: $($name:ident)*) => {
         $(#[test] fn $name() {
-            $crate::sim::conformance::guard(|| $crate::sim::conformance::$name::<$adapter>());
+            $crate::sim::conformance::guard(concat!(module_path!(), "::", stringify!($name)), || $crate::sim::conformance::$name::<$adapter>());
         })*
     };
 }
 
-/// Run a test, and fail if it hangs.
+/// Run the test at `path`, crate included, and fail if it hangs. It runs on a thread with the name by which the test program
+/// knows it.
 ///
 /// # Panics
 /// If the test does, or does not end.
-pub fn guard(test: impl FnOnce() + Send + 'static) {
+pub fn guard(path: &str, test: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel::<()>();
-    let body = thread::spawn(move || {
+    let name = path.split_once("::").map_or(path, |(_, name)| name);
+    let body = thread::Builder::new().name(name.into()).spawn(move || {
         let _done = done;
         test();
     });
+    let body = body.expect("a thread");
     // The sender is dropped at the end, also when the test panics.
     assert!(ended.recv_timeout(Duration::from_secs(60)) != Err(mpsc::RecvTimeoutError::Timeout), "the test hangs");
     if let Err(panic) = body.join() {

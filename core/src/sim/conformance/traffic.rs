@@ -265,8 +265,8 @@ pub fn datagrams_above_the_mtu_are_fragmented<T: Adapter>() {
         return exchange::<T>((Ipv6Addr::LOCALHOST, 0).into(), 2, 30, &[65_527, 65_520]);
     }
     for mtu in ["1500", "600"] {
-        let test = "exec \"$0\" --exact datagrams_above_the_mtu_are_fragmented --nocapture";
-        let out = unshare(mtu, test).expect("it worked before");
+        let test = format!("exec \"$0\" --exact {} --nocapture", thread::current().name().expect("named by `guard`"));
+        let out = unshare(mtu, &test).expect("it worked before");
         let [said, cried] = [&out.stdout, &out.stderr].map(|text| String::from_utf8_lossy(text));
         assert!(out.status.success() && said.contains("1 passed"), "MTU {mtu}: {said}\n{cried}");
     }

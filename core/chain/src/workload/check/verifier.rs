@@ -32,7 +32,6 @@ impl LineFault {
             Self::Token(_) => "content_hash",
             Self::Seal(Verdict::Unsigned) => "unsigned",
             Self::Seal(Verdict::Bad) => "bad_signature",
-            Self::Seal(Verdict::NotTheActor) => "actor",
             Self::Seal(_) => "unknown_key",
             Self::Step(finding) => finding.kind.as_str(),
         }
@@ -46,7 +45,6 @@ impl fmt::Display for LineFault {
             Self::Token(fault) => fault.fmt(f),
             Self::Seal(Verdict::Unsigned) => f.write_str("it is not signed"),
             Self::Seal(Verdict::Bad) => f.write_str("the signature does not hold"),
-            Self::Seal(Verdict::NotTheActor) => f.write_str("somebody else than its actor signed it"),
             Self::Seal(_) => f.write_str("the key that signed it is not known"),
             Self::Step(finding) => finding.fmt(f),
         }

@@ -1,0 +1,98 @@
+//! The command `swarm` as scripts see it.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn swarm(line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_swarm")).args(line.split_whitespace()).output().unwrap()
+}
+
+fn summary(output: &Output) -> Value {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    serde_json::from_str(text.lines().last().unwrap()).unwrap()
+}
+
+#[test]
+fn the_summary_counts_what_ran() {
+    let output = swarm("--scenario random --nodes 8 --seeds 3..6 --virtual 5 --jobs 2 --json");
+    assert_eq!(output.status.code(), Some(0));
+    let summary = summary(&output);
+    let keys: Vec<&str> = summary.as_object().unwrap().keys().map(String::as_str).collect();
+    let promised = [
+        "bytes_per_node",
+        "deliveries",
+        "event",
+        "events",
+        "nodes",
+        "scenario",
+        "seeds",
+        "violations",
+        "virtual_s",
+        "wall_s",
+    ];
+    let mut sorted = keys;
+    sorted.sort_unstable();
+    assert_eq!(sorted, promised);
+    assert_eq!((&summary["event"], &summary["scenario"]), (&"summary".into(), &"random".into()));
+    assert_eq!((&summary["nodes"], &summary["seeds"], &summary["violations"]), (&8.into(), &3.into(), &0.into()));
+    assert_eq!(summary["virtual_s"], 15.0);
+    assert!(summary["deliveries"].as_u64().unwrap() > 100);
+}
+
+#[test]
+fn a_violation_is_exit_1_and_says_how_to_see_it_again() {
+    let line = "--scenario random --nodes 12 --seeds 0..3 --virtual 60 --fault no-replay-check --json";
+    let output = swarm(line);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(summary(&output)["violations"].as_u64().unwrap() > 0);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["event"], &first["invariant"]), (&"violation".into(), &"no-replay".into()));
+    let (_, again) = first["replay"].as_str().unwrap().split_once(" -- ").unwrap();
+    let output = swarm(&format!("{again} --json"));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().next().unwrap(), first.to_string());
+}
+
+#[test]
+fn the_last_seed_of_all_ends_every_thread() {
+    let output = swarm(
+        "--scenario random --nodes 4 --seeds 18446744073709551610..18446744073709551615 --virtual 1 --jobs 9 --json",
+    );
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(summary(&output)["seeds"], 5);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_recording_that_is_not_complete_is_exit_1() {
+    let folder = std::env::temp_dir().join(format!("swarm-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for name in ["full.pcapng", "full.jsonl", "nowhere/x.jsonl"] {
+        let file = folder.join(name);
+        let _ = std::os::unix::fs::symlink("/dev/full", &file);
+        // Little enough to stay in the buffer until the end.
+        let line = format!("--scenario random --nodes 1 --seeds 0..1 --virtual 0.001 --record {}", file.display());
+        let output = swarm(&line);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len(), said.lines().count()), (Some(1), 0, 1), "{said}");
+        assert!(said.starts_with(&format!("swarm: cannot write {}: ", file.display())), "{said}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_cannot_be_is_exit_2_and_one_sentence() {
+    for line in [
+        "--scenario random --nodes 0 --seeds 0..1",
+        "--scenario moon --nodes 5 --seeds 0..1",
+        "--scenario random --nodes 5 --seeds 9..2",
+        "--scenario random --nodes 5",
+    ] {
+        let output = swarm(line);
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.stdout.is_empty() && text.lines().count() == 1 && text.starts_with("swarm: "), "{text}");
+    }
+}

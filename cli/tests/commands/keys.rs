@@ -1,0 +1,133 @@
+//! `sluis key`: files for the owner's eyes only, and forms that other tools read.
+
+use std::fs;
+use std::process::Command;
+
+use crate::common::folder::Folder;
+use crate::common::json::Json;
+
+#[test]
+fn a_new_key_is_for_its_owner_and_is_not_written_over() {
+    let folder = Folder::new("keys-new");
+    let made = folder.json(&["key", "new", "hub.key"]);
+    assert_eq!((made.str("event"), made.str("file"), made.str("algorithm")), ("key", "hub.key", "ed25519"));
+    assert_eq!((made.get("secret"), made.str("public").len()), (&Json::Bool(true), 64));
+    assert_eq!(folder.mode("hub.key"), 0o600);
+    let before = folder.text("hub.key");
+    assert!(before.starts_with("-----BEGIN PRIVATE KEY-----\n") && before.ends_with("-----END PRIVATE KEY-----\n"));
+
+    let said = folder.fails(1, &["key", "new", "hub.key"]);
+    assert!(said.starts_with("sluis key new: hub.key is there already") && said.contains("--force"), "{said}");
+    assert_eq!(folder.text("hub.key"), before);
+    let again = Json::parse(&folder.prints(&["key", "new", "hub.key", "--force", "--json"]));
+    assert!(folder.text("hub.key") != before && again.str("public") != made.str("public"));
+    assert_eq!((folder.mode("hub.key"), fs::read_dir(&folder.0).expect("a folder").count()), (0o600, 1));
+    // Not through a link either.
+    std::os::unix::fs::symlink("hub.key", folder.0.join("link")).expect("a link can be made");
+    folder.fails(1, &["key", "new", "link"]);
+    let said = folder.fails(1, &["key", "new", "nowhere/hub.key"]);
+    assert!(said.contains("cannot write nowhere/hub.key"), "{said}");
+}
+
+#[test]
+fn the_secret_is_never_shown() {
+    let folder = Folder::new("keys-show");
+    let made = folder.prints(&["key", "new", "hub.key"]);
+    let shown = folder.prints(&["key", "show", "hub.key"]);
+    assert_eq!(made, shown);
+    let secret = folder.text("hub.key").lines().nth(1).expect("a body").to_owned();
+    for args in
+        [&["key", "show", "hub.key", "-vv"][..], &["key", "show", "hub.key", "--json"], &["key", "export", "hub.key"]]
+    {
+        let said = folder.prints(args);
+        assert!(!said.contains(&secret) && !said.contains("PRIVATE"), "{said}");
+    }
+    let json = Json::parse(&folder.prints(&["key", "show", "hub.key", "--json"]));
+    for word in [json.str("public"), json.str("fingerprint")] {
+        assert!(shown.contains(word), "{shown}");
+    }
+}
+
+#[test]
+fn a_secret_that_others_may_read_is_refused_with_the_mend() {
+    let folder = Folder::new("keys-modes");
+    folder.prints(&["key", "new", "hub key"]);
+    for mode in [0o640, 0o604, 0o644, 0o660, 0o610, 0o777] {
+        folder.set_mode("hub key", mode);
+        for args in [&["key", "show", "hub key"][..], &["key", "export", "hub key"]] {
+            let said = folder.fails(1, args);
+            assert!(said.contains("chmod 600 'hub key'") && said.contains(&format!("{mode:03o}")), "{said}");
+        }
+    }
+    for mode in [0o600, 0o400, 0o700] {
+        folder.set_mode("hub key", mode);
+        folder.prints(&["key", "show", "hub key"]);
+    }
+}
+
+#[test]
+fn every_form_reads_back_as_the_same_key() {
+    let folder = Folder::new("keys-forms");
+    let made = folder.json(&["key", "new", "hub.key"]);
+    for format in ["pem", "hex", "note", "openssh"] {
+        let text = folder.prints(&["key", "export", "hub.key", "--format", format]);
+        folder.write("hub.pub", &text);
+        // A public key is for all.
+        folder.set_mode("hub.pub", 0o644);
+        let shown = Json::parse(&folder.prints(&["key", "show", "hub.pub", "--json"]));
+        assert_eq!((shown.str("public"), shown.get("secret")), (made.str("public"), &Json::Bool(false)), "{format}");
+        let json = Json::parse(&folder.prints(&["key", "export", "hub.key", "--format", format, "--json"]));
+        assert_eq!((json.str("format"), json.str("text")), (format, text.trim_end()));
+    }
+    assert_eq!(folder.prints(&["key", "export", "hub.key", "--format", "hex"]).trim_end(), made.str("public"));
+    let note = folder.prints(&["key", "export", "hub.key", "--format", "note", "--name", "example.org/hub"]);
+    assert!(note.starts_with("example.org/hub+"), "{note}");
+    let said = folder.fails(2, &["key", "export", "hub.key", "--format", "note", "--name", "a hub"]);
+    assert!(said.starts_with("sluis key export: --name `a hub`"), "{said}");
+}
+
+#[test]
+fn what_is_no_key_is_named() {
+    let folder = Folder::new("keys-broken");
+    folder.write("text", "hello\n");
+    folder.write("bytes", [0xff; 32]);
+    folder.write("long", vec![b'a'; 70_000]);
+    folder.write("weak", "0".repeat(64));
+    for (file, said) in [
+        ("nowhere", "cannot read nowhere"),
+        ("text", "text: a public key is 64 lower-case hex digits"),
+        ("bytes", "bytes: this is no text"),
+        ("long", "longer than 65536 bytes"),
+        ("weak", "weak: this Ed25519 public key is weak"),
+        (".", "cannot read ."),
+    ] {
+        let sentence = folder.fails(1, &["key", "show", file]);
+        assert!(sentence.contains(said), "{sentence}");
+    }
+}
+
+/// Other people's tools, where they are.
+#[test]
+fn openssl_and_ssh_keygen_read_our_keys() {
+    let folder = Folder::new("keys-others");
+    let made = folder.json(&["key", "new", "hub.key"]);
+    let run = |tool: &str, args: &[&str]| {
+        let out = Command::new(tool).args(args).current_dir(&folder.0).output();
+        assert!(out.is_ok() || std::env::var_os("CI").is_none(), "CI has no {tool}: install it");
+        out.ok().map(|out| {
+            assert!(out.status.success(), "{tool}: {out:?}");
+            String::from_utf8(out.stdout).expect("UTF-8")
+        })
+    };
+    let exported = folder.prints(&["key", "export", "hub.key"]);
+    match run("openssl", &["pkey", "-in", "hub.key", "-pubout"]) {
+        Some(theirs) => assert_eq!(theirs, exported),
+        None => eprintln!("no openssl here: this was not tried"),
+    }
+    fs::write(folder.0.join("hub.pub"), folder.prints(&["key", "export", "hub.key", "--format", "openssh"]))
+        .expect("a file");
+    match run("ssh-keygen", &["-lf", "hub.pub"]) {
+        Some(theirs) => assert_eq!(theirs.split(' ').nth(1), Some(made.str("fingerprint")), "{theirs}"),
+        None => eprintln!("no ssh-keygen here: this was not tried"),
+    }
+}

@@ -1,0 +1,24 @@
+//! The airlock, nodes, and whole networks of them: against the reference's fixtures and models.
+#![cfg(feature = "alloc")]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/nodes.rs"]
+mod nodes;
+#[path = "../common/packets.rs"]
+mod packets;
+
+mod airlock;
+mod model_node;
+mod node_edges;
+mod node_flow;
+mod node_make;
+mod node_peers;
+mod node_receive;
+mod replay_flood;
+#[cfg(feature = "sim")]
+mod sim_effects;
+#[cfg(feature = "sim")]
+mod sim_runs;
+#[cfg(feature = "sim")]
+mod sim_worlds;

@@ -1,0 +1,4 @@
+//! The suites that every adapter passes.
+
+mod conformance;
+mod journal;

@@ -1,0 +1,6 @@
+//! The suites that every adapter passes, recordings in files, and tokio's paused clock.
+
+mod conformance;
+mod journal;
+mod paused;
+mod recording;
