@@ -51,6 +51,9 @@ pub(super) enum Change {
 impl Base {
     /// The folder of a log, which need not be there yet.
     pub(super) fn of(log: &Path) -> Result<Self, Fail> {
+        // A link to the log is the log.
+        let resolved = fs::canonicalize(log);
+        let log = resolved.as_deref().unwrap_or(log);
         let folder = log.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let cannot = |why| Fail::runtime(format!("cannot use the folder {} ({why}), make it first", folder.display()));
         fs::canonicalize(folder).map(Self).map_err(cannot)

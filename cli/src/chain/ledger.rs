@@ -286,11 +286,11 @@ impl Ledger {
         let file = self.path.display();
         let (renewed, mut behind) = match (&keys.secret, self.journal.checkpoint_key()) {
             (None, Some(_)) => {
-                let why = "and the checkpoint does not cover it: the log has a key for that, name it with --key";
+                let why = "not covered by the checkpoint: this log has a key for that, name it with --key";
                 (Some(false), Some(why.to_owned()))
             }
             (None, None) if self.known.sealed && keys.svid.is_none() => {
-                (None, Some("and not signed, as other lines are: name a key with --key".to_owned()))
+                (None, Some("not signed, as other lines of it are: name a key with --key".to_owned()))
             }
             (None, None) => (None, None),
             (Some(secret), _) => match self.journal.checkpoint_as_blocking(secret) {
@@ -308,7 +308,7 @@ impl Ledger {
             },
         };
         if behind.is_none() && self.journal.journal().tree_is_behind() {
-            behind = Some(format!("{file}.tree not: the next write mends it"));
+            behind = Some(format!("{file}.tree not renewed: the next write renews it"));
         }
         Sidecars { renewed, behind }
     }

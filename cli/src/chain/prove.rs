@@ -72,8 +72,8 @@ fn note(args: &ProveArgs) -> Result<String, Fail> {
     let path = args.checkpoint.clone().unwrap_or_else(|| files::beside(&args.file, ".checkpoint"));
     let bytes = files::read(&path, judge::MAX_NOTE).map_err(|why| match why.kind() {
         io::ErrorKind::NotFound if args.checkpoint.is_none() => Fail::runtime(format!(
-            "there is no {}: only a signed checkpoint proves anything, `sluis chain add --key` makes one",
-            path.display()
+            "there is no {}.checkpoint: only a signed checkpoint proves anything, `sluis chain add --key` makes one",
+            args.file.display()
         )),
         _ => read::cannot(&path, &why),
     })?;

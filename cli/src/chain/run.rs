@@ -89,6 +89,7 @@ fn prepare(
     inputs: Declared,
     outputs: &Hashes,
 ) -> Result<Plan, Fail> {
+    fits(keys, args, clock, &metadata(args, -1, &files::hashes(&inputs), outputs))?;
     let mut ledger = Ledger::open(&args.file, keys, None)?;
     ledger.ready(keys)?;
     let running = ledger.known.open(&args.file)?;
@@ -111,7 +112,6 @@ fn prepare(
         }
         _ => args.independent || tied.is_some_and(|tied| input != Some(tied)),
     };
-    fits(keys, args, clock, &metadata(args, -1, &files::hashes(&inputs), outputs))?;
     if running.is_none() {
         let owner = args.actor.clone().unwrap_or_else(|| add::owner(&ledger));
         add::begin(&mut ledger, keys, clock.now(), &add::name_of(&args.file), &owner)?;

@@ -12,7 +12,7 @@ use sluis_journal::Names;
 use super::read;
 use crate::files;
 
-/// The file beside this one whose first token says that it continues exactly these lines.
+/// The name of the file beside this one whose first token says that it continues exactly these lines.
 pub(super) fn continued_by(file: &Path, size: u64, root: NodeHash) -> Option<PathBuf> {
     if size == 0 {
         return None;
@@ -21,7 +21,8 @@ pub(super) fn continued_by(file: &Path, size: u64, root: NodeHash) -> Option<Pat
     let (names, number) = segment(resolved.file_name()?.to_str()?)?;
     let next = [names.segment(number.checked_add(1)?), names.file().to_owned()];
     let next = next.map(|name| resolved.with_file_name(OsStr::new(&name)));
-    next.into_iter().find(|next| continues(next).is_some_and(|before| before == (size, root)))
+    let next = next.into_iter().find(|next| continues(next).is_some_and(|before| before == (size, root)))?;
+    next.file_name().map(PathBuf::from)
 }
 
 /// Size and root of the segment that a file continues.

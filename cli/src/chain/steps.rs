@@ -4,8 +4,10 @@ use std::process::ExitCode;
 
 use sluis_chain::token::Token;
 use sluis_chain::workload::{Completion, Data, NewStep, Plan, Planned, Refused, StepStatus};
+use sluis_core::Now;
 use sluis_core::framing::canonical::{self, Style as Form};
 use sluis_core::framing::{Text, Value};
+use sluis_core::time::iso;
 use sluis_tokio::SystemClock;
 
 use super::args::{CompleteArgs, PlanArgs, StartArgs};
@@ -38,7 +40,7 @@ pub(super) fn plan(out: &mut Out, args: &PlanArgs) -> Result<(), Fail> {
     let sequence = workload.add(&step, rng).map_err(|why| refused(&args.step, &why))?;
     let actor = args.actor.clone().or_else(|| keys.actor()).unwrap_or_else(|| workload.owner().to_owned());
     let plan = workload.plan(sequence).ok_or_else(|| refused(&args.step, &Refused::UnknownStep))?;
-    let draft = Draft::of(&plan, &actor, &add::node_name());
+    let draft = Draft::of(now, &plan, &actor, &add::node_name());
     let added = ledger.append(&keys, now, &draft.token())?;
     add::say(out, "chain plan", &args.file, &added, &ledger.renew(&keys));
     Ok(())
@@ -75,7 +77,7 @@ pub(super) fn start(out: &mut Out, args: &StartArgs) -> Result<(), Fail> {
     let named = Value::from_json(&json).map_err(Fail::runtime)?;
     let plan = running.workload.started(sequence, named).ok_or_else(|| unplanned(&args.file, &args.step))?;
     let executor = running.workload.step(sequence).map_or("", |step| step.executor);
-    let draft = Draft::of(&plan, executor, &node(args.node.as_deref()));
+    let draft = Draft::of(now, &plan, executor, &node(args.node.as_deref()));
     let added = ledger.append(&keys, now, &draft.token())?;
     add::say(out, "chain start", &args.file, &added, &ledger.renew(&keys));
     Ok(())
@@ -178,6 +180,7 @@ fn unplanned(file: &std::path::Path, step: &str) -> Fail {
 /// The token of a plan, put together.
 struct Draft {
     action: &'static str,
+    at: String,
     actor: String,
     id: String,
     parent: String,
@@ -187,7 +190,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn of(plan: &Plan<'_>, actor: &str, node: &str) -> Self {
+    fn of(now: Now, plan: &Plan<'_>, actor: &str, node: &str) -> Self {
         let (workload, step, name) = (plan.workload_id, plan.step_id, plan.name.to_cow());
         let (mut erin, mut eromheen) = (Vec::new(), Vec::new());
         // A vector has always room, and texts have a form.
@@ -199,13 +202,15 @@ impl Draft {
         };
         let [erin, eromheen] = [erin, eromheen].map(|json| String::from_utf8(json).unwrap_or_default());
         let (action, actor, id) = (plan.action(), actor.to_owned(), format!("{id}_{workload}_{step}"));
-        Self { action, actor, id, parent, erin, eromheen, why }
+        let at = iso::format(now.wall, &mut [0; iso::FORMAT_LEN]).to_owned();
+        Self { action, at, actor, id, parent, erin, eromheen, why }
     }
 
     fn token(&self) -> Token<'_> {
         Token {
             token_id: Text::new(&self.id),
             action: Text::new(self.action),
+            timestamp: Text::new(&self.at),
             actor: Text::new(&self.actor),
             erin: Value::from_json(&self.erin).unwrap_or(Value::NULL),
             eromheen: Value::from_json(&self.eromheen).unwrap_or(Value::EMPTY_OBJECT),

@@ -139,7 +139,7 @@ fn keys_and_checkpoints_that_do_not_fit_are_findings() {
     let kinds: BTreeSet<&str> = findings.iter().map(|finding| finding.str("kind")).collect();
     assert_eq!(kinds, BTreeSet::from(["checkpoint", "unknown_key"]));
     // Unsigned, where everything must be signed.
-    folder.prints(&["chain", "add", "c.jsonl", "--action", "unsigned"]);
+    folder.ends(0, &["chain", "add", "c.jsonl", "--action", "unsigned"]);
     verify(&folder, 0, &["--key", "hub.pub"]);
     let (findings, _) = verify(&folder, 1, &["--key", "hub.pub", "--signed"]);
     assert_eq!((findings.len(), findings[0].str("kind"), findings[0].count("line")), (1, "unsigned", 7));
@@ -316,7 +316,7 @@ fn one_token_is_proven_without_the_chain() {
     }
     let said = folder.fails(1, &["chain", "prove", "c.jsonl", "7"]);
     assert!(said.contains("no token `7`"), "{said}");
-    folder.prints(&["chain", "add", "c.jsonl", "--action", "later"]);
+    folder.ends(0, &["chain", "add", "c.jsonl", "--action", "later"]);
     let said = folder.fails(1, &["chain", "prove", "c.jsonl", "7"]);
     assert!(said.contains("covers 6 lines and not line 7"), "{said}");
     std::fs::remove_file(folder.0.join("c.jsonl.checkpoint")).expect("it was there");

@@ -3,6 +3,12 @@
 mod checking;
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(unix)]
+mod files;
+mod logs;
+#[cfg(unix)]
+mod signals;
 mod spiffe;
+mod steps;
 mod trips;
 mod writing;
