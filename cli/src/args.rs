@@ -207,18 +207,20 @@ sender. Until an address has proven itself it is sent at most three times the
 bytes that it sent, so an answer has to fit.
 
 Standard input takes one command a line; its end does not end `listen`:
-  approve PACKET-ID [DID]  let a waiting ping in; with the sender's DID where
-                           several wait under one packet id
-  reject PACKET-ID [DID]   turn it away
+  approve NUMBER           let a waiting ping in, by the number that it was given
+                           or, where only one waits under it, by its packet id
+  reject NUMBER            turn it away
   trust DID=SCORE          trust a DID from now on
   stats                    print what was counted so far
   quit                     end with the summary, as SIGINT and SIGTERM do
 
 --json prints these objects:
   {"event":"listening","did","addr"}
-  {"event":"ping","source_did","target_did","packet_id","intent","purpose",
-   "payload","zone","decision","trust_score","rule","from"}
-  {"event":"decided","packet_id","decision"}
+  {"event":"ping","wait","source_did","target_did","packet_id","intent",
+   "purpose","payload","zone","decision","trust_score","rule","from"}
+      wait: the number of a ping that waits for a decision, else null
+  {"event":"decided","wait","packet_id","source_did","intent","decision",
+   "answered"}
       decision: accept, reject, or expired when nobody decided within 300 s
   {"event":"rejected","reason","count"}
       at most once a second for each reason: how many since the last time
@@ -226,6 +228,10 @@ Standard input takes one command a line; its end does not end `listen`:
    "elapsed_s"}
   {"event":"stats",...}
       for the command `stats`, otherwise as the summary
+  {"event":"lost_output","count"}
+      so many lines are missing here: nobody read them in time; the summary
+      has their number as "lost_output"
+Each bears its time as "t" (RFC 3339). Lines for people begin with theirs.
 --record writes a token for every ping that passes the gate, every decision,
 heartbeat, peer that comes or goes, and change of trust; a ping that is turned
 away is counted and leaves none. Answers do not wait for the disk. The summary
@@ -233,8 +239,14 @@ then also has "record":{"recorded","lost"}: what is on the disk, and what is not
 because the disk was full or too slow.
 
 What JSON has no form for in a payload is written as: "NaN", "Infinity" and
-"-Infinity", {"bytes":HEX}, {"ext":CODE,"bytes":HEX}. Heartbeats are no pings
-and are not counted.
+"-Infinity", {"bytes":HEX}, {"ext":CODE,"bytes":HEX}. A payload that JSON readers
+fail over or change is written whole as {"text":JSON}: more than 64 levels deep,
+a key twice, integers beyond 2^53 - 1, numbers beyond the range of floats.
+Heartbeats are no pings and are not counted.
+
+Nothing that is not read holds the node up; what nobody reads in time is lost,
+and counted. A reader that leaves ends `listen` with exit code 1. A signal ends it
+within a second, a signal that was ignored when it began stays ignored.
 
 The configuration file; everything is optional, unknown fields are errors:
   did = "jis:home:hub"

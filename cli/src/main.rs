@@ -19,6 +19,7 @@ mod output;
 mod ping;
 mod replay;
 mod run;
+mod signals;
 mod tokens;
 mod usage;
 mod values;
@@ -53,5 +54,7 @@ fn main() -> ExitCode {
         Command::Chain(args) => (args.command.name(), chain::run(cli.common, &args.command)),
         Command::Demo => ("demo", demo::run(cli.common)),
     };
-    done.unwrap_or_else(|fail| fail.report(Some(name)))
+    let code = done.unwrap_or_else(|fail| fail.report(Some(name)));
+    output::settle();
+    code
 }

@@ -57,7 +57,7 @@ pub(crate) fn run(common: Common, args: &ReplayArgs) -> Result<ExitCode, Fail> {
         differs(&mut out, *line, recorded, replayed);
     }
     summary(&mut out, same, lines.number, inputs, datagrams);
-    out.finish().map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))?;
+    out.finish().map_err(|why| Fail::output(&why))?;
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

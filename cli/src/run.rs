@@ -1,15 +1,19 @@
 //! A node on the chosen runtime.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use sluis_core::Seed;
-use sluis_core::driver::{App, DriverStats};
+use sluis_core::driver::{App, Driver, DriverConfig, DriverStats};
 use sluis_core::node::{Node, NodeConfig};
 use sluis_tokio::FileTape;
 
 use crate::common::Runtime;
 use crate::fail::Fail;
 use crate::values::Place;
+
+/// How long what is queued may take to leave when a command ends: a signal ends it within a second, whatever blocks.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// An app that wants to know where its socket is.
 pub(crate) trait Bound {
@@ -38,12 +42,13 @@ pub(crate) fn drive<A: App<Node> + Bound>(
     node: &mut Node,
     app: &mut A,
 ) -> Result<DriverStats, Fail> {
+    let config = DriverConfig { grace: GRACE, ..DriverConfig::default() };
     macro_rules! on {
         ($runtime:ident) => {
             $runtime::block_on(async {
                 let mut socket = $runtime::bind(addr).map_err(Fail::runtime)?;
                 app.bound(socket.local_addr());
-                $runtime::run(&mut socket, node, app).await.map_err(|why| {
+                Driver::lend(&mut socket, node, app, config).await.map_err(|why| {
                     Fail::runtime(format!("the socket on {} failed ({why}), start again", socket.local_addr()))
                 })
             })

@@ -79,7 +79,8 @@ mod forward {
     use signal_hook::iterator::exfiltrator::WithOrigin;
     use signal_hook::low_level::siginfo::{Cause, Origin};
 
-    use crate::output::tell;
+    use crate::output::{settle, tell};
+    use crate::signals;
 
     /// How far the command is.
     enum Phase {
@@ -118,7 +119,7 @@ mod forward {
     /// Listen for signals, on a thread of its own, for as long as the process lives. Those that whoever started us ignores stay
     /// ignored, here and in the command.
     fn listen(step: String, phase: Shared) -> io::Result<()> {
-        let heeded = [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal));
+        let heeded = [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().filter(|signal| !signals::is_ignored(*signal));
         let mut signals = SignalsInfo::<WithOrigin>::new(heeded)?;
         let forever = move || {
             for origin in signals.forever() {
@@ -126,14 +127,6 @@ mod forward {
             }
         };
         std::thread::Builder::new().name("signals".to_owned()).spawn(forever).map(drop)
-    }
-
-    /// Whether whoever started us ignores a signal. Linux tells in `/proc`; elsewhere nothing is known to be ignored.
-    fn is_ignored(signal: i32) -> bool {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-        u32::try_from(signal - 1).is_ok_and(|bit| mask.checked_shr(bit).is_some_and(|mask| mask & 1 == 1))
     }
 
     fn heed(step: &str, phase: &Mutex<Phase>, origin: &Origin) {
@@ -148,6 +141,7 @@ mod forward {
             Phase::Running(_) => {}
             Phase::Ended => {
                 tell(&format!("sluis chain run: ended by a signal, step {step} is not recorded."));
+                settle();
                 // Only a signal that does nothing by default comes back from this.
                 let _ = signal_hook::low_level::emulate_default_handler(origin.signal);
             }

@@ -25,7 +25,7 @@ pub(super) struct Base(PathBuf);
 
 /// What tells whether a file was written to, renamed or exchanged: volume, number, length, and the times at which its bytes and its
 /// entry changed.
-type Stamp = (u64, u64, u64, i64, i64, i64, i64);
+pub(super) type Stamp = (u64, u64, u64, i64, i64, i64, i64);
 
 /// A declared file as it was when it was hashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,6 +182,11 @@ fn hash(path: &Path) -> io::Result<Seen> {
         return Err(io::Error::other("it was written to while it was read"));
     }
     Ok(Seen { hash: Hash32(hash.finalize().into()).to_string(), stamp: stamp(&stat) })
+}
+
+/// What changes with a file.
+pub(super) fn stamp_of(path: &Path) -> io::Result<Stamp> {
+    fs::metadata(path).map(|stat| stamp(&stat))
 }
 
 #[cfg(unix)]

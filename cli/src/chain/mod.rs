@@ -20,9 +20,12 @@ mod prove;
 mod read;
 mod run;
 mod running;
+mod seals;
 mod segments;
 mod show;
 mod steps;
+mod treefile;
+mod unchecked;
 mod values;
 mod verify;
 
@@ -54,6 +57,6 @@ pub(crate) fn run(common: Common, command: &ChainCommand) -> Result<ExitCode, Fa
     // What was printed before a failure is printed.
     let printed = out.finish();
     let code = code?;
-    printed.map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))?;
+    printed.map_err(|why| Fail::output(&why))?;
     Ok(code)
 }

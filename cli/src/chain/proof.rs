@@ -1,7 +1,9 @@
 //! Single files that prove something: bundles of the log, and envelopes of attestations. What `verify` says of them.
 
 use std::fs;
+use std::io::{self, Read as _};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use sluis_chain::export::{Envelope, Statement};
@@ -12,11 +14,12 @@ use sluis_chain::verify::{Finding, Kind, Problem, Summary};
 use sluis_chain::workload::check::StepChecker;
 use sluis_core::framing::Value;
 
-use super::check::Checked;
-use super::judge::{self, Keys, Seen};
+use super::check::{Checked, What};
+use super::judge::{self, Keys};
 use super::read;
+use super::seals::Seen;
 use crate::fail::Fail;
-use crate::tokens;
+use crate::{files, tokens};
 
 /// A file that is one JSON object of such a kind.
 pub(super) enum Proof {
@@ -24,14 +27,22 @@ pub(super) enum Proof {
     Envelope(String),
 }
 
+/// The largest envelope that is read, and written.
+pub(super) const MAX_ENVELOPE: usize = 512 << 20;
+
 /// What a file is, if it is no chain.
 pub(super) fn read(path: &Path) -> Result<Option<Proof>, Fail> {
     // A pipe can be read only once, and that is done by whoever reads chains.
     let stat = fs::metadata(path).map_err(|why| read::cannot(path, &why))?;
-    if !stat.is_file() || stat.len() > MAX_BUNDLE as u64 {
+    if !stat.is_file() || stat.len() > MAX_ENVELOPE as u64 {
         return Ok(None);
     }
-    let Ok(text) = String::from_utf8(fs::read(path).map_err(|why| read::cannot(path, &why))?) else { return Ok(None) };
+    // Chains may be that large, too, and are not read twice for it.
+    if stat.len() > MAX_BUNDLE as u64 && !begins_envelope(path).map_err(|why| read::cannot(path, &why))? {
+        return Ok(None);
+    }
+    let bytes = files::read(path, MAX_ENVELOPE).map_err(|why| read::cannot(path, &why))?;
+    let Ok(text) = String::from_utf8(bytes) else { return Ok(None) };
     let Ok(value) = Value::from_json(text.trim()) else { return Ok(None) };
     let is_bundle = value.get("type").and_then(Value::as_text).is_some_and(|kind| kind == BUNDLE_TYPE);
     let is_envelope = value.get("payloadType").is_some();
@@ -42,30 +53,48 @@ pub(super) fn read(path: &Path) -> Result<Option<Proof>, Fail> {
     })
 }
 
+/// Whether a file begins as an envelope does: an object whose first member is one of those.
+fn begins_envelope(path: &Path) -> io::Result<bool> {
+    let mut front = Vec::new();
+    files::open(path)?.take(256).read_to_end(&mut front)?;
+    let members = front.trim_ascii_start().strip_prefix(b"{").unwrap_or_default().trim_ascii_start();
+    Ok([&b"\"payload\""[..], b"\"payloadType\"", b"\"signatures\""].iter().any(|member| members.starts_with(member)))
+}
+
 /// Check it.
-pub(super) fn check(
-    proof: &Proof,
-    keys: &Keys,
-    signed: bool,
-    found: &mut dyn FnMut(&Finding),
-) -> Result<Checked, Fail> {
+pub(super) fn check(proof: &Proof, keys: &Arc<Keys>, found: &mut dyn FnMut(&Finding)) -> Result<Checked, Fail> {
     let mut checked = Checked {
-        summary: Summary { lines: 1, entries: 1, tokens: 0, findings: 0, linked: false, last: None, root: None },
+        what: match proof {
+            Proof::Bundle(_) => What::Bundle,
+            Proof::Envelope(_) => What::Envelope { signed: false },
+        },
+        summary: Summary {
+            lines: 1,
+            entries: 1,
+            tokens: 0,
+            findings: 0,
+            linked: false,
+            unlinked: 0,
+            last: None,
+            root: None,
+        },
         findings: 0,
         checkpoint: None,
         wrong_hashes: 0,
-        attested: false,
+        cut: false,
+        let_be: 0,
+        keys: Arc::clone(keys),
         seen: Seen::new(keys),
         took: std::time::Duration::ZERO,
     };
     let start = Instant::now();
     let finding = match proof {
-        Proof::Bundle(text) => bundle(text, keys, signed, &mut checked),
+        Proof::Bundle(text) => bundle(text, keys, &mut checked),
         Proof::Envelope(text) => envelope(text, keys, &mut checked)?,
     };
-    if let Some(finding) = finding {
+    for finding in finding.into_iter().chain(checked.seen.findings()) {
         found(&finding);
-        checked.findings = 1;
+        checked.findings += 1;
     }
     checked.took = start.elapsed();
     Ok(checked)
@@ -76,7 +105,7 @@ fn finding(line: u64, kind: Kind, expected: &str, actual: &impl ToString) -> Fin
 }
 
 /// The first thing that is wrong with a bundle.
-fn bundle(text: &str, keys: &Keys, signed: bool, checked: &mut Checked) -> Option<Finding> {
+fn bundle(text: &str, keys: &Keys, checked: &mut Checked) -> Option<Finding> {
     let bundle = match Bundle::parse(text.trim()) {
         Ok(bundle) => bundle,
         Err(why) => return Some(finding(0, Kind::BrokenLine, "a bundle", &why)),
@@ -89,7 +118,7 @@ fn bundle(text: &str, keys: &Keys, signed: bool, checked: &mut Checked) -> Optio
     if known.is_empty() {
         return Some(finding(0, Kind::Other("checkpoint"), "a key", &"none that can be read"));
     }
-    let held = match judge::open(bundle.checkpoint.as_bytes(), known) {
+    let held = match judge::open(bundle.checkpoint.as_bytes(), known, None) {
         Ok(held) => held,
         Err(why) => return Some(finding(0, Kind::Other("checkpoint"), "a checkpoint that a known key signed", &why)),
     };
@@ -102,11 +131,11 @@ fn bundle(text: &str, keys: &Keys, signed: bool, checked: &mut Checked) -> Optio
     if let Err(why) = verify_inclusion(&leaf_hash(bundle.entry.as_bytes()), bundle.index, size, &bundle.proof, &root) {
         return Some(finding(line, Kind::Root, "a way from this entry to the root", &why));
     }
-    token(&bundle.entry, line, keys, signed, checked)
+    token(&bundle.entry, line, keys, checked)
 }
 
 /// What is wrong with the token itself.
-fn token(line: &str, number: u64, keys: &Keys, signed: bool, checked: &mut Checked) -> Option<Finding> {
+fn token(line: &str, number: u64, keys: &Keys, checked: &mut Checked) -> Option<Finding> {
     let token = match Token::parse(line) {
         Ok(token) => token,
         Err(why) => return Some(finding(number, Kind::BrokenLine, "a token", &why)),
@@ -126,10 +155,13 @@ fn token(line: &str, number: u64, keys: &Keys, signed: bool, checked: &mut Check
     let problem = problem.or_else(|| match token.check_seal(&checked.seen) {
         Verdict::Bad => Some((Kind::BadSignature, "a signature that holds".to_owned(), String::new())),
         Verdict::Unknown => Some((Kind::UnknownKey, "a known key".to_owned(), String::new())),
-        Verdict::Unsigned | Verdict::OtherKind if signed => {
+        Verdict::NotTheActor => {
+            Some((Kind::Actor, format!("a signature of {}", token.actor.to_cow()), "that of somebody else".to_owned()))
+        }
+        Verdict::Unsigned | Verdict::OtherKind if keys.required() => {
             Some((Kind::Unsigned, "a signature".to_owned(), String::new()))
         }
-        _ => None,
+        Verdict::Unsigned | Verdict::OtherKind | Verdict::Good => None,
     });
     let (kind, expected, actual) = problem?;
     let token_id = Some(token.token_id.to_cow().into_owned());
@@ -144,7 +176,7 @@ fn step(line: &str, number: u64, steps: &mut StepChecker) -> Option<Finding> {
 }
 
 /// The first thing that is wrong with an attestation.
-fn envelope(text: &str, keys: &Keys, checked: &mut Checked) -> Result<Option<Finding>, Fail> {
+fn envelope(text: &str, keys: &Arc<Keys>, checked: &mut Checked) -> Result<Option<Finding>, Fail> {
     if keys.known.is_empty() {
         return Err(Fail::usage(
             "an attestation says who signed it, not whether that is true: name the key with --key",
@@ -169,16 +201,18 @@ fn envelope(text: &str, keys: &Keys, checked: &mut Checked) -> Result<Option<Fin
         Ok(statement) => statement,
         Err(why) => return Ok(Some(finding(0, Kind::Other("statement"), "what its own tokens say", &why))),
     };
-    // Who ran the steps need not be known to whoever knows who attests them; but what they signed must hold.
-    let anybody = Keys { mac: keys.mac.clone(), known: Vec::new(), spiffe: keys.spiffe.clone() };
-    checked.seen = Seen::new(&anybody);
+    // Who ran the steps need not be known to whoever knows who attests them, unless that is asked for; but what they signed must
+    // hold.
+    let anybody = Keys { mac: keys.mac.clone(), spiffe: keys.spiffe.clone(), allow_unsigned: true, ..Keys::default() };
+    let keys = if keys.signed || !keys.actors.is_empty() { Arc::clone(keys) } else { Arc::new(anybody) };
+    checked.seen = Seen::new(&keys);
     let (mut wrong, mut as_step, mut steps) = (None, None, StepChecker::new(&tokens::seed()?));
     for (line, number) in statement.lines().iter().zip(1..) {
-        wrong = wrong.or(token(line, number, &anybody, false, checked));
+        wrong = wrong.or(token(line, number, &keys, checked));
         as_step = as_step.or(step(line, number, &mut steps));
     }
     let found = wrong.or(as_step);
-    checked.attested = true;
+    checked.what = What::Envelope { signed: true };
     checked.summary.tokens = statement.lines().len() as u64;
     Ok(found)
 }

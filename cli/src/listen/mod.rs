@@ -36,7 +36,7 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
     let record = recorded.map(|file| Record::open(&file, &settings.did, keys)).transpose()?;
     let zones = settings.zones();
     let inbox = Inbox::with_signals().with_lines();
-    let app = Listen::new(Out::new(common, quiet), inbox, settings.did, count, duration, capture);
+    let app = Listen::new(Out::queued(common, quiet).stamped(), inbox, settings.did, count, duration, capture);
     let mut app = app.recording(record, zones);
     let ended = run::drive(common.runtime, addr, &mut node, &mut app);
     // Whatever ended it: what was done is said, once the socket has been open.

@@ -9,6 +9,8 @@ use std::future::Future as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use sluis_chain::audit::{Happening, Recorder};
 use sluis_chain::log::Protection;
@@ -39,6 +41,8 @@ pub(super) struct Record {
     /// What is on its way to the disk, the oldest first.
     tickets: VecDeque<Ticket>,
     counts: Recorded,
+    /// There is a checkpoint: the first line says that there is one.
+    signed: bool,
     /// It was said that something is lost, and nothing was recorded since.
     said: bool,
 }
@@ -58,6 +62,7 @@ impl Record {
             keys,
             tickets: VecDeque::new(),
             counts: Recorded::default(),
+            signed: found.entries > 0,
             said: false,
         })
     }
@@ -95,6 +100,11 @@ impl Record {
             Ok(()) => {
                 self.counts.recorded += 1;
                 self.said = false;
+                if !std::mem::replace(&mut self.signed, true)
+                    && let Err(why) = self.sign()
+                {
+                    tell(&format!("sluis listen: {why}"));
+                }
             }
             Err(why) => self.lose::<std::convert::Infallible>(&AppendError::Failed(why)),
         }
@@ -121,12 +131,27 @@ impl Record {
         self.counts
     }
 
-    /// Wait until everything is on the disk, and sign what the file is by then.
-    pub(super) fn finish(&mut self) -> Result<(), Fail> {
+    /// Wait until everything is on the disk, at most for as long as `limit` says, and sign what the file is by then.
+    ///
+    /// # Errors
+    /// The disk took longer, or there is no checkpoint.
+    pub(super) fn finish(&mut self, limit: Option<Duration>) -> Result<(), Fail> {
+        let start = Instant::now();
         while let Some(ticket) = self.tickets.pop_front() {
-            let outcome = ticket.wait();
+            let outcome = match limit {
+                None => ticket.wait(),
+                Some(limit) => match wait_until(&ticket, start + limit) {
+                    Some(outcome) => outcome,
+                    None => return Err(self.too_slow()),
+                },
+            };
             self.heard(outcome);
         }
+        self.sign()
+    }
+
+    /// Sign what is on the disk.
+    fn sign(&self) -> Result<(), Fail> {
         let Some(secret) = &self.keys.secret else { return Ok(()) };
         self.journal.checkpoint_as_blocking(secret).map(drop).map_err(|why| {
             Fail::runtime(format!(
@@ -134,5 +159,24 @@ impl Record {
                 self.path.display()
             ))
         })
+    }
+
+    /// The disk has not written all when the command must end.
+    fn too_slow(&mut self) -> Fail {
+        let unknown = self.tickets.len() as u64 + 1;
+        self.tickets.clear();
+        self.counts.lost += unknown;
+        let file = self.path.display();
+        Fail::runtime(format!("the disk with {file} is slow: the last {unknown} tokens may be missing there"))
+    }
+}
+
+/// What becomes of a token that is on its way, until then.
+fn wait_until(ticket: &Ticket, until: Instant) -> Option<Result<(), Failure>> {
+    loop {
+        match ticket.outcome() {
+            None if Instant::now() < until => thread::sleep(Duration::from_millis(2)),
+            outcome => return outcome,
+        }
     }
 }

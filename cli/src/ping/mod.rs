@@ -38,7 +38,7 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     // A node that is thrown away tells what is wrong with the ping before anything happens.
     a_node(&did, args)?.ping(Now::default(), &ping).map_err(refused)?;
     let inbox = Inbox::with_signals();
-    let mut app = Pinger::new(Out::new(common, args.quiet), inbox, did, ping, args);
+    let mut app = Pinger::new(Out::queued(common, args.quiet), inbox, did, ping, args);
     let ended = run::drive(common.runtime, bind, &mut node, &mut app);
     let done = app.finish(ended.as_ref().ok())?;
     if let Some(why) = app.failed {

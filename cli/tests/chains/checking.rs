@@ -58,7 +58,12 @@ fn what_nobody_touched_is_good() {
     assert_eq!((checkpoint.count("size"), checkpoint.str("origin")), (6, "mission-7"));
     assert_eq!(checkpoint.get("signed"), &Json::Bool(false), "no key was named");
     assert_eq!(checkpoint.str("root"), summary.str("root"));
-    let (_, summary) = verify(&folder, 0, &["--key", "hub.pub", "--signed"]);
+    // Who signed is not known to be whom the tokens name, until somebody says so.
+    let (findings, _) = verify(&folder, 1, &["--key", "hub.pub", "--signed"]);
+    assert_eq!(findings.iter().map(|finding| finding.str("kind")).collect::<Vec<_>>(), ["unproven_actor"; 2]);
+    let bound = ["--signed", "--actor", "jis:dispatch=hub.pub", "--actor", "jis:alice=hub.pub", "--key", "hub.pub"];
+    let (_, summary) = verify(&folder, 0, &bound);
+    assert_eq!((summary.get("unproven"), summary.get("not_checked")), (&Json::List(vec![]), &Json::List(vec![])));
     assert_eq!(summary.get("checkpoint").get("signed"), &Json::Bool(true));
     let Json::List(signers) = summary.get("signers") else { panic!("{summary:?}") };
     assert_eq!((signers.len(), signers[0].count("tokens")), (1, 6));
@@ -140,14 +145,15 @@ fn keys_and_checkpoints_that_do_not_fit_are_findings() {
     assert_eq!(kinds, BTreeSet::from(["checkpoint", "unknown_key"]));
     // Unsigned, where everything must be signed.
     folder.ends(0, &["chain", "add", "c.jsonl", "--action", "unsigned"]);
-    verify(&folder, 0, &["--key", "hub.pub"]);
-    let (findings, _) = verify(&folder, 1, &["--key", "hub.pub", "--signed"]);
+    verify(&folder, 0, &["--key", "hub.pub", "--allow-unsigned"]);
+    let (findings, _) = verify(&folder, 1, &["--key", "hub.pub"]);
     assert_eq!((findings.len(), findings[0].str("kind"), findings[0].count("line")), (1, "unsigned", 7));
     // A checkpoint kept elsewhere.
     folder.write("kept", folder.text("c.jsonl.checkpoint"));
-    verify(&folder, 0, &["--key", "hub.pub", "--checkpoint", "kept"]);
+    let kept = ["--key", "hub.pub", "--allow-unsigned", "--checkpoint", "kept"];
+    verify(&folder, 0, &kept);
     folder.write("kept", folder.text("c.jsonl.checkpoint").replacen("\n6\n", "\n5\n", 1));
-    let (findings, _) = verify(&folder, 1, &["--key", "hub.pub", "--checkpoint", "kept"]);
+    let (findings, _) = verify(&folder, 1, &kept);
     assert_eq!((findings.len(), findings[0].str("kind"), findings[0].count("line")), (1, "checkpoint", 0));
     let said = folder.fails(1, &["chain", "verify", "c.jsonl", "--checkpoint", "nowhere"]);
     assert!(said.contains("cannot read nowhere"), "{said}");
@@ -227,7 +233,10 @@ fn find_gives_the_last_that_match() {
 fn show_marks_what_is_broken() {
     let folder = chain("show", true);
     let drawn = folder.prints(&["chain", "show", "c.jsonl"]);
-    assert!(drawn.starts_with("c.jsonl, log mission-7\n") && drawn.ends_with("6 tokens, nothing found\n"), "{drawn}");
+    assert!(
+        drawn.starts_with("c.jsonl, log mission-7\n") && drawn.contains("\n6 tokens, nothing found\nnot checked: "),
+        "{drawn}"
+    );
     assert_eq!((drawn.matches('●').count(), drawn.matches('│').count(), drawn.contains('\u{1b}')), (6, 5, false));
     let mut command = folder.command(&["chain", "show", "c.jsonl", "--color", "always"]);
     let coloured = command.env("NO_COLOR", "1").output().expect("sluis runs").stdout;
@@ -357,4 +366,54 @@ fn a_line_that_is_being_written_is_no_finding() {
     assert!(out.status.success() && String::from_utf8_lossy(&out.stderr).contains("was torn"), "{out:?}");
     assert!(folder.exists("c.jsonl.torn"));
     verify(&folder, 0, &[]);
+}
+
+/// Nothing is signed that does not verify: `export` looks at hashes, links, seals and the checkpoint first.
+#[test]
+fn what_verify_rejects_is_not_attested() {
+    let folder = chain("export-forged", true);
+    let export = ["chain", "export", "c.jsonl", "--key", "hub.key"];
+    folder.prints(&export);
+    let good = lines(&folder);
+    // Rewritten by somebody without the key: the last line, so that no link tells.
+    let forge = |line: &str| {
+        let line = line.replacen("\"archived\"", "\"approved\"", 1);
+        let mut token = sluis_chain::token::Token::parse(&line).expect("a token");
+        token.signature = sluis_core::framing::Text::EMPTY;
+        let hash = token.content_hash(None).expect("a hash").to_string();
+        token.content_hash = sluis_core::framing::Text::new(&hash);
+        let mut out = Vec::new();
+        token.write_json(&mut out).expect("room");
+        String::from_utf8(out).expect("UTF-8")
+    };
+    let mut forged = good.clone();
+    let last = forged.pop().expect("a line");
+    forged.push(forge(&last));
+    put(&folder, &forged);
+    let said = folder.fails(1, &export);
+    assert!(said.contains("c.jsonl is not attested: ") && said.contains("see `sluis chain verify c.jsonl`"), "{said}");
+    // Cut off, moved, and with the checkpoint gone that the log says it has.
+    put(&folder, &good[..good.len() - 1]);
+    folder.fails(1, &export);
+    put(&folder, &good);
+    folder.prints(&export);
+    std::fs::remove_file(folder.0.join("c.jsonl.checkpoint")).expect("removed");
+    folder.fails(1, &export);
+}
+
+/// An envelope may be longer than a bundle, and its key ids are hints that need not be there.
+#[test]
+fn large_envelopes_and_those_without_key_ids_are_read() {
+    let folder = chain("export-large", true);
+    let json = folder.prints(&["chain", "export", "c.jsonl", "--key", "hub.key"]);
+    let at = json.find("\"keyid\":\"").expect("a key id") + 8;
+    let end = at + 1 + json[at + 1..].find('"').expect("its end") + 1;
+    let without = format!("{}null{}", &json[..at], &json[end..]);
+    folder.write("null.json", &without);
+    let padded = format!("{},\"padding\":\"{}\"}}", without.trim_end().trim_end_matches('}'), "x".repeat(17 << 20));
+    folder.write("large.json", padded.replacen("}]", "}]", 1));
+    for name in ["null.json", "large.json"] {
+        folder.prints(&["chain", "verify", name, "--key", "hub.pub"]);
+        folder.prints(&["chain", "verify", name, "--key", "hub.pub", "--signed", "--actor", "jis:dispatch=hub.pub"]);
+    }
 }

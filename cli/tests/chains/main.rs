@@ -3,6 +3,7 @@
 mod checking;
 #[path = "../common/mod.rs"]
 mod common;
+mod evidence;
 #[cfg(unix)]
 mod files;
 mod logs;

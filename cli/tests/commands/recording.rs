@@ -109,7 +109,7 @@ fn a_real_node_is_recorded_and_replays(runtime: &str) {
 
     // A node that was started in another way is found too, and its seed is not shown.
     let (_, seed) = recorded.split_once("\"seed\":\"").expect("a seed");
-    fs::write(&other, recorded.replacen("\"version\":1", "\"version\":1,\"x\":0", 1)).expect("written");
+    fs::write(&other, recorded.replacen("\"version\":2", "\"version\":2,\"x\":0", 1)).expect("written");
     let (code, out, err) = replay(&[text(&other)]);
     assert!(code == Some(1) && out.starts_with("different from line 1 on\n"), "{out}");
     assert!(!out.contains(&seed[..16]) && !err.contains(&seed[..16]), "{out}{err}");

@@ -1,7 +1,9 @@
 //! Where a story is played: a folder of its own with one chain in it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sluis_chain::token::Hash32;
 use sluis_chain::verify::Finding;
@@ -101,9 +103,9 @@ impl<'t> Stage<'t> {
 
     /// Write the tokens that wait, sealed by this one.
     fn write(&mut self, actor: &Actor) -> Result<(), Fail> {
-        let mut ledger = Ledger::open(&self.folder.join("chain.jsonl"), &actor.keys, None)?;
-        let now = self.clock.now();
         let Some(workload) = &mut self.workload else { return Ok(()) };
+        let mut ledger = Ledger::open(&self.folder.join("chain.jsonl"), &actor.keys, Some(workload.name()))?;
+        let now = self.clock.now();
         while workload.pending().is_some() {
             ledger.append_waiting(&actor.keys, now, workload, None)?;
         }
@@ -117,7 +119,7 @@ impl<'t> Stage<'t> {
     }
 
     /// Check the chain by these keys; what is found is told.
-    pub(super) fn verify(&mut self, keys: &judge::Keys) -> Result<Vec<Finding>, Fail> {
+    pub(super) fn verify(&mut self, keys: &Arc<judge::Keys>) -> Result<Vec<Finding>, Fail> {
         let mut findings = Vec::new();
         check::check(&self.chain(), &[], &Judge::default(), keys, &mut |finding| findings.push(finding.clone()))?;
         self.teller.found(&findings);
@@ -125,7 +127,7 @@ impl<'t> Stage<'t> {
     }
 
     /// Check it: exactly these kinds must be found, in these lines.
-    pub(super) fn expect(&mut self, keys: &judge::Keys, kinds: &[(u64, &str)]) -> Result<(), Fail> {
+    pub(super) fn expect(&mut self, keys: &Arc<judge::Keys>, kinds: &[(u64, &str)]) -> Result<(), Fail> {
         let findings = self.verify(keys)?;
         let found: Vec<(u64, &str)> = findings.iter().map(|finding| (finding.line, finding.kind.as_str())).collect();
         self.teller.check(found == kinds, &format!("{kinds:?} was to be found, it was {found:?}"));
@@ -151,8 +153,10 @@ impl<'t> Stage<'t> {
     }
 }
 
-/// By which public keys a chain is judged.
-pub(super) fn known(actors: &[&Actor]) -> judge::Keys {
-    let known = actors.iter().filter_map(|actor| Some(actor.keys.secret.as_ref()?.public())).collect();
-    judge::Keys { mac: None, known, spiffe: None }
+/// By which public keys a chain is judged: each signs for its actor.
+pub(super) fn known(actors: &[&Actor]) -> Arc<judge::Keys> {
+    let key = |actor: &&Actor| Some((actor.did.clone(), vec![actor.keys.secret.as_ref()?.public()]));
+    let actors: BTreeMap<_, _> = actors.iter().filter_map(key).collect();
+    let known = actors.values().flatten().copied().collect();
+    Arc::new(judge::Keys { known, actors, signed: true, ..judge::Keys::default() })
 }
