@@ -54,7 +54,7 @@ pub(super) fn export(out: &mut Out, args: &ExportArgs) -> Result<(), Fail> {
     let json = envelope.to_json();
     if json.len() > MAX_ENVELOPE {
         let why = "the envelope would be longer than `sluis chain verify` reads";
-        return Err(Fail::runtime(format!("{why}, {} bytes: export from a log of its own", MAX_ENVELOPE)));
+        return Err(Fail::runtime(format!("{why}, {MAX_ENVELOPE} bytes: export from a log of its own")));
     }
     out.line(|line, _| line.extend_from_slice(json.as_bytes()));
     Ok(())

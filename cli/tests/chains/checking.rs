@@ -273,7 +273,7 @@ fn attestations_are_signed_envelopes() {
     assert!(said.contains("16 hex digits"), "{said}");
     put(&folder, &lines(&folder).iter().map(|line| line.replace("mission-7", "mission-8")).collect::<Vec<_>>());
     let said = folder.fails(1, &["chain", "export", "c.jsonl", "--key", "hub.key"]);
-    assert!(said.contains("cannot be attested") && said.contains("sluis chain verify c.jsonl"), "{said}");
+    assert!(said.contains("is not attested") && said.contains("sluis chain verify c.jsonl"), "{said}");
 }
 
 #[test]
@@ -411,7 +411,7 @@ fn large_envelopes_and_those_without_key_ids_are_read() {
     let without = format!("{}null{}", &json[..at], &json[end..]);
     folder.write("null.json", &without);
     let padded = format!("{},\"padding\":\"{}\"}}", without.trim_end().trim_end_matches('}'), "x".repeat(17 << 20));
-    folder.write("large.json", padded.replacen("}]", "}]", 1));
+    folder.write("large.json", padded);
     for name in ["null.json", "large.json"] {
         folder.prints(&["chain", "verify", name, "--key", "hub.pub"]);
         folder.prints(&["chain", "verify", name, "--key", "hub.pub", "--signed", "--actor", "jis:dispatch=hub.pub"]);
