@@ -18,7 +18,7 @@ use sluis_chain::token::Seal;
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_core::node::Event;
 use sluis_core::{Did, Now};
-use sluis_journal::{AppendError, Failure, Ticket, TokenJournal, TokenSetup};
+use sluis_journal::{AppendError, EntryFault, Failure, Ticket, TokenJournal, TokenSetup};
 
 use crate::fail::Fail;
 use crate::output::tell;
@@ -41,6 +41,11 @@ pub(super) struct Record {
     /// What is on its way to the disk, the oldest first.
     tickets: VecDeque<Ticket>,
     counts: Recorded,
+    /// Bytes of the file and of what is on its way there, and how many there may be.
+    bytes: u64,
+    max_bytes: u64,
+    /// The file has reached that: nothing more goes into it.
+    ended: bool,
     /// There is a checkpoint: the first line says that there is one.
     signed: bool,
     /// It was said that something is lost, and nothing was recorded since.
@@ -49,7 +54,7 @@ pub(super) struct Record {
 
 impl Record {
     /// Open the file, or begin it.
-    pub(super) fn open(path: &Path, did: &Did, keys: Keys) -> Result<Self, Fail> {
+    pub(super) fn open(path: &Path, did: &Did, keys: Keys, max_bytes: Option<u64>) -> Result<Self, Fail> {
         let key = keys.secret.as_ref().map(SecretKey::public);
         let setup = TokenSetup::default().named(tokens::origin_of(path), key).chained();
         let (journal, found) =
@@ -62,6 +67,9 @@ impl Record {
             keys,
             tickets: VecDeque::new(),
             counts: Recorded::default(),
+            bytes: std::fs::metadata(path).map_or(0, |about| about.len()),
+            max_bytes: max_bytes.unwrap_or(u64::MAX),
+            ended: false,
             signed: found.entries > 0,
             said: false,
         })
@@ -77,11 +85,23 @@ impl Record {
     /// Record what happened.
     pub(super) fn happening(&mut self, now: Now, happening: &Happening<'_>) {
         let Some(draft) = self.recorder.draft(happening) else { return };
+        if self.ended {
+            self.counts.lost += 1;
+            return;
+        }
         let keys = &self.keys;
         let protection = Protection { mac: keys.mac.as_ref(), seal: keys.secret.as_ref().map(|key| key as &dyn Seal) };
-        match self.journal.try_append_as(now, &draft, protection) {
-            Ok((ticket, _)) => self.tickets.push_back(ticket),
-            Err(why) => self.lose(&why),
+        let room = self.max_bytes.saturating_sub(self.bytes);
+        match self.journal.try_append_within(now, &draft, protection, room) {
+            Ok((ticket, entry)) => {
+                self.bytes += entry.len as u64;
+                self.tickets.push_back(ticket);
+            }
+            Err(why) => {
+                self.ended = matches!(&why, AppendError::Compose(EntryFault::NoRoom));
+                self.said &= !self.ended;
+                self.lose(&why);
+            }
         }
     }
 
@@ -122,6 +142,11 @@ impl Record {
             }
             AppendError::Failed(why) => {
                 format!("sluis listen: what happens is not recorded in {file} ({why}), start again to go on")
+            }
+            AppendError::Compose(EntryFault::NoRoom) => {
+                format!(
+                    "sluis listen: what happens is not recorded in {file}: it has grown to --max-bytes, what follows is lost"
+                )
             }
             why => format!("sluis listen: what happens is not recorded in {file}: {why}"),
         });

@@ -28,6 +28,9 @@ pub enum EntryFault {
     /// The checkpoint is that of another log: it bears another name than the first token says.
     #[error("it is the checkpoint of another log")]
     Origin,
+    /// It is longer than the room that was given.
+    #[error("it is longer than there is room")]
+    NoRoom,
     /// Only a workload writes tokens of this action.
     #[error("only a workload writes tokens of this action")]
     Reserved,

@@ -10,9 +10,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sluis_chain::log::{self, Appended, Log, LogHeader, Protection};
-use sluis_chain::token::{Hash32, Token};
+use sluis_chain::token::{Hash32, SealError, Token};
 use sluis_chain::workload::{self, Plan, Room, Workload};
-use sluis_core::framing::{Text, Value};
+use sluis_core::framing::{EncodeError, Text, Value};
 use sluis_core::identity::{PublicKey, Signer};
 use sluis_core::{Now, Seed};
 
@@ -192,17 +192,29 @@ impl<D: Folder> TokenJournal<D> {
         self.journal.append_blocking(|entries, out| self.write(entries, now, draft, protection, out))
     }
 
-    /// As [`try_append`](Self::try_append), with this protection in place of the journal's own.
+    /// As [`try_append`](Self::try_append), with this protection in place of the journal's own, and only if the line takes no more than
+    /// `room` bytes with its line feed.
     ///
     /// # Errors
-    /// It is not queued; [`AppendError::Busy`] if there is no room.
-    pub fn try_append_as(
+    /// It is not queued; [`AppendError::Busy`] if the queue is full, [`EntryFault::NoRoom`] if the line is longer than that.
+    pub fn try_append_within(
         &self,
         now: Now,
         draft: &Token<'_>,
         protection: Protection<'_>,
+        room: u64,
     ) -> Result<(Ticket, Appended), TokenAppendError> {
-        self.journal.try_append(|entries, out| self.write(entries, now, draft, protection, out))
+        self.journal.try_append(|entries, out| {
+            let within = usize::try_from(room).unwrap_or(usize::MAX);
+            let cut = within < out.len();
+            let out = out.get_mut(..if cut { within } else { out.len() }).unwrap_or_default();
+            let made = self.write(entries, now, draft, protection, out);
+            made.map_err(|why| match why {
+                EntryFault::Log(log::AppendError::Encode(EncodeError::BufferFull)) if cut => EntryFault::NoRoom,
+                EntryFault::Log(log::AppendError::Seal(SealError::NoRoom { .. })) if cut => EntryFault::NoRoom,
+                why => why,
+            })
+        })
     }
 
     /// Append the token of a workload that waits to be written, linked, and protected by this; of a step with `metadata` where that is
