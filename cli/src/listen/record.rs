@@ -126,11 +126,11 @@ impl Record {
                     tell(&format!("sluis listen: {why}"));
                 }
             }
-            Err(why) => self.lose::<std::convert::Infallible>(&AppendError::Failed(why)),
+            Err(why) => self.lose(&AppendError::Failed(why)),
         }
     }
 
-    fn lose<E: std::fmt::Display>(&mut self, why: &AppendError<E>) {
+    fn lose(&mut self, why: &AppendError<EntryFault>) {
         self.counts.lost += 1;
         if std::mem::replace(&mut self.said, true) {
             return;

@@ -453,7 +453,7 @@ fn tokens_follow_from_each_other_where_that_is_wanted() {
 fn resume((key, known): &mut (SipKey, Option<Workload<Heap>>), token: &Token<'_>) {
     let (entry, hash) = (Entry::read(token).unwrap().unwrap(), token.said_hash().unwrap());
     match (&entry, known) {
-        (Entry::Created(created), known) => *known = Some(Workload::resume(created, hash, *key, 0).unwrap()),
+        (Entry::Created(created), known) => *known = Some(Workload::resume(created, hash, key.clone(), 0).unwrap()),
         (entry, Some(known)) => known.replay(entry, hash).unwrap(),
         (entry, None) => panic!("{entry:?}"),
     }
