@@ -12,6 +12,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("ping", &[]),
     ("replay", &[]),
     ("key", &["new", "show", "export"]),
+    ("signal", &["id", "rank"]),
     (
         "chain",
         &[

@@ -8,7 +8,7 @@ use sluis_chain::log::fit_origin;
 use sluis_chain::token::Token;
 use sluis_chain::workload::{NewWorkload, Workload, is_reserved};
 use sluis_core::Now;
-use sluis_core::framing::{Text, Value};
+use sluis_core::data::{Text, Value};
 use sluis_tokio::SystemClock;
 
 use super::args::{AddArgs, NewArgs};

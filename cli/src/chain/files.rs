@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use sluis_chain::token::Hash32;
 use sluis_chain::workload::hash_value;
-use sluis_core::framing::{self, Value, canonical};
+use sluis_core::data::{self, Value, canonical};
 
 use crate::fail::Fail;
 use crate::files;
@@ -220,7 +220,7 @@ fn escape(path: &Path) -> String {
     for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
         out.push_str(&chunk.valid().replace('\\', r"\\"));
         for byte in chunk.invalid() {
-            let digits = framing::hex::pair(*byte);
+            let digits = data::hex::pair(*byte);
             out.push_str(r"\x");
             out.extend(digits.map(char::from));
         }
@@ -239,7 +239,7 @@ fn unescape(name: &str) -> PathBuf {
     while let Some((byte, behind)) = rest.split_first() {
         let hex = |two: &[u8]| {
             let mut one = [0];
-            framing::hex::parse(two, &mut one).map(|()| one[0])
+            data::hex::parse(two, &mut one).map(|()| one[0])
         };
         match (byte, behind) {
             (b'\\', [b'\\', after @ ..]) => {
@@ -298,8 +298,8 @@ pub(super) fn from_json(value: Option<Value<'_>>) -> Hashes {
     let mut key = None;
     for token in value.tokens() {
         match token {
-            framing::Token::Key(text) => key = Some(text.to_cow().into_owned()),
-            framing::Token::Str(text) => {
+            data::Token::Key(text) => key = Some(text.to_cow().into_owned()),
+            data::Token::Str(text) => {
                 if let Some(key) = key.take() {
                     out.insert(key, text.to_cow().into_owned());
                 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sluis_chain::token::Hash32;
 use sluis_chain::workload::{Spiffe, Workload};
-use sluis_core::framing::Text;
+use sluis_core::data::Text;
 use sluis_core::table::Heap;
 
 use super::files::{Base, Declared, Hashes};

@@ -7,7 +7,7 @@ use sluis_chain::log::merkle::NodeHash;
 use sluis_chain::log::{Appended, Protection, fit_origin};
 use sluis_chain::token::{Hash32, Seal, Token};
 use sluis_chain::workload::{Pending, Workload};
-use sluis_core::framing::Value;
+use sluis_core::data::Value;
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_core::table::Heap;
 use sluis_core::{Now, Rng, Wall};

@@ -12,8 +12,8 @@ use sluis_chain::token::Hash32;
 use sluis_chain::workload::{
     After, Data, Finding, NewStep, Protection, Refused, Spiffe, Step, StepId, StepStatus, WorkloadId,
 };
-use sluis_core::framing::canonical::{self, Member};
-use sluis_core::framing::{Number, Text, Value};
+use sluis_core::data::canonical::{self, Member};
+use sluis_core::data::{Number, Text, Value};
 use sluis_tokio::SystemClock;
 
 use super::args::RunArgs;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use sluis_chain::token::Token;
 use sluis_chain::workload::{Completion, Data, NewStep, Plan, Planned, Refused, StepStatus};
 use sluis_core::Now;
-use sluis_core::framing::canonical::{self, Style as Form};
-use sluis_core::framing::{Text, Value};
+use sluis_core::data::canonical::{self, Style as Form};
+use sluis_core::data::{Text, Value};
 use sluis_core::time::iso;
 use sluis_tokio::SystemClock;
 

@@ -9,6 +9,7 @@ mod flow;
 mod keys;
 mod looks;
 mod recording;
+mod signal;
 mod sluis;
 #[cfg(unix)]
 mod terminal;

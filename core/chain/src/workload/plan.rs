@@ -9,7 +9,7 @@ use super::ids::{StepId, WorkloadId};
 use super::read::Malformed;
 use super::status::{StepStatus, WorkloadStatus};
 use crate::token::{Hash32, Token};
-use sluis_core::framing::{EncodeError, Member, Number, Sink, Style, Text, Value, canonical};
+use sluis_core::data::{EncodeError, Member, Number, Sink, Style, Text, Value, canonical};
 use sluis_core::time::{Wall, iso};
 
 /// The action of a token that plans a step.

@@ -10,7 +10,7 @@ use super::status::{StepStatus, WorkloadStatus};
 use super::told::NewWorkload;
 use crate::token::Hash32;
 use sluis_core::SipKey;
-use sluis_core::framing::{Text, Value};
+use sluis_core::data::{Text, Value};
 use sluis_core::time::{Instant, Now};
 
 impl<S: Room> Workload<S> {

@@ -10,7 +10,7 @@ use sluis_chain::workload::{
     Completion, Data, Entry, MAX_LINE, NewStep, NewWorkload, Plan, Protection, Refused, Room, StepStatus, StepView,
     Workload, WorkloadStatus, hash_value,
 };
-use sluis_core::framing::{Text, Value};
+use sluis_core::data::{Text, Value};
 use sluis_core::identity::SecretKey;
 use sluis_core::table::{Fixed, Heap};
 use sluis_core::time::iso;

@@ -7,7 +7,7 @@ use sluis_chain::log::merkle::{Frontier, NodeHash};
 use sluis_chain::log::note::last_note;
 use sluis_chain::log::{self, Appended, Log, LogHeader, Mark, Protection};
 use sluis_chain::token::Token;
-use sluis_core::framing::Text;
+use sluis_core::data::Text;
 use sluis_core::identity::PublicKey;
 use sluis_core::{Now, Seed};
 

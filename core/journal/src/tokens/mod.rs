@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sluis_chain::log::{self, Appended, Log, LogHeader, Protection};
 use sluis_chain::token::{Hash32, SealError, Token};
 use sluis_chain::workload::{self, Plan, Room, Workload};
-use sluis_core::framing::{EncodeError, Text, Value};
+use sluis_core::data::{EncodeError, Text, Value};
 use sluis_core::identity::{PublicKey, Signer};
 use sluis_core::{Now, Seed};
 
@@ -40,7 +40,7 @@ pub type TokenAppendError = AppendError<EntryFault>;
 ///
 /// ```
 /// use sluis_chain::token::Token;
-/// use sluis_core::framing::Text;
+/// use sluis_core::data::Text;
 /// use sluis_core::identity::SecretKey;
 /// use sluis_core::{Instant, Now, Seed, Wall};
 /// use sluis_journal::{TokenJournal, TokenSetup};

@@ -7,7 +7,7 @@ use crate::workload::data::hash_data;
 use crate::workload::entry::{After, Entry, Step, StepCounts};
 use crate::workload::ids::{StepId, WorkloadId};
 use crate::workload::status::{StepStatus, WorkloadStatus};
-use sluis_core::framing::{self, FnSink, Value, put_inside};
+use sluis_core::data::{self, FnSink, Value, put_inside};
 
 /// What is taken down of one token of a workload, or of one that may have been one. Small, and borrows nothing.
 #[derive(Clone, Copy, Debug)]
@@ -126,8 +126,8 @@ fn files(step: &Step<'_>) -> Option<(Option<Hash32>, Option<Hash32>)> {
 fn are_files(value: Value<'_>) -> bool {
     value.is_object()
         && value.tokens().all(|token| match token {
-            framing::Token::ObjectStart | framing::Token::ObjectEnd | framing::Token::Key(_) => true,
-            framing::Token::Str(text) => text.as_str().and_then(Hash32::from_hex).is_some(),
+            data::Token::ObjectStart | data::Token::ObjectEnd | data::Token::Key(_) => true,
+            data::Token::Str(text) => text.as_str().and_then(Hash32::from_hex).is_some(),
             _ => false,
         })
 }

@@ -3,14 +3,12 @@
 //! Nearly every frame has every field once, in declared order and with the type it should have: [`Declared`] reads
 //! those and nothing else. Any other frame is read again by key, which is where the rules and the errors are.
 
-use super::super::error::ValueError;
-use super::super::value::{Repr, Value};
-use super::super::{Decision, DecodeError, Number, Packet, PingType, Priority, Response, RoutingMode, Text};
+use super::super::{Decision, DecodeError, Packet, PingType, Priority, Response, RoutingMode};
 use super::by_key;
-use super::check;
 use super::encode::key;
-use super::item::{Item, Reader};
-use crate::limits::MAX_PAYLOAD;
+use crate::data::msgpack::item::{Item, Reader};
+use crate::data::msgpack::value;
+use crate::data::{Number, Text, Value};
 
 /// Read the payload of a ping's frame.
 #[inline]
@@ -28,28 +26,6 @@ pub(in super::super) fn response(payload: &[u8]) -> Result<Response<'_>, DecodeE
         Some(response) => Ok(response),
         None => by_key::response(payload),
     }
-}
-
-/// Check bytes that must be one value.
-pub(in super::super) fn value_from_bytes(bytes: &[u8]) -> Result<Value<'_>, ValueError> {
-    let mut reader = Reader::new(bytes);
-    let value = value(&mut reader);
-    let at = bytes.len() - reader.rest().len();
-    match value {
-        _ if bytes.len() > MAX_PAYLOAD => Err(ValueError { error: DecodeError::TooLarge, at: MAX_PAYLOAD }),
-        Ok(_) if at < bytes.len() => Err(ValueError { error: DecodeError::MsgpackTrailing, at }),
-        Ok(value) => Ok(value),
-        Err(error) => Err(ValueError { error, at }),
-    }
-}
-
-/// Step over one value, checked.
-#[inline]
-pub(super) fn value<'a>(reader: &mut Reader<'a>) -> Result<Value<'a>, DecodeError> {
-    let before = reader.rest();
-    let known = check::value(reader)?;
-    let len = before.len() - reader.rest().len();
-    Ok(Value::from_parts(Repr::Msgpack(before.get(..len).unwrap_or(before)), known))
 }
 
 /// Reads a frame whose layout is the reference's own. `None`: read it by key.

@@ -9,7 +9,7 @@ const WORDS: usize = 16;
 
 /// A Bloom filter over (object, key), two bits of 1,024 for each. It never overlooks a duplicate; it may see one that is
 /// none, once in some hundred objects with a dozen keys.
-pub(in super::super) struct KeyFilter {
+pub(crate) struct KeyFilter {
     bits: [u64; WORDS],
     /// Number of the object that is open at each level.
     objects: [u16; LEVELS],
@@ -18,13 +18,13 @@ pub(in super::super) struct KeyFilter {
 
 impl KeyFilter {
     #[inline]
-    pub(in super::super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { bits: [0; WORDS], objects: [0; LEVELS], opened: 0 }
     }
 
     /// An object was opened at this depth.
     #[inline]
-    pub(in super::super) fn open(&mut self, depth: usize) {
+    pub(crate) fn open(&mut self, depth: usize) {
         self.opened = self.opened.wrapping_add(1);
         if let Some(object) = self.objects.get_mut(depth) {
             *object = self.opened;
@@ -33,7 +33,7 @@ impl KeyFilter {
 
     /// Remember the key at `start..end` in the object that is open at this depth; whether it is certainly new there.
     #[inline]
-    pub(in super::super) fn insert(&mut self, bytes: &[u8], start: usize, end: usize, depth: usize) -> bool {
+    pub(crate) fn insert(&mut self, bytes: &[u8], start: usize, end: usize, depth: usize) -> bool {
         let deep = u16::try_from(depth).unwrap_or(u16::MAX) | 1 << 15;
         let object = self.objects.get(depth).copied().unwrap_or(deep);
         let hash = hash(bytes, start, end, object);

@@ -1,6 +1,6 @@
 //! Walks over one msgpack value without building anything and says whether the reference would take it.
 
-use super::super::DecodeError;
+use super::super::ParseError;
 use super::super::json::KeyFilter;
 use super::super::value::Known;
 use super::item::{Item, Reader};
@@ -14,9 +14,9 @@ const SHALLOW: usize = 16;
 /// Step over one value, checking all of it, and say what is known about it.
 ///
 /// # Errors
-/// What the reference would refuse: see the variants of [`DecodeError`].
+/// What the reference would refuse: see the variants of [`ParseError`].
 #[inline]
-pub(super) fn value(reader: &mut Reader<'_>) -> Result<Known, DecodeError> {
+pub(super) fn value(reader: &mut Reader<'_>) -> Result<Known, ParseError> {
     match reader.peek() {
         // Nil and empty containers are what most free members are.
         Some(0x80 | 0x90 | 0xc0) => {
@@ -27,13 +27,13 @@ pub(super) fn value(reader: &mut Reader<'_>) -> Result<Known, DecodeError> {
     }
 }
 
-fn walk(reader: &mut Reader<'_>) -> Result<Known, DecodeError> {
+fn walk(reader: &mut Reader<'_>) -> Result<Known, ParseError> {
     let start = *reader;
     if let Some(known) = Checker::<SHALLOW>::new().run(reader)? {
         return Ok(known);
     }
     *reader = start;
-    Checker::<MAX_DEPTH>::new().run(reader)?.ok_or(DecodeError::TooDeep)
+    Checker::<MAX_DEPTH>::new().run(reader)?.ok_or(ParseError::TooDeep)
 }
 
 /// An open container: what is still to come, keys and values counted apart.
@@ -60,7 +60,7 @@ impl<const N: usize> Checker<N> {
 
     /// `None` when the value is deeper than `N`.
     #[inline]
-    fn run(&mut self, reader: &mut Reader<'_>) -> Result<Option<Known>, DecodeError> {
+    fn run(&mut self, reader: &mut Reader<'_>) -> Result<Option<Known>, ParseError> {
         let mut level = Level { left: 1, is_map: false };
         loop {
             while level.left == 0 {
@@ -91,7 +91,7 @@ impl<const N: usize> Checker<N> {
                 }
                 // May be taken for the text of the same bytes: then it only looks as if a key came twice.
                 Item::Bin(bytes) if is_key => self.unique &= self.keys.insert(bytes, 0, bytes.len(), self.depth),
-                _ if is_key => return Err(DecodeError::MsgpackMapKey),
+                _ if is_key => return Err(ParseError::MsgpackMapKey),
                 Item::Ext(code, body) => check_ext(code, body)?,
                 Item::Array(n) | Item::Map(n) => {
                     let is_map = matches!(item, Item::Map(_));
@@ -113,26 +113,26 @@ impl<const N: usize> Checker<N> {
 /// How many items a container announces, keys and values counted apart. Each takes at least one byte, so the input
 /// bounds it, and no frame has more than 65,536 bytes.
 #[inline]
-pub(super) fn elements(n: u32, is_map: bool, reader: &Reader<'_>) -> Result<u16, DecodeError> {
+pub(crate) fn elements(n: u32, is_map: bool, reader: &Reader<'_>) -> Result<u16, ParseError> {
     let items = if is_map { n.saturating_mul(2) } else { n };
     match u16::try_from(items) {
         Ok(items) if usize::from(items) <= reader.rest().len() => Ok(items),
-        _ => Err(DecodeError::MsgpackTruncated),
+        _ => Err(ParseError::MsgpackTruncated),
     }
 }
 
 #[inline]
-pub(super) fn utf8(text: &[u8]) -> Result<&str, DecodeError> {
-    core::str::from_utf8(text).map_err(|_| DecodeError::BadUtf8)
+pub(crate) fn utf8(text: &[u8]) -> Result<&str, ParseError> {
+    core::str::from_utf8(text).map_err(|_| ParseError::BadUtf8)
 }
 
 /// Codes 0 to 127 carry anything; code -1 is a timestamp of 4, 8 or 12 bytes with less than 10⁹ nanoseconds.
-fn check_ext(code: i8, body: &[u8]) -> Result<(), DecodeError> {
+fn check_ext(code: i8, body: &[u8]) -> Result<(), ParseError> {
     if code >= 0 {
         return Ok(());
     }
     match timestamp(code, body) {
         Some((_, 0..1_000_000_000)) => Ok(()),
-        _ => Err(DecodeError::MsgpackExt),
+        _ => Err(ParseError::MsgpackExt),
     }
 }

@@ -26,7 +26,7 @@ pub struct BigInt<'a>(&'a str);
 
 impl<'a> BigInt<'a> {
     /// `None` unless these are such digits, no more of them than CPython reads, and the number really is outside.
-    pub(super) fn from_digits(digits: &'a str) -> Option<Self> {
+    pub(crate) fn from_digits(digits: &'a str) -> Option<Self> {
         let unsigned = digits.strip_prefix('-').unwrap_or(digits).as_bytes();
         let good = matches!(unsigned, [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit));
         let outside = digits.parse::<i64>().is_err() && digits.parse::<u64>().is_err();
@@ -42,7 +42,7 @@ impl<'a> BigInt<'a> {
 
 impl<'a> Number<'a> {
     /// The value of a number literal that a JSON scanner has already checked.
-    pub(super) fn from_json_literal(literal: &'a str) -> Self {
+    pub(crate) fn from_json_literal(literal: &'a str) -> Self {
         match literal.as_bytes() {
             b"NaN" => return Self::Float(f64::NAN),
             b"Infinity" => return Self::Float(f64::INFINITY),

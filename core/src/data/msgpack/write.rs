@@ -1,10 +1,13 @@
 //! msgpack items in the one form that the reference writes: the shortest.
 
+use super::super::error::{EncodeError, Unrepresentable};
+use super::super::number::Number;
 use super::super::sink::{Full, Sink};
+use super::super::text::Text;
 use super::shortest::{int_len, timestamp, timestamp_len};
 
 /// An integer.
-pub(super) fn int(sink: &mut impl Sink, n: i64) -> Result<(), Full> {
+pub(crate) fn int(sink: &mut impl Sink, n: i64) -> Result<(), Full> {
     let [_, _, _, _, b4, b5, b6, b7] = n.to_be_bytes();
     match (int_len(n), n < 0) {
         (1, _) => sink.put(&[b7]),
@@ -20,7 +23,7 @@ pub(super) fn int(sink: &mut impl Sink, n: i64) -> Result<(), Full> {
 }
 
 /// An integer above `i64::MAX`.
-pub(super) fn uint(sink: &mut impl Sink, n: u64) -> Result<(), Full> {
+pub(crate) fn uint(sink: &mut impl Sink, n: u64) -> Result<(), Full> {
     match i64::try_from(n) {
         Ok(n) => int(sink, n),
         Err(_) => eight(sink, 0xcf, n.to_be_bytes()),
@@ -28,7 +31,7 @@ pub(super) fn uint(sink: &mut impl Sink, n: u64) -> Result<(), Full> {
 }
 
 /// A float64; the reference never writes float32.
-pub(super) fn float(sink: &mut impl Sink, n: f64) -> Result<(), Full> {
+pub(crate) fn float(sink: &mut impl Sink, n: f64) -> Result<(), Full> {
     eight(sink, 0xcb, n.to_bits().to_be_bytes())
 }
 
@@ -74,25 +77,25 @@ impl Heads {
 
 /// The head of a text of `len` bytes.
 #[inline]
-pub(super) fn str_head(sink: &mut impl Sink, len: usize) -> Result<(), Full> {
+pub(crate) fn str_head(sink: &mut impl Sink, len: usize) -> Result<(), Full> {
     STR.put_len(sink, len)
 }
 
 /// A text.
 #[inline]
-pub(super) fn str(sink: &mut impl Sink, text: &str) -> Result<(), Full> {
+pub(crate) fn str(sink: &mut impl Sink, text: &str) -> Result<(), Full> {
     str_head(sink, text.len())?;
     sink.put(text.as_bytes())
 }
 
 /// Bytes.
-pub(super) fn bin(sink: &mut impl Sink, bytes: &[u8]) -> Result<(), Full> {
+pub(crate) fn bin(sink: &mut impl Sink, bytes: &[u8]) -> Result<(), Full> {
     BIN.put_len(sink, bytes.len())?;
     sink.put(bytes)
 }
 
 /// An extension value. A timestamp is written in its shortest form, whatever form it came in.
-pub(super) fn ext(sink: &mut impl Sink, code: i8, body: &[u8]) -> Result<(), Full> {
+pub(crate) fn ext(sink: &mut impl Sink, code: i8, body: &[u8]) -> Result<(), Full> {
     if let Some((seconds, nanoseconds)) = timestamp(code, body) {
         return stamp(sink, seconds, nanoseconds);
     }
@@ -131,11 +134,40 @@ fn stamp(sink: &mut impl Sink, seconds: i64, nanoseconds: u32) -> Result<(), Ful
 }
 
 /// The head of an array of `n` elements.
-pub(super) fn array(sink: &mut impl Sink, n: u32) -> Result<(), Full> {
+pub(crate) fn array(sink: &mut impl Sink, n: u32) -> Result<(), Full> {
     ARRAY.put(sink, n)
 }
 
 /// The head of a map of `n` pairs.
-pub(super) fn map(sink: &mut impl Sink, n: u32) -> Result<(), Full> {
+pub(crate) fn map(sink: &mut impl Sink, n: u32) -> Result<(), Full> {
     MAP.put(sink, n)
+}
+
+/// A text; unescaped where it still holds JSON escapes.
+#[inline]
+pub(crate) fn text(sink: &mut impl Sink, text: Text<'_>) -> Result<(), EncodeError> {
+    match text.as_str() {
+        Some(plain) => Ok(str(sink, plain)?),
+        None => escaped(sink, text),
+    }
+}
+
+fn escaped(sink: &mut impl Sink, text: Text<'_>) -> Result<(), EncodeError> {
+    str_head(sink, text.len())?;
+    for c in text.chars() {
+        let c = c.map_err(|_| EncodeError::Unrepresentable(Unrepresentable::LoneSurrogate))?;
+        sink.put(c.encode_utf8(&mut [0; 4]).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// A number. The reference's msgpack has no integers beyond 64 bits.
+pub(crate) fn number(sink: &mut impl Sink, n: Number<'_>) -> Result<(), EncodeError> {
+    match n {
+        Number::Int(n) => int(sink, n)?,
+        Number::Uint(n) => uint(sink, n)?,
+        Number::Float(n) => float(sink, n)?,
+        Number::Big(_) => return Err(EncodeError::Unrepresentable(Unrepresentable::BigInteger)),
+    }
+    Ok(())
 }

@@ -225,7 +225,11 @@ fn write_by_level(text: &str, sink: &mut impl Sink) -> Result<(), EncodeError> {
                         pieces.truncate(room);
                         let text = text.get(start as usize..end as usize).unwrap_or_default();
                         let value = Value::from_parts(Repr::Json(text), Known::NOTHING);
-                        super::write_value(value, sink, super::Style::canonical(super::super::Separators::Spaced))?;
+                        super::write_value(
+                            value,
+                            sink,
+                            super::super::Style::canonical(super::super::Separators::Spaced),
+                        )?;
                     }
                 }
             },

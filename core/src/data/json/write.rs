@@ -10,7 +10,7 @@ use super::super::walk::Walk;
 use super::{spaced, swar};
 
 /// Write a value in any style.
-pub(in super::super) fn write_value(value: Value<'_>, sink: &mut impl Sink, style: Style) -> Result<(), EncodeError> {
+pub(crate) fn write_value(value: Value<'_>, sink: &mut impl Sink, style: Style) -> Result<(), EncodeError> {
     if let Some(text) = value.json_wire()
         && (style == Style::WIRE || !text.starts_with(['{', '[']) || text.len() == 2)
     {
@@ -34,7 +34,7 @@ pub(in super::super) fn write_value(value: Value<'_>, sink: &mut impl Sink, styl
 }
 
 /// Write an object from its members.
-pub(in super::super) fn write_object(
+pub(crate) fn write_object(
     sink: &mut impl Sink,
     members: &[(&str, Member<'_>)],
     style: Style,
@@ -143,7 +143,7 @@ impl<'s, S: Sink> Layout<'s, S> {
 
 /// Write a text with its quotes.
 #[inline]
-pub(super) fn string(text: Text<'_>, sink: &mut impl Sink) -> Result<(), Full> {
+pub(crate) fn string(text: Text<'_>, sink: &mut impl Sink) -> Result<(), Full> {
     sink.put(b"\"")?;
     inside(text, sink)?;
     sink.put(b"\"")
@@ -151,7 +151,7 @@ pub(super) fn string(text: Text<'_>, sink: &mut impl Sink) -> Result<(), Full> {
 
 /// Write what stands between the quotes of a text.
 #[inline]
-pub(super) fn inside(text: Text<'_>, sink: &mut impl Sink) -> Result<(), Full> {
+pub(crate) fn inside(text: Text<'_>, sink: &mut impl Sink) -> Result<(), Full> {
     match (text.wire(), text.as_str()) {
         (Some(wire), _) => sink.put(wire.as_bytes()),
         (None, Some(plain)) => escape(plain, sink),

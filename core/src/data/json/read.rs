@@ -6,7 +6,7 @@ use super::scan::Scanner;
 use super::swar;
 
 /// White space, commas and colons: what stands between values.
-pub(in super::super) const fn is_separator(c: char) -> bool {
+pub(crate) const fn is_separator(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r' | ',' | ':')
 }
 
@@ -20,7 +20,7 @@ fn skip_separators(bytes: &[u8], mut pos: usize) -> usize {
 }
 
 /// What begins at `pos` behind separators, and where to read on.
-pub(in super::super) fn head(text: &str, pos: usize) -> Option<(Head<'_>, usize)> {
+pub(crate) fn head(text: &str, pos: usize) -> Option<(Head<'_>, usize)> {
     let bytes = text.as_bytes();
     let pos = skip_separators(bytes, pos);
     Some(match bytes.get(pos)? {
@@ -44,7 +44,7 @@ pub(in super::super) fn head(text: &str, pos: usize) -> Option<(Head<'_>, usize)
 }
 
 /// The position after the value that begins at `pos` behind separators.
-pub(in super::super) fn end_of(text: &str, pos: usize) -> Option<usize> {
+pub(crate) fn end_of(text: &str, pos: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut pos = skip_separators(bytes, pos);
     let mut depth = 0_usize;
@@ -90,13 +90,13 @@ pub(super) fn end_of_string(bytes: &[u8], mut pos: usize) -> Option<usize> {
 
 /// The tokens of one checked JSON value.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Tokens<'a> {
+pub(crate) struct Tokens<'a> {
     text: &'a str,
     pos: usize,
 }
 
 impl<'a> Tokens<'a> {
-    pub(in super::super) const fn new(text: &'a str) -> Self {
+    pub(crate) const fn new(text: &'a str) -> Self {
         Self { text, pos: 0 }
     }
 }

@@ -26,7 +26,7 @@ pub struct Value<'a> {
 
 /// How a value is written: one variant for each encoding that has its own form of free-form members.
 #[derive(Clone, Copy)]
-pub(super) enum Repr<'a> {
+pub(crate) enum Repr<'a> {
     /// Exactly one checked JSON value, without white space around it.
     Json(&'a str),
     /// Exactly one checked msgpack value.
@@ -35,16 +35,16 @@ pub(super) enum Repr<'a> {
 
 /// What the decoder noticed about a value, so that encoders need not look again. `false` is "not known".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Known {
+pub(crate) struct Known {
     /// The bytes are exactly what the reference would write for the value in the same encoding. Implies `unique`.
-    pub(super) wire: bool,
+    pub(crate) wire: bool,
     /// No object in it has a key twice.
-    pub(super) unique: bool,
+    pub(crate) unique: bool,
     /// The text is what the reference writes with a space behind every comma and colon, every key of an object as often
     /// as it was written. All numbers are finite.
-    pub(super) spaced: bool,
+    pub(crate) spaced: bool,
     /// Together with `spaced`: the members of every object are in the order of their keys, and none comes twice.
-    pub(super) sorted: bool,
+    pub(crate) sorted: bool,
 }
 
 impl Known {
@@ -125,7 +125,7 @@ impl<'a> Iterator for Tokens<'a> {
 
 /// What begins at a position of a value, in every encoding's terms.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Head<'a> {
+pub(crate) enum Head<'a> {
     Null,
     Bool(bool),
     Number(Number<'a>),
@@ -140,7 +140,7 @@ pub(super) enum Head<'a> {
 
 /// How a reader knows where a container ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Count {
+pub(crate) enum Count {
     /// After this many elements or members (a key and its value are one).
     Exactly(u32),
     /// At [`Head::End`].
@@ -190,7 +190,7 @@ impl<'a> Value<'a> {
 
     /// The JSON text of the value, where it has one that is exactly what the reference would write.
     #[inline]
-    pub(super) const fn json_wire(self) -> Option<&'a str> {
+    pub(crate) const fn json_wire(self) -> Option<&'a str> {
         match self.repr {
             Repr::Json(text) if self.known.wire => Some(text),
             Repr::Json(_) | Repr::Msgpack(_) => None,
@@ -225,7 +225,7 @@ impl<'a> Value<'a> {
     /// What begins at `pos`, and the position after it: after the opening for a container, after the whole of anything
     /// else. Position 0 is the value itself. Separators between values are passed over.
     #[inline]
-    pub(super) fn head(self, pos: usize) -> Option<(Head<'a>, usize)> {
+    pub(crate) fn head(self, pos: usize) -> Option<(Head<'a>, usize)> {
         match self.repr {
             Repr::Json(text) => json::head(text, pos),
             Repr::Msgpack(bytes) => msgpack::head(bytes, pos),
@@ -408,7 +408,7 @@ impl core::str::FromStr for ValueBuf {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let value = Value::from_json(text)?;
         // A checked JSON value always has a JSON form.
-        Self::new(value).map_err(|_| ValueError { error: super::DecodeError::TooDeep, at: 0 })
+        Self::new(value).map_err(|_| ValueError { error: super::ParseError::TooDeep, at: 0 })
     }
 }
 

@@ -5,12 +5,12 @@ use super::super::sink::Sink;
 use super::super::value::{Repr, Token, Value};
 use super::super::walk::{Event, Order, Walk};
 use super::super::{EncodeError, json};
-use super::{encode, write};
+use super::write;
 
 /// Write a value as the reference does: copied where it already is in that form, else read and written again, with
 /// equal keys collapsed.
 #[inline]
-pub(super) fn value(sink: &mut impl Sink, value: Value<'_>) -> Result<(), EncodeError> {
+pub(crate) fn value(sink: &mut impl Sink, value: Value<'_>) -> Result<(), EncodeError> {
     match value.repr() {
         Repr::Msgpack(bytes) if value.known().wire => Ok(sink.put(bytes)?),
         Repr::Json("{}") => Ok(sink.put(&[0x80])?),
@@ -51,8 +51,8 @@ fn scalar(sink: &mut impl Sink, token: Token<'_>) -> Result<(), EncodeError> {
     match token {
         Token::Null => sink.put(&[0xc0])?,
         Token::Bool(b) => sink.put(&[0xc2 | u8::from(b)])?,
-        Token::Number(n) => encode::number(sink, n)?,
-        Token::Str(text) | Token::Key(text) => encode::plain(sink, text)?,
+        Token::Number(n) => write::number(sink, n)?,
+        Token::Str(text) | Token::Key(text) => write::text(sink, text)?,
         Token::Bytes(bytes) | Token::KeyBytes(bytes) => write::bin(sink, bytes)?,
         Token::Ext(code, body) => write::ext(sink, code, body)?,
         Token::ArrayStart | Token::ArrayEnd | Token::ObjectStart | Token::ObjectEnd => {}

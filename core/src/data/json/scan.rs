@@ -3,7 +3,7 @@
 //! The hot parts are inlined and keep their position in a register; what is rare is a function of its own that takes
 //! and gives back positions.
 
-use super::super::error::DecodeError;
+use super::super::error::ParseError;
 use super::super::hex;
 use super::super::text::{Form, Text};
 use super::super::value::{Known, MAX_DEPTH, Repr, Value};
@@ -11,23 +11,23 @@ use super::keys::KeyFilter;
 use super::{flat, numeral, spaced, swar};
 
 /// What is checked is good, or why not.
-type Checked<T> = Result<T, DecodeError>;
+type Checked<T> = Result<T, ParseError>;
 
-const BAD: DecodeError = DecodeError::BadJson;
+const BAD: ParseError = ParseError::BadJson;
 
 /// A position in a JSON text that is being checked.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Scanner<'a> {
+pub(crate) struct Scanner<'a> {
     text: &'a str,
     pos: usize,
 }
 
 /// What the scanner knows about a number besides that it is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Literal<'a> {
-    pub(super) text: &'a str,
+pub(crate) struct Literal<'a> {
+    pub(crate) text: &'a str,
     /// The reference would print the number like this.
-    pub(super) wire: bool,
+    pub(crate) wire: bool,
 }
 
 /// One bit for each open container: whether it is an object.
@@ -42,10 +42,10 @@ impl Nesting {
     #[inline(always)]
     fn push(&mut self, object: bool) -> Checked<()> {
         if self.depth == MAX_DEPTH {
-            return Err(DecodeError::TooDeep);
+            return Err(ParseError::TooDeep);
         }
         if self.depth.is_multiple_of(64) {
-            self.below.push(self.top).map_err(|_| DecodeError::TooDeep)?;
+            self.below.push(self.top).map_err(|_| ParseError::TooDeep)?;
         }
         self.top = self.top << 1 | u64::from(object);
         self.depth += 1;
@@ -70,13 +70,13 @@ impl Nesting {
 impl<'a> Scanner<'a> {
     /// Start at `pos` of a text.
     #[inline(always)]
-    pub(in super::super) const fn new(text: &'a str, pos: usize) -> Self {
+    pub(crate) const fn new(text: &'a str, pos: usize) -> Self {
         Self { text, pos }
     }
 
     /// Where the scanner is.
     #[inline(always)]
-    pub(in super::super) const fn pos(&self) -> usize {
+    pub(crate) const fn pos(&self) -> usize {
         self.pos
     }
 
@@ -87,13 +87,13 @@ impl<'a> Scanner<'a> {
 
     /// The next byte.
     #[inline(always)]
-    pub(in super::super) fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.bytes().get(self.pos).copied()
     }
 
     /// Take `literal` if it is next.
     #[inline(always)]
-    pub(super) fn eat<const N: usize>(&mut self, literal: &[u8; N]) -> bool {
+    pub(crate) fn eat<const N: usize>(&mut self, literal: &[u8; N]) -> bool {
         let found = self.bytes().get(self.pos..).and_then(|rest| rest.first_chunk::<N>()) == Some(literal);
         if found {
             self.pos += N;
@@ -103,7 +103,7 @@ impl<'a> Scanner<'a> {
 
     /// Take `literal` if it is next. Inlined, so that its length is known to the compiler.
     #[inline(always)]
-    pub(in super::super) fn eat_slice(&mut self, literal: &'static [u8]) -> bool {
+    pub(crate) fn eat_slice(&mut self, literal: &'static [u8]) -> bool {
         let found = self.bytes().get(self.pos..).is_some_and(|rest| rest.starts_with(literal));
         if found {
             self.pos += literal.len();
@@ -113,7 +113,7 @@ impl<'a> Scanner<'a> {
 
     /// Pass over white space, and say whether there was any.
     #[inline(always)]
-    pub(in super::super) fn space(&mut self) -> bool {
+    pub(crate) fn space(&mut self) -> bool {
         // What is not white space is seldom below 0x21.
         if self.peek().is_none_or(|b| b > b' ') {
             return false;
@@ -130,7 +130,7 @@ impl<'a> Scanner<'a> {
 
     /// The rest of a string after its opening quote, closing quote included.
     #[inline(always)]
-    pub(in super::super) fn string(&mut self) -> Checked<Text<'a>> {
+    pub(crate) fn string(&mut self) -> Checked<Text<'a>> {
         let start = self.pos;
         let end = swar::find(self.bytes(), start, swar::escaped);
         if self.bytes().get(end) == Some(&b'"') {
@@ -144,7 +144,7 @@ impl<'a> Scanner<'a> {
 
     /// A number, `NaN` and infinities included.
     #[inline]
-    pub(super) fn number(&mut self) -> Checked<Literal<'a>> {
+    pub(crate) fn number(&mut self) -> Checked<Literal<'a>> {
         let start = self.pos;
         let (end, wire) = numeral::check(self.bytes(), start)?;
         self.pos = end;
@@ -153,7 +153,7 @@ impl<'a> Scanner<'a> {
 
     /// An integer of at most 18 digits that ends before a comma or bracket; nothing is taken for anything else.
     #[inline]
-    pub(super) fn small_int(&mut self) -> Option<i64> {
+    pub(crate) fn small_int(&mut self) -> Option<i64> {
         let negative = self.peek() == Some(b'-');
         let digits = self.bytes().get(self.pos + usize::from(negative)..)?;
         let (mut n, mut len) = (0_i64, 0);
@@ -174,7 +174,7 @@ impl<'a> Scanner<'a> {
 
     /// Any value, checked to its end.
     #[inline]
-    pub(super) fn value(&mut self) -> Checked<Value<'a>> {
+    pub(crate) fn value(&mut self) -> Checked<Value<'a>> {
         let start = self.pos;
         let mut known = Known::ALL;
         match self.peek().ok_or(BAD)? {
@@ -193,7 +193,7 @@ impl<'a> Scanner<'a> {
 
     /// Any value, checked to its end; quick for values as [`spaced`] has them.
     #[inline]
-    pub(in super::super) fn spaced_value(&mut self) -> Checked<Value<'a>> {
+    pub(crate) fn spaced_value(&mut self) -> Checked<Value<'a>> {
         let start = self.pos;
         let Some((end, sorted)) = spaced::value(self.bytes(), start) else { return self.value() };
         self.pos = end;

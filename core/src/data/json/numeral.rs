@@ -1,23 +1,23 @@
 //! Number literals by the rules of Python's `json.loads`.
 
-use super::super::error::DecodeError;
+use super::super::error::ParseError;
 use super::super::number::MAX_INT_DIGITS;
 
 /// A number from `start` on: where it ends, and whether the reference would print it like this. What looks wrong after
 /// it is left for whoever reads on.
 #[inline]
-pub(super) fn check(bytes: &[u8], start: usize) -> Result<(usize, bool), DecodeError> {
+pub(super) fn check(bytes: &[u8], start: usize) -> Result<(usize, bool), ParseError> {
     let negative = bytes.get(start) == Some(&b'-');
     let int = start + usize::from(negative);
     let end = match bytes.get(int) {
         Some(b'0') => int + 1,
         Some(b'1'..=b'9') => end_of_digits(bytes, int + 1),
-        _ => return word(bytes, start).map(|end| (end, true)).ok_or(DecodeError::BadJson),
+        _ => return word(bytes, start).map(|end| (end, true)).ok_or(ParseError::BadJson),
     };
     let fraction = match bytes.get(end) {
         Some(b'.') => end_of_digits(bytes, end + 1),
         Some(b'e' | b'E') => end,
-        _ if end - int > MAX_INT_DIGITS => return Err(DecodeError::IntTooLong),
+        _ if end - int > MAX_INT_DIGITS => return Err(ParseError::IntTooLong),
         _ => return Ok((end, !negative || bytes.get(int) != Some(&b'0'))),
     };
     if fraction == end + 1 {

@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use super::super::sink::SliceSink;
 use super::super::{EncodeError, Token, Value};
-use super::{encode, item, shortest, transcode, write};
+use super::{item, shortest, transcode, write};
 
 fn packed(value: Value<'_>) -> Result<Vec<u8>, EncodeError> {
     let mut out = vec![0; 80_000];
@@ -86,7 +86,7 @@ fn texts_lose_their_escapes() {
     let Some(Token::Str(text)) = value.tokens().nth(1) else { panic!("a text") };
     let mut out = [0; 32];
     let mut sink = SliceSink::new(&mut out);
-    encode::plain(&mut sink, text).unwrap();
+    write::text(&mut sink, text).unwrap();
     let plain: String = "aé🚀\n/".into();
     assert_eq!(sink.written()[0], 0xa0 | u8::try_from(plain.len()).unwrap());
     assert_eq!(&sink.written()[1..], plain.as_bytes());

@@ -1,6 +1,6 @@
 //! What formats above need to read and write objects of their own whose members they know.
 
-use super::error::DecodeError;
+use super::error::ParseError;
 use super::json;
 use super::sink::{Full, Sink};
 use super::text::Text;
@@ -47,18 +47,18 @@ impl<'a> Reader<'a> {
     /// The rest of a string after its opening quote, closing quote included.
     ///
     /// # Errors
-    /// [`DecodeError`] where no string stands.
+    /// [`ParseError`] where no string stands.
     #[inline(always)]
-    pub fn string(&mut self) -> Result<Text<'a>, DecodeError> {
+    pub fn string(&mut self) -> Result<Text<'a>, ParseError> {
         self.0.string()
     }
 
     /// Any value; quickest when it is written as Python's `json.dumps` does without being asked for anything else.
     ///
     /// # Errors
-    /// [`DecodeError`] where no value stands.
+    /// [`ParseError`] where no value stands.
     #[inline]
-    pub fn value(&mut self) -> Result<Value<'a>, DecodeError> {
+    pub fn value(&mut self) -> Result<Value<'a>, ParseError> {
         self.0.spaced_value()
     }
 }
@@ -69,7 +69,7 @@ impl<'a> Reader<'a> {
 /// [`Full`] when the sink is.
 #[inline(always)]
 pub fn put_inside(text: Text<'_>, sink: &mut impl Sink) -> Result<(), Full> {
-    json::put_inside(text, sink)
+    json::inside(text, sink)
 }
 
 impl<'a> Value<'a> {

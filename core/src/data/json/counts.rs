@@ -8,14 +8,14 @@ const CONTAINERS: usize = 64;
 const LEVELS: usize = 16;
 
 /// How many elements or members each container of a value has, duplicate keys included, in the order of their opening.
-pub(in super::super) struct Counts {
+pub(crate) struct Counts {
     counts: [u16; CONTAINERS],
     next: usize,
 }
 
 impl Counts {
     /// Count in one pass over a checked value. `None` when it has too many containers or too many levels.
-    pub(in super::super) fn of(text: &str) -> Option<Self> {
+    pub(crate) fn of(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         let mut counts = [0; CONTAINERS];
         let mut outer = [0; LEVELS];

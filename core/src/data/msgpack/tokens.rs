@@ -7,7 +7,7 @@ use super::item::{Item, Reader};
 /// Pull iterator over a checked value. Containers in msgpack have no end mark, so it keeps one count for each open one:
 /// 2 KiB, no heap, no recursion.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Tokens<'a> {
+pub(crate) struct Tokens<'a> {
     reader: Reader<'a>,
     /// Items still to come in the open containers around the current one, keys and values counted apart.
     outer: [u16; MAX_DEPTH],
@@ -20,7 +20,7 @@ pub(in super::super) struct Tokens<'a> {
 
 impl<'a> Tokens<'a> {
     /// Over the one value that `bytes` holds.
-    pub(in super::super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self {
             reader: Reader::new(bytes),
             outer: [0; MAX_DEPTH],

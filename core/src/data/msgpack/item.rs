@@ -1,10 +1,10 @@
 //! One msgpack item: its head and, for texts and bytes, its body.
 
-use super::super::DecodeError;
+use super::super::ParseError;
 
 /// A msgpack item. Containers are only announced: their elements follow in the input.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Item<'a> {
+pub(crate) enum Item<'a> {
     /// `nil`.
     Nil,
     /// `false` or `true`.
@@ -29,24 +29,24 @@ pub(super) enum Item<'a> {
 
 /// What is left of the input.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     /// Read from the start of `bytes`.
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
     /// The bytes not read yet.
-    pub(super) const fn rest(&self) -> &'a [u8] {
+    pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// Step over `prefix` if it comes next.
     #[inline]
-    pub(super) fn eat(&mut self, prefix: &[u8]) -> bool {
+    pub(crate) fn eat(&mut self, prefix: &[u8]) -> bool {
         match self.rest.strip_prefix(prefix) {
             Some(rest) => {
                 self.rest = rest;
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
 
     /// Step over an item of one byte that holds no others and is always in its shortest form.
     #[inline]
-    pub(super) fn eat_scalar(&mut self) -> bool {
+    pub(crate) fn eat_scalar(&mut self) -> bool {
         match self.rest {
             [0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff, rest @ ..] => {
                 self.rest = rest;
@@ -70,56 +70,56 @@ impl<'a> Reader<'a> {
 
     /// The next byte, not taken.
     #[inline]
-    pub(super) fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
 
     /// The next byte.
     #[inline]
-    pub(super) fn byte(&mut self) -> Result<u8, DecodeError> {
-        let (first, rest) = self.rest.split_first().ok_or(DecodeError::MsgpackTruncated)?;
+    pub(crate) fn byte(&mut self) -> Result<u8, ParseError> {
+        let (first, rest) = self.rest.split_first().ok_or(ParseError::MsgpackTruncated)?;
         self.rest = rest;
         Ok(*first)
     }
 
     /// The next `n` bytes.
     #[inline]
-    pub(super) fn take(&mut self, n: usize) -> Result<&'a [u8], DecodeError> {
-        let (taken, rest) = self.rest.split_at_checked(n).ok_or(DecodeError::MsgpackTruncated)?;
+    pub(crate) fn take(&mut self, n: usize) -> Result<&'a [u8], ParseError> {
+        let (taken, rest) = self.rest.split_at_checked(n).ok_or(ParseError::MsgpackTruncated)?;
         self.rest = rest;
         Ok(taken)
     }
 
     #[inline]
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(DecodeError::MsgpackTruncated)?;
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], ParseError> {
+        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(ParseError::MsgpackTruncated)?;
         self.rest = rest;
         Ok(*taken)
     }
 
     #[inline]
-    fn len8(&mut self) -> Result<usize, DecodeError> {
+    fn len8(&mut self) -> Result<usize, ParseError> {
         Ok(usize::from(self.byte()?))
     }
 
     #[inline]
-    fn len16(&mut self) -> Result<usize, DecodeError> {
+    fn len16(&mut self) -> Result<usize, ParseError> {
         Ok(usize::from(u16::from_be_bytes(self.array()?)))
     }
 
     #[inline]
-    fn len32(&mut self) -> Result<usize, DecodeError> {
-        usize::try_from(u32::from_be_bytes(self.array()?)).map_err(|_| DecodeError::MsgpackTruncated)
+    fn len32(&mut self) -> Result<usize, ParseError> {
+        usize::try_from(u32::from_be_bytes(self.array()?)).map_err(|_| ParseError::MsgpackTruncated)
     }
 
-    fn ext(&mut self, len: usize) -> Result<Item<'a>, DecodeError> {
+    fn ext(&mut self, len: usize) -> Result<Item<'a>, ParseError> {
         let [code] = self.array::<1>()?;
         Ok(Item::Ext(i8::from_be_bytes([code]), self.take(len)?))
     }
 
     /// The next item, in any of the forms that msgpack allows for it.
     #[inline]
-    pub(super) fn item(&mut self) -> Result<Item<'a>, DecodeError> {
+    pub(crate) fn item(&mut self) -> Result<Item<'a>, ParseError> {
         let head = self.byte()?;
         Ok(match head {
             0x00..=0x7f => Item::Int(i64::from(head)),
@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
             0x90..=0x9f => Item::Array(u32::from(head & 0x0f)),
             0xa0..=0xbf => Item::Str(self.take(usize::from(head & 0x1f))?),
             0xc0 => Item::Nil,
-            0xc1 => return Err(DecodeError::MsgpackFormat),
+            0xc1 => return Err(ParseError::MsgpackFormat),
             0xc2 => Item::Bool(false),
             0xc3 => Item::Bool(true),
             0xcb => Item::Float(f64::from_be_bytes(self.array()?)),
@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The forms that a small ping does not hold.
-    fn rare(&mut self, head: u8) -> Result<Item<'a>, DecodeError> {
+    fn rare(&mut self, head: u8) -> Result<Item<'a>, ParseError> {
         let len = match head {
             0xc4 | 0xc7 => self.len8()?,
             0xc5 | 0xc8 | 0xda => self.len16()?,
@@ -169,7 +169,7 @@ impl<'a> Reader<'a> {
             0xdd => Item::Array(u32::from_be_bytes(self.array()?)),
             0xde => Item::Map(u32::from(u16::from_be_bytes(self.array()?))),
             0xdf => Item::Map(u32::from_be_bytes(self.array()?)),
-            _ => return Err(DecodeError::MsgpackFormat),
+            _ => return Err(ParseError::MsgpackFormat),
         })
     }
 }
