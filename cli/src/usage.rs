@@ -10,6 +10,7 @@ use clap::{ColorChoice, Error};
 const COMMANDS: &[(&str, &[&str])] = &[
     ("listen", &[]),
     ("ping", &[]),
+    ("ctl", &[]),
     ("replay", &[]),
     ("key", &["new", "show", "export"]),
     ("chain", &["new", "add", "run", "close", "verify", "find", "show", "prove", "export", "demo"]),

@@ -26,9 +26,9 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
     const LISTEN: &[&str] = &["listen", "--did", "jis:a"];
     const PING: &[&str] = &["ping", "jis:a", "127.0.0.1:9", "--intent", "x"];
     let cases: &[(&[&str], &[&str], &str)] = &[
-        (&[], &[], "name a command: listen, ping, replay, key, chain or demo"),
+        (&[], &[], "name a command: listen, ping, ctl, replay, key, chain or demo"),
         (&[], &["--json"], "name a command"),
-        (&[], &["fly"], "there is no command `fly`, the commands are listen, ping, replay, key, chain and demo"),
+        (&[], &["fly"], "there is no command `fly`, the commands are listen, ping, ctl, replay, key, chain and demo"),
         (&[], &["relay"], "there is no command `relay`"),
         (&[], &["help", "fly"], "there is no command `fly`"),
         (&[], &["\u{1b}[2J\u{202e}x\ny"], r"there is no command `\x1b[2J\u{202e}x\x0ay`"),
@@ -90,6 +90,22 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (LISTEN, &["--capture"], "--capture needs a value"),
         (LISTEN, &["--capture", "/nowhere/x.jsonl"], "cannot record in /nowhere/x.jsonl: there is no such folder"),
         (LISTEN, &["--capture", "/dev/null"], "/dev/null is there already, name a new file"),
+        (LISTEN, &["--control", "/dev/null"], "/dev/null is there already and is no socket"),
+        (
+            LISTEN,
+            &["--bind", "127.0.0.1:0", "--control", "/nowhere/x"],
+            "cannot make the socket /nowhere/x: there is no such folder",
+        ),
+        (
+            LISTEN,
+            &["--bind", "127.0.0.1:0", "--log", "/nowhere/x"],
+            "cannot write to /nowhere/x: there is no such folder",
+        ),
+        (&["ctl"], &[], "<PATH> and <COMMAND>... is missing"),
+        (&["ctl"], &["x"], "<COMMAND>"),
+        (&["ctl"], &["x", "fly"], "`fly` is no command here, write approve NUMBER"),
+        (&["ctl"], &["x", "approve"], "write approve NUMBER"),
+        (&["ctl"], &["x", "trust", "jis:a=2"], "a score is a number from 0 to 1"),
         (&["replay"], &[], "<FILE> is missing"),
         (&["replay"], &["/nowhere/x.jsonl"], "cannot read /nowhere/x.jsonl"),
         (&["replay"], &["/"], "cannot read /"),
@@ -204,6 +220,7 @@ fn help_has_examples_and_goes_to_standard_output() {
         &["chain", "demo", "--help"],
         &["demo", "--help"],
         &["ping", "-h"],
+        &["ctl", "--help"],
         &["help"],
         &["help", "ping"],
         &["help", "chain", "run"],
