@@ -10,6 +10,7 @@ use sluis_core::framing;
 use crate::chain::args::{self as chain, ChainArgs};
 use crate::common::Common;
 use crate::key::args::{self as key, KeyArgs};
+use crate::signal::args::{self as signal, SignalArgs};
 use crate::values::{self, JsonText, Place, Trust};
 
 /// A hub and its sensors: an airlock for traffic that carries identity.
@@ -40,6 +41,9 @@ pub(crate) enum Command {
     /// Make, show and export keys
     #[command(after_help = key::EXAMPLES)]
     Key(KeyArgs),
+    /// Reach peers by their public keys, over MQTT brokers that nobody has to trust
+    #[command(after_help = signal::EXAMPLES)]
+    Signal(SignalArgs),
     /// Prove what ran: files of tokens that cannot be rewritten unseen
     #[command(after_help = chain::EXAMPLES)]
     Chain(ChainArgs),

@@ -21,6 +21,7 @@ mod output;
 mod ping;
 mod replay;
 mod run;
+mod signal;
 mod signals;
 mod tokens;
 mod usage;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Command::Ctl(args) => ("ctl", ctl::run(cli.common, &args)),
         Command::Replay(args) => ("replay", replay::run(cli.common, &args)),
         Command::Key(args) => (args.command.name(), key::run(cli.common, &args.command)),
+        Command::Signal(args) => (args.command.name(), signal::run(cli.common, &args.command)),
         Command::Chain(args) => (args.command.name(), chain::run(cli.common, &args.command)),
         Command::Demo => ("demo", demo::run(cli.common)),
     };

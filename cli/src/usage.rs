@@ -13,6 +13,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("ctl", &[]),
     ("replay", &[]),
     ("key", &["new", "show", "export"]),
+    ("signal", &["id", "rank"]),
     ("chain", &["new", "add", "run", "close", "verify", "find", "show", "prove", "export", "demo"]),
     ("demo", &[]),
 ];

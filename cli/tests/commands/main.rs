@@ -13,6 +13,7 @@ mod looks;
 mod recording;
 #[cfg(unix)]
 mod reload;
+mod signal;
 mod sluis;
 #[cfg(unix)]
 mod terminal;
