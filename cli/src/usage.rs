@@ -10,6 +10,7 @@ use clap::{ColorChoice, Error};
 const COMMANDS: &[(&str, &[&str])] = &[
     ("listen", &[]),
     ("ping", &[]),
+    ("ctl", &[]),
     ("replay", &[]),
     ("key", &["new", "show", "export"]),
     ("signal", &["id", "rank"]),
