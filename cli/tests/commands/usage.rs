@@ -26,12 +26,12 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
     const LISTEN: &[&str] = &["listen", "--did", "jis:a"];
     const PING: &[&str] = &["ping", "jis:a", "127.0.0.1:9", "--intent", "x"];
     let cases: &[(&[&str], &[&str], &str)] = &[
-        (&[], &[], "name a command: listen, ping, replay, key, signal, chain or demo"),
+        (&[], &[], "name a command: listen, ping, ctl, replay, key, signal, chain or demo"),
         (&[], &["--json"], "name a command"),
         (
             &[],
             &["fly"],
-            "there is no command `fly`, the commands are listen, ping, replay, key, signal, chain and demo",
+            "there is no command `fly`, the commands are listen, ping, ctl, replay, key, signal, chain and demo",
         ),
         (&[], &["relay"], "there is no command `relay`"),
         (&[], &["help", "fly"], "there is no command `fly`"),
@@ -94,6 +94,22 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (LISTEN, &["--capture"], "--capture needs a value"),
         (LISTEN, &["--capture", "/nowhere/x.jsonl"], "cannot record in /nowhere/x.jsonl: there is no such folder"),
         (LISTEN, &["--capture", "/dev/null"], "/dev/null is there already, name a new file"),
+        (LISTEN, &["--control", "/dev/null"], "/dev/null is there already and is no socket"),
+        (
+            LISTEN,
+            &["--bind", "127.0.0.1:0", "--control", "/nowhere/x"],
+            "cannot make the socket /nowhere/x: there is no such folder",
+        ),
+        (
+            LISTEN,
+            &["--bind", "127.0.0.1:0", "--log", "/nowhere/x"],
+            "cannot write to /nowhere/x: there is no such folder",
+        ),
+        (&["ctl"], &[], "<PATH> and <COMMAND>... is missing"),
+        (&["ctl"], &["x"], "<COMMAND>"),
+        (&["ctl"], &["x", "fly"], "`fly` is no command here, write approve NUMBER"),
+        (&["ctl"], &["x", "approve"], "write approve NUMBER"),
+        (&["ctl"], &["x", "trust", "jis:a=2"], "a score is a number from 0 to 1"),
         (&["replay"], &[], "<FILE> is missing"),
         (&["replay"], &["/nowhere/x.jsonl"], "cannot read /nowhere/x.jsonl"),
         (&["replay"], &["/"], "cannot read /"),
@@ -108,7 +124,11 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (&["key", "new"], &["a", "b"], "there is no argument `b`"),
         (&["key", "show"], &["a", "--force"], "there is no argument `--force`"),
         (&["key", "export"], &["a", "--format", "der"], "write one of pem, hex, note, openssh"),
-        (&["chain"], &[], "name a command: new, add, run, close, verify, find, show, prove, export or demo"),
+        (
+            &["chain"],
+            &[],
+            "name a command: new, add, run, plan, start, complete, close, verify, find, show, prove, export or demo",
+        ),
         (&["chain"], &["fly"], "there is no command `fly`"),
         (&["chain", "new"], &[], "<FILE> is missing, add it"),
         (&["chain", "new"], &["c", "--owner", ""], "a DID must not be empty"),
@@ -208,6 +228,7 @@ fn help_has_examples_and_goes_to_standard_output() {
         &["chain", "demo", "--help"],
         &["demo", "--help"],
         &["ping", "-h"],
+        &["ctl", "--help"],
         &["help"],
         &["help", "ping"],
         &["help", "chain", "run"],
