@@ -147,6 +147,7 @@ pub(crate) const fn outcome_name(outcome: Outcome) -> &'static str {
         Outcome::Approved => "accept",
         Outcome::Rejected => "reject",
         Outcome::Expired => "expired",
+        Outcome::Displaced => "displaced",
         _ => "ended",
     }
 }

@@ -15,7 +15,7 @@ use crate::common::Common;
 use crate::fail::Fail;
 use crate::input::Inbox;
 use crate::key;
-use crate::output::Out;
+use crate::output::{Out, tell};
 use crate::run;
 
 /// Listen until there is a reason to end; the exit code is 0 then, unless a recording ended before.
@@ -30,6 +30,9 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
     let addr = run::resolve_bind(&settings.bind)?;
     let (capture, tape) = captured.map(Capture::begin).transpose()?.unzip();
     let mut node = settings.node(tape)?;
+    for warning in settings.warnings(&node) {
+        tell(&format!("sluis listen: {warning}."));
+    }
     if let Some(why) = capture.as_ref().and_then(Capture::failed) {
         return Err(Fail::runtime(why));
     }

@@ -2,11 +2,13 @@
 
 use super::peers::{Peer, Peers};
 use super::ping::ReplyError;
+use super::refused::Refused;
 use super::replies::Reply;
 use super::stats::{Stats, Tables};
 use super::{Node, NodeConfig, State};
 use crate::Did;
 use crate::airlock::{Gate, LegacyError, Rule, RuleError, Standing, TrustError, Vouch, VouchError, VouchId};
+use crate::framing::Value;
 use crate::time::Wall;
 
 impl Node {
@@ -127,6 +129,18 @@ impl Node {
         self.policy.replies.set(intent_pattern, reply)
     }
 
+    /// Have heartbeats say this status instead of `{"alive":true}`, and name this pod.
+    ///
+    /// # Errors
+    /// No heartbeat has room for it.
+    pub fn set_heartbeat(&mut self, status: Value<'_>, pod_id: Option<&str>) -> Result<(), ReplyError> {
+        let out = self.state.outbox.set_heartbeat(status, pod_id);
+        self.tape.note(|line| {
+            line.text("in", "set_heartbeat").value("payload", status).maybe("pod_id", pod_id).out(&out);
+        });
+        out
+    }
+
     /// The peer table.
     #[must_use]
     pub const fn peers(&self) -> &Peers {
@@ -137,6 +151,13 @@ impl Node {
     #[must_use]
     pub fn peer(&self, did: &str) -> Option<&Peer> {
         self.state.peers.get(self.state.now, did)
+    }
+
+    /// The sender that the gate turned away last, for the operator; only with
+    /// [`NodeConfig::tell_refused`](super::NodeConfig::tell_refused). Its [`at`](Refused::at) says whether it is another than before.
+    #[must_use]
+    pub fn refused(&self) -> Option<&Refused> {
+        self.state.refused.as_deref()
     }
 
     /// Counters, and how full the tables are.

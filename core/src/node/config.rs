@@ -35,6 +35,8 @@ pub struct NodeConfig {
     pub heartbeat: Option<Duration>,
     /// Whether heartbeats that are taken are events too: off, since most applications have no use for them.
     pub tell_heartbeats: bool,
+    /// Whether the last sender that met silence is kept for the operator ([`Node::refused`](super::Node::refused)): off.
+    pub tell_refused: bool,
     /// How our heartbeats are written.
     pub heartbeat_encoding: Encoding,
     /// How often stale peers are removed: 45 s.
@@ -62,6 +64,7 @@ impl NodeConfig {
             waiting_expiry: Duration::from_secs(300),
             heartbeat: Some(Duration::from_secs(30)),
             tell_heartbeats: false,
+            tell_refused: false,
             heartbeat_encoding: Encoding::Json,
             peer_cleanup: Duration::from_secs(45),
             peer_stale: Duration::from_secs(90),
@@ -87,7 +90,9 @@ impl NodeConfig {
             ("peers", caps.peers as usize, 1),
             ("waiting", caps.waiting as usize, 1),
             ("waiting_per_sender", caps.waiting_per_sender as usize, 1),
+            ("waiting_per_address", caps.waiting_per_address as usize, 1),
             ("open", caps.open as usize, 1),
+            ("open_per_address", caps.open_per_address as usize, 1),
             ("requests", caps.requests as usize, 1),
             ("events", caps.events as usize, MIN_EVENTS),
             ("event_bytes", caps.event_bytes, MIN_BYTES),
@@ -133,6 +138,9 @@ pub enum ConfigError {
 }
 
 /// Upper bounds. Every table starts empty, grows with use and never passes its bound.
+///
+/// Of what pings of others fill (peers, waiting and open pings, senders in the replay window, events) an eighth is kept for
+/// senders that the operator trusts by name and for addresses that have proven themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Caps {
@@ -142,10 +150,14 @@ pub struct Caps {
     pub peer_bytes: usize,
     /// Pings that wait for a decision: 1,024.
     pub waiting: u32,
-    /// Of those, from one sender: 64.
+    /// Of those, from one sender at one address: 64.
     pub waiting_per_sender: u32,
+    /// Of those, from one address that has not proven itself (of IPv6: a network of 64 bits), whatever names it gives: 128.
+    pub waiting_per_address: u32,
     /// Accepted pings that wait for the application's answer: 4,096.
     pub open: u32,
+    /// Of those, from one address that has not proven itself: 1,024.
+    pub open_per_address: u32,
     /// Requests of ours that wait for an answer: 4,096.
     pub requests: u32,
     /// Events that wait to be polled: 4,096.
@@ -163,6 +175,11 @@ pub struct Caps {
 }
 
 impl Caps {
+    /// How much of a table of this size strangers may not take.
+    pub(super) const fn reserved(size: usize) -> usize {
+        size / 8
+    }
+
     /// No bounds worth the name.
     pub(super) const fn none() -> Self {
         Self {
@@ -170,7 +187,9 @@ impl Caps {
             peer_bytes: usize::MAX / 2,
             waiting: u32::MAX - 1,
             waiting_per_sender: u32::MAX,
+            waiting_per_address: u32::MAX,
             open: u32::MAX - 1,
+            open_per_address: u32::MAX,
             requests: u32::MAX - 1,
             events: u32::MAX,
             event_bytes: usize::MAX / 2,
@@ -189,7 +208,9 @@ impl Default for Caps {
             peer_bytes: 32 << 20,
             waiting: 1_024,
             waiting_per_sender: 64,
+            waiting_per_address: 128,
             open: 4_096,
+            open_per_address: 1_024,
             requests: 4_096,
             events: 4_096,
             event_bytes: 4 << 20,

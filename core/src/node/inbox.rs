@@ -12,46 +12,65 @@ use crate::time::{Duration, Instant};
 pub(super) struct Inbox {
     /// GEEL: they wait for a decision.
     waiting: WaitingRoom<Inbound>,
-    /// Those by sender.
-    quota: Quota,
+    waiting_quota: Quota,
     /// The number of the ping that began to wait last.
     number: u64,
     /// Accepted: they wait for an answer.
     open: WaitingRoom<Inbound>,
+    open_quota: Quota,
 }
 
 impl Inbox {
     /// Empty. Pings wait for a decision, and open ones for an answer, at most so long.
     pub(super) fn new(caps: &Caps, decision: Duration, answer: Duration) -> Self {
-        let room = |capacity: u32, lifetime| WaitingRoom::new(WaitingConfig { capacity: capacity as usize, lifetime });
+        let room = |capacity: u32, lifetime| {
+            let (capacity, reserved) = (capacity as usize, Caps::reserved(capacity as usize));
+            WaitingRoom::new(WaitingConfig { capacity, reserved, lifetime })
+        };
         Self {
             waiting: room(caps.waiting, decision),
-            quota: Quota::new(caps.waiting_per_sender),
+            waiting_quota: Quota::new(caps.waiting_per_sender, caps.waiting_per_address),
             number: 0,
             open: room(caps.open, answer),
+            open_quota: Quota::new(caps.open, caps.open_per_address),
         }
     }
 
-    /// Let a ping wait for a decision, unless there is no room or its sender has its share already.
-    pub(super) fn wait(&mut self, now: Instant, mut ping: Inbound) -> Option<WaitId> {
-        let sender = ping.sender;
-        if !self.quota.allows(sender) {
+    /// Let a ping wait for a decision, unless there is no room or its sender has its share already. One that is less well
+    /// known may have made room for it.
+    pub(super) fn wait(&mut self, now: Instant, mut ping: Inbound) -> Option<(WaitId, Option<(WaitId, Inbound)>)> {
+        let (charged, rank) = (ping.charged, ping.rank);
+        if !self.waiting_quota.allows(charged) {
             return None;
         }
+        let displaced = if self.waiting.has_room(rank) {
+            None
+        } else {
+            let (slot, old) = self.waiting.displace(rank)?;
+            self.waiting_quota.remove(old.charged);
+            Some((WaitId { slot, number: old.number }, old))
+        };
         ping.number = self.number + 1;
-        let slot = self.waiting.insert(now, ping).ok()?;
+        let slot = self.waiting.insert(now, rank, ping).ok()?;
         self.number += 1;
-        self.quota.add(sender);
-        Some(WaitId { slot, number: self.number })
+        self.waiting_quota.add(charged);
+        Some((WaitId { slot, number: self.number }, displaced))
     }
 
-    /// Let an accepted ping wait for its answer, unless there is no room.
+    /// Let an accepted ping wait for its answer, unless there is no room or its address has its share already.
     pub(super) fn open(&mut self, now: Instant, ping: Inbound) -> Option<OpenId> {
-        self.open.insert(now, ping).ok().map(OpenId)
+        let (charged, rank) = (ping.charged, ping.rank);
+        if !self.open_quota.allows(charged) {
+            return None;
+        }
+        let slot = self.open.insert(now, rank, ping).ok()?;
+        self.open_quota.add(charged);
+        Some(OpenId(slot))
     }
 
-    pub(super) fn open_is_full(&self) -> bool {
-        self.open.is_full()
+    /// Whether a waiting ping that is let in finds room among the open ones.
+    pub(super) fn can_open(&self, ping: &Inbound) -> bool {
+        self.open.has_room(ping.rank) && self.open_quota.allows(ping.charged)
     }
 
     pub(super) fn waiting(&self, id: WaitId) -> Option<&Inbound> {
@@ -65,25 +84,29 @@ impl Inbox {
     /// Take a ping out: it was decided.
     pub(super) fn take_waiting(&mut self, id: WaitId) -> Option<Inbound> {
         let ping = self.waiting.remove(id.slot)?;
-        self.quota.remove(ping.sender);
+        self.waiting_quota.remove(ping.charged);
         Some(ping)
     }
 
     /// Take an open ping out: it was answered.
     pub(super) fn take_open(&mut self, id: OpenId) -> Option<Inbound> {
-        self.open.remove(id.0)
+        let ping = self.open.remove(id.0)?;
+        self.open_quota.remove(ping.charged);
+        Some(ping)
     }
 
     /// Take out the ping that has waited longest for a decision, if its time is up.
     pub(super) fn expire_waiting(&mut self, now: Instant) -> Option<(WaitId, Inbound)> {
         let (slot, ping) = self.waiting.expire_one(now)?;
-        self.quota.remove(ping.sender);
+        self.waiting_quota.remove(ping.charged);
         Some((WaitId { slot, number: ping.number }, ping))
     }
 
     /// Take out the open ping that has waited longest, if its time is up.
     pub(super) fn expire_open(&mut self, now: Instant) -> Option<OpenId> {
-        self.open.expire_one(now).map(|(slot, _)| OpenId(slot))
+        let (slot, ping) = self.open.expire_one(now)?;
+        self.open_quota.remove(ping.charged);
+        Some(OpenId(slot))
     }
 
     /// When the next ping has waited too long for a decision.
@@ -115,9 +138,9 @@ impl Inbox {
         self.open.len()
     }
 
-    /// Most that wait for a decision from one sender.
+    /// Most that wait for a decision from one sender or address.
     #[cfg(feature = "sim")]
     pub(super) fn most_of_one(&self) -> u32 {
-        self.quota.most()
+        self.waiting_quota.most()
     }
 }

@@ -33,6 +33,7 @@ pub(crate) mod probe;
 mod queue;
 mod quota;
 mod receive;
+mod refused;
 mod replies;
 mod requests;
 mod stats;
@@ -47,6 +48,7 @@ pub use config::{Caps, ConfigError, NodeConfig};
 pub use event::{Answered, Decided, Event, OpenId, Outcome, Received, WaitId, Waiting};
 pub use peers::{Peer, Peers, Recorded, Seat};
 pub use ping::{AnswerError, Ping, PingError, ReplyError};
+pub use refused::Refused;
 pub use replies::Reply;
 pub use requests::RequestId;
 pub use stats::{Stats, Tables};
@@ -94,6 +96,8 @@ struct State {
     /// Whether heartbeats that are taken are events.
     tell_heartbeats: bool,
     cleanup: Cleanup,
+    /// The sender that the gate turned away last.
+    refused: Option<Box<Refused>>,
     /// Keeps what the last event lends although its table entry is gone.
     lent: Lent,
 }
@@ -173,6 +177,7 @@ impl Node {
                 heartbeat: Round { interval: config.heartbeat, at: None, left: 0 },
                 tell_heartbeats: config.tell_heartbeats,
                 cleanup: Cleanup { interval: config.peer_cleanup, at: None, running: false },
+                refused: None,
                 lent: Lent::Nothing,
             },
             config,
