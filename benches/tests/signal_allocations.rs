@@ -1,10 +1,12 @@
-//! Reading and writing envelopes and MQTT packets costs no heap allocation.
+//! Reading and writing envelopes, MQTT packets and sealed packets costs no heap allocation.
 #![allow(missing_docs)]
 
 use sluis_benches::alloc::{Counting, calls_in};
+use sluis_core::Instant;
 use sluis_signal::envelope::{Content, Kind, Unverified};
 use sluis_signal::key::SecretKey;
 use sluis_signal::mqtt::{MAX_PACKET, Packet, Publish, Reader, encode};
+use sluis_signal::sealed::{Answered, Offer};
 
 #[global_allocator]
 static ALLOC: Counting = Counting;
@@ -35,6 +37,27 @@ fn envelopes_and_packets_need_no_heap() {
             assert_eq!((heard.source, heard.content), (key.public(), content));
             assert_eq!(encode::puback(1, &mut wire), Ok(4));
             assert_eq!(reader.read(&wire[..4]), Ok((Some(Packet::PubAck { id: 1 }), 4)));
+        }
+    });
+    assert_eq!(calls, 0);
+}
+
+#[test]
+fn sealed_messages_need_no_heap_at_either_end() {
+    let key = |n| SecretKey::from_bytes(&[n; 32]).expect("a key");
+    let mut offer = Offer::new(&key(1), key(2).public(), key(3)).expect("a hello");
+    let mut answered = Answered::new(&key(2), offer.body(), key(4)).expect("an answer");
+    let mut a = offer.answered(&key(1), answered.body(), None, Instant::ZERO).expect("a session");
+    let mut wire = [0; 600];
+    let len = a.seal(Instant::ZERO, 1, &[7; 16], b"first", &mut wire).expect("room");
+    let mut b = answered.first(&key(2), &wire[..len], Instant::ZERO).expect("a session").session;
+    let calls = calls_in(|| {
+        b.open(Instant::ZERO, &mut wire[..len]).expect("a packet");
+        for n in 0..3 {
+            let len = b.seal(Instant::ZERO, 2, &[n; 16], &[n; 200], &mut wire).expect("room");
+            assert_eq!(a.open(Instant::ZERO, &mut wire[..len]).map(|opened| opened.body.len()), Ok(200));
+            let len = a.seal(Instant::ZERO, 1, &[n; 16], &[n; 300], &mut wire).expect("room");
+            assert_eq!(b.open(Instant::ZERO, &mut wire[..len]).map(|opened| opened.body.len()), Ok(300));
         }
     });
     assert_eq!(calls, 0);

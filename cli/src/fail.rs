@@ -31,7 +31,7 @@ impl Fail {
                 "the reader of standard output has left, nobody would see what happens".to_owned()
             }
             io::ErrorKind::TimedOut => "standard output is not read, the last lines are lost".to_owned(),
-            _ => format!("cannot write to standard output: {why}"),
+            _ => format!("cannot write to standard output ({why})"),
         })
     }
 

@@ -1,6 +1,6 @@
 //! A node on the chosen runtime.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use sluis_core::driver::{App, Driver, DriverConfig, DriverStats};
@@ -41,10 +41,15 @@ fn seed() -> Result<Seed, Fail> {
     sluis_tokio::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness: {why}")))
 }
 
-/// Open a socket and run the app on it until it has enough.
+/// Open a socket.
+pub(crate) fn bind(addr: SocketAddr) -> Result<UdpSocket, Fail> {
+    sluis_udp::bind(addr).map_err(Fail::runtime)
+}
+
+/// Run the app on a socket until it has enough.
 pub(crate) fn drive<A: App<Node> + Bound>(
     runtime: Runtime,
-    addr: SocketAddr,
+    socket: UdpSocket,
     node: &mut Node,
     app: &mut A,
 ) -> Result<DriverStats, Fail> {
@@ -52,7 +57,7 @@ pub(crate) fn drive<A: App<Node> + Bound>(
     macro_rules! on {
         ($runtime:ident) => {
             $runtime::block_on(async {
-                let mut socket = $runtime::bind(addr).map_err(Fail::runtime)?;
+                let mut socket = $runtime::adopt(socket).map_err(Fail::runtime)?;
                 app.bound(socket.local_addr());
                 Driver::lend(&mut socket, node, app, config).await.map_err(|why| {
                     Fail::runtime(format!("the socket on {} failed ({why}), start again", socket.local_addr()))

@@ -11,6 +11,7 @@
 //! | [`steps`] | an offer, an answer, lines of a chain, a dictionary of the reference | nothing is let in that nobody signed |
 //! | [`token`] | a line of a token | however it is written it hashes alike, and what is written is read as it was |
 //! | [`mqtt`] | a stream of MQTT packets | any chunking gives the same packets, and rumqttc agrees |
+//! | [`sealed`] | hellos, answers, and a broker's work on packets | what is taken was sent in this session, and is fresh once |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
 //!
 //! Three ways to run them:
@@ -27,6 +28,7 @@ mod frame;
 mod log;
 mod mqtt;
 mod node;
+mod sealed;
 mod steps;
 mod texts;
 mod token;
@@ -38,6 +40,7 @@ pub use frame::frame;
 pub use log::log;
 pub use mqtt::mqtt;
 pub use node::node;
+pub use sealed::sealed;
 pub use steps::steps;
 pub use texts::texts;
 pub use token::token;
@@ -54,7 +57,7 @@ pub fn not_built_for_it(target: &str) -> std::process::ExitCode {
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("frame", frame),
     ("value", value),
     ("texts", texts),
@@ -65,4 +68,5 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("steps", steps),
     ("envelope", envelope),
     ("mqtt", mqtt),
+    ("sealed", sealed),
 ];

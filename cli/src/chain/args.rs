@@ -16,7 +16,7 @@ use super::values as own;
 pub(crate) const EXAMPLES: &str = help::CHAIN;
 
 #[derive(Debug, Args)]
-#[command(arg_required_else_help = false, disable_help_subcommand = true)]
+#[command(arg_required_else_help = false)]
 pub(crate) struct ChainArgs {
     #[command(subcommand)]
     pub(crate) command: ChainCommand,

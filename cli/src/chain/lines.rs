@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sluis_chain::log::{LogHeader, fit_origin};
 use sluis_chain::token::{Hash32, Token};
 use sluis_chain::workload::{After, Entry, Step, StepCounts, StepStatus, WorkloadId};
-use sluis_core::framing::{Value, canonical};
+use sluis_core::data::{Value, canonical};
 use sluis_journal::{Fold, Trail};
 
 use crate::tokens;
@@ -106,8 +106,8 @@ fn hashes(value: Option<Value<'_>>) -> BTreeMap<String, String> {
     let mut key = None;
     for token in value.tokens() {
         match token {
-            sluis_core::framing::Token::Key(text) => key = Some(text.to_cow().into_owned()),
-            sluis_core::framing::Token::Str(text) => {
+            sluis_core::data::Token::Key(text) => key = Some(text.to_cow().into_owned()),
+            sluis_core::data::Token::Str(text) => {
                 if let Some(key) = key.take() {
                     out.insert(key, text.to_cow().into_owned());
                 }

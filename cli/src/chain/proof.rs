@@ -57,6 +57,7 @@ pub(super) fn check(proof: &Proof, keys: &Arc<Keys>, found: &mut dyn FnMut(&Find
             tokens: 0,
             findings: 0,
             linked: false,
+            lost: 0,
             unlinked: 0,
             last: None,
             root: None,

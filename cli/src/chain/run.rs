@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sluis_chain::token::Hash32;
 use sluis_chain::workload::{Finding, Protection, Spiffe, Step, StepId, StepStatus};
-use sluis_core::framing::canonical::{self, Member};
+use sluis_core::data::canonical::{self, Member};
 use sluis_core::framing::{Number, Text, Value};
 use sluis_core::{Now, Wall};
 use sluis_tokio::SystemClock;

@@ -91,7 +91,7 @@ pub(super) fn since(text: &str) -> Result<Since, String> {
     if let Some((at, _)) = iso::parse_zoned(text) {
         return Ok(Since::At(at));
     }
-    values::seconds(text)
+    values::time(text)
         .map(Since::Ago)
         .map_err(|_| "write a time like 2026-01-15T12:00:00+00:00, or how many seconds ago, like 3600".to_owned())
 }

@@ -84,8 +84,8 @@ mod tests {
         assert_eq!(Order::parse(" approve  ping_1\r\n"), decide(true, "ping_1", None));
         assert_eq!(Order::parse("reject ping_1 jis:a"), decide(false, "ping_1", Some("jis:a")));
         assert_eq!(
-            Order::parse("trust jis:a b=0.5"),
-            Ok(Some(Order::Trust(Trust { did: "jis:a b".into(), score: 0.5 })))
+            Order::parse("trust jis:a=b=0.5"),
+            Ok(Some(Order::Trust(Trust { did: "jis:a=b".into(), score: 0.5 })))
         );
         assert_eq!(Order::parse("stats"), Ok(Some(Order::Stats)));
         assert_eq!(Order::parse("quit\n"), Ok(Some(Order::Quit)));

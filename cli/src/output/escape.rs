@@ -7,7 +7,7 @@ use sluis_core::framing::Text;
 use unicode_width::UnicodeWidthChar as _;
 
 /// Whether a character is shown as it is: it has a shape of its own, and is no space but the usual one.
-fn is_plain(c: char) -> bool {
+pub(crate) fn is_plain(c: char) -> bool {
     if c.is_ascii() {
         return !c.is_ascii_control();
     }

@@ -114,7 +114,7 @@ impl App<Node> for Pinger<'_> {
         self.launch(now, node);
         self.tell_counters(node);
         self.out.flush();
-        let done = self.open.is_empty() && self.tally.sent == self.args.count;
+        let done = self.open.is_empty() && self.args.total() == Some(self.tally.sent);
         if done || self.failed.is_some() || self.inbox.is_stopped() || self.out.is_broken() {
             return Poll::Ready(());
         }
@@ -151,7 +151,7 @@ impl<'a> Pinger<'a> {
 
     /// A reader who does not keep up holds back the pings: so no line about them is lost.
     fn may_launch(&self) -> bool {
-        self.tally.sent < self.args.count && self.open.len() < self.in_flight && !self.out.is_behind()
+        self.args.total() != Some(self.tally.sent) && self.open.len() < self.in_flight && !self.out.is_behind()
     }
 
     /// Send what may be sent now.
@@ -290,11 +290,16 @@ impl<'a> Pinger<'a> {
         }
         out.finish_within(patience).map_err(|why| Fail::output(&why))?;
         let good = if self.args.no_wait { tally.received } else { tally.accept };
-        Ok(good == self.args.count)
+        Ok(good == self.args.total().unwrap_or(tally.sent))
     }
 }
 
 impl PingArgs {
+    /// How many pings there are to be; none: without end.
+    fn total(&self) -> Option<u64> {
+        (self.count > 0).then_some(self.count)
+    }
+
     /// The number of a ping, as wide as the largest.
     fn numbered(&self, seq: u64) -> String {
         let width = self.count.checked_ilog10().unwrap_or(0) as usize + 1;

@@ -144,6 +144,11 @@ impl Raw {
         Self { socket, to }
     }
 
+    /// Where it sends to.
+    pub(crate) const fn to(&self) -> SocketAddr {
+        self.to
+    }
+
     pub(crate) fn send(&self, datagram: &[u8]) {
         self.socket.send_to(datagram, self.to).expect("loopback takes it");
     }

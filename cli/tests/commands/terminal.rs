@@ -150,3 +150,42 @@ fn a_hub_that_is_put_into_the_background_answers_on() {
     }
     shell.types("exit\n");
 }
+
+#[test]
+fn help_is_coloured_on_a_terminal_unless_that_is_not_wanted() {
+    let Some(mut shell) = Shell::start() else { return };
+    let sluis = env!("CARGO_BIN_EXE_sluis");
+    for (args, coloured) in [("--help", true), ("--color never --help", false), ("--color=never help listen", false)] {
+        shell.types(&format!("stty -echo; TERM=xterm {sluis} {args}; echo the-\"\"end\n"));
+        let start = Instant::now();
+        while !shell.seen.lock().expect("nobody panics").contains("the-end") {
+            assert!(start.elapsed() < Duration::from_secs(30));
+            thread::sleep(Duration::from_millis(10));
+        }
+        let seen = std::mem::take(&mut *shell.seen.lock().expect("nobody panics"));
+        let at = seen.find("Usage").unwrap_or_else(|| panic!("{args}: no help: {seen:?}"));
+        let help = &seen[at..];
+        assert_eq!(help.contains('\u{1b}'), coloured, "{args}: {seen:?}");
+    }
+}
+
+#[test]
+fn pings_without_end_end_with_a_signal() {
+    let (mut hub, raw) = under_sh(":");
+    answers(&raw, "first");
+    let addr = raw.to().to_string();
+    let mut ping = Command::new(env!("CARGO_BIN_EXE_sluis"));
+    ping.args(["ping", HUB, &addr, "--did", SENSOR, "--intent", "x", "-c", "0", "-i", "20ms", "--json"]);
+    let mut ping = ping.stdout(Stdio::piped()).spawn().expect("sluis runs");
+    let mut lines = BufReader::new(ping.stdout.take().expect("piped")).lines().map(|line| line.expect("UTF-8"));
+    for seq in 1..=6 {
+        assert_eq!(Json::parse(&lines.next().expect("an answer")).count("seq"), seq);
+    }
+    kill_process(Pid::from_child(&ping), Signal::INT).expect("it is there");
+    let summary = Json::parse(&lines.last().expect("a summary"));
+    assert!(summary.count("sent") >= 6 && summary.count("lost") <= 1, "{summary:?}");
+    let all = summary.count("accept") == summary.count("sent");
+    assert_eq!(ping.wait().expect("it ends").code(), Some(i32::from(!all)), "{summary:?}");
+    kill_process(Pid::from_child(&hub), Signal::TERM).expect("it is there");
+    hub.wait().expect("it ends");
+}

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The signature is ECDSA over SHA-1 of everything behind it. It covers neither the key nor to whom it goes: a message for Bob
-//! verifies at Carol's too. Towards peers of ours that is left to [sealed sessions](crate), which bind both.
+//! verifies at Carol's too. Towards peers of ours that is left to [sealed sessions](crate::sealed), which bind both.
 
 use crate::key::{BadSignature, PUBLIC_LEN, PublicKey, SecretKey, Signature};
 

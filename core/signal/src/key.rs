@@ -12,7 +12,7 @@ use k256::{ProjectivePoint, Secp256k1};
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
 use sluis_core::Rng;
-use sluis_core::framing::hex;
+use sluis_core::data::hex;
 use sluis_core::noise::Curve;
 use zeroize::Zeroizing;
 

@@ -10,6 +10,7 @@
 //! | [`rank`] | rendezvous hashing: the order of the brokers for a key |
 //! | [`envelope`] | the signed messages of the reference, decoded without a copy |
 //! | [`mqtt`] | MQTT 3.1.1: the codec |
+//! | [`sealed`] | sessions between nodes of ours: nobody on the way reads, changes or replays |
 //! | [`text`] | what becomes of a text at peers that run the reference |
 //!
 //! ```
@@ -43,4 +44,5 @@ pub mod mqtt;
 #[cfg(feature = "std")]
 pub mod pool;
 pub mod rank;
+pub mod sealed;
 pub mod text;

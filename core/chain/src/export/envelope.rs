@@ -8,7 +8,7 @@ use base64ct::{Base64, Base64Url, Encoding as _};
 use super::error::EnvelopeError;
 use super::json::Json;
 use super::keyid::KeyId;
-use sluis_core::framing::{EncodeError, Full, Reader, Sink, Text, Value};
+use sluis_core::data::{EncodeError, Full, Reader, Sink, Text, Value};
 use sluis_core::identity::{PublicKey, SignError, Signature, Signer};
 
 /// Most signatures of an envelope that is read.

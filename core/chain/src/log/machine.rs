@@ -6,7 +6,7 @@ use super::merkle::{Frontier, LEAF, NodeHash, leaf_hash};
 use super::note::{Checkpoint, NoteSignError};
 use super::quick::{Quick, sha256_and_begin};
 use crate::token::{Field, Hash32, Seal, SealError, Token, TokenId, TokenIds, signed_text, write_seal};
-use sluis_core::framing::{EncodeError, Full, Sink, Text};
+use sluis_core::data::{EncodeError, Full, Sink, Text};
 use sluis_core::identity::{MacKey, Signer};
 use sluis_core::time::iso;
 use sluis_core::{Now, Seed};
@@ -103,7 +103,7 @@ impl Mark {
 /// ```
 /// use sluis_chain::log::{Log, Protection};
 /// use sluis_chain::token::Token;
-/// use sluis_core::framing::Text;
+/// use sluis_core::data::Text;
 /// use sluis_core::{Instant, Now, Seed, Wall};
 ///
 /// # fn main() -> Result<(), Box<dyn core::error::Error>> {

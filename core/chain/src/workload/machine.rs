@@ -11,7 +11,7 @@ use super::row::{ByName, Named, Rare, Row};
 use super::status::{StepStatus, WorkloadStatus};
 use super::told::{Completion, Data, NewStep, NewWorkload};
 use crate::token::Hash32;
-use sluis_core::framing::Value;
+use sluis_core::data::Value;
 use sluis_core::table::{Index, Slab};
 use sluis_core::time::{Now, Wall};
 use sluis_core::{Rng, SipKey};

@@ -18,7 +18,7 @@
 //! use sluis_chain::token::KnownKeys;
 //! use sluis_chain::workload::check::StepVerifier;
 //! use sluis_chain::workload::{Data, NewStep, NewWorkload, Protection, Refused, Workload};
-//! use sluis_core::framing::Value;
+//! use sluis_core::data::Value;
 //! use sluis_core::identity::SecretKey;
 //! use sluis_core::table::Fixed;
 //! use sluis_core::{Now, Seed};

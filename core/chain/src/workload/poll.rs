@@ -4,7 +4,7 @@ use super::entry::{After, Closed, Created, Finding, Spiffe, Step};
 use super::machine::Workload;
 use super::protect::{Protection, WriteError, Written};
 use super::room::Room;
-use sluis_core::framing::{Text, Value};
+use sluis_core::data::{Text, Value};
 
 /// The token that waits to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl<S: Room> Workload<S> {
         out: &mut [u8],
     ) -> Result<Written, WriteError> {
         let (Some(view), Some(row)) = (self.step(sequence), self.row(sequence)) else {
-            return Err(WriteError::Full(sluis_core::framing::Full));
+            return Err(WriteError::Full(sluis_core::data::Full));
         };
         let rare = row.rare();
         let mut error = super::ErrorText::new();

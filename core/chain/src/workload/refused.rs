@@ -3,7 +3,7 @@
 use super::room::TooLong;
 use super::status::StepStatus;
 use crate::token::Hash32;
-use sluis_core::framing::EncodeError;
+use sluis_core::data::EncodeError;
 
 /// Why an operation on a workload was refused. Nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -10,7 +10,7 @@ use sluis_chain::workload::{
     Completion, Data, MAX_LINE, NewStep, NewWorkload, Protection, Refused, Room, StepStatus, Workload, WorkloadStatus,
     hash_value,
 };
-use sluis_core::framing::Value;
+use sluis_core::data::Value;
 use sluis_core::identity::SecretKey;
 use sluis_core::table::{Fixed, Heap};
 use sluis_core::{Instant, Now, Rng, Seed, Wall};

@@ -6,7 +6,7 @@ use crate::token::{Hash32, Token};
 use crate::workload::entry::{After, Entry, Step, StepCounts};
 use crate::workload::ids::{StepId, WorkloadId};
 use crate::workload::status::{StepStatus, WorkloadStatus};
-use sluis_core::framing::{FnSink, put_inside};
+use sluis_core::data::{FnSink, put_inside};
 
 /// What is taken down of one token of a workload, or of one that may have been one. Small, and borrows nothing.
 #[derive(Clone, Copy, Debug)]
