@@ -62,9 +62,9 @@ pub(crate) struct ListenArgs {
     /// What accepted pings are answered with [default: {}]
     #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true)]
     pub(crate) reply: Option<JsonText>,
-    /// Take pings stamped up to so many seconds before the start: clocks of senders may be behind by that, but what was sent to
+    /// Take pings stamped up to so long before the start: clocks of senders may be behind by that, but what was sent to
     /// this node in that time may be replayed to it once [default: 0]
-    #[arg(long, value_name = "S", value_parser = values::seconds, allow_negative_numbers = true)]
+    #[arg(long, value_name = "TIME", value_parser = values::time, allow_negative_numbers = true)]
     pub(crate) accept_older: Option<Duration>,
     /// Read settings from a TOML file; flags win
     #[arg(long, value_name = "FILE")]
@@ -211,7 +211,7 @@ const LISTEN_EXAMPLES: &str = r#"Examples:
 
 Nothing stamped before the start is taken, for this node does not remember what it
 took in before: a sender whose clock is behind waits until it has passed that
-time, or --accept-older S lets it in and, once, a replay of the last S seconds.
+time, or --accept-older TIME lets it in and, once, a replay of what was sent in that time.
 
 A ping is judged by the rules first, then by the trust in its sender: from 0.7
 it is accepted (GROEN), from 0.3 it waits for a decision (GEEL), below there is

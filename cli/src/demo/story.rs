@@ -7,7 +7,7 @@ use std::time::Duration;
 use sluis_core::driver::{NoReply, Notice, PingNotice, PingReply, Request};
 use sluis_core::framing::{Decision, Value, ValueBuf, Zone};
 use sluis_core::limits::MAX_DATAGRAM_V4;
-use sluis_core::node::{Node, Outcome, Ping, Stats};
+use sluis_core::node::{Decided, Node, Outcome, Ping, Stats};
 
 use super::cast::{Actor, Cast, TEMPERATURE};
 use super::tell::Teller;
@@ -61,18 +61,24 @@ impl<'a> Story<'a> {
         let first = request.as_mut().and_then(next);
         self.expect(&heard, "door", first, Decision::Pending, "{}");
 
-        let waits = heard.as_ref().and_then(|ping| Some((ping.wait?, &ping.packet_id)));
-        if let Some((id, packet_id)) = waits {
-            self.teller.says("you", |line| drop(write!(line, "type: approve {packet_id}")));
+        if let Some(id) = heard.as_ref().and_then(|ping| ping.wait) {
+            self.teller.says("you", |line| drop(write!(line, "type: approve {}", id.number())));
             let approved = self.cast.hub.handle.approve(id);
             self.teller.check(approved.is_ok(), "the ping could not be approved");
         }
         let decided = self.hub_notices(|notice| match notice {
-            Notice::Decided { packet_id, outcome: Outcome::Approved, .. } => Some(packet_id),
+            Notice::Decided { wait, packet_id, source_did, intent, from, outcome, answered, open } => {
+                Some((wait, [packet_id, source_did, intent], (from, outcome, answered, open)))
+            }
             _ => None,
         });
         match decided {
-            Some(packet_id) => self.teller.decided(&packet_id, "accept"),
+            Some((wait, [packet_id, source_did, intent], (from, outcome @ Outcome::Approved, answered, open))) => {
+                let [packet_id, source_did, intent] = [&*packet_id, &*source_did, &*intent];
+                let decided = Decided { wait, packet_id, source_did, intent, from, outcome, answered, open };
+                self.teller.decided(&decided);
+            }
+            Some(_) => self.teller.check(false, "the hub told of another decision"),
             None => self.teller.check(false, "the hub did not tell of the decision"),
         }
         let second = request.as_mut().and_then(next);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sluis_core::RejectCounts;
 use sluis_core::driver::{PingNotice, PingReply};
-use sluis_core::node::Stats;
+use sluis_core::node::{Decided, Stats};
 
 use super::cast::{Actor, Cast, TRUST};
 use crate::common::Runtime;
@@ -152,9 +152,9 @@ impl Teller {
     }
 
     /// The operator decided.
-    pub(super) fn decided(&mut self, packet_id: &str, decision: &str) {
+    pub(super) fn decided(&mut self, decided: &Decided<'_>) {
         if self.out.style == Style::Json {
-            self.out.json("decided", |o| o.str("packet_id", packet_id).str("decision", decision));
+            self.out.json("decided", |o| view::decided_json(o, decided));
         }
         self.out.flush();
     }

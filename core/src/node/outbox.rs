@@ -9,7 +9,8 @@ use super::ids::{self, Ids};
 use super::ping::{AnswerError, Ping, PingError, ReplyError};
 use super::queue::{Queue, StageError, Written};
 use super::replies::MAX_REPLY;
-use crate::framing::{EncodeError, Encoding, Packet, PingType, Priority, RoutingMode, Text, Token, Value, ValueBuf};
+use crate::data::Token;
+use crate::framing::{EncodeError, Encoding, Packet, PingType, Priority, RoutingMode, Text, Value, ValueBuf};
 use crate::time::{Now, iso};
 use crate::{Did, Route, Seed, Transmit};
 

@@ -20,13 +20,16 @@ pub struct Peer {
     proven: Option<SocketAddr>,
     first_seen: Instant,
     last_seen: Instant,
-    packets: u64,
-    /// The operator trusted its name when it was last heard from.
-    trusted: bool,
+    /// How many accepted packets and responses came from it, and in the highest bit whether the operator trusted its name when it
+    /// was last heard from: a byte more for that would be eight a peer.
+    packets_and_trust: u64,
     by_age: Link,
     by_proof: Link,
     by_name: Chain,
 }
+
+/// The highest bit of a count of packets.
+const TRUSTED: u64 = 1 << 63;
 
 impl Peer {
     /// Its name.
@@ -49,7 +52,7 @@ impl Peer {
 
     /// Whether it keeps its place for as long as it is not stale.
     fn is_kept(&self) -> bool {
-        self.trusted || self.is_proven()
+        self.packets_and_trust & TRUSTED != 0 || self.is_proven()
     }
 
     /// When it was first heard from since it was last unknown.
@@ -67,7 +70,14 @@ impl Peer {
     /// How many accepted packets and responses came from it.
     #[must_use]
     pub const fn packets(&self) -> u64 {
-        self.packets
+        self.packets_and_trust & !TRUSTED
+    }
+
+    /// Note one more packet, and whether its sender is trusted by name.
+    const fn count(&mut self, trusted: bool) {
+        let packets = self.packets();
+        let packets = if packets < !TRUSTED { packets + 1 } else { packets };
+        self.packets_and_trust = packets | if trusted { TRUSTED } else { 0 };
     }
 }
 
@@ -295,7 +305,10 @@ impl Peers {
             0 => (self.slab.len() ^ self.names.len() ^ self.strangers.len() ^ self.kept.len()) as u64,
             1 => self.slab.touch(FEW) ^ self.names.touch(),
             2 => self.slab.touch_entries(FEW, |peer| {
-                peer.last_seen.as_nanos() ^ peer.packets ^ u64::from(peer.route.remote.port()) ^ peer.did.len() as u64
+                peer.last_seen.as_nanos()
+                    ^ peer.packets_and_trust
+                    ^ u64::from(peer.route.remote.port())
+                    ^ peer.did.len() as u64
             }),
             _ => self.slab.touch_entries(FEW, |peer| peer.did.as_bytes().first().copied().unwrap_or(0).into()),
         }
@@ -340,9 +353,8 @@ impl Peers {
         let Some(peer) = self.slab.at_mut(slot) else { return };
         let was_kept = peer.is_kept();
         peer.last_seen = peer.last_seen.max(now);
-        peer.packets = peer.packets.saturating_add(1);
         peer.route = route;
-        peer.trusted = rank == Rank::Trusted;
+        peer.count(rank == Rank::Trusted);
         // Heartbeats go only where the peer both is and has answered from.
         if peer.is_proven() {
             self.proven.push_back(&mut self.slab, slot);
@@ -366,18 +378,18 @@ impl Peers {
 
     fn insert(&mut self, now: Instant, name: Name<'_>, route: Route, rank: Rank) -> Recorded {
         let did = name.as_str();
-        let peer = Peer {
+        let mut peer = Peer {
             did: did.into(),
             route,
             proven: None,
             first_seen: now,
             last_seen: now,
-            packets: 1,
-            trusted: rank > Rank::Stranger,
+            packets_and_trust: 0,
             by_age: Link::default(),
             by_proof: Link::default(),
             by_name: Chain::default(),
         };
+        peer.count(rank > Rank::Stranger);
         let Ok(id) = self.slab.insert(peer) else { return Recorded::Full };
         self.did_bytes += did.len();
         self.names.insert(&mut self.slab, id.slot(), name.hash());
