@@ -7,12 +7,13 @@ use std::time::Duration;
 use sluis_core::driver::{NoReply, Notice, PingNotice, PingReply, Request};
 use sluis_core::framing::{Decision, Value, ValueBuf, Zone};
 use sluis_core::limits::MAX_DATAGRAM_V4;
-use sluis_core::node::{Decided, Node, Outcome, Ping, Stats};
+use sluis_core::node::{Node, Outcome, Ping, Stats};
 
 use super::cast::{Actor, Cast, TEMPERATURE};
 use super::tell::Teller;
 use super::wait::{until, wait};
 use crate::output::Color;
+use crate::view::Verdict;
 
 /// How long anything may take that is to happen.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -67,18 +68,20 @@ impl<'a> Story<'a> {
             self.teller.check(approved.is_ok(), "the ping could not be approved");
         }
         let decided = self.hub_notices(|notice| match notice {
-            Notice::Decided { wait, packet_id, source_did, intent, from, outcome, answered, open } => {
-                Some((wait, [packet_id, source_did, intent], (from, outcome, answered, open)))
+            Notice::Decided { wait, packet_id, source_did, intent, outcome: Outcome::Approved, answered, .. } => {
+                Some((wait.number(), packet_id, source_did, intent, answered))
             }
             _ => None,
         });
         match decided {
-            Some((wait, [packet_id, source_did, intent], (from, outcome @ Outcome::Approved, answered, open))) => {
-                let [packet_id, source_did, intent] = [&*packet_id, &*source_did, &*intent];
-                let decided = Decided { wait, packet_id, source_did, intent, from, outcome, answered, open };
-                self.teller.decided(&decided);
-            }
-            Some(_) => self.teller.check(false, "the hub told of another decision"),
+            Some((wait, packet_id, source_did, intent, answered)) => self.teller.decided(&Verdict {
+                wait,
+                packet_id: &packet_id,
+                source_did: &source_did,
+                intent: &intent,
+                outcome: Outcome::Approved,
+                answered,
+            }),
             None => self.teller.check(false, "the hub did not tell of the decision"),
         }
         let second = request.as_mut().and_then(next);

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use sluis_core::RejectCounts;
 use sluis_core::driver::{PingNotice, PingReply};
-use sluis_core::node::{Decided, Stats};
+use sluis_core::node::Stats;
 
 use super::cast::{Actor, Cast, TRUST};
 use crate::common::Runtime;
 use crate::fail::Fail;
 use crate::output::{Color, Out, Style};
-use crate::view::{self, Totals, padded};
+use crate::view::{self, Totals, Verdict, padded};
 
 pub(super) struct Teller {
     out: Out,
@@ -152,9 +152,9 @@ impl Teller {
     }
 
     /// The operator decided.
-    pub(super) fn decided(&mut self, decided: &Decided<'_>) {
+    pub(super) fn decided(&mut self, verdict: &Verdict<'_>) {
         if self.out.style == Style::Json {
-            self.out.json("decided", |o| view::decided_json(o, decided));
+            self.out.json("decided", |o| view::decided_json(o, verdict));
         }
         self.out.flush();
     }

@@ -2,14 +2,13 @@
 
 use super::peers::{Peer, Peers};
 use super::ping::ReplyError;
-use super::refused::Refused;
 use super::replies::Reply;
 use super::stats::{Stats, Tables};
 use super::{Node, NodeConfig, State};
-use crate::Did;
 use crate::airlock::{Gate, LegacyError, Rule, RuleError, Standing, TrustError, Vouch, VouchError, VouchId};
 use crate::framing::Value;
 use crate::time::Wall;
+use crate::{Did, Route};
 
 impl Node {
     /// The node's own name.
@@ -45,6 +44,12 @@ impl Node {
         out
     }
 
+    /// The trust set for a DID, if any was.
+    #[must_use]
+    pub fn trusted(&self, did: &str) -> Option<f64> {
+        self.policy.trust.get(did)
+    }
+
     /// How far a DID is trusted now, and why.
     #[must_use]
     pub fn standing(&self, did: &str, wall: Wall) -> Standing {
@@ -59,6 +64,15 @@ impl Node {
         let out = self.policy.legacy.allow(pattern);
         self.tape.note(|line| {
             line.text("in", "allow_legacy").text("pattern", pattern).out(&out);
+        });
+        out
+    }
+
+    /// Take such a pattern back; false when it was not allowed. It must be the same text.
+    pub fn disallow_legacy(&mut self, pattern: &str) -> bool {
+        let out = self.policy.legacy.disallow(pattern);
+        self.tape.note(|line| {
+            line.text("in", "disallow_legacy").text("pattern", pattern).out(&out);
         });
         out
     }
@@ -141,6 +155,22 @@ impl Node {
         out
     }
 
+    /// Forget how pings of this pattern are answered; false when nothing was set for it. It must be the same text.
+    pub fn remove_reply(&mut self, intent_pattern: &str) -> bool {
+        let out = self.policy.replies.remove(intent_pattern);
+        self.tape.note(|line| {
+            line.text("in", "remove_reply").text("pattern", intent_pattern).out(&out);
+        });
+        out
+    }
+
+    /// The last sender that met silence because it is ROOD, and where it was heard from; only with
+    /// [`NodeConfig::keep_last_rood`].
+    #[must_use]
+    pub fn last_rood(&self) -> Option<(&str, Route)> {
+        self.state.last_rood.as_ref()?.get()
+    }
+
     /// The peer table.
     #[must_use]
     pub const fn peers(&self) -> &Peers {
@@ -151,13 +181,6 @@ impl Node {
     #[must_use]
     pub fn peer(&self, did: &str) -> Option<&Peer> {
         self.state.peers.get(self.state.now, did)
-    }
-
-    /// The sender that the gate turned away last, for the operator; only with
-    /// [`NodeConfig::tell_refused`](super::NodeConfig::tell_refused). Its [`at`](Refused::at) says whether it is another than before.
-    #[must_use]
-    pub fn refused(&self) -> Option<&Refused> {
-        self.state.refused.as_deref()
     }
 
     /// Counters, and how full the tables are.

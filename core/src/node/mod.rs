@@ -3,7 +3,7 @@
 //! It composes the rooms below it ([`framing`](crate::framing), [`airlock`](crate::airlock)) and adds what ties them
 //! together: requests and their answers, pings that wait for the application, peers, heartbeats. What it promises:
 //!
-//! * A ROOD sender gets no byte and leaves nothing but a counter.
+//! * A ROOD sender gets no byte and leaves nothing but a counter (and, on request, the name of the last one).
 //! * A ping is accepted only after room was found for its answer, its event and its table entries.
 //! * A response is accepted only from whom and where it was asked; every request ends once.
 //! * A waiting ping that is decided later is answered then: its sender gets a second response.
@@ -33,9 +33,9 @@ pub(crate) mod probe;
 mod queue;
 mod quota;
 mod receive;
-mod refused;
 mod replies;
 mod requests;
+mod rood;
 mod stats;
 pub(crate) mod tape;
 #[cfg(test)]
@@ -48,7 +48,6 @@ pub use config::{Caps, ConfigError, NodeConfig};
 pub use event::{Answered, Decided, Event, OpenId, Outcome, Received, WaitId, Waiting};
 pub use peers::{Peer, Peers, Recorded, Seat};
 pub use ping::{AnswerError, Ping, PingError, ReplyError};
-pub use refused::Refused;
 pub use replies::Reply;
 pub use requests::RequestId;
 pub use stats::{Stats, Tables};
@@ -60,6 +59,7 @@ use self::inbox::Inbox;
 use self::outbox::Outbox;
 use self::policy::Policy;
 use self::requests::Requests;
+use self::rood::LastRood;
 use self::tape::Taped;
 use crate::airlock::ReplayWindow;
 use crate::time::{Duration, Instant};
@@ -95,9 +95,9 @@ struct State {
     heartbeat: Round,
     /// Whether heartbeats that are taken are events.
     tell_heartbeats: bool,
+    /// Who met silence last, where that is kept.
+    last_rood: Option<Box<LastRood>>,
     cleanup: Cleanup,
-    /// The sender that the gate turned away last.
-    refused: Option<Box<Refused>>,
     /// Keeps what the last event lends although its table entry is gone.
     lent: Lent,
 }
@@ -176,8 +176,8 @@ impl Node {
                 decision_timeout: config.decision_timeout,
                 heartbeat: Round { interval: config.heartbeat, at: None, left: 0 },
                 tell_heartbeats: config.tell_heartbeats,
+                last_rood: config.keep_last_rood.then(Box::default),
                 cleanup: Cleanup { interval: config.peer_cleanup, at: None, running: false },
-                refused: None,
                 lent: Lent::Nothing,
             },
             config,

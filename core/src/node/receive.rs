@@ -11,7 +11,6 @@ use super::peers::{Recorded, Seat};
 use super::ping::AnswerError;
 use super::policy::Judged;
 use super::quota::{self, Charged};
-use super::refused::Refused;
 use super::{Node, State};
 use crate::airlock::replay::Origin;
 use crate::airlock::{Admission, Rank, Subject};
@@ -158,10 +157,8 @@ impl Node {
         let heartbeat = packet.ping_type == PingType::Heartbeat;
         match judged.zone {
             Zone::Rood if !self.state.faults.answer_rood() => {
-                if self.config.tell_refused {
-                    let texts = (sender.did, sender.intent);
-                    let why = (judged.trust, judged.source, judged.rule.is_some());
-                    Refused::note(&mut self.state.refused, now.mono, datagram.route, texts, why);
+                if let Some(last) = &mut self.state.last_rood {
+                    last.set(sender.did, datagram.route);
                 }
                 return Err(Reject::Rood);
             }

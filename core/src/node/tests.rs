@@ -386,7 +386,25 @@ fn rood_gets_silence_and_leaves_nothing() {
     assert_eq!(told(&mut hub), [] as [&str; 0]);
     assert_eq!(hub.stats().tables, before.tables);
     assert_eq!(hub.stats().rejected.get(Reject::Rood), 1000);
+    assert_eq!(hub.last_rood(), None);
     assert_eq!(hub.deadline(), None);
+}
+
+#[test]
+fn the_last_rood_sender_is_known_to_who_asks_for_it() {
+    let mut config = NodeConfig::new(Did::new(HUB).unwrap());
+    config.keep_last_rood = true;
+    let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
+    assert_eq!(hub.last_rood(), None);
+    for (name, port) in [(SENSOR, 9), ("jis:home:other", 10)] {
+        let (_, ping) = ask(&mut node(name, 2), at(0), Encoding::Json);
+        assert_eq!(hub.handle_datagram(at(0), from(port), &ping), Err(Reject::Rood));
+        assert_eq!(hub.last_rood(), Some((name, from(port))));
+    }
+    hub.set_trust(SENSOR, 0.5).unwrap();
+    let (_, ping) = ask(&mut node(SENSOR, 3), at(0), Encoding::Json);
+    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    assert_eq!(hub.last_rood(), Some(("jis:home:other", from(10))), "nobody else was turned away");
 }
 
 #[test]
@@ -693,27 +711,6 @@ fn unproven_peers_make_way() {
     assert_eq!((lost.len(), lost[0].as_str(), hub.stats().peers_displaced), (13, "lost jis:x:0", 13));
     assert!(hub.peer(SENSOR).unwrap().is_proven());
     assert_eq!(hub.peers().alive(at(0).mono).next().unwrap().did(), SENSOR);
-}
-
-#[test]
-fn the_operator_can_ask_who_met_silence() {
-    let mut config = NodeConfig::new(Did::new(HUB).unwrap());
-    config.tell_refused = true;
-    let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
-    let refuse = |hub: &mut Node, now, did: &str, nonce: &str| {
-        assert_eq!(hub.handle_datagram(now, from(9), &written(&named(did, nonce), Encoding::Json)), Err(Reject::Rood));
-    };
-    assert!(hub.refused().is_none());
-    refuse(&mut hub, at(0), "jis:a", "1");
-    refuse(&mut hub, at(0), "jis:b", "2");
-    let refused = hub.refused().unwrap();
-    assert_eq!((refused.source_did(), refused.intent(), refused.from), ("jis:a", "door.open", from(9)));
-    assert!(refused.at == at(0).mono && refused.trust == 0.0 && !refused.by_rule(), "no more than one a second");
-    refuse(&mut hub, at(1), "jis:c", "3");
-    assert_eq!(hub.refused().unwrap().source_did(), "jis:c");
-    let mut hub = node(HUB, 1);
-    refuse(&mut hub, at(0), "jis:a", "1");
-    assert!(hub.refused().is_none(), "unless it is asked for nothing is kept");
 }
 
 #[test]

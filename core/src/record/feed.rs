@@ -62,6 +62,9 @@ fn setting(node: &mut Node, input: &str, line: Object<'_>, version: Version) -> 
         "allow_legacy" => {
             let _ = node.allow_legacy(&line.text("pattern")?);
         }
+        "disallow_legacy" => {
+            node.disallow_legacy(&line.text("pattern")?);
+        }
         "add_rule" => {
             let _ = node.add_rule(&rule(line, version)?);
         }
@@ -78,6 +81,9 @@ fn setting(node: &mut Node, input: &str, line: Object<'_>, version: Version) -> 
         }
         "set_heartbeat" => {
             let _ = node.set_heartbeat(line.value("payload")?.as_value(), line.maybe("pod_id")?.as_deref());
+        }
+        "remove_reply" => {
+            node.remove_reply(&line.text("pattern")?);
         }
         _ => return Err(Odd("has an input that this program does not know")),
     }

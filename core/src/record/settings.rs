@@ -34,7 +34,7 @@ macro_rules! settings {
                 line.number("caps.waiting_per_address", config.caps.waiting_per_address.into());
                 line.number("caps.open_per_address", config.caps.open_per_address.into());
                 line.text("gate.otherwise", config.gate.otherwise.map_or("", Zone::as_str));
-                line.text("tell_refused", if config.tell_refused { "yes" } else { "no" });
+                line.text("keep_last_rood", if config.keep_last_rood { "yes" } else { "no" });
             }
             line.finish()
         }
@@ -63,7 +63,7 @@ macro_rules! settings {
                     "" => None,
                     zone => Some(Zone::from_wire(zone).ok_or(Odd("has an unknown zone"))?),
                 };
-                config.tell_refused = &*object.text("tell_refused")? == "yes";
+                config.keep_last_rood = &*object.text("keep_last_rood")? == "yes";
             } else {
                 // There were no such bounds.
                 (config.caps.waiting_per_address, config.caps.open_per_address) = (u32::MAX, u32::MAX);

@@ -59,6 +59,10 @@ fn recorded() -> (String, Node) {
     hub.add_rule(&rule).unwrap();
     hub.add_rule(&Rule { pod_id: Some(Pod::Is("p")), ..Rule::new("q", "q", Zone::Rood) }).unwrap();
     assert!(hub.remove_rule("q"));
+    hub.allow_legacy("jis:gone:*").unwrap();
+    assert!(hub.disallow_legacy("jis:gone:*") && !hub.disallow_legacy("jis:gone:*"));
+    hub.set_reply("gone.*", Reply::Later).unwrap();
+    assert!(hub.remove_reply("gone.*") && !hub.remove_reply("gone.*"));
     hub.set_reply("later.*", Reply::Later).unwrap();
     let payload = Value::from_json("{\"é\": [1.0, 1e400, null]}").unwrap();
     hub.set_reply("*", Reply::Now(ValueBuf::new(payload).unwrap())).unwrap();
@@ -227,7 +231,7 @@ fn every_setting_is_recorded() {
     config.caps.replies = 3;
     config.not_before = Some(Wall::from_micros(-5));
     config.gate.otherwise = Some(Zone::Geel);
-    config.tell_refused = true;
+    config.keep_last_rood = true;
     let text = settings::write(&config, Version::Two);
     let again = settings::read(Object::parse(&text).unwrap(), Version::Two).unwrap();
     assert_eq!(std::format!("{again:?}"), std::format!("{config:?}"));
