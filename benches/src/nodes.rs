@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use sluis_core::airlock::Rule;
 use sluis_core::framing::{Decision, Encoding, Response, ValueBuf, Zone};
 use sluis_core::limits::MAX_DATAGRAM_V6;
-use sluis_core::node::{Event, Node, NodeConfig, Ping, PingId, Reply};
+use sluis_core::node::{Event, Node, NodeConfig, OpenId, Ping, Reply, WaitId};
 use sluis_core::time::{Duration, Instant, Now, Wall};
 use sluis_core::{Datagrams, Did, Machine, Reject, Route, Seed};
 
@@ -165,8 +165,10 @@ pub struct Heard {
     pub sent: usize,
     /// Events that it told, `PeerSeen` aside.
     pub events: usize,
-    /// The ping that wants something from the application.
-    pub open: Option<PingId>,
+    /// The ping that waits for a decision.
+    pub wait: Option<WaitId>,
+    /// The ping that waits for the application's answer.
+    pub open: Option<OpenId>,
 }
 
 impl Pair {
@@ -233,7 +235,7 @@ impl Pair {
 
 /// Take everything out of a node: datagrams to send, then events.
 pub fn drain(node: &mut Node, now: Now, out: &mut [u8], answers: &mut Packets) -> Heard {
-    let mut heard = Heard { sent: 0, events: 0, open: None };
+    let mut heard = Heard { sent: 0, events: 0, wait: None, open: None };
     while let Some(transmit) = node.poll_transmit(now, out) {
         heard.sent += transmit.len;
         answers.push(&out[..transmit.len]);
@@ -241,7 +243,7 @@ pub fn drain(node: &mut Node, now: Now, out: &mut [u8], answers: &mut Packets) -
     while let Some(event) = node.poll_event() {
         heard.events += usize::from(!matches!(event, Event::PeerSeen { .. }));
         if let Event::Ping(ping) = event {
-            heard.open = ping.id;
+            (heard.wait, heard.open) = (ping.wait, ping.open);
             // As an application that wants to know.
             black_box(&ping.packet());
         }

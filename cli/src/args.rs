@@ -14,7 +14,7 @@ use crate::values::{self, JsonText, Place, Trust};
 
 /// A hub and its sensors: an airlock for traffic that carries identity.
 #[derive(Debug, Parser)]
-#[command(name = "sluis", version, disable_help_subcommand = true, after_help = EXAMPLES, arg_required_else_help = false)]
+#[command(name = "sluis", version = env!("SLUIS_VERSION"), after_help = EXAMPLES, arg_required_else_help = false)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -28,7 +28,7 @@ pub(crate) enum Command {
     #[command(after_help = LISTEN_EXAMPLES)]
     Listen(ListenArgs),
     /// Ping a node and report what it answers
-    #[command(after_help = PING_EXAMPLES)]
+    #[command(after_help = PING_EXAMPLES, visible_alias = "send")]
     Ping(PingArgs),
     /// Replay what `listen --capture` recorded, and say whether the node does the same again
     #[command(after_help = REPLAY_EXAMPLES)]
@@ -47,7 +47,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct ListenArgs {
     /// The name of this node (or `did` in the configuration)
-    #[arg(long, value_parser = values::did)]
+    #[arg(long, value_parser = values::own_did)]
     pub(crate) did: Option<Did>,
     /// Where to listen; port 0 takes any free one [default: 0.0.0.0:7150]
     #[arg(long, value_name = "HOST:PORT", value_parser = values::place)]
@@ -77,14 +77,17 @@ pub(crate) struct ListenArgs {
     /// Hash what is recorded with HMAC-SHA256 under this shared key
     #[arg(long, value_name = "FILE", requires = "record")]
     pub(crate) record_hmac_key: Option<PathBuf>,
+    /// Let the files of --capture and --record grow to so many bytes each (k, M or G may follow); what is beyond is lost
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes, allow_negative_numbers = true)]
+    pub(crate) max_bytes: Option<u64>,
     /// End after so many pings were accepted or put to wait, once their answers are sent
-    #[arg(long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
+    #[arg(short, long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
     pub(crate) count: Option<u64>,
-    /// End after so many seconds
-    #[arg(long, value_name = "S", value_parser = values::seconds, allow_negative_numbers = true)]
+    /// End after this time: seconds, or with a unit as in 100ms, 2m, 1h
+    #[arg(long, value_name = "TIME", value_parser = values::time, allow_negative_numbers = true)]
     pub(crate) duration: Option<Duration>,
     /// Print only the summary
-    #[arg(long)]
+    #[arg(short, long)]
     pub(crate) quiet: bool,
 }
 
@@ -93,7 +96,7 @@ pub(crate) struct ReplayArgs {
     /// The recording
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Write its datagrams to a new file that Wireshark and tshark read (pcapng)
+    /// Write its datagrams to a new file that Wireshark and tshark read (pcapng); `-`: to standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) pcap: Option<PathBuf>,
     /// Which node, in the recording of a simulated network
@@ -113,7 +116,7 @@ pub(crate) struct PingArgs {
     #[arg(long, value_parser = values::intent)]
     pub(crate) intent: String,
     /// The name to ask under [default: jis:sluis:ping- and 8 random hex digits]
-    #[arg(long, value_parser = values::did)]
+    #[arg(long, value_parser = values::own_did)]
     pub(crate) did: Option<Did>,
     /// Why, for people
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
@@ -124,17 +127,19 @@ pub(crate) struct PingArgs {
     /// How the ping is written
     #[arg(long, value_enum, default_value = "json")]
     pub(crate) encoding: Encoding,
-    /// How many pings to send; they are numbered from 1
-    #[arg(long, value_name = "N", value_parser = values::count, default_value = "4", allow_negative_numbers = true)]
+    /// How many pings to send, numbered from 1; 0: until a signal ends it
+    #[arg(short, long, value_name = "N", value_parser = values::count_or_none, default_value = "1",
+          allow_negative_numbers = true)]
     pub(crate) count: u64,
-    /// Seconds from one ping to the next; 0: as fast as --in-flight allows
-    #[arg(long, value_name = "S", value_parser = values::seconds, default_value = "1", allow_negative_numbers = true)]
+    /// From one ping to the next: seconds, or with a unit as in 100ms; 0: as fast as --in-flight allows
+    #[arg(short, long, value_name = "TIME", value_parser = values::time, default_value = "1", allow_negative_numbers = true)]
     pub(crate) interval: Duration,
     /// How many pings may wait for their answers at once; with more than 1, use --interval 0 for speed
     #[arg(long, value_name = "N", value_parser = values::in_flight, default_value = "1", allow_negative_numbers = true)]
     pub(crate) in_flight: u32,
-    /// How long to wait for an answer, and after a pending one for the decision: seconds since the ping was sent
-    #[arg(long, value_name = "S", value_parser = values::positive_seconds, default_value = "10",
+    /// How long to wait for an answer, and after a pending one for the decision, from when the ping was sent: seconds, or
+    /// with a unit as in 100ms
+    #[arg(short, long, value_name = "TIME", value_parser = values::some_time, default_value = "10",
           allow_negative_numbers = true)]
     pub(crate) timeout: Duration,
     /// Do not wait for the decision on a pending answer
@@ -147,7 +152,7 @@ pub(crate) struct PingArgs {
     #[arg(long, value_name = "HOST:PORT", value_parser = values::place)]
     pub(crate) bind: Option<Place>,
     /// Print only the summary
-    #[arg(long)]
+    #[arg(short, long)]
     pub(crate) quiet: bool,
 }
 
@@ -207,18 +212,20 @@ sender. Until an address has proven itself it is sent at most three times the
 bytes that it sent, so an answer has to fit.
 
 Standard input takes one command a line; its end does not end `listen`:
-  approve PACKET-ID [DID]  let a waiting ping in; with the sender's DID where
-                           several wait under one packet id
-  reject PACKET-ID [DID]   turn it away
+  approve NUMBER           let a waiting ping in, by the number that it was given
+                           or, where only one waits under it, by its packet id
+  reject NUMBER            turn it away
   trust DID=SCORE          trust a DID from now on
   stats                    print what was counted so far
   quit                     end with the summary, as SIGINT and SIGTERM do
 
 --json prints these objects:
   {"event":"listening","did","addr"}
-  {"event":"ping","source_did","target_did","packet_id","intent","purpose",
-   "payload","zone","decision","trust_score","rule","from"}
-  {"event":"decided","packet_id","decision"}
+  {"event":"ping","wait","source_did","target_did","packet_id","intent",
+   "purpose","payload","zone","decision","trust_score","rule","from"}
+      wait: the number of a ping that waits for a decision, else null
+  {"event":"decided","wait","packet_id","source_did","intent","decision",
+   "answered"}
       decision: accept, reject, or expired when nobody decided within 300 s
   {"event":"rejected","reason","count"}
       at most once a second for each reason: how many since the last time
@@ -226,6 +233,10 @@ Standard input takes one command a line; its end does not end `listen`:
    "elapsed_s"}
   {"event":"stats",...}
       for the command `stats`, otherwise as the summary
+  {"event":"lost_output","count"}
+      so many lines are missing here: nobody read them in time; the summary
+      has their number as "lost_output"
+Each bears its time as "t" (RFC 3339). Lines for people begin with theirs.
 --record writes a token for every ping that passes the gate, every decision,
 heartbeat, peer that comes or goes, and change of trust; a ping that is turned
 away is counted and leaves none. Answers do not wait for the disk. The summary
@@ -233,8 +244,14 @@ then also has "record":{"recorded","lost"}: what is on the disk, and what is not
 because the disk was full or too slow.
 
 What JSON has no form for in a payload is written as: "NaN", "Infinity" and
-"-Infinity", {"bytes":HEX}, {"ext":CODE,"bytes":HEX}. Heartbeats are no pings
-and are not counted.
+"-Infinity", {"bytes":HEX}, {"ext":CODE,"bytes":HEX}. A payload that JSON readers
+fail over or change is written whole as {"text":JSON}: more than 64 levels deep,
+a key twice, integers beyond 2^53 - 1, numbers beyond the range of floats.
+Heartbeats are no pings and are not counted.
+
+Nothing that is not read holds the node up; what nobody reads in time is lost,
+and counted. A reader that leaves ends `listen` with exit code 1. A signal ends it
+within a second, a signal that was ignored when it began stays ignored.
 
 The configuration file; everything is optional, unknown fields are errors:
   did = "jis:home:hub"
@@ -280,7 +297,8 @@ be read to its end, 2 the command line is wrong."#;
 const PING_EXAMPLES: &str = r#"Examples:
   sluis ping jis:home:hub 127.0.0.1:7150 --intent temperature.read
   sluis ping jis:home:hub [::1]:7150 --did jis:home:sensor --intent door.open \
-      --payload '{"door":"north"}' --count 1 --timeout 60
+      --payload '{"door":"north"}' --timeout 60
+  sluis ping jis:home:hub 192.0.2.7:7150 --intent temperature.read -c 0 -i 500ms
   sluis ping jis:home:hub hub.local:7150 --intent load.test --quiet \
       --count 100000 --in-flight 64 --interval 0
 
@@ -298,7 +316,9 @@ A host name stands for its first address of the family of --bind; without
 Every ping received counts once as accept, pending or reject, by the last that
 was heard of it; lost are those without any answer. Round-trip times are those
 of first answers in milliseconds, percentiles to 1 part in 1,000; null when
-there are none.
+there are none. With --count 0 all pings are those sent until a signal ends it.
+
+A reader of the output who does not keep up holds back the next pings.
 
 Exit codes: 0 every ping was accepted (with --no-wait: answered), 1 anything
 else, 2 the command line is wrong."#;

@@ -13,15 +13,19 @@ use crate::fail::Fail;
 pub(crate) struct Capture {
     path: PathBuf,
     end: TapeEnd,
+    max_bytes: Option<u64>,
     kept: bool,
     told: bool,
 }
 
 impl Capture {
-    /// Make the file.
-    pub(crate) fn begin(path: PathBuf) -> Result<(Self, FileTape), Fail> {
-        let tape = FileTape::create(&path).map_err(|why| cannot_make("record in", &path, &why))?;
-        Ok((Self { path, end: tape.end(), kept: false, told: false }, tape))
+    /// Make the file, which grows to so many bytes at most.
+    pub(crate) fn begin(path: PathBuf, max_bytes: Option<u64>) -> Result<(Self, FileTape), Fail> {
+        let mut tape = FileTape::create(&path).map_err(|why| cannot_make("record in", &path, &why))?;
+        if let Some(max_bytes) = max_bytes {
+            tape = tape.max_bytes(max_bytes);
+        }
+        Ok((Self { path, end: tape.end(), max_bytes, kept: false, told: false }, tape))
     }
 
     /// From now on it is worth something.
@@ -32,6 +36,10 @@ impl Capture {
     /// Why it is not complete, if so.
     pub(crate) fn failed(&self) -> Option<String> {
         let why = self.end.why()?;
+        if let Some(max_bytes) = self.max_bytes.filter(|_| why.kind() == io::ErrorKind::QuotaExceeded) {
+            let file = self.path.display();
+            return Some(format!("{file} has grown to --max-bytes {max_bytes}, what follows is not recorded in it"));
+        }
         Some(format!("cannot go on recording in {} ({why}), make room and start again", self.path.display()))
     }
 

@@ -106,7 +106,7 @@ impl Config {
     fn parse(text: &str) -> Result<Self, Wrong> {
         let file: File = toml::from_str(text).map_err(|why| Wrong::from_toml(&why))?;
         let mut config = Self {
-            did: file.did.map(|did| checked("did", &did, values::did)).transpose()?,
+            did: file.did.map(|did| checked("did", &did, values::own_did)).transpose()?,
             bind: file.bind.map(|bind| checked("bind", &bind, values::place)).transpose()?,
             reply: file.reply.map(|reply| checked("reply", &reply, values::json)).transpose()?,
             gate: gate(file.thresholds)?,

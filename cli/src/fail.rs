@@ -1,6 +1,7 @@
 //! How a command fails: one sentence on standard error, and the exit code that goes with it.
 
 use std::fmt::{self, Display};
+use std::io;
 use std::process::ExitCode;
 
 use crate::output::tell;
@@ -21,6 +22,17 @@ impl Fail {
     /// It could not be done: exit code 1.
     pub(crate) fn runtime(why: impl Display) -> Self {
         Self { code: 1, why: why.to_string() }
+    }
+
+    /// Standard output could not be written: exit code 1.
+    pub(crate) fn output(why: &io::Error) -> Self {
+        Self::runtime(match why.kind() {
+            io::ErrorKind::BrokenPipe => {
+                "the reader of standard output has left, nobody would see what happens".to_owned()
+            }
+            io::ErrorKind::TimedOut => "standard output is not read, the last lines are lost".to_owned(),
+            _ => format!("cannot write to standard output ({why})"),
+        })
     }
 
     /// Say it.

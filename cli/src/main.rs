@@ -10,6 +10,7 @@ mod common;
 mod config;
 mod demo;
 mod fail;
+mod files;
 mod histogram;
 mod input;
 mod key;
@@ -18,29 +19,36 @@ mod output;
 mod ping;
 mod replay;
 mod run;
+mod signals;
 mod tokens;
 mod usage;
 mod values;
 mod view;
 
+use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::args::{Cli, Command};
 use crate::fail::Fail;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let matches = Cli::command().color(usage::color_wanted(&args)).try_get_matches_from(&args);
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(shown) if matches!(shown.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            // Nobody is left to hear of a failure.
-            let _ = shown.print();
-            return ExitCode::SUCCESS;
+            return match shown.print().and_then(|()| io::stdout().flush()) {
+                // `| head` has seen enough.
+                Err(why) if why.kind() != io::ErrorKind::BrokenPipe => Fail::output(&why).report(None),
+                _ => ExitCode::SUCCESS,
+            };
         }
         Err(error) => {
-            let args: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+            let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
             return Fail::usage(usage::sentence(&error, &args)).report(usage::command(&args).as_deref());
         }
     };
@@ -52,5 +60,7 @@ fn main() -> ExitCode {
         Command::Chain(args) => (args.command.name(), chain::run(cli.common, &args.command)),
         Command::Demo => ("demo", demo::run(cli.common)),
     };
-    done.unwrap_or_else(|fail| fail.report(Some(name)))
+    let code = done.unwrap_or_else(|fail| fail.report(Some(name)));
+    output::settle();
+    code
 }

@@ -1,7 +1,7 @@
 //! `sluis replay`.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,7 +11,10 @@ use crate::args::ReplayArgs;
 use crate::capture::cannot_make;
 use crate::common::Common;
 use crate::fail::Fail;
-use crate::output::{Color, Out, Style, escape};
+use crate::output::{Color, Out, Style, escape, tell};
+
+/// The file name that stands for standard output.
+const STDOUT: &str = "-";
 
 /// No line of a recording is nearly this long: the longest hold a datagram, or a payload that was escaped twice.
 const LONGEST: u64 = 16 << 20;
@@ -21,6 +24,10 @@ const SHOWN: usize = 160;
 
 /// Replay a recording; the exit code is 0 when every output is as recorded.
 pub(crate) fn run(common: Common, args: &ReplayArgs) -> Result<ExitCode, Fail> {
+    let to_stdout = args.pcap.as_deref() == Some(Path::new(STDOUT));
+    if to_stdout && common.json {
+        return Err(Fail::usage("--json and --pcap - both write to standard output, name a file"));
+    }
     let name = args.file.display();
     let unreadable = |why: &io::Error| Fail::usage(format!("cannot read {name} ({why}), check the name"));
     let file = File::open(&args.file).map_err(|why| unreadable(&why))?;
@@ -52,13 +59,29 @@ pub(crate) fn run(common: Common, args: &ReplayArgs) -> Result<ExitCode, Fail> {
     replay.finish().map_err(|why| Trouble::Recording(why).into_fail(&args.file, inputs))?;
     let datagrams = pcap.map(Pcap::finish).transpose().map_err(|why| why.into_fail(&args.file, inputs))?;
     let same = difference.is_none();
+    if to_stdout {
+        return Ok(say(same, difference.as_ref(), inputs, datagrams));
+    }
     let mut out = Out::new(common, false);
     if let Some(ReplayError::Differs { line, recorded, replayed }) = &difference {
         differs(&mut out, *line, recorded, replayed);
     }
     summary(&mut out, same, lines.number, inputs, datagrams);
-    out.finish().map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))?;
+    out.finish().map_err(|why| Fail::output(&why))?;
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The same in words on standard error: standard output is the capture.
+fn say(same: bool, difference: Option<&ReplayError>, inputs: usize, datagrams: Option<u64>) -> ExitCode {
+    let datagrams = datagrams.unwrap_or(0);
+    match difference {
+        Some(ReplayError::Differs { line, .. }) => tell(&format!("sluis replay: different from line {line} on")),
+        _ if same => {
+            tell(&format!("sluis replay: {inputs} inputs, every output as recorded; {datagrams} datagrams written"));
+        }
+        _ => {}
+    }
+    if same { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The lines of a file, one at a time.
@@ -101,6 +124,7 @@ impl Trouble {
                 Fail::runtime(format!("{name} is no recording that can be replayed: {why}"))
             }
             Self::Recording(why) => Fail::runtime(format!("{name}: {why}; what came before it is as recorded")),
+            Self::Pcap(path, why) if path == Path::new(STDOUT) => Fail::output(&why),
             Self::Pcap(path, why) => {
                 Fail::runtime(format!("cannot write {} ({why}), make room and try again", path.display()))
             }
@@ -111,7 +135,7 @@ impl Trouble {
 /// The file of `--pcap`.
 struct Pcap {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: BufWriter<Box<dyn Write>>,
     capture: Capture,
     block: Vec<u8>,
     done: bool,
@@ -120,11 +144,15 @@ struct Pcap {
 impl Pcap {
     /// Make the file, for its owner alone: the datagrams are in it in full.
     fn create(path: &Path, node: Option<u32>) -> Result<Self, Fail> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(|why| cannot_make("write", path, &why))?;
+        let file: Box<dyn Write> = if path == Path::new(STDOUT) {
+            Box::new(io::stdout())
+        } else {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            Box::new(options.open(path).map_err(|why| cannot_make("write", path, &why))?)
+        };
         let mut capture = node.map_or_else(Capture::new, Capture::labelled);
         let mut block = Vec::new();
         capture.begin(&mut block);
@@ -149,7 +177,7 @@ impl Pcap {
 impl Drop for Pcap {
     /// A recording that could not be read leaves no empty file behind.
     fn drop(&mut self) {
-        if !self.done && self.capture.datagrams() == 0 {
+        if !self.done && self.capture.datagrams() == 0 && self.path != Path::new(STDOUT) {
             let _ = std::fs::remove_file(&self.path);
         }
     }

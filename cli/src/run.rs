@@ -1,15 +1,19 @@
 //! A node on the chosen runtime.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use sluis_core::Seed;
-use sluis_core::driver::{App, DriverStats};
+use sluis_core::driver::{App, Driver, DriverConfig, DriverStats};
 use sluis_core::node::{Node, NodeConfig};
 use sluis_tokio::FileTape;
 
 use crate::common::Runtime;
 use crate::fail::Fail;
 use crate::values::Place;
+
+/// How long what is queued may take to leave when a command ends: a signal ends it within a second, whatever blocks.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// An app that wants to know where its socket is.
 pub(crate) trait Bound {
@@ -31,19 +35,25 @@ fn seed() -> Result<Seed, Fail> {
     sluis_tokio::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness: {why}")))
 }
 
-/// Open a socket and run the app on it until it has enough.
+/// Open a socket.
+pub(crate) fn bind(addr: SocketAddr) -> Result<UdpSocket, Fail> {
+    sluis_udp::bind(addr).map_err(Fail::runtime)
+}
+
+/// Run the app on a socket until it has enough.
 pub(crate) fn drive<A: App<Node> + Bound>(
     runtime: Runtime,
-    addr: SocketAddr,
+    socket: UdpSocket,
     node: &mut Node,
     app: &mut A,
 ) -> Result<DriverStats, Fail> {
+    let config = DriverConfig { grace: GRACE, ..DriverConfig::default() };
     macro_rules! on {
         ($runtime:ident) => {
             $runtime::block_on(async {
-                let mut socket = $runtime::bind(addr).map_err(Fail::runtime)?;
+                let mut socket = $runtime::adopt(socket).map_err(Fail::runtime)?;
                 app.bound(socket.local_addr());
-                $runtime::run(&mut socket, node, app).await.map_err(|why| {
+                Driver::lend(&mut socket, node, app, config).await.map_err(|why| {
                     Fail::runtime(format!("the socket on {} failed ({why}), start again", socket.local_addr()))
                 })
             })

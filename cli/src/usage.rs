@@ -1,9 +1,10 @@
 //! A wrong command line gets one sentence that names the mend.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 
-use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ColorChoice, Error};
 
 /// The commands, and for those that have some, what can be done.
 const COMMANDS: &[(&str, &[&str])] = &[
@@ -14,6 +15,30 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("chain", &["new", "add", "run", "close", "verify", "find", "show", "prove", "export", "demo"]),
     ("demo", &[]),
 ];
+
+/// Other names of commands.
+const ALIASES: &[(&str, &str)] = &[("send", "ping")];
+
+/// When help is coloured: `--color` counts for it, too, wherever it stands.
+pub(crate) fn color_wanted(args: &[OsString]) -> ColorChoice {
+    let before_command = args.iter().take_while(|arg| *arg != "--").map(|arg| arg.to_str().unwrap_or_default());
+    let mut words = before_command.peekable();
+    let mut choice = ColorChoice::Auto;
+    while let Some(word) = words.next() {
+        let value = match word.strip_prefix("--color") {
+            Some("") => words.peek().copied(),
+            Some(value) => value.strip_prefix('='),
+            None => None,
+        };
+        choice = match value {
+            Some("always") => ColorChoice::Always,
+            Some("never") => ColorChoice::Never,
+            Some("auto") => ColorChoice::Auto,
+            _ => choice,
+        };
+    }
+    choice
+}
 
 /// What to say about a command line that clap refused.
 pub(crate) fn sentence(error: &Error, args: &[String]) -> String {
@@ -86,14 +111,17 @@ pub(crate) fn command(args: &[String]) -> Option<String> {
 
 /// Where the command stands among the arguments, and what it is.
 fn meant(args: &[String]) -> Option<(usize, &'static str, &'static [&'static str])> {
-    let known = |arg: &String| COMMANDS.iter().find(|(name, _)| name == arg);
+    let known = |arg: &String| {
+        let arg = ALIASES.iter().find(|(alias, _)| alias == arg).map_or(arg.as_str(), |(_, name)| name);
+        COMMANDS.iter().find(|(name, _)| *name == arg)
+    };
     args.iter().enumerate().skip(1).find_map(|(at, arg)| known(arg).map(|(name, parts)| (at, *name, *parts)))
 }
 
 /// The commands that could have been meant.
 fn listed(args: &[String], last: &str) -> String {
     let all: Vec<&str> = COMMANDS.iter().map(|(name, _)| *name).collect();
-    let names = meant(args).map_or(&*all, |(_, _, parts)| parts);
+    let names = meant(args).map(|(_, _, parts)| parts).filter(|parts| !parts.is_empty()).unwrap_or(&all);
     match names.split_last() {
         Some((end, start)) => format!("{} {last} {end}", start.join(", ")),
         None => String::new(),
@@ -121,5 +149,26 @@ fn text(error: &Error, kind: ContextKind) -> String {
         Some(ContextValue::Strings(many)) => many.join(", "),
         Some(ContextValue::Number(n)) => n.to_string(),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_colour_of_help_is_asked_for_anywhere() {
+        let wanted = |line: &str| color_wanted(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for (line, choice) in [
+            ("sluis --help", ColorChoice::Auto),
+            ("sluis --color never --help", ColorChoice::Never),
+            ("sluis ping --help --color=never", ColorChoice::Never),
+            ("sluis --color always ping --help", ColorChoice::Always),
+            ("sluis --color blue --help", ColorChoice::Auto),
+            ("sluis chain run c --step s -- ls --color never", ColorChoice::Auto),
+            ("sluis --colors never", ColorChoice::Auto),
+        ] {
+            assert_eq!(wanted(line), choice, "{line}");
+        }
     }
 }

@@ -11,6 +11,8 @@ use sluis_core::airlock::LegacyList;
 use sluis_core::framing::Value;
 use sluis_core::limits::{BROADCAST, MAX_INTENT};
 
+use crate::output::escape;
+
 /// The longest time a flag may name: a hundred years.
 const MAX_SECONDS: f64 = 100.0 * 365.25 * 86_400.0;
 
@@ -26,6 +28,11 @@ pub(crate) struct Trust {
 pub(crate) struct JsonText(String);
 
 impl JsonText {
+    /// Its bytes.
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The value that it holds.
     pub(crate) fn as_value(&self) -> Value<'_> {
         Value::from_json(&self.0).unwrap_or(Value::EMPTY_OBJECT)
@@ -67,21 +74,44 @@ impl Default for Place {
     }
 }
 
-/// Seconds, with a fraction if need be.
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>() {
+/// Units of time, and the seconds in each; the longest names first.
+const UNITS: [(&str, f64); 5] = [("ms", 1e-3), ("us", 1e-6), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+
+/// A time: seconds, with a fraction if need be, or a number and its unit.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = UNITS
+        .iter()
+        .find_map(|(name, seconds)| text.strip_suffix(name).map(|number| (number, *seconds)))
+        .unwrap_or((text, 1.0));
+    match number.parse::<f64>().map(|n| n * unit) {
         Ok(n) if n.is_finite() && (0.0..=MAX_SECONDS).contains(&n) => Ok(Duration::from_secs_f64(n)),
-        Ok(n) if n < 0.0 => Err("a time cannot be negative, write seconds like 1.5".to_owned()),
-        Ok(n) if n > MAX_SECONDS => Err("that is more than a hundred years, write seconds like 1.5".to_owned()),
-        _ => Err("write seconds as a number, like 10 or 1.5".to_owned()),
+        Ok(n) if n < 0.0 => Err("a time cannot be negative, write one like 1.5 or 100ms".to_owned()),
+        Ok(n) if n > MAX_SECONDS && n.is_finite() => {
+            Err("that is more than a hundred years, write a time like 1.5 or 2h".to_owned())
+        }
+        _ => Err("write seconds like 10 or 1.5, or a number and its unit like 100ms, 2m or 1h".to_owned()),
     }
 }
 
-/// Seconds, more than none.
-pub(crate) fn positive_seconds(text: &str) -> Result<Duration, String> {
-    match seconds(text)? {
-        Duration::ZERO => Err("it must be more than 0, write seconds like 1.5".to_owned()),
+/// A time, more than none.
+pub(crate) fn some_time(text: &str) -> Result<Duration, String> {
+    match time(text)? {
+        Duration::ZERO => Err("it must be more than 0, write a time like 1.5 or 100ms".to_owned()),
         some => Ok(some),
+    }
+}
+
+/// A number of bytes, in units of 1024 if one follows.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    let units = [("k", 10), ("M", 20), ("G", 30)];
+    let (number, shift) = units
+        .iter()
+        .find_map(|(unit, shift)| text.strip_suffix(unit).map(|number| (number, *shift)))
+        .unwrap_or((text, 0));
+    let bytes = number.parse::<u64>().ok().filter(|_| number.bytes().all(|b| b.is_ascii_digit()));
+    match bytes.and_then(|n| n.checked_mul(1 << shift)) {
+        Some(n @ 1..) => Ok(n),
+        _ => Err("write a number of bytes from 1 up, like 1000000, 64k or 1G".to_owned()),
     }
 }
 
@@ -91,6 +121,11 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
         Ok(0) | Err(_) => Err("write a whole number from 1 up".to_owned()),
         Ok(n) => Ok(n),
     }
+}
+
+/// How many; 0 is without end.
+pub(crate) fn count_or_none(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "write a whole number from 0 up; 0 is without end".to_owned())
 }
 
 /// How many requests may be open at once.
@@ -110,8 +145,20 @@ pub(crate) fn node(text: &str) -> Result<u32, String> {
 pub(crate) fn did(text: &str) -> Result<Did, String> {
     match Did::new(text) {
         Ok(did) if did.as_str() == BROADCAST => Err(format!("`{BROADCAST}` is no name, write a DID like jis:home:hub")),
+        Ok(did) if did.as_str().chars().any(|c| c == ' ' || !escape::is_plain(c)) => {
+            Err("a DID has no blanks and nothing that is not seen, write one like jis:home:hub".to_owned())
+        }
         Ok(did) => Ok(did),
         Err(why) => Err(format!("{why}, write one like jis:home:hub")),
+    }
+}
+
+/// The DID of a node of ours: like those of others, and of a kind that can be told apart from an ordinary word.
+pub(crate) fn own_did(text: &str) -> Result<Did, String> {
+    let did = did(text)?;
+    match did.as_str().split_once(':') {
+        Some((method, name)) if !method.is_empty() && !name.is_empty() => Ok(did),
+        _ => Err("a DID has a method and a name, write one like jis:home:hub".to_owned()),
     }
 }
 
@@ -192,15 +239,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_have_fractions_and_bounds() {
-        assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1500)));
-        assert_eq!(seconds("0"), Ok(Duration::ZERO));
-        assert_eq!(seconds("1e-3"), Ok(Duration::from_millis(1)));
-        for bad in ["", "x", "-1", "nan", "inf", "-inf", "1e300", "1s", "1,5"] {
-            assert!(seconds(bad).is_err(), "{bad}");
+    fn times_have_fractions_units_and_bounds() {
+        for (text, millis) in
+            [("1.5", 1500), ("0", 0), ("1e-3", 1), ("100ms", 100), ("2s", 2000), ("1.5m", 90_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(time(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        assert!(positive_seconds("0").is_err());
-        assert!(positive_seconds("0.001").is_ok());
+        assert_eq!(time("250us"), Ok(Duration::from_micros(250)));
+        for bad in [
+            "", "x", "-1", "-1ms", "nan", "inf", "-inf", "1e300", "1e300h", "1,5", "s", "ms", "1 s", "1d", "1S", "1mss",
+        ] {
+            assert!(time(bad).is_err(), "{bad}");
+        }
+        assert!(some_time("0").is_err() && some_time("0ms").is_err());
+        assert!(some_time("0.001").is_ok());
+    }
+
+    #[test]
+    fn bytes_have_units() {
+        for (text, n) in [("1", 1), ("64k", 65_536), ("2M", 2 << 20), ("1G", 1 << 30)] {
+            assert_eq!(bytes(text), Ok(n), "{text}");
+        }
+        for bad in ["", "0", "0k", "-1", "+1", "1.5", "k", "1K", "1kb", "99999999999999999999", "99999999999G"] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]
@@ -235,6 +297,10 @@ mod tests {
     fn names_and_numbers() {
         assert!(did("broadcast").is_err() && target("broadcast").is_ok());
         assert!(did("").is_err() && did("a\u{1b}b").is_err());
+        assert!(did("jis home").is_err() && did("jis:home\u{2800}").is_err() && did("jis:home ").is_err());
+        assert!(own_did("jis:home:hub").is_ok() && did("hub").is_ok());
+        assert!(own_did("hub").is_err() && own_did("jis:").is_err() && own_did(":hub").is_err());
+        assert!(count_or_none("0") == Ok(0) && count_or_none("-1").is_err());
         assert!(count("0").is_err() && count("1").is_ok() && count("-1").is_err());
         assert!(in_flight("65537").is_err() && in_flight("64").is_ok());
         assert!(intent("").is_err() && intent(&"x".repeat(257)).is_err() && intent("a.b").is_ok());

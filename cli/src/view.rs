@@ -1,5 +1,6 @@
 //! How each event looks, as JSON and for people. Words of strangers are made safe on the way.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,10 +8,10 @@ use std::time::Duration;
 use sluis_core::Reject;
 use sluis_core::driver::{DriverStats, PingNotice, PingReply};
 use sluis_core::framing::{Decision, Number, Packet, Text, Value, ValueBuf, Zone};
-use sluis_core::node::{Answered, Outcome, Received, Stats, Tables};
+use sluis_core::node::{Answered, Decided, Outcome, Received, Stats, Tables, WaitId};
 
 use crate::output::json::{self, Object};
-use crate::output::{Color, Paint, escape};
+use crate::output::{Color, Flow, escape};
 
 /// How many happenings were recorded, and how many were not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,8 +22,15 @@ pub(crate) struct Recorded {
     pub(crate) lost: u64,
 }
 
-/// Characters of a payload that people are shown.
-const MAX_SHOWN: usize = 120;
+/// What a listening node says of itself beside its counters.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) elapsed: Duration,
+    /// Where it records.
+    pub(crate) recorded: Option<Recorded>,
+    /// Lines that nobody read, where lines can be lost.
+    pub(crate) lost_output: Option<u64>,
+}
 
 /// Milliseconds.
 pub(crate) fn millis(d: Duration) -> f64 {
@@ -32,6 +40,8 @@ pub(crate) fn millis(d: Duration) -> f64 {
 /// A ping that passed the gate, as a node tells it, lent or owned.
 #[derive(Clone, Copy)]
 pub(crate) struct Heard<'a> {
+    /// The number of a ping that waits for a decision.
+    wait: Option<u64>,
     source_did: Text<'a>,
     target_did: Text<'a>,
     packet_id: Text<'a>,
@@ -49,14 +59,15 @@ impl<'a> From<&Received<'a>> for Heard<'a> {
     fn from(ping: &Received<'a>) -> Self {
         let Packet { source_did, target_did, packet_id, intent, purpose, payload, .. } = ping.packet();
         let Received { zone, decision, trust, rule, from, .. } = *ping;
-        let from = from.remote;
-        Self { source_did, target_did, packet_id, intent, purpose, payload, zone, decision, trust, rule, from }
+        let (wait, from) = (ping.wait.map(WaitId::number), from.remote);
+        Self { wait, source_did, target_did, packet_id, intent, purpose, payload, zone, decision, trust, rule, from }
     }
 }
 
 impl<'a> From<&'a PingNotice> for Heard<'a> {
     fn from(ping: &'a PingNotice) -> Self {
         Self {
+            wait: ping.wait.map(WaitId::number),
             source_did: Text::new(&ping.source_did),
             target_did: Text::new(&ping.target_did),
             packet_id: Text::new(&ping.packet_id),
@@ -73,6 +84,10 @@ impl<'a> From<&'a PingNotice> for Heard<'a> {
 }
 
 pub(crate) fn ping_json<'l>(object: Object<'l>, ping: &Heard<'_>) -> Object<'l> {
+    let object = match ping.wait {
+        Some(number) => object.raw("wait", number),
+        None => object.raw("wait", "null"),
+    };
     object
         .text("source_did", ping.source_did)
         .text("target_did", ping.target_did)
@@ -87,41 +102,42 @@ pub(crate) fn ping_json<'l>(object: Object<'l>, ping: &Heard<'_>) -> Object<'l> 
         .addr("from", ping.from)
 }
 
-pub(crate) fn ping_text(line: &mut Vec<u8>, paint: Paint, ping: &Heard<'_>) {
-    zone_text(line, paint, ping.zone.as_str());
-    decision_text(line, ping.decision);
-    padded(line, 28, |line| escape::put_text(line, ping.source_did));
-    padded(line, 22, |line| escape::put_text(line, ping.intent));
-    let _ = write!(line, "trust {:.2}  from {}", ping.trust, ping.from);
+/// The same for people; how to decide about it, where it waits.
+pub(crate) fn ping_text(flow: &mut Flow<'_>, ping: &Heard<'_>) {
+    zone_text(flow, ping.zone, ping.decision);
+    flow.quoted("", ping.source_did).quoted("", ping.intent);
+    flow.piece(Color::Plain, |line| drop(write!(line, "trust {:.2}", ping.trust)));
+    flow.piece(Color::Plain, |line| drop(write!(line, "from {}", ping.from)));
     if let Some(rule) = ping.rule {
-        line.extend_from_slice(b"  rule ");
-        escape::put(line, rule);
+        flow.quoted("rule ", Text::new(rule));
     }
     if !ping.purpose.is_empty() {
-        line.extend_from_slice(b"  (");
-        escape::put_text(line, ping.purpose);
-        line.push(b')');
+        flow.quoted("why ", ping.purpose);
     }
-    payload_text(line, paint, ping.payload);
+    payload_text(flow, ping.payload);
+    if let Some(number) = ping.wait {
+        flow.piece(Color::Bold, |line| drop(write!(line, "approve {number} (or reject)")));
+    }
 }
 
-/// How to decide about a waiting ping.
-pub(crate) fn hint_text(line: &mut Vec<u8>, paint: Paint, packet_id: Text<'_>) {
-    paint.put(line, Color::Dim, |line| {
-        line.extend_from_slice(b"       approve ");
-        packet_id_text(line, packet_id);
-        line.extend_from_slice(b"   or   reject ");
-        packet_id_text(line, packet_id);
-    });
+/// A waiting ping that was decided.
+pub(crate) fn decided_json<'l>(object: Object<'l>, decided: &Decided<'_>) -> Object<'l> {
+    object
+        .raw("wait", decided.wait.number())
+        .str("packet_id", decided.packet_id)
+        .str("source_did", decided.source_did)
+        .str("intent", decided.intent)
+        .str("decision", outcome_name(decided.outcome))
+        .raw("answered", decided.answered)
 }
 
-/// A packet id as it must be typed: one that is not a plain word as a JSON text.
-fn packet_id_text(line: &mut Vec<u8>, packet_id: Text<'_>) {
-    match packet_id.as_str() {
-        Some(word) if !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic() && b != b'"') => {
-            line.extend_from_slice(word.as_bytes());
-        }
-        _ => json::put_text(line, packet_id),
+/// The same for people.
+pub(crate) fn decided_text(flow: &mut Flow<'_>, decided: &Decided<'_>) {
+    flow.text(Color::Plain, outcome_name(decided.outcome));
+    flow.piece(Color::Plain, |line| drop(write!(line, "{}", decided.wait.number())));
+    flow.quoted("", Text::new(decided.source_did)).quoted("", Text::new(decided.intent));
+    if decided.outcome == Outcome::Rejected && !decided.answered {
+        flow.text(Color::Plain, "there was no room for an answer");
     }
 }
 
@@ -131,6 +147,7 @@ pub(crate) const fn outcome_name(outcome: Outcome) -> &'static str {
         Outcome::Approved => "accept",
         Outcome::Rejected => "reject",
         Outcome::Expired => "expired",
+        _ => "ended",
     }
 }
 
@@ -192,55 +209,50 @@ pub(crate) fn response_json<'l>(object: Object<'l>, seq: u64, reply: &Reply<'_>)
         .addr("from", reply.from)
 }
 
-pub(crate) fn response_text(line: &mut Vec<u8>, paint: Paint, reply: &Reply<'_>) {
-    zone_text(line, paint, &reply.zone.to_cow());
-    decision_text(line, reply.decision);
-    let _ = write!(line, "trust {:.2}  {:8.3} ms", reply.trust_score.to_f64(), millis(reply.rtt));
-    payload_text(line, paint, reply.payload);
-}
-
-fn zone_text(line: &mut Vec<u8>, paint: Paint, zone: &str) {
-    let color = match Zone::from_wire(zone) {
-        Some(Zone::Groen) => Color::Green,
-        Some(Zone::Geel) => Color::Yellow,
-        _ => Color::Red,
+/// The same for people.
+pub(crate) fn response_text(flow: &mut Flow<'_>, reply: &Reply<'_>) {
+    match Zone::from_wire(&reply.zone.to_cow()) {
+        Some(zone) => zone_text(flow, zone, reply.decision),
+        None => flow.quoted("", reply.zone).text(Color::Plain, decision_word(reply.decision)),
     };
-    paint.put(line, color, |line| padded(line, 7, |line| escape::put(line, zone)));
+    flow.piece(Color::Plain, |line| drop(write!(line, "trust {:.2}", reply.trust_score.to_f64())));
+    flow.piece(Color::Plain, |line| drop(write!(line, "{:8.3} ms", millis(reply.rtt))));
+    payload_text(flow, reply.payload);
 }
 
-fn decision_text(line: &mut Vec<u8>, decision: Decision) {
-    let word = match decision {
+/// Zone and decision, in columns of their own.
+fn zone_text<'f, 'l>(flow: &'f mut Flow<'l>, zone: Zone, decision: Decision) -> &'f mut Flow<'l> {
+    let color = match zone {
+        Zone::Groen => Color::Green,
+        Zone::Geel => Color::Yellow,
+        Zone::Rood => Color::Red,
+    };
+    let decision = decision_word(decision);
+    flow.piece(color, |line| drop(write!(line, "{:<5}  {decision:<8}", zone.as_str())))
+}
+
+const fn decision_word(decision: Decision) -> &'static str {
+    match decision {
         Decision::Accept => "accepted",
         Decision::Pending => "waits",
         Decision::Reject => "refused",
-    };
-    padded(line, 10, |line| line.extend_from_slice(word.as_bytes()));
+    }
 }
 
 /// A payload for people, unless there is nothing in it.
-fn payload_text(line: &mut Vec<u8>, paint: Paint, payload: Value<'_>) {
+fn payload_text(flow: &mut Flow<'_>, payload: Value<'_>) {
     let mut text = Vec::new();
     json::put_readable(&mut text, payload);
-    let text = String::from_utf8_lossy(&text);
-    if text == "{}" {
-        return;
+    if text != b"{}" {
+        flow.json(Color::Dim, &text);
     }
-    line.extend_from_slice(b"  ");
-    paint.put(line, Color::Dim, |line| match text.char_indices().nth(MAX_SHOWN) {
-        Some((end, _)) => {
-            line.extend_from_slice(&text.as_bytes()[..end]);
-            line.extend_from_slice(b"...");
-        }
-        None => line.extend_from_slice(text.as_bytes()),
-    });
 }
 
 /// Fill up to a column; at least two spaces follow.
 pub(crate) fn padded(line: &mut Vec<u8>, width: usize, write: impl FnOnce(&mut Vec<u8>)) {
     let start = line.len();
     write(line);
-    // Of a character in UTF-8, one byte is no continuation byte.
-    let shown = line[start..].iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+    let shown = escape::columns_of(&line[start..]);
     line.resize(line.len() + width.saturating_sub(shown).max(2), b' ');
 }
 
@@ -250,65 +262,62 @@ const fn pings(stats: &Stats) -> [u64; 2] {
 }
 
 /// What a listening node did in all.
-pub(crate) fn totals_json<'l>(
-    object: Object<'l>,
-    stats: &Stats,
-    elapsed: Duration,
-    recorded: Option<Recorded>,
-) -> Object<'l> {
+pub(crate) fn totals_json<'l>(object: Object<'l>, stats: &Stats, totals: &Totals) -> Object<'l> {
     let [received, accepted] = pings(stats);
-    let object = object
+    let mut object = object
         .raw("received", received)
         .raw("accepted", accepted)
         .raw("pending", stats.waiting)
         .object("rejected", |o| stats.rejected.iter().fold(o, |o, (why, n)| o.raw(why.name(), n)));
-    let object = match recorded {
-        Some(Recorded { recorded, lost }) => object.object("record", |o| o.raw("recorded", recorded).raw("lost", lost)),
-        None => object,
-    };
-    object.rounded("elapsed_s", Some(elapsed.as_secs_f64()), 6)
+    if let Some(Recorded { recorded, lost }) = totals.recorded {
+        object = object.object("record", |o| o.raw("recorded", recorded).raw("lost", lost));
+    }
+    if let Some(lost) = totals.lost_output {
+        object = object.raw("lost_output", lost);
+    }
+    object.rounded("elapsed_s", Some(totals.elapsed.as_secs_f64()), 6)
 }
 
 /// What a listening node did in all.
-pub(crate) fn totals_text(line: &mut Vec<u8>, stats: &Stats, elapsed: Duration, recorded: Option<Recorded>) {
-    totals_words(line, stats);
-    if let Some(Recorded { recorded, lost }) = recorded {
+pub(crate) fn totals_text(stats: &Stats, totals: &Totals) -> String {
+    let mut line = totals_words(stats);
+    if let Some(Recorded { recorded, lost }) = totals.recorded {
         let _ = write!(line, "; {recorded} recorded");
         if lost > 0 {
             let _ = write!(line, ", {lost} lost");
         }
     }
-    let _ = write!(line, "; {:.1} s", elapsed.as_secs_f64());
+    if let Some(lost @ 1..) = totals.lost_output {
+        let _ = write!(line, "; {lost} lines not shown");
+    }
+    let _ = write!(line, "; {:.1} s", totals.elapsed.as_secs_f64());
+    line
 }
 
-fn totals_words(line: &mut Vec<u8>, stats: &Stats) {
+fn totals_words(stats: &Stats) -> String {
     let [received, accepted] = pings(stats);
+    let mut line = format!("{received} received: {accepted} accepted, {} made to wait, ", stats.waiting);
     let rejected = stats.rejected.total();
-    let _ = write!(line, "{received} received: {accepted} accepted, {} made to wait, ", stats.waiting);
     let _ = write!(line, "{rejected} turned away");
     if rejected > 0 {
-        line.extend_from_slice(b" (");
-        reasons_text(line, stats.rejected.iter());
-        line.push(b')');
+        let _ = write!(line, " ({})", reasons_text(stats.rejected.iter()));
     }
+    line
 }
 
 /// `3 rood, 1 replay`
-pub(crate) fn reasons_text(line: &mut Vec<u8>, counts: impl Iterator<Item = (Reject, u64)>) {
-    for (i, (why, n)) in counts.enumerate() {
-        let comma = if i > 0 { ", " } else { "" };
-        let _ = write!(line, "{comma}{n} {why}");
-    }
+pub(crate) fn reasons_text(counts: impl Iterator<Item = (Reject, u64)>) -> String {
+    let reasons: Vec<String> = counts.map(|(why, n)| format!("{n} {why}")).collect();
+    reasons.join(", ")
 }
 
 /// What the tables of a node hold, and what went through it.
 pub(crate) fn counters(stats: &Stats) -> String {
-    let mut line = Vec::new();
-    totals_words(&mut line, stats);
+    let mut line = totals_words(stats);
     let Tables { peers, waiting, requests, nonces, .. } = stats.tables;
     let _ = write!(line, "; {} requests, {} answers, {} timeouts", stats.requests, stats.responses, stats.timeouts);
     let _ = write!(line, "; now {peers} peers, {waiting} waiting, {requests} requests open, {nonces} nonces");
-    String::from_utf8_lossy(&line).into_owned()
+    line
 }
 
 /// What the driver did.

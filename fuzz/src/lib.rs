@@ -2,6 +2,7 @@
 //!
 //! | target | input | promise |
 //! |---|---|---|
+//! | [`envelope`] | an envelope of signalling | it is read as it was signed, or not at all |
 //! | [`frame`] | a datagram, or flags and a payload | decoding never fails badly, and what decodes survives every encoding |
 //! | [`value`] | a JSON text | it is read as Python reads it, and writing it is idempotent |
 //! | [`texts`] | names, patterns, rules, times | the quick ways agree with the plain ones |
@@ -9,6 +10,8 @@
 //! | [`log`](log()) | files of tokens, edits of a log, notes, bundles | verification is the same in any pieces, and finds what was done |
 //! | [`steps`] | an offer, an answer, lines of a chain, a dictionary of the reference | nothing is let in that nobody signed |
 //! | [`token`] | a line of a token | however it is written it hashes alike, and what is written is read as it was |
+//! | [`mqtt`] | a stream of MQTT packets | any chunking gives the same packets, and rumqttc agrees |
+//! | [`sealed`] | hellos, answers, and a broker's work on packets | what is taken was sent in this session, and is fresh once |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
 //!
 //! Three ways to run them:
@@ -20,18 +23,24 @@
 //! * `fuzz/run-short [seconds]` runs all targets for a while, as CI does.
 
 mod attestation;
+mod envelope;
 mod frame;
 mod log;
+mod mqtt;
 mod node;
+mod sealed;
 mod steps;
 mod texts;
 mod token;
 mod value;
 
 pub use attestation::attestation;
+pub use envelope::envelope;
 pub use frame::frame;
 pub use log::log;
+pub use mqtt::mqtt;
 pub use node::node;
+pub use sealed::sealed;
 pub use steps::steps;
 pub use texts::texts;
 pub use token::token;
@@ -48,7 +57,7 @@ pub fn not_built_for_it(target: &str) -> std::process::ExitCode {
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("frame", frame),
     ("value", value),
     ("texts", texts),
@@ -57,4 +66,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("node", node),
     ("log", log),
     ("steps", steps),
+    ("envelope", envelope),
+    ("mqtt", mqtt),
+    ("sealed", sealed),
 ];

@@ -129,7 +129,7 @@ fn a_ping_that_waits_and_is_approved_costs_none() {
             cost.sensor += calls_in(|| there.push(pair.ask()));
             cost.hub += calls_in(|| {
                 let heard = pair.tell_hub(there.get(0), back).expect("a ping that waits");
-                pair.hub.approve(pair.clock.now(), heard.open.expect("it waits for a decision")).expect("approved");
+                pair.hub.approve(pair.clock.now(), heard.wait.expect("it waits for a decision")).expect("approved");
                 assert!(pair.drain_hub(back).sent > 0);
             });
             assert_eq!(rig.back.len(), 2, "pending, and the decision");

@@ -16,7 +16,7 @@ use super::values as own;
 pub(crate) const EXAMPLES: &str = help::CHAIN;
 
 #[derive(Debug, Args)]
-#[command(arg_required_else_help = false, disable_help_subcommand = true)]
+#[command(arg_required_else_help = false)]
 pub(crate) struct ChainArgs {
     #[command(subcommand)]
     pub(crate) command: ChainCommand,
@@ -188,15 +188,25 @@ pub(crate) struct Judge {
     /// Hold it against this checkpoint [default: FILE.checkpoint, where there is one]
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
-    /// A public key (hex, note, OpenSSH, or a file with one) that may have signed; may be repeated. Every other one is a finding
+    /// A public key (hex, note, OpenSSH, or a file with one) that may have signed; may be repeated. With it every token must be
+    /// signed, and every other signer is a finding
     #[arg(long, value_name = "PUB")]
     pub(crate) key: Vec<String>,
-    /// Trust the SPIFFE identities of this bundle (PEM); may be repeated
+    /// The key of an actor: nobody else signs for it; may be repeated, also for the same actor. Otherwise as --key
+    #[arg(long, value_name = "DID=PUB", value_parser = own::actor_key)]
+    pub(crate) actor: Vec<own::ActorKey>,
+    /// Trust the SPIFFE identities of this bundle (PEM); may be repeated. Otherwise as --key
     #[arg(long, value_name = "[TRUST-DOMAIN=]FILE")]
     pub(crate) trust_bundle: Vec<String>,
-    /// Every token must be signed
+    /// Every token must be signed, and by whoever its actor is known to be (--actor, or its SPIFFE identity)
     #[arg(long)]
     pub(crate) signed: bool,
+    /// Let tokens without a signature through, in spite of --key, --actor or --trust-bundle
+    #[arg(long, conflicts_with = "signed")]
+    pub(crate) allow_unsigned: bool,
+    /// Segments before the first of a rotated log may be missing: what they hold is not asked for
+    #[arg(long)]
+    pub(crate) partial: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek as _, SeekFrom};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sluis_chain::token::Hash32;
@@ -12,10 +13,12 @@ use sluis_chain::workload::check::StepChecker;
 use sluis_tokio::SystemClock;
 
 use super::args::Judge;
-use super::earlier::Earlier;
-use super::judge::{self, Held, Keys, Seen, TreeFile};
+use super::earlier::{Earlier, First};
+use super::judge::{self, Held, Keys};
 use super::progress::Progress;
 use super::read;
+use super::seals::Seen;
+use super::treefile::TreeFile;
 use crate::fail::Fail;
 use crate::output::tell;
 use crate::tokens;
@@ -25,16 +28,34 @@ const MANY: u64 = 4 << 20;
 /// More threads wait for each other.
 const MAX_THREADS: usize = 16;
 
+/// What was checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// A file of tokens.
+    Chain,
+    /// One token with its way to a checkpoint.
+    Bundle,
+    /// An attestation.
+    Envelope {
+        /// A known key signed it.
+        signed: bool,
+    },
+}
+
 /// What a check has seen.
 pub(super) struct Checked {
+    pub(super) what: What,
     pub(super) summary: Summary,
     /// What was found, the checkpoint included.
     pub(super) findings: u64,
     pub(super) checkpoint: Option<Held>,
     /// Tokens whose hash is not that of their members.
     pub(super) wrong_hashes: u64,
-    /// It is an attestation, whose signature holds.
-    pub(super) attested: bool,
+    /// Segments before it are missing.
+    pub(super) cut: bool,
+    /// What was not found, and may be in segments that are missing.
+    pub(super) let_be: u64,
+    pub(super) keys: Arc<Keys>,
     pub(super) seen: Seen,
     pub(super) took: Duration,
 }
@@ -45,7 +66,7 @@ pub(super) fn check(
     path: &Path,
     others: &[PathBuf],
     judge: &Judge,
-    keys: &Keys,
+    keys: &Arc<Keys>,
     found: &mut (dyn FnMut(&Finding) + Send),
 ) -> Result<Checked, Fail> {
     let start = Instant::now();
@@ -55,34 +76,32 @@ pub(super) fn check(
         wrong_hashes += u64::from(finding.kind == Kind::ContentHash);
         found(&finding);
     };
-    let file = read::open(path)?;
-    let earlier = Earlier::of(path);
-    let mut elsewhere = earlier.elsewhere(others);
-    let checkpoint = match judge::checkpoint(path, judge.checkpoint.as_deref(), &keys.known)? {
-        None => None,
-        Some(Ok(held)) => Some(held),
-        Some(Err(why)) => {
-            count(no_checkpoint(why));
-            None
-        }
-    };
+    let (mut file, mut front) = (read::open(path)?, Vec::new());
+    let first = read::first_line(&mut file, &mut front).map_err(|why| read::cannot(path, &why))?;
+    let first = first.map(First::of).unwrap_or_default();
+    let earlier = Earlier::of(path, &first, others);
+    let mut elsewhere = earlier.elsewhere(others, judge.partial);
+    let checkpoint = judge::checkpoint(path, judge.checkpoint.as_deref(), &keys.known, first.header().as_ref())?;
+    let checkpoint = checkpoint.and_then(|held| held.map_err(|why| count(no_checkpoint(why))).ok());
+    let seed = tokens::seed()?;
+    let mut steps = StepChecker::new(&seed);
+    earlier.read(keys.mac.as_ref(), &mut steps, &mut count)?;
+    // What is written from now on is not looked at: first the leaf hashes are read, then the lines.
     let against = against(path, checkpoint.as_ref());
     let seen = Seen::new(keys);
     let settings = Settings {
         mac: keys.mac.clone(),
-        seals: Seals::Known { authority: Box::new(seen.clone()), required: judge.signed },
+        seals: Seals::Known { authority: Box::new(seen.clone()), required: keys.required() },
         now: Some(SystemClock::new().now().wall),
-        start: earlier.start(),
+        start: earlier.start(judge.partial),
         // Half as much work again, where nobody has anything to compare it with.
         tree: against.is_some(),
         ..Settings::default()
     };
-    let seed = tokens::seed()?;
     let threads = threads(&file);
     let mut progress = Progress::new(path, &file);
-    let left = whole_lines(path, &file)?;
-    let input = Input { file, left, progress: &mut progress };
-    let steps = StepChecker::new(&seed);
+    let left = whole_lines(path, &file, front.len() as u64)?;
+    let input = Input { front: io::Cursor::new(front), file, left, progress: &mut progress };
     let mut ask = |finding: Finding| {
         if let Some(finding) = elsewhere.wait(finding) {
             count(finding);
@@ -98,8 +117,22 @@ pub(super) fn check(
     let done = verify.finish();
     progress.end();
     let (summary, _) = done.map_err(|why| read::cannot(path, &why))?;
-    elsewhere.finish().for_each(count);
-    Ok(Checked { summary, findings, checkpoint, wrong_hashes, attested: false, seen, took: start.elapsed() })
+    let (nowhere, let_be) = elsewhere.finish();
+    nowhere.into_iter().for_each(&mut count);
+    seen.findings().into_iter().for_each(&mut count);
+    if summary.tokens == 0 && findings == 0 {
+        findings += 1;
+        found(&empty());
+    }
+    let (cut, keys) = (earlier.is_cut(), Arc::clone(keys));
+    let took = start.elapsed();
+    Ok(Checked { what: What::Chain, summary, findings, checkpoint, wrong_hashes, cut, let_be, keys, seen, took })
+}
+
+/// Nothing was there to be checked: nothing is proven.
+fn empty() -> Finding {
+    let (expected, actual) = (Some("at least one token".to_owned()), Some("none".to_owned()));
+    Finding { line: 0, token_id: None, kind: Kind::Other("empty"), expected, actual }
 }
 
 /// How many threads are worth their while.
@@ -109,8 +142,8 @@ fn threads(file: &File) -> usize {
 }
 
 /// How much of the file is looked at: as much as there is now, and while somebody writes to it only whole lines. A last line
-/// that is torn is a finding only if nobody is about to finish it.
-fn whole_lines(path: &Path, file: &File) -> Result<u64, Fail> {
+/// that is torn is a finding only if nobody is about to finish it. It is read on from `at`.
+fn whole_lines(path: &Path, file: &File, at: u64) -> Result<u64, Fail> {
     let stat = file.metadata().map_err(|why| read::cannot(path, &why))?;
     if !stat.is_file() {
         return Ok(u64::MAX);
@@ -123,7 +156,7 @@ fn whole_lines(path: &Path, file: &File) -> Result<u64, Fail> {
         return Ok(size);
     }
     let whole = last_line_feed(file, size).map_err(|why| read::cannot(path, &why))?;
-    (&*file).seek(SeekFrom::Start(0)).map_err(|why| read::cannot(path, &why))?;
+    (&*file).seek(SeekFrom::Start(at)).map_err(|why| read::cannot(path, &why))?;
     Ok(whole)
 }
 
@@ -145,6 +178,8 @@ fn last_line_feed(mut file: &File, end: u64) -> io::Result<u64> {
 
 /// A file that is read, and how far it is.
 struct Input<'p> {
+    /// What was read of it already.
+    front: io::Cursor<Vec<u8>>,
     file: File,
     /// Bytes that are read at most.
     left: u64,
@@ -154,7 +189,11 @@ struct Input<'p> {
 impl Read for Input<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let n = self.file.read(buffer.get_mut(..most).unwrap_or_default())?;
+        let room = buffer.get_mut(..most).unwrap_or_default();
+        let n = match self.front.read(room)? {
+            0 => self.file.read(room)?,
+            n => n,
+        };
         self.left = self.left.saturating_sub(n as u64);
         self.progress.more(n);
         Ok(n)

@@ -1,97 +1,244 @@
-//! What came before a file that continues another: the closed segments of a rotated journal.
+//! What came before a file that continues another: the closed segments of a rotated log.
+//!
+//! The first line of a segment refers to the one before: it links to the last line of it, and as a rule says how many lines
+//! it has and what their root is. Names only say where to look for it. A file that is named like a segment and that nothing
+//! refers to is none.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use sluis_chain::log::merkle::leaf_hash;
-use sluis_chain::token::{PREV_PREFIX, Token};
+use sluis_chain::log::merkle::{Frontier, NodeHash, leaf_hash};
+use sluis_chain::log::{Continues, LogHeader, is_blank};
+use sluis_chain::token::{Hash32, Token};
 use sluis_chain::verify::{Finding, Kind, Start};
+use sluis_chain::workload::check::{StepChecker, StepNote};
+use sluis_core::identity::MacKey;
 use sluis_journal::Names;
 
 use super::read;
+use crate::fail::Fail;
+use crate::files;
 
 /// Findings that wait until it is known whether what is missing stands in another file; of more it is not asked.
 const MAX_WAITING: usize = 1 << 16;
+/// Segments that are followed back.
+const MAX_SEGMENTS: usize = 1 << 16;
+
+/// What the first line of a file says of the log.
+#[derive(Default)]
+pub(super) struct First {
+    /// Its header, as it is written.
+    header: Option<String>,
+    /// What it links to.
+    link: Option<NodeHash>,
+}
+
+impl First {
+    /// Out of the first line that is not blank.
+    pub(super) fn of(line: &[u8]) -> Self {
+        let Ok(token) = Token::parse_bytes(line) else { return Self::default() };
+        let header = token.log_header().map(|header| header.to_cow().into_owned());
+        Self { header, link: token.prev().map(|link| link.0) }
+    }
+
+    pub(super) fn header(&self) -> Option<LogHeader<'_>> {
+        LogHeader::parse(self.header.as_deref()?)
+    }
+
+    fn reference(&self) -> Option<Reference> {
+        Some(Reference { last: self.link?, whole: self.header().and_then(|header| header.after) })
+    }
+}
+
+/// The segment that a file continues.
+#[derive(Clone, Copy)]
+struct Reference {
+    /// The leaf hash of its last line.
+    last: NodeHash,
+    /// How many lines it has, and their root.
+    whole: Option<Continues>,
+}
+
+/// A segment before a file.
+struct Segment {
+    path: PathBuf,
+    /// What the one after it says of it.
+    reference: Reference,
+}
 
 /// The segments before a file.
 pub(super) struct Earlier {
-    /// The newest first, up to the first that is not there.
-    segments: Vec<PathBuf>,
-    /// There were more, which are not there any more.
-    gone: bool,
+    /// The newest first.
+    segments: Vec<Segment>,
+    /// The first of them that is nowhere.
+    missing: Option<Reference>,
 }
 
 impl Earlier {
-    /// Those before this file: before `NAME.jsonl` stands the `NAME.<n>.jsonl` with the highest number, before that the one with
-    /// the number before.
-    pub(super) fn of(path: &Path) -> Self {
-        let none = Self { segments: Vec::new(), gone: false };
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return none };
-        if let Some((names, number)) = segment(name) {
-            return Self::before(path, &names, number);
+    /// Follow the references back, from what the first line of `path` says. The segments may stand beside it or be among `others`.
+    pub(super) fn of(path: &Path, first: &First, others: &[PathBuf]) -> Self {
+        let (mut segments, mut reference): (Vec<Segment>, _) = (Vec::new(), first.reference());
+        let mut candidates: Option<Vec<(PathBuf, NodeHash)>> = None;
+        while let Some(wanted) = reference {
+            let candidates = candidates.get_or_insert_with(|| candidates_for(path, others));
+            let at = candidates.iter().position(|(_, last)| *last == wanted.last);
+            let Some(at) = at.filter(|_| segments.len() < MAX_SEGMENTS) else {
+                return Self { segments, missing: Some(wanted) };
+            };
+            // One file is one segment, so that this comes to an end.
+            let (path, _) = candidates.swap_remove(at);
+            reference = first_of(&path).reference();
+            segments.push(Segment { path, reference: wanted });
         }
-        let names = Names::new(name);
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let listed = fs::read_dir(folder).into_iter().flatten().flatten();
-        let last = listed.filter_map(|entry| names.number(entry.file_name().to_str()?)).max();
-        last.map_or(none, |last| Self::before(path, &names, last.saturating_add(1)))
+        Self { segments, missing: None }
     }
 
-    fn before(path: &Path, names: &Names, number: u64) -> Self {
-        let all = (1..number).rev().map(|number| path.with_file_name(names.segment(number)));
-        let segments: Vec<PathBuf> = all.take_while(|path| path.is_file()).collect();
-        Self { gone: (segments.len() as u64) < number - 1, segments }
-    }
-
-    /// What the first line links to.
-    pub(super) fn start(&self) -> Start {
-        let Some(newest) = self.segments.first() else {
-            return if self.gone { Start::Unknown } else { Start::Fresh };
-        };
-        let (mut last, mut linked) = (None, false);
-        let read = read::lines(newest, |_, line| {
-            last = line.map(leaf_hash);
-            linked = linked
-                || line.is_some_and(|line| line.windows(PREV_PREFIX.len()).any(|at| at == PREV_PREFIX.as_bytes()));
-        });
-        match (read, last) {
-            // Files that are no log of ours may have such names, too.
-            (Ok(_), Some(leaf)) if linked => Start::After(leaf),
-            _ => Start::Unknown,
+    /// What the first line must link to. Where the segment before is missing and may be, that is not known.
+    pub(super) fn start(&self, partial: bool) -> Start {
+        match self.segments.first() {
+            Some(newest) => Start::After(newest.reference.last),
+            None if self.missing.is_some() && partial => Start::Unknown,
+            None => Start::Fresh,
         }
     }
 
-    /// Files in which what is missing may stand: the segments, and the others that are checked together with this one.
-    pub(super) fn elsewhere<'p>(&'p self, others: &'p [PathBuf]) -> Elsewhere<'p> {
-        let others = others.iter().filter(|path| path.is_file());
-        let files: Vec<&Path> = self.segments.iter().chain(others).map(PathBuf::as_path).collect();
-        Elsewhere { gone: self.gone, alone: self.segments.is_empty(), waiting: Vec::new(), files }
+    /// Whether segments at the beginning are missing.
+    pub(super) const fn is_cut(&self) -> bool {
+        self.missing.is_some()
+    }
+
+    /// Read the segments, the oldest first: their steps are told to `steps`, and one that is not what the next one says of it is a
+    /// finding about the first line of the file.
+    pub(super) fn read(
+        &self,
+        mac: Option<&MacKey>,
+        steps: &mut StepChecker,
+        found: &mut dyn FnMut(Finding),
+    ) -> Result<(), Fail> {
+        for segment in self.segments.iter().rev() {
+            let mut tree = Frontier::new();
+            read::lines(&segment.path, |_, line| {
+                let line = line.unwrap_or_default();
+                tree.push(leaf_hash(line));
+                match Token::parse_bytes(line) {
+                    Ok(token) => drop(steps.token(&token, token.verify(mac).is_ok())),
+                    Err(_) => drop(steps.judge(&StepNote::unreadable(), false)),
+                }
+            })?;
+            let Some(Continues { size, root }) = segment.reference.whole else { continue };
+            if (tree.size(), tree.root()) != (size, root) {
+                found(Finding {
+                    line: 1,
+                    token_id: None,
+                    kind: Kind::Other("segment"),
+                    expected: Some(format!("after a segment of {size} lines with the root {}", Hash32(root))),
+                    actual: Some(format!(
+                        "{} with {} lines and the root {}",
+                        segment.path.display(),
+                        tree.size(),
+                        Hash32(tree.root())
+                    )),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Files in which what is missing may stand: the segments, and the others that are checked together with this one. With
+    /// `partial`, it may also stand in a segment that is missing.
+    pub(super) fn elsewhere<'p>(&'p self, others: &'p [PathBuf], partial: bool) -> Elsewhere<'p> {
+        let segments = self.segments.iter().map(|segment| segment.path.as_path());
+        let others = others.iter().map(PathBuf::as_path).filter(|path| path.is_file());
+        Elsewhere {
+            files: segments.chain(others).collect(),
+            cut: self.is_cut() && partial,
+            waiting: Vec::new(),
+            let_be: 0,
+        }
     }
 }
 
-/// The journal of a file that is named like a closed segment, and its number.
-fn segment(name: &str) -> Option<(Names, u64)> {
-    let (stem, extension) = name.rsplit_once('.')?;
-    let (stem, _) = stem.rsplit_once('.')?;
-    let names = Names::new(format!("{stem}.{extension}"));
-    let number = names.number(name).filter(|number| *number > 0)?;
-    Some((names, number))
+/// Files that may be segments before this one, with the leaf hashes of their last lines.
+fn candidates_for(path: &Path, others: &[PathBuf]) -> Vec<(PathBuf, NodeHash)> {
+    let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut all: Vec<PathBuf> = others.iter().filter_map(|other| fs::canonicalize(other).ok()).collect();
+    if let (Some(name), Some(folder)) = (resolved.file_name().and_then(|name| name.to_str()), resolved.parent()) {
+        let names = journal(name);
+        let listed = fs::read_dir(folder).into_iter().flatten().flatten();
+        all.extend(listed.filter(|entry| is_segment(&names, entry)).map(|entry| entry.path()));
+    }
+    all.sort();
+    all.dedup();
+    let others = all.into_iter().filter(|other| *other != resolved);
+    others.filter_map(|other| last_leaf(&other).ok().flatten().map(|leaf| (other, leaf))).collect()
+}
+
+fn is_segment(names: &Names, entry: &fs::DirEntry) -> bool {
+    entry.file_name().to_str().is_some_and(|name| names.number(name).is_some())
+}
+
+/// The names of the journal of a file, which may itself be named like one of its closed segments.
+fn journal(name: &str) -> Names {
+    let whole = || {
+        let (stem, extension) = name.rsplit_once('.')?;
+        let (stem, _) = stem.rsplit_once('.')?;
+        let names = Names::new(format!("{stem}.{extension}"));
+        names.number(name).is_some_and(|number| number > 0).then_some(names)
+    };
+    whole().unwrap_or_else(|| Names::new(name))
+}
+
+/// The first line of a file; of one that cannot be read, nothing is known.
+fn first_of(path: &Path) -> First {
+    let Ok(mut file) = files::open(path) else { return First::default() };
+    let mut front = Vec::new();
+    read::first_line(&mut file, &mut front).ok().flatten().map(First::of).unwrap_or_default()
+}
+
+/// The leaf hash of the last line of a file that is not blank.
+fn last_leaf(path: &Path) -> io::Result<Option<NodeHash>> {
+    let file = files::open(path)?;
+    let len = file.metadata()?.len();
+    let mut want = 1_u64 << 16;
+    loop {
+        let from = len.saturating_sub(want);
+        let bytes = tail(&file, from)?;
+        // What stands before the first line feed may have begun before it.
+        let begun = if from == 0 { Some(0) } else { bytes.iter().position(|byte| *byte == b'\n').map(|at| at + 1) };
+        let whole = begun.and_then(|begun| bytes.get(begun..)).unwrap_or_default();
+        if let Some(line) = whole.rsplit(|byte| *byte == b'\n').find(|line| !is_blank(line)) {
+            return Ok(Some(leaf_hash(line)));
+        }
+        if from == 0 || want >= read::MAX_LINE as u64 {
+            return Ok(None);
+        }
+        want *= 16;
+    }
+}
+
+fn tail(mut file: &File, from: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::Seek::seek(&mut file, io::SeekFrom::Start(from))?;
+    io::Read::read_to_end(&mut io::Read::take(file, read::MAX_LINE as u64 + 1), &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Findings about what is missing in a file, until it was looked for in others.
 pub(super) struct Elsewhere<'p> {
     files: Vec<&'p Path>,
-    gone: bool,
-    /// No segment before it is left.
-    alone: bool,
+    /// Segments are missing, and may be.
+    cut: bool,
     waiting: Vec<(String, Finding)>,
+    /// Findings that were let be, because what is missing may stand in a segment that is.
+    let_be: u64,
 }
 
 impl Elsewhere<'_> {
     /// Put a finding aside if what is missing may stand elsewhere; it comes back otherwise.
     pub(super) fn wait(&mut self, finding: Finding) -> Option<Finding> {
-        if (self.files.is_empty() && !self.gone) || self.waiting.len() >= MAX_WAITING {
+        if (self.files.is_empty() && !self.cut) || self.waiting.len() >= MAX_WAITING {
             return Some(finding);
         }
         let Some(missing) = missing(&finding) else { return Some(finding) };
@@ -99,8 +246,8 @@ impl Elsewhere<'_> {
         None
     }
 
-    /// What was found nowhere.
-    pub(super) fn finish(self) -> impl Iterator<Item = Finding> {
+    /// What was found nowhere, and how much of that was let be.
+    pub(super) fn finish(mut self) -> (Vec<Finding>, u64) {
         let mut wanted: BTreeSet<String> = self.waiting.iter().map(|(missing, _)| missing.clone()).collect();
         for file in self.files {
             if wanted.is_empty() {
@@ -113,12 +260,13 @@ impl Elsewhere<'_> {
                 }
             });
         }
-        // Where the oldest segments are gone, what the first line that is left follows cannot be known, nor where a workload began.
-        let (gone, alone) = (self.gone, self.alone);
-        let unknowable =
-            move |finding: &Finding| gone && (finding.kind != Kind::MissingParent || (alone && finding.line == 1));
-        let found_nowhere = self.waiting.into_iter().filter(move |(missing, _)| wanted.contains(missing));
-        found_nowhere.map(|(_, finding)| finding).filter(move |finding| !unknowable(finding))
+        let mut nowhere: Vec<Finding> =
+            self.waiting.into_iter().filter(|(missing, _)| wanted.contains(missing)).map(|(_, found)| found).collect();
+        if self.cut {
+            self.let_be = nowhere.len() as u64;
+            nowhere.clear();
+        }
+        (nowhere, self.let_be)
     }
 }
 
@@ -137,15 +285,20 @@ fn missing(finding: &Finding) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::segment;
+    use super::journal;
 
     #[test]
-    fn segments_are_told_by_their_names() {
-        let of = |name| segment(name).map(|(names, number)| (names.file().to_owned(), number));
-        assert_eq!(of("log.12.jsonl"), Some(("log.jsonl".to_owned(), 12)));
-        assert_eq!(of("a.b.1.jsonl"), Some(("a.b.jsonl".to_owned(), 1)));
-        for name in ["log.jsonl", "log", "log.012.jsonl", "log.0.jsonl", "log.1", "log.x.jsonl"] {
-            assert_eq!(of(name), None, "{name}");
+    fn the_journal_of_a_segment_is_told_by_its_name() {
+        for (name, file) in [
+            ("log.12.jsonl", "log.jsonl"),
+            ("a.b.1.jsonl", "a.b.jsonl"),
+            ("log.jsonl", "log.jsonl"),
+            ("log", "log"),
+            ("log.012.jsonl", "log.012.jsonl"),
+            ("log.0.jsonl", "log.0.jsonl"),
+            ("log.1", "log.1"),
+        ] {
+            assert_eq!(journal(name).file(), file, "{name}");
         }
     }
 }

@@ -84,26 +84,38 @@ command line is wrong."#;
 pub(super) const VERIFY: &str = r#"Examples:
   sluis chain verify mission.jsonl
   sluis chain verify mission.jsonl --key hub.pub --checkpoint kept.checkpoint
+  sluis chain verify mission.jsonl --signed --actor jis:hub=hub.pub
   sluis chain verify audit.jsonl --hmac-key shared.key --json
   sluis chain verify proof.json --key hub.pub
 
 Takes our files and the JSON lines of `tibet-core` alike. A broken line is named
-and verification goes on. Each line gets at most one finding, the cause, and what
-follows from it is not reported again. Without --key, signatures are checked
-against the keys that they name, and who that is is said in the summary.
+and verification goes on. What follows from a finding is not reported again. Without
+--key, signatures are checked against the keys that they name, and who that is is
+said in the summary, as is all that was not checked.
+
+With --key, --actor or --trust-bundle every token must be signed by one of them, unless
+--allow-unsigned lets those without a signature through. --actor says whose key a
+key is: then nobody else signs for that actor. With --signed that must be known of
+every actor; a SPIFFE identity proves itself by its certificate. The first line of a
+log names the key of its checkpoints, so that a FILE.checkpoint that is gone is
+found. A file without a single token is never right.
 
 --json prints for each finding, and then for each file
   {"event":"finding","line","token_id","kind","expected","actual"}
   {"event":"summary","file","lines","tokens","findings","ok","linked","size",
-   "root","checkpoint":{"origin","size","root","signed"},
+   "root","checkpoint":{"origin","size","root","signed","own_key"},
    "signers":[{"public","fingerprint" or "spiffe_id","tokens","known"}],
-   "elapsed_s"}
+   "unproven":[{"actor","tokens"}],"not_checked":[word],"elapsed_s"}
       root: null where there is neither FILE.tree nor a checkpoint, checkpoint:
-      null where there is none
+      null where there is none; signed: by a key that was named, own_key: by the one
+      that the log names; unproven: who signed is not known to be that actor;
+      not_checked: tail, links, unlinked, checkpoint_key, after_checkpoint, segments,
+      elsewhere, signers, spiffe, unsigned, actors
 
-What the first tokens of a segment of a rotated journal follow is looked for in
-the segments before it (NAME.1.jsonl, NAME.2.jsonl, ...; NAME.jsonl comes last),
-and what any token follows also in the other files that are named.
+The first line of a segment of a rotated log says which segment it continues. That
+one is looked for beside it, among the files that are named like it, and in the other
+files of the command line; if it is missing, that is a finding, unless --partial lets
+it be. What any token follows may also stand in the other files that are named.
 
 Exit codes: 0 nothing was found, 1 something was, or it could not be read, 2 the
 command line is wrong."#;
@@ -130,7 +142,12 @@ pub(super) const SHOW: &str = r#"Examples:
   {"event":"token","line","token_id","action","actor","timestamp","state",
    "linked","signed","finding":{"kind","expected","actual"}}
       linked: whether it says the hash of the line before it; finding: or null
+  {"event":"finding","line","token_id","kind","expected","actual"}
+      what is wrong with the whole, and with lines that are not there
   {"event":"summary","file","lines","findings","ok"}
+
+What is asked for with --key, --actor, --trust-bundle and --signed is as with `chain
+verify`. Of more than 10,000 findings the rest is marked and not told.
 
 Exit codes: 0 nothing is wrong with it, 1 something is, or it could not be read,
 2 the command line is wrong."#;

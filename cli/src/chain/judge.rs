@@ -1,270 +1,135 @@
-//! By what a file is judged: keys, a checkpoint, the leaf hashes beside it.
+//! By what a file is judged: keys, and a checkpoint.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::Path;
+use std::sync::Arc;
 
-use sluis_chain::log::merkle::{Frontier, NodeHash};
+use sluis_chain::log::LogHeader;
+use sluis_chain::log::merkle::NodeHash;
 use sluis_chain::log::note::{Checkpoint, Note, last_note};
-use sluis_chain::token::{Authority, Token, Verdict};
-use sluis_chain::verify::{Against, Tree};
-use sluis_core::framing::hex;
+use sluis_chain::verify::Against;
 use sluis_core::identity::note::NoteKey;
-use sluis_core::identity::{MacKey, PublicKey, Verifier};
+use sluis_core::identity::{MacKey, PublicKey};
 use sluis_spiffe::{SpiffeAuthority, TrustBundles};
 
 use super::args::Judge;
 use super::read;
 use crate::fail::Fail;
-use crate::key;
+use crate::{files, key};
 
 /// The largest checkpoint that is read.
-const MAX_NOTE: u64 = 1 << 20;
-/// Signers that are remembered, so that a file full of keys takes no more than this.
-const MAX_SIGNERS: usize = 1024;
+const MAX_NOTE: usize = 1 << 20;
 
 /// The keys of a command, read.
+#[derive(Default)]
 pub(super) struct Keys {
     pub(super) mac: Option<MacKey>,
+    /// Who may sign.
     pub(super) known: Vec<PublicKey>,
+    /// Who signs for an actor, and nobody else.
+    pub(super) actors: BTreeMap<String, Vec<PublicKey>>,
     /// Judges SPIFFE identities.
     pub(super) spiffe: Option<Arc<SpiffeAuthority>>,
+    /// Everything must be signed by whoever its actor is known to be.
+    pub(super) signed: bool,
+    /// What is not signed is let through.
+    pub(super) allow_unsigned: bool,
 }
 
 impl Keys {
     pub(super) fn read(judge: &Judge) -> Result<Self, Fail> {
         let mac = judge.hmac_key.as_deref().map(key::file::mac).transpose()?;
         let known = judge.key.iter().map(|word| key::file::public(word)).collect::<Result<_, _>>()?;
+        let mut actors: BTreeMap<String, Vec<PublicKey>> = BTreeMap::new();
+        for actor in &judge.actor {
+            actors.entry(actor.did.clone()).or_default().push(key::file::public(&actor.key)?);
+        }
         let mut bundles = TrustBundles::new();
         for bundle in &judge.trust_bundle {
             bundles.add_argument(bundle).map_err(|why| Fail::runtime(format!("--trust-bundle: {why}")))?;
         }
         let spiffe = (!bundles.is_empty()).then(|| Arc::new(SpiffeAuthority::new(bundles)));
-        Ok(Self { mac, known, spiffe })
+        Ok(Self { mac, known, actors, spiffe, signed: judge.signed, allow_unsigned: judge.allow_unsigned })
+    }
+
+    /// Whether somebody is named who may sign: nobody else may then.
+    pub(super) fn names_somebody(&self) -> bool {
+        !self.known.is_empty() || !self.actors.is_empty() || self.spiffe.is_some()
+    }
+
+    /// Whether signatures are asked for at all.
+    pub(super) fn asks(&self) -> bool {
+        self.signed || self.names_somebody()
+    }
+
+    /// Whether every token must have one.
+    pub(super) fn required(&self) -> bool {
+        self.asks() && !self.allow_unsigned
+    }
+
+    /// Whether this key was named, for everything or for an actor.
+    pub(super) fn knows(&self, key: &[u8; 32]) -> bool {
+        self.known.iter().chain(self.actors.values().flatten()).any(|known| known.as_bytes() == key)
     }
 }
 
-/// A checkpoint, and whether a known key signed it.
+/// A checkpoint, and who signed it.
 pub(super) struct Held {
     pub(super) origin: String,
     pub(super) size: u64,
     pub(super) root: NodeHash,
+    /// By a key that was named.
     pub(super) signed: bool,
+    /// By the key that the first line of the log names.
+    pub(super) own: bool,
 }
 
 impl Held {
-    fn of(checkpoint: &Checkpoint<'_>, signed: bool) -> Self {
-        Self { origin: checkpoint.origin.to_owned(), size: checkpoint.size, root: checkpoint.root, signed }
-    }
-
     pub(super) fn against<'t>(&self) -> Against<'t> {
         Against::checkpoint(&Checkpoint { origin: &self.origin, size: self.size, root: self.root, extensions: "" })
     }
 }
 
-/// A sidecar of a file.
-pub(super) fn beside(file: &Path, extension: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(extension);
-    PathBuf::from(name)
-}
-
-/// The checkpoint of a file: the one that is named, or the one beside it. The error within says what is wrong with it.
+/// The checkpoint of a file: the one that is named, or the one beside it. The error within says what is wrong with it, also
+/// that there is none although the first line of the log (`header`) names the key that signs it.
 pub(super) fn checkpoint(
     file: &Path,
     named: Option<&Path>,
     known: &[PublicKey],
+    header: Option<&LogHeader<'_>>,
 ) -> Result<Option<Result<Held, String>>, Fail> {
-    let path = named.map_or_else(|| beside(file, ".checkpoint"), Path::to_owned);
-    let bytes = match fs::metadata(&path) {
-        Err(why) if why.kind() == io::ErrorKind::NotFound && named.is_none() => return Ok(None),
-        Ok(stat) if stat.len() > MAX_NOTE => {
-            return Err(Fail::runtime(format!(
-                "{} is longer than {MAX_NOTE} bytes, that is no checkpoint",
-                path.display()
-            )));
+    let path = named.map_or_else(|| files::beside(file, ".checkpoint"), Path::to_owned);
+    let bytes = match files::read(&path, MAX_NOTE) {
+        Ok(bytes) => bytes,
+        Err(why) if why.kind() == io::ErrorKind::NotFound && named.is_none() => {
+            let missing = header.filter(|header| header.key.is_some());
+            return Ok(missing.map(|_| Err("no checkpoint, and the first line says that the log has some".to_owned())));
         }
-        _ => fs::read(&path).map_err(|why| read::cannot(&path, &why))?,
+        Err(why) => return Err(read::cannot(&path, &why)),
     };
-    Ok(Some(open(&bytes, known)))
+    Ok(Some(open(&bytes, known, header)))
 }
 
-/// Read a checkpoint. With keys, one of them must have signed it.
-pub(super) fn open(note: &[u8], known: &[PublicKey]) -> Result<Held, String> {
+/// Read a checkpoint. With keys, one of them must have signed it; and the one that the log itself names must have.
+pub(super) fn open(note: &[u8], known: &[PublicKey], header: Option<&LogHeader<'_>>) -> Result<Held, String> {
     let note = last_note(note);
     let parsed = Note::parse(note).map_err(|why| why.to_string())?;
     let checkpoint = Checkpoint::parse(parsed.text()).map_err(|why| why.to_string())?;
-    if known.is_empty() {
-        return Ok(Held::of(&checkpoint, false));
+    let own = header.and_then(LogHeader::note_key);
+    if let Some(own) = own {
+        Checkpoint::open(note, own.name(), &[own]).map_err(|why| format!("{why} (the log is {own})"))?;
     }
-    let keys: Vec<NoteKey<'_>> = known.iter().filter_map(|key| NoteKey::new(checkpoint.origin, *key).ok()).collect();
-    let checkpoint = Checkpoint::open(note, checkpoint.origin, &keys).map_err(|why| why.to_string())?;
-    Ok(Held::of(&checkpoint, true))
-}
-
-/// A `FILE.tree`, read block by block.
-pub(super) struct TreeFile {
-    file: fs::File,
-    size: u64,
-    /// The number of the block that is held.
-    block: u64,
-    held: Vec<u8>,
-}
-
-/// Leaf hashes in a block.
-const BLOCK: u64 = 2048;
-
-impl TreeFile {
-    /// The leaf hashes beside a file, where there are any.
-    pub(super) fn beside(file: &Path) -> Option<Self> {
-        let file = fs::File::open(beside(file, ".tree")).ok()?;
-        let size = file.metadata().ok()?.len() / 32;
-        Some(Self { file, size, block: u64::MAX, held: Vec::new() })
+    if !known.is_empty() {
+        let origin = checkpoint.origin;
+        let keys: Vec<NoteKey<'_>> = known.iter().filter_map(|key| NoteKey::new(origin, *key).ok()).collect();
+        parsed.verify(&keys).map_err(|why| why.to_string())?;
     }
-
-    /// What the leaf hashes say of the file: how many lines it has, and their root. Only if a checkpoint is of a tree that
-    /// these have grown from; nobody signed the rest, but whoever cut off or changed lines may not have thought of it.
-    pub(super) fn grown(&mut self, from: Option<&Held>) -> Option<Held> {
-        let mut tree = Frontier::new();
-        let mut fits = from.is_none_or(|held| held.size == 0);
-        for leaf in (0..self.size).map_while(|index| self.leaf(index)) {
-            // A hole that a power cut left reads as zeros.
-            if leaf == [0; 32] {
-                break;
-            }
-            tree.push(leaf);
-            fits |= from.is_some_and(|held| held.size == tree.size() && held.root == tree.root());
-        }
-        let held = Held { origin: String::new(), size: tree.size(), root: tree.root(), signed: false };
-        fits.then_some(held).filter(|held| held.size > 0)
-    }
-
-    fn load(&mut self, block: u64) -> io::Result<()> {
-        let count = BLOCK.min(self.size.saturating_sub(block * BLOCK));
-        self.held.resize(usize::try_from(count * 32).unwrap_or(0), 0);
-        self.block = u64::MAX;
-        io::Seek::seek(&mut self.file, io::SeekFrom::Start(block * BLOCK * 32))?;
-        io::Read::read_exact(&mut self.file, &mut self.held)?;
-        self.block = block;
-        Ok(())
-    }
-}
-
-impl Tree for TreeFile {
-    fn leaf(&mut self, index: u64) -> Option<NodeHash> {
-        if index >= self.size {
-            return None;
-        }
-        if self.block != index / BLOCK {
-            self.load(index / BLOCK).ok()?;
-        }
-        self.held.as_chunks::<32>().0.get(usize::try_from(index % BLOCK).ok()?).copied()
-    }
-}
-
-/// Whoever signed something.
-pub(super) enum Signed {
-    /// With this key.
-    Key(PublicKey),
-    /// As this SPIFFE workload, which a trust bundle vouches for.
-    Spiffe(String),
-}
-
-/// An Ed25519 key that signed.
-struct Signer {
-    /// None for what is no key.
-    verifier: Option<Verifier>,
-    /// How many signatures held.
-    good: AtomicU64,
-}
-
-/// Judges seals: Ed25519 by the known keys, or, where none are known, by the key that each names; SPIFFE identities by
-/// trust bundles. Takes down who signed.
-#[derive(Clone)]
-pub(super) struct Seen {
-    known: Arc<[PublicKey]>,
-    spiffe: Option<Arc<SpiffeAuthority>>,
-    keys: Arc<RwLock<BTreeMap<[u8; 32], Arc<Signer>>>>,
-    ids: Arc<RwLock<BTreeMap<String, u64>>>,
-}
-
-impl Seen {
-    pub(super) fn new(keys: &Keys) -> Self {
-        let known = keys.known.as_slice().into();
-        Self { known, spiffe: keys.spiffe.clone(), keys: Arc::default(), ids: Arc::default() }
-    }
-
-    /// Who signed, how many tokens, and whether one was told to trust them.
-    pub(super) fn signers(&self) -> Vec<(Signed, u64, bool)> {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let held = keys.values().filter_map(|signer| {
-            let key = signer.verifier.as_ref()?.key();
-            Some((Signed::Key(key), signer.good.load(Ordering::Relaxed), self.known.contains(&key)))
-        });
-        let ids = self.ids.read().unwrap_or_else(PoisonError::into_inner);
-        let ids = ids.iter().map(|(id, tokens)| (Signed::Spiffe(id.clone()), *tokens, true));
-        held.chain(ids).filter(|(_, tokens, _)| *tokens > 0).collect()
-    }
-
-    /// Whoever has this key. Decoding it is a tenth of the work of a verification, so that is done once.
-    fn signer(&self, key: [u8; 32]) -> Arc<Signer> {
-        if let Some(signer) = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Arc::clone(signer);
-        }
-        let signer = Arc::new(Signer { verifier: Verifier::new(key).ok(), good: AtomicU64::new(0) });
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        if keys.len() < MAX_SIGNERS { Arc::clone(keys.entry(key).or_insert(signer)) } else { signer }
-    }
-
-    fn ed25519(&self, seal: &str, text: &[u8]) -> Verdict {
-        let (mut key, mut signature) = ([0; 32], [0; 64]);
-        let parts = seal.split_once(':').and_then(|(key_text, signature_text)| {
-            hex::parse(key_text.as_bytes(), &mut key)?;
-            hex::parse(signature_text.as_bytes(), &mut signature)
-        });
-        if parts.is_none() {
-            return Verdict::Bad;
-        }
-        if !self.known.is_empty() && !self.known.iter().any(|known| *known.as_bytes() == key) {
-            return Verdict::Unknown;
-        }
-        let signer = self.signer(key);
-        match &signer.verifier {
-            Some(verifier) if verifier.verify(text, &signature).is_ok() => {
-                signer.good.fetch_add(1, Ordering::Relaxed);
-                Verdict::Good
-            }
-            _ => Verdict::Bad,
-        }
-    }
-
-    fn spiffe(&self, token: &Token<'_>, text: &[u8]) -> Verdict {
-        let Some(authority) = &self.spiffe else { return Verdict::OtherKind };
-        match authority.judge(token, text) {
-            Err(fault) => fault.verdict(),
-            Ok(id) => {
-                let mut ids = self.ids.write().unwrap_or_else(PoisonError::into_inner);
-                if ids.len() < MAX_SIGNERS {
-                    *ids.entry(id.to_string()).or_default() += 1;
-                }
-                Verdict::Good
-            }
-        }
-    }
-}
-
-impl Authority for Seen {
-    fn check(&self, token: &Token<'_>, signed_text: &[u8]) -> Verdict {
-        match token.signature.as_str() {
-            Some("") => Verdict::Unsigned,
-            Some(seal) if seal.starts_with(sluis_spiffe::PREFIX) => self.spiffe(token, signed_text),
-            Some(seal) => {
-                seal.strip_prefix("ed25519:").map_or(Verdict::OtherKind, |seal| self.ed25519(seal, signed_text))
-            }
-            None => Verdict::OtherKind,
-        }
-    }
+    Ok(Held {
+        origin: checkpoint.origin.to_owned(),
+        size: checkpoint.size,
+        root: checkpoint.root,
+        signed: !known.is_empty(),
+        own: own.is_some(),
+    })
 }

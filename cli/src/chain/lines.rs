@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sluis_chain::log::fit_origin;
+use sluis_chain::log::{LogHeader, fit_origin};
 use sluis_chain::token::{Hash32, Token};
 use sluis_chain::workload::{After, Entry, Step, StepCounts, StepStatus, WorkloadId};
 use sluis_core::framing::{Value, canonical};
@@ -17,6 +17,9 @@ pub(super) type Lines = Trail<Kept>;
 /// The workload that goes on. Cheap to clone: the journal does that for every batch.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Kept {
+    /// The name that the first line gives the log.
+    pub(super) origin: Option<Arc<str>>,
+    begun: bool,
     /// The last workload of the file.
     pub(super) workload: Option<Arc<Running>>,
 }
@@ -39,13 +42,19 @@ pub(super) struct Running {
 impl Kept {
     /// The name under which the log signs: that of its workload, made fit.
     pub(super) fn origin(&self, file: &std::path::Path) -> String {
-        self.workload.as_ref().map_or_else(|| tokens::origin_of(file), |workload| fit_origin(&workload.name))
+        let workload = || self.workload.as_ref().map(|workload| fit_origin(&workload.name));
+        let header = self.origin.as_deref().map(ToOwned::to_owned);
+        header.or_else(workload).unwrap_or_else(|| tokens::origin_of(file))
     }
 }
 
 impl Fold for Kept {
     /// Take in what a token of a workload says. One that is not as it must be changes nothing: `verify` finds it.
     fn fold(&mut self, token: &Token<'_>) {
+        if !std::mem::replace(&mut self.begun, true) {
+            let header = token.log_header().map(|header| header.to_cow().into_owned());
+            self.origin = header.and_then(|header| Some(LogHeader::parse(&header)?.origin.into()));
+        }
         let (Some(Ok(entry)), Some(hash)) = (Entry::read(token), token.said_hash()) else { return };
         if let Entry::Created(created) = &entry {
             self.workload = Some(Arc::new(Running {

@@ -17,7 +17,10 @@ mod proof;
 mod prove;
 mod read;
 mod run;
+mod seals;
 mod show;
+mod treefile;
+mod unchecked;
 mod values;
 mod verify;
 
@@ -46,6 +49,6 @@ pub(crate) fn run(common: Common, command: &ChainCommand) -> Result<ExitCode, Fa
     // What was printed before a failure is printed.
     let printed = out.finish();
     let code = code?;
-    printed.map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))?;
+    printed.map_err(|why| Fail::output(&why))?;
     Ok(code)
 }

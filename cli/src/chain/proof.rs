@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use sluis_chain::export::{Envelope, Statement};
@@ -12,9 +13,10 @@ use sluis_chain::verify::{Finding, Kind, Problem, Summary};
 use sluis_chain::workload::check::StepChecker;
 use sluis_core::framing::Value;
 
-use super::check::Checked;
-use super::judge::{self, Keys, Seen};
+use super::check::{Checked, What};
+use super::judge::{self, Keys};
 use super::read;
+use super::seals::Seen;
 use crate::fail::Fail;
 use crate::tokens;
 
@@ -43,29 +45,39 @@ pub(super) fn read(path: &Path) -> Result<Option<Proof>, Fail> {
 }
 
 /// Check it.
-pub(super) fn check(
-    proof: &Proof,
-    keys: &Keys,
-    signed: bool,
-    found: &mut dyn FnMut(&Finding),
-) -> Result<Checked, Fail> {
+pub(super) fn check(proof: &Proof, keys: &Arc<Keys>, found: &mut dyn FnMut(&Finding)) -> Result<Checked, Fail> {
     let mut checked = Checked {
-        summary: Summary { lines: 1, entries: 1, tokens: 0, findings: 0, linked: false, last: None, root: None },
+        what: match proof {
+            Proof::Bundle(_) => What::Bundle,
+            Proof::Envelope(_) => What::Envelope { signed: false },
+        },
+        summary: Summary {
+            lines: 1,
+            entries: 1,
+            tokens: 0,
+            findings: 0,
+            linked: false,
+            unlinked: 0,
+            last: None,
+            root: None,
+        },
         findings: 0,
         checkpoint: None,
         wrong_hashes: 0,
-        attested: false,
+        cut: false,
+        let_be: 0,
+        keys: Arc::clone(keys),
         seen: Seen::new(keys),
         took: std::time::Duration::ZERO,
     };
     let start = Instant::now();
     let finding = match proof {
-        Proof::Bundle(text) => bundle(text, keys, signed, &mut checked),
+        Proof::Bundle(text) => bundle(text, keys, &mut checked),
         Proof::Envelope(text) => envelope(text, keys, &mut checked)?,
     };
-    if let Some(finding) = finding {
+    for finding in finding.into_iter().chain(checked.seen.findings()) {
         found(&finding);
-        checked.findings = 1;
+        checked.findings += 1;
     }
     checked.took = start.elapsed();
     Ok(checked)
@@ -76,7 +88,7 @@ fn finding(line: u64, kind: Kind, expected: &str, actual: &impl ToString) -> Fin
 }
 
 /// The first thing that is wrong with a bundle.
-fn bundle(text: &str, keys: &Keys, signed: bool, checked: &mut Checked) -> Option<Finding> {
+fn bundle(text: &str, keys: &Keys, checked: &mut Checked) -> Option<Finding> {
     let bundle = match Bundle::parse(text.trim()) {
         Ok(bundle) => bundle,
         Err(why) => return Some(finding(0, Kind::BrokenLine, "a bundle", &why)),
@@ -89,7 +101,7 @@ fn bundle(text: &str, keys: &Keys, signed: bool, checked: &mut Checked) -> Optio
     if known.is_empty() {
         return Some(finding(0, Kind::Other("checkpoint"), "a key", &"none that can be read"));
     }
-    let held = match judge::open(bundle.checkpoint.as_bytes(), known) {
+    let held = match judge::open(bundle.checkpoint.as_bytes(), known, None) {
         Ok(held) => held,
         Err(why) => return Some(finding(0, Kind::Other("checkpoint"), "a checkpoint that a known key signed", &why)),
     };
@@ -102,11 +114,11 @@ fn bundle(text: &str, keys: &Keys, signed: bool, checked: &mut Checked) -> Optio
     if let Err(why) = verify_inclusion(&leaf_hash(bundle.entry.as_bytes()), bundle.index, size, &bundle.proof, &root) {
         return Some(finding(line, Kind::Root, "a way from this entry to the root", &why));
     }
-    token(&bundle.entry, line, keys, signed, checked)
+    token(&bundle.entry, line, keys, checked)
 }
 
 /// What is wrong with the token itself.
-fn token(line: &str, number: u64, keys: &Keys, signed: bool, checked: &mut Checked) -> Option<Finding> {
+fn token(line: &str, number: u64, keys: &Keys, checked: &mut Checked) -> Option<Finding> {
     let token = match Token::parse(line) {
         Ok(token) => token,
         Err(why) => return Some(finding(number, Kind::BrokenLine, "a token", &why)),
@@ -126,10 +138,13 @@ fn token(line: &str, number: u64, keys: &Keys, signed: bool, checked: &mut Check
     let problem = problem.or_else(|| match token.check_seal(&checked.seen) {
         Verdict::Bad => Some((Kind::BadSignature, "a signature that holds".to_owned(), String::new())),
         Verdict::Unknown => Some((Kind::UnknownKey, "a known key".to_owned(), String::new())),
-        Verdict::Unsigned | Verdict::OtherKind if signed => {
+        Verdict::NotTheActor => {
+            Some((Kind::Actor, format!("a signature of {}", token.actor.to_cow()), "that of somebody else".to_owned()))
+        }
+        Verdict::Unsigned | Verdict::OtherKind if keys.required() => {
             Some((Kind::Unsigned, "a signature".to_owned(), String::new()))
         }
-        _ => None,
+        Verdict::Unsigned | Verdict::OtherKind | Verdict::Good => None,
     });
     let (kind, expected, actual) = problem?;
     let token_id = Some(token.token_id.to_cow().into_owned());
@@ -144,7 +159,7 @@ fn step(line: &str, number: u64, steps: &mut StepChecker) -> Option<Finding> {
 }
 
 /// The first thing that is wrong with an attestation.
-fn envelope(text: &str, keys: &Keys, checked: &mut Checked) -> Result<Option<Finding>, Fail> {
+fn envelope(text: &str, keys: &Arc<Keys>, checked: &mut Checked) -> Result<Option<Finding>, Fail> {
     if keys.known.is_empty() {
         return Err(Fail::usage(
             "an attestation says who signed it, not whether that is true: name the key with --key",
@@ -169,16 +184,18 @@ fn envelope(text: &str, keys: &Keys, checked: &mut Checked) -> Result<Option<Fin
         Ok(statement) => statement,
         Err(why) => return Ok(Some(finding(0, Kind::Other("statement"), "what its own tokens say", &why))),
     };
-    // Who ran the steps need not be known to whoever knows who attests them; but what they signed must hold.
-    let anybody = Keys { mac: keys.mac.clone(), known: Vec::new(), spiffe: keys.spiffe.clone() };
-    checked.seen = Seen::new(&anybody);
+    // Who ran the steps need not be known to whoever knows who attests them, unless that is asked for; but what they signed must
+    // hold.
+    let anybody = Keys { mac: keys.mac.clone(), spiffe: keys.spiffe.clone(), allow_unsigned: true, ..Keys::default() };
+    let keys = if keys.signed || !keys.actors.is_empty() { Arc::clone(keys) } else { Arc::new(anybody) };
+    checked.seen = Seen::new(&keys);
     let (mut wrong, mut as_step, mut steps) = (None, None, StepChecker::new(&tokens::seed()?));
     for (line, number) in statement.lines().iter().zip(1..) {
-        wrong = wrong.or(token(line, number, &anybody, false, checked));
+        wrong = wrong.or(token(line, number, &keys, checked));
         as_step = as_step.or(step(line, number, &mut steps));
     }
     let found = wrong.or(as_step);
-    checked.attested = true;
+    checked.what = What::Envelope { signed: true };
     checked.summary.tokens = statement.lines().len() as u64;
     Ok(found)
 }

@@ -1,7 +1,6 @@
 //! `sluis chain prove`: one file that proves one token, without the log.
 
 use std::convert::Infallible;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -13,13 +12,16 @@ use sluis_core::identity::PublicKey;
 use sluis_core::identity::note::NoteKey;
 
 use super::args::ProveArgs;
-use super::{judge, read};
+use super::earlier::First;
+use super::read;
 use crate::fail::Fail;
-use crate::key;
 use crate::output::Out;
+use crate::{files, key};
 
 /// Keys that are tried, of those that signed lines.
 const MAX_KEYS: usize = 64;
+/// The largest file of checkpoints that is read.
+const MAX_NOTES: usize = 1 << 20;
 
 /// What is gathered in one pass over the file.
 #[derive(Default)]
@@ -27,7 +29,7 @@ struct Gathered {
     leaves: Vec<NodeHash>,
     /// Index and bytes of the line that is to be proven.
     entry: Option<(u64, Vec<u8>)>,
-    /// Keys that signed lines: one of them signed the checkpoint, as a rule.
+    /// The key that the first line names as the log's, and keys that signed lines: one of them signed the checkpoint, as a rule.
     keys: Vec<PublicKey>,
 }
 
@@ -69,11 +71,11 @@ fn refused(file: &str, index: u64, size: u64, why: &MakeBundleError<Infallible>)
 
 /// The newest checkpoint.
 fn note(args: &ProveArgs) -> Result<String, Fail> {
-    let path = args.checkpoint.clone().unwrap_or_else(|| judge::beside(&args.file, ".checkpoint"));
-    let bytes = fs::read(&path).map_err(|why| match why.kind() {
+    let path = args.checkpoint.clone().unwrap_or_else(|| files::beside(&args.file, ".checkpoint"));
+    let bytes = files::read(&path, MAX_NOTES).map_err(|why| match why.kind() {
         io::ErrorKind::NotFound if args.checkpoint.is_none() => Fail::runtime(format!(
-            "there is no {}: only a signed checkpoint proves anything, `sluis chain add --key` makes one",
-            path.display()
+            "there is no {}.checkpoint: only a signed checkpoint proves anything, `sluis chain add --key` makes one",
+            args.file.display()
         )),
         _ => read::cannot(&path, &why),
     })?;
@@ -92,6 +94,9 @@ fn gather(args: &ProveArgs) -> Result<Gathered, Fail> {
         // A line that is too long is none that a log wrote; in its place the proof fails.
         let line = line.unwrap_or_default();
         let token = Token::parse_bytes(line).ok();
+        if gathered.leaves.is_empty() {
+            gathered.keys.extend(First::of(line).header().and_then(|header| header.key));
+        }
         let named = token.is_some_and(|token| token.token_id == args.token.as_str());
         if gathered.entry.is_none() && (wanted == Some(number) || named) {
             gathered.entry = Some((gathered.leaves.len() as u64, line.to_vec()));

@@ -1,7 +1,7 @@
 //! The reading side: lines of a file, one after the other, whoever wrote it.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
 
 use sluis_chain::log::is_blank;
@@ -24,6 +24,25 @@ pub(super) fn open(path: &Path) -> Result<File, Fail> {
 
 pub(super) fn cannot(path: &Path, why: &io::Error) -> Fail {
     Fail::runtime(format!("cannot read {} ({why})", path.display()))
+}
+
+/// Read on until the first line that is not blank has come, into `front`; that line, without its line feed. `None` if there is
+/// none, or it is too long.
+pub(super) fn first_line<'f>(reader: &mut impl io::Read, front: &'f mut Vec<u8>) -> io::Result<Option<&'f [u8]>> {
+    let mut start = 0;
+    loop {
+        let feed = front.get(start..).unwrap_or_default().iter().position(|byte| *byte == b'\n');
+        if let Some(end) = feed.map(|at| start + at) {
+            if front.get(start..end).is_some_and(|line| !is_blank(line)) {
+                return Ok(front.get(start..end));
+            }
+            start = end + 1;
+        } else if front.len() > MAX_LINE {
+            return Ok(None);
+        } else if io::Read::take(&mut *reader, 1 << 16).read_to_end(front)? == 0 {
+            return Ok(front.get(start..).filter(|line| !is_blank(line)));
+        }
+    }
 }
 
 /// Call `each` with the number and the bytes of every line that is not blank, without its line end. `None` stands for a line
@@ -80,6 +99,24 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_line_is_the_first_that_is_not_blank() {
+        for (file, line) in [
+            ("", None),
+            ("\n \u{a0}\n", None),
+            ("one", Some("one")),
+            ("\n\none\ntwo\n", Some("one")),
+            (" \u{3000}\n x\n", Some(" x")),
+        ] {
+            let (mut rest, mut front) = (file.as_bytes(), Vec::new());
+            let first = first_line(&mut rest, &mut front).unwrap().map(<[u8]>::to_vec);
+            assert_eq!(first.as_deref(), line.map(str::as_bytes), "{file:?}");
+            assert_eq!([&front, rest].concat(), file.as_bytes(), "nothing is lost of {file:?}");
+        }
+        let long = "x".repeat(MAX_LINE + 1);
+        assert_eq!(first_line(&mut long.as_bytes(), &mut Vec::new()).unwrap(), None);
+    }
 
     #[test]
     fn lines_end_with_a_line_feed_or_the_file() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use sluis_chain::token::Token;
 use sluis_chain::verify::Finding;
@@ -11,13 +12,13 @@ use sluis_chain::verify::Finding;
 use super::args::ShowArgs;
 use super::check::{self, Checked};
 use super::judge::Keys;
-use super::read;
 use super::verify::finding_text;
+use super::{read, unchecked};
 use crate::fail::Fail;
 use crate::output::json::Object;
 use crate::output::{Color, Out, Paint, Style, escape};
 
-/// Findings that are drawn; of more only the number is said.
+/// Findings that are told in full; of the lines with further ones it is only marked that there is something.
 const MAX_FINDINGS: usize = 10_000;
 
 /// Columns of what happened and of who did it, two spaces behind them included.
@@ -25,31 +26,59 @@ const ACTION: usize = 22;
 const ACTOR: usize = 26;
 
 /// What is wrong with which line.
-type Findings = BTreeMap<u64, Finding>;
+#[derive(Default)]
+struct Findings {
+    told: BTreeMap<u64, Vec<Finding>>,
+    count: usize,
+    /// Of lines with findings that are not told, a bit each.
+    marked: Vec<u64>,
+}
+
+impl Findings {
+    fn put(&mut self, finding: &Finding) {
+        if self.count < MAX_FINDINGS || finding.line == 0 {
+            self.count += 1;
+            return self.told.entry(finding.line).or_default().push(finding.clone());
+        }
+        let Ok(word) = usize::try_from(finding.line / 64) else { return };
+        if word >= self.marked.len() {
+            self.marked.resize(word + 1, 0);
+        }
+        if let Some(bits) = self.marked.get_mut(word) {
+            *bits |= 1 << (finding.line % 64);
+        }
+    }
+
+    fn told(&self, line: u64) -> &[Finding] {
+        self.told.get(&line).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether something is wrong with a line.
+    fn has(&self, line: u64) -> bool {
+        let bits = usize::try_from(line / 64).ok().and_then(|word| self.marked.get(word)).copied().unwrap_or(0);
+        self.told.contains_key(&line) || bits >> (line % 64) & 1 == 1
+    }
+}
 
 /// Draw the chain.
 pub(super) fn show(out: &mut Out, args: &ShowArgs) -> Result<ExitCode, Fail> {
-    let keys = Keys::read(&args.judge)?;
+    let keys = Arc::new(Keys::read(&args.judge)?);
     if fs::metadata(&args.file).is_ok_and(|stat| !stat.is_file() && !stat.is_dir()) {
         let file = args.file.display();
         return Err(Fail::runtime(format!("{file} is a pipe or a device, and is read twice here: name a file")));
     }
-    let mut findings = Findings::new();
-    let checked = check::check(&args.file, &[], &args.judge, &keys, &mut |finding| {
-        if findings.len() < MAX_FINDINGS {
-            findings.insert(finding.line, finding.clone());
-        }
-    })?;
+    let mut findings = Findings::default();
+    let checked = check::check(&args.file, &[], &args.judge, &keys, &mut |finding| findings.put(finding))?;
     match out.style {
         Style::Json => draw_json(out, args, &findings, &checked)?,
-        Style::Text => draw(out, args, findings, &checked)?,
+        Style::Text => draw(out, args, &findings, &checked)?,
     }
     Ok(if checked.findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Whether a line is among those that are asked for.
 fn wanted(args: &ShowArgs, checked: &Checked, findings: &Findings, line: u64) -> bool {
-    line > checked.summary.lines.saturating_sub(args.limit) || findings.contains_key(&line)
+    line > checked.summary.lines.saturating_sub(args.limit) || findings.has(line)
 }
 
 fn draw_json(out: &mut Out, args: &ShowArgs, findings: &Findings, checked: &Checked) -> Result<(), Fail> {
@@ -58,7 +87,6 @@ fn draw_json(out: &mut Out, args: &ShowArgs, findings: &Findings, checked: &Chec
             return;
         }
         let token = line.and_then(|line| Token::parse_bytes(line).ok());
-        let finding = findings.get(&number);
         out.json("token", |o| {
             let o = o.raw("line", number);
             let o = match &token {
@@ -74,9 +102,19 @@ fn draw_json(out: &mut Out, args: &ShowArgs, findings: &Findings, checked: &Chec
             };
             o.raw("linked", token.is_some_and(|token| token.prev().is_some()))
                 .raw("signed", token.is_some_and(|token| !token.signature.is_empty()))
-                .with("finding", |line| put_finding(line, finding))
+                .with("finding", |line| put_finding(line, findings, number))
         });
     })?;
+    // What is wrong with the whole, and with lines that are not there.
+    let lines = 1..=checked.summary.lines;
+    for finding in findings.told.iter().filter(|(line, _)| !lines.contains(line)).flat_map(|(_, all)| all) {
+        out.line(|line, _| {
+            let start = line.len();
+            if finding.write_json(line).is_err() {
+                line.truncate(start);
+            }
+        });
+    }
     out.json("summary", |o| {
         o.str("file", &args.file.display().to_string())
             .raw("lines", checked.summary.lines)
@@ -86,8 +124,10 @@ fn draw_json(out: &mut Out, args: &ShowArgs, findings: &Findings, checked: &Chec
     Ok(())
 }
 
-fn put_finding(line: &mut Vec<u8>, finding: Option<&Finding>) {
-    match finding {
+/// The first thing that is wrong with a line.
+fn put_finding(line: &mut Vec<u8>, findings: &Findings, number: u64) {
+    match findings.told(number).first() {
+        None if findings.has(number) => Object::new(line).raw("kind", "null").end(),
         None => line.extend_from_slice(b"null"),
         Some(finding) => Object::new(line)
             .str("kind", finding.kind.as_str())
@@ -109,22 +149,20 @@ struct Picture<'o> {
     broken: bool,
 }
 
-fn draw(out: &mut Out, args: &ShowArgs, mut findings: Findings, checked: &Checked) -> Result<(), Fail> {
+fn draw(out: &mut Out, args: &ShowArgs, findings: &Findings, checked: &Checked) -> Result<(), Fail> {
     title(out, &args.file, checked);
     let mut picture = Picture { width: width(), out, last: 0, hidden: 0, broken: false };
-    if let Some(finding) = findings.remove(&0) {
-        picture.finding(&finding);
-    }
-    let shown = findings.clone();
+    findings.told(0).iter().for_each(|finding| picture.finding(finding));
     read::lines(&args.file, |number, line| {
-        if wanted(args, checked, &shown, number) {
-            picture.token(number, line, findings.remove(&number).as_ref());
+        if wanted(args, checked, findings, number) {
+            picture.token(number, line, findings);
         } else {
             picture.hidden += 1;
         }
     })?;
     // What is wrong with lines that are not there.
-    findings.values().for_each(|finding| picture.finding(finding));
+    let beyond = checked.summary.lines.saturating_add(1)..;
+    findings.told.range(beyond).flat_map(|(_, all)| all).for_each(|finding| picture.finding(finding));
     summary(out, checked);
     Ok(())
 }
@@ -147,10 +185,16 @@ fn summary(out: &mut Out, checked: &Checked) {
         1 => paint.text(line, Color::Red, &format!("{tokens}, 1 finding")),
         n => paint.text(line, Color::Red, &format!("{tokens}, {n} findings")),
     });
+    let width = width();
+    for unchecked in unchecked::of(checked) {
+        let text: String = format!("not checked: {}", unchecked.text).chars().take(width).collect();
+        out.line(|line, paint| paint.text(line, Color::Dim, &text));
+    }
 }
 
 impl Picture<'_> {
-    fn token(&mut self, number: u64, line: Option<&[u8]>, finding: Option<&Finding>) {
+    fn token(&mut self, number: u64, line: Option<&[u8]>, findings: &Findings) {
+        let wrong = findings.has(number);
         if self.hidden > 0 {
             let text = format!("{} {} in between", self.hidden, if self.hidden == 1 { "token" } else { "tokens" });
             self.row(&[(Color::Dim, " ┊        ".to_owned()), (Color::Dim, text)]);
@@ -166,7 +210,7 @@ impl Picture<'_> {
                 (false, false) => self.row(&[(Color::Dim, " ·".to_owned())]),
             }
         }
-        let (mark, color) = if finding.is_some() { ("✗", Color::Red) } else { ("●", Color::Green) };
+        let (mark, color) = if wrong { ("✗", Color::Red) } else { ("●", Color::Green) };
         let mut parts = vec![(color, format!(" {mark} ")), (Color::Dim, format!("{number:>5}  "))];
         match token {
             None => parts.push((Color::Red, "no token".to_owned())),
@@ -180,10 +224,12 @@ impl Picture<'_> {
             }
         }
         self.row(&parts);
-        if let Some(finding) = finding {
-            self.finding(finding);
+        let told = findings.told(number);
+        told.iter().for_each(|finding| self.finding(finding));
+        if wrong && told.is_empty() {
+            self.row(&[(Color::Red, format!(" ╰─▶ line {number}: see `sluis chain verify`"))]);
         }
-        (self.last, self.broken) = (number, finding.is_some());
+        (self.last, self.broken) = (number, wrong);
     }
 
     /// What is wrong, never cut: it is what one came for.

@@ -35,6 +35,28 @@ pub(super) fn actor(text: &str) -> Result<String, String> {
     values::did(text).map(|did| did.as_str().to_owned())
 }
 
+/// An actor and the key that signs for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ActorKey {
+    pub(crate) did: String,
+    /// As it was written: a key, or a file with one.
+    pub(crate) key: String,
+}
+
+/// `DID=KEY`.
+pub(super) fn actor_key(text: &str) -> Result<ActorKey, String> {
+    // A key may end with `=`, and hold some; a DID that does cannot be written here.
+    let (did, key) = text.split_once('=').ok_or("write it like jis:home:hub=hub.pub")?;
+    if did.starts_with("spiffe://") {
+        return Err("a SPIFFE identity is proven by its certificate: name its bundle with --trust-bundle".to_owned());
+    }
+    let did = values::did(did)?.as_str().to_owned();
+    if key.is_empty() {
+        return Err(format!("write the key of {did} behind the `=`"));
+    }
+    Ok(ActorKey { did, key: key.to_owned() })
+}
+
 /// A reference of ERAAN.
 pub(super) fn reference(text: &str) -> Result<String, String> {
     if text.starts_with(PREV_PREFIX) {
@@ -69,7 +91,7 @@ pub(super) fn since(text: &str) -> Result<Since, String> {
     if let Some((at, _)) = iso::parse_zoned(text) {
         return Ok(Since::At(at));
     }
-    values::seconds(text)
+    values::time(text)
         .map(Since::Ago)
         .map_err(|_| "write a time like 2026-01-15T12:00:00+00:00, or how many seconds ago, like 3600".to_owned())
 }
@@ -84,6 +106,15 @@ mod tests {
         assert!(matches!(since("2026-01-15T12:00:00Z"), Ok(Since::At(_))));
         assert_eq!(since("60"), Ok(Since::Ago(std::time::Duration::from_secs(60))));
         assert!(since("yesterday").is_err() && since("-5").is_err());
+    }
+
+    #[test]
+    fn actors_have_keys() {
+        let made = |did: &str, key: &str| Ok(ActorKey { did: did.to_owned(), key: key.to_owned() });
+        assert_eq!(actor_key("jis:a=k+1+x="), made("jis:a", "k+1+x="));
+        for bad in ["jis:a", "=k", "jis:a=", "spiffe://x/y=k", "broadcast=k"] {
+            assert!(actor_key(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

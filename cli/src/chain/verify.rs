@@ -3,15 +3,17 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use sluis_chain::token::Hash32;
 use sluis_chain::verify::Finding;
 use sluis_core::framing::Sink as _;
 
 use super::args::VerifyArgs;
-use super::check::{self, Checked};
-use super::judge::{Keys, Signed};
-use super::proof;
+use super::check::{self, Checked, What};
+use super::judge::Keys;
+use super::seals::{Seen, Signed};
+use super::{proof, unchecked};
 use crate::fail::Fail;
 use crate::output::{Color, Out, Style, escape};
 
@@ -23,7 +25,7 @@ pub(super) fn verify(out: &mut Out, args: &VerifyArgs) -> Result<ExitCode, Fail>
     if args.files.len() > 1 && args.judge.checkpoint.is_some() {
         return Err(Fail::usage("--checkpoint is that of one file, verify the files one by one"));
     }
-    let keys = Keys::read(&args.judge)?;
+    let keys = Arc::new(Keys::read(&args.judge)?);
     let (mut good, mut failed) = (true, None);
     for file in &args.files {
         match one(out, args, file, &keys) {
@@ -45,10 +47,10 @@ pub(super) fn verify(out: &mut Out, args: &VerifyArgs) -> Result<ExitCode, Fail>
 }
 
 /// Check one file; whether nothing was found.
-fn one(out: &mut Out, args: &VerifyArgs, file: &Path, keys: &Keys) -> Result<bool, Fail> {
+fn one(out: &mut Out, args: &VerifyArgs, file: &Path, keys: &Arc<Keys>) -> Result<bool, Fail> {
     let others: Vec<PathBuf> = args.files.iter().filter(|other| *other != file).cloned().collect();
     let checked = match proof::read(file)? {
-        Some(proof) => proof::check(&proof, keys, args.judge.signed, &mut |finding| say(out, file, finding))?,
+        Some(proof) => proof::check(&proof, keys, &mut |finding| say(out, file, finding))?,
         None => check::check(file, &others, &args.judge, keys, &mut |finding| say(out, file, finding))?,
     };
     summary(out, file, &checked);
@@ -133,6 +135,7 @@ fn summary_json(out: &mut Out, file: &Path, checked: &Checked) {
                     .raw("size", held.size)
                     .str("root", &Hash32(held.root).to_string())
                     .raw("signed", held.signed)
+                    .raw("own_key", held.own)
                     .end(),
             })
             .with("signers", |line| {
@@ -152,12 +155,39 @@ fn summary_json(out: &mut Out, file: &Path, checked: &Checked) {
                 }
                 let _ = line.put(b"]");
             })
+            .with("unproven", |line| put_unproven(line, seen))
+            .with("not_checked", |line| {
+                line.push(b'[');
+                for (i, unchecked) in unchecked::of(checked).iter().enumerate() {
+                    let _ = write!(line, "{}\"{}\"", if i > 0 { "," } else { "" }, unchecked.word);
+                }
+                line.push(b']');
+            })
             .rounded("elapsed_s", Some(took.as_secs_f64()), 6)
     });
 }
 
+/// Actors whose tokens are signed by somebody who is not known to be them.
+fn put_unproven(line: &mut Vec<u8>, seen: &Seen) {
+    let (actors, others) = seen.unproven();
+    line.push(b'[');
+    for (i, (actor, tokens)) in actors.iter().enumerate() {
+        if i > 0 {
+            line.push(b',');
+        }
+        crate::output::json::Object::new(line).str("actor", actor).raw("tokens", tokens).end();
+    }
+    if others > 0 {
+        if !actors.is_empty() {
+            line.push(b',');
+        }
+        crate::output::json::Object::new(line).raw("actor", "null").raw("tokens", others).end();
+    }
+    line.push(b']');
+}
+
 fn summary_text(out: &mut Out, file: &Path, checked: &Checked) {
-    let Checked { summary, findings, checkpoint, seen, took, wrong_hashes, attested } = checked;
+    let Checked { what, summary, findings, checkpoint, seen, took, wrong_hashes, .. } = checked;
     out.line(|line, paint| {
         escape::put(line, &file.display().to_string());
         let _ = write!(line, ": {} {}, ", summary.tokens, if summary.tokens == 1 { "token" } else { "tokens" });
@@ -175,28 +205,33 @@ fn summary_text(out: &mut Out, file: &Path, checked: &Checked) {
                 .to_owned(),
         );
     }
-    match checkpoint {
-        _ if *attested => also("  an attestation that a known key signed".to_owned()),
-        Some(held) if held.signed => {
-            also(format!("  as the checkpoint of {} with {} lines, signed by a known key", held.origin, held.size));
-        }
-        Some(held) => also(format!(
-            "  held against the checkpoint of {} with {} lines, whose signature was not checked: name its key with --key",
-            held.origin, held.size
-        )),
-        None if summary.linked => {
-            also("  linked, without a checkpoint: its end may have been cut off or rewritten".to_owned());
-        }
-        None => also("  not linked: lines may have been removed, or all of it rewritten".to_owned()),
+    if let What::Envelope { signed: true } = what {
+        also("  an attestation that a known key signed".to_owned());
+    }
+    if let Some(held) = checkpoint {
+        let word = if *findings == 0 { "as" } else { "held against" };
+        let who = match (held.signed, held.own) {
+            (true, _) => ", signed by a known key",
+            (false, true) => ", signed by the key that the log names",
+            (false, false) => "",
+        };
+        also(format!("  {word} the checkpoint of {} with {}{who}", held.origin, unchecked::counted(held.size, "line")));
     }
     for (signed, tokens, known) in seen.signers() {
         also(match (signed, known) {
             (Signed::Key(key), true) => format!("  {tokens} signed by {} (a known key)", key.fingerprint()),
-            (Signed::Key(key), false) if *attested => format!("  {tokens} signed by {}", key.fingerprint()),
-            (Signed::Key(key), false) => {
-                format!("  {tokens} signed by {} (nobody told to trust it: see --key)", key.fingerprint())
-            }
+            (Signed::Key(key), false) => format!("  {tokens} signed by {}", key.fingerprint()),
             (Signed::Spiffe(id), _) => format!("  {tokens} signed by {id}"),
         });
+    }
+    let (actors, others) = seen.unproven();
+    for (actor, tokens) in &actors {
+        also(format!("  unproven: {actor} ({})", unchecked::counted(*tokens, "token")));
+    }
+    if others > 0 {
+        also(format!("  unproven: other actors ({})", unchecked::counted(others, "token")));
+    }
+    for unchecked in unchecked::of(checked) {
+        also(format!("  not checked: {}", unchecked.text));
     }
 }

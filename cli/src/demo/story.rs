@@ -61,7 +61,7 @@ impl<'a> Story<'a> {
         let first = request.as_mut().and_then(next);
         self.expect(&heard, "door", first, Decision::Pending, "{}");
 
-        let waits = heard.as_ref().and_then(|ping| Some((ping.id?, &ping.packet_id)));
+        let waits = heard.as_ref().and_then(|ping| Some((ping.wait?, &ping.packet_id)));
         if let Some((id, packet_id)) = waits {
             self.teller.says("you", |line| drop(write!(line, "type: approve {packet_id}")));
             let approved = self.cast.hub.handle.approve(id);

@@ -11,7 +11,7 @@ use super::cast::{Actor, Cast, TRUST};
 use crate::common::Runtime;
 use crate::fail::Fail;
 use crate::output::{Color, Out, Style};
-use crate::view::{self, padded};
+use crate::view::{self, Totals, padded};
 
 pub(super) struct Teller {
     out: Out,
@@ -136,12 +136,9 @@ impl Teller {
         let reply = view::Reply::new(packet_id, reply);
         match self.out.style {
             Style::Json => self.out.json("response", |o| view::response_json(o, seq, &reply)),
-            Style::Text => self.out.line(|line, paint| {
-                line.extend_from_slice(b"  ");
-                padded(line, 10, |line| line.extend_from_slice(who.as_bytes()));
-                line.extend_from_slice(b"is told ");
-                view::response_text(line, paint, &reply);
-            }),
+            Style::Text => {
+                self.out.flow(&format!("  {who:<10}is told "), |flow| view::response_text(flow, &reply));
+            }
         }
         self.out.flush();
     }
@@ -175,13 +172,13 @@ impl Teller {
     /// The end: what the hub counted in all. Whether everything went as told.
     pub(super) fn finish(&mut self, hub: &Stats, elapsed: Duration) -> Result<bool, Fail> {
         let (steps, good) = (self.steps, !self.ever_wrong);
+        let totals = Totals { elapsed, ..Totals::default() };
         match self.out.style {
-            Style::Json => self.out.json("summary", |o| view::totals_json(o, hub, elapsed, None)),
+            Style::Json => self.out.json("summary", |o| view::totals_json(o, hub, &totals)),
             Style::Text => {
                 self.out.line(|_, _| {});
                 self.out.line(|line, _| {
-                    line.extend_from_slice(b"The hub: ");
-                    view::totals_text(line, hub, elapsed, None);
+                    let _ = write!(line, "The hub: {}", view::totals_text(hub, &totals));
                 });
                 self.out.line(|line, paint| match good {
                     true => paint.text(line, Color::Green, &format!("All {steps} steps went as told.")),
@@ -189,7 +186,7 @@ impl Teller {
                 });
             }
         }
-        self.out.finish().map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))?;
+        self.out.finish().map_err(|why| Fail::output(&why))?;
         Ok(good)
     }
 }

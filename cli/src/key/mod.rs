@@ -28,7 +28,7 @@ pub(crate) fn run(common: Common, command: &KeyCommand) -> Result<ExitCode, Fail
         }
         KeyCommand::Export(args) => export(&mut out, args)?,
     }
-    out.finish().map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))?;
+    out.finish().map_err(|why| Fail::output(&why))?;
     Ok(ExitCode::SUCCESS)
 }
 

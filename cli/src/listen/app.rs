@@ -1,6 +1,5 @@
 //! The app that looks after a listening node.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -8,21 +7,24 @@ use std::time::Duration;
 use sluis_chain::audit::Happening;
 use sluis_core::airlock::TrustError;
 use sluis_core::driver::{App, DriverStats};
-use sluis_core::framing::{Decision, Text};
-use sluis_core::node::{Event, Node, PingId, Stats};
+use sluis_core::framing::Text;
+use sluis_core::node::{Event, Node, Stats, WaitId, Waiting};
 use sluis_core::{Did, Instant, Machine as _, Now, Reject, RejectCounts};
 
 use super::record::Record;
 use crate::capture::Capture;
 use crate::fail::Fail;
 use crate::input::{Inbox, Order};
-use crate::output::{Color, Out, Style, tell};
+use crate::output::{Color, Out, Patience, Style, tell};
 use crate::run::Bound;
 use crate::values::Trust;
-use crate::view;
+use crate::view::{self, Totals};
 
 /// How long rejects gather before they are told.
 const SECOND: Duration = Duration::from_secs(1);
+/// After a signal, how long the disk and the reader of the output may take; a signal ends it within a second.
+const DISK: Duration = Duration::from_millis(250);
+const READER: Duration = Duration::from_millis(300);
 
 pub(super) struct Listen {
     out: Out,
@@ -43,6 +45,8 @@ pub(super) struct Listen {
     counters: Option<Instant>,
     capture: Option<Capture>,
     record: Option<Record>,
+    /// It was said that standard output has no room.
+    said_full: bool,
     /// From this trust on GROEN, and below this one ROOD.
     zones: (f64, f64),
 }
@@ -78,15 +82,13 @@ impl Bound for Listen {
         }
         let Self { out, did, .. } = self;
         out.say(1, || format!("sluis listen: {did} on {addr}"));
-        if !out.quiet {
-            match out.style {
-                Style::Json => out.json("listening", |o| o.str("did", did.as_str()).addr("addr", addr)),
-                Style::Text => out.line(|line, paint| {
-                    paint.text(line, Color::Bold, "listening");
-                    let _ = write!(line, " on {addr} as {did}");
-                }),
-            }
-        }
+        out.event(
+            "listening",
+            |o| o.str("did", did.as_str()).addr("addr", addr),
+            |flow| {
+                flow.word(Color::Bold, "listening").words(&format!("on {addr} as {did}"));
+            },
+        );
         out.flush();
     }
 }
@@ -94,6 +96,7 @@ impl Bound for Listen {
 impl App<Node> for Listen {
     fn poll(&mut self, cx: &mut Context<'_>, now: Now, node: &mut Node) -> Poll<()> {
         self.inbox.register(cx);
+        self.out.poll(cx, now.wall);
         self.now = now.mono;
         if let (None, Some(addr)) = (self.started, self.addr) {
             node.note_address(addr);
@@ -117,6 +120,7 @@ impl App<Node> for Listen {
         self.tell_rejects(&stats.rejected, false);
         self.tell_counters(&stats);
         self.out.flush();
+        self.tell_full();
         if let Some(why) = self.capture.as_mut().and_then(Capture::fails) {
             tell(&format!("sluis listen: {why}; listening goes on."));
         }
@@ -158,6 +162,7 @@ impl Listen {
             counters: None,
             capture,
             record: None,
+            said_full: false,
             zones: (0.0, 0.0),
         }
     }
@@ -168,9 +173,19 @@ impl Listen {
         self
     }
 
-    /// Whether everything was captured that should have been.
+    /// Whether everything was captured and recorded that should have been.
     pub(super) fn is_complete(&self) -> bool {
         self.capture.as_ref().is_none_or(|capture| capture.failed().is_none())
+            && self.record.as_ref().is_none_or(|record| record.counts().lost == 0)
+    }
+
+    /// Say once that standard output has no room, and again only after it had some.
+    fn tell_full(&mut self) {
+        let full = self.out.full();
+        if let Some(why) = full.as_ref().filter(|_| !self.said_full) {
+            tell(&format!("sluis listen: cannot write to standard output ({why}), make room; listening goes on."));
+        }
+        self.said_full = full.is_some();
     }
 
     /// Tell an event.
@@ -178,44 +193,29 @@ impl Listen {
         match event {
             Event::Ping(ping) => {
                 self.passed += 1;
-                if self.out.quiet {
-                    return;
-                }
-                match self.out.style {
-                    Style::Json => self.out.json("ping", |object| view::ping_json(object, &ping.into())),
-                    Style::Text => {
-                        self.out.line(|line, paint| view::ping_text(line, paint, &ping.into()));
-                        if ping.decision == Decision::Pending {
-                            self.out.line(|line, paint| view::hint_text(line, paint, ping.packet().packet_id));
-                        }
-                    }
-                }
+                let heard = ping.into();
+                self.out.event("ping", |o| view::ping_json(o, &heard), |flow| view::ping_text(flow, &heard));
             }
-            Event::Decided(decided) if !self.out.quiet => {
-                let name = view::outcome_name(decided.outcome);
-                match self.out.style {
-                    Style::Json => {
-                        self.out.json("decided", |o| o.str("packet_id", decided.packet_id).str("decision", name));
-                    }
-                    Style::Text => self.words(&format!("{name}: {} of {}", decided.packet_id, decided.source_did)),
-                }
+            Event::Decided(decided) => self.out.event(
+                "decided",
+                |object| view::decided_json(object, decided),
+                |flow| view::decided_text(flow, decided),
+            ),
+            Event::PeerSeen { did, route } => {
+                self.aside(&format!("at {}", route.remote), "peer ", Text::new(did));
             }
-            Event::PeerSeen { did, route } => self.aside(|| format!("peer {did} at {}", route.remote)),
-            Event::PeerLost { did } => self.aside(|| format!("peer {did} is silent and forgotten")),
+            Event::PeerLost { did } => self.aside("is silent and forgotten", "peer ", Text::new(did)),
             _ => {}
         }
     }
 
-    /// A line for people, with the words of strangers in it.
-    fn words(&mut self, what: &str) {
-        self.out.line(|line, _| crate::output::escape::put(line, what));
-    }
-
-    /// Something that only people are told: where they look, or with `-v` on standard error.
-    fn aside(&mut self, what: impl FnOnce() -> String) {
+    /// Something that only people are told, about a name: where they look, or with `-v` on standard error.
+    fn aside(&mut self, what: &str, before: &str, name: Text<'_>) {
         match self.out.style {
-            Style::Text if !self.out.quiet => self.words(&what()),
-            _ => self.out.say(1, || format!("sluis listen: {}", what())),
+            Style::Text if !self.out.quiet => self.out.flow("", |flow| {
+                flow.quoted(before, name).words(what);
+            }),
+            _ => self.out.say(1, || format!("sluis listen: {before}{name} {what}")),
         }
     }
 
@@ -230,11 +230,8 @@ impl Listen {
                     self.out.json("rejected", |o| o.str("reason", why.name()).raw("count", n));
                 }
             }
-            Style::Text => self.out.line(|line, paint| {
-                paint.put(line, Color::Red, |line| {
-                    view::padded(line, 17, |line| line.extend_from_slice(b"turned away"));
-                });
-                view::reasons_text(line, news.into_iter());
+            Style::Text => self.out.flow("", |flow| {
+                flow.word(Color::Red, "turned away:").words(&view::reasons_text(news.into_iter()));
             }),
         }
     }
@@ -255,7 +252,7 @@ impl Listen {
             Ok(Some(Order::Quit)) => self.quit = true,
             Ok(Some(Order::Stats)) => self.tell_stats(&node.stats()),
             Ok(Some(Order::Trust(Trust { did, score }))) => match self.trust(now, node, &did, score) {
-                Ok(score) => self.aside(|| format!("trust in {did} is {score} from now on")),
+                Ok(score) => self.aside(&format!("is {score} from now on"), "trust in ", Text::new(&did)),
                 Err(why) => tell(&format!("sluis listen: trust in {did}: {why}.")),
             },
             Ok(Some(Order::Decide { approve, packet_id, sender })) => {
@@ -282,25 +279,30 @@ impl Listen {
         Ok(new)
     }
 
-    fn elapsed(&self) -> Duration {
-        self.started.map_or(Duration::ZERO, |started| self.now.saturating_since(started))
-    }
-
     fn tell_stats(&mut self, stats: &Stats) {
         if self.out.quiet {
-            let mut line = Vec::new();
-            view::totals_text(&mut line, stats, self.elapsed(), self.record.as_ref().map(Record::counts));
-            tell(&String::from_utf8_lossy(&line));
+            tell(&view::totals_text(stats, &self.totals()));
         } else {
             self.tell_totals("stats", stats);
         }
     }
 
     fn tell_totals(&mut self, event: &str, stats: &Stats) {
-        let (elapsed, recorded) = (self.elapsed(), self.record.as_ref().map(Record::counts));
-        match self.out.style {
-            Style::Text => self.out.line(|line, _| view::totals_text(line, stats, elapsed, recorded)),
-            Style::Json => self.out.json(event, |object| view::totals_json(object, stats, elapsed, recorded)),
+        let totals = self.totals();
+        self.out.summary(
+            event,
+            |o| view::totals_json(o, stats, &totals),
+            |flow| {
+                flow.words(&view::totals_text(stats, &totals));
+            },
+        );
+    }
+
+    fn totals(&self) -> Totals {
+        Totals {
+            elapsed: self.started.map_or(Duration::ZERO, |started| self.now.saturating_since(started)),
+            recorded: self.record.as_ref().map(Record::counts),
+            lost_output: Some(self.out.lost()),
         }
     }
 
@@ -310,29 +312,41 @@ impl Listen {
             return Ok(());
         }
         self.tell_rejects(&stats.rejected, true);
-        let recorded = self.record.as_mut().map_or(Ok(()), Record::finish);
+        self.out.flush();
+        let (disk, reader) = match (self.inbox.is_stopped(), self.quit) {
+            (true, _) => (Some(DISK), Patience::AtMost(READER)),
+            (false, true) => (None, Patience::WhileItMoves(SECOND)),
+            (false, false) => (None, Patience::Forever),
+        };
+        let recorded = self.record.as_mut().map_or(Ok(()), |record| record.finish(disk));
         self.tell_totals("summary", stats);
         if let Some(driver) = driver {
             self.out.say(1, || format!("sluis listen: {}", view::driver(driver)));
         }
-        self.out.finish().map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))?;
+        self.out.finish_within(reader).map_err(|why| Fail::output(&why))?;
         recorded
     }
 }
 
-/// The waiting ping that is meant, or what to write instead.
-fn one_of(node: &Node, packet_id: &str, sender: Option<&str>) -> Result<PingId, String> {
-    let meant: Vec<(PingId, &str)> =
-        node.waiting(packet_id).filter(|(_, did)| sender.is_none_or(|sender| sender == *did)).collect();
+/// The waiting ping that is meant, or what to write instead: the number that we gave it, or its packet id.
+fn one_of(node: &Node, name: &str, sender: Option<&str>) -> Result<WaitId, String> {
+    // A packet id of digits is a sender's choice and must not be taken for a number of ours, nor stand in for one that is gone.
+    if sender.is_none() && !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) {
+        let ping = name.parse().ok().and_then(|number| node.waiting_number(number));
+        return ping.map(|ping| ping.id).ok_or_else(|| format!("no ping {name} waits for a decision"));
+    }
+    let of_sender = |ping: &Waiting<'_>| sender.is_none_or(|sender| sender == ping.source_did);
+    let meant: Vec<Waiting<'_>> = node.waiting().filter(|ping| ping.packet_id == name && of_sender(ping)).collect();
     match meant.as_slice() {
-        [(id, _)] => Ok(*id),
+        [ping] => Ok(ping.id),
         [] => Err(match sender {
-            Some(sender) => format!("no ping {packet_id} of {sender} waits for a decision"),
-            None => format!("no ping {packet_id} waits for a decision"),
+            Some(sender) => format!("no ping {name} of {sender} waits for a decision"),
+            None => format!("no ping {name} waits for a decision"),
         }),
         several => {
-            let senders: Vec<&str> = several.iter().map(|(_, did)| *did).collect();
-            Err(format!("several pings {packet_id} wait, add the sender's DID behind it: {}", senders.join(", ")))
+            let each = |ping: &Waiting<'_>| format!("{} of {}", ping.id.number(), ping.source_did);
+            let each: Vec<String> = several.iter().map(each).collect();
+            Err(format!("several pings {name} wait, write the number of the one you mean: {}", each.join(", ")))
         }
     }
 }

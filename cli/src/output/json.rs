@@ -1,5 +1,6 @@
 //! JSON lines: ASCII only, valid JSON whatever came in.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -158,13 +159,26 @@ fn put_hex(line: &mut Vec<u8>, bytes: &[u8]) {
     line.push(b'"');
 }
 
-/// Any value of the wire, as the reference prints it; what JSON has no form for is written in another (see the help of
-/// `listen`).
+/// Any value of the wire, as the reference prints it; what JSON has no form for is written in another, and what JSON readers
+/// stumble over as a text in `{"text":…}` (see the help of `listen`).
 pub(crate) fn put_value(line: &mut Vec<u8>, value: Value<'_>) {
     let start = line.len();
-    if value.tokens().any(|token| !has_form(token)) || value.write_json(line, Style::WIRE).is_err() {
-        line.truncate(start);
-        put_tokens(line, value, put_text);
+    match forms(value) {
+        Forms::Plain if value.write_json(line, Style::WIRE).is_ok() => {}
+        Forms::Plain | Forms::Others => {
+            line.truncate(start);
+            put_tokens(line, value, put_text);
+        }
+        Forms::Unsafe => Object::new(line)
+            .with("text", |line| match value.json_text() {
+                Some(text) => put_str(line, text),
+                None => {
+                    let mut text = Vec::new();
+                    put_tokens(&mut text, value, put_text);
+                    put_str(line, &String::from_utf8_lossy(&text));
+                }
+            })
+            .end(),
     }
 }
 
@@ -183,14 +197,77 @@ pub(crate) fn put_readable(line: &mut Vec<u8>, value: Value<'_>) {
     });
 }
 
-/// Whether every JSON reader understands what the reference writes for this.
-fn has_form(token: Token<'_>) -> bool {
-    match token {
-        Token::Number(Number::Float(n)) => n.is_finite(),
-        Token::Str(text) | Token::Key(text) => text.as_str().is_some() || text.chars().all(|c| c.is_ok()),
-        Token::Bytes(_) | Token::Ext(..) | Token::KeyBytes(_) => false,
-        _ => true,
+/// Containers inside each other that every JSON reader follows: the event around them is one more.
+const MAX_DEPTH: usize = 64;
+/// The largest integer that a reader who keeps numbers as floats does not change (RFC 7493, section 2.2).
+const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+/// Which forms the parts of a value have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Forms {
+    /// What the reference writes, and every JSON reader understands.
+    Plain,
+    /// Something in it has no form in JSON, and is written in another.
+    Others,
+    /// A reader would fail over it or understand something else: nested too deeply, a key twice, a number too large.
+    Unsafe,
+}
+
+fn forms(value: Value<'_>) -> Forms {
+    let (mut plain, mut infinities) = (true, 0);
+    // The keys of all objects that are open, and where those of each begin.
+    let (mut keys, mut open) = (Vec::new(), Vec::new());
+    for token in value.tokens() {
+        match token {
+            Token::ArrayStart | Token::ObjectStart => {
+                open.push(keys.len());
+                if open.len() > MAX_DEPTH {
+                    return Forms::Unsafe;
+                }
+            }
+            Token::ArrayEnd | Token::ObjectEnd => {
+                let of_this = keys.split_off(open.pop().unwrap_or(0));
+                if has_twice(of_this) {
+                    return Forms::Unsafe;
+                }
+            }
+            Token::Key(key) => {
+                plain &= is_sound(key);
+                keys.push(key.to_cow());
+            }
+            Token::KeyBytes(key) => {
+                plain = false;
+                let mut hex = Vec::new();
+                put_hex(&mut hex, key);
+                keys.push(String::from_utf8_lossy(&hex[1..hex.len() - 1]).into_owned().into());
+            }
+            Token::Number(Number::Int(n)) if n.unsigned_abs() > MAX_INTEGER => return Forms::Unsafe,
+            Token::Number(Number::Uint(_) | Number::Big(_)) => return Forms::Unsafe,
+            Token::Number(Number::Float(n)) if !n.is_finite() => {
+                plain = false;
+                infinities += usize::from(n.is_infinite());
+            }
+            Token::Str(text) => plain &= is_sound(text),
+            Token::Bytes(_) | Token::Ext(..) => plain = false,
+            Token::Null | Token::Bool(_) | Token::Number(_) => {}
+        }
     }
+    // An infinity that was not written as one is a number beyond the range of floats, such as 1e400.
+    match value.json_text() {
+        Some(text) if infinities > text.matches("Infinity").count() => Forms::Unsafe,
+        _ if plain => Forms::Plain,
+        _ => Forms::Others,
+    }
+}
+
+/// Whether a text is one in Unicode: no lone surrogates.
+fn is_sound(text: Text<'_>) -> bool {
+    text.as_str().is_some() || text.chars().all(|c| c.is_ok())
+}
+
+fn has_twice(mut keys: Vec<Cow<'_, str>>) -> bool {
+    keys.sort_unstable();
+    keys.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 /// The long way, in which every token has a form.
@@ -245,7 +322,7 @@ mod tests {
     #[test]
     fn values_come_out_as_they_went_in() {
         for same in [
-            r#"{"a":[1,2.5,-0.0,1e-07,[],{},null,true,false,"x"],"b":{"c":18446744073709551616}}"#,
+            r#"{"a":[1,2.5,-0.0,1e-07,[],{},null,true,false,"x"],"b":{"c":9007199254740991,"a":1e+308}}"#,
             "[]",
             "\"\"",
             "[[[]],[{}]]",
@@ -257,12 +334,41 @@ mod tests {
 
     #[test]
     fn values_are_laid_out_as_the_reference_does() {
-        assert_eq!(shown(r#"{ "é" : 1e-7, "a":1, "a" : 2 }"#), r#"{"\u00e9":1e-07,"a":2}"#);
+        assert_eq!(shown(r#"{ "é" : 1e-7, "a" : 2 }"#), r#"{"\u00e9":1e-07,"a":2}"#);
     }
 
     #[test]
     fn what_json_cannot_say_is_said_otherwise() {
         assert_eq!(shown(r#"[NaN,-Infinity,"\ud800x","\u0085"]"#), r#"["NaN","-Infinity","\ufffdx","\u0085"]"#);
+    }
+
+    #[test]
+    fn what_readers_stumble_over_is_a_text() {
+        let deep = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        assert_eq!(shown(&deep(64)), deep(64));
+        for text in [
+            &*deep(65),
+            &deep(989),
+            r#"{"a":1,"\u0061":2}"#,
+            r#"[{"x":{"b":1,"c":2,"b":1}}]"#,
+            "9007199254740992",
+            "[-9007199254740993]",
+            "18446744073709551615",
+            "123456789012345678901234567890",
+            "1e400",
+            "[-1e999,NaN]",
+        ] {
+            let mut expected = Vec::new();
+            Object::new(&mut expected).str("text", text).end();
+            assert_eq!(shown(text), String::from_utf8(expected).unwrap());
+        }
+        // The same key in two objects is none twice.
+        let twice = r#"[{"a":{"a":1}},{"a":2}]"#;
+        assert_eq!(shown(twice), twice);
+        // A key of bytes that looks like a key that is there.
+        let mut line = Vec::new();
+        put_value(&mut line, Value::from_msgpack(b"\x82\xc4\x01\x61\x01\xa2\x36\x31\x02").unwrap());
+        assert_eq!(String::from_utf8(line).unwrap(), r#"{"text":"{\"61\":1,\"61\":2}"}"#);
     }
 
     #[test]

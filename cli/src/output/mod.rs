@@ -1,17 +1,35 @@
 //! What is printed, and how: lines on standard output in one write per batch, words on standard error.
+//!
+//! A command that must not stand still for a slow reader prints through a bounded [queue](queue::Queue) for each stream; what does
+//! not fit is counted and told. All others write at once and wait, as commands in a pipe do.
 
 pub(crate) mod escape;
+mod flow;
 pub(crate) mod json;
 mod paint;
+mod queue;
+mod stream;
+mod words;
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::mem;
+use std::task::Context;
 
-pub(crate) use paint::{Color, Paint};
+use sluis_core::Wall;
+use sluis_core::time::iso;
 
 use crate::common::{ColorWhen, Common};
+pub(crate) use flow::Flow;
+use json::Object;
+pub(crate) use paint::{Color, Paint};
+pub(crate) use queue::Patience;
+use stream::Stream;
+pub(crate) use words::{settle, tell};
 
 /// Bytes after which lines are written out although more are coming.
 const ENOUGH: usize = 64 * 1024;
+/// Columns of lines for people, where no terminal says how many it has.
+const COLUMNS: usize = 80;
 
 /// How events are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,26 +45,113 @@ pub(crate) enum Style {
 #[derive(Debug)]
 pub(crate) struct Out {
     lines: Vec<u8>,
-    broken: Option<io::Error>,
+    way: Way,
     pub(crate) style: Style,
     /// Events are not shown, only the summary is.
     pub(crate) quiet: bool,
     pub(crate) paint: Paint,
     verbose: u8,
+    /// The time that every JSON object bears, where it bears one.
+    time: Option<Wall>,
+    /// Lines for people begin with it, too.
+    stamps: bool,
+    columns: usize,
+}
+
+/// How lines come to standard output.
+#[derive(Debug)]
+enum Way {
+    /// Written at once. A reader that has left is no error: `| head` has seen enough.
+    Direct { broken: Option<io::Error> },
+    /// Never waited for. A reader that has left is an error: nobody would see what happens.
+    Queued(Stream),
 }
 
 impl Out {
+    /// Standard output of a command that waits for its reader.
     pub(crate) fn new(common: Common, quiet: bool) -> Self {
-        let style = if common.json { Style::Json } else { Style::Text };
+        Self::with(common, quiet, Way::Direct { broken: None })
+    }
+
+    /// Standard output, and from now on standard error, of a command that waits for no reader. Its JSON objects bear their time.
+    pub(crate) fn queued(common: Common, quiet: bool) -> Self {
+        words::never_wait();
+        let way = match Stream::new("stdout", style(common), io::stdout()) {
+            Ok(stream) => Way::Queued(stream),
+            Err(broken) => Way::Direct { broken: Some(broken) },
+        };
+        Self { time: Some(Wall::default()), ..Self::with(common, quiet, way) }
+    }
+
+    /// Its lines for people begin with the time, too.
+    pub(crate) fn stamped(self) -> Self {
+        Self { stamps: true, ..self }
+    }
+
+    fn with(common: Common, quiet: bool, way: Way) -> Self {
         let paint = match common.color {
             ColorWhen::Always => Paint::ON,
             ColorWhen::Never => Paint::OFF,
             ColorWhen::Auto => Paint::auto(io::stdout().is_terminal()),
         };
-        Self { lines: Vec::new(), broken: None, style, quiet, paint, verbose: common.verbose }
+        Self {
+            lines: Vec::new(),
+            way,
+            style: style(common),
+            quiet,
+            paint,
+            verbose: common.verbose,
+            time: None,
+            stamps: false,
+            columns: columns().unwrap_or(COLUMNS),
+        }
     }
 
-    /// Add a line: whatever `write` writes, which must not hold a line end.
+    /// What happens from now on happens at this time. Wake the task when there is something about its readers to be known.
+    pub(crate) fn poll(&mut self, cx: &Context<'_>, now: Wall) {
+        if let Way::Queued(stream) = &self.way {
+            stream.queue.register(cx);
+            self.time = Some(now);
+        }
+    }
+
+    /// Something happened: as a JSON object, or in pieces for people. Not with `--quiet`.
+    pub(crate) fn event(
+        &mut self,
+        name: &str,
+        json: impl FnOnce(Object<'_>) -> Object<'_>,
+        text: impl FnOnce(&mut Flow<'_>),
+    ) {
+        if !self.quiet {
+            self.summary(name, json, text);
+        }
+    }
+
+    /// The same, also with `--quiet`.
+    pub(crate) fn summary(
+        &mut self,
+        name: &str,
+        json: impl FnOnce(Object<'_>) -> Object<'_>,
+        text: impl FnOnce(&mut Flow<'_>),
+    ) {
+        match self.style {
+            Style::Json => self.json(name, json),
+            Style::Text => self.flow("", text),
+        }
+    }
+
+    /// Lines that only people are shown, behind `head` on each of them.
+    pub(crate) fn flow(&mut self, head: &str, text: impl FnOnce(&mut Flow<'_>)) {
+        let mut scratch = [0; iso::FORMAT_LEN];
+        let head = match self.time.filter(|_| self.stamps) {
+            Some(time) => &format!("{}Z {head}", &iso::format(time, &mut scratch)[..19]),
+            None => head,
+        };
+        let columns = self.columns;
+        self.line(|line, paint| text(&mut Flow::new(line, paint, head, columns)));
+    }
+
+    /// Add a line: whatever `write` writes, as it is.
     pub(crate) fn line(&mut self, write: impl FnOnce(&mut Vec<u8>, Paint)) {
         write(&mut self.lines, self.paint);
         self.lines.push(b'\n');
@@ -56,33 +161,77 @@ impl Out {
     }
 
     /// Add a JSON object as a line.
-    pub(crate) fn json(&mut self, event: &str, write: impl FnOnce(json::Object<'_>) -> json::Object<'_>) {
-        self.line(|line, _| write(json::Object::event(line, event)).end());
+    pub(crate) fn json(&mut self, event: &str, write: impl FnOnce(Object<'_>) -> Object<'_>) {
+        let time = self.time;
+        self.line(|line, _| stamped(write(Object::event(line, event)), time));
     }
 
-    /// Write out what has gathered. After a failure there is nobody left to write for: see [`is_broken`](Self::is_broken).
+    /// Hand over what has gathered. After a failure there is nobody left to write for: see [`is_broken`](Self::is_broken).
     pub(crate) fn flush(&mut self) {
-        if self.lines.is_empty() {
-            return;
-        }
-        if self.broken.is_none() {
-            let mut stdout = io::stdout().lock();
-            self.broken = stdout.write_all(&self.lines).and_then(|()| stdout.flush()).err();
+        match &mut self.way {
+            _ if self.lines.is_empty() => {}
+            Way::Direct { broken: Some(_) } => {}
+            Way::Direct { broken } => {
+                let mut stdout = io::stdout().lock();
+                *broken = stdout.write_all(&self.lines).and_then(|()| stdout.flush()).err();
+            }
+            Way::Queued(stream) => stream.put(&self.lines, self.time.unwrap_or_default()),
         }
         self.lines.clear();
     }
 
-    /// Nobody reads standard output any more.
-    pub(crate) const fn is_broken(&self) -> bool {
-        self.broken.is_some()
+    /// Lines that nobody will see, because there was no room for them.
+    pub(crate) const fn lost(&self) -> u64 {
+        match &self.way {
+            Way::Direct { .. } => 0,
+            Way::Queued(stream) => stream.lost(),
+        }
     }
 
-    /// Write out the rest. A reader that has left is no error, a full disk is.
+    /// Whether lines wait for their reader in such numbers that the next may be lost.
+    pub(crate) fn is_behind(&self) -> bool {
+        matches!(&self.way, Way::Queued(stream) if stream.queue.is_behind())
+    }
+
+    /// Nobody reads standard output any more.
+    pub(crate) fn is_broken(&self) -> bool {
+        match &self.way {
+            Way::Direct { broken } => broken.is_some(),
+            Way::Queued(stream) => stream.queue.is_gone(),
+        }
+    }
+
+    /// Why standard output takes nothing for now, where it may again.
+    pub(crate) fn full(&self) -> Option<String> {
+        match &self.way {
+            Way::Direct { .. } => None,
+            Way::Queued(stream) => stream.queue.full(),
+        }
+    }
+
+    /// Write out the rest, however long that takes.
+    ///
+    /// # Errors
+    /// As [`finish_within`](Self::finish_within).
     pub(crate) fn finish(&mut self) -> io::Result<()> {
+        self.finish_within(Patience::Forever)
+    }
+
+    /// Write out the rest, room or not, and wait for it.
+    ///
+    /// # Errors
+    /// It was not written. Of a command that waits for no reader also: the reader has left.
+    pub(crate) fn finish_within(&mut self, patience: Patience) -> io::Result<()> {
+        if let Way::Queued(stream) = &mut self.way {
+            return stream.finish(&mem::take(&mut self.lines), self.time.unwrap_or_default(), patience);
+        }
         self.flush();
-        match self.broken.take() {
-            Some(why) if why.kind() != io::ErrorKind::BrokenPipe => Err(why),
-            _ => Ok(()),
+        match &mut self.way {
+            Way::Direct { broken } => match broken.take() {
+                Some(why) if why.kind() != io::ErrorKind::BrokenPipe => Err(why),
+                _ => Ok(()),
+            },
+            Way::Queued(_) => Ok(()),
         }
     }
 
@@ -99,7 +248,24 @@ impl Out {
     }
 }
 
-/// A line on standard error; what is in it is made safe for a terminal. Nobody is left to hear of a failure.
-pub(crate) fn tell(what: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", escape::safe(what));
+const fn style(common: Common) -> Style {
+    if common.json { Style::Json } else { Style::Text }
+}
+
+/// The end of a JSON object, with the time that it bears.
+fn stamped(object: Object<'_>, time: Option<Wall>) {
+    match time {
+        Some(time) => object.str("t", iso::format(time, &mut [0; iso::FORMAT_LEN])).end(),
+        None => object.end(),
+    }
+}
+
+/// Columns of the terminal behind standard output, or those that somebody wants (`COLUMNS`); none where nobody cuts lines.
+pub(crate) fn columns() -> Option<usize> {
+    let wanted = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<usize>().ok());
+    #[cfg(unix)]
+    let terminal = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    #[cfg(not(unix))]
+    let terminal = || None;
+    wanted.or_else(terminal).filter(|columns| *columns > 0)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,13 +15,15 @@ use super::tally::Tally;
 use crate::args::PingArgs;
 use crate::fail::Fail;
 use crate::input::Inbox;
-use crate::output::{Color, Out, Style, tell};
+use crate::output::{Color, Out, Patience, Style, tell};
 use crate::run::Bound;
 use crate::view;
 
 /// How soon to try again when the node's send queue is full.
 const SOON: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
+/// After a signal, how long the reader of the output may take; a signal ends it within a second.
+const READER: Duration = Duration::from_millis(300);
 
 pub(super) struct Pinger<'a> {
     out: Out,
@@ -80,9 +81,8 @@ impl Bound for Pinger<'_> {
         let remote = ping.route.remote;
         out.say(1, || format!("sluis ping: {did} on {addr} asks {} at {remote}", ping.target));
         if out.style == Style::Text && !out.quiet {
-            out.line(|line, paint| {
-                paint.text(line, Color::Bold, "ping");
-                let _ = write!(line, " {} at {remote} as {did}: {}", ping.target, ping.intent);
+            out.flow("", |flow| {
+                flow.word(Color::Bold, "ping").words(&format!("{} at {remote} as {did}: {}", ping.target, ping.intent));
             });
         }
         out.flush();
@@ -92,6 +92,7 @@ impl Bound for Pinger<'_> {
 impl App<Node> for Pinger<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, now: Now, node: &mut Node) -> Poll<()> {
         self.inbox.register(cx);
+        self.out.poll(cx, now.wall);
         self.now = now.mono;
         self.started.get_or_insert(now.mono);
         while let Some(event) = node.poll_event() {
@@ -113,7 +114,7 @@ impl App<Node> for Pinger<'_> {
         self.launch(now, node);
         self.tell_counters(node);
         self.out.flush();
-        let done = self.open.is_empty() && self.tally.sent == self.args.count;
+        let done = self.open.is_empty() && self.args.total() == Some(self.tally.sent);
         if done || self.failed.is_some() || self.inbox.is_stopped() || self.out.is_broken() {
             return Poll::Ready(());
         }
@@ -148,8 +149,9 @@ impl<'a> Pinger<'a> {
         }
     }
 
+    /// A reader who does not keep up holds back the pings: so no line about them is lost.
     fn may_launch(&self) -> bool {
-        self.tally.sent < self.args.count && self.open.len() < self.in_flight
+        self.args.total() != Some(self.tally.sent) && self.open.len() < self.in_flight && !self.out.is_behind()
     }
 
     /// Send what may be sent now.
@@ -201,35 +203,32 @@ impl<'a> Pinger<'a> {
     }
 
     fn tell(&mut self, seq: u64, answer: &Answered<'_>) {
-        if self.out.quiet {
-            return;
-        }
-        match self.out.style {
-            Style::Json => self.out.json("response", |object| view::response_json(object, seq, &answer.into())),
-            Style::Text => self.out.line(|line, paint| {
-                self.args.seq_text(line, seq);
-                view::response_text(line, paint, &answer.into());
-                if answer.decision == Decision::Pending && !self.args.no_wait {
-                    line.extend_from_slice(b"  waiting for the decision");
+        let Self { out, args, .. } = self;
+        let reply = answer.into();
+        out.event(
+            "response",
+            |o| view::response_json(o, seq, &reply),
+            |flow| {
+                view::response_text(flow.text(Color::Plain, &args.numbered(seq)), &reply);
+                if answer.decision == Decision::Pending && !args.no_wait {
+                    flow.text(Color::Plain, "waiting for the decision");
                 }
-            }),
-        }
+            },
+        );
     }
 
     /// No answer came in time, or no decision.
     fn ran_out(&mut self, flight: Flight) {
-        if self.out.quiet {
-            return;
-        }
+        let Self { out, args, .. } = self;
         let what = if flight.pending { "no decision" } else { "no answer" };
-        match self.out.style {
-            Style::Json => self.out.json("timeout", |object| object.raw("seq", flight.seq)),
-            Style::Text => self.out.line(|line, paint| {
-                self.args.seq_text(line, flight.seq);
-                paint.text(line, Color::Red, what);
-                let _ = write!(line, " within {} s", self.args.timeout.as_secs_f64());
-            }),
-        }
+        out.event(
+            "timeout",
+            |o| o.raw("seq", flight.seq),
+            |flow| {
+                flow.text(Color::Plain, &args.numbered(flight.seq)).text(Color::Red, what);
+                flow.words(&format!("within {} s", args.timeout.as_secs_f64()));
+            },
+        );
     }
 
     /// Give up the pings whose decision is late: time counts from when they were sent.
@@ -264,15 +263,21 @@ impl<'a> Pinger<'a> {
             return Ok(false);
         }
         let elapsed = self.started.map_or(Duration::ZERO, |started| self.now.saturating_since(started));
+        self.out.flush();
+        let patience = if self.inbox.is_stopped() { Patience::AtMost(READER) } else { Patience::Forever };
         let Self { out, tally, .. } = self;
-        match out.style {
-            Style::Json => out.json("summary", |object| tally.json(object, elapsed)),
-            Style::Text => {
-                out.line(|line, _| tally.text(line, elapsed));
-                if let Some(rtt) = tally.rtt_text() {
-                    out.line(|line, _| line.extend_from_slice(rtt.as_bytes()));
-                }
-            }
+        let lost = out.lost();
+        out.summary(
+            "summary",
+            |o| tally.json(o, elapsed).raw("lost_output", lost),
+            |flow| {
+                flow.words(&tally.text(elapsed));
+            },
+        );
+        if let Some(rtt) = tally.rtt_text().filter(|_| out.style == Style::Text) {
+            out.flow("", |flow| {
+                flow.words(&rtt);
+            });
         }
         if let Some(driver) = driver {
             if driver.discarded > 0 {
@@ -283,16 +288,21 @@ impl<'a> Pinger<'a> {
             }
             out.say(1, || format!("sluis ping: {}", view::driver(driver)));
         }
-        out.finish().map_err(|why| Fail::runtime(format!("cannot write to standard output: {why}")))?;
+        out.finish_within(patience).map_err(|why| Fail::output(&why))?;
         let good = if self.args.no_wait { tally.received } else { tally.accept };
-        Ok(good == self.args.count)
+        Ok(good == self.args.total().unwrap_or(tally.sent))
     }
 }
 
 impl PingArgs {
+    /// How many pings there are to be; none: without end.
+    fn total(&self) -> Option<u64> {
+        (self.count > 0).then_some(self.count)
+    }
+
     /// The number of a ping, as wide as the largest.
-    fn seq_text(&self, line: &mut Vec<u8>, seq: u64) {
+    fn numbered(&self, seq: u64) -> String {
         let width = self.count.checked_ilog10().unwrap_or(0) as usize + 1;
-        let _ = write!(line, "{seq:>width$}  ");
+        format!("{seq:>width$}")
     }
 }

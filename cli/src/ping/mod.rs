@@ -36,20 +36,24 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     ping.priority = args.priority.into();
     ping.timeout = Some(args.timeout);
     // A node that is thrown away tells what is wrong with the ping before anything happens.
-    a_node(&did, args)?.ping(Now::default(), &ping).map_err(refused)?;
+    a_node(&did, args)?.ping(Now::default(), &ping).map_err(|why| refused(why, args))?;
+    let socket = run::bind(bind)?;
     let inbox = Inbox::with_signals();
-    let mut app = Pinger::new(Out::new(common, args.quiet), inbox, did, ping, args);
-    let ended = run::drive(common.runtime, bind, &mut node, &mut app);
+    let mut app = Pinger::new(Out::queued(common, args.quiet), inbox, did, ping, args);
+    let ended = run::drive(common.runtime, socket, &mut node, &mut app);
     let done = app.finish(ended.as_ref().ok())?;
     if let Some(why) = app.failed {
-        return Err(refused(why));
+        return Err(refused(why, args));
     }
     ended.map(|_| if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What to say when the node refuses the ping itself.
-fn refused(why: PingError) -> Fail {
+fn refused(why: PingError, args: &PingArgs) -> Fail {
     match why {
+        PingError::TooLarge { .. } if args.purpose.len() > args.payload.len() => {
+            Fail::usage(format!("--purpose: {why}, write less"))
+        }
         PingError::TooLarge { .. } => Fail::usage(format!("--payload: {why}, send less")),
         PingError::Encode(_) => Fail::usage(format!("--payload: {why}, choose another --encoding")),
         why => Fail::usage(why),

@@ -1,6 +1,5 @@
 //! What became of the pings.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use sluis_core::framing::Decision;
@@ -67,11 +66,15 @@ impl Tally {
             .object("rtt_ms", |o| self.figures().into_iter().fold(o, |o, (name, ms)| o.rounded(name, ms, 4)))
     }
 
-    pub(super) fn text(&self, line: &mut Vec<u8>, elapsed: Duration) {
+    pub(super) fn text(&self, elapsed: Duration) -> String {
         let Self { sent, received, accept, pending, reject, .. } = self;
-        let _ = write!(line, "{sent} sent, {received} received, {} lost: ", self.lost());
-        let _ = write!(line, "{accept} accepted, {pending} pending, {reject} refused; ");
-        let _ = write!(line, "{:.3} s, {:.1} per second", elapsed.as_secs_f64(), self.per_second(elapsed));
+        format!(
+            "{sent} sent, {received} received, {} lost: {accept} accepted, {pending} pending, {reject} refused; {:.3} s, \
+             {:.1} per second",
+            self.lost(),
+            elapsed.as_secs_f64(),
+            self.per_second(elapsed)
+        )
     }
 
     /// The line about round-trip times; none when there are none.

@@ -58,7 +58,12 @@ fn what_nobody_touched_is_good() {
     assert_eq!((checkpoint.count("size"), checkpoint.str("origin")), (6, "mission-7"));
     assert_eq!(checkpoint.get("signed"), &Json::Bool(false), "no key was named");
     assert_eq!(checkpoint.str("root"), summary.str("root"));
-    let (_, summary) = verify(&folder, 0, &["--key", "hub.pub", "--signed"]);
+    // Who signed is not known to be whom the tokens name, until somebody says so.
+    let (findings, _) = verify(&folder, 1, &["--key", "hub.pub", "--signed"]);
+    assert_eq!(findings.iter().map(|finding| finding.str("kind")).collect::<Vec<_>>(), ["unproven_actor"; 2]);
+    let bound = ["--signed", "--actor", "jis:dispatch=hub.pub", "--actor", "jis:alice=hub.pub", "--key", "hub.pub"];
+    let (_, summary) = verify(&folder, 0, &bound);
+    assert_eq!((summary.get("unproven"), summary.get("not_checked")), (&Json::List(vec![]), &Json::List(vec![])));
     assert_eq!(summary.get("checkpoint").get("signed"), &Json::Bool(true));
     let Json::List(signers) = summary.get("signers") else { panic!("{summary:?}") };
     assert_eq!((signers.len(), signers[0].count("tokens")), (1, 6));
@@ -140,14 +145,15 @@ fn keys_and_checkpoints_that_do_not_fit_are_findings() {
     assert_eq!(kinds, BTreeSet::from(["checkpoint", "unknown_key"]));
     // Unsigned, where everything must be signed.
     folder.prints(&["chain", "add", "c.jsonl", "--action", "unsigned"]);
-    verify(&folder, 0, &["--key", "hub.pub"]);
-    let (findings, _) = verify(&folder, 1, &["--key", "hub.pub", "--signed"]);
+    verify(&folder, 0, &["--key", "hub.pub", "--allow-unsigned"]);
+    let (findings, _) = verify(&folder, 1, &["--key", "hub.pub"]);
     assert_eq!((findings.len(), findings[0].str("kind"), findings[0].count("line")), (1, "unsigned", 7));
     // A checkpoint kept elsewhere.
     folder.write("kept", folder.text("c.jsonl.checkpoint"));
-    verify(&folder, 0, &["--key", "hub.pub", "--checkpoint", "kept"]);
+    let kept = ["--key", "hub.pub", "--allow-unsigned", "--checkpoint", "kept"];
+    verify(&folder, 0, &kept);
     folder.write("kept", folder.text("c.jsonl.checkpoint").replacen("\n6\n", "\n5\n", 1));
-    let (findings, _) = verify(&folder, 1, &["--key", "hub.pub", "--checkpoint", "kept"]);
+    let (findings, _) = verify(&folder, 1, &kept);
     assert_eq!((findings.len(), findings[0].str("kind"), findings[0].count("line")), (1, "checkpoint", 0));
     let said = folder.fails(1, &["chain", "verify", "c.jsonl", "--checkpoint", "nowhere"]);
     assert!(said.contains("cannot read nowhere"), "{said}");
@@ -227,7 +233,10 @@ fn find_gives_the_last_that_match() {
 fn show_marks_what_is_broken() {
     let folder = chain("show", true);
     let drawn = folder.prints(&["chain", "show", "c.jsonl"]);
-    assert!(drawn.starts_with("c.jsonl, log mission-7\n") && drawn.ends_with("6 tokens, nothing found\n"), "{drawn}");
+    assert!(
+        drawn.starts_with("c.jsonl, log mission-7\n") && drawn.contains("\n6 tokens, nothing found\nnot checked: "),
+        "{drawn}"
+    );
     assert_eq!((drawn.matches('●').count(), drawn.matches('│').count(), drawn.contains('\u{1b}')), (6, 5, false));
     let mut command = folder.command(&["chain", "show", "c.jsonl", "--color", "always"]);
     let coloured = command.env("NO_COLOR", "1").output().expect("sluis runs").stdout;

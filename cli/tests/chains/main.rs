@@ -3,6 +3,7 @@
 mod checking;
 #[path = "../common/mod.rs"]
 mod common;
+mod evidence;
 mod spiffe;
 mod trips;
 mod writing;

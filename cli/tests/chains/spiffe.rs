@@ -61,6 +61,40 @@ fn an_executor_may_be_a_spiffe_id() {
 }
 
 #[test]
+fn a_spiffe_actor_is_proven_by_its_certificate_alone() {
+    let folder = Folder::new("spiffe-actor");
+    let from = now().saturating_sub(HOUR);
+    let ca = ThrowawayCa::new("example.org", from, 24 * HOUR).expect("an authority");
+    folder.write("bundle.pem", ca.bundle_pem());
+    folder.prints(&["key", "new", "mallory.key"]);
+    folder.write("mallory.pub", folder.prints(&["key", "export", "mallory.key"]));
+    let add = ["chain", "add", "c.jsonl", "--action", "deployed", "--actor", "spiffe://example.org/ci"];
+    folder.prints(&[&add[..], &["--key", "mallory.key"]].concat());
+    let kinds = |code, flags: &[&str]| {
+        let events = folder.events(code, &[&["chain", "verify", "c.jsonl"], flags].concat());
+        events.iter().filter_map(|event| event.find("kind").map(|_| event.str("kind").to_owned())).collect::<Vec<_>>()
+    };
+    let (bundle, key) = (["--trust-bundle", "bundle.pem"], ["--key", "mallory.pub"]);
+    assert_eq!(kinds(1, &bundle), ["unknown_key"]);
+    assert_eq!(kinds(1, &[&bundle[..], &["--signed"]].concat()), ["unknown_key"]);
+    assert_eq!(kinds(1, &key), ["actor"]);
+    assert_eq!(kinds(1, &[&bundle[..], &key].concat()), ["actor"]);
+    assert_eq!(kinds(1, &["--signed"]), ["actor"]);
+    // Who asks for nothing is told that it is not proven.
+    let said = folder.prints(&["chain", "verify", "c.jsonl"]);
+    assert!(said.contains("unproven: spiffe://example.org/ci (1 token)"), "{said}");
+    // A certificate of another identity of the same domain does not do either.
+    write(&folder, "drone", &ca.issue("drone", from, now().saturating_add(HOUR)).expect("an SVID"));
+    folder.prints(&["chain", "add", "d.jsonl", "--action", "deployed", "--svid", "drone"]);
+    folder.write(
+        "d.jsonl",
+        folder.text("d.jsonl").replace("\"spiffe://example.org/drone\"", "\"spiffe://example.org/ci\""),
+    );
+    let events = folder.events(1, &[&["chain", "verify", "d.jsonl"], &bundle[..]].concat());
+    assert_eq!(events[0].str("kind"), "content_hash");
+}
+
+#[test]
 fn an_agent_that_is_not_there_is_one_sentence() {
     let folder = Folder::new("chain-agent");
     for from in ["agent", "unix:///no/such/agent.sock"] {

@@ -26,8 +26,12 @@ fn a_decision_reaches_the_sender(runtime: &str) {
         assert_eq!((first.str("decision"), first.count("seq")), ("pending", 1));
         assert_eq!(first.get("packet_id"), heard.get("packet_id"));
 
-        listen.process.say(&format!("{word} {}", heard.str("packet_id")));
+        // By its number or by its packet id.
+        let name = if word == "approve" { heard.count("wait").to_string() } else { heard.str("packet_id").to_owned() };
+        listen.process.say(&format!("{word} {name}"));
         let decided = listen.expect("decided");
+        assert_eq!((decided.get("wait"), decided.get("source_did")), (heard.get("wait"), heard.get("source_did")));
+        assert_eq!((decided.get("intent"), decided.get("answered")), (heard.get("intent"), &Json::Bool(true)));
         assert_eq!((decided.get("packet_id"), decided.str("decision")), (heard.get("packet_id"), decision));
         let second = ping.expect("response");
         assert_eq!((second.str("decision"), second.count("seq")), (decision, 1));
@@ -90,10 +94,10 @@ fn one_packet_id_may_have_several_senders(runtime: &str) {
     listen.process.say("quit");
     let stderr = stderr_lines(&mut listen, 4);
     for (line, said) in stderr.iter().zip([
-        "several pings same wait, add the sender's DID behind it: ",
+        "several pings same wait, write the number of the one you mean: 1 of jis:test:door, 2 of ",
         "no ping nobody waits for a decision",
-        "`frobnicate` is no command here, write approve PACKET-ID",
-        "write approve PACKET-ID",
+        "`frobnicate` is no command here, write approve NUMBER",
+        "write approve NUMBER",
     ]) {
         assert!(line.contains(said), "{stderr:?}");
     }

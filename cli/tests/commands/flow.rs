@@ -2,12 +2,15 @@
 
 use std::collections::HashSet;
 
+use sluis_core::framing::Value;
+
 use crate::common::json::Json;
 use crate::on_both;
 use crate::sluis::{HUB, Listen, Ping, Raw, SENSOR, assert_counts, assert_rejected};
 
 on_both! {
     groen_carries_any_data_both_ways
+    no_payload_stops_a_json_reader
     every_encoding_works
     ipv6_works
     thousands_in_flight_and_none_lost
@@ -18,7 +21,7 @@ on_both! {
     unsigned_pings_wait_unless_allowed
 }
 
-const PAYLOAD: &str = r#"{"é":["😀","\u001b[2J\u0085",1e-7,-0.0,18446744073709551616,1e+16],"deep":[[[{}]]],"n":null}"#;
+const PAYLOAD: &str = r#"{"é":["😀","\u001b[2J\u0085",1e-7,-0.0,-9007199254740991,1e+16],"deep":[[[{}]]],"n":null}"#;
 
 fn groen_carries_any_data_both_ways(runtime: &str) {
     let listen = Listen::start(runtime, &["--reply", PAYLOAD]);
@@ -45,6 +48,37 @@ fn groen_carries_any_data_both_ways(runtime: &str) {
     let (events, summary) = listen.quit();
     assert!(events.is_empty(), "{events:?}");
     assert_counts(&summary, &[("received", 1), ("accepted", 1), ("pending", 0)]);
+}
+
+fn no_payload_stops_a_json_reader(runtime: &str) {
+    let listen = Listen::start(runtime, &["--reply", r#"{"n":[9007199254740993]}"#]);
+    let deep = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+    let hostile = [
+        &*deep(65),
+        &deep(260),
+        &deep(985),
+        r#"{"a":1,"b":2,"a":3}"#,
+        "[9007199254740993]",
+        "-1e400",
+        r#"{"n":{"n":1,"n":1}}"#,
+    ];
+    let raw = Raw::new(listen.addr());
+    for (i, payload) in hostile.iter().enumerate() {
+        // As a stranger writes it: our own encoder would put some of these right.
+        let (id, mark) = (format!("p{i}"), "[\"the payload\"]");
+        let frame = Raw::frame_with(SENSOR, &id, "a", &id, Value::from_json(mark).expect("JSON"));
+        let text = String::from_utf8(frame[8..].to_vec()).expect("UTF-8").replace(mark, payload);
+        let length = u32::try_from(text.len()).expect("it is short").to_be_bytes();
+        raw.ask(&[b"TP\x01\x00", &length[..], text.as_bytes()].concat()).expect("an answer");
+        let heard = listen.expect("ping");
+        assert_eq!(heard.get("payload"), &Json::Object(vec![("text".to_owned(), Json::text(payload))]));
+    }
+    // What the hub is told is printed by `ping` in the same way.
+    let (code, events, _) =
+        Ping::start(runtime, SENSOR, &listen.addr, &["--count", "1", "--payload", &deep(64)]).finish();
+    assert_eq!(listen.expect("ping").get("payload"), &Json::parse(&deep(64)));
+    assert_eq!((code, events[0].get("payload")), (0, &Json::parse(r#"{"text":"{\"n\":[9007199254740993]}"}"#)));
+    listen.quit();
 }
 
 fn every_encoding_works(runtime: &str) {

@@ -16,8 +16,9 @@ fn listen(args: &[&str]) -> (Process, String) {
 }
 
 fn ping(did: &str, addr: &str, args: &[&str]) -> Output {
-    let usual = ["ping", HUB, addr, "--did", did, "--intent", "door.open", "--count", "1", "--no-wait"];
-    command(&[&usual, args].concat()).stdin(Stdio::null()).output().expect("sluis runs")
+    let usual = ["ping", HUB, addr, "--did", did, "--count", "1", "--no-wait"];
+    let intent = if args.contains(&"--intent") { &[][..] } else { &["--intent", "door.open"] };
+    command(&[&usual, intent, args].concat()).stdin(Stdio::null()).output().expect("sluis runs")
 }
 
 fn text(output: &Output) -> String {
@@ -34,7 +35,7 @@ fn words_of_strangers_cannot_touch_the_terminal() {
     let seen = lines.join("\n") + &text(&out);
     assert_eq!((code, out.status.code()), (0, Some(0)));
     assert!(seen.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{seen:?}");
-    assert!(lines.iter().any(|line| line.contains(r"(\x1b]0;owned\x07\x9b2J\u{202e}evil)")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains(r#"why "\x1b]0;owned\x07\x9b2J\u{202e}evil""#)), "{lines:?}");
     assert!(text(&out).contains(r#"{"é":"\x1b[2J\x85\u{202e}"}"#), "{out:?}");
 }
 
@@ -45,16 +46,58 @@ fn a_waiting_ping_comes_with_the_command_that_lets_it_in() {
     assert!(text(&out).contains("GEEL   waits"), "{out:?}");
     let hint = loop {
         let line = listen.line();
-        if let Some(hint) = line.trim().strip_prefix("approve ") {
-            break hint.split_whitespace().next().expect("a packet id").to_owned();
+        if let Some((_, hint)) = line.split_once("  approve ") {
+            break hint.split_whitespace().next().expect("a number").to_owned();
         }
     };
     listen.say(&format!("approve {hint}"));
-    assert_eq!(listen.line(), format!("accept: {hint} of {DOOR}"));
+    assert_eq!(unstamped(&listen.line()), format!("accept  {hint}  \"{DOOR}\"  \"door.open\""));
     listen.say("quit");
     let (code, lines) = listen.finish();
     assert_eq!(code, 0);
-    assert!(lines.last().expect("a summary").starts_with("1 received: 0 accepted, 1 made to wait, 0 turned away; "));
+    let summary: String = lines.iter().map(|line| unstamped(line)).collect::<Vec<_>>().join("");
+    assert!(summary.contains("1 received: 0 accepted, 1 made to wait, 0 turned away;"), "{lines:?}");
+}
+
+/// A line of `listen` without the time at its start, which must be one.
+#[track_caller]
+fn unstamped(line: &str) -> &str {
+    let (time, rest) = line.split_at_checked(20).unwrap_or_default();
+    let parsed = sluis_core::time::iso::parse_zoned(time);
+    assert!(time.ends_with('Z') && time.contains('T') && parsed.is_some(), "{line:?}");
+    rest.strip_prefix(' ').expect("a space")
+}
+
+#[test]
+fn strangers_cannot_draw_our_columns() {
+    let (mut listen, addr) = listen(&["--color", "never"]);
+    // As wide as the terminal, and what is invisible or looks like a column of ours.
+    let forged = format!("x{}  trust 1.00  from 10.0.0.1:1\u{3164}\u{2800}\\\"  GROEN  accepted", " ".repeat(200));
+    let intent = "a\"  10.0.0.1 \u{115f}\u{ffa0}\u{34f}\u{180b}";
+    ping(SENSOR, &addr, &["--purpose", &forged, "--intent", intent, "--payload", &format!("{forged:?}")]);
+    let long = "y".repeat(250);
+    ping(SENSOR, &addr, &["--intent", &long]);
+    listen.say("quit");
+    let (code, lines) = listen.finish();
+    assert_eq!(code, 0);
+    for line in &lines {
+        assert!(line.chars().count() <= 80, "{line}");
+        let mut quoted = false;
+        let mut escaped = false;
+        let outside: String = unstamped(line)
+            .chars()
+            .filter(|c| {
+                let quote = *c == '"' && !escaped;
+                escaped = *c == '\\' && !escaped;
+                quoted ^= quote;
+                !quoted
+            })
+            .collect();
+        assert!(!quoted && !outside.contains("10.0.0.1") && !outside.contains("1.00"), "{line}");
+    }
+    let seen = lines.join("\n");
+    assert!(seen.contains(r"\u{115f}\u{ffa0}\u{34f}\u{180b}"), "{seen}");
+    assert!(seen.chars().all(|c| c == '\n' || c == '…' || c.is_ascii_graphic() || c == ' '), "{seen}");
 }
 
 #[test]
@@ -83,7 +126,8 @@ fn ping_ends_with_percentiles() {
     let lines: Vec<&str> = out.lines().collect();
     assert!(lines[1].starts_with("1  GROEN  accepted  trust 0.90"), "{out}");
     assert!(lines[2].starts_with("1 sent, 1 received, 0 lost: 1 accepted, 0 pending, 0 refused; "), "{out}");
-    assert!(lines[3].starts_with("round trip in ms: min ") && lines[3].contains("  p99 "), "{out}");
+    assert!(lines.iter().any(|line| line.starts_with("round trip in ms: min ") && line.contains("  p99 ")), "{out}");
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{out}");
     listen.say("quit");
     listen.finish();
 }

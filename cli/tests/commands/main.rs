@@ -10,7 +10,10 @@ mod keys;
 mod looks;
 mod recording;
 mod sluis;
+#[cfg(unix)]
+mod terminal;
 mod tokens;
+mod unread;
 mod usage;
 
 /// Each case as a test on either runtime.

@@ -14,6 +14,7 @@ on_both! {
     a_real_node_is_recorded_and_replays
     a_node_that_never_listened_leaves_no_file
     a_full_disk_ends_the_recording_and_not_the_node
+    files_grow_no_further_than_they_may
 }
 
 /// A new folder for one test.
@@ -86,6 +87,11 @@ fn a_real_node_is_recorded_and_replays(runtime: &str) {
         assert_eq!(fs::metadata(path).expect("it is there").permissions().mode() & 0o777, 0o600);
     }
 
+    // The capture on standard output, for `tshark -i -`; the words beside it.
+    let piped = command(&["replay", text(&file), "--pcap", "-"]).output().expect("sluis runs");
+    assert_eq!((piped.status.code(), piped.stdout), (Some(0), capture));
+    assert!(String::from_utf8_lossy(&piped.stderr).ends_with("43 datagrams written\n"), "{:?}", piped.stderr);
+
     let (code, out, err) = replay(&[text(&file)]);
     assert_eq!((code, err), (Some(0), String::new()));
     assert_eq!(out, format!("the same: {} inputs, every output as recorded\n", lines - 1));
@@ -109,7 +115,7 @@ fn a_real_node_is_recorded_and_replays(runtime: &str) {
 
     // A node that was started in another way is found too, and its seed is not shown.
     let (_, seed) = recorded.split_once("\"seed\":\"").expect("a seed");
-    fs::write(&other, recorded.replacen("\"version\":1", "\"version\":1,\"x\":0", 1)).expect("written");
+    fs::write(&other, recorded.replacen("\"version\":2", "\"version\":2,\"x\":0", 1)).expect("written");
     let (code, out, err) = replay(&[text(&other)]);
     assert!(code == Some(1) && out.starts_with("different from line 1 on\n"), "{out}");
     assert!(!out.contains(&seed[..16]) && !err.contains(&seed[..16]), "{out}{err}");
@@ -145,8 +151,10 @@ fn a_node_that_never_listened_leaves_no_file(runtime: &str) {
     let taken = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let addr = taken.local_addr().expect("an address").to_string();
     let listen = ["listen", "--did", HUB, "--runtime", runtime, "--capture", text(&file)];
-    let out = command(&[&listen[..], &["--bind", &addr]].concat()).output().expect("sluis runs");
-    assert!(out.status.code() == Some(1) && !file.exists());
+    let log = folder.join("log.jsonl");
+    let out =
+        command(&[&listen[..], &["--bind", &addr, "--record", text(&log)]].concat()).output().expect("sluis runs");
+    assert_eq!((out.status.code(), fs::read_dir(&folder).expect("a folder").count()), (Some(1), 0), "no file is left");
     fs::write(&file, "mine").expect("written");
     let out = command(&[&listen[..], &["--bind", "127.0.0.1:0"]].concat()).output().expect("sluis runs");
     let said = String::from_utf8(out.stderr).expect("UTF-8");
@@ -183,5 +191,32 @@ fn a_full_disk_ends_the_recording_and_not_the_node(runtime: &str) {
     // What there is of it ends with a whole line, and replays.
     let (code, _, err) = replay(&[text(&file)]);
     assert_eq!((code, err), (Some(0), String::new()));
+    fs::remove_dir_all(folder).expect("it was ours");
+}
+
+fn files_grow_no_further_than_they_may(runtime: &str) {
+    let folder = folder("max", runtime);
+    let (file, log) = (folder.join("hub.jsonl"), folder.join("log.jsonl"));
+    let args = ["--capture", text(&file), "--record", text(&log), "--max-bytes", "8k", "--count", "60"];
+    let mut listen = Listen::start(runtime, &args);
+    let ping = ["--count", "60", "--interval", "0"];
+    assert_eq!(Ping::start(runtime, SENSOR, &listen.addr, &ping).finish().0, 0, "the node goes on");
+    let (code, lines) = listen.process.finish();
+    let summary = Json::parse(lines.last().expect("a summary"));
+    let record = summary.get("record");
+    assert_eq!((code, summary.count("accepted")), (1, 60), "not everything was recorded");
+    assert!(record.count("recorded") > 5 && record.count("lost") > 5, "{record:?}");
+    let said = listen.process.stderr();
+    assert!(said.contains("hub.jsonl has grown to --max-bytes 8192"), "{said}");
+    assert_eq!(said.matches("log.jsonl: it has grown to --max-bytes").count(), 1, "{said}");
+    for path in [&file, &log] {
+        let length = fs::metadata(path).expect("it is there").len();
+        assert!((4096..=8192).contains(&length), "{path:?}: {length}");
+        assert!(fs::read_to_string(path).expect("UTF-8").ends_with("}\n"));
+    }
+    let (code, _, err) = replay(&[text(&file)]);
+    assert_eq!((code, err), (Some(0), String::new()));
+    let verify = command(&["chain", "verify", text(&log)]).output().expect("sluis runs");
+    assert_eq!(verify.status.code(), Some(0), "{verify:?}");
     fs::remove_dir_all(folder).expect("it was ours");
 }

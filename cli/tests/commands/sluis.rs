@@ -144,12 +144,28 @@ impl Raw {
         Self { socket, to }
     }
 
+    /// Where it sends to.
+    pub(crate) const fn to(&self) -> SocketAddr {
+        self.to
+    }
+
     pub(crate) fn send(&self, datagram: &[u8]) {
         self.socket.send_to(datagram, self.to).expect("loopback takes it");
     }
 
+    /// Send it, and wait for an answer; its size.
+    pub(crate) fn ask(&self, datagram: &[u8]) -> std::io::Result<usize> {
+        self.send(datagram);
+        self.socket.recv(&mut [0; 65_536])
+    }
+
     /// A ping frame as any sender might write it.
     pub(crate) fn frame(source: &str, packet_id: &str, intent: &str, nonce: &str) -> Vec<u8> {
+        Self::frame_with(source, packet_id, intent, nonce, Value::EMPTY_OBJECT)
+    }
+
+    /// The same with a payload.
+    pub(crate) fn frame_with(source: &str, packet_id: &str, intent: &str, nonce: &str, payload: Value<'_>) -> Vec<u8> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
         let wall = Wall::from_micros(i64::try_from(since.as_micros()).expect("before 292277"));
         let mut stamp = [0; 32];
@@ -162,7 +178,7 @@ impl Raw {
             routing_mode: RoutingMode::Direct,
             intent: Text::new(intent),
             purpose: Text::EMPTY,
-            payload: Value::EMPTY_OBJECT,
+            payload,
             pod_id: None,
             station_id: None,
             hop_count: 0,

@@ -30,7 +30,9 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (&[], &["--json"], "name a command"),
         (&[], &["fly"], "there is no command `fly`, the commands are listen, ping, replay, key, chain and demo"),
         (&[], &["relay"], "there is no command `relay`"),
-        (&[], &["help"], "there is no command `help`"),
+        (&[], &["help", "fly"], "there is no command `fly`"),
+        (&[], &["\u{1b}[2J\u{202e}x\ny"], r"there is no command `\x1b[2J\u{202e}x\x0ay`"),
+        (&[], &["--\u{1b}x\u{3164}"], r"there is no argument `--\x1bx\u{3164}`"),
         (&["listen"], &[], "add --did DID"),
         (&["listen"], &["--did"], "--did needs a value"),
         (&["listen"], &["--did", ""], "a DID must not be empty"),
@@ -54,7 +56,13 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (LISTEN, &["--count", "0"], "write a whole number from 1 up"),
         (LISTEN, &["--count", "1.5"], "write a whole number from 1 up"),
         (LISTEN, &["--duration", "-1"], "a time cannot be negative"),
-        (LISTEN, &["--duration", "soon"], "write seconds as a number, like 10 or 1.5"),
+        (LISTEN, &["--duration", "soon"], "write seconds like 10 or 1.5, or a number and its unit like 100ms"),
+        (LISTEN, &["--trust", "jis:\u{7}b\n=0.5"], r"--trust `jis:\x07b\x0a=0.5`"),
+        (&["listen"], &["--did", "jis home"], "a DID has no blanks"),
+        (&["listen"], &["--did", "hub"], "write one like jis:home:hub"),
+        (LISTEN, &["--trust", "jis home=0.5"], "a DID has no blanks"),
+        (LISTEN, &["--max-bytes", "0"], "write a number of bytes from 1 up, like 1000000, 64k or 1G"),
+        (&["send"], &["jis:a"], "<HOST:PORT> is missing"),
         (LISTEN, &["--duration", "1e99"], "more than a hundred years"),
         (LISTEN, &["--config", "/nowhere/hub.toml"], "cannot read /nowhere/hub.toml"),
         (LISTEN, &["--runtime", "rayon"], "--runtime `rayon`: write one of tokio, smol"),
@@ -69,6 +77,8 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (PING, &["--payload", "{\"a\":"], "--payload `{\"a\":`: this is not JSON"),
         (PING, &["--encoding", "xml"], "write one of json, msgpack, postcard"),
         (PING, &["--priority", "high"], "write one of urgent, normal, lazy"),
+        (PING, &["--count", "-1"], "write a whole number from 0 up; 0 is without end"),
+        (PING, &["--did", "jis home"], "a DID has no blanks"),
         (PING, &["--in-flight", "0"], "from 1 to 65536"),
         (PING, &["--in-flight", "65537"], "from 1 to 65536"),
         (PING, &["--timeout", "0"], "it must be more than 0"),
@@ -86,6 +96,7 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (&["replay"], &["/dev/null", "--node", "-1"], "--node `-1`: write the number of a node"),
         (&["replay"], &["/dev/null", "--pcap", "/dev/null"], "/dev/null is there already, name a new file"),
         (&["replay"], &["/dev/null", "--pcap", "/nowhere/x"], "cannot write /nowhere/x: there is no such folder"),
+        (&["replay"], &["/dev/null", "--pcap", "-", "--json"], "--json and --pcap - both write to standard output"),
         (&["replay"], &["/dev/null", "--count", "1"], "there is no argument `--count`"),
         (&["key"], &[], "name a command: new, show or export"),
         (&["key"], &["fly"], "there is no command `fly`, the commands are new, show and export"),
@@ -119,6 +130,7 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         let sentence = refused(&args);
         assert!(sentence.contains(said), "{args:?}: {sentence}");
         if let Some(command) = start.first() {
+            let command = if *command == "send" { &"ping" } else { command };
             let command = if matches!(*command, "key" | "chain") { start.join(" ") } else { (*command).to_owned() };
             assert!(sentence.starts_with(&format!("sluis {command}: ")), "{args:?}: {sentence}");
         }
@@ -130,6 +142,8 @@ fn what_no_datagram_carries_is_refused_before_it_is_sent() {
     let large = format!("\"{}\"", "x".repeat(66_000));
     let sentence = refused(&["ping", "jis:a", "127.0.0.1:9", "--intent", "x", "--payload", &large]);
     assert!(sentence.contains("--payload: ") && sentence.contains("send less"), "{sentence}");
+    let sentence = refused(&["ping", "jis:a", "127.0.0.1:9", "--intent", "x", "--purpose", &"x".repeat(66_000)]);
+    assert!(sentence.contains("--purpose: ") && sentence.contains("write less"), "{sentence}");
     let broken = format!("[{}", "1,".repeat(10_000));
     let sentence = refused(&["ping", "jis:a", "127.0.0.1:9", "--intent", "x", "--payload", &broken]);
     assert!(sentence.len() < 300 && sentence.contains("1,1,1..."), "{sentence}");
@@ -190,6 +204,11 @@ fn help_has_examples_and_goes_to_standard_output() {
         &["chain", "demo", "--help"],
         &["demo", "--help"],
         &["ping", "-h"],
+        &["help"],
+        &["help", "ping"],
+        &["help", "chain", "run"],
+        &["chain", "help", "run"],
+        &["send", "--help"],
     ] {
         let Output { status, stdout, stderr } = sluis(args);
         let help = String::from_utf8(stdout).expect("UTF-8");
@@ -198,6 +217,43 @@ fn help_has_examples_and_goes_to_standard_output() {
         assert!(help.contains("--runtime") && help.contains("--color"), "{args:?}: {help}");
     }
     let version = sluis(&["--version"]);
+    let text = String::from_utf8(version.stdout).expect("UTF-8");
     assert_eq!(version.status.code(), Some(0));
-    assert!(version.stdout.starts_with(b"sluis "));
+    let about = text.trim_end().strip_prefix(concat!("sluis ", env!("CARGO_PKG_VERSION"), " (")).expect("the version");
+    assert!(about.contains("features") && about.ends_with(')'), "{text}");
+    if PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.git")).exists() {
+        let commit = about.strip_prefix("commit ").and_then(|about| about.split(',').next()).expect("a commit");
+        assert!(commit.len() >= 7 && commit.bytes().all(|b| b.is_ascii_hexdigit()), "{text}");
+    }
+}
+
+#[test]
+fn help_that_cannot_be_written_is_a_failure() {
+    for args in [&["--help"][..], &["ping", "--help"], &["help", "listen"], &["--version"]] {
+        let Ok(full) = fs::File::options().write(true).open("/dev/full") else { return };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sluis"));
+        let out = command.args(args).stdout(full).stderr(std::process::Stdio::piped()).output().expect("sluis runs");
+        let said = String::from_utf8(out.stderr).expect("UTF-8");
+        assert_eq!(out.status.code(), Some(1), "{args:?}: {said}");
+        assert!(
+            said.starts_with("sluis: cannot write to standard output (") || said.contains("No space left"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn flags_have_short_names_and_times_have_units() {
+    let nobody = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let addr = nobody.local_addr().expect("an address").to_string();
+    let args = ["ping", "jis:a", &addr, "--intent", "x", "-q", "-c", "3", "-i", "10ms", "-t", "50ms"];
+    let out = sluis(&args);
+    let said = String::from_utf8(out.stdout).expect("UTF-8");
+    assert_eq!(out.status.code(), Some(1));
+    assert!(said.starts_with("3 sent, 0 received, 3 lost: ") && said.lines().count() <= 2, "{said}");
+    let out = sluis(&["send", "jis:a", &addr, "--intent", "x", "-t", "50ms"]);
+    let said = String::from_utf8(out.stdout).expect("UTF-8");
+    assert!(said.contains("\n1 sent, 0 received, 1 lost: "), "one ping: {said}");
+    let out = sluis(&["listen", "--did", "jis:a", "--bind", "127.0.0.1:0", "--duration", "20ms", "-q", "-c", "1"]);
+    assert_eq!((out.status.code(), out.stderr.len()), (Some(0), 0), "{out:?}");
 }

@@ -50,6 +50,20 @@ impl Json {
         })
     }
 
+    /// An event with the payload that was sent, where what JSON readers stumble over (large integers, say) is told as
+    /// `{"text":…}`.
+    pub(crate) fn with_payload_as_sent(mut self) -> Self {
+        if let Self::Object(members) = &mut self
+            && let Some((_, payload)) = members.iter_mut().find(|(key, _)| key == "payload")
+            && let Self::Object(inside) = payload
+            && let [(key, Self::Text(text))] = &**inside
+            && key == "text"
+        {
+            *payload = Self::parse(text);
+        }
+        self
+    }
+
     /// A text value.
     pub(crate) fn text(text: &str) -> Self {
         Self::Text(text.to_owned())

@@ -38,7 +38,7 @@ impl Listen {
     /// The next event that is not a count of rejects, which must have this name.
     pub(crate) fn expect(&self, name: &str) -> Json {
         loop {
-            let event = Speaker::Listen.read(&self.process.line());
+            let event = Speaker::Listen.read(&self.process.line()).with_payload_as_sent();
             match event.str("event") {
                 found if found == name => return event,
                 "rejected" => {}
@@ -75,7 +75,7 @@ impl Ping {
 
     /// The next event, which must have this name.
     pub(crate) fn expect(&self, name: &str) -> Json {
-        let event = Speaker::Ping.read(&self.0.line());
+        let event = Speaker::Ping.read(&self.0.line()).with_payload_as_sent();
         if event.str("event") != name {
             self.0.fail(&format!("was expected to say {name:?}"));
         }
@@ -85,7 +85,7 @@ impl Ping {
     /// Let it end: its other events, its summary (always the last line) and the exit code.
     pub(crate) fn finish(mut self) -> Outcome {
         let (code, lines) = self.0.finish();
-        let mut events: Vec<Json> = lines.iter().map(|line| Speaker::Ping.read(line)).collect();
+        let mut events: Vec<Json> = lines.iter().map(|line| Speaker::Ping.read(line).with_payload_as_sent()).collect();
         match events.pop() {
             Some(summary) if summary.str("event") == "summary" => Outcome { code, events, summary },
             _ => self.0.fail(&format!("ended with {code} and no summary in the end")),

@@ -70,7 +70,7 @@ fn assert_response(event: &Json, packet_id: &Json, seq: i64, hub: &Peer, decisio
         ("responder_did", Json::text(HUB)),
         ("from", Json::text(&hub.addr)),
     ];
-    assert_members(event, &expected, &["trust_score", "rtt_ms"]);
+    assert_members(event, &expected, &["trust_score", "rtt_ms", "t"]);
 }
 
 fn groen_carries_data_both_ways(python: &Path, setup: Setup) {

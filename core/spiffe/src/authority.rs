@@ -74,6 +74,7 @@ impl SealFault {
         match self {
             Self::Unsigned => Verdict::Unsigned,
             Self::OtherKind => Verdict::OtherKind,
+            Self::Actor { .. } => Verdict::NotTheActor,
             Self::Untrusted(SpiffeError::NoBundle { .. } | SpiffeError::UnknownIssuer { .. }) => Verdict::Unknown,
             _ => Verdict::Bad,
         }

@@ -77,7 +77,7 @@ pub use error::{SpiffeError, Unfit};
 pub use files::SvidFiles;
 pub use identities::Identities;
 pub use key::Algorithm;
-pub use seal::{MAX_SEAL, PREFIX, SvidSeal};
+pub use seal::{MAX_SEAL, PREFIX, SvidSeal, is_seal};
 pub use spiffe::{SpiffeId, TrustDomain};
 pub use svid::{MAX_CHAIN, Svid};
 #[cfg(feature = "throwaway")]

@@ -73,6 +73,16 @@ impl Seal for SvidSeal<'_> {
     }
 }
 
+/// Whether a text has the form of a seal of an X.509-SVID: a signature and certificates in Base64. Whether it holds, only a
+/// [`SpiffeAuthority`](crate::SpiffeAuthority) knows.
+#[must_use]
+pub fn is_seal(text: &str) -> bool {
+    let parts = text.strip_prefix(PREFIX).and_then(Parts::read);
+    // A certificate is a DER sequence.
+    let is_der = |der: &CertificateDer<'_>| der.first() == Some(&0x30);
+    parts.and_then(|parts| parts.certificates()).is_some_and(|chain| chain.iter().all(is_der))
+}
+
 /// A seal, taken apart.
 #[derive(Debug)]
 pub(crate) struct Parts<'t> {

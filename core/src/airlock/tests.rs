@@ -100,18 +100,18 @@ proptest! {
     fn a_waiting_room_is_a_list_with_ids(ops in prop::collection::vec((0..4u8, any::<u16>(), 0..200u64), 0..300)) {
         let config = WaitingConfig { capacity: 8, lifetime: Duration::from_nanos(500) };
         let mut room: FixedWaitingRoom<u16, 8> = FixedWaitingRoom::new(config);
-        let mut model: Vec<(WaitingId, u64, u64, u16)> = Vec::new();
+        let mut model: Vec<(WaitingId, u64, u16)> = Vec::new();
         let mut gone: Vec<WaitingId> = Vec::new();
         let mut now = 0;
         for (op, value, by) in ops {
             let at = usize::from(value) % model.len().max(1);
             match op {
-                0 | 1 => match room.insert(Instant::from_nanos(now), by % 3, value) {
-                    Ok(id) => model.push((id, now + 500, by % 3, value)),
+                0 | 1 => match room.insert(Instant::from_nanos(now), value) {
+                    Ok(id) => model.push((id, now + 500, value)),
                     Err(Full(back)) => prop_assert_eq!((back, model.len()), (value, 8)),
                 },
                 2 if !model.is_empty() => {
-                    let (id, _, _, value) = model.remove(at);
+                    let (id, _, value) = model.remove(at);
                     prop_assert_eq!(room.remove(id), Some(value));
                     gone.push(id);
                 }
@@ -120,17 +120,15 @@ proptest! {
                     let due = model.first().is_some_and(|(_, until, ..)| *until <= now);
                     let expected = due.then(|| model.remove(0));
                     let expired = room.expire_one(Instant::from_nanos(now));
-                    prop_assert_eq!(expired, expected.map(|(id, _, _, value)| (id, value)));
+                    prop_assert_eq!(expired, expected.map(|(id, _, value)| (id, value)));
                     gone.extend(expected.map(|(id, ..)| id));
                 }
             }
             prop_assert_eq!(room.next_expiry(), model.first().map(|(_, until, ..)| Instant::from_nanos(*until)));
-            prop_assert!(room.iter().map(|(id, value)| (id, *value)).eq(model.iter().map(|(id, _, _, v)| (*id, *v))));
+            prop_assert!(room.iter().map(|(id, value)| (id, *value)).eq(model.iter().map(|(id, _, v)| (*id, *v))));
             prop_assert_eq!((room.len(), room.is_full()), (model.len(), model.len() == 8));
-            for (id, _, key, value) in &model {
+            for (id, _, value) in &model {
                 prop_assert_eq!(room.get(*id), Some(value));
-                let found = room.find(*key, |v| v == value).and_then(|id| room.get(id));
-                prop_assert_eq!(found, Some(value));
             }
             for id in &gone {
                 prop_assert_eq!(room.get(*id), None);

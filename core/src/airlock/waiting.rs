@@ -1,6 +1,6 @@
 //! The waiting room: what nobody has decided yet.
 
-use crate::table::{Chain, Chained, Fixed, Index, Link, Linked, List, Slab, SlotId, Storage};
+use crate::table::{Fixed, Link, Linked, List, Slab, SlotId, Storage};
 use crate::time::{Duration, Instant};
 
 /// Names one entry of a waiting room. It outlives the entry harmlessly: then it finds nothing, never another entry.
@@ -27,13 +27,10 @@ impl Default for WaitingConfig {
 pub struct Full<T>(pub T);
 
 struct Age;
-struct Key;
 
 struct Entry<T> {
     until: Instant,
-    key: u64,
     age: Link,
-    chain: Chain,
     value: T,
 }
 
@@ -46,15 +43,6 @@ impl<T> Linked<Age> for Entry<T> {
     }
 }
 
-impl<T> Chained<Key> for Entry<T> {
-    fn chain(&self) -> &Chain {
-        &self.chain
-    }
-    fn chain_mut(&mut self) -> &mut Chain {
-        &mut self.chain
-    }
-}
-
 /// Entries that all wait equally long, so that the one that came first is the one that expires first.
 ///
 /// Every call does a fixed amount of work. An entry counts until [`expire_one`](Self::expire_one) has handed it out or it was
@@ -62,7 +50,6 @@ impl<T> Chained<Key> for Entry<T> {
 pub struct WaitingTable<T, S: Storage> {
     entries: Slab<Entry<T>, S>,
     by_age: List<Age>,
-    by_key: Index<Key, S>,
     lifetime: Duration,
 }
 
@@ -77,32 +64,18 @@ impl<T, S: Storage> WaitingTable<T, S> {
     /// Empty.
     #[must_use]
     pub fn new(config: WaitingConfig) -> Self {
-        Self {
-            entries: Slab::new(config.capacity),
-            by_age: List::new(),
-            by_key: Index::new(),
-            lifetime: config.lifetime,
-        }
+        Self { entries: Slab::new(config.capacity), by_age: List::new(), lifetime: config.lifetime }
     }
 
-    /// Let something wait. `key` is a hash to find it by (of its sender and packet id, say; keyed, where strangers choose them); equal
-    /// keys may coexist.
+    /// Let something wait.
     ///
     /// # Errors
     /// The value, when the room is full.
-    pub fn insert(&mut self, now: Instant, key: u64, value: T) -> Result<WaitingId, Full<T>> {
-        let (age, chain) = (Link::default(), Chain::default());
-        let entry = Entry { until: now + self.lifetime, key, age, chain, value };
+    pub fn insert(&mut self, now: Instant, value: T) -> Result<WaitingId, Full<T>> {
+        let entry = Entry { until: now + self.lifetime, age: Link::default(), value };
         let id = self.entries.insert(entry).map_err(|entry| Full(entry.value))?;
         self.by_age.push_back(&mut self.entries, id.slot());
-        self.by_key.insert(&mut self.entries, id.slot(), key);
         Ok(id)
-    }
-
-    /// The entry with this key for which `is` holds.
-    pub fn find(&self, key: u64, mut is: impl FnMut(&T) -> bool) -> Option<WaitingId> {
-        let slot = self.by_key.find(&self.entries, key, |e| e.key == key && is(&e.value))?;
-        self.entries.id_at(slot)
     }
 
     /// What waits under this id.
@@ -120,7 +93,6 @@ impl<T, S: Storage> WaitingTable<T, S> {
     pub fn remove(&mut self, id: WaitingId) -> Option<T> {
         self.entries.get(id)?;
         self.by_age.remove(&mut self.entries, id.slot());
-        self.by_key.remove(&mut self.entries, id.slot());
         self.entries.remove(id).map(|e| e.value)
     }
 
@@ -167,7 +139,7 @@ impl<T, S: Storage> WaitingTable<T, S> {
     /// Bytes of heap held by the table itself, without what the values own.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.entries.heap_bytes() + self.by_key.heap_bytes()
+        self.entries.heap_bytes()
     }
 }
 

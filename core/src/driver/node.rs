@@ -6,7 +6,7 @@ use alloc::string::ToString;
 use super::handle::{Answer, Handle, Request, Requests};
 use crate::Route;
 use crate::framing::{Decision, Encoding, PingType, Priority, Response, Text, Value, ValueBuf, Zone};
-use crate::node::{AnswerError, Answered, Event, Node, Outcome, Ping, PingError, PingId, Received, RequestId};
+use crate::node::{AnswerError, Answered, Event, Node, OpenId, Outcome, Ping, PingError, Received, RequestId, WaitId};
 use crate::time::Duration;
 
 /// An owned answer to a ping of ours.
@@ -60,18 +60,24 @@ pub enum Notice {
     /// A waiting ping was decided.
     Decided {
         /// The ping as it was announced.
-        id: PingId,
+        wait: WaitId,
         /// Its `packet_id`.
         packet_id: Box<str>,
         /// Its sender.
         source_did: Box<str>,
+        /// What it wanted.
+        intent: Box<str>,
+        /// Where it came from.
+        from: Route,
         /// What became of it.
         outcome: Outcome,
+        /// Whether an answer to its sender was queued.
+        answered: bool,
         /// For an approved ping that the application answers itself: the id to answer.
-        open: Option<PingId>,
+        open: Option<OpenId>,
     },
     /// An accepted ping was not answered by the application in time.
-    Unanswered(PingId),
+    Unanswered(OpenId),
     /// A heartbeat came from an accepted sender; only where the node is told to tell.
     Heartbeat {
         /// Its sender.
@@ -97,8 +103,10 @@ pub enum Notice {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PingNotice {
-    /// Set when the application has to decide or to answer.
-    pub id: Option<PingId>,
+    /// Set when the ping waits for a decision.
+    pub wait: Option<WaitId>,
+    /// Set when the application has to answer.
+    pub open: Option<OpenId>,
     /// Names the packet.
     pub packet_id: Box<str>,
     /// The sender.
@@ -155,10 +163,13 @@ impl Requests for Node {
         match Node::poll_notice(self)? {
             Event::Ping(received) => Some(Notice::Ping(Box::new(own_ping(&received)))),
             Event::Decided(decided) => Some(Notice::Decided {
-                id: decided.id,
+                wait: decided.wait,
                 packet_id: decided.packet_id.into(),
                 source_did: decided.source_did.into(),
+                intent: decided.intent.into(),
+                from: decided.from,
                 outcome: decided.outcome,
+                answered: decided.answered,
                 open: decided.open,
             }),
             Event::Unanswered(id) => Some(Notice::Unanswered(id)),
@@ -191,7 +202,7 @@ impl Handle<Node> {
     ///
     /// # Errors
     /// Why nothing was sent; the ping stays open.
-    pub fn respond(&self, id: PingId, payload: Value<'_>) -> Result<(), AnswerError> {
+    pub fn respond(&self, id: OpenId, payload: Value<'_>) -> Result<(), AnswerError> {
         self.with(|node, now| node.respond(now, id, payload))
     }
 
@@ -199,15 +210,15 @@ impl Handle<Node> {
     ///
     /// # Errors
     /// Why nothing happened; the ping goes on waiting.
-    pub fn approve(&self, id: PingId) -> Result<Option<PingId>, AnswerError> {
+    pub fn approve(&self, id: WaitId) -> Result<Option<OpenId>, AnswerError> {
         self.with(|node, now| node.approve(now, id))
     }
 
-    /// Refuse a waiting ping: [`Node::reject`].
+    /// Turn a waiting ping away: [`Node::reject`].
     ///
     /// # Errors
-    /// Why nothing happened; the ping goes on waiting.
-    pub fn reject(&self, id: PingId) -> Result<(), AnswerError> {
+    /// It did not wait any more.
+    pub fn reject(&self, id: WaitId) -> Result<(), AnswerError> {
         self.with(|node, now| node.reject(now, id))
     }
 }
@@ -249,7 +260,8 @@ fn own_reply(answered: &Answered<'_>) -> PingReply {
 fn own_ping(received: &Received<'_>) -> PingNotice {
     let packet = &received.packet();
     PingNotice {
-        id: received.id,
+        wait: received.wait,
+        open: received.open,
         packet_id: own(packet.packet_id),
         source_did: own(packet.source_did),
         target_did: own(packet.target_did),

@@ -206,6 +206,15 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The text it was written in, where that is JSON: numbers, escapes and duplicate keys as the writer chose them.
+    #[must_use]
+    pub const fn json_text(self) -> Option<&'a str> {
+        match self.repr {
+            Repr::Json(text) => Some(text),
+            Repr::Msgpack(_) => None,
+        }
+    }
+
     /// Whether every number in it is finite: no `NaN`, no infinity, nothing beyond the range of floats.
     #[must_use]
     pub fn is_finite(self) -> bool {

@@ -1,15 +1,12 @@
-//! Writing answers.
+//! Answers to the pings of others.
 
 use core::fmt::Write as _;
 
-use super::ids::Ids;
-use super::ping::AnswerError;
+use super::inbound::Inbound;
 use super::policy::Judged;
-use super::queue::{Queue, StageError, Written};
 use crate::Route;
 use crate::airlock::Source;
 use crate::framing::{Decision, EncodeError, Encoding, Number, Response, Text, Value};
-use crate::time::{Now, iso};
 
 /// Bytes that a packet or an answer takes beyond its variable parts, generously.
 pub(super) const fn overhead(encoding: Encoding) -> usize {
@@ -21,6 +18,7 @@ pub(super) const fn overhead(encoding: Encoding) -> usize {
 }
 
 /// An answer to be written.
+#[derive(Clone, Copy)]
 pub(super) struct Answer<'a> {
     pub(super) in_response_to: Text<'a>,
     pub(super) decision: Decision,
@@ -32,60 +30,45 @@ pub(super) struct Answer<'a> {
     pub(super) allowance: Option<usize>,
 }
 
-impl Answer<'_> {
-    /// Write the answer behind the send queue without queueing it yet, and say how long it is.
-    pub(super) fn stage(
+impl<'a> Answer<'a> {
+    /// The answer to a ping that was kept.
+    pub(super) fn to(ping: &'a Inbound, proven: bool, decision: Decision, payload: Value<'a>) -> Self {
+        Self {
+            in_response_to: Text::new(&ping.packet_id),
+            decision,
+            payload,
+            judged: ping.judged(),
+            route: ping.route,
+            encoding: ping.encoding,
+            allowance: (!proven).then_some(ping.allowance),
+        }
+    }
+
+    /// Write it, in the name of `did`, with this id and this time of writing.
+    pub(super) fn encode(
         &self,
-        now: Now,
         did: &str,
-        ids: &mut Ids,
-        breakdown: &mut Breakdown,
-        out: &mut Queue<Route>,
-    ) -> Result<usize, AnswerError> {
-        let id = ids.response();
-        let mut stamp = [0; 32];
+        id: &str,
+        stamp: &str,
+        breakdown: Value<'_>,
+        out: &mut [u8],
+    ) -> Result<usize, EncodeError> {
         let response = Response {
-            response_id: Text::from_wire(id.as_str()),
+            response_id: Text::from_wire(id),
             in_response_to: self.in_response_to,
             responder_did: Text::new(did),
             decision: self.decision,
             payload: self.payload,
             trust_score: Number::Float(self.judged.trust),
-            fira_breakdown: breakdown.value(&self.judged),
-            timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
+            fira_breakdown: breakdown,
+            timestamp: Text::from_wire(stamp),
             airlock_zone: Text::from_wire(self.judged.zone.as_str()),
             applied_rule: self.judged.rule.map(Text::new),
             // No token yet, and no `rtt_ms`: a machine has no clock to measure its own time with.
             ..Response::default()
         };
-        let max = self.route.max_datagram();
-        let guess = overhead(self.encoding) + did.len() + self.payload.raw_len();
-        let len = stage_frame(out, guess, |space| response.encode(self.encoding, space)).map_err(|e| match e {
-            StageError::Full => AnswerError::QueueFull,
-            StageError::Failed(EncodeError::TooLarge { .. }) => AnswerError::TooLarge { max },
-            StageError::Failed(why) => AnswerError::Encode(why),
-        })?;
-        if len > max {
-            return Err(AnswerError::TooLarge { max });
-        }
-        match self.allowance {
-            Some(allowed) if len > allowed => Err(AnswerError::Unproven { len, allowed }),
-            _ => Ok(len),
-        }
+        response.encode(self.encoding, out)
     }
-}
-
-/// Write a frame behind a queue, offering more space until it fits.
-pub(super) fn stage_frame(
-    out: &mut Queue<Route>,
-    guess: usize,
-    mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>,
-) -> Result<usize, StageError<EncodeError>> {
-    out.stage(guess, |space| match encode(space) {
-        Ok(len) => Written::Bytes(len),
-        Err(EncodeError::BufferFull) => Written::MoreSpace,
-        Err(why) => Written::Failed(why),
-    })
 }
 
 /// Where the trust comes from, as the reference says it: `{"score":0.9,"source":"known"}`. The last one is kept, because
@@ -97,7 +80,7 @@ pub(super) struct Breakdown {
 }
 
 impl Breakdown {
-    fn value(&mut self, judged: &Judged<'_>) -> Value<'_> {
+    pub(super) fn value(&mut self, judged: &Judged<'_>) -> Value<'_> {
         let of = Some((judged.trust.to_bits(), judged.source));
         if self.of != of {
             self.text.clear();

@@ -1,18 +1,13 @@
 //! Requests of ours: from the ping to its answer.
 
-use super::answer::{overhead, stage_frame};
 use super::ids;
 use super::ping::{Ping, PingError};
-use super::queue::StageError;
 use super::requests::RequestId;
 use super::{Node, State};
-use crate::framing::{Decision, EncodeError, Encoding, Packet, PingType, Priority, Response, RoutingMode, Text, Value};
+use crate::framing::{Decision, Encoding, Response};
 use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT, MAX_PACKET_ID};
-use crate::time::{Instant, Now, iso};
-use crate::{Name, Reject, Route, check_did};
-
-/// Payload of a heartbeat, as the reference sends it.
-const ALIVE: &str = "{\"status\":{\"alive\":true}}";
+use crate::time::{Instant, Now};
+use crate::{Name, Reject, Route, Transmit, check_did};
 
 impl Node {
     /// Forget a request of ours: it does not run out of time, and an answer that still comes is turned away. Only an
@@ -55,45 +50,15 @@ impl State {
         if self.requests.is_full() {
             return Err(PingError::TooManyRequests(self.requests.max()));
         }
-        let key = self.ids.key();
-        let len = self.stage_packet(now, ping, key)?;
+        let key = self.outbox.key();
+        let len = self.outbox.stage_packet(now, ping, key)?;
         let responder = (ping.target != BROADCAST).then(|| self.names.hash(ping.target.as_bytes()));
         let Some(id) = self.requests.insert(key, responder, ping.route, now.mono, deadline) else {
             return Err(PingError::TooManyRequests(self.requests.max()));
         };
-        self.out.commit(ping.route, len);
+        self.outbox.commit(ping.route, len);
         self.stats.requests = self.stats.requests.saturating_add(1);
         Ok(id)
-    }
-
-    /// Write a packet of ours behind the send queue without queueing it yet.
-    fn stage_packet(&mut self, now: Now, ping: &Ping<'_>, key: u64) -> Result<usize, PingError> {
-        let (packet_id, nonce, mut stamp) = (ids::packet_id(key), self.ids.nonce(), [0; 32]);
-        let packet = Packet {
-            packet_id: Text::from_wire(packet_id.as_str()),
-            source_did: Text::new(self.did.as_str()),
-            target_did: Text::new(ping.target),
-            ping_type: ping.ping_type,
-            priority: ping.priority,
-            routing_mode: ping.routing_mode,
-            intent: Text::new(ping.intent),
-            purpose: Text::new(ping.purpose),
-            payload: ping.payload,
-            pod_id: ping.pod_id.map(Text::new),
-            station_id: ping.station_id.map(Text::new),
-            nonce: Text::from_wire(nonce.as_str()),
-            timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
-            ..Packet::default()
-        };
-        let max = ping.route.max_datagram();
-        let guess = overhead(ping.encoding) + ping.target.len() + ping.purpose.len() + ping.payload.raw_len();
-        let staged = stage_frame(&mut self.out, guess, |space| packet.encode(ping.encoding, space));
-        match staged {
-            Ok(len) if len <= max => Ok(len),
-            Ok(_) | Err(StageError::Failed(EncodeError::TooLarge { .. })) => Err(PingError::TooLarge { max }),
-            Err(StageError::Full) => Err(PingError::QueueFull),
-            Err(StageError::Failed(why)) => Err(PingError::Encode(why)),
-        }
     }
 
     /// A response counts only from whom and where it was asked.
@@ -169,25 +134,9 @@ impl State {
     }
 
     /// Write the heartbeat for one proven peer straight into the caller's buffer.
-    pub(super) fn write_heartbeat(&mut self, now: Now, encoding: Encoding, out: &mut [u8]) -> Option<(Route, usize)> {
-        let (packet_id, nonce) = (ids::packet_id(self.ids.key()), self.ids.nonce());
-        let mut stamp = [0; 32];
+    pub(super) fn write_heartbeat(&mut self, now: Now, encoding: Encoding, out: &mut [u8]) -> Option<Transmit> {
         let peer = self.peers.next_proven()?;
-        let packet = Packet {
-            packet_id: Text::from_wire(packet_id.as_str()),
-            source_did: Text::new(self.did.as_str()),
-            target_did: Text::new(peer.did()),
-            ping_type: PingType::Heartbeat,
-            priority: Priority::Lazy,
-            routing_mode: RoutingMode::Direct,
-            intent: Text::from_wire("heartbeat"),
-            purpose: Text::from_wire("Periodic keep-alive"),
-            payload: Value::from_wire(ALIVE),
-            nonce: Text::from_wire(nonce.as_str()),
-            timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
-            ..Packet::default()
-        };
-        let len = packet.encode(encoding, out).ok()?;
-        Some((peer.route(), len))
+        let len = self.outbox.write_heartbeat(now, peer.did(), encoding, out)?;
+        Some(Transmit { route: peer.route(), len })
     }
 }

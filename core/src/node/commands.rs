@@ -152,12 +152,12 @@ impl State {
     pub(super) fn tables(&self) -> Tables {
         Tables {
             peers: self.peers.len(),
-            waiting: self.waiting.len(),
-            open: self.open.len(),
+            waiting: self.inbox.waiting_len(),
+            open: self.inbox.open_len(),
             requests: self.requests.len(),
             nonces: self.replay.len(),
             events: self.events.len(),
-            transmits: self.out.len(),
+            transmits: self.outbox.len(),
         }
     }
 }

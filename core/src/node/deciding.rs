@@ -1,12 +1,13 @@
 //! What the application says about pings that wait for it.
 
 use super::answer::Answer;
-use super::event::{Outcome, PingId, Room};
+use super::event::{OpenId, Outcome, WaitId, Waiting};
 use super::inbound::Inbound;
+use super::peers::Peers;
 use super::ping::AnswerError;
 use super::{Node, State};
 use crate::Route;
-use crate::framing::{Decision, Text, Value};
+use crate::framing::{Decision, Value};
 use crate::time::Now;
 
 impl Node {
@@ -14,21 +15,12 @@ impl Node {
     ///
     /// # Errors
     /// Why nothing was sent; the ping stays open.
-    pub fn respond(&mut self, now: Now, id: PingId, payload: Value<'_>) -> Result<(), AnswerError> {
-        let out = self.try_respond(now, id, payload);
+    pub fn respond(&mut self, now: Now, id: OpenId, payload: Value<'_>) -> Result<(), AnswerError> {
+        let out = self.state.respond(now, id, payload);
         self.tape.note(|line| {
-            line.text("in", "respond").at(now).ping(id).value("payload", payload).out(&out);
+            line.text("in", "respond").at(now).open(id).value("payload", payload).out(&out);
         });
         out
-    }
-
-    fn try_respond(&mut self, now: Now, id: PingId, payload: Value<'_>) -> Result<(), AnswerError> {
-        if id.room != Room::Open {
-            return Err(AnswerError::Gone);
-        }
-        let len = self.state.stage_decision(now, id, Decision::Accept, payload)?;
-        self.state.finish(id, len);
-        Ok(())
     }
 
     /// Let a waiting ping in: its sender gets a second response, `accept`, with what the reply rules say.
@@ -37,144 +29,122 @@ impl Node {
     /// [`respond`](Self::respond) is returned.
     ///
     /// # Errors
-    /// Why nothing happened; the ping goes on waiting.
-    pub fn approve(&mut self, now: Now, id: PingId) -> Result<Option<PingId>, AnswerError> {
+    /// Why nothing happened; the ping goes on waiting. Room for the answer of the reply rules that held when the ping came
+    /// was set aside, so this happens only when they have changed since or a queue is full.
+    pub fn approve(&mut self, now: Now, id: WaitId) -> Result<Option<OpenId>, AnswerError> {
         let out = self.try_approve(now, id);
         self.tape.note(|line| {
-            line.text("in", "approve").at(now).ping(id).out(&out);
+            line.text("in", "approve").at(now).waiting(id).approval(out);
         });
         out
     }
 
-    fn try_approve(&mut self, now: Now, id: PingId) -> Result<Option<PingId>, AnswerError> {
-        let waiting = self.state.waiting_ping(id)?;
+    fn try_approve(&mut self, now: Now, id: WaitId) -> Result<Option<OpenId>, AnswerError> {
+        let waiting = self.state.inbox.waiting(id).ok_or(AnswerError::Gone)?;
         let Some(payload) = self.policy.replies.find(&waiting.intent) else {
             return self.state.open_waiting(now, id).map(Some);
         };
         let len = self.state.stage_decision(now, id, Decision::Accept, payload)?;
-        self.state.decide(now, id, Outcome::Approved, len)?;
+        let ping = self.state.take_waiting(id).ok_or(AnswerError::Gone)?;
+        self.state.outbox.commit(ping.route, len);
+        let _ = self.state.events.decided(id, &ping, Outcome::Approved, true, None);
+        self.state.approved(now, &ping.did, ping.route);
         Ok(None)
     }
 
-    /// Refuse a waiting ping: its sender gets a second response, `reject`.
+    /// Turn a waiting ping away. It stops waiting in any case; its sender gets a second response, `reject`, if that finds
+    /// room ([`Decided::answered`](super::Decided::answered)).
     ///
     /// # Errors
-    /// Why nothing happened; the ping goes on waiting.
-    pub fn reject(&mut self, now: Now, id: PingId) -> Result<(), AnswerError> {
-        let out = self.try_reject(now, id);
+    /// [`AnswerError::Gone`]: it did not wait any more.
+    pub fn reject(&mut self, now: Now, id: WaitId) -> Result<(), AnswerError> {
+        let out = self.state.reject(now, id);
         self.tape.note(|line| {
-            line.text("in", "reject").at(now).ping(id).out(&out);
+            line.text("in", "reject").at(now).waiting(id).out(&out);
         });
         out
     }
 
-    fn try_reject(&mut self, now: Now, id: PingId) -> Result<(), AnswerError> {
-        self.state.waiting_ping(id)?;
-        let len = self.state.stage_decision(now, id, Decision::Reject, Value::EMPTY_OBJECT)?;
-        self.state.decide(now, id, Outcome::Rejected, len)
+    /// Every ping that waits for a decision, the one that came first in front.
+    pub fn waiting(&self) -> impl Iterator<Item = Waiting<'_>> {
+        self.state.inbox.list()
     }
 
-    /// The waiting pings with this packet id, and who sent them. Senders choose packet ids, so there may be several.
-    pub fn waiting(&self, packet_id: &str) -> impl Iterator<Item = (PingId, &str)> {
-        self.state
-            .waiting
-            .iter()
-            .filter(move |(_, ping)| ping.packet_id == packet_id)
-            .map(|(id, ping)| (PingId { room: Room::Waiting, id }, ping.did.as_str()))
+    /// The ping that waits under this [number](WaitId::number).
+    #[must_use]
+    pub fn waiting_number(&self, number: u64) -> Option<Waiting<'_>> {
+        self.waiting().find(|ping| ping.id.number() == number)
     }
 }
 
 impl State {
-    fn waiting_ping(&self, id: PingId) -> Result<&Inbound, AnswerError> {
-        if id.room != Room::Waiting {
-            return Err(AnswerError::Gone);
-        }
-        self.waiting.get(id.id).ok_or(AnswerError::Gone)
+    fn respond(&mut self, now: Now, id: OpenId, payload: Value<'_>) -> Result<(), AnswerError> {
+        let Self { inbox, peers, outbox, .. } = self;
+        let ping = inbox.opened(id).ok_or(AnswerError::Gone)?;
+        let len = outbox.stage(now, &Answer::to(ping, is_proven(peers, ping), Decision::Accept, payload))?;
+        outbox.commit(ping.route, len);
+        inbox.take_open(id);
+        Ok(())
     }
 
-    /// Take a ping out of the waiting room.
-    fn take_waiting(&mut self, id: PingId) -> Option<Inbound> {
-        let ping = self.waiting.remove(id.id)?;
-        self.quota.remove(self.names.hash(ping.did.as_bytes()));
-        Some(ping)
-    }
-
-    /// Write the answer to a kept ping behind the send queue.
+    /// Write the decision about a waiting ping behind the send queue.
     fn stage_decision(
         &mut self,
         now: Now,
-        id: PingId,
+        id: WaitId,
         decision: Decision,
         payload: Value<'_>,
     ) -> Result<usize, AnswerError> {
-        let Self { waiting, open, peers, did, ids, breakdown, out, .. } = self;
-        let room = match id.room {
-            Room::Waiting => waiting,
-            Room::Open => open,
-        };
-        let ping = room.get(id.id).ok_or(AnswerError::Gone)?;
-        let proven = peers.is_proven(peers.look_up(&ping.did), ping.route.remote);
-        let answer = Answer {
-            in_response_to: Text::new(&ping.packet_id),
-            decision,
-            payload,
-            judged: ping.judged(),
-            route: ping.route,
-            encoding: ping.encoding,
-            allowance: (!proven).then_some(ping.allowance),
-        };
-        answer.stage(now, did.as_str(), ids, breakdown, out)
+        let Self { inbox, peers, outbox, .. } = self;
+        let ping = inbox.waiting(id).ok_or(AnswerError::Gone)?;
+        outbox.stage(now, &Answer::to(ping, is_proven(peers, ping), decision, payload))
     }
 
-    /// Queue the staged answer to an open ping and forget the ping.
-    fn finish(&mut self, id: PingId, len: usize) {
-        if let Some(ping) = self.open.remove(id.id) {
-            self.out.commit(ping.route, len);
+    /// Take a ping out that waits for a decision, and free the room that is reserved for telling of it.
+    pub(super) fn take_waiting(&mut self, id: WaitId) -> Option<Inbound> {
+        let ping = self.inbox.take_waiting(id)?;
+        self.events.release(ping.text_bytes());
+        Some(ping)
+    }
+
+    fn reject(&mut self, now: Now, id: WaitId) -> Result<(), AnswerError> {
+        let staged = self.stage_decision(now, id, Decision::Reject, Value::EMPTY_OBJECT);
+        let ping = self.take_waiting(id).ok_or(AnswerError::Gone)?;
+        if let Ok(len) = staged {
+            self.outbox.commit(ping.route, len);
         }
+        // Room was reserved when it began to wait.
+        let _ = self.events.decided(id, &ping, Outcome::Rejected, staged.is_ok(), None);
+        self.stats.refused = self.stats.refused.saturating_add(1);
+        Ok(())
     }
 
     /// Move a waiting ping to the open ones.
-    fn open_waiting(&mut self, now: Now, id: PingId) -> Result<PingId, AnswerError> {
-        if self.open.is_full() {
-            return Err(AnswerError::QueueFull);
-        }
-        let ping = self.waiting_ping(id)?;
-        if !self.events.room_for_notices(1, ping.packet_id.len() + ping.did.len()) {
+    fn open_waiting(&mut self, now: Now, id: WaitId) -> Result<OpenId, AnswerError> {
+        if self.inbox.open_is_full() {
             return Err(AnswerError::QueueFull);
         }
         let ping = self.take_waiting(id).ok_or(AnswerError::Gone)?;
-        let (packet_id, did, route) = (ping.packet_id.clone(), ping.did.clone(), ping.route);
-        let open = self.open.insert(now.mono, 0, ping).map_err(|_| AnswerError::QueueFull)?;
-        let open = PingId { room: Room::Open, id: open };
-        let _ = self.events.decided(id, &packet_id, &did, Outcome::Approved, Some(open));
-        self.stats.approved = self.stats.approved.saturating_add(1);
-        self.meet_approved(now, &did, route);
+        let (did, route) = (ping.did.clone(), ping.route);
+        let open = self.inbox.open(now.mono, ping).ok_or(AnswerError::QueueFull)?;
+        if let Some(ping) = self.inbox.opened(open) {
+            let _ = self.events.decided(id, ping, Outcome::Approved, false, Some(open));
+        }
+        self.approved(now, &did, route);
         Ok(open)
     }
 
     /// Only now is the sender of a waiting ping accepted, and so a peer. What is known of it already is newer than the ping.
-    fn meet_approved(&mut self, now: Now, did: &str, route: Route) {
+    fn approved(&mut self, now: Now, did: &str, route: Route) {
+        self.stats.approved = self.stats.approved.saturating_add(1);
         let seat = self.peers.look_up(did);
         if !seat.is_known() {
             self.meet(now, seat, route);
         }
     }
+}
 
-    /// Forget a waiting ping, queue its staged answer and tell the application.
-    fn decide(&mut self, now: Now, id: PingId, outcome: Outcome, staged: usize) -> Result<(), AnswerError> {
-        let ping = self.waiting_ping(id)?;
-        if !self.events.room_for_notices(1, ping.packet_id.len() + ping.did.len()) {
-            return Err(AnswerError::QueueFull);
-        }
-        let ping = self.take_waiting(id).ok_or(AnswerError::Gone)?;
-        self.out.commit(ping.route, staged);
-        let _ = self.events.decided(id, &ping.packet_id, &ping.did, outcome, None);
-        if outcome == Outcome::Approved {
-            self.stats.approved = self.stats.approved.saturating_add(1);
-            self.meet_approved(now, &ping.did, ping.route);
-        } else {
-            self.stats.refused = self.stats.refused.saturating_add(1);
-        }
-        Ok(())
-    }
+/// Whether a ping came from the proven address of its sender.
+fn is_proven(peers: &Peers, ping: &Inbound) -> bool {
+    peers.is_proven(peers.look_up(&ping.did), ping.route.remote)
 }

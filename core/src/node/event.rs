@@ -4,26 +4,32 @@ use super::requests::RequestId;
 use crate::Route;
 use crate::airlock::{Source, WaitingId};
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, Response, Zone};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
-/// A ping that still wants something from the application: a decision ([`Node::approve`](super::Node::approve),
-/// [`Node::reject`](super::Node::reject)) or an answer ([`Node::respond`](super::Node::respond)).
+/// A ping that waits for a decision: [`Node::approve`](super::Node::approve) or [`Node::reject`](super::Node::reject).
 ///
 /// An id outlives its ping harmlessly: using it then is a typed error and never hits another ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PingId {
-    pub(super) room: Room,
-    pub(super) id: WaitingId,
+pub struct WaitId {
+    pub(super) slot: WaitingId,
+    pub(super) number: u64,
 }
 
-/// Where a ping stays until the application has spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Room {
-    /// GEEL: waits for a decision.
-    Waiting,
-    /// Accepted: waits for an answer.
-    Open,
+impl WaitId {
+    /// A short number by which people can name the ping: pings that wait are numbered from 1 in the order in which they
+    /// came, and no number is used twice in the life of a node. [`Node::waiting_number`](super::Node::waiting_number)
+    /// finds the ping again.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.number
+    }
 }
+
+/// An accepted ping that waits for the application's answer: [`Node::respond`](super::Node::respond).
+///
+/// An id outlives its ping harmlessly: using it then is a typed error and never hits another ping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OpenId(pub(super) WaitingId);
 
 /// Something the application may want to know, lent from the node's own memory.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +49,7 @@ pub enum Event<'a> {
         pending: bool,
     },
     /// An accepted ping was not answered by the application in time; its sender never hears of it.
-    Unanswered(PingId),
+    Unanswered(OpenId),
     /// A heartbeat came from an accepted sender; only with
     /// [`NodeConfig::tell_heartbeats`](super::NodeConfig::tell_heartbeats).
     Heartbeat {
@@ -69,9 +75,11 @@ pub enum Event<'a> {
 /// A ping that passed the gate.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
-    /// Set when the application has to decide (`decision` is pending) or to answer; `None` when the answer is on its
-    /// way already.
-    pub id: Option<PingId>,
+    /// Set when the ping waits for a decision, which is when `decision` is pending.
+    pub wait: Option<WaitId>,
+    /// Set when the ping was accepted and the application has to answer it ([`Reply::Later`](super::Reply::Later)). When
+    /// neither is set, the answer is on its way already.
+    pub open: Option<OpenId>,
     /// How it was written.
     pub encoding: Encoding,
     /// Where it came from.
@@ -106,26 +114,52 @@ impl<'a> Received<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Decided<'a> {
     /// The ping as it was announced in [`Event::Ping`].
-    pub id: PingId,
+    pub wait: WaitId,
     /// Its `packet_id`.
     pub packet_id: &'a str,
     /// Its sender.
     pub source_did: &'a str,
+    /// What it wanted.
+    pub intent: &'a str,
+    /// Where it came from.
+    pub from: Route,
     /// What became of it.
     pub outcome: Outcome,
+    /// Whether an answer to its sender was queued. Not when nobody decided, not as long as the application has yet to
+    /// answer (`open`), and not for a rejected ping whose answer found no room.
+    pub answered: bool,
     /// For an approved ping that the application answers itself: the id to answer.
-    pub open: Option<PingId>,
+    pub open: Option<OpenId>,
 }
 
 /// What became of a waiting ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Outcome {
-    /// Approved; the sender was told.
+    /// Let in.
     Approved,
-    /// Rejected; the sender was told.
+    /// Turned away.
     Rejected,
     /// Nobody decided in time; the sender was told nothing.
     Expired,
+}
+
+/// A ping that waits for a decision, for whoever lists them.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Waiting<'a> {
+    /// How to decide about it.
+    pub id: WaitId,
+    /// Its `packet_id`. Senders choose these: several pings may have the same.
+    pub packet_id: &'a str,
+    /// Its sender.
+    pub source_did: &'a str,
+    /// What it wants.
+    pub intent: &'a str,
+    /// Where it came from.
+    pub from: Route,
+    /// When it came.
+    pub since: Instant,
 }
 
 /// An answer to a request of ours.

@@ -3,7 +3,8 @@
 //! There are two, so that an application that is slow to read about the pings of others still hears the answers to its
 //! own.
 
-use super::event::{Answered, Decided, Event, Outcome, PingId, Received};
+use super::event::{Answered, Decided, Event, OpenId, Outcome, Received, WaitId};
+use super::inbound::{Inbound, Kept};
 use super::policy::Judged;
 use super::queue::{Full, Queue};
 use super::requests::RequestId;
@@ -17,7 +18,7 @@ use crate::time::Duration;
 enum Head {
     /// Bytes: the datagram, then the name of the rule.
     Ping {
-        id: Option<PingId>,
+        kept: Kept,
         encoding: Encoding,
         from: Route,
         zone: Zone,
@@ -27,8 +28,16 @@ enum Head {
         frame: u32,
         rule: bool,
     },
-    /// Bytes: the packet id, then the sender.
-    Decided { id: PingId, outcome: Outcome, open: Option<PingId>, packet_id: u32 },
+    /// Bytes: the packet id, the sender, the intent.
+    Decided {
+        wait: WaitId,
+        from: Route,
+        outcome: Outcome,
+        answered: bool,
+        open: Option<OpenId>,
+        packet_id: u32,
+        did: u32,
+    },
     /// Bytes: the name.
     Heartbeat { route: Route },
     /// Bytes: the name.
@@ -52,6 +61,8 @@ struct ReplyHead {
 pub(super) struct Events {
     replies: Queue<ReplyHead>,
     notices: Queue<Head>,
+    /// Room among the notices that is kept free for decisions about pings that wait: how many, and their bytes.
+    reserved: (usize, usize),
 }
 
 /// A length that fits by construction: everything here comes out of one datagram or is a limited text.
@@ -62,7 +73,9 @@ fn len32(bytes: &[u8]) -> u32 {
 impl Events {
     /// Each of the two queues has these bounds.
     pub(super) const fn new(max_events: usize, max_bytes: usize) -> Self {
-        Self { replies: Queue::new(max_events, max_bytes), notices: Queue::new(max_events, max_bytes) }
+        let replies = Queue::new(max_events, max_bytes);
+        let notices = Queue::new(max_events, max_bytes);
+        Self { replies, notices, reserved: (0, 0) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -83,9 +96,20 @@ impl Events {
         !self.notices.is_empty()
     }
 
-    /// Whether `count` notices of `bytes` bytes together fit.
+    /// Whether `count` notices of `bytes` bytes together fit beside what is reserved.
     pub(super) fn room_for_notices(&self, count: usize, bytes: usize) -> bool {
-        self.notices.has_room(count, bytes)
+        let (records, more) = self.reserved;
+        self.notices.has_room(count + records, bytes + more)
+    }
+
+    /// Keep room for a notice of so many bytes, which [`room_for_notices`](Self::room_for_notices) found.
+    pub(super) const fn reserve(&mut self, bytes: usize) {
+        self.reserved = (self.reserved.0 + 1, self.reserved.1 + bytes);
+    }
+
+    /// Give reserved room back.
+    pub(super) const fn release(&mut self, bytes: usize) {
+        self.reserved = (self.reserved.0.saturating_sub(1), self.reserved.1.saturating_sub(bytes));
     }
 
     /// Whether a response of `bytes` bytes fits.
@@ -100,10 +124,10 @@ impl Events {
         from: Route,
         judged: &Judged<'_>,
         decision: Decision,
-        id: Option<PingId>,
+        kept: Kept,
     ) -> Result<(), Full> {
         let head = Head::Ping {
-            id,
+            kept,
             encoding,
             from,
             zone: judged.zone,
@@ -118,14 +142,18 @@ impl Events {
 
     pub(super) fn decided(
         &mut self,
-        id: PingId,
-        packet_id: &str,
-        did: &str,
+        wait: WaitId,
+        ping: &Inbound,
         outcome: Outcome,
-        open: Option<PingId>,
+        answered: bool,
+        open: Option<OpenId>,
     ) -> Result<(), Full> {
-        let head = Head::Decided { id, outcome, open, packet_id: len32(packet_id.as_bytes()) };
-        self.notices.push(head, &[packet_id.as_bytes(), did.as_bytes()])
+        let [packet_id, did, intent] = ping.texts().map(str::as_bytes);
+        // An id out of a recording lacks the number.
+        let wait = WaitId { number: ping.number, ..wait };
+        let (from, lens) = (ping.route, [len32(packet_id), len32(did)]);
+        let head = Head::Decided { wait, from, outcome, answered, open, packet_id: lens[0], did: lens[1] };
+        self.notices.push(head, &[packet_id, did, intent])
     }
 
     pub(super) fn response(
@@ -163,16 +191,17 @@ impl Events {
         let (head, bytes) = self.notices.pop()?;
         // What is read back here was checked before it was queued, so none of the `?` is ever taken.
         match head {
-            Head::Ping { id, encoding, from, zone, decision, trust, source, frame, rule } => {
-                let (datagram, name) = bytes.split_at_checked(frame as usize)?;
+            Head::Ping { kept, encoding, from, zone, decision, trust, source, frame, rule } => {
+                let (frame, name) = bytes.split_at_checked(frame as usize)?;
                 let rule = if rule { core::str::from_utf8(name).ok() } else { None };
-                Some(Event::Ping(Received { id, encoding, from, zone, decision, trust, source, rule, frame: datagram }))
+                let (wait, open) = (kept.wait(), kept.open());
+                Some(Event::Ping(Received { wait, open, encoding, from, zone, decision, trust, source, rule, frame }))
             }
-            Head::Decided { id, outcome, open, packet_id } => {
-                let (packet_id, did) = bytes.split_at_checked(packet_id as usize)?;
-                let packet_id = core::str::from_utf8(packet_id).ok()?;
-                let source_did = core::str::from_utf8(did).ok()?;
-                Some(Event::Decided(Decided { id, packet_id, source_did, outcome, open }))
+            Head::Decided { wait, from, outcome, answered, open, packet_id, did } => {
+                let text = core::str::from_utf8(bytes).ok()?;
+                let (packet_id, rest) = text.split_at_checked(packet_id as usize)?;
+                let (source_did, intent) = rest.split_at_checked(did as usize)?;
+                Some(Event::Decided(Decided { wait, packet_id, source_did, intent, from, outcome, answered, open }))
             }
             Head::Heartbeat { route } => Some(Event::Heartbeat { did: core::str::from_utf8(bytes).ok()?, route }),
             Head::PeerSeen { route } => Some(Event::PeerSeen { did: core::str::from_utf8(bytes).ok()?, route }),

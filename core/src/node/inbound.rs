@@ -1,11 +1,13 @@
 //! What is kept of a ping while the application has not yet spoken.
 
+use super::event::{OpenId, WaitId};
 use super::policy::Judged;
 use crate::Route;
 use crate::airlock::Source;
 use crate::airlock::gate::MAX_RULE_TEXT;
 use crate::framing::{Encoding, Zone};
 use crate::limits::{MAX_DID, MAX_INTENT, MAX_PACKET_ID};
+use crate::time::Instant;
 
 /// An unproven address may be sent at most this many times the bytes that it sent (as RFC 9000, section 8).
 pub(super) const AMPLIFICATION: usize = 3;
@@ -13,6 +15,11 @@ pub(super) const AMPLIFICATION: usize = 3;
 /// Enough of a ping to answer it later. Of constant size: keeping one costs no allocation.
 #[derive(Debug)]
 pub(super) struct Inbound {
+    /// The number of a ping that waits for a decision; 0 for one that never did.
+    pub(super) number: u64,
+    pub(super) since: Instant,
+    /// Keyed hash of its sender's name.
+    pub(super) sender: u64,
     pub(super) route: Route,
     pub(super) encoding: Encoding,
     pub(super) did: heapless::String<MAX_DID>,
@@ -26,6 +33,33 @@ pub(super) struct Inbound {
     pub(super) allowance: usize,
 }
 
+/// Where a ping is kept until the application has spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Nowhere: its answer is on its way.
+    Nowhere,
+    /// GEEL: it waits for a decision.
+    Waiting(WaitId),
+    /// Accepted: it waits for an answer.
+    Open(OpenId),
+}
+
+impl Kept {
+    pub(super) const fn wait(self) -> Option<WaitId> {
+        match self {
+            Self::Waiting(id) => Some(id),
+            Self::Nowhere | Self::Open(_) => None,
+        }
+    }
+
+    pub(super) const fn open(self) -> Option<OpenId> {
+        match self {
+            Self::Open(id) => Some(id),
+            Self::Nowhere | Self::Waiting(_) => None,
+        }
+    }
+}
+
 /// The texts of a ping that are kept, each within its limit.
 #[derive(Clone, Copy)]
 pub(super) struct Sender<'a> {
@@ -34,9 +68,18 @@ pub(super) struct Sender<'a> {
     pub(super) intent: &'a str,
 }
 
+impl Sender<'_> {
+    /// Bytes of all three.
+    pub(super) const fn text_bytes(&self) -> usize {
+        self.did.len() + self.packet_id.len() + self.intent.len()
+    }
+}
+
 impl Inbound {
     /// `None` when a text is over its limit; the caller has checked that before.
     pub(super) fn new(
+        now: Instant,
+        name: u64,
         sender: Sender<'_>,
         route: Route,
         encoding: Encoding,
@@ -44,6 +87,9 @@ impl Inbound {
         allowance: usize,
     ) -> Option<Self> {
         Some(Self {
+            number: 0,
+            since: now,
+            sender: name,
             route,
             encoding,
             did: sender.did.try_into().ok()?,
@@ -58,6 +104,16 @@ impl Inbound {
             source: judged.source,
             allowance,
         })
+    }
+
+    /// Packet id, sender and intent: what an event about a decision tells.
+    pub(super) fn texts(&self) -> [&str; 3] {
+        [&self.packet_id, &self.did, &self.intent]
+    }
+
+    /// Bytes of these.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.texts().map(str::len).iter().sum()
     }
 
     /// The judgement as it was when the ping came.

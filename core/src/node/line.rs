@@ -3,24 +3,56 @@
 use alloc::string::String;
 use core::fmt::{self, Write};
 
-use super::Ping;
-use super::event::{Answered, Event, PingId, Received};
+use super::event::{Event, OpenId, WaitId};
+use super::ping::AnswerError;
+use super::{Ping, version_one};
 use crate::Route;
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{Encoding, PingType, Value};
 use crate::time::{Duration, Now, Wall};
 
+/// The version of the format that is written: see [`record`](crate::record).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Version {
+    /// Events are written as the types of that time printed themselves.
+    One,
+    /// Events are written member by member, and bear the numbers of waiting pings.
+    #[default]
+    Two,
+}
+
+#[cfg(feature = "record")]
+impl Version {
+    /// As the first line of a recording says it.
+    pub(crate) const fn number(self) -> u64 {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
+
+    /// The version of this number.
+    pub(crate) const fn from_number(number: u64) -> Option<Self> {
+        match number {
+            1 => Some(Self::One),
+            2 => Some(Self::Two),
+            _ => None,
+        }
+    }
+}
+
 /// A JSON object that is written member by member.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     text: String,
+    version: Version,
 }
 
 impl Line {
     /// An empty object.
     #[cfg(feature = "record")]
-    pub(crate) fn new() -> Self {
-        Self { text: String::from("{") }
+    pub(crate) fn new(version: Version) -> Self {
+        Self { text: String::from("{"), version }
     }
 
     /// The finished object.
@@ -109,9 +141,22 @@ impl Line {
         self.maybe(key, value.to_json_string().ok().as_deref())
     }
 
-    /// A ping that waits.
-    pub(crate) fn ping(&mut self, id: PingId) -> &mut Self {
-        self.show("id", &format_args!("{:?} {}", id.room, id.id.to_bits()))
+    /// A ping that waits for a decision.
+    pub(crate) fn waiting(&mut self, id: WaitId) -> &mut Self {
+        self.show("id", &format_args!("Waiting {}", id.slot.to_bits()))
+    }
+
+    /// A ping that waits for an answer.
+    pub(crate) fn open(&mut self, id: OpenId) -> &mut Self {
+        self.show("id", &format_args!("Open {}", id.0.to_bits()))
+    }
+
+    /// What came of an approval.
+    pub(crate) fn approval(&mut self, out: Result<Option<OpenId>, AnswerError>) -> &mut Self {
+        match self.version {
+            Version::One => self.out(&version_one::approval(out)),
+            Version::Two => self.out(&out),
+        }
     }
 
     /// A ping to be sent.
@@ -183,11 +228,49 @@ impl Line {
 
     /// An event, without the datagram that it lends: that was an input already.
     pub(crate) fn event(&mut self, event: &Event<'_>) -> &mut Self {
-        match event {
-            Event::Ping(ping) => self.out(&Received { frame: &[], ..*ping }),
-            Event::Response(answered) => self.out(&Answered { frame: &[], ..*answered }),
-            event => self.out(event),
+        if self.version == Version::One {
+            return self.show("out", &version_one::Shown(event));
         }
+        match event {
+            Event::Ping(ping) => {
+                self.text("event", "ping").ids(ping.wait, ping.open).route(ping.from);
+                self.text("encoding", encoding_name(ping.encoding)).text("zone", ping.zone.as_str());
+                self.text("decision", ping.decision.as_str()).float("trust", ping.trust);
+                self.show("source", &format_args!("{:?}", ping.source)).maybe("rule", ping.rule)
+            }
+            Event::Decided(decided) => {
+                self.text("event", "decided").ids(Some(decided.wait), decided.open).route(decided.from);
+                self.text("packet_id", decided.packet_id)
+                    .text("did", decided.source_did)
+                    .text("intent", decided.intent);
+                self.show("outcome", &format_args!("{:?}", decided.outcome));
+                self.raw("answered", format_args!("{}", decided.answered))
+            }
+            Event::Response(answer) => {
+                self.text("event", "response").number("request", answer.request.0.to_bits()).route(answer.from);
+                self.text("decision", answer.decision.as_str()).span("rtt", Some(answer.rtt));
+                self.raw("last", format_args!("{}", answer.last))
+            }
+            Event::Timeout { request, pending } => {
+                self.text("event", "timeout").number("request", request.0.to_bits());
+                self.raw("pending", format_args!("{pending}"))
+            }
+            Event::Unanswered(id) => self.text("event", "unanswered").ids(None, Some(*id)),
+            Event::Heartbeat { did, route } => self.text("event", "heartbeat").text("did", did).route(*route),
+            Event::PeerSeen { did, route } => self.text("event", "peer_seen").text("did", did).route(*route),
+            Event::PeerLost { did } => self.text("event", "peer_lost").text("did", did),
+        }
+    }
+
+    /// The ids of a ping that waits for the application.
+    fn ids(&mut self, wait: Option<WaitId>, open: Option<OpenId>) -> &mut Self {
+        if let Some(id) = wait {
+            self.number("wait", id.number()).number("slot", id.slot.to_bits());
+        }
+        if let Some(id) = open {
+            self.number("open", id.0.to_bits());
+        }
+        self
     }
 
     /// A length of time in nanoseconds, or `null`.

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use super::event::{Decided, Event, Outcome, PingId, Room};
+use super::event::{Decided, Event, Outcome};
 use super::receive::Taken;
 use super::{Lent, Node, State};
 use crate::limits::MAX_DATAGRAM_V6;
@@ -26,13 +26,13 @@ impl Machine for Node {
     fn deadline(&self) -> Option<Deadline> {
         let state = &self.state;
         let events = state.events.has_reply() || state.events.has_notice();
-        if events || !state.out.is_empty() || state.heartbeat.left > 0 || state.cleanup.running {
+        if events || !state.outbox.is_empty() || state.heartbeat.left > 0 || state.cleanup.running {
             return Some(Deadline::Now);
         }
         let timers = [
             (state.requests.deadline(), Reason::RequestTimeout),
-            (state.open.next_expiry(), Reason::AnswerTimeout),
-            (state.waiting.next_expiry(), Reason::WaitingExpiry),
+            (state.inbox.next_open(), Reason::AnswerTimeout),
+            (state.inbox.next_waiting(), Reason::WaitingExpiry),
             (state.heartbeat.at, Reason::Heartbeat),
             (state.cleanup.at, Reason::PeerCleanup),
         ];
@@ -77,7 +77,7 @@ impl Datagrams for Node {
 
     fn poll_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
         let heartbeats = self.state.heartbeat.left > 0;
-        let transmit = self.state.next_queued(out).or_else(|| self.next_heartbeat(now, out));
+        let transmit = self.state.outbox.next(out).or_else(|| self.next_heartbeat(now, out));
         if let Some(transmit) = &transmit {
             self.state.stats.transmitted = self.state.stats.transmitted.saturating_add(1);
             self.tape.note(|line| {
@@ -137,7 +137,7 @@ impl Node {
             // No proven peer is left: the round is over.
             self.state.heartbeat.left = 0;
         }
-        written.map(|(route, len)| Transmit { route, len })
+        written
     }
 }
 
@@ -175,16 +175,6 @@ impl State {
         }
     }
 
-    /// The next queued datagram.
-    fn next_queued(&mut self, out: &mut [u8]) -> Option<Transmit> {
-        if self.out.front_len()? > out.len() {
-            return None;
-        }
-        let (route, bytes) = self.out.pop()?;
-        out.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(Transmit { route, len: bytes.len() })
-    }
-
     fn has_reply(&self) -> bool {
         self.events.has_reply() || self.requests.deadline().is_some_and(|at| at <= self.now)
     }
@@ -200,18 +190,27 @@ impl State {
     /// be lost, and the entry is freed by telling it.
     fn poll_due(&mut self) -> Option<Event<'_>> {
         self.lent = Lent::Nothing;
-        if let Some((id, _)) = self.open.expire_one(self.now) {
+        if let Some(id) = self.inbox.expire_open(self.now) {
             self.stats.unanswered = self.stats.unanswered.saturating_add(1);
-            return Some(Event::Unanswered(PingId { room: Room::Open, id }));
+            return Some(Event::Unanswered(id));
         }
-        if let Some((id, ping)) = self.waiting.expire_one(self.now) {
-            self.quota.remove(self.names.hash(ping.did.as_bytes()));
+        if let Some((wait, ping)) = self.inbox.expire_waiting(self.now) {
+            self.events.release(ping.text_bytes());
             self.stats.expired = self.stats.expired.saturating_add(1);
             self.lent = Lent::Ping(Box::new(ping));
             let Lent::Ping(ping) = &self.lent else { return None };
-            let id = PingId { room: Room::Waiting, id };
-            let (packet_id, source_did) = (&*ping.packet_id, &*ping.did);
-            return Some(Event::Decided(Decided { id, packet_id, source_did, outcome: Outcome::Expired, open: None }));
+            let ([packet_id, source_did, intent], from) = (ping.texts(), ping.route);
+            let (outcome, answered, open) = (Outcome::Expired, false, None);
+            return Some(Event::Decided(Decided {
+                wait,
+                packet_id,
+                source_did,
+                intent,
+                from,
+                outcome,
+                answered,
+                open,
+            }));
         }
         if !self.cleanup.running {
             return None;

@@ -21,8 +21,10 @@ pub(crate) mod faults;
 mod heap;
 mod ids;
 mod inbound;
+mod inbox;
 pub(crate) mod line;
 mod machine;
+mod outbox;
 mod peers;
 mod ping;
 mod policy;
@@ -37,30 +39,29 @@ mod stats;
 pub(crate) mod tape;
 #[cfg(test)]
 mod tests;
+mod version_one;
 
 use alloc::boxed::Box;
 
 pub use config::{Caps, ConfigError, NodeConfig};
-pub use event::{Answered, Decided, Event, Outcome, PingId, Received};
+pub use event::{Answered, Decided, Event, OpenId, Outcome, Received, WaitId, Waiting};
 pub use peers::{Peer, Peers, Recorded, Seat};
 pub use ping::{AnswerError, Ping, PingError, ReplyError};
 pub use replies::Reply;
 pub use requests::RequestId;
 pub use stats::{Stats, Tables};
 
-use self::answer::Breakdown;
 use self::events::Events;
 use self::faults::Faults;
-use self::ids::Ids;
 use self::inbound::Inbound;
+use self::inbox::Inbox;
+use self::outbox::Outbox;
 use self::policy::Policy;
-use self::queue::Queue;
-use self::quota::Quota;
 use self::requests::Requests;
 use self::tape::Taped;
-use crate::airlock::{ReplayWindow, WaitingConfig, WaitingRoom};
+use crate::airlock::ReplayWindow;
 use crate::time::{Duration, Instant};
-use crate::{Did, Route, Seed, SipKey};
+use crate::{Seed, SipKey};
 
 /// A node. See the [module](self) for what it promises and [`Machine`](crate::Machine) for how to drive it.
 #[derive(Debug)]
@@ -75,20 +76,14 @@ pub struct Node {
 /// Everything in a node that changes with time and traffic.
 #[derive(Debug)]
 struct State {
-    did: Did,
-    ids: Ids,
-    breakdown: Breakdown,
     /// Hashes names, for every table that keeps anything under a name.
     names: SipKey,
     replay: ReplayWindow,
     peers: Peers,
     requests: Requests,
-    waiting: WaitingRoom<Inbound>,
-    /// Waiting pings by sender.
-    quota: Quota,
-    open: WaitingRoom<Inbound>,
+    inbox: Inbox,
     events: Events,
-    out: Queue<Route>,
+    outbox: Outbox,
     stats: Stats,
     /// Nothing, outside of a simulation.
     faults: Faults,
@@ -125,11 +120,6 @@ struct Cleanup {
     interval: Duration,
     at: Option<Instant>,
     running: bool,
-}
-
-/// A bounded table of pings that wait for the application.
-fn room(capacity: u32, lifetime: Duration) -> WaitingRoom<Inbound> {
-    WaitingRoom::new(WaitingConfig { capacity: capacity as usize, lifetime })
 }
 
 impl State {
@@ -169,18 +159,13 @@ impl Node {
         Ok(Self {
             policy: Policy::new(&config, seed, &names)?,
             state: State {
-                did: config.did.clone(),
-                ids: Ids::new(seed),
-                breakdown: Breakdown::default(),
                 names: names.clone(),
                 replay,
                 peers: Peers::new(caps.peers, caps.peer_bytes, config.peer_stale, names.clone()),
                 requests: Requests::new(caps.requests),
-                waiting: room(caps.waiting, config.waiting_expiry),
-                quota: Quota::new(caps.waiting_per_sender),
-                open: room(caps.open, config.answer_timeout),
+                inbox: Inbox::new(&caps, config.waiting_expiry, config.answer_timeout),
                 events: Events::new(caps.events as usize, caps.event_bytes),
-                out: Queue::new(caps.transmits as usize, caps.transmit_bytes),
+                outbox: Outbox::new(config.did.clone(), seed, &caps),
                 stats: Stats::default(),
                 faults,
                 now: Instant::ZERO,
@@ -203,12 +188,18 @@ impl Node {
 
     /// Begin a recording of a node that was just made from this seed, with this configuration in writing.
     #[cfg(feature = "record")]
-    pub(crate) fn begin_tape(&mut self, label: Option<u32>, sink: tape::Sink, seed: &Seed, config: &str) {
-        self.tape = Taped::new(label, sink);
+    pub(crate) fn begin_tape(
+        &mut self,
+        (label, version): (Option<u32>, line::Version),
+        sink: tape::Sink,
+        seed: &Seed,
+        config: &str,
+    ) {
+        self.tape = Taped::new(label, version, sink);
         let fault = self.state.faults.name();
         self.tape.note(|line| {
             line.text("in", "start")
-                .number("version", 1)
+                .number("version", version.number())
                 .hex("seed", seed.secret())
                 .raw("config", format_args!("{config}"));
             if let Some(fault) = fault {

@@ -102,6 +102,11 @@ impl<'a> Seat<'a> {
         self.name.as_str()
     }
 
+    /// The DID's keyed hash.
+    pub(super) const fn hash(self) -> u64 {
+        self.name.hash()
+    }
+
     /// Whether it is a peer already, stale or not.
     #[must_use]
     pub const fn is_known(self) -> bool {

@@ -20,14 +20,14 @@ impl Node {
     /// What the tables hold that is bounded besides their entries: what it is, how much there is, and how much there may be.
     pub(crate) fn bounds(&self) -> [(&'static str, usize, usize); 6] {
         let (state, caps, replay) = (&self.state, &self.config.caps, &self.config.replay);
-        let (events, transmits) = (state.events.storage(), state.out.storage());
+        let (events, transmits) = (state.events.storage(), state.outbox.storage());
         [
             ("bytes of nonces", state.replay.heap_bytes(), replay.max_bytes),
             ("senders of nonces", state.replay.senders(), replay.max_senders),
             ("bytes of peers", state.peers.heap_bytes(), caps.peer_bytes),
             ("bytes of events", events, 2 * caps.event_bytes),
             ("bytes of transmits", transmits, caps.transmit_bytes),
-            ("pings of one sender wait", state.quota.most() as usize, caps.waiting_per_sender as usize),
+            ("pings of one sender wait", state.inbox.most_of_one() as usize, caps.waiting_per_sender as usize),
         ]
     }
 
@@ -38,18 +38,18 @@ impl Node {
     /// one before: the node, the rows of its tables, the rest of long rows, the texts in them. The result means nothing.
     #[inline]
     pub(crate) fn touch(&self, level: u32) -> u64 {
-        let State { stats, replay, peers, requests, waiting, open, events, out, .. } = &self.state;
+        let State { stats, replay, peers, requests, inbox, events, outbox, .. } = &self.state;
         let policy = &self.policy;
         let tables = replay.touch(level) ^ peers.touch(level) ^ policy.trust.touch(level) ^ requests.touch(level);
         let fields = if level == 0 {
-            let (gate, room) = (policy.gate.config().rood.to_bits(), waiting.len() ^ open.len());
-            let queues = events.len() ^ out.len() ^ usize::from(policy.legacy.allows(""));
-            let more = usize::from(events.room_for_notices(0, 0) && out.has_room(0, 0));
+            let (gate, room) = (policy.gate.config().rood.to_bits(), inbox.waiting_len() ^ inbox.open_len());
+            let queues = events.len() ^ outbox.len() ^ usize::from(policy.legacy.allows(""));
+            let more = usize::from(events.room_for_notices(0, 0));
             let timers = self.state.heartbeat.left ^ usize::from(self.state.cleanup.running) ^ more;
             let node = self.state.now.as_nanos() ^ self.config.heartbeat_encoding as u64;
             node ^ gate ^ stats.received ^ stats.rejected.total() ^ stats.transmitted ^ (room ^ queues ^ timers) as u64
         } else if level == 1 {
-            self.state.did.as_str().as_bytes().first().copied().unwrap_or(0).into()
+            self.state.outbox.did().as_bytes().first().copied().unwrap_or(0).into()
         } else {
             0
         };

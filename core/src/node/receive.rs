@@ -4,8 +4,8 @@
 //! gate lets pass reaches a table, and only after room for everything it needs was found.
 
 use super::answer::Answer;
-use super::event::{PingId, Room};
-use super::inbound::{AMPLIFICATION, Inbound, Sender};
+use super::inbound::{AMPLIFICATION, Inbound, Kept, Sender};
+use super::outbox::Outbox;
 use super::peers::{Recorded, Seat};
 use super::ping::AnswerError;
 use super::policy::Judged;
@@ -121,7 +121,7 @@ impl Node {
 
     fn take_packet(&mut self, now: Now, datagram: &Datagram<'_>) -> Result<Taken, Reject> {
         let packet = &datagram.packet;
-        if packet.target_did != *self.state.did.as_str() && packet.target_did != *BROADCAST {
+        if packet.target_did != *self.state.outbox.did() && packet.target_did != *BROADCAST {
             return Err(Reject::NotForUs);
         }
         match Texts::read_plain(packet) {
@@ -144,7 +144,7 @@ impl Node {
     fn take_named(&mut self, now: Now, datagram: &Datagram<'_>, texts: Texts<'_>) -> Result<Taken, Reject> {
         let (packet, Texts { sender, nonce, pod_id }) = (&datagram.packet, texts);
         check_did(sender.did).map_err(|_| Reject::Malformed)?;
-        if sender.did == self.state.did.as_str() {
+        if sender.did == self.state.outbox.did() {
             return Err(Reject::OwnName);
         }
 
@@ -180,7 +180,8 @@ impl Node {
                 Some(payload) => Plan::Answer(payload),
                 None => Plan::Open,
             },
-            Zone::Geel | Zone::Rood => Plan::Wait,
+            // What an approval would be answered with.
+            Zone::Geel | Zone::Rood => Plan::Wait(self.policy.replies.find(sender.intent)),
         };
         self.state.take_ping(now, datagram, passed, plan)
     }
@@ -202,8 +203,8 @@ enum Plan<'p> {
     Answer(Value<'p>),
     /// Accept it and keep it open until the application answers.
     Open,
-    /// Put it into the waiting room and say `pending`.
-    Wait,
+    /// Put it into the waiting room and say `pending`. Once approved it is answered with this, or by the application.
+    Wait(Option<Value<'p>>),
 }
 
 impl State {
@@ -235,44 +236,48 @@ impl State {
     ) -> Result<Taken, Reject> {
         let Passed { sender, seat, judged, admission } = passed;
         let &Datagram { route, bytes, encoding, packet } = datagram;
-        let (count, peer_bytes) = peer_notices(seat);
+        let decision = if matches!(plan, Plan::Wait(_)) { Decision::Pending } else { Decision::Accept };
+        // Who waits is no peer yet, but the decision will be an event, too.
+        let (more, more_bytes) =
+            if decision == Decision::Accept { peer_notices(seat) } else { (1, sender.text_bytes()) };
         let event_bytes = bytes.len() + judged.rule.map_or(0, str::len);
-        if !self.events.room_for_notices(count + 1, event_bytes + peer_bytes) {
+        if !self.events.room_for_notices(more + 1, event_bytes + more_bytes) {
             return Err(Reject::Busy);
         }
         let mut allowance = bytes.len() * AMPLIFICATION;
-        let answer = |state: &mut Self, decision, payload| {
-            let allowance = (!state.peers.is_proven(seat, route.remote)).then_some(allowance);
-            let answer =
-                Answer { in_response_to: packet.packet_id, decision, payload, judged, route, encoding, allowance };
-            let State { did, ids, breakdown, out, .. } = state;
-            answer.stage(now, did.as_str(), ids, breakdown, out).map_err(reject_of)
+        let draft = Answer {
+            in_response_to: packet.packet_id,
+            decision,
+            payload: Value::EMPTY_OBJECT,
+            judged,
+            route,
+            encoding,
+            allowance: (!self.peers.is_proven(seat, route.remote)).then_some(allowance),
         };
-        let (decision, staged, room) = match plan {
-            Plan::Answer(payload) => (Decision::Accept, Some(answer(self, Decision::Accept, payload)?), None),
-            Plan::Open => (Decision::Accept, None, Some(Room::Open)),
-            Plan::Wait => {
-                let len = answer(self, Decision::Pending, Value::EMPTY_OBJECT)?;
+        let staged = match plan {
+            Plan::Answer(payload) => Some(self.outbox.stage(now, &Answer { payload, ..draft }).map_err(reject_of)?),
+            Plan::Open => None,
+            Plan::Wait(approval) => {
+                let len = stage_pending(&mut self.outbox, now, &draft, approval).map_err(reject_of)?;
                 allowance = allowance.saturating_sub(len);
-                (Decision::Pending, Some(len), Some(Room::Waiting))
+                Some(len)
             }
         };
-        let id = match room {
-            None => None,
-            Some(room) => {
-                let inbound = Inbound::new(sender, route, encoding, &judged, allowance).ok_or(Reject::TooLong)?;
-                Some(self.keep(now, room, inbound).ok_or(Reject::Busy)?)
-            }
+        let kept = if let Plan::Answer(_) = plan {
+            Kept::Nowhere
+        } else {
+            let ping = Inbound::new(now.mono, seat.hash(), sender, route, encoding, &judged, allowance);
+            self.keep(now, ping.ok_or(Reject::TooLong)?, decision).ok_or(Reject::Busy)?
         };
         // Nothing below can fail: room was found for all of it.
         if let Some(len) = staged {
-            self.out.commit(route, len);
+            self.outbox.commit(route, len);
         }
         self.admit(admission);
         if decision == Decision::Accept {
             self.record_peer(now, seat, route);
         }
-        let _ = self.events.ping(bytes, encoding, route, &judged, decision, id);
+        let _ = self.events.ping(bytes, encoding, route, &judged, decision, kept);
         Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })
     }
 
@@ -283,20 +288,15 @@ impl State {
     }
 
     /// Keep a ping until the application has spoken.
-    fn keep(&mut self, now: Now, room: Room, inbound: Inbound) -> Option<PingId> {
-        let id = match room {
-            Room::Waiting => {
-                let sender = self.names.hash(inbound.did.as_bytes());
-                if !self.quota.allows(sender) {
-                    return None;
-                }
-                let id = self.waiting.insert(now.mono, sender, inbound).ok()?;
-                self.quota.add(sender);
-                id
-            }
-            Room::Open => self.open.insert(now.mono, 0, inbound).ok()?,
-        };
-        Some(PingId { room, id })
+    fn keep(&mut self, now: Now, ping: Inbound, decision: Decision) -> Option<Kept> {
+        if decision == Decision::Accept {
+            return self.inbox.open(now.mono, ping).map(Kept::Open);
+        }
+        let text_bytes = ping.text_bytes();
+        let id = self.inbox.wait(now.mono, ping)?;
+        // For the event about its decision.
+        self.events.reserve(text_bytes);
+        Some(Kept::Waiting(id))
     }
 
     /// Note who was heard from and accepted after the fact, if there is room to remember it.
@@ -326,6 +326,25 @@ impl State {
 /// another.
 const fn peer_notices(seat: Seat<'_>) -> (usize, usize) {
     if seat.is_known() { (0, 0) } else { (2, seat.did().len() + MAX_DID) }
+}
+
+/// Stage the `pending` answer. Its address must be allowed that one and, afterwards, the decision: a ping that could not be
+/// answered either way must not wait. `approval` is the payload that it would be approved with, if not by the application.
+fn stage_pending(
+    outbox: &mut Outbox,
+    now: Now,
+    pending: &Answer<'_>,
+    approval: Option<Value<'_>>,
+) -> Result<usize, AnswerError> {
+    let mut pending = *pending;
+    if let Some(allowed) = pending.allowance {
+        let mut decision = outbox.measure(&Answer { decision: Decision::Reject, ..pending })?;
+        if let Some(payload) = approval {
+            decision = decision.max(outbox.measure(&Answer { decision: Decision::Accept, payload, ..pending })?);
+        }
+        pending.allowance = Some(allowed.saturating_sub(decision));
+    }
+    outbox.stage(now, &pending)
 }
 
 /// How a sender's ping is turned away when it cannot be answered.

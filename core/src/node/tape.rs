@@ -3,10 +3,11 @@
 //! Every method that changes a node notes its input and what came of it. Polls that find nothing are noted only where that
 //! changed something. Without the feature `record` nothing here takes a byte or an instruction.
 
-use super::event::PingId;
 #[cfg(feature = "record")]
-use super::event::Room;
+use super::event::{OpenId, WaitId};
 use super::line::Line;
+#[cfg(feature = "record")]
+use super::line::Version;
 #[cfg(feature = "record")]
 use crate::table::SlotId;
 
@@ -36,6 +37,7 @@ pub(super) struct Taped {
 struct Recorder {
     /// Which node it is, where several share a tape.
     label: Option<u32>,
+    version: Version,
     sink: Sink,
 }
 
@@ -56,8 +58,8 @@ impl core::fmt::Debug for Taped {
 
 impl Taped {
     #[cfg(feature = "record")]
-    pub(super) fn new(label: Option<u32>, sink: Sink) -> Self {
-        Self { recorder: Some(alloc::boxed::Box::new(Recorder { label, sink })) }
+    pub(super) fn new(label: Option<u32>, version: Version, sink: Sink) -> Self {
+        Self { recorder: Some(alloc::boxed::Box::new(Recorder { label, version, sink })) }
     }
 
     /// Move the lines that were kept to the end of `out`.
@@ -96,7 +98,7 @@ impl Taped {
 impl Recorder {
     #[cold]
     fn write(&mut self, write: impl FnOnce(&mut Line)) {
-        let mut line = Line::new();
+        let mut line = Line::new(self.version);
         if let Some(label) = self.label {
             line.number("node", u64::from(label));
         }
@@ -109,16 +111,24 @@ impl Recorder {
     }
 }
 
-impl PingId {
-    /// What [`Line::ping`] wrote.
-    #[cfg(feature = "record")]
+#[cfg(feature = "record")]
+fn slot(text: &str, kind: &str) -> Option<SlotId> {
+    let bits = text.strip_prefix(kind)?.strip_prefix(' ')?;
+    Some(SlotId::from_bits(bits.parse().ok()?))
+}
+
+#[cfg(feature = "record")]
+impl WaitId {
+    /// What [`Line::waiting`] wrote. The number is not in it, and nothing looks a ping up by that.
     pub(crate) fn read(text: &str) -> Option<Self> {
-        let (room, bits) = text.split_once(' ')?;
-        let room = match room {
-            "Waiting" => Room::Waiting,
-            "Open" => Room::Open,
-            _ => return None,
-        };
-        Some(Self { room, id: SlotId::from_bits(bits.parse().ok()?) })
+        slot(text, "Waiting").map(|slot| Self { slot, number: 0 })
+    }
+}
+
+#[cfg(feature = "record")]
+impl OpenId {
+    /// What [`Line::open`] wrote.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        slot(text, "Open").map(Self)
     }
 }

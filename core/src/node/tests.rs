@@ -5,8 +5,9 @@ use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
-use super::{AnswerError, Event, Node, NodeConfig, Ping, PingError, PingId, Reply, RequestId};
-use crate::framing::{Decision, Encoding, Frame, Message, Value, ValueBuf, Zone};
+use super::{AnswerError, Event, Node, NodeConfig, OpenId, Outcome, Ping, PingError, Reply, RequestId, WaitId};
+use crate::airlock::Rule;
+use crate::framing::{Decision, Encoding, Frame, Message, Packet, Text, Value, ValueBuf, Zone};
 use crate::limits::MAX_DATAGRAM_V6;
 use crate::time::{Deadline, Instant, Now, Wall};
 use crate::{Datagrams, Did, Machine, Reject, Route, Seed};
@@ -65,14 +66,23 @@ fn told(node: &mut Node) -> Vec<String> {
     out
 }
 
-fn waiting_id(node: &mut Node) -> PingId {
-    let mut found = None;
+fn waiting_id(node: &mut Node) -> WaitId {
+    ids(node).0.expect("a ping that waits for a decision")
+}
+
+fn open_id(node: &mut Node) -> OpenId {
+    ids(node).1.expect("a ping that waits for an answer")
+}
+
+/// What the ping that was told last waits for.
+fn ids(node: &mut Node) -> (Option<WaitId>, Option<OpenId>) {
+    let mut found = (None, None);
     while let Some(event) = node.poll_event() {
         if let Event::Ping(p) = event {
-            found = p.id;
+            found = (p.wait, p.open);
         }
     }
-    found.expect("a ping that waits")
+    found
 }
 
 fn ask(sensor: &mut Node, now: Now, encoding: Encoding) -> (RequestId, Vec<u8>) {
@@ -119,7 +129,7 @@ fn the_application_can_answer_later_and_is_told_when_it_did_not() {
     let (_, first) = ask(&mut sensor, at(0), Encoding::Json);
     let (_, second) = ask(&mut sensor, at(0), Encoding::Json);
     hub.handle_datagram(at(0), from(9), &first).unwrap();
-    let id = waiting_id(&mut hub);
+    let id = open_id(&mut hub);
     assert!(drain(&mut hub, at(0)).is_empty());
     hub.handle_datagram(at(1), from(9), &second).unwrap();
     told(&mut hub);
@@ -165,6 +175,140 @@ fn a_decision_reaches_the_sender_as_a_second_response() {
         sensor.handle_datagram(then, from(7150), &decided[0].1).unwrap();
         assert!(told(&mut sensor).contains(&std::format!("response {decision} {{}} last=true")));
     }
+}
+
+/// A packet from nobody in particular, with what is not given left out.
+fn packet<'a>(packet_id: &'a str, nonce: &'a str, intent: &'a str) -> Packet<'a> {
+    Packet {
+        packet_id: Text::new(packet_id),
+        source_did: Text::new(SENSOR),
+        target_did: Text::new(HUB),
+        intent: Text::new(intent),
+        nonce: Text::new(nonce),
+        timestamp: Text::new("2025-01-15T12:00:00Z"),
+        ..Packet::default()
+    }
+}
+
+fn written(packet: &Packet<'_>, encoding: Encoding) -> Vec<u8> {
+    let mut out = vec![0; MAX_DATAGRAM_V6];
+    let len = packet.encode(encoding, &mut out).unwrap();
+    out.truncate(len);
+    out
+}
+
+#[test]
+fn pings_that_a_sender_named_alike_are_told_apart_by_our_numbers() {
+    let (mut hub, _) = pair(0.5);
+    for (port, nonce, intent) in [(9, "a", "temperature.read"), (66, "b", "door.open"), (9, "c", "door.close")] {
+        hub.handle_datagram(at(0), from(port), &written(&packet("same", nonce, intent), Encoding::Json)).unwrap();
+    }
+    let list: Vec<_> = hub.waiting().map(|w| (w.id.number(), w.intent.to_string(), w.from.remote.port())).collect();
+    let want = [(1, "temperature.read", 9), (2, "door.open", 66), (3, "door.close", 9)];
+    assert_eq!(list, want.map(|(n, intent, port)| (n, intent.to_string(), port)));
+    let second = hub.waiting_number(2).unwrap();
+    assert_eq!((second.packet_id, second.source_did, second.since), ("same", SENSOR, at(0).mono));
+    let second = second.id;
+    told(&mut hub);
+    drain(&mut hub, at(0));
+    hub.reject(at(1), second).unwrap();
+    let Some(Event::Decided(decided)) = hub.poll_event() else { panic!("it was decided") };
+    assert_eq!((decided.wait, decided.intent, decided.packet_id), (second, "door.open", "same"));
+    assert_eq!((decided.from, decided.outcome, decided.answered), (from(66), Outcome::Rejected, true));
+    assert!(hub.waiting_number(2).is_none() && hub.waiting_number(0).is_none());
+    let sent = drain(&mut hub, at(1));
+    assert_eq!((sent.len(), sent[0].0), (1, from(66)));
+    // A number is never used again.
+    hub.handle_datagram(at(1), from(9), &written(&packet("same", "d", "x"), Encoding::Json)).unwrap();
+    assert_eq!(hub.waiting().map(|w| w.id.number()).collect::<Vec<_>>(), [1, 3, 4]);
+}
+
+/// Requests of every length, answered by rules with long and short names and long and short replies: whatever is told
+/// `pending` can be let in and can be turned away afterwards, and what could not is refused.
+#[test]
+fn whatever_waits_can_be_decided() {
+    let long = "every door of the north wing waits for a person to decide, see the house rules of 2026, chapter 4";
+    let mut outcomes = [0; 2];
+    for encoding in [Encoding::Json, Encoding::Msgpack, Encoding::Postcard] {
+        for (rule, reply) in
+            [("r", "1"), (long, "{}"), ("r", "{\"door\":\"north\",\"since\":\"2026-11-28T12:00:00+00:00\"}")]
+        {
+            for len in (0..900).step_by(10) {
+                for approve in [true, false] {
+                    let mut hub = node(HUB, 1);
+                    hub.add_rule(&Rule { source_did: Some("jis:*"), ..Rule::new("r", rule, Zone::Geel) }).unwrap();
+                    let reply = ValueBuf::new(Value::from_json(reply).unwrap()).unwrap();
+                    hub.set_reply("*", Reply::Now(reply)).unwrap();
+                    let purpose = "x".repeat(len);
+                    let packet = Packet { purpose: Text::new(&purpose), ..packet("p", "n", "a") };
+                    // The shortest time stamp there is, then one with microseconds.
+                    let (came, later) =
+                        (at(0), Now::new(at(9).mono, Wall::from_micros(at(9).wall.as_micros() + 123_456)));
+                    match hub.handle_datagram(came, from(9), &written(&packet, encoding)) {
+                        Err(why) => {
+                            assert_eq!(why, Reject::Amplification);
+                            assert!(drain(&mut hub, came).is_empty() && hub.waiting().next().is_none());
+                            outcomes[0] += 1;
+                        }
+                        Ok(()) => {
+                            let id = waiting_id(&mut hub);
+                            let done = if approve { hub.approve(later, id).map(drop) } else { hub.reject(later, id) };
+                            assert_eq!(done, Ok(()));
+                            let sent: usize = drain(&mut hub, later).iter().map(|(_, bytes)| bytes.len()).sum();
+                            assert!(sent <= 3 * written(&packet, encoding).len());
+                            assert!(matches!(hub.poll_event(), Some(Event::Decided(d)) if d.answered));
+                            outcomes[1] += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(outcomes[0] >= 20 && outcomes[1] > 1000, "{outcomes:?}");
+}
+
+#[test]
+fn a_rejected_ping_stops_waiting_even_when_its_sender_cannot_be_told() {
+    let mut config = NodeConfig::new(Did::new(HUB).unwrap());
+    config.caps.transmits = 1;
+    let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
+    hub.set_trust(SENSOR, 0.5).unwrap();
+    hub.handle_datagram(at(0), from(9), &written(&packet("p", "n", "a"), Encoding::Json)).unwrap();
+    let id = waiting_id(&mut hub);
+    // The send queue is full: an approval can be tried again, a rejection need not.
+    assert_eq!(hub.approve(at(0), id), Err(AnswerError::QueueFull));
+    hub.reject(at(0), id).unwrap();
+    assert!(matches!(hub.poll_event(), Some(Event::Decided(d)) if d.outcome == Outcome::Rejected && !d.answered));
+    assert_eq!((hub.stats().tables.waiting, hub.stats().refused), (0, 1));
+    assert_eq!(hub.reject(at(0), id), Err(AnswerError::Gone));
+}
+
+#[test]
+fn a_decision_is_told_however_many_events_wait() {
+    let mut config = NodeConfig::new(Did::new(HUB).unwrap());
+    config.caps.events = 6;
+    let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
+    hub.set_trust(SENSOR, 0.5).unwrap();
+    let took = |hub: &mut Node, n: usize| {
+        let (id, nonce) = (n.to_string(), std::format!("n{n}"));
+        hub.handle_datagram(at(0), from(9), &written(&packet(&id, &nonce, "a"), Encoding::Json))
+    };
+    assert_eq!([0, 1, 2, 3].map(|n| took(&mut hub, n)), [Ok(()), Ok(()), Ok(()), Err(Reject::Busy)]);
+    drain(&mut hub, at(0));
+    let ids: Vec<_> = hub.waiting().map(|w| w.id).collect();
+    for id in ids {
+        hub.reject(at(0), id).unwrap();
+    }
+    let all = told(&mut hub);
+    assert_eq!(all.iter().filter(|event| event.starts_with("decided")).count(), 3, "{all:?}");
+    // What was reserved is free again, also after an expiry.
+    for round in 1..4 {
+        assert_eq!(took(&mut hub, 10 * round), Ok(()));
+        hub.handle_timeout(at(1000 * u64::try_from(round).unwrap()));
+        told(&mut hub);
+        drain(&mut hub, at(0));
+    }
+    assert_eq!([100, 101, 102].map(|n| took(&mut hub, n)), [Ok(()); 3]);
 }
 
 #[test]
@@ -291,7 +435,7 @@ fn an_unproven_address_is_sent_at_most_three_times_its_bytes() {
     assert_eq!(hub.stats().tables.nonces, 0, "it may be sent again");
     let later = ping(&mut sensor, "big.later");
     hub.handle_datagram(at(0), from(9), &later).unwrap();
-    let id = waiting_id(&mut hub);
+    let id = open_id(&mut hub);
     let big = Value::from_json(&big).unwrap();
     assert!(
         matches!(hub.respond(at(0), id, big), Err(AnswerError::Unproven { allowed, .. }) if allowed == 3 * later.len())

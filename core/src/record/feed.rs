@@ -9,7 +9,7 @@ use super::settings;
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{PingType, Priority, RoutingMode, Zone};
 use crate::limits::MAX_DATAGRAM_V6;
-use crate::node::{Node, Ping, PingId, Reply, RequestId};
+use crate::node::{Node, OpenId, Ping, Reply, RequestId, WaitId};
 use crate::time::Wall;
 use crate::{Datagrams, Machine};
 
@@ -36,13 +36,13 @@ pub(super) fn feed(node: &mut Node, input: &str, line: Object<'_>) -> Result<(),
             node.forget(RequestId::from_bits(line.u64("request")?));
         }
         "respond" => {
-            let _ = node.respond(line.at()?, id(line)?, line.value("payload")?.as_value());
+            let _ = node.respond(line.at()?, id(line, OpenId::read)?, line.value("payload")?.as_value());
         }
         "approve" => {
-            let _ = node.approve(line.at()?, id(line)?);
+            let _ = node.approve(line.at()?, id(line, WaitId::read)?);
         }
         "reject" => {
-            let _ = node.reject(line.at()?, id(line)?);
+            let _ = node.reject(line.at()?, id(line, WaitId::read)?);
         }
         _ => setting(node, input, line)?,
     }
@@ -80,8 +80,8 @@ fn setting(node: &mut Node, input: &str, line: Object<'_>) -> Result<(), Odd> {
     Ok(())
 }
 
-fn id(line: Object<'_>) -> Result<PingId, Odd> {
-    PingId::read(&line.text("id")?).ok_or(Odd("has no id of a ping"))
+fn id<I>(line: Object<'_>, read: impl Fn(&str) -> Option<I>) -> Result<I, Odd> {
+    read(&line.text("id")?).ok_or(Odd("has no id of a ping"))
 }
 
 fn word<T>(line: Object<'_>, key: &str, read: impl Fn(&str) -> Option<T>) -> Result<T, Odd> {

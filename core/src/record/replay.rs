@@ -8,6 +8,7 @@ use super::settings;
 use crate::Seed;
 use crate::node::Node;
 use crate::node::faults::Faults;
+use crate::node::line::Version;
 use crate::node::tape::Sink;
 
 /// Why a recording does not replay.
@@ -155,9 +156,8 @@ fn without_seed(line: &str) -> String {
 
 /// Make the node that was recorded.
 fn start(line: Object<'_>, label: Option<u32>) -> Result<Node, Odd> {
-    if line.u64("version")? != 1 {
-        return Err(Odd("is of a version that this program does not know"));
-    }
+    let version = Version::from_number(line.u64("version")?);
+    let version = version.ok_or(Odd("is of a version that this program does not know"))?;
     let faults = match (line.maybe("fault")?, label) {
         (None, _) => Faults::default(),
         // Nobody gets a node without its protections by writing a file.
@@ -171,6 +171,6 @@ fn start(line: Object<'_>, label: Option<u32>) -> Result<Node, Odd> {
     let seed = Seed::new(seed);
     let mut node =
         Node::with_faults(config, &seed, faults).map_err(|_| Odd("has a configuration that no node takes"))?;
-    node.record(label, &seed, Sink::Keep(String::new()));
+    node.record((label, version), &seed, Sink::Keep(String::new()));
     Ok(node)
 }

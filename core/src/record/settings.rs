@@ -6,7 +6,7 @@ use super::read::{Object, Odd};
 use crate::Did;
 use crate::framing::Encoding;
 use crate::node::NodeConfig;
-use crate::node::line::{Line, encoding_name};
+use crate::node::line::{Line, Version, encoding_name};
 use crate::time::Wall;
 
 /// The fields of a configuration by kind, written once for both directions: a field that is added and forgotten here
@@ -19,7 +19,7 @@ macro_rules! settings {
     ) => {
         /// Write a configuration.
         pub(crate) fn write(config: &NodeConfig) -> alloc::string::String {
-            let mut line = Line::new();
+            let mut line = Line::new(Version::default());
             line.text("did", config.did.as_str());
             settings!(@floats config, line, ($($float).+) $(($($floats).+))*);
             settings!(@numbers config, line, ($($number).+) $(($($numbers).+))*);

@@ -80,7 +80,7 @@ fn recorded() -> (String, Node) {
             carry(&mut hub, &mut sensor, now, &mut |node, who| {
                 while let Some(event) = node.poll_event() {
                     if let (Event::Ping(ping), 0) = (event, who) {
-                        wants.extend(ping.id);
+                        wants.push((ping.wait, ping.open));
                     }
                 }
             });
@@ -95,10 +95,10 @@ fn recorded() -> (String, Node) {
     let forgotten = hub.ping(at(450), &Ping::new("jis:sensor", route(9), "?")).unwrap();
     hub.forget(forgotten);
     for (i, id) in wants.into_iter().enumerate() {
-        match i % 4 {
-            0 => drop(hub.approve(at(500), id)),
-            1 => drop(hub.reject(at(500), id)),
-            2 => drop(hub.respond(at(500), id, Value::EMPTY_OBJECT)),
+        match (i % 3, id) {
+            (0, (Some(wait), _)) => drop(hub.approve(at(500), wait)),
+            (1, (Some(wait), _)) => drop(hub.reject(at(500), wait)),
+            (0 | 1, (_, Some(open))) => drop(hub.respond(at(500), open, Value::EMPTY_OBJECT)),
             _ => {}
         }
         carry(&mut hub, &mut sensor, at(500), &mut |node, _| while node.poll_event().is_some() {});
@@ -119,6 +119,16 @@ fn a_recording_replays_to_the_same_outputs() {
     assert_eq!(again.node.stats(), hub.stats());
     assert_eq!(again.inputs + 1, text.lines().count());
     assert!(again.inputs > 60, "{}", again.inputs);
+}
+
+/// What a node of version 1 wrote: pings of every kind, decided and not.
+#[test]
+fn a_recording_of_the_first_version_replays() {
+    let text = include_str!("../../tests/fixtures/recording_v1.jsonl");
+    let again = replay(text).unwrap();
+    assert_eq!(again.inputs + 1, text.lines().count());
+    let stats = again.node.stats();
+    assert_eq!((stats.accepted, stats.approved, stats.refused, stats.tables.waiting), (2, 1, 1, 1));
 }
 
 #[test]
@@ -159,7 +169,7 @@ fn the_first_difference_is_found() {
     }
     // A difference in the first line does not give the seed away.
     let mut other = lines.clone();
-    let changed = lines[0].replace("\"version\":1", "\"version\":1,\"more\":0");
+    let changed = lines[0].replace("\"version\":2", "\"version\":2,\"more\":0");
     other[0] = &changed;
     let why = replay(&other.join("\n")).unwrap_err().to_string();
 
@@ -179,7 +189,7 @@ fn what_is_no_recording_says_so() {
         ("", "there is no recording of a node in this"),
         ("x", "line 1 is not a JSON object"),
         ("{\"in\":\"timeout\",\"at\":[1,2]}", "line 1 comes before the start of the node"),
-        ("{\"in\":\"start\",\"version\":2}", "line 1 is of a version that this program does not know"),
+        ("{\"in\":\"start\",\"version\":3}", "line 1 is of a version that this program does not know"),
     ];
     for (text, why) in cases {
         assert_eq!(replay(text).unwrap_err().to_string(), why);

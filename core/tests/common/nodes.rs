@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use sluis_core::airlock::{Expiry, Rule, Vouch};
 use sluis_core::framing::{Encoding, Frame, Message, Response, Zone};
 use sluis_core::limits::MAX_DATAGRAM_V6;
-use sluis_core::node::{Event, Node, NodeConfig, PingId};
+use sluis_core::node::{Event, Node, NodeConfig, WaitId};
 use sluis_core::time::{Duration, Instant, Now, Wall, iso};
 use sluis_core::{Datagrams, Did, Machine, Reject, Route, Seed};
 
@@ -85,8 +85,6 @@ pub struct Led {
     pub node: Node,
     start: Option<f64>,
     pub now: Now,
-    /// Every packet id that was ever said to wait.
-    announced: Vec<String>,
     pub lost: Vec<String>,
 }
 
@@ -96,7 +94,7 @@ impl Led {
         let mut node = Node::new(config, &Seed::from_u64(1)).unwrap();
         node.allow_legacy("*").unwrap();
         let now = Now::new(Instant::ZERO, Wall::from_micros(0));
-        Self { node, start: None, now, announced: Vec::new(), lost: Vec::new() }
+        Self { node, start: None, now, lost: Vec::new() }
     }
 
     /// The settings of a node of this name that removes stale peers whenever it is told the time.
@@ -128,15 +126,8 @@ impl Led {
             out.push((transmit.route.remote, buf[..transmit.len].to_vec()));
         }
         while let Some(event) = self.node.poll_event() {
-            match event {
-                Event::Ping(ping) => {
-                    let packet_id = ping.packet().packet_id.to_cow().into_owned();
-                    if ping.id.is_some() && !self.announced.contains(&packet_id) {
-                        self.announced.push(packet_id);
-                    }
-                }
-                Event::PeerLost { did } => self.lost.push(did.to_owned()),
-                _ => {}
+            if let Event::PeerLost { did } = event {
+                self.lost.push(did.to_owned());
             }
         }
         out
@@ -144,10 +135,7 @@ impl Led {
 
     /// Packet ids of the pings that wait.
     pub fn waiting(&self) -> Vec<String> {
-        let of = |id: &String| std::iter::repeat_n(id.clone(), self.node.waiting(id).count());
-        let all: Vec<_> = self.announced.iter().flat_map(of).collect();
-        assert_eq!(all.len(), self.node.stats().tables.waiting, "a ping waits that was not announced");
-        all
+        self.node.waiting().map(|ping| ping.packet_id.to_owned()).collect()
     }
 
     /// The peers that are not stale.
@@ -157,7 +145,7 @@ impl Led {
 
     /// Do to every ping that waits under this packet id what the operator says; whether there was one.
     pub fn decide(&mut self, packet_id: &str, approve: bool) -> bool {
-        let ids: Vec<PingId> = self.node.waiting(packet_id).map(|(id, _)| id).collect();
+        let ids: Vec<WaitId> = self.node.waiting().filter(|w| w.packet_id == packet_id).map(|w| w.id).collect();
         for id in &ids {
             let done =
                 if approve { self.node.approve(self.now, *id).map(|_| ()) } else { self.node.reject(self.now, *id) };

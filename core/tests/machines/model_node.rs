@@ -17,7 +17,7 @@ use sluis_core::framing::{
     Decision, Encoding, Frame, Message, Number, Packet, PingType, Priority, Response, RoutingMode, Text, Value,
 };
 use sluis_core::limits::MAX_DATAGRAM_V6;
-use sluis_core::node::{Event, Node, NodeConfig, Outcome, Ping, PingId};
+use sluis_core::node::{Event, Node, NodeConfig, Outcome, Ping, WaitId};
 use sluis_core::time::{Duration, Instant, Now, Wall, iso};
 use sluis_core::{Datagrams, Did, Machine, Reject, Route, Seed};
 
@@ -41,7 +41,7 @@ fn asked_route(address: u8) -> Route {
 struct Harness {
     node: Node,
     model: Model,
-    ids: BTreeMap<String, PingId>,
+    ids: BTreeMap<String, WaitId>,
     packets: u32,
     out: Vec<u8>,
     rejects: BTreeMap<Reject, u64>,
@@ -162,8 +162,8 @@ impl Harness {
             match event {
                 Event::Ping(ping) => {
                     let packet_id = ping.packet().packet_id.as_str().unwrap().to_owned();
-                    assert_eq!(ping.id.is_some(), ping.decision == Decision::Pending);
-                    self.ids.extend(ping.id.map(|id| (packet_id.clone(), id)));
+                    assert_eq!(ping.wait.is_some(), ping.decision == Decision::Pending);
+                    self.ids.extend(ping.wait.map(|id| (packet_id.clone(), id)));
                     seen.push(Seen::Ping(ping.decision, ping.zone, packet_id));
                 }
                 Event::Decided(decided) => seen.push(Seen::Decided(decided.outcome, decided.packet_id.to_owned())),

@@ -16,8 +16,9 @@ use sluis_core::record::Tape;
 #[derive(Debug)]
 pub struct FileTape {
     file: File,
-    /// Bytes of whole lines.
+    /// Bytes of whole lines, and how many there may be.
     len: u64,
+    max: u64,
     line: Vec<u8>,
     end: TapeEnd,
 }
@@ -44,7 +45,15 @@ impl FileTape {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(Self { file: options.open(path)?, len: 0, line: Vec::new(), end: TapeEnd::default() })
+        Ok(Self { file: options.open(path)?, len: 0, max: u64::MAX, line: Vec::new(), end: TapeEnd::default() })
+    }
+
+    /// Let the file grow to so many bytes at most: the recording ends before the line that would take it beyond, as on a full disk,
+    /// with [`io::ErrorKind::QuotaExceeded`].
+    #[must_use]
+    pub fn max_bytes(mut self, max: u64) -> Self {
+        self.max = max;
+        self
     }
 
     /// Tells, once the tape is with its node, whether it had to end.
@@ -62,6 +71,10 @@ impl Tape for FileTape {
         self.line.clear();
         self.line.extend_from_slice(line.as_bytes());
         self.line.push(b'\n');
+        if self.len + self.line.len() as u64 > self.max {
+            let _ = self.end.0.set(io::ErrorKind::QuotaExceeded.into());
+            return;
+        }
         match self.file.write_all(&self.line) {
             Ok(()) => self.len += self.line.len() as u64,
             Err(why) => {

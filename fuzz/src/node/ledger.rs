@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use sluis_core::Route;
 use sluis_core::framing::Encoding;
-use sluis_core::node::{PingId, RequestId};
+use sluis_core::node::{OpenId, RequestId, WaitId};
 
 /// Everything that went in and came out.
 #[derive(Debug, Default)]
@@ -29,10 +29,10 @@ pub(super) struct Ledger {
     pub(super) requests: Vec<Asked>,
     pub(super) by_id: HashMap<RequestId, usize>,
     /// Pings that the application was told of and has to speak about.
-    pub(super) waiting: Vec<Told>,
-    pub(super) open: Vec<Told>,
+    pub(super) waiting: Vec<Told<WaitId>>,
+    pub(super) open: Vec<Told<OpenId>>,
     /// Announced by approval, before its event.
-    pub(super) approved: HashMap<PingId, PingId>,
+    pub(super) approved: HashMap<WaitId, OpenId>,
     pub(super) peers: BTreeSet<String>,
     pub(super) counts: Counts,
     /// Datagrams that were received, for playing them again.
@@ -67,8 +67,8 @@ pub(super) struct Asked {
 
 /// A ping that the application was told of.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
-    pub(super) id: PingId,
+pub(super) struct Told<I> {
+    pub(super) id: I,
     pub(super) from: SocketAddr,
     pub(super) packet_id: String,
 }

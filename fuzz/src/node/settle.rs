@@ -1,5 +1,6 @@
 //! The end of a run: everything that is open comes to an end, once.
 
+use sluis_core::node::Reply;
 use sluis_core::{Deadline, Duration, Machine};
 
 use super::build;
@@ -42,6 +43,10 @@ impl World {
         }
         for n in 0..12 {
             self.node.remove_trust(&ops::did(n));
+        }
+        // What a sender could not be sent once it is let in keeps its ping out.
+        for n in 0..6 {
+            let _ = self.node.set_reply(&ops::pattern(n), Reply::Later);
         }
         self.node.set_trust(&ops::did(GEEL), 0.5).expect("there is room");
         for n in 0..2 {

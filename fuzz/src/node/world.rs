@@ -174,11 +174,11 @@ impl World {
             Event::Decided(decided) => {
                 ledger.counts.decided += 1;
                 if decided.outcome == Outcome::Expired {
-                    let at = ledger.waiting.iter().position(|told| told.id == decided.id);
+                    let at = ledger.waiting.iter().position(|told| told.id == decided.wait);
                     let told = ledger.waiting.remove(at.expect("it waited"));
                     assert_eq!(told.packet_id, decided.packet_id);
                 }
-                assert_eq!(decided.open, ledger.approved.remove(&decided.id));
+                assert_eq!(decided.open, ledger.approved.remove(&decided.wait));
             }
             Event::Response(answer) => {
                 ledger.counts.responses += 1;
@@ -275,12 +275,15 @@ impl World {
 /// The application hears of a ping.
 fn told(ledger: &mut Ledger, ping: &Received<'_>) {
     ledger.counts.pings += 1;
-    let Some(id) = ping.id else { return };
-    let told = Told { id, from: ping.from.remote, packet_id: ping.packet().packet_id.to_cow().into_owned() };
-    let list =
-        if ping.decision == sluis_core::framing::Decision::Pending { &mut ledger.waiting } else { &mut ledger.open };
-    assert!(list.iter().all(|other| other.id != id), "two pings with one id");
-    list.push(told);
+    assert_eq!(ping.wait.is_some(), ping.decision == sluis_core::framing::Decision::Pending);
+    let (from, packet_id) = (ping.from.remote, ping.packet().packet_id.to_cow().into_owned());
+    if let Some(id) = ping.wait {
+        assert!(ledger.waiting.iter().all(|other| other.id.number() < id.number()), "numbers go up");
+        ledger.waiting.push(Told { id, from, packet_id });
+    } else if let Some(id) = ping.open {
+        assert!(ledger.open.iter().all(|other| other.id != id), "two pings with one id");
+        ledger.open.push(Told { id, from, packet_id });
+    }
 }
 
 impl Ledger {

@@ -1,5 +1,7 @@
 //! A pipeline of models, under a key that its stages share.
 
+use std::sync::Arc;
+
 use sluis_chain::workload::{Completion, Data, NewStep, NewWorkload, Refused, Workload};
 use sluis_core::framing::Value;
 use sluis_core::identity::MacKey;
@@ -21,8 +23,9 @@ pub(super) fn play(stage: &mut Stage<'_>) -> Result<(), Fail> {
         keys: Keys { mac: Some(MacKey::new(&secret)), ..Keys::default() },
     };
     let [ingest, model, judge_model] = ["ingest", "model", "judge"].map(member);
-    let keys = judge::Keys { mac: Some(MacKey::new(&secret)), known: Vec::new(), spiffe: None };
-    let others = judge::Keys { mac: Some(MacKey::new(b"another key")), known: Vec::new(), spiffe: None };
+    let shared = |key: &[u8]| Arc::new(judge::Keys { mac: Some(MacKey::new(key)), ..judge::Keys::default() });
+    let keys = shared(&secret);
+    let others = shared(b"another key");
 
     stage.teller.step("The pipeline runs");
     stage.begin("triage", &ingest)?;

@@ -76,7 +76,8 @@ fn executor(
     Ok(Actor { name, did: format!("spiffe://{domain}/{name}"), keys: Keys { svid: Some(svid), ..Keys::default() } })
 }
 
-fn trust(ca: &ThrowawayCa) -> Result<judge::Keys, Fail> {
+fn trust(ca: &ThrowawayCa) -> Result<Arc<judge::Keys>, Fail> {
     let bundles = ca.bundles().map_err(Fail::runtime)?;
-    Ok(judge::Keys { mac: None, known: Vec::new(), spiffe: Some(Arc::new(SpiffeAuthority::new(bundles))) })
+    let spiffe = Some(Arc::new(SpiffeAuthority::new(bundles)));
+    Ok(Arc::new(judge::Keys { spiffe, signed: true, ..judge::Keys::default() }))
 }

@@ -1,8 +1,11 @@
 //! Where a story is played: a folder of its own with one chain in it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use sluis_chain::log::fit_origin;
 use sluis_chain::token::Hash32;
 use sluis_chain::verify::Finding;
 use sluis_chain::workload::{Data, NewStep, NewWorkload, Protection, Spiffe, Workload};
@@ -105,9 +108,10 @@ impl<'t> Stage<'t> {
         let ledger = Ledger::open(&self.folder.join("chain.jsonl"))?;
         let now = self.clock.now().wall;
         let Some(workload) = &mut self.workload else { return Ok(()) };
+        let name = fit_origin(workload.name());
         while workload.pending().is_some() {
             ledger.append(|lines: &Lines, room| {
-                let header = tokens::header(lines, "demo", actor.keys.secret.as_ref());
+                let header = tokens::header(lines, &name, actor.keys.secret.as_ref());
                 let written = actor.keys.sealing(now, |seal| {
                     let header = header.as_deref();
                     let protection = Protection { mac: actor.keys.mac.as_ref(), seal, link: lines.link(), header };
@@ -127,7 +131,7 @@ impl<'t> Stage<'t> {
     }
 
     /// Check the chain by these keys; what is found is told.
-    pub(super) fn verify(&mut self, keys: &judge::Keys) -> Result<Vec<Finding>, Fail> {
+    pub(super) fn verify(&mut self, keys: &Arc<judge::Keys>) -> Result<Vec<Finding>, Fail> {
         let mut findings = Vec::new();
         check::check(&self.chain(), &[], &Judge::default(), keys, &mut |finding| findings.push(finding.clone()))?;
         self.teller.found(&findings);
@@ -135,7 +139,7 @@ impl<'t> Stage<'t> {
     }
 
     /// Check it: exactly these kinds must be found, in these lines.
-    pub(super) fn expect(&mut self, keys: &judge::Keys, kinds: &[(u64, &str)]) -> Result<(), Fail> {
+    pub(super) fn expect(&mut self, keys: &Arc<judge::Keys>, kinds: &[(u64, &str)]) -> Result<(), Fail> {
         let findings = self.verify(keys)?;
         let found: Vec<(u64, &str)> = findings.iter().map(|finding| (finding.line, finding.kind.as_str())).collect();
         self.teller.check(found == kinds, &format!("{kinds:?} was to be found, it was {found:?}"));
@@ -161,8 +165,10 @@ impl<'t> Stage<'t> {
     }
 }
 
-/// By which public keys a chain is judged.
-pub(super) fn known(actors: &[&Actor]) -> judge::Keys {
-    let known = actors.iter().filter_map(|actor| Some(actor.keys.secret.as_ref()?.public())).collect();
-    judge::Keys { mac: None, known, spiffe: None }
+/// By which public keys a chain is judged: each signs for its actor.
+pub(super) fn known(actors: &[&Actor]) -> Arc<judge::Keys> {
+    let key = |actor: &&Actor| Some((actor.did.clone(), vec![actor.keys.secret.as_ref()?.public()]));
+    let actors: BTreeMap<_, _> = actors.iter().filter_map(key).collect();
+    let known = actors.values().flatten().copied().collect();
+    Arc::new(judge::Keys { known, actors, signed: true, ..judge::Keys::default() })
 }

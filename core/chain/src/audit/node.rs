@@ -58,7 +58,8 @@ impl<'a> Happening<'a> {
                 decision: match decided.outcome {
                     Outcome::Approved => Some(Decision::Accept),
                     Outcome::Rejected => Some(Decision::Reject),
-                    Outcome::Expired => None,
+                    // Nobody decided.
+                    _ => None,
                 },
             },
             Event::Heartbeat { did, route } => {

@@ -85,6 +85,8 @@ pub enum Verdict {
     Unknown,
     /// It does not hold, or cannot be read.
     Bad,
+    /// It holds, and is not that of the actor that the token names.
+    NotTheActor,
     /// A kind of seal about which this authority says nothing.
     OtherKind,
 }

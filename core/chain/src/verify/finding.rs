@@ -32,6 +32,8 @@ pub enum Kind {
     UnknownKey,
     /// There is no signature where there must be one.
     Unsigned,
+    /// Somebody else signed than the actor that the token names.
+    Actor,
     /// An earlier token has the same id.
     DuplicateId,
     /// There is no token with the id that this one follows from.
@@ -69,6 +71,7 @@ impl Kind {
             Self::BadSignature => "bad_signature",
             Self::UnknownKey => "unknown_key",
             Self::Unsigned => "unsigned",
+            Self::Actor => "actor",
             Self::DuplicateId => "duplicate_id",
             Self::MissingParent => "missing_parent",
             Self::ParentCycle => "parent_cycle",

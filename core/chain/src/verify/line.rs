@@ -258,6 +258,10 @@ fn seal(seals: &Seals<'_>, token: &Token<'_>) -> Option<Box<Problem>> {
             let who = token.sealed_by().map_or_else(|| cut(token.signature), |key| key.to_string());
             problem(Kind::UnknownKey, String::from("a known key"), who)
         }
+        Verdict::NotTheActor => {
+            let who = token.sealed_by().map_or_else(|| cut(token.signature), |key| key.to_string());
+            problem(Kind::Actor, format!("a signature of {}", cut(token.actor)), who)
+        }
         Verdict::Unsigned if required => problem(Kind::Unsigned, String::from("a signature"), String::new()),
         Verdict::OtherKind if required => {
             problem(Kind::UnknownKey, String::from("a signature of a known kind"), cut(token.signature))

@@ -20,7 +20,7 @@
 //! | it is not too long, UTF-8, JSON, the members of a token | `line_too_long`, `broken_line` |
 //! | its content hash is there, and is that of its members | `missing_hash`, `non_finite`, `content_hash` |
 //! | its timestamp is one, and not in the future | `bad_timestamp`, `future_timestamp` |
-//! | its signature holds, where [`Settings::seals`] asks for it | `bad_signature`, `unknown_key`, `unsigned` |
+//! | its signature holds, where [`Settings::seals`] asks for it | `bad_signature`, `unknown_key`, `unsigned`, `actor` |
 //! | it links to the line before, once any line of the file has a link | `link`, `inserted`, `dropped`, `swapped` |
 //! | it is the entry that the checkpoint covers | `root`, `inserted`, `dropped`, `swapped`, `truncated` |
 //! | its id is its own; its parent is there (anywhere in the file), and not, over whatever steps, itself | `duplicate_id`, `missing_parent`, `parent_cycle` |

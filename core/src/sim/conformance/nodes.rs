@@ -67,7 +67,7 @@ pub fn pings_are_awaited_through_the_handle<T: Adapter>() {
         loop {
             match heard.next().await.expect("it goes on") {
                 Notice::Ping(ping) if &*ping.intent == "later" => {
-                    let id = ping.id.expect("it wants an answer");
+                    let id = ping.open.expect("it wants an answer");
                     hub.respond(id, Value::from_json("[1,2]").expect("JSON")).expect("sent");
                     break;
                 }
@@ -91,7 +91,7 @@ pub fn a_waiting_ping_is_decided_through_the_handle<T: Adapter>() {
             assert_eq!((first.decision, first.last), (Decision::Pending, false));
             let (id, packet) = loop {
                 if let Notice::Ping(ping) = heard.next().await.expect("it goes on") {
-                    break (ping.id.expect("it waits"), ping.packet_id.to_string());
+                    break (ping.wait.expect("it waits"), ping.packet_id.to_string());
                 }
             };
             if approve {

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::node::{Node, PingId, RequestId};
+use crate::node::{Node, OpenId, RequestId, WaitId};
 use crate::sim::adversary::Adversary;
 use crate::sim::clock::Clock;
 use crate::sim::dice::Dice;
@@ -145,9 +145,9 @@ pub(super) enum Doing {
     /// Ask every neighbour, the one at this edge first.
     Greet(u32),
     /// Answer an accepted ping.
-    Answer(PingId),
+    Answer(OpenId),
     /// Decide about a waiting ping.
-    Decide(PingId),
+    Decide(WaitId),
     /// Look after the node again.
     Return,
 }

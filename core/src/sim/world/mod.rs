@@ -32,6 +32,7 @@ use crate::airlock::Rule;
 use crate::framing::{Value, ValueBuf, Zone};
 use crate::limits::MAX_DATAGRAM_V6;
 use crate::node::faults::Faults;
+use crate::node::line::Version;
 use crate::node::tape::Sink;
 use crate::node::{Node, NodeConfig, Reply, Stats};
 use crate::time::{Duration, Now};
@@ -223,7 +224,7 @@ impl World {
         let seed = seeds.seed();
         let mut node = Node::with_faults(config, &seed, Faults { fault: *fault }).map_err(|e| odd(&e))?;
         if self.witness.is_some() {
-            node.record(Some(n), &seed, Sink::Keep(String::new()));
+            node.record((Some(n), Version::default()), &seed, Sink::Keep(String::new()));
             node.note_address(address(n));
         }
         node.allow_legacy("*").map_err(|e| odd(&e))?;

@@ -6,7 +6,7 @@ use super::World;
 use super::member::{Doing, Errand, Member, Role};
 use super::observe::{Observer, is_response};
 use super::report::Invariant;
-use crate::framing::{Decision, Value};
+use crate::framing::Value;
 use crate::node::{Event, Ping, Received};
 use crate::sim::agenda::Due;
 use crate::sim::clock::EPOCH;
@@ -197,11 +197,8 @@ impl World {
                     net.counts.timeouts += 1;
                     again += 1;
                 }
-                Event::Ping(Received { id: Some(id), decision, .. }) => {
-                    let doing = match decision {
-                        Decision::Pending => Doing::Decide(id),
-                        Decision::Accept | Decision::Reject => Doing::Answer(id),
-                    };
+                Event::Ping(Received { wait, open, .. }) => {
+                    let Some(doing) = wait.map(Doing::Decide).or(open.map(Doing::Answer)) else { continue };
                     let after = dice.below(nanos(habits.decide).max(1));
                     let place = errands.put(Errand { member: n, incarnation: books.incarnation, doing });
                     net.agenda.push(self.now.saturating_add(after), Due::Errand(place));

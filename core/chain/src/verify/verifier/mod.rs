@@ -34,6 +34,8 @@ pub struct Summary {
     pub findings: u64,
     /// Some entry links to the one before it.
     pub linked: bool,
+    /// How many entries have no link, the first one left out.
+    pub unlinked: u64,
     /// The leaf hash of the last entry, for the file that continues this one.
     pub last: Option<NodeHash>,
     /// The root of the tree of all entries, where [`Settings::tree`] asked for it.
@@ -98,7 +100,16 @@ impl<'t, C: Checker> Order<'t, C> {
             trail: Trail::new(),
             late: Late::new(),
             suspect: None,
-            summary: Summary { lines: 0, entries: 0, tokens: 0, findings: 0, linked: false, last: None, root: None },
+            summary: Summary {
+                lines: 0,
+                entries: 0,
+                tokens: 0,
+                findings: 0,
+                linked: false,
+                unlinked: 0,
+                last: None,
+                root: None,
+            },
             gaps: false,
             changed: 0,
             last_changed: false,
@@ -251,6 +262,7 @@ impl<'t, C: Checker> Order<'t, C> {
         let flags = record.flags;
         let link = flags.has(Flags::LINK).then_some(record.link);
         self.summary.linked |= link.is_some();
+        self.summary.unlinked += u64::from(link.is_none() && self.summary.entries > 0);
         if let Some(blame) = self.links.step(link, record.leaf, flags.has(Flags::SEALED), blamed) {
             self.blame(chunk, blame, Some((record, passed)), out);
         }

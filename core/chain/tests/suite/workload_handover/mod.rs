@@ -15,7 +15,7 @@ use sluis_chain::workload::{Data, Entry, MAX_LINE, NewStep, NewWorkload, Protect
 use sluis_core::framing::{Encoding, Number, Value};
 use sluis_core::identity::SecretKey;
 use sluis_core::limits::MAX_DATAGRAM_V6;
-use sluis_core::node::{self, Event, Node, NodeConfig, Ping, PingId};
+use sluis_core::node::{self, Event, Node, NodeConfig, OpenId, Ping};
 use sluis_core::sim::Dice;
 use sluis_core::sim::clock::Clock;
 use sluis_core::table::Heap;
@@ -75,7 +75,7 @@ struct Host {
     did: String,
     manner: Manner,
     /// Work in hand: what to answer when it is done.
-    work: VecDeque<(u64, PingId, JobId, i64)>,
+    work: VecDeque<(u64, OpenId, JobId, i64)>,
     old: Option<String>,
     runs: BTreeMap<String, u32>,
 }
@@ -176,10 +176,10 @@ impl Net {
         let Host { node, executor, work, key, manner, old, did, runs, .. } = &mut self.hosts[n];
         let coordinators = [(COORDINATOR, self::key(1).public().verifier().unwrap())];
         let coordinators = BoundKeys::new(&coordinators);
-        let mut answers: Vec<(PingId, String)> = Vec::new();
+        let mut answers: Vec<(OpenId, String)> = Vec::new();
         while let Some(event) = node.poll_event() {
             let Event::Ping(received) = event else { continue };
-            let Some(id) = received.id else { continue };
+            let Some(id) = received.open else { continue };
             let packet = received.packet();
             match executor.offered(now, packet.payload, &coordinators) {
                 Ok(Offered::Run(job)) => {

@@ -1,0 +1,56 @@
+//! Opening files of others: regular files only, and never waiting for one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+/// Open a regular file for reading. Nothing is waited for: a pipe that nobody writes to is refused as any pipe is.
+///
+/// # Errors
+/// It is not there, the system refuses, or it is a folder, a pipe, a socket or a device.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    // A device is not even opened: that alone may have effects.
+    regular(&fs::metadata(path)?)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+        options.custom_flags(i32::try_from(flags.bits()).unwrap_or(0));
+    }
+    let file = options.open(path)?;
+    // What the name stands for may have changed in between.
+    regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Read a regular file that is not longer than `max` bytes.
+///
+/// # Errors
+/// As [`open`], or it is longer.
+pub(crate) fn read(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(max as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > max {
+        return Err(io::Error::other(format!("it is longer than {max} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn regular(stat: &fs::Metadata) -> io::Result<()> {
+    if stat.is_file() {
+        return Ok(());
+    }
+    let what = if stat.is_dir() { "it is a folder" } else { "it is no regular file: a pipe, a socket or a device" };
+    Err(io::Error::other(what))
+}
+
+/// A file that stands beside another one, which may be reached through a symbolic link: `FILE.tree` beside the file that the
+/// link leads to.
+pub(crate) fn beside(file: &Path, extension: &str) -> PathBuf {
+    let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let mut name = file.into_os_string();
+    name.push(extension);
+    PathBuf::from(name)
+}

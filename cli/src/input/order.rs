@@ -1,0 +1,109 @@
+//! What is asked of a node that runs: one command a line.
+
+use sluis_core::framing::Value;
+
+use crate::values::{self, Trust};
+
+/// What a line on standard input asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Order {
+    /// Decide about the waiting ping of this number or packet id, from this sender if there are several.
+    Decide {
+        approve: bool,
+        packet_id: String,
+        sender: Option<String>,
+    },
+    Trust(Trust),
+    Stats,
+    Quit,
+}
+
+impl Order {
+    /// Understand a line; none if it is empty.
+    ///
+    /// # Errors
+    /// A sentence that names the mend.
+    pub(crate) fn parse(line: &str) -> Result<Option<Self>, String> {
+        let line = line.trim();
+        let (verb, rest) = split(line);
+        Ok(Some(match (verb, rest) {
+            ("", _) => return Ok(None),
+            ("approve" | "reject", "") => return Err(format!("write {verb} NUMBER")),
+            ("approve" | "reject", rest) => {
+                let (packet_id, sender) = packet_id(rest)?;
+                let sender = (!sender.is_empty()).then(|| sender.to_owned());
+                Self::Decide { approve: verb == "approve", packet_id, sender }
+            }
+            ("trust", "") => return Err("write trust DID=SCORE, like trust jis:home:sensor=0.9".to_owned()),
+            ("trust", text) => Self::Trust(values::trust(text).map_err(|why| format!("trust `{text}`: {why}"))?),
+            ("stats", "") => Self::Stats,
+            ("quit", "") => Self::Quit,
+            ("stats" | "quit", _) => return Err(format!("{verb} takes nothing behind it, write just {verb}")),
+            _ => {
+                return Err(format!(
+                    "`{verb}` is no command here, write approve NUMBER, reject NUMBER, trust DID=SCORE, stats or quit"
+                ));
+            }
+        }))
+    }
+}
+
+/// The first word, and what is behind it.
+fn split(text: &str) -> (&str, &str) {
+    text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
+}
+
+/// A packet id, and what is behind it. One that holds white space or control characters is written as a JSON text.
+fn packet_id(text: &str) -> Result<(String, &str), String> {
+    let Some(inside) = text.strip_prefix('"') else {
+        let (word, rest) = split(text);
+        return Ok((word.to_owned(), rest));
+    };
+    let mut escaped = false;
+    let end = inside.find(|c| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    });
+    let unreadable = || format!("`{text}` is no JSON text, write the packet id as it was printed");
+    let (quoted, rest) = text.split_at(end.ok_or_else(unreadable)? + 2);
+    let value = Value::from_json(quoted).map_err(|_| unreadable())?;
+    let id = value.as_text().ok_or_else(unreadable)?;
+    Ok((id.to_cow().into_owned(), rest.trim_start()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_are_words() {
+        let decide = |approve, packet_id: &str, sender: Option<&str>| {
+            Ok(Some(Order::Decide { approve, packet_id: packet_id.into(), sender: sender.map(Into::into) }))
+        };
+        assert_eq!(Order::parse(" approve  ping_1\r\n"), decide(true, "ping_1", None));
+        assert_eq!(Order::parse("reject ping_1 jis:a"), decide(false, "ping_1", Some("jis:a")));
+        assert_eq!(
+            Order::parse("trust jis:a=b=0.5"),
+            Ok(Some(Order::Trust(Trust { did: "jis:a=b".into(), score: 0.5 })))
+        );
+        assert_eq!(Order::parse("stats"), Ok(Some(Order::Stats)));
+        assert_eq!(Order::parse("quit\n"), Ok(Some(Order::Quit)));
+        assert_eq!(Order::parse(" \n"), Ok(None));
+        assert_eq!(Order::parse(r#"approve "a \u001b\"b" jis:x y"#), decide(true, "a \u{1b}\"b", Some("jis:x y")));
+        for bad in [
+            "approve",
+            "reject",
+            r#"reject "a"#,
+            r#"reject "\x""#,
+            "trust",
+            "trust a",
+            "trust a=2",
+            "stats 1",
+            "quit now",
+            "help",
+        ] {
+            assert!(Order::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! No evidence is no success: stripped signatures, stripped sidecars, files that only look like segments, signers that are not
+//! the actors.
+
+use std::fs;
+
+use crate::common::folder::Folder;
+use crate::common::json::Json;
+
+/// A signed log of five lines, and the keys of two.
+fn log(name: &str) -> Folder {
+    let folder = Folder::new(name);
+    for key in ["hub", "mallory"] {
+        folder.prints(&["key", "new", &format!("{key}.key")]);
+        folder.write(&format!("{key}.pub"), folder.prints(&["key", "export", &format!("{key}.key")]));
+    }
+    folder.prints(&["chain", "new", "relay.jsonl", "--owner", "jis:hub", "--key", "hub.key"]);
+    for step in ["one", "two"] {
+        folder.ends(0, &["chain", "run", "relay.jsonl", "--step", step, "--key", "hub.key", "--", "true"]);
+    }
+    for action in ["opened", "closed"] {
+        folder.prints(&["chain", "add", "relay.jsonl", "--action", action, "--key", "hub.key"]);
+    }
+    folder
+}
+
+/// The kinds that are found, in their order.
+#[track_caller]
+fn kinds(folder: &Folder, code: i32, flags: &[&str]) -> Vec<String> {
+    let events = folder.events(code, &[&["chain", "verify", "relay.jsonl"], flags].concat());
+    events.iter().filter_map(|event| event.find("kind").map(|_| event.str("kind").to_owned())).collect()
+}
+
+fn not_checked(folder: &Folder, flags: &[&str]) -> Vec<String> {
+    let events = folder.events(0, &[&["chain", "verify", "relay.jsonl"], flags].concat());
+    let Json::List(words) = events.last().expect("a summary").get("not_checked") else { panic!("{events:?}") };
+    words.iter().map(|word| if let Json::Text(word) = word { word.clone() } else { panic!("{word:?}") }).collect()
+}
+
+fn lines(folder: &Folder) -> Vec<String> {
+    folder.text("relay.jsonl").lines().map(ToOwned::to_owned).collect()
+}
+
+fn put(folder: &Folder, lines: &[String]) {
+    folder.write("relay.jsonl", lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+}
+
+/// The line without its signature.
+fn stripped(line: &str) -> String {
+    let at = line.rfind("\"signature\": \"").expect("a token");
+    format!("{}\"signature\": \"\"}}", &line[..at])
+}
+
+fn remove(folder: &Folder, names: &[&str]) {
+    for name in names {
+        fs::remove_file(folder.0.join(name)).expect("it was there");
+    }
+}
+
+const ASKED: [&[&str]; 3] =
+    [&["--key", "hub.pub"], &["--actor", "jis:hub=hub.pub"], &["--signed", "--actor", "jis:hub=hub.pub"]];
+
+#[test]
+fn every_token_is_signed_once_somebody_is_named() {
+    let folder = log("evidence-stripped");
+    for asked in ASKED {
+        assert_eq!(kinds(&folder, 0, asked), [""; 0]);
+    }
+    let good = lines(&folder);
+    // One, and all of them; with the sidecars, and without.
+    for sidecars in [true, false] {
+        if !sidecars {
+            remove(&folder, &["relay.jsonl.tree", "relay.jsonl.checkpoint"]);
+        }
+        for asked in ASKED {
+            for at in 0..good.len() {
+                let mut bad = good.clone();
+                bad[at] = stripped(&bad[at]);
+                put(&folder, &bad);
+                let found = kinds(&folder, 1, asked);
+                assert!(found.contains(&"unsigned".to_owned()), "line {}: {found:?}", at + 1);
+            }
+            put(&folder, &good.iter().map(|line| stripped(line)).collect::<Vec<_>>());
+            assert_eq!(kinds(&folder, 1, asked).iter().filter(|kind| *kind == "unsigned").count(), good.len());
+            for empty in ["", "\n \n", "\u{a0}\n"] {
+                folder.write("relay.jsonl", empty);
+                assert_eq!(kinds(&folder, 1, asked), [if sidecars { "truncated" } else { "empty" }], "{empty:?}");
+            }
+            kinds(&folder, 1, &[]);
+        }
+        put(&folder, &good);
+    }
+}
+
+#[test]
+fn sidecars_that_are_gone_are_missed() {
+    let folder = log("evidence-sidecars");
+    let (good, checkpoint) = (lines(&folder), folder.text("relay.jsonl.checkpoint"));
+    remove(&folder, &["relay.jsonl.tree", "relay.jsonl.checkpoint"]);
+    for asked in [&[][..], ASKED[0], ASKED[1], ASKED[2], &["--allow-unsigned"]] {
+        assert_eq!(kinds(&folder, 1, asked), ["checkpoint"]);
+    }
+    // Nor does another's do, nor one under another name.
+    folder.prints(&["chain", "new", "other.jsonl", "--name", "relay", "--key", "mallory.key"]);
+    folder.write("relay.jsonl.checkpoint", folder.text("other.jsonl.checkpoint"));
+    assert_eq!(kinds(&folder, 1, &[]), ["checkpoint"]);
+    folder.write("relay.jsonl.checkpoint", checkpoint.replacen("relay", "rely", 1));
+    assert_eq!(kinds(&folder, 1, &[]), ["checkpoint"]);
+    folder.write("relay.jsonl.checkpoint", &checkpoint);
+    assert_eq!(kinds(&folder, 0, &[]), [""; 0]);
+    // A log that never had any says so, and nothing is missed.
+    folder.prints(&["chain", "add", "plain.jsonl", "--action", "a"]);
+    let first = Json::parse(folder.text("plain.jsonl").trim_end());
+    assert_eq!(first.get("eraan"), &Json::List(vec![Json::text("log:plain")]));
+    folder.prints(&["chain", "verify", "plain.jsonl"]);
+    // A token that is put before the first is one before the beginning of the log.
+    let forged = folder.text("plain.jsonl").trim_end().to_owned();
+    for forged in [forged.clone(), forged.replace("log:plain", "lag")] {
+        let mut bad = good.clone();
+        bad.insert(0, forged);
+        put(&folder, &bad);
+        assert!(!kinds(&folder, 1, &[]).is_empty());
+    }
+}
+
+#[test]
+fn names_make_no_segments() {
+    let folder = log("evidence-names");
+    let good = lines(&folder);
+    let backup = folder.text("relay.jsonl");
+    let mut forged = good.clone();
+    let last = forged.len() - 1;
+    forged[last] = good[1].replace("one", "own");
+    let neighbours: [(&str, &str); 6] = [
+        ("relay.9.jsonl", ""),
+        ("relay.1.jsonl", ""),
+        ("relay.1.jsonl", &backup),
+        ("relay.20261128.jsonl", &backup),
+        ("relay.1.jsonl", "no token\n"),
+        ("relay.18446744073709551615.jsonl", &backup),
+    ];
+    for (name, content) in neighbours {
+        folder.write(name, content);
+        put(&folder, &good);
+        for flags in [&[][..], &["--partial"], &["--key", "hub.pub"]] {
+            assert_eq!(kinds(&folder, 0, flags), [""; 0], "{name}");
+        }
+        for (bad, what) in [
+            (forged.clone(), "the last line is forged"),
+            (good[1..].to_vec(), "the head is cut"),
+            (good[..4].to_vec(), "the tail is cut"),
+            (vec![forged[last].clone(); 5], "all lines are replaced"),
+            (good.iter().cloned().chain([forged[last].clone()]).collect(), "a line is added"),
+        ] {
+            put(&folder, &bad);
+            for flags in [&[][..], &["--key", "hub.pub"]] {
+                assert!(!kinds(&folder, 1, flags).is_empty(), "{name}: {what}");
+            }
+        }
+        remove(&folder, &[name]);
+    }
+}
+
+#[test]
+fn what_was_not_checked_is_said() {
+    let folder = log("evidence-unchecked");
+    assert_eq!(not_checked(&folder, &[]), ["checkpoint_key", "signers", "actors"]);
+    assert_eq!(not_checked(&folder, &["--key", "hub.pub"]), ["actors"]);
+    assert_eq!(not_checked(&folder, &["--key", "hub.pub", "--actor", "jis:hub=hub.pub"]), [""; 0]);
+    let events = folder.events(0, &["chain", "verify", "relay.jsonl", "--key", "hub.pub"]);
+    let Json::List(unproven) = events[0].get("unproven") else { panic!("{events:?}") };
+    assert_eq!((unproven.len(), unproven[0].str("actor"), unproven[0].count("tokens")), (1, "jis:hub", 5));
+    folder.prints(&["chain", "add", "relay.jsonl", "--action", "later"]);
+    let asked = ["--key", "hub.pub", "--actor", "jis:hub=hub.pub", "--allow-unsigned"];
+    assert_eq!(not_checked(&folder, &asked), ["after_checkpoint", "unsigned"]);
+    let said = folder.prints(&[&["chain", "verify", "relay.jsonl"], &asked[..]].concat());
+    assert!(said.contains("as the checkpoint of relay with 5 lines, signed by a known key"), "{said}");
+    assert!(said.contains("not checked: the checkpoint does not cover the last 1 line\n"), "{said}");
+    assert!(said.contains("not checked: who wrote 1 token, which is not signed\n"), "{said}");
+    // A checkpoint from which the lines differ is not what they are as.
+    let mut bad = lines(&folder);
+    bad[1] = bad[1].replace("one", "own");
+    put(&folder, &bad);
+    let said = folder.ends(1, &["chain", "verify", "relay.jsonl"]);
+    assert!(said.contains("held against the checkpoint of relay") && !said.contains(" as the checkpoint"), "{said}");
+    folder.prints(&["chain", "add", "plain.jsonl", "--action", "a"]);
+    folder.prints(&["chain", "add", "plain.jsonl", "--action", "b"]);
+    let said = folder.prints(&["chain", "verify", "plain.jsonl"]);
+    assert!(said.contains("not checked: no checkpoint: a cut tail would not be seen\n"), "{said}");
+}
+
+#[test]
+fn nobody_signs_for_another() {
+    let folder = log("evidence-actors");
+    let checkpoint = folder.text("relay.jsonl.checkpoint");
+    folder.prints(&["chain", "add", "relay.jsonl", "--action", "taken", "--key", "mallory.key"]);
+    let both = ["--key", "hub.pub", "--key", "mallory.pub"];
+    // Known, but not whom it says.
+    let bound = [&both[..], &["--actor", "jis:hub=hub.pub"]].concat();
+    let found = kinds(&folder, 1, &bound);
+    assert!(found.contains(&"actor".to_owned()), "{found:?}");
+    let found = kinds(&folder, 1, &["--key", "hub.pub"]);
+    assert!(found.contains(&"unknown_key".to_owned()), "{found:?}");
+    // Two keys of one actor.
+    let two = ["--actor", "jis:hub=hub.pub", "--actor", "jis:hub=mallory.pub"];
+    folder.write("kept", &checkpoint);
+    assert_eq!(kinds(&folder, 0, &[&two[..], &["--checkpoint", "kept"]].concat()), [""; 0]);
+    let said = folder.fails(2, &["chain", "verify", "relay.jsonl", "--actor", "spiffe://example.org/ci=hub.pub"]);
+    assert!(said.contains("--trust-bundle"), "{said}");
+    let said = folder.fails(2, &["chain", "verify", "relay.jsonl", "--actor", "jis:hub"]);
+    assert!(said.contains("jis:home:hub=hub.pub"), "{said}");
+    folder.fails(2, &["chain", "verify", "relay.jsonl", "--signed", "--allow-unsigned"]);
+}
+
+#[test]
+fn a_signature_of_another_kind_is_none() {
+    let folder = Folder::new("evidence-kinds");
+    folder.prints(&["key", "new", "hub.key"]);
+    folder.write("hub.pub", folder.prints(&["key", "export", "hub.key"]));
+    folder.prints(&["chain", "add", "relay.jsonl", "--action", "a", "--actor", "jis:hub"]);
+    folder.prints(&["chain", "add", "relay.jsonl", "--action", "b", "--actor", "jis:hub"]);
+    let good = folder.text("relay.jsonl");
+    remove(&folder, &["relay.jsonl.tree"]);
+    for seal in
+        ["x509:garbage", "x509:", "x509:AAAA:AAAA", "ed25519:00", "rsa:00", "signed, honestly", "\\u0065d25519:"]
+    {
+        let (front, back) = good.rsplit_once("\"signature\": \"\"").expect("a token");
+        folder.write("relay.jsonl", format!("{front}\"signature\": \"{seal}\"{back}"));
+        for asked in [&["--key", "hub.pub"][..], &["--key", "hub.pub", "--allow-unsigned"], &["--signed"]] {
+            assert!(!kinds(&folder, 1, asked).is_empty(), "{seal} {asked:?}");
+        }
+        // Free text is the reference's; what has the form of ours must hold in any case.
+        let ours = seal.starts_with("x509:") || seal.starts_with("ed25519:");
+        assert_eq!(kinds(&folder, i32::from(ours), &[]).len(), usize::from(ours), "{seal}");
+    }
+}
