@@ -13,6 +13,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("replay", &[]),
     ("key", &["new", "show", "export"]),
     ("chain", &["new", "add", "run", "close", "verify", "find", "show", "prove", "export", "demo"]),
+    ("mux", &["serve", "listen", "open", "send", "close", "channels", "status", "intents", "token"]),
     ("demo", &[]),
 ];
 

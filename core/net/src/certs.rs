@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{fs, io};
 
+use base64ct::{Base64, Encoding as _};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -104,9 +105,21 @@ pub(crate) fn self_signed(dir: &Path, names: Vec<String>) -> Result<(PathBuf, Pa
     let made = params.self_signed(&pair).map_err(failed)?;
     let at = |path: &Path, error: io::Error| CertError::File { path: path.into(), error };
     fs::create_dir_all(dir).map_err(|error| at(dir, error))?;
-    write_secret(&key, pair.serialize_pem().as_bytes()).map_err(|error| at(&key, error))?;
-    fs::write(&chain, made.pem()).map_err(|error| at(&chain, error))?;
+    write_secret(&key, pem("PRIVATE KEY", &pair.serialize_der()).as_bytes()).map_err(|error| at(&key, error))?;
+    fs::write(&chain, pem("CERTIFICATE", made.der())).map_err(|error| at(&chain, error))?;
     Ok((chain, key))
+}
+
+/// The text form of something in DER (RFC 7468).
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
+    let text = Base64::encode_string(der);
+    let mut out = format!("-----BEGIN {label}-----\n");
+    for line in text.as_bytes().chunks(64) {
+        out.push_str(&String::from_utf8_lossy(line));
+        out.push('\n');
+    }
+    out.push_str(&format!("-----END {label}-----\n"));
+    out
 }
 
 /// Write a file that only its owner can read.

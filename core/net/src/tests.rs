@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::certs::pem;
 use crate::{
     Accept, ByteStream, CertError, ClientTls, Fingerprint, Runtime, ServerTls, Tls, Trust, flush, handshake, read,
     write_all,
@@ -129,7 +130,7 @@ fn made(days: std::ops::Range<i64>) -> (String, String) {
     params.not_before = today + time::Duration::days(days.start);
     params.not_after = today + time::Duration::days(days.end);
     let key = rcgen::KeyPair::generate().unwrap();
-    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    (pem("CERTIFICATE", params.self_signed(&key).unwrap().der()), pem("PRIVATE KEY", &key.serialize_der()))
 }
 
 fn connected(server: &ServerTls, trust: Trust, step: usize) -> (io::Result<Tls<End>>, io::Result<Tls<End>>) {
@@ -142,10 +143,9 @@ fn connected(server: &ServerTls, trust: Trust, step: usize) -> (io::Result<Tls<E
         result
     };
     let (to_server, to_client) = (a.outgoing.clone(), b.outgoing.clone());
-    both(
-        async { closing(handshake(&still, a, client).await, to_server) },
-        async { closing(handshake(&still, b, server.accept().unwrap()).await, to_client) },
-    )
+    both(async { closing(handshake(&still, a, client).await, to_server) }, async {
+        closing(handshake(&still, b, server.accept().unwrap()).await, to_client)
+    })
 }
 
 #[test]

@@ -171,7 +171,12 @@ impl<R: Runtime> Client<R> {
         ClientError::Answer { url: self.url.clone(), why: why.to_string() }
     }
 
-    pub(crate) fn request(&self, method: &str, path: &str, body: Option<String>) -> Result<Request<Whole>, ClientError> {
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<Request<Whole>, ClientError> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url.path));
         request = request.header(header::HOST, self.url.authority());
         if let Some(token) = &self.token {

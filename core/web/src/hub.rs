@@ -67,7 +67,7 @@ pub(crate) struct Shared<R> {
     pub(crate) runtime: R,
     pub(crate) options: Options,
     pub(crate) counters: Counters,
-    clock: Box<dyn Clock + Send + Sync>,
+    clock: Box<dyn Clock>,
     state: Mutex<State>,
 }
 
@@ -96,7 +96,7 @@ impl<R> fmt::Debug for Hub<R> {
 impl<R> Hub<R> {
     /// A hub without channels.
     #[must_use]
-    pub fn new(runtime: R, config: Config, options: Options, seed: &Seed, clock: impl Clock + Send + Sync + 'static) -> Self {
+    pub fn new(runtime: R, config: Config, options: Options, seed: &Seed, clock: impl Clock + 'static) -> Self {
         let board = Switchboard::new(config, seed, clock.now());
         let state = State { board, sockets: BTreeMap::new(), inboxes: BTreeMap::new(), timer: None };
         let (clock, counters) = (Box::new(clock), Counters::default());

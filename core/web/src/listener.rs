@@ -43,12 +43,16 @@ impl Listener {
         let mut request = client.request("GET", path, None)?;
         let key = generate_key();
         let put = |name, text: &str| Some((name, header::HeaderValue::from_str(text).ok()?));
-        request.headers_mut().extend([
-            put(header::CONNECTION, "upgrade"),
-            put(header::UPGRADE, "websocket"),
-            put(header::SEC_WEBSOCKET_VERSION, "13"),
-            put(header::SEC_WEBSOCKET_KEY, &key),
-        ].into_iter().flatten());
+        request.headers_mut().extend(
+            [
+                put(header::CONNECTION, "upgrade"),
+                put(header::UPGRADE, "websocket"),
+                put(header::SEC_WEBSOCKET_VERSION, "13"),
+                put(header::SEC_WEBSOCKET_KEY, &key),
+            ]
+            .into_iter()
+            .flatten(),
+        );
         let mut response = sender.send_request(request).await.map_err(|error| client.no_answer(&error))?;
         if response.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
             let status = response.status().as_u16();

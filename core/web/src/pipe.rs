@@ -32,11 +32,7 @@ impl Pipe {
     }
 
     /// Take what comes from the stream; whether anything did, the end included.
-    pub(crate) fn poll_fill<I: rt::Read + Unpin>(
-        &mut self,
-        io: &mut I,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_fill<I: rt::Read + Unpin>(&mut self, io: &mut I, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.incoming.drain(..self.looked_at);
         self.looked_at = 0;
         let len = self.incoming.len();

@@ -174,7 +174,9 @@ impl<R: Runtime> Hub<R> {
             None => Vec::new(),
             Some(_) => match within(&self.shared.runtime, BODY_TIME, body::read(body, MAX_BODY)).await {
                 Some(Ok(body)) => body,
-                Some(Err(Unread::TooLong)) => return closing(plain(413, &format!("A body has at most {MAX_BODY} bytes"))),
+                Some(Err(Unread::TooLong)) => {
+                    return closing(plain(413, &format!("A body has at most {MAX_BODY} bytes")));
+                }
                 Some(Err(Unread::Lost)) => return closing(plain(400, "The body did not come to its end")),
                 None => return closing(plain(408, "The body took too long")),
             },

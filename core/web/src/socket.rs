@@ -162,4 +162,3 @@ impl<R: Runtime> Session<'_, R> {
         self.missed <= MISSED && self.web.write(&mut self.pipe, Message::Ping(Vec::new().into())).is_ok()
     }
 }
-
