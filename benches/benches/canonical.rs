@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use sluis_benches::samples::{ENCODINGS, ping_frame};
-use sluis_core::framing::{Counter, Frame, Message, Separators, Value, canonical};
+use sluis_core::data::{Counter, Separators, Value, canonical};
+use sluis_core::framing::{Frame, Message};
 
 /// Everything in this file.
 pub(crate) fn all(c: &mut Criterion) {

@@ -6,7 +6,7 @@
 //!
 //! | room | what it is |
 //! |---|---|
-//! | [`framing`] | the TP wire format: frames, the two packets, JSON, msgpack, postcard, canonical text |
+//! | [`framing`] | the TP wire format: frames and the two packets, in JSON, msgpack and postcard |
 //! | [`identity`] | keys: Ed25519 with one acceptance rule, HMAC, the forms in which others read them |
 //! | [`noise`] | handshakes of the Noise framework, with the curve as a parameter |
 //! | [`airlock`] | the gate: trust, rules, vouches, replay window, waiting room |
@@ -14,6 +14,7 @@
 //! | [`driver`] | the one loop that runs any machine on any io, and the shared handle |
 //! | `record` (feature) | what went in and out of a node, to be replayed |
 //! | `sim` (feature) | whole networks on virtual time: a failing run is a seed that replays |
+//! | [`data`] | values, texts, numbers, canonical text: no format of ours |
 //! | [`table`], [`time`], [`limits`] | the ground |
 //!
 //! Arrows point down only: every room is useful without those above it.
@@ -82,6 +83,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod airlock;
+pub mod data;
 mod did;
 #[cfg(feature = "alloc")]
 pub mod driver;

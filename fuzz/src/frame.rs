@@ -1,6 +1,7 @@
 //! Any bytes through each decoder.
 
-use sluis_core::framing::{DecodeError, EncodeError, Encoding, Frame, Header, Message, Packet, Text, Token, Value};
+use sluis_core::data::{EncodeError, Text, Token, Value};
+use sluis_core::framing::{DecodeError, Encoding, Frame, Header, Message, Packet};
 use sluis_core::limits::{HEADER_LEN, MAX_FRAME, MAX_PAYLOAD};
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::Msgpack, Encoding::Postcard];

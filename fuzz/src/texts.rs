@@ -2,7 +2,8 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use sluis_core::airlock::{Gate, GateConfig, LegacyList, Pod, Rule, Subject, gate, glob};
-use sluis_core::framing::{PingType, Zone, hex};
+use sluis_core::data::hex;
+use sluis_core::framing::{PingType, Zone};
 use sluis_core::time::iso;
 use sluis_core::{Did, check_did};
 

@@ -1,8 +1,9 @@
 //! Any text as a JSON value.
 
 use serde::de::IgnoredAny;
-use sluis_core::framing::canonical::{self, Separators};
-use sluis_core::framing::{DecodeError, Order, Style, Token, Value, ValueBuf};
+use sluis_core::data::ParseError;
+use sluis_core::data::canonical::{self, Separators};
+use sluis_core::data::{Order, Style, Token, Value, ValueBuf};
 
 use crate::frame::look_at_value;
 
@@ -15,7 +16,7 @@ pub fn value(data: &[u8]) {
         Err(refused) => {
             assert!(refused.at <= text.len());
             // Python's limits; nothing else that is JSON is refused.
-            let limit = matches!(refused.error, DecodeError::TooDeep | DecodeError::IntTooLong);
+            let limit = matches!(refused.error, ParseError::TooDeep | ParseError::IntTooLong);
             assert!(limit || theirs.is_err(), "{refused}");
             return;
         }

@@ -7,7 +7,7 @@
 //! * [`run`] drives a machine that you own with an [`App`](sluis_core::driver::App) that looks after it.
 //! * [`spawn`] gives a machine away and returns a [`Handle`] and the stream of [`Events`].
 //! * [`blocking`] is where a [`journal`] writes: the runtime's blocking threads.
-//! * Under a paused clock ([`tokio::time::pause`], before [`bind`]) machines live in tokio's time: timers, time-outs and the wall clock
+//! * Under a paused clock (`tokio::time::pause`, before [`bind`]) machines live in tokio's time: timers, time-outs and the wall clock
 //!   advance with it, in no time.
 //! * With the feature `record`, `FileTape` keeps everything that goes into a node and out of it, to be replayed.
 //!

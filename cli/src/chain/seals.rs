@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sluis_chain::token::{Authority, Token, Verdict};
 use sluis_chain::verify::{Finding, Kind};
-use sluis_core::framing::hex;
+use sluis_core::data::hex;
 use sluis_core::identity::{PublicKey, Verifier};
 
 use super::judge::Keys;

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::net::SocketAddr;
 
-use sluis_core::framing::canonical::Style;
-use sluis_core::framing::{Number, Text, Token, Value};
+use sluis_core::data::canonical::Style;
+use sluis_core::data::{Number, Text, Token, Value};
 
 use super::escape;
 

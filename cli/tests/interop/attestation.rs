@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use serde_json::{Value as Json, json};
 use sluis_chain::export::{Envelope, EnvelopeError, KeyId, PAYLOAD_TYPE, PREDICATE_TYPE, Statement, pae};
 use sluis_chain::workload::{Data, MAX_LINE, NewStep, NewWorkload, Protection, Workload};
-use sluis_core::framing::{Value, hex};
+use sluis_core::data::{Value, hex};
 use sluis_core::identity::{PublicKey, SecretKey};
 use sluis_core::table::Heap;
 use sluis_core::{Instant, Now, Seed, Wall};

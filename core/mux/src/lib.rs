@@ -11,7 +11,7 @@
 //! # A switchboard alone
 //!
 //! ```
-//! use sluis_core::framing::Value;
+//! use sluis_core::data::Value;
 //! use sluis_core::{Now, Seed};
 //! use sluis_mux::switchboard::{Body, Config, Open, SocketOptions, Switchboard};
 //! use sluis_mux::{Access, Caller};

@@ -15,7 +15,7 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 
 use sluis_core::Now;
-use sluis_core::framing::{Number, Style, Value};
+use sluis_core::data::{Number, Style, Value};
 
 use crate::access::Caller;
 use crate::rest::{self, Response, millis, percent};

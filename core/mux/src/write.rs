@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use sluis_core::framing::hex;
+use sluis_core::data::hex;
 
 /// An object in the making: members in the order in which they are put.
 #[derive(Debug)]

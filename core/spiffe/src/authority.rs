@@ -181,7 +181,7 @@ fn check_binding(token: &Token<'_>, leaf: &Leaf, id: &str) -> Result<(), SealFau
     }
     let mut sha256 = [0; 32];
     let read = text("certificate_sha256")
-        .and_then(|said| sluis_core::framing::hex::parse(said.as_str()?.as_bytes(), &mut sha256));
+        .and_then(|said| sluis_core::data::hex::parse(said.as_str()?.as_bytes(), &mut sha256));
     if read.is_none() || sha256 != leaf.sha256 {
         return Err(SealFault::Binding("certificate_sha256"));
     }

@@ -1,10 +1,11 @@
-//! What can be wrong with a frame, and with what somebody asks to be encoded.
+//! What can be wrong with a frame.
 
-use super::sink::Full;
 use crate::Reject;
+use crate::data::ParseError;
 
-/// Why bytes are not a TP frame, or a text not a value. The categories of the fixture tables.
+/// Why bytes are not a TP frame. The categories of the fixture tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
 pub enum DecodeError {
     /// Fewer than eight bytes.
     #[error("shorter than a frame header")]
@@ -83,65 +84,19 @@ impl DecodeError {
     }
 }
 
-/// Why a text or bytes are not a [`Value`](super::Value): what is wrong, and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{error} at byte {at}")]
-pub struct ValueError {
-    /// What is wrong.
-    pub error: DecodeError,
-    /// Offset in bytes where reading stopped; a string or number that is wrong is named by where it begins.
-    pub at: usize,
-}
-
-/// Why something cannot be encoded. The caller's own mistake, reported before anything is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EncodeError {
-    /// The payload of the frame would be longer than [`MAX_PAYLOAD`](crate::limits::MAX_PAYLOAD).
-    #[error("the payload would take {len} bytes, a frame has room for 65536")]
-    TooLarge {
-        /// Length of the payload in bytes, without the frame header.
-        len: usize,
-    },
-    /// The output buffer is too small; `encoded_len` tells what is needed.
-    #[error("the output buffer is too small")]
-    BufferFull,
-    /// The encoding has no form for something in it.
-    #[error("{0} cannot be written in this encoding")]
-    Unrepresentable(Unrepresentable),
-    /// Containers nested deeper than the encoding, or this writer without `alloc`, can follow.
-    #[error("nested too deep to be written")]
-    TooDeep,
-    /// Only without `alloc`: an object with too many members to be put in order on the stack.
-    #[error("an object has too many members to be put in order")]
-    TooManyMembers,
-}
-
-/// What an encoding may have no form for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unrepresentable {
-    /// A byte string (JSON, postcard).
-    Bytes,
-    /// A msgpack extension or timestamp (JSON, postcard).
-    Extension,
-    /// An integer outside of 64 bits (msgpack).
-    BigInteger,
-    /// A text with a lone surrogate (msgpack, postcard).
-    LoneSurrogate,
-}
-
-impl core::fmt::Display for Unrepresentable {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Bytes => "a byte string",
-            Self::Extension => "a msgpack extension",
-            Self::BigInteger => "an integer of more than 64 bits",
-            Self::LoneSurrogate => "a text with a lone surrogate",
-        })
-    }
-}
-
-impl From<Full> for EncodeError {
-    fn from(_: Full) -> Self {
-        Self::BufferFull
+impl From<ParseError> for DecodeError {
+    fn from(error: ParseError) -> Self {
+        match error {
+            ParseError::TooLarge => Self::TooLarge,
+            ParseError::BadUtf8 => Self::BadUtf8,
+            ParseError::BadJson => Self::BadJson,
+            ParseError::IntTooLong => Self::IntTooLong,
+            ParseError::TooDeep => Self::TooDeep,
+            ParseError::MsgpackTruncated => Self::MsgpackTruncated,
+            ParseError::MsgpackTrailing => Self::MsgpackTrailing,
+            ParseError::MsgpackFormat => Self::MsgpackFormat,
+            ParseError::MsgpackMapKey => Self::MsgpackMapKey,
+            ParseError::MsgpackExt => Self::MsgpackExt,
+        }
     }
 }

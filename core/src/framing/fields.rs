@@ -1,11 +1,10 @@
 //! What makes members a packet, whatever the encoding: types, defaults, and what must be there.
 
 use super::error::DecodeError;
-use super::number::Number;
 use super::packet::{Packet, Response};
-use super::text::Text;
 use super::types::{Decision, PingType, Priority, RoutingMode};
-use super::value::{Head, Value};
+use crate::data::value::Head;
+use crate::data::{Number, Text, Value};
 
 /// The members of a ping in declared order.
 pub(super) const PACKET: [&str; 19] = [

@@ -1,14 +1,13 @@
 //! From datagrams to packets and back, in whatever encoding.
 
-use super::canonical::{self, Order, Separators, Style};
-use super::error::{DecodeError, EncodeError};
+use super::error::DecodeError;
 use super::header::Header;
 use super::json;
 use super::msgpack;
 use super::packet::{Frame, Message, Packet, Response};
 use super::postcard;
-use super::sink::{Counter, Sink, SliceSink};
 use super::types::Encoding;
+use crate::data::{Counter, EncodeError, Order, Separators, Sink, SliceSink, Style, canonical};
 use crate::limits::{HEADER_LEN, MAX_PAYLOAD};
 
 impl<'a> Frame<'a> {

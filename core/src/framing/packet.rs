@@ -2,7 +2,8 @@
 //!
 //! Field names, order and defaults are those of `tibet_ping.proto` 0.2.1 to 0.3.5.
 
-use super::{Decision, Encoding, Number, PingType, Priority, RoutingMode, Text, Value, Zone};
+use super::{Decision, Encoding, PingType, Priority, RoutingMode, Zone};
+use crate::data::{Number, Text, Value};
 
 /// A ping: who asks whom for what, and why.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -10,13 +10,8 @@
 //! Reading checks all of it: lengths, UTF-8, the JSON inside, nothing after the last field. As in the crate, a varint may
 //! be longer than it must be.
 
-use super::canonical::Style;
-use super::error::Unrepresentable;
-use super::json;
-use super::number::BigInt;
-use super::sink::{Counter, Full, Sink};
-use super::value::Value;
-use super::{Decision, DecodeError, EncodeError, Number, Packet, PingType, Priority, Response, RoutingMode, Text};
+use super::{Decision, DecodeError, Packet, PingType, Priority, Response, RoutingMode};
+use crate::data::{BigInt, Counter, EncodeError, Full, Number, Sink, Style, Text, Unrepresentable, Value, json};
 
 type Done = Result<(), EncodeError>;
 
@@ -331,7 +326,7 @@ impl<'a> Reader<'a> {
     fn value(&mut self) -> Option<Value<'a>> {
         match json::checked(self.str()?) {
             Ok(value) => Some(value),
-            Err(error) => self.fail(error),
+            Err(error) => self.fail(error.into()),
         }
     }
 

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize as _, ZeroizeOnDrop};
 
-use crate::framing::{Full, Sink};
+use crate::data::{Full, Sink};
 
 /// Bytes of a block of SHA-256.
 const BLOCK: usize = 64;

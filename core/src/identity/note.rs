@@ -10,7 +10,7 @@ use base64ct::{Base64, Encoding as _};
 use sha2::{Digest as _, Sha256};
 
 use super::{KeyError, PublicKey};
-use crate::framing::hex;
+use crate::data::hex;
 
 /// The algorithm byte of Ed25519.
 pub const ED25519: u8 = 1;

@@ -5,7 +5,7 @@ use core::fmt;
 use ed25519_dalek::VerifyingKey;
 
 use super::Fingerprint;
-use crate::framing::{Full, Sink, hex};
+use crate::data::{Full, Sink, hex};
 
 /// An Ed25519 signature: R and s, 64 bytes.
 pub type Signature = [u8; 64];

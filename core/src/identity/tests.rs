@@ -7,7 +7,7 @@ use std::{format, vec};
 use super::note::{NoteKey, NoteKeyError};
 use super::{KeyError, MacKey, PublicKey, SecretKey, Signer};
 use crate::Seed;
-use crate::framing::{Sink as _, hex};
+use crate::data::{Sink as _, hex};
 
 fn unhex(text: &str) -> Vec<u8> {
     let mut out = vec![0; text.len() / 2];

@@ -1,6 +1,6 @@
 //! Ids and nonces as the reference makes them, drawn from the node's own generator.
 
-use crate::framing::hex;
+use crate::data::hex;
 use crate::{Rng, Seed};
 
 /// Prefix of a packet id of ours.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::str::FromStr;
 
 use crate::Route;
-use crate::framing::{Number, Token, Value, ValueBuf};
+use crate::data::{Number, Token, Value, ValueBuf};
 use crate::time::{Duration, Instant, Now, Wall};
 
 /// What is odd about a line of a recording.

@@ -2,8 +2,9 @@
 
 use crate::common::{Json, fixture_bytes, rows};
 use sha2::{Digest as _, Sha256};
-use sluis_core::framing::canonical::{self, Member};
-use sluis_core::framing::{Counter, FnSink, Frame, Message, Packet, Separators, Style, Value};
+use sluis_core::data::canonical::{self, Member};
+use sluis_core::data::{Counter, FnSink, Separators, Style, Value};
+use sluis_core::framing::{Frame, Message, Packet};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()

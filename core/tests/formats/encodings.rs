@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use crate::common::rows;
 use proptest::option;
 use proptest::prelude::*;
-use sluis_core::framing::{
-    Decision, EncodeError, Encoding, Frame, Message, Number, Packet, PingType, Priority, Response, RoutingMode, Text,
-    Unrepresentable, Value,
-};
+use sluis_core::data::{EncodeError, Number, Text, Unrepresentable, Value};
+use sluis_core::framing::{Decision, Encoding, Frame, Message, Packet, PingType, Priority, Response, RoutingMode};
 use sluis_core::limits::MAX_FRAME;
 
 const ALL: [Encoding; 3] = [Encoding::Json, Encoding::Msgpack, Encoding::Postcard];

@@ -1,7 +1,8 @@
 //! `frames.jsonl` and `encode_errors.jsonl`: our bytes are the reference's bytes.
 
 use crate::common::{Deviations, Row, rows};
-use sluis_core::framing::{EncodeError, Encoding, Frame, Message, Packet, Unrepresentable, Value};
+use sluis_core::data::{EncodeError, Unrepresentable, Value};
+use sluis_core::framing::{Encoding, Frame, Message, Packet};
 use sluis_core::limits::MAX_FRAME;
 
 fn encoding(row: &Row) -> Encoding {

@@ -5,11 +5,9 @@ mod model;
 
 use model::{Model, Units, Whim, code_points, key, model, units, wide};
 use proptest::prelude::*;
-use sluis_core::framing::canonical::{self, Separators};
-use sluis_core::framing::{
-    Decision, Encoding, Frame, Message, Number, Packet, PingType, Priority, Response, RoutingMode, Style, Text,
-    TextError, Token, Value, ValueBuf,
-};
+use sluis_core::data::canonical::{self, Separators};
+use sluis_core::data::{Number, Style, Text, TextError, Token, Value, ValueBuf};
+use sluis_core::framing::{Decision, Encoding, Frame, Message, Packet, PingType, Priority, Response, RoutingMode};
 use sluis_core::limits::MAX_FRAME;
 
 fn canonical_text(value: Value<'_>, separators: Separators) -> String {

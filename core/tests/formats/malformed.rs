@@ -27,6 +27,7 @@ const fn category(error: DecodeError) -> &'static str {
         DecodeError::TooLarge => "too_large",
         DecodeError::Mistyped => "mistyped",
         DecodeError::BadPostcard => "bad_postcard",
+        _ => panic!("a reason without a name here"),
     }
 }
 

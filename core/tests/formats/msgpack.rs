@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use crate::common::{fixture_bytes, rows, unhex};
 use proptest::prelude::*;
-use sluis_core::framing::{DecodeError, Encoding, Frame, Message, Packet, Style, Token, Unrepresentable, Value};
+use sluis_core::data::{ParseError, Style, Token, Unrepresentable, Value};
+use sluis_core::framing::{DecodeError, Encoding, Frame, Message, Packet};
 use sluis_core::framing::{EncodeError, ValueError};
 use sluis_core::limits::{HEADER_LEN, MAX_FRAME};
 
@@ -90,12 +91,12 @@ fn nesting_ends_where_it_ends_in_the_reference() {
                 bytes.len() - if opening.len() == 3 && opening[0] == 0xdc { 2 * depth } else { 0 }
             );
             assert_eq!(value, value);
-            assert_eq!(value.to_json_string().is_ok(), depth <= sluis_core::framing::MAX_DEPTH, "{depth}");
+            assert_eq!(value.to_json_string().is_ok(), depth <= sluis_core::data::MAX_DEPTH, "{depth}");
         }
         for depth in [1024, 1025, 20_000] {
             let bytes = nested(depth, opening, inner);
             let error = Value::from_msgpack(&bytes).map_err(|e: ValueError| e.error);
-            assert_eq!(error, Err(DecodeError::TooDeep));
+            assert_eq!(error, Err(ParseError::TooDeep));
         }
         // An empty container is a level like any other.
         assert!(Value::from_msgpack(&nested(1022, opening, b"\x90")).is_ok());
@@ -123,13 +124,13 @@ fn what_is_announced_must_be_there() {
         (b"\xd4\x80\x00", DecodeError::MsgpackExt),
         (b"", DecodeError::MsgpackTruncated),
     ] {
-        assert_eq!(Value::from_msgpack(bytes).map_err(|e| e.error), Err(why), "{bytes:x?}");
+        assert_eq!(Value::from_msgpack(bytes).map_err(|e| DecodeError::from(e.error)), Err(why), "{bytes:x?}");
     }
     let mut text = vec![0xdb, 0, 0, 0xff, 0xfb];
     text.resize(65_536, b'x');
     assert!(Value::from_msgpack(&text).is_ok());
     text.push(b'x');
-    assert_eq!(Value::from_msgpack(&text).map_err(|e| e.error), Err(DecodeError::TooLarge));
+    assert_eq!(Value::from_msgpack(&text).map_err(|e| e.error), Err(ParseError::TooLarge));
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use proptest::option;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
+use sluis_core::data::{EncodeError, Number, Text, Unrepresentable, Value};
 use sluis_core::framing::{
-    Decision, DecodeError, EncodeError, Encoding, Frame, Message, Number, Packet, PingType, Priority, Response,
-    RoutingMode, Text, Unrepresentable, Value,
+    Decision, DecodeError, Encoding, Frame, Message, Packet, PingType, Priority, Response, RoutingMode,
 };
 use sluis_core::limits::{HEADER_LEN, MAX_FRAME};
 

@@ -1,6 +1,7 @@
 //! Events of a node, as what chains record.
 
-use sluis_core::framing::{Decision, Number, Text};
+use sluis_core::data::{Number, Text};
+use sluis_core::framing::Decision;
 use sluis_core::node::{Event, Outcome};
 
 use super::{Happening, Judgement, Kinds};

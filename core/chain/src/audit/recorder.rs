@@ -6,7 +6,7 @@ use alloc::string::String;
 use super::Happening;
 use super::draft::Scratch;
 use crate::token::Token;
-use sluis_core::framing::Text;
+use sluis_core::data::Text;
 
 /// Kinds of happenings, as a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,8 @@ impl Kinds {
             Happening::Relay { .. } => Self::RELAY,
             Happening::Trust { .. } => Self::TRUST,
             Happening::Decided { .. } => Self::DECISION,
+            // That something is missing is said whatever is recorded.
+            Happening::Gap { .. } => Self::NONE,
         }
     }
 }

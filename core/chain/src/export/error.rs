@@ -1,7 +1,7 @@
 //! What can be wrong with an envelope or a statement.
 
 use crate::token::TokenError;
-use sluis_core::framing::EncodeError;
+use sluis_core::data::EncodeError;
 
 /// An envelope cannot be read, or does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use sluis_core::framing::{EncodeError, Text};
+use sluis_core::data::{EncodeError, Text};
 
 /// An object or array that is being written.
 pub(super) struct Json {
@@ -43,7 +43,7 @@ impl Json {
     pub(super) fn text(&mut self, text: Text<'_>) -> Result<&mut Self, EncodeError> {
         self.separate();
         self.out.push(b'"');
-        sluis_core::framing::put_inside(text, &mut self.out)?;
+        sluis_core::data::put_inside(text, &mut self.out)?;
         self.out.push(b'"');
         self.comma = true;
         Ok(self)

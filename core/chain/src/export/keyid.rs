@@ -4,7 +4,7 @@ use core::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use sluis_core::framing::hex;
+use sluis_core::data::hex;
 use sluis_core::identity::PublicKey;
 
 /// The name that `securesystemslib` gives to an Ed25519 key: SHA-256 over the canonical JSON

@@ -14,7 +14,7 @@ use super::order::{Ordered, Row};
 use super::{PAYLOAD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE};
 use crate::token::Hash32;
 use crate::workload::{Step, StepStatus, WorkloadId, hash_data};
-use sluis_core::framing::{EncodeError, Text, Token, Value};
+use sluis_core::data::{EncodeError, Text, Token, Value};
 use sluis_core::identity::MacKey;
 use sluis_core::time::{Wall, iso};
 

@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use super::merkle::{Leaves, MAX_PATH, Path, ProofError, ProveError, leaf_hash, prove_inclusion, verify_inclusion};
 use super::note::{Checkpoint, CheckpointError, Note};
 use crate::token::{Hash32, Token, TokenError};
-use sluis_core::framing::{
+use sluis_core::data::{
     EncodeError, Member, Number, Separators, Sink, Style, Text, Token as Piece, Value, ValueError, hex,
 };
 use sluis_core::identity::note::{NoteKey, NoteKeyError};
@@ -152,7 +152,7 @@ impl Bundle {
         // It was put together just now.
         let proof = Value::from_json(&hashes).unwrap_or(Value::EMPTY_ARRAY);
         let style = Style { separators: Separators::Spaced, ..Style::WIRE };
-        sluis_core::framing::canonical::write_object(
+        sluis_core::data::canonical::write_object(
             sink,
             &[
                 ("type", BUNDLE_TYPE.into()),

@@ -6,7 +6,7 @@ use super::merkle::{Frontier, LEAF, NodeHash, leaf_hash};
 use super::note::{Checkpoint, NoteSignError};
 use super::quick::{Quick, sha256_and_begin};
 use crate::token::{Field, Hash32, Seal, SealError, Token, TokenId, TokenIds, signed_text, write_seal};
-use sluis_core::framing::{EncodeError, Full, Sink, Text};
+use sluis_core::data::{EncodeError, Full, Sink, Text};
 use sluis_core::identity::{MacKey, Signer};
 use sluis_core::time::iso;
 use sluis_core::{Now, Seed};
@@ -72,6 +72,8 @@ pub struct Appended {
     pub leaf: NodeHash,
     /// The id that it was given; `None` if the draft had one.
     pub token_id: Option<TokenId>,
+    /// The hash of its content; `None` of a line that was taken as it is.
+    pub content_hash: Option<Hash32>,
 }
 
 /// Where a log is, to go back to when what was made could not be stored.
@@ -103,7 +105,7 @@ impl Mark {
 /// ```
 /// use sluis_chain::log::{Log, Protection};
 /// use sluis_chain::token::Token;
-/// use sluis_core::framing::Text;
+/// use sluis_core::data::Text;
 /// use sluis_core::{Instant, Now, Seed, Wall};
 ///
 /// # fn main() -> Result<(), Box<dyn core::error::Error>> {
@@ -191,11 +193,11 @@ impl Log {
             token.token_id = id.as_text();
         }
         token.link = self.last.map(Hash32);
-        let (len, leaf) = self.write(&token, protection, out)?;
+        let (len, hash, leaf) = self.write(&token, protection, out)?;
         let end = out.get_mut(len).ok_or(EncodeError::from(Full))?;
         *end = b'\n';
         let (index, leaf) = self.push(len, leaf)?;
-        Ok(Appended { len: len + 1, index, leaf, token_id })
+        Ok(Appended { len: len + 1, index, leaf, token_id, content_hash: Some(hash) })
     }
 
     /// Take a line as it is: a token that was sealed elsewhere, whose bytes must stay. It comes without a line feed, which
@@ -211,16 +213,16 @@ impl Log {
             return Err(AppendError::NotFirst);
         }
         let (index, leaf) = self.push(line.len(), leaf_hash(line))?;
-        Ok(Appended { len: line.len() + 1, index, leaf, token_id: None })
+        Ok(Appended { len: line.len() + 1, index, leaf, token_id: None, content_hash: None })
     }
 
-    /// Write the line, hashed and sealed; how long it is, and its leaf hash.
+    /// Write the line, hashed and sealed; how long it is, its content hash and its leaf hash.
     fn write(
         &mut self,
         token: &Token<'_>,
         protection: Protection<'_>,
         out: &mut [u8],
-    ) -> Result<(usize, NodeHash), AppendError> {
+    ) -> Result<(usize, Hash32, NodeHash), AppendError> {
         let mut line = Quick::new(out);
         token.write_members(&mut line)?;
         // What is hashed is in order, the line is not: two texts, whose hashes are made together as far as they can be.
@@ -239,7 +241,7 @@ impl Log {
             len += put_seal(seal, &hash, out, len)?;
         }
         let line = out.get(..len).unwrap_or_default();
-        Ok((len, leaf.map_or_else(|| leaf_hash(line), |leaf| leaf.finish(line))))
+        Ok((len, hash, leaf.map_or_else(|| leaf_hash(line), |leaf| leaf.finish(line))))
     }
 
     /// What the content hash covers, where it is short and hashed without a key.

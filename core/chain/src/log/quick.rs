@@ -2,7 +2,7 @@
 
 use sha2::block_api::compress256;
 
-use sluis_core::framing::{Full, Sink};
+use sluis_core::data::{Full, Sink};
 
 /// The state that SHA-256 begins with (FIPS 180-4, 5.3.3).
 const START: [u32; 8] =

@@ -9,7 +9,7 @@ use super::merkle::{Frontier, NodeHash, leaf_hash};
 use super::note::NoteError;
 use super::*;
 use crate::token::{Field, Hash32, KnownKeys, Seal, SealError, Token, Verdict};
-use sluis_core::framing::{Text, Value};
+use sluis_core::data::{Text, Value};
 use sluis_core::identity::note::NoteKey;
 use sluis_core::identity::{MacKey, SecretKey, SignError, Signature, Signer, Verifier};
 use sluis_core::{Instant, Now, Seed, Wall};

@@ -6,7 +6,7 @@ use core::iter;
 
 use super::{Entry, NONE, Store, raw};
 use crate::token::{Fault, Token};
-use sluis_core::framing::Text;
+use sluis_core::data::Text;
 use sluis_core::identity::MacKey;
 
 /// What is wrong with a chain. Of several faults it is the one nearest to the token that was asked about.

@@ -5,7 +5,7 @@ use core::iter;
 
 use super::{Entry, NONE, Store, raw};
 use crate::token::Token;
-use sluis_core::framing::Text;
+use sluis_core::data::Text;
 
 /// What to look for. An empty text asks for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,7 +31,7 @@ pub use tree::{Branch, Found};
 
 use super::log::is_blank;
 use super::token::{State, Token, TokenError};
-use sluis_core::framing::{EncodeError, Text, Value, put_inside};
+use sluis_core::data::{EncodeError, Text, Value, put_inside};
 use sluis_core::table::{Chain, Chained, Heap, Index, Slab};
 use sluis_core::{Seed, SipKey};
 

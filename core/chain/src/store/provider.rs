@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::{Store, StoreError, StoreLimits, raw};
 use crate::token::{Fault, State, Token, TokenIds};
-use sluis_core::framing::{EncodeError, Member, Style, Text, Value, canonical};
+use sluis_core::data::{EncodeError, Member, Style, Text, Value, canonical};
 use sluis_core::identity::MacKey;
 use sluis_core::time::iso;
 use sluis_core::{Now, Seed};
@@ -31,7 +31,7 @@ pub enum ProviderError {
 /// ```
 /// use sluis_chain::store::Provider;
 /// use sluis_chain::token::{State, Token};
-/// use sluis_core::framing::{Text, Value};
+/// use sluis_core::data::{Text, Value};
 /// use sluis_core::{Instant, Now, Seed, Wall};
 ///
 /// # fn main() -> Result<(), Box<dyn core::error::Error>> {

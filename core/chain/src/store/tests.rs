@@ -5,7 +5,7 @@ use std::vec::Vec;
 use super::{ChainFault, Found, Query, Store, StoreError, StoreLimits};
 use crate::token::Token;
 use sluis_core::Seed;
-use sluis_core::framing::Text;
+use sluis_core::data::Text;
 
 fn store(limits: StoreLimits) -> Store {
     Store::new(limits, &Seed::from_u64(1))

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::{Entry, Store, raw};
 use crate::token::Token;
-use sluis_core::framing::Text;
+use sluis_core::data::Text;
 
 /// A token in a tree.
 #[derive(Clone, Copy, Debug, PartialEq)]

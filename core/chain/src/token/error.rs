@@ -1,7 +1,7 @@
 //! What can be wrong with a line, and with a token.
 
 use super::Hash32;
-use sluis_core::framing::ValueError;
+use sluis_core::data::ValueError;
 
 /// A member of a token, in the order of the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

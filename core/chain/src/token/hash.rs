@@ -5,7 +5,7 @@ use core::fmt;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use sluis_core::framing::{Full, Sink, hex};
+use sluis_core::data::{Full, Sink, hex};
 use sluis_core::identity::Mac;
 
 /// A SHA-256 or HMAC-SHA256 value. Shown and read as 64 lower-case hex digits.

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use sluis_core::framing::Text;
+use sluis_core::data::Text;
 use sluis_core::time::{Wall, iso};
 use sluis_core::{Rng, Seed};
 
@@ -30,7 +30,7 @@ impl TokenId {
             }
         }
         for (two, byte) in tail.as_chunks_mut::<2>().0.iter_mut().zip(random.to_be_bytes()) {
-            *two = sluis_core::framing::hex::pair(byte);
+            *two = sluis_core::data::hex::pair(byte);
         }
         Self(id)
     }

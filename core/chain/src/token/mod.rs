@@ -35,6 +35,7 @@
 //! | `signature` | `ed25519:<public key>:<signature>` over [`signed_text`], both in hex; other kinds have another prefix |
 
 mod error;
+mod gap;
 mod hash;
 mod id;
 mod parse;
@@ -47,6 +48,7 @@ mod verify;
 mod write;
 
 pub use error::{Fault, Field, TokenError};
+pub use gap::GAP;
 pub use hash::Hash32;
 pub use id::{TokenId, TokenIds};
 pub use seal::{Authority, KnownKeys, SIGNED_TEXT_LEN, Seal, SealError, Verdict, signed_text};
@@ -54,7 +56,7 @@ pub use stamp::{MAX_FUTURE, MAX_NAIVE_FUTURE, Stamp};
 pub use state::State;
 pub(crate) use write::write_seal;
 
-use sluis_core::framing::{Text, Value};
+use sluis_core::data::{Text, Value};
 
 /// What stands before the leaf hash of the entry before, in the last reference of a token of ours.
 pub const PREV_PREFIX: &str = "prev:sha256:";

@@ -1,7 +1,7 @@
 //! Reads a line.
 
 use super::{Field, State, Token, TokenError};
-use sluis_core::framing::{DecodeError, Reader, Text, Value, ValueError};
+use sluis_core::data::{ParseError, Reader, Text, Value, ValueError};
 
 impl<'a> Token<'a> {
     /// Read a line: one JSON object, with white space around it if need be.
@@ -108,10 +108,10 @@ fn by_key(line: &str) -> Result<Token<'_>, TokenError> {
     r.space();
     let bad = |error| Err(TokenError::NotJson(ValueError { error, at: r.pos() }));
     if !r.at_end() {
-        return bad(DecodeError::BadJson);
+        return bad(ParseError::BadJson);
     }
     if u32::try_from(line.len()).is_err() {
-        return bad(DecodeError::TooLarge);
+        return bad(ParseError::TooLarge);
     }
     let Some(members) = members else { return Err(TokenError::NotAnObject) };
     if let Some(at) = members.unknown {
@@ -128,7 +128,7 @@ struct Members<'a> {
 }
 
 /// The members of an object; `None` for any other value.
-fn members<'a>(r: &mut Reader<'a>) -> Result<Option<Members<'a>>, DecodeError> {
+fn members<'a>(r: &mut Reader<'a>) -> Result<Option<Members<'a>>, ParseError> {
     r.space();
     if !r.eat("{") {
         return r.value().map(|_| None);
@@ -141,10 +141,10 @@ fn members<'a>(r: &mut Reader<'a>) -> Result<Option<Members<'a>>, DecodeError> {
     loop {
         r.space();
         let at = r.pos();
-        let key = if r.eat("\"") { r.string()? } else { return Err(DecodeError::BadJson) };
+        let key = if r.eat("\"") { r.string()? } else { return Err(ParseError::BadJson) };
         r.space();
         if !r.eat(":") {
-            return Err(DecodeError::BadJson);
+            return Err(ParseError::BadJson);
         }
         r.space();
         let value = r.value()?;
@@ -154,7 +154,7 @@ fn members<'a>(r: &mut Reader<'a>) -> Result<Option<Members<'a>>, DecodeError> {
         }
         r.space();
         if !r.eat(",") {
-            return if r.eat("}") { Ok(Some(members)) } else { Err(DecodeError::BadJson) };
+            return if r.eat("}") { Ok(Some(members)) } else { Err(ParseError::BadJson) };
         }
     }
 }

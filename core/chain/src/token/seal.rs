@@ -1,7 +1,7 @@
 //! Seals: who vouches for a content hash.
 
 use super::{Hash32, Token};
-use sluis_core::framing::{Text, hex};
+use sluis_core::data::{Text, hex};
 use sluis_core::identity::{PublicKey, SignError, Signature, Signer, Verifier};
 
 /// What a signed text begins with, so that no signature over anything else can be taken for a seal.

@@ -10,7 +10,7 @@ use super::{
     Authority as _, Fault, Field, Hash32, KnownKeys, Seal as _, Stamp, State, Token, TokenError, TokenId, TokenIds,
     Verdict, signed_text,
 };
-use sluis_core::framing::{Text, Value};
+use sluis_core::data::{Text, Value};
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_core::{Seed, Wall};
 

@@ -1,7 +1,7 @@
 //! Writes a token as a line, and as the text that is hashed.
 
 use super::{Hash32, PREV_PREFIX, Token};
-use sluis_core::framing::{
+use sluis_core::data::{
     Counter, EncodeError, Full, Order, Separators, Sink, SliceSink, Style, Text, Value, put_inside,
 };
 
@@ -150,7 +150,7 @@ fn put_behind(
     let mut open = Open { sink, held: None };
     eraan.write_json(&mut open, style)?;
     let Open { sink, .. } = open;
-    let mut comma = eraan.tokens().nth(1).is_some_and(|token| token != sluis_core::framing::Token::ArrayEnd);
+    let mut comma = eraan.tokens().nth(1).is_some_and(|token| token != sluis_core::data::Token::ArrayEnd);
     if let Some(header) = header {
         sink.put(if comma { b", \"" } else { b"\"" })?;
         put_inside(header, sink)?;

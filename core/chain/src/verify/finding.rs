@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
-use sluis_core::framing::{EncodeError, Member, Number, Sink, Style, Text, canonical};
+use sluis_core::data::{EncodeError, Member, Number, Sink, Style, Text, canonical};
 
 /// Longest text in a finding, in bytes: what strangers wrote is cut there.
 pub const MAX_TEXT: usize = 512;

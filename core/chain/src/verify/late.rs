@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::finding::{Kind, cut};
 use super::settings::Settings;
 use crate::token::Token;
-use sluis_core::framing::Text;
+use sluis_core::data::Text;
 
 /// Bytes of names that are kept in all, and how many of them: a file in which every token waits is not told by name.
 const NAME_BYTES: usize = 1 << 20;

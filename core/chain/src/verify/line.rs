@@ -11,7 +11,7 @@ use crate::log::merkle::{LEAF, NodeHash};
 use crate::log::quick::{Quick, sha256, sha256_and_after};
 use crate::token::{Authority, Fault, Hash32, Stamp, Token, TokenError, Verdict};
 use sluis_core::SipKey;
-use sluis_core::framing::Text;
+use sluis_core::data::Text;
 use sluis_core::time::Wall;
 
 /// What the rest of the work needs to know of a line.

@@ -83,8 +83,8 @@ impl Authority for OwnKey {
         };
         let (mut key, mut signature) = ([0; 32], [0; 64]);
         let holds = seal.split_once(':').is_some_and(|(key_text, signature_text)| {
-            sluis_core::framing::hex::parse(key_text.as_bytes(), &mut key).is_some()
-                && sluis_core::framing::hex::parse(signature_text.as_bytes(), &mut signature).is_some()
+            sluis_core::data::hex::parse(key_text.as_bytes(), &mut key).is_some()
+                && sluis_core::data::hex::parse(signature_text.as_bytes(), &mut signature).is_some()
                 && Key::new(key).is_ok_and(|key| key.verify(signed_text, &signature).is_ok())
         });
         if holds { Verdict::Good } else { Verdict::Bad }

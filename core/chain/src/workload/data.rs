@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::token::Hash32;
-use sluis_core::framing::{EncodeError, FnSink, Number, Reader, Separators, Token, Value, canonical, hex};
+use sluis_core::data::{EncodeError, FnSink, Number, Reader, Separators, Token, Value, canonical, hex};
 
 /// SHA-256 over the canonical text of any value.
 ///

@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::protect::{Protection, WriteError, Written};
 use crate::token::{Hash32, SIGNED_TEXT_LEN, signed_text};
-use sluis_core::framing::{Full, Sink, SliceSink, Text, put_inside};
+use sluis_core::data::{Full, Sink, SliceSink, Text, put_inside};
 use sluis_core::time::{Wall, iso};
 
 /// The ten members that are hashed, as they stand in the line, by the order of their keys.

@@ -3,7 +3,7 @@
 use super::ids::{StepId, WorkloadId};
 use super::status::{StepStatus, WorkloadStatus};
 use crate::token::Hash32;
-use sluis_core::framing::{Text, Value};
+use sluis_core::data::{Text, Value};
 use sluis_core::time::Wall;
 
 /// What the token says that begins a workload.

@@ -4,7 +4,7 @@ use core::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use sluis_core::framing::{Sink, SliceSink, hex};
+use sluis_core::data::{Sink, SliceSink, hex};
 use sluis_core::time::{Wall, iso};
 
 /// Randomness in an id: eight bytes, hashed as 16 hex digits.

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::token::{Hash32, Seal, SealError};
-use sluis_core::framing::{EncodeError, Full};
+use sluis_core::data::{EncodeError, Full};
 use sluis_core::identity::MacKey;
 
 /// How a token is protected beyond its hash, and what of a log stands in it.

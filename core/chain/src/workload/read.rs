@@ -5,7 +5,7 @@ use super::entry::{After, Closed, Created, Entry, Finding, Spiffe, Step, StepCou
 use super::ids::{StepId, WorkloadId};
 use super::status::{StepStatus, WorkloadStatus};
 use crate::token::{Hash32, Token};
-use sluis_core::framing::{Number, Reader, Text, Value};
+use sluis_core::data::{Number, Reader, Text, Value};
 use sluis_core::time::{Wall, iso};
 
 /// A token's action says that it belongs to a workload, and this member of it is not as it must be.

@@ -3,7 +3,7 @@
 use super::room::TooLong;
 use super::status::StepStatus;
 use crate::token::Hash32;
-use sluis_core::framing::EncodeError;
+use sluis_core::data::EncodeError;
 
 /// Why an operation on a workload was refused. Nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +49,9 @@ pub enum Refused {
     /// The workload was closed.
     #[error("the workload is closed")]
     Closed,
+    /// A token that was read from the log is not the one that comes next in its workload.
+    #[error("it does not follow the token before it in its workload")]
+    NotNext,
     /// A step has not ended.
     #[error("step {first} has not ended")]
     Unfinished {

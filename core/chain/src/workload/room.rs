@@ -3,7 +3,7 @@
 use core::fmt::Debug;
 use core::ops::{Deref, DerefMut};
 
-use sluis_core::framing::{EncodeError, SliceSink, Style, Value};
+use sluis_core::data::{EncodeError, SliceSink, Style, Value};
 #[cfg(feature = "alloc")]
 use sluis_core::table::Heap;
 use sluis_core::table::{Fixed, Storage};

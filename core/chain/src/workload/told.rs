@@ -3,7 +3,7 @@
 use super::data::hash_data;
 use super::refused::Refused;
 use crate::token::Hash32;
-use sluis_core::framing::Value;
+use sluis_core::data::Value;
 
 /// A workload that is to be created.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

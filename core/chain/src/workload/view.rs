@@ -7,7 +7,7 @@ use super::machine::Workload;
 use super::room::Room;
 use super::status::StepStatus;
 use crate::token::Hash32;
-use sluis_core::framing::{EncodeError, Member, Number, Sink, Style, Text, Value, canonical};
+use sluis_core::data::{EncodeError, Member, Number, Sink, Style, Text, Value, canonical};
 use sluis_core::time::{Wall, iso};
 
 /// Room for the error text of a compromised step.
@@ -124,7 +124,7 @@ impl<'a> StepView<'a> {
             [("node", self.node.into()), ("timestamp", started.into()), ("workload", self.workload_id.as_str().into())];
         canonical::write_object(sink, &eromheen, Style::SPACED)?;
         sink.put(b", \"erachter\": {\"intent\": \"Execute step '")?;
-        sluis_core::framing::put_inside(Text::new(self.name), sink)?;
+        sluis_core::data::put_inside(Text::new(self.name), sink)?;
         Ok(sink.put(b"'\"}}")?)
     }
 }
@@ -141,7 +141,7 @@ pub(super) fn put_members(sink: &mut impl Sink, members: &[(&str, Member<'_>)]) 
         match *member {
             Member::Text(text) => {
                 sink.put(b"\"")?;
-                sluis_core::framing::put_inside(text, sink)?;
+                sluis_core::data::put_inside(text, sink)?;
                 sink.put(b"\"")?;
             }
             Member::Number(number) => number.write(sink)?,

@@ -5,7 +5,7 @@ use super::entry::{After, Closed, Created, Finding, Spiffe, Step};
 use super::ids::WorkloadId;
 use super::protect::{Protection, WriteError, Written};
 use super::status::{StepStatus, WorkloadStatus};
-use sluis_core::framing::{Number, Separators, Text, Value, canonical};
+use sluis_core::data::{Number, Separators, Text, Value, canonical};
 
 impl Created<'_> {
     /// Write the token as a line, without a line feed.

@@ -4,7 +4,8 @@ use crate::common::{Deviations, Json, Row, fixture_bytes, rows, unhex};
 use sluis_chain::audit::{Happening, Judgement, Recorder};
 use sluis_chain::store::{ChainFault, Found, Provider, Query, Store, StoreLimits, Summary};
 use sluis_chain::token::{State, Token};
-use sluis_core::framing::{Number, Packet, PingType, RoutingMode, Text, Value};
+use sluis_core::data::{Number, Text, Value};
+use sluis_core::framing::{Packet, PingType, RoutingMode};
 use sluis_core::identity::MacKey;
 use sluis_core::{Instant, Now, Seed, Wall};
 

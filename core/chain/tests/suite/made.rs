@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "every suite uses its own part of this")]
 
 use sluis_chain::token::{State, Token};
-use sluis_core::framing::Text;
+use sluis_core::data::Text;
 
 use crate::common::Json;
 use crate::packets;

@@ -4,7 +4,7 @@ use crate::common::{Deviations, Json, Row, fixture_bytes, rows, unhex};
 use crate::made::token;
 use sluis_chain::token::{Fault, Stamp, Token};
 use sluis_core::Wall;
-use sluis_core::framing::{Text, Value};
+use sluis_core::data::{Text, Value};
 use sluis_core::identity::MacKey;
 
 fn line(token: &Token<'_>) -> String {
@@ -143,7 +143,7 @@ fn the_form_of_a_line_does_not_matter() {
         let value = Value::from_json(row.str("to_json")).unwrap();
         let compact = value.to_json_string().unwrap();
         let mut sorted = Vec::new();
-        let style = sluis_core::framing::Style::canonical(sluis_core::framing::Separators::Compact);
+        let style = sluis_core::data::Style::canonical(sluis_core::data::Separators::Compact);
         value.write_json(&mut sorted, style).unwrap();
         let sorted = String::from_utf8(sorted).unwrap();
         let read = Token::parse(&compact).unwrap();

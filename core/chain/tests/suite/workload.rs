@@ -7,7 +7,7 @@ use sluis_chain::workload::{
     AuditId, Data, Engine, EngineConfig, Event, Issue, NewStep, NewWorkload, Refused, StepId, WorkloadId, hash_data,
     short_hash,
 };
-use sluis_core::framing::{Sink, Value};
+use sluis_core::data::{Sink, Value};
 use sluis_core::{Instant, Now, Seed, Wall, time::iso};
 
 #[test]

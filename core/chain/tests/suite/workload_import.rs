@@ -2,7 +2,7 @@
 //! `workload_tamper.jsonl`, done to a workload of its engine, and some shapes that nobody tampered with), with their audit trails.
 
 use sluis_chain::workload::import::{MAX_FINDINGS, verify};
-use sluis_core::framing::Value;
+use sluis_core::data::Value;
 
 /// Rows that say nothing twice: what is changed there cannot be seen.
 const UNSEEN: [&str; 2] = ["metadata", "input_unrelated_to_previous_output"];

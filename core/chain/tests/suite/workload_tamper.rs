@@ -5,7 +5,7 @@ use crate::common::{Deviations, rows};
 use sluis_chain::token::{Authority, Hash32, KnownKeys, Token};
 use sluis_chain::workload::check::StepVerifier;
 use sluis_chain::workload::{Data, Engine, EngineConfig, MAX_LINE, NewStep, NewWorkload, Protection, hash_value};
-use sluis_core::framing::Value;
+use sluis_core::data::Value;
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_core::{Instant, Now, Seed, Wall};
 

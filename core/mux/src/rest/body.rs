@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use sluis_core::framing::{DecodeError, Value};
+use sluis_core::data::{ParseError, Value};
 
 use super::{MAX_BODY, Request, Response, error, json};
 use crate::switchboard::Invalid;
@@ -93,7 +93,7 @@ impl<'a> Fields<'a> {
         let text = core::str::from_utf8(body).map_err(|e| not_json(e.valid_up_to(), "not UTF-8"))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let object = Value::from_json(text).map_err(|e| match e.error {
-            DecodeError::TooDeep | DecodeError::IntTooLong => error(400, "There was an error parsing the body"),
+            ParseError::TooDeep | ParseError::IntTooLong => error(400, "There was an error parsing the body"),
             other => not_json(e.at, &other.to_string()),
         })?;
         if !object.is_object() {

@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use sluis_core::framing::hex;
+use sluis_core::data::hex;
 
 /// Undo percent-encoding, and in a query (`plus`) the plus signs. What is not UTF-8 becomes U+FFFD.
 pub(crate) fn decode(text: &str, plus: bool) -> Cow<'_, str> {

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 
-use sluis_core::framing::hex;
+use sluis_core::data::hex;
 use sluis_core::table::{Chain, Chained, Heap, Index, Link, Linked, List, Slab, SlotId};
 use sluis_core::{Instant, Wall};
 

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
 
-use sluis_core::framing::{Style, Value};
+use sluis_core::data::{Style, Value};
 use sluis_core::identity::MacKey;
 use sluis_core::limits::{MAX_DID, MAX_INTENT};
 use sluis_core::table::{Chain, Link};
@@ -345,7 +345,7 @@ pub(super) fn passable(value: Value<'_>, field: &'static str, most: usize) -> Re
 }
 
 fn has_lone_surrogate(value: Value<'_>) -> bool {
-    use sluis_core::framing::Token;
+    use sluis_core::data::Token;
     value.tokens().any(|token| match token {
         Token::Str(text) | Token::Key(text) => text.as_str().is_none() && text.chars().any(|c| c.is_err()),
         _ => false,

@@ -4,7 +4,7 @@ use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use sluis_core::framing::{Counter, Style, Value};
+use sluis_core::data::{Counter, Style, Value};
 use sluis_core::identity::MacKey;
 use sluis_core::{Instant, Now};
 

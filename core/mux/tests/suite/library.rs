@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sluis_core::Seed;
-use sluis_core::framing::Value as Payload;
+use sluis_core::data::Value as Payload;
 use sluis_mux::rest::{Answer, Request, rest};
 use sluis_mux::switchboard::{Body, ChannelId, Config, Open, Refusal, SocketId, SocketOptions, Switchboard};
 use sluis_mux::{Access, Caller, Credential, access};

@@ -112,10 +112,10 @@ fn payload_sizes() {
     for row in rows("payload_size.jsonl") {
         // The table's own text keeps what a parser of floats might change.
         let text = str(&row, "counted_text");
-        let value = sluis_core::framing::Value::from_json(text).unwrap();
+        let value = sluis_core::data::Value::from_json(text).unwrap();
         assert_eq!(json!(payload_size(value)), row["size"], "{row}");
         let compact = row["payload"].to_string();
-        let value = sluis_core::framing::Value::from_json(&compact).unwrap();
+        let value = sluis_core::data::Value::from_json(&compact).unwrap();
         assert_eq!(json!(payload_size(value)), row["size"], "{row}");
     }
 }

@@ -4,8 +4,8 @@
 use super::super::error::DecodeError;
 use super::super::fields;
 use super::super::packet::{Packet, Response};
-use super::super::value::Value;
-use super::scan::Scanner;
+use crate::data::Value;
+use crate::data::json::Scanner;
 
 /// Check the whole text, then look at its members.
 #[inline(never)]

@@ -2,11 +2,10 @@
 //!
 //! `None` means "not like that" and says nothing else: [`by_key`](super::by_key) then starts over and decides.
 
-use super::super::number::Number;
 use super::super::packet::{Packet, Response};
-use super::super::text::Text;
 use super::super::types::{Decision, PingType, Priority, RoutingMode};
-use super::scan::Scanner;
+use crate::data::json::Scanner;
+use crate::data::{Number, Text};
 
 macro_rules! expect {
     ($s:ident, $($text:literal),+) => {

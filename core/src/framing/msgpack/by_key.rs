@@ -1,11 +1,10 @@
 //! The two packets from maps with their keys in any order: the last of equal keys counts, other keys are checked and
 //! ignored.
 
-use super::super::value::Value;
 use super::super::{DecodeError, Packet, Response, fields};
-use super::check;
-use super::decode::value;
-use super::item::{Item, Reader};
+use crate::data::Value;
+use crate::data::msgpack::item::{Item, Reader};
+use crate::data::msgpack::{check, value};
 
 /// Read the payload of a ping's frame.
 #[inline(never)]

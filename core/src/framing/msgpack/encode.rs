@@ -1,10 +1,8 @@
 //! The two packets as the reference writes them: a map with every field, in declared order.
 
-use super::super::error::Unrepresentable;
-use super::super::sink::Sink;
-use super::super::{EncodeError, Number, Packet, Response, Text, Value};
-use super::transcode;
-use super::write;
+use super::super::{Packet, Response};
+use crate::data::msgpack::{transcode, write};
+use crate::data::{EncodeError, Sink, Text, Value};
 
 type Done = Result<(), EncodeError>;
 
@@ -80,13 +78,13 @@ pub(in super::super) fn response(r: &Response<'_>, sink: &mut impl Sink) -> Done
     value(sink, key::PAYLOAD, r.payload)?;
     value(sink, key::CAPABILITIES, r.capabilities)?;
     sink.put(key::TRUST_SCORE)?;
-    number(sink, r.trust_score)?;
+    write::number(sink, r.trust_score)?;
     value(sink, key::FIRA_BREAKDOWN, r.fira_breakdown)?;
     option(sink, key::TIBET_TOKEN_ID, r.tibet_token_id)?;
     text(sink, key::TIMESTAMP, r.timestamp)?;
     sink.put(key::RTT_MS)?;
     match r.rtt_ms {
-        Some(rtt) => number(sink, rtt)?,
+        Some(rtt) => write::number(sink, rtt)?,
         None => sink.put(&[0xc0])?,
     }
     text(sink, key::AIRLOCK_ZONE, r.airlock_zone)?;
@@ -108,14 +106,14 @@ fn int(sink: &mut impl Sink, key: &[u8], n: i64) -> Done {
 #[inline]
 fn text(sink: &mut impl Sink, key: &[u8], text: Text<'_>) -> Done {
     sink.put(key)?;
-    plain(sink, text)
+    write::text(sink, text)
 }
 
 #[inline]
 fn option(sink: &mut impl Sink, key: &[u8], text: Option<Text<'_>>) -> Done {
     sink.put(key)?;
     match text {
-        Some(text) => plain(sink, text),
+        Some(text) => write::text(sink, text),
         None => Ok(sink.put(&[0xc0])?),
     }
 }
@@ -123,33 +121,4 @@ fn option(sink: &mut impl Sink, key: &[u8], text: Option<Text<'_>>) -> Done {
 fn value(sink: &mut impl Sink, key: &[u8], value: Value<'_>) -> Done {
     sink.put(key)?;
     transcode::value(sink, value)
-}
-
-/// A text; unescaped where it still holds JSON escapes.
-#[inline]
-pub(super) fn plain(sink: &mut impl Sink, text: Text<'_>) -> Done {
-    match text.as_str() {
-        Some(plain) => Ok(write::str(sink, plain)?),
-        None => escaped(sink, text),
-    }
-}
-
-fn escaped(sink: &mut impl Sink, text: Text<'_>) -> Done {
-    write::str_head(sink, text.len())?;
-    for c in text.chars() {
-        let c = c.map_err(|_| EncodeError::Unrepresentable(Unrepresentable::LoneSurrogate))?;
-        sink.put(c.encode_utf8(&mut [0; 4]).as_bytes())?;
-    }
-    Ok(())
-}
-
-/// A number. The reference's msgpack has no integers beyond 64 bits.
-pub(super) fn number(sink: &mut impl Sink, n: Number<'_>) -> Done {
-    match n {
-        Number::Int(n) => write::int(sink, n)?,
-        Number::Uint(n) => write::uint(sink, n)?,
-        Number::Float(n) => write::float(sink, n)?,
-        Number::Big(_) => return Err(EncodeError::Unrepresentable(Unrepresentable::BigInteger)),
-    }
-    Ok(())
 }

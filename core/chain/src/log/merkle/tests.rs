@@ -5,7 +5,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use sluis_core::framing::hex;
+use sluis_core::data::hex;
 
 /// MTH of RFC 9162, as it is written there.
 fn model_root(leaves: &[NodeHash]) -> NodeHash {

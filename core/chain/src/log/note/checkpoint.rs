@@ -6,7 +6,7 @@ use base64ct::{Base64, Encoding as _};
 
 use super::signed::{DASH, Note, NoteError, NoteSignError, sign};
 use crate::log::merkle::NodeHash;
-use sluis_core::framing::Sink;
+use sluis_core::data::Sink;
 use sluis_core::identity::Signer;
 use sluis_core::identity::note::{NoteKey, is_name};
 

@@ -10,7 +10,7 @@
 //! use sluis_core::Seed;
 //! use sluis_chain::log::merkle::Frontier;
 //! use sluis_chain::log::note::Checkpoint;
-//! use sluis_core::framing::SliceSink;
+//! use sluis_core::data::SliceSink;
 //! use sluis_core::identity::{SecretKey, note::NoteKey};
 //!
 //! # fn main() -> Result<(), Box<dyn core::error::Error>> {

@@ -2,7 +2,7 @@
 
 use base64ct::{Base64, Decoder, Encoding as _};
 
-use sluis_core::framing::{Full, Sink};
+use sluis_core::data::{Full, Sink};
 use sluis_core::identity::note::{NoteKey, is_name, key_id};
 use sluis_core::identity::{SignError, Signature, Signer};
 

@@ -12,7 +12,7 @@ use crate::log::merkle::{Frontier, NodeHash, leaf_hash};
 use crate::log::note::Checkpoint;
 use crate::log::{Log, Protection};
 use crate::token::{Hash32, Token};
-use sluis_core::framing::{Text, Value};
+use sluis_core::data::{Text, Value};
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_core::{Instant, Now, Seed, Wall};
 

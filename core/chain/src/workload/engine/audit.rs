@@ -6,7 +6,7 @@ use super::super::machine::Workload;
 use super::super::view::{ErrorText, StepView, put_members};
 use super::super::{StepStatus, WorkloadId};
 use super::{Engine, compromised};
-use sluis_core::framing::{EncodeError, Member, Number, Sink, Text, put_inside};
+use sluis_core::data::{EncodeError, Member, Number, Sink, Text, put_inside};
 use sluis_core::table::{Heap, Storage, Store};
 use sluis_core::time::{Now, Wall, iso};
 

@@ -10,7 +10,7 @@ use super::super::{Entry, MAX_LINE, Malformed, Step};
 use super::keys::Proof;
 use super::offer::Offer;
 use crate::token::{Fault, Hash32, Token, TokenError, Verdict};
-use sluis_core::framing::{Full, Sink, Text};
+use sluis_core::data::{Full, Sink, Text};
 use sluis_core::time::{Duration, Now};
 
 /// Why a token was not admitted. Nothing changed.

@@ -15,7 +15,7 @@ use super::super::room::MAX_NAME;
 use super::super::told::Data;
 use super::offer::{Declined, Offer};
 use crate::token::{Authority, Hash32};
-use sluis_core::framing::{Text, Value};
+use sluis_core::data::{Text, Value};
 use sluis_core::time::{Now, Wall};
 
 /// Names a step that was taken on.

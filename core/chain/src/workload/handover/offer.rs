@@ -6,7 +6,7 @@ use super::super::ids::{StepId, WorkloadId};
 use super::super::protect::WriteError;
 use super::super::status::StepStatus;
 use crate::token::{Authority, Hash32, Seal, Token, Verdict};
-use sluis_core::framing::{FnSink, Member, Number, Separators, Sink, SliceSink, Style, Text, Value, canonical};
+use sluis_core::data::{FnSink, Member, Number, Separators, Sink, SliceSink, Style, Text, Value, canonical};
 use sluis_core::time::{Now, Wall, iso};
 
 /// What a signed offer begins with, so that its signature can be taken for nothing else.
@@ -151,7 +151,7 @@ impl<'a> Offer<'a> {
         let len = sink.len();
         let (_, free) = sink.into_parts();
         let sealed = seal.map_or(Ok(0), |seal| seal.seal(&text, free))?;
-        let end = free.get_mut(sealed..).and_then(|rest| rest.get_mut(..2)).ok_or(sluis_core::framing::Full)?;
+        let end = free.get_mut(sealed..).and_then(|rest| rest.get_mut(..2)).ok_or(sluis_core::data::Full)?;
         end.copy_from_slice(b"\"}");
         Ok(len + sealed + 2)
     }

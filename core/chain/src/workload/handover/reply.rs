@@ -1,7 +1,7 @@
 //! What an executor answers.
 
 use super::offer::Declined;
-use sluis_core::framing::{EncodeError, Sink, Text, Value, put_inside};
+use sluis_core::data::{EncodeError, Sink, Text, Value, put_inside};
 
 /// The answer to an offer.
 #[derive(Clone, Copy, Debug, PartialEq)]

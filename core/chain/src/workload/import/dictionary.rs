@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::{ImportFault, Imported, members, number, quoted, shown, text};
 use crate::workload::{StepCounts, StepStatus, WorkloadStatus};
-use sluis_core::framing::{Number, Text, Value};
+use sluis_core::data::{Number, Text, Value};
 use sluis_core::time::iso;
 
 /// A workload as the reference wrote it.
@@ -40,7 +40,7 @@ pub(super) struct Step<'a> {
 
 /// The values of an array, each read on its own.
 pub(super) fn items(array: Value<'_>) -> Option<Vec<Value<'_>>> {
-    let mut reader = sluis_core::framing::Reader::new(array.as_json()?);
+    let mut reader = sluis_core::data::Reader::new(array.as_json()?);
     let mut items = Vec::new();
     if !reader.eat("[") {
         return None;

@@ -12,7 +12,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
 
-use sluis_core::framing::{Text, Token, Value};
+use sluis_core::data::{Text, Token, Value};
 
 /// What kind of thing is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

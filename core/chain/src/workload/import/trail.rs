@@ -7,7 +7,7 @@ use alloc::string::String;
 use super::dictionary::{Dictionary, Step, items};
 use super::{ImportFault, Imported, shown, text};
 use crate::workload::AuditId;
-use sluis_core::framing::{Number, Text, Value};
+use sluis_core::data::{Number, Text, Value};
 use sluis_core::time::iso;
 
 /// Longest time between what happened and its entry: both clocks are read one after the other.

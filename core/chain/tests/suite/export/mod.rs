@@ -7,7 +7,7 @@ mod statement;
 use sluis_chain::export::{Statement, StatementError};
 use sluis_chain::token::Hash32;
 use sluis_chain::workload::{Data, MAX_LINE, NewStep, NewWorkload, Protection, Workload};
-use sluis_core::framing::Value;
+use sluis_core::data::Value;
 use sluis_core::identity::{MacKey, PublicKey, SecretKey};
 use sluis_core::table::Heap;
 use sluis_core::{Instant, Now, Rng, Seed, Wall};

@@ -12,7 +12,8 @@ use sluis_chain::workload::handover::{
     BoundKeys, Executor, INTENT, JobId, NotAdmitted, Offer, Offered, Outcome, Proof, Reply,
 };
 use sluis_chain::workload::{Data, Entry, MAX_LINE, NewStep, NewWorkload, Protection, Refused, StepStatus, Workload};
-use sluis_core::framing::{Encoding, Number, Value};
+use sluis_core::data::{Number, Value};
+use sluis_core::framing::Encoding;
 use sluis_core::identity::SecretKey;
 use sluis_core::limits::MAX_DATAGRAM_V6;
 use sluis_core::node::{self, Event, Node, NodeConfig, OpenId, Ping};
