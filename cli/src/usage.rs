@@ -14,7 +14,13 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("replay", &[]),
     ("key", &["new", "show", "export"]),
     ("signal", &["id", "rank"]),
-    ("chain", &["new", "add", "run", "close", "verify", "find", "show", "prove", "export", "demo"]),
+    (
+        "chain",
+        &[
+            "new", "add", "run", "plan", "start", "complete", "close", "verify", "find", "show", "prove", "export",
+            "demo",
+        ],
+    ),
     ("demo", &[]),
 ];
 

@@ -124,7 +124,11 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (&["key", "new"], &["a", "b"], "there is no argument `b`"),
         (&["key", "show"], &["a", "--force"], "there is no argument `--force`"),
         (&["key", "export"], &["a", "--format", "der"], "write one of pem, hex, note, openssh"),
-        (&["chain"], &[], "name a command: new, add, run, close, verify, find, show, prove, export or demo"),
+        (
+            &["chain"],
+            &[],
+            "name a command: new, add, run, plan, start, complete, close, verify, find, show, prove, export or demo",
+        ),
         (&["chain"], &["fly"], "there is no command `fly`"),
         (&["chain", "new"], &[], "<FILE> is missing, add it"),
         (&["chain", "new"], &["c", "--owner", ""], "a DID must not be empty"),
