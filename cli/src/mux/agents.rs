@@ -50,7 +50,7 @@ fn parse(text: &str) -> Result<Access, String> {
 
 fn credential((name, entry): (String, Entry)) -> Result<Credential, String> {
     let mut token_sha256 = [0; 32];
-    if sluis_core::framing::hex::parse(entry.token_sha256.as_bytes(), &mut token_sha256).is_none() {
+    if sluis_core::data::hex::parse(entry.token_sha256.as_bytes(), &mut token_sha256).is_none() {
         return Err(format!("token_sha256 of {name} is not 64 lower-case hex digits, make one with `sluis mux token`"));
     }
     let boxed = |list: Vec<String>| list.into_iter().map(Into::into).collect();

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use sluis_core::airlock::glob;
-use sluis_core::framing::{Value, hex};
+use sluis_core::data::{Value, hex};
 use sluis_core::identity::MacKey;
 use sluis_mux::proof::{JSON, Running};
 use sluis_net::Runtime;
