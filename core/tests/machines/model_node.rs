@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use sluis_core::airlock::Rule;
-use sluis_core::framing::{Decision, Encoding, Frame, Message, Number, Packet, PingType, Priority, Response, RoutingMode, Text, Value};
+use sluis_core::framing::{
+    Decision, Encoding, Frame, Message, Number, Packet, PingType, Priority, Response, RoutingMode, Text, Value,
+};
 use sluis_core::limits::MAX_DATAGRAM_V6;
 use sluis_core::node::{Event, Node, NodeConfig, Outcome, Ping, WaitId};
 use sluis_core::time::{Duration, Instant, Now, Wall, iso};
