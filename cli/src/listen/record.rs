@@ -14,30 +14,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sluis_chain::audit::{Happening, Kinds, Losses, Recorder};
-use sluis_chain::log::{AppendError as LogError, Log, Protection};
-use sluis_chain::token::{Seal, Token, TokenIds};
-use sluis_core::framing::Text;
+use sluis_chain::log::Protection;
+use sluis_chain::token::Seal;
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_core::node::Event;
-use sluis_core::{Did, Now, Seed, Wall};
-use sluis_journal::{AppendError, Chain, Composed, Failure, Fold, Journal, Setup, Ticket, Trail};
+use sluis_core::{Did, Now, Wall};
+use sluis_journal::{AppendError, EntryFault, Failure, Ticket, TokenJournal, TokenSetup};
 
 use crate::fail::Fail;
 use crate::output::tell;
 use crate::tokens;
 use crate::view::Recorded;
-
-/// The id of the last token of the file: the next one follows from it.
-#[derive(Clone, Debug, Default)]
-struct Parent(Option<String>);
-
-impl Fold for Parent {
-    fn fold(&mut self, token: &Token<'_>) {
-        let parent = self.0.get_or_insert_default();
-        parent.clear();
-        parent.push_str(&token.token_id.to_cow());
-    }
-}
 
 /// What protects the tokens.
 #[derive(Default)]
@@ -60,23 +47,12 @@ enum OnTheWay {
     Gap(Losses),
 }
 
-/// Why no token was made.
-#[derive(Debug, thiserror::Error)]
-enum Unmade {
-    #[error(transparent)]
-    Log(LogError),
-    #[error("it has grown to --max-bytes, what follows is lost")]
-    NoRoom,
-}
-
 /// Records.
 pub(super) struct Record {
     path: PathBuf,
-    journal: Journal<Trail<Parent>>,
+    journal: TokenJournal,
     recorder: Recorder,
     keys: Keys,
-    ids: TokenIds,
-    seed: Seed,
     /// What is on its way to the disk, the oldest first, each with what is lost if it does not get there.
     queued: VecDeque<(Ticket, OnTheWay)>,
     /// What is lost and not said in the file yet.
@@ -98,17 +74,16 @@ pub(super) struct Record {
 impl Record {
     /// Open the file, or begin it.
     pub(super) fn open(path: &Path, did: &Did, keys: Keys, max_bytes: Option<u64>) -> Result<Self, Fail> {
-        let seed = tokens::seed()?;
+        let key = keys.secret.as_ref().map(SecretKey::public);
+        let setup = TokenSetup::default().named(tokens::origin_of(path), key).chained();
         let (journal, found) =
-            Journal::open(path, Trail::default(), Setup::default()).map_err(|why| tokens::opening(path, &why))?;
+            TokenJournal::open(path, &tokens::seed()?, setup).map_err(|why| tokens::opening(path, &why))?;
         tokens::tell_torn(path, found.torn);
         Ok(Self {
             path: path.to_owned(),
             journal,
             recorder: Recorder::new(did.as_str()),
             keys,
-            ids: TokenIds::new(&seed),
-            seed,
             queued: VecDeque::new(),
             losses: Losses::NONE,
             last: None,
@@ -134,7 +109,7 @@ impl Record {
         self.settle();
         let room = self.max_bytes.saturating_sub(self.bytes).saturating_sub(GAP_ROOM);
         let recorded = match self.ended {
-            true if self.recorder.wants(Kinds::of(happening)) => Err(AppendError::Compose(Unmade::NoRoom)),
+            true if self.recorder.wants(Kinds::of(happening)) => Err(AppendError::Compose(EntryFault::NoRoom)),
             true => Ok(None),
             false => self.gap(now, room).and_then(|()| self.queue(now, happening, room)),
         };
@@ -142,7 +117,8 @@ impl Record {
             Ok(Some(ticket)) => self.queued.push_back((ticket, OnTheWay::Event(now.wall))),
             Ok(None) => {}
             Err(why) => {
-                if matches!(&why, AppendError::Compose(Unmade::NoRoom)) && !std::mem::replace(&mut self.ended, true) {
+                if matches!(&why, AppendError::Compose(EntryFault::NoRoom)) && !std::mem::replace(&mut self.ended, true)
+                {
                     self.said = None;
                 }
                 self.losses.add(now.wall);
@@ -152,7 +128,7 @@ impl Record {
     }
 
     /// Say in the file what is missing from it, if anything is.
-    fn gap(&mut self, now: Now, room: u64) -> Result<(), AppendError<Unmade>> {
+    fn gap(&mut self, now: Now, room: u64) -> Result<(), AppendError<EntryFault>> {
         let losses = self.losses;
         let Some(happening) = losses.happening() else { return Ok(()) };
         if let Some(ticket) = self.queue(now, &happening, room)? {
@@ -163,33 +139,17 @@ impl Record {
     }
 
     /// Bring a token of at most so many bytes on its way; `None` where this is not recorded.
-    fn queue(&mut self, now: Now, happening: &Happening<'_>, room: u64) -> Result<Option<Ticket>, AppendError<Unmade>> {
+    fn queue(
+        &mut self,
+        now: Now,
+        happening: &Happening<'_>,
+        room: u64,
+    ) -> Result<Option<Ticket>, AppendError<EntryFault>> {
         let Some(draft) = self.recorder.draft(happening) else { return Ok(None) };
-        let id = self.ids.next(now.wall);
-        let (seed, keys) = (&self.seed, &self.keys);
-        let origin = tokens::origin_of(&self.path);
-        let queued = self.journal.try_append(|trail: &mut Trail<Parent>, out: &mut [u8]| {
-            let header = tokens::header(trail, &origin, keys.secret.as_ref());
-            let draft = Token {
-                token_id: id.as_text(),
-                parent_id: trail.kept.0.as_deref().map(Text::new),
-                header: header.as_deref().map(Text::new),
-                ..draft
-            };
-            let protection =
-                Protection { mac: keys.mac.as_ref(), seal: keys.secret.as_ref().map(|key| key as &dyn Seal) };
-            let mut log = Log::resume(seed, trail.tree.clone(), trail.last);
-            let made = log.append(now, &draft, protection, out).map_err(Unmade::Log)?;
-            if made.len as u64 > room {
-                return Err(Unmade::NoRoom);
-            }
-            // The journal writes the line feed.
-            let len = made.len.saturating_sub(1);
-            let leaf = trail.push(out.get(..len).unwrap_or_default());
-            Ok(Composed { len, leaf, value: made.len as u64 })
-        });
-        let (ticket, len) = queued?;
-        self.bytes += len;
+        let keys = &self.keys;
+        let protection = Protection { mac: keys.mac.as_ref(), seal: keys.secret.as_ref().map(|key| key as &dyn Seal) };
+        let (ticket, entry) = self.journal.try_append_within(now, &draft, protection, room)?;
+        self.bytes += entry.len as u64;
         Ok(Some(ticket))
     }
 
@@ -224,7 +184,7 @@ impl Record {
             }
             (OnTheWay::Event(at), Err(why)) => {
                 self.losses.add(at);
-                self.lose::<std::convert::Infallible>(&AppendError::Failed(why));
+                self.lose(&AppendError::Failed(why));
             }
             (OnTheWay::Gap(_), Ok(())) => self.sign_the_first(),
             // They were counted when they were lost.
@@ -240,7 +200,7 @@ impl Record {
         }
     }
 
-    fn lose<E: std::fmt::Display>(&mut self, why: &AppendError<E>) {
+    fn lose(&mut self, why: &AppendError<EntryFault>) {
         self.counts.lost += 1;
         // A disk on the verge takes one token and refuses the next.
         if self.said.is_some_and(|(at, recorded_since)| !recorded_since || at.elapsed() < SAY_AGAIN) {
@@ -254,6 +214,11 @@ impl Record {
             }
             AppendError::Failed(why) => {
                 format!("sluis listen: what happens is not recorded in {file} ({why}), start again to go on")
+            }
+            AppendError::Compose(EntryFault::NoRoom) => {
+                format!(
+                    "sluis listen: what happens is not recorded in {file}: it has grown to --max-bytes, what follows is lost"
+                )
             }
             why => format!("sluis listen: what happens is not recorded in {file}: {why}"),
         });
@@ -296,7 +261,10 @@ impl Record {
     /// Sign what is on the disk.
     fn sign(&self) -> Result<(), Fail> {
         let Some(secret) = &self.keys.secret else { return Ok(()) };
-        tokens::sign(&self.journal, &self.path, secret, |_| tokens::origin_of(&self.path))
+        self.journal.checkpoint_as_blocking(secret).map(drop).map_err(|why| {
+            let file = self.path.display();
+            Fail::runtime(format!("what happened is in {file}, and its checkpoint is not renewed: {why}"))
+        })
     }
 
     /// The disk has not written all when the command must end.

@@ -91,6 +91,17 @@ impl Process {
         })
     }
 
+    /// Wait until this stands somewhere on standard error.
+    pub(crate) fn wait_for_stderr(&self, what: &str) {
+        let start = std::time::Instant::now();
+        while !self.stderr().contains(what) {
+            if start.elapsed() > PATIENCE {
+                self.fail(&format!("does not say {what:?}"));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Fail the test with what was said.
     pub(crate) fn fail(&self, what: &str) -> ! {
         let transcript = self.transcript.lock().expect("no reader panics");
