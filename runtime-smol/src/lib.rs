@@ -33,7 +33,7 @@
 //!
 //! ```
 //! use serde::{Deserialize, Serialize};
-//! use sluis_smol::sluis_core::framing::ValueBuf;
+//! use sluis_smol::sluis_core::data::ValueBuf;
 //! use sluis_smol::sluis_core::node::{Ping, Reply};
 //!
 //! #[derive(Serialize)]

@@ -35,7 +35,7 @@
 //!
 //! ```
 //! use serde::{Deserialize, Serialize};
-//! use sluis_tokio::sluis_core::framing::ValueBuf;
+//! use sluis_tokio::sluis_core::data::ValueBuf;
 //! use sluis_tokio::sluis_core::node::{Ping, Reply};
 //!
 //! #[derive(Serialize)]
