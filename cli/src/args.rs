@@ -10,6 +10,7 @@ use sluis_core::framing;
 use crate::chain::args::{self as chain, ChainArgs};
 use crate::common::Common;
 use crate::key::args::{self as key, KeyArgs};
+use crate::mux::args::{self as mux, MuxArgs};
 use crate::signal::args::{self as signal, SignalArgs};
 use crate::values::{self, JsonText, Place, Trust};
 
@@ -47,6 +48,9 @@ pub(crate) enum Command {
     /// Prove what ran: files of tokens that cannot be rewritten unseen
     #[command(after_help = chain::EXAMPLES)]
     Chain(ChainArgs),
+    /// Be a hub for channels between agents, or one of its clients: tibet-mux, delivered
+    #[command(after_help = mux::EXAMPLES)]
+    Mux(MuxArgs),
     /// Play a story on this machine: a hub meets a trusted, a waiting and an unknown sensor, and a replay
     #[command(after_help = DEMO_EXAMPLES)]
     Demo,
