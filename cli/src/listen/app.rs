@@ -201,8 +201,8 @@ impl Listen {
                 |object| view::decided_json(object, decided),
                 |flow| view::decided_text(flow, decided),
             ),
-            Event::PeerSeen { did, route } => {
-                self.aside(&format!("at {}", route.remote), "peer ", Text::new(did));
+            Event::PeerSeen { did, path } => {
+                self.aside(&format!("at {}", path.remote), "peer ", Text::new(did));
             }
             Event::PeerLost { did } => self.aside("is silent and forgotten", "peer ", Text::new(did)),
             _ => {}

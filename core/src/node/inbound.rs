@@ -2,7 +2,7 @@
 
 use super::event::{OpenId, WaitId};
 use super::policy::Judged;
-use crate::Route;
+use crate::Path;
 use crate::airlock::Source;
 use crate::airlock::gate::MAX_RULE_TEXT;
 use crate::framing::{Encoding, Zone};
@@ -20,7 +20,7 @@ pub(super) struct Inbound {
     pub(super) since: Instant,
     /// Keyed hash of its sender's name.
     pub(super) sender: u64,
-    pub(super) route: Route,
+    pub(super) path: Path,
     pub(super) encoding: Encoding,
     pub(super) did: heapless::String<MAX_DID>,
     pub(super) packet_id: heapless::String<MAX_PACKET_ID>,
@@ -81,7 +81,7 @@ impl Inbound {
         now: Instant,
         name: u64,
         sender: Sender<'_>,
-        route: Route,
+        path: Path,
         encoding: Encoding,
         judged: &Judged<'_>,
         allowance: usize,
@@ -90,7 +90,7 @@ impl Inbound {
             number: 0,
             since: now,
             sender: name,
-            route,
+            path,
             encoding,
             did: sender.did.try_into().ok()?,
             packet_id: sender.packet_id.try_into().ok()?,

@@ -101,7 +101,7 @@ impl Inbox {
         self.waiting.iter().map(|(slot, ping)| {
             let [packet_id, source_did, intent] = ping.texts();
             let id = WaitId { slot, number: ping.number };
-            Waiting { id, packet_id, source_did, intent, from: ping.route, since: ping.since }
+            Waiting { id, packet_id, source_did, intent, from: ping.path, since: ping.since }
         })
     }
 

@@ -5,13 +5,13 @@ use core::net::SocketAddr;
 
 use crate::table::{Chain, Chained, Heap, Index, Link, Linked, List, Slab};
 use crate::time::{Duration, Instant};
-use crate::{Name, Route, SipKey};
+use crate::{Name, Path, SipKey};
 
 /// A DID that was heard from and accepted.
 #[derive(Debug)]
 pub struct Peer {
     did: Box<str>,
-    route: Route,
+    path: Path,
     /// The address that last answered a request of ours. It counts while it is also the address heard from last: a packet from
     /// elsewhere suspends the proof, and coming back restores it.
     proven: Option<SocketAddr>,
@@ -32,14 +32,14 @@ impl Peer {
 
     /// Where it was last heard from.
     #[must_use]
-    pub const fn route(&self) -> Route {
-        self.route
+    pub const fn path(&self) -> Path {
+        self.path
     }
 
     /// Whether that address has proven itself: it answered a request of ours.
     #[must_use]
     pub fn is_proven(&self) -> bool {
-        self.proven == Some(self.route.remote)
+        self.proven == Some(self.path.remote)
     }
 
     /// When it was first heard from since it was last unknown.
@@ -202,20 +202,20 @@ impl Peers {
     }
 
     /// Note an accepted packet. A new address is unproven.
-    pub fn record(&mut self, now: Instant, seat: Seat<'_>, route: Route) -> Recorded {
+    pub fn record(&mut self, now: Instant, seat: Seat<'_>, path: Path) -> Recorded {
         if let Some(slot) = seat.slot {
-            self.refresh(now, slot, route);
+            self.refresh(now, slot, path);
             return Recorded::Known;
         }
-        if self.fits(seat.did(), None) { self.insert(now, seat.name, route) } else { Recorded::Full }
+        if self.fits(seat.did(), None) { self.insert(now, seat.name, path) } else { Recorded::Full }
     }
 
-    /// Note that the address answered a request of ours. The peer must be recorded at this route; its seat may be from before
+    /// Note that the address answered a request of ours. The peer must be recorded at this path; its seat may be from before
     /// that.
     pub fn prove(&mut self, seat: Seat<'_>, remote: SocketAddr) {
         let Some(slot) = seat.slot.or_else(|| self.look_up_name(seat.name).slot) else { return };
         if let Some(peer) = self.slab.at_mut(slot)
-            && peer.route.remote == remote
+            && peer.path.remote == remote
         {
             peer.proven = Some(remote);
             self.proven.push_back(&mut self.slab, slot);
@@ -272,7 +272,7 @@ impl Peers {
             0 => (self.slab.len() ^ self.names.len() ^ self.ages.len()) as u64,
             1 => self.slab.touch(FEW) ^ self.names.touch(),
             2 => self.slab.touch_entries(FEW, |peer| {
-                peer.last_seen.as_nanos() ^ peer.packets ^ u64::from(peer.route.remote.port()) ^ peer.did.len() as u64
+                peer.last_seen.as_nanos() ^ peer.packets ^ u64::from(peer.path.remote.port()) ^ peer.did.len() as u64
             }),
             _ => self.slab.touch_entries(FEW, |peer| peer.did.as_bytes().first().copied().unwrap_or(0).into()),
         }
@@ -303,11 +303,11 @@ impl Peers {
         self.slab.at(slot).filter(|peer| self.is_stale(now, peer)).map(|_| slot)
     }
 
-    fn refresh(&mut self, now: Instant, slot: u32, route: Route) {
+    fn refresh(&mut self, now: Instant, slot: u32, path: Path) {
         if let Some(peer) = self.slab.at_mut(slot) {
             peer.last_seen = peer.last_seen.max(now);
             peer.packets = peer.packets.saturating_add(1);
-            peer.route = route;
+            peer.path = path;
             // Heartbeats go only where the peer both is and has answered from.
             if peer.is_proven() {
                 self.proven.push_back(&mut self.slab, slot);
@@ -318,11 +318,11 @@ impl Peers {
         self.ages.move_to_back(&mut self.slab, slot);
     }
 
-    fn insert(&mut self, now: Instant, name: Name<'_>, route: Route) -> Recorded {
+    fn insert(&mut self, now: Instant, name: Name<'_>, path: Path) -> Recorded {
         let did = name.as_str();
         let peer = Peer {
             did: did.into(),
-            route,
+            path,
             proven: None,
             first_seen: now,
             last_seen: now,

@@ -14,7 +14,7 @@ use crate::airlock::{Admission, Subject};
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, PingType, Text, TextError, Value, Zone};
 use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT, MAX_NONCE, MAX_PACKET_ID};
 use crate::time::{Now, iso};
-use crate::{Reject, Route, check_did};
+use crate::{Path, Reject, check_did};
 
 /// Longest timestamp that is unescaped; one without escapes may be longer.
 const MAX_STAMP: usize = 64;
@@ -31,7 +31,7 @@ pub(super) enum Taken {
 /// A datagram that holds a packet.
 #[derive(Clone, Copy)]
 struct Datagram<'a> {
-    route: Route,
+    path: Path,
     bytes: &'a [u8],
     encoding: Encoding,
     packet: Packet<'a>,
@@ -103,18 +103,18 @@ fn plain<'b, const N: usize>(text: Text<'b>, scratch: &'b mut [u8; N]) -> Result
 
 impl Node {
     /// Decode a datagram and do what it asks for.
-    pub(super) fn take(&mut self, now: Now, route: Route, bytes: &[u8]) -> Result<Taken, Reject> {
-        if route.remote.port() == 0 {
+    pub(super) fn take(&mut self, now: Now, path: Path, bytes: &[u8]) -> Result<Taken, Reject> {
+        if path.remote.port() == 0 {
             return Err(Reject::NoReturn);
         }
         let frame = Frame::decode(bytes).map_err(|e| e.reject())?;
         match frame.message {
             Message::Response(response) => {
-                self.state.take_response(now, route, bytes, &response)?;
+                self.state.take_response(now, path, bytes, &response)?;
                 Ok(Taken::Response)
             }
             Message::Packet(packet) => {
-                self.take_packet(now, &Datagram { route, bytes, encoding: frame.encoding, packet })
+                self.take_packet(now, &Datagram { path, bytes, encoding: frame.encoding, packet })
             }
         }
     }
@@ -173,7 +173,7 @@ impl Node {
         }
         let passed = Passed { sender, seat, judged, admission };
         if heartbeat {
-            return self.state.take_heartbeat(now, datagram.route, passed);
+            return self.state.take_heartbeat(now, datagram.path, passed);
         }
         let plan = match judged.zone {
             Zone::Groen => match self.policy.replies.find(sender.intent) {
@@ -209,7 +209,7 @@ enum Plan<'p> {
 
 impl State {
     /// A heartbeat from an accepted sender keeps its peer entry alive; it draws no answer.
-    fn take_heartbeat(&mut self, now: Now, route: Route, passed: Passed<'_>) -> Result<Taken, Reject> {
+    fn take_heartbeat(&mut self, now: Now, path: Path, passed: Passed<'_>) -> Result<Taken, Reject> {
         let Passed { seat, admission, .. } = passed;
         let (mut count, mut bytes) = peer_notices(seat);
         if self.tell_heartbeats {
@@ -219,9 +219,9 @@ impl State {
             return Err(Reject::Busy);
         }
         self.admit(admission);
-        self.record_peer(now, seat, route);
+        self.record_peer(now, seat, path);
         if self.tell_heartbeats {
-            let _ = self.events.heartbeat(seat.did(), route);
+            let _ = self.events.heartbeat(seat.did(), path);
         }
         Ok(Taken::Heartbeat)
     }
@@ -235,7 +235,7 @@ impl State {
         plan: Plan<'_>,
     ) -> Result<Taken, Reject> {
         let Passed { sender, seat, judged, admission } = passed;
-        let &Datagram { route, bytes, encoding, packet } = datagram;
+        let &Datagram { path, bytes, encoding, packet } = datagram;
         let decision = if matches!(plan, Plan::Wait(_)) { Decision::Pending } else { Decision::Accept };
         // Who waits is no peer yet, but the decision will be an event, too.
         let (more, more_bytes) =
@@ -250,9 +250,9 @@ impl State {
             decision,
             payload: Value::EMPTY_OBJECT,
             judged,
-            route,
+            path,
             encoding,
-            allowance: (!self.peers.is_proven(seat, route.remote)).then_some(allowance),
+            allowance: (!self.peers.is_proven(seat, path.remote)).then_some(allowance),
         };
         let staged = match plan {
             Plan::Answer(payload) => Some(self.outbox.stage(now, &Answer { payload, ..draft }).map_err(reject_of)?),
@@ -266,18 +266,18 @@ impl State {
         let kept = if let Plan::Answer(_) = plan {
             Kept::Nowhere
         } else {
-            let ping = Inbound::new(now.mono, seat.hash(), sender, route, encoding, &judged, allowance);
+            let ping = Inbound::new(now.mono, seat.hash(), sender, path, encoding, &judged, allowance);
             self.keep(now, ping.ok_or(Reject::TooLong)?, decision).ok_or(Reject::Busy)?
         };
         // Nothing below can fail: room was found for all of it.
         if let Some(len) = staged {
-            self.outbox.commit(route, len);
+            self.outbox.commit(path, len);
         }
         self.admit(admission);
         if decision == Decision::Accept {
-            self.record_peer(now, seat, route);
+            self.record_peer(now, seat, path);
         }
-        let _ = self.events.ping(bytes, encoding, route, &judged, decision, kept);
+        let _ = self.events.ping(bytes, encoding, path, &judged, decision, kept);
         Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })
     }
 
@@ -300,20 +300,20 @@ impl State {
     }
 
     /// Note who was heard from and accepted after the fact, if there is room to remember it.
-    pub(super) fn meet(&mut self, now: Now, seat: Seat<'_>, route: Route) {
+    pub(super) fn meet(&mut self, now: Now, seat: Seat<'_>, path: Path) {
         let (count, bytes) = peer_notices(seat);
         if self.events.room_for_notices(count, bytes) {
-            self.record_peer(now, seat, route);
+            self.record_peer(now, seat, path);
         }
     }
 
     /// Note who was heard from; room for the entry and the events was found before.
-    pub(super) fn record_peer(&mut self, now: Now, seat: Seat<'_>, route: Route) {
+    pub(super) fn record_peer(&mut self, now: Now, seat: Seat<'_>, path: Path) {
         if let Some(lost) = self.peers.make_room(now.mono, seat) {
             let _ = self.events.peer_lost(&lost);
         }
-        if self.peers.record(now.mono, seat, route) == Recorded::New {
-            let _ = self.events.peer_seen(seat.did(), route);
+        if self.peers.record(now.mono, seat, path) == Recorded::New {
+            let _ = self.events.peer_seen(seat.did(), path);
             self.schedule_cleanup(now.mono);
         }
         if self.peers.proven_len() > 0 {

@@ -4,7 +4,9 @@ use proptest::option;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use sluis_core::data::{EncodeError, Number, Text, Unrepresentable, Value};
-use sluis_core::framing::{Decision, DecodeError, Encoding, Frame, Message, Packet, PingType, Priority, Response, RoutingMode};
+use sluis_core::framing::{
+    Decision, DecodeError, Encoding, Frame, Message, Packet, PingType, Priority, Response, RoutingMode,
+};
 use sluis_core::limits::{HEADER_LEN, MAX_FRAME};
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,8 @@
 //! Datagrams to be received.
 
-use sluis_core::framing::{Decision, Encoding, Message, Number, Packet, PingType, Priority, Response, RoutingMode, Text, Value};
+use sluis_core::framing::{
+    Decision, Encoding, Message, Number, Packet, PingType, Priority, Response, RoutingMode, Text, Value,
+};
 use sluis_core::limits::MAX_FRAME;
 use sluis_core::time::iso;
 use sluis_core::{Duration, Wall};
