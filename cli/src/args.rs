@@ -10,6 +10,7 @@ use sluis_core::framing;
 use crate::chain::args::{self as chain, ChainArgs};
 use crate::common::Common;
 use crate::key::args::{self as key, KeyArgs};
+use crate::signal::args::{self as signal, SignalArgs};
 use crate::values::{self, JsonText, Place, Trust};
 
 /// A hub and its sensors: an airlock for traffic that carries identity.
@@ -30,12 +31,19 @@ pub(crate) enum Command {
     /// Ping a node and report what it answers
     #[command(after_help = PING_EXAMPLES, visible_alias = "send")]
     Ping(PingArgs),
+    /// Send a command to a node that runs with `listen --control`
+    #[cfg(unix)]
+    #[command(after_help = CTL_EXAMPLES)]
+    Ctl(CtlArgs),
     /// Replay what `listen --capture` recorded, and say whether the node does the same again
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayArgs),
     /// Make, show and export keys
     #[command(after_help = key::EXAMPLES)]
     Key(KeyArgs),
+    /// Reach peers by their public keys, over MQTT brokers that nobody has to trust
+    #[command(after_help = signal::EXAMPLES)]
+    Signal(SignalArgs),
     /// Prove what ran: files of tokens that cannot be rewritten unseen
     #[command(after_help = chain::EXAMPLES)]
     Chain(ChainArgs),
@@ -44,7 +52,7 @@ pub(crate) enum Command {
     Demo,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct ListenArgs {
     /// The name of this node (or `did` in the configuration)
     #[arg(long, value_parser = values::own_did)]
@@ -65,6 +73,13 @@ pub(crate) struct ListenArgs {
     /// Read settings from a TOML file; flags win
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Take commands through this socket, too (see `sluis ctl`); a new file, mode 0600
+    #[cfg(unix)]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) control: Option<PathBuf>,
+    /// Add every event to this file as a JSON object, too, whatever standard output shows
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
     /// Record everything that goes in and out in a new file, for `sluis replay`; it is as secret as a key
     #[arg(long, value_name = "FILE")]
     pub(crate) capture: Option<PathBuf>,
@@ -89,6 +104,17 @@ pub(crate) struct ListenArgs {
     /// Print only the summary
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+#[cfg(unix)]
+#[derive(Debug, Args)]
+pub(crate) struct CtlArgs {
+    /// The socket of the node: the path behind its --control
+    #[arg(value_name = "PATH")]
+    pub(crate) socket: PathBuf,
+    /// The command, as standard input of `listen` takes it
+    #[arg(value_name = "COMMAND", required = true, num_args = 1.., trailing_var_arg = true)]
+    pub(crate) command: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -211,13 +237,19 @@ silence (ROOD). Unsigned pings wait at best, unless --allow-legacy names their
 sender. Until an address has proven itself it is sent at most three times the
 bytes that it sent, so an answer has to fit.
 
-Standard input takes one command a line; its end does not end `listen`:
-  approve NUMBER           let a waiting ping in, by the number that it was given
-                           or, where only one waits under it, by its packet id
-  reject NUMBER            turn it away
-  trust DID=SCORE          trust a DID from now on
-  stats                    print what was counted so far
-  quit                     end with the summary, as SIGINT and SIGTERM do
+Standard input takes one command a line; its end does not end `listen`. So does
+the socket of --control, with `sluis ctl`:
+  approve N|PACKET-ID  let a waiting ping in, by the number that it was given or,
+                       where only one waits under it, by its packet id
+  reject N|PACKET-ID   turn it away
+  list                 print the pings that wait, and their numbers
+  trust DID=SCORE      trust a DID from now on
+  stats                print what was counted so far
+  help                 print these commands
+  quit                 end with the summary, as SIGINT and SIGTERM do
+SIGHUP reads the configuration again, where there is one, and opens the file of
+--log anew: trust, legacy patterns, rules and replies are as it says from then
+on; what cannot change while it runs is said. Without one it ends `listen`.
 
 --json prints these objects:
   {"event":"listening","did","addr"}
@@ -233,6 +265,10 @@ Standard input takes one command a line; its end does not end `listen`:
    "elapsed_s"}
   {"event":"stats",...}
       for the command `stats`, otherwise as the summary
+  {"event":"waiting",...}, {"event":"list",...}, {"event":"help",...}
+      for these commands, see `sluis ctl --help`
+  {"event":"reloaded","trust","legacy","rules","replies"}
+      the configuration was read again: how many of each there are
   {"event":"lost_output","count"}
       so many lines are missing here: nobody read them in time; the summary
       has their number as "lost_output"
@@ -273,6 +309,34 @@ The configuration file; everything is optional, unknown fields are errors:
   [[replies]]                    # the first that matches counts
   intent = "temperature.*"
   reply = '{"celsius":21.5}'"#;
+
+#[cfg(unix)]
+const CTL_EXAMPLES: &str = r#"Examples:
+  sluis listen --config hub.toml --control /run/user/1000/sluis.sock
+  sluis ctl /run/user/1000/sluis.sock list
+  sluis ctl /run/user/1000/sluis.sock approve 17
+  sluis ctl --json /run/user/1000/sluis.sock stats
+
+Commands:
+  approve N|PACKET-ID  let a waiting ping in
+  reject N|PACKET-ID   turn it away
+  list                 print the pings that wait, and their numbers
+  trust DID=SCORE      trust a DID from now on
+  stats                print what was counted so far
+  help                 print these commands
+  quit                 end with the summary
+
+Whoever may open the socket may decide: it is made with mode 0600. Flags stand
+before the path.
+
+--json prints the objects of `listen`: stats, decided, and
+  {"event":"waiting","wait","packet_id","source_did","intent","from","age_s"}
+  {"event":"list","waiting"}
+  {"event":"trust","source_did","trust_score"}
+  {"event":"help","command","does"}
+
+Exit codes: 0 it was done, 1 it was not, or no node answers, 2 the command line
+is wrong."#;
 
 const REPLAY_EXAMPLES: &str = r#"Examples:
   sluis listen --did jis:home:hub --allow-legacy --capture hub.jsonl

@@ -35,6 +35,11 @@ impl Fail {
         })
     }
 
+    /// The same, as something that is wrong with the command line or what it names.
+    pub(crate) fn into_usage(self) -> Self {
+        Self { code: 2, ..self }
+    }
+
     /// Say it.
     pub(crate) fn report(&self, command: Option<&str>) -> ExitCode {
         let end = if self.why.ends_with('.') { "" } else { "." };

@@ -8,6 +8,8 @@ mod capture;
 mod chain;
 mod common;
 mod config;
+#[cfg(unix)]
+mod ctl;
 mod demo;
 mod fail;
 mod files;
@@ -19,6 +21,7 @@ mod output;
 mod ping;
 mod replay;
 mod run;
+mod signal;
 mod signals;
 mod tokens;
 mod usage;
@@ -55,8 +58,11 @@ fn main() -> ExitCode {
     let (name, done) = match cli.command {
         Command::Listen(args) => ("listen", listen::run(cli.common, args)),
         Command::Ping(args) => ("ping", ping::run(cli.common, &args)),
+        #[cfg(unix)]
+        Command::Ctl(args) => ("ctl", ctl::run(cli.common, &args)),
         Command::Replay(args) => ("replay", replay::run(cli.common, &args)),
         Command::Key(args) => (args.command.name(), key::run(cli.common, &args.command)),
+        Command::Signal(args) => (args.command.name(), signal::run(cli.common, &args.command)),
         Command::Chain(args) => (args.command.name(), chain::run(cli.common, &args.command)),
         Command::Demo => ("demo", demo::run(cli.common)),
     };

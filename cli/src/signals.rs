@@ -52,6 +52,12 @@ pub(crate) fn stay_in_the_background() {
     }
 }
 
+/// Whether whoever started us ignores a signal.
+#[cfg(unix)]
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    is_among(ignored(), signal)
+}
+
 /// The signals that were ignored when the command began, as a mask whose lowest bit is signal 1.
 ///
 /// Linux tells in `/proc`. Where there is none, nothing is known to be ignored: asking the kernel otherwise takes unsafe code.

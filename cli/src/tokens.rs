@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use sluis_chain::log::note::Checkpoint;
-use sluis_chain::log::{LogHeader, fit_origin};
+use sluis_chain::log::fit_origin;
 use sluis_core::Seed;
-use sluis_core::identity::SecretKey;
-use sluis_journal::{CheckpointError, Fold, Journal, OpenError, Trail};
+use sluis_journal::OpenError;
 
 use crate::fail::Fail;
 use crate::output::tell;
@@ -42,31 +40,9 @@ pub(crate) fn tell_torn(path: &Path, torn: u64) {
     }
 }
 
-/// Say in `FILE.checkpoint`, signed, how long the file is and what its root is.
-pub(crate) fn sign<T: Fold>(
-    journal: &Journal<Trail<T>>,
-    path: &Path,
-    secret: &SecretKey,
-    origin: impl FnOnce(&T) -> String,
-) -> Result<(), Fail> {
-    let made = journal.checkpoint_blocking(|lines: &Trail<T>, note: &mut Vec<u8>| {
-        Checkpoint::new(&origin(&lines.kept), lines.tree.size(), lines.tree.root())?.sign(secret, note)
-    });
-    made.map_err(|why| match why {
-        CheckpointError::Make(why) => Fail::runtime(format!("cannot sign a checkpoint: {why}")),
-        CheckpointError::Io(why) => Fail::runtime(format!("cannot write {}.checkpoint ({why})", path.display())),
-    })
-}
-
-/// The name under which a log signs that has no other: that of its file.
+/// What a log is called that was given no name: as its file.
 pub(crate) fn origin_of(file: &Path) -> String {
     fit_origin(&file.file_stem().map_or_else(|| "log".into(), |stem| stem.to_string_lossy()))
-}
-
-/// What the first line of a file says of the log that begins with it; `None` for every other line.
-pub(crate) fn header<T>(lines: &Trail<T>, origin: &str, key: Option<&SecretKey>) -> Option<String> {
-    let first = lines.tree.size() == 0 && lines.last.is_none();
-    first.then(|| LogHeader::new(origin, key.map(SecretKey::public)).to_string())
 }
 
 #[cfg(test)]

@@ -10,9 +10,17 @@ use clap::{ColorChoice, Error};
 const COMMANDS: &[(&str, &[&str])] = &[
     ("listen", &[]),
     ("ping", &[]),
+    ("ctl", &[]),
     ("replay", &[]),
     ("key", &["new", "show", "export"]),
-    ("chain", &["new", "add", "run", "close", "verify", "find", "show", "prove", "export", "demo"]),
+    ("signal", &["id", "rank"]),
+    (
+        "chain",
+        &[
+            "new", "add", "run", "plan", "start", "complete", "close", "verify", "find", "show", "prove", "export",
+            "demo",
+        ],
+    ),
     ("demo", &[]),
 ];
 

@@ -120,29 +120,47 @@ pub(crate) fn ping_text(flow: &mut Flow<'_>, ping: &Heard<'_>) {
     }
 }
 
-/// A waiting ping that was decided.
-pub(crate) fn decided_json<'l>(object: Object<'l>, decided: &Decided<'_>) -> Object<'l> {
+/// A waiting ping that was decided, as a node tells it, lent or owned.
+#[derive(Clone, Copy)]
+pub(crate) struct Verdict<'a> {
+    pub(crate) wait: u64,
+    pub(crate) packet_id: &'a str,
+    pub(crate) source_did: &'a str,
+    pub(crate) intent: &'a str,
+    pub(crate) outcome: Outcome,
+    /// Whether its sender is told.
+    pub(crate) answered: bool,
+}
+
+impl<'a> From<&Decided<'a>> for Verdict<'a> {
+    fn from(decided: &Decided<'a>) -> Self {
+        let Decided { wait, packet_id, source_did, intent, outcome, answered, .. } = *decided;
+        Self { wait: wait.number(), packet_id, source_did, intent, outcome, answered }
+    }
+}
+
+pub(crate) fn decided_json<'l>(object: Object<'l>, verdict: &Verdict<'_>) -> Object<'l> {
     object
-        .raw("wait", decided.wait.number())
-        .str("packet_id", decided.packet_id)
-        .str("source_did", decided.source_did)
-        .str("intent", decided.intent)
-        .str("decision", outcome_name(decided.outcome))
-        .raw("answered", decided.answered)
+        .raw("wait", verdict.wait)
+        .str("packet_id", verdict.packet_id)
+        .str("source_did", verdict.source_did)
+        .str("intent", verdict.intent)
+        .str("decision", outcome_name(verdict.outcome))
+        .raw("answered", verdict.answered)
 }
 
 /// The same for people.
-pub(crate) fn decided_text(flow: &mut Flow<'_>, decided: &Decided<'_>) {
-    flow.text(Color::Plain, outcome_name(decided.outcome));
-    flow.piece(Color::Plain, |line| drop(write!(line, "{}", decided.wait.number())));
-    flow.quoted("", Text::new(decided.source_did)).quoted("", Text::new(decided.intent));
-    if decided.outcome == Outcome::Rejected && !decided.answered {
+pub(crate) fn decided_text(flow: &mut Flow<'_>, verdict: &Verdict<'_>) {
+    flow.text(Color::Plain, outcome_name(verdict.outcome));
+    flow.piece(Color::Plain, |line| drop(write!(line, "{}", verdict.wait)));
+    flow.quoted("", Text::new(verdict.source_did)).quoted("", Text::new(verdict.intent));
+    if verdict.outcome == Outcome::Rejected && !verdict.answered {
         flow.text(Color::Plain, "there was no room for an answer");
     }
 }
 
 /// What was decided about a waiting ping.
-pub(crate) const fn outcome_name(outcome: Outcome) -> &'static str {
+const fn outcome_name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Approved => "accept",
         Outcome::Rejected => "reject",

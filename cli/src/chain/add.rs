@@ -4,18 +4,18 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use sluis_chain::log::{AppendError as LogError, Log, Protection, fit_origin};
-use sluis_chain::token::{Hash32, Token};
-use sluis_chain::workload::{Created, Protection as StepProtection, WorkloadId};
-use sluis_core::framing::{Text, Value};
+use sluis_chain::log::fit_origin;
+use sluis_chain::token::Token;
+use sluis_chain::workload::{NewWorkload, Workload, is_reserved};
+use sluis_core::Now;
+use sluis_core::data::{Text, Value};
 use sluis_tokio::SystemClock;
 
 use super::args::{AddArgs, NewArgs};
-use super::ledger::{self, Added, Keys, Ledger};
-use super::lines::Lines;
+use super::ledger::{self, Added, Keys, Ledger, Sidecars};
+use super::running::Running;
 use crate::fail::Fail;
 use crate::output::{Color, Out, Style, escape};
-use crate::tokens;
 
 /// Begin a chain.
 pub(super) fn new(out: &mut Out, args: &NewArgs) -> Result<(), Fail> {
@@ -26,91 +26,61 @@ pub(super) fn new(out: &mut Out, args: &NewArgs) -> Result<(), Fail> {
         return Err(there());
     }
     let keys = Keys::read(&args.protect)?;
-    let stem = || args.file.file_stem().map_or_else(|| "chain".to_owned(), |stem| stem.to_string_lossy().into_owned());
-    let name = args.name.clone().unwrap_or_else(stem);
+    let name = args.name.clone().unwrap_or_else(|| name_of(&args.file));
     let owner = args.owner.as_ref().map_or_else(this_machine, |did| did.as_str().to_owned());
-    let ledger = Ledger::open(&args.file)?;
-    if ledger.lines().tree.size() > 0 {
+    let mut ledger = Ledger::open(&args.file, &keys, Some(&name))?;
+    if ledger.size() > 0 {
         return Err(there());
     }
-    let added = begin(&ledger, &keys, &name, &owner)?;
-    ledger.checkpoint(&keys)?;
-    say(out, &args.file, &added);
+    let added = begin(&mut ledger, &keys, SystemClock::new().now(), &name, &owner)?;
+    say(out, "chain new", &args.file, &added, &ledger.renew(&keys));
     Ok(())
 }
 
+/// What a chain is called that was given no name: as its file.
+pub(super) fn name_of(file: &Path) -> String {
+    file.file_stem().map_or_else(|| "chain".to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
 /// Add the token that begins a workload.
-pub(super) fn begin(ledger: &Ledger, keys: &Keys, name: &str, owner: &str) -> Result<Added, Fail> {
-    let at = SystemClock::new().now().wall;
-    let id = WorkloadId::derive(name, owner, at, tokens::seed()?.fork("workload").u64().to_be_bytes());
-    let node = node_name();
-    let actor = keys.actor().unwrap_or_else(|| owner.to_owned());
-    ledger.append(|lines: &Lines, room| {
-        let created = Created {
-            workload_id: id,
-            name: Text::new(name),
-            owner: Text::new(owner),
-            spiffe_id: Text::EMPTY,
-            actor: Text::new(&actor),
-            node: Text::new(&node),
-            at,
-            parent_id: None,
-            metadata: Value::EMPTY_OBJECT,
-        };
-        let header = tokens::header(lines, &fit_origin(name), keys.secret.as_ref());
-        let written = keys.sealing(at, |seal| {
-            let header = header.as_deref();
-            created.write(&StepProtection { mac: keys.mac.as_ref(), seal, link: lines.link(), header }, room)
-        });
-        written.map(|written| written.len).map_err(Fail::runtime)
-    })
+pub(super) fn begin(ledger: &mut Ledger, keys: &Keys, now: Now, name: &str, owner: &str) -> Result<Added, Fail> {
+    let (actor, node) = (keys.actor().unwrap_or_else(|| owner.to_owned()), node_name());
+    let new = NewWorkload { name, owner, actor: &actor, node: &node, ..NewWorkload::default() };
+    let workload = Workload::new(now, &new, &mut ledger.rng)
+        .map_err(|why| Fail::usage(format!("a chain cannot be called `{}`: {why}", crate::usage::short(name))))?;
+    ledger.known.workload = Some(Running::new(workload));
+    ledger.append_step(keys, now, None)
 }
 
 /// Add a token.
 pub(super) fn add(out: &mut Out, args: &AddArgs) -> Result<(), Fail> {
+    if is_reserved(&args.action) {
+        return Err(Fail::usage(format!(
+            "--action `{}` is what a workload writes: `chain new`, `run`, `plan`, `start`, `complete` and `close` do, name \
+             another action",
+            args.action
+        )));
+    }
     let keys = Keys::read(&args.protect)?;
-    let seed = tokens::seed()?;
+    keys.refuse_another(args.actor.as_deref())?;
     let eraan = references(&args.eraan);
     let eraan = Value::from_json(&eraan).map_err(Fail::usage)?;
-    refuse_another(&keys, args.actor.as_deref())?;
-    let ledger = Ledger::open(&args.file)?;
-    let now = SystemClock::new().now();
-    let added = ledger.append(|lines: &Lines, room| {
-        let actor = args.actor.clone().or_else(|| keys.actor()).unwrap_or_else(|| owner(lines));
-        let header = tokens::header(lines, &tokens::origin_of(&args.file), keys.secret.as_ref());
-        let draft = Token {
-            header: header.as_deref().map(Text::new),
-            action: Text::new(&args.action),
-            actor: Text::new(&actor),
-            erin: args.erin.as_value(),
-            eraan,
-            eromheen: args.eromheen.as_value(),
-            erachter: Text::new(&args.erachter),
-            parent_id: args.parent.as_deref().map(Text::new),
-            state: args.state,
-            ..Token::default()
-        };
-        let mut log = Log::resume(&seed, lines.tree.clone(), lines.last);
-        let made =
-            keys.sealing(now.wall, |seal| log.append(now, &draft, Protection { mac: keys.mac.as_ref(), seal }, room));
-        made.map(|made| made.len.saturating_sub(1)).map_err(|why| match why {
-            why @ (LogError::Seal(_) | LogError::Encode(_)) => Fail::runtime(why),
-            why => Fail::usage(why),
-        })
-    })?;
-    ledger.checkpoint(&keys)?;
-    say(out, &args.file, &added);
+    let mut ledger = Ledger::open(&args.file, &keys, None)?;
+    let actor = args.actor.clone().or_else(|| keys.actor()).unwrap_or_else(|| owner(&ledger));
+    let draft = Token {
+        action: Text::new(&args.action),
+        actor: Text::new(&actor),
+        erin: args.erin.as_value(),
+        eraan,
+        eromheen: args.eromheen.as_value(),
+        erachter: Text::new(&args.erachter),
+        parent_id: args.parent.as_deref().map(Text::new),
+        state: args.state,
+        ..Token::default()
+    };
+    let added = ledger.append(&keys, SystemClock::new().now(), &draft)?;
+    say(out, "chain add", &args.file, &added, &ledger.renew(&keys));
     Ok(())
-}
-
-/// A SPIFFE identity signs for nobody else.
-pub(super) fn refuse_another(keys: &Keys, actor: Option<&str>) -> Result<(), Fail> {
-    match (keys.actor(), actor) {
-        (Some(id), Some(actor)) if id != actor => Err(Fail::usage(format!(
-            "--actor `{actor}`: the SPIFFE identity is {id} and signs for nobody else, leave --actor out"
-        ))),
-        _ => Ok(()),
-    }
 }
 
 /// Texts as a JSON array.
@@ -126,9 +96,9 @@ fn references(all: &[String]) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// Whose the chain is.
-pub(super) fn owner(lines: &Lines) -> String {
-    lines.kept.workload.as_ref().map_or_else(this_machine, |workload| workload.owner.clone())
+/// Whose the log is.
+pub(super) fn owner(ledger: &Ledger) -> String {
+    ledger.known.owner().map_or_else(this_machine, ToOwned::to_owned)
 }
 
 /// A name for whoever sits at this machine.
@@ -145,16 +115,19 @@ pub(super) fn node_name() -> String {
     if name.is_empty() { "localhost".to_owned() } else { name }
 }
 
-/// Say what was added.
-pub(super) fn say(out: &mut Out, file: &Path, added: &Added) {
+/// Say what was added, and what became of the sidecars.
+pub(super) fn say(out: &mut Out, command: &str, file: &Path, added: &Added, sidecars: &Sidecars) {
+    sidecars.tell(command, file, added.line);
     match out.style {
         Style::Json => out.json("added", |o| {
-            o.str("file", &file.display().to_string())
+            let o = o
+                .str("file", &file.display().to_string())
                 .raw("line", added.line)
                 .str("token_id", &added.token_id)
                 .str("action", &added.action)
                 .str("content_hash", &added.content_hash)
-                .str("leaf", &ledger::hex(&added.leaf))
+                .str("leaf", &ledger::hex(&added.leaf));
+            sidecars.put(o)
         }),
         Style::Text => out.line(|line, paint| {
             escape::put(line, &file.display().to_string());
@@ -163,21 +136,5 @@ pub(super) fn say(out: &mut Out, file: &Path, added: &Added) {
             line.extend_from_slice(b"  ");
             escape::put(line, &added.token_id);
         }),
-    }
-}
-
-/// A hash of a file's content.
-pub(super) fn hash_file(path: &Path) -> std::io::Result<Hash32> {
-    use sha2::Digest as _;
-    let mut file = fs::File::open(path)?;
-    let mut hash = sha2::Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match std::io::Read::read(&mut file, &mut buffer) {
-            Ok(0) => return Ok(Hash32(hash.finalize().into())),
-            Ok(n) => hash.update(buffer.get(..n).unwrap_or_default()),
-            Err(why) if why.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(why) => return Err(why),
-        }
     }
 }

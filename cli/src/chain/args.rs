@@ -33,6 +33,15 @@ pub(crate) enum ChainCommand {
     /// Run a command as a step: its declared files hashed, its exit code and duration recorded
     #[command(after_help = help::RUN)]
     Run(RunArgs),
+    /// Plan a step: it is to run behind those that are there
+    #[command(after_help = help::PLAN)]
+    Plan(PlanArgs),
+    /// Start a planned step: what goes in is recorded
+    #[command(after_help = help::START)]
+    Start(StartArgs),
+    /// Complete a step that was started: what came out is recorded
+    #[command(after_help = help::COMPLETE)]
+    Complete(CompleteArgs),
     /// End the workload: a last token that counts its steps, so that none can be cut off or added unseen
     #[command(after_help = help::CLOSE)]
     Close(CloseArgs),
@@ -63,6 +72,9 @@ impl ChainCommand {
             Self::New(_) => "chain new",
             Self::Add(_) => "chain add",
             Self::Run(_) => "chain run",
+            Self::Plan(_) => "chain plan",
+            Self::Start(_) => "chain start",
+            Self::Complete(_) => "chain complete",
             Self::Close(_) => "chain close",
             Self::Verify(_) => "chain verify",
             Self::Find(_) => "chain find",
@@ -95,7 +107,7 @@ pub(crate) struct NewArgs {
     /// The file to begin; it must not be there yet
     pub(crate) file: PathBuf,
     /// What the chain is called; its checkpoints are signed under this name [default: the name of the file without its extension]
-    #[arg(long, value_parser = own::text)]
+    #[arg(long, value_parser = own::name)]
     pub(crate) name: Option<String>,
     /// Whose it is
     #[arg(long, value_name = "DID", value_parser = values::did)]
@@ -141,9 +153,9 @@ pub(crate) struct RunArgs {
     /// The file to add the step to; begun when it is not there
     pub(crate) file: PathBuf,
     /// The name of the step, unique in its workload
-    #[arg(long, value_name = "NAME", value_parser = own::text)]
+    #[arg(long, value_name = "NAME", value_parser = own::name)]
     pub(crate) step: String,
-    /// A file that goes in; may be repeated. Without any, what the step before put out goes in
+    /// A file that goes in; may be repeated. Without any, nothing is declared to go in
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Vec<PathBuf>,
     /// A file that comes out; may be repeated
@@ -156,7 +168,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DID", value_parser = own::actor)]
     pub(crate) actor: Option<String>,
     /// Where it runs [default: the name of this machine]
-    #[arg(long, value_name = "TEXT", value_parser = own::text)]
+    #[arg(long, value_name = "TEXT", value_parser = own::name)]
     pub(crate) node: Option<String>,
     /// What goes in need not be what came out of the step before
     #[arg(long)]
@@ -166,6 +178,83 @@ pub(crate) struct RunArgs {
     /// The command and its arguments, behind `--`
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The file whose workload gets the step; begun when it is not there
+    pub(crate) file: PathBuf,
+    /// The name of the step, unique in its workload
+    #[arg(long, value_name = "NAME", value_parser = own::name)]
+    pub(crate) step: String,
+    /// Who is to run it [default: whoever coordinates the workload]
+    #[arg(long, value_name = "DID", value_parser = own::actor)]
+    pub(crate) executor: Option<String>,
+    /// Why, for people
+    #[arg(long, value_name = "TEXT", value_parser = own::text)]
+    pub(crate) intent: Option<String>,
+    /// What goes in need not be what came out of the step before
+    #[arg(long)]
+    pub(crate) independent: bool,
+    /// Who plans it [default: the owner of the chain]
+    #[arg(long, value_name = "DID", value_parser = own::actor)]
+    pub(crate) actor: Option<String>,
+    #[command(flatten)]
+    pub(crate) protect: Protect,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    /// The file with the step
+    pub(crate) file: PathBuf,
+    /// The name of the step, as it was planned
+    #[arg(long, value_name = "NAME", value_parser = own::name)]
+    pub(crate) step: String,
+    /// A file that goes in; may be repeated
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub(crate) input: Vec<PathBuf>,
+    /// What goes in: any JSON value, of which only the hash is recorded
+    #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true)]
+    pub(crate) data: Option<JsonText>,
+    /// Who runs it [default: as it was planned]
+    #[arg(long, value_name = "DID", value_parser = own::actor)]
+    pub(crate) actor: Option<String>,
+    /// Where it runs [default: the name of this machine]
+    #[arg(long, value_name = "TEXT", value_parser = own::name)]
+    pub(crate) node: Option<String>,
+    #[command(flatten)]
+    pub(crate) protect: Protect,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompleteArgs {
+    /// The file with the step
+    pub(crate) file: PathBuf,
+    /// The name of the step, as it was planned
+    #[arg(long, value_name = "NAME", value_parser = own::name)]
+    pub(crate) step: String,
+    /// A file that came out; may be repeated
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "error", "skip"])]
+    pub(crate) output: Vec<PathBuf>,
+    /// What came out: any JSON value, of which only the hash is recorded
+    #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true,
+          conflicts_with_all = ["error", "skip"])]
+    pub(crate) data: Option<JsonText>,
+    /// What went in, as it is now: if it is not what the step was started with, the step is compromised
+    #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true,
+          conflicts_with_all = ["error", "skip"])]
+    pub(crate) input_data: Option<JsonText>,
+    /// It failed, and this is why
+    #[arg(long, value_name = "TEXT", value_parser = own::text, conflicts_with = "skip")]
+    pub(crate) error: Option<String>,
+    /// It is left out: it was not started, and will not be
+    #[arg(long)]
+    pub(crate) skip: bool,
+    /// Where it ran [default: the name of this machine]
+    #[arg(long, value_name = "TEXT", value_parser = own::name)]
+    pub(crate) node: Option<String>,
+    #[command(flatten)]
+    pub(crate) protect: Protect,
 }
 
 #[derive(Debug, Args)]

@@ -191,7 +191,7 @@ fn journal(name: &str) -> Names {
 }
 
 /// The first line of a file; of one that cannot be read, nothing is known.
-fn first_of(path: &Path) -> First {
+pub(super) fn first_of(path: &Path) -> First {
     let Ok(mut file) = files::open(path) else { return First::default() };
     let mut front = Vec::new();
     read::first_line(&mut file, &mut front).ok().flatten().map(First::of).unwrap_or_default()

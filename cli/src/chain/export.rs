@@ -1,11 +1,16 @@
 //! `sluis chain export`: a workload as an in-toto statement in a DSSE envelope.
 
+use std::sync::Arc;
+
 use sluis_chain::export::{Statement, StatementError};
 use sluis_chain::token::Token;
 use sluis_chain::workload::{Entry, WorkloadId};
+use sluis_core::identity::MacKey;
 
-use super::args::ExportArgs;
-use super::read;
+use super::args::{ExportArgs, Judge};
+use super::judge::Keys;
+use super::proof::MAX_ENVELOPE;
+use super::{check, files, read};
 use crate::fail::Fail;
 use crate::key;
 use crate::output::Out;
@@ -15,6 +20,8 @@ pub(super) fn export(out: &mut Out, args: &ExportArgs) -> Result<(), Fail> {
     let secret = key::file::secret(&args.key)?;
     let mac = args.hmac_key.as_deref().map(key::file::mac).transpose()?;
     let named = args.workload.as_deref().map(id).transpose()?;
+    let before = files::stamp_of(&args.file).map_err(|why| read::cannot(&args.file, &why))?;
+    verify(args, mac.clone())?;
     let (mut lines, mut last) = (Vec::new(), None);
     read::lines(&args.file, |_, line| {
         // A broken line keeps its place: the statement says which it is.
@@ -38,11 +45,36 @@ pub(super) fn export(out: &mut Out, args: &ExportArgs) -> Result<(), Fail> {
             why => Fail::runtime(format!("{file} cannot be attested: {why}; {mend}")),
         }
     })?;
+    // What is signed is what was verified.
+    if files::stamp_of(&args.file).map_err(|why| read::cannot(&args.file, &why))? != before {
+        return Err(Fail::runtime(format!("{file} was written to while it was read, nothing is signed: try again")));
+    }
     let mut envelope = statement.envelope();
     envelope.sign(&secret).map_err(Fail::runtime)?;
     let json = envelope.to_json();
+    if json.len() > MAX_ENVELOPE {
+        let why = "the envelope would be longer than `sluis chain verify` reads";
+        return Err(Fail::runtime(format!("{why}, {MAX_ENVELOPE} bytes: export from a log of its own")));
+    }
     out.line(|line, _| line.extend_from_slice(json.as_bytes()));
     Ok(())
+}
+
+/// Nothing is signed that the verifier finds fault with. That a step is compromised is no fault of the log: it says so itself, and
+/// so will the attestation.
+fn verify(args: &ExportArgs, mac: Option<MacKey>) -> Result<(), Fail> {
+    let keys = Arc::new(Keys { mac, ..Keys::default() });
+    let (mut findings, mut first) = (0_u64, None);
+    check::check(&args.file, &[], &Judge::default(), &keys, &mut |finding| {
+        if finding.kind.as_str() != "compromised" {
+            findings += 1;
+            first.get_or_insert_with(|| finding.to_string());
+        }
+    })?;
+    let Some(first) = first else { return Ok(()) };
+    let (file, more) =
+        (args.file.display(), if findings > 1 { format!(", and {} more", findings - 1) } else { String::new() });
+    Err(Fail::runtime(format!("{file} is not attested: {first}{more}; see `sluis chain verify {file}`")))
 }
 
 fn id(text: &str) -> Result<WorkloadId, Fail> {

@@ -24,8 +24,10 @@ pub(super) const NEW: &str = r#"Examples:
       --key hub.key
 
 --json prints
-  {"event":"added","file","line","token_id","action","content_hash","leaf"}
-      leaf: the hash of the line in the Merkle tree
+  {"event":"added","file","line","token_id","action","content_hash","leaf",
+   "checkpoint","behind"}
+      leaf: the hash of the line in the Merkle tree; checkpoint: "renewed", "not
+      renewed", or null without one; behind: why it, or FILE.tree, is not, or null
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong."#;
 
@@ -35,12 +37,18 @@ pub(super) const ADD: &str = r#"Examples:
   sluis chain add log.jsonl --action approved --actor jis:alice --key alice.key
   sluis chain add log.jsonl --action read --actor jis:bob --hmac-key shared.key
 
-The line is on the disk when the command ends. Others that add at the same time
-wait for each other.
+The line is on the disk when the command ends well. If only the checkpoint, or the
+tree, could not be written then, that is said, and the exit code is 0 all the same:
+the next write renews them. The checkpoints of a log are signed by the key that it
+was begun with, and by no other. Others that add at the same time wait for each
+other. Closed segments and the actions of workloads (step_completed, ...) are
+refused.
 
 --json prints
-  {"event":"added","file","line","token_id","action","content_hash","leaf"}
-      leaf: the hash of the line in the Merkle tree
+  {"event":"added","file","line","token_id","action","content_hash","leaf",
+   "checkpoint","behind"}
+      leaf: the hash of the line in the Merkle tree; checkpoint: "renewed", "not
+      renewed", or null without one; behind: why it, or FILE.tree, is not, or null
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong."#;
 
@@ -50,21 +58,71 @@ pub(super) const RUN: &str = r#"Examples:
   sluis chain run ci.jsonl --step link --input main.o --output main \
       --intent 'release 1.2' --key ci.key -- cc main.o -o main
 
-Inputs are hashed before and after the command, outputs after it. An input that
-the step before put out must be as it was then, or the command is not run; one
-that changes while the command runs makes the step compromised, for good. Inputs
-that are all others than what the step before put out make the step independent
+Inputs are hashed before and after the command, outputs after it. Files are known
+by their resolved paths, relative to the folder of the log. An input that an
+earlier step put out must be as that left it, or the command is not run; one that
+has other bytes after the command makes the step compromised, and one that was
+written to, renamed or exchanged meanwhile makes it failed, for good. Inputs other
+than just what the step before put out, or none at all, make the step independent
 of it, as --independent does. Exit code, command, files and their hashes stand in
 the metadata of the step.
 
+Before the command is run, the log is opened, and the step must fit into it. A
+step that was planned (see `chain plan`) runs in its turn. SIGTERM and SIGHUP are
+passed on to the command, SIGINT and SIGQUIT where it has not got them from the
+terminal by itself; once it has ended, they end `chain run`.
+
 The standard output of the command is passed through; with --json it goes to
 standard error, because standard output then holds only
-  {"event":"step","file","line","token_id","step","status","exit_code",
-   "duration_ms","inputs":{file:sha256},"outputs":{file:sha256},"leaf"}
+  {"event":"step","file","line","token_id","step","status","error","exit_code",
+   "duration_ms","inputs":{file:sha256},"outputs":{file:sha256},"leaf",
+   "checkpoint","behind"}
+      error: why it is not completed, or null; the last two as of `chain add`
 
 Exit codes: that of the command when it fails (128 and the signal that ended it;
 127 it was not found, 126 it could not be run); 0 it went well and is recorded,
 1 it could not be recorded, or an input changed, 2 the command line is wrong."#;
+
+pub(super) const PLAN: &str = r#"Examples:
+  sluis chain plan mission.jsonl --step receive --executor jis:drone-7
+  sluis chain plan mission.jsonl --step deliver --executor jis:drone-7
+  sluis chain start mission.jsonl --step receive --data '{"order":"PKG-42"}'
+  sluis chain complete mission.jsonl --step receive --data '{"accepted":true}'
+  sluis chain run mission.jsonl --step deliver --independent -- ./deliver
+
+Planned steps run in the order in which they were planned, by `chain start` and
+`complete` or by `chain run`; a step that was not planned runs behind them. What
+goes into a step must be what the one before put out, unless it was planned with
+--independent.
+
+--json prints what `chain add` does.
+
+Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong."#;
+
+pub(super) const START: &str = r#"Examples:
+  sluis chain start mission.jsonl --step receive --data '{"order":"PKG-42"}'
+  sluis chain start ci.jsonl --step sign --input app.bin --actor jis:signer
+
+--json prints what `chain add` does.
+
+Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong."#;
+
+pub(super) const COMPLETE: &str = r#"Examples:
+  sluis chain complete mission.jsonl --step receive --data '{"accepted":true}'
+  sluis chain complete ci.jsonl --step sign --output app.sig --key ci.key
+  sluis chain complete mission.jsonl --step deliver --error 'no landing place'
+  sluis chain complete mission.jsonl --step deliver --skip
+
+Files that went in are hashed again: if one has other bytes than at the start, the
+step is compromised, for good. --input-data compares data in the same way.
+
+--json prints
+  {"event":"step","file","line","token_id","step","status","error","leaf",
+   "checkpoint","behind"}
+      error: why it is not completed, or null; the last two as of `chain add`
+
+Exit codes: 0 done, also where it failed or was left out as you said, 1 it is
+compromised, or could not be done, 2 the command line is wrong."#;
 
 pub(super) const CLOSE: &str = r#"Examples:
   sluis chain close ci.jsonl
@@ -74,8 +132,7 @@ The last token says how many steps there were and how they ended: with it, steps
 that are cut off are found without a checkpoint, too, and nothing can be put
 behind them. A step that is run in the file afterwards begins a new workload.
 
---json prints
-  {"event":"added","file","line","token_id","action","content_hash","leaf"}
+--json prints what `chain add` does
       action: workload_completed, workload_failed or workload_compromised
 
 Exit codes: 0 it is closed, however its steps ended, 1 it could not be done, 2 the
@@ -166,7 +223,9 @@ pub(super) const EXPORT: &str = r"Examples:
   sluis chain export ci.jsonl --key ci.key > ci.intoto.json
 
 The envelope is one JSON object, with or without --json: DSSE around an in-toto
-statement that other supply-chain tools verify.
+statement that other supply-chain tools verify. The log is verified first, and what
+`chain verify` finds fault with is not signed. A compromised step is in the
+statement as what it is.
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong.";
 

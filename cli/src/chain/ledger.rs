@@ -1,20 +1,26 @@
-//! The writing side: a file that is appended to, with its tree and its checkpoint.
+//! The writing side: a log that is appended to, with its workload, its tree and its checkpoint.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sluis_chain::log::merkle::NodeHash;
+use sluis_chain::log::{Appended, Protection, fit_origin};
 use sluis_chain::token::{Hash32, Seal, Token};
-use sluis_core::Wall;
+use sluis_chain::workload::{Pending, Workload};
+use sluis_core::data::Value;
 use sluis_core::identity::{MacKey, SecretKey};
-use sluis_journal::{AppendError, Chain as _, Composed, Journal, OpenError, Setup};
+use sluis_core::table::Heap;
+use sluis_core::{Now, Rng, Wall};
+use sluis_journal::{AppendError, BATCH_BYTES, EntryFault, HeadError, OpenError, Options, TokenJournal, TokenSetup};
 use sluis_spiffe::{Svid, SvidFiles};
 
 use super::args::Protect;
-use super::lines::Lines;
 use super::progress::Waiting;
+use super::running::Known;
 use crate::fail::Fail;
+use crate::files;
 use crate::key;
+use crate::output::json::Object;
 use crate::output::tell;
 use crate::tokens;
 
@@ -22,6 +28,9 @@ use crate::tokens;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// After this it is said that they are.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// The longest line that is written: as long as a journal takes.
+pub(super) const MAX_LINE: usize = BATCH_BYTES - 1;
 
 /// The keys of a command.
 #[derive(Default)]
@@ -41,17 +50,27 @@ impl Keys {
     }
 
     /// Whoever seals: the SPIFFE identity before the key.
-    pub(super) fn sealing<R>(&self, now: Wall, each: impl FnOnce(Option<&dyn Seal>) -> R) -> R {
+    pub(super) fn sealing<R>(&self, now: Wall, each: impl FnOnce(Protection<'_>) -> R) -> R {
+        let mac = self.mac.as_ref();
         match (&self.svid, &self.secret) {
-            (Some(svid), _) => each(Some(&svid.seal_at(now))),
-            (None, Some(key)) => each(Some(key)),
-            (None, None) => each(None),
+            (Some(svid), _) => each(Protection { mac, seal: Some(&svid.seal_at(now)) }),
+            (None, key) => each(Protection { mac, seal: key.as_ref().map(|key| key as &dyn Seal) }),
         }
     }
 
     /// The name under which tokens are sealed, where there is only one that fits.
     pub(super) fn actor(&self) -> Option<String> {
         self.svid.as_ref().map(|svid| svid.id().to_string())
+    }
+
+    /// A SPIFFE identity signs for nobody else.
+    pub(super) fn refuse_another(&self, actor: Option<&str>) -> Result<(), Fail> {
+        match (self.actor(), actor) {
+            (Some(id), Some(actor)) if id != actor => Err(Fail::usage(format!(
+                "--actor `{actor}`: the SPIFFE identity is {id} and signs for nobody else, leave --actor out"
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -86,24 +105,69 @@ pub(super) struct Added {
     pub(super) leaf: NodeHash,
 }
 
-/// A file that is appended to. Nobody else writes to it as long as this is there.
+/// What became of the sidecars of a log after lines were added to it. The lines are on the disk either way.
+pub(super) struct Sidecars {
+    /// Whether a new checkpoint covers the lines; `None` when nobody asked for one.
+    renewed: Option<bool>,
+    /// What was not done, and why.
+    behind: Option<String>,
+}
+
+impl Sidecars {
+    /// Say what was not done.
+    pub(super) fn tell(&self, command: &str, file: &Path, line: u64) {
+        if let Some(why) = &self.behind {
+            tell(&format!("sluis {command}: written as line {line} of {}, {why}", file.display()));
+        }
+    }
+
+    /// All that was asked for was done.
+    pub(super) fn done(&self) -> Result<(), Fail> {
+        self.behind.as_ref().map_or(Ok(()), |why| Err(Fail::runtime(why)))
+    }
+
+    /// The members `checkpoint` and `behind` of what is printed.
+    pub(super) fn put<'l>(&self, object: Object<'l>) -> Object<'l> {
+        let checkpoint = match self.renewed {
+            None => None,
+            Some(true) => Some("renewed"),
+            Some(false) => Some("not renewed"),
+        };
+        object.maybe("checkpoint", checkpoint).maybe("behind", self.behind.as_deref())
+    }
+}
+
+/// A log that is appended to. Nobody else writes to it as long as this is there.
 pub(super) struct Ledger {
     path: PathBuf,
-    journal: Journal<Lines>,
+    journal: TokenJournal,
+    /// What its tokens say.
+    pub(super) known: Known,
+    /// For new ids.
+    pub(super) rng: Rng,
 }
 
 impl Ledger {
-    /// Open the file, or begin it.
-    pub(super) fn open(path: &Path) -> Result<Self, Fail> {
+    /// Open a log, or begin it; then it is called `origin`, or as its file.
+    pub(super) fn open(path: &Path, keys: &Keys, origin: Option<&str>) -> Result<Self, Fail> {
         let start = Instant::now();
         let mut said = false;
         let waiting = Waiting::new(format!("reading {}", path.display()));
         loop {
-            match Journal::open(path, Lines::default(), Setup::default()) {
-                Ok((journal, found)) => {
+            let seed = tokens::seed()?;
+            let mut options = Options::default();
+            (options.max_line, options.queue_bytes) = (MAX_LINE, 2 * BATCH_BYTES);
+            let name = origin.map_or_else(|| tokens::origin_of(path), fit_origin);
+            let key = keys.secret.as_ref().map(SecretKey::public);
+            let setup = TokenSetup::default().options(options).named(name, key);
+            let known = Known::new(&seed);
+            match TokenJournal::open_reading(path, &seed, setup, known, Known::fold) {
+                Ok((journal, found, known)) => {
                     drop(waiting);
                     tokens::tell_torn(path, found.torn);
-                    return Ok(Self { path: path.to_owned(), journal });
+                    let ledger = Self { path: path.to_owned(), journal, known, rng: seed.fork("ids") };
+                    ledger.refuse_closed()?;
+                    return Ok(ledger);
                 }
                 Err(OpenError::Locked { .. }) if start.elapsed() < PATIENCE => {
                     if !said && start.elapsed() > SILENCE {
@@ -117,42 +181,147 @@ impl Ledger {
         }
     }
 
-    /// What is in the file.
-    pub(super) fn lines(&self) -> Lines {
-        self.journal.durable(Lines::clone)
+    /// Open a log that must be there.
+    pub(super) fn open_existing(path: &Path, keys: &Keys) -> Result<Self, Fail> {
+        if !path.exists() {
+            return Err(Fail::runtime(format!("there is no {}, name the log that is meant", path.display())));
+        }
+        Self::open(path, keys, None)
     }
 
-    /// Add a line, which `compose` writes without a line feed, knowing all lines before it. It is on the disk afterwards.
-    pub(super) fn append(&self, compose: impl FnOnce(&Lines, &mut [u8]) -> Result<usize, Fail>) -> Result<Added, Fail> {
-        let made = self.journal.append_blocking(|lines: &mut Lines, room: &mut [u8]| {
-            let len = compose(lines, room)?;
-            let line = room.get(..len).unwrap_or_default();
-            let value = added(lines, line)?;
-            Ok(Composed { len, leaf: lines.push(line), value })
-        });
-        made.map_err(|why| match why {
-            AppendError::Compose(fail) => fail,
-            why => Fail::runtime(format!("cannot add to {}: {why}", self.path.display())),
+    /// Nothing is put behind the end of a segment that another one continues.
+    fn refuse_closed(&self) -> Result<(), Fail> {
+        let (size, root) = self.journal.journal().durable(|mark| (mark.tree().size(), mark.tree().root()));
+        match super::segments::continued_by(&self.path, size, root) {
+            Some(next) => Err(Fail::runtime(format!(
+                "{} is a closed segment of a log that goes on in {}: name that one",
+                self.path.display(),
+                next.display()
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// How many lines it has.
+    pub(super) fn size(&self) -> u64 {
+        self.journal.journal().durable(|mark| mark.tree().size())
+    }
+
+    /// See that a checkpoint can be written beside it, before something is done that can be done once only.
+    pub(super) fn ready(&self, keys: &Keys) -> Result<(), Fail> {
+        if keys.secret.is_none() {
+            return Ok(());
+        }
+        let probe = files::beside(&self.path, &format!(".checkpoint.{}.probe", std::process::id()));
+        let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&probe);
+        made.and_then(|_| std::fs::remove_file(&probe)).map_err(|why| {
+            let file = self.path.display();
+            Fail::runtime(format!("no checkpoint can be written beside {file} ({why}), nothing was done"))
         })
     }
 
-    /// Say, signed, how long the file is and what its root is.
-    pub(super) fn checkpoint(&self, keys: &Keys) -> Result<(), Fail> {
-        let Some(secret) = &keys.secret else { return Ok(()) };
-        tokens::sign(&self.journal, &self.path, secret, |kept| kept.origin(&self.path))
+    /// Add a token. It is on the disk afterwards.
+    pub(super) fn append(&mut self, keys: &Keys, now: Now, draft: &Token<'_>) -> Result<Added, Fail> {
+        let made = keys.sealing(now.wall, |protection| self.journal.append_as_blocking(now, draft, protection));
+        let entry = made.map_err(|why| self.refused(why))?;
+        let token_id = entry.token_id.as_ref().map_or(draft.token_id, |id| id.as_text());
+        let added = added(&entry, &token_id.to_cow(), &draft.action.to_cow());
+        self.known.sealed |= keys.svid.is_some() || keys.secret.is_some();
+        Ok(added)
+    }
+
+    /// Add the token of the workload that waits to be written; of a step with this metadata.
+    pub(super) fn append_step(&mut self, keys: &Keys, now: Now, metadata: Option<Value<'_>>) -> Result<Added, Fail> {
+        let Some(mut running) = self.known.workload.take() else { return Err(self.nothing_waits()) };
+        let added = self.append_waiting(keys, now, &mut running.workload, metadata);
+        self.known.workload = Some(running);
+        added
+    }
+
+    /// The same, of a workload that is held elsewhere.
+    pub(super) fn append_waiting(
+        &mut self,
+        keys: &Keys,
+        now: Now,
+        workload: &mut Workload<Heap>,
+        metadata: Option<Value<'_>>,
+    ) -> Result<Added, Fail> {
+        let id = workload.id();
+        let step = |sequence| workload.step(sequence).map(|step| (step.id, step.status.action().unwrap_or_default()));
+        let (token_id, action) = match workload.pending() {
+            Some(Pending::Created) => (format!("workload_{id}"), "workload_created"),
+            Some(Pending::Step(sequence)) => {
+                let (step, action) = step(sequence).ok_or_else(|| self.nothing_waits())?;
+                (format!("step_{id}_{step}"), action)
+            }
+            Some(Pending::Closed) => (format!("closed_{id}"), workload.status().closing_action()),
+            None => return Err(self.nothing_waits()),
+        };
+        let journal = &self.journal;
+        let made =
+            keys.sealing(now.wall, |protection| journal.append_workload_blocking(workload, metadata, protection));
+        let entry = made.map_err(|why| self.refused(why))?;
+        self.known.sealed |= keys.svid.is_some() || keys.secret.is_some();
+        Ok(added(&entry, &token_id, action))
+    }
+
+    fn nothing_waits(&self) -> Fail {
+        Fail::runtime(format!("no token of a workload of {} waits", self.path.display()))
+    }
+
+    fn refused(&self, why: AppendError<EntryFault>) -> Fail {
+        use sluis_chain::log::AppendError as LogError;
+        match why {
+            AppendError::Compose(EntryFault::Log(why @ (LogError::Seal(_) | LogError::Encode(_)))) => {
+                Fail::runtime(why)
+            }
+            AppendError::Compose(EntryFault::Log(why)) => Fail::usage(why),
+            AppendError::Compose(why) => Fail::runtime(why),
+            why => Fail::runtime(format!("nothing was added to {}: {why}", self.path.display())),
+        }
+    }
+
+    /// Say, signed, how long the log is and what its root is; what became of that, and of the tree.
+    pub(super) fn renew(&self, keys: &Keys) -> Sidecars {
+        let file = self.path.display();
+        let (renewed, mut behind) = match (&keys.secret, self.journal.checkpoint_key()) {
+            (None, Some(_)) => {
+                let why = "not covered by the checkpoint: this log has a key for that, name it with --key";
+                (Some(false), Some(why.to_owned()))
+            }
+            (None, None) if self.known.sealed && keys.svid.is_none() => {
+                (None, Some("not signed, as other lines of it are: name a key with --key".to_owned()))
+            }
+            (None, None) => (None, None),
+            (Some(secret), _) => match self.journal.checkpoint_as_blocking(secret) {
+                Ok(_) => (Some(true), None),
+                Err(HeadError::OtherKey(Some(key))) => {
+                    let key = key.fingerprint();
+                    let why = format!("checkpoint not renewed: {key} signs those of this log, and this is another key");
+                    (Some(false), Some(why))
+                }
+                Err(HeadError::OtherKey(None)) => {
+                    let why = format!("checkpoint not renewed: another key than this signed {file}.checkpoint");
+                    (Some(false), Some(why))
+                }
+                Err(why) => (Some(false), Some(format!("checkpoint not renewed ({why}): the next write renews it"))),
+            },
+        };
+        if behind.is_none() && self.journal.journal().tree_is_behind() {
+            behind = Some(format!("{file}.tree not renewed: the next write renews it"));
+        }
+        Sidecars { renewed, behind }
     }
 }
 
-/// What is said of a line.
-fn added(lines: &Lines, line: &[u8]) -> Result<Added, Fail> {
-    let token = Token::parse_bytes(line).map_err(Fail::runtime)?;
-    Ok(Added {
-        line: lines.tree.size() + 1,
-        token_id: token.token_id.to_cow().into_owned(),
-        action: token.action.to_cow().into_owned(),
-        content_hash: token.content_hash.to_cow().into_owned(),
-        leaf: sluis_chain::log::merkle::leaf_hash(line),
-    })
+fn added(entry: &Appended, token_id: &str, action: &str) -> Added {
+    Added {
+        line: entry.index + 1,
+        token_id: token_id.to_owned(),
+        action: action.to_owned(),
+        content_hash: entry.content_hash.map(|hash| hash.to_string()).unwrap_or_default(),
+        leaf: entry.leaf,
+    }
 }
 
 /// A leaf in words.

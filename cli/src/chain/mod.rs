@@ -4,21 +4,26 @@ mod add;
 pub(crate) mod args;
 mod check;
 mod close;
+mod command;
 mod demo;
 mod earlier;
 mod export;
+mod files;
 mod find;
 mod help;
+mod inputs;
 mod judge;
 mod ledger;
-mod lines;
 mod progress;
 mod proof;
 mod prove;
 mod read;
 mod run;
+mod running;
 mod seals;
+mod segments;
 mod show;
+mod steps;
 mod treefile;
 mod unchecked;
 mod values;
@@ -38,6 +43,9 @@ pub(crate) fn run(common: Common, command: &ChainCommand) -> Result<ExitCode, Fa
         ChainCommand::New(args) => add::new(&mut out, args).map(|()| ExitCode::SUCCESS),
         ChainCommand::Add(args) => add::add(&mut out, args).map(|()| ExitCode::SUCCESS),
         ChainCommand::Run(args) => run::run(&mut out, args),
+        ChainCommand::Plan(args) => steps::plan(&mut out, args).map(|()| ExitCode::SUCCESS),
+        ChainCommand::Start(args) => steps::start(&mut out, args).map(|()| ExitCode::SUCCESS),
+        ChainCommand::Complete(args) => steps::complete(&mut out, args),
         ChainCommand::Close(args) => close::close(&mut out, args).map(|()| ExitCode::SUCCESS),
         ChainCommand::Find(args) => find::find(&mut out, args).map(|()| ExitCode::SUCCESS),
         ChainCommand::Verify(args) => verify::verify(&mut out, args),

@@ -1,6 +1,7 @@
 //! Single files that prove something: bundles of the log, and envelopes of attestations. What `verify` says of them.
 
 use std::fs;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,7 +19,7 @@ use super::judge::{self, Keys};
 use super::read;
 use super::seals::Seen;
 use crate::fail::Fail;
-use crate::tokens;
+use crate::{files, tokens};
 
 /// A file that is one JSON object of such a kind.
 pub(super) enum Proof {
@@ -26,14 +27,22 @@ pub(super) enum Proof {
     Envelope(String),
 }
 
+/// The largest envelope that is read, and written.
+pub(super) const MAX_ENVELOPE: usize = 512 << 20;
+
 /// What a file is, if it is no chain.
 pub(super) fn read(path: &Path) -> Result<Option<Proof>, Fail> {
     // A pipe can be read only once, and that is done by whoever reads chains.
     let stat = fs::metadata(path).map_err(|why| read::cannot(path, &why))?;
-    if !stat.is_file() || stat.len() > MAX_BUNDLE as u64 {
+    if !stat.is_file() || stat.len() > MAX_ENVELOPE as u64 {
         return Ok(None);
     }
-    let Ok(text) = String::from_utf8(fs::read(path).map_err(|why| read::cannot(path, &why))?) else { return Ok(None) };
+    // Chains may be that large, too, and are not read twice for it.
+    if stat.len() > MAX_BUNDLE as u64 && !begins_envelope(path).map_err(|why| read::cannot(path, &why))? {
+        return Ok(None);
+    }
+    let bytes = files::read(path, MAX_ENVELOPE).map_err(|why| read::cannot(path, &why))?;
+    let Ok(text) = String::from_utf8(bytes) else { return Ok(None) };
     let Ok(value) = Value::from_json(text.trim()) else { return Ok(None) };
     let is_bundle = value.get("type").and_then(Value::as_text).is_some_and(|kind| kind == BUNDLE_TYPE);
     let is_envelope = value.get("payloadType").is_some();
@@ -42,6 +51,14 @@ pub(super) fn read(path: &Path) -> Result<Option<Proof>, Fail> {
         (_, true) => Some(Proof::Envelope(text)),
         _ => None,
     })
+}
+
+/// Whether a file begins as an envelope does: an object whose first member is one of those.
+fn begins_envelope(path: &Path) -> io::Result<bool> {
+    let mut front = Vec::new();
+    files::open(path)?.take(256).read_to_end(&mut front)?;
+    let members = front.trim_ascii_start().strip_prefix(b"{").unwrap_or_default().trim_ascii_start();
+    Ok([&b"\"payload\""[..], b"\"payloadType\"", b"\"signatures\""].iter().any(|member| members.starts_with(member)))
 }
 
 /// Check it.
@@ -57,6 +74,7 @@ pub(super) fn check(proof: &Proof, keys: &Arc<Keys>, found: &mut dyn FnMut(&Find
             tokens: 0,
             findings: 0,
             linked: false,
+            lost: 0,
             unlinked: 0,
             last: None,
             root: None,

@@ -1,6 +1,7 @@
 //! The values of its flags: how each is written, and what is said when it is not.
 
 use sluis_chain::token::{HEADER_PREFIX, PREV_PREFIX, State};
+use sluis_chain::workload::MAX_NAME;
 use sluis_core::Wall;
 use sluis_core::time::iso;
 
@@ -27,10 +28,19 @@ pub(super) fn text(text: &str) -> Result<String, String> {
     }
 }
 
+/// A name: not empty, and as short as the tokens of workloads have it.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("it must not be empty".to_owned()),
+        1..=MAX_NAME => Ok(text.to_owned()),
+        n => Err(format!("it has {n} bytes, at most {MAX_NAME} are taken; shorten it")),
+    }
+}
+
 /// Who did something: a DID as a rule, or a SPIFFE ID.
 pub(super) fn actor(text: &str) -> Result<String, String> {
     if text.starts_with("spiffe://") {
-        return self::text(text);
+        return name(text);
     }
     values::did(text).map(|did| did.as_str().to_owned())
 }

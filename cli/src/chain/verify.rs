@@ -126,6 +126,7 @@ fn summary_json(out: &mut Out, file: &Path, checked: &Checked) {
             .raw("findings", findings)
             .raw("ok", *findings == 0)
             .raw("linked", summary.linked)
+            .raw("lost_events", summary.lost)
             .raw("size", summary.entries)
             .maybe("root", check::root(summary).as_deref())
             .with("checkpoint", |line| match checkpoint {
@@ -204,6 +205,14 @@ fn summary_text(out: &mut Out, file: &Path, checked: &Checked) {
             "  no hash holds: they may have been made with a shared key, or another one; name it with --hmac-key"
                 .to_owned(),
         );
+    }
+    if summary.lost > 0 {
+        let events = if summary.lost == 1 { "event is" } else { "events are" };
+        also(format!(
+            "  {} {events} not recorded in it, as its own tokens ({}) say",
+            summary.lost,
+            sluis_chain::token::GAP
+        ));
     }
     if let What::Envelope { signed: true } = what {
         also("  an attestation that a known key signed".to_owned());

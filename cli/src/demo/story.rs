@@ -13,6 +13,7 @@ use super::cast::{Actor, Cast, TEMPERATURE};
 use super::tell::Teller;
 use super::wait::{until, wait};
 use crate::output::Color;
+use crate::view::Verdict;
 
 /// How long anything may take that is to happen.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -61,18 +62,26 @@ impl<'a> Story<'a> {
         let first = request.as_mut().and_then(next);
         self.expect(&heard, "door", first, Decision::Pending, "{}");
 
-        let waits = heard.as_ref().and_then(|ping| Some((ping.wait?, &ping.packet_id)));
-        if let Some((id, packet_id)) = waits {
-            self.teller.says("you", |line| drop(write!(line, "type: approve {packet_id}")));
+        if let Some(id) = heard.as_ref().and_then(|ping| ping.wait) {
+            self.teller.says("you", |line| drop(write!(line, "type: approve {}", id.number())));
             let approved = self.cast.hub.handle.approve(id);
             self.teller.check(approved.is_ok(), "the ping could not be approved");
         }
         let decided = self.hub_notices(|notice| match notice {
-            Notice::Decided { packet_id, outcome: Outcome::Approved, .. } => Some(packet_id),
+            Notice::Decided { wait, packet_id, source_did, intent, outcome: Outcome::Approved, answered, .. } => {
+                Some((wait.number(), packet_id, source_did, intent, answered))
+            }
             _ => None,
         });
         match decided {
-            Some(packet_id) => self.teller.decided(&packet_id, "accept"),
+            Some((wait, packet_id, source_did, intent, answered)) => self.teller.decided(&Verdict {
+                wait,
+                packet_id: &packet_id,
+                source_did: &source_did,
+                intent: &intent,
+                outcome: Outcome::Approved,
+                answered,
+            }),
             None => self.teller.check(false, "the hub did not tell of the decision"),
         }
         let second = request.as_mut().and_then(next);

@@ -11,7 +11,7 @@ use super::cast::{Actor, Cast, TRUST};
 use crate::common::Runtime;
 use crate::fail::Fail;
 use crate::output::{Color, Out, Style};
-use crate::view::{self, Totals, padded};
+use crate::view::{self, Totals, Verdict, padded};
 
 pub(super) struct Teller {
     out: Out,
@@ -152,9 +152,9 @@ impl Teller {
     }
 
     /// The operator decided.
-    pub(super) fn decided(&mut self, packet_id: &str, decision: &str) {
+    pub(super) fn decided(&mut self, verdict: &Verdict<'_>) {
         if self.out.style == Style::Json {
-            self.out.json("decided", |o| o.str("packet_id", packet_id).str("decision", decision));
+            self.out.json("decided", |o| view::decided_json(o, verdict));
         }
         self.out.flush();
     }

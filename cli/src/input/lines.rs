@@ -13,7 +13,7 @@ const MAX_LINE: u64 = 4096;
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Read lines until there are no more, or nobody takes them.
-pub(super) fn read(mut take: impl FnMut(String) -> bool) {
+pub(super) fn read(take: impl Fn(String) -> bool) {
     let mut stdin = io::stdin().lock();
     loop {
         let mut line = Vec::new();

@@ -1,40 +1,61 @@
-//! What comes from outside while a command runs: signals, and lines on standard input.
+//! What comes from outside while a command runs: signals, lines on standard input, and commands through a control socket.
 
+#[cfg(unix)]
+mod control;
 mod lines;
 mod order;
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
-pub(crate) use order::Order;
+#[cfg(unix)]
+pub(crate) use control::{Answer, Asked, Control};
+pub(crate) use order::{COMMANDS, Order};
 
 use crate::output::tell;
-use crate::signals::{self, Asked};
+use crate::signals;
 
-/// Lines that wait to be looked at; reading goes on when there is room.
-const MAX_LINES: usize = 64;
+/// Commands that wait to be looked at; reading goes on when there is room.
+const MAX_WAITING: usize = 64;
 /// Exit code after a second signal, as a shell reports SIGINT.
 const INTERRUPTED: i32 = 130;
 /// A signal ends the command within a second, whatever keeps it: a reader that does not read, a disk that does not write.
 const LONGEST_END: Duration = Duration::from_millis(900);
 
-/// Signals and lines, for one app that is woken when there is something.
+/// What was heard.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// A line of standard input.
+    Line(String),
+    /// Standard input has ended.
+    InputEnded,
+    /// A command that came through the control socket.
+    #[cfg(unix)]
+    Control(Asked),
+}
+
+/// Signals and commands, for one app that is woken when there is something.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     bell: Arc<Bell>,
-    lines: Option<Receiver<String>>,
+    send: SyncSender<Heard>,
+    heard: Receiver<Heard>,
     /// What the bell wakes now.
     registered: Option<Waker>,
+    /// Closed with the inbox.
+    #[cfg(unix)]
+    control: Option<Control>,
 }
 
 #[derive(Debug, Default)]
 struct Bell {
     stop: AtomicBool,
+    reload: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -47,10 +68,10 @@ impl Bell {
     }
 
     /// A signal came.
-    fn hear(&self, asked: Asked) {
+    fn hear(&self, asked: signals::Asked) {
         match asked {
-            Asked::Stop if self.stop.swap(true, Ordering::SeqCst) => process::exit(INTERRUPTED),
-            Asked::Stop => {
+            signals::Asked::Stop if self.stop.swap(true, Ordering::SeqCst) => process::exit(INTERRUPTED),
+            signals::Asked::Stop => {
                 // Whatever still keeps it after a while is given up; the code says that not all was done. Where the system has no
                 // thread to give, a second signal does that.
                 let _ = thread::Builder::new().name("end".to_owned()).spawn(|| {
@@ -58,36 +79,67 @@ impl Bell {
                     process::exit(1);
                 });
             }
-            Asked::Reload => {}
+            signals::Asked::Reload => self.reload.store(true, Ordering::SeqCst),
         }
         self.ring();
     }
 }
 
 impl Inbox {
-    /// Heed signals from now on, see [`signals`]. Once in a process, and before it starts threads.
-    pub(crate) fn with_signals() -> Self {
+    /// Heed signals from now on, see [`signals`]; SIGHUP asks to [reload](Self::is_to_reload) if `reloads`. Once in a process, and
+    /// before it starts threads.
+    pub(crate) fn with_signals(reloads: bool) -> Self {
         signals::stay_in_the_background();
         let bell = Arc::new(Bell::default());
-        let heard = Arc::clone(&bell);
-        if let Err(why) = signals::catch(false, move |asked| heard.hear(asked)) {
+        let rung = Arc::clone(&bell);
+        if let Err(why) = signals::catch(reloads, move |asked| rung.hear(asked)) {
             tell(&format!("sluis: signals cannot be caught ({why}), they end it without a summary"));
         }
-        Self { bell, lines: None, registered: None }
+        let (send, heard) = sync_channel(MAX_WAITING);
+        Self {
+            bell,
+            send,
+            heard,
+            registered: None,
+            #[cfg(unix)]
+            control: None,
+        }
     }
 
-    /// Read standard input, too. Its end is no event.
-    pub(crate) fn with_lines(mut self) -> Self {
-        let (send, lines) = sync_channel(MAX_LINES);
-        let bell = Arc::clone(&self.bell);
-        let take = move |line| {
-            let taken = send.send(line).is_ok();
+    /// Read standard input, too.
+    pub(crate) fn with_lines(self) -> Self {
+        let (send, bell) = (self.send.clone(), Arc::clone(&self.bell));
+        let hand_on = move |heard| {
+            let taken = send.send(heard).is_ok();
             bell.ring();
             taken
         };
-        let reader = thread::Builder::new().name("stdin".to_owned()).spawn(move || lines::read(take));
+        let read = move || {
+            lines::read(|line| hand_on(Heard::Line(line)));
+            hand_on(Heard::InputEnded);
+        };
         // Without a thread there are no commands, and everything else works.
-        self.lines = reader.is_ok().then_some(lines);
+        if let Err(why) = thread::Builder::new().name("stdin".to_owned()).spawn(read) {
+            tell(&format!("sluis: standard input is not read ({why})"));
+        }
+        self
+    }
+
+    /// Take commands through a socket, too.
+    #[cfg(unix)]
+    pub(crate) fn with_control(mut self, control: Option<Control>) -> Self {
+        if let Some(control) = &control {
+            let (send, bell) = (self.send.clone(), Arc::clone(&self.bell));
+            let ask = move |asked| {
+                let taken = send.send(Heard::Control(asked)).is_ok();
+                bell.ring();
+                taken
+            };
+            if let Err(why) = control.serve(ask) {
+                tell(&format!("sluis: the control socket is not served ({why})"));
+            }
+        }
+        self.control = control;
         self
     }
 
@@ -105,15 +157,13 @@ impl Inbox {
         self.bell.stop.load(Ordering::SeqCst)
     }
 
-    /// The next line of standard input.
-    pub(crate) fn next_line(&mut self) -> Option<String> {
-        match self.lines.as_ref()?.try_recv() {
-            Ok(line) => Some(line),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => {
-                self.lines = None;
-                None
-            }
-        }
+    /// A signal asked to read the configuration again, since the last time.
+    pub(crate) fn is_to_reload(&self) -> bool {
+        self.bell.reload.swap(false, Ordering::SeqCst)
+    }
+
+    /// What was heard next.
+    pub(crate) fn next(&mut self) -> Option<Heard> {
+        self.heard.try_recv().ok()
     }
 }

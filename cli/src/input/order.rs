@@ -14,9 +14,23 @@ pub(crate) enum Order {
         sender: Option<String>,
     },
     Trust(Trust),
+    /// Every ping that waits.
+    List,
     Stats,
+    Help,
     Quit,
 }
+
+/// The commands, and what each does.
+pub(crate) const COMMANDS: [(&str, &str); 7] = [
+    ("approve N|PACKET-ID", "let a waiting ping in"),
+    ("reject N|PACKET-ID", "turn it away"),
+    ("list", "print the pings that wait, and their numbers"),
+    ("trust DID=SCORE", "trust a DID from now on"),
+    ("stats", "print what was counted so far"),
+    ("help", "print these commands"),
+    ("quit", "end with the summary"),
+];
 
 impl Order {
     /// Understand a line; none if it is empty.
@@ -36,12 +50,17 @@ impl Order {
             }
             ("trust", "") => return Err("write trust DID=SCORE, like trust jis:home:sensor=0.9".to_owned()),
             ("trust", text) => Self::Trust(values::trust(text).map_err(|why| format!("trust `{text}`: {why}"))?),
+            ("list", "") => Self::List,
             ("stats", "") => Self::Stats,
+            ("help", "") => Self::Help,
             ("quit", "") => Self::Quit,
-            ("stats" | "quit", _) => return Err(format!("{verb} takes nothing behind it, write just {verb}")),
+            ("list" | "stats" | "help" | "quit", _) => {
+                return Err(format!("{verb} takes nothing behind it, write just {verb}"));
+            }
             _ => {
                 return Err(format!(
-                    "`{verb}` is no command here, write approve NUMBER, reject NUMBER, trust DID=SCORE, stats or quit"
+                    "`{verb}` is no command here, write approve NUMBER, reject NUMBER, list, trust DID=SCORE, stats, help or \
+                     quit"
                 ));
             }
         }))
@@ -89,6 +108,10 @@ mod tests {
         );
         assert_eq!(Order::parse("stats"), Ok(Some(Order::Stats)));
         assert_eq!(Order::parse("quit\n"), Ok(Some(Order::Quit)));
+        for (command, _) in COMMANDS {
+            let line = command.replace("N|PACKET-ID", "17").replace("DID=SCORE", "jis:a=0.5");
+            assert!(matches!(Order::parse(&line), Ok(Some(_))), "{line}");
+        }
         assert_eq!(Order::parse(" \n"), Ok(None));
         assert_eq!(Order::parse(r#"approve "a \u001b\"b" jis:x y"#), decide(true, "a \u{1b}\"b", Some("jis:x y")));
         for bad in [
@@ -101,7 +124,9 @@ mod tests {
             "trust a=2",
             "stats 1",
             "quit now",
-            "help",
+            "list all",
+            "help me",
+            "frobnicate",
         ] {
             assert!(Order::parse(bad).is_err(), "{bad}");
         }

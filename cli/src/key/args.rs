@@ -13,7 +13,7 @@ pub(crate) struct KeyArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Make a key: Ed25519, PKCS#8 in PEM, for the owner's eyes only (mode 0600)
+    /// Make a key: Ed25519, or secp256k1 for signalling; PKCS#8 in PEM, for the owner's eyes only (mode 0600)
     #[command(after_help = NEW_EXAMPLES)]
     New(NewArgs),
     /// Show whose key a file holds: the public key and its fingerprint, never the secret
@@ -39,9 +39,21 @@ impl KeyCommand {
 pub(crate) struct NewArgs {
     /// Where to write the key
     pub(crate) file: PathBuf,
+    /// What it is for: ed25519 signs and names a node, secp256k1 is an address for signalling
+    #[arg(long, value_enum, default_value = "ed25519")]
+    pub(crate) kind: Kind,
+    /// Take a secp256k1 key that is there already: a file, for its owner's eyes only, with 64 hex digits
+    #[arg(long, value_name = "HEXFILE")]
+    pub(crate) import: Option<PathBuf>,
     /// Replace what is there
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    Ed25519,
+    Secp256k1,
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +106,8 @@ Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong.";
 const NEW_EXAMPLES: &str = r#"Examples:
   sluis key new hub.key
   sluis key new hub.key --force --json
+  sluis key new signal.key --kind secp256k1
+  sluis key new signal.key --kind secp256k1 --import secret.hex
   openssl pkey -in hub.key -pubout      (others read it, too)
 
 The file is made with mode 0600 and never written over without --force, which
@@ -102,6 +116,7 @@ puts the new key in the place of the old one in one step.
 --json prints
   {"event":"key","file","algorithm":"ed25519","secret":true,"public",
    "fingerprint"}
+      algorithm: ed25519 or secp256k1; a secp256k1 key has no fingerprint
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong."#;
 
@@ -116,6 +131,8 @@ hash for reading aloud.
 --json prints
   {"event":"key","file","algorithm":"ed25519","secret","public","fingerprint"}
       secret: whether the file holds the secret key; public: 64 hex digits
+  and of a secp256k1 key "algorithm":"secp256k1", public: 66 hex digits, no
+  fingerprint: such a key is compared whole, it is the address of its owner
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong."#;
 
@@ -129,6 +146,7 @@ hex      the 32 bytes as 64 hex digits
 note     the verifier key of a C2SP signed note: NAME+KEYID+BASE64; a log signs
          its checkpoints under its name (see `sluis chain new`)
 openssh  a line as in authorized_keys
+A secp256k1 key, for signalling, has the forms pem and hex (66 digits).
 
 --json prints
   {"event":"key","file","algorithm":"ed25519","format","text"}

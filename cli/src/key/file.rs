@@ -7,8 +7,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use sluis_core::data::hex;
 use sluis_core::identity::note::NoteKey;
 use sluis_core::identity::{MacKey, PublicKey, SecretKey};
+use sluis_signal::key as signal;
 use zeroize::Zeroizing;
 
 use crate::fail::Fail;
@@ -21,36 +23,89 @@ const MAX_FILE: usize = 64 * 1024;
 pub(crate) enum Held {
     Secret(Box<SecretKey>),
     Public(PublicKey),
+    /// secp256k1, for signalling.
+    SignalSecret(Box<signal::SecretKey>),
+    /// secp256k1, for signalling.
+    SignalPublic(signal::PublicKey),
 }
 
 impl Held {
-    pub(crate) fn public(&self) -> PublicKey {
-        match self {
-            Self::Secret(key) => key.public(),
-            Self::Public(key) => *key,
-        }
+    pub(crate) const fn is_secret(&self) -> bool {
+        matches!(self, Self::Secret(_) | Self::SignalSecret(_))
     }
 }
 
-/// The key in a file, secret or public, in any form that is written here.
+/// The key in a file, secret or public, of either kind, in any form that is written here.
 pub(crate) fn any(path: &Path) -> Result<Held, Fail> {
     let (file, bytes) = read(path)?;
     let text = text(path, &bytes)?;
     if text.contains("PRIVATE KEY") {
         private(path, &file)?;
-        let key = SecretKey::from_pem(text.trim_start()).map_err(|why| wrong(path, why))?;
+        let text = text.trim_start();
+        if let Ok(key) = signal::SecretKey::from_pem(text) {
+            return Ok(Held::SignalSecret(Box::new(key)));
+        }
+        let key = SecretKey::from_pem(text).map_err(|why| wrong(path, why))?;
         return Ok(Held::Secret(Box::new(key)));
     }
-    public_text(text).map(Held::Public).map_err(|why| wrong(path, why))
+    match signal_text(text) {
+        Ok(key) => Ok(Held::SignalPublic(key)),
+        Err(_) => public_text(text).map(Held::Public).map_err(|why| wrong(path, why)),
+    }
 }
 
-/// The secret key in a file.
+/// The secret Ed25519 key in a file.
 pub(crate) fn secret(path: &Path) -> Result<SecretKey, Fail> {
     match any(path)? {
         Held::Secret(key) => Ok(*key),
         Held::Public(_) => Err(wrong(path, "this is a public key, name the file with the secret key")),
+        Held::SignalSecret(_) | Held::SignalPublic(_) => Err(wrong(path, FOR_SIGNALLING)),
     }
 }
+
+/// The public Ed25519 key in a file.
+fn public_in(path: &Path) -> Result<PublicKey, Fail> {
+    match any(path)? {
+        Held::Secret(key) => Ok(key.public()),
+        Held::Public(key) => Ok(key),
+        Held::SignalSecret(_) | Held::SignalPublic(_) => Err(wrong(path, FOR_SIGNALLING)),
+    }
+}
+
+/// The public key for signalling in a file.
+pub(crate) fn signal_public_in(path: &Path) -> Result<signal::PublicKey, Fail> {
+    match any(path)? {
+        Held::SignalSecret(key) => Ok(key.public()),
+        Held::SignalPublic(key) => Ok(key),
+        Held::Secret(_) | Held::Public(_) => Err(wrong(path, NOT_FOR_SIGNALLING)),
+    }
+}
+
+/// A public key for signalling as a person names it: 66 hex digits, or a file with it.
+pub(crate) fn signal_public(word: &str) -> Result<signal::PublicKey, Fail> {
+    match word.parse() {
+        Ok(key) => Ok(key),
+        Err(_) if Path::new(word).exists() => signal_public_in(Path::new(word)),
+        Err(why) => Err(Fail::usage(format!("`{}` is no file and no public key: {why}", crate::usage::short(word)))),
+    }
+}
+
+/// A secret key for signalling that somebody else wrote as hex digits: a file for the owner's eyes only, too.
+pub(crate) fn import(path: &Path) -> Result<signal::SecretKey, Fail> {
+    let (file, bytes) = read(path)?;
+    private(path, &file)?;
+    let mut digits = Zeroizing::new(text(path, &bytes)?.trim().as_bytes().to_vec());
+    digits.make_ascii_lowercase();
+    let mut number = Zeroizing::new([0; 32]);
+    hex::parse(&digits, number.as_mut_slice())
+        .ok_or_else(|| wrong(path, "this is no secret key: write its 32 bytes as 64 hex digits"))?;
+    signal::SecretKey::from_bytes(&number).map_err(|why| wrong(path, why))
+}
+
+const FOR_SIGNALLING: &str =
+    "this is a secp256k1 key, which is for signalling; here an Ed25519 key is needed: sluis key new FILE";
+const NOT_FOR_SIGNALLING: &str =
+    "this is an Ed25519 key; signalling needs a secp256k1 key: sluis key new FILE --kind secp256k1";
 
 /// The shared key in a file: all of its bytes, save one line feed at their end.
 pub(crate) fn mac(path: &Path) -> Result<MacKey, Fail> {
@@ -67,9 +122,15 @@ pub(crate) fn mac(path: &Path) -> Result<MacKey, Fail> {
 pub(crate) fn public(word: &str) -> Result<PublicKey, Fail> {
     match public_text(word) {
         Ok(key) => Ok(key),
-        Err(_) if Path::new(word).exists() => Ok(any(Path::new(word))?.public()),
+        Err(_) if Path::new(word).exists() => public_in(Path::new(word)),
         Err(why) => Err(Fail::usage(format!("`{}` is no file and no public key: {why}", crate::usage::short(word)))),
     }
+}
+
+/// A public key for signalling: hex or PEM.
+fn signal_text(text: &str) -> Result<signal::PublicKey, signal::KeyError> {
+    let text = text.trim();
+    if text.starts_with("-----BEGIN") { signal::PublicKey::from_pem(text) } else { text.parse() }
 }
 
 fn public_text(text: &str) -> Result<PublicKey, String> {

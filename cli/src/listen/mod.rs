@@ -1,7 +1,9 @@
 //! `sluis listen`.
 
 mod app;
+mod orders;
 mod record;
+mod reload;
 mod settings;
 
 use std::process::ExitCode;
@@ -10,9 +12,11 @@ use self::app::Listen;
 use self::record::{Keys, Record};
 use self::settings::Settings;
 use crate::args::ListenArgs;
-use crate::capture::Capture;
+use crate::capture::{Capture, cannot_make};
 use crate::common::Common;
 use crate::fail::Fail;
+#[cfg(unix)]
+use crate::input::Control;
 use crate::input::Inbox;
 use crate::key;
 use crate::output::Out;
@@ -20,28 +24,33 @@ use crate::run;
 
 /// Listen until there is a reason to end; the exit code is 0 then, unless something was not recorded that should have been.
 pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
-    let (count, duration, quiet, max_bytes) = (args.count, args.duration, args.quiet, args.max_bytes);
-    let (captured, recorded) = (args.capture.clone(), args.record.clone());
     let keys = Keys {
         secret: args.record_key.as_deref().map(key::file::secret).transpose()?,
         mac: args.record_hmac_key.as_deref().map(key::file::mac).transpose()?,
     };
-    let settings = Settings::gather(args)?;
+    let settings = Settings::gather(&args)?;
     settings.node(None)?;
     // Files are made once nothing else can fail: a node that never listened leaves none.
     let socket = run::bind(run::resolve_bind(&settings.bind)?)?;
-    let (capture, tape) = captured.map(|file| Capture::begin(file, max_bytes)).transpose()?.unzip();
+    let (capture, tape) = args.capture.clone().map(|file| Capture::begin(file, args.max_bytes)).transpose()?.unzip();
     let mut node = settings.node(tape)?;
     if let Some(why) = capture.as_ref().and_then(Capture::failed) {
         return Err(Fail::runtime(why));
     }
-    let record = recorded.map(|file| Record::open(&file, &settings.did, keys, max_bytes)).transpose()?;
-    let zones = settings.zones();
-    let inbox = Inbox::with_signals().with_lines();
-    let app = Listen::new(Out::queued(common, quiet).stamped(), inbox, settings.did, count, duration, capture);
-    let mut app = app.recording(record, zones);
+    #[cfg(unix)]
+    let control = args.control.as_deref().map(Control::open).transpose()?;
+    let record =
+        args.record.as_deref().map(|file| Record::open(file, &settings.did, keys, args.max_bytes)).transpose()?;
+    let inbox = Inbox::with_signals(args.config.is_some() || args.log.is_some()).with_lines();
+    #[cfg(unix)]
+    let inbox = inbox.with_control(control);
+    let mut out = Out::queued(common, args.quiet).stamped();
+    if let Some(file) = &args.log {
+        out.log(file).map_err(|why| cannot_make("write to", file, &why))?;
+    }
+    let mut app = Listen::new(out, inbox, args, settings).keeping(capture, record);
     let ended = run::drive(common.runtime, socket, &mut node, &mut app);
     // Whatever ended it: what was done is said.
-    app.finish(&node.stats(), ended.as_ref().ok())?;
+    app.finish(&node, ended.as_ref().ok())?;
     ended.map(|_| if app.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -3,6 +3,7 @@
 //! Recording never holds the node up. A token is composed and queued while the event is told; other threads bring it to the
 //! disk, many at a time. What the summary counts as recorded is on the disk. What cannot be queued, because the disk is too slow
 //! or full, is counted as lost and said once, in one sentence, until recording goes on; the ping itself is answered all the same.
+//! The next token that can be written says how many are missing before it; a file that may not grow any more ends with such a token.
 
 use std::collections::VecDeque;
 use std::future::Future as _;
@@ -12,31 +13,18 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sluis_chain::audit::{Happening, Recorder};
-use sluis_chain::log::{AppendError as LogError, Log, Protection};
-use sluis_chain::token::{Seal, Token, TokenIds};
-use sluis_core::framing::Text;
+use sluis_chain::audit::{Happening, Kinds, Losses, Recorder};
+use sluis_chain::log::Protection;
+use sluis_chain::token::Seal;
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_core::node::Event;
-use sluis_core::{Did, Now, Seed};
-use sluis_journal::{AppendError, Chain, Composed, Failure, Fold, Journal, Setup, Ticket, Trail};
+use sluis_core::{Did, Now, Wall};
+use sluis_journal::{AppendError, EntryFault, Failure, Ticket, TokenJournal, TokenSetup};
 
 use crate::fail::Fail;
 use crate::output::tell;
 use crate::tokens;
 use crate::view::Recorded;
-
-/// The id of the last token of the file: the next one follows from it.
-#[derive(Clone, Debug, Default)]
-struct Parent(Option<String>);
-
-impl Fold for Parent {
-    fn fold(&mut self, token: &Token<'_>) {
-        let parent = self.0.get_or_insert_default();
-        parent.clear();
-        parent.push_str(&token.token_id.to_cow());
-    }
-}
 
 /// What protects the tokens.
 #[derive(Default)]
@@ -45,25 +33,32 @@ pub(super) struct Keys {
     pub(super) mac: Option<MacKey>,
 }
 
-/// Why no token was made.
-#[derive(Debug, thiserror::Error)]
-enum Unmade {
-    #[error(transparent)]
-    Log(LogError),
-    #[error("it has grown to --max-bytes, what follows is lost")]
-    NoRoom,
+/// How soon it is said again that something is lost, if recording went on in between.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
+/// Bytes of `--max-bytes` that are kept for the token that says what was lost.
+const GAP_ROOM: u64 = 2048;
+
+/// What a token on its way to the disk is about.
+#[derive(Clone, Copy, Debug)]
+enum OnTheWay {
+    /// An event of this time.
+    Event(Wall),
+    /// Events that were lost before.
+    Gap(Losses),
 }
 
 /// Records.
 pub(super) struct Record {
     path: PathBuf,
-    journal: Journal<Trail<Parent>>,
+    journal: TokenJournal,
     recorder: Recorder,
     keys: Keys,
-    ids: TokenIds,
-    seed: Seed,
-    /// What is on its way to the disk, the oldest first.
-    tickets: VecDeque<Ticket>,
+    /// What is on its way to the disk, the oldest first, each with what is lost if it does not get there.
+    queued: VecDeque<(Ticket, OnTheWay)>,
+    /// What is lost and not said in the file yet.
+    losses: Losses,
+    /// When something was recorded, or should have been.
+    last: Option<Now>,
     counts: Recorded,
     /// Bytes of the file and of what is on its way there, and how many there may be.
     bytes: u64,
@@ -72,31 +67,32 @@ pub(super) struct Record {
     ended: bool,
     /// There is a checkpoint: the first line says that there is one.
     signed: bool,
-    /// It was said that something is lost, and nothing was recorded since.
-    said: bool,
+    /// It was said that something is lost, then; and whether something was recorded since.
+    said: Option<(Instant, bool)>,
 }
 
 impl Record {
     /// Open the file, or begin it.
     pub(super) fn open(path: &Path, did: &Did, keys: Keys, max_bytes: Option<u64>) -> Result<Self, Fail> {
-        let seed = tokens::seed()?;
+        let key = keys.secret.as_ref().map(SecretKey::public);
+        let setup = TokenSetup::default().named(tokens::origin_of(path), key).chained();
         let (journal, found) =
-            Journal::open(path, Trail::default(), Setup::default()).map_err(|why| tokens::opening(path, &why))?;
+            TokenJournal::open(path, &tokens::seed()?, setup).map_err(|why| tokens::opening(path, &why))?;
         tokens::tell_torn(path, found.torn);
         Ok(Self {
             path: path.to_owned(),
             journal,
             recorder: Recorder::new(did.as_str()),
             keys,
-            ids: TokenIds::new(&seed),
-            seed,
-            tickets: VecDeque::new(),
+            queued: VecDeque::new(),
+            losses: Losses::NONE,
+            last: None,
             counts: Recorded::default(),
             bytes: std::fs::metadata(path).map_or(0, |about| about.len()),
             max_bytes: max_bytes.unwrap_or(u64::MAX),
             ended: false,
             signed: found.entries > 0,
-            said: false,
+            said: None,
         })
     }
 
@@ -109,78 +105,108 @@ impl Record {
 
     /// Record what happened.
     pub(super) fn happening(&mut self, now: Now, happening: &Happening<'_>) {
-        let Some(draft) = self.recorder.draft(happening) else { return };
-        if self.ended {
-            self.counts.lost += 1;
-            return;
-        }
-        let id = self.ids.next(now.wall);
-        let (seed, keys) = (&self.seed, &self.keys);
-        let origin = tokens::origin_of(&self.path);
-        let room = self.max_bytes.saturating_sub(self.bytes);
-        let queued = self.journal.try_append(|trail: &mut Trail<Parent>, out: &mut [u8]| {
-            let header = tokens::header(trail, &origin, keys.secret.as_ref());
-            let draft = Token {
-                token_id: id.as_text(),
-                parent_id: trail.kept.0.as_deref().map(Text::new),
-                header: header.as_deref().map(Text::new),
-                ..draft
-            };
-            let protection =
-                Protection { mac: keys.mac.as_ref(), seal: keys.secret.as_ref().map(|key| key as &dyn Seal) };
-            let mut log = Log::resume(seed, trail.tree.clone(), trail.last);
-            let made = log.append(now, &draft, protection, out).map_err(Unmade::Log)?;
-            if made.len as u64 > room {
-                return Err(Unmade::NoRoom);
-            }
-            // The journal writes the line feed.
-            let len = made.len.saturating_sub(1);
-            let leaf = trail.push(out.get(..len).unwrap_or_default());
-            Ok(Composed { len, leaf, value: made.len as u64 })
-        });
-        match queued {
-            Ok((ticket, len)) => {
-                self.bytes += len;
-                self.tickets.push_back(ticket);
-            }
+        self.last = Some(now);
+        self.settle();
+        let room = self.max_bytes.saturating_sub(self.bytes).saturating_sub(GAP_ROOM);
+        let recorded = match self.ended {
+            true if self.recorder.wants(Kinds::of(happening)) => Err(AppendError::Compose(EntryFault::NoRoom)),
+            true => Ok(None),
+            false => self.gap(now, room).and_then(|()| self.queue(now, happening, room)),
+        };
+        match recorded {
+            Ok(Some(ticket)) => self.queued.push_back((ticket, OnTheWay::Event(now.wall))),
+            Ok(None) => {}
             Err(why) => {
-                self.ended = matches!(&why, AppendError::Compose(Unmade::NoRoom));
-                self.said &= !self.ended;
+                if matches!(&why, AppendError::Compose(EntryFault::NoRoom)) && !std::mem::replace(&mut self.ended, true)
+                {
+                    self.said = None;
+                }
+                self.losses.add(now.wall);
                 self.lose(&why);
             }
         }
     }
 
+    /// Say in the file what is missing from it, if anything is.
+    fn gap(&mut self, now: Now, room: u64) -> Result<(), AppendError<EntryFault>> {
+        let losses = self.losses;
+        let Some(happening) = losses.happening() else { return Ok(()) };
+        if let Some(ticket) = self.queue(now, &happening, room)? {
+            self.losses = Losses::NONE;
+            self.queued.push_back((ticket, OnTheWay::Gap(losses)));
+        }
+        Ok(())
+    }
+
+    /// Bring a token of at most so many bytes on its way; `None` where this is not recorded.
+    fn queue(
+        &mut self,
+        now: Now,
+        happening: &Happening<'_>,
+        room: u64,
+    ) -> Result<Option<Ticket>, AppendError<EntryFault>> {
+        let Some(draft) = self.recorder.draft(happening) else { return Ok(None) };
+        let keys = &self.keys;
+        let protection = Protection { mac: keys.mac.as_ref(), seal: keys.secret.as_ref().map(|key| key as &dyn Seal) };
+        let (ticket, entry) = self.journal.try_append_within(now, &draft, protection, room)?;
+        self.bytes += entry.len as u64;
+        Ok(Some(ticket))
+    }
+
+    /// Hear of what is known by now, so that what was lost is said before the next event.
+    fn settle(&mut self) {
+        while let Some((ticket, _)) = self.queued.front()
+            && let Some(outcome) = ticket.outcome()
+            && let Some((_, about)) = self.queued.pop_front()
+        {
+            self.heard(about, outcome);
+        }
+    }
+
     /// Hear of what has come to the disk, and be woken for what comes later.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
-        while let Some(ticket) = self.tickets.front_mut()
+        while let Some((ticket, _)) = self.queued.front_mut()
             && let Poll::Ready(outcome) = Pin::new(ticket).poll(cx)
+            && let Some((_, about)) = self.queued.pop_front()
         {
-            drop(self.tickets.pop_front());
-            self.heard(outcome);
+            self.heard(about, outcome);
         }
     }
 
-    fn heard(&mut self, outcome: Result<(), Failure>) {
-        match outcome {
-            Ok(()) => {
+    fn heard(&mut self, about: OnTheWay, outcome: Result<(), Failure>) {
+        match (about, outcome) {
+            (OnTheWay::Event(_), Ok(())) => {
                 self.counts.recorded += 1;
-                self.said = false;
-                if !std::mem::replace(&mut self.signed, true)
-                    && let Err(why) = self.sign()
-                {
-                    tell(&format!("sluis listen: {why}"));
+                if let Some((_, recorded_since)) = &mut self.said {
+                    *recorded_since = true;
                 }
+                self.sign_the_first();
             }
-            Err(why) => self.lose::<std::convert::Infallible>(&AppendError::Failed(why)),
+            (OnTheWay::Event(at), Err(why)) => {
+                self.losses.add(at);
+                self.lose(&AppendError::Failed(why));
+            }
+            (OnTheWay::Gap(_), Ok(())) => self.sign_the_first(),
+            // They were counted when they were lost.
+            (OnTheWay::Gap(losses), Err(_)) => self.losses.merge(losses),
         }
     }
 
-    fn lose<E: std::fmt::Display>(&mut self, why: &AppendError<E>) {
+    fn sign_the_first(&mut self) {
+        if !std::mem::replace(&mut self.signed, true)
+            && let Err(why) = self.sign()
+        {
+            tell(&format!("sluis listen: {why}"));
+        }
+    }
+
+    fn lose(&mut self, why: &AppendError<EntryFault>) {
         self.counts.lost += 1;
-        if std::mem::replace(&mut self.said, true) {
+        // A disk on the verge takes one token and refuses the next.
+        if self.said.is_some_and(|(at, recorded_since)| !recorded_since || at.elapsed() < SAY_AGAIN) {
             return;
         }
+        self.said = Some((Instant::now(), false));
         let file = self.path.display();
         tell(&match why {
             AppendError::Failed(failure) if failure.is_disk_full() => {
@@ -188,6 +214,11 @@ impl Record {
             }
             AppendError::Failed(why) => {
                 format!("sluis listen: what happens is not recorded in {file} ({why}), start again to go on")
+            }
+            AppendError::Compose(EntryFault::NoRoom) => {
+                format!(
+                    "sluis listen: what happens is not recorded in {file}: it has grown to --max-bytes, what follows is lost"
+                )
             }
             why => format!("sluis listen: what happens is not recorded in {file}: {why}"),
         });
@@ -202,30 +233,44 @@ impl Record {
     /// # Errors
     /// The disk took longer, or there is no checkpoint.
     pub(super) fn finish(&mut self, limit: Option<Duration>) -> Result<(), Fail> {
-        let start = Instant::now();
-        while let Some(ticket) = self.tickets.pop_front() {
-            let outcome = match limit {
+        let until = limit.map(|limit| Instant::now() + limit);
+        self.wait(until)?;
+        // Nothing follows that would say what is missing.
+        if let Some(now) = self.last
+            && self.gap(now, self.max_bytes.saturating_sub(self.bytes)).is_ok()
+        {
+            self.wait(until)?;
+        }
+        self.sign()
+    }
+
+    fn wait(&mut self, until: Option<Instant>) -> Result<(), Fail> {
+        while let Some((ticket, about)) = self.queued.pop_front() {
+            let outcome = match until {
                 None => ticket.wait(),
-                Some(limit) => match wait_until(&ticket, start + limit) {
+                Some(until) => match wait_until(&ticket, until) {
                     Some(outcome) => outcome,
                     None => return Err(self.too_slow()),
                 },
             };
-            self.heard(outcome);
+            self.heard(about, outcome);
         }
-        self.sign()
+        Ok(())
     }
 
     /// Sign what is on the disk.
     fn sign(&self) -> Result<(), Fail> {
         let Some(secret) = &self.keys.secret else { return Ok(()) };
-        tokens::sign(&self.journal, &self.path, secret, |_| tokens::origin_of(&self.path))
+        self.journal.checkpoint_as_blocking(secret).map(drop).map_err(|why| {
+            let file = self.path.display();
+            Fail::runtime(format!("what happened is in {file}, and its checkpoint is not renewed: {why}"))
+        })
     }
 
     /// The disk has not written all when the command must end.
     fn too_slow(&mut self) -> Fail {
-        let unknown = self.tickets.len() as u64 + 1;
-        self.tickets.clear();
+        let unknown = self.queued.len() as u64 + 1;
+        self.queued.clear();
         self.counts.lost += unknown;
         let file = self.path.display();
         Fail::runtime(format!("the disk with {file} is slow: the last {unknown} tokens may be missing there"))

@@ -19,34 +19,34 @@ pub(super) struct Settings {
     pub(super) bind: Place,
     /// Heartbeats are recorded, and nothing else is done with them.
     pub(super) record: bool,
-    gate: GateConfig,
-    caps: Caps,
-    rules: Vec<Rule<String>>,
+    pub(super) gate: GateConfig,
+    pub(super) caps: Caps,
+    pub(super) rules: Vec<Rule<String>>,
     /// A later entry for the same DID counts.
-    trust: Vec<Trust>,
-    legacy: Vec<String>,
+    pub(super) trust: Vec<Trust>,
+    pub(super) legacy: Vec<String>,
     /// Intent pattern and payload; the first that matches counts.
-    replies: Vec<(String, JsonText)>,
+    pub(super) replies: Vec<(String, JsonText)>,
 }
 
 impl Settings {
     /// The configuration file, with the flags over it.
-    pub(super) fn gather(args: ListenArgs) -> Result<Self, Fail> {
+    pub(super) fn gather(args: &ListenArgs) -> Result<Self, Fail> {
         let config = args.config.as_deref().map(Config::read).transpose().map_err(Fail::usage)?.unwrap_or_default();
-        let Some(did) = args.did.or(config.did) else {
+        let Some(did) = args.did.clone().or(config.did) else {
             return Err(Fail::usage("this node has no name, add --did DID (or `did` to the configuration)"));
         };
         let mut replies = config.replies;
-        replies.extend(args.reply.or(config.reply).map(|reply| ("*".to_owned(), reply)));
+        replies.extend(args.reply.clone().or(config.reply).map(|reply| ("*".to_owned(), reply)));
         Ok(Self {
             did,
             record: args.record.is_some(),
-            bind: args.bind.or(config.bind).unwrap_or_default(),
+            bind: args.bind.clone().or(config.bind).unwrap_or_default(),
             gate: config.gate,
             caps: config.caps,
             rules: config.rules,
-            trust: [config.trust, args.trust].concat(),
-            legacy: [config.allow_legacy, args.allow_legacy].concat(),
+            trust: [config.trust, args.trust.clone()].concat(),
+            legacy: [config.allow_legacy, args.allow_legacy.clone()].concat(),
             replies,
         })
     }
@@ -62,6 +62,7 @@ impl Settings {
         config.gate = self.gate;
         config.caps = self.caps;
         config.tell_heartbeats = self.record;
+        config.keep_last_rood = true;
         let mut node = match tape {
             Some(tape) => run::recorded(config, tape)?,
             None => run::node(config)?,
@@ -69,6 +70,12 @@ impl Settings {
         for Trust { did, score } in &self.trust {
             node.set_trust(did, *score).map_err(|why| Fail::usage(format!("trust in {did}: {why}")))?;
         }
+        self.apply_lists(&mut node)?;
+        Ok(node)
+    }
+
+    /// Tell a node who may come unsigned, what the gate's rules are, and how pings are answered.
+    pub(super) fn apply_lists(&self, node: &mut Node) -> Result<(), Fail> {
         for pattern in &self.legacy {
             node.allow_legacy(pattern).map_err(|why| Fail::usage(format!("--allow-legacy={pattern}: {why}")))?;
         }
@@ -80,6 +87,6 @@ impl Settings {
             let reply = ValueBuf::new(reply.as_value()).map_err(|why| wrong(&why))?;
             node.set_reply(intent, Reply::Now(reply)).map_err(|why| wrong(&why))?;
         }
-        Ok(node)
+        Ok(())
     }
 }

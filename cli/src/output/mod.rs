@@ -6,6 +6,8 @@
 pub(crate) mod escape;
 mod flow;
 pub(crate) mod json;
+mod log;
+mod page;
 mod paint;
 mod queue;
 mod stream;
@@ -13,14 +15,16 @@ mod words;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::mem;
+use std::path::Path;
 use std::task::Context;
 
 use sluis_core::Wall;
-use sluis_core::time::iso;
 
 use crate::common::{ColorWhen, Common};
 pub(crate) use flow::Flow;
 use json::Object;
+use log::Log;
+pub(crate) use page::Page;
 pub(crate) use paint::{Color, Paint};
 pub(crate) use queue::Patience;
 use stream::Stream;
@@ -44,18 +48,14 @@ pub(crate) enum Style {
 /// system call each. Also knows how loud to be.
 #[derive(Debug)]
 pub(crate) struct Out {
-    lines: Vec<u8>,
+    page: Page,
     way: Way,
+    /// Where every event is written, too.
+    log: Option<Log>,
     pub(crate) style: Style,
     /// Events are not shown, only the summary is.
     pub(crate) quiet: bool,
-    pub(crate) paint: Paint,
     verbose: u8,
-    /// The time that every JSON object bears, where it bears one.
-    time: Option<Wall>,
-    /// Lines for people begin with it, too.
-    stamps: bool,
-    columns: usize,
 }
 
 /// How lines come to standard output.
@@ -80,12 +80,15 @@ impl Out {
             Ok(stream) => Way::Queued(stream),
             Err(broken) => Way::Direct { broken: Some(broken) },
         };
-        Self { time: Some(Wall::default()), ..Self::with(common, quiet, way) }
+        let mut out = Self::with(common, quiet, way);
+        out.page.time = Some(Wall::default());
+        out
     }
 
     /// Its lines for people begin with the time, too.
-    pub(crate) fn stamped(self) -> Self {
-        Self { stamps: true, ..self }
+    pub(crate) fn stamped(mut self) -> Self {
+        self.page.stamps = true;
+        self
     }
 
     fn with(common: Common, quiet: bool, way: Way) -> Self {
@@ -94,25 +97,39 @@ impl Out {
             ColorWhen::Never => Paint::OFF,
             ColorWhen::Auto => Paint::auto(io::stdout().is_terminal()),
         };
-        Self {
-            lines: Vec::new(),
-            way,
-            style: style(common),
-            quiet,
-            paint,
-            verbose: common.verbose,
-            time: None,
-            stamps: false,
-            columns: columns().unwrap_or(COLUMNS),
-        }
+        let style = style(common);
+        let columns = columns().unwrap_or(COLUMNS);
+        let page = Page { paint, columns, ..Page::new(style, None) };
+        Self { page, way, log: None, style, quiet, verbose: common.verbose }
     }
 
     /// What happens from now on happens at this time. Wake the task when there is something about its readers to be known.
     pub(crate) fn poll(&mut self, cx: &Context<'_>, now: Wall) {
         if let Way::Queued(stream) = &self.way {
             stream.queue.register(cx);
-            self.time = Some(now);
+            self.page.time = Some(now);
         }
+        if let Some(log) = &mut self.log {
+            log.page.time = Some(now);
+        }
+    }
+
+    /// Add every event to this file, too.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(crate) fn log(&mut self, file: &Path) -> io::Result<()> {
+        self.log = Some(Log::open(file)?);
+        Ok(())
+    }
+
+    /// Open that file anew by its name, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be opened; what follows goes where it went.
+    pub(crate) fn reopen_log(&mut self) -> io::Result<()> {
+        let time = self.page.time.unwrap_or_default();
+        self.log.as_mut().map_or(Ok(()), |log| log.reopen(time))
     }
 
     /// Something happened: as a JSON object, or in pieces for people. Not with `--quiet`.
@@ -122,8 +139,10 @@ impl Out {
         json: impl FnOnce(Object<'_>) -> Object<'_>,
         text: impl FnOnce(&mut Flow<'_>),
     ) {
-        if !self.quiet {
-            self.summary(name, json, text);
+        match &mut self.log {
+            _ if !self.quiet => self.summary(name, json, text),
+            Some(log) => log.page.json(name, json),
+            None => {}
         }
     }
 
@@ -134,58 +153,96 @@ impl Out {
         json: impl FnOnce(Object<'_>) -> Object<'_>,
         text: impl FnOnce(&mut Flow<'_>),
     ) {
-        match self.style {
-            Style::Json => self.json(name, json),
-            Style::Text => self.flow("", text),
+        match &mut self.log {
+            None => self.page.show(name, json, text),
+            Some(log) if self.style == Style::Json => {
+                let start = self.page.lines.len();
+                self.page.json(name, json);
+                log.page.lines.extend_from_slice(&self.page.lines[start..]);
+            }
+            Some(log) => {
+                log.page.json(name, json);
+                self.page.flow("", text);
+            }
         }
+        self.flush_enough();
     }
 
     /// Lines that only people are shown, behind `head` on each of them.
     pub(crate) fn flow(&mut self, head: &str, text: impl FnOnce(&mut Flow<'_>)) {
-        let mut scratch = [0; iso::FORMAT_LEN];
-        let head = match self.time.filter(|_| self.stamps) {
-            Some(time) => &format!("{}Z {head}", &iso::format(time, &mut scratch)[..19]),
-            None => head,
-        };
-        let columns = self.columns;
-        self.line(|line, paint| text(&mut Flow::new(line, paint, head, columns)));
+        self.page.flow(head, text);
+        self.flush_enough();
     }
 
     /// Add a line: whatever `write` writes, as it is.
     pub(crate) fn line(&mut self, write: impl FnOnce(&mut Vec<u8>, Paint)) {
-        write(&mut self.lines, self.paint);
-        self.lines.push(b'\n');
-        if self.lines.len() >= ENOUGH {
-            self.flush();
-        }
+        write(&mut self.page.lines, self.page.paint);
+        self.page.lines.push(b'\n');
+        self.flush_enough();
     }
 
     /// Add a JSON object as a line.
     pub(crate) fn json(&mut self, event: &str, write: impl FnOnce(Object<'_>) -> Object<'_>) {
-        let time = self.time;
-        self.line(|line, _| stamped(write(Object::event(line, event)), time));
+        self.page.json(event, write);
+        self.flush_enough();
+    }
+
+    /// An empty page that looks like this.
+    pub(crate) fn page(&self) -> Page {
+        Page { lines: Vec::new(), ..self.page.clone() }
+    }
+
+    /// Add the lines of a page.
+    pub(crate) fn add(&mut self, mut page: Page) {
+        self.page.lines.append(&mut page.lines);
+        self.flush_enough();
+    }
+
+    fn flush_enough(&mut self) {
+        if self.page.lines.len() >= ENOUGH {
+            self.flush();
+        }
     }
 
     /// Hand over what has gathered. After a failure there is nobody left to write for: see [`is_broken`](Self::is_broken).
     pub(crate) fn flush(&mut self) {
+        let time = self.page.time.unwrap_or_default();
+        if let Some(log) = &mut self.log {
+            log.flush(time);
+        }
         match &mut self.way {
-            _ if self.lines.is_empty() => {}
+            _ if self.page.lines.is_empty() => {}
             Way::Direct { broken: Some(_) } => {}
             Way::Direct { broken } => {
                 let mut stdout = io::stdout().lock();
-                *broken = stdout.write_all(&self.lines).and_then(|()| stdout.flush()).err();
+                *broken = stdout.write_all(&self.page.lines).and_then(|()| stdout.flush()).err();
             }
-            Way::Queued(stream) => stream.put(&self.lines, self.time.unwrap_or_default()),
+            Way::Queued(stream) => stream.put(&self.page.lines, time),
         }
-        self.lines.clear();
+        self.page.lines.clear();
     }
 
     /// Lines that nobody will see, because there was no room for them.
-    pub(crate) const fn lost(&self) -> u64 {
-        match &self.way {
+    pub(crate) fn lost(&self) -> u64 {
+        let shown = match &self.way {
             Way::Direct { .. } => 0,
             Way::Queued(stream) => stream.lost(),
-        }
+        };
+        shown + self.log.as_ref().map_or(0, Log::lost)
+    }
+
+    /// Why the log takes nothing for now.
+    pub(crate) fn log_trouble(&self) -> Option<String> {
+        self.log.as_ref()?.trouble()
+    }
+
+    /// Write out the rest of the log, and wait for that.
+    ///
+    /// # Errors
+    /// It was not written.
+    pub(crate) fn finish_log(&mut self, patience: Patience) -> io::Result<()> {
+        let time = self.page.time.unwrap_or_default();
+        self.log.as_mut().map_or(Ok(()), |log| log.finish(time, patience))
     }
 
     /// Whether lines wait for their reader in such numbers that the next may be lost.
@@ -223,7 +280,7 @@ impl Out {
     /// It was not written. Of a command that waits for no reader also: the reader has left.
     pub(crate) fn finish_within(&mut self, patience: Patience) -> io::Result<()> {
         if let Way::Queued(stream) = &mut self.way {
-            return stream.finish(&mem::take(&mut self.lines), self.time.unwrap_or_default(), patience);
+            return stream.finish(&mem::take(&mut self.page.lines), self.page.time.unwrap_or_default(), patience);
         }
         self.flush();
         match &mut self.way {
@@ -250,14 +307,6 @@ impl Out {
 
 const fn style(common: Common) -> Style {
     if common.json { Style::Json } else { Style::Text }
-}
-
-/// The end of a JSON object, with the time that it bears.
-fn stamped(object: Object<'_>, time: Option<Wall>) {
-    match time {
-        Some(time) => object.str("t", iso::format(time, &mut [0; iso::FORMAT_LEN])).end(),
-        None => object.end(),
-    }
 }
 
 /// Columns of the terminal behind standard output, or those that somebody wants (`COLUMNS`); none where nobody cuts lines.

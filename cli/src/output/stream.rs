@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use sluis_core::Wall;
 
+use super::Style;
 use super::json::Object;
+use super::page::stamped;
 use super::queue::{Patience, Queue};
-use super::{Style, stamped};
 
 /// Bytes of lines that may wait for their reader.
 const ROOM: usize = 8 << 20;

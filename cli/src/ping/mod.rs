@@ -38,7 +38,7 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     // A node that is thrown away tells what is wrong with the ping before anything happens.
     a_node(&did, args)?.ping(Now::default(), &ping).map_err(|why| refused(why, args))?;
     let socket = run::bind(bind)?;
-    let inbox = Inbox::with_signals();
+    let inbox = Inbox::with_signals(false);
     let mut app = Pinger::new(Out::queued(common, args.quiet), inbox, did, ping, args);
     let ended = run::drive(common.runtime, socket, &mut node, &mut app);
     let done = app.finish(ended.as_ref().ok())?;

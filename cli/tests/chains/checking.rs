@@ -144,7 +144,7 @@ fn keys_and_checkpoints_that_do_not_fit_are_findings() {
     let kinds: BTreeSet<&str> = findings.iter().map(|finding| finding.str("kind")).collect();
     assert_eq!(kinds, BTreeSet::from(["checkpoint", "unknown_key"]));
     // Unsigned, where everything must be signed.
-    folder.prints(&["chain", "add", "c.jsonl", "--action", "unsigned"]);
+    folder.ends(0, &["chain", "add", "c.jsonl", "--action", "unsigned"]);
     verify(&folder, 0, &["--key", "hub.pub", "--allow-unsigned"]);
     let (findings, _) = verify(&folder, 1, &["--key", "hub.pub"]);
     assert_eq!((findings.len(), findings[0].str("kind"), findings[0].count("line")), (1, "unsigned", 7));
@@ -273,7 +273,7 @@ fn attestations_are_signed_envelopes() {
     assert!(said.contains("16 hex digits"), "{said}");
     put(&folder, &lines(&folder).iter().map(|line| line.replace("mission-7", "mission-8")).collect::<Vec<_>>());
     let said = folder.fails(1, &["chain", "export", "c.jsonl", "--key", "hub.key"]);
-    assert!(said.contains("cannot be attested") && said.contains("sluis chain verify c.jsonl"), "{said}");
+    assert!(said.contains("is not attested") && said.contains("sluis chain verify c.jsonl"), "{said}");
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn one_token_is_proven_without_the_chain() {
     }
     let said = folder.fails(1, &["chain", "prove", "c.jsonl", "7"]);
     assert!(said.contains("no token `7`"), "{said}");
-    folder.prints(&["chain", "add", "c.jsonl", "--action", "later"]);
+    folder.ends(0, &["chain", "add", "c.jsonl", "--action", "later"]);
     let said = folder.fails(1, &["chain", "prove", "c.jsonl", "7"]);
     assert!(said.contains("covers 6 lines and not line 7"), "{said}");
     std::fs::remove_file(folder.0.join("c.jsonl.checkpoint")).expect("it was there");
@@ -366,4 +366,54 @@ fn a_line_that_is_being_written_is_no_finding() {
     assert!(out.status.success() && String::from_utf8_lossy(&out.stderr).contains("was torn"), "{out:?}");
     assert!(folder.exists("c.jsonl.torn"));
     verify(&folder, 0, &[]);
+}
+
+/// Nothing is signed that does not verify: `export` looks at hashes, links, seals and the checkpoint first.
+#[test]
+fn what_verify_rejects_is_not_attested() {
+    let folder = chain("export-forged", true);
+    let export = ["chain", "export", "c.jsonl", "--key", "hub.key"];
+    folder.prints(&export);
+    let good = lines(&folder);
+    // Rewritten by somebody without the key: the last line, so that no link tells.
+    let forge = |line: &str| {
+        let line = line.replacen("\"archived\"", "\"approved\"", 1);
+        let mut token = sluis_chain::token::Token::parse(&line).expect("a token");
+        token.signature = sluis_core::framing::Text::EMPTY;
+        let hash = token.content_hash(None).expect("a hash").to_string();
+        token.content_hash = sluis_core::framing::Text::new(&hash);
+        let mut out = Vec::new();
+        token.write_json(&mut out).expect("room");
+        String::from_utf8(out).expect("UTF-8")
+    };
+    let mut forged = good.clone();
+    let last = forged.pop().expect("a line");
+    forged.push(forge(&last));
+    put(&folder, &forged);
+    let said = folder.fails(1, &export);
+    assert!(said.contains("c.jsonl is not attested: ") && said.contains("see `sluis chain verify c.jsonl`"), "{said}");
+    // Cut off, moved, and with the checkpoint gone that the log says it has.
+    put(&folder, &good[..good.len() - 1]);
+    folder.fails(1, &export);
+    put(&folder, &good);
+    folder.prints(&export);
+    std::fs::remove_file(folder.0.join("c.jsonl.checkpoint")).expect("removed");
+    folder.fails(1, &export);
+}
+
+/// An envelope may be longer than a bundle, and its key ids are hints that need not be there.
+#[test]
+fn large_envelopes_and_those_without_key_ids_are_read() {
+    let folder = chain("export-large", true);
+    let json = folder.prints(&["chain", "export", "c.jsonl", "--key", "hub.key"]);
+    let at = json.find("\"keyid\":\"").expect("a key id") + 8;
+    let end = at + 1 + json[at + 1..].find('"').expect("its end") + 1;
+    let without = format!("{}null{}", &json[..at], &json[end..]);
+    folder.write("null.json", &without);
+    let padded = format!("{},\"padding\":\"{}\"}}", without.trim_end().trim_end_matches('}'), "x".repeat(17 << 20));
+    folder.write("large.json", padded);
+    for name in ["null.json", "large.json"] {
+        folder.prints(&["chain", "verify", name, "--key", "hub.pub"]);
+        folder.prints(&["chain", "verify", name, "--key", "hub.pub", "--signed", "--actor", "jis:dispatch=hub.pub"]);
+    }
 }

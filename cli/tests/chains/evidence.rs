@@ -169,7 +169,7 @@ fn what_was_not_checked_is_said() {
     let events = folder.events(0, &["chain", "verify", "relay.jsonl", "--key", "hub.pub"]);
     let Json::List(unproven) = events[0].get("unproven") else { panic!("{events:?}") };
     assert_eq!((unproven.len(), unproven[0].str("actor"), unproven[0].count("tokens")), (1, "jis:hub", 5));
-    folder.prints(&["chain", "add", "relay.jsonl", "--action", "later"]);
+    folder.ends(0, &["chain", "add", "relay.jsonl", "--action", "later"]);
     let asked = ["--key", "hub.pub", "--actor", "jis:hub=hub.pub", "--allow-unsigned"];
     assert_eq!(not_checked(&folder, &asked), ["after_checkpoint", "unsigned"]);
     let said = folder.prints(&[&["chain", "verify", "relay.jsonl"], &asked[..]].concat());
@@ -192,7 +192,7 @@ fn what_was_not_checked_is_said() {
 fn nobody_signs_for_another() {
     let folder = log("evidence-actors");
     let checkpoint = folder.text("relay.jsonl.checkpoint");
-    folder.prints(&["chain", "add", "relay.jsonl", "--action", "taken", "--key", "mallory.key"]);
+    folder.ends(0, &["chain", "add", "relay.jsonl", "--action", "taken", "--key", "mallory.key"]);
     let both = ["--key", "hub.pub", "--key", "mallory.pub"];
     // Known, but not whom it says.
     let bound = [&both[..], &["--actor", "jis:hub=hub.pub"]].concat();

@@ -4,6 +4,12 @@ mod checking;
 #[path = "../common/mod.rs"]
 mod common;
 mod evidence;
+#[cfg(unix)]
+mod files;
+mod logs;
+#[cfg(unix)]
+mod signals;
 mod spiffe;
+mod steps;
 mod trips;
 mod writing;

@@ -60,7 +60,7 @@ fn keys_sign_lines_and_checkpoints() {
         let said = folder.fails(1, &["chain", "add", "c.jsonl", "--action", "a", flag, file]);
         assert!(said.contains(&format!("chmod 600 {file}")), "{said}");
         folder.set_mode(file, 0o600);
-        folder.prints(&["chain", "add", "c.jsonl", "--action", "a", flag, file]);
+        folder.ends(0, &["chain", "add", "c.jsonl", "--action", "a", flag, file]);
     }
     assert_eq!(tokens(&folder, "c.jsonl").len(), 4);
     let said = folder.fails(1, &["chain", "add", "c.jsonl", "--action", "a", "--hmac-key", "nowhere"]);

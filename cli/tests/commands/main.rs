@@ -2,6 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(unix)]
+mod control;
 mod deciding;
 mod demo;
 mod ends;
@@ -9,6 +11,9 @@ mod flow;
 mod keys;
 mod looks;
 mod recording;
+#[cfg(unix)]
+mod reload;
+mod signal;
 mod sluis;
 #[cfg(unix)]
 mod terminal;

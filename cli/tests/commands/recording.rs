@@ -218,5 +218,8 @@ fn files_grow_no_further_than_they_may(runtime: &str) {
     assert_eq!((code, err), (Some(0), String::new()));
     let verify = command(&["chain", "verify", text(&log)]).output().expect("sluis runs");
     assert_eq!(verify.status.code(), Some(0), "{verify:?}");
+    let tokens = fs::read_to_string(&log).expect("UTF-8");
+    let end = Json::parse(tokens.lines().last().expect("a token"));
+    assert_eq!((end.str("action"), end.get("erin").count("count")), ("events_lost", record.count("lost")));
     fs::remove_dir_all(folder).expect("it was ours");
 }

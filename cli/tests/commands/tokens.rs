@@ -145,3 +145,61 @@ fn what_is_wrong_with_the_file_is_one_sentence() {
     assert!(said.contains("nowhere/log.jsonl"), "{said}");
     assert_eq!(folder.sluis(&[&again[..7], &["--record-key", "x"]].concat()).status.code(), Some(2));
 }
+
+/// Once a file that could not grow may grow again, the next token says how many events are not in it, and `verify` repeats it.
+#[cfg(target_os = "linux")]
+#[test]
+fn after_losses_the_next_token_says_how_many() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let folder = Folder::new("record-gap");
+    folder.prints(&["key", "new", "hub.key"]);
+    let mut limited = Command::new("bash");
+    let script = r#"trap "" XFSZ; ulimit -S -f 8; exec "$0" listen "$@""#;
+    limited.args(["-c", script, env!("CARGO_BIN_EXE_sluis")]).current_dir(&folder.0);
+    let (mut hub, addr) = listen(&mut limited, "tokio", &["--record-key", "hub.key"]);
+    assert_eq!(ping(&folder, "jis:good", &addr, 50, &[]), Some(0));
+    // 55 pings, and that their sender was seen.
+    let mut events = 56;
+    // The disk is slower than the pings: lift the limit when it has made itself felt.
+    while !hub.stderr().contains("not recorded") {
+        assert_eq!(ping(&folder, "jis:good", &addr, 1, &[]), Some(0));
+        events += 1;
+    }
+    let pid = Pid::from_raw(i32::try_from(hub.id()).expect("a process id"));
+    prlimit(pid, Resource::Fsize, Rlimit { current: None, maximum: None }).expect("the limit can be lifted");
+    assert_eq!(ping(&folder, "jis:good", &addr, 5, &[]), Some(0));
+    hub.say("quit");
+    let summary = expect(&hub, "summary");
+    let (recorded, lost) = (summary.get("record").count("recorded"), summary.get("record").count("lost"));
+    // What is lost makes the exit code 1.
+    assert_eq!((hub.finish().0, recorded + lost), (1, events));
+    assert!(lost > 0, "{summary:?}");
+    let made = tokens(&folder);
+    let gaps: Vec<&Json> = made.iter().filter(|token| token.str("action") == "events_lost").collect();
+    assert_eq!(gaps.iter().map(|gap| gap.get("erin").count("count")).sum::<u64>(), lost);
+    assert_eq!(made.len() as u64, recorded + gaps.len() as u64);
+    assert_eq!(actions(&made)[made.len() - 5..], ["ping.intent"; 5], "what came when there was room again");
+    let verified = folder.events(0, &["chain", "verify", "log.jsonl"]);
+    let verified = verified.last().expect("a summary");
+    assert_eq!((verified.count("lost_events"), verified.get("ok")), (lost, &Json::Bool(true)));
+    let said = folder.ends(0, &["chain", "verify", "log.jsonl"]);
+    let events = if lost == 1 { "event is" } else { "events are" };
+    assert!(said.contains(&format!("{lost} {events} not recorded in it")), "{said}");
+}
+
+/// A purpose that fills a datagram and that JSON blows up is recorded as well: its beginning, its length and its hash.
+#[test]
+fn a_long_purpose_is_recorded_by_its_hash() {
+    let folder = Folder::new("record-long");
+    let (hub, addr) = listen(&mut folder.command(&["listen"]), "smol", &[]);
+    let purpose = "\u{e9}".repeat(22_000);
+    assert_eq!(ping(&folder, "jis:good", &addr, 1, &["--encoding", "msgpack", "--purpose", &purpose]), Some(0));
+    assert_eq!(quit(hub), (2, 0));
+    let made = tokens(&folder);
+    assert_eq!(made[1].str("erachter"), "\u{e9}".repeat(512));
+    let known = made[1].get("eromheen").get("shortened").get("erin.purpose");
+    // printf 'é%.0s' {1..22000} | sha256sum
+    let sha256 = "25cd0cefe7696139e579cf68978042cf0f83b6952df62d3b8133b8125c0397fd";
+    assert_eq!((known.count("bytes"), known.str("sha256")), (44_000, sha256));
+    folder.events(0, &["chain", "verify", "log.jsonl"]);
+}

@@ -62,6 +62,18 @@ const DECIDED: Shape = &[
     ("decision", Kind::Decision),
     ("answered", Kind::Bool),
 ];
+const WAITING: Shape = &[
+    ("wait", Kind::Count),
+    ("packet_id", Kind::Text),
+    ("source_did", Kind::Did),
+    ("intent", Kind::Text),
+    ("from", Kind::Address),
+    ("age_s", Kind::Number),
+];
+const LIST: Shape = &[("waiting", Kind::Count)];
+const HELP: Shape = &[("command", Kind::Text), ("does", Kind::Text)];
+const RELOADED: Shape =
+    &[("trust", Kind::Count), ("legacy", Kind::Count), ("rules", Kind::Count), ("replies", Kind::Count)];
 const LOST_OUTPUT: Shape = &[("count", Kind::Count)];
 const REJECTED: Shape = &[("reason", Kind::Reason), ("count", Kind::Count)];
 const LISTEN_SUMMARY: Shape = &[
@@ -122,6 +134,10 @@ impl Speaker {
             (Self::Listen, "decided") => DECIDED,
             (Self::Listen, "rejected") => REJECTED,
             (Self::Listen, "summary") => LISTEN_SUMMARY,
+            (Self::Listen, "waiting") => WAITING,
+            (Self::Listen, "list") => LIST,
+            (Self::Listen, "help") => HELP,
+            (Self::Listen, "reloaded") => RELOADED,
             (_, "lost_output") => LOST_OUTPUT,
             (Self::Ping, "response") => RESPONSE,
             (Self::Ping, "timeout") => TIMEOUT,

@@ -64,6 +64,11 @@ impl Process {
         self.stdin = None;
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Send it a signal by name, like `INT`.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
@@ -84,6 +89,17 @@ impl Process {
             let _ = writeln!(all, "{line}");
             all
         })
+    }
+
+    /// Wait until this stands somewhere on standard error.
+    pub(crate) fn wait_for_stderr(&self, what: &str) {
+        let start = std::time::Instant::now();
+        while !self.stderr().contains(what) {
+            if start.elapsed() > PATIENCE {
+                self.fail(&format!("does not say {what:?}"));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Fail the test with what was said.

@@ -29,9 +29,19 @@ pub trait Chain: Send + 'static {
     /// Take in a line that was checked, or is to be appended as it is.
     fn push(&mut self, line: &[u8]) -> Option<Leaf>;
 
+    /// Take in a line of the closed segment that the file continues, when it is opened.
+    fn follow(&mut self, line: &[u8]) {
+        self.push(line);
+    }
+
     /// The lines from here on go to a new segment. Also called on opening, when a closed segment comes before the file; of that
-    /// segment only the last line was pushed then, unchecked; every line of it if the file has none yet.
+    /// segment only the last line was [followed](Self::follow) then, unchecked; every line of it if the file has none yet.
     fn turn(&mut self);
+
+    /// Whether the first line of a file says that it follows one of another file.
+    fn continues(_first: &[u8]) -> bool {
+        true
+    }
 
     /// Where it stands now.
     fn mark(&self) -> Self::Mark;
@@ -52,7 +62,7 @@ pub trait Chain: Send + 'static {
     ///
     /// # Errors
     /// It is not.
-    fn agrees(&self, _checkpoint: &[u8]) -> Result<(), Self::Fault> {
+    fn agrees(&mut self, _checkpoint: &[u8]) -> Result<(), Self::Fault> {
         Ok(())
     }
 }

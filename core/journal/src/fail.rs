@@ -35,6 +35,10 @@ pub struct Failure {
     pub os: Option<i32>,
 }
 
+/// What systems say where there is no room.
+const NO_ROOM: [io::ErrorKind; 3] =
+    [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+
 impl Failure {
     pub(crate) fn new(step: Step, error: &io::Error) -> Self {
         Self { step, kind: error.kind(), os: error.raw_os_error() }
@@ -48,10 +52,11 @@ impl Failure {
         Self { step: Step::Look, kind: io::ErrorKind::Other, os: None }
     }
 
-    /// There was no room. Appends may be tried again at any time; they succeed once there is room.
+    /// There was no room: the disk, the user's share of it, or what a file may grow to is used up. Appends may be tried again at any
+    /// time; they succeed once there is room.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        self.step != Step::Look && matches!(self.kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        self.step != Step::Look && NO_ROOM.contains(&self.kind)
     }
 }
 

@@ -99,7 +99,14 @@ impl<C: Chain> Journal<C> {
 
 /// A path's folder and file name. A link is followed, since a rotation would replace it.
 fn split(path: &Path) -> Result<(OsFolder, String), OpenError> {
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let path = match path.canonicalize() {
+        Ok(path) => path,
+        // The file would be made where the link leads to, and its sidecars beside the link.
+        Err(source) if path.is_symlink() => {
+            return Err(OpenError::Io { path: path.display().to_string(), doing: "following the link", source });
+        }
+        Err(_) => path.to_owned(),
+    };
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or(OpenError::Options("the path must end in a file name that is text"))?.to_owned();
     Ok((OsFolder::new(path.parent().unwrap_or(Path::new(""))), name))
@@ -314,6 +321,17 @@ impl<C: Chain, D: Folder> Journal<C, D> {
     /// Look at the chain as it is after the last line that is on the medium.
     pub fn durable<R>(&self, look: impl FnOnce(&C::Mark) -> R) -> R {
         look(self.shared.line().queue.durable())
+    }
+
+    /// Change what the chain keeps besides its lines.
+    pub(crate) fn chain<R>(&self, change: impl FnOnce(&mut C) -> R) -> R {
+        change(self.shared.line().queue.chain_mut())
+    }
+
+    /// Whether `FILE.tree` could not be written: it lacks lines until the file is opened again.
+    #[must_use]
+    pub fn tree_is_behind(&self) -> bool {
+        self.shared.writer().tree_is_behind()
     }
 
     /// How much waits for the disk, in bytes and in lines.

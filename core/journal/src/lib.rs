@@ -65,6 +65,7 @@ mod chain;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod disk;
+mod entry;
 mod fail;
 mod journal;
 mod names;
@@ -78,10 +79,10 @@ pub mod spawn;
 mod sys;
 mod ticket;
 mod tokens;
-mod trail;
 mod writer;
 
 pub use chain::{Chain, Composed, Leaf, NoText, Plain};
+pub use entry::EntryFault;
 pub use fail::{AppendError, Failure, OpenError, Step};
 pub use journal::{CheckpointError, Journal, Setup};
 pub use names::Names;
@@ -89,5 +90,4 @@ pub use options::{BATCH_BYTES, Options};
 pub use os::{OsFile, OsFolder};
 pub use recover::Recovered;
 pub use ticket::Ticket;
-pub use tokens::{Entries, HeadError, TokenAppendError, TokenJournal, TokenSetup};
-pub use trail::{EntryFault, Fold, Trail};
+pub use tokens::{Entries, EntriesMark, HeadError, TokenAppendError, TokenJournal, TokenSetup};

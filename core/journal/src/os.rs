@@ -61,6 +61,11 @@ impl File for OsFile {
     }
 }
 
+/// A pipe, a socket or a device has no end that could be appended to, nor one that could be read to.
+fn regular(about: &fs::Metadata) -> io::Result<()> {
+    if about.is_file() { Ok(()) } else { Err(io::Error::other("it is no regular file")) }
+}
+
 impl Folder for OsFolder {
     type File = OsFile;
 
@@ -80,10 +85,17 @@ impl Folder for OsFolder {
     }
 
     fn open(&mut self, name: &str, how: How) -> io::Result<Option<OsFile>> {
+        let path = self.at(name);
+        // What is no file is not even opened, since that alone may have an effect; nor is anything waited for, as a pipe that is
+        // opened for reading and writing is at once.
+        if let Ok(about) = fs::metadata(&path) {
+            regular(&about)?;
+        }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(how != How::Existing).truncate(how == How::Empty);
-        match options.open(self.at(name)) {
-            Ok(file) => Ok(Some(OsFile(file))),
+        match options.open(&path) {
+            // By now the name may stand for something else.
+            Ok(file) => regular(&file.metadata()?).map(|()| Some(OsFile(file))),
             Err(error) if how == How::Existing && error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

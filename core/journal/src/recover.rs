@@ -64,25 +64,16 @@ impl<D: Folder> Opening<D> {
 
     fn run<C: Chain>(mut self, mut chain: C) -> Result<Opened<C, D>, OpenError> {
         let (mut file, created) = self.lock()?;
-        let segments = self.settle_names()?;
+        let (segments, closed) = self.settle_names()?;
         let name = self.names.file().to_owned();
         let len = file.len();
         let len = self.io(&name, "measuring", len)?;
-        if segments > 0 {
-            let last = self.last_line(segments)?;
-            if len > 0 {
-                chain.push(&last);
-            } else {
-                // The first line is still to be written: it may say how long the segment before is, and what its lines are.
-                self.push_segment(segments, &mut chain)?;
-            }
-            chain.turn();
-        }
+        let follows = if created { false } else { self.follow(&mut file, len, closed, &mut chain)? };
         let (mut tree, had_tree) = self.tree::<C>()?;
         let checkpoint = read_small(&mut self.folder, &Names::checkpoint(&name), CHECKPOINT_BYTES);
         let checkpoint = self.io(&Names::checkpoint(&name), "reading", checkpoint)?;
         // Only a write of ours can have been torn; of what others wrote, nothing is cut off.
-        let ours = had_tree || segments > 0 || checkpoint.is_some();
+        let ours = had_tree || follows || checkpoint.is_some();
         let (fill, unknown) = self.read(&mut file, len, &mut chain, tree.as_mut(), checkpoint.as_deref(), ours)?;
         let torn = len - fill.bytes;
         if torn > 0 {
@@ -129,35 +120,111 @@ impl<D: Folder> Opening<D> {
         Err(OpenError::Locked { path: self.path(&name) })
     }
 
-    /// Take back a rotation that was cut short, and count the closed segments.
-    fn settle_names(&mut self) -> Result<u64, OpenError> {
+    /// Have the chain follow the closed segment that the file continues; whether there is one. A name alone makes no segment: where
+    /// the file has lines, it is the newest to whose last line the first of them may be linked.
+    fn follow<C: Chain>(
+        &mut self,
+        file: &mut D::File,
+        len: u64,
+        closed: Vec<u64>,
+        chain: &mut C,
+    ) -> Result<bool, OpenError> {
+        let name = self.names.file().to_owned();
+        let first = match Lines::new(file, len, self.max_line).next() {
+            Err(error) => return self.io(&name, "reading", Err(error)),
+            Ok(Some(Ok(line))) => Some(line.to_owned()),
+            Ok(Some(Err(_)) | None) => None,
+        };
+        if first.as_deref().is_some_and(|line| !C::continues(line)) {
+            return Ok(false);
+        }
+        let (start, mut unfit) = (chain.mark(), None);
+        for number in closed {
+            match self.follow_one(number, first.as_deref(), chain) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(why) => drop(unfit.get_or_insert(why)),
+            }
+            chain.rewind(&start);
+        }
+        // What it is that does not fit is better said than passed over.
+        unfit.map_or(Ok(false), Err)
+    }
+
+    /// Whether the file may continue this segment.
+    fn follow_one<C: Chain>(&mut self, number: u64, first: Option<&[u8]>, chain: &mut C) -> Result<bool, OpenError> {
+        let name = self.names.segment(number);
+        if self.is_empty(&name)? {
+            return Ok(false);
+        }
+        let Some(first) = first else {
+            // The first line is still to be written: it may say how long the segment before is, and what its lines are.
+            self.last_line(number)?;
+            self.push_segment(number, chain)?;
+            chain.turn();
+            return Ok(true);
+        };
+        chain.follow(&self.last_line(number)?);
+        chain.turn();
+        chain.check(first).map(|()| true).map_err(|fault| OpenError::Damaged {
+            path: self.path(self.names.file()),
+            line: 1,
+            offset: 0,
+            fault: fault.to_string(),
+        })
+    }
+
+    /// Whether there is nothing in a file of this name, or it is no file.
+    fn is_empty(&mut self, name: &str) -> Result<bool, OpenError> {
+        match self.folder.open(name, How::Existing) {
+            Ok(None) => Ok(true),
+            Ok(Some(mut file)) => {
+                let empty = file.is_empty();
+                self.io(name, "measuring", empty)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Other || error.kind() == io::ErrorKind::IsADirectory => {
+                Ok(true)
+            }
+            Err(error) => self.io(name, "opening", Err(error)),
+        }
+    }
+
+    /// Take back a rotation that was cut short. The highest number that a name has, and those of closed segments, the newest first.
+    fn settle_names(&mut self) -> Result<(u64, Vec<u64>), OpenError> {
         let listed = self.folder.names();
         let listed = self.io("", "listing the folder", listed)?;
-        let mut last = listed.iter().filter_map(|name| self.names.number(name)).max().unwrap_or(0);
+        let mut numbers: Vec<u64> = listed.iter().filter_map(|name| self.names.number(name)).collect();
+        numbers.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+        let last = numbers.first().copied().unwrap_or(0);
         let file = self.names.file().to_owned();
         let same = last > 0 && {
             let same = self.folder.same(&file, &self.names.segment(last));
             self.io(&file, "comparing it with the last segment", same)?
         };
-        if same {
-            last -= 1;
-        }
-        // Before the file has its second name, its sidecars are where they were, and only what was prepared is in the way.
         let next = self.names.next();
-        let settled = if same {
-            undo_rotation(&mut self.folder, &self.names, last + 1)
-        } else if listed.contains(&next) {
-            let prepared = Names::checkpoint(&self.names.segment(last + 1));
+        // While a rotation is under way, the next segment lies ready. Without it, a second name is somebody else's: a hard link that
+        // was made as a copy, say. It is no segment, and stays.
+        let cut_short = listed.contains(&next);
+        if same {
+            numbers.remove(0);
+        }
+        let prepared = last + u64::from(!same);
+        // Before the file has its second name, its sidecars are where they were, and only what was prepared is in the way.
+        let settled = if !cut_short {
+            Ok(())
+        } else if same {
+            undo_rotation(&mut self.folder, &self.names, prepared)
+        } else {
+            let prepared = Names::checkpoint(&self.names.segment(prepared));
             let removed = self.folder.remove(&format!("{prepared}.new")).and_then(|()| self.folder.remove(&prepared));
             removed.and_then(|()| self.folder.remove(&next))
-        } else {
-            Ok(())
         };
         self.io(&file, "taking back a rotation that was cut short", settled)?;
         let new = format!("{}.new", Names::checkpoint(&file));
         let removed = self.folder.remove(&new);
         self.io(&new, "removing", removed)?;
-        Ok(last)
+        let taken = if cut_short { numbers.first().copied().unwrap_or(0) } else { last };
+        Ok((taken, numbers))
     }
 
     /// The last line of a closed segment, to which the first one of the next links.
@@ -200,7 +267,7 @@ impl<D: Folder> Opening<D> {
                     return Err(OpenError::Damaged { path, line: number, offset: 0, fault });
                 }
                 Ok(Some(Ok(line))) if is_blank(line) => {}
-                Ok(Some(Ok(line))) => drop(chain.push(line)),
+                Ok(Some(Ok(line))) => chain.follow(line),
             }
         }
     }

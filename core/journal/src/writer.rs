@@ -71,6 +71,11 @@ impl<D: Folder> Writer<D> {
         self.segments
     }
 
+    /// The leaf hashes of the last lines are not beside the file.
+    pub(crate) fn tree_is_behind(&self) -> bool {
+        self.keeps_tree && self.tree.is_none()
+    }
+
     /// Write a batch and wait until it is on the medium. `note` is the last checkpoint of a segment that ends with this batch.
     ///
     /// # Errors
@@ -247,6 +252,8 @@ pub(crate) fn undo_rotation<D: Folder>(folder: &mut D, names: &Names, number: u6
     folder.sync()?;
     if folder.same(file, &closed)? {
         folder.remove(&closed)?;
+        // As long as the next segment lies ready, the second name is known to be ours.
+        folder.sync()?;
     }
     folder.remove(&names.next())?;
     folder.remove(&format!("{}.new", Names::checkpoint(&closed)))?;

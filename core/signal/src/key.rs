@@ -7,7 +7,9 @@ use core::str::FromStr;
 use ecdsa::hazmat::{sign_prehashed_rfc6979, verify_prehashed};
 use k256::ecdsa::Signature as Ecdsa;
 use k256::elliptic_curve::sec1::ToSec1Point as _;
-use k256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, LineEnding};
+use k256::pkcs8::{
+    DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding,
+};
 use k256::{ProjectivePoint, Secp256k1};
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
@@ -36,7 +38,7 @@ pub enum KeyError {
     #[error("these bytes are no secp256k1 secret key")]
     NotASecret,
     /// Not PEM, or of another kind.
-    #[error("this is not the PEM of a secp256k1 secret key (PKCS#8)")]
+    #[error("this is not the PEM of a secp256k1 key (PKCS#8 for a secret key, SPKI for a public one)")]
     Pem,
 }
 
@@ -69,6 +71,23 @@ impl PublicKey {
         let mut bytes = [0; PUBLIC_LEN];
         hex::parse(text, &mut bytes).ok_or(KeyError::Hex)?;
         Self::from_bytes(bytes)
+    }
+
+    /// Read SPKI in PEM, as `openssl pkey -pubout` writes it.
+    ///
+    /// # Errors
+    /// [`KeyError::Pem`].
+    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        k256::PublicKey::from_public_key_pem(text).map(|key| Self::of(&key)).map_err(|_| KeyError::Pem)
+    }
+
+    /// SPKI in PEM (`BEGIN PUBLIC KEY`).
+    ///
+    /// # Errors
+    /// [`KeyError::Pem`]: none that is known of.
+    pub fn to_pem(&self) -> Result<String, KeyError> {
+        let key = k256::PublicKey::from_sec1_bytes(&self.0).map_err(|_| KeyError::NotAPoint)?;
+        key.to_public_key_pem(LineEnding::LF).map_err(|_| KeyError::Pem)
     }
 
     /// The 33 bytes.

@@ -145,6 +145,9 @@ fn keys_survive_pem_and_are_not_printed() {
     for broken in ["", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
         assert_eq!(SecretKey::from_pem(broken).map(|_| ()), Err(KeyError::Pem));
     }
+    let public = alice.public().to_pem().unwrap();
+    assert_eq!(PublicKey::from_pem(&public), Ok(alice.public()));
+    assert_eq!(PublicKey::from_pem(&pem), Err(KeyError::Pem));
     // An Ed25519 key is of the wrong kind.
     let other = sluis_core::identity::SecretKey::from_seed(&[1; 32]).to_pem().unwrap();
     assert_eq!(SecretKey::from_pem(&other).map(|_| ()), Err(KeyError::Pem));

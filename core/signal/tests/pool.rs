@@ -50,7 +50,7 @@ fn toml_has_all_that_a_broker_needs() {
     assert_eq!((first.weight, first.tls), (Weight::from_thousandths(2500).unwrap(), true));
     assert_eq!(first.password.as_ref().map(|secret| secret.reveal()), Some("hunter2"));
     assert!(pool.is_weighted() && !format!("{pool:?}").contains("hunter2"));
-    assert!(!Pool::of_urls(["mqtt://a"]).is_weighted());
+    assert!(!Pool::parse("[[broker]]\nurl = \"mqtt://a\"").unwrap().is_weighted());
 }
 
 /// What its `servers=` takes: as documented (which crashes there), as it works, as `json.dumps` writes the numbers of the families; and its
@@ -162,4 +162,11 @@ fn a_pool_of_the_reference_has_the_references_order() {
             row["order"][name].as_array().unwrap().iter().map(|entry| text(entry, "host")).collect();
         assert_eq!(ours, theirs);
     }
+}
+
+#[test]
+fn brokers_can_be_named_one_by_one() {
+    let mut pool = Pool::default();
+    pool.add_urls(["mqtt://a", "mqtt://192.0.2.1", "ftp://b"]);
+    assert_eq!((names(&pool).len(), pool.faults().len()), (3, 1));
 }

@@ -5,9 +5,9 @@ use super::ping::ReplyError;
 use super::replies::Reply;
 use super::stats::{Stats, Tables};
 use super::{Node, NodeConfig, State};
-use crate::Did;
 use crate::airlock::{Gate, LegacyError, Rule, RuleError, Standing, TrustError, Vouch, VouchError, VouchId};
 use crate::time::Wall;
+use crate::{Did, Path};
 
 impl Node {
     /// The node's own name.
@@ -43,6 +43,12 @@ impl Node {
         out
     }
 
+    /// The trust set for a DID, if any was.
+    #[must_use]
+    pub fn trusted(&self, did: &str) -> Option<f64> {
+        self.policy.trust.get(did)
+    }
+
     /// How far a DID is trusted now, and why.
     #[must_use]
     pub fn standing(&self, did: &str, wall: Wall) -> Standing {
@@ -57,6 +63,15 @@ impl Node {
         let out = self.policy.legacy.allow(pattern);
         self.tape.note(|line| {
             line.text("in", "allow_legacy").text("pattern", pattern).out(&out);
+        });
+        out
+    }
+
+    /// Take such a pattern back; false when it was not allowed. It must be the same text.
+    pub fn disallow_legacy(&mut self, pattern: &str) -> bool {
+        let out = self.policy.legacy.disallow(pattern);
+        self.tape.note(|line| {
+            line.text("in", "disallow_legacy").text("pattern", pattern).out(&out);
         });
         out
     }
@@ -125,6 +140,22 @@ impl Node {
             });
         }
         self.policy.replies.set(intent_pattern, reply)
+    }
+
+    /// Forget how pings of this pattern are answered; false when nothing was set for it. It must be the same text.
+    pub fn remove_reply(&mut self, intent_pattern: &str) -> bool {
+        let out = self.policy.replies.remove(intent_pattern);
+        self.tape.note(|line| {
+            line.text("in", "remove_reply").text("pattern", intent_pattern).out(&out);
+        });
+        out
+    }
+
+    /// The last sender that met silence because it is ROOD, and where it was heard from; only with
+    /// [`NodeConfig::keep_last_rood`].
+    #[must_use]
+    pub fn last_rood(&self) -> Option<(&str, Path)> {
+        self.state.last_rood.as_ref()?.get()
     }
 
     /// The peer table.

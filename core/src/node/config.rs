@@ -35,6 +35,9 @@ pub struct NodeConfig {
     pub heartbeat: Option<Duration>,
     /// Whether heartbeats that are taken are events too: off, since most applications have no use for them.
     pub tell_heartbeats: bool,
+    /// Whether the name and the address of the last sender that was ROOD are kept, see
+    /// [`Node::last_rood`](super::Node::last_rood): off. One entry of at most 256 bytes, for an operator who wonders whom silence met.
+    pub keep_last_rood: bool,
     /// How our heartbeats are written.
     pub heartbeat_encoding: Encoding,
     /// How often stale peers are removed: 45 s.
@@ -62,6 +65,7 @@ impl NodeConfig {
             waiting_expiry: Duration::from_secs(300),
             heartbeat: Some(Duration::from_secs(30)),
             tell_heartbeats: false,
+            keep_last_rood: false,
             heartbeat_encoding: Encoding::Json,
             peer_cleanup: Duration::from_secs(45),
             peer_stale: Duration::from_secs(90),

@@ -3,7 +3,7 @@
 //! It composes the rooms below it ([`framing`](crate::framing), [`airlock`](crate::airlock)) and adds what ties them
 //! together: requests and their answers, pings that wait for the application, peers, heartbeats. What it promises:
 //!
-//! * A ROOD sender gets no byte and leaves nothing but a counter.
+//! * A ROOD sender gets no byte and leaves nothing but a counter (and, on request, the name of the last one).
 //! * A ping is accepted only after room was found for its answer, its event and its table entries.
 //! * A response is accepted only from whom and where it was asked; every request ends once.
 //! * A waiting ping that is decided later is answered then: its sender gets a second response.
@@ -35,6 +35,7 @@ mod quota;
 mod receive;
 mod replies;
 mod requests;
+mod rood;
 mod stats;
 pub(crate) mod tape;
 #[cfg(test)]
@@ -58,6 +59,7 @@ use self::inbox::Inbox;
 use self::outbox::Outbox;
 use self::policy::Policy;
 use self::requests::Requests;
+use self::rood::LastRood;
 use self::tape::Taped;
 use crate::airlock::ReplayWindow;
 use crate::time::{Duration, Instant};
@@ -93,6 +95,8 @@ struct State {
     heartbeat: Round,
     /// Whether heartbeats that are taken are events.
     tell_heartbeats: bool,
+    /// Who met silence last, where that is kept.
+    last_rood: Option<LastRood>,
     cleanup: Cleanup,
     /// Keeps what the last event lends although its table entry is gone.
     lent: Lent,
@@ -172,6 +176,7 @@ impl Node {
                 decision_timeout: config.decision_timeout,
                 heartbeat: Round { interval: config.heartbeat, at: None, left: 0 },
                 tell_heartbeats: config.tell_heartbeats,
+                last_rood: config.keep_last_rood.then(LastRood::default),
                 cleanup: Cleanup { interval: config.peer_cleanup, at: None, running: false },
                 lent: Lent::Nothing,
             },

@@ -153,7 +153,12 @@ impl Node {
         let judged = self.policy.judge(now.wall, &subject, name);
         let heartbeat = packet.ping_type == PingType::Heartbeat;
         match judged.zone {
-            Zone::Rood if !self.state.faults.answer_rood() => return Err(Reject::Rood),
+            Zone::Rood if !self.state.faults.answer_rood() => {
+                if let Some(last) = &mut self.state.last_rood {
+                    last.set(sender.did, datagram.path);
+                }
+                return Err(Reject::Rood);
+            }
             Zone::Geel if heartbeat => return Err(Reject::HeartbeatNotAccepted),
             Zone::Rood | Zone::Geel | Zone::Groen => {}
         }

@@ -61,6 +61,13 @@ impl Replies {
         Ok(())
     }
 
+    /// Remove a rule; whether there was one.
+    pub(super) fn remove(&mut self, pattern: &str) -> bool {
+        let before = self.rules.len();
+        self.rules.retain(|(p, _)| p != pattern);
+        self.rules.len() < before
+    }
+
     /// What to answer to this intent: a payload, or `None` for later. Without a rule: `{}`, as the reference does.
     pub(super) fn find(&self, intent: &str) -> Option<Value<'_>> {
         match self.rules.iter().find(|(pattern, _)| glob::matches(pattern, intent)) {

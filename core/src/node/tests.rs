@@ -386,7 +386,25 @@ fn rood_gets_silence_and_leaves_nothing() {
     assert_eq!(told(&mut hub), [] as [&str; 0]);
     assert_eq!(hub.stats().tables, before.tables);
     assert_eq!(hub.stats().rejected.get(Reject::Rood), 1000);
+    assert_eq!(hub.last_rood(), None);
     assert_eq!(hub.wants(), Wants::NOTHING);
+}
+
+#[test]
+fn the_last_rood_sender_is_known_to_who_asks_for_it() {
+    let mut config = NodeConfig::new(Did::new(HUB).unwrap());
+    config.keep_last_rood = true;
+    let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
+    assert_eq!(hub.last_rood(), None);
+    for (name, port) in [(SENSOR, 9), ("jis:home:other", 10)] {
+        let (_, ping) = ask(&mut node(name, 2), at(0), Encoding::Json);
+        assert_eq!(hub.handle_datagram(at(0), from(port), &mut ping.clone()), Err(Reject::Rood));
+        assert_eq!(hub.last_rood(), Some((name, from(port))));
+    }
+    hub.set_trust(SENSOR, 0.5).unwrap();
+    let (_, ping) = ask(&mut node(SENSOR, 3), at(0), Encoding::Json);
+    hub.handle_datagram(at(0), from(9), &mut ping.clone()).unwrap();
+    assert_eq!(hub.last_rood(), Some(("jis:home:other", from(10))), "nobody else was turned away");
 }
 
 #[test]

@@ -61,6 +61,9 @@ fn setting(node: &mut Node, input: &str, line: Object<'_>) -> Result<(), Odd> {
         "allow_legacy" => {
             let _ = node.allow_legacy(&line.text("pattern")?);
         }
+        "disallow_legacy" => {
+            node.disallow_legacy(&line.text("pattern")?);
+        }
         "add_rule" => {
             let _ = node.add_rule(&rule(line)?);
         }
@@ -74,6 +77,9 @@ fn setting(node: &mut Node, input: &str, line: Object<'_>) -> Result<(), Odd> {
         "set_reply" => {
             let reply = if line.has("payload") { Reply::Now(line.value("payload")?) } else { Reply::Later };
             let _ = node.set_reply(&line.text("pattern")?, reply);
+        }
+        "remove_reply" => {
+            node.remove_reply(&line.text("pattern")?);
         }
         _ => return Err(Odd("has an input that this program does not know")),
     }

@@ -58,6 +58,10 @@ fn recorded() -> (String, Node) {
     hub.add_rule(&rule).unwrap();
     hub.add_rule(&Rule { pod_id: Some(Pod::Is("p")), ..Rule::new("q", "q", Zone::Rood) }).unwrap();
     assert!(hub.remove_rule("q"));
+    hub.allow_legacy("jis:gone:*").unwrap();
+    assert!(hub.disallow_legacy("jis:gone:*") && !hub.disallow_legacy("jis:gone:*"));
+    hub.set_reply("gone.*", Reply::Later).unwrap();
+    assert!(hub.remove_reply("gone.*") && !hub.remove_reply("gone.*"));
     hub.set_reply("later.*", Reply::Later).unwrap();
     let payload = Value::from_json("{\"é\": [1.0, 1e400, null]}").unwrap();
     hub.set_reply("*", Reply::Now(ValueBuf::new(payload).unwrap())).unwrap();

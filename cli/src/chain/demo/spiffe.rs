@@ -50,7 +50,7 @@ pub(super) fn play(stage: &mut Stage<'_>) -> Result<(), Fail> {
     stage.teller.step("A certificate that has run out signs nothing");
     let early = now.saturating_sub(2 * HOUR);
     let late = executor(&ca, "late", "demo.example", early, HOUR)?;
-    let sealed = late.keys.sealing(now, |seal| seal.map(|seal| seal.seal(b"text", &mut [0; 16_384])));
+    let sealed = late.keys.sealing(now, |protection| protection.seal.map(|seal| seal.seal(b"text", &mut [0; 16_384])));
     if let Some(Err(why)) = &sealed {
         stage.teller.says("late", &format!("{why}"));
     }

@@ -5,10 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sluis_chain::log::fit_origin;
 use sluis_chain::token::Hash32;
 use sluis_chain::verify::Finding;
-use sluis_chain::workload::{Data, NewStep, NewWorkload, Protection, Spiffe, Workload};
+use sluis_chain::workload::{Data, NewStep, NewWorkload, Spiffe, Workload};
 use sluis_core::framing::{Text, Value};
 use sluis_core::identity::SecretKey;
 use sluis_core::table::Heap;
@@ -18,7 +17,6 @@ use sluis_tokio::SystemClock;
 use super::tell::Teller;
 use crate::chain::args::Judge;
 use crate::chain::ledger::{Keys, Ledger};
-use crate::chain::lines::Lines;
 use crate::chain::{check, judge};
 use crate::fail::Fail;
 use crate::tokens;
@@ -103,23 +101,13 @@ impl<'t> Stage<'t> {
         self.write(actor)
     }
 
-    /// Write the tokens that wait, sealed by this one; the checkpoint too, where there is a key.
+    /// Write the tokens that wait, sealed by this one.
     fn write(&mut self, actor: &Actor) -> Result<(), Fail> {
-        let ledger = Ledger::open(&self.folder.join("chain.jsonl"))?;
-        let now = self.clock.now().wall;
         let Some(workload) = &mut self.workload else { return Ok(()) };
-        let name = fit_origin(workload.name());
+        let mut ledger = Ledger::open(&self.folder.join("chain.jsonl"), &actor.keys, Some(workload.name()))?;
+        let now = self.clock.now();
         while workload.pending().is_some() {
-            ledger.append(|lines: &Lines, room| {
-                let header = tokens::header(lines, &name, actor.keys.secret.as_ref());
-                let written = actor.keys.sealing(now, |seal| {
-                    let header = header.as_deref();
-                    let protection = Protection { mac: actor.keys.mac.as_ref(), seal, link: lines.link(), header };
-                    workload.poll_token(&protection, room)
-                });
-                let written = written.ok_or_else(|| Fail::runtime("no token waits"))?;
-                written.map(|written| written.len).map_err(Fail::runtime)
-            })?;
+            ledger.append_waiting(&actor.keys, now, workload, None)?;
         }
         Ok(())
     }
@@ -127,7 +115,7 @@ impl<'t> Stage<'t> {
     /// Sign a checkpoint with somebody's key.
     pub(super) fn checkpoint(&mut self, actor: &Actor) -> Result<(), Fail> {
         self.teller.says(actor.name, "signs the checkpoint: how many lines, and the root of their tree");
-        Ledger::open(&self.chain())?.checkpoint(&actor.keys)
+        Ledger::open(&self.chain(), &actor.keys, None)?.renew(&actor.keys).done()
     }
 
     /// Check the chain by these keys; what is found is told.

@@ -4,11 +4,12 @@ use alloc::string::String;
 use core::fmt::{self, Write as _};
 use core::net::SocketAddr;
 
+use super::short::{Shortened, gauge, shorten};
 use super::{Happening, Judgement, MAX_PAYLOAD};
-use crate::token::Token;
+use crate::token::{GAP, Token};
 use sluis_core::data::{Full, Number, Separators, Sink, Style, Text, Value, put_inside};
 use sluis_core::framing::{Decision, Packet, PingType};
-use sluis_core::time::Duration;
+use sluis_core::time::{Duration, Wall, iso};
 
 /// Memory of drafts, used again for each.
 #[derive(Debug, Default)]
@@ -19,48 +20,69 @@ pub(super) struct Scratch {
     eraan: Json,
     eromheen: Json,
     erachter: String,
+    /// What actor and reason were before they were shortened.
+    shortened: Shortened,
 }
 
 /// JSON text in the making: an object or an array of which everything is known.
 #[derive(Debug, Default)]
-struct Json(String);
+struct Json {
+    text: String,
+    /// The member of the token that it is.
+    name: &'static str,
+    shortened: Shortened,
+    /// Memory for the beginning of a long text.
+    kept: String,
+}
+
+/// How values of somebody else's are written.
+const STYLE: Style = Style { separators: Separators::Spaced, ..Style::WIRE };
 
 /// What is written is ASCII, piece by piece.
 impl Sink for Json {
     fn put(&mut self, bytes: &[u8]) -> Result<(), Full> {
-        self.0.push_str(core::str::from_utf8(bytes).map_err(|_| Full)?);
+        self.text.push_str(core::str::from_utf8(bytes).map_err(|_| Full)?);
         Ok(())
     }
 }
 
 impl Json {
-    fn begin(&mut self, open: &str) {
-        self.0.clear();
-        self.0.push_str(open);
+    fn begin(&mut self, name: &'static str, open: &str) {
+        self.name = name;
+        self.shortened.clear();
+        self.text.clear();
+        self.text.push_str(open);
     }
 
     fn next(&mut self) {
-        if self.0.len() > 1 {
-            self.0.push_str(", ");
+        if self.text.len() > 1 {
+            self.text.push_str(", ");
         }
     }
 
     fn key(&mut self, key: &str) {
         self.next();
-        let _ = write!(self.0, "\"{key}\": ");
+        let _ = write!(self.text, "\"{key}\": ");
     }
 
     // A string is never full, so nothing below is ever cut off.
 
-    fn text(&mut self, text: Text<'_>) {
-        self.0.push('"');
-        let _ = put_inside(text, self);
-        self.0.push('"');
+    /// A text, or its beginning; `key` names it in the latter case.
+    fn text(&mut self, key: fmt::Arguments<'_>, text: Text<'_>) {
+        let mut kept = core::mem::take(&mut self.kept);
+        let whole = shorten(text, &mut kept);
+        self.text.push('"');
+        let _ = put_inside(if whole.is_some() { Text::new(&kept) } else { text }, self);
+        self.text.push('"');
+        if let Some(whole) = whole {
+            self.shortened.add(format_args!("{}.{key}", self.name), whole);
+        }
+        self.kept = kept;
     }
 
     fn member(&mut self, key: &str, text: Text<'_>) {
         self.key(key);
-        self.text(text);
+        self.text(format_args!("{key}"), text);
     }
 
     fn optional(&mut self, key: &str, text: Option<Text<'_>>) {
@@ -79,41 +101,44 @@ impl Json {
 
     fn word(&mut self, key: &str, word: bool) {
         self.key(key);
-        self.0.push_str(if word { "true" } else { "false" });
+        self.text.push_str(if word { "true" } else { "false" });
     }
 
     fn place(&mut self, host: &str, port: &str, at: Option<SocketAddr>) {
         if let Some(at) = at {
             self.key(host);
-            let _ = write!(self.0, "\"{}\"", at.ip());
+            let _ = write!(self.text, "\"{}\"", at.ip());
             self.number(port, Number::Int(at.port().into()));
         }
     }
 
-    /// A value of somebody else's; whether it could be put.
+    /// A value of somebody else's; whether it could be put. One that is too long is known by its length and hash.
     fn value(&mut self, key: &str, value: Value<'_>) -> bool {
-        let before = self.0.len();
+        let before = self.text.len();
         self.key(key);
-        let from = self.0.len();
-        let style = Style { separators: Separators::Spaced, ..Style::WIRE };
-        let put = value.is_finite() && value.write_json(self, style).is_ok() && self.0.len() - from <= MAX_PAYLOAD;
-        if !put {
-            self.0.truncate(before);
+        let from = self.text.len();
+        let put = value.is_finite() && value.write_json(self, STYLE).is_ok();
+        let fits = self.text.len() - from <= MAX_PAYLOAD;
+        if !put || !fits {
+            self.text.truncate(before);
         }
-        put
+        if let Some(whole) = (put && !fits).then(|| gauge(value, STYLE)).flatten() {
+            self.shortened.add(format_args!("{}.{key}", self.name), whole);
+        }
+        put && fits
     }
 
     fn refs(&mut self, refs: &[Text<'_>]) {
-        self.begin("[");
-        for text in refs {
+        self.begin("eraan", "[");
+        for (i, text) in refs.iter().enumerate() {
             self.next();
-            self.text(*text);
+            self.text(format_args!("{i}"), *text);
         }
-        self.0.push(']');
+        self.text.push(']');
     }
 
     fn as_value(&self) -> Value<'_> {
-        Value::from_json(&self.0).unwrap_or_default()
+        Value::from_json(&self.text).unwrap_or_default()
     }
 }
 
@@ -125,8 +150,10 @@ fn set(to: &mut String, text: fmt::Arguments<'_>) {
 impl Scratch {
     pub(super) fn draft(&mut self, happening: &Happening<'_>) -> Token<'_> {
         self.actor.clear();
-        self.erin.begin("{");
-        self.eromheen.begin("{");
+        self.shortened.clear();
+        self.erin.begin("erin", "{");
+        self.eraan.begin("eraan", "[");
+        self.eromheen.begin("eromheen", "{");
         match happening {
             Happening::Ping { packet, judgement, at } => self.ping(packet, judgement.as_ref(), *at),
             Happening::Response { packet_id, responder, judgement, rtt, at } => {
@@ -137,10 +164,12 @@ impl Scratch {
             Happening::Lost { did } => self.lost(*did),
             Happening::Relay { source, target, hop_count, to } => self.relay(*source, *target, *hop_count, *to),
             Happening::Trust { did, old, new, reason, zones } => self.trust(*did, (*old, *new), *reason, *zones),
+            Happening::Gap { count, from, until } => self.gap(*count, *from, *until),
             Happening::Decided { packet_id, source, decision } => self.decided(*packet_id, *source, *decision),
         }
-        self.erin.0.push('}');
-        self.eromheen.0.push('}');
+        self.shorten();
+        self.erin.text.push('}');
+        self.eromheen.text.push('}');
         Token {
             action: Text::new(&self.action),
             actor: Text::new(&self.actor),
@@ -149,6 +178,34 @@ impl Scratch {
             eromheen: self.eromheen.as_value(),
             erachter: Text::new(&self.erachter),
             ..Token::default()
+        }
+    }
+
+    /// Say in `eromheen` what was shortened, and what it was.
+    fn shorten(&mut self) {
+        for (name, text) in [("actor", &mut self.actor), ("erachter", &mut self.erachter)] {
+            let mut kept = core::mem::take(&mut self.erin.kept);
+            if let Some(whole) = shorten(Text::new(text), &mut kept) {
+                self.shortened.add(format_args!("{name}"), whole);
+                text.clone_from(&kept);
+            }
+            self.erin.kept = kept;
+        }
+        let Self { erin, eraan, eromheen, shortened, .. } = self;
+        let (text, own) = (&mut eromheen.text, &eromheen.shortened);
+        let mut open = false;
+        for members in [shortened, &erin.shortened, &eraan.shortened, own].into_iter().filter_map(|of| of.members()) {
+            let before = match (open, text.len()) {
+                (true, _) => ", ",
+                (false, 1) => "\"shortened\": {",
+                (false, _) => ", \"shortened\": {",
+            };
+            open = true;
+            text.push_str(before);
+            text.push_str(members);
+        }
+        if open {
+            text.push('}');
         }
     }
 
@@ -274,6 +331,17 @@ impl Scratch {
         if from != to {
             let _ = write!(self.erachter, " (zone: {from} -> {to})");
         }
+    }
+
+    fn gap(&mut self, count: u64, from: Wall, until: Wall) {
+        let mut room = [0; iso::FORMAT_LEN];
+        set(&mut self.action, format_args!("{GAP}"));
+        self.erin.number("count", Number::from(count));
+        self.erin.member("from", Text::new(iso::format(from, &mut room)));
+        self.erin.member("until", Text::new(iso::format(until, &mut room)));
+        self.eraan.refs(&[]);
+        let events = if count == 1 { "event is" } else { "events are" };
+        set(&mut self.erachter, format_args!("{count} {events} not recorded"));
     }
 
     fn decided(&mut self, packet_id: Text<'_>, source: Text<'_>, decision: Option<Decision>) {

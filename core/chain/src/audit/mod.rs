@@ -6,8 +6,10 @@
 //!   relay, trust change. What the reference has no words for is a response, a decision and a lost peer; they are made alike.
 //! - A [`Recorder`] is what the operator switches on, kind by kind. It draws up drafts; whoever seals them (a log, a provider)
 //!   fills in id, time, link and hash, and says so with [`Recorder::follow`], so that each token follows from the one before.
-//! - Strangers switch nothing: what the gate turns away is no happening, only a counter of the node. What they send is bounded
-//!   ([`MAX_PAYLOAD`]), and what no other reader could check (numbers that are none, byte strings) is left out and marked.
+//! - Strangers switch nothing: what the gate turns away is no happening, only a counter of the node. A token always fits a line of
+//!   [`MAX_LINE`] bytes: of what is longer than [`MAX_TEXT`] or [`MAX_PAYLOAD`], `eromheen.shortened` has length and SHA-256, by the
+//!   path of the member. What no other reader could check (numbers that are none, byte strings) is left out and marked.
+//! - What could not be written is not passed over in silence: [`Losses`] counts it, and the next token says so ([`GAP`]).
 //!
 //! ```
 //! use sluis_chain::audit::{Happening, Recorder};
@@ -21,21 +23,33 @@
 //! ```
 
 mod draft;
+mod losses;
 mod node;
 mod recorder;
+mod short;
 #[cfg(test)]
 mod tests;
 
 use core::net::SocketAddr;
 
+pub use crate::token::GAP;
+pub use losses::Losses;
 pub use recorder::{Kinds, Recorder};
 
 use sluis_core::data::{Number, Text};
 use sluis_core::framing::{Decision, Packet};
-use sluis_core::time::Duration;
+use sluis_core::time::{Duration, Wall};
 
-/// Longest payload in bytes, as JSON text, that goes into a token. Of a longer one the token says that it was left out.
+/// Longest text of somebody else's in bytes (UTF-8) that goes into a token whole. Of a longer one the token holds the beginning, and
+/// `eromheen.shortened` its length and SHA-256.
+pub const MAX_TEXT: usize = 1024;
+
+/// Longest payload in bytes, as JSON text, that goes into a token. Of a longer one the token says that it was left out, and
+/// `eromheen.shortened` its length and SHA-256.
 pub const MAX_PAYLOAD: usize = 64 * 1024;
+
+/// No token of a node's event takes more bytes than this in its line, whatever strangers wrote.
+pub const MAX_LINE: usize = 256 * 1024;
 
 /// What was decided about a ping.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -123,6 +137,15 @@ pub enum Happening<'a> {
         reason: Text<'a>,
         /// From this trust on GROEN, and below this one ROOD: 0.7 and 0.3 in the reference.
         zones: (f64, f64),
+    },
+    /// Events could not be recorded (the disk was full, or too slow): see [`Losses`].
+    Gap {
+        /// How many.
+        count: u64,
+        /// When the first of them happened.
+        from: Wall,
+        /// When the last of them happened.
+        until: Wall,
     },
     /// A ping that waited was decided.
     Decided {

@@ -61,6 +61,8 @@ impl Kinds {
             Happening::Relay { .. } => Self::RELAY,
             Happening::Trust { .. } => Self::TRUST,
             Happening::Decided { .. } => Self::DECISION,
+            // That something is missing is said whatever is recorded.
+            Happening::Gap { .. } => Self::NONE,
         }
     }
 }

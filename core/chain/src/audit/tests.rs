@@ -1,9 +1,14 @@
 use std::string::{String, ToString};
 
-use super::{Happening, Judgement, Kinds, MAX_PAYLOAD, Recorder};
+use sha2::Digest as _;
+
+use super::{Happening, Judgement, Kinds, Losses, MAX_LINE, MAX_PAYLOAD, MAX_TEXT, Recorder};
 use crate::token::Token;
+use crate::verify::{Settings, Verifier};
+use sluis_core::Seed;
 use sluis_core::data::{Number, Text, Value};
 use sluis_core::framing::Packet;
+use sluis_core::time::{Duration, Wall};
 
 fn ping(payload: Value<'_>) -> Happening<'_> {
     let judgement = Judgement {
@@ -55,4 +60,126 @@ fn the_operator_switches() {
     let draft = recorder.draft(&lost).unwrap();
     assert_eq!(draft.parent_id.map(|id| id.to_string()), Some(String::from("tibet_1")));
     assert_eq!(recorder.kinds(Kinds::NONE).draft(&lost), None);
+}
+
+/// Every text of the happening is this one.
+fn everywhere(text: Text<'_>) -> [Happening<'_>; 7] {
+    let judgement = Judgement { decision: text, trust_score: Number::Float(0.5), zone: text, rule: Some(text) };
+    let packet = Packet {
+        packet_id: text,
+        source_did: text,
+        target_did: text,
+        intent: text,
+        purpose: text,
+        pod_id: Some(text),
+        station_id: Some(text),
+        ..Packet::default()
+    };
+    let at = Some("[::1]:7150".parse().unwrap());
+    [
+        Happening::Ping { packet, judgement: Some(judgement), at },
+        Happening::Response { packet_id: text, responder: text, judgement, rtt: Duration::from_secs(1), at },
+        Happening::Heartbeat { source: text, at, status: Some(text) },
+        Happening::Discovery { did: text, at, decision: "accepted" },
+        Happening::Relay { source: text, target: text, hop_count: i64::MAX, to: at },
+        Happening::Trust { did: text, old: 0.1, new: 0.9, reason: text, zones: (0.7, 0.3) },
+        Happening::Decided { packet_id: text, source: text, decision: None },
+    ]
+}
+
+/// The line of a draft, hashed, which a reader takes.
+fn line(draft: Token<'_>) -> std::vec::Vec<u8> {
+    let (mut line, mut hashed) = (std::vec::Vec::new(), draft);
+    hashed.timestamp = Text::new("2025-01-15T12:00:00+00:00");
+    let hash = hashed.content_hash(None).unwrap().to_string();
+    hashed.content_hash = Text::new(&hash);
+    hashed.write_json(&mut line).unwrap();
+    assert_eq!(Token::parse_bytes(&line).unwrap().verify(None), Ok(()));
+    line
+}
+
+#[test]
+fn a_token_always_fits_whatever_strangers_wrote() {
+    let mut recorder = Recorder::new("jis:hub");
+    // As long as a datagram can bring them, and as JSON blows them up most.
+    for piece in ["\u{1}", "\"", "\u{e9}", "\u{1f980}", "x", "\\ud800"] {
+        let long = piece.repeat(65_536 / piece.len());
+        let json = std::format!("\"{long}\"");
+        let escaped = piece.starts_with('\\');
+        let text = if escaped { Value::from_json(&json).unwrap().as_text().unwrap() } else { Text::new(&long) };
+        for happening in everywhere(text) {
+            let draft = recorder.draft(&happening).unwrap();
+            assert!(draft.eromheen.get("shortened").is_some_and(Value::is_object));
+            // Beside the largest payload there is room for id, time, parent, links and a seal.
+            let len = line(draft).len();
+            assert!(len + MAX_PAYLOAD + 4096 <= MAX_LINE, "{piece:?}: {len} bytes for {happening:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_shortened_is_known_by_length_and_hash() {
+    let purpose = "\u{e9}".repeat(22_000);
+    let payload = std::format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_PAYLOAD));
+    let packet = Packet {
+        source_did: Text::new("jis:a"),
+        target_did: Text::new("jis:b"),
+        purpose: Text::new(&purpose),
+        payload: Value::from_json(&payload).unwrap(),
+        ..Packet::default()
+    };
+    let mut recorder = Recorder::new("jis:hub");
+    let draft = recorder.draft(&Happening::Ping { packet, judgement: None, at: None }).unwrap();
+    let kept = "\u{e9}".repeat(MAX_TEXT / 2);
+    assert_eq!(draft.erin.get("purpose").and_then(Value::as_text), Some(Text::new(&kept)));
+    assert_eq!(draft.erachter, Text::new(&kept));
+    let sha256 = |bytes: &[u8]| crate::token::Hash32(sha2::Sha256::digest(bytes).into());
+    let shortened = draft.eromheen.get("shortened").unwrap();
+    // As Python's `json.dumps` writes it.
+    let whole_payload = payload.replacen("\":\"", "\": \"", 1);
+    for (path, whole) in [("erin.purpose", &purpose), ("erachter", &purpose), ("erin.payload", &whole_payload)] {
+        let known = shortened.get(path).unwrap_or_else(|| panic!("{path} in {shortened:?}"));
+        assert_eq!(known.get("bytes"), Some(Value::from_json(&whole.len().to_string()).unwrap()), "{path}");
+        let hash = known.get("sha256").and_then(Value::as_text).unwrap().to_string();
+        assert_eq!(hash, sha256(whole.as_bytes()).to_string(), "{path}");
+    }
+    // What is not long says nothing of it.
+    let packet = Packet { purpose: Text::new("short"), payload: Value::EMPTY_OBJECT, ..packet };
+    let draft = recorder.draft(&Happening::Ping { packet, judgement: None, at: None }).unwrap();
+    assert_eq!(draft.eromheen.get("shortened"), None);
+}
+
+#[test]
+fn a_gap_says_how_many_and_since_when() {
+    let mut losses = Losses::default();
+    assert_eq!(losses.happening(), None);
+    let at = |seconds: i64| Wall::from_micros((1_736_942_400 + seconds) * 1_000_000);
+    losses.add(at(5));
+    losses.add(at(3));
+    let mut others = Losses::NONE;
+    others.add(at(9));
+    losses.merge(others);
+    // Whatever is recorded.
+    let mut recorder = Recorder::new("jis:hub").kinds(Kinds::NONE);
+    let draft = recorder.draft(&losses.happening().unwrap()).unwrap();
+    assert_eq!((draft.lost_events(), draft.actor), (Some(3), Text::new("jis:hub")));
+    assert_eq!(draft.erachter, "3 events are not recorded");
+    assert_eq!(draft.erin.get("from").and_then(Value::as_text), Some(Text::new("2025-01-15T12:00:03+00:00")));
+    assert_eq!(draft.erin.get("until").and_then(Value::as_text), Some(Text::new("2025-01-15T12:00:09+00:00")));
+    let mut file = line(draft);
+    file.push(b'\n');
+    let mut twice = file.clone();
+    twice.extend_from_slice(&file);
+    let (mut verifier, mut findings) =
+        (Verifier::new(Settings::default(), None, &Seed::from_u64(1)), std::vec::Vec::new());
+    verifier.push(&twice, &mut |finding| findings.push(finding));
+    let (summary, ()) = verifier.finish(&mut |finding| findings.push(finding));
+    // The same one twice, but its number counts by what is written.
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!((summary.lost, summary.tokens), (6, 2));
+    // A token that does not hold says nothing.
+    let forged = String::from_utf8(file).unwrap().replace("\"count\": 3", "\"count\": 9");
+    let mut verifier = Verifier::new(Settings::default(), None, &Seed::from_u64(1));
+    verifier.push(forged.as_bytes(), &mut |_| {});
+    assert_eq!(verifier.finish(&mut |_| {}).0.lost, 0);
 }

@@ -186,8 +186,8 @@ impl Envelope {
 impl Signed {
     fn read(value: Value<'_>) -> Result<Self, EnvelopeError> {
         let signature = base64(text(value, "sig")?).ok_or(EnvelopeError::Base64("sig"))?;
-        // One that is not set is the same as an empty one.
-        let keyid = match value.get("keyid") {
+        // One that is not set is the same as an empty one, also where it is said that it is not set.
+        let keyid = match value.get("keyid").filter(|keyid| !keyid.is_null()) {
             Some(keyid) => keyid.as_text().and_then(whole).ok_or(EnvelopeError::Member("keyid"))?,
             None => String::new(),
         };

@@ -72,6 +72,8 @@ pub struct Appended {
     pub leaf: NodeHash,
     /// The id that it was given; `None` if the draft had one.
     pub token_id: Option<TokenId>,
+    /// The hash of its content; `None` of a line that was taken as it is.
+    pub content_hash: Option<Hash32>,
 }
 
 /// Where a log is, to go back to when what was made could not be stored.
@@ -191,11 +193,11 @@ impl Log {
             token.token_id = id.as_text();
         }
         token.link = self.last.map(Hash32);
-        let (len, leaf) = self.write(&token, protection, out)?;
+        let (len, hash, leaf) = self.write(&token, protection, out)?;
         let end = out.get_mut(len).ok_or(EncodeError::from(Full))?;
         *end = b'\n';
         let (index, leaf) = self.push(len, leaf)?;
-        Ok(Appended { len: len + 1, index, leaf, token_id })
+        Ok(Appended { len: len + 1, index, leaf, token_id, content_hash: Some(hash) })
     }
 
     /// Take a line as it is: a token that was sealed elsewhere, whose bytes must stay. It comes without a line feed, which
@@ -211,16 +213,16 @@ impl Log {
             return Err(AppendError::NotFirst);
         }
         let (index, leaf) = self.push(line.len(), leaf_hash(line))?;
-        Ok(Appended { len: line.len() + 1, index, leaf, token_id: None })
+        Ok(Appended { len: line.len() + 1, index, leaf, token_id: None, content_hash: None })
     }
 
-    /// Write the line, hashed and sealed; how long it is, and its leaf hash.
+    /// Write the line, hashed and sealed; how long it is, its content hash and its leaf hash.
     fn write(
         &mut self,
         token: &Token<'_>,
         protection: Protection<'_>,
         out: &mut [u8],
-    ) -> Result<(usize, NodeHash), AppendError> {
+    ) -> Result<(usize, Hash32, NodeHash), AppendError> {
         let mut line = Quick::new(out);
         token.write_members(&mut line)?;
         // What is hashed is in order, the line is not: two texts, whose hashes are made together as far as they can be.
@@ -239,7 +241,7 @@ impl Log {
             len += put_seal(seal, &hash, out, len)?;
         }
         let line = out.get(..len).unwrap_or_default();
-        Ok((len, leaf.map_or_else(|| leaf_hash(line), |leaf| leaf.finish(line))))
+        Ok((len, hash, leaf.map_or_else(|| leaf_hash(line), |leaf| leaf.finish(line))))
     }
 
     /// What the content hash covers, where it is short and hashed without a key.

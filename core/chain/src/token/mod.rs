@@ -35,6 +35,7 @@
 //! | `signature` | `ed25519:<public key>:<signature>` over [`signed_text`], both in hex; other kinds have another prefix |
 
 mod error;
+mod gap;
 mod hash;
 mod id;
 mod parse;
@@ -47,6 +48,7 @@ mod verify;
 mod write;
 
 pub use error::{Fault, Field, TokenError};
+pub use gap::GAP;
 pub use hash::Hash32;
 pub use id::{TokenId, TokenIds};
 pub use seal::{Authority, KnownKeys, SIGNED_TEXT_LEN, Seal, SealError, Verdict, signed_text};

@@ -16,12 +16,14 @@ pub struct Checked<N> {
     pub(super) notes: Vec<(u32, N)>,
     /// Lines, blank ones included.
     pub(super) lines: u32,
+    /// Events that its tokens say are not recorded.
+    pub(super) lost: u64,
     pub(super) scratch: Scratch,
 }
 
 impl<N> Default for Checked<N> {
     fn default() -> Self {
-        Self { records: Vec::new(), notes: Vec::new(), lines: 0, scratch: [0; 2048] }
+        Self { records: Vec::new(), notes: Vec::new(), lines: 0, lost: 0, scratch: [0; 2048] }
     }
 }
 
@@ -44,6 +46,7 @@ impl<N> Checked<N> {
         self.records.clear();
         self.notes.clear();
         self.lines = 0;
+        self.lost = 0;
         let mut at = 0;
         let mut hand = Hand { scratch: &mut self.scratch, before: None, leaves };
         while let Some(rest) = chunk.get(at..).filter(|rest| !rest.is_empty()) {
@@ -56,8 +59,9 @@ impl<N> Checked<N> {
                 let len = u32::try_from(line.len()).unwrap_or(u32::MAX);
                 self.records.push(Record { at, len, line: self.lines, ..Record::EMPTY });
                 let Some(record) = self.records.last_mut() else { return };
-                let notes = &mut self.notes;
+                let (notes, lost) = (&mut self.notes, &mut self.lost);
                 check(settings, key, &mut hand, line, record, |token, good| {
+                    *lost = lost.saturating_add(token.lost_events().filter(|_| good).unwrap_or(0));
                     notes.extend(C::look(token, good).map(|note| (number, note)));
                 });
                 if end.is_none() {

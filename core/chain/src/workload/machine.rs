@@ -140,6 +140,20 @@ impl<S: Room> Workload<S> {
                 ..Rare::default()
             }));
         }
+        self.insert_hashed(row, hash)
+    }
+
+    /// Put a step behind the others, unless one of its name is there.
+    pub(super) fn insert(&mut self, row: Row<S>, name: &str) -> Result<u32, Refused> {
+        let hash = self.key.hash(name.as_bytes());
+        match self.find_hashed(hash, name) {
+            Some(sequence) => Err(Refused::DuplicateName { sequence }),
+            None => self.insert_hashed(row, hash),
+        }
+    }
+
+    fn insert_hashed(&mut self, row: Row<S>, hash: u64) -> Result<u32, Refused> {
+        let sequence = self.counts.steps.checked_add(1).ok_or(Refused::Full)?;
         let slot = self.rows.insert(row).map_err(|_| Refused::Full)?.slot();
         // There is as much room for it as for the step.
         if let Ok(named) = self.named.insert(Named::new(slot)) {
@@ -213,17 +227,22 @@ impl<S: Room> Workload<S> {
     pub fn start(&mut self, now: Now, sequence: u32, input: Data<'_>, executor: Option<&str>) -> Result<(), Refused> {
         let input = self.input_of(self.waiting(sequence)?, input)?;
         let executor = executor.filter(|e| !e.is_empty()).map(|e| keep::<S>(e, MAX_NAME)).transpose()?;
-        let row = self.row_mut(sequence).ok_or(Refused::UnknownStep)?;
+        self.begin(sequence, now, input, executor);
+        Ok(())
+    }
+
+    /// Start a step whose turn it is.
+    pub(super) fn begin(&mut self, sequence: u32, now: Now, input: Option<Hash32>, runner: Option<S::Text>) {
+        let Some(row) = self.row_mut(sequence) else { return };
         row.status = StepStatus::Running;
         row.started = Some(now);
         row.input = input;
-        if executor.is_some() {
-            row.rare_mut().runner = executor;
+        if runner.is_some() {
+            row.rare_mut().runner = runner;
         }
         if self.status == WorkloadStatus::Created {
             self.status = WorkloadStatus::Running;
         }
-        Ok(())
     }
 
     /// The step that runs here, if it is this one.
@@ -332,7 +351,9 @@ impl<S: Room> Workload<S> {
         row.status = status;
         row.ended = now.wall;
         row.output = output;
-        row.micros = row.started.map_or(0, |started| micros(started, now));
+        let elsewhere = row.rare().is_some_and(|rare| rare.elsewhere);
+        row.micros =
+            row.started.map_or(0, |started| if elsewhere { wall_micros(started, now) } else { micros(started, now) });
         self.counts.end(status);
         if output.is_some() {
             self.output = output;
@@ -370,8 +391,13 @@ fn micros(started: Now, ended: Now) -> u64 {
     u64::try_from(ended.mono.saturating_since(started.mono).as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Microseconds on the wall clock: all that two processes have in common.
+fn wall_micros(started: Now, ended: Now) -> u64 {
+    u64::try_from(ended.wall.micros_since(started.wall)).unwrap_or(0)
+}
+
 /// Metadata that is kept; nothing for an empty object.
-fn keep_metadata<S: Room>(metadata: Value<'_>) -> Result<Option<S::Text>, Refused> {
+pub(super) fn keep_metadata<S: Room>(metadata: Value<'_>) -> Result<Option<S::Text>, Refused> {
     if metadata == Value::EMPTY_OBJECT { Ok(None) } else { keep_value::<S>(metadata).map(Some) }
 }
 

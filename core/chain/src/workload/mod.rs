@@ -91,6 +91,8 @@
 //!
 //! - `input_hash` and `output_hash` are the reference's: the first 32 digits of SHA-256 over the canonical text of the data (`, ` and
 //!   `: `), `""` for none and for what Python calls false. `…_sha256` is all 64 digits, or `""`. The links use the full ones.
+//! - `metadata.inputs` and `metadata.outputs`, where they are objects of file names and SHA-256 in hex, say which files the data is:
+//!   their own hash is then `input_sha256` and, of a completed step, `output_sha256`.
 //! - `independent` says that the input was declared not to be the output of the step before. Else `input_sha256`
 //!   equals the `output:sha256:` in `eraan` (where there is none, any input will do).
 //! - `status` is `completed`, `failed`, `compromised` or `skipped`, and agrees with `action`. `sequence` counts from 1 without gaps; a
@@ -113,6 +115,11 @@
 //! `erin` of the **last** token: `{"completed_steps": 3, "compromised_steps": 0, "failed_steps": 0, "skipped_steps": 0, "status": "completed",
 //! "step_count": 3, "workload_id": "16 hex"}`: with it, removing the last steps is found without a checkpoint too. Nothing of this workload may
 //! follow it.
+//!
+//! # Steps that have not ended
+//!
+//! Programs that work on one log, one after the other, say there what is planned and what was started: [`Plan`]. [`Workload::resume`],
+//! [`replay`](Workload::replay) and [`replay_plan`](Workload::replay_plan) make of all that the workload again.
 //!
 //! # Handing a step over
 //!
@@ -147,10 +154,12 @@ mod ids;
 #[cfg(feature = "alloc")]
 pub mod import;
 mod machine;
+mod plan;
 mod poll;
 mod protect;
 mod read;
 mod refused;
+mod resume;
 mod room;
 mod row;
 mod status;
@@ -164,6 +173,7 @@ pub use engine::{Action, AuditEntry, Engine, EngineConfig, EngineStats, Event};
 pub use entry::{After, Closed, Created, Entry, Finding, Spiffe, Step, StepCounts};
 pub use ids::{AuditId, IdSeed, StepId, WorkloadId};
 pub use machine::Workload;
+pub use plan::{Plan, Planned, STEP_ADDED, STEP_STARTED, is_reserved};
 pub use poll::Pending;
 pub use protect::{Protection, WriteError, Written};
 pub use read::Malformed;

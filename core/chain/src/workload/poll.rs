@@ -49,9 +49,23 @@ impl<S: Room> Workload<S> {
     /// # Errors
     /// [`WriteError`]; the token then still waits.
     pub fn poll_token(&mut self, protection: &Protection<'_>, out: &mut [u8]) -> Option<Result<Written, WriteError>> {
+        self.poll_token_with(None, protection, out)
+    }
+
+    /// As [`poll_token`](Self::poll_token); the token of a step gets this metadata, an object of any length for which `out` has room,
+    /// in place of what the step was added with.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the token then still waits.
+    pub fn poll_token_with(
+        &mut self,
+        metadata: Option<Value<'_>>,
+        protection: &Protection<'_>,
+        out: &mut [u8],
+    ) -> Option<Result<Written, WriteError>> {
         Some(match self.pending()? {
             Pending::Created => self.write_created(protection, out),
-            Pending::Step(sequence) => self.write_step(sequence, protection, out),
+            Pending::Step(sequence) => self.write_step(sequence, metadata, protection, out),
             Pending::Closed => self.write_closed(protection, out),
         })
     }
@@ -77,6 +91,7 @@ impl<S: Room> Workload<S> {
     fn write_step(
         &mut self,
         sequence: u32,
+        metadata: Option<Value<'_>>,
         protection: &Protection<'_>,
         out: &mut [u8],
     ) -> Result<Written, WriteError> {
@@ -108,7 +123,7 @@ impl<S: Room> Workload<S> {
                 }
                 _ => None,
             },
-            metadata: kept(view.metadata),
+            metadata: metadata.unwrap_or_else(|| kept(view.metadata)),
             spiffe: rare.and_then(|rare| rare.spiffe.as_ref()).map(|(id, expires_at, certificate)| Spiffe {
                 id: Text::new(id.as_ref()),
                 expires_at: *expires_at,

@@ -49,6 +49,9 @@ pub enum Refused {
     /// The workload was closed.
     #[error("the workload is closed")]
     Closed,
+    /// A token that was read from the log is not the one that comes next in its workload.
+    #[error("it does not follow the token before it in its workload")]
+    NotNext,
     /// A step has not ended.
     #[error("step {first} has not ended")]
     Unfinished {

@@ -53,6 +53,8 @@ pub(super) struct Rare<S: Room> {
     /// Where it ran, if that was elsewhere.
     pub(super) node: Option<S::Text>,
     pub(super) handed: Handed,
+    /// It was started in another process.
+    pub(super) elsewhere: bool,
     /// When the offer is void.
     pub(super) expires: Wall,
 }
@@ -82,6 +84,7 @@ impl<S: Room> Default for Rare<S> {
             spiffe: None,
             node: None,
             handed: Handed::No,
+            elsewhere: false,
             expires: Wall::MIN,
         }
     }

@@ -3,16 +3,17 @@
 
 use proptest::prelude::*;
 use sluis_chain::log::Log;
-use sluis_chain::token::Hash32;
+use sluis_chain::token::{Hash32, Token};
 use sluis_chain::verify::{Finding, Settings, Verifier};
 use sluis_chain::workload::check::{StepChecker, StepVerifier};
 use sluis_chain::workload::{
-    Completion, Data, MAX_LINE, NewStep, NewWorkload, Protection, Refused, Room, StepStatus, Workload, WorkloadStatus,
-    hash_value,
+    Completion, Data, Entry, MAX_LINE, NewStep, NewWorkload, Plan, Protection, Refused, Room, StepStatus, StepView,
+    Workload, WorkloadStatus, hash_value,
 };
-use sluis_core::data::Value;
+use sluis_core::data::{Text, Value};
 use sluis_core::identity::SecretKey;
 use sluis_core::table::{Fixed, Heap};
+use sluis_core::time::iso;
 use sluis_core::{Instant, Now, Rng, Seed, Wall};
 
 #[derive(Clone, Debug)]
@@ -24,6 +25,7 @@ enum Op {
     Skip { step: u8 },
     Close,
     Poll,
+    Resume,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -36,6 +38,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..10_u8).prop_map(|step| Op::Skip { step }),
         1 => Just(Op::Close),
         2 => Just(Op::Poll),
+        2 => Just(Op::Resume),
     ]
 }
 
@@ -106,7 +109,7 @@ impl Model {
                 self.closed |= fine;
                 fine
             }
-            Op::Poll => true,
+            Op::Poll | Op::Resume => true,
         }
     }
 
@@ -126,6 +129,13 @@ struct Run<S: Room> {
     now: Now,
     log: Log,
     lines: Vec<String>,
+    /// What a log holds from which others go on: the lines, and what was planned and started in between.
+    told: Vec<Told>,
+}
+
+enum Told {
+    Line(String),
+    Plan(&'static str, String),
 }
 
 impl<S: Room> Run<S> {
@@ -142,7 +152,8 @@ impl<S: Room> Run<S> {
             ..NewWorkload::default()
         };
         let workload = Workload::new(now, &new, &mut rng).unwrap();
-        let mut run = Self { workload, rng, now, log: Log::new(&Seed::from_u64(4)), lines: Vec::new() };
+        let log = Log::new(&Seed::from_u64(4));
+        let mut run = Self { workload, rng, now, log, lines: Vec::new(), told: Vec::new() };
         run.poll(key);
         run
     }
@@ -157,7 +168,62 @@ impl<S: Room> Run<S> {
             let line = &out[..written.unwrap().len];
             self.log.adopt(line).unwrap();
             self.lines.push(String::from_utf8(line.to_vec()).unwrap());
+            self.told.extend(self.lines.last().cloned().map(Told::Line));
         }
+    }
+
+    /// Say in the log what is planned, or started.
+    fn tell(&mut self, plan: impl FnOnce(&Workload<S>) -> Option<Plan<'_>>) {
+        let plan = plan(&self.workload).unwrap();
+        let mut erin = Vec::new();
+        plan.write_erin(&mut erin).unwrap();
+        self.told.push(Told::Plan(plan.action(), String::from_utf8(erin).unwrap()));
+    }
+
+    /// Go on in another process, that knows nothing but the log.
+    fn resume(&mut self, key: &SecretKey) {
+        self.poll(key);
+        let mut stamp = [0; iso::FORMAT_LEN];
+        let stamp = Text::new(iso::format(self.now.wall, &mut stamp));
+        let mut resumed: Option<Workload<S>> = None;
+        for told in &self.told {
+            let (action, erin) = match told {
+                Told::Line(line) => {
+                    let token = Token::parse(line).unwrap();
+                    let (entry, hash) = (Entry::read(&token).unwrap().unwrap(), token.said_hash().unwrap());
+                    match (&mut resumed, &entry) {
+                        (None, Entry::Created(created)) => {
+                            resumed = Some(Workload::resume(created, hash, self.rng.sip_key(), 8).unwrap());
+                        }
+                        (Some(workload), entry) => {
+                            // Twice, or as what comes first, it is refused and changes nothing.
+                            workload.replay(entry, hash).unwrap();
+                            assert!(workload.replay(entry, hash).is_err());
+                        }
+                        (None, entry) => panic!("{entry:?}"),
+                    }
+                    continue;
+                }
+                Told::Plan(action, erin) => (Text::new(action), Value::from_json(erin).unwrap()),
+            };
+            let token = Token { action, erin, timestamp: stamp, ..Token::default() };
+            let plan = Plan::read(&token).unwrap().unwrap();
+            let workload = resumed.as_mut().unwrap();
+            workload.replay_plan(&plan).unwrap();
+            assert!(workload.replay_plan(&plan).is_err());
+        }
+        let resumed = resumed.unwrap();
+        assert_eq!(resumed.pending(), None);
+        assert_eq!((resumed.id(), resumed.name(), resumed.owner()), (self.workload.id(), "w", "o"));
+        assert_eq!((resumed.status(), resumed.counts()), (self.workload.status(), self.workload.counts()));
+        assert_eq!((resumed.head(), resumed.is_closed()), (self.workload.head(), self.workload.is_closed()));
+        for (is, was) in resumed.steps().zip(self.workload.steps()) {
+            let of =
+                |step: StepView<'_>| (step.id, step.sequence, step.status, step.independent, step.input, step.output);
+            assert_eq!((is.name, of(is)), (was.name, of(was)));
+            assert_eq!((is.executor, is.started, is.ended), (was.executor, was.started, was.ended));
+        }
+        self.workload = resumed;
     }
 
     fn apply(&mut self, op: &Op, key: &SecretKey) -> Result<(), Refused> {
@@ -168,9 +234,18 @@ impl<S: Room> Run<S> {
             Op::Add { name, independent } => {
                 let name = format!("s{name}");
                 let step = NewStep { name: &name, independent, ..NewStep::default() };
-                self.workload.add(&step, &mut self.rng).map(drop)
+                let sequence = self.workload.add(&step, &mut self.rng)?;
+                // What ended before stands before it.
+                self.poll(key);
+                self.tell(|workload| workload.plan(sequence));
+                Ok(())
             }
-            Op::Start { step, input } => self.workload.start(now, at(step), data(input), None),
+            Op::Start { step, input } => {
+                self.workload.start(now, at(step), data(input), None)?;
+                self.poll(key);
+                self.tell(|workload| workload.started(at(step), Value::EMPTY_OBJECT));
+                Ok(())
+            }
             Op::Complete { step, output, verify } => {
                 let done = self.workload.complete(now, at(step), data(output), verify.map(|n| data(Some(n))))?;
                 let status = self.workload.step(at(step)).unwrap().status;
@@ -182,6 +257,10 @@ impl<S: Room> Run<S> {
             Op::Close => self.workload.close(now).map(drop),
             Op::Poll => {
                 self.poll(key);
+                Ok(())
+            }
+            Op::Resume => {
+                self.resume(key);
                 Ok(())
             }
         }
@@ -266,7 +345,7 @@ fn one_change_of_a_linked_file_is_one_finding() {
         findings(lines).into_iter().map(|finding| format!("{} {}", finding.line, finding.kind)).collect::<Vec<_>>()
     };
     let rehash = |line: &mut String| {
-        let hash = sluis_chain::token::Token::parse(line).unwrap().content_hash(None).unwrap().to_string();
+        let hash = Token::parse(line).unwrap().content_hash(None).unwrap().to_string();
         let at = line.find("\"content_hash\": \"").unwrap() + 17;
         line.replace_range(at..at + 64, &hash);
     };

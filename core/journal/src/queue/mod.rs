@@ -92,6 +92,11 @@ impl<C: Chain> Queue<C> {
         &self.chain
     }
 
+    /// The same, to change what is not about lines.
+    pub(crate) fn chain_mut(&mut self) -> &mut C {
+        &mut self.chain
+    }
+
     /// How full the segment is with acknowledged lines.
     pub fn durable_fill(&self) -> Fill {
         self.durable_fill

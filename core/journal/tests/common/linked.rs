@@ -93,7 +93,7 @@ impl Chain for Linked {
         size.parse().map_err(|_| "no size".into())
     }
 
-    fn agrees(&self, checkpoint: &[u8]) -> Result<(), String> {
+    fn agrees(&mut self, checkpoint: &[u8]) -> Result<(), String> {
         if self.note() == checkpoint { Ok(()) } else { Err("of other lines".into()) }
     }
 }

@@ -7,11 +7,16 @@ use sluis_chain::log::merkle::{Frontier, leaf_hash};
 use sluis_chain::log::note::Checkpoint;
 use sluis_chain::log::{AppendError as LogError, Continues, Log, LogHeader, Protection};
 use sluis_chain::token::{KnownKeys, Token, Verdict};
-use sluis_core::framing::Text;
+use sluis_chain::workload::check::StepVerifier;
+use sluis_chain::workload::{Data, Entry, NewStep, NewWorkload, Workload};
+use sluis_core::framing::{Text, Value};
 use sluis_core::identity::note::NoteKey;
 use sluis_core::identity::{SecretKey, Verifier};
-use sluis_core::{Instant, Now, Seed, Wall};
-use sluis_journal::{AppendError, EntryFault, Names, OpenError, Options, Recovered, TokenJournal, TokenSetup};
+use sluis_core::table::Heap;
+use sluis_core::{Instant, Now, Seed, SipKey, Wall};
+use sluis_journal::{
+    AppendError, EntryFault, HeadError, Names, OpenError, Options, Recovered, TokenJournal, TokenSetup,
+};
 
 const ORIGIN: &str = "example.com/door";
 
@@ -351,4 +356,160 @@ fn drafts_that_no_log_takes_leave_nothing_behind() {
     drop(journal);
     let (_, found) = open(&folder.file(), 2, None);
     assert_eq!((found.segments, found.entries), (2, 1));
+}
+
+#[test]
+fn a_second_name_of_the_file_is_no_segment_and_stays() {
+    let folder = Folder::new("hard");
+    append(&open(&folder.file(), 1, None).0, 2);
+    let link = folder.sidecar("door.1.jsonl");
+    fs::hard_link(folder.file(), &link).unwrap();
+    let (journal, _) = open(&folder.file(), 2, Some(3));
+    append(&journal, 2);
+    drop(journal);
+    assert_eq!(fs::read_to_string(&link).unwrap().lines().count(), 3, "it is the segment that was closed since");
+    assert_eq!(fs::read_to_string(folder.sidecar("door.2.jsonl")).unwrap().lines().count(), 3);
+    let (journal, found) = open(&folder.file(), 3, None);
+    assert_eq!((found.segments, found.entries), (2, 1));
+    append(&journal, 1);
+}
+
+#[test]
+fn names_alone_make_no_segments() {
+    let folder = Folder::new("strays");
+    fs::write(folder.sidecar("door.9.jsonl"), "").unwrap();
+    fs::write(folder.sidecar("door.20261128.jsonl"), "not a log").unwrap();
+    let (journal, _) = open(&folder.file(), 1, Some(2));
+    append(&journal, 3);
+    drop(journal);
+    let first = fs::read_to_string(folder.sidecar("door.20261129.jsonl")).unwrap();
+    let first = Token::parse(first.lines().next().unwrap()).unwrap();
+    assert_eq!(first.prev(), None, "it follows none of them");
+    // What a segment really follows is found among them.
+    fs::write(folder.sidecar("door.30000000.jsonl"), "").unwrap();
+    let (journal, found) = open(&folder.file(), 2, None);
+    assert_eq!(found.entries, 1);
+    append(&journal, 1);
+}
+
+#[test]
+fn a_log_keeps_its_name_and_its_key() {
+    let folder = Folder::new("kept");
+    let other = || SecretKey::from_seed(&[8; 32]);
+    let (journal, _) = open(&folder.file(), 1, Some(3));
+    append(&journal, 2);
+    assert_eq!((journal.origin(), journal.checkpoint_key()), (ORIGIN, Some(key().public())));
+    assert_eq!(journal.checkpoint_blocking().unwrap(), 2);
+    drop(journal);
+    // Opened under another name and with another key.
+    let setup = || {
+        let mut options = Options::default();
+        options.rotate_entries = Some(3);
+        TokenSetup::default().options(options).checkpoints("another", other())
+    };
+    let (journal, _) = TokenJournal::open(folder.file(), &Seed::from_u64(2), setup()).unwrap();
+    assert_eq!((journal.origin(), journal.checkpoint_key()), (ORIGIN, Some(key().public())));
+    assert!(matches!(journal.checkpoint_blocking(), Err(HeadError::OtherKey(Some(named))) if named == key().public()));
+    assert!(matches!(journal.checkpoint_as_blocking(&other()), Err(HeadError::OtherKey(_))));
+    append(&journal, 3);
+    // The closed segment has the checkpoint that it had, and the next one says the same of the log.
+    assert_eq!(checkpoint_of(&folder.sidecar("door.1.jsonl.checkpoint")).0, 2);
+    assert_eq!(journal.checkpoint_as_blocking(&key()).unwrap(), 2);
+    drop(journal);
+    let (journal, _) = TokenJournal::open(folder.file(), &Seed::from_u64(3), setup()).unwrap();
+    assert_eq!((journal.origin(), journal.checkpoint_key()), (ORIGIN, Some(key().public())));
+    drop(journal);
+    // A checkpoint of another log is no checkpoint of this one, though it is of the same lines.
+    let path = folder.sidecar("door.jsonl.checkpoint");
+    let note = fs::read_to_string(&path).unwrap().replace(ORIGIN, "example.com/gate");
+    fs::write(&path, note).unwrap();
+    let opened = TokenJournal::open(folder.file(), &Seed::from_u64(4), setup());
+    assert!(matches!(opened, Err(OpenError::Checkpoint { .. })));
+}
+
+#[test]
+fn tokens_follow_from_each_other_where_that_is_wanted() {
+    let folder = Folder::new("chained");
+    for seed in 0..2 {
+        let setup = TokenSetup::default().chained();
+        let (journal, _) = TokenJournal::open(folder.file(), &Seed::from_u64(seed), setup).unwrap();
+        append(&journal, 2);
+        let named = Token { parent_id: Some(Text::new("elsewhere")), ..draft("named") };
+        journal.append_blocking(now(), &named).unwrap();
+    }
+    let text = fs::read_to_string(folder.file()).unwrap();
+    let tokens: Vec<Token<'_>> = text.lines().map(|line| Token::parse(line).unwrap()).collect();
+    for (n, token) in tokens.iter().enumerate() {
+        let expected = match n {
+            0 => None,
+            2 | 5 => Some(Text::new("elsewhere")),
+            _ => Some(tokens[n - 1].token_id),
+        };
+        assert_eq!(token.parent_id, expected, "{n}");
+    }
+}
+
+/// Take note of the next token of a workload.
+fn resume((key, known): &mut (SipKey, Option<Workload<Heap>>), token: &Token<'_>) {
+    let (entry, hash) = (Entry::read(token).unwrap().unwrap(), token.said_hash().unwrap());
+    match (&entry, known) {
+        (Entry::Created(created), known) => *known = Some(Workload::resume(created, hash, key.clone(), 0).unwrap()),
+        (entry, Some(known)) => known.replay(entry, hash).unwrap(),
+        (entry, None) => panic!("{entry:?}"),
+    }
+}
+
+#[test]
+fn a_workload_is_resumed_from_its_log_and_goes_on() {
+    let folder = Folder::new("workload");
+    let seed = Seed::from_u64(1);
+    let (mut rng, keys) = (seed.fork("ids"), key());
+    let protection = Protection { mac: None, seal: Some(&keys) };
+    let output = Data::Value(Value::from_json("[1]").unwrap());
+    for (round, name) in ["plan", "fly", "land"].into_iter().enumerate() {
+        let setup = TokenSetup::default();
+        let reader = (rng.sip_key(), None);
+        let opened = TokenJournal::open_reading(folder.file(), &seed, setup, reader, resume);
+        let (journal, found, (_, known)) = opened.unwrap();
+        assert_eq!((found.entries == 0, known.is_none()), (round == 0, round == 0));
+        let new = NewWorkload { name: "delivery", owner: "jis:a", actor: "jis:a", ..NewWorkload::default() };
+        let mut workload = known.unwrap_or_else(|| Workload::new(now(), &new, &mut rng).unwrap());
+        let step = workload.add(&NewStep { name, ..NewStep::default() }, &mut rng).unwrap();
+        workload.start(now(), step, Data::None, None).unwrap();
+        workload.complete(now(), step, output, None).unwrap();
+        while workload.pending().is_some() {
+            let entry = journal.append_workload_blocking(&mut workload, None, protection).unwrap();
+            assert!(entry.content_hash.is_some());
+        }
+        let nothing = journal.append_workload_blocking(&mut workload, None, protection);
+        assert!(matches!(nothing, Err(AppendError::Compose(EntryFault::NothingWaits))));
+        // Nobody else writes such tokens.
+        let reserved = journal.append_blocking(now(), &draft("step_completed"));
+        assert!(matches!(reserved, Err(AppendError::Compose(EntryFault::Reserved))));
+    }
+    let text = fs::read_to_string(folder.file()).unwrap();
+    let mut keys = [Verifier::new(*key().public().as_bytes()).unwrap()];
+    let keys = KnownKeys::new(&mut keys);
+    let mut verifier = StepVerifier::new(None, Some(&keys), &seed);
+    assert!(text.lines().all(|line| verifier.line(line.as_bytes()).is_none()), "{text}");
+    assert_eq!(text.lines().count(), 4);
+    verified(&folder.file(), None);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_refused_at_once() {
+    for name in ["door.jsonl", "door.jsonl.tree", "door.jsonl.checkpoint"] {
+        let folder = Folder::new("irregular");
+        append(&open(&folder.file(), 1, None).0, 1);
+        let path = folder.sidecar(name);
+        let _ = fs::remove_file(&path);
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        let refused = try_open(&folder.file(), 2, None).unwrap_err();
+        assert!(matches!(refused, OpenError::Io { doing: "opening" | "reading", .. }), "{name}: {refused}");
+    }
+    // A link that leads nowhere would be begun in one place, and its sidecars in another.
+    let folder = Folder::new("dangling");
+    std::os::unix::fs::symlink("nowhere/door.jsonl", folder.file()).unwrap();
+    assert!(matches!(try_open(&folder.file(), 1, None), Err(OpenError::Io { doing: "following the link", .. })));
 }

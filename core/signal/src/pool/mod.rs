@@ -52,16 +52,14 @@ impl Pool {
         read::parse(text)
     }
 
-    /// A pool of these URLs, as a pool file has them.
-    pub fn of_urls<'a>(urls: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut pool = Self::default();
+    /// Add brokers by URLs, as a pool file has them.
+    pub fn add_urls<'a>(&mut self, urls: impl IntoIterator<Item = &'a str>) {
         for url in urls {
             match Broker::from_url(url) {
-                Ok(brokers) => pool.add(brokers),
-                Err(why) => pool.faults.push(why),
+                Ok(brokers) => self.add(brokers),
+                Err(why) => self.faults.push(why),
             }
         }
-        pool
     }
 
     /// The brokers that can be used, one for each family by which it is reached, in the order of the file.

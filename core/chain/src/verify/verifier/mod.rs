@@ -34,6 +34,9 @@ pub struct Summary {
     pub findings: u64,
     /// Some entry links to the one before it.
     pub linked: bool,
+    /// Events that tokens of the file say were not recorded ([`GAP`](crate::token::GAP)). Nothing was changed there, but the file is not
+    /// all that happened.
+    pub lost: u64,
     /// How many entries have no link, the first one left out.
     pub unlinked: u64,
     /// The leaf hash of the last entry, for the file that continues this one.
@@ -106,6 +109,7 @@ impl<'t, C: Checker> Order<'t, C> {
                 tokens: 0,
                 findings: 0,
                 linked: false,
+                lost: 0,
                 unlinked: 0,
                 last: None,
                 root: None,
@@ -162,6 +166,7 @@ impl<'t, C: Checker> Order<'t, C> {
             self.summary.last = Some(record.leaf);
         }
         self.summary.lines += u64::from(checked.lines);
+        self.summary.lost = self.summary.lost.saturating_add(checked.lost);
         self.summary.findings += out.count;
         self.trail.end_of_chunk(chunk);
     }

@@ -22,6 +22,8 @@ pub enum StepFault {
     Link,
     /// The step's input is not the output of the step before, and is not declared to be independent.
     InputMismatch,
+    /// The files that the step names in its metadata are not those that the hash of its input or output covers.
+    Files,
     /// The step says so itself: its input was another when it ended than when it was started.
     Compromised,
     /// Something of a workload behind its last token.
@@ -46,6 +48,7 @@ impl StepFault {
             Self::DuplicateStep => "duplicate_step",
             Self::Link => "step_link",
             Self::InputMismatch => "input_mismatch",
+            Self::Files => "step_files",
             Self::Compromised => "compromised",
             Self::AfterClose => "after_close",
             Self::Truncated => "truncated",

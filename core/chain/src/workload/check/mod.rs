@@ -233,6 +233,9 @@ fn own(step: &StepEntry) -> Option<StepFinding> {
         let (expected, actual) = (Fact::Hash(step.after.output), Fact::Hash(step.input));
         return Some(StepFinding::new(StepFault::InputMismatch, expected, actual));
     }
+    if let Some((said, is)) = step.files {
+        return Some(StepFinding::new(StepFault::Files, Fact::Hash(said), Fact::Hash(is)));
+    }
     if step.status == StepStatus::Compromised {
         let (expected, actual) = step.finding.map_or((None, None), |(expected, actual)| (Some(expected), Some(actual)));
         return Some(StepFinding::new(StepFault::Compromised, Fact::Hash(expected), Fact::Hash(actual)));

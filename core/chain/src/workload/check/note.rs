@@ -3,16 +3,18 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::token::{Hash32, Token};
+use crate::workload::data::hash_data;
 use crate::workload::entry::{After, Entry, Step, StepCounts};
 use crate::workload::ids::{StepId, WorkloadId};
 use crate::workload::status::{StepStatus, WorkloadStatus};
-use sluis_core::data::{FnSink, put_inside};
+use sluis_core::data::{self, FnSink, Value, put_inside};
 
 /// What is taken down of one token of a workload, or of one that may have been one. Small, and borrows nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct StepNote(pub(super) What);
 
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all that are taken down are steps, and they live on the stack")]
 pub(super) enum What {
     /// It is not sound, and may have been any.
     Unknown,
@@ -39,6 +41,8 @@ pub(super) struct StepEntry {
     pub(super) input: Option<Hash32>,
     pub(super) output: Option<Hash32>,
     pub(super) after: After,
+    /// The hashes of its data, and of the files that it names as that, where they differ.
+    pub(super) files: Option<(Option<Hash32>, Option<Hash32>)>,
     /// What was recorded and found as the input of a compromised one.
     pub(super) finding: Option<(Hash32, Hash32)>,
     /// The hash of its token.
@@ -99,8 +103,31 @@ impl StepEntry {
             input: step.input,
             output: step.output,
             after: step.after,
+            files: files(step),
             finding: step.finding.map(|finding| (finding.expected, finding.actual)),
             token,
         }
     }
+}
+
+/// Where the files that a step names in its metadata are not its data: the hash that it says, and theirs.
+fn files(step: &Step<'_>) -> Option<(Option<Hash32>, Option<Hash32>)> {
+    let differs = |member, said: Option<Hash32>| {
+        let declared = step.metadata.get(member).filter(|files| are_files(*files))?;
+        let is = hash_data(declared).ok()?;
+        (is != said).then_some((said, is))
+    };
+    // What a step put out that was not completed has no hash.
+    let output = if step.status == StepStatus::Completed { differs("outputs", step.output) } else { None };
+    output.or_else(|| differs("inputs", step.input).filter(|_| step.status.has_run()))
+}
+
+/// Whether a value is an object of names and SHA-256 in hex.
+fn are_files(value: Value<'_>) -> bool {
+    value.is_object()
+        && value.tokens().all(|token| match token {
+            data::Token::ObjectStart | data::Token::ObjectEnd | data::Token::Key(_) => true,
+            data::Token::Str(text) => text.as_str().and_then(Hash32::from_hex).is_some(),
+            _ => false,
+        })
 }

@@ -1,0 +1,254 @@
+//! What a listening node is told while it runs, and what it answers.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use sluis_chain::audit::Happening;
+use sluis_core::airlock::TrustError;
+use sluis_core::framing::Text;
+use sluis_core::node::{Node, Outcome, WaitId, Waiting};
+use sluis_core::{Instant, Now};
+
+use super::app::Listen;
+#[cfg(unix)]
+use crate::input::{Answer, Asked};
+use crate::input::{COMMANDS, Heard, Order};
+use crate::output::{Color, Page, Style, tell};
+use crate::values::Trust;
+use crate::view::{self, Verdict};
+
+/// How long a sender waits for a decision unless it was told otherwise; whoever decides later may decide for nobody.
+const USUAL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What came of an order, beside what is on the page: a word of caution, or why nothing happened.
+type Done = Result<Option<String>, String>;
+
+impl Listen {
+    /// Do what was asked for, wherever it came from.
+    pub(super) fn hear(&mut self, now: Now, node: &mut Node, heard: Heard) {
+        match heard {
+            Heard::Line(line) => self.console(now, node, &line),
+            Heard::InputEnded => self.input_ended(),
+            #[cfg(unix)]
+            Heard::Control(asked) => self.remote(now, node, &asked),
+        }
+    }
+
+    /// A line of standard input. What was done is told as an event, so only what was asked for is printed.
+    fn console(&mut self, now: Now, node: &mut Node, line: &str) {
+        // With --quiet standard output is for the summary.
+        let mut page = if self.out.quiet { Page::new(Style::Text, None) } else { self.out.page() };
+        match self.obey(now, node, line, &mut page, false) {
+            Ok(caution) if self.out.quiet => {
+                String::from_utf8_lossy(&page.take()).lines().for_each(tell);
+                caution.iter().for_each(|what| tell(&format!("sluis listen: {what}.")));
+            }
+            Ok(caution) => {
+                self.out.add(page);
+                caution.iter().for_each(|what| tell(&format!("sluis listen: {what}.")));
+            }
+            Err(why) => tell(&format!("sluis listen: {why}.")),
+        }
+    }
+
+    /// A command through the control socket; it is told what was done.
+    #[cfg(unix)]
+    fn remote(&mut self, now: Now, node: &mut Node, asked: &Asked) {
+        let mut page = Page::new(asked.style, Some(now.wall));
+        let done = self.obey(now, node, &asked.line, &mut page, true);
+        let (words, failed) = match done {
+            Ok(caution) => (caution, false),
+            Err(why) => (Some(why), true),
+        };
+        // Whoever hung up does not hear of it.
+        let _ = asked.answer.send(Answer { lines: page.take(), words, failed });
+    }
+
+    /// Say that nobody is listened to any more, unless there never was anybody (`< /dev/null`).
+    fn input_ended(&self) {
+        if self.out.quiet || is_no_input() {
+            return;
+        }
+        let other = if self.has_control() { ", `sluis ctl` goes on" } else { "" };
+        tell(&format!(
+            "sluis listen: standard input has ended, commands are no longer read there{other}; a signal ends it."
+        ));
+    }
+
+    /// Understand a line and do it.
+    fn obey(&mut self, now: Now, node: &mut Node, line: &str, page: &mut Page, remote: bool) -> Done {
+        match Order::parse(line)? {
+            None => {}
+            Some(Order::Quit) => self.quit = true,
+            Some(Order::Help) => help(page),
+            Some(Order::List) => list(page, node, now.mono),
+            Some(Order::Stats) => {
+                let (stats, totals) = (node.stats(), self.totals());
+                page.show(
+                    "stats",
+                    |o| view::totals_json(o, &stats, &totals),
+                    |flow| {
+                        flow.words(&view::totals_text(&stats, &totals));
+                    },
+                );
+            }
+            Some(Order::Trust(Trust { did, score })) => {
+                let score = self.trust(now, node, &did, score).map_err(|why| format!("trust in {did}: {why}"))?;
+                if remote {
+                    page.show(
+                        "trust",
+                        |o| o.str("source_did", &did).raw("trust_score", score),
+                        |flow| {
+                            flow.quoted("trust in ", Text::new(&did)).words(&format!("is {score} from now on"));
+                        },
+                    );
+                } else {
+                    self.aside(&format!("is {score} from now on"), "trust in ", Text::new(&did));
+                }
+            }
+            Some(Order::Decide { approve, packet_id, sender }) => {
+                let id = one_of(node, &packet_id, sender.as_deref())?;
+                return decide(now, node, id, approve, page, remote);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Trust somebody from now on so far, and record that.
+    pub(super) fn trust(&mut self, now: Now, node: &mut Node, did: &str, score: f64) -> Result<f64, TrustError> {
+        let old = node.standing(did, now.wall).trust;
+        let new = node.set_trust(did, score)?;
+        self.trust_changed(now, did, old, new);
+        Ok(new)
+    }
+
+    /// Forget that somebody was trusted, and record that.
+    pub(super) fn distrust(&mut self, now: Now, node: &mut Node, did: &str) {
+        let old = node.standing(did, now.wall).trust;
+        if node.remove_trust(did) {
+            let new = node.standing(did, now.wall).trust;
+            self.trust_changed(now, did, old, new);
+        }
+    }
+
+    fn trust_changed(&mut self, now: Now, did: &str, old: f64, new: f64) {
+        let zones = self.zones();
+        if let Some(record) = &mut self.record {
+            let did = Text::new(did);
+            record.happening(now, &Happening::Trust { did, old, new, reason: Text::EMPTY, zones });
+        }
+    }
+}
+
+/// Decide about a ping that waits.
+fn decide(now: Now, node: &mut Node, id: WaitId, approve: bool, page: &mut Page, remote: bool) -> Done {
+    let number = id.number();
+    let Some(ping) = node.waiting_number(number) else { return Err(format!("no ping {number} waits for a decision")) };
+    let (did, intent, packet_id) = (ping.source_did.to_owned(), ping.intent.to_owned(), ping.packet_id.to_owned());
+    let waited = now.mono.saturating_since(ping.since);
+    let told = node.stats().tables.transmits;
+    let decided = if approve { node.approve(now, id).map(drop) } else { node.reject(now, id) };
+    decided.map_err(|why| format!("{number}: {why}"))?;
+    if remote {
+        let verdict = Verdict {
+            wait: number,
+            packet_id: &packet_id,
+            source_did: &did,
+            intent: &intent,
+            outcome: if approve { Outcome::Approved } else { Outcome::Rejected },
+            answered: node.stats().tables.transmits > told,
+        };
+        page.show("decided", |o| view::decided_json(o, &verdict), |flow| view::decided_text(flow, &verdict));
+    }
+    let late = waited > USUAL_PATIENCE;
+    Ok(late.then(|| {
+        format!(
+            "{number} has waited {} s, and a sender waits {} s unless it was told otherwise: it may not hear this",
+            waited.as_secs(),
+            USUAL_PATIENCE.as_secs()
+        )
+    }))
+}
+
+/// Print the commands.
+fn help(page: &mut Page) {
+    for (command, does) in COMMANDS {
+        page.show(
+            "help",
+            |o| o.str("command", command).str("does", does),
+            |flow| {
+                flow.piece(Color::Bold, |line| drop(write!(line, "{command:<19}"))).text(Color::Plain, does);
+            },
+        );
+    }
+}
+
+/// Print the pings that wait.
+fn list(page: &mut Page, node: &Node, now: Instant) {
+    let mut count = 0_u32;
+    for ping in node.waiting() {
+        count += 1;
+        let age = now.saturating_since(ping.since);
+        page.show(
+            "waiting",
+            |o| {
+                o.raw("wait", ping.id.number())
+                    .str("packet_id", ping.packet_id)
+                    .str("source_did", ping.source_did)
+                    .str("intent", ping.intent)
+                    .addr("from", ping.from.remote)
+                    .rounded("age_s", Some(age.as_secs_f64()), 3)
+            },
+            |flow| {
+                flow.piece(Color::Bold, |line| drop(write!(line, "{:>4}", ping.id.number())));
+                flow.piece(Color::Plain, |line| drop(write!(line, "{:>4} s", age.as_secs())));
+                flow.quoted("", Text::new(ping.source_did)).quoted("", Text::new(ping.intent));
+                flow.piece(Color::Plain, |line| drop(write!(line, "from {}", ping.from.remote)));
+            },
+        );
+    }
+    page.show(
+        "list",
+        |o| o.raw("waiting", count),
+        |flow| {
+            let wait = if count == 1 { "ping waits" } else { "pings wait" };
+            flow.words(&format!("{count} {wait} for a decision"));
+        },
+    );
+}
+
+/// Standard input is a device that never says anything, and no terminal.
+fn is_no_input() -> bool {
+    #[cfg(unix)]
+    {
+        use std::io::IsTerminal as _;
+        use std::os::unix::fs::FileTypeExt as _;
+        let device = std::fs::metadata("/dev/stdin").is_ok_and(|about| about.file_type().is_char_device());
+        device && !std::io::stdin().is_terminal()
+    }
+    #[cfg(not(unix))]
+    false
+}
+
+/// The waiting ping that is meant, or what to write instead: the number that we gave it, or its packet id.
+fn one_of(node: &Node, name: &str, sender: Option<&str>) -> Result<WaitId, String> {
+    // A packet id of digits is a sender's choice and must not be taken for a number of ours, nor stand in for one that is gone.
+    if sender.is_none() && !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) {
+        let ping = name.parse().ok().and_then(|number| node.waiting_number(number));
+        return ping.map(|ping| ping.id).ok_or_else(|| format!("no ping {name} waits for a decision"));
+    }
+    let of_sender = |ping: &Waiting<'_>| sender.is_none_or(|sender| sender == ping.source_did);
+    let meant: Vec<Waiting<'_>> = node.waiting().filter(|ping| ping.packet_id == name && of_sender(ping)).collect();
+    match meant.as_slice() {
+        [ping] => Ok(ping.id),
+        [] => Err(match sender {
+            Some(sender) => format!("no ping {name} of {sender} waits for a decision"),
+            None => format!("no ping {name} waits for a decision"),
+        }),
+        several => {
+            let each = |ping: &Waiting<'_>| format!("{} of {}", ping.id.number(), ping.source_did);
+            let each: Vec<String> = several.iter().map(each).collect();
+            Err(format!("several pings {name} wait, write the number of the one you mean: {}", each.join(", ")))
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Which log it is, who signs for it, and what is said when a line is there and what stands beside it is not.
+
+use std::process::Stdio;
+
+use crate::common::folder::Folder;
+use crate::common::json::Json;
+
+const NEW: &[&str] = &["chain", "new", "c.jsonl", "--name", "mission-7", "--owner", "jis:dispatch", "--key", "hub.key"];
+const ADD: &[&str] = &["chain", "add", "c.jsonl", "--action", "a"];
+
+/// A token of the reference.
+const REFERENCE: &str = concat!(
+    r#"{"token_id": "tibet_20250115120000000000_deadbeef", "action": "user_login", "timestamp": "2025-01-15T12:00:00", "#,
+    r#""actor": "jis:humotica:my_app", "erin": "plain", "eraan": [], "eromheen": {}, "erachter": "", "parent_id": null, "#,
+    r#""state": "created", "content_hash": "d49916bd0997b15baeb9668fcb407b95d61fbdb607e4c7caf4120d0f42d244c2", "signature": ""}"#,
+    "\n"
+);
+
+/// A log with a key for its checkpoints, and another key.
+fn signed(name: &str) -> Folder {
+    let folder = Folder::new(name);
+    folder.prints(&["key", "new", "hub.key"]);
+    folder.prints(&["key", "new", "eve.key"]);
+    folder.prints(NEW);
+    folder
+}
+
+/// Origin and size of a checkpoint.
+fn head(folder: &Folder, log: &str) -> (String, u64) {
+    let text = folder.text(&format!("{log}.checkpoint"));
+    let mut lines = text.lines();
+    let origin = lines.next().expect("an origin").to_owned();
+    assert!(text.contains(&format!("\u{2014} {origin} ")), "the key has the name of the log: {text}");
+    (origin, lines.next().and_then(|size| size.parse().ok()).expect("a size"))
+}
+
+fn with<'a>(args: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    [args, more].concat()
+}
+
+#[test]
+fn a_log_keeps_its_name() {
+    let folder = signed("logs-name");
+    let run = |step: &'static str| ["chain", "run", "c.jsonl", "--step", step, "--key", "hub.key", "--", "true"];
+    folder.ends(0, &run("one"));
+    folder.prints(&["chain", "close", "c.jsonl", "--key", "hub.key"]);
+    // The workload that begins now is called as the file; the log is not.
+    folder.ends(0, &run("two"));
+    assert_eq!(head(&folder, "c.jsonl"), ("mission-7".to_owned(), 5));
+    for end in ["", ".tree", ".checkpoint"] {
+        let [from, to] = ["c.jsonl", "renamed.jsonl"].map(|name| folder.0.join(format!("{name}{end}")));
+        std::fs::rename(from, to).expect("renamed");
+    }
+    folder.prints(&["chain", "add", "renamed.jsonl", "--action", "a", "--key", "hub.key"]);
+    assert_eq!(head(&folder, "renamed.jsonl"), ("mission-7".to_owned(), 6));
+    let listen =
+        ["listen", "--did", "jis:hub", "--bind", "127.0.0.1:0", "--duration", "0.1", "--record", "renamed.jsonl"];
+    folder.ends(0, &with(&listen, &["--record-key", "hub.key", "--quiet"]));
+    assert_eq!(head(&folder, "renamed.jsonl").0, "mission-7");
+    folder.prints(&["chain", "verify", "renamed.jsonl", "--key", "hub.key"]);
+    // What `listen` begins says what it is, too.
+    let listen = ["listen", "--did", "jis:hub", "--bind", "127.0.0.1:0", "--duration", "0.1", "--record", "hub.jsonl"];
+    folder.ends(0, &with(&listen, &["--record-key", "hub.key", "--trust", "jis:a=0.5", "--quiet"]));
+}
+
+#[test]
+fn another_key_signs_no_checkpoint_of_the_log() {
+    let folder = signed("logs-key");
+    let before = folder.text("c.jsonl.checkpoint");
+    let out = folder.sluis(&with(ADD, &["--key", "eve.key", "--json"]));
+    let added = Json::parse(&String::from_utf8(out.stdout).expect("UTF-8"));
+    assert_eq!((out.status.code(), added.count("line"), added.str("checkpoint")), (Some(0), 2, "not renewed"));
+    assert!(added.str("behind").contains("another key"), "{added:?}");
+    let said = String::from_utf8(out.stderr).expect("UTF-8");
+    assert!(said.starts_with("sluis chain add: written as line 2 of c.jsonl, checkpoint not renewed"), "{said}");
+    assert_eq!(folder.text("c.jsonl.checkpoint"), before);
+    // Nor where the checkpoint is gone, nor for `listen`.
+    std::fs::remove_file(folder.0.join("c.jsonl.checkpoint")).expect("removed");
+    folder.ends(0, &with(ADD, &["--key", "eve.key"]));
+    assert!(!folder.exists("c.jsonl.checkpoint"));
+    let listen = ["listen", "--did", "jis:hub", "--bind", "127.0.0.1:0", "--duration", "0.1", "--record", "c.jsonl"];
+    let out = folder.sluis(&with(&listen, &["--record-key", "eve.key", "--quiet"]));
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.code() == Some(1) && said.contains("another key"), "{said}");
+    assert!(!folder.exists("c.jsonl.checkpoint"));
+    let added = folder.json(&with(ADD, &["--key", "hub.key"]));
+    assert_eq!((added.str("checkpoint"), added.get("behind")), ("renewed", &Json::Null));
+    assert_eq!(head(&folder, "c.jsonl"), ("mission-7".to_owned(), added.count("line")));
+}
+
+#[test]
+fn a_log_that_says_nothing_has_the_key_that_it_has() {
+    let folder = signed("logs-silent");
+    // As the reference writes: nothing is said of the log.
+    folder.write("c.jsonl", REFERENCE);
+    for end in [".tree", ".checkpoint"] {
+        std::fs::remove_file(folder.0.join(format!("c.jsonl{end}"))).expect("removed");
+    }
+    let json = |key| Json::parse(&folder.ends(0, &with(ADD, &["--key", key, "--json"])));
+    assert_eq!(json("hub.key").str("checkpoint"), "renewed");
+    assert_eq!(json("eve.key").str("checkpoint"), "not renewed");
+    assert_eq!(json("hub.key").str("checkpoint"), "renewed");
+    assert_eq!(head(&folder, "c.jsonl"), ("c".to_owned(), 4));
+}
+
+#[test]
+fn a_checkpoint_of_another_log_is_not_taken_for_its_own() {
+    let folder = signed("logs-other");
+    folder.prints(&["chain", "new", "d.jsonl", "--name", "mission-8", "--key", "hub.key"]);
+    // The same lines, and a name that is not that of the log.
+    let note = folder.text("c.jsonl.checkpoint").replacen("mission-7", "mission-8", 2);
+    folder.write("c.jsonl.checkpoint", note);
+    let said = folder.fails(1, &with(ADD, &["--key", "hub.key"]));
+    assert!(said.contains("c.jsonl.checkpoint: it is the checkpoint of another log"), "{said}");
+    assert_eq!(folder.text("c.jsonl").lines().count(), 1);
+}
+
+#[test]
+fn forgetting_the_key_is_said() {
+    let folder = signed("logs-forgotten");
+    let out = folder.sluis(&with(ADD, &["--json"]));
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success() && said.contains("not covered by the checkpoint") && said.contains("--key"), "{said}");
+    assert_eq!(Json::parse(&String::from_utf8_lossy(&out.stdout)).str("checkpoint"), "not renewed");
+    // Signed lines in a log without checkpoints.
+    folder.prints(&["chain", "new", "d.jsonl", "--owner", "jis:a"]);
+    folder.prints(&["chain", "add", "d.jsonl", "--action", "a"]);
+    folder.prints(&["chain", "add", "d.jsonl", "--action", "a", "--key", "eve.key"]);
+    let out = folder.sluis(&["chain", "add", "d.jsonl", "--action", "a"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(said.contains("not signed, as other lines of it are"), "{said}");
+}
+
+#[test]
+fn actions_of_workloads_and_closed_segments_are_not_added_to() {
+    let folder = Folder::new("logs-reserved");
+    for action in
+        ["workload_created", "step_completed", "step_failed", "step_compromised", "step_skipped", "step_added"]
+            .into_iter()
+            .chain(["step_started", "workload_completed", "workload_failed", "workload_compromised"])
+    {
+        let said = folder.fails(2, &["chain", "add", "c.jsonl", "--action", action]);
+        assert!(said.contains("is what a workload writes") && !folder.exists("c.jsonl"), "{said}");
+    }
+    // A rotated journal, as `sluis-journal` leaves it.
+    let segment = |seed: u64| {
+        let mut options = sluis_journal::Options::default();
+        options.rotate_entries = Some(2);
+        let setup = sluis_journal::TokenSetup::default().options(options);
+        let journal =
+            sluis_journal::TokenJournal::open(folder.0.join("c.jsonl"), &sluis_core::Seed::from_u64(seed), setup);
+        let draft = sluis_chain::token::Token {
+            action: sluis_core::framing::Text::new("a"),
+            ..sluis_chain::token::Token::default()
+        };
+        let journal = journal.expect("it opens").0;
+        for _ in 0..5 {
+            journal.append_blocking(sluis_core::Now::default(), &draft).expect("appended");
+        }
+    };
+    segment(1);
+    for closed in ["c.1.jsonl", "c.2.jsonl"] {
+        let before = folder.text(closed);
+        let next = if closed == "c.1.jsonl" { "c.2.jsonl" } else { "c.jsonl" };
+        for args in [
+            &["chain", "add", closed, "--action", "a"][..],
+            &["chain", "run", closed, "--step", "one", "--", "touch", "ran"],
+            &["chain", "plan", closed, "--step", "one"],
+        ] {
+            let said = folder.fails(1, args);
+            assert!(said.contains(&format!("is a closed segment of a log that goes on in {next}")), "{said}");
+        }
+        assert_eq!(folder.text(closed), before);
+        assert!(!folder.exists("ran"));
+    }
+    folder.prints(&["chain", "add", "c.jsonl", "--action", "a"]);
+    // A name makes no segment.
+    for name in ["build.20261128.jsonl", "d.1.jsonl"] {
+        folder.prints(&["chain", "add", name, "--action", "a"]);
+        folder.prints(&["chain", "add", name, "--action", "b"]);
+    }
+    folder.prints(&["chain", "add", "build.jsonl", "--action", "a"]);
+    let first = Json::parse(folder.text("build.jsonl").lines().next().expect("a line"));
+    assert_eq!(first.get("eraan"), &Json::List(vec![Json::text("log:build")]), "it continues nothing");
+    // Nor does an empty file, or one of others, beside a log.
+    folder.write("build.30000000.jsonl", "");
+    folder.write("build.40000000.jsonl", "garbage");
+    folder.prints(&["chain", "add", "build.jsonl", "--action", "b"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn hard_links_stay() {
+    let folder = Folder::new("logs-hard");
+    folder.prints(&["chain", "add", "c.jsonl", "--action", "a"]);
+    std::fs::hard_link(folder.0.join("c.jsonl"), folder.0.join("c.1.jsonl")).expect("a link");
+    folder.prints(&["chain", "add", "c.jsonl", "--action", "b"]);
+    assert_eq!(folder.text("c.1.jsonl").lines().count(), 2, "it is still there, and still the same file");
+}
+
+/// Somebody who may write files, and make none in this folder. Root may do everything, so that it is somebody else then.
+#[cfg(unix)]
+fn in_closed_folder(folder: &Folder, args: &[&str]) -> std::process::Output {
+    use std::os::unix::fs::MetadataExt as _;
+    use std::os::unix::process::CommandExt as _;
+    let nobody = (std::fs::metadata(&folder.0).expect("it is there").uid() == 0).then_some(65_534);
+    let entries = std::fs::read_dir(&folder.0).expect("it can be listed");
+    for entry in entries {
+        std::os::unix::fs::chown(entry.expect("an entry").path(), nobody, None).expect("it is ours");
+    }
+    folder.set_mode(".", 0o555);
+    let mut command = folder.command(args);
+    let out = nobody.into_iter().fold(&mut command, |command, nobody| command.uid(nobody)).output();
+    folder.set_mode(".", 0o755);
+    out.expect("sluis runs")
+}
+
+#[cfg(unix)]
+#[test]
+fn a_line_that_is_there_is_acknowledged_whatever_becomes_of_the_checkpoint() {
+    let folder = signed("logs-acknowledged");
+    let out = in_closed_folder(&folder, &with(ADD, &["--key", "hub.key", "--json"]));
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "a retry would write it twice: {said}");
+    assert!(said.starts_with("sluis chain add: written as line 2 of c.jsonl, checkpoint not renewed ("), "{said}");
+    let added = Json::parse(&String::from_utf8_lossy(&out.stdout));
+    assert_eq!((added.count("line"), added.str("checkpoint")), (2, "not renewed"));
+    assert!(added.str("behind").contains("the next write renews it"), "{added:?}");
+    assert_eq!((folder.text("c.jsonl").lines().count(), head(&folder, "c.jsonl").1), (2, 1));
+    // A command is not even run there, and `listen` fails although all is recorded.
+    let run = ["chain", "run", "c.jsonl", "--step", "a", "--key", "hub.key", "--", "touch", "/dev/stdout"];
+    let out = in_closed_folder(&folder, &run);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.code() == Some(1) && said.contains("no checkpoint can be written beside c.jsonl"), "{said}");
+    assert_eq!(folder.text("c.jsonl").lines().count(), 2);
+    let out = in_closed_folder(&folder, &["chain", "run", "new.jsonl", "--step", "a", "--", "true"]);
+    assert!(String::from_utf8_lossy(&out.stderr).contains("cannot write to new.jsonl"), "{out:?}");
+    // The next write renews it.
+    folder.prints(&with(ADD, &["--key", "hub.key"]));
+    assert_eq!(head(&folder, "c.jsonl").1, 3);
+    folder.prints(&["chain", "verify", "c.jsonl", "--key", "hub.key"]);
+}
+
+/// With ever more files that it may have open, what a command says is true: either nothing is written and it fails, or the line is
+/// there, it ends well, and says whether a new checkpoint covers it.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_said_of_a_line_is_so_whatever_fails() {
+    let folder = signed("logs-limits");
+    let (mut failed, mut lines) = (0, 1);
+    for limit in 3..24 {
+        let args = with(ADD, &["--key", "hub.key", "--json"]);
+        let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+        let out = std::process::Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_sluis")])
+            .args(&args)
+            .current_dir(&folder.0)
+            .stdin(Stdio::null())
+            .output()
+            .expect("sh runs");
+        let there = folder.text("c.jsonl").lines().count() as u64;
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        if out.status.success() {
+            assert_eq!(there, lines + 1, "{limit}: {said}");
+            let added = Json::parse(&String::from_utf8_lossy(&out.stdout));
+            assert_eq!(added.count("line"), there);
+            let renewed = added.str("checkpoint") == "renewed";
+            assert_eq!(head(&folder, "c.jsonl").1 == there, renewed, "{limit}: {added:?}");
+            assert_eq!(said.contains(&format!("written as line {there} of c.jsonl")), !renewed, "{limit}: {said}");
+        } else {
+            assert_eq!(there, lines, "{limit}: a line that nobody was told of: {said}");
+            failed += 1;
+        }
+        lines = there;
+    }
+    assert!(failed > 0 && lines > 1, "both happen");
+    folder.prints(&["chain", "verify", "c.jsonl", "--key", "hub.key"]);
+}
+
+/// The same, where no file may become longer than so many bytes, as on a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_no_line_that_nobody_was_told_of() {
+    let folder = signed("logs-full");
+    for blocks in 0..6 {
+        let before = folder.text("c.jsonl");
+        let script = format!("ulimit -f {blocks}; trap '' XFSZ; exec \"$0\" \"$@\"");
+        let out = std::process::Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_sluis")])
+            .args(with(ADD, &["--key", "hub.key"]))
+            .current_dir(&folder.0)
+            .output()
+            .expect("sh runs");
+        let after = folder.text("c.jsonl");
+        assert_eq!(out.status.success(), after != before, "{blocks}: {out:?}");
+        assert!(after.starts_with(&before) && after.ends_with('\n'));
+    }
+    folder.prints(&with(ADD, &["--key", "hub.key"]));
+    folder.prints(&["chain", "verify", "c.jsonl", "--key", "hub.key"]);
+}
+
+#[test]
+fn nothing_is_run_that_could_not_be_recorded() {
+    let folder = Folder::new("logs-before");
+    let run = |log: &'static str| ["chain", "run", log, "--step", "one", "--", "touch", "ran"];
+    let said = folder.fails(1, &run("none/c.jsonl"));
+    assert!(said.contains("cannot use the folder none"), "{said}");
+    std::fs::create_dir(folder.0.join("sub")).expect("a folder");
+    folder.fails(1, &run("sub"));
+    folder.write("broken.jsonl", "garbage\n");
+    let said = folder.fails(1, &run("broken.jsonl"));
+    assert!(said.contains("line 1 of broken.jsonl is broken"), "{said}");
+    folder.fails(1, &["chain", "run", "c.jsonl", "--step", "one", "--key", "none.key", "--", "touch", "ran"]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt as _;
+        let name = std::ffi::OsStr::from_bytes(b"log-\xff.jsonl");
+        let mut command = folder.command(&["chain", "run"]);
+        let out = command.arg(name).args(["--step", "one", "--", "touch", "ran"]).output().expect("sluis runs");
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.code() == Some(1) && said.contains("a file name that is text"), "{said}");
+    }
+    assert!(!folder.exists("ran"));
+    // And where the log goes away while the command runs, that is said, and it is not begun anew.
+    let out = folder.sluis(&["chain", "run", "c.jsonl", "--step", "one", "--", "rm", "c.jsonl"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.code() == Some(1) && said.contains("step `one` is not recorded: c.jsonl is gone"), "{said}");
+    assert!(!folder.exists("c.jsonl"));
+}

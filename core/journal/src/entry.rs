@@ -1,0 +1,63 @@
+//! What a line must be to stand in a file of tokens.
+
+use sluis_chain::log::AppendError;
+use sluis_chain::log::merkle::NodeHash;
+use sluis_chain::log::note::{Checkpoint, Note, last_note};
+use sluis_chain::token::{Token, TokenError};
+use sluis_chain::workload::WriteError;
+
+/// Why a line is no entry here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EntryFault {
+    /// It is no token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// It links to another line than the one before it.
+    #[error("it does not link to the line before it")]
+    Link,
+    /// It cannot be taken as it is.
+    #[error(transparent)]
+    Log(#[from] AppendError),
+    /// It is no checkpoint.
+    #[error("it is no checkpoint")]
+    NoCheckpoint,
+    /// The lines are not those that the checkpoint was made of.
+    #[error("the lines have another root than the checkpoint says")]
+    Root,
+    /// The checkpoint is that of another log: it bears another name than the first token says.
+    #[error("it is the checkpoint of another log")]
+    Origin,
+    /// It is longer than the room that was given.
+    #[error("it is longer than there is room")]
+    NoRoom,
+    /// Only a workload writes tokens of this action.
+    #[error("only a workload writes tokens of this action")]
+    Reserved,
+    /// A token of a workload cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// No token of the workload waits to be written.
+    #[error("no token of the workload waits to be written")]
+    NothingWaits,
+}
+
+/// Whether a line is a token and, where it links to a line, follows the one before. The first line that is here may follow
+/// one of a segment that is kept elsewhere by now.
+pub(crate) fn joins(line: &[u8], last: Option<NodeHash>) -> Result<(), EntryFault> {
+    match (Token::parse_bytes(line)?.prev(), last) {
+        (Some(link), Some(last)) if link.0 != last => Err(EntryFault::Link),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a line links to another.
+pub(crate) fn links(line: &[u8]) -> bool {
+    Token::parse_bytes(line).is_ok_and(|token| token.prev().is_some())
+}
+
+/// What the newest checkpoint says, whoever signed it.
+pub(crate) fn read(file: &[u8]) -> Result<Checkpoint<'_>, EntryFault> {
+    let note = Note::parse(last_note(file)).map_err(|_| EntryFault::NoCheckpoint)?;
+    Checkpoint::parse(note.text()).map_err(|_| EntryFault::NoCheckpoint)
+}

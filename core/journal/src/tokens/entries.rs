@@ -1,0 +1,165 @@
+//! The chain of a token journal.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sluis_chain::log::merkle::{Frontier, NodeHash};
+use sluis_chain::log::note::last_note;
+use sluis_chain::log::{self, Appended, Log, LogHeader, Mark, Protection};
+use sluis_chain::token::Token;
+use sluis_core::data::Text;
+use sluis_core::identity::PublicKey;
+use sluis_core::{Now, Seed};
+
+use crate::chain::{Chain, Leaf};
+use crate::entry::{EntryFault, joins, links, read};
+
+/// The chain of a token journal: the log's machine. Lines that are read must be tokens, and where they link to a line, that must be
+/// the one before; that they are also what they say they are is for `verify` to find out.
+pub struct Entries {
+    pub(super) log: Log,
+    /// Of the first token of the file, or of the segment before it: which log it is.
+    pub(super) header: Option<Header>,
+    /// The checkpoint that was found beside it.
+    pub(super) note: Vec<u8>,
+    /// Sees every token of the file while it is opened.
+    pub(super) reading: Option<Reading>,
+    /// Every token that names no parent follows from the one before it.
+    pub(super) chained: bool,
+    /// The id of the last token, where that is needed.
+    last_id: Option<Arc<str>>,
+}
+
+pub(super) type Reading = Box<dyn FnMut(&Token<'_>) + Send>;
+
+/// A [`LogHeader`] that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) origin: Arc<str>,
+    pub(super) key: Option<PublicKey>,
+}
+
+impl Header {
+    pub(super) fn of(token: &Token<'_>) -> Option<Self> {
+        let text = token.log_header()?.to_cow();
+        LogHeader::parse(&text).map(|header| Self { origin: header.origin.into(), key: header.key })
+    }
+}
+
+impl Entries {
+    pub(super) fn new(seed: &Seed, chained: bool, reading: Option<Reading>) -> Self {
+        Self { log: Log::new(seed), header: None, note: Vec::new(), reading, chained, last_id: None }
+    }
+
+    /// Add a token. Its parent, where it names none and tokens are chained, is the one before it.
+    pub(super) fn append(
+        &mut self,
+        now: Now,
+        draft: &Token<'_>,
+        protection: Protection<'_>,
+        out: &mut [u8],
+    ) -> Result<Appended, log::AppendError> {
+        let parent = if self.chained && draft.parent_id.is_none() { self.last_id.clone() } else { None };
+        let parent_id = draft.parent_id.or(parent.as_deref().map(Text::new));
+        let entry = self.log.append(now, &Token { parent_id, ..*draft }, protection, out)?;
+        if self.chained {
+            let id = entry.token_id.as_ref().map_or(draft.token_id, |id| id.as_text());
+            self.last_id = Some((*id.to_cow()).into());
+        }
+        Ok(entry)
+    }
+}
+
+/// Where a token journal stands.
+#[derive(Clone, Debug)]
+pub struct EntriesMark {
+    pub(super) log: Mark,
+    last_id: Option<Arc<str>>,
+}
+
+impl EntriesMark {
+    /// The tree over the tokens of the segment.
+    #[must_use]
+    pub const fn tree(&self) -> &Frontier {
+        self.log.tree()
+    }
+
+    /// The leaf hash of the last of them.
+    #[must_use]
+    pub const fn last(&self) -> Option<NodeHash> {
+        self.log.last()
+    }
+}
+
+impl fmt::Debug for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entries").field("log", &self.log).field("header", &self.header).finish_non_exhaustive()
+    }
+}
+
+impl Chain for Entries {
+    type Fault = EntryFault;
+    type Mark = EntriesMark;
+    const TREE: bool = true;
+
+    fn check(&self, line: &[u8]) -> Result<(), EntryFault> {
+        joins(line, self.log.last())
+    }
+
+    fn push(&mut self, line: &[u8]) -> Option<Leaf> {
+        let first = self.log.size() == 0;
+        let leaf = self.log.adopt(line).ok().map(|entry| entry.leaf);
+        if first || self.chained || self.reading.is_some() {
+            let token = Token::parse_bytes(line).ok();
+            if first && let Some(header) = token.as_ref().and_then(Header::of) {
+                self.header = Some(header);
+            }
+            if let Some(token) = token.as_ref().filter(|_| self.chained) {
+                self.last_id = Some((*token.token_id.to_cow()).into());
+            }
+            if let (Some(token), Some(reading)) = (&token, &mut self.reading) {
+                reading(token);
+            }
+        }
+        leaf
+    }
+
+    fn follow(&mut self, line: &[u8]) {
+        let reading = self.reading.take();
+        self.push(line);
+        self.reading = reading;
+    }
+
+    fn turn(&mut self) {
+        self.log.turn();
+    }
+
+    fn continues(first: &[u8]) -> bool {
+        links(first)
+    }
+
+    fn mark(&self) -> EntriesMark {
+        EntriesMark { log: self.log.mark(), last_id: self.last_id.clone() }
+    }
+
+    fn rewind(&mut self, mark: &EntriesMark) {
+        self.log.rewind(&mark.log);
+        self.last_id.clone_from(&mark.last_id);
+    }
+
+    fn covered(checkpoint: &[u8]) -> Result<u64, EntryFault> {
+        read(checkpoint).map(|head| head.size)
+    }
+
+    fn agrees(&mut self, checkpoint: &[u8]) -> Result<(), EntryFault> {
+        let head = read(checkpoint)?;
+        if head.root != self.log.tree().root() {
+            return Err(EntryFault::Root);
+        }
+        if self.header.as_ref().is_some_and(|header| *header.origin != *head.origin) {
+            return Err(EntryFault::Origin);
+        }
+        self.note = last_note(checkpoint).to_vec();
+        Ok(())
+    }
+}
