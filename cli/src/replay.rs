@@ -120,6 +120,9 @@ impl Trouble {
         let name = recording.display();
         match self {
             Self::Recording(why @ ReplayError::Empty) => Fail::runtime(format!("{name}: {why}")),
+            Self::Recording(why) if inputs == 0 && is_log(recording) => Fail::runtime(format!(
+                "{name} is a log of tokens, no recording of a node (that is --capture): see `sluis chain verify {name}` ({why})"
+            )),
             Self::Recording(why) if inputs == 0 => {
                 Fail::runtime(format!("{name} is no recording that can be replayed: {why}"))
             }
@@ -130,6 +133,13 @@ impl Trouble {
             }
         }
     }
+}
+
+/// Whether a file begins like a log of tokens.
+fn is_log(path: &Path) -> bool {
+    let mut start = [0; 16];
+    let read = File::open(path).and_then(|mut file| file.read(&mut start));
+    read.is_ok_and(|n| start[..n].starts_with(b"{\"token_id\":"))
 }
 
 /// The file of `--pcap`.

@@ -78,6 +78,7 @@ pub(super) fn check(
     };
     let (mut file, mut front) = (read::open(path)?, Vec::new());
     let first = read::first_line(&mut file, &mut front).map_err(|why| read::cannot(path, &why))?;
+    read::refuse_recording(path, first)?;
     let first = first.map(First::of).unwrap_or_default();
     let earlier = Earlier::of(path, &first, others);
     let mut elsewhere = earlier.elsewhere(others, judge.partial);

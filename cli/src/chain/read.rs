@@ -45,6 +45,20 @@ pub(super) fn first_line<'f>(reader: &mut impl io::Read, front: &'f mut Vec<u8>)
     }
 }
 
+/// How every recording of a node begins.
+const RECORDING: &[u8] = b"{\"in\":\"start\",";
+
+/// Refuse a file that is no log but the recording of a node, which looks like one at first sight.
+pub(super) fn refuse_recording(path: &Path, first: Option<&[u8]>) -> Result<(), Fail> {
+    if !first.is_some_and(|line| line.starts_with(RECORDING)) {
+        return Ok(());
+    }
+    let name = path.display();
+    Err(Fail::runtime(format!(
+        "{name} is what `listen --capture` recorded, no log of tokens (that is --record): see `sluis replay {name}`"
+    )))
+}
+
 /// Call `each` with the number and the bytes of every line that is not blank, without its line end. `None` stands for a line
 /// that is too long.
 pub(super) fn lines(path: &Path, mut each: impl FnMut(u64, Option<&[u8]>)) -> Result<u64, Fail> {

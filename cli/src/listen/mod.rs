@@ -4,6 +4,7 @@ mod app;
 mod orders;
 mod record;
 mod reload;
+mod room;
 mod settings;
 
 use std::process::ExitCode;

@@ -6,6 +6,7 @@ use sluis_core::framing::ValueBuf;
 use sluis_core::node::{Caps, Node, NodeConfig, Reply};
 use sluis_tokio::FileTape;
 
+use super::room;
 use crate::args::ListenArgs;
 use crate::config::Config;
 use crate::fail::Fail;
@@ -37,7 +38,13 @@ impl Settings {
             return Err(Fail::usage("this node has no name, add --did DID (or `did` to the configuration)"));
         };
         let mut replies = config.replies;
-        replies.extend(args.reply.clone().or(config.reply).map(|reply| ("*".to_owned(), reply)));
+        for (intent, reply) in &replies {
+            room::check(&format!("replies, intent `{intent}`"), &did, intent, reply.as_value())?;
+        }
+        if let Some(reply) = args.reply.clone().or(config.reply) {
+            room::check("--reply", &did, "*", reply.as_value())?;
+            replies.push(("*".to_owned(), reply));
+        }
         Ok(Self {
             did,
             record: args.record.is_some(),

@@ -22,6 +22,8 @@ use crate::view;
 /// How soon to try again when the node's send queue is full.
 const SOON: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
+/// How long silence lasts before it is said that there is silence.
+const FIRST_WORD: Duration = Duration::from_secs(2);
 /// After a signal, how long the reader of the output may take; a signal ends it within a second.
 const READER: Duration = Duration::from_millis(300);
 
@@ -44,6 +46,8 @@ pub(super) struct Pinger<'a> {
     /// Why the node refused a ping.
     pub(super) failed: Option<PingError>,
     counters: Option<Instant>,
+    /// Since when nothing was heard although something was asked, and when to say so next.
+    silent: Option<(Instant, Instant)>,
 }
 
 /// Hashes request ids: small numbers that nobody else chooses.
@@ -98,6 +102,7 @@ impl App<Node> for Pinger<'_> {
         while let Some(event) = node.poll_event() {
             match event {
                 Event::Response(answer) => {
+                    self.silent = None;
                     if let Some(done) = self.answered(&answer) {
                         node.forget(done);
                     }
@@ -113,6 +118,7 @@ impl App<Node> for Pinger<'_> {
         self.give_up(node);
         self.launch(now, node);
         self.tell_counters(node);
+        self.tell_silence();
         self.out.flush();
         let done = self.open.is_empty() && self.args.total() == Some(self.tally.sent);
         if done || self.failed.is_some() || self.inbox.is_stopped() || self.out.is_broken() {
@@ -123,7 +129,7 @@ impl App<Node> for Pinger<'_> {
 
     fn deadline(&self) -> Option<Instant> {
         let next = if self.may_launch() { self.next } else { None };
-        [next, self.undecided, self.counters].into_iter().flatten().min()
+        [next, self.undecided, self.counters, self.silent.map(|(_, next)| next)].into_iter().flatten().min()
     }
 }
 
@@ -146,6 +152,7 @@ impl<'a> Pinger<'a> {
             now: Instant::ZERO,
             failed: None,
             counters: None,
+            silent: None,
         }
     }
 
@@ -227,6 +234,9 @@ impl<'a> Pinger<'a> {
             |flow| {
                 flow.text(Color::Plain, &args.numbered(flight.seq)).text(Color::Red, what);
                 flow.words(&format!("within {} s", args.timeout.as_secs_f64()));
+                if !flight.pending {
+                    flow.words("(silence is also how a hub refuses)");
+                }
             },
         );
     }
@@ -246,6 +256,32 @@ impl<'a> Pinger<'a> {
         }
         let waiting = self.open.values().filter(|flight| flight.pending);
         self.undecided = waiting.map(|flight| flight.sent + timeout).min();
+    }
+
+    /// People who wait are told that it goes on: after two seconds, and then ever more rarely.
+    fn tell_silence(&mut self) {
+        if self.out.quiet || self.out.style == Style::Json {
+            return;
+        }
+        if self.open.is_empty() {
+            self.silent = None;
+            return;
+        }
+        let (since, next) = *self.silent.get_or_insert((self.now, self.now + FIRST_WORD));
+        if self.now < next {
+            return;
+        }
+        let waited = self.now.saturating_since(since);
+        self.silent = Some((since, self.now + waited));
+        let decisions = self.open.values().filter(|flight| flight.pending).count();
+        let what = match (decisions, self.open.len()) {
+            (0, 1) => "no answer yet".to_owned(),
+            (0, n) => format!("{n} pings without an answer yet"),
+            (1, 1) => "no decision yet".to_owned(),
+            (n, _) => format!("{n} pings without a decision yet"),
+        };
+        let timeout = self.args.timeout.as_secs_f64();
+        tell(&format!("sluis ping: {what}, {} s of silence; each is given up after {timeout} s.", waited.as_secs()));
     }
 
     /// With `-vv`: the counters once a second.

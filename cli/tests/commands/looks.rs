@@ -120,6 +120,20 @@ fn colours_are_for_terminals_and_for_those_who_insist() {
 }
 
 #[test]
+fn silence_is_explained_to_who_waits() {
+    let (mut listen, addr) = listen(&[]);
+    let out = ping("jis:test:stranger", &addr, &["--timeout", "2.5"]);
+    assert!(text(&out).contains("1  no answer within 2.5 s (silence is also how a hub refuses)\n"), "{out:?}");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(said, "sluis ping: no answer yet, 2 s of silence; each is given up after 2.5 s.\n");
+    listen.say("quit");
+    let (_, lines) = listen.finish();
+    let seen: String = lines.iter().map(|line| unstamped(line).trim_start()).collect::<Vec<_>>().join(" ");
+    assert!(seen.contains("silence met \"jis:test:stranger\" at 127.0.0.1:"), "{seen}");
+    assert!(seen.contains("to change that: trust jis:test:stranger=0.9"), "{seen}");
+}
+
+#[test]
 fn ping_ends_with_percentiles() {
     let (mut listen, addr) = listen(&[]);
     let out = text(&ping(SENSOR, &addr, &[]));

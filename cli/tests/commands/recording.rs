@@ -218,6 +218,13 @@ fn files_grow_no_further_than_they_may(runtime: &str) {
     assert_eq!((code, err), (Some(0), String::new()));
     let verify = command(&["chain", "verify", text(&log)]).output().expect("sluis runs");
     assert_eq!(verify.status.code(), Some(0), "{verify:?}");
+    // One taken for the other is named as what it is.
+    let verify = command(&["chain", "verify", text(&file)]).output().expect("sluis runs");
+    let said = String::from_utf8(verify.stderr).expect("UTF-8");
+    assert_eq!((verify.status.code(), verify.stdout.len()), (Some(1), 0), "{said}");
+    assert!(said.contains("is what `listen --capture` recorded") && said.contains("see `sluis replay "), "{said}");
+    let (code, _, said) = replay(&[text(&log)]);
+    assert!(code == Some(1) && said.contains("is a log of tokens") && said.contains("sluis chain verify"), "{said}");
     let tokens = fs::read_to_string(&log).expect("UTF-8");
     let end = Json::parse(tokens.lines().last().expect("a token"));
     assert_eq!((end.str("action"), end.get("erin").count("count")), ("events_lost", record.count("lost")));

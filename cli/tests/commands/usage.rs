@@ -177,6 +177,20 @@ fn what_no_datagram_carries_is_refused_before_it_is_sent() {
 }
 
 #[test]
+fn a_reply_that_no_new_sender_would_get_is_refused_at_start() {
+    let reply = format!("\"{}\"", "x".repeat(1200));
+    let sentence = refused(&["listen", "--did", "jis:a", "--bind", "127.0.0.1:0", "--reply", &reply]);
+    let numbers: Vec<usize> =
+        sentence.split(' ').filter_map(|word| word.trim_end_matches([')', ';']).parse().ok()).collect();
+    let [answer, most, ping] = numbers[..] else { panic!("three sizes: {sentence}") };
+    assert!(answer > 1200 && answer > most && most == 3 * ping, "{sentence}");
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("large-reply.toml");
+    fs::write(&file, format!("did = \"jis:a\"\n[[replies]]\nintent = \"b.*\"\nreply = '{reply}'\n")).expect("written");
+    let sentence = refused(&["listen", "--config", file.to_str().expect("UTF-8")]);
+    assert!(sentence.contains("replies, intent `b.*`: an answer with it takes "), "{sentence}");
+}
+
+#[test]
 fn a_broken_configuration_is_named_with_its_line() {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     for (i, (text, said)) in [

@@ -11,6 +11,7 @@
 //! | [`envelope`] | the signed messages of the reference, decoded without a copy |
 //! | [`mqtt`] | MQTT 3.1.1: the codec |
 //! | [`sealed`] | sessions between nodes of ours: nobody on the way reads, changes or replays |
+//! | [`broker`] | one broker as a machine: joined, paced, found out when dead, tried again for ever |
 //! | [`text`] | what becomes of a text at peers that run the reference |
 //!
 //! ```
@@ -38,6 +39,7 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod broker;
 pub mod envelope;
 pub mod key;
 pub mod mqtt;
