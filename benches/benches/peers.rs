@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use sluis_benches::nodes::sensor_addr;
+use sluis_core::airlock::Rank;
 use sluis_core::node::Peers;
 use sluis_core::time::{Duration, Instant};
 use sluis_core::{Route, Seed};
@@ -21,7 +22,7 @@ fn peers(c: &mut Criterion) {
     let mut now = Instant::ZERO;
     for name in names.iter().take(COUNT as usize) {
         let seat = peers.look_up(name);
-        peers.record(now, seat, route);
+        peers.record(now, seat, route, Rank::Trusted);
     }
     let mut group = c.benchmark_group("peers");
     let mut at = 0usize;
@@ -29,18 +30,18 @@ fn peers(c: &mut Criterion) {
         b.iter(|| {
             at = (at + 40_503) % COUNT as usize;
             let seat = peers.look_up(black_box(&names[at]));
-            peers.record(now, seat, route)
+            peers.record(now, seat, route, Rank::Trusted)
         });
     });
     group.bench_function("stranger in a full table", |b| {
-        b.iter(|| peers.has_room_for(now, peers.look_up(black_box("jis:stranger"))));
+        b.iter(|| peers.has_room_for(now, peers.look_up(black_box("jis:stranger")), Rank::Stranger));
     });
     group.bench_function("new in the place of a stale one", |b| {
         b.iter(|| {
             now = now + Duration::from_secs(91);
             at = (at + 1) % names.len();
             let seat = peers.look_up(black_box(&names[at]));
-            peers.record(now, seat, route)
+            peers.record(now, seat, route, Rank::Trusted)
         });
     });
 }

@@ -33,7 +33,7 @@
 //!
 //! ```
 //! use serde::{Deserialize, Serialize};
-//! use sluis_smol::sluis_core::framing::ValueBuf;
+//! use sluis_smol::sluis_core::data::ValueBuf;
 //! use sluis_smol::sluis_core::node::{Ping, Reply};
 //!
 //! #[derive(Serialize)]
@@ -105,6 +105,9 @@ use async_io::Async;
 use sluis_core::Datagrams;
 use sluis_core::driver::Requests;
 use sluis_udp::{Readiness, Timer, UdpIo};
+
+#[cfg(feature = "net")]
+pub mod net;
 
 pub use sluis_core;
 pub use sluis_core::driver::{Events, Handle, HandleConfig, Request};

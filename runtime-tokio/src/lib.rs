@@ -35,7 +35,7 @@
 //!
 //! ```
 //! use serde::{Deserialize, Serialize};
-//! use sluis_tokio::sluis_core::framing::ValueBuf;
+//! use sluis_tokio::sluis_core::data::ValueBuf;
 //! use sluis_tokio::sluis_core::node::{Ping, Reply};
 //!
 //! #[derive(Serialize)]
@@ -106,6 +106,9 @@ use sluis_core::Datagrams;
 use sluis_core::driver::Requests;
 use sluis_udp::{Timer, UdpIo};
 use tokio::time::Sleep;
+
+#[cfg(feature = "net")]
+pub mod net;
 
 pub use sluis_core;
 pub use sluis_core::driver::{Events, Handle, HandleConfig, Request};

@@ -92,7 +92,7 @@ pub enum Notice {
         /// Where it is.
         route: Route,
     },
-    /// A peer was silent for too long and was removed.
+    /// A peer was removed: it was silent for too long, or had proven nothing and made way for another.
     PeerLost {
         /// Its name.
         did: Box<str>,

@@ -6,6 +6,7 @@ use super::replies::Reply;
 use super::stats::{Stats, Tables};
 use super::{Node, NodeConfig, State};
 use crate::airlock::{Gate, LegacyError, Rule, RuleError, Standing, TrustError, Vouch, VouchError, VouchId};
+use crate::framing::Value;
 use crate::time::Wall;
 use crate::{Did, Route};
 
@@ -140,6 +141,18 @@ impl Node {
             });
         }
         self.policy.replies.set(intent_pattern, reply)
+    }
+
+    /// Have heartbeats say this status instead of `{"alive":true}`, and name this pod.
+    ///
+    /// # Errors
+    /// No heartbeat has room for it.
+    pub fn set_heartbeat(&mut self, status: Value<'_>, pod_id: Option<&str>) -> Result<(), ReplyError> {
+        let out = self.state.outbox.set_heartbeat(status, pod_id);
+        self.tape.note(|line| {
+            line.text("in", "set_heartbeat").value("payload", status).maybe("pod_id", pod_id).out(&out);
+        });
+        out
     }
 
     /// Forget how pings of this pattern are answered; false when nothing was set for it. It must be the same text.

@@ -121,7 +121,8 @@ impl State {
 
     /// Move a waiting ping to the open ones.
     fn open_waiting(&mut self, now: Now, id: WaitId) -> Result<OpenId, AnswerError> {
-        if self.inbox.open_is_full() {
+        let ping = self.inbox.waiting(id).ok_or(AnswerError::Gone)?;
+        if !self.inbox.can_open(ping) {
             return Err(AnswerError::QueueFull);
         }
         let ping = self.take_waiting(id).ok_or(AnswerError::Gone)?;

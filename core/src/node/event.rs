@@ -65,7 +65,7 @@ pub enum Event<'a> {
         /// Where it is.
         route: Route,
     },
-    /// A peer was silent for too long and was removed.
+    /// A peer was removed: it was silent for too long, or had proven nothing and made way for another.
     PeerLost {
         /// Its name.
         did: &'a str,
@@ -142,6 +142,9 @@ pub enum Outcome {
     Rejected,
     /// Nobody decided in time; the sender was told nothing.
     Expired,
+    /// Nobody had decided when the waiting room was full and the ping of somebody better known came; the sender was told
+    /// nothing.
+    Displaced,
 }
 
 /// A ping that waits for a decision, for whoever lists them.

@@ -3,13 +3,14 @@
 //! There are two, so that an application that is slow to read about the pings of others still hears the answers to its
 //! own.
 
+use super::config::Caps;
 use super::event::{Answered, Decided, Event, OpenId, Outcome, Received, WaitId};
 use super::inbound::{Inbound, Kept};
 use super::policy::Judged;
 use super::queue::{Full, Queue};
 use super::requests::RequestId;
 use crate::Route;
-use crate::airlock::Source;
+use crate::airlock::{Rank, Source};
 use crate::framing::{Decision, Encoding, Zone};
 use crate::time::Duration;
 
@@ -63,6 +64,8 @@ pub(super) struct Events {
     notices: Queue<Head>,
     /// Room among the notices that is kept free for decisions about pings that wait: how many, and their bytes.
     reserved: (usize, usize),
+    /// Room among the notices that strangers may not take.
+    not_for_strangers: (usize, usize),
 }
 
 /// A length that fits by construction: everything here comes out of one datagram or is a limited text.
@@ -75,7 +78,8 @@ impl Events {
     pub(super) const fn new(max_events: usize, max_bytes: usize) -> Self {
         let replies = Queue::new(max_events, max_bytes);
         let notices = Queue::new(max_events, max_bytes);
-        Self { replies, notices, reserved: (0, 0) }
+        let not_for_strangers = (Caps::reserved(max_events), Caps::reserved(max_bytes));
+        Self { replies, notices, reserved: (0, 0), not_for_strangers }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -100,6 +104,12 @@ impl Events {
     pub(super) fn room_for_notices(&self, count: usize, bytes: usize) -> bool {
         let (records, more) = self.reserved;
         self.notices.has_room(count + records, bytes + more)
+    }
+
+    /// The same for notices about a sender of this rank.
+    pub(super) fn room_for_rank(&self, rank: Rank, count: usize, bytes: usize) -> bool {
+        let (records, more) = if rank == Rank::Stranger { self.not_for_strangers } else { (0, 0) };
+        self.room_for_notices(count + records, bytes + more)
     }
 
     /// Keep room for a notice of so many bytes, which [`room_for_notices`](Self::room_for_notices) found.

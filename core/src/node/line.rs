@@ -193,6 +193,9 @@ impl Line {
                 self.text("pod_id", id);
             }
         }
+        if rule.any && self.version >= Version::Two {
+            self.raw("any", format_args!("true"));
+        }
         match rule.min_trust {
             Some(trust) => self.float("min_trust", trust),
             None => self,

@@ -4,13 +4,16 @@
 //! gate lets pass reaches a table, and only after room for everything it needs was found.
 
 use super::answer::Answer;
+use super::event::Outcome;
 use super::inbound::{AMPLIFICATION, Inbound, Kept, Sender};
 use super::outbox::Outbox;
 use super::peers::{Recorded, Seat};
 use super::ping::AnswerError;
 use super::policy::Judged;
+use super::quota::{self, Charged};
 use super::{Node, State};
-use crate::airlock::{Admission, Subject};
+use crate::airlock::replay::Origin;
+use crate::airlock::{Admission, Rank, Subject};
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, PingType, Text, TextError, Value, Zone};
 use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT, MAX_NONCE, MAX_PACKET_ID};
 use crate::time::{Now, iso};
@@ -166,17 +169,27 @@ impl Node {
         let mut scratch = [0; MAX_STAMP];
         let stamp = packet.timestamp.resolve(&mut scratch).ok().and_then(iso::parse);
         let stamp = stamp.ok_or(Reject::BadTimestamp)?;
-        let admission = match self.state.replay.check_name(now, name, nonce, stamp) {
+        let remote = datagram.route.remote;
+        let seat = self.state.peers.look_up_name(name);
+        let rank = match self.state.peers.is_proven(seat, remote) {
+            true => Rank::Proven,
+            false if self.policy.trusts(&judged) => Rank::Trusted,
+            false => Rank::Stranger,
+        };
+        let origin = match rank {
+            Rank::Stranger => Origin::Stranger(quota::address(&self.state.names, remote)),
+            Rank::Trusted | Rank::Proven => Origin::Known,
+        };
+        let admission = match self.state.replay.check_name(now, name, nonce, stamp, origin) {
             Ok(admission) => Some(admission),
             Err(_) if self.state.faults.no_replay_check() => None,
             Err(why) => return Err(why),
         };
-        let seat = self.state.peers.look_up_name(name);
         // Who waits is no peer yet, and needs no room among them.
-        if judged.zone == Zone::Groen && !self.state.peers.has_room_for(now.mono, seat) {
+        if judged.zone == Zone::Groen && !self.state.peers.has_room_for(now.mono, seat, rank) {
             return Err(Reject::Busy);
         }
-        let passed = Passed { sender, seat, judged, admission };
+        let passed = Passed { sender, seat, judged, rank, admission };
         if heartbeat {
             return self.state.take_heartbeat(now, datagram.route, passed);
         }
@@ -197,6 +210,7 @@ struct Passed<'a> {
     sender: Sender<'a>,
     seat: Seat<'a>,
     judged: Judged<'a>,
+    rank: Rank,
     /// Always there, outside of a simulation.
     admission: Option<Admission>,
 }
@@ -215,16 +229,16 @@ enum Plan<'p> {
 impl State {
     /// A heartbeat from an accepted sender keeps its peer entry alive; it draws no answer.
     fn take_heartbeat(&mut self, now: Now, route: Route, passed: Passed<'_>) -> Result<Taken, Reject> {
-        let Passed { seat, admission, .. } = passed;
+        let Passed { seat, rank, admission, .. } = passed;
         let (mut count, mut bytes) = peer_notices(seat);
         if self.tell_heartbeats {
             (count, bytes) = (count + 1, bytes + seat.did().len());
         }
-        if !self.events.room_for_notices(count, bytes) {
+        if !self.events.room_for_rank(rank, count, bytes) {
             return Err(Reject::Busy);
         }
         self.admit(admission);
-        self.record_peer(now, seat, route);
+        self.record_peer(now, seat, route, rank);
         if self.tell_heartbeats {
             let _ = self.events.heartbeat(seat.did(), route);
         }
@@ -239,14 +253,14 @@ impl State {
         passed: Passed<'_>,
         plan: Plan<'_>,
     ) -> Result<Taken, Reject> {
-        let Passed { sender, seat, judged, admission } = passed;
+        let Passed { sender, seat, judged, rank, admission } = passed;
         let &Datagram { route, bytes, encoding, packet } = datagram;
         let decision = if matches!(plan, Plan::Wait(_)) { Decision::Pending } else { Decision::Accept };
         // Who waits is no peer yet, but the decision will be an event, too.
         let (more, more_bytes) =
             if decision == Decision::Accept { peer_notices(seat) } else { (1, sender.text_bytes()) };
         let event_bytes = bytes.len() + judged.rule.map_or(0, str::len);
-        if !self.events.room_for_notices(more + 1, event_bytes + more_bytes) {
+        if !self.events.room_for_rank(rank, more + 1, event_bytes + more_bytes) {
             return Err(Reject::Busy);
         }
         let mut allowance = bytes.len() * AMPLIFICATION;
@@ -257,7 +271,7 @@ impl State {
             judged,
             route,
             encoding,
-            allowance: (!self.peers.is_proven(seat, route.remote)).then_some(allowance),
+            allowance: (rank < Rank::Proven).then_some(allowance),
         };
         let staged = match plan {
             Plan::Answer(payload) => Some(self.outbox.stage(now, &Answer { payload, ..draft }).map_err(reject_of)?),
@@ -271,7 +285,8 @@ impl State {
         let kept = if let Plan::Answer(_) = plan {
             Kept::Nowhere
         } else {
-            let ping = Inbound::new(now.mono, seat.hash(), sender, route, encoding, &judged, allowance);
+            let charged = Charged::new(&self.names, seat.hash(), rank, route.remote);
+            let ping = Inbound::new(now.mono, (rank, charged), sender, route, encoding, &judged, allowance);
             self.keep(now, ping.ok_or(Reject::TooLong)?, decision).ok_or(Reject::Busy)?
         };
         // Nothing below can fail: room was found for all of it.
@@ -280,7 +295,7 @@ impl State {
         }
         self.admit(admission);
         if decision == Decision::Accept {
-            self.record_peer(now, seat, route);
+            self.record_peer(now, seat, route, rank);
         }
         let _ = self.events.ping(bytes, encoding, route, &judged, decision, kept);
         Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })
@@ -298,7 +313,12 @@ impl State {
             return self.inbox.open(now.mono, ping).map(Kept::Open);
         }
         let text_bytes = ping.text_bytes();
-        let id = self.inbox.wait(now.mono, ping)?;
+        let (id, displaced) = self.inbox.wait(now.mono, ping)?;
+        if let Some((old, ping)) = displaced {
+            self.events.release(ping.text_bytes());
+            let _ = self.events.decided(old, &ping, Outcome::Displaced, false, None);
+            self.stats.displaced = self.stats.displaced.saturating_add(1);
+        }
         // For the event about its decision.
         self.events.reserve(text_bytes);
         Some(Kept::Waiting(id))
@@ -307,17 +327,20 @@ impl State {
     /// Note who was heard from and accepted after the fact, if there is room to remember it.
     pub(super) fn meet(&mut self, now: Now, seat: Seat<'_>, route: Route) {
         let (count, bytes) = peer_notices(seat);
-        if self.events.room_for_notices(count, bytes) {
-            self.record_peer(now, seat, route);
+        // It answered a request of ours, or the application let it in: it is no stranger, but nobody trusts its name either.
+        let room = self.events.room_for_notices(count, bytes);
+        if room && self.peers.has_room_for(now.mono, seat, Rank::Stranger) {
+            self.record_peer(now, seat, route, Rank::Stranger);
         }
     }
 
     /// Note who was heard from; room for the entry and the events was found before.
-    pub(super) fn record_peer(&mut self, now: Now, seat: Seat<'_>, route: Route) {
-        if let Some(lost) = self.peers.make_room(now.mono, seat) {
+    pub(super) fn record_peer(&mut self, now: Now, seat: Seat<'_>, route: Route, rank: Rank) {
+        if let Some((lost, stale)) = self.peers.make_room(now.mono, seat, rank) {
             let _ = self.events.peer_lost(&lost);
+            self.stats.peers_displaced = self.stats.peers_displaced.saturating_add(u64::from(!stale));
         }
-        if self.peers.record(now.mono, seat, route) == Recorded::New {
+        if self.peers.record(now.mono, seat, route, rank) == Recorded::New {
             let _ = self.events.peer_seen(seat.did(), route);
             self.schedule_cleanup(now.mono);
         }

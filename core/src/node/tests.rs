@@ -579,6 +579,140 @@ fn one_sender_cannot_fill_the_waiting_room() {
     assert_eq!(hub.handle_datagram(at(0), from(9), &ping), Err(Reject::Busy));
 }
 
+/// A route from this host.
+fn host(n: u8, port: u16) -> Route {
+    Route::to(SocketAddr::from(([192, 0, 2, n], port)))
+}
+
+fn named<'a>(did: &'a str, nonce: &'a str) -> Packet<'a> {
+    Packet { source_did: Text::new(did), ..packet("p", nonce, "door.open") }
+}
+
+/// Somebody who forges a sensor's name from elsewhere, from any number of ports, does not use up the sensor's places.
+#[test]
+fn a_forged_name_does_not_lock_its_owner_out() {
+    let mut hub = node(HUB, 1);
+    hub.set_trust(SENSOR, 0.9).unwrap();
+    let took = |hub: &mut Node, from, n: u32| {
+        let took = hub.handle_datagram(at(0), from, &written(&named(SENSOR, &n.to_string()), Encoding::Json));
+        told(hub);
+        drain(hub, at(0));
+        took
+    };
+    for n in 0..70 {
+        let want = if n < 64 { Ok(()) } else { Err(Reject::Busy) };
+        assert_eq!(took(&mut hub, host(66, 1000 + u16::try_from(n).unwrap()), n), want, "{n}");
+    }
+    for n in 100..164 {
+        assert_eq!(took(&mut hub, host(1, 7150), n), Ok(()), "the sensor itself");
+    }
+    // One address may use no more than its share, whatever names it makes up.
+    let mut hub = node(HUB, 1);
+    hub.add_rule(&Rule { any: true, ..Rule::new("all", "all wait", Zone::Geel) }).unwrap();
+    let forged = (0..200).filter(|n| {
+        let did = std::format!("jis:made:up:{n}");
+        hub.handle_datagram(at(0), host(66, 9), &written(&named(&did, "n"), Encoding::Json)).is_ok()
+    });
+    assert_eq!(forged.count(), 128);
+    assert_eq!(took(&mut hub, host(1, 9), 0), Ok(()));
+}
+
+/// However many strangers wait, who is trusted by name gets a place, and who has proven an address one of theirs; what made way
+/// is told and counted.
+#[test]
+fn strangers_make_way_for_who_is_better_known() {
+    let mut config = NodeConfig::new(Did::new(HUB).unwrap());
+    config.caps.waiting = 16;
+    let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
+    hub.add_rule(&Rule { any: true, ..Rule::new("all", "all wait", Zone::Geel) }).unwrap();
+    hub.set_trust(SENSOR, 0.9).unwrap();
+    let send = |hub: &mut Node, did: &str, nonce: u32, from| {
+        hub.handle_datagram(at(0), from, &written(&named(did, &nonce.to_string()), Encoding::Json))
+    };
+    let strangers =
+        (0..40).filter(|n| send(&mut hub, &std::format!("jis:x:{n}"), *n, host(u8::try_from(*n).unwrap(), 9)).is_ok());
+    assert_eq!(strangers.count(), 14, "an eighth is kept for others");
+    let events = |hub: &mut Node| -> Vec<String> {
+        told(hub).into_iter().filter(|event| event.starts_with("decided")).collect()
+    };
+    assert_eq!(events(&mut hub), [] as [&str; 0]);
+    drain(&mut hub, at(0));
+    for n in 0..3 {
+        assert_eq!(send(&mut hub, SENSOR, n, host(1, 9)), Ok(()));
+    }
+    assert_eq!(events(&mut hub), ["decided jis:x:0 Displaced"], "the longest waiting of those who are least known");
+    assert_eq!((hub.stats().displaced, hub.stats().tables.waiting), (1, 16));
+    assert_eq!(send(&mut hub, "jis:x:late", 0, host(99, 9)), Err(Reject::Busy), "never for one of the same rank");
+    assert_eq!((hub.stats().waiting, hub.stats().expired), (17, 0));
+}
+
+/// 75,000 names from one address, all let in by a rule: newcomers from elsewhere are heard at once, trusted or not.
+#[test]
+fn made_up_names_shut_nobody_out() {
+    let mut config = NodeConfig::new(Did::new(HUB).unwrap());
+    config.caps.peers = 4096;
+    config.replay.max_senders = 4096;
+    let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
+    hub.allow_legacy("*").unwrap();
+    hub.add_rule(&Rule { source_did: Some("jis:*"), ..Rule::new("all", "all", Zone::Groen) }).unwrap();
+    hub.set_trust(SENSOR, 0.9).unwrap();
+    let (mut busy, mut room) = (0, vec![0; MAX_DATAGRAM_V6]);
+    let mut send = |hub: &mut Node, did: &str, from| {
+        let took = hub.handle_datagram(at(0), from, &written(&named(did, "n"), Encoding::Postcard));
+        while hub.poll_event().is_some() {}
+        while hub.poll_transmit(at(0), &mut room).is_some() {}
+        took
+    };
+    for n in 0..9000 {
+        busy += u32::from(send(&mut hub, &std::format!("jis:x:{n}"), host(66, 9)).is_err());
+    }
+    assert!(busy > 6000, "{busy}");
+    assert_eq!(send(&mut hub, "jis:new:1", host(1, 9)), Ok(()), "a newcomer from another address");
+    assert_eq!(send(&mut hub, SENSOR, host(2, 9)), Ok(()), "who is trusted");
+    assert_eq!(send(&mut hub, "jis:x:late", host(66, 9)), Err(Reject::Busy));
+    // Even where strangers from everywhere take all that they may.
+    for n in 0..5000_u32 {
+        let _ = send(&mut hub, &std::format!("jis:y:{n}"), host(u8::try_from(n % 250).unwrap(), 9));
+    }
+    assert_eq!(send(&mut hub, "jis:new:2", host(3, 9)), Err(Reject::Busy));
+    for n in 0..200 {
+        let did = std::format!("jis:trusted:{n}");
+        hub.set_trust(&did, 0.9).unwrap();
+        assert_eq!(send(&mut hub, &did, host(66, 9)), Ok(()));
+    }
+    let stats = hub.stats();
+    assert!(hub.peer(SENSOR).is_some() && stats.tables.peers <= 4096);
+    assert!(stats.rejected.get(Reject::Busy) > 6000);
+}
+
+/// Peers that anybody could have made up give their places to others, the longest silent first; those that have proven
+/// themselves keep theirs.
+#[test]
+fn unproven_peers_make_way() {
+    let mut config = NodeConfig::new(Did::new(HUB).unwrap());
+    config.caps.peers = 8;
+    let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
+    hub.allow_legacy("*").unwrap();
+    hub.add_rule(&Rule { source_did: Some("jis:*"), ..Rule::new("all", "all", Zone::Groen) }).unwrap();
+    let mut sensor = node(SENSOR, 2);
+    sensor.allow_legacy("*").unwrap();
+    sensor.set_trust(HUB, 0.9).unwrap();
+    hub.ping(at(0), &Ping::new(SENSOR, addr(9), "hello")).unwrap();
+    sensor.handle_datagram(at(0), from(7150), &drain(&mut hub, at(0)).remove(0).1).unwrap();
+    hub.handle_datagram(at(0), from(9), &drain(&mut sensor, at(0)).remove(0).1).unwrap();
+    told(&mut hub);
+    let mut lost = Vec::new();
+    for n in 0..20_u8 {
+        let did = std::format!("jis:x:{n}");
+        hub.handle_datagram(at(0), host(n, 9), &written(&named(&did, "n"), Encoding::Json)).unwrap();
+        lost.extend(told(&mut hub).into_iter().filter(|event| event.starts_with("lost")));
+        drain(&mut hub, at(0));
+    }
+    assert_eq!((lost.len(), lost[0].as_str(), hub.stats().peers_displaced), (13, "lost jis:x:0", 13));
+    assert!(hub.peer(SENSOR).unwrap().is_proven());
+    assert_eq!(hub.peers().alive(at(0).mono).next().unwrap().did(), SENSOR);
+}
+
 #[test]
 fn same_seed_and_same_inputs_give_the_same_bytes() {
     let run = || {

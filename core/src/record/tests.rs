@@ -6,6 +6,7 @@ use std::vec::Vec;
 use super::{Capture, Lines, ReplayError, pcapng, replay, replay_labelled, settings};
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{Encoding, Value, ValueBuf, Zone};
+use crate::node::line::Version;
 use crate::node::{Event, Node, NodeConfig, Ping, Reply};
 use crate::record::read::Object;
 use crate::time::{Duration, Instant, Now, Wall};
@@ -150,7 +151,7 @@ fn payloads_replay_as_they_were_written() {
             let payload = Value::from_json(json).unwrap();
             // Not every encoding has a form for every payload; that replays, too.
             let _ = hub.ping(at(1), &Ping { payload, encoding, ..Ping::new("jis:x", route(7), "?") });
-            hub.set_reply(json, Reply::Now(ValueBuf::new(payload).unwrap())).unwrap();
+            hub.set_reply("x", Reply::Now(ValueBuf::new(payload).unwrap())).unwrap();
         }
         while hub.poll_transmit(at(2), &mut vec![0; 65_535]).is_some() {}
         replay(&lines.text()).unwrap();
@@ -229,8 +230,10 @@ fn every_setting_is_recorded() {
     config.replay.skew = Duration::from_nanos(17);
     config.caps.replies = 3;
     config.not_before = Some(Wall::from_micros(-5));
-    let text = settings::write(&config);
-    let again = settings::read(Object::parse(&text).unwrap()).unwrap();
+    config.gate.otherwise = Some(Zone::Geel);
+    config.keep_last_rood = true;
+    let text = settings::write(&config, Version::Two);
+    let again = settings::read(Object::parse(&text).unwrap(), Version::Two).unwrap();
     assert_eq!(std::format!("{again:?}"), std::format!("{config:?}"));
     // Every field of the configuration is in it: each prints as `name: value`, and none may be missing from the text.
     let shown = std::format!("{config:?}");

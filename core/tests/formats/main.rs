@@ -6,6 +6,7 @@ mod common;
 mod packets;
 
 mod canonical;
+mod documents;
 mod encodings;
 mod frames;
 mod framing_properties;

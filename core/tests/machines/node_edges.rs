@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use sluis_core::airlock::Rank;
 use sluis_core::framing::{Frame, Message, PingType};
 use sluis_core::limits::MAX_DATAGRAM_V6;
 use sluis_core::node::{Event, Node, NodeConfig, Ping};
@@ -133,8 +134,10 @@ fn peers_never_pass_their_byte_cap() {
         for n in 0..5000 {
             let did = format!("jis:{n}:{}", "x".repeat(n % 200));
             let seat = peers.look_up(&did);
-            let room = peers.has_room_for(Instant::ZERO, seat);
-            let recorded = peers.record(Instant::ZERO, seat, from(1));
+            let rank = if n % 3 == 0 { Rank::Trusted } else { Rank::Stranger };
+            let room = peers.has_room_for(Instant::ZERO, seat, rank);
+            peers.make_room(Instant::ZERO, seat, rank);
+            let recorded = peers.record(Instant::ZERO, seat, from(1), rank);
             assert_eq!(recorded, if room { Recorded::New } else { Recorded::Full });
             assert!(peers.heap_bytes() <= max_bytes);
             full += usize::from(!room);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::common::{Deviations, Json, Row, rows};
 use crate::nodes::{Differences, ENCODINGS, Led, assert_stamp, is_hex};
 use sluis_core::airlock::{Expiry, Vouch};
-use sluis_core::framing::{Encoding, Frame, Message, Packet, PingType, Priority, RoutingMode};
+use sluis_core::framing::{Encoding, Frame, Message, Packet, PingType, Priority, RoutingMode, Value};
 use sluis_core::node::{Node, NodeConfig, Ping};
 use sluis_core::time::{Duration, Instant, Now, Wall};
 use sluis_core::{Datagrams, Did, Machine, Route, Seed};
@@ -103,6 +103,12 @@ fn heartbeat(row: &Row, encoding: Encoding) -> String {
     let mut config = NodeConfig::new(Did::new(SENSOR).unwrap());
     config.heartbeat_encoding = encoding;
     let mut node = Node::new(config, &Seed::from_u64(1)).unwrap();
+    let call = row.get("call").unwrap();
+    let (status, pod_id) = (call.get("status"), call.get("pod_id").and_then(Json::str));
+    if status.is_some() || pod_id.is_some() {
+        let status = status.map_or(Value::EMPTY_OBJECT, |status| crate::packets::value(status).unwrap());
+        node.set_heartbeat(status, pod_id).unwrap();
+    }
     node.ping(at(0), &Ping::new("jis:home:hub", hub(), "x")).unwrap();
     let mut config = NodeConfig::new(Did::new("jis:home:hub").unwrap());
     config.gate.groen = 0.0;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::common::{Deviations, Json, Row, rows};
+use sluis_core::airlock::Rank;
 use sluis_core::node::{Peer, Peers, Recorded};
 use sluis_core::{Duration, Instant, Route, Seed};
 
@@ -31,7 +32,7 @@ fn step(peers: &mut Peers, step: &Json) -> (String, String) {
         "record" => {
             let known = peers.get(Instant::ZERO, did).is_some();
             let seat = peers.look_up(did);
-            let recorded = peers.record(now, seat, route(step.get("addr").unwrap()));
+            let recorded = peers.record(now, seat, route(step.get("addr").unwrap()), Rank::Stranger);
             assert_eq!(recorded, if known { Recorded::Known } else { Recorded::New });
             let describe = |packets: u64, first: f64, last: f64| format!("{packets} packets {first} to {last}");
             let seconds = |key: &str| step.get(key).and_then(Json::f64).unwrap();

@@ -95,6 +95,7 @@ impl World {
                 rule.source_did = whom.map(ops::did);
                 rule.intent = intent.map(ops::pattern);
                 rule.priority = priority.into();
+                rule.any = !rule.has_conditions();
                 let _ = self.node.add_rule(&rule);
             }
             Op::Reply { intent, payload } => {

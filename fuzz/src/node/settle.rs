@@ -65,7 +65,7 @@ impl World {
         assert_eq!((tables.requests, tables.waiting, tables.open, tables.peers), (0, 0, 0, 0));
         assert_eq!(self.node.deadline(), None, "nothing is left to wait for");
         assert_eq!(counts.pings, stats.accepted - stats.heartbeats + stats.waiting);
-        assert_eq!(counts.decided, stats.approved + stats.refused + stats.expired);
+        assert_eq!(counts.decided, stats.approved + stats.refused + stats.expired + stats.displaced);
         assert_eq!(counts.decided, stats.waiting, "every waiting ping is decided once");
         assert_eq!(counts.responses, stats.responses);
         assert_eq!(counts.timeouts, stats.timeouts);

@@ -173,7 +173,7 @@ impl World {
             Event::Ping(ping) => told(ledger, &ping),
             Event::Decided(decided) => {
                 ledger.counts.decided += 1;
-                if decided.outcome == Outcome::Expired {
+                if matches!(decided.outcome, Outcome::Expired | Outcome::Displaced) {
                     let at = ledger.waiting.iter().position(|told| told.id == decided.wait);
                     let told = ledger.waiting.remove(at.expect("it waited"));
                     assert_eq!(told.packet_id, decided.packet_id);

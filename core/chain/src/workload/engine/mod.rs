@@ -3,6 +3,7 @@
 mod audit;
 mod config;
 mod handover;
+mod verification;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
