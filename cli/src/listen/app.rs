@@ -227,8 +227,8 @@ impl Listen {
                     |flow| view::decided_text(flow, &verdict),
                 );
             }
-            Event::PeerSeen { did, route } => {
-                self.aside(&format!("at {}", route.remote), "peer ", Text::new(did));
+            Event::PeerSeen { did, path } => {
+                self.aside(&format!("at {}", path.remote), "peer ", Text::new(did));
             }
             Event::PeerLost { did } => self.aside("is silent and forgotten", "peer ", Text::new(did)),
             _ => {}
