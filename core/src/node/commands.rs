@@ -8,7 +8,7 @@ use super::{Node, NodeConfig, State};
 use crate::airlock::{Gate, LegacyError, Rule, RuleError, Standing, TrustError, Vouch, VouchError, VouchId};
 use crate::framing::Value;
 use crate::time::Wall;
-use crate::{Did, Route};
+use crate::{Did, Path};
 
 impl Node {
     /// The node's own name.
@@ -167,7 +167,7 @@ impl Node {
     /// The last sender that met silence because it is ROOD, and where it was heard from; only with
     /// [`NodeConfig::keep_last_rood`].
     #[must_use]
-    pub fn last_rood(&self) -> Option<(&str, Route)> {
+    pub fn last_rood(&self) -> Option<(&str, Path)> {
         self.state.last_rood.as_ref()?.get()
     }
 

@@ -9,7 +9,7 @@ use super::inbound::{Inbound, Kept};
 use super::policy::Judged;
 use super::queue::{Full, Queue};
 use super::requests::RequestId;
-use crate::Route;
+use crate::Path;
 use crate::airlock::{Rank, Source};
 use crate::framing::{Decision, Encoding, Zone};
 use crate::time::Duration;
@@ -21,7 +21,7 @@ enum Head {
     Ping {
         kept: Kept,
         encoding: Encoding,
-        from: Route,
+        from: Path,
         zone: Zone,
         decision: Decision,
         trust: f64,
@@ -32,7 +32,7 @@ enum Head {
     /// Bytes: the packet id, the sender, the intent.
     Decided {
         wait: WaitId,
-        from: Route,
+        from: Path,
         outcome: Outcome,
         answered: bool,
         open: Option<OpenId>,
@@ -40,9 +40,9 @@ enum Head {
         did: u32,
     },
     /// Bytes: the name.
-    Heartbeat { route: Route },
+    Heartbeat { path: Path },
     /// Bytes: the name.
-    PeerSeen { route: Route },
+    PeerSeen { path: Path },
     /// Bytes: the name.
     PeerLost,
 }
@@ -52,7 +52,7 @@ enum Head {
 struct ReplyHead {
     request: RequestId,
     decision: Decision,
-    from: Route,
+    from: Path,
     rtt: Duration,
     last: bool,
 }
@@ -131,7 +131,7 @@ impl Events {
         &mut self,
         datagram: &[u8],
         encoding: Encoding,
-        from: Route,
+        from: Path,
         judged: &Judged<'_>,
         decision: Decision,
         kept: Kept,
@@ -161,7 +161,7 @@ impl Events {
         let [packet_id, did, intent] = ping.texts().map(str::as_bytes);
         // An id out of a recording lacks the number.
         let wait = WaitId { number: ping.number, ..wait };
-        let (from, lens) = (ping.route, [len32(packet_id), len32(did)]);
+        let (from, lens) = (ping.path, [len32(packet_id), len32(did)]);
         let head = Head::Decided { wait, from, outcome, answered, open, packet_id: lens[0], did: lens[1] };
         self.notices.push(head, &[packet_id, did, intent])
     }
@@ -169,7 +169,7 @@ impl Events {
     pub(super) fn response(
         &mut self,
         datagram: &[u8],
-        from: Route,
+        from: Path,
         request: RequestId,
         rtt: Duration,
         decision: Decision,
@@ -178,12 +178,12 @@ impl Events {
         self.replies.push(ReplyHead { request, decision, from, rtt, last }, &[datagram])
     }
 
-    pub(super) fn heartbeat(&mut self, did: &str, route: Route) -> Result<(), Full> {
-        self.notices.push(Head::Heartbeat { route }, &[did.as_bytes()])
+    pub(super) fn heartbeat(&mut self, did: &str, path: Path) -> Result<(), Full> {
+        self.notices.push(Head::Heartbeat { path }, &[did.as_bytes()])
     }
 
-    pub(super) fn peer_seen(&mut self, did: &str, route: Route) -> Result<(), Full> {
-        self.notices.push(Head::PeerSeen { route }, &[did.as_bytes()])
+    pub(super) fn peer_seen(&mut self, did: &str, path: Path) -> Result<(), Full> {
+        self.notices.push(Head::PeerSeen { path }, &[did.as_bytes()])
     }
 
     pub(super) fn peer_lost(&mut self, did: &str) -> Result<(), Full> {
@@ -213,8 +213,8 @@ impl Events {
                 let (source_did, intent) = rest.split_at_checked(did as usize)?;
                 Some(Event::Decided(Decided { wait, packet_id, source_did, intent, from, outcome, answered, open }))
             }
-            Head::Heartbeat { route } => Some(Event::Heartbeat { did: core::str::from_utf8(bytes).ok()?, route }),
-            Head::PeerSeen { route } => Some(Event::PeerSeen { did: core::str::from_utf8(bytes).ok()?, route }),
+            Head::Heartbeat { path } => Some(Event::Heartbeat { did: core::str::from_utf8(bytes).ok()?, path }),
+            Head::PeerSeen { path } => Some(Event::PeerSeen { did: core::str::from_utf8(bytes).ok()?, path }),
             Head::PeerLost => Some(Event::PeerLost { did: core::str::from_utf8(bytes).ok()? }),
         }
     }

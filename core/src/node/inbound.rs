@@ -3,7 +3,7 @@
 use super::event::{OpenId, WaitId};
 use super::policy::Judged;
 use super::quota::Charged;
-use crate::Route;
+use crate::Path;
 use crate::airlock::gate::MAX_RULE_TEXT;
 use crate::airlock::{Rank, Source};
 use crate::framing::{Encoding, Zone};
@@ -21,7 +21,7 @@ pub(super) struct Inbound {
     pub(super) since: Instant,
     pub(super) rank: Rank,
     pub(super) charged: Charged,
-    pub(super) route: Route,
+    pub(super) path: Path,
     pub(super) encoding: Encoding,
     pub(super) did: heapless::String<MAX_DID>,
     pub(super) packet_id: heapless::String<MAX_PACKET_ID>,
@@ -82,7 +82,7 @@ impl Inbound {
         now: Instant,
         (rank, charged): (Rank, Charged),
         sender: Sender<'_>,
-        route: Route,
+        path: Path,
         encoding: Encoding,
         judged: &Judged<'_>,
         allowance: usize,
@@ -92,7 +92,7 @@ impl Inbound {
             since: now,
             rank,
             charged,
-            route,
+            path,
             encoding,
             did: sender.did.try_into().ok()?,
             packet_id: sender.packet_id.try_into().ok()?,

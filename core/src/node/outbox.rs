@@ -12,7 +12,7 @@ use super::replies::MAX_REPLY;
 use crate::data::Token;
 use crate::framing::{EncodeError, Encoding, Packet, PingType, Priority, RoutingMode, Text, Value, ValueBuf};
 use crate::time::{Now, iso};
-use crate::{Did, Route, Seed, Transmit};
+use crate::{Did, Path, Seed, Transmit};
 
 /// Payload of a heartbeat, as the reference sends it.
 const ALIVE: &str = "{\"status\":{\"alive\":true}}";
@@ -31,7 +31,7 @@ pub(super) struct Outbox {
     ids: Ids,
     breakdown: Breakdown,
     heartbeat: Option<Box<Heartbeat>>,
-    queue: Queue<Route>,
+    queue: Queue<Path>,
 }
 
 /// What heartbeats say besides that the node is alive.
@@ -73,8 +73,8 @@ impl Outbox {
     }
 
     /// Queue what was staged last.
-    pub(super) fn commit(&mut self, route: Route, len: usize) {
-        self.queue.commit(route, len);
+    pub(super) fn commit(&mut self, path: Path, len: usize) {
+        self.queue.commit(path, len);
     }
 
     /// The next queued datagram, copied out if there is room for it.
@@ -82,9 +82,9 @@ impl Outbox {
         if self.queue.front_len()? > out.len() {
             return None;
         }
-        let (route, bytes) = self.queue.pop()?;
+        let (path, bytes) = self.queue.pop()?;
         out.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(Transmit { route, len: bytes.len() })
+        Some(Transmit { path, len: bytes.len() })
     }
 
     /// Stage an answer; its length.
@@ -106,7 +106,7 @@ impl Outbox {
     fn write(&mut self, answer: &Answer<'_>, id: &str, stamp: &str) -> Result<usize, AnswerError> {
         let Self { did, breakdown, queue, .. } = self;
         let (did, breakdown) = (did.as_str(), breakdown.value(&answer.judged));
-        let max = answer.route.max_datagram();
+        let max = answer.path.max_datagram();
         let guess = overhead(answer.encoding) + did.len() + answer.payload.raw_len();
         let staged = stage_frame(queue, guess, |space| answer.encode(did, id, stamp, breakdown, space));
         match staged {
@@ -136,7 +136,7 @@ impl Outbox {
             timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
             ..Packet::default()
         };
-        let max = ping.route.max_datagram();
+        let max = ping.path.max_datagram();
         let guess = overhead(ping.encoding) + ping.target.len() + ping.purpose.len() + ping.payload.raw_len();
         match stage_frame(&mut self.queue, guess, |space| packet.encode(ping.encoding, space)) {
             Ok(len) if len <= max => Ok(len),
@@ -197,7 +197,7 @@ fn is_falsy(payload: Value<'_>) -> bool {
 
 /// Write a frame behind a queue, offering more space until it fits.
 fn stage_frame(
-    out: &mut Queue<Route>,
+    out: &mut Queue<Path>,
     guess: usize,
     mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>,
 ) -> Result<usize, StageError<EncodeError>> {

@@ -8,13 +8,13 @@ use super::config::Caps;
 use crate::airlock::Rank;
 use crate::table::{Chain, Chained, Heap, Index, Link, Linked, List, Slab};
 use crate::time::{Duration, Instant};
-use crate::{Name, Route, SipKey};
+use crate::{Name, Path, SipKey};
 
 /// A DID that was heard from and accepted.
 #[derive(Debug)]
 pub struct Peer {
     did: Box<str>,
-    route: Route,
+    path: Path,
     /// The address that last answered a request of ours. It counts while it is also the address heard from last: a packet from
     /// elsewhere suspends the proof, and coming back restores it.
     proven: Option<SocketAddr>,
@@ -40,14 +40,14 @@ impl Peer {
 
     /// Where it was last heard from.
     #[must_use]
-    pub const fn route(&self) -> Route {
-        self.route
+    pub const fn path(&self) -> Path {
+        self.path
     }
 
     /// Whether that address has proven itself: it answered a request of ours.
     #[must_use]
     pub fn is_proven(&self) -> bool {
-        self.proven == Some(self.route.remote)
+        self.proven == Some(self.path.remote)
     }
 
     /// Whether it keeps its place for as long as it is not stale.
@@ -230,20 +230,20 @@ impl Peers {
     }
 
     /// Note an accepted packet. A new address is unproven.
-    pub fn record(&mut self, now: Instant, seat: Seat<'_>, route: Route, rank: Rank) -> Recorded {
+    pub fn record(&mut self, now: Instant, seat: Seat<'_>, path: Path, rank: Rank) -> Recorded {
         if let Some(slot) = seat.slot {
-            self.refresh(now, slot, route, rank);
+            self.refresh(now, slot, path, rank);
             return Recorded::Known;
         }
-        if self.fits(seat.did(), rank, None) { self.insert(now, seat.name, route, rank) } else { Recorded::Full }
+        if self.fits(seat.did(), rank, None) { self.insert(now, seat.name, path, rank) } else { Recorded::Full }
     }
 
-    /// Note that the address answered a request of ours. The peer must be recorded at this route; its seat may be from before
+    /// Note that the address answered a request of ours. The peer must be recorded at this path; its seat may be from before
     /// that.
     pub fn prove(&mut self, seat: Seat<'_>, remote: SocketAddr) {
         let Some(slot) = seat.slot.or_else(|| self.look_up_name(seat.name).slot) else { return };
         if let Some(peer) = self.slab.at_mut(slot)
-            && peer.route.remote == remote
+            && peer.path.remote == remote
         {
             let was_kept = peer.is_kept();
             peer.proven = Some(remote);
@@ -307,7 +307,7 @@ impl Peers {
             2 => self.slab.touch_entries(FEW, |peer| {
                 peer.last_seen.as_nanos()
                     ^ peer.packets_and_trust
-                    ^ u64::from(peer.route.remote.port())
+                    ^ u64::from(peer.path.remote.port())
                     ^ peer.did.len() as u64
             }),
             _ => self.slab.touch_entries(FEW, |peer| peer.did.as_bytes().first().copied().unwrap_or(0).into()),
@@ -349,11 +349,11 @@ impl Peers {
         a.into_iter().chain(b).min().map(|(_, slot)| slot)
     }
 
-    fn refresh(&mut self, now: Instant, slot: u32, route: Route, rank: Rank) {
+    fn refresh(&mut self, now: Instant, slot: u32, path: Path, rank: Rank) {
         let Some(peer) = self.slab.at_mut(slot) else { return };
         let was_kept = peer.is_kept();
         peer.last_seen = peer.last_seen.max(now);
-        peer.route = route;
+        peer.path = path;
         peer.count(rank == Rank::Trusted);
         // Heartbeats go only where the peer both is and has answered from.
         if peer.is_proven() {
@@ -376,11 +376,11 @@ impl Peers {
         }
     }
 
-    fn insert(&mut self, now: Instant, name: Name<'_>, route: Route, rank: Rank) -> Recorded {
+    fn insert(&mut self, now: Instant, name: Name<'_>, path: Path, rank: Rank) -> Recorded {
         let did = name.as_str();
         let mut peer = Peer {
             did: did.into(),
-            route,
+            path,
             proven: None,
             first_seen: now,
             last_seen: now,

@@ -3,7 +3,7 @@
 use crate::airlock::glob::StarInside;
 use crate::framing::{EncodeError, Encoding, PingType, Priority, RoutingMode, Value};
 use crate::time::Duration;
-use crate::{DidError, Route};
+use crate::{DidError, Path};
 
 /// A ping to send. Start from [`Ping::new`] and change what differs.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +13,7 @@ pub struct Ping<'a> {
     /// [`BROADCAST`](crate::limits::BROADCAST)).
     pub target: &'a str,
     /// Where to ask; only this address may answer.
-    pub route: Route,
+    pub path: Path,
     /// What is wanted: at most 256 bytes.
     pub intent: &'a str,
     /// Why, for people.
@@ -40,10 +40,10 @@ pub struct Ping<'a> {
 impl<'a> Ping<'a> {
     /// A direct ping with an intent and nothing else.
     #[must_use]
-    pub fn new(target: &'a str, route: impl Into<Route>, intent: &'a str) -> Self {
+    pub fn new(target: &'a str, path: impl Into<Path>, intent: &'a str) -> Self {
         Self {
             target,
-            route: route.into(),
+            path: path.into(),
             intent,
             purpose: "",
             payload: Value::EMPTY_OBJECT,

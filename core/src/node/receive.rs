@@ -17,7 +17,7 @@ use crate::airlock::{Admission, Rank, Subject};
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, PingType, Text, TextError, Value, Zone};
 use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT, MAX_NONCE, MAX_PACKET_ID};
 use crate::time::{Now, iso};
-use crate::{Reject, Route, check_did};
+use crate::{Path, Reject, check_did};
 
 /// Longest timestamp that is unescaped; one without escapes may be longer.
 const MAX_STAMP: usize = 64;
@@ -34,7 +34,7 @@ pub(super) enum Taken {
 /// A datagram that holds a packet.
 #[derive(Clone, Copy)]
 struct Datagram<'a> {
-    route: Route,
+    path: Path,
     bytes: &'a [u8],
     encoding: Encoding,
     packet: Packet<'a>,
@@ -106,18 +106,18 @@ fn plain<'b, const N: usize>(text: Text<'b>, scratch: &'b mut [u8; N]) -> Result
 
 impl Node {
     /// Decode a datagram and do what it asks for.
-    pub(super) fn take(&mut self, now: Now, route: Route, bytes: &[u8]) -> Result<Taken, Reject> {
-        if route.remote.port() == 0 {
+    pub(super) fn take(&mut self, now: Now, path: Path, bytes: &[u8]) -> Result<Taken, Reject> {
+        if path.remote.port() == 0 {
             return Err(Reject::NoReturn);
         }
         let frame = Frame::decode(bytes).map_err(|e| e.reject())?;
         match frame.message {
             Message::Response(response) => {
-                self.state.take_response(now, route, bytes, &response)?;
+                self.state.take_response(now, path, bytes, &response)?;
                 Ok(Taken::Response)
             }
             Message::Packet(packet) => {
-                self.take_packet(now, &Datagram { route, bytes, encoding: frame.encoding, packet })
+                self.take_packet(now, &Datagram { path, bytes, encoding: frame.encoding, packet })
             }
         }
     }
@@ -158,7 +158,7 @@ impl Node {
         match judged.zone {
             Zone::Rood if !self.state.faults.answer_rood() => {
                 if let Some(last) = &mut self.state.last_rood {
-                    last.set(sender.did, datagram.route);
+                    last.set(sender.did, datagram.path);
                 }
                 return Err(Reject::Rood);
             }
@@ -169,7 +169,7 @@ impl Node {
         let mut scratch = [0; MAX_STAMP];
         let stamp = packet.timestamp.resolve(&mut scratch).ok().and_then(iso::parse);
         let stamp = stamp.ok_or(Reject::BadTimestamp)?;
-        let remote = datagram.route.remote;
+        let remote = datagram.path.remote;
         let seat = self.state.peers.look_up_name(name);
         let rank = match self.state.peers.is_proven(seat, remote) {
             true => Rank::Proven,
@@ -191,7 +191,7 @@ impl Node {
         }
         let passed = Passed { sender, seat, judged, rank, admission };
         if heartbeat {
-            return self.state.take_heartbeat(now, datagram.route, passed);
+            return self.state.take_heartbeat(now, datagram.path, passed);
         }
         let plan = match judged.zone {
             Zone::Groen => match self.policy.replies.find(sender.intent) {
@@ -228,7 +228,7 @@ enum Plan<'p> {
 
 impl State {
     /// A heartbeat from an accepted sender keeps its peer entry alive; it draws no answer.
-    fn take_heartbeat(&mut self, now: Now, route: Route, passed: Passed<'_>) -> Result<Taken, Reject> {
+    fn take_heartbeat(&mut self, now: Now, path: Path, passed: Passed<'_>) -> Result<Taken, Reject> {
         let Passed { seat, rank, admission, .. } = passed;
         let (mut count, mut bytes) = peer_notices(seat);
         if self.tell_heartbeats {
@@ -238,9 +238,9 @@ impl State {
             return Err(Reject::Busy);
         }
         self.admit(admission);
-        self.record_peer(now, seat, route, rank);
+        self.record_peer(now, seat, path, rank);
         if self.tell_heartbeats {
-            let _ = self.events.heartbeat(seat.did(), route);
+            let _ = self.events.heartbeat(seat.did(), path);
         }
         Ok(Taken::Heartbeat)
     }
@@ -254,7 +254,7 @@ impl State {
         plan: Plan<'_>,
     ) -> Result<Taken, Reject> {
         let Passed { sender, seat, judged, rank, admission } = passed;
-        let &Datagram { route, bytes, encoding, packet } = datagram;
+        let &Datagram { path, bytes, encoding, packet } = datagram;
         let decision = if matches!(plan, Plan::Wait(_)) { Decision::Pending } else { Decision::Accept };
         // Who waits is no peer yet, but the decision will be an event, too.
         let (more, more_bytes) =
@@ -269,7 +269,7 @@ impl State {
             decision,
             payload: Value::EMPTY_OBJECT,
             judged,
-            route,
+            path,
             encoding,
             allowance: (rank < Rank::Proven).then_some(allowance),
         };
@@ -285,19 +285,19 @@ impl State {
         let kept = if let Plan::Answer(_) = plan {
             Kept::Nowhere
         } else {
-            let charged = Charged::new(&self.names, seat.hash(), rank, route.remote);
-            let ping = Inbound::new(now.mono, (rank, charged), sender, route, encoding, &judged, allowance);
+            let charged = Charged::new(&self.names, seat.hash(), rank, path.remote);
+            let ping = Inbound::new(now.mono, (rank, charged), sender, path, encoding, &judged, allowance);
             self.keep(now, ping.ok_or(Reject::TooLong)?, decision).ok_or(Reject::Busy)?
         };
         // Nothing below can fail: room was found for all of it.
         if let Some(len) = staged {
-            self.outbox.commit(route, len);
+            self.outbox.commit(path, len);
         }
         self.admit(admission);
         if decision == Decision::Accept {
-            self.record_peer(now, seat, route, rank);
+            self.record_peer(now, seat, path, rank);
         }
-        let _ = self.events.ping(bytes, encoding, route, &judged, decision, kept);
+        let _ = self.events.ping(bytes, encoding, path, &judged, decision, kept);
         Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })
     }
 
@@ -325,23 +325,23 @@ impl State {
     }
 
     /// Note who was heard from and accepted after the fact, if there is room to remember it.
-    pub(super) fn meet(&mut self, now: Now, seat: Seat<'_>, route: Route) {
+    pub(super) fn meet(&mut self, now: Now, seat: Seat<'_>, path: Path) {
         let (count, bytes) = peer_notices(seat);
         // It answered a request of ours, or the application let it in: it is no stranger, but nobody trusts its name either.
         let room = self.events.room_for_notices(count, bytes);
         if room && self.peers.has_room_for(now.mono, seat, Rank::Stranger) {
-            self.record_peer(now, seat, route, Rank::Stranger);
+            self.record_peer(now, seat, path, Rank::Stranger);
         }
     }
 
     /// Note who was heard from; room for the entry and the events was found before.
-    pub(super) fn record_peer(&mut self, now: Now, seat: Seat<'_>, route: Route, rank: Rank) {
+    pub(super) fn record_peer(&mut self, now: Now, seat: Seat<'_>, path: Path, rank: Rank) {
         if let Some((lost, stale)) = self.peers.make_room(now.mono, seat, rank) {
             let _ = self.events.peer_lost(&lost);
             self.stats.peers_displaced = self.stats.peers_displaced.saturating_add(u64::from(!stale));
         }
-        if self.peers.record(now.mono, seat, route, rank) == Recorded::New {
-            let _ = self.events.peer_seen(seat.did(), route);
+        if self.peers.record(now.mono, seat, path, rank) == Recorded::New {
+            let _ = self.events.peer_seen(seat.did(), path);
             self.schedule_cleanup(now.mono);
         }
         if self.peers.proven_len() > 0 {

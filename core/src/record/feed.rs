@@ -18,7 +18,7 @@ use crate::{Datagrams, Machine};
 pub(super) fn feed(node: &mut Node, input: &str, line: Object<'_>, version: Version) -> Result<(), Odd> {
     match input {
         "datagram" => {
-            let _ = node.handle_datagram(line.at()?, line.route()?, &line.hex("hex")?);
+            let _ = node.handle_datagram(line.at()?, line.path()?, &mut line.hex("hex")?);
         }
         "timeout" => node.handle_timeout(line.at()?),
         "poll_reply" => {
@@ -102,7 +102,7 @@ fn ping(node: &mut Node, line: Object<'_>) -> Result<(), Odd> {
     let (target, intent, purpose) = (line.text("target")?, line.text("intent")?, line.text("purpose")?);
     let (pod, station, payload) = (line.maybe("pod_id")?, line.maybe("station_id")?, line.value("payload")?);
     let priority = Priority::from_wire(line.i64("priority")?).ok_or(Odd("has an unknown priority"))?;
-    let mut ping = Ping::new(&target, line.route()?, &intent);
+    let mut ping = Ping::new(&target, line.path()?, &intent);
     ping.purpose = &purpose;
     ping.payload = payload.as_value();
     ping.ping_type = word(line, "ping_type", PingType::from_wire)?;

@@ -143,7 +143,7 @@ fn taken(node: &mut Node, subject: &Subject<'_>) -> (String, Vec<String>, i64) {
     let len = packet.encode(Encoding::Json, &mut frame).unwrap();
     let now = Now::new(Instant::ZERO, Wall::from_micros(0));
     let from = std::net::SocketAddr::from(([192, 0, 2, 1], 7150));
-    let decision = match node.handle_datagram(now, from.into(), &frame[..len]) {
+    let decision = match node.handle_datagram(now, from.into(), &mut frame[..len]) {
         Ok(()) => None,
         // A heartbeat has nothing to wait for.
         Err(Reject::Rood | Reject::HeartbeatNotAccepted) => Some(Decision::Reject),

@@ -8,7 +8,7 @@ use sluis_core::airlock::{Expiry, Vouch};
 use sluis_core::framing::{Encoding, Frame, Message, Packet, PingType, Priority, RoutingMode, Value};
 use sluis_core::node::{Node, NodeConfig, Ping};
 use sluis_core::time::{Duration, Instant, Now, Wall};
-use sluis_core::{Datagrams, Did, Machine, Route, Seed};
+use sluis_core::{Datagrams, Did, Machine, Path, Seed};
 
 const SENSOR: &str = "jis:home:sensor";
 
@@ -35,7 +35,7 @@ fn hub() -> SocketAddr {
 fn next_frame(node: &mut Node, now: Now) -> Vec<u8> {
     let mut buf = vec![0; sluis_core::limits::MAX_DATAGRAM_V6];
     let transmit = node.poll_transmit(now, &mut buf).expect("something to send");
-    assert_eq!(transmit.route, Route::to(hub()));
+    assert_eq!(transmit.path, Path::to(hub()));
     buf.truncate(transmit.len);
     buf
 }
@@ -117,7 +117,7 @@ fn heartbeat(row: &Row, encoding: Encoding) -> String {
     answerer.now = at(0);
     answerer.receive(hub(), &next_frame(&mut node, at(0))).unwrap();
     let answer = answerer.drain().remove(0).1;
-    node.handle_datagram(at(0), Route::to(hub()), &answer).unwrap();
+    node.handle_datagram(at(0), Path::to(hub()), &mut answer.clone()).unwrap();
     node.handle_timeout(at(30));
     let frame = next_frame(&mut node, at(30));
     assert_eq!(Frame::decode(&frame).unwrap().encoding, encoding);
