@@ -51,13 +51,13 @@ fn refused(c: &mut Criterion) {
     let mut answers = Packets::default();
     for (name, trust, replay) in [("rood", 0.1, false), ("replay", 0.9, true)] {
         let mut pair = Pair::new(trust, Encoding::Json);
-        let ping = pair.ask_and_forget().to_vec();
+        let mut ping = pair.ask_and_forget().to_vec();
         if replay {
-            pair.tell_hub(&ping, &mut answers).expect("the first time it is accepted");
+            pair.tell_hub(&mut ping, &mut answers).expect("the first time it is accepted");
         }
-        group.bench_function(name, |b| b.iter(|| pair.tell_hub(black_box(&ping), &mut answers).is_err()));
+        group.bench_function(name, |b| b.iter(|| pair.tell_hub(black_box(&mut ping), &mut answers).is_err()));
     }
     let mut pair = Pair::new(0.9, Encoding::Json);
-    let garbage = [0x55u8; 517];
-    group.bench_function("garbage", |b| b.iter(|| pair.tell_hub(black_box(&garbage), &mut answers).is_err()));
+    let mut garbage = [0x55u8; 517];
+    group.bench_function("garbage", |b| b.iter(|| pair.tell_hub(black_box(&mut garbage), &mut answers).is_err()));
 }

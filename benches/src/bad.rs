@@ -9,7 +9,7 @@ use sluis_core::framing::{Encoding, Frame, Message, PingType, Text};
 use sluis_core::limits::{MAX_DATAGRAM_V6, MAX_FRAME};
 use sluis_core::node::{Node, Ping, Stats};
 use sluis_core::time::{Duration, Now, iso};
-use sluis_core::{Datagrams, Machine, Reject, Route};
+use sluis_core::{Datagrams, Machine, Path, Reject};
 
 use crate::nodes::{Clock, node, sensor_addr};
 use crate::samples::{HUB, SENSOR, ping, response};
@@ -214,7 +214,7 @@ impl Source {
             source.stamp = None;
             source.digits.clear();
             // In another encoding it may have been taken in before.
-            let first = hub.handle_datagram(now, Route::to(sensor_addr()), &source.template);
+            let first = hub.handle_datagram(now, Path::to(sensor_addr()), &mut source.template.clone());
             assert!(matches!(first, Ok(()) | Err(Reject::Replay)), "{first:?}");
         }
         source
@@ -244,7 +244,7 @@ impl Source {
     ///
     /// # Panics
     /// Never: a stamp has the length of a stamp.
-    pub fn next(&mut self, now: Now) -> &[u8] {
+    pub fn next(&mut self, now: Now) -> &mut [u8] {
         let Self { kind, template, work, digits, stamp, dice } = self;
         work.clear();
         match kind {
@@ -358,7 +358,7 @@ impl Flood {
         self.sent += 1;
         let kind = source.kind;
         let [_, _, c, d, e, f, ..] = self.sent.to_be_bytes();
-        let from = Route::to(([198, c, d, e], 1024 + u16::from(f)).into());
+        let from = Path::to(([198, c, d, e], 1024 + u16::from(f)).into());
         let taken = self.hub.handle_datagram(now, from, source.next(now));
         let bytes = self.drain();
         match taken {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sluis_core::framing::{Encoding, Frame};
 use sluis_core::limits::{MAX_DATAGRAM_V6, MAX_FRAME};
 use sluis_core::node::Event;
-use sluis_core::{Datagrams, Machine, Route};
+use sluis_core::{Datagrams, Machine, Path};
 
 use crate::contest::Stopwatch;
 use crate::floors::{
@@ -141,9 +141,9 @@ impl WholePing {
     pub fn run(&mut self, pings: u64) -> Duration {
         let Self { pair, looks, pings: made, out } = self;
         chunks(pair, made, pings, |pair, made| {
-            let (route, now) = (Route::to(sensor_addr()), pair.clock.now());
-            for ping in made.iter() {
-                pair.hub.handle_datagram(now, route, black_box(ping)).expect("an accepted ping");
+            let (path, now) = (Path::to(sensor_addr()), pair.clock.now());
+            for at in 0..made.len() {
+                pair.hub.handle_datagram(now, path, black_box(made.get_mut(at))).expect("an accepted ping");
                 let sent = pair.hub.poll_transmit(now, out).expect("its answer");
                 black_box(&out[..sent.len]);
                 while let Some(event) = pair.hub.poll_event() {
@@ -179,7 +179,12 @@ impl WholePingFloor {
 }
 
 /// Make pings chunk by chunk and time what is done with them.
-fn chunks(pair: &mut Pair, made: &mut Packets, mut left: u64, mut work: impl FnMut(&mut Pair, &Packets)) -> Duration {
+fn chunks(
+    pair: &mut Pair,
+    made: &mut Packets,
+    mut left: u64,
+    mut work: impl FnMut(&mut Pair, &mut Packets),
+) -> Duration {
     let mut took = Duration::ZERO;
     while left > 0 {
         let chunk = left.min(CHUNK);

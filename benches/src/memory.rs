@@ -11,7 +11,7 @@ use sluis_core::driver::{App, Driver, DriverConfig, Io, Own, RecvBatch, RunLimit
 use sluis_core::framing::{Decision, Encoding};
 use sluis_core::node::{Event, Node};
 use sluis_core::time::{Instant, Now};
-use sluis_core::{Machine, Route};
+use sluis_core::{Machine, Path};
 
 use crate::nodes::{Clock, Packets, STEP, ask, hub, hub_addr, sensor, sensor_addr};
 
@@ -23,7 +23,7 @@ pub struct Line {
     outbox: Rc<RefCell<Packets>>,
     /// How much of the inbox was read.
     at: usize,
-    remote: Route,
+    remote: Path,
 }
 
 impl Io for Line {
@@ -94,7 +94,7 @@ pub struct Asker {
     /// Stop once all is done.
     pub stop: bool,
     /// Where to ask.
-    pub to: Route,
+    pub to: Path,
     /// Where to note nanoseconds from ping to answer; not beyond its capacity.
     pub rtts: Vec<u64>,
 }
@@ -102,7 +102,7 @@ pub struct Asker {
 impl Asker {
     /// Nothing to do yet.
     #[must_use]
-    pub fn new(encoding: Encoding, in_flight: u64, to: Route) -> Self {
+    pub fn new(encoding: Encoding, in_flight: u64, to: Path) -> Self {
         Self { encoding, in_flight, left: 0, open: 0, answered: 0, lost: 0, stop: false, to, rtts: Vec::new() }
     }
 
@@ -132,7 +132,7 @@ impl App<Node> for Asker {
             }
         }
         let mut ping = ask(self.encoding);
-        ping.route = self.to;
+        ping.path = self.to;
         while self.left > 0 && self.open < self.in_flight && sensor.ping(now, &ping).is_ok() {
             self.left -= 1;
             self.open += 1;
@@ -171,7 +171,7 @@ impl World {
             inbox: Rc::clone(inbox),
             outbox: Rc::clone(outbox),
             at: 0,
-            remote: Route::to(remote),
+            remote: Path::to(remote),
         };
         let config = DriverConfig { recv_slots: 64, recv_slot_len: 2048, ..DriverConfig::default() };
         let asker = Rc::new(RefCell::new(Asker::new(encoding, in_flight, hub_addr().into())));

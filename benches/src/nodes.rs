@@ -8,7 +8,7 @@ use sluis_core::framing::{Decision, Encoding, Response, ValueBuf, Zone};
 use sluis_core::limits::MAX_DATAGRAM_V6;
 use sluis_core::node::{Event, Node, NodeConfig, OpenId, Ping, Reply, WaitId};
 use sluis_core::time::{Duration, Instant, Now, Wall};
-use sluis_core::{Datagrams, Did, Machine, Reject, Route, Seed};
+use sluis_core::{Datagrams, Did, Machine, Path, Reject, Seed};
 
 use crate::samples::{HUB, INTENT, PURPOSE, SENSOR, reading};
 
@@ -138,6 +138,12 @@ impl Packets {
         self.ends.get(at).and_then(|end| self.bytes.get(start..*end)).unwrap_or_default()
     }
 
+    /// The same, for a machine to read.
+    pub fn get_mut(&mut self, at: usize) -> &mut [u8] {
+        let start = if at == 0 { 0 } else { self.ends.get(at - 1).copied().unwrap_or_default() };
+        self.ends.get(at).and_then(|end| self.bytes.get_mut(start..*end)).unwrap_or_default()
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).map(|at| self.get(at))
@@ -206,9 +212,9 @@ impl Pair {
     ///
     /// # Errors
     /// What the hub says.
-    pub fn tell_hub(&mut self, datagram: &[u8], answers: &mut Packets) -> Result<Heard, Reject> {
+    pub fn tell_hub(&mut self, datagram: &mut [u8], answers: &mut Packets) -> Result<Heard, Reject> {
         let now = self.clock.now();
-        self.hub.handle_datagram(now, Route::to(sensor_addr()), datagram)?;
+        self.hub.handle_datagram(now, Path::to(sensor_addr()), datagram)?;
         Ok(drain(&mut self.hub, now, &mut self.out, answers))
     }
 
@@ -216,8 +222,8 @@ impl Pair {
     ///
     /// # Errors
     /// What the sensor says.
-    pub fn tell_sensor(&mut self, datagram: &[u8]) -> Result<usize, Reject> {
-        self.sensor.handle_datagram(self.clock.now(), Route::to(hub_addr()), datagram)?;
+    pub fn tell_sensor(&mut self, datagram: &mut [u8]) -> Result<usize, Reject> {
+        self.sensor.handle_datagram(self.clock.now(), Path::to(hub_addr()), datagram)?;
         let mut ended = 0;
         while let Some(event) = self.sensor.poll_event() {
             let Event::Response(answered) = event else { continue };

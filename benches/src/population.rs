@@ -1,8 +1,9 @@
 //! A million peers, and what they take.
 
+use sluis_core::airlock::Rank;
 use sluis_core::node::{Peers, Recorded};
 use sluis_core::time::{Duration, Instant};
-use sluis_core::{Route, Seed};
+use sluis_core::{Path, Seed};
 
 use crate::alloc::{Heap, heap};
 
@@ -25,9 +26,9 @@ pub fn heap_of(count: u32) -> Heap {
         did.clear();
         let _ = write!(did, "jis:fleet:sensor-{i:015}");
         let [a, b, c, d] = i.to_be_bytes();
-        let route = Route::to(([10, b, c, d], 7150 + u16::from(a)).into());
+        let path = Path::to(([10, b, c, d], 7150 + u16::from(a)).into());
         let seat = peers.look_up(&did);
-        assert_eq!((did.len(), peers.record(Instant::ZERO, seat, route)), (32, Recorded::New));
+        assert_eq!((did.len(), peers.record(Instant::ZERO, seat, path, Rank::Trusted)), (32, Recorded::New));
     }
     let after = heap();
     assert_eq!(peers.len(), count as usize);

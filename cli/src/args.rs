@@ -10,6 +10,7 @@ use sluis_core::framing;
 use crate::chain::args::{self as chain, ChainArgs};
 use crate::common::Common;
 use crate::key::args::{self as key, KeyArgs};
+use crate::mux::args::{self as mux, MuxArgs};
 use crate::signal::args::{self as signal, SignalArgs};
 use crate::values::{self, JsonText, Place, Trust};
 
@@ -47,6 +48,9 @@ pub(crate) enum Command {
     /// Prove what ran: files of tokens that cannot be rewritten unseen
     #[command(after_help = chain::EXAMPLES)]
     Chain(ChainArgs),
+    /// Be a hub for channels between agents, or one of its clients: tibet-mux, delivered
+    #[command(after_help = mux::EXAMPLES)]
+    Mux(MuxArgs),
     /// Play a story on this machine: a hub meets a trusted, a waiting and an unknown sensor, and a replay
     #[command(after_help = DEMO_EXAMPLES)]
     Demo,
@@ -70,6 +74,10 @@ pub(crate) struct ListenArgs {
     /// What accepted pings are answered with [default: {}]
     #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true)]
     pub(crate) reply: Option<JsonText>,
+    /// Take pings stamped up to so long before the start: clocks of senders may be behind by that, but what was sent to
+    /// this node in that time may be replayed to it once [default: 0]
+    #[arg(long, value_name = "TIME", value_parser = values::time, allow_negative_numbers = true)]
+    pub(crate) accept_older: Option<Duration>,
     /// Read settings from a TOML file; flags win
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -231,6 +239,10 @@ const LISTEN_EXAMPLES: &str = r#"Examples:
   sluis listen --config hub.toml --reply '{"celsius":21.5}'
   sluis listen --did jis:home:hub --allow-legacy --capture hub.jsonl
 
+Nothing stamped before the start is taken, for this node does not remember what it
+took in before: a sender whose clock is behind waits until it has passed that
+time, or --accept-older TIME lets it in and, once, a replay of what was sent in that time.
+
 A ping is judged by the rules first, then by the trust in its sender: from 0.7
 it is accepted (GROEN), from 0.3 it waits for a decision (GEEL), below there is
 silence (ROOD). Unsigned pings wait at best, unless --allow-legacy names their
@@ -258,7 +270,8 @@ on; what cannot change while it runs is said. Without one it ends `listen`.
       wait: the number of a ping that waits for a decision, else null
   {"event":"decided","wait","packet_id","source_did","intent","decision",
    "answered"}
-      decision: accept, reject, or expired when nobody decided within 300 s
+      decision: accept, reject, expired when nobody decided within 300 s, or
+      displaced when it made way for the ping of somebody better known
   {"event":"rejected","reason","count"}
       at most once a second for each reason: how many since the last time
   {"event":"summary","received","accepted","pending","rejected":{reason:count},
@@ -295,17 +308,20 @@ The configuration file; everything is optional, unknown fields are errors:
   allow_legacy = ["jis:home:*"]
   reply = '{"ok":true}'          # JSON; where no entry of `replies` matches
   trust = { "jis:home:sensor" = 0.9 }
-  thresholds = { groen = 0.7, rood = 0.3 }
+  thresholds = { groen = 0.7, rood = 0.3, otherwise = "GEEL" }
+      # otherwise: the best zone of a ping that no rule matches
   caps = { peers = 65536, waiting = 1024 }
-      # also: peer_bytes, waiting_per_sender, events, event_bytes, transmits,
-      # transmit_bytes, replies
+      # also: peer_bytes, waiting_per_sender, waiting_per_address, events,
+      # event_bytes, transmits, transmit_bytes, replies
   [[rules]]                      # the highest priority that matches counts
   name = "doors wait"
   zone = "GEEL"                  # GROEN, GEEL or ROOD
   priority = 80                  # 50 when left out
   source_did = "jis:home:*"      # conditions, all must hold: patterns for
   intent = "door.*"              # source_did and intent; also ping_type,
-                                 # pod_id or no_pod = true, min_trust
+                                 # pod_id or no_pod = true, min_trust; a rule
+                                 # that means every ping says any = true. A
+                                 # star is the first or the last character
   [[replies]]                    # the first that matches counts
   intent = "temperature.*"
   reply = '{"celsius":21.5}'"#;

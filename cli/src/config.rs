@@ -51,6 +51,7 @@ struct File {
 struct Thresholds {
     groen: Option<f64>,
     rood: Option<f64>,
+    otherwise: Option<Zone>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +67,8 @@ struct RuleEntry {
     no_pod: bool,
     ping_type: Option<PingType>,
     min_trust: Option<f64>,
+    #[serde(default)]
+    any: bool,
     priority: Option<i64>,
 }
 
@@ -84,6 +87,7 @@ struct CapsEntry {
     peer_bytes: Option<usize>,
     waiting: Option<u32>,
     waiting_per_sender: Option<u32>,
+    waiting_per_address: Option<u32>,
     events: Option<u32>,
     event_bytes: Option<usize>,
     transmits: Option<u32>,
@@ -133,7 +137,8 @@ impl Config {
 fn gate(thresholds: Option<Spanned<Thresholds>>) -> Result<GateConfig, Wrong> {
     let mut gate = GateConfig::default();
     let Some(thresholds) = thresholds else { return Ok(gate) };
-    let Thresholds { groen, rood } = *thresholds.get_ref();
+    let Thresholds { groen, rood, otherwise } = *thresholds.get_ref();
+    gate.otherwise = otherwise;
     gate.groen = groen.unwrap_or(gate.groen);
     gate.rood = rood.unwrap_or(gate.rood);
     let mend =
@@ -149,6 +154,7 @@ fn caps(entry: &CapsEntry) -> Caps {
     caps.peer_bytes = peer_bytes.unwrap_or(caps.peer_bytes);
     caps.waiting = waiting.unwrap_or(caps.waiting);
     caps.waiting_per_sender = waiting_per_sender.unwrap_or(caps.waiting_per_sender);
+    caps.waiting_per_address = entry.waiting_per_address.unwrap_or(caps.waiting_per_address);
     caps.events = events.unwrap_or(caps.events);
     caps.event_bytes = event_bytes.unwrap_or(caps.event_bytes);
     caps.transmits = entry.transmits.unwrap_or(caps.transmits);
@@ -188,6 +194,7 @@ impl RuleEntry {
         rule.intent = self.intent;
         rule.ping_type = self.ping_type;
         rule.min_trust = self.min_trust;
+        rule.any = self.any;
         rule.priority = self.priority.unwrap_or(rule.priority);
         Ok(rule)
     }
@@ -275,6 +282,12 @@ mod tests {
             ("reply = '{'", &["line 1", "reply: this is not JSON"]),
             ("thresholds = { groen = 0.1 }", &["thresholds: the ROOD threshold must not be above"]),
             ("[[rules]]\nname = \"x\"\nzone = \"BLAUW\"", &["line 3", "`GROEN`"]),
+            (
+                "[[rules]]\nname = \"x\"\nzone = \"GROEN\"",
+                &["line 1", "rules: a rule without conditions", "any = true"],
+            ),
+            ("[[rules]]\nname = \"x\"\nzone = \"ROOD\"\nintent = \"a*b\"", &["line 1", "intent: a star stands for"]),
+            ("[thresholds]\notherwise = \"x\"", &["line 2", "`GEEL`"]),
             ("[[rules]]\nname = \"x\"", &["line 1", "missing field `zone`"]),
             ("[caps]\npears = 1", &["line 2", "unknown field `pears`"]),
             ("did = ", &["line 1"]),

@@ -17,6 +17,7 @@ mod histogram;
 mod input;
 mod key;
 mod listen;
+mod mux;
 mod output;
 mod ping;
 mod replay;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         Command::Key(args) => (args.command.name(), key::run(cli.common, &args.command)),
         Command::Signal(args) => (args.command.name(), signal::run(cli.common, &args.command)),
         Command::Chain(args) => (args.command.name(), chain::run(cli.common, &args.command)),
+        Command::Mux(args) => (args.command.name(), mux::run(cli.common, &args.command)),
         Command::Demo => ("demo", demo::run(cli.common)),
     };
     let code = done.unwrap_or_else(|fail| fail.report(Some(name)));

@@ -3,9 +3,9 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use sluis_core::Seed;
 use sluis_core::driver::{App, Driver, DriverConfig, DriverStats};
 use sluis_core::node::{Node, NodeConfig};
+use sluis_core::{Seed, Wall};
 use sluis_tokio::FileTape;
 
 use crate::common::Runtime;
@@ -29,6 +29,12 @@ pub(crate) fn node(config: NodeConfig) -> Result<Node, Fail> {
 /// The same, and everything that goes in and out of it is recorded.
 pub(crate) fn recorded(config: NodeConfig, tape: FileTape) -> Result<Node, Fail> {
     Node::recorded(config, &seed()?, Box::new(tape)).map_err(Fail::usage)
+}
+
+/// What the wall clock shows.
+pub(crate) fn wall() -> Wall {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    Wall::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 fn seed() -> Result<Seed, Fail> {

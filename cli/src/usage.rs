@@ -21,6 +21,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "demo",
         ],
     ),
+    ("mux", &["serve", "listen", "open", "send", "close", "channels", "status", "intents", "token"]),
     ("demo", &[]),
 ];
 

@@ -47,6 +47,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// The name or address.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The addresses that it stands for: one for a number, all that the resolver knows for a name.
     pub(crate) fn resolve(&self) -> std::io::Result<Vec<SocketAddr>> {
         match self.host.parse::<IpAddr>() {

@@ -165,6 +165,7 @@ const fn outcome_name(outcome: Outcome) -> &'static str {
         Outcome::Approved => "accept",
         Outcome::Rejected => "reject",
         Outcome::Expired => "expired",
+        Outcome::Displaced => "displaced",
         _ => "ended",
     }
 }

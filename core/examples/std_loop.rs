@@ -14,7 +14,7 @@ use std::time::{Instant as StdInstant, SystemTime};
 use sluis_core::framing::{Value, ValueBuf};
 use sluis_core::limits::MAX_DATAGRAM_V6;
 use sluis_core::node::{Event, Node, NodeConfig, Reply};
-use sluis_core::{Datagrams, Deadline, Did, Duration, Instant, Machine, Now, Seed, Wall};
+use sluis_core::{Datagrams, Did, Duration, Instant, Machine, Now, Seed, Wall};
 
 /// Both clocks, read together; monotonic time counts from when this was made.
 struct Clock(StdInstant);
@@ -55,17 +55,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         while let Some(transmit) = hub.poll_transmit(clock.now(), &mut tx) {
             // What the network does not take is lost, as on the way; the hub goes on.
-            let _ = socket.send_to(&tx[..transmit.len], transmit.route.remote);
+            let _ = socket.send_to(&tx[..transmit.len], transmit.path.remote);
         }
-        // 2. Wait for whatever comes first: a datagram, or the deadline.
-        socket.set_read_timeout(match hub.deadline() {
-            None => None,
-            Some(Deadline::Now) => Some(Duration::from_micros(1)),
-            Some(Deadline::At(at, _)) => Some(at.saturating_since(clock.now().mono).max(Duration::from_micros(1))),
-        })?;
+        // 2. Wait for whatever comes first: a datagram, or the time at which the hub wants to be called.
+        let wait = hub.wants().wait(clock.now().mono);
+        socket.set_read_timeout(wait.map(|wait| wait.max(Duration::from_micros(1))))?;
         // 3. Mutate: hand in what came.
         match socket.recv_from(&mut rx) {
-            Ok((len, from)) => drop(hub.handle_datagram(clock.now(), from.into(), &rx[..len])),
+            Ok((len, from)) => drop(hub.handle_datagram(clock.now(), from.into(), &mut rx[..len])),
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {}
             Err(e) => return Err(e.into()),
         }

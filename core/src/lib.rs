@@ -1,6 +1,6 @@
 //! Sans-IO state machines for traffic that carries identity.
 //!
-//! A *machine* takes in datagrams, time and commands, and gives out datagrams, events and a deadline. It does no I/O, reads no
+//! A *machine* takes in datagrams, time and commands, and gives out datagrams, events and when it wants to be called again. It does no I/O, reads no
 //! clock, starts no thread and draws no randomness of its own, so it runs in any event loop, on any async runtime, in a
 //! simulator and under a fuzzer, with the same bytes coming out for the same bytes going in.
 //!
@@ -24,13 +24,13 @@
 //! Whoever drives a machine does three things, for ever: hand in what came ([`handle_datagram`](Datagrams::handle_datagram),
 //! [`handle_timeout`](Machine::handle_timeout), a command), take out what is ready
 //! ([`poll_event`](Machine::poll_event), [`poll_transmit`](Datagrams::poll_transmit)), and wait for input or for the
-//! [`deadline`](Machine::deadline). Here two nodes talk through nothing but memory:
+//! instant that it [`wants`](Machine::wants). Here two nodes talk through nothing but memory:
 //!
 #![cfg_attr(feature = "alloc", doc = "```")]
 #![cfg_attr(not(feature = "alloc"), doc = "```ignore")]
 //! use sluis_core::framing::{Value, ValueBuf};
 //! use sluis_core::node::{Event, Node, NodeConfig, Ping, Reply};
-//! use sluis_core::{Datagrams, Did, Instant, Machine, Now, Route, Seed, Wall};
+//! use sluis_core::{Datagrams, Did, Instant, Machine, Now, Path, Seed, Wall};
 //!
 //! // Time and randomness come in. (A seed for production comes from the system, once.)
 //! let now = Now::new(Instant::ZERO, Wall::from_micros(1_736_942_400_000_000));
@@ -40,18 +40,18 @@
 //! hub.allow_legacy("jis:home:*")?;
 //! hub.set_reply("temperature.*", Reply::Now(ValueBuf::new(Value::from_json(r#"{"celsius":21.5}"#)?)?))?;
 //!
-//! let at_hub = Route::to("192.0.2.1:7150".parse()?);
-//! let at_sensor = Route::to("192.0.2.2:7150".parse()?);
+//! let at_hub = Path::to("192.0.2.1:7150".parse()?);
+//! let at_sensor = Path::to("192.0.2.2:7150".parse()?);
 //! sensor.ping(now, &Ping::new("jis:home:hub", at_hub, "temperature.read"))?;
 //!
 //! let mut buf = vec![0; sluis_core::limits::MAX_DATAGRAM_V6];
 //! let mut answered = false;
 //! while !answered {
 //!     while let Some(t) = sensor.poll_transmit(now, &mut buf) {
-//!         let _ = hub.handle_datagram(now, at_sensor, &buf[..t.len]);
+//!         let _ = hub.handle_datagram(now, at_sensor, &mut buf[..t.len]);
 //!     }
 //!     while let Some(t) = hub.poll_transmit(now, &mut buf) {
-//!         let _ = sensor.handle_datagram(now, at_hub, &buf[..t.len]);
+//!         let _ = sensor.handle_datagram(now, at_hub, &mut buf[..t.len]);
 //!     }
 //!     while let Some(event) = sensor.poll_event() {
 //!         if let Event::Response(answer) = event {
@@ -94,10 +94,10 @@ mod machine;
 #[cfg(feature = "alloc")]
 pub mod node;
 pub mod noise;
+mod path;
 #[cfg(feature = "record")]
 pub mod record;
 mod reject;
-mod route;
 mod seed;
 #[cfg(any(feature = "sim", all(test, feature = "std")))]
 pub mod sim;
@@ -107,11 +107,11 @@ pub mod time;
 #[cfg(feature = "alloc")]
 pub use did::Did;
 pub use did::{DidError, check_did};
-pub use machine::{Datagrams, Machine, Transmit};
+pub use machine::{Datagrams, Machine, Transmit, Wants};
+pub use path::{Path, SocketId};
 pub use reject::{Reject, RejectCounts};
-pub use route::Route;
 pub use seed::{Name, Rng, Seed, SipKey};
-pub use time::{Deadline, Duration, Instant, Now, Reason, Wall};
+pub use time::{Duration, Instant, Now, Reason, Wall};
 
 /// The README's own code, compiled as a test.
 #[cfg(all(doctest, feature = "std", feature = "record"))]

@@ -1,14 +1,14 @@
 //! The one boundary: what every state machine has, whatever drives it.
 
+use crate::path::Path;
 use crate::reject::Reject;
-use crate::route::Route;
-use crate::time::{Deadline, Now};
+use crate::time::{Duration, Instant, Now, Reason};
 
 /// A state machine without I/O, clock, thread, global or hidden randomness.
 ///
 /// The caller mutates it (`handle_*`, or a method of the machine's own), then drains it (`poll_*`) and then waits for
-/// whatever comes first: input or [`deadline`](Self::deadline). A caller that forgets to drain is told so: while
-/// output is pending the deadline is [`Deadline::Now`].
+/// whatever comes first: input, or the instant that [`wants`](Self::wants) names. A caller that forgets to drain is told so
+/// there, too.
 ///
 /// Every call does bounded work and every table has a cap, so nothing that arrives can make a machine slow or large.
 pub trait Machine {
@@ -23,17 +23,60 @@ pub trait Machine {
     /// The next event, oldest first.
     fn poll_event(&mut self) -> Option<Self::Event<'_>>;
 
-    /// When the machine wants to be called next; `None` is never. Not in the past after a full drain at that time.
-    fn deadline(&self) -> Option<Deadline>;
+    /// What the machine waits for, besides input.
+    fn wants(&self) -> Wants;
 }
 
-/// A machine that speaks datagrams.
+/// What a machine waits for, besides input: to be drained, and to be called at a certain time. Neither hides the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[must_use]
+pub struct Wants {
+    /// Events are to be taken with [`poll_event`](Machine::poll_event).
+    pub events: bool,
+    /// Datagrams are to be taken with [`poll_transmit`](Datagrams::poll_transmit).
+    pub output: bool,
+    /// When [`handle_timeout`](Machine::handle_timeout) is to be called at the latest, and why; `None` is never. Not in the past
+    /// after a full drain at that time.
+    pub at: Option<(Instant, Reason)>,
+}
+
+impl Wants {
+    /// Nothing but input.
+    pub const NOTHING: Self = Self { events: false, output: false, at: None };
+
+    /// Whether it is to be drained.
+    #[must_use]
+    pub const fn is_pending(&self) -> bool {
+        self.events || self.output
+    }
+
+    /// Whether its time has come.
+    #[must_use]
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.at.is_some_and(|(at, _)| at <= now)
+    }
+
+    /// How long to wait for input at most before the machine is looked after again; `None` is for ever.
+    #[must_use]
+    pub fn wait(&self, now: Instant) -> Option<Duration> {
+        if self.is_pending() { Some(Duration::ZERO) } else { self.at.map(|(at, _)| at.saturating_since(now)) }
+    }
+
+    /// Whether the caller has to act on this sooner than on `before`.
+    #[must_use]
+    pub fn is_sooner_than(&self, before: &Self) -> bool {
+        let more = self.events && !before.events || self.output && !before.output;
+        more || self.at.is_some_and(|(at, _)| before.at.is_none_or(|(before, _)| at < before))
+    }
+}
+
+/// A machine that speaks datagrams, through one socket or several.
 pub trait Datagrams: Machine {
-    /// Take in one datagram.
+    /// Take in one datagram. What it holds is the machine's to change: it decrypts in place.
     ///
     /// # Errors
     /// Why it was turned away. The machine has counted it already; a driver has nothing left to do.
-    fn handle_datagram(&mut self, now: Now, route: Route, bytes: &[u8]) -> Result<(), Reject>;
+    fn handle_datagram(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<(), Reject>;
 
     /// Write the next datagram to send into `out` and say where it goes; `None` when there is nothing to send.
     ///
@@ -46,7 +89,7 @@ pub trait Datagrams: Machine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmit {
     /// Where it goes, and from which of our addresses.
-    pub route: Route,
+    pub path: Path,
     /// How many bytes of the caller's buffer it takes.
     pub len: usize,
 }

@@ -117,7 +117,8 @@ fn piece(text: &str, (start, len, stars): (u8, u8, u8)) -> String {
 /// The gate with its guards agrees with asking every rule in turn.
 fn rules(input: &Input<'_>) {
     let (groen, rood) = input.thresholds;
-    let config = GateConfig { groen, rood, max_rules: 8, max_rule_bytes: 4096 };
+    let otherwise = (groen.to_bits() & 1 == 1).then_some(Zone::Geel);
+    let config = GateConfig { groen, rood, otherwise, max_rules: 8, max_rule_bytes: 4096 };
     let Ok(mut gate) = Gate::new(config) else {
         assert!(!groen.is_finite() || !rood.is_finite() || rood > groen);
         return;
@@ -142,6 +143,7 @@ fn rules(input: &Input<'_>) {
         rule.ping_type = wish.kind.map(kind);
         rule.min_trust = wish.least;
         rule.priority = wish.priority.into();
+        rule.any = !rule.has_conditions();
         let before = gate.rules().len();
         let _ = gate.add_rule(&rule);
         assert!(gate.rules().len() >= before && gate.rules().len() <= 8);

@@ -106,6 +106,9 @@ use sluis_core::Datagrams;
 use sluis_core::driver::Requests;
 use sluis_udp::{Readiness, Timer, UdpIo};
 
+#[cfg(feature = "net")]
+pub mod net;
+
 pub use sluis_core;
 pub use sluis_core::driver::{Events, Handle, HandleConfig, Request};
 pub use sluis_journal as journal;

@@ -107,6 +107,9 @@ use sluis_core::driver::Requests;
 use sluis_udp::{Timer, UdpIo};
 use tokio::time::Sleep;
 
+#[cfg(feature = "net")]
+pub mod net;
+
 pub use sluis_core;
 pub use sluis_core::driver::{Events, Handle, HandleConfig, Request};
 pub use sluis_journal as journal;

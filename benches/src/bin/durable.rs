@@ -35,6 +35,10 @@ fn main() -> ExitCode {
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--json" => json = true,
+            "--help" | "-h" => {
+                println!("{USAGE}");
+                return ExitCode::SUCCESS;
+            }
             "--rounds" => match args.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0) {
                 Some(n) => rounds = n,
                 None => return usage(),

@@ -25,6 +25,10 @@ fn main() -> ExitCode {
         let mut number = || args.next().and_then(|n| n.parse::<u64>().ok()).filter(|n| *n > 0);
         match arg.as_str() {
             "--json" => json = true,
+            "--help" | "-h" => {
+                println!("{USAGE}");
+                return ExitCode::SUCCESS;
+            }
             "--tokens" => match number() {
                 Some(n) => tokens = n,
                 None => return usage(),

@@ -1,7 +1,6 @@
 //! What steps cost: unsigned, MACed and signed, at 1,000 to 1,000,000 steps of one workload, against the reference and against raw Ed25519.
 //!
-//! `steps [--json] [--quick] [--reference PYTHON:PATH]`: with a Python and the folder that holds `tibet_workload`, the reference is measured in
-//! the same run. Everything is processor time of one thread; run it under `taskset` on a machine that does other things.
+//! `cargo run --release -p sluis-benches --bin steps [-- --help]`
 #![allow(clippy::disallowed_methods, reason = "a measuring command is the outside world")]
 
 use std::process::{Command, ExitCode};
@@ -22,6 +21,50 @@ static ALLOC: Counting = Counting;
 
 /// Steps a second that the reference was measured at, on the machine of the issue, where it is not measured here.
 const REFERENCE: f64 = 6_500.0;
+
+/// What `--help` prints.
+const USAGE: &str = "\
+steps: what steps of a workload cost, unsigned, MACed and signed, at 1,000 to 1,000,000 steps
+
+  --json                     one object a line
+  --quick                    1,000 and 10,000 steps only
+  --reference PYTHON:PATH    measure the reference in this run, with this Python and the folder that holds
+                             tibet_workload; without it, its figure is 6,500 steps a second, which tibet-workload
+                             0.1.0 was measured at with 1,000 steps
+
+Everything is processor time of one thread; run it under `taskset` on a machine that does other things. Timings decide
+nothing: the exit code is 0 whatever they are, 1 when the reference cannot be run, 2 when the command line is wrong.";
+
+/// What is asked for on the command line.
+#[derive(Default)]
+struct Args {
+    json: bool,
+    quick: bool,
+    help: bool,
+    /// A Python, and where the reference is.
+    reference: Option<(String, String)>,
+}
+
+impl Args {
+    fn read(args: impl IntoIterator<Item = String>) -> Result<Self, String> {
+        let (mut read, mut args) = (Self::default(), args.into_iter());
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--json" => read.json = true,
+                "--quick" => read.quick = true,
+                "--help" | "-h" => read.help = true,
+                "--reference" => {
+                    let place = args.next().and_then(|place| {
+                        place.split_once(':').map(|(python, path)| (python.to_owned(), path.to_owned()))
+                    });
+                    read.reference = Some(place.ok_or("--reference takes PYTHON:PATH")?);
+                }
+                other => return Err(format!("there is no argument `{other}` here")),
+            }
+        }
+        Ok(read)
+    }
+}
 
 /// How the steps of a run are protected.
 #[derive(Clone, Copy)]
@@ -144,24 +187,25 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let json = args.iter().any(|arg| arg == "--json");
-    let quick = args.iter().any(|arg| arg == "--quick");
-    let asked = args.iter().position(|arg| arg == "--reference").and_then(|at| args.get(at + 1));
-    let mut report = Report::new("steps", json);
-    let measured = match asked.map(|asked| asked.split_once(':').ok_or("--reference PYTHON:PATH")) {
-        None => None,
-        Some(Err(usage)) => {
-            eprintln!("{usage}");
+    let Args { json, quick, help, reference: asked } = match Args::read(std::env::args().skip(1)) {
+        Ok(args) => args,
+        Err(why) => {
+            eprintln!("{why}\n\n{USAGE}");
             return ExitCode::from(2);
         }
-        Some(Ok((python, path))) => match reference(python, path, 1_000) {
-            Ok(rate) => Some(rate),
-            Err(why) => {
-                eprintln!("{why}");
-                return ExitCode::FAILURE;
-            }
-        },
+    };
+    if help {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    let mut report = Report::new("steps", json);
+    let measured = match asked.map(|(python, path)| reference(&python, &path, 1_000)) {
+        None => None,
+        Some(Ok(rate)) => Some(rate),
+        Some(Err(why)) => {
+            eprintln!("{why}");
+            return ExitCode::FAILURE;
+        }
     };
     let floor = measured.unwrap_or(REFERENCE);
     let floor_name = if measured.is_some() { "reference, this run" } else { "reference, as reported" };

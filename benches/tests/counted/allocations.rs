@@ -44,7 +44,7 @@ impl Rig {
         back.clear();
         cost.sensor += calls_in(|| there.push(pair.ask()));
         cost.hub += calls_in(|| {
-            let heard = pair.tell_hub(there.get(0), back).expect("a ping that passes the gate");
+            let heard = pair.tell_hub(there.get_mut(0), back).expect("a ping that passes the gate");
             assert_eq!(heard.events, 1);
         });
     }
@@ -53,8 +53,8 @@ impl Rig {
     fn answer(&mut self) {
         let Self { pair, back, cost, ended, .. } = self;
         cost.sensor += calls_in(|| {
-            for answer in back.iter() {
-                *ended += pair.tell_sensor(answer).expect("an answer to a request");
+            for at in 0..back.len() {
+                *ended += pair.tell_sensor(back.get_mut(at)).expect("an answer to a request");
             }
         });
         let now = pair.clock.now();
@@ -108,7 +108,7 @@ fn a_ping_that_the_application_answers_costs_none() {
             back.clear();
             cost.sensor += calls_in(|| there.push(pair.ask()));
             cost.hub += calls_in(|| {
-                let heard = pair.tell_hub(there.get(0), back).expect("an accepted ping");
+                let heard = pair.tell_hub(there.get_mut(0), back).expect("an accepted ping");
                 let id = heard.open.expect("it waits for the application");
                 pair.hub.respond(pair.clock.now(), id, reading.as_value()).expect("an answer");
                 assert!(pair.drain_hub(back).sent > 0);
@@ -128,7 +128,7 @@ fn a_ping_that_waits_and_is_approved_costs_none() {
             back.clear();
             cost.sensor += calls_in(|| there.push(pair.ask()));
             cost.hub += calls_in(|| {
-                let heard = pair.tell_hub(there.get(0), back).expect("a ping that waits");
+                let heard = pair.tell_hub(there.get_mut(0), back).expect("a ping that waits");
                 pair.hub.approve(pair.clock.now(), heard.wait.expect("it waits for a decision")).expect("approved");
                 assert!(pair.drain_hub(back).sent > 0);
             });

@@ -96,7 +96,8 @@ mod forward {
     pub(super) fn wait(step: &str, command: &mut Command) -> io::Result<ExitStatus> {
         let phase = Shared::new(Mutex::new(Phase::Starting(Vec::new())));
         listen(step.to_owned(), Arc::clone(&phase))?;
-        let mut child = command.spawn()?;
+        let spawned = command.spawn().inspect_err(|_| *lock(&phase) = Phase::Ended);
+        let mut child = spawned?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid {
             if let Phase::Starting(early) = std::mem::replace(&mut *lock(&phase), Phase::Running(pid)) {

@@ -197,8 +197,9 @@ pub(super) const SHOW: &str = r#"Examples:
 
 --json prints what is drawn
   {"event":"token","line","token_id","action","actor","timestamp","state",
-   "linked","signed","finding":{"kind","expected","actual"}}
-      linked: whether it says the hash of the line before it; finding: or null
+   "step","exit_code","linked","signed","finding":{"kind","expected","actual"}}
+      step, exit_code: of a step, or null; linked: whether it says the hash of the
+      line before it; finding: or null
   {"event":"finding","line","token_id","kind","expected","actual"}
       what is wrong with the whole, and with lines that are not there
   {"event":"summary","file","lines","findings","ok"}

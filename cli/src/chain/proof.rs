@@ -172,7 +172,7 @@ fn token(line: &str, number: u64, keys: &Keys, checked: &mut Checked) -> Option<
 /// What is wrong with a token as a step: that it is compromised, say.
 fn step(line: &str, number: u64, steps: &mut StepChecker) -> Option<Finding> {
     let token = Token::parse(line).ok()?;
-    let Problem { kind, expected, actual } = steps.token(&token, true)?.into();
+    let Problem { kind, expected, actual, .. } = steps.token(&token, true)?.into();
     Some(Finding { line: number, token_id: Some(token.token_id.to_cow().into_owned()), kind, expected, actual })
 }
 

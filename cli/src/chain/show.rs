@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use sluis_chain::token::Token;
 use sluis_chain::verify::Finding;
+use sluis_chain::workload::{Entry, Plan, Planned, Step};
+use sluis_core::data::Number;
 
 use super::args::ShowArgs;
 use super::check::{self, Checked};
@@ -21,9 +24,18 @@ use crate::output::{Color, Out, Paint, Style, escape};
 /// Findings that are told in full; of the lines with further ones it is only marked that there is something.
 const MAX_FINDINGS: usize = 10_000;
 
-/// Columns of what happened and of who did it, two spaces behind them included.
-const ACTION: usize = 22;
-const ACTOR: usize = 26;
+/// Columns of what happened and of who did it, two spaces behind them included, and how much of a timestamp is shown.
+struct Columns {
+    what: usize,
+    actor: usize,
+    stamp: Range<usize>,
+}
+
+/// A terminal of 80 columns is filled by a step, its exit code, who ran it and when.
+const NARROW: Columns = Columns { what: 34, actor: 18, stamp: 5..19 };
+const WIDE: Columns = Columns { what: 36, actor: 26, stamp: 0..19 };
+/// From here on there is room for the reason, too.
+const WIDE_FROM: usize = 110;
 
 /// What is wrong with which line.
 #[derive(Default)]
@@ -99,6 +111,14 @@ fn draw_json(out: &mut Out, args: &ShowArgs, findings: &Findings, checked: &Chec
                     .text("actor", token.actor)
                     .text("timestamp", token.timestamp)
                     .str("state", token.state.as_str()),
+            };
+            let step = token.as_ref().and_then(Entry::read);
+            let step = if let Some(Ok(Entry::Step(step))) = &step { Some(step) } else { None };
+            let name = step.map(|step| step.name.to_cow());
+            let o = o.maybe("step", name.as_deref());
+            let o = match step.and_then(exit_code) {
+                Some(code) => o.raw("exit_code", code),
+                None => o.maybe("exit_code", None),
             };
             o.raw("linked", token.is_some_and(|token| token.prev().is_some()))
                 .raw("signed", token.is_some_and(|token| !token.signature.is_empty()))
@@ -217,9 +237,11 @@ impl Picture<'_> {
             Some(token) => {
                 let text = |text: sluis_core::framing::Text<'_>| escape::safe(&text.to_cow()).into_owned();
                 let seal = if token.signature.is_empty() { ' ' } else { '§' };
-                parts.push((Color::Bold, column(&text(token.action), ACTION)));
-                parts.push((Color::Plain, format!("{seal} {}", column(&text(token.actor), ACTOR))));
-                parts.push((Color::Dim, format!("{}  ", when(&text(token.timestamp)))));
+                let columns = if self.width < WIDE_FROM { NARROW } else { WIDE };
+                let (what, rest) = happened(&token);
+                parts.push((Color::Bold, ending(&escape::safe(&what), &rest, columns.what)));
+                parts.push((Color::Plain, format!("{seal} {}", column(&text(token.actor), columns.actor))));
+                parts.push((Color::Dim, format!("{}  ", when(&text(token.timestamp), columns.stamp))));
                 parts.push((Color::Plain, text(token.erachter)));
             }
         }
@@ -257,19 +279,60 @@ fn put(line: &mut Vec<u8>, paint: Paint, color: Color, text: &str) {
     paint.text(line, color, text);
 }
 
-/// A text in a column of its own: what does not fit gives way to an ellipsis, so that nothing runs into the next column.
-fn column(text: &str, width: usize) -> String {
-    let room = width.saturating_sub(2);
-    if text.chars().count() <= room {
-        return format!("{text:<width$}");
+/// What a token says has happened: of a step its name, and how it ended.
+fn happened(token: &Token<'_>) -> (String, String) {
+    if let Some(Ok(plan)) = Plan::read(token) {
+        let word = if matches!(plan.said, Planned::Added { .. }) { "planned" } else { "started" };
+        return (plan.name.to_cow().into_owned(), format!(": {word}"));
     }
-    let kept: String = text.chars().take(room.saturating_sub(1)).collect();
-    format!("{kept}…  ")
+    match Entry::read(token) {
+        Some(Ok(Entry::Step(step))) => {
+            let exit = exit_code(&step).map_or_else(String::new, |code| format!(", exit {code}"));
+            (step.name.to_cow().into_owned(), format!(": {}{exit}", step.status))
+        }
+        _ => (token.action.to_cow().into_owned(), String::new()),
+    }
 }
 
-/// A timestamp to the second.
-fn when(timestamp: &str) -> String {
-    let short: String = timestamp.chars().take(19).collect();
+/// With which code the command of a step ended, where there was one.
+fn exit_code(step: &Step<'_>) -> Option<i64> {
+    match step.metadata.get("exit_code")?.as_number()? {
+        Number::Int(code) => Some(code),
+        _ => None,
+    }
+}
+
+/// A text in a column of its own: what does not fit gives way to an ellipsis, so that nothing runs into the next column.
+fn column(text: &str, width: usize) -> String {
+    ending(text, "", width)
+}
+
+/// The same, with an end that is never cut.
+fn ending(text: &str, end: &str, width: usize) -> String {
+    let columns = |text: &str| escape::columns_of(text.as_bytes());
+    let room = width.saturating_sub(2).saturating_sub(columns(end));
+    let mut out = String::new();
+    if columns(text) <= room {
+        out.push_str(text);
+    } else {
+        let mut left = room.saturating_sub(1);
+        for c in text.chars() {
+            let takes = columns(c.encode_utf8(&mut [0; 4]));
+            let Some(rest) = left.checked_sub(takes) else { break };
+            left = rest;
+            out.push(c);
+        }
+        out.push('…');
+    }
+    out.push_str(end);
+    let pad = width.saturating_sub(columns(&out));
+    out.extend(std::iter::repeat_n(' ', pad));
+    out
+}
+
+/// A timestamp to the second, or a part of it.
+fn when(timestamp: &str, part: Range<usize>) -> String {
+    let short: String = timestamp.chars().skip(part.start).take(part.len()).collect();
     short.replacen('T', " ", 1)
 }
 
@@ -292,6 +355,15 @@ mod tests {
         assert_eq!(column("jis:hub", 10), "jis:hub   ");
         assert_eq!(column("jis:hub1", 10), "jis:hub1  ");
         assert_eq!(column("jis:hub:12", 10), "jis:hub…  ");
-        assert_eq!(column("é温é温é温é温é", 10), "é温é温é温é…  ");
+        assert_eq!(column("é温é温é温é温é", 10), "é温é温é…  ", "some take two columns");
+        assert_eq!(ending("compile", ": failed, exit 7", 30), "compile: failed, exit 7       ");
+        assert_eq!(ending("compile everything", ": failed, exit 7", 30), "compile eve…: failed, exit 7  ");
+    }
+
+    #[test]
+    fn eighty_columns_are_enough() {
+        let narrow = " ● ".chars().count() + 7 + NARROW.what + 2 + NARROW.actor + NARROW.stamp.len();
+        assert!(narrow <= 80, "{narrow}");
+        assert_eq!(when("2026-01-15T12:00:00.123456+00:00", NARROW.stamp), "01-15 12:00:00");
     }
 }

@@ -20,7 +20,7 @@ use crate::fail::Fail;
 use crate::input::Control;
 use crate::input::Inbox;
 use crate::key;
-use crate::output::Out;
+use crate::output::{Out, tell};
 use crate::run;
 
 /// Listen until there is a reason to end; the exit code is 0 then, unless something was not recorded that should have been.
@@ -35,6 +35,9 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
     let socket = run::bind(run::resolve_bind(&settings.bind)?)?;
     let (capture, tape) = args.capture.clone().map(|file| Capture::begin(file, args.max_bytes)).transpose()?.unzip();
     let mut node = settings.node(tape)?;
+    for warning in settings.warnings(&node) {
+        tell(&format!("sluis listen: {warning}."));
+    }
     if let Some(why) = capture.as_ref().and_then(Capture::failed) {
         return Err(Fail::runtime(why));
     }

@@ -83,7 +83,7 @@ mod tests {
         let mut buffer = [0; MAX_DATAGRAM_V6];
         let len = node.poll_transmit(now, &mut buffer).unwrap().len;
         assert_eq!(asked(&hub_did, "temperature.*").unwrap(), len);
-        hub.handle_datagram(now, from.into(), &buffer[..len]).unwrap();
+        hub.handle_datagram(now, from.into(), &mut buffer[..len]).unwrap();
         let answer = hub.poll_transmit(now, &mut buffer).unwrap().len;
         assert_eq!(answered(&hub_did, reply).unwrap(), answer);
         hub.poll_event();

@@ -1,5 +1,7 @@
 //! What flags and configuration say together.
 
+use std::time::Duration;
+
 use sluis_core::Did;
 use sluis_core::airlock::{GateConfig, Rule};
 use sluis_core::framing::ValueBuf;
@@ -20,6 +22,8 @@ pub(super) struct Settings {
     pub(super) bind: Place,
     /// Heartbeats are recorded, and nothing else is done with them.
     pub(super) record: bool,
+    /// How long before the start a ping may be stamped.
+    accept_older: Duration,
     pub(super) gate: GateConfig,
     pub(super) caps: Caps,
     pub(super) rules: Vec<Rule<String>>,
@@ -49,6 +53,7 @@ impl Settings {
             did,
             record: args.record.is_some(),
             bind: args.bind.clone().or(config.bind).unwrap_or_default(),
+            accept_older: args.accept_older.unwrap_or_default(),
             gate: config.gate,
             caps: config.caps,
             rules: config.rules,
@@ -63,12 +68,26 @@ impl Settings {
         (self.gate.groen, self.gate.rood)
     }
 
+    /// What the rules leave open although they look otherwise, each a sentence.
+    pub(super) fn warnings(&self, node: &Node) -> Vec<String> {
+        let evaded = |rule: &Rule<String>| {
+            format!(
+                "the rule `{}` turns pings away by what their sender writes, who may write it otherwise (`Door.open`, a blank): \
+                 add otherwise = \"GEEL\" to [thresholds], so that what no rule matches waits",
+                rule.name
+            )
+        };
+        node.gate().evadable().map(evaded).collect()
+    }
+
     /// A node with these settings, recorded if there is a tape.
     pub(super) fn node(&self, tape: Option<FileTape>) -> Result<Node, Fail> {
         let mut config = NodeConfig::new(self.did.clone());
         config.gate = self.gate;
         config.caps = self.caps;
         config.tell_heartbeats = self.record;
+        // Until state is kept nothing is known of what was taken in before.
+        config.not_before = Some(run::wall().saturating_sub(self.accept_older));
         config.keep_last_rood = true;
         let mut node = match tape {
             Some(tape) => run::recorded(config, tape)?,

@@ -82,7 +82,7 @@ impl Bound for Pinger<'_> {
     fn bound(&mut self, addr: SocketAddr) {
         self.addr = Some(addr);
         let Self { out, did, ping, .. } = self;
-        let remote = ping.route.remote;
+        let remote = ping.path.remote;
         out.say(1, || format!("sluis ping: {did} on {addr} asks {} at {remote}", ping.target));
         if out.style == Style::Text && !out.quiet {
             out.flow("", |flow| {

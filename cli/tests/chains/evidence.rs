@@ -152,7 +152,7 @@ fn names_make_no_segments() {
             (good.iter().cloned().chain([forged[last].clone()]).collect(), "a line is added"),
         ] {
             put(&folder, &bad);
-            for flags in [&[][..], &["--key", "hub.pub"]] {
+            for flags in [&[][..], &["--partial"], &["--key", "hub.pub"]] {
                 assert!(!kinds(&folder, 1, flags).is_empty(), "{name}: {what}");
             }
         }

@@ -145,3 +145,22 @@ fn a_failed_step_says_how_to_go_on() {
     let said = folder.fails(1, &[&step("run", "make", &[])[..], &["--", "true"]].concat());
     assert!(said.contains("name this one otherwise"), "{said}");
 }
+
+#[test]
+fn eighty_columns_name_the_step_and_its_exit_code() {
+    let folder = Folder::new("steps-columns");
+    folder.ends(7, &[&step("run", "compile", &[])[..], &["--", "sh", "-c", "exit 7"]].concat());
+    folder.ends(0, &[&step("run", "everything there is to be compiled", &[])[..], &["--", "true"]].concat());
+    folder.prints(&step("plan", "deploy", &["--executor", "spiffe://example.org/with/a/long/name"]));
+    let out = folder.command(&["chain", "show", "c.jsonl"]).env("COLUMNS", "80").output().expect("sluis runs");
+    let said = String::from_utf8(out.stdout).expect("UTF-8");
+    for row in said.lines() {
+        assert!(row.chars().count() <= 80, "{row}");
+    }
+    for part in ["  compile: failed, exit 7 ", "…: completed, exit 0 ", "  deploy: planned "] {
+        assert!(said.contains(part), "{part:?}: {said}");
+    }
+    let shown = folder.events(0, &["chain", "show", "c.jsonl"]);
+    assert_eq!((shown[1].str("step"), shown[1].get("exit_code")), ("compile", &Json::int(7)));
+    assert_eq!((shown[0].get("step"), shown[0].get("exit_code")), (&Json::Null, &Json::Null));
+}

@@ -5,3 +5,4 @@ pub(crate) mod events;
 pub(crate) mod folder;
 pub(crate) mod json;
 pub(crate) mod process;
+pub(crate) mod venv;

@@ -1,50 +1,16 @@
 //! The real Python packages as peers, in a virtual environment under `target/`.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use crate::common::json::Json;
 use crate::common::process::Process;
+use crate::common::venv;
 
-/// The Python that has the reference packages, made when it is not there yet.
-///
-/// Where it cannot be had, the tests that need it fail when `CI` or `SLUIS_REQUIRE_PEERS` is set; otherwise a loud
-/// message says what was not tested, and they are left out.
+/// The Python that has the reference packages; see [`venv::python`].
 pub(crate) fn python() -> Option<&'static Path> {
-    static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let why = match PYTHON.get_or_init(make) {
-        Ok(python) => return Some(python),
-        Err(why) => why,
-    };
-    let required = ["CI", "SLUIS_REQUIRE_PEERS"].iter().any(|name| std::env::var_os(name).is_some());
-    assert!(!required, "the reference packages cannot be had, and CI or SLUIS_REQUIRE_PEERS demands them:\n{why}");
-    static SHOUT: OnceLock<()> = OnceLock::new();
-    SHOUT.get_or_init(|| {
-        let bar = "#".repeat(100);
-        let message = format!(
-            "\n{bar}\n# INTEROP WAS NOT TESTED: the Python reference packages cannot be had.\n# {}\n\
-             # The interop tests below say `ok` without having run. Set SLUIS_REQUIRE_PEERS=1 to make this a failure.\n{bar}\n",
-            why.trim().replace('\n', "\n# ")
-        );
-        // Not `eprintln!`: the test harness would keep that to itself.
-        let _ = std::io::stderr().write_all(message.as_bytes());
-    });
-    None
-}
-
-fn make() -> Result<PathBuf, String> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("inside target/");
-    let made = Command::new("python3")
-        .arg(script("venv.py"))
-        .arg(target.join("interop-venv"))
-        .output()
-        .map_err(|e| format!("python3 cannot be started: {e}"))?;
-    if !made.status.success() {
-        return Err(String::from_utf8_lossy(&made.stderr).into_owned());
-    }
-    Ok(PathBuf::from(String::from_utf8_lossy(&made.stdout).trim_end()))
+    static PYTHON: venv::Cell = venv::Cell::new();
+    venv::python(&PYTHON, "interop-venv", "interop/python/requirements.txt")
 }
 
 /// A script of `python/`.

@@ -68,6 +68,12 @@ impl Running {
         Self { hash: hash.finalize().into(), count: 0 }
     }
 
+    /// Begin with an h(0) that the other side gave out.
+    #[must_use]
+    pub const fn begin_at(start: [u8; 32]) -> Self {
+        Self { hash: start, count: 0 }
+    }
+
     /// The hash so far.
     #[must_use]
     pub const fn hash(&self) -> &[u8; 32] {

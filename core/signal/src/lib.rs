@@ -12,6 +12,7 @@
 //! | [`mqtt`] | MQTT 3.1.1: the codec |
 //! | [`sealed`] | sessions between nodes of ours: nobody on the way reads, changes or replays |
 //! | [`broker`] | one broker as a machine: joined, paced, found out when dead, tried again for ever |
+//! | [`delivery`] | acknowledged is handed over exactly once, in order; every send ends |
 //! | [`text`] | what becomes of a text at peers that run the reference |
 //!
 //! ```
@@ -40,6 +41,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod broker;
+pub mod delivery;
 pub mod envelope;
 pub mod key;
 pub mod mqtt;

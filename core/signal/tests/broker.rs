@@ -288,7 +288,7 @@ fn publishing_keeps_the_pace_of_the_broker() {
         assert!(!world.broker.wants_write(world.now));
         assert_eq!(world.next(), None);
         sent += world.writes().iter().filter(|packet| packet.starts_with("PUBLISH")).count();
-        for id in 2..=sent as u16 + 1 {
+        for id in 2..=u16::try_from(sent).unwrap() + 1 {
             let [high, low] = id.to_be_bytes();
             world.hears(&[0x40, 2, high, low]).unwrap();
         }

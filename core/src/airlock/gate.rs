@@ -11,6 +11,10 @@ pub struct GateConfig {
     pub groen: f64,
     /// Trust below this is ROOD. Default 0.3.
     pub rood: f64,
+    /// The best zone that a ping may get which no rule matches, however far its sender is trusted. `None` (the default): the
+    /// thresholds alone decide. A rule that turns away what a sender writes (an intent, a pod) is evaded by writing it otherwise;
+    /// with GEEL or ROOD here that opens nothing.
+    pub otherwise: Option<Zone>,
     /// How many rules there may be. Default 4,096.
     pub max_rules: usize,
     /// How many bytes the texts of all rules may have together. Default 1 MiB.
@@ -19,7 +23,7 @@ pub struct GateConfig {
 
 impl Default for GateConfig {
     fn default() -> Self {
-        Self { groen: 0.7, rood: 0.3, max_rules: 4096, max_rule_bytes: 1 << 20 }
+        Self { groen: 0.7, rood: 0.3, otherwise: None, max_rules: 4096, max_rule_bytes: 1 << 20 }
     }
 }
 
@@ -50,11 +54,26 @@ impl GateConfig {
         }
     }
 
+    /// The zone of a ping that no rule matches.
+    #[must_use]
+    pub fn unmatched(&self, trust: f64) -> Zone {
+        let by_trust = self.zone(trust);
+        match self.otherwise {
+            Some(most) if is_better(by_trust, most) => most,
+            _ => by_trust,
+        }
+    }
+
     /// The middle between the thresholds.
     #[must_use]
     pub fn middle(&self) -> f64 {
         f64::midpoint(self.groen, self.rood)
     }
+}
+
+/// Whether the first of two zones lets more in than the second.
+const fn is_better(zone: Zone, than: Zone) -> bool {
+    matches!((zone, than), (Zone::Groen, Zone::Geel | Zone::Rood) | (Zone::Geel, Zone::Rood))
 }
 
 /// Why thresholds are refused.
@@ -78,7 +97,7 @@ pub enum Pod<T> {
     Is(T),
 }
 
-/// One rule: every condition that is present must hold; a rule without conditions matches every ping.
+/// One rule: every condition that is present must hold. A rule without conditions must say that it means every ping ([`any`](Self::any)).
 ///
 /// The texts are `String`, `&str` or whatever else holds text.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -103,6 +122,10 @@ pub struct Rule<T> {
     /// Least trust of the sender.
     #[cfg_attr(feature = "serde", serde(default))]
     pub min_trust: Option<f64>,
+    /// It matches every ping. Needed where there is no condition, and refused where there is one: a condition that was forgotten
+    /// or misspelt does not turn into "everybody".
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub any: bool,
     /// What a ping that matches gets. (The reference also stores a decision in a rule and never looks at it.)
     pub zone: Zone,
     /// Higher is asked first; among equals the one added first. Default in the reference: 50.
@@ -121,7 +144,7 @@ fn usual_priority() -> i64 {
 }
 
 impl<T> Rule<T> {
-    /// A rule without conditions and with the usual priority.
+    /// A rule with the usual priority, to which conditions are to be added (or [`any`](Self::any)).
     #[must_use]
     pub const fn new(id: T, name: T, zone: Zone) -> Self {
         Self {
@@ -132,9 +155,17 @@ impl<T> Rule<T> {
             pod_id: None,
             ping_type: None,
             min_trust: None,
+            any: false,
             zone,
             priority: 50,
         }
+    }
+
+    /// Whether it looks at anything.
+    #[must_use]
+    pub const fn has_conditions(&self) -> bool {
+        let texts = self.source_did.is_some() || self.intent.is_some() || self.pod_id.is_some();
+        texts || self.ping_type.is_some() || self.min_trust.is_some()
     }
 }
 
@@ -166,12 +197,21 @@ impl<T: AsRef<str>> Rule<T> {
             }),
             ping_type: self.ping_type,
             min_trust: self.min_trust,
+            any: self.any,
             zone: self.zone,
             priority: self.priority,
         }
     }
 
-    /// Check what cannot be wrong by type: text lengths, and that the least trust is a number. (The reference takes a text that
+    /// Whether a sender evades it by writing otherwise what it looks at: it turns away by intent, pod or kind, which are the
+    /// sender's own words. (Another name has another trust.)
+    #[must_use]
+    pub fn is_evadable(&self) -> bool {
+        self.zone == Zone::Rood && (self.intent.is_some() || self.pod_id.is_some() || self.ping_type.is_some())
+    }
+
+    /// Check what cannot be wrong by type: text lengths, stars in patterns, that there is a condition, and that the least trust is a
+    /// number. (The reference takes a text that
     /// is no number and raises when a ping meets it; with `nan` its rule matches everybody.)
     ///
     /// # Errors
@@ -186,7 +226,16 @@ impl<T: AsRef<str>> Rule<T> {
                 return Err(RuleError::TooLong { field, len: text.len() });
             }
         }
-        Ok(())
+        for (field, pattern) in [("source_did", view.source_did), ("intent", view.intent)] {
+            if pattern.is_some_and(|pattern| glob::check(pattern).is_err()) {
+                return Err(RuleError::Star { field });
+            }
+        }
+        match (self.any, self.has_conditions()) {
+            (false, false) => Err(RuleError::NoCondition),
+            (true, true) => Err(RuleError::AnyAndMore),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -232,6 +281,18 @@ pub enum RuleError {
         /// Its length in bytes.
         len: usize,
     },
+    /// A pattern has a star that stands for nothing.
+    #[error("{field}: {}", glob::StarInside)]
+    Star {
+        /// Which.
+        field: &'static str,
+    },
+    /// There is no condition, and the rule does not say that it means every ping.
+    #[error("a rule without conditions matches every ping: say so with any = true, or add a condition")]
+    NoCondition,
+    /// It means every ping, and has a condition.
+    #[error("any = true matches every ping: leave it out, or the conditions")]
+    AnyAndMore,
     /// There are [`GateConfig::max_rules`] already.
     #[error("there are {0} rules already, the most that the configuration allows")]
     TooMany(usize),
@@ -281,7 +342,7 @@ pub fn judge<'g, T: AsRef<str>>(
     }
     match best {
         Some(rule) => Verdict { zone: rule.zone, rule: Some(rule.name.as_ref()) },
-        None => Verdict { zone: config.zone(trust), rule: None },
+        None => Verdict { zone: config.unmatched(trust), rule: None },
     }
 }
 

@@ -10,6 +10,23 @@ pub fn matches(pattern: &str, value: &str) -> bool {
     Pattern::new(pattern).matches(value)
 }
 
+/// Refuse a pattern with a star where none means anything: one that is neither the first nor the last character. It would match
+/// only a text with that very star, while whoever wrote it means more.
+///
+/// # Errors
+/// There is such a star.
+pub fn check(pattern: &str) -> Result<(), StarInside> {
+    let inner = pattern.strip_prefix('*').unwrap_or(pattern);
+    let inner = inner.strip_suffix('*').unwrap_or(inner);
+    // `**` has no middle, and would be "starts with a star".
+    if inner.contains('*') || pattern == "**" { Err(StarInside) } else { Ok(()) }
+}
+
+/// A pattern has a star that is neither its first nor its last character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a star stands for something only as the first or the last character of a pattern")]
+pub struct StarInside;
+
 /// A pattern, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pattern<'a> {

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::gate::MAX_RULE_TEXT;
-use super::glob::Pattern;
+use super::glob::{self, Pattern, StarInside};
 
 /// DID [patterns](super::glob) of the senders that the operator allows as legacy: they may stay unsigned and are judged by rules
 /// and trust alone. Empty: nobody.
@@ -21,6 +21,9 @@ pub enum LegacyError {
     /// It is longer than any DID between two stars.
     #[error("a pattern has at most {MAX_RULE_TEXT} bytes, this one has {0}")]
     TooLong(usize),
+    /// It has a star that stands for nothing.
+    #[error(transparent)]
+    Star(#[from] StarInside),
     /// The list is full.
     #[error("there are {0} legacy patterns already, the most that are allowed")]
     TooMany(usize),
@@ -42,11 +45,12 @@ impl LegacyList {
     /// Allow the DIDs that match a pattern; `*` is everyone.
     ///
     /// # Errors
-    /// When it is too long or there are too many.
+    /// When it is too long, has a star inside, or there are too many.
     pub fn allow(&mut self, pattern: &str) -> Result<(), LegacyError> {
         if pattern.len() > MAX_RULE_TEXT {
             return Err(LegacyError::TooLong(pattern.len()));
         }
+        glob::check(pattern)?;
         if self.patterns.iter().any(|p| p == pattern) {
             return Ok(());
         }

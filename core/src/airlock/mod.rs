@@ -41,7 +41,7 @@ pub use trust::{Source, Standing, TrustConfig, TrustError, TrustTable};
 pub use vouch::{Expiry, MAX_VOUCH_ID, Vouch, VouchConfig, VouchError, VouchId, VouchRegistry, VouchStats};
 #[cfg(feature = "alloc")]
 pub use waiting::WaitingRoom;
-pub use waiting::{FixedWaitingRoom, Full, WaitingConfig, WaitingId, WaitingTable};
+pub use waiting::{FixedWaitingRoom, Full, Rank, WaitingConfig, WaitingId, WaitingTable};
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::gate::{GateConfig, GateError, Pod, Rule, RuleError, Subject, Verdict, or_zero};
 use super::glob::Pattern;
-use crate::framing::PingType;
+use crate::framing::{PingType, Zone};
 
 /// Thresholds and rules.
 ///
@@ -94,13 +94,20 @@ impl Gate {
         &self.rules
     }
 
+    /// Rules that a sender [evades](Rule::is_evadable) by writing otherwise what they look at, as long as
+    /// [`GateConfig::otherwise`] does not catch what no rule matches.
+    pub fn evadable(&self) -> impl Iterator<Item = &Rule<String>> {
+        let open = matches!(self.config.otherwise, None | Some(Zone::Groen));
+        self.rules.iter().filter(move |rule| open && rule.is_evadable())
+    }
+
     /// Which zone a ping gets, and by which rule. Trust that is not a number counts as 0.
     #[must_use]
     pub fn judge(&self, subject: &Subject<'_>, trust: f64) -> Verdict<'_> {
         let trust = or_zero(trust);
         match self.first_match(subject, trust) {
             Some(rule) => Verdict { zone: rule.zone, rule: Some(&rule.name) },
-            None => Verdict { zone: self.config.zone(trust), rule: None },
+            None => Verdict { zone: self.config.unmatched(trust), rule: None },
         }
     }
 
@@ -135,6 +142,7 @@ fn to_owned(rule: &Rule<&str>) -> Rule<String> {
         }),
         ping_type: rule.ping_type,
         min_trust: rule.min_trust,
+        any: rule.any,
         zone: rule.zone,
         priority: rule.priority,
     }

@@ -18,24 +18,25 @@ fn zone() -> impl Strategy<Value = Zone> {
     prop::sample::select(Zone::ALL)
 }
 
+/// Mostly patterns that a rule may have.
+fn pattern() -> impl Strategy<Value = String> {
+    prop_oneof![9 => "\\*?[ab:]{0,6}\\*?", 1 => word()]
+}
+
 fn rule() -> impl Strategy<Value = Rule<String>> {
     let pod = prop_oneof![Just(Pod::None), "[ab]?".prop_map(Pod::Is)];
     let conditions = (
-        prop::option::of(word()),
-        prop::option::of(word()),
+        prop::option::of(pattern()),
+        prop::option::of(pattern()),
         prop::option::weighted(0.2, pod),
         prop::option::weighted(0.2, prop::sample::select(PingType::ALL)),
         prop::option::weighted(0.2, -0.5..1.5f64),
     );
     (0..30u8, conditions, zone(), -2..3i64).prop_map(
-        |(n, (source_did, intent, pod_id, ping_type, min_trust), zone, priority)| Rule {
-            source_did,
-            intent,
-            pod_id,
-            ping_type,
-            min_trust,
-            priority,
-            ..Rule::new(format!("{n}"), format!("rule {n}"), zone)
+        |(n, (source_did, intent, pod_id, ping_type, min_trust), zone, priority)| {
+            let new = Rule::new(format!("{n}"), format!("rule {n}"), zone);
+            let rule = Rule { source_did, intent, pod_id, ping_type, min_trust, priority, ..new };
+            Rule { any: !rule.has_conditions(), ..rule }
         },
     )
 }
@@ -94,40 +95,97 @@ fn trust_that_is_no_number_opens_nothing() {
     assert_eq!(GateConfig::default().zone(f64::NAN), Zone::Rood);
 }
 
+#[test]
+fn a_rule_that_would_not_do_what_it_says_is_refused() {
+    let rule = |source: Option<&'static str>, intent: Option<&'static str>| Rule {
+        source_did: source,
+        intent,
+        ..Rule::new("r", "r", Zone::Rood)
+    };
+    for star in ["jis:*:door", "a*b", "**", "*a*b", "a**", "**a", "*a*b*"] {
+        assert_eq!(rule(Some(star), None).check(), Err(RuleError::Star { field: "source_did" }), "{star}");
+        assert_eq!(rule(None, Some(star)).check(), Err(RuleError::Star { field: "intent" }), "{star}");
+        assert!(glob::check(star).is_err());
+    }
+    for fine in ["*", "a*", "*a", "*a*", "a", ""] {
+        assert_eq!(rule(Some(fine), None).check(), Ok(()), "{fine}");
+    }
+    // A pod is no pattern: a star in its name is a star.
+    let pod = Rule { pod_id: Some(Pod::Is("a*b")), ..rule(None, None) };
+    assert_eq!(pod.check(), Ok(()));
+    assert_eq!(rule(None, None).check(), Err(RuleError::NoCondition));
+    assert_eq!(Rule { any: true, ..rule(None, None) }.check(), Ok(()));
+    assert_eq!(Rule { any: true, ..rule(Some("a"), None) }.check(), Err(RuleError::AnyAndMore));
+}
+
+/// A rule that turns an intent away is evaded by writing it otherwise, unless something catches what no rule matches.
+#[test]
+fn what_no_rule_matches_is_caught() {
+    let rules = [Rule { intent: Some("door.*"), ..Rule::new("no doors", "no doors", Zone::Rood) }];
+    let zone = |otherwise, intent, trust| {
+        let config = GateConfig { otherwise, ..GateConfig::default() };
+        let subject = Subject { source_did: "jis:a", intent, pod_id: None, ping_type: PingType::Intent };
+        gate::judge(&config, &rules, &subject, trust).zone
+    };
+    for intent in ["Door.open", " door.open", "door\u{200b}.open", "d\u{43e}or.open"] {
+        assert_eq!(zone(None, intent, 0.9), Zone::Groen, "{intent}");
+        assert_eq!(zone(Some(Zone::Geel), intent, 0.9), Zone::Geel, "{intent}");
+        assert_eq!(zone(Some(Zone::Rood), intent, 0.9), Zone::Rood, "{intent}");
+        // It opens nothing that trust would not.
+        assert_eq!(zone(Some(Zone::Groen), intent, 0.1), Zone::Rood);
+        assert_eq!(zone(Some(Zone::Geel), intent, 0.1), Zone::Rood);
+    }
+    assert_eq!(zone(Some(Zone::Geel), "door.open", 0.9), Zone::Rood, "a rule that matches decides");
+    assert!(rules[0].is_evadable());
+    assert!(!Rule { source_did: Some("jis:x"), ..Rule::new("r", "r", Zone::Rood) }.is_evadable());
+    assert!(!Rule { intent: Some("x"), ..Rule::new("r", "r", Zone::Geel) }.is_evadable());
+}
+
 proptest! {
     /// A waiting room beside a plain list.
     #[test]
-    fn a_waiting_room_is_a_list_with_ids(ops in prop::collection::vec((0..4u8, any::<u16>(), 0..200u64), 0..300)) {
-        let config = WaitingConfig { capacity: 8, lifetime: Duration::from_nanos(500) };
+    fn a_waiting_room_is_a_list_with_ids(ops in prop::collection::vec((0..5u8, any::<u16>(), 0..200u64), 0..300)) {
+        let config = WaitingConfig { capacity: 8, reserved: 2, lifetime: Duration::from_nanos(500) };
         let mut room: FixedWaitingRoom<u16, 8> = FixedWaitingRoom::new(config);
-        let mut model: Vec<(WaitingId, u64, u16)> = Vec::new();
+        let mut model: Vec<(WaitingId, u64, Rank, u16)> = Vec::new();
         let mut gone: Vec<WaitingId> = Vec::new();
         let mut now = 0;
         for (op, value, by) in ops {
             let at = usize::from(value) % model.len().max(1);
+            let rank = [Rank::Stranger, Rank::Trusted, Rank::Proven][usize::from(value % 3)];
             match op {
-                0 | 1 => match room.insert(Instant::from_nanos(now), value) {
-                    Ok(id) => model.push((id, now + 500, value)),
-                    Err(Full(back)) => prop_assert_eq!((back, model.len()), (value, 8)),
+                0 | 1 => match room.insert(Instant::from_nanos(now), rank, value) {
+                    Ok(id) => model.push((id, now + 500, rank, value)),
+                    Err(Full(back)) => {
+                        let most = if rank == Rank::Stranger { 6 } else { 8 };
+                        prop_assert_eq!((back, model.len() >= most), (value, true));
+                    }
                 },
                 2 if !model.is_empty() => {
-                    let (id, _, value) = model.remove(at);
+                    let (id, .., value) = model.remove(at);
                     prop_assert_eq!(room.remove(id), Some(value));
                     gone.push(id);
+                }
+                3 => {
+                    let lowest = model.iter().map(|(_, _, rank, _)| *rank).filter(|other| *other < rank).min();
+                    let first = lowest.and_then(|lowest| model.iter().position(|(_, _, rank, _)| *rank == lowest));
+                    let expected = first.map(|at| model.remove(at));
+                    prop_assert_eq!(room.displace(rank), expected.map(|(id, .., value)| (id, value)));
+                    gone.extend(expected.map(|(id, ..)| id));
                 }
                 _ => {
                     now += by;
                     let due = model.first().is_some_and(|(_, until, ..)| *until <= now);
                     let expected = due.then(|| model.remove(0));
                     let expired = room.expire_one(Instant::from_nanos(now));
-                    prop_assert_eq!(expired, expected.map(|(id, _, value)| (id, value)));
+                    prop_assert_eq!(expired, expected.map(|(id, .., value)| (id, value)));
                     gone.extend(expected.map(|(id, ..)| id));
                 }
             }
             prop_assert_eq!(room.next_expiry(), model.first().map(|(_, until, ..)| Instant::from_nanos(*until)));
-            prop_assert!(room.iter().map(|(id, value)| (id, *value)).eq(model.iter().map(|(id, _, v)| (*id, *v))));
+            prop_assert!(room.iter().map(|(id, value)| (id, *value)).eq(model.iter().map(|(id, .., v)| (*id, *v))));
             prop_assert_eq!((room.len(), room.is_full()), (model.len(), model.len() == 8));
-            for (id, _, value) in &model {
+            for (id, .., value) in &model {
                 prop_assert_eq!(room.get(*id), Some(value));
             }
             for id in &gone {
@@ -185,6 +243,8 @@ mod heap {
                         {
                             let too_long = matches!(added, Err(RuleError::TooLong { .. }));
                             prop_assert!(too_long);
+                        } else if let Err(why) = rule.check() {
+                            prop_assert_eq!(added, Err(why));
                         } else if known.is_none() && model.len() == 20 {
                             prop_assert_eq!(added, Err(RuleError::TooMany(20)));
                         } else {

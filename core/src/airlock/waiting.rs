@@ -11,14 +11,31 @@ pub type WaitingId = SlotId;
 pub struct WaitingConfig {
     /// How many entries there may be. Default 1,024.
     pub capacity: usize,
+    /// How many of them only who is better known than a [`Rank::Stranger`] may take. Default 128, an eighth.
+    pub reserved: usize,
     /// How long an entry waits. Default 300 s.
     pub lifetime: Duration,
 }
 
 impl Default for WaitingConfig {
     fn default() -> Self {
-        Self { capacity: 1024, lifetime: Duration::from_secs(300) }
+        Self { capacity: 1024, reserved: 128, lifetime: Duration::from_secs(300) }
     }
+}
+
+/// How well a sender is known. Where room is short, who is less known makes way for who is better known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rank {
+    /// A name that anybody could write, from an address that anybody could write.
+    Stranger,
+    /// The operator trusts this name; the address has proven nothing.
+    Trusted,
+    /// The address has answered a request of ours in this name.
+    Proven,
+}
+
+impl Rank {
+    const COUNT: usize = 3;
 }
 
 /// The waiting room is full; the value comes back.
@@ -27,10 +44,13 @@ impl Default for WaitingConfig {
 pub struct Full<T>(pub T);
 
 struct Age;
+struct ByRank;
 
 struct Entry<T> {
     until: Instant,
+    rank: Rank,
     age: Link,
+    by_rank: Link,
     value: T,
 }
 
@@ -43,6 +63,15 @@ impl<T> Linked<Age> for Entry<T> {
     }
 }
 
+impl<T> Linked<ByRank> for Entry<T> {
+    fn link(&self) -> &Link {
+        &self.by_rank
+    }
+    fn link_mut(&mut self) -> &mut Link {
+        &mut self.by_rank
+    }
+}
+
 /// Entries that all wait equally long, so that the one that came first is the one that expires first.
 ///
 /// Every call does a fixed amount of work. An entry counts until [`expire_one`](Self::expire_one) has handed it out or it was
@@ -50,6 +79,9 @@ impl<T> Linked<Age> for Entry<T> {
 pub struct WaitingTable<T, S: Storage> {
     entries: Slab<Entry<T>, S>,
     by_age: List<Age>,
+    /// Those of each rank, longest waiting first.
+    by_rank: [List<ByRank>; Rank::COUNT],
+    reserved: usize,
     lifetime: Duration,
 }
 
@@ -64,18 +96,39 @@ impl<T, S: Storage> WaitingTable<T, S> {
     /// Empty.
     #[must_use]
     pub fn new(config: WaitingConfig) -> Self {
-        Self { entries: Slab::new(config.capacity), by_age: List::new(), lifetime: config.lifetime }
+        let WaitingConfig { capacity, reserved, lifetime } = config;
+        let by_rank = [const { List::new() }; Rank::COUNT];
+        Self { entries: Slab::new(capacity), by_age: List::new(), by_rank, reserved, lifetime }
     }
 
     /// Let something wait.
     ///
     /// # Errors
-    /// The value, when the room is full.
-    pub fn insert(&mut self, now: Instant, value: T) -> Result<WaitingId, Full<T>> {
-        let entry = Entry { until: now + self.lifetime, age: Link::default(), value };
+    /// The value, when there is no room for its rank.
+    pub fn insert(&mut self, now: Instant, rank: Rank, value: T) -> Result<WaitingId, Full<T>> {
+        if !self.has_room(rank) {
+            return Err(Full(value));
+        }
+        let (age, by_rank) = (Link::default(), Link::default());
+        let entry = Entry { until: now + self.lifetime, rank, age, by_rank, value };
         let id = self.entries.insert(entry).map_err(|entry| Full(entry.value))?;
         self.by_age.push_back(&mut self.entries, id.slot());
+        self.by_rank[rank as usize].push_back(&mut self.entries, id.slot());
         Ok(id)
+    }
+
+    /// Whether one more of this rank fits.
+    #[must_use]
+    pub fn has_room(&self, rank: Rank) -> bool {
+        let kept = if rank == Rank::Stranger { self.reserved } else { 0 };
+        self.len() + kept < self.entries.capacity()
+    }
+
+    /// Take out the entry of the lowest rank below this one that has waited longest, to make room.
+    pub fn displace(&mut self, rank: Rank) -> Option<(WaitingId, T)> {
+        let slot = self.by_rank.iter().take(rank as usize).find_map(List::front)?;
+        let id = self.entries.id_at(slot)?;
+        Some((id, self.remove(id)?))
     }
 
     /// What waits under this id.
@@ -91,7 +144,8 @@ impl<T, S: Storage> WaitingTable<T, S> {
 
     /// Take an entry out: it was decided.
     pub fn remove(&mut self, id: WaitingId) -> Option<T> {
-        self.entries.get(id)?;
+        let rank = self.entries.get(id)?.rank;
+        self.by_rank[rank as usize].remove(&mut self.entries, id.slot());
         self.by_age.remove(&mut self.entries, id.slot());
         self.entries.remove(id).map(|e| e.value)
     }
@@ -123,7 +177,7 @@ impl<T, S: Storage> WaitingTable<T, S> {
         self.by_age.is_empty()
     }
 
-    /// No room for another.
+    /// No room for another, whoever it is.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.entries.is_full()

@@ -6,8 +6,8 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
 use super::{App, Hold, Io, Lend, Own, RecvBatch, SendBatch};
-use crate::time::{Deadline, Duration, Instant, Now};
-use crate::{Datagrams, Machine as _};
+use crate::time::{Duration, Instant, Now};
+use crate::{Datagrams, Machine as _, Wants};
 
 /// Datagrams handed in before the app and the sends get their turn. Few enough that the other end is at work on the first
 /// answers while we are at work on the rest (with 64 in flight that doubles the round trips), and enough for a batch.
@@ -218,16 +218,11 @@ impl<H: Hold, I: Io> Driver<H, I> {
             let queued = tx.len();
             tx.fill(now, machine);
             acted |= tx.len() > queued;
-            // Output that is left although everybody had a turn may come from this turn's work, and a timer may have
-            // been hidden behind output: look once more. Otherwise nobody takes it, or the machine never has enough,
-            // and it is left alone for a moment.
-            let deadline = machine.deadline();
-            *more = match deadline {
-                Some(Deadline::Now) => acted && !tx.is_full(),
-                Some(Deadline::At(at, _)) => at <= now.mono && calls < TIMEOUTS,
-                None => false,
-            };
-            *due = next_call(deadline, *due, now);
+            // Output that is left although everybody had a turn may come from this turn's work: look once more. Otherwise
+            // nobody takes it, or the machine never has enough, and it is left alone for a moment.
+            let wants = machine.wants();
+            *more = wants.is_pending() && acted && !tx.is_full() || wants.is_due(now.mono) && calls < TIMEOUTS;
+            *due = next_call(&wants, now);
             ControlFlow::Continue(())
         })
     }
@@ -289,10 +284,10 @@ impl<H: Hold, I: Io> Future for Driver<H, I> {
 fn hand_in<M: Datagrams>(rx: &mut RecvBatch, machine: &mut M, now: Now, received: &mut u64) -> bool {
     let before = *received;
     for _ in 0..CHUNK {
-        let Some((route, bytes)) = rx.next() else { break };
+        let Some((path, bytes)) = rx.next() else { break };
         *received += 1;
         // The machine has counted a reject; there is nothing to do about it here.
-        let _ = machine.handle_datagram(now, route, bytes);
+        let _ = machine.handle_datagram(now, path, bytes);
     }
     *received > before
 }
@@ -301,8 +296,7 @@ fn hand_in<M: Datagrams>(rx: &mut RecvBatch, machine: &mut M, now: Now, received
 fn serve_timers<M: Datagrams>(machine: &mut M, now: Now, due: Option<Instant>) -> usize {
     let mut calls = 0;
     while calls < TIMEOUTS {
-        let by_itself = matches!(machine.deadline(), Some(Deadline::At(at, _)) if at <= now.mono);
-        if !by_itself && (calls > 0 || !is_due(due, now)) {
+        if !machine.wants().is_due(now.mono) && (calls > 0 || !is_due(due, now)) {
             break;
         }
         machine.handle_timeout(now);
@@ -315,13 +309,10 @@ fn is_due(at: Option<Instant>, now: Now) -> bool {
     at.is_some_and(|at| at <= now.mono)
 }
 
-/// When the machine has to be called again. [`Deadline::Now`] hides its timers, so it is then called every [`STALL`],
-/// as is one that is still due right after it was called.
-fn next_call(deadline: Option<Deadline>, before: Option<Instant>, now: Now) -> Option<Instant> {
+/// When the machine has to be called again. One that is still due right after it was called, or whose output nobody takes, is
+/// called after a [`STALL`].
+fn next_call(wants: &Wants, now: Now) -> Option<Instant> {
     let soon = now.mono + STALL;
-    match deadline? {
-        Deadline::At(at, _) if at > now.mono => Some(at),
-        Deadline::At(..) => Some(soon),
-        Deadline::Now => Some(before.filter(|at| *at > now.mono).map_or(soon, |at| at.min(soon))),
-    }
+    let at = wants.at.map(|(at, _)| if at > now.mono { at } else { soon });
+    if wants.is_pending() { Some(at.map_or(soon, |at| at.min(soon))) } else { at }
 }

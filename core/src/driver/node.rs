@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 
 use super::handle::{Answer, Handle, Request, Requests};
-use crate::Route;
+use crate::Path;
 use crate::framing::{Decision, Encoding, PingType, Priority, Response, Text, Value, ValueBuf, Zone};
 use crate::node::{AnswerError, Answered, Event, Node, OpenId, Outcome, Ping, PingError, Received, RequestId, WaitId};
 use crate::time::Duration;
@@ -30,7 +30,7 @@ pub struct PingReply {
     /// Name of the rule that decided.
     pub rule: Option<Box<str>>,
     /// Where the answer came from.
-    pub from: Route,
+    pub from: Path,
     /// Time since the ping was made.
     pub rtt: Duration,
     /// Nothing follows.
@@ -68,7 +68,7 @@ pub enum Notice {
         /// What it wanted.
         intent: Box<str>,
         /// Where it came from.
-        from: Route,
+        from: Path,
         /// What became of it.
         outcome: Outcome,
         /// Whether an answer to its sender was queued.
@@ -83,16 +83,16 @@ pub enum Notice {
         /// Its sender.
         did: Box<str>,
         /// Where it came from.
-        route: Route,
+        path: Path,
     },
     /// A DID was heard from and accepted for the first time, or again after it was lost.
     PeerSeen {
         /// Its name.
         did: Box<str>,
         /// Where it is.
-        route: Route,
+        path: Path,
     },
-    /// A peer was silent for too long and was removed.
+    /// A peer was removed: it was silent for too long, or had proven nothing and made way for another.
     PeerLost {
         /// Its name.
         did: Box<str>,
@@ -130,7 +130,7 @@ pub struct PingNotice {
     /// How the packet was written.
     pub encoding: Encoding,
     /// Where it came from.
-    pub from: Route,
+    pub from: Path,
     /// Where the airlock put it.
     pub zone: Zone,
     /// Accept or pending.
@@ -173,8 +173,8 @@ impl Requests for Node {
                 open: decided.open,
             }),
             Event::Unanswered(id) => Some(Notice::Unanswered(id)),
-            Event::Heartbeat { did, route } => Some(Notice::Heartbeat { did: did.into(), route }),
-            Event::PeerSeen { did, route } => Some(Notice::PeerSeen { did: did.into(), route }),
+            Event::Heartbeat { did, path } => Some(Notice::Heartbeat { did: did.into(), path }),
+            Event::PeerSeen { did, path } => Some(Notice::PeerSeen { did: did.into(), path }),
             Event::PeerLost { did } => Some(Notice::PeerLost { did: did.into() }),
             Event::Response(_) | Event::Timeout { .. } => None,
         }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::route::Route;
+use crate::path::Path;
 
 /// Received datagrams: a fixed number of buffers that the io fills and the driver reads out, used over and over.
 ///
@@ -24,7 +24,7 @@ pub struct RecvBatch {
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    route: Route,
+    path: Path,
     len: usize,
     stride: usize,
 }
@@ -58,18 +58,18 @@ impl RecvBatch {
         self.arena.chunks_exact_mut(self.slot_len)
     }
 
-    /// The next slot now holds `len` bytes received over `route`: datagrams of `stride` bytes, the last one perhaps
+    /// The next slot now holds `len` bytes received over `path`: datagrams of `stride` bytes, the last one perhaps
     /// shorter. A stride of 0 or of `len` and more means a single datagram. More slots than there are, or more bytes
     /// than a slot holds, are ignored.
-    pub fn fill(&mut self, route: Route, len: usize, stride: usize) {
+    pub fn fill(&mut self, path: Path, len: usize, stride: usize) {
         if self.filled.len() < self.slots() {
-            self.filled.push(Slot { route, len: len.min(self.slot_len), stride });
+            self.filled.push(Slot { path, len: len.min(self.slot_len), stride });
         }
     }
 
     /// Copy one datagram into the next free slot; `false` if there is none or it is too long. For an io that has no
     /// use for receiving straight into the slots.
-    pub fn push(&mut self, route: Route, datagram: &[u8]) -> bool {
+    pub fn push(&mut self, path: Path, datagram: &[u8]) -> bool {
         if self.is_empty() {
             self.clear();
         }
@@ -77,7 +77,7 @@ impl RecvBatch {
         let free = self.filled.len() < self.slots() && datagram.len() <= self.slot_len;
         let Some(buffer) = self.arena.get_mut(start..start + datagram.len()).filter(|_| free) else { return false };
         buffer.copy_from_slice(datagram);
-        self.fill(route, datagram.len(), 0);
+        self.fill(path, datagram.len(), 0);
         true
     }
 
@@ -88,7 +88,7 @@ impl RecvBatch {
 
     /// Take the next datagram, in order of arrival.
     #[expect(clippy::should_implement_trait, reason = "lends from itself, which an iterator cannot")]
-    pub fn next(&mut self) -> Option<(Route, &[u8])> {
+    pub fn next(&mut self) -> Option<(Path, &mut [u8])> {
         let slot = *self.filled.get(self.at)?;
         let (from, stride) = (self.offset, if slot.stride == 0 { slot.len } else { slot.stride });
         let to = slot.len.min(from.saturating_add(stride));
@@ -101,7 +101,7 @@ impl RecvBatch {
         // The slot that was read is the one before `at` if it is exhausted.
         let index = if to == slot.len { self.at - 1 } else { self.at };
         let base = index * self.slot_len;
-        self.arena.get(base + from..base + to).map(|bytes| (slot.route, bytes))
+        self.arena.get_mut(base + from..base + to).map(|bytes| (slot.path, bytes))
     }
 
     /// Errors noted since the last call.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::limits::MAX_DATAGRAM_V6;
-use crate::route::Route;
+use crate::path::Path;
 use crate::time::Now;
 use crate::{Datagrams, Transmit};
 
@@ -26,7 +26,7 @@ pub struct SendBatch {
 
 #[derive(Clone, Debug)]
 struct Entry {
-    route: Route,
+    path: Path,
     range: Range<usize>,
 }
 
@@ -46,11 +46,11 @@ impl RunLimits {
     pub const ONE: Self = Self { segments: 1, segment_len: 0, bytes: 0 };
 }
 
-/// Consecutive datagrams of equal length to one route (the last may be shorter): one GSO send.
+/// Consecutive datagrams of equal length to one path (the last may be shorter): one GSO send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run<'a> {
     /// Where they go, and from which of our addresses.
-    pub route: Route,
+    pub path: Path,
     /// Their bytes, one after the other.
     pub bytes: &'a [u8],
     /// Length of each but the last.
@@ -98,11 +98,11 @@ impl SendBatch {
     }
 
     /// Copy one datagram in; `false` if there is no room.
-    pub fn push(&mut self, route: Route, datagram: &[u8]) -> bool {
+    pub fn push(&mut self, path: Path, datagram: &[u8]) -> bool {
         !self.is_full()
             && self.fill_one(|out| {
                 out.get_mut(..datagram.len())?.copy_from_slice(datagram);
-                Some(Transmit { route, len: datagram.len() })
+                Some(Transmit { path, len: datagram.len() })
             })
     }
 
@@ -111,7 +111,7 @@ impl SendBatch {
         let room = out.len();
         let Some(transmit) = write(out) else { return false };
         let end = self.used + transmit.len.min(room);
-        self.entries.push(Entry { route: transmit.route, range: self.used..end });
+        self.entries.push(Entry { path: transmit.path, range: self.used..end });
         self.used = end;
         true
     }
@@ -134,13 +134,13 @@ impl SendBatch {
 
     fn run_at(&self, at: usize, limits: RunLimits) -> Option<Run<'_>> {
         let first = self.entries.get(at)?;
-        let (route, segment_len) = (first.route, first.range.len());
+        let (path, segment_len) = (first.path, first.range.len());
         let (mut end, mut count) = (first.range.end, 1);
         if segment_len > 0 && segment_len <= limits.segment_len {
             for entry in self.entries.get(at + 1..)? {
                 let len = entry.range.len();
                 let fits = count < limits.segments && entry.range.end - first.range.start <= limits.bytes;
-                if !fits || entry.route != route || len > segment_len || len == 0 {
+                if !fits || entry.path != path || len > segment_len || len == 0 {
                     break;
                 }
                 end = entry.range.end;
@@ -151,7 +151,7 @@ impl SendBatch {
             }
         }
         let bytes = self.arena.get(first.range.start..end)?;
-        Some(Run { route, bytes, segment_len, count })
+        Some(Run { path, bytes, segment_len, count })
     }
 
     /// The first `count` datagrams were sent.

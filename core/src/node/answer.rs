@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 
 use super::inbound::Inbound;
 use super::policy::Judged;
-use crate::Route;
+use crate::Path;
 use crate::airlock::Source;
 use crate::framing::{Decision, EncodeError, Encoding, Number, Response, Text, Value};
 
@@ -24,7 +24,7 @@ pub(super) struct Answer<'a> {
     pub(super) decision: Decision,
     pub(super) payload: Value<'a>,
     pub(super) judged: Judged<'a>,
-    pub(super) route: Route,
+    pub(super) path: Path,
     pub(super) encoding: Encoding,
     /// Bytes that the address may be sent; `None` when it has proven itself.
     pub(super) allowance: Option<usize>,
@@ -38,7 +38,7 @@ impl<'a> Answer<'a> {
             decision,
             payload,
             judged: ping.judged(),
-            route: ping.route,
+            path: ping.path,
             encoding: ping.encoding,
             allowance: (!proven).then_some(ping.allowance),
         }

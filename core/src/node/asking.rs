@@ -7,7 +7,7 @@ use super::{Node, State};
 use crate::framing::{Decision, Encoding, Response};
 use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT, MAX_PACKET_ID};
 use crate::time::{Instant, Now};
-use crate::{Name, Reject, Route, Transmit, check_did};
+use crate::{Name, Path, Reject, Transmit, check_did};
 
 impl Node {
     /// Forget a request of ours: it does not run out of time, and an answer that still comes is turned away. Only an
@@ -53,10 +53,10 @@ impl State {
         let key = self.outbox.key();
         let len = self.outbox.stage_packet(now, ping, key)?;
         let responder = (ping.target != BROADCAST).then(|| self.names.hash(ping.target.as_bytes()));
-        let Some(id) = self.requests.insert(key, responder, ping.route, now.mono, deadline) else {
+        let Some(id) = self.requests.insert(key, responder, ping.path, now.mono, deadline) else {
             return Err(PingError::TooManyRequests(self.requests.max()));
         };
-        self.outbox.commit(ping.route, len);
+        self.outbox.commit(ping.path, len);
         self.stats.requests = self.stats.requests.saturating_add(1);
         Ok(id)
     }
@@ -65,7 +65,7 @@ impl State {
     pub(super) fn take_response(
         &mut self,
         now: Now,
-        route: Route,
+        path: Path,
         bytes: &[u8],
         response: &Response<'_>,
     ) -> Result<(), Reject> {
@@ -76,11 +76,11 @@ impl State {
         };
         let key = key.ok_or(Reject::Unrequested)?;
         match response.responder_did.as_str() {
-            Some(responder) => self.take_answer(now, route, bytes, response.decision, key, responder),
+            Some(responder) => self.take_answer(now, path, bytes, response.decision, key, responder),
             None => {
                 let mut scratch = [0; MAX_DID];
                 let responder = response.responder_did.resolve(&mut scratch).map_err(|_| Reject::WrongResponder)?;
-                self.take_answer(now, route, bytes, response.decision, key, responder)
+                self.take_answer(now, path, bytes, response.decision, key, responder)
             }
         }
     }
@@ -89,7 +89,7 @@ impl State {
     fn take_answer(
         &mut self,
         now: Now,
-        route: Route,
+        path: Path,
         bytes: &[u8],
         decision: Decision,
         key: u64,
@@ -101,7 +101,7 @@ impl State {
             Some(hash) => responder.hash() == hash,
             None => check_did(responder.as_str()).is_ok(),
         };
-        if (!named || !request.route.same_remote(&route)) && !self.faults.any_responder() {
+        if (!named || !request.path.same_remote(&path)) && !self.faults.any_responder() {
             return Err(Reject::WrongResponder);
         }
         let pending = decision == Decision::Pending;
@@ -118,18 +118,18 @@ impl State {
         } else {
             self.requests.remove(id);
         }
-        self.prove_peer(now, responder, route);
+        self.prove_peer(now, responder, path);
         // Room was found above.
-        let _ = self.events.response(bytes, route, id, rtt, decision, !pending);
+        let _ = self.events.response(bytes, path, id, rtt, decision, !pending);
         Ok(())
     }
 
     /// Who answers a request is heard from, accepted, and proven to be where it was asked. No room to remember that is
     /// no reason to lose the answer.
-    fn prove_peer(&mut self, now: Now, name: Name<'_>, route: Route) {
+    fn prove_peer(&mut self, now: Now, name: Name<'_>, path: Path) {
         let seat = self.peers.look_up_name(name);
-        self.meet(now, seat, route);
-        self.peers.prove(seat, route.remote);
+        self.meet(now, seat, path);
+        self.peers.prove(seat, path.remote);
         self.schedule_heartbeat(now.mono);
     }
 
@@ -137,6 +137,6 @@ impl State {
     pub(super) fn write_heartbeat(&mut self, now: Now, encoding: Encoding, out: &mut [u8]) -> Option<Transmit> {
         let peer = self.peers.next_proven()?;
         let len = self.outbox.write_heartbeat(now, peer.did(), encoding, out)?;
-        Some(Transmit { route: peer.route(), len })
+        Some(Transmit { path: peer.path(), len })
     }
 }

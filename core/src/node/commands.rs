@@ -6,8 +6,9 @@ use super::replies::Reply;
 use super::stats::{Stats, Tables};
 use super::{Node, NodeConfig, State};
 use crate::airlock::{Gate, LegacyError, Rule, RuleError, Standing, TrustError, Vouch, VouchError, VouchId};
+use crate::framing::Value;
 use crate::time::Wall;
-use crate::{Did, Route};
+use crate::{Did, Path};
 
 impl Node {
     /// The node's own name.
@@ -142,6 +143,18 @@ impl Node {
         self.policy.replies.set(intent_pattern, reply)
     }
 
+    /// Have heartbeats say this status instead of `{"alive":true}`, and name this pod.
+    ///
+    /// # Errors
+    /// No heartbeat has room for it.
+    pub fn set_heartbeat(&mut self, status: Value<'_>, pod_id: Option<&str>) -> Result<(), ReplyError> {
+        let out = self.state.outbox.set_heartbeat(status, pod_id);
+        self.tape.note(|line| {
+            line.text("in", "set_heartbeat").value("payload", status).maybe("pod_id", pod_id).out(&out);
+        });
+        out
+    }
+
     /// Forget how pings of this pattern are answered; false when nothing was set for it. It must be the same text.
     pub fn remove_reply(&mut self, intent_pattern: &str) -> bool {
         let out = self.policy.replies.remove(intent_pattern);
@@ -154,7 +167,7 @@ impl Node {
     /// The last sender that met silence because it is ROOD, and where it was heard from; only with
     /// [`NodeConfig::keep_last_rood`].
     #[must_use]
-    pub fn last_rood(&self) -> Option<(&str, Route)> {
+    pub fn last_rood(&self) -> Option<(&str, Path)> {
         self.state.last_rood.as_ref()?.get()
     }
 

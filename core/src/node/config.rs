@@ -91,7 +91,9 @@ impl NodeConfig {
             ("peers", caps.peers as usize, 1),
             ("waiting", caps.waiting as usize, 1),
             ("waiting_per_sender", caps.waiting_per_sender as usize, 1),
+            ("waiting_per_address", caps.waiting_per_address as usize, 1),
             ("open", caps.open as usize, 1),
+            ("open_per_address", caps.open_per_address as usize, 1),
             ("requests", caps.requests as usize, 1),
             ("events", caps.events as usize, MIN_EVENTS),
             ("event_bytes", caps.event_bytes, MIN_BYTES),
@@ -137,6 +139,9 @@ pub enum ConfigError {
 }
 
 /// Upper bounds. Every table starts empty, grows with use and never passes its bound.
+///
+/// Of what pings of others fill (peers, waiting and open pings, senders in the replay window, events) an eighth is kept for
+/// senders that the operator trusts by name and for addresses that have proven themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Caps {
@@ -146,10 +151,14 @@ pub struct Caps {
     pub peer_bytes: usize,
     /// Pings that wait for a decision: 1,024.
     pub waiting: u32,
-    /// Of those, from one sender: 64.
+    /// Of those, from one sender at one address: 64.
     pub waiting_per_sender: u32,
+    /// Of those, from one address that has not proven itself (of IPv6: a network of 64 bits), whatever names it gives: 128.
+    pub waiting_per_address: u32,
     /// Accepted pings that wait for the application's answer: 4,096.
     pub open: u32,
+    /// Of those, from one address that has not proven itself: 1,024.
+    pub open_per_address: u32,
     /// Requests of ours that wait for an answer: 4,096.
     pub requests: u32,
     /// Events that wait to be polled: 4,096.
@@ -167,6 +176,11 @@ pub struct Caps {
 }
 
 impl Caps {
+    /// How much of a table of this size strangers may not take.
+    pub(super) const fn reserved(size: usize) -> usize {
+        size / 8
+    }
+
     /// No bounds worth the name.
     pub(super) const fn none() -> Self {
         Self {
@@ -174,7 +188,9 @@ impl Caps {
             peer_bytes: usize::MAX / 2,
             waiting: u32::MAX - 1,
             waiting_per_sender: u32::MAX,
+            waiting_per_address: u32::MAX,
             open: u32::MAX - 1,
+            open_per_address: u32::MAX,
             requests: u32::MAX - 1,
             events: u32::MAX,
             event_bytes: usize::MAX / 2,
@@ -193,7 +209,9 @@ impl Default for Caps {
             peer_bytes: 32 << 20,
             waiting: 1_024,
             waiting_per_sender: 64,
+            waiting_per_address: 128,
             open: 4_096,
+            open_per_address: 1_024,
             requests: 4_096,
             events: 4_096,
             event_bytes: 4 << 20,

@@ -6,7 +6,7 @@ use super::inbound::Inbound;
 use super::peers::Peers;
 use super::ping::AnswerError;
 use super::{Node, State};
-use crate::Route;
+use crate::Path;
 use crate::framing::{Decision, Value};
 use crate::time::Now;
 
@@ -46,9 +46,9 @@ impl Node {
         };
         let len = self.state.stage_decision(now, id, Decision::Accept, payload)?;
         let ping = self.state.take_waiting(id).ok_or(AnswerError::Gone)?;
-        self.state.outbox.commit(ping.route, len);
+        self.state.outbox.commit(ping.path, len);
         let _ = self.state.events.decided(id, &ping, Outcome::Approved, true, None);
-        self.state.approved(now, &ping.did, ping.route);
+        self.state.approved(now, &ping.did, ping.path);
         Ok(None)
     }
 
@@ -82,7 +82,7 @@ impl State {
         let Self { inbox, peers, outbox, .. } = self;
         let ping = inbox.opened(id).ok_or(AnswerError::Gone)?;
         let len = outbox.stage(now, &Answer::to(ping, is_proven(peers, ping), Decision::Accept, payload))?;
-        outbox.commit(ping.route, len);
+        outbox.commit(ping.path, len);
         inbox.take_open(id);
         Ok(())
     }
@@ -111,7 +111,7 @@ impl State {
         let staged = self.stage_decision(now, id, Decision::Reject, Value::EMPTY_OBJECT);
         let ping = self.take_waiting(id).ok_or(AnswerError::Gone)?;
         if let Ok(len) = staged {
-            self.outbox.commit(ping.route, len);
+            self.outbox.commit(ping.path, len);
         }
         // Room was reserved when it began to wait.
         let _ = self.events.decided(id, &ping, Outcome::Rejected, staged.is_ok(), None);
@@ -121,30 +121,31 @@ impl State {
 
     /// Move a waiting ping to the open ones.
     fn open_waiting(&mut self, now: Now, id: WaitId) -> Result<OpenId, AnswerError> {
-        if self.inbox.open_is_full() {
+        let ping = self.inbox.waiting(id).ok_or(AnswerError::Gone)?;
+        if !self.inbox.can_open(ping) {
             return Err(AnswerError::QueueFull);
         }
         let ping = self.take_waiting(id).ok_or(AnswerError::Gone)?;
-        let (did, route) = (ping.did.clone(), ping.route);
+        let (did, path) = (ping.did.clone(), ping.path);
         let open = self.inbox.open(now.mono, ping).ok_or(AnswerError::QueueFull)?;
         if let Some(ping) = self.inbox.opened(open) {
             let _ = self.events.decided(id, ping, Outcome::Approved, false, Some(open));
         }
-        self.approved(now, &did, route);
+        self.approved(now, &did, path);
         Ok(open)
     }
 
     /// Only now is the sender of a waiting ping accepted, and so a peer. What is known of it already is newer than the ping.
-    fn approved(&mut self, now: Now, did: &str, route: Route) {
+    fn approved(&mut self, now: Now, did: &str, path: Path) {
         self.stats.approved = self.stats.approved.saturating_add(1);
         let seat = self.peers.look_up(did);
         if !seat.is_known() {
-            self.meet(now, seat, route);
+            self.meet(now, seat, path);
         }
     }
 }
 
 /// Whether a ping came from the proven address of its sender.
 fn is_proven(peers: &Peers, ping: &Inbound) -> bool {
-    peers.is_proven(peers.look_up(&ping.did), ping.route.remote)
+    peers.is_proven(peers.look_up(&ping.did), ping.path.remote)
 }

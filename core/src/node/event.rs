@@ -1,7 +1,7 @@
 //! What a node tells its application.
 
 use super::requests::RequestId;
-use crate::Route;
+use crate::Path;
 use crate::airlock::{Source, WaitingId};
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, Response, Zone};
 use crate::time::{Duration, Instant};
@@ -56,16 +56,16 @@ pub enum Event<'a> {
         /// Its sender.
         did: &'a str,
         /// Where it came from.
-        route: Route,
+        path: Path,
     },
     /// A DID was heard from and accepted for the first time, or again after it was lost.
     PeerSeen {
         /// Its name.
         did: &'a str,
         /// Where it is.
-        route: Route,
+        path: Path,
     },
-    /// A peer was silent for too long and was removed.
+    /// A peer was removed: it was silent for too long, or had proven nothing and made way for another.
     PeerLost {
         /// Its name.
         did: &'a str,
@@ -83,7 +83,7 @@ pub struct Received<'a> {
     /// How it was written.
     pub encoding: Encoding,
     /// Where it came from.
-    pub from: Route,
+    pub from: Path,
     /// Where the airlock put it.
     pub zone: Zone,
     /// Accept or pending.
@@ -122,7 +122,7 @@ pub struct Decided<'a> {
     /// What it wanted.
     pub intent: &'a str,
     /// Where it came from.
-    pub from: Route,
+    pub from: Path,
     /// What became of it.
     pub outcome: Outcome,
     /// Whether an answer to its sender was queued. Not when nobody decided, not as long as the application has yet to
@@ -142,6 +142,9 @@ pub enum Outcome {
     Rejected,
     /// Nobody decided in time; the sender was told nothing.
     Expired,
+    /// Nobody had decided when the waiting room was full and the ping of somebody better known came; the sender was told
+    /// nothing.
+    Displaced,
 }
 
 /// A ping that waits for a decision, for whoever lists them.
@@ -157,7 +160,7 @@ pub struct Waiting<'a> {
     /// What it wants.
     pub intent: &'a str,
     /// Where it came from.
-    pub from: Route,
+    pub from: Path,
     /// When it came.
     pub since: Instant,
 }
@@ -170,7 +173,7 @@ pub struct Answered<'a> {
     /// What was decided.
     pub decision: Decision,
     /// Where it came from: where it was asked.
-    pub from: Route,
+    pub from: Path,
     /// Time since the request was made.
     pub rtt: Duration,
     /// Whether this ends the request. After a `pending` answer the decision may still come.

@@ -3,13 +3,14 @@
 //! There are two, so that an application that is slow to read about the pings of others still hears the answers to its
 //! own.
 
+use super::config::Caps;
 use super::event::{Answered, Decided, Event, OpenId, Outcome, Received, WaitId};
 use super::inbound::{Inbound, Kept};
 use super::policy::Judged;
 use super::queue::{Full, Queue};
 use super::requests::RequestId;
-use crate::Route;
-use crate::airlock::Source;
+use crate::Path;
+use crate::airlock::{Rank, Source};
 use crate::framing::{Decision, Encoding, Zone};
 use crate::time::Duration;
 
@@ -20,7 +21,7 @@ enum Head {
     Ping {
         kept: Kept,
         encoding: Encoding,
-        from: Route,
+        from: Path,
         zone: Zone,
         decision: Decision,
         trust: f64,
@@ -31,7 +32,7 @@ enum Head {
     /// Bytes: the packet id, the sender, the intent.
     Decided {
         wait: WaitId,
-        from: Route,
+        from: Path,
         outcome: Outcome,
         answered: bool,
         open: Option<OpenId>,
@@ -39,9 +40,9 @@ enum Head {
         did: u32,
     },
     /// Bytes: the name.
-    Heartbeat { route: Route },
+    Heartbeat { path: Path },
     /// Bytes: the name.
-    PeerSeen { route: Route },
+    PeerSeen { path: Path },
     /// Bytes: the name.
     PeerLost,
 }
@@ -51,7 +52,7 @@ enum Head {
 struct ReplyHead {
     request: RequestId,
     decision: Decision,
-    from: Route,
+    from: Path,
     rtt: Duration,
     last: bool,
 }
@@ -63,6 +64,8 @@ pub(super) struct Events {
     notices: Queue<Head>,
     /// Room among the notices that is kept free for decisions about pings that wait: how many, and their bytes.
     reserved: (usize, usize),
+    /// Room among the notices that strangers may not take.
+    not_for_strangers: (usize, usize),
 }
 
 /// A length that fits by construction: everything here comes out of one datagram or is a limited text.
@@ -75,7 +78,8 @@ impl Events {
     pub(super) const fn new(max_events: usize, max_bytes: usize) -> Self {
         let replies = Queue::new(max_events, max_bytes);
         let notices = Queue::new(max_events, max_bytes);
-        Self { replies, notices, reserved: (0, 0) }
+        let not_for_strangers = (Caps::reserved(max_events), Caps::reserved(max_bytes));
+        Self { replies, notices, reserved: (0, 0), not_for_strangers }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -102,6 +106,12 @@ impl Events {
         self.notices.has_room(count + records, bytes + more)
     }
 
+    /// The same for notices about a sender of this rank.
+    pub(super) fn room_for_rank(&self, rank: Rank, count: usize, bytes: usize) -> bool {
+        let (records, more) = if rank == Rank::Stranger { self.not_for_strangers } else { (0, 0) };
+        self.room_for_notices(count + records, bytes + more)
+    }
+
     /// Keep room for a notice of so many bytes, which [`room_for_notices`](Self::room_for_notices) found.
     pub(super) const fn reserve(&mut self, bytes: usize) {
         self.reserved = (self.reserved.0 + 1, self.reserved.1 + bytes);
@@ -121,7 +131,7 @@ impl Events {
         &mut self,
         datagram: &[u8],
         encoding: Encoding,
-        from: Route,
+        from: Path,
         judged: &Judged<'_>,
         decision: Decision,
         kept: Kept,
@@ -151,7 +161,7 @@ impl Events {
         let [packet_id, did, intent] = ping.texts().map(str::as_bytes);
         // An id out of a recording lacks the number.
         let wait = WaitId { number: ping.number, ..wait };
-        let (from, lens) = (ping.route, [len32(packet_id), len32(did)]);
+        let (from, lens) = (ping.path, [len32(packet_id), len32(did)]);
         let head = Head::Decided { wait, from, outcome, answered, open, packet_id: lens[0], did: lens[1] };
         self.notices.push(head, &[packet_id, did, intent])
     }
@@ -159,7 +169,7 @@ impl Events {
     pub(super) fn response(
         &mut self,
         datagram: &[u8],
-        from: Route,
+        from: Path,
         request: RequestId,
         rtt: Duration,
         decision: Decision,
@@ -168,12 +178,12 @@ impl Events {
         self.replies.push(ReplyHead { request, decision, from, rtt, last }, &[datagram])
     }
 
-    pub(super) fn heartbeat(&mut self, did: &str, route: Route) -> Result<(), Full> {
-        self.notices.push(Head::Heartbeat { route }, &[did.as_bytes()])
+    pub(super) fn heartbeat(&mut self, did: &str, path: Path) -> Result<(), Full> {
+        self.notices.push(Head::Heartbeat { path }, &[did.as_bytes()])
     }
 
-    pub(super) fn peer_seen(&mut self, did: &str, route: Route) -> Result<(), Full> {
-        self.notices.push(Head::PeerSeen { route }, &[did.as_bytes()])
+    pub(super) fn peer_seen(&mut self, did: &str, path: Path) -> Result<(), Full> {
+        self.notices.push(Head::PeerSeen { path }, &[did.as_bytes()])
     }
 
     pub(super) fn peer_lost(&mut self, did: &str) -> Result<(), Full> {
@@ -203,8 +213,8 @@ impl Events {
                 let (source_did, intent) = rest.split_at_checked(did as usize)?;
                 Some(Event::Decided(Decided { wait, packet_id, source_did, intent, from, outcome, answered, open }))
             }
-            Head::Heartbeat { route } => Some(Event::Heartbeat { did: core::str::from_utf8(bytes).ok()?, route }),
-            Head::PeerSeen { route } => Some(Event::PeerSeen { did: core::str::from_utf8(bytes).ok()?, route }),
+            Head::Heartbeat { path } => Some(Event::Heartbeat { did: core::str::from_utf8(bytes).ok()?, path }),
+            Head::PeerSeen { path } => Some(Event::PeerSeen { did: core::str::from_utf8(bytes).ok()?, path }),
             Head::PeerLost => Some(Event::PeerLost { did: core::str::from_utf8(bytes).ok()? }),
         }
     }

@@ -2,9 +2,10 @@
 
 use super::event::{OpenId, WaitId};
 use super::policy::Judged;
-use crate::Route;
-use crate::airlock::Source;
+use super::quota::Charged;
+use crate::Path;
 use crate::airlock::gate::MAX_RULE_TEXT;
+use crate::airlock::{Rank, Source};
 use crate::framing::{Encoding, Zone};
 use crate::limits::{MAX_DID, MAX_INTENT, MAX_PACKET_ID};
 use crate::time::Instant;
@@ -18,9 +19,9 @@ pub(super) struct Inbound {
     /// The number of a ping that waits for a decision; 0 for one that never did.
     pub(super) number: u64,
     pub(super) since: Instant,
-    /// Keyed hash of its sender's name.
-    pub(super) sender: u64,
-    pub(super) route: Route,
+    pub(super) rank: Rank,
+    pub(super) charged: Charged,
+    pub(super) path: Path,
     pub(super) encoding: Encoding,
     pub(super) did: heapless::String<MAX_DID>,
     pub(super) packet_id: heapless::String<MAX_PACKET_ID>,
@@ -79,9 +80,9 @@ impl Inbound {
     /// `None` when a text is over its limit; the caller has checked that before.
     pub(super) fn new(
         now: Instant,
-        name: u64,
+        (rank, charged): (Rank, Charged),
         sender: Sender<'_>,
-        route: Route,
+        path: Path,
         encoding: Encoding,
         judged: &Judged<'_>,
         allowance: usize,
@@ -89,8 +90,9 @@ impl Inbound {
         Some(Self {
             number: 0,
             since: now,
-            sender: name,
-            route,
+            rank,
+            charged,
+            path,
             encoding,
             did: sender.did.try_into().ok()?,
             packet_id: sender.packet_id.try_into().ok()?,

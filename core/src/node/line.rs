@@ -6,10 +6,10 @@ use core::fmt::{self, Write};
 use super::event::{Event, OpenId, WaitId};
 use super::ping::AnswerError;
 use super::{Ping, version_one};
-use crate::Route;
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{Encoding, PingType, Value};
 use crate::time::{Duration, Now, Wall};
+use crate::{Path, SocketId};
 
 /// The version of the format that is written: see [`record`](crate::record).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,12 +117,17 @@ impl Line {
     }
 
     /// Where a datagram comes from or goes to.
-    pub(crate) fn route(&mut self, route: Route) -> &mut Self {
-        self.raw("remote", format_args!("\"{}\"", route.remote));
-        match route.local {
+    pub(crate) fn path(&mut self, path: Path) -> &mut Self {
+        self.raw("remote", format_args!("\"{}\"", path.remote));
+        match path.local {
             Some(local) => self.raw("local", format_args!("\"{local}\"")),
             None => self.raw("local", format_args!("null")),
+        };
+        // Left out for the main socket, as before there were others.
+        if path.socket != SocketId::MAIN {
+            self.number("socket", path.socket.number().into());
         }
+        self
     }
 
     /// Bytes in hexadecimal digits.
@@ -162,7 +167,7 @@ impl Line {
     /// A ping to be sent.
     pub(crate) fn asked(&mut self, ping: &Ping<'_>) -> &mut Self {
         self.text("target", ping.target)
-            .route(ping.route)
+            .path(ping.path)
             .text("intent", ping.intent)
             .text("purpose", ping.purpose)
             .value("payload", ping.payload)
@@ -192,6 +197,9 @@ impl Line {
             Some(Pod::Is(id)) => {
                 self.text("pod_id", id);
             }
+        }
+        if rule.any && self.version >= Version::Two {
+            self.raw("any", format_args!("true"));
         }
         match rule.min_trust {
             Some(trust) => self.float("min_trust", trust),
@@ -233,13 +241,13 @@ impl Line {
         }
         match event {
             Event::Ping(ping) => {
-                self.text("event", "ping").ids(ping.wait, ping.open).route(ping.from);
+                self.text("event", "ping").ids(ping.wait, ping.open).path(ping.from);
                 self.text("encoding", encoding_name(ping.encoding)).text("zone", ping.zone.as_str());
                 self.text("decision", ping.decision.as_str()).float("trust", ping.trust);
                 self.show("source", &format_args!("{:?}", ping.source)).maybe("rule", ping.rule)
             }
             Event::Decided(decided) => {
-                self.text("event", "decided").ids(Some(decided.wait), decided.open).route(decided.from);
+                self.text("event", "decided").ids(Some(decided.wait), decided.open).path(decided.from);
                 self.text("packet_id", decided.packet_id)
                     .text("did", decided.source_did)
                     .text("intent", decided.intent);
@@ -247,7 +255,7 @@ impl Line {
                 self.raw("answered", format_args!("{}", decided.answered))
             }
             Event::Response(answer) => {
-                self.text("event", "response").number("request", answer.request.0.to_bits()).route(answer.from);
+                self.text("event", "response").number("request", answer.request.0.to_bits()).path(answer.from);
                 self.text("decision", answer.decision.as_str()).span("rtt", Some(answer.rtt));
                 self.raw("last", format_args!("{}", answer.last))
             }
@@ -256,8 +264,8 @@ impl Line {
                 self.raw("pending", format_args!("{pending}"))
             }
             Event::Unanswered(id) => self.text("event", "unanswered").ids(None, Some(*id)),
-            Event::Heartbeat { did, route } => self.text("event", "heartbeat").text("did", did).route(*route),
-            Event::PeerSeen { did, route } => self.text("event", "peer_seen").text("did", did).route(*route),
+            Event::Heartbeat { did, path } => self.text("event", "heartbeat").text("did", did).path(*path),
+            Event::PeerSeen { did, path } => self.text("event", "peer_seen").text("did", did).path(*path),
             Event::PeerLost { did } => self.text("event", "peer_lost").text("did", did),
         }
     }

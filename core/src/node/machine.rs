@@ -6,8 +6,8 @@ use super::event::{Decided, Event, Outcome};
 use super::receive::Taken;
 use super::{Lent, Node, State};
 use crate::limits::MAX_DATAGRAM_V6;
-use crate::time::{Deadline, Instant, Now, Reason};
-use crate::{Datagrams, Machine, Reject, Route, Transmit};
+use crate::time::{Instant, Now, Reason};
+use crate::{Datagrams, Machine, Path, Reject, Transmit, Wants};
 
 impl Machine for Node {
     type Event<'a> = Event<'a>;
@@ -23,39 +23,46 @@ impl Machine for Node {
         if self.state.has_reply() { self.poll_reply() } else { self.poll_notice() }
     }
 
-    fn deadline(&self) -> Option<Deadline> {
+    fn wants(&self) -> Wants {
         let state = &self.state;
-        let events = state.events.has_reply() || state.events.has_notice();
-        if events || !state.outbox.is_empty() || state.heartbeat.left > 0 || state.cleanup.running {
-            return Some(Deadline::Now);
-        }
-        let timers = [
+        let rounds = [(state.heartbeat.at, Reason::Heartbeat), (state.cleanup.at, Reason::PeerCleanup)];
+        let told = [
             (state.requests.deadline(), Reason::RequestTimeout),
             (state.inbox.next_open(), Reason::AnswerTimeout),
             (state.inbox.next_waiting(), Reason::WaitingExpiry),
-            (state.heartbeat.at, Reason::Heartbeat),
-            (state.cleanup.at, Reason::PeerCleanup),
         ];
+        let mut wants = Wants {
+            events: state.events.has_reply() || state.events.has_notice() || state.cleanup.running,
+            output: !state.outbox.is_empty() || state.heartbeat.left > 0,
+            at: None,
+        };
         // Two variables instead of a pair: this is asked after every datagram, and a pair goes through memory.
         let (mut first, mut reason) = (None, Reason::RequestTimeout);
-        for (at, why) in timers {
-            if let Some(at) = at
-                && first.is_none_or(|first| at < first)
-            {
+        let mut sooner = |at, why| {
+            if first.is_none_or(|first| at < first) {
                 (first, reason) = (Some(at), why);
             }
+        };
+        for (at, why) in told {
+            match at {
+                // What ran out is told by the next `poll_event`.
+                Some(at) if at <= state.now => wants.events = true,
+                Some(at) => sooner(at, why),
+                None => {}
+            }
         }
-        let at = first?;
-        // What is due already is told by the next `poll_event`, except for rounds that `handle_timeout` starts.
-        let told = matches!(reason, Reason::RequestTimeout | Reason::AnswerTimeout | Reason::WaitingExpiry);
-        Some(if told && at <= state.now { Deadline::Now } else { Deadline::At(at, reason) })
+        for (at, why) in rounds {
+            at.into_iter().for_each(|at| sooner(at, why));
+        }
+        wants.at = first.map(|at| (at, reason));
+        wants
     }
 }
 
 impl Datagrams for Node {
-    fn handle_datagram(&mut self, now: Now, route: Route, bytes: &[u8]) -> Result<(), Reject> {
+    fn handle_datagram(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<(), Reject> {
         self.state.now = self.state.now.max(now.mono);
-        let taken = self.take(now, route, bytes);
+        let taken = self.take(now, path, bytes);
         let stats = &mut self.state.stats;
         let add = |n: &mut u64| *n = n.saturating_add(1);
         add(&mut stats.received);
@@ -70,7 +77,7 @@ impl Datagrams for Node {
             Err(why) => stats.rejected.count(why),
         }
         self.tape.note(|line| {
-            line.text("in", "datagram").at(now).route(route).hex("hex", bytes).out(&taken);
+            line.text("in", "datagram").at(now).path(path).hex("hex", bytes).out(&taken);
         });
         taken.map(|_| ())
     }
@@ -82,7 +89,7 @@ impl Datagrams for Node {
             self.state.stats.transmitted = self.state.stats.transmitted.saturating_add(1);
             self.tape.note(|line| {
                 let bytes = out.get(..transmit.len).unwrap_or_default();
-                line.text("in", "poll_transmit").at(now).route(transmit.route).hex("hex", bytes);
+                line.text("in", "poll_transmit").at(now).path(transmit.path).hex("hex", bytes);
             });
         } else if heartbeats {
             // The end of a round of heartbeats, perhaps for lack of room.
@@ -199,7 +206,7 @@ impl State {
             self.stats.expired = self.stats.expired.saturating_add(1);
             self.lent = Lent::Ping(Box::new(ping));
             let Lent::Ping(ping) = &self.lent else { return None };
-            let ([packet_id, source_did, intent], from) = (ping.texts(), ping.route);
+            let ([packet_id, source_did, intent], from) = (ping.texts(), ping.path);
             let (outcome, answered, open) = (Outcome::Expired, false, None);
             return Some(Event::Decided(Decided {
                 wait,

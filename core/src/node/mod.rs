@@ -96,7 +96,7 @@ struct State {
     /// Whether heartbeats that are taken are events.
     tell_heartbeats: bool,
     /// Who met silence last, where that is kept.
-    last_rood: Option<LastRood>,
+    last_rood: Option<Box<LastRood>>,
     cleanup: Cleanup,
     /// Keeps what the last event lends although its table entry is gone.
     lent: Lent,
@@ -176,7 +176,7 @@ impl Node {
                 decision_timeout: config.decision_timeout,
                 heartbeat: Round { interval: config.heartbeat, at: None, left: 0 },
                 tell_heartbeats: config.tell_heartbeats,
-                last_rood: config.keep_last_rood.then(LastRood::default),
+                last_rood: config.keep_last_rood.then(Box::default),
                 cleanup: Cleanup { interval: config.peer_cleanup, at: None, running: false },
                 lent: Lent::Nothing,
             },

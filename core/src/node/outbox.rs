@@ -1,13 +1,18 @@
 //! Everything that a node sends, and the queue in which it waits for the driver.
 
+use alloc::boxed::Box;
+use alloc::format;
+
 use super::answer::{Answer, Breakdown, overhead};
 use super::config::Caps;
 use super::ids::{self, Ids};
-use super::ping::{AnswerError, Ping, PingError};
+use super::ping::{AnswerError, Ping, PingError, ReplyError};
 use super::queue::{Queue, StageError, Written};
-use crate::framing::{EncodeError, Encoding, Packet, PingType, Priority, RoutingMode, Text, Value};
+use super::replies::MAX_REPLY;
+use crate::data::Token;
+use crate::framing::{EncodeError, Encoding, Packet, PingType, Priority, RoutingMode, Text, Value, ValueBuf};
 use crate::time::{Now, iso};
-use crate::{Did, Route, Seed, Transmit};
+use crate::{Did, Path, Seed, Transmit};
 
 /// Payload of a heartbeat, as the reference sends it.
 const ALIVE: &str = "{\"status\":{\"alive\":true}}";
@@ -25,14 +30,22 @@ pub(super) struct Outbox {
     did: Did,
     ids: Ids,
     breakdown: Breakdown,
-    queue: Queue<Route>,
+    heartbeat: Option<Box<Heartbeat>>,
+    queue: Queue<Path>,
+}
+
+/// What heartbeats say besides that the node is alive.
+#[derive(Debug)]
+struct Heartbeat {
+    payload: ValueBuf,
+    pod_id: Option<Box<str>>,
 }
 
 impl Outbox {
     /// Empty.
     pub(super) fn new(did: Did, seed: &Seed, caps: &Caps) -> Self {
         let queue = Queue::new(caps.transmits as usize, caps.transmit_bytes);
-        Self { did, ids: Ids::new(seed), breakdown: Breakdown::default(), queue }
+        Self { did, ids: Ids::new(seed), breakdown: Breakdown::default(), heartbeat: None, queue }
     }
 
     /// In whose name it writes.
@@ -60,8 +73,8 @@ impl Outbox {
     }
 
     /// Queue what was staged last.
-    pub(super) fn commit(&mut self, route: Route, len: usize) {
-        self.queue.commit(route, len);
+    pub(super) fn commit(&mut self, path: Path, len: usize) {
+        self.queue.commit(path, len);
     }
 
     /// The next queued datagram, copied out if there is room for it.
@@ -69,9 +82,9 @@ impl Outbox {
         if self.queue.front_len()? > out.len() {
             return None;
         }
-        let (route, bytes) = self.queue.pop()?;
+        let (path, bytes) = self.queue.pop()?;
         out.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(Transmit { route, len: bytes.len() })
+        Some(Transmit { path, len: bytes.len() })
     }
 
     /// Stage an answer; its length.
@@ -93,7 +106,7 @@ impl Outbox {
     fn write(&mut self, answer: &Answer<'_>, id: &str, stamp: &str) -> Result<usize, AnswerError> {
         let Self { did, breakdown, queue, .. } = self;
         let (did, breakdown) = (did.as_str(), breakdown.value(&answer.judged));
-        let max = answer.route.max_datagram();
+        let max = answer.path.max_datagram();
         let guess = overhead(answer.encoding) + did.len() + answer.payload.raw_len();
         let staged = stage_frame(queue, guess, |space| answer.encode(did, id, stamp, breakdown, space));
         match staged {
@@ -116,14 +129,14 @@ impl Outbox {
             routing_mode: ping.routing_mode,
             intent: Text::new(ping.intent),
             purpose: Text::new(ping.purpose),
-            payload: ping.payload,
+            payload: if is_falsy(ping.payload) { Value::EMPTY_OBJECT } else { ping.payload },
             pod_id: ping.pod_id.map(Text::new),
             station_id: ping.station_id.map(Text::new),
             nonce: Text::from_wire(nonce.as_str()),
             timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
             ..Packet::default()
         };
-        let max = ping.route.max_datagram();
+        let max = ping.path.max_datagram();
         let guess = overhead(ping.encoding) + ping.target.len() + ping.purpose.len() + ping.payload.raw_len();
         match stage_frame(&mut self.queue, guess, |space| packet.encode(ping.encoding, space)) {
             Ok(len) if len <= max => Ok(len),
@@ -131,6 +144,19 @@ impl Outbox {
             Err(StageError::Full) => Err(PingError::QueueFull),
             Err(StageError::Failed(why)) => Err(PingError::Encode(why)),
         }
+    }
+
+    /// Have heartbeats say this status, and this pod. What Python takes for false is `{"alive":true}`.
+    pub(super) fn set_heartbeat(&mut self, status: Value<'_>, pod_id: Option<&str>) -> Result<(), ReplyError> {
+        let status = if is_falsy(status) { None } else { Some(status.to_json_string()?) };
+        let json = status.map_or_else(|| ALIVE.into(), |status| format!("{{\"status\":{status}}}"));
+        let (len, max) = (json.len() + pod_id.map_or(0, str::len), MAX_REPLY);
+        if len > max {
+            return Err(ReplyError::TooLarge { len, max });
+        }
+        let payload = Value::from_json(&json).map_or(Value::from_wire(ALIVE), |value| value);
+        self.heartbeat = Some(Box::new(Heartbeat { payload: ValueBuf::new(payload)?, pod_id: pod_id.map(Into::into) }));
+        Ok(())
     }
 
     /// Write a heartbeat straight into the caller's buffer; its length.
@@ -146,7 +172,8 @@ impl Outbox {
             routing_mode: RoutingMode::Direct,
             intent: Text::from_wire("heartbeat"),
             purpose: Text::from_wire("Periodic keep-alive"),
-            payload: Value::from_wire(ALIVE),
+            payload: self.heartbeat.as_ref().map_or(Value::from_wire(ALIVE), |said| said.payload.as_value()),
+            pod_id: self.heartbeat.as_ref().and_then(|said| said.pod_id.as_deref()).map(Text::new),
             nonce: Text::from_wire(nonce.as_str()),
             timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
             ..Packet::default()
@@ -155,9 +182,22 @@ impl Outbox {
     }
 }
 
+/// Whether Python takes a payload for false: the reference sends `{}` instead.
+fn is_falsy(payload: Value<'_>) -> bool {
+    let mut tokens = payload.tokens();
+    match (tokens.next(), tokens.next()) {
+        (Some(Token::Null | Token::Bool(false)), _) => true,
+        (Some(Token::Number(number)), _) => number.to_f64() == 0.0,
+        (Some(Token::Str(text)), _) => text.is_empty(),
+        (Some(Token::ArrayStart), Some(Token::ArrayEnd)) => true,
+        (Some(Token::ObjectStart), Some(Token::ObjectEnd)) => true,
+        _ => false,
+    }
+}
+
 /// Write a frame behind a queue, offering more space until it fits.
 fn stage_frame(
-    out: &mut Queue<Route>,
+    out: &mut Queue<Path>,
     guess: usize,
     mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>,
 ) -> Result<usize, StageError<EncodeError>> {

@@ -1,27 +1,35 @@
 //! Who was heard from and accepted, where they are, and since when they are silent.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use super::config::Caps;
+use crate::airlock::Rank;
 use crate::table::{Chain, Chained, Heap, Index, Link, Linked, List, Slab};
 use crate::time::{Duration, Instant};
-use crate::{Name, Route, SipKey};
+use crate::{Name, Path, SipKey};
 
 /// A DID that was heard from and accepted.
 #[derive(Debug)]
 pub struct Peer {
     did: Box<str>,
-    route: Route,
+    path: Path,
     /// The address that last answered a request of ours. It counts while it is also the address heard from last: a packet from
     /// elsewhere suspends the proof, and coming back restores it.
     proven: Option<SocketAddr>,
     first_seen: Instant,
     last_seen: Instant,
-    packets: u64,
+    /// How many accepted packets and responses came from it, and in the highest bit whether the operator trusted its name when it
+    /// was last heard from: a byte more for that would be eight a peer.
+    packets_and_trust: u64,
     by_age: Link,
     by_proof: Link,
     by_name: Chain,
 }
+
+/// The highest bit of a count of packets.
+const TRUSTED: u64 = 1 << 63;
 
 impl Peer {
     /// Its name.
@@ -32,14 +40,19 @@ impl Peer {
 
     /// Where it was last heard from.
     #[must_use]
-    pub const fn route(&self) -> Route {
-        self.route
+    pub const fn path(&self) -> Path {
+        self.path
     }
 
     /// Whether that address has proven itself: it answered a request of ours.
     #[must_use]
     pub fn is_proven(&self) -> bool {
-        self.proven == Some(self.route.remote)
+        self.proven == Some(self.path.remote)
+    }
+
+    /// Whether it keeps its place for as long as it is not stale.
+    fn is_kept(&self) -> bool {
+        self.packets_and_trust & TRUSTED != 0 || self.is_proven()
     }
 
     /// When it was first heard from since it was last unknown.
@@ -57,7 +70,14 @@ impl Peer {
     /// How many accepted packets and responses came from it.
     #[must_use]
     pub const fn packets(&self) -> u64 {
-        self.packets
+        self.packets_and_trust & !TRUSTED
+    }
+
+    /// Note one more packet, and whether its sender is trusted by name.
+    const fn count(&mut self, trusted: bool) {
+        let packets = self.packets();
+        let packets = if packets < !TRUSTED { packets + 1 } else { packets };
+        self.packets_and_trust = packets | if trusted { TRUSTED } else { 0 };
     }
 }
 
@@ -126,12 +146,17 @@ pub enum Recorded {
 }
 
 /// The peer table: bounded in entries and bytes, aged by silence.
+///
+/// Where room is short a newcomer takes the place of the stranger that is silent for longest, so that nobody who makes up names
+/// can keep others out; an eighth of the table is never given to strangers.
 #[derive(Debug)]
 pub struct Peers {
     slab: Slab<Peer, Heap>,
     names: Index<ByName, Heap>,
-    /// Longest silent first.
-    ages: List<ByAge>,
+    /// Those that have proven nothing and that nobody trusts by name, longest silent first: they make way for others.
+    strangers: List<ByAge>,
+    /// All others, longest silent first.
+    kept: List<ByAge>,
     /// Peers at a proven address, in the order in which they proved it.
     proven: List<ByProof>,
     key: SipKey,
@@ -148,7 +173,8 @@ impl Peers {
         Self {
             slab: Slab::new(max_peers as usize),
             names: Index::new(),
-            ages: List::new(),
+            strangers: List::new(),
+            kept: List::new(),
             proven: List::new(),
             key,
             did_bytes: 0,
@@ -188,37 +214,41 @@ impl Peers {
 
     /// Whether [`record`](Self::record) would succeed now, after [`make_room`](Self::make_room).
     #[must_use]
-    pub fn has_room_for(&self, now: Instant, seat: Seat<'_>) -> bool {
-        seat.slot.is_some() || self.fits(seat.did(), None) || self.makes_room(now, seat.did()).is_some()
+    pub fn has_room_for(&self, now: Instant, seat: Seat<'_>, rank: Rank) -> bool {
+        seat.slot.is_some() || self.fits(seat.did(), rank, None) || self.makes_room(now, seat.did(), rank).is_some()
     }
 
-    /// Remove the peer that is stale for longest where a new one needs its room, and give its name back.
-    pub fn make_room(&mut self, now: Instant, seat: Seat<'_>) -> Option<Box<str>> {
-        if seat.slot.is_some() || self.fits(seat.did(), None) {
+    /// Remove a peer where a new one needs its room: the one that is stale for longest, or else the stranger that is silent for
+    /// longest. Its name, and whether it was stale.
+    pub fn make_room(&mut self, now: Instant, seat: Seat<'_>, rank: Rank) -> Option<(Box<str>, bool)> {
+        if seat.slot.is_some() || self.fits(seat.did(), rank, None) {
             return None;
         }
-        let slot = self.makes_room(now, seat.did())?;
-        self.remove(slot)
+        let slot = self.makes_room(now, seat.did(), rank)?;
+        let stale = self.slab.at(slot).is_some_and(|peer| self.is_stale(now, peer));
+        Some((self.remove(slot)?, stale))
     }
 
     /// Note an accepted packet. A new address is unproven.
-    pub fn record(&mut self, now: Instant, seat: Seat<'_>, route: Route) -> Recorded {
+    pub fn record(&mut self, now: Instant, seat: Seat<'_>, path: Path, rank: Rank) -> Recorded {
         if let Some(slot) = seat.slot {
-            self.refresh(now, slot, route);
+            self.refresh(now, slot, path, rank);
             return Recorded::Known;
         }
-        if self.fits(seat.did(), None) { self.insert(now, seat.name, route) } else { Recorded::Full }
+        if self.fits(seat.did(), rank, None) { self.insert(now, seat.name, path, rank) } else { Recorded::Full }
     }
 
-    /// Note that the address answered a request of ours. The peer must be recorded at this route; its seat may be from before
+    /// Note that the address answered a request of ours. The peer must be recorded at this path; its seat may be from before
     /// that.
     pub fn prove(&mut self, seat: Seat<'_>, remote: SocketAddr) {
         let Some(slot) = seat.slot.or_else(|| self.look_up_name(seat.name).slot) else { return };
         if let Some(peer) = self.slab.at_mut(slot)
-            && peer.route.remote == remote
+            && peer.path.remote == remote
         {
+            let was_kept = peer.is_kept();
             peer.proven = Some(remote);
             self.proven.push_back(&mut self.slab, slot);
+            self.age(slot, was_kept);
         }
     }
 
@@ -234,9 +264,12 @@ impl Peers {
         self.slab.at(self.look_up(did).slot?).filter(|peer| !self.is_stale(now, peer))
     }
 
-    /// Every peer that is not stale, longest silent first.
+    /// Every peer that is not stale, in the order in which they were first seen, as the reference lists them. Sorts the whole table.
     pub fn alive(&self, now: Instant) -> impl Iterator<Item = &Peer> {
-        self.ages.iter(&self.slab).filter_map(|slot| self.slab.at(slot)).filter(move |peer| !self.is_stale(now, peer))
+        let alive = self.slab.iter().map(|(_, peer)| peer).filter(|peer| !self.is_stale(now, peer));
+        let mut peers: Vec<&Peer> = alive.collect();
+        peers.sort_by_key(|peer| peer.first_seen);
+        peers.into_iter()
     }
 
     /// Remove the peer that is stale for longest, and give its name back.
@@ -269,29 +302,38 @@ impl Peers {
     #[inline]
     pub(super) fn touch(&self, level: u32) -> u64 {
         match level {
-            0 => (self.slab.len() ^ self.names.len() ^ self.ages.len()) as u64,
+            0 => (self.slab.len() ^ self.names.len() ^ self.strangers.len() ^ self.kept.len()) as u64,
             1 => self.slab.touch(FEW) ^ self.names.touch(),
             2 => self.slab.touch_entries(FEW, |peer| {
-                peer.last_seen.as_nanos() ^ peer.packets ^ u64::from(peer.route.remote.port()) ^ peer.did.len() as u64
+                peer.last_seen.as_nanos()
+                    ^ peer.packets_and_trust
+                    ^ u64::from(peer.path.remote.port())
+                    ^ peer.did.len() as u64
             }),
             _ => self.slab.touch_entries(FEW, |peer| peer.did.as_bytes().first().copied().unwrap_or(0).into()),
         }
     }
 
     /// Whether a new peer fits: beside all others, or in the place of one whose name has `freed` bytes.
-    fn fits(&self, did: &str, freed: Option<usize>) -> bool {
+    fn fits(&self, did: &str, rank: Rank, freed: Option<usize>) -> bool {
         let (row, grown) = match freed {
             Some(_) => (true, 0),
             None => (!self.slab.is_full(), self.slab.growth_bytes() + self.names.growth_bytes()),
         };
-        row && self.heap_bytes() - freed.unwrap_or(0) + did.len() + grown <= self.max_bytes
+        let bytes = self.heap_bytes() - freed.unwrap_or(0) + did.len() + grown;
+        if rank > Rank::Stranger {
+            return row && bytes <= self.max_bytes;
+        }
+        let (rows, max_bytes) = (self.slab.capacity(), self.max_bytes);
+        let others = self.strangers.len() - usize::from(freed.is_some_and(|_| !self.strangers.is_empty()));
+        row && others < rows - Caps::reserved(rows) && bytes <= max_bytes - Caps::reserved(max_bytes)
     }
 
-    /// The peer that is stale for longest, if a new one fits in its place.
-    fn makes_room(&self, now: Instant, did: &str) -> Option<u32> {
-        let slot = self.oldest_stale(now)?;
+    /// The peer in whose place a new one fits.
+    fn makes_room(&self, now: Instant, did: &str, rank: Rank) -> Option<u32> {
+        let slot = self.oldest_stale(now).or(self.strangers.front())?;
         let freed = self.slab.at(slot)?.did.len();
-        self.fits(did, Some(freed)).then_some(slot)
+        self.fits(did, rank, Some(freed)).then_some(slot)
     }
 
     fn is_stale(&self, now: Instant, peer: &Peer) -> bool {
@@ -299,48 +341,67 @@ impl Peers {
     }
 
     fn oldest_stale(&self, now: Instant) -> Option<u32> {
-        let slot = self.ages.front()?;
-        self.slab.at(slot).filter(|peer| self.is_stale(now, peer)).map(|_| slot)
+        let stale = |list: &List<ByAge>| {
+            let slot = list.front()?;
+            self.slab.at(slot).filter(|peer| self.is_stale(now, peer)).map(|peer| (peer.last_seen, slot))
+        };
+        let (a, b) = (stale(&self.strangers), stale(&self.kept));
+        a.into_iter().chain(b).min().map(|(_, slot)| slot)
     }
 
-    fn refresh(&mut self, now: Instant, slot: u32, route: Route) {
-        if let Some(peer) = self.slab.at_mut(slot) {
-            peer.last_seen = peer.last_seen.max(now);
-            peer.packets = peer.packets.saturating_add(1);
-            peer.route = route;
-            // Heartbeats go only where the peer both is and has answered from.
-            if peer.is_proven() {
-                self.proven.push_back(&mut self.slab, slot);
-            } else {
-                self.proven.remove(&mut self.slab, slot);
-            }
+    fn refresh(&mut self, now: Instant, slot: u32, path: Path, rank: Rank) {
+        let Some(peer) = self.slab.at_mut(slot) else { return };
+        let was_kept = peer.is_kept();
+        peer.last_seen = peer.last_seen.max(now);
+        peer.path = path;
+        peer.count(rank == Rank::Trusted);
+        // Heartbeats go only where the peer both is and has answered from.
+        if peer.is_proven() {
+            self.proven.push_back(&mut self.slab, slot);
+        } else {
+            self.proven.remove(&mut self.slab, slot);
         }
-        self.ages.move_to_back(&mut self.slab, slot);
+        self.age(slot, was_kept);
     }
 
-    fn insert(&mut self, now: Instant, name: Name<'_>, route: Route) -> Recorded {
+    /// Put a peer that was just heard from at the end of the list in which it belongs now.
+    fn age(&mut self, slot: u32, was_kept: bool) {
+        let is_kept = self.slab.at(slot).is_some_and(Peer::is_kept);
+        let Self { strangers, kept, slab, .. } = self;
+        match (was_kept, is_kept) {
+            (true, true) => _ = kept.move_to_back(slab, slot),
+            (false, false) => _ = strangers.move_to_back(slab, slot),
+            (true, false) => _ = kept.remove(slab, slot) && strangers.push_back(slab, slot),
+            (false, true) => _ = strangers.remove(slab, slot) && kept.push_back(slab, slot),
+        }
+    }
+
+    fn insert(&mut self, now: Instant, name: Name<'_>, path: Path, rank: Rank) -> Recorded {
         let did = name.as_str();
-        let peer = Peer {
+        let mut peer = Peer {
             did: did.into(),
-            route,
+            path,
             proven: None,
             first_seen: now,
             last_seen: now,
-            packets: 1,
+            packets_and_trust: 0,
             by_age: Link::default(),
             by_proof: Link::default(),
             by_name: Chain::default(),
         };
+        peer.count(rank > Rank::Stranger);
         let Ok(id) = self.slab.insert(peer) else { return Recorded::Full };
         self.did_bytes += did.len();
         self.names.insert(&mut self.slab, id.slot(), name.hash());
-        self.ages.push_back(&mut self.slab, id.slot());
+        let list = if rank > Rank::Stranger { &mut self.kept } else { &mut self.strangers };
+        list.push_back(&mut self.slab, id.slot());
         Recorded::New
     }
 
     fn remove(&mut self, slot: u32) -> Option<Box<str>> {
+        let list = if self.slab.at(slot)?.is_kept() { &mut self.kept } else { &mut self.strangers };
+        list.remove(&mut self.slab, slot);
         self.names.remove(&mut self.slab, slot);
-        self.ages.remove(&mut self.slab, slot);
         self.proven.remove(&mut self.slab, slot);
         let peer = self.slab.remove_at(slot)?;
         self.did_bytes -= peer.did.len();

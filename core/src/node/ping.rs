@@ -1,8 +1,9 @@
 //! What the application asks a node to do, and how that can fail.
 
+use crate::airlock::glob::StarInside;
 use crate::framing::{EncodeError, Encoding, PingType, Priority, RoutingMode, Value};
 use crate::time::Duration;
-use crate::{DidError, Route};
+use crate::{DidError, Path};
 
 /// A ping to send. Start from [`Ping::new`] and change what differs.
 #[derive(Clone, Copy, Debug)]
@@ -12,12 +13,13 @@ pub struct Ping<'a> {
     /// [`BROADCAST`](crate::limits::BROADCAST)).
     pub target: &'a str,
     /// Where to ask; only this address may answer.
-    pub route: Route,
+    pub path: Path,
     /// What is wanted: at most 256 bytes.
     pub intent: &'a str,
     /// Why, for people.
     pub purpose: &'a str,
-    /// Application data, an object by convention.
+    /// Application data, an object by convention. As the reference does, a node sends `{}` for what Python takes for false
+    /// (`null`, `false`, 0, and empty texts, arrays and objects).
     pub payload: Value<'a>,
     /// What the ping is for.
     pub ping_type: PingType,
@@ -38,10 +40,10 @@ pub struct Ping<'a> {
 impl<'a> Ping<'a> {
     /// A direct ping with an intent and nothing else.
     #[must_use]
-    pub fn new(target: &'a str, route: impl Into<Route>, intent: &'a str) -> Self {
+    pub fn new(target: &'a str, path: impl Into<Path>, intent: &'a str) -> Self {
         Self {
             target,
-            route: route.into(),
+            path: path.into(),
             intent,
             purpose: "",
             payload: Value::EMPTY_OBJECT,
@@ -113,7 +115,7 @@ pub enum AnswerError {
     QueueFull,
 }
 
-/// Why a reply rule was refused.
+/// Why a reply rule, or what heartbeats are to say, was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
     /// There are too many already.
@@ -127,9 +129,15 @@ pub enum ReplyError {
         /// What an answer has room for.
         max: usize,
     },
+    /// JSON has no form for it.
+    #[error("{0}")]
+    Encode(#[from] EncodeError),
     /// All replies together are too large.
     #[error("all replies together take more than the {0} bytes that this node keeps")]
     TooMuch(usize),
+    /// The intent pattern has a star that stands for nothing.
+    #[error(transparent)]
+    Star(#[from] StarInside),
     /// The intent pattern is over its limit.
     #[error("an intent pattern has at most {max} bytes, this one has {len}", max = crate::limits::MAX_INTENT)]
     Pattern {

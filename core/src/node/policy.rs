@@ -54,6 +54,11 @@ impl Policy {
         Judged { zone, trust, source, rule: verdict.rule }
     }
 
+    /// Whether the operator trusts a sender by name, and not to keep it out.
+    pub(super) fn trusts(&self, judged: &Judged<'_>) -> bool {
+        judged.source == Source::Known && judged.trust >= self.gate.config().rood
+    }
+
     /// What is known of a sender: trust set by the operator counts before vouches.
     pub(super) fn standing(&self, did: &str, now: Wall) -> Standing {
         Standing::of(did, &self.trust, &self.vouches, now)

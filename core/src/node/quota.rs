@@ -1,42 +1,89 @@
-//! How many entries of a table each sender holds.
+//! How much of a table each sender, and each address that has proven nothing, holds.
 
 use core::hash::BuildHasherDefault;
+use core::net::{IpAddr, SocketAddr};
 
 use hashbrown::HashMap;
 use siphasher::sip::SipHasher13;
 
-/// Counts by sender; only senders that hold anything take memory. The keys are keyed hashes already.
+use crate::SipKey;
+use crate::airlock::Rank;
+
+/// Who is charged for an entry. Both are keyed hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Charged {
+    /// A name together with the address that it came from, so that nobody elsewhere can use up a sender's share in its name.
+    sender: u64,
+    /// The address alone, whatever names come from it; `None` for one that has proven to be its sender's.
+    address: Option<u64>,
+}
+
+/// Sets the hashes of addresses apart from those of names in the scope of a name.
+const ADDRESSES: u64 = 0x0061_6464_7265_7373;
+
+/// The keyed hash of an address without its port: of an IPv6 address its network of 64 bits, all of which one host may use.
+pub(super) fn address_hash(key: &SipKey, scope: u64, remote: SocketAddr) -> u64 {
+    match remote.ip().to_canonical() {
+        IpAddr::V4(ip) => key.hash_in(scope, &ip.octets()),
+        IpAddr::V6(ip) => key.hash_in(scope, &ip.octets()[..8]),
+    }
+}
+
+/// The keyed hash of an address in no scope.
+pub(super) fn address(key: &SipKey, remote: SocketAddr) -> u64 {
+    address_hash(key, ADDRESSES, remote)
+}
+
+impl Charged {
+    /// Who is charged for what came from a sender (its hash) of this rank at this address.
+    pub(super) fn new(key: &SipKey, sender: u64, rank: Rank, remote: SocketAddr) -> Self {
+        let address = (rank < Rank::Proven).then(|| address(key, remote));
+        Self { sender: address_hash(key, sender, remote), address }
+    }
+}
+
+/// Counts by sender and by address; only who holds anything takes memory.
 #[derive(Debug)]
 pub(super) struct Quota {
+    /// The keys are keyed hashes already.
     held: HashMap<u64, u32, BuildHasherDefault<SipHasher13>>,
-    max: u32,
+    per_sender: u32,
+    per_address: u32,
 }
 
 impl Quota {
-    pub(super) fn new(max: u32) -> Self {
-        Self { held: HashMap::default(), max }
+    /// A sender at one address holds at most `per_sender`, an unproven address at most `per_address`.
+    pub(super) fn new(per_sender: u32, per_address: u32) -> Self {
+        Self { held: HashMap::default(), per_sender, per_address }
     }
 
-    /// Whether this sender may have one more.
-    pub(super) fn allows(&self, sender: u64) -> bool {
-        self.held.get(&sender).is_none_or(|n| *n < self.max)
+    fn has(&self, who: u64) -> u32 {
+        self.held.get(&who).copied().unwrap_or(0)
     }
 
-    /// Most that one sender has.
+    /// Whether there may be one more.
+    pub(super) fn allows(&self, who: Charged) -> bool {
+        self.has(who.sender) < self.per_sender && who.address.is_none_or(|address| self.has(address) < self.per_address)
+    }
+
+    /// Most that one of them has.
     #[cfg(feature = "sim")]
     pub(super) fn most(&self) -> u32 {
         self.held.values().copied().max().unwrap_or(0)
     }
 
-    pub(super) fn add(&mut self, sender: u64) {
-        *self.held.entry(sender).or_insert(0) += 1;
+    pub(super) fn add(&mut self, who: Charged) {
+        for key in [Some(who.sender), who.address].into_iter().flatten() {
+            *self.held.entry(key).or_insert(0) += 1;
+        }
     }
 
-    pub(super) fn remove(&mut self, sender: u64) {
-        if let Some(n) = self.held.get_mut(&sender) {
-            *n -= 1;
+    pub(super) fn remove(&mut self, who: Charged) {
+        for key in [Some(who.sender), who.address].into_iter().flatten() {
+            let Some(n) = self.held.get_mut(&key) else { continue };
+            *n = n.saturating_sub(1);
             if *n == 0 {
-                self.held.remove(&sender);
+                self.held.remove(&key);
             }
         }
     }

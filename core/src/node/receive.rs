@@ -4,17 +4,20 @@
 //! gate lets pass reaches a table, and only after room for everything it needs was found.
 
 use super::answer::Answer;
+use super::event::Outcome;
 use super::inbound::{AMPLIFICATION, Inbound, Kept, Sender};
 use super::outbox::Outbox;
 use super::peers::{Recorded, Seat};
 use super::ping::AnswerError;
 use super::policy::Judged;
+use super::quota::{self, Charged};
 use super::{Node, State};
-use crate::airlock::{Admission, Subject};
+use crate::airlock::replay::Origin;
+use crate::airlock::{Admission, Rank, Subject};
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, PingType, Text, TextError, Value, Zone};
 use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT, MAX_NONCE, MAX_PACKET_ID};
 use crate::time::{Now, iso};
-use crate::{Reject, Route, check_did};
+use crate::{Path, Reject, check_did};
 
 /// Longest timestamp that is unescaped; one without escapes may be longer.
 const MAX_STAMP: usize = 64;
@@ -31,7 +34,7 @@ pub(super) enum Taken {
 /// A datagram that holds a packet.
 #[derive(Clone, Copy)]
 struct Datagram<'a> {
-    route: Route,
+    path: Path,
     bytes: &'a [u8],
     encoding: Encoding,
     packet: Packet<'a>,
@@ -103,18 +106,18 @@ fn plain<'b, const N: usize>(text: Text<'b>, scratch: &'b mut [u8; N]) -> Result
 
 impl Node {
     /// Decode a datagram and do what it asks for.
-    pub(super) fn take(&mut self, now: Now, route: Route, bytes: &[u8]) -> Result<Taken, Reject> {
-        if route.remote.port() == 0 {
+    pub(super) fn take(&mut self, now: Now, path: Path, bytes: &[u8]) -> Result<Taken, Reject> {
+        if path.remote.port() == 0 {
             return Err(Reject::NoReturn);
         }
         let frame = Frame::decode(bytes).map_err(|e| e.reject())?;
         match frame.message {
             Message::Response(response) => {
-                self.state.take_response(now, route, bytes, &response)?;
+                self.state.take_response(now, path, bytes, &response)?;
                 Ok(Taken::Response)
             }
             Message::Packet(packet) => {
-                self.take_packet(now, &Datagram { route, bytes, encoding: frame.encoding, packet })
+                self.take_packet(now, &Datagram { path, bytes, encoding: frame.encoding, packet })
             }
         }
     }
@@ -155,7 +158,7 @@ impl Node {
         match judged.zone {
             Zone::Rood if !self.state.faults.answer_rood() => {
                 if let Some(last) = &mut self.state.last_rood {
-                    last.set(sender.did, datagram.route);
+                    last.set(sender.did, datagram.path);
                 }
                 return Err(Reject::Rood);
             }
@@ -166,19 +169,29 @@ impl Node {
         let mut scratch = [0; MAX_STAMP];
         let stamp = packet.timestamp.resolve(&mut scratch).ok().and_then(iso::parse);
         let stamp = stamp.ok_or(Reject::BadTimestamp)?;
-        let admission = match self.state.replay.check_name(now, name, nonce, stamp) {
+        let remote = datagram.path.remote;
+        let seat = self.state.peers.look_up_name(name);
+        let rank = match self.state.peers.is_proven(seat, remote) {
+            true => Rank::Proven,
+            false if self.policy.trusts(&judged) => Rank::Trusted,
+            false => Rank::Stranger,
+        };
+        let origin = match rank {
+            Rank::Stranger => Origin::Stranger(quota::address(&self.state.names, remote)),
+            Rank::Trusted | Rank::Proven => Origin::Known,
+        };
+        let admission = match self.state.replay.check_name(now, name, nonce, stamp, origin) {
             Ok(admission) => Some(admission),
             Err(_) if self.state.faults.no_replay_check() => None,
             Err(why) => return Err(why),
         };
-        let seat = self.state.peers.look_up_name(name);
         // Who waits is no peer yet, and needs no room among them.
-        if judged.zone == Zone::Groen && !self.state.peers.has_room_for(now.mono, seat) {
+        if judged.zone == Zone::Groen && !self.state.peers.has_room_for(now.mono, seat, rank) {
             return Err(Reject::Busy);
         }
-        let passed = Passed { sender, seat, judged, admission };
+        let passed = Passed { sender, seat, judged, rank, admission };
         if heartbeat {
-            return self.state.take_heartbeat(now, datagram.route, passed);
+            return self.state.take_heartbeat(now, datagram.path, passed);
         }
         let plan = match judged.zone {
             Zone::Groen => match self.policy.replies.find(sender.intent) {
@@ -197,6 +210,7 @@ struct Passed<'a> {
     sender: Sender<'a>,
     seat: Seat<'a>,
     judged: Judged<'a>,
+    rank: Rank,
     /// Always there, outside of a simulation.
     admission: Option<Admission>,
 }
@@ -214,19 +228,19 @@ enum Plan<'p> {
 
 impl State {
     /// A heartbeat from an accepted sender keeps its peer entry alive; it draws no answer.
-    fn take_heartbeat(&mut self, now: Now, route: Route, passed: Passed<'_>) -> Result<Taken, Reject> {
-        let Passed { seat, admission, .. } = passed;
+    fn take_heartbeat(&mut self, now: Now, path: Path, passed: Passed<'_>) -> Result<Taken, Reject> {
+        let Passed { seat, rank, admission, .. } = passed;
         let (mut count, mut bytes) = peer_notices(seat);
         if self.tell_heartbeats {
             (count, bytes) = (count + 1, bytes + seat.did().len());
         }
-        if !self.events.room_for_notices(count, bytes) {
+        if !self.events.room_for_rank(rank, count, bytes) {
             return Err(Reject::Busy);
         }
         self.admit(admission);
-        self.record_peer(now, seat, route);
+        self.record_peer(now, seat, path, rank);
         if self.tell_heartbeats {
-            let _ = self.events.heartbeat(seat.did(), route);
+            let _ = self.events.heartbeat(seat.did(), path);
         }
         Ok(Taken::Heartbeat)
     }
@@ -239,14 +253,14 @@ impl State {
         passed: Passed<'_>,
         plan: Plan<'_>,
     ) -> Result<Taken, Reject> {
-        let Passed { sender, seat, judged, admission } = passed;
-        let &Datagram { route, bytes, encoding, packet } = datagram;
+        let Passed { sender, seat, judged, rank, admission } = passed;
+        let &Datagram { path, bytes, encoding, packet } = datagram;
         let decision = if matches!(plan, Plan::Wait(_)) { Decision::Pending } else { Decision::Accept };
         // Who waits is no peer yet, but the decision will be an event, too.
         let (more, more_bytes) =
             if decision == Decision::Accept { peer_notices(seat) } else { (1, sender.text_bytes()) };
         let event_bytes = bytes.len() + judged.rule.map_or(0, str::len);
-        if !self.events.room_for_notices(more + 1, event_bytes + more_bytes) {
+        if !self.events.room_for_rank(rank, more + 1, event_bytes + more_bytes) {
             return Err(Reject::Busy);
         }
         let mut allowance = bytes.len() * AMPLIFICATION;
@@ -255,9 +269,9 @@ impl State {
             decision,
             payload: Value::EMPTY_OBJECT,
             judged,
-            route,
+            path,
             encoding,
-            allowance: (!self.peers.is_proven(seat, route.remote)).then_some(allowance),
+            allowance: (rank < Rank::Proven).then_some(allowance),
         };
         let staged = match plan {
             Plan::Answer(payload) => Some(self.outbox.stage(now, &Answer { payload, ..draft }).map_err(reject_of)?),
@@ -271,18 +285,19 @@ impl State {
         let kept = if let Plan::Answer(_) = plan {
             Kept::Nowhere
         } else {
-            let ping = Inbound::new(now.mono, seat.hash(), sender, route, encoding, &judged, allowance);
+            let charged = Charged::new(&self.names, seat.hash(), rank, path.remote);
+            let ping = Inbound::new(now.mono, (rank, charged), sender, path, encoding, &judged, allowance);
             self.keep(now, ping.ok_or(Reject::TooLong)?, decision).ok_or(Reject::Busy)?
         };
         // Nothing below can fail: room was found for all of it.
         if let Some(len) = staged {
-            self.outbox.commit(route, len);
+            self.outbox.commit(path, len);
         }
         self.admit(admission);
         if decision == Decision::Accept {
-            self.record_peer(now, seat, route);
+            self.record_peer(now, seat, path, rank);
         }
-        let _ = self.events.ping(bytes, encoding, route, &judged, decision, kept);
+        let _ = self.events.ping(bytes, encoding, path, &judged, decision, kept);
         Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })
     }
 
@@ -298,27 +313,35 @@ impl State {
             return self.inbox.open(now.mono, ping).map(Kept::Open);
         }
         let text_bytes = ping.text_bytes();
-        let id = self.inbox.wait(now.mono, ping)?;
+        let (id, displaced) = self.inbox.wait(now.mono, ping)?;
+        if let Some((old, ping)) = displaced {
+            self.events.release(ping.text_bytes());
+            let _ = self.events.decided(old, &ping, Outcome::Displaced, false, None);
+            self.stats.displaced = self.stats.displaced.saturating_add(1);
+        }
         // For the event about its decision.
         self.events.reserve(text_bytes);
         Some(Kept::Waiting(id))
     }
 
     /// Note who was heard from and accepted after the fact, if there is room to remember it.
-    pub(super) fn meet(&mut self, now: Now, seat: Seat<'_>, route: Route) {
+    pub(super) fn meet(&mut self, now: Now, seat: Seat<'_>, path: Path) {
         let (count, bytes) = peer_notices(seat);
-        if self.events.room_for_notices(count, bytes) {
-            self.record_peer(now, seat, route);
+        // It answered a request of ours, or the application let it in: it is no stranger, but nobody trusts its name either.
+        let room = self.events.room_for_notices(count, bytes);
+        if room && self.peers.has_room_for(now.mono, seat, Rank::Stranger) {
+            self.record_peer(now, seat, path, Rank::Stranger);
         }
     }
 
     /// Note who was heard from; room for the entry and the events was found before.
-    pub(super) fn record_peer(&mut self, now: Now, seat: Seat<'_>, route: Route) {
-        if let Some(lost) = self.peers.make_room(now.mono, seat) {
+    pub(super) fn record_peer(&mut self, now: Now, seat: Seat<'_>, path: Path, rank: Rank) {
+        if let Some((lost, stale)) = self.peers.make_room(now.mono, seat, rank) {
             let _ = self.events.peer_lost(&lost);
+            self.stats.peers_displaced = self.stats.peers_displaced.saturating_add(u64::from(!stale));
         }
-        if self.peers.record(now.mono, seat, route) == Recorded::New {
-            let _ = self.events.peer_seen(seat.did(), route);
+        if self.peers.record(now.mono, seat, path, rank) == Recorded::New {
+            let _ = self.events.peer_seen(seat.did(), path);
             self.schedule_cleanup(now.mono);
         }
         if self.peers.proven_len() > 0 {

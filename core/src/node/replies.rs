@@ -26,7 +26,7 @@ pub(super) struct Replies {
 }
 
 /// What an answer has room for: the largest datagram less what every answer holds.
-const MAX_REPLY: usize = MAX_DATAGRAM_V6 - 256;
+pub(super) const MAX_REPLY: usize = MAX_DATAGRAM_V6 - 256;
 
 impl Replies {
     pub(super) const fn new(max: u32, max_bytes: usize) -> Self {
@@ -38,6 +38,7 @@ impl Replies {
         if pattern.len() > MAX_INTENT {
             return Err(ReplyError::Pattern { len: pattern.len() });
         }
+        glob::check(pattern)?;
         let len = bytes(pattern, &reply);
         if len > MAX_REPLY {
             return Err(ReplyError::TooLarge { len, max: MAX_REPLY });

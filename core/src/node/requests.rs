@@ -1,7 +1,7 @@
 //! Requests of ours that wait for an answer.
 
 use super::heap::DeadlineHeap;
-use crate::Route;
+use crate::Path;
 use crate::table::{Chain, Chained, Heap, Index, Slab, SlotId};
 use crate::time::Instant;
 
@@ -33,7 +33,7 @@ pub(super) struct Request {
     /// Keyed hash of the only DID that may answer; `None` for a broadcast target.
     pub(super) responder: Option<u64>,
     /// The only address that may answer.
-    pub(super) route: Route,
+    pub(super) path: Path,
     /// When it was made.
     pub(super) sent: Instant,
     /// A `pending` answer has come.
@@ -84,11 +84,11 @@ impl Requests {
         &mut self,
         key: u64,
         responder: Option<u64>,
-        route: Route,
+        path: Path,
         sent: Instant,
         deadline: Instant,
     ) -> Option<RequestId> {
-        let request = Request { key, responder, route, sent, pending: false, by_key: Chain::default() };
+        let request = Request { key, responder, path, sent, pending: false, by_key: Chain::default() };
         let id = self.slab.insert(request).ok()?;
         self.keys.insert(&mut self.slab, id.slot(), key);
         self.deadlines.set(id.slot(), deadline);

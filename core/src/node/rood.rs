@@ -2,23 +2,23 @@
 
 use alloc::string::String;
 
-use crate::Route;
+use crate::Path;
 
 /// One entry, overwritten by the next.
 #[derive(Debug, Default)]
 pub(super) struct LastRood {
     did: String,
-    route: Option<Route>,
+    path: Option<Path>,
 }
 
 impl LastRood {
-    pub(super) fn set(&mut self, did: &str, route: Route) {
+    pub(super) fn set(&mut self, did: &str, path: Path) {
         self.did.clear();
         self.did.push_str(did);
-        self.route = Some(route);
+        self.path = Some(path);
     }
 
-    pub(super) fn get(&self) -> Option<(&str, Route)> {
-        Some((&self.did, self.route?))
+    pub(super) fn get(&self) -> Option<(&str, Path)> {
+        Some((&self.did, self.path?))
     }
 }

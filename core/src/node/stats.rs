@@ -32,6 +32,10 @@ pub struct Stats {
     pub refused: u64,
     /// Waiting pings that nobody decided in time.
     pub expired: u64,
+    /// Waiting pings that made way, undecided, for one of somebody better known.
+    pub displaced: u64,
+    /// Peers that had proven nothing and made way for another.
+    pub peers_displaced: u64,
     /// Accepted pings that the application did not answer in time.
     pub unanswered: u64,
     /// Gauges: what the tables hold now.

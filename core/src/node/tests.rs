@@ -9,8 +9,8 @@ use super::{AnswerError, Event, Node, NodeConfig, OpenId, Outcome, Ping, PingErr
 use crate::airlock::Rule;
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, Text, Value, ValueBuf, Zone};
 use crate::limits::MAX_DATAGRAM_V6;
-use crate::time::{Deadline, Instant, Now, Wall};
-use crate::{Datagrams, Did, Machine, Reject, Route, Seed};
+use crate::time::{Instant, Now, Wall};
+use crate::{Datagrams, Did, Machine, Path, Reject, Seed, Wants};
 
 const HUB: &str = "jis:home:hub";
 const SENSOR: &str = "jis:home:sensor";
@@ -36,11 +36,11 @@ fn pair(trust: f64) -> (Node, Node) {
     (hub, node(SENSOR, 2))
 }
 
-fn drain(node: &mut Node, now: Now) -> Vec<(Route, Vec<u8>)> {
+fn drain(node: &mut Node, now: Now) -> Vec<(Path, Vec<u8>)> {
     let mut buf = vec![0; MAX_DATAGRAM_V6];
     let mut out = Vec::new();
     while let Some(t) = node.poll_transmit(now, &mut buf) {
-        out.push((t.route, buf[..t.len].to_vec()));
+        out.push((t.path, buf[..t.len].to_vec()));
     }
     out
 }
@@ -92,13 +92,13 @@ fn ask(sensor: &mut Node, now: Now, encoding: Encoding) -> (RequestId, Vec<u8>) 
     let id = sensor.ping(now, &ping).unwrap();
     let mut sent = drain(sensor, now);
     assert_eq!(sent.len(), 1);
-    let (route, bytes) = sent.remove(0);
-    assert_eq!(route.remote, addr(7150));
+    let (path, bytes) = sent.remove(0);
+    assert_eq!(path.remote, addr(7150));
     (id, bytes)
 }
 
-fn from(port: u16) -> Route {
-    Route::to(addr(port))
+fn from(port: u16) -> Path {
+    Path::to(addr(port))
 }
 
 #[test]
@@ -108,16 +108,16 @@ fn an_accepted_ping_is_answered_with_data_in_its_own_encoding() {
         let reply = ValueBuf::new(Value::from_json(r#"{"celsius":21.5}"#).unwrap()).unwrap();
         hub.set_reply("temperature.*", Reply::Now(reply)).unwrap();
         let (_, ping) = ask(&mut sensor, at(0), encoding);
-        hub.handle_datagram(at(0), from(9), &ping).unwrap();
+        hub.handle_datagram(at(0), from(9), &mut ping.clone()).unwrap();
         let answers = drain(&mut hub, at(0));
         assert_eq!(answers.len(), 1);
         assert_eq!(answers[0].0, from(9));
         assert_eq!(Frame::decode(&answers[0].1).unwrap().encoding, encoding);
-        sensor.handle_datagram(at(1), from(7150), &answers[0].1).unwrap();
+        sensor.handle_datagram(at(1), from(7150), &mut answers[0].1.clone()).unwrap();
         assert_eq!(told(&mut hub), ["seen jis:home:sensor", "ping jis:home:sensor accept GROEN"]);
         assert_eq!(told(&mut sensor), [r#"response accept {"celsius":21.5} last=true"#, "seen jis:home:hub"]);
         // Done is done: the same answer again belongs to nothing.
-        assert_eq!(sensor.handle_datagram(at(1), from(7150), &answers[0].1), Err(Reject::Unrequested));
+        assert_eq!(sensor.handle_datagram(at(1), from(7150), &mut answers[0].1.clone()), Err(Reject::Unrequested));
         assert_eq!(sensor.stats().tables.requests, 0);
     }
 }
@@ -128,18 +128,18 @@ fn the_application_can_answer_later_and_is_told_when_it_did_not() {
     hub.set_reply("*", Reply::Later).unwrap();
     let (_, first) = ask(&mut sensor, at(0), Encoding::Json);
     let (_, second) = ask(&mut sensor, at(0), Encoding::Json);
-    hub.handle_datagram(at(0), from(9), &first).unwrap();
+    hub.handle_datagram(at(0), from(9), &mut first.clone()).unwrap();
     let id = open_id(&mut hub);
     assert!(drain(&mut hub, at(0)).is_empty());
-    hub.handle_datagram(at(1), from(9), &second).unwrap();
+    hub.handle_datagram(at(1), from(9), &mut second.clone()).unwrap();
     told(&mut hub);
     hub.respond(at(2), id, Value::from_json("{\"ok\":true}").unwrap()).unwrap();
     assert_eq!(hub.respond(at(2), id, Value::EMPTY_OBJECT), Err(AnswerError::Gone));
     for (_, answer) in drain(&mut hub, at(2)) {
-        sensor.handle_datagram(at(2), from(7150), &answer).unwrap();
+        sensor.handle_datagram(at(2), from(7150), &mut answer.clone()).unwrap();
     }
     assert_eq!(told(&mut sensor)[0], "response accept {\"ok\":true} last=true");
-    assert!(matches!(hub.deadline(), Some(Deadline::At(..))));
+    assert!(!hub.wants().is_pending() && hub.wants().at.is_some());
     hub.handle_timeout(at(11));
     assert_eq!(told(&mut hub), ["unanswered"]);
     assert_eq!(hub.stats().tables.open, 0);
@@ -150,11 +150,11 @@ fn a_decision_reaches_the_sender_as_a_second_response() {
     for (approve, outcome, decision) in [(true, "Approved", "accept"), (false, "Rejected", "reject")] {
         let (mut hub, mut sensor) = pair(0.5);
         let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
-        hub.handle_datagram(at(0), from(9), &ping).unwrap();
+        hub.handle_datagram(at(0), from(9), &mut ping.clone()).unwrap();
         let id = waiting_id(&mut hub);
         let pending = drain(&mut hub, at(0));
         assert_eq!(pending.len(), 1, "pending is said at once");
-        sensor.handle_datagram(at(0), from(7150), &pending[0].1).unwrap();
+        sensor.handle_datagram(at(0), from(7150), &mut pending[0].1.clone()).unwrap();
         assert_eq!(told(&mut sensor)[0], "response pending {} last=false");
         // Long after the request timeout, within the decision timeout.
         let then = at(200);
@@ -172,7 +172,7 @@ fn a_decision_reaches_the_sender_as_a_second_response() {
         assert_eq!(hub.approve(then, id), Err(AnswerError::Gone));
         let decided = drain(&mut hub, then);
         assert_eq!(decided.len(), 1);
-        sensor.handle_datagram(then, from(7150), &decided[0].1).unwrap();
+        sensor.handle_datagram(then, from(7150), &mut decided[0].1.clone()).unwrap();
         assert!(told(&mut sensor).contains(&std::format!("response {decision} {{}} last=true")));
     }
 }
@@ -201,7 +201,7 @@ fn written(packet: &Packet<'_>, encoding: Encoding) -> Vec<u8> {
 fn pings_that_a_sender_named_alike_are_told_apart_by_our_numbers() {
     let (mut hub, _) = pair(0.5);
     for (port, nonce, intent) in [(9, "a", "temperature.read"), (66, "b", "door.open"), (9, "c", "door.close")] {
-        hub.handle_datagram(at(0), from(port), &written(&packet("same", nonce, intent), Encoding::Json)).unwrap();
+        hub.handle_datagram(at(0), from(port), &mut written(&packet("same", nonce, intent), Encoding::Json)).unwrap();
     }
     let list: Vec<_> = hub.waiting().map(|w| (w.id.number(), w.intent.to_string(), w.from.remote.port())).collect();
     let want = [(1, "temperature.read", 9), (2, "door.open", 66), (3, "door.close", 9)];
@@ -219,7 +219,7 @@ fn pings_that_a_sender_named_alike_are_told_apart_by_our_numbers() {
     let sent = drain(&mut hub, at(1));
     assert_eq!((sent.len(), sent[0].0), (1, from(66)));
     // A number is never used again.
-    hub.handle_datagram(at(1), from(9), &written(&packet("same", "d", "x"), Encoding::Json)).unwrap();
+    hub.handle_datagram(at(1), from(9), &mut written(&packet("same", "d", "x"), Encoding::Json)).unwrap();
     assert_eq!(hub.waiting().map(|w| w.id.number()).collect::<Vec<_>>(), [1, 3, 4]);
 }
 
@@ -244,7 +244,7 @@ fn whatever_waits_can_be_decided() {
                     // The shortest time stamp there is, then one with microseconds.
                     let (came, later) =
                         (at(0), Now::new(at(9).mono, Wall::from_micros(at(9).wall.as_micros() + 123_456)));
-                    match hub.handle_datagram(came, from(9), &written(&packet, encoding)) {
+                    match hub.handle_datagram(came, from(9), &mut written(&packet, encoding)) {
                         Err(why) => {
                             assert_eq!(why, Reject::Amplification);
                             assert!(drain(&mut hub, came).is_empty() && hub.waiting().next().is_none());
@@ -273,7 +273,7 @@ fn a_rejected_ping_stops_waiting_even_when_its_sender_cannot_be_told() {
     config.caps.transmits = 1;
     let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
     hub.set_trust(SENSOR, 0.5).unwrap();
-    hub.handle_datagram(at(0), from(9), &written(&packet("p", "n", "a"), Encoding::Json)).unwrap();
+    hub.handle_datagram(at(0), from(9), &mut written(&packet("p", "n", "a"), Encoding::Json)).unwrap();
     let id = waiting_id(&mut hub);
     // The send queue is full: an approval can be tried again, a rejection need not.
     assert_eq!(hub.approve(at(0), id), Err(AnswerError::QueueFull));
@@ -291,7 +291,7 @@ fn a_decision_is_told_however_many_events_wait() {
     hub.set_trust(SENSOR, 0.5).unwrap();
     let took = |hub: &mut Node, n: usize| {
         let (id, nonce) = (n.to_string(), std::format!("n{n}"));
-        hub.handle_datagram(at(0), from(9), &written(&packet(&id, &nonce, "a"), Encoding::Json))
+        hub.handle_datagram(at(0), from(9), &mut written(&packet(&id, &nonce, "a"), Encoding::Json))
     };
     assert_eq!([0, 1, 2, 3].map(|n| took(&mut hub, n)), [Ok(()), Ok(()), Ok(()), Err(Reject::Busy)]);
     drain(&mut hub, at(0));
@@ -316,14 +316,14 @@ fn an_approved_ping_that_the_application_answers_gets_its_answer() {
     let (mut hub, mut sensor) = pair(0.5);
     hub.set_reply("*", Reply::Later).unwrap();
     let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
-    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    hub.handle_datagram(at(0), from(9), &mut ping.clone()).unwrap();
     let id = waiting_id(&mut hub);
     let open = hub.approve(at(1), id).unwrap().expect("it is open now");
     hub.respond(at(2), open, Value::from_json("[1]").unwrap()).unwrap();
     let sent = drain(&mut hub, at(2));
     assert_eq!(sent.len(), 2);
     for (_, bytes) in sent {
-        sensor.handle_datagram(at(2), from(7150), &bytes).unwrap();
+        sensor.handle_datagram(at(2), from(7150), &mut bytes.clone()).unwrap();
     }
     assert!(told(&mut sensor).contains(&"response accept [1] last=true".to_string()));
 }
@@ -333,10 +333,10 @@ fn requests_and_waiting_pings_run_out_of_time_and_are_freed() {
     let (mut hub, mut sensor) = pair(0.5);
     ask(&mut sensor, at(0), Encoding::Json);
     let (_, ping) = ask(&mut sensor, at(5), Encoding::Json);
-    hub.handle_datagram(at(5), from(9), &ping).unwrap();
+    hub.handle_datagram(at(5), from(9), &mut ping.clone()).unwrap();
     told(&mut hub);
     for (_, pending) in drain(&mut hub, at(5)) {
-        sensor.handle_datagram(at(5), from(7150), &pending).unwrap();
+        sensor.handle_datagram(at(5), from(7150), &mut pending.clone()).unwrap();
     }
     told(&mut sensor);
     sensor.handle_timeout(at(9));
@@ -360,16 +360,16 @@ fn a_response_counts_only_from_whom_and_where_it_was_asked() {
     let mut liar = node("jis:home:liar", 3);
     liar.allow_legacy("*").unwrap();
     liar.set_trust(SENSOR, 0.9).unwrap();
-    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    hub.handle_datagram(at(0), from(9), &mut ping.clone()).unwrap();
     let answer = drain(&mut hub, at(0)).remove(0).1;
     let text = String::from_utf8(answer[8..].to_vec()).unwrap();
     let lie = text.replace(HUB, "jis:home:liar");
     let mut frame = answer[..4].to_vec();
     frame.extend(u32::try_from(lie.len()).unwrap().to_be_bytes());
     frame.extend(lie.bytes());
-    assert_eq!(sensor.handle_datagram(at(0), from(7151), &answer), Err(Reject::WrongResponder));
-    assert_eq!(sensor.handle_datagram(at(0), from(7150), &frame), Err(Reject::WrongResponder));
-    sensor.handle_datagram(at(0), from(7150), &answer).unwrap();
+    assert_eq!(sensor.handle_datagram(at(0), from(7151), &mut answer.clone()), Err(Reject::WrongResponder));
+    assert_eq!(sensor.handle_datagram(at(0), from(7150), &mut frame.clone()), Err(Reject::WrongResponder));
+    sensor.handle_datagram(at(0), from(7150), &mut answer.clone()).unwrap();
 }
 
 #[test]
@@ -378,7 +378,7 @@ fn rood_gets_silence_and_leaves_nothing() {
     let before = hub.stats();
     for i in 0..1000 {
         let (_, ping) = ask(&mut sensor, at(i / 100), Encoding::Json);
-        assert_eq!(hub.handle_datagram(at(i / 100), from(9), &ping), Err(Reject::Rood));
+        assert_eq!(hub.handle_datagram(at(i / 100), from(9), &mut ping.clone()), Err(Reject::Rood));
         sensor.handle_timeout(at(i / 100 + 20));
         told(&mut sensor);
     }
@@ -387,7 +387,7 @@ fn rood_gets_silence_and_leaves_nothing() {
     assert_eq!(hub.stats().tables, before.tables);
     assert_eq!(hub.stats().rejected.get(Reject::Rood), 1000);
     assert_eq!(hub.last_rood(), None);
-    assert_eq!(hub.deadline(), None);
+    assert_eq!(hub.wants(), Wants::NOTHING);
 }
 
 #[test]
@@ -398,12 +398,12 @@ fn the_last_rood_sender_is_known_to_who_asks_for_it() {
     assert_eq!(hub.last_rood(), None);
     for (name, port) in [(SENSOR, 9), ("jis:home:other", 10)] {
         let (_, ping) = ask(&mut node(name, 2), at(0), Encoding::Json);
-        assert_eq!(hub.handle_datagram(at(0), from(port), &ping), Err(Reject::Rood));
+        assert_eq!(hub.handle_datagram(at(0), from(port), &mut ping.clone()), Err(Reject::Rood));
         assert_eq!(hub.last_rood(), Some((name, from(port))));
     }
     hub.set_trust(SENSOR, 0.5).unwrap();
     let (_, ping) = ask(&mut node(SENSOR, 3), at(0), Encoding::Json);
-    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    hub.handle_datagram(at(0), from(9), &mut ping.clone()).unwrap();
     assert_eq!(hub.last_rood(), Some(("jis:home:other", from(10))), "nobody else was turned away");
 }
 
@@ -413,7 +413,7 @@ fn an_unsigned_sender_waits_unless_it_is_allowed_as_legacy() {
     hub.set_trust(SENSOR, 1.0).unwrap();
     let mut sensor = node(SENSOR, 2);
     let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
-    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    hub.handle_datagram(at(0), from(9), &mut ping.clone()).unwrap();
     let answer = drain(&mut hub, at(0)).remove(0).1;
     let Message::Response(response) = Frame::decode(&answer).unwrap().message else { panic!("a response") };
     assert_eq!(response.decision, Decision::Pending);
@@ -421,7 +421,7 @@ fn an_unsigned_sender_waits_unless_it_is_allowed_as_legacy() {
     assert!((response.trust_score.to_f64() - 0.5).abs() < 1e-9, "the middle of the thresholds");
     hub.allow_legacy("jis:home:*").unwrap();
     let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
-    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    hub.handle_datagram(at(0), from(9), &mut ping.clone()).unwrap();
     assert_eq!(hub.stats().accepted, 1);
 }
 
@@ -429,12 +429,12 @@ fn an_unsigned_sender_waits_unless_it_is_allowed_as_legacy() {
 fn a_replay_is_refused_from_anywhere_and_burns_nothing() {
     let (mut hub, mut sensor) = pair(0.9);
     let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
-    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    hub.handle_datagram(at(0), from(9), &mut ping.clone()).unwrap();
     told(&mut hub);
     drain(&mut hub, at(0));
-    assert_eq!(hub.handle_datagram(at(1), from(9), &ping), Err(Reject::Replay));
-    assert_eq!(hub.handle_datagram(at(1), from(10), &ping), Err(Reject::Replay));
-    assert_eq!(hub.peer(SENSOR).unwrap().route(), from(9), "a refused packet moves no address");
+    assert_eq!(hub.handle_datagram(at(1), from(9), &mut ping.clone()), Err(Reject::Replay));
+    assert_eq!(hub.handle_datagram(at(1), from(10), &mut ping.clone()), Err(Reject::Replay));
+    assert_eq!(hub.peer(SENSOR).unwrap().path(), from(9), "a refused packet moves no address");
     assert!(drain(&mut hub, at(1)).is_empty());
 }
 
@@ -449,10 +449,10 @@ fn an_unproven_address_is_sent_at_most_three_times_its_bytes() {
         drain(sensor, at(0)).remove(0).1
     };
     let now = ping(&mut sensor, "big.now");
-    assert_eq!(hub.handle_datagram(at(0), from(9), &now), Err(Reject::Amplification));
+    assert_eq!(hub.handle_datagram(at(0), from(9), &mut now.clone()), Err(Reject::Amplification));
     assert_eq!(hub.stats().tables.nonces, 0, "it may be sent again");
     let later = ping(&mut sensor, "big.later");
-    hub.handle_datagram(at(0), from(9), &later).unwrap();
+    hub.handle_datagram(at(0), from(9), &mut later.clone()).unwrap();
     let id = open_id(&mut hub);
     let big = Value::from_json(&big).unwrap();
     assert!(
@@ -463,11 +463,11 @@ fn an_unproven_address_is_sent_at_most_three_times_its_bytes() {
     sensor.allow_legacy("*").unwrap();
     sensor.set_trust(HUB, 0.9).unwrap();
     let hello = drain(&mut hub, at(0)).remove(0).1;
-    sensor.handle_datagram(at(0), from(7150), &hello).unwrap();
+    sensor.handle_datagram(at(0), from(7150), &mut hello.clone()).unwrap();
     let answer = drain(&mut sensor, at(0)).remove(0).1;
-    hub.handle_datagram(at(0), from(9), &answer).unwrap();
+    hub.handle_datagram(at(0), from(9), &mut answer.clone()).unwrap();
     hub.respond(at(0), id, big).unwrap();
-    hub.handle_datagram(at(0), from(9), &now).unwrap();
+    hub.handle_datagram(at(0), from(9), &mut now.clone()).unwrap();
     assert_eq!(drain(&mut hub, at(0)).len(), 2);
 }
 
@@ -475,20 +475,20 @@ fn an_unproven_address_is_sent_at_most_three_times_its_bytes() {
 fn heartbeats_go_to_proven_addresses_and_draw_no_answer() {
     let (mut hub, mut sensor) = pair(0.9);
     let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
-    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    hub.handle_datagram(at(0), from(9), &mut ping.clone()).unwrap();
     let answer = drain(&mut hub, at(0)).remove(0).1;
-    sensor.handle_datagram(at(0), from(7150), &answer).unwrap();
+    sensor.handle_datagram(at(0), from(7150), &mut answer.clone()).unwrap();
     told(&mut sensor);
     told(&mut hub);
     // The hub was asked and never asked itself: nobody has proven anything to it.
     hub.handle_timeout(at(31));
     assert!(drain(&mut hub, at(31)).is_empty());
     sensor.handle_timeout(at(31));
-    assert_eq!(sensor.deadline(), Some(Deadline::Now));
+    assert!(sensor.wants().output);
     let beats = drain(&mut sensor, at(31));
     assert_eq!(beats.len(), 1);
     assert_eq!(beats[0].0.remote, addr(7150));
-    hub.handle_datagram(at(31), from(9), &beats[0].1).unwrap();
+    hub.handle_datagram(at(31), from(9), &mut beats[0].1.clone()).unwrap();
     assert!(drain(&mut hub, at(31)).is_empty());
     assert_eq!(told(&mut hub), [] as [&str; 0]);
     assert_eq!(hub.stats().heartbeats, 1);
@@ -498,7 +498,7 @@ fn heartbeats_go_to_proven_addresses_and_draw_no_answer() {
     assert_eq!(told(&mut hub), [] as [&str; 0]);
     hub.handle_timeout(at(150));
     assert_eq!(told(&mut hub), ["lost jis:home:sensor"]);
-    assert!(matches!(hub.deadline(), None | Some(Deadline::At(..))));
+    assert!(!hub.wants().is_pending());
 }
 
 #[test]
@@ -509,14 +509,14 @@ fn a_changed_address_is_unproven_until_it_answers() {
     let prove = |hub: &mut Node, sensor: &mut Node, port| {
         hub.ping(at(0), &Ping::new(SENSOR, addr(port), "hello")).unwrap();
         let hello = drain(hub, at(0)).remove(0).1;
-        sensor.handle_datagram(at(0), from(7150), &hello).unwrap();
+        sensor.handle_datagram(at(0), from(7150), &mut hello.clone()).unwrap();
         let answer = drain(sensor, at(0)).remove(0).1;
-        hub.handle_datagram(at(0), from(port), &answer).unwrap();
+        hub.handle_datagram(at(0), from(port), &mut answer.clone()).unwrap();
     };
     prove(&mut hub, &mut sensor, 9);
     assert!(hub.peer(SENSOR).unwrap().is_proven());
     let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
-    hub.handle_datagram(at(0), from(10), &ping).unwrap();
+    hub.handle_datagram(at(0), from(10), &mut ping.clone()).unwrap();
     drain(&mut hub, at(0));
     assert!(!hub.peer(SENSOR).unwrap().is_proven());
     hub.handle_timeout(at(31));
@@ -552,13 +552,13 @@ fn a_full_node_says_busy_and_remembers_nothing() {
     hub.set_trust(SENSOR, 0.9).unwrap();
     let mut sensor = node(SENSOR, 2);
     let pings: Vec<_> = (0..6).map(|_| ask(&mut sensor, at(0), Encoding::Json).1).collect();
-    let results: Vec<_> = pings.iter().map(|p| hub.handle_datagram(at(0), from(9), p)).collect();
+    let results: Vec<_> = pings.iter().map(|p| hub.handle_datagram(at(0), from(9), &mut p.clone())).collect();
     assert_eq!(results[..2], [Ok(()), Ok(())]);
     assert_eq!(results[5], Err(Reject::Busy));
     let accepted = results.iter().filter(|r| r.is_ok()).count();
     assert_eq!(drain(&mut hub, at(0)).len(), accepted);
     told(&mut hub);
-    hub.handle_datagram(at(0), from(9), &pings[5]).expect("a busy answer burns no nonce");
+    hub.handle_datagram(at(0), from(9), &mut pings[5].clone()).expect("a busy answer burns no nonce");
 }
 
 #[test]
@@ -568,15 +568,149 @@ fn one_sender_cannot_fill_the_waiting_room() {
     for i in 0..70 {
         let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
         let want = if i < 64 { Ok(()) } else { Err(Reject::Busy) };
-        assert_eq!(hub.handle_datagram(at(0), from(9), &ping), want);
+        assert_eq!(hub.handle_datagram(at(0), from(9), &mut ping.clone()), want);
     }
     let mut other = node("jis:home:other", 3);
     let (_, ping) = ask(&mut other, at(0), Encoding::Json);
-    hub.handle_datagram(at(0), from(10), &ping).unwrap();
+    hub.handle_datagram(at(0), from(10), &mut ping.clone()).unwrap();
     let id = waiting_id(&mut hub);
     hub.reject(at(0), id).unwrap();
     let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
-    assert_eq!(hub.handle_datagram(at(0), from(9), &ping), Err(Reject::Busy));
+    assert_eq!(hub.handle_datagram(at(0), from(9), &mut ping.clone()), Err(Reject::Busy));
+}
+
+/// A path from this host.
+fn host(n: u8, port: u16) -> Path {
+    Path::to(SocketAddr::from(([192, 0, 2, n], port)))
+}
+
+fn named<'a>(did: &'a str, nonce: &'a str) -> Packet<'a> {
+    Packet { source_did: Text::new(did), ..packet("p", nonce, "door.open") }
+}
+
+/// Somebody who forges a sensor's name from elsewhere, from any number of ports, does not use up the sensor's places.
+#[test]
+fn a_forged_name_does_not_lock_its_owner_out() {
+    let mut hub = node(HUB, 1);
+    hub.set_trust(SENSOR, 0.9).unwrap();
+    let took = |hub: &mut Node, from, n: u32| {
+        let took = hub.handle_datagram(at(0), from, &mut written(&named(SENSOR, &n.to_string()), Encoding::Json));
+        told(hub);
+        drain(hub, at(0));
+        took
+    };
+    for n in 0..70 {
+        let want = if n < 64 { Ok(()) } else { Err(Reject::Busy) };
+        assert_eq!(took(&mut hub, host(66, 1000 + u16::try_from(n).unwrap()), n), want, "{n}");
+    }
+    for n in 100..164 {
+        assert_eq!(took(&mut hub, host(1, 7150), n), Ok(()), "the sensor itself");
+    }
+    // One address may use no more than its share, whatever names it makes up.
+    let mut hub = node(HUB, 1);
+    hub.add_rule(&Rule { any: true, ..Rule::new("all", "all wait", Zone::Geel) }).unwrap();
+    let forged = (0..200).filter(|n| {
+        let did = std::format!("jis:made:up:{n}");
+        hub.handle_datagram(at(0), host(66, 9), &mut written(&named(&did, "n"), Encoding::Json)).is_ok()
+    });
+    assert_eq!(forged.count(), 128);
+    assert_eq!(took(&mut hub, host(1, 9), 0), Ok(()));
+}
+
+/// However many strangers wait, who is trusted by name gets a place, and who has proven an address one of theirs; what made way
+/// is told and counted.
+#[test]
+fn strangers_make_way_for_who_is_better_known() {
+    let mut config = NodeConfig::new(Did::new(HUB).unwrap());
+    config.caps.waiting = 16;
+    let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
+    hub.add_rule(&Rule { any: true, ..Rule::new("all", "all wait", Zone::Geel) }).unwrap();
+    hub.set_trust(SENSOR, 0.9).unwrap();
+    let send = |hub: &mut Node, did: &str, nonce: u32, from| {
+        hub.handle_datagram(at(0), from, &mut written(&named(did, &nonce.to_string()), Encoding::Json))
+    };
+    let strangers =
+        (0..40).filter(|n| send(&mut hub, &std::format!("jis:x:{n}"), *n, host(u8::try_from(*n).unwrap(), 9)).is_ok());
+    assert_eq!(strangers.count(), 14, "an eighth is kept for others");
+    let events = |hub: &mut Node| -> Vec<String> {
+        told(hub).into_iter().filter(|event| event.starts_with("decided")).collect()
+    };
+    assert_eq!(events(&mut hub), [] as [&str; 0]);
+    drain(&mut hub, at(0));
+    for n in 0..3 {
+        assert_eq!(send(&mut hub, SENSOR, n, host(1, 9)), Ok(()));
+    }
+    assert_eq!(events(&mut hub), ["decided jis:x:0 Displaced"], "the longest waiting of those who are least known");
+    assert_eq!((hub.stats().displaced, hub.stats().tables.waiting), (1, 16));
+    assert_eq!(send(&mut hub, "jis:x:late", 0, host(99, 9)), Err(Reject::Busy), "never for one of the same rank");
+    assert_eq!((hub.stats().waiting, hub.stats().expired), (17, 0));
+}
+
+/// 75,000 names from one address, all let in by a rule: newcomers from elsewhere are heard at once, trusted or not.
+#[test]
+fn made_up_names_shut_nobody_out() {
+    let mut config = NodeConfig::new(Did::new(HUB).unwrap());
+    config.caps.peers = 4096;
+    config.replay.max_senders = 4096;
+    let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
+    hub.allow_legacy("*").unwrap();
+    hub.add_rule(&Rule { source_did: Some("jis:*"), ..Rule::new("all", "all", Zone::Groen) }).unwrap();
+    hub.set_trust(SENSOR, 0.9).unwrap();
+    let (mut busy, mut room) = (0, vec![0; MAX_DATAGRAM_V6]);
+    let mut send = |hub: &mut Node, did: &str, from| {
+        let took = hub.handle_datagram(at(0), from, &mut written(&named(did, "n"), Encoding::Postcard));
+        while hub.poll_event().is_some() {}
+        while hub.poll_transmit(at(0), &mut room).is_some() {}
+        took
+    };
+    for n in 0..9000 {
+        busy += u32::from(send(&mut hub, &std::format!("jis:x:{n}"), host(66, 9)).is_err());
+    }
+    assert!(busy > 6000, "{busy}");
+    assert_eq!(send(&mut hub, "jis:new:1", host(1, 9)), Ok(()), "a newcomer from another address");
+    assert_eq!(send(&mut hub, SENSOR, host(2, 9)), Ok(()), "who is trusted");
+    assert_eq!(send(&mut hub, "jis:x:late", host(66, 9)), Err(Reject::Busy));
+    // Even where strangers from everywhere take all that they may.
+    for n in 0..5000_u32 {
+        let _ = send(&mut hub, &std::format!("jis:y:{n}"), host(u8::try_from(n % 250).unwrap(), 9));
+    }
+    assert_eq!(send(&mut hub, "jis:new:2", host(3, 9)), Err(Reject::Busy));
+    for n in 0..200 {
+        let did = std::format!("jis:trusted:{n}");
+        hub.set_trust(&did, 0.9).unwrap();
+        assert_eq!(send(&mut hub, &did, host(66, 9)), Ok(()));
+    }
+    let stats = hub.stats();
+    assert!(hub.peer(SENSOR).is_some() && stats.tables.peers <= 4096);
+    assert!(stats.rejected.get(Reject::Busy) > 6000);
+}
+
+/// Peers that anybody could have made up give their places to others, the longest silent first; those that have proven
+/// themselves keep theirs.
+#[test]
+fn unproven_peers_make_way() {
+    let mut config = NodeConfig::new(Did::new(HUB).unwrap());
+    config.caps.peers = 8;
+    let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
+    hub.allow_legacy("*").unwrap();
+    hub.add_rule(&Rule { source_did: Some("jis:*"), ..Rule::new("all", "all", Zone::Groen) }).unwrap();
+    let mut sensor = node(SENSOR, 2);
+    sensor.allow_legacy("*").unwrap();
+    sensor.set_trust(HUB, 0.9).unwrap();
+    hub.ping(at(0), &Ping::new(SENSOR, addr(9), "hello")).unwrap();
+    sensor.handle_datagram(at(0), from(7150), &mut drain(&mut hub, at(0)).remove(0).1).unwrap();
+    hub.handle_datagram(at(0), from(9), &mut drain(&mut sensor, at(0)).remove(0).1).unwrap();
+    told(&mut hub);
+    let mut lost = Vec::new();
+    for n in 0..20_u8 {
+        let did = std::format!("jis:x:{n}");
+        hub.handle_datagram(at(0), host(n, 9), &mut written(&named(&did, "n"), Encoding::Json)).unwrap();
+        lost.extend(told(&mut hub).into_iter().filter(|event| event.starts_with("lost")));
+        drain(&mut hub, at(0));
+    }
+    assert_eq!((lost.len(), lost[0].as_str(), hub.stats().peers_displaced), (13, "lost jis:x:0", 13));
+    assert!(hub.peer(SENSOR).unwrap().is_proven());
+    assert_eq!(hub.peers().alive(at(0).mono).next().unwrap().did(), SENSOR);
 }
 
 #[test]
@@ -586,7 +720,7 @@ fn same_seed_and_same_inputs_give_the_same_bytes() {
         let mut all = Vec::new();
         for i in 0..20 {
             let (_, ping) = ask(&mut sensor, at(i), Encoding::Json);
-            hub.handle_datagram(at(i), from(9), &ping).unwrap();
+            hub.handle_datagram(at(i), from(9), &mut ping.clone()).unwrap();
             all.push(ping);
             all.extend(drain(&mut hub, at(i)).into_iter().map(|(_, b)| b));
         }
@@ -599,15 +733,15 @@ fn same_seed_and_same_inputs_give_the_same_bytes() {
 fn a_caller_that_forgets_to_drain_is_told_so() {
     let (mut hub, mut sensor) = pair(0.9);
     let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
-    hub.handle_datagram(at(0), from(9), &ping).unwrap();
-    assert_eq!(hub.deadline(), Some(Deadline::Now));
+    hub.handle_datagram(at(0), from(9), &mut ping.clone()).unwrap();
+    assert!(hub.wants().output && hub.wants().events);
     drain(&mut hub, at(0));
-    assert_eq!(hub.deadline(), Some(Deadline::Now), "events wait");
+    assert!(hub.wants().events && !hub.wants().output);
     let mut small = [0; 10];
     told(&mut hub);
-    assert!(matches!(hub.deadline(), Some(Deadline::At(..))));
+    assert!(!hub.wants().is_pending() && hub.wants().at.is_some());
     let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
-    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    hub.handle_datagram(at(0), from(9), &mut ping.clone()).unwrap();
     assert_eq!(hub.poll_transmit(at(0), &mut small), None);
     assert_eq!(drain(&mut hub, at(0)).len(), 1, "nothing is lost into a small buffer");
 }

@@ -5,7 +5,7 @@ use core::fmt;
 use super::event::{Answered, Decided, Event, OpenId, Outcome, Received, WaitId};
 use super::ping::AnswerError;
 use super::requests::RequestId;
-use crate::Route;
+use crate::Path;
 use crate::airlock::{Source, WaitingId};
 use crate::framing::{Decision, Encoding, Zone};
 use crate::time::Duration;
@@ -37,7 +37,22 @@ impl From<OpenId> for PingId {
 
 /// Events that have changed since, under the names that they had.
 mod then {
-    use super::{Decision, Duration, Encoding, Outcome, PingId, RequestId, Route, Source, Zone};
+    use core::net::{IpAddr, SocketAddr};
+
+    use super::{Decision, Duration, Encoding, Outcome, Path, PingId, RequestId, Source, Zone};
+
+    #[derive(Debug)]
+    #[allow(dead_code, reason = "it is printed")]
+    pub(super) struct Route {
+        pub(super) remote: SocketAddr,
+        pub(super) local: Option<IpAddr>,
+    }
+
+    impl From<Path> for Route {
+        fn from(Path { remote, local, .. }: Path) -> Self {
+            Self { remote, local }
+        }
+    }
 
     #[derive(Debug)]
     #[allow(dead_code, reason = "it is printed")]
@@ -94,12 +109,12 @@ impl fmt::Display for Shown<'_> {
         let event = match *self.0 {
             Event::Ping(Received { wait, open, encoding, from, zone, decision, trust, source, rule, .. }) => {
                 let id = wait.map(PingId::from).or(open.map(PingId::from));
-                let frame = [];
+                let (frame, from) = ([], from.into());
                 let then = then::Received { id, encoding, from, zone, decision, trust, source, rule, frame };
                 return write!(f, "{then:?}");
             }
             Event::Response(Answered { request, decision, from, rtt, last, .. }) => {
-                let frame = [];
+                let (frame, from) = ([], from.into());
                 return write!(f, "{:?}", then::Answered { request, decision, from, rtt, last, frame });
             }
             Event::Decided(Decided { wait, packet_id, source_did, outcome, open, .. }) => {
@@ -108,8 +123,8 @@ impl fmt::Display for Shown<'_> {
             }
             Event::Timeout { request, pending } => then::Event::Timeout { request, pending },
             Event::Unanswered(id) => then::Event::Unanswered(id.into()),
-            Event::Heartbeat { did, route } => then::Event::Heartbeat { did, route },
-            Event::PeerSeen { did, route } => then::Event::PeerSeen { did, route },
+            Event::Heartbeat { did, path } => then::Event::Heartbeat { did, route: path.into() },
+            Event::PeerSeen { did, path } => then::Event::PeerSeen { did, route: path.into() },
             Event::PeerLost { did } => then::Event::PeerLost { did },
         };
         write!(f, "{event:?}")

@@ -21,7 +21,7 @@ impl Node {
 
     /// Begin a recording of a node that was just made from this seed.
     pub(crate) fn record(&mut self, (label, version): (Option<u32>, Version), seed: &Seed, sink: Sink) {
-        let config = settings::write(self.config());
+        let config = settings::write(self.config(), version);
         self.begin_tape((label, version), sink, seed, &config);
     }
 }

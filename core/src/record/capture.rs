@@ -12,7 +12,7 @@ use crate::limits::DEFAULT_PORT;
 ///
 /// The node's own address is as far as the recording knows it: what
 /// [`Node::note_address`](crate::node::Node::note_address) said (else port 7150), and for each datagram the local address
-/// of its [`Route`](crate::Route) if it has one. Outgoing datagrams bear the time at which the driver took them.
+/// of its [`Path`](crate::Path) if it has one. Outgoing datagrams bear the time at which the driver took them.
 ///
 /// ```
 /// # use sluis_core::record::{Capture, Lines, ReplayError};
@@ -81,9 +81,9 @@ impl Capture {
             "poll_transmit" if object.has("hex") => true,
             _ => return Ok(()),
         };
-        let (route, bytes) = (object.route()?, object.hex("hex")?);
-        let own = self.own(route.remote, route.local);
-        let (from, to) = if outgoing { (own, route.remote) } else { (route.remote, own) };
+        let (path, bytes) = (object.path()?, object.hex("hex")?);
+        let own = self.own(path.remote, path.local);
+        let (from, to) = if outgoing { (own, path.remote) } else { (path.remote, own) };
         // What was before 1970 the format cannot say.
         let nanos = u64::try_from(object.at()?.wall.as_micros()).unwrap_or(0).saturating_mul(1000);
         pcapng::datagram(out, nanos, from, to, &bytes);

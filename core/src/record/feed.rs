@@ -9,15 +9,16 @@ use super::settings;
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{PingType, Priority, RoutingMode, Zone};
 use crate::limits::MAX_DATAGRAM_V6;
+use crate::node::line::Version;
 use crate::node::{Node, OpenId, Ping, Reply, RequestId, WaitId};
 use crate::time::Wall;
 use crate::{Datagrams, Machine};
 
 /// Do to the node what was done to it. What comes of it the node writes down itself.
-pub(super) fn feed(node: &mut Node, input: &str, line: Object<'_>) -> Result<(), Odd> {
+pub(super) fn feed(node: &mut Node, input: &str, line: Object<'_>, version: Version) -> Result<(), Odd> {
     match input {
         "datagram" => {
-            let _ = node.handle_datagram(line.at()?, line.route()?, &line.hex("hex")?);
+            let _ = node.handle_datagram(line.at()?, line.path()?, &mut line.hex("hex")?);
         }
         "timeout" => node.handle_timeout(line.at()?),
         "poll_reply" => {
@@ -44,13 +45,13 @@ pub(super) fn feed(node: &mut Node, input: &str, line: Object<'_>) -> Result<(),
         "reject" => {
             let _ = node.reject(line.at()?, id(line, WaitId::read)?);
         }
-        _ => setting(node, input, line)?,
+        _ => setting(node, input, line, version)?,
     }
     Ok(())
 }
 
 /// What operators do.
-fn setting(node: &mut Node, input: &str, line: Object<'_>) -> Result<(), Odd> {
+fn setting(node: &mut Node, input: &str, line: Object<'_>, version: Version) -> Result<(), Odd> {
     match input {
         "set_trust" => {
             let _ = node.set_trust(&line.text("did")?, line.parsed("trust")?);
@@ -65,7 +66,7 @@ fn setting(node: &mut Node, input: &str, line: Object<'_>) -> Result<(), Odd> {
             node.disallow_legacy(&line.text("pattern")?);
         }
         "add_rule" => {
-            let _ = node.add_rule(&rule(line)?);
+            let _ = node.add_rule(&rule(line, version)?);
         }
         "remove_rule" => {
             node.remove_rule(&line.text("id")?);
@@ -77,6 +78,9 @@ fn setting(node: &mut Node, input: &str, line: Object<'_>) -> Result<(), Odd> {
         "set_reply" => {
             let reply = if line.has("payload") { Reply::Now(line.value("payload")?) } else { Reply::Later };
             let _ = node.set_reply(&line.text("pattern")?, reply);
+        }
+        "set_heartbeat" => {
+            let _ = node.set_heartbeat(line.value("payload")?.as_value(), line.maybe("pod_id")?.as_deref());
         }
         "remove_reply" => {
             node.remove_reply(&line.text("pattern")?);
@@ -98,7 +102,7 @@ fn ping(node: &mut Node, line: Object<'_>) -> Result<(), Odd> {
     let (target, intent, purpose) = (line.text("target")?, line.text("intent")?, line.text("purpose")?);
     let (pod, station, payload) = (line.maybe("pod_id")?, line.maybe("station_id")?, line.value("payload")?);
     let priority = Priority::from_wire(line.i64("priority")?).ok_or(Odd("has an unknown priority"))?;
-    let mut ping = Ping::new(&target, line.route()?, &intent);
+    let mut ping = Ping::new(&target, line.path()?, &intent);
     ping.purpose = &purpose;
     ping.payload = payload.as_value();
     ping.ping_type = word(line, "ping_type", PingType::from_wire)?;
@@ -111,7 +115,7 @@ fn ping(node: &mut Node, line: Object<'_>) -> Result<(), Odd> {
     Ok(())
 }
 
-fn rule(line: Object<'_>) -> Result<Rule<String>, Odd> {
+fn rule(line: Object<'_>, version: Version) -> Result<Rule<String>, Odd> {
     let mut rule = Rule::new(line.text("id")?, line.text("name")?, word(line, "zone", Zone::from_wire)?);
     (rule.source_did, rule.intent) = (line.maybe("source_did")?, line.maybe("intent")?);
     rule.pod_id = match line.maybe("pod_id")? {
@@ -120,6 +124,8 @@ fn rule(line: Object<'_>) -> Result<Rule<String>, Odd> {
     };
     rule.ping_type = line.has("ping_type").then(|| word(line, "ping_type", PingType::from_wire)).transpose()?;
     (rule.min_trust, rule.priority) = (line.parsed_maybe("min_trust")?, line.i64("priority")?);
+    // A rule without conditions did not have to say so in the first version.
+    rule.any = line.has("any") || version == Version::One && !rule.has_conditions();
     Ok(rule)
 }
 

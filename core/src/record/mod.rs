@@ -14,12 +14,12 @@
 //! ```
 //! use sluis_core::node::{Node, NodeConfig, Ping};
 //! use sluis_core::record::{Lines, replay};
-//! use sluis_core::{Datagrams, Did, Now, Route, Seed};
+//! use sluis_core::{Datagrams, Did, Now, Path, Seed};
 //!
 //! let lines = Lines::default();
 //! let config = NodeConfig::new(Did::new("jis:home:sensor")?);
 //! let mut node = Node::recorded(config, &Seed::from_u64(1), Box::new(lines.clone()))?;
-//! let hub = Route::to("192.0.2.1:7150".parse()?);
+//! let hub = Path::to("192.0.2.1:7150".parse()?);
 //! node.ping(Now::default(), &Ping::new("jis:home:hub", hub, "temperature.read"))?;
 //! node.poll_transmit(Now::default(), &mut vec![0; 65_535]);
 //!

@@ -4,9 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::str::FromStr;
 
-use crate::Route;
 use crate::data::{Number, Token, Value, ValueBuf};
 use crate::time::{Duration, Instant, Now, Wall};
+use crate::{Path, SocketId};
 
 /// What is odd about a line of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +96,9 @@ impl<'a> Object<'a> {
         Ok(Now::new(Instant::from_nanos(mono), Wall::from_micros(wall)))
     }
 
-    pub(super) fn route(self) -> Result<Route, Odd> {
-        Ok(Route { remote: self.parsed("remote")?, local: self.parsed_maybe("local")? })
+    pub(super) fn path(self) -> Result<Path, Odd> {
+        let socket = if self.get("socket").is_some() { SocketId::new(self.number("socket")?) } else { SocketId::MAIN };
+        Ok(Path { remote: self.parsed("remote")?, local: self.parsed_maybe("local")?, socket })
     }
 
     pub(super) fn hex(self, key: &str) -> Result<Vec<u8>, Odd> {

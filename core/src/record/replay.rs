@@ -79,6 +79,7 @@ pub struct Replay {
     lines: usize,
     inputs: usize,
     node: Option<Node>,
+    version: Version,
     wrote: String,
 }
 
@@ -112,10 +113,13 @@ impl Replay {
         let input = object.text("in").map_err(odd)?;
         let started = input == "start";
         let node = match &mut self.node {
-            node if started => node.insert(start(object, self.label).map_err(odd)?),
+            node if started => {
+                self.version = version(object).map_err(odd)?;
+                node.insert(start(object, self.label, self.version).map_err(odd)?)
+            }
             None => return Err(odd(Odd("comes before the start of the node"))),
             Some(node) => {
-                feed(node, &input, object).map_err(odd)?;
+                feed(node, &input, object, self.version).map_err(odd)?;
                 self.inputs += 1;
                 node
             }
@@ -154,10 +158,12 @@ fn without_seed(line: &str) -> String {
     [before, KEY, "...", after].concat()
 }
 
+fn version(line: Object<'_>) -> Result<Version, Odd> {
+    Version::from_number(line.u64("version")?).ok_or(Odd("is of a version that this program does not know"))
+}
+
 /// Make the node that was recorded.
-fn start(line: Object<'_>, label: Option<u32>) -> Result<Node, Odd> {
-    let version = Version::from_number(line.u64("version")?);
-    let version = version.ok_or(Odd("is of a version that this program does not know"))?;
+fn start(line: Object<'_>, label: Option<u32>, version: Version) -> Result<Node, Odd> {
     let faults = match (line.maybe("fault")?, label) {
         (None, _) => Faults::default(),
         // Nobody gets a node without its protections by writing a file.
@@ -166,7 +172,7 @@ fn start(line: Object<'_>, label: Option<u32>) -> Result<Node, Odd> {
             Faults::from_name(&name).ok_or(Odd("switches off what no simulation in this program switches off"))?
         }
     };
-    let config = settings::read(line.object("config")?)?;
+    let config = settings::read(line.object("config")?, version)?;
     let seed = <[u8; 32]>::try_from(line.hex("seed")?).map_err(|_| Odd("has no seed"))?;
     let seed = Seed::new(seed);
     let mut node =

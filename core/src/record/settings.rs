@@ -4,7 +4,7 @@ use alloc::string::ToString;
 
 use super::read::{Object, Odd};
 use crate::Did;
-use crate::framing::Encoding;
+use crate::framing::{Encoding, Zone};
 use crate::node::NodeConfig;
 use crate::node::line::{Line, Version, encoding_name};
 use crate::time::Wall;
@@ -18,8 +18,8 @@ macro_rules! settings {
         spans: $($span:ident).+ $(, $($spans:ident).+)*;
     ) => {
         /// Write a configuration.
-        pub(crate) fn write(config: &NodeConfig) -> alloc::string::String {
-            let mut line = Line::new(Version::default());
+        pub(crate) fn write(config: &NodeConfig, version: Version) -> alloc::string::String {
+            let mut line = Line::new(version);
             line.text("did", config.did.as_str());
             settings!(@floats config, line, ($($float).+) $(($($floats).+))*);
             settings!(@numbers config, line, ($($number).+) $(($($numbers).+))*);
@@ -30,11 +30,17 @@ macro_rules! settings {
             line.span("heartbeat", config.heartbeat);
             line.text("tell_heartbeats", if config.tell_heartbeats { "yes" } else { "no" });
             line.text("heartbeat_encoding", encoding_name(config.heartbeat_encoding));
+            if version >= Version::Two {
+                line.number("caps.waiting_per_address", config.caps.waiting_per_address.into());
+                line.number("caps.open_per_address", config.caps.open_per_address.into());
+                line.text("gate.otherwise", config.gate.otherwise.map_or("", Zone::as_str));
+                line.text("keep_last_rood", if config.keep_last_rood { "yes" } else { "no" });
+            }
             line.finish()
         }
 
         /// Read a configuration.
-        pub(super) fn read(object: Object<'_>) -> Result<NodeConfig, Odd> {
+        pub(super) fn read(object: Object<'_>, version: Version) -> Result<NodeConfig, Odd> {
             let did = Did::new(&object.text("did")?).map_err(|_| Odd("has no DID"))?;
             let mut config = NodeConfig::new(did);
             config.$($float).+ = object.parsed(stringify!($($float).+))?;
@@ -50,6 +56,18 @@ macro_rules! settings {
             config.heartbeat = object.span("heartbeat")?;
             config.tell_heartbeats = &*object.text("tell_heartbeats")? == "yes";
             config.heartbeat_encoding = encoding(&object.text("heartbeat_encoding")?)?;
+            if version >= Version::Two {
+                config.caps.waiting_per_address = object.number("caps.waiting_per_address")?;
+                config.caps.open_per_address = object.number("caps.open_per_address")?;
+                config.gate.otherwise = match &*object.text("gate.otherwise")? {
+                    "" => None,
+                    zone => Some(Zone::from_wire(zone).ok_or(Odd("has an unknown zone"))?),
+                };
+                config.keep_last_rood = &*object.text("keep_last_rood")? == "yes";
+            } else {
+                // There were no such bounds.
+                (config.caps.waiting_per_address, config.caps.open_per_address) = (u32::MAX, u32::MAX);
+            }
             Ok(config)
         }
     };

@@ -6,18 +6,19 @@ use std::vec::Vec;
 use super::{Capture, Lines, ReplayError, pcapng, replay, replay_labelled, settings};
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{Encoding, Value, ValueBuf, Zone};
+use crate::node::line::Version;
 use crate::node::{Event, Node, NodeConfig, Ping, Reply};
 use crate::record::read::Object;
 use crate::time::{Duration, Instant, Now, Wall};
-use crate::{Datagrams, Did, Machine, Route, Seed};
+use crate::{Datagrams, Did, Machine, Path, Seed};
 
 fn at(millis: u64) -> Now {
     let wall = Wall::from_micros(1_736_942_400_000_000).saturating_add(Duration::from_millis(millis));
     Now::new(Instant::from_nanos(millis * 1_000_000), wall)
 }
 
-fn route(last: u8) -> Route {
-    Route { remote: ([192, 0, 2, last], 7150).into(), local: Some([10, 0, 0, last].into()) }
+fn path(last: u8) -> Path {
+    Path { local: Some([10, 0, 0, last].into()), ..Path::to(([192, 0, 2, last], 7150).into()) }
 }
 
 fn config(did: &str) -> NodeConfig {
@@ -30,11 +31,11 @@ fn carry(hub: &mut Node, sensor: &mut Node, now: Now, events: &mut dyn FnMut(&mu
     loop {
         let mut moved = false;
         while let Some(t) = sensor.poll_transmit(now, &mut out) {
-            let _ = hub.handle_datagram(now, route(2), &out[..t.len]);
+            let _ = hub.handle_datagram(now, path(2), &mut out[..t.len]);
             moved = true;
         }
         while let Some(t) = hub.poll_transmit(now, &mut out) {
-            let _ = sensor.handle_datagram(now, route(1), &out[..t.len]);
+            let _ = sensor.handle_datagram(now, path(1), &mut out[..t.len]);
             moved = true;
         }
         events(hub, 0);
@@ -76,7 +77,7 @@ fn recorded() -> (String, Node) {
     for (i, intent) in ["temperature.read", "door.open", "later.x", "door.close"].into_iter().enumerate() {
         for encoding in [Encoding::Json, Encoding::Msgpack, Encoding::Postcard] {
             let now = at(i as u64 * 100);
-            let mut ping = Ping::new(hub.did().as_str(), route(1), intent);
+            let mut ping = Ping::new(hub.did().as_str(), path(1), intent);
             ping.encoding = encoding;
             let target = hub.did().as_str().to_string();
             ping.target = &target;
@@ -90,13 +91,13 @@ fn recorded() -> (String, Node) {
             });
         }
     }
-    assert!(hub.handle_datagram(at(400), route(3), b"TP\x01\xffgarbage").is_err());
+    assert!(hub.handle_datagram(at(400), path(3), &mut { *b"TP\x01\xffgarbage" }).is_err());
     hub.ping(
         at(450),
-        &Ping { payload, timeout: Some(Duration::from_secs(1)), ..Ping::new("jis:sensor", route(2), "?") },
+        &Ping { payload, timeout: Some(Duration::from_secs(1)), ..Ping::new("jis:sensor", path(2), "?") },
     )
     .unwrap();
-    let forgotten = hub.ping(at(450), &Ping::new("jis:sensor", route(9), "?")).unwrap();
+    let forgotten = hub.ping(at(450), &Ping::new("jis:sensor", path(9), "?")).unwrap();
     hub.forget(forgotten);
     for (i, id) in wants.into_iter().enumerate() {
         match (i % 3, id) {
@@ -149,8 +150,8 @@ fn payloads_replay_as_they_were_written() {
         for json in odd {
             let payload = Value::from_json(json).unwrap();
             // Not every encoding has a form for every payload; that replays, too.
-            let _ = hub.ping(at(1), &Ping { payload, encoding, ..Ping::new("jis:x", route(7), "?") });
-            hub.set_reply(json, Reply::Now(ValueBuf::new(payload).unwrap())).unwrap();
+            let _ = hub.ping(at(1), &Ping { payload, encoding, ..Ping::new("jis:x", path(7), "?") });
+            hub.set_reply("x", Reply::Now(ValueBuf::new(payload).unwrap())).unwrap();
         }
         while hub.poll_transmit(at(2), &mut vec![0; 65_535]).is_some() {}
         replay(&lines.text()).unwrap();
@@ -229,8 +230,10 @@ fn every_setting_is_recorded() {
     config.replay.skew = Duration::from_nanos(17);
     config.caps.replies = 3;
     config.not_before = Some(Wall::from_micros(-5));
-    let text = settings::write(&config);
-    let again = settings::read(Object::parse(&text).unwrap()).unwrap();
+    config.gate.otherwise = Some(Zone::Geel);
+    config.keep_last_rood = true;
+    let text = settings::write(&config, Version::Two);
+    let again = settings::read(Object::parse(&text).unwrap(), Version::Two).unwrap();
     assert_eq!(std::format!("{again:?}"), std::format!("{config:?}"));
     // Every field of the configuration is in it: each prints as `name: value`, and none may be missing from the text.
     let shown = std::format!("{config:?}");
@@ -245,9 +248,9 @@ fn the_datagrams_of_a_recording_are_captured_with_the_addresses_of_the_node() {
     let lines = Lines::default();
     let mut hub = Node::recorded(config("jis:hub"), &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
     hub.note_address(([0, 0, 0, 0], 9999).into());
-    let _ = hub.handle_datagram(at(1), route(3), b"garbage");
-    let _ = hub.handle_datagram(at(2), Route::to("[2001:db8::1]:5".parse().unwrap()), b"more");
-    hub.ping(at(3), &Ping::new("jis:x", Route::to(([192, 0, 2, 7], 7).into()), "?")).unwrap();
+    let _ = hub.handle_datagram(at(1), path(3), &mut { *b"garbage" });
+    let _ = hub.handle_datagram(at(2), Path::to("[2001:db8::1]:5".parse().unwrap()), &mut { *b"more" });
+    hub.ping(at(3), &Ping::new("jis:x", Path::to(([192, 0, 2, 7], 7).into()), "?")).unwrap();
     hub.poll_transmit(at(4), &mut vec![0; 65_535]).unwrap();
     let (mut capture, mut file) = (Capture::new(), Vec::new());
     capture.begin(&mut file);
@@ -293,7 +296,7 @@ fn captures_are_well_formed() {
     pcapng::begin(&mut file);
     let nanos = 1_736_942_400_123_456_789_u64;
     for len in [0, 1, 2, 3, 300, 65_507] {
-        pcapng::datagram(&mut file, nanos, route(1).remote, route(2).remote, &vec![7; len]);
+        pcapng::datagram(&mut file, nanos, path(1).remote, path(2).remote, &vec![7; len]);
         let wide = |n: u16| ([0x2001, 0xdb8, 0, 0, 0, 0, 0, n], 7150).into();
         pcapng::datagram(&mut file, nanos, wide(1), wide(2), &vec![7; len]);
     }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::vec::Vec;
 
 use crate::driver::{Answer, Requests};
-use crate::time::{Deadline, Duration, Instant, Now, Reason};
-use crate::{Datagrams, Machine, Reject, RejectCounts, Route, Transmit};
+use crate::time::{Duration, Instant, Now, Reason};
+use crate::{Datagrams, Machine, Path, Reject, RejectCounts, Transmit, Wants};
 
 /// Sends every datagram back to where it came from, as long as its queue has room.
 #[derive(Debug)]
 pub struct Echo {
-    queue: VecDeque<(Route, Vec<u8>)>,
+    queue: VecDeque<(Path, Vec<u8>)>,
     /// Emptied buffers, so that a datagram in steady state costs no allocation.
     spare: Vec<Vec<u8>>,
     cap: usize,
@@ -29,13 +29,13 @@ impl Echo {
     ///
     /// # Errors
     /// [`Reject::Busy`] when the queue is full.
-    pub fn send(&mut self, route: Route, bytes: &[u8]) -> Result<(), Reject> {
+    pub fn send(&mut self, path: Path, bytes: &[u8]) -> Result<(), Reject> {
         if self.queue.len() >= self.cap {
             return Err(Reject::Busy);
         }
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.extend_from_slice(bytes);
-        self.queue.push_back((route, buffer));
+        self.queue.push_back((path, buffer));
         Ok(())
     }
 }
@@ -49,25 +49,25 @@ impl Machine for Echo {
         None
     }
 
-    fn deadline(&self) -> Option<Deadline> {
-        (!self.queue.is_empty()).then_some(Deadline::Now)
+    fn wants(&self) -> Wants {
+        Wants { output: !self.queue.is_empty(), ..Wants::NOTHING }
     }
 }
 
 impl Datagrams for Echo {
-    fn handle_datagram(&mut self, _: Now, route: Route, bytes: &[u8]) -> Result<(), Reject> {
+    fn handle_datagram(&mut self, _: Now, path: Path, bytes: &mut [u8]) -> Result<(), Reject> {
         self.heard += 1;
-        self.send(route, bytes)
+        self.send(path, bytes)
     }
 
     fn poll_transmit(&mut self, _: Now, out: &mut [u8]) -> Option<Transmit> {
         let (_, bytes) = self.queue.front()?;
         out.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        let (route, mut bytes) = self.queue.pop_front()?;
+        let (path, mut bytes) = self.queue.pop_front()?;
         let len = bytes.len();
         bytes.clear();
         self.spare.push(bytes);
-        Some(Transmit { route, len })
+        Some(Transmit { path, len })
     }
 }
 
@@ -86,8 +86,8 @@ pub struct Talker {
     /// Most notices that wait to be taken; further questions are [`Reject::Busy`].
     pub max_notices: usize,
     next_id: u64,
-    open: BTreeMap<u64, (Route, Instant)>,
-    queue: VecDeque<(Route, Vec<u8>)>,
+    open: BTreeMap<u64, (Path, Instant)>,
+    queue: VecDeque<(Path, Vec<u8>)>,
     replies: VecDeque<Answer<u64, Reply>>,
     notices: VecDeque<Told>,
     /// What was turned away.
@@ -100,7 +100,7 @@ pub struct Talker {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// By whom, and at which of our addresses.
-    pub route: Route,
+    pub path: Path,
     /// The asker's number for it.
     pub id: u64,
     /// What it said.
@@ -154,17 +154,17 @@ impl Talker {
     }
 
     /// Ask somebody; the answer comes under the number returned.
-    pub fn ask(&mut self, now: Now, route: Route, body: &[u8]) -> u64 {
+    pub fn ask(&mut self, now: Now, path: Path, body: &[u8]) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        self.open.insert(id, (route, now.mono + self.timeout));
-        self.say(route, ASK, id, body);
+        self.open.insert(id, (path, now.mono + self.timeout));
+        self.say(path, ASK, id, body);
         id
     }
 
     /// Give the answer that was deferred.
     pub fn decide(&mut self, told: &Told, body: &[u8]) {
-        self.say(told.route, ANSWER, told.id, body);
+        self.say(told.path, ANSWER, told.id, body);
     }
 
     /// How many questions of ours are open.
@@ -173,15 +173,15 @@ impl Talker {
         self.open.len()
     }
 
-    fn say(&mut self, route: Route, kind: u8, id: u64, body: &[u8]) {
+    fn say(&mut self, path: Path, kind: u8, id: u64, body: &[u8]) {
         let mut bytes = Vec::with_capacity(9 + body.len());
         bytes.push(kind);
         bytes.extend_from_slice(&id.to_be_bytes());
         bytes.extend_from_slice(body);
-        self.queue.push_back((route, bytes));
+        self.queue.push_back((path, bytes));
     }
 
-    fn take(&mut self, route: Route, bytes: &[u8]) -> Result<(), Reject> {
+    fn take(&mut self, path: Path, bytes: &[u8]) -> Result<(), Reject> {
         let (head, body) = bytes.split_first_chunk::<9>().ok_or(Reject::Header)?;
         let [kind, id @ ..] = *head;
         let (id, body) = (u64::from_be_bytes(id), body.to_vec());
@@ -189,12 +189,12 @@ impl Talker {
             ASK if self.notices.len() >= self.max_notices => return Err(Reject::Busy),
             ASK => {
                 let kind = if self.defer { PENDING } else { ANSWER };
-                self.say(route, kind, id, &body);
-                self.notices.push_back(Told { route, id, body });
+                self.say(path, kind, id, &body);
+                self.notices.push_back(Told { path, id, body });
             }
             ANSWER | PENDING => {
                 let (asked, _) = self.open.get(&id).ok_or(Reject::Unrequested)?;
-                if asked.remote != route.remote {
+                if asked.remote != path.remote {
                     return Err(Reject::WrongResponder);
                 }
                 let last = kind == ANSWER;
@@ -225,24 +225,26 @@ impl Machine for Talker {
         self.poll_reply().map(Talk::Reply).or_else(|| self.poll_notice().map(Talk::Told))
     }
 
-    fn deadline(&self) -> Option<Deadline> {
-        if !self.queue.is_empty() || !self.replies.is_empty() || !self.notices.is_empty() {
-            return Some(Deadline::Now);
+    fn wants(&self) -> Wants {
+        let first = self.open.values().map(|(_, at)| *at).min();
+        Wants {
+            events: !self.replies.is_empty() || !self.notices.is_empty(),
+            output: !self.queue.is_empty(),
+            at: first.map(|at| (at, Reason::RequestTimeout)),
         }
-        self.open.values().map(|(_, at)| *at).min().map(|at| Deadline::At(at, Reason::RequestTimeout))
     }
 }
 
 impl Datagrams for Talker {
-    fn handle_datagram(&mut self, _: Now, route: Route, bytes: &[u8]) -> Result<(), Reject> {
-        self.take(route, bytes).inspect_err(|why| self.rejects.count(*why))
+    fn handle_datagram(&mut self, _: Now, path: Path, bytes: &mut [u8]) -> Result<(), Reject> {
+        self.take(path, bytes).inspect_err(|why| self.rejects.count(*why))
     }
 
     fn poll_transmit(&mut self, _: Now, out: &mut [u8]) -> Option<Transmit> {
         let (_, bytes) = self.queue.front()?;
         out.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        let (route, bytes) = self.queue.pop_front()?;
-        Some(Transmit { route, len: bytes.len() })
+        let (path, bytes) = self.queue.pop_front()?;
+        Some(Transmit { path, len: bytes.len() })
     }
 }
 

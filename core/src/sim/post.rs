@@ -74,6 +74,12 @@ impl Post {
         self.letters.get_mut(number as usize).filter(|letter| letter.origin.is_some())
     }
 
+    /// The bytes of one that arrives, which are its receiver's to change.
+    pub(super) fn bytes_mut(&mut self, number: u32) -> Option<(&mut [u8], Origin)> {
+        let letter = self.letters.get_mut(number as usize)?;
+        Some((&mut letter.bytes, letter.origin?))
+    }
+
     /// It has arrived, or never will.
     pub(super) fn free(&mut self, number: u32) {
         if let Some(letter) = self.letters.get_mut(number as usize)

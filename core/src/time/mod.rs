@@ -135,33 +135,6 @@ impl Now {
     }
 }
 
-/// When a machine wants to be called next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deadline {
-    /// Output is waiting right now: poll it.
-    Now,
-    /// Call [`handle_timeout`](crate::Machine::handle_timeout) at this instant, for this reason.
-    At(Instant, Reason),
-}
-
-impl Deadline {
-    /// The earlier of two optional deadlines.
-    #[must_use]
-    pub fn earliest(a: Option<Self>, b: Option<Self>) -> Option<Self> {
-        match (a, b) {
-            (Some(Self::At(x, _)), Some(Self::At(y, _))) => {
-                if y < x {
-                    b
-                } else {
-                    a
-                }
-            }
-            (Some(Self::Now), _) | (_, None) => a,
-            (_, Some(Self::Now)) | (None, _) => b,
-        }
-    }
-}
-
 /// Why a machine wants to be woken; for logs and tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -9,7 +9,7 @@ use sluis_core::framing::{Encoding, Frame, Message, Response, Zone};
 use sluis_core::limits::MAX_DATAGRAM_V6;
 use sluis_core::node::{Event, Node, NodeConfig, WaitId};
 use sluis_core::time::{Duration, Instant, Now, Wall, iso};
-use sluis_core::{Datagrams, Did, Machine, Reject, Route, Seed};
+use sluis_core::{Datagrams, Did, Machine, Path, Reject, Seed};
 
 use crate::common::{Json, Row};
 use crate::packets;
@@ -115,7 +115,7 @@ impl Led {
     }
 
     pub fn receive(&mut self, from: SocketAddr, frame: &[u8]) -> Result<(), Reject> {
-        self.node.handle_datagram(self.now, Route::to(from), frame)
+        self.node.handle_datagram(self.now, Path::to(from), &mut frame.to_vec())
     }
 
     /// Everything that is to be sent, and note what the events say.
@@ -123,7 +123,7 @@ impl Led {
         let mut out = Vec::new();
         let mut buf = vec![0; MAX_DATAGRAM_V6];
         while let Some(transmit) = self.node.poll_transmit(self.now, &mut buf) {
-            out.push((transmit.route.remote, buf[..transmit.len].to_vec()));
+            out.push((transmit.path.remote, buf[..transmit.len].to_vec()));
         }
         while let Some(event) = self.node.poll_event() {
             if let Event::PeerLost { did } = event {
@@ -140,7 +140,7 @@ impl Led {
 
     /// The peers that are not stale.
     pub fn peers(&self) -> BTreeMap<String, SocketAddr> {
-        self.node.peers().alive(self.now.mono).map(|p| (p.did().to_owned(), p.route().remote)).collect()
+        self.node.peers().alive(self.now.mono).map(|p| (p.did().to_owned(), p.path().remote)).collect()
     }
 
     /// Do to every ping that waits under this packet id what the operator says; whether there was one.

@@ -19,7 +19,7 @@ use sluis_core::framing::{
 use sluis_core::limits::MAX_DATAGRAM_V6;
 use sluis_core::node::{Event, Node, NodeConfig, Outcome, Ping, WaitId};
 use sluis_core::time::{Duration, Instant, Now, Wall, iso};
-use sluis_core::{Datagrams, Did, Machine, Reject, Route, Seed};
+use sluis_core::{Datagrams, Did, Machine, Path, Reject, Seed};
 
 use self::model::{Model, ModelRule, Request, Seen};
 use self::ops::{INTENTS, ME, Op, PER_SENDER, SENDERS, TIMEOUT_MS, WAITING, op};
@@ -29,13 +29,13 @@ fn at(ms: u64) -> Now {
     Now::new(Instant::from_nanos(ms * 1_000_000), wall)
 }
 
-fn route(address: u8) -> Route {
-    Route::to(([192, 0, 2, address], 7150).into())
+fn path(address: u8) -> Path {
+    Path::to(([192, 0, 2, address], 7150).into())
 }
 
 /// Addresses of those who send packets; the two that are asked are 100 and 101.
-fn asked_route(address: u8) -> Route {
-    route(100 + address)
+fn asked_path(address: u8) -> Path {
+    path(100 + address)
 }
 
 struct Harness {
@@ -94,12 +94,12 @@ impl Harness {
         let mut bytes = vec![0; 2000];
         let len = packet.encode(encoding, &mut bytes).unwrap();
         let now = self.now();
-        (self.node.handle_datagram(now, route(sender as u8), &bytes[..len]), self.model.packet(op, &packet_id))
+        (self.node.handle_datagram(now, path(sender as u8), &mut bytes[..len]), self.model.packet(op, &packet_id))
     }
 
     fn ask(&mut self, whom: usize, address: u8) {
         let now = self.now();
-        let id = self.node.ping(now, &Ping::new(SENDERS[whom], asked_route(address), "status")).unwrap();
+        let id = self.node.ping(now, &Ping::new(SENDERS[whom], asked_path(address), "status")).unwrap();
         let sent = self.node.poll_transmit(now, &mut self.out).unwrap();
         let Message::Packet(packet) = Frame::decode(&self.out[..sent.len]).unwrap().message else { unreachable!() };
         let packet_id = packet.packet_id.as_str().unwrap().to_owned();
@@ -133,7 +133,7 @@ impl Harness {
         };
         let mut bytes = vec![0; 2000];
         let len = response.encode(Encoding::Json, &mut bytes).unwrap();
-        let result = self.node.handle_datagram(self.now(), asked_route(address), &bytes[..len]);
+        let result = self.node.handle_datagram(self.now(), asked_path(address), &mut bytes[..len]);
         (result, self.model.answer(request, name, address, decision))
     }
 
@@ -178,7 +178,7 @@ impl Harness {
             seen.push(match frame.message {
                 Message::Packet(_) => Seen::Asked,
                 Message::Response(response) => {
-                    let std::net::IpAddr::V4(ip) = sent.route.remote.ip() else { unreachable!() };
+                    let std::net::IpAddr::V4(ip) = sent.path.remote.ip() else { unreachable!() };
                     let packet_id = response.in_response_to.as_str().unwrap().to_owned();
                     Seen::Sent(response.decision, packet_id, ip.octets()[3])
                 }

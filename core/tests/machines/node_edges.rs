@@ -2,18 +2,19 @@
 
 use std::net::SocketAddr;
 
+use sluis_core::airlock::Rank;
 use sluis_core::framing::{Frame, Message, PingType};
 use sluis_core::limits::MAX_DATAGRAM_V6;
 use sluis_core::node::{Event, Node, NodeConfig, Ping};
-use sluis_core::{Datagrams, Did, Duration, Instant, Machine, Now, Route, Seed, Wall};
+use sluis_core::{Datagrams, Did, Duration, Instant, Machine, Now, Path, Seed, Wall};
 
 fn at(seconds: u64) -> Now {
     let micros = 1_736_942_400_000_000 + i64::try_from(seconds).unwrap() * 1_000_000;
     Now::new(Instant::ZERO + Duration::from_secs(seconds), Wall::from_micros(micros))
 }
 
-fn from(port: u16) -> Route {
-    Route::to(SocketAddr::from(([127, 0, 0, 1], port)))
+fn from(port: u16) -> Path {
+    Path::to(SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
 fn node(did: &str) -> Node {
@@ -44,12 +45,12 @@ fn escapes_anywhere_change_nothing() {
     let request = sensor.ping(at(0), &Ping::new("jis:hub", from(7150).remote, "x")).unwrap();
     let ping = sent(&mut sensor, at(0)).remove(0);
     let ping = with_payload(&ping, |text| text.replace("+00:00", "\\u002b00:00").replace("jis:", "\\u006ais:"));
-    hub.handle_datagram(at(0), from(9), &ping).unwrap();
+    hub.handle_datagram(at(0), from(9), &mut ping.clone()).unwrap();
     let answer = sent(&mut hub, at(0)).remove(0);
     let answer = with_payload(&answer, |text| {
         text.replace('_', "\\u005f").replace("in\\u005fresponse\\u005fto", "in_response_to")
     });
-    sensor.handle_datagram(at(0), from(7150), &answer).unwrap();
+    sensor.handle_datagram(at(0), from(7150), &mut answer.clone()).unwrap();
     assert!(matches!(sensor.poll_event(), Some(Event::Response(r)) if r.request == request && r.last));
 }
 
@@ -84,10 +85,10 @@ fn a_peer_that_makes_room_is_told_to_be_lost() {
         hub.set_trust(did, 0.9).unwrap();
     }
     hub.allow_legacy("*").unwrap();
-    hub.handle_datagram(at(0), from(1), &ping_from("jis:a", at(0))).unwrap();
+    hub.handle_datagram(at(0), from(1), &mut ping_from("jis:a", at(0))).unwrap();
     assert_eq!(peers_told(&mut hub), ["seen jis:a"]);
-    assert!(hub.handle_datagram(at(90), from(2), &ping_from("jis:b", at(90))).is_err(), "not stale yet");
-    hub.handle_datagram(at(91), from(2), &ping_from("jis:b", at(91))).unwrap();
+    assert!(hub.handle_datagram(at(90), from(2), &mut ping_from("jis:b", at(90))).is_err(), "not stale yet");
+    hub.handle_datagram(at(91), from(2), &mut ping_from("jis:b", at(91))).unwrap();
     assert_eq!(peers_told(&mut hub), ["lost jis:a", "seen jis:b"]);
 }
 
@@ -98,8 +99,8 @@ fn heartbeats_go_on_when_a_peer_comes_back_to_its_proven_address() {
     hub.set_trust("jis:sensor", 0.9).unwrap();
     sensor.set_trust("jis:hub", 0.9).unwrap();
     hub.ping(at(0), &Ping::new("jis:sensor", from(9).remote, "x")).unwrap();
-    sensor.handle_datagram(at(0), from(7150), &sent(&mut hub, at(0)).remove(0)).unwrap();
-    hub.handle_datagram(at(0), from(9), &sent(&mut sensor, at(0)).remove(0)).unwrap();
+    sensor.handle_datagram(at(0), from(7150), &mut sent(&mut hub, at(0)).remove(0)).unwrap();
+    hub.handle_datagram(at(0), from(9), &mut sent(&mut sensor, at(0)).remove(0)).unwrap();
     let heartbeats = |hub: &mut Node, now: Now| {
         hub.handle_timeout(now);
         while hub.poll_event().is_some() {}
@@ -116,7 +117,7 @@ fn heartbeats_go_on_when_a_peer_comes_back_to_its_proven_address() {
         if port == 9 {
             frame = with_payload(&frame, |text| text.replacen("\"nonce\":\"", "\"nonce\":\"9", 1));
         }
-        hub.handle_datagram(now, from(port), &frame).unwrap();
+        hub.handle_datagram(now, from(port), &mut frame.clone()).unwrap();
         let later = at(now.mono.as_nanos() / 1_000_000_000 + 30);
         assert_eq!(heartbeats(&mut hub, later), beats, "from port {port}");
     }
@@ -133,8 +134,10 @@ fn peers_never_pass_their_byte_cap() {
         for n in 0..5000 {
             let did = format!("jis:{n}:{}", "x".repeat(n % 200));
             let seat = peers.look_up(&did);
-            let room = peers.has_room_for(Instant::ZERO, seat);
-            let recorded = peers.record(Instant::ZERO, seat, from(1));
+            let rank = if n % 3 == 0 { Rank::Trusted } else { Rank::Stranger };
+            let room = peers.has_room_for(Instant::ZERO, seat, rank);
+            peers.make_room(Instant::ZERO, seat, rank);
+            let recorded = peers.record(Instant::ZERO, seat, from(1), rank);
             assert_eq!(recorded, if room { Recorded::New } else { Recorded::Full });
             assert!(peers.heap_bytes() <= max_bytes);
             full += usize::from(!room);

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use crate::common::{Deviations, Json, Row, rows};
 use crate::nodes::{Differences, ENCODINGS, Led, assert_stamp, is_hex};
 use sluis_core::airlock::{Expiry, Vouch};
-use sluis_core::framing::{Encoding, Frame, Message, Packet, PingType, Priority, RoutingMode};
+use sluis_core::framing::{Encoding, Frame, Message, Packet, PingType, Priority, RoutingMode, Value};
 use sluis_core::node::{Node, NodeConfig, Ping};
 use sluis_core::time::{Duration, Instant, Now, Wall};
-use sluis_core::{Datagrams, Did, Machine, Route, Seed};
+use sluis_core::{Datagrams, Did, Machine, Path, Seed};
 
 const SENSOR: &str = "jis:home:sensor";
 
@@ -35,7 +35,7 @@ fn hub() -> SocketAddr {
 fn next_frame(node: &mut Node, now: Now) -> Vec<u8> {
     let mut buf = vec![0; sluis_core::limits::MAX_DATAGRAM_V6];
     let transmit = node.poll_transmit(now, &mut buf).expect("something to send");
-    assert_eq!(transmit.route, Route::to(hub()));
+    assert_eq!(transmit.path, Path::to(hub()));
     buf.truncate(transmit.len);
     buf
 }
@@ -103,6 +103,12 @@ fn heartbeat(row: &Row, encoding: Encoding) -> String {
     let mut config = NodeConfig::new(Did::new(SENSOR).unwrap());
     config.heartbeat_encoding = encoding;
     let mut node = Node::new(config, &Seed::from_u64(1)).unwrap();
+    let call = row.get("call").unwrap();
+    let (status, pod_id) = (call.get("status"), call.get("pod_id").and_then(Json::str));
+    if status.is_some() || pod_id.is_some() {
+        let status = status.map_or(Value::EMPTY_OBJECT, |status| crate::packets::value(status).unwrap());
+        node.set_heartbeat(status, pod_id).unwrap();
+    }
     node.ping(at(0), &Ping::new("jis:home:hub", hub(), "x")).unwrap();
     let mut config = NodeConfig::new(Did::new("jis:home:hub").unwrap());
     config.gate.groen = 0.0;
@@ -111,7 +117,7 @@ fn heartbeat(row: &Row, encoding: Encoding) -> String {
     answerer.now = at(0);
     answerer.receive(hub(), &next_frame(&mut node, at(0))).unwrap();
     let answer = answerer.drain().remove(0).1;
-    node.handle_datagram(at(0), Route::to(hub()), &answer).unwrap();
+    node.handle_datagram(at(0), Path::to(hub()), &mut answer.clone()).unwrap();
     node.handle_timeout(at(30));
     let frame = next_frame(&mut node, at(30));
     assert_eq!(Frame::decode(&frame).unwrap().encoding, encoding);

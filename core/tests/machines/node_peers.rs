@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::common::{Deviations, Json, Row, rows};
+use sluis_core::airlock::Rank;
 use sluis_core::node::{Peer, Peers, Recorded};
-use sluis_core::{Duration, Instant, Route, Seed};
+use sluis_core::{Duration, Instant, Path, Seed};
 
 /// Seconds on the monotonic clock. The table goes a second back and forth; the clock starts well before it.
 fn at(json: &Json) -> Instant {
@@ -16,10 +17,10 @@ fn since(later: Instant, earlier: Instant) -> f64 {
     later.saturating_since(earlier).as_secs_f64()
 }
 
-fn route(addr: &Json) -> Route {
+fn path(addr: &Json) -> Path {
     let parts = addr.array().unwrap();
     let host = parts[0].str().unwrap().parse().unwrap_or(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
-    Route::to(SocketAddr::new(host, u16::try_from(parts[1].int().unwrap()).unwrap()))
+    Path::to(SocketAddr::new(host, u16::try_from(parts[1].int().unwrap()).unwrap()))
 }
 
 /// One step here, and what the reference says of it, each as text.
@@ -31,7 +32,7 @@ fn step(peers: &mut Peers, step: &Json) -> (String, String) {
         "record" => {
             let known = peers.get(Instant::ZERO, did).is_some();
             let seat = peers.look_up(did);
-            let recorded = peers.record(now, seat, route(step.get("addr").unwrap()));
+            let recorded = peers.record(now, seat, path(step.get("addr").unwrap()), Rank::Stranger);
             assert_eq!(recorded, if known { Recorded::Known } else { Recorded::New });
             let describe = |packets: u64, first: f64, last: f64| format!("{packets} packets {first} to {last}");
             let seconds = |key: &str| step.get(key).and_then(Json::f64).unwrap();
@@ -47,18 +48,18 @@ fn step(peers: &mut Peers, step: &Json) -> (String, String) {
             )
         }
         "address" => {
-            let reference = result.filter(|r| !r.is_null()).map(|r| route(r).remote);
-            (format!("{reference:?}"), format!("{:?}", peers.get(now, did).map(|p| p.route().remote)))
+            let reference = result.filter(|r| !r.is_null()).map(|r| path(r).remote);
+            (format!("{reference:?}"), format!("{:?}", peers.get(now, did).map(|p| p.path().remote)))
         }
         "peer" => {
             let describe = |at: SocketAddr, packets: u64, age: f64, idle: f64| format!("{at} {packets} {age} {idle}");
             let reference = result.filter(|r| !r.is_null()).map(|r| {
                 let number = |key: &str| r.get(key).and_then(Json::f64).unwrap();
                 let packets = u64::try_from(r.get("packet_count").and_then(Json::int).unwrap()).unwrap();
-                describe(route(r.get("addr").unwrap()).remote, packets, number("age"), number("idle"))
+                describe(path(r.get("addr").unwrap()).remote, packets, number("age"), number("idle"))
             });
             let ours = |p: &Peer| {
-                describe(p.route().remote, p.packets(), since(now, p.first_seen()), since(now, p.last_seen()))
+                describe(p.path().remote, p.packets(), since(now, p.first_seen()), since(now, p.last_seen()))
             };
             (format!("{reference:?}"), format!("{:?}", peers.get(now, did).map(ours)))
         }

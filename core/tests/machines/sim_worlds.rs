@@ -1,6 +1,6 @@
 //! Worlds that somebody else makes: odd ones are refused or run, and commands from outside are not taken for violations.
 
-use sluis_core::Route;
+use sluis_core::Path;
 use sluis_core::node::Ping;
 use sluis_core::sim::adversary::{BlackHole, Flooder};
 use sluis_core::sim::{Habits, Loss, Placed, Plan, Scenario, Setup, Topology, World, WorldConfig, WorldError, address};
@@ -77,7 +77,7 @@ fn whom_a_node_is_told_to_ask_and_to_trust_is_no_violation() {
     let mut world = World::new(config).unwrap();
     let ask = |world: &mut World, from, to: u32| {
         let name = format!("jis:sim:{to:06x}");
-        let ping = Ping::new(&name, Route::to(address(to)), "temperature.read");
+        let ping = Ping::new(&name, Path::to(address(to)), "temperature.read");
         world.command(from, |node, now| node.ping(now, &ping).map(drop)).unwrap().unwrap();
         let until = world.elapsed() + SECOND * 11;
         assert!(world.run_until(until), "{:?}", world.violations());

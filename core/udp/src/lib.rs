@@ -4,7 +4,7 @@
 //! An adapter adds what only its runtime knows, [`Readiness`] of a socket and a [`Timer`], and gets an
 //! [`Io`](sluis_core::driver::Io): [`UdpIo`]. Applications use an adapter (`sluis-tokio`, `sluis-smol`), not this crate.
 //!
-//! * Every datagram's [`Route`](sluis_core::Route) says which of our addresses it came to, and an answer leaves from
+//! * Every datagram's [`Path`](sluis_core::Path) says which of our addresses it came to, and an answer leaves from
 //!   there.
 //! * A socket on `[::]` serves IPv4 too; IPv4 peers appear with plain IPv4 addresses.
 //! * Datagrams above the path MTU go out fragmented, as with any ordinary socket and as the reference sends them (not on

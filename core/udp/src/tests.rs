@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, Waker};
 use std::{io, thread};
 
-use sluis_core::Route;
+use sluis_core::Path;
 use sluis_core::driver::{RecvBatch, SendBatch};
 
 use crate::{Readiness, Udp, bind};
@@ -40,9 +40,9 @@ fn send(from: &mut Udp<Busy>, tx: &mut SendBatch) {
     assert!(tx.is_empty());
 }
 
-fn recv(at: &mut Udp<Busy>, rx: &mut RecvBatch) -> Vec<(Route, Vec<u8>)> {
+fn recv(at: &mut Udp<Busy>, rx: &mut RecvBatch) -> Vec<(Path, Vec<u8>)> {
     assert!(matches!(at.poll_recv(&mut Context::from_waker(Waker::noop()), rx), Poll::Ready(Ok(()))));
-    std::iter::from_fn(|| rx.next().map(|(route, bytes)| (route, bytes.to_vec()))).collect()
+    std::iter::from_fn(|| rx.next().map(|(path, bytes)| (path, bytes.to_vec()))).collect()
 }
 
 fn port(of: &Udp<Busy>) -> u16 {
@@ -61,8 +61,8 @@ fn a_run_crosses_in_one_piece_and_is_cut_up_again() {
     send(&mut one, &mut tx);
     // Room for one receive buffer only, and all of them are in it.
     let got = recv(&mut two, &mut RecvBatch::new(1, 65_536));
-    let route = Route { remote: one.local_addr(), local: Some(Ipv4Addr::LOCALHOST.into()) };
-    assert_eq!(got, bodies.into_iter().map(|body| (route, body)).collect::<Vec<_>>());
+    let path = Path { local: Some(Ipv4Addr::LOCALHOST.into()), ..Path::to(one.local_addr()) };
+    assert_eq!(got, bodies.into_iter().map(|body| (path, body)).collect::<Vec<_>>());
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_source_that_is_not_ours_is_given_up_and_batches_go_on() {
     for strange in [Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(224, 0, 0, 1)] {
         let (mut one, mut two) = (udp(([0, 0, 0, 0], 0)), udp(([127, 0, 0, 1], 0)));
         let before = one.segments();
-        let to = Route { local: Some(strange.into()), ..two.local_addr().into() };
+        let to = Path { local: Some(strange.into()), ..two.local_addr().into() };
         let mut tx = SendBatch::new(64, 64_000);
         for i in 0..4 {
             assert!(tx.push(to, &[i; 9]));
@@ -103,7 +103,7 @@ fn a_source_that_is_not_ours_is_given_up_and_batches_go_on() {
             got.extend(recv(&mut two, &mut rx));
         }
         let from = SocketAddr::from(([127, 0, 0, 1], port(&one)));
-        assert!(got.iter().zip(0..).all(|((route, body), i)| route.remote == from && *body == [i; 9]));
+        assert!(got.iter().zip(0..).all(|((path, body), i)| path.remote == from && *body == [i; 9]));
         assert_eq!(one.segments(), before, "the refusal was not for a lack of GSO");
     }
 }
@@ -136,5 +136,5 @@ fn addresses_that_cannot_be_a_source_are_not_taken_for_one() {
     from.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
     from.send_to(b"hello", &to.into()).unwrap();
     let got = recv(&mut all, &mut RecvBatch::new(16, 65_536));
-    assert_eq!(got.into_iter().map(|(route, _)| route.local).collect::<Vec<_>>(), [None]);
+    assert_eq!(got.into_iter().map(|(path, _)| path.local).collect::<Vec<_>>(), [None]);
 }

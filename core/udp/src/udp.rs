@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::task::{Context, Poll, ready};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
-use sluis_core::Route;
+use sluis_core::Path;
 use sluis_core::driver::{RecvBatch, Run, RunLimits, SendBatch};
 
 use crate::sys::{self, AsSocket};
@@ -134,7 +134,7 @@ impl<S: Readiness> Udp<S> {
             }
             for meta in self.meta.iter().take(filled) {
                 let local = meta.dst_ip.map(|ip| ip.to_canonical()).filter(is_source);
-                rx.fill(Route { remote: plain(meta.addr), local }, meta.len, meta.stride);
+                rx.fill(Path { local, ..Path::to(plain(meta.addr)) }, meta.len, meta.stride);
             }
             if filled > 0 {
                 return Poll::Ready(Ok(()));
@@ -185,9 +185,9 @@ impl<S: Readiness> Udp<S> {
 
     /// What to ask of the kernel, `None` if it would only say no.
     fn transmit<'a>(&self, run: Run<'a>) -> Option<Transmit<'a>> {
-        let destination = self.reachable(run.route.remote)?;
+        let destination = self.reachable(run.path.remote)?;
         // A socket with an address of its own sends from there anyway.
-        let asked = run.route.local.filter(|ip| self.local.ip().is_unspecified() && self.no_source != Some(*ip));
+        let asked = run.path.local.filter(|ip| self.local.ip().is_unspecified() && self.no_source != Some(*ip));
         let src_ip = match (asked, destination) {
             (Some(IpAddr::V4(ip)), SocketAddr::V6(_)) => Some(ip.to_ipv6_mapped().into()),
             (Some(IpAddr::V6(_)), SocketAddr::V4(_)) => None,

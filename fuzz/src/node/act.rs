@@ -14,32 +14,32 @@ use super::world::World;
 impl World {
     pub(super) fn act(&mut self, op: &Op<'_>) {
         match *op {
-            Op::Raw { from, bytes } => self.receive(ops::route(from), bytes),
+            Op::Raw { from, bytes } => self.receive(ops::path(from), bytes),
             Op::Frame { from, flags, payload } => {
                 let mut frame = vec![b'T', b'P', 1, flags];
                 frame.extend(u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
                 frame.extend(payload);
-                self.receive(ops::route(from), &frame);
+                self.receive(ops::path(from), &frame);
             }
             Op::Ping(ref sent) => {
                 let bytes = build::ping(sent, self.now.wall);
-                self.receive(ops::route(sent.from), &bytes);
+                self.receive(ops::path(sent.from), &bytes);
             }
             Op::Replay { which, from, damage } => {
-                let Some((route, mut bytes)) = choose(&self.ledger.kept, which).cloned() else { return };
+                let Some((path, mut bytes)) = choose(&self.ledger.kept, which).cloned() else { return };
                 build::damage(&mut bytes, damage);
-                self.receive(from.map_or(route, ops::route), &bytes);
+                self.receive(from.map_or(path, ops::path), &bytes);
             }
             Op::Answer(ref answer) => {
                 let Some(asked) = choose(&self.ledger.requests, answer.which) else { return };
                 let Some(packet_id) = &asked.packet_id else { return };
                 let bytes = build::response(answer, packet_id, &asked.whom, self.now.wall);
-                let route = answer.from.map_or(asked.route, ops::route);
-                self.receive(route, &bytes);
+                let path = answer.from.map_or(asked.path, ops::path);
+                self.receive(path, &bytes);
             }
             Op::Ask { whom, at, encoding, intent, payload, seconds } => {
                 let (whom, intent, payload) = (ops::did(whom), ops::intent(intent), ops::payload(payload));
-                let mut ping = Ping::new(&whom, ops::route(at), &intent);
+                let mut ping = Ping::new(&whom, ops::path(at), &intent);
                 ping.payload = build::value(&payload);
                 ping.encoding = ops::encoding(encoding);
                 ping.timeout = seconds.map(|s| Duration::from_secs(s.into()));
@@ -95,6 +95,7 @@ impl World {
                 rule.source_did = whom.map(ops::did);
                 rule.intent = intent.map(ops::pattern);
                 rule.priority = priority.into();
+                rule.any = !rule.has_conditions();
                 let _ = self.node.add_rule(&rule);
             }
             Op::Reply { intent, payload } => {
@@ -149,10 +150,10 @@ impl World {
             Err(_) => assert_eq!(after, before, "a ping that was refused left something"),
             Ok(id) => {
                 assert_eq!((after.requests, after.transmits), (before.requests + 1, before.transmits + 1));
-                let (route, whom) = (ping.route, ping.target.to_owned());
+                let (path, whom) = (ping.path, ping.target.to_owned());
                 self.ledger.asked(Asked {
                     id,
-                    route,
+                    path,
                     whom,
                     packet_id: None,
                     pending: false,

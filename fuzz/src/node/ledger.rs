@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 
-use sluis_core::Route;
+use sluis_core::Path;
 use sluis_core::framing::Encoding;
 use sluis_core::node::{OpenId, RequestId, WaitId};
 
@@ -36,7 +36,7 @@ pub(super) struct Ledger {
     pub(super) peers: BTreeSet<String>,
     pub(super) counts: Counts,
     /// Datagrams that were received, for playing them again.
-    pub(super) kept: Vec<(Route, Vec<u8>)>,
+    pub(super) kept: Vec<(Path, Vec<u8>)>,
     /// Everything that came out, in order.
     pub(super) trace: Vec<u8>,
 }
@@ -52,7 +52,7 @@ pub(super) struct Due {
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) id: RequestId,
-    pub(super) route: Route,
+    pub(super) path: Path,
     pub(super) whom: String,
     /// Once its ping came out.
     pub(super) packet_id: Option<String>,

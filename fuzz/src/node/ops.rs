@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use arbitrary::Arbitrary;
-use sluis_core::Route;
 use sluis_core::framing::Encoding;
+use sluis_core::{Path, SocketId};
 
 /// The node under test.
 pub(super) const OWN: &str = "jis:hub";
@@ -123,14 +123,15 @@ pub(super) fn rule_id(n: u8) -> String {
     format!("rule{}", n % 6)
 }
 
-pub(super) fn route(n: u8) -> Route {
+pub(super) fn path(n: u8) -> Path {
     let port = 1000 + u16::from(n % 5);
     let remote = match n % 3 {
         0 => SocketAddr::from(([127, 0, 0, 1], port)),
         1 => SocketAddr::from(([10, 0, 0, 7], port)),
         _ => SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], port)),
     };
-    Route { remote, local: (n & 0x80 != 0).then(|| [127, 0, 0, 2].into()) }
+    let local = (n & 0x80 != 0).then(|| [127, 0, 0, 2].into());
+    Path { remote, local, socket: SocketId::new(u16::from(n >> 6 & 1)) }
 }
 
 pub(super) fn intent(n: u8) -> String {

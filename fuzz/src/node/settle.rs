@@ -1,7 +1,7 @@
 //! The end of a run: everything that is open comes to an end, once.
 
 use sluis_core::node::Reply;
-use sluis_core::{Deadline, Duration, Machine};
+use sluis_core::{Duration, Machine, Wants};
 
 use super::build;
 use super::ops::{self, Sent};
@@ -20,7 +20,7 @@ impl World {
         self.check();
         let end = self.now.mono + LONG;
         let mut wakes = 0;
-        while let Some(Deadline::At(at, _)) = self.node.deadline() {
+        while let Some((at, _)) = self.node.wants().at {
             if at > end {
                 break;
             }
@@ -52,7 +52,7 @@ impl World {
         for n in 0..2 {
             let waiting = self.tables().waiting;
             let sent = Sent { sender: GEEL, target: 2, kind: 1, id: n, nonce: 200 + n, ..Sent::default() };
-            self.receive(ops::route(0), &build::ping(&sent, self.now.wall));
+            self.receive(ops::path(0), &build::ping(&sent, self.now.wall));
             assert_eq!(self.tables().waiting, waiting + 1, "{:?}", self.node.stats());
             self.drain();
             self.check();
@@ -63,9 +63,9 @@ impl World {
         let (stats, ledger) = (self.node.stats(), &self.ledger);
         let (tables, counts) = (stats.tables, &ledger.counts);
         assert_eq!((tables.requests, tables.waiting, tables.open, tables.peers), (0, 0, 0, 0));
-        assert_eq!(self.node.deadline(), None, "nothing is left to wait for");
+        assert_eq!(self.node.wants(), Wants::NOTHING, "nothing is left to wait for");
         assert_eq!(counts.pings, stats.accepted - stats.heartbeats + stats.waiting);
-        assert_eq!(counts.decided, stats.approved + stats.refused + stats.expired);
+        assert_eq!(counts.decided, stats.approved + stats.refused + stats.expired + stats.displaced);
         assert_eq!(counts.decided, stats.waiting, "every waiting ping is decided once");
         assert_eq!(counts.responses, stats.responses);
         assert_eq!(counts.timeouts, stats.timeouts);

@@ -4,7 +4,7 @@ use sluis_core::framing::{Frame, Message, PingType};
 use sluis_core::limits::MAX_DATAGRAM_V6;
 use sluis_core::node::{Caps, Event, Node, NodeConfig, Outcome, Received, Tables};
 use sluis_core::time::iso;
-use sluis_core::{Datagrams, Deadline, Did, Duration, Instant, Machine, Now, Reject, Route, Seed, Wall};
+use sluis_core::{Datagrams, Did, Duration, Instant, Machine, Now, Path, Reject, Seed, Wall};
 
 use super::ledger::{Asked, Ledger, Told};
 use super::ops::{OWN, Setup, did};
@@ -96,19 +96,19 @@ impl World {
         assert_eq!(tables.peers, self.node.peers().len());
 
         let pending = tables.events > 0 || tables.transmits > 0;
-        assert!(!pending || self.node.deadline() == Some(Deadline::Now), "output waits");
+        assert!(!pending || self.node.wants().is_pending(), "output waits");
         for peer in self.node.peers().alive(Instant::ZERO) {
             assert!(self.ledger.heard.contains(peer.did()), "{} was never let in", peer.did());
-            assert!(!peer.is_proven() || self.ledger.proven.contains(&peer.route().remote));
+            assert!(!peer.is_proven() || self.ledger.proven.contains(&peer.path().remote));
         }
     }
 
     /// Take in a datagram, and see that what was turned away left nothing.
-    pub(super) fn receive(&mut self, route: Route, bytes: &[u8]) {
+    pub(super) fn receive(&mut self, path: Path, bytes: &[u8]) {
         let before = self.node.stats();
         self.ledger.received += 1;
-        *self.ledger.sent_us.entry(route.remote).or_default() += bytes.len();
-        let result = self.node.handle_datagram(self.now, route, bytes);
+        *self.ledger.sent_us.entry(path.remote).or_default() += bytes.len();
+        let result = self.node.handle_datagram(self.now, path, &mut bytes.to_vec());
         let after = self.node.stats();
         match result {
             Err(why) => {
@@ -116,19 +116,19 @@ impl World {
                 assert_eq!(after.rejected.get(why), before.rejected.get(why) + 1);
                 assert!(why != Reject::Header || Frame::decode(bytes).is_err());
             }
-            Ok(()) => self.took(route, bytes, before.tables, after.tables),
+            Ok(()) => self.took(path, bytes, before.tables, after.tables),
         }
         self.ledger.note(&format!("{result:?}"));
         if bytes.len() < 2000 && self.ledger.kept.len() < 32 {
-            self.ledger.kept.push((route, bytes.to_vec()));
+            self.ledger.kept.push((path, bytes.to_vec()));
         }
     }
 
-    fn took(&mut self, route: Route, bytes: &[u8], before: Tables, after: Tables) {
+    fn took(&mut self, path: Path, bytes: &[u8], before: Tables, after: Tables) {
         let frame = Frame::decode(bytes).expect("only frames are taken in");
         match frame.message {
             Message::Response(response) => {
-                self.ledger.proven.insert(route.remote);
+                self.ledger.proven.insert(path.remote);
                 self.ledger.heard.insert(response.responder_did.to_cow().into_owned());
                 let packet_id = response.in_response_to.to_cow();
                 let asked = self.ledger.requests.iter_mut().find(|a| a.packet_id.as_deref() == Some(&packet_id));
@@ -148,11 +148,11 @@ impl World {
                     0 => {}
                     1 => {
                         assert_ne!(packet.ping_type, PingType::Heartbeat, "a heartbeat draws no answer");
-                        self.ledger.owe(route.remote, &packet_id);
+                        self.ledger.owe(path.remote, &packet_id);
                     }
                     n => panic!("{n} answers at once"),
                 }
-                self.ledger.allow(route.remote, &packet_id, frame.encoding);
+                self.ledger.allow(path.remote, &packet_id, frame.encoding);
             }
         }
     }
@@ -173,7 +173,7 @@ impl World {
             Event::Ping(ping) => told(ledger, &ping),
             Event::Decided(decided) => {
                 ledger.counts.decided += 1;
-                if decided.outcome == Outcome::Expired {
+                if matches!(decided.outcome, Outcome::Expired | Outcome::Displaced) {
                     let at = ledger.waiting.iter().position(|told| told.id == decided.wait);
                     let told = ledger.waiting.remove(at.expect("it waited"));
                     assert_eq!(told.packet_id, decided.packet_id);
@@ -186,7 +186,7 @@ impl World {
                 assert!(asked.queued > 0 && (!asked.over || asked.forgotten), "an answer after the end");
                 asked.queued -= 1;
                 assert!(answer.last || !asked.pending, "pending twice");
-                assert_eq!(answer.from.remote, asked.route.remote);
+                assert_eq!(answer.from.remote, asked.path.remote);
                 assert_eq!(Some(answer.response().in_response_to.to_cow().as_ref()), asked.packet_id.as_deref());
                 asked.pending = true;
                 asked.over |= answer.last;
@@ -220,12 +220,12 @@ impl World {
             return false;
         };
         let sent = &self.room[..transmit.len];
-        assert!(transmit.len <= transmit.route.max_datagram());
+        assert!(transmit.len <= transmit.path.max_datagram());
         let ledger = &mut self.ledger;
         ledger.counts.transmits += 1;
-        ledger.note(&format!("{:?}", transmit.route));
+        ledger.note(&format!("{:?}", transmit.path));
         ledger.trace.extend(sent);
-        let remote = transmit.route.remote;
+        let remote = transmit.path.remote;
         let frame = Frame::decode(sent).expect("what is sent is a frame");
         match frame.message {
             Message::Response(response) => {
@@ -249,7 +249,7 @@ impl World {
             Message::Packet(packet) => {
                 let id = ledger.asked.pop_front().expect("a ping that nobody asked for");
                 let asked = ledger.request(id);
-                assert_eq!(asked.route, transmit.route);
+                assert_eq!(asked.path, transmit.path);
                 assert_eq!(packet.target_did, *asked.whom.as_str());
                 asked.packet_id = Some(packet.packet_id.to_cow().into_owned());
             }
@@ -264,11 +264,8 @@ impl World {
         while self.transmit(MAX_DATAGRAM_V6) {}
         let tables = self.tables();
         assert_eq!((tables.events, tables.transmits), (0, 0));
-        match self.node.deadline() {
-            None => {}
-            Some(Deadline::At(at, why)) => assert!(at > self.now.mono, "{why:?} is due, but nothing came"),
-            Some(Deadline::Now) => panic!("nothing is left, but the deadline is now"),
-        }
+        let wants = self.node.wants();
+        assert!(!wants.is_pending() && !wants.is_due(self.now.mono), "nothing is left, but it wants {wants:?}");
     }
 }
 

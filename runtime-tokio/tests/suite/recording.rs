@@ -5,7 +5,7 @@ use std::fs;
 use sluis_core::framing::{Decision, Encoding, Value, ValueBuf};
 use sluis_core::node::{Node, NodeConfig, Ping, Reply};
 use sluis_core::record::replay;
-use sluis_core::{Did, Duration, Route};
+use sluis_core::{Did, Duration, Path};
 use sluis_tokio::{bind, block_on, spawn, system_seed};
 use sluis_udp::FileTape;
 
@@ -26,7 +26,7 @@ fn a_real_node_replays_through_the_core() {
         let answer = ValueBuf::new(Value::from_json("{\"celsius\":21.5}").unwrap()).unwrap();
         hub.set_reply("temperature.*", Reply::Now(answer)).unwrap();
         let socket = bind("127.0.0.1:0").unwrap();
-        let at = Route::to(socket.local_addr());
+        let at = Path::to(socket.local_addr());
         let (hub, _events) = spawn(socket, hub);
         let sensor = Node::new(config("jis:home:sensor"), &system_seed().unwrap()).unwrap();
         let (sensor, _sensor_events) = spawn(bind("127.0.0.1:0").unwrap(), sensor);
@@ -50,7 +50,7 @@ fn a_real_node_replays_through_the_core() {
         assert!(sensor.ping(&ping).unwrap().await.is_err());
         // The hub asks as well, of somebody who does not answer.
         ping.target = "jis:home:nobody";
-        ping.route = Route::to(([127, 0, 0, 1], 9).into());
+        ping.path = Path::to(([127, 0, 0, 1], 9).into());
         assert!(hub.ping(&ping).unwrap().await.is_err());
         hub.shutdown().await.unwrap();
         sensor.shutdown().await.unwrap();

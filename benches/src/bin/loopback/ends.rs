@@ -32,9 +32,9 @@ pub(crate) fn encoding(name: EncodingName) -> Encoding {
 /// A request and a response as they really are.
 pub(crate) fn messages(encoding: Encoding) -> (Vec<u8>, Vec<u8>) {
     let mut pair = Pair::new(0.9, encoding);
-    let request = pair.ask().to_vec();
+    let mut request = pair.ask().to_vec();
     let mut answers = Packets::default();
-    let _ = pair.tell_hub(&request, &mut answers);
+    let _ = pair.tell_hub(&mut request, &mut answers);
     (request, answers.get(0).to_vec())
 }
 

@@ -1,9 +1,9 @@
 """Build the virtual environment of the interop peers once and print the path of its Python.
 
-    python3 venv.py target/interop-venv
+    python3 venv.py target/interop-venv [requirements.txt]
 
 Any number of processes may run this at once: one builds, the others wait on a lock. A marker file that repeats
-requirements.txt and the interpreter's version says that the environment is complete; anything else is rebuilt. Only
+the requirements and the interpreter's version says that the environment is complete; anything else is rebuilt. Only
 the standard library is used. Exit 1 with the reason on stderr when the environment cannot be had.
 """
 
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+REQUIREMENTS = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).with_name("requirements.txt")
 TIMEOUT_S = 300
 
 

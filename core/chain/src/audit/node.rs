@@ -63,11 +63,11 @@ impl<'a> Happening<'a> {
                     _ => None,
                 },
             },
-            Event::Heartbeat { did, route } => {
-                Self::Heartbeat { source: Text::new(did), at: Some(route.remote), status: None }
+            Event::Heartbeat { did, path } => {
+                Self::Heartbeat { source: Text::new(did), at: Some(path.remote), status: None }
             }
-            Event::PeerSeen { did, route } => {
-                Self::Discovery { did: Text::new(did), at: Some(route.remote), decision: "accepted" }
+            Event::PeerSeen { did, path } => {
+                Self::Discovery { did: Text::new(did), at: Some(path.remote), decision: "accepted" }
             }
             Event::PeerLost { did } => Self::Lost { did: Text::new(did) },
             _ => return None,

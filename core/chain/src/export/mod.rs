@@ -35,7 +35,7 @@
 //!
 //! ```json
 //! {"_type": "https://in-toto.io/Statement/v1",
-//!  "subject": [{"name": "route.json", "digest": {"sha256": "64 hex"}}],
+//!  "subject": [{"name": "path.json", "digest": {"sha256": "64 hex"}}],
 //!  "predicateType": "urn:sluis:attestation:workload:v1",
 //!  "predicate": {
 //!    "workload": {"id": "16 hex", "name": "…", "owner": "…", "spiffeId"?: "…", "coordinator": "…", "status": "completed",

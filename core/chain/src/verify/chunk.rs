@@ -67,6 +67,9 @@ impl<N> Checked<N> {
                 if end.is_none() {
                     record.flags.add(Flags::TORN);
                 }
+                if line.ends_with(b"\r") {
+                    record.flags.add(Flags::RETURN);
+                }
                 hand.leaves |= record.flags.has(Flags::LINK);
             }
             self.lines = self.lines.saturating_add(1);

@@ -1,6 +1,7 @@
 //! The entries against a checkpoint, and against the leaf hashes under it.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use super::finding::Kind;
 use crate::log::merkle::{Frontier, Leaves, NodeHash};
@@ -71,11 +72,23 @@ pub(super) enum Step {
     Suspect,
     /// Not that one, but that follows from what was or will be said of the one before.
     Follows,
+    /// One that is gone from its place, where that was said.
+    Moved,
 }
 
-/// What was found about the entry that was a [`Step::Suspect`].
+/// Whose finding it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// The entry that was a [`Step::Suspect`].
+    Suspect,
+    /// The entry in hand, before which others are gone.
+    This,
+}
+
+/// What was found about an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
+    pub(super) who: Who,
     pub(super) kind: Kind,
     /// Which entry should be there.
     pub(super) index: u64,
@@ -91,9 +104,14 @@ struct Suspect {
     index: u64,
     leaf: NodeHash,
     /// How many lines, with this one, have been wrong.
+    lines: u64,
+    /// How many entries these may be: where line feeds are gone, more than lines.
     wrong: u64,
     said: bool,
 }
+
+/// Places that are remembered where entries are gone, and entries that stand elsewhere.
+const REMEMBERED: usize = 1024;
 
 /// Holds one entry after the other against the checkpoint.
 pub(super) struct Cover<'t> {
@@ -103,15 +121,29 @@ pub(super) struct Cover<'t> {
     /// With a tree: the index that the next entry should have.
     next: u64,
     suspect: Option<Suspect>,
-    verdict: Option<Verdict>,
+    verdicts: heapless::Vec<Verdict, 2>,
     /// The entry before was wrong, and that is said.
     wrong: bool,
+    /// Indexes of entries that are gone: they may turn up further down.
+    gone: Vec<(u64, u64)>,
+    /// Indexes of entries that stood further up, in order: they are missing in their places.
+    displaced: Vec<u64>,
     budget: u64,
 }
 
 impl<'t> Cover<'t> {
     pub(super) fn new(against: Against<'t>) -> Self {
-        Self { against, frontier: Frontier::new(), next: 0, suspect: None, verdict: None, wrong: false, budget: BUDGET }
+        Self {
+            against,
+            frontier: Frontier::new(),
+            next: 0,
+            suspect: None,
+            verdicts: heapless::Vec::new(),
+            wrong: false,
+            gone: Vec::new(),
+            displaced: Vec::new(),
+            budget: BUDGET,
+        }
     }
 
     fn leaf(&mut self, index: u64) -> Option<NodeHash> {
@@ -127,15 +159,24 @@ impl<'t> Cover<'t> {
 
     /// Where, from `index` on, the entry with this leaf hash is.
     fn find(&mut self, index: u64, leaf: &NodeHash) -> Option<u64> {
-        let end = index.saturating_add(WINDOW.min(self.budget)).min(self.against.size);
+        self.find_in(index, self.against.size, leaf)
+    }
+
+    fn find_in(&mut self, index: u64, end: u64, leaf: &NodeHash) -> Option<u64> {
+        let end = index.saturating_add(WINDOW.min(self.budget)).min(end);
         let found = (index..end).find(|at| self.is(*at, leaf));
         self.budget = self.budget.saturating_sub(found.unwrap_or(end).saturating_sub(index));
         found
     }
 
-    /// Whether the checkpoint is about the entry with this index.
-    pub(super) const fn covers(&self, index: u64) -> bool {
-        index < self.against.size
+    /// How many entries the checkpoint is about.
+    pub(super) const fn size(&self) -> u64 {
+        self.against.size
+    }
+
+    /// Their root.
+    pub(super) const fn root(&self) -> NodeHash {
+        self.against.root
     }
 
     /// Whether the leaf hashes are known one by one.
@@ -143,8 +184,14 @@ impl<'t> Cover<'t> {
         self.against.tree.is_some()
     }
 
-    /// The next entry. `reported`: something was found about it already, so that nothing need be said here.
-    pub(super) fn step(&mut self, leaf: NodeHash, reported: bool) -> Step {
+    /// The leaf hash of the next entry: that of the line as it is, or without its carriage return if that is the one that belongs here.
+    pub(super) fn pick(&mut self, leaf: NodeHash, bare: Option<NodeHash>) -> NodeHash {
+        let next = self.suspect.as_ref().map_or(self.next, |suspect| suspect.index + suspect.wrong);
+        bare.filter(|bare| !self.is(next, &leaf) && self.is(next, bare)).unwrap_or(leaf)
+    }
+
+    /// The next line, which may be several entries without line feeds between them.
+    pub(super) fn step(&mut self, leaf: NodeHash, entries: u64) -> Step {
         if !self.has_tree() {
             if self.frontier.size() < self.against.size {
                 self.frontier.push(leaf);
@@ -158,59 +205,44 @@ impl<'t> Cover<'t> {
                 self.next += 1;
                 Step::Good
             }
+            None if self.is_gone(&leaf) => Step::Moved,
             None => {
-                self.suspect = Some(Suspect { index: self.next, leaf, wrong: 1, said: reported || wrong });
+                self.suspect = Some(Suspect { index: self.next, leaf, lines: 1, wrong: entries, said: wrong });
                 if wrong { Step::Follows } else { Step::Suspect }
             }
-            Some(suspect) => self.resume(suspect, leaf),
+            Some(suspect) => self.resume(suspect, leaf, entries),
         }
     }
 
     /// Something was wrong before this entry: is it right again?
-    fn resume(&mut self, mut suspect: Suspect, leaf: NodeHash) -> Step {
+    fn resume(&mut self, mut suspect: Suspect, leaf: NodeHash, entries: u64) -> Step {
         let at = suspect.index;
-        if suspect.wrong == 1 {
-            // Exchanged with its neighbour.
-            if self.is(at + 1, &suspect.leaf) && self.is(at, &leaf) {
-                self.say(&suspect, Kind::Swapped, 1);
-                self.next = at + 2;
-                self.wrong = true;
-                return Step::Follows;
-            }
-            // The entries between are gone.
-            if let Some(found) = self.find(at + 1, &suspect.leaf) {
-                if self.is(at + 1, &leaf) {
-                    self.say(&suspect, Kind::Swapped, 1);
-                    self.next = at + 2;
-                    return Step::Good;
-                }
-                if self.is(found + 1, &leaf) || found + 1 == self.against.size {
-                    self.say(&suspect, Kind::Dropped, found - at);
-                    self.next = (found + 2).min(self.against.size.max(found + 1));
-                    return Step::Good;
-                }
-            }
+        if suspect.lines == 1
+            && let Some(step) = self.resume_after_one(&suspect, &leaf)
+        {
+            return step;
         }
         let edited_until = at + suspect.wrong;
-        if self.is(edited_until, &leaf) || edited_until == self.against.size {
+        if self.is(edited_until, &leaf) || edited_until >= self.against.size {
             self.say(&suspect, Kind::Root, suspect.wrong);
             self.next = edited_until + 1;
             return Step::Good;
         }
         if self.is(at, &leaf) {
-            self.say(&suspect, Kind::Inserted, suspect.wrong);
+            self.inserted(&suspect);
             self.next = at + 1;
             return Step::Good;
         }
-        if suspect.wrong > 1
-            && let Some(found) = self.find(at + 1, &leaf)
-        {
+        if let Some(found) = self.find(at + 1, &leaf) {
             self.say(&suspect, Kind::Root, suspect.wrong);
             self.next = found + 1;
+            // Fewer lines were wrong than are between.
+            self.dropped(Who::This, edited_until, found);
             return Step::Good;
         }
-        suspect.wrong += 1;
-        if suspect.wrong > PATIENCE && !suspect.said {
+        suspect.lines += 1;
+        suspect.wrong += entries;
+        if suspect.lines > PATIENCE && !suspect.said {
             self.say(&suspect, Kind::Root, suspect.wrong);
             suspect.said = true;
         }
@@ -218,43 +250,121 @@ impl<'t> Cover<'t> {
         Step::Follows
     }
 
-    fn say(&mut self, suspect: &Suspect, kind: Kind, count: u64) {
-        if !suspect.said {
-            let expected = self.leaf(suspect.index);
-            self.verdict = Some(Verdict { kind, index: suspect.index, expected, count });
+    /// Only one line was wrong: what was done that makes this one follow it?
+    fn resume_after_one(&mut self, suspect: &Suspect, leaf: &NodeHash) -> Option<Step> {
+        let at = suspect.index;
+        // Exchanged with its neighbour.
+        if self.is(at + 1, &suspect.leaf) && self.is(at, leaf) {
+            self.say(suspect, Kind::Swapped, 1);
+            self.next = at + 2;
+            self.wrong = true;
+            return Some(Step::Follows);
+        }
+        // The entries between are gone.
+        let found = self.find(at + 1, &suspect.leaf)?;
+        if self.is(at + 1, leaf) {
+            self.say(suspect, Kind::Swapped, 1);
+            self.next = at + 2;
+            return Some(Step::Good);
+        }
+        if self.is(found + 1, leaf) || found + 1 == self.against.size {
+            self.dropped(Who::Suspect, at, found);
+            self.next = (found + 2).min(self.against.size.max(found + 1));
+            return Some(Step::Good);
+        }
+        None
+    }
+
+    /// Lines stand before an entry that belongs where they begin.
+    fn inserted(&mut self, suspect: &Suspect) {
+        if suspect.lines > 1 {
+            return self.say(suspect, Kind::Inserted, suspect.lines);
+        }
+        match self.find(suspect.index + 1, &suspect.leaf) {
+            Some(place) => {
+                if self.displaced.len() < REMEMBERED
+                    && let Err(at) = self.displaced.binary_search(&place)
+                {
+                    self.displaced.insert(at, place);
+                }
+                self.say(suspect, Kind::Swapped, 1);
+            }
+            None => self.say(suspect, Kind::Inserted, 1),
         }
     }
 
-    /// What is wrong with the last suspect, once that is known.
-    pub(super) fn verdict(&mut self) -> Option<Verdict> {
-        self.verdict.take()
+    /// Whether this is an entry that was missing further up.
+    fn is_gone(&mut self, leaf: &NodeHash) -> bool {
+        (0..self.gone.len()).any(|at| {
+            let (from, to) = self.gone.get(at).copied().unwrap_or_default();
+            self.find_in(from, to, leaf).is_some()
+        })
     }
 
-    /// The file has ended after so many entries: what is wrong with the last suspect, and with the whole.
-    pub(super) fn finish(&mut self, entries: u64) -> (Option<Verdict>, Whole) {
+    /// The entries with these indexes are gone. Of those that stood further up, that was said.
+    fn dropped(&mut self, who: Who, from: u64, to: u64) {
+        if from >= to {
+            return;
+        }
+        let first = self.displaced.partition_point(|index| *index < from);
+        let elsewhere = self.displaced.iter().skip(first).take_while(|index| **index < to).count() as u64;
+        let count = (to - from) - elsewhere.min(to - from);
+        if count == 0 {
+            return;
+        }
+        if self.gone.len() < REMEMBERED {
+            self.gone.push((from, to));
+        }
+        let expected = self.leaf(from);
+        self.put(Verdict { who, kind: Kind::Dropped, index: from, expected, count });
+    }
+
+    fn put(&mut self, verdict: Verdict) {
+        // There are never more than two for one line.
+        let _ = self.verdicts.push(verdict);
+    }
+
+    fn say(&mut self, suspect: &Suspect, kind: Kind, count: u64) {
+        if !suspect.said {
+            let expected = self.leaf(suspect.index);
+            self.put(Verdict { who: Who::Suspect, kind, index: suspect.index, expected, count });
+        }
+    }
+
+    /// What is wrong, once that is known.
+    pub(super) fn verdict(&mut self) -> Option<Verdict> {
+        if self.verdicts.is_empty() { None } else { Some(self.verdicts.remove(0)) }
+    }
+
+    /// The file has ended after so many entries: what is wrong with the whole. Then there may be a last [`verdict`](Self::verdict).
+    pub(super) fn finish(&mut self, entries: u64) -> Whole {
         let size = self.against.size;
         let Some(suspect) = self.suspect.take() else {
-            let whole = match () {
-                () if self.has_tree() && self.next < size => Whole::Short { next: self.next, size },
+            return match () {
+                () if self.has_tree() && self.next < size => self.short(self.next),
                 () if self.has_tree() => Whole::Good,
                 () if entries < size => Whole::Short { next: entries, size },
                 () if self.frontier.root() == self.against.root => Whole::Good,
                 () => Whole::Other { expected: self.against.root, actual: self.frontier.root(), size },
             };
-            return (None, whole);
         };
-        let found = if suspect.wrong == 1 { self.find(suspect.index + 1, &suspect.leaf) } else { None };
-        let whole = match found {
-            Some(found) => {
-                self.say(&suspect, Kind::Dropped, found - suspect.index);
-                if found + 1 < size { Whole::Short { next: found + 1, size } } else { Whole::Good }
-            }
-            None => {
-                self.say(&suspect, Kind::Root, suspect.wrong);
-                Whole::Good
-            }
+        let found = if suspect.lines == 1 { self.find(suspect.index + 1, &suspect.leaf) } else { None };
+        let next = if let Some(found) = found {
+            self.dropped(Who::Suspect, suspect.index, found);
+            found + 1
+        } else {
+            self.say(&suspect, Kind::Root, suspect.wrong);
+            suspect.index + suspect.wrong
         };
-        (self.verdict(), whole)
+        if next < size { self.short(next) } else { Whole::Good }
+    }
+
+    /// Entries from this one on are missing at the end; unless all of them stood further up.
+    fn short(&self, next: u64) -> Whole {
+        let size = self.against.size;
+        let first = self.displaced.partition_point(|index| *index < next);
+        let elsewhere = self.displaced.len().saturating_sub(first) as u64;
+        if elsewhere == size - next { Whole::Good } else { Whole::Short { next, size } }
     }
 }
 

@@ -52,6 +52,8 @@ pub enum Kind {
     Dropped,
     /// The line is an entry from another place.
     Swapped,
+    /// Lines end with a carriage return that was not there when they were logged.
+    LineEnd,
     /// Found by a [`Checker`](super::Checker): its own word, in snake case.
     Other(&'static str),
 }
@@ -81,8 +83,55 @@ impl Kind {
             Self::Inserted => "inserted",
             Self::Dropped => "dropped",
             Self::Swapped => "swapped",
+            Self::LineEnd => "line_end",
             Self::Other(word) => word,
         }
+    }
+}
+
+/// What a finding of some kind is about. The more it says, the less is said beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Weight {
+    /// Nothing was found.
+    #[default]
+    Nothing,
+    /// What the token says, which an honest one may say too.
+    Claim,
+    /// Who signed it.
+    Signer,
+    /// The bytes of the line: they are not those that were logged, or not in this place. What else is wrong with it follows.
+    Bytes,
+}
+
+impl Kind {
+    pub(super) const fn weight(self) -> Weight {
+        match self {
+            Self::BadTimestamp
+            | Self::FutureTimestamp
+            | Self::DuplicateId
+            | Self::MissingParent
+            | Self::ParentCycle
+            | Self::Other(_) => Weight::Claim,
+            Self::UnknownKey | Self::Unsigned | Self::Actor => Weight::Signer,
+            Self::BrokenLine
+            | Self::LineTooLong
+            | Self::MissingHash
+            | Self::ContentHash
+            | Self::NonFinite
+            | Self::BadSignature
+            | Self::Link
+            | Self::Root
+            | Self::Truncated
+            | Self::Inserted
+            | Self::Dropped
+            | Self::Swapped
+            | Self::LineEnd => Weight::Bytes,
+        }
+    }
+
+    /// Whether it is about other lines than the one it is said of: such that are not there.
+    pub(super) const fn is_of_others(self) -> bool {
+        matches!(self, Self::Dropped | Self::Truncated)
     }
 }
 
@@ -92,7 +141,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One thing that is wrong with a file. There is at most one for each line: the cause, not what follows from it.
+/// One thing that is wrong with a file: the cause, not what follows from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Number of the line, from 1.

@@ -27,6 +27,14 @@ struct Waiting {
     parent: Box<str>,
 }
 
+/// A line that cannot be read, or that is not what it was.
+struct Unread {
+    line: u64,
+    /// How many tokens it may have been.
+    tokens: u32,
+    bytes: Box<[u8]>,
+}
+
 /// What was put aside for the end.
 pub(super) struct Late {
     /// Of the first that waited, in their order.
@@ -36,8 +44,8 @@ pub(super) struct Late {
     full: bool,
     /// Lines whose hash is wrong.
     lines: Vec<Box<[u8]>>,
-    /// Other lines that are not what they were, and their numbers.
-    unread: Vec<(u64, Box<[u8]>)>,
+    /// Other lines that are not what they were.
+    unread: Vec<Unread>,
     /// Lines that were not kept.
     others: usize,
 }
@@ -48,13 +56,13 @@ impl Late {
     }
 
     /// A line of which something is false, its id perhaps.
-    pub(super) fn suspect(&mut self, kind: Kind, number: u64, line: &[u8]) {
-        if self.lines.len() + self.unread.len() >= LINES || line.len() > LINE_BYTES {
+    pub(super) fn suspect(&mut self, kind: Kind, line: u64, tokens: u32, bytes: &[u8]) {
+        if self.lines.len() + self.unread.len() >= LINES || bytes.len() > LINE_BYTES {
             self.others += 1;
         } else if kind == Kind::ContentHash {
-            self.lines.push(line.into());
+            self.lines.push(bytes.into());
         } else {
-            self.unread.push((number, line.into()));
+            self.unread.push(Unread { line, tokens, bytes: bytes.into() });
         }
     }
 
@@ -94,10 +102,12 @@ impl Late {
         }
     }
 
-    /// What of that follows from what was said. `gaps`: entries may be gone, and any parent with them.
-    pub(super) fn explain<'l>(&'l self, settings: &'l Settings<'_>, gaps: bool) -> Explained<'l> {
-        let (lines, unread, others) = (&*self.lines, self.unread.iter().collect(), self.others);
-        Explained { settings, lines, unread, others, gaps, known: Vec::new(), budget: HASHED }
+    /// What of that follows from what was said. `lost`: so many tokens are gone, and parents of those behind line `first` may be
+    /// among them.
+    pub(super) fn explain<'l>(&'l self, settings: &'l Settings<'_>, lost: u64, first: u64) -> Explained<'l> {
+        let unread = self.unread.iter().map(|unread| (unread.tokens, unread)).collect();
+        let (lines, others) = (&*self.lines, self.others);
+        Explained { settings, lines, unread, others, lost, first, known: Vec::new(), budget: HASHED }
     }
 }
 
@@ -105,11 +115,13 @@ impl Late {
 pub(super) struct Explained<'l> {
     settings: &'l Settings<'l>,
     lines: &'l [Box<[u8]>],
-    /// Each explains one id: one that still stands in it, or that the line after it wants.
-    unread: Vec<&'l (u64, Box<[u8]>)>,
+    /// Each explains as many ids as it may have been tokens: such that still stand in it, or that the line after it wants.
+    unread: Vec<(u32, &'l Unread)>,
     /// Each explains one id, whichever.
     others: usize,
-    gaps: bool,
+    /// So many are explained by what is gone, of tokens behind this line.
+    lost: u64,
+    first: u64,
     /// Fingerprints, in order.
     known: Vec<u64>,
     /// Bytes that may still be hashed.
@@ -119,18 +131,22 @@ pub(super) struct Explained<'l> {
 impl Explained<'_> {
     /// Whether it is known why there is no token with this id, from which the token in line `child` follows.
     pub(super) fn covers(&mut self, child: u64, id: u64, text: Option<&str>) -> bool {
-        if self.gaps {
-            return true;
-        }
         let Err(at) = self.known.binary_search(&id) else { return true };
         if self.known.len() >= EXPLAINED {
             return false;
         }
-        let explained = text.is_some_and(|text| self.was(text)) || self.held(child, text) || {
-            let left = self.others.checked_sub(1);
-            self.others = left.unwrap_or_default();
-            left.is_some()
-        };
+        let explained = text.is_some_and(|text| self.was(text))
+            || self.held(child, text)
+            || {
+                let left = self.others.checked_sub(1);
+                self.others = left.unwrap_or_default();
+                left.is_some()
+            }
+            || {
+                let left = self.lost.checked_sub(1).filter(|_| child > self.first);
+                self.lost = left.unwrap_or(self.lost);
+                left.is_some()
+            };
         if explained {
             self.known.insert(at, id);
         }
@@ -141,15 +157,20 @@ impl Explained<'_> {
     fn held(&mut self, child: u64, id: Option<&str>) -> bool {
         let Self { unread, budget, .. } = self;
         let id = id.unwrap_or_default().as_bytes();
-        let held = unread.iter().position(|(number, line)| {
-            if number.checked_add(1) == Some(child) {
+        let held = unread.iter().position(|(_, unread)| {
+            if unread.line.checked_add(1) == Some(child) {
                 return true;
             }
-            let Some(left) = budget.checked_sub(line.len()) else { return false };
+            let Some(left) = budget.checked_sub(unread.bytes.len()) else { return false };
             *budget = left;
-            !id.is_empty() && line.windows(id.len()).any(|part| part == id)
+            !id.is_empty() && unread.bytes.windows(id.len()).any(|part| part == id)
         });
-        held.map(|at| unread.swap_remove(at)).is_some()
+        let Some((at, (left, _))) = held.and_then(|at| Some((at, unread.get_mut(at)?))) else { return false };
+        *left -= 1;
+        if *left == 0 {
+            unread.swap_remove(at);
+        }
+        true
     }
 
     /// Whether a line whose hash is wrong would be right with this id.
@@ -176,9 +197,9 @@ mod tests {
         let line = log(1, Made::default()).remove(0);
         let (settings, was) = (Settings::default(), id(&line));
         let mut late = Late::new();
-        late.suspect(Kind::ContentHash, 1, line.replace(&was, "another").as_bytes());
-        assert!(late.explain(&settings, false).covers(9, 1, Some(&was)));
-        let mut explained = late.explain(&settings, false);
+        late.suspect(Kind::ContentHash, 1, 1, line.replace(&was, "another").as_bytes());
+        assert!(late.explain(&settings, 0, 0).covers(9, 1, Some(&was)));
+        let mut explained = late.explain(&settings, 0, 0);
         explained.budget = 10 * line.len();
         for missing in 0..20 {
             assert!(!explained.covers(9, missing, Some("nobody")));

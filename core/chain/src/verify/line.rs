@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use super::finding::{Kind, cut};
+use super::finding::{Kind, Weight, cut};
 use super::hook::Problem;
 use super::settings::{OwnKey, Seals, Settings};
 use crate::log::merkle::{LEAF, NodeHash};
@@ -39,7 +39,7 @@ impl Record {
 
 /// What a [`Record`] says in one bit each.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Flags(u8);
+pub(super) struct Flags(u16);
 
 impl Flags {
     /// `id` is one.
@@ -56,6 +56,10 @@ impl Flags {
     pub(super) const TORN: Self = Self(32);
     /// `leaf` is one.
     pub(super) const LEAF: Self = Self(64);
+    /// It ends with a carriage return.
+    pub(super) const RETURN: Self = Self(128);
+    /// It begins a log, or says so.
+    pub(super) const HEADER: Self = Self(256);
 
     pub(super) const fn has(self, bit: Self) -> bool {
         self.0 & bit.0 != 0
@@ -90,11 +94,12 @@ pub(super) fn too_long(len: u64, max_line: usize) -> Problem {
         kind: Kind::LineTooLong,
         expected: Some(format!("at most {max_line} bytes")),
         actual: Some(format!("{len} bytes")),
+        order: false,
     }
 }
 
 fn problem(kind: Kind, expected: impl Into<Option<String>>, actual: impl Into<Option<String>>) -> Option<Box<Problem>> {
-    Some(Box::new(Problem { kind, expected: expected.into(), actual: actual.into() }))
+    Some(Box::new(Problem { kind, expected: expected.into(), actual: actual.into(), order: false }))
 }
 
 /// What is in hand from line to line.
@@ -107,7 +112,7 @@ pub(super) struct Hand<'s, 'a> {
 }
 
 /// Check a line that is not blank, by itself. The leaf hash is left to the caller, unless it is wanted and comes cheap, as
-/// it does of a line with a link. `look` is shown the token, and told whether nothing was found.
+/// it does of a line with a link. `look` is shown the token, and told whether its hash and its signature are right.
 #[inline]
 pub(super) fn check<'a>(
     settings: &Settings<'_>,
@@ -140,7 +145,11 @@ pub(super) fn check<'a>(
         };
     }
     hand.before = token.token_id.as_str().map(|id| (id, record.id));
-    if let Some(link) = token.prev() {
+    let (link, header) = token.link_and_header();
+    if header.is_some() {
+        record.flags.add(Flags::HEADER);
+    }
+    if let Some(link) = link {
         record.flags.add(Flags::LINK);
         record.link = link.0;
     }
@@ -165,7 +174,8 @@ pub(super) fn check<'a>(
     } else {
         record.problem = stamp(settings, &token).or_else(|| seal(&settings.seals, &token));
     }
-    look(&token, record.problem.is_none());
+    let sound = record.problem.as_ref().is_none_or(|problem| problem.kind.weight() < Weight::Bytes);
+    look(&token, sound);
 }
 
 /// Where short content is put together to be hashed at once.

@@ -54,12 +54,50 @@ pub(super) struct Links {
     doubt: Option<Doubt>,
     /// The first was said not to be the first of its log.
     headless: bool,
+    /// The last entry is one that was gone further up.
+    moved: bool,
+    /// Entries that are gone, the last of them: they may turn up elsewhere.
+    gone: Few,
+    /// Entries that were found where they do not belong, the last of them: their places are elsewhere.
+    displaced: Few,
+}
+
+/// The last of some hashes.
+#[derive(Clone, Copy)]
+struct Few {
+    hashes: [NodeHash; RECENT],
+    count: usize,
+}
+
+impl Few {
+    const NONE: Self = Self { hashes: [[0; 32]; RECENT], count: 0 };
+
+    fn push(&mut self, hash: NodeHash) {
+        if let Some(slot) = self.hashes.get_mut(self.count % RECENT) {
+            *slot = hash;
+        }
+        self.count += 1;
+    }
+
+    fn has(&self, hash: &NodeHash) -> bool {
+        self.hashes.get(..self.count.min(RECENT)).unwrap_or_default().contains(hash)
+    }
 }
 
 impl Links {
     pub(super) const fn new(start: Start) -> Self {
         let nobody = Recent { leaf: [0; 32], blamed: false };
-        Self { start, linked: false, entries: 0, recent: [nobody; RECENT], doubt: None, headless: false }
+        Self {
+            start,
+            linked: false,
+            entries: 0,
+            recent: [nobody; RECENT],
+            doubt: None,
+            headless: false,
+            moved: false,
+            gone: Few::NONE,
+            displaced: Few::NONE,
+        }
     }
 
     /// The entry `back` places before the next one.
@@ -79,15 +117,26 @@ impl Links {
         }
     }
 
-    /// A link did not fit, and it is not clear yet who is to blame.
-    pub(super) const fn in_doubt(&self) -> bool {
-        self.doubt.is_some()
+    /// Whether the last entry is one that was gone further up.
+    pub(super) const fn is_moved(&self) -> bool {
+        self.moved
+    }
+
+    /// The last entry was logged under another leaf hash, for a reason that was found.
+    pub(super) fn rename_last(&mut self, leaf: NodeHash) {
+        if let Some(entry) = self.entries.checked_sub(1)
+            && let Ok(entry) = usize::try_from(entry)
+            && let Some(recent) = self.recent.get_mut(entry % RECENT)
+        {
+            recent.leaf = leaf;
+        }
     }
 
     /// The next entry. `blamed`: something was found about it; `sealed`: it may stand without a link.
     ///
     /// The outcome tells who is to blame, seen from this entry (`back` 0). The one to blame is remembered as such.
     pub(super) fn step(&mut self, link: Option<NodeHash>, leaf: NodeHash, sealed: bool, blamed: bool) -> Option<Blame> {
+        self.moved = false;
         let (outcome, follows) = self.judge(link, leaf, sealed, blamed);
         self.headless |= matches!(outcome, Some(Blame::Headless { .. }));
         let at = usize::try_from(self.entries % RECENT as u64).unwrap_or(0);
@@ -100,7 +149,12 @@ impl Links {
         self.linked |= link.is_some();
         match outcome {
             Some(Blame::Before { back, .. } | Blame::Swapped { back }) => self.blame(back + 1),
-            Some(Blame::Inserted { back, count }) => (0..count).for_each(|i| self.blame(back + 1 - i)),
+            Some(Blame::Inserted { back, count }) => (0..count).for_each(|i| {
+                if let Some(recent) = self.back(back + 1 - i).copied() {
+                    self.displaced.push(recent.leaf);
+                }
+                self.blame(back + 1 - i);
+            }),
             _ => {}
         }
         outcome
@@ -127,6 +181,14 @@ impl Links {
             return self.judge_again(doubt, link, leaf);
         }
         if blamed || last.blamed {
+            return (None, false);
+        }
+        // One that is gone from its place turns up here; or this one follows one that stands elsewhere.
+        if self.gone.has(&leaf) {
+            self.moved = true;
+            return (None, true);
+        }
+        if link.is_some_and(|link| self.displaced.has(&link)) {
             return (None, false);
         }
         let Some(link) = link else {
@@ -175,12 +237,15 @@ impl Links {
     }
 
     /// The entries after the one in doubt are right.
-    fn settle(&self, doubt: Doubt, link: Option<NodeHash>) -> Blame {
+    fn settle(&mut self, doubt: Doubt, link: Option<NodeHash>) -> Blame {
         let back = self.entries - doubt.entry;
         match () {
             () if doubt.swapped && link.is_none() => Blame::Swapped { back },
             () if doubt.between && link != Some(doubt.leaf) => Blame::Inserted { back, count: 1 },
-            () => Blame::Before { back: back + 1, expected: doubt.link, actual: doubt.before },
+            () => {
+                self.gone.push(doubt.link);
+                Blame::Before { back: back + 1, expected: doubt.link, actual: doubt.before }
+            }
         }
     }
 

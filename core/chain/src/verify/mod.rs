@@ -4,8 +4,9 @@
 //!
 //! - [`Verifier`] takes the bytes of a file in pieces of any size and says what is wrong with it, line by line. It does no
 //!   I/O, and never stops at what it finds.
-//! - **One finding for one cause.** A line has at most one [`Finding`], the first of its faults; what follows from a fault
-//!   that was named (a link to a line that was edited, a parent whose id was) is not said again.
+//! - **Every check is made, whatever others find.** Findings are merged afterwards, and only where the same bytes are the cause: a
+//!   line whose bytes are not those that were logged has one [`Finding`], and what follows from it (a link to it, a parent
+//!   that it was, a step that no longer follows) is not said again. That entries before it are gone is another cause.
 //! - **Against a checkpoint** ([`Against`]) every edit, drop, swap, insertion and truncation is found, and with the log's leaf
 //!   hashes (`FILE.tree`) the first wrong entry is named even if whoever changed it made all later lines anew.
 //! - Some 22 to 26 bytes of memory for each token, 8 more for each that stands before its parent, and 64 KiB or a line. Some 7 more for
@@ -21,6 +22,8 @@
 //! | its content hash is there, and is that of its members | `missing_hash`, `non_finite`, `content_hash` |
 //! | its timestamp is one, and not in the future | `bad_timestamp`, `future_timestamp` |
 //! | its signature holds, where [`Settings::seals`] asks for it | `bad_signature`, `unknown_key`, `unsigned`, `actor` |
+//! | it is the first, if it begins the log ([`LogHeader`](crate::log::LogHeader)) | `inserted` |
+//! | its line ends where the entry does (a carriage return may stand there where it was logged) | `line_end` |
 //! | it links to the line before, once any line of the file has a link | `link`, `inserted`, `dropped`, `swapped` |
 //! | it is the entry that the checkpoint covers | `root`, `inserted`, `dropped`, `swapped`, `truncated` |
 //! | its id is its own; its parent is there (anywhere in the file), and not, over whatever steps, itself | `duplicate_id`, `missing_parent`, `parent_cycle` |
@@ -29,7 +32,8 @@
 //!
 //! Where a link does not fit and there is no checkpoint, it is the entry *before* that is named: it is not the one after
 //! which the next was written, because it was changed, or because others after it are gone. An entry without a link is
-//! let through among linked ones if it has a seal of ours: such a one was made elsewhere and adopted.
+//! let through among linked ones if it has a seal of ours: such a one was made elsewhere and adopted. The entry with the header of
+//! the log is the first.
 
 mod chunk;
 mod cover;
@@ -39,6 +43,7 @@ mod ids;
 mod late;
 mod line;
 mod links;
+mod mend;
 #[cfg(feature = "std")]
 mod parallel;
 mod pile;

@@ -29,16 +29,16 @@
 //! let new = NewWorkload { name: "delivery", owner: "jis:dispatch", actor: "jis:drone:7", node: "drone-7", ..NewWorkload::default() };
 //! let mut delivery = Workload::<Fixed<4>>::new(now, &new, &mut rng)?;
 //! let order = Data::Value(Value::from_json(r#"{"order": "PKG-42"}"#)?);
-//! let route = Data::Value(Value::from_json(r#"{"waypoints": 12}"#)?);
+//! let path = Data::Value(Value::from_json(r#"{"waypoints": 12}"#)?);
 //!
 //! let plan = delivery.add(&NewStep { name: "plan", ..NewStep::default() }, &mut rng)?;
 //! let fly = delivery.add(&NewStep { name: "fly", ..NewStep::default() }, &mut rng)?;
-//! assert_eq!(delivery.start(now, fly, route, None), Err(Refused::OutOfOrder { first: plan }));
+//! assert_eq!(delivery.start(now, fly, path, None), Err(Refused::OutOfOrder { first: plan }));
 //! delivery.start(now, plan, order, None)?;
-//! delivery.complete(now, plan, route, None)?;
+//! delivery.complete(now, plan, path, None)?;
 //! assert!(matches!(delivery.start(now, fly, order, None), Err(Refused::InputMismatch { .. })));
-//! delivery.start(now, fly, route, None)?;
-//! delivery.complete(now, fly, Data::None, Some(route))?;
+//! delivery.start(now, fly, path, None)?;
+//! delivery.complete(now, fly, Data::None, Some(path))?;
 //! delivery.close(now)?;
 //!
 //! let (mut line, mut chain) = ([0; 4096], Vec::new());

@@ -9,15 +9,15 @@ use sluis_core::data::{Text, Value};
 use sluis_core::framing::{Encoding, Message, Packet, PingType};
 use sluis_core::limits::MAX_DATAGRAM_V6;
 use sluis_core::node::{Event, Node, NodeConfig, Ping};
-use sluis_core::{Datagrams, Did, Duration, Instant, Machine, Now, Route, Seed, Wall};
+use sluis_core::{Datagrams, Did, Duration, Instant, Machine, Now, Path, Seed, Wall};
 
 fn at(seconds: u64) -> Now {
     let micros = 1_736_942_400_000_000 + i64::try_from(seconds).unwrap() * 1_000_000;
     Now::new(Instant::ZERO + Duration::from_secs(seconds), Wall::from_micros(micros))
 }
 
-fn route(port: u16) -> Route {
-    Route::to(SocketAddr::from(([127, 0, 0, 1], port)))
+fn path(port: u16) -> Path {
+    Path::to(SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
 fn node(did: &str, seed: u64, tell_heartbeats: bool) -> Node {
@@ -72,22 +72,22 @@ fn what_passes_is_recorded_and_what_does_not_is_not() {
     hub.set_trust("jis:sensor", 0.9).unwrap();
     let (mut recorder, mut log, mut file) = (Recorder::new("jis:hub"), Log::new(&Seed::from_u64(4)), Vec::new());
 
-    sensor.ping(at(0), &Ping::new("jis:hub", route(1).remote, "door.open")).unwrap();
-    stranger.ping(at(0), &Ping::new("jis:hub", route(1).remote, "door.open")).unwrap();
-    hub.handle_datagram(at(0), route(2), &sent(&mut sensor, at(0)).remove(0)).unwrap();
-    hub.handle_datagram(at(0), route(3), &sent(&mut stranger, at(0)).remove(0)).unwrap_err();
-    hub.handle_datagram(at(0), route(3), b"TP garbage").unwrap_err();
-    hub.handle_datagram(at(0), route(2), &heartbeat("jis:sensor", "n1")).unwrap();
-    hub.handle_datagram(at(0), route(3), &heartbeat("jis:stranger", "n2")).unwrap_err();
+    sensor.ping(at(0), &Ping::new("jis:hub", path(1).remote, "door.open")).unwrap();
+    stranger.ping(at(0), &Ping::new("jis:hub", path(1).remote, "door.open")).unwrap();
+    hub.handle_datagram(at(0), path(2), &mut sent(&mut sensor, at(0)).remove(0)).unwrap();
+    hub.handle_datagram(at(0), path(3), &mut sent(&mut stranger, at(0)).remove(0)).unwrap_err();
+    hub.handle_datagram(at(0), path(3), &mut { *b"TP garbage" }).unwrap_err();
+    hub.handle_datagram(at(0), path(2), &mut heartbeat("jis:sensor", "n1")).unwrap();
+    hub.handle_datagram(at(0), path(3), &mut heartbeat("jis:stranger", "n2")).unwrap_err();
     hub.set_trust("jis:stranger", 0.5).unwrap();
-    hub.handle_datagram(at(0), route(3), &heartbeat("jis:stranger", "n3")).unwrap_err();
-    stranger.ping(at(0), &Ping::new("jis:hub", route(1).remote, "door.open")).unwrap();
-    hub.handle_datagram(at(0), route(3), &sent(&mut stranger, at(0)).remove(0)).unwrap();
+    hub.handle_datagram(at(0), path(3), &mut heartbeat("jis:stranger", "n3")).unwrap_err();
+    stranger.ping(at(0), &Ping::new("jis:hub", path(1).remote, "door.open")).unwrap();
+    hub.handle_datagram(at(0), path(3), &mut sent(&mut stranger, at(0)).remove(0)).unwrap();
     let kinds = record(&mut hub, &mut recorder, &mut log, &mut file);
     assert_eq!(kinds, [Kinds::DISCOVERY, Kinds::PING, Kinds::HEARTBEAT, Kinds::PING]);
 
     // The other side records the answer.
-    sensor.handle_datagram(at(0), route(1), &sent(&mut hub, at(0)).remove(0)).unwrap();
+    sensor.handle_datagram(at(0), path(1), &mut sent(&mut hub, at(0)).remove(0)).unwrap();
     record(&mut sensor, &mut Recorder::new("jis:sensor"), &mut Log::new(&Seed::from_u64(5)), &mut file);
 
     let text = String::from_utf8(file).unwrap();
@@ -110,7 +110,7 @@ fn what_passes_is_recorded_and_what_does_not_is_not() {
 fn heartbeats_are_told_only_when_asked_for() {
     let mut hub = node("jis:hub", 1, false);
     hub.set_trust("jis:sensor", 0.9).unwrap();
-    hub.handle_datagram(at(0), route(2), &heartbeat("jis:sensor", "n1")).unwrap();
+    hub.handle_datagram(at(0), path(2), &mut heartbeat("jis:sensor", "n1")).unwrap();
     assert!(matches!(hub.poll_event(), Some(Event::PeerSeen { .. })));
     assert!(hub.poll_event().is_none());
 }

@@ -14,6 +14,7 @@ mod made;
 mod tokens;
 mod verify_files;
 mod workload;
+mod workload_files;
 mod workload_handover;
 mod workload_import;
 mod workload_model;

@@ -67,15 +67,15 @@ pub struct Response {
 pub enum Answer {
     /// This.
     Done(Response),
-    /// The inbox is empty, and the caller waits for it: [wait](Switchboard::wait_for_inbox) until there is
-    /// [news](Switchboard::inbox_has_news) or this time has passed, and then [ask again](read_inbox).
+    /// The inbox is empty, and the caller waits for it: [say so](Switchboard::wait_for_inbox), wait until there is
+    /// [news](Switchboard::poll_inbox) or this time has passed, and then [ask again](read_inbox).
     Wait(Wait),
 }
 
 /// A request for an inbox that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// Whose inbox.
+    /// Whose inbox, normalised.
     pub agent: String,
     /// Up to where it was read.
     pub after: u64,
@@ -201,7 +201,8 @@ fn inbox(board: &mut Switchboard, now: Now, caller: &Caller, target: &str) -> Re
     };
     let after = query::number(target, "after")?.unwrap_or(0);
     let wait = Duration::from_secs(query::number(target, "wait")?.unwrap_or(0)).min(MAX_WAIT);
-    let wait = Wait { agent: agent.into_owned(), after, at_most: wait };
+    let agent = if agent.is_empty() { board.config().agent.clone() } else { crate::agent::normalise(&agent) };
+    let wait = Wait { agent, after, at_most: wait };
     let found = board.inbox(now, &wait.agent, after).map_err(refused)?;
     if found.events.is_empty() && !wait.at_most.is_zero() {
         return Ok(Answer::Wait(wait));
@@ -219,8 +220,7 @@ pub fn read_inbox(board: &mut Switchboard, now: Now, wait: &Wait) -> Response {
 }
 
 fn inbox_answer(agent: &str, found: crate::switchboard::Inbox) -> Response {
-    let object = Object::new().text("agent", &crate::agent::normalise(agent));
-    ok(object.list("events", found.events.into_iter()).number("after", found.last).finish())
+    ok(Object::new().text("agent", agent).list("events", found.events.into_iter()).number("after", found.last).finish())
 }
 
 fn ok(body: String) -> Response {
@@ -231,7 +231,9 @@ pub(crate) fn json(status: u16, body: String) -> Response {
     Response { status, headers: alloc::vec![("content-type", "application/json".to_string())], body }
 }
 
-pub(crate) fn error(status: u16, detail: &str) -> Response {
+/// An answer that says in words what is wrong, as FastAPI does.
+#[must_use]
+pub fn error(status: u16, detail: &str) -> Response {
     json(status, Object::new().text("detail", detail).finish())
 }
 
@@ -247,8 +249,9 @@ fn redirect(location: &str, query: &str) -> Response {
 }
 
 /// The answer to a request that is refused.
+#[must_use]
 #[expect(clippy::needless_pass_by_value, reason = "what `map_err` takes")]
-pub(crate) fn refused(refusal: Refusal) -> Response {
+pub fn refused(refusal: Refusal) -> Response {
     let detail = refusal.to_string();
     match refusal {
         Refusal::NotFound => error(404, &detail),

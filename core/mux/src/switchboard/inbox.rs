@@ -1,6 +1,7 @@
 //! The inbox: what waits for an agent, for clients that hold no socket open.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use sluis_core::Now;
@@ -86,9 +87,15 @@ impl Switchboard {
         found.and_then(|slot| self.agents.at(slot)).is_some_and(|agent| agent.inbox_ready)
     }
 
+    /// The name of an agent for whose inbox somebody waits and which has got something; each is named once until it was read.
+    pub fn poll_inbox(&mut self) -> Option<Arc<str>> {
+        self.news.pop_front()
+    }
+
     pub(super) fn wake_inbox(&mut self, slot: u32) {
-        if let Some(agent) = self.agents.at_mut(slot) {
-            agent.inbox_ready = true;
+        let Some(agent) = self.agents.at_mut(slot) else { return };
+        if !core::mem::replace(&mut agent.inbox_ready, true) && agent.pollers > 0 {
+            self.news.push_back(Arc::clone(&agent.name));
         }
     }
 }

@@ -25,7 +25,10 @@ mod send;
 mod sockets;
 mod timeouts;
 
+use alloc::collections::VecDeque;
 use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use sluis_core::identity::MacKey;
@@ -155,6 +158,8 @@ pub struct Switchboard {
     channels: Channels,
     sockets: Sockets,
     totals: Totals,
+    /// Agents for whose inbox somebody waits and which has got something.
+    news: VecDeque<Arc<str>>,
     /// Bytes of payloads that are kept.
     kept: usize,
     ids: Rng,
@@ -177,6 +182,7 @@ impl Switchboard {
             sockets: Sockets::new(config.max_sockets),
             intents: Intents::new(),
             totals: Totals::default(),
+            news: VecDeque::new(),
             kept: 0,
             ids: seed.fork("sluis mux channel ids"),
             master: MacKey::new(&secret),
@@ -228,18 +234,18 @@ impl Switchboard {
     pub fn replace_access(&mut self, now: Now, access: Access) {
         self.config.access = access;
         let access = &self.config.access;
-        let gone = |credential: &Option<alloc::sync::Arc<crate::Credential>>| match credential {
+        let gone = |credential: &Option<Arc<crate::Credential>>| match credential {
             Some(credential) => !access.still_has(credential),
             None => !matches!(access, Access::Open),
         };
-        let ended: alloc::vec::Vec<SocketId> =
+        let ended: Vec<SocketId> =
             self.sockets.iter().filter(|(_, socket)| gone(&socket.credential)).map(|(id, _)| id).collect();
         let known = |name: &str| match access {
             Access::Open => true,
             Access::Nobody => false,
             Access::Agents(agents) => agents.has(name),
         };
-        let left: alloc::vec::Vec<u32> =
+        let left: Vec<u32> =
             self.agents.iter().filter(|(_, agent)| !known(&agent.name)).map(|(slot, _)| slot).collect();
         for id in ended {
             self.sockets.end(id);

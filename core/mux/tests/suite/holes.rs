@@ -199,6 +199,8 @@ fn who_waits_for_an_inbox_is_woken_and_has_what_comes() {
     assert!(!hub.board.inbox_has_news(&wait.agent));
     assert_eq!(hub.send("alice", &channel, json!(1)).1["delivered"], true);
     assert!(hub.board.inbox_has_news(&wait.agent));
+    assert_eq!(hub.board.poll_inbox().as_deref(), Some("bob"));
+    assert_eq!(hub.board.poll_inbox(), None);
     hub.board.stop_waiting(now, &wait.agent);
     let answer: Value = serde_json::from_str(&read_inbox(&mut hub.board, now, &wait).body).unwrap();
     assert_eq!(answer["events"][0]["payload"], 1);

@@ -1,13 +1,14 @@
 //! Records, entries and what is done to them. The argument is in the face of this room.
 
 use core::fmt;
+use core::num::NonZeroU16;
 
 use super::{Names, ReplayConfig};
 use crate::reject::Reject;
 #[cfg(feature = "alloc")]
 use crate::seed::Name;
 use crate::seed::SipKey;
-use crate::table::{Chain, Chained, Index, Link, Linked, List, Slab, SlotId, Storage};
+use crate::table::{Chain, Chained, Index, Link, Linked, List, Slab, SlotId, Storage, Store};
 use crate::time::{Duration, Now, Wall};
 
 /// From this many entries on, a sender that needs room when all is taken makes it among its own.
@@ -18,6 +19,32 @@ const EXPIRE: usize = 2;
 
 /// How many records are looked at for one to drop.
 const LOOK: usize = 8;
+
+/// Places in which records of strangers are counted by the hash of the address that they came from.
+const ORIGINS: u16 = 1024;
+
+/// From this many records on they are counted. A smaller table has no shares worth the name.
+const MANY: usize = 1024;
+
+/// Where a packet came from and whether its sender is known, as far as that decides who gets the last records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A sender that the operator trusts by name, or whose address has proven itself.
+    Known,
+    /// Anybody else: the keyed hash of the address.
+    Stranger(u64),
+}
+
+impl Origin {
+    /// Where records from there are counted.
+    fn place(self) -> Option<NonZeroU16> {
+        match self {
+            Self::Known => None,
+            #[allow(clippy::cast_possible_truncation, reason = "it is below a small number")]
+            Self::Stranger(hash) => NonZeroU16::new((hash % u64::from(ORIGINS)) as u16 + 1),
+        }
+    }
+}
 
 /// The list of all entries, oldest admission first.
 struct ByAge;
@@ -48,6 +75,8 @@ struct Record {
     entries: List<OfSender>,
     by_use: Link,
     chain: Chain,
+    /// Which of the [`ORIGINS`] is charged for it, if one is.
+    origin: Option<NonZeroU16>,
 }
 
 impl Linked<ByAge> for Entry {
@@ -107,6 +136,8 @@ pub struct Admission {
     stamp: Wall,
     wall: Wall,
     sender: Option<SlotId>,
+    /// Who is charged for a new record.
+    origin: Origin,
     /// Where to look for an entry with this nonce that is to be forgotten.
     place: Place,
 }
@@ -133,6 +164,8 @@ pub struct ReplayTable<P: Storage, E: Storage> {
     senders: Slab<Record, P>,
     by_name: Index<ByName, P>,
     by_use: List<ByUse>,
+    /// How many records each origin is charged for; nothing as long as there are few.
+    origins: P::List<u32>,
     /// The floor of every sender without a record.
     floor: Wall,
     /// How many packets were admitted.
@@ -156,7 +189,8 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
     pub fn new(config: ReplayConfig, key: SipKey) -> Self {
         let slot = Slab::<Record, P>::SLOT_BYTES;
         let senders = config.max_senders.min(rows_in(config.max_bytes / 2, slot)).max(1);
-        let used = senders * row_bytes(slot) + 8192;
+        let origins = if senders < MANY { 0 } else { size_of::<u32>() * usize::from(ORIGINS) };
+        let used = senders * row_bytes(slot) + 8192 + origins;
         let left = config.max_bytes.saturating_sub(used);
         let entries = config.max_entries.min(rows_in(left, Slab::<Entry, E>::SLOT_BYTES)).max(1);
         Self {
@@ -170,6 +204,7 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
             senders: Slab::new(senders),
             by_name: Index::new(),
             by_use: List::new(),
+            origins: Default::default(),
             floor: Wall::MIN,
             admitted: 0,
         }
@@ -183,13 +218,59 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
     /// * [`Reject::Replay`]: the nonce is remembered from this sender.
     /// * [`Reject::Busy`]: a new sender, and every record belongs to one that was active within the window.
     pub fn check(&self, now: Now, sender: &str, nonce: &str, stamp: Wall) -> Result<Admission, Reject> {
-        self.check_hashed(now, || self.names.sender(sender), nonce, stamp)
+        self.check_hashed(now, || self.names.sender(sender), nonce, stamp, Origin::Known)
     }
 
-    /// The same for a sender whose name was hashed with this table's key.
+    /// The same for a sender whose name was hashed with this table's key, and of whose origin something is known: strangers do not
+    /// get the last eighth of the records, and of the second half no more from one address than a thirty-second of all.
     #[cfg(feature = "alloc")]
-    pub(crate) fn check_name(&self, now: Now, sender: Name<'_>, nonce: &str, stamp: Wall) -> Result<Admission, Reject> {
-        self.check_hashed(now, || sender.hash(), nonce, stamp)
+    pub(crate) fn check_name(
+        &self,
+        now: Now,
+        sender: Name<'_>,
+        nonce: &str,
+        stamp: Wall,
+        origin: Origin,
+    ) -> Result<Admission, Reject> {
+        self.check_hashed(now, || sender.hash(), nonce, stamp, origin)
+    }
+
+    /// Whether an unknown sender from there may have a record.
+    fn has_record_for(&self, origin: Origin, horizon: Wall) -> bool {
+        let (taken, all) = (self.senders.len(), self.senders.capacity());
+        let stranger = matches!(origin, Origin::Stranger(_));
+        if taken >= if stranger { all - all / 8 } else { all } {
+            // The record that is dropped belonged to one of them.
+            return self.droppable(horizon).is_some() && !self.has_its_share(origin);
+        }
+        !self.has_its_share(origin)
+    }
+
+    /// Whether records are scarce and this origin has as many as it may have.
+    fn has_its_share(&self, origin: Origin) -> bool {
+        let all = self.senders.capacity();
+        if all < MANY || self.senders.len() < all / 2 {
+            return false;
+        }
+        let charged = origin.place().and_then(|place| self.origins.get(usize::from(place.get()) - 1));
+        charged.is_some_and(|charged| *charged as usize >= all / 32)
+    }
+
+    /// Charge an origin for a record, where records are scarce.
+    fn charge(&mut self, origin: Origin) -> Option<NonZeroU16> {
+        let all = self.senders.capacity();
+        let place = origin.place().filter(|_| all >= MANY && self.senders.len() >= all / 2)?;
+        while self.origins.len() < usize::from(ORIGINS) {
+            self.origins.push(0).ok()?;
+        }
+        *self.origins.get_mut(usize::from(place.get()) - 1)? += 1;
+        Some(place)
+    }
+
+    fn discharge(&mut self, place: Option<NonZeroU16>) {
+        if let Some(charged) = place.and_then(|place| self.origins.get_mut(usize::from(place.get()) - 1)) {
+            *charged = charged.saturating_sub(1);
+        }
     }
 
     /// Nothing is hashed for a stamp that is out of the window anyway.
@@ -199,6 +280,7 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
         sender: impl FnOnce() -> u64,
         nonce: &str,
         stamp: Wall,
+        origin: Origin,
     ) -> Result<Admission, Reject> {
         let horizon = now.wall.saturating_sub(self.window);
         if stamp < horizon {
@@ -222,19 +304,19 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
                 }
                 place = Place::Look;
             }
-        } else if self.senders.is_full() && self.droppable(horizon).is_none() {
+        } else if !self.has_record_for(origin, horizon) {
             return Err(Reject::Busy);
         }
-        Ok(Admission { name, key, stamp, wall: now.wall, sender: id, place })
+        Ok(Admission { name, key, stamp, wall: now.wall, sender: id, origin, place })
     }
 
     /// Remember a packet. Admitting the same packet again changes nothing.
     #[allow(clippy::needless_pass_by_value)] // a leave is used up
     pub fn admit(&mut self, admission: Admission) {
-        let Admission { name, key, stamp, wall, sender, place } = admission;
+        let Admission { name, key, stamp, wall, sender, origin, place } = admission;
         let horizon = wall.saturating_sub(self.window);
         let known = sender.filter(|id| self.senders.get(*id).is_some()).or_else(|| self.sender(name));
-        let Some(id) = known.or_else(|| self.enrol(name, horizon)) else { return };
+        let Some(id) = known.or_else(|| self.enrol(name, horizon, origin)) else { return };
         if place != Place::NoneAt(self.admitted)
             && let Some(slot) = self.entry(id, key)
         {
@@ -311,7 +393,8 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
     /// Bytes of heap held, the allocator's own overhead aside.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.entries.heap_bytes() + self.by_key.heap_bytes() + self.senders.heap_bytes() + self.by_name.heap_bytes()
+        let (packets, senders) = (self.entries.heap_bytes(), self.senders.heap_bytes());
+        packets + self.by_key.heap_bytes() + senders + self.by_name.heap_bytes() + self.origins.heap_bytes()
     }
 
     fn sender(&self, name: u64) -> Option<SlotId> {
@@ -330,19 +413,23 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
     }
 
     /// A record for a new sender, in the place of an old one where all are taken.
-    fn enrol(&mut self, name: u64, horizon: Wall) -> Option<SlotId> {
-        if self.senders.is_full() {
+    fn enrol(&mut self, name: u64, horizon: Wall, origin: Origin) -> Option<SlotId> {
+        let all = self.senders.capacity();
+        let room = if let Origin::Stranger(_) = origin { all - all / 8 } else { all };
+        if self.senders.len() >= room {
             // `check` found one to drop; a caller that admits out of turn may find none, then any will do.
             let slot = self.droppable(horizon).or(self.by_use.front())?;
             self.by_use.remove(&mut self.senders, slot);
             self.by_name.remove(&mut self.senders, slot);
             let old = self.senders.remove_at(slot)?;
+            self.discharge(old.origin);
             // Its entries stay in the queue without an owner, and nothing is looked up among them any more. Its own floor is
             // either one of its stamps or where the common floor once was: not above these two.
             self.floor = self.floor.max(old.newest);
         }
         let (by_use, chain) = (Link::default(), Chain::default());
-        let record = Record { name, floor: self.floor, newest: Wall::MIN, entries: List::new(), by_use, chain };
+        let (entries, origin) = (List::new(), self.charge(origin));
+        let record = Record { name, floor: self.floor, newest: Wall::MIN, entries, by_use, chain, origin };
         let id = self.senders.insert(record).ok()?;
         self.by_use.push_back(&mut self.senders, id.slot());
         self.by_name.insert(&mut self.senders, id.slot(), name);

@@ -11,7 +11,7 @@ use super::desk::{Desk, Loose};
 use super::{Clock, Events, Failure, HandleConfig, Request, Requests};
 use crate::Datagrams;
 use crate::driver::{Driver, DriverStats, Hold, Io};
-use crate::time::{Deadline, Now};
+use crate::time::Now;
 
 /// Put a machine behind a lock: the task that drives it on `io`, a handle, and its events. See
 /// [`Handle`] for an overview.
@@ -99,21 +99,13 @@ impl<M: Requests> Inner<M> {
     pub(super) fn command<R>(&self, f: impl FnOnce(&mut State<M>, Now) -> R) -> R {
         self.look(|state| {
             let now = self.clock.now();
-            let before = state.machine.deadline();
+            let before = state.machine.wants();
             let out = f(state, now);
-            if is_sooner(state.machine.deadline(), before) {
+            if state.machine.wants().is_sooner_than(&before) {
                 state.desk.wake_driver();
             }
             out
         })
-    }
-}
-
-fn is_sooner(after: Option<Deadline>, before: Option<Deadline>) -> bool {
-    match (after, before) {
-        (None, _) | (Some(Deadline::At(..)), Some(Deadline::Now)) => false,
-        (Some(Deadline::Now), _) | (Some(Deadline::At(..)), None) => true,
-        (Some(Deadline::At(after, _)), Some(Deadline::At(before, _))) => after < before,
     }
 }
 

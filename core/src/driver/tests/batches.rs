@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use std::vec::Vec;
 
-use super::route;
+use super::path;
 use crate::driver::{RecvBatch, RunLimits, SendBatch};
-use crate::{Route, limits};
+use crate::{Path, limits};
 
 fn read(rx: &mut RecvBatch) -> Vec<Vec<u8>> {
     core::iter::from_fn(|| rx.next().map(|(_, bytes)| bytes.to_vec())).collect()
@@ -17,9 +17,9 @@ fn a_coalesced_slot_is_cut_at_its_stride() {
     for buffer in rx.buffers() {
         buffer.copy_from_slice(b"aaaabbbbccccdd..");
     }
-    rx.fill(route(), 14, 4);
-    rx.fill(route(), 0, 0);
-    rx.fill(route(), 14, 0);
+    rx.fill(path(), 14, 4);
+    rx.fill(path(), 0, 0);
+    rx.fill(path(), 14, 0);
     let cut: [&[u8]; 6] = [b"aaaa", b"bbbb", b"cccc", b"dd", b"", b"aaaabbbbccccdd"];
     assert_eq!(read(&mut rx), cut);
     assert!(rx.is_empty() && rx.next().is_none());
@@ -29,20 +29,20 @@ fn a_coalesced_slot_is_cut_at_its_stride() {
 fn more_than_fits_is_ignored() {
     let mut rx = RecvBatch::new(2, 4);
     assert_eq!(rx.buffers().len(), 2);
-    rx.fill(route(), 400, 400);
-    rx.fill(route(), 1, 0);
-    rx.fill(route(), 1, 0);
+    rx.fill(path(), 400, 400);
+    rx.fill(path(), 1, 0);
+    rx.fill(path(), 1, 0);
     assert_eq!(read(&mut rx).iter().map(Vec::len).collect::<Vec<_>>(), [4, 1]);
-    assert!(rx.push(route(), b"1234") && !rx.push(route(), b"12345") && rx.push(route(), b""));
-    assert!(!rx.push(route(), b"x"), "both slots are taken");
+    assert!(rx.push(path(), b"1234") && !rx.push(path(), b"12345") && rx.push(path(), b""));
+    assert!(!rx.push(path(), b"x"), "both slots are taken");
     assert_eq!(read(&mut rx), [b"1234".to_vec(), Vec::new()]);
 }
 
 #[test]
 fn runs_end_where_route_or_length_changes() {
-    let other = Route { local: Some([10, 0, 0, 1].into()), ..route() };
+    let other = Path { local: Some([10, 0, 0, 1].into()), ..path() };
     let mut tx = SendBatch::new(16, 1000);
-    for (to, len) in [(route(), 9), (route(), 9), (route(), 4), (route(), 4), (other, 4), (other, 0), (other, 0)] {
+    for (to, len) in [(path(), 9), (path(), 9), (path(), 4), (path(), 4), (other, 4), (other, 0), (other, 0)] {
         assert!(tx.push(to, &[7; 9][..len]));
     }
     let all = RunLimits { segments: 64, segment_len: 1200, bytes: 60_000 };
@@ -61,10 +61,10 @@ fn runs_end_where_route_or_length_changes() {
 #[test]
 fn there_is_always_room_for_the_largest_datagram() {
     let mut tx = SendBatch::new(8, 0);
-    assert!(tx.push(route(), &[1; limits::MAX_DATAGRAM_V6]));
-    assert!(tx.is_full() && !tx.push(route(), b"x"));
+    assert!(tx.push(path(), &[1; limits::MAX_DATAGRAM_V6]));
+    assert!(tx.is_full() && !tx.push(path(), b"x"));
     tx.advance(1);
-    assert!(tx.push(route(), b"x"), "an empty batch starts over");
+    assert!(tx.push(path(), b"x"), "an empty batch starts over");
 }
 
 proptest! {
@@ -73,7 +73,7 @@ proptest! {
         sizes in prop::collection::vec((0_u16..3, 0_usize..5, any::<u8>()), 0..80),
         segments in 1_usize..9, bytes in 0_usize..20, segment_len in 0_usize..6, skip in 0_usize..10,
     ) {
-        let to = |port| Route::to(([192, 0, 2, 1], port).into());
+        let to = |port| Path::to(([192, 0, 2, 1], port).into());
         let mut tx = SendBatch::new(200, 1000);
         for (port, len, fill) in &sizes {
             prop_assert!(tx.push(to(*port), &[*fill; 8][..*len]));
@@ -88,7 +88,7 @@ proptest! {
             let mut rest = run.bytes;
             for _ in 0..run.count {
                 let (datagram, tail) = rest.split_at(run.segment_len.min(rest.len()));
-                got.push((run.route, datagram.to_vec()));
+                got.push((run.path, datagram.to_vec()));
                 rest = tail;
             }
             prop_assert!(rest.is_empty());

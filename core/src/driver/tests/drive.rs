@@ -34,11 +34,11 @@ fn one_turn_receives_hands_in_serves_timers_asks_the_app_and_sends() {
     echo.talkative = true;
     echo.at = Some(Instant::ZERO);
     let mut task = driver(&world, echo);
-    // The machine hides its deadline behind pending output, so the timer is served after a drain, in the next turn.
+    // Pending output hides no timer.
     assert!(task.settle().is_pending());
     use Call::{App, Datagram, Recv, Send, Timeout};
     let order = calls(&world);
-    assert_eq!(order[..5], [Recv, Datagram, Datagram, App, Send]);
+    assert_eq!(order[..6], [Recv, Datagram, Datagram, Timeout, App, Send]);
     assert_eq!(order.iter().filter(|c| **c == Timeout).count(), 1);
     assert_eq!(world.borrow().outbox, [b"one".to_vec(), b"two".to_vec(), b"timer".to_vec()]);
 }
@@ -143,7 +143,7 @@ fn stopping_flushes_what_is_queued() {
     world.borrow_mut().room = 4;
     let mut echo = Echo::new(&world);
     // More than the send batch can take at once.
-    echo.queue.extend((0..1000).map(|_| (super::route(), [9; 9].to_vec())));
+    echo.queue.extend((0..1000).map(|_| (super::path(), [9; 9].to_vec())));
     let mut app = StopAt(1010);
     let mut task = Task::new(Driver::lend(FakeIo(Rc::clone(&world)), &mut echo, &mut app, DriverConfig::default()));
     assert!(task.settle().is_pending());

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::vec;
 use std::vec::Vec;
 
-use super::{Bell, FakeIo, Shared, Task, route, world};
+use super::{Bell, FakeIo, Shared, Task, path, world};
 use crate::driver::Requests as _;
 use crate::driver::{Events, Handle, HandleConfig, Task as Drive, share};
 use crate::sim::machines::{Reply, Talker};
@@ -52,13 +52,13 @@ fn a_command_wakes_the_driver_once_and_only_if_it_matters() {
     let (mut task, handle, _events) = start(&world, talker(), 8);
     handle.with(|talker, _| talker.open());
     assert_eq!(task.bell.rung(), 0, "nothing to do");
-    handle.with(|talker, now| talker.ask(now, route(), b"a"));
-    handle.with(|talker, now| talker.ask(now, route(), b"b"));
+    handle.with(|talker, now| talker.ask(now, path(), b"a"));
+    handle.with(|talker, now| talker.ask(now, path(), b"b"));
     assert_eq!(task.bell.rung(), 1);
     assert!(task.settle().is_pending());
     assert_eq!(world.borrow().outbox.len(), 2);
     let later = Now::new(Instant::ZERO + Duration::from_secs(9), Wall::MIN);
-    handle.with(|talker, _| talker.ask(later, route(), b"c"));
+    handle.with(|talker, _| talker.ask(later, path(), b"c"));
     assert_eq!(task.bell.rung(), 2);
     assert!(task.settle().is_pending());
     handle.with(|talker, _| (talker.cancel(0), talker.cancel(1)));
@@ -69,7 +69,7 @@ fn a_command_wakes_the_driver_once_and_only_if_it_matters() {
 fn a_request_gets_its_answers_in_order_and_then_no_more() {
     let world = world();
     let (mut task, handle, _events) = start(&world, talker(), 8);
-    let ask = || handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, route(), b"?"))).unwrap();
+    let ask = || handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, path(), b"?"))).unwrap();
     let (mut one, mut two) = (Task::new(ask()), Task::new(ask()));
     assert!(one.poll().is_pending() && two.poll().is_pending());
     deliver(&world, &[said(2, 1), said(2, 0), said(1, 0)]);
@@ -96,7 +96,7 @@ fn a_request_times_out_and_a_refused_one_leaves_nothing() {
     let world = world();
     let (mut task, handle, _events) = start(&world, talker(), 8);
     assert_eq!(handle.request(|_, _| Err::<u64, _>("full")).unwrap_err(), "full");
-    let request = handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, route(), b"?"))).unwrap();
+    let request = handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, path(), b"?"))).unwrap();
     assert!(task.settle().is_pending());
     let at = world.borrow().timer.expect("armed for the timeout");
     world.borrow_mut().now = at.as_nanos();
@@ -110,7 +110,7 @@ fn a_full_event_stream_holds_up_the_machine_but_no_request() {
     let mut talker = talker();
     talker.max_notices = 5;
     let (mut task, handle, mut events) = start(&world, talker, 3);
-    let mut request = Task::new(handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, route(), b"?"))).unwrap());
+    let mut request = Task::new(handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, path(), b"?"))).unwrap());
     for id in 0..20 {
         deliver(&world, &[said(0, id)]);
     }
@@ -168,12 +168,12 @@ fn notices_nobody_reads_are_thrown_away_and_counted() {
 fn shutting_down_flushes_and_tells_everybody() {
     let world = world();
     let (mut task, handle, mut events) = start(&world, talker(), 2);
-    let mut open = Task::new(handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, route(), b"?"))).unwrap());
+    let mut open = Task::new(handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, path(), b"?"))).unwrap());
     deliver(&world, &(0..4).map(|id| said(0, id)).collect::<Vec<_>>());
     assert!(task.settle().is_pending());
     let (mut end, mut other) = (Task::new(handle.shutdown()), Task::new(handle.ended()));
     assert!(open.poll().is_pending() && end.poll().is_pending() && other.poll().is_pending());
-    handle.with(|talker, now| talker.ask(now, route(), b"last words"));
+    handle.with(|talker, now| talker.ask(now, path(), b"last words"));
     assert!(task.settle().is_ready());
     drop(task);
     assert_eq!((open.bell.rung(), end.bell.rung(), other.bell.rung()), (1, 1, 1));
@@ -182,7 +182,7 @@ fn shutting_down_flushes_and_tells_everybody() {
     assert_eq!(now(open.poll()), Reply::Ended);
     let told: Vec<_> = core::iter::from_fn(|| now(next(&mut events))).collect();
     assert_eq!(told, [0, 1, 2, 3], "nothing acknowledged is lost");
-    let late = handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, route(), b"?"))).unwrap();
+    let late = handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, path(), b"?"))).unwrap();
     assert_eq!(now(Task::new(late).poll()), Reply::Ended);
 }
 
@@ -190,7 +190,7 @@ fn shutting_down_flushes_and_tells_everybody() {
 fn the_last_user_ends_it() {
     let world = world();
     let (mut task, handle, events) = start(&world, talker(), 2);
-    let request = handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, route(), b"?"))).unwrap();
+    let request = handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, path(), b"?"))).unwrap();
     let mut end = Task::new(handle.clone().ended());
     drop((handle, events));
     assert!(task.settle().is_pending(), "a request still waits");
@@ -211,7 +211,7 @@ fn failures_are_told_and_so_is_a_dropped_task() {
     assert_eq!(std::format!("{}", now(Task::new(handle.ended()).poll()).unwrap_err()), "broken");
     world.borrow_mut().broken = false;
     let (task, handle, mut events) = start(&world, talker(), 2);
-    let mut open = Task::new(handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, route(), b"?"))).unwrap());
+    let mut open = Task::new(handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, path(), b"?"))).unwrap());
     assert!(open.poll().is_pending());
     drop(task);
     assert_eq!((open.bell.rung(), now(open.poll())), (1, Reply::Ended));

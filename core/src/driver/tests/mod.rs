@@ -18,8 +18,8 @@ use std::task::Wake;
 use std::vec::Vec;
 
 use super::{Io, RecvBatch, SendBatch};
-use crate::time::{Deadline, Instant, Now, Reason, Wall};
-use crate::{Datagrams, Machine, Reject, Route, Transmit};
+use crate::time::{Instant, Now, Reason, Wall};
+use crate::{Datagrams, Machine, Path, Reject, Transmit, Wants};
 
 /// One thing that happened, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +60,8 @@ fn world() -> Shared {
     Rc::new(RefCell::new(World { room: usize::MAX, ..World::default() }))
 }
 
-fn route() -> Route {
-    Route::to(([192, 0, 2, 1], 7150).into())
+fn path() -> Path {
+    Path::to(([192, 0, 2, 1], 7150).into())
 }
 
 struct FakeIo(Shared);
@@ -92,7 +92,7 @@ impl Io for FakeIo {
             rx.note_error();
         }
         for datagram in batch {
-            assert!(rx.push(route(), &datagram));
+            assert!(rx.push(path(), &datagram));
         }
         Poll::Ready(Ok(()))
     }
@@ -128,7 +128,7 @@ impl Io for FakeIo {
 /// Sends back what it gets; tells about it in events if `talkative`.
 struct Echo {
     world: Shared,
-    queue: VecDeque<(Route, Vec<u8>)>,
+    queue: VecDeque<(Path, Vec<u8>)>,
     cap: usize,
     talkative: bool,
     events: usize,
@@ -158,7 +158,7 @@ impl Machine for Echo {
         self.world.borrow_mut().calls.push(Call::Timeout);
         if !self.stubborn && self.at.is_some_and(|at| at <= now.mono) {
             self.at = None;
-            self.queue.push_back((route(), b"timer".to_vec()));
+            self.queue.push_back((path(), b"timer".to_vec()));
         }
     }
 
@@ -167,29 +167,27 @@ impl Machine for Echo {
         Some(())
     }
 
-    fn deadline(&self) -> Option<Deadline> {
-        if self.events > 0 || !self.queue.is_empty() {
-            return Some(Deadline::Now);
-        }
-        self.at.map(|at| Deadline::At(at, Reason::Application))
+    fn wants(&self) -> Wants {
+        let at = self.at.map(|at| (at, Reason::Application));
+        Wants { events: self.events > 0, output: !self.queue.is_empty(), at }
     }
 }
 
 impl Datagrams for Echo {
-    fn handle_datagram(&mut self, _: Now, route: Route, bytes: &[u8]) -> Result<(), Reject> {
+    fn handle_datagram(&mut self, _: Now, path: Path, bytes: &mut [u8]) -> Result<(), Reject> {
         self.world.borrow_mut().calls.push(Call::Datagram);
         if self.queue.len() >= self.cap {
             return Err(Reject::Busy);
         }
         self.events += usize::from(self.talkative);
-        self.queue.push_back((route, bytes.to_vec()));
+        self.queue.push_back((path, bytes.to_vec()));
         Ok(())
     }
 
     fn poll_transmit(&mut self, _: Now, out: &mut [u8]) -> Option<Transmit> {
-        let (route, bytes) = self.queue.pop_front()?;
+        let (path, bytes) = self.queue.pop_front()?;
         out[..bytes.len()].copy_from_slice(&bytes);
-        Some(Transmit { route, len: bytes.len() })
+        Some(Transmit { path, len: bytes.len() })
     }
 }
 

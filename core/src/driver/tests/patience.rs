@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use super::{Call, Echo, FakeIo, Shared, Task, world};
 use crate::driver::{App, Driver, DriverConfig, Flow};
-use crate::time::{Deadline, Duration, Instant, Now, Reason};
-use crate::{Datagrams, Machine, Reject, Route, Transmit};
+use crate::time::{Duration, Instant, Now, Reason};
+use crate::{Datagrams, Machine, Path, Reject, Transmit, Wants};
 
 fn count(world: &Shared, call: Call) -> usize {
     world.borrow().calls.iter().filter(|c| **c == call).count()
@@ -161,24 +161,21 @@ impl Machine for Late {
         self.told = self.told.checked_sub(1)?;
         Some(())
     }
-    fn deadline(&self) -> Option<Deadline> {
-        if self.queued + self.told > 0 {
-            Some(Deadline::Now)
-        } else {
-            Some(Deadline::At(Instant::from_nanos(7), Reason::Heartbeat))
-        }
+    fn wants(&self) -> Wants {
+        let at = Some((Instant::from_nanos(7), Reason::Heartbeat));
+        Wants { events: self.told > 0, output: self.queued > 0, at }
     }
 }
 
 impl Datagrams for Late {
-    fn handle_datagram(&mut self, _: Now, _: Route, _: &[u8]) -> Result<(), Reject> {
+    fn handle_datagram(&mut self, _: Now, _: Path, _: &mut [u8]) -> Result<(), Reject> {
         self.queued += 1;
         Ok(())
     }
     fn poll_transmit(&mut self, _: Now, _: &mut [u8]) -> Option<Transmit> {
         self.queued = self.queued.checked_sub(1)?;
         self.told += 1;
-        Some(Transmit { route: super::route(), len: 1 })
+        Some(Transmit { path: super::path(), len: 1 })
     }
 }
 

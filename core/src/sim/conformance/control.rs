@@ -8,7 +8,7 @@ use std::thread;
 use std::vec;
 
 use super::{Adapter, loopback, plain, until};
-use crate::Route;
+use crate::Path;
 use crate::driver::{App, Flow, HandleConfig};
 use crate::sim::machines::{Echo, Reply, Talker};
 use crate::time::{Duration, Instant, Now};
@@ -16,17 +16,17 @@ use crate::time::{Duration, Instant, Now};
 /// A datagram that no network carries is dropped and counted, and those around it arrive.
 pub fn what_cannot_be_sent_is_counted_and_the_rest_goes_on<T: Adapter>() {
     let other = plain(loopback());
-    let to = Route::to(other.local_addr().expect("bound"));
-    let nobody = [Route::to(([127, 0, 0, 1], 0).into()), Route::to(([0; 16], 9).into())];
+    let to = Path::to(other.local_addr().expect("bound"));
+    let nobody = [Path::to(([127, 0, 0, 1], 0).into()), Path::to(([0; 16], 9).into())];
     let stats = T::block_on(async {
         let mut socket = T::bind(loopback()).expect("a socket");
         let mut echo = Echo::new(64);
-        for (route, body) in [(to, vec![1; 9]), (to, vec![2; 65_510]), (nobody[0], vec![3; 9]), (nobody[1], vec![4; 9])]
+        for (path, body) in [(to, vec![1; 9]), (to, vec![2; 65_510]), (nobody[0], vec![3; 9]), (nobody[1], vec![4; 9])]
         {
-            echo.send(route, &body).expect("room");
+            echo.send(path, &body).expect("room");
         }
         // A source address that is not ours: it goes, from one that is.
-        let strange = Route { local: Some([192, 0, 2, 1].into()), ..to };
+        let strange = Path { local: Some([192, 0, 2, 1].into()), ..to };
         echo.send(strange, &[5; 9]).expect("room");
         echo.send(to, &[6; 9]).expect("room");
         T::run(&mut socket, &mut echo, &mut |_: Now, _: &mut Echo| Flow::Stop).await.expect("no failure")
@@ -49,7 +49,7 @@ pub fn a_refused_datagram_ends_nothing<T: Adapter>() {
             (addr, T::spawn(socket, Talker::new(Duration::from_secs(30)), HandleConfig::default()))
         };
         let ((live, _live), (_, (handle, _events))) = (start(), start());
-        let ask = |to| handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, Route::to(to), b"?"))).expect("asked");
+        let ask = |to| handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, Path::to(to), b"?"))).expect("asked");
         for _ in 0..20 {
             let unanswered = ask(dead);
             assert_eq!(ask(live).await, Reply::Answer(b"?".to_vec()));
@@ -64,7 +64,7 @@ pub fn a_refused_datagram_ends_nothing<T: Adapter>() {
 /// Everything that is queued when the app says stop arrives.
 pub fn stopping_flushes<T: Adapter>() {
     let other = plain(loopback());
-    let to = Route::to(other.local_addr().expect("bound"));
+    let to = Path::to(other.local_addr().expect("bound"));
     T::block_on(async {
         let mut socket = T::bind(loopback()).expect("a socket");
         let mut machine = Echo::new(200);
@@ -132,10 +132,10 @@ pub fn a_flood_leaves_room_for_timers_and_other_tasks<T: Adapter>() {
         };
         until(|| handle.stats().received > 1_000).await;
         let silent = plain(loopback());
-        let route = Route::to(silent.local_addr().expect("bound"));
+        let path = Path::to(silent.local_addr().expect("bound"));
         let mut replies = 0;
         for _ in 0..3 {
-            let request = handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, route, b"?"))).expect("asked");
+            let request = handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, path, b"?"))).expect("asked");
             assert_eq!(request.await, Reply::Timeout);
             replies += 1;
         }

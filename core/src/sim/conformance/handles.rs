@@ -8,7 +8,7 @@ use super::{Adapter, loopback, plain, until};
 use crate::driver::{App, Events, Handle, HandleConfig, Request};
 use crate::sim::machines::{Reply, Talk, Talker, Told};
 use crate::time::{Duration, Now};
-use crate::{Machine as _, Reject, Route};
+use crate::{Machine as _, Path, Reject};
 
 fn talker() -> Talker {
     Talker::new(Duration::from_secs(30))
@@ -22,7 +22,7 @@ fn spawn<T: Adapter>(talker: Talker, notices: usize) -> (SocketAddr, Handle<Talk
 }
 
 fn ask(handle: &Handle<Talker>, to: SocketAddr, body: &[u8]) -> Request<Talker> {
-    handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, Route::to(to), body))).expect("asked")
+    handle.request(|talker, now| Ok::<_, ()>(talker.ask(now, Path::to(to), body))).expect("asked")
 }
 
 /// What a talker would send: its question number `id`.
@@ -89,7 +89,7 @@ pub fn shutting_down_flushes<T: Adapter>() {
         until(|| handle.stats().received == 1).await;
         let open = ask(&handle, to, b"?");
         for i in 0..150_u8 {
-            handle.with(|talker, now| talker.ask(now, Route::to(to), &[i]));
+            handle.with(|talker, now| talker.ask(now, Path::to(to), &[i]));
         }
         let stats = handle.shutdown().await.expect("no failure");
         assert_eq!((stats.sent, stats.discarded), (152, 0));
@@ -139,7 +139,7 @@ impl App<Talker> for Script {
                 return core::task::Poll::Ready(());
             }
             self.left -= 1;
-            talker.ask(now, Route::to(self.to), &[self.left]);
+            talker.ask(now, Path::to(self.to), &[self.left]);
         }
         core::task::Poll::Pending
     }

@@ -15,8 +15,8 @@ use super::{Adapter, loopback, plain};
 use crate::driver::{App, DriverStats, Flow};
 use crate::limits::MAX_DATAGRAM_V4;
 use crate::sim::machines::Echo;
-use crate::time::{Deadline, Now};
-use crate::{Datagrams, Machine, Reject, Route, Transmit};
+use crate::time::Now;
+use crate::{Datagrams, Machine, Path, Reject, Transmit, Wants};
 
 /// An echo on a thread of its own, which stops after so many datagrams.
 pub(super) fn echo<T: Adapter>(addr: SocketAddr, count: u64) -> (SocketAddr, JoinHandle<DriverStats>) {
@@ -60,7 +60,7 @@ pub fn every_datagram_comes_back_as_it_was<T: Adapter>() {
 
 /// Keeps a window of numbered datagrams under way until all came back.
 struct Window {
-    to: Route,
+    to: Path,
     sizes: &'static [usize],
     credit: usize,
     sent: u32,
@@ -71,7 +71,7 @@ struct Window {
 
 impl Window {
     fn new(to: SocketAddr, window: usize, want: u32, sizes: &'static [usize]) -> Self {
-        Self { to: Route::to(to), sizes, credit: window, sent: 0, want, back: 0, expected: VecDeque::new() }
+        Self { to: Path::to(to), sizes, credit: window, sent: 0, want, back: 0, expected: VecDeque::new() }
     }
 
     fn size(&self, number: u32) -> usize {
@@ -88,14 +88,14 @@ impl Machine for Window {
         None
     }
 
-    fn deadline(&self) -> Option<Deadline> {
-        (self.credit > 0 && self.sent < self.want).then_some(Deadline::Now)
+    fn wants(&self) -> Wants {
+        Wants { output: self.credit > 0 && self.sent < self.want, ..Wants::NOTHING }
     }
 }
 
 impl Datagrams for Window {
-    fn handle_datagram(&mut self, _: Now, route: Route, bytes: &[u8]) -> Result<(), Reject> {
-        assert_eq!(route.remote, self.to.remote);
+    fn handle_datagram(&mut self, _: Now, path: Path, bytes: &mut [u8]) -> Result<(), Reject> {
+        assert_eq!(path.remote, self.to.remote);
         let (number, size) = self.expected.pop_front().expect("something is under way");
         assert_eq!(bytes.len(), size, "the bounds of datagram {number}");
         assert_eq!(bytes.first_chunk(), Some(&number.to_be_bytes()), "the order");
@@ -116,7 +116,7 @@ impl Datagrams for Window {
         self.expected.push_back((number, len));
         self.credit -= 1;
         self.sent += 1;
-        Some(Transmit { route: self.to, len })
+        Some(Transmit { path: self.to, len })
     }
 }
 
@@ -157,13 +157,13 @@ pub fn ipv6_works_like_ipv4<T: Adapter>() {
     exchange::<T>((Ipv6Addr::LOCALHOST, 0).into(), 32, 3_000, &[400, 400, 400, 100, 2000]);
 }
 
-/// Echoes, and keeps the routes.
-struct Routes {
+/// Echoes, and keeps the paths.
+struct Paths {
     echo: Echo,
-    routes: Vec<Route>,
+    paths: Vec<Path>,
 }
 
-impl Machine for Routes {
+impl Machine for Paths {
     type Event<'a> = ();
 
     fn handle_timeout(&mut self, _: Now) {}
@@ -172,15 +172,15 @@ impl Machine for Routes {
         None
     }
 
-    fn deadline(&self) -> Option<Deadline> {
-        self.echo.deadline()
+    fn wants(&self) -> Wants {
+        self.echo.wants()
     }
 }
 
-impl Datagrams for Routes {
-    fn handle_datagram(&mut self, now: Now, route: Route, bytes: &[u8]) -> Result<(), Reject> {
-        self.routes.push(route);
-        self.echo.handle_datagram(now, route, bytes)
+impl Datagrams for Paths {
+    fn handle_datagram(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<(), Reject> {
+        self.paths.push(path);
+        self.echo.handle_datagram(now, path, bytes)
     }
 
     fn poll_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
@@ -188,18 +188,18 @@ impl Datagrams for Routes {
     }
 }
 
-/// Ask a socket on all addresses at each of `at`; the answers have to come from there. Returns the routes it saw.
-fn ask_at<T: Adapter>(all: IpAddr, at: &[IpAddr]) -> Vec<Route> {
+/// Ask a socket on all addresses at each of `at`; the answers have to come from there. Returns the paths it saw.
+fn ask_at<T: Adapter>(all: IpAddr, at: &[IpAddr]) -> Vec<Path> {
     let (tell, told) = mpsc::channel();
     let count = at.len();
     let thread = thread::spawn(move || {
         T::block_on(async move {
             let mut socket = T::bind((all, 0).into()).expect("a socket");
             tell.send(T::local_addr(&socket).port()).expect("the test waits for it");
-            let mut machine = Routes { echo: Echo::new(64), routes: Vec::new() };
-            let mut app = |_: Now, m: &mut Routes| if m.routes.len() < count { Flow::Continue } else { Flow::Stop };
+            let mut machine = Paths { echo: Echo::new(64), paths: Vec::new() };
+            let mut app = |_: Now, m: &mut Paths| if m.paths.len() < count { Flow::Continue } else { Flow::Stop };
             T::run(&mut socket, &mut machine, &mut app).await.expect("no failure");
-            machine.routes
+            machine.paths
         })
     });
     let port = told.recv().expect("a port");
@@ -213,12 +213,12 @@ fn ask_at<T: Adapter>(all: IpAddr, at: &[IpAddr]) -> Vec<Route> {
     thread.join().expect("no panic")
 }
 
-/// A socket on `[::]`: IPv4 peers have plain IPv4 addresses, on both ends of the route.
+/// A socket on `[::]`: IPv4 peers have plain IPv4 addresses, on both ends of the path.
 pub fn a_socket_on_all_addresses_serves_ipv4_over_ipv6<T: Adapter>() {
     let at = [IpAddr::from(Ipv6Addr::LOCALHOST), Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-    let routes = ask_at::<T>(Ipv6Addr::UNSPECIFIED.into(), &at);
-    assert_eq!(routes.iter().map(|route| route.remote.ip()).collect::<Vec<_>>(), at);
-    assert_eq!(routes.iter().map(|route| route.local).collect::<Vec<_>>(), at.map(Some));
+    let paths = ask_at::<T>(Ipv6Addr::UNSPECIFIED.into(), &at);
+    assert_eq!(paths.iter().map(|path| path.remote.ip()).collect::<Vec<_>>(), at);
+    assert_eq!(paths.iter().map(|path| path.local).collect::<Vec<_>>(), at.map(Some));
 }
 
 /// All of 127/8 is ours on Linux; elsewhere there is only one address to ask.
@@ -226,8 +226,8 @@ pub fn answers_leave_from_the_address_that_was_asked<T: Adapter>() {
     let last = if cfg!(target_os = "linux") { [1, 2, 77, 3] } else { [1; 4] };
     let at = last.map(|last| IpAddr::from([127, 0, 0, last]));
     for all in [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()] {
-        let routes = ask_at::<T>(all, &at);
-        assert_eq!(routes.iter().map(|route| route.local).collect::<Vec<_>>(), at.map(Some));
+        let paths = ask_at::<T>(all, &at);
+        assert_eq!(paths.iter().map(|path| path.local).collect::<Vec<_>>(), at.map(Some));
     }
 }
 

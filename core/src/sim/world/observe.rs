@@ -11,12 +11,12 @@ use super::World;
 use super::member::{Books, Role};
 use super::net::Edge;
 use super::report::{Invariant, Violation};
-use crate::Machine;
 use crate::framing::{Frame, Message, Packet, Text, Zone};
 use crate::node::{Answered, Node, NodeConfig};
 use crate::sim::names::{Name, address};
 use crate::sim::post::Origin;
-use crate::time::{Deadline, Duration};
+use crate::time::Duration;
+use crate::{Machine, Wants};
 
 /// Bytes of a page of [`Taken`].
 const PAGE: usize = 1 << 16;
@@ -265,20 +265,16 @@ impl World {
                     self.observer.object(self.now, n, Invariant::TableCaps, detail);
                 }
             }
-            let deadline = node.deadline();
-            if member.armed == super::member::NEVER && !untold && deadline.is_some() {
+            let wants = node.wants();
+            if member.armed == super::member::NEVER && !untold && wants != Wants::NOTHING {
                 let detail = "wants to be woken, and nobody does".into();
                 self.observer.object(self.now, n, Invariant::World, detail);
             }
             // Whoever asked hears in time that nobody answers.
             let latest = member.clock.now(self.now).mono + node.config().request_timeout;
-            let in_time = match deadline {
-                Some(Deadline::Now) => true,
-                Some(Deadline::At(at, _)) => at <= latest,
-                None => false,
-            };
+            let in_time = wants.is_pending() || wants.is_due(latest);
             if !in_time && !untold && member.books.waits() {
-                let detail = format!("a request is open, and the deadline is {deadline:?}");
+                let detail = format!("a request is open, and it wants {wants:?}");
                 self.observer.object(self.now, n, Invariant::Deadline, detail);
             }
         }

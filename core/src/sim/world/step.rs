@@ -13,8 +13,8 @@ use crate::sim::clock::EPOCH;
 use crate::sim::link::{Lost, nanos};
 use crate::sim::names::{Name, address, member as member_at};
 use crate::sim::post::{Origin, Way};
-use crate::time::{Deadline, Duration, Now};
-use crate::{Datagrams, Machine, Route};
+use crate::time::{Duration, Now};
+use crate::{Datagrams, Machine, Path};
 
 /// Events between two sweeps.
 const SWEEP: u64 = 1000;
@@ -46,7 +46,7 @@ impl World {
         if self.net.edges[back as usize].tapped && !self.pass_taps(letter, edge) {
             return;
         }
-        let Some((bytes, _, origin)) = self.net.post.get(letter) else { return };
+        let Some((bytes, origin)) = self.net.post.bytes_mut(letter) else { return };
         let from = self.net.edges[back as usize].to;
         let member = &mut self.members[to as usize];
         let node = match &mut member.role {
@@ -66,7 +66,8 @@ impl World {
         self.net.trace.note(self.now, u64::from(edge) << 32);
         self.net.trace.bytes(bytes);
         member.books.handed += 1;
-        let taken = node.handle_datagram(now, Route::to(address(from)), bytes);
+        let taken = node.handle_datagram(now, Path::to(address(from)), bytes);
+        let Some((bytes, ..)) = self.net.post.get(letter) else { return };
         match taken {
             Ok(()) => {
                 self.net.counts.deliveries += 1;
@@ -121,7 +122,7 @@ impl World {
         let now = member.clock.now(self.now);
         match &mut member.role {
             Role::Node(node) => {
-                if matches!(node.deadline(), Some(Deadline::At(at, _)) if at <= now.mono) {
+                if node.wants().is_due(now.mono) {
                     node.handle_timeout(now);
                     self.net.trace.note(self.now, u64::from(n));
                 }
@@ -145,24 +146,28 @@ impl World {
             self.drain_datagrams(n, now, hint);
             let member = &mut self.members[n as usize];
             let Role::Node(node) = &mut member.role else { return };
-            let late = match node.deadline() {
+            let wants = node.wants();
+            if wants.is_pending() && round < ROUNDS {
+                continue;
+            }
+            match wants.at {
+                _ if wants.is_pending() => {}
                 None => break,
-                Some(Deadline::At(at, _)) if at > now.mono => {
+                Some((at, _)) if at > now.mono => {
                     if at < member.armed_local {
                         member.arm(self.now, at);
                         self.net.agenda.push(member.armed, Due::Timer(n));
                     }
                     break;
                 }
-                Some(Deadline::Now) if round < ROUNDS => continue,
-                Some(Deadline::At(..)) if timeouts == 0 => {
+                Some(_) if timeouts == 0 => {
                     timeouts += 1;
                     node.handle_timeout(now);
                     continue;
                 }
-                Some(late) => late,
-            };
-            let detail = format!("{late:?} after a full drain at {:?}", now.mono);
+                Some(_) => {}
+            }
+            let detail = format!("{wants:?} after a full drain at {:?}", now.mono);
             self.observer.object(self.now, n, Invariant::Deadline, detail);
             break;
         }
@@ -217,14 +222,14 @@ impl World {
             let bytes = &self.scratch[..transmit.len];
             if let Some(witness) = &mut self.witness {
                 let wall = EPOCH.saturating_add(Duration::from_nanos(self.now));
-                witness.sent(wall, address(n), transmit.route.remote, bytes);
+                witness.sent(wall, address(n), transmit.path.remote, bytes);
             }
-            let edge = member_at(&transmit.route.remote).and_then(|to| self.net.edge(n, to, hint));
+            let edge = member_at(&transmit.path.remote).and_then(|to| self.net.edge(n, to, hint));
             let Some(edge) = edge else {
                 self.net.counts.sent += 1;
                 self.net.counts.lose(Lost::NoRoute);
                 if !books.commanded {
-                    let detail = format!("wrote to {}, from where nothing came", transmit.route.remote);
+                    let detail = format!("wrote to {}, from where nothing came", transmit.path.remote);
                     self.observer.object(self.now, n, Invariant::Amplification, detail);
                 }
                 continue;
@@ -276,7 +281,7 @@ impl World {
             [only] => only,
             intents => intents.get(self.dice.index(intents.len())).copied().unwrap_or_default(),
         };
-        let mut ping = Ping::new(name.as_str(), Route::to(address(along.to)), intent);
+        let mut ping = Ping::new(name.as_str(), Path::to(address(along.to)), intent);
         ping.encoding = self.habits.encoding;
         ping.payload = self.payload.as_value();
         match node.ping(now, &ping) {

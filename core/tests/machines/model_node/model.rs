@@ -24,6 +24,7 @@ pub(crate) enum Seen {
 pub(crate) struct Wait {
     pub(crate) packet_id: String,
     pub(crate) sender: usize,
+    pub(crate) trusted: bool,
     pub(crate) until: u64,
 }
 
@@ -107,11 +108,18 @@ impl Model {
         }
         if zone == Zone::Geel {
             let own = self.waiting.iter().filter(|w| w.sender == sender).count();
-            if own >= PER_SENDER || self.waiting.len() >= WAITING {
+            if own >= PER_SENDER {
                 return Err(Reject::Busy);
             }
+            let trusted = self.trust.get(&sender).is_some_and(|trust| *trust >= 0.3);
+            if self.waiting.len() >= WAITING {
+                // Who is trusted by name takes the place of the one that has waited longest and is not.
+                let stranger = self.waiting.iter().position(|w| trusted && !w.trusted).ok_or(Reject::Busy)?;
+                let displaced = self.waiting.remove(stranger).packet_id;
+                self.expected.push(Seen::Decided(Outcome::Displaced, displaced));
+            }
             let until = self.now + WAITING_MS;
-            self.waiting.push(Wait { packet_id: packet_id.into(), sender, until });
+            self.waiting.push(Wait { packet_id: packet_id.into(), sender, trusted, until });
         }
         self.admitted.push((sender, nonce, now + stamp));
         if !heartbeat {

@@ -150,7 +150,11 @@ proptest! {
         // With a key, whoever does not have it makes every line wrong that he makes anew.
         let forged = covered && MADE[which].mac;
         let exchanged = matches!(attack, Attack::Swap(_, Some(_)) | Attack::Insert(_, Some(_)));
-        if !forged && !exchanged {
+        // Where all later lines were made anew, it is not known where the one is gone: that there are too few is said beside it.
+        let too_few = covered && matches!(attack, Attack::Drop(..));
+        if too_few {
+            prop_assert!(forged || found.len() == 1 || found[1..].iter().all(|f| f.kind == Kind::Truncated), "{:?}", found);
+        } else if !forged && !exchanged {
             prop_assert_eq!(found.len(), 1, "{:?}", found);
         }
     }
@@ -193,8 +197,7 @@ proptest! {
         prop_assert_eq!((found[0].line, &found[0].token_id), (line, &token_id), "{:?}", found);
     }
 
-    /// Many changes at once, and bytes of any kind: nothing panics, every line has one finding at most, and something is
-    /// found.
+    /// Many changes at once, and bytes of any kind: nothing panics, nothing is said twice of a line, and something is found.
     #[test]
     fn any_mixture_is_survived(
         n in 1_usize..40, attacks in prop::collection::vec(attack(), 1..8), covered in any::<bool>(), tree in any::<bool>(),
@@ -212,7 +215,7 @@ proptest! {
         let (found, _) = run(text(&bad).as_bytes(), settings(Made::default()), against(&lines, tree));
         // Further entries are not under the checkpoint.
         prop_assert!(!found.is_empty() || bad.starts_with(&lines));
-        let mut seen: Vec<_> = found.iter().map(|finding| finding.line).collect();
+        let mut seen: Vec<_> = found.iter().map(|finding| (finding.line, finding.kind.as_str())).collect();
         seen.sort_unstable();
         let count = seen.len();
         seen.dedup();

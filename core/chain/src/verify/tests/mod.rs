@@ -2,6 +2,7 @@
 
 mod attack;
 mod basics;
+mod causes;
 mod fixtures;
 
 use std::string::String;

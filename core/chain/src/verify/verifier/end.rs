@@ -15,9 +15,16 @@ impl<C: Checker> Order<'_, C> {
     pub(in super::super) fn finish(mut self, settings: &Settings<'_>, found: &mut dyn FnMut(Finding)) -> (Summary, C) {
         let mut out = Out { found, count: 0 };
         if let Some(blame) = self.links.finish() {
-            self.blame(&[], blame, None, &mut out);
+            self.blame(&[], blame, None);
         }
-        self.whole(&mut out);
+        let entries = self.summary.entries;
+        let whole = self.cover.as_mut().map(|cover| cover.finish(entries));
+        self.verdicts(None);
+        self.trail.say_until(u64::MAX, |finding| out.put(finding));
+        if let Some(whole) = whole {
+            self.whole(whole, &mut out);
+        }
+        self.line_ends(&mut out);
         self.parents(settings, &mut out);
         let Out { found, count } = out;
         let mut more = 0;
@@ -30,25 +37,21 @@ impl<C: Checker> Order<'_, C> {
         (self.summary, self.checker)
     }
 
-    /// The file against its checkpoint.
-    fn whole(&mut self, out: &mut Out<'_>) {
-        let Some(cover) = &mut self.cover else { return };
-        let (named, had_tree) = (self.changed > 0, cover.has_tree());
-        let (verdict, whole) = cover.finish(self.summary.entries);
-        if let Some(verdict) = verdict {
-            self.say(verdict, out);
-        }
+    /// The file against its checkpoint. Without the leaf hashes, what was found may be all there is to it: that is so if the entries
+    /// are those under the checkpoint once what was found is undone.
+    fn whole(&mut self, whole: Whole, out: &mut Out<'_>) {
         let end = self.trail.back(1).map_or(0, |passed| passed.line);
+        let root = self.cover.as_ref().map(|cover| cover.root());
+        let explained = root.is_some_and(|root| self.mend.take().is_some_and(|mend| mend.explains(&root)));
         match whole {
-            Whole::Short { next, size } if had_tree || !self.gaps => out.put(Finding {
+            Whole::Short { next, size } if !explained => out.put(Finding {
                 line: end + 1,
                 token_id: None,
                 kind: Kind::Truncated,
                 expected: Some(format!("{size} entries")),
                 actual: Some(format!("the end before entry {next}")),
             }),
-            // Else it may well follow from what was found.
-            Whole::Other { expected, actual, size } if !named => out.put(Finding {
+            Whole::Other { expected, actual, size } if !explained => out.put(Finding {
                 line: end + 1,
                 token_id: None,
                 kind: Kind::Root,
@@ -59,10 +62,23 @@ impl<C: Checker> Order<'_, C> {
         }
     }
 
+    /// Carriage returns that were put before line feeds.
+    fn line_ends(&self, out: &mut Out<'_>) {
+        let Some(line) = self.returns.first else { return };
+        let count = self.returns.lines;
+        out.put(Finding {
+            line,
+            token_id: None,
+            kind: Kind::LineEnd,
+            expected: Some(String::from("a line feed behind the entry")),
+            actual: Some(format!("a carriage return before it, as in {count} lines")),
+        });
+    }
+
     /// Parents that nobody is, and circles.
     fn parents(&mut self, settings: &Settings<'_>, out: &mut Out<'_>) {
         let Self { ids, late, gaps, .. } = self;
-        let mut explained = late.explain(settings, *gaps);
+        let mut explained = late.explain(settings, gaps.lost, gaps.first_lost.unwrap_or(u64::MAX));
         ids.resolve(|line, parent, place| {
             if explained.covers(line, parent, late.parent(place)) {
                 return;

@@ -29,7 +29,8 @@ fn text(fact: Fact) -> Option<String> {
 
 impl From<StepFinding> for Problem {
     fn from(finding: StepFinding) -> Self {
-        Self { kind: finding.kind.kind(), expected: text(finding.expected), actual: text(finding.actual) }
+        let (kind, order) = (finding.kind.kind(), finding.kind.is_of_order());
+        Self { kind, expected: text(finding.expected), actual: text(finding.actual), order }
     }
 }
 
@@ -40,14 +41,13 @@ impl Checker for StepChecker {
         StepNote::of(token, sound)
     }
 
-    fn unread(&mut self) {
-        self.judge(&StepNote::unreadable(), false);
+    fn unread(&mut self, tokens: u32) {
+        self.excused = self.excused.saturating_add(tokens);
     }
 
     fn fold(&mut self, at: Place, note: StepNote) -> Option<Problem> {
-        self.line = at.line;
-        let finding = self.judge(&note, !at.reported)?;
-        (!(at.shaken && finding.kind.is_of_order())).then(|| finding.into())
+        (self.line, self.gaps, self.lost) = (at.line, at.gaps, at.lost);
+        self.judge(&note, !at.reported).map(Problem::from)
     }
 
     fn finish(&mut self, found: &mut dyn FnMut(Finding)) {

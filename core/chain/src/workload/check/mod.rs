@@ -25,6 +25,9 @@ use crate::token::{Hash32, Token};
 use sluis_core::table::{Heap, Index, Slab};
 use sluis_core::{Seed, SipKey};
 
+/// Workloads that ended and may turn out to have gone on, where the token that ends them stood in the wrong place.
+const ENDED: usize = 32;
+
 /// Follows the workloads of a chain.
 ///
 /// Takes some 7 bytes a step (the hash of its name, under a key of its own; up to 20 where there are fewer than 57,000) and 200 for
@@ -40,6 +43,13 @@ pub struct StepChecker {
     excused: u32,
     /// The line in hand.
     line: u64,
+    /// In how many places before it lines are gone, put in, changed or exchanged.
+    gaps: u64,
+    /// How many lines are gone, and how many of them have explained that a workload is missing.
+    lost: u64,
+    lost_used: u64,
+    /// Workloads that ended, the last of them, and in how many places lines were gone or changed by then.
+    ended: heapless::Deque<(u64, u64), ENDED>,
     must_end: bool,
 }
 
@@ -55,6 +65,10 @@ impl StepChecker {
             key,
             excused: 0,
             line: 0,
+            gaps: 0,
+            lost: 0,
+            lost_used: 0,
+            ended: heapless::Deque::new(),
             must_end: false,
         }
     }
@@ -119,12 +133,33 @@ impl StepChecker {
         excused
     }
 
+    /// Whether lines were found to be gone or changed since this workload ended: then the token that ends it may have stood elsewhere.
+    fn goes_on(&mut self, id: WorkloadId) -> bool {
+        let (hash, gaps) = (self.id_hash(id), self.gaps);
+        let ended = self.ended.iter_mut().find(|(ended, _)| *ended == hash);
+        ended.is_some_and(|(_, then)| core::mem::replace(then, gaps) < gaps)
+    }
+
+    /// One of the lines that are gone explains this.
+    const fn was_lost(&mut self) -> bool {
+        let lost = self.lost_used < self.lost;
+        if lost {
+            self.lost_used += 1;
+        }
+        lost
+    }
+
     fn created(&mut self, id: WorkloadId, hash: Hash32, sound: bool) -> Option<StepFinding> {
+        // Its steps came before it, and that was said.
+        if let Some(open) = self.find(id).and_then(|slot| self.slots.at_mut(slot)).filter(|open| open.headless) {
+            open.headless = false;
+            return None;
+        }
         if self.find(id).is_some() || self.was_closed(id) {
             let finding = StepFinding::new(StepFault::DuplicateWorkload, Fact::None, Fact::None);
             return sound.then_some(finding);
         }
-        self.open(Open::new(id, hash, !sound, self.line));
+        self.open(Open::new(id, hash, !sound, self.line, self.gaps));
         None
     }
 
@@ -137,12 +172,12 @@ impl StepChecker {
             self.excused = self.excused.saturating_add(1);
             return Err(None);
         }
-        if self.was_closed(id) {
+        if self.was_closed(id) && !self.goes_on(id) {
             return Err(Some(StepFinding::new(StepFault::AfterClose, Fact::None, Fact::None)));
         }
         // Go on from here, so that what follows is not reported too.
-        let excused = self.excuse(1);
-        self.open(Open::new(id, Hash32([0; 32]), true, self.line));
+        let excused = self.was_closed(id) || self.excuse(1) || self.was_lost();
+        self.open(Open::headless(id, self.line, self.gaps));
         match (excused, self.find(id)) {
             (true, Some(slot)) => Ok(slot),
             _ => Err(Some(StepFinding::new(StepFault::MissingWorkload, Fact::None, Fact::None))),
@@ -159,13 +194,15 @@ impl StepChecker {
         };
         let name = self.key.hash_in(self.id_hash(step.workload_id), &step.name);
         let known = self.seen.insert(name);
-        let excused = &mut self.excused;
+        let (excused, gaps) = (&mut self.excused, self.gaps);
         let open = self.slots.at_mut(slot)?;
+        open.shake(gaps);
         if !sound {
             open.unsound(step);
             return None;
         }
-        let finding = missing.or_else(|| open.place(step, excused));
+        let placed = open.place(step, excused);
+        let finding = missing.or(placed);
         let finding =
             finding.or_else(|| known.then(|| StepFinding::new(StepFault::DuplicateStep, Fact::None, Fact::None)));
         let finding = finding.or_else(|| open.link(step)).or_else(|| own(step));
@@ -184,8 +221,10 @@ impl StepChecker {
                 return finding;
             }
         };
-        let excused = &mut self.excused;
-        let finding = if sound { self.slots.at_mut(slot)?.end(closed, excused) } else { None };
+        let (excused, gaps) = (&mut self.excused, self.gaps);
+        let open = self.slots.at_mut(slot)?;
+        open.shake(gaps);
+        let finding = if sound { open.end(closed, excused) } else { None };
         self.forget(slot, id);
         finding
     }
@@ -193,7 +232,13 @@ impl StepChecker {
     fn forget(&mut self, slot: u32, id: WorkloadId) {
         self.by_id.remove(&mut self.slots, slot);
         self.slots.remove_at(slot);
-        self.seen.insert(self.id_hash(id));
+        let hash = self.id_hash(id);
+        self.seen.insert(hash);
+        if self.ended.is_full() {
+            self.ended.pop_front();
+        }
+        // There is room now.
+        let _ = self.ended.push_back((hash, self.gaps));
     }
 
     /// How many workloads have not ended.

@@ -21,7 +21,7 @@ use sluis_core::sim::Dice;
 use sluis_core::sim::clock::Clock;
 use sluis_core::table::Heap;
 use sluis_core::time::Duration;
-use sluis_core::{Datagrams, Deadline, Did, Machine, Now, Rng, Route, Seed};
+use sluis_core::{Datagrams, Did, Machine, Now, Path, Rng, Seed};
 
 const MS: u64 = 1_000_000;
 const COORDINATOR: &str = "jis:site:coordinator";
@@ -131,7 +131,7 @@ impl Net {
         let now = self.now(n);
         let mut out = vec![0; MAX_DATAGRAM_V6];
         while let Some(transmit) = self.hosts[n].node.poll_transmit(now, &mut out) {
-            let to = self.hosts.iter().position(|host| host.address == transmit.route.remote).unwrap();
+            let to = self.hosts.iter().position(|host| host.address == transmit.path.remote).unwrap();
             let copies = if self.dice.chance(0.1) { 2 } else { 1 };
             for _ in 0..copies {
                 if !self.dice.chance(self.loss) {
@@ -147,18 +147,16 @@ impl Net {
     fn step(&mut self) {
         let mut next = self.wire.keys().next().map_or(u64::MAX, |(at, _)| *at);
         for host in &self.hosts {
-            let due = match host.node.deadline() {
-                Some(Deadline::At(at, _)) => host.clock.when(at),
-                Some(Deadline::Now) => self.now,
-                None => u64::MAX,
-            };
+            let wants = host.node.wants();
+            let due =
+                if wants.is_pending() { self.now } else { wants.at.map_or(u64::MAX, |(at, _)| host.clock.when(at)) };
             next = next.min(due).min(host.work.front().map_or(u64::MAX, |(at, ..)| *at));
         }
         self.now = next.max(self.now).min(self.now + 500 * MS);
         while let Some(entry) = self.wire.first_entry().filter(|entry| entry.key().0 <= self.now) {
             let (to, from, bytes) = entry.remove();
-            let (now, route) = (self.now(to), Route::to(self.hosts[from].address));
-            let _ = self.hosts[to].node.handle_datagram(now, route, &bytes);
+            let (now, path) = (self.now(to), Path::to(self.hosts[from].address));
+            let _ = self.hosts[to].node.handle_datagram(now, path, &mut bytes.clone());
         }
         for n in 0..self.hosts.len() {
             let now = self.now(n);

@@ -1,0 +1,248 @@
+//! The flags of `sluis mux`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, Subcommand};
+use sluis_net::Fingerprint;
+use sluis_web::Url;
+
+use crate::values::{self, JsonText, Place};
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  sluis mux token alice --agents agents.toml > alice.token          once for each agent
+  sluis mux serve --agents agents.toml --self-signed certs           a hub on port 8443; it shows its fingerprint
+  sluis mux listen --agent bob --token-file bob.token --pin FINGERPRINT
+  sluis mux open --agent alice --target bob --intent chat --token-file alice.token --pin FINGERPRINT
+  sluis mux send --channel ch-… --payload '{\"text\":\"hi\"}' --token-file alice.token --pin FINGERPRINT
+  sluis mux serve --open --plain --bind 127.0.0.1:8443               a hub that believes every name, on this machine only";
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = false)]
+pub(crate) struct MuxArgs {
+    #[command(subcommand)]
+    pub(crate) command: MuxCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MuxCommand {
+    /// Be a hub: agents open channels to each other through it, by REST and WebSocket, as at tibet-mux
+    Serve(ServeArgs),
+    /// Be an agent that is there, and print what arrives
+    Listen(ListenArgs),
+    /// Open a channel, and print what the hub answers
+    Open(OpenArgs),
+    /// Send a frame on a channel
+    Send(SendArgs),
+    /// Close a channel
+    Close(CloseArgs),
+    /// List an agent's open channels
+    Channels(ChannelsArgs),
+    /// Show how the hub is
+    Status(HubArgs),
+    /// Show the intents that the hub knows
+    Intents(HubArgs),
+    /// Give an agent a token: its hash is added to the file that `serve --agents` reads, the token itself is printed
+    Token(TokenArgs),
+}
+
+impl MuxCommand {
+    /// As it is said in a sentence.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Serve(_) => "mux serve",
+            Self::Listen(_) => "mux listen",
+            Self::Open(_) => "mux open",
+            Self::Send(_) => "mux send",
+            Self::Close(_) => "mux close",
+            Self::Channels(_) => "mux channels",
+            Self::Status(_) => "mux status",
+            Self::Intents(_) => "mux intents",
+            Self::Token(_) => "mux token",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("transport").required(true).args(["cert", "self_signed", "plain"]))]
+#[command(group = ArgGroup::new("access").required(true).args(["agents", "open"]))]
+pub(crate) struct ServeArgs {
+    /// Where to listen; port 0 takes any free one
+    #[arg(long, value_name = "HOST:PORT", value_parser = values::place, default_value = "0.0.0.0:8443")]
+    pub(crate) bind: Place,
+    /// The hub's own name, which stands for an empty one
+    #[arg(long, value_name = "NAME", default_value = "node")]
+    pub(crate) agent: String,
+    /// The certificate chain, in PEM; SIGHUP reads it again
+    #[arg(long, value_name = "FILE", requires = "cert_key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its private key, in PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) cert_key: Option<PathBuf>,
+    /// Make a certificate in this folder, where there is none, and use it; clients pin its fingerprint
+    #[arg(long, value_name = "DIR")]
+    pub(crate) self_signed: Option<PathBuf>,
+    /// No TLS: anybody on the way can read and change everything, tokens included
+    #[arg(long)]
+    pub(crate) plain: bool,
+    /// Who may come in: a TOML file, see `sluis mux token`; SIGHUP reads it again
+    #[arg(long, value_name = "FILE")]
+    pub(crate) agents: Option<PathBuf>,
+    /// Believe every name, as tibet-mux does; on loopback addresses only, unless `--open=anywhere`
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "loopback",
+          value_parser = ["loopback", "anywhere"])]
+    pub(crate) open: Option<String>,
+    /// Where the paths begin
+    #[arg(long, value_name = "PATH", default_value = "/api/mux", value_parser = prefix)]
+    pub(crate) prefix: String,
+    /// Path exactly this intent to a backend; may be repeated
+    #[arg(long, value_name = "NAME=BACKEND[=TEXT]", value_parser = registered)]
+    pub(crate) intent: Vec<Registered>,
+    /// Open channels of one agent at a time
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) max_channels: u32,
+    /// Let pages from here use the hub, like https://app.example; may be repeated
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) allow_origin: Vec<String>,
+    /// End after this time
+    #[arg(long, value_name = "TIME", value_parser = values::time, allow_negative_numbers = true)]
+    pub(crate) duration: Option<Duration>,
+    /// Print only the summary
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+/// `--intent NAME=BACKEND[=TEXT]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Registered {
+    pub(crate) name: String,
+    pub(crate) backend: String,
+    pub(crate) description: String,
+}
+
+/// How a hub is reached.
+#[derive(Debug, Args)]
+pub(crate) struct HubArgs {
+    /// Where the hub is
+    #[arg(long, value_name = "URL", default_value = "https://localhost:8443")]
+    pub(crate) url: Url,
+    /// The file that holds the token to show
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Believe servers that an authority in this PEM file vouches for [default: the system's authorities]
+    #[arg(long, value_name = "FILE", conflicts_with = "pin")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Believe the server with this certificate, whatever its name: what `serve` shows
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub(crate) pin: Option<Fingerprint>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListenArgs {
+    #[command(flatten)]
+    pub(crate) hub: HubArgs,
+    /// The agent to be
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: String,
+    /// Take channels of matching intents and close others; `*` at either end stands for anything; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) accept: Vec<String>,
+    /// Send every frame back
+    #[arg(long)]
+    pub(crate) echo: bool,
+    /// End after so many frames
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(crate) count: Option<u64>,
+    /// End after this time
+    #[arg(long, value_name = "TIME", value_parser = values::time, allow_negative_numbers = true)]
+    pub(crate) duration: Option<Duration>,
+    /// Print only the summary
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OpenArgs {
+    #[command(flatten)]
+    pub(crate) hub: HubArgs,
+    /// Who opens it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: String,
+    /// To whom
+    #[arg(long, value_name = "NAME")]
+    pub(crate) target: String,
+    /// What for, like chat or call:voice
+    #[arg(long)]
+    pub(crate) intent: String,
+    /// What the target should know: a JSON object
+    #[arg(long, value_name = "JSON", value_parser = values::json)]
+    pub(crate) metadata: Option<JsonText>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SendArgs {
+    #[command(flatten)]
+    pub(crate) hub: HubArgs,
+    /// On which channel
+    #[arg(long, value_name = "ID")]
+    pub(crate) channel: String,
+    /// What to send: any JSON value
+    #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true)]
+    pub(crate) payload: JsonText,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CloseArgs {
+    #[command(flatten)]
+    pub(crate) hub: HubArgs,
+    /// Which channel
+    #[arg(long, value_name = "ID")]
+    pub(crate) channel: String,
+    /// Why, for the other end
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChannelsArgs {
+    #[command(flatten)]
+    pub(crate) hub: HubArgs,
+    /// Whose
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// The agent's name
+    pub(crate) name: String,
+    /// The file that `serve --agents` reads; it is made if need be
+    #[arg(long, value_name = "FILE")]
+    pub(crate) agents: PathBuf,
+    /// Intents that it may open: `*` at either end stands for anything; may be repeated [default: *]
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) may: Vec<String>,
+    /// Agents that it may open channels to; may be repeated [default: *]
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) to: Vec<String>,
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    let segments = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~');
+    if text.starts_with('/') && text.len() > 1 && !text.ends_with('/') && text.chars().all(segments) {
+        return Ok(text.to_owned());
+    }
+    Err("write a path like /api/mux, without a slash at its end".to_owned())
+}
+
+fn registered(text: &str) -> Result<Registered, String> {
+    let mut parts = text.splitn(3, '=');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(name), Some(backend), text) if !backend.is_empty() => {
+            let description = text.unwrap_or(name).to_owned();
+            Ok(Registered { name: name.to_owned(), backend: backend.to_owned(), description })
+        }
+        _ => Err("write NAME=BACKEND or NAME=BACKEND=TEXT, like iot:sensor=mqtt".to_owned()),
+    }
+}

@@ -1,0 +1,262 @@
+//! `sluis mux listen`: an agent that is there, and prints what arrives.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::process::ExitCode;
+use std::task::Poll;
+use std::time::Instant;
+
+use sluis_core::airlock::glob;
+use sluis_core::data::{Value, hex};
+use sluis_core::identity::MacKey;
+use sluis_mux::proof::{JSON, Running};
+use sluis_net::Runtime;
+use sluis_web::{Client, Heard, Listener};
+
+use super::args::ListenArgs;
+use super::ask::encoded;
+use super::connect::Settings;
+use super::on_runtime;
+use super::orders::Orders;
+use crate::common::Common;
+use crate::fail::Fail;
+use crate::output::json::{self, Object};
+use crate::output::{Color, Out};
+use crate::signals::Asked;
+
+/// Listen until there is a reason to end. Exit code 1 when a frame was tampered with.
+pub(super) fn run(common: Common, args: &ListenArgs) -> Result<ExitCode, Fail> {
+    let settings = Settings::read(&args.hub)?;
+    let orders = Orders::catch(false).map_err(Fail::runtime)?;
+    let mut agent = Agent {
+        out: Out::new(common, args.quiet),
+        args,
+        channels: BTreeMap::new(),
+        began: Instant::now(),
+        frames: 0,
+        bytes: 0,
+        tampered: 0,
+    };
+    let ended = on_runtime!(common.runtime, runtime => {
+        let client = settings.client(runtime, &args.hub);
+        agent.listen(&client, runtime, &orders).await
+    });
+    // Whatever ended it: what was heard is said.
+    agent.summary();
+    agent.out.finish().map_err(|why| Fail::output(&why))?;
+    ended?;
+    Ok(if agent.tampered == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+struct Agent<'a> {
+    out: Out,
+    args: &'a ListenArgs,
+    channels: BTreeMap<String, Channel>,
+    began: Instant,
+    frames: u64,
+    bytes: u64,
+    tampered: u64,
+}
+
+/// A channel that was opened to us.
+struct Channel {
+    /// What its frames are checked with, where the hub gave that out.
+    check: Option<(MacKey, Running)>,
+    frames: u64,
+    bytes: u64,
+}
+
+impl Agent<'_> {
+    async fn listen<R: Runtime>(&mut self, client: &Client<R>, runtime: R, orders: &Orders) -> Result<(), Fail> {
+        // Keys are given out over TLS only.
+        let mac = if self.args.hub.url.is_tls() { "&mac=1" } else { "" };
+        let path = format!("/api/mux/ws?agent={}{mac}", encoded(&self.args.agent));
+        let mut socket = Listener::connect(client, &path).await.map_err(Fail::runtime)?;
+        let agent = self.args.agent.clone();
+        self.out.event(
+            "ready",
+            |o| o.str("agent", &agent),
+            |flow| {
+                flow.words(&format!("{agent} is there"));
+            },
+        );
+        self.out.flush();
+        let mut time = pin!(self.args.duration.map(|time| runtime.sleep(time)));
+        while self.args.count.is_none_or(|count| self.frames < count) && !self.out.is_broken() {
+            let heard = poll_fn(|cx| {
+                if orders.poll_next(cx) == Some(Asked::Stop)
+                    || time.as_mut().as_pin_mut().is_some_and(|time| time.poll(cx).is_ready())
+                {
+                    return Poll::Ready(None);
+                }
+                socket.poll_next(cx).map(Some)
+            })
+            .await;
+            match heard {
+                None => break,
+                Some(Ok(Heard::Text(text))) => self.hear(&mut socket, &text)?,
+                Some(Ok(Heard::Closed(why))) => {
+                    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+                    return Err(Fail::runtime(format!("the hub has closed the socket{why}")));
+                }
+                Some(Err(why)) => return Err(Fail::runtime(format!("the connection to the hub is lost ({why})"))),
+            }
+            self.out.flush();
+        }
+        self.leave(socket, runtime).await;
+        Ok(())
+    }
+
+    /// Say goodbye: what was sent still leaves, for a second at most.
+    async fn leave<R: Runtime>(&mut self, mut socket: Listener, runtime: R) {
+        socket.close();
+        let goodbye = async { while let Ok(Heard::Text(_)) = socket.next().await {} };
+        sluis_net::within(&runtime, std::time::Duration::from_secs(1), goodbye).await;
+    }
+
+    fn hear(&mut self, socket: &mut Listener, text: &str) -> Result<(), Fail> {
+        let Ok(event) = Value::from_json(text) else {
+            return Err(Fail::runtime("the hub sent something that is not JSON"));
+        };
+        let id = member(event, "channel_id");
+        match &*member(event, "event") {
+            "channel_incoming" => self.incoming(socket, &id, event),
+            "frame" => self.frame(socket, &id, event),
+            "channel_closed" => {
+                self.closed(&id, &member(event, "reason"));
+                Ok(())
+            }
+            // Answers to what we send ourselves.
+            _ => Ok(()),
+        }
+    }
+
+    fn incoming(&mut self, socket: &mut Listener, id: &str, event: Value<'_>) -> Result<(), Fail> {
+        let (from, intent) = (member(event, "agent"), member(event, "intent"));
+        let metadata = event.get("metadata").unwrap_or(Value::EMPTY_OBJECT);
+        self.out.event(
+            "incoming",
+            |o| o.str("channel_id", id).str("from", &from).str("intent", &intent).value("metadata", metadata),
+            |flow| {
+                flow.words(&format!("{from} opens {intent} as {id}"));
+            },
+        );
+        let patterns = &self.args.accept;
+        if !patterns.is_empty() && !patterns.iter().any(|pattern| glob::matches(pattern, &intent)) {
+            return say(socket, |o| {
+                o.str("action", "close").str("channel_id", id).str("reason", "intent_not_accepted")
+            });
+        }
+        self.channels.insert(id.to_owned(), Channel { check: check(event), frames: 0, bytes: 0 });
+        Ok(())
+    }
+
+    fn frame(&mut self, socket: &mut Listener, id: &str, event: Value<'_>) -> Result<(), Fail> {
+        let Some(channel) = self.channels.get_mut(id) else { return Ok(()) };
+        let raw = event.get("raw").and_then(Value::as_text).map(|text| text.to_cow().into_owned());
+        let payload = match &raw {
+            Some(raw) => Value::from_json(raw).unwrap_or(Value::NULL),
+            None => event.get("payload").unwrap_or(Value::NULL),
+        };
+        let tag = member(event, "tbz_hash");
+        let verified = match (&mut channel.check, &raw) {
+            (Some((key, running)), Some(raw)) => {
+                running.record(JSON, raw.as_bytes());
+                let mut claimed = [0; 16];
+                let read = hex::parse(tag.as_bytes(), &mut claimed).is_some();
+                Some(read && running.tag(key) == claimed)
+            }
+            _ => None,
+        };
+        let size = raw.as_ref().map_or_else(|| payload.to_json_string().map_or(0, |text| text.len()), String::len);
+        channel.frames += 1;
+        channel.bytes += size as u64;
+        self.frames += 1;
+        self.bytes += size as u64;
+        let seq = event.get("seq").and_then(Value::as_number).map_or(-1.0, |seq| seq.to_f64());
+        if verified == Some(false) {
+            self.tampered += 1;
+            self.out.event(
+                "tampered",
+                |o| o.str("channel_id", id).raw("seq", seq),
+                |flow| {
+                    flow.words(&format!("frame {seq} on {id} was tampered with"));
+                },
+            );
+            return Ok(());
+        }
+        let (from, proof) = (member(event, "from"), member(event, "proof"));
+        self.out.event(
+            "frame",
+            |o| {
+                let o = o.str("channel_id", id).str("from", &from).raw("seq", seq).value("payload", payload);
+                let o = o.str("tbz_hash", &tag).str("proof", &proof);
+                match verified {
+                    Some(verified) => o.raw("verified", verified),
+                    None => o.raw("verified", "null"),
+                }
+            },
+            |flow| {
+                let mut text = Vec::new();
+                json::put_readable(&mut text, payload);
+                flow.words(&format!("{from} on {id}:")).json(Color::Bold, &text);
+            },
+        );
+        if self.args.echo {
+            say(socket, |o| o.str("action", "send").str("channel_id", id).value("payload", payload))?;
+        }
+        Ok(())
+    }
+
+    fn closed(&mut self, id: &str, reason: &str) {
+        let Some(channel) = self.channels.remove(id) else { return };
+        self.out.event(
+            "closed",
+            |o| {
+                let o = o.str("channel_id", id).str("reason", reason);
+                o.raw("frames", channel.frames).raw("bytes", channel.bytes)
+            },
+            |flow| {
+                flow.words(&format!("{id} is closed: {reason}"));
+            },
+        );
+    }
+
+    fn summary(&mut self) {
+        let (frames, bytes, tampered) = (self.frames, self.bytes, self.tampered);
+        let elapsed = self.began.elapsed().as_secs_f64();
+        self.out.summary(
+            "summary",
+            |o| {
+                let o = o.raw("received", frames).raw("bytes", bytes).raw("tampered", tampered);
+                o.rounded("elapsed_s", Some(elapsed), 3)
+            },
+            |flow| {
+                flow.words(&format!("{frames} frames, {bytes} bytes, {tampered} tampered with"));
+            },
+        );
+    }
+}
+
+/// What the frames of a channel are checked with.
+fn check(event: Value<'_>) -> Option<(MacKey, Running)> {
+    let bytes = |text: &str| {
+        let mut bytes = [0; 32];
+        hex::parse(text.as_bytes(), &mut bytes).map(|()| bytes)
+    };
+    let key = bytes(&event.get("mac_key")?.as_text()?.to_cow())?;
+    let start = bytes(&event.get("mac_start")?.get("out")?.as_text()?.to_cow())?;
+    Some((MacKey::new(&key), Running::begin_at(start)))
+}
+
+fn member(event: Value<'_>, name: &str) -> String {
+    event.get(name).and_then(Value::as_text).map(|text| text.to_cow().into_owned()).unwrap_or_default()
+}
+
+fn say(socket: &mut Listener, write: impl FnOnce(Object<'_>) -> Object<'_>) -> Result<(), Fail> {
+    let mut line = Vec::new();
+    write(Object::new(&mut line)).end();
+    let text = String::from_utf8(line).unwrap_or_default();
+    socket.send(&text).map_err(|why| Fail::runtime(format!("the connection to the hub is lost ({why})")))
+}

@@ -1,0 +1,91 @@
+//! A hub and its agents, from the first token to the summary.
+
+use serde_json::{Value, json as value};
+
+use crate::hub::{Hub, json};
+use crate::on_both;
+
+on_both! {
+    what_is_sent_arrives_over_tls_and_is_checked
+    what_is_sent_to_nobody_waits
+    an_agent_that_is_taken_out_is_cut_off_and_a_broken_file_changes_nothing
+    an_open_hub_believes_names
+}
+
+fn what_is_sent_arrives_over_tls_and_is_checked(runtime: &'static str) {
+    let hub = Hub::of("mux-arrives", runtime, &["alice", "bob"], &["--self-signed", "certs"]);
+    let mut bob = hub.listen("bob", &["--count", "3", "--accept", "chat", "--echo"]);
+    let refused = hub.open("alice", "bob", "file:sync");
+    let channel = hub.open("alice", "bob", "chat");
+    for (n, payload) in ["{\"text\":\"h\u{e9}\"}", "1.0", "[]"].iter().enumerate() {
+        let sent = hub.ask("alice", "send", &["--channel", &channel, "--payload", payload]);
+        assert_eq!((&sent["delivered"], &sent["seq"]), (&value!(true), &value!(n)));
+    }
+    let (code, rest) = bob.finish();
+    assert_eq!(code, 0);
+    let heard: Vec<Value> = rest.iter().map(|line| json(line)).collect();
+    let names: Vec<&str> = heard.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["incoming", "incoming", "frame", "frame", "frame", "summary"]);
+    for (event, payload) in heard[2..5].iter().zip([value!({"text": "h\u{e9}"}), value!(1.0), value!([])]) {
+        assert_eq!((&event["payload"], &event["from"], &event["proof"]), (&payload, &value!("alice"), &value!("hop")));
+        assert_eq!(event["verified"], true, "{event}");
+    }
+    // The intent that bob does not take was closed by him, and alice has his echoes.
+    let all = hub.ask("alice", "channels", &["--agent", "alice"]);
+    assert_eq!(all["channels"].as_array().unwrap().len(), 1, "{all}");
+    assert_ne!(all["channels"][0]["id"], value!(refused));
+    let closed = hub.ask("alice", "close", &["--channel", &channel, "--reason", "done"]);
+    assert_eq!((&closed["reason"], &closed["state"]), (&value!("done"), &value!("closed")));
+    assert!(closed["duration_frames"].as_u64().unwrap() >= 3);
+    assert_eq!(hub.ask("alice", "status", &[])["security"]["transport"], "TLS 1.3");
+    let summary = hub.end();
+    assert_eq!((&summary["channels"], &summary["event"]), (&value!(2), &value!("summary")));
+    assert!(summary["delivered"].as_u64().unwrap() >= 3);
+}
+
+fn what_is_sent_to_nobody_waits(runtime: &'static str) {
+    let hub = Hub::of("mux-waits", runtime, &["alice", "bob"], &["--plain"]);
+    let channel = hub.open("alice", "bob", "iot:sensor");
+    let sent = hub.ask("alice", "send", &["--channel", &channel, "--payload", "21.5"]);
+    assert_eq!((&sent["delivered"], &sent["queued"]), (&value!(false), &value!(true)));
+    let bob = hub.listen("bob", &["--count", "1"]);
+    assert_eq!(json(&bob.line())["event"], "incoming");
+    let frame = json(&bob.line());
+    // Without TLS nobody is given a key, and nothing is said to be checked that was not.
+    assert_eq!((&frame["payload"], &frame["verified"]), (&value!(21.5), &Value::Null));
+    assert_eq!(hub.ask("alice", "status", &[])["security"]["transport"], "none");
+}
+
+fn an_agent_that_is_taken_out_is_cut_off_and_a_broken_file_changes_nothing(runtime: &'static str) {
+    let hub = Hub::of("mux-reload", runtime, &["alice", "bob"], &["--self-signed", "certs"]);
+    let mut bob = hub.listen("bob", &[]);
+    let file = hub.folder.0.join("agents.toml");
+    let before = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, "[agents.alice]\nmay = []").unwrap();
+    hub.process.signal("HUP");
+    while !hub.process.stderr().contains("the agents stay as they were") {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    hub.ask("bob", "status", &[]);
+    std::fs::write(&file, before.split("[agents.\"bob\"]").next().unwrap()).unwrap();
+    hub.process.signal("HUP");
+    let (code, _) = bob.finish();
+    assert_eq!(code, 1);
+    assert!(bob.stderr().contains("may not be here any more"), "{}", bob.stderr());
+    assert_eq!(hub.asked(1, Some("bob"), "status", &[]), "");
+    hub.ask("alice", "status", &[]);
+    hub.end();
+}
+
+fn an_open_hub_believes_names(runtime: &'static str) {
+    let args = ["--open", "--plain", "--intent", "iot:sensor=mqtt=Sensor data", "--max-channels", "2"];
+    let hub = Hub::start("mux-open", runtime, &args);
+    let ask = |command: &str, args: &[&str]| json(&hub.asked(0, None, command, args));
+    assert_eq!(ask("intents", &[])["intents"]["iot:sensor"], value!({"backend": "mqtt", "description": "Sensor data"}));
+    let open = ["--agent", "Alice.aint", "--target", "bob", "--intent", "iot:sensor", "--metadata", "{\"unit\":\"C\"}"];
+    let opened = ask("open", &open);
+    assert_eq!((&opened["agent"], &opened["path"]["backend"]), (&value!("alice"), &value!("mqtt")));
+    ask("open", &open);
+    assert_eq!(hub.asked(1, None, "open", &open), "", "two are as many as one may have");
+    hub.end();
+}

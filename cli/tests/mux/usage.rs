@@ -1,0 +1,64 @@
+//! What is refused before anything is done: exit code 2 and one sentence.
+
+use crate::common::folder::Folder;
+
+#[track_caller]
+fn refused(folder: &Folder, code: i32, args: &[&str], why: &str) {
+    let out = folder.sluis(&[&["mux"], args].concat());
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(code), "{args:?}: {said}");
+    assert!(said.contains(why) && said.trim_end().lines().count() == 1, "{args:?}: {said}");
+    assert!(out.stdout.is_empty());
+}
+
+#[test]
+fn a_hub_that_nobody_should_run_is_refused() {
+    let folder = Folder::new("mux-usage");
+    let write = |name: &str, text: &str| std::fs::write(folder.0.join(name), text).unwrap();
+    write("empty.toml", "");
+    write("broken.toml", "[agents.alice]\ntoken_sha256 = 5");
+    refused(&folder, 2, &["serve", "--open", "--plain"], "--open=anywhere");
+    for args in [&["serve", "--open"][..], &["serve", "--plain"], &["serve"]] {
+        assert_eq!(folder.sluis(&[&["mux"], args].concat()).status.code(), Some(2), "{args:?}");
+    }
+    refused(&folder, 2, &["serve", "--plain", "--agents", "missing.toml"], "cannot read missing.toml");
+    refused(&folder, 2, &["serve", "--plain", "--agents", "broken.toml"], "broken.toml");
+    let certs = ["serve", "--agents", "empty.toml", "--cert", "empty.toml", "--cert-key", "empty.toml"];
+    refused(&folder, 2, &certs, "no certificate can be read");
+    refused(&folder, 2, &["serve", "--plain", "--agents", "empty.toml", "--prefix", "api"], "a path like /api/mux");
+    refused(&folder, 2, &["status", "--url", "localhost:8443"], "https://hub.example:8443");
+    refused(
+        &folder,
+        2,
+        &["status", "--url", "http://localhost:1", "--pin", &"0".repeat(64)],
+        "--ca and --pin are for https",
+    );
+    refused(&folder, 2, &["status", "--pin", "0"], "64 hex digits");
+    refused(&folder, 2, &["status", "--token-file", "empty.toml"], "holds no token");
+    refused(&folder, 1, &["status", "--url", "http://127.0.0.1:1"], "cannot be reached");
+    refused(
+        &folder,
+        2,
+        &["open", "--agent", "a", "--target", "b", "--intent", "i", "--metadata", "[]"],
+        "a JSON object",
+    );
+}
+
+#[test]
+fn a_token_is_given_once_and_its_hash_is_kept() {
+    let folder = Folder::new("mux-token");
+    let give = |args: &[&str]| folder.ends(0, &[&["mux", "token", "--agents", "a.toml"], args].concat());
+    let (alice, bob) = (give(&["alice", "--may", "call:*", "--to", "b\"o\\b"]), give(&["bob"]));
+    assert!(alice.trim().len() == 64 && alice != bob);
+    let file = std::fs::read_to_string(folder.0.join("a.toml")).unwrap();
+    assert!(!file.contains(alice.trim()) && file.contains("may = [\"call:*\"]"), "{file}");
+    refused(&folder, 2, &["token", "alice", "--agents", "a.toml"], "a.toml");
+    refused(&folder, 2, &["token", "Alice.aint", "--agents", "a.toml"], "\"alice\"");
+    assert_eq!(std::fs::read_to_string(folder.0.join("a.toml")).unwrap(), file);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(folder.0.join("a.toml")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,332 @@
+//! The messages of all peers.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use sluis_core::Instant;
+
+use super::super::sealed::{GRACE, LIFETIME};
+use super::record::MAX_ACKS;
+use crate::key::PublicKey;
+
+/// What an inbox holds at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InboxLimits {
+    /// Epochs of senders, in all.
+    pub epochs: usize,
+    /// Epochs of one sender: how often it may start anew within the life of a session.
+    pub epochs_per_sender: usize,
+    /// Messages of one epoch that wait for one before them, for the application, or to be confirmed, or that came out of order.
+    pub waiting: usize,
+    /// Bytes of messages that wait, in all.
+    pub bytes: usize,
+    /// Bytes of messages of one epoch that wait.
+    pub bytes_per_epoch: usize,
+    /// Gaps of one epoch that are remembered: numbers that were given up.
+    pub gaps: usize,
+}
+
+impl Default for InboxLimits {
+    fn default() -> Self {
+        Self {
+            epochs: 16_384,
+            epochs_per_sender: 64,
+            waiting: 1024,
+            bytes: 16 * 1024 * 1024,
+            bytes_per_epoch: 512 * 1024,
+            gaps: 64,
+        }
+    }
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It is new and will be handed over.
+    New,
+    /// It is new and waits for one before it.
+    Held,
+    /// A copy of one that is not confirmed yet: nothing is to be done.
+    Pending,
+    /// A copy of one that the application has: it is acknowledged again.
+    Again,
+    /// Its sender had given it up: it is not handed over, and not acknowledged.
+    GivenUp,
+}
+
+/// Why a message was not taken. It may come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// No room for it, or for what has to be remembered of it.
+    #[error("no room for the message")]
+    Busy,
+}
+
+/// A message for the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handed {
+    /// Who sent it.
+    pub from: PublicKey,
+    /// With the number, what [`Inbox::confirm`] takes.
+    pub epoch: u64,
+    /// Within the epoch.
+    pub number: u64,
+    /// What is said.
+    pub body: Vec<u8>,
+}
+
+/// The messages of all peers: handed over once each, in order.
+#[derive(Debug)]
+pub struct Inbox {
+    limits: InboxLimits,
+    /// Ordered by sender. Senders are proven, so nobody chooses keys to make this slow.
+    epochs: BTreeMap<(PublicKey, u64), Epoch>,
+    bytes: usize,
+    ready: VecDeque<(PublicKey, u64, u64)>,
+    /// Who has acknowledgements to get.
+    owed: BTreeSet<(PublicKey, u64)>,
+}
+
+#[derive(Debug)]
+struct Epoch {
+    /// All below were handed over in order, or came out of order, or were given up.
+    next: u64,
+    /// Not handed over yet.
+    bodies: BTreeMap<u64, Waiting>,
+    bytes: usize,
+    /// Handed over and not confirmed.
+    unconfirmed: BTreeSet<u64>,
+    /// At or above `next`, handed to the application or about to be: those that are not to be kept in order.
+    apart: BTreeSet<u64>,
+    /// Below `next`, given up and never handed over.
+    gaps: BTreeSet<u64>,
+    /// Below this it is not known any more which were given up: nothing there is acknowledged again.
+    unknown: u64,
+    acks: BTreeSet<u64>,
+    heard: Instant,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    body: Vec<u8>,
+    /// It was put to the application's queue.
+    ready: bool,
+}
+
+impl Inbox {
+    /// An empty one.
+    #[must_use]
+    pub const fn new(limits: InboxLimits) -> Self {
+        Self { limits, epochs: BTreeMap::new(), bytes: 0, ready: VecDeque::new(), owed: BTreeSet::new() }
+    }
+
+    /// Take a message of a sender that was proven by its session; see [`Record::Message`](super::Record::Message) for the numbers.
+    ///
+    /// # Errors
+    /// [`Refused::Busy`]: the message was not kept, and is not acknowledged.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        from: PublicKey,
+        epoch: u64,
+        (number, oldest): (u64, u64),
+        ordered: bool,
+        body: &[u8],
+    ) -> Result<Received, Refused> {
+        self.make_room(now, from, epoch)?;
+        let key = (from, epoch);
+        let Self { limits, epochs, bytes, ready, owed } = self;
+        let known = epochs.entry(key).or_insert_with(|| Epoch::new(now));
+        known.heard = now;
+        known.skip_to(oldest, limits.gaps, &mut |number| ready.push_back((from, epoch, number)));
+        let received = match known.state_of(number) {
+            Some(Received::Again) => {
+                known.acks.insert(number);
+                owed.insert(key);
+                return Ok(Received::Again);
+            }
+            Some(copy) => return Ok(copy),
+            None if ordered && number > known.next => Received::Held,
+            None => Received::New,
+        };
+        let full = known.waiting() >= limits.waiting
+            || known.bytes + body.len() > limits.bytes_per_epoch
+            || *bytes + body.len() > limits.bytes;
+        if full {
+            return Err(Refused::Busy);
+        }
+        known.bytes += body.len();
+        *bytes += body.len();
+        known.bodies.insert(number, Waiting { body: body.to_vec(), ready: false });
+        if !ordered {
+            known.hand(number, &mut |number| ready.push_back((from, epoch, number)));
+            known.apart.insert(number);
+        }
+        known.advance(&mut |number| ready.push_back((from, epoch, number)));
+        Ok(received)
+    }
+
+    /// The next message for the application. It is acknowledged when it is [confirmed](Self::confirm).
+    pub fn poll(&mut self) -> Option<Handed> {
+        let (from, epoch, number) = self.ready.pop_front()?;
+        let known = self.epochs.get_mut(&(from, epoch))?;
+        let Waiting { body, .. } = known.bodies.remove(&number)?;
+        known.bytes -= body.len();
+        self.bytes -= body.len();
+        known.unconfirmed.insert(number);
+        Some(Handed { from, epoch, number, body })
+    }
+
+    /// The application has a message: it is acknowledged. Says whether there was one to confirm.
+    pub fn confirm(&mut self, from: PublicKey, epoch: u64, number: u64) -> bool {
+        let key = (from, epoch);
+        let Some(known) = self.epochs.get_mut(&key).filter(|known| known.unconfirmed.contains(&number)) else {
+            return false;
+        };
+        known.unconfirmed.remove(&number);
+        known.acks.insert(number);
+        self.owed.insert(key);
+        true
+    }
+
+    /// Acknowledgements that are to be sent to somebody: of one epoch, as many as fit into a packet. Each is given once; a copy of the
+    /// message asks for it again.
+    pub fn poll_acks(&mut self) -> Option<(PublicKey, u64, Vec<[u8; 8]>)> {
+        let key = *self.owed.first()?;
+        let mut numbers = Vec::new();
+        if let Some(known) = self.epochs.get_mut(&key) {
+            while numbers.len() < MAX_ACKS
+                && let Some(number) = known.acks.pop_first()
+            {
+                numbers.push(number.to_be_bytes());
+            }
+        }
+        if self.epochs.get(&key).is_none_or(|known| known.acks.is_empty()) {
+            self.owed.remove(&key);
+        }
+        Some((key.0, key.1, numbers))
+    }
+
+    /// Bytes of messages that wait.
+    #[must_use]
+    pub const fn waiting_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Epochs that are remembered.
+    #[must_use]
+    pub fn epochs(&self) -> usize {
+        self.epochs.len()
+    }
+
+    /// Room for an epoch that is not known: what can be forgotten is, where it is needed.
+    fn make_room(&mut self, now: Instant, from: PublicKey, epoch: u64) -> Result<(), Refused> {
+        if self.epochs.contains_key(&(from, epoch)) {
+            return Ok(());
+        }
+        let own = || self.epochs.range((from, u64::MIN)..=(from, u64::MAX));
+        if own().count() < self.limits.epochs_per_sender && self.epochs.len() < self.limits.epochs {
+            return Ok(());
+        }
+        let old = own().find(|(_, known)| known.is_over(now)).map(|(key, _)| *key);
+        if let Some(old) = old {
+            self.epochs.remove(&old);
+            return Ok(());
+        }
+        if own().count() >= self.limits.epochs_per_sender {
+            return Err(Refused::Busy);
+        }
+        let before = self.epochs.len();
+        self.epochs.retain(|_, known| !known.is_over(now));
+        if self.epochs.len() < before { Ok(()) } else { Err(Refused::Busy) }
+    }
+}
+
+impl Epoch {
+    const fn new(now: Instant) -> Self {
+        Self {
+            next: 0,
+            bodies: BTreeMap::new(),
+            bytes: 0,
+            unconfirmed: BTreeSet::new(),
+            apart: BTreeSet::new(),
+            gaps: BTreeSet::new(),
+            unknown: 0,
+            acks: BTreeSet::new(),
+            heard: now,
+        }
+    }
+
+    /// No packet of it can be opened any more, and nothing of it waits.
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_since(self.heard) >= LIFETIME + GRACE && self.waiting() == 0 && self.acks.is_empty()
+    }
+
+    fn waiting(&self) -> usize {
+        self.bodies.len() + self.unconfirmed.len() + self.apart.len()
+    }
+
+    /// What is known of a number; `None`: it is new.
+    fn state_of(&self, number: u64) -> Option<Received> {
+        if self.bodies.contains_key(&number) || self.unconfirmed.contains(&number) {
+            return Some(Received::Pending);
+        }
+        if number >= self.next {
+            return self.apart.contains(&number).then_some(Received::Again);
+        }
+        let lost = number < self.unknown || self.gaps.contains(&number);
+        Some(if lost { Received::GivenUp } else { Received::Again })
+    }
+
+    /// Nobody sends what is below any more: hand over what came of it, and remember what did not.
+    fn skip_to(&mut self, oldest: u64, most_gaps: usize, ready: &mut impl FnMut(u64)) {
+        while self.next < oldest {
+            if self.bodies.contains_key(&self.next) {
+                self.hand(self.next, ready);
+                self.apart.remove(&self.next);
+            } else if !self.apart.remove(&self.next) {
+                // The next that came ends the gap. A sender may jump as far as it likes; the work is bounded by what is kept.
+                let came = self.bodies.range(self.next..).next().map(|(number, _)| *number);
+                let came_apart = self.apart.range(self.next..).next().copied();
+                let end = [came, came_apart].into_iter().flatten().fold(oldest, u64::min);
+                self.gap(self.next, end, most_gaps);
+                self.next = end;
+                continue;
+            }
+            self.next += 1;
+        }
+        self.advance(ready);
+    }
+
+    fn gap(&mut self, from: u64, to: u64, most: usize) {
+        if usize::try_from(to - from).is_ok_and(|len| len + self.gaps.len() <= most) {
+            self.gaps.extend(from..to);
+        } else {
+            // Too many to remember: what is below is left alone.
+            self.unknown = to;
+            self.gaps = self.gaps.split_off(&to);
+        }
+    }
+
+    /// Hand over what is next, as far as it came.
+    fn advance(&mut self, ready: &mut impl FnMut(u64)) {
+        loop {
+            if self.bodies.contains_key(&self.next) {
+                self.hand(self.next, ready);
+                self.apart.remove(&self.next);
+            } else if !self.apart.remove(&self.next) {
+                return;
+            }
+            self.next += 1;
+        }
+    }
+
+    fn hand(&mut self, number: u64, ready: &mut impl FnMut(u64)) {
+        if let Some(waiting) = self.bodies.get_mut(&number)
+            && !core::mem::replace(&mut waiting.ready, true)
+        {
+            ready(number);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What is said in sealed packets.
+
+use super::super::sealed::MessageId;
+
+/// The kind of a packet with a message, to be handed over in order.
+pub const MESSAGE: u8 = 1;
+/// The kind of a packet with acknowledgements.
+pub const ACK: u8 = 2;
+/// The kind of a packet with a message that is handed over when it comes.
+pub const UNORDERED: u8 = 3;
+
+/// The most acknowledgements of one packet.
+pub const MAX_ACKS: usize = 128;
+
+/// A record: the kind, the id and the body of a sealed packet, understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record<'a> {
+    /// A message. Its id is the epoch and the number; its body begins with the oldest number that is still tried.
+    Message {
+        /// Chosen by the sender at its start.
+        epoch: u64,
+        /// From 0.
+        number: u64,
+        /// What is below was acknowledged or given up. At most `number`.
+        oldest: u64,
+        /// To be handed over in order.
+        ordered: bool,
+        /// What is said.
+        body: &'a [u8],
+    },
+    /// The application has these messages. The id is their epoch and how many they are.
+    Ack {
+        /// That of their sender.
+        epoch: u64,
+        /// Eight bytes each, big endian.
+        numbers: &'a [[u8; 8]],
+    },
+}
+
+/// Bytes that a message's record adds to it.
+#[must_use]
+pub const fn message_overhead() -> usize {
+    8
+}
+
+impl<'a> Record<'a> {
+    /// Understand the kind, the id and the body of a packet; `None` for what has another form.
+    #[must_use]
+    pub fn parse(kind: u8, id: &MessageId, body: &'a [u8]) -> Option<Self> {
+        let (epoch, number) = split(id);
+        match kind {
+            MESSAGE | UNORDERED => {
+                let (oldest, body) = body.split_first_chunk()?;
+                let oldest = u64::from_be_bytes(*oldest);
+                // A number above all others could not be followed by one.
+                let valid = oldest <= number && number < u64::MAX;
+                valid.then_some(Self::Message { epoch, number, oldest, ordered: kind == MESSAGE, body })
+            }
+            ACK => {
+                let (numbers, rest) = body.as_chunks();
+                let counted = u64::try_from(numbers.len()).is_ok_and(|count| count == number);
+                let valid = counted && rest.is_empty() && numbers.len() <= MAX_ACKS;
+                valid.then_some(Self::Ack { epoch, numbers })
+            }
+            _ => None,
+        }
+    }
+
+    /// The kind of its packet.
+    #[must_use]
+    pub const fn kind(&self) -> u8 {
+        match self {
+            Self::Message { ordered: true, .. } => MESSAGE,
+            Self::Message { ordered: false, .. } => UNORDERED,
+            Self::Ack { .. } => ACK,
+        }
+    }
+
+    /// The id of its packet.
+    #[must_use]
+    pub fn id(&self) -> MessageId {
+        match self {
+            Self::Message { epoch, number, .. } => joined(*epoch, *number),
+            Self::Ack { epoch, numbers } => joined(*epoch, numbers.len() as u64),
+        }
+    }
+
+    /// Write the body of its packet to the start of `out`, and say how long it is; `None` where `out` is too short.
+    #[must_use]
+    pub fn write(&self, out: &mut [u8]) -> Option<usize> {
+        let (front, back): ([u8; 8], &[u8]) = match self {
+            Self::Message { oldest, body, .. } => (oldest.to_be_bytes(), body),
+            Self::Ack { numbers, .. } => {
+                let all = numbers.as_flattened();
+                out.get_mut(..all.len())?.copy_from_slice(all);
+                return Some(all.len());
+            }
+        };
+        let (start, rest) = out.split_first_chunk_mut()?;
+        *start = front;
+        rest.get_mut(..back.len())?.copy_from_slice(back);
+        Some(front.len() + back.len())
+    }
+}
+
+fn split(id: &MessageId) -> (u64, u64) {
+    let id = u128::from_be_bytes(*id);
+    // The upper and the lower half.
+    #[allow(clippy::cast_possible_truncation)]
+    let halves = ((id >> 64) as u64, id as u64);
+    halves
+}
+
+fn joined(epoch: u64, number: u64) -> MessageId {
+    (u128::from(epoch) << 64 | u128::from(number)).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn records_survive_and_garbage_is_none(
+            epoch: u64, number in 0..u64::MAX, back: u64, ordered: bool, body: Vec<u8>, numbers in proptest::collection::vec(any::<[u8; 8]>(), 0..=MAX_ACKS),
+            kind: u8, id: [u8; 16],
+        ) {
+            let oldest = number - back.min(number);
+            for record in [Record::Message { epoch, number, oldest, ordered, body: &body }, Record::Ack { epoch, numbers: &numbers }] {
+                let mut out = [0; 2048];
+                let len = record.write(&mut out).unwrap();
+                prop_assert_eq!(Record::parse(record.kind(), &record.id(), &out[..len]), Some(record));
+                prop_assert_eq!(record.write(&mut out[..len.saturating_sub(1)]).is_some(), len == 0);
+            }
+            if let Some(record) = Record::parse(kind, &id, &body) {
+                let mut out = [0; 2048];
+                let len = record.write(&mut out).unwrap();
+                prop_assert_eq!((record.kind(), record.id(), &out[..len]), (kind, id, &body[..]));
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The messages to one peer.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+
+use sluis_core::Instant;
+use sluis_core::time::Duration;
+
+use super::super::sealed::MAX_BODY;
+use super::record::message_overhead;
+
+/// Without an answer for so long, more brokers are asked, or for two round trips where that is longer.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// From the third time on a message is sent again after this, doubled each time.
+const AGAIN: Duration = Duration::from_millis(500);
+/// At most so long from one time to the next.
+const LONGEST: Duration = Duration::from_secs(4);
+
+/// How many brokers a message goes to this time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// Those that the peer told us of, or the first three of its ranking.
+    Near,
+    /// The first ten of its ranking.
+    Wider,
+    /// All of the pool.
+    All,
+}
+
+/// What a sender holds at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SenderLimits {
+    /// Messages without an answer.
+    pub in_flight: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// Messages that were given up and whose acknowledgement would still be said.
+    pub late: usize,
+}
+
+impl Default for SenderLimits {
+    fn default() -> Self {
+        Self { in_flight: 1024, bytes: 1024 * 1024, late: 256 }
+    }
+}
+
+/// Why a message was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// Too many are without an answer, or too many bytes.
+    #[error("too many messages to this peer are without an answer")]
+    Full,
+    /// Longer than a packet may be.
+    #[error("the message is longer than a packet may be")]
+    TooLong,
+}
+
+/// A message to be sent now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmission {
+    /// Its number.
+    pub number: u64,
+    /// The oldest that is still tried; see [`Record::Message`](super::Record::Message).
+    pub oldest: u64,
+    /// To be handed over in order.
+    pub ordered: bool,
+    /// To how many brokers.
+    pub reach: Reach,
+    /// What is said.
+    pub body: Arc<[u8]>,
+}
+
+/// What an acknowledgement was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acked {
+    /// A message that waited for it: so long after it was sent. Its copies are to be taken back.
+    Delivered(Duration),
+    /// A message that was given up: so long after it was sent.
+    Late(Duration),
+    /// Nothing that is known: a copy of an acknowledgement, or a lie.
+    Unknown,
+}
+
+/// The messages to one peer that are under way.
+#[derive(Debug)]
+pub struct Sender {
+    epoch: u64,
+    next: u64,
+    limits: SenderLimits,
+    bytes: usize,
+    under_way: BTreeMap<u64, Sending>,
+    /// When those that were given up were sent.
+    given_up: BTreeMap<u64, Instant>,
+}
+
+#[derive(Debug)]
+struct Sending {
+    body: Arc<[u8]>,
+    ordered: bool,
+    since: Instant,
+    until: Instant,
+    times: u32,
+    due: Instant,
+}
+
+impl Sender {
+    /// A sender of a random epoch, which it must never use again.
+    #[must_use]
+    pub const fn new(epoch: u64, limits: SenderLimits) -> Self {
+        Self { epoch, next: 0, limits, bytes: 0, under_way: BTreeMap::new(), given_up: BTreeMap::new() }
+    }
+
+    /// Its epoch.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// How many messages are without an answer.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// Send a message; it is tried for so long. Says its number.
+    ///
+    /// # Errors
+    /// [`SendError`]: nothing was kept.
+    pub fn send(&mut self, now: Instant, body: Arc<[u8]>, ordered: bool, timeout: Duration) -> Result<u64, SendError> {
+        if body.len() + message_overhead() > MAX_BODY {
+            return Err(SendError::TooLong);
+        }
+        if self.under_way.len() >= self.limits.in_flight || self.bytes + body.len() > self.limits.bytes {
+            return Err(SendError::Full);
+        }
+        let number = self.next;
+        // The last number is never given: it could not be followed by one.
+        self.next = self.next.checked_add(1).filter(|next| *next < u64::MAX).ok_or(SendError::Full)?;
+        self.bytes += body.len();
+        self.under_way.insert(number, Sending { body, ordered, since: now, until: now + timeout, times: 0, due: now });
+        Ok(number)
+    }
+
+    /// The next message to be sent, lowest number first. `rtt` is the round trip to the peer, as far as it is known.
+    pub fn poll(&mut self, now: Instant, rtt: Duration) -> Option<Transmission> {
+        let oldest = self.oldest();
+        let (number, sending) = self.under_way.iter_mut().find(|(_, sending)| sending.due <= now)?;
+        let reach = match sending.times {
+            0 => Reach::Near,
+            1 => Reach::Wider,
+            _ => Reach::All,
+        };
+        let wait = match sending.times.checked_sub(2) {
+            None => PATIENCE.max(rtt * 2),
+            Some(doubled) => AGAIN.saturating_mul(1 << doubled.min(3)).min(LONGEST).max(rtt * 2),
+        };
+        sending.times = sending.times.saturating_add(1);
+        sending.due = now + wait;
+        let Sending { body, ordered, .. } = sending;
+        Some(Transmission { number: *number, oldest, ordered: *ordered, reach, body: body.clone() })
+    }
+
+    /// Something changed that makes it worth to try all again at once: a broker came up, a session is new.
+    pub fn hurry(&mut self, now: Instant) {
+        for sending in self.under_way.values_mut() {
+            sending.due = sending.due.min(now);
+        }
+    }
+
+    /// An acknowledgement came.
+    pub fn acked(&mut self, now: Instant, epoch: u64, number: u64) -> Acked {
+        if epoch != self.epoch {
+            return Acked::Unknown;
+        }
+        if let Some(sending) = self.under_way.remove(&number) {
+            self.bytes -= sending.body.len();
+            return Acked::Delivered(now.saturating_since(sending.since));
+        }
+        match self.given_up.remove(&number) {
+            Some(since) => Acked::Late(now.saturating_since(since)),
+            None => Acked::Unknown,
+        }
+    }
+
+    /// The next message whose time is over: it is given up, and whether it arrived is not known.
+    pub fn poll_given_up(&mut self, now: Instant) -> Option<u64> {
+        let number = *self.under_way.iter().find(|(_, sending)| sending.until <= now)?.0;
+        let sending = self.under_way.remove(&number)?;
+        self.bytes -= sending.body.len();
+        if self.given_up.len() >= self.limits.late {
+            self.given_up.pop_first();
+        }
+        self.given_up.insert(number, sending.since);
+        Some(number)
+    }
+
+    /// When [`poll`](Self::poll) or [`poll_given_up`](Self::poll_given_up) has something next.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.under_way.values().map(|sending| sending.due.min(sending.until)).min()
+    }
+
+    /// The oldest number that is still tried; with none, the next.
+    fn oldest(&self) -> u64 {
+        self.under_way.first_key_value().map_or(self.next, |(number, _)| *number)
+    }
+}

@@ -1,0 +1,239 @@
+//! A switchboard that many connections share.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use sluis_core::driver::Clock;
+use sluis_core::{Instant, Now, Seed};
+use sluis_mux::rest::{Response, Wait, read_inbox};
+use sluis_mux::switchboard::{Config, SocketId, Switchboard};
+use sluis_net::{Runtime, within};
+
+/// Settings of a hub besides those of its switchboard.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Connections at a time; what comes above waits in the system's queue.
+    pub max_connections: usize,
+    /// Pages that may use the hub besides its own, as browsers write their origin.
+    pub allow_origins: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_connections: 16_384, allow_origins: Vec::new() }
+    }
+}
+
+/// What a hub's server has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HubStats {
+    /// Connections that were accepted.
+    pub connections: u64,
+    /// Of these, that ended before they asked anything: no TLS, no HTTP, or nothing in time.
+    pub dropped: u64,
+    /// Requests and upgrades without a token that is known.
+    pub unauthorised: u64,
+    /// Requests of pages that may not.
+    pub foreign_pages: u64,
+}
+
+/// The counters behind [`HubStats`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) connections: AtomicU64,
+    pub(crate) dropped: AtomicU64,
+    pub(crate) unauthorised: AtomicU64,
+    pub(crate) foreign_pages: AtomicU64,
+}
+
+/// Add one.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// A hub: copies are the same one.
+pub struct Hub<R> {
+    pub(crate) shared: Arc<Shared<R>>,
+}
+
+pub(crate) struct Shared<R> {
+    pub(crate) runtime: R,
+    pub(crate) options: Options,
+    pub(crate) counters: Counters,
+    clock: Box<dyn Clock>,
+    state: Mutex<State>,
+}
+
+struct State {
+    board: Switchboard,
+    /// Whom to wake when a socket has something to write.
+    sockets: BTreeMap<SocketId, Waker>,
+    /// Whom to wake when an agent's inbox has something.
+    inboxes: BTreeMap<Arc<str>, Vec<Waker>>,
+    /// Whom to wake when the switchboard's next deadline may have come nearer.
+    timer: Option<Waker>,
+}
+
+impl<R> Clone for Hub<R> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<R> fmt::Debug for Hub<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+impl<R> Hub<R> {
+    /// A hub without channels.
+    #[must_use]
+    pub fn new(runtime: R, config: Config, options: Options, seed: &Seed, clock: impl Clock + 'static) -> Self {
+        let board = Switchboard::new(config, seed, clock.now());
+        let state = State { board, sockets: BTreeMap::new(), inboxes: BTreeMap::new(), timer: None };
+        let (clock, counters) = (Box::new(clock), Counters::default());
+        Self { shared: Arc::new(Shared { runtime, options, counters, clock, state: Mutex::new(state) }) }
+    }
+
+    /// What its server has seen.
+    #[must_use]
+    pub fn stats(&self) -> HubStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.shared.counters;
+        HubStats {
+            connections: get(&counters.connections),
+            dropped: get(&counters.dropped),
+            unauthorised: get(&counters.unauthorised),
+            foreign_pages: get(&counters.foreign_pages),
+        }
+    }
+
+    /// Do something at the switchboard. Everybody else waits meanwhile, so do it quickly.
+    pub fn with<T>(&self, act: impl FnOnce(&mut Switchboard, Now) -> T) -> T {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = state.board.deadline();
+        let done = act(&mut state.board, now);
+        state.wake(before);
+        done
+    }
+
+    /// The next text to write to a socket; else whoever polls is woken when there is one, or the socket has ended.
+    pub(crate) fn poll_text(&self, socket: SocketId, cx: &mut Context<'_>) -> Option<String> {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = state.board.poll_text(now, socket);
+        if text.is_none() {
+            state.sockets.insert(socket, cx.waker().clone());
+        }
+        text
+    }
+
+    /// A socket is gone.
+    pub(crate) fn detach(&self, socket: SocketId) {
+        self.with(|board, now| board.detach(now, socket));
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).sockets.remove(&socket);
+    }
+
+    /// Wait until the switchboard's deadline may have come nearer than `known`; where it is then.
+    async fn deadline_changed(&self, known: Option<Instant>) -> Option<Instant> {
+        poll_fn(|cx| {
+            let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let deadline = state.board.deadline();
+            if deadline != known {
+                return Poll::Ready(deadline);
+            }
+            state.timer = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl State {
+    /// Wake whom a change concerns.
+    fn wake(&mut self, deadline: Option<Instant>) {
+        while let Some(socket) = self.board.poll_ready() {
+            if let Some(waker) = self.sockets.remove(&socket) {
+                waker.wake();
+            }
+        }
+        while let Some(agent) = self.board.poll_inbox() {
+            self.inboxes.remove(&agent).into_iter().flatten().for_each(Waker::wake);
+        }
+        if self.board.deadline() != deadline
+            && let Some(waker) = self.timer.take()
+        {
+            waker.wake();
+        }
+    }
+}
+
+impl<R: Runtime> Hub<R> {
+    /// Do what is due, for ever.
+    pub(crate) async fn keep_time(self) {
+        let mut known: Option<Instant> = None;
+        loop {
+            let now = self.shared.clock.now();
+            let changed = match known {
+                None => Some(self.deadline_changed(None).await),
+                Some(at) if at <= now.mono => {
+                    self.with(Switchboard::handle_timeout);
+                    Some(self.with(|board, _| board.deadline()))
+                }
+                Some(at) => {
+                    let left = at.saturating_since(now.mono).max(Duration::from_millis(1));
+                    within(&self.shared.runtime, left, self.deadline_changed(known)).await
+                }
+            };
+            if let Some(deadline) = changed {
+                known = deadline;
+            }
+        }
+    }
+
+    /// Answer a request for an inbox that is empty, when it is not any more or the time is over.
+    pub(crate) async fn wait(&self, wait: Wait) -> Response {
+        let agent: Arc<str> = wait.agent.as_str().into();
+        if let Err(refusal) = self.with(|board, now| board.wait_for_inbox(now, &agent)) {
+            return sluis_mux::rest::refused(refusal);
+        }
+        // Also when the client goes away and this future is dropped.
+        let _waiting = Waiting { hub: self, agent: &agent };
+        let news = poll_fn(|cx| {
+            let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.board.inbox_has_news(&agent) {
+                return Poll::Ready(());
+            }
+            let wakers = state.inboxes.entry(Arc::clone(&agent)).or_default();
+            wakers.retain(|waker| !waker.will_wake(cx.waker()));
+            wakers.push(cx.waker().clone());
+            Poll::Pending
+        });
+        within(&self.shared.runtime, wait.at_most, news).await;
+        self.with(|board, now| read_inbox(board, now, &wait))
+    }
+}
+
+/// Somebody who waits for an inbox.
+struct Waiting<'h, R> {
+    hub: &'h Hub<R>,
+    agent: &'h Arc<str>,
+}
+
+impl<R> Drop for Waiting<'_, R> {
+    fn drop(&mut self) {
+        self.hub.with(|board, now| board.stop_waiting(now, self.agent));
+        let mut state = self.hub.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // Others who wait for the same are woken for nothing and wait again.
+        state.inboxes.remove(self.agent).into_iter().flatten().for_each(Waker::wake);
+    }
+}

@@ -1,0 +1,25 @@
+//! HTTP and WebSocket for a hub of `sluis-mux`, on any runtime: hyper and tungstenite around its pure dialogue.
+//!
+//! * [`Hub`] is a switchboard that many connections share. [`Hub::serve`] is a whole server; [`Hub::answer`] is the service to mount in
+//!   a hyper server of your own.
+//! * [`Client`] asks a hub, and [`Listener`] is an agent that listens on a WebSocket.
+//!
+//! A header that does not come within 10 s of the accept, a body within 30 s or of more than 2 MiB, a WebSocket that leaves two pings
+//! unanswered: the connection ends. A socket that does not read is not read from. Tokens are never logged or repeated.
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod body;
+mod client;
+mod hub;
+mod io;
+mod listener;
+mod origin;
+mod pipe;
+mod server;
+mod socket;
+
+pub use client::{Client, ClientError, Reply, Url, UrlError};
+pub use hub::{Hub, HubStats, Options};
+pub use hyper;
+pub use listener::{Heard, Listener};

@@ -1,0 +1,294 @@
+//! Accepting connections, and answering what they ask.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use sluis_mux::access::{offered, presented};
+use sluis_mux::rest::{self, Answer, MAX_BODY, rest};
+use sluis_mux::switchboard::SocketId;
+use sluis_mux::talk::join;
+use sluis_mux::{Access, Caller};
+use sluis_net::{Accept as _, ByteStream, MaybeTls, Runtime, ServerTls, handshake, within};
+use tungstenite::handshake::derive_accept_key;
+
+use crate::body::{self, Unread, Whole};
+use crate::hub::{Hub, count};
+use crate::io::{HyperIo, HyperTimer};
+use crate::origin::{self, Verdict};
+use crate::socket;
+
+/// From the accept, or from the last answer, to the end of the next header.
+const HEADER_TIME: Duration = Duration::from_secs(10);
+/// How long a body may take.
+const BODY_TIME: Duration = Duration::from_secs(30);
+/// How long nothing is accepted after the system had no descriptor to give.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+impl<R: Runtime> Hub<R> {
+    /// Serve connections, over TLS where there is a certificate, until `stop` is ready. Connections that are open then go on until
+    /// they are dropped with their tasks.
+    ///
+    /// # Errors
+    /// None for a single connection; those are counted.
+    pub async fn serve(
+        &self,
+        mut listener: R::Listener,
+        tls: Option<ServerTls>,
+        stop: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let mut stop = pin!(stop);
+        let mut time = pin!(self.clone().keep_time());
+        let room = Arc::new(Room::new(self.shared.options.max_connections));
+        let mut pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
+        poll_fn(|cx| {
+            loop {
+                if stop.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Ok(()));
+                }
+                let _ = time.as_mut().poll(cx);
+                if pause.as_mut().is_some_and(|pause| pause.as_mut().poll(cx).is_pending()) {
+                    return Poll::Pending;
+                }
+                pause = None;
+                let Some(place) = room.take(cx.waker()) else { return Poll::Pending };
+                match listener.poll_accept(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Err(_)) => pause = Some(Box::pin(self.shared.runtime.sleep(ACCEPT_PAUSE))),
+                    Poll::Ready(Ok((stream, _))) => {
+                        count(&self.shared.counters.connections);
+                        let (hub, tls) = (self.clone(), tls.clone());
+                        self.shared.runtime.spawn(async move {
+                            hub.accepted(stream, tls).await;
+                            drop(place);
+                        });
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    async fn accepted(&self, stream: R::Tcp, tls: Option<ServerTls>) {
+        let stream = match tls.map(|tls| tls.accept()) {
+            None => MaybeTls::Plain(stream),
+            Some(Ok(tls)) => match handshake(&self.shared.runtime, stream, tls).await {
+                Ok(stream) => MaybeTls::Tls(Box::new(stream)),
+                Err(_) => return count(&self.shared.counters.dropped),
+            },
+            Some(Err(_)) => return count(&self.shared.counters.dropped),
+        };
+        self.connection(stream).await;
+    }
+
+    /// Serve one connection to its end.
+    pub async fn connection<S: ByteStream>(&self, stream: S) {
+        let asked = AtomicBool::new(false);
+        let service = service_fn(|request| {
+            asked.store(true, Ordering::Relaxed);
+            let hub = self.clone();
+            async move { Ok::<_, Infallible>(hub.answer(request).await) }
+        });
+        let mut builder = http1::Builder::new();
+        builder.timer(HyperTimer(self.shared.runtime.clone())).header_read_timeout(HEADER_TIME).half_close(true);
+        let connection = builder.serve_connection(HyperIo::new(stream), service).with_upgrades();
+        let (mut connection, mut late) = (pin!(connection), pin!(self.shared.runtime.sleep(HEADER_TIME)));
+        let mut waits = true;
+        poll_fn(|cx| {
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            // hyper's own time starts with the first byte.
+            waits &= !asked.load(Ordering::Relaxed);
+            if waits { late.as_mut().poll(cx) } else { Poll::Pending }
+        })
+        .await;
+        if !asked.load(Ordering::Relaxed) {
+            count(&self.shared.counters.dropped);
+        }
+    }
+
+    /// Answer one request: the service to mount in a server of your own. Upgrades run in tasks of the hub's runtime.
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<Whole> {
+        let headers = request.headers();
+        let open = self.with(|board, _| matches!(board.config().access, Access::Open));
+        let verdict = origin::judge(
+            text(headers, &header::ORIGIN),
+            text(headers, &header::HOST),
+            &self.shared.options.allow_origins,
+            open,
+        );
+        let mut response = match &verdict {
+            Verdict::No => {
+                count(&self.shared.counters.foreign_pages);
+                plain(403, "This page may not use this hub: see --allow-origin")
+            }
+            Verdict::Told(_) if request.method() == hyper::Method::OPTIONS => preflight(headers),
+            _ => self.answer_allowed(request).await,
+        };
+        if let Verdict::Told(origin) = verdict
+            && let Ok(origin) = HeaderValue::from_str(&origin)
+        {
+            response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            response.headers_mut().insert(header::VARY, HeaderValue::from_static("origin"));
+        }
+        response
+    }
+
+    async fn answer_allowed(&self, request: Request<Incoming>) -> Response<Whole> {
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
+        let headers = request.headers();
+        let protocols = text(headers, &header::SEC_WEBSOCKET_PROTOCOL);
+        let found = presented(&target, text(headers, &header::AUTHORIZATION), protocols);
+        let caller = self.with(|board, _| board.identify(found.token.as_deref()));
+        if caller.is_none() {
+            count(&self.shared.counters.unauthorised);
+        }
+        let path = found.target.to_owned();
+        if is_upgrade(headers) {
+            let joined = self.with(|board, now| join(board, now, caller.as_ref(), &path));
+            match joined {
+                Some(Ok(socket)) => return self.upgrade(request, socket),
+                Some(Err(refused)) => return written(refused),
+                None => {}
+            }
+        }
+        self.ask(caller, &path, request).await
+    }
+
+    async fn ask(&self, caller: Option<Caller>, target: &str, request: Request<Incoming>) -> Response<Whole> {
+        let (parts, body) = request.into_parts();
+        let content_type = text(&parts.headers, &header::CONTENT_TYPE);
+        // Whoever is nobody is not listened to.
+        let body = match caller {
+            None => Vec::new(),
+            Some(_) => match within(&self.shared.runtime, BODY_TIME, body::read(body, MAX_BODY)).await {
+                Some(Ok(body)) => body,
+                Some(Err(Unread::TooLong)) => {
+                    return closing(plain(413, &format!("A body has at most {MAX_BODY} bytes")));
+                }
+                Some(Err(Unread::Lost)) => return closing(plain(400, "The body did not come to its end")),
+                None => return closing(plain(408, "The body took too long")),
+            },
+        };
+        let request = rest::Request { method: parts.method.as_str(), target, content_type, body: &body };
+        match self.with(|board, now| rest(board, now, caller.as_ref(), request)) {
+            Answer::Done(response) => written(response),
+            Answer::Wait(wait) => written(self.wait(wait).await),
+        }
+    }
+
+    /// Make a WebSocket of a connection.
+    fn upgrade(&self, mut request: Request<Incoming>, socket: SocketId) -> Response<Whole> {
+        let headers = request.headers();
+        let version = text(headers, &header::SEC_WEBSOCKET_VERSION);
+        let Some(key) = text(headers, &header::SEC_WEBSOCKET_KEY).filter(|_| version == Some("13")) else {
+            self.detach(socket);
+            let mut response = plain(426, "WebSocket version 13 is spoken here");
+            response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            return response;
+        };
+        let mut response = Response::new(Whole::from(String::new()));
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()));
+        // The one that carried the token: a browser wants to hear one of those that it has offered.
+        let protocols = text(headers, &header::SEC_WEBSOCKET_PROTOCOL);
+        let chosen = offered(protocols).and_then(|token| HeaderValue::from_str(&format!("sluis.token.{token}")).ok());
+        let to = response.headers_mut();
+        to.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        to.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        to.extend(accept.ok().map(|accept| (header::SEC_WEBSOCKET_ACCEPT, accept)));
+        to.extend(chosen.map(|chosen| (header::SEC_WEBSOCKET_PROTOCOL, chosen)));
+        let hub = self.clone();
+        self.shared.runtime.spawn(async move {
+            match hyper::upgrade::on(&mut request).await {
+                Ok(stream) => socket::run(&hub, socket, stream).await,
+                Err(_) => hub.detach(socket),
+            }
+        });
+        response
+    }
+}
+
+/// Places for connections.
+struct Room {
+    left: AtomicUsize,
+    waits: Mutex<Option<Waker>>,
+}
+
+/// One of them; it is free again when this is dropped.
+struct Place(Arc<Room>);
+
+impl Room {
+    fn new(places: usize) -> Self {
+        Self { left: AtomicUsize::new(places.max(1)), waits: Mutex::new(None) }
+    }
+
+    /// A place, or the task is woken when there may be one.
+    fn take(self: &Arc<Self>, waker: &Waker) -> Option<Place> {
+        *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
+        let taken = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
+        taken.ok().map(|_| Place(Arc::clone(self)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.left.fetch_add(1, Ordering::AcqRel);
+        if let Some(waker) = self.0.waits.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            waker.wake();
+        }
+    }
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    text(headers, &header::UPGRADE).is_some_and(|to| to.eq_ignore_ascii_case("websocket"))
+}
+
+fn written(response: rest::Response) -> Response<Whole> {
+    let mut out = Response::new(Whole::from(response.body));
+    *out.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in response.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            out.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+    out
+}
+
+fn plain(status: u16, detail: &str) -> Response<Whole> {
+    written(rest::error(status, detail))
+}
+
+/// An answer after which nothing more is read.
+fn closing(mut response: Response<Whole>) -> Response<Whole> {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// What a browser asks before a page's request.
+fn preflight(headers: &HeaderMap) -> Response<Whole> {
+    let mut response = Response::new(Whole::from(String::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let to = response.headers_mut();
+    to.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+    to.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type"));
+    if headers.contains_key("access-control-request-private-network") {
+        to.insert("access-control-allow-private-network", HeaderValue::from_static("true"));
+    }
+    response
+}
