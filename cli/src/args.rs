@@ -1,4 +1,4 @@
-//! The flags of every command: DESIGN section 6, to the letter.
+//! The flags of every command. They are a promise: scripts and other people's tests drive them.
 
 use std::path::PathBuf;
 use std::time::Duration;
