@@ -167,6 +167,8 @@ A host name stands for its first address of the family of --bind; without
       after a pending answer the decision may follow, with the same seq
   {"event":"timeout","seq"}
       no answer, or after a pending one no decision
+  {"event":"unsent","seq","reason"}
+      it did not leave this machine, and is not counted as sent
   {"event":"summary","sent","received","lost","accept","pending","reject",
    "elapsed_s","per_second","rtt_ms":{"min","p50","p90","p99","max"}}
 Every ping received counts once as accept, pending or reject, by the last that
