@@ -7,6 +7,7 @@ use std::io;
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(unix), expect(dead_code, reason = "no signal is caught there"))]
 pub(crate) enum Asked {
     /// SIGINT, SIGTERM, or SIGHUP where nothing else is meant by it.
     Stop,

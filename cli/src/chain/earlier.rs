@@ -95,13 +95,18 @@ impl Earlier {
         Self { segments, missing: None }
     }
 
-    /// What the first line must link to. Where the segment before is missing and may be, that is not known.
+    /// What the first line must link to. Where the segment before is missing and may be, that is not known; but there must have been
+    /// one: a line that links to another and does not say that it begins a segment is not the first of anything.
     pub(super) fn start(&self, partial: bool) -> Start {
         match self.segments.first() {
             Some(newest) => Start::After(newest.reference.last),
-            None if self.missing.is_some() && partial => Start::Unknown,
+            None if partial && self.segment_is_missing() => Start::Unknown,
             None => Start::Fresh,
         }
+    }
+
+    fn segment_is_missing(&self) -> bool {
+        self.missing.is_some_and(|missing| missing.whole.is_some())
     }
 
     /// Whether segments at the beginning are missing.
@@ -153,7 +158,7 @@ impl Earlier {
         let others = others.iter().map(PathBuf::as_path).filter(|path| path.is_file());
         Elsewhere {
             files: segments.chain(others).collect(),
-            cut: self.is_cut() && partial,
+            cut: partial && self.segment_is_missing(),
             waiting: Vec::new(),
             let_be: 0,
         }

@@ -13,8 +13,7 @@ use super::args::FindArgs;
 use super::read;
 use super::values::Since;
 use crate::fail::Fail;
-use crate::output::{Color, Out, Style, escape, tell};
-use crate::view::padded;
+use crate::output::{Color, Out, Style, tell};
 
 /// Print the last tokens that match.
 pub(super) fn find(out: &mut Out, args: &FindArgs) -> Result<(), Fail> {
@@ -80,15 +79,15 @@ fn show(out: &mut Out, number: u64, line: &[u8]) {
         }
         Style::Text => {
             let Ok(token) = Token::parse(text) else { return };
-            out.line(|line, paint| {
-                padded(line, 6, |line| drop(write!(line, "{number}")));
-                paint.put(line, Color::Dim, |line| padded(line, 34, |line| escape::put_text(line, token.timestamp)));
-                padded(line, 22, |line| escape::put_text(line, token.actor));
-                paint.put(line, Color::Bold, |line| padded(line, 20, |line| escape::put_text(line, token.action)));
-                escape::put_text(line, token.token_id);
+            out.flow("", |flow| {
+                flow.piece(Color::Plain, |line| drop(write!(line, "{number:>5}")));
+                match token.timestamp.resolve(&mut [0; iso::MAX_TEXT]).ok().and_then(iso::parse) {
+                    Some(at) => flow.text(Color::Dim, &iso::format(at, &mut [0; iso::FORMAT_LEN])[..19]),
+                    None => flow.quoted("", token.timestamp),
+                };
+                flow.quoted("", token.actor).quoted("", token.action).quoted("", token.token_id);
                 if !token.erachter.is_empty() {
-                    line.extend_from_slice(b"  ");
-                    escape::put_text(line, token.erachter);
+                    flow.quoted("why ", token.erachter);
                 }
             });
         }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::capture::cannot_make;
 use crate::fail::Fail;
@@ -27,6 +27,8 @@ const MAX_CONNECTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the node may take to answer; it does so at once unless it is ending.
 const ANSWER: Duration = Duration::from_secs(5);
+/// How long a node that ends waits for answers on their way, such as that to `quit`.
+const LAST_ANSWER: Duration = Duration::from_millis(100);
 
 /// What came of a command.
 #[derive(Debug, Default)]
@@ -51,6 +53,8 @@ pub(crate) struct Asked {
 pub(crate) struct Control {
     path: PathBuf,
     listener: UnixListener,
+    /// Commands whose answer is not written yet.
+    unanswered: Arc<AtomicUsize>,
 }
 
 impl Control {
@@ -76,7 +80,7 @@ impl Control {
             Ok(listener)
         });
         match made {
-            Ok(listener) => Ok(Self { path: path.to_owned(), listener }),
+            Ok(listener) => Ok(Self { path: path.to_owned(), listener, unanswered: Arc::default() }),
             Err(why) => {
                 let _ = fs::remove_file(&beside);
                 if why.kind() == io::ErrorKind::InvalidInput {
@@ -92,7 +96,7 @@ impl Control {
     /// Hand on what is asked, from threads of its own; `ask` is false once nobody takes it.
     pub(super) fn serve(&self, ask: impl Fn(Asked) -> bool + Clone + Send + 'static) -> io::Result<()> {
         let listener = self.listener.try_clone()?;
-        let open = Arc::new(AtomicUsize::new(0));
+        let (open, unanswered) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&self.unanswered));
         let accept = move || {
             for connection in listener.incoming() {
                 let Ok(connection) = connection else {
@@ -104,12 +108,12 @@ impl Control {
                     open.fetch_sub(1, Ordering::SeqCst);
                     continue;
                 }
-                let (ask, open) = (ask.clone(), Arc::clone(&open));
+                let (ask, open, unanswered) = (ask.clone(), Arc::clone(&open), Arc::clone(&unanswered));
                 let talk = {
                     let open = Arc::clone(&open);
                     move || {
                         // Whoever hangs up hears nothing.
-                        let _ = converse(&connection, ask);
+                        let _ = converse(&connection, ask, &unanswered);
                         open.fetch_sub(1, Ordering::SeqCst);
                     }
                 };
@@ -125,10 +129,14 @@ impl Control {
 impl Drop for Control {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
+        let start = Instant::now();
+        while self.unanswered.load(Ordering::SeqCst) > 0 && start.elapsed() < LAST_ANSWER {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
-fn converse(connection: &UnixStream, ask: impl Fn(Asked) -> bool) -> io::Result<()> {
+fn converse(connection: &UnixStream, ask: impl Fn(Asked) -> bool, unanswered: &AtomicUsize) -> io::Result<()> {
     connection.set_read_timeout(Some(PATIENCE))?;
     connection.set_write_timeout(Some(PATIENCE))?;
     let mut reader = BufReader::new(connection);
@@ -145,13 +153,16 @@ fn converse(connection: &UnixStream, ask: impl Fn(Asked) -> bool) -> io::Result<
         };
         let (answer, answered) = channel();
         let asked = Asked { line: line.to_owned(), style, answer };
+        unanswered.fetch_add(1, Ordering::SeqCst);
         let came = if long || !ask(asked) { None } else { answered.recv_timeout(ANSWER).ok() };
         let came = came.unwrap_or_else(|| Answer {
             words: Some("the node does not take this, it is ending or the command is too long".to_owned()),
             failed: true,
             ..Answer::default()
         });
-        write(connection, &came)?;
+        let written = write(connection, &came);
+        unanswered.fetch_sub(1, Ordering::SeqCst);
+        written?;
         if long {
             return Ok(());
         }

@@ -22,6 +22,8 @@ use crate::view::{self, Totals};
 
 /// How long rejects gather before they are told.
 const SECOND: Duration = Duration::from_secs(1);
+/// Commands that are obeyed before the network gets its turn.
+const COMMANDS: usize = 64;
 /// How often it is said at most whom silence met.
 const EXPLAIN: Duration = Duration::from_secs(10);
 /// After a signal, how long the disk and the reader of the output may take; a signal ends it within a second.
@@ -106,10 +108,12 @@ impl App<Node> for Listen {
             node.note_address(addr);
         }
         let started = *self.started.get_or_insert(now.mono);
-        while !self.quit
-            && let Some(heard) = self.inbox.next()
-        {
-            self.hear(now, node, heard);
+        // A flood of commands leaves room for pings: each of them has rung, so what is left brings us back here.
+        for _ in 0..COMMANDS {
+            match self.inbox.next().filter(|_| !self.quit) {
+                Some(heard) => self.hear(now, node, heard),
+                None => break,
+            }
         }
         if self.inbox.is_to_reload() {
             self.reload(now, node);

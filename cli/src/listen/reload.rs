@@ -21,7 +21,11 @@ impl Listen {
             return;
         }
         // A node that is thrown away says whether all of it can be had together.
-        let read = Settings::gather(&self.args).and_then(|new| new.node(None).map(|_| new));
+        let read = Settings::gather(&self.args).and_then(|new| {
+            let warnings = new.warnings(&new.node(None)?);
+            warnings.iter().for_each(|what| tell(&format!("sluis listen: {what}.")));
+            Ok(new)
+        });
         let done = read.and_then(|mut new| {
             self.keep_what_is_fixed(&mut new);
             self.apply(now, node, new)

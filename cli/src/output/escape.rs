@@ -47,13 +47,6 @@ pub(crate) fn put(line: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Write a text from the wire.
-pub(crate) fn put_text(line: &mut Vec<u8>, text: Text<'_>) {
-    for c in text.chars() {
-        put_char(line, c.unwrap_or(char::REPLACEMENT_CHARACTER));
-    }
-}
-
 /// Write a text of a stranger's in quotes, so that nothing in it looks like a column of ours; cut to so many columns, quotes
 /// included. Quotes and backslashes in it are escaped.
 pub(crate) fn put_quoted(line: &mut Vec<u8>, text: Text<'_>, columns: usize) {

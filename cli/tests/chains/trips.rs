@@ -1,11 +1,24 @@
 //! What a new user trips over: segments, neighbours, pipes, long names, keys that nobody named.
 
+use sluis_chain::token::Token;
+use sluis_core::framing::Text;
+use sluis_core::identity::SecretKey;
+use sluis_core::{Instant, Now, Seed, Wall};
+use sluis_journal::{Options, TokenJournal, TokenSetup};
+
 use crate::common::folder::Folder;
 use crate::common::json::Json;
 
+/// The kinds that `verify` finds, in their order.
+#[track_caller]
+fn kinds(folder: &Folder, code: i32, args: &[&str]) -> Vec<String> {
+    let found = folder.events(code, &[&["chain", "verify"], args].concat());
+    found.iter().filter_map(|found| found.find("kind").map(|_| found.str("kind").to_owned())).collect()
+}
+
 #[test]
-fn segments_of_one_journal_are_one_history() {
-    let folder = Folder::new("verify-segments");
+fn parts_of_one_log_are_one_history() {
+    let folder = Folder::new("verify-parts");
     let args = ["chain", "run", "c.jsonl", "--step"];
     for step in ["one", "two", "three"] {
         folder.ends(0, &[&args[..], &[step, "--", "true"]].concat());
@@ -22,22 +35,68 @@ fn segments_of_one_journal_are_one_history() {
     for (name, _) in parts {
         folder.prints(&["chain", "verify", name]);
     }
-    // One that is kept elsewhere is known by what it holds; one that is missing, only who says so may do without.
+    // One that is kept elsewhere is known by what it holds. Where it is missing, nothing says that this one is a segment and not a
+    // log whose head was cut off.
     std::fs::rename(folder.0.join("s.1.jsonl"), folder.0.join("old.jsonl")).expect("renamed");
     folder.prints(&["chain", "verify", "s.2.jsonl", "old.jsonl"]);
-    let kinds = |code, args: &[&str]| {
-        let found = folder.events(code, &[&["chain", "verify"], args].concat());
-        found.iter().filter_map(|found| found.find("kind").map(|_| found.str("kind").to_owned())).collect::<Vec<_>>()
-    };
-    assert_eq!(kinds(1, &["s.2.jsonl"]), ["dropped"]);
-    let said = folder.prints(&["chain", "verify", "s.2.jsonl", "--partial"]);
-    assert!(said.contains("not checked: segments before the first that is there are missing"), "{said}");
-    folder.prints(&["chain", "verify", "s.jsonl", "--partial"]);
+    assert_eq!(kinds(&folder, 1, &["s.2.jsonl"]), ["dropped"]);
+    assert_eq!(kinds(&folder, 1, &["s.2.jsonl", "--partial"]), ["dropped"]);
     // A link to another segment is wrong, whoever stands in its place.
     for other in ["", lines[3], &lines[2..3].concat(), &lines[3].replace("completed", "failed"), "\n", "{}\n"] {
         folder.write("s.2.jsonl", other);
         let ok = other == lines[3];
-        assert_eq!(kinds(i32::from(!ok), &["s.jsonl"]), if ok { vec![] } else { vec!["dropped"] }, "{other}");
+        let found = kinds(&folder, i32::from(!ok), &["s.jsonl"]);
+        assert_eq!(found, if ok { vec![] } else { vec!["dropped"] }, "{other}");
+    }
+}
+
+#[test]
+fn segments_are_known_by_the_first_lines_of_those_behind_them() {
+    let folder = Folder::new("verify-segments");
+    folder.prints(&["key", "new", "hub.key"]);
+    folder.write("hub.pub", folder.prints(&["key", "export", "hub.key"]));
+    let key = || SecretKey::from_pem(&folder.text("hub.key")).expect("a key");
+    let mut options = Options::default();
+    options.rotate_entries = Some(3);
+    let setup = TokenSetup::default().options(options).seal(key()).checkpoints("example.com/relay", key());
+    let journal = TokenJournal::open(folder.0.join("s.jsonl"), &Seed::from_u64(7), setup).expect("a journal").0;
+    let now = Now::new(Instant::ZERO, Wall::from_micros(1_736_942_400_000_000));
+    for action in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        let draft = Token { action: Text::new(action), actor: Text::new("jis:hub"), ..Token::default() };
+        journal.append_blocking(now, &draft).expect("appended");
+    }
+    journal.checkpoint_blocking().expect("signed");
+    drop(journal);
+    let names = ["s.1.jsonl", "s.2.jsonl", "s.jsonl"];
+    let asked = ["--signed", "--actor", "jis:hub=hub.pub", "--key", "hub.pub"];
+    folder.prints(&[&["chain", "verify"][..], &names, &asked].concat());
+    let good: Vec<String> = names.iter().map(|name| folder.text(name)).collect();
+    // A segment before it that is not what the first line says: emptied, cut at its head, another in its place.
+    let head_cut = good[1].split_inclusive('\n').skip(1).collect::<String>();
+    for (other, kind) in [("", "dropped"), (head_cut.as_str(), "segment"), (&good[0], "dropped"), ("\n", "dropped")] {
+        folder.write("s.2.jsonl", other);
+        for flags in [&[][..], &asked] {
+            assert_eq!(kinds(&folder, 1, &[&["s.jsonl"], flags].concat()), [kind], "{other}");
+        }
+        folder.write("s.2.jsonl", &good[1]);
+    }
+    // One that is missing, only who says so may do without; and of one before that it is said.
+    let events = folder.events(0, &[&["chain", "verify", "s.jsonl"], &asked[..]].concat());
+    assert_eq!(events[0].get("not_checked"), &Json::List(vec![]));
+    std::fs::remove_file(folder.0.join("s.1.jsonl")).expect("it was there");
+    let events = folder.events(0, &[&["chain", "verify", "s.jsonl"], &asked[..]].concat());
+    assert_eq!(events[0].get("not_checked"), &Json::List(vec![Json::text("segments")]));
+    assert_eq!(kinds(&folder, 1, &["s.2.jsonl"]), ["dropped"]);
+    let said = folder.prints(&["chain", "verify", "s.2.jsonl", "--partial"]);
+    assert!(said.contains("not checked: segments before the first that is there are missing"), "{said}");
+    // Of what is left, nothing may be cut off.
+    let rest = |text: &str| text.split_inclusive('\n').skip(1).collect::<String>();
+    for (at, name) in [(1, "s.2.jsonl"), (2, "s.jsonl")] {
+        folder.write(name, rest(&good[at]));
+        for sidecar in [".tree", ".checkpoint"] {
+            std::fs::remove_file(folder.0.join(format!("{name}{sidecar}"))).expect("it was there");
+        }
+        assert_eq!(kinds(&folder, 1, &[&[name, "--partial"], &asked[..]].concat()), ["dropped"]);
     }
 }
 

@@ -26,12 +26,12 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
     const LISTEN: &[&str] = &["listen", "--did", "jis:a"];
     const PING: &[&str] = &["ping", "jis:a", "127.0.0.1:9", "--intent", "x"];
     let cases: &[(&[&str], &[&str], &str)] = &[
-        (&[], &[], "name a command: listen, ping, ctl, replay, key, signal, chain or demo"),
+        (&[], &[], "name a command: listen, ping, ctl, replay, key, signal, chain, mux or demo"),
         (&[], &["--json"], "name a command"),
         (
             &[],
             &["fly"],
-            "there is no command `fly`, the commands are listen, ping, ctl, replay, key, signal, chain and demo",
+            "there is no command `fly`, the commands are listen, ping, ctl, replay, key, signal, chain, mux and demo",
         ),
         (&[], &["relay"], "there is no command `relay`"),
         (&[], &["help", "fly"], "there is no command `fly`"),

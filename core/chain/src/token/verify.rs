@@ -84,13 +84,22 @@ impl<'a> Token<'a> {
     /// The [header](crate::log::LogHeader) of a log: the last reference but the link, where it begins with `log:`.
     #[must_use]
     pub fn log_header(&self) -> Option<Text<'a>> {
+        self.link_and_header().1
+    }
+
+    /// [`prev`](Self::prev) and [`log_header`](Self::log_header) at once.
+    #[inline]
+    pub(crate) fn link_and_header(&self) -> (Option<Hash32>, Option<Text<'a>>) {
         const QUOTED: &str = "\"log:";
-        let json = self.eraan.as_json()?;
-        let (front, linked) = split_link(json).map_or((json, false), |(front, _)| (front, true));
-        if !front.contains(QUOTED) {
-            return None;
-        }
-        // Nearly no token comes this far. Only a text counts, and only as a reference of its own.
+        let Some(json) = self.eraan.as_json() else { return (None, None) };
+        let (front, link) = split_link(json).map_or((json, None), |(front, link)| (front, Some(link)));
+        // Nearly no token has a header, and most have nothing before their link.
+        let header = if front.contains(QUOTED) { self.find_header(link.is_some()) } else { None };
+        (link, header)
+    }
+
+    /// The header, where there is one. Only a text counts, and only as a reference of its own.
+    fn find_header(&self, linked: bool) -> Option<Text<'a>> {
         let (mut depth, mut last, mut before) = (0_usize, None, None);
         for piece in self.eraan.tokens() {
             let (opens, closes) = match piece {

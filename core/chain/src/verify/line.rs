@@ -145,10 +145,11 @@ pub(super) fn check<'a>(
         };
     }
     hand.before = token.token_id.as_str().map(|id| (id, record.id));
-    if token.log_header().is_some() {
+    let (link, header) = token.link_and_header();
+    if header.is_some() {
         record.flags.add(Flags::HEADER);
     }
-    if let Some(link) = token.prev() {
+    if let Some(link) = link {
         record.flags.add(Flags::LINK);
         record.link = link.0;
     }
