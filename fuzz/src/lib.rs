@@ -7,6 +7,7 @@
 //! | [`value`] | a JSON text | it is read as Python reads it, and writing it is idempotent |
 //! | [`texts`] | names, patterns, rules, times | the quick ways agree with the plain ones |
 //! | [`attestation`] | an envelope, or a statement | what is read survives writing, and only what was signed is verified |
+//! | [`hub`] | what clients say to a mux hub, by REST and on sockets | every answer is one, every frame is heard once, nothing is kept for ever |
 //! | [`log`](log()) | files of tokens, edits of a log, notes, bundles | verification is the same in any pieces, and finds what was done |
 //! | [`steps`] | an offer, an answer, lines of a chain, a dictionary of the reference | nothing is let in that nobody signed |
 //! | [`token`] | a line of a token | however it is written it hashes alike, and what is written is read as it was |
@@ -25,6 +26,7 @@
 mod attestation;
 mod envelope;
 mod frame;
+mod hub;
 mod log;
 mod mqtt;
 mod node;
@@ -37,6 +39,7 @@ mod value;
 pub use attestation::attestation;
 pub use envelope::envelope;
 pub use frame::frame;
+pub use hub::hub;
 pub use log::log;
 pub use mqtt::mqtt;
 pub use node::node;
@@ -57,7 +60,7 @@ pub fn not_built_for_it(target: &str) -> std::process::ExitCode {
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("frame", frame),
     ("value", value),
     ("texts", texts),
@@ -69,4 +72,5 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("envelope", envelope),
     ("mqtt", mqtt),
     ("sealed", sealed),
+    ("hub", hub),
 ];

@@ -67,8 +67,12 @@ fn its_client_at_our_hub_with_a_token_over_tls(runtime: &'static str) {
     let Some(python) = python() else { return };
     let hub = Hub::of("mux-ref-token", runtime, &["alice", "bob"], &["--self-signed", "certs"]);
     let url = hub.url.replace("127.0.0.1", "localhost");
-    let socket = format!("{}/api/mux/ws?agent=bob&token={}", url.replace("http", "ws"), hub.token("bob"));
-    check(&client(python, &hub, &format!("{url}/as/{}", hub.token("alice")), &socket));
+    let socket = format!("{}/api/mux/ws?agent=bob&mac=1&token={}", url.replace("http", "ws"), hub.token("bob"));
+    let answers = client(python, &hub, &format!("{url}/as/{}", hub.token("alice")), &socket);
+    check(&answers);
+    let verified: Vec<&Value> =
+        answers.iter().filter(|answer| answer["step"].as_str().unwrap().starts_with("verified")).collect();
+    assert!(verified.len() == 2 && verified.iter().all(|answer| answer["answer"] == true), "{verified:?}");
     assert!(!hub.process.stderr().contains(&hub.token("alice")), "a token is never logged");
 }
 

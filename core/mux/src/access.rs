@@ -77,7 +77,7 @@ pub enum Access {
     Agents(Agents),
 }
 
-/// A checked table of agents.
+/// A checked table of agents, in the order of their names.
 #[derive(Clone, Debug)]
 pub struct Agents(Vec<Arc<Credential>>);
 
@@ -85,7 +85,12 @@ impl Agents {
     /// Whether there is an agent of this name.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|entry| *entry.name == *name)
+        self.get(name).is_some()
+    }
+
+    fn get(&self, name: &str) -> Option<&Credential> {
+        let at = self.0.binary_search_by(|entry| (*entry.name).cmp(name)).ok()?;
+        self.0.get(at).map(|entry| &**entry)
     }
 }
 
@@ -103,7 +108,7 @@ impl Access {
     ///
     /// # Errors
     /// Too many, a name that is none, or two that cannot be told apart.
-    pub fn agents(table: Vec<Credential>) -> Result<Self, AccessError> {
+    pub fn agents(mut table: Vec<Credential>) -> Result<Self, AccessError> {
         if table.len() > MAX_CREDENTIALS {
             return Err(AccessError::TooMany(table.len()));
         }
@@ -121,6 +126,7 @@ impl Access {
                 return Err(AccessError::Twice(second.name.as_ref().into()));
             }
         }
+        table.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(Self::Agents(Agents(table.into_iter().map(Arc::new).collect())))
     }
 
@@ -149,7 +155,7 @@ impl Access {
         match self {
             Self::Open => true,
             Self::Nobody => false,
-            Self::Agents(agents) => agents.0.iter().any(|entry| **entry == *credential),
+            Self::Agents(agents) => agents.get(&credential.name).is_some_and(|entry| *entry == *credential),
         }
     }
 }
