@@ -9,7 +9,7 @@
 //! | [`attestation`] | an envelope, or a statement | what is read survives writing, and only what was signed is verified |
 //! | [`hub`] | what clients say to a mux hub, by REST and on sockets | every answer is one, every frame is heard once, nothing is kept for ever |
 //! | [`log`](log()) | files of tokens, edits of a log, notes, bundles | verification is the same in any pieces, and finds what was done |
-//! | [`steps`] | an offer, an answer, lines of a chain, a dictionary of the reference | nothing is let in that nobody signed |
+//! | [`workload`] | an offer, an answer, lines of a chain, a dictionary of the reference | nothing is let in that nobody signed |
 //! | [`token`] | a line of a token | however it is written it hashes alike, and what is written is read as it was |
 //! | [`mqtt`] | a stream of MQTT packets | any chunking gives the same packets, and rumqttc agrees |
 //! | [`rendezvous`] | what happens to signalling: a hostile broker, streams, time | orders make sense, and every send ends once |
@@ -33,10 +33,10 @@ mod mqtt;
 mod node;
 mod rendezvous;
 mod sealed;
-mod steps;
 mod texts;
 mod token;
 mod value;
+mod workload;
 
 pub use attestation::attestation;
 pub use envelope::envelope;
@@ -47,10 +47,10 @@ pub use mqtt::mqtt;
 pub use node::node;
 pub use rendezvous::rendezvous;
 pub use sealed::sealed;
-pub use steps::steps;
 pub use texts::texts;
 pub use token::token;
 pub use value::value;
+pub use workload::workload;
 
 /// What a target's binary does when it was built without libFuzzer: say how it is run, and fail.
 #[must_use]
@@ -71,7 +71,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("attestation", attestation),
     ("node", node),
     ("log", log),
-    ("steps", steps),
+    ("workload", workload),
     ("envelope", envelope),
     ("mqtt", mqtt),
     ("sealed", sealed),

@@ -14,7 +14,7 @@ use sluis_core::{Now, Seed};
 ///
 /// # Panics
 /// When something is let in that nobody signed, or what was read is not what is written again.
-pub fn steps(data: &[u8]) {
+pub fn workload(data: &[u8]) {
     lines(data);
     let Ok(text) = core::str::from_utf8(data) else { return };
     token(text);
