@@ -1,4 +1,4 @@
-//! The flags of every command: DESIGN section 6, to the letter.
+//! The flags of every command. They are a promise: scripts and other people's tests drive them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -390,6 +390,8 @@ A host name stands for its first address of the family of --bind; without
    "payload","rtt_ms","responder_did","from"}
       after a pending answer the decision may follow, with the same seq
   {"event":"timeout","seq"}
+  {"event":"unsent","seq","reason"}   it did not leave this machine, and is not
+      counted as sent
       no answer, or after a pending one no decision
   {"event":"summary","sent","received","lost","accept","pending","reject",
    "elapsed_s","per_second","rtt_ms":{"min","p50","p90","p99","max"}}

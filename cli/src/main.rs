@@ -1,4 +1,4 @@
-//! The command line of Sluis: see `sluis --help` and DESIGN section 6.
+//! The command line of Sluis: see `sluis --help`.
 //!
 //! Each command is one app that looks after a node; the driver of the chosen runtime polls it. What comes from outside
 //! the network (signals, standard input) wakes that same app, so a command is a single task on a single thread.

@@ -22,6 +22,7 @@ pub(crate) fn opening(path: &Path, why: &OpenError) -> Fail {
     let file = path.display();
     match why {
         OpenError::Io { source, doing, .. } => Fail::runtime(format!("cannot write to {file} ({doing}: {source})")),
+        OpenError::Options(why) => Fail::runtime(format!("cannot write to {file}: {why}")),
         OpenError::Damaged { fault, .. } if fault == NO_LINE_FEED => Fail::runtime(format!(
             "the last line of {file} has no line feed, nothing is put behind it: if it is whole, write one (`echo >> {file}`)"
         )),

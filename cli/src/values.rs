@@ -234,6 +234,9 @@ pub(crate) fn place(text: &str) -> Result<Place, String> {
 /// `HOST:PORT` of somebody to talk to.
 pub(crate) fn remote_place(text: &str) -> Result<Place, String> {
     match place(text)? {
+        Place { ref host, .. } if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()) => {
+            Err(format!("{host} is no address of anybody, write the one of the other end, such as 127.0.0.1"))
+        }
         Place { port: 0, .. } => Err("nobody can be reached at port 0, write the port of the other end".to_owned()),
         place => Ok(place),
     }
@@ -289,6 +292,9 @@ mod tests {
             assert!(place(bad).is_err(), "{bad}");
         }
         assert!(remote_place("127.0.0.1:0").is_err());
+        for nobody in ["0.0.0.0:7150", "[::]:7150"] {
+            assert!(remote_place(nobody).unwrap_err().contains("no address of anybody"), "{nobody}");
+        }
         assert_eq!(place("[::1]:5").unwrap().resolve().unwrap(), ["[::1]:5".parse().unwrap()]);
     }
 

@@ -103,6 +103,7 @@ mod seed;
 pub mod sim;
 pub mod table;
 pub mod time;
+mod unsent;
 
 #[cfg(feature = "alloc")]
 pub use did::Did;
@@ -112,6 +113,7 @@ pub use path::{Path, SocketId};
 pub use reject::{Reject, RejectCounts};
 pub use seed::{Name, Rng, Seed, SipKey};
 pub use time::{Duration, Instant, Now, Reason, Wall};
+pub use unsent::Unsent;
 
 /// The README's own code, compiled as a test.
 #[cfg(all(doctest, feature = "std", feature = "record"))]

@@ -3,6 +3,7 @@
 use crate::path::Path;
 use crate::reject::Reject;
 use crate::time::{Duration, Instant, Now, Reason};
+use crate::unsent::Unsent;
 
 /// A state machine without I/O, clock, thread, global or hidden randomness.
 ///
@@ -83,6 +84,12 @@ pub trait Datagrams: Machine {
     /// `out` must hold any datagram ([`MAX_DATAGRAM_V6`](crate::limits::MAX_DATAGRAM_V6) bytes): into a smaller one
     /// nothing is written and nothing is lost, the answer is `None` and the datagram stays queued.
     fn poll_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit>;
+
+    /// A datagram of [`poll_transmit`](Self::poll_transmit) did not leave, and why. Nothing is to be done about it; a machine
+    /// that waits for an answer to it can stop waiting.
+    fn handle_unsent(&mut self, now: Now, path: Path, bytes: &[u8], why: Unsent) {
+        let _ = (now, path, bytes, why);
+    }
 }
 
 /// A datagram that [`Datagrams::poll_transmit`] wrote.

@@ -3,7 +3,7 @@
 use sluis_chain::token::{KnownKeys, Token};
 use sluis_chain::workload::check::{StepChecker, StepVerifier};
 use sluis_chain::workload::handover::{Executor, Offer, Offered, Proof, Reply};
-use sluis_chain::workload::{Data, Entry, MAX_LINE, NewStep, NewWorkload, Protection, Workload, import};
+use sluis_chain::workload::{Data, Entry, MAX_LINE, NewStep, NewWorkload, Plan, Protection, Workload, import};
 use sluis_core::framing::Value;
 use sluis_core::identity::MacKey;
 use sluis_core::table::Heap;
@@ -49,6 +49,7 @@ fn token(line: &str) {
     let proof = Proof { mac: Some(&key), authority: None };
     assert!(workload.admit(Now::default(), line, &proof).is_err(), "a token that nobody hashed was admitted");
     let Ok(token) = Token::parse(line) else { return };
+    plan(&token);
     let Some(Ok(entry)) = Entry::read(&token) else { return };
     let mut out = vec![0; MAX_LINE * 8];
     let protection = Protection::default();
@@ -71,6 +72,41 @@ fn token(line: &str) {
     }
 }
 
+/// What a token says of a step that has not ended is read again as it is written.
+fn plan(token: &Token<'_>) {
+    let Some(Ok(plan)) = Plan::read(token) else { return };
+    let mut erin = Vec::new();
+    if plan.write_erin(&mut erin).is_err() {
+        return;
+    }
+    let erin = core::str::from_utf8(&erin).expect("what is written is ASCII");
+    let again = Token { erin: Value::from_json(erin).expect("what is written is JSON"), ..*token };
+    assert_eq!(Plan::read(&again), Some(Ok(plan)));
+}
+
+/// A workload that is resumed from any lines keeps its rules: nothing of it waits to be written, and no step ended before its turn.
+fn resume(data: &[u8], seed: &Seed) {
+    let (key, mut resumed) = (seed.fork("resume").sip_key(), None::<Workload<Heap>>);
+    for line in data.split(|byte| *byte == b'\n') {
+        let Ok(token) = Token::parse_bytes(line) else { continue };
+        if let (Some(Ok(plan)), Some(workload)) = (Plan::read(&token), &mut resumed) {
+            let _ = workload.replay_plan(&plan);
+        }
+        let (Some(Ok(entry)), Some(hash)) = (Entry::read(&token), token.said_hash()) else { continue };
+        match (&entry, &mut resumed) {
+            (Entry::Created(created), _) => resumed = Workload::resume(created, hash, key.clone(), 64).ok(),
+            (entry, Some(workload)) => {
+                let _ = workload.replay(entry, hash);
+            }
+            (_, None) => {}
+        }
+        let Some(workload) = &resumed else { continue };
+        assert_eq!(workload.pending(), None);
+        let ended = workload.steps().take_while(|step| step.status.is_final()).count();
+        assert_eq!(workload.counts().ended() as usize, ended, "steps end in their turn");
+    }
+}
+
 /// A workload whose only step is out.
 fn offered() -> Workload<Heap> {
     let (now, mut rng) = (Now::default(), Seed::from_u64(1).fork("fuzz"));
@@ -85,6 +121,7 @@ fn offered() -> Workload<Heap> {
 /// Lines as a chain: at most one finding for each.
 fn lines(data: &[u8]) {
     let seed = Seed::from_u64(2);
+    resume(data, &seed);
     let (mut verifier, mut checker) = (StepVerifier::new(None, None, &seed), StepChecker::new(&seed));
     let mut findings = 0;
     for line in data.split(|byte| *byte == b'\n') {

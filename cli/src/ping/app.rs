@@ -9,7 +9,7 @@ use std::time::Duration;
 use sluis_core::driver::{App, DriverStats};
 use sluis_core::framing::Decision;
 use sluis_core::node::{Answered, Event, Node, Ping, PingError, RequestId};
-use sluis_core::{Did, Instant, Machine as _, Now};
+use sluis_core::{Did, Instant, Machine as _, Now, Unsent};
 
 use super::tally::Tally;
 use crate::args::PingArgs;
@@ -110,6 +110,11 @@ impl App<Node> for Pinger<'_> {
                 Event::Timeout { request, .. } => {
                     if let Some(flight) = self.open.remove(&request) {
                         self.ran_out(flight);
+                    }
+                }
+                Event::Unsent { request, why } => {
+                    if let Some(flight) = self.open.remove(&request) {
+                        self.not_sent(flight, why);
                     }
                 }
                 _ => {}
@@ -241,6 +246,20 @@ impl<'a> Pinger<'a> {
         );
     }
 
+    /// A ping did not leave this machine: it does not count as sent, and whatever is asked further fares no better.
+    fn not_sent(&mut self, flight: Flight, why: Unsent) {
+        self.tally.unsent += 1;
+        let Self { out, args, .. } = self;
+        out.event(
+            "unsent",
+            |o| o.raw("seq", flight.seq).str("reason", &why.to_string()),
+            |flow| {
+                flow.text(Color::Plain, &args.numbered(flight.seq)).text(Color::Red, "not sent:");
+                flow.words(&why.to_string());
+            },
+        );
+    }
+
     /// Give up the pings whose decision is late: time counts from when they were sent.
     fn give_up(&mut self, node: &mut Node) {
         if self.undecided.is_none_or(|at| self.now < at) {
@@ -316,8 +335,7 @@ impl<'a> Pinger<'a> {
             });
         }
         if let Some(driver) = driver {
-            if driver.discarded > 0 {
-                let lost = driver.discarded;
+            if let lost @ 1.. = driver.discarded.saturating_sub(tally.unsent) {
                 tell(&format!(
                     "sluis ping: {lost} datagrams could not be sent: the network is down, or does not take them."
                 ));

@@ -11,7 +11,10 @@ use crate::view::millis;
 /// Counters of a run. Each ping that was received counts once as accept, pending or reject.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
+    /// Pings that were handed to the node.
     pub(super) sent: u64,
+    /// Of those, pings that did not leave.
+    pub(super) unsent: u64,
     /// Pings that had an answer.
     pub(super) received: u64,
     pub(super) accept: u64,
@@ -37,8 +40,13 @@ impl Tally {
         } += 1;
     }
 
+    /// Pings that left.
+    fn left(&self) -> u64 {
+        self.sent - self.unsent
+    }
+
     fn lost(&self) -> u64 {
-        self.sent - self.received
+        self.left() - self.received
     }
 
     /// Pings answered in a second.
@@ -55,7 +63,7 @@ impl Tally {
 
     pub(super) fn json<'l>(&self, object: Object<'l>, elapsed: Duration) -> Object<'l> {
         object
-            .raw("sent", self.sent)
+            .raw("sent", self.left())
             .raw("received", self.received)
             .raw("lost", self.lost())
             .raw("accept", self.accept)
@@ -67,7 +75,7 @@ impl Tally {
     }
 
     pub(super) fn text(&self, elapsed: Duration) -> String {
-        let Self { sent, received, accept, pending, reject, .. } = self;
+        let (sent, Self { received, accept, pending, reject, .. }) = (self.left(), self);
         format!(
             "{sent} sent, {received} received, {} lost: {accept} accepted, {pending} pending, {reject} refused; {:.3} s, \
              {:.1} per second",

@@ -15,6 +15,17 @@ on_both! {
     a_port_in_use_is_named
     quiet_prints_the_summary_only
     nobody_at_the_other_end
+    what_cannot_leave_is_said_at_once
+}
+
+/// Without leave to broadcast the system refuses at once: that is said with its reason, and counts as not sent.
+fn what_cannot_leave_is_said_at_once(runtime: &str) {
+    let start = Instant::now();
+    let (code, events, summary) = Ping::start(runtime, SENSOR, "255.255.255.255:7150", &["--timeout", "50"]).finish();
+    assert!(start.elapsed() < Duration::from_secs(40) && code == 1, "{code}");
+    assert_eq!((events.len(), events[0].str("event"), events[0].count("seq")), (1, "unsent", 1));
+    assert_eq!(events[0].str("reason"), "sending there is not permitted");
+    assert_counts(&summary, &[("sent", 0), ("received", 0), ("lost", 0)]);
 }
 
 fn signals_end_with_the_summary(runtime: &str) {

@@ -10,6 +10,8 @@ mod ends;
 mod flow;
 mod keys;
 mod looks;
+#[cfg(unix)]
+mod readme;
 mod recording;
 #[cfg(unix)]
 mod reload;

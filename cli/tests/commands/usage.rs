@@ -190,6 +190,18 @@ fn a_reply_that_no_new_sender_would_get_is_refused_at_start() {
     assert!(sentence.contains("replies, intent `b.*`: an answer with it takes "), "{sentence}");
 }
 
+/// The row `pattern_unknown_key_ignored` of the reference's table `airlock.jsonl`, which its gate lets everybody through.
+const UNKNOWN_CONDITION: &str = "did = \"jis:a\"\n[[rules]]\nname = \"r\"\nzone = \"ROOD\"\ntarget_did = \"nobody\"\n";
+const UNKNOWN_CONDITION_SAID: &str = "unknown field `target_did`";
+
+#[test]
+fn a_row_that_no_rule_of_ours_can_express_is_listed_with_what_the_configuration_says() {
+    let deviations = include_str!("../../../core/tests/deviations.toml");
+    let (_, row) = deviations.split_once("row = \"pattern_unknown_key_ignored\"").expect("it is listed");
+    let (row, _) = row.split_once("[[").expect("others follow");
+    assert!(row.contains(&format!("ours = \"{UNKNOWN_CONDITION_SAID}\"")), "{row}");
+}
+
 #[test]
 fn a_broken_configuration_is_named_with_its_line() {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
@@ -201,6 +213,7 @@ fn a_broken_configuration_is_named_with_its_line() {
         ("did = \"jis:a\"\nreply = '{'", "line 2 (`reply = '{'`): reply: this is not JSON"),
         ("thresholds = { groen = 0.2, rood = 0.3 }", "thresholds: "),
         ("[[rules]]\nname = \"x\"\nzone = \"BLAUW\"", "line 3"),
+        (UNKNOWN_CONDITION, UNKNOWN_CONDITION_SAID),
         ("did = [", "line 1"),
         ("bind = \"127.0.0.1:0\"", "add --did DID (or `did` to the configuration)"),
     ]
@@ -212,7 +225,7 @@ fn a_broken_configuration_is_named_with_its_line() {
         let name = file.to_str().expect("UTF-8");
         let sentence = refused(&["listen", "--config", name]);
         assert!(sentence.contains(said), "{text:?}: {sentence}");
-        if i < 8 {
+        if i < 9 {
             assert!(sentence.contains(name), "{text:?}: {sentence}");
         }
     }

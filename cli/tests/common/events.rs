@@ -94,6 +94,7 @@ const RESPONSE: Shape = &[
     ("responder_did", Kind::Did),
     ("from", Kind::Address),
 ];
+const UNSENT: Shape = &[("seq", Kind::Count), ("reason", Kind::Text)];
 const TIMEOUT: Shape = &[("seq", Kind::Count)];
 const PING_SUMMARY: Shape = &[
     ("sent", Kind::Count),
@@ -141,6 +142,7 @@ impl Speaker {
             (_, "lost_output") => LOST_OUTPUT,
             (Self::Ping, "response") => RESPONSE,
             (Self::Ping, "timeout") => TIMEOUT,
+            (Self::Ping, "unsent") => UNSENT,
             (Self::Ping, "summary") => PING_SUMMARY,
             _ => return None,
         })

@@ -44,7 +44,7 @@ fn assert_heard(event: &Json, sent: &Json, from: &str, zone: &str, decision: &st
         ("rule", Json::Null),
         ("from", Json::text(from)),
     ]);
-    assert_members(event, &expected, &["trust_score", "t"]);
+    assert_members(event, &expected, &["trust_score", "wait", "t"]);
     assert!((event.number("trust_score") - trust).abs() < 1e-9, "{event:?}");
 }
 

@@ -13,6 +13,8 @@
 //! | [`sealed`] | sessions between nodes of ours: nobody on the way reads, changes or replays |
 //! | [`broker`] | one broker as a machine: joined, paced, found out when dead, tried again for ever |
 //! | [`delivery`] | acknowledged is handed over exactly once, in order; every send ends |
+//! | [`rendezvous`] | messages to keys, over whatever brokers live: all of the above as one machine |
+//! | [`server`] | a small broker, which may be told to misbehave |
 //! | [`text`] | what becomes of a text at peers that run the reference |
 //!
 //! ```
@@ -48,5 +50,7 @@ pub mod mqtt;
 #[cfg(feature = "std")]
 pub mod pool;
 pub mod rank;
+pub mod rendezvous;
 pub mod sealed;
+pub mod server;
 pub mod text;

@@ -208,6 +208,7 @@ impl<H: Hold, I: Io> Driver<H, I> {
                 }
                 return ControlFlow::Break(());
             }
+            tx.tell_unsent(now, machine);
             let mut acted = hand_in(rx, machine, now, &mut stats.received);
             let calls = serve_timers(machine, now, *due);
             acted |= calls > 0;
@@ -242,7 +243,8 @@ impl<H: Hold, I: Io> Driver<H, I> {
             }
         }
         // The machine may have had to stop writing for lack of room.
-        self.more |= full && !self.tx.is_full();
+        // So is there something to tell of what did not leave.
+        self.more |= full && !self.tx.is_full() || self.tx.has_unsent();
         Ok(self.tx.len() < before)
     }
 

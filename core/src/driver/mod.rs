@@ -45,7 +45,7 @@ pub use send::{Run, RunLimits, SendBatch};
 /// [`Poll::Ready`] has not, and is called again.
 pub trait Io {
     /// What ends the driver. Trouble with a single datagram or a single peer is no error: the io counts it in the batch
-    /// ([`SendBatch::discard`], [`RecvBatch::note_error`]) and goes on.
+    /// ([`SendBatch::refuse`], [`SendBatch::discard`], [`RecvBatch::note_error`]) and goes on.
     type Error;
 
     /// Read both clocks.

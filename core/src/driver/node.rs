@@ -4,10 +4,10 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 
 use super::handle::{Answer, Handle, Request, Requests};
-use crate::Path;
 use crate::framing::{Decision, Encoding, PingType, Priority, Response, Text, Value, ValueBuf, Zone};
 use crate::node::{AnswerError, Answered, Event, Node, OpenId, Outcome, Ping, PingError, Received, RequestId, WaitId};
 use crate::time::Duration;
+use crate::{Path, Unsent};
 
 /// An owned answer to a ping of ours.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +46,9 @@ pub enum NoReply {
     /// The answer was `pending`, and nobody decided in time.
     #[error("no decision came in time")]
     Undecided,
+    /// The ping did not leave: at once, with the system's reason.
+    #[error("the ping was not sent: {0}")]
+    Unsent(Unsent),
     /// The driver has ended.
     #[error("the node has been shut down")]
     Ended,
@@ -155,6 +158,9 @@ impl Requests for Node {
                 let why = if pending { NoReply::Undecided } else { NoReply::Timeout };
                 Some(Answer { id: request, last: true, reply: Err(why) })
             }
+            Event::Unsent { request, why } => {
+                Some(Answer { id: request, last: true, reply: Err(NoReply::Unsent(why)) })
+            }
             _ => None,
         }
     }
@@ -176,7 +182,7 @@ impl Requests for Node {
             Event::Heartbeat { did, path } => Some(Notice::Heartbeat { did: did.into(), path }),
             Event::PeerSeen { did, path } => Some(Notice::PeerSeen { did: did.into(), path }),
             Event::PeerLost { did } => Some(Notice::PeerLost { did: did.into() }),
-            Event::Response(_) | Event::Timeout { .. } => None,
+            Event::Response(_) | Event::Timeout { .. } | Event::Unsent { .. } => None,
         }
     }
 

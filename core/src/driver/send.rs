@@ -8,7 +8,7 @@ use core::ops::Range;
 use crate::limits::MAX_DATAGRAM_V6;
 use crate::path::Path;
 use crate::time::Now;
-use crate::{Datagrams, Transmit};
+use crate::{Datagrams, Transmit, Unsent};
 
 /// Datagrams to send: one arena, filled by single `poll_transmit` calls straight into it, and a list of who gets
 /// which part of it. The io takes them from the front.
@@ -22,6 +22,8 @@ pub struct SendBatch {
     front: usize,
     sent: u64,
     discarded: u64,
+    /// Entries that did not leave and of which the machine has not been told yet; their bytes stay where they are.
+    unsent: Vec<(Entry, Unsent)>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,7 +68,16 @@ impl SendBatch {
     pub fn new(entries: usize, bytes: usize) -> Self {
         let max_entries = entries.max(1);
         let arena = vec![0; bytes.saturating_add(MAX_DATAGRAM_V6)].into_boxed_slice();
-        Self { arena, used: 0, entries: Vec::with_capacity(max_entries), max_entries, front: 0, sent: 0, discarded: 0 }
+        Self {
+            arena,
+            used: 0,
+            entries: Vec::with_capacity(max_entries),
+            max_entries,
+            front: 0,
+            sent: 0,
+            discarded: 0,
+            unsent: Vec::new(),
+        }
     }
 
     /// How many datagrams wait to be sent.
@@ -165,15 +176,39 @@ impl SendBatch {
         self.discarded += self.take(count);
     }
 
+    /// The first `count` datagrams did not leave: drop and count them, and have the machine told why.
+    pub fn refuse(&mut self, count: usize, why: Unsent) {
+        let refused = self.entries.iter().skip(self.front).take(count);
+        self.unsent.extend(refused.map(|entry| (entry.clone(), why)));
+        self.discard(count);
+    }
+
     fn take(&mut self, count: usize) -> u64 {
         let count = count.min(self.len());
         self.front += count;
-        if self.is_empty() {
+        self.clear_if_done();
+        count as u64
+    }
+
+    fn clear_if_done(&mut self) {
+        if self.is_empty() && self.unsent.is_empty() {
             self.entries.clear();
             self.front = 0;
             self.used = 0;
         }
-        count as u64
+    }
+
+    /// Whether the machine is to be told of datagrams that did not leave.
+    pub(super) const fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Tell the machine of the datagrams that did not leave.
+    pub(super) fn tell_unsent<M: Datagrams>(&mut self, now: Now, machine: &mut M) {
+        for (Entry { path, range }, why) in self.unsent.drain(..) {
+            machine.handle_unsent(now, path, self.arena.get(range).unwrap_or_default(), why);
+        }
+        self.clear_if_done();
     }
 
     /// Datagrams sent and discarded since the last call.

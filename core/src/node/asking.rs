@@ -4,10 +4,10 @@ use super::ids;
 use super::ping::{Ping, PingError};
 use super::requests::RequestId;
 use super::{Node, State};
-use crate::framing::{Decision, Encoding, Response};
+use crate::framing::{Decision, Encoding, Frame, Message, Response};
 use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT, MAX_PACKET_ID};
 use crate::time::{Instant, Now};
-use crate::{Name, Path, Reject, Transmit, check_did};
+use crate::{Name, Path, Reject, Transmit, Unsent, check_did};
 
 impl Node {
     /// Forget a request of ours: it does not run out of time, and an answer that still comes is turned away. Only an
@@ -40,6 +40,9 @@ impl Node {
         if ping.intent.len() > MAX_INTENT {
             return Err(PingError::Intent { len: ping.intent.len() });
         }
+        if ping.path.remote.ip().to_canonical().is_unspecified() {
+            return Err(PingError::Unspecified(ping.path.remote.ip()));
+        }
         let timeout = ping.timeout.unwrap_or(self.config.request_timeout);
         self.state.ask(now, ping, now.mono + timeout)
     }
@@ -59,6 +62,15 @@ impl State {
         self.outbox.commit(ping.path, len);
         self.stats.requests = self.stats.requests.saturating_add(1);
         Ok(id)
+    }
+
+    /// A datagram of ours did not leave. If it was a ping, its request is over; of an answer there is nothing to be told.
+    pub(super) fn unsent(&mut self, bytes: &[u8], why: Unsent) {
+        self.stats.unsent = self.stats.unsent.saturating_add(1);
+        let Ok(Frame { message: Message::Packet(packet), .. }) = Frame::decode(bytes) else { return };
+        if let Some(key) = packet.packet_id.as_str().and_then(ids::packet_key) {
+            self.requests.set_unsent(key, why);
+        }
     }
 
     /// A response counts only from whom and where it was asked.

@@ -49,7 +49,7 @@ pub struct NodeConfig {
 }
 
 impl NodeConfig {
-    /// The defaults of DESIGN section 5.
+    /// The defaults that `docs/design.md` lists.
     #[must_use]
     pub fn new(did: Did) -> Self {
         Self {

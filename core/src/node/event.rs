@@ -2,6 +2,7 @@
 
 use super::requests::RequestId;
 use crate::Path;
+use crate::Unsent;
 use crate::airlock::{Source, WaitingId};
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, Response, Zone};
 use crate::time::{Duration, Instant};
@@ -47,6 +48,13 @@ pub enum Event<'a> {
         request: RequestId,
         /// Whether a `pending` answer had come, so that only the decision is missing.
         pending: bool,
+    },
+    /// The ping of one of our requests did not leave; the request is forgotten.
+    Unsent {
+        /// The request.
+        request: RequestId,
+        /// Why.
+        why: Unsent,
     },
     /// An accepted ping was not answered by the application in time; its sender never hears of it.
     Unanswered(OpenId),

@@ -263,6 +263,9 @@ impl Line {
                 self.text("event", "timeout").number("request", request.0.to_bits());
                 self.raw("pending", format_args!("{pending}"))
             }
+            Event::Unsent { request, why } => {
+                self.text("event", "unsent").number("request", request.0.to_bits()).number("why", why.code())
+            }
             Event::Unanswered(id) => self.text("event", "unanswered").ids(None, Some(*id)),
             Event::Heartbeat { did, path } => self.text("event", "heartbeat").text("did", did).path(*path),
             Event::PeerSeen { did, path } => self.text("event", "peer_seen").text("did", did).path(*path),

@@ -7,7 +7,7 @@ use super::receive::Taken;
 use super::{Lent, Node, State};
 use crate::limits::MAX_DATAGRAM_V6;
 use crate::time::{Instant, Now, Reason};
-use crate::{Datagrams, Machine, Path, Reject, Transmit, Wants};
+use crate::{Datagrams, Machine, Path, Reject, Transmit, Unsent, Wants};
 
 impl Machine for Node {
     type Event<'a> = Event<'a>;
@@ -80,6 +80,14 @@ impl Datagrams for Node {
             line.text("in", "datagram").at(now).path(path).hex("hex", bytes).out(&taken);
         });
         taken.map(|_| ())
+    }
+
+    fn handle_unsent(&mut self, now: Now, path: Path, bytes: &[u8], why: Unsent) {
+        self.state.now = self.state.now.max(now.mono);
+        self.state.unsent(bytes, why);
+        self.tape.note(|line| {
+            line.text("in", "unsent").at(now).path(path).hex("hex", bytes).number("why", why.code());
+        });
     }
 
     fn poll_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
@@ -189,6 +197,9 @@ impl State {
     /// The next request of ours that ran out of time.
     fn poll_timeout(&mut self) -> Option<Event<'_>> {
         let (request, was) = self.requests.expire(self.now)?;
+        if let Some(why) = was.unsent {
+            return Some(Event::Unsent { request, why });
+        }
         self.stats.timeouts = self.stats.timeouts.saturating_add(1);
         Some(Event::Timeout { request, pending: was.pending })
     }

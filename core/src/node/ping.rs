@@ -70,6 +70,9 @@ pub enum PingError {
         /// Its length in bytes.
         len: usize,
     },
+    /// Nobody is at an unspecified address (0.0.0.0, `::`): the answer would come from another one, and count for nothing.
+    #[error("{0} is no address of anybody, name the one of the other end")]
+    Unspecified(core::net::IpAddr),
     /// The frame does not fit into a datagram.
     #[error("the frame takes more than the {max} bytes that a datagram to this address can carry")]
     TooLarge {

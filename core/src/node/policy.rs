@@ -42,7 +42,7 @@ impl Policy {
 
     /// Trust of the sender, rules, thresholds, and the cap for unsigned packets, in this order.
     ///
-    /// Keys do not exist yet, so every packet counts as unsigned from a DID without a pinned key (DESIGN section 5).
+    /// Keys do not exist yet, so every packet counts as unsigned from a DID without a pinned key.
     pub(super) fn judge(&self, now: Wall, subject: &Subject<'_>, sender: Name<'_>) -> Judged<'_> {
         let Standing { trust, source } = Standing::of_name(sender, &self.trust, &self.vouches, now);
         let verdict = self.gate.judge(subject, trust);

@@ -2,6 +2,7 @@
 
 use super::heap::DeadlineHeap;
 use crate::Path;
+use crate::Unsent;
 use crate::table::{Chain, Chained, Heap, Index, Slab, SlotId};
 use crate::time::Instant;
 
@@ -38,6 +39,8 @@ pub(super) struct Request {
     pub(super) sent: Instant,
     /// A `pending` answer has come.
     pub(super) pending: bool,
+    /// Its ping did not leave: it is over, and that is to be told.
+    pub(super) unsent: Option<Unsent>,
     by_key: Chain,
 }
 
@@ -88,7 +91,7 @@ impl Requests {
         sent: Instant,
         deadline: Instant,
     ) -> Option<RequestId> {
-        let request = Request { key, responder, path, sent, pending: false, by_key: Chain::default() };
+        let request = Request { key, responder, path, sent, pending: false, unsent: None, by_key: Chain::default() };
         let id = self.slab.insert(request).ok()?;
         self.keys.insert(&mut self.slab, id.slot(), key);
         self.deadlines.set(id.slot(), deadline);
@@ -106,6 +109,15 @@ impl Requests {
         if let Some(request) = self.slab.get_mut(id.0) {
             request.pending = true;
             self.deadlines.set(id.0.slot(), deadline);
+        }
+    }
+
+    /// Note that the ping of the request with this packet id did not leave: its time is up now.
+    pub(super) fn set_unsent(&mut self, key: u64, why: Unsent) {
+        let Some(slot) = self.keys.find(&self.slab, key, |r| r.key == key) else { return };
+        if let Some(request) = self.slab.at_mut(slot) {
+            request.unsent = Some(why);
+            self.deadlines.set(slot, Instant::ZERO);
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Stats {
     pub rejected: RejectCounts,
     /// Datagrams handed to the driver.
     pub transmitted: u64,
+    /// Of those, datagrams that did not leave.
+    pub unsent: u64,
     /// Requests of ours made.
     pub requests: u64,
     /// Requests of ours that ran out of time.

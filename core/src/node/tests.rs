@@ -10,7 +10,7 @@ use crate::airlock::Rule;
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, Text, Value, ValueBuf, Zone};
 use crate::limits::MAX_DATAGRAM_V6;
 use crate::time::{Instant, Now, Wall};
-use crate::{Datagrams, Did, Machine, Path, Reject, Seed, Wants};
+use crate::{Datagrams, Did, Machine, Path, Reject, Seed, Unsent, Wants};
 
 const HUB: &str = "jis:home:hub";
 const SENSOR: &str = "jis:home:sensor";
@@ -57,6 +57,7 @@ fn told(node: &mut Node) -> Vec<String> {
                 std::format!("response {} {payload} last={}", r.decision, r.last)
             }
             Event::Timeout { pending, .. } => std::format!("timeout pending={pending}"),
+            Event::Unsent { why, .. } => std::format!("unsent: {why}"),
             Event::Unanswered(_) => "unanswered".to_string(),
             Event::PeerSeen { did, .. } => std::format!("seen {did}"),
             Event::Heartbeat { did, .. } => std::format!("heartbeat {did}"),
@@ -265,6 +266,34 @@ fn whatever_waits_can_be_decided() {
         }
     }
     assert!(outcomes[0] >= 20 && outcomes[1] > 1000, "{outcomes:?}");
+}
+
+/// A ping that did not leave ends its request at once, with the reason; an answer that did not leave ends nothing.
+#[test]
+fn what_did_not_leave_is_told_at_once() {
+    let (mut hub, mut sensor) = pair(0.9);
+    let (request, mut ping) = ask(&mut sensor, at(0), Encoding::Json);
+    sensor.handle_unsent(at(0), from(7150), &ping, Unsent::HostUnreachable);
+    assert!(sensor.wants().events);
+    assert!(
+        matches!(sensor.poll_event(), Some(Event::Unsent { request: told, why: Unsent::HostUnreachable }) if told == request)
+    );
+    assert_eq!(told(&mut sensor), [] as [&str; 0], "once");
+    let stats = sensor.stats();
+    assert_eq!((stats.unsent, stats.timeouts, stats.tables.requests), (1, 0, 0));
+    // As told by somebody who is late, or mistaken: nothing happens.
+    sensor.handle_unsent(at(0), from(7150), &ping, Unsent::HostUnreachable);
+    sensor.handle_unsent(at(0), from(7150), b"TP", Unsent::NetworkDown);
+    hub.handle_datagram(at(0), from(9), &mut ping).unwrap();
+    let answer = drain(&mut hub, at(0)).remove(0).1;
+    hub.handle_unsent(at(0), from(9), &answer, Unsent::NotPermitted);
+    assert!(told(&mut sensor).is_empty() && told(&mut hub).iter().all(|event| !event.starts_with("unsent")));
+    assert_eq!(hub.stats().unsent, 1);
+    for nowhere in ["0.0.0.0:7150", "[::]:7150", "[::ffff:0.0.0.0]:7150"] {
+        let to: SocketAddr = nowhere.parse().unwrap();
+        let refused = sensor.ping(at(0), &Ping::new(HUB, to, "x"));
+        assert_eq!(refused, Err(PingError::Unspecified(to.ip())));
+    }
 }
 
 #[test]

@@ -122,6 +122,8 @@ impl fmt::Display for Shown<'_> {
                 then::Event::Decided(then::Decided { id, packet_id, source_did, outcome, open })
             }
             Event::Timeout { request, pending } => then::Event::Timeout { request, pending },
+            // There was no such event: its request ran out of time.
+            Event::Unsent { request, .. } => then::Event::Timeout { request, pending: false },
             Event::Unanswered(id) => then::Event::Unanswered(id.into()),
             Event::Heartbeat { did, path } => then::Event::Heartbeat { did, route: path.into() },
             Event::PeerSeen { did, path } => then::Event::PeerSeen { did, route: path.into() },

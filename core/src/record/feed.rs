@@ -12,7 +12,7 @@ use crate::limits::MAX_DATAGRAM_V6;
 use crate::node::line::Version;
 use crate::node::{Node, OpenId, Ping, Reply, RequestId, WaitId};
 use crate::time::Wall;
-use crate::{Datagrams, Machine};
+use crate::{Datagrams, Machine, Unsent};
 
 /// Do to the node what was done to it. What comes of it the node writes down itself.
 pub(super) fn feed(node: &mut Node, input: &str, line: Object<'_>, version: Version) -> Result<(), Odd> {
@@ -21,6 +21,10 @@ pub(super) fn feed(node: &mut Node, input: &str, line: Object<'_>, version: Vers
             let _ = node.handle_datagram(line.at()?, line.path()?, &mut line.hex("hex")?);
         }
         "timeout" => node.handle_timeout(line.at()?),
+        "unsent" => {
+            let why = Unsent::from_code(line.u64("why")?).ok_or(Odd("has a reason that this program does not know"))?;
+            node.handle_unsent(line.at()?, line.path()?, &line.hex("hex")?, why);
+        }
         "poll_reply" => {
             node.poll_reply();
         }

@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::task::{Context, Poll, ready};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
-use sluis_core::Path;
 use sluis_core::driver::{RecvBatch, Run, RunLimits, SendBatch};
+use sluis_core::{Path, Unsent};
 
 use crate::sys::{self, AsSocket};
 
@@ -151,7 +151,7 @@ impl<S: Readiness> Udp<S> {
             let count = run.count;
             let Some(transmit) = self.transmit(run) else {
                 self.done(count);
-                tx.discard(count);
+                tx.refuse(count, Unsent::Address);
                 continue;
             };
             match self.send(&transmit) {
@@ -163,9 +163,10 @@ impl<S: Readiness> Udp<S> {
                 Err(error) if is_fatal(&error) => return Poll::Ready(Err(error)),
                 // The batch is too much for the path or the device: one by one it may go.
                 Err(_) if count > 1 => self.singly = count,
-                Err(_) => {
+                Err(error) => {
+                    let why = unsent(&error);
                     self.done(1);
-                    if self.send_from_anywhere(transmit)? { tx.advance(1) } else { tx.discard(1) }
+                    if self.send_from_anywhere(transmit)? { tx.advance(1) } else { tx.refuse(1, why) }
                 }
             }
         }
@@ -273,6 +274,20 @@ fn concerns_one_peer(error: &io::Error) -> bool {
             | Kind::Interrupted
             | Kind::OutOfMemory
     ) || quinn_udp::is_msg_size_err(error)
+}
+
+/// Why the system did not take a datagram.
+fn unsent(error: &io::Error) -> Unsent {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::NetworkUnreachable => Unsent::NetworkUnreachable,
+        Kind::HostUnreachable => Unsent::HostUnreachable,
+        Kind::PermissionDenied => Unsent::NotPermitted,
+        Kind::NetworkDown => Unsent::NetworkDown,
+        Kind::AddrNotAvailable => Unsent::NoSource,
+        _ if quinn_udp::is_msg_size_err(error) => Unsent::TooLarge,
+        _ => Unsent::Other(error.raw_os_error().unwrap_or(0)),
+    }
 }
 
 /// A send error that no other datagram will fare better with: the socket is gone.

@@ -92,7 +92,8 @@
 //! - `input_hash` and `output_hash` are the reference's: the first 32 digits of SHA-256 over the canonical text of the data (`, ` and
 //!   `: `), `""` for none and for what Python calls false. `…_sha256` is all 64 digits, or `""`. The links use the full ones.
 //! - `metadata.inputs` and `metadata.outputs`, where they are objects of file names and SHA-256 in hex, say which files the data is:
-//!   their own hash is then `input_sha256` and, of a completed step, `output_sha256`.
+//!   their own hash is then `input_sha256` and, of a completed step, `output_sha256`. `sluis chain run` names a file by its resolved path
+//!   relative to the folder of the log, with `\\` for a backslash and `\xff` for a byte that is no UTF-8.
 //! - `independent` says that the input was declared not to be the output of the step before. Else `input_sha256`
 //!   equals the `output:sha256:` in `eraan` (where there is none, any input will do).
 //! - `status` is `completed`, `failed`, `compromised` or `skipped`, and agrees with `action`. `sequence` counts from 1 without gaps; a
@@ -118,8 +119,20 @@
 //!
 //! # Steps that have not ended
 //!
-//! Programs that work on one log, one after the other, say there what is planned and what was started: [`Plan`]. [`Workload::resume`],
-//! [`replay`](Workload::replay) and [`replay_plan`](Workload::replay_plan) make of all that the workload again.
+//! Programs that work on one log, one after the other, say there what is planned and what was started. These are tokens as any
+//! other, and no links of the workload: the tokens of ended steps follow each other as if they were not there.
+//!
+//! | member | planned | started |
+//! |---|---|---|
+//! | `token_id` | `added_<workload id>_<step id>` | `started_<workload id>_<step id>` |
+//! | `action` | `step_added` | `step_started` |
+//! | `actor` | who plans it | who runs it |
+//! | `erin` | [`Plan`] | [`Plan`] |
+//! | `eromheen` | `{"node"}` | `{"node"}` |
+//! | `parent_id` | `workload_<workload id>` | `added_<workload id>_<step id>` |
+//!
+//! [`Workload::resume`], [`replay`](Workload::replay) and [`replay_plan`](Workload::replay_plan) make of all that the workload again. The
+//! step that ends has the id and the place that it was planned with.
 //!
 //! # Handing a step over
 //!

@@ -20,6 +20,9 @@ pub const STEP_STARTED: &str = "step_started";
 /// Whether only a workload writes tokens of this action.
 #[must_use]
 pub fn is_reserved(action: &str) -> bool {
+    if !action.starts_with("step_") && !action.starts_with("workload_") {
+        return false;
+    }
     let steps = StepStatus::ALL.iter().filter_map(|status| status.action());
     let ends = WorkloadStatus::ALL.iter().map(|status| status.closing_action());
     ["workload_created", "step_running", STEP_ADDED, STEP_STARTED]
@@ -29,7 +32,7 @@ pub fn is_reserved(action: &str) -> bool {
         .any(|a| a == action)
 }
 
-/// A step that is planned, or started. Their `erin` is, in this order:
+/// A step that is planned, or started: what the `erin` of its token says. The members stand in this order:
 ///
 /// ```json
 /// {"executor"?: "…", "independent"?: true, "intent"?: "…", "sequence": 1, "step": "name", "step_id": "12 hex", "workload_id": "16 hex"}

@@ -8,6 +8,7 @@ mod packets;
 
 mod audit;
 mod chains;
+mod documents;
 mod export;
 mod made;
 mod tokens;

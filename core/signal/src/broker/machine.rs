@@ -113,6 +113,12 @@ impl Broker {
         self.link.is_joined()
     }
 
+    /// Whether it was left for good and its stream is gone.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.link.state, State::Closed)
+    }
+
     /// The last round trip that was measured; zero before the first.
     #[must_use]
     pub const fn rtt(&self) -> Duration {

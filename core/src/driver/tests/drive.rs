@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::vec::Vec;
 
 use super::{Broken, Call, Echo, FakeIo, Shared, Task, world};
-use crate::Machine as _;
 use crate::driver::{App, Driver, DriverConfig, Flow, Own};
 use crate::time::{Duration, Instant, Now};
+use crate::{Machine as _, Unsent};
 
 /// Drains events and goes on.
 fn drain(_: Now, echo: &mut Echo) -> Flow {
@@ -124,6 +124,8 @@ fn what_cannot_be_sent_is_counted_and_ignored_errors_too() {
     assert!(task.settle().is_pending());
     let stats = task.future.stats();
     assert_eq!((stats.received, stats.sent, stats.discarded, stats.recv_errors), (3, 2, 1, 2));
+    // The machine is told which, without another wake.
+    assert_eq!(world.borrow().unsent, [(b"bad".to_vec(), Unsent::TooLarge)]);
     world.borrow_mut().broken = true;
     assert_eq!(task.settle(), Poll::Ready(Err(Broken)));
 }

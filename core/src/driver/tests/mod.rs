@@ -19,7 +19,7 @@ use std::vec::Vec;
 
 use super::{Io, RecvBatch, SendBatch};
 use crate::time::{Instant, Now, Reason, Wall};
-use crate::{Datagrams, Machine, Path, Reject, Transmit, Wants};
+use crate::{Datagrams, Machine, Path, Reject, Transmit, Unsent, Wants};
 
 /// One thing that happened, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ struct World {
     prefix: usize,
     /// Every datagram this long is refused by the socket.
     refuse: Option<usize>,
+    /// What the machine was told that did not leave.
+    unsent: Vec<(Vec<u8>, Unsent)>,
     broken: bool,
     timer: Option<Instant>,
 }
@@ -104,7 +106,7 @@ impl Io for FakeIo {
         for _ in 0..if world.prefix == 0 { usize::MAX } else { world.prefix } {
             let Some(run) = tx.front(super::RunLimits::ONE) else { break };
             if Some(run.bytes.len()) == world.refuse {
-                tx.discard(1);
+                tx.refuse(1, Unsent::TooLarge);
                 continue;
             }
             if world.room == 0 {
@@ -174,6 +176,10 @@ impl Machine for Echo {
 }
 
 impl Datagrams for Echo {
+    fn handle_unsent(&mut self, _: Now, _: Path, bytes: &[u8], why: Unsent) {
+        self.world.borrow_mut().unsent.push((bytes.to_vec(), why));
+    }
+
     fn handle_datagram(&mut self, _: Now, path: Path, bytes: &mut [u8]) -> Result<(), Reject> {
         self.world.borrow_mut().calls.push(Call::Datagram);
         if self.queue.len() >= self.cap {

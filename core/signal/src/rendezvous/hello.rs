@@ -1,0 +1,84 @@
+//! Hellos of others: answered within a budget, and kept until they prove who they are.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use sluis_core::Instant;
+use sluis_core::time::Duration;
+
+use crate::key::PublicKey;
+use crate::sealed::{Answered, SessionId};
+
+/// From one hello to the next that is answered, in the long run: a thousand a minute.
+const INTERVAL: Duration = Duration::from_millis(60);
+/// At once: of peers that are known, and of strangers.
+const BURST: u32 = 50;
+const STRANGERS: u32 = 25;
+/// How long the first packet of a session may take to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The most that wait for it.
+const MOST: usize = 1024;
+
+/// A hello that was answered.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) answered: Answered,
+    /// What it said: a copy of it gets the same answer.
+    pub(super) body: Vec<u8>,
+    until: Instant,
+}
+
+/// All that were answered.
+#[derive(Debug)]
+pub(super) struct Hellos {
+    waiting: BTreeMap<PublicKey, Waiting>,
+    paced: Instant,
+}
+
+impl Hellos {
+    pub(super) const fn new() -> Self {
+        Self { waiting: BTreeMap::new(), paced: Instant::ZERO }
+    }
+
+    /// Whether there is budget for the work that a hello costs; it is spent.
+    pub(super) fn spend(&mut self, now: Instant, known: bool) -> bool {
+        let burst = if known { BURST } else { STRANGERS };
+        if self.paced > now + INTERVAL * burst {
+            return false;
+        }
+        self.paced = self.paced.max(now) + INTERVAL;
+        true
+    }
+
+    /// The answer to the same hello.
+    pub(super) fn same(&self, from: &PublicKey, body: &[u8]) -> Option<&Answered> {
+        self.waiting.get(from).filter(|waiting| waiting.body == body).map(|waiting| &waiting.answered)
+    }
+
+    /// Keep an answer; `None` where there is no room.
+    pub(super) fn keep(&mut self, now: Instant, from: PublicKey, body: &[u8], answered: Answered) -> Option<&Answered> {
+        if self.waiting.len() >= MOST && !self.waiting.contains_key(&from) {
+            self.waiting.retain(|_, waiting| waiting.until > now);
+            if self.waiting.len() >= MOST {
+                return None;
+            }
+        }
+        self.waiting.insert(from, Waiting { answered, body: body.to_vec(), until: now + PATIENCE });
+        self.waiting.get(&from).map(|waiting| &waiting.answered)
+    }
+
+    /// The one of a session, which its first packet may prove.
+    pub(super) fn of_session(&mut self, id: SessionId) -> Option<(PublicKey, &mut Answered)> {
+        let (from, waiting) = self.waiting.iter_mut().find(|(_, waiting)| waiting.answered.id() == id)?;
+        Some((*from, &mut waiting.answered))
+    }
+
+    pub(super) fn remove(&mut self, from: &PublicKey) {
+        self.waiting.remove(from);
+    }
+
+    /// Forget what did not prove itself in time.
+    pub(super) fn sweep(&mut self, now: Instant) {
+        self.waiting.retain(|_, waiting| waiting.until > now);
+    }
+}

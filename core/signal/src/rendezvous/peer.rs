@@ -1,0 +1,122 @@
+//! What is known of a peer.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use sluis_core::Instant;
+use sluis_core::time::Duration;
+
+use super::Place;
+use crate::delivery::{Reach, Sender};
+use crate::key::PublicKey;
+use crate::rank::{self, Candidate, Family};
+use crate::sealed::{Offer, Session, SessionId};
+
+/// A hello of ours that waits for its answer.
+#[derive(Debug)]
+pub(super) struct Hello {
+    pub(super) offer: Offer,
+    pub(super) queue: [u8; 32],
+    pub(super) envelope: Arc<[u8]>,
+    pub(super) ticket: u64,
+    pub(super) since: Instant,
+    pub(super) times: u32,
+    pub(super) due: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) sender: Sender,
+    pub(super) session: Option<Session>,
+    /// The one before: what was sent at its end may be under way.
+    pub(super) before: Option<Session>,
+    pub(super) hello: Option<Hello>,
+    /// Under which ticket each message waits at brokers.
+    pub(super) tickets: BTreeMap<u64, u64>,
+    /// The brokers of each family in the peer's order.
+    ranking: [Vec<usize>; 2],
+    /// Where it was heard last, the latest at the end.
+    heard_at: Vec<usize>,
+    pub(super) rtt: Duration,
+    /// Since when sealed messages find no echo.
+    pub(super) unanswered: Option<Instant>,
+    pub(super) used: Instant,
+}
+
+impl Peer {
+    pub(super) fn new(key: &PublicKey, places: &[Place], sender: Sender, now: Instant) -> Self {
+        Self {
+            sender,
+            session: None,
+            before: None,
+            hello: None,
+            tickets: BTreeMap::new(),
+            ranking: [Family::V4, Family::V6].map(|family| ranking(key, places, family)),
+            heard_at: Vec::new(),
+            rtt: Duration::ZERO,
+            unanswered: None,
+            used: now,
+        }
+    }
+
+    /// It was heard over a broker.
+    pub(super) fn heard(&mut self, now: Instant, broker: usize) {
+        (self.unanswered, self.used) = (None, now);
+        if self.heard_at.last() != Some(&broker) {
+            self.heard_at.retain(|known| *known != broker);
+            self.heard_at.push(broker);
+            // Three are enough to begin with.
+            if self.heard_at.len() > 3 {
+                self.heard_at.remove(0);
+            }
+        }
+    }
+
+    /// Where it was heard last.
+    pub(super) fn last_heard_at(&self) -> Option<usize> {
+        self.heard_at.last().copied()
+    }
+
+    /// To which brokers a message goes.
+    pub(super) fn brokers(&self, reach: Reach) -> Vec<usize> {
+        let most = match reach {
+            Reach::Near if self.heard_at.is_empty() => 3,
+            Reach::Near => 0,
+            Reach::Wider => 10,
+            Reach::All => usize::MAX,
+        };
+        let mut all = self.heard_at.clone();
+        for broker in self.ranking.iter().flat_map(|ranking| ranking.iter().take(most)) {
+            if !all.contains(broker) {
+                all.push(*broker);
+            }
+        }
+        all
+    }
+
+    /// The session of this id, the current or the one before.
+    pub(super) fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        [&mut self.session, &mut self.before].into_iter().flatten().find(|session| session.id() == id)
+    }
+
+    /// Whether nothing is lost when it is forgotten.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        let over = |session: &Option<Session>| session.as_ref().is_none_or(|session| session.is_over(now));
+        self.sender.in_flight() == 0 && over(&self.session) && over(&self.before)
+    }
+}
+
+/// Which brokers of a family are tried for a key, in order.
+pub(super) fn ranking(key: &PublicKey, places: &[Place], family: Family) -> Vec<usize> {
+    let of_family: Vec<usize> =
+        (0..places.len()).filter(|at| places.get(*at).is_some_and(|place| place.family == family)).collect();
+    let candidates = of_family.iter().filter_map(|at| places.get(*at)).map(|place| Candidate {
+        family,
+        host: &place.host,
+        port: place.port,
+        weight: place.weight,
+    });
+    let ranked = rank::order(key.as_bytes(), candidates);
+    ranked.into_iter().filter_map(|row| of_family.get(row.index).copied()).collect()
+}
