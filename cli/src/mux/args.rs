@@ -96,7 +96,7 @@ pub(crate) struct ServeArgs {
     /// Where the paths begin
     #[arg(long, value_name = "PATH", default_value = "/api/mux", value_parser = prefix)]
     pub(crate) prefix: String,
-    /// Path exactly this intent to a backend; may be repeated
+    /// Route exactly this intent to a backend; may be repeated
     #[arg(long, value_name = "NAME=BACKEND[=TEXT]", value_parser = registered)]
     pub(crate) intent: Vec<Registered>,
     /// Open channels of one agent at a time
