@@ -9,6 +9,7 @@ use sluis_core::framing;
 
 use crate::chain::args::{self as chain, ChainArgs};
 use crate::common::Common;
+use crate::help;
 use crate::key::args::{self as key, KeyArgs};
 use crate::mux::args::{self as mux, MuxArgs};
 use crate::signal::args::{self as signal, SignalArgs};
@@ -16,7 +17,7 @@ use crate::values::{self, JsonText, Place, Trust};
 
 /// A hub and its sensors: an airlock for traffic that carries identity.
 #[derive(Debug, Parser)]
-#[command(name = "sluis", version = env!("SLUIS_VERSION"), after_help = EXAMPLES, arg_required_else_help = false)]
+#[command(name = "sluis", version = env!("SLUIS_VERSION"), after_help = help::SLUIS, arg_required_else_help = false)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -27,17 +28,17 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Listen for pings: answer the trusted, keep the doubtful waiting, meet the rest with silence
-    #[command(after_help = LISTEN_EXAMPLES)]
+    #[command(after_help = help::LISTEN)]
     Listen(ListenArgs),
     /// Ping a node and report what it answers
-    #[command(after_help = PING_EXAMPLES, visible_alias = "send")]
+    #[command(after_help = help::PING, visible_alias = "send")]
     Ping(PingArgs),
     /// Send a command to a node that runs with `listen --control`
     #[cfg(unix)]
-    #[command(after_help = CTL_EXAMPLES)]
+    #[command(after_help = help::CTL)]
     Ctl(CtlArgs),
     /// Replay what `listen --capture` recorded, and say whether the node does the same again
-    #[command(after_help = REPLAY_EXAMPLES)]
+    #[command(after_help = help::REPLAY)]
     Replay(ReplayArgs),
     /// Make, show and export keys
     #[command(after_help = key::EXAMPLES)]
@@ -52,7 +53,7 @@ pub(crate) enum Command {
     #[command(after_help = mux::EXAMPLES)]
     Mux(MuxArgs),
     /// Play a story on this machine: a hub meets a trusted, a waiting and an unknown sensor, and a replay
-    #[command(after_help = DEMO_EXAMPLES)]
+    #[command(after_help = help::DEMO)]
     Demo,
 }
 
@@ -223,201 +224,6 @@ impl From<Priority> for framing::Priority {
         }
     }
 }
-
-const EXAMPLES: &str = r"Examples:
-  sluis demo
-  sluis listen --did jis:home:hub --trust jis:home:sensor=0.9 --allow-legacy
-  sluis ping jis:home:hub 127.0.0.1:7150 --intent temperature.read \
-      --did jis:home:sensor
-
-Exit codes: 0 all went well, 1 it did not, 2 the command line or the
-configuration is wrong.";
-
-const LISTEN_EXAMPLES: &str = r#"Examples:
-  sluis listen --did jis:home:hub --trust jis:home:sensor=0.9 --allow-legacy
-  sluis listen --did jis:home:hub --bind [::1]:0 --json --duration 60
-  sluis listen --config hub.toml --reply '{"celsius":21.5}'
-  sluis listen --did jis:home:hub --allow-legacy --capture hub.jsonl
-
-Nothing stamped before the start is taken, for this node does not remember what it
-took in before: a sender whose clock is behind waits until it has passed that
-time, or --accept-older TIME lets it in and, once, a replay of what was sent in that time.
-
-A ping is judged by the rules first, then by the trust in its sender: from 0.7
-it is accepted (GROEN), from 0.3 it waits for a decision (GEEL), below there is
-silence (ROOD). Unsigned pings wait at best, unless --allow-legacy names their
-sender. Until an address has proven itself it is sent at most three times the
-bytes that it sent, so an answer has to fit.
-
-Standard input takes one command a line; its end does not end `listen`. So does
-the socket of --control, with `sluis ctl`:
-  approve N|PACKET-ID  let a waiting ping in, by the number that it was given or,
-                       where only one waits under it, by its packet id
-  reject N|PACKET-ID   turn it away
-  list                 print the pings that wait, and their numbers
-  trust DID=SCORE      trust a DID from now on
-  stats                print what was counted so far
-  help                 print these commands
-  quit                 end with the summary, as SIGINT and SIGTERM do
-SIGHUP reads the configuration again, where there is one, and opens the file of
---log anew: trust, legacy patterns, rules and replies are as it says from then
-on; what cannot change while it runs is said. Without one it ends `listen`.
-
---json prints these objects:
-  {"event":"listening","did","addr"}
-  {"event":"ping","wait","source_did","target_did","packet_id","intent",
-   "purpose","payload","zone","decision","trust_score","rule","from"}
-      wait: the number of a ping that waits for a decision, else null
-  {"event":"decided","wait","packet_id","source_did","intent","decision",
-   "answered"}
-      decision: accept, reject, expired when nobody decided within 300 s, or
-      displaced when it made way for the ping of somebody better known
-  {"event":"rejected","reason","count"}
-      at most once a second for each reason: how many since the last time
-  {"event":"summary","received","accepted","pending","rejected":{reason:count},
-   "elapsed_s"}
-  {"event":"stats",...}
-      for the command `stats`, otherwise as the summary
-  {"event":"waiting",...}, {"event":"list",...}, {"event":"help",...}
-      for these commands, see `sluis ctl --help`
-  {"event":"reloaded","trust","legacy","rules","replies"}
-      the configuration was read again: how many of each there are
-  {"event":"lost_output","count"}
-      so many lines are missing here: nobody read them in time; the summary
-      has their number as "lost_output"
-Each bears its time as "t" (RFC 3339). Lines for people begin with theirs.
---record writes a token for every ping that passes the gate, every decision,
-heartbeat, peer that comes or goes, and change of trust; a ping that is turned
-away is counted and leaves none. Answers do not wait for the disk. The summary
-then also has "record":{"recorded","lost"}: what is on the disk, and what is not
-because the disk was full or too slow.
-
-What JSON has no form for in a payload is written as: "NaN", "Infinity" and
-"-Infinity", {"bytes":HEX}, {"ext":CODE,"bytes":HEX}. A payload that JSON readers
-fail over or change is written whole as {"text":JSON}: more than 64 levels deep,
-a key twice, integers beyond 2^53 - 1, numbers beyond the range of floats.
-Heartbeats are no pings and are not counted.
-
-Nothing that is not read holds the node up; what nobody reads in time is lost,
-and counted. A reader that leaves ends `listen` with exit code 1. A signal ends it
-within a second, a signal that was ignored when it began stays ignored.
-
-The configuration file; everything is optional, unknown fields are errors:
-  did = "jis:home:hub"
-  bind = "0.0.0.0:7150"
-  allow_legacy = ["jis:home:*"]
-  reply = '{"ok":true}'          # JSON; where no entry of `replies` matches
-  trust = { "jis:home:sensor" = 0.9 }
-  thresholds = { groen = 0.7, rood = 0.3, otherwise = "GEEL" }
-      # otherwise: the best zone of a ping that no rule matches
-  caps = { peers = 65536, waiting = 1024 }
-      # also: peer_bytes, waiting_per_sender, waiting_per_address, events,
-      # event_bytes, transmits, transmit_bytes, replies
-  [[rules]]                      # the highest priority that matches counts
-  name = "doors wait"
-  zone = "GEEL"                  # GROEN, GEEL or ROOD
-  priority = 80                  # 50 when left out
-  source_did = "jis:home:*"      # conditions, all must hold: patterns for
-  intent = "door.*"              # source_did and intent; also ping_type,
-                                 # pod_id or no_pod = true, min_trust; a rule
-                                 # that means every ping says any = true. A
-                                 # star is the first or the last character
-  [[replies]]                    # the first that matches counts
-  intent = "temperature.*"
-  reply = '{"celsius":21.5}'"#;
-
-#[cfg(unix)]
-const CTL_EXAMPLES: &str = r#"Examples:
-  sluis listen --config hub.toml --control /run/user/1000/sluis.sock
-  sluis ctl /run/user/1000/sluis.sock list
-  sluis ctl /run/user/1000/sluis.sock approve 17
-  sluis ctl --json /run/user/1000/sluis.sock stats
-
-Commands:
-  approve N|PACKET-ID  let a waiting ping in
-  reject N|PACKET-ID   turn it away
-  list                 print the pings that wait, and their numbers
-  trust DID=SCORE      trust a DID from now on
-  stats                print what was counted so far
-  help                 print these commands
-  quit                 end with the summary
-
-Whoever may open the socket may decide: it is made with mode 0600. Flags stand
-before the path.
-
---json prints the objects of `listen`: stats, decided, and
-  {"event":"waiting","wait","packet_id","source_did","intent","from","age_s"}
-  {"event":"list","waiting"}
-  {"event":"trust","source_did","trust_score"}
-  {"event":"help","command","does"}
-
-Exit codes: 0 it was done, 1 it was not, or no node answers, 2 the command line
-is wrong."#;
-
-const REPLAY_EXAMPLES: &str = r#"Examples:
-  sluis listen --did jis:home:hub --allow-legacy --capture hub.jsonl
-  sluis replay hub.jsonl
-  sluis replay hub.jsonl --pcap hub.pcapng && tshark -r hub.pcapng
-
-A recording holds every input of a node (datagrams, times, commands) and every
-output. The same core is fed the same inputs and must give the same outputs, so
-a recording from elsewhere tells whether this build behaves as that one did, and
-if not, where it first differs. It holds the seed of the node and all that was
-said to it: keep it as secret as a key.
-
---json prints these objects:
-  {"event":"difference","line","recorded","replayed"}
-      the first line of the recording that came out different
-  {"event":"summary","same","lines","inputs","datagrams"}
-      datagrams: how many went to --pcap, null without it
-
-Exit codes: 0 every output is as recorded, 1 one is not or the recording cannot
-be read to its end, 2 the command line is wrong."#;
-
-const PING_EXAMPLES: &str = r#"Examples:
-  sluis ping jis:home:hub 127.0.0.1:7150 --intent temperature.read
-  sluis ping jis:home:hub [::1]:7150 --did jis:home:sensor --intent door.open \
-      --payload '{"door":"north"}' --timeout 60
-  sluis ping jis:home:hub 192.0.2.7:7150 --intent temperature.read -c 0 -i 500ms
-  sluis ping jis:home:hub hub.local:7150 --intent load.test --quiet \
-      --count 100000 --in-flight 64 --interval 0
-
-A host name stands for its first address of the family of --bind; without
---bind for its first IPv4 address, or else its first IPv6 address.
-
---json prints these objects:
-  {"event":"response","packet_id","seq","decision","zone","trust_score",
-   "payload","rtt_ms","responder_did","from"}
-      after a pending answer the decision may follow, with the same seq
-  {"event":"timeout","seq"}
-  {"event":"unsent","seq","reason"}   it did not leave this machine, and is not
-      counted as sent
-      no answer, or after a pending one no decision
-  {"event":"summary","sent","received","lost","accept","pending","reject",
-   "elapsed_s","per_second","rtt_ms":{"min","p50","p90","p99","max"}}
-Every ping received counts once as accept, pending or reject, by the last that
-was heard of it; lost are those without any answer. Round-trip times are those
-of first answers in milliseconds, percentiles to 1 part in 1,000; null when
-there are none. With --count 0 all pings are those sent until a signal ends it.
-
-A reader of the output who does not keep up holds back the next pings.
-
-Exit codes: 0 every ping was accepted (with --no-wait: answered), 1 anything
-else, 2 the command line is wrong."#;
-
-const DEMO_EXAMPLES: &str = r#"Examples:
-  sluis demo
-  sluis demo --runtime smol
-  sluis demo --json
-
-Everything happens on the loopback interface, with real UDP sockets. With
---json, the objects of `listen` (of the hub) and of `ping` (of the sensors; seq
-counts the pings of the story) are printed as they happen, and around each step
-  {"event":"step","step","title","ok"}
-      ok: null before the step, then true or false: whether it went as told
-The last line is the summary of the hub.
-
-Exit codes: 0 everything went as told, 1 it did not."#;
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@ mod ctl;
 mod demo;
 mod fail;
 mod files;
+mod help;
 mod histogram;
 mod input;
 mod key;

@@ -70,7 +70,8 @@
 //!
 //! `std` (default) adds the thread-safe [`Handle`](driver::Handle) with request futures. `alloc` has the machines. Without either
 //! there are framing, the gate, timestamps, and the leaf tables at const capacity: enough for firmware, without a heap. `serde`
-//! derives `Serialize` for plain data types. `record` writes down what goes in and out of a node
+//! derives `Serialize` for plain data types. `tracing` gives a span for each datagram (trace) and an event for each that is turned
+//! away, with the reason (debug), and shows nothing of what is in it. `record` writes down what goes in and out of a node
 //! and replays it. `sim` runs whole networks of nodes on virtual time; together with `std` it has the conformance suite for
 //! adapters too.
 #![no_std]

@@ -12,6 +12,7 @@
 //! | [`steps`] | an offer, an answer, lines of a chain, a dictionary of the reference | nothing is let in that nobody signed |
 //! | [`token`] | a line of a token | however it is written it hashes alike, and what is written is read as it was |
 //! | [`mqtt`] | a stream of MQTT packets | any chunking gives the same packets, and rumqttc agrees |
+//! | [`rendezvous`] | what happens to signalling: a hostile broker, streams, time | orders make sense, and every send ends once |
 //! | [`sealed`] | hellos, answers, and a broker's work on packets | what is taken was sent in this session, and is fresh once |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
 //!
@@ -30,6 +31,7 @@ mod hub;
 mod log;
 mod mqtt;
 mod node;
+mod rendezvous;
 mod sealed;
 mod steps;
 mod texts;
@@ -43,6 +45,7 @@ pub use hub::hub;
 pub use log::log;
 pub use mqtt::mqtt;
 pub use node::node;
+pub use rendezvous::rendezvous;
 pub use sealed::sealed;
 pub use steps::steps;
 pub use texts::texts;
@@ -60,7 +63,7 @@ pub fn not_built_for_it(target: &str) -> std::process::ExitCode {
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("frame", frame),
     ("value", value),
     ("texts", texts),
@@ -72,5 +75,6 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("envelope", envelope),
     ("mqtt", mqtt),
     ("sealed", sealed),
+    ("rendezvous", rendezvous),
     ("hub", hub),
 ];

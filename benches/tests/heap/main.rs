@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod flat;
+mod hub;
 mod logs;
 mod nodes;
 

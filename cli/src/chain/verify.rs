@@ -48,7 +48,10 @@ pub(super) fn verify(out: &mut Out, args: &VerifyArgs) -> Result<ExitCode, Fail>
 
 /// Check one file; whether nothing was found.
 fn one(out: &mut Out, args: &VerifyArgs, file: &Path, keys: &Arc<Keys>) -> Result<bool, Fail> {
-    let others: Vec<PathBuf> = args.files.iter().filter(|other| *other != file).cloned().collect();
+    // By what they are, so that no file stands in for itself.
+    let resolved = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let this = resolved(file);
+    let others: Vec<PathBuf> = args.files.iter().filter(|other| resolved(other) != this).cloned().collect();
     let checked = match proof::read(file)? {
         Some(proof) => proof::check(&proof, keys, &mut |finding| say(out, file, finding))?,
         None => check::check(file, &others, &args.judge, keys, &mut |finding| say(out, file, finding))?,

@@ -15,6 +15,7 @@ use crate::args::ListenArgs;
 use crate::capture::Capture;
 use crate::fail::Fail;
 use crate::input::Inbox;
+use crate::output::escape::in_quotes;
 use crate::output::{Color, Out, Patience, Style, tell};
 use crate::run::Bound;
 use crate::values;
@@ -241,7 +242,7 @@ impl Listen {
             Style::Text if !self.out.quiet => self.out.flow("", |flow| {
                 flow.quoted(before, name).words(what);
             }),
-            _ => self.out.say(1, || format!("sluis listen: {before}{name} {what}")),
+            _ => self.out.say(1, || format!("sluis listen: {before}{} {what}", in_quotes(name))),
         }
     }
 
@@ -283,7 +284,7 @@ impl Listen {
             Style::Text => self.out.flow("", |flow| {
                 flow.quoted(before, did).words(&format!("at {from}: it {why}"));
             }),
-            Style::Json => tell(&format!("sluis listen: {before}{name} at {from}: it {why}.")),
+            Style::Json => tell(&format!("sluis listen: {before}{} at {from}: it {why}.", in_quotes(did))),
         }
     }
 

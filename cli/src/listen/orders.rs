@@ -13,6 +13,7 @@ use super::app::Listen;
 #[cfg(unix)]
 use crate::input::{Answer, Asked};
 use crate::input::{COMMANDS, Heard, Order};
+use crate::output::escape::in_quotes;
 use crate::output::{Color, Page, Style, tell};
 use crate::values::Trust;
 use crate::view::{self, Verdict};
@@ -246,7 +247,8 @@ fn one_of(node: &Node, name: &str, sender: Option<&str>) -> Result<WaitId, Strin
             None => format!("no ping {name} waits for a decision"),
         }),
         several => {
-            let each = |ping: &Waiting<'_>| format!("{} of {}", ping.id.number(), ping.source_did);
+            let each =
+                |ping: &Waiting<'_>| format!("{} of {}", ping.id.number(), in_quotes(Text::new(ping.source_did)));
             let each: Vec<String> = several.iter().map(each).collect();
             Err(format!("several pings {name} wait, write the number of the one you mean: {}", each.join(", ")))
         }

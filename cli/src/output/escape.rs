@@ -53,6 +53,13 @@ pub(crate) fn put_quoted(line: &mut Vec<u8>, text: Text<'_>, columns: usize) {
     quoted(line, text.chars().map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)), columns);
 }
 
+/// The same as a text of its own, whole.
+pub(crate) fn in_quotes(text: Text<'_>) -> String {
+    let mut line = Vec::new();
+    put_quoted(&mut line, text, usize::MAX);
+    String::from_utf8_lossy(&line).into_owned()
+}
+
 fn quoted(line: &mut Vec<u8>, chars: impl Iterator<Item = char>, columns: usize) {
     let room = columns.saturating_sub(2);
     line.push(b'"');

@@ -3,6 +3,9 @@
 
 use std::fs;
 
+use sluis_chain::token::Token;
+use sluis_core::framing::Text;
+
 use crate::common::folder::Folder;
 use crate::common::json::Json;
 
@@ -232,4 +235,66 @@ fn a_signature_of_another_kind_is_none() {
         let ours = seal.starts_with("x509:") || seal.starts_with("ed25519:");
         assert_eq!(kinds(&folder, i32::from(ours), &[]).len(), usize::from(ours), "{seal}");
     }
+}
+
+#[test]
+fn no_file_stands_in_for_itself() {
+    let folder = Folder::new("evidence-alias");
+    folder.ends(0, &["chain", "run", "relay.jsonl", "--step", "one", "--", "true"]);
+    // The step before what begins its workload, in a file that nothing links.
+    let unlinked = |line: &str| {
+        let at = line.find("\"eraan\": [").expect("a token");
+        let end = at + line[at..].find(']').expect("an array");
+        let mut references: Vec<&str> = line[at + "\"eraan\": [".len()..end].split(", ").collect();
+        references.retain(|reference| !reference.starts_with("\"prev:") && !reference.starts_with("\"log:"));
+        let line = format!("{}\"eraan\": [{}{}", &line[..at], references.join(", "), &line[end..]);
+        let token = Token::parse(&line).expect("a token");
+        let hash = token.content_hash(None).expect("a hash").to_string();
+        let mut out = Vec::new();
+        token.with(Text::new(&hash), Text::EMPTY).write_json(&mut out).expect("there is room");
+        String::from_utf8(out).expect("UTF-8")
+    };
+    let mut bad: Vec<String> = lines(&folder).iter().map(|line| unlinked(line)).collect();
+    bad.reverse();
+    put(&folder, &bad);
+    remove(&folder, &["relay.jsonl.tree"]);
+    std::os::unix::fs::symlink("relay.jsonl", folder.0.join("alias.jsonl")).expect("a link can be made");
+    for alias in ["relay.jsonl", "./relay.jsonl", "alias.jsonl"] {
+        let events = folder.events(1, &["chain", "verify", "relay.jsonl", alias]);
+        assert!(events.iter().any(|event| event.find("kind").is_some()), "{alias}: {events:?}");
+    }
+}
+
+#[test]
+fn what_looks_blank_is_no_line_for_anybody() {
+    let folder = log("evidence-blank");
+    let good = lines(&folder);
+    for blank in ["", " \t", "\u{a0}", "\u{1c}", "\u{3000}"] {
+        let mut padded = good.clone();
+        padded.insert(2, blank.to_owned());
+        put(&folder, &padded);
+        assert_eq!(kinds(&folder, 0, ASKED[2]), [""; 0], "{blank:?}");
+        // The token in the fourth line, which is the third entry.
+        folder.write("proof.json", folder.prints(&["chain", "prove", "relay.jsonl", "4"]));
+        let events = folder.events(0, &["chain", "verify", "proof.json", "--key", "hub.pub"]);
+        assert_eq!(events[0].count("tokens"), 1, "{blank:?}");
+    }
+    folder.prints(&["chain", "add", "relay.jsonl", "--action", "later", "--key", "hub.key"]);
+    assert_eq!(kinds(&folder, 0, ASKED[2]), [""; 0]);
+}
+
+#[test]
+fn show_marks_every_broken_token() {
+    let folder = log("evidence-many");
+    let mut all: Vec<String> = (0..10_050).map(|number| format!("broken {number}")).collect();
+    all.extend(lines(&folder));
+    put(&folder, &all);
+    remove(&folder, &["relay.jsonl.tree", "relay.jsonl.checkpoint"]);
+    let events = folder.events(1, &["chain", "show", "relay.jsonl", "--limit", "3"]);
+    let tokens = events.iter().filter(|event| event.str("event") == "token");
+    let marked = tokens.filter(|event| event.get("finding") != &Json::Null).count();
+    assert_eq!(marked, 10_050);
+    let drawn = folder.ends(1, &["chain", "show", "relay.jsonl", "--limit", "3"]);
+    assert_eq!(drawn.matches('✗').count(), 10_050);
+    assert_eq!(drawn.matches("see `sluis chain verify`").count(), 50);
 }

@@ -94,7 +94,7 @@ fn one_packet_id_may_have_several_senders(runtime: &str) {
     listen.process.say("quit");
     let stderr = stderr_lines(&mut listen, 4);
     for (line, said) in stderr.iter().zip([
-        "several pings same wait, write the number of the one you mean: 1 of jis:test:door, 2 of ",
+        "several pings same wait, write the number of the one you mean: 1 of \"jis:test:door\", 2 of ",
         "no ping nobody waits for a decision",
         "`frobnicate` is no command here, write approve NUMBER",
         "write approve NUMBER",

@@ -107,7 +107,7 @@ fn silence_is_explained_to_the_operator(runtime: &str) {
         raw.send(&Raw::frame("jis:test:stranger", n, "a", n));
     }
     listen.expect("rejected");
-    listen.process.wait_for_stderr("silence met jis:test:stranger at 127.0.0.1:");
+    listen.process.wait_for_stderr("silence met \"jis:test:stranger\" at 127.0.0.1:");
     listen.process.wait_for_stderr("to change that: trust jis:test:stranger=0.9.");
     // The stranger has heard nothing, and does as soon as that is typed.
     listen.process.say("trust jis:test:stranger=0.9");

@@ -84,7 +84,7 @@ fn an_open_hub_believes_names(runtime: &'static str) {
     assert_eq!(ask("intents", &[])["intents"]["iot:sensor"], value!({"backend": "mqtt", "description": "Sensor data"}));
     let open = ["--agent", "Alice.aint", "--target", "bob", "--intent", "iot:sensor", "--metadata", "{\"unit\":\"C\"}"];
     let opened = ask("open", &open);
-    assert_eq!((&opened["agent"], &opened["path"]["backend"]), (&value!("alice"), &value!("mqtt")));
+    assert_eq!((&opened["agent"], &opened["route"]["backend"]), (&value!("alice"), &value!("mqtt")));
     ask("open", &open);
     assert_eq!(hub.asked(1, None, "open", &open), "", "two are as many as one may have");
     hub.end();

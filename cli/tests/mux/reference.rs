@@ -39,7 +39,7 @@ fn check(answers: &[Value]) {
         let found = answers.iter().find(|answer| answer["step"] == name);
         &found.unwrap_or_else(|| panic!("no step {name} in {answers:?}"))["answer"]
     };
-    assert_eq!(step("open")["path"], value!({"backend": "ipoll", "description": "Text messaging via I-Poll"}));
+    assert_eq!(step("open")["route"], value!({"backend": "ipoll", "description": "Text messaging via I-Poll"}));
     assert_eq!((&step("send")["delivered"], &step("send")["seq"]), (&value!(true), &value!(0)));
     let incoming = step("incoming");
     assert_eq!((&incoming["event"], &incoming["agent"]), (&value!("channel_incoming"), &value!("alice")));

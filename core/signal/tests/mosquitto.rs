@@ -7,6 +7,8 @@
 )]
 
 mod common;
+#[path = "../examples/say/driver.rs"]
+mod driver;
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
@@ -16,11 +18,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::key;
+use driver::Driver;
 use sluis_core::{Instant, Seed};
 use sluis_signal::broker::{Broker, End, Event, Left, Order, Settings};
 use sluis_signal::envelope::{Content, Kind, Unverified};
 use sluis_signal::key::SecretKey;
 use sluis_signal::mqtt::{Connect, MAX_PACKET, Packet, Qos, Reader, encode};
+use sluis_signal::rank::{Family, Weight};
+use sluis_signal::rendezvous::{Config, Event as Sent, Place};
 use sluis_signal::sealed::{Answered, Offer, Session, is_hello};
 
 /// The broker, or loud words that nothing was tried; in CI its absence is a failure.
@@ -383,4 +388,67 @@ fn two_hundred_in_a_burst_arrive_once_each_and_in_order() {
     let expected: Vec<Vec<u8>> = (0..200_u64).map(|n| n.to_be_bytes().to_vec()).collect();
     assert_eq!(bob.heard, expected);
     assert_eq!(alice.taken, (0..200).collect::<Vec<_>>());
+}
+
+fn places(ports: &[u16]) -> Vec<Place> {
+    let place = |port: &u16| Place {
+        family: Family::V4,
+        host: "127.0.0.1".to_owned(),
+        port: *port,
+        weight: Weight::ONE,
+        settings: Settings::default(),
+    };
+    ports.iter().map(place).collect()
+}
+
+/// A killed broker, a revived one: what is acknowledged was handed over once, in order, and none is lost.
+#[test]
+fn a_rendezvous_lives_while_brokers_die() {
+    let Some(program) = mosquitto() else { return };
+    let mut brokers: Vec<Mosquitto> = (0..3).map(|n| Mosquitto::start(&format!("pool{n}"), program.clone())).collect();
+    let ports: Vec<u16> = brokers.iter().map(|broker| broker.port).collect();
+    let new = |name: &str| {
+        let mut seed = [7; 32];
+        seed[..2].copy_from_slice(&ports[0].to_be_bytes());
+        seed[2] = name.as_bytes()[0];
+        Driver::new(Config::new(key(name), places(&ports)), &Seed::new(seed))
+    };
+    let (mut alice, mut bob) = (new("alice"), new("bob"));
+    let to = key("bob").public();
+    let (mut heard, mut sent, mut worst) = (Vec::new(), Vec::new(), Duration::ZERO);
+    let start = std::time::Instant::now();
+    let mut next = 0_u64;
+    while sent.len() < 60 {
+        assert!(start.elapsed() < Duration::from_secs(100), "{} of 60 sent, {} heard", sent.len(), heard.len());
+        // Ten a second; one broker dies every two seconds, and comes back two seconds later.
+        if next < 60 && start.elapsed() >= Duration::from_millis(100 * next) {
+            if next == 15 || next == 35 {
+                brokers[usize::from(next == 35)].kill();
+            } else if next == 30 || next == 50 {
+                brokers[usize::from(next == 50)].revive();
+            }
+            let now = alice.now();
+            let number = alice
+                .machine
+                .send(now, &to, Arc::from(&next.to_be_bytes()[..]), true, Duration::from_secs(60))
+                .unwrap();
+            assert_eq!(number, next);
+            next += 1;
+        }
+        if let Some(Sent::Sent { number, outcome, .. }) = alice.wait(Duration::from_millis(1)) {
+            let after = outcome.unwrap_or_else(|why| panic!("{number}: {why}"));
+            sent.push(number);
+            worst = worst.max(after);
+        }
+        if let Some(Sent::Message(message)) = bob.wait(Duration::from_millis(1)) {
+            assert_eq!(message.from, key("alice").public());
+            let now = bob.now();
+            assert!(bob.machine.confirm(now, message.from, message.epoch, message.number));
+            heard.push(u64::from_be_bytes(message.body[..].try_into().unwrap()));
+        }
+    }
+    assert_eq!(heard, (0..60).collect::<Vec<_>>());
+    sent.sort_unstable();
+    assert_eq!(sent, (0..60).collect::<Vec<_>>());
+    eprintln!("60 messages while brokers died: the slowest was acknowledged after {worst:?}");
 }

@@ -35,6 +35,17 @@ fn assert_written(text: &str, expected: &str) {
     assert_eq!(written.str(), expected);
 }
 
+/// The bytes are those of the text, at the same place.
+#[cfg(feature = "alloc")]
+#[test]
+fn owned_values_become_bytes_without_a_copy() {
+    let value = super::ValueBuf::new(json(r#"{"a": [1, "x"]}"#)).unwrap();
+    let text = value.as_json().as_ptr();
+    let bytes = bytes::Bytes::from(value);
+    assert_eq!((&bytes[..], bytes.as_ptr()), (&br#"{"a":[1,"x"]}"#[..], text));
+    assert_eq!(bytes.slice(5..12).as_ptr(), text.wrapping_add(5));
+}
+
 #[test]
 fn sinks() {
     let mut buf = [0; 4];

@@ -391,6 +391,20 @@ impl ValueBuf {
     pub const fn as_json(&self) -> &str {
         &self.0
     }
+
+    /// Its JSON text as bytes that can be shared and cut up without a copy; nothing is copied here either.
+    #[must_use]
+    pub fn into_bytes(self) -> bytes::Bytes {
+        alloc::string::String::from(self.0).into()
+    }
+}
+
+/// See [`ValueBuf::into_bytes`].
+#[cfg(feature = "alloc")]
+impl From<ValueBuf> for bytes::Bytes {
+    fn from(value: ValueBuf) -> Self {
+        value.into_bytes()
+    }
 }
 
 #[cfg(feature = "alloc")]

@@ -61,8 +61,18 @@ impl Machine for Node {
 
 impl Datagrams for Node {
     fn handle_datagram(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<(), Reject> {
+        // Addresses and lengths only: never what is in a datagram.
+        #[cfg(feature = "tracing")]
+        let span =
+            tracing::trace_span!("datagram", remote = %path.remote, socket = path.socket.number(), len = bytes.len());
+        #[cfg(feature = "tracing")]
+        let _entered = span.enter();
         self.state.now = self.state.now.max(now.mono);
         let taken = self.take(now, path, bytes);
+        #[cfg(feature = "tracing")]
+        if let Err(why) = &taken {
+            tracing::debug!(reason = why.name(), remote = %path.remote, "datagram rejected");
+        }
         let stats = &mut self.state.stats;
         let add = |n: &mut u64| *n = n.saturating_add(1);
         add(&mut stats.received);

@@ -22,3 +22,5 @@ mod sim_effects;
 mod sim_runs;
 #[cfg(feature = "sim")]
 mod sim_worlds;
+#[cfg(feature = "tracing")]
+mod traced;

@@ -2,10 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use sluis_core::driver::{Io, RecvBatch, SendBatch};
-use sluis_core::{Instant, Now};
+use sluis_core::driver::{Io, RecvBatch, RunLimits, SendBatch};
+use sluis_core::{Instant, Now, SocketId};
 
 use crate::{Readiness, SystemClock, Udp};
 
@@ -16,9 +16,15 @@ pub trait Timer {
 }
 
 /// The io of a runtime whose sockets have [`Readiness`] and whose [`Timer`] this is.
+///
+/// It has one socket, [`SocketId::MAIN`], and more if any are [added](Self::add): one machine is served by all of them.
 #[derive(Debug)]
 pub struct UdpIo<S, T> {
-    udp: Udp<S>,
+    main: Udp<S>,
+    /// Those beside the main one; their numbers begin with 1.
+    more: Vec<Udp<S>>,
+    /// Which socket is asked first for what came in: each gets its turn.
+    next: usize,
     timer: T,
     clock: SystemClock,
 }
@@ -29,13 +35,41 @@ impl<S: Readiness, T: Timer> UdpIo<S, T> {
     /// # Errors
     /// The socket cannot be prepared.
     pub fn new(runtime: S, timer: T, clock: SystemClock) -> io::Result<Self> {
-        Ok(Self { udp: Udp::new(runtime)?, timer, clock })
+        Ok(Self { main: Udp::new(SocketId::MAIN, runtime)?, more: Vec::new(), next: 0, timer, clock })
     }
 
-    /// Where it listens.
+    /// Serve the machine through another socket, too: one that another `UdpIo` of the same runtime was made of. The number is
+    /// what the [paths](sluis_core::Path) of its datagrams bear.
+    ///
+    /// # Errors
+    /// It has other sockets added itself, or there are 65,535 already.
+    pub fn add(&mut self, other: Self) -> io::Result<SocketId> {
+        let number = u16::try_from(self.more.len() + 1).ok().filter(|_| other.more.is_empty());
+        let id = SocketId::new(number.ok_or(io::ErrorKind::InvalidInput)?);
+        let mut socket = other.main;
+        socket.id = id;
+        self.more.push(socket);
+        Ok(id)
+    }
+
+    /// Where one of its sockets listens.
+    #[must_use]
+    pub fn addr_of(&self, socket: SocketId) -> Option<SocketAddr> {
+        self.at(usize::from(socket.number())).map(Udp::local_addr)
+    }
+
+    fn at(&self, place: usize) -> Option<&Udp<S>> {
+        if place == 0 { Some(&self.main) } else { self.more.get(place - 1) }
+    }
+
+    fn at_mut(&mut self, place: usize) -> Option<&mut Udp<S>> {
+        if place == 0 { Some(&mut self.main) } else { self.more.get_mut(place - 1) }
+    }
+
+    /// Where its main socket listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.udp.local_addr()
+        self.main.local_addr()
     }
 
     /// Its clock, for whoever shares the machine.
@@ -53,11 +87,27 @@ impl<S: Readiness, T: Timer> Io for UdpIo<S, T> {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>, rx: &mut RecvBatch) -> Poll<io::Result<()>> {
-        self.udp.poll_recv(cx, rx)
+        let sockets = self.more.len() + 1;
+        for _ in 0..sockets {
+            let place = self.next;
+            self.next = (place + 1) % sockets;
+            let Some(udp) = self.at_mut(place) else { continue };
+            if let ready @ Poll::Ready(_) = udp.poll_recv(cx, rx) {
+                return ready;
+            }
+        }
+        Poll::Pending
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, tx: &mut SendBatch) -> Poll<io::Result<()>> {
-        self.udp.poll_send(cx, tx)
+        // In order, whichever socket a datagram leaves through: one that is blocked holds those behind it up, shortly.
+        while let Some(run) = tx.front(RunLimits::ONE) {
+            match self.at_mut(usize::from(run.path.socket.number())) {
+                Some(udp) => ready!(udp.poll_send(cx, tx))?,
+                None => tx.discard(1),
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<()> {

@@ -6,6 +6,7 @@
 //!
 //! * Every datagram's [`Path`](sluis_core::Path) says which of our addresses it came to, and an answer leaves from
 //!   there.
+//! * One machine can be served by several sockets ([`UdpIo::add`]), each with a number in the paths of its datagrams.
 //! * A socket on `[::]` serves IPv4 too; IPv4 peers appear with plain IPv4 addresses.
 //! * Datagrams above the path MTU go out fragmented, as with any ordinary socket and as the reference sends them (not on
 //!   Windows, where they are not sent).

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, Waker};
 use std::{io, thread};
 
-use sluis_core::Path;
 use sluis_core::driver::{RecvBatch, SendBatch};
+use sluis_core::{Path, SocketId};
 
 use crate::{Readiness, Udp, bind};
 
@@ -32,7 +32,7 @@ impl Readiness for Busy {
 }
 
 fn udp(addr: impl Into<SocketAddr>) -> Udp<Busy> {
-    Udp::new(Busy(bind(addr.into()).unwrap())).unwrap()
+    Udp::new(SocketId::MAIN, Busy(bind(addr.into()).unwrap())).unwrap()
 }
 
 fn send(from: &mut Udp<Busy>, tx: &mut SendBatch) {
@@ -70,7 +70,7 @@ fn a_run_crosses_in_one_piece_and_is_cut_up_again() {
 fn without_coalescing_they_arrive_one_by_one() {
     use nix::sys::socket::{setsockopt, sockopt};
     let (mut one, two) = (udp(([127, 0, 0, 1], 0)), bind("127.0.0.1:0").unwrap());
-    let mut two = Udp::new(Busy(two)).unwrap();
+    let mut two = Udp::new(SocketId::MAIN, Busy(two)).unwrap();
     setsockopt(two.runtime(), sockopt::UdpGroSegment, &false).unwrap();
     let mut tx = SendBatch::new(64, 64_000);
     for i in 0..40 {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use sluis_core::driver::{RecvBatch, Run, RunLimits, SendBatch};
-use sluis_core::{Path, Unsent};
+use sluis_core::{Path, SocketId, Unsent};
 
 use crate::sys::{self, AsSocket};
 
@@ -56,6 +56,8 @@ pub trait Readiness: AsSocket {
 
 /// The socket half of an [`Io`](sluis_core::driver::Io).
 pub struct Udp<S> {
+    /// What the paths of its datagrams bear.
+    pub(crate) id: SocketId,
     runtime: S,
     state: UdpSocketState,
     local: SocketAddr,
@@ -75,16 +77,16 @@ impl<S> fmt::Debug for Udp<S> {
 }
 
 impl<S: Readiness> Udp<S> {
-    /// Prepare a bound, non-blocking socket.
+    /// Prepare a bound, non-blocking socket, which has this number among those that serve a machine.
     ///
     /// # Errors
     /// The system refuses what it takes.
-    pub fn new(runtime: S) -> io::Result<Self> {
+    pub fn new(id: SocketId, runtime: S) -> io::Result<Self> {
         let local = socket2::SockRef::from(&runtime).local_addr()?.as_socket();
         let local = local.ok_or(io::ErrorKind::InvalidInput)?;
         let state = sys::prepare(&runtime, local.is_ipv6())?;
         let meta = [RecvMeta::default(); SLOTS];
-        Ok(Self { runtime, state, local, meta, readable: true, singly: 0, no_source: None })
+        Ok(Self { id, runtime, state, local, meta, readable: true, singly: 0, no_source: None })
     }
 
     /// Where it listens.
@@ -134,7 +136,7 @@ impl<S: Readiness> Udp<S> {
             }
             for meta in self.meta.iter().take(filled) {
                 let local = meta.dst_ip.map(|ip| ip.to_canonical()).filter(is_source);
-                rx.fill(Path { local, ..Path::to(plain(meta.addr)) }, meta.len, meta.stride);
+                rx.fill(Path { remote: plain(meta.addr), local, socket: self.id }, meta.len, meta.stride);
             }
             if filled > 0 {
                 return Poll::Ready(Ok(()));
@@ -142,12 +144,13 @@ impl<S: Readiness> Udp<S> {
         }
     }
 
-    /// See [`Io::poll_send`](sluis_core::driver::Io::poll_send).
+    /// Send from the front of `tx` for as long as that leaves through this socket; see
+    /// [`Io::poll_send`](sluis_core::driver::Io::poll_send).
     ///
     /// # Errors
     /// The socket can no longer be used.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, tx: &mut SendBatch) -> Poll<io::Result<()>> {
-        while let Some(run) = tx.front(self.limits()) {
+        while let Some(run) = tx.front(self.limits()).filter(|run| run.path.socket == self.id) {
             let count = run.count;
             let Some(transmit) = self.transmit(run) else {
                 self.done(count);

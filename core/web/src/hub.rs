@@ -130,7 +130,10 @@ impl<R> Hub<R> {
     pub(crate) fn poll_text(&self, socket: SocketId, cx: &mut Context<'_>) -> Option<String> {
         let now = self.shared.clock.now();
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = state.board.deadline();
         let text = state.board.poll_text(now, socket);
+        // The room that this made may have gone to another socket of the same agent.
+        state.wake(before);
         if text.is_none() {
             state.sockets.insert(socket, cx.waker().clone());
         }

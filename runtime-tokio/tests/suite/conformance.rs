@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::net::SocketAddr;
 
-use sluis_core::Datagrams;
 use sluis_core::driver::{App, DriverStats, Events, Handle, HandleConfig, Requests};
 use sluis_core::sim::conformance::Adapter;
+use sluis_core::{Datagrams, SocketId};
 use sluis_tokio::Socket;
 
 struct Tokio<const THREADS: bool>;
@@ -15,6 +15,10 @@ impl<const THREADS: bool> Adapter for Tokio<THREADS> {
 
     fn bind(addr: SocketAddr) -> Result<Socket, String> {
         sluis_tokio::bind(addr).map_err(|error| error.to_string())
+    }
+
+    fn add(socket: &mut Socket, other: Socket) -> Result<SocketId, String> {
+        socket.add(other).map_err(|error| error.to_string())
     }
 
     fn local_addr(socket: &Socket) -> SocketAddr {

@@ -247,5 +247,6 @@ fn resolve<'b>(text: Text<'b>, room: &'b mut [u8]) -> Result<&'b str, Refused> {
     reason = "a number below zero or too large is brought into range"
 )]
 const fn micros(duration_ms: f64) -> u64 {
-    (duration_ms * 1000.0).round() as u64
+    // Rounded by hand: without an operating system there is no function for it.
+    (duration_ms * 1000.0 + 0.5) as u64
 }

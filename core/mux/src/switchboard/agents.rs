@@ -38,6 +38,8 @@ pub(super) struct Agent {
     pub(super) pollers: u32,
     /// Its inbox has something new for them.
     pub(super) inbox_ready: bool,
+    /// It is among those whose inbox has news: once, whether they are asked for or not.
+    pub(super) in_news: bool,
     buckets: Vec<(Budget, Bucket)>,
     wake: Option<Instant>,
     idle_since: Instant,
@@ -189,6 +191,7 @@ impl Agents {
             last_item: u64::try_from(now.wall.as_micros()).unwrap_or(0),
             pollers: 0,
             inbox_ready: false,
+            in_news: false,
             buckets: Vec::new(),
             wake: None,
             idle_since: now.mono,

@@ -136,6 +136,10 @@ impl Channel {
         if self.tags.len() == KEPT_TAGS {
             self.tags.pop_front();
         }
+        if self.tags.is_empty() {
+            // Most channels of a large hub are idle: room for one, not for four.
+            self.tags.reserve_exact(1);
+        }
         self.tags.push_back(tag);
     }
 

@@ -89,12 +89,21 @@ impl Switchboard {
 
     /// The name of an agent for whose inbox somebody waits and which has got something; each is named once until it was read.
     pub fn poll_inbox(&mut self) -> Option<Arc<str>> {
-        self.news.pop_front()
+        let name = self.news.pop_front()?;
+        if let Some(agent) = self.agents.find(&name).and_then(|slot| self.agents.at_mut(slot)) {
+            agent.in_news = false;
+        }
+        Some(name)
     }
 
     pub(super) fn wake_inbox(&mut self, slot: u32) {
         let Some(agent) = self.agents.at_mut(slot) else { return };
-        if !core::mem::replace(&mut agent.inbox_ready, true) && agent.pollers > 0 {
+        agent.inbox_ready = true;
+        if agent.pollers > 0 && !core::mem::replace(&mut agent.in_news, true) {
+            if self.news.len() >= self.config.max_agents {
+                // Names of agents that were forgotten since, and that nobody asked for.
+                self.news.pop_front();
+            }
             self.news.push_back(Arc::clone(&agent.name));
         }
     }

@@ -60,6 +60,7 @@ pub(super) struct Socket {
     /// Frames in `out`.
     frames: usize,
     credit: Option<Credit>,
+    /// It is among those that are ready: once, whether they are asked for or not.
     ready: bool,
 }
 
@@ -138,7 +139,11 @@ impl Sockets {
     }
 
     pub(super) fn remove(&mut self, id: SocketId) -> Option<Socket> {
-        self.slab.remove(id.0)
+        let socket = self.slab.remove(id.0)?;
+        if socket.ready {
+            self.ready.retain(|other| *other != id);
+        }
+        Some(socket)
     }
 
     pub(super) fn get(&self, id: SocketId) -> Option<&Socket> {
@@ -192,7 +197,6 @@ impl Sockets {
     /// The next text to write.
     pub(super) fn next_text(&mut self, id: SocketId) -> Option<String> {
         let socket = self.slab.get_mut(id.0)?;
-        socket.ready = false;
         if socket.ended {
             return None;
         }

@@ -22,8 +22,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::Datagrams;
 use crate::driver::{App, DriverStats, Events, Handle, HandleConfig, Requests};
+use crate::{Datagrams, SocketId};
 
 pub use control::*;
 pub use handles::*;
@@ -40,6 +40,12 @@ pub trait Adapter {
     /// # Errors
     /// The address cannot be had.
     fn bind(addr: SocketAddr) -> Result<Self::Socket, String>;
+
+    /// Have `other` serve the same machine as `socket`.
+    ///
+    /// # Errors
+    /// It cannot.
+    fn add(socket: &mut Self::Socket, other: Self::Socket) -> Result<SocketId, String>;
 
     /// Where it listens.
     fn local_addr(socket: &Self::Socket) -> SocketAddr;
@@ -72,6 +78,7 @@ macro_rules! conformance {
             ipv6_works_like_ipv4
             a_socket_on_all_addresses_serves_ipv4_over_ipv6
             answers_leave_from_the_address_that_was_asked
+            several_sockets_serve_one_machine
             the_largest_datagrams_pass
             datagrams_above_the_mtu_are_fragmented
             what_cannot_be_sent_is_counted_and_the_rest_goes_on

@@ -16,7 +16,7 @@ use crate::driver::{App, DriverStats, Flow};
 use crate::limits::MAX_DATAGRAM_V4;
 use crate::sim::machines::Echo;
 use crate::time::Now;
-use crate::{Datagrams, Machine, Path, Reject, Transmit, Wants};
+use crate::{Datagrams, Machine, Path, Reject, SocketId, Transmit, Wants};
 
 /// An echo on a thread of its own, which stops after so many datagrams.
 pub(super) fn echo<T: Adapter>(addr: SocketAddr, count: u64) -> (SocketAddr, JoinHandle<DriverStats>) {
@@ -228,6 +228,49 @@ pub fn answers_leave_from_the_address_that_was_asked<T: Adapter>() {
     for all in [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()] {
         let paths = ask_at::<T>(all, &at);
         assert_eq!(paths.iter().map(|path| path.local).collect::<Vec<_>>(), at.map(Some));
+    }
+}
+
+/// Answers leave through the socket that was asked, also where that is not the main one, and what is to leave through a socket
+/// that is not there holds nothing up.
+pub fn several_sockets_serve_one_machine<T: Adapter>() {
+    let (tell, told) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        T::block_on(async move {
+            let mut socket = T::bind(loopback()).expect("a socket");
+            let mut ports = [T::local_addr(&socket).port(), 0, 0];
+            for (at, number) in [(1, 1), (2, 2)] {
+                let more = T::bind(loopback()).expect("a socket");
+                ports[at] = T::local_addr(&more).port();
+                assert_eq!(T::add(&mut socket, more), Ok(SocketId::new(number)));
+            }
+            tell.send(ports).expect("the test waits for them");
+            let mut machine = Paths { echo: Echo::new(64), paths: Vec::new() };
+            machine.echo.send(Path::to(([127, 0, 0, 1], 9).into()).through(SocketId::new(7)), b"lost").expect("room");
+            let mut app = |_: Now, m: &mut Paths| if m.paths.len() < 9 { Flow::Continue } else { Flow::Stop };
+            let stats = T::run(&mut socket, &mut machine, &mut app).await.expect("no failure");
+            assert_eq!((stats.received, stats.sent, stats.discarded), (9, 9, 1));
+            machine.paths
+        })
+    });
+    let ports = told.recv().expect("ports");
+    let clients = ports.map(|port| {
+        let client = plain(loopback());
+        // A connected socket takes answers from this very port only.
+        client.connect((Ipv4Addr::LOCALHOST, port)).expect("connected");
+        client
+    });
+    for _ in 0..3 {
+        clients.iter().for_each(|client| assert_eq!(client.send(b"?").expect("sent"), 1));
+        clients
+            .iter()
+            .for_each(|client| assert_eq!(client.recv(&mut [0; 8]).expect("an answer from where it was asked"), 1));
+    }
+    let paths = thread.join().expect("no panic");
+    for (number, client) in (0..).zip(&clients) {
+        let from = client.local_addr().expect("bound");
+        let through = paths.iter().filter(|path| path.remote == from && path.socket == SocketId::new(number));
+        assert_eq!(through.count(), 3, "{paths:?}");
     }
 }
 

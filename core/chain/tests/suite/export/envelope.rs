@@ -65,13 +65,15 @@ fn what_is_no_envelope_is_refused() {
         (r#"{"payload":"","payloadType":"","signatures":{}}"#, Member("signatures")),
         (r#"{"payload":"","payloadType":"","signatures":[1]}"#, Member("sig")),
         (r#"{"payload":"","payloadType":"","signatures":[{"keyid":"a"}]}"#, Member("sig")),
-        (r#"{"payload":"","payloadType":"","signatures":[{"sig":"","keyid":null}]}"#, Member("keyid")),
+        (r#"{"payload":"","payloadType":"","signatures":[{"sig":"","keyid":1}]}"#, Member("keyid")),
         (r#"{"payload":"","payloadType":"","signatures":[{"sig":"!"}]}"#, Base64("sig")),
         (&many, TooManySignatures),
     ] {
         assert_eq!(Envelope::parse(text), Err(error), "{text}");
     }
     Envelope::parse(r#" { "payload" : "" , "payloadType" : "" , "signatures" : [ ] } "#).expect("empty, but there");
+    let null = r#"{"payload":"","payloadType":"","signatures":[{"sig":"","keyid":null}]}"#;
+    Envelope::parse(null).expect("a key id that is null is none, as other tools write it");
 }
 
 #[test]
