@@ -169,6 +169,9 @@ A host name stands for its first address of the family of --bind; without
       no answer, or after a pending one no decision
   {"event":"unsent","seq","reason"}
       it did not leave this machine, and is not counted as sent
+  {"event":"hint","reason","addr"}
+      port_unreachable: the network says (ICMP; anybody on the way can) that
+      nothing listens there; the pings go on waiting. Told once, on Linux
   {"event":"summary","sent","received","lost","accept","pending","reject",
    "elapsed_s","per_second","rtt_ms":{"min","p50","p90","p99","max"}}
 Every ping received counts once as accept, pending or reject, by the last that

@@ -7,6 +7,7 @@ use sluis_core::driver::{App, Driver, DriverConfig, DriverStats};
 use sluis_core::node::{Node, NodeConfig};
 use sluis_core::{Seed, Wall};
 use sluis_tokio::FileTape;
+use sluis_udp::Refusals;
 
 use crate::common::Runtime;
 use crate::fail::Fail;
@@ -17,8 +18,8 @@ const GRACE: Duration = Duration::from_millis(200);
 
 /// An app that wants to know where its socket is.
 pub(crate) trait Bound {
-    /// The socket is open.
-    fn bound(&mut self, addr: SocketAddr);
+    /// The socket is open, and this is where it tells of ports that nobody listens on.
+    fn bound(&mut self, addr: SocketAddr, refusals: Refusals);
 }
 
 /// A node with a seed of its own.
@@ -58,7 +59,7 @@ pub(crate) fn drive<A: App<Node> + Bound>(
         ($runtime:ident) => {
             $runtime::block_on(async {
                 let mut socket = $runtime::adopt(socket).map_err(Fail::runtime)?;
-                app.bound(socket.local_addr());
+                app.bound(socket.local_addr(), socket.refusals());
                 Driver::lend(&mut socket, node, app, config).await.map_err(|why| {
                     Fail::runtime(format!("the socket on {} failed ({why}), start again", socket.local_addr()))
                 })

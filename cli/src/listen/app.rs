@@ -8,6 +8,7 @@ use sluis_core::driver::{App, DriverStats};
 use sluis_core::framing::Text;
 use sluis_core::node::{Event, Node, Stats};
 use sluis_core::{Instant, Machine as _, Now, Reject, RejectCounts, Wall};
+use sluis_udp::Refusals;
 
 use super::record::Record;
 use super::settings::Settings;
@@ -82,7 +83,7 @@ impl Rejects {
 }
 
 impl Bound for Listen {
-    fn bound(&mut self, addr: SocketAddr) {
+    fn bound(&mut self, addr: SocketAddr, _: Refusals) {
         self.addr = Some(addr);
         if let Some(capture) = &mut self.capture {
             capture.keep();

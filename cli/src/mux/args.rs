@@ -102,7 +102,7 @@ pub(crate) struct ServeArgs {
     /// Open channels of one agent at a time
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) max_channels: u32,
-    /// Let pages from here use the hub, like https://app.example; may be repeated
+    /// Let pages from here use the hub, like `https://app.example`; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow_origin: Vec<String>,
     /// End after this time

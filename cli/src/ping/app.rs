@@ -10,6 +10,7 @@ use sluis_core::driver::{App, DriverStats};
 use sluis_core::framing::Decision;
 use sluis_core::node::{Answered, Event, Node, Ping, PingError, RequestId};
 use sluis_core::{Did, Instant, Machine as _, Now, Unsent};
+use sluis_udp::Refusals;
 
 use super::tally::Tally;
 use crate::args::PingArgs;
@@ -46,6 +47,9 @@ pub(super) struct Pinger<'a> {
     /// Why the node refused a ping.
     pub(super) failed: Option<PingError>,
     counters: Option<Instant>,
+    refusals: Refusals,
+    /// It was said already that nobody listens there.
+    hinted: bool,
     /// Since when nothing was heard although something was asked, and when to say so next.
     silent: Option<(Instant, Instant)>,
 }
@@ -79,7 +83,8 @@ struct Flight {
 }
 
 impl Bound for Pinger<'_> {
-    fn bound(&mut self, addr: SocketAddr) {
+    fn bound(&mut self, addr: SocketAddr, refusals: Refusals) {
+        self.refusals = refusals;
         self.addr = Some(addr);
         let Self { out, did, ping, .. } = self;
         let remote = ping.path.remote;
@@ -123,6 +128,7 @@ impl App<Node> for Pinger<'_> {
         self.give_up(node);
         self.launch(now, node);
         self.tell_counters(node);
+        self.tell_refusal();
         self.tell_silence();
         self.out.flush();
         let done = self.open.is_empty() && self.args.total() == Some(self.tally.sent);
@@ -157,6 +163,8 @@ impl<'a> Pinger<'a> {
             now: Instant::ZERO,
             failed: None,
             counters: None,
+            refusals: Refusals::default(),
+            hinted: false,
             silent: None,
         }
     }
@@ -275,6 +283,25 @@ impl<'a> Pinger<'a> {
         }
         let waiting = self.open.values().filter(|flight| flight.pending);
         self.undecided = waiting.map(|flight| flight.sent + timeout).min();
+    }
+
+    /// What the network says of the port is a hint and no answer: anybody on the way can say so. The pings go on waiting.
+    fn tell_refusal(&mut self) {
+        if self.hinted || self.refusals.count() == 0 {
+            return;
+        }
+        self.hinted = true;
+        let remote = self.ping.path.remote;
+        self.out.event(
+            "hint",
+            |o| o.str("reason", "port_unreachable").str("addr", &remote.to_string()),
+            |flow| {
+                flow.text(Color::Red, "hint:");
+                flow.words(&format!(
+                    "nothing seems to listen at {remote} (ICMP port unreachable, which anybody on the way can send)"
+                ));
+            },
+        );
     }
 
     /// People who wait are told that it goes on: after two seconds, and then ever more rarely.

@@ -3,7 +3,7 @@
 mod app;
 mod tally;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 
 use sluis_core::node::{Node, NodeConfig, Ping, PingError};
@@ -38,6 +38,7 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     // A node that is thrown away tells what is wrong with the ping before anything happens.
     a_node(&did, args)?.ping(Now::default(), &ping).map_err(|why| refused(why, args))?;
     let socket = run::bind(bind)?;
+    hear_refusals(&socket, remote);
     let inbox = Inbox::with_signals(false);
     let mut app = Pinger::new(Out::queued(common, args.quiet), inbox, did, ping, args);
     let ended = run::drive(common.runtime, socket, &mut node, &mut app);
@@ -46,6 +47,15 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
         return Err(refused(why, args));
     }
     ended.map(|_| if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Let the system tell of this one address when nothing listens there (ICMP); it tells connected sockets only. Datagrams from
+/// elsewhere are then not heard; answers from there would not count. On Linux alone a connected socket may still name where a
+/// datagram goes, as the driver does. Where it cannot be had there is no hint, and sending says what is wrong.
+fn hear_refusals(socket: &UdpSocket, remote: SocketAddr) {
+    if cfg!(any(target_os = "linux", target_os = "android")) {
+        let _ = socket.connect(remote);
+    }
 }
 
 /// What to say when the node refuses the ping itself.

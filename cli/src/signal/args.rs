@@ -50,7 +50,7 @@ pub(crate) struct RankArgs {
 /// Which brokers there are.
 #[derive(Debug, Args)]
 pub(crate) struct BrokerArgs {
-    /// The pool: TOML with [[broker]] tables, or the JSON of sidewire
+    /// The pool: TOML with `[[broker]]` tables, or the JSON of sidewire
     #[arg(long, value_name = "FILE")]
     pub(crate) pool: Option<PathBuf>,
     /// A broker, instead of a pool or beside it; may be repeated

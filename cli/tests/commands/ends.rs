@@ -15,6 +15,7 @@ on_both! {
     a_port_in_use_is_named
     quiet_prints_the_summary_only
     nobody_at_the_other_end
+    a_hint_is_no_answer
     what_cannot_leave_is_said_at_once
 }
 
@@ -110,6 +111,29 @@ fn nobody_at_the_other_end(runtime: &str) {
     let args = ["--count", "2", "--interval", "0.05", "--timeout", "0.2"];
     let (code, events, summary) = Ping::start(runtime, SENSOR, &free, &args).finish();
     assert_eq!(code, 1);
-    assert!(events.iter().all(|event| event.str("event") == "timeout") && events.len() == 2, "{events:?}");
+    let (hints, others): (Vec<_>, Vec<_>) = events.iter().partition(|event| event.str("event") == "hint");
+    assert!(others.iter().all(|event| event.str("event") == "timeout") && others.len() == 2, "{events:?}");
     assert_counts(&summary, &[("sent", 2), ("lost", 2)]);
+    if cfg!(target_os = "linux") {
+        let [hint] = hints[..] else { panic!("one hint: {events:?}") };
+        assert_eq!((hint.str("reason"), hint.str("addr")), ("port_unreachable", &*free));
+    }
+}
+
+/// What ICMP says ends nothing and loses nothing: who listens there a moment later hears the next ping.
+fn a_hint_is_no_answer(runtime: &str) {
+    if !cfg!(target_os = "linux") {
+        return eprintln!("ONLY LINUX TELLS OF PORTS THAT NOBODY LISTENS ON: not tried here");
+    }
+    let free = UdpSocket::bind("127.0.0.1:0").expect("a socket").local_addr().expect("an address");
+    let args = ["--count", "0", "--in-flight", "1000", "--interval", "0.05", "--timeout", "60"];
+    let ping = Ping::start(runtime, SENSOR, &free.to_string(), &args);
+    ping.expect("hint");
+    let hub = UdpSocket::bind(free).expect("the port is free");
+    hub.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
+    let (len, _) = hub.recv_from(&mut [0; 2000]).expect("a ping");
+    assert!(len > 100, "{len}");
+    ping.0.signal("TERM");
+    let (code, events, _) = ping.finish();
+    assert!(code == 1 && events.is_empty(), "{code} {events:?}");
 }

@@ -95,6 +95,7 @@ const RESPONSE: Shape = &[
     ("from", Kind::Address),
 ];
 const UNSENT: Shape = &[("seq", Kind::Count), ("reason", Kind::Text)];
+const HINT: Shape = &[("reason", Kind::Text), ("addr", Kind::Address)];
 const TIMEOUT: Shape = &[("seq", Kind::Count)];
 const PING_SUMMARY: Shape = &[
     ("sent", Kind::Count),
@@ -143,6 +144,7 @@ impl Speaker {
             (Self::Ping, "response") => RESPONSE,
             (Self::Ping, "timeout") => TIMEOUT,
             (Self::Ping, "unsent") => UNSENT,
+            (Self::Ping, "hint") => HINT,
             (Self::Ping, "summary") => PING_SUMMARY,
             _ => return None,
         })

@@ -35,7 +35,7 @@ pub enum DecodeError {
     /// An integer of more than 4,300 digits (CPython's limit).
     #[error("integer with too many digits")]
     IntTooLong,
-    /// Containers nested more than [`MAX_DEPTH`](super::MAX_DEPTH) deep.
+    /// Containers nested more than [`MAX_DEPTH`](crate::data::MAX_DEPTH) deep.
     #[error("nested too deep")]
     TooDeep,
     /// The payload is a value, but not an object.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use sluis_core::driver::{Io, RecvBatch, RunLimits, SendBatch};
 use sluis_core::{Instant, Now, SocketId};
 
-use crate::{Readiness, SystemClock, Udp};
+use crate::{Readiness, Refusals, SystemClock, Udp};
 
 /// One timer of a runtime.
 pub trait Timer {
@@ -50,6 +50,12 @@ impl<S: Readiness, T: Timer> UdpIo<S, T> {
         socket.id = id;
         self.more.push(socket);
         Ok(id)
+    }
+
+    /// What the network says of ports that nobody listens on, as far as the main socket hears of it.
+    #[must_use]
+    pub fn refusals(&self) -> Refusals {
+        self.main.refusals()
     }
 
     /// Where one of its sockets listens.

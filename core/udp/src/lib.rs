@@ -39,4 +39,4 @@ pub use node::{NewNodeError, node};
 pub use record::{FileTape, TapeEnd};
 pub use surface::{UdpTask, prepare, run};
 pub use sys::AsSocket;
-pub use udp::{Readiness, Udp};
+pub use udp::{Readiness, Refusals, Udp};

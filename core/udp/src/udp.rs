@@ -4,6 +4,8 @@ use std::array;
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
@@ -54,6 +56,24 @@ pub trait Readiness: AsSocket {
     }
 }
 
+/// How often the network said that nothing listens where a datagram went (ICMP port unreachable, RFC 792, RFC 4443). The system
+/// tells that only of a socket that is connected to the one address it talks to. Whoever is on the way can forge it: it is
+/// something to tell a person, never an answer.
+#[derive(Clone, Debug, Default)]
+pub struct Refusals(Arc<AtomicU64>);
+
+impl Refusals {
+    /// The number so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn note(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// The socket half of an [`Io`](sluis_core::driver::Io).
 pub struct Udp<S> {
     /// What the paths of its datagrams bear.
@@ -68,6 +88,7 @@ pub struct Udp<S> {
     singly: usize,
     /// A local address that datagrams came to but none may leave from (a subnet's broadcast address).
     no_source: Option<IpAddr>,
+    refusals: Refusals,
 }
 
 impl<S> fmt::Debug for Udp<S> {
@@ -86,7 +107,17 @@ impl<S: Readiness> Udp<S> {
         let local = local.ok_or(io::ErrorKind::InvalidInput)?;
         let state = sys::prepare(&runtime, local.is_ipv6())?;
         let meta = [RecvMeta::default(); SLOTS];
-        Ok(Self { id, runtime, state, local, meta, readable: true, singly: 0, no_source: None })
+        Ok(Self {
+            id,
+            runtime,
+            state,
+            local,
+            meta,
+            readable: true,
+            singly: 0,
+            no_source: None,
+            refusals: Refusals::default(),
+        })
     }
 
     /// Where it listens.
@@ -99,6 +130,12 @@ impl<S: Readiness> Udp<S> {
     #[must_use]
     pub fn runtime(&self) -> &S {
         &self.runtime
+    }
+
+    /// What the network says of ports that nobody listens on.
+    #[must_use]
+    pub fn refusals(&self) -> Refusals {
+        self.refusals.clone()
     }
 
     /// How many datagrams the kernel takes in one call; 1 where it has no GSO.
@@ -127,7 +164,10 @@ impl<S: Readiness> Udp<S> {
             if let Err(error) = received {
                 match error.kind() {
                     io::ErrorKind::WouldBlock => self.readable = false,
-                    _ if concerns_one_peer(&error) => {
+                    kind if concerns_one_peer(&error) => {
+                        if kind == io::ErrorKind::ConnectionRefused {
+                            self.refusals.note();
+                        }
                         rx.note_error();
                         return Poll::Ready(Ok(()));
                     }
@@ -157,7 +197,7 @@ impl<S: Readiness> Udp<S> {
                 tx.refuse(count, Unsent::Address);
                 continue;
             };
-            match self.send(&transmit) {
+            match self.send_whatever_was_refused(&transmit) {
                 Ok(()) => {
                     self.done(count);
                     tx.advance(count);
@@ -211,6 +251,17 @@ impl<S: Readiness> Udp<S> {
             }
             (SocketAddr::V4(_), SocketAddr::V6(_)) => None,
             _ => Some(remote),
+        }
+    }
+
+    /// Send, although the system may want to say first that an earlier datagram found nobody.
+    fn send_whatever_was_refused(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        match self.send(transmit) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                self.refusals.note();
+                self.send(transmit)
+            }
+            sent => sent,
         }
     }
 

@@ -80,7 +80,7 @@ impl Head {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeadError {
-    /// The journal was opened without [`checkpoints`](TokenSetup::checkpoints).
+    /// The journal was opened without [`checkpoints`](super::TokenSetup::checkpoints).
     #[error("the journal was opened without a key for checkpoints")]
     NoSigner,
     /// Another key signs the checkpoints of this log: the one that its first token names, or, where that names none, whichever signed
