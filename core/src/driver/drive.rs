@@ -191,6 +191,7 @@ impl<H: Hold, I: Io> Driver<H, I> {
         hold.with(|machine, app| {
             let now = io.now();
             armed.take_if(|(at, _)| *at <= now.mono);
+            tx.tell_unsent(now, machine);
             if let Some(until) = *flush_until {
                 *more = false;
                 tx.fill(now, machine);
@@ -208,7 +209,6 @@ impl<H: Hold, I: Io> Driver<H, I> {
                 }
                 return ControlFlow::Break(());
             }
-            tx.tell_unsent(now, machine);
             let mut acted = hand_in(rx, machine, now, &mut stats.received);
             let calls = serve_timers(machine, now, *due);
             acted |= calls > 0;

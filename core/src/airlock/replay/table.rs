@@ -32,6 +32,7 @@ pub(crate) enum Origin {
     /// A sender that the operator trusts by name, or whose address has proven itself.
     Known,
     /// Anybody else: the keyed hash of the address.
+    #[cfg_attr(not(feature = "alloc"), expect(dead_code, reason = "only the node tells strangers from others"))]
     Stranger(u64),
 }
 
