@@ -14,7 +14,8 @@ const README: &str = include_str!("../../../README.md");
 const CARGO: &str = r#"
 cargo() {
     case "$*" in
-        "install --locked --path cli" | "test --workspace" | "bench -p sluis-benches") ;;
+        "install --locked --path cli" | "test --locked --workspace" | "bench -p sluis-benches") ;;
+        "run --locked --release -p sluis-cli -- demo") sluis demo ;;
         "run --release -p sluis-benches --bin "*)
             local bin=$ROOT/benches/src/bin/$6
             [ -e "$bin.rs" ] || [ -e "$bin" ] || { echo "no such bench: $6" >&2; return 1; } ;;
