@@ -95,14 +95,17 @@ struct CapsEntry {
     replies: Option<u32>,
 }
 
+/// The longest configuration in bytes: a thousand rules take a tenth of it.
+const LONGEST: usize = 4 << 20;
+
 impl Config {
-    /// Read a file.
+    /// Read a regular file; nothing else is opened or waited for, since a node that runs reads it again.
     ///
     /// # Errors
     /// One sentence that names the file, the line and the mend.
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let name = path.display();
-        let text = std::fs::read_to_string(path)
+        let text = crate::files::read_text(path, LONGEST)
             .map_err(|why| format!("--config: cannot read {name} ({why}), name a TOML file that can be read"))?;
         Self::parse(&text).map_err(|wrong| wrong.sentence(&name.to_string(), &text))
     }

@@ -38,6 +38,14 @@ pub(crate) fn read(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Read a regular file of UTF-8 that is not longer than `max` bytes.
+///
+/// # Errors
+/// As [`read`], or it is not UTF-8.
+pub(crate) fn read_text(path: &Path, max: usize) -> io::Result<String> {
+    String::from_utf8(read(path, max)?).map_err(|_| io::Error::other("it is not UTF-8"))
+}
+
 fn regular(stat: &fs::Metadata) -> io::Result<()> {
     if stat.is_file() {
         return Ok(());

@@ -18,6 +18,8 @@ pub(crate) const LISTEN: &str = r#"Examples:
 Nothing stamped before the start is taken, for this node does not remember what it
 took in before: a sender whose clock is behind waits until it has passed that
 time, or --accept-older TIME lets it in and, once, a replay of what was sent in that time.
+What bears a stamp ahead of our clock, which may be 5 s at most, can be replayed once
+after a restart within those seconds.
 
 A ping is judged by the rules first, then by the trust in its sender: from 0.7
 it is accepted (GROEN), from 0.3 it waits for a decision (GEEL), below there is

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,6 +52,8 @@ pub(crate) struct Asked {
 #[derive(Debug)]
 pub(crate) struct Control {
     path: PathBuf,
+    /// The socket that was made: others may have put something else in its place.
+    made: Option<(u64, u64)>,
     listener: UnixListener,
     /// Commands whose answer is not written yet.
     unanswered: Arc<AtomicUsize>,
@@ -80,7 +82,9 @@ impl Control {
             Ok(listener)
         });
         match made {
-            Ok(listener) => Ok(Self { path: path.to_owned(), listener, unanswered: Arc::default() }),
+            Ok(listener) => {
+                Ok(Self { path: path.to_owned(), made: identity(path), listener, unanswered: Arc::default() })
+            }
             Err(why) => {
                 let _ = fs::remove_file(&beside);
                 if why.kind() == io::ErrorKind::InvalidInput {
@@ -126,9 +130,17 @@ impl Control {
     }
 }
 
+/// Which file a name stands for: device and inode.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|stat| (stat.dev(), stat.ino()))
+}
+
 impl Drop for Control {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        // Who made another one in its place keeps it.
+        if self.made.is_some() && identity(&self.path) == self.made {
+            let _ = fs::remove_file(&self.path);
+        }
         let start = Instant::now();
         while self.unanswered.load(Ordering::SeqCst) > 0 && start.elapsed() < LAST_ANSWER {
             thread::sleep(Duration::from_millis(1));

@@ -18,7 +18,7 @@ use crate::fail::Fail;
 use crate::input::Inbox;
 use crate::output::escape::in_quotes;
 use crate::output::{Color, Out, Patience, Style, tell};
-use crate::run::Bound;
+use crate::run::{Bound, wall};
 use crate::values;
 use crate::view::{self, Totals};
 
@@ -85,6 +85,7 @@ impl Rejects {
 impl Bound for Listen {
     fn bound(&mut self, addr: SocketAddr, _: Refusals) {
         self.addr = Some(addr);
+        self.out.at(wall());
         if let Some(capture) = &mut self.capture {
             capture.keep();
         }

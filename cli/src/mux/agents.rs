@@ -64,7 +64,7 @@ pub(super) fn add(args: &TokenArgs) -> Result<String, Fail> {
         let normal = agent::normalise(name);
         return Err(Fail::usage(format!("an agent is called {normal:?} there, write its name like that")));
     }
-    let before = match fs::read_to_string(&args.agents) {
+    let before = match files::read_text(&args.agents, MAX_FILE) {
         Ok(text) => text,
         Err(why) if why.kind() == io::ErrorKind::NotFound => String::new(),
         Err(why) => return Err(Fail::runtime(format!("cannot read {} ({why})", args.agents.display()))),

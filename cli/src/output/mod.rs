@@ -107,6 +107,13 @@ impl Out {
     pub(crate) fn poll(&mut self, cx: &Context<'_>, now: Wall) {
         if let Way::Queued(stream) = &self.way {
             stream.queue.register(cx);
+        }
+        self.at(now);
+    }
+
+    /// What happens from now on happens at this time, where lines bear one.
+    pub(crate) fn at(&mut self, now: Wall) {
+        if let Way::Queued(_) = &self.way {
             self.page.time = Some(now);
         }
         if let Some(log) = &mut self.log {

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ use crate::view;
 /// How soon to try again when the node's send queue is full.
 const SOON: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
+/// How often the socket is asked whether a ping found nobody.
+const LOOK: Duration = Duration::from_millis(200);
 /// How long silence lasts before it is said that there is silence.
 const FIRST_WORD: Duration = Duration::from_secs(2);
 /// After a signal, how long the reader of the output may take; a signal ends it within a second.
@@ -48,6 +51,9 @@ pub(super) struct Pinger<'a> {
     pub(super) failed: Option<PingError>,
     counters: Option<Instant>,
     refusals: Refusals,
+    /// The connected socket, which knows of what was refused, and when to ask it next.
+    pub(super) probe: Option<UdpSocket>,
+    ask: Option<Instant>,
     /// It was said already that nobody listens there.
     hinted: bool,
     /// Since when nothing was heard although something was asked, and when to say so next.
@@ -140,7 +146,7 @@ impl App<Node> for Pinger<'_> {
 
     fn deadline(&self) -> Option<Instant> {
         let next = if self.may_launch() { self.next } else { None };
-        [next, self.undecided, self.counters, self.silent.map(|(_, next)| next)].into_iter().flatten().min()
+        [next, self.undecided, self.counters, self.ask, self.silent.map(|(_, next)| next)].into_iter().flatten().min()
     }
 }
 
@@ -164,6 +170,8 @@ impl<'a> Pinger<'a> {
             failed: None,
             counters: None,
             refusals: Refusals::default(),
+            probe: None,
+            ask: None,
             hinted: false,
             silent: None,
         }
@@ -287,9 +295,24 @@ impl<'a> Pinger<'a> {
 
     /// What the network says of the port is a hint and no answer: anybody on the way can say so. The pings go on waiting.
     fn tell_refusal(&mut self) {
-        if self.hinted || self.refusals.count() == 0 {
+        if self.hinted {
             return;
         }
+        let asked = match self.ask {
+            Some(at) if at > self.now => false,
+            _ if self.open.is_empty() => self.ask.take().is_some(),
+            before => {
+                self.ask = Some(self.now + LOOK);
+                before.is_some()
+            }
+        };
+        let refused = |probe: &UdpSocket| {
+            probe.take_error().ok().flatten().is_some_and(|why| why.kind() == io::ErrorKind::ConnectionRefused)
+        };
+        if self.refusals.count() == 0 && !(asked && self.probe.as_ref().is_some_and(refused)) {
+            return;
+        }
+        self.ask = None;
         self.hinted = true;
         let remote = self.ping.path.remote;
         self.out.event(

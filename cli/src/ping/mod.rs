@@ -38,9 +38,10 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     // A node that is thrown away tells what is wrong with the ping before anything happens.
     a_node(&did, args)?.ping(Now::default(), &ping).map_err(|why| refused(why, args))?;
     let socket = run::bind(bind)?;
-    hear_refusals(&socket, remote);
+    let probe = hear_refusals(&socket, remote);
     let inbox = Inbox::with_signals(false);
     let mut app = Pinger::new(Out::queued(common, args.quiet), inbox, did, ping, args);
+    app.probe = probe;
     let ended = run::drive(common.runtime, socket, &mut node, &mut app);
     let done = app.finish(ended.as_ref().ok())?;
     if let Some(why) = app.failed {
@@ -52,10 +53,11 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
 /// Let the system tell of this one address when nothing listens there (ICMP); it tells connected sockets only. Datagrams from
 /// elsewhere are then not heard; answers from there would not count. On Linux alone a connected socket may still name where a
 /// datagram goes, as the driver does. Where it cannot be had there is no hint, and sending says what is wrong.
-fn hear_refusals(socket: &UdpSocket, remote: SocketAddr) {
-    if cfg!(any(target_os = "linux", target_os = "android")) {
-        let _ = socket.connect(remote);
-    }
+///
+/// The socket itself, to be asked: not every runtime wakes for an error alone.
+fn hear_refusals(socket: &UdpSocket, remote: SocketAddr) -> Option<UdpSocket> {
+    let connected = cfg!(any(target_os = "linux", target_os = "android")) && socket.connect(remote).is_ok();
+    connected.then(|| socket.try_clone().ok()).flatten()
 }
 
 /// What to say when the node refuses the ping itself.

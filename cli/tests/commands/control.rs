@@ -15,6 +15,23 @@ on_both! {
     what_waits_can_be_listed
     the_socket_takes_what_standard_input_takes
     strange_clients_do_no_harm
+    a_socket_of_somebody_else_stays
+}
+
+/// Who ends takes away what he made, and not what stands in its place since.
+fn a_socket_of_somebody_else_stays(runtime: &str) {
+    let folder = Folder::new(&format!("control-two-{runtime}"));
+    let path = folder.0.join("hub.sock");
+    let control = ["--control", path.to_str().expect("UTF-8")];
+    let first = Listen::start(runtime, &control);
+    std::fs::remove_file(&path).expect("it is there");
+    let second = Listen::start(runtime, &control);
+    first.process.signal("TERM");
+    first.finish();
+    assert!(path.exists(), "the second one's");
+    second.process.signal("TERM");
+    second.finish();
+    assert!(!path.exists());
 }
 
 fn what_waits_can_be_listed(runtime: &str) {

@@ -55,6 +55,17 @@ fn a_hangup_reads_the_configuration_again(runtime: &str) {
     listen.process.signal("HUP");
     listen.process.wait_for_stderr("the configuration stays as it was: ");
     assert_eq!(ask(&listen, SENSOR, "c"), accepted("3"));
+    // What is no file is not waited for, and not read for ever.
+    for strange in ["/dev/zero", "pipe"] {
+        std::fs::remove_file(&config).expect("it is there");
+        match strange {
+            "pipe" => drop(std::process::Command::new("mkfifo").arg(&config).status().expect("mkfifo runs")),
+            device => std::os::unix::fs::symlink(device, &config).expect("a link"),
+        }
+        listen.process.signal("HUP");
+        listen.process.wait_for_stderr("it is no regular file: a pipe, a socket or a device");
+        assert_eq!(ask(&listen, SENSOR, "c"), accepted("3"), "{strange}");
+    }
     listen.process.say("quit");
     assert_eq!(listen.process.finish().0, 0);
 }

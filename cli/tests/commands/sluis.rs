@@ -31,6 +31,8 @@ pub(crate) struct Listen {
     pub(crate) process: Process,
     /// Where it listens.
     pub(crate) addr: String,
+    /// The time that its first line bears.
+    pub(crate) since: String,
 }
 
 impl Listen {
@@ -42,10 +44,15 @@ impl Listen {
 
     pub(crate) fn bare(runtime: &str, args: &[&str]) -> Self {
         let args = [&["listen", "--json", "--runtime", runtime, "--did", HUB], args].concat();
-        let mut listen = Self { process: Process::spawn("sluis listen", &mut command(&args)), addr: String::new() };
+        let mut listen = Self {
+            process: Process::spawn("sluis listen", &mut command(&args)),
+            addr: String::new(),
+            since: String::new(),
+        };
         let listening = listen.next();
         assert_eq!((listening.str("event"), listening.str("did")), ("listening", HUB));
         listen.addr = listening.str("addr").to_owned();
+        listen.since = listening.str("t").to_owned();
         listen
     }
 
