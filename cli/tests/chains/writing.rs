@@ -294,3 +294,20 @@ fn nothing_is_cut_off_a_file_that_others_wrote() {
     folder.prints(&["chain", "add", "d.jsonl", "--action", "a"]);
     folder.prints(&["chain", "verify", "d.jsonl"]);
 }
+
+#[test]
+fn a_tree_that_is_too_long_holds_nobody_up() {
+    let folder = Folder::new("chain-long-tree");
+    folder.prints(NEW);
+    let tree = folder.0.join("c.jsonl.tree");
+    // Where so long a file cannot be, nor can it hold anybody up.
+    let file = std::fs::File::options().write(true).open(&tree).expect("a tree");
+    if file.set_len(1 << 40).is_err() {
+        return;
+    }
+    let said = folder.fails(1, &["chain", "add", "c.jsonl", "--action", "a"]);
+    assert!(said.contains("remove c.jsonl.tree to go on"), "{said}");
+    assert!(folder.prints(&["chain", "verify", "c.jsonl"]).contains("c.jsonl"));
+    std::fs::remove_file(&tree).expect("removed");
+    folder.prints(&["chain", "add", "c.jsonl", "--action", "a"]);
+}
