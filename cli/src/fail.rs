@@ -35,6 +35,14 @@ impl Fail {
         })
     }
 
+    /// The same, although something is done for good: whoever does it again does it twice.
+    pub(crate) fn although(self, done: Option<&str>) -> Self {
+        match done {
+            Some(done) => Self { why: format!("{done}, but {}", self.why), ..self },
+            None => self,
+        }
+    }
+
     /// The same, as something that is wrong with the command line or what it names.
     pub(crate) fn into_usage(self) -> Self {
         Self { code: 2, ..self }

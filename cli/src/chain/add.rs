@@ -117,7 +117,7 @@ pub(super) fn node_name() -> String {
 
 /// Say what was added, and what became of the sidecars.
 pub(super) fn say(out: &mut Out, command: &str, file: &Path, added: &Added, sidecars: &Sidecars) {
-    sidecars.tell(command, file, added.line);
+    sidecars.tell(out, command, file, added.line);
     match out.style {
         Style::Json => out.json("added", |o| {
             let o = o

@@ -21,7 +21,7 @@ use crate::fail::Fail;
 use crate::files;
 use crate::key;
 use crate::output::json::Object;
-use crate::output::tell;
+use crate::output::{Out, tell};
 use crate::tokens;
 
 /// How long others that write to the file are waited for.
@@ -114,11 +114,13 @@ pub(super) struct Sidecars {
 }
 
 impl Sidecars {
-    /// Say what was not done.
-    pub(super) fn tell(&self, command: &str, file: &Path, line: u64) {
+    /// Say what was not done, and have it said that the line is written should printing that fail.
+    pub(super) fn tell(&self, out: &mut Out, command: &str, file: &Path, line: u64) {
+        let written = format!("written as line {line} of {}", file.display());
         if let Some(why) = &self.behind {
-            tell(&format!("sluis {command}: written as line {line} of {}, {why}", file.display()));
+            tell(&format!("sluis {command}: {written}, {why}"));
         }
+        out.done = Some(written);
     }
 
     /// All that was asked for was done.

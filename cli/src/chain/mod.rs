@@ -57,6 +57,6 @@ pub(crate) fn run(common: Common, command: &ChainCommand) -> Result<ExitCode, Fa
     // What was printed before a failure is printed.
     let printed = out.finish();
     let code = code?;
-    printed.map_err(|why| Fail::output(&why))?;
+    printed.map_err(|why| Fail::output(&why).although(out.done.as_deref()))?;
     Ok(code)
 }

@@ -312,7 +312,7 @@ fn metadata(args: &RunArgs, code: i32, inputs: &Hashes, outputs: &Hashes) -> Str
 fn say(out: &mut Out, args: &RunArgs, plan: &Plan, outcome: &Outcome, recorded: &Recorded) {
     let Recorded { added, status, sidecars } = recorded;
     let took = (outcome.ended.took().as_secs_f64() * 1e6).round() / 1e3;
-    sidecars.tell("chain run", &args.file, added.line);
+    sidecars.tell(out, "chain run", &args.file, added.line);
     if out.style == Style::Json {
         let files = |files: &Hashes| files::to_json(files).replace("\": \"", "\":\"").replace("\", \"", "\",\"");
         return out.json("step", |o| {

@@ -228,7 +228,7 @@ fn say(out: &mut Out, args: &CompleteArgs, status: StepStatus, why: Option<&str>
         }
         return add::say(out, "chain complete", &args.file, added, sidecars);
     }
-    sidecars.tell("chain complete", &args.file, added.line);
+    sidecars.tell(out, "chain complete", &args.file, added.line);
     out.json("step", |o| {
         let o = o
             .str("file", &args.file.display().to_string())

@@ -56,6 +56,8 @@ pub(crate) struct Out {
     /// Events are not shown, only the summary is.
     pub(crate) quiet: bool,
     verbose: u8,
+    /// What is done for good, whether or not its lines can be shown.
+    pub(crate) done: Option<String>,
 }
 
 /// How lines come to standard output.
@@ -100,7 +102,7 @@ impl Out {
         let style = style(common);
         let columns = columns().unwrap_or(COLUMNS);
         let page = Page { paint, columns, ..Page::new(style, None) };
-        Self { page, way, log: None, style, quiet, verbose: common.verbose }
+        Self { page, way, log: None, style, quiet, verbose: common.verbose, done: None }
     }
 
     /// What happens from now on happens at this time. Wake the task when there is something about its readers to be known.

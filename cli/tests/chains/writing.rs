@@ -294,3 +294,58 @@ fn nothing_is_cut_off_a_file_that_others_wrote() {
     folder.prints(&["chain", "add", "d.jsonl", "--action", "a"]);
     folder.prints(&["chain", "verify", "d.jsonl"]);
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_written_is_said_to_be_even_if_nothing_can_be_printed() {
+    let folder = Folder::new("chain-full");
+    folder.prints(NEW);
+    let commands = [
+        &["chain", "add", "c.jsonl", "--action", "a"][..],
+        &["chain", "plan", "c.jsonl", "--step", "s"],
+        &["chain", "start", "c.jsonl", "--step", "s"],
+        &["chain", "complete", "c.jsonl", "--step", "s"],
+        &["chain", "complete", "--json", "c.jsonl", "--step", "t"],
+        &["chain", "run", "--json", "c.jsonl", "--step", "u", "--", "true"],
+        &["chain", "close", "c.jsonl"],
+    ];
+    for args in commands {
+        if args[1] == "complete" && args[2] == "--json" {
+            folder.prints(&["chain", "plan", "c.jsonl", "--step", "t"]);
+            folder.prints(&["chain", "start", "c.jsonl", "--step", "t"]);
+        }
+        let before = tokens(&folder, "c.jsonl").len();
+        let Ok(full) = std::fs::File::options().write(true).open("/dev/full") else { return };
+        let out = folder.command(args).stdout(full).stderr(Stdio::piped()).output().expect("sluis runs");
+        let said = String::from_utf8(out.stderr).expect("UTF-8");
+        let line = before + 1;
+        let start = format!(
+            "sluis chain {}: written as line {line} of c.jsonl, but cannot write to standard output (No space left",
+            args[1]
+        );
+        assert_eq!((out.status.code(), said.starts_with(&start)), (Some(1), true), "{args:?}: {said}");
+        assert_eq!(tokens(&folder, "c.jsonl").len(), line, "{args:?}");
+    }
+    // What writes nothing says so of nothing.
+    let Ok(full) = std::fs::File::options().write(true).open("/dev/full") else { return };
+    let out = folder.command(&["chain", "verify", "c.jsonl"]).stdout(full).output().expect("sluis runs");
+    let said = String::from_utf8(out.stderr).expect("UTF-8");
+    assert!(said.starts_with("sluis chain verify: cannot write to standard output ("), "{said}");
+}
+
+#[test]
+fn a_tree_that_is_too_long_holds_nobody_up() {
+    let folder = Folder::new("chain-long-tree");
+    folder.prints(NEW);
+    let tree = folder.0.join("c.jsonl.tree");
+    // Where so long a file cannot be, nor can it hold anybody up.
+    let file = std::fs::File::options().write(true).open(&tree).expect("a tree");
+    if file.set_len(1 << 40).is_err() {
+        return;
+    }
+    let said = folder.fails(1, &["chain", "add", "c.jsonl", "--action", "a"]);
+    assert!(said.contains("remove c.jsonl.tree to go on"), "{said}");
+    assert!(folder.prints(&["chain", "verify", "c.jsonl"]).contains("c.jsonl"));
+    std::fs::remove_file(&tree).expect("removed");
+    folder.prints(&["chain", "add", "c.jsonl", "--action", "a"]);
+}

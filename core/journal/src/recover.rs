@@ -376,7 +376,7 @@ impl<D: Folder> Opening<D> {
     ) -> Result<(), OpenError> {
         let name = self.names.file();
         let in_tree = match tree {
-            Some(tree) => self.io(&Names::tree(name), "reading", tree.known())?,
+            Some(tree) => self.io(&Names::tree(name), "reading", tree.known_beyond(fill.entries))?,
             None => 0,
         };
         let covered = covered.unwrap_or(0);

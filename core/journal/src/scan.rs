@@ -120,10 +120,14 @@ impl<F: File> Tree<F> {
         Ok(Expected::Unknown)
     }
 
-    /// How many lines the tree knows of: one more than the last that it knows.
-    pub(crate) fn known(&mut self) -> io::Result<u64> {
+    /// How many lines the tree knows of, if more than these: one more than the last that it knows. Zeros behind it are passed over
+    /// only where a power cut can have left them: a tree that is longer than that is taken by its length, and not read.
+    pub(crate) fn known_beyond(&mut self, entries: u64) -> io::Result<u64> {
         let mut count = self.file.len()? / LEAF as u64;
-        while count > 0 && self.known_at_end(count - 1)?.is_none() {
+        if count > entries.saturating_add((PIECE / LEAF) as u64) {
+            return Ok(count);
+        }
+        while count > entries && self.known_at_end(count - 1)?.is_none() {
             count -= 1;
         }
         Ok(count)

@@ -273,6 +273,30 @@ fn damage_is_named_and_left_as_it_is() {
 }
 
 #[test]
+fn a_tree_that_is_too_long_is_refused_unread() {
+    let folder = Folder::new("long-tree");
+    append(&open(&folder.file(), 1, None).0, 3);
+    let whole = fs::read(folder.file()).unwrap();
+    let path = folder.sidecar("door.jsonl.tree");
+    let tree = || fs::File::options().write(true).open(&path).unwrap();
+    // Zeros that a power cut may have left are cut off.
+    tree().set_len((3 + 2048) * 32).unwrap();
+    assert_eq!(open(&folder.file(), 2, None).1.entries, 3);
+    assert_eq!(fs::metadata(&path).unwrap().len(), 3 * 32);
+    // So many are no accident, and reading them would take for ever.
+    for len in [(3 + 2049) * 32, 1 << 40] {
+        if tree().set_len(len).is_err() {
+            continue;
+        }
+        let error = try_open(&folder.file(), 3, None).unwrap_err();
+        assert!(matches!(error, OpenError::Missing { lines: 3, known, .. } if known == len / 32), "{error}");
+        assert_eq!((fs::metadata(&path).unwrap().len(), fs::read(folder.file()).unwrap()), (len, whole.clone()));
+    }
+    fs::remove_file(&path).unwrap();
+    assert_eq!(open(&folder.file(), 4, None).1.entries, 3);
+}
+
+#[test]
 fn damage_deeper_than_a_batch_is_never_cut() {
     let folder = Folder::new("deep");
     let (journal, _) = open(&folder.file(), 1, None);
