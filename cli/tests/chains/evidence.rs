@@ -164,6 +164,40 @@ fn names_make_no_segments() {
 }
 
 #[test]
+fn a_head_that_is_moved_away_is_no_segment() {
+    let folder = log("evidence-moved");
+    let good = lines(&folder);
+    remove(&folder, &["relay.jsonl.tree", "relay.jsonl.checkpoint"]);
+    let whole = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let heads: [(&[&str], usize); 5] = [
+        (&[&good[0]], 1),
+        (&[&good[0], &good[1]], 2),
+        // Its first line is not that of the log.
+        (&["no token", &good[0]], 1),
+        (&["{\"token_id\": \"t\"}", &good[1]], 2),
+        (&["no token", &good[1]], 2),
+    ];
+    for (head, from) in heads {
+        folder.write("relay.1.jsonl", whole(head));
+        for to in from + 1..=good.len() {
+            put(&folder, &good[from..to]);
+            for flags in [&[][..], &["--partial"], ASKED[0], ASKED[2]] {
+                assert_eq!(kinds(&folder, 1, flags), ["segment"], "{from}..{to} {head:?}");
+            }
+        }
+    }
+    // Nor are several.
+    for (name, at) in [("relay.1.jsonl", 0), ("relay.2.jsonl", 1)] {
+        folder.write(name, whole(&[&good[at]]));
+    }
+    put(&folder, &good[2..4]);
+    for flags in [&[][..], &["--partial"], ASKED[2]] {
+        let found = kinds(&folder, 1, flags);
+        assert!(!found.is_empty() && found.iter().all(|kind| kind == "segment"), "{found:?}");
+    }
+}
+
+#[test]
 fn what_was_not_checked_is_said() {
     let folder = log("evidence-unchecked");
     assert_eq!(not_checked(&folder, &[]), ["checkpoint_key", "signers", "actors"]);
