@@ -116,14 +116,16 @@ impl Earlier {
 
     /// Read the segments, the oldest first: their steps are told to `steps`, and one that is not what the next one says of it is a
     /// finding about the first line of the file. So is one of which the next one says nothing, once the log has checkpoints: whoever
-    /// writes those says it, and a head that was moved away would otherwise take along what it promises.
+    /// writes those says it, and a head that was moved away would otherwise take along what it promises. And so is it that the
+    /// segment before the oldest that is there is missing, unless it may be (`partial`).
     pub(super) fn read(
         &self,
+        partial: bool,
         mac: Option<&MacKey>,
         steps: &mut StepChecker,
         found: &mut dyn FnMut(Finding),
     ) -> Result<(), Fail> {
-        let mut promised = false;
+        let (mut promised, mut missing) = (false, self.missing.filter(|_| !(partial && self.segment_is_missing())));
         for segment in self.segments.iter().rev() {
             let (mut tree, mut last, mut torn) = (Frontier::new(), None, false);
             read::lines(&segment.path, |_, line| {
@@ -140,18 +142,20 @@ impl Earlier {
                 }
                 last = Some(leaf);
             })?;
-            let path = segment.path.display();
-            let (expected, actual) = match segment.reference.whole {
-                Some(Continues { size, root }) if (tree.size(), tree.root()) != (size, root) => (
+            let (path, missing) = (segment.path.display(), missing.take());
+            let (expected, actual) = match (segment.reference.whole, missing) {
+                (Some(Continues { size, root }), _) if (tree.size(), tree.root()) != (size, root) => (
                     format!("after a segment of {size} lines with the root {}", Hash32(root)),
                     format!("{path} with {} lines and the root {}", tree.size(), Hash32(tree.root())),
                 ),
-                None if promised => (
+                // Of one that is another, the first line tells nothing about what is missing.
+                (_, Some(missing)) => missing_before(missing, &segment.path),
+                (None, _) if promised => (
                     "a first line that says which segment it continues".to_owned(),
                     format!("a link to the last line of {path}, and the log has checkpoints"),
                 ),
                 // Nothing but the links says what the lines of this one were.
-                None if torn => (
+                (None, _) if torn => (
                     "after a segment whose lines link to one another".to_owned(),
                     format!("{path}, in which one links to another than the one before it"),
                 ),
@@ -180,6 +184,21 @@ impl Earlier {
 fn has_checkpoints(token: &Token<'_>) -> bool {
     let header = token.log_header().map(|header| header.to_cow());
     header.is_some_and(|header| LogHeader::parse(&header).is_some_and(|header| header.key.is_some()))
+}
+
+/// What is expected and found where the segment before the oldest is missing.
+fn missing_before(missing: Reference, oldest: &Path) -> (String, String) {
+    let oldest = oldest.display();
+    match missing.whole {
+        Some(Continues { size, root }) => (
+            format!("a segment of {size} lines with the root {} before {oldest}", Hash32(root)),
+            "none that ends as its first line says".to_owned(),
+        ),
+        None => (
+            format!("in {oldest} a first line that begins a log, or says which segment it continues"),
+            "a link to a line that is missing".to_owned(),
+        ),
+    }
 }
 
 /// A finding about what is before the first line.
