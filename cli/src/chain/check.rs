@@ -86,7 +86,7 @@ pub(super) fn check(
     let checkpoint = checkpoint.and_then(|held| held.map_err(|why| count(no_checkpoint(why))).ok());
     let seed = tokens::seed()?;
     let mut steps = StepChecker::new(&seed);
-    earlier.read(keys.mac.as_ref(), &mut steps, &mut count)?;
+    earlier.read(judge.partial, keys.mac.as_ref(), &mut steps, &mut count)?;
     // What is written from now on is not looked at: first the leaf hashes are read, then the lines.
     let against = against(path, checkpoint.as_ref());
     let seen = Seen::new(keys);

@@ -115,38 +115,53 @@ impl Earlier {
     }
 
     /// Read the segments, the oldest first: their steps are told to `steps`, and one that is not what the next one says of it is a
-    /// finding about the first line of the file.
+    /// finding about the first line of the file. So is one of which the next one says nothing, once the log has checkpoints: whoever
+    /// writes those says it, and a head that was moved away would otherwise take along what it promises. And so is it that the
+    /// segment before the oldest that is there is missing, unless it may be (`partial`).
     pub(super) fn read(
         &self,
+        partial: bool,
         mac: Option<&MacKey>,
         steps: &mut StepChecker,
         found: &mut dyn FnMut(Finding),
     ) -> Result<(), Fail> {
+        let (mut promised, mut missing) = (false, self.missing.filter(|_| !(partial && self.segment_is_missing())));
         for segment in self.segments.iter().rev() {
-            let mut tree = Frontier::new();
+            let (mut tree, mut last, mut torn) = (Frontier::new(), None, false);
             read::lines(&segment.path, |_, line| {
                 let line = line.unwrap_or_default();
-                tree.push(leaf_hash(line));
-                match Token::parse_bytes(line) {
-                    Ok(token) => drop(steps.token(&token, token.verify(mac).is_ok())),
+                let (leaf, token) = (leaf_hash(line), Token::parse_bytes(line));
+                tree.push(leaf);
+                match token {
+                    Ok(token) => {
+                        promised |= has_checkpoints(&token);
+                        torn |= last.is_some_and(|last| token.prev().is_some_and(|link| link.0 != last));
+                        let _ = steps.token(&token, token.verify(mac).is_ok());
+                    }
                     Err(_) => drop(steps.judge(&StepNote::unreadable(), false)),
                 }
+                last = Some(leaf);
             })?;
-            let Some(Continues { size, root }) = segment.reference.whole else { continue };
-            if (tree.size(), tree.root()) != (size, root) {
-                found(Finding {
-                    line: 1,
-                    token_id: None,
-                    kind: Kind::Other("segment"),
-                    expected: Some(format!("after a segment of {size} lines with the root {}", Hash32(root))),
-                    actual: Some(format!(
-                        "{} with {} lines and the root {}",
-                        segment.path.display(),
-                        tree.size(),
-                        Hash32(tree.root())
-                    )),
-                });
-            }
+            let (path, missing) = (segment.path.display(), missing.take());
+            let (expected, actual) = match (segment.reference.whole, missing) {
+                (Some(Continues { size, root }), _) if (tree.size(), tree.root()) != (size, root) => (
+                    format!("after a segment of {size} lines with the root {}", Hash32(root)),
+                    format!("{path} with {} lines and the root {}", tree.size(), Hash32(tree.root())),
+                ),
+                // Of one that is another, the first line tells nothing about what is missing.
+                (_, Some(missing)) => missing_before(missing, &segment.path),
+                (None, _) if promised => (
+                    "a first line that says which segment it continues".to_owned(),
+                    format!("a link to the last line of {path}, and the log has checkpoints"),
+                ),
+                // Nothing but the links says what the lines of this one were.
+                (None, _) if torn => (
+                    "after a segment whose lines link to one another".to_owned(),
+                    format!("{path}, in which one links to another than the one before it"),
+                ),
+                _ => continue,
+            };
+            found(wrong_segment(expected, actual));
         }
         Ok(())
     }
@@ -163,6 +178,32 @@ impl Earlier {
             let_be: 0,
         }
     }
+}
+
+/// Whether a line, wherever it stands, says that the log has checkpoints.
+fn has_checkpoints(token: &Token<'_>) -> bool {
+    let header = token.log_header().map(|header| header.to_cow());
+    header.is_some_and(|header| LogHeader::parse(&header).is_some_and(|header| header.key.is_some()))
+}
+
+/// What is expected and found where the segment before the oldest is missing.
+fn missing_before(missing: Reference, oldest: &Path) -> (String, String) {
+    let oldest = oldest.display();
+    match missing.whole {
+        Some(Continues { size, root }) => (
+            format!("a segment of {size} lines with the root {} before {oldest}", Hash32(root)),
+            "none that ends as its first line says".to_owned(),
+        ),
+        None => (
+            format!("in {oldest} a first line that begins a log, or says which segment it continues"),
+            "a link to a line that is missing".to_owned(),
+        ),
+    }
+}
+
+/// A finding about what is before the first line.
+const fn wrong_segment(expected: String, actual: String) -> Finding {
+    Finding { line: 1, token_id: None, kind: Kind::Other("segment"), expected: Some(expected), actual: Some(actual) }
 }
 
 /// Files that may be segments before this one, with the leaf hashes of their last lines.

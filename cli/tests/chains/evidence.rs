@@ -5,6 +5,9 @@ use std::fs;
 
 use sluis_chain::token::Token;
 use sluis_core::framing::Text;
+use sluis_core::identity::SecretKey;
+use sluis_core::{Now, Seed};
+use sluis_journal::{Options, TokenJournal, TokenSetup};
 
 use crate::common::folder::Folder;
 use crate::common::json::Json;
@@ -160,6 +163,82 @@ fn names_make_no_segments() {
             }
         }
         remove(&folder, &[name]);
+    }
+}
+
+#[test]
+fn a_head_that_is_moved_away_is_no_segment() {
+    let folder = log("evidence-moved");
+    let good = lines(&folder);
+    remove(&folder, &["relay.jsonl.tree", "relay.jsonl.checkpoint"]);
+    let whole = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let heads: [(&[&str], usize); 5] = [
+        (&[&good[0]], 1),
+        (&[&good[0], &good[1]], 2),
+        // Its first line is not that of the log.
+        (&["no token", &good[0]], 1),
+        (&["{\"token_id\": \"t\"}", &good[1]], 2),
+        (&["no token", &good[1]], 2),
+    ];
+    for (head, from) in heads {
+        folder.write("relay.1.jsonl", whole(head));
+        for to in from + 1..=good.len() {
+            put(&folder, &good[from..to]);
+            for flags in [&[][..], &["--partial"], ASKED[0], ASKED[2]] {
+                assert_eq!(kinds(&folder, 1, flags), ["segment"], "{from}..{to} {head:?}");
+            }
+        }
+    }
+    // Nor are several.
+    for (name, at) in [("relay.1.jsonl", 0), ("relay.2.jsonl", 1)] {
+        folder.write(name, whole(&[&good[at]]));
+    }
+    put(&folder, &good[2..4]);
+    for flags in [&[][..], &["--partial"], ASKED[2]] {
+        let found = kinds(&folder, 1, flags);
+        assert!(!found.is_empty() && found.iter().all(|kind| kind == "segment"), "{found:?}");
+    }
+}
+
+#[test]
+fn the_oldest_segment_is_missed() {
+    for checkpoints in [false, true] {
+        let folder = Folder::new(&format!("evidence-oldest-{checkpoints}"));
+        let mut options = Options::default();
+        options.rotate_entries = Some(2);
+        let key = || SecretKey::from_seed(&[7; 32]);
+        let mut setup = TokenSetup::default().options(options);
+        if checkpoints {
+            setup = setup.checkpoints("relay", key());
+        }
+        let journal = TokenJournal::open(folder.0.join("relay.jsonl"), &Seed::from_u64(1), setup).expect("it opens").0;
+        for action in ["a", "b", "c", "d", "e", "f", "g"] {
+            let draft = Token { action: Text::new(action), ..Token::default() };
+            journal.append_blocking(Now::default(), &draft).expect("appended");
+        }
+        if checkpoints {
+            journal.checkpoint_blocking().expect("signed");
+        }
+        drop(journal);
+        assert_eq!(kinds(&folder, 0, &[]), [""; 0]);
+        let oldest = folder.text("relay.1.jsonl");
+        let second = oldest.split_inclusive('\n').nth(1).expect("two lines");
+        // Emptied, without its end, without its head, and gone.
+        for (left, partial) in [("", 0), ("\n", 0), (oldest.strip_suffix(second).expect("its end"), 0), (second, 1)] {
+            folder.write("relay.1.jsonl", left);
+            assert_eq!(kinds(&folder, 1, &[]), ["segment"], "{left:?}");
+            assert_eq!(kinds(&folder, partial, &["--partial"]).len(), usize::from(partial != 0), "{left:?}");
+        }
+        remove(&folder, &["relay.1.jsonl"]);
+        for flags in [&[][..], &["relay.2.jsonl", "relay.3.jsonl"]] {
+            assert!(kinds(&folder, 1, flags).contains(&"segment".to_owned()));
+        }
+        assert_eq!(kinds(&folder, 0, &["--partial"]), [""; 0]);
+        // Nor may the one in the middle be missing, whatever stands before it.
+        folder.write("relay.1.jsonl", &oldest);
+        remove(&folder, &["relay.2.jsonl"]);
+        assert_eq!(kinds(&folder, 1, &[]), ["segment"]);
+        assert_eq!(kinds(&folder, 0, &["--partial"]), [""; 0]);
     }
 }
 

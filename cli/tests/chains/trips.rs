@@ -41,12 +41,11 @@ fn parts_of_one_log_are_one_history() {
     folder.prints(&["chain", "verify", "s.2.jsonl", "old.jsonl"]);
     assert_eq!(kinds(&folder, 1, &["s.2.jsonl"]), ["dropped"]);
     assert_eq!(kinds(&folder, 1, &["s.2.jsonl", "--partial"]), ["dropped"]);
-    // A link to another segment is wrong, whoever stands in its place.
+    // A link to another segment is wrong, whoever stands in its place; and the one before that is missing.
     for other in ["", lines[3], &lines[2..3].concat(), &lines[3].replace("completed", "failed"), "\n", "{}\n"] {
         folder.write("s.2.jsonl", other);
-        let ok = other == lines[3];
-        let found = kinds(&folder, i32::from(!ok), &["s.jsonl"]);
-        assert_eq!(found, if ok { vec![] } else { vec!["dropped"] }, "{other}");
+        let kind = if other == lines[3] { "segment" } else { "dropped" };
+        assert_eq!(kinds(&folder, 1, &["s.jsonl"]), [kind], "{other}");
     }
 }
 
@@ -84,7 +83,8 @@ fn segments_are_known_by_the_first_lines_of_those_behind_them() {
     let events = folder.events(0, &[&["chain", "verify", "s.jsonl"], &asked[..]].concat());
     assert_eq!(events[0].get("not_checked"), &Json::List(vec![]));
     std::fs::remove_file(folder.0.join("s.1.jsonl")).expect("it was there");
-    let events = folder.events(0, &[&["chain", "verify", "s.jsonl"], &asked[..]].concat());
+    assert_eq!(kinds(&folder, 1, &[&["s.jsonl"], &asked[..]].concat()), ["segment"]);
+    let events = folder.events(0, &[&["chain", "verify", "s.jsonl", "--partial"], &asked[..]].concat());
     assert_eq!(events[0].get("not_checked"), &Json::List(vec![Json::text("segments")]));
     assert_eq!(kinds(&folder, 1, &["s.2.jsonl"]), ["dropped"]);
     let said = folder.prints(&["chain", "verify", "s.2.jsonl", "--partial"]);
