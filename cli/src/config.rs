@@ -87,6 +87,7 @@ struct CapsEntry {
     peer_bytes: Option<usize>,
     waiting: Option<u32>,
     waiting_per_sender: Option<u32>,
+    waiting_per_name: Option<u32>,
     waiting_per_address: Option<u32>,
     events: Option<u32>,
     event_bytes: Option<usize>,
@@ -157,6 +158,7 @@ fn caps(entry: &CapsEntry) -> Caps {
     caps.peer_bytes = peer_bytes.unwrap_or(caps.peer_bytes);
     caps.waiting = waiting.unwrap_or(caps.waiting);
     caps.waiting_per_sender = waiting_per_sender.unwrap_or(caps.waiting_per_sender);
+    caps.waiting_per_name = entry.waiting_per_name.unwrap_or(caps.waiting_per_name);
     caps.waiting_per_address = entry.waiting_per_address.unwrap_or(caps.waiting_per_address);
     caps.events = events.unwrap_or(caps.events);
     caps.event_bytes = event_bytes.unwrap_or(caps.event_bytes);

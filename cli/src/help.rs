@@ -89,8 +89,9 @@ The configuration file; everything is optional, unknown fields are errors:
   thresholds = { groen = 0.7, rood = 0.3, otherwise = "GEEL" }
       # otherwise: the best zone of a ping that no rule matches
   caps = { peers = 65536, waiting = 1024 }
-      # also: peer_bytes, waiting_per_sender, waiting_per_address, events,
-      # event_bytes, transmits, transmit_bytes, replies
+      # also: peer_bytes, waiting_per_sender, waiting_per_name,
+      # waiting_per_address, events, event_bytes, transmits, transmit_bytes,
+      # replies
   [[rules]]                      # the highest priority that matches counts
   name = "doors wait"
   zone = "GEEL"                  # GROEN, GEEL or ROOD

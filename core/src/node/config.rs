@@ -91,6 +91,7 @@ impl NodeConfig {
             ("peers", caps.peers as usize, 1),
             ("waiting", caps.waiting as usize, 1),
             ("waiting_per_sender", caps.waiting_per_sender as usize, 1),
+            ("waiting_per_name", caps.waiting_per_name as usize, 1),
             ("waiting_per_address", caps.waiting_per_address as usize, 1),
             ("open", caps.open as usize, 1),
             ("open_per_address", caps.open_per_address as usize, 1),
@@ -153,6 +154,9 @@ pub struct Caps {
     pub waiting: u32,
     /// Of those, from one sender at one address: 64.
     pub waiting_per_sender: u32,
+    /// Of those, in one name from all its addresses that have not proven themselves: 128. What is over half of that takes a
+    /// stranger's place, and makes way for who is better known.
+    pub waiting_per_name: u32,
     /// Of those, from one address that has not proven itself (of IPv6: a network of 64 bits), whatever names it gives: 128.
     pub waiting_per_address: u32,
     /// Accepted pings that wait for the application's answer: 4,096.
@@ -188,6 +192,7 @@ impl Caps {
             peer_bytes: usize::MAX / 2,
             waiting: u32::MAX - 1,
             waiting_per_sender: u32::MAX,
+            waiting_per_name: u32::MAX,
             waiting_per_address: u32::MAX,
             open: u32::MAX - 1,
             open_per_address: u32::MAX,
@@ -209,6 +214,7 @@ impl Default for Caps {
             peer_bytes: 32 << 20,
             waiting: 1_024,
             waiting_per_sender: 64,
+            waiting_per_name: 128,
             waiting_per_address: 128,
             open: 4_096,
             open_per_address: 1_024,

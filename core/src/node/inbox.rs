@@ -5,8 +5,8 @@ use alloc::boxed::Box;
 use super::config::Caps;
 use super::event::{OpenId, WaitId, Waiting};
 use super::inbound::Inbound;
-use super::quota::Quota;
-use crate::airlock::{WaitingConfig, WaitingRoom};
+use super::quota::{Most, Quota};
+use crate::airlock::{Rank, WaitingConfig, WaitingRoom};
 use crate::time::{Duration, Instant};
 
 /// Pings that wait for the application, in two bounded tables. Most nodes never need them, so they are made with the first ping.
@@ -32,10 +32,9 @@ struct Tables {
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     waiting: u32,
-    waiting_per_sender: u32,
-    waiting_per_address: u32,
+    waiting_most: Most,
     open: u32,
-    open_per_address: u32,
+    open_most: Most,
     decision: Duration,
     answer: Duration,
 }
@@ -48,9 +47,9 @@ impl Tables {
         };
         Self {
             waiting: room(bounds.waiting, bounds.decision),
-            waiting_quota: Quota::new(bounds.waiting_per_sender, bounds.waiting_per_address),
+            waiting_quota: Quota::new(bounds.waiting_most),
             open: room(bounds.open, bounds.answer),
-            open_quota: Quota::new(bounds.open, bounds.open_per_address),
+            open_quota: Quota::new(bounds.open_most),
         }
     }
 }
@@ -58,9 +57,14 @@ impl Tables {
 impl Inbox {
     /// Empty. Pings wait for a decision, and open ones for an answer, at most so long.
     pub(super) const fn new(caps: &Caps, decision: Duration, answer: Duration) -> Self {
-        let &Caps { waiting, waiting_per_sender, waiting_per_address, open, open_per_address, .. } = caps;
-        let bounds =
-            Bounds { waiting, waiting_per_sender, waiting_per_address, open, open_per_address, decision, answer };
+        let &Caps { waiting, open, .. } = caps;
+        let waiting_most = Most {
+            per_sender: caps.waiting_per_sender,
+            per_name: caps.waiting_per_name,
+            per_address: caps.waiting_per_address,
+        };
+        let open_most = Most { per_sender: open, per_name: open, per_address: caps.open_per_address };
+        let bounds = Bounds { waiting, waiting_most, open, open_most, decision, answer };
         Self { tables: None, bounds, number: 0 }
     }
 
@@ -70,12 +74,15 @@ impl Inbox {
 
     /// Let a ping wait for a decision, unless there is no room or its sender has its share already. One that is less well
     /// known may have made room for it.
+    ///
+    /// What is over the fair share of its name takes a stranger's place, and makes way as one.
     pub(super) fn wait(&mut self, now: Instant, mut ping: Inbound) -> Option<(WaitId, Option<(WaitId, Inbound)>)> {
         let (charged, rank, number) = (ping.charged, ping.rank, self.number + 1);
         let Tables { waiting, waiting_quota, .. } = self.tables();
         if !waiting_quota.allows(charged) {
             return None;
         }
+        let rank = if waiting_quota.is_over_share(charged) { Rank::Stranger } else { rank };
         let displaced = if waiting.has_room(rank) {
             None
         } else {
@@ -177,7 +184,7 @@ impl Inbox {
         self.tables.as_ref().map_or(0, |tables| tables.open.len())
     }
 
-    /// Most that wait for a decision from one sender or address.
+    /// Most that wait for a decision from one sender, name or address.
     #[cfg(feature = "sim")]
     pub(super) fn most_of_one(&self) -> u32 {
         self.tables.as_ref().map_or(0, |tables| tables.waiting_quota.most())

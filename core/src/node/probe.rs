@@ -20,7 +20,7 @@ impl Node {
     /// What the tables hold that is bounded besides their entries: what it is, how much there is, and how much there may be.
     pub(crate) fn bounds(&self) -> [(&'static str, usize, usize); 6] {
         let (state, caps, replay) = (&self.state, &self.config.caps, &self.config.replay);
-        let most = caps.waiting_per_sender.max(caps.waiting_per_address);
+        let most = caps.waiting_per_sender.max(caps.waiting_per_name).max(caps.waiting_per_address);
         let (events, transmits) = (state.events.storage(), state.outbox.storage());
         [
             ("bytes of nonces", state.replay.heap_bytes(), replay.max_bytes),
@@ -28,7 +28,7 @@ impl Node {
             ("bytes of peers", state.peers.heap_bytes(), caps.peer_bytes),
             ("bytes of events", events, 2 * caps.event_bytes),
             ("bytes of transmits", transmits, caps.transmit_bytes),
-            ("pings of one sender or address wait", state.inbox.most_of_one() as usize, most as usize),
+            ("pings of one sender, name or address wait", state.inbox.most_of_one() as usize, most as usize),
         ]
     }
 

@@ -1,4 +1,4 @@
-//! How much of a table each sender, and each address that has proven nothing, holds.
+//! How much of a table each sender, and each name and each address that has proven nothing, holds.
 
 use core::hash::BuildHasherDefault;
 use core::net::{IpAddr, SocketAddr};
@@ -9,13 +9,21 @@ use siphasher::sip::SipHasher13;
 use crate::SipKey;
 use crate::airlock::Rank;
 
-/// Who is charged for an entry. Both are keyed hashes.
+/// Who is charged for an entry. All are keyed hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Charged {
     /// A name together with the address that it came from, so that nobody elsewhere can use up a sender's share in its name.
     sender: u64,
-    /// The address alone, whatever names come from it; `None` for one that has proven to be its sender's.
-    address: Option<u64>,
+    /// What only an address that has not proven to be its sender's is charged for.
+    unproven: Option<Unproven>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Unproven {
+    /// The name alone, whatever addresses it comes from.
+    name: u64,
+    /// The address alone, whatever names come from it.
+    address: u64,
 }
 
 /// Sets the hashes of addresses apart from those of names in the scope of a name.
@@ -37,24 +45,39 @@ pub(super) fn address(key: &SipKey, remote: SocketAddr) -> u64 {
 impl Charged {
     /// Who is charged for what came from a sender (its hash) of this rank at this address.
     pub(super) fn new(key: &SipKey, sender: u64, rank: Rank, remote: SocketAddr) -> Self {
-        let address = (rank < Rank::Proven).then(|| address(key, remote));
-        Self { sender: address_hash(key, sender, remote), address }
+        let unproven = (rank < Rank::Proven).then(|| Unproven { name: sender, address: address(key, remote) });
+        Self { sender: address_hash(key, sender, remote), unproven }
+    }
+
+    fn keys(self) -> impl Iterator<Item = u64> {
+        let Self { sender, unproven } = self;
+        [Some(sender), unproven.map(|who| who.name), unproven.map(|who| who.address)].into_iter().flatten()
     }
 }
 
-/// Counts by sender and by address; only who holds anything takes memory.
+/// Counts by sender, by name and by address; only who holds anything takes memory.
 #[derive(Debug)]
 pub(super) struct Quota {
     /// The keys are keyed hashes already.
     held: HashMap<u64, u32, BuildHasherDefault<SipHasher13>>,
-    per_sender: u32,
-    per_address: u32,
+    most: Most,
+}
+
+/// Most that each may hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    /// A sender at one address.
+    pub(super) per_sender: u32,
+    /// A name at all its unproven addresses together.
+    pub(super) per_name: u32,
+    /// An unproven address, whatever names it gives.
+    pub(super) per_address: u32,
 }
 
 impl Quota {
-    /// A sender at one address holds at most `per_sender`, an unproven address at most `per_address`.
-    pub(super) fn new(per_sender: u32, per_address: u32) -> Self {
-        Self { held: HashMap::default(), per_sender, per_address }
+    /// Nobody holds anything.
+    pub(super) fn new(most: Most) -> Self {
+        Self { held: HashMap::default(), most }
     }
 
     fn has(&self, who: u64) -> u32 {
@@ -63,7 +86,14 @@ impl Quota {
 
     /// Whether there may be one more.
     pub(super) fn allows(&self, who: Charged) -> bool {
-        self.has(who.sender) < self.per_sender && who.address.is_none_or(|address| self.has(address) < self.per_address)
+        let Most { per_sender, per_name, per_address } = self.most;
+        self.has(who.sender) < per_sender
+            && who.unproven.is_none_or(|who| self.has(who.name) < per_name && self.has(who.address) < per_address)
+    }
+
+    /// Whether the name holds half of what it may already: one more is more than its fair share.
+    pub(super) fn is_over_share(&self, who: Charged) -> bool {
+        who.unproven.is_some_and(|who| self.has(who.name) >= self.most.per_name.div_ceil(2))
     }
 
     /// Most that one of them has.
@@ -73,13 +103,13 @@ impl Quota {
     }
 
     pub(super) fn add(&mut self, who: Charged) {
-        for key in [Some(who.sender), who.address].into_iter().flatten() {
+        for key in who.keys() {
             *self.held.entry(key).or_insert(0) += 1;
         }
     }
 
     pub(super) fn remove(&mut self, who: Charged) {
-        for key in [Some(who.sender), who.address].into_iter().flatten() {
+        for key in who.keys() {
             let Some(n) = self.held.get_mut(&key) else { continue };
             *n = n.saturating_sub(1);
             if *n == 0 {

@@ -646,6 +646,36 @@ fn a_forged_name_does_not_lock_its_owner_out() {
     assert_eq!(took(&mut hub, host(1, 9), 0), Ok(()));
 }
 
+/// Who forges one trusted name from many addresses takes an eighth of the room with it, and no other trusted name's place.
+#[test]
+fn one_name_cannot_fill_the_waiting_room_from_many_addresses() {
+    let mut hub = node(HUB, 1);
+    let send = |hub: &mut Node, did: &str, nonce: u32, from| {
+        let took = hub.handle_datagram(at(0), from, &mut written(&named(did, &nonce.to_string()), Encoding::Json));
+        drain(hub, at(0));
+        took
+    };
+    let forge = |hub: &mut Node, did: &str, net: u8| {
+        hub.set_trust(did, 0.5).unwrap();
+        let from = |n: u32| Path::to(SocketAddr::from(([198, 51, net, u8::try_from(n / 64).unwrap()], 9)));
+        (0..1024).filter(|n| send(hub, did, *n, from(*n)).is_ok()).count()
+    };
+    // The last two find only the places that strangers may not take, and what is over a fair share may not either.
+    for (n, want) in (0..9).zip([128, 128, 128, 128, 128, 128, 128, 64, 64]) {
+        assert_eq!(forge(&mut hub, &std::format!("jis:forged:{n}"), n), want, "{n}");
+        told(&mut hub);
+    }
+    assert_eq!(hub.stats().tables.waiting, 1024);
+    hub.set_trust("jis:home:other", 0.5).unwrap();
+    for n in 0..64 {
+        assert_eq!(send(&mut hub, "jis:home:other", n, host(200, 9)), Ok(()), "a full room makes way for a fair share");
+    }
+    let decided: Vec<_> = told(&mut hub).into_iter().filter(|event| event.starts_with("decided")).collect();
+    assert_eq!(decided, vec!["decided jis:forged:0 Displaced"; 64]);
+    assert_eq!((hub.stats().displaced, hub.stats().tables.waiting), (64, 1024));
+    assert_eq!(send(&mut hub, "jis:home:other", 64, host(201, 9)), Err(Reject::Busy), "not for more than that");
+}
+
 /// However many strangers wait, who is trusted by name gets a place, and who has proven an address one of theirs; what made way
 /// is told and counted.
 #[test]

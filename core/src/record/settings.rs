@@ -31,6 +31,7 @@ macro_rules! settings {
             line.text("tell_heartbeats", if config.tell_heartbeats { "yes" } else { "no" });
             line.text("heartbeat_encoding", encoding_name(config.heartbeat_encoding));
             if version >= Version::Two {
+                line.number("caps.waiting_per_name", config.caps.waiting_per_name.into());
                 line.number("caps.waiting_per_address", config.caps.waiting_per_address.into());
                 line.number("caps.open_per_address", config.caps.open_per_address.into());
                 line.text("gate.otherwise", config.gate.otherwise.map_or("", Zone::as_str));
@@ -56,6 +57,11 @@ macro_rules! settings {
             config.heartbeat = object.span("heartbeat")?;
             config.tell_heartbeats = &*object.text("tell_heartbeats")? == "yes";
             config.heartbeat_encoding = encoding(&object.text("heartbeat_encoding")?)?;
+            // No recording had this bound at first.
+            config.caps.waiting_per_name = match object.has("caps.waiting_per_name") {
+                true => object.number("caps.waiting_per_name")?,
+                false => u32::MAX,
+            };
             if version >= Version::Two {
                 config.caps.waiting_per_address = object.number("caps.waiting_per_address")?;
                 config.caps.open_per_address = object.number("caps.open_per_address")?;
