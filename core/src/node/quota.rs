@@ -12,7 +12,8 @@ use crate::airlock::Rank;
 /// Who is charged for an entry. All are keyed hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Charged {
-    /// A name together with the address that it came from, so that nobody elsewhere can use up a sender's share in its name.
+    /// A name together with the address that it came from: one address cannot use up a name's share alone. Several can use up what
+    /// the name may have over all its unproven addresses.
     sender: u64,
     /// What only an address that has not proven to be its sender's is charged for.
     unproven: Option<Unproven>,
