@@ -109,9 +109,9 @@ impl Kind {
 
 /// Pseudo-random numbers (xorshift): the same each time, and nothing to keep secret.
 #[derive(Clone, Debug)]
-struct Dice(u64);
+struct SimRng(u64);
 
-impl Dice {
+impl SimRng {
     fn roll(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -170,7 +170,7 @@ pub struct Source {
     /// Digits to be made up.
     digits: Vec<Range<usize>>,
     stamp: Option<Range<usize>>,
-    dice: Dice,
+    dice: SimRng,
 }
 
 impl Source {
@@ -237,7 +237,7 @@ impl Source {
         // What was asked for is not in there under this name, and must stay.
         digits.sort_by_key(|range| range.start);
         let work = Vec::with_capacity(template.len().max(1024));
-        Self { kind, template, work, digits, stamp, dice: Dice(0x5105_1500 + 4 * kind as u64 + encoding as u64) }
+        Self { kind, template, work, digits, stamp, dice: SimRng(0x5105_1500 + 4 * kind as u64 + encoding as u64) }
     }
 
     /// The next one.

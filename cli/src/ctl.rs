@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::args::CtlArgs;
 use crate::common::Common;
 use crate::fail::Fail;
-use crate::input::Order;
+use crate::input::HubCommand;
 use crate::output::{Out, Style, tell};
 
 /// How long a node may take to answer.
@@ -20,7 +20,7 @@ pub(crate) fn run(common: Common, args: &CtlArgs) -> Result<ExitCode, Fail> {
     let words: Vec<String> = args.command.iter().map(|word| quoted(word)).collect();
     let command = words.join(" ");
     // Said here, where it can be told from what the node finds.
-    if Order::parse(&command).map_err(Fail::usage)?.is_none() {
+    if HubCommand::parse(&command).map_err(Fail::usage)?.is_none() {
         return Err(Fail::usage("name a command: `sluis ctl PATH help` lists what there is"));
     }
     let connection = UnixStream::connect(&args.socket).map_err(|why| {

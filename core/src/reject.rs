@@ -15,7 +15,7 @@ pub enum Reject {
     /// A text or number is over its limit.
     TooLong,
     /// From UDP port 0, to which nothing can be sent back (RFC 768).
-    NoReturn,
+    SourcePortZero,
     /// Named for another node.
     NotForUs,
     /// Our own name as the sender.
@@ -51,7 +51,7 @@ impl Reject {
         Self::Header,
         Self::Malformed,
         Self::TooLong,
-        Self::NoReturn,
+        Self::SourcePortZero,
         Self::NotForUs,
         Self::OwnName,
         Self::Rood,
@@ -73,7 +73,7 @@ impl Reject {
             Self::Header => "header",
             Self::Malformed => "malformed",
             Self::TooLong => "too_long",
-            Self::NoReturn => "no_return",
+            Self::SourcePortZero => "source_port_zero",
             Self::NotForUs => "not_for_us",
             Self::OwnName => "own_name",
             Self::Rood => "rood",

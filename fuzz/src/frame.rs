@@ -1,6 +1,6 @@
 //! Any bytes through each decoder.
 
-use sluis_core::data::{EncodeError, Text, Token, Value};
+use sluis_core::data::{EncodeError, Text, Value, ValueToken};
 use sluis_core::framing::{DecodeError, Encoding, Frame, Header, Message, Packet};
 use sluis_core::limits::{HEADER_LEN, MAX_FRAME, MAX_PAYLOAD};
 
@@ -81,7 +81,8 @@ fn survives(frame: &Frame<'_>) {
 }
 
 fn has_nan(message: &Message<'_>) -> bool {
-    let nan = |value: Value<'_>| value.tokens().any(|token| matches!(token, Token::Number(n) if n.to_f64().is_nan()));
+    let nan =
+        |value: Value<'_>| value.tokens().any(|token| matches!(token, ValueToken::Number(n) if n.to_f64().is_nan()));
     match message {
         Message::Packet(packet) => nan(packet.payload),
         Message::Response(response) => {
@@ -157,26 +158,30 @@ pub(crate) fn look_at_value(value: Value<'_>) {
     let mut open = Vec::new();
     let mut keyed = false;
     for token in value.tokens() {
-        let key = matches!(token, Token::Key(_) | Token::KeyBytes(_));
-        let end = matches!(token, Token::ObjectEnd);
+        let key = matches!(token, ValueToken::Key(_) | ValueToken::KeyBytes(_));
+        let end = matches!(token, ValueToken::ObjectEnd);
         assert_eq!(key || end, open.last() == Some(&true) && !keyed, "{token:?}");
         keyed = key;
         match token {
-            Token::ObjectStart => open.push(true),
-            Token::ArrayStart => open.push(false),
-            Token::ObjectEnd => assert_eq!(open.pop(), Some(true)),
-            Token::ArrayEnd => assert_eq!(open.pop(), Some(false)),
-            Token::Str(text) => look_at_text(text),
-            Token::Key(text) => {
+            ValueToken::ObjectStart => open.push(true),
+            ValueToken::ArrayStart => open.push(false),
+            ValueToken::ObjectEnd => assert_eq!(open.pop(), Some(true)),
+            ValueToken::ArrayEnd => assert_eq!(open.pop(), Some(false)),
+            ValueToken::Str(text) => look_at_text(text),
+            ValueToken::Key(text) => {
                 look_at_text(text);
                 if let (1, Some(plain)) = (open.len(), text.as_str()) {
                     assert!(value.get(plain).is_some());
                 }
             }
-            Token::Number(number) => {
+            ValueToken::Number(number) => {
                 let _ = number.to_f64();
             }
-            Token::Null | Token::Bool(_) | Token::Bytes(_) | Token::Ext(..) | Token::KeyBytes(_) => {}
+            ValueToken::Null
+            | ValueToken::Bool(_)
+            | ValueToken::Bytes(_)
+            | ValueToken::Ext(..)
+            | ValueToken::KeyBytes(_) => {}
         }
     }
     assert!(open.is_empty());

@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 use sluis_core::data::ParseError;
 use sluis_core::data::canonical::{self, Separators};
-use sluis_core::data::{Order, Style, Token, Value, ValueBuf};
+use sluis_core::data::{Order, Style, Value, ValueBuf, ValueToken};
 
 use crate::frame::look_at_value;
 
@@ -73,8 +73,8 @@ fn depth(value: Value<'_>) -> usize {
     let (mut now, mut most) = (0_usize, 0);
     for token in value.tokens() {
         match token {
-            Token::ObjectStart | Token::ArrayStart => now += 1,
-            Token::ObjectEnd | Token::ArrayEnd => now -= 1,
+            ValueToken::ObjectStart | ValueToken::ArrayStart => now += 1,
+            ValueToken::ObjectEnd | ValueToken::ArrayEnd => now -= 1,
             _ => {}
         }
         most = most.max(now);

@@ -212,7 +212,7 @@ fn bytes_per_node(args: &Args) -> Result<u64, ScenarioError> {
 
 #[cfg(test)]
 mod tests {
-    use sluis_core::sim::adversary::{Adversary, Hand};
+    use sluis_core::sim::adversary::{Adversary, AdversaryContext};
     use sluis_core::sim::{Invariant, Placed};
 
     use super::super::args::{Asked, parse};
@@ -221,7 +221,7 @@ mod tests {
     struct Bomb;
 
     impl Adversary for Bomb {
-        fn wake(&mut self, _: &mut Hand<'_>) {
+        fn wake(&mut self, _: &mut AdversaryContext<'_>) {
             panic!("boom");
         }
     }

@@ -298,8 +298,8 @@ pub(super) fn from_json(value: Option<Value<'_>>) -> Hashes {
     let mut key = None;
     for token in value.tokens() {
         match token {
-            data::Token::Key(text) => key = Some(text.to_cow().into_owned()),
-            data::Token::Str(text) => {
+            data::ValueToken::Key(text) => key = Some(text.to_cow().into_owned()),
+            data::ValueToken::Str(text) => {
                 if let Some(key) = key.take() {
                     out.insert(key, text.to_cow().into_owned());
                 }

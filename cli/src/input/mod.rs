@@ -1,9 +1,9 @@
 //! What comes from outside while a command runs: signals, lines on standard input, and commands through a control socket.
 
+mod command;
 #[cfg(unix)]
 mod control;
 mod lines;
-mod order;
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,9 +13,9 @@ use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
+pub(crate) use command::{COMMANDS, HubCommand};
 #[cfg(unix)]
 pub(crate) use control::{Answer, Asked, Control};
-pub(crate) use order::{COMMANDS, Order};
 
 use crate::output::tell;
 use crate::signals;

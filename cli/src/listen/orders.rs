@@ -12,7 +12,7 @@ use sluis_core::{Instant, Now};
 use super::app::Listen;
 #[cfg(unix)]
 use crate::input::{Answer, Asked};
-use crate::input::{COMMANDS, Heard, Order};
+use crate::input::{COMMANDS, Heard, HubCommand};
 use crate::output::escape::in_quotes;
 use crate::output::{Color, Page, Style, tell};
 use crate::values::Trust;
@@ -78,12 +78,12 @@ impl Listen {
 
     /// Understand a line and do it.
     fn obey(&mut self, now: Now, node: &mut Node, line: &str, page: &mut Page, remote: bool) -> Done {
-        match Order::parse(line)? {
+        match HubCommand::parse(line)? {
             None => {}
-            Some(Order::Quit) => self.quit = true,
-            Some(Order::Help) => help(page),
-            Some(Order::List) => list(page, node, now.mono),
-            Some(Order::Stats) => {
+            Some(HubCommand::Quit) => self.quit = true,
+            Some(HubCommand::Help) => help(page),
+            Some(HubCommand::List) => list(page, node, now.mono),
+            Some(HubCommand::Stats) => {
                 let (stats, totals) = (node.stats(), self.totals());
                 page.show(
                     "stats",
@@ -93,7 +93,7 @@ impl Listen {
                     },
                 );
             }
-            Some(Order::Trust(Trust { did, score })) => {
+            Some(HubCommand::Trust(Trust { did, score })) => {
                 let score = self.trust(now, node, &did, score).map_err(|why| format!("trust in {did}: {why}"))?;
                 if remote {
                     page.show(
@@ -107,7 +107,7 @@ impl Listen {
                     self.aside(&format!("is {score} from now on"), "trust in ", Text::new(&did));
                 }
             }
-            Some(Order::Decide { approve, packet_id, sender }) => {
+            Some(HubCommand::Decide { approve, packet_id, sender }) => {
                 let id = one_of(node, &packet_id, sender.as_deref())?;
                 return decide(now, node, id, approve, page, remote);
             }

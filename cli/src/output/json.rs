@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 
 use sluis_core::data::canonical::Style;
-use sluis_core::data::{Number, Text, Token, Value};
+use sluis_core::data::{Number, Text, Value, ValueToken};
 
 use super::escape;
 
@@ -219,37 +219,37 @@ fn forms(value: Value<'_>) -> Forms {
     let (mut keys, mut open) = (Vec::new(), Vec::new());
     for token in value.tokens() {
         match token {
-            Token::ArrayStart | Token::ObjectStart => {
+            ValueToken::ArrayStart | ValueToken::ObjectStart => {
                 open.push(keys.len());
                 if open.len() > MAX_DEPTH {
                     return Forms::Unsafe;
                 }
             }
-            Token::ArrayEnd | Token::ObjectEnd => {
+            ValueToken::ArrayEnd | ValueToken::ObjectEnd => {
                 let of_this = keys.split_off(open.pop().unwrap_or(0));
                 if has_twice(of_this) {
                     return Forms::Unsafe;
                 }
             }
-            Token::Key(key) => {
+            ValueToken::Key(key) => {
                 plain &= is_sound(key);
                 keys.push(key.to_cow());
             }
-            Token::KeyBytes(key) => {
+            ValueToken::KeyBytes(key) => {
                 plain = false;
                 let mut hex = Vec::new();
                 put_hex(&mut hex, key);
                 keys.push(String::from_utf8_lossy(&hex[1..hex.len() - 1]).into_owned().into());
             }
-            Token::Number(Number::Int(n)) if n.unsigned_abs() > MAX_INTEGER => return Forms::Unsafe,
-            Token::Number(Number::Uint(_) | Number::Big(_)) => return Forms::Unsafe,
-            Token::Number(Number::Float(n)) if !n.is_finite() => {
+            ValueToken::Number(Number::Int(n)) if n.unsigned_abs() > MAX_INTEGER => return Forms::Unsafe,
+            ValueToken::Number(Number::Uint(_) | Number::Big(_)) => return Forms::Unsafe,
+            ValueToken::Number(Number::Float(n)) if !n.is_finite() => {
                 plain = false;
                 infinities += usize::from(n.is_infinite());
             }
-            Token::Str(text) => plain &= is_sound(text),
-            Token::Bytes(_) | Token::Ext(..) => plain = false,
-            Token::Null | Token::Bool(_) | Token::Number(_) => {}
+            ValueToken::Str(text) => plain &= is_sound(text),
+            ValueToken::Bytes(_) | ValueToken::Ext(..) => plain = false,
+            ValueToken::Null | ValueToken::Bool(_) | ValueToken::Number(_) => {}
         }
     }
     // An infinity that was not written as one is a number beyond the range of floats, such as 1e400.
@@ -275,32 +275,32 @@ fn put_tokens(line: &mut Vec<u8>, value: Value<'_>, put_text: impl Fn(&mut Vec<u
     // A comma comes before everything but the first in a container and the value of a key.
     let mut comma = false;
     for token in value.tokens() {
-        let ends = matches!(token, Token::ArrayEnd | Token::ObjectEnd);
+        let ends = matches!(token, ValueToken::ArrayEnd | ValueToken::ObjectEnd);
         if comma && !ends {
             line.push(b',');
         }
         comma = true;
         match token {
-            Token::Null => line.extend_from_slice(b"null"),
-            Token::Bool(b) => line.extend_from_slice(if b { b"true" } else { b"false" }),
-            Token::Number(number) => put_number(line, number),
-            Token::Str(text) => put_text(line, text),
-            Token::Bytes(bytes) => Object::new(line).with("bytes", |line| put_hex(line, bytes)).end(),
-            Token::Ext(code, bytes) => {
+            ValueToken::Null => line.extend_from_slice(b"null"),
+            ValueToken::Bool(b) => line.extend_from_slice(if b { b"true" } else { b"false" }),
+            ValueToken::Number(number) => put_number(line, number),
+            ValueToken::Str(text) => put_text(line, text),
+            ValueToken::Bytes(bytes) => Object::new(line).with("bytes", |line| put_hex(line, bytes)).end(),
+            ValueToken::Ext(code, bytes) => {
                 Object::new(line).raw("ext", code).with("bytes", |line| put_hex(line, bytes)).end();
             }
-            Token::ArrayStart | Token::ObjectStart => {
-                line.push(if matches!(token, Token::ArrayStart) { b'[' } else { b'{' });
+            ValueToken::ArrayStart | ValueToken::ObjectStart => {
+                line.push(if matches!(token, ValueToken::ArrayStart) { b'[' } else { b'{' });
                 comma = false;
             }
-            Token::ArrayEnd => line.push(b']'),
-            Token::ObjectEnd => line.push(b'}'),
-            Token::Key(key) => {
+            ValueToken::ArrayEnd => line.push(b']'),
+            ValueToken::ObjectEnd => line.push(b'}'),
+            ValueToken::Key(key) => {
                 put_text(line, key);
                 line.push(b':');
                 comma = false;
             }
-            Token::KeyBytes(key) => {
+            ValueToken::KeyBytes(key) => {
                 put_hex(line, key);
                 line.push(b':');
                 comma = false;

@@ -52,4 +52,4 @@ pub use text::{Text, TextChars, TextError};
 pub use typed::TypedError;
 #[cfg(feature = "alloc")]
 pub use value::ValueBuf;
-pub use value::{MAX_DEPTH, Token, Tokens, Value};
+pub use value::{MAX_DEPTH, Tokens, Value, ValueToken};

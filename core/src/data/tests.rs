@@ -2,7 +2,7 @@
 
 use super::{
     Counter, EncodeError, FnSink, Full, Member, Number, Order, ParseError, Separators, Sink, SliceSink, Style, Text,
-    Token, Value, canonical, hex,
+    Value, ValueToken, canonical, hex,
 };
 
 /// Write into a fixed buffer, so that these tests run without a heap as well.
@@ -136,11 +136,11 @@ fn values_answer_questions() {
     assert_ne!(json(r#"{"a":1,"b":2}"#), json(r#"{"b":2,"a":1}"#));
     assert_eq!(json(r#"{"a":1,"b":2,"\u0061":3}"#), json(r#"{"a":3,"b":2}"#));
     assert!(json("[{},1]").tokens().eq([
-        Token::ArrayStart,
-        Token::ObjectStart,
-        Token::ObjectEnd,
-        Token::Number(Number::Int(1)),
-        Token::ArrayEnd
+        ValueToken::ArrayStart,
+        ValueToken::ObjectStart,
+        ValueToken::ObjectEnd,
+        ValueToken::Number(Number::Int(1)),
+        ValueToken::ArrayEnd
     ]));
 }
 

@@ -59,7 +59,7 @@ impl Known {
 ///
 /// Comparison is by content: a timestamp of msgpack equals the same instant written in another length.
 #[derive(Clone, Copy, Debug)]
-pub enum Token<'a> {
+pub enum ValueToken<'a> {
     /// `null`, nil.
     Null,
     /// `true` or `false`.
@@ -86,7 +86,7 @@ pub enum Token<'a> {
     ObjectEnd,
 }
 
-impl PartialEq for Token<'_> {
+impl PartialEq for ValueToken<'_> {
     fn eq(&self, other: &Self) -> bool {
         match (*self, *other) {
             (Self::Bool(a), Self::Bool(b)) => a == b,
@@ -112,10 +112,10 @@ enum TokensRepr<'a> {
 }
 
 impl<'a> Iterator for Tokens<'a> {
-    type Item = Token<'a>;
+    type Item = ValueToken<'a>;
 
     #[inline]
-    fn next(&mut self) -> Option<Token<'a>> {
+    fn next(&mut self) -> Option<ValueToken<'a>> {
         match &mut self.0 {
             TokensRepr::Json(tokens) => tokens.next(),
             TokensRepr::Msgpack(tokens) => tokens.next(),
@@ -219,7 +219,7 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn is_finite(self) -> bool {
         self.known.spaced
-            || !self.tokens().any(|token| matches!(token, Token::Number(Number::Float(x)) if !x.is_finite()))
+            || !self.tokens().any(|token| matches!(token, ValueToken::Number(Number::Float(x)) if !x.is_finite()))
     }
 
     /// What begins at `pos`, and the position after it: after the opening for a container, after the whole of anything

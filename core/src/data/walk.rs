@@ -7,7 +7,7 @@ use super::error::EncodeError;
 use super::number::Number;
 use super::spill::Spill;
 use super::text::Text;
-use super::value::{Count, Head, Token, Value};
+use super::value::{Count, Head, Value, ValueToken};
 
 /// Containers and members that are put in order without a heap; with `alloc`, what goes there when there are more.
 #[cfg(feature = "alloc")]
@@ -49,20 +49,20 @@ pub(super) enum Event<'a> {
 
 impl<'a> Event<'a> {
     /// The same as a token, which knows no counts.
-    pub(super) const fn token(self) -> Token<'a> {
+    pub(super) const fn token(self) -> ValueToken<'a> {
         match self {
-            Self::Null => Token::Null,
-            Self::Bool(b) => Token::Bool(b),
-            Self::Number(n) => Token::Number(n),
-            Self::Str(text) => Token::Str(text),
-            Self::Bytes(bytes) => Token::Bytes(bytes),
-            Self::Ext(code, data) => Token::Ext(code, data),
-            Self::ArrayStart(_) => Token::ArrayStart,
-            Self::ArrayEnd => Token::ArrayEnd,
-            Self::ObjectStart(_) => Token::ObjectStart,
-            Self::Key(text) => Token::Key(text),
-            Self::KeyBytes(bytes) => Token::KeyBytes(bytes),
-            Self::ObjectEnd => Token::ObjectEnd,
+            Self::Null => ValueToken::Null,
+            Self::Bool(b) => ValueToken::Bool(b),
+            Self::Number(n) => ValueToken::Number(n),
+            Self::Str(text) => ValueToken::Str(text),
+            Self::Bytes(bytes) => ValueToken::Bytes(bytes),
+            Self::Ext(code, data) => ValueToken::Ext(code, data),
+            Self::ArrayStart(_) => ValueToken::ArrayStart,
+            Self::ArrayEnd => ValueToken::ArrayEnd,
+            Self::ObjectStart(_) => ValueToken::ObjectStart,
+            Self::Key(text) => ValueToken::Key(text),
+            Self::KeyBytes(bytes) => ValueToken::KeyBytes(bytes),
+            Self::ObjectEnd => ValueToken::ObjectEnd,
         }
     }
 }

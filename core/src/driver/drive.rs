@@ -5,7 +5,7 @@ use core::ops::ControlFlow;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-use super::{App, Hold, Io, Lend, Own, RecvBatch, SendBatch};
+use super::{App, Io, Lend, MachineAccess, Own, RecvBatch, SendBatch};
 use crate::time::{Duration, Instant, Now};
 use crate::{Datagrams, Machine as _, Wants};
 
@@ -104,7 +104,7 @@ impl<'a, M: Datagrams, A: App<M>, I: Io> Driver<Lend<'a, M, A>, I> {
     }
 }
 
-impl<H: Hold, I: Io> Driver<H, I> {
+impl<H: MachineAccess, I: Io> Driver<H, I> {
     /// Drive whatever `hold` gives access to.
     pub fn with_hold(io: I, hold: H, config: DriverConfig) -> Self {
         Self {
@@ -270,7 +270,7 @@ impl<H: Hold, I: Io> Driver<H, I> {
 
 impl<H, I> Unpin for Driver<H, I> {}
 
-impl<H: Hold, I: Io> Future for Driver<H, I> {
+impl<H: MachineAccess, I: Io> Future for Driver<H, I> {
     type Output = Result<DriverStats, I::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

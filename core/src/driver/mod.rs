@@ -14,8 +14,8 @@
 //!
 //! With the feature `std` a machine can also be shared: see [`Handle`].
 
+mod access;
 mod drive;
-mod hold;
 mod recv;
 mod send;
 
@@ -30,10 +30,10 @@ use core::task::{Context, Poll};
 
 use crate::time::{Instant, Now};
 
+pub use access::{Lend, MachineAccess, Own};
 pub use drive::{Driver, DriverConfig, DriverStats};
 #[cfg(feature = "std")]
 pub use handle::{Answer, Clock, Ended, Events, Failure, Handle, HandleConfig, Request, Requests, Shared, Task, share};
-pub use hold::{Hold, Lend, Own};
 #[cfg(feature = "std")]
 pub use node::{NoReply, Notice, PingNotice, PingReply};
 pub use recv::RecvBatch;

@@ -46,7 +46,7 @@ use alloc::boxed::Box;
 
 pub use config::{Caps, ConfigError, NodeConfig};
 pub use event::{Answered, Decided, Event, OpenId, Outcome, Received, WaitId, Waiting};
-pub use peers::{Peer, Peers, Recorded, Seat};
+pub use peers::{Peer, PeerLookup, Peers, Recorded};
 pub use ping::{AnswerError, Ping, PingError, ReplyError};
 pub use replies::Reply;
 pub use requests::RequestId;

@@ -9,7 +9,7 @@ use super::ids::{self, Ids};
 use super::ping::{AnswerError, Ping, PingError, ReplyError};
 use super::queue::{Queue, StageError, Written};
 use super::replies::MAX_REPLY;
-use crate::data::Token;
+use crate::data::ValueToken;
 use crate::framing::{EncodeError, Encoding, Packet, PingType, Priority, RoutingMode, Text, Value, ValueBuf};
 use crate::time::{Now, iso};
 use crate::{Did, Path, Seed, Transmit};
@@ -186,11 +186,11 @@ impl Outbox {
 fn is_falsy(payload: Value<'_>) -> bool {
     let mut tokens = payload.tokens();
     match (tokens.next(), tokens.next()) {
-        (Some(Token::Null | Token::Bool(false)), _) => true,
-        (Some(Token::Number(number)), _) => number.to_f64() == 0.0,
-        (Some(Token::Str(text)), _) => text.is_empty(),
-        (Some(Token::ArrayStart), Some(Token::ArrayEnd)) => true,
-        (Some(Token::ObjectStart), Some(Token::ObjectEnd)) => true,
+        (Some(ValueToken::Null | ValueToken::Bool(false)), _) => true,
+        (Some(ValueToken::Number(number)), _) => number.to_f64() == 0.0,
+        (Some(ValueToken::Str(text)), _) => text.is_empty(),
+        (Some(ValueToken::ArrayStart), Some(ValueToken::ArrayEnd)) => true,
+        (Some(ValueToken::ObjectStart), Some(ValueToken::ObjectEnd)) => true,
         _ => false,
     }
 }

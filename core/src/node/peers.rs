@@ -110,12 +110,12 @@ place!(Chained<ByName>, by_name: Chain, chain, chain_mut);
 
 /// A DID and where it stands in a peer table, if it does. Valid until the table is next changed.
 #[derive(Clone, Copy, Debug)]
-pub struct Seat<'a> {
+pub struct PeerLookup<'a> {
     name: Name<'a>,
     slot: Option<u32>,
 }
 
-impl<'a> Seat<'a> {
+impl<'a> PeerLookup<'a> {
     /// The DID.
     #[must_use]
     pub const fn did(self) -> &'a str {
@@ -203,24 +203,24 @@ impl Peers {
 
     /// Look a DID up once, for all that is to be asked and said about it next.
     #[must_use]
-    pub fn look_up<'a>(&self, did: &'a str) -> Seat<'a> {
+    pub fn look_up<'a>(&self, did: &'a str) -> PeerLookup<'a> {
         self.look_up_name(self.key.name(did))
     }
 
     /// The same for a name that was hashed with this table's key.
-    pub(super) fn look_up_name<'a>(&self, name: Name<'a>) -> Seat<'a> {
-        Seat { name, slot: self.names.find(&self.slab, name.hash(), |peer| *peer.did == *name.as_str()) }
+    pub(super) fn look_up_name<'a>(&self, name: Name<'a>) -> PeerLookup<'a> {
+        PeerLookup { name, slot: self.names.find(&self.slab, name.hash(), |peer| *peer.did == *name.as_str()) }
     }
 
     /// Whether [`record`](Self::record) would succeed now, after [`make_room`](Self::make_room).
     #[must_use]
-    pub fn has_room_for(&self, now: Instant, seat: Seat<'_>, rank: Rank) -> bool {
+    pub fn has_room_for(&self, now: Instant, seat: PeerLookup<'_>, rank: Rank) -> bool {
         seat.slot.is_some() || self.fits(seat.did(), rank, None) || self.makes_room(now, seat.did(), rank).is_some()
     }
 
     /// Remove a peer where a new one needs its room: the one that is stale for longest, or else the stranger that is silent for
     /// longest. Its name, and whether it was stale.
-    pub fn make_room(&mut self, now: Instant, seat: Seat<'_>, rank: Rank) -> Option<(Box<str>, bool)> {
+    pub fn make_room(&mut self, now: Instant, seat: PeerLookup<'_>, rank: Rank) -> Option<(Box<str>, bool)> {
         if seat.slot.is_some() || self.fits(seat.did(), rank, None) {
             return None;
         }
@@ -230,7 +230,7 @@ impl Peers {
     }
 
     /// Note an accepted packet. A new address is unproven.
-    pub fn record(&mut self, now: Instant, seat: Seat<'_>, path: Path, rank: Rank) -> Recorded {
+    pub fn record(&mut self, now: Instant, seat: PeerLookup<'_>, path: Path, rank: Rank) -> Recorded {
         if let Some(slot) = seat.slot {
             self.refresh(now, slot, path, rank);
             return Recorded::Known;
@@ -240,7 +240,7 @@ impl Peers {
 
     /// Note that the address answered a request of ours. The peer must be recorded at this path; its seat may be from before
     /// that.
-    pub fn prove(&mut self, seat: Seat<'_>, remote: SocketAddr) {
+    pub fn prove(&mut self, seat: PeerLookup<'_>, remote: SocketAddr) {
         let Some(slot) = seat.slot.or_else(|| self.look_up_name(seat.name).slot) else { return };
         if let Some(peer) = self.slab.at_mut(slot)
             && peer.path.remote == remote
@@ -254,7 +254,7 @@ impl Peers {
 
     /// Whether this address has proven to be that of this DID.
     #[must_use]
-    pub fn is_proven(&self, seat: Seat<'_>, remote: SocketAddr) -> bool {
+    pub fn is_proven(&self, seat: PeerLookup<'_>, remote: SocketAddr) -> bool {
         seat.slot.and_then(|slot| self.slab.at(slot)).is_some_and(|p| p.proven == Some(remote))
     }
 

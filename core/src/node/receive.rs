@@ -7,7 +7,7 @@ use super::answer::Answer;
 use super::event::Outcome;
 use super::inbound::{AMPLIFICATION, Inbound, Kept, Sender};
 use super::outbox::Outbox;
-use super::peers::{Recorded, Seat};
+use super::peers::{PeerLookup, Recorded};
 use super::ping::AnswerError;
 use super::policy::Judged;
 use super::quota::{self, Charged};
@@ -108,7 +108,7 @@ impl Node {
     /// Decode a datagram and do what it asks for.
     pub(super) fn take(&mut self, now: Now, path: Path, bytes: &[u8]) -> Result<Taken, Reject> {
         if path.remote.port() == 0 {
-            return Err(Reject::NoReturn);
+            return Err(Reject::SourcePortZero);
         }
         let frame = Frame::decode(bytes).map_err(|e| e.reject())?;
         match frame.message {
@@ -208,7 +208,7 @@ impl Node {
 /// A packet that passed the gate and the replay window, and what was learned on the way.
 struct Passed<'a> {
     sender: Sender<'a>,
-    seat: Seat<'a>,
+    seat: PeerLookup<'a>,
     judged: Judged<'a>,
     rank: Rank,
     /// Always there, outside of a simulation.
@@ -325,7 +325,7 @@ impl State {
     }
 
     /// Note who was heard from and accepted after the fact, if there is room to remember it.
-    pub(super) fn meet(&mut self, now: Now, seat: Seat<'_>, path: Path) {
+    pub(super) fn meet(&mut self, now: Now, seat: PeerLookup<'_>, path: Path) {
         let (count, bytes) = peer_notices(seat);
         // It answered a request of ours, or the application let it in: it is no stranger, but nobody trusts its name either.
         let room = self.events.room_for_notices(count, bytes);
@@ -335,7 +335,7 @@ impl State {
     }
 
     /// Note who was heard from; room for the entry and the events was found before.
-    pub(super) fn record_peer(&mut self, now: Now, seat: Seat<'_>, path: Path, rank: Rank) {
+    pub(super) fn record_peer(&mut self, now: Now, seat: PeerLookup<'_>, path: Path, rank: Rank) {
         if let Some((lost, stale)) = self.peers.make_room(now.mono, seat, rank) {
             let _ = self.events.peer_lost(&lost);
             self.stats.peers_displaced = self.stats.peers_displaced.saturating_add(u64::from(!stale));
@@ -352,7 +352,7 @@ impl State {
 
 /// Room for the notices that recording a peer can bring, number and bytes: that it is new, and that it took the place of
 /// another.
-const fn peer_notices(seat: Seat<'_>) -> (usize, usize) {
+const fn peer_notices(seat: PeerLookup<'_>) -> (usize, usize) {
     if seat.is_known() { (0, 0) } else { (2, seat.did().len() + MAX_DID) }
 }
 

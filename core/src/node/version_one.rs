@@ -13,25 +13,25 @@ use crate::time::Duration;
 #[derive(Debug)]
 #[allow(dead_code, reason = "it is printed")]
 struct PingId {
-    room: Room,
+    place: Place,
     id: WaitingId,
 }
 
 #[derive(Debug)]
-enum Room {
+enum Place {
     Waiting,
     Open,
 }
 
 impl From<WaitId> for PingId {
     fn from(id: WaitId) -> Self {
-        Self { room: Room::Waiting, id: id.slot }
+        Self { place: Place::Waiting, id: id.slot }
     }
 }
 
 impl From<OpenId> for PingId {
     fn from(id: OpenId) -> Self {
-        Self { room: Room::Open, id: id.0 }
+        Self { place: Place::Open, id: id.0 }
     }
 }
 

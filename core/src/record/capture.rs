@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::ReplayError;
 use super::pcapng;
-use super::read::{Object, Odd};
+use super::read::{BadRecord, Object};
 use crate::limits::DEFAULT_PORT;
 
 /// Takes the datagrams out of a recording of one node, as [`pcapng`], line by line.
@@ -58,7 +58,7 @@ impl Capture {
     /// [`ReplayError::Unreadable`].
     pub fn line(&mut self, line: &str, out: &mut Vec<u8>) -> Result<(), ReplayError> {
         self.lines += 1;
-        self.take(line, out).map_err(|Odd(what)| ReplayError::Unreadable { line: self.lines, what })
+        self.take(line, out).map_err(|BadRecord(what)| ReplayError::Unreadable { line: self.lines, what })
     }
 
     /// Datagrams so far.
@@ -67,7 +67,7 @@ impl Capture {
         self.datagrams
     }
 
-    fn take(&mut self, line: &str, out: &mut Vec<u8>) -> Result<(), Odd> {
+    fn take(&mut self, line: &str, out: &mut Vec<u8>) -> Result<(), BadRecord> {
         let object = Object::parse(line)?;
         if self.label.is_some() && object.number("node").ok() != self.label {
             return Ok(());

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::read::{Object, Odd};
+use super::read::{BadRecord, Object};
 use super::settings;
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{PingType, Priority, RoutingMode, Zone};
@@ -15,14 +15,15 @@ use crate::time::Wall;
 use crate::{Datagrams, Machine, Unsent};
 
 /// Do to the node what was done to it. What comes of it the node writes down itself.
-pub(super) fn feed(node: &mut Node, input: &str, line: Object<'_>, version: Version) -> Result<(), Odd> {
+pub(super) fn feed(node: &mut Node, input: &str, line: Object<'_>, version: Version) -> Result<(), BadRecord> {
     match input {
         "datagram" => {
             let _ = node.handle_datagram(line.at()?, line.path()?, &mut line.hex("hex")?);
         }
         "timeout" => node.handle_timeout(line.at()?),
         "unsent" => {
-            let why = Unsent::from_code(line.u64("why")?).ok_or(Odd("has a reason that this program does not know"))?;
+            let why =
+                Unsent::from_code(line.u64("why")?).ok_or(BadRecord("has a reason that this program does not know"))?;
             node.handle_unsent(line.at()?, line.path()?, &line.hex("hex")?, why);
         }
         "poll_reply" => {
@@ -55,7 +56,7 @@ pub(super) fn feed(node: &mut Node, input: &str, line: Object<'_>, version: Vers
 }
 
 /// What operators do.
-fn setting(node: &mut Node, input: &str, line: Object<'_>, version: Version) -> Result<(), Odd> {
+fn setting(node: &mut Node, input: &str, line: Object<'_>, version: Version) -> Result<(), BadRecord> {
     match input {
         "set_trust" => {
             let _ = node.set_trust(&line.text("did")?, line.parsed("trust")?);
@@ -89,23 +90,23 @@ fn setting(node: &mut Node, input: &str, line: Object<'_>, version: Version) -> 
         "remove_reply" => {
             node.remove_reply(&line.text("pattern")?);
         }
-        _ => return Err(Odd("has an input that this program does not know")),
+        _ => return Err(BadRecord("has an input that this program does not know")),
     }
     Ok(())
 }
 
-fn id<I>(line: Object<'_>, read: impl Fn(&str) -> Option<I>) -> Result<I, Odd> {
-    read(&line.text("id")?).ok_or(Odd("has no id of a ping"))
+fn id<I>(line: Object<'_>, read: impl Fn(&str) -> Option<I>) -> Result<I, BadRecord> {
+    read(&line.text("id")?).ok_or(BadRecord("has no id of a ping"))
 }
 
-fn word<T>(line: Object<'_>, key: &str, read: impl Fn(&str) -> Option<T>) -> Result<T, Odd> {
-    read(&line.text(key)?).ok_or(Odd("has a word that this program does not know"))
+fn word<T>(line: Object<'_>, key: &str, read: impl Fn(&str) -> Option<T>) -> Result<T, BadRecord> {
+    read(&line.text(key)?).ok_or(BadRecord("has a word that this program does not know"))
 }
 
-fn ping(node: &mut Node, line: Object<'_>) -> Result<(), Odd> {
+fn ping(node: &mut Node, line: Object<'_>) -> Result<(), BadRecord> {
     let (target, intent, purpose) = (line.text("target")?, line.text("intent")?, line.text("purpose")?);
     let (pod, station, payload) = (line.maybe("pod_id")?, line.maybe("station_id")?, line.value("payload")?);
-    let priority = Priority::from_wire(line.i64("priority")?).ok_or(Odd("has an unknown priority"))?;
+    let priority = Priority::from_wire(line.i64("priority")?).ok_or(BadRecord("has an unknown priority"))?;
     let mut ping = Ping::new(&target, line.path()?, &intent);
     ping.purpose = &purpose;
     ping.payload = payload.as_value();
@@ -119,7 +120,7 @@ fn ping(node: &mut Node, line: Object<'_>) -> Result<(), Odd> {
     Ok(())
 }
 
-fn rule(line: Object<'_>, version: Version) -> Result<Rule<String>, Odd> {
+fn rule(line: Object<'_>, version: Version) -> Result<Rule<String>, BadRecord> {
     let mut rule = Rule::new(line.text("id")?, line.text("name")?, word(line, "zone", Zone::from_wire)?);
     (rule.source_did, rule.intent) = (line.maybe("source_did")?, line.maybe("intent")?);
     rule.pod_id = match line.maybe("pod_id")? {
@@ -133,7 +134,7 @@ fn rule(line: Object<'_>, version: Version) -> Result<Rule<String>, Odd> {
     Ok(rule)
 }
 
-fn vouch(node: &mut Node, line: Object<'_>) -> Result<(), Odd> {
+fn vouch(node: &mut Node, line: Object<'_>) -> Result<(), BadRecord> {
     let (id, voucher, vouched) = (line.text("id")?, line.text("voucher_did")?, line.texts("vouched")?);
     let vouched: Vec<&str> = vouched.iter().map(String::as_str).collect();
     let expires = match line.maybe("expires")?.as_deref() {

@@ -4,21 +4,21 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::str::FromStr;
 
-use crate::data::{Number, Token, Value, ValueBuf};
+use crate::data::{Number, Value, ValueBuf, ValueToken};
 use crate::time::{Duration, Instant, Now, Wall};
 use crate::{Path, SocketId};
 
 /// What is odd about a line of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Odd(pub(super) &'static str);
+pub(super) struct BadRecord(pub(super) &'static str);
 
 /// A line, or an object in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Object<'a>(Value<'a>);
 
 impl<'a> Object<'a> {
-    pub(super) fn parse(line: &'a str) -> Result<Self, Odd> {
-        Value::from_json(line).ok().filter(|v| v.is_object()).map(Self).ok_or(Odd("is not a JSON object"))
+    pub(super) fn parse(line: &'a str) -> Result<Self, BadRecord> {
+        Value::from_json(line).ok().filter(|v| v.is_object()).map(Self).ok_or(BadRecord("is not a JSON object"))
     }
 
     /// A member; `None` when it is `null` or missing.
@@ -26,64 +26,64 @@ impl<'a> Object<'a> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
-    pub(super) fn object(self, key: &str) -> Result<Self, Odd> {
-        self.get(key).filter(|v| v.is_object()).map(Self).ok_or(Odd("lacks an object"))
+    pub(super) fn object(self, key: &str) -> Result<Self, BadRecord> {
+        self.get(key).filter(|v| v.is_object()).map(Self).ok_or(BadRecord("lacks an object"))
     }
 
     pub(super) fn has(self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
-    pub(super) fn maybe(self, key: &str) -> Result<Option<String>, Odd> {
+    pub(super) fn maybe(self, key: &str) -> Result<Option<String>, BadRecord> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        let text = value.as_text().ok_or(Odd("has something else where a text should be"))?;
+        let text = value.as_text().ok_or(BadRecord("has something else where a text should be"))?;
         let mut plain = String::new();
         for c in text.chars() {
-            plain.push(c.map_err(|_| Odd("has half a character in a text"))?);
+            plain.push(c.map_err(|_| BadRecord("has half a character in a text"))?);
         }
         Ok(Some(plain))
     }
 
-    pub(super) fn text(self, key: &str) -> Result<String, Odd> {
-        self.maybe(key)?.ok_or(Odd("lacks a text"))
+    pub(super) fn text(self, key: &str) -> Result<String, BadRecord> {
+        self.maybe(key)?.ok_or(BadRecord("lacks a text"))
     }
 
     /// Anything that is written as a text.
-    pub(super) fn parsed<T: FromStr>(self, key: &str) -> Result<T, Odd> {
-        self.text(key)?.parse().map_err(|_| Odd("has a text that cannot be read"))
+    pub(super) fn parsed<T: FromStr>(self, key: &str) -> Result<T, BadRecord> {
+        self.text(key)?.parse().map_err(|_| BadRecord("has a text that cannot be read"))
     }
 
-    pub(super) fn parsed_maybe<T: FromStr>(self, key: &str) -> Result<Option<T>, Odd> {
+    pub(super) fn parsed_maybe<T: FromStr>(self, key: &str) -> Result<Option<T>, BadRecord> {
         let text = self.maybe(key)?;
-        text.map(|text| text.parse().map_err(|_| Odd("has a text that cannot be read"))).transpose()
+        text.map(|text| text.parse().map_err(|_| BadRecord("has a text that cannot be read"))).transpose()
     }
 
-    pub(super) fn u64(self, key: &str) -> Result<u64, Odd> {
-        self.get(key).and_then(unsigned).ok_or(Odd("lacks a number"))
+    pub(super) fn u64(self, key: &str) -> Result<u64, BadRecord> {
+        self.get(key).and_then(unsigned).ok_or(BadRecord("lacks a number"))
     }
 
     /// A number of whatever width the configuration has.
-    pub(super) fn number<N: TryFrom<u64>>(self, key: &str) -> Result<N, Odd> {
-        self.u64(key)?.try_into().map_err(|_| Odd("has a number that is too large here"))
+    pub(super) fn number<N: TryFrom<u64>>(self, key: &str) -> Result<N, BadRecord> {
+        self.u64(key)?.try_into().map_err(|_| BadRecord("has a number that is too large here"))
     }
 
-    pub(super) fn i64(self, key: &str) -> Result<i64, Odd> {
-        self.get(key).and_then(signed).ok_or(Odd("lacks a number"))
+    pub(super) fn i64(self, key: &str) -> Result<i64, BadRecord> {
+        self.get(key).and_then(signed).ok_or(BadRecord("lacks a number"))
     }
 
-    pub(super) fn span(self, key: &str) -> Result<Option<Duration>, Odd> {
+    pub(super) fn span(self, key: &str) -> Result<Option<Duration>, BadRecord> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        Ok(Some(Duration::from_nanos(unsigned(value).ok_or(Odd("has no length of time where one should be"))?)))
+        Ok(Some(Duration::from_nanos(unsigned(value).ok_or(BadRecord("has no length of time where one should be"))?)))
     }
 
-    pub(super) fn sure_span(self, key: &str) -> Result<Duration, Odd> {
-        self.span(key)?.ok_or(Odd("lacks a length of time"))
+    pub(super) fn sure_span(self, key: &str) -> Result<Duration, BadRecord> {
+        self.span(key)?.ok_or(BadRecord("lacks a length of time"))
     }
 
-    pub(super) fn at(self) -> Result<Now, Odd> {
-        let odd = Odd("lacks its time");
+    pub(super) fn at(self) -> Result<Now, BadRecord> {
+        let odd = BadRecord("lacks its time");
         let mut numbers = self.get("at").ok_or(odd)?.tokens().filter_map(|token| match token {
-            Token::Number(number) => Some(number),
+            ValueToken::Number(number) => Some(number),
             _ => None,
         });
         let (Some(mono), Some(wall)) = (numbers.next(), numbers.next()) else { return Err(odd) };
@@ -96,31 +96,31 @@ impl<'a> Object<'a> {
         Ok(Now::new(Instant::from_nanos(mono), Wall::from_micros(wall)))
     }
 
-    pub(super) fn path(self) -> Result<Path, Odd> {
+    pub(super) fn path(self) -> Result<Path, BadRecord> {
         let socket = if self.get("socket").is_some() { SocketId::new(self.number("socket")?) } else { SocketId::MAIN };
         Ok(Path { remote: self.parsed("remote")?, local: self.parsed_maybe("local")?, socket })
     }
 
-    pub(super) fn hex(self, key: &str) -> Result<Vec<u8>, Odd> {
+    pub(super) fn hex(self, key: &str) -> Result<Vec<u8>, BadRecord> {
         let text = self.text(key)?;
         let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
         let bytes: Option<Vec<u8>> = pairs.iter().map(|[a, b]| Some(digit(*a)? << 4 | digit(*b)?)).collect();
-        bytes.filter(|_| rest.is_empty()).ok_or(Odd("has a text that is not hexadecimal"))
+        bytes.filter(|_| rest.is_empty()).ok_or(BadRecord("has a text that is not hexadecimal"))
     }
 
     /// A payload, which is JSON in a text.
-    pub(super) fn value(self, key: &str) -> Result<ValueBuf, Odd> {
-        let json = self.maybe(key)?.ok_or(Odd("has a payload that could not be recorded"))?;
-        let value = Value::from_json(&json).map_err(|_| Odd("has a payload that is not JSON"))?;
-        ValueBuf::new(value).map_err(|_| Odd("has a payload that is not JSON"))
+    pub(super) fn value(self, key: &str) -> Result<ValueBuf, BadRecord> {
+        let json = self.maybe(key)?.ok_or(BadRecord("has a payload that could not be recorded"))?;
+        let value = Value::from_json(&json).map_err(|_| BadRecord("has a payload that is not JSON"))?;
+        ValueBuf::new(value).map_err(|_| BadRecord("has a payload that is not JSON"))
     }
 
     /// A list of texts.
-    pub(super) fn texts(self, key: &str) -> Result<Vec<String>, Odd> {
-        let list = self.get(key).filter(|v| v.is_array()).ok_or(Odd("lacks a list"))?;
+    pub(super) fn texts(self, key: &str) -> Result<Vec<String>, BadRecord> {
+        let list = self.get(key).filter(|v| v.is_array()).ok_or(BadRecord("lacks a list"))?;
         let texts = list.tokens().filter_map(|token| match token {
-            Token::Str(text) => Some(text.chars().flatten().collect()),
+            ValueToken::Str(text) => Some(text.chars().flatten().collect()),
             _ => None,
         });
         Ok(texts.collect())

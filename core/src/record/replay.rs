@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 
 use super::feed::feed;
-use super::read::{Object, Odd};
+use super::read::{BadRecord, Object};
 use super::settings;
 use crate::Seed;
 use crate::node::Node;
@@ -103,10 +103,10 @@ impl Replay {
     pub fn line(&mut self, line: &str) -> Result<(), ReplayError> {
         self.lines += 1;
         let number = self.lines;
-        let odd = |Odd(what)| ReplayError::Unreadable { line: number, what };
+        let odd = |BadRecord(what)| ReplayError::Unreadable { line: number, what };
         let object = Object::parse(line).map_err(odd)?;
         match (self.label, object.has("node")) {
-            (None, true) => return Err(odd(Odd("is of a network: one of its nodes has to be chosen"))),
+            (None, true) => return Err(odd(BadRecord("is of a network: one of its nodes has to be chosen"))),
             (Some(label), _) if object.number("node").ok() != Some(label) => return Ok(()),
             _ => {}
         }
@@ -117,7 +117,7 @@ impl Replay {
                 self.version = version(object).map_err(odd)?;
                 node.insert(start(object, self.label, self.version).map_err(odd)?)
             }
-            None => return Err(odd(Odd("comes before the start of the node"))),
+            None => return Err(odd(BadRecord("comes before the start of the node"))),
             Some(node) => {
                 feed(node, &input, object, self.version).map_err(odd)?;
                 self.inputs += 1;
@@ -158,25 +158,25 @@ fn without_seed(line: &str) -> String {
     [before, KEY, "...", after].concat()
 }
 
-fn version(line: Object<'_>) -> Result<Version, Odd> {
-    Version::from_number(line.u64("version")?).ok_or(Odd("is of a version that this program does not know"))
+fn version(line: Object<'_>) -> Result<Version, BadRecord> {
+    Version::from_number(line.u64("version")?).ok_or(BadRecord("is of a version that this program does not know"))
 }
 
 /// Make the node that was recorded.
-fn start(line: Object<'_>, label: Option<u32>, version: Version) -> Result<Node, Odd> {
+fn start(line: Object<'_>, label: Option<u32>, version: Version) -> Result<Node, BadRecord> {
     let faults = match (line.maybe("fault")?, label) {
         (None, _) => Faults::default(),
         // Nobody gets a node without its protections by writing a file.
-        (Some(_), None) => return Err(Odd("switches a protection off, which only a simulation does")),
+        (Some(_), None) => return Err(BadRecord("switches a protection off, which only a simulation does")),
         (Some(name), Some(_)) => {
-            Faults::from_name(&name).ok_or(Odd("switches off what no simulation in this program switches off"))?
+            Faults::from_name(&name).ok_or(BadRecord("switches off what no simulation in this program switches off"))?
         }
     };
     let config = settings::read(line.object("config")?, version)?;
-    let seed = <[u8; 32]>::try_from(line.hex("seed")?).map_err(|_| Odd("has no seed"))?;
+    let seed = <[u8; 32]>::try_from(line.hex("seed")?).map_err(|_| BadRecord("has no seed"))?;
     let seed = Seed::new(seed);
     let mut node =
-        Node::with_faults(config, &seed, faults).map_err(|_| Odd("has a configuration that no node takes"))?;
+        Node::with_faults(config, &seed, faults).map_err(|_| BadRecord("has a configuration that no node takes"))?;
     node.record((label, version), &seed, Sink::Keep(String::new()));
     Ok(node)
 }

@@ -2,7 +2,7 @@
 
 use alloc::string::ToString;
 
-use super::read::{Object, Odd};
+use super::read::{BadRecord, Object};
 use crate::Did;
 use crate::framing::{Encoding, Zone};
 use crate::node::NodeConfig;
@@ -41,8 +41,8 @@ macro_rules! settings {
         }
 
         /// Read a configuration.
-        pub(super) fn read(object: Object<'_>, version: Version) -> Result<NodeConfig, Odd> {
-            let did = Did::new(&object.text("did")?).map_err(|_| Odd("has no DID"))?;
+        pub(super) fn read(object: Object<'_>, version: Version) -> Result<NodeConfig, BadRecord> {
+            let did = Did::new(&object.text("did")?).map_err(|_| BadRecord("has no DID"))?;
             let mut config = NodeConfig::new(did);
             config.$($float).+ = object.parsed(stringify!($($float).+))?;
             $(config.$($floats).+ = object.parsed(stringify!($($floats).+))?;)*
@@ -52,7 +52,7 @@ macro_rules! settings {
             $(config.$($spans).+ = object.sure_span(stringify!($($spans).+))?;)*
             config.not_before = match &*object.text("not_before")? {
                 "" => None,
-                micros => Some(Wall::from_micros(micros.parse().map_err(|_| Odd("has no time in not_before"))?)),
+                micros => Some(Wall::from_micros(micros.parse().map_err(|_| BadRecord("has no time in not_before"))?)),
             };
             config.heartbeat = object.span("heartbeat")?;
             config.tell_heartbeats = &*object.text("tell_heartbeats")? == "yes";
@@ -67,7 +67,7 @@ macro_rules! settings {
                 config.caps.open_per_address = object.number("caps.open_per_address")?;
                 config.gate.otherwise = match &*object.text("gate.otherwise")? {
                     "" => None,
-                    zone => Some(Zone::from_wire(zone).ok_or(Odd("has an unknown zone"))?),
+                    zone => Some(Zone::from_wire(zone).ok_or(BadRecord("has an unknown zone"))?),
                 };
                 config.keep_last_rood = &*object.text("keep_last_rood")? == "yes";
             } else {
@@ -101,11 +101,11 @@ settings! {
 }
 
 /// The encoding of this name.
-pub(super) fn encoding(name: &str) -> Result<Encoding, Odd> {
+pub(super) fn encoding(name: &str) -> Result<Encoding, BadRecord> {
     match name {
         "json" => Ok(Encoding::Json),
         "msgpack" => Ok(Encoding::Msgpack),
         "postcard" => Ok(Encoding::Postcard),
-        _ => Err(Odd("has an unknown encoding")),
+        _ => Err(BadRecord("has an unknown encoding")),
     }
 }

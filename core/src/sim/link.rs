@@ -1,6 +1,6 @@
 //! What happens to a datagram between two nodes.
 
-use super::dice::Dice;
+use super::rng::SimRng;
 use crate::time::Duration;
 
 /// How a link loses datagrams.
@@ -141,7 +141,7 @@ impl LinkState {
         config: &LinkConfig,
         now: u64,
         len: usize,
-        dice: &mut Dice,
+        dice: &mut SimRng,
     ) -> Result<Journey, Lost> {
         if len > config.mtu {
             return Err(Lost::Mtu);
@@ -169,7 +169,7 @@ impl LinkState {
         Ok(Journey { at, again, corrupt: dice.chance(config.corrupt) })
     }
 
-    fn loses(&mut self, loss: Loss, dice: &mut Dice) -> bool {
+    fn loses(&mut self, loss: Loss, dice: &mut SimRng) -> bool {
         match loss {
             Loss::Random(probability) => dice.chance(probability),
             Loss::Bursts { enter, leave, good, bad } => {
@@ -181,7 +181,7 @@ impl LinkState {
         }
     }
 
-    fn delay(&self, config: &LinkConfig, dice: &mut Dice) -> u64 {
+    fn delay(&self, config: &LinkConfig, dice: &mut SimRng) -> u64 {
         let jitter = nanos(config.jitter);
         nanos(config.latency).saturating_add(if jitter > 0 { dice.below(jitter) } else { 0 })
     }
@@ -194,14 +194,14 @@ pub(super) fn nanos(d: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Dice, LinkConfig, LinkState, Loss, Lost};
+    use super::{LinkConfig, LinkState, Loss, Lost, SimRng};
     use crate::Seed;
     use crate::time::Duration;
 
     const MS: u64 = 1_000_000;
 
-    fn dice() -> Dice {
-        Dice::new(&Seed::from_u64(1), "link")
+    fn dice() -> SimRng {
+        SimRng::new(&Seed::from_u64(1), "link")
     }
 
     #[test]

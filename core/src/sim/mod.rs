@@ -42,30 +42,30 @@ pub mod clock;
 #[cfg(all(feature = "sim", feature = "std"))]
 pub mod conformance;
 #[cfg(feature = "sim")]
-mod dice;
-#[cfg(feature = "sim")]
 mod link;
 #[cfg(feature = "std")]
 pub mod machines;
 #[cfg(feature = "sim")]
 mod names;
 #[cfg(feature = "sim")]
-mod post;
+mod rng;
 #[cfg(feature = "sim")]
 mod scenario;
 #[cfg(feature = "sim")]
 mod topology;
 #[cfg(feature = "sim")]
+mod transit;
+#[cfg(feature = "sim")]
 mod world;
 
 #[cfg(feature = "sim")]
 pub use self::{
-    dice::Dice,
     link::{LinkConfig, Loss, Lost},
     names::{MAX_MEMBERS, Name, address, member},
-    post::Origin,
+    rng::SimRng,
     scenario::{Scenario, ScenarioError, Setup},
     topology::{Topology, Wire},
+    transit::Origin,
     world::{
         Clocks, Counts, Fault, Habits, Invariant, MAX_NODES, Part, Placed, Plan, Trust, Violation, Witness, World,
         WorldConfig, WorldError,

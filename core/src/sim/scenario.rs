@@ -6,9 +6,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::adversary::{Adversary, BlackHole, Flooder, Forger, Replayer, Tamperer};
-use super::dice::Dice;
 use super::link::LinkConfig;
 use super::names::Name;
+use super::rng::SimRng;
 use super::topology::Topology;
 use super::world::{Clocks, Fault, Habits, Part, Placed, Plan, Trust, World, WorldConfig, WorldError};
 use crate::framing::Encoding;
@@ -123,7 +123,7 @@ impl Scenario {
     /// As [`build`](Self::build).
     pub fn config(self, setup: &Setup) -> Result<WorldConfig, ScenarioError> {
         let seed = Seed::from_u64(setup.seed);
-        let mut dice = Dice::new(&seed, "sim.scenario");
+        let mut dice = SimRng::new(&seed, "sim.scenario");
         let mut config = WorldConfig::new(setup.nodes, seed, template())?;
         config.fault = setup.fault;
         config.habits.encoding = setup.encoding;
@@ -155,7 +155,7 @@ fn template() -> NodeConfig {
     node
 }
 
-fn random(config: &mut WorldConfig, dice: &mut Dice) {
+fn random(config: &mut WorldConfig, dice: &mut SimRng) {
     config.topology = Topology::Random { degree: 6 };
     if dice.chance(0.25) {
         config.habits.later = Some("humidity.*");
@@ -180,7 +180,7 @@ fn star(config: &mut WorldConfig) {
     (caps.waiting, caps.open, caps.peers) = (256, 256, config.nodes.max(64));
 }
 
-fn storm(config: &mut WorldConfig, dice: &mut Dice) {
+fn storm(config: &mut WorldConfig, dice: &mut SimRng) {
     config.topology = Topology::Random { degree: 5 };
     config.links = vec![LinkConfig::bad(MS(50))];
     config.clocks = Clocks { offset: MS(3_000), drift_ppm: 200 };
@@ -213,7 +213,7 @@ fn partition(config: &mut WorldConfig, span: Duration) {
     }
 }
 
-fn restart(config: &mut WorldConfig, span: Duration, dice: &mut Dice) {
+fn restart(config: &mut WorldConfig, span: Duration, dice: &mut SimRng) {
     config.topology = Topology::Random { degree: 4 };
     config.habits.think = MS(200);
     lengthy(config, dice);
@@ -233,7 +233,7 @@ fn restart(config: &mut WorldConfig, span: Duration, dice: &mut Dice) {
 }
 
 /// Some answers are about three times as long as the pings, in whatever encoding.
-fn lengthy(config: &mut WorldConfig, dice: &mut Dice) {
+fn lengthy(config: &mut WorldConfig, dice: &mut SimRng) {
     config.habits.intents = &["temperature.read", "humidity.read", "history.read"];
     config.habits.lengthy = Some(("history.*", dice.between(50, 1500) as u16));
 }
@@ -252,7 +252,7 @@ fn heartbeat(config: &mut WorldConfig) {
 }
 
 /// Put an adversary on the path of some node, with links to a few.
-fn place(config: &mut WorldConfig, dice: &mut Dice, adversary: Box<dyn Adversary>) {
+fn place(config: &mut WorldConfig, dice: &mut SimRng, adversary: Box<dyn Adversary>) {
     let count = u64::from(config.nodes);
     let victim = dice.below(count) as u32;
     let mut targets: Vec<u32> = (0..4).map(|_| dice.below(count) as u32).collect();

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::dice::Dice;
+use super::rng::SimRng;
 
 /// The shape of a network. Nodes are numbered from 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +40,7 @@ pub struct Wire {
 impl Topology {
     /// The links between `nodes` nodes, each pair once.
     #[must_use]
-    pub fn wires(self, nodes: u32, dice: &mut Dice) -> Vec<Wire> {
+    pub fn wires(self, nodes: u32, dice: &mut SimRng) -> Vec<Wire> {
         let wire = |a: u32, b: u32| Wire { a, b, class: 0 };
         let mut wires: Vec<Wire> = match self {
             Self::Line => (1..nodes).map(|b| wire(b - 1, b)).collect(),
@@ -81,11 +81,11 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    use super::{Dice, Topology};
+    use super::{SimRng, Topology};
     use crate::Seed;
 
     fn reached(topology: Topology, nodes: u32) -> (usize, usize) {
-        let wires = topology.wires(nodes, &mut Dice::new(&Seed::from_u64(3), "topology"));
+        let wires = topology.wires(nodes, &mut SimRng::new(&Seed::from_u64(3), "topology"));
         assert!(wires.iter().all(|w| w.a < w.b && w.b < nodes));
         let mut seen = vec![false; nodes as usize];
         let mut todo: Vec<u32> = (0..nodes.min(1)).collect();

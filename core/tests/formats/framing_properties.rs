@@ -6,7 +6,7 @@ mod model;
 use model::{Model, Units, Whim, code_points, key, model, units, wide};
 use proptest::prelude::*;
 use sluis_core::data::canonical::{self, Separators};
-use sluis_core::data::{Number, Style, Text, TextError, Token, Value, ValueBuf};
+use sluis_core::data::{Number, Style, Text, TextError, Value, ValueBuf, ValueToken};
 use sluis_core::framing::{Decision, Encoding, Frame, Message, Packet, PingType, Priority, Response, RoutingMode};
 use sluis_core::limits::MAX_FRAME;
 
@@ -65,24 +65,24 @@ fn rebuild(value: Value<'_>) -> Model {
     let mut open: Vec<(Option<Units>, Model)> = vec![(None, Model::Array(Vec::new()))];
     for token in value.tokens() {
         let done = match token {
-            Token::Null => Model::Null,
-            Token::Bool(b) => Model::Bool(b),
-            Token::Number(Number::Float(x)) => Model::Float(x),
-            Token::Number(n) => Model::Int(n.to_string()),
-            Token::Str(text) => Model::Str(units(text)),
-            Token::Key(text) => {
+            ValueToken::Null => Model::Null,
+            ValueToken::Bool(b) => Model::Bool(b),
+            ValueToken::Number(Number::Float(x)) => Model::Float(x),
+            ValueToken::Number(n) => Model::Int(n.to_string()),
+            ValueToken::Str(text) => Model::Str(units(text)),
+            ValueToken::Key(text) => {
                 open.last_mut().unwrap().0 = Some(units(text));
                 continue;
             }
-            Token::ArrayStart => {
+            ValueToken::ArrayStart => {
                 open.push((None, Model::Array(Vec::new())));
                 continue;
             }
-            Token::ObjectStart => {
+            ValueToken::ObjectStart => {
                 open.push((None, Model::Object(Vec::new())));
                 continue;
             }
-            Token::ArrayEnd | Token::ObjectEnd => open.pop().unwrap().1,
+            ValueToken::ArrayEnd | ValueToken::ObjectEnd => open.pop().unwrap().1,
             _ => panic!("no {token:?} in JSON"),
         };
         let parent = open.last_mut().unwrap();

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use crate::common::{fixture_bytes, rows, unhex};
 use proptest::prelude::*;
-use sluis_core::data::{ParseError, Style, Token, Unrepresentable, Value};
+use sluis_core::data::{ParseError, Style, Unrepresentable, Value, ValueToken};
 use sluis_core::framing::{DecodeError, Encoding, Frame, Message, Packet};
 use sluis_core::framing::{EncodeError, ValueError};
 use sluis_core::limits::{HEADER_LEN, MAX_FRAME};
@@ -83,8 +83,9 @@ fn nesting_ends_where_it_ends_in_the_reference() {
         for depth in [1, 15, 16, 17, 18, 900, 1022, 1023] {
             let bytes = nested(depth, opening, inner);
             let value = Value::from_msgpack(&bytes).unwrap();
-            let opened = value.tokens().filter(|t| matches!(t, Token::ArrayStart | Token::ObjectStart)).count();
-            let closed = value.tokens().filter(|t| matches!(t, Token::ArrayEnd | Token::ObjectEnd)).count();
+            let opened =
+                value.tokens().filter(|t| matches!(t, ValueToken::ArrayStart | ValueToken::ObjectStart)).count();
+            let closed = value.tokens().filter(|t| matches!(t, ValueToken::ArrayEnd | ValueToken::ObjectEnd)).count();
             assert_eq!((opened, closed), (depth, depth));
             assert_eq!(
                 repacked(value).unwrap().len(),

@@ -14,7 +14,7 @@ use super::order::{Ordered, Row};
 use super::{PAYLOAD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE};
 use crate::token::Hash32;
 use crate::workload::{Step, StepStatus, WorkloadId, hash_data};
-use sluis_core::data::{EncodeError, Text, Token, Value};
+use sluis_core::data::{EncodeError, Text, Value, ValueToken};
 use sluis_core::identity::MacKey;
 use sluis_core::time::{Wall, iso};
 
@@ -142,9 +142,9 @@ fn files(step: &Step<'_>, output: Hash32) -> Result<Option<Vec<(String, Hash32)>
     let mut name = None;
     for token in declared.tokens() {
         match token {
-            Token::ObjectStart | Token::ObjectEnd => {}
-            Token::Key(key) => name = Some(key.to_cow().into_owned()),
-            Token::Str(text) => {
+            ValueToken::ObjectStart | ValueToken::ObjectEnd => {}
+            ValueToken::Key(key) => name = Some(key.to_cow().into_owned()),
+            ValueToken::Str(text) => {
                 let (Some(name), Some(sha256)) = (name.take(), text.as_str().and_then(Hash32::from_hex)) else {
                     return Ok(None);
                 };

@@ -7,7 +7,7 @@ use super::merkle::{Leaves, MAX_PATH, Path, ProofError, ProveError, leaf_hash, p
 use super::note::{Checkpoint, CheckpointError, Note};
 use crate::token::{Hash32, Token, TokenError};
 use sluis_core::data::{
-    EncodeError, Member, Number, Separators, Sink, Style, Text, Token as Piece, Value, ValueError, hex,
+    EncodeError, Member, Number, Separators, Sink, Style, Text, Value, ValueError, ValueToken as Piece, hex,
 };
 use sluis_core::identity::note::{NoteKey, NoteKeyError};
 

@@ -4,7 +4,7 @@ use super::header::Continues;
 use super::is_blank;
 use super::merkle::{Frontier, LEAF, NodeHash, leaf_hash};
 use super::note::{Checkpoint, NoteSignError};
-use super::quick::{Quick, sha256_and_begin};
+use super::slice_writer::{SliceWriter, sha256_and_begin};
 use crate::token::{Field, Hash32, Seal, SealError, Token, TokenId, TokenIds, signed_text, write_seal};
 use sluis_core::data::{EncodeError, Full, Sink, Text};
 use sluis_core::identity::{MacKey, Signer};
@@ -223,7 +223,7 @@ impl Log {
         protection: Protection<'_>,
         out: &mut [u8],
     ) -> Result<(usize, Hash32, NodeHash), AppendError> {
-        let mut line = Quick::new(out);
+        let mut line = SliceWriter::new(out);
         token.write_members(&mut line)?;
         // What is hashed is in order, the line is not: two texts, whose hashes are made together as far as they can be.
         let (hash, leaf) = match self.content(token, protection.mac) {
@@ -249,7 +249,7 @@ impl Log {
         if mac.is_some() {
             return None;
         }
-        let mut text = Quick::new(&mut self.scratch);
+        let mut text = SliceWriter::new(&mut self.scratch);
         token.hash_input(&mut text).ok()?;
         let len = text.len();
         self.scratch.get(..len)

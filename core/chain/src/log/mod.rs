@@ -28,7 +28,7 @@ mod header;
 mod machine;
 pub mod merkle;
 pub mod note;
-pub(crate) mod quick;
+pub(crate) mod slice_writer;
 #[cfg(test)]
 mod tests;
 

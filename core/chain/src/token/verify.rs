@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::hash::Stage;
 use super::{Fault, Field, HEADER_PREFIX, Hash32, PREV_PREFIX, Token};
-use sluis_core::data::{EncodeError, Text, Token as Piece};
+use sluis_core::data::{EncodeError, Text, ValueToken as Piece};
 use sluis_core::identity::MacKey;
 
 impl<'a> Token<'a> {

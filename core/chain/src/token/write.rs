@@ -150,7 +150,7 @@ fn put_behind(
     let mut open = Open { sink, held: None };
     eraan.write_json(&mut open, style)?;
     let Open { sink, .. } = open;
-    let mut comma = eraan.tokens().nth(1).is_some_and(|token| token != sluis_core::data::Token::ArrayEnd);
+    let mut comma = eraan.tokens().nth(1).is_some_and(|token| token != sluis_core::data::ValueToken::ArrayEnd);
     if let Some(header) = header {
         sink.put(if comma { b", \"" } else { b"\"" })?;
         put_inside(header, sink)?;

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::hook::Checker;
-use super::line::{Flags, Hand, Record, Scratch, check};
+use super::line::{Flags, LineContext, Record, Scratch, check};
 use super::settings::Settings;
 use crate::log::is_blank;
 use crate::log::merkle::leaf_hash;
@@ -48,7 +48,7 @@ impl<N> Checked<N> {
         self.lines = 0;
         self.lost = 0;
         let mut at = 0;
-        let mut hand = Hand { scratch: &mut self.scratch, before: None, leaves };
+        let mut hand = LineContext { scratch: &mut self.scratch, before: None, leaves };
         while let Some(rest) = chunk.get(at..).filter(|rest| !rest.is_empty()) {
             let end = find_line_feed(rest);
             let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();

@@ -12,7 +12,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::pile::Pile;
+use super::chunked::ChunkedVec;
 
 /// Most tokens in one file: what the index has room for.
 pub(super) const MAX_TOKENS: usize = (1 << 30) - 1;
@@ -135,15 +135,15 @@ const fn part(id: u64) -> usize {
 
 /// The ids of a file.
 pub(super) struct Ids {
-    entries: Pile<Entry>,
+    entries: ChunkedVec<Entry>,
     parts: Vec<Part>,
     /// Fingerprints of parents that were not there before their children; at the end the children's indexes.
-    waiting: Pile<u64>,
+    waiting: ChunkedVec<u64>,
 }
 
 impl Ids {
     pub(super) fn new() -> Self {
-        Self { entries: Pile::new(), parts: Vec::new(), waiting: Pile::new() }
+        Self { entries: ChunkedVec::new(), parts: Vec::new(), waiting: ChunkedVec::new() }
     }
 
     fn find(&self, id: u64) -> Option<u32> {

@@ -8,7 +8,7 @@ use super::finding::{Kind, Weight, cut};
 use super::hook::Problem;
 use super::settings::{OwnKey, Seals, Settings};
 use crate::log::merkle::{LEAF, NodeHash};
-use crate::log::quick::{Quick, sha256, sha256_and_after};
+use crate::log::slice_writer::{SliceWriter, sha256, sha256_and_after};
 use crate::token::{Authority, Fault, Hash32, Stamp, Token, TokenError, Verdict};
 use sluis_core::SipKey;
 use sluis_core::data::Text;
@@ -103,7 +103,7 @@ fn problem(kind: Kind, expected: impl Into<Option<String>>, actual: impl Into<Op
 }
 
 /// What is in hand from line to line.
-pub(super) struct Hand<'s, 'a> {
+pub(super) struct LineContext<'s, 'a> {
     pub(super) scratch: &'s mut Scratch,
     /// The id of the token before, with its fingerprint: in a log it is mostly the parent of the next.
     pub(super) before: Option<(&'a str, u64)>,
@@ -117,7 +117,7 @@ pub(super) struct Hand<'s, 'a> {
 pub(super) fn check<'a>(
     settings: &Settings<'_>,
     key: &SipKey,
-    hand: &mut Hand<'_, 'a>,
+    hand: &mut LineContext<'_, 'a>,
     line: &'a [u8],
     record: &mut Record,
     look: impl FnOnce(&Token<'_>, bool),
@@ -193,7 +193,7 @@ fn plain_hash(
     if settings.mac.is_some() || token.check_finite().is_err() {
         return None;
     }
-    let mut text = Quick::new(scratch);
+    let mut text = SliceWriter::new(scratch);
     token.hash_input(&mut text).ok()?;
     let text = text.written();
     Some(match line {

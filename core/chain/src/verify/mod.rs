@@ -36,17 +36,17 @@
 //! the log is the first.
 
 mod chunk;
+mod chunked;
 mod cover;
+mod deferred;
 mod finding;
 mod hook;
 mod ids;
-mod late;
 mod line;
 mod links;
 mod mend;
 #[cfg(feature = "std")]
 mod parallel;
-mod pile;
 mod settings;
 mod split;
 mod stream;

@@ -10,7 +10,7 @@ use super::finding::Finding;
 use super::hook::Checker;
 use super::settings::Settings;
 use super::split::{Piece, Splitter};
-use super::verifier::{Order, Summary};
+use super::verifier::{Sequencer, Summary};
 use sluis_core::{Seed, SipKey};
 
 /// Bytes of whole lines that one thread takes at a time: they stay in its cache.
@@ -62,7 +62,7 @@ struct Input<R> {
 }
 
 struct InOrder<'t, C, F> {
-    order: Order<'t, C>,
+    order: Sequencer<'t, C>,
     found: F,
     /// Pieces taken in.
     pieces: u64,
@@ -91,7 +91,7 @@ impl<'k, 't, C: Checker, R: Read, F: FnMut(Finding)> Parallel<'k, 't, C, R, F> {
         reader: R,
         found: F,
     ) -> Self {
-        let order = Order::new(&settings, against, checker);
+        let order = Sequencer::new(&settings, against, checker);
         let splitter = Splitter::new(PIECE, settings.max_line);
         Self {
             key: seed.fork("verify.ids").sip_key(),

@@ -8,7 +8,7 @@ use super::finding::Finding;
 use super::hook::Checker;
 use super::settings::Settings;
 use super::split::{Piece, Splitter};
-use super::verifier::{Order, Summary};
+use super::verifier::{Sequencer, Summary};
 use sluis_core::{Seed, SipKey};
 
 /// Bytes that are gathered before they are looked at.
@@ -23,7 +23,7 @@ pub struct Verifier<'k, 't, C: Checker = ()> {
     key: SipKey,
     splitter: Splitter,
     checked: Checked<C::Note>,
-    order: Order<'t, C>,
+    order: Sequencer<'t, C>,
     spare: Vec<u8>,
 }
 
@@ -49,7 +49,7 @@ impl<'k, 't, C: Checker> Verifier<'k, 't, C> {
             key: seed.fork("verify.ids").sip_key(),
             splitter: Splitter::new(PIECE, settings.max_line),
             checked: Checked::default(),
-            order: Order::new(&settings, against, checker),
+            order: Sequencer::new(&settings, against, checker),
             settings,
             spare: Vec::new(),
         }

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::token::Hash32;
-use sluis_core::data::{EncodeError, FnSink, Number, Reader, Separators, Token, Value, canonical, hex};
+use sluis_core::data::{EncodeError, FnSink, Number, Reader, Separators, Value, ValueToken, canonical, hex};
 
 /// SHA-256 over the canonical text of any value.
 ///
@@ -64,10 +64,10 @@ fn is_false(data: Value<'_>) -> bool {
     }
     let mut tokens = data.tokens();
     match tokens.next() {
-        None | Some(Token::Null) => true,
-        Some(Token::Bytes(bytes)) => bytes.is_empty(),
-        Some(Token::ArrayStart) => tokens.next() == Some(Token::ArrayEnd),
-        Some(Token::ObjectStart) => tokens.next() == Some(Token::ObjectEnd),
+        None | Some(ValueToken::Null) => true,
+        Some(ValueToken::Bytes(bytes)) => bytes.is_empty(),
+        Some(ValueToken::ArrayStart) => tokens.next() == Some(ValueToken::ArrayEnd),
+        Some(ValueToken::ObjectStart) => tokens.next() == Some(ValueToken::ObjectEnd),
         Some(_) => false,
     }
 }

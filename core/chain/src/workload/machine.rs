@@ -5,11 +5,11 @@ use core::fmt;
 use super::data::hash_value;
 use super::entry::{After, Spiffe, StepCounts};
 use super::ids::{StepId, WorkloadId};
+use super::inputs::{Completion, Data, NewStep, NewWorkload};
 use super::refused::Refused;
-use super::room::{MAX_NAME, MAX_NOTE, Room, keep};
 use super::row::{ByName, Named, Rare, Row};
 use super::status::{StepStatus, WorkloadStatus};
-use super::told::{Completion, Data, NewStep, NewWorkload};
+use super::storage::{MAX_NAME, MAX_NOTE, StepStorage, keep};
 use crate::token::Hash32;
 use sluis_core::data::Value;
 use sluis_core::table::{Index, Slab};
@@ -21,7 +21,7 @@ use sluis_core::{Rng, SipKey};
 /// Steps run in the order in which they were added, each once: a step is started when all before it have ended, and what it
 /// ended as is final. Its input is the output of the step before it (of the last that had one), unless it was declared
 /// independent. Each ended step gives one token, which [`poll_token`](Self::poll_token) writes.
-pub struct Workload<S: Room> {
+pub struct Workload<S: StepStorage> {
     pub(super) id: WorkloadId,
     pub(super) name: S::Text,
     pub(super) owner: S::Text,
@@ -49,7 +49,7 @@ pub struct Workload<S: Room> {
     pub(super) head: After,
 }
 
-impl<S: Room> Workload<S> {
+impl<S: StepStorage> Workload<S> {
     /// Create a workload; its first token waits to be polled.
     ///
     /// # Errors
@@ -397,16 +397,16 @@ fn wall_micros(started: Now, ended: Now) -> u64 {
 }
 
 /// Metadata that is kept; nothing for an empty object.
-pub(super) fn keep_metadata<S: Room>(metadata: Value<'_>) -> Result<Option<S::Text>, Refused> {
+pub(super) fn keep_metadata<S: StepStorage>(metadata: Value<'_>) -> Result<Option<S::Text>, Refused> {
     if metadata == Value::EMPTY_OBJECT { Ok(None) } else { keep_value::<S>(metadata).map(Some) }
 }
 
 /// A value, as JSON.
-fn keep_value<S: Room>(value: Value<'_>) -> Result<S::Text, Refused> {
+fn keep_value<S: StepStorage>(value: Value<'_>) -> Result<S::Text, Refused> {
     S::json(value)?.ok_or(Refused::TooLong)
 }
 
-impl<S: Room> fmt::Debug for Workload<S> {
+impl<S: StepStorage> fmt::Debug for Workload<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Workload")
             .field("id", &self.id)

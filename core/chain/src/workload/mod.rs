@@ -166,6 +166,7 @@ pub mod handover;
 mod ids;
 #[cfg(feature = "alloc")]
 pub mod import;
+mod inputs;
 mod machine;
 mod plan;
 mod poll;
@@ -173,10 +174,9 @@ mod protect;
 mod read;
 mod refused;
 mod resume;
-mod room;
 mod row;
 mod status;
-mod told;
+mod storage;
 mod view;
 mod write;
 
@@ -185,15 +185,15 @@ pub use data::{hash_data, hash_value, short_hash};
 pub use engine::{Action, AuditEntry, Engine, EngineConfig, EngineStats, Event};
 pub use entry::{After, Closed, Created, Entry, Finding, Spiffe, Step, StepCounts};
 pub use ids::{AuditId, IdSeed, StepId, WorkloadId};
+pub use inputs::{Completion, Data, NewStep, NewWorkload};
 pub use machine::Workload;
 pub use plan::{Plan, Planned, STEP_ADDED, STEP_STARTED, is_reserved};
 pub use poll::Pending;
 pub use protect::{Protection, WriteError, Written};
 pub use read::Malformed;
 pub use refused::Refused;
-pub use room::{FIXED_TEXT, MAX_DATA, MAX_NAME, MAX_NOTE, Room};
 pub use status::{StepStatus, WorkloadStatus};
-pub use told::{Completion, Data, NewStep, NewWorkload};
+pub use storage::{FIXED_TEXT, MAX_DATA, MAX_NAME, MAX_NOTE, StepStorage};
 pub use view::{ErrorText, Issue, StepView, Verification};
 
 /// Bytes in which every line of this room fits.

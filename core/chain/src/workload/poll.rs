@@ -3,7 +3,7 @@
 use super::entry::{After, Closed, Created, Finding, Spiffe, Step};
 use super::machine::Workload;
 use super::protect::{Protection, WriteError, Written};
-use super::room::Room;
+use super::storage::StepStorage;
 use sluis_core::data::{Text, Value};
 
 /// The token that waits to be written.
@@ -22,7 +22,7 @@ fn kept(json: Option<&str>) -> Value<'_> {
     json.and_then(|json| Value::from_json(json).ok()).unwrap_or(Value::EMPTY_OBJECT)
 }
 
-impl<S: Room> Workload<S> {
+impl<S: StepStorage> Workload<S> {
     /// The token that waits to be written, if any does.
     #[must_use]
     pub fn pending(&self) -> Option<Pending> {

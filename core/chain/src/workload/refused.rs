@@ -1,7 +1,7 @@
 //! Why something was not done.
 
-use super::room::TooLong;
 use super::status::StepStatus;
+use super::storage::TooLong;
 use crate::token::Hash32;
 use sluis_core::data::EncodeError;
 

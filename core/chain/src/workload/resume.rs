@@ -1,19 +1,19 @@
 //! A workload as its log tells it, to go on with.
 
 use super::entry::{After, Closed, Created, Entry, Step};
+use super::inputs::NewWorkload;
 use super::machine::{Workload, keep_metadata};
 use super::plan::{Plan, Planned};
 use super::refused::Refused;
-use super::room::{MAX_NAME, MAX_NOTE, Room, keep};
 use super::row::{Rare, Row};
 use super::status::{StepStatus, WorkloadStatus};
-use super::told::NewWorkload;
+use super::storage::{MAX_NAME, MAX_NOTE, StepStorage, keep};
 use crate::token::Hash32;
 use sluis_core::SipKey;
 use sluis_core::data::{Text, Value};
 use sluis_core::time::{Instant, Now};
 
-impl<S: Room> Workload<S> {
+impl<S: StepStorage> Workload<S> {
     /// A workload that was begun before, from its first token and the hash of that. The rest of its tokens follow with
     /// [`replay`](Self::replay) and [`replay_plan`](Self::replay_plan), in the order of the log; after that it is where it was, but for
     /// what is only in the tokens (errors, metadata, findings), and none of the tokens that were read waits to be written.
@@ -224,14 +224,14 @@ impl<S: Room> Workload<S> {
 }
 
 /// Whoever runs a step, where that is somebody else than whoever coordinates it.
-fn executor<S: Room>(executor: Option<Text<'_>>) -> Result<Option<S::Rare<Rare<S>>>, Refused> {
+fn executor<S: StepStorage>(executor: Option<Text<'_>>) -> Result<Option<S::Rare<Rare<S>>>, Refused> {
     let Some(executor) = executor else { return Ok(None) };
     let executor = Some(text::<S>(executor)?);
     Ok(Some(S::rare(Rare { executor, ..Rare::default() })))
 }
 
 /// A name as it is kept.
-fn text<S: Room>(text: Text<'_>) -> Result<S::Text, Refused> {
+fn text<S: StepStorage>(text: Text<'_>) -> Result<S::Text, Refused> {
     Ok(keep::<S>(resolve(text, &mut [0; MAX_NAME])?, MAX_NAME)?)
 }
 

@@ -1,8 +1,8 @@
 //! What is kept of a step.
 
 use super::ids::StepId;
-use super::room::Room;
 use super::status::StepStatus;
+use super::storage::StepStorage;
 use crate::token::Hash32;
 use sluis_core::table::{Chain, Chained};
 use sluis_core::time::{Now, Wall};
@@ -24,7 +24,7 @@ impl Named {
 }
 
 /// A step.
-pub(super) struct Row<S: Room> {
+pub(super) struct Row<S: StepStorage> {
     pub(super) name: S::Text,
     pub(super) rare: Option<S::Rare<Rare<S>>>,
     pub(super) id: StepId,
@@ -38,7 +38,7 @@ pub(super) struct Row<S: Room> {
 }
 
 /// What few steps have.
-pub(super) struct Rare<S: Room> {
+pub(super) struct Rare<S: StepStorage> {
     /// Who was to run it, as it was added.
     pub(super) executor: Option<S::Text>,
     /// Who ran it, if that was another.
@@ -71,7 +71,7 @@ pub(super) enum Handed {
     Admitted,
 }
 
-impl<S: Room> Default for Rare<S> {
+impl<S: StepStorage> Default for Rare<S> {
     fn default() -> Self {
         Self {
             executor: None,
@@ -90,7 +90,7 @@ impl<S: Room> Default for Rare<S> {
     }
 }
 
-impl<S: Room> Row<S> {
+impl<S: StepStorage> Row<S> {
     pub(super) fn new(id: StepId, name: S::Text, independent: bool) -> Self {
         Self {
             name,

@@ -4,8 +4,8 @@ use super::data::short_hash;
 use super::entry::StepCounts;
 use super::ids::{StepId, WorkloadId};
 use super::machine::Workload;
-use super::room::Room;
 use super::status::StepStatus;
+use super::storage::StepStorage;
 use crate::token::Hash32;
 use sluis_core::data::{EncodeError, Member, Number, Sink, Style, Text, Value, canonical};
 use sluis_core::time::{Wall, iso};
@@ -170,7 +170,7 @@ pub enum Issue<'a> {
     Compromised(StepView<'a>),
 }
 
-impl<S: Room> Workload<S> {
+impl<S: StepStorage> Workload<S> {
     /// A step, by its place.
     #[must_use]
     pub fn step(&self, sequence: u32) -> Option<StepView<'_>> {

@@ -7,8 +7,8 @@ use sluis_chain::token::{Hash32, Token};
 use sluis_chain::verify::{Finding, Settings, Verifier};
 use sluis_chain::workload::check::{StepChecker, StepVerifier};
 use sluis_chain::workload::{
-    Completion, Data, Entry, MAX_LINE, NewStep, NewWorkload, Plan, Protection, Refused, Room, StepStatus, StepView,
-    Workload, WorkloadStatus, hash_value,
+    Completion, Data, Entry, MAX_LINE, NewStep, NewWorkload, Plan, Protection, Refused, StepStatus, StepStorage,
+    StepView, Workload, WorkloadStatus, hash_value,
 };
 use sluis_core::data::{Text, Value};
 use sluis_core::identity::SecretKey;
@@ -123,7 +123,7 @@ impl Model {
     }
 }
 
-struct Run<S: Room> {
+struct Run<S: StepStorage> {
     workload: Workload<S>,
     rng: Rng,
     now: Now,
@@ -138,7 +138,7 @@ enum Told {
     Plan(&'static str, String),
 }
 
-impl<S: Room> Run<S> {
+impl<S: StepStorage> Run<S> {
     fn new(key: &SecretKey) -> Self {
         let mut rng = Seed::from_u64(3).fork("model");
         let now = Now::new(Instant::ZERO, Wall::from_micros(1_736_942_400_000_000));
@@ -279,7 +279,7 @@ fn findings(lines: &[String]) -> Vec<Finding> {
     found
 }
 
-fn check<S: Room>(ops: &[Op]) -> Result<(), TestCaseError> {
+fn check<S: StepStorage>(ops: &[Op]) -> Result<(), TestCaseError> {
     let key = SecretKey::from_seed(&[5; 32]);
     let mut run = Run::<S>::new(&key);
     let mut model = Model { room: 8, ..Model::default() };

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sluis_chain::log::{self, Appended, Log, LogHeader, Protection};
 use sluis_chain::token::{Hash32, SealError, Token};
-use sluis_chain::workload::{self, Plan, Room, Workload};
+use sluis_chain::workload::{self, Plan, StepStorage, Workload};
 use sluis_core::data::{EncodeError, Text, Value};
 use sluis_core::identity::{PublicKey, Signer};
 use sluis_core::{Now, Seed};
@@ -223,7 +223,7 @@ impl<D: Folder> TokenJournal<D> {
     /// # Errors
     /// It is not in the journal. If it could not be written to the disk, the workload is ahead of its log: it is to be
     /// [resumed](Workload::resume) from that.
-    pub fn append_workload_blocking<S: Room>(
+    pub fn append_workload_blocking<S: StepStorage>(
         &self,
         workload: &mut Workload<S>,
         metadata: Option<Value<'_>>,

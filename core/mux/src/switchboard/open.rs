@@ -345,9 +345,9 @@ pub(super) fn passable(value: Value<'_>, field: &'static str, most: usize) -> Re
 }
 
 fn has_lone_surrogate(value: Value<'_>) -> bool {
-    use sluis_core::data::Token;
+    use sluis_core::data::ValueToken;
     value.tokens().any(|token| match token {
-        Token::Str(text) | Token::Key(text) => text.as_str().is_none() && text.chars().any(|c| c.is_err()),
+        ValueToken::Str(text) | ValueToken::Key(text) => text.as_str().is_none() && text.chars().any(|c| c.is_err()),
         _ => false,
     })
 }

@@ -1,7 +1,7 @@
 //! Reads JSON text that was checked before.
 
 use super::super::number::Number;
-use super::super::value::{Count, Head, Token};
+use super::super::value::{Count, Head, ValueToken};
 use super::scan::Scanner;
 use super::swar;
 
@@ -102,21 +102,21 @@ impl<'a> Tokens<'a> {
 }
 
 impl<'a> Iterator for Tokens<'a> {
-    type Item = Token<'a>;
+    type Item = ValueToken<'a>;
 
-    fn next(&mut self) -> Option<Token<'a>> {
+    fn next(&mut self) -> Option<ValueToken<'a>> {
         let (head, after) = head(self.text, self.pos)?;
         self.pos = after;
         Some(match head {
-            Head::Null => Token::Null,
-            Head::Bool(b) => Token::Bool(b),
-            Head::Number(n) => Token::Number(n),
-            Head::Bytes(b) => Token::Bytes(b),
-            Head::Ext(code, data) => Token::Ext(code, data),
-            Head::Array(_) => Token::ArrayStart,
-            Head::Object(_) => Token::ObjectStart,
-            Head::End if self.text.as_bytes().get(after - 1) == Some(&b'}') => Token::ObjectEnd,
-            Head::End => Token::ArrayEnd,
+            Head::Null => ValueToken::Null,
+            Head::Bool(b) => ValueToken::Bool(b),
+            Head::Number(n) => ValueToken::Number(n),
+            Head::Bytes(b) => ValueToken::Bytes(b),
+            Head::Ext(code, data) => ValueToken::Ext(code, data),
+            Head::Array(_) => ValueToken::ArrayStart,
+            Head::Object(_) => ValueToken::ObjectStart,
+            Head::End if self.text.as_bytes().get(after - 1) == Some(&b'}') => ValueToken::ObjectEnd,
+            Head::End => ValueToken::ArrayEnd,
             // In a checked value a colon comes after a key, and after nothing else.
             Head::Str(text) => {
                 let bytes = self.text.as_bytes();
@@ -124,7 +124,7 @@ impl<'a> Iterator for Tokens<'a> {
                 while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(next) {
                     next += 1;
                 }
-                if bytes.get(next) == Some(&b':') { Token::Key(text) } else { Token::Str(text) }
+                if bytes.get(next) == Some(&b':') { ValueToken::Key(text) } else { ValueToken::Str(text) }
             }
         })
     }

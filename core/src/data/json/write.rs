@@ -5,7 +5,7 @@ use super::super::error::{EncodeError, Unrepresentable};
 use super::super::hex;
 use super::super::sink::{Full, Sink};
 use super::super::text::Text;
-use super::super::value::{MAX_DEPTH, Token, Value};
+use super::super::value::{MAX_DEPTH, Value, ValueToken};
 use super::super::walk::Walk;
 use super::{spaced, swar};
 
@@ -100,33 +100,33 @@ impl<'s, S: Sink> Layout<'s, S> {
         Self { sink, comma, colon, depth: 0, next: false }
     }
 
-    fn token(&mut self, token: Token<'_>) -> Result<(), EncodeError> {
-        if let Token::ArrayEnd | Token::ObjectEnd = token {
+    fn token(&mut self, token: ValueToken<'_>) -> Result<(), EncodeError> {
+        if let ValueToken::ArrayEnd | ValueToken::ObjectEnd = token {
             self.depth = self.depth.saturating_sub(1);
             self.next = true;
-            return Ok(self.sink.put(if token == Token::ArrayEnd { b"]" } else { b"}" })?);
+            return Ok(self.sink.put(if token == ValueToken::ArrayEnd { b"]" } else { b"}" })?);
         }
         if self.next {
             self.sink.put(self.comma)?;
         }
         self.next = true;
         match token {
-            Token::Null => self.sink.put(b"null")?,
-            Token::Bool(b) => self.sink.put(word(b))?,
-            Token::Number(number) => number.write(self.sink)?,
-            Token::Str(text) => string(text, self.sink)?,
-            Token::Key(text) => {
+            ValueToken::Null => self.sink.put(b"null")?,
+            ValueToken::Bool(b) => self.sink.put(word(b))?,
+            ValueToken::Number(number) => number.write(self.sink)?,
+            ValueToken::Str(text) => string(text, self.sink)?,
+            ValueToken::Key(text) => {
                 string(text, self.sink)?;
                 self.sink.put(self.colon)?;
                 self.next = false;
             }
-            Token::ArrayStart => self.open(b"[")?,
-            Token::ObjectStart => self.open(b"{")?,
-            Token::Bytes(_) | Token::KeyBytes(_) => {
+            ValueToken::ArrayStart => self.open(b"[")?,
+            ValueToken::ObjectStart => self.open(b"{")?,
+            ValueToken::Bytes(_) | ValueToken::KeyBytes(_) => {
                 return Err(EncodeError::Unrepresentable(Unrepresentable::Bytes));
             }
-            Token::Ext(..) => return Err(EncodeError::Unrepresentable(Unrepresentable::Extension)),
-            Token::ArrayEnd | Token::ObjectEnd => {}
+            ValueToken::Ext(..) => return Err(EncodeError::Unrepresentable(Unrepresentable::Extension)),
+            ValueToken::ArrayEnd | ValueToken::ObjectEnd => {}
         }
         Ok(())
     }

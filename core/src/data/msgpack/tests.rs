@@ -5,7 +5,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::super::sink::SliceSink;
-use super::super::{EncodeError, Token, Value};
+use super::super::{EncodeError, Value, ValueToken};
 use super::{item, shortest, transcode, write};
 
 fn packed(value: Value<'_>) -> Result<Vec<u8>, EncodeError> {
@@ -83,7 +83,7 @@ fn integers_take_the_least_room() {
 #[test]
 fn texts_lose_their_escapes() {
     let value = json("[\"a\\u00e9\\ud83d\\ude80\\n\\/\"]");
-    let Some(Token::Str(text)) = value.tokens().nth(1) else { panic!("a text") };
+    let Some(ValueToken::Str(text)) = value.tokens().nth(1) else { panic!("a text") };
     let mut out = [0; 32];
     let mut sink = SliceSink::new(&mut out);
     write::text(&mut sink, text).unwrap();

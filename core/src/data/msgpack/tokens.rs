@@ -1,6 +1,6 @@
 //! A checked msgpack value as a sequence of tokens.
 
-use super::super::{Number, Text, Token};
+use super::super::{Number, Text, ValueToken};
 use super::check::{self, MAX_DEPTH};
 use super::item::{Item, Reader};
 
@@ -31,30 +31,30 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    fn leave(&mut self) -> Option<Token<'a>> {
+    fn leave(&mut self) -> Option<ValueToken<'a>> {
         let outer = self.depth.checked_sub(1)?;
-        let end = if self.is_map { Token::ObjectEnd } else { Token::ArrayEnd };
+        let end = if self.is_map { ValueToken::ObjectEnd } else { ValueToken::ArrayEnd };
         self.items = *self.outer.get(outer)?;
         self.is_map = *self.outer_maps.get(outer / 64)? >> (outer % 64) & 1 == 1;
         self.depth = outer;
         Some(end)
     }
 
-    fn enter(&mut self, n: u32, is_map: bool) -> Option<Token<'a>> {
+    fn enter(&mut self, n: u32, is_map: bool) -> Option<ValueToken<'a>> {
         let items = check::elements(n, is_map, &self.reader).ok()?;
         *self.outer.get_mut(self.depth)? = self.items;
         let maps = self.outer_maps.get_mut(self.depth / 64)?;
         *maps = *maps & !(1 << (self.depth % 64)) | u64::from(self.is_map) << (self.depth % 64);
         self.depth += 1;
         (self.items, self.is_map) = (items, is_map);
-        Some(if is_map { Token::ObjectStart } else { Token::ArrayStart })
+        Some(if is_map { ValueToken::ObjectStart } else { ValueToken::ArrayStart })
     }
 }
 
 impl<'a> Iterator for Tokens<'a> {
-    type Item = Token<'a>;
+    type Item = ValueToken<'a>;
 
-    fn next(&mut self) -> Option<Token<'a>> {
+    fn next(&mut self) -> Option<ValueToken<'a>> {
         if self.items == 0 {
             return self.leave();
         }
@@ -62,18 +62,18 @@ impl<'a> Iterator for Tokens<'a> {
         self.items -= 1;
         let item = self.reader.item().ok()?;
         Some(match item {
-            Item::Nil => Token::Null,
-            Item::Bool(b) => Token::Bool(b),
-            Item::Int(n) => Token::Number(Number::Int(n)),
-            Item::Uint(n) => Token::Number(Number::Uint(n)),
-            Item::Float(n) => Token::Number(Number::Float(n)),
+            Item::Nil => ValueToken::Null,
+            Item::Bool(b) => ValueToken::Bool(b),
+            Item::Int(n) => ValueToken::Number(Number::Int(n)),
+            Item::Uint(n) => ValueToken::Number(Number::Uint(n)),
+            Item::Float(n) => ValueToken::Number(Number::Float(n)),
             Item::Str(text) => {
                 let text = Text::new(core::str::from_utf8(text).ok()?);
-                if is_key { Token::Key(text) } else { Token::Str(text) }
+                if is_key { ValueToken::Key(text) } else { ValueToken::Str(text) }
             }
-            Item::Bin(bytes) if is_key => Token::KeyBytes(bytes),
-            Item::Bin(bytes) => Token::Bytes(bytes),
-            Item::Ext(code, body) => Token::Ext(code, body),
+            Item::Bin(bytes) if is_key => ValueToken::KeyBytes(bytes),
+            Item::Bin(bytes) => ValueToken::Bytes(bytes),
+            Item::Ext(code, body) => ValueToken::Ext(code, body),
             Item::Array(n) => return self.enter(n, false),
             Item::Map(n) => return self.enter(n, true),
         })

@@ -2,7 +2,7 @@
 
 use super::super::json::Counts;
 use super::super::sink::Sink;
-use super::super::value::{Repr, Token, Value};
+use super::super::value::{Repr, Value, ValueToken};
 use super::super::walk::{Event, Order, Walk};
 use super::super::{EncodeError, json};
 use super::write;
@@ -25,8 +25,8 @@ fn small_json(sink: &mut impl Sink, value: Value<'_>, text: &str) -> Result<(), 
     let Some(mut counts) = Counts::of(text) else { return walked(sink, value) };
     for token in json::Tokens::new(text) {
         match token {
-            Token::ArrayStart => write::array(sink, counts.next().map_or(0, u32::from))?,
-            Token::ObjectStart => write::map(sink, counts.next().map_or(0, u32::from))?,
+            ValueToken::ArrayStart => write::array(sink, counts.next().map_or(0, u32::from))?,
+            ValueToken::ObjectStart => write::map(sink, counts.next().map_or(0, u32::from))?,
             token => scalar(sink, token)?,
         }
     }
@@ -47,15 +47,15 @@ fn walked(sink: &mut impl Sink, value: Value<'_>) -> Result<(), EncodeError> {
 
 /// Anything but the start of a container, whose end is not written at all.
 #[inline]
-fn scalar(sink: &mut impl Sink, token: Token<'_>) -> Result<(), EncodeError> {
+fn scalar(sink: &mut impl Sink, token: ValueToken<'_>) -> Result<(), EncodeError> {
     match token {
-        Token::Null => sink.put(&[0xc0])?,
-        Token::Bool(b) => sink.put(&[0xc2 | u8::from(b)])?,
-        Token::Number(n) => write::number(sink, n)?,
-        Token::Str(text) | Token::Key(text) => write::text(sink, text)?,
-        Token::Bytes(bytes) | Token::KeyBytes(bytes) => write::bin(sink, bytes)?,
-        Token::Ext(code, body) => write::ext(sink, code, body)?,
-        Token::ArrayStart | Token::ArrayEnd | Token::ObjectStart | Token::ObjectEnd => {}
+        ValueToken::Null => sink.put(&[0xc0])?,
+        ValueToken::Bool(b) => sink.put(&[0xc2 | u8::from(b)])?,
+        ValueToken::Number(n) => write::number(sink, n)?,
+        ValueToken::Str(text) | ValueToken::Key(text) => write::text(sink, text)?,
+        ValueToken::Bytes(bytes) | ValueToken::KeyBytes(bytes) => write::bin(sink, bytes)?,
+        ValueToken::Ext(code, body) => write::ext(sink, code, body)?,
+        ValueToken::ArrayStart | ValueToken::ArrayEnd | ValueToken::ObjectStart | ValueToken::ObjectEnd => {}
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use super::shared::User;
 /// notices are thrown away and counted. It ends after the driver has ended and everything was read.
 pub struct Events<M: Requests> {
     user: User<M>,
-    /// Taken from the desk under one lock, and not read yet.
+    /// Taken from the dispatcher under one lock, and not read yet.
     taken: VecDeque<M::Notice>,
 }
 
@@ -36,19 +36,19 @@ impl<M: Requests> Events<M> {
         }
         let taken = &mut self.taken;
         self.user.inner.look(|state| {
-            let desk = &mut state.desk;
-            core::mem::swap(taken, &mut desk.notices);
-            if core::mem::take(&mut desk.full) {
-                desk.wake_driver();
+            let dispatcher = &mut state.dispatcher;
+            core::mem::swap(taken, &mut dispatcher.notices);
+            if core::mem::take(&mut dispatcher.full) {
+                dispatcher.wake_driver();
             }
             if let Some(notice) = taken.pop_front() {
                 return Poll::Ready(Some(notice));
             }
-            if desk.end.is_some() {
+            if dispatcher.end.is_some() {
                 // No driver fetches what the machine still holds: do it here.
                 return Poll::Ready(state.machine.poll_notice());
             }
-            desk.set_reader(cx);
+            dispatcher.set_reader(cx);
             Poll::Pending
         })
     }
@@ -68,13 +68,13 @@ impl<M: Requests> Drop for Events<M> {
     fn drop(&mut self) {
         // What is discarded is dropped with the lock released.
         let _discarded = self.user.inner.look(|state| {
-            let desk = &mut state.desk;
-            desk.unread = true;
-            desk.untaken += desk.notices.len() as u64;
-            desk.full = false;
+            let dispatcher = &mut state.dispatcher;
+            dispatcher.unread = true;
+            dispatcher.untaken += dispatcher.notices.len() as u64;
+            dispatcher.full = false;
             // The machine may hold some that there was no room for.
-            desk.wake_driver();
-            core::mem::take(&mut desk.notices)
+            dispatcher.wake_driver();
+            core::mem::take(&mut dispatcher.notices)
         });
     }
 }

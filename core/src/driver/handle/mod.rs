@@ -14,7 +14,7 @@
 //!   event stream and request: nobody is left whom the machine could serve. Dropping only the event stream discards
 //!   (and counts) notices from then on.
 
-mod desk;
+mod dispatcher;
 mod events;
 mod request;
 mod shared;

@@ -40,7 +40,7 @@ impl<M: Requests> Request<M> {
     /// As [`next`](Self::next), for those who poll by hand.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<M::Reply>> {
         let id = self.id;
-        self.user.inner.look(|state| state.desk.poll_answer(id, cx))
+        self.user.inner.look(|state| state.dispatcher.poll_answer(id, cx))
     }
 }
 
@@ -60,7 +60,7 @@ impl<M: Requests> Drop for Request<M> {
         let id = self.id;
         // The place is dropped with the lock released.
         let _place = self.user.inner.command(|state, _| {
-            let place = state.desk.close(id);
+            let place = state.dispatcher.close(id);
             if place.as_ref().is_some_and(|place| !place.last) {
                 state.machine.cancel(id);
             }

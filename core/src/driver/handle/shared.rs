@@ -1,4 +1,4 @@
-//! The lock around machine and desk, and the handle.
+//! The lock around machine and dispatcher, and the handle.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -7,10 +7,10 @@ use std::boxed::Box;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::desk::{Desk, Loose};
+use super::dispatcher::{DeferredWakers, Dispatcher};
 use super::{Clock, Events, Failure, HandleConfig, Request, Requests};
 use crate::Datagrams;
-use crate::driver::{Driver, DriverStats, Hold, Io};
+use crate::driver::{Driver, DriverStats, Io, MachineAccess};
 use crate::time::Now;
 
 /// Put a machine behind a lock: the task that drives it on `io`, a handle, and its events. See
@@ -27,12 +27,15 @@ where
     M: Requests + Datagrams,
     I: Io,
 {
-    let desk = Desk::new(config.notices);
-    let inner =
-        Arc::new(Inner { state: Mutex::new(State { machine, desk }), stats: Mutex::default(), clock: Box::new(clock) });
+    let dispatcher = Dispatcher::new(config.notices);
+    let inner = Arc::new(Inner {
+        state: Mutex::new(State { machine, dispatcher }),
+        stats: Mutex::default(),
+        clock: Box::new(clock),
+    });
     let handle = Handle { user: User::new(&inner) };
     let events = Events::new(handle.user.clone());
-    let hold = Shared { inner: Arc::clone(&inner), loose: Loose::default() };
+    let hold = Shared { inner: Arc::clone(&inner), loose: DeferredWakers::default() };
     (Task { driver: Driver::with_hold(io, hold, config.driver), inner }, handle, events)
 }
 
@@ -58,14 +61,14 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         let end = ready!(Pin::new(&mut this.driver).poll(cx));
-        this.inner.look(|state| state.desk.finish(end.map_err(|error| Failure(Arc::new(error)))));
+        this.inner.look(|state| state.dispatcher.finish(end.map_err(|error| Failure(Arc::new(error)))));
         Poll::Ready(())
     }
 }
 
 pub(super) struct State<M: Requests> {
     pub(super) machine: M,
-    pub(super) desk: Desk<M>,
+    pub(super) dispatcher: Dispatcher<M>,
 }
 
 pub(super) struct Inner<M: Requests> {
@@ -83,12 +86,12 @@ impl<M: Requests> Inner<M> {
 
     /// Look at the state, then wake whom that concerns, with the lock released.
     pub(super) fn look<R>(&self, f: impl FnOnce(&mut State<M>) -> R) -> R {
-        let mut loose = Loose::default();
+        let mut loose = DeferredWakers::default();
         let (out, driver) = {
             let mut state = self.lock();
             let out = f(&mut state);
-            state.desk.swap_loose(&mut loose);
-            (out, state.desk.take_driver())
+            state.dispatcher.swap_loose(&mut loose);
+            (out, state.dispatcher.take_driver())
         };
         driver.into_iter().for_each(Waker::wake);
         loose.let_go();
@@ -102,7 +105,7 @@ impl<M: Requests> Inner<M> {
             let before = state.machine.wants();
             let out = f(state, now);
             if state.machine.wants().is_sooner_than(&before) {
-                state.desk.wake_driver();
+                state.dispatcher.wake_driver();
             }
             out
         })
@@ -112,19 +115,19 @@ impl<M: Requests> Inner<M> {
 /// The driver's side of a shared machine. When it is dropped, everybody who waits is told that the driver has ended.
 pub struct Shared<M: Requests> {
     inner: Arc<Inner<M>>,
-    loose: Loose,
+    loose: DeferredWakers,
 }
 
-impl<M: Requests + Datagrams> Hold for Shared<M> {
+impl<M: Requests + Datagrams> MachineAccess for Shared<M> {
     type Machine = M;
-    type App = Desk<M>;
+    type App = Dispatcher<M>;
 
-    fn with<R>(&mut self, turn: impl FnOnce(&mut M, &mut Desk<M>) -> R) -> R {
+    fn with<R>(&mut self, turn: impl FnOnce(&mut M, &mut Dispatcher<M>) -> R) -> R {
         let out = {
             let mut state = self.inner.lock();
-            let State { machine, desk } = &mut *state;
-            let out = turn(machine, desk);
-            desk.swap_loose(&mut self.loose);
+            let State { machine, dispatcher } = &mut *state;
+            let out = turn(machine, dispatcher);
+            dispatcher.swap_loose(&mut self.loose);
             out
         };
         self.loose.let_go();
@@ -139,7 +142,7 @@ impl<M: Requests + Datagrams> Hold for Shared<M> {
 impl<M: Requests> Drop for Shared<M> {
     fn drop(&mut self) {
         // A task that came to its end has said how before this.
-        self.inner.look(|state| state.desk.finish(Err(Failure(Arc::new(Dropped)))));
+        self.inner.look(|state| state.dispatcher.finish(Err(Failure(Arc::new(Dropped)))));
     }
 }
 
@@ -154,7 +157,7 @@ pub(super) struct User<M: Requests> {
 
 impl<M: Requests> User<M> {
     fn new(inner: &Arc<Inner<M>>) -> Self {
-        inner.look(|state| state.desk.users += 1);
+        inner.look(|state| state.dispatcher.users += 1);
         Self { inner: Arc::clone(inner) }
     }
 }
@@ -168,9 +171,9 @@ impl<M: Requests> Clone for User<M> {
 impl<M: Requests> Drop for User<M> {
     fn drop(&mut self) {
         self.inner.look(|state| {
-            state.desk.users -= 1;
-            if state.desk.users == 0 {
-                state.desk.wake_driver();
+            state.dispatcher.users -= 1;
+            if state.dispatcher.users == 0 {
+                state.dispatcher.wake_driver();
             }
         });
     }
@@ -200,7 +203,7 @@ impl<M: Requests> Handle<M> {
     pub fn request<E>(&self, f: impl FnOnce(&mut M, Now) -> Result<M::Id, E>) -> Result<Request<M>, E> {
         let id = self.user.inner.command(|state, now| {
             let id = f(&mut state.machine, now)?;
-            state.desk.open(id);
+            state.dispatcher.open(id);
             Ok(id)
         })?;
         Ok(Request::new(self.user.clone(), id))
@@ -216,15 +219,15 @@ impl<M: Requests> Handle<M> {
     /// [`request`](Self::request) or whose future was dropped, and notices after the event stream was.
     #[must_use]
     pub fn untaken(&self) -> u64 {
-        self.user.inner.look(|state| state.desk.untaken)
+        self.user.inner.look(|state| state.dispatcher.untaken)
     }
 
     /// Ask the driver to flush what is queued and end, whether or not the result is awaited. The result says how it
     /// ended and what it did. Requests that are still open get their [`ended`](Requests::ended) answer.
     pub fn shutdown(&self) -> Ended<M> {
         self.user.inner.look(|state| {
-            state.desk.stop = true;
-            state.desk.wake_driver();
+            state.dispatcher.stop = true;
+            state.dispatcher.wake_driver();
         });
         self.ended()
     }
@@ -259,11 +262,11 @@ impl<M: Requests> Future for Ended<M> {
     type Output = Result<DriverStats, Failure>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.inner.look(|state| match &state.desk.end {
+        self.inner.look(|state| match &state.dispatcher.end {
             Some(end) => Poll::Ready(end.clone()),
             None => {
-                if !state.desk.enders.iter().any(|waker| waker.will_wake(cx.waker())) {
-                    state.desk.enders.push(cx.waker().clone());
+                if !state.dispatcher.enders.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    state.dispatcher.enders.push(cx.waker().clone());
                 }
                 Poll::Pending
             }

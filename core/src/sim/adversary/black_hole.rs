@@ -1,4 +1,4 @@
-use super::{Adversary, Hand, Passage, Passing};
+use super::{Adversary, AdversaryContext, Passage, Passing};
 
 /// Swallows what passes: some of it or, from time to time, everything.
 #[derive(Clone, Copy, Debug)]
@@ -10,7 +10,7 @@ pub struct BlackHole {
 }
 
 impl Adversary for BlackHole {
-    fn pass(&mut self, hand: &mut Hand<'_>, passing: &mut Passing<'_>) -> Passage {
+    fn pass(&mut self, hand: &mut AdversaryContext<'_>, passing: &mut Passing<'_>) -> Passage {
         let response = passing.bytes.get(3).is_some_and(|flags| flags & 1 == 1);
         if (response || !self.responses_only) && hand.dice.chance(self.appetite) {
             Passage::Swallow

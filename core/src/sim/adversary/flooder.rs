@@ -2,7 +2,7 @@ use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Adversary, Hand, written};
+use super::{Adversary, AdversaryContext, written};
 use crate::framing::{Packet, PingType, Priority, RoutingMode, Text, Value};
 use crate::sim::names::Name;
 use crate::time::{Duration, iso};
@@ -18,7 +18,7 @@ pub struct Flooder {
 }
 
 impl Adversary for Flooder {
-    fn wake(&mut self, hand: &mut Hand<'_>) {
+    fn wake(&mut self, hand: &mut AdversaryContext<'_>) {
         if !hand.targets.is_empty() {
             let to = hand.targets[hand.dice.index(hand.targets.len())];
             let bytes = match hand.dice.below(4) {
@@ -37,7 +37,7 @@ impl Adversary for Flooder {
     }
 }
 
-fn garbage(hand: &mut Hand<'_>) -> Vec<u8> {
+fn garbage(hand: &mut AdversaryContext<'_>) -> Vec<u8> {
     let mut bytes = vec![0; hand.dice.index(600)];
     for byte in &mut bytes {
         *byte = hand.dice.u64() as u8;
@@ -52,7 +52,7 @@ fn garbage(hand: &mut Hand<'_>) -> Vec<u8> {
     bytes
 }
 
-fn ping(hand: &mut Hand<'_>, to: u32, prefix: &str) -> Vec<u8> {
+fn ping(hand: &mut AdversaryContext<'_>, to: u32, prefix: &str) -> Vec<u8> {
     let (number, target) = (hand.dice.u64(), Name::of(to));
     let (name, packet_id, nonce) =
         (format!("{prefix}{number:016x}"), format!("ping_{number:016x}"), format!("{number:032x}"));

@@ -1,4 +1,4 @@
-use super::{Adversary, Hand, Passage, Passing, written};
+use super::{Adversary, AdversaryContext, Passage, Passing, written};
 use crate::framing::{Decision, Frame, Message, Number, Packet, Response, Text, Value};
 use crate::sim::names::Name;
 use crate::time::{Duration, iso};
@@ -12,7 +12,7 @@ pub struct Forger {
 }
 
 impl Adversary for Forger {
-    fn pass(&mut self, hand: &mut Hand<'_>, passing: &mut Passing<'_>) -> Passage {
+    fn pass(&mut self, hand: &mut AdversaryContext<'_>, passing: &mut Passing<'_>) -> Passage {
         if hand.dice.chance(self.zeal)
             && let Ok(Frame { message: Message::Packet(packet), encoding }) = Frame::decode(passing.bytes)
         {
@@ -33,7 +33,7 @@ impl Adversary for Forger {
     }
 }
 
-fn answer<'a>(packet: &Packet<'a>, name: &'a Name, hand: &mut Hand<'_>) -> Response<'a> {
+fn answer<'a>(packet: &Packet<'a>, name: &'a Name, hand: &mut AdversaryContext<'_>) -> Response<'a> {
     let decision = if hand.dice.chance(0.2) { Decision::Pending } else { Decision::Accept };
     Response {
         response_id: Text::new("resp_00000000deadbeef"),
@@ -53,7 +53,7 @@ fn answer<'a>(packet: &Packet<'a>, name: &'a Name, hand: &mut Hand<'_>) -> Respo
 }
 
 /// A fresh ping in the name of the one that passes, from an address that is not its own.
-fn twin(packet: &Packet<'_>, hand: &mut Hand<'_>, passing: &Passing<'_>) {
+fn twin(packet: &Packet<'_>, hand: &mut AdversaryContext<'_>, passing: &Passing<'_>) {
     let mut nonce = [0; 32];
     for digit in &mut nonce {
         *digit = b'a' + hand.dice.below(6) as u8;

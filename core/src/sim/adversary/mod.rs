@@ -19,22 +19,22 @@ pub use replayer::Replayer;
 pub use tamperer::Tamperer;
 
 use super::clock::EPOCH;
-use super::dice::Dice;
+use super::rng::SimRng;
 use crate::framing::Encoding;
 use crate::time::{Duration, Wall};
 
 /// Somebody who means harm. Every method does nothing unless it is written.
 pub trait Adversary {
     /// A datagram passes on the victim's path; it may be changed.
-    fn pass(&mut self, _: &mut Hand<'_>, _: &mut Passing<'_>) -> Passage {
+    fn pass(&mut self, _: &mut AdversaryContext<'_>, _: &mut Passing<'_>) -> Passage {
         Passage::Go
     }
 
     /// A datagram came to the adversary's own address.
-    fn receive(&mut self, _: &mut Hand<'_>, _from: u32, _bytes: &[u8]) {}
+    fn receive(&mut self, _: &mut AdversaryContext<'_>, _from: u32, _bytes: &[u8]) {}
 
-    /// The time has come that [`Hand::wake_after`] asked for. Called once at the beginning.
-    fn wake(&mut self, _: &mut Hand<'_>) {}
+    /// The time has come that [`AdversaryContext::wake_after`] asked for. Called once at the beginning.
+    fn wake(&mut self, _: &mut AdversaryContext<'_>) {}
 }
 
 /// What becomes of a datagram on the victim's path.
@@ -55,13 +55,13 @@ pub struct Passing<'a> {
     pub to: u32,
     /// The datagram; changing it is tampering.
     pub bytes: &'a mut Vec<u8>,
-    /// Its [number](super::Origin::serial); give it to [`Hand::send`] with a copy.
+    /// Its [number](super::Origin::serial); give it to [`AdversaryContext::send`] with a copy.
     pub serial: u64,
 }
 
 /// What an adversary can do.
 #[derive(Debug)]
-pub struct Hand<'a> {
+pub struct AdversaryContext<'a> {
     /// Its own number in the world.
     pub me: u32,
     /// The node on whose path it sits.
@@ -71,7 +71,7 @@ pub struct Hand<'a> {
     /// Virtual time since the beginning.
     pub elapsed: Duration,
     /// Its own randomness.
-    pub dice: &'a mut Dice,
+    pub dice: &'a mut SimRng,
     /// How the nodes write.
     pub encoding: Encoding,
     pub(super) outbox: &'a mut Vec<Injection>,
@@ -88,7 +88,7 @@ pub(super) struct Injection {
     pub(super) bytes: Vec<u8>,
 }
 
-impl Hand<'_> {
+impl AdversaryContext<'_> {
     /// What a right wall clock shows.
     #[must_use]
     pub fn wall(&self) -> Wall {

@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use super::{Adversary, Hand, Kept, Passage, Passing};
+use super::{Adversary, AdversaryContext, Kept, Passage, Passing};
 use crate::time::Duration;
 
 /// How many datagrams a replayer keeps.
@@ -24,7 +24,7 @@ impl Replayer {
 }
 
 impl Adversary for Replayer {
-    fn pass(&mut self, hand: &mut Hand<'_>, passing: &mut Passing<'_>) -> Passage {
+    fn pass(&mut self, hand: &mut AdversaryContext<'_>, passing: &mut Passing<'_>) -> Passage {
         if hand.dice.chance(self.zeal) {
             let letter = Kept::of(passing);
             let after = match hand.dice.below(4) {
@@ -45,7 +45,7 @@ impl Adversary for Replayer {
         Passage::Go
     }
 
-    fn wake(&mut self, hand: &mut Hand<'_>) {
+    fn wake(&mut self, hand: &mut AdversaryContext<'_>) {
         if !self.kept.is_empty() {
             let letter = &self.kept[hand.dice.index(self.kept.len())];
             hand.send(Duration::ZERO, letter.from, letter.to, letter.serial, letter.bytes.clone());

@@ -1,4 +1,4 @@
-use super::{Adversary, Hand, Passage, Passing};
+use super::{Adversary, AdversaryContext, Passage, Passing};
 
 /// Changes what passes: bits, bytes, lengths.
 #[derive(Clone, Copy, Debug)]
@@ -8,7 +8,7 @@ pub struct Tamperer {
 }
 
 impl Adversary for Tamperer {
-    fn pass(&mut self, hand: &mut Hand<'_>, passing: &mut Passing<'_>) -> Passage {
+    fn pass(&mut self, hand: &mut AdversaryContext<'_>, passing: &mut Passing<'_>) -> Passage {
         if passing.bytes.is_empty() || !hand.dice.chance(self.zeal) {
             return Passage::Go;
         }

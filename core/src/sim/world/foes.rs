@@ -6,12 +6,12 @@ use alloc::vec::Vec;
 use super::World;
 use super::member::{Foe, Role};
 use super::observe::same_packet;
-use crate::sim::adversary::{Hand, Passage, Passing};
+use crate::sim::adversary::{AdversaryContext, Passage, Passing};
 use crate::sim::agenda::Due;
 use crate::sim::clock::EPOCH;
 use crate::sim::link::{Lost, nanos};
 use crate::sim::names::address;
-use crate::sim::post::Origin;
+use crate::sim::transit::Origin;
 use crate::time::Duration;
 
 impl World {
@@ -124,9 +124,18 @@ impl Step {
         victim: Option<u32>,
         targets: &'a [u32],
         elapsed: Duration,
-        dice: &'a mut crate::sim::dice::Dice,
+        dice: &'a mut crate::sim::rng::SimRng,
         encoding: crate::framing::Encoding,
-    ) -> Hand<'a> {
-        Hand { me, victim, targets, elapsed, dice, encoding, outbox: &mut self.outbox, wake: &mut self.wake }
+    ) -> AdversaryContext<'a> {
+        AdversaryContext {
+            me,
+            victim,
+            targets,
+            elapsed,
+            dice,
+            encoding,
+            outbox: &mut self.outbox,
+            wake: &mut self.wake,
+        }
     }
 }

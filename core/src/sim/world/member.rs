@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::node::{Node, OpenId, RequestId, WaitId};
 use crate::sim::adversary::Adversary;
 use crate::sim::clock::Clock;
-use crate::sim::dice::Dice;
+use crate::sim::rng::SimRng;
 use crate::time::Instant;
 
 /// Later than any deadline.
@@ -23,7 +23,7 @@ pub(super) struct Foe {
     pub(super) adversary: Box<dyn Adversary>,
     pub(super) victim: Option<u32>,
     pub(super) targets: Vec<u32>,
-    pub(super) dice: Dice,
+    pub(super) dice: SimRng,
 }
 
 /// A request of a node that has not ended.

@@ -24,9 +24,9 @@ use self::net::Net;
 use self::observe::Observer;
 use super::agenda::Due;
 use super::clock::Clock;
-use super::dice::Dice;
 use super::link::nanos;
 use super::names::{MAX_MEMBERS, Name, address};
+use super::rng::SimRng;
 use super::topology::Wire;
 use crate::airlock::Rule;
 use crate::framing::{Value, ValueBuf, Zone};
@@ -55,7 +55,7 @@ pub struct World {
     plan: Vec<Plan>,
     errands: Errands,
     /// Decides what applications do.
-    dice: Dice,
+    dice: SimRng,
     /// Where nodes write their datagrams.
     scratch: Vec<u8>,
     template: Template,
@@ -75,7 +75,7 @@ struct Template {
     lengthy: Option<(&'static str, ValueBuf)>,
     guests: bool,
     fault: Option<Fault>,
-    seeds: Dice,
+    seeds: SimRng,
 }
 
 /// JSON of a scenario as a value.
@@ -133,7 +133,7 @@ impl World {
             return Err(WorldError::NoLinks);
         }
         named(nodes, &adversaries, &plan)?;
-        let mut wires = topology.wires(nodes, &mut Dice::new(&seed, "sim.topology"));
+        let mut wires = topology.wires(nodes, &mut SimRng::new(&seed, "sim.topology"));
         for (me, placed) in (nodes..).zip(&adversaries) {
             let mut targets = placed.targets.clone();
             targets.sort_unstable();
@@ -143,13 +143,13 @@ impl World {
         let mut world = Self {
             now: 0,
             members: Vec::with_capacity(all as usize),
-            net: Net::new(all as usize, &wires, &links, Dice::new(&seed, "sim.links")),
+            net: Net::new(all as usize, &wires, &links, SimRng::new(&seed, "sim.links")),
             taps: Vec::new(),
             observer: Observer::default(),
             payload: value(habits.payload)?,
             plan: Vec::new(),
             errands: Errands::default(),
-            dice: Dice::new(&seed, "sim.applications"),
+            dice: SimRng::new(&seed, "sim.applications"),
             scratch: vec![0; MAX_DATAGRAM_V6],
             template: Template {
                 config: NodeConfig { heartbeat_encoding: habits.encoding, ..node },
@@ -158,7 +158,7 @@ impl World {
                 lengthy: habits.lengthy.and_then(|(pattern, letters)| Some((pattern, letters_of(letters)?))),
                 guests: !adversaries.is_empty(),
                 fault,
-                seeds: Dice::new(&seed, "sim.nodes"),
+                seeds: SimRng::new(&seed, "sim.nodes"),
             },
             habits,
             nodes,
@@ -166,7 +166,7 @@ impl World {
             witness,
             lines: String::new(),
         };
-        world.draw_trust(trust, &mut Dice::new(&seed, "sim.trust"));
+        world.draw_trust(trust, &mut SimRng::new(&seed, "sim.trust"));
         world.people(clocks, &seed)?;
         world.place(adversaries, &seed);
         for (at, step) in plan {
@@ -188,7 +188,7 @@ impl World {
         }
     }
 
-    fn draw_trust(&mut self, trust: Trust, dice: &mut Dice) {
+    fn draw_trust(&mut self, trust: Trust, dice: &mut SimRng) {
         for edge in &mut self.net.edges {
             if edge.to < self.nodes {
                 edge.zone = match () {
@@ -202,7 +202,7 @@ impl World {
 
     /// Start every node.
     fn people(&mut self, clocks: Clocks, seed: &Seed) -> Result<(), WorldError> {
-        let mut dice = Dice::new(seed, "sim.clocks");
+        let mut dice = SimRng::new(seed, "sim.clocks");
         let offset = u64::try_from(clocks.offset.as_micros()).unwrap_or(u64::MAX / 4);
         for n in 0..self.nodes {
             let off = dice.between(0, 2 * offset) as i64 - offset as i64;
@@ -262,7 +262,7 @@ impl World {
 
     /// Put adversaries in their places.
     fn place(&mut self, adversaries: Vec<Placed>, seed: &Seed) {
-        let mut dice = Dice::new(seed, "sim.adversaries");
+        let mut dice = SimRng::new(seed, "sim.adversaries");
         for (me, placed) in (self.nodes..).zip(adversaries) {
             let Placed { adversary, victim, targets } = placed;
             if let Some(victim) = victim {
@@ -274,7 +274,7 @@ impl World {
                     self.net.edges[back as usize].tapped = true;
                 }
             }
-            let foe = Foe { adversary, victim, targets, dice: Dice::new(&dice.seed(), "sim.adversary") };
+            let foe = Foe { adversary, victim, targets, dice: SimRng::new(&dice.seed(), "sim.adversary") };
             self.members.push(Member::new(Role::Foe(Some(Box::new(foe))), Clock::new(0, 0, 0), 0));
             self.net.agenda.push(0, Due::Timer(me));
             self.members[me as usize].armed = 0;

@@ -7,10 +7,10 @@ use super::observe::same_packet;
 use super::report::{Counts, Trace};
 use crate::framing::Zone;
 use crate::sim::agenda::{Agenda, Due};
-use crate::sim::dice::Dice;
 use crate::sim::link::{LinkConfig, LinkState, Lost};
-use crate::sim::post::{Origin, Post, Way};
+use crate::sim::rng::SimRng;
 use crate::sim::topology::Wire;
+use crate::sim::transit::{Origin, Transit, Way};
 
 /// One direction of a link, and the ledger that its sending end keeps of the other end.
 #[derive(Clone, Debug)]
@@ -43,20 +43,20 @@ pub(super) struct Edge {
 #[derive(Debug)]
 pub(super) struct Net {
     pub(super) agenda: Agenda,
-    pub(super) post: Post,
+    pub(super) post: Transit,
     pub(super) edges: Vec<Edge>,
     /// Where the edges of each member begin.
     pub(super) starts: Vec<u32>,
     links: Vec<LinkConfig>,
     /// On which side of each cut a member is, a bit for each.
     pub(super) sides: Vec<u8>,
-    pub(super) dice: Dice,
+    pub(super) dice: SimRng,
     pub(super) counts: Counts,
     pub(super) trace: Trace,
 }
 
 impl Net {
-    pub(super) fn new(members: usize, wires: &[Wire], links: &[LinkConfig], dice: Dice) -> Self {
+    pub(super) fn new(members: usize, wires: &[Wire], links: &[LinkConfig], dice: SimRng) -> Self {
         let mut edges = Vec::with_capacity(wires.len() * 2);
         let mut ends: Vec<(u32, u32, u8)> = wires.iter().map(|w| (w.a, w.b, w.class)).collect();
         ends.extend(wires.iter().map(|w| (w.b, w.a, w.class)));
@@ -87,7 +87,7 @@ impl Net {
         }
         Self {
             agenda: Agenda::new(),
-            post: Post::default(),
+            post: Transit::default(),
             edges,
             starts,
             links: links.to_vec(),

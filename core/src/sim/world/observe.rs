@@ -14,7 +14,7 @@ use super::report::{Invariant, Violation};
 use crate::framing::{Frame, Message, Packet, Text, Zone};
 use crate::node::{Answered, Node, NodeConfig};
 use crate::sim::names::{Name, address};
-use crate::sim::post::Origin;
+use crate::sim::transit::Origin;
 use crate::time::Duration;
 use crate::{Machine, Wants};
 

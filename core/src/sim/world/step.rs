@@ -12,7 +12,7 @@ use crate::sim::agenda::Due;
 use crate::sim::clock::EPOCH;
 use crate::sim::link::{Lost, nanos};
 use crate::sim::names::{Name, address, member as member_at};
-use crate::sim::post::{Origin, Way};
+use crate::sim::transit::{Origin, Way};
 use crate::time::{Duration, Now};
 use crate::{Datagrams, Machine, Path};
 

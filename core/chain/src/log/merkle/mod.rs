@@ -14,7 +14,7 @@ mod prove;
 mod tests;
 mod verify;
 
-use super::quick::{sha256, sha256_after, sha256_node};
+use super::slice_writer::{sha256, sha256_after, sha256_node};
 pub use frontier::Frontier;
 pub use prove::{Leaves, ProveError, RawLeaves, prove_consistency, prove_inclusion, root_of};
 pub use verify::{ProofError, verify_consistency, verify_inclusion};

@@ -7,10 +7,10 @@ use super::super::cover::Whole;
 use super::super::finding::{Finding, Kind};
 use super::super::hook::Checker;
 use super::super::settings::Settings;
-use super::{Order, Out, Summary, hex};
+use super::{Out, Sequencer, Summary, hex};
 use crate::log::merkle::Frontier;
 
-impl<C: Checker> Order<'_, C> {
+impl<C: Checker> Sequencer<'_, C> {
     /// The file has ended.
     pub(in super::super) fn finish(mut self, settings: &Settings<'_>, found: &mut dyn FnMut(Finding)) -> (Summary, C) {
         let mut out = Out { found, count: 0 };

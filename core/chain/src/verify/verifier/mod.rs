@@ -9,10 +9,10 @@ use alloc::vec::Vec;
 
 use super::chunk::Checked;
 use super::cover::{Against, Cover, Step, Verdict, Who};
+use super::deferred::DeferredChecks;
 use super::finding::{Finding, Kind, Weight};
 use super::hook::{Checker, Place, Problem};
 use super::ids::{Ids, Parent, Seen};
-use super::late::Late;
 use super::line::{Flags, Record, too_long};
 use super::links::{Blame, Links};
 use super::mend::{Entry, Mend};
@@ -47,7 +47,7 @@ pub struct Summary {
 }
 
 /// The part that sees every line in its order.
-pub(super) struct Order<'t, C> {
+pub(super) struct Sequencer<'t, C> {
     checker: C,
     links: Links,
     cover: Option<Cover<'t>>,
@@ -56,7 +56,7 @@ pub(super) struct Order<'t, C> {
     frontier: Option<Frontier>,
     ids: Ids,
     trail: Trail,
-    late: Late,
+    late: DeferredChecks,
     /// Who the cover will speak about.
     suspect: Option<(Passed, Option<String>)>,
     summary: Summary,
@@ -151,7 +151,7 @@ fn tokens_in(line: &[u8]) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX).max(1)
 }
 
-impl<'t, C: Checker> Order<'t, C> {
+impl<'t, C: Checker> Sequencer<'t, C> {
     pub(super) fn new(settings: &Settings<'_>, against: Option<Against<'t>>, checker: C) -> Self {
         let cover = against.map(Cover::new);
         Self {
@@ -162,7 +162,7 @@ impl<'t, C: Checker> Order<'t, C> {
             frontier: settings.tree.then(Frontier::new),
             ids: Ids::new(),
             trail: Trail::new(),
-            late: Late::new(),
+            late: DeferredChecks::new(),
             suspect: None,
             summary: Summary {
                 lines: 0,

@@ -126,8 +126,8 @@ fn files(step: &Step<'_>) -> Option<(Option<Hash32>, Option<Hash32>)> {
 fn are_files(value: Value<'_>) -> bool {
     value.is_object()
         && value.tokens().all(|token| match token {
-            data::Token::ObjectStart | data::Token::ObjectEnd | data::Token::Key(_) => true,
-            data::Token::Str(text) => text.as_str().and_then(Hash32::from_hex).is_some(),
+            data::ValueToken::ObjectStart | data::ValueToken::ObjectEnd | data::ValueToken::Key(_) => true,
+            data::ValueToken::Str(text) => text.as_str().and_then(Hash32::from_hex).is_some(),
             _ => false,
         })
 }

@@ -13,10 +13,10 @@ pub use audit::{Action, AuditEntry};
 use audit::{Record, Trail};
 pub use config::{EngineConfig, EngineStats, Event};
 
+use super::inputs::{Completion, Data, NewStep, NewWorkload};
 use super::machine::Workload;
 use super::protect::{Protection, WriteError, Written};
 use super::refused::Refused;
-use super::told::{Completion, Data, NewStep, NewWorkload};
 use super::view::{StepView, Verification};
 use super::{StepStatus, WorkloadId, WorkloadStatus};
 use sluis_core::table::{Chain, Chained, Heap, Index, Slab};

@@ -1,11 +1,11 @@
 //! The coordinator's side: which step is offered to whom, and which tokens are let in.
 
+use super::super::inputs::Data;
 use super::super::machine::Workload;
 use super::super::refused::Refused;
-use super::super::room::{MAX_NAME, MAX_NOTE, Room, keep};
 use super::super::row::{Handed, Row};
 use super::super::status::{StepStatus, WorkloadStatus};
-use super::super::told::Data;
+use super::super::storage::{MAX_NAME, MAX_NOTE, StepStorage, keep};
 use super::super::{Entry, MAX_LINE, Malformed, Step};
 use super::keys::Proof;
 use super::offer::Offer;
@@ -62,7 +62,7 @@ pub struct Admitted {
     pub content_hash: Hash32,
 }
 
-impl<S: Room> Workload<S> {
+impl<S: StepStorage> Workload<S> {
     /// Offer a step to an executor elsewhere, for so long. It counts as started; only its signed token, or
     /// [`withdraw`](Self::withdraw), ends that.
     ///

@@ -12,7 +12,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
 
-use sluis_core::data::{Text, Token, Value};
+use sluis_core::data::{Text, Value, ValueToken};
 
 /// What kind of thing is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -154,9 +154,9 @@ fn members(object: Value<'_>) -> usize {
     let (mut depth, mut count) = (0_usize, 0);
     for token in object.tokens() {
         match token {
-            Token::ObjectStart | Token::ArrayStart => depth += 1,
-            Token::ObjectEnd | Token::ArrayEnd => depth = depth.saturating_sub(1),
-            Token::Key(_) if depth == 1 => count += 1,
+            ValueToken::ObjectStart | ValueToken::ArrayStart => depth += 1,
+            ValueToken::ObjectEnd | ValueToken::ArrayEnd => depth = depth.saturating_sub(1),
+            ValueToken::Key(_) if depth == 1 => count += 1,
             _ => {}
         }
     }

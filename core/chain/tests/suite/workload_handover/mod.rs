@@ -17,7 +17,7 @@ use sluis_core::framing::Encoding;
 use sluis_core::identity::SecretKey;
 use sluis_core::limits::MAX_DATAGRAM_V6;
 use sluis_core::node::{self, Event, Node, NodeConfig, OpenId, Ping};
-use sluis_core::sim::Dice;
+use sluis_core::sim::SimRng;
 use sluis_core::sim::clock::Clock;
 use sluis_core::table::Heap;
 use sluis_core::time::Duration;
@@ -87,13 +87,13 @@ struct Net {
     wire: BTreeMap<(u64, u64), (usize, usize, Vec<u8>)>,
     sent: u64,
     now: u64,
-    dice: Dice,
+    dice: SimRng,
     loss: f64,
 }
 
 impl Net {
     fn new(seed: u64, loss: f64, manners: &[Manner]) -> Self {
-        let mut dice = Dice::new(&Seed::from_u64(seed), "handover");
+        let mut dice = SimRng::new(&Seed::from_u64(seed), "handover");
         let hosts = (0..=manners.len())
             .map(|n| {
                 let did = if n == 0 { COORDINATOR.to_owned() } else { executor_did(n) };

@@ -1,4 +1,4 @@
-//! The desk beside a shared machine: who waits for what.
+//! The dispatcher beside a shared machine: who waits for what.
 
 use core::hash::BuildHasherDefault;
 use core::task::{Context, Poll, Waker};
@@ -14,7 +14,7 @@ use crate::driver::{App, DriverStats};
 use crate::time::Now;
 
 /// The app of a shared machine: hands answers to their requests and notices to the event stream.
-pub struct Desk<M: Requests> {
+pub struct Dispatcher<M: Requests> {
     // The ids are our own machine's, so no stranger chooses them: a fixed hash key will do.
     places: HashMap<M::Id, Place<M::Reply>, BuildHasherDefault<SipHasher13>>,
     /// Waiting for the event stream, at most `max_notices`.
@@ -32,7 +32,7 @@ pub struct Desk<M: Requests> {
     woken: bool,
     pub(super) enders: Vec<Waker>,
     /// For once the lock is released: a waker runs code of its own when it is woken, and when it is dropped.
-    loose: Loose,
+    loose: DeferredWakers,
     pub(super) users: usize,
     pub(super) stop: bool,
     pub(super) end: Option<Result<DriverStats, Failure>>,
@@ -41,12 +41,12 @@ pub struct Desk<M: Requests> {
 
 /// Wakers that are let go of, to be dealt with once the lock is released.
 #[derive(Default)]
-pub(super) struct Loose {
+pub(super) struct DeferredWakers {
     wake: Vec<Waker>,
     drop: Vec<Waker>,
 }
 
-impl Loose {
+impl DeferredWakers {
     /// Wake those that are to be woken, and drop the others.
     pub(super) fn let_go(&mut self) {
         self.wake.drain(..).for_each(Waker::wake);
@@ -63,7 +63,7 @@ pub(super) struct Place<R> {
     waker: Option<Waker>,
 }
 
-impl<M: Requests> Desk<M> {
+impl<M: Requests> Dispatcher<M> {
     pub(super) fn new(max_notices: usize) -> Self {
         Self {
             places: HashMap::default(),
@@ -76,7 +76,7 @@ impl<M: Requests> Desk<M> {
             kick: false,
             woken: false,
             enders: Vec::new(),
-            loose: Loose::default(),
+            loose: DeferredWakers::default(),
             users: 0,
             stop: false,
             end: None,
@@ -98,7 +98,7 @@ impl<M: Requests> Desk<M> {
     }
 
     /// Swap the wakers that are to be let go for an empty list.
-    pub(super) fn swap_loose(&mut self, list: &mut Loose) {
+    pub(super) fn swap_loose(&mut self, list: &mut DeferredWakers) {
         core::mem::swap(&mut self.loose, list);
     }
 
@@ -183,7 +183,7 @@ impl<M: Requests> Desk<M> {
     }
 }
 
-impl<M: Requests + Datagrams> App<M> for Desk<M> {
+impl<M: Requests + Datagrams> App<M> for Dispatcher<M> {
     fn poll(&mut self, cx: &mut Context<'_>, _: Now, machine: &mut M) -> Poll<()> {
         self.woken = false;
         self.loose.drop.extend(set(&mut self.driver, cx));

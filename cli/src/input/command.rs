@@ -6,7 +6,7 @@ use crate::values::{self, Trust};
 
 /// What a line on standard input asks for.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Order {
+pub(crate) enum HubCommand {
     /// Decide about the waiting ping of this number or packet id, from this sender if there are several.
     Decide {
         approve: bool,
@@ -32,7 +32,7 @@ pub(crate) const COMMANDS: [(&str, &str); 7] = [
     ("quit", "end with the summary"),
 ];
 
-impl Order {
+impl HubCommand {
     /// Understand a line; none if it is empty.
     ///
     /// # Errors
@@ -98,22 +98,22 @@ mod tests {
     #[test]
     fn orders_are_words() {
         let decide = |approve, packet_id: &str, sender: Option<&str>| {
-            Ok(Some(Order::Decide { approve, packet_id: packet_id.into(), sender: sender.map(Into::into) }))
+            Ok(Some(HubCommand::Decide { approve, packet_id: packet_id.into(), sender: sender.map(Into::into) }))
         };
-        assert_eq!(Order::parse(" approve  ping_1\r\n"), decide(true, "ping_1", None));
-        assert_eq!(Order::parse("reject ping_1 jis:a"), decide(false, "ping_1", Some("jis:a")));
+        assert_eq!(HubCommand::parse(" approve  ping_1\r\n"), decide(true, "ping_1", None));
+        assert_eq!(HubCommand::parse("reject ping_1 jis:a"), decide(false, "ping_1", Some("jis:a")));
         assert_eq!(
-            Order::parse("trust jis:a=b=0.5"),
-            Ok(Some(Order::Trust(Trust { did: "jis:a=b".into(), score: 0.5 })))
+            HubCommand::parse("trust jis:a=b=0.5"),
+            Ok(Some(HubCommand::Trust(Trust { did: "jis:a=b".into(), score: 0.5 })))
         );
-        assert_eq!(Order::parse("stats"), Ok(Some(Order::Stats)));
-        assert_eq!(Order::parse("quit\n"), Ok(Some(Order::Quit)));
+        assert_eq!(HubCommand::parse("stats"), Ok(Some(HubCommand::Stats)));
+        assert_eq!(HubCommand::parse("quit\n"), Ok(Some(HubCommand::Quit)));
         for (command, _) in COMMANDS {
             let line = command.replace("N|PACKET-ID", "17").replace("DID=SCORE", "jis:a=0.5");
-            assert!(matches!(Order::parse(&line), Ok(Some(_))), "{line}");
+            assert!(matches!(HubCommand::parse(&line), Ok(Some(_))), "{line}");
         }
-        assert_eq!(Order::parse(" \n"), Ok(None));
-        assert_eq!(Order::parse(r#"approve "a \u001b\"b" jis:x y"#), decide(true, "a \u{1b}\"b", Some("jis:x y")));
+        assert_eq!(HubCommand::parse(" \n"), Ok(None));
+        assert_eq!(HubCommand::parse(r#"approve "a \u001b\"b" jis:x y"#), decide(true, "a \u{1b}\"b", Some("jis:x y")));
         for bad in [
             "approve",
             "reject",
@@ -128,7 +128,7 @@ mod tests {
             "help me",
             "frobnicate",
         ] {
-            assert!(Order::parse(bad).is_err(), "{bad}");
+            assert!(HubCommand::parse(bad).is_err(), "{bad}");
         }
     }
 }

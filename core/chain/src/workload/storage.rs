@@ -22,7 +22,7 @@ pub const FIXED_TEXT: usize = 96;
 pub(super) struct TooLong;
 
 /// Where a workload keeps its steps and texts: [`Heap`], or [`Fixed`] with a capacity in steps and [`FIXED_TEXT`] bytes a text.
-pub trait Room: Storage {
+pub trait StepStorage: Storage {
     /// A text that is kept.
     type Text: AsRef<str> + Debug;
     /// Something that few steps have.
@@ -52,7 +52,7 @@ fn json_in<'b>(value: Value<'_>, room: &'b mut [u8]) -> Result<Option<&'b str>, 
 }
 
 #[cfg(feature = "alloc")]
-impl Room for Heap {
+impl StepStorage for Heap {
     type Text = alloc::boxed::Box<str>;
     type Rare<T> = alloc::boxed::Box<T>;
 
@@ -70,7 +70,7 @@ impl Room for Heap {
     }
 }
 
-impl<const N: usize> Room for Fixed<N> {
+impl<const N: usize> StepStorage for Fixed<N> {
     type Text = heapless::String<FIXED_TEXT>;
     type Rare<T> = Inline<T>;
 
@@ -105,6 +105,6 @@ impl<T> DerefMut for Inline<T> {
 }
 
 /// Keep a text of at most `limit` bytes.
-pub(super) fn keep<S: Room>(text: &str, limit: usize) -> Result<S::Text, TooLong> {
+pub(super) fn keep<S: StepStorage>(text: &str, limit: usize) -> Result<S::Text, TooLong> {
     if text.len() > limit { Err(TooLong) } else { S::text(text).ok_or(TooLong) }
 }

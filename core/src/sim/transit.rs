@@ -25,7 +25,7 @@ pub(super) struct Way {
 
 /// A datagram on its way.
 #[derive(Debug, Default)]
-pub(super) struct Letter {
+pub(super) struct InFlight {
     pub(super) bytes: Vec<u8>,
     pub(super) way: Way,
     pub(super) origin: Option<Origin>,
@@ -34,14 +34,14 @@ pub(super) struct Letter {
 
 /// All datagrams on their way, in buffers that are used over and over.
 #[derive(Debug, Default)]
-pub(super) struct Post {
-    letters: Vec<Letter>,
+pub(super) struct Transit {
+    letters: Vec<InFlight>,
     /// One more than the number of the first free letter; 0 is none.
     free: u32,
     len: usize,
 }
 
-impl Post {
+impl Transit {
     /// Put a datagram in; its number.
     pub(super) fn put(&mut self, bytes: &[u8], way: Way, origin: Origin) -> u32 {
         self.len += 1;
@@ -51,7 +51,7 @@ impl Post {
                 number
             }
             None => {
-                self.letters.push(Letter::default());
+                self.letters.push(InFlight::default());
                 self.letters.len() as u32 - 1
             }
         };
@@ -70,7 +70,7 @@ impl Post {
     }
 
     /// One that is on its way, to change it.
-    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Letter> {
+    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut InFlight> {
         self.letters.get_mut(number as usize).filter(|letter| letter.origin.is_some())
     }
 

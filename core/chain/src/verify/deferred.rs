@@ -36,7 +36,7 @@ struct Unread {
 }
 
 /// What was put aside for the end.
-pub(super) struct Late {
+pub(super) struct DeferredChecks {
     /// Of the first that waited, in their order.
     waiting: Vec<Waiting>,
     bytes: usize,
@@ -50,7 +50,7 @@ pub(super) struct Late {
     others: usize,
 }
 
-impl Late {
+impl DeferredChecks {
     pub(super) const fn new() -> Self {
         Self { waiting: Vec::new(), bytes: 0, full: false, lines: Vec::new(), unread: Vec::new(), others: 0 }
     }
@@ -189,14 +189,14 @@ impl Explained<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{HASHED, Kind, LINE_BYTES, LINES, Late, Settings};
+    use super::{DeferredChecks, HASHED, Kind, LINE_BYTES, LINES, Settings};
     use crate::verify::tests::{Made, id, log};
 
     #[test]
     fn a_changed_id_explains_its_children_and_guessing_it_has_an_end() {
         let line = log(1, Made::default()).remove(0);
         let (settings, was) = (Settings::default(), id(&line));
-        let mut late = Late::new();
+        let mut late = DeferredChecks::new();
         late.suspect(Kind::ContentHash, 1, 1, line.replace(&was, "another").as_bytes());
         assert!(late.explain(&settings, 0, 0).covers(9, 1, Some(&was)));
         let mut explained = late.explain(&settings, 0, 0);

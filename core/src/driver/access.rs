@@ -4,7 +4,7 @@ use super::{App, DriverStats};
 use crate::Datagrams;
 
 /// Access to a machine and its app together, for the length of one turn.
-pub trait Hold {
+pub trait MachineAccess {
     /// The machine.
     type Machine: Datagrams;
     /// What drains and commands it.
@@ -26,7 +26,7 @@ pub struct Own<M, A> {
     pub app: A,
 }
 
-impl<M: Datagrams, A: App<M>> Hold for Own<M, A> {
+impl<M: Datagrams, A: App<M>> MachineAccess for Own<M, A> {
     type Machine = M;
     type App = A;
 
@@ -44,7 +44,7 @@ pub struct Lend<'a, M, A> {
     pub app: &'a mut A,
 }
 
-impl<M: Datagrams, A: App<M>> Hold for Lend<'_, M, A> {
+impl<M: Datagrams, A: App<M>> MachineAccess for Lend<'_, M, A> {
     type Machine = M;
     type App = A;
 

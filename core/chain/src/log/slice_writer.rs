@@ -213,12 +213,12 @@ pub(crate) fn sha256_node(first: u8, left: &[u8; 32], right: &[u8; 32]) -> [u8; 
 }
 
 /// Writes into a borrowed buffer as `SliceSink` does; short pieces are copied in place.
-pub(crate) struct Quick<'b> {
+pub(crate) struct SliceWriter<'b> {
     buf: &'b mut [u8],
     len: usize,
 }
 
-impl<'b> Quick<'b> {
+impl<'b> SliceWriter<'b> {
     pub(crate) const fn new(buf: &'b mut [u8]) -> Self {
         Self { buf, len: 0 }
     }
@@ -232,7 +232,7 @@ impl<'b> Quick<'b> {
     }
 }
 
-impl Sink for Quick<'_> {
+impl Sink for SliceWriter<'_> {
     #[inline(always)]
     fn put(&mut self, bytes: &[u8]) -> Result<(), Full> {
         let end = self.len + bytes.len();
@@ -293,7 +293,7 @@ mod tests {
                 assert_eq!((hash, begun.finish(&long)), (both.0, sha256_after(7, &long)), "{len}");
             }
             let mut out = [0; 450];
-            let mut quick = Quick::new(&mut out);
+            let mut quick = SliceWriter::new(&mut out);
             quick.put(b"ab").unwrap();
             quick.put(message).unwrap();
             let end = quick.len();
@@ -302,6 +302,6 @@ mod tests {
         let (left, right) = ([3; 32], [9; 32]);
         let node = Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize();
         assert_eq!(sha256_node(1, &left, &right), <[u8; 32]>::from(node));
-        assert_eq!(Quick::new(&mut [0; 3]).put(b"four"), Err(Full));
+        assert_eq!(SliceWriter::new(&mut [0; 3]).put(b"four"), Err(Full));
     }
 }

@@ -5,9 +5,9 @@ use crate::Seed;
 /// A SplitMix64 generator. Everything that a world decides by chance it draws from dice like these, forked from one
 /// [`Seed`] by label; what nodes under test draw stays their own.
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct SimRng(u64);
 
-impl Dice {
+impl SimRng {
     /// The dice of one part of a world.
     #[must_use]
     pub fn new(seed: &Seed, label: &str) -> Self {

@@ -7,12 +7,12 @@ use alloc::vec::Vec;
 const PIECE: usize = 4096;
 
 /// A growing list.
-pub(super) struct Pile<T> {
+pub(super) struct ChunkedVec<T> {
     pieces: Vec<Box<[T]>>,
     len: usize,
 }
 
-impl<T: Copy + Default> Pile<T> {
+impl<T: Copy + Default> ChunkedVec<T> {
     pub(super) const fn new() -> Self {
         Self { pieces: Vec::new(), len: 0 }
     }
