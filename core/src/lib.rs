@@ -96,6 +96,8 @@ mod machine;
 pub mod node;
 pub mod noise;
 mod path;
+#[cfg(feature = "alloc")]
+pub mod pins;
 #[cfg(feature = "record")]
 pub mod record;
 mod reject;

@@ -22,6 +22,12 @@ pub(crate) enum KeyCommand {
     /// Print the public key in a form that others read
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
+    /// Hand the names of a key over to another key: print a statement signed by both, for `accept` of whoever pinned the old one
+    #[command(after_help = ROTATE_EXAMPLES)]
+    Rotate(RotateArgs),
+    /// Say that a key is not to be believed any longer: print a statement signed by it, for `accept` of whoever pinned it
+    #[command(after_help = REVOKE_EXAMPLES)]
+    Revoke(RevokeArgs),
 }
 
 impl KeyCommand {
@@ -31,6 +37,8 @@ impl KeyCommand {
             Self::New(_) => "key new",
             Self::Show(_) => "key show",
             Self::Export(_) => "key export",
+            Self::Rotate(_) => "key rotate",
+            Self::Revoke(_) => "key revoke",
         }
     }
 }
@@ -74,6 +82,20 @@ pub(crate) struct ExportArgs {
     pub(crate) name: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    /// The secret key that is retired
+    pub(crate) old: PathBuf,
+    /// The secret key that takes its place: it signs too, so that no name ends with a key that is not asked
+    pub(crate) new: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArgs {
+    /// The secret key that is retired
+    pub(crate) file: PathBuf,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Pem,
@@ -97,6 +119,7 @@ pub(crate) const EXAMPLES: &str = r"Examples:
   sluis key new hub.key
   sluis key show hub.key
   sluis key export hub.key --format note --name example.org/hub
+  sluis key rotate hub.key next.key > statement.json
 
 A secret key that group or others may read is refused until you close it with
 `chmod 600 FILE`.
@@ -152,3 +175,29 @@ A secp256k1 key, for signalling, has the forms pem and hex (66 digits).
   {"event":"key","file","algorithm":"ed25519","format","text"}
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong."#;
+
+const ROTATE_EXAMPLES: &str = r#"Examples:
+  sluis key new sensor-2027.key
+  sluis key rotate sensor.key sensor-2027.key > statement.json
+
+Whoever pinned the old key pins the new one in its place once he has read the
+statement, and believes the old key never again. Both keys sign.
+
+One line of JSON, with or without --json:
+  {"type":"sluis-key-rotation","old","new","at","signature","new_signature"}
+      at: seconds since 1970 (UTC)
+
+Exit codes: 0 done, 1 a key cannot be read, 2 the command line is wrong."#;
+
+const REVOKE_EXAMPLES: &str = r#"Examples:
+  sluis key revoke sensor.key > statement.json
+
+Whoever has read the statement believes the key never again: not in sessions
+that are open, not under any name. It can be made in advance and kept in a safe
+place, for the day the key is lost or stolen. There is no way back.
+
+One line of JSON, with or without --json:
+  {"type":"sluis-key-revocation","key","at","signature"}
+      at: seconds since 1970 (UTC)
+
+Exit codes: 0 done, 1 the key cannot be read, 2 the command line is wrong."#;

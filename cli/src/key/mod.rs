@@ -1,4 +1,4 @@
-//! `sluis key`: make, show and export keys, Ed25519 and secp256k1. What reads key files is in [`mod@file`], for every command.
+//! `sluis key`: make, show, export, rotate and revoke keys, Ed25519 and secp256k1. What reads key files is in [`mod@file`], for every command.
 
 pub(crate) mod args;
 pub(crate) mod file;
@@ -9,8 +9,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use sluis_core::identity::note::NoteKey;
-use sluis_core::identity::{Fingerprint, PublicKey, SecretKey};
+use sluis_core::identity::{Fingerprint, PublicKey, SecretKey, Statement};
 use sluis_signal::key as signal;
+use sluis_tokio::SystemClock;
 
 use self::args::{ExportArgs, Format, KeyCommand, Kind, NewArgs};
 use self::file::Held;
@@ -25,6 +26,14 @@ pub(crate) fn run(common: Common, command: &KeyCommand) -> Result<ExitCode, Fail
         KeyCommand::New(args) => new(&mut out, args)?,
         KeyCommand::Show(args) => describe(&mut out, &args.file, &file::any(&args.file)?),
         KeyCommand::Export(args) => export(&mut out, args)?,
+        KeyCommand::Rotate(args) => {
+            let (old, new) = (file::secret(&args.old)?, file::secret(&args.new)?);
+            state(&mut out, Statement::rotation(&old, &new, now()).map_err(Fail::usage)?);
+        }
+        KeyCommand::Revoke(args) => {
+            let statement = Statement::revocation(&file::secret(&args.file)?, now());
+            state(&mut out, statement.map_err(Fail::runtime)?);
+        }
     }
     out.finish().map_err(|why| Fail::output(&why))?;
     Ok(ExitCode::SUCCESS)
@@ -125,6 +134,19 @@ fn export_signal(out: &mut Out, args: &ExportArgs, key: &signal::PublicKey) -> R
     };
     put_exported(out, args, "secp256k1", &text);
     Ok(())
+}
+
+/// Print a statement: one line of JSON however output is styled, as it is read by other nodes.
+fn state(out: &mut Out, statement: Statement) {
+    // A line takes everything.
+    out.line(|line, _| {
+        let _ = statement.write_json(line);
+    });
+}
+
+/// Seconds since 1970 (UTC), 0 where the clock is before that.
+fn now() -> u64 {
+    u64::try_from(SystemClock::new().now().wall.as_micros() / 1_000_000).unwrap_or(0)
 }
 
 fn put_exported(out: &mut Out, args: &ExportArgs, algorithm: &str, text: &str) {

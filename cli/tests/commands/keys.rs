@@ -131,3 +131,27 @@ fn openssl_and_ssh_keygen_read_our_keys() {
         None => eprintln!("no ssh-keygen here: this was not tried"),
     }
 }
+
+#[test]
+fn statements_are_one_line_that_both_keys_sign() {
+    let folder = Folder::new("keys-statements");
+    let old = folder.json(&["key", "new", "old.key"]);
+    let new = folder.json(&["key", "new", "new.key"]);
+    let printed = folder.prints(&["key", "rotate", "old.key", "new.key"]);
+    assert_eq!(printed.lines().count(), 1);
+    let said = Json::parse(&printed);
+    assert_eq!((said.str("type"), said.str("old")), ("sluis-key-rotation", old.str("public")));
+    assert_eq!((said.str("new"), said.str("new_signature").len()), (new.str("public"), 128));
+    let said = folder.json(&["key", "revoke", "old.key"]);
+    assert_eq!((said.str("type"), said.str("key")), ("sluis-key-revocation", old.str("public")));
+    assert!(said.str("signature").len() == 128 && said.get("at") != &Json::Null);
+
+    let why = folder.fails(2, &["key", "rotate", "old.key", "old.key"]);
+    assert!(why.contains("cannot take its own place"), "{why}");
+    folder.prints(&["key", "export", "new.key", "--format", "hex"]);
+    fs::write(folder.0.join("new.pub"), new.str("public")).expect("a file can be written");
+    let why = folder.fails(1, &["key", "rotate", "old.key", "new.pub"]);
+    assert!(why.contains("new.pub"), "{why}");
+    folder.fails(1, &["key", "revoke", "nowhere.key"]);
+    folder.fails(1, &["key", "revoke", "/dev/zero"]);
+}

@@ -33,6 +33,7 @@ pub mod note;
 mod pem;
 mod public;
 mod secret;
+mod statement;
 #[cfg(test)]
 mod tests;
 
@@ -42,3 +43,4 @@ pub use mac::{Mac, MacKey};
 pub use pem::PemError;
 pub use public::{BadSignature, KeyError, PublicKey, Signature, Verifier};
 pub use secret::{SecretKey, SignError, Signer};
+pub use statement::{MakeStatementError, Statement, StatementError};
