@@ -4,9 +4,10 @@
 //!
 //! A batch is written behind the last acknowledged line and synced before another one is begun, and no line holds a NUL. So when the
 //! power goes or the process dies, everything up to the last acknowledged line is as it was written, and of at most [`BATCH_BYTES`] behind it
-//! each sector of the medium (512 bytes, or a multiple of that) was written or was not. One that was not reads as zeros, since file
-//! systems show nothing of what a block held before, or the file ends before it. What is left of a torn write is therefore known by
-//! one of these, within the last [`BATCH_BYTES`] of the file:
+//! each sector of the medium (512 bytes, or a multiple of that) was written or was not. One that was not reads as zeros, or the file
+//! ends before it. (File systems that show what a block held before, as FAT does and ext4 with `data=writeback`, leave other bytes, which cannot
+//! be told from an edit: they are damage here, and a person decides.) What is left of a torn write is therefore known by one of these, within
+//! the last [`BATCH_BYTES`] of the file:
 //!
 //! * **A missing end.** The file ends in a line without a line feed. If that is certainly a whole line ([`Chain::is_whole`]), only the line
 //!   feed is missing: it is written, and the line counts.
@@ -22,7 +23,8 @@
 //!   line of a file that continues none; a checkpoint says nothing about that;
 //! * before a line of which a sidecar knows, since these speak of acknowledged lines only.
 //!
-//! Damage is an error, and then nothing is changed: no byte of the file, of its sidecars or beside them. `FILE.tree` is read along with
+//! Damage is an error, and then nothing is changed: no byte of the file, of its sidecars or beside them, but for a rotation that was cut short,
+//! which is taken back first. `FILE.tree` is read along with
 //! the lines and mended only when all of them have been judged. It proves no line, since anybody can write it: the content of
 //! every line beyond the checkpoint is checked ([`Chain::intact`]), whether the tree knows of it or not.
 
