@@ -24,7 +24,8 @@ pub(crate) fn opening(path: &Path, why: &OpenError) -> Fail {
         OpenError::Io { source, doing, .. } => Fail::runtime(format!("cannot write to {file} ({doing}: {source})")),
         OpenError::Options(why) => Fail::runtime(format!("cannot write to {file}: {why}")),
         OpenError::Damaged { fault, .. } if fault == NO_LINE_FEED => Fail::runtime(format!(
-            "the last line of {file} has no line feed, nothing is put behind it: if it is whole, write one (`echo >> {file}`)"
+            "the last line of {file} has no line feed, nothing is put behind it: if it is whole, write one (`echo >> {file}`), else \
+             take it away"
         )),
         OpenError::Damaged { line, fault, .. } => Fail::runtime(format!(
             "line {line} of {file} is broken ({fault}), nothing is added to it: see `sluis chain verify {file}`"

@@ -161,7 +161,10 @@ impl Ledger {
             (options.max_line, options.queue_bytes) = (MAX_LINE, 2 * BATCH_BYTES);
             let name = origin.map_or_else(|| tokens::origin_of(path), fit_origin);
             let key = keys.secret.as_ref().map(SecretKey::public);
-            let setup = TokenSetup::default().options(options).named(name, key);
+            let mut setup = TokenSetup::default().options(options).named(name, key);
+            if let Some(mac) = &keys.mac {
+                setup = setup.mac(mac.clone());
+            }
             let known = Known::new(&seed);
             match TokenJournal::open_reading(path, &seed, setup, known, Known::fold) {
                 Ok((journal, found, known)) => {

@@ -75,7 +75,10 @@ impl Record {
     /// Open the file, or begin it.
     pub(super) fn open(path: &Path, did: &Did, keys: Keys, max_bytes: Option<u64>) -> Result<Self, Fail> {
         let key = keys.secret.as_ref().map(SecretKey::public);
-        let setup = TokenSetup::default().named(tokens::origin_of(path), key).chained();
+        let mut setup = TokenSetup::default().named(tokens::origin_of(path), key).chained();
+        if let Some(mac) = &keys.mac {
+            setup = setup.mac(mac.clone());
+        }
         let (journal, found) =
             TokenJournal::open(path, &tokens::seed()?, setup).map_err(|why| tokens::opening(path, &why))?;
         tokens::tell_torn(path, found.torn);

@@ -1,5 +1,7 @@
 //! Steps that are planned, started and completed one command at a time.
 
+use sluis_chain::token::Token;
+
 use crate::common::folder::Folder;
 use crate::common::json::Json;
 
@@ -116,13 +118,14 @@ fn no_step_is_put_behind_steps_that_do_not_follow_each_other() {
     for name in ["one", "two"] {
         folder.ends(0, &[&step("run", name, &[])[..], &["--", "true"]].concat());
     }
-    // The last line is another first step: linked to the line before it, and no step that could come next.
+    // The last line is another first step: linked to the line before it, of the content that it says, and no step that could come next.
     let text = folder.text("c.jsonl");
     let lines: Vec<&str> = text.lines().collect();
-    folder.write(
-        "c.jsonl",
-        format!("{}\n{}\n{}\n", lines[0], lines[1], lines[2].replacen("\"sequence\": 2", "\"sequence\": 3", 1)),
-    );
+    let last = lines[2].replacen("\"sequence\": 2", "\"sequence\": 3", 1);
+    let token = Token::parse(&last).expect("a token");
+    let (said, actual) = (token.said_hash().expect("a hash"), token.content_hash(None).expect("a hash"));
+    let last = last.replacen(&said.to_string(), &actual.to_string(), 1);
+    folder.write("c.jsonl", format!("{}\n{}\n{last}\n", lines[0], lines[1]));
     std::fs::remove_file(folder.0.join("c.jsonl.tree")).expect("removed");
     for args in [
         [&step("run", "three", &[])[..], &["--", "touch", "ran"]].concat(),

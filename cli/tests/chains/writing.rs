@@ -295,6 +295,90 @@ fn nothing_is_cut_off_a_file_that_others_wrote() {
     folder.prints(&["chain", "verify", "d.jsonl"]);
 }
 
+/// A chain whose first lines a checkpoint covers, and the last three not, as they are when somebody adds without the key.
+fn partly_covered(name: &str) -> Folder {
+    let folder = Folder::new(name);
+    folder.prints(&["key", "new", "hub.key"]);
+    folder.prints(&[NEW, &["--key", "hub.key"]].concat());
+    folder.prints(&["chain", "add", "c.jsonl", "--action", "covered", "--key", "hub.key"]);
+    for action in ["ack1", "ack2", "ack3"] {
+        folder.sluis(&["chain", "add", "c.jsonl", "--action", action]);
+    }
+    assert_eq!(folder.text("c.jsonl").lines().count(), 5);
+    folder
+}
+
+/// What was acknowledged is not taken for a torn write because it was edited: nothing is moved away, nothing is signed, nothing changes.
+#[test]
+fn edited_lines_that_no_checkpoint_covers_are_neither_moved_away_nor_signed() {
+    let folder = partly_covered("chain-uncovered");
+    let whole = folder.text("c.jsonl");
+    let tree = std::fs::read(folder.0.join("c.jsonl.tree")).expect("a tree");
+    let checkpoint = folder.text("c.jsonl.checkpoint");
+    let add: &[&str] = &["chain", "add", "c.jsonl", "--action", "next"];
+    let run: &[&str] = &["chain", "run", "c.jsonl", "--step", "s", "--", "touch", "ran"];
+    for (line, ack) in [(3, "ack1"), (4, "ack2"), (5, "ack3")] {
+        for (from, to) in [(format!("\"{ack}\""), "\"ackX\"".to_owned()), (format!("\"{ack}\""), ack.to_owned())] {
+            let edited = whole.replacen(&from, &to, 1);
+            for kept in [None, Some(0), Some(2 * 32), Some(tree.len())] {
+                folder.write("c.jsonl", &edited);
+                let beside = folder.0.join("c.jsonl.tree");
+                let _ = std::fs::remove_file(&beside);
+                if let Some(kept) = kept {
+                    std::fs::write(&beside, &tree[..kept]).expect("a tree");
+                }
+                for command in [add, run] {
+                    for flags in [&["--key", "hub.key"][..], &[]] {
+                        let at = command.iter().position(|arg| *arg == "--").unwrap_or(command.len());
+                        let said = folder.fails(1, &[&command[..at], flags, &command[at..]].concat());
+                        assert!(said.contains(&format!("line {line} of c.jsonl is broken (")), "{said}");
+                    }
+                }
+                assert_eq!(
+                    (folder.text("c.jsonl"), folder.text("c.jsonl.checkpoint")),
+                    (edited.clone(), checkpoint.clone())
+                );
+                assert_eq!(std::fs::read(&beside).ok().map(|tree| tree.len()), kept);
+                assert!(!folder.exists("c.jsonl.torn") && !folder.exists("ran"));
+            }
+        }
+    }
+    // As it was, it is added to, and the checkpoint covers it.
+    folder.write("c.jsonl", &whole);
+    folder.prints(&[add, &["--key", "hub.key"]].concat());
+    folder.prints(&["chain", "verify", "c.jsonl", "--key", "hub.key", "--allow-unsigned"]);
+}
+
+#[test]
+fn a_line_feed_that_an_editor_took_away_is_put_back() {
+    let folder = partly_covered("chain-line-feed");
+    let whole = folder.text("c.jsonl");
+    folder.write("c.jsonl", whole.trim_end());
+    folder.prints(&["chain", "add", "c.jsonl", "--action", "next", "--key", "hub.key"]);
+    assert!(folder.text("c.jsonl").starts_with(&whole) && !folder.exists("c.jsonl.torn"));
+    assert_eq!(folder.text("c.jsonl").lines().count(), 6);
+    folder.prints(&["chain", "verify", "c.jsonl"]);
+}
+
+#[test]
+fn a_log_of_hmacs_is_added_to_under_its_key() {
+    let folder = Folder::new("chain-hmac");
+    for (file, secret) in [("a.key", "one secret of some length"), ("b.key", "another secret of some length")] {
+        folder.write(file, secret);
+        folder.set_mode(file, 0o600);
+    }
+    folder.prints(&[NEW, &["--hmac-key", "a.key"]].concat());
+    folder.prints(&["chain", "add", "c.jsonl", "--action", "a", "--hmac-key", "a.key"]);
+    let whole = folder.text("c.jsonl");
+    for flags in [&["--hmac-key", "b.key"][..], &[]] {
+        let said = folder.fails(1, &[&["chain", "add", "c.jsonl", "--action", "b"], flags].concat());
+        assert!(said.contains("line 1 of c.jsonl is broken (") && said.contains("another HMAC key"), "{said}");
+        assert_eq!(folder.text("c.jsonl"), whole);
+    }
+    folder.prints(&["chain", "add", "c.jsonl", "--action", "b", "--hmac-key", "a.key"]);
+    folder.prints(&["chain", "verify", "c.jsonl", "--hmac-key", "a.key"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn what_is_written_is_said_to_be_even_if_nothing_can_be_printed() {

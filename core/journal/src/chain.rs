@@ -26,6 +26,24 @@ pub trait Chain: Send + 'static {
     /// What is wrong with it.
     fn check(&self, line: &[u8]) -> Result<(), Self::Fault>;
 
+    /// Whether the content of a line is what the line itself says that it is (by a hash in it, say). Called, after
+    /// [`check`](Self::check), for lines that no checkpoint covers, and for lines that are appended as they are.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn intact(&self, _line: &[u8]) -> Result<(), Self::Fault> {
+        Ok(())
+    }
+
+    /// Whether these bytes are a whole line, and not the beginning of a longer one. A last line whose line feed is missing, and
+    /// nothing else, is then taken in, and not cut off as torn. `false` where that cannot be told.
+    fn is_whole(_line: &[u8]) -> bool {
+        false
+    }
+
+    /// The hash of a line, as [`push`](Self::push) gives it.
+    fn leaf(line: &[u8]) -> Option<Leaf>;
+
     /// Take in a line that was checked, or is to be appended as it is.
     fn push(&mut self, line: &[u8]) -> Option<Leaf>;
 
@@ -35,7 +53,8 @@ pub trait Chain: Send + 'static {
     }
 
     /// The lines from here on go to a new segment. Also called on opening, when a closed segment comes before the file; of that
-    /// segment only the last line was [followed](Self::follow) then, unchecked; every line of it if the file has none yet.
+    /// segment only the last line was [followed](Self::follow) then, unchecked; every line of it, checked, if the file has no
+    /// whole one yet.
     fn turn(&mut self);
 
     /// Whether the first line of a file says that it follows one of another file.
@@ -103,6 +122,10 @@ impl Chain for Plain {
         let text = std::str::from_utf8(line).map_err(|_| NoText)?;
         // A hole that a lost page leaves reads as zeros.
         if text.is_empty() || text.contains('\0') { Err(NoText) } else { Ok(()) }
+    }
+
+    fn leaf(_: &[u8]) -> Option<Leaf> {
+        None
     }
 
     fn push(&mut self, _: &[u8]) -> Option<Leaf> {

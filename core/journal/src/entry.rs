@@ -3,7 +3,7 @@
 use sluis_chain::log::AppendError;
 use sluis_chain::log::merkle::NodeHash;
 use sluis_chain::log::note::{Checkpoint, Note, last_note};
-use sluis_chain::token::{Token, TokenError};
+use sluis_chain::token::{Fault, Token, TokenError};
 use sluis_chain::workload::WriteError;
 
 /// Why a line is no entry here.
@@ -16,6 +16,9 @@ pub enum EntryFault {
     /// It links to another line than the one before it.
     #[error("it does not link to the line before it")]
     Link,
+    /// Its content is not what its content hash says, or that was made under a key that the journal was not given.
+    #[error("{0}; it was changed, or another HMAC key is needed")]
+    Content(Fault),
     /// It cannot be taken as it is.
     #[error(transparent)]
     Log(#[from] AppendError),
@@ -28,6 +31,9 @@ pub enum EntryFault {
     /// The checkpoint is that of another log: it bears another name than the first token says.
     #[error("it is the checkpoint of another log")]
     Origin,
+    /// The checkpoint bears no valid signature of the key that the first token names for checkpoints.
+    #[error("it is not signed by the key that the first token names for checkpoints")]
+    Unsigned,
     /// It is longer than the room that was given.
     #[error("it is longer than there is room")]
     NoRoom,
@@ -42,10 +48,17 @@ pub enum EntryFault {
     NothingWaits,
 }
 
-/// Whether a line is a token and, where it links to a line, follows the one before. The first line that is here may follow
-/// one of a segment that is kept elsewhere by now.
-pub(crate) fn joins(line: &[u8], last: Option<NodeHash>) -> Result<(), EntryFault> {
-    match (Token::parse_bytes(line)?.prev(), last) {
+/// Whether a line is a token that a log takes and, where it links to a line, follows the one before. The first line that is here may
+/// follow one of a segment that is kept elsewhere by now.
+pub(crate) fn joins(line: &[u8], first: bool, last: Option<NodeHash>) -> Result<(), EntryFault> {
+    let token = Token::parse_bytes(line)?;
+    if line.ends_with(b"\r") {
+        return Err(AppendError::NotALine.into());
+    }
+    if !first && token.log_header().is_some() {
+        return Err(AppendError::NotFirst.into());
+    }
+    match (token.prev(), last) {
         (Some(link), Some(last)) if link.0 != last => Err(EntryFault::Link),
         _ => Ok(()),
     }

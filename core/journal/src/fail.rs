@@ -100,8 +100,8 @@ pub enum AppendError<E> {
         /// The longest allowed.
         max: usize,
     },
-    /// What was to be appended is blank or has a line feed in it.
-    #[error("not one line: it is blank or has a line feed in it")]
+    /// What was to be appended is blank, or has a line feed or a NUL in it.
+    #[error("not one line: it is blank, or has a line feed or a NUL in it")]
     NotALine,
     /// Whoever composes the line did not.
     #[error(transparent)]

@@ -31,10 +31,12 @@
 //!
 //! # Recovery
 //!
-//! Opening takes in the longest prefix of whole lines that the [`Chain`] accepts (blank ones are no lines). What comes after it was torn by a crash if it
-//! lies within the last [`BATCH_BYTES`] (no batch is larger, and only one is under way at a time) and neither sidecar knows of its
-//! lines; it is appended to `FILE.torn` and cut off. Anything else is damage: an [`OpenError`] that names the line, and nothing is
-//! changed. Lines that were written but not acknowledged yet may survive a crash.
+//! Opening takes in the longest prefix of whole lines that the [`Chain`] accepts (blank ones are no lines). What comes after it may have been
+//! torn by a crash: it lies within the last [`BATCH_BYTES`] (no batch is larger, and only one is under way at a time), no sidecar knows of
+//! its lines, and it ends in the middle of a line or begins with a line in which whole sectors are missing (they read as zeros). Then it is
+//! appended to `FILE.torn` and cut off. Of a last line that only lacks its line feed, this is written. Anything else is damage, above all a line that
+//! is there with its line feed and is not what it should be: an [`OpenError`] that names the line, and nothing is changed. Lines that were
+//! written but not acknowledged yet may survive a crash.
 //!
 //! # Files
 //!
@@ -74,6 +76,7 @@ mod os;
 pub mod queue;
 mod recover;
 mod scan;
+mod segments;
 mod shared;
 pub mod spawn;
 mod sys;

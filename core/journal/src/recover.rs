@@ -1,4 +1,32 @@
 //! Opening: what is whole is taken in, what the last write left torn is cut off and kept beside, anything else is an error.
+//!
+//! # What a torn write is
+//!
+//! A batch is written behind the last acknowledged line and synced before another one is begun, and no line holds a NUL. So when the
+//! power goes or the process dies, everything up to the last acknowledged line is as it was written, and of at most [`BATCH_BYTES`] behind it
+//! each sector of the medium (512 bytes, or a multiple of that) was written or was not. One that was not reads as zeros, or the file
+//! ends before it. (File systems that show what a block held before, as FAT does and ext4 with `data=writeback`, leave other bytes, which cannot
+//! be told from an edit: they are damage here, and a person decides.) What is left of a torn write is therefore known by one of these, within
+//! the last [`BATCH_BYTES`] of the file:
+//!
+//! * **A missing end.** The file ends in a line without a line feed. If that is certainly a whole line ([`Chain::is_whole`]), only the line
+//!   feed is missing: it is written, and the line counts.
+//! * **A hole.** A line holds zeros, and all zeros from its beginning to the end of the file are such that sectors can have left them:
+//!   each run begins at the beginning of that line or where a sector begins, and ends where a sector or the file does. What comes behind a hole was in
+//!   the same batch, and not acknowledged either.
+//!
+//! A line with its line feed and without zeros was written whole. If it cannot be read, is not what its own hash says, or does not
+//! link to the one before, somebody has changed it or the medium is at fault: that is damage, and so is everything that is torn where
+//! it cannot be:
+//!
+//! * in a file that no journal wrote to: it continues no closed segment and has no `FILE.tree`, which is on the medium before the first
+//!   line of a file that continues none; a checkpoint says nothing about that;
+//! * before a line of which a sidecar knows, since these speak of acknowledged lines only.
+//!
+//! Damage is an error, and then nothing is changed: no byte of the file, of its sidecars or beside them, but for a rotation that was cut short,
+//! which is taken back first. `FILE.tree` is read along with
+//! the lines and mended only when all of them have been judged. It proves no line, since anybody can write it: the content of
+//! every line beyond the checkpoint is checked ([`Chain::intact`]), whether the tree knows of it or not.
 
 use std::io;
 
@@ -10,11 +38,20 @@ use crate::fail::OpenError;
 use crate::names::Names;
 use crate::options::{BATCH_BYTES, CHECKPOINT_BYTES, Options};
 use crate::queue::Fill;
-use crate::scan::{Expected, Lines, Tree};
-use crate::writer::{PAGE, Parts, Writer, undo_rotation};
+use crate::scan::{At, Expected, Lines, Next, Tree, fill};
+use crate::writer::{PAGE, Parts, Writer};
 
 /// How often a file is opened anew that was another one by the time it was locked.
 const LOCK_ROUNDS: u32 = 3;
+
+/// What a medium writes whole or not at all; real sectors are multiples of this.
+const SECTOR: u64 = 512;
+
+/// What is wrong with a line that has one.
+const NUL: &str = "it holds a NUL, which no line does";
+/// What keeps the end of a file from being a line.
+pub(crate) const NO_LINE_FEED: &str = "no line feed at its end";
+pub(crate) const TOO_LONG: &str = "longer than a line may be";
 
 /// What opening found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,8 +69,6 @@ pub struct Recovered {
     pub torn: u64,
 }
 
-/// A tree, and whether it was there.
-type Held<F> = (Option<Tree<F>>, bool);
 type Opened<C, D> = (Writer<D>, C, Fill, Recovered);
 
 /// Open a journal's file, with a chain that has seen no line yet.
@@ -47,18 +82,36 @@ pub(crate) fn open<C: Chain, D: Folder>(
     Opening { folder, names, max_line: options.max_line }.run(chain)
 }
 
-struct Opening<D: Folder> {
-    folder: D,
-    names: Names,
-    max_line: usize,
+/// A journal's file while it is opened.
+pub(crate) struct Opening<D: Folder> {
+    pub(crate) folder: D,
+    pub(crate) names: Names,
+    pub(crate) max_line: usize,
+}
+
+/// What lies beside the file when it is opened.
+struct Sidecars<F> {
+    tree: Option<Tree<F>>,
+    checkpoint: Option<Vec<u8>>,
+    /// A journal wrote to the file, so that what it wrote last may be torn.
+    ours: bool,
+}
+
+/// What was taken in.
+struct Read {
+    fill: Fill,
+    /// The first line that is not known to be acknowledged; the end, if all of them are.
+    unknown: At,
+    /// The last line has no line feed yet.
+    unfinished: bool,
 }
 
 impl<D: Folder> Opening<D> {
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.folder.display())
     }
 
-    fn io<T>(&self, name: &str, doing: &'static str, result: io::Result<T>) -> Result<T, OpenError> {
+    pub(crate) fn io<T>(&self, name: &str, doing: &'static str, result: io::Result<T>) -> Result<T, OpenError> {
         result.map_err(|source| OpenError::Io { path: self.path(name), doing, source })
     }
 
@@ -69,24 +122,27 @@ impl<D: Folder> Opening<D> {
         let len = file.len();
         let len = self.io(&name, "measuring", len)?;
         let follows = if created { false } else { self.follow(&mut file, len, closed, &mut chain)? };
-        let (mut tree, had_tree) = self.tree::<C>()?;
-        let checkpoint = read_small(&mut self.folder, &Names::checkpoint(&name), CHECKPOINT_BYTES);
-        let checkpoint = self.io(&Names::checkpoint(&name), "reading", checkpoint)?;
-        // Only a write of ours can have been torn; of what others wrote, nothing is cut off.
-        let ours = had_tree || follows || checkpoint.is_some();
-        let (fill, unknown) = self.read(&mut file, len, &mut chain, tree.as_mut(), checkpoint.as_deref(), ours)?;
+        let mut sidecars = self.sidecars::<C>(follows)?;
+        let read = self.read(&mut file, len, &mut chain, &mut sidecars)?;
+        let Read { mut fill, unknown, unfinished } = read;
         let torn = len - fill.bytes;
         if torn > 0 {
             self.cut(&mut file, fill.bytes, torn)?;
         }
-        let renewed = renew(&mut file, unknown, fill.bytes);
+        if unfinished {
+            let finished = file.write_all_at(fill.bytes, b"\n");
+            self.io(&name, "writing the line feed that its last line lacks", finished)?;
+            fill.bytes += 1;
+        }
+        let renewed = renew(&mut file, unknown.bytes, fill.bytes);
         self.io(&name, "making its last lines safe", renewed)?;
+        let tree = if C::TREE { self.mend_tree::<C>(sidecars.tree, &mut file, fill.bytes, unknown)? } else { None };
         let recovered = Recovered { entries: fill.entries, bytes: fill.bytes, segments, created, torn };
         let parts = Parts {
             folder: self.folder,
             names: self.names,
             file,
-            tree: tree.and_then(|tree| tree.finish(fill.entries)),
+            tree,
             keeps_tree: C::TREE,
             segments,
             len: fill.bytes,
@@ -120,235 +176,137 @@ impl<D: Folder> Opening<D> {
         Err(OpenError::Locked { path: self.path(&name) })
     }
 
-    /// Have the chain follow the closed segment that the file continues; whether there is one. A name alone makes no segment: where
-    /// the file has lines, it is the newest to whose last line the first of them may be linked.
-    fn follow<C: Chain>(
+    fn sidecars<C: Chain>(&mut self, follows: bool) -> Result<Sidecars<D::File>, OpenError> {
+        let file = self.names.file();
+        let (checkpoint, tree) = (Names::checkpoint(file), Names::tree(file));
+        let note = read_small(&mut self.folder, &checkpoint, CHECKPOINT_BYTES);
+        let note = self.io(&checkpoint, "reading", note)?;
+        let found = if C::TREE { self.folder.open(&tree, How::Existing) } else { Ok(None) };
+        let found = self.io(&tree, "opening", found)?;
+        let ours = !C::TREE || found.is_some() || follows;
+        Ok(Sidecars { tree: found.map(Tree::new), checkpoint: note, ours })
+    }
+
+    /// The tree with a leaf for every line and no more; made, and its name safe, if it was not there. `None` if it could not be written: it
+    /// is a help, and the next open tries again.
+    fn mend_tree<C: Chain>(
         &mut self,
+        tree: Option<Tree<D::File>>,
         file: &mut D::File,
         len: u64,
-        closed: Vec<u64>,
-        chain: &mut C,
-    ) -> Result<bool, OpenError> {
-        let name = self.names.file().to_owned();
-        let first = match Lines::new(file, len, self.max_line).next() {
-            Err(error) => return self.io(&name, "reading", Err(error)),
-            Ok(Some(Ok(line))) => Some(line.to_owned()),
-            Ok(Some(Err(_)) | None) => None,
-        };
-        if first.as_deref().is_some_and(|line| !C::continues(line)) {
-            return Ok(false);
-        }
-        let (start, mut unfit) = (chain.mark(), None);
-        for number in closed {
-            match self.follow_one(number, first.as_deref(), chain) {
-                Ok(true) => return Ok(true),
-                Ok(false) => {}
-                Err(why) => drop(unfit.get_or_insert(why)),
+        unknown: At,
+    ) -> Result<Option<D::File>, OpenError> {
+        let mut tree = match tree {
+            Some(tree) => tree.into_file(),
+            None => {
+                let name = Names::tree(self.names.file());
+                let made = self.folder.open(&name, How::Create).and_then(|made| self.folder.sync().map(|()| made));
+                let gone = || Err(io::ErrorKind::NotFound.into());
+                self.io(&name, "making", made.and_then(|made| made.map_or_else(gone, Ok)))?
             }
-            chain.rewind(&start);
-        }
-        // What it is that does not fit is better said than passed over.
-        unfit.map_or(Ok(false), Err)
-    }
-
-    /// Whether the file may continue this segment.
-    fn follow_one<C: Chain>(&mut self, number: u64, first: Option<&[u8]>, chain: &mut C) -> Result<bool, OpenError> {
-        let name = self.names.segment(number);
-        if self.is_empty(&name)? {
-            return Ok(false);
-        }
-        let Some(first) = first else {
-            // The first line is still to be written: it may say how long the segment before is, and what its lines are.
-            self.last_line(number)?;
-            self.push_segment(number, chain)?;
-            chain.turn();
-            return Ok(true);
         };
-        chain.follow(&self.last_line(number)?);
-        chain.turn();
-        chain.check(first).map(|()| true).map_err(|fault| OpenError::Damaged {
-            path: self.path(self.names.file()),
-            line: 1,
-            offset: 0,
-            fault: fault.to_string(),
-        })
+        let lines = Lines::from(file, unknown.bytes, len, self.max_line);
+        Ok(fill(&mut tree, lines, unknown, C::leaf).is_ok().then_some(tree))
     }
 
-    /// Whether there is nothing in a file of this name, or it is no file.
-    fn is_empty(&mut self, name: &str) -> Result<bool, OpenError> {
-        match self.folder.open(name, How::Existing) {
-            Ok(None) => Ok(true),
-            Ok(Some(mut file)) => {
-                let empty = file.is_empty();
-                self.io(name, "measuring", empty)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Other || error.kind() == io::ErrorKind::IsADirectory => {
-                Ok(true)
-            }
-            Err(error) => self.io(name, "opening", Err(error)),
-        }
-    }
-
-    /// Take back a rotation that was cut short. The highest number that a name has, and those of closed segments, the newest first.
-    fn settle_names(&mut self) -> Result<(u64, Vec<u64>), OpenError> {
-        let listed = self.folder.names();
-        let listed = self.io("", "listing the folder", listed)?;
-        let mut numbers: Vec<u64> = listed.iter().filter_map(|name| self.names.number(name)).collect();
-        numbers.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
-        let last = numbers.first().copied().unwrap_or(0);
-        let file = self.names.file().to_owned();
-        let same = last > 0 && {
-            let same = self.folder.same(&file, &self.names.segment(last));
-            self.io(&file, "comparing it with the last segment", same)?
-        };
-        let next = self.names.next();
-        // While a rotation is under way, the next segment lies ready. Without it, a second name is somebody else's: a hard link that
-        // was made as a copy, say. It is no segment, and stays.
-        let cut_short = listed.contains(&next);
-        if same {
-            numbers.remove(0);
-        }
-        let prepared = last + u64::from(!same);
-        // Before the file has its second name, its sidecars are where they were, and only what was prepared is in the way.
-        let settled = if !cut_short {
-            Ok(())
-        } else if same {
-            undo_rotation(&mut self.folder, &self.names, prepared)
-        } else {
-            let prepared = Names::checkpoint(&self.names.segment(prepared));
-            let removed = self.folder.remove(&format!("{prepared}.new")).and_then(|()| self.folder.remove(&prepared));
-            removed.and_then(|()| self.folder.remove(&next))
-        };
-        self.io(&file, "taking back a rotation that was cut short", settled)?;
-        let new = format!("{}.new", Names::checkpoint(&file));
-        let removed = self.folder.remove(&new);
-        self.io(&new, "removing", removed)?;
-        let taken = if cut_short { numbers.first().copied().unwrap_or(0) } else { last };
-        Ok((taken, numbers))
-    }
-
-    /// The last line of a closed segment, to which the first one of the next links.
-    fn last_line(&mut self, number: u64) -> Result<Vec<u8>, OpenError> {
-        let name = self.names.segment(number);
-        let read = (|| {
-            let mut file = self.folder.open(&name, How::Existing)?.ok_or(io::ErrorKind::NotFound)?;
-            let len = file.len()?;
-            let from = len.saturating_sub(self.max_line as u64 + 2);
-            let mut bytes = vec![0; usize::try_from(len - from).unwrap_or_default()];
-            let got = file.read_full_at(from, &mut bytes)?;
-            bytes.truncate(got);
-            Ok(bytes)
-        })();
-        let bytes: Vec<u8> = self.io(&name, "reading", read)?;
-        let line = bytes.rsplit(|&b| b == b'\n').find(|line| !is_blank(line)).unwrap_or_default();
-        if bytes.last() != Some(&b'\n') || line.is_empty() || line.len() > self.max_line {
-            let fault = "this closed segment does not end with a whole line".to_owned();
-            return Err(OpenError::Damaged { path: self.path(&name), line: 0, offset: 0, fault });
-        }
-        Ok(line.to_owned())
-    }
-
-    /// Every line of a closed segment.
-    fn push_segment<C: Chain>(&mut self, number: u64, chain: &mut C) -> Result<(), OpenError> {
-        let name = self.names.segment(number);
-        let opened = self.folder.open(&name, How::Existing).and_then(|file| file.ok_or(io::ErrorKind::NotFound.into()));
-        let mut file = self.io(&name, "opening", opened)?;
-        let len = file.len();
-        let len = self.io(&name, "measuring", len)?;
-        let mut lines = Lines::new(&mut file, len, self.max_line);
-        let mut number = 0;
-        loop {
-            number += 1;
-            match lines.next() {
-                Err(error) => return self.io(&name, "reading", Err(error)),
-                Ok(None) => return Ok(()),
-                Ok(Some(Err(fault))) => {
-                    let (path, fault) = (self.path(&name), fault.to_owned());
-                    return Err(OpenError::Damaged { path, line: number, offset: 0, fault });
-                }
-                Ok(Some(Ok(line))) if is_blank(line) => {}
-                Ok(Some(Ok(line))) => chain.follow(line),
-            }
-        }
-    }
-
-    /// The tree, and whether it was there, as it is beside every file that a journal with a tree wrote to.
-    fn tree<C: Chain>(&mut self) -> Result<Held<D::File>, OpenError> {
-        if !C::TREE {
-            return Ok((None, true));
-        }
-        let name = Names::tree(self.names.file());
-        let found = self.folder.open(&name, How::Existing);
-        if let Some(file) = self.io(&name, "opening", found)? {
-            return Ok((Some(Tree::new(file)), true));
-        }
-        let made = self.folder.open(&name, How::Create).and_then(|made| self.folder.sync().map(|()| made));
-        let made = self.io(&name, "making", made)?;
-        Ok((made.map(Tree::new), false))
-    }
-
-    /// Take in every whole line, to where the file ends or the last write was torn. Also where the first line begins that is not
-    /// known to be acknowledged.
+    /// Take in every whole line, to where the file ends or the last write was torn.
     fn read<C: Chain>(
         &mut self,
         file: &mut D::File,
         len: u64,
         chain: &mut C,
-        mut tree: Option<&mut Tree<D::File>>,
-        checkpoint: Option<&[u8]>,
-        ours: bool,
-    ) -> Result<(Fill, u64), OpenError> {
+        sidecars: &mut Sidecars<D::File>,
+    ) -> Result<Read, OpenError> {
         let name = self.names.file().to_owned();
         let disagrees = |opening: &Self, fault: C::Fault| OpenError::Checkpoint {
             path: opening.path(&name),
             sidecar: Names::checkpoint(&name),
             fault: fault.to_string(),
         };
-        let covered = match checkpoint {
-            Some(note) => Some(C::covered(note).map_err(|fault| disagrees(self, fault))?),
-            None => None,
-        };
+        let Sidecars { tree, checkpoint, ours } = sidecars;
+        let covered = checkpoint.as_deref().map(C::covered).transpose().map_err(|fault| disagrees(self, fault))?;
         let mut lines = Lines::new(file, len, self.max_line);
-        let (mut fill, mut unknown, mut number) = (Fill::default(), None, 0);
+        let (mut fill, mut unknown, mut number, mut unfinished) = (Fill::default(), None, 0, false);
         let fault = loop {
-            if let (Some(note), true) = (checkpoint, covered == Some(fill.entries)) {
+            if let (Some(note), true) = (checkpoint.as_deref(), covered == Some(fill.entries)) {
                 chain.agrees(note).map_err(|fault| disagrees(self, fault))?;
             }
-            let line = match lines.next() {
-                Err(error) => return self.io(&name, "reading", Err(error)),
-                Ok(None) => break None,
-                Ok(Some(Err(fault))) => break Some(fault.to_owned()),
-                Ok(Some(Ok(line))) => line,
+            let next = lines.next();
+            let (line, fed) = match self.io(&name, "reading", next)? {
+                None => break None,
+                Some(Next::Line(line)) => (line, true),
+                Some(Next::NoLineFeed(line)) if *ours && C::is_whole(line) => (line, false),
+                Some(Next::NoLineFeed(_)) => break Some(NO_LINE_FEED.to_owned()),
+                Some(Next::TooLong) => break Some(TOO_LONG.to_owned()),
             };
+            let bytes = line.len() as u64 + u64::from(fed);
             if is_blank(line) {
-                fill.bytes += line.len() as u64 + 1;
-                number += 1;
+                (number, fill.bytes) = (number + 1, fill.bytes + bytes);
                 continue;
             }
-            if let Err(fault) = chain.check(line) {
-                break Some(fault.to_string());
+            if let Err(fault) = judge(chain, line, covered.is_some_and(|covered| fill.entries < covered)) {
+                break Some(fault);
             }
-            let (leaf, len) = (chain.push(line), line.len() as u64 + 1);
-            let known = match (tree.as_deref_mut(), leaf) {
+            let leaf = chain.push(line);
+            let known = match (tree.as_mut(), leaf) {
                 (Some(tree), Some(leaf)) => self.compare(tree, fill.entries, leaf)?,
                 _ => false,
             };
             if !known {
-                unknown.get_or_insert(fill.bytes);
+                unknown.get_or_insert(At { bytes: fill.bytes, entries: fill.entries });
             }
-            fill.bytes += len;
+            (number, fill.bytes) = (number + 1, fill.bytes + bytes);
             fill.entries += 1;
-            number += 1;
+            unfinished = !fed;
         };
-        let fault = fault.map(|fault| (number + 1, fault));
-        if let (Some((line, fault)), false) = (&fault, ours) {
-            let (path, fault) = (self.path(&name), fault.clone());
-            // Nor is there a tree that would say that it was ours.
-            let _ = self.folder.remove(&Names::tree(&name));
-            return Err(OpenError::Damaged { path, line: *line, offset: fill.bytes, fault });
+        let known = self.known(fill.entries, tree.as_mut(), covered)?;
+        match fault {
+            Some(fault) => {
+                let torn = *ours && known.is_none() && self.is_torn::<C>(file, fill.bytes, len)?;
+                if !torn {
+                    return Err(OpenError::Damaged {
+                        path: self.path(&name),
+                        line: number + 1,
+                        offset: fill.bytes,
+                        fault,
+                    });
+                }
+            }
+            None => {
+                if let Some((known, sidecar)) = known {
+                    return Err(OpenError::Missing { path: self.path(&name), sidecar, lines: fill.entries, known });
+                }
+            }
         }
-        self.judge(len, fill, fault, tree, covered)?;
-        Ok((fill, unknown.unwrap_or(fill.bytes)))
+        let unknown = unknown.unwrap_or(At { bytes: fill.bytes, entries: fill.entries });
+        Ok(Read { fill, unknown, unfinished })
+    }
+
+    /// How many lines a sidecar knows of, if it knows of more than these, and which one does.
+    fn known(
+        &self,
+        entries: u64,
+        tree: Option<&mut Tree<D::File>>,
+        covered: Option<u64>,
+    ) -> Result<Option<(u64, String)>, OpenError> {
+        let file = self.names.file();
+        let in_tree = match tree {
+            Some(tree) => self.io(&Names::tree(file), "reading", tree.known_beyond(entries))?,
+            None => 0,
+        };
+        let covered = covered.unwrap_or(0);
+        let sidecar = if covered >= in_tree { Names::checkpoint(file) } else { Names::tree(file) };
+        Ok(Some((in_tree.max(covered), sidecar)).filter(|(known, _)| *known > entries))
+    }
+
+    /// Whether what begins at an offset, where no line was found, may be what a torn write left.
+    pub(crate) fn is_torn<C: Chain>(&self, file: &mut D::File, from: u64, len: u64) -> Result<bool, OpenError> {
+        let size = usize::try_from(len - from).ok().filter(|size| *size <= BATCH_BYTES);
+        let Some(size) = size else { return Ok(false) };
+        let mut tail = vec![0; size];
+        let got = file.read_full_at(from, &mut tail);
+        let got = self.io(self.names.file(), "reading", got)?;
+        Ok(got == size && is_torn(&tail, from, self.max_line, C::is_whole))
     }
 
     /// Whether the tree knows a line.
@@ -361,37 +319,6 @@ impl<D: Folder> Opening<D> {
                 Err(OpenError::TreeDiffers { path: self.path(self.names.file()), tree: sidecar, line: entry + 1 })
             }
             Err(error) => self.io(&sidecar, "reading", Err(error)),
-        }
-    }
-
-    /// Whether the lines may end here: at the end of the file, or where the last write may have been torn. What was
-    /// acknowledged is known from the sidecars, as they speak of acknowledged lines only.
-    fn judge(
-        &self,
-        len: u64,
-        fill: Fill,
-        fault: Option<(u64, String)>,
-        tree: Option<&mut Tree<D::File>>,
-        covered: Option<u64>,
-    ) -> Result<(), OpenError> {
-        let name = self.names.file();
-        let in_tree = match tree {
-            Some(tree) => self.io(&Names::tree(name), "reading", tree.known_beyond(fill.entries))?,
-            None => 0,
-        };
-        let covered = covered.unwrap_or(0);
-        let known = in_tree.max(covered);
-        match fault {
-            Some((line, fault)) if known > fill.entries || len - fill.bytes > BATCH_BYTES as u64 => {
-                Err(OpenError::Damaged { path: self.path(name), line, offset: fill.bytes, fault })
-            }
-            None if known > fill.entries => Err(OpenError::Missing {
-                path: self.path(name),
-                sidecar: if covered == known { Names::checkpoint(name) } else { Names::tree(name) },
-                lines: fill.entries,
-                known,
-            }),
-            _ => Ok(()),
         }
     }
 
@@ -430,4 +357,84 @@ fn renew<F: File>(file: &mut F, unknown: u64, end: u64) -> io::Result<()> {
     }
     file.write_all_at(from, &bytes)?;
     file.sync()
+}
+
+/// Whether a line belongs behind those before it; its content is looked at unless the checkpoint covers it.
+fn judge<C: Chain>(chain: &C, line: &[u8], covered: bool) -> Result<(), String> {
+    if line.contains(&0) {
+        return Err(NUL.to_owned());
+    }
+    chain
+        .check(line)
+        .and_then(|()| if covered { Ok(()) } else { chain.intact(line) })
+        .map_err(|fault| fault.to_string())
+}
+
+/// The rule of this module: whether the end of a file, of which nothing is known to be acknowledged and whose first line is none, can be
+/// what a torn write left. It begins at `from` in the file.
+fn is_torn(tail: &[u8], from: u64, max_line: usize, is_whole: impl Fn(&[u8]) -> bool) -> bool {
+    let line = tail.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    if line.contains(&0) {
+        return holes_are_sectors(tail, from);
+    }
+    line.len() == tail.len() && line.len() <= max_line && !is_whole(line)
+}
+
+/// Whether each run of zeros can be what is read of sectors that were never written.
+fn holes_are_sectors(tail: &[u8], from: u64) -> bool {
+    let edge = |at: usize| at == 0 || at == tail.len() || (from + at as u64).is_multiple_of(SECTOR);
+    let mut before = None;
+    tail.iter().map(|byte| Some(*byte == 0)).chain([None]).enumerate().all(|(at, zero)| {
+        let turns = before.replace(zero).is_some_and(|before| before != zero) || at == 0;
+        // Only where zeros begin or end does it matter.
+        !turns || edge(at)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_torn;
+
+    /// A hole from one offset to another in a file of lines, of which the first that is not whole begins at `line`.
+    fn holed(line: usize, hole: std::ops::Range<usize>, len: usize) -> bool {
+        let mut file = b"0123456789\n".repeat(400);
+        file.truncate(len);
+        file[hole].fill(0);
+        is_torn(&file[line..], line as u64, 100, |_| false)
+    }
+
+    #[test]
+    fn holes_begin_and_end_where_sectors_do() {
+        // From its beginning, or from a sector on, to the end of a sector or of the file.
+        assert!(holed(22, 22..512, 2200));
+        assert!(holed(22, 22..1024, 2200));
+        assert!(holed(22, 22..800, 800));
+        assert!(holed(506, 512..1024, 2200));
+        assert!(holed(506, 512..2200, 2200));
+        // An edit, or a medium that is at fault.
+        assert!(!holed(22, 23..24, 2200));
+        assert!(!holed(22, 22..25, 2200));
+        assert!(!holed(22, 22..511, 2200));
+        assert!(!holed(506, 511..1024, 2200));
+        assert!(!holed(506, 512..1025, 2200));
+    }
+
+    #[test]
+    fn every_hole_counts() {
+        let mut file = b"0123456789\n".repeat(400);
+        file[0..512].fill(0);
+        file[1024..1536].fill(0);
+        assert!(is_torn(&file, 0, 100, |_| false));
+        file[2000] = 0;
+        assert!(!is_torn(&file, 0, 100, |_| false));
+    }
+
+    #[test]
+    fn a_line_with_its_end_is_not_torn() {
+        let torn = |tail: &[u8]| is_torn(tail, 77, 8, |line| line.ends_with(b"."));
+        assert!(torn(b"half"));
+        assert!(!torn(b"half\n") && !torn(b"half\nand more"));
+        assert!(!torn(b"whole."), "and it was not taken in");
+        assert!(!torn(b"longer than any"));
+    }
 }

@@ -2,10 +2,23 @@
 
 use std::io;
 
+use sluis_chain::log::is_blank;
+
 use crate::chain::Leaf;
 use crate::disk::File;
 
 const PIECE: usize = 64 << 10;
+
+/// What comes next in a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next<'a> {
+    /// A line, without its line feed.
+    Line(&'a [u8]),
+    /// The end of the file, without a line feed.
+    NoLineFeed(&'a [u8]),
+    /// Something longer than a line may be.
+    TooLong,
+}
 
 /// The lines of a file.
 pub(crate) struct Lines<'a, F> {
@@ -20,11 +33,16 @@ pub(crate) struct Lines<'a, F> {
 
 impl<'a, F: File> Lines<'a, F> {
     pub(crate) fn new(file: &'a mut F, len: u64, max_line: usize) -> Self {
-        Self { file, len, at: 0, buffer: Vec::new(), start: 0, max_line }
+        Self::from(file, 0, len, max_line)
     }
 
-    /// The next line without its line feed. `None` at the end; an inner error is what keeps the rest from being a line.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Result<&[u8], &'static str>>> {
+    /// Those from an offset on, at which a line begins.
+    pub(crate) fn from(file: &'a mut F, at: u64, len: u64, max_line: usize) -> Self {
+        Self { file, len, at, buffer: Vec::new(), start: 0, max_line }
+    }
+
+    /// `None` at the end. After anything but a line nothing sensible comes.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Next<'_>>> {
         let mut searched = 0;
         let end = loop {
             let rest = self.buffer.get(self.start..).unwrap_or_default();
@@ -33,18 +51,19 @@ impl<'a, F: File> Lines<'a, F> {
             }
             searched = rest.len();
             if searched > self.max_line {
-                return Ok(Some(Err("longer than a line may be")));
+                return Ok(Some(Next::TooLong));
             }
             if !self.more()? {
-                return Ok((searched > 0).then_some(Err("no line feed at its end")));
+                let rest = self.buffer.get(self.start..).unwrap_or_default();
+                return Ok((searched > 0).then_some(Next::NoLineFeed(rest)));
             }
         };
         let from = self.start;
         self.start += end + 1;
         if end > self.max_line {
-            return Ok(Some(Err("longer than a line may be")));
+            return Ok(Some(Next::TooLong));
         }
-        Ok(self.buffer.get(from..from + end).map(Ok))
+        Ok(self.buffer.get(from..from + end).map(Next::Line))
     }
 
     fn more(&mut self) -> io::Result<bool> {
@@ -60,15 +79,12 @@ impl<'a, F: File> Lines<'a, F> {
     }
 }
 
-/// `FILE.tree`, read along with the lines; what it lacks is filled in.
+/// `FILE.tree`, read along with the lines. It is not changed before these are known to be what they should be.
 pub(crate) struct Tree<F> {
     file: F,
     /// Leaves as they are in the file, from `first` on. Zeros and what is not there are the same: not known.
     piece: Vec<u8>,
     first: u64,
-    /// Leaves to be written, from `missing_from` on.
-    missing: Vec<Leaf>,
-    missing_from: u64,
 }
 
 /// What a tree says of a leaf.
@@ -83,7 +99,7 @@ const LEAF: usize = size_of::<Leaf>();
 
 impl<F: File> Tree<F> {
     pub(crate) fn new(file: F) -> Self {
-        Self { file, piece: Vec::new(), first: 0, missing: Vec::new(), missing_from: 0 }
+        Self { file, piece: Vec::new(), first: 0 }
     }
 
     /// What stands in a place.
@@ -100,24 +116,16 @@ impl<F: File> Tree<F> {
         Ok(leaf.copied().filter(|leaf| *leaf != [0; LEAF]))
     }
 
-    /// Whether a line's leaf is the one that stands here; where none does, it is filled in.
+    /// Whether a line's leaf is the one that stands here.
     pub(crate) fn expect(&mut self, entry: u64, leaf: Leaf) -> io::Result<Expected> {
-        if let Some(known) = self.known_at(entry)? {
-            if known == leaf {
-                return Ok(Expected::Known);
-            }
-            // Writing it may have been cut short; then it is written again.
-            let len = known.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
-            if !leaf.starts_with(known.get(..len).unwrap_or_default()) {
-                return Ok(Expected::Other);
-            }
+        let Some(known) = self.known_at(entry)? else { return Ok(Expected::Unknown) };
+        if known == leaf {
+            return Ok(Expected::Known);
         }
-        if self.missing_from + self.missing.len() as u64 != entry || self.missing.len() * LEAF >= PIECE {
-            self.fill_in();
-            self.missing_from = entry;
-        }
-        self.missing.push(leaf);
-        Ok(Expected::Unknown)
+        // Writing it may have been cut short; then it is written again.
+        let len = known.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
+        let cut_short = leaf.starts_with(known.get(..len).unwrap_or_default());
+        Ok(if cut_short { Expected::Unknown } else { Expected::Other })
     }
 
     /// How many lines the tree knows of, if more than these: one more than the last that it knows. Zeros behind it are passed over
@@ -144,19 +152,41 @@ impl<F: File> Tree<F> {
         self.known_at(entry)
     }
 
-    /// Nobody is told when this fails: the tree is a help, and the next open tries again.
-    fn fill_in(&mut self) {
-        let _ = self.file.write_all_at(self.missing_from * LEAF as u64, self.missing.as_flattened());
-        self.missing.clear();
+    pub(crate) fn into_file(self) -> F {
+        self.file
     }
+}
 
-    /// The file, with a leaf for every line and no more; `None` if that could not be written.
-    pub(crate) fn finish(mut self, entries: u64) -> Option<F> {
-        self.fill_in();
-        let len = entries * LEAF as u64;
-        if self.file.len().ok()? != len {
-            self.file.set_len(len).ok()?;
+/// Where a line begins, and how many come before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct At {
+    pub(crate) bytes: u64,
+    pub(crate) entries: u64,
+}
+
+/// Write the leaves of the lines from one on, and of no others behind them.
+pub(crate) fn fill<F: File>(
+    tree: &mut F,
+    mut lines: Lines<'_, F>,
+    from: At,
+    leaf: impl Fn(&[u8]) -> Option<Leaf>,
+) -> io::Result<()> {
+    let (mut at, mut leaves) = (from.entries * LEAF as u64, Vec::new());
+    loop {
+        let line = match lines.next()? {
+            Some(Next::Line(line)) => Some(line),
+            _ => None,
+        };
+        if leaves.len() >= PIECE || line.is_none() {
+            tree.write_all_at(at, &leaves)?;
+            at += leaves.len() as u64;
+            leaves.clear();
         }
-        Some(self.file)
+        match line {
+            Some(line) if is_blank(line) => {}
+            Some(line) => leaves.extend_from_slice(&leaf(line).unwrap_or_default()),
+            None => break,
+        }
     }
+    if tree.len()? == at { Ok(()) } else { tree.set_len(at) }
 }

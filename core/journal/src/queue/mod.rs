@@ -190,6 +190,7 @@ impl<C: Chain> Queue<C> {
         let copy = |chain: &mut C, out: &mut [u8]| {
             // What would not be taken in on opening must not get in.
             chain.check(line)?;
+            chain.intact(line)?;
             // It has room for the longest line.
             if let Some(out) = out.get_mut(..len) {
                 out.copy_from_slice(line);
@@ -379,8 +380,9 @@ fn remember(slot: &mut Option<Waker>, waker: &Waker) {
 }
 
 /// Neither blank, nor two.
+/// A NUL is what a page that was never written reads as, so no line has one.
 fn is_line(line: &[u8]) -> bool {
-    !line.contains(&b'\n') && !is_blank(line)
+    !line.contains(&b'\n') && !line.contains(&0) && !is_blank(line)
 }
 
 impl<C: Chain> std::fmt::Debug for Queue<C> {

@@ -3,19 +3,22 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sluis_chain::log::merkle::{Frontier, NodeHash};
-use sluis_chain::log::note::last_note;
+use sluis_chain::log::merkle::{Frontier, NodeHash, leaf_hash};
+use sluis_chain::log::note::{Checkpoint, last_note};
 use sluis_chain::log::{self, Appended, Log, LogHeader, Mark, Protection};
 use sluis_chain::token::Token;
 use sluis_core::data::Text;
-use sluis_core::identity::PublicKey;
+use sluis_core::identity::note::NoteKey;
+use sluis_core::identity::{MacKey, PublicKey};
 use sluis_core::{Now, Seed};
 
+use super::setup::Rest;
 use crate::chain::{Chain, Leaf};
 use crate::entry::{EntryFault, joins, links, read};
 
 /// The chain of a token journal: the log's machine. Lines that are read must be tokens, and where they link to a line, that must be
-/// the one before; that they are also what they say they are is for `verify` to find out.
+/// the one before; those that no checkpoint covers must be what their content hash says. Whether those are right that a checkpoint covers, and
+/// whether signatures are, is for `verify` to find out.
 pub struct Entries {
     pub(super) log: Log,
     /// Of the first token of the file, or of the segment before it: which log it is.
@@ -24,6 +27,8 @@ pub struct Entries {
     pub(super) note: Vec<u8>,
     /// Sees every token of the file while it is opened.
     pub(super) reading: Option<Reading>,
+    /// Under which content hashes are HMACs.
+    mac: Option<MacKey>,
     /// Every token that names no parent follows from the one before it.
     pub(super) chained: bool,
     /// The id of the last token, where that is needed.
@@ -47,8 +52,9 @@ impl Header {
 }
 
 impl Entries {
-    pub(super) fn new(seed: &Seed, chained: bool, reading: Option<Reading>) -> Self {
-        Self { log: Log::new(seed), header: None, note: Vec::new(), reading, chained, last_id: None }
+    pub(super) fn new(seed: &Seed, rest: &Rest, reading: Option<Reading>) -> Self {
+        let (mac, chained) = (rest.keys.mac.clone(), rest.chained);
+        Self { log: Log::new(seed), header: None, note: Vec::new(), reading, mac, chained, last_id: None }
     }
 
     /// Add a token. Its parent, where it names none and tokens are chained, is the one before it.
@@ -103,7 +109,20 @@ impl Chain for Entries {
     const TREE: bool = true;
 
     fn check(&self, line: &[u8]) -> Result<(), EntryFault> {
-        joins(line, self.log.last())
+        joins(line, self.log.size() == 0, self.log.last())
+    }
+
+    fn intact(&self, line: &[u8]) -> Result<(), EntryFault> {
+        Token::parse_bytes(line)?.verify(self.mac.as_ref()).map_err(EntryFault::Content)
+    }
+
+    /// Nothing can be cut off the end of an object so that it is still one.
+    fn is_whole(line: &[u8]) -> bool {
+        Token::parse_bytes(line).is_ok()
+    }
+
+    fn leaf(line: &[u8]) -> Option<Leaf> {
+        Some(leaf_hash(line))
     }
 
     fn push(&mut self, line: &[u8]) -> Option<Leaf> {
@@ -132,6 +151,7 @@ impl Chain for Entries {
 
     fn turn(&mut self) {
         self.log.turn();
+        self.note.clear();
     }
 
     fn continues(first: &[u8]) -> bool {
@@ -156,8 +176,16 @@ impl Chain for Entries {
         if head.root != self.log.tree().root() {
             return Err(EntryFault::Root);
         }
-        if self.header.as_ref().is_some_and(|header| *header.origin != *head.origin) {
-            return Err(EntryFault::Origin);
+        if let Some(Header { origin, key }) = &self.header {
+            if **origin != *head.origin {
+                return Err(EntryFault::Origin);
+            }
+            let key = key.map(|key| NoteKey::new(origin, key).map_err(|_| EntryFault::Origin)).transpose()?;
+            if let Some(key) = key
+                && Checkpoint::open(last_note(checkpoint), origin, &[key]).is_err()
+            {
+                return Err(EntryFault::Unsigned);
+            }
         }
         self.note = last_note(checkpoint).to_vec();
         Ok(())

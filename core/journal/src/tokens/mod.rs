@@ -90,7 +90,7 @@ impl TokenJournal {
     /// The file is in use, damaged, not what its checkpoint says, or the system refuses.
     pub fn open(path: impl AsRef<Path>, seed: &Seed, setup: TokenSetup) -> Result<(Self, Recovered), OpenError> {
         let (opening, rest) = setup.split(path.as_ref());
-        let (journal, found) = Journal::open(path, Entries::new(seed, rest.chained, None), opening)?;
+        let (journal, found) = Journal::open(path, Entries::new(seed, &rest, None), opening)?;
         Ok((rest.of(journal), found))
     }
 
@@ -114,7 +114,7 @@ impl TokenJournal {
                 each(reader, token);
             }
         });
-        let (journal, found) = Journal::open(path, Entries::new(seed, rest.chained, Some(reading)), opening)?;
+        let (journal, found) = Journal::open(path, Entries::new(seed, &rest, Some(reading)), opening)?;
         journal.chain(|entries| entries.reading = None);
         let read = reader.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Nobody else takes it out.
@@ -132,7 +132,7 @@ impl TokenJournal {
         setup: TokenSetup,
     ) -> Result<(Self, Recovered), OpenError> {
         let (opening, rest) = setup.split(path.as_ref());
-        let opening = Journal::open_async(path, Entries::new(seed, rest.chained, None), opening);
+        let opening = Journal::open_async(path, Entries::new(seed, &rest, None), opening);
         let (journal, found) = opening.await?;
         Ok((rest.of(journal), found))
     }
@@ -145,7 +145,7 @@ impl<D: Folder> TokenJournal<D> {
     /// As [`open`](TokenJournal::open).
     pub fn open_in(folder: D, names: Names, seed: &Seed, setup: TokenSetup) -> Result<(Self, Recovered), OpenError> {
         let (opening, rest) = setup.split(Path::new(names.file()));
-        let (journal, found) = Journal::open_in(folder, names, Entries::new(seed, rest.chained, None), opening)?;
+        let (journal, found) = Journal::open_in(folder, names, Entries::new(seed, &rest, None), opening)?;
         Ok((rest.of(journal), found))
     }
 
@@ -284,7 +284,8 @@ impl<D: Folder> TokenJournal<D> {
         self.log.header.key
     }
 
-    /// Append a token that was sealed elsewhere, byte for byte. It has no link, or the one to the line that happens to be before.
+    /// Append a token that was sealed elsewhere, byte for byte. It has no link, or the one to the line that happens to be before, and its
+    /// content hash is right: an HMAC under the journal's key, if that has one.
     ///
     /// # Errors
     /// It is not in the journal.
@@ -352,6 +353,7 @@ fn as_it_is(line: &[u8]) -> impl FnOnce(&mut Entries, &mut [u8]) -> Result<Compo
     move |entries, out| {
         // What would not be opened again must not get in.
         entries.check(line)?;
+        entries.intact(line)?;
         let room = out.len().saturating_sub(1);
         let Some(out) = out.get_mut(..line.len()).filter(|_| line.len() <= room) else {
             return Err(log::AppendError::TooLong.into());

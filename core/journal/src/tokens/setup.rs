@@ -64,7 +64,7 @@ impl TokenSetup {
         self
     }
 
-    /// With content hashes that are HMACs.
+    /// With content hashes that are HMACs, also those of the lines that are in the file.
     #[must_use]
     pub fn mac(mut self, key: MacKey) -> Self {
         self.keys.mac = Some(key);
