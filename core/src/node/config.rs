@@ -1,7 +1,7 @@
 //! What a node is told once, at birth.
 
 use crate::Did;
-use crate::airlock::{GateConfig, GateError, ReplayConfig, TrustConfig, VouchConfig};
+use crate::airlock::{GateConfig, GateError, Rank, ReplayConfig, TrustConfig, VouchConfig};
 use crate::framing::Encoding;
 use crate::time::{Duration, Wall};
 
@@ -141,8 +141,9 @@ pub enum ConfigError {
 
 /// Upper bounds. Every table starts empty, grows with use and never passes its bound.
 ///
-/// Of what pings of others fill (peers, waiting and open pings, senders in the replay window, events) an eighth is kept for
-/// senders that the operator trusts by name and for addresses that have proven themselves.
+/// Of what pings of others fill (peers, waiting and open pings, senders in the replay window, events, datagrams to be sent) an
+/// eighth is kept for senders that the operator trusts by name and for addresses that have proven themselves, and half of that
+/// for the latter alone: whatever names are written from unproven addresses, they share the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Caps {
@@ -155,7 +156,7 @@ pub struct Caps {
     /// Of those, from one sender at one address: 64.
     pub waiting_per_sender: u32,
     /// Of those, in one name from all its addresses that have not proven themselves: 128. What is over half of that takes a
-    /// stranger's place, and makes way for who is better known.
+    /// stranger's place, and makes way for who is better known; and the address that has most of them makes way for another.
     pub waiting_per_name: u32,
     /// Of those, from one address that has not proven itself (of IPv6: a network of 64 bits), whatever names it gives: 128.
     pub waiting_per_address: u32,
@@ -180,9 +181,13 @@ pub struct Caps {
 }
 
 impl Caps {
-    /// How much of a table of this size strangers may not take.
-    pub(super) const fn reserved(size: usize) -> usize {
-        size / 8
+    /// How much of a table of this size senders of this rank may not take.
+    pub(super) const fn reserved(size: usize, rank: Rank) -> usize {
+        match rank {
+            Rank::Stranger => size / 8,
+            Rank::Trusted => size / 16,
+            Rank::Proven => 0,
+        }
     }
 
     /// No bounds worth the name.

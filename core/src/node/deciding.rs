@@ -7,6 +7,7 @@ use super::peers::Peers;
 use super::ping::AnswerError;
 use super::{Node, State};
 use crate::Path;
+use crate::airlock::Rank;
 use crate::framing::{Decision, Value};
 use crate::time::Now;
 
@@ -140,7 +141,7 @@ impl State {
         self.stats.approved = self.stats.approved.saturating_add(1);
         let seat = self.peers.look_up(did);
         if !seat.is_known() {
-            self.meet(now, seat, path);
+            self.meet(now, seat, path, Rank::Stranger);
         }
     }
 }

@@ -64,8 +64,8 @@ pub(super) struct Events {
     notices: Queue<Head>,
     /// Room among the notices that is kept free for decisions about pings that wait: how many, and their bytes.
     reserved: (usize, usize),
-    /// Room among the notices that strangers may not take.
-    not_for_strangers: (usize, usize),
+    /// The bounds of the notices: how many, and their bytes.
+    bounds: (usize, usize),
 }
 
 /// A length that fits by construction: everything here comes out of one datagram or is a limited text.
@@ -78,8 +78,7 @@ impl Events {
     pub(super) const fn new(max_events: usize, max_bytes: usize) -> Self {
         let replies = Queue::new(max_events, max_bytes);
         let notices = Queue::new(max_events, max_bytes);
-        let not_for_strangers = (Caps::reserved(max_events), Caps::reserved(max_bytes));
-        Self { replies, notices, reserved: (0, 0), not_for_strangers }
+        Self { replies, notices, reserved: (0, 0), bounds: (max_events, max_bytes) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -108,7 +107,7 @@ impl Events {
 
     /// The same for notices about a sender of this rank.
     pub(super) fn room_for_rank(&self, rank: Rank, count: usize, bytes: usize) -> bool {
-        let (records, more) = if rank == Rank::Stranger { self.not_for_strangers } else { (0, 0) };
+        let (records, more) = (Caps::reserved(self.bounds.0, rank), Caps::reserved(self.bounds.1, rank));
         self.room_for_notices(count + records, bytes + more)
     }
 

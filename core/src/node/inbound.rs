@@ -1,6 +1,7 @@
 //! What is kept of a ping while the application has not yet spoken.
 
 use super::event::{OpenId, WaitId};
+use super::inbox::ByName;
 use super::policy::Judged;
 use super::quota::Charged;
 use crate::Path;
@@ -8,6 +9,7 @@ use crate::airlock::gate::MAX_RULE_TEXT;
 use crate::airlock::{Rank, Source};
 use crate::framing::{Encoding, Zone};
 use crate::limits::{MAX_DID, MAX_INTENT, MAX_PACKET_ID};
+use crate::table::{Link, Linked};
 use crate::time::Instant;
 
 /// An unproven address may be sent at most this many times the bytes that it sent (as RFC 9000, section 8).
@@ -32,6 +34,16 @@ pub(super) struct Inbound {
     pub(super) source: Source,
     /// Bytes that this ping still entitles its address to, while the address is unproven.
     pub(super) allowance: usize,
+    by_name: Link,
+}
+
+impl Linked<ByName> for Inbound {
+    fn link(&self) -> &Link {
+        &self.by_name
+    }
+    fn link_mut(&mut self) -> &mut Link {
+        &mut self.by_name
+    }
 }
 
 /// Where a ping is kept until the application has spoken.
@@ -105,6 +117,7 @@ impl Inbound {
             trust: judged.trust,
             source: judged.source,
             allowance,
+            by_name: Link::default(),
         })
     }
 

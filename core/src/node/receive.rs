@@ -178,7 +178,8 @@ impl Node {
         };
         let origin = match rank {
             Rank::Stranger => Origin::Stranger(quota::address(&self.state.names, remote)),
-            Rank::Trusted | Rank::Proven => Origin::Known,
+            Rank::Trusted => Origin::Trusted,
+            Rank::Proven => Origin::Proven,
         };
         let admission = match self.state.replay.check_name(now, name, nonce, stamp, origin) {
             Ok(admission) => Some(admission),
@@ -260,7 +261,8 @@ impl State {
         let (more, more_bytes) =
             if decision == Decision::Accept { peer_notices(seat) } else { (1, sender.text_bytes()) };
         let event_bytes = bytes.len() + judged.rule.map_or(0, str::len);
-        if !self.events.room_for_rank(rank, more + 1, event_bytes + more_bytes) {
+        let events = self.events.room_for_rank(rank, more + 1, event_bytes + more_bytes);
+        if !events || !self.outbox.has_room(rank) {
             return Err(Reject::Busy);
         }
         let mut allowance = bytes.len() * AMPLIFICATION;
@@ -325,12 +327,11 @@ impl State {
     }
 
     /// Note who was heard from and accepted after the fact, if there is room to remember it.
-    pub(super) fn meet(&mut self, now: Now, seat: PeerLookup<'_>, path: Path) {
+    pub(super) fn meet(&mut self, now: Now, seat: PeerLookup<'_>, path: Path, rank: Rank) {
         let (count, bytes) = peer_notices(seat);
-        // It answered a request of ours, or the application let it in: it is no stranger, but nobody trusts its name either.
         let room = self.events.room_for_notices(count, bytes);
-        if room && self.peers.has_room_for(now.mono, seat, Rank::Stranger) {
-            self.record_peer(now, seat, path, Rank::Stranger);
+        if room && self.peers.has_room_for(now.mono, seat, rank) {
+            self.record_peer(now, seat, path, rank);
         }
     }
 
