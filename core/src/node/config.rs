@@ -20,8 +20,9 @@ pub struct NodeConfig {
     /// The replay window.
     pub replay: ReplayConfig,
     /// Packets stamped before this are [`Stale`](crate::Reject::Stale). `None` by default: a node that starts remembers nothing, so
-    /// what was sent to it in the last 30 seconds could be replayed once. Setting the time of starting closes that gap, and
-    /// refuses for a while what comes from clocks that are behind.
+    /// what was sent to it in the last 30 seconds could be replayed once. Setting the time of starting leaves of that only what
+    /// was stamped ahead of our clock, by [`ReplayConfig::skew`] at most; without kept state that could only be closed by taking
+    /// nothing at all for as long. It refuses for a while what comes from clocks that are behind.
     pub not_before: Option<Wall>,
     /// How long a request waits for its first answer: 10 s. [`Ping::timeout`](super::Ping::timeout) overrides it.
     pub request_timeout: Duration,
@@ -36,7 +37,7 @@ pub struct NodeConfig {
     /// Whether heartbeats that are taken are events too: off, since most applications have no use for them.
     pub tell_heartbeats: bool,
     /// Whether the name and the address of the last sender that was ROOD are kept, see
-    /// [`Node::last_rood`](super::Node::last_rood): off. One entry of at most 256 bytes, for an operator who wonders whom silence met.
+    /// [`Node::last_rood`](super::Node::last_rood): off. One entry of at most 514 bytes, for an operator who wonders whom silence met.
     pub keep_last_rood: bool,
     /// How our heartbeats are written.
     pub heartbeat_encoding: Encoding,

@@ -5,7 +5,9 @@ use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
-use super::{AnswerError, Event, Node, NodeConfig, OpenId, Outcome, Ping, PingError, Reply, RequestId, WaitId};
+use super::{
+    AnswerError, Event, Node, NodeConfig, OpenId, Outcome, Ping, PingError, Reply, RequestId, RoodBecause, WaitId,
+};
 use crate::airlock::Rule;
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, Text, Value, ValueBuf, Zone};
 use crate::limits::MAX_DATAGRAM_V6;
@@ -428,12 +430,47 @@ fn the_last_rood_sender_is_known_to_who_asks_for_it() {
     for (name, port) in [(SENSOR, 9), ("jis:home:other", 10)] {
         let (_, ping) = ask(&mut node(name, 2), at(0), Encoding::Json);
         assert_eq!(hub.handle_datagram(at(0), from(port), &mut ping.clone()), Err(Reject::Rood));
-        assert_eq!(hub.last_rood(), Some((name, from(port))));
+        let last = hub.last_rood().unwrap();
+        assert_eq!((last.did, last.from, last.because), (name, from(port), RoodBecause::Trust));
     }
     hub.set_trust(SENSOR, 0.5).unwrap();
     let (_, ping) = ask(&mut node(SENSOR, 3), at(0), Encoding::Json);
     hub.handle_datagram(at(0), from(9), &mut ping.clone()).unwrap();
-    assert_eq!(hub.last_rood(), Some(("jis:home:other", from(10))), "nobody else was turned away");
+    assert_eq!(hub.last_rood().unwrap().did, "jis:home:other", "nobody else was turned away");
+    hub.add_rule(&Rule { intent: Some("temperature.*"), ..Rule::new("r", "no heat", Zone::Rood) }).unwrap();
+    let (_, ping) = ask(&mut node(SENSOR, 4), at(0), Encoding::Json);
+    assert_eq!(hub.handle_datagram(at(0), from(9), &mut ping.clone()), Err(Reject::Rood));
+    assert_eq!(hub.last_rood().unwrap().because, RoodBecause::Rule("no heat"));
+    let mut config = NodeConfig::new(Did::new(HUB).unwrap());
+    (config.keep_last_rood, config.gate.otherwise) = (true, Some(Zone::Rood));
+    let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
+    hub.set_trust(SENSOR, 0.9).unwrap();
+    assert_eq!(hub.handle_datagram(at(0), from(9), &mut ping.clone()), Err(Reject::Rood));
+    assert_eq!(hub.last_rood().unwrap().because, RoodBecause::Otherwise);
+}
+
+/// Whom the operator turns away by now does not get in by having waited; it can be told so.
+#[test]
+fn a_ping_that_is_rood_by_now_is_not_let_in() {
+    let (mut hub, mut sensor) = pair(0.5);
+    let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
+    hub.handle_datagram(at(0), from(9), &mut ping.clone()).unwrap();
+    let id = waiting_id(&mut hub);
+    drain(&mut hub, at(0));
+    assert!(hub.remove_trust(SENSOR));
+    assert_eq!(hub.approve(at(1), id), Err(AnswerError::Rood));
+    hub.set_trust(SENSOR, 0.9).unwrap();
+    hub.add_rule(&Rule { intent: Some("temperature.*"), ..Rule::new("r", "no", Zone::Rood) }).unwrap();
+    assert_eq!(hub.approve(at(1), id), Err(AnswerError::Rood));
+    assert!(told(&mut hub).is_empty() && drain(&mut hub, at(1)).is_empty() && hub.waiting().count() == 1);
+    hub.remove_rule("r");
+    assert_eq!(hub.approve(at(1), id), Ok(None));
+    let (_, ping) = ask(&mut sensor, at(1), Encoding::Json);
+    hub.set_trust(SENSOR, 0.5).unwrap();
+    hub.handle_datagram(at(1), from(9), &mut ping.clone()).unwrap();
+    let id = waiting_id(&mut hub);
+    hub.set_trust(SENSOR, 0.0).unwrap();
+    hub.reject(at(1), id).unwrap();
 }
 
 #[test]
