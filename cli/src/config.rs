@@ -75,7 +75,7 @@ struct RuleEntry {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReplyEntry {
-    intent: String,
+    intent: Spanned<String>,
     reply: Spanned<String>,
 }
 
@@ -125,16 +125,25 @@ impl Config {
             config.allow_legacy.push(checked("allow_legacy", pattern, values::pattern)?);
         }
         for (did, score) in file.trust {
-            let name = checked("trust", &did, values::did)?;
+            let name = checked("trust", &did, values::trusted_did)?;
             let value = values::score_of(*score.get_ref()).map_err(|why| Wrong::at("trust", score.span(), why))?;
             config.trust.push(Trust { did: name.as_str().to_owned(), score: value });
         }
         config.rules = rules(file.rules, config.gate)?;
         for entry in file.replies {
             let reply = checked("replies", &entry.reply, values::json)?;
-            config.replies.push((entry.intent, reply));
+            let intent = checked("replies", &entry.intent, reply_pattern)?;
+            config.replies.push((intent, reply));
         }
         Ok(config)
+    }
+}
+
+/// The intents that a reply is for.
+fn reply_pattern(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("intent = \"\" matches only an empty intent, write a pattern like a.* or *".to_owned()),
+        pattern => Ok(pattern.to_owned()),
     }
 }
 
@@ -187,6 +196,18 @@ fn rules(entries: Vec<Spanned<RuleEntry>>, config: GateConfig) -> Result<Vec<Rul
 
 impl RuleEntry {
     fn into_rule(self) -> Result<Rule<String>, String> {
+        for (field, text) in [("source_did", &self.source_did), ("intent", &self.intent)] {
+            if text.as_deref() == Some("") {
+                return Err(format!(
+                    "{field} = \"\" matches only what is empty, leave it out or write a pattern like a.*"
+                ));
+            }
+        }
+        if self.pod_id.as_deref() == Some("") {
+            return Err(
+                "pod_id = \"\" matches only a pod without a name, write no_pod = true for pings without one".to_owned()
+            );
+        }
         let id = self.id.unwrap_or_else(|| self.name.clone());
         let mut rule = Rule::new(id, self.name, self.zone);
         rule.pod_id = match (self.pod_id, self.no_pod) {
@@ -292,6 +313,17 @@ mod tests {
                 &["line 1", "rules: a rule without conditions", "any = true"],
             ),
             ("[[rules]]\nname = \"x\"\nzone = \"ROOD\"\nintent = \"a*b\"", &["line 1", "intent: a star stands for"]),
+            (
+                "[[rules]]\nname = \"x\"\nzone = \"ROOD\"\nintent = \"\"",
+                &["line 1", "intent = \"\" matches only", "leave it out"],
+            ),
+            (
+                "[[rules]]\nname = \"x\"\nzone = \"ROOD\"\nsource_did = \"\"",
+                &["line 1", "source_did = \"\" matches only"],
+            ),
+            ("[[rules]]\nname = \"x\"\nzone = \"ROOD\"\npod_id = \"\"", &["line 1", "no_pod = true"]),
+            ("[[replies]]\nintent = \"\"\nreply = \"1\"", &["line 2", "intent"]),
+            ("[trust]\n\"jis:x:*\" = 0.9", &["line 2", "trust is set for one DID", "source_did = \"jis:x:*\""]),
             ("[thresholds]\notherwise = \"x\"", &["line 2", "`GEEL`"]),
             ("[[rules]]\nname = \"x\"", &["line 1", "missing field `zone`"]),
             ("[caps]\npears = 1", &["line 2", "unknown field `pears`"]),

@@ -186,8 +186,20 @@ pub(crate) fn trust(text: &str) -> Result<Trust, String> {
     let Some((name, score)) = text.rsplit_once('=') else {
         return Err("write DID=SCORE, like jis:home:sensor=0.9".to_owned());
     };
-    let did = did(name)?.as_str().to_owned();
+    let did = trusted_did(name)?.as_str().to_owned();
     Ok(Trust { did, score: score_of(score.parse().unwrap_or(f64::NAN))? })
+}
+
+/// The DID of somebody to trust: trust is set for one name, never for a pattern.
+pub(crate) fn trusted_did(text: &str) -> Result<Did, String> {
+    let did = did(text)?;
+    if text.contains('*') {
+        return Err(format!(
+            "trust is set for one DID and a star stands for nothing in it, name each DID, or write a rule with source_did = \"{text}\" \
+             into the configuration"
+        ));
+    }
+    Ok(did)
 }
 
 /// A pattern for DIDs, like `jis:home:*`.
@@ -277,7 +289,18 @@ mod tests {
     fn trust_splits_at_the_last_equals_sign() {
         assert_eq!(trust("jis:a=b=0.5"), Ok(Trust { did: "jis:a=b".into(), score: 0.5 }));
         assert_eq!(trust("jis:home:x=1"), Ok(Trust { did: "jis:home:x".into(), score: 1.0 }));
-        for bad in ["jis:a", "=0.5", "jis:a=", "jis:a=NaN", "jis:a=1.1", "jis:a=-0.1", "jis:a=x", "broadcast=0.5"] {
+        for bad in [
+            "jis:a",
+            "=0.5",
+            "jis:a=",
+            "jis:a=NaN",
+            "jis:a=1.1",
+            "jis:a=-0.1",
+            "jis:a=x",
+            "broadcast=0.5",
+            "jis:x:*=1",
+            "*=1",
+        ] {
             assert!(trust(bad).is_err(), "{bad}");
         }
     }

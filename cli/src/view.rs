@@ -128,14 +128,16 @@ pub(crate) struct Verdict<'a> {
     pub(crate) source_did: &'a str,
     pub(crate) intent: &'a str,
     pub(crate) outcome: Outcome,
+    /// How long it had waited.
+    pub(crate) waited: Duration,
     /// Whether its sender is told.
     pub(crate) answered: bool,
 }
 
 impl<'a> From<&Decided<'a>> for Verdict<'a> {
     fn from(decided: &Decided<'a>) -> Self {
-        let Decided { wait, packet_id, source_did, intent, outcome, answered, .. } = *decided;
-        Self { wait: wait.number(), packet_id, source_did, intent, outcome, answered }
+        let Decided { wait, packet_id, source_did, intent, outcome, waited, answered, .. } = *decided;
+        Self { wait: wait.number(), packet_id, source_did, intent, outcome, waited, answered }
     }
 }
 
@@ -146,6 +148,7 @@ pub(crate) fn decided_json<'l>(object: Object<'l>, verdict: &Verdict<'_>) -> Obj
         .str("source_did", verdict.source_did)
         .str("intent", verdict.intent)
         .str("decision", outcome_name(verdict.outcome))
+        .rounded("waited_s", Some(verdict.waited.as_secs_f64()), 3)
         .raw("answered", verdict.answered)
 }
 
@@ -154,6 +157,9 @@ pub(crate) fn decided_text(flow: &mut Flow<'_>, verdict: &Verdict<'_>) {
     flow.text(Color::Plain, outcome_name(verdict.outcome));
     flow.piece(Color::Plain, |line| drop(write!(line, "{}", verdict.wait)));
     flow.quoted("", Text::new(verdict.source_did)).quoted("", Text::new(verdict.intent));
+    if let seconds @ 1.. = verdict.waited.as_secs() {
+        flow.text(Color::Dim, &format!("after {seconds} s"));
+    }
     if verdict.outcome == Outcome::Rejected && !verdict.answered {
         flow.text(Color::Plain, "there was no room for an answer");
     }

@@ -68,18 +68,26 @@ impl<'a> Story<'a> {
             self.teller.check(approved.is_ok(), "the ping could not be approved");
         }
         let decided = self.hub_notices(|notice| match notice {
-            Notice::Decided { wait, packet_id, source_did, intent, outcome: Outcome::Approved, answered, .. } => {
-                Some((wait.number(), packet_id, source_did, intent, answered))
-            }
+            Notice::Decided {
+                wait,
+                packet_id,
+                source_did,
+                intent,
+                outcome: Outcome::Approved,
+                waited,
+                answered,
+                ..
+            } => Some((wait.number(), packet_id, source_did, intent, (waited, answered))),
             _ => None,
         });
         match decided {
-            Some((wait, packet_id, source_did, intent, answered)) => self.teller.decided(&Verdict {
+            Some((wait, packet_id, source_did, intent, (waited, answered))) => self.teller.decided(&Verdict {
                 wait,
                 packet_id: &packet_id,
                 source_did: &source_did,
                 intent: &intent,
                 outcome: Outcome::Approved,
+                waited,
                 answered,
             }),
             None => self.teller.check(false, "the hub did not tell of the decision"),

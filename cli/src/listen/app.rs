@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sluis_core::driver::{App, DriverStats};
 use sluis_core::framing::Text;
-use sluis_core::node::{Event, Node, Stats};
+use sluis_core::node::{Event, Node, RoodBecause, Stats};
 use sluis_core::{Instant, Machine as _, Now, Reject, RejectCounts, Wall};
 use sluis_udp::Refusals;
 
@@ -270,16 +270,19 @@ impl Listen {
         if self.explained.is_some_and(|at| self.now < at) {
             return;
         }
-        let Some((did, from)) = node.last_rood() else { return };
+        let Some(last) = node.last_rood() else { return };
         self.explained = Some(self.now + EXPLAIN);
-        let (did, from, (_, rood)) = (Text::new(did), from.remote, self.zones());
+        let (did, from) = (Text::new(last.did), last.from.remote);
         let name = did.to_cow();
-        let why = match values::did(&name) {
-            Err(_) => "has a name that no command takes; it hears nothing".to_owned(),
-            Ok(_) if node.standing(&name, self.wall).trust >= rood => {
-                "is ROOD by a rule, whatever it is trusted; it hears nothing".to_owned()
+        let why = match (values::did(&name), last.because) {
+            (Err(_), _) => "has a name that no command takes; it hears nothing".to_owned(),
+            (_, RoodBecause::Rule(rule)) => {
+                format!("is ROOD by the rule {}, whatever it is trusted; it hears nothing", in_quotes(Text::new(rule)))
             }
-            Ok(_) => format!("is not trusted and hears nothing; to change that: trust {name}=0.9"),
+            (_, RoodBecause::Otherwise) => {
+                "matches no rule, and what matches none is ROOD (otherwise in [thresholds]), whatever it is trusted; it hears nothing".to_owned()
+            }
+            (Ok(_), _) => format!("is not trusted and hears nothing; to change that: trust {name}=0.9"),
         };
         let before = "silence met ";
         match self.out.style {

@@ -18,7 +18,8 @@ use crate::output::{Color, Page, Style, tell};
 use crate::values::Trust;
 use crate::view::{self, Verdict};
 
-/// How long a sender waits for a decision unless it was told otherwise; whoever decides later may decide for nobody.
+/// How long a sender usually waits for a decision. What this one was told is not in its ping, so the age is always shown, and
+/// from here on with a word of caution.
 const USUAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What came of an order, beside what is on the page: a word of caution, or why nothing happened.
@@ -157,6 +158,7 @@ fn decide(now: Now, node: &mut Node, id: WaitId, approve: bool, page: &mut Page,
             source_did: &did,
             intent: &intent,
             outcome: if approve { Outcome::Approved } else { Outcome::Rejected },
+            waited,
             answered: node.stats().tables.transmits > told,
         };
         page.show("decided", |o| view::decided_json(o, &verdict), |flow| view::decided_text(flow, &verdict));
@@ -164,7 +166,7 @@ fn decide(now: Now, node: &mut Node, id: WaitId, approve: bool, page: &mut Page,
     let late = waited > USUAL_PATIENCE;
     Ok(late.then(|| {
         format!(
-            "{number} has waited {} s, and a sender waits {} s unless it was told otherwise: it may not hear this",
+            "{number} had waited {} s: how long its sender waits is not known here, {} s is usual, so it may not hear this",
             waited.as_secs(),
             USUAL_PATIENCE.as_secs()
         )

@@ -60,6 +60,7 @@ const DECIDED: Shape = &[
     ("source_did", Kind::Did),
     ("intent", Kind::Text),
     ("decision", Kind::Decision),
+    ("waited_s", Kind::Number),
     ("answered", Kind::Bool),
 ];
 const WAITING: Shape = &[
@@ -229,23 +230,23 @@ fn rising(figures: &Json) -> Result<(), String> {
 
 #[test]
 fn exactly_the_promised_members_pass() {
-    let good = r#"{"event":"decided","wait":1,"source_did":"jis:a","intent":"i","answered":true,"packet_id":"ping_1","decision":"accept"}"#;
+    let good = r#"{"event":"decided","wait":1,"source_did":"jis:a","intent":"i","waited_s":1.5,"answered":true,"packet_id":"ping_1","decision":"accept"}"#;
     Speaker::Listen.read(good);
     for (bad, why) in [
         (
-            r#"{"event":"decided","wait":1,"source_did":"jis:a","intent":"i","answered":true,"packet_id":"ping_1"}"#,
+            r#"{"event":"decided","wait":1,"source_did":"jis:a","intent":"i","waited_s":1.5,"answered":true,"packet_id":"ping_1"}"#,
             "`decision` is missing",
         ),
         (
-            r#"{"event":"decided","wait":1,"source_did":"jis:a","intent":"i","answered":true,"packet_id":"ping_1","decision":"accept","x":1}"#,
+            r#"{"event":"decided","wait":1,"source_did":"jis:a","intent":"i","waited_s":1.5,"answered":true,"packet_id":"ping_1","decision":"accept","x":1}"#,
             "`x` is not promised",
         ),
         (
-            r#"{"event":"decided","wait":1,"source_did":"jis:a","intent":"i","answered":true,"packet_id":1,"decision":"accept"}"#,
+            r#"{"event":"decided","wait":1,"source_did":"jis:a","intent":"i","waited_s":1.5,"answered":true,"packet_id":1,"decision":"accept"}"#,
             "`packet_id`: 1 is not of kind Text",
         ),
         (
-            r#"{"event":"decided","wait":1,"source_did":"jis:a","intent":"i","answered":true,"packet_id":"p","decision":"GROEN"}"#,
+            r#"{"event":"decided","wait":1,"source_did":"jis:a","intent":"i","waited_s":1.5,"answered":true,"packet_id":"p","decision":"GROEN"}"#,
             "`decision`: \"GROEN\" is not of kind Decision",
         ),
         (r#"{"event":"rejected","reason":"rude","count":1}"#, "`reason`: \"rude\" is not of kind Reason"),

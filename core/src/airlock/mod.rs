@@ -41,7 +41,9 @@ pub use trust::{Source, Standing, TrustConfig, TrustError, TrustTable};
 pub use vouch::{Expiry, MAX_VOUCH_ID, Vouch, VouchConfig, VouchError, VouchId, VouchRegistry, VouchStats};
 #[cfg(feature = "alloc")]
 pub use waiting::WaitingRoom;
-pub use waiting::{FixedWaitingRoom, Full, Rank, WaitingConfig, WaitingId, WaitingTable};
+#[cfg(feature = "alloc")]
+pub(crate) use waiting::Within;
+pub use waiting::{Claim, FixedWaitingRoom, Full, Rank, WaitingConfig, WaitingId, WaitingTable};
 
 #[cfg(test)]
 mod tests;

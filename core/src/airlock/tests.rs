@@ -144,20 +144,22 @@ fn what_no_rule_matches_is_caught() {
 proptest! {
     /// A waiting room beside a plain list.
     #[test]
-    fn a_waiting_room_is_a_list_with_ids(ops in prop::collection::vec((0..5u8, any::<u16>(), 0..200u64), 0..300)) {
-        let config = WaitingConfig { capacity: 8, reserved: 2, lifetime: Duration::from_nanos(500) };
+    fn a_waiting_room_is_a_list_with_ids(ops in prop::collection::vec((0..6u8, any::<u16>(), 0..200u64), 0..300)) {
+        let config =
+            WaitingConfig { capacity: 8, reserved: 3, reserved_for_proven: 1, lifetime: Duration::from_nanos(500) };
         let mut room: FixedWaitingRoom<u16, 8> = FixedWaitingRoom::new(config);
-        let mut model: Vec<(WaitingId, u64, Rank, u16)> = Vec::new();
+        let mut model: Vec<(WaitingId, u64, Claim, u16)> = Vec::new();
         let mut gone: Vec<WaitingId> = Vec::new();
         let mut now = 0;
         for (op, value, by) in ops {
             let at = usize::from(value) % model.len().max(1);
             let rank = [Rank::Stranger, Rank::Trusted, Rank::Proven][usize::from(value % 3)];
+            let claim = Claim { rank, held: u32::from(value / 3 % 100) };
             match op {
-                0 | 1 => match room.insert(Instant::from_nanos(now), rank, value) {
-                    Ok(id) => model.push((id, now + 500, rank, value)),
+                0 | 1 => match room.insert(Instant::from_nanos(now), claim, value) {
+                    Ok(id) => model.push((id, now + 500, claim, value)),
                     Err(Full(back)) => {
-                        let most = if rank == Rank::Stranger { 6 } else { 8 };
+                        let most = [5, 7, 8][rank as usize];
                         prop_assert_eq!((back, model.len() >= most), (value, true));
                     }
                 },
@@ -167,11 +169,23 @@ proptest! {
                     gone.push(id);
                 }
                 3 => {
-                    let lowest = model.iter().map(|(_, _, rank, _)| *rank).filter(|other| *other < rank).min();
-                    let first = lowest.and_then(|lowest| model.iter().position(|(_, _, rank, _)| *rank == lowest));
-                    let expected = first.map(|at| model.remove(at));
-                    prop_assert_eq!(room.displace(rank), expected.map(|(id, .., value)| (id, value)));
-                    gone.extend(expected.map(|(id, ..)| id));
+                    // Of the weakest the first: of the lowest rank, and there of those that hold most, to a factor of two.
+                    let class = |claim: Claim| claim.held.checked_ilog2().map_or(0, |log| (log + 1).min(7));
+                    let weaker = |other: Claim| {
+                        other.rank < rank || other.rank == rank && class(other) > class(claim)
+                    };
+                    let weakness = |other: Claim| (other.rank, u32::MAX - class(other));
+                    let least = model.iter().filter(|(.., c, _)| weaker(*c)).map(|(.., c, _)| weakness(*c)).min();
+                    let place = model.iter().position(|(.., c, _)| Some(weakness(*c)) == least && weaker(*c));
+                    let found = room.weakest(claim);
+                    prop_assert_eq!(found, place.map(|at| model[at].0));
+                    if let (Some(old), Some(at)) = (found, place) {
+                        let (_, _, was, old_value) = model.remove(at);
+                        let (id, back) = room.replace(Instant::from_nanos(now), old, claim, value).unwrap();
+                        prop_assert_eq!(back, old_value);
+                        model.push((id, now + 500, Claim { rank: was.rank.max(rank), ..claim }, value));
+                        gone.push(old);
+                    }
                 }
                 _ => {
                     now += by;

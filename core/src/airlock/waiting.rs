@@ -13,13 +13,15 @@ pub struct WaitingConfig {
     pub capacity: usize,
     /// How many of them only who is better known than a [`Rank::Stranger`] may take. Default 128, an eighth.
     pub reserved: usize,
+    /// How many of them only a [`Rank::Proven`] may take. Default 64, a sixteenth.
+    pub reserved_for_proven: usize,
     /// How long an entry waits. Default 300 s.
     pub lifetime: Duration,
 }
 
 impl Default for WaitingConfig {
     fn default() -> Self {
-        Self { capacity: 1024, reserved: 128, lifetime: Duration::from_secs(300) }
+        Self { capacity: 1024, reserved: 128, reserved_for_proven: 64, lifetime: Duration::from_secs(300) }
     }
 }
 
@@ -38,20 +40,54 @@ impl Rank {
     const COUNT: usize = 3;
 }
 
+/// What decides about a place in a waiting room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// How well the sender is known.
+    pub rank: Rank,
+    /// How many places its source has already; what a source is (a name, an address) the caller decides. Where room is short,
+    /// who has many makes way for who has few of the same rank.
+    pub held: u32,
+}
+
+impl Claim {
+    /// Classes of `held`, each twice as wide as the one before: 0, 1, 2 to 3, 4 to 7 and so on, from 64 up.
+    const CLASSES: usize = 8;
+
+    fn class(self) -> usize {
+        ((u32::BITS - self.held.leading_zeros()) as usize).min(Self::CLASSES - 1)
+    }
+}
+
 /// The waiting room is full; the value comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the waiting room is full")]
 pub struct Full<T>(pub T);
 
 struct Age;
-struct ByRank;
+struct ByClaim;
 
-struct Entry<T> {
+/// One place in a waiting room.
+pub(crate) struct Entry<T> {
     until: Instant,
-    rank: Rank,
+    claim: Claim,
     age: Link,
-    by_rank: Link,
+    by_claim: Link,
     value: T,
+}
+
+/// Names a list that a caller threads through its own values: `K`, which they are [`Linked`] by.
+#[cfg(feature = "alloc")]
+pub(crate) struct Within<K>(core::marker::PhantomData<K>);
+
+#[cfg(feature = "alloc")]
+impl<K, T: Linked<K>> Linked<Within<K>> for Entry<T> {
+    fn link(&self) -> &Link {
+        self.value.link()
+    }
+    fn link_mut(&mut self) -> &mut Link {
+        self.value.link_mut()
+    }
 }
 
 impl<T> Linked<Age> for Entry<T> {
@@ -63,12 +99,12 @@ impl<T> Linked<Age> for Entry<T> {
     }
 }
 
-impl<T> Linked<ByRank> for Entry<T> {
+impl<T> Linked<ByClaim> for Entry<T> {
     fn link(&self) -> &Link {
-        &self.by_rank
+        &self.by_claim
     }
     fn link_mut(&mut self) -> &mut Link {
-        &mut self.by_rank
+        &mut self.by_claim
     }
 }
 
@@ -79,9 +115,10 @@ impl<T> Linked<ByRank> for Entry<T> {
 pub struct WaitingTable<T, S: Storage> {
     entries: Slab<Entry<T>, S>,
     by_age: List<Age>,
-    /// Those of each rank, longest waiting first.
-    by_rank: [List<ByRank>; Rank::COUNT],
-    reserved: usize,
+    /// Those of each rank and each class of [`Claim::held`], longest waiting first.
+    by_claim: [[List<ByClaim>; Claim::CLASSES]; Rank::COUNT],
+    /// How many places each rank may not take.
+    reserved: [usize; Rank::COUNT],
     lifetime: Duration,
 }
 
@@ -96,39 +133,70 @@ impl<T, S: Storage> WaitingTable<T, S> {
     /// Empty.
     #[must_use]
     pub fn new(config: WaitingConfig) -> Self {
-        let WaitingConfig { capacity, reserved, lifetime } = config;
-        let by_rank = [const { List::new() }; Rank::COUNT];
-        Self { entries: Slab::new(capacity), by_age: List::new(), by_rank, reserved, lifetime }
+        let WaitingConfig { capacity, reserved, reserved_for_proven, lifetime } = config;
+        let by_claim = [const { [const { List::new() }; Claim::CLASSES] }; Rank::COUNT];
+        let reserved = [reserved.max(reserved_for_proven), reserved_for_proven, 0];
+        Self { entries: Slab::new(capacity), by_age: List::new(), by_claim, reserved, lifetime }
     }
 
     /// Let something wait.
     ///
     /// # Errors
-    /// The value, when there is no room for its rank.
-    pub fn insert(&mut self, now: Instant, rank: Rank, value: T) -> Result<WaitingId, Full<T>> {
-        if !self.has_room(rank) {
-            return Err(Full(value));
-        }
-        let (age, by_rank) = (Link::default(), Link::default());
-        let entry = Entry { until: now + self.lifetime, rank, age, by_rank, value };
+    /// The value, when there is no room for its rank: [`replace`](Self::replace) may find some.
+    pub fn insert(&mut self, now: Instant, claim: Claim, value: T) -> Result<WaitingId, Full<T>> {
+        if self.has_room(claim.rank) { self.add(now, claim, value) } else { Err(Full(value)) }
+    }
+
+    fn add(&mut self, now: Instant, claim: Claim, value: T) -> Result<WaitingId, Full<T>> {
+        let (age, by_claim) = (Link::default(), Link::default());
+        let entry = Entry { until: now + self.lifetime, claim, age, by_claim, value };
         let id = self.entries.insert(entry).map_err(|entry| Full(entry.value))?;
         self.by_age.push_back(&mut self.entries, id.slot());
-        self.by_rank[rank as usize].push_back(&mut self.entries, id.slot());
+        self.by_claim[claim.rank as usize][claim.class()].push_back(&mut self.entries, id.slot());
         Ok(id)
     }
 
     /// Whether one more of this rank fits.
     #[must_use]
     pub fn has_room(&self, rank: Rank) -> bool {
-        let kept = if rank == Rank::Stranger { self.reserved } else { 0 };
-        self.len() + kept < self.entries.capacity()
+        self.len() + self.reserved[rank as usize] < self.entries.capacity()
     }
 
-    /// Take out the entry of the lowest rank below this one that has waited longest, to make room.
-    pub fn displace(&mut self, rank: Rank) -> Option<(WaitingId, T)> {
-        let slot = self.by_rank.iter().take(rank as usize).find_map(List::front)?;
-        let id = self.entries.id_at(slot)?;
-        Some((id, self.remove(id)?))
+    /// The entry that makes way for one with this claim: of the lowest rank below it, else of its own rank and a higher class of
+    /// [`held`](Claim::held); there of the highest class, and of that the one that has waited longest.
+    #[must_use]
+    pub fn weakest(&self, claim: Claim) -> Option<WaitingId> {
+        let (lower, own) = self.by_claim.split_at(claim.rank as usize);
+        let more = own.first().and_then(|classes| classes.get(claim.class() + 1..)).unwrap_or_default();
+        let lists = lower.iter().flat_map(|classes| classes.iter().rev()).chain(more.iter().rev());
+        self.entries.id_at(lists.into_iter().find_map(List::front)?)
+    }
+
+    /// Put something in the place of an entry, which is handed out. The place stays one of that entry's rank, unless the
+    /// newcomer is better known.
+    ///
+    /// # Errors
+    /// The value, when there is no such entry.
+    pub fn replace(&mut self, now: Instant, old: WaitingId, claim: Claim, value: T) -> Result<(WaitingId, T), Full<T>> {
+        let Some(rank) = self.entries.get(old).map(|entry| entry.claim.rank) else { return Err(Full(value)) };
+        let Some(gone) = self.remove(old) else { return Err(Full(value)) };
+        let id = self.add(now, Claim { rank: rank.max(claim.rank), ..claim }, value)?;
+        Ok((id, gone))
+    }
+
+    /// The entries, for a list that the caller threads through them.
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn entries_mut(&mut self) -> &mut Slab<Entry<T>, S> {
+        &mut self.entries
+    }
+
+    /// The values of such a list.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn within<'a, K>(&'a self, list: &'a List<Within<K>>) -> impl Iterator<Item = (WaitingId, &'a T)>
+    where
+        T: Linked<K>,
+    {
+        list.iter(&self.entries).filter_map(|slot| Some((self.entries.id_at(slot)?, &self.entries.at(slot)?.value)))
     }
 
     /// What waits under this id.
@@ -144,8 +212,8 @@ impl<T, S: Storage> WaitingTable<T, S> {
 
     /// Take an entry out: it was decided.
     pub fn remove(&mut self, id: WaitingId) -> Option<T> {
-        let rank = self.entries.get(id)?.rank;
-        self.by_rank[rank as usize].remove(&mut self.entries, id.slot());
+        let claim = self.entries.get(id)?.claim;
+        self.by_claim[claim.rank as usize][claim.class()].remove(&mut self.entries, id.slot());
         self.by_age.remove(&mut self.entries, id.slot());
         self.entries.remove(id).map(|e| e.value)
     }

@@ -74,6 +74,8 @@ pub enum Notice {
         from: Path,
         /// What became of it.
         outcome: Outcome,
+        /// How long it had waited.
+        waited: Duration,
         /// Whether an answer to its sender was queued.
         answered: bool,
         /// For an approved ping that the application answers itself: the id to answer.
@@ -175,6 +177,7 @@ impl Requests for Node {
                 intent: decided.intent.into(),
                 from: decided.from,
                 outcome: decided.outcome,
+                waited: decided.waited,
                 answered: decided.answered,
                 open: decided.open,
             }),

@@ -4,6 +4,7 @@ use super::ids;
 use super::ping::{Ping, PingError};
 use super::requests::RequestId;
 use super::{Node, State};
+use crate::airlock::Rank;
 use crate::framing::{Decision, Encoding, Frame, Message, Response};
 use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT, MAX_PACKET_ID};
 use crate::time::{Instant, Now};
@@ -140,7 +141,7 @@ impl State {
     /// no reason to lose the answer.
     fn prove_peer(&mut self, now: Now, name: Name<'_>, path: Path) {
         let seat = self.peers.look_up_name(name);
-        self.meet(now, seat, path);
+        self.meet(now, seat, path, Rank::Proven);
         self.peers.prove(seat, path.remote);
         self.schedule_heartbeat(now.mono);
     }

@@ -3,12 +3,13 @@
 use super::peers::{Peer, Peers};
 use super::ping::ReplyError;
 use super::replies::Reply;
+use super::rood::Rood;
 use super::stats::{Stats, Tables};
 use super::{Node, NodeConfig, State};
+use crate::Did;
 use crate::airlock::{Gate, LegacyError, Rule, RuleError, Standing, TrustError, Vouch, VouchError, VouchId};
 use crate::framing::Value;
 use crate::time::Wall;
-use crate::{Did, Path};
 
 impl Node {
     /// The node's own name.
@@ -164,10 +165,9 @@ impl Node {
         out
     }
 
-    /// The last sender that met silence because it is ROOD, and where it was heard from; only with
-    /// [`NodeConfig::keep_last_rood`].
+    /// The last sender that met silence because it is ROOD; only with [`NodeConfig::keep_last_rood`].
     #[must_use]
-    pub fn last_rood(&self) -> Option<(&str, Path)> {
+    pub fn last_rood(&self) -> Option<Rood<'_>> {
         self.state.last_rood.as_ref()?.get()
     }
 

@@ -1,7 +1,7 @@
 //! What a node is told once, at birth.
 
 use crate::Did;
-use crate::airlock::{GateConfig, GateError, ReplayConfig, TrustConfig, VouchConfig};
+use crate::airlock::{GateConfig, GateError, Rank, ReplayConfig, TrustConfig, VouchConfig};
 use crate::framing::Encoding;
 use crate::time::{Duration, Wall};
 
@@ -20,8 +20,9 @@ pub struct NodeConfig {
     /// The replay window.
     pub replay: ReplayConfig,
     /// Packets stamped before this are [`Stale`](crate::Reject::Stale). `None` by default: a node that starts remembers nothing, so
-    /// what was sent to it in the last 30 seconds could be replayed once. Setting the time of starting closes that gap, and
-    /// refuses for a while what comes from clocks that are behind.
+    /// what was sent to it in the last 30 seconds could be replayed once. Setting the time of starting leaves of that only what
+    /// was stamped ahead of our clock, by [`ReplayConfig::skew`] at most; without kept state that could only be closed by taking
+    /// nothing at all for as long. It refuses for a while what comes from clocks that are behind.
     pub not_before: Option<Wall>,
     /// How long a request waits for its first answer: 10 s. [`Ping::timeout`](super::Ping::timeout) overrides it.
     pub request_timeout: Duration,
@@ -36,7 +37,7 @@ pub struct NodeConfig {
     /// Whether heartbeats that are taken are events too: off, since most applications have no use for them.
     pub tell_heartbeats: bool,
     /// Whether the name and the address of the last sender that was ROOD are kept, see
-    /// [`Node::last_rood`](super::Node::last_rood): off. One entry of at most 256 bytes, for an operator who wonders whom silence met.
+    /// [`Node::last_rood`](super::Node::last_rood): off. One entry of at most 514 bytes, for an operator who wonders whom silence met.
     pub keep_last_rood: bool,
     /// How our heartbeats are written.
     pub heartbeat_encoding: Encoding,
@@ -141,8 +142,9 @@ pub enum ConfigError {
 
 /// Upper bounds. Every table starts empty, grows with use and never passes its bound.
 ///
-/// Of what pings of others fill (peers, waiting and open pings, senders in the replay window, events) an eighth is kept for
-/// senders that the operator trusts by name and for addresses that have proven themselves.
+/// Of what pings of others fill (peers, waiting and open pings, senders in the replay window, events, datagrams to be sent) an
+/// eighth is kept for senders that the operator trusts by name and for addresses that have proven themselves, and half of that
+/// for the latter alone: whatever names are written from unproven addresses, they share the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Caps {
@@ -155,7 +157,7 @@ pub struct Caps {
     /// Of those, from one sender at one address: 64.
     pub waiting_per_sender: u32,
     /// Of those, in one name from all its addresses that have not proven themselves: 128. What is over half of that takes a
-    /// stranger's place, and makes way for who is better known.
+    /// stranger's place, and makes way for who is better known; and the address that has most of them makes way for another.
     pub waiting_per_name: u32,
     /// Of those, from one address that has not proven itself (of IPv6: a network of 64 bits), whatever names it gives: 128.
     pub waiting_per_address: u32,
@@ -180,9 +182,13 @@ pub struct Caps {
 }
 
 impl Caps {
-    /// How much of a table of this size strangers may not take.
-    pub(super) const fn reserved(size: usize) -> usize {
-        size / 8
+    /// How much of a table of this size senders of this rank may not take.
+    pub(super) const fn reserved(size: usize, rank: Rank) -> usize {
+        match rank {
+            Rank::Stranger => size / 8,
+            Rank::Trusted => size / 16,
+            Rank::Proven => 0,
+        }
     }
 
     /// No bounds worth the name.

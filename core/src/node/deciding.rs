@@ -7,7 +7,8 @@ use super::peers::Peers;
 use super::ping::AnswerError;
 use super::{Node, State};
 use crate::Path;
-use crate::framing::{Decision, Value};
+use crate::airlock::Rank;
+use crate::framing::{Decision, Value, Zone};
 use crate::time::Now;
 
 impl Node {
@@ -29,7 +30,7 @@ impl Node {
     /// [`respond`](Self::respond) is returned.
     ///
     /// # Errors
-    /// Why nothing happened; the ping goes on waiting. Room for the answer of the reply rules that held when the ping came
+    /// Why nothing happened; the ping goes on waiting. [`AnswerError::Rood`] if it would be turned away by now. Room for the answer of the reply rules that held when the ping came
     /// was set aside, so this happens only when they have changed since or a queue is full.
     pub fn approve(&mut self, now: Now, id: WaitId) -> Result<Option<OpenId>, AnswerError> {
         let out = self.try_approve(now, id);
@@ -41,13 +42,18 @@ impl Node {
 
     fn try_approve(&mut self, now: Now, id: WaitId) -> Result<Option<OpenId>, AnswerError> {
         let waiting = self.state.inbox.waiting(id).ok_or(AnswerError::Gone)?;
+        // Who may not even wait by now does not get in by having waited.
+        let judged = self.policy.judge(now.wall, &waiting.subject(), self.state.names.name(&waiting.did));
+        if judged.zone == Zone::Rood && !self.state.faults.answer_rood() {
+            return Err(AnswerError::Rood);
+        }
         let Some(payload) = self.policy.replies.find(&waiting.intent) else {
             return self.state.open_waiting(now, id).map(Some);
         };
         let len = self.state.stage_decision(now, id, Decision::Accept, payload)?;
         let ping = self.state.take_waiting(id).ok_or(AnswerError::Gone)?;
         self.state.outbox.commit(ping.path, len);
-        let _ = self.state.events.decided(id, &ping, Outcome::Approved, true, None);
+        let _ = self.state.events.decided(now.mono, id, &ping, Outcome::Approved, true, None);
         self.state.approved(now, &ping.did, ping.path);
         Ok(None)
     }
@@ -114,7 +120,7 @@ impl State {
             self.outbox.commit(ping.path, len);
         }
         // Room was reserved when it began to wait.
-        let _ = self.events.decided(id, &ping, Outcome::Rejected, staged.is_ok(), None);
+        let _ = self.events.decided(now.mono, id, &ping, Outcome::Rejected, staged.is_ok(), None);
         self.stats.refused = self.stats.refused.saturating_add(1);
         Ok(())
     }
@@ -129,7 +135,7 @@ impl State {
         let (did, path) = (ping.did.clone(), ping.path);
         let open = self.inbox.open(now.mono, ping).ok_or(AnswerError::QueueFull)?;
         if let Some(ping) = self.inbox.opened(open) {
-            let _ = self.events.decided(id, ping, Outcome::Approved, false, Some(open));
+            let _ = self.events.decided(now.mono, id, ping, Outcome::Approved, false, Some(open));
         }
         self.approved(now, &did, path);
         Ok(open)
@@ -140,7 +146,7 @@ impl State {
         self.stats.approved = self.stats.approved.saturating_add(1);
         let seat = self.peers.look_up(did);
         if !seat.is_known() {
-            self.meet(now, seat, path);
+            self.meet(now, seat, path, Rank::Stranger);
         }
     }
 }

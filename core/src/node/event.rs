@@ -133,6 +133,8 @@ pub struct Decided<'a> {
     pub from: Path,
     /// What became of it.
     pub outcome: Outcome,
+    /// How long it had waited. How long its sender waits is not known here.
+    pub waited: Duration,
     /// Whether an answer to its sender was queued. Not when nobody decided, not as long as the application has yet to
     /// answer (`open`), and not for a rejected ping whose answer found no room.
     pub answered: bool,

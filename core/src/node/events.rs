@@ -12,7 +12,7 @@ use super::requests::RequestId;
 use crate::Path;
 use crate::airlock::{Rank, Source};
 use crate::framing::{Decision, Encoding, Zone};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// The fixed part of a queued event. Texts and the datagram itself are the record's bytes.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,7 @@ enum Head {
         wait: WaitId,
         from: Path,
         outcome: Outcome,
+        waited: Duration,
         answered: bool,
         open: Option<OpenId>,
         packet_id: u32,
@@ -64,8 +65,8 @@ pub(super) struct Events {
     notices: Queue<Head>,
     /// Room among the notices that is kept free for decisions about pings that wait: how many, and their bytes.
     reserved: (usize, usize),
-    /// Room among the notices that strangers may not take.
-    not_for_strangers: (usize, usize),
+    /// The bounds of the notices: how many, and their bytes.
+    bounds: (usize, usize),
 }
 
 /// A length that fits by construction: everything here comes out of one datagram or is a limited text.
@@ -78,8 +79,7 @@ impl Events {
     pub(super) const fn new(max_events: usize, max_bytes: usize) -> Self {
         let replies = Queue::new(max_events, max_bytes);
         let notices = Queue::new(max_events, max_bytes);
-        let not_for_strangers = (Caps::reserved(max_events), Caps::reserved(max_bytes));
-        Self { replies, notices, reserved: (0, 0), not_for_strangers }
+        Self { replies, notices, reserved: (0, 0), bounds: (max_events, max_bytes) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -108,7 +108,7 @@ impl Events {
 
     /// The same for notices about a sender of this rank.
     pub(super) fn room_for_rank(&self, rank: Rank, count: usize, bytes: usize) -> bool {
-        let (records, more) = if rank == Rank::Stranger { self.not_for_strangers } else { (0, 0) };
+        let (records, more) = (Caps::reserved(self.bounds.0, rank), Caps::reserved(self.bounds.1, rank));
         self.room_for_notices(count + records, bytes + more)
     }
 
@@ -152,6 +152,7 @@ impl Events {
 
     pub(super) fn decided(
         &mut self,
+        now: Instant,
         wait: WaitId,
         ping: &Inbound,
         outcome: Outcome,
@@ -161,8 +162,10 @@ impl Events {
         let [packet_id, did, intent] = ping.texts().map(str::as_bytes);
         // An id out of a recording lacks the number.
         let wait = WaitId { number: ping.number, ..wait };
-        let (from, lens) = (ping.path, [len32(packet_id), len32(did)]);
-        let head = Head::Decided { wait, from, outcome, answered, open, packet_id: lens[0], did: lens[1] };
+        let (from, waited) = (ping.path, now.saturating_since(ping.since));
+        let (packet_id_len, did_len) = (len32(packet_id), len32(did));
+        let head =
+            Head::Decided { wait, from, outcome, waited, answered, open, packet_id: packet_id_len, did: did_len };
         self.notices.push(head, &[packet_id, did, intent])
     }
 
@@ -207,11 +210,21 @@ impl Events {
                 let (wait, open) = (kept.wait(), kept.open());
                 Some(Event::Ping(Received { wait, open, encoding, from, zone, decision, trust, source, rule, frame }))
             }
-            Head::Decided { wait, from, outcome, answered, open, packet_id, did } => {
+            Head::Decided { wait, from, outcome, waited, answered, open, packet_id, did } => {
                 let text = core::str::from_utf8(bytes).ok()?;
                 let (packet_id, rest) = text.split_at_checked(packet_id as usize)?;
                 let (source_did, intent) = rest.split_at_checked(did as usize)?;
-                Some(Event::Decided(Decided { wait, packet_id, source_did, intent, from, outcome, answered, open }))
+                Some(Event::Decided(Decided {
+                    wait,
+                    packet_id,
+                    source_did,
+                    intent,
+                    from,
+                    outcome,
+                    waited,
+                    answered,
+                    open,
+                }))
             }
             Head::Heartbeat { path } => Some(Event::Heartbeat { did: core::str::from_utf8(bytes).ok()?, path }),
             Head::PeerSeen { path } => Some(Event::PeerSeen { did: core::str::from_utf8(bytes).ok()?, path }),

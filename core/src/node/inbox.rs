@@ -1,12 +1,17 @@
 //! Pings that passed the gate and wait for the application: for its decision, or for its answer.
 
 use alloc::boxed::Box;
+use core::hash::BuildHasherDefault;
+
+use hashbrown::HashMap;
+use siphasher::sip::SipHasher13;
 
 use super::config::Caps;
 use super::event::{OpenId, WaitId, Waiting};
 use super::inbound::Inbound;
-use super::quota::{Most, Quota};
-use crate::airlock::{Rank, WaitingConfig, WaitingRoom};
+use super::quota::{Charged, Most, Quota};
+use crate::airlock::{Claim, Rank, WaitingConfig, WaitingId, WaitingRoom, Within};
+use crate::table::List;
 use crate::time::{Duration, Instant};
 
 /// Pings that wait for the application, in two bounded tables. Most nodes never need them, so they are made with the first ping.
@@ -20,9 +25,7 @@ pub(super) struct Inbox {
 
 #[derive(Debug)]
 struct Tables {
-    /// GEEL: they wait for a decision.
-    waiting: WaitingRoom<Inbound>,
-    waiting_quota: Quota,
+    undecided: Undecided,
     /// Accepted: they wait for an answer.
     open: WaitingRoom<Inbound>,
     open_quota: Quota,
@@ -33,38 +36,163 @@ struct Tables {
 struct Bounds {
     waiting: u32,
     waiting_most: Most,
+    per_name: u32,
     open: u32,
     open_most: Most,
     decision: Duration,
     answer: Duration,
 }
 
+fn room(capacity: u32, lifetime: Duration) -> WaitingRoom<Inbound> {
+    let capacity = capacity as usize;
+    WaitingRoom::new(WaitingConfig {
+        capacity,
+        reserved: Caps::reserved(capacity, Rank::Stranger),
+        reserved_for_proven: Caps::reserved(capacity, Rank::Trusted),
+        lifetime,
+    })
+}
+
 impl Tables {
     fn new(bounds: &Bounds) -> Self {
-        let room = |capacity: u32, lifetime| {
-            let (capacity, reserved) = (capacity as usize, Caps::reserved(capacity as usize));
-            WaitingRoom::new(WaitingConfig { capacity, reserved, lifetime })
-        };
         Self {
-            waiting: room(bounds.waiting, bounds.decision),
-            waiting_quota: Quota::new(bounds.waiting_most),
+            undecided: Undecided {
+                room: room(bounds.waiting, bounds.decision),
+                quota: Quota::new(bounds.waiting_most),
+                names: HashMap::default(),
+                per_name: bounds.per_name as usize,
+            },
             open: room(bounds.open, bounds.answer),
             open_quota: Quota::new(bounds.open_most),
         }
     }
 }
 
+/// GEEL pings, which wait for a decision.
+///
+/// Whose address is proven takes its place from who has proven nothing. Among those a name that many addresses write and an
+/// address that writes many names make way for others: a ping within half of what its name may have counts with the pings of
+/// its name, any other with those of its address, and who has many of them yields to who has few.
+#[derive(Debug)]
+struct Undecided {
+    room: WaitingRoom<Inbound>,
+    quota: Quota,
+    /// Those from unproven addresses by the hash of their name, longest waiting first.
+    names: HashMap<u64, List<Within<ByName>>, BuildHasherDefault<SipHasher13>>,
+    /// Most of them under one name.
+    per_name: usize,
+}
+
+/// How many pings of a name are looked at for one that makes way for another of the same name.
+const LOOK: usize = 256;
+
+/// The list of pings under one name.
+#[derive(Debug)]
+pub(super) struct ByName;
+
+impl Undecided {
+    /// Let a ping wait, perhaps in the place of another, which is handed out.
+    fn wait(&mut self, now: Instant, ping: Inbound) -> Option<(WaitingId, Option<(WaitingId, Inbound)>)> {
+        let charged = ping.charged;
+        if !self.quota.allows(charged) {
+            return None;
+        }
+        let claim = self.claim(ping.rank, charged);
+        let old = if self.under_name(charged) >= self.per_name {
+            Some(self.largest_of_name(charged)?)
+        } else if self.room.has_room(claim.rank) {
+            None
+        } else {
+            Some(self.room.weakest(claim).or_else(|| self.largest_of_name(charged))?)
+        };
+        let (slot, displaced) = match old {
+            None => (self.room.insert(now, claim, ping).ok()?, None),
+            Some(old) => {
+                self.discharge(old);
+                let (slot, gone) = self.room.replace(now, old, claim, ping).ok()?;
+                (slot, Some((old, gone)))
+            }
+        };
+        self.quota.add(charged);
+        if let Some(who) = charged.unproven {
+            self.names.entry(who.name).or_default().push_back(self.room.entries_mut(), slot.slot());
+        }
+        Some((slot, displaced))
+    }
+
+    /// How many pings wait under the name of an unproven sender.
+    fn under_name(&self, who: Charged) -> usize {
+        who.unproven.and_then(|who| self.names.get(&who.name)).map_or(0, List::len)
+    }
+
+    /// By what a ping claims its place.
+    fn claim(&self, rank: Rank, who: Charged) -> Claim {
+        let Some(unproven) = who.unproven else { return Claim { rank, held: self.quota.has(who.sender) } };
+        let under_name = self.under_name(who);
+        if rank > Rank::Stranger && under_name < self.per_name.div_ceil(2) {
+            Claim { rank, held: u32::try_from(under_name).unwrap_or(u32::MAX) }
+        } else {
+            Claim { rank: Rank::Stranger, held: self.quota.has(unproven.address) }
+        }
+    }
+
+    /// Of the pings under this name the oldest of the sender (at one address) that has most, if that is clearly more than this one
+    /// has.
+    fn largest_of_name(&self, who: Charged) -> Option<WaitingId> {
+        let list = self.names.get(&who.unproven?.name)?;
+        let (mut most, mut found) = (self.quota.has(who.sender) + 1, None);
+        for (id, ping) in self.room.within(list).take(LOOK) {
+            let held = self.quota.has(ping.charged.sender);
+            if held > most {
+                (most, found) = (held, Some(id));
+            }
+        }
+        found
+    }
+
+    /// A ping is about to be taken out: give back what it is charged for.
+    fn discharge(&mut self, id: WaitingId) {
+        let Some(who) = self.room.get(id).map(|ping| ping.charged) else { return };
+        self.quota.remove(who);
+        if let Some(who) = who.unproven
+            && let Some(list) = self.names.get_mut(&who.name)
+        {
+            list.remove(self.room.entries_mut(), id.slot());
+            if list.is_empty() {
+                self.names.remove(&who.name);
+            }
+        }
+    }
+
+    fn take(&mut self, id: WaitingId) -> Option<Inbound> {
+        self.discharge(id);
+        self.room.remove(id)
+    }
+
+    /// Take out the ping that has waited longest, if its time is up.
+    fn expire(&mut self, now: Instant) -> Option<(WaitingId, Inbound)> {
+        if self.room.next_expiry()? > now {
+            return None;
+        }
+        let (id, _) = self.room.iter().next()?;
+        Some((id, self.take(id)?))
+    }
+
+    /// Most that wait from one sender, address or name.
+    #[cfg(feature = "sim")]
+    fn most_of_one(&self) -> u32 {
+        let names = self.names.values().map(List::len).max().unwrap_or(0);
+        self.quota.most().max(u32::try_from(names).unwrap_or(u32::MAX))
+    }
+}
+
 impl Inbox {
     /// Empty. Pings wait for a decision, and open ones for an answer, at most so long.
     pub(super) const fn new(caps: &Caps, decision: Duration, answer: Duration) -> Self {
-        let &Caps { waiting, open, .. } = caps;
-        let waiting_most = Most {
-            per_sender: caps.waiting_per_sender,
-            per_name: caps.waiting_per_name,
-            per_address: caps.waiting_per_address,
-        };
-        let open_most = Most { per_sender: open, per_name: open, per_address: caps.open_per_address };
-        let bounds = Bounds { waiting, waiting_most, open, open_most, decision, answer };
+        let &Caps { waiting, open, waiting_per_name: per_name, .. } = caps;
+        let waiting_most = Most { per_sender: caps.waiting_per_sender, per_address: caps.waiting_per_address };
+        let open_most = Most { per_sender: open, per_address: caps.open_per_address };
+        let bounds = Bounds { waiting, waiting_most, per_name, open, open_most, decision, answer };
         Self { tables: None, bounds, number: 0 }
     }
 
@@ -73,27 +201,13 @@ impl Inbox {
     }
 
     /// Let a ping wait for a decision, unless there is no room or its sender has its share already. One that is less well
-    /// known may have made room for it.
-    ///
-    /// What is over the fair share of its name takes a stranger's place, and makes way as one.
+    /// known, or whose source has more of them, may have made room for it.
     pub(super) fn wait(&mut self, now: Instant, mut ping: Inbound) -> Option<(WaitId, Option<(WaitId, Inbound)>)> {
-        let (charged, rank, number) = (ping.charged, ping.rank, self.number + 1);
-        let Tables { waiting, waiting_quota, .. } = self.tables();
-        if !waiting_quota.allows(charged) {
-            return None;
-        }
-        let rank = if waiting_quota.is_over_share(charged) { Rank::Stranger } else { rank };
-        let displaced = if waiting.has_room(rank) {
-            None
-        } else {
-            let (slot, old) = waiting.displace(rank)?;
-            waiting_quota.remove(old.charged);
-            Some((WaitId { slot, number: old.number }, old))
-        };
+        let number = self.number + 1;
         ping.number = number;
-        let slot = waiting.insert(now, rank, ping).ok()?;
-        waiting_quota.add(charged);
+        let (slot, displaced) = self.tables().undecided.wait(now, ping)?;
         self.number = number;
+        let displaced = displaced.map(|(slot, old)| (WaitId { slot, number: old.number }, old));
         Some((WaitId { slot, number }, displaced))
     }
 
@@ -104,7 +218,7 @@ impl Inbox {
         if !open_quota.allows(charged) {
             return None;
         }
-        let slot = open.insert(now, rank, ping).ok()?;
+        let slot = open.insert(now, Claim { rank, held: 0 }, ping).ok()?;
         open_quota.add(charged);
         Some(OpenId(slot))
     }
@@ -116,7 +230,7 @@ impl Inbox {
     }
 
     pub(super) fn waiting(&self, id: WaitId) -> Option<&Inbound> {
-        self.tables.as_ref()?.waiting.get(id.slot)
+        self.tables.as_ref()?.undecided.room.get(id.slot)
     }
 
     pub(super) fn opened(&self, id: OpenId) -> Option<&Inbound> {
@@ -125,10 +239,7 @@ impl Inbox {
 
     /// Take a ping out: it was decided.
     pub(super) fn take_waiting(&mut self, id: WaitId) -> Option<Inbound> {
-        let Tables { waiting, waiting_quota, .. } = self.tables.as_deref_mut()?;
-        let ping = waiting.remove(id.slot)?;
-        waiting_quota.remove(ping.charged);
-        Some(ping)
+        self.tables.as_deref_mut()?.undecided.take(id.slot)
     }
 
     /// Take an open ping out: it was answered.
@@ -141,9 +252,7 @@ impl Inbox {
 
     /// Take out the ping that has waited longest for a decision, if its time is up.
     pub(super) fn expire_waiting(&mut self, now: Instant) -> Option<(WaitId, Inbound)> {
-        let Tables { waiting, waiting_quota, .. } = self.tables.as_deref_mut()?;
-        let (slot, ping) = waiting.expire_one(now)?;
-        waiting_quota.remove(ping.charged);
+        let (slot, ping) = self.tables.as_deref_mut()?.undecided.expire(now)?;
         Some((WaitId { slot, number: ping.number }, ping))
     }
 
@@ -157,7 +266,7 @@ impl Inbox {
 
     /// When the next ping has waited too long for a decision.
     pub(super) fn next_waiting(&self) -> Option<Instant> {
-        self.tables.as_ref()?.waiting.next_expiry()
+        self.tables.as_ref()?.undecided.room.next_expiry()
     }
 
     /// When the next open ping has waited too long.
@@ -167,7 +276,7 @@ impl Inbox {
 
     /// What waits for a decision, longest first.
     pub(super) fn list(&self) -> impl Iterator<Item = Waiting<'_>> {
-        self.tables.iter().flat_map(|tables| tables.waiting.iter()).map(|(slot, ping)| {
+        self.tables.iter().flat_map(|tables| tables.undecided.room.iter()).map(|(slot, ping)| {
             let [packet_id, source_did, intent] = ping.texts();
             let id = WaitId { slot, number: ping.number };
             Waiting { id, packet_id, source_did, intent, from: ping.path, since: ping.since }
@@ -176,7 +285,7 @@ impl Inbox {
 
     /// How many wait for a decision.
     pub(super) fn waiting_len(&self) -> usize {
-        self.tables.as_ref().map_or(0, |tables| tables.waiting.len())
+        self.tables.as_ref().map_or(0, |tables| tables.undecided.room.len())
     }
 
     /// How many wait for an answer.
@@ -187,6 +296,6 @@ impl Inbox {
     /// Most that wait for a decision from one sender, name or address.
     #[cfg(feature = "sim")]
     pub(super) fn most_of_one(&self) -> u32 {
-        self.tables.as_ref().map_or(0, |tables| tables.waiting_quota.most())
+        self.tables.as_ref().map_or(0, |tables| tables.undecided.most_of_one())
     }
 }

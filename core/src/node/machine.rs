@@ -229,6 +229,7 @@ impl State {
             let Lent::Ping(ping) = &self.lent else { return None };
             let ([packet_id, source_did, intent], from) = (ping.texts(), ping.path);
             let (outcome, answered, open) = (Outcome::Expired, false, None);
+            let waited = self.now.saturating_since(ping.since);
             return Some(Event::Decided(Decided {
                 wait,
                 packet_id,
@@ -236,6 +237,7 @@ impl State {
                 intent,
                 from,
                 outcome,
+                waited,
                 answered,
                 open,
             }));

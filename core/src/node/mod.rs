@@ -50,6 +50,7 @@ pub use peers::{Peer, PeerLookup, Peers, Recorded};
 pub use ping::{AnswerError, Ping, PingError, ReplyError};
 pub use replies::Reply;
 pub use requests::RequestId;
+pub use rood::{Rood, RoodBecause};
 pub use stats::{Stats, Tables};
 
 use self::events::Events;

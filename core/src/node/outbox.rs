@@ -9,6 +9,7 @@ use super::ids::{self, Ids};
 use super::ping::{AnswerError, Ping, PingError, ReplyError};
 use super::queue::{Queue, StageError, Written};
 use super::replies::MAX_REPLY;
+use crate::airlock::Rank;
 use crate::data::ValueToken;
 use crate::framing::{EncodeError, Encoding, Packet, PingType, Priority, RoutingMode, Text, Value, ValueBuf};
 use crate::time::{Now, iso};
@@ -32,6 +33,8 @@ pub(super) struct Outbox {
     breakdown: Breakdown,
     heartbeat: Option<Box<Heartbeat>>,
     queue: Queue<Path>,
+    /// Most datagrams that wait, and most bytes.
+    bounds: (usize, usize),
 }
 
 /// What heartbeats say besides that the node is alive.
@@ -44,8 +47,9 @@ struct Heartbeat {
 impl Outbox {
     /// Empty.
     pub(super) fn new(did: Did, seed: &Seed, caps: &Caps) -> Self {
-        let queue = Queue::new(caps.transmits as usize, caps.transmit_bytes);
-        Self { did, ids: Ids::new(seed), breakdown: Breakdown::default(), heartbeat: None, queue }
+        let bounds = (caps.transmits as usize, caps.transmit_bytes);
+        let queue = Queue::new(bounds.0, bounds.1);
+        Self { did, ids: Ids::new(seed), breakdown: Breakdown::default(), heartbeat: None, queue, bounds }
     }
 
     /// In whose name it writes.
@@ -70,6 +74,12 @@ impl Outbox {
     /// The random part of the id of a packet.
     pub(super) fn key(&mut self) -> u64 {
         self.ids.key()
+    }
+
+    /// Whether there is room beside what is kept free for senders that are better known than this.
+    pub(super) fn has_room(&self, rank: Rank) -> bool {
+        let (records, bytes) = self.bounds;
+        self.queue.has_room(1 + Caps::reserved(records, rank), Caps::reserved(bytes, rank))
     }
 
     /// Queue what was staged last.

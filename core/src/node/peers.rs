@@ -50,9 +50,13 @@ impl Peer {
         self.proven == Some(self.path.remote)
     }
 
-    /// Whether it keeps its place for as long as it is not stale.
-    fn is_kept(&self) -> bool {
-        self.packets_and_trust & TRUSTED != 0 || self.is_proven()
+    /// How well it is known.
+    fn rank(&self) -> Rank {
+        match (self.is_proven(), self.packets_and_trust & TRUSTED != 0) {
+            (true, _) => Rank::Proven,
+            (false, true) => Rank::Trusted,
+            (false, false) => Rank::Stranger,
+        }
     }
 
     /// When it was first heard from since it was last unknown.
@@ -148,15 +152,14 @@ pub enum Recorded {
 /// The peer table: bounded in entries and bytes, aged by silence.
 ///
 /// Where room is short a newcomer takes the place of the stranger that is silent for longest, so that nobody who makes up names
-/// can keep others out; an eighth of the table is never given to strangers.
+/// can keep others out; who is proven also that of somebody whose name is trusted and whose address has proven nothing. An eighth
+/// of the table is never given to strangers, and a sixteenth only to who is proven.
 #[derive(Debug)]
 pub struct Peers {
     slab: Slab<Peer, Heap>,
     names: Index<ByName, Heap>,
-    /// Those that have proven nothing and that nobody trusts by name, longest silent first: they make way for others.
-    strangers: List<ByAge>,
-    /// All others, longest silent first.
-    kept: List<ByAge>,
+    /// Those of each rank, longest silent first.
+    by_rank: [List<ByAge>; 3],
     /// Peers at a proven address, in the order in which they proved it.
     proven: List<ByProof>,
     key: SipKey,
@@ -173,8 +176,7 @@ impl Peers {
         Self {
             slab: Slab::new(max_peers as usize),
             names: Index::new(),
-            strangers: List::new(),
-            kept: List::new(),
+            by_rank: [const { List::new() }; 3],
             proven: List::new(),
             key,
             did_bytes: 0,
@@ -245,10 +247,10 @@ impl Peers {
         if let Some(peer) = self.slab.at_mut(slot)
             && peer.path.remote == remote
         {
-            let was_kept = peer.is_kept();
+            let was = peer.rank();
             peer.proven = Some(remote);
             self.proven.push_back(&mut self.slab, slot);
-            self.age(slot, was_kept);
+            self.age(slot, was);
         }
     }
 
@@ -302,7 +304,7 @@ impl Peers {
     #[inline]
     pub(super) fn touch(&self, level: u32) -> u64 {
         match level {
-            0 => (self.slab.len() ^ self.names.len() ^ self.strangers.len() ^ self.kept.len()) as u64,
+            0 => (self.slab.len() ^ self.names.len() ^ self.by_rank[0].len()) as u64,
             1 => self.slab.touch(FEW) ^ self.names.touch(),
             2 => self.slab.touch_entries(FEW, |peer| {
                 peer.last_seen.as_nanos()
@@ -314,26 +316,26 @@ impl Peers {
         }
     }
 
-    /// Whether a new peer fits: beside all others, or in the place of one whose name has `freed` bytes.
-    fn fits(&self, did: &str, rank: Rank, freed: Option<usize>) -> bool {
-        let (row, grown) = match freed {
+    /// Whether a new peer fits: beside all others, or in the place of this one.
+    fn fits(&self, did: &str, rank: Rank, gone: Option<&Peer>) -> bool {
+        let (row, grown) = match gone {
             Some(_) => (true, 0),
             None => (!self.slab.is_full(), self.slab.growth_bytes() + self.names.growth_bytes()),
         };
-        let bytes = self.heap_bytes() - freed.unwrap_or(0) + did.len() + grown;
-        if rank > Rank::Stranger {
-            return row && bytes <= self.max_bytes;
-        }
+        let bytes = self.heap_bytes() - gone.map_or(0, |peer| peer.did.len()) + did.len() + grown;
+        // All that are not better known share what is not reserved for others.
+        let others = self.by_rank.iter().take(rank as usize + 1).map(List::len).sum::<usize>();
+        let others = others - usize::from(gone.is_some_and(|peer| peer.rank() <= rank));
         let (rows, max_bytes) = (self.slab.capacity(), self.max_bytes);
-        let others = self.strangers.len() - usize::from(freed.is_some_and(|_| !self.strangers.is_empty()));
-        row && others < rows - Caps::reserved(rows) && bytes <= max_bytes - Caps::reserved(max_bytes)
+        row && others < rows - Caps::reserved(rows, rank) && bytes <= max_bytes - Caps::reserved(max_bytes, rank)
     }
 
-    /// The peer in whose place a new one fits.
+    /// The peer in whose place a new one fits: the one that is stale for longest, else the one of the lowest rank that is silent for
+    /// longest. Strangers make way for each other, too.
     fn makes_room(&self, now: Instant, did: &str, rank: Rank) -> Option<u32> {
-        let slot = self.oldest_stale(now).or(self.strangers.front())?;
-        let freed = self.slab.at(slot)?.did.len();
-        self.fits(did, rank, Some(freed)).then_some(slot)
+        let lower = self.by_rank.iter().take((rank as usize).max(1)).find_map(List::front);
+        let fits = |slot: &u32| self.fits(did, rank, self.slab.at(*slot));
+        [self.oldest_stale(now), lower].into_iter().flatten().find(fits)
     }
 
     fn is_stale(&self, now: Instant, peer: &Peer) -> bool {
@@ -345,13 +347,12 @@ impl Peers {
             let slot = list.front()?;
             self.slab.at(slot).filter(|peer| self.is_stale(now, peer)).map(|peer| (peer.last_seen, slot))
         };
-        let (a, b) = (stale(&self.strangers), stale(&self.kept));
-        a.into_iter().chain(b).min().map(|(_, slot)| slot)
+        self.by_rank.iter().filter_map(stale).min().map(|(_, slot)| slot)
     }
 
     fn refresh(&mut self, now: Instant, slot: u32, path: Path, rank: Rank) {
         let Some(peer) = self.slab.at_mut(slot) else { return };
-        let was_kept = peer.is_kept();
+        let was = peer.rank();
         peer.last_seen = peer.last_seen.max(now);
         peer.path = path;
         peer.count(rank == Rank::Trusted);
@@ -361,18 +362,18 @@ impl Peers {
         } else {
             self.proven.remove(&mut self.slab, slot);
         }
-        self.age(slot, was_kept);
+        self.age(slot, was);
     }
 
     /// Put a peer that was just heard from at the end of the list in which it belongs now.
-    fn age(&mut self, slot: u32, was_kept: bool) {
-        let is_kept = self.slab.at(slot).is_some_and(Peer::is_kept);
-        let Self { strangers, kept, slab, .. } = self;
-        match (was_kept, is_kept) {
-            (true, true) => _ = kept.move_to_back(slab, slot),
-            (false, false) => _ = strangers.move_to_back(slab, slot),
-            (true, false) => _ = kept.remove(slab, slot) && strangers.push_back(slab, slot),
-            (false, true) => _ = strangers.remove(slab, slot) && kept.push_back(slab, slot),
+    fn age(&mut self, slot: u32, was: Rank) {
+        let rank = self.slab.at(slot).map_or(was, Peer::rank);
+        let Self { by_rank, slab, .. } = self;
+        if was == rank {
+            by_rank[rank as usize].move_to_back(slab, slot);
+        } else {
+            by_rank[was as usize].remove(slab, slot);
+            by_rank[rank as usize].push_back(slab, slot);
         }
     }
 
@@ -389,18 +390,18 @@ impl Peers {
             by_proof: Link::default(),
             by_name: Chain::default(),
         };
-        peer.count(rank > Rank::Stranger);
+        peer.count(rank == Rank::Trusted);
+        let list = peer.rank() as usize;
         let Ok(id) = self.slab.insert(peer) else { return Recorded::Full };
         self.did_bytes += did.len();
         self.names.insert(&mut self.slab, id.slot(), name.hash());
-        let list = if rank > Rank::Stranger { &mut self.kept } else { &mut self.strangers };
-        list.push_back(&mut self.slab, id.slot());
+        self.by_rank[list].push_back(&mut self.slab, id.slot());
         Recorded::New
     }
 
     fn remove(&mut self, slot: u32) -> Option<Box<str>> {
-        let list = if self.slab.at(slot)?.is_kept() { &mut self.kept } else { &mut self.strangers };
-        list.remove(&mut self.slab, slot);
+        let rank = self.slab.at(slot)?.rank();
+        self.by_rank[rank as usize].remove(&mut self.slab, slot);
         self.names.remove(&mut self.slab, slot);
         self.proven.remove(&mut self.slab, slot);
         let peer = self.slab.remove_at(slot)?;

@@ -92,10 +92,14 @@ pub enum PingError {
 
 /// Why an answer or a decision did not happen. The ping stays as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AnswerError {
     /// No such ping waits: it was answered, decided, or ran out of time.
     #[error("this ping does not wait any more: it was answered, decided, or ran out of time")]
     Gone,
+    /// By now the gate says ROOD to this ping: trust or a rule has changed since it came. It can still be turned away.
+    #[error("the gate says ROOD to this ping by now: trust its sender first, or reject it")]
+    Rood,
     /// The answer does not fit into a datagram.
     #[error("the answer takes more than the {max} bytes that a datagram to this address can carry")]
     TooLarge {

@@ -2,6 +2,7 @@
 
 use super::NodeConfig;
 use super::replies::Replies;
+use super::rood::RoodBecause;
 use crate::airlock::{Gate, GateError, LegacyList, Source, Standing, Subject, TrustTable, VouchRegistry, unsigned_cap};
 use crate::framing::Zone;
 use crate::time::Wall;
@@ -57,6 +58,15 @@ impl Policy {
     /// Whether the operator trusts a sender by name, and not to keep it out.
     pub(super) fn trusts(&self, judged: &Judged<'_>) -> bool {
         judged.source == Source::Known && judged.trust >= self.gate.config().rood
+    }
+
+    /// Why a packet is ROOD.
+    pub(super) fn because<'a>(&self, judged: &Judged<'a>) -> RoodBecause<'a> {
+        match judged.rule {
+            Some(rule) => RoodBecause::Rule(rule),
+            None if judged.trust < self.gate.config().rood => RoodBecause::Trust,
+            None => RoodBecause::Otherwise,
+        }
     }
 
     /// What is known of a sender: trust set by the operator counts before vouches.

@@ -1,4 +1,4 @@
-//! How much of a table each sender, and each name and each address that has proven nothing, holds.
+//! How much of a table each sender, and each address that has proven nothing, holds.
 
 use core::hash::BuildHasherDefault;
 use core::net::{IpAddr, SocketAddr};
@@ -12,19 +12,18 @@ use crate::airlock::Rank;
 /// Who is charged for an entry. All are keyed hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Charged {
-    /// A name together with the address that it came from: one address cannot use up a name's share alone. Several can use up what
-    /// the name may have over all its unproven addresses.
-    sender: u64,
+    /// A name together with the address that it came from.
+    pub(super) sender: u64,
     /// What only an address that has not proven to be its sender's is charged for.
-    unproven: Option<Unproven>,
+    pub(super) unproven: Option<Unproven>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Unproven {
+pub(super) struct Unproven {
     /// The name alone, whatever addresses it comes from.
-    name: u64,
+    pub(super) name: u64,
     /// The address alone, whatever names come from it.
-    address: u64,
+    pub(super) address: u64,
 }
 
 /// Sets the hashes of addresses apart from those of names in the scope of a name.
@@ -51,12 +50,11 @@ impl Charged {
     }
 
     fn keys(self) -> impl Iterator<Item = u64> {
-        let Self { sender, unproven } = self;
-        [Some(sender), unproven.map(|who| who.name), unproven.map(|who| who.address)].into_iter().flatten()
+        [Some(self.sender), self.unproven.map(|who| who.address)].into_iter().flatten()
     }
 }
 
-/// Counts by sender, by name and by address; only who holds anything takes memory.
+/// Counts by sender and by unproven address; only who holds anything takes memory.
 #[derive(Debug)]
 pub(super) struct Quota {
     /// The keys are keyed hashes already.
@@ -69,8 +67,6 @@ pub(super) struct Quota {
 pub(super) struct Most {
     /// A sender at one address.
     pub(super) per_sender: u32,
-    /// A name at all its unproven addresses together.
-    pub(super) per_name: u32,
     /// An unproven address, whatever names it gives.
     pub(super) per_address: u32,
 }
@@ -81,20 +77,15 @@ impl Quota {
         Self { held: HashMap::default(), most }
     }
 
-    fn has(&self, who: u64) -> u32 {
+    /// How many entries a sender (its hash), or an address, is charged for.
+    pub(super) fn has(&self, who: u64) -> u32 {
         self.held.get(&who).copied().unwrap_or(0)
     }
 
     /// Whether there may be one more.
     pub(super) fn allows(&self, who: Charged) -> bool {
-        let Most { per_sender, per_name, per_address } = self.most;
-        self.has(who.sender) < per_sender
-            && who.unproven.is_none_or(|who| self.has(who.name) < per_name && self.has(who.address) < per_address)
-    }
-
-    /// Whether the name holds half of what it may already: one more is more than its fair share.
-    pub(super) fn is_over_share(&self, who: Charged) -> bool {
-        who.unproven.is_some_and(|who| self.has(who.name) >= self.most.per_name.div_ceil(2))
+        let Most { per_sender, per_address } = self.most;
+        self.has(who.sender) < per_sender && who.unproven.is_none_or(|who| self.has(who.address) < per_address)
     }
 
     /// Most that one of them has.

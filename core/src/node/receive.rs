@@ -13,7 +13,7 @@ use super::policy::Judged;
 use super::quota::{self, Charged};
 use super::{Node, State};
 use crate::airlock::replay::Origin;
-use crate::airlock::{Admission, Rank, Subject};
+use crate::airlock::{Admission, Rank};
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, PingType, Text, TextError, Value, Zone};
 use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT, MAX_NONCE, MAX_PACKET_ID};
 use crate::time::{Now, iso};
@@ -45,7 +45,6 @@ struct Datagram<'a> {
 struct Texts<'a> {
     sender: Sender<'a>,
     nonce: &'a str,
-    pod_id: Option<&'a str>,
 }
 
 impl<'a> Texts<'a> {
@@ -56,9 +55,10 @@ impl<'a> Texts<'a> {
                 did: plain(packet.source_did, &mut scratch.did)?,
                 intent: plain(packet.intent, &mut scratch.intent)?,
                 packet_id: plain(packet.packet_id, &mut scratch.packet_id)?,
+                pod_id: packet.pod_id.map(|text| plain(text, &mut scratch.pod_id)).transpose()?,
+                ping_type: packet.ping_type,
             },
             nonce: plain(packet.nonce, &mut scratch.nonce)?,
-            pod_id: packet.pod_id.map(|text| plain(text, &mut scratch.pod_id)).transpose()?,
         })
     }
 
@@ -69,19 +69,20 @@ impl<'a> Texts<'a> {
                 did: packet.source_did.as_str()?,
                 intent: packet.intent.as_str()?,
                 packet_id: packet.packet_id.as_str()?,
+                pod_id: match packet.pod_id {
+                    Some(text) => Some(text.as_str()?),
+                    None => None,
+                },
+                ping_type: packet.ping_type,
             },
             nonce: packet.nonce.as_str()?,
-            pod_id: match packet.pod_id {
-                Some(text) => Some(text.as_str()?),
-                None => None,
-            },
         };
-        let Sender { did, intent, packet_id } = texts.sender;
+        let Sender { did, intent, packet_id, pod_id, .. } = texts.sender;
         let within = did.len() <= MAX_DID
             && intent.len() <= MAX_INTENT
             && packet_id.len() <= MAX_PACKET_ID
             && texts.nonce.len() <= MAX_NONCE
-            && texts.pod_id.is_none_or(|pod| pod.len() <= MAX_DID);
+            && pod_id.is_none_or(|pod| pod.len() <= MAX_DID);
         Some(if within { Ok(texts) } else { Err(Reject::TooLong) })
     }
 }
@@ -145,20 +146,19 @@ impl Node {
 
     /// Judge a packet for us whose texts are read, and take in what passes.
     fn take_named(&mut self, now: Now, datagram: &Datagram<'_>, texts: Texts<'_>) -> Result<Taken, Reject> {
-        let (packet, Texts { sender, nonce, pod_id }) = (&datagram.packet, texts);
+        let (packet, Texts { sender, nonce }) = (&datagram.packet, texts);
         check_did(sender.did).map_err(|_| Reject::Malformed)?;
         if sender.did == self.state.outbox.did() {
             return Err(Reject::OwnName);
         }
 
-        let subject = Subject { source_did: sender.did, intent: sender.intent, pod_id, ping_type: packet.ping_type };
         let name = self.state.names.name(sender.did);
-        let judged = self.policy.judge(now.wall, &subject, name);
+        let judged = self.policy.judge(now.wall, &sender.subject(), name);
         let heartbeat = packet.ping_type == PingType::Heartbeat;
         match judged.zone {
             Zone::Rood if !self.state.faults.answer_rood() => {
                 if let Some(last) = &mut self.state.last_rood {
-                    last.set(sender.did, datagram.path);
+                    last.set(sender.did, datagram.path, self.policy.because(&judged));
                 }
                 return Err(Reject::Rood);
             }
@@ -178,7 +178,8 @@ impl Node {
         };
         let origin = match rank {
             Rank::Stranger => Origin::Stranger(quota::address(&self.state.names, remote)),
-            Rank::Trusted | Rank::Proven => Origin::Known,
+            Rank::Trusted => Origin::Trusted,
+            Rank::Proven => Origin::Proven,
         };
         let admission = match self.state.replay.check_name(now, name, nonce, stamp, origin) {
             Ok(admission) => Some(admission),
@@ -260,7 +261,8 @@ impl State {
         let (more, more_bytes) =
             if decision == Decision::Accept { peer_notices(seat) } else { (1, sender.text_bytes()) };
         let event_bytes = bytes.len() + judged.rule.map_or(0, str::len);
-        if !self.events.room_for_rank(rank, more + 1, event_bytes + more_bytes) {
+        let events = self.events.room_for_rank(rank, more + 1, event_bytes + more_bytes);
+        if !events || !self.outbox.has_room(rank) {
             return Err(Reject::Busy);
         }
         let mut allowance = bytes.len() * AMPLIFICATION;
@@ -316,7 +318,7 @@ impl State {
         let (id, displaced) = self.inbox.wait(now.mono, ping)?;
         if let Some((old, ping)) = displaced {
             self.events.release(ping.text_bytes());
-            let _ = self.events.decided(old, &ping, Outcome::Displaced, false, None);
+            let _ = self.events.decided(now.mono, old, &ping, Outcome::Displaced, false, None);
             self.stats.displaced = self.stats.displaced.saturating_add(1);
         }
         // For the event about its decision.
@@ -325,12 +327,11 @@ impl State {
     }
 
     /// Note who was heard from and accepted after the fact, if there is room to remember it.
-    pub(super) fn meet(&mut self, now: Now, seat: PeerLookup<'_>, path: Path) {
+    pub(super) fn meet(&mut self, now: Now, seat: PeerLookup<'_>, path: Path, rank: Rank) {
         let (count, bytes) = peer_notices(seat);
-        // It answered a request of ours, or the application let it in: it is no stranger, but nobody trusts its name either.
         let room = self.events.room_for_notices(count, bytes);
-        if room && self.peers.has_room_for(now.mono, seat, Rank::Stranger) {
-            self.record_peer(now, seat, path, Rank::Stranger);
+        if room && self.peers.has_room_for(now.mono, seat, rank) {
+            self.record_peer(now, seat, path, rank);
         }
     }
 
@@ -379,7 +380,7 @@ fn stage_pending(
 const fn reject_of(why: AnswerError) -> Reject {
     match why {
         AnswerError::Unproven { .. } => Reject::Amplification,
-        AnswerError::QueueFull | AnswerError::Gone => Reject::Busy,
+        AnswerError::QueueFull | AnswerError::Gone | AnswerError::Rood => Reject::Busy,
         AnswerError::TooLarge { .. } | AnswerError::Encode(_) => Reject::TooLong,
     }
 }

@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use sluis_core::airlock::Rule;
 use sluis_core::framing::{
-    Decision, Encoding, Frame, Message, Number, Packet, PingType, Priority, Response, RoutingMode, Text, Value,
+    Decision, Encoding, Frame, Message, Number, Packet, PingType, Priority, Response, RoutingMode, Text, Value, Zone,
 };
 use sluis_core::limits::MAX_DATAGRAM_V6;
-use sluis_core::node::{Event, Node, NodeConfig, Outcome, Ping, WaitId};
+use sluis_core::node::{AnswerError, Event, Node, NodeConfig, Outcome, Ping, WaitId};
 use sluis_core::time::{Duration, Instant, Now, Wall, iso};
 use sluis_core::{Datagrams, Did, Machine, Path, Reject, Seed};
 
@@ -141,8 +141,13 @@ impl Harness {
         if which >= self.model.waiting.len() {
             return;
         }
+        let (wait, now) = (&self.model.waiting[which], self.now());
+        let id = self.ids[&wait.packet_id];
+        if yes && self.model.zone(wait.sender, wait.intent) == Zone::Rood {
+            assert_eq!(self.node.approve(now, id), Err(AnswerError::Rood));
+            return;
+        }
         let wait = self.model.waiting.remove(which);
-        let (id, now) = (self.ids[&wait.packet_id], self.now());
         let (outcome, decision) =
             if yes { (Outcome::Approved, Decision::Accept) } else { (Outcome::Rejected, Decision::Reject) };
         if yes {

@@ -2,7 +2,7 @@
 
 use sluis_core::Path;
 use sluis_core::node::Ping;
-use sluis_core::sim::adversary::{BlackHole, Flooder};
+use sluis_core::sim::adversary::{BlackHole, Flooder, Squatter};
 use sluis_core::sim::{Habits, Loss, Placed, Plan, Scenario, Setup, Topology, World, WorldConfig, WorldError, address};
 use sluis_core::time::Duration;
 
@@ -91,4 +91,73 @@ fn whom_a_node_is_told_to_ask_and_to_trust_is_no_violation() {
     // There is no way from 0 to 2.
     ask(&mut world, 0, 2);
     assert_eq!((world.counts().unroutable, world.counts().timeouts), (1, 2));
+}
+
+/// A hub at which everybody waits, with room for 256, and sensors around it.
+fn waiting_hub(sensors: u32) -> WorldConfig {
+    let mut config = line(sensors + 1);
+    config.topology = Topology::Star;
+    (config.trust.geel, config.habits.in_flight) = (1.0, 0);
+    (config.habits.approve, config.habits.decide) = (0.0, SECOND * 10_000);
+    let caps = &mut config.node.caps;
+    (caps.waiting, caps.waiting_per_sender, caps.waiting_per_name, caps.waiting_per_address) = (256, 16, 32, 128);
+    (caps.requests, caps.events) = (64, 1024);
+    config
+}
+
+fn ask(world: &mut World, from: u32, to: u32) {
+    let name = format!("jis:sim:{to:06x}");
+    let ping = Ping::new(&name, Path::to(address(to)), "temperature.read");
+    world.command(from, |node, now| node.ping(now, &ping).map(drop)).unwrap().unwrap();
+    let until = world.elapsed() + SECOND;
+    assert!(world.run_until(until), "{:?}", world.violations());
+}
+
+/// How many pings wait at the hub in the name and from the address of this sensor.
+fn waits(world: &World, sensor: u32) -> usize {
+    let (hub, name) = (world.node(0).unwrap(), format!("jis:sim:{sensor:06x}"));
+    hub.waiting().filter(|ping| ping.source_did == name && ping.from.remote == address(sensor)).count()
+}
+
+/// Sixteen names that the hub trusts, forged at once from two addresses, and one name forged from two: whoever is not among
+/// them, whoever is and sends from a third address, and whoever has proven an address is heard all the same, and keeps its place.
+#[test]
+fn forged_names_lock_nobody_out_of_the_waiting_room() {
+    let forge = |forged: &[u32], addresses: usize| {
+        let mut config = waiting_hub(20);
+        for _ in 0..addresses {
+            let squatter = Box::new(Squatter::new(forged.iter().copied(), Duration::from_millis(20)));
+            config.adversaries.push(Placed { adversary: squatter, victim: None, targets: vec![0] });
+        }
+        let mut world = World::new(config).unwrap();
+        // The sensor 2 answers the hub, and has proven its address with that.
+        world.command(2, |node, _| node.allow_legacy("*")).unwrap().unwrap();
+        world.command(2, |node, _| node.set_trust("jis:sim:000000", 0.9)).unwrap().unwrap();
+        ask(&mut world, 0, 2);
+        let until = world.elapsed() + SECOND * 30;
+        assert!(world.run_until(until), "{:?}", world.violations());
+        world
+    };
+    for (forged, addresses) in [((1..17).collect::<Vec<_>>(), 2), ((1..17).collect(), 8), (vec![2, 3], 2), (vec![3], 4)]
+    {
+        let mut world = forge(&forged, addresses);
+        for sensor in [18, 3, 2] {
+            ask(&mut world, sensor, 0);
+            assert_eq!(waits(&world, sensor), 1, "{sensor} of {} from {addresses}", forged.len());
+        }
+        for _ in 0..3 {
+            ask(&mut world, 2, 0);
+        }
+        let until = world.elapsed() + SECOND * 60;
+        assert!(world.run_until(until), "{:?}", world.violations());
+        assert_eq!(
+            (waits(&world, 18), waits(&world, 3), waits(&world, 2)),
+            (1, 1, 4),
+            "{} from {addresses}",
+            forged.len()
+        );
+        let stats = world.stats(0).unwrap();
+        let unproven = world.node(0).unwrap().waiting().filter(|ping| ping.from.remote != address(2)).count();
+        assert!(unproven <= 240 && stats.displaced > 0, "{unproven} {stats:?}");
+    }
 }

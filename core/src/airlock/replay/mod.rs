@@ -21,7 +21,7 @@
 //! only when its newest stamp has left the window, where nothing would be taken anyway; if no such record is found and all
 //! are taken, a newcomer is [`Reject::Busy`](crate::Reject::Busy). A flood of accepted names can use up the records for the length of a window, and no
 //! more than that; and where the caller says who is known and which address a stranger came from, as a node does, neither the
-//! last eighth of the records nor more than a share of the second half.
+//! last eighth of the records (a sixteenth, for names that the operator trusts) nor more than a share of the second half.
 //!
 //! Senders and nonces are kept as 64-bit keyed hashes. Equal texts have equal hashes, so a collision (which nobody can bring about
 //! without the key) could only refuse a packet, never admit one twice.

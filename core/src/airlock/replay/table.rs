@@ -29,18 +29,30 @@ const MANY: usize = 1024;
 /// Where a packet came from and whether its sender is known, as far as that decides who gets the last records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// A sender that the operator trusts by name, or whose address has proven itself.
-    Known,
+    /// An address that has proven to be its sender's.
+    Proven,
+    /// A sender that the operator trusts by name.
+    #[cfg_attr(not(feature = "alloc"), expect(dead_code, reason = "only the node tells them apart"))]
+    Trusted,
     /// Anybody else: the keyed hash of the address.
     #[cfg_attr(not(feature = "alloc"), expect(dead_code, reason = "only the node tells strangers from others"))]
     Stranger(u64),
 }
 
 impl Origin {
+    /// How many of so many records may be taken before one from there.
+    const fn share(self, all: usize) -> usize {
+        match self {
+            Self::Proven => all,
+            Self::Trusted => all - all / 16,
+            Self::Stranger(_) => all - all / 8,
+        }
+    }
+
     /// Where records from there are counted.
     fn place(self) -> Option<NonZeroU16> {
         match self {
-            Self::Known => None,
+            Self::Proven | Self::Trusted => None,
             #[allow(clippy::cast_possible_truncation, reason = "it is below a small number")]
             Self::Stranger(hash) => NonZeroU16::new((hash % u64::from(ORIGINS)) as u16 + 1),
         }
@@ -219,11 +231,12 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
     /// * [`Reject::Replay`]: the nonce is remembered from this sender.
     /// * [`Reject::Busy`]: a new sender, and every record belongs to one that was active within the window.
     pub fn check(&self, now: Now, sender: &str, nonce: &str, stamp: Wall) -> Result<Admission, Reject> {
-        self.check_hashed(now, || self.names.sender(sender), nonce, stamp, Origin::Known)
+        self.check_hashed(now, || self.names.sender(sender), nonce, stamp, Origin::Proven)
     }
 
     /// The same for a sender whose name was hashed with this table's key, and of whose origin something is known: strangers do not
-    /// get the last eighth of the records, and of the second half no more from one address than a thirty-second of all.
+    /// get the last eighth of the records, who is only trusted by name not the last sixteenth, and strangers of the second half no
+    /// more from one address than a thirty-second of all.
     #[cfg(feature = "alloc")]
     pub(crate) fn check_name(
         &self,
@@ -239,8 +252,7 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
     /// Whether an unknown sender from there may have a record.
     fn has_record_for(&self, origin: Origin, horizon: Wall) -> bool {
         let (taken, all) = (self.senders.len(), self.senders.capacity());
-        let stranger = matches!(origin, Origin::Stranger(_));
-        if taken >= if stranger { all - all / 8 } else { all } {
+        if taken >= origin.share(all) {
             // The record that is dropped belonged to one of them.
             return self.droppable(horizon).is_some() && !self.has_its_share(origin);
         }
@@ -416,8 +428,7 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
     /// A record for a new sender, in the place of an old one where all are taken.
     fn enrol(&mut self, name: u64, horizon: Wall, origin: Origin) -> Option<SlotId> {
         let all = self.senders.capacity();
-        let room = if let Origin::Stranger(_) = origin { all - all / 8 } else { all };
-        if self.senders.len() >= room {
+        if self.senders.len() >= origin.share(all) {
             // `check` found one to drop; a caller that admits out of turn may find none, then any will do.
             let slot = self.droppable(horizon).or(self.by_use.front())?;
             self.by_use.remove(&mut self.senders, slot);

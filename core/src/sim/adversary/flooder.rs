@@ -53,13 +53,18 @@ fn garbage(hand: &mut AdversaryContext<'_>) -> Vec<u8> {
 }
 
 fn ping(hand: &mut AdversaryContext<'_>, to: u32, prefix: &str) -> Vec<u8> {
+    let name = format!("{prefix}{:016x}", hand.dice.u64());
+    ping_of(hand, to, &name)
+}
+
+/// A fresh ping in this name.
+pub(super) fn ping_of(hand: &mut AdversaryContext<'_>, to: u32, name: &str) -> Vec<u8> {
     let (number, target) = (hand.dice.u64(), Name::of(to));
-    let (name, packet_id, nonce) =
-        (format!("{prefix}{number:016x}"), format!("ping_{number:016x}"), format!("{number:032x}"));
+    let (packet_id, nonce) = (format!("ping_{number:016x}"), format!("{number:032x}"));
     let mut stamp = [0; 32];
     let packet = Packet {
         packet_id: Text::new(&packet_id),
-        source_did: Text::new(&name),
+        source_did: Text::new(name),
         target_did: Text::new(target.as_str()),
         ping_type: PingType::Intent,
         priority: Priority::Urgent,

@@ -8,6 +8,7 @@ mod black_hole;
 mod flooder;
 mod forger;
 mod replayer;
+mod squatter;
 mod tamperer;
 
 use alloc::vec::Vec;
@@ -16,6 +17,7 @@ pub use black_hole::BlackHole;
 pub use flooder::Flooder;
 pub use forger::Forger;
 pub use replayer::Replayer;
+pub use squatter::Squatter;
 pub use tamperer::Tamperer;
 
 use super::clock::EPOCH;

@@ -24,7 +24,10 @@ pub(crate) enum Seen {
 pub(crate) struct Wait {
     pub(crate) packet_id: String,
     pub(crate) sender: usize,
+    pub(crate) intent: usize,
     pub(crate) trusted: bool,
+    /// How many its sender had when it came, to a factor of two.
+    pub(crate) class: u32,
     pub(crate) until: u64,
 }
 
@@ -58,7 +61,7 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    fn zone(&self, sender: usize, intent: usize) -> Zone {
+    pub(crate) fn zone(&self, sender: usize, intent: usize) -> Zone {
         // Among equal priorities the rule added first counts.
         let mut best: Option<&ModelRule> = None;
         for rule in self.rules.iter().filter(|rule| rule.intent == intent) {
@@ -112,14 +115,18 @@ impl Model {
                 return Err(Reject::Busy);
             }
             let trusted = self.trust.get(&sender).is_some_and(|trust| *trust >= 0.3);
+            // Of those under a name trusted by name, and of those from one address, who has many makes way for who has few.
+            let class = own.checked_ilog2().map_or(0, |log| log + 1);
             if self.waiting.len() >= WAITING {
-                // Who is trusted by name takes the place of the one that has waited longest and is not.
-                let stranger = self.waiting.iter().position(|w| trusted && !w.trusted).ok_or(Reject::Busy)?;
-                let displaced = self.waiting.remove(stranger).packet_id;
+                let weaker = |w: &&Wait| (trusted && !w.trusted) || (trusted == w.trusted && w.class > class);
+                let weakness = |w: &Wait| (w.trusted, u32::MAX - w.class);
+                let least = self.waiting.iter().filter(weaker).map(weakness).min().ok_or(Reject::Busy)?;
+                let place = self.waiting.iter().position(|w| weakness(w) == least).unwrap();
+                let displaced = self.waiting.remove(place).packet_id;
                 self.expected.push(Seen::Decided(Outcome::Displaced, displaced));
             }
             let until = self.now + WAITING_MS;
-            self.waiting.push(Wait { packet_id: packet_id.into(), sender, trusted, until });
+            self.waiting.push(Wait { packet_id: packet_id.into(), sender, intent, trusted, class, until });
         }
         self.admitted.push((sender, nonce, now + stamp));
         if !heartbeat {
