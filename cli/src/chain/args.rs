@@ -299,7 +299,7 @@ pub(crate) struct Judge {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The files: chains, reference JSON-lines, bundles
+    /// The files: chains, reference JSON-lines, bundles; `-` is a chain on standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]

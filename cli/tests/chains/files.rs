@@ -348,3 +348,46 @@ fn sidecars_that_are_no_files_are_refused_and_never_waited_for() {
     }
     assert!(Path::new(&tree).exists());
 }
+
+/// What is read is a file: pipes that nobody writes to are not waited for, and devices not read without end.
+#[test]
+fn what_is_named_to_be_read_is_a_file_and_is_not_waited_for() {
+    let folder = Folder::new("files-read");
+    folder.prints(&["key", "new", "hub.key"]);
+    folder.prints(&["chain", "new", "c.jsonl", "--owner", "jis:a", "--key", "hub.key"]);
+    mkfifo(&folder, "pipe");
+    for what in ["pipe", "/dev/zero", "/dev/tty"] {
+        for args in [
+            &["chain", "verify", what][..],
+            &["chain", "show", what],
+            &["chain", "find", what],
+            &["chain", "prove", what, "1", "--checkpoint", "c.jsonl.checkpoint"],
+            &["chain", "prove", "c.jsonl", "1", "--key", what],
+            &["chain", "prove", "c.jsonl", "1", "--checkpoint", what],
+            &["chain", "export", what, "--key", "hub.key"],
+            &["chain", "export", "c.jsonl", "--key", what],
+            &["chain", "verify", "c.jsonl", "--key", what],
+            &["chain", "verify", "c.jsonl", "--actor", &format!("jis:a={what}")],
+            &["chain", "verify", "c.jsonl", "--hmac-key", what],
+            &["chain", "verify", "c.jsonl", "--trust-bundle", what],
+            &["chain", "verify", "c.jsonl", "--trust-bundle", &format!("example.org={what}")],
+            &["chain", "verify", "c.jsonl", "--checkpoint", what],
+            &["chain", "add", "c.jsonl", "--action", "a", "--key", what],
+            &["chain", "add", "c.jsonl", "--action", "a", "--hmac-key", what],
+            &["key", "show", what],
+            &["key", "export", what],
+            &["key", "new", "s.key", "--kind", "secp256k1", "--import", what],
+            &["replay", what],
+            &["signal", "rank", "02", "--pool", what],
+        ] {
+            let out = folder.sluis(args);
+            let said = String::from_utf8_lossy(&out.stderr);
+            assert!(matches!(out.status.code(), Some(1 | 2)), "{args:?}: {said}");
+            assert!(said.lines().count() == 1 && said.len() < 300, "{args:?}: {said}");
+            assert!(args[0] == "signal" || said.contains("it is no regular file"), "{args:?}: {said}");
+        }
+    }
+    // Another file that is read with it, too.
+    folder.ends(1, &["chain", "verify", "c.jsonl", "pipe"]);
+    folder.prints(&["chain", "verify", "c.jsonl"]);
+}
