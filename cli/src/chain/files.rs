@@ -436,18 +436,28 @@ pub(super) fn to_json(files: &Hashes) -> String {
 
 /// The names and hashes in a JSON object; nothing where it is none, or holds anything else.
 pub(super) fn from_json(value: Option<Value<'_>>) -> Hashes {
-    let Some(value) = value else { return Hashes::new() };
-    let mut out = Hashes::new();
-    let mut key = None;
+    let mut files = texts(value);
+    if files.values().any(|hash| Hash32::from_hex(hash).is_none()) {
+        files.clear();
+    }
+    files
+}
+
+/// The members of a JSON object of texts; nothing where it is none, or holds anything else.
+pub(super) fn texts(value: Option<Value<'_>>) -> BTreeMap<String, String> {
+    let Some(value) = value.filter(|value| value.is_object()) else { return BTreeMap::new() };
+    let (mut out, mut key, mut depth) = (BTreeMap::new(), None, 0);
     for token in value.tokens() {
         match token {
+            data::ValueToken::ObjectStart if depth == 0 => depth += 1,
+            data::ValueToken::ObjectEnd => {}
             data::ValueToken::Key(text) => key = Some(text.to_cow().into_owned()),
             data::ValueToken::Str(text) => {
                 if let Some(key) = key.take() {
                     out.insert(key, text.to_cow().into_owned());
                 }
             }
-            _ => {}
+            _ => return BTreeMap::new(),
         }
     }
     out
@@ -459,11 +469,15 @@ mod tests {
 
     #[test]
     fn files_are_hashed_by_name_and_content() {
-        let files = |all: &[(&str, &str)]| all.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-        let one: Hashes = files(&[("a", "00"), ("b", "11")]);
-        assert_eq!(to_json(&one), r#"{"a": "00", "b": "11"}"#);
+        let files = |all: &[(&str, &str)]| all.iter().map(|(a, b)| ((*a).to_owned(), b.repeat(64))).collect();
+        let one: Hashes = files(&[("a", "0"), ("b", "1")]);
+        assert_eq!(to_json(&one), format!(r#"{{"a": "{}", "b": "{}"}}"#, one["a"], one["b"]));
         assert_eq!(from_json(Value::from_json(&to_json(&one)).ok()), one);
-        assert_ne!(hash_all(&one), hash_all(&files(&[("a", "00"), ("b", "12")])));
+        assert_ne!(hash_all(&one), hash_all(&files(&[("a", "0"), ("b", "2")])));
+        for odd in [r#", "c": 1}"#, r#", "c": "red"}"#, r#", "c": {}}"#, r#", "c": []}"#] {
+            let odd = to_json(&one).replace('}', odd);
+            assert_eq!(from_json(Value::from_json(&odd).ok()), Hashes::new(), "{odd}");
+        }
         assert_eq!(hash_all(&Hashes::new()), None);
     }
 

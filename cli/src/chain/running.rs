@@ -77,7 +77,7 @@ impl Known {
             running.broken.get_or_insert((self.line, why));
         } else if let Planned::Started { inputs, links, .. } = plan.said {
             running.inputs = files::from_json(Some(inputs));
-            running.links = files::from_json(Some(links));
+            running.links = files::texts(Some(links));
         }
     }
 
@@ -121,7 +121,12 @@ impl Running {
             return;
         }
         let name = step.name.to_cow();
-        for (file, hash) in files::from_json(step.metadata.get("outputs").filter(|files| files.is_object())) {
+        let files = files::from_json(step.metadata.get("outputs"));
+        // What is not what its hash covers is nothing that it put out: `verify` says so.
+        if files::hash_all(&files) != step.output {
+            return;
+        }
+        for (file, hash) in files {
             self.outputs.insert(file, Output { hash, step: name.clone().into_owned() });
         }
     }

@@ -107,7 +107,7 @@ pub(super) fn complete(out: &mut Out, args: &CompleteArgs) -> Result<ExitCode, F
     }
     let (status, why) = end(args, &base, now, running, sequence, &outputs)?;
     let put_out = if status == StepStatus::Completed { outputs } else { Hashes::new() };
-    let metadata = metadata(&running.inputs, &put_out);
+    let metadata = metadata(&running.inputs, args.data.is_none().then_some(&put_out));
     let metadata = metadata.as_deref().map(Value::from_json).transpose().map_err(Fail::runtime)?;
     let added = ledger.append_step(&keys, now, metadata)?;
     say(out, args, status, why.as_deref(), &added, &ledger.renew(&keys));
@@ -171,12 +171,16 @@ fn found(base: &Base, running: &Running) -> (Option<Data<'static>>, Option<Strin
     }
 }
 
-/// The files of a step, where it has any.
-fn metadata(inputs: &Hashes, outputs: &Hashes) -> Option<String> {
-    if inputs.is_empty() && outputs.is_empty() {
+/// The files of a step, where it has any. What goes in or comes out as data is no file: then nothing is said of files there.
+fn metadata(inputs: &Hashes, outputs: Option<&Hashes>) -> Option<String> {
+    let inputs = Some(inputs).filter(|inputs| !inputs.is_empty());
+    if inputs.is_none() && outputs.is_none_or(Hashes::is_empty) {
         return None;
     }
-    Some(format!("{{\"inputs\": {}, \"outputs\": {}}}", files::to_json(inputs), files::to_json(outputs)))
+    let members = [("inputs", inputs), ("outputs", outputs)];
+    let members: Vec<String> =
+        members.into_iter().filter_map(|(key, files)| Some(format!("\"{key}\": {}", files::to_json(files?)))).collect();
+    Some(format!("{{{}}}", members.join(", ")))
 }
 
 fn node(named: Option<&str>) -> String {
