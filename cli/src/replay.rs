@@ -11,6 +11,7 @@ use crate::args::ReplayArgs;
 use crate::capture::cannot_make;
 use crate::common::Common;
 use crate::fail::Fail;
+use crate::files;
 use crate::output::{Color, Out, Style, escape, tell};
 
 /// The file name that stands for standard output.
@@ -30,10 +31,10 @@ pub(crate) fn run(common: Common, args: &ReplayArgs) -> Result<ExitCode, Fail> {
     }
     let name = args.file.display();
     let unreadable = |why: &io::Error| Fail::usage(format!("cannot read {name} ({why}), check the name"));
-    let file = File::open(&args.file).map_err(|why| unreadable(&why))?;
-    if file.metadata().is_ok_and(|about| about.is_dir()) {
+    if args.file.is_dir() {
         return Err(Fail::usage(format!("cannot read {name} (it is a folder), name a recording")));
     }
+    let file = files::open(&args.file).map_err(|why| unreadable(&why))?;
     let mut lines = Lines { file: BufReader::new(file), line: Vec::new(), number: 0 };
     let mut pcap = args.pcap.as_deref().map(|path| Pcap::create(path, args.node)).transpose()?;
     let mut replay = args.node.map_or_else(Replay::new, Replay::labelled);
@@ -138,7 +139,7 @@ impl Trouble {
 /// Whether a file begins like a log of tokens.
 fn is_log(path: &Path) -> bool {
     let mut start = [0; 16];
-    let read = File::open(path).and_then(|mut file| file.read(&mut start));
+    let read = files::open(path).and_then(|mut file| file.read(&mut start));
     read.is_ok_and(|n| start[..n].starts_with(b"{\"token_id\":"))
 }
 

@@ -241,8 +241,7 @@ pub(crate) struct CompleteArgs {
           conflicts_with_all = ["error", "skip"])]
     pub(crate) data: Option<JsonText>,
     /// What went in, as it is now: if it is not what the step was started with, the step is compromised
-    #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true,
-          conflicts_with_all = ["error", "skip"])]
+    #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true, conflicts_with = "skip")]
     pub(crate) input_data: Option<JsonText>,
     /// It failed, and this is why
     #[arg(long, value_name = "TEXT", value_parser = own::text, conflicts_with = "skip")]
@@ -300,7 +299,7 @@ pub(crate) struct Judge {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The files: chains, reference JSON-lines, bundles
+    /// The files: chains, reference JSON-lines, bundles; `-` is a chain on standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]

@@ -69,6 +69,27 @@ pub(super) fn check(
     keys: &Arc<Keys>,
     found: &mut (dyn FnMut(&Finding) + Send),
 ) -> Result<Checked, Fail> {
+    check_open(path, read::open(path)?, others, judge, keys, found)
+}
+
+/// Check what can be read from standard input. Where that is a file, what stands beside it counts.
+pub(super) fn check_stdin(
+    others: &[PathBuf],
+    judge: &Judge,
+    keys: &Arc<Keys>,
+    found: &mut (dyn FnMut(&Finding) + Send),
+) -> Result<Checked, Fail> {
+    check_open(Path::new("/dev/stdin"), read::open_stdin()?, others, judge, keys, found)
+}
+
+fn check_open(
+    path: &Path,
+    mut file: File,
+    others: &[PathBuf],
+    judge: &Judge,
+    keys: &Arc<Keys>,
+    found: &mut (dyn FnMut(&Finding) + Send),
+) -> Result<Checked, Fail> {
     let start = Instant::now();
     let (mut findings, mut wrong_hashes) = (0, 0);
     let mut count = |finding: Finding| {
@@ -76,7 +97,7 @@ pub(super) fn check(
         wrong_hashes += u64::from(finding.kind == Kind::ContentHash);
         found(&finding);
     };
-    let (mut file, mut front) = (read::open(path)?, Vec::new());
+    let mut front = Vec::new();
     let first = read::first_line(&mut file, &mut front).map_err(|why| read::cannot(path, &why))?;
     read::refuse_recording(path, first)?;
     let first = first.map(First::of).unwrap_or_default();
@@ -145,8 +166,7 @@ fn threads(file: &File) -> usize {
 /// How much of the file is looked at: as much as there is now, and while somebody writes to it only whole lines. A last line
 /// that is torn is a finding only if nobody is about to finish it. It is read on from `at`.
 fn whole_lines(path: &Path, file: &File, at: u64) -> Result<u64, Fail> {
-    let stat = file.metadata().map_err(|why| read::cannot(path, &why))?;
-    if !stat.is_file() {
+    if !file.metadata().map_err(|why| read::cannot(path, &why))?.is_file() {
         return Ok(u64::MAX);
     }
     let written = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));

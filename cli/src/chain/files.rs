@@ -3,6 +3,10 @@
 //! A file is known by its resolved path, relative to the folder of the log, whatever it was called on the command line: neither an
 //! absolute path, `..`, a symbolic link nor another folder to work in makes it another file. Only regular files have a content that
 //! can be hashed, and that is read up to the length that they have when they are opened.
+//!
+//! Inputs are compared before and after the command: the file, its bytes, and the links and folders on the path by which it was
+//! given. What was exchanged in between and put back is found by the times that the file system keeps of it. They do not tell that a folder
+//! was moved away and back if files were made or removed in it, too.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -28,9 +32,25 @@ pub(super) struct Base(PathBuf);
 pub(super) type Stamp = (u64, u64, u64, i64, i64, i64, i64);
 
 /// A declared file as it was when it was hashed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) hash: String,
+    stamp: Stamp,
+    /// The paths by which it was given.
+    routes: Vec<Route>,
+}
+
+/// A path by which a file was given, and what stood on it.
+#[derive(Clone, Debug)]
+struct Route {
+    given: PathBuf,
+    passed: Vec<Passed>,
+}
+
+/// A link or a folder on a path.
+#[derive(Clone, Copy, Debug)]
+struct Passed {
+    is_link: bool,
     stamp: Stamp,
 }
 
@@ -94,52 +114,92 @@ impl Base {
         let mut all = Declared::new();
         for path in paths {
             let seen = || {
+                // First the way, then the file: what is exchanged in between is found later.
+                let route = Route::of(path)?;
                 let resolved = fs::canonicalize(path)?;
-                Ok((self.name(&resolved), hash(&resolved)?))
+                Ok((self.name(&resolved), route, hash(&resolved)?))
             };
-            let (name, seen) = seen().map_err(|why| (path.as_path(), why))?;
-            all.insert(name, seen);
+            let (name, route, seen) = seen().map_err(|why| (path.as_path(), why))?;
+            all.entry(name).or_insert(seen).routes.push(route);
         }
         Ok(all)
     }
 
-    /// Whether files are as they were when they were hashed.
+    /// Names as they were given, of files that stand in the log under another one: each with that.
+    pub(super) fn links(&self, declared: &Declared) -> Hashes {
+        let given = declared.iter().flat_map(|(name, seen)| seen.routes.iter().map(move |route| (route, name)));
+        let names = given.map(|(route, name)| (self.name(&route.given), name.clone()));
+        names.filter(|(given, name)| given != name).collect()
+    }
+
+    /// Whether files are as they were when they were hashed, and are still where they were given.
     pub(super) fn compare(&self, before: &Declared) -> (Change, Hashes) {
         let (mut change, mut now) = (Change::None, Hashes::new());
         for (name, was) in before {
-            let resolved = self.path(name);
-            // The name is that of a resolved path: a link that stands there now is another file.
-            let is = match fs::symlink_metadata(&resolved) {
-                Ok(stat) if stat.is_symlink() => None,
-                _ => hash(&resolved).ok(),
-            };
-            let found = match &is {
-                Some(is) if is == was => Change::None,
+            let is = self.hash_resolved(name);
+            let mut found = match &is {
+                Some(is) if is.hash == was.hash && is.stamp == was.stamp => Change::None,
                 Some(is) if is.hash == was.hash => Change::Touched(name.clone()),
                 _ => Change::Bytes(name.clone()),
             };
-            if let Some(is) = is {
-                now.insert(name.clone(), is.hash);
+            let mut hash = is.map(|is| is.hash);
+            for route in &was.routes {
+                let (outcome, other) = self.follow(&route.given, name, &was.hash);
+                let outcome = if outcome == Change::None && !route.is_unchanged() {
+                    Change::Touched(self.name(&route.given))
+                } else {
+                    outcome
+                };
+                if matches!(outcome, Change::Bytes(_)) {
+                    hash = other;
+                }
+                found = found.or(outcome);
             }
-            change = match (change, found) {
-                (Change::None, found) | (Change::Touched(_), found @ Change::Bytes(_)) => found,
-                (change, _) => change,
-            };
+            now.extend(hash.map(|hash| (name.clone(), hash)));
+            change = change.or(found);
         }
         (change, now)
     }
 
-    /// As [`compare`](Self::compare), where only the hashes are known.
-    pub(super) fn compare_hashes(&self, before: &Hashes) -> (Change, Hashes) {
+    /// As [`compare`](Self::compare), where only the hashes are known, and the names that were given for some.
+    pub(super) fn compare_hashes(&self, before: &Hashes, links: &Hashes) -> (Change, Hashes) {
         let (mut change, mut now) = (Change::None, Hashes::new());
         for (name, was) in before {
-            let is = hash(&self.path(name)).ok().map(|seen| seen.hash);
-            if is.as_ref() != Some(was) && change == Change::None {
-                change = Change::Bytes(name.clone());
+            let is = self.hash_resolved(name).map(|seen| seen.hash);
+            if is.as_ref() != Some(was) {
+                change = change.or(Change::Bytes(name.clone()));
             }
             now.extend(is.map(|hash| (name.clone(), hash)));
         }
+        for (given, name) in links {
+            let Some(was) = before.get(name) else { continue };
+            let (found, other) = self.follow(&self.path(given), name, was);
+            if matches!(found, Change::Bytes(_)) {
+                now.remove(name);
+                now.extend(other.map(|hash| (name.clone(), hash)));
+            }
+            change = change.or(found);
+        }
         (change, now)
+    }
+
+    /// Hash the file of a name, which is that of a resolved path: a link that stands there now is another file.
+    fn hash_resolved(&self, name: &str) -> Option<Seen> {
+        let resolved = self.path(name);
+        (fs::canonicalize(&resolved).ok()? == resolve_dots(&resolved)).then_some(())?;
+        hash(&resolved).ok()
+    }
+
+    /// Whether a path still leads to the file of this name. Where it leads to another one, that is touched if the bytes are the
+    /// same; else its hash.
+    fn follow(&self, given: &Path, name: &str, hash_was: &str) -> (Change, Option<String>) {
+        let resolved = fs::canonicalize(given).ok();
+        if resolved.as_ref().is_some_and(|resolved| self.name(resolved) == name) {
+            return (Change::None, None);
+        }
+        let is = resolved.and_then(|resolved| hash(&resolved).ok()).map(|seen| seen.hash);
+        let given = self.name(given);
+        if is.as_deref() == Some(hash_was) { (Change::Touched(given), is) } else { (Change::Bytes(given), is) }
     }
 
     /// Another name under which one of these files is known already: a hard link, say.
@@ -148,6 +208,89 @@ impl Base {
         let is = identity(path)?;
         known.into_iter().find(|name| identity(&self.path(name)) == Some(is))
     }
+}
+
+impl Change {
+    /// The first that is worst.
+    fn or(self, other: Self) -> Self {
+        match (&self, &other) {
+            (Self::None, _) | (Self::Touched(_), Self::Bytes(_)) => other,
+            _ => self,
+        }
+    }
+}
+
+impl Route {
+    /// Look at what stands on a path.
+    fn of(given: &Path) -> io::Result<Self> {
+        let given = std::path::absolute(given)?;
+        Ok(Self { passed: passed(&given)?, given })
+    }
+
+    /// Whether the same links and folders stand on it as before, none of them exchanged or moved in between.
+    fn is_unchanged(&self) -> bool {
+        passed(&self.given).is_ok_and(|now| {
+            now.len() == self.passed.len() && self.passed.iter().zip(&now).all(|(was, is)| was.is_unmoved(is))
+        })
+    }
+}
+
+impl Passed {
+    /// Of a folder, files that were made or removed in it are no change; but then the time of its bytes changes, too.
+    fn is_unmoved(&self, now: &Self) -> bool {
+        let ((dev, inode, _, bytes, bytes_ns, entry, entry_ns), is) = (self.stamp, now.stamp);
+        let same = self.is_link == now.is_link && (dev, inode) == (is.0, is.1);
+        let same_bytes = (bytes, bytes_ns) == (is.3, is.4);
+        let same_entry = (entry, entry_ns) == (is.5, is.6);
+        same && (same_entry || (!self.is_link && !same_bytes))
+    }
+}
+
+/// Links that are followed at most, as systems do.
+const MAX_LINKS: usize = 40;
+
+/// The links and folders on the way to a file, in the order in which they are passed.
+fn passed(path: &Path) -> io::Result<Vec<Passed>> {
+    let (mut all, mut links) = (Vec::new(), 0);
+    let mut at = PathBuf::new();
+    let mut left: Vec<PathBuf> = path.components().rev().map(|part| part.as_os_str().into()).collect();
+    while let Some(part) = left.pop() {
+        match part.as_os_str().as_encoded_bytes() {
+            b"." => continue,
+            b".." => {
+                at.pop();
+                continue;
+            }
+            _ => at.push(&part),
+        }
+        let stat = fs::symlink_metadata(&at)?;
+        let is_link = stat.is_symlink();
+        if is_link {
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(io::Error::other("too many symbolic links"));
+            }
+            left.extend(fs::read_link(&at)?.components().rev().map(|part| part.as_os_str().into()));
+            at.pop();
+        }
+        if is_link || stat.is_dir() {
+            all.push(Passed { is_link, stamp: stamp(&stat) });
+        }
+    }
+    Ok(all)
+}
+
+/// A path whose `..` stand behind folders, without them.
+fn resolve_dots(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            out.pop();
+        } else {
+            out.push(part);
+        }
+    }
+    out
 }
 
 /// Names and hashes alone.
@@ -181,7 +324,7 @@ fn hash(path: &Path) -> io::Result<Seen> {
     if read(&file, buffer.get_mut(..1).unwrap_or_default())? > 0 || stamp(&file.metadata()?) != stamp(&stat) {
         return Err(io::Error::other("it was written to while it was read"));
     }
-    Ok(Seen { hash: Hash32(hash.finalize().into()).to_string(), stamp: stamp(&stat) })
+    Ok(Seen { hash: Hash32(hash.finalize().into()).to_string(), stamp: stamp(&stat), routes: Vec::new() })
 }
 
 /// What changes with a file.
@@ -293,18 +436,28 @@ pub(super) fn to_json(files: &Hashes) -> String {
 
 /// The names and hashes in a JSON object; nothing where it is none, or holds anything else.
 pub(super) fn from_json(value: Option<Value<'_>>) -> Hashes {
-    let Some(value) = value else { return Hashes::new() };
-    let mut out = Hashes::new();
-    let mut key = None;
+    let mut files = texts(value);
+    if files.values().any(|hash| Hash32::from_hex(hash).is_none()) {
+        files.clear();
+    }
+    files
+}
+
+/// The members of a JSON object of texts; nothing where it is none, or holds anything else.
+pub(super) fn texts(value: Option<Value<'_>>) -> BTreeMap<String, String> {
+    let Some(value) = value.filter(|value| value.is_object()) else { return BTreeMap::new() };
+    let (mut out, mut key, mut depth) = (BTreeMap::new(), None, 0);
     for token in value.tokens() {
         match token {
+            data::ValueToken::ObjectStart if depth == 0 => depth += 1,
+            data::ValueToken::ObjectEnd => {}
             data::ValueToken::Key(text) => key = Some(text.to_cow().into_owned()),
             data::ValueToken::Str(text) => {
                 if let Some(key) = key.take() {
                     out.insert(key, text.to_cow().into_owned());
                 }
             }
-            _ => {}
+            _ => return BTreeMap::new(),
         }
     }
     out
@@ -316,11 +469,15 @@ mod tests {
 
     #[test]
     fn files_are_hashed_by_name_and_content() {
-        let files = |all: &[(&str, &str)]| all.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-        let one: Hashes = files(&[("a", "00"), ("b", "11")]);
-        assert_eq!(to_json(&one), r#"{"a": "00", "b": "11"}"#);
+        let files = |all: &[(&str, &str)]| all.iter().map(|(a, b)| ((*a).to_owned(), b.repeat(64))).collect();
+        let one: Hashes = files(&[("a", "0"), ("b", "1")]);
+        assert_eq!(to_json(&one), format!(r#"{{"a": "{}", "b": "{}"}}"#, one["a"], one["b"]));
         assert_eq!(from_json(Value::from_json(&to_json(&one)).ok()), one);
-        assert_ne!(hash_all(&one), hash_all(&files(&[("a", "00"), ("b", "12")])));
+        assert_ne!(hash_all(&one), hash_all(&files(&[("a", "0"), ("b", "2")])));
+        for odd in [r#", "c": 1}"#, r#", "c": "red"}"#, r#", "c": {}}"#, r#", "c": []}"#] {
+            let odd = to_json(&one).replace('}', odd);
+            assert_eq!(from_json(Value::from_json(&odd).ok()), Hashes::new(), "{odd}");
+        }
         assert_eq!(hash_all(&Hashes::new()), None);
     }
 

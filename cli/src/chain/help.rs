@@ -144,6 +144,7 @@ pub(super) const VERIFY: &str = r#"Examples:
   sluis chain verify mission.jsonl --signed --actor jis:hub=hub.pub
   sluis chain verify audit.jsonl --hmac-key shared.key --json
   sluis chain verify proof.json --key hub.pub
+  ssh hub cat mission.jsonl | sluis chain verify - --checkpoint kept.checkpoint
 
 Takes our files and the JSON lines of `tibet-core` alike. A broken line is named
 and verification goes on. What follows from a finding is not reported again. Without

@@ -32,7 +32,7 @@ pub(super) const MAX_ENVELOPE: usize = 512 << 20;
 
 /// What a file is, if it is no chain.
 pub(super) fn read(path: &Path) -> Result<Option<Proof>, Fail> {
-    // A pipe can be read only once, and that is done by whoever reads chains.
+    // What is no regular file is refused by whoever reads chains.
     let stat = fs::metadata(path).map_err(|why| read::cannot(path, &why))?;
     if !stat.is_file() || stat.len() > MAX_ENVELOPE as u64 {
         return Ok(None);
@@ -72,6 +72,7 @@ pub(super) fn check(proof: &Proof, keys: &Arc<Keys>, found: &mut dyn FnMut(&Find
             lines: 1,
             entries: 1,
             tokens: 0,
+            unsigned: 0,
             findings: 0,
             linked: false,
             lost: 0,
@@ -141,7 +142,9 @@ fn token(line: &str, number: u64, keys: &Keys, checked: &mut Checked) -> Option<
         Ok(token) => token,
         Err(why) => return Some(finding(number, Kind::BrokenLine, "a token", &why)),
     };
-    checked.summary.tokens = 1;
+    checked.summary.tokens += 1;
+    let sealed = token.signature.as_str().is_some_and(|seal| seal.starts_with("ed25519:") || seal.starts_with("x509:"));
+    checked.summary.unsigned += u64::from(!sealed);
     checked.summary.linked = token.prev().is_some();
     let problem = match token.verify(keys.mac.as_ref()) {
         Ok(()) => None,
@@ -209,11 +212,11 @@ fn envelope(text: &str, keys: &Arc<Keys>, checked: &mut Checked) -> Result<Optio
     checked.seen = Seen::new(&keys);
     let (mut wrong, mut as_step, mut steps) = (None, None, StepChecker::new(&tokens::seed()?));
     for (line, number) in statement.lines().iter().zip(1..) {
-        wrong = wrong.or(token(line, number, &keys, checked));
+        let of_token = token(line, number, &keys, checked);
+        wrong = wrong.or(of_token);
         as_step = as_step.or(step(line, number, &mut steps));
     }
     let found = wrong.or(as_step);
     checked.what = What::Envelope { signed: true };
-    checked.summary.tokens = statement.lines().len() as u64;
     Ok(found)
 }

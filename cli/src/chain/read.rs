@@ -8,18 +8,26 @@ use sluis_chain::log::is_blank;
 
 use super::progress::Progress;
 use crate::fail::Fail;
+use crate::files;
 
 /// The longest line that is read; a longer one is passed over and counted as broken.
 pub(super) const MAX_LINE: usize = 16 << 20;
 
-/// A file that is read.
+/// A regular file that is read.
 pub(super) fn open(path: &Path) -> Result<File, Fail> {
-    let file = File::open(path).map_err(|why| cannot(path, &why))?;
-    match file.metadata() {
-        Ok(stat) if stat.is_dir() => Err(Fail::runtime(format!("{} is a folder, name a file", path.display()))),
-        Ok(_) => Ok(file),
-        Err(why) => Err(cannot(path, &why)),
+    if path.is_dir() {
+        return Err(Fail::runtime(format!("{} is a folder, name a file", path.display())));
     }
+    files::open(path).map_err(|why| cannot(path, &why))
+}
+
+/// Standard input, which may be a pipe.
+pub(super) fn open_stdin() -> Result<File, Fail> {
+    #[cfg(unix)]
+    let stdin = std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned();
+    #[cfg(windows)]
+    let stdin = std::os::windows::io::AsHandle::as_handle(&io::stdin()).try_clone_to_owned();
+    stdin.map(File::from).map_err(|why| Fail::runtime(format!("cannot read standard input ({why})")))
 }
 
 pub(super) fn cannot(path: &Path, why: &io::Error) -> Fail {
@@ -60,11 +68,12 @@ pub(super) fn refuse_recording(path: &Path, first: Option<&[u8]>) -> Result<(), 
 }
 
 /// Call `each` with the number and the bytes of every line that is not blank, without its line end. `None` stands for a line
-/// that is too long.
+/// that is too long. What is written behind its end meanwhile is not read.
 pub(super) fn lines(path: &Path, mut each: impl FnMut(u64, Option<&[u8]>)) -> Result<u64, Fail> {
     let file = open(path)?;
     let mut progress = Progress::new(path, &file);
-    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let len = file.metadata().map_err(|why| cannot(path, &why))?.len();
+    let mut reader = BufReader::with_capacity(1 << 16, file.take(len));
     let (mut line, mut number) = (Vec::new(), 0);
     loop {
         line.clear();

@@ -70,7 +70,13 @@ pub(super) fn run(out: &mut Out, args: &RunArgs) -> Result<ExitCode, Fail> {
 
     let ended = command::run(&clock, out.style, &args.step, &args.command);
 
-    let outcome = outcome(&base, args, &plan, ended);
+    let mut outcome = outcome(&base, args, &plan, ended);
+    // A link may lead to a file of a longer name now: that it does not fit must not lose the step.
+    let actual = metadata(args, outcome.ended.code, &files::hashes(&plan.inputs), &outcome.outputs);
+    if fits(&keys, args, &clock, &actual).is_err() {
+        outcome.error = "the names of its outputs are too long to be recorded in one token".to_owned();
+        outcome.outputs.clear();
+    }
     let recorded = record(&keys, args, &plan, outcome)?;
     say(out, args, &plan, &recorded.1, &recorded.0);
     Ok(match (recorded.1.ended.code, recorded.0.status) {

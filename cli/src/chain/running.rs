@@ -34,6 +34,8 @@ pub(super) struct Running {
     pub(super) outputs: BTreeMap<String, Output>,
     /// The files that went into the step that was started and has not ended.
     pub(super) inputs: Hashes,
+    /// Names by which some of them were given, with those under which they stand there.
+    pub(super) links: Hashes,
     /// The line from which on its tokens do not follow each other, and why.
     broken: Option<(u64, Refused)>,
 }
@@ -73,8 +75,9 @@ impl Known {
         };
         if let Err(why) = running.workload.replay_plan(plan) {
             running.broken.get_or_insert((self.line, why));
-        } else if let Planned::Started { inputs, .. } = plan.said {
+        } else if let Planned::Started { inputs, links, .. } = plan.said {
             running.inputs = files::from_json(Some(inputs));
+            running.links = files::texts(Some(links));
         }
     }
 
@@ -106,18 +109,24 @@ impl Known {
 
 impl Running {
     pub(super) fn new(workload: Workload<Heap>) -> Self {
-        Self { workload, outputs: BTreeMap::new(), inputs: Hashes::new(), broken: None }
+        Self { workload, outputs: BTreeMap::new(), inputs: Hashes::new(), links: Hashes::new(), broken: None }
     }
 
     /// A step ended: what it put out is what a later one may take in.
     fn ended(&mut self, entry: &Entry<'_>) {
         let Entry::Step(step) = entry else { return };
         self.inputs.clear();
+        self.links.clear();
         if step.status != StepStatus::Completed {
             return;
         }
         let name = step.name.to_cow();
-        for (file, hash) in files::from_json(step.metadata.get("outputs").filter(|files| files.is_object())) {
+        let files = files::from_json(step.metadata.get("outputs"));
+        // What is not what its hash covers is nothing that it put out: `verify` says so.
+        if files::hash_all(&files) != step.output {
+            return;
+        }
+        for (file, hash) in files {
             self.outputs.insert(file, Output { hash, step: name.clone().into_owned() });
         }
     }

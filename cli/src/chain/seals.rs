@@ -81,6 +81,11 @@ impl Seen {
         held.chain(ids).filter(|(_, tokens, _)| *tokens > 0).collect()
     }
 
+    /// Whether what is not signed is a finding.
+    pub(super) fn requires(&self) -> bool {
+        self.keys.required()
+    }
+
     /// Signatures of SPIFFE identities that nobody judged.
     pub(super) fn unjudged(&self) -> u64 {
         self.counts.unjudged.load(Ordering::Relaxed)

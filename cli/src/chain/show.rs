@@ -1,7 +1,6 @@
 //! `sluis chain show`: the chain in the terminal, one token a line, what is broken marked.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::ops::Range;
 use std::path::Path;
 use std::process::ExitCode;
@@ -75,10 +74,6 @@ impl Findings {
 /// Draw the chain.
 pub(super) fn show(out: &mut Out, args: &ShowArgs) -> Result<ExitCode, Fail> {
     let keys = Arc::new(Keys::read(&args.judge)?);
-    if fs::metadata(&args.file).is_ok_and(|stat| !stat.is_file() && !stat.is_dir()) {
-        let file = args.file.display();
-        return Err(Fail::runtime(format!("{file} is a pipe or a device, and is read twice here: name a file")));
-    }
     let mut findings = Findings::default();
     let checked = check::check(&args.file, &[], &args.judge, &keys, &mut |finding| findings.put(finding))?;
     match out.style {

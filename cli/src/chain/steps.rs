@@ -13,6 +13,7 @@ use sluis_tokio::SystemClock;
 use super::args::{CompleteArgs, PlanArgs, StartArgs};
 use super::files::{self, Base, Change, Hashes};
 use super::ledger::{self, Added, Keys, Ledger, Sidecars};
+use super::running::Running;
 use super::{add, inputs, run};
 use crate::fail::Fail;
 use crate::output::{Out, Style};
@@ -73,9 +74,9 @@ pub(super) fn start(out: &mut Out, args: &StartArgs) -> Result<(), Fail> {
         return Err(inputs::not_tied(&args.step, expected, running));
     }
     started.map_err(|why| refused(&args.step, &why))?;
-    let json = files::to_json(&hashes);
-    let named = Value::from_json(&json).map_err(Fail::runtime)?;
-    let plan = running.workload.started(sequence, named).ok_or_else(|| unplanned(&args.file, &args.step))?;
+    let json = [files::to_json(&hashes), files::to_json(&base.links(&declared))];
+    let [inputs, links] = json.each_ref().map(|json| Value::from_json(json).unwrap_or(Value::EMPTY_OBJECT));
+    let plan = running.workload.started(sequence, inputs, links).ok_or_else(|| unplanned(&args.file, &args.step))?;
     let executor = running.workload.step(sequence).map_or("", |step| step.executor);
     let draft = Draft::of(now, &plan, executor, &node(args.node.as_deref()));
     let added = ledger.append(&keys, now, &draft.token())?;
@@ -104,55 +105,82 @@ pub(super) fn complete(out: &mut Out, args: &CompleteArgs) -> Result<ExitCode, F
         workload.set_node(Some(sequence), &node(args.node.as_deref())).map_err(planned)?;
         inputs::bind(workload, sequence, &keys)?;
     }
-    let mut why = args.error.clone();
-    let status = if args.skip {
-        workload.skip(now, sequence).map_err(planned)?;
-        StepStatus::Skipped
-    } else if let Some(error) = &args.error {
-        workload.fail(now, sequence, error).map_err(planned)?;
-        StepStatus::Failed
-    } else {
-        let output = match &args.data {
-            Some(json) => Data::Value(json.as_value()),
-            None => files::hash_all(&outputs).map_or(Data::None, Data::Hash),
-        };
-        let (found, changed) = found(&base, &running.inputs);
-        let found = found.or_else(|| args.input_data.as_ref().map(|json| Data::Value(json.as_value())));
-        match workload.complete(now, sequence, output, found).map_err(planned)? {
-            Completion::Completed => StepStatus::Completed,
-            Completion::Compromised { expected, actual } => {
-                let what = changed.map_or_else(String::new, |name| format!("{name} changed since it was started: "));
-                why = Some(format!("{what}expected {expected}, found {actual}"));
-                StepStatus::Compromised
-            }
-        }
-    };
+    let (status, why) = end(args, &base, now, running, sequence, &outputs)?;
     let put_out = if status == StepStatus::Completed { outputs } else { Hashes::new() };
-    let metadata = metadata(&running.inputs, &put_out);
+    let metadata = metadata(&running.inputs, args.data.is_none().then_some(&put_out));
     let metadata = metadata.as_deref().map(Value::from_json).transpose().map_err(Fail::runtime)?;
     let added = ledger.append_step(&keys, now, metadata)?;
     say(out, args, status, why.as_deref(), &added, &ledger.renew(&keys));
     Ok(if status == StepStatus::Compromised { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// End a step in the workload: as what, and why.
+fn end(
+    args: &CompleteArgs,
+    base: &Base,
+    now: Now,
+    running: &mut Running,
+    sequence: u32,
+    outputs: &Hashes,
+) -> Result<(StepStatus, Option<String>), Fail> {
+    let planned = |why| refused(&args.step, &why);
+    if args.skip {
+        running.workload.skip(now, sequence).map_err(planned)?;
+        return Ok((StepStatus::Skipped, None));
+    }
+    let (found, changed) = found(base, running);
+    let found = found.or_else(|| args.input_data.as_ref().map(|json| Data::Value(json.as_value())));
+    let workload = &mut running.workload;
+    let differs = match (&args.error, found) {
+        (Some(error), None) => {
+            workload.fail(now, sequence, error).map_err(planned)?;
+            return Ok((StepStatus::Failed, Some(error.clone())));
+        }
+        (Some(error), Some(found)) => workload.fail_verified(now, sequence, error, found).map_err(planned)?,
+        (None, found) => {
+            let output = match &args.data {
+                Some(json) => Data::Value(json.as_value()),
+                None => files::hash_all(outputs).map_or(Data::None, Data::Hash),
+            };
+            match workload.complete(now, sequence, output, found).map_err(planned)? {
+                Completion::Completed => None,
+                Completion::Compromised { expected, actual } => Some((expected, actual)),
+            }
+        }
+    };
+    Ok(match differs {
+        None if args.error.is_some() => (StepStatus::Failed, args.error.clone()),
+        None => (StepStatus::Completed, None),
+        Some((expected, actual)) => {
+            let what = changed.map_or_else(String::new, |name| format!("{name} changed since it was started: "));
+            let error = args.error.as_ref().map_or_else(String::new, |error| format!("; {error}"));
+            (StepStatus::Compromised, Some(format!("{what}expected {expected}, found {actual}{error}")))
+        }
+    })
+}
+
 /// The input of a step that was started with files, as it is found now, and the first file that changed.
-fn found(base: &Base, inputs: &Hashes) -> (Option<Data<'static>>, Option<String>) {
-    if inputs.is_empty() {
+fn found(base: &Base, running: &Running) -> (Option<Data<'static>>, Option<String>) {
+    if running.inputs.is_empty() {
         return (None, None);
     }
-    let (change, now) = base.compare_hashes(inputs);
+    let (change, now) = base.compare_hashes(&running.inputs, &running.links);
     match change {
         Change::None | Change::Touched(_) => (None, None),
         Change::Bytes(name) => (Some(Data::Hash(files::hash_of(&now))), Some(name)),
     }
 }
 
-/// The files of a step, where it has any.
-fn metadata(inputs: &Hashes, outputs: &Hashes) -> Option<String> {
-    if inputs.is_empty() && outputs.is_empty() {
+/// The files of a step, where it has any. What goes in or comes out as data is no file: then nothing is said of files there.
+fn metadata(inputs: &Hashes, outputs: Option<&Hashes>) -> Option<String> {
+    let inputs = Some(inputs).filter(|inputs| !inputs.is_empty());
+    if inputs.is_none() && outputs.is_none_or(Hashes::is_empty) {
         return None;
     }
-    Some(format!("{{\"inputs\": {}, \"outputs\": {}}}", files::to_json(inputs), files::to_json(outputs)))
+    let members = [("inputs", inputs), ("outputs", outputs)];
+    let members: Vec<String> =
+        members.into_iter().filter_map(|(key, files)| Some(format!("\"{key}\": {}", files::to_json(files?)))).collect();
+    Some(format!("{{{}}}", members.join(", ")))
 }
 
 fn node(named: Option<&str>) -> String {

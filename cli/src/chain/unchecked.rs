@@ -24,8 +24,11 @@ pub(super) fn counted(count: u64, what: &str) -> String {
 pub(super) fn of(checked: &Checked) -> Vec<Unchecked> {
     let mut all = Vec::new();
     let mut put = |word, text: String| all.push(Unchecked { word, text });
-    if checked.what == What::Chain {
-        place(checked, &mut put);
+    match checked.what {
+        What::Chain => place(checked, &mut put),
+        What::Bundle => keeper(checked, &mut put),
+        // The key that signed it was named.
+        What::Envelope { .. } => {}
     }
     signatures(checked, &mut put);
     all
@@ -38,14 +41,7 @@ fn place(checked: &Checked, put: &mut dyn FnMut(&'static str, String)) {
         None if summary.linked => put("tail", "no checkpoint: a cut tail would not be seen".to_owned()),
         None => put("links", "not linked: lines that are gone, or all of it rewritten, would not be seen".to_owned()),
         Some(held) => {
-            let keeper = match (held.signed, held.own) {
-                (true, _) => None,
-                (false, true) => Some("nobody told whether the key that the log itself names is to be believed"),
-                (false, false) => Some("the signature of the checkpoint was not checked"),
-            };
-            if let Some(keeper) = keeper {
-                put("checkpoint_key", format!("{keeper}: name it with --key"));
-            }
+            keeper(checked, put);
             let behind = summary.entries.saturating_sub(held.size);
             if behind > 0 {
                 put("after_checkpoint", format!("the checkpoint does not cover the last {}", lines(behind)));
@@ -64,6 +60,17 @@ fn place(checked: &Checked, put: &mut dyn FnMut(&'static str, String)) {
     }
 }
 
+/// Whether the checkpoint is that of whoever keeps the log.
+fn keeper(checked: &Checked, put: &mut dyn FnMut(&'static str, String)) {
+    let Some(held) = checked.checkpoint.as_ref().filter(|held| !held.signed) else { return };
+    let why = match (checked.what, held.own) {
+        (What::Bundle, _) => "nobody told whether the key that the bundle itself names is to be believed",
+        (_, true) => "nobody told whether the key that the log itself names is to be believed",
+        (_, false) => "the signature of the checkpoint was not checked",
+    };
+    put("checkpoint_key", format!("{why}: name it with --key"));
+}
+
 /// Who wrote it.
 fn signatures(checked: &Checked, put: &mut dyn FnMut(&'static str, String)) {
     let signers = checked.seen.signers();
@@ -77,8 +84,9 @@ fn signatures(checked: &Checked, put: &mut dyn FnMut(&'static str, String)) {
             format!("{} of SPIFFE identities: name the bundle with --trust-bundle", counted(unjudged, "signature"));
         put("spiffe", text);
     }
-    let unsigned = checked.summary.tokens.saturating_sub(signed + unjudged);
-    if checked.findings == 0 && unsigned > 0 {
+    let unsigned = checked.summary.unsigned;
+    // Where signatures are asked for, each of them is a finding.
+    if unsigned > 0 && !checked.seen.requires() {
         let are = if unsigned == 1 { "is" } else { "are" };
         put("unsigned", format!("who wrote {}, which {are} not signed", counted(unsigned, "token")));
     }

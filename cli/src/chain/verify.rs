@@ -20,6 +20,9 @@ use crate::output::{Color, Out, Style, escape};
 /// Characters of what is expected and found that people are shown.
 const MAX_SHOWN: usize = 120;
 
+/// The file name that stands for standard input.
+const STDIN: &str = "-";
+
 /// Check every file.
 pub(super) fn verify(out: &mut Out, args: &VerifyArgs) -> Result<ExitCode, Fail> {
     if args.files.len() > 1 && args.judge.checkpoint.is_some() {
@@ -48,6 +51,12 @@ pub(super) fn verify(out: &mut Out, args: &VerifyArgs) -> Result<ExitCode, Fail>
 
 /// Check one file; whether nothing was found.
 fn one(out: &mut Out, args: &VerifyArgs, file: &Path, keys: &Arc<Keys>) -> Result<bool, Fail> {
+    if file.as_os_str() == STDIN {
+        let others: Vec<PathBuf> = args.files.iter().filter(|other| other.as_os_str() != STDIN).cloned().collect();
+        let checked = check::check_stdin(&others, &args.judge, keys, &mut |finding| say(out, file, finding))?;
+        summary(out, file, &checked);
+        return Ok(checked.findings == 0);
+    }
     // By what they are, so that no file stands in for itself.
     let resolved = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let this = resolved(file);

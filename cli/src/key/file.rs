@@ -14,6 +14,7 @@ use sluis_signal::key as signal;
 use zeroize::Zeroizing;
 
 use crate::fail::Fail;
+use crate::files;
 
 /// No key is longer; nor is a shared key read from a larger file.
 const MAX_FILE: usize = 64 * 1024;
@@ -200,7 +201,7 @@ pub(crate) fn sync_parent(path: &Path) {
 
 fn read(path: &Path) -> Result<(File, Zeroizing<Vec<u8>>), Fail> {
     let cannot = |why: io::Error| Fail::runtime(format!("cannot read {} ({why})", path.display()));
-    let file = File::open(path).map_err(cannot)?;
+    let file = files::open(path).map_err(cannot)?;
     // Room from the start: a vector that grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE + 1));
     (&file).take(MAX_FILE as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
@@ -221,7 +222,7 @@ fn private(path: &Path, file: &File) -> Result<(), Fail> {
         use std::os::unix::fs::PermissionsExt as _;
         let stat = file.metadata().map_err(|why| wrong(path, why))?;
         let mode = stat.permissions().mode() & 0o777;
-        if stat.is_file() && mode & 0o077 != 0 {
+        if mode & 0o077 != 0 {
             return Err(Fail::runtime(format!(
                 "{} is open to others (mode {mode:03o}) and holds a secret, close it: chmod 600 {}",
                 path.display(),

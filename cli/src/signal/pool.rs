@@ -1,13 +1,12 @@
 //! Which brokers there are, from a file and from flags.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use sluis_signal::pool::{MAX_FILE, Pool};
 
 use super::args::BrokerArgs;
 use crate::fail::Fail;
+use crate::files;
 use crate::output::tell;
 
 /// The pool of a file and the brokers of flags; what of it cannot be used is said on standard error.
@@ -33,9 +32,7 @@ pub(super) fn read(args: &BrokerArgs) -> Result<Pool, Fail> {
 
 fn file(path: &Path) -> Result<Pool, Fail> {
     let cannot = |why: std::io::Error| Fail::usage(format!("cannot read {} ({why})", path.display()));
-    let mut bytes = Vec::new();
-    File::open(path).map_err(cannot)?.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    let text = String::from_utf8(bytes);
+    let text = String::from_utf8(files::read(path, MAX_FILE).map_err(cannot)?);
     let text = text.map_err(|_| Fail::usage(format!("{}: this is no text, pools are UTF-8", path.display())))?;
     Pool::parse(&text).map_err(|why| Fail::usage(format!("{}: {why}", path.display())))
 }

@@ -377,3 +377,52 @@ fn show_marks_every_broken_token() {
     assert_eq!(drawn.matches('✗').count(), 10_050);
     assert_eq!(drawn.matches("see `sluis chain verify`").count(), 50);
 }
+
+/// A bundle whose checkpoint anybody signed proves that the token is its writer's, and nothing about the log.
+#[test]
+fn a_bundle_does_not_vouch_for_its_own_checkpoint() {
+    let folder = log("evidence-bundle");
+    // Somebody puts one true line into a log of his own.
+    let line = lines(&folder).pop().expect("a line");
+    let leaf = sluis_chain::log::merkle::leaf_hash(line.as_bytes());
+    let mallory = SecretKey::from_pem(&folder.text("mallory.key")).expect("a key");
+    let checkpoint = sluis_chain::log::note::Checkpoint::new("relay", 1, leaf).expect("a name");
+    let mut note = Vec::new();
+    checkpoint.sign(&mallory, &mut note).expect("signed");
+    let note = String::from_utf8(note).expect("UTF-8");
+    let key = sluis_core::identity::note::NoteKey::new("relay", mallory.public()).expect("a name");
+    let bundle =
+        sluis_chain::log::Bundle::new(line.as_bytes(), 0, &mut [leaf].as_slice(), &note, key).expect("a bundle");
+    let mut json = Vec::new();
+    bundle.write_json(&mut json).expect("room");
+    folder.write("proof.json", json);
+    let said = |flags: &[&str], code: i32| {
+        let events = folder.events(code, &[&["chain", "verify", "proof.json"], flags].concat());
+        let Json::List(words) = events.last().expect("a summary").get("not_checked") else { panic!("{events:?}") };
+        format!("{words:?}")
+    };
+    let bound = ["--signed", "--actor", "jis:hub=hub.pub"];
+    assert_eq!(said(&bound, 0), r#"["checkpoint_key"]"#);
+    let text = folder.prints(&[&["chain", "verify", "proof.json"], &bound[..]].concat());
+    assert!(text.contains("whether the key that the bundle itself names is to be believed"), "{text}");
+    assert!(said(&[], 0).contains("checkpoint_key"));
+    said(&["--key", "hub.pub"], 1);
+    folder.write("proof.json", folder.prints(&["chain", "prove", "relay.jsonl", "5"]));
+    assert!(!said(&["--key", "hub.pub", "--actor", "jis:hub=hub.pub"], 0).contains("checkpoint_key"));
+}
+
+/// Findings do not make unsaid what was not looked at.
+#[test]
+fn what_was_not_checked_is_said_beside_findings() {
+    let folder = Folder::new("evidence-beside");
+    folder.prints(&["chain", "new", "relay.jsonl", "--owner", "jis:hub"]);
+    for action in ["opened", "closed", "locked"] {
+        folder.prints(&["chain", "add", "relay.jsonl", "--action", action]);
+    }
+    let mut bad = lines(&folder);
+    bad[1] = bad[1].replacen("opened", "forced", 1);
+    put(&folder, &bad);
+    let events = folder.events(1, &["chain", "verify", "relay.jsonl"]);
+    let Json::List(words) = events.last().expect("a summary").get("not_checked") else { panic!("{events:?}") };
+    assert!(words.contains(&Json::text("unsigned")), "{words:?}");
+}

@@ -150,6 +150,106 @@ fn an_input_that_was_exchanged_on_the_way_is_found() {
     assert!(found.iter().filter_map(|found| found.find("kind")).all(|kind| kind == &Json::text("compromised")));
 }
 
+/// `in.txt` is reached as `li` (a link), `way/in.txt` (a folder) and `up/in.txt` (a link to a folder).
+fn lay_out(folder: &Folder) {
+    let _ = std::fs::remove_dir_all(folder.0.join("way"));
+    for name in ["li", "up", "in.txt", "other", "evil"] {
+        let _ = std::fs::remove_dir_all(folder.0.join(name));
+        let _ = std::fs::remove_file(folder.0.join(name));
+    }
+    for sub in ["way", "evil"] {
+        std::fs::create_dir(folder.0.join(sub)).expect("a folder");
+    }
+    folder.write("way/in.txt", "good\n");
+    folder.write("evil/in.txt", "evil\n");
+    folder.write("other", "good\n");
+    std::os::unix::fs::symlink("way/in.txt", folder.0.join("li")).expect("a link");
+    std::os::unix::fs::symlink("way", folder.0.join("up")).expect("a link");
+    // A time stamp of another moment than that of the command.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+}
+
+#[test]
+fn a_path_that_leads_elsewhere_is_another_file() {
+    let folder = Folder::new("files-ways");
+    for (step, input, script, status) in [
+        ("link", "li", "ln -sfn evil/in.txt li", "compromised"),
+        ("same bytes", "li", "ln -sfn other li", "failed"),
+        ("there and back", "li", "ln -sfn evil/in.txt li; cat li; ln -sfn way/in.txt li", "failed"),
+        ("gone", "li", "rm li", "compromised"),
+        ("link above", "up/in.txt", "ln -sfn evil up", "compromised"),
+        ("folder", "way/in.txt", "mv way aside; mv evil way; cat way/in.txt; mv way evil; mv aside way", "failed"),
+        ("folder behind a link", "li", "mv way aside; mv evil way; cat li; mv way evil; mv aside way", "failed"),
+        ("folder exchanged", "way/in.txt", "mv way aside; mv evil way; mv aside evil", "compromised"),
+        ("failing, too", "li", "ln -sfn evil/in.txt li; exit 3", "compromised"),
+        ("honest", "li", "cat li; touch way/new; mkdir sub; ln -s x y; chmod 700 sub", "completed"),
+        ("by two ways", "up/in.txt", "ln -sfn evil/in.txt li", "compromised"),
+    ] {
+        lay_out(&folder);
+        let flags: &[&str] =
+            if step == "by two ways" { &["--input", "li", "--input", input] } else { &["--input", input] };
+        let said = folder.sluis(&run(step, &[&["--independent"], flags].concat(), script));
+        let code = if step.starts_with("failing") { 3 } else { i32::from(status != "completed") };
+        assert_eq!(said.status.code(), Some(code), "{step}: {said:?}");
+        let erin = last(&folder, "c.jsonl");
+        assert_eq!((erin.str("step"), erin.str("status")), (step, status), "{said:?}");
+        assert_eq!(members(erin.get("metadata").get("inputs")), ["way/in.txt"]);
+    }
+}
+
+#[test]
+fn a_link_that_leads_elsewhere_between_start_and_complete_is_found() {
+    let folder = Folder::new("files-between");
+    let step = |command: &'static str, name: &'static str, flags: &[&'static str]| {
+        [&["chain", command, "c.jsonl", "--step", name], flags].concat()
+    };
+    let elsewhere = |target: &str| {
+        std::fs::remove_file(folder.0.join("li")).expect("removed");
+        std::os::unix::fs::symlink(target, folder.0.join("li")).expect("a link");
+    };
+    for (name, flags, target, status) in [
+        ("link", &[][..], "evil/in.txt", "compromised"),
+        ("same", &[], "other", "completed"),
+        ("failed", &["--error", "no luck"], "evil/in.txt", "compromised"),
+        ("only failed", &["--error", "no luck"], "way/in.txt", "failed"),
+    ] {
+        lay_out(&folder);
+        folder.prints(&step("plan", name, &["--independent"]));
+        folder.prints(&step("start", name, &["--input", "li"]));
+        elsewhere(target);
+        let said = folder.events(i32::from(status == "compromised"), &step("complete", name, flags));
+        let erin = last(&folder, "c.jsonl");
+        assert_eq!((erin.str("status"), said[0].str("status")), (status, status), "{said:?}");
+        let changed = status == "compromised" && said[0].str("error").contains("li changed");
+        assert_eq!(changed, status == "compromised", "{said:?}");
+        assert_eq!(!flags.is_empty(), erin.find("error") == Some(&Json::text("no luck")), "{erin:?}");
+    }
+    // Data that is named again is compared whether the step failed or not.
+    folder.prints(&step("plan", "data", &["--independent"]));
+    folder.prints(&step("start", "data", &["--data", "1"]));
+    folder.ends(1, &step("complete", "data", &["--error", "no luck", "--input-data", "2"]));
+    assert_eq!(last(&folder, "c.jsonl").str("status"), "compromised");
+    let found = folder.events(1, &["chain", "verify", "c.jsonl"]);
+    assert!(found.iter().filter_map(|found| found.find("kind")).all(|kind| kind == &Json::text("compromised")));
+}
+
+#[test]
+fn names_that_grow_on_the_way_do_not_lose_the_step() {
+    let folder = Folder::new("files-grow");
+    let names: Vec<String> = (0..1200).map(|n| format!("o{n}")).collect();
+    let deep = vec!["d".repeat(250); 4].join("/");
+    let script = format!("mkdir -p {deep}; seq -f '{deep}/o%g' 0 1199 | xargs touch; ln -s {deep}/o* .");
+    let mut args: Vec<&str> = vec!["chain", "run", "c.jsonl", "--step", "one"];
+    names.iter().for_each(|name| args.extend(["--output", name]));
+    args.extend(["--", "sh", "-c", &script]);
+    let out = folder.sluis(&args);
+    assert_eq!(out.status.code(), Some(1), "{}", String::from_utf8_lossy(&out.stderr));
+    let erin = last(&folder, "c.jsonl");
+    assert_eq!(erin.str("status"), "failed");
+    assert!(erin.str("error").contains("too long to be recorded"), "{}", erin.str("error"));
+    folder.prints(&["chain", "verify", "c.jsonl"]);
+}
+
 #[test]
 fn only_files_are_files() {
     let folder = Folder::new("files-none-regular");
@@ -247,4 +347,47 @@ fn sidecars_that_are_no_files_are_refused_and_never_waited_for() {
         assert!(said.contains("no regular file"), "{said}");
     }
     assert!(Path::new(&tree).exists());
+}
+
+/// What is read is a file: pipes that nobody writes to are not waited for, and devices not read without end.
+#[test]
+fn what_is_named_to_be_read_is_a_file_and_is_not_waited_for() {
+    let folder = Folder::new("files-read");
+    folder.prints(&["key", "new", "hub.key"]);
+    folder.prints(&["chain", "new", "c.jsonl", "--owner", "jis:a", "--key", "hub.key"]);
+    mkfifo(&folder, "pipe");
+    for what in ["pipe", "/dev/zero", "/dev/tty"] {
+        for args in [
+            &["chain", "verify", what][..],
+            &["chain", "show", what],
+            &["chain", "find", what],
+            &["chain", "prove", what, "1", "--checkpoint", "c.jsonl.checkpoint"],
+            &["chain", "prove", "c.jsonl", "1", "--key", what],
+            &["chain", "prove", "c.jsonl", "1", "--checkpoint", what],
+            &["chain", "export", what, "--key", "hub.key"],
+            &["chain", "export", "c.jsonl", "--key", what],
+            &["chain", "verify", "c.jsonl", "--key", what],
+            &["chain", "verify", "c.jsonl", "--actor", &format!("jis:a={what}")],
+            &["chain", "verify", "c.jsonl", "--hmac-key", what],
+            &["chain", "verify", "c.jsonl", "--trust-bundle", what],
+            &["chain", "verify", "c.jsonl", "--trust-bundle", &format!("example.org={what}")],
+            &["chain", "verify", "c.jsonl", "--checkpoint", what],
+            &["chain", "add", "c.jsonl", "--action", "a", "--key", what],
+            &["chain", "add", "c.jsonl", "--action", "a", "--hmac-key", what],
+            &["key", "show", what],
+            &["key", "export", what],
+            &["key", "new", "s.key", "--kind", "secp256k1", "--import", what],
+            &["replay", what],
+            &["signal", "rank", "02", "--pool", what],
+        ] {
+            let out = folder.sluis(args);
+            let said = String::from_utf8_lossy(&out.stderr);
+            assert!(matches!(out.status.code(), Some(1 | 2)), "{args:?}: {said}");
+            assert!(said.lines().count() == 1 && said.len() < 300, "{args:?}: {said}");
+            assert!(args[0] == "signal" || said.contains("it is no regular file"), "{args:?}: {said}");
+        }
+    }
+    // Another file that is read with it, too.
+    folder.ends(1, &["chain", "verify", "c.jsonl", "pipe"]);
+    folder.prints(&["chain", "verify", "c.jsonl"]);
 }

@@ -167,3 +167,20 @@ fn eighty_columns_name_the_step_and_its_exit_code() {
     assert_eq!((shown[1].str("step"), shown[1].get("exit_code")), ("compile", &Json::int(7)));
     assert_eq!((shown[0].get("step"), shown[0].get("exit_code")), (&Json::Null, &Json::Null));
 }
+
+#[test]
+fn files_and_data_go_together() {
+    let folder = Folder::new("steps-mixed");
+    folder.write("a", "a");
+    for (name, started, completed) in [
+        ("file to data", ["--input", "a"], ["--data", "5"]),
+        ("data to file", ["--data", "5"], ["--output", "a"]),
+        ("file to file", ["--input", "a"], ["--output", "a"]),
+        ("data to data", ["--data", "5"], ["--data", "[]"]),
+    ] {
+        folder.prints(&step("plan", name, &["--independent"]));
+        folder.prints(&step("start", name, &started));
+        folder.prints(&step("complete", name, &completed));
+    }
+    folder.prints(&["chain", "verify", "c.jsonl"]);
+}

@@ -116,18 +116,41 @@ fn files_that_are_named_like_segments_need_not_be_some() {
 }
 
 #[test]
-fn a_pipe_is_read_once() {
+fn standard_input_is_read_where_it_is_asked_for() {
     let folder = Folder::new("verify-pipe");
+    folder.prints(&["key", "new", "hub.key"]);
     folder.prints(&["chain", "new", "c.jsonl"]);
+    folder.prints(&["chain", "add", "c.jsonl", "--action", "a", "--key", "hub.key"]);
+    let verify = |stdin: std::process::Stdio, flags: &[&str]| {
+        let out =
+            folder.command(&[&["chain", "verify", "-"], flags].concat()).stdin(stdin).output().expect("sluis runs");
+        (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned())
+    };
+    let file = || std::fs::File::open(folder.0.join("c.jsonl")).expect("a file").into();
+    let pipe = |text: String| {
+        use std::io::Write as _;
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        std::thread::spawn(move || writer.write_all(text.as_bytes()));
+        reader.into()
+    };
+    // What stands beside a file counts, and of a pipe nothing is known.
+    let (code, said) = verify(file(), &[]);
+    assert!(
+        code == Some(0) && said.starts_with("-: 2 tokens, nothing found") && said.contains("checkpoint of c"),
+        "{said}"
+    );
+    let (code, said) = verify(pipe(folder.text("c.jsonl")), &[]);
+    assert!(code == Some(0) && said.contains("no checkpoint: a cut tail would not be seen"), "{said}");
+    let (code, said) =
+        verify(pipe(folder.text("c.jsonl").replacen("\"a\"", "\"b\"", 1)), &["--checkpoint", "c.jsonl.checkpoint"]);
+    assert!(code == Some(1) && said.contains("-: line 2"), "{said}");
+    // Nothing else is waited for.
     let made = std::process::Command::new("mkfifo").arg(folder.0.join("pipe")).status().expect("mkfifo runs");
     assert!(made.success());
-    let (path, bytes) = (folder.0.join("pipe"), folder.text("c.jsonl"));
-    let writer = std::thread::spawn(move || std::fs::write(path, bytes));
-    let said = folder.prints(&["chain", "verify", "pipe"]);
-    assert!(said.starts_with("pipe: 1 token, nothing found"), "{said}");
-    writer.join().expect("no panic").expect("all of it was read");
-    let said = folder.fails(1, &["chain", "show", "pipe"]);
-    assert!(said.contains("pipe is a pipe or a device"), "{said}");
+    for command in ["verify", "show"] {
+        let said = folder.fails(1, &["chain", command, "pipe"]);
+        assert!(said.contains("it is no regular file"), "{said}");
+    }
 }
 
 #[test]

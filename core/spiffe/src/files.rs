@@ -1,5 +1,7 @@
 //! Identities in files, as spire-agent (`api fetch x509 -write`) and spiffe-helper write them.
 
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -76,14 +78,19 @@ impl TrustBundles {
     }
 }
 
+/// The largest file that is read.
+const MAX_FILE: u64 = 4 << 20;
+
 fn read(path: &Path) -> Result<Vec<u8>, SpiffeError> {
-    std::fs::read(path).map_err(|source| SpiffeError::Read { path: path.to_owned(), source })
+    let mut bytes = Vec::new();
+    let read = open(path).and_then(|file| read_limited(&file, &mut bytes));
+    read.map_err(|source| SpiffeError::Read { path: path.to_owned(), source })?;
+    Ok(bytes)
 }
 
 fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, SpiffeError> {
-    use std::io::Read as _;
     let failed = |source| SpiffeError::Read { path: path.to_owned(), source };
-    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let file = open(path).map_err(failed)?;
     let about = file.metadata().map_err(failed)?;
     #[cfg(unix)]
     {
@@ -93,7 +100,37 @@ fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, SpiffeError> {
         }
     }
     // Room for all of it at once: a buffer that grows leaves copies behind.
-    let mut secret = Zeroizing::new(Vec::with_capacity(usize::try_from(about.len()).unwrap_or(0).saturating_add(1)));
-    file.read_to_end(&mut secret).map_err(failed)?;
+    let room = usize::try_from(about.len().min(MAX_FILE)).unwrap_or(0).saturating_add(1);
+    let mut secret = Zeroizing::new(Vec::with_capacity(room));
+    read_limited(&file, &mut secret).map_err(failed)?;
     Ok(secret)
+}
+
+fn read_limited(file: &File, bytes: &mut Vec<u8>) -> io::Result<()> {
+    file.take(MAX_FILE + 1).read_to_end(bytes)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(io::Error::other(format!("it is longer than {MAX_FILE} bytes")));
+    }
+    Ok(())
+}
+
+/// Open a regular file, without waiting: neither pipes nor devices.
+fn open(path: &Path) -> io::Result<File> {
+    let regular = |about: fs::Metadata| match about.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other("it is no regular file")),
+    };
+    regular(fs::metadata(path)?)?;
+    let mut options = fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+        options.custom_flags(i32::try_from(flags.bits()).unwrap_or(0));
+    }
+    let file = options.open(path)?;
+    // What the name stands for may have changed in between.
+    regular(file.metadata()?)?;
+    Ok(file)
 }

@@ -271,24 +271,27 @@ impl<S: StepStorage> Workload<S> {
         output: Data<'_>,
         verify: Option<Data<'_>>,
     ) -> Result<Completion, Refused> {
-        let row = self.running(sequence)?;
-        let found = match (row.input, verify) {
-            (Some(expected), Some(found)) => {
-                // Whatever was found is hashed, empty or not.
-                let actual = match found {
-                    Data::None => hash_value(Value::NULL)?,
-                    Data::Value(value) => hash_value(value)?,
-                    Data::Hash(hash) => hash,
-                };
-                (actual != expected).then_some((expected, actual, found))
-            }
-            _ => None,
-        };
         let output = output.hash()?;
-        let Some((expected, actual, found)) = found else {
+        let Some((expected, actual)) = self.compare_input(sequence, verify)? else {
             self.end(now, sequence, StepStatus::Completed, output);
             return Ok(Completion::Completed);
         };
+        self.end(now, sequence, StepStatus::Compromised, output);
+        Ok(Completion::Compromised { expected, actual })
+    }
+
+    /// The hash of the input that a running step was started with, and that of what was found, where they differ. It is kept that they do.
+    fn compare_input(&mut self, sequence: u32, found: Option<Data<'_>>) -> Result<Option<(Hash32, Hash32)>, Refused> {
+        let (Some(expected), Some(found)) = (self.running(sequence)?.input, found) else { return Ok(None) };
+        // Whatever was found is hashed, empty or not.
+        let actual = match found {
+            Data::None => hash_value(Value::NULL)?,
+            Data::Value(value) => hash_value(value)?,
+            Data::Hash(hash) => hash,
+        };
+        if actual == expected {
+            return Ok(None);
+        }
         let data = match found {
             Data::Value(value) if self.keep_data => Some(keep_value::<S>(value)?),
             _ => None,
@@ -298,8 +301,7 @@ impl<S: StepStorage> Workload<S> {
             rare.actual = Some(actual);
             rare.data = data;
         }
-        self.end(now, sequence, StepStatus::Compromised, output);
-        Ok(Completion::Compromised { expected, actual })
+        Ok(Some((expected, actual)))
     }
 
     /// A step failed: while it ran, or because it could not be started.
@@ -320,6 +322,30 @@ impl<S: StepStorage> Workload<S> {
         }
         self.end(now, sequence, StepStatus::Failed, None);
         Ok(())
+    }
+
+    /// A running step failed, and its input is looked at again: if that is not what the step was started with, the step is compromised,
+    /// and the error is kept beside that.
+    ///
+    /// Gives the hash of the input that the step was started with, and that of what was found, where they differ.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete).
+    pub fn fail_verified(
+        &mut self,
+        now: Now,
+        sequence: u32,
+        error: &str,
+        verify: Data<'_>,
+    ) -> Result<Option<(Hash32, Hash32)>, Refused> {
+        let error = keep::<S>(error, MAX_NOTE)?;
+        let found = self.compare_input(sequence, Some(verify))?;
+        if let Some(row) = self.row_mut(sequence) {
+            row.rare_mut().error = Some(error);
+        }
+        let status = if found.is_some() { StepStatus::Compromised } else { StepStatus::Failed };
+        self.end(now, sequence, status, None);
+        Ok(found)
     }
 
     /// Leave out a step that was not started.

@@ -92,7 +92,8 @@
 //! - `input_hash` and `output_hash` are the reference's: the first 32 digits of SHA-256 over the canonical text of the data (`, ` and
 //!   `: `), `""` for none and for what Python calls false. `…_sha256` is all 64 digits, or `""`. The links use the full ones.
 //! - `metadata.inputs` and `metadata.outputs`, where they are objects of file names and SHA-256 in hex, say which files the data is:
-//!   their own hash is then `input_sha256` and, of a completed step, `output_sha256`. `sluis chain run` names a file by its resolved path
+//!   their own hash is then `input_sha256` and, of a completed step, `output_sha256`. In any other form they must not hold anything
+//!   that looks like a SHA-256. `sluis chain run` names a file by its resolved path
 //!   relative to the folder of the log, with `\\` for a backslash and `\xff` for a byte that is no UTF-8.
 //! - `independent` says that the input was declared not to be the output of the step before. Else `input_sha256`
 //!   equals the `output:sha256:` in `eraan` (where there is none, any input will do).

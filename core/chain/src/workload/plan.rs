@@ -36,8 +36,8 @@ pub fn is_reserved(action: &str) -> bool {
 ///
 /// ```json
 /// {"executor"?: "…", "independent"?: true, "intent"?: "…", "sequence": 1, "step": "name", "step_id": "12 hex", "workload_id": "16 hex"}
-/// {"executor"?: "…", "input_hash": "32 hex", "input_sha256": "64 hex", "inputs"?: {}, "sequence": 1, "step": "name",
-///  "step_id": "12 hex", "workload_id": "16 hex"}
+/// {"executor"?: "…", "input_hash": "32 hex", "input_sha256": "64 hex", "inputs"?: {}, "links"?: {}, "sequence": 1,
+///  "step": "name", "step_id": "12 hex", "workload_id": "16 hex"}
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan<'a> {
@@ -73,6 +73,9 @@ pub enum Planned<'a> {
         input: Option<Hash32>,
         /// The files that the input is made of: an object of names and hashes; empty for none.
         inputs: Value<'a>,
+        /// Names by which files were given that stand in `inputs` under another one, because a link led to it: an object of both; empty
+        /// for none.
+        links: Value<'a>,
     },
 }
 
@@ -96,8 +99,10 @@ impl<'a> Plan<'a> {
             let full = text("input_sha256")?.as_str()?;
             let input = if full.is_empty() { None } else { Some(Hash32::from_hex(full)?) };
             let inputs = erin.get("inputs").unwrap_or(Value::EMPTY_OBJECT);
-            (inputs.is_object() && text("input_hash")? == short_hash(input).as_str()).then_some(())?;
-            Planned::Started { at: iso::parse(token.timestamp.as_str()?)?, input, inputs }
+            let links = erin.get("links").unwrap_or(Value::EMPTY_OBJECT);
+            (inputs.is_object() && links.is_object() && text("input_hash")? == short_hash(input).as_str())
+                .then_some(())?;
+            Planned::Started { at: iso::parse(token.timestamp.as_str()?)?, input, inputs, links }
         } else {
             let independent = erin.get("independent").is_some_and(|said| said.as_bool() == Some(true));
             Planned::Added { intent: text("intent"), independent }
@@ -151,11 +156,14 @@ impl<'a> Plan<'a> {
                     put("intent", intent.into());
                 }
             }
-            Planned::Started { inputs, .. } => {
+            Planned::Started { inputs, links, .. } => {
                 put("input_hash", short.as_str().into());
                 put("input_sha256", full.into());
                 if inputs != Value::EMPTY_OBJECT {
                     put("inputs", inputs.into());
+                }
+                if links != Value::EMPTY_OBJECT {
+                    put("links", links.into());
                 }
             }
         }

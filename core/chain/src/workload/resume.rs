@@ -166,13 +166,13 @@ impl<S: StepStorage> Workload<S> {
     }
 
     /// What a token says that a step of this workload was started, with the files that are its input (an object of names and
-    /// hashes, empty for none).
+    /// hashes, empty for none), and the links by which some of them were given (an object of names, empty for none).
     #[must_use]
-    pub fn started<'a>(&'a self, sequence: u32, inputs: Value<'a>) -> Option<Plan<'a>> {
+    pub fn started<'a>(&'a self, sequence: u32, inputs: Value<'a>, links: Value<'a>) -> Option<Plan<'a>> {
         let step = self.step(sequence).filter(|step| step.status == StepStatus::Running)?;
         Some(Plan {
             executor: Some(step.executor).filter(|executor| *executor != self.actor.as_ref()).map(Text::new),
-            said: Planned::Started { at: step.started?, input: step.input, inputs },
+            said: Planned::Started { at: step.started?, input: step.input, inputs, links },
             ..self.plan(sequence)?
         })
     }

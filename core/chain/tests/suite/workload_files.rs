@@ -65,9 +65,29 @@ fn files_are_what_the_hashes_cover() {
         // Anything else under these names is nobody's list of files.
         (r#"{"a": "red"}"#, r#"{"a": 1}"#, Some(FILES), Some(FILES), ended, None),
         ("[]", "7", Some(FILES), Some(FILES), ended, None),
+        ("null", r#""none""#, Some(FILES), Some(FILES), ended, None),
     ] {
         let metadata = files(inputs, outputs);
         assert_eq!(found(&metadata, input, output, status), expected, "{metadata}, {input:?}, {output:?}, {status}");
+    }
+    // But nothing that may be taken for one: with something else beside the hashes, nested, as a list, in capitals, by hash.
+    let hash = "ab".repeat(32);
+    for odd in [
+        format!(r#"{{"a": "{hash}", "b": 1}}"#),
+        format!(r#"{{"a": "{hash}", "b": "red"}}"#),
+        format!(r#"{{"a": {{"b": "{hash}"}}}}"#),
+        format!(r#"{{"a": ["{hash}"]}}"#),
+        format!(r#"["a", "{hash}"]"#),
+        format!(r#"[{{"a": "{hash}"}}]"#),
+        format!(r#"{{"a": "{}"}}"#, hash.to_uppercase()),
+        format!(r#"{{"a": "sha256:{hash}"}}"#),
+        format!(r#"{{"{hash}": "a"}}"#),
+        format!(r#""{hash}  a""#),
+    ] {
+        for (inputs, outputs) in [(none, &*odd), (&*odd, none)] {
+            let metadata = files(inputs, outputs);
+            assert_eq!(found(&metadata, None, None, ended), Some(StepFault::Files), "{metadata}");
+        }
     }
     assert_eq!(found("{}", Some(FILES), Some(OTHERS), ended), None, "nothing is said");
 }

@@ -243,7 +243,7 @@ impl<S: StepStorage> Run<S> {
             Op::Start { step, input } => {
                 self.workload.start(now, at(step), data(input), None)?;
                 self.poll(key);
-                self.tell(|workload| workload.started(at(step), Value::EMPTY_OBJECT));
+                self.tell(|workload| workload.started(at(step), Value::EMPTY_OBJECT, Value::EMPTY_OBJECT));
                 Ok(())
             }
             Op::Complete { step, output, verify } => {

@@ -31,6 +31,8 @@ pub struct Summary {
     pub entries: u64,
     /// How many of them are tokens that can be read.
     pub tokens: u64,
+    /// How many of these have no signature, or one of a kind that is none of ours: nothing says who wrote them.
+    pub unsigned: u64,
     /// What was found.
     pub findings: u64,
     /// Some entry links to the one before it.
@@ -168,6 +170,7 @@ impl<'t, C: Checker> Sequencer<'t, C> {
                 lines: 0,
                 entries: 0,
                 tokens: 0,
+                unsigned: 0,
                 findings: 0,
                 linked: false,
                 lost: 0,
@@ -204,6 +207,7 @@ impl<'t, C: Checker> Sequencer<'t, C> {
             let belongs = self.place(chunk, record, tokens, begins, &mut passed);
             if is_token {
                 self.summary.tokens += 1;
+                self.summary.unsigned += u64::from(!record.flags.has(Flags::SEALED));
                 self.follow(chunk, record, &mut passed);
             } else {
                 self.checker.unread(tokens);

@@ -7,7 +7,7 @@ use crate::workload::data::hash_data;
 use crate::workload::entry::{After, Entry, Step, StepCounts};
 use crate::workload::ids::{StepId, WorkloadId};
 use crate::workload::status::{StepStatus, WorkloadStatus};
-use sluis_core::data::{self, FnSink, Value, put_inside};
+use sluis_core::data::{FnSink, Value, ValueToken, put_inside};
 
 /// What is taken down of one token of a workload, or of one that may have been one. Small, and borrows nothing.
 #[derive(Clone, Copy, Debug)]
@@ -113,9 +113,13 @@ impl StepEntry {
 /// Where the files that a step names in its metadata are not its data: the hash that it says, and theirs.
 fn files(step: &Step<'_>) -> Option<(Option<Hash32>, Option<Hash32>)> {
     let differs = |member, said: Option<Hash32>| {
-        let declared = step.metadata.get(member).filter(|files| are_files(*files))?;
-        let is = hash_data(declared).ok()?;
-        (is != said).then_some((said, is))
+        let declared = step.metadata.get(member)?;
+        if are_files(declared) {
+            let is = hash_data(declared).ok()?;
+            return (is != said).then_some((said, is));
+        }
+        // In no other form can hashes agree with anything.
+        has_hash(declared).then_some((said, None))
     };
     // What a step put out that was not completed has no hash.
     let output = if step.status == StepStatus::Completed { differs("outputs", step.output) } else { None };
@@ -124,10 +128,29 @@ fn files(step: &Step<'_>) -> Option<(Option<Hash32>, Option<Hash32>)> {
 
 /// Whether a value is an object of names and SHA-256 in hex.
 fn are_files(value: Value<'_>) -> bool {
+    let mut depth = 0;
     value.is_object()
         && value.tokens().all(|token| match token {
-            data::ValueToken::ObjectStart | data::ValueToken::ObjectEnd | data::ValueToken::Key(_) => true,
-            data::ValueToken::Str(text) => text.as_str().and_then(Hash32::from_hex).is_some(),
+            ValueToken::ObjectStart => {
+                depth += 1;
+                depth == 1
+            }
+            ValueToken::ObjectEnd | ValueToken::Key(_) => true,
+            ValueToken::Str(text) => text.as_str().and_then(Hash32::from_hex).is_some(),
             _ => false,
         })
+}
+
+/// Whether something in a value, a name or a text, may be taken for a SHA-256 in hex.
+fn has_hash(value: Value<'_>) -> bool {
+    value.tokens().any(|token| match token {
+        ValueToken::Key(text) | ValueToken::Str(text) => {
+            let mut run = 0;
+            text.chars().any(|c| {
+                run = if c.is_ok_and(|c| c.is_ascii_hexdigit()) { run + 1 } else { 0 };
+                run == 64
+            })
+        }
+        _ => false,
+    })
 }
