@@ -26,18 +26,9 @@ pub enum DecodeError {
     /// encodes.
     #[error("payload over the limit")]
     TooLarge,
-    /// A text is not UTF-8.
-    #[error("not UTF-8")]
-    BadUtf8,
-    /// Not one JSON value.
-    #[error("not JSON")]
-    BadJson,
-    /// An integer of more than 4,300 digits (CPython's limit).
-    #[error("integer with too many digits")]
-    IntTooLong,
-    /// Containers nested more than [`MAX_DEPTH`](crate::data::MAX_DEPTH) deep.
-    #[error("nested too deep")]
-    TooDeep,
+    /// The payload, or a member of it, is not a value.
+    #[error(transparent)]
+    Value(#[from] ParseError),
     /// The payload is a value, but not an object.
     #[error("not an object")]
     WrongContainer,
@@ -50,21 +41,6 @@ pub enum DecodeError {
     /// A field holds a value of another type. Ours only: the reference passes it on.
     #[error("a field has the wrong type")]
     Mistyped,
-    /// msgpack ends inside a value.
-    #[error("msgpack ends too soon")]
-    MsgpackTruncated,
-    /// Bytes after the msgpack value.
-    #[error("bytes after the msgpack value")]
-    MsgpackTrailing,
-    /// The reserved msgpack byte.
-    #[error("not msgpack")]
-    MsgpackFormat,
-    /// A msgpack map key that is neither text nor bytes.
-    #[error("msgpack map key of the wrong type")]
-    MsgpackMapKey,
-    /// A msgpack extension that the reference refuses: a code outside 0 to 127, or a timestamp of the wrong length.
-    #[error("msgpack extension out of range")]
-    MsgpackExt,
     /// Not the postcard form of the packet.
     #[error("not postcard")]
     BadPostcard,
@@ -78,25 +54,10 @@ impl DecodeError {
             Self::TruncatedHeader | Self::BadMagic | Self::BadVersion | Self::BadFlags | Self::TruncatedPayload => {
                 Reject::Header
             }
-            Self::TooLarge | Self::IntTooLong | Self::TooDeep => Reject::TooLong,
+            Self::TooLarge | Self::Value(ParseError::TooLarge | ParseError::IntTooLong | ParseError::TooDeep) => {
+                Reject::TooLong
+            }
             _ => Reject::Malformed,
-        }
-    }
-}
-
-impl From<ParseError> for DecodeError {
-    fn from(error: ParseError) -> Self {
-        match error {
-            ParseError::TooLarge => Self::TooLarge,
-            ParseError::BadUtf8 => Self::BadUtf8,
-            ParseError::BadJson => Self::BadJson,
-            ParseError::IntTooLong => Self::IntTooLong,
-            ParseError::TooDeep => Self::TooDeep,
-            ParseError::MsgpackTruncated => Self::MsgpackTruncated,
-            ParseError::MsgpackTrailing => Self::MsgpackTrailing,
-            ParseError::MsgpackFormat => Self::MsgpackFormat,
-            ParseError::MsgpackMapKey => Self::MsgpackMapKey,
-            ParseError::MsgpackExt => Self::MsgpackExt,
         }
     }
 }

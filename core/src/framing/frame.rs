@@ -2,13 +2,28 @@
 
 use super::error::DecodeError;
 use super::header::Header;
-use super::json;
-use super::msgpack;
-use super::packet::{Frame, Message, Packet, Response};
-use super::postcard;
+use super::schema::{Packet, Response};
 use super::types::Encoding;
 use crate::data::{Counter, EncodeError, Order, Separators, Sink, SliceSink, Style, canonical};
 use crate::limits::{HEADER_LEN, MAX_PAYLOAD};
+
+/// What a TP frame holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Message<'a> {
+    /// A ping.
+    Packet(Packet<'a>),
+    /// An answer.
+    Response(Response<'a>),
+}
+
+/// A decoded TP frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Frame<'a> {
+    /// How it was written, and how an answer to it must be written.
+    pub encoding: Encoding,
+    /// What it holds.
+    pub message: Message<'a>,
+}
 
 impl<'a> Frame<'a> {
     /// Decode a TP frame. Bytes after its declared length are ignored, as in the reference.
@@ -22,13 +37,10 @@ impl<'a> Frame<'a> {
     pub fn decode(datagram: &'a [u8]) -> Result<Self, DecodeError> {
         let (header, payload) = Header::split(datagram)?;
         let encoding = header.encoding;
-        let message = match (encoding, header.response) {
-            (Encoding::Json, false) => Message::Packet(json::decode_packet(payload)?),
-            (Encoding::Json, true) => Message::Response(json::decode_response(payload)?),
-            (Encoding::Msgpack, false) => Message::Packet(msgpack::decode_packet(payload)?),
-            (Encoding::Msgpack, true) => Message::Response(msgpack::decode_response(payload)?),
-            (Encoding::Postcard, false) => Message::Packet(postcard::decode_packet(payload)?),
-            (Encoding::Postcard, true) => Message::Response(postcard::decode_response(payload)?),
+        let message = if header.response {
+            Message::Response(Response::read(encoding, payload)?)
+        } else {
+            Message::Packet(Packet::read(encoding, payload)?)
         };
         Ok(Self { encoding, message })
     }
@@ -47,37 +59,56 @@ impl Message<'_> {
     }
 }
 
-impl Packet<'_> {
-    /// Encode as a whole frame, header included, at the start of `out`; how many bytes it took.
-    ///
-    /// # Errors
-    /// The payload is over the limit, `out` is too small, or the encoding has no form for something in the packet.
-    #[inline]
-    pub fn encode(&self, encoding: Encoding, out: &mut [u8]) -> Result<usize, EncodeError> {
-        let mut sink = begin(out)?;
-        let written = self.write_payload(encoding, &mut sink);
-        finish(sink, written, Header { response: false, encoding, len: 0 }, || self.encoded_len(encoding))
-    }
+macro_rules! frames {
+    ($($packet:ident: $response:literal),+) => { $(
+        impl<'a> $packet<'a> {
+            /// Encode as a whole frame, header included, at the start of `out`; how many bytes it took.
+            ///
+            /// # Errors
+            /// The payload is over the limit, `out` is too small, or the encoding has no form for something in the packet.
+            #[inline]
+            pub fn encode(&self, encoding: Encoding, out: &mut [u8]) -> Result<usize, EncodeError> {
+                let mut sink = begin(out)?;
+                let written = self.write(encoding, &mut sink);
+                finish(sink, written, Header { response: $response, encoding, len: 0 }, || self.encoded_len(encoding))
+            }
 
-    /// How many bytes [`encode`](Self::encode) takes.
-    ///
-    /// # Errors
-    /// As [`encode`](Self::encode), except for the buffer.
-    pub fn encoded_len(&self, encoding: Encoding) -> Result<usize, EncodeError> {
-        let mut counter = Counter::default();
-        self.write_payload(encoding, &mut counter)?;
-        frame_len(counter.count())
-    }
+            /// How many bytes [`encode`](Self::encode) takes.
+            ///
+            /// # Errors
+            /// As [`encode`](Self::encode), except for the buffer.
+            pub fn encoded_len(&self, encoding: Encoding) -> Result<usize, EncodeError> {
+                let mut counter = Counter::default();
+                self.write(encoding, &mut counter)?;
+                frame_len(counter.count())
+            }
 
-    #[inline]
-    fn write_payload(&self, encoding: Encoding, sink: &mut impl Sink) -> Result<(), EncodeError> {
-        match encoding {
-            Encoding::Json => json::encode_packet(self, sink),
-            Encoding::Msgpack => msgpack::encode_packet(self, sink),
-            Encoding::Postcard => postcard::encode_packet(self, sink),
+            /// Read the payload of a frame.
+            #[inline]
+            fn read(encoding: Encoding, payload: &'a [u8]) -> Result<Self, DecodeError> {
+                match encoding {
+                    Encoding::Json => Self::read_json(payload),
+                    Encoding::Msgpack => Self::read_msgpack(payload),
+                    Encoding::Postcard => Self::read_postcard(payload),
+                }
+            }
+
+            /// Write the payload of a frame.
+            #[inline]
+            fn write(&self, encoding: Encoding, sink: &mut impl Sink) -> Result<(), EncodeError> {
+                match encoding {
+                    Encoding::Json => self.write_json(sink),
+                    Encoding::Msgpack => self.write_msgpack(sink),
+                    Encoding::Postcard => self.write_postcard(sink),
+                }
+            }
         }
-    }
+    )+ };
+}
 
+frames!(Packet: false, Response: true);
+
+impl Packet<'_> {
     /// Write the canonical text that a signature covers: eight members, sorted by key at every level.
     ///
     /// It leaves out purpose, routing and hops, as in the reference.
@@ -96,38 +127,6 @@ impl Packet<'_> {
             ("timestamp", self.timestamp.into()),
         ];
         canonical::write_object(sink, &members, Style { separators: Separators::Compact, order: Order::ByKey })
-    }
-}
-
-impl Response<'_> {
-    /// Encode as a whole frame, header included, at the start of `out`; how many bytes it took.
-    ///
-    /// # Errors
-    /// As [`Packet::encode`].
-    #[inline]
-    pub fn encode(&self, encoding: Encoding, out: &mut [u8]) -> Result<usize, EncodeError> {
-        let mut sink = begin(out)?;
-        let written = self.write_payload(encoding, &mut sink);
-        finish(sink, written, Header { response: true, encoding, len: 0 }, || self.encoded_len(encoding))
-    }
-
-    /// How many bytes [`encode`](Self::encode) takes.
-    ///
-    /// # Errors
-    /// As [`Packet::encoded_len`].
-    pub fn encoded_len(&self, encoding: Encoding) -> Result<usize, EncodeError> {
-        let mut counter = Counter::default();
-        self.write_payload(encoding, &mut counter)?;
-        frame_len(counter.count())
-    }
-
-    #[inline]
-    fn write_payload(&self, encoding: Encoding, sink: &mut impl Sink) -> Result<(), EncodeError> {
-        match encoding {
-            Encoding::Json => json::encode_response(self, sink),
-            Encoding::Msgpack => msgpack::encode_response(self, sink),
-            Encoding::Postcard => postcard::encode_response(self, sink),
-        }
     }
 }
 

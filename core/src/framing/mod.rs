@@ -45,23 +45,23 @@
 //! ```
 
 mod error;
-mod fields;
 mod frame;
 mod header;
 mod json;
 mod msgpack;
-mod packet;
 mod postcard;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod types;
 
 pub use error::DecodeError;
+pub use frame::{Frame, Message};
 pub use header::Header;
-pub use packet::{Frame, Message, Packet, Response};
+pub use schema::{Packet, Response};
 pub use types::{Decision, Encoding, PingType, Priority, RoutingMode, Zone};
 
 // What the members of packets are made of.
 #[cfg(feature = "alloc")]
 pub use crate::data::ValueBuf;
-pub use crate::data::{EncodeError, Number, Text, TextError, Value, ValueError};
+pub use crate::data::{EncodeError, Number, ParseError, Text, TextError, Value, ValueError};

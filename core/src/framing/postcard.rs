@@ -10,54 +10,58 @@
 //! Reading checks all of it: lengths, UTF-8, the JSON inside, nothing after the last field. As in the crate, a varint may
 //! be longer than it must be.
 
-use super::{Decision, DecodeError, Packet, PingType, Priority, Response, RoutingMode};
-use crate::data::{BigInt, Counter, EncodeError, Full, Number, Sink, Style, Text, Unrepresentable, Value, json};
+use super::error::DecodeError;
+use super::schema::packets;
+use super::types::{Priority, Word};
+use super::{Packet, Response};
+use crate::data::{
+    BigInt, Counter, EncodeError, Full, Number, ParseError, Sink, Style, Text, Unrepresentable, Value, json,
+};
 
 type Done = Result<(), EncodeError>;
 
-/// Write the payload of a ping's frame.
-pub(super) fn encode_packet(p: &Packet<'_>, sink: &mut impl Sink) -> Done {
-    text(sink, p.packet_id)?;
-    text(sink, p.source_did)?;
-    text(sink, p.target_did)?;
-    sink.put(&[p.ping_type as u8, p.priority as u8, p.routing_mode as u8])?;
-    text(sink, p.intent)?;
-    text(sink, p.purpose)?;
-    value(sink, p.payload)?;
-    option(sink, p.pod_id)?;
-    option(sink, p.station_id)?;
-    int(sink, p.hop_count)?;
-    int(sink, p.max_hops)?;
-    text(sink, p.nonce)?;
-    text(sink, p.timestamp)?;
-    option(sink, p.tibet_token_id)?;
-    option(sink, p.vouched_by)?;
-    option(sink, p.vouch_signature)?;
-    text(sink, p.signature)
+macro_rules! codec {
+    ($(
+        $(#[$meta:meta])* $packet:ident $title:literal { $($name:ident: $kind:ident $default:tt, $doc:literal;)+ }
+    )+) => { $(
+        impl<'a> $packet<'a> {
+            /// Read the payload of a frame.
+            #[inline]
+            pub(super) fn read_postcard(payload: &'a [u8]) -> Result<Self, DecodeError> {
+                let mut reader = Reader::new(payload);
+                Self::read_postcard_members(&mut reader).ok_or(reader.error)
+            }
+
+            #[inline]
+            fn read_postcard_members(r: &mut Reader<'a>) -> Option<Self> {
+                $(let $name = r.$kind()?;)+
+                r.end()?;
+                Some(Self { $($name: keep!($kind $name)),+ })
+            }
+
+            /// Write the payload of a frame.
+            pub(super) fn write_postcard(&self, sink: &mut impl Sink) -> Done {
+                $($kind(sink, self.$name)?;)+
+                Ok(())
+            }
+        }
+    )+ };
 }
 
-/// Write the payload of a response's frame.
-pub(super) fn encode_response(r: &Response<'_>, sink: &mut impl Sink) -> Done {
-    text(sink, r.response_id)?;
-    text(sink, r.in_response_to)?;
-    text(sink, r.responder_did)?;
-    sink.put(&[r.decision as u8])?;
-    value(sink, r.payload)?;
-    value(sink, r.capabilities)?;
-    number(sink, r.trust_score)?;
-    value(sink, r.fira_breakdown)?;
-    option(sink, r.tibet_token_id)?;
-    text(sink, r.timestamp)?;
-    match r.rtt_ms {
-        None => sink.put(&[0])?,
-        Some(rtt) => {
-            sink.put(&[1])?;
-            number(sink, rtt)?;
-        }
-    }
-    text(sink, r.airlock_zone)?;
-    option(sink, r.applied_rule)
+/// Texts are kept as `&str` until all is read: that stays in registers, which a [`Text`] does not.
+macro_rules! keep {
+    (text $text:ident) => {
+        Text::new($text)
+    };
+    (optional_text $text:ident) => {
+        $text.map(Text::new)
+    };
+    ($kind:ident $member:ident) => {
+        $member
+    };
 }
+
+packets!(codec);
 
 /// Seven bits a byte, lowest first.
 #[inline]
@@ -101,12 +105,22 @@ fn escaped(sink: &mut impl Sink, text: Text<'_>) -> Done {
 }
 
 #[inline]
-fn option(sink: &mut impl Sink, option: Option<Text<'_>>) -> Done {
+fn optional_text(sink: &mut impl Sink, option: Option<Text<'_>>) -> Done {
     match option {
         None => Ok(sink.put(&[0])?),
         Some(some) => {
             sink.put(&[1])?;
             text(sink, some)
+        }
+    }
+}
+
+fn optional_number(sink: &mut impl Sink, option: Option<Number<'_>>) -> Done {
+    match option {
+        None => Ok(sink.put(&[0])?),
+        Some(some) => {
+            sink.put(&[1])?;
+            number(sink, some)
         }
     }
 }
@@ -133,7 +147,19 @@ fn number(sink: &mut impl Sink, n: Number<'_>) -> Done {
 }
 
 #[inline]
-fn value(sink: &mut impl Sink, value: Value<'_>) -> Done {
+fn word(sink: &mut impl Sink, word: impl Word) -> Done {
+    Ok(sink.put(&[word.index()])?)
+}
+
+#[inline]
+fn level(sink: &mut impl Sink, level: Priority) -> Done {
+    Ok(sink.put(&[level as u8])?)
+}
+
+use {any as array, any as object};
+
+#[inline]
+fn any(sink: &mut impl Sink, value: Value<'_>) -> Done {
     if let Some(wire) = value.json_wire() {
         return str(sink, wire);
     }
@@ -141,89 +167,6 @@ fn value(sink: &mut impl Sink, value: Value<'_>) -> Done {
     value.write_json(&mut len, Style::WIRE)?;
     varint(sink, len.count() as u64)?;
     value.write_json(sink, Style::WIRE)
-}
-
-/// Read the payload of a ping's frame.
-#[inline]
-pub(super) fn decode_packet(payload: &[u8]) -> Result<Packet<'_>, DecodeError> {
-    let mut reader = Reader::new(payload);
-    packet(&mut reader).ok_or(reader.error)
-}
-
-/// Read the payload of a response's frame.
-#[inline]
-pub(super) fn decode_response(payload: &[u8]) -> Result<Response<'_>, DecodeError> {
-    let mut reader = Reader::new(payload);
-    response(&mut reader).ok_or(reader.error)
-}
-
-/// Texts are kept as `&str` until all is read: that stays in registers, which a [`Text`] does not.
-#[inline]
-fn packet<'a>(r: &mut Reader<'a>) -> Option<Packet<'a>> {
-    let (packet_id, source_did, target_did) = (r.str()?, r.str()?, r.str()?);
-    let ping_type = r.variant(PingType::ALL)?;
-    let priority = r.variant(Priority::ALL)?;
-    let routing_mode = r.variant(RoutingMode::ALL)?;
-    let (intent, purpose) = (r.str()?, r.str()?);
-    let payload = r.value()?;
-    let (pod_id, station_id) = (r.optional_str()?, r.optional_str()?);
-    let (hop_count, max_hops) = (r.int()?, r.int()?);
-    let (nonce, timestamp) = (r.str()?, r.str()?);
-    let (tibet_token_id, vouched_by, vouch_signature) = (r.optional_str()?, r.optional_str()?, r.optional_str()?);
-    let signature = r.str()?;
-    r.end()?;
-    Some(Packet {
-        packet_id: Text::new(packet_id),
-        source_did: Text::new(source_did),
-        target_did: Text::new(target_did),
-        ping_type,
-        priority,
-        routing_mode,
-        intent: Text::new(intent),
-        purpose: Text::new(purpose),
-        payload,
-        pod_id: pod_id.map(Text::new),
-        station_id: station_id.map(Text::new),
-        hop_count,
-        max_hops,
-        nonce: Text::new(nonce),
-        timestamp: Text::new(timestamp),
-        tibet_token_id: tibet_token_id.map(Text::new),
-        vouched_by: vouched_by.map(Text::new),
-        vouch_signature: vouch_signature.map(Text::new),
-        signature: Text::new(signature),
-    })
-}
-
-#[inline]
-fn response<'a>(r: &mut Reader<'a>) -> Option<Response<'a>> {
-    let (response_id, in_response_to, responder_did) = (r.str()?, r.str()?, r.str()?);
-    let decision = r.variant(Decision::ALL)?;
-    let (payload, capabilities) = (r.value()?, r.value()?);
-    let trust_score = r.number()?;
-    let fira_breakdown = r.value()?;
-    let (tibet_token_id, timestamp) = (r.optional_str()?, r.str()?);
-    let rtt_ms = if r.is_some()? { Some(r.number()?) } else { None };
-    let (airlock_zone, applied_rule) = (r.str()?, r.optional_str()?);
-    r.end()?;
-    if !capabilities.is_array() || !fira_breakdown.is_object() {
-        return r.fail(DecodeError::Mistyped);
-    }
-    Some(Response {
-        response_id: Text::new(response_id),
-        in_response_to: Text::new(in_response_to),
-        responder_did: Text::new(responder_did),
-        decision,
-        payload,
-        capabilities,
-        trust_score,
-        fira_breakdown,
-        tibet_token_id: tibet_token_id.map(Text::new),
-        timestamp: Text::new(timestamp),
-        rtt_ms,
-        airlock_zone: Text::new(airlock_zone),
-        applied_rule: applied_rule.map(Text::new),
-    })
 }
 
 /// What is left of the input. Its methods give `None` when it is not what they read; `error` says why.
@@ -289,21 +232,21 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn str(&mut self) -> Option<&'a str> {
+    fn text(&mut self) -> Option<&'a str> {
         let len = usize::try_from(self.varint::<{ usize::BITS }>()?).ok()?;
         let (start, end) = (self.at, self.at.checked_add(len)?);
         self.at = end;
         match self.utf8.get(start..end) {
             Some(text) => Some(text),
-            None => self.checked_str(start, end),
+            None => self.checked_text(start, end),
         }
     }
 
     #[inline(never)]
-    fn checked_str(&mut self, start: usize, end: usize) -> Option<&'a str> {
+    fn checked_text(&mut self, start: usize, end: usize) -> Option<&'a str> {
         match core::str::from_utf8(self.bytes.get(start..end)?) {
             Ok(text) => Some(text),
-            Err(_) => self.fail(DecodeError::BadUtf8),
+            Err(_) => self.fail(ParseError::BadUtf8.into()),
         }
     }
 
@@ -318,16 +261,28 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn optional_str(&mut self) -> Option<Option<&'a str>> {
-        if self.is_some()? { self.str().map(Some) } else { Some(None) }
+    fn optional_text(&mut self) -> Option<Option<&'a str>> {
+        if self.is_some()? { self.text().map(Some) } else { Some(None) }
     }
 
     #[inline]
-    fn value(&mut self) -> Option<Value<'a>> {
-        match json::checked(self.str()?) {
+    fn any(&mut self) -> Option<Value<'a>> {
+        match json::checked(self.text()?) {
             Ok(value) => Some(value),
             Err(error) => self.fail(error.into()),
         }
+    }
+
+    #[inline]
+    fn array(&mut self) -> Option<Value<'a>> {
+        let value = self.any()?;
+        if value.is_array() { Some(value) } else { self.fail(DecodeError::Mistyped) }
+    }
+
+    #[inline]
+    fn object(&mut self) -> Option<Value<'a>> {
+        let value = self.any()?;
+        if value.is_object() { Some(value) } else { self.fail(DecodeError::Mistyped) }
     }
 
     #[inline]
@@ -335,11 +290,26 @@ impl<'a> Reader<'a> {
         all.get(usize::try_from(self.varint::<32>()?).ok()?).copied()
     }
 
+    #[inline]
+    fn word<W: Word>(&mut self) -> Option<W> {
+        self.variant(W::ALL)
+    }
+
+    #[inline]
+    fn level(&mut self) -> Option<Priority> {
+        self.variant(Priority::ALL)
+    }
+
+    #[inline]
+    fn optional_number(&mut self) -> Option<Option<Number<'a>>> {
+        if self.is_some()? { self.number().map(Some) } else { Some(None) }
+    }
+
     fn number(&mut self) -> Option<Number<'a>> {
         Some(match self.varint::<32>()? {
             0 => Number::Int(self.int()?),
             1 => Number::from(self.varint::<64>()?),
-            2 => Number::Big(BigInt::from_digits(self.str()?)?),
+            2 => Number::Big(BigInt::from_digits(self.text()?)?),
             3 => {
                 let float = self.bytes.get(self.at..)?.first_chunk::<8>()?;
                 self.at += 8;

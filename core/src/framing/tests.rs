@@ -1,6 +1,6 @@
 //! What the room promises in single cases; properties of it all are in `tests/formats`.
 
-use super::{DecodeError, EncodeError, Encoding, Frame, Header, Message, Text, Value};
+use super::{DecodeError, EncodeError, Encoding, Frame, Header, Message, ParseError, Text, Value};
 use crate::Reject;
 use crate::data::MAX_DEPTH;
 use crate::limits::{MAX_FRAME, MAX_PAYLOAD};
@@ -50,8 +50,8 @@ fn rejects_are_counted_by_what_they_are() {
         (DecodeError::BadFlags, Reject::Header),
         (DecodeError::TruncatedPayload, Reject::Header),
         (DecodeError::TooLarge, Reject::TooLong),
-        (DecodeError::TooDeep, Reject::TooLong),
-        (DecodeError::BadJson, Reject::Malformed),
+        (DecodeError::Value(ParseError::TooDeep), Reject::TooLong),
+        (DecodeError::Value(ParseError::BadJson), Reject::Malformed),
         (DecodeError::Mistyped, Reject::Malformed),
     ] {
         assert_eq!(error.reject(), reject, "{error}");
@@ -60,7 +60,9 @@ fn rejects_are_counted_by_what_they_are() {
 
 #[test]
 fn nesting_has_a_limit() {
-    for (depth, expected) in [(500, Ok(())), (MAX_DEPTH, Ok(())), (MAX_DEPTH + 1, Err(DecodeError::TooDeep))] {
+    for (depth, expected) in
+        [(500, Ok(())), (MAX_DEPTH, Ok(())), (MAX_DEPTH + 1, Err(DecodeError::Value(ParseError::TooDeep)))]
+    {
         for (open, close) in [("[", "]"), ("{\"\":", "}"), ("[null, ", "]"), ("{\"a\":1,\"\":", "}")] {
             let frame = ping(&(open.repeat(depth) + "1" + &close.repeat(depth)));
             assert_eq!(Frame::decode(&frame).map(|_| ()), expected, "{depth} {open}");

@@ -1,5 +1,20 @@
 //! The words of the wire: small closed sets, each with its spelling.
 
+/// A closed set of words, for code that takes any of them.
+pub(super) trait Word: Copy + 'static {
+    /// Every value, in declaration order.
+    const ALL: &'static [Self];
+
+    /// The value with exactly this spelling.
+    fn from_wire(text: &str) -> Option<Self>;
+
+    /// The spelling on the wire.
+    fn as_str(self) -> &'static str;
+
+    /// Its place in [`ALL`](Self::ALL).
+    fn index(self) -> u8;
+}
+
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*
@@ -23,6 +38,25 @@ macro_rules! words {
             #[must_use]
             pub fn from_wire(text: &str) -> Option<Self> {
                 match text { $($text => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl Word for $name {
+            const ALL: &'static [Self] = Self::ALL;
+
+            #[inline]
+            fn from_wire(text: &str) -> Option<Self> {
+                Self::from_wire(text)
+            }
+
+            #[inline]
+            fn as_str(self) -> &'static str {
+                self.as_str()
+            }
+
+            #[inline]
+            fn index(self) -> u8 {
+                self as u8
             }
         }
 

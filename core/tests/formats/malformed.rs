@@ -1,6 +1,7 @@
 //! `malformed.jsonl`: we accept and reject what the reference does, for the same reason.
 
 use crate::common::{Deviations, Row, rows};
+use sluis_core::data::ParseError;
 use sluis_core::framing::{DecodeError, Frame, Message};
 use sluis_core::limits::MAX_FRAME;
 
@@ -10,18 +11,21 @@ const fn category(error: DecodeError) -> &'static str {
         DecodeError::BadMagic => "bad_magic",
         DecodeError::BadVersion => "bad_version",
         DecodeError::TruncatedPayload => "truncated_payload",
-        DecodeError::BadUtf8 => "bad_utf8",
-        DecodeError::BadJson => "bad_json",
-        DecodeError::IntTooLong => "int_too_many_digits",
-        DecodeError::TooDeep => "too_deep",
+        DecodeError::Value(why) => match why {
+            ParseError::BadUtf8 => "bad_utf8",
+            ParseError::BadJson => "bad_json",
+            ParseError::IntTooLong => "int_too_many_digits",
+            ParseError::TooDeep => "too_deep",
+            ParseError::MsgpackTruncated => "msgpack_truncated",
+            ParseError::MsgpackTrailing => "msgpack_trailing",
+            ParseError::MsgpackFormat => "msgpack_format",
+            ParseError::MsgpackMapKey => "msgpack_map_key",
+            ParseError::MsgpackExt => "value_error",
+            _ => panic!("a reason without a name here"),
+        },
         DecodeError::WrongContainer => "wrong_container_type",
         DecodeError::MissingField => "missing_field",
         DecodeError::BadEnum => "bad_enum",
-        DecodeError::MsgpackTruncated => "msgpack_truncated",
-        DecodeError::MsgpackTrailing => "msgpack_trailing",
-        DecodeError::MsgpackFormat => "msgpack_format",
-        DecodeError::MsgpackMapKey => "msgpack_map_key",
-        DecodeError::MsgpackExt => "value_error",
         // The reference has none of these: its rows say "accept".
         DecodeError::BadFlags => "bad_flags",
         DecodeError::TooLarge => "too_large",

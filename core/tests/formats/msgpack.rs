@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use crate::common::{fixture_bytes, rows, unhex};
 use proptest::prelude::*;
 use sluis_core::data::{ParseError, Style, Unrepresentable, Value, ValueToken};
-use sluis_core::framing::{DecodeError, Encoding, Frame, Message, Packet};
 use sluis_core::framing::{EncodeError, ValueError};
+use sluis_core::framing::{Encoding, Frame, Message, Packet};
 use sluis_core::limits::{HEADER_LEN, MAX_FRAME};
 
 /// A msgpack frame with this payload.
@@ -108,24 +108,24 @@ fn nesting_ends_where_it_ends_in_the_reference() {
 #[test]
 fn what_is_announced_must_be_there() {
     for (bytes, why) in [
-        (&b"\xdd\xff\xff\xff\xff"[..], DecodeError::MsgpackTruncated),
-        (b"\xdf\xff\xff\xff\xff\xa1a", DecodeError::MsgpackTruncated),
-        (b"\xdf\x80\x00\x00\x00", DecodeError::MsgpackTruncated),
-        (b"\xdc\x00\x02\x01", DecodeError::MsgpackTruncated),
-        (b"\x82\xa1a\x01\xa1b", DecodeError::MsgpackTruncated),
-        (b"\xc6\xff\xff\xff\xff", DecodeError::MsgpackTruncated),
-        (b"\xdb\xff\xff\xff\xff", DecodeError::MsgpackTruncated),
-        (b"\xc9\xff\xff\xff\xff\x01", DecodeError::MsgpackTruncated),
-        (b"\x91\xc1", DecodeError::MsgpackFormat),
-        (b"\xc0\xc0", DecodeError::MsgpackTrailing),
-        (b"\xa1\xff", DecodeError::BadUtf8),
-        (b"\x81\xa1\xff\xc0", DecodeError::BadUtf8),
-        (b"\x81\x01\xc0", DecodeError::MsgpackMapKey),
-        (b"\x81\x90\xc0", DecodeError::MsgpackMapKey),
-        (b"\xd4\x80\x00", DecodeError::MsgpackExt),
-        (b"", DecodeError::MsgpackTruncated),
+        (&b"\xdd\xff\xff\xff\xff"[..], ParseError::MsgpackTruncated),
+        (b"\xdf\xff\xff\xff\xff\xa1a", ParseError::MsgpackTruncated),
+        (b"\xdf\x80\x00\x00\x00", ParseError::MsgpackTruncated),
+        (b"\xdc\x00\x02\x01", ParseError::MsgpackTruncated),
+        (b"\x82\xa1a\x01\xa1b", ParseError::MsgpackTruncated),
+        (b"\xc6\xff\xff\xff\xff", ParseError::MsgpackTruncated),
+        (b"\xdb\xff\xff\xff\xff", ParseError::MsgpackTruncated),
+        (b"\xc9\xff\xff\xff\xff\x01", ParseError::MsgpackTruncated),
+        (b"\x91\xc1", ParseError::MsgpackFormat),
+        (b"\xc0\xc0", ParseError::MsgpackTrailing),
+        (b"\xa1\xff", ParseError::BadUtf8),
+        (b"\x81\xa1\xff\xc0", ParseError::BadUtf8),
+        (b"\x81\x01\xc0", ParseError::MsgpackMapKey),
+        (b"\x81\x90\xc0", ParseError::MsgpackMapKey),
+        (b"\xd4\x80\x00", ParseError::MsgpackExt),
+        (b"", ParseError::MsgpackTruncated),
     ] {
-        assert_eq!(Value::from_msgpack(bytes).map_err(|e| DecodeError::from(e.error)), Err(why), "{bytes:x?}");
+        assert_eq!(Value::from_msgpack(bytes).map_err(|e| e.error), Err(why), "{bytes:x?}");
     }
     let mut text = vec![0xdb, 0, 0, 0xff, 0xfb];
     text.resize(65_536, b'x');

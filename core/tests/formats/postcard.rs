@@ -3,7 +3,7 @@
 use proptest::option;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
-use sluis_core::data::{EncodeError, Number, Text, Unrepresentable, Value};
+use sluis_core::data::{EncodeError, Number, ParseError, Text, Unrepresentable, Value};
 use sluis_core::framing::{
     Decision, DecodeError, Encoding, Frame, Message, Packet, PingType, Priority, Response, RoutingMode,
 };
@@ -413,10 +413,10 @@ fn what_it_cannot_hold_is_named() {
 #[test]
 fn what_is_wrong_with_it_is_named() {
     let with = |payload: &str| frame(4, &theirs(&PacketMirror { payload: payload.into(), ..sample() }));
-    assert_eq!(Frame::decode(&with("{} {}")), Err(DecodeError::BadJson));
-    assert_eq!(Frame::decode(&with("")), Err(DecodeError::BadJson));
-    assert_eq!(Frame::decode(&with(&"[".repeat(2000))), Err(DecodeError::TooDeep));
-    assert_eq!(Frame::decode(&frame(4, b"\x02\xff\xff")), Err(DecodeError::BadUtf8));
+    assert_eq!(Frame::decode(&with("{} {}")), Err(ParseError::BadJson.into()));
+    assert_eq!(Frame::decode(&with("")), Err(ParseError::BadJson.into()));
+    assert_eq!(Frame::decode(&with(&"[".repeat(2000))), Err(ParseError::TooDeep.into()));
+    assert_eq!(Frame::decode(&frame(4, b"\x02\xff\xff")), Err(ParseError::BadUtf8.into()));
     assert_eq!(Frame::decode(&frame(4, b"\x7fabc")), Err(DecodeError::BadPostcard));
     assert_eq!(Frame::decode(&frame(4, b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")), Err(DecodeError::BadPostcard));
     assert_eq!(Frame::decode(&frame(4, b"\x00\x00\x00\x04")), Err(DecodeError::BadPostcard));

@@ -1,0 +1,260 @@
+//! The two packets in msgpack as the reference reads and writes them: a map with every member, in declared order.
+//!
+//! Nearly every frame is like that and has the types it should have: [`Declared`] reads those and nothing else. Any other
+//! frame is read again by key, which is where the rules and the errors are.
+
+use super::error::DecodeError;
+use super::schema::packets;
+use super::types::{Priority, Word};
+use super::{Packet, Response};
+use crate::data::msgpack::item::{Item, Reader};
+use crate::data::msgpack::{check, transcode, value, write};
+use crate::data::{EncodeError, Number, ParseError, Sink, Text, Value};
+
+type Done = Result<(), EncodeError>;
+
+/// A name of a member in its written form.
+macro_rules! key {
+    ($name:ident) => {
+        const { &key::<{ 1 + stringify!($name).len() }>(stringify!($name)) }
+    };
+}
+
+macro_rules! codec {
+    ($(
+        $(#[$meta:meta])* $packet:ident $title:literal { $($name:ident: $kind:ident $default:tt, $doc:literal;)+ }
+    )+) => { $(
+        impl<'a> $packet<'a> {
+            /// Read the payload of a frame.
+            #[inline]
+            pub(super) fn read_msgpack(payload: &'a [u8]) -> Result<Self, DecodeError> {
+                match Self::read_declared_msgpack(payload) {
+                    Some(packet) => Ok(packet),
+                    None => Self::read_msgpack_by_key(payload),
+                }
+            }
+
+            #[inline]
+            fn read_declared_msgpack(payload: &'a [u8]) -> Option<Self> {
+                let mut d = Declared(Reader::new(payload));
+                d.map(const { count(Self::NAMES.len()) })?;
+                $(
+                    d.eat(key!($name))?;
+                    let $name = d.$kind()?;
+                )+
+                d.0.rest().is_empty().then_some(Self { $($name: keep!($kind $name)),+ })
+            }
+
+            #[inline(never)]
+            fn read_msgpack_by_key(payload: &'a [u8]) -> Result<Self, DecodeError> {
+                Self::from_members(members(payload, &Self::NAMES)?)
+            }
+
+            /// Write the payload of a frame.
+            pub(super) fn write_msgpack(&self, sink: &mut impl Sink) -> Done {
+                write::map(sink, const { count(Self::NAMES.len()) as u32 })?;
+                $(
+                    sink.put(key!($name))?;
+                    $kind(sink, self.$name)?;
+                )+
+                Ok(())
+            }
+        }
+    )+ };
+}
+
+/// Texts are kept as `&str` until all is read: that stays in registers, which a [`Text`] does not.
+macro_rules! keep {
+    (text $text:ident) => {
+        Text::new($text)
+    };
+    (optional_text $text:ident) => {
+        $text.map(Text::new)
+    };
+    ($kind:ident $member:ident) => {
+        $member
+    };
+}
+
+packets!(codec);
+
+/// A short text with its head.
+const fn key<const LEN: usize>(name: &str) -> [u8; LEN] {
+    assert!(name.len() < 32 && name.len() + 1 == LEN, "a name is at most 31 bytes");
+    let [len, ..] = name.len().to_le_bytes();
+    let mut key = [0xa0 | len; LEN];
+    let (_, body) = key.split_at_mut(1);
+    body.copy_from_slice(name.as_bytes());
+    key
+}
+
+/// A number of members.
+const fn count(n: usize) -> u16 {
+    let [low, high, ..] = n.to_le_bytes();
+    u16::from_le_bytes([low, high])
+}
+
+/// Reads a frame whose layout is the reference's own. `None`: read it by key.
+struct Declared<'a>(Reader<'a>);
+
+impl<'a> Declared<'a> {
+    #[inline]
+    fn eat(&mut self, bytes: &[u8]) -> Option<()> {
+        self.0.eat(bytes).then_some(())
+    }
+
+    /// The head of a map of exactly `n` members, in its shortest form.
+    #[inline]
+    fn map(&mut self, n: u16) -> Option<()> {
+        let [high, low] = n.to_be_bytes();
+        if n < 16 { self.eat(&[0x80 | low]) } else { self.eat(&[0xde, high, low]) }
+    }
+
+    #[inline]
+    fn text(&mut self) -> Option<&'a str> {
+        let head = self.0.byte().ok()?;
+        self.text_after(head)
+    }
+
+    #[inline]
+    fn text_after(&mut self, head: u8) -> Option<&'a str> {
+        let len = match head {
+            0xa0..=0xbf => usize::from(head & 0x1f),
+            0xd9 => usize::from(self.0.byte().ok()?),
+            0xda => usize::from(u16::from_be_bytes([self.0.byte().ok()?, self.0.byte().ok()?])),
+            _ => return None,
+        };
+        core::str::from_utf8(self.0.take(len).ok()?).ok()
+    }
+
+    #[inline]
+    fn optional_text(&mut self) -> Option<Option<&'a str>> {
+        match self.0.byte().ok()? {
+            0xc0 => Some(None),
+            head => self.text_after(head).map(Some),
+        }
+    }
+
+    #[inline]
+    fn word<W: Word>(&mut self) -> Option<W> {
+        W::from_wire(self.text()?)
+    }
+
+    #[inline]
+    fn level(&mut self) -> Option<Priority> {
+        Priority::from_wire(self.int()?)
+    }
+
+    #[inline]
+    fn int(&mut self) -> Option<i64> {
+        match (self.0.peek()?, self.0.item()) {
+            (small @ 0..=0x7f, _) => Some(i64::from(small)),
+            (_, Ok(Item::Int(n))) => Some(n),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn number(&mut self) -> Option<Number<'a>> {
+        self.optional_number()?
+    }
+
+    #[inline]
+    fn optional_number(&mut self) -> Option<Option<Number<'a>>> {
+        match self.0.item() {
+            Ok(Item::Nil) => Some(None),
+            Ok(Item::Int(n)) => Some(Some(Number::Int(n))),
+            Ok(Item::Uint(n)) => Some(Some(Number::Uint(n))),
+            Ok(Item::Float(n)) => Some(Some(Number::Float(n))),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn any(&mut self) -> Option<Value<'a>> {
+        value(&mut self.0).ok()
+    }
+
+    #[inline]
+    fn array(&mut self) -> Option<Value<'a>> {
+        self.any().filter(|value| value.is_array())
+    }
+
+    #[inline]
+    fn object(&mut self) -> Option<Value<'a>> {
+        self.any().filter(|value| value.is_object())
+    }
+}
+
+/// The members with these names of the one map that the payload must be, its keys in any order: the last of equal keys
+/// counts, other keys are checked and ignored.
+fn members<'a, const N: usize>(payload: &'a [u8], names: &[&str; N]) -> Result<[Option<Value<'a>>; N], DecodeError> {
+    let mut found = [None; N];
+    let mut reader = Reader::new(payload);
+    let Item::Map(n) = reader.item()? else {
+        value(&mut Reader::new(payload))?;
+        return Err(DecodeError::WrongContainer);
+    };
+    for _ in 0..check::elements(n, true, &reader)? / 2 {
+        let key = reader.item()?;
+        let slot = match key {
+            Item::Str(text) => {
+                let text = check::utf8(text)?;
+                names.iter().position(|name| *name == text).and_then(|at| found.get_mut(at))
+            }
+            // The reference has bytes as keys too; they are not the texts it looks for.
+            Item::Bin(_) => None,
+            _ => return Err(ParseError::MsgpackMapKey.into()),
+        };
+        let value = value(&mut reader)?;
+        if let Some(slot) = slot {
+            *slot = Some(value);
+        }
+    }
+    if reader.rest().is_empty() { Ok(found) } else { Err(ParseError::MsgpackTrailing.into()) }
+}
+
+#[inline]
+fn word(sink: &mut impl Sink, word: impl Word) -> Done {
+    Ok(write::str(sink, word.as_str())?)
+}
+
+#[inline]
+fn level(sink: &mut impl Sink, level: Priority) -> Done {
+    Ok(sink.put(&[level.to_wire()])?)
+}
+
+#[inline]
+fn int(sink: &mut impl Sink, n: i64) -> Done {
+    Ok(write::int(sink, n)?)
+}
+
+#[inline]
+fn text(sink: &mut impl Sink, text: Text<'_>) -> Done {
+    write::text(sink, text)
+}
+
+#[inline]
+fn optional_text(sink: &mut impl Sink, text: Option<Text<'_>>) -> Done {
+    match text {
+        Some(text) => write::text(sink, text),
+        None => Ok(sink.put(&[0xc0])?),
+    }
+}
+
+fn number(sink: &mut impl Sink, number: Number<'_>) -> Done {
+    write::number(sink, number)
+}
+
+fn optional_number(sink: &mut impl Sink, number: Option<Number<'_>>) -> Done {
+    match number {
+        Some(number) => write::number(sink, number),
+        None => Ok(sink.put(&[0xc0])?),
+    }
+}
+
+use {any as array, any as object};
+
+fn any(sink: &mut impl Sink, value: Value<'_>) -> Done {
+    transcode::value(sink, value)
+}
