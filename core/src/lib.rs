@@ -9,6 +9,7 @@
 //! | [`framing`] | the TP wire format: frames and the two packets, in JSON, msgpack and postcard |
 //! | [`identity`] | keys: Ed25519 with one acceptance rule, HMAC, the forms in which others read them |
 //! | [`noise`] | handshakes of the Noise framework, with the curve as a parameter |
+//! | `session` (`alloc`) | encrypted sessions: handshakes, packets under their keys, addresses that change |
 //! | [`airlock`] | the gate: trust, rules, vouches, replay window, waiting room |
 //! | [`node`] | the datagram machine: it pings, and gates the pings of others |
 //! | [`driver`] | the one loop that runs any machine on any io, and the shared handle |
@@ -102,6 +103,8 @@ pub mod pins;
 pub mod record;
 mod reject;
 mod seed;
+#[cfg(feature = "alloc")]
+pub mod session;
 #[cfg(any(feature = "sim", all(test, feature = "std")))]
 pub mod sim;
 pub mod table;

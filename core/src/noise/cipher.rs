@@ -16,7 +16,7 @@ pub const TAG_LEN: usize = 16;
 pub struct CipherKey(Zeroizing<[u8; 32]>);
 
 impl CipherKey {
-    pub(super) fn new(key: &Zeroizing<[u8; 32]>) -> Self {
+    pub(crate) fn new(key: &Zeroizing<[u8; 32]>) -> Self {
         Self(key.clone())
     }
 

@@ -2,10 +2,12 @@
 
 use core::fmt;
 
-use x25519_dalek::{PublicKey, StaticSecret};
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use x25519_dalek::StaticSecret;
 use zeroize::Zeroizing;
 
 use crate::Rng;
+use crate::identity::{PublicKey, SecretKey};
 
 /// A curve for Diffie-Hellman, as Noise names it.
 pub trait Curve {
@@ -46,6 +48,14 @@ impl X25519Secret {
         Self(StaticSecret::from(*bytes))
     }
 
+    /// The key that belongs to an Ed25519 key: the scalar that it signs with (RFC 8032 5.1.5), used on the Montgomery form of the
+    /// same curve (RFC 7748 4.1), as libsodium's `crypto_sign_ed25519_sk_to_curve25519` has it.
+    #[must_use]
+    pub fn of_identity(key: &SecretKey) -> Self {
+        let scalar = Zeroizing::new(SigningKey::from_bytes(&key.to_seed()).to_scalar_bytes());
+        Self::from_bytes(&scalar)
+    }
+
     /// The 32 bytes, to be stored. The copy that is handed out wipes itself.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
@@ -68,6 +78,14 @@ impl X25519Public {
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// The key that belongs to an Ed25519 key, known to whoever knows that: the public part of [`X25519Secret::of_identity`].
+    /// A key and its negative (the other sign of x) have the same.
+    #[must_use]
+    pub fn of_identity(key: &PublicKey) -> Self {
+        // A `PublicKey` is a point: it was decoded when it was made.
+        VerifyingKey::from_bytes(key.as_bytes()).map_or(Self([0; 32]), |point| Self(point.to_montgomery().to_bytes()))
     }
 
     /// The 32 bytes.
@@ -104,7 +122,7 @@ impl Curve for X25519 {
     }
 
     fn public(secret: &X25519Secret) -> X25519Public {
-        X25519Public(PublicKey::from(&secret.0).to_bytes())
+        X25519Public(x25519_dalek::PublicKey::from(&secret.0).to_bytes())
     }
 
     fn decode(bytes: &[u8]) -> Option<X25519Public> {
@@ -112,7 +130,7 @@ impl Curve for X25519 {
     }
 
     fn dh(secret: &X25519Secret, public: &X25519Public) -> Option<Zeroizing<[u8; 32]>> {
-        let shared = secret.0.diffie_hellman(&PublicKey::from(public.0));
+        let shared = secret.0.diffie_hellman(&x25519_dalek::PublicKey::from(public.0));
         shared.was_contributory().then(|| Zeroizing::new(shared.to_bytes()))
     }
 }

@@ -24,12 +24,14 @@ struct Progress<C: Curve> {
     symmetric: Symmetric,
     remote_ephemeral: Option<C::Public>,
     remote: Option<C::Public>,
+    /// The hash before the payload of the message that was written or read last.
+    binding: [u8; 32],
 }
 
 /// Not derived: that would ask it of the curve.
 impl<C: Curve> Clone for Progress<C> {
     fn clone(&self) -> Self {
-        Self { symmetric: self.symmetric.clone(), remote_ephemeral: self.remote_ephemeral, remote: self.remote }
+        Self { symmetric: self.symmetric.clone(), ..*self }
     }
 }
 
@@ -86,7 +88,18 @@ impl<C: Curve> Handshake<C> {
         remote: Option<C::Public>,
         ephemeral: C::Secret,
     ) -> Self {
-        Self { pattern, role, step: 0, ephemeral, progress: Progress { symmetric, remote_ephemeral: None, remote } }
+        let progress = Progress { symmetric, remote_ephemeral: None, remote, binding: [0; 32] };
+        Self { pattern, role, step: 0, ephemeral, progress }
+    }
+
+    /// A copy on which a message is tried that has to pass more than its own check: the original is kept where it does not. No two of
+    /// them may write, since that would be twice under one key.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn trial(&self) -> Self
+    where
+        C::Secret: Clone,
+    {
+        Self { ephemeral: self.ephemeral.clone(), progress: self.progress.clone(), ..*self }
     }
 
     /// Which side this is.
@@ -119,6 +132,14 @@ impl<C: Curve> Handshake<C> {
         self.progress.symmetric.hash()
     }
 
+    /// The hash over all before the payload of the last message that was written or read: the keys in it included, its payload
+    /// not. What a payload signs in order to bind a key of another kind to this handshake, see
+    /// [`write_with`](Self::write_with).
+    #[must_use]
+    pub const fn binding(&self) -> &[u8; 32] {
+        &self.progress.binding
+    }
+
     /// How long the next message is, in bytes, with a payload of this length; `None` when there is none, or it would be too long.
     #[must_use]
     pub fn message_len(&self, payload: usize) -> Option<usize> {
@@ -143,8 +164,26 @@ impl<C: Curve> Handshake<C> {
     /// # Errors
     /// [`NoiseError`]: not our turn, no room in `out`, a payload that is too long, a weak key of the peer's.
     pub fn write(&mut self, local: &C::Secret, payload: &[u8], out: &mut [u8]) -> Result<usize, NoiseError> {
+        self.write_with(local, payload.len(), out, |_, room| {
+            room.copy_from_slice(payload);
+            Ok(())
+        })
+    }
+
+    /// The same with a payload of this length that `fill` writes in its place, given the [`binding`](Self::binding) of this message:
+    /// a signature over that is good for no other handshake.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write), and what `fill` fails with. The handshake is then as it was.
+    pub fn write_with<E: From<NoiseError>>(
+        &mut self,
+        local: &C::Secret,
+        payload_len: usize,
+        out: &mut [u8],
+        fill: impl FnOnce(&[u8; 32], &mut [u8]) -> Result<(), E>,
+    ) -> Result<usize, E> {
         let tokens = self.tokens().filter(|_| self.is_our_turn()).ok_or(NoiseError::Turn)?;
-        let len = self.message_len(payload.len()).ok_or(NoiseError::TooLong)?;
+        let len = self.message_len(payload_len).ok_or(NoiseError::TooLong)?;
         let out = out.get_mut(..len).ok_or(NoiseError::Room)?;
         let mut next = self.progress.clone();
         let mut at = 0;
@@ -166,7 +205,10 @@ impl<C: Curve> Handshake<C> {
                 }
             };
         }
-        next.symmetric.encrypt(payload, out.get_mut(at..).unwrap_or_default())?;
+        next.binding = *next.symmetric.hash();
+        let room = out.get_mut(at..).unwrap_or_default();
+        fill(&next.binding, room.get_mut(..payload_len).ok_or(NoiseError::Room)?)?;
+        next.symmetric.encrypt_in_place(payload_len, room)?;
         self.progress = next;
         self.step += 1;
         Ok(len)
@@ -199,6 +241,7 @@ impl<C: Curve> Handshake<C> {
                 }
             }
         }
+        next.binding = *next.symmetric.hash();
         let len = next.symmetric.decrypt(rest, out)?;
         self.progress = next;
         self.step += 1;

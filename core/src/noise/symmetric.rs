@@ -53,9 +53,14 @@ impl Symmetric {
 
     /// Encrypt `bytes` into the start of `out` and say how much that took. Without a key it is a copy.
     pub(super) fn encrypt(&mut self, bytes: &[u8], out: &mut [u8]) -> Result<usize, NoiseError> {
-        let (text, rest) = out.split_at_mut_checked(bytes.len()).ok_or(NoiseError::Room)?;
-        text.copy_from_slice(bytes);
-        let mut len = bytes.len();
+        out.get_mut(..bytes.len()).ok_or(NoiseError::Room)?.copy_from_slice(bytes);
+        self.encrypt_in_place(bytes.len(), out)
+    }
+
+    /// The same with bytes that stand at the start of `out` already.
+    pub(super) fn encrypt_in_place(&mut self, text_len: usize, out: &mut [u8]) -> Result<usize, NoiseError> {
+        let (text, rest) = out.split_at_mut_checked(text_len).ok_or(NoiseError::Room)?;
+        let mut len = text_len;
         if let Some(key) = &self.key {
             let tag = key.seal(self.counter, &self.hash, text)?;
             rest.first_chunk_mut().map(|room| *room = tag).ok_or(NoiseError::Room)?;

@@ -1,0 +1,299 @@
+//! Packets, and where they come from.
+
+use super::epoch::{Inner, sealed_len};
+use super::room::Sessions;
+use super::table::{NONE, Phase, Probe, Roaming, Session, news, owed};
+use super::timers::{KEEPALIVE, REKEY_OTHERS};
+use super::wire::{Head, Kind};
+use super::{
+    Claim, DEAD_AFTER, Down, HEAD_ROOM, Ingress, REJECT_AFTER, SealError, Sealed, SessionReject, wire,
+};
+use crate::machine::Transmit;
+use crate::path::Path;
+use crate::time::{Duration, Instant, Now};
+
+/// How much longer than the new address the old one has to answer a challenge.
+pub(super) const GRACE: Duration = Duration::from_millis(250);
+/// How often a new address is challenged.
+const TRIES: u8 = 3;
+/// How long a change of address is looked into, and then not again.
+const PROBE_FOR: Duration = Duration::from_secs(4);
+/// Bytes that go to an unproven address, for each that came from there.
+const AMPLIFICATION: usize = 3;
+/// Length of a packet with a challenge or its answer.
+const SHORT: usize = sealed_len(8);
+
+impl Sessions {
+    /// Take in any frame.
+    pub(super) fn receive(
+        &mut self,
+        now: Now,
+        path: Path,
+        datagram: &mut [u8],
+        admit: &mut dyn FnMut(&Claim<'_>) -> bool,
+    ) -> Result<Ingress, SessionReject> {
+        let head = Head::parse(datagram)?;
+        match head.kind {
+            Kind::Data => self.on_data(now, path, &head, datagram),
+            Kind::Init => self.on_init(now, path, &head, datagram, admit),
+            Kind::Response => self.on_response(now, path, &head, datagram, admit),
+            Kind::Final => self.on_final(now, path, &head, datagram),
+            Kind::Cookie => self.on_cookie(now, path, &head, datagram),
+        }
+    }
+
+    fn on_data(&mut self, now: Now, path: Path, head: &Head, datagram: &mut [u8]) -> Result<Ingress, SessionReject> {
+        let epoch_slot = self.epochs.find(head.receiver).ok_or(SessionReject::Unknown)?;
+        let epoch = self.epochs.at_mut(epoch_slot).ok_or(SessionReject::Unknown)?;
+        let age = now.mono.saturating_since(epoch.born);
+        if age >= REJECT_AFTER {
+            return Err(SessionReject::Expired);
+        }
+        let (slot, initiator, is_first) = (epoch.session, epoch.initiator, !epoch.heard);
+        let opened = epoch.open(head.counter, datagram)?;
+        let session = self.table.at_mut(slot).ok_or(SessionReject::Unknown)?;
+        session.heard = now.mono;
+        session.awaiting = None;
+        let key = session.key.ok_or(SessionReject::Unknown)?;
+        if session.next == epoch_slot {
+            self.install(now.mono, slot, epoch_slot, false);
+        } else if is_first && !initiator {
+            // The other side asks until it hears something under these keys.
+            self.table.owe(slot, owed::NOTHING);
+        }
+        self.watch_path(now.mono, slot, path, datagram.len(), opened.newest);
+        let body = HEAD_ROOM..HEAD_ROOM + opened.len;
+        let said = datagram.get(body.clone()).unwrap_or_default();
+        match opened.inner {
+            Inner::Body => self.owe_answer(now.mono, slot),
+            Inner::Challenge => self.on_challenge(slot, said, path),
+            Inner::Answer => self.on_answer(now.mono, slot, said, path),
+            Inner::Close => self.end(slot, Some(Down::Closed)),
+            Inner::Nothing => {}
+        }
+        if opened.inner != Inner::Body {
+            return Ok(Ingress::Nothing);
+        }
+        if initiator && age >= REJECT_AFTER.saturating_sub(KEEPALIVE + Duration::from_secs(5)) {
+            self.renew(now, slot);
+        }
+        let session = self.table.id(slot).ok_or(SessionReject::Unknown)?;
+        Ok(Ingress::Body { session, key, body })
+    }
+
+    /// Have something sent at some time, so that the other side is not left in doubt.
+    fn owe_answer(&mut self, now: Instant, slot: u32) {
+        if let Some(session) = self.table.at_mut(slot).filter(|session| session.owing.is_none()) {
+            session.owing = Some(now);
+            self.table.set_timer(slot, now + KEEPALIVE);
+        }
+    }
+
+    /// Begin a handshake for new keys, unless one is under way. Where there is no room it is begun another time.
+    pub(super) fn renew(&mut self, now: Now, slot: u32) {
+        if self.table.at(slot).is_some_and(|session| session.half == NONE && session.key.is_some()) {
+            // A failure is none of the caller's: the next packet tries again.
+            let _ = self.begin(now, slot, &[]);
+        }
+    }
+
+    /// The keys to send under, if there are any that may be used.
+    pub(super) fn sending_epoch(&self, session: &Session, now: Instant) -> Option<u32> {
+        let usable = |slot: &u32| self.epochs.at(*slot).is_some_and(|epoch| now.saturating_since(epoch.born) < REJECT_AFTER);
+        let [first, second] =
+            if session.fresh { [session.next, session.current] } else { [session.current, session.next] };
+        Some(first).filter(usable).or(Some(second).filter(usable))
+    }
+
+    pub(super) fn seal_body(
+        &mut self,
+        now: Now,
+        slot: u32,
+        buf: &mut [u8],
+        len: usize,
+    ) -> Result<Sealed, SealError> {
+        if len > super::MAX_BODY {
+            return Err(SealError::TooLong);
+        }
+        let sealed = self.seal_inner(now, slot, Inner::Body, buf, len);
+        if sealed == Err(SealError::NotReady) {
+            self.renew(now, slot);
+        }
+        let sealed = sealed?;
+        let Some(session) = self.table.at_mut(slot) else { return Ok(sealed) };
+        let current = session.current;
+        if session.awaiting.is_none() {
+            session.awaiting = Some(now.mono);
+            self.table.set_timer(slot, now.mono + super::timers::UNHEARD);
+        }
+        if let Some(epoch) = self.epochs.at(current) {
+            let age = now.mono.saturating_since(epoch.born);
+            let most = if epoch.initiator { self.limits.rekey_after } else { REKEY_OTHERS };
+            if age >= most || epoch.sent >= self.limits.rekey_after_packets {
+                self.renew(now, slot);
+            }
+        }
+        Ok(sealed)
+    }
+
+    /// Make a packet to the address of the session.
+    pub(super) fn seal_inner(
+        &mut self,
+        now: Now,
+        slot: u32,
+        inner: Inner,
+        buf: &mut [u8],
+        len: usize,
+    ) -> Result<Sealed, SealError> {
+        let session = self.table.at(slot).ok_or(SealError::Gone)?;
+        let epoch = self.sending_epoch(session, now.mono).ok_or(SealError::NotReady)?;
+        let total = session.sent as usize + sealed_len(len);
+        if session.unproven && total > AMPLIFICATION * session.received as usize {
+            return Err(SealError::Unproven);
+        }
+        let len = self.epochs.at_mut(epoch).ok_or(SealError::NotReady)?.seal(inner, len, buf)?;
+        let session = self.table.at_mut(slot).ok_or(SealError::Gone)?;
+        session.owing = None;
+        session.owes &= !owed::NOTHING;
+        if session.unproven {
+            session.sent = u32::try_from(total).unwrap_or(u32::MAX);
+        }
+        Ok(Sealed { path: session.path, len })
+    }
+
+    /// The next packet that is sent without the application.
+    pub(super) fn send_owed(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
+        if out.len() < SHORT {
+            return None;
+        }
+        while let Some(slot) = self.table.sending() {
+            let session = self.table.at_mut(slot)?;
+            let what = session.owes & session.owes.wrapping_neg();
+            session.owes &= !what;
+            if session.owes == 0 {
+                self.table.sent_all(slot);
+            }
+            if let Some(transmit) = self.send_one(now, slot, what, out) {
+                return Some(transmit);
+            }
+        }
+        None
+    }
+
+    fn send_one(&mut self, now: Now, slot: u32, what: u8, out: &mut [u8]) -> Option<Transmit> {
+        let session = self.table.at_mut(slot)?;
+        let old = session.path;
+        let roaming = session.roaming.as_deref_mut();
+        let (inner, token, path) = match (what, roaming) {
+            (owed::ANSWER, Some(roaming)) => {
+                let (token, path) = roaming.answer.take()?;
+                (Inner::Answer, token, path)
+            }
+            (owed::ASK_NEW, Some(Roaming { probe: Some(probe), .. })) => {
+                if probe.sent + SHORT > AMPLIFICATION * probe.received {
+                    return None;
+                }
+                probe.sent += SHORT;
+                (Inner::Challenge, probe.tokens[0], probe.path)
+            }
+            (owed::ASK_OLD, Some(Roaming { probe: Some(probe), .. })) => (Inner::Challenge, probe.tokens[1], old),
+            (owed::NOTHING, _) => (Inner::Nothing, [0; 8], old),
+            _ => return None,
+        };
+        let len = if inner == Inner::Nothing { 0 } else { 8 };
+        out.get_mut(HEAD_ROOM..HEAD_ROOM + 8)?.copy_from_slice(&token);
+        let sealed = self.seal_inner(now, slot, inner, out, len).ok()?;
+        Some(Transmit { path, len: sealed.len })
+    }
+
+    /// See where a genuine packet came from. Only one that is newer than all before says anything about where its sender is now.
+    fn watch_path(&mut self, now: Instant, slot: u32, path: Path, len: usize, newest: bool) {
+        let Some(session) = self.table.at_mut(slot).filter(|session| session.phase == Phase::Up) else { return };
+        if session.path.same_remote(&path) {
+            if newest && session.path != path {
+                session.path = path;
+            }
+        } else if let Some(Roaming { probe: Some(probe), .. }) = session.roaming.as_deref_mut() {
+            if probe.path.same_remote(&path) {
+                probe.received += len;
+            }
+        } else if newest && session.roaming.as_ref().is_none_or(|roaming| roaming.quiet_until.is_none()) {
+            let mut tokens = [[0; 8]; 2];
+            tokens.iter_mut().for_each(|token| self.rng.fill(token));
+            let (sent, tries, answered) = (0, 1, None);
+            let probe = Probe { path, tokens, began: now, received: len, sent, tries, answered };
+            session.roaming.get_or_insert_default().probe = Some(probe);
+            self.table.owe(slot, owed::ASK_NEW | owed::ASK_OLD);
+            self.table.set_timer(slot, now + Duration::from_secs(1));
+        }
+        self.look_after_path(now, slot);
+    }
+
+    /// A challenge is answered to where it came from: it is as long as the answer.
+    fn on_challenge(&mut self, slot: u32, token: &[u8], path: Path) {
+        let Ok(token) = token.try_into() else { return };
+        if let Some(session) = self.table.at_mut(slot) {
+            session.roaming.get_or_insert_default().answer = Some((token, path));
+            self.table.owe(slot, owed::ANSWER);
+        }
+    }
+
+    /// The old address still works: the session stays there. Or the new one does.
+    fn on_answer(&mut self, now: Instant, slot: u32, token: &[u8], path: Path) {
+        let Some(roaming) = self.table.at_mut(slot).and_then(|session| session.roaming.as_deref_mut()) else { return };
+        let Some(probe) = &mut roaming.probe else { return };
+        if probe.tokens[1] == token {
+            roaming.quiet_until = Some(probe.began + PROBE_FOR);
+            roaming.probe = None;
+        } else if probe.tokens[0] == token && probe.path.same_remote(&path) && probe.answered.is_none() {
+            probe.answered = Some(now);
+        }
+    }
+
+    /// Move, ask again, or give up: what the time has come for. Says when it is to be called again.
+    pub(super) fn look_after_path(&mut self, now: Instant, slot: u32) -> Option<Instant> {
+        let session = self.table.at_mut(slot)?;
+        let roaming = session.roaming.as_deref_mut()?;
+        if roaming.quiet_until.is_some_and(|until| until <= now) {
+            roaming.quiet_until = None;
+        }
+        let Some(probe) = &mut roaming.probe else {
+            let until = roaming.quiet_until;
+            if until.is_none() && roaming.answer.is_none() && session.told & news::MOVED == 0 {
+                session.roaming = None;
+            }
+            return until;
+        };
+        if let Some(answered) = probe.answered {
+            // The old address has had as long as the new one took, and a little longer.
+            let at = answered + (answered.saturating_since(probe.began) / 2).max(GRACE);
+            if now < at {
+                return Some(at);
+            }
+            roaming.from = Some(session.path);
+            session.path = probe.path;
+            roaming.probe = None;
+            self.table.tell(slot, news::MOVED);
+            return None;
+        }
+        if now >= probe.began + PROBE_FOR {
+            roaming.quiet_until = Some(now + PROBE_FOR);
+            roaming.probe = None;
+            return roaming.quiet_until;
+        }
+        let again = probe.began + Duration::from_secs(u64::from(probe.tries));
+        if now >= again && probe.tries < TRIES {
+            probe.tries += 1;
+            self.table.owe(slot, owed::ASK_NEW | owed::ASK_OLD);
+        }
+        Some(if now >= again { now + Duration::from_secs(1) } else { again })
+    }
+
+    /// Whether nothing was heard for too long.
+    pub(super) fn is_dead(session: &Session, now: Instant) -> bool {
+        now.saturating_since(session.heard) >= DEAD_AFTER
+    }
+}
+
+const _: () = assert!(SHORT <= 3 * sealed_len(0), "a challenge may answer the shortest packet");
+const _: () = assert!(wire::DATA_HEAD + 3 == HEAD_ROOM, "the head room is what stands in front of a body");

@@ -1,0 +1,173 @@
+//! What the messages of a handshake say, and what is signed in them.
+
+use sha2::{Digest as _, Sha256};
+
+use super::stamp::Stamp;
+use super::wire::{BLOCK, Kind};
+use super::{SUITE, SessionReject};
+use crate::check_did;
+use crate::identity::{PublicKey, SignError, Signature, Signer};
+use crate::noise::{NoiseError, Pattern};
+
+/// Every payload begins with a signature.
+const SIGNATURE: usize = 64;
+/// Of a first message: signature, stamp, key, suite, flags, and two lengths.
+const OFFER: usize = SIGNATURE + 8 + 32 + 1 + 1 + 2 + 2;
+/// The flag of a sender that has no keys of a session with the receiver.
+const FRESH: u8 = 1;
+/// The longest payload of a first message: the frame then fits 1,200 bytes, which every path carries that carries QUIC.
+const LONGEST_OFFER: usize = 1024;
+/// Of a second message.
+const ANSWER: usize = SIGNATURE + 32 + 1;
+/// Room for any payload and the rest of a message of Noise.
+pub(super) const SCRATCH: usize = 1232;
+
+/// Length of the payload of a second message, in bytes.
+pub(super) const ANSWER_LEN: usize = ANSWER.next_multiple_of(BLOCK);
+/// Length of the payload of a third message: a signature.
+pub(super) const FINAL_LEN: usize = SIGNATURE;
+
+/// How many bytes of early data the first message of a node with this name can take along.
+#[must_use]
+pub const fn max_early(did: &str) -> usize {
+    LONGEST_OFFER - OFFER - did.len()
+}
+
+/// Why a message could not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WriteError {
+    Noise(NoiseError),
+    Signer(SignError),
+}
+
+impl From<NoiseError> for WriteError {
+    fn from(why: NoiseError) -> Self {
+        Self::Noise(why)
+    }
+}
+
+/// What a first message says.
+#[derive(Debug)]
+pub(super) struct Offer<'a> {
+    pub(super) stamp: Stamp,
+    pub(super) key: PublicKey,
+    /// The sender has no keys of a session with us: none yet, or none any more.
+    pub(super) fresh: bool,
+    pub(super) did: &'a str,
+    pub(super) early: &'a [u8],
+}
+
+impl<'a> Offer<'a> {
+    pub(super) const fn len(did: &str, early: &[u8]) -> usize {
+        (OFFER + did.len() + early.len()).next_multiple_of(BLOCK)
+    }
+
+    /// Write all but the signature; `out` is [`len`](Self::len) long.
+    pub(super) fn write(&self, out: &mut [u8]) {
+        let lens = [self.did.len(), self.early.len()].map(|len| u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes());
+        let stamp = self.stamp.as_micros().to_be_bytes();
+        let parts: [&[u8]; 7] =
+            [&stamp, self.key.as_bytes(), &[SUITE, if self.fresh { FRESH } else { 0 }], &lens[0], self.did.as_bytes(), &lens[1], self.early];
+        let mut rest = out.iter_mut().skip(SIGNATURE);
+        for byte in parts.into_iter().flatten() {
+            if let Some(to) = rest.next() {
+                *to = *byte;
+            }
+        }
+        rest.for_each(|to| *to = 0);
+    }
+
+    pub(super) fn read(payload: &'a [u8]) -> Option<Self> {
+        if payload.len() > LONGEST_OFFER || !payload.len().is_multiple_of(BLOCK) {
+            return None;
+        }
+        let rest = payload.get(SIGNATURE..)?;
+        let (stamp, rest) = rest.split_first_chunk()?;
+        let (key, rest) = rest.split_first_chunk::<32>()?;
+        let (&[_suite, flags], rest) = rest.split_first_chunk()?;
+        let (did, rest) = text(rest)?;
+        let (early, padding) = text(rest)?;
+        let did = core::str::from_utf8(did).ok().filter(|did| check_did(did).is_ok())?;
+        let key = PublicKey::from_bytes(*key).ok()?;
+        if padding.len() >= BLOCK || padding.iter().any(|byte| *byte != 0) {
+            return None;
+        }
+        Some(Self { stamp: Stamp::from_micros(u64::from_be_bytes(*stamp)), key, fresh: flags & FRESH != 0, did, early })
+    }
+}
+
+/// A length of two bytes and as many bytes.
+fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))
+}
+
+/// Write all of the payload of a second message but the signature.
+pub(super) fn write_answer(key: &PublicKey, out: &mut [u8]) {
+    let (at, end) = (SIGNATURE + 32, SIGNATURE + 33);
+    out.iter_mut().skip(end).for_each(|byte| *byte = 0);
+    if let Some(room) = out.get_mut(SIGNATURE..at) {
+        room.copy_from_slice(key.as_bytes());
+    }
+    if let Some(suite) = out.get_mut(at) {
+        *suite = SUITE;
+    }
+}
+
+/// Who answers with the payload of a second message.
+pub(super) fn read_answer(payload: &[u8]) -> Option<PublicKey> {
+    let key = payload.get(SIGNATURE..)?.first_chunk::<32>()?;
+    PublicKey::from_bytes(*key).ok().filter(|_| payload.len() == ANSWER_LEN)
+}
+
+/// What is signed: which message of which pattern this is, all of the handshake before this payload, and all that the payload says.
+fn signed_text(kind: Kind, pattern: Pattern, binding: &[u8; 32], said: &[u8]) -> [u8; 87] {
+    let mut text = [0; 87];
+    let said: [u8; 32] = Sha256::digest(said).into();
+    let parts: [&[u8]; 4] = [b"sluis session 1 sign\0", &[kind as u8, pattern_byte(pattern)], binding, &said];
+    text.iter_mut().zip(parts.into_iter().flatten()).for_each(|(to, from)| *to = *from);
+    text
+}
+
+/// How frames name a pattern.
+pub(super) const fn pattern_byte(pattern: Pattern) -> u8 {
+    match pattern {
+        Pattern::Xx => 1,
+        Pattern::Ik => 2,
+        Pattern::Xk => 3,
+    }
+}
+
+/// Put the signature to the front of a payload.
+pub(super) fn sign(
+    signer: &dyn Signer,
+    (kind, pattern): (Kind, Pattern),
+    binding: &[u8; 32],
+    payload: &mut [u8],
+) -> Result<(), WriteError> {
+    let (room, said) = payload.split_first_chunk_mut().ok_or(NoiseError::Room)?;
+    let signature: Signature = signer.sign(&signed_text(kind, pattern, binding, said)).map_err(WriteError::Signer)?;
+    *room = signature;
+    Ok(())
+}
+
+/// Verify the signature at the front of a payload.
+pub(super) fn verify(
+    key: &PublicKey,
+    (kind, pattern): (Kind, Pattern),
+    binding: &[u8; 32],
+    payload: &[u8],
+) -> Result<(), SessionReject> {
+    let (signature, said) = payload.split_first_chunk().ok_or(SessionReject::Handshake)?;
+    key.verify(&signed_text(kind, pattern, binding, said), signature).map_err(|_| SessionReject::Signature)
+}
+
+/// What both sides must agree on before the first message: this protocol, its version and suite, the pattern, and whom the first message is for. (Who it is from
+/// stands in its payload, of which the next messages are made as well.)
+pub(super) fn prologue(pattern: Pattern, responder: &str) -> ([u8; 320], usize) {
+    let mut text = [0; 320];
+    let parts: [&[u8]; 3] = [b"sluis session 1\0", &[SUITE, pattern_byte(pattern)], responder.as_bytes()];
+    let len = parts.iter().map(|part| part.len()).sum::<usize>().min(text.len());
+    text.iter_mut().zip(parts.into_iter().flatten()).for_each(|(to, from)| *to = *from);
+    (text, len)
+}

@@ -1,0 +1,467 @@
+//! The room itself: what the application calls.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::fmt;
+
+use super::epoch::{ByNumber, Epoch, Inner};
+use super::guard::{CookieReply, Guard};
+use super::pending::{Half, Halves};
+use super::stamp::Stamps;
+use super::table::{NONE, Phase, Session, Table, news};
+use super::{
+    Claim, Config, ConfigError, ConnectError, Connected, Down, Event, Ingress, News, Peer, Route, SealError, Sealed,
+    SessionId, SessionReject, Stamp, max_early,
+};
+use crate::identity::{PublicKey, Signer};
+use crate::machine::Transmit;
+use crate::noise::X25519Secret;
+use crate::path::Path;
+use crate::table::{Heap, Index, Slab};
+use crate::time::{Duration, Instant, Now};
+use crate::{Did, Rng, Seed, check_did};
+
+/// Who we are.
+pub(super) struct Local {
+    pub(super) did: Did,
+    pub(super) identity: Arc<dyn Signer + Send + Sync>,
+    pub(super) public: PublicKey,
+    pub(super) statics: X25519Secret,
+    /// Of our own first message that was written last.
+    pub(super) stamp: Stamp,
+}
+
+/// The keys of all sessions.
+pub(super) struct Epochs {
+    slab: Slab<Epoch, Heap>,
+    by_number: Index<ByNumber, Heap>,
+}
+
+impl Epochs {
+    pub(super) fn at(&self, slot: u32) -> Option<&Epoch> {
+        self.slab.at(slot)
+    }
+
+    pub(super) fn at_mut(&mut self, slot: u32) -> Option<&mut Epoch> {
+        self.slab.at_mut(slot)
+    }
+
+    pub(super) fn find(&self, index: u32) -> Option<u32> {
+        self.by_number.find(&self.slab, u64::from(index), |epoch| epoch.index == index)
+    }
+
+    pub(super) fn insert(&mut self, epoch: Epoch) -> Option<u32> {
+        let index = u64::from(epoch.index);
+        let slot = self.slab.insert(epoch).ok()?.slot();
+        self.by_number.insert(&mut self.slab, slot, index);
+        Some(slot)
+    }
+
+    pub(super) fn remove(&mut self, slot: u32) {
+        if self.slab.at(slot).is_some() {
+            self.by_number.remove(&mut self.slab, slot);
+            self.slab.remove_at(slot);
+        }
+    }
+}
+
+/// A message of a handshake that waits to be sent.
+pub(super) struct Outgoing {
+    pub(super) path: Path,
+    pub(super) packet: Box<[u8]>,
+}
+
+/// How things are, in numbers.
+pub(super) struct Limits {
+    pub(super) half_open: usize,
+    pub(super) outgoing: usize,
+    pub(super) rekey_after: Duration,
+    pub(super) rekey_after_packets: u64,
+}
+
+/// Encrypted sessions of one node with all others. See the [room](super).
+pub struct Sessions {
+    pub(super) local: Local,
+    pub(super) limits: Limits,
+    pub(super) rng: Rng,
+    pub(super) guard: Guard,
+    pub(super) table: Table,
+    pub(super) epochs: Epochs,
+    pub(super) halves: Halves,
+    pub(super) stamps: Stamps,
+    pub(super) outgoing: VecDeque<Outgoing>,
+    pub(super) cookies: VecDeque<CookieReply>,
+    /// Sessions of others that are not confirmed.
+    pub(super) opening: usize,
+    /// The session that was told of last, when that was its end.
+    told: Option<Session>,
+    rejected: [u64; SessionReject::COUNT],
+}
+
+impl Sessions {
+    /// No session yet. The seed must never be used twice: everything secret is drawn from it.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn new(config: Config, seed: &Seed) -> Result<Self, ConfigError> {
+        let caps = config.caps;
+        let numbers = [caps.sessions, caps.half_open, caps.outgoing, caps.stamps];
+        let rates = [caps.handshakes_per_second, u32::from(caps.handshakes_per_source), caps.cookies_per_second];
+        if numbers.contains(&0) || rates.contains(&0) {
+            return Err(ConfigError::Cap);
+        }
+        let ages = Duration::from_secs(1)..=Duration::from_secs(120);
+        if !ages.contains(&config.rekey_after) || !(1..=1 << 32).contains(&config.rekey_after_packets) {
+            return Err(ConfigError::Rekey);
+        }
+        let public = config.identity.public();
+        let mut rng = seed.fork("session");
+        let guard = Guard::new(&config, &public, seed.fork("session guard"));
+        let limits = Limits {
+            half_open: caps.half_open,
+            outgoing: caps.outgoing,
+            rekey_after: config.rekey_after,
+            rekey_after_packets: config.rekey_after_packets,
+        };
+        Ok(Self {
+            limits,
+            guard,
+            table: Table::new(caps.sessions, rng.sip_key()),
+            // A session has three sets of keys at most.
+            epochs: Epochs { slab: Slab::new(caps.sessions.saturating_mul(3)), by_number: Index::new() },
+            halves: Halves::new(caps.half_open.saturating_mul(2)),
+            // What a session knows needs a place when it ends.
+            stamps: Stamps::new(caps.stamps.saturating_add(caps.sessions), rng.sip_key()),
+            rng,
+            local: Local {
+                did: config.did,
+                identity: config.identity,
+                public,
+                statics: config.statics,
+                stamp: Stamp::ZERO,
+            },
+            outgoing: VecDeque::new(),
+            cookies: VecDeque::new(),
+            opening: 0,
+            told: None,
+            rejected: [0; SessionReject::COUNT],
+        })
+    }
+
+    /// Begin a session, or find the one that there is. Early data rides in the first message where the key is known; it goes out again with each attempt.
+    ///
+    /// The handshake goes on by itself; its outcome is [`News::Up`] or [`News::Down`].
+    ///
+    /// # Errors
+    /// [`ConnectError`]. Nothing is begun then.
+    pub fn connect(&mut self, now: Now, peer: &Peer<'_>, path: Path, early: &[u8]) -> Result<Connected, ConnectError> {
+        check_did(peer.did)?;
+        if peer.did == self.local.did.as_str() || peer.key == Some(self.local.public) {
+            return Err(ConnectError::Ourselves);
+        }
+        let most = max_early(self.local.did.as_str());
+        if early.len() > most {
+            return Err(ConnectError::TooLong(most));
+        }
+        if let Some(slot) = self.table.find(peer.did, peer.key.as_ref()) {
+            if let Some(session) = self.table.at_mut(slot) {
+                session.ours = true;
+            }
+            let session = self.table.id(slot).ok_or(ConnectError::Busy)?;
+            return Ok(Connected { session, early: false });
+        }
+        if !self.stamps.reserve(self.table.slab.len(), now.wall) {
+            return Err(ConnectError::Busy);
+        }
+        let mut session = Session::new(peer.did, peer.key, path, now.mono);
+        session.ours = true;
+        if let Some(key) = &peer.key {
+            session.stamp = self.stamps.take(self.stamps.peer(peer.did, key.as_bytes()));
+        }
+        if let Some(statics) = peer.statics.filter(|_| peer.key.is_some()) {
+            session.set_statics(statics);
+        }
+        let slot = self.table.insert(session).ok_or(ConnectError::Busy)?;
+        if let Err(why) = self.begin(now, slot, early) {
+            self.end(slot, None);
+            return Err(why);
+        }
+        let session = self.table.id(slot).ok_or(ConnectError::Busy)?;
+        Ok(Connected { session, early: !early.is_empty() && peer.key.is_some() })
+    }
+
+    /// Take in a datagram for which [`is_session_frame`](super::is_session_frame) holds. It is decrypted in place. `admit` is asked about everybody who proved to have a key, each time a handshake is
+    /// made: pins, trust and revocations are the caller's.
+    ///
+    /// # Errors
+    /// Why it was turned away. It is counted already, and changed nothing.
+    pub fn handle(
+        &mut self,
+        now: Now,
+        path: Path,
+        datagram: &mut [u8],
+        admit: &mut dyn FnMut(&Claim<'_>) -> bool,
+    ) -> Result<Ingress, SessionReject> {
+        let outcome = self.receive(now, path, datagram, admit);
+        if let Err(why) = outcome {
+            let count = &mut self.rejected[why as usize];
+            *count = count.saturating_add(1);
+        }
+        outcome
+    }
+
+    /// Encrypt a body of `len` bytes that stands in the buffer at [`HEAD_ROOM`](super::HEAD_ROOM); the buffer must be at least
+    /// [`sealed_len`](super::sealed_len) long. Begins a handshake for new keys where they get old.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn seal(&mut self, now: Now, id: SessionId, buf: &mut [u8], len: usize) -> Result<Sealed, SealError> {
+        let slot = self.table.live(id).ok_or(SealError::Gone)?;
+        self.seal_body(now, slot, buf, len)
+    }
+
+    /// Write the next message of a handshake, cookie, challenge or confirmation into `out`, and say where it goes. 1,200 bytes hold any of them: into less nothing is written, and nothing is lost.
+    pub fn poll_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
+        if let Some(next) = self.outgoing.front() {
+            out.get_mut(..next.packet.len())?.copy_from_slice(&next.packet);
+            let Outgoing { path, packet } = self.outgoing.pop_front()?;
+            return Some(Transmit { path, len: packet.len() });
+        }
+        if let Some(reply) = self.cookies.front().copied() {
+            let len = self.guard.write_cookie(now.mono, &reply, out)?;
+            self.cookies.pop_front();
+            return Some(Transmit { path: reply.path, len });
+        }
+        self.send_owed(now, out)
+    }
+
+    /// What happened next, in the order in which sessions had something happen to them first.
+    pub fn poll_event(&mut self) -> Option<Event<'_>> {
+        self.told = None;
+        loop {
+            let slot = self.table.telling()?;
+            let id = self.table.id(slot)?;
+            let session = self.table.at_mut(slot)?;
+            // The lowest bit: the order of the news.
+            let what = session.told & session.told.wrapping_neg();
+            session.told &= !what;
+            let news = match (what, session.phase) {
+                (news::STAMP, _) => Some(News::Stamp(session.stamp)),
+                (news::UP, _) => Some(News::Up { initiator: session.initiator, early: session.early }),
+                (news::REKEYED, _) => Some(News::Rekeyed),
+                (news::MOVED, _) => session.roaming.as_ref().and_then(|roaming| roaming.from).map(|from| News::Moved { from }),
+                (_, Phase::Gone(Some(down))) => Some(News::Down(down)),
+                _ => None,
+            };
+            let (done, gone) = (session.told == 0, session.is_gone());
+            if done {
+                self.table.told_all(slot);
+                if gone {
+                    self.told = self.table.slab.remove_at(slot);
+                }
+            }
+            let Some(news) = news else { continue };
+            let session = if done && gone { self.told.as_ref()? } else { self.table.at(slot)? };
+            return Some(Event { session: id, did: &session.did, key: session.key, path: session.path, news });
+        }
+    }
+
+    /// Whether [`poll_event`](Self::poll_event) has something.
+    #[must_use]
+    pub const fn has_events(&self) -> bool {
+        self.table.telling().is_some()
+    }
+
+    /// Whether [`poll_transmit`](Self::poll_transmit) has something.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.outgoing.is_empty() || !self.cookies.is_empty() || self.table.sending().is_some()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest; `None` is never.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let half = self.halves.oldest().map(|(_, since)| since + super::timers::HALF_OPEN);
+        [self.table.wheel.next(), half].into_iter().flatten().min()
+    }
+
+    /// End a session, and tell the other side. What was told of it until now stays to be taken with [`poll_event`](Self::poll_event); its end is not told.
+    pub fn close(&mut self, now: Now, id: SessionId) {
+        let Some(slot) = self.table.live(id) else { return };
+        let mut packet = [0; super::epoch::sealed_len(0)];
+        if self.outgoing.len() < self.limits.outgoing
+            && let Ok(Sealed { path, len }) = self.seal_inner(now, slot, Inner::Close, &mut packet, 0)
+        {
+            self.outgoing.push_back(Outgoing { path, packet: packet.get(..len).unwrap_or_default().into() });
+        }
+        self.end(slot, None);
+    }
+
+    /// End every session and handshake of a key at once; says how many sessions. The other side is told nothing.
+    pub fn revoke(&mut self, key: &PublicKey) -> usize {
+        let mut ended = 0;
+        while let Some(slot) = self.table.of_key(key) {
+            self.end(slot, Some(Down::Revoked));
+            ended += 1;
+        }
+        while let Some(slot) = self.halves.of(|claim| claim.key == *key) {
+            self.halves.remove(slot);
+        }
+        ended
+    }
+
+    /// How something for this name is to be sent, given whether its key is pinned. To a pinned key nothing ever goes in the clear,
+    /// and neither does it to anybody whom there is a session with.
+    #[must_use]
+    pub fn route(&self, did: &str, pinned: Option<&PublicKey>) -> Route {
+        let Some((slot, id)) = self.table.find(did, pinned).and_then(|slot| Some((slot, self.table.id(slot)?))) else {
+            return if pinned.is_some() { Route::Connect } else { Route::Plain };
+        };
+        match self.table.at(slot) {
+            Some(session) if session.current != NONE || session.next != NONE => Route::Session(id),
+            _ => Route::Wait(id),
+        }
+    }
+
+    /// The name and the key of the other side, and its address.
+    #[must_use]
+    pub fn peer(&self, id: SessionId) -> Option<(&str, Option<PublicKey>, Path)> {
+        let session = self.table.at(self.table.live(id)?)?;
+        Some((&session.did, session.key, session.path))
+    }
+
+    /// The static key of the other side, once it is known: for [`Peer::statics`] after a restart, where it is not the usual one.
+    #[must_use]
+    pub fn statics(&self, id: SessionId) -> Option<crate::noise::X25519Public> {
+        self.table.at(self.table.live(id)?)?.statics()
+    }
+
+    /// Restore the newest stamp of a name and key, as [`News::Stamp`] told it. False where there is no room for it: then everything up to it is refused
+    /// of everybody of whom nothing is known.
+    pub fn set_newest(&mut self, did: &str, key: &PublicKey, stamp: Stamp) -> bool {
+        let peer = self.stamps.peer(did, key.as_bytes());
+        if let Some(session) = self.table.find(did, Some(key)).and_then(|slot| self.table.at_mut(slot)) {
+            session.stamp = session.stamp.max(stamp);
+        }
+        let room = self.stamps.has_room(self.table.slab.len()) && self.stamps.put(peer, stamp);
+        if !room {
+            self.stamps.raise_floor(stamp);
+        }
+        room
+    }
+
+    /// Refuse first messages with stamps up to this of everybody of whom no newer one is known: of a node without a store, the time of its start.
+    pub fn raise_floor(&mut self, floor: Stamp) {
+        self.stamps.raise_floor(floor);
+    }
+
+    /// The stamp of our own first message that was written last; to be stored where the clock may step back, and given to
+    /// [`set_own_stamp`](Self::set_own_stamp) after a restart: peers refuse what is not above it.
+    #[must_use]
+    pub const fn own_stamp(&self) -> Stamp {
+        self.local.stamp
+    }
+
+    /// Write no stamp up to this.
+    pub fn set_own_stamp(&mut self, stamp: Stamp) {
+        self.local.stamp = self.local.stamp.max(stamp);
+    }
+
+    /// How many sessions there are, those included that are not up yet or whose end is to be told.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.slab.len()
+    }
+
+    /// No session.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.slab.is_empty()
+    }
+
+    /// How many handshakes are under way that another is yet to answer or confirm.
+    #[must_use]
+    pub fn half_open(&self) -> usize {
+        self.halves.len() + self.opening
+    }
+
+    /// How many datagrams were turned away for this reason.
+    #[must_use]
+    pub fn rejected(&self, why: SessionReject) -> u64 {
+        self.rejected[why as usize]
+    }
+
+    /// Bytes of heap that tables hold, names and windows of single sessions aside.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let Epochs { slab, by_number } = &self.epochs;
+        let queues = self.outgoing.capacity() * size_of::<Outgoing>() + self.cookies.capacity() * size_of::<CookieReply>();
+        self.table.heap_bytes() + slab.heap_bytes() + by_number.heap_bytes() + self.halves.heap_bytes() + queues
+    }
+
+    /// A number that nothing of ours has.
+    pub(super) fn fresh_index(&mut self) -> u32 {
+        loop {
+            #[allow(clippy::cast_possible_truncation, reason = "half of it is random, too")]
+            let index = self.rng.u64() as u32;
+            if self.epochs.find(index).is_none() && self.halves.find(index).is_none() {
+                return index;
+            }
+        }
+    }
+
+    /// Take a session out of everything. What is to be told of it is told first.
+    pub(super) fn end(&mut self, slot: u32, why: Option<Down>) {
+        let Some(session) = self.table.at(slot) else { return };
+        let (epochs, half) = ([session.current, session.previous, session.next], session.half);
+        let theirs = session.phase == Phase::Opening && !session.ours;
+        let (why, told) = (why.filter(|_| !theirs), session.told);
+        if let Some(key) = &session.key {
+            // There is room: a session is let in only where its stamp has a place in the end.
+            let (peer, stamp) = (self.stamps.peer(&session.did, key.as_bytes()), session.stamp);
+            if stamp > self.stamps.newest(peer) && !self.stamps.put(peer, stamp) {
+                self.stamps.raise_floor(stamp);
+            }
+        }
+        if session.is_unconfirmed() {
+            self.opening = self.opening.saturating_sub(1);
+        }
+        epochs.into_iter().for_each(|epoch| self.epochs.remove(epoch));
+        self.halves.remove(half);
+        self.table.retire(slot);
+        if let Some(session) = self.table.at_mut(slot) {
+            session.phase = Phase::Gone(why);
+            (session.current, session.previous, session.next, session.half) = (NONE, NONE, NONE, NONE);
+        }
+        if why.is_some() {
+            self.table.tell(slot, news::DOWN);
+        } else if told == 0 {
+            self.table.slab.remove_at(slot);
+        }
+    }
+
+    /// Add the handshake of a session of ours; it has room for its early data.
+    pub(super) fn add_half(&mut self, now: Instant, slot: u32, early: &[u8]) -> Result<u32, ConnectError> {
+        if self.halves.is_full() {
+            return Err(ConnectError::Busy);
+        }
+        let mut half = Half::new(self.fresh_index(), slot, now);
+        half.early = early.into();
+        let half = self.halves.insert(half).ok_or(ConnectError::Busy)?;
+        if let Some(session) = self.table.at_mut(slot) {
+            session.half = half;
+        }
+        Ok(half)
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions")
+            .field("did", &self.local.did)
+            .field("sessions", &self.len())
+            .field("half_open", &self.half_open())
+            .finish_non_exhaustive()
+    }
+}
