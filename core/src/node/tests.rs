@@ -719,7 +719,7 @@ fn one_name_cannot_fill_the_waiting_room_from_many_addresses() {
     let decided: Vec<_> = told(&mut hub).into_iter().filter(|event| event.starts_with("decided")).collect();
     assert!(decided.len() == 32 && decided.iter().all(|event| event.ends_with("Displaced")), "{decided:?}");
     assert_eq!((hub.stats().displaced - displaced, hub.stats().tables.waiting), (32, 960));
-    assert_eq!(send(&mut hub, "jis:home:other", 64, host(201, 9)), Err(Reject::Busy), "not for more than that");
+    assert_eq!(send(&mut hub, "jis:home:other", 64, host(200, 9)), Err(Reject::Busy), "not for more than that");
 }
 
 /// Two addresses that have all the places of a name share them with a third, and with no more than that one's part.
