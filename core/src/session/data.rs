@@ -5,15 +5,13 @@ use super::room::Sessions;
 use super::table::{NONE, Phase, Probe, Roaming, Session, news, owed};
 use super::timers::{KEEPALIVE, REKEY_OTHERS};
 use super::wire::{Head, Kind};
-use super::{
-    Claim, DEAD_AFTER, Down, HEAD_ROOM, Ingress, REJECT_AFTER, SealError, Sealed, SessionReject, wire,
-};
+use super::{Claim, DEAD_AFTER, Down, HEAD_ROOM, Ingress, REJECT_AFTER, SealError, Sealed, SessionReject, wire};
 use crate::machine::Transmit;
 use crate::path::Path;
 use crate::time::{Duration, Instant, Now};
 
 /// How much longer than the new address the old one has to answer a challenge.
-pub(super) const GRACE: Duration = Duration::from_millis(250);
+pub(super) const GRACE: Duration = Duration::from_millis(500);
 /// How often a new address is challenged.
 const TRIES: u8 = 3;
 /// How long a change of address is looked into, and then not again.
@@ -57,9 +55,8 @@ impl Sessions {
         let key = session.key.ok_or(SessionReject::Unknown)?;
         if session.next == epoch_slot {
             self.install(now.mono, slot, epoch_slot, false);
-        } else if is_first && !initiator {
-            // The other side asks until it hears something under these keys.
-            self.table.owe(slot, owed::NOTHING);
+        } else if is_first {
+            self.confirm(slot, initiator);
         }
         self.watch_path(now.mono, slot, path, datagram.len(), opened.newest);
         let body = HEAD_ROOM..HEAD_ROOM + opened.len;
@@ -81,6 +78,19 @@ impl Sessions {
         Ok(Ingress::Body { session, key, body })
     }
 
+    /// The first packet under keys that we send under already.
+    fn confirm(&mut self, slot: u32, initiator: bool) {
+        let Some(session) = self.table.at_mut(slot) else { return };
+        if !initiator {
+            // The other side asks until it hears something under these keys.
+            self.table.owe(slot, owed::NOTHING);
+        } else if self.halves.at(session.half).is_some_and(|half| half.noise.is_none()) {
+            // A third message that has arrived need not be repeated.
+            let half = core::mem::replace(&mut session.half, NONE);
+            self.halves.remove(half);
+        }
+    }
+
     /// Have something sent at some time, so that the other side is not left in doubt.
     fn owe_answer(&mut self, now: Instant, slot: u32) {
         if let Some(session) = self.table.at_mut(slot).filter(|session| session.owing.is_none()) {
@@ -99,19 +109,14 @@ impl Sessions {
 
     /// The keys to send under, if there are any that may be used.
     pub(super) fn sending_epoch(&self, session: &Session, now: Instant) -> Option<u32> {
-        let usable = |slot: &u32| self.epochs.at(*slot).is_some_and(|epoch| now.saturating_since(epoch.born) < REJECT_AFTER);
+        let usable =
+            |slot: &u32| self.epochs.at(*slot).is_some_and(|epoch| now.saturating_since(epoch.born) < REJECT_AFTER);
         let [first, second] =
             if session.fresh { [session.next, session.current] } else { [session.current, session.next] };
         Some(first).filter(usable).or(Some(second).filter(usable))
     }
 
-    pub(super) fn seal_body(
-        &mut self,
-        now: Now,
-        slot: u32,
-        buf: &mut [u8],
-        len: usize,
-    ) -> Result<Sealed, SealError> {
+    pub(super) fn seal_body(&mut self, now: Now, slot: u32, buf: &mut [u8], len: usize) -> Result<Sealed, SealError> {
         if len > super::MAX_BODY {
             return Err(SealError::TooLong);
         }
@@ -247,6 +252,7 @@ impl Sessions {
             roaming.probe = None;
         } else if probe.tokens[0] == token && probe.path.same_remote(&path) && probe.answered.is_none() {
             probe.answered = Some(now);
+            self.table.set_timer(slot, now + GRACE);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The keys that one handshake made, and the packets under them.
 
-use super::wire::{BLOCK, DATA_HEAD, Head, TAG};
 use super::window::Window;
+use super::wire::{BLOCK, DATA_HEAD, Head, TAG};
 use super::{INNER_HEAD, REJECT_AFTER_PACKETS, SealError, SessionReject};
 use crate::noise::CipherKey;
 use crate::table::{Chain, Chained};
@@ -69,7 +69,14 @@ pub(super) const fn sealed_len(body: usize) -> usize {
 }
 
 impl Epoch {
-    pub(super) fn new(index: u32, peer_index: u32, session: u32, keys: [CipherKey; 2], initiator: bool, born: Instant) -> Self {
+    pub(super) fn new(
+        index: u32,
+        peer_index: u32,
+        session: u32,
+        keys: [CipherKey; 2],
+        initiator: bool,
+        born: Instant,
+    ) -> Self {
         let [send, receive] = keys;
         let (window, chain) = (Window::new(), Chain::default());
         Self { index, peer_index, session, initiator, heard: false, born, send, receive, sent: 0, window, chain }

@@ -89,8 +89,8 @@ impl Sessions {
         let (prologue, prologue_len) = prologue(pattern, &session.did);
         let prologue = prologue.get(..prologue_len).unwrap_or_default();
         let ephemeral = X25519::generate(&mut self.rng);
-        let mut noise =
-            Handshake::initiator(pattern, prologue, remote, ephemeral).map_err(|why| ConnectError::from(WriteError::from(why)))?;
+        let mut noise = Handshake::initiator(pattern, prologue, remote, ephemeral)
+            .map_err(|why| ConnectError::from(WriteError::from(why)))?;
         let offer = Offer {
             stamp: self.local.stamp,
             key: self.local.public,
@@ -253,7 +253,8 @@ impl Sessions {
         session.replaced = now.mono;
         if offer.fresh || session.current == NONE {
             (session.fresh, session.unproven, session.path) = (true, true, from.path);
-            [session.received, session.sent] = [from.len, packet.len()].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
+            [session.received, session.sent] =
+                [from.len, packet.len()].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
         }
         let before = core::mem::replace(&mut session.next, NONE);
         self.epochs.remove(before);
@@ -285,8 +286,7 @@ impl Sessions {
         let mut half = Half::new(index, NONE, now.mono);
         half.noise = Some(noise);
         let (did, key, stamp) = (offer.did.into(), offer.key, offer.stamp);
-        half.claim =
-            Some(Box::new(PendingClaim { did, key, peer, stamp, path: from.path, peer_index: from.index }));
+        half.claim = Some(Box::new(PendingClaim { did, key, peer, stamp, path: from.path, peer_index: from.index }));
         self.halves.insert(half).ok_or(SessionReject::Busy)?;
         if existing.is_none() {
             self.stamps.put(peer, offer.stamp);
@@ -337,7 +337,12 @@ impl Sessions {
         if !session.path.same_remote(&path) {
             return Err(SessionReject::Path);
         }
-        let mut noise = half.noise.as_ref().filter(|_| pattern == half.pattern).map(Handshake::trial).ok_or(SessionReject::Unknown)?;
+        let mut noise = half
+            .noise
+            .as_ref()
+            .filter(|_| pattern == half.pattern)
+            .map(Handshake::trial)
+            .ok_or(SessionReject::Unknown)?;
         let mut payload = [0; SCRATCH];
         let message = message(datagram, ANSWER_HEAD)?;
         let len = noise.read(&self.local.statics, message, &mut payload).map_err(|_| SessionReject::Handshake)?;
@@ -347,11 +352,17 @@ impl Sessions {
             return Err(SessionReject::OwnKey);
         }
         verify(&key, (Kind::Response, pattern), noise.binding(), payload)?;
-        if session.key.is_some_and(|known| known != key) || !admit(&Claim { did: &session.did, key, path, answers: true }) {
+        if session.key.is_some_and(|known| known != key)
+            || !admit(&Claim { did: &session.did, key, path, answers: true })
+        {
             return Err(SessionReject::Key);
         }
         let index = half.index;
-        let packet = if pattern == Pattern::Xx { self.write_final(&mut noise, index, head.sender, &key)? } else { Box::default() };
+        let packet = if pattern == Pattern::Xx {
+            self.write_final(&mut noise, index, head.sender, &key)?
+        } else {
+            Box::default()
+        };
         let keys = noise.finish().map_err(|_| SessionReject::Handshake)?;
         self.learn(slot, key, &keys);
         let epoch = self.add_epoch(now.mono, slot, index, head.sender, keys, true)?;
@@ -385,7 +396,8 @@ impl Sessions {
         to: &PublicKey,
     ) -> Result<Box<[u8]>, SessionReject> {
         let identity = &*self.local.identity;
-        let head = Head { kind: Kind::Final, suite: SUITE, pattern: pattern_byte(Pattern::Xx), sender, receiver, counter: 0 };
+        let head =
+            Head { kind: Kind::Final, suite: SUITE, pattern: pattern_byte(Pattern::Xx), sender, receiver, counter: 0 };
         let len = noise.message_len(FINAL_LEN).ok_or(SessionReject::Handshake)?;
         let mut packet: Vec<u8> = vec![0; ANSWER_HEAD + len + MACS];
         head.write(&mut packet);
@@ -517,7 +529,8 @@ impl Sessions {
     /// From now on, send under these keys.
     pub(super) fn install(&mut self, now: Instant, slot: u32, epoch: u32, initiator: bool) {
         let Some(session) = self.table.at(slot) else { return };
-        let (previous, was_opening, unconfirmed) = (session.previous, session.phase == Phase::Opening, session.is_unconfirmed());
+        let (previous, was_opening, unconfirmed) =
+            (session.previous, session.phase == Phase::Opening, session.is_unconfirmed());
         self.epochs.remove(previous);
         self.opening -= usize::from(unconfirmed).min(self.opening);
         let Some(session) = self.table.at_mut(slot) else { return };

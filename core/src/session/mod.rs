@@ -108,7 +108,8 @@ pub const SUITE: u8 = 1;
 /// How many bytes [`Sessions::seal`] needs in front of a body.
 pub const HEAD_ROOM: usize = wire::DATA_HEAD + INNER_HEAD;
 /// The longest body of a packet, in bytes: with all that is added it is a datagram over IPv4.
-pub const MAX_BODY: usize = (crate::limits::MAX_DATAGRAM_V4 - wire::DATA_HEAD - wire::TAG) / wire::BLOCK * wire::BLOCK - INNER_HEAD;
+pub const MAX_BODY: usize =
+    (crate::limits::MAX_DATAGRAM_V4 - wire::DATA_HEAD - wire::TAG) / wire::BLOCK * wire::BLOCK - INNER_HEAD;
 /// In front of a body, encrypted: what it is, and its length.
 const INNER_HEAD: usize = 3;
 
@@ -219,7 +220,11 @@ impl Config {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = self.identity.public();
-        f.debug_struct("Config").field("did", &self.did).field("key", &key).field("caps", &self.caps).finish_non_exhaustive()
+        f.debug_struct("Config")
+            .field("did", &self.did)
+            .field("key", &key)
+            .field("caps", &self.caps)
+            .finish_non_exhaustive()
     }
 }
 

@@ -66,8 +66,15 @@ impl<'a> Offer<'a> {
     pub(super) fn write(&self, out: &mut [u8]) {
         let lens = [self.did.len(), self.early.len()].map(|len| u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes());
         let stamp = self.stamp.as_micros().to_be_bytes();
-        let parts: [&[u8]; 7] =
-            [&stamp, self.key.as_bytes(), &[SUITE, if self.fresh { FRESH } else { 0 }], &lens[0], self.did.as_bytes(), &lens[1], self.early];
+        let parts: [&[u8]; 7] = [
+            &stamp,
+            self.key.as_bytes(),
+            &[SUITE, if self.fresh { FRESH } else { 0 }],
+            &lens[0],
+            self.did.as_bytes(),
+            &lens[1],
+            self.early,
+        ];
         let mut rest = out.iter_mut().skip(SIGNATURE);
         for byte in parts.into_iter().flatten() {
             if let Some(to) = rest.next() {

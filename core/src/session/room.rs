@@ -250,7 +250,9 @@ impl Sessions {
                 (news::STAMP, _) => Some(News::Stamp(session.stamp)),
                 (news::UP, _) => Some(News::Up { initiator: session.initiator, early: session.early }),
                 (news::REKEYED, _) => Some(News::Rekeyed),
-                (news::MOVED, _) => session.roaming.as_ref().and_then(|roaming| roaming.from).map(|from| News::Moved { from }),
+                (news::MOVED, _) => {
+                    session.roaming.as_ref().and_then(|roaming| roaming.from).map(|from| News::Moved { from })
+                }
                 (_, Phase::Gone(Some(down))) => Some(News::Down(down)),
                 _ => None,
             };
@@ -396,7 +398,8 @@ impl Sessions {
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         let Epochs { slab, by_number } = &self.epochs;
-        let queues = self.outgoing.capacity() * size_of::<Outgoing>() + self.cookies.capacity() * size_of::<CookieReply>();
+        let queues =
+            self.outgoing.capacity() * size_of::<Outgoing>() + self.cookies.capacity() * size_of::<CookieReply>();
         self.table.heap_bytes() + slab.heap_bytes() + by_number.heap_bytes() + self.halves.heap_bytes() + queues
     }
 

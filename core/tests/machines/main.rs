@@ -16,6 +16,7 @@ mod node_make;
 mod node_peers;
 mod node_receive;
 mod replay_flood;
+mod session;
 #[cfg(feature = "sim")]
 mod sim_effects;
 #[cfg(feature = "sim")]

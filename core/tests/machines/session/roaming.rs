@@ -1,0 +1,160 @@
+//! Addresses that change, and those that somebody would like to change.
+
+use std::net::SocketAddr;
+
+use super::{Flight, STORM, World};
+use sluis_core::Path;
+use sluis_core::session::{News, SessionId, SessionReject};
+
+fn elsewhere(n: u8) -> SocketAddr {
+    format!("198.51.100.{n}:4500").parse().unwrap()
+}
+
+fn path_of(world: &World, n: usize, id: SessionId) -> SocketAddr {
+    world.nodes[n].room.peer(id).unwrap().2.remote
+}
+
+fn moved(world: &World, n: usize) -> usize {
+    world.news_of(n).iter().filter(|news| matches!(news, News::Moved { .. })).count()
+}
+
+#[test]
+fn a_session_goes_on_from_another_address() {
+    let (mut world, [a, b]) = World::pair(1);
+    let old = world.nodes[0].at;
+    world.nodes[0].at = elsewhere(1);
+    world.say(0, a, b"I have moved").unwrap();
+    world.run(5);
+    // Nothing of the application's goes there before it has answered.
+    assert_eq!(path_of(&world, 1, b), old);
+    let before = world.tape.len();
+    world.say(1, b, b"lost on the way to the old address").unwrap();
+    assert_eq!(world.tape[before..].last().unwrap().to, old);
+    world.run(1500);
+    assert_eq!(path_of(&world, 1, b), elsewhere(1));
+    assert_eq!(world.news_of(1).last(), Some(&News::Moved { from: Path::to(old) }));
+    world.say(1, b, b"found").unwrap();
+    world.run(100);
+    assert_eq!(world.bodies(0), [b"found"]);
+    assert_eq!(world.nodes[1].room.len(), 1);
+    // And again, and back.
+    for at in [elsewhere(2), old] {
+        world.run(10_000);
+        world.nodes[0].at = at;
+        world.say(0, a, b"moved again").unwrap();
+        world.run(2000);
+        assert_eq!(path_of(&world, 1, b), at);
+    }
+    assert_eq!(moved(&world, 1), 3);
+}
+
+#[test]
+fn sessions_follow_through_storms() {
+    for seed in 0..20 {
+        let (mut world, [a, b]) = World::pair(seed);
+        world.weather = STORM;
+        for n in 1..=5 {
+            world.nodes[0].at = elsewhere(n);
+            for _ in 0..60 {
+                let _ = world.say(0, a, b"x");
+                let _ = world.say(1, b, b"y");
+                world.run(500);
+            }
+            assert_eq!(path_of(&world, 1, b), elsewhere(n), "seed {seed}");
+        }
+        assert!((5..=7).contains(&moved(&world, 1)), "seed {seed}: {}", moved(&world, 1));
+    }
+}
+
+/// Somebody on the path copies what node 0 sends and has the copy arrive first, from an address of its own. `relays`: it also passes on what is
+/// sent to that address, both ways.
+fn copier(relays: bool) {
+    let (mut world, [a, b]) = World::pair(20);
+    let (old, thief) = (world.nodes[0].at, elsewhere(66));
+    let (mut received, mut sent, mut seen) = (0, 0, world.tape.len());
+    for n in 0..200_u32 {
+        world.say(0, a, &n.to_be_bytes()).unwrap();
+        let copy = world.tape.last().unwrap().clone();
+        received += copy.bytes.len();
+        assert!(world.deliver(1, thief, &copy.bytes).is_ok());
+        world.say(1, b, &n.to_be_bytes()).unwrap();
+        for _ in 0..4 {
+            for flight in world.tape[seen..].to_vec() {
+                if flight.to == thief {
+                    sent += flight.bytes.len();
+                    if relays {
+                        // Slower than the way without it, as a detour is.
+                        world.clock += 1;
+                        let before = world.tape.len();
+                        let _ = world.deliver(0, thief, &flight.bytes);
+                        let answers: Vec<Flight> =
+                            world.tape[before..].iter().filter(|f| f.to == thief).cloned().collect();
+                        for answer in answers {
+                            received += answer.bytes.len();
+                            let _ = world.deliver(1, thief, &answer.bytes);
+                        }
+                    }
+                }
+            }
+            seen = world.tape.len();
+            world.run(50);
+        }
+        assert!(sent <= 3 * received);
+        assert_eq!(path_of(&world, 1, b), old, "round {n}");
+    }
+    assert_eq!(moved(&world, 1) + moved(&world, 0), 0);
+    // What is said arrives all the while, once.
+    let expected: Vec<_> = (0..200_u32).map(|n| n.to_be_bytes().to_vec()).collect();
+    assert_eq!((world.bodies(0), world.bodies(1)), (expected.clone(), expected));
+    assert!(world.nodes[1].rejects[&SessionReject::Replay] >= 200);
+    assert!(sent > 0, "nothing was ever asked there");
+}
+
+#[test]
+fn a_copier_that_is_faster_takes_no_session() {
+    copier(false);
+}
+
+#[test]
+fn a_copier_that_passes_challenges_on_takes_no_session_either() {
+    copier(true);
+}
+
+#[test]
+fn an_old_packet_from_elsewhere_moves_nothing() {
+    let (mut world, [a, b]) = World::pair(21);
+    world.say(0, a, b"held back").unwrap();
+    let held = world.tape.last().unwrap().clone();
+    world.weather.lost = 1000;
+    world.run(10);
+    let (mut world, held) = {
+        // The same world in which that one did not arrive.
+        let (mut again, _) = World::pair(21);
+        again.weather.lost = 1000;
+        again.say(0, a, b"held back").unwrap();
+        again.weather.lost = 0;
+        again.say(0, a, b"newer").unwrap();
+        again.run(10);
+        drop(world);
+        (again, held)
+    };
+    let before = world.tape.len();
+    world.deliver(1, elsewhere(9), &held.bytes).unwrap();
+    world.run(5000);
+    assert_eq!(path_of(&world, 1, b), world.nodes[0].at);
+    assert!(world.tape[before..].iter().all(|flight| flight.to != elsewhere(9)));
+}
+
+#[test]
+fn an_address_that_never_answers_gets_three_times_its_bytes_at_most_and_is_left() {
+    let (mut world, [a, b]) = World::pair(22);
+    world.weather.lost = 1000;
+    world.say(0, a, b"x").unwrap();
+    let copy = world.tape.last().unwrap().clone();
+    world.deliver(1, elsewhere(5), &copy.bytes).unwrap();
+    world.run(20_000);
+    let sent: usize =
+        world.tape.iter().filter(|flight| flight.to == elsewhere(5)).map(|flight| flight.bytes.len()).sum();
+    assert!(sent > 0 && sent <= 3 * copy.bytes.len(), "{sent} for {}", copy.bytes.len());
+    assert_eq!(path_of(&world, 1, b), world.nodes[0].at);
+}
