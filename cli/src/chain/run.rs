@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use sluis_chain::token::Hash32;
 use sluis_chain::workload::{
-    After, Data, Finding, NewStep, Protection, Refused, Spiffe, Step, StepId, StepStatus, WorkloadId,
+    After, Data, Finding, InLog, NewStep, Refused, Spiffe, Step, StepId, StepStatus, WorkloadId,
 };
 use sluis_core::data::canonical::{self, Member};
 use sluis_core::data::{Number, Text, Value};
@@ -190,8 +190,8 @@ fn fits(keys: &Keys, args: &RunArgs, clock: &SystemClock, metadata: &str) -> Res
     };
     let mut room = vec![0; MAX_LINE];
     let written = keys.sealing(now, |seals| {
-        let protection = Protection { mac: seals.mac, seal: seals.seal, link: Some(zero), ..Protection::default() };
-        step.write(&protection, &mut room).map(drop)
+        let how = InLog { protection: seals, link: Some(zero), header: None };
+        step.write(how, &mut room).map(drop)
     });
     written.map_err(|why| match why {
         sluis_chain::workload::WriteError::Full(_) => Fail::runtime(format!(

@@ -5,7 +5,7 @@ use super::is_blank;
 use super::merkle::{Frontier, LEAF, NodeHash, leaf_hash};
 use super::note::{Checkpoint, NoteSignError};
 use super::slice_writer::{SliceWriter, sha256_and_begin};
-use crate::token::{Field, Hash32, Seal, SealError, Token, TokenId, TokenIds, signed_text, write_seal};
+use crate::token::{Field, Hash32, Protection, Seal, SealError, Token, TokenId, TokenIds, signed_text, write_seal};
 use sluis_core::data::{EncodeError, Full, Sink, Text};
 use sluis_core::identity::{MacKey, Signer};
 use sluis_core::time::iso;
@@ -16,21 +16,6 @@ pub const MAX_ENTRY: usize = 1 << 20;
 
 /// Bytes of content that are hashed at once.
 const SCRATCH: usize = 1024;
-
-/// What protects an entry beside its place in the log. Without either it is hashed with plain SHA-256 and not signed.
-#[derive(Clone, Copy, Default)]
-pub struct Protection<'k> {
-    /// Makes content hashes HMACs.
-    pub mac: Option<&'k MacKey>,
-    /// Writes the signature.
-    pub seal: Option<&'k dyn Seal>,
-}
-
-impl core::fmt::Debug for Protection<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Protection").field("mac", &self.mac.is_some()).field("seal", &self.seal.is_some()).finish()
-    }
-}
 
 /// An entry was not made. The log is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -32,12 +32,13 @@ pub(crate) mod slice_writer;
 #[cfg(test)]
 mod tests;
 
+pub use crate::token::Protection;
 #[cfg(feature = "alloc")]
 pub use bundle::{BUNDLE_TYPE, Bundle, BundleError, MAX_BUNDLE, MakeBundleError};
 #[cfg(feature = "alloc")]
 pub use header::fit_origin;
 pub use header::{Continues, LogHeader};
-pub use machine::{AppendError, Appended, Log, MAX_ENTRY, Mark, Protection};
+pub use machine::{AppendError, Appended, Log, MAX_ENTRY, Mark};
 
 /// Whether a line is blank, and so no entry: nothing but white space, as Unicode has it and as Python's `str.strip` does, which
 /// also takes the information separators U+001C to U+001F.

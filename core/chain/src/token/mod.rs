@@ -51,7 +51,7 @@ pub use error::{Fault, Field, TokenError};
 pub use gap::GAP;
 pub use hash::Hash32;
 pub use id::{TokenId, TokenIds};
-pub use seal::{Authority, KnownKeys, SIGNED_TEXT_LEN, Seal, SealError, Verdict, signed_text};
+pub use seal::{Authority, KnownKeys, Protection, SIGNED_TEXT_LEN, Seal, SealError, Verdict, signed_text};
 pub use stamp::{MAX_FUTURE, MAX_NAIVE_FUTURE, Stamp};
 pub use state::State;
 pub(crate) use write::write_seal;

@@ -2,7 +2,7 @@
 
 use super::{Hash32, Token};
 use sluis_core::data::{Text, hex};
-use sluis_core::identity::{PublicKey, SignError, Signature, Signer, Verifier};
+use sluis_core::identity::{MacKey, PublicKey, SignError, Signature, Signer, Verifier};
 
 /// What a signed text begins with, so that no signature over anything else can be taken for a seal.
 const CONTEXT: &[u8; 15] = b"sluis token v1\n";
@@ -172,5 +172,20 @@ impl<'a> Token<'a> {
     pub fn seal_text(seal: &'a [u8]) -> Option<Text<'a>> {
         let plain = seal.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\'));
         core::str::from_utf8(seal).ok().filter(|_| plain).map(Text::from_wire)
+    }
+}
+
+/// What protects a token beyond its plain SHA-256 hash. Without either it is hashed and not signed.
+#[derive(Clone, Copy, Default)]
+pub struct Protection<'k> {
+    /// HMAC-SHA256 under this key in place of SHA-256.
+    pub mac: Option<&'k MacKey>,
+    /// Signs it.
+    pub seal: Option<&'k dyn Seal>,
+}
+
+impl core::fmt::Debug for Protection<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Protection").field("mac", &self.mac.is_some()).field("seal", &self.seal.is_some()).finish()
     }
 }

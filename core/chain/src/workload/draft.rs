@@ -2,7 +2,8 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::protect::{Protection, WriteError, Written};
+use super::protect::{InLog, WriteError, Written};
+use crate::token::Protection;
 use crate::token::{Hash32, SIGNED_TEXT_LEN, signed_text};
 use sluis_core::data::{Full, Sink, SliceSink, Text, put_inside};
 use sluis_core::time::{Wall, iso};
@@ -93,20 +94,20 @@ impl<'b> Draft<'b> {
     }
 
     /// Hash what is there, seal it, and end the line.
-    pub(super) fn finish(mut self, protection: &Protection<'_>) -> Result<Written, WriteError> {
+    pub(super) fn finish(mut self, how: InLog<'_>) -> Result<Written, WriteError> {
         if let Some(end) = self.starts.last_mut() {
             *end = self.sink.len() + 2;
         }
         self.put(", ")?;
         let (line, free) = self.sink.into_parts();
-        let hash = content_hash(line, &self.starts, free, protection);
+        let hash = content_hash(line, &self.starts, free, &how.protection);
         let mut rest = SliceSink::new(free);
         rest.put(b"\"content_hash\": \"")?;
         rest.put(&hash.to_hex())?;
         rest.put(b"\", \"signature\": \"")?;
         let mut len = line.len() + rest.len();
         let (_, free) = rest.into_parts();
-        if let Some(seal) = protection.seal {
+        if let Some(seal) = how.protection.seal {
             let text: [u8; SIGNED_TEXT_LEN] = signed_text(&hash);
             let sealed = seal.seal(&text, free)?;
             len += sealed;

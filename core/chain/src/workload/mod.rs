@@ -181,6 +181,7 @@ mod storage;
 mod view;
 mod write;
 
+pub use crate::token::Protection;
 pub use data::{hash_data, hash_value, short_hash};
 #[cfg(feature = "alloc")]
 pub use engine::{Action, AuditEntry, Engine, EngineConfig, EngineStats, Event};
@@ -190,7 +191,7 @@ pub use inputs::{Completion, Data, NewStep, NewWorkload};
 pub use machine::Workload;
 pub use plan::{Plan, Planned, STEP_ADDED, STEP_STARTED, is_reserved};
 pub use poll::Pending;
-pub use protect::{Protection, WriteError, Written};
+pub use protect::{InLog, WriteError, Written};
 pub use read::Malformed;
 pub use refused::Refused;
 pub use status::{StepStatus, WorkloadStatus};

@@ -2,7 +2,7 @@
 
 use super::entry::{After, Closed, Created, Finding, Spiffe, Step};
 use super::machine::Workload;
-use super::protect::{Protection, WriteError, Written};
+use super::protect::{InLog, WriteError, Written};
 use super::storage::StepStorage;
 use sluis_core::data::{Text, Value};
 
@@ -48,8 +48,8 @@ impl<S: StepStorage> Workload<S> {
     ///
     /// # Errors
     /// [`WriteError`]; the token then still waits.
-    pub fn poll_token(&mut self, protection: &Protection<'_>, out: &mut [u8]) -> Option<Result<Written, WriteError>> {
-        self.poll_token_with(None, protection, out)
+    pub fn poll_token<'k>(&mut self, how: impl Into<InLog<'k>>, out: &mut [u8]) -> Option<Result<Written, WriteError>> {
+        self.poll_token_with(None, how, out)
     }
 
     /// As [`poll_token`](Self::poll_token); the token of a step gets this metadata, an object of any length for which `out` has room,
@@ -57,20 +57,21 @@ impl<S: StepStorage> Workload<S> {
     ///
     /// # Errors
     /// [`WriteError`]; the token then still waits.
-    pub fn poll_token_with(
+    pub fn poll_token_with<'k>(
         &mut self,
         metadata: Option<Value<'_>>,
-        protection: &Protection<'_>,
+        how: impl Into<InLog<'k>>,
         out: &mut [u8],
     ) -> Option<Result<Written, WriteError>> {
+        let how = how.into();
         Some(match self.pending()? {
-            Pending::Created => self.write_created(protection, out),
-            Pending::Step(sequence) => self.write_step(sequence, metadata, protection, out),
-            Pending::Closed => self.write_closed(protection, out),
+            Pending::Created => self.write_created(how, out),
+            Pending::Step(sequence) => self.write_step(sequence, metadata, how, out),
+            Pending::Closed => self.write_closed(how, out),
         })
     }
 
-    fn write_created(&mut self, protection: &Protection<'_>, out: &mut [u8]) -> Result<Written, WriteError> {
+    fn write_created(&mut self, how: InLog<'_>, out: &mut [u8]) -> Result<Written, WriteError> {
         let created = Created {
             workload_id: self.id,
             name: Text::new(self.name.as_ref()),
@@ -82,7 +83,7 @@ impl<S: StepStorage> Workload<S> {
             parent_id: self.parent_id.as_ref().map(|parent| Text::new(parent.as_ref())),
             metadata: kept(self.metadata.as_ref().map(AsRef::as_ref)),
         };
-        let written = created.write(protection, out)?;
+        let written = created.write(how, out)?;
         self.written = 1;
         self.head = After { step: None, token: written.content_hash, output: None };
         Ok(written)
@@ -92,7 +93,7 @@ impl<S: StepStorage> Workload<S> {
         &mut self,
         sequence: u32,
         metadata: Option<Value<'_>>,
-        protection: &Protection<'_>,
+        how: InLog<'_>,
         out: &mut [u8],
     ) -> Result<Written, WriteError> {
         let (Some(view), Some(row)) = (self.step(sequence), self.row(sequence)) else {
@@ -131,7 +132,7 @@ impl<S: StepStorage> Workload<S> {
             }),
             after: self.head,
         };
-        let written = step.write(protection, out)?;
+        let written = step.write(how, out)?;
         let (id, output) = (view.id, view.output);
         self.wrote(sequence, id, written.content_hash, output);
         Ok(written)
@@ -149,7 +150,7 @@ impl<S: StepStorage> Workload<S> {
         self.head = After { step: Some(id), token, output: output.or(self.head.output) };
     }
 
-    fn write_closed(&mut self, protection: &Protection<'_>, out: &mut [u8]) -> Result<Written, WriteError> {
+    fn write_closed(&mut self, how: InLog<'_>, out: &mut [u8]) -> Result<Written, WriteError> {
         let closed = Closed {
             workload_id: self.id,
             actor: Text::new(self.actor.as_ref()),
@@ -159,7 +160,7 @@ impl<S: StepStorage> Workload<S> {
             counts: self.counts,
             after: self.head,
         };
-        let written = closed.write(protection, out)?;
+        let written = closed.write(how, out)?;
         self.closing_written = true;
         Ok(written)
     }

@@ -1,32 +1,23 @@
-//! How the tokens of a chain are protected.
+//! How the tokens of a workload are written.
 
-use core::fmt;
-
-use crate::token::{Hash32, Seal, SealError};
+use crate::token::{Hash32, Protection, SealError};
 use sluis_core::data::{EncodeError, Full};
-use sluis_core::identity::MacKey;
 
-/// How a token is protected beyond its hash, and what of a log stands in it.
-#[derive(Clone, Copy, Default)]
-pub struct Protection<'k> {
-    /// HMAC-SHA256 under this key in place of SHA-256.
-    pub mac: Option<&'k MacKey>,
-    /// Signs it.
-    pub seal: Option<&'k dyn Seal>,
+/// How a token of a workload is written: its protection, and what of the log that it is a line of stands in it. Made from a
+/// `&Protection` where there is no log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InLog<'k> {
+    /// How it is hashed and signed.
+    pub protection: Protection<'k>,
     /// The leaf hash of the line before it in its log: written as `prev:sha256:…`, last in `eraan`.
     pub link: Option<Hash32>,
     /// The header of the log, or segment of one, that begins with this token: see [`LogHeader`](crate::log::LogHeader).
     pub header: Option<&'k str>,
 }
 
-impl fmt::Debug for Protection<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Protection")
-            .field("mac", &self.mac.is_some())
-            .field("seal", &self.seal.is_some())
-            .field("link", &self.link)
-            .field("header", &self.header)
-            .finish()
+impl<'k> From<&Protection<'k>> for InLog<'k> {
+    fn from(protection: &Protection<'k>) -> Self {
+        Self { protection: *protection, link: None, header: None }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::entry::{After, Closed, Created, Finding, Spiffe, Step};
 use super::ids::WorkloadId;
-use super::protect::{Protection, WriteError, Written};
+use super::protect::{InLog, WriteError, Written};
 use super::status::{StepStatus, WorkloadStatus};
 use sluis_core::data::{Number, Separators, Text, Value, canonical};
 
@@ -12,7 +12,8 @@ impl Created<'_> {
     ///
     /// # Errors
     /// [`WriteError`]; what is in `out` then means nothing.
-    pub fn write(&self, protection: &Protection<'_>, out: &mut [u8]) -> Result<Written, WriteError> {
+    pub fn write<'k>(&self, how: impl Into<InLog<'k>>, out: &mut [u8]) -> Result<Written, WriteError> {
+        let how = how.into();
         let mut draft = Draft::new(out)?;
         draft.begin("\"token_id\": \"workload_")?;
         draft.id(self.workload_id.as_bytes())?;
@@ -35,7 +36,7 @@ impl Created<'_> {
         draft.text(self.spiffe_id)?;
         workload_id(&mut draft, self.workload_id)?;
         draft.begin("\"eraan\": [")?;
-        link(&mut draft, protection, "")?;
+        link(&mut draft, how, "")?;
         draft.begin("\"eromheen\": {\"node\": ")?;
         draft.text(self.node)?;
         draft.put("}")?;
@@ -48,7 +49,7 @@ impl Created<'_> {
             None => draft.put("null")?,
         }
         draft.begin("\"state\": \"created\"")?;
-        draft.finish(protection)
+        draft.finish(how)
     }
 }
 
@@ -57,7 +58,8 @@ impl Step<'_> {
     ///
     /// # Errors
     /// [`WriteError`]; what is in `out` then means nothing.
-    pub fn write(&self, protection: &Protection<'_>, out: &mut [u8]) -> Result<Written, WriteError> {
+    pub fn write<'k>(&self, how: impl Into<InLog<'k>>, out: &mut [u8]) -> Result<Written, WriteError> {
+        let how = how.into();
         let mut draft = Draft::new(out)?;
         draft.begin("\"token_id\": \"step_")?;
         draft.id(self.workload_id.as_bytes())?;
@@ -74,7 +76,7 @@ impl Step<'_> {
         draft.begin("\"actor\": ")?;
         draft.text(self.executor)?;
         self.erin(&mut draft)?;
-        after(&mut draft, &self.after, protection)?;
+        after(&mut draft, &self.after, how)?;
         self.eromheen(&mut draft)?;
         match self.intent {
             Some(intent) => {
@@ -89,7 +91,7 @@ impl Step<'_> {
         }
         parent(&mut draft, self.workload_id, &self.after)?;
         draft.begin(state(self.status == StepStatus::Compromised))?;
-        draft.finish(protection)
+        draft.finish(how)
     }
 
     fn erin(&self, draft: &mut Draft<'_>) -> Result<(), WriteError> {
@@ -162,7 +164,8 @@ impl Closed<'_> {
     ///
     /// # Errors
     /// [`WriteError`]; what is in `out` then means nothing.
-    pub fn write(&self, protection: &Protection<'_>, out: &mut [u8]) -> Result<Written, WriteError> {
+    pub fn write<'k>(&self, how: impl Into<InLog<'k>>, out: &mut [u8]) -> Result<Written, WriteError> {
+        let how = how.into();
         let mut draft = Draft::new(out)?;
         draft.begin("\"token_id\": \"closed_")?;
         draft.id(self.workload_id.as_bytes())?;
@@ -188,14 +191,14 @@ impl Closed<'_> {
         draft.put("\", \"step_count\": ")?;
         draft.number(self.counts.steps)?;
         workload_id(&mut draft, self.workload_id)?;
-        after(&mut draft, &After { output: None, ..self.after }, protection)?;
+        after(&mut draft, &After { output: None, ..self.after }, how)?;
         draft.begin("\"eromheen\": {\"node\": ")?;
         draft.text(self.node)?;
         draft.put("}")?;
         draft.begin("\"erachter\": \"Close workload pipeline\"")?;
         parent(&mut draft, self.workload_id, &self.after)?;
         draft.begin(state(self.status == WorkloadStatus::Compromised))?;
-        draft.finish(protection)
+        draft.finish(how)
     }
 }
 
@@ -217,7 +220,7 @@ fn metadata(draft: &mut Draft<'_>, metadata: Value<'_>) -> Result<bool, WriteErr
 }
 
 /// `eraan`.
-fn after(draft: &mut Draft<'_>, after: &After, protection: &Protection<'_>) -> Result<(), WriteError> {
+fn after(draft: &mut Draft<'_>, after: &After, how: InLog<'_>) -> Result<(), WriteError> {
     draft.begin("\"eraan\": [\"")?;
     if let Some(output) = after.output {
         draft.put("output:sha256:")?;
@@ -227,16 +230,16 @@ fn after(draft: &mut Draft<'_>, after: &After, protection: &Protection<'_>) -> R
     draft.put("token:")?;
     draft.hash(after.token)?;
     draft.put("\"")?;
-    link(draft, protection, ", ")
+    link(draft, how, ", ")
 }
 
 /// The header and the link of the log, and the end of `eraan`.
-fn link(draft: &mut Draft<'_>, protection: &Protection<'_>, mut comma: &'static str) -> Result<(), WriteError> {
-    if let Some(header) = protection.header {
+fn link(draft: &mut Draft<'_>, how: InLog<'_>, mut comma: &'static str) -> Result<(), WriteError> {
+    if let Some(header) = how.header {
         draft.put(core::mem::replace(&mut comma, ", "))?;
         draft.text(Text::new(header))?;
     }
-    if let Some(prev) = protection.link {
+    if let Some(prev) = how.link {
         draft.put(comma)?;
         draft.put("\"prev:sha256:")?;
         draft.hash(prev)?;

@@ -7,7 +7,7 @@ use sluis_chain::token::{Hash32, Token};
 use sluis_chain::verify::{Finding, Settings, Verifier};
 use sluis_chain::workload::check::{StepChecker, StepVerifier};
 use sluis_chain::workload::{
-    Completion, Data, Entry, MAX_LINE, NewStep, NewWorkload, Plan, Protection, Refused, StepStatus, StepStorage,
+    Completion, Data, Entry, InLog, MAX_LINE, NewStep, NewWorkload, Plan, Protection, Refused, StepStatus, StepStorage,
     StepView, Workload, WorkloadStatus, hash_value,
 };
 use sluis_core::data::{Text, Value};
@@ -163,8 +163,9 @@ impl<S: StepStorage> Run<S> {
         let mut out = vec![0; MAX_LINE];
         loop {
             let link = self.log.last().map(Hash32);
-            let protection = Protection { seal: Some(key), link, ..Protection::default() };
-            let Some(written) = self.workload.poll_token(&protection, &mut out) else { return };
+            let protection = Protection { seal: Some(key), ..Protection::default() };
+            let how = InLog { protection, link, header: None };
+            let Some(written) = self.workload.poll_token(how, &mut out) else { return };
             let line = &out[..written.unwrap().len];
             self.log.adopt(line).unwrap();
             self.lines.push(String::from_utf8(line.to_vec()).unwrap());

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sluis_chain::log::{self, Appended, Log, LogHeader, Protection};
 use sluis_chain::token::{Hash32, SealError, Token};
-use sluis_chain::workload::{self, Plan, StepStorage, Workload};
+use sluis_chain::workload::{self, InLog, Plan, StepStorage, Workload};
 use sluis_core::data::{EncodeError, Text, Value};
 use sluis_core::identity::{PublicKey, Signer};
 use sluis_core::{Now, Seed};
@@ -231,10 +231,9 @@ impl<D: Folder> TokenJournal<D> {
     ) -> Result<Appended, TokenAppendError> {
         self.journal.append_blocking(|entries, out| {
             let header = (entries.log.size() == 0).then(|| self.header(&entries.log).to_string());
-            let Protection { mac, seal } = protection;
             let link = entries.log.last().map(Hash32);
-            let protection = workload::Protection { mac, seal, link, header: header.as_deref() };
-            let written = workload.poll_token_with(metadata, &protection, out).ok_or(EntryFault::NothingWaits)??;
+            let how = InLog { protection, link, header: header.as_deref() };
+            let written = workload.poll_token_with(metadata, how, out).ok_or(EntryFault::NothingWaits)??;
             let line = out.get(..written.len).unwrap_or_default();
             let entry = Appended { content_hash: Some(written.content_hash), ..entries.log.adopt(line)? };
             Ok(composed(entry))

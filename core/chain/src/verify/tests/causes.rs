@@ -9,7 +9,7 @@ use super::*;
 use crate::log::LogHeader;
 use crate::verify::{Parallel, Start};
 use crate::workload::check::StepChecker;
-use crate::workload::{Data, NewStep, NewWorkload, Protection as StepProtection, Workload};
+use crate::workload::{Data, InLog, NewStep, NewWorkload, Workload};
 use sluis_core::table::Heap;
 
 /// Two workloads of three steps each that end, with other tokens before, between and behind their steps.
@@ -44,8 +44,8 @@ fn last(lines: &[String]) -> Option<NodeHash> {
 fn write(lines: &mut Lines, workload: &mut Workload<Heap>, header: &str) {
     let mut room = vec![0; crate::workload::MAX_LINE];
     let header = lines.is_empty().then_some(header);
-    let protection = StepProtection { link: last(lines).map(Hash32), header, ..StepProtection::default() };
-    let len = workload.poll_token(&protection, &mut room).unwrap().unwrap().len;
+    let how = InLog { link: last(lines).map(Hash32), header, ..InLog::default() };
+    let len = workload.poll_token(how, &mut room).unwrap().unwrap().len;
     lines.push(String::from_utf8(room[..len].to_vec()).unwrap());
 }
 

@@ -15,7 +15,7 @@ pub use config::{EngineConfig, EngineStats, Event};
 
 use super::inputs::{Completion, Data, NewStep, NewWorkload};
 use super::machine::Workload;
-use super::protect::{Protection, WriteError, Written};
+use super::protect::{InLog, WriteError, Written};
 use super::refused::Refused;
 use super::view::{StepView, Verification};
 use super::{StepStatus, WorkloadId, WorkloadStatus};
@@ -312,11 +312,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`WriteError`]; the token then still waits.
-    pub fn poll_token(&mut self, protection: &Protection<'_>, out: &mut [u8]) -> Option<Result<Written, WriteError>> {
+    pub fn poll_token<'k>(&mut self, how: impl Into<InLog<'k>>, out: &mut [u8]) -> Option<Result<Written, WriteError>> {
+        let how = how.into();
         loop {
             let slot = *self.waiting.front()?;
             if let Some(entry) = self.slots.at_mut(slot) {
-                match entry.workload.poll_token(protection, out) {
+                match entry.workload.poll_token(how, out) {
                     Some(written) => {
                         if entry.workload.pending().is_none() {
                             entry.queued = false;
