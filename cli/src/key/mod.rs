@@ -20,13 +20,13 @@ use crate::output::{Color, Out, Style, escape};
 
 /// Do what is asked for.
 pub(crate) fn run(common: Common, command: &KeyCommand) -> Result<ExitCode, Fail> {
-    let mut out = Out::new(common, false);
+    let mut out = Out::new(common, false).timed();
     match command {
         KeyCommand::New(args) => new(&mut out, args)?,
         KeyCommand::Show(args) => describe(&mut out, &args.file, &file::any(&args.file)?),
         KeyCommand::Export(args) => export(&mut out, args)?,
     }
-    out.finish().map_err(|why| Fail::output(&why))?;
+    out.finish().map_err(|why| Fail::output(&why).although(out.done.as_deref()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -47,6 +47,7 @@ fn new(out: &mut Out, args: &NewArgs) -> Result<(), Fail> {
         Held::Public(_) | Held::SignalPublic(_) => return Err(Fail::runtime("a public key is not made")),
     };
     file::create(&args.file, pem.as_bytes(), args.force)?;
+    out.done = Some(format!("the key is written to {}", args.file.display()));
     describe(out, &args.file, &held);
     Ok(())
 }

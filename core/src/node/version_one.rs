@@ -1,4 +1,4 @@
-//! Events and ids as version 1 of recordings has them: as the types of that time printed themselves.
+//! Events and ids as version 1 of recordings has them: as the types of that time printed themselves. Their names are the format.
 
 use core::fmt;
 
@@ -13,25 +13,25 @@ use crate::time::Duration;
 #[derive(Debug)]
 #[allow(dead_code, reason = "it is printed")]
 struct PingId {
-    place: Place,
+    room: Room,
     id: WaitingId,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Room {
     Waiting,
     Open,
 }
 
 impl From<WaitId> for PingId {
     fn from(id: WaitId) -> Self {
-        Self { place: Place::Waiting, id: id.slot }
+        Self { room: Room::Waiting, id: id.slot }
     }
 }
 
 impl From<OpenId> for PingId {
     fn from(id: OpenId) -> Self {
-        Self { place: Place::Open, id: id.0 }
+        Self { room: Room::Open, id: id.0 }
     }
 }
 
