@@ -62,3 +62,25 @@ pub(crate) fn beside(file: &Path, extension: &str) -> PathBuf {
     name.push(extension);
     PathBuf::from(name)
 }
+
+/// Where a file is, or will be: the same for every way to write its path.
+pub(crate) fn place(path: &Path) -> PathBuf {
+    let in_folder = || {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(fs::canonicalize(folder).ok()?.join(path.file_name()?))
+    };
+    fs::canonicalize(path).ok().or_else(in_folder).unwrap_or_else(|| path.to_owned())
+}
+
+/// Whether two places are one file, by whatever names.
+pub(crate) fn same(a: &Path, b: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let identity = |path| fs::metadata(path).ok().map(|stat| (stat.dev(), stat.ino()));
+        if identity(a).is_some_and(|a| Some(a) == identity(b)) {
+            return true;
+        }
+    }
+    a == b
+}

@@ -147,11 +147,14 @@ said to it: keep it as secret as a key.
 --json prints these objects:
   {"event":"difference","line","recorded","replayed"}
       the first line of the recording that came out different
-  {"event":"summary","same","lines","inputs","datagrams"}
-      datagrams: how many went to --pcap, null without it
+  {"event":"summary","same","lines","inputs","datagrams","cut"}
+      datagrams: how many went to --pcap, null without it; cut: whether the end
+      of the recording is missing, null where it cannot say (those of earlier
+      versions) or something came out different
+Each bears its time as "t" (RFC 3339).
 
-Exit codes: 0 every output is as recorded, 1 one is not or the recording cannot
-be read to its end, 2 the command line is wrong."#;
+Exit codes: 0 every output is as recorded, 1 one is not, or the recording is cut
+or cannot be read to its end, 2 the command line is wrong."#;
 
 pub(crate) const PING: &str = r#"Examples:
   sluis ping jis:home:hub 127.0.0.1:7150 --intent temperature.read

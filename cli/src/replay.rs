@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use sluis_core::record::{Capture, Replay, ReplayError};
+use sluis_core::record::{Capture, RecordingEnd, Replay, ReplayError};
 
 use crate::args::ReplayArgs;
 use crate::capture::cannot_make;
@@ -56,33 +56,94 @@ pub(crate) fn run(common: Common, args: &ReplayArgs) -> Result<ExitCode, Fail> {
             None => {}
         }
     }
-    let inputs = replay.inputs();
+    let (inputs, end) = (replay.inputs(), replay.end());
     replay.finish().map_err(|why| Trouble::Recording(why).into_fail(&args.file, inputs))?;
     let datagrams = pcap.map(Pcap::finish).transpose().map_err(|why| why.into_fail(&args.file, inputs))?;
-    let same = difference.is_none();
+    let outcome = Outcome { same: difference.is_none(), end, inputs, datagrams };
     if to_stdout {
-        return Ok(say(same, difference.as_ref(), inputs, datagrams));
+        outcome.tell(difference.as_ref());
+        return Ok(outcome.code());
     }
-    let mut out = Out::new(common, false);
+    let mut out = Out::new(common, false).timed();
     if let Some(ReplayError::Differs { line, recorded, replayed }) = &difference {
         differs(&mut out, *line, recorded, replayed);
     }
-    summary(&mut out, same, lines.number, inputs, datagrams);
+    outcome.summary(&mut out, lines.number);
     out.finish().map_err(|why| Fail::output(&why))?;
-    Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(outcome.code())
 }
 
-/// The same in words on standard error: standard output is the capture.
-fn say(same: bool, difference: Option<&ReplayError>, inputs: usize, datagrams: Option<u64>) -> ExitCode {
-    let datagrams = datagrams.unwrap_or(0);
-    match difference {
-        Some(ReplayError::Differs { line, .. }) => tell(&format!("sluis replay: different from line {line} on")),
-        _ if same => {
-            tell(&format!("sluis replay: {inputs} inputs, every output as recorded; {datagrams} datagrams written"));
-        }
-        _ => {}
+/// What came of it.
+struct Outcome {
+    same: bool,
+    end: RecordingEnd,
+    inputs: usize,
+    datagrams: Option<u64>,
+}
+
+impl Outcome {
+    /// Success is that all of it was there and came out the same, as far as can be known.
+    fn code(&self) -> ExitCode {
+        if self.same && self.end != RecordingEnd::Missing { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
-    if same { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+
+    /// What there is to be said of the end of the recording, where all that is there came out the same.
+    const fn about_end(&self) -> &'static str {
+        match self.end {
+            RecordingEnd::Reached => "",
+            RecordingEnd::Missing => "; its end is missing: it was cut, or is still being made",
+            RecordingEnd::Unknown => "; it cannot say whether it was cut",
+        }
+    }
+
+    /// In words on standard error: standard output is the capture.
+    fn tell(&self, difference: Option<&ReplayError>) {
+        let (inputs, datagrams) = (self.inputs, self.datagrams.unwrap_or(0));
+        if let Some(ReplayError::Differs { line, .. }) = difference {
+            tell(&format!("sluis replay: different from line {line} on"));
+        } else {
+            let end = self.about_end();
+            tell(&format!(
+                "sluis replay: {inputs} inputs, every output as recorded; {datagrams} datagrams written{end}"
+            ));
+        }
+    }
+
+    fn summary(&self, out: &mut Out, lines: usize) {
+        let Self { same, end, inputs, datagrams } = self;
+        match out.style {
+            Style::Json => out.json("summary", |object| {
+                let object = object.raw("same", same).raw("lines", lines).raw("inputs", inputs);
+                let object = match datagrams {
+                    Some(datagrams) => object.raw("datagrams", datagrams),
+                    None => object.raw("datagrams", "null"),
+                };
+                // Behind the first difference nobody looks for it.
+                match end {
+                    RecordingEnd::Reached => object.raw("cut", false),
+                    RecordingEnd::Missing if *same => object.raw("cut", true),
+                    RecordingEnd::Missing | RecordingEnd::Unknown => object.raw("cut", "null"),
+                }
+            }),
+            Style::Text => out.line(|line, paint| {
+                if *same {
+                    match end {
+                        RecordingEnd::Missing => paint.text(line, Color::Red, "cut"),
+                        _ => paint.text(line, Color::Green, "the same"),
+                    }
+                    let _ = write!(line, ": {inputs} inputs, every output as recorded");
+                } else {
+                    let _ = write!(line, "{inputs} inputs were replayed");
+                }
+                if let Some(datagrams) = datagrams {
+                    let _ = write!(line, "; {datagrams} datagrams written");
+                }
+                if *same {
+                    line.extend_from_slice(self.about_end().as_bytes());
+                }
+            }),
+        }
+    }
 }
 
 /// The lines of a file, one at a time.
@@ -224,29 +285,6 @@ fn around(text: &str, same: usize) -> String {
         shown.push_str("...");
     }
     shown
-}
-
-fn summary(out: &mut Out, same: bool, lines: usize, inputs: usize, datagrams: Option<u64>) {
-    match out.style {
-        Style::Json => out.json("summary", |object| {
-            let object = object.raw("same", same).raw("lines", lines).raw("inputs", inputs);
-            match datagrams {
-                Some(datagrams) => object.raw("datagrams", datagrams),
-                None => object.raw("datagrams", "null"),
-            }
-        }),
-        Style::Text => out.line(|line, paint| {
-            if same {
-                paint.text(line, Color::Green, "the same");
-                let _ = write!(line, ": {inputs} inputs, every output as recorded");
-            } else {
-                let _ = write!(line, "{inputs} inputs were replayed");
-            }
-            if let Some(datagrams) = datagrams {
-                let _ = write!(line, "; {datagrams} datagrams written");
-            }
-        }),
-    }
 }
 
 #[cfg(test)]

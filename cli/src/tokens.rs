@@ -21,7 +21,11 @@ pub(crate) fn seed() -> Result<Seed, Fail> {
 pub(crate) fn opening(path: &Path, why: &OpenError) -> Fail {
     let file = path.display();
     match why {
-        OpenError::Io { source, doing, .. } => Fail::runtime(format!("cannot write to {file} ({doing}: {source})")),
+        // It may be a file beside it.
+        OpenError::Io { source, doing, path } => {
+            let path = path.strip_prefix("./").filter(|_| !file.to_string().starts_with("./")).unwrap_or(path);
+            Fail::runtime(format!("cannot write to {path} ({doing}: {source})"))
+        }
         OpenError::Options(why) => Fail::runtime(format!("cannot write to {file}: {why}")),
         OpenError::Damaged { fault, .. } if fault == NO_LINE_FEED => Fail::runtime(format!(
             "the last line of {file} has no line feed, nothing is put behind it: if it is whole, write one (`echo >> {file}`), else \
@@ -32,6 +36,58 @@ pub(crate) fn opening(path: &Path, why: &OpenError) -> Fail {
         )),
         why => Fail::runtime(why),
     }
+}
+
+/// Refuse a log by a second name, a hard link: under each name it would have sidecars of its own, of which one tells the truth. Its own
+/// name is the one that has sidecars.
+#[cfg(unix)]
+pub(crate) fn refuse_second_name(path: &Path) -> Result<(), Fail> {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(resolved) = std::fs::canonicalize(path) else { return Ok(()) };
+    let Ok(stat) = std::fs::metadata(&resolved) else { return Ok(()) };
+    let beside = |path: &Path, end: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        Path::new(&name).exists()
+    };
+    // While a rotation is under way, the file has two names.
+    if !stat.is_file()
+        || stat.nlink() < 2
+        || stat.len() == 0
+        || beside(&resolved, ".tree")
+        || beside(&resolved, ".next")
+    {
+        return Ok(());
+    }
+    let entries = resolved.parent().and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    let same = |other: &Path| {
+        other != resolved
+            && std::fs::symlink_metadata(other).is_ok_and(|is| (is.dev(), is.ino()) == (stat.dev(), stat.ino()))
+    };
+    let own = entries.map(|entry| entry.path()).find(|other| same(other) && beside(other, ".tree"));
+    let file = path.display();
+    match own {
+        Some(own) => Err(Fail::runtime(format!(
+            "{file} is another name (a hard link) of {}, beside which its sidecars are: name that one",
+            own.file_name().unwrap_or_default().display()
+        ))),
+        None if is_ours(&resolved) => Err(Fail::runtime(format!(
+            "{file} has another name (a hard link), and no {file}.tree: name the one beside which that is, or remove the other name"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Whether the first line of a file says of which log it is: beside such a one we have written sidecars.
+#[cfg(unix)]
+fn is_ours(path: &Path) -> bool {
+    crate::chain::first_of(path).header().is_some()
+}
+
+/// Here nothing tells that a file has two names.
+#[cfg(not(unix))]
+pub(crate) fn refuse_second_name(_: &Path) -> Result<(), Fail> {
+    Ok(())
 }
 
 /// Tell where the bytes of a torn write are, if there are any.

@@ -63,7 +63,10 @@ pub(crate) fn sentence(error: &Error, args: &[String]) -> String {
         }
         ErrorKind::MissingRequiredArgument => format!("{} is missing, add it; {help}", arg.replace(", ", " and ")),
         ErrorKind::UnknownArgument => unknown(error, &arg, args, &help),
-        ErrorKind::ArgumentConflict => format!("{arg} is given more than once, give it once"),
+        ErrorKind::ArgumentConflict => match text(error, ContextKind::PriorArg) {
+            other if other == arg || other.is_empty() => format!("{arg} is given more than once, give it once"),
+            other => format!("{arg} does not go with {other}, leave one of them out; {help}"),
+        },
         ErrorKind::ValueValidation => {
             let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
             format!("{} `{}`: {why}", flag(&arg), short(&text(error, ContextKind::InvalidValue)))

@@ -44,6 +44,11 @@ fn verify(file: &[u8], piece: usize, max_line: usize, against: Option<Against<'_
     let mut lines: Vec<_> = found.iter().map(|finding| (finding.line, tells_of_others(finding))).collect();
     lines.sort_unstable();
     assert!(lines.windows(2).all(|two| two[0] != two[1]), "two findings of one kind of one line: {found:?}");
+    // That a line links to elsewhere follows from it that those before it are gone.
+    let follows =
+        |a: &Finding| a.kind == Kind::Link && a.actual.as_ref().is_some_and(|actual| actual.starts_with("prev:"));
+    let gone = |line| found.iter().any(|b| b.line == line && b.kind == Kind::Dropped);
+    assert!(!found.iter().any(|a| follows(a) && gone(a.line)), "a link beside its cause: {found:?}");
     let lines: Vec<_> = lines.into_iter().map(|(line, _)| line).collect();
     assert!(lines.last().is_none_or(|last| *last <= summary.lines + 1));
     (found, summary)

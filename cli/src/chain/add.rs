@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use sluis_chain::log::fit_origin;
-use sluis_chain::token::Token;
+use sluis_chain::token::{GAP, Token};
 use sluis_chain::workload::{NewWorkload, Workload, is_reserved};
 use sluis_core::Now;
 use sluis_core::data::{Text, Value};
@@ -54,6 +54,11 @@ pub(super) fn begin(ledger: &mut Ledger, keys: &Keys, now: Now, name: &str, owne
 
 /// Add a token.
 pub(super) fn add(out: &mut Out, args: &AddArgs) -> Result<(), Fail> {
+    if args.action == GAP {
+        return Err(Fail::usage(format!(
+            "--action `{GAP}` is what `listen --record` writes where events are missing, name another action"
+        )));
+    }
     if is_reserved(&args.action) {
         return Err(Fail::usage(format!(
             "--action `{}` is what a workload writes: `chain new`, `run`, `plan`, `start`, `complete` and `close` do, name \

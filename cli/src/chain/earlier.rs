@@ -28,7 +28,7 @@ const MAX_SEGMENTS: usize = 1 << 16;
 
 /// What the first line of a file says of the log.
 #[derive(Default)]
-pub(super) struct First {
+pub(crate) struct First {
     /// Its header, as it is written.
     header: Option<String>,
     /// What it links to.
@@ -43,7 +43,7 @@ impl First {
         Self { header, link: token.prev().map(|link| link.0) }
     }
 
-    pub(super) fn header(&self) -> Option<LogHeader<'_>> {
+    pub(crate) fn header(&self) -> Option<LogHeader<'_>> {
         LogHeader::parse(self.header.as_deref()?)
     }
 
@@ -74,6 +74,8 @@ pub(super) struct Earlier {
     segments: Vec<Segment>,
     /// The first of them that is nowhere.
     missing: Option<Reference>,
+    /// Files that differ, of which each may be the first that is missing.
+    unclear: Vec<PathBuf>,
 }
 
 impl Earlier {
@@ -83,16 +85,20 @@ impl Earlier {
         let mut candidates: Option<Vec<(PathBuf, NodeHash)>> = None;
         while let Some(wanted) = reference {
             let candidates = candidates.get_or_insert_with(|| candidates_for(path, others));
-            let at = candidates.iter().position(|(_, last)| *last == wanted.last);
-            let Some(at) = at.filter(|_| segments.len() < MAX_SEGMENTS) else {
-                return Self { segments, missing: Some(wanted) };
+            let ends: Vec<usize> = (0..candidates.len())
+                .filter(|at| candidates.get(*at).is_some_and(|(_, last)| *last == wanted.last))
+                .collect();
+            let at = match choose(candidates, &ends, wanted.whole) {
+                Ok(at) => at.filter(|_| segments.len() < MAX_SEGMENTS),
+                Err(unclear) => return Self { segments, missing: Some(wanted), unclear },
             };
+            let Some(at) = at else { return Self { segments, missing: Some(wanted), unclear: Vec::new() } };
             // One file is one segment, so that this comes to an end.
-            let (path, _) = candidates.swap_remove(at);
+            let (path, _) = candidates.remove(at);
             reference = first_of(&path).reference();
             segments.push(Segment { path, reference: wanted });
         }
-        Self { segments, missing: None }
+        Self { segments, missing: None, unclear: Vec::new() }
     }
 
     /// What the first line must link to. Where the segment before is missing and may be, that is not known; but there must have been
@@ -100,6 +106,8 @@ impl Earlier {
     pub(super) fn start(&self, partial: bool) -> Start {
         match self.segments.first() {
             Some(newest) => Start::After(newest.reference.last),
+            // Whichever it is, it ends in that line.
+            None if !self.unclear.is_empty() => self.missing.map_or(Start::Fresh, |missing| Start::After(missing.last)),
             None if partial && self.segment_is_missing() => Start::Unknown,
             None => Start::Fresh,
         }
@@ -126,6 +134,12 @@ impl Earlier {
         found: &mut dyn FnMut(Finding),
     ) -> Result<(), Fail> {
         let (mut promised, mut missing) = (false, self.missing.filter(|_| !(partial && self.segment_is_missing())));
+        if !self.unclear.is_empty() {
+            missing = None;
+            let names: Vec<String> = self.unclear.iter().map(|path| path.display().to_string()).collect();
+            let expected = "one file that ends in the line before, or a first line that says which it is".to_owned();
+            found(wrong_segment(expected, format!("{} that differ: {}", names.len(), names.join(", "))));
+        }
         for segment in self.segments.iter().rev() {
             let (mut tree, mut last, mut torn) = (Frontier::new(), None, false);
             read::lines(&segment.path, |_, line| {
@@ -178,6 +192,33 @@ impl Earlier {
             let_be: 0,
         }
     }
+}
+
+/// Which of the files that end in the right line (`ends`) is the segment: the one that has the lines that the next says it has. Where it
+/// does not say, or none has, it is the first if all of them have the same; else all of them are given.
+fn choose(
+    files: &[(PathBuf, NodeHash)],
+    ends: &[usize],
+    whole: Option<Continues>,
+) -> Result<Option<usize>, Vec<PathBuf>> {
+    let Some(first) = ends.first().copied() else { return Ok(None) };
+    if ends.len() == 1 {
+        return Ok(Some(first));
+    }
+    let paths = || ends.iter().filter_map(|at| files.get(*at)).map(|(path, _)| path);
+    let lines: Vec<Option<Continues>> = paths().map(|path| lines_of(path)).collect();
+    if let Some(at) = whole.and_then(|whole| lines.iter().position(|lines| *lines == Some(whole))) {
+        return Ok(ends.get(at).copied());
+    }
+    let same = lines.windows(2).all(|two| two[0].is_some() && two[0] == two[1]);
+    if same { Ok(Some(first)) } else { Err(paths().cloned().collect()) }
+}
+
+/// How many lines a file has, and their root; `None` if it cannot be read.
+fn lines_of(path: &Path) -> Option<Continues> {
+    let mut tree = Frontier::new();
+    read::lines(path, |_, line| tree.push(leaf_hash(line.unwrap_or_default()))).ok()?;
+    Some(Continues { size: tree.size(), root: tree.root() })
 }
 
 /// Whether a line, wherever it stands, says that the log has checkpoints.
@@ -237,7 +278,7 @@ fn journal(name: &str) -> Names {
 }
 
 /// The first line of a file; of one that cannot be read, nothing is known.
-pub(super) fn first_of(path: &Path) -> First {
+pub(crate) fn first_of(path: &Path) -> First {
     let Ok(mut file) = files::open(path) else { return First::default() };
     let mut front = Vec::new();
     read::first_line(&mut file, &mut front).ok().flatten().map(First::of).unwrap_or_default()

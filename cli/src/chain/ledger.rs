@@ -1,5 +1,6 @@
 //! The writing side: a log that is appended to, with its workload, its tree and its checkpoint.
 
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use sluis_spiffe::{Svid, SvidFiles};
 
 use super::args::Protect;
 use super::progress::Waiting;
+use super::read;
 use super::running::Known;
 use crate::fail::Fail;
 use crate::files;
@@ -143,6 +145,10 @@ impl Sidecars {
 pub(super) struct Ledger {
     path: PathBuf,
     journal: TokenJournal,
+    /// Blank lines in it: they are no entries, and count as lines.
+    blank: u64,
+    /// It was not there before.
+    created: bool,
     /// What its tokens say.
     pub(super) known: Known,
     /// For new ids.
@@ -152,6 +158,7 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Open a log, or begin it; then it is called `origin`, or as its file.
     pub(super) fn open(path: &Path, keys: &Keys, origin: Option<&str>) -> Result<Self, Fail> {
+        tokens::refuse_second_name(path)?;
         let start = Instant::now();
         let mut said = false;
         let waiting = Waiting::new(format!("reading {}", path.display()));
@@ -170,7 +177,10 @@ impl Ledger {
                 Ok((journal, found, known)) => {
                     drop(waiting);
                     tokens::tell_torn(path, found.torn);
-                    let ledger = Self { path: path.to_owned(), journal, known, rng: seed.fork("ids") };
+                    let lines = lines_in(path).map_err(|why| read::cannot(path, &why))?;
+                    let blank = lines.saturating_sub(found.entries);
+                    let (path, rng) = (path.to_owned(), seed.fork("ids"));
+                    let ledger = Self { path, journal, blank, created: found.created, known, rng };
                     ledger.refuse_closed()?;
                     return Ok(ledger);
                 }
@@ -230,7 +240,7 @@ impl Ledger {
         let made = keys.sealing(now.wall, |protection| self.journal.append_as_blocking(now, draft, protection));
         let entry = made.map_err(|why| self.refused(why))?;
         let token_id = entry.token_id.as_ref().map_or(draft.token_id, |id| id.as_text());
-        let added = added(&entry, &token_id.to_cow(), &draft.action.to_cow());
+        let added = self.added(&entry, &token_id.to_cow(), &draft.action.to_cow());
         self.known.sealed |= keys.svid.is_some() || keys.secret.is_some();
         Ok(added)
     }
@@ -267,7 +277,17 @@ impl Ledger {
             keys.sealing(now.wall, |protection| journal.append_workload_blocking(workload, metadata, protection));
         let entry = made.map_err(|why| self.refused(why))?;
         self.known.sealed |= keys.svid.is_some() || keys.secret.is_some();
-        Ok(added(&entry, &token_id, action))
+        Ok(self.added(&entry, &token_id, action))
+    }
+
+    fn added(&self, entry: &Appended, token_id: &str, action: &str) -> Added {
+        Added {
+            line: entry.index + 1 + self.blank,
+            token_id: token_id.to_owned(),
+            action: action.to_owned(),
+            content_hash: entry.content_hash.map(|hash| hash.to_string()).unwrap_or_default(),
+            leaf: entry.leaf,
+        }
     }
 
     fn nothing_waits(&self) -> Fail {
@@ -319,13 +339,26 @@ impl Ledger {
     }
 }
 
-fn added(entry: &Appended, token_id: &str, action: &str) -> Added {
-    Added {
-        line: entry.index + 1,
-        token_id: token_id.to_owned(),
-        action: action.to_owned(),
-        content_hash: entry.content_hash.map(|hash| hash.to_string()).unwrap_or_default(),
-        leaf: entry.leaf,
+impl Drop for Ledger {
+    /// A file that was begun for a token that was refused is gone again, with what was made beside it.
+    fn drop(&mut self) {
+        if self.created && self.size() == 0 {
+            let _ = std::fs::remove_file(files::beside(&self.path, ".tree"));
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// How many line feeds there are in a file.
+fn lines_in(path: &Path) -> io::Result<u64> {
+    let (mut file, mut buffer, mut lines) = (files::open(path)?, vec![0; 1 << 16], 0);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(lines),
+            Ok(n) => lines += buffer.iter().take(n).filter(|byte| **byte == b'\n').count() as u64,
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            Err(why) => return Err(why),
+        }
     }
 }
 

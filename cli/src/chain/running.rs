@@ -17,7 +17,8 @@ pub(super) struct Known {
     /// Some line is signed.
     pub(super) sealed: bool,
     rng: Rng,
-    line: u64,
+    /// Tokens so far.
+    tokens: u64,
 }
 
 /// A file that a step put out.
@@ -36,19 +37,19 @@ pub(super) struct Running {
     pub(super) inputs: Hashes,
     /// Names by which some of them were given, with those under which they stand there.
     pub(super) links: Hashes,
-    /// The line from which on its tokens do not follow each other, and why.
+    /// The number of the token from which on they do not follow each other, and why.
     broken: Option<(u64, Refused)>,
 }
 
 impl Known {
     /// Of an empty log.
     pub(super) fn new(seed: &Seed) -> Self {
-        Self { workload: None, sealed: false, rng: seed.fork("workload"), line: 0 }
+        Self { workload: None, sealed: false, rng: seed.fork("workload"), tokens: 0 }
     }
 
     /// Take note of the next token.
     pub(super) fn fold(&mut self, token: &Token<'_>) {
-        self.line += 1;
+        self.tokens += 1;
         self.sealed |= !token.signature.is_empty();
         if let Some(Ok(plan)) = Plan::read(token) {
             self.plan(&plan);
@@ -65,7 +66,7 @@ impl Known {
         };
         match running.workload.replay(&entry, hash) {
             Ok(()) => running.ended(&entry),
-            Err(why) => drop(running.broken.get_or_insert((self.line, why))),
+            Err(why) => drop(running.broken.get_or_insert((self.tokens, why))),
         }
     }
 
@@ -74,7 +75,7 @@ impl Known {
             return;
         };
         if let Err(why) = running.workload.replay_plan(plan) {
-            running.broken.get_or_insert((self.line, why));
+            running.broken.get_or_insert((self.tokens, why));
         } else if let Planned::Started { inputs, links, .. } = plan.said {
             running.inputs = files::from_json(Some(inputs));
             running.links = files::texts(Some(links));
@@ -91,8 +92,8 @@ impl Known {
         };
         match running.broken {
             None => Ok(Some(running)),
-            Some((line, why)) => {
-                let file = file.display();
+            Some((token, why)) => {
+                let (line, file) = (line_of(file, token), file.display());
                 Err(Fail::runtime(format!(
                     "line {line} of {file} is no next step of its workload ({why}), no step is added: see `sluis chain \
                      verify {file}`"
@@ -105,6 +106,18 @@ impl Known {
     pub(super) fn owner(&self) -> Option<&str> {
         self.workload.as_ref().map(|running| running.workload.owner())
     }
+}
+
+/// The line in which the token of this number stands: blank lines are none.
+fn line_of(file: &std::path::Path, token: u64) -> u64 {
+    let (mut tokens, mut line) = (0, token);
+    let _ = super::read::lines(file, |number, _| {
+        tokens += 1;
+        if tokens == token {
+            line = number;
+        }
+    });
+    line
 }
 
 impl Running {

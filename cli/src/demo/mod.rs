@@ -22,7 +22,7 @@ use crate::output::Out;
 pub(crate) fn run(common: Common) -> Result<ExitCode, Fail> {
     let start = Instant::now();
     let cast = Cast::call(common.runtime)?;
-    let mut teller = Teller::new(Out::new(common, false));
+    let mut teller = Teller::new(Out::new(common, false).timed());
     teller.introduce(&cast, common.runtime);
     let hub = Story::new(cast, &mut teller).play();
     let good = teller.finish(&hub, start.elapsed())?;

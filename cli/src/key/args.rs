@@ -138,7 +138,7 @@ puts the new key in the place of the old one in one step.
 
 --json prints
   {"event":"key","file","algorithm":"ed25519","secret":true,"public",
-   "fingerprint"}
+   "fingerprint","t"}
       algorithm: ed25519 or secp256k1; a secp256k1 key has no fingerprint
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong."#;
@@ -152,7 +152,8 @@ Compare fingerprints before you trust a key: `SHA256:...` is what
 hash for reading aloud.
 
 --json prints
-  {"event":"key","file","algorithm":"ed25519","secret","public","fingerprint"}
+  {"event":"key","file","algorithm":"ed25519","secret","public","fingerprint",
+   "t"}
       secret: whether the file holds the secret key; public: 64 hex digits
   and of a secp256k1 key "algorithm":"secp256k1", public: 66 hex digits, no
   fingerprint: such a key is compared whole, it is the address of its owner
@@ -172,7 +173,7 @@ openssh  a line as in authorized_keys
 A secp256k1 key, for signalling, has the forms pem and hex (66 digits).
 
 --json prints
-  {"event":"key","file","algorithm":"ed25519","format","text"}
+  {"event":"key","file","algorithm":"ed25519","format","text","t"}
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong."#;
 

@@ -21,7 +21,7 @@ use crate::output::{Color, Out, Style, escape};
 
 /// Do what is asked for.
 pub(crate) fn run(common: Common, command: &KeyCommand) -> Result<ExitCode, Fail> {
-    let mut out = Out::new(common, false);
+    let mut out = Out::new(common, false).timed();
     match command {
         KeyCommand::New(args) => new(&mut out, args)?,
         KeyCommand::Show(args) => describe(&mut out, &args.file, &file::any(&args.file)?),
@@ -35,7 +35,7 @@ pub(crate) fn run(common: Common, command: &KeyCommand) -> Result<ExitCode, Fail
             state(&mut out, statement.map_err(Fail::runtime)?);
         }
     }
-    out.finish().map_err(|why| Fail::output(&why))?;
+    out.finish().map_err(|why| Fail::output(&why).although(out.done.as_deref()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -56,6 +56,7 @@ fn new(out: &mut Out, args: &NewArgs) -> Result<(), Fail> {
         Held::Public(_) | Held::SignalPublic(_) => return Err(Fail::runtime("a public key is not made")),
     };
     file::create(&args.file, pem.as_bytes(), args.force)?;
+    out.done = Some(format!("the key is written to {}", args.file.display()));
     describe(out, &args.file, &held);
     Ok(())
 }

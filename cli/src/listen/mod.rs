@@ -7,6 +7,7 @@ mod reload;
 mod room;
 mod settings;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use self::app::Listen;
@@ -19,9 +20,9 @@ use crate::fail::Fail;
 #[cfg(unix)]
 use crate::input::Control;
 use crate::input::Inbox;
-use crate::key;
 use crate::output::{Out, tell};
 use crate::run;
+use crate::{files, key};
 
 /// Listen until there is a reason to end; the exit code is 0 then, unless something was not recorded that should have been.
 pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
@@ -29,6 +30,7 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
         secret: args.record_key.as_deref().map(key::file::secret).transpose()?,
         mac: args.record_hmac_key.as_deref().map(key::file::mac).transpose()?,
     };
+    refuse_same(&args)?;
     let settings = Settings::gather(&args)?;
     settings.node(None)?;
     // Files are made once nothing else can fail: a node that never listened leaves none.
@@ -57,4 +59,35 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
     // Whatever ended it: what was done is said.
     app.finish(&node, ended.as_ref().ok())?;
     ended.map(|_| if app.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is written to is nothing else that is read or written.
+fn refuse_same(args: &ListenArgs) -> Result<(), Fail> {
+    let named = |flag: &'static str, path: &Option<PathBuf>| path.as_deref().map(|path| (flag, files::place(path)));
+    let record = named("--record", &args.record);
+    let sidecar = |end: &str| {
+        record.as_ref().map(|(flag, path)| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(end);
+            (*flag, PathBuf::from(name))
+        })
+    };
+    let mut written = vec![record.clone(), named("--log", &args.log), named("--capture", &args.capture)];
+    written.extend([".tree", ".checkpoint", ".torn", ".next"].map(sidecar));
+    #[cfg(unix)]
+    written.push(named("--control", &args.control));
+    let read = [
+        named("--config", &args.config),
+        named("--record-key", &args.record_key),
+        named("--record-hmac-key", &args.record_hmac_key),
+    ];
+    let written: Vec<_> = written.into_iter().flatten().collect();
+    for (at, (flag, path)) in written.iter().enumerate() {
+        let others = written.iter().skip(at + 1).chain(read.iter().flatten());
+        if let Some((other, _)) = others.filter(|(other, _)| other != flag).find(|(_, other)| files::same(path, other))
+        {
+            return Err(Fail::usage(format!("{flag} and {other} are one file, {}: name another", path.display())));
+        }
+    }
+    Ok(())
 }

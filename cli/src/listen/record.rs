@@ -74,6 +74,7 @@ pub(super) struct Record {
 impl Record {
     /// Open the file, or begin it.
     pub(super) fn open(path: &Path, did: &Did, keys: Keys, max_bytes: Option<u64>) -> Result<Self, Fail> {
+        tokens::refuse_second_name(path)?;
         let key = keys.secret.as_ref().map(SecretKey::public);
         let mut setup = TokenSetup::default().named(tokens::origin_of(path), key).chained();
         if let Some(mac) = &keys.mac {

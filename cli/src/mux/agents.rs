@@ -64,6 +64,11 @@ pub(super) fn add(args: &TokenArgs) -> Result<String, Fail> {
         let normal = agent::normalise(name);
         return Err(Fail::usage(format!("an agent is called {normal:?} there, write its name like that")));
     }
+    if name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(Fail::usage(format!(
+            "{name:?} has blanks or control characters in it, write a name without, like al-ice"
+        )));
+    }
     let before = match files::read_text(&args.agents, MAX_FILE) {
         Ok(text) => text,
         Err(why) if why.kind() == io::ErrorKind::NotFound => String::new(),

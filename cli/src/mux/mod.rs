@@ -44,7 +44,13 @@ pub(crate) fn run(common: Common, command: &MuxCommand) -> Result<ExitCode, Fail
                 Style::Json => out.json("token", |o| o.str("agent", &args.name).str("token", &token)),
                 Style::Text => out.line(|line, _| line.extend_from_slice(token.as_bytes())),
             }
-            out.finish().map_err(|why| Fail::output(&why))?;
+            let (name, agents) = (&args.name, args.agents.display());
+            out.finish().map_err(|why| {
+                let why = Fail::output(&why);
+                Fail::runtime(format!(
+                    "{name} is written to {agents}, but its token is lost: {why}; remove it there and make another"
+                ))
+            })?;
             Ok(ExitCode::SUCCESS)
         }
         _ => ask::run(common, command),

@@ -56,6 +56,8 @@ pub(crate) struct Out {
     /// Events are not shown, only the summary is.
     pub(crate) quiet: bool,
     verbose: u8,
+    /// Objects bear the time at which they are made, and not one that is told.
+    timed: bool,
     /// What is done for good, whether or not its lines can be shown.
     pub(crate) done: Option<String>,
 }
@@ -87,6 +89,12 @@ impl Out {
         out
     }
 
+    /// Its JSON objects bear the time at which they are made.
+    pub(crate) const fn timed(mut self) -> Self {
+        self.timed = true;
+        self
+    }
+
     /// Its lines for people begin with the time, too.
     pub(crate) fn stamped(mut self) -> Self {
         self.page.stamps = true;
@@ -102,7 +110,7 @@ impl Out {
         let style = style(common);
         let columns = columns().unwrap_or(COLUMNS);
         let page = Page { paint, columns, ..Page::new(style, None) };
-        Self { page, way, log: None, style, quiet, verbose: common.verbose, done: None }
+        Self { page, way, log: None, style, quiet, verbose: common.verbose, timed: false, done: None }
     }
 
     /// What happens from now on happens at this time. Wake the task when there is something about its readers to be known.
@@ -162,6 +170,7 @@ impl Out {
         json: impl FnOnce(Object<'_>) -> Object<'_>,
         text: impl FnOnce(&mut Flow<'_>),
     ) {
+        self.look_at_the_clock();
         match &mut self.log {
             None => self.page.show(name, json, text),
             Some(log) if self.style == Style::Json => {
@@ -192,6 +201,7 @@ impl Out {
 
     /// Add a JSON object as a line.
     pub(crate) fn json(&mut self, event: &str, write: impl FnOnce(Object<'_>) -> Object<'_>) {
+        self.look_at_the_clock();
         self.page.json(event, write);
         self.flush_enough();
     }
@@ -205,6 +215,12 @@ impl Out {
     pub(crate) fn add(&mut self, mut page: Page) {
         self.page.lines.append(&mut page.lines);
         self.flush_enough();
+    }
+
+    fn look_at_the_clock(&mut self) {
+        if self.timed {
+            self.page.time = Some(crate::run::wall());
+        }
     }
 
     fn flush_enough(&mut self) {

@@ -174,6 +174,14 @@ fn actions_of_workloads_and_closed_segments_are_not_added_to() {
         assert!(!folder.exists("ran"));
     }
     folder.prints(&["chain", "add", "c.jsonl", "--action", "a"]);
+    // Whatever the two are called.
+    let rename = |from: &str, to: &str| std::fs::rename(folder.0.join(from), folder.0.join(to)).expect("renamed");
+    rename("c.jsonl", "current.log");
+    rename("c.1.jsonl", "old");
+    for (closed, next) in [("c.2.jsonl", "current.log"), ("old", "c.2.jsonl")] {
+        let said = folder.fails(1, &["chain", "add", closed, "--action", "a"]);
+        assert!(said.contains(&format!("is a closed segment of a log that goes on in {next}")), "{said}");
+    }
     // A name makes no segment.
     for name in ["build.20261128.jsonl", "d.1.jsonl"] {
         folder.prints(&["chain", "add", name, "--action", "a"]);
@@ -326,4 +334,107 @@ fn nothing_is_run_that_could_not_be_recorded() {
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(out.status.code() == Some(1) && said.contains("step `one` is not recorded: c.jsonl is gone"), "{said}");
     assert!(!folder.exists("c.jsonl"));
+}
+
+/// What `add` says is in line N is there for `verify`, whatever blank lines there are.
+#[test]
+fn blank_lines_are_counted_alike() {
+    use std::io::Write as _;
+    let folder = Folder::new("logs-blank");
+    folder.prints(&["chain", "new", "c.jsonl"]);
+    let mut file = std::fs::File::options().append(true).open(folder.0.join("c.jsonl")).expect("a file");
+    file.write_all("\n \u{a0}\u{2003}\t\r\n\n".as_bytes()).expect("written");
+    assert_eq!(folder.json(ADD).count("line"), 5);
+    assert_eq!(folder.json(ADD).count("line"), 6);
+    let ran = folder.events(0, &["chain", "run", "c.jsonl", "--step", "s", "--", "true"]);
+    assert_eq!(ran[0].count("line"), 7);
+    let text = folder.text("c.jsonl");
+    assert!(text.lines().nth(4).is_some_and(|line| line.contains("\"action\": \"a\"")));
+    folder.prints(&["chain", "verify", "c.jsonl"]);
+    folder.write("c.jsonl", text.replacen("\"action\": \"a\"", "\"action\": \"b\"", 1));
+    assert_eq!(folder.events(1, &["chain", "verify", "c.jsonl"])[0].count("line"), 5);
+    // A step that does not follow is named by its line, too.
+    let lines: Vec<&str> = text.lines().collect();
+    let broken = lines[6].replacen("\"sequence\": 1", "\"sequence\": 2", 1);
+    folder.write("d.jsonl", format!("{}\n\n{}\n{}\n{broken}\n", lines[0], lines[4], lines[5]));
+    let said = folder.fails(1, &["chain", "run", "d.jsonl", "--step", "t", "--", "true"]);
+    assert!(said.contains("line 5 of d.jsonl is no next step"), "{said}");
+}
+
+#[test]
+fn what_is_refused_leaves_no_file() {
+    let folder = Folder::new("logs-refused");
+    folder.write("secret", "x");
+    let long = "x".repeat(70_000);
+    let deep = format!("{}{}", "[".repeat(120), "]".repeat(120));
+    for args in [
+        &["chain", "add", "c.jsonl", "--action", "a", "--erin", &deep][..],
+        &["chain", "add", "c.jsonl", "--action", "a", "--erachter", &long],
+        &["chain", "new", "c.jsonl", "--name", "a\nb"],
+        &["chain", "add", "c.jsonl", "--action", "a", "--key", "nowhere.key"],
+        &["chain", "add", "c.jsonl", "--action", "step_added"],
+    ] {
+        let out = folder.sluis(args);
+        let left = std::fs::read_dir(&folder.0).expect("a folder").count();
+        assert_eq!(left == 1, out.status.code() != Some(0), "{:?}: {out:?}", &args[..5]);
+        for name in ["c.jsonl", "c.jsonl.tree"] {
+            let _ = std::fs::remove_file(folder.0.join(name));
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_name_of_a_log_gets_no_sidecars_of_its_own() {
+    let folder = signed("logs-second");
+    std::fs::create_dir(folder.0.join("sub")).expect("a folder");
+    for name in ["hard.jsonl", "sub/c.jsonl"] {
+        std::fs::hard_link(folder.0.join("c.jsonl"), folder.0.join(name)).expect("a link");
+    }
+    let listen = ["listen", "--did", "jis:a", "--bind", "127.0.0.1:0", "--duration", "0.1", "--record"];
+    for (name, mend) in [("hard.jsonl", "of c.jsonl, beside which"), ("sub/c.jsonl", "remove the other name")] {
+        for args in [&["chain", "add", name, "--action", "a"][..], &[&listen[..], &[name]].concat()] {
+            let said = folder.fails(1, args);
+            assert!(said.contains("hard link") && said.contains(mend), "{said}");
+        }
+        assert!(!folder.exists(&format!("{name}.tree")));
+    }
+    folder.prints(&with(ADD, &["--key", "hub.key"]));
+    folder.prints(&["chain", "verify", "c.jsonl", "--key", "hub.key"]);
+    // A copy that was made of a file that is not ours may have any number of names.
+    folder.write("reference.jsonl", REFERENCE);
+    std::fs::hard_link(folder.0.join("reference.jsonl"), folder.0.join("copy.jsonl")).expect("a link");
+    folder.prints(&["chain", "add", "copy.jsonl", "--action", "a"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_sidecar_that_cannot_be_used_is_named() {
+    let folder = signed("logs-named");
+    std::fs::remove_file(folder.0.join("c.jsonl.tree")).expect("removed");
+    std::fs::create_dir(folder.0.join("c.jsonl.tree")).expect("a folder");
+    let said = folder.fails(1, ADD);
+    assert!(said.contains("c.jsonl.tree"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn no_mask_opens_files_to_others() {
+    let folder = Folder::new("logs-mask");
+    let script = "umask 0; s=$1; $s key new hub.key; $s chain new c.jsonl --key hub.key; $s listen --did jis:a --bind 127.0.0.1:0 \
+         --duration 0.1 --record r.jsonl --capture p.jsonl --log l.jsonl; $s mux token alice --agents a.toml";
+    let mut sh = std::process::Command::new("sh");
+    let sh = sh.args(["-c", script, "sh", env!("CARGO_BIN_EXE_sluis")]).current_dir(&folder.0);
+    assert!(sh.output().expect("sh runs").status.success());
+    let mut names: Vec<String> = std::fs::read_dir(&folder.0)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        .collect();
+    names.sort();
+    let of_all = ["c.jsonl", "c.jsonl.checkpoint", "c.jsonl.tree", "r.jsonl", "r.jsonl.tree"];
+    for name in &names {
+        let mode = if of_all.contains(&&**name) { 0o644 } else { 0o600 };
+        assert_eq!(folder.mode(name), mode, "{name}");
+    }
+    assert_eq!(names.len(), 9, "{names:?}");
 }

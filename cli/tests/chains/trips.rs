@@ -100,6 +100,48 @@ fn segments_are_known_by_the_first_lines_of_those_behind_them() {
     }
 }
 
+/// Two files may end in the same line: which of them is the segment is said by the next, or else it is not known.
+#[test]
+fn of_two_files_that_end_alike_one_is_the_segment() {
+    let folder = Folder::new("verify-alike");
+    let mut options = Options::default();
+    options.rotate_entries = Some(3);
+    let setup = TokenSetup::default().options(options);
+    let journal = TokenJournal::open(folder.0.join("s.jsonl"), &Seed::from_u64(7), setup).expect("a journal").0;
+    let now = Now::new(Instant::ZERO, Wall::from_micros(1_736_942_400_000_000));
+    for action in ["a", "b", "c", "d", "e"] {
+        let draft = Token { action: Text::new(action), actor: Text::new("jis:hub"), ..Token::default() };
+        journal.append_blocking(now, &draft).expect("appended");
+    }
+    drop(journal);
+    let whole = folder.text("s.1.jsonl");
+    let last = whole.split_inclusive('\n').next_back().expect("a line").to_owned();
+    folder.prints(&["chain", "verify", "s.jsonl"]);
+    // Before and behind the true one in the order of names: a tail of it, and the whole again.
+    std::fs::rename(folder.0.join("s.1.jsonl"), folder.0.join("s.3.jsonl")).expect("renamed");
+    for (name, other) in [("s.1.jsonl", &last), ("s.5.jsonl", &last), ("s.1.jsonl", &whole), ("s.5.jsonl", &whole)] {
+        folder.write(name, other);
+        folder.prints(&["chain", "verify", "s.jsonl"]);
+        std::fs::remove_file(folder.0.join(name)).expect("removed");
+    }
+    // Where the next does not say how long it is, nobody knows which it is.
+    folder.prints(&["chain", "new", "c.jsonl"]);
+    for action in ["a", "b", "c"] {
+        folder.prints(&["chain", "add", "c.jsonl", "--action", action]);
+    }
+    let text = folder.text("c.jsonl");
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    folder.write("p.jsonl", lines[3]);
+    for (name, part) in [("p.1.jsonl", &lines[..3]), ("p.2.jsonl", &lines[2..3]), ("p.3.jsonl", &lines[..3])] {
+        folder.write(name, part.concat());
+    }
+    assert_eq!(kinds(&folder, 1, &["p.jsonl"]), ["segment"]);
+    assert_eq!(kinds(&folder, 1, &["p.jsonl", "--partial"]), ["segment"]);
+    // Two that have the same lines are no question.
+    std::fs::remove_file(folder.0.join("p.2.jsonl")).expect("removed");
+    folder.prints(&["chain", "verify", "p.jsonl"]);
+}
+
 #[test]
 fn files_that_are_named_like_segments_need_not_be_some() {
     let folder = Folder::new("verify-neighbours");

@@ -155,3 +155,14 @@ fn statements_are_one_line_that_both_keys_sign() {
     folder.fails(1, &["key", "revoke", "nowhere.key"]);
     folder.fails(1, &["key", "revoke", "/dev/zero"]);
 }
+
+#[test]
+fn a_key_that_cannot_be_shown_is_there_all_the_same() {
+    let folder = Folder::new("keys-full");
+    let Ok(full) = fs::File::options().write(true).open("/dev/full") else { return };
+    let out = folder.command(&["key", "new", "hub.key"]).stdout(full).output().expect("sluis runs");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.code() == Some(1) && said.contains("the key is written to hub.key, but cannot"), "{said}");
+    let shown = folder.json(&["key", "show", "hub.key"]);
+    assert!(shown.str("t").ends_with("+00:00"), "{shown:?}");
+}

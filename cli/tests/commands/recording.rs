@@ -78,7 +78,8 @@ fn a_real_node_is_recorded_and_replays(runtime: &str) {
     let summary = Json::parse(out.trim_end());
     assert_eq!((summary.str("event"), summary.get("same")), ("summary", &Json::Bool(true)));
     // 22 came, and 15 + 2 * 2 + 1 + 1 went.
-    assert_counts(&summary, &[("lines", lines as u64), ("inputs", lines as u64 - 1), ("datagrams", 43)]);
+    assert_counts(&summary, &[("lines", lines as u64), ("inputs", lines as u64 - 3), ("datagrams", 43)]);
+    assert_eq!((summary.get("cut"), summary.find("t").is_some()), (&Json::Bool(false), true));
     let capture = fs::read(&pcap).expect("it is there");
     assert_eq!(packets(&capture), 43);
     #[cfg(unix)]
@@ -94,7 +95,25 @@ fn a_real_node_is_recorded_and_replays(runtime: &str) {
 
     let (code, out, err) = replay(&[text(&file)]);
     assert_eq!((code, err), (Some(0), String::new()));
-    assert_eq!(out, format!("the same: {} inputs, every output as recorded\n", lines - 1));
+    assert_eq!(out, format!("the same: {} inputs, every output as recorded\n", lines - 3));
+
+    // One that was cut at any line is not the same; one from before recordings had ends cannot say.
+    let whole: Vec<&str> = recorded.split_inclusive('\n').collect();
+    let cut = folder.join("cut.jsonl");
+    for end in [lines - 1, lines / 2, 2] {
+        fs::write(&cut, whole[..end].concat()).expect("written");
+        let (code, out, _) = replay(&[text(&cut)]);
+        assert!(code == Some(1) && out.starts_with("cut: ") && out.contains("its end is missing"), "{out}");
+        let (code, out, _) = replay(&[text(&cut), "--json"]);
+        let summary = Json::parse(out.trim_end());
+        assert_eq!((code, summary.get("cut"), summary.get("same")), (Some(1), &Json::Bool(true), &Json::Bool(true)));
+    }
+    fs::write(&cut, [&whole[..1], &whole[2..lines - 1]].concat().concat()).expect("written");
+    let (code, out, _) = replay(&[text(&cut)]);
+    assert!(code == Some(0) && out.starts_with("the same: ") && out.contains("cannot say whether it was cut"), "{out}");
+    fs::write(&cut, [&recorded, whole[2]].concat()).expect("written");
+    let (code, _, err) = replay(&[text(&cut)]);
+    assert!(code == Some(1) && err.contains("comes after the end of the recording"), "{err}");
 
     // Another decision of the same node is found, on its line; what follows is still captured.
     let at = recorded.lines().position(|line| line.contains("\"out\":\"Ok(Waiting)\"")).expect("the door waited");
@@ -108,7 +127,7 @@ fn a_real_node_is_recorded_and_replays(runtime: &str) {
     assert_eq!((told[0].str("event"), told[0].count("line")), ("difference", at as u64 + 1));
     assert!(told[0].str("recorded").contains("Ok(Accepted)") && told[0].str("replayed").contains("Ok(Waiting)"));
     assert_eq!(told[1].get("same"), &Json::Bool(false));
-    assert_counts(&told[1], &[("inputs", at as u64), ("datagrams", 43)]);
+    assert_counts(&told[1], &[("inputs", at as u64 - 1), ("datagrams", 43)]);
     let (code, out, _) = replay(&[text(&other)]);
     assert!(code == Some(1) && out.starts_with(&format!("different from line {} on\n", at + 1)), "{out}");
     assert!(out.lines().all(|line| line.chars().count() < 200), "{out}");
@@ -188,9 +207,9 @@ fn a_full_disk_ends_the_recording_and_not_the_node(runtime: &str) {
     assert_eq!((out.status.code(), said.lines().count()), (Some(1), 1), "{said}");
     assert!(said.starts_with("sluis listen: cannot go on recording in "), "{said}");
     assert!(said.contains("make room and start again; listening goes on."), "{said}");
-    // What there is of it ends with a whole line, and replays.
-    let (code, _, err) = replay(&[text(&file)]);
-    assert_eq!((code, err), (Some(0), String::new()));
+    // What there is of it ends with a whole line, and replays; that it is cut is said.
+    let (code, out, err) = replay(&[text(&file)]);
+    assert_eq!((code, err, out.starts_with("cut: ")), (Some(1), String::new(), true));
     fs::remove_dir_all(folder).expect("it was ours");
 }
 
@@ -214,8 +233,8 @@ fn files_grow_no_further_than_they_may(runtime: &str) {
         assert!((4096..=8192).contains(&length), "{path:?}: {length}");
         assert!(fs::read_to_string(path).expect("UTF-8").ends_with("}\n"));
     }
-    let (code, _, err) = replay(&[text(&file)]);
-    assert_eq!((code, err), (Some(0), String::new()));
+    let (code, out, err) = replay(&[text(&file)]);
+    assert_eq!((code, err, out.starts_with("cut: ")), (Some(1), String::new(), true));
     let verify = command(&["chain", "verify", text(&log)]).output().expect("sluis runs");
     assert_eq!(verify.status.code(), Some(0), "{verify:?}");
     // One taken for the other is named as what it is.

@@ -54,7 +54,18 @@ fn a_token_is_given_once_and_its_hash_is_kept() {
     assert!(!file.contains(alice.trim()) && file.contains("may = [\"call:*\"]"), "{file}");
     refused(&folder, 2, &["token", "alice", "--agents", "a.toml"], "a.toml");
     refused(&folder, 2, &["token", "Alice.aint", "--agents", "a.toml"], "\"alice\"");
+    for odd in ["al ice", "al\u{a0}ice", "al\tice", "al\u{7}ice"] {
+        refused(&folder, 2, &["token", odd, "--agents", "a.toml"], "blanks or control characters");
+    }
     assert_eq!(std::fs::read_to_string(folder.0.join("a.toml")).unwrap(), file);
+    if let Ok(full) = std::fs::File::options().write(true).open("/dev/full") {
+        let out = folder.command(&["mux", "token", "carol", "--agents", "b.toml"]).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(
+            out.status.code() == Some(1) && said.contains("carol is written to b.toml, but its token is lost"),
+            "{said}"
+        );
+    }
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

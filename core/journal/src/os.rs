@@ -93,6 +93,9 @@ impl Folder for OsFolder {
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(how != How::Existing).truncate(how == How::Empty);
+        // Whatever the umask says: nobody else writes to it.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
         match options.open(&path) {
             // By now the name may stand for something else.
             Ok(file) => regular(&file.metadata()?).map(|()| Some(OsFile(file))),

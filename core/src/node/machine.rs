@@ -87,7 +87,13 @@ impl Datagrams for Node {
             Err(why) => stats.rejected.count(why),
         }
         self.tape.note(|line| {
-            line.text("in", "datagram").at(now).path(path).hex("hex", bytes).out(&taken);
+            let line = line.text("in", "datagram").at(now).path(path).hex("hex", bytes);
+            // Recordings keep the name that this reason had when they got their form.
+            if taken == Err(Reject::SourcePortZero) {
+                line.out(&format_args!("Err(NoReturn)"))
+            } else {
+                line.out(&taken)
+            };
         });
         taken.map(|_| ())
     }

@@ -39,7 +39,7 @@ mod settings;
 mod tests;
 
 pub use self::capture::Capture;
-pub use self::replay::{Replay, ReplayError, Replayed, replay, replay_labelled};
+pub use self::replay::{RecordingEnd, Replay, ReplayError, Replayed, replay, replay_labelled};
 pub use crate::node::tape::Tape;
 
 /// A tape in memory. Clones share their lines.

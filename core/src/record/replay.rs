@@ -81,6 +81,19 @@ pub struct Replay {
     node: Option<Node>,
     version: Version,
     wrote: String,
+    end: RecordingEnd,
+}
+
+/// Whether all of a recording is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordingEnd {
+    /// It does not say whether it has an end: it is not of a file, or was made by an earlier version.
+    #[default]
+    Unknown,
+    /// It says that it has an end, and that has not come: it was cut there, or is still being made.
+    Missing,
+    /// The end has come.
+    Reached,
 }
 
 impl Replay {
@@ -112,6 +125,19 @@ impl Replay {
         }
         let input = object.text("in").map_err(odd)?;
         let started = input == "start";
+        match (&*input, self.node.is_some(), self.end) {
+            ("start", ..) => self.end = RecordingEnd::Unknown,
+            (_, _, RecordingEnd::Reached) => return Err(odd(BadRecord("comes after the end of the recording"))),
+            ("file", true, _) => {
+                self.end = RecordingEnd::Missing;
+                return Ok(());
+            }
+            ("end", true, _) => {
+                self.end = RecordingEnd::Reached;
+                return Ok(());
+            }
+            _ => {}
+        }
         let node = match &mut self.node {
             node if started => {
                 self.version = version(object).map_err(odd)?;
@@ -138,6 +164,12 @@ impl Replay {
     #[must_use]
     pub const fn inputs(&self) -> usize {
         self.inputs
+    }
+
+    /// Whether all of the recording has come.
+    #[must_use]
+    pub const fn end(&self) -> RecordingEnd {
+        self.end
     }
 
     /// The end of the recording: the node as it is now.

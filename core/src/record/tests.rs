@@ -1,9 +1,11 @@
+use std::borrow::ToOwned as _;
 use std::boxed::Box;
+use std::format;
 use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
-use super::{Capture, Lines, ReplayError, pcapng, replay, replay_labelled, settings};
+use super::{Capture, Lines, RecordingEnd, Replay, ReplayError, pcapng, replay, replay_labelled, settings};
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{Encoding, Value, ValueBuf, Zone};
 use crate::node::line::Version;
@@ -325,5 +327,40 @@ fn captures_are_well_formed() {
         if !v6 {
             assert_eq!(checksum(&packet[..20]), 0, "the IP checksum");
         }
+    }
+}
+
+/// What reasons are called in recordings does not change when they are renamed: older ones would come out different.
+#[test]
+fn names_in_recordings_stay() {
+    let lines = Lines::default();
+    let config = NodeConfig::new(Did::new("jis:home:hub").unwrap());
+    let mut node = Node::recorded(config, &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
+    let from = Path::to("192.0.2.1:0".parse().unwrap());
+    assert!(node.handle_datagram(Now::default(), from, &mut [0]).is_err());
+    assert!(lines.text().contains("\"out\":\"Err(NoReturn)\""), "{}", lines.text());
+    replay(&lines.text()).unwrap();
+}
+
+#[test]
+fn a_recording_that_says_that_it_has_an_end_has_one() {
+    let lines = Lines::default();
+    let config = NodeConfig::new(Did::new("jis:home:hub").unwrap());
+    let mut node = Node::recorded(config, &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
+    node.handle_timeout(Now::default());
+    let (begin, rest) = lines.text().split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let (ends, end) = ("{\"in\":\"file\",\"ends\":true}\n", "{\"in\":\"end\"}\n");
+    for (text, expected) in [
+        (format!("{begin}\n{rest}"), RecordingEnd::Unknown),
+        (format!("{begin}\n{ends}{rest}"), RecordingEnd::Missing),
+        (format!("{begin}\n{ends}{rest}{end}"), RecordingEnd::Reached),
+        (format!("{begin}\n{ends}{rest}{end}{begin}\n{rest}"), RecordingEnd::Unknown),
+    ] {
+        let mut replay = Replay::new();
+        text.lines().for_each(|line| replay.line(line).unwrap());
+        assert_eq!(replay.end(), expected, "{text}");
+    }
+    for text in [format!("{end}{begin}"), format!("{begin}\n{end}{rest}")] {
+        assert!(matches!(replay(&text), Err(ReplayError::Unreadable { .. })), "{text}");
     }
 }

@@ -13,6 +13,9 @@ use sluis_core::record::Tape;
 /// The file holds the node's seed and every datagram, so only its owner may read it (mode 0600 on Unix); see
 /// [`record`](sluis_core::record). Every line is written at once, so that a crash loses none. When the disk is full the recording
 /// ends there, after its last whole line, and the node goes on; [`end`](Self::end) tells.
+///
+/// Its second line, `{"in":"file","ends":true}`, says that it will have a last one, `{"in":"end"}`, which is written when the tape is
+/// dropped, unless it had to end before: a file without it was cut.
 #[derive(Debug)]
 pub struct FileTape {
     file: File,
@@ -22,6 +25,10 @@ pub struct FileTape {
     line: Vec<u8>,
     end: TapeEnd,
 }
+
+/// The line that says that the file will have an end, and that end.
+const ENDS: &str = r#"{"in":"file","ends":true}"#;
+const END: &[u8] = b"{\"in\":\"end\"}\n";
 
 /// Whether a [`FileTape`] had to end, and why. Clones know the same.
 #[derive(Clone, Debug, Default)]
@@ -65,13 +72,24 @@ impl FileTape {
 
 impl Tape for FileTape {
     fn line(&mut self, line: &str) {
+        let first = self.len == 0;
+        self.put(line);
+        if first {
+            self.put(ENDS);
+        }
+    }
+}
+
+impl FileTape {
+    /// Write a line, if there will still be room for the end.
+    fn put(&mut self, line: &str) {
         if self.end.why().is_some() {
             return;
         }
         self.line.clear();
         self.line.extend_from_slice(line.as_bytes());
         self.line.push(b'\n');
-        if self.len + self.line.len() as u64 > self.max {
+        if self.len + (self.line.len() + END.len()) as u64 > self.max {
             let _ = self.end.0.set(io::ErrorKind::QuotaExceeded.into());
             return;
         }
@@ -82,6 +100,15 @@ impl Tape for FileTape {
                 let _ = self.file.set_len(self.len);
                 let _ = self.end.0.set(why);
             }
+        }
+    }
+}
+
+impl Drop for FileTape {
+    fn drop(&mut self) {
+        // A node that panicked did not come to an end; and what was not begun has none.
+        if self.len > 0 && self.end.why().is_none() && !std::thread::panicking() {
+            let _ = self.file.write_all(END).inspect_err(|_| drop(self.file.set_len(self.len)));
         }
     }
 }

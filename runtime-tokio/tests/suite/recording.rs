@@ -57,7 +57,9 @@ fn a_real_node_replays_through_the_core() {
     });
     let text = fs::read_to_string(&path).unwrap();
     let replayed = replay(&text).unwrap();
-    assert_eq!(replayed.inputs + 1, text.lines().count());
+    // The start, and what the file says of its end.
+    assert_eq!(replayed.inputs + 3, text.lines().count());
+    assert!(text.ends_with("\n{\"in\":\"end\"}\n"));
     let stats = replayed.node.stats();
     assert_eq!((stats.accepted, stats.requests, stats.timeouts), (150, 1, 1));
     #[cfg(unix)]

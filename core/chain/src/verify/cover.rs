@@ -267,7 +267,7 @@ impl<'t> Cover<'t> {
             self.next = at + 2;
             return Some(Step::Good);
         }
-        if self.is(found + 1, leaf) || found + 1 == self.against.size {
+        if self.is(found + 1, leaf) || (found + 1 == self.against.size && !self.is(at, leaf)) {
             self.dropped(Who::Suspect, at, found);
             self.next = (found + 2).min(self.against.size.max(found + 1));
             return Some(Step::Good);

@@ -129,6 +129,11 @@ impl Kind {
         }
     }
 
+    /// Whether it is that an earlier token says the same: `duplicate_id` and whatever a checker calls so.
+    pub(super) fn is_repetition(self) -> bool {
+        self.as_str().starts_with("duplicate_")
+    }
+
     /// Whether it is about other lines than the one it is said of: such that are not there.
     pub(super) const fn is_of_others(self) -> bool {
         matches!(self, Self::Dropped | Self::Truncated)

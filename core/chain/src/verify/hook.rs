@@ -49,7 +49,8 @@ pub struct Place {
 /// What a checker found about the token in hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// What is wrong.
+    /// What is wrong. One whose word begins with `duplicate_` is that an earlier token says the same: it is dropped where that one is a
+    /// copy of this line, which stands elsewhere and was found.
     pub kind: Kind,
     /// What should be there.
     pub expected: Option<String>,

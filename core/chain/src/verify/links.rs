@@ -64,22 +64,22 @@ pub(super) struct Links {
 
 /// The last of some hashes.
 #[derive(Clone, Copy)]
-struct Few {
+pub(super) struct Few {
     hashes: [NodeHash; RECENT],
     count: usize,
 }
 
 impl Few {
-    const NONE: Self = Self { hashes: [[0; 32]; RECENT], count: 0 };
+    pub(super) const NONE: Self = Self { hashes: [[0; 32]; RECENT], count: 0 };
 
-    fn push(&mut self, hash: NodeHash) {
+    pub(super) fn push(&mut self, hash: NodeHash) {
         if let Some(slot) = self.hashes.get_mut(self.count % RECENT) {
             *slot = hash;
         }
         self.count += 1;
     }
 
-    fn has(&self, hash: &NodeHash) -> bool {
+    pub(super) fn has(&self, hash: &NodeHash) -> bool {
         self.hashes.get(..self.count.min(RECENT)).unwrap_or_default().contains(hash)
     }
 }
@@ -120,6 +120,11 @@ impl Links {
     /// Whether the last entry is one that was gone further up.
     pub(super) const fn is_moved(&self) -> bool {
         self.moved
+    }
+
+    /// Whether this entry was found where it does not belong.
+    pub(super) fn is_displaced(&self, leaf: &NodeHash) -> bool {
+        self.displaced.has(leaf)
     }
 
     /// The last entry was logged under another leaf hash, for a reason that was found.

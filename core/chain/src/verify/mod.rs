@@ -6,7 +6,11 @@
 //!   I/O, and never stops at what it finds.
 //! - **Every check is made, whatever others find.** Findings are merged afterwards, and only where the same bytes are the cause: a
 //!   line whose bytes are not those that were logged has one [`Finding`], and what follows from it (a link to it, a parent
-//!   that it was, a step that no longer follows) is not said again. That entries before it are gone is another cause.
+//!   that it was, a step that no longer follows) is not said again. Of one line there is at most one finding about its own bytes or who
+//!   signed it; and beside it at most one about lines that are not there (`dropped` before it, `truncated` behind the last), for that is
+//!   another cause. A link to elsewhere does not stand beside `dropped`: it follows. A copy of a line that stands elsewhere is
+//!   the finding, and not the line in its place. Without leaf hashes, where fewer entries are there than under the
+//!   checkpoint, those that are gone in one place and those at the end cannot be told apart: both are said.
 //! - **Against a checkpoint** ([`Against`]) every edit, drop, swap, insertion and truncation is found, and with the log's leaf
 //!   hashes (`FILE.tree`) the first wrong entry is named even if whoever changed it made all later lines anew.
 //! - Some 22 to 26 bytes of memory for each token, 8 more for each that stands before its parent, and 64 KiB or a line. Some 7 more for

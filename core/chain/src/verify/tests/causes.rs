@@ -102,9 +102,12 @@ enum Change {
     Rehashed,
     Reformatted,
     Dropped,
-    /// A copy right behind it, and one further down.
+    /// A copy right behind it, one further down, and one further up.
     Copied,
     CopiedFar,
+    CopiedUp,
+    /// It and the two behind it.
+    BlockDropped,
     Up,
     Down,
     Exchanged,
@@ -117,7 +120,7 @@ enum Change {
     Rubbish,
 }
 
-const CHANGES: [Change; 14] = [
+const CHANGES: [Change; 16] = [
     Change::Unreadable,
     Change::Edited,
     Change::Rehashed,
@@ -125,6 +128,8 @@ const CHANGES: [Change; 14] = [
     Change::Dropped,
     Change::Copied,
     Change::CopiedFar,
+    Change::CopiedUp,
+    Change::BlockDropped,
     Change::Up,
     Change::Down,
     Change::Exchanged,
@@ -153,6 +158,8 @@ fn apply(change: Change, lines: &mut Lines, at: usize) -> Option<()> {
         Change::Reformatted => lines[at] = line.replacen(": ", ":  ", 1),
         Change::Dropped => drop(lines.remove(at)),
         Change::Copied => lines.insert(at + 1, line),
+        Change::CopiedUp => lines.insert(at.checked_sub(FAR)?, line),
+        Change::BlockDropped => drop(lines.drain(at..(at + 3 <= lines.len()).then_some(at + 3)?)),
         Change::CopiedFar => lines.insert((at + FAR <= lines.len()).then_some(at + FAR)?, line),
         Change::Up => {
             let line = lines.remove(at);
@@ -189,6 +196,7 @@ fn is_seen(change: Change, beside: Beside, at: usize, count: usize) -> bool {
     match change {
         Change::Rehashed | Change::Reformatted | Change::Dropped => beside != Beside::Nothing || !is_last,
         Change::Return => beside != Beside::Nothing || !is_last,
+        Change::BlockDropped => beside != Beside::Nothing || at + 3 < count,
         Change::Down | Change::CopiedFar => beside != Beside::Nothing || at + FAR < count,
         _ => true,
     }
@@ -216,7 +224,9 @@ fn one_cause_is_one_finding() {
                 let found = check(&good, text(&bad).as_bytes(), beside);
                 let seen = is_seen(change, beside, at, good.len());
                 // Without leaf hashes nothing says what the last line was, so that what else is changed cannot be told from it.
-                let most = if beside == Beside::Checkpoint && touches_last(change, at, good.len()) { 2 } else { 1 };
+                // Nor does it say how many are gone in one place, so that all of them may be.
+                let many = change == Change::BlockDropped || touches_last(change, at, good.len());
+                let most = if beside == Beside::Checkpoint && many { 2 } else { 1 };
                 if found.len() > most || (seen && found.is_empty()) {
                     wrong.push(format!("{change:?} of line {}, {beside:?}: {:?}", at + 1, kinds(&found)));
                 }
@@ -230,6 +240,7 @@ fn one_cause_is_one_finding() {
 fn touches_last(change: Change, at: usize, count: usize) -> bool {
     match change {
         Change::Exchanged | Change::Joined => at + 2 >= count,
+        Change::BlockDropped => at + 3 >= count,
         Change::Down => at + FAR + 1 >= count,
         _ => at + 1 == count,
     }
@@ -360,6 +371,27 @@ fn carriage_returns_are_one_finding() {
         plain.push_str("\r\n");
     }
     assert_eq!(run(plain.as_bytes(), settings(Made::default()), None).0, []);
+}
+
+/// A segment whose head is cut off has one finding: that what it links to is another than the end of the segment before follows.
+#[test]
+fn a_cut_head_of_a_segment_is_one_finding() {
+    let steps = steps();
+    let (before, good) = steps.split_at(7);
+    let start = Start::After(leaf_hash(before[6].as_bytes()));
+    for cut in 1..4 {
+        for beside in [Beside::Nothing, Beside::Tree] {
+            let seed = Seed::from_u64(1);
+            let settings = Settings { start, ..settings(Made::default()) };
+            let mut found = Vec::new();
+            let mut verifier = Verifier::new(settings, against(good, beside), &seed);
+            verifier.push(text(&good[cut..]).as_bytes(), &mut |finding| found.push(finding));
+            let _ = verifier.finish(&mut |finding| found.push(finding));
+            found.retain(|finding| finding.kind != Kind::MissingParent);
+            let kind = if beside == Beside::Tree { Kind::Dropped } else { Kind::Link };
+            assert_eq!(kinds(&found), [(kind, 1)], "{cut} {beside:?}");
+        }
+    }
 }
 
 #[test]

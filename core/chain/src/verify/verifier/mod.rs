@@ -14,7 +14,7 @@ use super::finding::{Finding, Kind, Weight};
 use super::hook::{Checker, Place, Problem};
 use super::ids::{Ids, Parent, Seen};
 use super::line::{Flags, Record, too_long};
-use super::links::{Blame, Links};
+use super::links::{Blame, Few, Links};
 use super::mend::{Entry, Mend};
 use super::settings::{Settings, Start};
 use super::split::LongLine;
@@ -60,7 +60,9 @@ pub(super) struct Sequencer<'t, C> {
     trail: Trail,
     late: DeferredChecks,
     /// Who the cover will speak about.
-    suspect: Option<(Passed, Option<String>)>,
+    suspect: Option<Suspect>,
+    /// Entries that were found to stand where they do not belong, the last of them.
+    misplaced: Few,
     summary: Summary,
     gaps: Gaps,
     returns: Returns,
@@ -69,6 +71,14 @@ pub(super) struct Sequencer<'t, C> {
     header: Header,
     /// The file is the beginning of its log.
     fresh: bool,
+}
+
+/// An entry about which the cover will speak.
+#[derive(Clone)]
+struct Suspect {
+    passed: Passed,
+    token_id: Option<String>,
+    leaf: NodeHash,
 }
 
 /// Places where entries are not what they were.
@@ -97,6 +107,7 @@ struct Header {
     /// The first line, and the id of the token in it.
     first: u64,
     first_id: Option<String>,
+    first_leaf: NodeHash,
 }
 
 /// What an entry is of the beginning of a log.
@@ -166,6 +177,7 @@ impl<'t, C: Checker> Sequencer<'t, C> {
             trail: Trail::new(),
             late: DeferredChecks::new(),
             suspect: None,
+            misplaced: Few::NONE,
             summary: Summary {
                 lines: 0,
                 entries: 0,
@@ -221,7 +233,12 @@ impl<'t, C: Checker> Sequencer<'t, C> {
                     lost: self.gaps.lost,
                 };
                 // One that belongs elsewhere neither follows what is here nor is followed.
-                if belongs && let Some(problem) = self.checker.fold(place, note) {
+                // That it says the same again as one before follows, where that was a copy of it that stands elsewhere.
+                let copied = self.links.is_displaced(&record.leaf) || self.misplaced.has(&record.leaf);
+                if belongs
+                    && let Some(problem) = self.checker.fold(place, note)
+                    && !(copied && problem.kind.is_repetition())
+                {
                     self.report(chunk, record, &mut passed, problem);
                 }
             }
@@ -293,6 +310,7 @@ impl<'t, C: Checker> Sequencer<'t, C> {
         let entries = self.summary.entries;
         if entries == 0 {
             (self.header.first, self.header.first_id) = (passed.line, name(record.bytes(chunk)));
+            self.header.first_leaf = record.leaf;
         }
         if !record.flags.has(Flags::HEADER) || record.flags.has(Flags::FALSE) {
             return Begins::Nothing;
@@ -316,7 +334,10 @@ impl<'t, C: Checker> Sequencer<'t, C> {
                 expected: Some(format!("the entry that begins the log, which is in line {}", passed.line)),
                 actual: Some(format!("{entries} entries before it")),
             };
-            self.trail.accuse(finding.line);
+            self.misplaced.push(self.header.first_leaf);
+            if let Some(index) = self.trail.accuse(finding.line) {
+                self.ids.disbelieve(index);
+            }
             self.trail.put(finding, false);
         }
         Begins::This
@@ -353,7 +374,10 @@ impl<'t, C: Checker> Sequencer<'t, C> {
             self.verdicts(Some((chunk, record, passed)));
             match step {
                 Step::Good => {}
-                Step::Suspect => self.suspect = Some((*passed, name(record.bytes(chunk)))),
+                Step::Suspect => {
+                    let token_id = name(record.bytes(chunk));
+                    self.suspect = Some(Suspect { passed: *passed, token_id, leaf: record.leaf });
+                }
                 Step::Follows => passed.weight = Weight::Bytes,
                 Step::Moved => (passed.weight, belongs) = (Weight::Bytes, false),
             }
@@ -381,7 +405,10 @@ impl<'t, C: Checker> Sequencer<'t, C> {
         while let Some(verdict) = self.cover.as_mut().and_then(Cover::verdict) {
             match (verdict.who, &mut this) {
                 (Who::Suspect, _) => {
-                    if let Some((passed, token_id)) = self.suspect.clone() {
+                    if let Some(Suspect { passed, token_id, leaf }) = self.suspect.clone() {
+                        if matches!(verdict.kind, Kind::Swapped | Kind::Inserted) {
+                            self.misplaced.push(leaf);
+                        }
                         self.say(verdict, passed.line, token_id);
                     }
                 }
@@ -417,6 +444,12 @@ impl<'t, C: Checker> Sequencer<'t, C> {
 
     /// A link does not fit.
     fn blame(&mut self, chunk: &[u8], blame: Blame, this: Option<(&Record, &mut Passed)>) {
+        // That the first entry links to another than the one before follows from it that others before it are gone.
+        if let (Blame::This { actual: Some(_), .. }, Some((_, passed))) = (&blame, &this)
+            && self.trail.is_dropped(passed.line)
+        {
+            return;
+        }
         // With leaf hashes it is known how many are gone.
         let unknown = u64::from(!self.cover.as_ref().is_some_and(Cover::has_tree));
         let (back, lost, kind, expected, actual) = match blame {
