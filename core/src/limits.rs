@@ -22,3 +22,7 @@ pub const MAX_DATAGRAM_V6: usize = 65_527;
 pub const DEFAULT_PORT: u16 = 7150;
 /// The target that means "whoever hears this".
 pub const BROADCAST: &str = "broadcast";
+/// Longest key of what a machine keeps, in bytes: a DID, and what it is kept for.
+pub const MAX_STORE_KEY: usize = 512;
+/// Longest value of what a machine keeps, in bytes.
+pub const MAX_STORE_VALUE: usize = 65_536;

@@ -1,5 +1,6 @@
 //! The one boundary: what every state machine has, whatever drives it.
 
+use crate::limits::{MAX_STORE_KEY, MAX_STORE_VALUE};
 use crate::path::Path;
 use crate::reject::Reject;
 use crate::time::{Duration, Instant, Now, Reason};
@@ -36,6 +37,8 @@ pub struct Wants {
     pub events: bool,
     /// Datagrams are to be taken with [`poll_transmit`](Datagrams::poll_transmit).
     pub output: bool,
+    /// Changes of what is kept are to be taken with [`poll_store`](Durable::poll_store).
+    pub store: bool,
     /// When [`handle_timeout`](Machine::handle_timeout) is to be called at the latest, and why; `None` is never. Not in the past
     /// after a full drain at that time.
     pub at: Option<(Instant, Reason)>,
@@ -43,12 +46,12 @@ pub struct Wants {
 
 impl Wants {
     /// Nothing but input.
-    pub const NOTHING: Self = Self { events: false, output: false, at: None };
+    pub const NOTHING: Self = Self { events: false, output: false, store: false, at: None };
 
     /// Whether it is to be drained.
     #[must_use]
     pub const fn is_pending(&self) -> bool {
-        self.events || self.output
+        self.events || self.output || self.store
     }
 
     /// Whether its time has come.
@@ -66,9 +69,109 @@ impl Wants {
     /// Whether the caller has to act on this sooner than on `before`.
     #[must_use]
     pub fn is_sooner_than(&self, before: &Self) -> bool {
-        let more = self.events && !before.events || self.output && !before.output;
+        let more = self.events && !before.events || self.output && !before.output || self.store && !before.store;
         more || self.at.is_some_and(|(at, _)| before.at.is_none_or(|(before, _)| at < before))
     }
+}
+
+/// A machine with state that survives: what it must not forget is on the medium before it is acknowledged to anybody.
+///
+/// The machine numbers its changes and gives them out, oldest first, with [`poll_store`](Self::poll_store). Whoever drives it brings them
+/// to the medium in that order, many at once where there are many, and says so with [`handle_stored`](Self::handle_stored). Until then the machine
+/// answers nobody in a way that relies on them. When it is made anew, it is given what the store then holds.
+pub trait Durable: Machine {
+    /// The next change, lent from the machine's own memory. It is given out once.
+    fn poll_store(&mut self) -> Option<StoreOp<'_>>;
+
+    /// How the changes up to `upto` have ended that this was not said of yet.
+    ///
+    /// `Ok`: they are on the medium, all of them. `Err`: the machine must not acknowledge them. After a restart either all of
+    /// them may be found or none; which, is not known before. Nobody tries them again unless the machine gives them out again, under
+    /// new numbers; it should wait a while before it does.
+    fn handle_stored(&mut self, now: Now, upto: StoreSeq, result: Result<(), StoreError>);
+}
+
+/// The number of a change of what is kept. They count up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct StoreSeq(pub u64);
+
+impl StoreSeq {
+    /// The number after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// A change of what is kept: a key gets a value, or goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreOp<'a> {
+    seq: StoreSeq,
+    key: &'a [u8],
+    value: Option<&'a [u8]>,
+}
+
+impl<'a> StoreOp<'a> {
+    /// Keep a value under a key, in place of what was there.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`]: the key is longer than [`MAX_STORE_KEY`], or the value than [`MAX_STORE_VALUE`].
+    pub const fn put(seq: StoreSeq, key: &'a [u8], value: &'a [u8]) -> Result<Self, StoreError> {
+        if key.len() > MAX_STORE_KEY || value.len() > MAX_STORE_VALUE {
+            return Err(StoreError::TooLarge);
+        }
+        Ok(Self { seq, key, value: Some(value) })
+    }
+
+    /// Keep nothing under a key.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`]: the key is longer than [`MAX_STORE_KEY`].
+    pub const fn remove(seq: StoreSeq, key: &'a [u8]) -> Result<Self, StoreError> {
+        if key.len() > MAX_STORE_KEY {
+            return Err(StoreError::TooLarge);
+        }
+        Ok(Self { seq, key, value: None })
+    }
+
+    /// Of parts that were one before.
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn copied(seq: StoreSeq, key: &'a [u8], value: Option<&'a [u8]>) -> Self {
+        Self { seq, key, value }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn seq(&self) -> StoreSeq {
+        self.seq
+    }
+
+    /// What it concerns.
+    #[must_use]
+    pub const fn key(&self) -> &'a [u8] {
+        self.key
+    }
+
+    /// What is kept there from now on; `None` is nothing.
+    #[must_use]
+    pub const fn value(&self) -> Option<&'a [u8]> {
+        self.value
+    }
+}
+
+/// Why a change is not known to be on the medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no room. It may be tried again once there is.
+    #[error("the disk is full")]
+    Full,
+    /// A key or a value is longer than may be.
+    #[error("a key of more than {MAX_STORE_KEY} bytes, or a value of more than {MAX_STORE_VALUE}")]
+    TooLarge,
+    /// The system refuses, or the medium fails. It may be tried again.
+    #[error("the store cannot be written")]
+    Failed,
 }
 
 /// A machine that speaks datagrams, through one socket or several.

@@ -5,9 +5,9 @@ use core::ops::ControlFlow;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-use super::{App, Io, Lend, MachineAccess, Own, RecvBatch, SendBatch};
+use super::{App, Io, Lend, MachineAccess, NoStore, Own, RecvBatch, SendBatch, Storage, Store, Stored};
 use crate::time::{Duration, Instant, Now};
-use crate::{Datagrams, Machine as _, Wants};
+use crate::{Datagrams, Durable, Machine as _, Wants};
 
 /// Datagrams handed in before the app and the sends get their turn. Few enough that the other end is at work on the first
 /// answers while we are at work on the rest (with 64 in flight that doubles the round trips), and enough for a batch.
@@ -71,9 +71,10 @@ pub struct DriverStats {
 /// Its result is what it did, or the io's error. Dropping it stops at once, without a flush.
 #[derive(Debug)]
 #[must_use = "a driver does nothing unless it is polled"]
-pub struct Driver<H, I> {
+pub struct Driver<H, I, S = NoStore> {
     hold: H,
     io: I,
+    storage: S,
     rx: RecvBatch,
     tx: SendBatch,
     stats: DriverStats,
@@ -110,6 +111,7 @@ impl<H: MachineAccess, I: Io> Driver<H, I> {
         Self {
             hold,
             io,
+            storage: NoStore,
             rx: RecvBatch::new(config.recv_slots, config.recv_slot_len),
             tx: SendBatch::new(config.send_entries, config.send_bytes),
             stats: DriverStats::default(),
@@ -122,6 +124,18 @@ impl<H: MachineAccess, I: Io> Driver<H, I> {
         }
     }
 
+    /// Have what the machine keeps committed to a store. One without never acknowledges what it keeps.
+    pub fn with_store<S: Store>(self, store: S) -> Driver<H, I, Stored<S>>
+    where
+        H::Machine: Durable,
+    {
+        let Self { hold, io, rx, tx, stats, grace, due, app_due, armed, flush_until, more, .. } = self;
+        let storage = Stored::new(store);
+        Driver { hold, io, storage, rx, tx, stats, grace, due, app_due, armed, flush_until, more }
+    }
+}
+
+impl<H: MachineAccess, I: Io, S: Storage<H::Machine>> Driver<H, I, S> {
     /// What it did so far.
     #[must_use]
     pub fn stats(&self) -> DriverStats {
@@ -144,7 +158,7 @@ impl<H: MachineAccess, I: Io> Driver<H, I> {
             }
             woken = false;
             let sent = self.send(cx)?;
-            if self.flush_until.is_some() && self.tx.is_empty() && !self.more {
+            if self.flush_until.is_some() && self.tx.is_empty() && !self.more && !self.storage.is_busy() {
                 return Poll::Ready(Ok(()));
             }
             if received || sent || self.more {
@@ -187,15 +201,15 @@ impl<H: MachineAccess, I: Io> Driver<H, I> {
     /// One turn at the machine: inputs, timers, app (if there were any, or if `ask`), output. Breaks when the grace time
     /// is over.
     fn turn(&mut self, cx: &mut Context<'_>, ask: bool) -> ControlFlow<()> {
-        let Self { hold, io, rx, tx, stats, due, app_due, armed, flush_until, grace, more, .. } = self;
+        let Self { hold, io, storage, rx, tx, stats, due, app_due, armed, flush_until, grace, more } = self;
         hold.with(|machine, app| {
             let now = io.now();
             armed.take_if(|(at, _)| *at <= now.mono);
             tx.tell_unsent(now, machine);
             if let Some(until) = *flush_until {
-                *more = false;
+                *more = storage.serve(cx, now, machine);
                 tx.fill(now, machine);
-                if now.mono < until || tx.is_empty() {
+                if now.mono < until || tx.is_empty() && !storage.is_busy() {
                     return ControlFlow::Continue(());
                 }
                 // Whatever is left is counted, in the machine as well as in the batch.
@@ -215,13 +229,16 @@ impl<H: MachineAccess, I: Io> Driver<H, I> {
             if (acted || ask || is_due(*app_due, now)) && app.poll(cx, now, machine).is_ready() {
                 *flush_until = Some(now.mono + *grace);
             }
+            acted |= storage.serve(cx, now, machine);
             *app_due = app.deadline().map(|at| if at > now.mono { at } else { now.mono + STALL });
             let queued = tx.len();
             tx.fill(now, machine);
             acted |= tx.len() > queued;
             // Output that is left although everybody had a turn may come from this turn's work: look once more. Otherwise
             // nobody takes it, or the machine never has enough, and it is left alone for a moment.
-            let wants = machine.wants();
+            let mut wants = machine.wants();
+            // What is to be kept waits for the commit that is under way.
+            wants.store &= !storage.is_busy();
             *more = wants.is_pending() && acted && !tx.is_full() || wants.is_due(now.mono) && calls < TIMEOUTS;
             *due = next_call(&wants, now);
             ControlFlow::Continue(())
@@ -268,9 +285,9 @@ impl<H: MachineAccess, I: Io> Driver<H, I> {
     }
 }
 
-impl<H, I> Unpin for Driver<H, I> {}
+impl<H, I, S> Unpin for Driver<H, I, S> {}
 
-impl<H: MachineAccess, I: Io> Future for Driver<H, I> {
+impl<H: MachineAccess, I: Io, S: Storage<H::Machine>> Future for Driver<H, I, S> {
     type Output = Result<DriverStats, I::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -10,7 +10,8 @@
 //! * A blocked socket parks the writes: the driver waits for it and reads on only while there is room for the answers.
 //! * A flood starves neither timers, nor the app, nor the sends, nor other tasks: every poll has a budget.
 //! * A machine whose output nobody takes does not make it spin.
-//! * Once the app says [stop](Flow::Stop), what is queued is flushed and the driver ends.
+//! * What a [`Durable`](crate::Durable) machine keeps goes to a [`Store`] in batches, one at a time, while datagrams come and go.
+//! * Once the app says [stop](Flow::Stop), what is queued is flushed, a commit that is under way is waited for, and the driver ends.
 //!
 //! With the feature `std` a machine can also be shared: see [`Handle`].
 
@@ -18,7 +19,10 @@ mod access;
 mod drive;
 mod recv;
 mod send;
+mod store;
 
+#[cfg(feature = "std")]
+pub mod blocking;
 #[cfg(feature = "std")]
 mod handle;
 #[cfg(feature = "std")]
@@ -33,11 +37,14 @@ use crate::time::{Instant, Now};
 pub use access::{Lend, MachineAccess, Own};
 pub use drive::{Driver, DriverConfig, DriverStats};
 #[cfg(feature = "std")]
-pub use handle::{Answer, Clock, Ended, Events, Failure, Handle, HandleConfig, Request, Requests, Shared, Task, share};
+pub use handle::{
+    Answer, Clock, Ended, Events, Failure, Handle, HandleConfig, Request, Requests, Shared, Task, share, share_stored,
+};
 #[cfg(feature = "std")]
 pub use node::{NoReply, Notice, PingNotice, PingReply};
 pub use recv::RecvBatch;
 pub use send::{Run, RunLimits, SendBatch};
+pub use store::{NoStore, Storage, Store, StoreBatch, Stored};
 
 /// The sockets, the timer and the clock of one runtime.
 ///

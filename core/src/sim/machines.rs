@@ -7,6 +7,8 @@ use crate::driver::{Answer, Requests};
 use crate::time::{Duration, Instant, Now, Reason};
 use crate::{Datagrams, Machine, Path, Reject, RejectCounts, Transmit, Wants};
 
+pub use super::keeper::{Change, Keeper};
+
 /// Sends every datagram back to where it came from, as long as its queue has room.
 #[derive(Debug)]
 pub struct Echo {
@@ -231,6 +233,7 @@ impl Machine for Talker {
             events: !self.replies.is_empty() || !self.notices.is_empty(),
             output: !self.queue.is_empty(),
             at: first.map(|at| (at, Reason::RequestTimeout)),
+            ..Wants::NOTHING
         }
     }
 }

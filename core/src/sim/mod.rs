@@ -9,6 +9,7 @@
 //!   bandwidth and queue. They are laid out by a [`Topology`]; [`Plan`]ned cuts take the network apart and mend it.
 //! * **Nodes** are real [`Node`](crate::node::Node)s; they crash and start again with a fresh seed. [`adversary`] has those who
 //!   mean harm.
+//! * **Stores** ([`MemoryStore`]) lose power: what was not confirmed may be kept or lost.
 //! * **Invariants** are checked on the node that was touched after every event, and on everything every 1,000 events: see
 //!   [`Invariant`]. A world stops at the first that does not hold.
 //! * [`Scenario`]s are worlds by name; `swarm` in `sluis-benches` runs them with thousands of seeds. A [`Fault`] switches
@@ -41,6 +42,8 @@ mod agenda;
 pub mod clock;
 #[cfg(all(feature = "sim", feature = "std"))]
 pub mod conformance;
+#[cfg(feature = "std")]
+mod keeper;
 #[cfg(feature = "sim")]
 mod link;
 #[cfg(feature = "std")]
@@ -51,6 +54,8 @@ mod names;
 mod rng;
 #[cfg(feature = "sim")]
 mod scenario;
+#[cfg(feature = "sim")]
+mod store;
 #[cfg(feature = "sim")]
 mod topology;
 #[cfg(feature = "sim")]
@@ -64,6 +69,7 @@ pub use self::{
     names::{MAX_MEMBERS, Name, address, member},
     rng::SimRng,
     scenario::{Scenario, ScenarioError, Setup},
+    store::MemoryStore,
     topology::{Topology, Wire},
     transit::Origin,
     world::{

@@ -21,6 +21,8 @@ mod session;
 mod sim_effects;
 #[cfg(feature = "sim")]
 mod sim_runs;
+#[cfg(all(feature = "sim", feature = "std"))]
+mod sim_stored;
 #[cfg(feature = "sim")]
 mod sim_worlds;
 #[cfg(feature = "tracing")]

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::dispatcher::{DeferredWakers, Dispatcher};
 use super::{Clock, Events, Failure, HandleConfig, Request, Requests};
-use crate::Datagrams;
-use crate::driver::{Driver, DriverStats, Io, MachineAccess};
+use crate::driver::{Driver, DriverStats, Io, MachineAccess, NoStore, Storage, Store, Stored};
 use crate::time::Now;
+use crate::{Datagrams, Durable};
 
 /// Put a machine behind a lock: the task that drives it on `io`, a handle, and its events. See
 /// [`Handle`] for an overview.
@@ -27,7 +27,35 @@ where
     M: Requests + Datagrams,
     I: Io,
 {
-    let dispatcher = Dispatcher::new(config.notices);
+    let (hold, handle, events) = parts(machine, clock, config.notices);
+    let inner = Arc::clone(&hold.inner);
+    (Task { driver: Driver::with_hold(io, hold, config.driver), inner }, handle, events)
+}
+
+/// As [`share`], of a machine whose state is kept in a store.
+#[expect(clippy::type_complexity, reason = "the three that `share` gives")]
+pub fn share_stored<M, I, S>(
+    io: I,
+    machine: M,
+    store: S,
+    clock: impl Clock + 'static,
+    config: HandleConfig,
+) -> (Task<M, I, Stored<S>>, Handle<M>, Events<M>)
+where
+    M: Requests + Datagrams + Durable,
+    I: Io,
+    S: Store,
+{
+    let (hold, handle, events) = parts(machine, clock, config.notices);
+    let inner = Arc::clone(&hold.inner);
+    (Task { driver: Driver::with_hold(io, hold, config.driver).with_store(store), inner }, handle, events)
+}
+
+fn parts<M>(machine: M, clock: impl Clock + 'static, notices: usize) -> (Shared<M>, Handle<M>, Events<M>)
+where
+    M: Requests + Datagrams,
+{
+    let dispatcher = Dispatcher::new(notices);
     let inner = Arc::new(Inner {
         state: Mutex::new(State { machine, dispatcher }),
         stats: Mutex::default(),
@@ -35,25 +63,25 @@ where
     });
     let handle = Handle { user: User::new(&inner) };
     let events = Events::new(handle.user.clone());
-    let hold = Shared { inner: Arc::clone(&inner), loose: DeferredWakers::default() };
-    (Task { driver: Driver::with_hold(io, hold, config.driver), inner }, handle, events)
+    (Shared { inner, loose: DeferredWakers::default() }, handle, events)
 }
 
 /// The future that drives a shared machine, for any executor: see [`share`].
 ///
 /// It ends once the machine was shut down or the io failed; handles say which. Dropping it is a failure to them, too.
 #[must_use = "nothing happens unless the task is spawned or polled"]
-pub struct Task<M: Requests + Datagrams, I: Io> {
-    driver: Driver<Shared<M>, I>,
+pub struct Task<M: Requests + Datagrams, I: Io, S = NoStore> {
+    driver: Driver<Shared<M>, I, S>,
     inner: Arc<Inner<M>>,
 }
 
-impl<M: Requests + Datagrams, I: Io> Unpin for Task<M, I> {}
+impl<M: Requests + Datagrams, I: Io, S> Unpin for Task<M, I, S> {}
 
-impl<M, I> Future for Task<M, I>
+impl<M, I, S> Future for Task<M, I, S>
 where
     M: Requests + Datagrams,
     I: Io,
+    S: Storage<M>,
     I::Error: core::error::Error + Send + Sync + 'static,
 {
     type Output = ();
