@@ -102,6 +102,7 @@ mod reject;
 mod seed;
 #[cfg(any(feature = "sim", all(test, feature = "std")))]
 pub mod sim;
+mod stream;
 pub mod table;
 pub mod time;
 mod unsent;
@@ -113,6 +114,9 @@ pub use machine::{Datagrams, Machine, Transmit, Wants};
 pub use path::{Path, SocketId};
 pub use reject::{Reject, RejectCounts};
 pub use seed::{Name, Rng, Seed, SipKey};
+pub use stream::{Conn, End, Endpoint, Family, ListenerId, Order, Origin, Security, Streams, Up};
+#[cfg(feature = "alloc")]
+pub use stream::{OrderKind, OrderQueue};
 pub use time::{Duration, Instant, Now, Reason, Wall};
 pub use unsent::Unsent;
 

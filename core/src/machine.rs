@@ -36,6 +36,8 @@ pub struct Wants {
     pub events: bool,
     /// Datagrams are to be taken with [`poll_transmit`](Datagrams::poll_transmit).
     pub output: bool,
+    /// Orders are to be taken with [`poll_order`](crate::Streams::poll_order).
+    pub orders: bool,
     /// When [`handle_timeout`](Machine::handle_timeout) is to be called at the latest, and why; `None` is never. Not in the past
     /// after a full drain at that time.
     pub at: Option<(Instant, Reason)>,
@@ -43,12 +45,12 @@ pub struct Wants {
 
 impl Wants {
     /// Nothing but input.
-    pub const NOTHING: Self = Self { events: false, output: false, at: None };
+    pub const NOTHING: Self = Self { events: false, output: false, orders: false, at: None };
 
     /// Whether it is to be drained.
     #[must_use]
     pub const fn is_pending(&self) -> bool {
-        self.events || self.output
+        self.events || self.output || self.orders
     }
 
     /// Whether its time has come.
@@ -66,7 +68,7 @@ impl Wants {
     /// Whether the caller has to act on this sooner than on `before`.
     #[must_use]
     pub fn is_sooner_than(&self, before: &Self) -> bool {
-        let more = self.events && !before.events || self.output && !before.output;
+        let more = self.events && !before.events || self.output && !before.output || self.orders && !before.orders;
         more || self.at.is_some_and(|(at, _)| before.at.is_none_or(|(before, _)| at < before))
     }
 }

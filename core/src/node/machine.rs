@@ -34,7 +34,7 @@ impl Machine for Node {
         let mut wants = Wants {
             events: state.events.has_reply() || state.events.has_notice() || state.cleanup.running,
             output: !state.outbox.is_empty() || state.heartbeat.left > 0,
-            at: None,
+            ..Wants::NOTHING
         };
         // Two variables instead of a pair: this is asked after every datagram, and a pair goes through memory.
         let (mut first, mut reason) = (None, Reason::RequestTimeout);

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::dispatcher::{DeferredWakers, Dispatcher};
 use super::{Clock, Events, Failure, HandleConfig, Request, Requests};
 use crate::Datagrams;
-use crate::driver::{Driver, DriverStats, Io, MachineAccess};
+use crate::driver::{DatagramTransport, Driver, DriverStats, Io, MachineAccess, Transport};
 use crate::time::Now;
 
-/// Put a machine behind a lock: the task that drives it on `io`, a handle, and its events. See
+/// Put a machine that speaks datagrams behind a lock: the task that drives it on `io`, a handle, and its events. See
 /// [`Handle`] for an overview.
 ///
 /// `clock` must read the same clocks as `io`, or time jumps in the machine.
@@ -22,10 +22,24 @@ pub fn share<M, I>(
     machine: M,
     clock: impl Clock + 'static,
     config: HandleConfig,
-) -> (Task<M, I>, Handle<M>, Events<M>)
+) -> (Task<M, DatagramTransport<I>>, Handle<M>, Events<M>)
 where
     M: Requests + Datagrams,
     I: Io,
+{
+    share_over(DatagramTransport::new(io, &config.driver), machine, clock, config)
+}
+
+/// As [`share`], whatever the machine speaks.
+pub fn share_over<M, T>(
+    transport: T,
+    machine: M,
+    clock: impl Clock + 'static,
+    config: HandleConfig,
+) -> (Task<M, T>, Handle<M>, Events<M>)
+where
+    M: Requests,
+    T: Transport<M>,
 {
     let dispatcher = Dispatcher::new(config.notices);
     let inner = Arc::new(Inner {
@@ -36,25 +50,25 @@ where
     let handle = Handle { user: User::new(&inner) };
     let events = Events::new(handle.user.clone());
     let hold = Shared { inner: Arc::clone(&inner), loose: DeferredWakers::default() };
-    (Task { driver: Driver::with_hold(io, hold, config.driver), inner }, handle, events)
+    (Task { driver: Driver::over(transport, hold, config.driver.grace), inner }, handle, events)
 }
 
 /// The future that drives a shared machine, for any executor: see [`share`].
 ///
 /// It ends once the machine was shut down or the io failed; handles say which. Dropping it is a failure to them, too.
 #[must_use = "nothing happens unless the task is spawned or polled"]
-pub struct Task<M: Requests + Datagrams, I: Io> {
-    driver: Driver<Shared<M>, I>,
+pub struct Task<M: Requests, T> {
+    driver: Driver<Shared<M>, T>,
     inner: Arc<Inner<M>>,
 }
 
-impl<M: Requests + Datagrams, I: Io> Unpin for Task<M, I> {}
+impl<M: Requests, T> Unpin for Task<M, T> {}
 
-impl<M, I> Future for Task<M, I>
+impl<M, T> Future for Task<M, T>
 where
-    M: Requests + Datagrams,
-    I: Io,
-    I::Error: core::error::Error + Send + Sync + 'static,
+    M: Requests,
+    T: Transport<M>,
+    T::Error: core::error::Error + Send + Sync + 'static,
 {
     type Output = ();
 
@@ -118,7 +132,7 @@ pub struct Shared<M: Requests> {
     loose: DeferredWakers,
 }
 
-impl<M: Requests + Datagrams> MachineAccess for Shared<M> {
+impl<M: Requests> MachineAccess for Shared<M> {
     type Machine = M;
     type App = Dispatcher<M>;
 

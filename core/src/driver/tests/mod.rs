@@ -5,6 +5,8 @@ mod drive;
 #[cfg(feature = "std")]
 mod handle;
 mod patience;
+#[cfg(feature = "std")]
+mod streams;
 
 use core::cell::RefCell;
 use core::future::Future;
@@ -171,7 +173,7 @@ impl Machine for Echo {
 
     fn wants(&self) -> Wants {
         let at = self.at.map(|at| (at, Reason::Application));
-        Wants { events: self.events > 0, output: !self.queue.is_empty(), at }
+        Wants { events: self.events > 0, output: !self.queue.is_empty(), at, ..Wants::NOTHING }
     }
 }
 

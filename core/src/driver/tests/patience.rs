@@ -163,7 +163,7 @@ impl Machine for Late {
     }
     fn wants(&self) -> Wants {
         let at = Some((Instant::from_nanos(7), Reason::Heartbeat));
-        Wants { events: self.told > 0, output: self.queued > 0, at }
+        Wants { events: self.told > 0, output: self.queued > 0, at, ..Wants::NOTHING }
     }
 }
 

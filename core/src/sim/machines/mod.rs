@@ -1,11 +1,15 @@
 //! Small machines to try drivers and adapters with; they hold to the contract of [`Machine`] and nothing else.
 
+mod streams;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::vec::Vec;
 
 use crate::driver::{Answer, Requests};
 use crate::time::{Duration, Instant, Now, Reason};
 use crate::{Datagrams, Machine, Path, Reject, RejectCounts, Transmit, Wants};
+
+pub use streams::{Call, StreamCaller, StreamEcho};
 
 /// Sends every datagram back to where it came from, as long as its queue has room.
 #[derive(Debug)]
@@ -231,6 +235,7 @@ impl Machine for Talker {
             events: !self.replies.is_empty() || !self.notices.is_empty(),
             output: !self.queue.is_empty(),
             at: first.map(|at| (at, Reason::RequestTimeout)),
+            ..Wants::NOTHING
         }
     }
 }
