@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use sluis_core::driver::{App, Driver, DriverConfig, Io, Own, RecvBatch, RunLimits, SendBatch};
+use sluis_core::driver::{App, DatagramTransport, Driver, DriverConfig, Io, Own, RecvBatch, RunLimits, SendBatch};
 use sluis_core::framing::{Decision, Encoding};
 use sluis_core::node::{Event, Node};
 use sluis_core::time::{Instant, Now};
@@ -145,8 +145,8 @@ impl App<Node> for Asker {
 #[derive(Debug)]
 pub struct World {
     clock: Rc<Cell<Clock>>,
-    hub: Driver<Own<Node, Listen>, Line>,
-    sensor: Driver<Own<Node, Shared>, Line>,
+    hub: Driver<Own<Node, Listen>, DatagramTransport<Line>>,
+    sensor: Driver<Own<Node, Shared>, DatagramTransport<Line>>,
     asker: Rc<RefCell<Asker>>,
 }
 

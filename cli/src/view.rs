@@ -347,7 +347,7 @@ pub(crate) fn counters(stats: &Stats) -> String {
 
 /// What the driver did.
 pub(crate) fn driver(stats: &DriverStats) -> String {
-    let DriverStats { wakes, batches, received, sent, discarded, recv_errors } = stats;
+    let DriverStats { wakes, batches, received, sent, discarded, recv_errors, .. } = stats;
     format!(
         "{received} datagrams in {batches} batches received, {sent} sent, {discarded} not sent, {recv_errors} receive \
          errors, {wakes} wakes"

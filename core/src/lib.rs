@@ -107,6 +107,7 @@ mod seed;
 pub mod session;
 #[cfg(any(feature = "sim", all(test, feature = "std")))]
 pub mod sim;
+mod stream;
 pub mod table;
 pub mod time;
 mod unsent;
@@ -118,6 +119,9 @@ pub use machine::{Datagrams, Durable, Machine, StoreError, StoreOp, StoreSeq, Tr
 pub use path::{Path, SocketId};
 pub use reject::{Reject, RejectCounts};
 pub use seed::{Name, Rng, Seed, SipKey};
+pub use stream::{Conn, End, Endpoint, Family, ListenerId, Order, Origin, Security, Streams, Up};
+#[cfg(feature = "alloc")]
+pub use stream::{OrderKind, OrderQueue};
 pub use time::{Duration, Instant, Now, Reason, Wall};
 pub use unsent::Unsent;
 

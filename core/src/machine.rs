@@ -37,6 +37,8 @@ pub struct Wants {
     pub events: bool,
     /// Datagrams are to be taken with [`poll_transmit`](Datagrams::poll_transmit).
     pub output: bool,
+    /// Orders are to be taken with [`poll_order`](crate::Streams::poll_order).
+    pub orders: bool,
     /// Changes of what is kept are to be taken with [`poll_store`](Durable::poll_store).
     pub store: bool,
     /// When [`handle_timeout`](Machine::handle_timeout) is to be called at the latest, and why; `None` is never. Not in the past
@@ -46,12 +48,12 @@ pub struct Wants {
 
 impl Wants {
     /// Nothing but input.
-    pub const NOTHING: Self = Self { events: false, output: false, store: false, at: None };
+    pub const NOTHING: Self = Self { events: false, output: false, orders: false, store: false, at: None };
 
     /// Whether it is to be drained.
     #[must_use]
     pub const fn is_pending(&self) -> bool {
-        self.events || self.output || self.store
+        self.events || self.output || self.orders || self.store
     }
 
     /// Whether its time has come.
@@ -69,7 +71,10 @@ impl Wants {
     /// Whether the caller has to act on this sooner than on `before`.
     #[must_use]
     pub fn is_sooner_than(&self, before: &Self) -> bool {
-        let more = self.events && !before.events || self.output && !before.output || self.store && !before.store;
+        let more = self.events && !before.events
+            || self.output && !before.output
+            || self.orders && !before.orders
+            || self.store && !before.store;
         more || self.at.is_some_and(|(at, _)| before.at.is_none_or(|(before, _)| at < before))
     }
 }

@@ -1,17 +1,71 @@
-//! TCP on smol, for whatever of [`sluis_net`] is generic over a runtime.
+//! TCP and TLS on smol.
+//!
+//! [`streams`] is the io of a [`Streams`] machine; [`run`] drives one that you own, [`spawn`] gives one away. Everything else of
+//! [`sluis_net`] is generic over [`Smol`].
+//!
+//! ```
+//! use sluis_core::sim::machines::{Call, StreamCaller, StreamEcho};
+//! use sluis_smol::{HandleConfig, net};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! sluis_smol::block_on(async {
+//!     let mut server = net::streams();
+//!     let listener = server.listen(std::net::TcpListener::bind("127.0.0.1:0")?, None)?;
+//!     let port = server.local_addr(listener)?.port();
+//!     let (_echo, _events) = net::spawn(server, StreamEcho::new(8), HandleConfig::default());
+//!
+//!     let (caller, _events) = net::spawn(net::streams(), StreamCaller::default(), HandleConfig::default());
+//!     let call = caller.request(|caller, _| Ok::<_, ()>(caller.call(Call::new("127.0.0.1", port, 1000)))).expect("asked");
+//!     assert!(call.await.is_done());
+//!     Ok(())
+//! })
+//! # }
+//! ```
 
 use std::future::Future;
 use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
-use sluis_net::{Accept, ByteStream, Runtime};
+use sluis_core::Streams;
+use sluis_core::driver::{App, DriverStats, Events, Handle, HandleConfig, Requests};
+use sluis_net::{Accept, ByteStream, NetStreams, Runtime};
+use sluis_udp::SystemClock;
+use socket2::{Domain, Socket, Type};
 
 /// Smol: what is spawned runs on its own threads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Smol;
+
+/// The io of a machine on streams.
+pub type StreamSocket = NetStreams<Smol, SystemClock>;
+
+/// Streams that dial; [`listen`](NetStreams::listen) adds listeners.
+#[must_use]
+pub fn streams() -> StreamSocket {
+    NetStreams::new(Smol, SystemClock::new())
+}
+
+/// Drive a machine on its streams until its app says stop; see [`sluis_net::run`].
+///
+/// # Errors
+/// The io can no longer be used.
+pub async fn run<M: Streams, A: App<M>>(io: StreamSocket, machine: &mut M, app: &mut A) -> io::Result<DriverStats> {
+    sluis_net::run(io, machine, app).await
+}
+
+/// Drive a machine on its streams in a task of its own. It ends with [`Handle::shutdown`], or when the handles, the events and all
+/// requests are gone.
+pub fn spawn<M>(io: StreamSocket, machine: M, config: HandleConfig) -> (Handle<M>, Events<M>)
+where
+    M: Requests + Streams + Send + 'static,
+{
+    let (task, handle, events) = sluis_net::prepare(io, machine, config);
+    smol::spawn(task).detach();
+    (handle, events)
+}
 
 /// A TCP connection.
 #[derive(Debug)]
@@ -30,8 +84,22 @@ impl Runtime for Smol {
     }
 
     #[allow(clippy::manual_async_fn, reason = "the future must not borrow the runtime")]
-    fn connect(&self, addr: SocketAddr) -> impl Future<Output = io::Result<SmolTcp>> + Send + 'static {
-        async move { prepared(Async::<TcpStream>::connect(addr).await?) }
+    fn connect(
+        &self,
+        addr: SocketAddr,
+        from: Option<IpAddr>,
+    ) -> impl Future<Output = io::Result<SmolTcp>> + Send + 'static {
+        async move {
+            prepared(match from {
+                None => Async::<TcpStream>::connect(addr).await?,
+                Some(from) => connect_from(addr, from).await?,
+            })
+        }
+    }
+
+    fn resolve(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static {
+        let host = host.to_owned();
+        smol::unblock(move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect))
     }
 
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
@@ -44,6 +112,25 @@ impl Runtime for Smol {
             timer.await;
         }
     }
+}
+
+/// Connect from an address of ours, which async-io's own way has no place for.
+async fn connect_from(addr: SocketAddr, from: IpAddr) -> io::Result<Async<TcpStream>> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((from, 0)).into())?;
+    socket.set_nonblocking(true)?;
+    // A connection that is under way is no error, whatever the system calls it; what becomes of it shows when it can be written to.
+    let begun = socket.connect(&addr.into());
+    let stream = Async::new_nonblocking(TcpStream::from(socket))?;
+    if begun.is_err() {
+        stream.writable().await?;
+        if let Some(error) = stream.get_ref().take_error()? {
+            return Err(error);
+        }
+        // Also tells one that never began.
+        stream.get_ref().peer_addr()?;
+    }
+    Ok(stream)
 }
 
 /// Small messages leave at once.

@@ -154,6 +154,12 @@ pub fn adopt(socket: UdpSocket) -> io::Result<Socket> {
     UdpIo::new(socket, of_runtime(), SystemClock::of_runtime(now))
 }
 
+/// A clock that goes as tokio's does.
+#[cfg(feature = "net")]
+fn clock() -> SystemClock {
+    if is_system_time() { SystemClock::new() } else { SystemClock::of_runtime(now) }
+}
+
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

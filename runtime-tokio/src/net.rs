@@ -1,19 +1,72 @@
-//! TCP on tokio, for whatever of [`sluis_net`] is generic over a runtime.
+//! TCP and TLS on tokio.
+//!
+//! [`streams`] is the io of a [`Streams`] machine; [`run`] drives one that you own, [`spawn`] gives one away. Everything else of
+//! [`sluis_net`] is generic over [`Tokio`].
+//!
+//! ```
+//! use sluis_core::sim::machines::{Call, StreamCaller, StreamEcho};
+//! use sluis_tokio::{HandleConfig, net};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! sluis_tokio::block_on(async {
+//!     let mut server = net::streams();
+//!     let listener = server.listen(std::net::TcpListener::bind("127.0.0.1:0")?, None)?;
+//!     let port = server.local_addr(listener)?.port();
+//!     let (_echo, _events) = net::spawn(server, StreamEcho::new(8), HandleConfig::default());
+//!
+//!     let (caller, _events) = net::spawn(net::streams(), StreamCaller::default(), HandleConfig::default());
+//!     let call = caller.request(|caller, _| Ok::<_, ()>(caller.call(Call::new("127.0.0.1", port, 1000)))).expect("asked");
+//!     assert!(call.await.is_done());
+//!     Ok(())
+//! })
+//! # }
+//! ```
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use sluis_net::{Accept, ByteStream, Runtime};
+use sluis_core::Streams;
+use sluis_core::driver::{App, DriverStats, Events, Handle, HandleConfig, Requests};
+use sluis_net::{Accept, ByteStream, NetStreams, Runtime};
+use sluis_udp::SystemClock;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Tokio, from within: what is spawned runs where this is used.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tokio;
+
+/// The io of a machine on streams.
+pub type StreamSocket = NetStreams<Tokio, SystemClock>;
+
+/// Streams that dial; [`listen`](NetStreams::listen) adds listeners.
+#[must_use]
+pub fn streams() -> StreamSocket {
+    NetStreams::new(Tokio, crate::clock())
+}
+
+/// Drive a machine on its streams until its app says stop; see [`sluis_net::run`].
+///
+/// # Errors
+/// The io can no longer be used.
+pub async fn run<M: Streams, A: App<M>>(io: StreamSocket, machine: &mut M, app: &mut A) -> io::Result<DriverStats> {
+    sluis_net::run(io, machine, app).await
+}
+
+/// Drive a machine on its streams in a task of its own. It ends with [`Handle::shutdown`], or when the handles, the events and all
+/// requests are gone.
+pub fn spawn<M>(io: StreamSocket, machine: M, config: HandleConfig) -> (Handle<M>, Events<M>)
+where
+    M: Requests + Streams + Send + 'static,
+{
+    let (task, handle, events) = sluis_net::prepare(io, machine, config);
+    drop(tokio::spawn(task));
+    (handle, events)
+}
 
 /// A TCP connection.
 #[derive(Debug)]
@@ -33,8 +86,21 @@ impl Runtime for Tokio {
     }
 
     #[allow(clippy::manual_async_fn, reason = "the future must not borrow the runtime")]
-    fn connect(&self, addr: SocketAddr) -> impl Future<Output = io::Result<TokioTcp>> + Send + 'static {
-        async move { prepared(TcpStream::connect(addr).await?) }
+    fn connect(
+        &self,
+        addr: SocketAddr,
+        from: Option<IpAddr>,
+    ) -> impl Future<Output = io::Result<TokioTcp>> + Send + 'static {
+        async move {
+            let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            from.map_or(Ok(()), |from| socket.bind((from, 0).into()))?;
+            prepared(socket.connect(addr).await?)
+        }
+    }
+
+    fn resolve(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static {
+        let host = host.to_owned();
+        async move { tokio::net::lookup_host((host, port)).await.map(Iterator::collect) }
     }
 
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {

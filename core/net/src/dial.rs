@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -20,26 +20,40 @@ type Attempt<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
 /// # Errors
 /// The last attempt's error, when all have failed; that time is over; that there is no address.
 pub async fn dial<R: Runtime>(runtime: &R, addrs: &[SocketAddr], time: Duration) -> io::Result<R::Tcp> {
+    dial_from(runtime, addrs, [None; 2], time).await.map(|(stream, _)| stream)
+}
+
+/// As [`dial`], from these addresses of ours (IPv4, IPv6), and says who answered.
+pub(crate) async fn dial_from<R: Runtime>(
+    runtime: &R,
+    addrs: &[SocketAddr],
+    from: [Option<IpAddr>; 2],
+    time: Duration,
+) -> io::Result<(R::Tcp, SocketAddr)> {
     let addrs = interleaved(addrs);
     if addrs.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     }
-    let raced = within(runtime, time, race(runtime, addrs)).await;
+    let raced = within(runtime, time, race(runtime, addrs, from)).await;
     raced.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, "nobody answered in time")))
 }
 
-async fn race<R: Runtime>(runtime: &R, addrs: Vec<SocketAddr>) -> io::Result<R::Tcp> {
+async fn race<R: Runtime>(
+    runtime: &R,
+    addrs: Vec<SocketAddr>,
+    [v4, v6]: [Option<IpAddr>; 2],
+) -> io::Result<(R::Tcp, SocketAddr)> {
     let mut addrs = addrs.into_iter();
-    let mut attempts: Vec<Attempt<R::Tcp>> = Vec::new();
+    let mut attempts: Vec<(SocketAddr, Attempt<R::Tcp>)> = Vec::new();
     let mut next: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
     let mut failed = io::Error::from(io::ErrorKind::NotFound);
     poll_fn(|cx| {
         loop {
             let mut at = 0;
-            while let Some(attempt) = attempts.get_mut(at) {
+            while let Some((addr, attempt)) = attempts.get_mut(at) {
                 match attempt.as_mut().poll(cx) {
                     Poll::Pending => at += 1,
-                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream)),
+                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok((stream, *addr))),
                     Poll::Ready(Err(error)) => {
                         failed = error;
                         drop(attempts.swap_remove(at));
@@ -52,7 +66,8 @@ async fn race<R: Runtime>(runtime: &R, addrs: Vec<SocketAddr>) -> io::Result<R::
             }
             match addrs.next() {
                 Some(addr) => {
-                    attempts.push(Box::pin(runtime.connect(addr)));
+                    let from = if addr.is_ipv4() { v4 } else { v6 };
+                    attempts.push((addr, Box::pin(runtime.connect(addr, from))));
                     next = Some(Box::pin(runtime.sleep(APART)));
                 }
                 None if attempts.is_empty() => {

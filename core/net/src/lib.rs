@@ -7,6 +7,7 @@
 //! * A half of a handshake keeps a connection for [`HANDSHAKE_TIME`], no longer.
 //! * A server's certificate can be [exchanged](ServerTls::replace) while it runs; one that is expired, not yet valid, unreadable or of
 //!   another key is refused with the reason.
+//! * [`NetStreams`] is all of that as the [`StreamIo`](sluis_core::driver::StreamIo) of a [`Streams`](sluis_core::Streams) machine.
 //! * [`dial`] tries all addresses of both families, 250 ms apart, and takes what answers first (RFC 8305).
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -14,15 +15,18 @@
 mod certs;
 mod client;
 mod dial;
+mod ready;
 mod server;
 mod stream;
+mod streams;
+mod surface;
 #[cfg(test)]
 mod tests;
 mod tls;
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -32,6 +36,8 @@ pub use dial::dial;
 pub use rustls;
 pub use server::ServerTls;
 pub use stream::{ByteStream, flush, read, write_all};
+pub use streams::NetStreams;
+pub use surface::{StreamTask, prepare, run};
 pub use tls::{MaybeTls, Tls, handshake};
 
 /// How long a TLS handshake may take.
@@ -50,8 +56,15 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// The runtime or the system refuse it.
     fn listen(&self, socket: std::net::TcpListener) -> io::Result<Self::Listener>;
 
-    /// Connect.
-    fn connect(&self, addr: SocketAddr) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static;
+    /// Connect, from this address of ours where one is given.
+    fn connect(
+        &self,
+        addr: SocketAddr,
+        from: Option<IpAddr>,
+    ) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static;
+
+    /// Look a name (or an address) up, without holding anything else up.
+    fn resolve(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static;
 
     /// Run a future in the background.
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static);

@@ -92,7 +92,14 @@ impl Runtime for Still {
     fn listen(&self, _: std::net::TcpListener) -> io::Result<()> {
         Ok(())
     }
-    fn connect(&self, _: SocketAddr) -> impl Future<Output = io::Result<End>> + Send + 'static {
+    fn resolve(&self, _: &str, _: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static {
+        std::future::ready(Err(io::ErrorKind::NotFound.into()))
+    }
+    fn connect(
+        &self,
+        _: SocketAddr,
+        _: Option<std::net::IpAddr>,
+    ) -> impl Future<Output = io::Result<End>> + Send + 'static {
         std::future::ready(Err(io::ErrorKind::ConnectionRefused.into()))
     }
     fn spawn(&self, _: impl Future<Output = ()> + Send + 'static) {}

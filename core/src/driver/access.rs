@@ -1,12 +1,12 @@
 //! How the driver gets at its machine: it owns it, borrows it, or shares it behind a lock.
 
 use super::{App, DriverStats};
-use crate::Datagrams;
+use crate::Machine;
 
 /// Access to a machine and its app together, for the length of one turn.
 pub trait MachineAccess {
     /// The machine.
-    type Machine: Datagrams;
+    type Machine: Machine;
     /// What drains and commands it.
     type App: App<Self::Machine>;
 
@@ -26,7 +26,7 @@ pub struct Own<M, A> {
     pub app: A,
 }
 
-impl<M: Datagrams, A: App<M>> MachineAccess for Own<M, A> {
+impl<M: Machine, A: App<M>> MachineAccess for Own<M, A> {
     type Machine = M;
     type App = A;
 
@@ -44,7 +44,7 @@ pub struct Lend<'a, M, A> {
     pub app: &'a mut A,
 }
 
-impl<M: Datagrams, A: App<M>> MachineAccess for Lend<'_, M, A> {
+impl<M: Machine, A: App<M>> MachineAccess for Lend<'_, M, A> {
     type Machine = M;
     type App = A;
 

@@ -5,13 +5,10 @@ use core::ops::ControlFlow;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-use super::{App, Io, Lend, MachineAccess, NoStore, Own, RecvBatch, SendBatch, Storage, Store, Stored};
+use super::{App, DatagramTransport, Io, Lend, MachineAccess, Own, Store, Stored, Transport};
 use crate::time::{Duration, Instant, Now};
-use crate::{Datagrams, Durable, Machine as _, Wants};
+use crate::{Datagrams, Durable, Machine, Wants};
 
-/// Datagrams handed in before the app and the sends get their turn. Few enough that the other end is at work on the first
-/// answers while we are at work on the rest (with 64 in flight that doubles the round trips), and enough for a batch.
-const CHUNK: usize = 16;
 /// Turns in one poll before other tasks get theirs.
 const TURNS: usize = 16;
 /// `handle_timeout` calls in one turn.
@@ -64,19 +61,24 @@ pub struct DriverStats {
     pub discarded: u64,
     /// Receive errors that concerned a single peer and were ignored.
     pub recv_errors: u64,
+    /// Streams that came up.
+    pub streams: u64,
+    /// Streams that came in and that the machine did not want.
+    pub streams_refused: u64,
+    /// Bytes that came on streams and were taken.
+    pub stream_bytes_in: u64,
+    /// Bytes of streams that the io took.
+    pub stream_bytes_out: u64,
 }
 
-/// Feeds a machine from an [`Io`] until its [`App`] says stop or the io fails: a future for any executor.
+/// Feeds a machine through a [`Transport`] until its [`App`] says stop or the io fails: a future for any executor.
 ///
 /// Its result is what it did, or the io's error. Dropping it stops at once, without a flush.
 #[derive(Debug)]
 #[must_use = "a driver does nothing unless it is polled"]
-pub struct Driver<H, I, S = NoStore> {
+pub struct Driver<H, T> {
     hold: H,
-    io: I,
-    storage: S,
-    rx: RecvBatch,
-    tx: SendBatch,
+    transport: T,
     stats: DriverStats,
     grace: Duration,
     /// When the machine has to be called at the latest.
@@ -91,31 +93,28 @@ pub struct Driver<H, I, S = NoStore> {
     more: bool,
 }
 
-impl<M: Datagrams, A: App<M>, I: Io> Driver<Own<M, A>, I> {
-    /// Drive a machine of its own.
+impl<M: Datagrams, A: App<M>, I: Io> Driver<Own<M, A>, DatagramTransport<I>> {
+    /// Drive a machine of its own on datagrams.
     pub fn new(io: I, machine: M, app: A, config: DriverConfig) -> Self {
-        Self::with_hold(io, Own { machine, app }, config)
+        Self::over(DatagramTransport::new(io, &config), Own { machine, app }, config.grace)
     }
 }
 
-impl<'a, M: Datagrams, A: App<M>, I: Io> Driver<Lend<'a, M, A>, I> {
-    /// Drive a machine that is used again afterwards.
+impl<'a, M: Datagrams, A: App<M>, I: Io> Driver<Lend<'a, M, A>, DatagramTransport<I>> {
+    /// Drive a machine on datagrams that is used again afterwards.
     pub fn lend(io: I, machine: &'a mut M, app: &'a mut A, config: DriverConfig) -> Self {
-        Self::with_hold(io, Lend { machine, app }, config)
+        Self::over(DatagramTransport::new(io, &config), Lend { machine, app }, config.grace)
     }
 }
 
-impl<H: MachineAccess, I: Io> Driver<H, I> {
-    /// Drive whatever `hold` gives access to.
-    pub fn with_hold(io: I, hold: H, config: DriverConfig) -> Self {
+impl<H: MachineAccess, T: Transport<H::Machine>> Driver<H, T> {
+    /// Drive whatever `hold` gives access to. Once it is told to stop, it flushes what is queued for at most `grace`.
+    pub fn over(transport: T, hold: H, grace: Duration) -> Self {
         Self {
             hold,
-            io,
-            storage: NoStore,
-            rx: RecvBatch::new(config.recv_slots, config.recv_slot_len),
-            tx: SendBatch::new(config.send_entries, config.send_bytes),
+            transport,
             stats: DriverStats::default(),
-            grace: config.grace,
+            grace,
             due: None,
             app_due: None,
             armed: None,
@@ -125,43 +124,36 @@ impl<H: MachineAccess, I: Io> Driver<H, I> {
     }
 
     /// Have what the machine keeps committed to a store. One without never acknowledges what it keeps.
-    pub fn with_store<S: Store>(self, store: S) -> Driver<H, I, Stored<S>>
+    pub fn with_store<S: Store>(self, store: S) -> Driver<H, Stored<T, S>>
     where
         H::Machine: Durable,
     {
-        let Self { hold, io, rx, tx, stats, grace, due, app_due, armed, flush_until, more, .. } = self;
-        let storage = Stored::new(store);
-        Driver { hold, io, storage, rx, tx, stats, grace, due, app_due, armed, flush_until, more }
+        let Self { hold, transport, grace, .. } = self;
+        Driver::over(Stored::new(transport, store), hold, grace)
     }
-}
 
-impl<H: MachineAccess, I: Io, S: Storage<H::Machine>> Driver<H, I, S> {
     /// What it did so far.
     #[must_use]
     pub fn stats(&self) -> DriverStats {
         self.stats
     }
 
-    /// Take it apart: access to the machine, and the io. What waits to be sent is dropped.
-    pub fn into_parts(self) -> (H, I) {
-        (self.hold, self.io)
-    }
-
     /// Run until nothing moves or the budget of one poll is spent.
-    fn run(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), I::Error>> {
+    fn run(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), T::Error>> {
         let mut woken = true;
         let mut moved = false;
         for _ in 0..TURNS {
-            let received = self.receive(cx)?;
+            let received = self.transport.receive(cx, &mut self.stats, self.flush_until.is_some())?;
             if (woken || received || self.more) && self.turn(cx, woken || self.more).is_break() {
                 return Poll::Ready(Ok(()));
             }
             woken = false;
-            let sent = self.send(cx)?;
-            if self.flush_until.is_some() && self.tx.is_empty() && !self.more && !self.storage.is_busy() {
+            let sent = self.transport.send(cx, &mut self.stats)?;
+            self.more |= sent.more;
+            if self.flush_until.is_some() && self.transport.is_empty() && !self.more {
                 return Poll::Ready(Ok(()));
             }
-            if received || sent || self.more {
+            if received || sent.moved || self.more {
                 moved = true;
                 continue;
             }
@@ -174,95 +166,38 @@ impl<H: MachineAccess, I: Io, S: Storage<H::Machine>> Driver<H, I, S> {
         Poll::Pending
     }
 
-    /// See to it that the receive batch holds something; `false` if nothing arrived, or nothing is to be read now.
-    fn receive(&mut self, cx: &mut Context<'_>) -> Result<bool, I::Error> {
-        if self.flush_until.is_some() {
-            return Ok(false);
-        }
-        if !self.rx.is_empty() {
-            return Ok(true);
-        }
-        // Parked writes: what comes in now could not be answered.
-        if self.tx.is_full() {
-            return Ok(false);
-        }
-        let polled = self.io.poll_recv(cx, &mut self.rx);
-        self.stats.recv_errors += self.rx.take_errors();
-        match polled {
-            Poll::Ready(Ok(())) => {
-                self.stats.batches += 1;
-                Ok(true)
-            }
-            Poll::Ready(Err(error)) => Err(error),
-            Poll::Pending => Ok(false),
-        }
-    }
-
     /// One turn at the machine: inputs, timers, app (if there were any, or if `ask`), output. Breaks when the grace time
     /// is over.
     fn turn(&mut self, cx: &mut Context<'_>, ask: bool) -> ControlFlow<()> {
-        let Self { hold, io, storage, rx, tx, stats, due, app_due, armed, flush_until, grace, more } = self;
+        let Self { hold, transport, stats, due, app_due, armed, flush_until, grace, more } = self;
         hold.with(|machine, app| {
-            let now = io.now();
+            let now = transport.now();
             armed.take_if(|(at, _)| *at <= now.mono);
-            tx.tell_unsent(now, machine);
             if let Some(until) = *flush_until {
-                *more = storage.serve(cx, now, machine);
-                tx.fill(now, machine);
-                if now.mono < until || tx.is_empty() && !storage.is_busy() {
+                *more = false;
+                transport.fill(now, machine);
+                if now.mono < until || transport.is_empty() {
                     return ControlFlow::Continue(());
                 }
-                // Whatever is left is counted, in the machine as well as in the batch.
-                loop {
-                    tx.discard(tx.len());
-                    stats.discarded += tx.take_counts().1;
-                    tx.fill(now, machine);
-                    if tx.is_empty() {
-                        break;
-                    }
-                }
+                // Whatever is left is counted, in the machine as well as here.
+                transport.discard(now, machine, stats);
                 return ControlFlow::Break(());
             }
-            let mut acted = hand_in(rx, machine, now, &mut stats.received);
+            let mut acted = transport.hand_in(now, machine, stats);
             let calls = serve_timers(machine, now, *due);
             acted |= calls > 0;
             if (acted || ask || is_due(*app_due, now)) && app.poll(cx, now, machine).is_ready() {
                 *flush_until = Some(now.mono + *grace);
             }
-            acted |= storage.serve(cx, now, machine);
             *app_due = app.deadline().map(|at| if at > now.mono { at } else { now.mono + STALL });
-            let queued = tx.len();
-            tx.fill(now, machine);
-            acted |= tx.len() > queued;
+            acted |= transport.fill(now, machine);
             // Output that is left although everybody had a turn may come from this turn's work: look once more. Otherwise
             // nobody takes it, or the machine never has enough, and it is left alone for a moment.
-            let mut wants = machine.wants();
-            // What is to be kept waits for the commit that is under way.
-            wants.store &= !storage.is_busy();
-            *more = wants.is_pending() && acted && !tx.is_full() || wants.is_due(now.mono) && calls < TIMEOUTS;
+            let wants = transport.can_take(machine.wants());
+            *more = wants.is_pending() && acted && !transport.is_full() || wants.is_due(now.mono) && calls < TIMEOUTS;
             *due = next_call(&wants, now);
             ControlFlow::Continue(())
         })
-    }
-
-    /// Send what waits; `true` if the socket took something.
-    fn send(&mut self, cx: &mut Context<'_>) -> Result<bool, I::Error> {
-        let before = self.tx.len();
-        let full = self.tx.is_full();
-        while !self.tx.is_empty() {
-            let polled = self.io.poll_send(cx, &mut self.tx);
-            let (sent, discarded) = self.tx.take_counts();
-            self.stats.sent += sent;
-            self.stats.discarded += discarded;
-            // An io that takes nothing and does not wait either would keep us here for ever.
-            if polled?.is_pending() || sent + discarded == 0 {
-                break;
-            }
-        }
-        // The machine may have had to stop writing for lack of room.
-        // So is there something to tell of what did not leave.
-        self.more |= full && !self.tx.is_full() || self.tx.has_unsent();
-        Ok(self.tx.len() < before)
     }
 
     /// Set the timer, unless it will fire early enough as it is; `Ready` if it is time already.
@@ -279,16 +214,16 @@ impl<H: MachineAccess, I: Io, S: Storage<H::Machine>> Driver<H, I, S> {
             return Poll::Pending;
         }
         let at = self.armed.take().filter(|_| good).map_or(at, |(armed, _)| armed);
-        let polled = self.io.poll_timer(cx, Some(at));
+        let polled = self.transport.poll_timer(cx, Some(at));
         self.armed = polled.is_pending().then(|| (at, cx.waker().clone()));
         polled
     }
 }
 
-impl<H, I, S> Unpin for Driver<H, I, S> {}
+impl<H, T> Unpin for Driver<H, T> {}
 
-impl<H: MachineAccess, I: Io, S: Storage<H::Machine>> Future for Driver<H, I, S> {
-    type Output = Result<DriverStats, I::Error>;
+impl<H: MachineAccess, T: Transport<H::Machine>> Future for Driver<H, T> {
+    type Output = Result<DriverStats, T::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
@@ -299,20 +234,8 @@ impl<H: MachineAccess, I: Io, S: Storage<H::Machine>> Future for Driver<H, I, S>
     }
 }
 
-/// Hand in at most a chunk of what was received; whether there was any.
-fn hand_in<M: Datagrams>(rx: &mut RecvBatch, machine: &mut M, now: Now, received: &mut u64) -> bool {
-    let before = *received;
-    for _ in 0..CHUNK {
-        let Some((path, bytes)) = rx.next() else { break };
-        *received += 1;
-        // The machine has counted a reject; there is nothing to do about it here.
-        let _ = machine.handle_datagram(now, path, bytes);
-    }
-    *received > before
-}
-
 /// Call the machine for as long as it is due, within bounds; how often it was.
-fn serve_timers<M: Datagrams>(machine: &mut M, now: Now, due: Option<Instant>) -> usize {
+fn serve_timers<M: Machine>(machine: &mut M, now: Now, due: Option<Instant>) -> usize {
     let mut calls = 0;
     while calls < TIMEOUTS {
         if !machine.wants().is_due(now.mono) && (calls > 0 || !is_due(due, now)) {

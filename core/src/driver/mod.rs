@@ -2,9 +2,11 @@
 //!
 //! What this room promises:
 //!
-//! * [`Driver`] feeds a [`Datagrams`](crate::Datagrams) machine from an [`Io`] and an [`App`] from the machine: receive
-//!   a batch, hand in every datagram, serve due timers, let the app drain events, fill a [`SendBatch`], send. It repeats
-//!   that while anything moves and then waits for whatever comes first.
+//! * [`Driver`] feeds a machine through a [`Transport`] and an [`App`] from the machine: receive a batch, hand it in, serve due
+//!   timers, let the app drain events, take out what is to go, send. It repeats that while anything moves and then waits for
+//!   whatever comes first.
+//! * [`DatagramTransport`] is for [`Datagrams`](crate::Datagrams) machines on an [`Io`], [`StreamTransport`] for
+//!   [`Streams`](crate::Streams) machines on a [`StreamIo`]; with [`Both`] neither kind waits for the other.
 //! * It reads the clock once per turn, allocates nothing per packet, and touches the runtime's timer only when it has
 //!   to fire earlier than it is set.
 //! * A blocked socket parks the writes: the driver waits for it and reads on only while there is room for the answers.
@@ -20,6 +22,9 @@ mod drive;
 mod recv;
 mod send;
 mod store;
+mod stream_io;
+mod streams;
+mod transport;
 
 #[cfg(feature = "std")]
 pub mod blocking;
@@ -38,13 +43,16 @@ pub use access::{Lend, MachineAccess, Own};
 pub use drive::{Driver, DriverConfig, DriverStats};
 #[cfg(feature = "std")]
 pub use handle::{
-    Answer, Clock, Ended, Events, Failure, Handle, HandleConfig, Request, Requests, Shared, Task, share, share_stored,
+    Answer, Clock, Ended, Events, Failure, Handle, HandleConfig, Request, Requests, Shared, Task, share, share_over,
 };
 #[cfg(feature = "std")]
 pub use node::{NoReply, Notice, PingNotice, PingReply};
 pub use recv::RecvBatch;
 pub use send::{Run, RunLimits, SendBatch};
-pub use store::{NoStore, Storage, Store, StoreBatch, Stored};
+pub use store::{Store, StoreBatch, Stored};
+pub use stream_io::{Accepted, Established, Happened, StreamIo};
+pub use streams::StreamTransport;
+pub use transport::{Both, DatagramTransport, Sent, Transport};
 
 /// The sockets, the timer and the clock of one runtime.
 ///

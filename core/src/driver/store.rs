@@ -3,16 +3,15 @@
 use alloc::vec::Vec;
 use core::task::{Context, Poll};
 
+use super::{DriverStats, Sent, Transport};
 use crate::limits::{MAX_STORE_KEY, MAX_STORE_VALUE};
-use crate::time::Now;
-use crate::{Durable, Machine, StoreError, StoreOp, StoreSeq};
+use crate::time::{Instant, Now};
+use crate::{Durable, StoreError, StoreOp, StoreSeq, Wants};
 
 /// Changes in a batch.
 const MAX_OPS: usize = 1024;
 /// Bytes of keys and values in a batch.
 const MAX_BYTES: usize = 1 << 20;
-/// Commits that are told of in one turn, where they end at once.
-const ROUNDS: u32 = 4;
 
 /// Where what a machine keeps is kept: any medium that takes a batch as a whole or not at all, on any runtime.
 ///
@@ -116,72 +115,110 @@ impl StoreBatch {
     }
 }
 
-/// What of a machine's changes a driver brings to a medium: [`NoStore`] of one that keeps nothing, [`Stored`] of one that does.
-pub trait Storage<M: Machine> {
-    /// Say how a commit ended, and begin the next; whether there was any of that.
-    fn serve(&mut self, cx: &mut Context<'_>, now: Now, machine: &mut M) -> bool;
-
-    /// A commit is under way.
-    fn is_busy(&self) -> bool;
-}
-
-/// Nothing is kept. Of a machine that has something to be kept, nothing is ever acknowledged then.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NoStore;
-
-impl<M: Machine> Storage<M> for NoStore {
-    fn serve(&mut self, _: &mut Context<'_>, _: Now, _: &mut M) -> bool {
-        false
-    }
-
-    fn is_busy(&self) -> bool {
-        false
-    }
-}
-
-/// What a [`Durable`] machine keeps goes to a [`Store`].
+/// A [`Transport`] of a [`Durable`] machine, what it keeps included: that goes to a [`Store`], one batch at a time, while datagrams and
+/// streams come and go. Without it nothing that a machine keeps is ever acknowledged.
 #[derive(Debug)]
-pub struct Stored<S> {
+pub struct Stored<T, S> {
+    transport: T,
     store: S,
     batch: StoreBatch,
     /// What is under way.
     upto: Option<StoreSeq>,
+    /// How that ended, as long as the machine was not told.
+    ended: Option<Result<(), StoreError>>,
 }
 
-impl<S: Store> Stored<S> {
-    /// In this store.
-    pub const fn new(store: S) -> Self {
-        Self { store, batch: StoreBatch::new(), upto: None }
+impl<T, S: Store> Stored<T, S> {
+    /// What is kept goes to this store, everything else through this transport.
+    pub const fn new(transport: T, store: S) -> Self {
+        Self { transport, store, batch: StoreBatch::new(), upto: None, ended: None }
     }
-}
 
-impl<M: Durable, S: Store> Storage<M> for Stored<S> {
-    fn serve(&mut self, cx: &mut Context<'_>, now: Now, machine: &mut M) -> bool {
-        let (mut moved, mut ended) = (false, 0);
-        loop {
-            if let Some(upto) = self.upto {
-                let Poll::Ready((batch, result)) = self.store.poll_commit(cx) else { return moved };
-                (self.batch, self.upto, moved, ended) = (batch, None, true, ended + 1);
-                machine.handle_stored(now, upto, result);
-            }
-            if ended == ROUNDS {
-                return moved;
-            }
-            self.batch.clear();
-            while self.batch.has_room() {
-                let Some(op) = machine.poll_store() else { break };
-                self.batch.push(&op);
-            }
-            self.upto = self.batch.upto();
-            if self.upto.is_none() {
-                return moved;
-            }
-            self.store.start(core::mem::take(&mut self.batch));
-            moved = true;
+    /// Look whether a commit has ended; whether there is one to be told of.
+    fn look(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.upto.is_some()
+            && self.ended.is_none()
+            && let Poll::Ready((batch, result)) = self.store.poll_commit(cx)
+        {
+            self.batch = batch;
+            self.ended = Some(result);
         }
+        self.ended.is_some()
     }
 
-    fn is_busy(&self) -> bool {
+    /// Say how a commit ended; whether one had.
+    fn tell<M: Durable>(&mut self, now: Now, machine: &mut M) -> bool {
+        let (Some(upto), Some(result)) = (self.upto, self.ended.take()) else { return false };
+        self.upto = None;
+        machine.handle_stored(now, upto, result);
+        true
+    }
+
+    /// Begin the next commit, unless one is under way; whether there was something to be kept.
+    fn begin<M: Durable>(&mut self, machine: &mut M) -> bool {
+        if self.upto.is_some() {
+            return false;
+        }
+        self.batch.clear();
+        while self.batch.has_room() {
+            let Some(op) = machine.poll_store() else { break };
+            self.batch.push(&op);
+        }
+        self.upto = self.batch.upto();
+        if self.upto.is_some() {
+            self.store.start(core::mem::take(&mut self.batch));
+        }
         self.upto.is_some()
+    }
+}
+
+impl<M: Durable, T: Transport<M>, S: Store> Transport<M> for Stored<T, S> {
+    type Error = T::Error;
+
+    fn now(&self) -> Now {
+        self.transport.now()
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<()> {
+        self.transport.poll_timer(cx, at)
+    }
+
+    fn receive(&mut self, cx: &mut Context<'_>, stats: &mut DriverStats, flushing: bool) -> Result<bool, T::Error> {
+        let ended = self.look(cx);
+        Ok(self.transport.receive(cx, stats, flushing)? || ended)
+    }
+
+    fn hand_in(&mut self, now: Now, machine: &mut M, stats: &mut DriverStats) -> bool {
+        let told = self.tell(now, machine);
+        self.transport.hand_in(now, machine, stats) || told
+    }
+
+    fn fill(&mut self, now: Now, machine: &mut M) -> bool {
+        // Answers that waited for a commit are among what is to be sent.
+        let told = self.tell(now, machine);
+        let begun = self.begin(machine);
+        self.transport.fill(now, machine) || told || begun
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>, stats: &mut DriverStats) -> Result<Sent, T::Error> {
+        let sent = self.transport.send(cx, stats)?;
+        Ok(Sent { more: self.look(cx) || sent.more, ..sent })
+    }
+
+    fn can_take(&self, wants: Wants) -> Wants {
+        let wants = self.transport.can_take(wants);
+        Wants { store: wants.store && self.upto.is_none(), ..wants }
+    }
+
+    fn is_full(&self) -> bool {
+        self.transport.is_full()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.transport.is_empty() && self.upto.is_none()
+    }
+
+    fn discard(&mut self, now: Now, machine: &mut M, stats: &mut DriverStats) {
+        self.transport.discard(now, machine, stats);
     }
 }

@@ -128,6 +128,7 @@ impl Machine for Keeper {
             events: !self.replies.is_empty(),
             output: !self.queue.is_empty(),
             store: self.given < self.waiting.len(),
+            orders: false,
             at: None,
         }
     }

@@ -28,7 +28,8 @@
 //! To test decisions of your own, start from a [`WorldConfig`], look at nodes with [`World::node`] and tell them
 //! things with [`World::command`].
 //!
-//! With the feature `std` the room also has the conformance suite for adapters, and small machines to try drivers with.
+//! With the feature `std` the room also has the conformance suite for adapters, small machines to try drivers with, and
+//! [networks of byte streams](streams).
 #![allow(
     clippy::cast_possible_truncation,
     reason = "members, edges, letters and errands are numbered below 2^32; random bits are cut on purpose"
@@ -56,6 +57,8 @@ mod rng;
 mod scenario;
 #[cfg(feature = "sim")]
 mod store;
+#[cfg(feature = "std")]
+pub mod streams;
 #[cfg(feature = "sim")]
 mod topology;
 #[cfg(feature = "sim")]

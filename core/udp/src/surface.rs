@@ -3,7 +3,9 @@
 use std::io;
 
 use sluis_core::Datagrams;
-use sluis_core::driver::{App, Driver, DriverConfig, DriverStats, Events, Handle, HandleConfig, Requests, Task, share};
+use sluis_core::driver::{
+    App, DatagramTransport, Driver, DriverConfig, DriverStats, Events, Handle, HandleConfig, Requests, Task, share,
+};
 
 use crate::{Readiness, Timer, UdpIo};
 
@@ -24,7 +26,7 @@ where
 }
 
 /// The future that drives a shared machine on a socket.
-pub type UdpTask<M, S, T> = Task<M, UdpIo<S, T>>;
+pub type UdpTask<M, S, T> = Task<M, DatagramTransport<UdpIo<S, T>>>;
 
 /// Share a machine between a task that drives it, which is yours to spawn where you like, a handle, and a stream of its
 /// events.

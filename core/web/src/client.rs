@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -195,7 +194,8 @@ impl<R: Runtime> Client<R> {
     pub(crate) async fn connect(&self, upgrades: bool) -> Result<SendRequest<Whole>, ClientError> {
         let failed = |error| ClientError::Connect { url: self.url.clone(), error };
         let host = self.url.host.trim_start_matches('[').trim_end_matches(']');
-        let addrs: Vec<SocketAddr> = (host, self.url.port).to_socket_addrs().map_err(failed)?.collect();
+        let found = within(&self.runtime, CONNECT_TIME, self.runtime.resolve(host, self.url.port)).await;
+        let addrs = found.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())).map_err(failed)?;
         let stream = dial(&self.runtime, &addrs, CONNECT_TIME).await.map_err(failed)?;
         let stream = self.encrypted(stream).await?;
         let (sender, connection) =

@@ -2,3 +2,5 @@
 
 mod conformance;
 mod journal;
+#[cfg(feature = "net")]
+mod streams;

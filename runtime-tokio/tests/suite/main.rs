@@ -4,3 +4,5 @@ mod conformance;
 mod journal;
 mod paused;
 mod recording;
+#[cfg(feature = "net")]
+mod streams;

@@ -9,7 +9,6 @@ use hashbrown::HashMap;
 use siphasher::sip::SipHasher13;
 
 use super::{Answer, Failure, Requests};
-use crate::Datagrams;
 use crate::driver::{App, DriverStats};
 use crate::time::Now;
 
@@ -183,7 +182,7 @@ impl<M: Requests> Dispatcher<M> {
     }
 }
 
-impl<M: Requests + Datagrams> App<M> for Dispatcher<M> {
+impl<M: Requests> App<M> for Dispatcher<M> {
     fn poll(&mut self, cx: &mut Context<'_>, _: Now, machine: &mut M) -> Poll<()> {
         self.woken = false;
         self.loose.drop.extend(set(&mut self.driver, cx));

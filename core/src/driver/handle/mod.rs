@@ -29,7 +29,7 @@ use crate::time::Now;
 
 pub use events::Events;
 pub use request::Request;
-pub use shared::{Ended, Handle, Shared, Task, share, share_stored};
+pub use shared::{Ended, Handle, Shared, Task, share, share_over};
 
 /// A machine whose requests can be awaited and whose events can be owned.
 ///

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::dispatcher::{DeferredWakers, Dispatcher};
 use super::{Clock, Events, Failure, HandleConfig, Request, Requests};
-use crate::driver::{Driver, DriverStats, Io, MachineAccess, NoStore, Storage, Store, Stored};
+use crate::Datagrams;
+use crate::driver::{DatagramTransport, Driver, DriverStats, Io, MachineAccess, Transport};
 use crate::time::Now;
-use crate::{Datagrams, Durable};
 
-/// Put a machine behind a lock: the task that drives it on `io`, a handle, and its events. See
+/// Put a machine that speaks datagrams behind a lock: the task that drives it on `io`, a handle, and its events. See
 /// [`Handle`] for an overview.
 ///
 /// `clock` must read the same clocks as `io`, or time jumps in the machine.
@@ -22,40 +22,26 @@ pub fn share<M, I>(
     machine: M,
     clock: impl Clock + 'static,
     config: HandleConfig,
-) -> (Task<M, I>, Handle<M>, Events<M>)
+) -> (Task<M, DatagramTransport<I>>, Handle<M>, Events<M>)
 where
     M: Requests + Datagrams,
     I: Io,
 {
-    let (hold, handle, events) = parts(machine, clock, config.notices);
-    let inner = Arc::clone(&hold.inner);
-    (Task { driver: Driver::with_hold(io, hold, config.driver), inner }, handle, events)
+    share_over(DatagramTransport::new(io, &config.driver), machine, clock, config)
 }
 
-/// As [`share`], of a machine whose state is kept in a store.
-#[expect(clippy::type_complexity, reason = "the three that `share` gives")]
-pub fn share_stored<M, I, S>(
-    io: I,
+/// As [`share`], whatever the machine speaks.
+pub fn share_over<M, T>(
+    transport: T,
     machine: M,
-    store: S,
     clock: impl Clock + 'static,
     config: HandleConfig,
-) -> (Task<M, I, Stored<S>>, Handle<M>, Events<M>)
+) -> (Task<M, T>, Handle<M>, Events<M>)
 where
-    M: Requests + Datagrams + Durable,
-    I: Io,
-    S: Store,
+    M: Requests,
+    T: Transport<M>,
 {
-    let (hold, handle, events) = parts(machine, clock, config.notices);
-    let inner = Arc::clone(&hold.inner);
-    (Task { driver: Driver::with_hold(io, hold, config.driver).with_store(store), inner }, handle, events)
-}
-
-fn parts<M>(machine: M, clock: impl Clock + 'static, notices: usize) -> (Shared<M>, Handle<M>, Events<M>)
-where
-    M: Requests + Datagrams,
-{
-    let dispatcher = Dispatcher::new(notices);
+    let dispatcher = Dispatcher::new(config.notices);
     let inner = Arc::new(Inner {
         state: Mutex::new(State { machine, dispatcher }),
         stats: Mutex::default(),
@@ -63,26 +49,26 @@ where
     });
     let handle = Handle { user: User::new(&inner) };
     let events = Events::new(handle.user.clone());
-    (Shared { inner, loose: DeferredWakers::default() }, handle, events)
+    let hold = Shared { inner: Arc::clone(&inner), loose: DeferredWakers::default() };
+    (Task { driver: Driver::over(transport, hold, config.driver.grace), inner }, handle, events)
 }
 
 /// The future that drives a shared machine, for any executor: see [`share`].
 ///
 /// It ends once the machine was shut down or the io failed; handles say which. Dropping it is a failure to them, too.
 #[must_use = "nothing happens unless the task is spawned or polled"]
-pub struct Task<M: Requests + Datagrams, I: Io, S = NoStore> {
-    driver: Driver<Shared<M>, I, S>,
+pub struct Task<M: Requests, T> {
+    driver: Driver<Shared<M>, T>,
     inner: Arc<Inner<M>>,
 }
 
-impl<M: Requests + Datagrams, I: Io, S> Unpin for Task<M, I, S> {}
+impl<M: Requests, T> Unpin for Task<M, T> {}
 
-impl<M, I, S> Future for Task<M, I, S>
+impl<M, T> Future for Task<M, T>
 where
-    M: Requests + Datagrams,
-    I: Io,
-    S: Storage<M>,
-    I::Error: core::error::Error + Send + Sync + 'static,
+    M: Requests,
+    T: Transport<M>,
+    T::Error: core::error::Error + Send + Sync + 'static,
 {
     type Output = ();
 
@@ -146,7 +132,7 @@ pub struct Shared<M: Requests> {
     loose: DeferredWakers,
 }
 
-impl<M: Requests + Datagrams> MachineAccess for Shared<M> {
+impl<M: Requests> MachineAccess for Shared<M> {
     type Machine = M;
     type App = Dispatcher<M>;
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::vec::Vec;
 
 use super::{Broken, Call, Echo, FakeIo, Shared, Task, world};
-use crate::driver::{App, Driver, DriverConfig, Flow, Own};
+use crate::driver::{App, DatagramTransport, Driver, DriverConfig, Flow, Own};
 use crate::time::{Duration, Instant, Now};
 use crate::{Machine as _, Unsent};
 
@@ -18,7 +18,7 @@ fn drain(_: Now, echo: &mut Echo) -> Flow {
 
 type Drain = fn(Now, &mut Echo) -> Flow;
 
-fn driver(world: &Shared, echo: Echo) -> Task<Driver<Own<Echo, Drain>, FakeIo>> {
+fn driver(world: &Shared, echo: Echo) -> Task<Driver<Own<Echo, Drain>, DatagramTransport<FakeIo>>> {
     Task::new(Driver::new(FakeIo(Rc::clone(world)), echo, drain, DriverConfig::default()))
 }
 

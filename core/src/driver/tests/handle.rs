@@ -7,11 +7,11 @@ use std::vec::Vec;
 
 use super::{Bell, FakeIo, Shared, Task, path, world};
 use crate::driver::Requests as _;
-use crate::driver::{Events, Handle, HandleConfig, Task as Drive, share};
+use crate::driver::{DatagramTransport, Events, Handle, HandleConfig, Task as Drive, share};
 use crate::sim::machines::{Reply, Talker};
 use crate::time::{Duration, Instant, Now, Wall};
 
-type Parts = (Task<Drive<Talker, FakeIo>>, Handle<Talker>, Events<Talker>);
+type Parts = (Task<Drive<Talker, DatagramTransport<FakeIo>>>, Handle<Talker>, Events<Talker>);
 
 fn start(world: &Shared, talker: Talker, notices: usize) -> Parts {
     let clock = || Now::new(Instant::ZERO, Wall::from_micros(0));

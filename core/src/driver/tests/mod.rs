@@ -7,6 +7,8 @@ mod handle;
 mod patience;
 #[cfg(feature = "std")]
 mod stored;
+#[cfg(feature = "std")]
+mod streams;
 
 use core::cell::RefCell;
 use core::future::Future;

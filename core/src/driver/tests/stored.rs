@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::string::String;
 
 use super::*;
-use crate::driver::{Driver, DriverConfig, Flow, Lend, Store, StoreBatch};
+use crate::driver::{DatagramTransport, Driver, DriverConfig, Flow, Lend, Store, StoreBatch};
 use crate::sim::machines::Keeper;
 use crate::{Durable, Duration, StoreError, StoreOp, StoreSeq};
 
@@ -197,7 +197,8 @@ fn commits_that_end_at_once_starve_nobody() {
     let mut app = |_: Now, _: &mut Greedy| Flow::Continue;
     let mut greedy = Greedy(0);
     let hold = Lend { machine: &mut greedy, app: &mut app };
-    let driver = Driver::with_hold(FakeIo(Rc::clone(&world)), hold, DriverConfig::default());
+    let config = DriverConfig::default();
+    let driver = Driver::over(DatagramTransport::new(FakeIo(Rc::clone(&world)), &config), hold, config.grace);
     let mut task = Task::new(driver.with_store(Instantly::default()));
     // One poll ends, and other tasks have their turn.
     assert!(task.poll().is_pending());

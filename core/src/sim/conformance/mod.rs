@@ -12,6 +12,7 @@
 mod control;
 mod handles;
 mod nodes;
+mod streams;
 mod traffic;
 
 use core::future::{Future, poll_fn};
@@ -28,6 +29,7 @@ use crate::{Datagrams, SocketId};
 pub use control::*;
 pub use handles::*;
 pub use nodes::*;
+pub use streams::*;
 pub use traffic::*;
 
 /// A runtime adapter, as the suite sees it: its public functions, with errors as text.

@@ -1,5 +1,7 @@
 //! Small machines to try drivers and adapters with; they hold to the contract of [`Machine`] and nothing else.
 
+mod streams;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::vec::Vec;
 
@@ -7,7 +9,8 @@ use crate::driver::{Answer, Requests};
 use crate::time::{Duration, Instant, Now, Reason};
 use crate::{Datagrams, Machine, Path, Reject, RejectCounts, Transmit, Wants};
 
-pub use super::keeper::{Change, Keeper};
+pub use crate::sim::keeper::{Change, Keeper};
+pub use streams::{Call, StreamCaller, StreamEcho};
 
 /// Sends every datagram back to where it came from, as long as its queue has room.
 #[derive(Debug)]
