@@ -8,6 +8,7 @@ mod logs;
 mod node;
 mod peers;
 mod replay;
+mod session;
 mod tokens;
 
 fn main() {
@@ -16,6 +17,7 @@ fn main() {
     canonical::all(&mut criterion);
     gate::all(&mut criterion);
     replay::all(&mut criterion);
+    session::all(&mut criterion);
     node::all(&mut criterion);
     peers::all(&mut criterion);
     tokens::all(&mut criterion);

@@ -27,5 +27,6 @@ pub mod nodes;
 pub mod population;
 pub mod report;
 pub mod samples;
+pub mod sessions;
 pub mod swarm;
 pub mod tokens;

@@ -5,6 +5,7 @@ mod flat;
 mod hub;
 mod logs;
 mod nodes;
+mod sessions;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -167,7 +167,7 @@ impl Sessions {
         if !admit(&Claim { did: offer.did, key: offer.key, path, answers: false }) {
             return Err(SessionReject::Key);
         }
-        if existing.is_none() && !self.has_room(now) {
+        if existing.is_none() && !self.has_room(now, &offer.key) {
             return Err(SessionReject::Busy);
         }
         if let Some(slot) = existing {
@@ -205,8 +205,10 @@ impl Sessions {
     }
 
     /// Whether there is room for one session more, and for what is to be remembered of it afterwards.
-    fn has_room(&mut self, now: Now) -> bool {
-        !self.table.slab.is_full() && self.stamps.reserve(self.table.slab.len(), now.wall)
+    pub(super) fn has_room(&mut self, now: Now, key: &PublicKey) -> bool {
+        !self.table.slab.is_full()
+            && !self.table.has_its_share(key)
+            && self.stamps.reserve(self.table.slab.len(), now.wall)
     }
 
     fn set_stamp(&mut self, slot: u32, offer: &Offer<'_>) {
@@ -434,7 +436,8 @@ impl Sessions {
         let payload = payload.get(..len).filter(|_| len == FINAL_LEN).ok_or(SessionReject::Handshake)?;
         verify(&claim.key, (Kind::Final, Pattern::Xx), noise.binding(), payload)?;
         let keys = noise.finish().map_err(|_| SessionReject::Handshake)?;
-        if self.table.find(&claim.did, Some(&claim.key)).is_none() && !self.has_room(now) {
+        let (key, is_new) = (claim.key, self.table.find(&claim.did, Some(&claim.key)).is_none());
+        if is_new && !self.has_room(now, &key) {
             return Err(SessionReject::Busy);
         }
         let half = self.halves.remove(half_slot).ok_or(SessionReject::Unknown)?;

@@ -153,7 +153,7 @@ impl fmt::Debug for SessionId {
 /// Most of everything. Nothing is set aside beforehand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caps {
-    /// Sessions. Default 65,536.
+    /// Sessions; of one key at most 64, under as many names. Default 65,536.
     pub sessions: usize,
     /// Handshakes under way: those we began, those of others by XX, and sessions of others that are not confirmed yet. Default 1,024 of each.
     pub half_open: usize,

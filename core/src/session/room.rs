@@ -171,7 +171,11 @@ impl Sessions {
             let session = self.table.id(slot).ok_or(ConnectError::Busy)?;
             return Ok(Connected { session, early: false });
         }
-        if !self.stamps.reserve(self.table.slab.len(), now.wall) {
+        let reserved = match &peer.key {
+            Some(key) => self.has_room(now, key),
+            None => self.stamps.reserve(self.table.slab.len(), now.wall),
+        };
+        if !reserved {
             return Err(ConnectError::Busy);
         }
         let mut session = Session::new(peer.did, peer.key, path, now.mono);

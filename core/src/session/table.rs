@@ -12,6 +12,9 @@ use crate::seed::SipKey;
 use crate::table::{Chain, Chained, Heap, Index, Link, Linked, List, Slab};
 use crate::time::Instant;
 
+/// So many names has one key sessions under at most.
+const MOST_NAMES: usize = 64;
+
 /// No slot.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -290,6 +293,16 @@ impl Table {
     pub(super) fn of_key(&self, key: &PublicKey) -> Option<u32> {
         let hash = self.hash.hash(key.as_bytes());
         self.by_key.find(&self.slab, hash, |session| session.key.as_ref() == Some(key) && !session.is_gone())
+    }
+
+    /// Whether a key has sessions under as many names as it may: finding and ending them takes work in proportion to that.
+    pub(super) fn has_its_share(&self, key: &PublicKey) -> bool {
+        let (hash, mut names) = (self.hash.hash(key.as_bytes()), 0);
+        let last = self.by_key.find(&self.slab, hash, |session| {
+            names += usize::from(session.key.as_ref() == Some(key));
+            names >= MOST_NAMES
+        });
+        last.is_some()
     }
 
     /// Take a session out of everything but the slab and what is to be told.

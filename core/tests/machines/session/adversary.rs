@@ -38,8 +38,8 @@ fn what_was_heard_is_not_heard_again_however_often_it_comes() {
         world.run(50);
         let ids = [world.session(0, 1).unwrap(), world.session(1, 0).unwrap()];
         for n in 0..50_u32 {
-            for a in 0..2 {
-                world.say(a, ids[a], &n.to_be_bytes()).unwrap();
+            for (a, id) in ids.into_iter().enumerate() {
+                world.say(a, id, &n.to_be_bytes()).unwrap();
             }
         }
         world.run(50);

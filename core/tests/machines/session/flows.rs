@@ -110,15 +110,15 @@ fn storm(seed: u64, named: bool, crossed: bool) {
         }
         world.run(500);
     }
-    for a in 0..2 {
+    for (a, said) in said.iter().enumerate() {
         assert!(ups(&world, a) >= 1, "seed {seed}: {:?}", world.news_of(a));
         assert!(!world.news_of(a).contains(&News::Down(Down::Silent)), "seed {seed}");
         let heard = world.bodies(a);
         let unique: BTreeSet<_> = heard.iter().collect();
         assert_eq!(unique.len(), heard.len(), "seed {seed}: something was heard twice");
-        let all: BTreeSet<_> = said[a].iter().collect();
+        let all: BTreeSet<_> = said.iter().collect();
         assert!(unique.is_subset(&all), "seed {seed}: something was heard that nobody said");
-        assert!(heard.len() * 2 > said[a].len(), "seed {seed}: {} of {}", heard.len(), said[a].len());
+        assert!(heard.len() * 2 > said.len(), "seed {seed}: {} of {}", heard.len(), said.len());
         // Keys are two minutes old at most.
         assert!(world.news_of(a).contains(&News::Rekeyed), "seed {seed}");
         assert!(world.nodes[a].room.len() == 1 && world.nodes[a].room.half_open() <= 1, "seed {seed}");
@@ -163,9 +163,9 @@ fn two_handshakes_that_cross_become_the_one_of_the_lower_key() {
         let early = format!("from {low}").into_bytes();
         assert_eq!(world.bodies(1 - low), if named && low == 0 { vec![] } else { vec![early] });
         let ids = [world.session(0, 1).unwrap(), world.session(1, 0).unwrap()];
-        for n in 0..2 {
+        for (n, id) in ids.into_iter().enumerate() {
             world.nodes[1 - n].heard.clear();
-            world.say(n, ids[n], b"same keys").unwrap();
+            world.say(n, id, b"same keys").unwrap();
             world.run(100);
             assert_eq!(world.bodies(1 - n), [b"same keys"]);
         }

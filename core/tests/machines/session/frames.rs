@@ -139,7 +139,7 @@ fn bodies_of_any_length_arrive_as_they_were() {
     let (mut world, [a, b]) = World::pair(6);
     let mut expected = Vec::new();
     for len in [0, 1, 60, 61, 62, 1000, 1400, 9000, MAX_BODY] {
-        let body: Vec<u8> = (0..len).map(|n| (n * 7) as u8).collect();
+        let body: Vec<u8> = (0..len).map(|n| (n * 7).to_le_bytes()[0]).collect();
         world.say(0, a, &body).unwrap();
         expected.push(body);
     }

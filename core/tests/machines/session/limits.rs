@@ -25,8 +25,8 @@ fn spoofed(world: &mut World, n: u64) -> Vec<u8> {
     let len = u32::try_from(frame.len() - 8).unwrap();
     frame[..12].copy_from_slice(&[b'T', b'P', 1, 8, 0, 0, 0, 0, 1, 1, 2, 0]);
     frame[4..8].copy_from_slice(&len.to_be_bytes());
-    frame.iter_mut().skip(12).for_each(|byte| *byte = world.dice(256) as u8);
-    frame[16] = n as u8;
+    frame.iter_mut().skip(12).for_each(|byte| *byte = world.dice(256).to_le_bytes()[0]);
+    frame[16] = n.to_le_bytes()[0];
     forge_mac1(&mut frame, &[&[1][..], secret(1).public().as_bytes()].concat());
     frame
 }
@@ -246,4 +246,22 @@ fn the_callers_mistakes_are_said() {
     let early = vec![0; sluis_core::session::max_early(&longest)];
     assert!(room.connect(now, &Peer::pinned(&"y".repeat(256), other), Path::to(addr(1)), &early).is_ok());
     assert!(room.poll_transmit(now, &mut [0; 1200]).is_some());
+}
+
+#[test]
+fn one_key_has_sessions_under_64_names_at_most() {
+    let mut world = World::new(8, 0);
+    world.add(config(0));
+    for n in 0..70 {
+        let mut config = config(1);
+        config.did = Did::new(&format!("jis:many:{n}")).unwrap();
+        world.add(config);
+        world.nodes[1].at = addr(1);
+        world.connect(1, 0, b"");
+        world.run(50);
+        world.nodes.remove(1);
+    }
+    assert_eq!(world.nodes[0].room.len(), 64);
+    assert_eq!(world.nodes[0].rejects[&SessionReject::Busy], 6);
+    assert_eq!(world.nodes[0].room.revoke(&secret(1).public()), 64);
 }

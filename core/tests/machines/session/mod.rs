@@ -148,11 +148,11 @@ impl World {
     pub(crate) fn send(&mut self, a: usize, to: SocketAddr, bytes: Vec<u8>) {
         let flight = Flight { from: self.nodes[a].at, to, bytes };
         self.tape.push(flight.clone());
-        self.launch(flight);
+        self.launch(&flight);
     }
 
     /// Give a datagram to the network, which does with it what it does.
-    pub(crate) fn launch(&mut self, flight: Flight) {
+    pub(crate) fn launch(&mut self, flight: &Flight) {
         let Weather { lost, twice, delay } = self.weather;
         if self.dice(1000) < lost {
             return;

@@ -79,7 +79,8 @@ fn copier(relays: bool) {
         assert!(world.deliver(1, thief, &copy.bytes).is_ok());
         world.say(1, b, &n.to_be_bytes()).unwrap();
         for _ in 0..4 {
-            for flight in world.tape[seen..].to_vec() {
+            let tape = world.tape[seen..].to_vec();
+            for flight in &tape {
                 if flight.to == thief {
                     sent += flight.bytes.len();
                     if relays {
