@@ -63,13 +63,25 @@ pub(crate) fn beside(file: &Path, extension: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Where a file is, or will be: the same for every way to write its path.
+/// Links that are followed at most, as systems do.
+pub(crate) const MAX_LINKS: usize = 40;
+
+/// Where a file is, or will be: the same for every way to write its path, also through links to what is not there yet.
 pub(crate) fn place(path: &Path) -> PathBuf {
-    let in_folder = || {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        if let Ok(resolved) = fs::canonicalize(&path) {
+            return resolved;
+        }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Some(fs::canonicalize(folder).ok()?.join(path.file_name()?))
-    };
-    fs::canonicalize(path).ok().or_else(in_folder).unwrap_or_else(|| path.to_owned())
+        let (Ok(folder), Some(name)) = (fs::canonicalize(folder), path.file_name()) else { break };
+        path = folder.join(name);
+        match fs::read_link(&path) {
+            Ok(target) => path = folder.join(target),
+            Err(_) => return path,
+        }
+    }
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// Whether two places are one file, by whatever names.

@@ -98,11 +98,7 @@ impl Base {
 
     /// The name under which a file will stand that may not be there yet, and where it is.
     pub(super) fn expect(&self, path: &Path) -> (String, PathBuf) {
-        let resolved = fs::canonicalize(path).or_else(|_| {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            Ok::<_, io::Error>(fs::canonicalize(folder)?.join(path.file_name().ok_or(io::ErrorKind::InvalidInput)?))
-        });
-        let resolved = resolved.or_else(|_: io::Error| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
+        let resolved = files::place(path);
         (self.name(&resolved), resolved)
     }
 
@@ -246,9 +242,6 @@ impl Passed {
     }
 }
 
-/// Links that are followed at most, as systems do.
-const MAX_LINKS: usize = 40;
-
 /// The links and folders on the way to a file, in the order in which they are passed.
 fn passed(path: &Path) -> io::Result<Vec<Passed>> {
     let (mut all, mut links) = (Vec::new(), 0);
@@ -267,7 +260,7 @@ fn passed(path: &Path) -> io::Result<Vec<Passed>> {
         let is_link = stat.is_symlink();
         if is_link {
             links += 1;
-            if links > MAX_LINKS {
+            if links > files::MAX_LINKS {
                 return Err(io::Error::other("too many symbolic links"));
             }
             left.extend(fs::read_link(&at)?.components().rev().map(|part| part.as_os_str().into()));

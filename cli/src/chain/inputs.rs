@@ -22,10 +22,16 @@ pub(super) fn refuse_log<'p>(
     log: &std::path::Path,
     declared: impl Iterator<Item = &'p PathBuf>,
 ) -> Result<(), Fail> {
-    let (name, _) = base.expect(log);
+    let (_, log) = base.expect(log);
+    let own = SIDECARS.map(|end| {
+        let mut name = log.clone().into_os_string();
+        name.push(end);
+        PathBuf::from(name)
+    });
     for path in declared {
-        let (other, _) = base.expect(path);
-        if SIDECARS.iter().any(|end| other == format!("{name}{end}")) {
+        let (_, other) = base.expect(path);
+        // By no other name either.
+        if own.iter().any(|own| files::same(own, &other)) {
             let path = path.display();
             return Err(Fail::usage(format!(
                 "{path} belongs to the log itself, which changes with the step: leave it out"

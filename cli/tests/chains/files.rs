@@ -267,6 +267,14 @@ fn only_files_are_files() {
         let said = folder.fails(2, &run("one", &["--output", what], "touch ran"));
         assert!(said.contains("belongs to the log itself"), "{said}");
     }
+    // By whatever name, and before they are there.
+    std::os::unix::fs::symlink("c.jsonl.checkpoint", folder.0.join("later")).expect("a link");
+    folder.prints(&["chain", "new", "c.jsonl"]);
+    std::fs::hard_link(folder.0.join("c.jsonl.tree"), folder.0.join("hard")).expect("a link");
+    for (flag, what) in [("--output", "later"), ("--output", "hard"), ("--input", "hard")] {
+        let said = folder.fails(2, &run("one", &[flag, what], "touch ran"));
+        assert!(said.contains("belongs to the log itself") && !folder.exists("ran"), "{said}");
+    }
     // What the command makes is no file either, and nobody waits for it.
     folder.ends(1, &run("two", &["--output", "late"], "mkfifo late"));
     let erin = last(&folder, "c.jsonl");

@@ -151,6 +151,7 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (&["chain", "complete"], &["c", "--step", "s", "--skip", "--skip"], "--skip is given more than once"),
         (LISTEN, &["--log", "x", "--record", "./x"], "--record and --log are one file"),
         (LISTEN, &["--log", "/dev/../tmp/x.tree", "--record", "/tmp/x"], "are one file"),
+        (LISTEN, &["--log", "/proc/self/cwd/x", "--record", "x"], "--record and --log are one file"),
         (LISTEN, &["--log", "x", "--capture", "x"], "--log and --capture are one file"),
         (LISTEN, &["--log", "Cargo.toml", "--config", "./Cargo.toml"], "--log and --config are one file"),
         (&["chain", "find"], &["c", "--since", "yesterday"], "write a time like"),
