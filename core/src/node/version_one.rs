@@ -13,7 +13,8 @@ use crate::time::Duration;
 #[derive(Debug)]
 #[allow(dead_code, reason = "it is printed")]
 struct PingId {
-    place: Place,
+    /// Called as the first version wrote it.
+    room: Place,
     id: WaitingId,
 }
 
@@ -25,13 +26,13 @@ enum Place {
 
 impl From<WaitId> for PingId {
     fn from(id: WaitId) -> Self {
-        Self { place: Place::Waiting, id: id.slot }
+        Self { room: Place::Waiting, id: id.slot }
     }
 }
 
 impl From<OpenId> for PingId {
     fn from(id: OpenId) -> Self {
-        Self { place: Place::Open, id: id.0 }
+        Self { room: Place::Open, id: id.0 }
     }
 }
 
