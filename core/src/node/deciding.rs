@@ -41,7 +41,7 @@ impl Node {
 
     fn try_approve(&mut self, now: Now, id: WaitId) -> Result<Option<OpenId>, AnswerError> {
         let waiting = self.state.inbox.waiting(id).ok_or(AnswerError::Gone)?;
-        let Some(payload) = self.policy.replies.find(&waiting.intent) else {
+        let Some(payload) = self.policy.replies.find(&waiting.intent, waiting.encoding) else {
             return self.state.open_waiting(now, id).map(Some);
         };
         let len = self.state.stage_decision(now, id, Decision::Accept, payload)?;
