@@ -65,7 +65,7 @@ impl Wants {
 
     /// Whether the caller has to act on this sooner than on `before`.
     #[must_use]
-    pub fn is_sooner_than(&self, before: &Self) -> bool {
+    pub(crate) fn is_sooner_than(&self, before: &Self) -> bool {
         let more = self.events && !before.events || self.output && !before.output;
         more || self.at.is_some_and(|(at, _)| before.at.is_none_or(|(before, _)| at < before))
     }

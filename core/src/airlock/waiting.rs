@@ -125,7 +125,7 @@ impl<T, S: Storage> WaitingTable<T, S> {
     }
 
     /// Take out the entry of the lowest rank below this one that has waited longest, to make room.
-    pub fn displace(&mut self, rank: Rank) -> Option<(WaitingId, T)> {
+    pub(crate) fn displace(&mut self, rank: Rank) -> Option<(WaitingId, T)> {
         let slot = self.by_rank.iter().take(rank as usize).find_map(List::front)?;
         let id = self.entries.id_at(slot)?;
         Some((id, self.remove(id)?))

@@ -106,7 +106,7 @@ impl<'a, M: Datagrams, A: App<M>, I: Io> Driver<Lend<'a, M, A>, I> {
 
 impl<H: MachineAccess, I: Io> Driver<H, I> {
     /// Drive whatever `hold` gives access to.
-    pub fn with_hold(io: I, hold: H, config: DriverConfig) -> Self {
+    pub(crate) fn with_hold(io: I, hold: H, config: DriverConfig) -> Self {
         Self {
             hold,
             io,
