@@ -70,7 +70,7 @@ impl Wants {
 
     /// Whether the caller has to act on this sooner than on `before`.
     #[must_use]
-    pub fn is_sooner_than(&self, before: &Self) -> bool {
+    pub(crate) fn is_sooner_than(&self, before: &Self) -> bool {
         let more = self.events && !before.events
             || self.output && !before.output
             || self.orders && !before.orders

@@ -56,7 +56,7 @@ impl GateConfig {
 
     /// The zone of a ping that no rule matches.
     #[must_use]
-    pub fn unmatched(&self, trust: f64) -> Zone {
+    pub(crate) fn unmatched(&self, trust: f64) -> Zone {
         let by_trust = self.zone(trust);
         match self.otherwise {
             Some(most) if is_better(by_trust, most) => most,
@@ -265,7 +265,7 @@ impl<'a> Rule<&'a str> {
 }
 
 /// Longest text of a rule in bytes: the longest DID or intent between two stars.
-pub const MAX_RULE_TEXT: usize = crate::limits::MAX_DID + 2;
+pub(crate) const MAX_RULE_TEXT: usize = crate::limits::MAX_DID + 2;
 
 /// Why a rule is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -20,6 +20,11 @@ impl<'a> Value<'a> {
         Self::from_parts(Repr::Json(text), Known::ALL)
     }
 
+    /// msgpack of our own making that is exactly what the reference would write: it is not checked again.
+    pub(crate) const fn from_wire_msgpack(bytes: &'a [u8]) -> Self {
+        Self::from_parts(Repr::Msgpack(bytes), Known::ALL)
+    }
+
     /// How long it is as it was written, in bytes: a good guess at how long it will be when written again.
     pub(crate) const fn raw_len(self) -> usize {
         match self.repr() {

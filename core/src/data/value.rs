@@ -365,10 +365,10 @@ impl core::fmt::Debug for Value<'_> {
     }
 }
 
-/// An owned [`Value`]: JSON text in the reference's compact form.
+/// An owned [`Value`]: JSON text in the reference's compact form. Clones share it.
 #[cfg(feature = "alloc")]
 #[derive(Clone, PartialEq, Eq)]
-pub struct ValueBuf(alloc::boxed::Box<str>);
+pub struct ValueBuf(alloc::sync::Arc<str>);
 
 #[cfg(feature = "alloc")]
 impl ValueBuf {
@@ -382,20 +382,28 @@ impl ValueBuf {
 
     /// Borrow it.
     #[must_use]
-    pub const fn as_value(&self) -> Value<'_> {
+    pub fn as_value(&self) -> Value<'_> {
         Value { repr: Repr::Json(&self.0), known: Known::ALL }
     }
 
     /// Its JSON text.
     #[must_use]
-    pub const fn as_json(&self) -> &str {
+    pub fn as_json(&self) -> &str {
         &self.0
     }
 
-    /// Its JSON text as bytes that can be shared and cut up without a copy; nothing is copied here either.
+    /// Its JSON text as bytes that can be shared and cut up without a copy; the text is not copied here either.
     #[must_use]
     pub fn into_bytes(self) -> bytes::Bytes {
-        alloc::string::String::from(self.0).into()
+        bytes::Bytes::from_owner(self)
+    }
+}
+
+/// Its JSON text, for [`bytes::Bytes::from_owner`] and other takers of bytes.
+#[cfg(feature = "alloc")]
+impl AsRef<[u8]> for ValueBuf {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 

@@ -36,13 +36,14 @@ impl<'a> Frame<'a> {
     #[inline]
     pub fn decode(datagram: &'a [u8]) -> Result<Self, DecodeError> {
         let (header, payload) = Header::split(datagram)?;
-        let encoding = header.encoding;
-        let message = if header.response {
-            Message::Response(Response::read(encoding, payload)?)
-        } else {
-            Message::Packet(Packet::read(encoding, payload)?)
-        };
-        Ok(Self { encoding, message })
+        match (header.encoding, header.response) {
+            (Encoding::Json, false) => Packet::read_json(payload),
+            (Encoding::Json, true) => Response::read_json(payload),
+            (Encoding::Msgpack, false) => Packet::read_msgpack(payload),
+            (Encoding::Msgpack, true) => Response::read_msgpack(payload),
+            (Encoding::Postcard, false) => Packet::read_postcard(payload),
+            (Encoding::Postcard, true) => Response::read_postcard(payload),
+        }
     }
 }
 
@@ -61,7 +62,7 @@ impl Message<'_> {
 
 macro_rules! frames {
     ($($packet:ident: $response:literal),+) => { $(
-        impl<'a> $packet<'a> {
+        impl $packet<'_> {
             /// Encode as a whole frame, header included, at the start of `out`; how many bytes it took.
             ///
             /// # Errors
@@ -81,16 +82,6 @@ macro_rules! frames {
                 let mut counter = Counter::default();
                 self.write(encoding, &mut counter)?;
                 frame_len(counter.count())
-            }
-
-            /// Read the payload of a frame.
-            #[inline]
-            fn read(encoding: Encoding, payload: &'a [u8]) -> Result<Self, DecodeError> {
-                match encoding {
-                    Encoding::Json => Self::read_json(payload),
-                    Encoding::Msgpack => Self::read_msgpack(payload),
-                    Encoding::Postcard => Self::read_postcard(payload),
-                }
             }
 
             /// Write the payload of a frame.

@@ -6,7 +6,7 @@
 use super::error::DecodeError;
 use super::schema::packets;
 use super::types::{Decision, PingType, Priority, RoutingMode};
-use super::{Packet, Response};
+use super::{Encoding, Frame, Message, Packet, Response};
 use crate::data::json::{Scanner, inside, write_value};
 use crate::data::{EncodeError, Number, ParseError, Sink, Style, Text, Value};
 
@@ -126,25 +126,26 @@ macro_rules! codec {
         impl<'a> $packet<'a> {
             /// Read the payload of a frame.
             #[inline]
-            pub(super) fn read_json(payload: &'a [u8]) -> Result<Self, DecodeError> {
+            pub(super) fn read_json(payload: &'a [u8]) -> Result<Frame<'a>, DecodeError> {
                 let text = core::str::from_utf8(payload).map_err(|_| ParseError::BadUtf8)?;
                 match Self::read_declared_json(text) {
-                    Some(packet) => Ok(packet),
-                    None => Self::read_json_by_key(text),
+                    Some(frame) => Ok(frame),
+                    None => {
+                        let packet = Self::from_members(members(text, &Self::NAMES)?)?;
+                        Ok(Frame { encoding: Encoding::Json, message: Message::$packet(packet) })
+                    }
                 }
             }
 
             #[inline]
-            fn read_declared_json(text: &'a str) -> Option<Self> {
+            fn read_declared_json(text: &'a str) -> Option<Frame<'a>> {
                 let mut s = Scanner::new(text, 0);
                 read_members!(s "{" $($name: $kind $default,)+);
                 expect!(s "}");
-                (s.pos() == text.len()).then_some(Self { $($name),+ })
-            }
-
-            #[inline(never)]
-            fn read_json_by_key(text: &'a str) -> Result<Self, DecodeError> {
-                Self::from_members(members(text, &Self::NAMES)?)
+                if s.pos() < text.len() {
+                    return None;
+                }
+                Some(Frame { encoding: Encoding::Json, message: Message::$packet(Self { $($name),+ }) })
             }
 
             /// Write the payload of a frame.
@@ -185,6 +186,7 @@ fn optional_number<'a>(s: &mut Scanner<'a>) -> Option<Option<Number<'a>>> {
 
 /// The members with these names, in any form that JSON allows: any order, white space, escaped or unknown or repeated keys.
 /// Where a key comes again the last one counts and the others are not even looked at, as in the reference.
+#[inline(never)]
 fn members<'a, const N: usize>(text: &'a str, names: &[&str; N]) -> Result<[Option<Value<'a>>; N], DecodeError> {
     let mut found = [None; N];
     let mut s = Scanner::new(text, 0);

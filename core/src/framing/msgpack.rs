@@ -6,7 +6,7 @@
 use super::error::DecodeError;
 use super::schema::packets;
 use super::types::{Priority, Word};
-use super::{Packet, Response};
+use super::{Encoding, Frame, Message, Packet, Response};
 use crate::data::msgpack::item::{Item, Reader};
 use crate::data::msgpack::{check, transcode, value, write};
 use crate::data::{EncodeError, Number, ParseError, Sink, Text, Value};
@@ -27,36 +27,32 @@ macro_rules! codec {
         impl<'a> $packet<'a> {
             /// Read the payload of a frame.
             #[inline]
-            pub(super) fn read_msgpack(payload: &'a [u8]) -> Result<Self, DecodeError> {
+            pub(super) fn read_msgpack(payload: &'a [u8]) -> Result<Frame<'a>, DecodeError> {
                 match Self::read_declared_msgpack(payload) {
-                    Some(packet) => Ok(packet),
-                    None => Self::read_msgpack_by_key(payload),
+                    Some(frame) => Ok(frame),
+                    None => {
+                        let packet = Self::from_members(members(payload, &Self::NAMES)?)?;
+                        Ok(Frame { encoding: Encoding::Msgpack, message: Message::$packet(packet) })
+                    }
                 }
             }
 
             #[inline]
-            fn read_declared_msgpack(payload: &'a [u8]) -> Option<Self> {
+            fn read_declared_msgpack(payload: &'a [u8]) -> Option<Frame<'a>> {
                 let mut d = Declared(Reader::new(payload));
                 d.map(const { count(Self::NAMES.len()) })?;
-                $(
-                    d.eat(key!($name))?;
-                    let $name = d.$kind()?;
-                )+
-                d.0.rest().is_empty().then_some(Self { $($name: keep!($kind $name)),+ })
-            }
-
-            #[inline(never)]
-            fn read_msgpack_by_key(payload: &'a [u8]) -> Result<Self, DecodeError> {
-                Self::from_members(members(payload, &Self::NAMES)?)
+                $(let $name = d.$kind(key!($name))?;)+
+                if !d.0.rest().is_empty() {
+                    return None;
+                }
+                let packet = Self { $($name: keep!($kind $name)),+ };
+                Some(Frame { encoding: Encoding::Msgpack, message: Message::$packet(packet) })
             }
 
             /// Write the payload of a frame.
             pub(super) fn write_msgpack(&self, sink: &mut impl Sink) -> Done {
                 write::map(sink, const { count(Self::NAMES.len()) as u32 })?;
-                $(
-                    sink.put(key!($name))?;
-                    $kind(sink, self.$name)?;
-                )+
+                $($kind(sink, key!($name), self.$name)?;)+
                 Ok(())
             }
         }
@@ -111,7 +107,8 @@ impl<'a> Declared<'a> {
     }
 
     #[inline]
-    fn text(&mut self) -> Option<&'a str> {
+    fn text(&mut self, key: &[u8]) -> Option<&'a str> {
+        self.eat(key)?;
         let head = self.0.byte().ok()?;
         self.text_after(head)
     }
@@ -128,7 +125,8 @@ impl<'a> Declared<'a> {
     }
 
     #[inline]
-    fn optional_text(&mut self) -> Option<Option<&'a str>> {
+    fn optional_text(&mut self, key: &[u8]) -> Option<Option<&'a str>> {
+        self.eat(key)?;
         match self.0.byte().ok()? {
             0xc0 => Some(None),
             head => self.text_after(head).map(Some),
@@ -136,17 +134,18 @@ impl<'a> Declared<'a> {
     }
 
     #[inline]
-    fn word<W: Word>(&mut self) -> Option<W> {
-        W::from_wire(self.text()?)
+    fn word<W: Word>(&mut self, key: &[u8]) -> Option<W> {
+        W::from_wire(self.text(key)?)
     }
 
     #[inline]
-    fn level(&mut self) -> Option<Priority> {
-        Priority::from_wire(self.int()?)
+    fn level(&mut self, key: &[u8]) -> Option<Priority> {
+        Priority::from_wire(self.int(key)?)
     }
 
     #[inline]
-    fn int(&mut self) -> Option<i64> {
+    fn int(&mut self, key: &[u8]) -> Option<i64> {
+        self.eat(key)?;
         match (self.0.peek()?, self.0.item()) {
             (small @ 0..=0x7f, _) => Some(i64::from(small)),
             (_, Ok(Item::Int(n))) => Some(n),
@@ -155,12 +154,13 @@ impl<'a> Declared<'a> {
     }
 
     #[inline]
-    fn number(&mut self) -> Option<Number<'a>> {
-        self.optional_number()?
+    fn number(&mut self, key: &[u8]) -> Option<Number<'a>> {
+        self.optional_number(key)?
     }
 
     #[inline]
-    fn optional_number(&mut self) -> Option<Option<Number<'a>>> {
+    fn optional_number(&mut self, key: &[u8]) -> Option<Option<Number<'a>>> {
+        self.eat(key)?;
         match self.0.item() {
             Ok(Item::Nil) => Some(None),
             Ok(Item::Int(n)) => Some(Some(Number::Int(n))),
@@ -171,23 +171,25 @@ impl<'a> Declared<'a> {
     }
 
     #[inline]
-    fn any(&mut self) -> Option<Value<'a>> {
+    fn any(&mut self, key: &[u8]) -> Option<Value<'a>> {
+        self.eat(key)?;
         value(&mut self.0).ok()
     }
 
     #[inline]
-    fn array(&mut self) -> Option<Value<'a>> {
-        self.any().filter(|value| value.is_array())
+    fn array(&mut self, key: &[u8]) -> Option<Value<'a>> {
+        self.any(key).filter(|value| value.is_array())
     }
 
     #[inline]
-    fn object(&mut self) -> Option<Value<'a>> {
-        self.any().filter(|value| value.is_object())
+    fn object(&mut self, key: &[u8]) -> Option<Value<'a>> {
+        self.any(key).filter(|value| value.is_object())
     }
 }
 
 /// The members with these names of the one map that the payload must be, its keys in any order: the last of equal keys
 /// counts, other keys are checked and ignored.
+#[inline(never)]
 fn members<'a, const N: usize>(payload: &'a [u8], names: &[&str; N]) -> Result<[Option<Value<'a>>; N], DecodeError> {
     let mut found = [None; N];
     let mut reader = Reader::new(payload);
@@ -215,38 +217,46 @@ fn members<'a, const N: usize>(payload: &'a [u8], names: &[&str; N]) -> Result<[
 }
 
 #[inline]
-fn word(sink: &mut impl Sink, word: impl Word) -> Done {
+fn word(sink: &mut impl Sink, key: &[u8], word: impl Word) -> Done {
+    sink.put(key)?;
     Ok(write::str(sink, word.as_str())?)
 }
 
 #[inline]
-fn level(sink: &mut impl Sink, level: Priority) -> Done {
-    Ok(sink.put(&[level.to_wire()])?)
+fn level(sink: &mut impl Sink, key: &[u8], level: Priority) -> Done {
+    int(sink, key, i64::from(level.to_wire()))
 }
 
 #[inline]
-fn int(sink: &mut impl Sink, n: i64) -> Done {
+fn int(sink: &mut impl Sink, key: &[u8], n: i64) -> Done {
+    sink.put(key)?;
     Ok(write::int(sink, n)?)
 }
 
 #[inline]
-fn text(sink: &mut impl Sink, text: Text<'_>) -> Done {
+fn text(sink: &mut impl Sink, key: &[u8], text: Text<'_>) -> Done {
+    sink.put(key)?;
     write::text(sink, text)
 }
 
 #[inline]
-fn optional_text(sink: &mut impl Sink, text: Option<Text<'_>>) -> Done {
+fn optional_text(sink: &mut impl Sink, key: &[u8], text: Option<Text<'_>>) -> Done {
+    sink.put(key)?;
     match text {
         Some(text) => write::text(sink, text),
         None => Ok(sink.put(&[0xc0])?),
     }
 }
 
-fn number(sink: &mut impl Sink, number: Number<'_>) -> Done {
+#[inline]
+fn number(sink: &mut impl Sink, key: &[u8], number: Number<'_>) -> Done {
+    sink.put(key)?;
     write::number(sink, number)
 }
 
-fn optional_number(sink: &mut impl Sink, number: Option<Number<'_>>) -> Done {
+#[inline]
+fn optional_number(sink: &mut impl Sink, key: &[u8], number: Option<Number<'_>>) -> Done {
+    sink.put(key)?;
     match number {
         Some(number) => write::number(sink, number),
         None => Ok(sink.put(&[0xc0])?),
@@ -255,6 +265,7 @@ fn optional_number(sink: &mut impl Sink, number: Option<Number<'_>>) -> Done {
 
 use {any as array, any as object};
 
-fn any(sink: &mut impl Sink, value: Value<'_>) -> Done {
+fn any(sink: &mut impl Sink, key: &[u8], value: Value<'_>) -> Done {
+    sink.put(key)?;
     transcode::value(sink, value)
 }

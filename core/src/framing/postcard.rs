@@ -13,7 +13,7 @@
 use super::error::DecodeError;
 use super::schema::packets;
 use super::types::{Priority, Word};
-use super::{Packet, Response};
+use super::{Encoding, Frame, Message, Packet, Response};
 use crate::data::{
     BigInt, Counter, EncodeError, Full, Number, ParseError, Sink, Style, Text, Unrepresentable, Value, json,
 };
@@ -25,18 +25,16 @@ macro_rules! codec {
         $(#[$meta:meta])* $packet:ident $title:literal { $($name:ident: $kind:ident $default:tt, $doc:literal;)+ }
     )+) => { $(
         impl<'a> $packet<'a> {
-            /// Read the payload of a frame.
+            /// Read the payload of a frame. The frame is made where the caller wants it: it is large, and copies are slow.
             #[inline]
-            pub(super) fn read_postcard(payload: &'a [u8]) -> Result<Self, DecodeError> {
-                let mut reader = Reader::new(payload);
-                Self::read_postcard_members(&mut reader).ok_or(reader.error)
-            }
-
-            #[inline]
-            fn read_postcard_members(r: &mut Reader<'a>) -> Option<Self> {
-                $(let $name = r.$kind()?;)+
-                r.end()?;
-                Some(Self { $($name: keep!($kind $name)),+ })
+            pub(super) fn read_postcard(payload: &'a [u8]) -> Result<Frame<'a>, DecodeError> {
+                let mut r = Reader::new(payload);
+                $(let Some($name) = r.$kind() else { return Err(r.error) };)+
+                if !r.is_empty() {
+                    return Err(DecodeError::BadPostcard);
+                }
+                let packet = Self { $($name: keep!($kind $name)),+ };
+                Ok(Frame { encoding: Encoding::Postcard, message: Message::$packet(packet) })
             }
 
             /// Write the payload of a frame.
@@ -319,9 +317,9 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Nothing may follow.
+    /// Whether all was read.
     #[inline]
-    fn end(&self) -> Option<()> {
-        (self.at == self.bytes.len()).then_some(())
+    fn is_empty(&self) -> bool {
+        self.at == self.bytes.len()
     }
 }

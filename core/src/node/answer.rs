@@ -6,6 +6,7 @@ use super::inbound::Inbound;
 use super::policy::Judged;
 use crate::Path;
 use crate::airlock::Source;
+use crate::data::{SliceSink, msgpack};
 use crate::framing::{Decision, EncodeError, Encoding, Number, Response, Text, Value};
 
 /// Bytes that a packet or an answer takes beyond its variable parts, generously.
@@ -71,31 +72,63 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Where the trust comes from, as the reference says it: `{"score":0.9,"source":"known"}`. The last one is kept, because
-/// most answers in a row say the same.
+/// Where the trust comes from, as the reference says it: `{"score":0.9,"source":"known"}`. The last one is kept as it was
+/// written, because most answers in a row say the same in the same encoding.
 #[derive(Debug, Default)]
 pub(super) struct Breakdown {
     of: Option<(u64, Source)>,
-    text: heapless::String<96>,
+    written: Written,
 }
 
+#[derive(Debug)]
+enum Written {
+    Json(heapless::String<MAX_BREAKDOWN>),
+    Msgpack(heapless::Vec<u8, MAX_BREAKDOWN>),
+}
+
+/// A score, a word and a count fit by far.
+const MAX_BREAKDOWN: usize = 96;
+
 impl Breakdown {
-    pub(super) fn value(&mut self, judged: &Judged<'_>) -> Value<'_> {
+    pub(super) fn value(&mut self, judged: &Judged<'_>, encoding: Encoding) -> Value<'_> {
         let of = Some((judged.trust.to_bits(), judged.source));
-        if self.of != of {
-            self.text.clear();
-            // A score, a word and a count fit by far.
-            self.of = of.filter(|_| self.write(judged).is_ok());
+        let packed = encoding == Encoding::Msgpack;
+        if self.of != of || packed != matches!(self.written, Written::Msgpack(_)) {
+            let written = if packed { Written::msgpack(judged) } else { Written::json(judged) };
+            self.of = written.as_ref().and(of);
+            self.written = written.unwrap_or_default();
         }
-        if self.of.is_some() { Value::from_wire(&self.text) } else { Value::EMPTY_OBJECT }
+        match &self.written {
+            _ if self.of.is_none() => Value::EMPTY_OBJECT,
+            Written::Json(text) => Value::from_wire(text),
+            Written::Msgpack(bytes) => Value::from_wire_msgpack(bytes),
+        }
+    }
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self::Json(heapless::String::new())
+    }
+}
+
+impl Written {
+    fn json(judged: &Judged<'_>) -> Option<Self> {
+        let mut text = heapless::String::new();
+        let (score, source) = (Number::Float(judged.trust), judged.source.as_str());
+        write!(text, "{{\"score\":{score},\"source\":\"{source}\"").ok()?;
+        if let Source::Vouched { count } = judged.source {
+            write!(text, ",\"vouch_count\":{count}").ok()?;
+        }
+        text.write_str("}").ok()?;
+        Some(Self::Json(text))
     }
 
-    fn write(&mut self, judged: &Judged<'_>) -> core::fmt::Result {
-        let (score, source) = (Number::Float(judged.trust), judged.source.as_str());
-        write!(self.text, "{{\"score\":{score},\"source\":\"{source}\"")?;
-        if let Source::Vouched { count } = judged.source {
-            write!(self.text, ",\"vouch_count\":{count}")?;
-        }
-        self.text.write_str("}")
+    fn msgpack(judged: &Judged<'_>) -> Option<Self> {
+        let Self::Json(json) = Self::json(judged)? else { return None };
+        let mut bytes = [0; MAX_BREAKDOWN];
+        let mut sink = SliceSink::new(&mut bytes);
+        msgpack::transcode::value(&mut sink, Value::from_wire(&json)).ok()?;
+        heapless::Vec::from_slice(sink.written()).ok().map(Self::Msgpack)
     }
 }

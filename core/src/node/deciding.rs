@@ -47,7 +47,7 @@ impl Node {
         if judged.zone == Zone::Rood && !self.state.faults.answer_rood() {
             return Err(AnswerError::Rood);
         }
-        let Some(payload) = self.policy.replies.find(&waiting.intent) else {
+        let Some(payload) = self.policy.replies.find(&waiting.intent, waiting.encoding) else {
             return self.state.open_waiting(now, id).map(Some);
         };
         let len = self.state.stage_decision(now, id, Decision::Accept, payload)?;

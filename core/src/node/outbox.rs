@@ -115,7 +115,7 @@ impl Outbox {
 
     fn write(&mut self, answer: &Answer<'_>, id: &str, stamp: &str) -> Result<usize, AnswerError> {
         let Self { did, breakdown, queue, .. } = self;
-        let (did, breakdown) = (did.as_str(), breakdown.value(&answer.judged));
+        let (did, breakdown) = (did.as_str(), breakdown.value(&answer.judged, answer.encoding));
         let max = answer.path.max_datagram();
         let guess = overhead(answer.encoding) + did.len() + answer.payload.raw_len();
         let staged = stage_frame(queue, guess, |space| answer.encode(did, id, stamp, breakdown, space));

@@ -133,7 +133,7 @@ impl<'a> PeerLookup<'a> {
 
     /// Whether it is a peer already, stale or not.
     #[must_use]
-    pub const fn is_known(self) -> bool {
+    pub(crate) const fn is_known(self) -> bool {
         self.slot.is_some()
     }
 }
@@ -282,13 +282,13 @@ impl Peers {
 
     /// Whether any peer is stale.
     #[must_use]
-    pub fn any_stale(&self, now: Instant) -> bool {
+    pub(crate) fn any_stale(&self, now: Instant) -> bool {
         self.oldest_stale(now).is_some()
     }
 
     /// How many peers stand at a proven address.
     #[must_use]
-    pub fn proven_len(&self) -> usize {
+    pub(crate) fn proven_len(&self) -> usize {
         self.proven.len()
     }
 

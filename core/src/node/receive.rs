@@ -37,7 +37,8 @@ struct Datagram<'a> {
     path: Path,
     bytes: &'a [u8],
     encoding: Encoding,
-    packet: Packet<'a>,
+    /// Lent: it is too large to be copied about.
+    packet: &'a Packet<'a>,
 }
 
 /// The texts that the gate and the tables look at, each within its limit.
@@ -112,9 +113,9 @@ impl Node {
             return Err(Reject::SourcePortZero);
         }
         let frame = Frame::decode(bytes).map_err(|e| e.reject())?;
-        match frame.message {
+        match &frame.message {
             Message::Response(response) => {
-                self.state.take_response(now, path, bytes, &response)?;
+                self.state.take_response(now, path, bytes, response)?;
                 Ok(Taken::Response)
             }
             Message::Packet(packet) => {
@@ -124,7 +125,7 @@ impl Node {
     }
 
     fn take_packet(&mut self, now: Now, datagram: &Datagram<'_>) -> Result<Taken, Reject> {
-        let packet = &datagram.packet;
+        let packet = datagram.packet;
         if packet.target_did != *self.state.outbox.did() && packet.target_did != *BROADCAST {
             return Err(Reject::NotForUs);
         }
@@ -146,7 +147,7 @@ impl Node {
 
     /// Judge a packet for us whose texts are read, and take in what passes.
     fn take_named(&mut self, now: Now, datagram: &Datagram<'_>, texts: Texts<'_>) -> Result<Taken, Reject> {
-        let (packet, Texts { sender, nonce }) = (&datagram.packet, texts);
+        let (packet, Texts { sender, nonce }) = (datagram.packet, texts);
         check_did(sender.did).map_err(|_| Reject::Malformed)?;
         if sender.did == self.state.outbox.did() {
             return Err(Reject::OwnName);
@@ -195,12 +196,12 @@ impl Node {
             return self.state.take_heartbeat(now, datagram.path, passed);
         }
         let plan = match judged.zone {
-            Zone::Groen => match self.policy.replies.find(sender.intent) {
+            Zone::Groen => match self.policy.replies.find(sender.intent, datagram.encoding) {
                 Some(payload) => Plan::Answer(payload),
                 None => Plan::Open,
             },
             // What an approval would be answered with.
-            Zone::Geel | Zone::Rood => Plan::Wait(self.policy.replies.find(sender.intent)),
+            Zone::Geel | Zone::Rood => Plan::Wait(self.policy.replies.find(sender.intent, datagram.encoding)),
         };
         self.state.take_ping(now, datagram, passed, plan)
     }

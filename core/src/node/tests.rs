@@ -9,7 +9,7 @@ use super::{
     AnswerError, Event, Node, NodeConfig, OpenId, Outcome, Ping, PingError, Reply, RequestId, RoodBecause, WaitId,
 };
 use crate::airlock::Rule;
-use crate::framing::{Decision, Encoding, Frame, Message, Packet, Text, Value, ValueBuf, Zone};
+use crate::framing::{Decision, Encoding, Frame, Message, Packet, Response, Text, Value, ValueBuf, Zone};
 use crate::limits::MAX_DATAGRAM_V6;
 use crate::time::{Instant, Now, Wall};
 use crate::{Datagrams, Did, Machine, Path, Reject, Seed, Unsent, Wants};
@@ -123,6 +123,36 @@ fn an_accepted_ping_is_answered_with_data_in_its_own_encoding() {
         assert_eq!(sensor.handle_datagram(at(1), from(7150), &mut answers[0].1.clone()), Err(Reject::Unrequested));
         assert_eq!(sensor.stats().tables.requests, 0);
     }
+}
+
+#[test]
+fn a_reply_is_the_same_in_whatever_encoding_it_was_asked_for() {
+    let value = Value::from_json(r#"{"n":[1,-0.5],"text":"caf\u00e9"}"#).unwrap();
+    let (mut hub, mut sensor) = pair(0.9);
+    hub.set_reply("*", Reply::Now(ValueBuf::new(value).unwrap())).unwrap();
+    let breakdowns = [r#"{"score":0.9,"source":"known"}"#, r#"{"score":0.75,"source":"known"}"#];
+    for (trust, breakdown) in [0.9, 0.75].into_iter().zip(breakdowns) {
+        hub.set_trust(SENSOR, trust).unwrap();
+        for encoding in [Encoding::Json, Encoding::Msgpack, Encoding::Postcard, Encoding::Msgpack, Encoding::Json] {
+            let (_, ping) = ask(&mut sensor, at(0), encoding);
+            hub.handle_datagram(at(0), from(9), &mut ping.clone()).unwrap();
+            let answer = drain(&mut hub, at(0)).remove(0).1;
+            let Message::Response(response) = Frame::decode(&answer).unwrap().message else { panic!("a response") };
+            let breakdown = Value::from_json(breakdown).unwrap();
+            let expected = Response { payload: value, fira_breakdown: breakdown, ..response };
+            let mut out = vec![0; MAX_DATAGRAM_V6];
+            let len = expected.encode(encoding, &mut out).unwrap();
+            assert_eq!(answer, out[..len], "{encoding:?}");
+        }
+    }
+
+    // What msgpack has no form for is refused there, and only there.
+    let big: ValueBuf = r#"{"n":18446744073709551616}"#.parse().unwrap();
+    hub.set_reply("*", Reply::Now(big)).unwrap();
+    let (_, ping) = ask(&mut sensor, at(0), Encoding::Msgpack);
+    assert_eq!(hub.handle_datagram(at(0), from(9), &mut ping.clone()), Err(Reject::TooLong));
+    let (_, ping) = ask(&mut sensor, at(0), Encoding::Json);
+    assert_eq!(hub.handle_datagram(at(0), from(9), &mut ping.clone()), Ok(()));
 }
 
 #[test]

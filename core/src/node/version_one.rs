@@ -13,7 +13,7 @@ use crate::time::Duration;
 #[derive(Debug)]
 #[allow(dead_code, reason = "it is printed")]
 struct PingId {
-    /// The word of that time for where it is.
+    /// Called as the first version wrote it.
     room: Place,
     id: WaitingId,
 }

@@ -61,7 +61,7 @@ impl Clock {
     }
 
     /// Move the wall clock, as an operator or a time server does; the monotonic clock does not notice.
-    pub fn step_wall(&mut self, micros: i64) {
+    pub(crate) fn step_wall(&mut self, micros: i64) {
         self.wall = self.wall.saturating_add(micros);
     }
 

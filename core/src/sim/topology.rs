@@ -40,7 +40,7 @@ pub struct Wire {
 impl Topology {
     /// The links between `nodes` nodes, each pair once.
     #[must_use]
-    pub fn wires(self, nodes: u32, dice: &mut SimRng) -> Vec<Wire> {
+    pub(crate) fn wires(self, nodes: u32, dice: &mut SimRng) -> Vec<Wire> {
         let wire = |a: u32, b: u32| Wire { a, b, class: 0 };
         let mut wires: Vec<Wire> = match self {
             Self::Line => (1..nodes).map(|b| wire(b - 1, b)).collect(),

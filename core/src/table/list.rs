@@ -140,7 +140,7 @@ impl<K> List<K> {
     }
 
     /// Make the entry in this slot the last one.
-    pub fn move_to_back<T: Linked<K>, S: Storage>(&mut self, slab: &mut Slab<T, S>, slot: u32) -> bool {
+    pub(crate) fn move_to_back<T: Linked<K>, S: Storage>(&mut self, slab: &mut Slab<T, S>, slot: u32) -> bool {
         if self.tail == slot {
             return slot != NONE;
         }

@@ -62,7 +62,7 @@ pub struct Slab<T, S: Storage> {
 
 impl<T, S: Storage> Slab<T, S> {
     /// Bytes that one slot takes.
-    pub const SLOT_BYTES: usize = size_of::<Slot<T>>();
+    pub(crate) const SLOT_BYTES: usize = size_of::<Slot<T>>();
 
     /// Empty, for at most `capacity` entries (less when the storage holds less).
     #[must_use]
@@ -103,7 +103,7 @@ impl<T, S: Storage> Slab<T, S> {
 
     /// Bytes of heap that the next [`insert`](Self::insert) adds to that.
     #[must_use]
-    pub fn growth_bytes(&self) -> usize {
+    pub(crate) fn growth_bytes(&self) -> usize {
         if self.free != NONE || self.is_full() { 0 } else { self.slots.growth_bytes() }
     }
 
@@ -191,7 +191,7 @@ impl<T, S: Storage> Slab<T, S> {
 
     /// The id of the entry that is in this slot now.
     #[must_use]
-    pub fn id_at(&self, slot: u32) -> Option<SlotId> {
+    pub(crate) fn id_at(&self, slot: u32) -> Option<SlotId> {
         match self.slots.get(slot as usize) {
             Some(Slot { generation, state: State::Used(_) }) => Some(SlotId { slot, generation: *generation }),
             _ => None,

@@ -14,7 +14,7 @@ use crate::sim::machines::{Echo, Reply, Talker};
 use crate::time::{Duration, Instant, Now};
 
 /// A datagram that no network carries is dropped and counted, and those around it arrive.
-pub fn what_cannot_be_sent_is_counted_and_the_rest_goes_on<T: Adapter>() {
+pub(super) fn what_cannot_be_sent_is_counted_and_the_rest_goes_on<T: Adapter>() {
     let other = plain(loopback());
     let to = Path::to(other.local_addr().expect("bound"));
     let nobody = [Path::to(([127, 0, 0, 1], 0).into()), Path::to(([0; 16], 9).into())];
@@ -40,7 +40,7 @@ pub fn what_cannot_be_sent_is_counted_and_the_rest_goes_on<T: Adapter>() {
 }
 
 /// Nobody listens there (the answer is an ICMP error): the driver goes on.
-pub fn a_refused_datagram_ends_nothing<T: Adapter>() {
+pub(super) fn a_refused_datagram_ends_nothing<T: Adapter>() {
     let dead = plain(loopback()).local_addr().expect("bound, and closed again");
     T::block_on(async {
         let start = || {
@@ -62,7 +62,7 @@ pub fn a_refused_datagram_ends_nothing<T: Adapter>() {
 }
 
 /// Everything that is queued when the app says stop arrives.
-pub fn stopping_flushes<T: Adapter>() {
+pub(super) fn stopping_flushes<T: Adapter>() {
     let other = plain(loopback());
     let to = Path::to(other.local_addr().expect("bound"));
     T::block_on(async {
@@ -109,7 +109,7 @@ impl App<Echo> for Alarms {
 }
 
 /// Also without any traffic.
-pub fn an_app_is_called_at_its_deadline<T: Adapter>() {
+pub(super) fn an_app_is_called_at_its_deadline<T: Adapter>() {
     T::block_on(async {
         let mut socket = T::bind(loopback()).expect("a socket");
         let mut app = Alarms { at: None, rung: 0 };
@@ -120,7 +120,7 @@ pub fn an_app_is_called_at_its_deadline<T: Adapter>() {
 }
 
 /// While somebody sends as fast as he can, requests time out and another task on the same thread gets on.
-pub fn a_flood_leaves_room_for_timers_and_other_tasks<T: Adapter>() {
+pub(super) fn a_flood_leaves_room_for_timers_and_other_tasks<T: Adapter>() {
     T::block_on(async {
         let socket = T::bind(loopback()).expect("a socket");
         let to = T::local_addr(&socket);

@@ -31,7 +31,7 @@ fn question(socket: &UdpSocket, to: SocketAddr, id: u8) {
 }
 
 /// An answer at once; *pending* and a decision; no answer; and a request that is given up.
-pub fn requests_are_answered_deferred_and_timed_out<T: Adapter>() {
+pub(super) fn requests_are_answered_deferred_and_timed_out<T: Adapter>() {
     T::block_on(async {
         let (quick, _quick, _quicks) = spawn::<T>(talker(), 8);
         let (slow, slow_handle, mut asked) = spawn::<T>(Talker::deferring(Duration::from_secs(30)), 8);
@@ -58,7 +58,7 @@ pub fn requests_are_answered_deferred_and_timed_out<T: Adapter>() {
 }
 
 /// Nobody reads the events: the machine's own caps hold, requests go on, and nothing acknowledged is lost.
-pub fn an_unread_event_stream_pushes_back<T: Adapter>() {
+pub(super) fn an_unread_event_stream_pushes_back<T: Adapter>() {
     T::block_on(async {
         let mut small = talker();
         small.max_notices = 8;
@@ -80,7 +80,7 @@ pub fn an_unread_event_stream_pushes_back<T: Adapter>() {
 }
 
 /// What was queued goes out, open requests are told, and the events still held can be read.
-pub fn shutting_down_flushes<T: Adapter>() {
+pub(super) fn shutting_down_flushes<T: Adapter>() {
     let other = plain(loopback());
     let to = other.local_addr().expect("bound");
     T::block_on(async {
@@ -103,7 +103,7 @@ pub fn shutting_down_flushes<T: Adapter>() {
 }
 
 /// Nobody is left to serve: the driver ends, and its port can be had again.
-pub fn the_last_handle_ends_it_and_frees_the_port<T: Adapter>() {
+pub(super) fn the_last_handle_ends_it_and_frees_the_port<T: Adapter>() {
     T::block_on(async {
         let (addr, handle, events) = spawn::<T>(talker(), 8);
         let ended = handle.ended();
@@ -146,7 +146,7 @@ impl App<Talker> for Script {
 }
 
 /// The same questions to the same kind of peer, once with an app and once with a handle.
-pub fn running_and_spawning_do_the_same<T: Adapter>() {
+pub(super) fn running_and_spawning_do_the_same<T: Adapter>() {
     let ask_all = |owned: bool| {
         T::block_on(async move {
             let (to, peer, mut heard) = spawn::<T>(talker(), 100);

@@ -1,7 +1,7 @@
 //! What every runtime adapter has to do, as tests that are written once.
 //!
 //! An adapter implements [`Adapter`] in its tests and calls [`conformance!`](crate::conformance) on it, which makes one
-//! test of each function here. They talk over real loopback sockets. None of them asserts how long anything takes; one
+//! test of each case here. They talk over real loopback sockets. None of them asserts how long anything takes; one
 //! that does not come to its end within a minute fails.
 #![allow(
     clippy::disallowed_methods,
@@ -26,11 +26,11 @@ use std::time::Duration;
 use crate::driver::{App, DriverStats, Events, Handle, HandleConfig, Requests};
 use crate::{Datagrams, SocketId};
 
-pub use control::*;
-pub use handles::*;
-pub use nodes::*;
-pub use streams::*;
-pub use traffic::*;
+use control::*;
+use handles::*;
+use nodes::*;
+pub use streams::StreamAdapter;
+use traffic::*;
 
 /// A runtime adapter, as the suite sees it: its public functions, with errors as text.
 pub trait Adapter {
@@ -68,11 +68,14 @@ pub trait Adapter {
     fn block_on<F: Future>(future: F) -> F::Output;
 }
 
-/// Make a test of every function of the suite, for one [`Adapter`](crate::sim::conformance::Adapter).
+/// Make a test of every case of the suite, for one [`Adapter`](crate::sim::conformance::Adapter).
 #[macro_export]
 macro_rules! conformance {
     ($adapter:ty) => {
-        $crate::conformance! { $adapter:
+        $crate::conformance! { @each (@test run $adapter) }
+    };
+    (@each $then:tt) => {
+        $crate::conformance! { @then $then
             a_socket_in_use_says_so
             every_datagram_comes_back_as_it_was
             thousands_are_exchanged_and_none_is_lost
@@ -98,21 +101,44 @@ macro_rules! conformance {
             a_ping_without_an_answer_says_why
         }
     };
-    ($adapter:ty: $($name:ident)*) => {
+    (@then (@test $run:ident $adapter:ty) $($name:ident)*) => {
         $(#[test] fn $name() {
-            $crate::sim::conformance::guard(concat!(module_path!(), "::", stringify!($name)), || $crate::sim::conformance::$name::<$adapter>());
+            $crate::sim::conformance::$run::<$adapter>(concat!(module_path!(), "::", stringify!($name)));
         })*
+    };
+    (@then (@case $adapter:ident $wanted:ident) $($name:ident)*) => {
+        match $wanted {
+            $(stringify!($name) => Some($name::<$adapter>),)*
+            _ => None,
+        }
     };
 }
 
-/// Run the test at `path`, crate included, and fail if it hangs. It runs on a thread with the name by which the test program
-/// knows it.
+fn case<T: Adapter>(name: &str) -> Option<fn()> {
+    conformance! { @each (@case T name) }
+}
+
+/// Run the case with the name that ends `path`, crate included, and fail if it hangs. It runs on a thread with the name by
+/// which the test program knows it.
 ///
 /// # Panics
-/// If the test does, or does not end.
-pub fn guard(path: &str, test: impl FnOnce() + Send + 'static) {
+/// If the case does, does not end, or does not exist.
+pub fn run<T: Adapter>(path: &str) {
+    run_case(path, case::<T>);
+}
+
+/// As [`run`], of the cases of [`stream_conformance!`](crate::stream_conformance).
+///
+/// # Panics
+/// As [`run`].
+pub fn run_streams<T: StreamAdapter>(path: &str) {
+    run_case(path, streams::case::<T>);
+}
+
+fn run_case(path: &str, case: fn(&str) -> Option<fn()>) {
     let (done, ended) = mpsc::channel::<()>();
     let name = path.split_once("::").map_or(path, |(_, name)| name);
+    let test = path.rsplit("::").next().and_then(case).expect("a case of this suite");
     let body = thread::Builder::new().name(name.into()).spawn(move || {
         let _done = done;
         test();

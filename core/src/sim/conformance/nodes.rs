@@ -41,7 +41,7 @@ fn pair(trust: f64) -> (Node, Node) {
 }
 
 /// `ping(…).await` returns the answer of its own ping, with many in flight and in every encoding.
-pub fn pings_are_awaited_through_the_handle<T: Adapter>() {
+pub(super) fn pings_are_awaited_through_the_handle<T: Adapter>() {
     T::block_on(async {
         let (mut hub, sensor) = pair(0.9);
         hub.set_reply("later", Reply::Later).expect("set");
@@ -80,7 +80,7 @@ pub fn pings_are_awaited_through_the_handle<T: Adapter>() {
 }
 
 /// A waiting ping is approved by whoever reads the events, and its sender hears of it.
-pub fn a_waiting_ping_is_decided_through_the_handle<T: Adapter>() {
+pub(super) fn a_waiting_ping_is_decided_through_the_handle<T: Adapter>() {
     T::block_on(async {
         let (hub, sensor) = pair(0.5);
         let (addr, hub, mut heard) = spawn::<T>(hub);
@@ -115,7 +115,7 @@ pub fn a_waiting_ping_is_decided_through_the_handle<T: Adapter>() {
 }
 
 /// Nobody answers, nobody is there, and the driver ends: each says so.
-pub fn a_ping_without_an_answer_says_why<T: Adapter>() {
+pub(super) fn a_ping_without_an_answer_says_why<T: Adapter>() {
     T::block_on(async {
         let (_, sensor) = pair(0.9);
         let (_, sensor, _events) = spawn::<T>(sensor);

@@ -46,11 +46,14 @@ pub trait StreamAdapter {
     fn block_on<F: Future>(future: F) -> F::Output;
 }
 
-/// Make a test of every function of this suite, for one [`StreamAdapter`](crate::sim::conformance::StreamAdapter).
+/// Make a test of every case of this suite, for one [`StreamAdapter`](crate::sim::conformance::StreamAdapter).
 #[macro_export]
 macro_rules! stream_conformance {
     ($adapter:ty) => {
-        $crate::conformance! { $adapter:
+        $crate::stream_conformance! { @each (@test run_streams $adapter) }
+    };
+    (@each $then:tt) => {
+        $crate::conformance! { @then $then
             every_byte_comes_back_on_every_stream
             a_stream_that_is_not_read_holds_up_no_other
             a_half_that_has_ended_leaves_the_other
@@ -64,6 +67,10 @@ macro_rules! stream_conformance {
             shutting_down_writes_what_waits
         }
     };
+}
+
+pub(super) fn case<T: StreamAdapter>(name: &str) -> Option<fn()> {
+    crate::stream_conformance! { @each (@case T name) }
 }
 
 /// An echo on a thread of its own, which stops once so many streams have ended.
@@ -113,7 +120,7 @@ fn secure(addr: SocketAddr, total: u64, settings: u16) -> Call {
 }
 
 /// From none to a million bytes, on both families.
-pub fn every_byte_comes_back_on_every_stream<T: StreamAdapter>() {
+fn every_byte_comes_back_on_every_stream<T: StreamAdapter>() {
     for addr in [loopback(), (Ipv6Addr::LOCALHOST, 0).into()] {
         let sizes = [0, 1, 2, 1000, 65_536, 65_537, 1_000_000];
         let calls = sizes.iter().cycle().take(70);
@@ -128,7 +135,7 @@ pub fn every_byte_comes_back_on_every_stream<T: StreamAdapter>() {
 }
 
 /// Megabytes wait on one stream; a hundred others do not notice.
-pub fn a_stream_that_is_not_read_holds_up_no_other<T: StreamAdapter>() {
+fn a_stream_that_is_not_read_holds_up_no_other<T: StreamAdapter>() {
     let (at, thread) = echo::<T>(loopback(), false, 200, 101);
     T::block_on(async {
         let mut machine = StreamCaller::default();
@@ -153,7 +160,7 @@ pub fn a_stream_that_is_not_read_holds_up_no_other<T: StreamAdapter>() {
 }
 
 /// A plain socket says that it sends no more, and still gets all that it is owed.
-pub fn a_half_that_has_ended_leaves_the_other<T: StreamAdapter>() {
+fn a_half_that_has_ended_leaves_the_other<T: StreamAdapter>() {
     let (at, thread) = echo::<T>(loopback(), false, 8, 1);
     let mut stream = TcpStream::connect(at).expect("it listens");
     let sent: Vec<u8> = (0..=255).cycle().take(400_000).collect();
@@ -172,7 +179,7 @@ pub fn a_half_that_has_ended_leaves_the_other<T: StreamAdapter>() {
 }
 
 /// One peer goes without a word, with bytes unread; another stays.
-pub fn a_peer_that_breaks_off_breaks_one_stream<T: StreamAdapter>() {
+fn a_peer_that_breaks_off_breaks_one_stream<T: StreamAdapter>() {
     let (at, thread) = echo::<T>(loopback(), false, 8, 2);
     let mut rude = TcpStream::connect(at).expect("it listens");
     let mut kind = TcpStream::connect(at).expect("it listens");
@@ -189,7 +196,7 @@ pub fn a_peer_that_breaks_off_breaks_one_stream<T: StreamAdapter>() {
 }
 
 /// Nobody listens; there is no such name; TLS settings that are not there.
-pub fn who_does_not_answer_is_told_from_who_refuses<T: StreamAdapter>() {
+fn who_does_not_answer_is_told_from_who_refuses<T: StreamAdapter>() {
     let dead = TcpListener::bind(loopback()).and_then(|socket| socket.local_addr()).expect("bound, and closed again");
     let calls = vec![to(dead, 10), Call::new("no-such-host.invalid", 1, 10), secure(dead, 10, 7)];
     let ends: Vec<Vec<End>> = call::<T>(calls).into_iter().map(|call| call.ends).collect();
@@ -197,7 +204,7 @@ pub fn who_does_not_answer_is_told_from_who_refuses<T: StreamAdapter>() {
 }
 
 /// What there is no room for is closed at once, and those that are there are served.
-pub fn more_streams_than_there_is_room_for_are_refused<T: StreamAdapter>() {
+fn more_streams_than_there_is_room_for_are_refused<T: StreamAdapter>() {
     let (at, thread) = echo::<T>(loopback(), false, 2, 2);
     let streams: Vec<TcpStream> = (0..5).map(|_| TcpStream::connect(at).expect("it listens")).collect();
     let mut served = 0;
@@ -216,7 +223,7 @@ pub fn more_streams_than_there_is_room_for_are_refused<T: StreamAdapter>() {
 }
 
 /// Every byte, the protocol's name, and a binding of both ends.
-pub fn tls_protects_and_names_the_protocol<T: StreamAdapter>() {
+fn tls_protects_and_names_the_protocol<T: StreamAdapter>() {
     let (at, thread) = echo::<T>(loopback(), true, 8, 6);
     let sizes = [0, 1, 16_384, 16_385, 300_000, 3_000_000];
     for call in call::<T>(sizes.map(|size| secure(at, size, 0)).into()) {
@@ -227,7 +234,7 @@ pub fn tls_protects_and_names_the_protocol<T: StreamAdapter>() {
 }
 
 /// Nothing of a machine reaches a server that is not believed, nor one that speaks no TLS.
-pub fn tls_with_a_stranger_does_not_come_about<T: StreamAdapter>() {
+fn tls_with_a_stranger_does_not_come_about<T: StreamAdapter>() {
     let (at, thread) = echo::<T>(loopback(), true, 8, 1);
     let (plain, plain_thread) = echo::<T>(loopback(), false, 8, 1);
     let calls = vec![secure(at, 10, 1), secure(plain, 10, 0), secure(at, 10, 0)];
@@ -240,7 +247,7 @@ pub fn tls_with_a_stranger_does_not_come_about<T: StreamAdapter>() {
 }
 
 /// Somebody speaks no TLS, another nothing at all: who does is served meanwhile.
-pub fn what_is_no_tls_is_let_go_and_the_rest_served<T: StreamAdapter>() {
+fn what_is_no_tls_is_let_go_and_the_rest_served<T: StreamAdapter>() {
     let (at, thread) = echo::<T>(loopback(), true, 8, 1);
     let _silent = TcpStream::connect(at).expect("it listens");
     let mut wrong = TcpStream::connect(at).expect("it listens");
@@ -252,7 +259,7 @@ pub fn what_is_no_tls_is_let_go_and_the_rest_served<T: StreamAdapter>() {
 }
 
 /// The same through a handle: calls are futures, and one that is dropped is broken off.
-pub fn calls_are_awaited_through_the_handle<T: StreamAdapter>() {
+fn calls_are_awaited_through_the_handle<T: StreamAdapter>() {
     T::block_on(async {
         let (io, at) = T::listen(loopback(), false).expect("a listener");
         let (echo, _echoed) = T::spawn(io, StreamEcho::new(64));
@@ -274,7 +281,7 @@ pub fn calls_are_awaited_through_the_handle<T: StreamAdapter>() {
 }
 
 /// What a machine has to say when it is shut down is written before the stream goes.
-pub fn shutting_down_writes_what_waits<T: StreamAdapter>() {
+fn shutting_down_writes_what_waits<T: StreamAdapter>() {
     let listener = TcpListener::bind(loopback()).expect("a free port");
     let at = listener.local_addr().expect("bound");
     let reader = thread::spawn(move || {

@@ -33,7 +33,7 @@ pub(super) fn echo<T: Adapter>(addr: SocketAddr, count: u64) -> (SocketAddr, Joi
 }
 
 /// A second socket on a taken port is refused, with the port in the text.
-pub fn a_socket_in_use_says_so<T: Adapter>() {
+pub(super) fn a_socket_in_use_says_so<T: Adapter>() {
     T::block_on(async {
         let socket = T::bind(loopback()).expect("a socket");
         let addr = T::local_addr(&socket);
@@ -43,7 +43,7 @@ pub fn a_socket_in_use_says_so<T: Adapter>() {
 }
 
 /// One at a time, of every length up to some thousand bytes.
-pub fn every_datagram_comes_back_as_it_was<T: Adapter>() {
+pub(super) fn every_datagram_comes_back_as_it_was<T: Adapter>() {
     let sizes: Vec<usize> = (0..40).chain([500, 1232, 1233, 1472, 1473, 4096, 9000]).collect();
     let (addr, thread) = echo::<T>(loopback(), sizes.len() as u64);
     let client = plain(loopback());
@@ -143,17 +143,17 @@ fn exchange<T: Adapter>(addr: SocketAddr, window: usize, want: u32, sizes: &'sta
 }
 
 /// 64 under way.
-pub fn thousands_are_exchanged_and_none_is_lost<T: Adapter>() {
+pub(super) fn thousands_are_exchanged_and_none_is_lost<T: Adapter>() {
     exchange::<T>(loopback(), 64, 20_000, &[400]);
 }
 
 /// Runs of equal length, shorter last ones, longer ones, and some that no batch may hold.
-pub fn bursts_of_many_lengths_keep_their_bounds_and_their_order<T: Adapter>() {
+pub(super) fn bursts_of_many_lengths_keep_their_bounds_and_their_order<T: Adapter>() {
     exchange::<T>(loopback(), 48, 6_000, &[300, 300, 300, 120, 120, 1232, 1232, 700, 4, 4, 4, 2000, 2000, 9, 10, 11]);
 }
 
 /// The same over IPv6.
-pub fn ipv6_works_like_ipv4<T: Adapter>() {
+pub(super) fn ipv6_works_like_ipv4<T: Adapter>() {
     exchange::<T>((Ipv6Addr::LOCALHOST, 0).into(), 32, 3_000, &[400, 400, 400, 100, 2000]);
 }
 
@@ -214,7 +214,7 @@ fn ask_at<T: Adapter>(all: IpAddr, at: &[IpAddr]) -> Vec<Path> {
 }
 
 /// A socket on `[::]`: IPv4 peers have plain IPv4 addresses, on both ends of the path.
-pub fn a_socket_on_all_addresses_serves_ipv4_over_ipv6<T: Adapter>() {
+pub(super) fn a_socket_on_all_addresses_serves_ipv4_over_ipv6<T: Adapter>() {
     let at = [IpAddr::from(Ipv6Addr::LOCALHOST), Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     let paths = ask_at::<T>(Ipv6Addr::UNSPECIFIED.into(), &at);
     assert_eq!(paths.iter().map(|path| path.remote.ip()).collect::<Vec<_>>(), at);
@@ -222,7 +222,7 @@ pub fn a_socket_on_all_addresses_serves_ipv4_over_ipv6<T: Adapter>() {
 }
 
 /// All of 127/8 is ours on Linux; elsewhere there is only one address to ask.
-pub fn answers_leave_from_the_address_that_was_asked<T: Adapter>() {
+pub(super) fn answers_leave_from_the_address_that_was_asked<T: Adapter>() {
     let last = if cfg!(target_os = "linux") { [1, 2, 77, 3] } else { [1; 4] };
     let at = last.map(|last| IpAddr::from([127, 0, 0, last]));
     for all in [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()] {
@@ -233,7 +233,7 @@ pub fn answers_leave_from_the_address_that_was_asked<T: Adapter>() {
 
 /// Answers leave through the socket that was asked, also where that is not the main one, and what is to leave through a socket
 /// that is not there holds nothing up.
-pub fn several_sockets_serve_one_machine<T: Adapter>() {
+pub(super) fn several_sockets_serve_one_machine<T: Adapter>() {
     let (tell, told) = mpsc::channel();
     let thread = thread::spawn(move || {
         T::block_on(async move {
@@ -275,7 +275,7 @@ pub fn several_sockets_serve_one_machine<T: Adapter>() {
 }
 
 /// 60 KB, as the reference sends them, and the most that IPv4 carries.
-pub fn the_largest_datagrams_pass<T: Adapter>() {
+pub(super) fn the_largest_datagrams_pass<T: Adapter>() {
     exchange::<T>(loopback(), 2, 60, &[60_000, MAX_DATAGRAM_V4, 60_000, 400]);
     exchange::<T>((Ipv6Addr::LOCALHOST, 0).into(), 2, 30, &[60_000, 65_527]);
 }
@@ -285,7 +285,7 @@ const INSIDE: &str = "SLUIS_CONFORMANCE_MTU";
 
 /// The same through an MTU of 1500, and through one that no batch fits, for which the test runs itself again in a network
 /// namespace of its own. Where the system gives none, what even loopback's own MTU does not carry in one piece has to do.
-pub fn datagrams_above_the_mtu_are_fragmented<T: Adapter>() {
+pub(super) fn datagrams_above_the_mtu_are_fragmented<T: Adapter>() {
     if let Ok(mtu) = std::env::var(INSIDE) {
         let set = std::fs::read_to_string("/sys/class/net/lo/mtu").expect("readable");
         assert_eq!(set.trim(), mtu);
