@@ -109,7 +109,7 @@ mod unsent;
 #[cfg(feature = "alloc")]
 pub use did::Did;
 pub use did::{DidError, check_did};
-pub use machine::{Datagrams, Machine, Transmit, Wants};
+pub use machine::{Commands, Datagrams, Machine, Transmit, Wants};
 pub use path::{Path, SocketId};
 pub use reject::{Reject, RejectCounts};
 pub use seed::{Name, Rng, Seed, SipKey};
