@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use sluis_core::driver::{App, Driver, DriverConfig, DriverStats};
 use sluis_core::node::{Node, NodeConfig};
-use sluis_core::{Seed, Wall};
+use sluis_core::record::Recorded;
+use sluis_core::{Datagrams, Seed, Wall};
 use sluis_tokio::FileTape;
 use sluis_udp::Refusals;
 
@@ -28,7 +29,7 @@ pub(crate) fn node(config: NodeConfig) -> Result<Node, Fail> {
 }
 
 /// The same, and everything that goes in and out of it is recorded.
-pub(crate) fn recorded(config: NodeConfig, tape: FileTape) -> Result<Node, Fail> {
+pub(crate) fn recorded(config: NodeConfig, tape: FileTape) -> Result<Recorded<Node>, Fail> {
     Node::recorded(config, &seed()?, Box::new(tape)).map_err(Fail::usage)
 }
 
@@ -48,10 +49,10 @@ pub(crate) fn bind(addr: SocketAddr) -> Result<UdpSocket, Fail> {
 }
 
 /// Run the app on a socket until it has enough.
-pub(crate) fn drive<A: App<Node> + Bound>(
+pub(crate) fn drive<M: Datagrams, A: App<M> + Bound>(
     runtime: Runtime,
     socket: UdpSocket,
-    node: &mut Node,
+    node: &mut M,
     app: &mut A,
 ) -> Result<DriverStats, Fail> {
     let config = DriverConfig { grace: GRACE, ..DriverConfig::default() };

@@ -115,7 +115,7 @@ mod unsent;
 #[cfg(feature = "alloc")]
 pub use did::Did;
 pub use did::{DidError, check_did};
-pub use machine::{Datagrams, Durable, Machine, StoreError, StoreOp, StoreSeq, Transmit, Wants};
+pub use machine::{Commands, Datagrams, Durable, Machine, StoreError, StoreOp, StoreSeq, Transmit, Wants};
 pub use path::{Path, SocketId};
 pub use reject::{Reject, RejectCounts};
 pub use seed::{Name, Rng, Seed, SipKey};

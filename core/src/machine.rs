@@ -29,6 +29,18 @@ pub trait Machine {
     fn wants(&self) -> Wants;
 }
 
+/// A machine that is told things by its application, all of them through one type: so recordings, replay, fuzzing and simulation can
+/// wrap it at its boundary and need nothing inside.
+pub trait Commands: Machine {
+    /// All that the application may ask for.
+    type Command<'a>;
+    /// What came of it.
+    type Outcome: core::fmt::Debug;
+
+    /// Do what the application asks for.
+    fn handle_command(&mut self, now: Now, command: &Self::Command<'_>) -> Self::Outcome;
+}
+
 /// What a machine waits for, besides input: to be drained, and to be called at a certain time. Neither hides the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[must_use]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sluis_core::driver::{App, DriverStats};
 use sluis_core::framing::Text;
 use sluis_core::node::{Event, Node, RoodBecause, Stats};
+use sluis_core::record::Recorded;
 use sluis_core::{Instant, Machine as _, Now, Reject, RejectCounts, Wall};
 use sluis_udp::Refusals;
 
@@ -102,8 +103,8 @@ impl Bound for Listen {
     }
 }
 
-impl App<Node> for Listen {
-    fn poll(&mut self, cx: &mut Context<'_>, now: Now, node: &mut Node) -> Poll<()> {
+impl App<Recorded<Node>> for Listen {
+    fn poll(&mut self, cx: &mut Context<'_>, now: Now, node: &mut Recorded<Node>) -> Poll<()> {
         self.inbox.register(cx);
         self.out.poll(cx, now.wall);
         (self.now, self.wall) = (now.mono, now.wall);

@@ -7,6 +7,7 @@ use sluis_chain::audit::Happening;
 use sluis_core::airlock::TrustError;
 use sluis_core::framing::Text;
 use sluis_core::node::{Node, Outcome, WaitId, Waiting};
+use sluis_core::record::Recorded;
 use sluis_core::{Instant, Now};
 
 use super::app::Listen;
@@ -27,7 +28,7 @@ type Done = Result<Option<String>, String>;
 
 impl Listen {
     /// Do what was asked for, wherever it came from.
-    pub(super) fn hear(&mut self, now: Now, node: &mut Node, heard: Heard) {
+    pub(super) fn hear(&mut self, now: Now, node: &mut Recorded<Node>, heard: Heard) {
         match heard {
             Heard::Line(line) => self.console(now, node, &line),
             Heard::InputEnded => self.input_ended(),
@@ -37,7 +38,7 @@ impl Listen {
     }
 
     /// A line of standard input. What was done is told as an event, so only what was asked for is printed.
-    fn console(&mut self, now: Now, node: &mut Node, line: &str) {
+    fn console(&mut self, now: Now, node: &mut Recorded<Node>, line: &str) {
         // With --quiet standard output is for the summary.
         let mut page = if self.out.quiet { Page::new(Style::Text, None) } else { self.out.page() };
         match self.obey(now, node, line, &mut page, false) {
@@ -55,7 +56,7 @@ impl Listen {
 
     /// A command through the control socket; it is told what was done.
     #[cfg(unix)]
-    fn remote(&mut self, now: Now, node: &mut Node, asked: &Asked) {
+    fn remote(&mut self, now: Now, node: &mut Recorded<Node>, asked: &Asked) {
         let mut page = Page::new(asked.style, Some(now.wall));
         let done = self.obey(now, node, &asked.line, &mut page, true);
         let (words, failed) = match done {
@@ -78,7 +79,7 @@ impl Listen {
     }
 
     /// Understand a line and do it.
-    fn obey(&mut self, now: Now, node: &mut Node, line: &str, page: &mut Page, remote: bool) -> Done {
+    fn obey(&mut self, now: Now, node: &mut Recorded<Node>, line: &str, page: &mut Page, remote: bool) -> Done {
         match HubCommand::parse(line)? {
             None => {}
             Some(HubCommand::Quit) => self.quit = true,
@@ -117,7 +118,13 @@ impl Listen {
     }
 
     /// Trust somebody from now on so far, and record that.
-    pub(super) fn trust(&mut self, now: Now, node: &mut Node, did: &str, score: f64) -> Result<f64, TrustError> {
+    pub(super) fn trust(
+        &mut self,
+        now: Now,
+        node: &mut Recorded<Node>,
+        did: &str,
+        score: f64,
+    ) -> Result<f64, TrustError> {
         let old = node.standing(did, now.wall).trust;
         let new = node.set_trust(did, score)?;
         self.trust_changed(now, did, old, new);
@@ -125,7 +132,7 @@ impl Listen {
     }
 
     /// Forget that somebody was trusted, and record that.
-    pub(super) fn distrust(&mut self, now: Now, node: &mut Node, did: &str) {
+    pub(super) fn distrust(&mut self, now: Now, node: &mut Recorded<Node>, did: &str) {
         let old = node.standing(did, now.wall).trust;
         if node.remove_trust(did) {
             let new = node.standing(did, now.wall).trust;
@@ -143,7 +150,7 @@ impl Listen {
 }
 
 /// Decide about a ping that waits.
-fn decide(now: Now, node: &mut Node, id: WaitId, approve: bool, page: &mut Page, remote: bool) -> Done {
+fn decide(now: Now, node: &mut Recorded<Node>, id: WaitId, approve: bool, page: &mut Page, remote: bool) -> Done {
     let number = id.number();
     let Some(ping) = node.waiting_number(number) else { return Err(format!("no ping {number} waits for a decision")) };
     let (did, intent, packet_id) = (ping.source_did.to_owned(), ping.intent.to_owned(), ping.packet_id.to_owned());

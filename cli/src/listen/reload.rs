@@ -4,6 +4,7 @@ use std::mem;
 
 use sluis_core::Now;
 use sluis_core::node::Node;
+use sluis_core::record::Recorded;
 
 use super::app::Listen;
 use super::settings::Settings;
@@ -13,7 +14,7 @@ use crate::values::Trust;
 
 impl Listen {
     /// Do what SIGHUP asks for. A configuration that is wrong changes nothing.
-    pub(super) fn reload(&mut self, now: Now, node: &mut Node) {
+    pub(super) fn reload(&mut self, now: Now, node: &mut Recorded<Node>) {
         if let Err(why) = self.out.reopen_log() {
             tell(&format!("sluis listen: --log cannot be opened anew ({why}), what follows goes where it went."));
         }
@@ -22,7 +23,8 @@ impl Listen {
         }
         // A node that is thrown away says whether all of it can be had together.
         let read = Settings::gather(&self.args).and_then(|new| {
-            let warnings = new.warnings(&new.node(None)?);
+            let node = new.node(None)?;
+            let warnings = new.warnings(&node);
             warnings.iter().for_each(|what| tell(&format!("sluis listen: {what}.")));
             Ok(new)
         });
@@ -74,7 +76,7 @@ impl Listen {
         }
     }
 
-    fn apply(&mut self, now: Now, node: &mut Node, new: Settings) -> Result<(), Fail> {
+    fn apply(&mut self, now: Now, node: &mut Recorded<Node>, new: Settings) -> Result<(), Fail> {
         let old = mem::replace(&mut self.settings, new);
         for Trust { did, .. } in &old.trust {
             if !self.settings.trust.iter().any(|trust| trust.did == *did) {

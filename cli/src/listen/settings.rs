@@ -6,6 +6,7 @@ use sluis_core::Did;
 use sluis_core::airlock::{GateConfig, Rule};
 use sluis_core::framing::ValueBuf;
 use sluis_core::node::{Caps, Node, NodeConfig, Reply};
+use sluis_core::record::Recorded;
 use sluis_tokio::FileTape;
 
 use super::room;
@@ -81,7 +82,7 @@ impl Settings {
     }
 
     /// A node with these settings, recorded if there is a tape.
-    pub(super) fn node(&self, tape: Option<FileTape>) -> Result<Node, Fail> {
+    pub(super) fn node(&self, tape: Option<FileTape>) -> Result<Recorded<Node>, Fail> {
         let mut config = NodeConfig::new(self.did.clone());
         config.gate = self.gate;
         config.caps = self.caps;
@@ -91,7 +92,7 @@ impl Settings {
         config.keep_last_rood = true;
         let mut node = match tape {
             Some(tape) => run::recorded(config, tape)?,
-            None => run::node(config)?,
+            None => Recorded::off(run::node(config)?),
         };
         for Trust { did, score } in &self.trust {
             node.set_trust(did, *score).map_err(|why| Fail::usage(format!("trust in {did}: {why}")))?;
@@ -101,7 +102,7 @@ impl Settings {
     }
 
     /// Tell a node who may come unsigned, what the gate's rules are, and how pings are answered.
-    pub(super) fn apply_lists(&self, node: &mut Node) -> Result<(), Fail> {
+    pub(super) fn apply_lists(&self, node: &mut Recorded<Node>) -> Result<(), Fail> {
         for pattern in &self.legacy {
             node.allow_legacy(pattern).map_err(|why| Fail::usage(format!("--allow-legacy={pattern}: {why}")))?;
         }

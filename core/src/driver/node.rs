@@ -6,6 +6,8 @@ use alloc::string::ToString;
 use super::handle::{Answer, Handle, Request, Requests};
 use crate::framing::{Decision, Encoding, PingType, Priority, Response, Text, Value, ValueBuf, Zone};
 use crate::node::{AnswerError, Answered, Event, Node, OpenId, Outcome, Ping, PingError, Received, RequestId, WaitId};
+#[cfg(feature = "record")]
+use crate::record::Recorded;
 use crate::time::Duration;
 use crate::{Path, Unsent};
 
@@ -152,41 +154,11 @@ impl Requests for Node {
     type Notice = Notice;
 
     fn poll_reply(&mut self) -> Option<Answer<RequestId, Self::Reply>> {
-        match Node::poll_reply(self)? {
-            Event::Response(answered) => {
-                Some(Answer { id: answered.request, last: answered.last, reply: Ok(own_reply(&answered)) })
-            }
-            Event::Timeout { request, pending } => {
-                let why = if pending { NoReply::Undecided } else { NoReply::Timeout };
-                Some(Answer { id: request, last: true, reply: Err(why) })
-            }
-            Event::Unsent { request, why } => {
-                Some(Answer { id: request, last: true, reply: Err(NoReply::Unsent(why)) })
-            }
-            _ => None,
-        }
+        answer_of(Self::poll_reply(self)?)
     }
 
     fn poll_notice(&mut self) -> Option<Notice> {
-        match Node::poll_notice(self)? {
-            Event::Ping(received) => Some(Notice::Ping(Box::new(own_ping(&received)))),
-            Event::Decided(decided) => Some(Notice::Decided {
-                wait: decided.wait,
-                packet_id: decided.packet_id.into(),
-                source_did: decided.source_did.into(),
-                intent: decided.intent.into(),
-                from: decided.from,
-                outcome: decided.outcome,
-                waited: decided.waited,
-                answered: decided.answered,
-                open: decided.open,
-            }),
-            Event::Unanswered(id) => Some(Notice::Unanswered(id)),
-            Event::Heartbeat { did, path } => Some(Notice::Heartbeat { did: did.into(), path }),
-            Event::PeerSeen { did, path } => Some(Notice::PeerSeen { did: did.into(), path }),
-            Event::PeerLost { did } => Some(Notice::PeerLost { did: did.into() }),
-            Event::Response(_) | Event::Timeout { .. } | Event::Unsent { .. } => None,
-        }
+        notice_of(Self::poll_notice(self)?)
     }
 
     fn cancel(&mut self, id: RequestId) {
@@ -198,39 +170,110 @@ impl Requests for Node {
     }
 }
 
-impl Handle<Node> {
-    /// Send a ping; the future resolves with the answer.
-    ///
-    /// # Errors
-    /// Why nothing was sent.
-    pub fn ping(&self, ping: &Ping<'_>) -> Result<Request<Node>, PingError> {
-        self.request(|node, now| node.ping(now, ping))
+#[cfg(feature = "record")]
+impl Requests for Recorded<Node> {
+    type Id = RequestId;
+    type Reply = Result<PingReply, NoReply>;
+    type Notice = Notice;
+
+    fn poll_reply(&mut self) -> Option<Answer<RequestId, Self::Reply>> {
+        answer_of(Self::poll_reply(self)?)
     }
 
-    /// Answer an accepted ping: [`Node::respond`].
-    ///
-    /// # Errors
-    /// Why nothing was sent; the ping stays open.
-    pub fn respond(&self, id: OpenId, payload: Value<'_>) -> Result<(), AnswerError> {
-        self.with(|node, now| node.respond(now, id, payload))
+    fn poll_notice(&mut self) -> Option<Notice> {
+        notice_of(Self::poll_notice(self)?)
     }
 
-    /// Let a waiting ping in: [`Node::approve`].
-    ///
-    /// # Errors
-    /// Why nothing happened; the ping goes on waiting.
-    pub fn approve(&self, id: WaitId) -> Result<Option<OpenId>, AnswerError> {
-        self.with(|node, now| node.approve(now, id))
+    fn cancel(&mut self, id: RequestId) {
+        self.forget(id);
     }
 
-    /// Turn a waiting ping away: [`Node::reject`].
-    ///
-    /// # Errors
-    /// It did not wait any more.
-    pub fn reject(&self, id: WaitId) -> Result<(), AnswerError> {
-        self.with(|node, now| node.reject(now, id))
+    fn ended(_: RequestId) -> Self::Reply {
+        Err(NoReply::Ended)
     }
 }
+
+/// An event about a request of ours, owned.
+fn answer_of(event: Event<'_>) -> Option<Answer<RequestId, Result<PingReply, NoReply>>> {
+    match event {
+        Event::Response(answered) => {
+            Some(Answer { id: answered.request, last: answered.last, reply: Ok(own_reply(&answered)) })
+        }
+        Event::Timeout { request, pending } => {
+            let why = if pending { NoReply::Undecided } else { NoReply::Timeout };
+            Some(Answer { id: request, last: true, reply: Err(why) })
+        }
+        Event::Unsent { request, why } => Some(Answer { id: request, last: true, reply: Err(NoReply::Unsent(why)) }),
+        _ => None,
+    }
+}
+
+/// Any other event, owned.
+fn notice_of(event: Event<'_>) -> Option<Notice> {
+    match event {
+        Event::Ping(received) => Some(Notice::Ping(Box::new(own_ping(&received)))),
+        Event::Decided(decided) => Some(Notice::Decided {
+            wait: decided.wait,
+            packet_id: decided.packet_id.into(),
+            source_did: decided.source_did.into(),
+            intent: decided.intent.into(),
+            from: decided.from,
+            outcome: decided.outcome,
+            waited: decided.waited,
+            answered: decided.answered,
+            open: decided.open,
+        }),
+        Event::Unanswered(id) => Some(Notice::Unanswered(id)),
+        Event::Heartbeat { did, path } => Some(Notice::Heartbeat { did: did.into(), path }),
+        Event::PeerSeen { did, path } => Some(Notice::PeerSeen { did: did.into(), path }),
+        Event::PeerLost { did } => Some(Notice::PeerLost { did: did.into() }),
+        Event::Response(_) | Event::Timeout { .. } | Event::Unsent { .. } => None,
+    }
+}
+
+macro_rules! handles {
+    ($($(#[$cfg:meta])* $node:ty),+) => {
+        $($(#[$cfg])*
+        impl Handle<$node> {
+            /// Send a ping; the future resolves with the answer.
+            ///
+            /// # Errors
+            /// Why nothing was sent.
+            pub fn ping(&self, ping: &Ping<'_>) -> Result<Request<$node>, PingError> {
+                self.request(|node, now| node.ping(now, ping))
+            }
+
+            /// Answer an accepted ping: [`Node::respond`].
+            ///
+            /// # Errors
+            /// Why nothing was sent; the ping stays open.
+            pub fn respond(&self, id: OpenId, payload: Value<'_>) -> Result<(), AnswerError> {
+                self.with(|node, now| node.respond(now, id, payload))
+            }
+
+            /// Let a waiting ping in: [`Node::approve`].
+            ///
+            /// # Errors
+            /// Why nothing happened; the ping goes on waiting.
+            pub fn approve(&self, id: WaitId) -> Result<Option<OpenId>, AnswerError> {
+                self.with(|node, now| node.approve(now, id))
+            }
+
+            /// Turn a waiting ping away: [`Node::reject`].
+            ///
+            /// # Errors
+            /// It did not wait any more.
+            pub fn reject(&self, id: WaitId) -> Result<(), AnswerError> {
+                self.with(|node, now| node.reject(now, id))
+            }
+        })+
+    };
+}
+handles!(
+    Node,
+    #[cfg(feature = "record")]
+    Recorded<Node>
+);
 
 fn own(text: Text<'_>) -> Box<str> {
     match text.as_str() {

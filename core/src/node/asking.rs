@@ -14,11 +14,7 @@ impl Node {
     /// Forget a request of ours: it does not run out of time, and an answer that still comes is turned away. Only an
     /// answer that came before and was not polled yet is still told. False when it had ended already.
     pub fn forget(&mut self, request: RequestId) -> bool {
-        let out = self.state.requests.remove(request).is_some();
-        self.tape.note(|line| {
-            line.text("in", "forget").number("request", request.0.to_bits()).out(&out);
-        });
-        out
+        self.state.requests.remove(request).is_some()
     }
 
     /// Send a ping and remember it until it is answered or runs out of time.
@@ -29,14 +25,6 @@ impl Node {
     /// # Errors
     /// Why nothing was sent.
     pub fn ping(&mut self, now: Now, ping: &Ping<'_>) -> Result<RequestId, PingError> {
-        let out = self.try_ping(now, ping);
-        self.tape.note(|line| {
-            line.text("in", "ping").at(now).asked(ping).out(&out);
-        });
-        out
-    }
-
-    fn try_ping(&mut self, now: Now, ping: &Ping<'_>) -> Result<RequestId, PingError> {
         check_did(ping.target)?;
         if ping.intent.len() > MAX_INTENT {
             return Err(PingError::Intent { len: ping.intent.len() });

@@ -29,20 +29,12 @@ impl Node {
     /// # Errors
     /// Not a number, not a DID, or too many.
     pub fn set_trust(&mut self, did: &str, trust: f64) -> Result<f64, TrustError> {
-        let out = self.policy.trust.set(did, trust);
-        self.tape.note(|line| {
-            line.text("in", "set_trust").text("did", did).float("trust", trust).out(&out);
-        });
-        out
+        self.policy.trust.set(did, trust)
     }
 
     /// Forget the trust set for a DID; vouches for it count again. False when none was set.
     pub fn remove_trust(&mut self, did: &str) -> bool {
-        let out = self.policy.trust.remove(did);
-        self.tape.note(|line| {
-            line.text("in", "remove_trust").text("did", did).out(&out);
-        });
-        out
+        self.policy.trust.remove(did)
     }
 
     /// The trust set for a DID, if any was.
@@ -62,20 +54,12 @@ impl Node {
     /// # Errors
     /// The pattern is too long, or there are too many.
     pub fn allow_legacy(&mut self, pattern: &str) -> Result<(), LegacyError> {
-        let out = self.policy.legacy.allow(pattern);
-        self.tape.note(|line| {
-            line.text("in", "allow_legacy").text("pattern", pattern).out(&out);
-        });
-        out
+        self.policy.legacy.allow(pattern)
     }
 
     /// Take such a pattern back; false when it was not allowed. It must be the same text.
     pub fn disallow_legacy(&mut self, pattern: &str) -> bool {
-        let out = self.policy.legacy.disallow(pattern);
-        self.tape.note(|line| {
-            line.text("in", "disallow_legacy").text("pattern", pattern).out(&out);
-        });
-        out
+        self.policy.legacy.disallow(pattern)
     }
 
     /// Add a rule to the gate.
@@ -83,20 +67,12 @@ impl Node {
     /// # Errors
     /// The rule is over a limit, or there are too many.
     pub fn add_rule<T: AsRef<str>>(&mut self, rule: &Rule<T>) -> Result<(), RuleError> {
-        let out = self.policy.gate.add_rule(rule);
-        self.tape.note(|line| {
-            line.text("in", "add_rule").rule(&rule.as_view()).out(&out);
-        });
-        out
+        self.policy.gate.add_rule(rule)
     }
 
     /// Remove the rule with this id from the gate; false when there is none.
     pub fn remove_rule(&mut self, id: &str) -> bool {
-        let out = self.policy.gate.remove_rule(id);
-        self.tape.note(|line| {
-            line.text("in", "remove_rule").text("id", id).out(&out);
-        });
-        out
+        self.policy.gate.remove_rule(id)
     }
 
     /// The gate: thresholds and rules.
@@ -110,20 +86,12 @@ impl Node {
     /// # Errors
     /// The vouch makes no sense, or there are too many.
     pub fn vouch(&mut self, vouch: &Vouch<'_>, wall: Wall) -> Result<VouchId, VouchError> {
-        let out = self.policy.vouches.add(vouch, wall);
-        self.tape.note(|line| {
-            line.text("in", "vouch").vouch(vouch, wall).out(&out);
-        });
-        out
+        self.policy.vouches.add(vouch, wall)
     }
 
     /// Revoke a vouch; false when there is none with this id.
     pub fn revoke_vouch(&mut self, vouch_id: &str) -> bool {
-        let out = self.policy.vouches.revoke(vouch_id);
-        self.tape.note(|line| {
-            line.text("in", "revoke_vouch").text("id", vouch_id).out(&out);
-        });
-        out
+        self.policy.vouches.revoke(vouch_id)
     }
 
     /// Decide how accepted pings whose intent matches the pattern are answered. The first pattern that was set and
@@ -132,15 +100,6 @@ impl Node {
     /// # Errors
     /// The pattern is too long, or there are too many.
     pub fn set_reply(&mut self, intent_pattern: &str, reply: Reply) -> Result<(), ReplyError> {
-        if self.tape.is_running() {
-            let json = match &reply {
-                Reply::Now(payload) => Some(payload.as_json()),
-                Reply::Later => None,
-            };
-            self.tape.note(|line| {
-                line.text("in", "set_reply").text("pattern", intent_pattern).maybe("payload", json);
-            });
-        }
         self.policy.replies.set(intent_pattern, reply)
     }
 
@@ -149,20 +108,12 @@ impl Node {
     /// # Errors
     /// No heartbeat has room for it.
     pub fn set_heartbeat(&mut self, status: Value<'_>, pod_id: Option<&str>) -> Result<(), ReplyError> {
-        let out = self.state.outbox.set_heartbeat(status, pod_id);
-        self.tape.note(|line| {
-            line.text("in", "set_heartbeat").value("payload", status).maybe("pod_id", pod_id).out(&out);
-        });
-        out
+        self.state.outbox.set_heartbeat(status, pod_id)
     }
 
     /// Forget how pings of this pattern are answered; false when nothing was set for it. It must be the same text.
     pub fn remove_reply(&mut self, intent_pattern: &str) -> bool {
-        let out = self.policy.replies.remove(intent_pattern);
-        self.tape.note(|line| {
-            line.text("in", "remove_reply").text("pattern", intent_pattern).out(&out);
-        });
-        out
+        self.policy.replies.remove(intent_pattern)
     }
 
     /// The last sender that met silence because it is ROOD; only with [`NodeConfig::keep_last_rood`].

@@ -17,11 +17,7 @@ impl Node {
     /// # Errors
     /// Why nothing was sent; the ping stays open.
     pub fn respond(&mut self, now: Now, id: OpenId, payload: Value<'_>) -> Result<(), AnswerError> {
-        let out = self.state.respond(now, id, payload);
-        self.tape.note(|line| {
-            line.text("in", "respond").at(now).open(id).value("payload", payload).out(&out);
-        });
-        out
+        self.state.respond(now, id, payload)
     }
 
     /// Let a waiting ping in: its sender gets a second response, `accept`, with what the reply rules say.
@@ -33,14 +29,6 @@ impl Node {
     /// Why nothing happened; the ping goes on waiting. [`AnswerError::Rood`] if it would be turned away by now. Room for the answer of the reply rules that held when the ping came
     /// was set aside, so this happens only when they have changed since or a queue is full.
     pub fn approve(&mut self, now: Now, id: WaitId) -> Result<Option<OpenId>, AnswerError> {
-        let out = self.try_approve(now, id);
-        self.tape.note(|line| {
-            line.text("in", "approve").at(now).waiting(id).approval(out);
-        });
-        out
-    }
-
-    fn try_approve(&mut self, now: Now, id: WaitId) -> Result<Option<OpenId>, AnswerError> {
         let waiting = self.state.inbox.waiting(id).ok_or(AnswerError::Gone)?;
         // Who may not even wait by now does not get in by having waited.
         let judged = self.policy.judge(now.wall, &waiting.subject(), self.state.names.name(&waiting.did));
@@ -64,11 +52,7 @@ impl Node {
     /// # Errors
     /// [`AnswerError::Gone`]: it did not wait any more.
     pub fn reject(&mut self, now: Now, id: WaitId) -> Result<(), AnswerError> {
-        let out = self.state.reject(now, id);
-        self.tape.note(|line| {
-            line.text("in", "reject").at(now).waiting(id).out(&out);
-        });
-        out
+        self.state.reject(now, id)
     }
 
     /// Every ping that waits for a decision, the one that came first in front.

@@ -12,8 +12,8 @@ use crate::time::{Duration, Instant};
 /// An id outlives its ping harmlessly: using it then is a typed error and never hits another ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WaitId {
-    pub(super) slot: WaitingId,
-    pub(super) number: u64,
+    pub(crate) slot: WaitingId,
+    pub(crate) number: u64,
 }
 
 impl WaitId {
@@ -30,7 +30,7 @@ impl WaitId {
 ///
 /// An id outlives its ping harmlessly: using it then is a typed error and never hits another ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct OpenId(pub(super) WaitingId);
+pub struct OpenId(pub(crate) WaitingId);
 
 /// Something the application may want to know, lent from the node's own memory.
 #[derive(Clone, Copy, Debug)]

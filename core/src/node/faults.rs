@@ -49,7 +49,7 @@ pub(crate) struct Faults {
 #[cfg(feature = "record")]
 impl Faults {
     /// The name of what is switched off.
-    pub(super) fn name(self) -> Option<&'static str> {
+    pub(crate) fn name(self) -> Option<&'static str> {
         #[cfg(feature = "sim")]
         return self.fault.map(Fault::name);
         #[cfg(not(feature = "sim"))]

@@ -14,9 +14,6 @@ impl Machine for Node {
 
     fn handle_timeout(&mut self, now: Now) {
         self.state.advance(now.mono);
-        self.tape.note(|line| {
-            line.text("in", "timeout").at(now);
-        });
     }
 
     fn poll_event(&mut self) -> Option<Event<'_>> {
@@ -61,6 +58,24 @@ impl Machine for Node {
 
 impl Datagrams for Node {
     fn handle_datagram(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<(), Reject> {
+        self.receive(now, path, bytes).map(|_| ())
+    }
+
+    fn handle_unsent(&mut self, now: Now, _: Path, bytes: &[u8], why: Unsent) {
+        self.state.now = self.state.now.max(now.mono);
+        self.state.unsent(bytes, why);
+    }
+
+    fn poll_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
+        let transmit = self.state.outbox.next(out).or_else(|| self.next_heartbeat(now, out))?;
+        self.state.stats.transmitted = self.state.stats.transmitted.saturating_add(1);
+        Some(transmit)
+    }
+}
+
+impl Node {
+    /// Take in one datagram, and say what became of it.
+    pub(crate) fn receive(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
         // Addresses and lengths only: never what is in a datagram.
         #[cfg(feature = "tracing")]
         let span =
@@ -73,88 +88,25 @@ impl Datagrams for Node {
         if let Err(why) = &taken {
             tracing::debug!(reason = why.name(), remote = %path.remote, "datagram rejected");
         }
-        let stats = &mut self.state.stats;
-        let add = |n: &mut u64| *n = n.saturating_add(1);
-        add(&mut stats.received);
-        match taken {
-            Ok(Taken::Accepted) => add(&mut stats.accepted),
-            Ok(Taken::Heartbeat) => {
-                add(&mut stats.accepted);
-                add(&mut stats.heartbeats);
-            }
-            Ok(Taken::Waiting) => add(&mut stats.waiting),
-            Ok(Taken::Response) => add(&mut stats.responses),
-            Err(why) => stats.rejected.count(why),
-        }
-        self.tape.note(|line| {
-            let line = line.text("in", "datagram").at(now).path(path).hex("hex", bytes);
-            // Recordings keep the name that this reason had when they got their form.
-            if taken == Err(Reject::SourcePortZero) {
-                line.out(&format_args!("Err(NoReturn)"))
-            } else {
-                line.out(&taken)
-            };
-        });
-        taken.map(|_| ())
+        self.state.stats.count(taken);
+        taken
     }
 
-    fn handle_unsent(&mut self, now: Now, path: Path, bytes: &[u8], why: Unsent) {
-        self.state.now = self.state.now.max(now.mono);
-        self.state.unsent(bytes, why);
-        self.tape.note(|line| {
-            line.text("in", "unsent").at(now).path(path).hex("hex", bytes).number("why", why.code());
-        });
+    /// Whether the next event is one about a request of ours.
+    #[cfg(feature = "record")]
+    pub(crate) fn has_reply(&self) -> bool {
+        self.state.has_reply()
     }
 
-    fn poll_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
-        let heartbeats = self.state.heartbeat.left > 0;
-        let transmit = self.state.outbox.next(out).or_else(|| self.next_heartbeat(now, out));
-        if let Some(transmit) = &transmit {
-            self.state.stats.transmitted = self.state.stats.transmitted.saturating_add(1);
-            self.tape.note(|line| {
-                let bytes = out.get(..transmit.len).unwrap_or_default();
-                line.text("in", "poll_transmit").at(now).path(transmit.path).hex("hex", bytes);
-            });
-        } else if heartbeats {
-            // The end of a round of heartbeats, perhaps for lack of room.
-            self.tape.note(|line| {
-                line.text("in", "poll_transmit").at(now).number("room", out.len() as u64);
-            });
-        }
-        transmit
-    }
-}
-
-impl Node {
     /// The next event about a request of ours: [`Event::Response`] or [`Event::Timeout`]. Passes over everything else,
     /// which stays for [`poll_notice`](Self::poll_notice).
     pub fn poll_reply(&mut self) -> Option<Event<'_>> {
-        let Self { state, tape, .. } = self;
-        let event = state.poll_reply();
-        if let Some(event) = &event {
-            tape.note(|line| {
-                line.text("in", "poll_reply").event(event);
-            });
-        }
-        event
+        self.state.poll_reply()
     }
 
     /// The next event about others: any but those of [`poll_reply`](Self::poll_reply).
     pub fn poll_notice(&mut self) -> Option<Event<'_>> {
-        let Self { state, tape, .. } = self;
-        let cleanup = state.cleanup.running;
-        let event = state.poll_notice();
-        // Finding nothing ends a clean-up.
-        if event.is_some() || cleanup {
-            tape.note(|line| {
-                line.text("in", "poll_notice");
-                match &event {
-                    Some(event) => line.event(event),
-                    None => line.out(&event),
-                };
-            });
-        }
-        event
+        self.state.poll_notice()
     }
 
     /// The next heartbeat of the round that is going on, if any.

@@ -12,6 +12,7 @@
 
 mod answer;
 mod asking;
+mod command;
 mod commands;
 mod config;
 mod deciding;
@@ -22,7 +23,6 @@ mod heap;
 mod ids;
 mod inbound;
 mod inbox;
-pub(crate) mod line;
 mod machine;
 mod outbox;
 mod peers;
@@ -37,17 +37,18 @@ mod replies;
 mod requests;
 mod rood;
 mod stats;
-pub(crate) mod tape;
 #[cfg(test)]
 mod tests;
-mod version_one;
 
 use alloc::boxed::Box;
 
+pub use command::{Command, CommandOutcome};
 pub use config::{Caps, ConfigError, NodeConfig};
 pub use event::{Answered, Decided, Event, OpenId, Outcome, Received, WaitId, Waiting};
 pub use peers::{Peer, PeerLookup, Peers, Recorded};
 pub use ping::{AnswerError, Ping, PingError, ReplyError};
+#[cfg(feature = "record")]
+pub use receive::Taken;
 pub use replies::Reply;
 pub use requests::RequestId;
 pub use rood::{Rood, RoodBecause};
@@ -61,7 +62,6 @@ use self::outbox::Outbox;
 use self::policy::Policy;
 use self::requests::Requests;
 use self::rood::LastRood;
-use self::tape::Taped;
 use crate::airlock::ReplayWindow;
 use crate::time::{Duration, Instant};
 use crate::{Seed, SipKey};
@@ -72,8 +72,6 @@ pub struct Node {
     config: NodeConfig,
     policy: Policy,
     state: State,
-    /// Where it writes down what goes in and out, if it was made to.
-    tape: Taped,
 }
 
 /// Everything in a node that changes with time and traffic.
@@ -182,44 +180,12 @@ impl Node {
                 lent: Lent::Nothing,
             },
             config,
-            tape: Taped::default(),
         })
     }
 
-    /// Move the lines that a recording kept to the end of `out`.
+    /// What is switched off.
     #[cfg(feature = "record")]
-    pub(crate) fn take_recording(&mut self, out: &mut alloc::string::String) {
-        self.tape.take(out);
-    }
-
-    /// Begin a recording of a node that was just made from this seed, with this configuration in writing.
-    #[cfg(feature = "record")]
-    pub(crate) fn begin_tape(
-        &mut self,
-        (label, version): (Option<u32>, line::Version),
-        sink: tape::Sink,
-        seed: &Seed,
-        config: &str,
-    ) {
-        self.tape = Taped::new(label, version, sink);
-        let fault = self.state.faults.name();
-        self.tape.note(|line| {
-            line.text("in", "start")
-                .number("version", version.number())
-                .hex("seed", seed.secret())
-                .raw("config", format_args!("{config}"));
-            if let Some(fault) = fault {
-                line.text("fault", fault);
-            }
-        });
-    }
-
-    /// Write into the recording where this node's socket is, so that [a capture](crate::record::Capture) shows it. Does
-    /// nothing else.
-    #[cfg(feature = "record")]
-    pub fn note_address(&mut self, addr: core::net::SocketAddr) {
-        self.tape.note(|line| {
-            line.text("in", "address").show("addr", &addr);
-        });
+    pub(crate) const fn faults(&self) -> Faults {
+        self.state.faults
     }
 }

@@ -24,10 +24,14 @@ const MAX_STAMP: usize = 64;
 
 /// What became of a datagram that was not turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub enum Taken {
+    /// A ping was accepted.
     Accepted,
+    /// A heartbeat was.
     Heartbeat,
+    /// A ping waits for a decision.
     Waiting,
+    /// A request of ours was answered.
     Response,
 }
 

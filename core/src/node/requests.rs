@@ -17,6 +17,12 @@ impl RequestId {
         Self(SlotId::from_bits(bits))
     }
 
+    /// As a recording writes it.
+    #[cfg(feature = "record")]
+    pub(crate) const fn to_bits(self) -> u64 {
+        self.0.to_bits()
+    }
+
     /// A small number, below [`Caps::requests`](super::Caps::requests), that no other request has as long as this one waits:
     /// an application can keep its own data about requests in a `Vec`. It is free again once the last answer has come in, so
     /// take the events before you ask anew.

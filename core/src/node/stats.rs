@@ -1,6 +1,7 @@
 //! Counters and gauges of a node.
 
-use crate::RejectCounts;
+use super::receive::Taken;
+use crate::{Reject, RejectCounts};
 
 /// What a node has done and holds. Counters stop at `u64::MAX`.
 ///
@@ -42,6 +43,24 @@ pub struct Stats {
     pub unanswered: u64,
     /// Gauges: what the tables hold now.
     pub tables: Tables,
+}
+
+impl Stats {
+    /// Count a datagram, and what became of it.
+    pub(super) fn count(&mut self, taken: Result<Taken, Reject>) {
+        let add = |n: &mut u64| *n = n.saturating_add(1);
+        add(&mut self.received);
+        match taken {
+            Ok(Taken::Accepted) => add(&mut self.accepted),
+            Ok(Taken::Heartbeat) => {
+                add(&mut self.accepted);
+                add(&mut self.heartbeats);
+            }
+            Ok(Taken::Waiting) => add(&mut self.waiting),
+            Ok(Taken::Response) => add(&mut self.responses),
+            Err(why) => self.rejected.count(why),
+        }
+    }
 }
 
 /// How many entries each table of a node holds.

@@ -11,7 +11,7 @@ use crate::limits::DEFAULT_PORT;
 /// Takes the datagrams out of a recording of one node, as [`pcapng`], line by line.
 ///
 /// The node's own address is as far as the recording knows it: what
-/// [`Node::note_address`](crate::node::Node::note_address) said (else port 7150), and for each datagram the local address
+/// [`Recorded::note_address`](super::Recorded::note_address) said (else port 7150), and for each datagram the local address
 /// of its [`Path`](crate::Path) if it has one. Outgoing datagrams bear the time at which the driver took them.
 ///
 /// ```

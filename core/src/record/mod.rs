@@ -1,10 +1,10 @@
 //! Recordings: everything that went into a node and came out of it, so that a bug report becomes a test (feature
 //! `record`).
 //!
-//! * [`Node::recorded`](crate::node::Node::recorded) makes a node that writes each call to a [`Tape`] as a line of JSON: its
-//!   configuration and seed first, then datagrams, times, commands, and what came of each.
+//! * [`Recorded`] wraps a machine at its boundary and writes each call to a [`Tape`] as a line of JSON: what it was made of first,
+//!   then datagrams, times, commands, and what came of each. [`Node::recorded`](crate::node::Node::recorded) makes a node in one.
 //! * [`replay`] builds the node again from such lines, feeds it the same inputs, and says where it first did something else.
-//!   [`Replay`] does it line by line.
+//!   [`Replay`] does it line by line, for any machine that is [`Recordable`]: that can write its commands and events.
 //! * [`Capture`] takes the datagrams out of a recording, and [`pcapng`] writes datagrams, in the form that Wireshark reads.
 //!
 //! **A recording is secret.** It holds the seed of the node, from which all its nonces, packet ids and hash keys follow, and
@@ -28,19 +28,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod begin;
 mod capture;
-mod feed;
+mod line;
+mod node;
 pub mod pcapng;
 mod read;
+mod recorded;
 mod replay;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod version_one;
 
 pub use self::capture::Capture;
+pub use self::line::{Line, Version};
+pub use self::read::{BadRecord, Object};
+#[cfg(feature = "sim")]
+pub(crate) use self::recorded::Sink;
+pub use self::recorded::{NoSuchQueue, Recordable, Recorded, Tape};
 pub use self::replay::{RecordingEnd, Replay, ReplayError, Replayed, replay, replay_labelled};
-pub use crate::node::tape::Tape;
 
 /// A tape in memory. Clones share their lines.
 #[cfg(feature = "std")]

@@ -2,14 +2,10 @@
 
 use alloc::string::{String, ToString};
 
-use super::feed::feed;
+use super::line::{Line, Version};
 use super::read::{BadRecord, Object};
-use super::settings;
-use crate::Seed;
+use super::recorded::{Recordable, Recorded, Sink};
 use crate::node::Node;
-use crate::node::faults::Faults;
-use crate::node::line::Version;
-use crate::node::tape::Sink;
 
 /// Why a recording does not replay.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,9 +36,9 @@ pub enum ReplayError {
 /// A replayed recording.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Replayed {
-    /// The node as it was at the end.
-    pub node: Node,
+pub struct Replayed<M = Node> {
+    /// The node (or other machine) as it was at the end.
+    pub node: M,
     /// Inputs that it was fed.
     pub inputs: usize,
 }
@@ -73,12 +69,12 @@ fn run(text: &str, mut replay: Replay) -> Result<Replayed, ReplayError> {
 }
 
 /// A replay that is given its recording line by line, however long that is.
-#[derive(Debug, Default)]
-pub struct Replay {
+#[derive(Debug)]
+pub struct Replay<M = Node> {
     label: Option<u32>,
     lines: usize,
     inputs: usize,
-    node: Option<Node>,
+    node: Option<Recorded<M>>,
     version: Version,
     wrote: String,
     end: RecordingEnd,
@@ -96,17 +92,39 @@ pub enum RecordingEnd {
     Reached,
 }
 
+impl Default for Replay {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Replay {
     /// Of the recording of one node.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self::of_machine(None)
     }
 
     /// Of one node out of a recording of several, as in [`replay_labelled`]; lines of others are passed over.
     #[must_use]
-    pub fn labelled(node: u32) -> Self {
-        Self { label: Some(node), ..Self::default() }
+    pub const fn labelled(node: u32) -> Self {
+        Self::of_machine(Some(node))
+    }
+}
+
+impl<M: Recordable> Replay<M> {
+    /// Of the recording of any machine, or of the one with this number out of a recording of several.
+    #[must_use]
+    pub const fn of_machine(label: Option<u32>) -> Self {
+        Self {
+            label,
+            lines: 0,
+            inputs: 0,
+            node: None,
+            version: Version::Two,
+            wrote: String::new(),
+            end: RecordingEnd::Unknown,
+        }
     }
 
     /// The next line. After an error there is nothing to be had from further ones.
@@ -145,13 +163,13 @@ impl Replay {
             }
             None => return Err(odd(BadRecord("comes before the start of the node"))),
             Some(node) => {
-                feed(node, &input, object, self.version).map_err(odd)?;
+                node.feed(&input, object, self.version).map_err(odd)?;
                 self.inputs += 1;
                 node
             }
         };
         self.wrote.clear();
-        node.take_recording(&mut self.wrote);
+        node.take_lines(&mut self.wrote);
         let (recorded, replayed) = (line.trim_end(), self.wrote.trim_end());
         if recorded == replayed {
             return Ok(());
@@ -176,9 +194,9 @@ impl Replay {
     ///
     /// # Errors
     /// [`ReplayError::Empty`].
-    pub fn finish(self) -> Result<Replayed, ReplayError> {
+    pub fn finish(self) -> Result<Replayed<M>, ReplayError> {
         let inputs = self.inputs;
-        self.node.map(|node| Replayed { node, inputs }).ok_or(ReplayError::Empty)
+        self.node.map(|node| Replayed { node: node.into_inner(), inputs }).ok_or(ReplayError::Empty)
     }
 }
 
@@ -194,21 +212,10 @@ fn version(line: Object<'_>) -> Result<Version, BadRecord> {
     Version::from_number(line.u64("version")?).ok_or(BadRecord("is of a version that this program does not know"))
 }
 
-/// Make the node that was recorded.
-fn start(line: Object<'_>, label: Option<u32>, version: Version) -> Result<Node, BadRecord> {
-    let faults = match (line.maybe("fault")?, label) {
-        (None, _) => Faults::default(),
-        // Nobody gets a node without its protections by writing a file.
-        (Some(_), None) => return Err(BadRecord("switches a protection off, which only a simulation does")),
-        (Some(name), Some(_)) => {
-            Faults::from_name(&name).ok_or(BadRecord("switches off what no simulation in this program switches off"))?
-        }
-    };
-    let config = settings::read(line.object("config")?, version)?;
-    let seed = <[u8; 32]>::try_from(line.hex("seed")?).map_err(|_| BadRecord("has no seed"))?;
-    let seed = Seed::new(seed);
-    let mut node =
-        Node::with_faults(config, &seed, faults).map_err(|_| BadRecord("has a configuration that no node takes"))?;
-    node.record((label, version), &seed, Sink::Keep(String::new()));
-    Ok(node)
+/// Make the machine that was recorded.
+fn start<M: Recordable>(line: Object<'_>, label: Option<u32>, version: Version) -> Result<Recorded<M>, BadRecord> {
+    let mut again = Line::new(version);
+    let machine = M::start(line, label.is_some(), &mut again)?;
+    let again = again.finish();
+    Ok(Recorded::begin(machine, (label, version), Sink::Keep(String::new()), |line| line.members(&again)))
 }

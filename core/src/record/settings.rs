@@ -2,11 +2,11 @@
 
 use alloc::string::ToString;
 
+use super::line::{Line, Version};
 use super::read::{BadRecord, Object};
 use crate::Did;
 use crate::framing::{Encoding, Zone};
 use crate::node::NodeConfig;
-use crate::node::line::{Line, Version, encoding_name};
 use crate::time::Wall;
 
 /// The fields of a configuration by kind, written once for both directions: a field that is added and forgotten here
@@ -98,6 +98,15 @@ settings! {
         caps.reply_bytes;
     spans: replay.window, replay.skew, request_timeout, decision_timeout, answer_timeout, waiting_expiry,
         peer_cleanup, peer_stale;
+}
+
+/// The name of an encoding in a recording.
+pub(super) const fn encoding_name(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Json => "json",
+        Encoding::Msgpack => "msgpack",
+        Encoding::Postcard => "postcard",
+    }
 }
 
 /// The encoding of this name.

@@ -5,11 +5,11 @@ use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
-use super::{Capture, Lines, RecordingEnd, Replay, ReplayError, pcapng, replay, replay_labelled, settings};
+use super::{Capture, Lines, Recorded, RecordingEnd, Replay, ReplayError, pcapng, replay, replay_labelled, settings};
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{Encoding, Value, ValueBuf, Zone};
-use crate::node::line::Version;
 use crate::node::{Event, Node, NodeConfig, Ping, Reply};
+use crate::record::line::Version;
 use crate::record::read::Object;
 use crate::time::{Duration, Instant, Now, Wall};
 use crate::{Datagrams, Did, Machine, Path, Seed};
@@ -28,7 +28,12 @@ fn config(did: &str) -> NodeConfig {
 }
 
 /// Carry everything between two nodes until nothing moves, and tell events.
-fn carry(hub: &mut Node, sensor: &mut Node, now: Now, events: &mut dyn FnMut(&mut Node, usize)) {
+fn carry(
+    hub: &mut Recorded<Node>,
+    sensor: &mut Recorded<Node>,
+    now: Now,
+    events: &mut dyn FnMut(&mut Recorded<Node>, usize),
+) {
     let mut out = vec![0; 65_535];
     loop {
         let mut moved = false;
@@ -49,10 +54,10 @@ fn carry(hub: &mut Node, sensor: &mut Node, now: Now, events: &mut dyn FnMut(&mu
 }
 
 /// A hub that is told everything an operator can say and is pinged in every way, recorded.
-fn recorded() -> (String, Node) {
+fn recorded() -> (String, Recorded<Node>) {
     let lines = Lines::default();
     let mut hub = Node::recorded(config("jis:\"hub\"\\ü"), &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
-    let mut sensor = Node::new(config("jis:sensor"), &Seed::from_u64(2)).unwrap();
+    let mut sensor = Recorded::off(Node::new(config("jis:sensor"), &Seed::from_u64(2)).unwrap());
     hub.set_trust("jis:sensor", 0.9).unwrap();
     assert!(hub.set_trust("jis:x", f64::NAN).is_err());
     hub.allow_legacy("jis:*").unwrap();

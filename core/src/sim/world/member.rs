@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::node::{Node, OpenId, RequestId, WaitId};
+use crate::record::Recorded;
 use crate::sim::adversary::Adversary;
 use crate::sim::clock::Clock;
 use crate::sim::rng::SimRng;
@@ -13,7 +14,7 @@ use crate::time::Instant;
 pub(super) const NEVER: u64 = u64::MAX;
 
 pub(super) enum Role {
-    Node(Box<Node>),
+    Node(Box<Recorded<Node>>),
     Down,
     /// Nothing while it acts.
     Foe(Option<Box<Foe>>),

@@ -32,9 +32,8 @@ use crate::airlock::Rule;
 use crate::framing::{Value, ValueBuf, Zone};
 use crate::limits::MAX_DATAGRAM_V6;
 use crate::node::faults::Faults;
-use crate::node::line::Version;
-use crate::node::tape::Sink;
 use crate::node::{Node, NodeConfig, Reply, Stats};
+use crate::record::{Recorded, Sink, Version};
 use crate::time::{Duration, Now};
 use crate::{Did, Seed};
 
@@ -183,7 +182,7 @@ impl World {
             && let Role::Node(node) = &mut self.members[n as usize].role
         {
             self.lines.clear();
-            node.take_recording(&mut self.lines);
+            node.take_lines(&mut self.lines);
             witness.lines(&self.lines);
         }
     }
@@ -216,17 +215,18 @@ impl World {
     }
 
     /// A node that knows nothing but what its operator told it.
-    fn born(&mut self, n: u32) -> Result<Box<Node>, WorldError> {
+    fn born(&mut self, n: u32) -> Result<Box<Recorded<Node>>, WorldError> {
         let Template { config, answer, later, lengthy, guests, fault, seeds } = &mut self.template;
         let odd = |error: &dyn ToString| WorldError::Node(error.to_string());
         let did = Did::new(Name::of(n).as_str()).map_err(|e| odd(&e))?;
         let config = NodeConfig { did, ..config.clone() };
         let seed = seeds.seed();
-        let mut node = Node::with_faults(config, &seed, Faults { fault: *fault }).map_err(|e| odd(&e))?;
-        if self.witness.is_some() {
-            node.record((Some(n), Version::default()), &seed, Sink::Keep(String::new()));
-            node.note_address(address(n));
-        }
+        let node = Node::with_faults(config, &seed, Faults { fault: *fault }).map_err(|e| odd(&e))?;
+        let mut node = match self.witness {
+            Some(_) => node.begin((Some(n), Version::default()), &seed, Sink::Keep(String::new())),
+            None => Recorded::off(node),
+        };
+        node.note_address(address(n));
         node.allow_legacy("*").map_err(|e| odd(&e))?;
         if let Some(pattern) = later {
             node.set_reply(pattern, Reply::Later).map_err(|e| odd(&e))?;
@@ -364,7 +364,7 @@ impl World {
     /// Tell a node something (set a trust, add a rule, send a ping) with its own clock, and take out of it what
     /// that leaves to send. A request made here is not one of the world's own: who makes it need not look after it. From
     /// then on, until it is started again, the node may ask whom it likes, and whom it trusts is not checked.
-    pub fn command<R>(&mut self, n: u32, tell: impl FnOnce(&mut Node, Now) -> R) -> Option<R> {
+    pub fn command<R>(&mut self, n: u32, tell: impl FnOnce(&mut Recorded<Node>, Now) -> R) -> Option<R> {
         let member = self.members.get_mut(n as usize)?;
         let now = member.clock.now(self.now);
         let Role::Node(node) = &mut member.role else { return None };

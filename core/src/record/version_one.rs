@@ -2,12 +2,10 @@
 
 use core::fmt;
 
-use super::event::{Answered, Decided, Event, OpenId, Outcome, Received, WaitId};
-use super::ping::AnswerError;
-use super::requests::RequestId;
 use crate::Path;
 use crate::airlock::{Source, WaitingId};
 use crate::framing::{Decision, Encoding, Zone};
+use crate::node::{AnswerError, Answered, Decided, Event, OpenId, Outcome, Received, RequestId, WaitId};
 use crate::time::Duration;
 
 #[derive(Debug)]

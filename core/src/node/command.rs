@@ -1,0 +1,142 @@
+//! All that an application may ask of a node, as one type: what records, replays, fuzzes or simulates a node needs no other way in.
+
+use core::fmt;
+
+use super::Node;
+use super::event::{OpenId, WaitId};
+use super::ping::{AnswerError, Ping, PingError, ReplyError};
+use super::replies::Reply;
+use super::requests::RequestId;
+use crate::Commands;
+use crate::airlock::{LegacyError, Rule, RuleError, TrustError, Vouch, VouchError, VouchId};
+use crate::framing::Value;
+use crate::time::{Now, Wall};
+
+/// Something that an application asks of a node. Each has a method of the same name on [`Node`], which says what it does.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Command<'a> {
+    /// [`Node::ping`].
+    Ping(Ping<'a>),
+    /// [`Node::forget`].
+    Forget(RequestId),
+    /// [`Node::respond`].
+    Respond {
+        /// Which ping.
+        id: OpenId,
+        /// The answer.
+        payload: Value<'a>,
+    },
+    /// [`Node::approve`].
+    Approve(WaitId),
+    /// [`Node::reject`].
+    Reject(WaitId),
+    /// [`Node::set_trust`].
+    SetTrust {
+        /// In whom.
+        did: &'a str,
+        /// How far.
+        trust: f64,
+    },
+    /// [`Node::remove_trust`], in this DID.
+    RemoveTrust(&'a str),
+    /// [`Node::allow_legacy`], for this pattern.
+    AllowLegacy(&'a str),
+    /// [`Node::disallow_legacy`], for this pattern.
+    DisallowLegacy(&'a str),
+    /// [`Node::add_rule`].
+    AddRule(Rule<&'a str>),
+    /// [`Node::remove_rule`], of this id.
+    RemoveRule(&'a str),
+    /// [`Node::vouch`].
+    Vouch(Vouch<'a>, Wall),
+    /// [`Node::revoke_vouch`], of this id.
+    RevokeVouch(&'a str),
+    /// [`Node::set_reply`].
+    SetReply {
+        /// To which intents.
+        pattern: &'a str,
+        /// What happens to them.
+        reply: &'a Reply,
+    },
+    /// [`Node::remove_reply`], of this pattern.
+    RemoveReply(&'a str),
+    /// [`Node::set_heartbeat`].
+    SetHeartbeat {
+        /// What heartbeats say.
+        status: Value<'a>,
+        /// The pod that they name.
+        pod_id: Option<&'a str>,
+    },
+}
+
+macro_rules! outcomes {
+    ($($(#[$doc:meta])* $name:ident($type:ty)),+ $(,)?) => {
+        /// What came of a [`Command`]: what the method of the same name returns.
+        #[derive(Clone, Copy, PartialEq)]
+        #[non_exhaustive]
+        pub enum CommandOutcome {
+            $($(#[$doc])* $name($type),)+
+        }
+
+        impl fmt::Debug for CommandOutcome {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$name(out) => out.fmt(f),)+
+                }
+            }
+        }
+
+        $(impl From<$type> for CommandOutcome {
+            fn from(out: $type) -> Self {
+                Self::$name(out)
+            }
+        })+
+    };
+}
+outcomes! {
+    /// Of [`Command::Ping`].
+    Asked(Result<RequestId, PingError>),
+    /// Of [`Command::Approve`].
+    Approved(Result<Option<OpenId>, AnswerError>),
+    /// Of [`Command::Respond`] and [`Command::Reject`].
+    Answered(Result<(), AnswerError>),
+    /// Of what forgets, removes or revokes: whether there was anything.
+    Removed(bool),
+    /// Of [`Command::SetTrust`].
+    Trust(Result<f64, TrustError>),
+    /// Of [`Command::AllowLegacy`].
+    Legacy(Result<(), LegacyError>),
+    /// Of [`Command::AddRule`].
+    Rule(Result<(), RuleError>),
+    /// Of [`Command::Vouch`].
+    Vouch(Result<VouchId, VouchError>),
+    /// Of [`Command::SetReply`] and [`Command::SetHeartbeat`].
+    Reply(Result<(), ReplyError>),
+}
+
+impl Commands for Node {
+    type Command<'a> = Command<'a>;
+    type Outcome = CommandOutcome;
+
+    fn handle_command(&mut self, now: Now, command: &Command<'_>) -> CommandOutcome {
+        match *command {
+            Command::Ping(ref ping) => self.ping(now, ping).into(),
+            Command::Forget(request) => self.forget(request).into(),
+            Command::Respond { id, payload } => self.respond(now, id, payload).into(),
+            Command::Approve(id) => self.approve(now, id).into(),
+            Command::Reject(id) => self.reject(now, id).into(),
+            Command::SetTrust { did, trust } => self.set_trust(did, trust).into(),
+            Command::RemoveTrust(did) => self.remove_trust(did).into(),
+            Command::AllowLegacy(pattern) => self.allow_legacy(pattern).into(),
+            Command::DisallowLegacy(pattern) => self.disallow_legacy(pattern).into(),
+            Command::AddRule(ref rule) => self.add_rule(rule).into(),
+            Command::RemoveRule(id) => self.remove_rule(id).into(),
+            Command::Vouch(ref vouch, wall) => self.vouch(vouch, wall).into(),
+            Command::RevokeVouch(id) => self.revoke_vouch(id).into(),
+            Command::SetReply { pattern, reply } => self.set_reply(pattern, reply.clone()).into(),
+            Command::RemoveReply(pattern) => self.remove_reply(pattern).into(),
+            Command::SetHeartbeat { status, pod_id } => self.set_heartbeat(status, pod_id).into(),
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! Nodes as they are recorded: their beginning, their commands and their events.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::line::{Line, Version};
+use super::read::{BadRecord, Object};
+use super::recorded::{NoSuchQueue, Recordable, Recorded, Sink, Tape};
+use super::{settings, version_one};
+use crate::airlock::{Expiry, LegacyError, Pod, Rule, RuleError, TrustError, Vouch, VouchError, VouchId};
+use crate::framing::{PingType, Priority, RoutingMode, Value, Zone};
+use crate::node::faults::Faults;
+use crate::node::{
+    AnswerError, Command, CommandOutcome, ConfigError, Event, Node, NodeConfig, OpenId, Ping, PingError, Reply,
+    ReplyError, RequestId, Taken, WaitId,
+};
+use crate::table::SlotId;
+use crate::time::{Now, Wall};
+use crate::{Path, Reject, Seed};
+
+impl Node {
+    /// A node and everything that goes in and out of it, its seed included, on a tape: see [`record`](crate::record).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn recorded(
+        config: NodeConfig,
+        seed: &Seed,
+        tape: Box<dyn Tape + Send>,
+    ) -> Result<Recorded<Self>, ConfigError> {
+        Ok(Self::new(config, seed)?.begin((None, Version::default()), seed, Sink::Tape(tape)))
+    }
+
+    /// Begin a recording of a node that was just made from this seed.
+    pub(crate) fn begin(self, label: (Option<u32>, Version), seed: &Seed, sink: Sink) -> Recorded<Self> {
+        let mut start = Line::new(label.1);
+        self.write_start(seed, &mut start);
+        let members = start.finish();
+        Recorded::begin(self, label, sink, |line| line.members(&members))
+    }
+
+    /// What it is made of.
+    fn write_start(&self, seed: &Seed, line: &mut Line) {
+        let config = settings::write(self.config(), line.version());
+        line.hex("seed", seed.secret()).raw("config", format_args!("{config}"));
+        if let Some(fault) = self.faults().name() {
+            line.text("fault", fault);
+        }
+    }
+}
+
+impl Recordable for Node {
+    type Taken = Taken;
+
+    fn receive(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
+        Self::receive(self, now, path, bytes)
+    }
+
+    fn start(line: Object<'_>, labelled: bool, again: &mut Line) -> Result<Self, BadRecord> {
+        let faults = match line.maybe("fault")? {
+            None => Faults::default(),
+            // Nobody gets a node without its protections by writing a file.
+            Some(_) if !labelled => return Err(BadRecord("switches a protection off, which only a simulation does")),
+            Some(name) => Faults::from_name(&name)
+                .ok_or(BadRecord("switches off what no simulation in this program switches off"))?,
+        };
+        let config = settings::read(line.object("config")?, again.version())?;
+        let seed = <[u8; 32]>::try_from(line.hex("seed")?).map_err(|_| BadRecord("has no seed"))?;
+        let seed = Seed::new(seed);
+        let node = Self::with_faults(config, &seed, faults)
+            .map_err(|_| BadRecord("has a configuration that no node takes"))?;
+        node.write_start(&seed, again);
+        Ok(node)
+    }
+
+    fn write_command(line: &mut Line, now: Now, command: &Command<'_>) {
+        match *command {
+            Command::Ping(ref ping) => write_ping(line.text("in", "ping").at(now), ping),
+            Command::Forget(request) => line.text("in", "forget").number("request", request.to_bits()),
+            Command::Respond { id, payload } => line
+                .text("in", "respond")
+                .at(now)
+                .show("id", &format_args!("Open {}", id.0.to_bits()))
+                .value("payload", payload),
+            Command::Approve(id) => wait_id(line.text("in", "approve").at(now), id),
+            Command::Reject(id) => wait_id(line.text("in", "reject").at(now), id),
+            Command::SetTrust { did, trust } => line.text("in", "set_trust").text("did", did).float("trust", trust),
+            Command::RemoveTrust(did) => line.text("in", "remove_trust").text("did", did),
+            Command::AllowLegacy(pattern) => line.text("in", "allow_legacy").text("pattern", pattern),
+            Command::DisallowLegacy(pattern) => line.text("in", "disallow_legacy").text("pattern", pattern),
+            Command::AddRule(ref rule) => write_rule(line.text("in", "add_rule"), rule),
+            Command::RemoveRule(id) => line.text("in", "remove_rule").text("id", id),
+            Command::Vouch(ref vouch, wall) => write_vouch(line.text("in", "vouch"), vouch, wall),
+            Command::RevokeVouch(id) => line.text("in", "revoke_vouch").text("id", id),
+            Command::SetReply { pattern, reply } => {
+                let payload = match reply {
+                    Reply::Now(payload) => Some(payload.as_json()),
+                    Reply::Later => None,
+                };
+                line.text("in", "set_reply").text("pattern", pattern).maybe("payload", payload)
+            }
+            Command::RemoveReply(pattern) => line.text("in", "remove_reply").text("pattern", pattern),
+            Command::SetHeartbeat { status, pod_id } => {
+                line.text("in", "set_heartbeat").value("payload", status).maybe("pod_id", pod_id)
+            }
+        };
+    }
+
+    fn write_outcome(line: &mut Line, command: &Command<'_>, out: &CommandOutcome) {
+        match (command, out) {
+            // Never was in a recording.
+            (Command::SetReply { .. }, _) => {}
+            (_, CommandOutcome::Approved(out)) if line.version() == Version::One => {
+                line.out(&version_one::approval(*out));
+            }
+            _ => _ = line.out(out),
+        }
+    }
+
+    fn read_command(
+        name: &str,
+        line: Object<'_>,
+        version: Version,
+        command: &mut dyn FnMut(&Command<'_>),
+    ) -> Result<(), BadRecord> {
+        match name {
+            "ping" => return read_ping(line, command),
+            "vouch" => return read_vouch(line, command),
+            "forget" => command(&Command::Forget(RequestId::from_bits(line.u64("request")?))),
+            "respond" => {
+                let id = OpenId(slot(line, "Open")?);
+                command(&Command::Respond { id, payload: line.value("payload")?.as_value() });
+            }
+            "approve" => command(&Command::Approve(read_wait_id(line)?)),
+            "reject" => command(&Command::Reject(read_wait_id(line)?)),
+            "set_trust" => command(&Command::SetTrust { did: &line.text("did")?, trust: line.parsed("trust")? }),
+            "remove_trust" => command(&Command::RemoveTrust(&line.text("did")?)),
+            "allow_legacy" => command(&Command::AllowLegacy(&line.text("pattern")?)),
+            "disallow_legacy" => command(&Command::DisallowLegacy(&line.text("pattern")?)),
+            "add_rule" => command(&Command::AddRule(read_rule(line, version)?.as_view())),
+            "remove_rule" => command(&Command::RemoveRule(&line.text("id")?)),
+            "revoke_vouch" => command(&Command::RevokeVouch(&line.text("id")?)),
+            "set_reply" => {
+                let reply = if line.has("payload") { Reply::Now(line.value("payload")?) } else { Reply::Later };
+                command(&Command::SetReply { pattern: &line.text("pattern")?, reply: &reply });
+            }
+            "set_heartbeat" => {
+                let (status, pod_id) = (line.value("payload")?, line.maybe("pod_id")?);
+                command(&Command::SetHeartbeat { status: status.as_value(), pod_id: pod_id.as_deref() });
+            }
+            "remove_reply" => command(&Command::RemoveReply(&line.text("pattern")?)),
+            _ => return Err(BadRecord("has an input that this program does not know")),
+        }
+        Ok(())
+    }
+
+    fn write_event(line: &mut Line, event: &Event<'_>) {
+        write_event(line, event);
+    }
+
+    fn next_queue(&self) -> &'static str {
+        if self.has_reply() { REPLIES } else { NOTICES }
+    }
+
+    fn poll_queue(&mut self, queue: &str) -> Result<Option<Event<'_>>, NoSuchQueue> {
+        match queue {
+            REPLIES => Ok(self.poll_reply()),
+            NOTICES => Ok(self.poll_notice()),
+            _ => Err(NoSuchQueue),
+        }
+    }
+}
+
+const REPLIES: &str = "poll_reply";
+const NOTICES: &str = "poll_notice";
+
+macro_rules! told {
+    ($($name:ident($($arg:ident: $type:ty),*) at $now:expr, $command:expr => $out:ty;)+) => {
+        /// What a node is told, by the methods of [`Node`], and written down.
+        #[allow(clippy::missing_errors_doc, reason = "each says where they are")]
+        impl Recorded<Node> {
+            $(#[doc = concat!("As [`Node::", stringify!($name), "`], written down.")]
+            pub fn $name(&mut self, $($arg: $type),*) -> $out {
+                self.tell($now, &$command, |node| node.$name($($arg),*))
+            })+
+        }
+    };
+}
+told! {
+    ping(now: Now, ping: &Ping<'_>) at now, Command::Ping(*ping) => Result<RequestId, PingError>;
+    forget(request: RequestId) at Now::default(), Command::Forget(request) => bool;
+    respond(now: Now, id: OpenId, payload: Value<'_>) at now, Command::Respond { id, payload } => Result<(), AnswerError>;
+    approve(now: Now, id: WaitId) at now, Command::Approve(id) => Result<Option<OpenId>, AnswerError>;
+    reject(now: Now, id: WaitId) at now, Command::Reject(id) => Result<(), AnswerError>;
+    set_trust(did: &str, trust: f64) at Now::default(), Command::SetTrust { did, trust } => Result<f64, TrustError>;
+    remove_trust(did: &str) at Now::default(), Command::RemoveTrust(did) => bool;
+    allow_legacy(pattern: &str) at Now::default(), Command::AllowLegacy(pattern) => Result<(), LegacyError>;
+    disallow_legacy(pattern: &str) at Now::default(), Command::DisallowLegacy(pattern) => bool;
+    remove_rule(id: &str) at Now::default(), Command::RemoveRule(id) => bool;
+    vouch(vouch: &Vouch<'_>, wall: Wall) at Now::default(), Command::Vouch(*vouch, wall) => Result<VouchId, VouchError>;
+    revoke_vouch(id: &str) at Now::default(), Command::RevokeVouch(id) => bool;
+    remove_reply(pattern: &str) at Now::default(), Command::RemoveReply(pattern) => bool;
+    set_heartbeat(status: Value<'_>, pod_id: Option<&str>) at Now::default(), Command::SetHeartbeat { status, pod_id }
+        => Result<(), ReplyError>;
+}
+
+impl Recorded<Node> {
+    /// As [`Node::add_rule`], written down.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn add_rule<T: AsRef<str>>(&mut self, rule: &Rule<T>) -> Result<(), RuleError> {
+        let rule = rule.as_view();
+        self.tell(Now::default(), &Command::AddRule(rule), |node| node.add_rule(&rule))
+    }
+
+    /// As [`Node::set_reply`], written down.
+    ///
+    /// # Errors
+    /// As there.
+    #[allow(clippy::needless_pass_by_value, reason = "as the node has it")]
+    pub fn set_reply(&mut self, pattern: &str, reply: Reply) -> Result<(), ReplyError> {
+        let command = Command::SetReply { pattern, reply: &reply };
+        self.tell(Now::default(), &command, |node| node.set_reply(pattern, reply.clone()))
+    }
+
+    /// As [`Node::poll_reply`], written down.
+    pub fn poll_reply(&mut self) -> Option<Event<'_>> {
+        self.poll(REPLIES).unwrap_or_default()
+    }
+
+    /// As [`Node::poll_notice`], written down.
+    pub fn poll_notice(&mut self) -> Option<Event<'_>> {
+        self.poll(NOTICES).unwrap_or_default()
+    }
+}
+
+fn wait_id(line: &mut Line, id: WaitId) -> &mut Line {
+    line.show("id", &format_args!("Waiting {}", id.slot.to_bits()))
+}
+
+/// What [`wait_id`] wrote. The number is not in it, and nothing looks a ping up by that.
+fn read_wait_id(line: Object<'_>) -> Result<WaitId, BadRecord> {
+    Ok(WaitId { slot: slot(line, "Waiting")?, number: 0 })
+}
+
+fn slot(line: Object<'_>, kind: &str) -> Result<SlotId, BadRecord> {
+    let text = line.text("id")?;
+    let bits = text.strip_prefix(kind).and_then(|rest| rest.strip_prefix(' ')?.parse().ok());
+    bits.map(SlotId::from_bits).ok_or(BadRecord("has no id of a ping"))
+}
+
+fn write_ping<'l>(line: &'l mut Line, ping: &Ping<'_>) -> &'l mut Line {
+    line.text("target", ping.target)
+        .path(ping.path)
+        .text("intent", ping.intent)
+        .text("purpose", ping.purpose)
+        .value("payload", ping.payload)
+        .text("ping_type", ping.ping_type.as_str())
+        .number("priority", u64::from(ping.priority.to_wire()))
+        .text("routing_mode", ping.routing_mode.as_str())
+        .maybe("pod_id", ping.pod_id)
+        .maybe("station_id", ping.station_id)
+        .text("encoding", settings::encoding_name(ping.encoding))
+        .span("timeout", ping.timeout)
+}
+
+fn write_rule<'l>(line: &'l mut Line, rule: &Rule<&str>) -> &'l mut Line {
+    line.text("id", rule.id)
+        .text("name", rule.name)
+        .maybe("source_did", rule.source_did)
+        .maybe("intent", rule.intent)
+        .maybe("ping_type", rule.ping_type.map(PingType::as_str))
+        .text("zone", rule.zone.as_str())
+        .raw("priority", format_args!("{}", rule.priority));
+    match rule.pod_id {
+        None => {}
+        Some(Pod::None) => {
+            line.text("no_pod", "");
+        }
+        Some(Pod::Is(id)) => {
+            line.text("pod_id", id);
+        }
+    }
+    if rule.any && line.version() >= Version::Two {
+        line.raw("any", format_args!("true"));
+    }
+    match rule.min_trust {
+        Some(trust) => line.float("min_trust", trust),
+        None => line,
+    }
+}
+
+fn write_vouch<'l>(line: &'l mut Line, vouch: &Vouch<'_>, wall: Wall) -> &'l mut Line {
+    line.raw("wall", format_args!("{}", wall.as_micros()))
+        .text("id", vouch.id)
+        .text("voucher_did", vouch.voucher_did)
+        .float("voucher_trust", vouch.voucher_trust)
+        .float("factor", vouch.factor)
+        .texts("vouched", vouch.vouched);
+    match vouch.expires {
+        Expiry::Never => line.text("expires", "never"),
+        Expiry::Unreadable => line.text("expires", "unreadable"),
+        Expiry::After(wall) => line.raw("after", format_args!("{}", wall.as_micros())),
+    }
+}
+
+fn word<T>(line: Object<'_>, key: &str, read: impl Fn(&str) -> Option<T>) -> Result<T, BadRecord> {
+    read(&line.text(key)?).ok_or(BadRecord("has a word that this program does not know"))
+}
+
+fn read_ping(line: Object<'_>, command: &mut dyn FnMut(&Command<'_>)) -> Result<(), BadRecord> {
+    let (target, intent, purpose) = (line.text("target")?, line.text("intent")?, line.text("purpose")?);
+    let (pod, station, payload) = (line.maybe("pod_id")?, line.maybe("station_id")?, line.value("payload")?);
+    let priority = Priority::from_wire(line.i64("priority")?).ok_or(BadRecord("has an unknown priority"))?;
+    let mut ping = Ping::new(&target, line.path()?, &intent);
+    ping.purpose = &purpose;
+    ping.payload = payload.as_value();
+    ping.ping_type = word(line, "ping_type", PingType::from_wire)?;
+    ping.priority = priority;
+    ping.routing_mode = word(line, "routing_mode", RoutingMode::from_wire)?;
+    (ping.pod_id, ping.station_id) = (pod.as_deref(), station.as_deref());
+    ping.encoding = settings::encoding(&line.text("encoding")?)?;
+    ping.timeout = line.span("timeout")?;
+    line.at()?;
+    command(&Command::Ping(ping));
+    Ok(())
+}
+
+fn read_rule(line: Object<'_>, version: Version) -> Result<Rule<String>, BadRecord> {
+    let mut rule = Rule::new(line.text("id")?, line.text("name")?, word(line, "zone", Zone::from_wire)?);
+    (rule.source_did, rule.intent) = (line.maybe("source_did")?, line.maybe("intent")?);
+    rule.pod_id = match line.maybe("pod_id")? {
+        Some(id) => Some(Pod::Is(id)),
+        None => line.has("no_pod").then_some(Pod::None),
+    };
+    rule.ping_type = line.has("ping_type").then(|| word(line, "ping_type", PingType::from_wire)).transpose()?;
+    (rule.min_trust, rule.priority) = (line.parsed_maybe("min_trust")?, line.i64("priority")?);
+    // A rule without conditions did not have to say so in the first version.
+    rule.any = line.has("any") || version == Version::One && !rule.has_conditions();
+    Ok(rule)
+}
+
+fn read_vouch(line: Object<'_>, command: &mut dyn FnMut(&Command<'_>)) -> Result<(), BadRecord> {
+    let (id, voucher, vouched) = (line.text("id")?, line.text("voucher_did")?, line.texts("vouched")?);
+    let vouched: Vec<&str> = vouched.iter().map(String::as_str).collect();
+    let expires = match line.maybe("expires")?.as_deref() {
+        Some("never") => Expiry::Never,
+        Some(_) => Expiry::Unreadable,
+        None => Expiry::After(Wall::from_micros(line.i64("after")?)),
+    };
+    let (voucher_trust, factor) = (line.parsed("voucher_trust")?, line.parsed("factor")?);
+    let vouch = Vouch { id: &id, voucher_did: &voucher, voucher_trust, factor, vouched: &vouched, expires };
+    command(&Command::Vouch(vouch, Wall::from_micros(line.i64("wall")?)));
+    Ok(())
+}
+
+/// An event, without the datagram that it lends.
+fn write_event(line: &mut Line, event: &Event<'_>) {
+    if line.version() == Version::One {
+        line.show("out", &version_one::Shown(event));
+        return;
+    }
+    match event {
+        Event::Ping(ping) => {
+            ids(line.text("event", "ping"), ping.wait, ping.open).path(ping.from);
+            line.text("encoding", settings::encoding_name(ping.encoding)).text("zone", ping.zone.as_str());
+            line.text("decision", ping.decision.as_str()).float("trust", ping.trust);
+            line.show("source", &format_args!("{:?}", ping.source)).maybe("rule", ping.rule)
+        }
+        Event::Decided(decided) => {
+            ids(line.text("event", "decided"), Some(decided.wait), decided.open).path(decided.from);
+            line.text("packet_id", decided.packet_id).text("did", decided.source_did).text("intent", decided.intent);
+            line.show("outcome", &format_args!("{:?}", decided.outcome));
+            line.raw("answered", format_args!("{}", decided.answered))
+        }
+        Event::Response(answer) => {
+            line.text("event", "response").number("request", answer.request.to_bits()).path(answer.from);
+            line.text("decision", answer.decision.as_str()).span("rtt", Some(answer.rtt));
+            line.raw("last", format_args!("{}", answer.last))
+        }
+        Event::Timeout { request, pending } => {
+            line.text("event", "timeout").number("request", request.to_bits());
+            line.raw("pending", format_args!("{pending}"))
+        }
+        Event::Unsent { request, why } => {
+            line.text("event", "unsent").number("request", request.to_bits()).number("why", why.code())
+        }
+        Event::Unanswered(id) => ids(line.text("event", "unanswered"), None, Some(*id)),
+        Event::Heartbeat { did, path } => line.text("event", "heartbeat").text("did", did).path(*path),
+        Event::PeerSeen { did, path } => line.text("event", "peer_seen").text("did", did).path(*path),
+        Event::PeerLost { did } => line.text("event", "peer_lost").text("did", did),
+    };
+}
+
+/// The ids of a ping that waits for the application.
+fn ids(line: &mut Line, wait: Option<WaitId>, open: Option<OpenId>) -> &mut Line {
+    if let Some(id) = wait {
+        line.number("wait", id.number()).number("slot", id.slot.to_bits());
+    }
+    if let Some(id) = open {
+        line.number("open", id.0.to_bits());
+    }
+    line
+}
