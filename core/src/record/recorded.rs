@@ -286,7 +286,12 @@ impl<M: Recordable> Datagrams for Recorded<M> {
         let came = bytes.to_vec();
         let taken = self.machine.receive(now, path, bytes);
         writer.write(|line| {
-            line.text("in", "datagram").at(now).path(path).hex("hex", &came).out(&taken);
+            line.text("in", "datagram").at(now).path(path).hex("hex", &came);
+            match taken {
+                // Recordings keep the name that this reason had when they got their form.
+                Err(Reject::SourcePortZero) => line.show("out", &"Err(NoReturn)"),
+                _ => line.out(&taken),
+            };
         });
         taken.map(|_| ())
     }

@@ -6,11 +6,11 @@ use std::vec::Vec;
 use super::{Capture, Lines, Recorded, ReplayError, pcapng, replay, replay_labelled, settings};
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{Encoding, Value, ValueBuf, Zone};
-use crate::node::{Event, Node, NodeConfig, Ping, Reply};
+use crate::node::{Command, Event, Node, NodeConfig, Ping, Reply};
 use crate::record::line::Version;
 use crate::record::read::Object;
 use crate::time::{Duration, Instant, Now, Wall};
-use crate::{Datagrams, Did, Machine, Path, Seed};
+use crate::{Commands, Datagrams, Did, Machine, Path, Seed};
 
 fn at(millis: u64) -> Now {
     let wall = Wall::from_micros(1_736_942_400_000_000).saturating_add(Duration::from_millis(millis));
@@ -331,4 +331,54 @@ fn captures_are_well_formed() {
             assert_eq!(checksum(&packet[..20]), 0, "the IP checksum");
         }
     }
+}
+
+/// What reasons are called in recordings does not change when they are renamed: older ones would come out different.
+#[test]
+fn names_in_recordings_stay() {
+    let lines = Lines::default();
+    let mut node = Node::recorded(config("jis:home:hub"), &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
+    let from = Path::to("192.0.2.1:0".parse().unwrap());
+    assert!(node.handle_datagram(at(0), from, &mut [0]).is_err());
+    assert!(lines.text().contains("\"out\":\"Err(NoReturn)\""), "{}", lines.text());
+    replay(&lines.text()).unwrap();
+}
+
+/// A command that is handed over as one is written as the method of its name writes it.
+#[test]
+fn commands_and_methods_are_recorded_alike() {
+    let run = |as_commands: bool| {
+        let lines = Lines::default();
+        let mut node = Node::recorded(config("jis:hub"), &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
+        let (ping, rule) = (Ping::new("jis:x", path(7), "?"), Rule { any: true, ..Rule::new("r", "all", Zone::Geel) });
+        let vouched = ["jis:a"];
+        let expires = Expiry::Never;
+        let vouch =
+            Vouch { id: "v", voucher_did: "jis:b", voucher_trust: 0.9, factor: 1.0, vouched: &vouched, expires };
+        if as_commands {
+            for command in [
+                Command::SetTrust { did: "jis:x", trust: 0.5 },
+                Command::AllowLegacy("jis:*"),
+                Command::AddRule(rule),
+                Command::Vouch(vouch, at(0).wall),
+                Command::SetReply { pattern: "*", reply: &Reply::Later },
+                Command::Ping(ping),
+                Command::RevokeVouch("v"),
+                Command::RemoveTrust("jis:x"),
+            ] {
+                node.handle_command(at(1), &command);
+            }
+        } else {
+            node.set_trust("jis:x", 0.5).unwrap();
+            node.allow_legacy("jis:*").unwrap();
+            node.add_rule(&rule).unwrap();
+            node.vouch(&vouch, at(0).wall).unwrap();
+            node.set_reply("*", Reply::Later).unwrap();
+            node.ping(at(1), &ping).unwrap();
+            assert!(node.revoke_vouch("v") && node.remove_trust("jis:x"));
+        }
+        replay(&lines.text()).unwrap();
+        lines.text()
+    };
+    assert_eq!(run(true), run(false));
 }
