@@ -9,12 +9,12 @@ use alloc::string::String;
 use super::NodeConfig;
 use super::faults::Faults;
 use super::inbox;
-use super::ingress::{Incoming, Sender, Texts};
+use super::ingress::{Ingress, Sender, Texts};
 use super::peers::{PeerLookup, Peers};
 use super::policy::{Judged, Policy};
 use crate::airlock::replay::Origin;
 use crate::airlock::{Admission, Rank, ReplayWindow};
-use crate::framing::{PingType, Zone};
+use crate::framing::{Packet, PingType, Zone};
 use crate::limits::BROADCAST;
 use crate::time::{Now, iso};
 use crate::{Name, Path, Reject, SipKey, check_did};
@@ -71,31 +71,31 @@ impl AdmissionControl {
         (policy, peers): (&'a Policy, &Peers),
         own: &str,
         now: Now,
-        incoming: &Incoming<'_>,
+        ingress: &Ingress<'_>,
         texts: Texts<'a>,
     ) -> Result<Passed<'a>, Reject> {
-        let (packet, Texts { sender, nonce }) = (&incoming.packet, texts);
+        let Texts { sender, nonce, timestamp } = texts;
         check_did(sender.did).map_err(|_| Reject::Malformed)?;
         if sender.did == own {
             return Err(Reject::OwnName);
         }
         let name = self.names.name(sender.did);
-        let judged = policy.judge(now.wall, &sender.subject(), name, incoming.auth);
+        let judged = policy.judge(now.wall, &sender.subject(), name, ingress.auth);
         match judged.zone {
             Zone::Rood if !self.faults.answer_rood() => {
                 if let Some(last) = &mut self.last_rood {
-                    last.set(sender.did, incoming.path, policy.because(&judged));
+                    last.set(sender.did, ingress.path, policy.because(&judged));
                 }
                 return Err(Reject::Rood);
             }
-            Zone::Geel if packet.ping_type == PingType::Heartbeat => return Err(Reject::HeartbeatNotAccepted),
+            Zone::Geel if sender.ping_type == PingType::Heartbeat => return Err(Reject::HeartbeatNotAccepted),
             Zone::Rood | Zone::Geel | Zone::Groen => {}
         }
 
         let mut scratch = [0; MAX_STAMP];
-        let stamp = packet.timestamp.resolve(&mut scratch).ok().and_then(iso::parse);
+        let stamp = timestamp.resolve(&mut scratch).ok().and_then(iso::parse);
         let stamp = stamp.ok_or(Reject::BadTimestamp)?;
-        let remote = incoming.path.remote;
+        let remote = ingress.path.remote;
         let seat = peers.look_up_name(name);
         let rank = match peers.is_proven(seat, remote) {
             true => Rank::Proven,
@@ -116,8 +116,8 @@ impl AdmissionControl {
     }
 
     /// Whether this target is us, or everyone.
-    pub(super) fn is_for(own: &str, incoming: &Incoming<'_>) -> bool {
-        incoming.packet.target_did == *own || incoming.packet.target_did == *BROADCAST
+    pub(super) fn is_for(own: &str, packet: &Packet<'_>) -> bool {
+        packet.target_did == *own || packet.target_did == *BROADCAST
     }
 
     /// Remember a packet: it is taken in.

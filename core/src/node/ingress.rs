@@ -1,7 +1,7 @@
 //! A datagram on its way in: decoded once, and who vouches for it.
 
 use crate::airlock::Subject;
-use crate::framing::{Encoding, Frame, Message, Packet, PingType, Text, TextError};
+use crate::framing::{Frame, Packet, PingType, Text, TextError};
 use crate::identity::PublicKey;
 use crate::limits::{MAX_DID, MAX_INTENT, MAX_NONCE, MAX_PACKET_ID};
 use crate::table::SlotId;
@@ -62,27 +62,6 @@ impl Authenticator {
     }
 }
 
-/// A packet on its way in: an [`Ingress`] that holds one.
-#[derive(Clone, Copy)]
-pub(super) struct Incoming<'a> {
-    pub(super) path: Path,
-    pub(super) auth: Auth,
-    pub(super) bytes: &'a [u8],
-    pub(super) encoding: Encoding,
-    pub(super) packet: Packet<'a>,
-}
-
-impl<'a> Incoming<'a> {
-    /// `Err` is the ingress of a response.
-    pub(super) fn of(ingress: Ingress<'a>) -> Result<Self, Ingress<'a>> {
-        let Ingress { path, auth, frame, bytes } = ingress;
-        match frame.message {
-            Message::Packet(packet) => Ok(Self { path, auth, bytes, encoding: frame.encoding, packet }),
-            Message::Response(_) => Err(ingress),
-        }
-    }
-}
-
 /// The texts of a ping that are looked at and kept, each within its limit.
 #[derive(Clone, Copy)]
 pub(super) struct Sender<'a> {
@@ -111,6 +90,7 @@ impl<'a> Sender<'a> {
 pub(super) struct Texts<'a> {
     pub(super) sender: Sender<'a>,
     pub(super) nonce: &'a str,
+    pub(super) timestamp: Text<'a>,
 }
 
 /// Where texts are unescaped.
@@ -146,6 +126,7 @@ impl<'a> Texts<'a> {
                 ping_type: packet.ping_type,
             },
             nonce: plain(packet.nonce, &mut scratch.nonce)?,
+            timestamp: packet.timestamp,
         })
     }
 
@@ -163,6 +144,7 @@ impl<'a> Texts<'a> {
                 ping_type: packet.ping_type,
             },
             nonce: packet.nonce.as_str()?,
+            timestamp: packet.timestamp,
         };
         let Sender { did, intent, packet_id, pod_id, .. } = texts.sender;
         let within = did.len() <= MAX_DID

@@ -7,13 +7,13 @@ use super::admission::{AdmissionControl, Passed};
 use super::client::Claimed;
 use super::event::Outcome;
 use super::inbox::{AMPLIFICATION, Charged, Inbound, Kept};
-use super::ingress::{Incoming, Ingress, Scratch, Texts};
+use super::ingress::{Ingress, Scratch, Texts};
 use super::outbox::{Answer, NextHop, Outbox};
 use super::peers::{PeerLookup, Recorded};
 use super::ping::AnswerError;
 use super::{Node, Rooms};
 use crate::airlock::Rank;
-use crate::framing::{Decision, Message, PingType, Response, Value, Zone};
+use crate::framing::{Decision, Message, Packet, PingType, Response, Text, Value, Zone};
 use crate::limits::MAX_DID;
 use crate::time::Now;
 use crate::{Name, Path, Reject};
@@ -35,41 +35,43 @@ impl Node {
     /// Decode a datagram and do what it asks for.
     pub(super) fn take(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
         let ingress = self.authenticator.ingress(path, bytes)?;
-        match Incoming::of(ingress) {
-            Ok(incoming) => self.take_packet(now, &incoming),
-            Err(ingress) => match ingress.frame.message {
-                Message::Response(response) => self.rooms.take_response(now, &ingress, &response),
-                Message::Packet(_) => Err(Reject::Malformed),
-            },
+        match &ingress.frame.message {
+            Message::Packet(packet) => self.take_packet(now, &ingress, packet),
+            Message::Response(response) => self.rooms.take_response(now, &ingress, response),
         }
     }
 
-    fn take_packet(&mut self, now: Now, incoming: &Incoming<'_>) -> Result<Taken, Reject> {
-        if !AdmissionControl::is_for(self.rooms.outbox.did(), incoming) {
+    fn take_packet(&mut self, now: Now, ingress: &Ingress<'_>, packet: &Packet<'_>) -> Result<Taken, Reject> {
+        if !AdmissionControl::is_for(self.rooms.outbox.did(), packet) {
             return Err(Reject::NotForUs);
         }
-        match Texts::read_plain(&incoming.packet) {
-            Some(texts) => self.take_named(now, incoming, texts?),
+        match Texts::read_plain(packet) {
+            Some(texts) => self.take_named(now, (ingress, packet), texts?),
             None => {
                 let mut scratch = Scratch::new();
-                let texts = Texts::read(&incoming.packet, &mut scratch)?;
-                self.take_named(now, incoming, texts)
+                let texts = Texts::read(packet, &mut scratch)?;
+                self.take_named(now, (ingress, packet), texts)
             }
         }
     }
 
     /// Judge a packet for us whose texts are read, and take in what passes.
-    fn take_named(&mut self, now: Now, incoming: &Incoming<'_>, texts: Texts<'_>) -> Result<Taken, Reject> {
+    fn take_named(
+        &mut self,
+        now: Now,
+        (ingress, packet): (&Ingress<'_>, &Packet<'_>),
+        texts: Texts<'_>,
+    ) -> Result<Taken, Reject> {
         let Self { policy, rooms, .. } = self;
         let Rooms { admission, peers, outbox, .. } = rooms;
-        let passed = admission.check((policy, peers), outbox.did(), now, incoming, texts)?;
+        let passed = admission.check((policy, peers), outbox.did(), now, ingress, texts)?;
         let Passed { sender, seat, judged, rank, .. } = passed;
         // Who waits is no peer yet, and needs no room among them.
         if judged.zone == Zone::Groen && !peers.has_room_for(now.mono, seat, rank) {
             return Err(Reject::Busy);
         }
         if sender.ping_type == PingType::Heartbeat {
-            return rooms.take_heartbeat(now, incoming.path, passed);
+            return rooms.take_heartbeat(now, ingress.path, passed);
         }
         let plan = match judged.zone {
             Zone::Groen => match policy.replies.find(sender.intent) {
@@ -79,7 +81,7 @@ impl Node {
             // What an approval would be answered with.
             Zone::Geel | Zone::Rood => Plan::Wait(policy.replies.find(sender.intent)),
         };
-        rooms.take_ping(now, incoming, passed, plan)
+        rooms.take_ping(now, (ingress, packet.packet_id), passed, plan)
     }
 }
 
@@ -117,12 +119,13 @@ impl Rooms {
     fn take_ping(
         &mut self,
         now: Now,
-        incoming: &Incoming<'_>,
+        (ingress, packet_id): (&Ingress<'_>, Text<'_>),
         passed: Passed<'_>,
         plan: Plan<'_>,
     ) -> Result<Taken, Reject> {
         let Passed { sender, seat, judged, rank, .. } = passed;
-        let &Incoming { path, auth, bytes, encoding, packet } = incoming;
+        let &Ingress { path, auth, bytes, .. } = ingress;
+        let encoding = ingress.frame.encoding;
         let hop = NextHop::back(path, auth).ok_or(Reject::Busy)?;
         let decision = if matches!(plan, Plan::Wait(_)) { Decision::Pending } else { Decision::Accept };
         // Who waits is no peer yet, but the decision will be an event, too.
@@ -135,7 +138,7 @@ impl Rooms {
         }
         let mut allowance = bytes.len() * AMPLIFICATION;
         let draft = Answer {
-            in_response_to: packet.packet_id,
+            in_response_to: packet_id,
             decision,
             payload: Value::EMPTY_OBJECT,
             judged,
@@ -156,7 +159,7 @@ impl Rooms {
             Kept::Nowhere
         } else {
             let charged = Charged::new(self.admission.names(), seat.hash(), rank, path.remote);
-            let ping = Inbound::new(now.mono, (rank, charged), sender, (incoming, hop), &judged, allowance);
+            let ping = Inbound::new(now.mono, (rank, charged), sender, (ingress, hop), &judged, allowance);
             self.keep(now, ping.ok_or(Reject::TooLong)?, decision).ok_or(Reject::Busy)?
         };
         // Nothing below can fail: room was found for all of it.

@@ -8,7 +8,7 @@ use crate::airlock::{Rank, Source, Subject};
 use crate::framing::{Encoding, PingType, Zone};
 use crate::limits::{MAX_DID, MAX_INTENT, MAX_PACKET_ID};
 use crate::node::event::{OpenId, WaitId};
-use crate::node::ingress::{Auth, Incoming, Sender};
+use crate::node::ingress::{Auth, Ingress, Sender};
 use crate::node::outbox::NextHop;
 use crate::node::policy::Judged;
 use crate::table::{Link, Linked};
@@ -84,7 +84,7 @@ impl Inbound {
         now: Instant,
         (rank, charged): (Rank, Charged),
         sender: Sender<'_>,
-        (incoming, hop): (&Incoming<'_>, NextHop),
+        (ingress, hop): (&Ingress<'_>, NextHop),
         judged: &Judged<'_>,
         allowance: usize,
     ) -> Option<Self> {
@@ -94,8 +94,8 @@ impl Inbound {
             rank,
             charged,
             hop,
-            auth: incoming.auth,
-            encoding: incoming.encoding,
+            auth: ingress.auth,
+            encoding: ingress.frame.encoding,
             did: sender.did.try_into().ok()?,
             packet_id: sender.packet_id.try_into().ok()?,
             intent: sender.intent.try_into().ok()?,
