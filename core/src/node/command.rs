@@ -3,10 +3,10 @@
 use core::fmt;
 
 use super::Node;
+use super::client::RequestId;
 use super::event::{OpenId, WaitId};
 use super::ping::{AnswerError, Ping, PingError, ReplyError};
 use super::replies::Reply;
-use super::requests::RequestId;
 use crate::Commands;
 use crate::airlock::{LegacyError, Rule, RuleError, TrustError, Vouch, VouchError, VouchId};
 use crate::framing::Value;

@@ -1,6 +1,6 @@
 //! What a node tells its application.
 
-use super::requests::RequestId;
+use super::client::RequestId;
 use crate::Path;
 use crate::Unsent;
 use crate::airlock::{Source, WaitingId};

@@ -3,12 +3,12 @@
 //! There are two, so that an application that is slow to read about the pings of others still hears the answers to its
 //! own.
 
+use super::client::{Match, RequestId};
 use super::config::Caps;
 use super::event::{Answered, Decided, Event, OpenId, Outcome, Received, WaitId};
-use super::inbound::{Inbound, Kept};
+use super::inbox::{Inbound, Kept};
 use super::policy::Judged;
 use super::queue::{Full, Queue};
-use super::requests::RequestId;
 use crate::Path;
 use crate::airlock::{Rank, Source};
 use crate::framing::{Decision, Encoding, Zone};
@@ -161,24 +161,17 @@ impl Events {
     ) -> Result<(), Full> {
         let [packet_id, did, intent] = ping.texts().map(str::as_bytes);
         // An id out of a recording lacks the number.
-        let wait = WaitId { number: ping.number, ..wait };
-        let (from, waited) = (ping.path, now.saturating_since(ping.since));
+        let wait = WaitId { number: ping.number(), ..wait };
+        let (from, waited) = (ping.path(), now.saturating_since(ping.since()));
         let (packet_id_len, did_len) = (len32(packet_id), len32(did));
         let head =
             Head::Decided { wait, from, outcome, waited, answered, open, packet_id: packet_id_len, did: did_len };
         self.notices.push(head, &[packet_id, did, intent])
     }
 
-    pub(super) fn response(
-        &mut self,
-        datagram: &[u8],
-        from: Path,
-        request: RequestId,
-        rtt: Duration,
-        decision: Decision,
-        last: bool,
-    ) -> Result<(), Full> {
-        self.replies.push(ReplyHead { request, decision, from, rtt, last }, &[datagram])
+    pub(super) fn response(&mut self, datagram: &[u8], from: Path, answer: &Match) -> Result<(), Full> {
+        let &Match { request, rtt, decision } = answer;
+        self.replies.push(ReplyHead { request, decision, from, rtt, last: answer.is_last() }, &[datagram])
     }
 
     pub(super) fn heartbeat(&mut self, did: &str, path: Path) -> Result<(), Full> {

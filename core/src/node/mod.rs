@@ -1,7 +1,9 @@
 //! The datagram machine: a node that pings, and gates the pings of others.
 //!
 //! It composes the rooms below it ([`framing`](crate::framing), [`airlock`](crate::airlock)) and adds what ties them
-//! together: requests and their answers, pings that wait for the application, peers, heartbeats. What it promises:
+//! together: requests and their answers, pings that wait for the application, peers, heartbeats. Each of these is a type with a state
+//! of its own (`AdmissionControl`, `Client`, `Inbox`, `Peers`, `Events`, `Outbox`, `Timers`); a node composes them and passes on between
+//! them what comes in: a datagram is decoded once into an `Ingress`, a [`Command`] is all that an application may ask. What it promises:
 //!
 //! * A ROOD sender gets no byte and leaves nothing but a counter (and, on request, the name of the last one).
 //! * A ping is accepted only after room was found for its answer, its event and its table entries.
@@ -10,20 +12,19 @@
 //! * An address that has not proven itself is sent at most three times the bytes that it sent.
 //! * Every table and queue is bounded ([`Caps`]), and an accepted ping costs no allocation once they are warm.
 
-mod answer;
-mod asking;
+mod admission;
+mod application;
+mod client;
 mod command;
-mod commands;
 mod config;
-mod deciding;
 mod event;
 mod events;
 pub(crate) mod faults;
 mod heap;
-mod ids;
-mod inbound;
 mod inbox;
+mod ingress;
 mod machine;
+mod operator;
 mod outbox;
 mod peers;
 mod ping;
@@ -31,17 +32,17 @@ mod policy;
 #[cfg(feature = "sim")]
 pub(crate) mod probe;
 mod queue;
-mod quota;
 mod receive;
 mod replies;
-mod requests;
-mod rood;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod timers;
 
 use alloc::boxed::Box;
 
+pub use admission::{Rood, RoodBecause};
+pub use client::RequestId;
 pub use command::{Command, CommandOutcome};
 pub use config::{Caps, ConfigError, NodeConfig};
 pub use event::{Answered, Decided, Event, OpenId, Outcome, Received, WaitId, Waiting};
@@ -50,53 +51,43 @@ pub use ping::{AnswerError, Ping, PingError, ReplyError};
 #[cfg(feature = "record")]
 pub use receive::Taken;
 pub use replies::Reply;
-pub use requests::RequestId;
-pub use rood::{Rood, RoodBecause};
 pub use stats::{Stats, Tables};
 
+use self::admission::AdmissionControl;
+use self::client::Client;
 use self::events::Events;
 use self::faults::Faults;
-use self::inbound::Inbound;
-use self::inbox::Inbox;
+use self::inbox::{Inbound, Inbox};
+use self::ingress::Authenticator;
 use self::outbox::Outbox;
 use self::policy::Policy;
-use self::requests::Requests;
-use self::rood::LastRood;
-use crate::airlock::ReplayWindow;
-use crate::time::{Duration, Instant};
-use crate::{Seed, SipKey};
+use self::stats::Traffic;
+use self::timers::Timers;
+use crate::Seed;
 
 /// A node. See the [module](self) for what it promises and [`Machine`](crate::Machine) for how to drive it.
 #[derive(Debug)]
 pub struct Node {
     config: NodeConfig,
+    authenticator: Authenticator,
+    /// What the operator decided. Nothing in it changes when a packet arrives.
     policy: Policy,
-    state: State,
+    rooms: Rooms,
 }
 
-/// Everything in a node that changes with time and traffic.
+/// What changes with time and traffic, in rooms none of which sees the state of another. What is done here is to pass things on.
 #[derive(Debug)]
-struct State {
-    /// Hashes names, for every table that keeps anything under a name.
-    names: SipKey,
-    replay: ReplayWindow,
+struct Rooms {
+    admission: AdmissionControl,
     peers: Peers,
-    requests: Requests,
+    client: Client,
     inbox: Inbox,
     events: Events,
     outbox: Outbox,
-    stats: Stats,
-    /// Nothing, outside of a simulation.
-    faults: Faults,
-    /// The latest time that the node was told.
-    now: Instant,
-    decision_timeout: Duration,
-    heartbeat: Round,
+    timers: Timers,
+    traffic: Traffic,
     /// Whether heartbeats that are taken are events.
     tell_heartbeats: bool,
-    /// Who met silence last, where that is kept.
-    last_rood: Option<Box<LastRood>>,
-    cleanup: Cleanup,
     /// Keeps what the last event lends although its table entry is gone.
     lent: Lent,
 }
@@ -107,36 +98,6 @@ enum Lent {
     Nothing,
     Ping(Box<Inbound>),
     Peer(Box<str>),
-}
-
-/// Heartbeats: when the next round starts, and how many peers this round still has to reach.
-#[derive(Debug)]
-struct Round {
-    interval: Option<Duration>,
-    at: Option<Instant>,
-    left: usize,
-}
-
-/// Removal of stale peers: when it is due, and whether it is going on.
-#[derive(Debug)]
-struct Cleanup {
-    interval: Duration,
-    at: Option<Instant>,
-    running: bool,
-}
-
-impl State {
-    fn schedule_heartbeat(&mut self, now: Instant) {
-        if let (None, Some(interval)) = (self.heartbeat.at, self.heartbeat.interval) {
-            self.heartbeat.at = Some(now + interval);
-        }
-    }
-
-    fn schedule_cleanup(&mut self, now: Instant) {
-        if self.cleanup.at.is_none() {
-            self.cleanup.at = Some(now + self.cleanup.interval);
-        }
-    }
 }
 
 impl Node {
@@ -153,39 +114,26 @@ impl Node {
         config.check()?;
         let caps = if faults.no_table_cap() { Caps::none() } else { config.caps };
         // One key for every table of names, so that a name is hashed once a packet.
-        let mut keys = seed.fork("node.keys");
-        let names = keys.sip_key();
-        let mut replay = ReplayWindow::new(config.replay, names.clone());
-        if let Some(floor) = config.not_before {
-            replay.raise_floor(floor);
-        }
-        Ok(Self {
-            policy: Policy::new(&config, seed, &names)?,
-            state: State {
-                names: names.clone(),
-                replay,
-                peers: Peers::new(caps.peers, caps.peer_bytes, config.peer_stale, names.clone()),
-                requests: Requests::new(caps.requests),
-                inbox: Inbox::new(&caps, config.waiting_expiry, config.answer_timeout),
-                events: Events::new(caps.events as usize, caps.event_bytes),
-                outbox: Outbox::new(config.did.clone(), seed, &caps),
-                stats: Stats::default(),
-                faults,
-                now: Instant::ZERO,
-                decision_timeout: config.decision_timeout,
-                heartbeat: Round { interval: config.heartbeat, at: None, left: 0 },
-                tell_heartbeats: config.tell_heartbeats,
-                last_rood: config.keep_last_rood.then(Box::default),
-                cleanup: Cleanup { interval: config.peer_cleanup, at: None, running: false },
-                lent: Lent::Nothing,
-            },
-            config,
-        })
+        let names = seed.fork("node.keys").sip_key();
+        let rooms = Rooms {
+            admission: AdmissionControl::new(&config, names.clone(), faults),
+            peers: Peers::new(caps.peers, caps.peer_bytes, config.peer_stale, names.clone()),
+            client: Client::new(caps.requests, config.decision_timeout, faults),
+            inbox: Inbox::new(&caps, config.waiting_expiry, config.answer_timeout),
+            events: Events::new(caps.events as usize, caps.event_bytes),
+            outbox: Outbox::new(config.did.clone(), seed, &caps),
+            timers: Timers::new(config.heartbeat, config.peer_cleanup),
+            traffic: Traffic::default(),
+            tell_heartbeats: config.tell_heartbeats,
+            lent: Lent::Nothing,
+        };
+        let policy = Policy::new(&config, seed, &names)?;
+        Ok(Self { authenticator: Authenticator, policy, rooms, config })
     }
 
     /// What is switched off.
     #[cfg(feature = "record")]
     pub(crate) const fn faults(&self) -> Faults {
-        self.state.faults
+        self.rooms.admission.faults()
     }
 }

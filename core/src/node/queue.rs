@@ -128,9 +128,9 @@ impl<H: Copy> Queue<H> {
         Ok(())
     }
 
-    /// How long the oldest record is.
-    pub(super) fn front_len(&self) -> Option<usize> {
-        self.heads.front().map(|(_, len)| *len as usize)
+    /// The head of the oldest record, and how many bytes it has.
+    pub(super) fn front(&self) -> Option<(H, usize)> {
+        self.heads.front().map(|(head, len)| (*head, *len as usize))
     }
 
     /// Take the oldest record out. Its bytes stay readable until something is queued.

@@ -1,5 +1,7 @@
 //! Counters and gauges of a node.
 
+use super::Rooms;
+use super::inbox::Counts;
 use super::receive::Taken;
 use crate::{Reject, RejectCounts};
 
@@ -45,7 +47,20 @@ pub struct Stats {
     pub tables: Tables,
 }
 
-impl Stats {
+/// Every datagram that came in, by what became of it: the one table in which all reasons of all rooms are counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Traffic {
+    received: u64,
+    accepted: u64,
+    heartbeats: u64,
+    waiting: u64,
+    responses: u64,
+    rejected: RejectCounts,
+    /// Peers that made way for others.
+    peers_displaced: u64,
+}
+
+impl Traffic {
     /// Count a datagram, and what became of it.
     pub(super) fn count(&mut self, taken: Result<Taken, Reject>) {
         let add = |n: &mut u64| *n = n.saturating_add(1);
@@ -59,6 +74,59 @@ impl Stats {
             Ok(Taken::Waiting) => add(&mut self.waiting),
             Ok(Taken::Response) => add(&mut self.responses),
             Err(why) => self.rejected.count(why),
+        }
+    }
+
+    /// Count a peer that made way for another.
+    pub(super) const fn count_displaced_peer(&mut self) {
+        self.peers_displaced = self.peers_displaced.saturating_add(1);
+    }
+
+    /// Datagrams received, and the sum of what became of them.
+    #[cfg(feature = "sim")]
+    #[inline]
+    pub(super) fn books(&self) -> (u64, u64) {
+        (self.received, self.accepted + self.waiting + self.responses + self.rejected.total())
+    }
+}
+
+impl Rooms {
+    /// What all rooms have counted and hold.
+    pub(super) fn stats(&self) -> Stats {
+        let Traffic { received, accepted, heartbeats, waiting, responses, rejected, peers_displaced } = self.traffic;
+        let ((transmitted, unsent), (requests, timeouts)) = (self.outbox.counts(), self.client.counts());
+        let Counts { approved, refused, expired, displaced, unanswered } = self.inbox.counts();
+        Stats {
+            received,
+            accepted,
+            heartbeats,
+            waiting,
+            responses,
+            rejected,
+            transmitted,
+            unsent,
+            requests,
+            timeouts,
+            approved,
+            refused,
+            expired,
+            displaced,
+            peers_displaced,
+            unanswered,
+            tables: self.tables(),
+        }
+    }
+
+    /// How full the tables are.
+    pub(super) fn tables(&self) -> Tables {
+        Tables {
+            peers: self.peers.len(),
+            waiting: self.inbox.waiting_len(),
+            open: self.inbox.open_len(),
+            requests: self.client.len(),
+            nonces: self.admission.nonces(),
+            events: self.events.len(),
+            transmits: self.outbox.len(),
         }
     }
 }

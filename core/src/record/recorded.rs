@@ -286,11 +286,11 @@ impl<M: Recordable> Datagrams for Recorded<M> {
         let came = bytes.to_vec();
         let taken = self.machine.receive(now, path, bytes);
         writer.write(|line| {
-            let line = line.text("in", "datagram").at(now).path(path).hex("hex", &came);
-            // Recordings keep the name that this reason had when they got their form.
-            match &taken {
-                Err(Reject::SourcePortZero) => line.out(&format_args!("Err(NoReturn)")),
-                taken => line.out(taken),
+            line.text("in", "datagram").at(now).path(path).hex("hex", &came);
+            match taken {
+                // Recordings keep the name that this reason had when they got their form.
+                Err(Reject::SourcePortZero) => line.show("out", &"Err(NoReturn)"),
+                _ => line.out(&taken),
             };
         });
         taken.map(|_| ())

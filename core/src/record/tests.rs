@@ -8,11 +8,11 @@ use std::vec::Vec;
 use super::{Capture, Lines, Recorded, RecordingEnd, Replay, ReplayError, pcapng, replay, replay_labelled, settings};
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{Encoding, Value, ValueBuf, Zone};
-use crate::node::{Event, Node, NodeConfig, Ping, Reply};
+use crate::node::{Command, Event, Node, NodeConfig, Ping, Reply};
 use crate::record::line::Version;
 use crate::record::read::Object;
 use crate::time::{Duration, Instant, Now, Wall};
-use crate::{Datagrams, Did, Machine, Path, Seed};
+use crate::{Commands, Datagrams, Did, Machine, Path, Seed};
 
 fn at(millis: u64) -> Now {
     let wall = Wall::from_micros(1_736_942_400_000_000).saturating_add(Duration::from_millis(millis));
@@ -339,10 +339,9 @@ fn captures_are_well_formed() {
 #[test]
 fn names_in_recordings_stay() {
     let lines = Lines::default();
-    let config = NodeConfig::new(Did::new("jis:home:hub").unwrap());
-    let mut node = Node::recorded(config, &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
+    let mut node = Node::recorded(config("jis:home:hub"), &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
     let from = Path::to("192.0.2.1:0".parse().unwrap());
-    assert!(node.handle_datagram(Now::default(), from, &mut [0]).is_err());
+    assert!(node.handle_datagram(at(0), from, &mut [0]).is_err());
     assert!(lines.text().contains("\"out\":\"Err(NoReturn)\""), "{}", lines.text());
     replay(&lines.text()).unwrap();
 }
@@ -350,8 +349,7 @@ fn names_in_recordings_stay() {
 #[test]
 fn a_recording_that_says_that_it_has_an_end_has_one() {
     let lines = Lines::default();
-    let config = NodeConfig::new(Did::new("jis:home:hub").unwrap());
-    let mut node = Node::recorded(config, &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
+    let mut node = Node::recorded(config("jis:home:hub"), &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
     node.handle_timeout(Now::default());
     let (begin, rest) = lines.text().split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
     let (ends, end) = ("{\"in\":\"file\",\"ends\":true}\n", "{\"in\":\"end\"}\n");
@@ -368,4 +366,43 @@ fn a_recording_that_says_that_it_has_an_end_has_one() {
     for text in [format!("{end}{begin}"), format!("{begin}\n{end}{rest}")] {
         assert!(matches!(replay(&text), Err(ReplayError::Unreadable { .. })), "{text}");
     }
+}
+
+/// A command that is handed over as one is written as the method of its name writes it.
+#[test]
+fn commands_and_methods_are_recorded_alike() {
+    let run = |as_commands: bool| {
+        let lines = Lines::default();
+        let mut node = Node::recorded(config("jis:hub"), &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
+        let (ping, rule) = (Ping::new("jis:x", path(7), "?"), Rule { any: true, ..Rule::new("r", "all", Zone::Geel) });
+        let vouched = ["jis:a"];
+        let expires = Expiry::Never;
+        let vouch =
+            Vouch { id: "v", voucher_did: "jis:b", voucher_trust: 0.9, factor: 1.0, vouched: &vouched, expires };
+        if as_commands {
+            for command in [
+                Command::SetTrust { did: "jis:x", trust: 0.5 },
+                Command::AllowLegacy("jis:*"),
+                Command::AddRule(rule),
+                Command::Vouch(vouch, at(0).wall),
+                Command::SetReply { pattern: "*", reply: &Reply::Later },
+                Command::Ping(ping),
+                Command::RevokeVouch("v"),
+                Command::RemoveTrust("jis:x"),
+            ] {
+                node.handle_command(at(1), &command);
+            }
+        } else {
+            node.set_trust("jis:x", 0.5).unwrap();
+            node.allow_legacy("jis:*").unwrap();
+            node.add_rule(&rule).unwrap();
+            node.vouch(&vouch, at(0).wall).unwrap();
+            node.set_reply("*", Reply::Later).unwrap();
+            node.ping(at(1), &ping).unwrap();
+            assert!(node.revoke_vouch("v") && node.remove_trust("jis:x"));
+        }
+        replay(&lines.text()).unwrap();
+        lines.text()
+    };
+    assert_eq!(run(true), run(false));
 }

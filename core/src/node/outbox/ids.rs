@@ -54,7 +54,7 @@ pub(super) fn packet_id(key: u64) -> Id<21> {
 }
 
 /// The key in a packet id of ours; `None` if it cannot be one.
-pub(super) fn packet_key(id: &str) -> Option<u64> {
+pub(in crate::node) fn packet_key(id: &str) -> Option<u64> {
     hex::parse_u64(id.as_bytes().strip_prefix(PING)?)
 }
 

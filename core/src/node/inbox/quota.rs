@@ -11,7 +11,7 @@ use crate::airlock::Rank;
 
 /// Who is charged for an entry. All are keyed hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Charged {
+pub(in crate::node) struct Charged {
     /// A name together with the address that it came from.
     pub(super) sender: u64,
     /// What only an address that has not proven to be its sender's is charged for.
@@ -38,13 +38,13 @@ pub(super) fn address_hash(key: &SipKey, scope: u64, remote: SocketAddr) -> u64 
 }
 
 /// The keyed hash of an address in no scope.
-pub(super) fn address(key: &SipKey, remote: SocketAddr) -> u64 {
+pub(in crate::node) fn address(key: &SipKey, remote: SocketAddr) -> u64 {
     address_hash(key, ADDRESSES, remote)
 }
 
 impl Charged {
     /// Who is charged for what came from a sender (its hash) of this rank at this address.
-    pub(super) fn new(key: &SipKey, sender: u64, rank: Rank, remote: SocketAddr) -> Self {
+    pub(in crate::node) fn new(key: &SipKey, sender: u64, rank: Rank, remote: SocketAddr) -> Self {
         let unproven = (rank < Rank::Proven).then(|| Unproven { name: sender, address: address(key, remote) });
         Self { sender: address_hash(key, sender, remote), unproven }
     }

@@ -1,23 +1,49 @@
-//! What the application says about pings that wait for it.
+//! What the application asks for: pings of ours, and its word about those of others.
 
-use super::answer::Answer;
 use super::event::{OpenId, Outcome, WaitId, Waiting};
-use super::inbound::Inbound;
+use super::inbox::{Inbound, Verdict};
+use super::outbox::{Answer, NextHop};
 use super::peers::Peers;
-use super::ping::AnswerError;
-use super::{Node, State};
-use crate::Path;
+use super::ping::{AnswerError, Ping, PingError};
+use super::{Node, RequestId, Rooms};
 use crate::airlock::Rank;
-use crate::framing::{Decision, Value, Zone};
-use crate::time::Now;
+use crate::framing::{Decision, Value};
+use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT};
+use crate::time::{Instant, Now};
+use crate::{Path, check_did};
 
 impl Node {
+    /// Forget a request of ours: it does not run out of time, and an answer that still comes is turned away. Only an
+    /// answer that came before and was not polled yet is still told. False when it had ended already.
+    pub fn forget(&mut self, request: RequestId) -> bool {
+        self.rooms.client.forget(request)
+    }
+
+    /// Send a ping and remember it until it is answered or runs out of time.
+    ///
+    /// Exactly one of these follows for it: an [`Event::Response`](super::Event::Response) with `last`, possibly after
+    /// one without (a `pending` answer), or an [`Event::Timeout`](super::Event::Timeout).
+    ///
+    /// # Errors
+    /// Why nothing was sent.
+    pub fn ping(&mut self, now: Now, ping: &Ping<'_>) -> Result<RequestId, PingError> {
+        check_did(ping.target)?;
+        if ping.intent.len() > MAX_INTENT {
+            return Err(PingError::Intent { len: ping.intent.len() });
+        }
+        if ping.path.remote.ip().to_canonical().is_unspecified() {
+            return Err(PingError::Unspecified(ping.path.remote.ip()));
+        }
+        let timeout = ping.timeout.unwrap_or(self.config.request_timeout);
+        self.rooms.ask(now, ping, now.mono + timeout)
+    }
+
     /// Answer a ping that was accepted with [`Reply::Later`](super::Reply::Later).
     ///
     /// # Errors
     /// Why nothing was sent; the ping stays open.
     pub fn respond(&mut self, now: Now, id: OpenId, payload: Value<'_>) -> Result<(), AnswerError> {
-        self.state.respond(now, id, payload)
+        self.rooms.respond(now, id, payload)
     }
 
     /// Let a waiting ping in: its sender gets a second response, `accept`, with what the reply rules say.
@@ -29,21 +55,15 @@ impl Node {
     /// Why nothing happened; the ping goes on waiting. [`AnswerError::Rood`] if it would be turned away by now. Room for the answer of the reply rules that held when the ping came
     /// was set aside, so this happens only when they have changed since or a queue is full.
     pub fn approve(&mut self, now: Now, id: WaitId) -> Result<Option<OpenId>, AnswerError> {
-        let waiting = self.state.inbox.waiting(id).ok_or(AnswerError::Gone)?;
+        let waiting = self.rooms.inbox.waiting(id).ok_or(AnswerError::Gone)?;
         // Who may not even wait by now does not get in by having waited.
-        let judged = self.policy.judge(now.wall, &waiting.subject(), self.state.names.name(&waiting.did));
-        if judged.zone == Zone::Rood && !self.state.faults.answer_rood() {
+        if !self.rooms.admission.still_passes(&self.policy, now, waiting) {
             return Err(AnswerError::Rood);
         }
-        let Some(payload) = self.policy.replies.find(&waiting.intent, waiting.encoding) else {
-            return self.state.open_waiting(now, id).map(Some);
-        };
-        let len = self.state.stage_decision(now, id, Decision::Accept, payload)?;
-        let ping = self.state.take_waiting(id).ok_or(AnswerError::Gone)?;
-        self.state.outbox.commit(ping.path, len);
-        let _ = self.state.events.decided(now.mono, id, &ping, Outcome::Approved, true, None);
-        self.state.approved(now, &ping.did, ping.path);
-        Ok(None)
+        match self.policy.replies.find(waiting.intent(), waiting.encoding()) {
+            Some(payload) => self.rooms.accept_waiting(now, id, payload).map(|()| None),
+            None => self.rooms.open_waiting(now, id).map(Some),
+        }
     }
 
     /// Turn a waiting ping away. It stops waiting in any case; its sender gets a second response, `reject`, if that finds
@@ -52,12 +72,12 @@ impl Node {
     /// # Errors
     /// [`AnswerError::Gone`]: it did not wait any more.
     pub fn reject(&mut self, now: Now, id: WaitId) -> Result<(), AnswerError> {
-        self.state.reject(now, id)
+        self.rooms.reject(now, id)
     }
 
     /// Every ping that waits for a decision, the one that came first in front.
     pub fn waiting(&self) -> impl Iterator<Item = Waiting<'_>> {
-        self.state.inbox.list()
+        self.rooms.inbox.list()
     }
 
     /// The ping that waits under this [number](WaitId::number).
@@ -67,12 +87,25 @@ impl Node {
     }
 }
 
-impl State {
+impl Rooms {
+    fn ask(&mut self, now: Now, ping: &Ping<'_>, deadline: Instant) -> Result<RequestId, PingError> {
+        let full = PingError::TooManyRequests(self.client.max());
+        if self.client.is_full() {
+            return Err(full);
+        }
+        let (key, hop) = (self.outbox.key(), NextHop::Direct(ping.path));
+        let len = self.outbox.stage_packet(now, ping, hop, key)?;
+        let responder = (ping.target != BROADCAST).then(|| self.admission.name(ping.target).hash());
+        let id = self.client.insert(key, responder, ping.path, now.mono, deadline).ok_or(full)?;
+        self.outbox.commit(hop, len);
+        Ok(id)
+    }
+
     fn respond(&mut self, now: Now, id: OpenId, payload: Value<'_>) -> Result<(), AnswerError> {
         let Self { inbox, peers, outbox, .. } = self;
         let ping = inbox.opened(id).ok_or(AnswerError::Gone)?;
         let len = outbox.stage(now, &Answer::to(ping, is_proven(peers, ping), Decision::Accept, payload))?;
-        outbox.commit(ping.path, len);
+        outbox.commit(ping.hop(), len);
         inbox.take_open(id);
         Ok(())
     }
@@ -91,21 +124,30 @@ impl State {
     }
 
     /// Take a ping out that waits for a decision, and free the room that is reserved for telling of it.
-    pub(super) fn take_waiting(&mut self, id: WaitId) -> Option<Inbound> {
-        let ping = self.inbox.take_waiting(id)?;
+    fn take_waiting(&mut self, id: WaitId, verdict: Verdict) -> Result<Inbound, AnswerError> {
+        let ping = self.inbox.take_waiting(id, verdict).ok_or(AnswerError::Gone)?;
         self.events.release(ping.text_bytes());
-        Some(ping)
+        Ok(ping)
     }
 
     fn reject(&mut self, now: Now, id: WaitId) -> Result<(), AnswerError> {
         let staged = self.stage_decision(now, id, Decision::Reject, Value::EMPTY_OBJECT);
-        let ping = self.take_waiting(id).ok_or(AnswerError::Gone)?;
+        let ping = self.take_waiting(id, Verdict::Refused)?;
         if let Ok(len) = staged {
-            self.outbox.commit(ping.path, len);
+            self.outbox.commit(ping.hop(), len);
         }
         // Room was reserved when it began to wait.
         let _ = self.events.decided(now.mono, id, &ping, Outcome::Rejected, staged.is_ok(), None);
-        self.stats.refused = self.stats.refused.saturating_add(1);
+        Ok(())
+    }
+
+    /// Answer a waiting ping: it is accepted.
+    fn accept_waiting(&mut self, now: Now, id: WaitId, payload: Value<'_>) -> Result<(), AnswerError> {
+        let len = self.stage_decision(now, id, Decision::Accept, payload)?;
+        let ping = self.take_waiting(id, Verdict::Approved)?;
+        self.outbox.commit(ping.hop(), len);
+        let _ = self.events.decided(now.mono, id, &ping, Outcome::Approved, true, None);
+        self.approved(now, ping.did(), ping.path());
         Ok(())
     }
 
@@ -115,8 +157,8 @@ impl State {
         if !self.inbox.can_open(ping) {
             return Err(AnswerError::QueueFull);
         }
-        let ping = self.take_waiting(id).ok_or(AnswerError::Gone)?;
-        let (did, path) = (ping.did.clone(), ping.path);
+        let ping = self.take_waiting(id, Verdict::Approved)?;
+        let (did, path) = (heapless::String::<MAX_DID>::try_from(ping.did()).unwrap_or_default(), ping.path());
         let open = self.inbox.open(now.mono, ping).ok_or(AnswerError::QueueFull)?;
         if let Some(ping) = self.inbox.opened(open) {
             let _ = self.events.decided(now.mono, id, ping, Outcome::Approved, false, Some(open));
@@ -127,7 +169,6 @@ impl State {
 
     /// Only now is the sender of a waiting ping accepted, and so a peer. What is known of it already is newer than the ping.
     fn approved(&mut self, now: Now, did: &str, path: Path) {
-        self.stats.approved = self.stats.approved.saturating_add(1);
         let seat = self.peers.look_up(did);
         if !seat.is_known() {
             self.meet(now, seat, path, Rank::Stranger);
@@ -137,5 +178,5 @@ impl State {
 
 /// Whether a ping came from the proven address of its sender.
 fn is_proven(peers: &Peers, ping: &Inbound) -> bool {
-    peers.is_proven(peers.look_up(&ping.did), ping.path.remote)
+    peers.is_proven(peers.look_up(ping.did()), ping.path().remote)
 }

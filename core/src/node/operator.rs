@@ -1,11 +1,11 @@
 //! What the operator tells a node, and what can be asked of it at any time.
 
+use super::admission::Rood;
 use super::peers::{Peer, Peers};
 use super::ping::ReplyError;
 use super::replies::Reply;
-use super::rood::Rood;
-use super::stats::{Stats, Tables};
-use super::{Node, NodeConfig, State};
+use super::stats::Stats;
+use super::{Node, NodeConfig};
 use crate::Did;
 use crate::airlock::{Gate, LegacyError, Rule, RuleError, Standing, TrustError, Vouch, VouchError, VouchId};
 use crate::framing::Value;
@@ -108,7 +108,7 @@ impl Node {
     /// # Errors
     /// No heartbeat has room for it.
     pub fn set_heartbeat(&mut self, status: Value<'_>, pod_id: Option<&str>) -> Result<(), ReplyError> {
-        self.state.outbox.set_heartbeat(status, pod_id)
+        self.rooms.outbox.set_heartbeat(status, pod_id)
     }
 
     /// Forget how pings of this pattern are answered; false when nothing was set for it. It must be the same text.
@@ -119,40 +119,24 @@ impl Node {
     /// The last sender that met silence because it is ROOD; only with [`NodeConfig::keep_last_rood`].
     #[must_use]
     pub fn last_rood(&self) -> Option<Rood<'_>> {
-        self.state.last_rood.as_ref()?.get()
+        self.rooms.admission.last_rood()
     }
 
     /// The peer table.
     #[must_use]
     pub const fn peers(&self) -> &Peers {
-        &self.state.peers
+        &self.rooms.peers
     }
 
     /// The peer of this name, unless it has been silent for too long.
     #[must_use]
     pub fn peer(&self, did: &str) -> Option<&Peer> {
-        self.state.peers.get(self.state.now, did)
+        self.rooms.peers.get(self.rooms.timers.now(), did)
     }
 
     /// Counters, and how full the tables are.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let state = &self.state;
-        Stats { tables: state.tables(), ..state.stats }
-    }
-}
-
-impl State {
-    /// How full the tables are.
-    pub(super) fn tables(&self) -> Tables {
-        Tables {
-            peers: self.peers.len(),
-            waiting: self.inbox.waiting_len(),
-            open: self.inbox.open_len(),
-            requests: self.requests.len(),
-            nonces: self.replay.len(),
-            events: self.events.len(),
-            transmits: self.outbox.len(),
-        }
+        self.rooms.stats()
     }
 }

@@ -2,12 +2,12 @@
 
 use core::fmt::Write as _;
 
-use super::inbound::Inbound;
-use super::policy::Judged;
-use crate::Path;
+use super::NextHop;
 use crate::airlock::Source;
 use crate::data::{SliceSink, msgpack};
 use crate::framing::{Decision, EncodeError, Encoding, Number, Response, Text, Value};
+use crate::node::inbox::Inbound;
+use crate::node::policy::Judged;
 
 /// Bytes that a packet or an answer takes beyond its variable parts, generously.
 pub(super) const fn overhead(encoding: Encoding) -> usize {
@@ -20,28 +20,28 @@ pub(super) const fn overhead(encoding: Encoding) -> usize {
 
 /// An answer to be written.
 #[derive(Clone, Copy)]
-pub(super) struct Answer<'a> {
-    pub(super) in_response_to: Text<'a>,
-    pub(super) decision: Decision,
-    pub(super) payload: Value<'a>,
-    pub(super) judged: Judged<'a>,
-    pub(super) path: Path,
-    pub(super) encoding: Encoding,
+pub(in crate::node) struct Answer<'a> {
+    pub(in crate::node) in_response_to: Text<'a>,
+    pub(in crate::node) decision: Decision,
+    pub(in crate::node) payload: Value<'a>,
+    pub(in crate::node) judged: Judged<'a>,
+    pub(in crate::node) hop: NextHop,
+    pub(in crate::node) encoding: Encoding,
     /// Bytes that the address may be sent; `None` when it has proven itself.
-    pub(super) allowance: Option<usize>,
+    pub(in crate::node) allowance: Option<usize>,
 }
 
 impl<'a> Answer<'a> {
     /// The answer to a ping that was kept.
-    pub(super) fn to(ping: &'a Inbound, proven: bool, decision: Decision, payload: Value<'a>) -> Self {
+    pub(in crate::node) fn to(ping: &'a Inbound, proven: bool, decision: Decision, payload: Value<'a>) -> Self {
         Self {
-            in_response_to: Text::new(&ping.packet_id),
+            in_response_to: Text::new(ping.packet_id()),
             decision,
             payload,
             judged: ping.judged(),
-            path: ping.path,
-            encoding: ping.encoding,
-            allowance: (!proven).then_some(ping.allowance),
+            hop: ping.hop(),
+            encoding: ping.encoding(),
+            allowance: (!proven).then_some(ping.allowance()),
         }
     }
 

@@ -1,11 +1,17 @@
 //! Everything that a node sends, and the queue in which it waits for the driver.
 
+mod answer;
+mod ids;
+
 use alloc::boxed::Box;
 use alloc::format;
 
-use super::answer::{Answer, Breakdown, overhead};
+pub(super) use self::answer::Answer;
+use self::answer::{Breakdown, overhead};
+pub(super) use self::ids::packet_key;
+use self::ids::{Ids, packet_id};
 use super::config::Caps;
-use super::ids::{self, Ids};
+use super::ingress::Auth;
 use super::ping::{AnswerError, Ping, PingError, ReplyError};
 use super::queue::{Queue, StageError, Written};
 use super::replies::MAX_REPLY;
@@ -23,6 +29,52 @@ const SAMPLE_ID: &str = "resp_0000000000000000";
 /// As long as the longest time stamp of our era.
 const SAMPLE_STAMP: &str = "2000-01-01T00:00:00.000001+00:00";
 
+/// How a datagram gets to where it goes, and what that adds to its frame. A frame is encoded once; sealing happens in place, in the
+/// buffer that the driver hands in, in front of and behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NextHop {
+    /// As it is, to this address.
+    Direct(Path),
+}
+
+impl NextHop {
+    /// The way back to where something came from. `None` where there is none: what came through a session is answered through it or
+    /// not at all, and none can be sealed yet.
+    pub(super) const fn back(path: Path, auth: Auth) -> Option<Self> {
+        match auth {
+            Auth::Unsigned | Auth::Signed(_) => Some(Self::Direct(path)),
+            Auth::Session(..) => None,
+        }
+    }
+
+    /// The addresses of the datagram.
+    pub(super) const fn path(self) -> Path {
+        match self {
+            Self::Direct(path) => path,
+        }
+    }
+
+    /// Bytes that it adds in front of a frame and behind it.
+    const fn added(self) -> (usize, usize) {
+        match self {
+            Self::Direct(_) => (0, 0),
+        }
+    }
+
+    /// The largest frame that it carries.
+    const fn max_frame(self) -> usize {
+        let (before, behind) = self.added();
+        self.path().max_datagram() - before - behind
+    }
+
+    /// Make a datagram of the frame of `len` bytes that stands in `out` behind the [added](Self::added) room in front; its length.
+    const fn seal(self, _: &mut [u8], len: usize) -> Transmit {
+        match self {
+            Self::Direct(path) => Transmit { path, len },
+        }
+    }
+}
+
 /// Writes packets and answers in the node's name, behind one bounded queue.
 ///
 /// What is staged is written behind the queue and overwritten by whatever is staged next, unless it is committed.
@@ -32,9 +84,11 @@ pub(super) struct Outbox {
     ids: Ids,
     breakdown: Breakdown,
     heartbeat: Option<Box<Heartbeat>>,
-    queue: Queue<Path>,
+    queue: Queue<NextHop>,
     /// Most datagrams that wait, and most bytes.
     bounds: (usize, usize),
+    sent: u64,
+    unsent: u64,
 }
 
 /// What heartbeats say besides that the node is alive.
@@ -49,7 +103,16 @@ impl Outbox {
     pub(super) fn new(did: Did, seed: &Seed, caps: &Caps) -> Self {
         let bounds = (caps.transmits as usize, caps.transmit_bytes);
         let queue = Queue::new(bounds.0, bounds.1);
-        Self { did, ids: Ids::new(seed), breakdown: Breakdown::default(), heartbeat: None, queue, bounds }
+        Self {
+            did,
+            ids: Ids::new(seed),
+            breakdown: Breakdown::default(),
+            heartbeat: None,
+            queue,
+            bounds,
+            sent: 0,
+            unsent: 0,
+        }
     }
 
     /// In whose name it writes.
@@ -83,18 +146,29 @@ impl Outbox {
     }
 
     /// Queue what was staged last.
-    pub(super) fn commit(&mut self, path: Path, len: usize) {
-        self.queue.commit(path, len);
+    pub(super) fn commit(&mut self, hop: NextHop, len: usize) {
+        self.queue.commit(hop, len);
     }
 
-    /// The next queued datagram, copied out if there is room for it.
+    /// The next queued datagram, sealed in `out` if there is room for it.
     pub(super) fn next(&mut self, out: &mut [u8]) -> Option<Transmit> {
-        if self.queue.front_len()? > out.len() {
-            return None;
-        }
-        let (path, bytes) = self.queue.pop()?;
-        out.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(Transmit { path, len: bytes.len() })
+        let (hop, len) = self.queue.front()?;
+        let (before, behind) = hop.added();
+        let room = out.get_mut(..before + len + behind)?;
+        let (_, bytes) = self.queue.pop()?;
+        room.get_mut(before..before + len)?.copy_from_slice(bytes);
+        self.sent = self.sent.saturating_add(1);
+        Some(hop.seal(room, len))
+    }
+
+    /// Datagrams handed out, and those of them that did not leave.
+    pub(super) const fn counts(&self) -> (u64, u64) {
+        (self.sent, self.unsent)
+    }
+
+    /// A datagram that was handed out did not leave.
+    pub(super) const fn count_unsent(&mut self) {
+        self.unsent = self.unsent.saturating_add(1);
     }
 
     /// Stage an answer; its length.
@@ -116,7 +190,7 @@ impl Outbox {
     fn write(&mut self, answer: &Answer<'_>, id: &str, stamp: &str) -> Result<usize, AnswerError> {
         let Self { did, breakdown, queue, .. } = self;
         let (did, breakdown) = (did.as_str(), breakdown.value(&answer.judged, answer.encoding));
-        let max = answer.path.max_datagram();
+        let max = answer.hop.max_frame();
         let guess = overhead(answer.encoding) + did.len() + answer.payload.raw_len();
         let staged = stage_frame(queue, guess, |space| answer.encode(did, id, stamp, breakdown, space));
         match staged {
@@ -128,8 +202,14 @@ impl Outbox {
     }
 
     /// Stage a packet of ours, whose id has this random part; its length.
-    pub(super) fn stage_packet(&mut self, now: Now, ping: &Ping<'_>, key: u64) -> Result<usize, PingError> {
-        let (packet_id, nonce, mut stamp) = (ids::packet_id(key), self.ids.nonce(), [0; 32]);
+    pub(super) fn stage_packet(
+        &mut self,
+        now: Now,
+        ping: &Ping<'_>,
+        hop: NextHop,
+        key: u64,
+    ) -> Result<usize, PingError> {
+        let (packet_id, nonce, mut stamp) = (packet_id(key), self.ids.nonce(), [0; 32]);
         let packet = Packet {
             packet_id: Text::from_wire(packet_id.as_str()),
             source_did: Text::new(self.did.as_str()),
@@ -146,7 +226,7 @@ impl Outbox {
             timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
             ..Packet::default()
         };
-        let max = ping.path.max_datagram();
+        let max = hop.max_frame();
         let guess = overhead(ping.encoding) + ping.target.len() + ping.purpose.len() + ping.payload.raw_len();
         match stage_frame(&mut self.queue, guess, |space| packet.encode(ping.encoding, space)) {
             Ok(len) if len <= max => Ok(len),
@@ -169,9 +249,15 @@ impl Outbox {
         Ok(())
     }
 
-    /// Write a heartbeat straight into the caller's buffer; its length.
-    pub(super) fn write_heartbeat(&mut self, now: Now, to: &str, encoding: Encoding, out: &mut [u8]) -> Option<usize> {
-        let (packet_id, nonce) = (ids::packet_id(self.ids.key()), self.ids.nonce());
+    /// Write a heartbeat straight into the caller's buffer.
+    pub(super) fn write_heartbeat(
+        &mut self,
+        now: Now,
+        (to, hop): (&str, NextHop),
+        encoding: Encoding,
+        out: &mut [u8],
+    ) -> Option<Transmit> {
+        let (packet_id, nonce) = (packet_id(self.ids.key()), self.ids.nonce());
         let mut stamp = [0; 32];
         let packet = Packet {
             packet_id: Text::from_wire(packet_id.as_str()),
@@ -188,7 +274,11 @@ impl Outbox {
             timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
             ..Packet::default()
         };
-        packet.encode(encoding, out).ok()
+        let (before, behind) = hop.added();
+        let room = out.len().checked_sub(behind)?;
+        let len = packet.encode(encoding, out.get_mut(before..room)?).ok()?;
+        self.sent = self.sent.saturating_add(1);
+        Some(hop.seal(out.get_mut(..before + len + behind)?, len))
     }
 }
 
@@ -207,7 +297,7 @@ fn is_falsy(payload: Value<'_>) -> bool {
 
 /// Write a frame behind a queue, offering more space until it fits.
 fn stage_frame(
-    out: &mut Queue<Path>,
+    out: &mut Queue<NextHop>,
     guess: usize,
     mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>,
 ) -> Result<usize, StageError<EncodeError>> {

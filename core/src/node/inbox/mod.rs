@@ -1,15 +1,19 @@
 //! Pings that passed the gate and wait for the application: for its decision, or for its answer.
 
+mod inbound;
+mod quota;
+
 use alloc::boxed::Box;
 use core::hash::BuildHasherDefault;
 
 use hashbrown::HashMap;
 use siphasher::sip::SipHasher13;
 
+pub(super) use self::inbound::{AMPLIFICATION, Inbound, Kept};
+pub(super) use self::quota::{Charged, address};
+use self::quota::{Most, Quota};
 use super::config::Caps;
 use super::event::{OpenId, WaitId, Waiting};
-use super::inbound::Inbound;
-use super::quota::{Charged, Most, Quota};
 use crate::airlock::{Claim, Rank, WaitingConfig, WaitingId, WaitingRoom, Within};
 use crate::table::List;
 use crate::time::{Duration, Instant};
@@ -21,6 +25,24 @@ pub(super) struct Inbox {
     bounds: Bounds,
     /// The number of the ping that began to wait last.
     number: u64,
+    counts: Counts,
+}
+
+/// What became of pings that waited for the application.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) approved: u64,
+    pub(super) refused: u64,
+    pub(super) expired: u64,
+    pub(super) displaced: u64,
+    pub(super) unanswered: u64,
+}
+
+/// Why a ping stops waiting for a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Approved,
+    Refused,
 }
 
 #[derive(Debug)]
@@ -193,7 +215,8 @@ impl Inbox {
         let waiting_most = Most { per_sender: caps.waiting_per_sender, per_address: caps.waiting_per_address };
         let open_most = Most { per_sender: open, per_address: caps.open_per_address };
         let bounds = Bounds { waiting, waiting_most, per_name, open, open_most, decision, answer };
-        Self { tables: None, bounds, number: 0 }
+        let counts = Counts { approved: 0, refused: 0, expired: 0, displaced: 0, unanswered: 0 };
+        Self { tables: None, bounds, number: 0, counts }
     }
 
     fn tables(&mut self) -> &mut Tables {
@@ -208,6 +231,7 @@ impl Inbox {
         let (slot, displaced) = self.tables().undecided.wait(now, ping)?;
         self.number = number;
         let displaced = displaced.map(|(slot, old)| (WaitId { slot, number: old.number }, old));
+        count(&mut self.counts.displaced, displaced.is_some());
         Some((WaitId { slot, number }, displaced))
     }
 
@@ -238,8 +262,13 @@ impl Inbox {
     }
 
     /// Take a ping out: it was decided.
-    pub(super) fn take_waiting(&mut self, id: WaitId) -> Option<Inbound> {
-        self.tables.as_deref_mut()?.undecided.take(id.slot)
+    pub(super) fn take_waiting(&mut self, id: WaitId, verdict: Verdict) -> Option<Inbound> {
+        let ping = self.tables.as_deref_mut()?.undecided.take(id.slot)?;
+        match verdict {
+            Verdict::Approved => count(&mut self.counts.approved, true),
+            Verdict::Refused => count(&mut self.counts.refused, true),
+        }
+        Some(ping)
     }
 
     /// Take an open ping out: it was answered.
@@ -253,6 +282,7 @@ impl Inbox {
     /// Take out the ping that has waited longest for a decision, if its time is up.
     pub(super) fn expire_waiting(&mut self, now: Instant) -> Option<(WaitId, Inbound)> {
         let (slot, ping) = self.tables.as_deref_mut()?.undecided.expire(now)?;
+        count(&mut self.counts.expired, true);
         Some((WaitId { slot, number: ping.number }, ping))
     }
 
@@ -261,7 +291,13 @@ impl Inbox {
         let Tables { open, open_quota, .. } = self.tables.as_deref_mut()?;
         let (slot, ping) = open.expire_one(now)?;
         open_quota.remove(ping.charged);
+        count(&mut self.counts.unanswered, true);
         Some(OpenId(slot))
+    }
+
+    /// What became of pings so far.
+    pub(super) const fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// When the next ping has waited too long for a decision.
@@ -279,7 +315,7 @@ impl Inbox {
         self.tables.iter().flat_map(|tables| tables.undecided.room.iter()).map(|(slot, ping)| {
             let [packet_id, source_did, intent] = ping.texts();
             let id = WaitId { slot, number: ping.number };
-            Waiting { id, packet_id, source_did, intent, from: ping.path, since: ping.since }
+            Waiting { id, packet_id, source_did, intent, from: ping.path(), since: ping.since() }
         })
     }
 
@@ -298,4 +334,8 @@ impl Inbox {
     pub(super) fn most_of_one(&self) -> u32 {
         self.tables.as_ref().map_or(0, |tables| tables.undecided.most_of_one())
     }
+}
+
+fn count(n: &mut u64, one: bool) {
+    *n = n.saturating_add(u64::from(one));
 }

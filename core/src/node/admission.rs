@@ -1,0 +1,221 @@
+//! Admission: which packets are taken in. Gate and replay window, in the order that protects.
+//!
+//! A packet that the gate turns away leaves nothing but a counter (and, on request, the name of the last one). Nothing is
+//! remembered of a packet before [`admit`](AdmissionControl::admit).
+
+use alloc::boxed::Box;
+use alloc::string::String;
+
+use super::NodeConfig;
+use super::faults::Faults;
+use super::inbox;
+use super::ingress::{Ingress, Sender, Texts};
+use super::peers::{PeerLookup, Peers};
+use super::policy::{Judged, Policy};
+use crate::airlock::replay::Origin;
+use crate::airlock::{Admission, Rank, ReplayWindow};
+use crate::framing::{Packet, PingType, Zone};
+use crate::limits::BROADCAST;
+use crate::time::{Now, iso};
+use crate::{Name, Path, Reject, SipKey, check_did};
+
+/// Longest timestamp that is unescaped; one without escapes may be longer.
+const MAX_STAMP: usize = 64;
+
+/// The gate's memory: what was taken in, and who was turned away last.
+#[derive(Debug)]
+pub(super) struct AdmissionControl {
+    /// Hashes names, for every table that keeps anything under a name.
+    names: SipKey,
+    replay: ReplayWindow,
+    /// Who met silence last, where that is kept.
+    last_rood: Option<Box<LastRood>>,
+    /// Nothing, outside of a simulation.
+    faults: Faults,
+}
+
+/// A packet that passed the gate and the replay window, and what was learned on the way.
+pub(super) struct Passed<'a> {
+    pub(super) sender: Sender<'a>,
+    pub(super) seat: PeerLookup<'a>,
+    pub(super) judged: Judged<'a>,
+    pub(super) rank: Rank,
+    /// Always there, outside of a simulation.
+    admission: Option<Admission>,
+}
+
+impl AdmissionControl {
+    /// Nothing was taken in yet.
+    pub(super) fn new(config: &NodeConfig, names: SipKey, faults: Faults) -> Self {
+        let mut replay = ReplayWindow::new(config.replay, names.clone());
+        if let Some(floor) = config.not_before {
+            replay.raise_floor(floor);
+        }
+        Self { names, replay, last_rood: config.keep_last_rood.then(Box::default), faults }
+    }
+
+    /// A name with its hash.
+    pub(super) fn name<'a>(&self, name: &'a str) -> Name<'a> {
+        self.names.name(name)
+    }
+
+    /// The key that names are hashed with.
+    pub(super) const fn names(&self) -> &SipKey {
+        &self.names
+    }
+
+    /// Whether a packet for `own` may be taken in. Nothing but the last ROOD sender is remembered of it.
+    #[inline]
+    pub(super) fn check<'a>(
+        &mut self,
+        (policy, peers): (&'a Policy, &Peers),
+        own: &str,
+        now: Now,
+        ingress: &Ingress<'_>,
+        texts: Texts<'a>,
+    ) -> Result<Passed<'a>, Reject> {
+        let Texts { sender, nonce, timestamp } = texts;
+        check_did(sender.did).map_err(|_| Reject::Malformed)?;
+        if sender.did == own {
+            return Err(Reject::OwnName);
+        }
+        let name = self.names.name(sender.did);
+        let judged = policy.judge(now.wall, &sender.subject(), name, ingress.auth);
+        match judged.zone {
+            Zone::Rood if !self.faults.answer_rood() => {
+                if let Some(last) = &mut self.last_rood {
+                    last.set(sender.did, ingress.path, policy.because(&judged));
+                }
+                return Err(Reject::Rood);
+            }
+            Zone::Geel if sender.ping_type == PingType::Heartbeat => return Err(Reject::HeartbeatNotAccepted),
+            Zone::Rood | Zone::Geel | Zone::Groen => {}
+        }
+
+        let mut scratch = [0; MAX_STAMP];
+        let stamp = timestamp.resolve(&mut scratch).ok().and_then(iso::parse);
+        let stamp = stamp.ok_or(Reject::BadTimestamp)?;
+        let remote = ingress.path.remote;
+        let seat = peers.look_up_name(name);
+        let rank = match peers.is_proven(seat, remote) {
+            true => Rank::Proven,
+            false if policy.trusts(&judged) => Rank::Trusted,
+            false => Rank::Stranger,
+        };
+        let origin = match rank {
+            Rank::Stranger => Origin::Stranger(inbox::address(&self.names, remote)),
+            Rank::Trusted => Origin::Trusted,
+            Rank::Proven => Origin::Proven,
+        };
+        let admission = match self.replay.check_name(now, name, nonce, stamp, origin) {
+            Ok(admission) => Some(admission),
+            Err(_) if self.faults.no_replay_check() => None,
+            Err(why) => return Err(why),
+        };
+        Ok(Passed { sender, seat, judged, rank, admission })
+    }
+
+    /// Whether this target is us, or everyone.
+    pub(super) fn is_for(own: &str, packet: &Packet<'_>) -> bool {
+        packet.target_did == *own || packet.target_did == *BROADCAST
+    }
+
+    /// Remember a packet: it is taken in.
+    pub(super) fn admit(&mut self, passed: Passed<'_>) {
+        if let Some(admission) = passed.admission {
+            self.replay.admit(admission);
+        }
+    }
+
+    /// Whether a ping that waited may still be let in.
+    pub(super) fn still_passes(&self, policy: &Policy, now: Now, ping: &inbox::Inbound) -> bool {
+        let judged = policy.judge(now.wall, &ping.subject(), self.names.name(ping.did()), ping.auth());
+        judged.zone != Zone::Rood || self.faults.answer_rood()
+    }
+
+    /// The last sender that met silence because it is ROOD.
+    pub(super) fn last_rood(&self) -> Option<Rood<'_>> {
+        self.last_rood.as_ref()?.get()
+    }
+
+    /// How many packets are remembered.
+    pub(super) fn nonces(&self) -> usize {
+        self.replay.len()
+    }
+
+    #[cfg(feature = "record")]
+    pub(super) const fn faults(&self) -> Faults {
+        self.faults
+    }
+
+    #[cfg(feature = "sim")]
+    pub(super) const fn replay(&self) -> &ReplayWindow {
+        &self.replay
+    }
+}
+
+/// The last sender that was turned away as ROOD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rood<'a> {
+    /// Its name, or the name that was written.
+    pub did: &'a str,
+    /// Where it was heard from.
+    pub from: Path,
+    /// Why.
+    pub because: RoodBecause<'a>,
+}
+
+/// What made a sender ROOD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoodBecause<'a> {
+    /// How far it is trusted: below the threshold.
+    Trust,
+    /// The rule of this name.
+    Rule(&'a str),
+    /// No rule matches, and [`GateConfig::otherwise`](crate::airlock::GateConfig::otherwise) is ROOD.
+    Otherwise,
+}
+
+/// One entry, overwritten by the next.
+#[derive(Debug, Default)]
+struct LastRood {
+    did: String,
+    rule: String,
+    path: Option<Path>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Kind {
+    #[default]
+    Trust,
+    Rule,
+    Otherwise,
+}
+
+impl LastRood {
+    fn set(&mut self, did: &str, path: Path, because: RoodBecause<'_>) {
+        self.did.clear();
+        self.did.push_str(did);
+        self.rule.clear();
+        self.path = Some(path);
+        self.kind = match because {
+            RoodBecause::Trust => Kind::Trust,
+            RoodBecause::Otherwise => Kind::Otherwise,
+            RoodBecause::Rule(name) => {
+                self.rule.push_str(name);
+                Kind::Rule
+            }
+        };
+    }
+
+    fn get(&self) -> Option<Rood<'_>> {
+        let because = match self.kind {
+            Kind::Trust => RoodBecause::Trust,
+            Kind::Rule => RoodBecause::Rule(&self.rule),
+            Kind::Otherwise => RoodBecause::Otherwise,
+        };
+        Some(Rood { did: &self.did, from: self.path?, because })
+    }
+}
