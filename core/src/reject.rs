@@ -20,6 +20,12 @@ pub enum Reject {
     NotForUs,
     /// Our own name as the sender.
     OwnName,
+    /// It bears no valid signature, although one is demanded: a key is pinned to its sender's name, or whoever is heard has to sign.
+    BadSignature,
+    /// Signed by another key than the one that is pinned to its sender's name.
+    Unpinned,
+    /// Signed by a key that has been rotated or revoked.
+    Revoked,
     /// The airlock said ROOD.
     Rood,
     /// A heartbeat from a sender that the airlock does not accept outright: it has nothing to wait for.
@@ -44,7 +50,7 @@ pub enum Reject {
 
 impl Reject {
     /// How many reasons there are.
-    pub const COUNT: usize = 16;
+    pub const COUNT: usize = 19;
 
     /// Every reason, in declaration order.
     pub const ALL: [Self; Self::COUNT] = [
@@ -54,6 +60,9 @@ impl Reject {
         Self::SourcePortZero,
         Self::NotForUs,
         Self::OwnName,
+        Self::BadSignature,
+        Self::Unpinned,
+        Self::Revoked,
         Self::Rood,
         Self::HeartbeatNotAccepted,
         Self::BadTimestamp,
@@ -76,6 +85,9 @@ impl Reject {
             Self::SourcePortZero => "source_port_zero",
             Self::NotForUs => "not_for_us",
             Self::OwnName => "own_name",
+            Self::BadSignature => "bad_signature",
+            Self::Unpinned => "unpinned",
+            Self::Revoked => "revoked",
             Self::Rood => "rood",
             Self::HeartbeatNotAccepted => "heartbeat_not_accepted",
             Self::BadTimestamp => "bad_timestamp",
@@ -141,6 +153,6 @@ mod tests {
             }
         }
         assert!(counts.iter().enumerate().all(|(i, (why, n))| why == Reject::ALL[i] && n == i as u64 + 1));
-        assert_eq!(counts.total(), 136);
+        assert_eq!(counts.total(), 190);
     }
 }

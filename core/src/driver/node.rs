@@ -5,11 +5,14 @@ use alloc::string::ToString;
 
 use super::handle::{Answer, Handle, Request, Requests};
 use crate::framing::{Decision, Encoding, PingType, Priority, Response, Text, Value, ValueBuf, Zone};
-use crate::node::{AnswerError, Answered, Event, Node, OpenId, Outcome, Ping, PingError, Received, RequestId, WaitId};
+use crate::identity::PublicKey;
+use crate::node::{
+    AnswerError, Answered, Auth, Event, Node, OpenId, Outcome, Ping, PingError, Received, RequestId, WaitId,
+};
 #[cfg(feature = "record")]
 use crate::record::Recorded;
 use crate::time::Duration;
-use crate::{Path, Unsent};
+use crate::{Path, StoreError, StoreSeq, Unsent};
 
 /// An owned answer to a ping of ours.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +36,8 @@ pub struct PingReply {
     pub rule: Option<Box<str>>,
     /// Where the answer came from.
     pub from: Path,
+    /// What it proves about who gave it.
+    pub auth: Auth,
     /// Time since the ping was made.
     pub rtt: Duration,
     /// Nothing follows.
@@ -99,6 +104,20 @@ pub enum Notice {
         /// Where it is.
         path: Path,
     },
+    /// A key was retired by a statement that came in a ping.
+    Retired {
+        /// The key.
+        key: PublicKey,
+        /// The one that takes its place.
+        successor: Option<PublicKey>,
+    },
+    /// Changes up to this number are on the medium, or were taken back.
+    Kept {
+        /// The last of them.
+        upto: StoreSeq,
+        /// How it ended.
+        result: Result<(), StoreError>,
+    },
     /// A peer was removed: it was silent for too long, or had proven nothing and made way for another.
     PeerLost {
         /// Its name.
@@ -138,6 +157,8 @@ pub struct PingNotice {
     pub encoding: Encoding,
     /// Where it came from.
     pub from: Path,
+    /// What it proves about its sender.
+    pub auth: Auth,
     /// Where the airlock put it.
     pub zone: Zone,
     /// Accept or pending.
@@ -227,6 +248,8 @@ fn notice_of(event: Event<'_>) -> Option<Notice> {
         Event::Heartbeat { did, path } => Some(Notice::Heartbeat { did: did.into(), path }),
         Event::PeerSeen { did, path } => Some(Notice::PeerSeen { did: did.into(), path }),
         Event::PeerLost { did } => Some(Notice::PeerLost { did: did.into() }),
+        Event::Retired { key, successor } => Some(Notice::Retired { key, successor }),
+        Event::Kept { upto, result } => Some(Notice::Kept { upto, result }),
         Event::Response(_) | Event::Timeout { .. } | Event::Unsent { .. } => None,
     }
 }
@@ -304,6 +327,7 @@ fn own_reply(answered: &Answered<'_>) -> PingReply {
         zone: airlock_zone.as_str().and_then(Zone::from_wire),
         rule: applied_rule.map(own),
         from: answered.from,
+        auth: answered.auth,
         rtt: answered.rtt,
         last: answered.last,
     }
@@ -326,6 +350,7 @@ fn own_ping(received: &Received<'_>) -> PingNotice {
         station_id: packet.station_id.map(own),
         encoding: received.encoding,
         from: received.from,
+        auth: received.auth,
         zone: received.zone,
         decision: received.decision,
         trust: received.trust,

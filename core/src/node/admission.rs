@@ -7,7 +7,9 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use super::NodeConfig;
+use super::event::Auth;
 use super::faults::Faults;
+use super::identity::{self, Claim, Verifications};
 use super::inbox;
 use super::ingress::{Ingress, Sender, Texts};
 use super::peers::{PeerLookup, Peers};
@@ -16,7 +18,7 @@ use crate::airlock::replay::Origin;
 use crate::airlock::{Admission, Rank, ReplayWindow};
 use crate::framing::{Packet, PingType, Zone};
 use crate::limits::BROADCAST;
-use crate::time::{Now, iso};
+use crate::time::{Instant, Now, iso};
 use crate::{Name, Path, Reject, SipKey, check_did};
 
 /// Longest timestamp that is unescaped; one without escapes may be longer.
@@ -28,6 +30,8 @@ pub(super) struct AdmissionControl {
     /// Hashes names, for every table that keeps anything under a name.
     names: SipKey,
     replay: ReplayWindow,
+    /// How many signatures of strangers may still be verified.
+    verifications: Verifications,
     /// Who met silence last, where that is kept.
     last_rood: Option<Box<LastRood>>,
     /// Nothing, outside of a simulation.
@@ -40,6 +44,7 @@ pub(super) struct Passed<'a> {
     pub(super) seat: PeerLookup<'a>,
     pub(super) judged: Judged<'a>,
     pub(super) rank: Rank,
+    pub(super) auth: Auth,
     /// Always there, outside of a simulation.
     admission: Option<Admission>,
 }
@@ -51,7 +56,8 @@ impl AdmissionControl {
         if let Some(floor) = config.not_before {
             replay.raise_floor(floor);
         }
-        Self { names, replay, last_rood: config.keep_last_rood.then(Box::default), faults }
+        let verifications = Verifications::new(config.caps.verifications);
+        Self { names, replay, verifications, last_rood: config.keep_last_rood.then(Box::default), faults }
     }
 
     /// A name with its hash.
@@ -71,7 +77,7 @@ impl AdmissionControl {
         (policy, peers): (&'a Policy, &Peers),
         own: &str,
         now: Now,
-        ingress: &Ingress<'_>,
+        (ingress, packet): (&Ingress<'_>, &Packet<'_>),
         texts: Texts<'a>,
     ) -> Result<Passed<'a>, Reject> {
         let Texts { sender, nonce, timestamp } = texts;
@@ -80,7 +86,16 @@ impl AdmissionControl {
             return Err(Reject::OwnName);
         }
         let name = self.names.name(sender.did);
-        let judged = policy.judge(now.wall, &sender.subject(), name, ingress.auth);
+        let claim = match identity::claim(&policy.pins, name, packet.proof, (policy.require, self.faults)) {
+            Ok(claim) => claim,
+            Err(why) => {
+                if let Some(last) = &mut self.last_rood {
+                    last.set(sender.did, ingress.path, RoodBecause::Key(why));
+                }
+                return Err(why);
+            }
+        };
+        let judged = policy.judge(now.wall, &sender.subject(), name, claim.proof());
         match judged.zone {
             Zone::Rood if !self.faults.answer_rood() => {
                 if let Some(last) = &mut self.last_rood {
@@ -112,7 +127,18 @@ impl AdmissionControl {
             Err(_) if self.faults.no_replay_check() => None,
             Err(why) => return Err(why),
         };
-        Ok(Passed { sender, seat, judged, rank, admission })
+        // Last, because it costs most: nothing is remembered of a packet whose signature does not hold.
+        let claimed = matches!(claim, Claim::Signed(_));
+        if claimed && rank < Rank::Proven && !self.may_verify(now.mono) {
+            return Err(Reject::Busy);
+        }
+        let auth = claim.verify(packet, ingress.frame.encoding)?;
+        Ok(Passed { sender, seat, judged, rank, auth, admission })
+    }
+
+    /// Whether another signature of a stranger may be verified now.
+    pub(super) fn may_verify(&mut self, now: Instant) -> bool {
+        self.verifications.take(now)
     }
 
     /// Whether this target is us, or everyone.
@@ -129,7 +155,9 @@ impl AdmissionControl {
 
     /// Whether a ping that waited may still be let in.
     pub(super) fn still_passes(&self, policy: &Policy, now: Now, ping: &inbox::Inbound) -> bool {
-        let judged = policy.judge(now.wall, &ping.subject(), self.names.name(ping.did()), ping.auth());
+        let name = self.names.name(ping.did());
+        let proof = identity::proof_of(&policy.pins, name, ping.auth());
+        let judged = policy.judge(now.wall, &ping.subject(), name, proof);
         judged.zone != Zone::Rood || self.faults.answer_rood()
     }
 
@@ -143,7 +171,6 @@ impl AdmissionControl {
         self.replay.len()
     }
 
-    #[cfg(feature = "record")]
     pub(super) const fn faults(&self) -> Faults {
         self.faults
     }
@@ -175,6 +202,9 @@ pub enum RoodBecause<'a> {
     Rule(&'a str),
     /// No rule matches, and [`GateConfig::otherwise`](crate::airlock::GateConfig::otherwise) is ROOD.
     Otherwise,
+    /// It does not prove what it has to: [`BadSignature`](Reject::BadSignature), [`Unpinned`](Reject::Unpinned) or
+    /// [`Revoked`](Reject::Revoked).
+    Key(Reject),
 }
 
 /// One entry, overwritten by the next.
@@ -192,6 +222,7 @@ enum Kind {
     Trust,
     Rule,
     Otherwise,
+    Key(Reject),
 }
 
 impl LastRood {
@@ -203,6 +234,7 @@ impl LastRood {
         self.kind = match because {
             RoodBecause::Trust => Kind::Trust,
             RoodBecause::Otherwise => Kind::Otherwise,
+            RoodBecause::Key(why) => Kind::Key(why),
             RoodBecause::Rule(name) => {
                 self.rule.push_str(name);
                 Kind::Rule
@@ -215,6 +247,7 @@ impl LastRood {
             Kind::Trust => RoodBecause::Trust,
             Kind::Rule => RoodBecause::Rule(&self.rule),
             Kind::Otherwise => RoodBecause::Otherwise,
+            Kind::Key(why) => RoodBecause::Key(why),
         };
         Some(Rood { did: &self.did, from: self.path?, because })
     }

@@ -35,7 +35,8 @@ impl Node {
             return Err(PingError::Unspecified(ping.path.remote.ip()));
         }
         let timeout = ping.timeout.unwrap_or(self.config.request_timeout);
-        self.rooms.ask(now, ping, now.mono + timeout)
+        let pinned = self.policy.pins.get_name(self.rooms.admission.name(ping.target)).is_some();
+        self.rooms.ask(now, ping, now.mono + timeout, pinned)
     }
 
     /// Answer a ping that was accepted with [`Reply::Later`](super::Reply::Later).
@@ -88,15 +89,15 @@ impl Node {
 }
 
 impl Rooms {
-    fn ask(&mut self, now: Now, ping: &Ping<'_>, deadline: Instant) -> Result<RequestId, PingError> {
+    fn ask(&mut self, now: Now, ping: &Ping<'_>, deadline: Instant, pinned: bool) -> Result<RequestId, PingError> {
         let full = PingError::TooManyRequests(self.client.max());
         if self.client.is_full() {
             return Err(full);
         }
         let (key, hop) = (self.outbox.key(), NextHop::Direct(ping.path));
-        let len = self.outbox.stage_packet(now, ping, hop, key)?;
+        let (len, digest) = self.outbox.stage_packet(now, ping, (hop, key), pinned)?;
         let responder = (ping.target != BROADCAST).then(|| self.admission.name(ping.target).hash());
-        let id = self.client.insert(key, responder, ping.path, now.mono, deadline).ok_or(full)?;
+        let id = self.client.insert(key, responder, (ping.path, digest), now.mono, deadline).ok_or(full)?;
         self.outbox.commit(hop, len);
         Ok(id)
     }

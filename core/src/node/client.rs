@@ -4,7 +4,7 @@ use super::event::Event;
 use super::faults::Faults;
 use super::heap::DeadlineHeap;
 use super::outbox::packet_key;
-use crate::framing::{Decision, Frame, Message, Response};
+use crate::framing::{Decision, Digest, Frame, Message, Response};
 use crate::limits::{MAX_DID, MAX_PACKET_ID};
 use crate::table::{Chain, Chained, Heap, Index, Slab, SlotId};
 use crate::time::{Duration, Instant};
@@ -45,6 +45,8 @@ struct Request {
     responder: Option<u64>,
     /// The only address that may answer.
     path: Path,
+    /// What a signed answer is bound to.
+    digest: Option<Digest>,
     /// When it was made.
     sent: Instant,
     /// A `pending` answer has come.
@@ -156,11 +158,12 @@ impl Client {
         &mut self,
         key: u64,
         responder: Option<u64>,
-        path: Path,
+        (path, digest): (Path, Option<Digest>),
         sent: Instant,
         deadline: Instant,
     ) -> Option<RequestId> {
-        let request = Request { key, responder, path, sent, pending: false, unsent: None, by_key: Chain::default() };
+        let request =
+            Request { key, responder, path, digest, sent, pending: false, unsent: None, by_key: Chain::default() };
         let id = self.slab.insert(request).ok()?;
         self.keys.insert(&mut self.slab, id.slot(), key);
         self.deadlines.set(id.slot(), deadline);
@@ -193,6 +196,11 @@ impl Client {
             return Err(Reject::Unrequested);
         }
         Ok(Match { request: RequestId(id), rtt: now.saturating_since(request.sent), decision })
+    }
+
+    /// What a signed answer to this request is bound to, if that was kept.
+    pub(super) fn digest(&self, id: RequestId) -> Option<&Digest> {
+        self.slab.get(id.0)?.digest.as_ref()
     }
 
     /// Take an answer in: it ends its request, or keeps it open for the decision.
@@ -283,7 +291,7 @@ mod tests {
     }
 
     fn asked(client: &mut Client, names: &SipKey, key: u64) -> RequestId {
-        client.insert(key, Some(names.name("jis:a").hash()), path(1), at(0), at(10)).unwrap()
+        client.insert(key, Some(names.name("jis:a").hash()), (path(1), None), at(0), at(10)).unwrap()
     }
 
     #[test]
@@ -315,7 +323,7 @@ mod tests {
         let mut client = Client::new(2, Duration::from_secs(300), Faults::default());
         let first = asked(&mut client, &names, 1);
         asked(&mut client, &names, 2);
-        assert!(client.is_full() && client.insert(3, None, path(1), at(0), at(10)).is_none());
+        assert!(client.is_full() && client.insert(3, None, (path(1), None), at(0), at(10)).is_none());
         assert!(client.expire(at(9)).is_none() && !client.is_due(at(9)));
         let ended = client.expire(at(10));
         assert!(matches!(ended, Some(Event::Timeout { request, pending: false }) if request == first));

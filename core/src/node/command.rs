@@ -7,9 +7,12 @@ use super::client::RequestId;
 use super::event::{OpenId, WaitId};
 use super::ping::{AnswerError, Ping, PingError, ReplyError};
 use super::replies::Reply;
+use super::storing::Keeping;
 use crate::Commands;
 use crate::airlock::{LegacyError, Rule, RuleError, TrustError, Vouch, VouchError, VouchId};
 use crate::framing::Value;
+use crate::identity::{PublicKey, Statement};
+use crate::pins::{Origin, PinError};
 use crate::time::{Now, Wall};
 
 /// Something that an application asks of a node. Each has a method of the same name on [`Node`], which says what it does.
@@ -61,6 +64,19 @@ pub enum Command<'a> {
     },
     /// [`Node::remove_reply`], of this pattern.
     RemoveReply(&'a str),
+    /// [`Node::pin`].
+    Pin {
+        /// The name.
+        did: &'a str,
+        /// The key that speaks for it.
+        key: PublicKey,
+        /// Who decided that.
+        origin: Origin,
+    },
+    /// [`Node::unpin`], this name.
+    Unpin(&'a str),
+    /// [`Node::retire`].
+    Retire(Statement),
     /// [`Node::set_heartbeat`].
     SetHeartbeat {
         /// What heartbeats say.
@@ -111,6 +127,10 @@ outcomes! {
     Rule(Result<(), RuleError>),
     /// Of [`Command::Vouch`].
     Vouch(Result<VouchId, VouchError>),
+    /// Of [`Command::Pin`] and [`Command::Retire`].
+    Pinned(Result<Keeping, PinError>),
+    /// Of [`Command::Unpin`].
+    Unpinned(Result<Option<Keeping>, PinError>),
     /// Of [`Command::SetReply`] and [`Command::SetHeartbeat`].
     Reply(Result<(), ReplyError>),
 }
@@ -136,6 +156,9 @@ impl Commands for Node {
             Command::RevokeVouch(id) => self.revoke_vouch(id).into(),
             Command::SetReply { pattern, reply } => self.set_reply(pattern, reply.clone()).into(),
             Command::RemoveReply(pattern) => self.remove_reply(pattern).into(),
+            Command::Pin { did, key, origin } => self.pin(now, did, key, origin).into(),
+            Command::Unpin(did) => self.unpin(did).into(),
+            Command::Retire(ref statement) => self.retire(statement).into(),
             Command::SetHeartbeat { status, pod_id } => self.set_heartbeat(status, pod_id).into(),
         }
     }

@@ -1,8 +1,10 @@
 //! What a node is told once, at birth.
 
+use super::identity::{Identity, Require};
 use crate::Did;
 use crate::airlock::{GateConfig, GateError, Rank, ReplayConfig, TrustConfig, VouchConfig};
 use crate::framing::Encoding;
+use crate::pins::PinConfig;
 use crate::time::{Duration, Wall};
 
 /// Settings of a [`Node`](super::Node). Start from [`NodeConfig::new`] and change what differs.
@@ -17,6 +19,14 @@ pub struct NodeConfig {
     pub trust: TrustConfig,
     /// Bounds of the vouch registry.
     pub vouches: VouchConfig,
+    /// Bounds of the table of pinned keys.
+    pub pins: PinConfig,
+    /// The key that the node signs with: every ping, answer and heartbeat. `None` by default: what it sends is unsigned, as the reference's.
+    pub identity: Option<Identity>,
+    /// What others have to prove before they are listened to at all: nothing.
+    pub require: Require,
+    /// Whether changes of what is kept are given out to a store ([`Durable`](crate::Durable)), and acknowledged only once they are there: off.
+    pub durable: bool,
     /// The replay window.
     pub replay: ReplayConfig,
     /// Packets stamped before this are [`Stale`](crate::Reject::Stale). `None` by default: a node that starts remembers nothing, so
@@ -58,6 +68,10 @@ impl NodeConfig {
             gate: GateConfig::default(),
             trust: TrustConfig::default(),
             vouches: VouchConfig::default(),
+            pins: PinConfig::default(),
+            identity: None,
+            require: Require::default(),
+            durable: false,
             replay: ReplayConfig::default(),
             not_before: None,
             request_timeout: Duration::from_secs(10),
@@ -179,6 +193,11 @@ pub struct Caps {
     pub replies: u32,
     /// Bytes of those rules: 4 MiB.
     pub reply_bytes: usize,
+    /// Signatures of addresses that have not proven themselves that are verified in a second: 5,000. What comes beyond is
+    /// [`Busy`](crate::Reject::Busy).
+    pub verifications: u32,
+    /// Changes of what is kept that wait for the store: 256.
+    pub changes: u32,
 }
 
 impl Caps {
@@ -209,6 +228,8 @@ impl Caps {
             transmit_bytes: usize::MAX / 2,
             replies: u32::MAX,
             reply_bytes: usize::MAX / 2,
+            verifications: u32::MAX,
+            changes: u32::MAX,
         }
     }
 }
@@ -231,6 +252,8 @@ impl Default for Caps {
             transmit_bytes: 4 << 20,
             replies: 1_024,
             reply_bytes: 4 << 20,
+            verifications: 5_000,
+            changes: 256,
         }
     }
 }

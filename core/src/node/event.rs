@@ -2,10 +2,11 @@
 
 use super::client::RequestId;
 use crate::Path;
-use crate::Unsent;
 use crate::airlock::{Source, WaitingId};
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, Response, Zone};
+use crate::identity::PublicKey;
 use crate::time::{Duration, Instant};
+use crate::{StoreError, StoreSeq, Unsent};
 
 /// A ping that waits for a decision: [`Node::approve`](super::Node::approve) or [`Node::reject`](super::Node::reject).
 ///
@@ -31,6 +32,37 @@ impl WaitId {
 /// An id outlives its ping harmlessly: using it then is a typed error and never hits another ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OpenId(pub(crate) WaitingId);
+
+/// What a datagram proves about who sent it. To whom a key belongs the [pins](crate::pins::Pins) of the node say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Auth {
+    /// Nothing: it bears no signature.
+    #[default]
+    Unsigned,
+    /// The holder of this key signed all of it.
+    Signed(PublicKey),
+}
+
+impl Auth {
+    /// The key that is proven to be its sender's.
+    #[must_use]
+    pub const fn key(self) -> Option<PublicKey> {
+        match self {
+            Self::Unsigned => None,
+            Self::Signed(key) => Some(key),
+        }
+    }
+
+    /// Its name in output: `none`, `signed`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsigned => "none",
+            Self::Signed(_) => "signed",
+        }
+    }
+}
 
 /// Something the application may want to know, lent from the node's own memory.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +105,20 @@ pub enum Event<'a> {
         /// Where it is.
         path: Path,
     },
+    /// A key that names were pinned to was retired by a statement that came in a ping: its successor speaks for them now, or nobody.
+    Retired {
+        /// The key.
+        key: PublicKey,
+        /// The one that takes its place.
+        successor: Option<PublicKey>,
+    },
+    /// Changes up to this number are on the medium, or could not be brought there and were taken back (a retired key stays retired).
+    Kept {
+        /// The last of them.
+        upto: StoreSeq,
+        /// How it ended.
+        result: Result<(), StoreError>,
+    },
     /// A peer was removed: it was silent for too long, or had proven nothing and made way for another.
     PeerLost {
         /// Its name.
@@ -92,6 +138,8 @@ pub struct Received<'a> {
     pub encoding: Encoding,
     /// Where it came from.
     pub from: Path,
+    /// What it proves about its sender.
+    pub auth: Auth,
     /// Where the airlock put it.
     pub zone: Zone,
     /// Accept or pending.
@@ -171,6 +219,8 @@ pub struct Waiting<'a> {
     pub intent: &'a str,
     /// Where it came from.
     pub from: Path,
+    /// What it proves about its sender.
+    pub auth: Auth,
     /// When it came.
     pub since: Instant,
 }
@@ -184,6 +234,8 @@ pub struct Answered<'a> {
     pub decision: Decision,
     /// Where it came from: where it was asked.
     pub from: Path,
+    /// What it proves about who gave it.
+    pub auth: Auth,
     /// Time since the request was made.
     pub rtt: Duration,
     /// Whether this ends the request. After a `pending` answer the decision may still come.

@@ -5,13 +5,14 @@
 
 use super::client::{Match, RequestId};
 use super::config::Caps;
-use super::event::{Answered, Decided, Event, OpenId, Outcome, Received, WaitId};
+use super::event::{Answered, Auth, Decided, Event, OpenId, Outcome, Received, WaitId};
 use super::inbox::{Inbound, Kept};
 use super::policy::Judged;
 use super::queue::{Full, Queue};
 use crate::Path;
 use crate::airlock::{Rank, Source};
 use crate::framing::{Decision, Encoding, Zone};
+use crate::identity::PublicKey;
 use crate::time::{Duration, Instant};
 
 /// The fixed part of a queued event. Texts and the datagram itself are the record's bytes.
@@ -22,6 +23,7 @@ enum Head {
         kept: Kept,
         encoding: Encoding,
         from: Path,
+        auth: Auth,
         zone: Zone,
         decision: Decision,
         trust: f64,
@@ -46,6 +48,8 @@ enum Head {
     PeerSeen { path: Path },
     /// Bytes: the name.
     PeerLost,
+    /// No bytes.
+    Retired { key: PublicKey, successor: Option<PublicKey> },
 }
 
 /// The fixed part of a queued response; its bytes are the datagram.
@@ -54,6 +58,7 @@ struct ReplyHead {
     request: RequestId,
     decision: Decision,
     from: Path,
+    auth: Auth,
     rtt: Duration,
     last: bool,
 }
@@ -131,7 +136,7 @@ impl Events {
         &mut self,
         datagram: &[u8],
         encoding: Encoding,
-        from: Path,
+        (from, auth): (Path, Auth),
         judged: &Judged<'_>,
         decision: Decision,
         kept: Kept,
@@ -140,6 +145,7 @@ impl Events {
             kept,
             encoding,
             from,
+            auth,
             zone: judged.zone,
             decision,
             trust: judged.trust,
@@ -169,9 +175,9 @@ impl Events {
         self.notices.push(head, &[packet_id, did, intent])
     }
 
-    pub(super) fn response(&mut self, datagram: &[u8], from: Path, answer: &Match) -> Result<(), Full> {
+    pub(super) fn response(&mut self, datagram: &[u8], (from, auth): (Path, Auth), answer: &Match) -> Result<(), Full> {
         let &Match { request, rtt, decision } = answer;
-        self.replies.push(ReplyHead { request, decision, from, rtt, last: answer.is_last() }, &[datagram])
+        self.replies.push(ReplyHead { request, decision, from, auth, rtt, last: answer.is_last() }, &[datagram])
     }
 
     pub(super) fn heartbeat(&mut self, did: &str, path: Path) -> Result<(), Full> {
@@ -186,10 +192,14 @@ impl Events {
         self.notices.push(Head::PeerLost, &[did.as_bytes()])
     }
 
+    pub(super) fn retired(&mut self, key: PublicKey, successor: Option<PublicKey>) -> Result<(), Full> {
+        self.notices.push(Head::Retired { key, successor }, &[])
+    }
+
     /// Take out the oldest response.
     pub(super) fn pop_reply(&mut self) -> Option<Event<'_>> {
-        let (ReplyHead { request, decision, from, rtt, last }, bytes) = self.replies.pop()?;
-        Some(Event::Response(Answered { request, decision, from, rtt, last, frame: bytes }))
+        let (ReplyHead { request, decision, from, auth, rtt, last }, bytes) = self.replies.pop()?;
+        Some(Event::Response(Answered { request, decision, from, auth, rtt, last, frame: bytes }))
     }
 
     /// Take out the oldest notice.
@@ -197,11 +207,23 @@ impl Events {
         let (head, bytes) = self.notices.pop()?;
         // What is read back here was checked before it was queued, so none of the `?` is ever taken.
         match head {
-            Head::Ping { kept, encoding, from, zone, decision, trust, source, frame, rule } => {
+            Head::Ping { kept, encoding, from, auth, zone, decision, trust, source, frame, rule } => {
                 let (frame, name) = bytes.split_at_checked(frame as usize)?;
                 let rule = if rule { core::str::from_utf8(name).ok() } else { None };
                 let (wait, open) = (kept.wait(), kept.open());
-                Some(Event::Ping(Received { wait, open, encoding, from, zone, decision, trust, source, rule, frame }))
+                Some(Event::Ping(Received {
+                    wait,
+                    open,
+                    encoding,
+                    from,
+                    auth,
+                    zone,
+                    decision,
+                    trust,
+                    source,
+                    rule,
+                    frame,
+                }))
             }
             Head::Decided { wait, from, outcome, waited, answered, open, packet_id, did } => {
                 let text = core::str::from_utf8(bytes).ok()?;
@@ -221,6 +243,7 @@ impl Events {
             }
             Head::Heartbeat { path } => Some(Event::Heartbeat { did: core::str::from_utf8(bytes).ok()?, path }),
             Head::PeerSeen { path } => Some(Event::PeerSeen { did: core::str::from_utf8(bytes).ok()?, path }),
+            Head::Retired { key, successor } => Some(Event::Retired { key, successor }),
             Head::PeerLost => Some(Event::PeerLost { did: core::str::from_utf8(bytes).ok()? }),
         }
     }

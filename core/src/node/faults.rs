@@ -14,12 +14,15 @@ pub enum Fault {
     AnswerRood,
     /// Tables have no bounds.
     NoTableCap,
+    /// Signatures are neither demanded nor verified.
+    NoSignatureCheck,
 }
 
 #[cfg(feature = "sim")]
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::NoReplayCheck, Self::AnyResponder, Self::AnswerRood, Self::NoTableCap];
+    pub const ALL: [Self; 5] =
+        [Self::NoReplayCheck, Self::AnyResponder, Self::AnswerRood, Self::NoTableCap, Self::NoSignatureCheck];
 
     /// The name on a command line and in a recording.
     #[must_use]
@@ -29,6 +32,7 @@ impl Fault {
             Self::AnyResponder => "any-responder",
             Self::AnswerRood => "answer-rood",
             Self::NoTableCap => "no-table-cap",
+            Self::NoSignatureCheck => "no-signature-check",
         }
     }
 
@@ -93,4 +97,5 @@ asked! {
     any_responder: AnyResponder,
     answer_rood: AnswerRood,
     no_table_cap: NoTableCap,
+    no_signature_check: NoSignatureCheck,
 }

@@ -1,64 +1,29 @@
-//! A datagram on its way in: decoded once, and who vouches for it.
+//! A datagram on its way in: decoded once.
 
 use crate::airlock::Subject;
 use crate::framing::{Frame, Packet, PingType, Text, TextError};
-use crate::identity::PublicKey;
 use crate::limits::{MAX_DID, MAX_INTENT, MAX_NONCE, MAX_PACKET_ID};
-use crate::table::SlotId;
 use crate::{Path, Reject};
-
-/// What a datagram proves about who sent it. To whom a key belongs the [policy](super::policy) knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Auth {
-    /// Nothing: it bears no signature, or none that anything was asked of.
-    #[default]
-    Unsigned,
-    /// The holder of this key signed it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "made where signatures are verified: see `Authenticator`"))]
-    Signed(PublicKey),
-    /// It came through this session, whose other end is the holder of this key.
-    #[cfg_attr(not(test), expect(dead_code, reason = "made where sessions are opened: see `Authenticator`"))]
-    Session(SlotId, PublicKey),
-}
-
-impl Auth {
-    /// The key that is proven to be its sender's.
-    pub(super) const fn key(self) -> Option<PublicKey> {
-        match self {
-            Self::Unsigned => None,
-            Self::Signed(key) | Self::Session(_, key) => Some(key),
-        }
-    }
-}
 
 /// A datagram that was decoded, with all that is known of how it came.
 #[derive(Clone, Copy)]
 pub(super) struct Ingress<'a> {
     pub(super) path: Path,
-    pub(super) auth: Auth,
     pub(super) frame: Frame<'a>,
     /// The frame in bytes: of a datagram that came through a session what was inside.
     pub(super) bytes: &'a [u8],
 }
 
-/// The step from a datagram to an [`Ingress`]: the one place where [`Auth`] is decided.
-///
-/// It is in this order that layers are added: a session frame is opened in place and what is inside goes on with
-/// [`Auth::Session`]; then the frame is decoded; then a signature in it is verified and gives [`Auth::Signed`]. A signature that does
-/// not hold is no [`Auth::Unsigned`] but a reason to turn the datagram away here.
-#[derive(Debug, Default)]
-pub(super) struct Authenticator;
-
-impl Authenticator {
-    /// Decode a datagram, and find out who vouches for it.
+impl<'a> Ingress<'a> {
+    /// Decode a datagram.
     #[inline]
-    pub(super) fn ingress<'a>(&self, path: Path, bytes: &'a mut [u8]) -> Result<Ingress<'a>, Reject> {
+    pub(super) fn decode(path: Path, bytes: &'a mut [u8]) -> Result<Self, Reject> {
         if path.remote.port() == 0 {
             return Err(Reject::SourcePortZero);
         }
         let bytes = &*bytes;
         let frame = Frame::decode(bytes).map_err(|why| why.reject())?;
-        Ok(Ingress { path, auth: Auth::Unsigned, frame, bytes })
+        Ok(Self { path, frame, bytes })
     }
 }
 

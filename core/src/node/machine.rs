@@ -22,15 +22,16 @@ impl Machine for Node {
     }
 
     fn wants(&self) -> Wants {
-        let Rooms { client, inbox, events, outbox, timers, .. } = &self.rooms;
+        let Rooms { client, inbox, events, outbox, timers, storing, .. } = &self.rooms;
         let told = [
             (client.deadline(), Reason::RequestTimeout),
             (inbox.next_open(), Reason::AnswerTimeout),
             (inbox.next_waiting(), Reason::WaitingExpiry),
         ];
         let mut wants = Wants {
-            events: events.has_reply() || events.has_notice() || timers.is_cleaning(),
+            events: events.has_reply() || events.has_notice() || storing.has_notice() || timers.is_cleaning(),
             output: !outbox.is_empty() || timers.heartbeats_left() > 0,
+            store: storing.wants(),
             ..Wants::NOTHING
         };
         // Two variables instead of a pair: this is asked after every datagram, and a pair goes through memory.
@@ -134,7 +135,13 @@ impl Rooms {
     }
 
     fn poll_notice(&mut self) -> Option<Event<'_>> {
-        if self.events.has_notice() { self.events.pop_notice() } else { self.poll_due() }
+        if self.events.has_notice() {
+            return self.events.pop_notice();
+        }
+        match self.storing.pop_notice() {
+            Some(kept) => Some(kept),
+            None => self.poll_due(),
+        }
     }
 
     /// Time has passed: start the rounds that are due. What ran out is told by [`poll_due`](Self::poll_due).

@@ -2,10 +2,13 @@
 //!
 //! It composes the rooms below it ([`framing`](crate::framing), [`airlock`](crate::airlock)) and adds what ties them
 //! together: requests and their answers, pings that wait for the application, peers, heartbeats. Each of these is a type with a state
-//! of its own (`AdmissionControl`, `Client`, `Inbox`, `Peers`, `Events`, `Outbox`, `Timers`); a node composes them and passes on between
+//! of its own (`AdmissionControl`, `Client`, `Inbox`, `Peers`, `Events`, `Outbox`, `Timers`, `Storing`); a node composes them and passes on between
 //! them what comes in: a datagram is decoded once into an `Ingress`, a [`Command`] is all that an application may ask. What it promises:
 //!
 //! * A ROOD sender gets no byte and leaves nothing but a counter (and, on request, the name of the last one).
+//! * A name with a [pinned](crate::pins) key is believed only where that key signed; pings, answers and heartbeats of a node with an
+//!   [`Identity`] are signed. A statement that retires a key holds from the next packet on.
+//! * What has to survive is given out to a store ([`Durable`](crate::Durable)) and acknowledged when it is there.
 //! * A ping is accepted only after room was found for its answer, its event and its table entries.
 //! * A response is accepted only from whom and where it was asked; every request ends once.
 //! * A waiting ping that is decided later is answered then: its sender gets a second response.
@@ -21,6 +24,7 @@ mod event;
 mod events;
 pub(crate) mod faults;
 mod heap;
+mod identity;
 mod inbox;
 mod ingress;
 mod machine;
@@ -35,6 +39,7 @@ mod queue;
 mod receive;
 mod replies;
 mod stats;
+mod storing;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -45,23 +50,26 @@ pub use admission::{Rood, RoodBecause};
 pub use client::RequestId;
 pub use command::{Command, CommandOutcome};
 pub use config::{Caps, ConfigError, NodeConfig};
-pub use event::{Answered, Decided, Event, OpenId, Outcome, Received, WaitId, Waiting};
+pub use event::{Answered, Auth, Decided, Event, OpenId, Outcome, Received, WaitId, Waiting};
+pub use identity::{Identity, Require};
 pub use peers::{Peer, PeerLookup, Peers, Recorded};
 pub use ping::{AnswerError, Ping, PingError, ReplyError};
+pub use receive::STATEMENT;
 #[cfg(feature = "record")]
 pub use receive::Taken;
 pub use replies::Reply;
 pub use stats::{Stats, Tables};
+pub use storing::Keeping;
 
 use self::admission::AdmissionControl;
 use self::client::Client;
 use self::events::Events;
 use self::faults::Faults;
 use self::inbox::{Inbound, Inbox};
-use self::ingress::Authenticator;
 use self::outbox::Outbox;
 use self::policy::Policy;
 use self::stats::Traffic;
+use self::storing::Storing;
 use self::timers::Timers;
 use crate::Seed;
 
@@ -69,7 +77,6 @@ use crate::Seed;
 #[derive(Debug)]
 pub struct Node {
     config: NodeConfig,
-    authenticator: Authenticator,
     /// What the operator decided. Nothing in it changes when a packet arrives.
     policy: Policy,
     rooms: Rooms,
@@ -85,6 +92,7 @@ struct Rooms {
     events: Events,
     outbox: Outbox,
     timers: Timers,
+    storing: Storing,
     traffic: Traffic,
     /// Whether heartbeats that are taken are events.
     tell_heartbeats: bool,
@@ -121,14 +129,15 @@ impl Node {
             client: Client::new(caps.requests, config.decision_timeout, faults),
             inbox: Inbox::new(&caps, config.waiting_expiry, config.answer_timeout),
             events: Events::new(caps.events as usize, caps.event_bytes),
-            outbox: Outbox::new(config.did.clone(), seed, &caps),
+            outbox: Outbox::new(config.did.clone(), config.identity.clone(), seed, &caps),
             timers: Timers::new(config.heartbeat, config.peer_cleanup),
+            storing: Storing::new(config.durable, caps.changes),
             traffic: Traffic::default(),
             tell_heartbeats: config.tell_heartbeats,
             lent: Lent::Nothing,
         };
         let policy = Policy::new(&config, seed, &names)?;
-        Ok(Self { authenticator: Authenticator, policy, rooms, config })
+        Ok(Self { policy, rooms, config })
     }
 
     /// What is switched off.

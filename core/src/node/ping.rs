@@ -1,7 +1,8 @@
 //! What the application asks a node to do, and how that can fail.
 
 use crate::airlock::glob::StarInside;
-use crate::framing::{EncodeError, Encoding, PingType, Priority, RoutingMode, Value};
+use crate::framing::{EncodeError, Encoding, PingType, Priority, RoutingMode, SigningError, Value};
+use crate::identity::SignError;
 use crate::time::Duration;
 use crate::{DidError, Path};
 
@@ -82,6 +83,9 @@ pub enum PingError {
     /// The encoding cannot express the payload.
     #[error("{0}")]
     Encode(EncodeError),
+    /// The signer did not sign.
+    #[error(transparent)]
+    Sign(SignError),
     /// Too many requests are waiting for an answer: wait for one.
     #[error("{0} requests are waiting for an answer already")]
     TooManyRequests(u32),
@@ -117,9 +121,30 @@ pub enum AnswerError {
     /// The encoding of the ping cannot express the payload.
     #[error("{0}")]
     Encode(EncodeError),
+    /// The signer did not sign.
+    #[error(transparent)]
+    Sign(SignError),
     /// Too much is waiting to be sent or answered: drain the node first.
     #[error("a queue of the node is full")]
     QueueFull,
+}
+
+impl From<SigningError> for PingError {
+    fn from(why: SigningError) -> Self {
+        match why {
+            SigningError::Text(why) => Self::Encode(why),
+            SigningError::Signer(why) => Self::Sign(why),
+        }
+    }
+}
+
+impl From<SigningError> for AnswerError {
+    fn from(why: SigningError) -> Self {
+        match why {
+            SigningError::Text(why) => Self::Encode(why),
+            SigningError::Signer(why) => Self::Sign(why),
+        }
+    }
 }
 
 /// Why a reply rule, or what heartbeats are to say, was refused.

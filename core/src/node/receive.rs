@@ -6,15 +6,19 @@
 use super::admission::{AdmissionControl, Passed};
 use super::client::Claimed;
 use super::event::Outcome;
+use super::identity;
 use super::inbox::{AMPLIFICATION, Charged, Inbound, Kept};
 use super::ingress::{Ingress, Scratch, Texts};
 use super::outbox::{Answer, NextHop, Outbox};
 use super::peers::{PeerLookup, Recorded};
 use super::ping::AnswerError;
+use super::policy::Policy;
 use super::{Node, Rooms};
 use crate::airlock::Rank;
-use crate::framing::{Decision, Message, Packet, PingType, Response, Text, Value, Zone};
+use crate::framing::{Decision, Message, Packet, PingType, Response, Value, Zone};
+use crate::identity::Statement;
 use crate::limits::MAX_DID;
+use crate::pins::PinError;
 use crate::time::Now;
 use crate::{Name, Path, Reject};
 
@@ -31,19 +35,25 @@ pub enum Taken {
     Response,
 }
 
+/// The intent of a ping whose payload is a [`Statement`].
+pub const STATEMENT: &str = "overlay.key";
+
 impl Node {
     /// Decode a datagram and do what it asks for.
     pub(super) fn take(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
-        let ingress = self.authenticator.ingress(path, bytes)?;
+        let ingress = Ingress::decode(path, bytes)?;
         match &ingress.frame.message {
             Message::Packet(packet) => self.take_packet(now, &ingress, packet),
-            Message::Response(response) => self.rooms.take_response(now, &ingress, response),
+            Message::Response(response) => self.rooms.take_response(now, &self.policy, &ingress, response),
         }
     }
 
     fn take_packet(&mut self, now: Now, ingress: &Ingress<'_>, packet: &Packet<'_>) -> Result<Taken, Reject> {
         if !AdmissionControl::is_for(self.rooms.outbox.did(), packet) {
             return Err(Reject::NotForUs);
+        }
+        if packet.intent == *STATEMENT {
+            self.hear_statement(now, packet.payload)?;
         }
         match Texts::read_plain(packet) {
             Some(texts) => self.take_named(now, (ingress, packet), texts?),
@@ -55,6 +65,26 @@ impl Node {
         }
     }
 
+    /// A ping brings the statement of a key: it speaks for itself, whoever carries it, and holds before the ping is judged. One that says
+    /// nothing new, or is none, changes nothing.
+    fn hear_statement(&mut self, now: Now, payload: Value<'_>) -> Result<(), Reject> {
+        let Ok(key) = Statement::peek(payload) else { return Ok(()) };
+        if !self.policy.pins.speaks(&key) {
+            return Ok(());
+        }
+        let Rooms { admission, events, .. } = &mut self.rooms;
+        if !events.room_for_notices(1, 0) || !admission.may_verify(now.mono) {
+            return Err(Reject::Busy);
+        }
+        let Ok(statement) = Statement::read(payload) else { return Err(Reject::BadSignature) };
+        match self.retire(&statement) {
+            Ok(_) => drop(self.rooms.events.retired(key, statement.successor())),
+            Err(PinError::Busy) => return Err(Reject::Busy),
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
     /// Judge a packet for us whose texts are read, and take in what passes.
     fn take_named(
         &mut self,
@@ -64,7 +94,7 @@ impl Node {
     ) -> Result<Taken, Reject> {
         let Self { policy, rooms, .. } = self;
         let Rooms { admission, peers, outbox, .. } = rooms;
-        let passed = admission.check((policy, peers), outbox.did(), now, ingress, texts)?;
+        let passed = admission.check((policy, peers), outbox.did(), now, (ingress, packet), texts)?;
         let Passed { sender, seat, judged, rank, .. } = passed;
         // Who waits is no peer yet, and needs no room among them.
         if judged.zone == Zone::Groen && !peers.has_room_for(now.mono, seat, rank) {
@@ -81,7 +111,7 @@ impl Node {
             // What an approval would be answered with.
             Zone::Geel | Zone::Rood => Plan::Wait(policy.replies.find(sender.intent, ingress.frame.encoding)),
         };
-        rooms.take_ping(now, (ingress, packet.packet_id), passed, plan)
+        rooms.take_ping(now, (ingress, packet), passed, plan)
     }
 }
 
@@ -119,14 +149,15 @@ impl Rooms {
     fn take_ping(
         &mut self,
         now: Now,
-        (ingress, packet_id): (&Ingress<'_>, Text<'_>),
+        (ingress, packet): (&Ingress<'_>, &Packet<'_>),
         passed: Passed<'_>,
         plan: Plan<'_>,
     ) -> Result<Taken, Reject> {
-        let Passed { sender, seat, judged, rank, .. } = passed;
-        let &Ingress { path, auth, bytes, .. } = ingress;
-        let encoding = ingress.frame.encoding;
-        let hop = NextHop::back(path, auth).ok_or(Reject::Busy)?;
+        let Passed { sender, seat, judged, rank, auth, .. } = passed;
+        let &Ingress { path, bytes, .. } = ingress;
+        let (encoding, hop) = (ingress.frame.encoding, NextHop::Direct(path));
+        // What JSON has no form for cannot be signed, nor its answer.
+        let digest = if self.outbox.signs() { packet.digest(encoding).ok() } else { None };
         let decision = if matches!(plan, Plan::Wait(_)) { Decision::Pending } else { Decision::Accept };
         // Who waits is no peer yet, but the decision will be an event, too.
         let (more, more_bytes) =
@@ -138,12 +169,13 @@ impl Rooms {
         }
         let mut allowance = bytes.len() * AMPLIFICATION;
         let draft = Answer {
-            in_response_to: packet_id,
+            in_response_to: packet.packet_id,
             decision,
             payload: Value::EMPTY_OBJECT,
             judged,
             hop,
             encoding,
+            digest: digest.as_ref(),
             allowance: (rank < Rank::Proven).then_some(allowance),
         };
         let staged = match plan {
@@ -159,7 +191,8 @@ impl Rooms {
             Kept::Nowhere
         } else {
             let charged = Charged::new(self.admission.names(), seat.hash(), rank, path.remote);
-            let ping = Inbound::new(now.mono, (rank, charged), sender, (ingress, hop), &judged, allowance);
+            let how = (hop, auth, digest);
+            let ping = Inbound::new(now.mono, (rank, charged), sender, how, encoding, &judged, allowance);
             self.keep(now, ping.ok_or(Reject::TooLong)?, decision).ok_or(Reject::Busy)?
         };
         // Nothing below can fail: room was found for all of it.
@@ -170,7 +203,7 @@ impl Rooms {
         if decision == Decision::Accept {
             self.record_peer(now, seat, path, rank);
         }
-        let _ = self.events.ping(bytes, encoding, path, &judged, decision, kept);
+        let _ = self.events.ping(bytes, encoding, (path, auth), &judged, decision, kept);
         Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })
     }
 
@@ -191,7 +224,13 @@ impl Rooms {
     }
 
     /// A response counts only from whom and where it was asked.
-    fn take_response(&mut self, now: Now, ingress: &Ingress<'_>, response: &Response<'_>) -> Result<Taken, Reject> {
+    fn take_response(
+        &mut self,
+        now: Now,
+        policy: &Policy,
+        ingress: &Ingress<'_>,
+        response: &Response<'_>,
+    ) -> Result<Taken, Reject> {
         let Self { client, admission, events, .. } = self;
         let mut scratch = [0; MAX_DID];
         let Claimed { key, responder } = Claimed::read(response, &mut scratch)?;
@@ -200,10 +239,13 @@ impl Rooms {
         if !events.room_for_reply(ingress.bytes.len()) {
             return Err(Reject::Busy);
         }
+        let (digest, demands) = (client.digest(answer.request), (policy.require, admission.faults()));
+        let said = (response, ingress.frame.encoding);
+        let auth = identity::verify_answer(&policy.pins, responder, said, digest, demands)?;
         client.conclude(now.mono, answer);
         self.prove_peer(now, responder, path);
         // Room was found above.
-        let _ = self.events.response(ingress.bytes, path, &answer);
+        let _ = self.events.response(ingress.bytes, (path, auth), &answer);
         Ok(Taken::Response)
     }
 
@@ -272,7 +314,7 @@ fn stage_pending(
 const fn reject_of(why: AnswerError) -> Reject {
     match why {
         AnswerError::Unproven { .. } => Reject::Amplification,
-        AnswerError::QueueFull | AnswerError::Gone | AnswerError::Rood => Reject::Busy,
+        AnswerError::QueueFull | AnswerError::Gone | AnswerError::Rood | AnswerError::Sign(_) => Reject::Busy,
         AnswerError::TooLarge { .. } | AnswerError::Encode(_) => Reject::TooLong,
     }
 }

@@ -49,7 +49,7 @@ impl Origin {
         }
     }
 
-    pub(super) fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         [Self::Operator, Self::Approved, Self::FirstUse].into_iter().find(|origin| origin.as_str() == name)
     }
 }
@@ -76,6 +76,9 @@ pub enum PinError {
     /// There are as many retired keys as the configuration allows.
     #[error("{0} keys have been retired already, the most that the configuration allows")]
     TooManyRetired(usize),
+    /// Too many changes wait to be kept: try again once some are.
+    #[error("too many changes wait for the store")]
+    Busy,
     /// A statement about a key that is pinned to no name here.
     #[error("the statement is about a key that no name is pinned to")]
     Unknown,
@@ -278,6 +281,18 @@ impl Pins {
     #[must_use]
     pub fn is_retired(&self, key: &PublicKey) -> bool {
         self.retired_slot(key).is_some()
+    }
+
+    /// The same for bytes that may be no key at all.
+    pub(crate) fn is_retired_bytes(&self, key: &[u8; 32]) -> bool {
+        let same = |entry: &Retired| entry.key.as_bytes() == key;
+        !self.retired.is_empty() && self.by_retired.find(&self.retired, self.hash.hash(key), same).is_some()
+    }
+
+    /// Whether this key speaks for any name.
+    #[must_use]
+    pub fn speaks(&self, key: &PublicKey) -> bool {
+        !self.pins.is_empty() && self.first_of(key).is_some()
     }
 
     /// Every pin, in no meaningful but a reproducible order.

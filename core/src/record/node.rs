@@ -10,14 +10,16 @@ use super::recorded::{NoSuchQueue, Recordable, Recorded, Sink, Tape};
 use super::{settings, version_one};
 use crate::airlock::{Expiry, LegacyError, Pod, Rule, RuleError, TrustError, Vouch, VouchError, VouchId};
 use crate::framing::{PingType, Priority, RoutingMode, Value, Zone};
+use crate::identity::{PublicKey, Statement};
 use crate::node::faults::Faults;
 use crate::node::{
-    AnswerError, Command, CommandOutcome, ConfigError, Event, Node, NodeConfig, OpenId, Ping, PingError, Reply,
-    ReplyError, RequestId, Taken, WaitId,
+    AnswerError, Command, CommandOutcome, ConfigError, Event, Keeping, Node, NodeConfig, OpenId, Ping, PingError,
+    Reply, ReplyError, RequestId, Taken, WaitId,
 };
+use crate::pins::{Origin, PinError};
 use crate::table::SlotId;
 use crate::time::{Now, Wall};
-use crate::{Path, Reject, Seed};
+use crate::{Durable as _, Path, Reject, Seed, StoreError, StoreSeq};
 
 impl Node {
     /// A node and everything that goes in and out of it, its seed included, on a tape: see [`record`](crate::record).
@@ -101,6 +103,19 @@ impl Recordable for Node {
                 line.text("in", "set_reply").text("pattern", pattern).maybe("payload", payload)
             }
             Command::RemoveReply(pattern) => line.text("in", "remove_reply").text("pattern", pattern),
+            Command::Pin { did, key, origin } => line
+                .text("in", "pin")
+                .at(now)
+                .text("did", did)
+                .hex("key", key.as_bytes())
+                .text("origin", origin.as_str()),
+            Command::Unpin(did) => line.text("in", "unpin").text("did", did),
+            Command::Retire(ref statement) => {
+                let mut json = Vec::new();
+                // A vector takes everything.
+                let _ = statement.write_json(&mut json);
+                line.text("in", "retire").hex("statement", &json)
+            }
             Command::SetHeartbeat { status, pod_id } => {
                 line.text("in", "set_heartbeat").value("payload", status).maybe("pod_id", pod_id)
             }
@@ -149,10 +164,38 @@ impl Recordable for Node {
                 let (status, pod_id) = (line.value("payload")?, line.maybe("pod_id")?);
                 command(&Command::SetHeartbeat { status: status.as_value(), pod_id: pod_id.as_deref() });
             }
+            "pin" => {
+                let key = <[u8; 32]>::try_from(line.hex("key")?).ok().and_then(|key| PublicKey::from_bytes(key).ok());
+                let key = key.ok_or(BadRecord("pins what is no key"))?;
+                let origin =
+                    Origin::from_name(&line.text("origin")?).ok_or(BadRecord("has an unknown origin of a pin"))?;
+                command(&Command::Pin { did: &line.text("did")?, key, origin });
+            }
+            "unpin" => command(&Command::Unpin(&line.text("did")?)),
+            "retire" => {
+                let json = String::from_utf8(line.hex("statement")?).map_err(|_| BadRecord("has no statement"))?;
+                let statement = Value::from_json(&json).ok().and_then(|value| Statement::read(value).ok());
+                command(&Command::Retire(statement.ok_or(BadRecord("has no statement"))?));
+            }
             "remove_reply" => command(&Command::RemoveReply(&line.text("pattern")?)),
             _ => return Err(BadRecord("has an input that this program does not know")),
         }
         Ok(())
+    }
+
+    fn feed_store(recorded: &mut Recorded<Self>) -> Option<()> {
+        let _ = recorded.poll_store();
+        Some(())
+    }
+
+    fn feed_stored(
+        recorded: &mut Recorded<Self>,
+        now: Now,
+        upto: StoreSeq,
+        result: Result<(), StoreError>,
+    ) -> Option<()> {
+        recorded.handle_stored(now, upto, result);
+        Some(())
     }
 
     fn write_event(line: &mut Line, event: &Event<'_>) {
@@ -197,6 +240,9 @@ told! {
     remove_trust(did: &str) at Now::default(), Command::RemoveTrust(did) => bool;
     allow_legacy(pattern: &str) at Now::default(), Command::AllowLegacy(pattern) => Result<(), LegacyError>;
     disallow_legacy(pattern: &str) at Now::default(), Command::DisallowLegacy(pattern) => bool;
+    pin(now: Now, did: &str, key: PublicKey, origin: Origin) at now, Command::Pin { did, key, origin } => Result<Keeping, PinError>;
+    unpin(did: &str) at Now::default(), Command::Unpin(did) => Result<Option<Keeping>, PinError>;
+    retire(statement: &Statement) at Now::default(), Command::Retire(*statement) => Result<Keeping, PinError>;
     remove_rule(id: &str) at Now::default(), Command::RemoveRule(id) => bool;
     vouch(vouch: &Vouch<'_>, wall: Wall) at Now::default(), Command::Vouch(*vouch, wall) => Result<VouchId, VouchError>;
     revoke_vouch(id: &str) at Now::default(), Command::RevokeVouch(id) => bool;
@@ -386,6 +432,13 @@ fn write_event(line: &mut Line, event: &Event<'_>) {
         }
         Event::Unsent { request, why } => {
             line.text("event", "unsent").number("request", request.to_bits()).number("why", why.code())
+        }
+        Event::Retired { key, successor } => {
+            line.text("event", "retired").hex("key", key.as_bytes());
+            line.maybe("successor", successor.map(|key| alloc::format!("{key}")).as_deref())
+        }
+        Event::Kept { upto, result } => {
+            line.text("event", "kept").number("upto", upto.0).show("result", &format_args!("{result:?}"))
         }
         Event::Unanswered(id) => ids(line.text("event", "unanswered"), None, Some(*id)),
         Event::Heartbeat { did, path } => line.text("event", "heartbeat").text("did", did).path(*path),

@@ -10,7 +10,9 @@ use super::line::{Line, Version};
 use super::read::{BadRecord, Object};
 use crate::limits::MAX_DATAGRAM_V6;
 use crate::time::Now;
-use crate::{Commands, Datagrams, Machine, Path, Reject, Transmit, Unsent, Wants};
+use crate::{
+    Commands, Datagrams, Durable, Machine, Path, Reject, StoreError, StoreOp, StoreSeq, Transmit, Unsent, Wants,
+};
 
 /// Where a recording goes: a file, a socket, memory.
 pub trait Tape {
@@ -60,6 +62,16 @@ pub trait Recordable: Datagrams + Commands + Sized + 'static {
         version: Version,
         command: &mut dyn FnMut(&Self::Command<'_>),
     ) -> Result<(), BadRecord>;
+
+    /// Ask a machine that keeps state for the next change, as [`Durable::poll_store`] does; `None` if it is none.
+    fn feed_store(_: &mut Recorded<Self>) -> Option<()> {
+        None
+    }
+
+    /// Tell a machine that keeps state how a commit ended, as [`Durable::handle_stored`] does; `None` if it is none.
+    fn feed_stored(_: &mut Recorded<Self>, _: Now, _: StoreSeq, _: Result<(), StoreError>) -> Option<()> {
+        None
+    }
 
     /// Write an event, without the datagram that it lends: that was an input already.
     fn write_event(line: &mut Line, event: &Self::Event<'_>);
@@ -226,6 +238,12 @@ impl<M: Recordable> Recorded<M> {
                 let room = if line.has("room") { line.number("room")? } else { MAX_DATAGRAM_V6 };
                 self.poll_transmit(line.at()?, &mut alloc::vec![0; room.min(MAX_DATAGRAM_V6)]);
             }
+            "poll_store" => drop(M::feed_store(self).ok_or(BadRecord("keeps something, and its machine does not"))?),
+            "stored" => {
+                let result = stored_result(&line.text("result")?)?;
+                M::feed_stored(self, line.at()?, StoreSeq(line.u64("upto")?), result)
+                    .ok_or(BadRecord("keeps something, and its machine does not"))?;
+            }
             "address" => self.note_address(line.parsed("addr")?),
             queue if queue.starts_with("poll_") => {
                 self.poll(queue).map_err(|NoSuchQueue| BadRecord("polls what this program does not have"))?;
@@ -277,6 +295,43 @@ impl<M: Recordable> Machine for Recorded<M> {
     fn wants(&self) -> Wants {
         self.machine.wants()
     }
+}
+
+impl<M: Recordable + Durable> Durable for Recorded<M> {
+    fn poll_store(&mut self) -> Option<StoreOp<'_>> {
+        let Self { machine, writer } = self;
+        let op = machine.poll_store();
+        if let (Some(writer), Some(op)) = (writer, &op) {
+            writer.write(|line| {
+                line.text("in", "poll_store").number("seq", op.seq().0).hex("key", op.key());
+                if let Some(value) = op.value() {
+                    line.hex("value", value);
+                }
+            });
+        }
+        op
+    }
+
+    fn handle_stored(&mut self, now: Now, upto: StoreSeq, result: Result<(), StoreError>) {
+        self.machine.handle_stored(now, upto, result);
+        self.write(|line| {
+            line.text("in", "stored").at(now).number("upto", upto.0).text("result", result_name(result));
+        });
+    }
+}
+
+const fn result_name(result: Result<(), StoreError>) -> &'static str {
+    match result {
+        Ok(()) => "kept",
+        Err(StoreError::Full) => "full",
+        Err(StoreError::TooLarge) => "too_large",
+        Err(StoreError::Failed) => "failed",
+    }
+}
+
+fn stored_result(name: &str) -> Result<Result<(), StoreError>, BadRecord> {
+    let all = [Ok(()), Err(StoreError::Full), Err(StoreError::TooLarge), Err(StoreError::Failed)];
+    all.into_iter().find(|result| result_name(*result) == name).ok_or(BadRecord("has an unknown end of a commit"))
 }
 
 impl<M: Recordable> Datagrams for Recorded<M> {

@@ -6,7 +6,7 @@ use super::line::{Line, Version};
 use super::read::{BadRecord, Object};
 use crate::Did;
 use crate::framing::{Encoding, Zone};
-use crate::node::NodeConfig;
+use crate::node::{NodeConfig, Require};
 use crate::time::Wall;
 
 /// The fields of a configuration by kind, written once for both directions: a field that is added and forgotten here
@@ -36,6 +36,7 @@ macro_rules! settings {
                 line.number("caps.open_per_address", config.caps.open_per_address.into());
                 line.text("gate.otherwise", config.gate.otherwise.map_or("", Zone::as_str));
                 line.text("keep_last_rood", if config.keep_last_rood { "yes" } else { "no" });
+                write_newer(config, &mut line);
             }
             line.finish()
         }
@@ -70,6 +71,7 @@ macro_rules! settings {
                     zone => Some(Zone::from_wire(zone).ok_or(BadRecord("has an unknown zone"))?),
                 };
                 config.keep_last_rood = &*object.text("keep_last_rood")? == "yes";
+                read_newer(object, &mut config)?;
             } else {
                 // There were no such bounds.
                 (config.caps.waiting_per_address, config.caps.open_per_address) = (u32::MAX, u32::MAX);
@@ -98,6 +100,56 @@ settings! {
         caps.reply_bytes;
     spans: replay.window, replay.skew, request_timeout, decision_timeout, answer_timeout, waiting_expiry,
         peer_cleanup, peer_stale;
+}
+
+/// Settings that are younger than their version of recordings: written where they are not as they always were.
+fn write_newer(config: &NodeConfig, line: &mut Line) {
+    let usual = NodeConfig::new(config.did.clone());
+    for (name, value, usual) in [
+        ("pins.max_pins", config.pins.max_pins as u64, usual.pins.max_pins as u64),
+        ("pins.max_retired", config.pins.max_retired as u64, usual.pins.max_retired as u64),
+        ("caps.verifications", config.caps.verifications.into(), usual.caps.verifications.into()),
+        ("caps.changes", config.caps.changes.into(), usual.caps.changes.into()),
+    ] {
+        if value != usual {
+            line.number(name, value);
+        }
+    }
+    if config.require != usual.require {
+        line.text("require", if config.require == Require::Signed { "signed" } else { "nothing" });
+    }
+    if config.durable {
+        line.text("durable", "yes");
+    }
+    // Never the secret.
+    if let Some(identity) = &config.identity {
+        line.hex("identity", identity.public().as_bytes());
+    }
+}
+
+fn read_newer(object: Object<'_>, config: &mut NodeConfig) -> Result<(), BadRecord> {
+    if object.has("identity") {
+        return Err(BadRecord("is of a node that signs: the key is not in its recording"));
+    }
+    if object.has("pins.max_pins") {
+        config.pins.max_pins = object.number("pins.max_pins")?;
+    }
+    if object.has("pins.max_retired") {
+        config.pins.max_retired = object.number("pins.max_retired")?;
+    }
+    if object.has("caps.verifications") {
+        config.caps.verifications = object.number("caps.verifications")?;
+    }
+    if object.has("caps.changes") {
+        config.caps.changes = object.number("caps.changes")?;
+    }
+    config.require = match object.maybe("require")?.as_deref() {
+        None | Some("nothing") => Require::Nothing,
+        Some("signed") => Require::Signed,
+        Some(_) => return Err(BadRecord("demands what this program does not know")),
+    };
+    config.durable = object.maybe("durable")?.as_deref() == Some("yes");
+    Ok(())
 }
 
 /// The name of an encoding in a recording.

@@ -127,6 +127,8 @@ impl fmt::Display for Shown<'_> {
             Event::Heartbeat { did, path } => then::Event::Heartbeat { did, route: path.into() },
             Event::PeerSeen { did, path } => then::Event::PeerSeen { did, route: path.into() },
             Event::PeerLost { did } => then::Event::PeerLost { did },
+            // Nothing that brings these about was in a recording of that time.
+            Event::Retired { .. } | Event::Kept { .. } => return Ok(()),
         };
         write!(f, "{event:?}")
     }

@@ -5,10 +5,11 @@ use super::quota::Charged;
 use crate::Path;
 use crate::airlock::gate::MAX_RULE_TEXT;
 use crate::airlock::{Rank, Source, Subject};
-use crate::framing::{Encoding, PingType, Zone};
+use crate::framing::{Digest, Encoding, PingType, Zone};
 use crate::limits::{MAX_DID, MAX_INTENT, MAX_PACKET_ID};
+use crate::node::event::Auth;
 use crate::node::event::{OpenId, WaitId};
-use crate::node::ingress::{Auth, Ingress, Sender};
+use crate::node::ingress::Sender;
 use crate::node::outbox::NextHop;
 use crate::node::policy::Judged;
 use crate::table::{Link, Linked};
@@ -27,6 +28,8 @@ pub(in crate::node) struct Inbound {
     pub(super) charged: Charged,
     hop: NextHop,
     auth: Auth,
+    /// What an answer is bound to, where answers are signed.
+    digest: Option<Digest>,
     encoding: Encoding,
     did: heapless::String<MAX_DID>,
     packet_id: heapless::String<MAX_PACKET_ID>,
@@ -84,7 +87,8 @@ impl Inbound {
         now: Instant,
         (rank, charged): (Rank, Charged),
         sender: Sender<'_>,
-        (ingress, hop): (&Ingress<'_>, NextHop),
+        (hop, auth, digest): (NextHop, Auth, Option<Digest>),
+        encoding: Encoding,
         judged: &Judged<'_>,
         allowance: usize,
     ) -> Option<Self> {
@@ -94,8 +98,9 @@ impl Inbound {
             rank,
             charged,
             hop,
-            auth: ingress.auth,
-            encoding: ingress.frame.encoding,
+            auth,
+            digest,
+            encoding,
             did: sender.did.try_into().ok()?,
             packet_id: sender.packet_id.try_into().ok()?,
             intent: sender.intent.try_into().ok()?,
@@ -144,6 +149,11 @@ impl Inbound {
     /// Where it came from.
     pub(in crate::node) const fn path(&self) -> Path {
         self.hop.path()
+    }
+
+    /// What an answer to it is bound to.
+    pub(in crate::node) const fn digest(&self) -> Option<&Digest> {
+        self.digest.as_ref()
     }
 
     pub(in crate::node) const fn auth(&self) -> Auth {

@@ -315,7 +315,7 @@ impl Inbox {
         self.tables.iter().flat_map(|tables| tables.undecided.room.iter()).map(|(slot, ping)| {
             let [packet_id, source_did, intent] = ping.texts();
             let id = WaitId { slot, number: ping.number };
-            Waiting { id, packet_id, source_did, intent, from: ping.path(), since: ping.since() }
+            Waiting { id, packet_id, source_did, intent, from: ping.path(), auth: ping.auth(), since: ping.since() }
         })
     }
 

@@ -5,7 +5,7 @@ use core::fmt::Write as _;
 use super::NextHop;
 use crate::airlock::Source;
 use crate::data::{SliceSink, msgpack};
-use crate::framing::{Decision, EncodeError, Encoding, Number, Response, Text, Value};
+use crate::framing::{Decision, Digest, Encoding, Number, Response, Text, Value};
 use crate::node::inbox::Inbound;
 use crate::node::policy::Judged;
 
@@ -27,6 +27,8 @@ pub(in crate::node) struct Answer<'a> {
     pub(in crate::node) judged: Judged<'a>,
     pub(in crate::node) hop: NextHop,
     pub(in crate::node) encoding: Encoding,
+    /// The ping that is answered, where answers are signed.
+    pub(in crate::node) digest: Option<&'a Digest>,
     /// Bytes that the address may be sent; `None` when it has proven itself.
     pub(in crate::node) allowance: Option<usize>,
 }
@@ -41,20 +43,14 @@ impl<'a> Answer<'a> {
             judged: ping.judged(),
             hop: ping.hop(),
             encoding: ping.encoding(),
+            digest: ping.digest(),
             allowance: (!proven).then_some(ping.allowance()),
         }
     }
 
-    /// Write it, in the name of `did`, with this id and this time of writing.
-    pub(super) fn encode(
-        &self,
-        did: &str,
-        id: &str,
-        stamp: &str,
-        breakdown: Value<'_>,
-        out: &mut [u8],
-    ) -> Result<usize, EncodeError> {
-        let response = Response {
+    /// The packet, in the name of `did`, with this id and this time of writing.
+    pub(super) fn response(self, did: &'a str, id: &'a str, stamp: &'a str, breakdown: Value<'a>) -> Response<'a> {
+        Response {
             response_id: Text::from_wire(id),
             in_response_to: self.in_response_to,
             responder_did: Text::new(did),
@@ -67,8 +63,7 @@ impl<'a> Answer<'a> {
             applied_rule: self.judged.rule.map(Text::new),
             // No token yet, and no `rtt_ms`: a machine has no clock to measure its own time with.
             ..Response::default()
-        };
-        response.encode(self.encoding, out)
+        }
     }
 }
 

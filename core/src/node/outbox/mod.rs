@@ -5,24 +5,33 @@ mod ids;
 
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::vec::Vec;
 
 pub(super) use self::answer::Answer;
 use self::answer::{Breakdown, overhead};
 pub(super) use self::ids::packet_key;
 use self::ids::{Ids, packet_id};
 use super::config::Caps;
-use super::ingress::Auth;
+use super::identity::Identity;
 use super::ping::{AnswerError, Ping, PingError, ReplyError};
 use super::queue::{Queue, StageError, Written};
 use super::replies::MAX_REPLY;
 use crate::airlock::Rank;
 use crate::data::ValueToken;
-use crate::framing::{EncodeError, Encoding, Packet, PingType, Priority, RoutingMode, Text, Value, ValueBuf};
+use crate::framing::{
+    Digest, EncodeError, Encoding, Packet, PingSignatures, PingType, Priority, Proof, Response, RoutingMode,
+    SigningError, Text, Value, ValueBuf,
+};
 use crate::time::{Now, iso};
 use crate::{Did, Path, Seed, Transmit};
 
 /// Payload of a heartbeat, as the reference sends it.
 const ALIVE: &str = "{\"status\":{\"alive\":true}}";
+
+/// What the text of a signature takes beside the payload: five texts of at most 256 bytes and their names, escaped at worst.
+const TEXT_BESIDE: usize = 8 * 1024;
+/// A larger buffer for it is not kept.
+const MAX_SCRATCH: usize = 64 * 1024;
 
 /// As long as the id of any answer.
 const SAMPLE_ID: &str = "resp_0000000000000000";
@@ -38,15 +47,6 @@ pub(super) enum NextHop {
 }
 
 impl NextHop {
-    /// The way back to where something came from. `None` where there is none: what came through a session is answered through it or
-    /// not at all, and none can be sealed yet.
-    pub(super) const fn back(path: Path, auth: Auth) -> Option<Self> {
-        match auth {
-            Auth::Unsigned | Auth::Signed(_) => Some(Self::Direct(path)),
-            Auth::Session(..) => None,
-        }
-    }
-
     /// The addresses of the datagram.
     pub(super) const fn path(self) -> Path {
         match self {
@@ -81,6 +81,8 @@ impl NextHop {
 #[derive(Debug)]
 pub(super) struct Outbox {
     did: Did,
+    /// Signs all that is written, where somebody does.
+    signing: Option<Signing>,
     ids: Ids,
     breakdown: Breakdown,
     heartbeat: Option<Box<Heartbeat>>,
@@ -98,13 +100,33 @@ struct Heartbeat {
     pod_id: Option<Box<str>>,
 }
 
+/// What signs, and where the text that it signs is written.
+#[derive(Debug)]
+struct Signing {
+    identity: Identity,
+    scratch: Vec<u8>,
+}
+
+impl Signing {
+    fn sign(&mut self, packet: &Packet<'_>, encoding: Encoding) -> Result<PingSignatures, SigningError> {
+        // The text of the payload, escaped at worst, and all else that is signed.
+        self.scratch.resize(TEXT_BESIDE + 6 * packet.payload.raw_len(), 0);
+        let signatures = packet.sign(encoding, self.identity.signer(), &mut self.scratch);
+        if self.scratch.len() > MAX_SCRATCH {
+            self.scratch = Vec::new();
+        }
+        signatures
+    }
+}
+
 impl Outbox {
     /// Empty.
-    pub(super) fn new(did: Did, seed: &Seed, caps: &Caps) -> Self {
+    pub(super) fn new(did: Did, identity: Option<Identity>, seed: &Seed, caps: &Caps) -> Self {
         let bounds = (caps.transmits as usize, caps.transmit_bytes);
         let queue = Queue::new(bounds.0, bounds.1);
         Self {
             did,
+            signing: identity.map(|identity| Signing { identity, scratch: Vec::new() }),
             ids: Ids::new(seed),
             breakdown: Breakdown::default(),
             heartbeat: None,
@@ -113,6 +135,11 @@ impl Outbox {
             sent: 0,
             unsent: 0,
         }
+    }
+
+    /// Whether what it writes is signed.
+    pub(super) const fn signs(&self) -> bool {
+        self.signing.is_some()
     }
 
     /// In whose name it writes.
@@ -175,7 +202,7 @@ impl Outbox {
     pub(super) fn stage(&mut self, now: Now, answer: &Answer<'_>) -> Result<usize, AnswerError> {
         let (id, mut stamp) = (self.ids.response(), [0; 32]);
         let stamp = iso::format(now.wall, &mut stamp);
-        let len = self.write(answer, id.as_str(), stamp)?;
+        let len = self.write(answer, id.as_str(), stamp, false)?;
         match answer.allowance {
             Some(allowed) if len > allowed => Err(AnswerError::Unproven { len, allowed }),
             _ => Ok(len),
@@ -184,15 +211,25 @@ impl Outbox {
 
     /// The most that an answer takes, whenever it will be written. Nothing is staged.
     pub(super) fn measure(&mut self, answer: &Answer<'_>) -> Result<usize, AnswerError> {
-        self.write(answer, SAMPLE_ID, SAMPLE_STAMP)
+        self.write(answer, SAMPLE_ID, SAMPLE_STAMP, true)
     }
 
-    fn write(&mut self, answer: &Answer<'_>, id: &str, stamp: &str) -> Result<usize, AnswerError> {
-        let Self { did, breakdown, queue, .. } = self;
+    /// Write an answer behind the queue, signed if we sign; only to `measure` it any signature will do.
+    fn write(&mut self, answer: &Answer<'_>, id: &str, stamp: &str, measure: bool) -> Result<usize, AnswerError> {
+        let Self { did, signing, breakdown, queue, .. } = self;
         let (did, breakdown) = (did.as_str(), breakdown.value(&answer.judged, answer.encoding));
         let max = answer.hop.max_frame();
         let guess = overhead(answer.encoding) + did.len() + answer.payload.raw_len();
-        let staged = stage_frame(queue, guess, |space| answer.encode(did, id, stamp, breakdown, space));
+        let response = answer.response(did, id, stamp, breakdown);
+        let proof = match (signing, answer.digest) {
+            (Some(_), Some(_)) if measure => Some(Proof::SAMPLE),
+            (Some(Signing { identity, .. }), Some(ping)) => {
+                Some(response.sign(answer.encoding, ping, identity.signer())?)
+            }
+            _ => None,
+        };
+        let response = Response { proof: proof.as_ref().map(Proof::as_text), ..response };
+        let staged = stage_frame(queue, guess, |space| response.encode(answer.encoding, space));
         match staged {
             Ok(len) if len <= max => Ok(len),
             Ok(_) | Err(StageError::Failed(EncodeError::TooLarge { .. })) => Err(AnswerError::TooLarge { max }),
@@ -201,14 +238,15 @@ impl Outbox {
         }
     }
 
-    /// Stage a packet of ours, whose id has this random part; its length.
+    /// Stage a packet of ours, whose id has this random part; its length, and what an answer to it is bound to, if we sign or it is
+    /// `expected` that the answer is signed.
     pub(super) fn stage_packet(
         &mut self,
         now: Now,
         ping: &Ping<'_>,
-        hop: NextHop,
-        key: u64,
-    ) -> Result<usize, PingError> {
+        (hop, key): (NextHop, u64),
+        expected: bool,
+    ) -> Result<(usize, Option<Digest>), PingError> {
         let (packet_id, nonce, mut stamp) = (packet_id(key), self.ids.nonce(), [0; 32]);
         let packet = Packet {
             packet_id: Text::from_wire(packet_id.as_str()),
@@ -226,10 +264,14 @@ impl Outbox {
             timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
             ..Packet::default()
         };
+        let signatures = self.signing.as_mut().map(|signing| signing.sign(&packet, ping.encoding)).transpose()?;
+        let packet = signatures.as_ref().map_or(packet, |signatures| signatures.on(packet));
+        let bound = expected || signatures.is_some();
+        let digest = bound.then(|| packet.digest(ping.encoding)).transpose().map_err(PingError::Encode)?;
         let max = hop.max_frame();
         let guess = overhead(ping.encoding) + ping.target.len() + ping.purpose.len() + ping.payload.raw_len();
         match stage_frame(&mut self.queue, guess, |space| packet.encode(ping.encoding, space)) {
-            Ok(len) if len <= max => Ok(len),
+            Ok(len) if len <= max => Ok((len, digest)),
             Ok(_) | Err(StageError::Failed(EncodeError::TooLarge { .. })) => Err(PingError::TooLarge { max }),
             Err(StageError::Full) => Err(PingError::QueueFull),
             Err(StageError::Failed(why)) => Err(PingError::Encode(why)),
@@ -274,6 +316,8 @@ impl Outbox {
             timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
             ..Packet::default()
         };
+        let signatures = self.signing.as_mut().map(|signing| signing.sign(&packet, encoding)).transpose().ok()?;
+        let packet = signatures.as_ref().map_or(packet, |signatures| signatures.on(packet));
         let (before, behind) = hop.added();
         let room = out.len().checked_sub(behind)?;
         let len = packet.encode(encoding, out.get_mut(before..room)?).ok()?;

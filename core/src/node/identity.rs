@@ -1,0 +1,226 @@
+//! Who a node is, and who vouches for what it hears: its own key, the keys pinned to names, and what that makes of a packet.
+
+use alloc::sync::Arc;
+use core::fmt;
+
+use super::event::Auth;
+use super::faults::Faults;
+use crate::data::hex;
+use crate::framing::{Digest, Encoding, Packet, ProofError, Response, Text};
+use crate::identity::{PublicKey, SecretKey, Signer};
+use crate::pins::{Judgement, Pins};
+use crate::time::{Duration, Instant};
+use crate::{Name, Reject};
+
+/// The key that a node signs with. Cheap to clone; never printed.
+#[derive(Clone)]
+pub struct Identity(Arc<dyn Signer + Send + Sync>);
+
+impl Identity {
+    /// Whatever signs: a [`SecretKey`], a chip, a service that answers at once.
+    pub fn new(signer: impl Signer + Send + Sync + 'static) -> Self {
+        Self(Arc::new(signer))
+    }
+
+    /// The key by which others know the node.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        self.0.public()
+    }
+
+    pub(super) fn signer(&self) -> &(dyn Signer + Send + Sync) {
+        &*self.0
+    }
+}
+
+impl From<SecretKey> for Identity {
+    fn from(key: SecretKey) -> Self {
+        Self::new(key)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({})", self.public())
+    }
+}
+
+/// What others have to prove before a node listens to them at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[non_exhaustive]
+pub enum Require {
+    /// Nothing: who signs nothing is judged by name, as far as no key is pinned to it.
+    #[default]
+    Nothing,
+    /// A signature by whatever key: what bears none is turned away, whatever rules and legacy patterns say.
+    Signed,
+}
+
+/// What the proof that a packet bears says about its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// No key is pinned to the name, so whatever key signed, it could be anybody's.
+    Nothing,
+    /// The key that is pinned to the name signed.
+    Pinned,
+    /// A key is pinned to the name, and did not sign.
+    Contradicted,
+}
+
+/// What a packet claims to bear, as far as that can be told without arithmetic on the curve.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Claim {
+    /// No signature, and none is needed.
+    Unsigned,
+    /// A signature that is to be verified: by the pinned key, or by whatever key it names.
+    Signed(Option<PublicKey>),
+}
+
+impl Claim {
+    /// What it is worth if it holds.
+    pub(super) const fn proof(self) -> Proof {
+        match self {
+            Self::Unsigned | Self::Signed(None) => Proof::Nothing,
+            Self::Signed(Some(_)) => Proof::Pinned,
+        }
+    }
+
+    /// Verify it.
+    pub(super) fn verify(self, packet: &Packet<'_>, encoding: Encoding) -> Result<Auth, Reject> {
+        match self {
+            Self::Unsigned => Ok(Auth::Unsigned),
+            Self::Signed(expected) => {
+                packet.verify(encoding, expected.as_ref()).map(Auth::Signed).map_err(|why| reject_of(&why))
+            }
+        }
+    }
+}
+
+/// The key that a proof names, unchecked.
+fn named(proof: Text<'_>) -> Result<[u8; 32], Reject> {
+    let mut key = [0; 32];
+    let digits = proof.as_str().and_then(|text| text.as_bytes().get(..64));
+    digits.and_then(|digits| hex::parse(digits, &mut key)).ok_or(Reject::BadSignature)?;
+    Ok(key)
+}
+
+/// What a ping of this name claims to prove, or why it cannot be true.
+pub(super) fn claim(
+    pins: &Pins,
+    name: Name<'_>,
+    proof: Option<Text<'_>>,
+    (require, faults): (Require, Faults),
+) -> Result<Claim, Reject> {
+    let pin = pins.get_name(name);
+    let Some(proof) = proof else {
+        let wanted = require >= Require::Signed || pin.is_some();
+        return if wanted && !faults.no_signature_check() { Err(Reject::BadSignature) } else { Ok(Claim::Unsigned) };
+    };
+    if faults.no_signature_check() {
+        return Ok(Claim::Unsigned);
+    }
+    let named = named(proof)?;
+    match pin {
+        Some(pin) if pin.key.as_bytes() == &named && !pin.revoked => Ok(Claim::Signed(Some(pin.key))),
+        Some(pin) if pin.key.as_bytes() == &named => Err(Reject::Revoked),
+        _ if pins.is_retired_bytes(&named) => Err(Reject::Revoked),
+        Some(_) => Err(Reject::Unpinned),
+        None => Ok(Claim::Signed(None)),
+    }
+}
+
+/// Who gave an answer in this name to the ping with this digest.
+pub(super) fn verify_answer(
+    pins: &Pins,
+    name: Name<'_>,
+    (response, encoding): (&Response<'_>, Encoding),
+    ping: Option<&Digest>,
+    (require, faults): (Require, Faults),
+) -> Result<Auth, Reject> {
+    match (claim(pins, name, response.proof, (require, faults))?, ping) {
+        (Claim::Unsigned, _) => Ok(Auth::Unsigned),
+        (Claim::Signed(expected), Some(ping)) => {
+            response.verify(encoding, ping, expected.as_ref()).map(Auth::Signed).map_err(|why| reject_of(&why))
+        }
+        // A proof to a ping whose digest was not kept proves nothing: no key was pinned when it was sent.
+        (Claim::Signed(None), None) => Ok(Auth::Unsigned),
+        (Claim::Signed(Some(_)), None) => Err(Reject::BadSignature),
+    }
+}
+
+/// What a proof that was found to hold says of a name by now.
+pub(super) fn proof_of(pins: &Pins, name: Name<'_>, auth: Auth) -> Proof {
+    match auth.key().map(|key| pins.judge_name(name, key)) {
+        None if pins.get_name(name).is_some() => Proof::Contradicted,
+        None | Some(Judgement::Unpinned) => Proof::Nothing,
+        Some(Judgement::Pinned) => Proof::Pinned,
+        Some(Judgement::OtherKey | Judgement::Retired) => Proof::Contradicted,
+    }
+}
+
+const fn reject_of(why: &ProofError) -> Reject {
+    match why {
+        ProofError::OtherKey => Reject::Unpinned,
+        _ => Reject::BadSignature,
+    }
+}
+
+/// How many signatures of unproven addresses are verified: so that what they send costs a bounded share of a processor.
+#[derive(Debug)]
+pub(super) struct Verifications {
+    per_second: u32,
+    left: u32,
+    since: Instant,
+}
+
+impl Verifications {
+    pub(super) const fn new(per_second: u32) -> Self {
+        Self { per_second, left: per_second, since: Instant::ZERO }
+    }
+
+    /// Take one; `false` when this second's are used up.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        if now.saturating_since(self.since) >= Duration::from_secs(1) {
+            (self.left, self.since) = (self.per_second, now);
+        }
+        let some = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        some
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Statement;
+    use crate::pins::{Origin, PinConfig};
+    use crate::{Duration, Seed};
+
+    #[test]
+    fn a_proof_is_worth_something_only_to_a_name_with_a_pin() {
+        let secret = |n| SecretKey::from_seed(&[n; 32]);
+        let key = |n| secret(n).public();
+        let names = Seed::from_u64(1).fork("names").sip_key();
+        let mut pins = Pins::new(PinConfig::default(), names.clone());
+        let name = names.name("jis:a");
+        for auth in [Auth::Unsigned, Auth::Signed(key(1))] {
+            assert_eq!(proof_of(&pins, name, auth), Proof::Nothing);
+        }
+        let _ = pins.pin("jis:a", key(2), Origin::Operator, 0).unwrap();
+        for auth in [Auth::Unsigned, Auth::Signed(key(1))] {
+            assert_eq!(proof_of(&pins, name, auth), Proof::Contradicted);
+        }
+        assert_eq!(proof_of(&pins, name, Auth::Signed(key(2))), Proof::Pinned);
+        let _ = pins.retire(&Statement::revocation(&secret(2), 1).unwrap(), true).unwrap();
+        assert_eq!(proof_of(&pins, name, Auth::Signed(key(2))), Proof::Contradicted);
+        assert_eq!(proof_of(&pins, names.name("jis:b"), Auth::Signed(key(2))), Proof::Contradicted);
+    }
+
+    #[test]
+    fn strangers_have_so_many_signatures_verified_a_second() {
+        let mut budget = Verifications::new(3);
+        let at = |millis| Instant::ZERO + Duration::from_millis(millis);
+        assert_eq!([0, 1, 2, 3, 999].map(|millis| budget.take(at(millis))), [true, true, true, false, false]);
+        assert!(budget.take(at(1000)));
+    }
+}
