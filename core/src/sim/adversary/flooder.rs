@@ -77,6 +77,7 @@ fn ping(hand: &mut AdversaryContext<'_>, to: u32, prefix: &str) -> Vec<u8> {
         vouched_by: None,
         vouch_signature: None,
         signature: Text::EMPTY,
+        proof: None,
     };
     let encoding = hand.encoding;
     written(|out| packet.encode(encoding, out))
