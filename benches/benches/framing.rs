@@ -14,6 +14,7 @@ pub(crate) fn all(c: &mut Criterion) {
     decode(c);
     encode(c);
     roundtrip(c);
+    signed(c);
 }
 
 fn header(c: &mut Criterion) {
@@ -57,5 +58,17 @@ fn roundtrip(c: &mut Criterion) {
         group.bench_function(format!("{name}/sluis"), |b| b.iter(&mut ours));
         let mut floor = contenders::floor(encoding, &frame);
         group.bench_function(format!("{name}/{}", contenders::floor_name(encoding)), |b| b.iter(&mut floor));
+    }
+}
+
+/// A hub that takes in a signed ping of a known key and signs its answer; the floor is the same unsigned, one strict
+/// verification and one signature.
+fn signed(c: &mut Criterion) {
+    let mut group = c.benchmark_group("signed ping");
+    for (encoding, name) in ENCODINGS {
+        let mut ours = contenders::signed(encoding);
+        group.bench_function(format!("{name}/sluis"), |b| b.iter(&mut ours));
+        let mut floor = contenders::signed_floor(encoding);
+        group.bench_function(format!("{name}/unsigned + Ed25519"), |b| b.iter(&mut floor));
     }
 }

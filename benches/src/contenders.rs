@@ -3,7 +3,8 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use sluis_core::framing::{Encoding, Frame};
+use sluis_core::framing::{Encoding, Frame, Message, Response};
+use sluis_core::identity::SecretKey;
 use sluis_core::limits::{MAX_DATAGRAM_V6, MAX_FRAME};
 use sluis_core::node::Event;
 use sluis_core::{Datagrams, Machine, Path};
@@ -14,7 +15,7 @@ use crate::floors::{
     from_postcard, to_json, to_msgpack, to_postcard,
 };
 use crate::nodes::{Packets, Pair, sensor_addr};
-use crate::samples::response_frame;
+use crate::samples::{ping, ping_frame, response, response_frame};
 
 /// What ours is compared with.
 #[must_use]
@@ -53,6 +54,43 @@ pub fn floor<'a>(encoding: Encoding, frame: &'a [u8]) -> Box<dyn FnMut() + 'a> {
             black_box(&out[..len]);
         }),
     }
+}
+
+/// Decode a signed ping of a known key, verify it, sign its answer and encode that.
+pub fn signed(encoding: Encoding) -> impl FnMut() {
+    let (sensor, hub) = keys();
+    let made = ping().sign(encoding, &sensor, &mut [0; MAX_FRAME]).expect("it has a JSON form");
+    let mut frame = vec![0; MAX_FRAME];
+    let len = made.on(ping()).encode(encoding, &mut frame).expect("room");
+    frame.truncate(len);
+    let (known, mut out) = (sensor.public(), vec![0; MAX_FRAME]);
+    move || {
+        let Ok(Frame { message: Message::Packet(ping), .. }) = Frame::decode(black_box(&frame)) else {
+            panic!("a ping")
+        };
+        ping.verify(encoding, Some(&known)).expect("it was signed");
+        let asked = ping.digest(encoding).expect("it has a JSON form");
+        let proof = response().sign(encoding, &asked, &hub).expect("it has a JSON form");
+        let answer = Response { proof: Some(proof.as_text()), ..response() };
+        black_box(answer.encode(encoding, &mut out)).expect("room");
+    }
+}
+
+/// The same unsigned, and one strict verification and one signature of 48 bytes.
+pub fn signed_floor(encoding: Encoding) -> impl FnMut() {
+    let (sensor, hub) = keys();
+    let (message, mut out) = ([7; 48], vec![0; MAX_FRAME]);
+    let (frame, signature, known) = (ping_frame(encoding), sensor.sign_now(&message), sensor.public());
+    move || {
+        black_box(Frame::decode(black_box(&frame))).expect("a ping");
+        known.verify(black_box(&message), &signature).expect("it was signed");
+        black_box(hub.sign_now(black_box(&message)));
+        black_box(response().encode(encoding, &mut out)).expect("room");
+    }
+}
+
+fn keys() -> (SecretKey, SecretKey) {
+    (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]))
 }
 
 /// What is done with a ping.

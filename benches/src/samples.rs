@@ -50,6 +50,7 @@ pub fn ping() -> Packet<'static> {
         vouched_by: None,
         vouch_signature: None,
         signature: Text::EMPTY,
+        proof: None,
     }
 }
 
@@ -73,6 +74,7 @@ pub fn response() -> Response<'static> {
         rtt_ms: None,
         airlock_zone: Text::new("GROEN"),
         applied_rule: None,
+        proof: None,
     }
 }
 

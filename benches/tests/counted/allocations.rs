@@ -175,3 +175,12 @@ fn framing_costs_none() {
         assert_eq!(calls_in(|| (0..100).for_each(|_| (ping(), response()).0)), 0, "{name}");
     }
 }
+
+#[test]
+fn a_signed_ping_and_its_signed_answer_allocate_nothing() {
+    for (encoding, name) in ENCODINGS {
+        let mut once = sluis_benches::contenders::signed(encoding);
+        once();
+        assert_eq!(calls_in(once), 0, "{name}");
+    }
+}

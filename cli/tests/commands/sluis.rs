@@ -196,6 +196,7 @@ impl Raw {
             vouched_by: None,
             vouch_signature: None,
             signature: Text::EMPTY,
+            proof: None,
         };
         let mut out = vec![0; 65_536];
         let len = packet.encode(Encoding::Json, &mut out).expect("it fits");

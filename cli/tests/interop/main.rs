@@ -11,6 +11,7 @@ mod attestation;
 mod control;
 mod data;
 mod peers;
+mod signed;
 mod sluis;
 mod to_listen;
 mod to_reference;

@@ -22,6 +22,12 @@ macro_rules! expect {
 /// The members that follow, each with what stands before its name; `None` where one is not like that.
 macro_rules! read_members {
     ($s:ident $before:literal) => {};
+    ($s:ident $before:literal $name:ident: trailing_text (),) => {
+        let $name = match eat(&mut $s, concat!($before, "\"", stringify!($name), key_end!(text))) {
+            true => Some($s.string().ok()?),
+            false => None,
+        };
+    };
     ($s:ident $before:literal $name:ident: $kind:ident $default:tt, $($rest:tt)*) => {
         expect!($s $before, "\"", stringify!($name), key_end!($kind));
         let $name = read_member!($s $kind $default);
@@ -98,6 +104,16 @@ macro_rules! write_members {
             }
         }
         write_members!($sink $packet ["" ","] $($rest)*);
+    };
+    ($sink:ident $packet:ident [$close:literal $next:literal] $name:ident: trailing_text (),) => {
+        match $packet.$name {
+            None => put!($sink $close, "}"),
+            Some(text) => {
+                put!($sink $close, $next, "\"", stringify!($name), "\":\"");
+                inside(text, $sink)?;
+                put!($sink "\"}");
+            }
+        }
     };
     ($sink:ident $packet:ident [$close:literal $next:literal] $name:ident: $kind:ident $default:tt, $($rest:tt)*) => {
         put!($sink $close, $next, "\"", stringify!($name), "\":");

@@ -36,6 +36,7 @@
 //!     rtt_ms: None,
 //!     airlock_zone: Text::new("GROEN"),
 //!     applied_rule: None,
+//!     proof: None,
 //! };
 //! let mut out = [0; 1500];
 //! let len = answer.encode(encoding, &mut out)?;
@@ -50,6 +51,9 @@ mod header;
 mod json;
 mod msgpack;
 mod postcard;
+mod proof;
+#[cfg(test)]
+mod proof_tests;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -58,6 +62,7 @@ mod types;
 pub use error::DecodeError;
 pub use frame::{Frame, Message};
 pub use header::Header;
+pub use proof::{Digest, PingSignatures, Proof, ProofError, SigningError};
 pub use schema::{Packet, Response};
 pub use types::{Decision, Encoding, PingType, Priority, RoutingMode, Zone};
 

@@ -1,4 +1,5 @@
-//! The two packets in msgpack as the reference reads and writes them: a map with every member, in declared order.
+//! The two packets in msgpack as the reference reads and writes them: a map with every member, in declared order, a trailing
+//! one only where it is there.
 //!
 //! Nearly every frame is like that and has the types it should have: [`Declared`] reads those and nothing else. Any other
 //! frame is read again by key, which is where the rules and the errors are.
@@ -39,10 +40,9 @@ macro_rules! codec {
 
             #[inline]
             fn read_declared_msgpack(payload: &'a [u8]) -> Option<Frame<'a>> {
-                let mut d = Declared(Reader::new(payload));
-                d.map(const { count(Self::NAMES.len()) })?;
+                let mut d = Declared::new(payload, const { count(Self::NAMES.len()) })?;
                 $(let $name = d.$kind(key!($name))?;)+
-                if !d.0.rest().is_empty() {
+                if !d.reader.rest().is_empty() {
                     return None;
                 }
                 let packet = Self { $($name: keep!($kind $name)),+ };
@@ -51,7 +51,8 @@ macro_rules! codec {
 
             /// Write the payload of a frame.
             pub(super) fn write_msgpack(&self, sink: &mut impl Sink) -> Done {
-                write::map(sink, const { count(Self::NAMES.len()) as u32 })?;
+                let left_out = 0 $(+ left_out!($kind self.$name))+;
+                write::map(sink, const { count(Self::NAMES.len()) as u32 } - left_out)?;
                 $($kind(sink, key!($name), self.$name)?;)+
                 Ok(())
             }
@@ -61,6 +62,9 @@ macro_rules! codec {
 
 /// Texts are kept as `&str` until all is read: that stays in registers, which a [`Text`] does not.
 macro_rules! keep {
+    (trailing_text $text:ident) => {
+        $text.map(Text::new)
+    };
     (text $text:ident) => {
         Text::new($text)
     };
@@ -69,6 +73,16 @@ macro_rules! keep {
     };
     ($kind:ident $member:ident) => {
         $member
+    };
+}
+
+/// 1 for a member that is not written.
+macro_rules! left_out {
+    (trailing_text $member:expr) => {
+        u32::from($member.is_none())
+    };
+    ($kind:ident $member:expr) => {
+        0
     };
 }
 
@@ -91,15 +105,30 @@ const fn count(n: usize) -> u16 {
 }
 
 /// Reads a frame whose layout is the reference's own. `None`: read it by key.
-struct Declared<'a>(Reader<'a>);
+struct Declared<'a> {
+    reader: Reader<'a>,
+    /// The map has the trailing member.
+    trailing: bool,
+}
 
 impl<'a> Declared<'a> {
+    /// Read the head of a map of `n` members or, without the trailing one, one less: the shortest form.
     #[inline]
-    fn eat(&mut self, bytes: &[u8]) -> Option<()> {
-        self.0.eat(bytes).then_some(())
+    fn new(payload: &'a [u8], n: u16) -> Option<Self> {
+        let mut d = Self { reader: Reader::new(payload), trailing: false };
+        d.trailing = d.map(n - 1).is_none();
+        if d.trailing {
+            d.map(n)?;
+        }
+        Some(d)
     }
 
-    /// The head of a map of exactly `n` members, in its shortest form.
+    #[inline]
+    fn eat(&mut self, bytes: &[u8]) -> Option<()> {
+        self.reader.eat(bytes).then_some(())
+    }
+
+    /// The head of a map of exactly `n` members.
     #[inline]
     fn map(&mut self, n: u16) -> Option<()> {
         let [high, low] = n.to_be_bytes();
@@ -107,9 +136,14 @@ impl<'a> Declared<'a> {
     }
 
     #[inline]
+    fn trailing_text(&mut self, key: &[u8]) -> Option<Option<&'a str>> {
+        if self.trailing { self.text(key).map(Some) } else { Some(None) }
+    }
+
+    #[inline]
     fn text(&mut self, key: &[u8]) -> Option<&'a str> {
         self.eat(key)?;
-        let head = self.0.byte().ok()?;
+        let head = self.reader.byte().ok()?;
         self.text_after(head)
     }
 
@@ -117,17 +151,17 @@ impl<'a> Declared<'a> {
     fn text_after(&mut self, head: u8) -> Option<&'a str> {
         let len = match head {
             0xa0..=0xbf => usize::from(head & 0x1f),
-            0xd9 => usize::from(self.0.byte().ok()?),
-            0xda => usize::from(u16::from_be_bytes([self.0.byte().ok()?, self.0.byte().ok()?])),
+            0xd9 => usize::from(self.reader.byte().ok()?),
+            0xda => usize::from(u16::from_be_bytes([self.reader.byte().ok()?, self.reader.byte().ok()?])),
             _ => return None,
         };
-        core::str::from_utf8(self.0.take(len).ok()?).ok()
+        core::str::from_utf8(self.reader.take(len).ok()?).ok()
     }
 
     #[inline]
     fn optional_text(&mut self, key: &[u8]) -> Option<Option<&'a str>> {
         self.eat(key)?;
-        match self.0.byte().ok()? {
+        match self.reader.byte().ok()? {
             0xc0 => Some(None),
             head => self.text_after(head).map(Some),
         }
@@ -146,7 +180,7 @@ impl<'a> Declared<'a> {
     #[inline]
     fn int(&mut self, key: &[u8]) -> Option<i64> {
         self.eat(key)?;
-        match (self.0.peek()?, self.0.item()) {
+        match (self.reader.peek()?, self.reader.item()) {
             (small @ 0..=0x7f, _) => Some(i64::from(small)),
             (_, Ok(Item::Int(n))) => Some(n),
             _ => None,
@@ -161,7 +195,7 @@ impl<'a> Declared<'a> {
     #[inline]
     fn optional_number(&mut self, key: &[u8]) -> Option<Option<Number<'a>>> {
         self.eat(key)?;
-        match self.0.item() {
+        match self.reader.item() {
             Ok(Item::Nil) => Some(None),
             Ok(Item::Int(n)) => Some(Some(Number::Int(n))),
             Ok(Item::Uint(n)) => Some(Some(Number::Uint(n))),
@@ -173,7 +207,7 @@ impl<'a> Declared<'a> {
     #[inline]
     fn any(&mut self, key: &[u8]) -> Option<Value<'a>> {
         self.eat(key)?;
-        value(&mut self.0).ok()
+        value(&mut self.reader).ok()
     }
 
     #[inline]
@@ -245,6 +279,14 @@ fn optional_text(sink: &mut impl Sink, key: &[u8], text: Option<Text<'_>>) -> Do
     match text {
         Some(text) => write::text(sink, text),
         None => Ok(sink.put(&[0xc0])?),
+    }
+}
+
+#[inline]
+fn trailing_text(sink: &mut impl Sink, key: &[u8], text: Option<Text<'_>>) -> Done {
+    match text {
+        Some(_) => optional_text(sink, key, text),
+        None => Ok(()),
     }
 }
 

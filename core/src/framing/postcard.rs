@@ -2,6 +2,7 @@
 //!
 //! - Fields in declared order; texts as length and UTF-8; closed sets as the index of the variant in declared order;
 //!   integers as zigzag varints; `Option` as 0 or 1 and the value.
+//! - `proof` is 1 and a text behind all that, or nothing.
 //! - `payload`, `capabilities` and `fira_breakdown` are texts that hold JSON in the reference's wire form, so a relay
 //!   can pass them on in any encoding without loss.
 //! - `trust_score` and `rtt_ms` are the enum [`Number`] in its declared order: `Int(i64)`, `Uint(u64)`, `Big(str)` (decimal
@@ -48,6 +49,9 @@ macro_rules! codec {
 
 /// Texts are kept as `&str` until all is read: that stays in registers, which a [`Text`] does not.
 macro_rules! keep {
+    (trailing_text $text:ident) => {
+        $text.map(Text::new)
+    };
     (text $text:ident) => {
         Text::new($text)
     };
@@ -110,6 +114,14 @@ fn optional_text(sink: &mut impl Sink, option: Option<Text<'_>>) -> Done {
             sink.put(&[1])?;
             text(sink, some)
         }
+    }
+}
+
+#[inline]
+fn trailing_text(sink: &mut impl Sink, option: Option<Text<'_>>) -> Done {
+    match option {
+        None => Ok(()),
+        Some(_) => optional_text(sink, option),
     }
 }
 
@@ -296,6 +308,16 @@ impl<'a> Reader<'a> {
     #[inline]
     fn level(&mut self) -> Option<Priority> {
         self.variant(Priority::ALL)
+    }
+
+    #[inline]
+    fn trailing_text(&mut self) -> Option<Option<&'a str>> {
+        match self.bytes.get(self.at) {
+            None => Some(None),
+            // One spelling of "none": no byte at all.
+            Some(0) => None,
+            Some(_) => self.optional_text(),
+        }
     }
 
     #[inline]

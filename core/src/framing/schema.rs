@@ -8,6 +8,7 @@
 //! |---|---|---|---|
 //! | `text` | [`Text`] | string | length, UTF-8 |
 //! | `optional_text` | `Option<Text>` | string or null | 0, or 1 and the text |
+//! | `trailing_text` | `Option<Text>` | string, or no member | 1 and the text, or nothing: only as the last member |
 //! | `word` | an enum of `types.rs` | its spelling | index of the variant |
 //! | `level` | [`Priority`] | its integer | index of the variant |
 //! | `int` | `i64` | integer | zigzag varint |
@@ -45,7 +46,8 @@ macro_rules! packets {
             tibet_token_id: optional_text(), "The provenance token of this packet; without effect today.";
             vouched_by: optional_text(), "DID of a voucher; without effect today.";
             vouch_signature: optional_text(), "Signature of the voucher; without effect today.";
-            signature: text(""), "Lower-case hex Ed25519 over the text that is signed; empty when unsigned. Nodes neither make nor judge it yet.";
+            signature: text(""), "Lower-case hex Ed25519 over the reference's text; empty when unsigned. Nodes neither make nor judge it yet.";
+            proof: trailing_text(), "Ours: who signed all members but `hop_count`, and the signature. Nodes neither make nor judge it yet.";
         }
         /// The answer to a ping.
         Response "Response" {
@@ -62,6 +64,7 @@ macro_rules! packets {
             rtt_ms: optional_number(), "The responder's own handling time in milliseconds.";
             airlock_zone: text("ROOD"), "`GROEN`, `GEEL` or `ROOD`; other words are passed on.";
             applied_rule: optional_text(), "Name of the rule that decided.";
+            proof: trailing_text(), "Ours: who signed all members together with the ping, and the signature. Nodes neither make nor judge it yet.";
         }
     } };
 }
@@ -71,6 +74,7 @@ pub(super) use packets;
 macro_rules! rust_type {
     (text $default:tt) => { Text<'a> };
     (optional_text ()) => { Option<Text<'a>> };
+    (trailing_text ()) => { Option<Text<'a>> };
     (word ($word:ident::$default:ident)) => { $word };
     (level $default:tt) => { Priority };
     (int $default:tt) => { i64 };
@@ -130,6 +134,9 @@ macro_rules! if_missing {
     (optional_text ()) => {
         "null"
     };
+    (trailing_text ()) => {
+        "unsigned"
+    };
     (optional_number ()) => {
         "null"
     };
@@ -184,6 +191,7 @@ macro_rules! from_member {
     (word ($word:ident::$default:ident) $value:ident) => { word($value)? };
     (level $default:tt $value:ident) => { level($value)? };
     (optional_text () $value:ident) => { text(present($value))? };
+    (trailing_text () $value:ident) => { text(present($value))? };
     (optional_number () $value:ident) => { number(present($value))? };
     ($kind:ident $default:tt $value:ident) => { $kind($value)?.unwrap_or(default_of!($kind $default)) };
 }
@@ -273,6 +281,9 @@ mod tests {
         };
         (optional_text ()) => {
             "text or null".into()
+        };
+        (trailing_text ()) => {
+            "text, or no such member".into()
         };
         (optional_number ()) => {
             "number or null".into()

@@ -57,6 +57,7 @@ pub fn message(kind: &str, fields: &Json) -> Option<Message<'static>> {
             vouched_by: optional(get("vouched_by"))?,
             vouch_signature: optional(get("vouch_signature"))?,
             signature: text(get("signature"))?,
+            proof: None,
         })
     };
     let response = || {
@@ -74,6 +75,7 @@ pub fn message(kind: &str, fields: &Json) -> Option<Message<'static>> {
             rtt_ms: if get("rtt_ms").is_null() { None } else { Some(number(get("rtt_ms"))?) },
             airlock_zone: text(get("airlock_zone"))?,
             applied_rule: optional(get("applied_rule"))?,
+            proof: None,
         })
     };
     match kind {

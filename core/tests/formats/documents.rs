@@ -3,6 +3,8 @@
 
 use sluis_core::data::{Number, Text, Value};
 use sluis_core::framing::{Decision, Encoding, Frame, Message, Packet, Response};
+use sluis_core::identity::SecretKey;
+use sluis_core::limits::HEADER_LEN;
 
 const ENCODINGS: [(&str, Encoding); 3] =
     [("json", Encoding::Json), ("msgpack", Encoding::Msgpack), ("postcard", Encoding::Postcard)];
@@ -43,6 +45,27 @@ fn shown(name: &str, frame: &[u8]) -> String {
     format!("```text\n{name}\n{}\n```\n", lines.join("\n"))
 }
 
+/// The payloads of the signed packets.
+fn signed() -> (Vec<u8>, Vec<u8>) {
+    let (key, hub) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
+    let made = ping().sign(Encoding::Json, &key, &mut [0; 1024]).unwrap();
+    let ping = made.on(ping());
+    let asked = ping.digest(Encoding::Json).unwrap();
+    let proof = response().sign(Encoding::Json, &asked, &hub).unwrap();
+    let response = Response { proof: Some(proof.as_text()), ..response() };
+    let payload = |message: Message<'_>| {
+        let mut out = [0; 2048];
+        let len = message.encode(Encoding::Json, &mut out).unwrap();
+        out[HEADER_LEN..len].to_vec()
+    };
+    (payload(Message::Packet(ping)), payload(Message::Response(response)))
+}
+
+/// A payload in JSON as the document shows it.
+fn shown_text(name: &str, payload: &[u8]) -> String {
+    format!("```text\n{name}\n{}\n```\n", std::str::from_utf8(payload).unwrap())
+}
+
 #[test]
 fn the_examples_of_the_wire_document_are_its_bytes() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/wire.md");
@@ -67,6 +90,13 @@ fn the_examples_of_the_wire_document_are_its_bytes() {
     let example = format!("```text\n{}\n```\n", String::from_utf8(canonical).unwrap());
     if !document.contains(&example) {
         missing += &example;
+    }
+    let signed = signed();
+    for example in [shown_text("ping, json, signed", &signed.0), shown_text("response to it, json, signed", &signed.1)]
+    {
+        if !document.contains(&example) {
+            missing += &example;
+        }
     }
     assert!(missing.is_empty(), "docs/wire.md does not show\n{missing}");
 }

@@ -165,6 +165,7 @@ fn packet<'a>(texts: &'a [String], some: &'a Option<String>, hops: (i64, i64), p
         vouched_by: None,
         vouch_signature: optional,
         signature: text(3),
+        proof: optional,
     }
 }
 
@@ -220,6 +221,7 @@ proptest! {
             rtt_ms: digits.1.as_deref().map(number),
             airlock_zone: Text::new(&texts[4]),
             applied_rule: some.as_deref().map(Text::new),
+            proof: some.as_deref().map(Text::new),
         });
         let numbers = [Some(&numbers.0), numbers.1.as_ref()];
         let big = [&payload, &capabilities, &fira].into_iter().chain(numbers.into_iter().flatten()).any(Tree::is_big);
@@ -300,6 +302,7 @@ fn numbers_keep_their_kind() {
             rtt_ms: Some(number),
             airlock_zone: Text::new("GEEL"),
             applied_rule: None,
+            proof: None,
         });
         assert!(passes_on(message).values().all(Result::is_ok));
     }

@@ -102,7 +102,7 @@ fn rebuild(value: Value<'_>) -> Model {
 struct Parts {
     texts: Vec<String>,
     lone: String,
-    present: [bool; 5],
+    present: [bool; 6],
     free: [String; 3],
     words: (usize, usize, usize, usize),
     hops: (i64, i64),
@@ -120,7 +120,7 @@ fn parts() -> impl Strategy<Value = Parts> {
     (
         proptest::collection::vec(text, 12),
         lone,
-        any::<[bool; 5]>(),
+        any::<[bool; 6]>(),
         (free, array, object),
         (0..4_usize, 0..3_usize, 0..3_usize, 0..3_usize),
         any::<(i64, i64)>(),
@@ -167,6 +167,7 @@ impl Parts {
             vouched_by: self.optional(3, 9),
             vouch_signature: self.optional(4, 10),
             signature: self.text(11),
+            proof: self.optional(5, 10),
         }
     }
 
@@ -185,6 +186,7 @@ impl Parts {
             rtt_ms: self.numbers.1.map(Number::Int),
             airlock_zone: Value::from_json(&self.lone).unwrap().as_text().unwrap(),
             applied_rule: self.optional(1, 5),
+            proof: self.optional(5, 10),
         }
     }
 }

@@ -127,6 +127,7 @@ impl PacketMirror {
             vouched_by: optional(&self.vouched_by),
             vouch_signature: optional(&self.vouch_signature),
             signature: Text::new(&self.signature),
+            proof: None,
         }
     }
 }
@@ -147,6 +148,7 @@ impl ResponseMirror {
             rtt_ms: self.rtt_ms.as_ref().map(NumberMirror::number),
             airlock_zone: Text::new(&self.airlock_zone),
             applied_rule: optional(&self.applied_rule),
+            proof: None,
         }
     }
 }
@@ -306,6 +308,23 @@ proptest! {
     #[test]
     fn responses_are_the_crates_bytes(mirror in response_mirror()) {
         agrees(5, &mirror, Message::Response(mirror.response()));
+    }
+
+    /// A member behind all that the crate's struct has: an option that holds something, or no byte.
+    #[test]
+    fn a_proof_comes_behind_all_else(mirrors in (packet_mirror(), response_mirror()), proof in small()) {
+        let behind = proof.as_ref().map_or(Vec::new(), |_| theirs(&proof));
+        let packet = Packet { proof: optional(&proof), ..mirrors.0.packet() };
+        let response = Response { proof: optional(&proof), ..mirrors.1.response() };
+        let bytes = [theirs(&mirrors.0), theirs(&mirrors.1)];
+        for (at, message) in [Message::Packet(packet), Message::Response(response)].into_iter().enumerate() {
+            let whole = [&bytes[at][..], &behind].concat();
+            prop_assume!(whole.len() <= MAX_FRAME - HEADER_LEN);
+            let ours = encode(&message).unwrap();
+            prop_assert_eq!(&ours, &frame(4 + at as u8, &whole));
+            prop_assert_eq!(Frame::decode(&ours), Ok(Frame { encoding: Encoding::Postcard, message }));
+            prop_assert!(Frame::decode(&frame(4 + at as u8, &[&bytes[at][..], &[0]].concat())).is_err());
+        }
     }
 
     #[test]

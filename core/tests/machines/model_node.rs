@@ -90,6 +90,7 @@ impl Harness {
             vouched_by: None,
             vouch_signature: None,
             signature: Text::EMPTY,
+            proof: None,
         };
         let mut bytes = vec![0; 2000];
         let len = packet.encode(encoding, &mut bytes).unwrap();
@@ -130,6 +131,7 @@ impl Harness {
             rtt_ms: None,
             airlock_zone: Text::new("GROEN"),
             applied_rule: None,
+            proof: None,
         };
         let mut bytes = vec![0; 2000];
         let len = response.encode(Encoding::Json, &mut bytes).unwrap();

@@ -44,6 +44,7 @@ fn orphan(op: &Json) -> Vec<u8> {
         rtt_ms: None,
         airlock_zone: Text::new("GROEN"),
         applied_rule: None,
+        proof: None,
     };
     encoded(&Message::Response(response), Encoding::Json)
 }

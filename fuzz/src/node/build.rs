@@ -41,6 +41,7 @@ pub(super) fn ping(sent: &Sent, now: Wall) -> Vec<u8> {
         vouched_by: None,
         vouch_signature: None,
         signature: Text::EMPTY,
+        proof: None,
     };
     let mut out = encode(&Message::Packet(packet), ops::encoding(sent.form));
     out.resize(out.len() + usize::from(sent.tail / 4), b'x');
@@ -67,6 +68,7 @@ pub(super) fn response(answer: &Answered, packet_id: &str, whom: &str, now: Wall
         rtt_ms: None,
         airlock_zone: Text::new("GROEN"),
         applied_rule: None,
+        proof: None,
     };
     let mut out = encode(&Message::Response(response), ops::encoding(answer.form));
     damage(&mut out, answer.damage);

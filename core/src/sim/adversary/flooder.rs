@@ -82,6 +82,7 @@ pub(super) fn ping_of(hand: &mut AdversaryContext<'_>, to: u32, name: &str) -> V
         vouched_by: None,
         vouch_signature: None,
         signature: Text::EMPTY,
+        proof: None,
     };
     let encoding = hand.encoding;
     written(|out| packet.encode(encoding, out))

@@ -49,6 +49,7 @@ fn answer<'a>(packet: &Packet<'a>, name: &'a Name, hand: &mut AdversaryContext<'
         rtt_ms: None,
         airlock_zone: Text::new("GROEN"),
         applied_rule: None,
+        proof: None,
     }
 }
 
