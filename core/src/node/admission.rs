@@ -86,7 +86,7 @@ impl AdmissionControl {
             return Err(Reject::OwnName);
         }
         let name = self.names.name(sender.did);
-        let claim = match identity::claim(&policy.pins, name, packet.proof, (policy.require, self.faults)) {
+        let claim = match identity::claim(&policy.pins, name, packet.proof, policy.require) {
             Ok(claim) => claim,
             Err(why) => {
                 if let Some(last) = &mut self.last_rood {
@@ -171,6 +171,7 @@ impl AdmissionControl {
         self.replay.len()
     }
 
+    #[cfg(feature = "record")]
     pub(super) const fn faults(&self) -> Faults {
         self.faults
     }

@@ -14,15 +14,12 @@ pub enum Fault {
     AnswerRood,
     /// Tables have no bounds.
     NoTableCap,
-    /// Signatures are neither demanded nor verified.
-    NoSignatureCheck,
 }
 
 #[cfg(feature = "sim")]
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::NoReplayCheck, Self::AnyResponder, Self::AnswerRood, Self::NoTableCap, Self::NoSignatureCheck];
+    pub const ALL: [Self; 4] = [Self::NoReplayCheck, Self::AnyResponder, Self::AnswerRood, Self::NoTableCap];
 
     /// The name on a command line and in a recording.
     #[must_use]
@@ -32,7 +29,6 @@ impl Fault {
             Self::AnyResponder => "any-responder",
             Self::AnswerRood => "answer-rood",
             Self::NoTableCap => "no-table-cap",
-            Self::NoSignatureCheck => "no-signature-check",
         }
     }
 
@@ -97,5 +93,4 @@ asked! {
     any_responder: AnyResponder,
     answer_rood: AnswerRood,
     no_table_cap: NoTableCap,
-    no_signature_check: NoSignatureCheck,
 }

@@ -4,7 +4,6 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use super::event::Auth;
-use super::faults::Faults;
 use crate::data::hex;
 use crate::framing::{Digest, Encoding, Packet, ProofError, Response, Text};
 use crate::identity::{PublicKey, SecretKey, Signer};
@@ -105,20 +104,12 @@ fn named(proof: Text<'_>) -> Result<[u8; 32], Reject> {
 }
 
 /// What a ping of this name claims to prove, or why it cannot be true.
-pub(super) fn claim(
-    pins: &Pins,
-    name: Name<'_>,
-    proof: Option<Text<'_>>,
-    (require, faults): (Require, Faults),
-) -> Result<Claim, Reject> {
+pub(super) fn claim(pins: &Pins, name: Name<'_>, proof: Option<Text<'_>>, require: Require) -> Result<Claim, Reject> {
     let pin = pins.get_name(name);
     let Some(proof) = proof else {
         let wanted = require >= Require::Signed || pin.is_some();
-        return if wanted && !faults.no_signature_check() { Err(Reject::BadSignature) } else { Ok(Claim::Unsigned) };
+        return if wanted { Err(Reject::BadSignature) } else { Ok(Claim::Unsigned) };
     };
-    if faults.no_signature_check() {
-        return Ok(Claim::Unsigned);
-    }
     let named = named(proof)?;
     match pin {
         Some(pin) if pin.key.as_bytes() == &named && !pin.revoked => Ok(Claim::Signed(Some(pin.key))),
@@ -135,9 +126,9 @@ pub(super) fn verify_answer(
     name: Name<'_>,
     (response, encoding): (&Response<'_>, Encoding),
     ping: Option<&Digest>,
-    (require, faults): (Require, Faults),
+    require: Require,
 ) -> Result<Auth, Reject> {
-    match (claim(pins, name, response.proof, (require, faults))?, ping) {
+    match (claim(pins, name, response.proof, require)?, ping) {
         (Claim::Unsigned, _) => Ok(Auth::Unsigned),
         (Claim::Signed(expected), Some(ping)) => {
             response.verify(encoding, ping, expected.as_ref()).map(Auth::Signed).map_err(|why| reject_of(&why))

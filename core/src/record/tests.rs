@@ -8,7 +8,7 @@ use std::vec::Vec;
 use super::{Capture, Lines, Recorded, RecordingEnd, Replay, ReplayError, pcapng, replay, replay_labelled, settings};
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{Encoding, Value, ValueBuf, Zone};
-use crate::node::{Command, Event, Node, NodeConfig, Ping, Reply};
+use crate::node::{Command, Event, Node, NodeConfig, Ping, Reply, Require};
 use crate::record::line::Version;
 use crate::record::read::Object;
 use crate::time::{Duration, Instant, Now, Wall};
@@ -239,13 +239,17 @@ fn every_setting_is_recorded() {
     config.not_before = Some(Wall::from_micros(-5));
     config.gate.otherwise = Some(Zone::Geel);
     config.keep_last_rood = true;
+    (config.pins.max_pins, config.pins.max_retired, config.require, config.durable) = (5, 6, Require::Signed, true);
+    (config.caps.verifications, config.caps.changes) = (7, 8);
     let text = settings::write(&config, Version::Two);
     let again = settings::read(Object::parse(&text).unwrap(), Version::Two).unwrap();
     assert_eq!(std::format!("{again:?}"), std::format!("{config:?}"));
     // Every field of the configuration is in it: each prints as `name: value`, and none may be missing from the text.
     let shown = std::format!("{config:?}");
     let fields = shown.matches(": ").count();
-    let structs = ["gate", "trust", "vouches", "replay", "caps"].len();
+    let structs = ["gate", "trust", "vouches", "pins", "replay", "caps"].len();
+    // The secret is none of them.
+    let fields = fields - 1;
     let object = text.matches("\":").count();
     assert_eq!(fields - structs, object, "{shown}\n{text}");
 }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod application;
+mod identity;
 mod inbox;
 mod machine;
 mod peers;
@@ -70,6 +71,8 @@ pub(super) fn told(node: &mut Node) -> Vec<String> {
             Event::PeerSeen { did, .. } => std::format!("seen {did}"),
             Event::Heartbeat { did, .. } => std::format!("heartbeat {did}"),
             Event::PeerLost { did } => std::format!("lost {did}"),
+            Event::Retired { successor, .. } => std::format!("retired, successor={}", successor.is_some()),
+            Event::Kept { upto, result } => std::format!("kept {} {result:?}", upto.0),
         });
     }
     out
