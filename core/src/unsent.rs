@@ -34,7 +34,7 @@ pub enum Unsent {
 
 impl Unsent {
     /// A number for each in recordings: 0 to 6, and from 1000 on the system's own.
-    #[cfg(feature = "alloc")]
+    #[cfg(feature = "record")]
     pub(crate) fn code(self) -> u64 {
         match self {
             Self::NetworkUnreachable => 0,

@@ -92,6 +92,7 @@ impl Node {
     }
 
     /// Whether the next event is one about a request of ours.
+    #[cfg(feature = "record")]
     pub(crate) fn has_reply(&self) -> bool {
         self.rooms.has_reply()
     }

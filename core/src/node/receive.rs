@@ -20,6 +20,7 @@ use crate::{Name, Path, Reject};
 
 /// What became of a datagram that was not turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "record"), allow(unreachable_pub))]
 pub enum Taken {
     /// A ping was accepted.
     Accepted,
