@@ -36,29 +36,30 @@ impl Auth {
 pub(super) struct Ingress<'a> {
     pub(super) path: Path,
     pub(super) auth: Auth,
-    pub(super) frame: Frame<'a>,
+    /// Decoded once; nobody copies it.
+    pub(super) frame: &'a Frame<'a>,
     /// The frame in bytes: of a datagram that came through a session what was inside.
     pub(super) bytes: &'a [u8],
 }
 
-/// The step from a datagram to an [`Ingress`]: the one place where [`Auth`] is decided.
+/// The steps from a datagram to an [`Ingress`]: the one place where [`Auth`] is decided.
 ///
-/// It is in this order that layers are added: a session frame is opened in place and what is inside goes on with
-/// [`Auth::Session`]; then the frame is decoded; then a signature in it is verified and gives [`Auth::Signed`]. A signature that does
-/// not hold is no [`Auth::Unsigned`] but a reason to turn the datagram away here.
+/// A session frame is opened in place, and what is inside is decoded like any other; a signature in what was decoded is verified.
+/// What does not hold is no [`Auth::Unsigned`] but a reason to turn the datagram away.
 #[derive(Debug, Default)]
 pub(super) struct Authenticator;
 
 impl Authenticator {
-    /// Decode a datagram, and find out who vouches for it.
-    #[inline]
-    pub(super) fn ingress<'a>(&self, path: Path, bytes: &'a mut [u8]) -> Result<Ingress<'a>, Reject> {
-        if path.remote.port() == 0 {
-            return Err(Reject::SourcePortZero);
-        }
-        let bytes = &*bytes;
-        let frame = Frame::decode(bytes).map_err(|why| why.reject())?;
-        Ok(Ingress { path, auth: Auth::Unsigned, frame, bytes })
+    /// Before it is decoded: the frame in a datagram, opened in place where it is sealed, and what that proves.
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "sessions are opened here")]
+    pub(super) const fn open<'a>(&self, _: Path, datagram: &'a mut [u8]) -> Result<(Auth, &'a [u8]), Reject> {
+        Ok((Auth::Unsigned, datagram))
+    }
+
+    /// Once it is decoded: what the frame itself proves, if it did not come through a session.
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "signatures are verified here")]
+    pub(super) const fn verify(&self, opened: Auth, _: &Frame<'_>) -> Result<Auth, Reject> {
+        Ok(opened)
     }
 }
 
@@ -168,9 +169,9 @@ fn plain<'b, const N: usize>(text: Text<'b>, scratch: &'b mut [u8; N]) -> Result
 #[cfg(test)]
 mod tests {
     use super::{Auth, Authenticator};
-    use crate::framing::{Message, Packet, Text};
+    use crate::Path;
+    use crate::framing::{Frame, Packet, Text};
     use crate::limits::MAX_DATAGRAM_V6;
-    use crate::{Path, Reject};
 
     #[test]
     fn what_proves_nothing_is_unsigned() {
@@ -178,14 +179,10 @@ mod tests {
         let mut bytes = std::vec![0; MAX_DATAGRAM_V6];
         let len = packet.encode(crate::framing::Encoding::Json, &mut bytes).unwrap();
         let from = Path::to(([192, 0, 2, 1], 7150).into());
-        let ingress = Authenticator.ingress(from, &mut bytes[..len]).unwrap();
-        assert_eq!(
-            (ingress.auth, ingress.auth.key(), ingress.path, ingress.bytes.len()),
-            (Auth::Unsigned, None, from, len)
-        );
-        assert!(matches!(ingress.frame.message, Message::Packet(packet) if packet.source_did == *"jis:a"));
-        let nowhere = Path::to(([192, 0, 2, 1], 0).into());
-        assert!(matches!(Authenticator.ingress(nowhere, &mut bytes[..len]), Err(Reject::SourcePortZero)));
-        assert!(matches!(Authenticator.ingress(from, &mut [0; 9]), Err(Reject::Header)));
+        let (opened, bytes) = Authenticator.open(from, &mut bytes[..len]).unwrap();
+        assert_eq!((opened, bytes.len()), (Auth::Unsigned, len));
+        let frame = Frame::decode(bytes).unwrap();
+        assert_eq!(Authenticator.verify(opened, &frame), Ok(Auth::Unsigned));
+        assert_eq!(Auth::Unsigned.key(), None);
     }
 }

@@ -13,7 +13,7 @@ use super::peers::{PeerLookup, Recorded};
 use super::ping::AnswerError;
 use super::{Node, Rooms};
 use crate::airlock::Rank;
-use crate::framing::{Decision, Message, Packet, PingType, Response, Text, Value, Zone};
+use crate::framing::{Decision, Frame, Message, Packet, PingType, Response, Text, Value, Zone};
 use crate::limits::MAX_DID;
 use crate::time::Now;
 use crate::{Name, Path, Reject};
@@ -35,8 +35,14 @@ pub enum Taken {
 impl Node {
     /// Decode a datagram and do what it asks for.
     pub(super) fn take(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
-        let ingress = self.authenticator.ingress(path, bytes)?;
-        match &ingress.frame.message {
+        if path.remote.port() == 0 {
+            return Err(Reject::SourcePortZero);
+        }
+        let (opened, bytes) = self.authenticator.open(path, bytes)?;
+        let frame = &Frame::decode(bytes).map_err(|why| why.reject())?;
+        let auth = self.authenticator.verify(opened, frame)?;
+        let ingress = Ingress { path, auth, frame, bytes };
+        match &frame.message {
             Message::Packet(packet) => self.take_packet(now, &ingress, packet),
             Message::Response(response) => self.rooms.take_response(now, &ingress, response),
         }
