@@ -22,7 +22,7 @@ fn peers(c: &mut Criterion) {
     let mut now = Instant::ZERO;
     for name in names.iter().take(COUNT as usize) {
         let seat = peers.look_up(name);
-        peers.record(now, seat, path, Rank::Trusted);
+        peers.record(now, seat, path, Rank::Proven);
     }
     let mut group = c.benchmark_group("peers");
     let mut at = 0usize;
@@ -30,7 +30,7 @@ fn peers(c: &mut Criterion) {
         b.iter(|| {
             at = (at + 40_503) % COUNT as usize;
             let seat = peers.look_up(black_box(&names[at]));
-            peers.record(now, seat, path, Rank::Trusted)
+            peers.record(now, seat, path, Rank::Proven)
         });
     });
     group.bench_function("stranger in a full table", |b| {
@@ -41,7 +41,7 @@ fn peers(c: &mut Criterion) {
             now = now + Duration::from_secs(91);
             at = (at + 1) % names.len();
             let seat = peers.look_up(black_box(&names[at]));
-            peers.record(now, seat, path, Rank::Trusted)
+            peers.record(now, seat, path, Rank::Proven)
         });
     });
 }

@@ -28,7 +28,7 @@ pub fn heap_of(count: u32) -> Heap {
         let [a, b, c, d] = i.to_be_bytes();
         let path = Path::to(([10, b, c, d], 7150 + u16::from(a)).into());
         let seat = peers.look_up(&did);
-        assert_eq!((did.len(), peers.record(Instant::ZERO, seat, path, Rank::Trusted)), (32, Recorded::New));
+        assert_eq!((did.len(), peers.record(Instant::ZERO, seat, path, Rank::Proven)), (32, Recorded::New));
     }
     let after = heap();
     assert_eq!(peers.len(), count as usize);

@@ -215,9 +215,33 @@ mod heap {
     use super::*;
     use crate::did::DidError;
     use crate::seed::{Seed, SipKey};
+    use crate::table::counted::{Counted, steps};
 
     fn key() -> SipKey {
         Seed::from_u64(5).fork("test").sip_key()
+    }
+
+    /// Whatever is done to a waiting room, and to the open pings that are kept in one, looks at the same few rows however many wait.
+    #[test]
+    fn no_step_of_a_waiting_room_depends_on_how_many_wait() {
+        let most = |waiting: u32| {
+            let config =
+                WaitingConfig { capacity: 4096, reserved: 0, reserved_for_proven: 0, ..WaitingConfig::default() };
+            let mut room: WaitingTable<u32, Counted> = WaitingTable::new(config);
+            let claim = |held| Claim { rank: Rank::Trusted, held };
+            let ids: Vec<_> = (0..waiting).map(|n| room.insert(Instant::ZERO, claim(n % 100), n).unwrap()).collect();
+            // From the middle, the front, the back, and anywhere else.
+            let places = [waiting / 2, 0, waiting - 1, waiting / 3, waiting / 5 * 4, 1].map(|at| ids[at as usize]);
+            let removals = places.map(|id| steps(|| assert!(room.remove(id).is_some())));
+            let replaced = steps(|| {
+                let old = room.weakest(claim(0)).unwrap();
+                room.replace(Instant::ZERO, old, claim(0), 7).unwrap();
+            });
+            let expired = steps(|| assert!(room.expire_one(Instant::from_nanos(u64::MAX)).is_some()));
+            removals.into_iter().chain([replaced, expired]).max().unwrap()
+        };
+        let (few, many) = (most(16), most(4096));
+        assert!(many <= few && few <= 40, "{few} {many}");
     }
 
     #[derive(Clone, Debug)]

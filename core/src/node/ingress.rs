@@ -9,22 +9,10 @@ use crate::{Path, Reject};
 #[derive(Clone, Copy)]
 pub(super) struct Ingress<'a> {
     pub(super) path: Path,
-    pub(super) frame: Frame<'a>,
+    /// Decoded once; nobody copies it.
+    pub(super) frame: &'a Frame<'a>,
     /// The frame in bytes: of a datagram that came through a session what was inside.
     pub(super) bytes: &'a [u8],
-}
-
-impl<'a> Ingress<'a> {
-    /// Decode a datagram.
-    #[inline]
-    pub(super) fn decode(path: Path, bytes: &'a mut [u8]) -> Result<Self, Reject> {
-        if path.remote.port() == 0 {
-            return Err(Reject::SourcePortZero);
-        }
-        let bytes = &*bytes;
-        let frame = Frame::decode(bytes).map_err(|why| why.reject())?;
-        Ok(Self { path, frame, bytes })
-    }
 }
 
 /// The texts of a ping that are looked at and kept, each within its limit.
@@ -127,27 +115,5 @@ fn plain<'b, const N: usize>(text: Text<'b>, scratch: &'b mut [u8; N]) -> Result
         Ok(plain) if plain.len() <= N => Ok(plain),
         Ok(_) | Err(TextError::TooLong) => Err(Reject::TooLong),
         Err(TextError::LoneSurrogate) => Err(Reject::Malformed),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Ingress;
-    use crate::framing::{Message, Packet, Text};
-    use crate::limits::MAX_DATAGRAM_V6;
-    use crate::{Path, Reject};
-
-    #[test]
-    fn a_datagram_is_decoded_once_and_comes_from_somewhere() {
-        let packet = Packet { source_did: Text::new("jis:a"), signature: Text::new("00"), ..Packet::default() };
-        let mut bytes = std::vec![0; MAX_DATAGRAM_V6];
-        let len = packet.encode(crate::framing::Encoding::Json, &mut bytes).unwrap();
-        let from = Path::to(([192, 0, 2, 1], 7150).into());
-        let ingress = Ingress::decode(from, &mut bytes[..len]).unwrap();
-        assert_eq!((ingress.path, ingress.bytes.len()), (from, len));
-        assert!(matches!(ingress.frame.message, Message::Packet(packet) if packet.source_did == *"jis:a"));
-        let nowhere = Path::to(([192, 0, 2, 1], 0).into());
-        assert!(matches!(Ingress::decode(nowhere, &mut bytes[..len]), Err(Reject::SourcePortZero)));
-        assert!(matches!(Ingress::decode(from, &mut [0; 9]), Err(Reject::Header)));
     }
 }

@@ -15,7 +15,7 @@ use super::ping::AnswerError;
 use super::policy::Policy;
 use super::{Node, Rooms};
 use crate::airlock::Rank;
-use crate::framing::{Decision, Message, Packet, PingType, Response, Value, Zone};
+use crate::framing::{Decision, Frame, Message, Packet, PingType, Response, Value, Zone};
 use crate::identity::Statement;
 use crate::limits::MAX_DID;
 use crate::pins::PinError;
@@ -24,6 +24,7 @@ use crate::{Name, Path, Reject};
 
 /// What became of a datagram that was not turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "record"), allow(unreachable_pub))]
 pub enum Taken {
     /// A ping was accepted.
     Accepted,
@@ -41,8 +42,13 @@ pub const STATEMENT: &str = "overlay.key";
 impl Node {
     /// Decode a datagram and do what it asks for.
     pub(super) fn take(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
-        let ingress = Ingress::decode(path, bytes)?;
-        match &ingress.frame.message {
+        if path.remote.port() == 0 {
+            return Err(Reject::SourcePortZero);
+        }
+        let bytes = &*bytes;
+        let frame = &Frame::decode(bytes).map_err(|why| why.reject())?;
+        let ingress = Ingress { path, frame, bytes };
+        match &frame.message {
             Message::Packet(packet) => self.take_packet(now, &ingress, packet),
             Message::Response(response) => self.rooms.take_response(now, &self.policy, &ingress, response),
         }

@@ -26,6 +26,8 @@ pub use list::{Link, Linked, List};
 pub use slab::{Slab, SlotId};
 #[cfg(feature = "alloc")]
 pub use store::Heap;
+#[cfg(all(test, feature = "alloc"))]
+pub(crate) use store::counted;
 pub use store::{Fixed, Storage, Store};
 
 /// The slot number that stands for "none".

@@ -272,3 +272,74 @@ impl<T, const N: usize> Store<T> for heapless::Vec<T, N> {
         0
     }
 }
+
+/// Rows on the heap whose look-ups are counted: for tests of how many steps something takes.
+#[cfg(all(test, feature = "alloc"))]
+pub(crate) mod counted {
+    use core::cell::Cell;
+
+    use super::{Heap, Storage, Store, sealed::Sealed};
+
+    std::thread_local!(static STEPS: Cell<u64> = const { Cell::new(0) });
+
+    /// How many rows are looked at while this runs.
+    pub(crate) fn steps(run: impl FnOnce()) -> u64 {
+        let before = STEPS.get();
+        run();
+        STEPS.get() - before
+    }
+
+    pub(crate) struct Counted;
+
+    impl Sealed for Counted {}
+
+    impl Storage for Counted {
+        type List<T> = List<T>;
+    }
+
+    pub(crate) struct List<T>(<Heap as Storage>::List<T>);
+
+    impl<T> Default for List<T> {
+        fn default() -> Self {
+            Self(Default::default())
+        }
+    }
+
+    impl<T> Sealed for List<T> {}
+
+    impl<T> Store<T> for List<T> {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+
+        fn limit() -> usize {
+            <<Heap as Storage>::List<T> as Store<T>>::limit()
+        }
+
+        fn get(&self, at: usize) -> Option<&T> {
+            STEPS.set(STEPS.get() + 1);
+            self.0.get(at)
+        }
+
+        fn get_mut(&mut self, at: usize) -> Option<&mut T> {
+            STEPS.set(STEPS.get() + 1);
+            self.0.get_mut(at)
+        }
+
+        fn head(&self) -> &[T] {
+            self.0.head()
+        }
+
+        fn push(&mut self, row: T) -> Result<(), T> {
+            self.0.push(row)
+        }
+
+        fn heap_bytes(&self) -> usize {
+            self.0.heap_bytes()
+        }
+
+        fn growth_bytes(&self) -> usize {
+            self.0.growth_bytes()
+        }
+    }
+}

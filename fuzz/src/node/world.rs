@@ -3,6 +3,7 @@
 use sluis_core::framing::{Frame, Message, PingType};
 use sluis_core::limits::MAX_DATAGRAM_V6;
 use sluis_core::node::{Caps, Event, Node, NodeConfig, Outcome, Received, Tables};
+use sluis_core::record::{Lines, Recorded};
 use sluis_core::time::iso;
 use sluis_core::{Datagrams, Did, Duration, Instant, Machine, Now, Path, Reject, Seed, Wall};
 
@@ -14,7 +15,7 @@ const START: i64 = 1_736_942_400_000_000;
 
 /// A node and everything that is known of it from outside.
 pub(super) struct World {
-    pub(super) node: Node,
+    pub(super) node: Recorded<Node>,
     pub(super) now: Now,
     /// The latest that the wall clock ever was.
     pub(super) latest: Wall,
@@ -49,10 +50,16 @@ fn config(setup: Setup) -> NodeConfig {
 }
 
 impl World {
-    pub(super) fn new(setup: Setup) -> Self {
+    /// A fresh node, recorded if there is a tape.
+    pub(super) fn new(setup: Setup, tape: Option<Lines>) -> Self {
         let config = config(setup);
         let (caps, most_nonces) = (config.caps, config.replay.max_entries);
-        let mut node = Node::new(config, &Seed::from_u64(setup.seed.into())).expect("thresholds in order");
+        let seed = Seed::from_u64(setup.seed.into());
+        let node = match tape {
+            Some(tape) => Node::recorded(config, &seed, Box::new(tape)),
+            None => Node::new(config, &seed).map(Recorded::off),
+        };
+        let mut node = node.expect("thresholds in order");
         if setup.legacy {
             node.allow_legacy("*").expect("room for one pattern");
         }
