@@ -53,6 +53,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod background;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod folder;
 mod store;

@@ -4,3 +4,4 @@ mod conformance;
 mod journal;
 mod paused;
 mod recording;
+mod stored;

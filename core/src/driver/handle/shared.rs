@@ -29,7 +29,7 @@ where
 {
     let (hold, handle, events) = parts(machine, clock, config.notices);
     let inner = Arc::clone(&hold.inner);
-    (Task { driver: Driver::with_hold(io, hold, config.driver), inner }, handle, events)
+    (Task { driver: Some(Driver::with_hold(io, hold, config.driver)), inner }, handle, events)
 }
 
 /// As [`share`], of a machine whose state is kept in a store.
@@ -48,7 +48,7 @@ where
 {
     let (hold, handle, events) = parts(machine, clock, config.notices);
     let inner = Arc::clone(&hold.inner);
-    (Task { driver: Driver::with_hold(io, hold, config.driver).with_store(store), inner }, handle, events)
+    (Task { driver: Some(Driver::with_hold(io, hold, config.driver).with_store(store)), inner }, handle, events)
 }
 
 fn parts<M>(machine: M, clock: impl Clock + 'static, notices: usize) -> (Shared<M>, Handle<M>, Events<M>)
@@ -71,7 +71,8 @@ where
 /// It ends once the machine was shut down or the io failed; handles say which. Dropping it is a failure to them, too.
 #[must_use = "nothing happens unless the task is spawned or polled"]
 pub struct Task<M: Requests + Datagrams, I: Io, S = NoStore> {
-    driver: Driver<Shared<M>, I, S>,
+    /// `None` once it has ended.
+    driver: Option<Driver<Shared<M>, I, S>>,
     inner: Arc<Inner<M>>,
 }
 
@@ -88,7 +89,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let end = ready!(Pin::new(&mut this.driver).poll(cx));
+        let Some(driver) = &mut this.driver else { return Poll::Ready(()) };
+        let end = ready!(Pin::new(driver).poll(cx));
+        // Whoever waits for the end may use the port and the store again.
+        let _hold = this.driver.take().map(|driver| driver.into_parts().0);
         this.inner.look(|state| state.dispatcher.finish(end.map_err(|error| Failure(Arc::new(error)))));
         Poll::Ready(())
     }
