@@ -64,6 +64,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A machine that is [`Durable`] also gives out what it keeps ([`poll_store`](Durable::poll_store)) and is told when that is on the medium
+//! ([`handle_stored`](Durable::handle_stored)); `sluis-store` has a store for it.
+//!
 //! `core/examples/std_loop.rs` does the same on a plain `std::net` socket; `sluis-tokio` and `sluis-smol` bring an
 //! [`Io`](driver::Io) for their runtime.
 //!

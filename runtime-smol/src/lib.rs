@@ -102,8 +102,8 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use async_io::Async;
-use sluis_core::Datagrams;
-use sluis_core::driver::Requests;
+use sluis_core::driver::{Requests, Store};
+use sluis_core::{Datagrams, Durable};
 use sluis_udp::{Readiness, Timer, UdpIo};
 
 #[cfg(feature = "net")]
@@ -112,7 +112,7 @@ pub mod net;
 pub use sluis_core;
 pub use sluis_core::driver::{Events, Handle, HandleConfig, Request};
 pub use sluis_journal as journal;
-pub use sluis_udp::{BindError, NewNodeError, SystemClock, node, prepare, run, system_seed};
+pub use sluis_udp::{BindError, NewNodeError, SystemClock, node, prepare, prepare_stored, run, system_seed};
 #[cfg(feature = "record")]
 pub use sluis_udp::{FileTape, TapeEnd};
 
@@ -162,12 +162,23 @@ where
     (handle, events)
 }
 
+/// As [`spawn_with`], of a machine whose state is kept in a store: a `sluis_store::Background` on [`blocking`] threads, say.
+pub fn spawn_stored<M, S>(socket: Socket, machine: M, store: S, config: HandleConfig) -> (Handle<M>, Events<M>)
+where
+    M: Requests + Datagrams + Durable + Send + 'static,
+    S: Store + Send + 'static,
+{
+    let (task, handle, events) = prepare_stored(socket, machine, store, config);
+    smol::spawn(task).detach();
+    (handle, events)
+}
+
 /// Run a future to its end on this thread, and the reactor with it.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     async_io::block_on(future)
 }
 
-/// Smol's blocking threads, for [`journal::Setup::spawn`] and [`journal::TokenSetup::spawn`].
+/// Smol's blocking threads, for [`journal::Setup::spawn`], [`journal::TokenSetup::spawn`] and the store of [`spawn_stored`].
 #[must_use]
 pub fn blocking() -> Blocking {
     Blocking(())

@@ -102,8 +102,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use sluis_core::Datagrams;
-use sluis_core::driver::Requests;
+use sluis_core::driver::{Requests, Store};
+use sluis_core::{Datagrams, Durable};
 use sluis_udp::{Timer, UdpIo};
 use tokio::time::Sleep;
 
@@ -113,7 +113,7 @@ pub mod net;
 pub use sluis_core;
 pub use sluis_core::driver::{Events, Handle, HandleConfig, Request};
 pub use sluis_journal as journal;
-pub use sluis_udp::{BindError, NewNodeError, SystemClock, node, prepare, run, system_seed};
+pub use sluis_udp::{BindError, NewNodeError, SystemClock, node, prepare, prepare_stored, run, system_seed};
 #[cfg(feature = "record")]
 pub use sluis_udp::{FileTape, TapeEnd};
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -202,6 +202,17 @@ where
     (handle, events)
 }
 
+/// As [`spawn_with`], of a machine whose state is kept in a store: a `sluis_store::Background` on [`blocking`] threads, say.
+pub fn spawn_stored<M, S>(socket: Socket, machine: M, store: S, config: HandleConfig) -> (Handle<M>, Events<M>)
+where
+    M: Requests + Datagrams + Durable + Send + 'static,
+    S: Store + Send + 'static,
+{
+    let (task, handle, events) = prepare_stored(socket, machine, store, config);
+    tokio::spawn(task);
+    (handle, events)
+}
+
 /// Run a future to its end on this thread, with a runtime of its own.
 ///
 /// # Panics
@@ -211,7 +222,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a tokio runtime").block_on(future)
 }
 
-/// This runtime's blocking threads, for [`journal::Setup::spawn`] and [`journal::TokenSetup::spawn`].
+/// This runtime's blocking threads, for [`journal::Setup::spawn`], [`journal::TokenSetup::spawn`] and the store of [`spawn_stored`].
 ///
 /// # Panics
 /// Outside of a runtime.

@@ -138,6 +138,11 @@ impl<H: MachineAccess, T: Transport<H::Machine>> Driver<H, T> {
         self.stats
     }
 
+    /// Take it apart: access to the machine, and the transport. What waits to be sent is dropped.
+    pub fn into_parts(self) -> (H, T) {
+        (self.hold, self.transport)
+    }
+
     /// Run until nothing moves or the budget of one poll is spent.
     fn run(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), T::Error>> {
         let mut woken = true;

@@ -37,6 +37,6 @@ pub use io::{Timer, UdpIo};
 pub use node::{NewNodeError, node};
 #[cfg(feature = "record")]
 pub use record::{FileTape, TapeEnd};
-pub use surface::{UdpTask, prepare, run};
+pub use surface::{StoredTask, UdpTask, prepare, prepare_stored, run};
 pub use sys::AsSocket;
 pub use udp::{Readiness, Refusals, Udp};

@@ -2,10 +2,11 @@
 
 use std::io;
 
-use sluis_core::Datagrams;
 use sluis_core::driver::{
-    App, DatagramTransport, Driver, DriverConfig, DriverStats, Events, Handle, HandleConfig, Requests, Task, share,
+    App, DatagramTransport, Driver, DriverConfig, DriverStats, Events, Handle, HandleConfig, Requests, Store, Stored,
+    Task, share, share_over,
 };
+use sluis_core::{Datagrams, Durable};
 
 use crate::{Readiness, Timer, UdpIo};
 
@@ -42,4 +43,25 @@ where
 {
     let clock = socket.clock();
     share(socket, machine, clock, config)
+}
+
+/// The future that drives a shared machine on a socket, and brings what it keeps to a store.
+pub type StoredTask<M, S, T, K> = Task<M, Stored<DatagramTransport<UdpIo<S, T>>, K>>;
+
+/// As [`prepare`], of a machine whose state is kept in a store.
+pub fn prepare_stored<S, T, M, K>(
+    socket: UdpIo<S, T>,
+    machine: M,
+    store: K,
+    config: HandleConfig,
+) -> (StoredTask<M, S, T, K>, Handle<M>, Events<M>)
+where
+    S: Readiness,
+    T: Timer,
+    M: Requests + Datagrams + Durable,
+    K: Store,
+{
+    let clock = socket.clock();
+    let transport = Stored::new(DatagramTransport::new(socket, &config.driver), store);
+    share_over(transport, machine, clock, config)
 }

@@ -2,5 +2,6 @@
 
 mod conformance;
 mod journal;
+mod stored;
 #[cfg(feature = "net")]
 mod streams;

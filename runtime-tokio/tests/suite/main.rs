@@ -4,5 +4,6 @@ mod conformance;
 mod journal;
 mod paused;
 mod recording;
+mod stored;
 #[cfg(feature = "net")]
 mod streams;

@@ -50,7 +50,7 @@ where
     let handle = Handle { user: User::new(&inner) };
     let events = Events::new(handle.user.clone());
     let hold = Shared { inner: Arc::clone(&inner), loose: DeferredWakers::default() };
-    (Task { driver: Driver::over(transport, hold, config.driver.grace), inner }, handle, events)
+    (Task { driver: Some(Driver::over(transport, hold, config.driver.grace)), inner }, handle, events)
 }
 
 /// The future that drives a shared machine, for any executor: see [`share`].
@@ -58,7 +58,8 @@ where
 /// It ends once the machine was shut down or the io failed; handles say which. Dropping it is a failure to them, too.
 #[must_use = "nothing happens unless the task is spawned or polled"]
 pub struct Task<M: Requests, T> {
-    driver: Driver<Shared<M>, T>,
+    /// `None` once it has ended.
+    driver: Option<Driver<Shared<M>, T>>,
     inner: Arc<Inner<M>>,
 }
 
@@ -74,7 +75,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let end = ready!(Pin::new(&mut this.driver).poll(cx));
+        let Some(driver) = &mut this.driver else { return Poll::Ready(()) };
+        let end = ready!(Pin::new(driver).poll(cx));
+        // Whoever waits for the end may use the port and the store again.
+        let _hold = this.driver.take().map(|driver| driver.into_parts().0);
         this.inner.look(|state| state.dispatcher.finish(end.map_err(|error| Failure(Arc::new(error)))));
         Poll::Ready(())
     }

@@ -1,0 +1,4 @@
+//! Stores in real directories.
+
+mod files;
+mod machines;
