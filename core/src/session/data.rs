@@ -99,7 +99,8 @@ impl Sessions {
 
     /// Begin a handshake for new keys, unless one is under way. Where there is no room it is begun another time.
     pub(super) fn renew(&mut self, now: Now, slot: u32) {
-        if self.table.at(slot).is_some_and(|session| session.half == NONE && session.key.is_some()) {
+        // One that is still opening without a handshake of ours waits for that of the other side.
+        if self.table.at(slot).is_some_and(|session| session.half == NONE && session.phase == Phase::Up) {
             // A failure is none of the caller's: the next packet tries again.
             let _ = self.begin(now, slot, &[]);
         }

@@ -81,7 +81,8 @@ impl Sessions {
     pub(super) fn begin(&mut self, now: Now, slot: u32, early: &[u8]) -> Result<(), ConnectError> {
         let session = self.table.at(slot).ok_or(ConnectError::Busy)?;
         let (half, path) = (session.half, session.path);
-        if self.outgoing.len() >= self.limits.outgoing || (half == NONE && self.halves.is_full()) {
+        if self.outgoing.len() >= self.limits.outgoing || (half == NONE && self.halves.ours() >= self.limits.half_open)
+        {
             return Err(ConnectError::Busy);
         }
         let (index, ephemeral) = (self.fresh_index(), X25519::generate(&mut self.rng));
@@ -173,7 +174,7 @@ impl Sessions {
             }
             why
         })?;
-        if self.outgoing.len() >= self.limits.outgoing || self.half_open() >= self.limits.half_open {
+        if self.outgoing.len() >= self.limits.outgoing || self.halves.theirs() + self.opening >= self.limits.half_open {
             return Err(SessionReject::Busy);
         }
         let mut payload = [0; SCRATCH];
@@ -184,7 +185,7 @@ impl Sessions {
         let existing = self.table.find(offer.did, Some(&offer.key));
         let session = existing.and_then(|slot| self.table.at(slot));
         let newest = session.map_or(Default::default(), |session| session.stamp).max(self.stamps.newest(peer));
-        if offer.key == self.local.public {
+        if offer.key == self.local.public || offer.did == self.local.did.as_str() {
             return Err(SessionReject::OwnKey);
         }
         if offer.stamp <= newest {

@@ -165,6 +165,10 @@ impl Sessions {
             return Err(ConnectError::TooLong(most));
         }
         if let Some(slot) = self.table.find(peer.did, peer.key.as_ref()) {
+            if let Some(key) = peer.key {
+                // One that was begun with whoever answers is with nobody else from now on.
+                self.table.identify(slot, key);
+            }
             if let Some(session) = self.table.at_mut(slot) {
                 session.ours = true;
             }
@@ -391,7 +395,7 @@ impl Sessions {
     /// How many handshakes are under way that another is yet to answer or confirm.
     #[must_use]
     pub fn half_open(&self) -> usize {
-        self.halves.len() + self.opening
+        self.halves.ours() + self.halves.theirs() + self.opening
     }
 
     /// How many datagrams were turned away for this reason.

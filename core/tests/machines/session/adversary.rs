@@ -371,3 +371,27 @@ fn nobody_talks_to_itself() {
     world.run(100);
     assert!(world.nodes[2].rejects[&SessionReject::OwnKey] >= 1 && world.nodes[2].room.is_empty());
 }
+
+#[test]
+fn a_pin_that_comes_later_holds_for_a_handshake_that_is_under_way() {
+    let mut world = World::new(16, 2);
+    let begun = world.connect_named(0, 1);
+    // Meanwhile the operator pins another key for that name.
+    let other = secret(7).public();
+    let again = world.connect_to(0, &Peer::pinned("jis:node:1", other), addr(1), b"secret");
+    assert_eq!((again.session, again.early), (begun.session, false));
+    world.run(60_000);
+    assert!(world.nodes[0].rejects[&SessionReject::Key] >= 1);
+    assert_eq!(world.news_of(0), [News::Down(Down::NoAnswer)]);
+    assert!(world.session(1, 0).is_none());
+}
+
+#[test]
+fn every_reason_has_a_counter_and_a_name_of_its_own() {
+    let names: BTreeSet<_> = SessionReject::ALL.iter().map(ToString::to_string).collect();
+    assert_eq!(names.len(), SessionReject::COUNT);
+    assert!(SessionReject::ALL.iter().enumerate().all(|(n, why)| *why as usize == n));
+    let (mut world, _) = World::pair(17);
+    assert!(world.deliver(0, addr(1), b"TP").is_err() && world.deliver(0, addr(1), b"TP\x01\x08").is_err());
+    assert_eq!(world.nodes[0].room.rejected(SessionReject::Frame), 2);
+}
