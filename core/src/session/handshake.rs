@@ -394,7 +394,7 @@ impl Sessions {
             Box::default()
         };
         let keys = noise.finish().map_err(|_| SessionReject::Handshake)?;
-        self.learn(slot, key, &keys);
+        self.learn(slot, key, &keys, pattern);
         let epoch = self.add_epoch(now.mono, slot, index, head.sender, keys, true)?;
         self.finish_half(now, slot, half_slot, packet);
         self.install(now.mono, slot, epoch, true);
@@ -474,7 +474,7 @@ impl Sessions {
             Some(slot) => slot,
             None => self.insert_theirs(now, path, &claim.did, claim.key, claim.stamp)?,
         };
-        self.learn(slot, claim.key, &keys);
+        self.learn(slot, claim.key, &keys, Pattern::Xx);
         let epoch = self.add_epoch(now.mono, slot, half.index, claim.peer_index, keys, false)?;
         if let Some(session) = self.table.at_mut(slot) {
             // It could not be written without the message that went there.
@@ -533,11 +533,14 @@ impl Sessions {
     }
 
     /// Who the other side of a handshake is.
-    fn learn(&mut self, slot: u32, key: PublicKey, keys: &Finished<X25519>) {
+    fn learn(&mut self, slot: u32, key: PublicKey, keys: &Finished<X25519>, pattern: Pattern) {
         let is_new = self.table.at(slot).is_some_and(|session| session.key.is_none());
         self.table.identify(slot, key);
         let Some(session) = self.table.at_mut(slot) else { return };
-        session.set_statics(keys.remote);
+        // Of IK it was known before.
+        if pattern == Pattern::Xx {
+            session.set_statics(keys.remote);
+        }
         if is_new {
             let newest = self.stamps.take(self.stamps.peer(&session.did, key.as_bytes()));
             session.stamp = session.stamp.max(newest);
