@@ -414,7 +414,7 @@ fn siege(seed: u64) {
             }
             1 => {
                 world.nodes[a].at =
-                    SocketAddr::from(([198, 51, 100, u8::try_from(round).unwrap()], 1000 + u16::try_from(a).unwrap()))
+                    SocketAddr::from(([198, 51, 100, u8::try_from(round).unwrap()], 1000 + u16::try_from(a).unwrap()));
             }
             2..8 => {
                 // Something old, or what was sent last, from somewhere else.
