@@ -14,6 +14,7 @@
 //! | [`mqtt`] | a stream of MQTT packets | any chunking gives the same packets, and rumqttc agrees |
 //! | [`rendezvous`] | what happens to signalling: a hostile broker, streams, time | orders make sense, and every send ends once |
 //! | [`sealed`] | hellos, answers, and a broker's work on packets | what is taken was sent in this session, and is fresh once |
+//! | [`session`] | two rooms of sessions, and a hostile network between them | what is heard was said, once; nobody unproven is sent more than three times his bytes |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
 //!
 //! Three ways to run them:
@@ -33,6 +34,7 @@ mod mqtt;
 mod node;
 mod rendezvous;
 mod sealed;
+mod session;
 mod texts;
 mod token;
 mod value;
@@ -47,6 +49,7 @@ pub use mqtt::mqtt;
 pub use node::node;
 pub use rendezvous::rendezvous;
 pub use sealed::sealed;
+pub use session::session;
 pub use texts::texts;
 pub use token::token;
 pub use value::value;
@@ -63,7 +66,7 @@ pub fn not_built_for_it(target: &str) -> std::process::ExitCode {
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("frame", frame),
     ("value", value),
     ("texts", texts),
@@ -75,6 +78,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("envelope", envelope),
     ("mqtt", mqtt),
     ("sealed", sealed),
+    ("session", session),
     ("rendezvous", rendezvous),
     ("hub", hub),
 ];

@@ -37,15 +37,20 @@ pub trait Curve {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct X25519;
 
-/// A secret key of X25519. Wiped when dropped, never printed.
+/// A secret key of X25519, and its public key, which is computed once. Wiped when dropped, never printed.
 #[derive(Clone)]
-pub struct X25519Secret(StaticSecret);
+pub struct X25519Secret {
+    secret: StaticSecret,
+    public: X25519Public,
+}
 
 impl X25519Secret {
     /// Take 32 bytes; they are clamped when they are used (RFC 7748 5). The caller wipes its own copy.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        Self(StaticSecret::from(*bytes))
+        let secret = StaticSecret::from(*bytes);
+        let public = X25519Public(x25519_dalek::PublicKey::from(&secret).to_bytes());
+        Self { secret, public }
     }
 
     /// The key that belongs to an Ed25519 key: the scalar that it signs with (RFC 8032 5.1.5), used on the Montgomery form of the
@@ -59,7 +64,7 @@ impl X25519Secret {
     /// The 32 bytes, to be stored. The copy that is handed out wipes itself.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.to_bytes())
+        Zeroizing::new(self.secret.to_bytes())
     }
 }
 
@@ -122,7 +127,7 @@ impl Curve for X25519 {
     }
 
     fn public(secret: &X25519Secret) -> X25519Public {
-        X25519Public(x25519_dalek::PublicKey::from(&secret.0).to_bytes())
+        secret.public
     }
 
     fn decode(bytes: &[u8]) -> Option<X25519Public> {
@@ -130,7 +135,7 @@ impl Curve for X25519 {
     }
 
     fn dh(secret: &X25519Secret, public: &X25519Public) -> Option<Zeroizing<[u8; 32]>> {
-        let shared = secret.0.diffie_hellman(&x25519_dalek::PublicKey::from(public.0));
+        let shared = secret.secret.diffie_hellman(&x25519_dalek::PublicKey::from(public.0));
         shared.was_contributory().then(|| Zeroizing::new(shared.to_bytes()))
     }
 }

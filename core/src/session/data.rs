@@ -2,7 +2,7 @@
 
 use super::epoch::{Inner, sealed_len};
 use super::room::Sessions;
-use super::table::{NONE, Phase, Probe, Roaming, Session, news, owed};
+use super::table::{AMPLIFICATION, NONE, Phase, Probe, Roaming, Session, news, owed};
 use super::timers::{KEEPALIVE, REKEY_OTHERS};
 use super::wire::{Head, Kind};
 use super::{Claim, DEAD_AFTER, Down, HEAD_ROOM, Ingress, REJECT_AFTER, SealError, Sealed, SessionReject, wire};
@@ -16,8 +16,6 @@ pub(super) const GRACE: Duration = Duration::from_millis(500);
 const TRIES: u8 = 3;
 /// How long a change of address is looked into, and then not again.
 const PROBE_FOR: Duration = Duration::from_secs(4);
-/// Bytes that go to an unproven address, for each that came from there.
-const AMPLIFICATION: usize = 3;
 /// Length of a packet with a challenge or its answer.
 const SHORT: usize = sealed_len(8);
 
@@ -101,7 +99,8 @@ impl Sessions {
 
     /// Begin a handshake for new keys, unless one is under way. Where there is no room it is begun another time.
     pub(super) fn renew(&mut self, now: Now, slot: u32) {
-        if self.table.at(slot).is_some_and(|session| session.half == NONE && session.key.is_some()) {
+        // One that is still opening without a handshake of ours waits for that of the other side.
+        if self.table.at(slot).is_some_and(|session| session.half == NONE && session.phase == Phase::Up) {
             // A failure is none of the caller's: the next packet tries again.
             let _ = self.begin(now, slot, &[]);
         }
@@ -152,17 +151,14 @@ impl Sessions {
     ) -> Result<Sealed, SealError> {
         let session = self.table.at(slot).ok_or(SealError::Gone)?;
         let epoch = self.sending_epoch(session, now.mono).ok_or(SealError::NotReady)?;
-        let total = session.sent as usize + sealed_len(len);
-        if session.unproven && total > AMPLIFICATION * session.received as usize {
+        if !session.may_send(sealed_len(len)) {
             return Err(SealError::Unproven);
         }
         let len = self.epochs.at_mut(epoch).ok_or(SealError::NotReady)?.seal(inner, len, buf)?;
         let session = self.table.at_mut(slot).ok_or(SealError::Gone)?;
         session.owing = None;
         session.owes &= !owed::NOTHING;
-        if session.unproven {
-            session.sent = u32::try_from(total).unwrap_or(u32::MAX);
-        }
+        session.count_sent(len);
         Ok(Sealed { path: session.path, len })
     }
 

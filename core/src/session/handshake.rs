@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::epoch::Epoch;
-use super::guard::{Receiver, put_macs, read_cookie};
+use super::guard::{Receiver, Tag, put_macs, read_cookie};
 use super::payload::{
     ANSWER_LEN, FINAL_LEN, Offer, SCRATCH, WriteError, pattern_byte, prologue, read_answer, sign, verify, write_answer,
 };
@@ -15,7 +15,7 @@ use super::table::{NONE, Phase, Session, news, owed};
 use super::wire::{ANSWER_HEAD, Head, INIT_HEAD, Kind, MAC};
 use super::{Claim, ConnectError, HEAD_ROOM, Ingress, SUITE, SessionId, SessionReject, Stamp};
 use crate::identity::PublicKey;
-use crate::noise::{Curve as _, Finished, Handshake, NoiseError, Pattern, X25519};
+use crate::noise::{Curve as _, Finished, Handshake, NoiseError, Pattern, X25519, X25519Secret};
 use crate::path::Path;
 use crate::time::{Duration, Instant, Now};
 
@@ -29,6 +29,14 @@ const MACS: usize = 2 * MAC;
 
 /// Who is asked whether a key may speak under a name.
 type Admit<'a> = dyn FnMut(&Claim<'_>) -> bool + 'a;
+
+/// A first message of ours.
+struct First {
+    packet: Box<[u8]>,
+    noise: Handshake<X25519>,
+    pattern: Pattern,
+    mac1: Tag,
+}
 
 /// Where a first message came from, and how its sender wants to be answered.
 #[derive(Clone, Copy)]
@@ -68,62 +76,82 @@ fn pattern_of(head: &Head) -> Result<Pattern, SessionReject> {
 }
 
 impl Sessions {
-    /// Write the first message of a session's handshake, or write it anew.
+    /// Write the first message of a session's handshake, or write it anew; then with the early data that it had. After an error everything
+    /// is as it was.
     pub(super) fn begin(&mut self, now: Now, slot: u32, early: &[u8]) -> Result<(), ConnectError> {
-        if self.outgoing.len() >= self.limits.outgoing {
+        let session = self.table.at(slot).ok_or(ConnectError::Busy)?;
+        let (half, path) = (session.half, session.path);
+        if self.outgoing.len() >= self.limits.outgoing || (half == NONE && self.halves.ours() >= self.limits.half_open)
+        {
             return Err(ConnectError::Busy);
         }
-        let half = match self.table.at(slot).ok_or(ConnectError::Busy)?.half {
-            NONE => self.add_half(now.mono, slot, early)?,
+        let (index, ephemeral) = (self.fresh_index(), X25519::generate(&mut self.rng));
+        let stamp = self.local.stamp.following(now.wall);
+        let known = self.halves.at(half);
+        let (early, cookie) = known.map_or((early, None), |half| (&*half.early, half.cookie.as_ref()));
+        let first = self.first_message(now, slot, (index, stamp, ephemeral), early, cookie)?;
+        self.local.stamp = stamp;
+        let half = match half {
+            NONE => {
+                let mut half = Half::new(index, slot, now.mono);
+                half.early = early.into();
+                self.halves.insert(half).ok_or(ConnectError::Busy)?
+            }
             half => half,
         };
-        let index = self.fresh_index();
         self.halves.renumber(half, index);
-        self.local.stamp = self.local.stamp.following(now.wall);
-        let session = self.table.at(slot).ok_or(ConnectError::Busy)?;
-        let fresh = self.sending_epoch(session, now.mono).is_none();
-        let half = self.halves.at_mut(half).ok_or(ConnectError::Busy)?;
+        if let Some(half) = self.halves.at_mut(half) {
+            (half.noise, half.pattern, half.mac1, half.at) = (Some(first.noise), first.pattern, first.mac1, now.mono);
+        }
+        if let Some(session) = self.table.at_mut(slot) {
+            session.half = half;
+            session.count_sent(first.packet.len());
+        }
+        self.outgoing.push_back(Outgoing { path, packet: first.packet });
+        let at = now.mono + self.retry_after(slot);
+        self.table.set_timer(slot, at);
+        Ok(())
+    }
 
+    fn first_message(
+        &self,
+        now: Now,
+        slot: u32,
+        (index, stamp, ephemeral): (u32, Stamp, X25519Secret),
+        early: &[u8],
+        cookie: Option<&Tag>,
+    ) -> Result<First, ConnectError> {
+        let session = self.table.at(slot).ok_or(ConnectError::Busy)?;
         let remote = session.statics();
         let pattern = if remote.is_some() { Pattern::Ik } else { Pattern::Xx };
         let (prologue, prologue_len) = prologue(pattern, &session.did);
         let prologue = prologue.get(..prologue_len).unwrap_or_default();
-        let ephemeral = X25519::generate(&mut self.rng);
-        let mut noise = Handshake::initiator(pattern, prologue, remote, ephemeral)
-            .map_err(|why| ConnectError::from(WriteError::from(why)))?;
+        let mut noise = Handshake::initiator(pattern, prologue, remote, ephemeral).map_err(WriteError::from)?;
         let offer = Offer {
-            stamp: self.local.stamp,
+            stamp,
             key: self.local.public,
-            fresh,
+            fresh: self.sending_epoch(session, now.mono).is_none(),
             did: self.local.did.as_str(),
-            early: if pattern == Pattern::Ik { &half.early } else { &[] },
+            early: if pattern == Pattern::Ik { early } else { &[] },
         };
         let payload = Offer::len(offer.did, offer.early);
         let len = INIT_HEAD + noise.message_len(payload).ok_or(ConnectError::Busy)? + MACS;
+        if !session.may_send(len) {
+            return Err(ConnectError::Busy);
+        }
         let mut packet = vec![0; len];
-        let head = Head {
-            kind: Kind::Init,
-            suite: SUITE,
-            pattern: pattern_byte(pattern),
-            sender: index,
-            receiver: 0,
-            counter: 0,
-        };
-        head.write(&mut packet);
-        let identity = &*self.local.identity;
+        let (sender, receiver) = (index, 0);
+        Head { kind: Kind::Init, suite: SUITE, pattern: pattern_byte(pattern), sender, receiver, counter: 0 }
+            .write(&mut packet);
         let room = packet.get_mut(INIT_HEAD..len - MACS).unwrap_or_default();
         noise.write_with(&self.local.statics, payload, room, |binding, payload| {
             offer.write(payload);
-            sign(identity, (Kind::Init, pattern), binding, payload)
+            sign(&*self.local.identity, (Kind::Init, pattern), binding, payload)
         })?;
         let receiver = session.key.as_ref().filter(|_| pattern == Pattern::Ik);
         let receiver = receiver.map_or(Receiver::Did(&session.did), Receiver::Key);
-        half.mac1 = put_macs(&mut packet, &receiver.mac1(), half.cookie.as_ref());
-        (half.noise, half.pattern, half.at) = (Some(noise), pattern, now.mono);
-        self.outgoing.push_back(Outgoing { path: session.path, packet: packet.into() });
-        let at = now.mono + self.retry_after(slot);
-        self.table.set_timer(slot, at);
-        Ok(())
+        let mac1 = put_macs(&mut packet, &receiver.mac1(), cookie);
+        Ok(First { packet: packet.into(), noise, pattern, mac1 })
     }
 
     /// A first message.
@@ -146,7 +174,7 @@ impl Sessions {
             }
             why
         })?;
-        if self.outgoing.len() >= self.limits.outgoing || self.half_open() >= self.limits.half_open {
+        if self.outgoing.len() >= self.limits.outgoing || self.halves.theirs() + self.opening >= self.limits.half_open {
             return Err(SessionReject::Busy);
         }
         let mut payload = [0; SCRATCH];
@@ -157,7 +185,7 @@ impl Sessions {
         let existing = self.table.find(offer.did, Some(&offer.key));
         let session = existing.and_then(|slot| self.table.at(slot));
         let newest = session.map_or(Default::default(), |session| session.stamp).max(self.stamps.newest(peer));
-        if offer.key == self.local.public {
+        if offer.key == self.local.public || offer.did == self.local.did.as_str() {
             return Err(SessionReject::OwnKey);
         }
         if offer.stamp <= newest {
@@ -366,7 +394,7 @@ impl Sessions {
             Box::default()
         };
         let keys = noise.finish().map_err(|_| SessionReject::Handshake)?;
-        self.learn(slot, key, &keys);
+        self.learn(slot, key, &keys, pattern);
         let epoch = self.add_epoch(now.mono, slot, index, head.sender, keys, true)?;
         self.finish_half(now, slot, half_slot, packet);
         self.install(now.mono, slot, epoch, true);
@@ -446,7 +474,7 @@ impl Sessions {
             Some(slot) => slot,
             None => self.insert_theirs(now, path, &claim.did, claim.key, claim.stamp)?,
         };
-        self.learn(slot, claim.key, &keys);
+        self.learn(slot, claim.key, &keys, Pattern::Xx);
         let epoch = self.add_epoch(now.mono, slot, half.index, claim.peer_index, keys, false)?;
         if let Some(session) = self.table.at_mut(slot) {
             // It could not be written without the message that went there.
@@ -505,11 +533,14 @@ impl Sessions {
     }
 
     /// Who the other side of a handshake is.
-    fn learn(&mut self, slot: u32, key: PublicKey, keys: &Finished<X25519>) {
+    fn learn(&mut self, slot: u32, key: PublicKey, keys: &Finished<X25519>, pattern: Pattern) {
         let is_new = self.table.at(slot).is_some_and(|session| session.key.is_none());
         self.table.identify(slot, key);
         let Some(session) = self.table.at_mut(slot) else { return };
-        session.set_statics(keys.remote);
+        // Of IK it was known before.
+        if pattern == Pattern::Xx {
+            session.set_statics(keys.remote);
+        }
         if is_new {
             let newest = self.stamps.take(self.stamps.peer(&session.did, key.as_bytes()));
             session.stamp = session.stamp.max(newest);

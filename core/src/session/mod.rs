@@ -478,7 +478,7 @@ pub enum SessionReject {
     /// Who proved who it is, and is not let in.
     #[error("key")]
     Key,
-    /// Our own key as the other side.
+    /// Our own key or name as the other side.
     #[error("own_key")]
     OwnKey,
     /// A first message that is not newer than what is known of its sender.
@@ -513,4 +513,27 @@ pub enum SessionReject {
 impl SessionReject {
     /// How many reasons there are.
     pub const COUNT: usize = Self::Expired as usize + 1;
+
+    /// Every reason, in declaration order.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Frame,
+        Self::Suite,
+        Self::Mac,
+        Self::Cookie,
+        Self::Load,
+        Self::Source,
+        Self::Handshake,
+        Self::Signature,
+        Self::Key,
+        Self::OwnKey,
+        Self::Stamp,
+        Self::Crossed,
+        Self::Busy,
+        Self::Signer,
+        Self::Path,
+        Self::Unknown,
+        Self::Seal,
+        Self::Replay,
+        Self::Expired,
+    ];
 }

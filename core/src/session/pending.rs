@@ -102,12 +102,14 @@ impl Halves {
         Self { slab: Slab::new(capacity), by_number: Index::new(), theirs: List::new() }
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.slab.is_full()
+    /// How many we began.
+    pub(super) fn ours(&self) -> usize {
+        self.slab.len() - self.theirs.len()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.slab.len()
+    /// How many others began.
+    pub(super) const fn theirs(&self) -> usize {
+        self.theirs.len()
     }
 
     pub(super) fn at(&self, slot: u32) -> Option<&Half> {

@@ -7,7 +7,7 @@ use core::fmt;
 
 use super::epoch::{ByNumber, Epoch, Inner};
 use super::guard::{CookieReply, Guard};
-use super::pending::{Half, Halves};
+use super::pending::Halves;
 use super::stamp::Stamps;
 use super::table::{NONE, Phase, Session, Table, news};
 use super::{
@@ -165,6 +165,10 @@ impl Sessions {
             return Err(ConnectError::TooLong(most));
         }
         if let Some(slot) = self.table.find(peer.did, peer.key.as_ref()) {
+            if let Some(key) = peer.key {
+                // One that was begun with whoever answers is with nobody else from now on.
+                self.table.identify(slot, key);
+            }
             if let Some(session) = self.table.at_mut(slot) {
                 session.ours = true;
             }
@@ -187,12 +191,14 @@ impl Sessions {
             session.set_statics(statics);
         }
         let slot = self.table.insert(session).ok_or(ConnectError::Busy)?;
+        // Nor does it go out later, when the key is known: the caller is told that it does not.
+        let early = if peer.key.is_some() { early } else { &[] };
         if let Err(why) = self.begin(now, slot, early) {
             self.end(slot, None);
             return Err(why);
         }
         let session = self.table.id(slot).ok_or(ConnectError::Busy)?;
-        Ok(Connected { session, early: !early.is_empty() && peer.key.is_some() })
+        Ok(Connected { session, early: !early.is_empty() })
     }
 
     /// Take in a datagram for which [`is_session_frame`](super::is_session_frame) holds. It is decrypted in place. `admit` is asked about everybody who proved to have a key, each time a handshake is
@@ -389,7 +395,7 @@ impl Sessions {
     /// How many handshakes are under way that another is yet to answer or confirm.
     #[must_use]
     pub fn half_open(&self) -> usize {
-        self.halves.len() + self.opening
+        self.halves.ours() + self.halves.theirs() + self.opening
     }
 
     /// How many datagrams were turned away for this reason.
@@ -446,20 +452,6 @@ impl Sessions {
         } else if told == 0 {
             self.table.slab.remove_at(slot);
         }
-    }
-
-    /// Add the handshake of a session of ours; it has room for its early data.
-    pub(super) fn add_half(&mut self, now: Instant, slot: u32, early: &[u8]) -> Result<u32, ConnectError> {
-        if self.halves.is_full() {
-            return Err(ConnectError::Busy);
-        }
-        let mut half = Half::new(self.fresh_index(), slot, now);
-        half.early = early.into();
-        let half = self.halves.insert(half).ok_or(ConnectError::Busy)?;
-        if let Some(session) = self.table.at_mut(slot) {
-            session.half = half;
-        }
-        Ok(half)
     }
 }
 

@@ -12,6 +12,8 @@ use crate::seed::SipKey;
 use crate::table::{Chain, Chained, Heap, Index, Link, Linked, List, Slab};
 use crate::time::Instant;
 
+/// Bytes that go to an unproven address, for each that came from there.
+pub(super) const AMPLIFICATION: usize = 3;
 /// So many names has one key sessions under at most.
 const MOST_NAMES: usize = 64;
 
@@ -172,6 +174,17 @@ impl Session {
 
     pub(super) const fn is_gone(&self) -> bool {
         matches!(self.phase, Phase::Gone(_))
+    }
+
+    /// Whether so many bytes more may go to the address of the session.
+    pub(super) fn may_send(&self, len: usize) -> bool {
+        !self.unproven || self.sent as usize + len <= AMPLIFICATION * self.received as usize
+    }
+
+    pub(super) fn count_sent(&mut self, len: usize) {
+        if self.unproven {
+            self.sent = self.sent.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+        }
     }
 
     /// Whether another began it, and has not used its keys yet.

@@ -16,3 +16,5 @@ mod msgpack;
 #[cfg(feature = "alloc")]
 mod noise;
 mod postcard;
+#[cfg(feature = "alloc")]
+mod snow;

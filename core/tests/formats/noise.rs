@@ -271,3 +271,23 @@ proptest! {
         prop_assert!(pair.sides.iter().all(|side| side.finish().is_ok()));
     }
 }
+
+#[test]
+fn the_key_of_an_identity_is_the_one_that_others_make_of_it() {
+    // libsodium's test `ed25519_convert`.
+    let seed: [u8; 32] = unhex("421151a459faeade3d247115f94aedae42318124095afabe4d1451a559faedee").try_into().unwrap();
+    let key = sluis_core::identity::SecretKey::from_seed(&seed);
+    let secret = X25519Secret::of_identity(&key);
+    let public = X25519Public::of_identity(&key.public());
+    assert_eq!(public.to_bytes()[..], unhex("f1814f0e8ff1043d8a44d25babff3cedcae6c22c3edaa48f857ae70de2baae50"));
+    assert_eq!(X25519::public(&secret), public);
+    let mut clamped = *secret.to_bytes();
+    clamped[0] &= 248;
+    clamped[31] = clamped[31] & 127 | 64;
+    assert_eq!(clamped[..], unhex("8052030376d47112be7f73ed7a019293dd12ad910b654455798b4667d73de166"));
+    for n in 0..20 {
+        let key = sluis_core::identity::SecretKey::generate(&mut Seed::from_u64(n).fork("identity"));
+        let secret = X25519Secret::of_identity(&key);
+        assert_eq!(X25519::public(&secret), X25519Public::of_identity(&key.public()));
+    }
+}

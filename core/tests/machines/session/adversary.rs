@@ -1,9 +1,10 @@
 //! Those who want in, or want to know.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use super::frames::forge_mac1;
-use super::{World, addr, config, secret};
+use super::{STORM, World, addr, config, secret};
 use sluis_core::identity::PublicKey;
 use sluis_core::noise::X25519Public;
 use sluis_core::session::{ConnectError, Down, News, Peer, SealError, SessionReject};
@@ -370,4 +371,108 @@ fn nobody_talks_to_itself() {
     world.connect_named(0, 2);
     world.run(100);
     assert!(world.nodes[2].rejects[&SessionReject::OwnKey] >= 1 && world.nodes[2].room.is_empty());
+}
+
+#[test]
+fn a_pin_that_comes_later_holds_for_a_handshake_that_is_under_way() {
+    let mut world = World::new(16, 2);
+    let begun = world.connect_named(0, 1);
+    // Meanwhile the operator pins another key for that name.
+    let other = secret(7).public();
+    let again = world.connect_to(0, &Peer::pinned("jis:node:1", other), addr(1), b"secret");
+    assert_eq!((again.session, again.early), (begun.session, false));
+    world.run(60_000);
+    assert!(world.nodes[0].rejects[&SessionReject::Key] >= 1);
+    assert_eq!(world.news_of(0), [News::Down(Down::NoAnswer)]);
+    assert!(world.session(1, 0).is_none());
+}
+
+#[test]
+fn every_reason_has_a_counter_and_a_name_of_its_own() {
+    let names: BTreeSet<_> = SessionReject::ALL.iter().map(ToString::to_string).collect();
+    assert_eq!(names.len(), SessionReject::COUNT);
+    assert!(SessionReject::ALL.iter().enumerate().all(|(n, why)| *why as usize == n));
+    let (mut world, _) = World::pair(17);
+    assert!(world.deliver(0, addr(1), b"TP").is_err() && world.deliver(0, addr(1), b"TP\x01\x08").is_err());
+    assert_eq!(world.nodes[0].room.rejected(SessionReject::Frame), 2);
+}
+
+/// Storms, restarts, moves, and somebody who has all that was ever sent: what is heard was said by whom it seems to be, once; and when the weather clears, everybody
+/// is heard again.
+fn siege(seed: u64) {
+    let mut world = World::new(seed, 3);
+    world.weather = STORM;
+    let mut said: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+    let mut n = 0_u32;
+    let hub = 2;
+    for round in 0..120 {
+        let a = usize::try_from(world.dice(2)).unwrap();
+        match world.dice(20) {
+            0 => {
+                world.restart(a);
+                world.nodes[a].news.clear();
+            }
+            1 => {
+                world.nodes[a].at =
+                    SocketAddr::from(([198, 51, 100, u8::try_from(round).unwrap()], 1000 + u16::try_from(a).unwrap()));
+            }
+            2..8 => {
+                // Something old, or what was sent last, from somewhere else.
+                let pick = world.dice(world.tape.len().max(1) as u64).max(world.dice(world.tape.len().max(1) as u64));
+                if let Some(old) = world.tape.get(usize::try_from(pick).unwrap()).cloned() {
+                    let to = usize::try_from(world.dice(3)).unwrap();
+                    let _ = world.deliver(to, addr(50), &old.bytes);
+                }
+            }
+            _ => {}
+        }
+        for a in 0..2 {
+            n += 1;
+            let body = n.to_be_bytes().to_vec();
+            said.insert(body.clone(), a);
+            match world.session(a, hub) {
+                Some(session) => {
+                    let _ = world.say(a, session, &body);
+                }
+                None => {
+                    world.connect(a, hub, &body);
+                }
+            }
+        }
+        world.run(700);
+    }
+    let mut once = BTreeSet::new();
+    for heard in &world.nodes[hub].heard {
+        let a = said[&heard.body];
+        assert_eq!(heard.key, world.nodes[a].key, "seed {seed}");
+        // Early data goes out again with each attempt, under a stamp of its own: the replay window of pings is behind it.
+        assert!(once.insert(heard.body.clone()) || heard.early, "seed {seed}");
+    }
+    world.weather = super::CALM;
+    for node in &mut world.nodes {
+        node.heard.clear();
+    }
+    for _ in 0..60 {
+        for a in 0..2 {
+            match world.session(a, hub) {
+                Some(session) => {
+                    let _ = world.say(a, session, &[u8::try_from(a).unwrap(); 4]);
+                }
+                None => {
+                    world.connect(a, hub, b"");
+                }
+            }
+        }
+        world.run(1000);
+    }
+    for a in 0..2_u8 {
+        let key = world.nodes[usize::from(a)].key;
+        let heard = world.nodes[hub].heard.iter().filter(|heard| heard.key == key && heard.body == [a; 4]).count();
+        assert!(heard >= 20, "seed {seed}: {heard} of node {a}");
+    }
+}
+
+#[test]
+fn nobody_is_heard_twice_or_for_another_in_a_siege_and_everybody_after_it() {
+    (0..60).for_each(siege);
 }

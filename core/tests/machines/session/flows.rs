@@ -99,6 +99,11 @@ fn storm(seed: u64, named: bool, crossed: bool) {
     }
     let (mut said, mut n) = ([Vec::new(), Vec::new()], 0_u32);
     for _ in 0..400 {
+        if world.news_of(0).last() == Some(&News::Down(Down::NoAnswer)) {
+            // Of a hundred handshakes one or two are lost with all their five messages.
+            world.nodes[0].news.clear();
+            world.connect(0, 1, b"");
+        }
         for a in 0..2 {
             if let Some(session) = world.session(a, 1 - a) {
                 n += 1;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::frames::{forge_mac1, one_of_each};
 use super::{START, World, addr, config, secret};
-use sluis_core::session::{Caps, Config, ConfigError, ConnectError, News, Peer, SessionReject, Sessions};
+use sluis_core::session::{Caps, Config, ConfigError, ConnectError, News, Peer, SealError, SessionReject, Sessions};
 use sluis_core::time::Duration;
 use sluis_core::{Did, Instant, Now, Path, Seed, Wall};
 
@@ -264,4 +264,32 @@ fn one_key_has_sessions_under_64_names_at_most() {
     assert_eq!(world.nodes[0].room.len(), 64);
     assert_eq!(world.nodes[0].rejects[&SessionReject::Busy], 6);
     assert_eq!(world.nodes[0].room.revoke(&secret(1).public()), 64);
+}
+
+#[test]
+fn an_address_that_has_shown_nothing_gets_three_times_its_bytes_at_most() {
+    let mut world = World::new(9, 2);
+    world.weather.lost = 1000;
+    world.connect(0, 1, b"a question");
+    // The first message comes from an address of somebody else, who never asked for anything.
+    let (first, victim) = (world.tape[0].bytes.clone(), spoofed_addr(7));
+    assert!(world.deliver(1, victim, &first).is_ok());
+    let heard = world.nodes[1].heard[0].clone();
+    let mut refused = 0;
+    for _ in 0..100 {
+        refused += usize::from(world.say(1, heard.session, b"an answer") == Err(SealError::Unproven));
+        world.run(100);
+    }
+    assert!(refused >= 90, "{refused}");
+    let sent: usize = world.tape.iter().filter(|flight| flight.to == victim).map(|flight| flight.bytes.len()).sum();
+    assert!(sent > first.len() && sent <= 3 * first.len(), "{sent} for {}", first.len());
+    // The one who asked is not locked out by it.
+    world.weather.lost = 0;
+    world.run(10_000);
+    let id = world.session(1, 0).unwrap();
+    for _ in 0..100 {
+        world.say(1, id, b"an answer").unwrap();
+    }
+    world.run(100);
+    assert_eq!(world.nodes[0].heard.len(), 100);
 }
