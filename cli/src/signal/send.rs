@@ -192,13 +192,11 @@ impl Send<'_> {
                     },
                 );
             }
-            Event::Message(message) => {
-                if message.from == self.to {
-                    self.replies += 1;
-                    super::listen::put(&mut self.out, self.replies, &message);
-                    self.out.flush();
-                    machine.confirm(now, message.from, message.epoch, message.number);
-                }
+            Event::Message(message) if message.from == self.to => {
+                self.replies += 1;
+                super::listen::put(&mut self.out, self.replies, &message);
+                self.out.flush();
+                machine.confirm(now, message.from, message.epoch, message.number);
             }
             Event::Answered { sealed: false, peer, .. } if peer == self.to => {
                 crate::output::tell(

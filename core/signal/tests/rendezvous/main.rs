@@ -1,5 +1,7 @@
 //! Peers over brokers that refuse, lose, repeat, lie, die and come back: they meet, and what is acknowledged was handed over once.
 
+mod streams;
+
 use std::sync::Arc;
 
 use sluis_core::time::Duration;
