@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sluis_core::time::Duration;
-use sluis_core::{Instant, Now, Seed, Wall};
+use sluis_core::{Instant, Machine as _, Now, Security, Seed, Wall};
 use sluis_signal::broker::{End, Order, Settings};
 use sluis_signal::key::SecretKey;
 use sluis_signal::mqtt::{MAX_PACKET, Publish, Reader, encode};
@@ -22,6 +22,7 @@ pub fn rendezvous(data: &[u8]) {
         host: format!("n{n}"),
         port: 1,
         weight: Weight::ONE,
+        security: Security::Plain,
         settings: Settings::default(),
     };
     let mut mono = Instant::ZERO + Duration::from_secs(1000);
@@ -41,7 +42,7 @@ pub fn rendezvous(data: &[u8]) {
         match what % 10 {
             0 => mono = mono + Duration::from_millis(u64::from(much) * u64::from(much) * 4),
             1 if up[broker] => {
-                machine.handle_bytes(now, broker, &[0x20, 2, 0, 0, 0x90, 3, 0, 1, 1]);
+                machine.broker_bytes(now, broker, &[0x20, 2, 0, 0, 0x90, 3, 0, 1, 1]);
             }
             2 if up[broker] => {
                 // Something that it wrote itself, perhaps touched, as a message to it.
@@ -53,13 +54,13 @@ pub fn rendezvous(data: &[u8]) {
                     Publish { topic: &topic, payload: &payload, id: Some(7), retain: false, duplicate: false };
                 let mut wire = vec![0; payload.len() + 200];
                 let len = encode::publish(&publish, &mut wire).expect("room");
-                machine.handle_bytes(now, broker, &wire[..len]);
+                machine.broker_bytes(now, broker, &wire[..len]);
             }
             3 if up[broker] => {
-                machine.handle_bytes(now, broker, &[what, much, 0, 1, much]);
+                machine.broker_bytes(now, broker, &[what, much, 0, 1, much]);
             }
             4 if up[broker] => {
-                machine.handle_end(now, broker, End::Lost);
+                machine.broker_end(now, broker, End::Lost);
                 up[broker] = false;
             }
             5 | 6 => {
@@ -71,27 +72,27 @@ pub fn rendezvous(data: &[u8]) {
             }
             7 if up[broker] => {
                 // PUBACKs.
-                machine.handle_bytes(now, broker, &[0x40, 2, 0, much.max(1)]);
+                machine.broker_bytes(now, broker, &[0x40, 2, 0, much.max(1)]);
             }
             _ => {}
         }
         let now = at(mono);
         machine.handle_timeout(now);
-        while let Some((broker, order)) = machine.poll_order() {
+        while let Some((broker, order)) = machine.broker_order() {
             match order {
                 Order::Dial => {
                     assert!(!up[broker], "dialled twice");
                     if what % 3 == 0 {
-                        machine.handle_end(now, broker, End::Unreachable);
+                        machine.broker_end(now, broker, End::Unreachable);
                     } else {
                         readers[broker] = Reader::new(MAX_PACKET);
-                        machine.handle_up(now, broker);
+                        machine.broker_up(now, broker);
                         up[broker] = true;
                     }
                 }
                 Order::Abort | Order::Finish => {
                     if order == Order::Finish {
-                        machine.handle_end(now, broker, End::Ended);
+                        machine.broker_end(now, broker, End::Ended);
                     }
                     up[broker] = false;
                 }
@@ -99,7 +100,7 @@ pub fn rendezvous(data: &[u8]) {
         }
         for broker in 0..BROKERS {
             let mut out = vec![0; 40 + usize::from(much)];
-            let len = machine.poll_bytes(now, broker, &mut out);
+            let len = machine.broker_output(now, broker, &mut out);
             assert!(len == 0 || up[broker], "written to a stream that is not");
             let mut rest = &out[..len];
             while let (Some(packet), taken) = readers[broker].read(rest).expect("it writes MQTT") {

@@ -5,7 +5,7 @@ pub(crate) mod args;
 mod ask;
 mod connect;
 mod listen;
-mod orders;
+pub(crate) mod orders;
 mod serve;
 
 use std::process::ExitCode;

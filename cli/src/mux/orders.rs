@@ -8,7 +8,7 @@ use crate::signals::{self, Asked};
 
 /// What was asked for and not looked at.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Orders(Arc<Mutex<State>>);
+pub(crate) struct Orders(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -18,7 +18,7 @@ struct State {
 
 impl Orders {
     /// Listen to signals from now on.
-    pub(super) fn catch(reloads: bool) -> std::io::Result<Self> {
+    pub(crate) fn catch(reloads: bool) -> std::io::Result<Self> {
         let orders = Self::default();
         let told = orders.clone();
         signals::catch(reloads, move |asked| {
@@ -32,7 +32,7 @@ impl Orders {
     }
 
     /// What was asked for; else whoever polls is woken when something is.
-    pub(super) fn poll_next(&self, cx: &Context<'_>) -> Option<Asked> {
+    pub(crate) fn poll_next(&self, cx: &Context<'_>) -> Option<Asked> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let asked = state.asked.pop_front();
         if asked.is_none() {

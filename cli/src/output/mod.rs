@@ -77,6 +77,13 @@ impl Out {
         Self::with(common, quiet, Way::Direct { broken: None })
     }
 
+    /// As [`new`](Self::new), with JSON objects that bear their time.
+    pub(crate) fn timed(common: Common, quiet: bool) -> Self {
+        let mut out = Self::new(common, quiet);
+        out.page.time = Some(Wall::default());
+        out
+    }
+
     /// Standard output, and from now on standard error, of a command that waits for no reader. Its JSON objects bear their time.
     pub(crate) fn queued(common: Common, quiet: bool) -> Self {
         words::never_wait();
@@ -123,9 +130,7 @@ impl Out {
 
     /// What happens from now on happens at this time, where lines bear one.
     pub(crate) fn at(&mut self, now: Wall) {
-        if let Way::Queued(_) = &self.way {
-            self.page.time = Some(now);
-        }
+        self.page.time = self.page.time.map(|_| now);
         if let Some(log) = &mut self.log {
             log.page.time = Some(now);
         }

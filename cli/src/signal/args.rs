@@ -1,8 +1,13 @@
 //! The flags of `sluis signal`.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
+
+use super::broker::{GivenFault, fault};
+use crate::values::{self, Place};
 
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = false, disable_help_subcommand = true)]
@@ -19,6 +24,18 @@ pub(crate) enum SignalCommand {
     /// Print in which order the brokers of a pool are tried for a public key
     #[command(after_help = RANK_EXAMPLES)]
     Rank(RankArgs),
+    /// Be there for peers: print what they say, and acknowledge it
+    #[command(after_help = LISTEN_EXAMPLES)]
+    Listen(ListenArgs),
+    /// Send messages to a public key, and say whether they arrived
+    #[command(after_help = SEND_EXAMPLES)]
+    Send(SendArgs),
+    /// Ask whether a peer is there, and what it runs
+    #[command(after_help = PROBE_EXAMPLES)]
+    Probe(ProbeArgs),
+    /// Run a small MQTT broker, which may be told to misbehave
+    #[command(after_help = BROKER_EXAMPLES)]
+    Broker(BrokerServeArgs),
 }
 
 impl SignalCommand {
@@ -27,6 +44,10 @@ impl SignalCommand {
         match self {
             Self::Id(_) => "signal id",
             Self::Rank(_) => "signal rank",
+            Self::Listen(_) => "signal listen",
+            Self::Send(_) => "signal send",
+            Self::Probe(_) => "signal probe",
+            Self::Broker(_) => "signal broker",
         }
     }
 }
@@ -58,10 +79,132 @@ pub(crate) struct BrokerArgs {
     pub(crate) broker: Vec<String>,
 }
 
+/// Who we are, where, and from where.
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// Our key: a file made by `sluis key new FILE --kind secp256k1`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    #[command(flatten)]
+    pub(crate) brokers: BrokerArgs,
+    /// How many brokers of each family are joined for good, the first of our own ranking
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = join)]
+    pub(crate) join: usize,
+    /// The IPv4 address to dial from
+    #[arg(long, value_name = "IP")]
+    pub(crate) from4: Option<Ipv4Addr>,
+    /// The IPv6 address to dial from
+    #[arg(long, value_name = "IP")]
+    pub(crate) from6: Option<Ipv6Addr>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListenArgs {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    /// Take messages of this peer only (66 hex digits, or a key file); may be repeated
+    #[arg(long, value_name = "PUBKEY")]
+    pub(crate) only: Vec<String>,
+    /// Send every message back
+    #[arg(long)]
+    pub(crate) echo: bool,
+    /// End after so many messages
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(crate) count: Option<u64>,
+    /// End after this time
+    #[arg(long, value_name = "TIME", value_parser = values::time, allow_negative_numbers = true)]
+    pub(crate) duration: Option<Duration>,
+    /// Print only the summary
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SendArgs {
+    /// To whom: 66 hex digits, or a key file
+    #[arg(value_name = "PUBKEY")]
+    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    #[command(flatten)]
+    pub(crate) what: What,
+    /// How many messages
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = values::count)]
+    pub(crate) count: u64,
+    /// From one message to the next
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = values::time, allow_negative_numbers = true)]
+    pub(crate) interval: Duration,
+    /// Messages that may be without an answer at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) in_flight: u32,
+    /// Make every message this long: cut it, or fill it up with dots
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
+    pub(crate) size: Option<u64>,
+    /// How long each message is tried
+    #[arg(long, value_name = "TIME", default_value = "4", value_parser = values::some_time, allow_negative_numbers = true)]
+    pub(crate) timeout: Duration,
+    /// Each message may be handed over before those sent earlier
+    #[arg(long)]
+    pub(crate) unordered: bool,
+    /// Print only the summary
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+/// What is said.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct What {
+    /// This text; {i} in it is the number of the message, from 0
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// These bytes, as hex digits
+    #[arg(long, value_name = "HEX")]
+    pub(crate) hex: Option<String>,
+    /// The bytes of this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    /// Whom to look for: 66 hex digits, or a key file
+    #[arg(value_name = "PUBKEY")]
+    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    /// How long to look
+    #[arg(long, value_name = "TIME", default_value = "4", value_parser = values::some_time, allow_negative_numbers = true)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BrokerServeArgs {
+    /// Where to listen; port 0 takes any free one
+    #[arg(long, value_name = "HOST:PORT", value_parser = values::place, default_value = "127.0.0.1:1883")]
+    pub(crate) bind: Place,
+    /// Misbehave so, always or with a probability from 0.001 to 1; may be repeated
+    #[arg(long, value_name = "NAME[=P]", value_parser = fault)]
+    pub(crate) fault: Vec<GivenFault>,
+    /// End after this time
+    #[arg(long, value_name = "TIME", value_parser = values::time, allow_negative_numbers = true)]
+    pub(crate) duration: Option<Duration>,
+    /// Print only the summary
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+fn join(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| (1..=1024).contains(n)).ok_or_else(|| "write a whole number from 1 to 1024".to_owned())
+}
+
 pub(crate) const EXAMPLES: &str = r"Examples:
   sluis key new signal.key --kind secp256k1
   sluis signal id signal.key
   sluis signal rank signal.key --pool pool.toml
+  sluis signal broker &
+  sluis signal listen --key signal.key --broker mqtt://127.0.0.1
+  sluis signal send 02… --key mine.key --broker mqtt://127.0.0.1 --text hello
 
 Two peers who have the same pool find the same order for a key, so they meet
 without asking anybody.
@@ -111,3 +254,68 @@ pool that has some, its peers look for each other in another order.
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line, the pool or
 the key is wrong."#;
+
+const LISTEN_EXAMPLES: &str = r#"Examples:
+  sluis signal listen --key signal.key --pool pool.toml
+  sluis signal listen --key signal.key --broker mqtts://broker.example.org \
+      --only 02… --json
+
+Messages are sealed: a broker sees who talks to whom and how long a message is
+about, and can neither read nor change nor repeat it. One in the clear, as
+sidewire sends it, is turned away and counted. An acknowledgement leaves once
+the line is written.
+
+--json prints
+  {"event":"ready","public_key","joined","wanted"}
+  {"event":"joined","broker","rtt_ms"}   {"event":"left","broker","reason"}
+  {"event":"message","n","from","did","text","hex","len","sha256","sealed","id"}
+      text where it is UTF-8; text and hex of up to 2,048 bytes
+  {"event":"rejected","reason","count"}
+  {"event":"summary","messages","sealed","rejected":{reason:count},"elapsed_s"}
+
+Exit codes: 0 ended as asked, 1 it could not be done, 2 the command line, the
+pool or the key is wrong."#;
+
+const SEND_EXAMPLES: &str = r#"Examples:
+  sluis signal send 02… --key signal.key --pool pool.toml --text 'good morning'
+  sluis signal send 02… --key signal.key --broker mqtt://192.0.2.1 \
+      --text 'reading {i}' --count 100 --in-flight 16
+
+A message is acknowledged once the program of the other side has it. Messages
+are handed over in order, each once, whatever brokers do.
+
+--json prints
+  {"event":"sent","i","acked","ms","sealed","reason"}   {"event":"late","number","ms"}
+  {"event":"message",…} for what the peer says meanwhile, as `listen` does
+  {"event":"summary","count","acked","failed","replies","per_second",
+   "rtt_ms":{"min","p50","p90","p99","max"},"elapsed_s"}
+
+Exit codes: 0 all were acknowledged, 1 one was not, 2 the command line, the
+pool or the key is wrong."#;
+
+const PROBE_EXAMPLES: &str = r#"Examples:
+  sluis signal probe 02… --key signal.key --pool pool.toml
+
+--json prints
+  {"event":"probe","broker","kind","ms"}
+      kind: sluis, or reference for a peer that runs sidewire
+
+Exit codes: 0 it is there, 1 it did not answer, 2 the command line, the pool or
+the key is wrong."#;
+
+const BROKER_EXAMPLES: &str = r#"Examples:
+  sluis signal broker
+  sluis signal broker --bind 0.0.0.0:1883 --fault lose=0.1 --fault duplicate
+
+MQTT 3.1.1 with quality 0 and 1 and clean sessions. Nothing is kept, nobody is
+asked for a password, and there is no TLS: for tests, demos, and a LAN.
+
+Faults: refuse, mute, no-suback, suback-fail, lose, duplicate, reorder, replay,
+cross-topics, puback-without-delivery, garbage, freeze, slow, die, limit.
+
+--json prints
+  {"event":"listening","addr","url"}
+  {"event":"summary","published","delivered","lost","dropped","elapsed_s"}
+
+Exit codes: 0 ended as asked, 1 it could not be done, 2 the command line is
+wrong."#;

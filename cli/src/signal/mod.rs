@@ -1,8 +1,13 @@
 //! `sluis signal`: signalling over a pool of MQTT brokers.
 
 pub(crate) mod args;
+mod broker;
+mod listen;
+mod node;
 mod pool;
+mod probe;
 mod rank;
+mod send;
 
 use std::process::ExitCode;
 
@@ -18,6 +23,10 @@ pub(crate) fn run(common: Common, command: &SignalCommand) -> Result<ExitCode, F
     match command {
         SignalCommand::Id(args) => id(&mut out, args)?,
         SignalCommand::Rank(args) => rank::rank(&mut out, args)?,
+        SignalCommand::Listen(args) => return listen::run(common, args),
+        SignalCommand::Send(args) => return send::run(common, args),
+        SignalCommand::Probe(args) => return probe::run(common, args),
+        SignalCommand::Broker(args) => return broker::run(common, args),
     }
     out.finish().map_err(|why| Fail::output(&why))?;
     Ok(ExitCode::SUCCESS)

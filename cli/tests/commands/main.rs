@@ -18,6 +18,8 @@ mod reload;
 mod signal;
 mod sluis;
 #[cfg(unix)]
+mod talking;
+#[cfg(unix)]
 mod terminal;
 mod tokens;
 mod unread;

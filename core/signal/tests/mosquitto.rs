@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use common::key;
 use driver::Driver;
-use sluis_core::{Instant, Seed};
+use sluis_core::{Instant, Security, Seed};
 use sluis_signal::broker::{Broker, End, Event, Left, Order, Settings};
 use sluis_signal::envelope::{Content, Kind, Unverified};
 use sluis_signal::key::SecretKey;
@@ -396,6 +396,7 @@ fn places(ports: &[u16]) -> Vec<Place> {
         host: "127.0.0.1".to_owned(),
         port: *port,
         weight: Weight::ONE,
+        security: Security::Plain,
         settings: Settings::default(),
     };
     ports.iter().map(place).collect()

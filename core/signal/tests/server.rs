@@ -48,7 +48,7 @@ impl World {
         let mut moves = true;
         while moves {
             moves = false;
-            server.handle_timeout(now);
+            server.time_passes(now);
             while let Some(conn) = server.poll_close() {
                 for client in clients.iter_mut().filter(|client| client.conn == Some(conn)) {
                     client.conn = None;
@@ -95,7 +95,7 @@ impl Client {
                         None => self.left.extend(self.broker.handle_end(now, End::Unreachable)),
                     }
                 }
-                Order::Abort | Order::Finish => self.conn.take().into_iter().for_each(|conn| server.handle_end(conn)),
+                Order::Abort | Order::Finish => self.conn.take().into_iter().for_each(|conn| server.client_end(conn)),
             }
         }
         let Some(conn) = self.conn else { return moves };
@@ -103,9 +103,9 @@ impl Client {
         let len = self.broker.poll_bytes(now, &mut buffer);
         if len > 0 {
             moves = true;
-            server.handle_bytes(now, conn, &buffer[..len]);
+            server.client_bytes(now, conn, &buffer[..len]);
         }
-        let len = server.poll_bytes(now, conn, &mut buffer);
+        let len = server.client_output(now, conn, &mut buffer);
         let mut rest = &buffer[..len];
         while !rest.is_empty() {
             moves = true;
@@ -251,7 +251,7 @@ fn raw(server: &mut Server, now: Instant, name: &str) -> ConnId {
     let connect = Connect { client_id: name, clean: true, keep_alive: 10, user: None, password: None, will: None };
     let mut out = [0; 100];
     let len = encode::connect(&connect, &mut out).unwrap();
-    server.handle_bytes(now, conn, &out[..len]);
+    server.client_bytes(now, conn, &out[..len]);
     conn
 }
 
@@ -264,25 +264,25 @@ fn clients_that_break_the_rules_are_dropped() {
     let second = raw(&mut server, now, "two");
     assert_eq!(server.accept(now), None);
     // The same name again: the older ends.
-    server.handle_end(second);
+    server.client_end(second);
     let again = raw(&mut server, now, "one");
     assert_eq!((server.poll_close(), server.poll_close()), (Some(first), None));
     // A second CONNECT, a packet before it, garbage, DISCONNECT, silence.
-    server.handle_bytes(now, again, &[0xf0]);
+    server.client_bytes(now, again, &[0xf0]);
     assert_eq!(server.poll_close(), Some(again));
     let early = server.accept(now).unwrap();
-    server.handle_bytes(now, early, &[0xc0, 0]);
+    server.client_bytes(now, early, &[0xc0, 0]);
     assert_eq!(server.poll_close(), Some(early));
     let silent = server.accept(now).unwrap();
     let polite = raw(&mut server, now, "polite");
-    server.handle_bytes(now, polite, &[0xe0, 0]);
+    server.client_bytes(now, polite, &[0xe0, 0]);
     assert_eq!(server.poll_close(), Some(polite));
-    server.handle_timeout(now + Duration::from_secs(10));
+    server.time_passes(now + Duration::from_secs(10));
     assert_eq!(server.poll_close(), Some(silent));
     let kept = raw(&mut server, now, "kept");
-    server.handle_timeout(now + Duration::from_millis(14_999));
+    server.time_passes(now + Duration::from_millis(14_999));
     assert_eq!(server.poll_close(), None);
-    server.handle_timeout(now + Duration::from_secs(15));
+    server.time_passes(now + Duration::from_secs(15));
     assert_eq!(server.poll_close(), Some(kept));
 }
 
@@ -295,16 +295,16 @@ fn a_client_that_reads_nothing_is_dropped() {
     let deaf = raw(&mut server, now, "deaf");
     let mut out = [0; 200];
     let len = encode::subscribe(1, &[("#", Qos::AtLeastOnce)], &mut out).unwrap();
-    server.handle_bytes(now, deaf, &out[..len]);
+    server.client_bytes(now, deaf, &out[..len]);
     let loud = raw(&mut server, now, "loud");
     for _ in 0..1000 {
         let publish = Publish { topic: "t", payload: &[1; 100], id: None, retain: false, duplicate: false };
         let len = encode::publish(&publish, &mut out).unwrap();
-        server.handle_bytes(now, loud, &out[..len]);
+        server.client_bytes(now, loud, &out[..len]);
     }
     assert!(server.counts().delivered < 100 && server.counts().lost > 900, "{:?}", server.counts());
     for _ in 0..100_000 {
-        server.handle_bytes(now, deaf, &[0xc0, 0]);
+        server.client_bytes(now, deaf, &[0xc0, 0]);
     }
     assert_eq!((server.poll_close(), server.connections()), (Some(deaf), 1));
 }
@@ -324,21 +324,21 @@ proptest! {
             match (what, conn) {
                 (0, _) => conns.extend(server.accept(now)),
                 (1, _) if server.connections() < 4 => conns.push(raw(&mut server, now, &format!("c{which}"))),
-                (2, Some(conn)) => server.handle_bytes(now, conn, &bytes),
+                (2, Some(conn)) => server.client_bytes(now, conn, &bytes),
                 (3, Some(conn)) => {
                     let mut out = [0; 100];
                     let len = encode::subscribe(1, &[("a/+", Qos::AtLeastOnce)], &mut out).unwrap();
-                    server.handle_bytes(now, conn, &out[..len]);
+                    server.client_bytes(now, conn, &out[..len]);
                 }
                 (4, Some(conn)) => {
                     let publish = Publish { topic: "a/b", payload: &bytes, id: Some(7), retain: false, duplicate: false };
                     let mut out = [0; 100];
                     let len = encode::publish(&publish, &mut out).unwrap();
-                    server.handle_bytes(now, conn, &out[..len]);
+                    server.client_bytes(now, conn, &out[..len]);
                 }
                 (_, Some(conn)) => {
                     let mut out = vec![0; 4000];
-                    let len = server.poll_bytes(now, conn, &mut out);
+                    let len = server.client_output(now, conn, &mut out);
                     let mut rest = &out[..len];
                     while let Some((packet, taken)) = decode(rest, MAX_PACKET).unwrap() {
                         prop_assert!(!matches!(packet, Packet::Connect(_)));
@@ -347,7 +347,7 @@ proptest! {
                 }
                 _ => {}
             }
-            server.handle_timeout(now);
+            server.time_passes(now);
             while let Some(closed) = server.poll_close() {
                 conns.retain(|conn| *conn != closed);
             }

@@ -381,7 +381,10 @@ impl<I: StreamIo> StreamTransport<I> {
             Ok(taken) => {
                 stats.stream_bytes_in += taken.min(bytes.len()) as u64;
                 let rest = bytes.get(taken..).unwrap_or_default();
-                if !rest.is_empty() {
+                if !rest.is_empty() && stream.broken {
+                    // Nothing that it could write would make room: it would wait for ever.
+                    self.tell_end(now, machine, conn, End::Lost);
+                } else if !rest.is_empty() {
                     (stream.reading, stream.unread) = (false, rest.to_vec());
                 } else if stream.eof && !stream.eof_told {
                     self.tell_end(now, machine, conn, End::Eof);

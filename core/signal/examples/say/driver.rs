@@ -5,7 +5,7 @@ use std::net::{TcpStream, ToSocketAddrs as _};
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
-use sluis_core::{Instant, Now, Seed, Wall};
+use sluis_core::{Instant, Machine as _, Now, Seed, Wall};
 use sluis_signal::broker::{End, Order};
 use sluis_signal::rank::Family;
 use sluis_signal::rendezvous::{Config, Event, Rendezvous};
@@ -65,7 +65,7 @@ impl Driver {
         if self.machine.deadline().is_some_and(|at| at <= now.mono) {
             self.machine.handle_timeout(now);
         }
-        while let Some((at, order)) = self.machine.poll_order() {
+        while let Some((at, order)) = self.machine.broker_order() {
             match order {
                 Order::Dial => self.dial(at),
                 Order::Abort => self.streams[at] = None,
@@ -100,23 +100,23 @@ impl Driver {
         match dialled {
             Ok(tcp) => {
                 self.streams[at] = Some(Stream { tcp, read: Vec::new(), to_write: Vec::new() });
-                self.machine.handle_up(now, at);
+                self.machine.broker_up(now, at);
             }
-            Err(_) => self.machine.handle_end(now, at, End::Unreachable),
+            Err(_) => self.machine.broker_end(now, at, End::Unreachable),
         }
     }
 
     fn end(&mut self, at: usize, end: End) {
         self.streams[at] = None;
         let now = self.now();
-        self.machine.handle_end(now, at, end);
+        self.machine.broker_end(now, at, end);
     }
 
     fn exchange(&mut self, at: usize, now: Now) -> Result<bool, End> {
         let Some(stream) = &mut self.streams[at] else { return Ok(false) };
         let (mut buffer, mut moved) = ([0; 16 * 1024], false);
         if stream.to_write.is_empty() {
-            let len = self.machine.poll_bytes(now, at, &mut buffer);
+            let len = self.machine.broker_output(now, at, &mut buffer);
             stream.to_write.extend_from_slice(&buffer[..len]);
         }
         if !stream.to_write.is_empty() {
@@ -138,7 +138,7 @@ impl Driver {
                 Err(_) => return Err(End::Lost),
             }
         }
-        let used = self.machine.handle_bytes(now, at, &stream.read);
+        let used = self.machine.broker_bytes(now, at, &stream.read);
         stream.read.drain(..used);
         Ok(moved || used > 0)
     }

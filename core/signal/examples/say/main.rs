@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driver::Driver;
-use sluis_core::Seed;
+use sluis_core::{Security, Seed};
 use sluis_signal::broker::Settings;
 use sluis_signal::key::{PublicKey, SecretKey};
 use sluis_signal::pool::Pool;
@@ -37,6 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         host: broker.host.clone(),
         port: broker.port,
         weight: broker.weight,
+        security: Security::Plain,
         settings: Settings {
             user: broker.user.clone(),
             password: broker.password.as_ref().map(|secret| secret.reveal().to_owned().into()),

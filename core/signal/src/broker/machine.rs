@@ -201,6 +201,7 @@ impl Broker {
                         End::Unreachable => Left::Unreachable,
                         End::Ended => Left::Ended,
                         End::Lost => Left::Lost,
+                        End::Untrusted => Left::Untrusted,
                     },
                 );
                 link.abort = false;
@@ -229,6 +230,18 @@ impl Broker {
         let due = || link.is_joined() && link.outbox.due(&link.settings).is_some_and(|due| due <= now);
         (link.is_up() || link.state == State::Closing)
             && (!link.current.is_empty() || !link.control.is_empty() || due())
+    }
+
+    /// Whether [`poll_order`](Self::poll_order) has one.
+    #[must_use]
+    pub const fn has_order(&self) -> bool {
+        self.link.abort || self.link.dial || self.link.finish
+    }
+
+    /// Whether bytes are taken; not while there is too much to acknowledge.
+    #[must_use]
+    pub fn takes_bytes(&self) -> bool {
+        self.link.control.len() < MAX_CONTROL
     }
 
     /// The next thing to do with the stream.

@@ -91,6 +91,9 @@ pub enum Left {
     /// It could not be dialled.
     #[error("it cannot be reached")]
     Unreachable,
+    /// TLS with it fails, or its certificate is not believed.
+    #[error("TLS with it fails, or its certificate is not trusted")]
+    Untrusted,
     /// Dialling took too long.
     #[error("it cannot be reached in time")]
     DialTimeout,
@@ -135,6 +138,7 @@ impl Left {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unreachable => "unreachable",
+            Self::Untrusted => "untrusted",
             Self::DialTimeout => "dial_timeout",
             Self::Refused(_) => "refused",
             Self::NoConnAck => "no_connack",
@@ -160,6 +164,8 @@ pub enum End {
     Ended,
     /// It broke.
     Lost,
+    /// TLS did not come about, or with somebody who is not believed.
+    Untrusted,
 }
 
 /// Why a packet was not taken to be published.

@@ -167,6 +167,12 @@ impl Inbox {
         Ok(received)
     }
 
+    /// Whether there is a message for the application.
+    #[must_use]
+    pub fn has_message(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// The next message for the application. It is acknowledged when it is [confirmed](Self::confirm).
     pub fn poll(&mut self) -> Option<Handed> {
         let (from, epoch, number) = self.ready.pop_front()?;

@@ -9,18 +9,27 @@
 //! - **Delivered** is what the other application confirmed, see [`delivery`](crate::delivery). A message in the clear, as peers of the
 //!   reference send it, is turned away; they are recognised by their answer to a hello.
 //!
-//! The machine has the shape of a stream machine: brokers are known by their place in [`Config::brokers`], each has at most one stream,
-//! and [`poll_order`](Rendezvous::poll_order) says what is to be done with it.
+//! [`Rendezvous`] is a [`Streams`](sluis_core::Streams) machine: any driver of such machines runs it. Brokers are known by their place in
+//! [`Config::brokers`], each has at most one stream. Who has streams of his own can feed it broker by broker instead
+//! ([`broker_order`](Rendezvous::broker_order) says what is to be done).
 
 mod hello;
+mod incoming;
 mod machine;
+mod outgoing;
 mod peer;
+#[cfg(feature = "std")]
+mod requests;
+mod streams;
 
 pub use machine::Rendezvous;
+#[cfg(feature = "std")]
+pub use requests::Signalling;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use sluis_core::Security;
 use sluis_core::time::Duration;
 
 use crate::broker::{Left, Settings};
@@ -39,6 +48,8 @@ pub struct Place {
     pub port: u16,
     /// How much it draws.
     pub weight: Weight,
+    /// How streams to it are protected.
+    pub security: Security,
     /// What it is told and allowed.
     pub settings: Settings,
 }
@@ -117,6 +128,11 @@ pub enum Event {
         /// Over which broker.
         broker: usize,
     },
+    /// A [probe](Rendezvous::probe) was not answered in time.
+    Unanswered {
+        /// Whom it was for.
+        peer: PublicKey,
+    },
 }
 
 /// Why a message is not known to be delivered.
@@ -129,6 +145,9 @@ pub enum NotDelivered {
     /// Nothing came back in time.
     #[error("no acknowledgement in time")]
     NoAck,
+    /// The driver has ended before.
+    #[error("the node has been shut down")]
+    Ended,
 }
 
 /// Why what came was turned away.
@@ -154,6 +173,10 @@ pub enum Turned {
 impl Turned {
     /// How many reasons there are.
     pub const COUNT: usize = 7;
+
+    /// Every reason, in declaration order.
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Unverified, Self::Session, Self::Time, Self::Budget, Self::Plain, Self::Busy, Self::Unasked];
 
     /// The name in counts and JSON.
     #[must_use]

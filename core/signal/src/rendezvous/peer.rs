@@ -42,6 +42,8 @@ pub(super) struct Peer {
     /// Since when sealed messages find no echo.
     pub(super) unanswered: Option<Instant>,
     pub(super) used: Instant,
+    /// Until when an answer to a probe is waited for.
+    pub(super) probe: Option<Instant>,
 }
 
 impl Peer {
@@ -57,7 +59,21 @@ impl Peer {
             rtt: Duration::ZERO,
             unanswered: None,
             used: now,
+            probe: None,
         }
+    }
+
+    /// When something is to be done for it.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let hello = self.hello.as_ref().map(|hello| hello.due);
+        let sends = self.sender.deadline().map(|ends| match hello {
+            // Without a session nothing is sent but hellos, and what runs out.
+            Some(due) if self.session.is_none() => due,
+            Some(due) => ends.min(due),
+            None => ends,
+        });
+        let probes = self.probe.map(|until| hello.map_or(until, |due| due.min(until)));
+        [sends, probes].into_iter().flatten().min()
     }
 
     /// It was heard over a broker.

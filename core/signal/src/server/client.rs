@@ -88,6 +88,11 @@ impl Client {
         self.until.is_some_and(|until| until <= now)
     }
 
+    /// Whether something that waits may leave.
+    pub(super) fn may_write(&self, now: Instant) -> bool {
+        self.queue.front().is_some_and(|(from, _)| *from <= now)
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         [self.until, self.queue.front().map(|(at, _)| *at)].into_iter().flatten().min()
     }

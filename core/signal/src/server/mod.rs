@@ -5,9 +5,11 @@
 
 mod client;
 mod fault;
+mod streams;
 
 pub use fault::{Fault, Faults};
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use sluis_core::time::Duration;
@@ -19,6 +21,13 @@ use crate::mqtt::{MAX_PACKET, Packet};
 /// A connection to the server. It is never used for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(u64);
+
+impl ConnId {
+    /// As one number.
+    const fn number(self) -> u64 {
+        self.0
+    }
+}
 
 /// What a server holds at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +81,10 @@ pub struct Server {
     counts: ServerCounts,
     /// What passed lately, for the fault that plays it again.
     past: Vec<Delivery>,
+    /// Connections whose driver was asked to write, and has not come to the end.
+    writes: BTreeSet<ConnId>,
+    /// When it was called last.
+    called: Instant,
 }
 
 impl Server {
@@ -87,6 +100,8 @@ impl Server {
             closing: Vec::new(),
             counts: ServerCounts::default(),
             past: Vec::new(),
+            writes: BTreeSet::new(),
+            called: Instant::ZERO,
         }
     }
 
@@ -119,7 +134,7 @@ impl Server {
     }
 
     /// Bytes came on a connection.
-    pub fn handle_bytes(&mut self, now: Instant, conn: ConnId, mut bytes: &[u8]) {
+    pub fn client_bytes(&mut self, now: Instant, conn: ConnId, mut bytes: &[u8]) {
         // A client reads its own packets; what they mean to others is done when it is put back.
         let (frozen, max) = (self.faults.has(Fault::Freeze), self.limits.max_packet);
         let Some(client) = self.client(conn).filter(|_| !frozen) else { return };
@@ -142,12 +157,13 @@ impl Server {
     }
 
     /// A stream is no more.
-    pub fn handle_end(&mut self, conn: ConnId) {
+    pub fn client_end(&mut self, conn: ConnId) {
+        self.writes.remove(&conn);
         self.clients.retain(|client| client.id != conn);
     }
 
     /// Time has passed.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    pub fn time_passes(&mut self, now: Instant) {
         if self.faults.has(Fault::Freeze) {
             return;
         }
@@ -160,7 +176,7 @@ impl Server {
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) or [`poll_bytes`](Self::poll_bytes) has something to do next.
+    /// When [`time_passes`](Self::time_passes) or [`client_output`](Self::client_output) has something to do next.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.clients.iter().filter(|_| !self.faults.has(Fault::Freeze)).filter_map(Client::deadline).min()
@@ -172,11 +188,16 @@ impl Server {
     }
 
     /// Write what is to be sent on a connection to the start of `out`; 0: nothing for now.
-    pub fn poll_bytes(&mut self, now: Instant, conn: ConnId, out: &mut [u8]) -> usize {
+    pub fn client_output(&mut self, now: Instant, conn: ConnId, out: &mut [u8]) -> usize {
         if self.faults.has(Fault::Freeze) {
             return 0;
         }
         self.client(conn).map_or(0, |client| client.write(now, out))
+    }
+
+    /// Whether something may be written on a connection now.
+    fn wants_write(&self, now: Instant, client: &Client) -> bool {
+        !self.faults.has(Fault::Freeze) && client.may_write(now) && !self.writes.contains(&client.id)
     }
 
     fn client(&mut self, conn: ConnId) -> Option<&mut Client> {
@@ -188,6 +209,7 @@ impl Server {
         self.clients.retain(|client| client.id != conn);
         if self.clients.len() < before {
             self.counts.dropped += 1;
+            self.writes.remove(&conn);
             self.closing.push(conn);
         }
     }

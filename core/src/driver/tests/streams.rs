@@ -115,10 +115,11 @@ fn a_stream_that_is_not_read_holds_up_no_other_and_holds_little() {
 #[test]
 fn a_stream_that_breaks_at_any_byte_ends_on_both_sides() {
     for seed in 0..60 {
-        let link = StreamLink { reset_within: 40_000, ..StreamLink::default() };
+        let buffer = if seed % 2 == 0 { 64 * 1024 } else { 4096 };
+        let link = StreamLink { reset_within: 80_000, buffer, ..StreamLink::default() };
         let mut world = StreamWorld::new(link, &Seed::from_u64(seed));
         let (host, echoed) = echo(&mut world, "echo", 64);
-        let calls = (0..8).map(|n| Call::new("echo", 1, n * 3000));
+        let calls = (0..8).map(|n| Call::new("echo", 1, n * 6000));
         let (caller, _, seen) = caller(&mut world, calls.collect());
         assert!(world.run_for(seconds(60)));
         for call in &*seen.borrow() {

@@ -1,9 +1,11 @@
 //! Peers over brokers that refuse, lose, repeat, lie, die and come back: they meet, and what is acknowledged was handed over once.
 
+mod streams;
+
 use std::sync::Arc;
 
 use sluis_core::time::Duration;
-use sluis_core::{Instant, Now, Seed, Wall};
+use sluis_core::{Instant, Machine as _, Now, Security, Seed, Wall};
 use sluis_signal::broker::{End, Order, Settings};
 use sluis_signal::envelope::{Content, Kind};
 use sluis_signal::key::{PublicKey, SecretKey};
@@ -42,6 +44,7 @@ fn places(count: usize) -> Vec<Place> {
         host: format!("n{n}.test"),
         port: 1883,
         weight: Weight::ONE,
+        security: Security::Plain,
         settings: Settings { rate: 10_000, burst: 1000, ..Settings::default() },
     };
     (0..count).map(place).collect()
@@ -97,12 +100,12 @@ impl World {
             assert!(round < 10_000, "it never settles");
             let mut moves = false;
             for at in 0..self.servers.len() {
-                self.servers[at].handle_timeout(now.mono);
+                self.servers[at].time_passes(now.mono);
                 while let Some(conn) = self.servers[at].poll_close() {
                     for node in self.nodes.iter_mut().filter(|node| node.streams[at] == Some(conn)) {
                         node.streams[at] = None;
                         node.waiting[at].clear();
-                        node.machine.handle_end(now, at, End::Ended);
+                        node.machine.broker_end(now, at, End::Ended);
                     }
                 }
             }
@@ -135,41 +138,43 @@ impl Node {
         if self.machine.deadline().is_some_and(|at| at <= now.mono) {
             self.machine.handle_timeout(now);
         }
-        while let Some((at, order)) = self.machine.poll_order() {
+        while let Some((at, order)) = self.machine.broker_order() {
             moves = true;
             match order {
                 Order::Dial => {
                     self.streams[at] = servers[at].accept(now.mono);
                     match self.streams[at] {
-                        Some(_) => self.machine.handle_up(now, at),
-                        None => self.machine.handle_end(now, at, End::Unreachable),
+                        Some(_) => self.machine.broker_up(now, at),
+                        None => self.machine.broker_end(now, at, End::Unreachable),
                     }
                 }
                 Order::Finish => {
                     let mut out = [0; 999];
-                    while let (len @ 1.., Some(conn)) = (self.machine.poll_bytes(now, at, &mut out), self.streams[at]) {
-                        servers[at].handle_bytes(now.mono, conn, &out[..len]);
+                    while let (len @ 1.., Some(conn)) =
+                        (self.machine.broker_output(now, at, &mut out), self.streams[at])
+                    {
+                        servers[at].client_bytes(now.mono, conn, &out[..len]);
                     }
-                    self.streams[at].take().into_iter().for_each(|conn| servers[at].handle_end(conn));
-                    self.machine.handle_end(now, at, End::Ended);
+                    self.streams[at].take().into_iter().for_each(|conn| servers[at].client_end(conn));
+                    self.machine.broker_end(now, at, End::Ended);
                 }
                 Order::Abort => {
                     self.waiting[at].clear();
-                    self.streams[at].take().into_iter().for_each(|conn| servers[at].handle_end(conn));
+                    self.streams[at].take().into_iter().for_each(|conn| servers[at].client_end(conn));
                 }
             }
         }
         let mut buffer = [0; 2000];
         for (at, server) in servers.iter_mut().enumerate() {
             let Some(conn) = self.streams[at] else { continue };
-            let len = self.machine.poll_bytes(now, at, &mut buffer);
+            let len = self.machine.broker_output(now, at, &mut buffer);
             if len > 0 {
                 moves = true;
-                server.handle_bytes(now.mono, conn, &buffer[..len]);
+                server.client_bytes(now.mono, conn, &buffer[..len]);
             }
-            let len = server.poll_bytes(now.mono, conn, &mut buffer);
+            let len = server.client_output(now.mono, conn, &mut buffer);
             self.waiting[at].extend_from_slice(&buffer[..len]);
-            let used = self.machine.handle_bytes(now, at, &self.waiting[at]);
+            let used = self.machine.broker_bytes(now, at, &self.waiting[at]);
             let waiting = &mut self.waiting[at];
             waiting.drain(..used.min(waiting.len()));
             moves |= len > 0 || used > 0;
@@ -317,7 +322,7 @@ fn a_peer_that_starts_anew_is_reached_in_a_new_session() {
     // It forgets all, its sessions with it.
     let streams: Vec<(usize, ConnId)> =
         world.nodes[1].streams.iter().enumerate().filter_map(|(at, conn)| Some((at, (*conn)?))).collect();
-    streams.into_iter().for_each(|(at, conn)| world.servers[at].handle_end(conn));
+    streams.into_iter().for_each(|(at, conn)| world.servers[at].client_end(conn));
     world.nodes[1] = world.node(1, 7);
     world.settle();
     world.send(0, 1, "after", 10);
@@ -390,7 +395,7 @@ fn strangers_do_not_keep_known_peers_out() {
         will: None,
     };
     let len = sluis_signal::mqtt::encode::connect(&connect, &mut wire).unwrap();
-    world.servers[0].handle_bytes(now.mono, conn, &wire[..len]);
+    world.servers[0].client_bytes(now.mono, conn, &wire[..len]);
     let bob = secret(1).public();
     let topic = bob.to_string();
     for n in 0..300 {
@@ -407,7 +412,7 @@ fn strangers_do_not_keep_known_peers_out() {
             duplicate: false,
         };
         let len = sluis_signal::mqtt::encode::publish(&publish, &mut wire).unwrap();
-        world.servers[0].handle_bytes(world.mono, conn, &wire[..len]);
+        world.servers[0].client_bytes(world.mono, conn, &wire[..len]);
     }
     world.settle();
     assert!(world.nodes[1].machine.turned(Turned::Budget) >= 250, "{}", world.nodes[1].machine.turned(Turned::Budget));
@@ -439,7 +444,7 @@ fn what_is_plain_old_or_forged_is_turned_away_and_counted() {
             will: None,
         };
         let len = sluis_signal::mqtt::encode::connect(&connect, &mut wire).unwrap();
-        world.servers[0].handle_bytes(world.mono, conn, &wire[..len]);
+        world.servers[0].client_bytes(world.mono, conn, &wire[..len]);
         let topic = bob.to_string();
         let publish = sluis_signal::mqtt::Publish {
             topic: &topic,
@@ -449,9 +454,9 @@ fn what_is_plain_old_or_forged_is_turned_away_and_counted() {
             duplicate: false,
         };
         let len = sluis_signal::mqtt::encode::publish(&publish, &mut wire).unwrap();
-        world.servers[0].handle_bytes(world.mono, conn, &wire[..len]);
+        world.servers[0].client_bytes(world.mono, conn, &wire[..len]);
         world.settle();
-        world.servers[0].handle_end(conn);
+        world.servers[0].client_end(conn);
     };
     let plain = Content { queue: [1; 32], seq: 0, timestamp: stamp, kind: Kind::Message as u8, body: b"in the clear" };
     post(&mut world, &plain, false);

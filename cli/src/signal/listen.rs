@@ -1,0 +1,259 @@
+//! `sluis signal listen`: prints what peers say, and acknowledges it.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use sluis_core::driver::App;
+use sluis_core::framing::Text;
+use sluis_core::{Instant, Machine as _, Now};
+use sluis_signal::delivery::Handed;
+use sluis_signal::key::PublicKey;
+use sluis_signal::rendezvous::{Event, Rendezvous, Turned};
+
+use super::args::ListenArgs;
+use super::node::{Farewell, Node, Reached};
+use crate::common::Common;
+use crate::fail::Fail;
+use crate::key::file;
+use crate::mux::orders::Orders;
+use crate::output::Out;
+
+/// Bytes of a message up to which it is shown.
+const SHOWN: usize = 2048;
+/// How long an echo is tried.
+const ECHO_TIME: Duration = Duration::from_secs(10);
+/// How often what was turned away is told.
+const TELL: Duration = Duration::from_secs(1);
+
+pub(super) fn run(common: Common, args: &ListenArgs) -> Result<ExitCode, Fail> {
+    let only: Result<Vec<PublicKey>, Fail> =
+        args.only.iter().map(|word| file::signal_public(word).map_err(Fail::into_usage)).collect();
+    let node = Node::read(common, &args.node)?;
+    let mut app = Listen {
+        out: Out::timed(common, args.quiet),
+        args,
+        only: only?,
+        names: node.names(),
+        orders: Orders::catch(false).map_err(Fail::runtime)?,
+        began: None,
+        reached: Reached::default(),
+        ready: false,
+        messages: 0,
+        not_allowed: 0,
+        told: [0; Turned::COUNT + 1],
+        told_at: None,
+        farewell: Farewell::default(),
+    };
+    let ended = node.run(common, &mut app);
+    app.out.finish().map_err(|why| Fail::output(&why))?;
+    ended?;
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Listen<'a> {
+    out: Out,
+    args: &'a ListenArgs,
+    only: Vec<PublicKey>,
+    names: Vec<String>,
+    orders: Orders,
+    began: Option<Instant>,
+    reached: Reached,
+    ready: bool,
+    messages: u64,
+    /// Messages of senders who are not in `--only`.
+    not_allowed: u64,
+    /// What was turned away and told; the last one is those not allowed.
+    told: [u64; Turned::COUNT + 1],
+    told_at: Option<Instant>,
+    farewell: Farewell,
+}
+
+impl Listen<'_> {
+    fn name(&self, broker: usize) -> &str {
+        self.names.get(broker).map_or("?", String::as_str)
+    }
+
+    fn event(&mut self, now: Now, machine: &mut Rendezvous, event: Event) {
+        match event {
+            Event::Joined { broker, rtt } => {
+                self.reached.note(broker);
+                let name = self.name(broker).to_owned();
+                joined(&mut self.out, &name, rtt);
+            }
+            Event::Left { broker, reason } => {
+                self.reached.note(broker);
+                // Those that were left at the end were meant to be.
+                if !self.farewell.has_begun() {
+                    let name = self.name(broker).to_owned();
+                    left(&mut self.out, &name, reason);
+                }
+            }
+            Event::Message(message) => self.message(now, machine, message),
+            _ => {}
+        }
+    }
+
+    fn message(&mut self, now: Now, machine: &mut Rendezvous, message: Handed) {
+        if !self.only.is_empty() && !self.only.contains(&message.from) {
+            // It is not acknowledged: its sender is not told that anybody has it.
+            self.not_allowed += 1;
+            return;
+        }
+        self.messages += 1;
+        put(&mut self.out, self.messages, &message);
+        // An acknowledgement says that whoever reads this has the line.
+        self.out.flush();
+        if self.out.is_broken() {
+            return;
+        }
+        machine.confirm(now, message.from, message.epoch, message.number);
+        if self.args.echo && machine.send(now, &message.from, Arc::from(message.body), true, ECHO_TIME).is_err() {
+            crate::output::tell("An echo has no room: the sender takes none.");
+        }
+    }
+
+    fn tell_ready(&mut self, machine: &Rendezvous) {
+        let (joined, wanted) = machine.joined();
+        if self.ready || joined == 0 || !self.reached.all_tried(machine) {
+            return;
+        }
+        self.ready = true;
+        let key = machine.public_key().to_string();
+        self.out.event(
+            "ready",
+            |o| o.str("public_key", &key).raw("joined", joined).raw("wanted", wanted),
+            |flow| {
+                flow.words(&format!("{key} is there, at {joined} of {wanted} brokers"));
+            },
+        );
+    }
+
+    fn tell_turned(&mut self, now: Now, machine: &Rendezvous) {
+        if self.told_at.is_some_and(|at| now.mono.saturating_since(at) < TELL) {
+            return;
+        }
+        let counts = Turned::ALL.map(|why| (why.name(), machine.turned(why)));
+        let all = counts.into_iter().chain([("not_allowed", self.not_allowed)]);
+        for ((reason, count), told) in all.zip(&mut self.told) {
+            let new = count - *told;
+            if new > 0 {
+                (*told, self.told_at) = (count, Some(now.mono));
+                self.out.event(
+                    "rejected",
+                    |o| o.str("reason", reason).raw("count", new),
+                    |flow| {
+                        flow.words(&format!("{new} turned away: {reason}"));
+                    },
+                );
+            }
+        }
+    }
+
+    fn summary(&mut self, now: Now, machine: &Rendezvous) {
+        let messages = self.messages;
+        let elapsed = self.began.map(|began| now.mono.saturating_since(began).as_secs_f64());
+        let counts = Turned::ALL.map(|why| (why.name(), machine.turned(why)));
+        let not_allowed = self.not_allowed;
+        self.out.summary(
+            "summary",
+            |o| {
+                o.raw("messages", messages)
+                    .raw("sealed", messages)
+                    .object("rejected", |o| {
+                        let all = counts.into_iter().chain([("not_allowed", not_allowed)]);
+                        all.filter(|(_, count)| *count > 0).fold(o, |o, (name, count)| o.raw(name, count))
+                    })
+                    .rounded("elapsed_s", elapsed, 3)
+            },
+            |flow| {
+                flow.words(&format!("{messages} messages"));
+            },
+        );
+    }
+}
+
+impl App<Rendezvous> for Listen<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>, now: Now, machine: &mut Rendezvous) -> Poll<()> {
+        self.out.poll(cx, now.wall);
+        let began = *self.began.get_or_insert(now.mono);
+        let full = |this: &Self| this.args.count.is_some_and(|count| this.messages >= count);
+        while !full(self)
+            && !self.out.is_broken()
+            && let Some(event) = machine.poll_event()
+        {
+            self.event(now, machine, event);
+        }
+        if !self.farewell.has_begun() {
+            self.reached.poll(now, machine);
+        }
+        self.tell_ready(machine);
+        self.tell_turned(now, machine);
+        let over = self.args.duration.is_some_and(|time| now.mono.saturating_since(began) >= time);
+        let stop = self.orders.poll_next(cx).is_some() || over || full(self) || self.out.is_broken();
+        if !(stop || self.farewell.has_begun()) {
+            self.out.flush();
+            return Poll::Pending;
+        }
+        if !self.farewell.poll(now, machine) {
+            return Poll::Pending;
+        }
+        self.summary(now, machine);
+        Poll::Ready(())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let end = self.began.zip(self.args.duration).map(|(began, time)| began + time);
+        let told = self.told_at.map(|at| at + TELL);
+        let end = if self.farewell.has_begun() { self.farewell.deadline() } else { end };
+        [end, told.filter(|_| !self.farewell.has_begun()), self.reached.deadline()].into_iter().flatten().min()
+    }
+}
+
+/// A message as it is told.
+pub(super) fn put(out: &mut Out, n: u64, message: &Handed) {
+    let Handed { from, epoch, number, body } = message;
+    let text = std::str::from_utf8(body).ok();
+    let from = from.to_string();
+    let digest: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let shown = body.len() <= SHOWN;
+    let bytes: String = if shown { body.iter().map(|byte| format!("{byte:02x}")).collect() } else { String::new() };
+    out.event(
+        "message",
+        |o| {
+            let o = o.raw("n", n).str("from", &from).raw("did", "null");
+            let o = o.maybe("text", text.filter(|_| shown)).maybe("hex", shown.then_some(&*bytes));
+            let o = o.raw("len", body.len()).str("sha256", &digest).raw("sealed", true);
+            o.str("id", &format!("{epoch:016x}-{number}"))
+        },
+        |flow| {
+            flow.words(&format!("{from}:"));
+            match text.filter(|_| shown) {
+                Some(text) => flow.quoted("", Text::new(text)),
+                None => flow.words(&format!("{} bytes, sha256 {digest}", body.len())),
+            };
+        },
+    );
+}
+
+pub(super) fn joined(out: &mut Out, name: &str, rtt: Duration) {
+    out.event(
+        "joined",
+        |o| o.str("broker", name).rounded("rtt_ms", Some(rtt.as_secs_f64() * 1e3), 3),
+        |flow| {
+            flow.words(&format!("{name} is joined, {:.1} ms away", rtt.as_secs_f64() * 1e3));
+        },
+    );
+}
+
+pub(super) fn left(out: &mut Out, name: &str, reason: sluis_signal::broker::Left) {
+    out.event(
+        "left",
+        |o| o.str("broker", name).str("reason", reason.name()).str("words", &reason.to_string()),
+        |flow| {
+            flow.words(&format!("{name} is left: {reason}"));
+        },
+    );
+}

@@ -1,0 +1,238 @@
+//! A node on the brokers of a pool: what every command that speaks to peers has.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use sluis_core::driver::{App, Clock, StreamIo as _};
+use sluis_core::{Instant, Now, Security};
+use sluis_net::{ClientTls, NetStreams, Runtime, Trust};
+use sluis_signal::broker::Settings;
+use sluis_signal::key::SecretKey;
+use sluis_signal::pool::Broker;
+use sluis_signal::rendezvous::{Config, Place, Rendezvous};
+
+use super::args::NodeArgs;
+use super::pool;
+use crate::common::{Common, Runtime as Choice};
+use crate::fail::Fail;
+use crate::files;
+use crate::key::file::{self, Held};
+use crate::output::tell;
+
+/// Largest file of authorities in bytes.
+const MAX_AUTHORITIES: usize = 4 << 20;
+/// A broker of our own or next door is not spared as one with a public address is.
+const NEAR: (u32, u32) = (10_000, 1000);
+/// How long the end may take: what is queued is written, and the brokers are told.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What a node is made of; read before anything is dialled.
+pub(super) struct Node {
+    key: SecretKey,
+    brokers: Vec<(Broker, Option<u16>)>,
+    tls: Vec<ClientTls>,
+    sources: Vec<IpAddr>,
+    join: usize,
+    verbose: bool,
+}
+
+impl Node {
+    pub(super) fn read(common: Common, args: &NodeArgs) -> Result<Self, Fail> {
+        let key = match file::any(&args.key).map_err(Fail::into_usage)? {
+            Held::SignalSecret(key) => *key,
+            Held::SignalPublic(_) => {
+                return Err(Fail::usage(format!(
+                    "{}: this is a public key, name the file with the secret key",
+                    args.key.display()
+                )));
+            }
+            Held::Secret(_) | Held::Public(_) => {
+                return Err(Fail::usage(format!(
+                    "{}: this is an Ed25519 key; signalling needs a secp256k1 key: sluis key new FILE --kind secp256k1",
+                    args.key.display()
+                )));
+            }
+        };
+        let pool = pool::read(&args.brokers)?;
+        let folder = args.brokers.pool.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let mut trusts = Trusts { folder, known: BTreeMap::new(), tls: Vec::new() };
+        let mut brokers = Vec::new();
+        for broker in pool.brokers() {
+            match trusts.of(broker) {
+                Ok(number) => brokers.push((broker.clone(), number)),
+                Err(why) => tell(&format!("{broker}: {why}.")),
+            }
+        }
+        if brokers.is_empty() {
+            return Err(Fail::usage("no broker that is named can be used, name another"));
+        }
+        let sources = [args.from4.map(IpAddr::from), args.from6.map(IpAddr::from)].into_iter().flatten().collect();
+        let verbose = common.verbose > 0;
+        Ok(Self { key, brokers, tls: trusts.tls, sources, join: args.join, verbose })
+    }
+
+    /// The brokers, as they are told.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.brokers.iter().map(|(broker, _)| broker.to_string()).collect()
+    }
+
+    /// Run a command on it until that is done.
+    pub(super) fn run<A: App<Rendezvous>>(self, common: Common, app: &mut A) -> Result<(), Fail> {
+        let ended = match common.runtime {
+            Choice::Tokio => sluis_tokio::block_on(async {
+                let (io, mut machine) = self.begin(sluis_tokio::net::streams())?;
+                Ok(sluis_tokio::net::run(io, &mut machine, app).await)
+            }),
+            Choice::Smol => sluis_smol::block_on(async {
+                let (io, mut machine) = self.begin(sluis_smol::net::streams())?;
+                Ok(sluis_smol::net::run(io, &mut machine, app).await)
+            }),
+        };
+        ended?.map(drop).map_err(|why| Fail::runtime(format!("the network cannot be used ({why})")))
+    }
+
+    fn begin<R: Runtime, C: Clock>(self, mut io: NetStreams<R, C>) -> Result<(NetStreams<R, C>, Rendezvous), Fail> {
+        for tls in self.tls {
+            // There are no more of them than places have numbers for.
+            io.add_tls(tls);
+        }
+        self.sources.into_iter().for_each(|addr| io.set_source(addr));
+        if self.verbose {
+            io.on_failure(|to, why| tell(&format!("{to}: {why}.")));
+        }
+        let seed =
+            sluis_udp::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness ({why})")))?;
+        let places = self.brokers.iter().map(|(broker, tls)| place(broker, *tls)).collect();
+        let config = Config { join: self.join, ..Config::new(self.key, places) };
+        let now = io.now();
+        Ok((io, Rendezvous::new(config, &seed, now)))
+    }
+}
+
+/// Whom the brokers with TLS are believed by, each set of roots read once.
+struct Trusts<'a> {
+    folder: &'a Path,
+    known: BTreeMap<Option<String>, u16>,
+    tls: Vec<ClientTls>,
+}
+
+impl Trusts<'_> {
+    fn of(&mut self, broker: &Broker) -> Result<Option<u16>, String> {
+        if !broker.tls {
+            return Ok(None);
+        }
+        if let Some(number) = self.known.get(&broker.ca) {
+            return Ok(Some(*number));
+        }
+        let trust = match &broker.ca {
+            None => Trust::System,
+            // A path in a pool is one from where the pool is.
+            Some(path) => {
+                let path = self.folder.join(path);
+                let read = files::read(&path, MAX_AUTHORITIES);
+                Trust::Authorities(read.map_err(|why| format!("cannot read {} ({why})", path.display()))?)
+            }
+        };
+        let tls = ClientTls::new(trust, &[]).map_err(|why| why.to_string())?;
+        let number = u16::try_from(self.tls.len()).map_err(|_| "too many files of authorities".to_owned())?;
+        self.tls.push(tls);
+        self.known.insert(broker.ca.clone(), number);
+        Ok(Some(number))
+    }
+}
+
+fn place(broker: &Broker, tls: Option<u16>) -> Place {
+    let (rate, burst) = match broker.rate {
+        Some(rate) => (rate, rate.max(1)),
+        None if is_near(&broker.host) => NEAR,
+        None => (Settings::default().rate, Settings::default().burst),
+    };
+    let settings = Settings {
+        user: broker.user.clone(),
+        password: broker.password.as_ref().map(|secret| secret.reveal().to_owned().into()),
+        rate,
+        burst,
+        ..Settings::default()
+    };
+    Place {
+        family: broker.family,
+        host: broker.host.clone(),
+        port: broker.port,
+        weight: broker.weight,
+        security: tls.map_or(Security::Plain, Security::Tls),
+        settings,
+    }
+}
+
+/// Whether a host is ours, or next door.
+fn is_near(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        Ok(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+        Err(_) => host == "localhost",
+    }
+}
+
+/// The end of a command: what is queued is written, then the brokers are left.
+#[derive(Debug, Default)]
+pub(super) struct Farewell {
+    until: Option<Instant>,
+    left: bool,
+}
+
+impl Farewell {
+    /// Whether it is over.
+    pub(super) fn poll(&mut self, now: Now, machine: &mut Rendezvous) -> bool {
+        let until = *self.until.get_or_insert(now.mono + FAREWELL);
+        if !self.left && (machine.is_written(now) || now.mono >= until) {
+            self.left = true;
+            machine.leave(now);
+        }
+        self.left && machine.has_left() || now.mono >= until
+    }
+
+    pub(super) const fn deadline(&self) -> Option<Instant> {
+        self.until
+    }
+
+    pub(super) const fn has_begun(&self) -> bool {
+        self.until.is_some()
+    }
+}
+
+/// Says that no broker can be reached: at once, and every minute.
+#[derive(Debug, Default)]
+pub(super) struct Reached {
+    tried: std::collections::BTreeSet<usize>,
+    said: Option<Instant>,
+}
+
+impl Reached {
+    /// A broker was joined or left.
+    pub(super) fn note(&mut self, broker: usize) {
+        self.tried.insert(broker);
+    }
+
+    /// Whether all of our own brokers were tried.
+    pub(super) fn all_tried(&self, machine: &Rendezvous) -> bool {
+        self.tried.iter().filter(|at| machine.is_own(**at)).count() >= machine.joined().1
+    }
+
+    pub(super) fn poll(&mut self, now: Now, machine: &Rendezvous) {
+        let (joined, _) = machine.joined();
+        if joined > 0 {
+            self.said = None;
+        } else if self.all_tried(machine) && self.said.is_none_or(|said| now.mono.saturating_since(said) >= MINUTE) {
+            self.said = Some(now.mono);
+            tell("No broker can be reached; they are tried again.");
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.said.map(|said| said + MINUTE)
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
