@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sluis_core::Did;
-use sluis_core::framing;
+use sluis_core::{framing, node};
 
 use crate::chain::args::{self as chain, ChainArgs};
 use crate::common::Common;
 use crate::help;
 use crate::key::args::{self as key, KeyArgs};
 use crate::mux::args::{self as mux, MuxArgs};
+use crate::pin::args::{self as pin, PinArgs};
 use crate::signal::args::{self as signal, SignalArgs};
-use crate::values::{self, JsonText, Place, Trust};
+use crate::values::{self, JsonText, Pin, Place, Trust};
 
 /// A hub and its sensors: an airlock for traffic that carries identity.
 #[derive(Debug, Parser)]
@@ -43,6 +44,9 @@ pub(crate) enum Command {
     /// Make, show and export keys
     #[command(after_help = key::EXAMPLES)]
     Key(KeyArgs),
+    /// Say which key speaks for which name, in the state of a node
+    #[command(after_help = pin::EXAMPLES)]
+    Pin(PinArgs),
     /// Reach peers by their public keys, over MQTT brokers that nobody has to trust
     #[command(after_help = signal::EXAMPLES)]
     Signal(SignalArgs),
@@ -72,6 +76,18 @@ pub(crate) struct ListenArgs {
     #[arg(long, value_name = "DID-PATTERN", num_args = 0..=1, require_equals = true, default_missing_value = "*",
           value_parser = values::pattern)]
     pub(crate) allow_legacy: Vec<String>,
+    /// Sign every answer with this secret key (see `sluis key new`)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Believe of this name only what this key signs: a key in any form that `key export` prints, or a file with it; may be repeated
+    #[arg(long, value_name = "DID=KEY", value_parser = values::pin)]
+    pub(crate) pin: Vec<Pin>,
+    /// Keep what has to survive a restart in this directory: which key is pinned to which name, and which keys have been retired
+    #[arg(long, value_name = "DIR", conflicts_with = "capture")]
+    pub(crate) state: Option<PathBuf>,
+    /// What others have to prove to be heard at all; a name with a pinned key has to be signed for in any case
+    #[arg(long, value_enum, default_value = "none")]
+    pub(crate) require: Require,
     /// What accepted pings are answered with [default: {}]
     #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true)]
     pub(crate) reply: Option<JsonText>,
@@ -90,7 +106,7 @@ pub(crate) struct ListenArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
     /// Record everything that goes in and out in a new file, for `sluis replay`; it is as secret as a key
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
     pub(crate) capture: Option<PathBuf>,
     /// Record what happens as tokens in this file (see `sluis chain`); pings that are turned away are not recorded
     #[arg(long, value_name = "FILE")]
@@ -159,6 +175,15 @@ pub(crate) struct PingArgs {
     /// Data to send along, any JSON value
     #[arg(long, value_name = "JSON", value_parser = values::json, default_value = "{}", allow_negative_numbers = true)]
     pub(crate) payload: JsonText,
+    /// Sign the pings with this secret key (see `sluis key new`)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Take only answers that this key signed: in any form that `key export` prints, or a file with it
+    #[arg(long, value_name = "KEY")]
+    pub(crate) pin: Option<String>,
+    /// Take the pins of this directory (see `sluis pin`)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
     /// How the ping is written
     #[arg(long, value_enum, default_value = "json")]
     pub(crate) encoding: Encoding,
@@ -189,6 +214,21 @@ pub(crate) struct PingArgs {
     /// Print only the summary
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Require {
+    None,
+    Signed,
+}
+
+impl From<Require> for node::Require {
+    fn from(require: Require) -> Self {
+        match require {
+            Require::None => Self::Nothing,
+            Require::Signed => Self::Signed,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

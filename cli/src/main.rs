@@ -20,11 +20,13 @@ mod key;
 mod listen;
 mod mux;
 mod output;
+mod pin;
 mod ping;
 mod replay;
 mod run;
 mod signal;
 mod signals;
+mod state;
 mod tokens;
 mod usage;
 mod values;
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         #[cfg(unix)]
         Command::Ctl(args) => ("ctl", ctl::run(cli.common, &args)),
         Command::Replay(args) => ("replay", replay::run(cli.common, &args)),
+        Command::Pin(args) => (args.command.name(), pin::run(cli.common, &args.command)),
         Command::Key(args) => (args.command.name(), key::run(cli.common, &args.command)),
         Command::Signal(args) => (args.command.name(), signal::run(cli.common, &args.command)),
         Command::Chain(args) => (args.command.name(), chain::run(cli.common, &args.command)),

@@ -6,12 +6,14 @@ use std::time::Duration;
 use sluis_core::driver::{App, Driver, DriverConfig, DriverStats};
 use sluis_core::node::{Node, NodeConfig};
 use sluis_core::record::Recorded;
-use sluis_core::{Datagrams, Seed, Wall};
+use sluis_core::{Datagrams, Durable, Seed, Wall};
+use sluis_store::{Background, Store};
 use sluis_tokio::FileTape;
 use sluis_udp::Refusals;
 
 use crate::common::Runtime;
 use crate::fail::Fail;
+use crate::output::tell;
 use crate::values::Place;
 
 /// How long what is queued may take to leave when a command ends: a signal ends it within a second, whatever blocks.
@@ -39,7 +41,7 @@ pub(crate) fn wall() -> Wall {
     Wall::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
-fn seed() -> Result<Seed, Fail> {
+pub(crate) fn seed() -> Result<Seed, Fail> {
     sluis_tokio::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness: {why}")))
 }
 
@@ -48,10 +50,11 @@ pub(crate) fn bind(addr: SocketAddr) -> Result<UdpSocket, Fail> {
     sluis_udp::bind(addr).map_err(Fail::runtime)
 }
 
-/// Run the app on a socket until it has enough.
-pub(crate) fn drive<M: Datagrams, A: App<M> + Bound>(
+/// Run the app on a socket until it has enough. What the node has to keep goes to the store, if there is one.
+pub(crate) fn drive<M: Datagrams + Durable, A: App<M> + Bound>(
     runtime: Runtime,
     socket: UdpSocket,
+    store: Option<Store>,
     node: &mut M,
     app: &mut A,
 ) -> Result<DriverStats, Fail> {
@@ -61,7 +64,16 @@ pub(crate) fn drive<M: Datagrams, A: App<M> + Bound>(
             $runtime::block_on(async {
                 let mut socket = $runtime::adopt(socket).map_err(Fail::runtime)?;
                 app.bound(socket.local_addr(), socket.refusals());
-                Driver::lend(&mut socket, node, app, config).await.map_err(|why| {
+                let driver = Driver::lend(&mut socket, node, app, config);
+                let ended = match store {
+                    Some(store) => {
+                        let store = Background::new(store, $runtime::blocking())
+                            .on_failure(|why| tell(&format!("sluis: {why}; what was to be kept is not.")));
+                        driver.with_store(store).await
+                    }
+                    None => driver.await,
+                };
+                ended.map_err(|why| {
                     Fail::runtime(format!("the socket on {} failed ({why}), start again", socket.local_addr()))
                 })
             })

@@ -9,8 +9,10 @@ use std::time::Duration;
 use sluis_core::Did;
 use sluis_core::airlock::LegacyList;
 use sluis_core::framing::Value;
+use sluis_core::identity::PublicKey;
 use sluis_core::limits::{BROADCAST, MAX_INTENT};
 
+use crate::key;
 use crate::output::escape;
 
 /// The longest time a flag may name: a hundred years.
@@ -188,6 +190,26 @@ pub(crate) fn trust(text: &str) -> Result<Trust, String> {
     };
     let did = trusted_did(name)?.as_str().to_owned();
     Ok(Trust { did, score: score_of(score.parse().unwrap_or(f64::NAN))? })
+}
+
+/// A name and the key that speaks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pin {
+    pub(crate) did: String,
+    pub(crate) key: PublicKey,
+}
+
+/// `DID=KEY`: a DID may hold an equals sign, and so may the name of a file with a key.
+pub(crate) fn pin(text: &str) -> Result<Pin, String> {
+    let mut why = "write DID=KEY, like jis:home:sensor=sensor.pub".to_owned();
+    for (at, _) in text.match_indices('=') {
+        let (name, word) = (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default());
+        match key::file::public(word) {
+            Ok(key) => return Ok(Pin { did: did(name)?.as_str().to_owned(), key }),
+            Err(fail) => why = fail.to_string(),
+        }
+    }
+    Err(why)
 }
 
 /// The DID of somebody to trust: trust is set for one name, never for a pattern.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluis_core::Reject;
 use sluis_core::driver::{DriverStats, PingNotice, PingReply};
 use sluis_core::framing::{Decision, Number, Packet, Text, Value, ValueBuf, Zone};
-use sluis_core::node::{Answered, Decided, Outcome, Received, Stats, Tables, WaitId};
+use sluis_core::node::{Answered, Auth, Decided, Outcome, Received, Stats, Tables, WaitId};
 
 use crate::output::json::{self, Object};
 use crate::output::{Color, Flow, escape};
@@ -53,14 +53,29 @@ pub(crate) struct Heard<'a> {
     trust: f64,
     rule: Option<&'a str>,
     from: SocketAddr,
+    auth: Auth,
 }
 
 impl<'a> From<&Received<'a>> for Heard<'a> {
     fn from(ping: &Received<'a>) -> Self {
         let Packet { source_did, target_did, packet_id, intent, purpose, payload, .. } = ping.packet();
-        let Received { zone, decision, trust, rule, from, .. } = *ping;
+        let Received { zone, decision, trust, rule, from, auth, .. } = *ping;
         let (wait, from) = (ping.wait.map(WaitId::number), from.remote);
-        Self { wait, source_did, target_did, packet_id, intent, purpose, payload, zone, decision, trust, rule, from }
+        Self {
+            wait,
+            source_did,
+            target_did,
+            packet_id,
+            intent,
+            purpose,
+            payload,
+            zone,
+            decision,
+            trust,
+            rule,
+            from,
+            auth,
+        }
     }
 }
 
@@ -79,6 +94,7 @@ impl<'a> From<&'a PingNotice> for Heard<'a> {
             trust: ping.trust,
             rule: ping.rule.as_deref(),
             from: ping.from.remote,
+            auth: ping.auth,
         }
     }
 }
@@ -100,6 +116,13 @@ pub(crate) fn ping_json<'l>(object: Object<'l>, ping: &Heard<'_>) -> Object<'l> 
         .number("trust_score", Number::Float(ping.trust))
         .maybe("rule", ping.rule)
         .addr("from", ping.from)
+        .str("auth", ping.auth.as_str())
+        .maybe("fingerprint", fingerprint(ping.auth).as_deref())
+}
+
+/// The key that a packet proves to be of, as people compare it.
+pub(crate) fn fingerprint(auth: Auth) -> Option<String> {
+    auth.key().map(|key| key.fingerprint().to_string())
 }
 
 /// The same for people; how to decide about it, where it waits.
@@ -116,7 +139,12 @@ pub(crate) fn ping_text(flow: &mut Flow<'_>, ping: &Heard<'_>) {
     }
     payload_text(flow, ping.payload);
     if let Some(number) = ping.wait {
-        flow.piece(Color::Bold, |line| drop(write!(line, "approve {number} (or reject)")));
+        if let Some(fingerprint) = fingerprint(ping.auth) {
+            flow.piece(Color::Plain, |line| drop(write!(line, "key {fingerprint}")));
+            flow.piece(Color::Bold, |line| drop(write!(line, "approve {number} --pin (or without, or reject)")));
+        } else {
+            flow.piece(Color::Bold, |line| drop(write!(line, "approve {number} (or reject)")));
+        }
     }
 }
 
@@ -187,6 +215,7 @@ pub(crate) struct Reply<'a> {
     rtt: Duration,
     responder_did: Text<'a>,
     from: SocketAddr,
+    auth: Auth,
 }
 
 impl<'a> From<&Answered<'a>> for Reply<'a> {
@@ -201,6 +230,7 @@ impl<'a> From<&Answered<'a>> for Reply<'a> {
             rtt: answer.rtt,
             responder_did: response.responder_did,
             from: answer.from.remote,
+            auth: answer.auth,
         }
     }
 }
@@ -217,6 +247,7 @@ impl<'a> Reply<'a> {
             rtt: reply.rtt,
             responder_did: Text::new(&reply.responder_did),
             from: reply.from.remote,
+            auth: reply.auth,
         }
     }
 }
@@ -232,6 +263,8 @@ pub(crate) fn response_json<'l>(object: Object<'l>, seq: u64, reply: &Reply<'_>)
         .rounded("rtt_ms", Some(millis(reply.rtt)), 4)
         .text("responder_did", reply.responder_did)
         .addr("from", reply.from)
+        .str("auth", reply.auth.as_str())
+        .maybe("fingerprint", fingerprint(reply.auth).as_deref())
 }
 
 /// The same for people.

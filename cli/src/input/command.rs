@@ -1,8 +1,11 @@
 //! What is asked of a node that runs: one command a line.
 
+use std::path::PathBuf;
+
 use sluis_core::framing::Value;
 
-use crate::values::{self, Trust};
+use crate::key;
+use crate::values::{self, Pin, Trust};
 
 /// What a line on standard input asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,7 +16,13 @@ pub(crate) enum HubCommand {
         packet_id: String,
         sender: Option<String>,
     },
+    /// Pin the key of the waiting ping of this number to its sender, and let it in.
+    ApprovePinned(u64),
     Trust(Trust),
+    Pin(Pin),
+    Unpin(String),
+    /// Take in the statement of a key in this file.
+    Accept(PathBuf),
     /// Every ping that waits.
     List,
     Stats,
@@ -22,11 +31,15 @@ pub(crate) enum HubCommand {
 }
 
 /// The commands, and what each does.
-pub(crate) const COMMANDS: [(&str, &str); 7] = [
+pub(crate) const COMMANDS: [(&str, &str); 11] = [
     ("approve N|PACKET-ID", "let a waiting ping in"),
+    ("approve N --pin", "and pin its key to its sender"),
     ("reject N|PACKET-ID", "turn it away"),
     ("list", "print the pings that wait, and their numbers"),
     ("trust DID=SCORE", "trust a DID from now on"),
+    ("pin DID KEY", "believe of a name only what this key signs"),
+    ("unpin DID", "forget which key speaks for it"),
+    ("accept FILE", "take in the statement of a key"),
     ("stats", "print what was counted so far"),
     ("help", "print these commands"),
     ("quit", "end with the summary"),
@@ -43,6 +56,13 @@ impl HubCommand {
         Ok(Some(match (verb, rest) {
             ("", _) => return Ok(None),
             ("approve" | "reject", "") => return Err(format!("write {verb} NUMBER")),
+            ("approve", rest) if rest.split_whitespace().any(|word| word == "--pin") => {
+                let mut words = rest.split_whitespace().filter(|word| *word != "--pin");
+                match (words.next().and_then(|word| word.parse().ok()), words.next()) {
+                    (Some(number), None) => Self::ApprovePinned(number),
+                    _ => return Err("write approve NUMBER --pin, with the number that the ping was given".to_owned()),
+                }
+            }
             ("approve" | "reject", rest) => {
                 let (packet_id, sender) = packet_id(rest)?;
                 let sender = (!sender.is_empty()).then(|| sender.to_owned());
@@ -50,6 +70,13 @@ impl HubCommand {
             }
             ("trust", "") => return Err("write trust DID=SCORE, like trust jis:home:sensor=0.9".to_owned()),
             ("trust", text) => Self::Trust(values::trust(text).map_err(|why| format!("trust `{text}`: {why}"))?),
+            ("pin", text) => Self::Pin(pin(text)?),
+            ("unpin", "") => return Err("write unpin DID".to_owned()),
+            ("unpin", did) => Self::Unpin(did.to_owned()),
+            ("accept", "") => {
+                return Err("write accept FILE, a file that `sluis key rotate` or `key revoke` wrote".to_owned());
+            }
+            ("accept", file) => Self::Accept(file.into()),
             ("list", "") => Self::List,
             ("stats", "") => Self::Stats,
             ("help", "") => Self::Help,
@@ -59,12 +86,25 @@ impl HubCommand {
             }
             _ => {
                 return Err(format!(
-                    "`{verb}` is no command here, write approve NUMBER, reject NUMBER, list, trust DID=SCORE, stats, help or \
-                     quit"
+                    "`{verb}` is no command here, write approve NUMBER, reject NUMBER, list, trust DID=SCORE, pin DID KEY, unpin DID, \
+                     accept FILE, stats, help or quit"
                 ));
             }
         }))
     }
+}
+
+/// A name and its key. The key is what stands behind the last blank, or behind the one before in a line as in authorized_keys.
+fn pin(text: &str) -> Result<Pin, String> {
+    let mut why = "write pin DID KEY, like pin jis:home:sensor sensor.pub".to_owned();
+    for (at, _) in text.match_indices(' ') {
+        let (did, key) = text.split_at(at);
+        match key::file::public(key.trim()) {
+            Ok(key) => return Ok(Pin { did: values::did(did.trim())?.as_str().to_owned(), key }),
+            Err(fail) => why = fail.to_string(),
+        }
+    }
+    Err(why)
 }
 
 /// The first word, and what is behind it.

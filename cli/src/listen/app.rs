@@ -90,13 +90,17 @@ impl Bound for Listen {
         if let Some(capture) = &mut self.capture {
             capture.keep();
         }
+        let fingerprint = self.settings.fingerprint();
         let Self { out, settings: Settings { did, .. }, .. } = self;
         out.say(1, || format!("sluis listen: {did} on {addr}"));
         out.event(
             "listening",
-            |o| o.str("did", did.as_str()).addr("addr", addr),
+            |o| o.str("did", did.as_str()).addr("addr", addr).maybe("fingerprint", fingerprint.as_deref()),
             |flow| {
                 flow.word(Color::Bold, "listening").words(&format!("on {addr} as {did}"));
+                if let Some(fingerprint) = &fingerprint {
+                    flow.text(Color::Plain, fingerprint);
+                }
             },
         );
         out.flush();
@@ -234,6 +238,8 @@ impl Listen {
             Event::PeerSeen { did, path } => {
                 self.aside(&format!("at {}", path.remote), "peer ", Text::new(did));
             }
+            Event::Retired { key, successor } => self.tell_retired(*key, *successor),
+            Event::Kept { upto, result } => self.tell_kept(*upto, *result),
             Event::PeerLost { did } => self.aside("is silent and forgotten", "peer ", Text::new(did)),
             _ => {}
         }
@@ -251,7 +257,8 @@ impl Listen {
 
     fn tell_rejects(&mut self, node: &Node, counts: &RejectCounts, at_once: bool) {
         let news = self.rejects.take(counts, at_once, self.now);
-        let rood = news.iter().any(|(why, _)| *why == Reject::Rood);
+        let silent = [Reject::Rood, Reject::BadSignature, Reject::Unpinned, Reject::Revoked];
+        let rood = news.iter().any(|(why, _)| silent.contains(why));
         for (why, n) in news {
             self.out.event(
                 "rejected",
@@ -283,6 +290,11 @@ impl Listen {
             (_, RoodBecause::Otherwise) => {
                 "matches no rule, and what matches none is ROOD (otherwise in [thresholds]), whatever it is trusted; it hears nothing".to_owned()
             }
+            (_, RoodBecause::Key(why)) => match why {
+                Reject::Revoked => "signs with a key that has been revoked or rotated; it hears nothing".to_owned(),
+                Reject::Unpinned => "signs with another key than the one that is pinned to it; it hears nothing".to_owned(),
+                _ => "bears no valid signature, which is demanded of it; it hears nothing".to_owned(),
+            },
             (Ok(_), _) => format!("is not trusted and hears nothing; to change that: trust {name}=0.9"),
         };
         let before = "silence met ";

@@ -1,6 +1,7 @@
 //! `sluis listen`.
 
 mod app;
+mod keys;
 mod orders;
 mod record;
 mod reload;
@@ -22,7 +23,7 @@ use crate::input::Control;
 use crate::input::Inbox;
 use crate::output::{Out, tell};
 use crate::run;
-use crate::{files, key};
+use crate::{files, key, state};
 
 /// Listen until there is a reason to end; the exit code is 0 then, unless something was not recorded that should have been.
 pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
@@ -32,11 +33,12 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
     };
     refuse_same(&args)?;
     let settings = Settings::gather(&args)?;
-    settings.node(None)?;
+    settings.node(None, None)?;
     // Files are made once nothing else can fail: a node that never listened leaves none.
     let socket = run::bind(run::resolve_bind(&settings.bind)?)?;
     let (capture, tape) = args.capture.clone().map(|file| Capture::begin(file, args.max_bytes)).transpose()?.unzip();
-    let mut node = settings.node(tape)?;
+    let mut store = args.state.as_deref().map(state::open).transpose()?;
+    let mut node = settings.node(tape, store.as_mut())?;
     for warning in settings.warnings(&node) {
         tell(&format!("sluis listen: {warning}."));
     }
@@ -55,7 +57,7 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
         out.log(file).map_err(|why| cannot_make("write to", file, &why))?;
     }
     let mut app = Listen::new(out, inbox, args, settings).keeping(capture, record);
-    let ended = run::drive(common.runtime, socket, &mut node, &mut app);
+    let ended = run::drive(common.runtime, socket, store, &mut node, &mut app);
     // Whatever ended it: what was done is said.
     app.finish(&node, ended.as_ref().ok())?;
     ended.map(|_| if app.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

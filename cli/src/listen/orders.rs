@@ -7,16 +7,18 @@ use sluis_chain::audit::Happening;
 use sluis_core::airlock::TrustError;
 use sluis_core::framing::Text;
 use sluis_core::node::{Node, Outcome, WaitId, Waiting};
+use sluis_core::pins::Origin;
 use sluis_core::record::Recorded;
 use sluis_core::{Instant, Now};
 
 use super::app::Listen;
+use super::keys::{self, show_pin, show_unpin};
 #[cfg(unix)]
 use crate::input::{Answer, Asked};
 use crate::input::{COMMANDS, Heard, HubCommand};
 use crate::output::escape::in_quotes;
 use crate::output::{Color, Page, Style, tell};
-use crate::values::Trust;
+use crate::values::{Pin, Trust};
 use crate::view::{self, Verdict};
 
 /// How long a sender usually waits for a decision. What this one was told is not in its ping, so the age is always shown, and
@@ -108,6 +110,29 @@ impl Listen {
                 } else {
                     self.aside(&format!("is {score} from now on"), "trust in ", Text::new(&did));
                 }
+            }
+            Some(HubCommand::Pin(Pin { did, key })) => {
+                let keeping = node.pin(now, &did, key, Origin::Operator).map_err(|why| format!("{did}: {why}"))?;
+                show_pin(page, &did, key, keeping);
+            }
+            Some(HubCommand::Unpin(did)) => match node.unpin(&did).map_err(|why| format!("{did}: {why}"))? {
+                Some(keeping) => show_unpin(page, &did, keeping),
+                None => return Err(format!("no key is pinned to {did}")),
+            },
+            Some(HubCommand::Accept(file)) => {
+                let statement = keys::statement(&file)?;
+                let keeping = node.retire(&statement).map_err(|why| format!("{}: {why}", file.display()))?;
+                keys::show_retired(page, statement.key(), statement.successor(), Some(keeping));
+            }
+            Some(HubCommand::ApprovePinned(number)) => {
+                let ping =
+                    node.waiting_number(number).ok_or_else(|| format!("no ping {number} waits for a decision"))?;
+                let (id, did) = (ping.id, ping.source_did.to_owned());
+                let key =
+                    ping.auth.key().ok_or_else(|| format!("{number} bears no signature: there is no key to pin"))?;
+                let keeping = node.pin(now, &did, key, Origin::Approved).map_err(|why| format!("{did}: {why}"))?;
+                show_pin(page, &did, key, keeping);
+                return decide(now, node, id, true, page, remote);
             }
             Some(HubCommand::Decide { approve, packet_id, sender }) => {
                 let id = one_of(node, &packet_id, sender.as_deref())?;
@@ -207,6 +232,8 @@ fn list(page: &mut Page, node: &Node, now: Instant) {
                     .str("source_did", ping.source_did)
                     .str("intent", ping.intent)
                     .addr("from", ping.from.remote)
+                    .str("auth", ping.auth.as_str())
+                    .maybe("fingerprint", view::fingerprint(ping.auth).as_deref())
                     .rounded("age_s", Some(age.as_secs_f64()), 3)
             },
             |flow| {

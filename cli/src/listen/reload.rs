@@ -23,7 +23,7 @@ impl Listen {
         }
         // A node that is thrown away says whether all of it can be had together.
         let read = Settings::gather(&self.args).and_then(|new| {
-            let node = new.node(None)?;
+            let node = new.node(None, None)?;
             let warnings = new.warnings(&node);
             warnings.iter().for_each(|what| tell(&format!("sluis listen: {what}.")));
             Ok(new)

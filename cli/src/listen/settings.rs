@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-use sluis_core::Did;
 use sluis_core::airlock::{GateConfig, Rule};
 use sluis_core::framing::ValueBuf;
-use sluis_core::node::{Caps, Node, NodeConfig, Reply};
+use sluis_core::node::{Caps, Identity, Node, NodeConfig, Reply, Require};
+use sluis_core::pins::Origin;
 use sluis_core::record::Recorded;
+use sluis_core::{Did, Instant, Now};
+use sluis_store::Store;
 use sluis_tokio::FileTape;
 
 use super::room;
 use crate::args::ListenArgs;
 use crate::config::Config;
 use crate::fail::Fail;
-use crate::run;
-use crate::values::{JsonText, Place, Trust};
+use crate::values::{JsonText, Pin, Place, Trust};
+use crate::{key, run, state};
 
 /// The settings of a listening node.
 #[derive(Debug)]
@@ -25,6 +27,10 @@ pub(super) struct Settings {
     pub(super) record: bool,
     /// How long before the start a ping may be stamped.
     accept_older: Duration,
+    /// Whose signature its answers bear.
+    identity: Option<Identity>,
+    require: Require,
+    pins: Vec<Pin>,
     pub(super) gate: GateConfig,
     pub(super) caps: Caps,
     pub(super) rules: Vec<Rule<String>>,
@@ -55,6 +61,9 @@ impl Settings {
             record: args.record.is_some(),
             bind: args.bind.clone().or(config.bind).unwrap_or_default(),
             accept_older: args.accept_older.unwrap_or_default(),
+            identity: args.key.as_deref().map(key::file::secret).transpose()?.map(Identity::from),
+            require: args.require.into(),
+            pins: args.pin.clone(),
             gate: config.gate,
             caps: config.caps,
             rules: config.rules,
@@ -81,8 +90,13 @@ impl Settings {
         node.gate().evadable().map(evaded).collect()
     }
 
-    /// A node with these settings, recorded if there is a tape.
-    pub(super) fn node(&self, tape: Option<FileTape>) -> Result<Recorded<Node>, Fail> {
+    /// The fingerprint by which others know this node.
+    pub(super) fn fingerprint(&self) -> Option<String> {
+        self.identity.as_ref().map(|identity| identity.public().fingerprint().to_string())
+    }
+
+    /// A node with these settings, recorded if there is a tape, with what was kept of it.
+    pub(super) fn node(&self, tape: Option<FileTape>, store: Option<&mut Store>) -> Result<Recorded<Node>, Fail> {
         let mut config = NodeConfig::new(self.did.clone());
         config.gate = self.gate;
         config.caps = self.caps;
@@ -90,10 +104,21 @@ impl Settings {
         // Until state is kept nothing is known of what was taken in before.
         config.not_before = Some(run::wall().saturating_sub(self.accept_older));
         config.keep_last_rood = true;
-        let mut node = match tape {
-            Some(tape) => run::recorded(config, tape)?,
-            None => Recorded::off(run::node(config)?),
+        config.identity = self.identity.clone();
+        config.require = self.require;
+        config.durable = store.is_some();
+        let mut node = match (tape, store) {
+            (Some(tape), _) => run::recorded(config, tape)?,
+            (None, store) => {
+                let mut node = run::node(config)?;
+                store.map_or(Ok(()), |store| state::restore(store, &mut node))?;
+                Recorded::off(node)
+            }
         };
+        let now = Now::new(Instant::ZERO, run::wall());
+        for Pin { did, key } in &self.pins {
+            node.pin(now, did, *key, Origin::Operator).map_err(|why| Fail::usage(format!("--pin {did}=...: {why}")))?;
+        }
         for Trust { did, score } in &self.trust {
             node.set_trust(did, *score).map_err(|why| Fail::usage(format!("trust in {did}: {why}")))?;
         }

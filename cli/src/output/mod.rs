@@ -77,13 +77,6 @@ impl Out {
         Self::with(common, quiet, Way::Direct { broken: None })
     }
 
-    /// As [`new`](Self::new), with JSON objects that bear their time.
-    pub(crate) fn timed(common: Common, quiet: bool) -> Self {
-        let mut out = Self::new(common, quiet);
-        out.page.time = Some(Wall::default());
-        out
-    }
-
     /// Standard output, and from now on standard error, of a command that waits for no reader. Its JSON objects bear their time.
     pub(crate) fn queued(common: Common, quiet: bool) -> Self {
         words::never_wait();

@@ -6,8 +6,9 @@ mod tally;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 
-use sluis_core::node::{Node, NodeConfig, Ping, PingError};
-use sluis_core::{Did, Now};
+use sluis_core::node::{Identity, Node, NodeConfig, Ping, PingError};
+use sluis_core::pins::Origin;
+use sluis_core::{Did, Instant, Now};
 
 use self::app::Pinger;
 use crate::args::PingArgs;
@@ -15,8 +16,8 @@ use crate::common::Common;
 use crate::fail::Fail;
 use crate::input::Inbox;
 use crate::output::Out;
-use crate::run;
 use crate::values::Place;
+use crate::{key, run, state};
 
 /// Send the pings and report the answers; the exit code is 0 when every one was accepted.
 pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
@@ -28,7 +29,17 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     if did.as_str() == args.target {
         return Err(Fail::usage(format!("--did and the target are both {did}, a node does not ping itself")));
     }
-    let mut node = a_node(&did, args)?;
+    let identity = args.key.as_deref().map(key::file::secret).transpose()?.map(Identity::from);
+    let pin = args.pin.as_deref().map(key::file::public).transpose()?;
+    let mut node = a_node(&did, args, identity.clone())?;
+    let store = args.state.as_deref().map(state::open).transpose()?;
+    let store = store.map(|mut store| state::restore(&mut store, &mut node).map(|()| store)).transpose()?;
+    // Taken for this run only: what is kept is what `sluis pin` says.
+    drop(store);
+    if let Some(key) = pin {
+        let now = Now::new(Instant::ZERO, run::wall());
+        node.pin(now, &args.target, key, Origin::Operator).map_err(|why| Fail::usage(format!("--pin: {why}")))?;
+    }
     let mut ping = Ping::new(&args.target, remote, &args.intent);
     ping.purpose = &args.purpose;
     ping.payload = args.payload.as_value();
@@ -36,13 +47,13 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     ping.priority = args.priority.into();
     ping.timeout = Some(args.timeout);
     // A node that is thrown away tells what is wrong with the ping before anything happens.
-    a_node(&did, args)?.ping(Now::default(), &ping).map_err(|why| refused(why, args))?;
+    a_node(&did, args, identity)?.ping(Now::default(), &ping).map_err(|why| refused(why, args))?;
     let socket = run::bind(bind)?;
     let probe = hear_refusals(&socket, remote);
     let inbox = Inbox::with_signals(false);
     let mut app = Pinger::new(Out::queued(common, args.quiet), inbox, did, ping, args);
     app.probe = probe;
-    let ended = run::drive(common.runtime, socket, &mut node, &mut app);
+    let ended = run::drive(common.runtime, socket, None, &mut node, &mut app);
     let done = app.finish(ended.as_ref().ok())?;
     if let Some(why) = app.failed {
         return Err(refused(why, args));
@@ -81,9 +92,10 @@ fn a_name() -> Result<Did, Fail> {
 }
 
 /// A node that asks, and does nothing of its own accord.
-fn a_node(did: &Did, args: &PingArgs) -> Result<Node, Fail> {
+fn a_node(did: &Did, args: &PingArgs, identity: Option<Identity>) -> Result<Node, Fail> {
     let mut config = NodeConfig::new(did.clone());
     config.heartbeat = None;
+    config.identity = identity;
     config.decision_timeout = args.timeout;
     config.caps.requests = args.in_flight;
     // Room for as many answers of the largest size as come between two looks.

@@ -33,7 +33,7 @@ pub(super) fn run(common: Common, args: &ListenArgs) -> Result<ExitCode, Fail> {
         args.only.iter().map(|word| file::signal_public(word).map_err(Fail::into_usage)).collect();
     let node = Node::read(common, &args.node)?;
     let mut app = Listen {
-        out: Out::timed(common, args.quiet),
+        out: Out::new(common, args.quiet).timed(),
         args,
         only: only?,
         names: node.names(),

@@ -21,7 +21,7 @@ pub(super) fn run(common: Common, args: &ProbeArgs) -> Result<ExitCode, Fail> {
     let to = file::signal_public(&args.to).map_err(Fail::into_usage)?;
     let node = Node::read(common, &args.node)?;
     let mut app = Probe {
-        out: Out::timed(common, false),
+        out: Out::new(common, false).timed(),
         args,
         to,
         names: node.names(),

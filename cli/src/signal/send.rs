@@ -32,7 +32,7 @@ pub(super) fn run(common: Common, args: &SendArgs) -> Result<ExitCode, Fail> {
     let body = Body::read(&args.what, args.size)?;
     let node = Node::read(common, &args.node)?;
     let mut app = Send {
-        out: Out::timed(common, args.quiet),
+        out: Out::new(common, args.quiet).timed(),
         args,
         to,
         body,

@@ -1,0 +1,64 @@
+//! What survives of a node: its `--state` directory.
+
+use std::path::Path;
+
+use sluis_core::driver::StoreBatch;
+use sluis_core::node::Node;
+use sluis_core::pins::{Change, PinConfig, Pins, RecordError};
+use sluis_core::{StoreOp, StoreSeq};
+use sluis_store::Store;
+
+use crate::fail::Fail;
+use crate::run;
+
+/// Whose state is kept there. The directory belongs to one node; which one is for its owner to say.
+const NODE: &[u8] = b"sluis";
+
+/// Open the state in a directory, for this process alone.
+pub(crate) fn open(dir: &Path) -> Result<Store, Fail> {
+    Store::open(dir, NODE).map_err(Fail::runtime)
+}
+
+/// Give a node all that was kept.
+pub(crate) fn restore(store: &mut Store, node: &mut Node) -> Result<(), Fail> {
+    each(store, |key, value| node.restore(key, value))
+}
+
+/// The pins that were kept.
+pub(crate) fn pins(store: &mut Store) -> Result<Pins, Fail> {
+    let mut pins = Pins::new(PinConfig::default(), run::seed()?.fork("cli.pins").sip_key());
+    each(store, |key, value| pins.restore(key, value))?;
+    Ok(pins)
+}
+
+/// Keep a change, and say so only once it is on the medium.
+pub(crate) fn keep(store: &mut Store, change: &Change) -> Result<(), Fail> {
+    let Some((key, value)) = change.record() else { return Ok(()) };
+    let op = match value {
+        Some(value) => StoreOp::put(StoreSeq(1), key, value),
+        None => StoreOp::remove(StoreSeq(1), key),
+    };
+    let mut batch = StoreBatch::new();
+    batch.push(&op.map_err(Fail::runtime)?);
+    store.commit(&batch).map_err(|why| Fail::runtime(format!("nothing has changed: {why}")))
+}
+
+/// Records that are not understood are not passed over: who does not know all that was decided believes too much.
+fn each(store: &mut Store, mut take: impl FnMut(&[u8], &[u8]) -> Result<bool, RecordError>) -> Result<(), Fail> {
+    let path = store.path();
+    let damaged = |why: &dyn std::fmt::Display| {
+        Fail::runtime(format!(
+            "{}: {why}; nothing was changed: bring it back from a copy, or move it away to begin with nothing",
+            path.display()
+        ))
+    };
+    for entry in store.entries().map_err(Fail::runtime)? {
+        let (key, value) = entry.map_err(Fail::runtime)?;
+        match take(&key, &value) {
+            Ok(true) => {}
+            Ok(false) => return Err(damaged(&"it holds what this version of sluis does not know")),
+            Err(why) => return Err(damaged(&why)),
+        }
+    }
+    Ok(())
+}
