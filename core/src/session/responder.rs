@@ -1,0 +1,281 @@
+//! The side that answers a handshake.
+
+use alloc::boxed::Box;
+use alloc::vec;
+
+use super::guard::{Receiver, put_macs};
+use super::handshake::{Admit, MACS, message, pattern_of};
+use super::payload::{ANSWER_LEN, FINAL_LEN, Offer, SCRATCH, pattern_byte, prologue, sign, verify, write_answer};
+use super::pending::{Claim as PendingClaim, Half};
+use super::room::{Outgoing, Sessions};
+use super::table::{NONE, Session, news};
+use super::wire::{ANSWER_HEAD, Head, INIT_HEAD, Kind};
+use super::{Claim, HEAD_ROOM, Ingress, SUITE, SessionId, SessionReject, Stamp};
+use crate::identity::PublicKey;
+use crate::noise::{Curve as _, Handshake, Pattern, X25519};
+use crate::path::Path;
+use crate::time::{Duration, Now};
+
+/// A first message that crosses one of ours this young gives way to it, where ours is of the lower key.
+const CROSSING: Duration = Duration::from_secs(4);
+/// Where a first message came from, and how its sender wants to be answered.
+#[derive(Clone, Copy)]
+struct Sender {
+    path: Path,
+    index: u32,
+    len: usize,
+}
+
+impl Sessions {
+    /// A first message.
+    pub(super) fn on_init(
+        &mut self,
+        now: Now,
+        path: Path,
+        head: &Head,
+        datagram: &mut [u8],
+        admit: &mut Admit<'_>,
+    ) -> Result<Ingress, SessionReject> {
+        let pattern = pattern_of(head)?;
+        let by_key = pattern == Pattern::Ik;
+        self.guard.check_mac1(datagram, by_key)?;
+        self.guard.admit(now.mono, &path, datagram, by_key).map_err(|(why, reply)| {
+            match reply {
+                Some(reply) if self.cookies.len() < self.limits.outgoing => self.cookies.push_back(reply),
+                Some(_) => return SessionReject::Load,
+                None => {}
+            }
+            why
+        })?;
+        if self.outgoing.len() >= self.limits.outgoing || self.halves.theirs() + self.opening >= self.limits.half_open {
+            return Err(SessionReject::Busy);
+        }
+        let mut payload = [0; SCRATCH];
+        let (noise, len) = self.read_init(pattern, message(datagram, INIT_HEAD)?, &mut payload)?;
+        let payload = payload.get(..len).unwrap_or_default();
+        let offer = Offer::read(payload).ok_or(SessionReject::Handshake)?;
+        let peer = self.stamps.peer(offer.did, offer.key.as_bytes());
+        let existing = self.table.find(offer.did, Some(&offer.key));
+        let session = existing.and_then(|slot| self.table.at(slot));
+        let newest = session.map_or(Default::default(), |session| session.stamp).max(self.stamps.newest(peer));
+        if offer.key == self.local.public || offer.did == self.local.did.as_str() {
+            return Err(SessionReject::OwnKey);
+        }
+        if offer.stamp <= newest {
+            return Err(SessionReject::Stamp);
+        }
+        verify(&offer.key, (Kind::Init, pattern), noise.binding(), payload)?;
+        if !admit(&Claim { did: offer.did, key: offer.key, path, answers: false }) {
+            return Err(SessionReject::Key);
+        }
+        if existing.is_none() && !self.has_room(now, &offer.key) {
+            return Err(SessionReject::Busy);
+        }
+        if let Some(slot) = existing {
+            self.set_stamp(slot, &offer);
+            self.settle_crossing(now, slot, &offer)?;
+        }
+        let from = Sender { path, index: head.sender, len: datagram.len() };
+        if pattern == Pattern::Xx {
+            self.answer_xx(now, from, noise, &offer, existing)?;
+            return Ok(Ingress::Nothing);
+        }
+        let session = self.answer_ik(now, from, noise, &offer, existing)?;
+        let body = HEAD_ROOM..HEAD_ROOM + offer.early.len();
+        match datagram.get_mut(body.clone()) {
+            Some(room) if !offer.early.is_empty() => {
+                room.copy_from_slice(offer.early);
+                Ok(Ingress::Early { session, key: offer.key, body })
+            }
+            _ => Ok(Ingress::Nothing),
+        }
+    }
+
+    fn read_init(
+        &mut self,
+        pattern: Pattern,
+        message: &[u8],
+        payload: &mut [u8],
+    ) -> Result<(Handshake<X25519>, usize), SessionReject> {
+        let (prologue, len) = prologue(pattern, self.local.did.as_str());
+        let ephemeral = X25519::generate(&mut self.rng);
+        let prologue = prologue.get(..len).unwrap_or_default();
+        let mut noise = Handshake::responder(pattern, prologue, &self.local.statics, ephemeral);
+        let len = noise.read(&self.local.statics, message, payload).map_err(|_| SessionReject::Handshake)?;
+        Ok((noise, len))
+    }
+
+    fn set_stamp(&mut self, slot: u32, offer: &Offer<'_>) {
+        self.table.identify(slot, offer.key);
+        if let Some(session) = self.table.at_mut(slot) {
+            session.stamp = offer.stamp;
+            self.table.tell(slot, news::STAMP);
+        }
+    }
+
+    /// Both sides began at once: the one with the lower key goes on, on both sides.
+    fn settle_crossing(&mut self, now: Now, slot: u32, offer: &Offer<'_>) -> Result<(), SessionReject> {
+        let half = self.table.at(slot).map_or(NONE, |session| session.half);
+        let Some(asking) = self.halves.at(half).filter(|half| half.noise.is_some()) else { return Ok(()) };
+        if self.local.public < offer.key && now.mono.saturating_since(asking.at) < CROSSING && asking.tries < 2 {
+            return Err(SessionReject::Crossed);
+        }
+        self.halves.remove(half);
+        if let Some(session) = self.table.at_mut(slot) {
+            session.half = NONE;
+            session.replaced = now.mono;
+        }
+        Ok(())
+    }
+
+    /// The second and last message of IK: from now on there are keys, which the other side is to use first.
+    fn answer_ik(
+        &mut self,
+        now: Now,
+        from: Sender,
+        mut noise: Handshake<X25519>,
+        offer: &Offer<'_>,
+        existing: Option<u32>,
+    ) -> Result<SessionId, SessionReject> {
+        let index = self.fresh_index();
+        let packet = self.answer(&mut noise, Pattern::Ik, index, from.index, &offer.key)?;
+        let keys = noise.finish().map_err(|_| SessionReject::Handshake)?;
+        let slot = match existing {
+            Some(slot) => slot,
+            None => self.insert_theirs(now, from.path, offer.did, offer.key, offer.stamp)?,
+        };
+        let session = self.table.at_mut(slot).ok_or(SessionReject::Busy)?;
+        session.set_statics(keys.remote);
+        session.replaced = now.mono;
+        if offer.fresh || session.current == NONE {
+            (session.fresh, session.unproven, session.path) = (true, true, from.path);
+            [session.received, session.sent] =
+                [from.len, packet.len()].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
+        }
+        let before = core::mem::replace(&mut session.next, NONE);
+        self.epochs.remove(before);
+        let next = self.add_epoch(now.mono, slot, index, from.index, keys, false)?;
+        if let Some(session) = self.table.at_mut(slot) {
+            session.next = next;
+        }
+        self.table.set_timer(slot, now.mono + super::timers::HALF_OPEN);
+        self.outgoing.push_back(Outgoing { path: from.path, packet });
+        self.table.id(slot).ok_or(SessionReject::Busy)
+    }
+
+    /// The second message of XX: the third is waited for.
+    fn answer_xx(
+        &mut self,
+        now: Now,
+        from: Sender,
+        mut noise: Handshake<X25519>,
+        offer: &Offer<'_>,
+        existing: Option<u32>,
+    ) -> Result<(), SessionReject> {
+        let index = self.fresh_index();
+        let packet = self.answer(&mut noise, Pattern::Xx, index, from.index, &offer.key)?;
+        let peer = self.stamps.peer(offer.did, offer.key.as_bytes());
+        // One that waits already was not heard: it goes.
+        if let Some(before) = self.halves.of(|claim| claim.peer == peer) {
+            self.halves.remove(before);
+        }
+        let mut half = Half::new(index, NONE, now.mono);
+        half.noise = Some(noise);
+        let (did, key, stamp) = (offer.did.into(), offer.key, offer.stamp);
+        half.claim = Some(Box::new(PendingClaim { did, key, peer, stamp, path: from.path, peer_index: from.index }));
+        self.halves.insert(half).ok_or(SessionReject::Busy)?;
+        if existing.is_none() {
+            self.stamps.put(peer, offer.stamp);
+        }
+        self.outgoing.push_back(Outgoing { path: from.path, packet });
+        Ok(())
+    }
+
+    /// Write a second message.
+    fn answer(
+        &self,
+        noise: &mut Handshake<X25519>,
+        pattern: Pattern,
+        sender: u32,
+        receiver: u32,
+        to: &PublicKey,
+    ) -> Result<Box<[u8]>, SessionReject> {
+        let identity = &*self.local.identity;
+        let head =
+            Head { kind: Kind::Response, suite: SUITE, pattern: pattern_byte(pattern), sender, receiver, counter: 0 };
+        let len = noise.message_len(ANSWER_LEN).ok_or(SessionReject::Handshake)?;
+        let mut packet = vec![0; ANSWER_HEAD + len + MACS];
+        head.write(&mut packet);
+        let room = packet.get_mut(ANSWER_HEAD..ANSWER_HEAD + len).unwrap_or_default();
+        noise.write_with(&self.local.statics, ANSWER_LEN, room, |binding, payload| {
+            write_answer(&self.local.public, payload);
+            sign(identity, (Kind::Response, pattern), binding, payload)
+        })?;
+        put_macs(&mut packet, &Receiver::Key(to).mac1(), None);
+        Ok(packet.into())
+    }
+
+    /// The third message of XX.
+    pub(super) fn on_final(
+        &mut self,
+        now: Now,
+        path: Path,
+        head: &Head,
+        datagram: &[u8],
+    ) -> Result<Ingress, SessionReject> {
+        if pattern_of(head)? != Pattern::Xx {
+            return Err(SessionReject::Suite);
+        }
+        self.guard.check_mac1(datagram, true)?;
+        let half_slot = self.halves.find(head.receiver).ok_or(SessionReject::Unknown)?;
+        let half = self.halves.at(half_slot).ok_or(SessionReject::Unknown)?;
+        let claim = half.claim.as_deref().ok_or(SessionReject::Unknown)?;
+        if !claim.path.same_remote(&path) || claim.peer_index != head.sender {
+            return Err(SessionReject::Path);
+        }
+        let mut noise = half.noise.as_ref().map(Handshake::trial).ok_or(SessionReject::Unknown)?;
+        let mut payload = [0; SCRATCH];
+        let message = message(datagram, ANSWER_HEAD)?;
+        let len = noise.read(&self.local.statics, message, &mut payload).map_err(|_| SessionReject::Handshake)?;
+        let payload = payload.get(..len).filter(|_| len == FINAL_LEN).ok_or(SessionReject::Handshake)?;
+        verify(&claim.key, (Kind::Final, Pattern::Xx), noise.binding(), payload)?;
+        let keys = noise.finish().map_err(|_| SessionReject::Handshake)?;
+        let (key, is_new) = (claim.key, self.table.find(&claim.did, Some(&claim.key)).is_none());
+        if is_new && !self.has_room(now, &key) {
+            return Err(SessionReject::Busy);
+        }
+        let half = self.halves.remove(half_slot).ok_or(SessionReject::Unknown)?;
+        let claim = half.claim.ok_or(SessionReject::Unknown)?;
+        let slot = match self.table.find(&claim.did, Some(&claim.key)) {
+            Some(slot) => slot,
+            None => self.insert_theirs(now, path, &claim.did, claim.key, claim.stamp)?,
+        };
+        self.learn(slot, claim.key, &keys, Pattern::Xx);
+        let epoch = self.add_epoch(now.mono, slot, half.index, claim.peer_index, keys, false)?;
+        if let Some(session) = self.table.at_mut(slot) {
+            // It could not be written without the message that went there.
+            session.path = path;
+            session.unproven = false;
+        }
+        self.install(now.mono, slot, epoch, false);
+        Ok(Ingress::Nothing)
+    }
+
+    /// A session that another began.
+    fn insert_theirs(
+        &mut self,
+        now: Now,
+        path: Path,
+        did: &str,
+        key: PublicKey,
+        stamp: Stamp,
+    ) -> Result<u32, SessionReject> {
+        let mut session = Session::new(did, Some(key), path, now.mono);
+        session.theirs = true;
+        session.stamp = stamp.max(self.stamps.take(self.stamps.peer(did, key.as_bytes())));
+        let slot = self.table.insert(session).ok_or(SessionReject::Busy)?;
+        self.opening += 1;
+        self.table.tell(slot, news::STAMP);
+        Ok(slot)
+    }
+}
