@@ -23,6 +23,7 @@
 //! bytes go in and out by prefix, and `now` comes with every call.
 
 mod backoff;
+mod link;
 mod machine;
 mod outbox;
 

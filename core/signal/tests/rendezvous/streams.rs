@@ -80,11 +80,10 @@ fn seconds(n: u64) -> Duration {
 
 #[test]
 fn what_is_acknowledged_was_handed_over_once_however_streams_break() {
-    for seed in 0..12 {
+    for (n, seed) in (0..12).enumerate() {
         // Streams that live for seconds only leave the brokers resting for most of the time: then messages end undelivered, and say so.
-        let resets = [0, 6_000, 400_000][seed as usize / 3 % 3];
-        let link =
-            StreamLink { chunk: [1, 40, 5000][seed as usize % 3], reset_within: resets, ..StreamLink::default() };
+        let resets = [0, 6_000, 400_000][n / 3 % 3];
+        let link = StreamLink { chunk: [1, 40, 5000][n % 3], reset_within: resets, ..StreamLink::default() };
         let mut world = StreamWorld::new(link, &Seed::from_u64(seed));
         let brokers: Vec<HostId> = (0..3).map(|n| broker(&mut world, n)).collect();
         let nodes: Vec<(HostId, Shared)> = (0..2).map(|n| node(&mut world, n, 3)).collect();
