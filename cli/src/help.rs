@@ -14,6 +14,8 @@ pub(crate) const LISTEN: &str = r#"Examples:
   sluis listen --did jis:home:hub --bind [::1]:0 --json --duration 60
   sluis listen --config hub.toml --reply '{"celsius":21.5}'
   sluis listen --did jis:home:hub --allow-legacy --capture hub.jsonl
+  sluis listen --did jis:home:hub --key hub.key --state hub-state \
+      --pin jis:home:sensor=sensor.pub --trust jis:home:sensor=0.9
 
 Nothing stamped before the start is taken, for this node does not remember what it
 took in before: a sender whose clock is behind waits until it has passed that
@@ -24,7 +26,9 @@ after a restart within those seconds.
 A ping is judged by the rules first, then by the trust in its sender: from 0.7
 it is accepted (GROEN), from 0.3 it waits for a decision (GEEL), below there is
 silence (ROOD). Unsigned pings wait at best, unless --allow-legacy names their
-sender. Until an address has proven itself it is sent at most three times the
+sender. Of a name that a key is pinned to only what that key signs is believed:
+anything else is turned away. A ping that is signed by a key nobody has pinned waits at
+best; `approve N --pin` lets it in and pins the key. Until an address has proven itself it is sent at most three times the
 bytes that it sent, so an answer has to fit.
 
 Standard input takes one command a line; its end does not end `listen`. So does
@@ -33,7 +37,13 @@ the socket of --control, with `sluis ctl`:
                        where only one waits under it, by its packet id
   reject N|PACKET-ID   turn it away
   list                 print the pings that wait, and their numbers
+  approve N --pin      and pin its key to its sender
   trust DID=SCORE      trust a DID from now on
+  pin DID KEY          believe of a name only what this key signs
+  unpin DID            forget which key speaks for it
+  accept FILE          take in the statement of a key (`sluis key rotate`, `key
+                       revoke`); it may also come as the payload of a ping with the
+                       intent overlay.key
   stats                print what was counted so far
   help                 print these commands
   quit                 end with the summary, as SIGINT and SIGTERM do
@@ -42,14 +52,21 @@ SIGHUP reads the configuration again, where there is one, and opens the file of
 on; what cannot change while it runs is said. Without one it ends `listen`.
 
 --json prints these objects:
-  {"event":"listening","did","addr"}
+  {"event":"listening","did","addr","fingerprint"}
   {"event":"ping","wait","source_did","target_did","packet_id","intent",
-   "purpose","payload","zone","decision","trust_score","rule","from"}
+   "purpose","payload","zone","decision","trust_score","rule","from","auth",
+   "fingerprint"}
+      auth: none, or signed by the key with this fingerprint (else null)
       wait: the number of a ping that waits for a decision, else null
   {"event":"decided","wait","packet_id","source_did","intent","decision",
    "answered"}
       decision: accept, reject, expired when nobody decided within 300 s, or
       displaced when it made way for the ping of somebody better known
+  {"event":"pin","source_did","fingerprint","change"}, {"event":"unpin",...},
+  {"event":"retired","fingerprint","successor","change"}
+      change: the number of the change, to be kept in --state; null without one
+  {"event":"kept","change","ok","reason"}
+      changes up to this number are on the disk, or could not be brought there
   {"event":"rejected","reason","count"}
       at most once a second for each reason: how many since the last time
   {"event":"summary","received","accepted","pending","rejected":{reason:count},

@@ -8,6 +8,7 @@ mod deciding;
 mod demo;
 mod ends;
 mod flow;
+mod identity;
 mod keys;
 mod looks;
 #[cfg(unix)]

@@ -39,7 +39,7 @@ pub(crate) enum Speaker {
     Ping,
 }
 
-const LISTENING: Shape = &[("did", Kind::Did), ("addr", Kind::Address)];
+const LISTENING: Shape = &[("did", Kind::Did), ("addr", Kind::Address), ("fingerprint", Kind::TextOrNull)];
 const PING: Shape = &[
     ("wait", Kind::CountOrNull),
     ("source_did", Kind::Did),
@@ -53,6 +53,8 @@ const PING: Shape = &[
     ("trust_score", Kind::Number),
     ("rule", Kind::TextOrNull),
     ("from", Kind::Address),
+    ("auth", Kind::Text),
+    ("fingerprint", Kind::TextOrNull),
 ];
 const DECIDED: Shape = &[
     ("wait", Kind::Count),
@@ -69,8 +71,14 @@ const WAITING: Shape = &[
     ("source_did", Kind::Did),
     ("intent", Kind::Text),
     ("from", Kind::Address),
+    ("auth", Kind::Text),
+    ("fingerprint", Kind::TextOrNull),
     ("age_s", Kind::Number),
 ];
+const PIN: Shape = &[("source_did", Kind::Did), ("fingerprint", Kind::Text), ("change", Kind::CountOrNull)];
+const UNPIN: Shape = &[("source_did", Kind::Did), ("change", Kind::CountOrNull)];
+const RETIRED: Shape = &[("fingerprint", Kind::Text), ("successor", Kind::TextOrNull), ("change", Kind::CountOrNull)];
+const KEPT: Shape = &[("change", Kind::Count), ("ok", Kind::Bool), ("reason", Kind::TextOrNull)];
 const LIST: Shape = &[("waiting", Kind::Count)];
 const HELP: Shape = &[("command", Kind::Text), ("does", Kind::Text)];
 const RELOADED: Shape =
@@ -94,6 +102,8 @@ const RESPONSE: Shape = &[
     ("rtt_ms", Kind::Number),
     ("responder_did", Kind::Did),
     ("from", Kind::Address),
+    ("auth", Kind::Text),
+    ("fingerprint", Kind::TextOrNull),
 ];
 const UNSENT: Shape = &[("seq", Kind::Count), ("reason", Kind::Text)];
 const HINT: Shape = &[("reason", Kind::Text), ("addr", Kind::Address)];
@@ -114,6 +124,9 @@ const REASONS: &[&str] = &[
     "header",
     "malformed",
     "too_long",
+    "bad_signature",
+    "unpinned",
+    "revoked",
     "not_for_us",
     "own_name",
     "rood",
@@ -138,6 +151,10 @@ impl Speaker {
             (Self::Listen, "rejected") => REJECTED,
             (Self::Listen, "summary") => LISTEN_SUMMARY,
             (Self::Listen, "waiting") => WAITING,
+            (Self::Listen, "pin") => PIN,
+            (Self::Listen, "unpin") => UNPIN,
+            (Self::Listen, "retired") => RETIRED,
+            (Self::Listen, "kept") => KEPT,
             (Self::Listen, "list") => LIST,
             (Self::Listen, "help") => HELP,
             (Self::Listen, "reloaded") => RELOADED,
