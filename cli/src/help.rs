@@ -186,7 +186,8 @@ A host name stands for its first address of the family of --bind; without
 
 --json prints these objects:
   {"event":"response","packet_id","seq","decision","zone","trust_score",
-   "payload","rtt_ms","responder_did","from"}
+   "payload","rtt_ms","responder_did","from","auth","fingerprint"}
+      auth: none, or signed by the key with this fingerprint (else null)
       after a pending answer the decision may follow, with the same seq
   {"event":"timeout","seq"}
       no answer, or after a pending one no decision

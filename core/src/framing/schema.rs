@@ -46,8 +46,8 @@ macro_rules! packets {
             tibet_token_id: optional_text(), "The provenance token of this packet; without effect today.";
             vouched_by: optional_text(), "DID of a voucher; without effect today.";
             vouch_signature: optional_text(), "Signature of the voucher; without effect today.";
-            signature: text(""), "Lower-case hex Ed25519 over the reference's text; empty when unsigned. Nodes neither make nor judge it yet.";
-            proof: trailing_text(), "Ours: who signed all members but `hop_count`, and the signature. Nodes neither make nor judge it yet.";
+            signature: text(""), "Lower-case hex Ed25519 over the reference's text; empty when unsigned. Nodes write it beside a proof and judge the proof.";
+            proof: trailing_text(), "Ours: who signed all members but `hop_count`, and the signature.";
         }
         /// The answer to a ping.
         Response "Response" {
@@ -64,7 +64,7 @@ macro_rules! packets {
             rtt_ms: optional_number(), "The responder's own handling time in milliseconds.";
             airlock_zone: text("ROOD"), "`GROEN`, `GEEL` or `ROOD`; other words are passed on.";
             applied_rule: optional_text(), "Name of the rule that decided.";
-            proof: trailing_text(), "Ours: who signed all members together with the ping, and the signature. Nodes neither make nor judge it yet.";
+            proof: trailing_text(), "Ours: who signed all members together with the ping, and the signature.";
         }
     } };
 }
