@@ -215,7 +215,7 @@ mod heap {
     use super::*;
     use crate::did::DidError;
     use crate::seed::{Seed, SipKey};
-    use crate::table::counted::{Counted, steps};
+    use crate::table::counted::Counted;
 
     fn key() -> SipKey {
         Seed::from_u64(5).fork("test").sip_key()
@@ -232,12 +232,17 @@ mod heap {
             let ids: Vec<_> = (0..waiting).map(|n| room.insert(Instant::ZERO, claim(n % 100), n).unwrap()).collect();
             // From the middle, the front, the back, and anywhere else.
             let places = [waiting / 2, 0, waiting - 1, waiting / 3, waiting / 5 * 4, 1].map(|at| ids[at as usize]);
-            let removals = places.map(|id| steps(|| assert!(room.remove(id).is_some())));
-            let replaced = steps(|| {
+            let mut steps = |run: &mut dyn FnMut(&mut WaitingTable<u32, Counted>)| {
+                let before = room.entries_mut().steps();
+                run(&mut room);
+                room.entries_mut().steps() - before
+            };
+            let removals = places.map(|id| steps(&mut |room| assert!(room.remove(id).is_some())));
+            let replaced = steps(&mut |room| {
                 let old = room.weakest(claim(0)).unwrap();
                 room.replace(Instant::ZERO, old, claim(0), 7).unwrap();
             });
-            let expired = steps(|| assert!(room.expire_one(Instant::from_nanos(u64::MAX)).is_some()));
+            let expired = steps(&mut |room| assert!(room.expire_one(Instant::from_nanos(u64::MAX)).is_some()));
             removals.into_iter().chain([replaced, expired]).max().unwrap()
         };
         let (few, many) = (most(16), most(4096));

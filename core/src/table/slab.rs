@@ -234,3 +234,11 @@ impl<T, S: Storage> fmt::Debug for Slab<T, S> {
         f.debug_struct("Slab").field("len", &self.len).field("capacity", &self.capacity).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, feature = "alloc"))]
+impl<T> Slab<T, super::counted::Counted> {
+    /// How many slots were looked at so far.
+    pub(crate) fn steps(&self) -> u64 {
+        self.slots.steps()
+    }
+}

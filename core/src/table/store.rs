@@ -280,15 +280,6 @@ pub(crate) mod counted {
 
     use super::{Heap, Storage, Store, sealed::Sealed};
 
-    std::thread_local!(static STEPS: Cell<u64> = const { Cell::new(0) });
-
-    /// How many rows are looked at while this runs.
-    pub(crate) fn steps(run: impl FnOnce()) -> u64 {
-        let before = STEPS.get();
-        run();
-        STEPS.get() - before
-    }
-
     pub(crate) struct Counted;
 
     impl Sealed for Counted {}
@@ -297,11 +288,25 @@ pub(crate) mod counted {
         type List<T> = List<T>;
     }
 
-    pub(crate) struct List<T>(<Heap as Storage>::List<T>);
+    pub(crate) struct List<T> {
+        rows: <Heap as Storage>::List<T>,
+        steps: Cell<u64>,
+    }
+
+    impl<T> List<T> {
+        /// How many rows were looked at so far.
+        pub(crate) fn steps(&self) -> u64 {
+            self.steps.get()
+        }
+
+        fn step(&self) {
+            self.steps.set(self.steps.get() + 1);
+        }
+    }
 
     impl<T> Default for List<T> {
         fn default() -> Self {
-            Self(Default::default())
+            Self { rows: Default::default(), steps: Cell::new(0) }
         }
     }
 
@@ -309,7 +314,7 @@ pub(crate) mod counted {
 
     impl<T> Store<T> for List<T> {
         fn len(&self) -> usize {
-            self.0.len()
+            self.rows.len()
         }
 
         fn limit() -> usize {
@@ -317,29 +322,29 @@ pub(crate) mod counted {
         }
 
         fn get(&self, at: usize) -> Option<&T> {
-            STEPS.set(STEPS.get() + 1);
-            self.0.get(at)
+            self.step();
+            self.rows.get(at)
         }
 
         fn get_mut(&mut self, at: usize) -> Option<&mut T> {
-            STEPS.set(STEPS.get() + 1);
-            self.0.get_mut(at)
+            self.step();
+            self.rows.get_mut(at)
         }
 
         fn head(&self) -> &[T] {
-            self.0.head()
+            self.rows.head()
         }
 
         fn push(&mut self, row: T) -> Result<(), T> {
-            self.0.push(row)
+            self.rows.push(row)
         }
 
         fn heap_bytes(&self) -> usize {
-            self.0.heap_bytes()
+            self.rows.heap_bytes()
         }
 
         fn growth_bytes(&self) -> usize {
-            self.0.growth_bytes()
+            self.rows.growth_bytes()
         }
     }
 }
