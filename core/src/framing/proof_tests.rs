@@ -52,7 +52,7 @@ macro_rules! changed {
     };
 }
 
-fn other<T: PartialEq>(old: T, one: T, two: T) -> T {
+fn other<T: Copy + PartialEq>(old: T, one: T, two: T) -> T {
     if old == one { two } else { one }
 }
 

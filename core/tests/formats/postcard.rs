@@ -316,14 +316,17 @@ proptest! {
         let behind = proof.as_ref().map_or(Vec::new(), |_| theirs(&proof));
         let packet = Packet { proof: optional(&proof), ..mirrors.0.packet() };
         let response = Response { proof: optional(&proof), ..mirrors.1.response() };
-        let bytes = [theirs(&mirrors.0), theirs(&mirrors.1)];
-        for (at, message) in [Message::Packet(packet), Message::Response(response)].into_iter().enumerate() {
-            let whole = [&bytes[at][..], &behind].concat();
+        let both = [
+            (4, theirs(&mirrors.0), Message::Packet(packet)),
+            (5, theirs(&mirrors.1), Message::Response(response)),
+        ];
+        for (flags, bytes, message) in both {
+            let whole = [&bytes[..], &behind].concat();
             prop_assume!(whole.len() <= MAX_FRAME - HEADER_LEN);
             let ours = encode(&message).unwrap();
-            prop_assert_eq!(&ours, &frame(4 + at as u8, &whole));
+            prop_assert_eq!(&ours, &frame(flags, &whole));
             prop_assert_eq!(Frame::decode(&ours), Ok(Frame { encoding: Encoding::Postcard, message }));
-            prop_assert!(Frame::decode(&frame(4 + at as u8, &[&bytes[at][..], &[0]].concat())).is_err());
+            prop_assert!(Frame::decode(&frame(flags, &[&bytes[..], &[0]].concat())).is_err());
         }
     }
 
