@@ -124,6 +124,9 @@ proptest! {
         let Ok(Frame { message: Message::Packet(heard), .. }) = Frame::decode(frame) else { panic!("a ping") };
         prop_assert_eq!(heard.verify(encoding, None), Ok(public));
         prop_assert_eq!(heard.verify(encoding, Some(&public)), Ok(public));
+        let digest = heard.digest(encoding).unwrap();
+        prop_assert_eq!(heard.verify_digest(&digest, Some(&public)), Ok(public));
+        prop_assert_eq!(heard.verify_digest(&[0; 32], None), Err(ProofError::BadSignature));
         prop_assert_eq!(heard.verify_signature(&public, &mut [0; 4096]), Ok(()));
         prop_assert_eq!(heard.digest(encoding), made.on(plain).digest(encoding));
         prop_assert_eq!(made, heard.sign(encoding, &key, &mut [0; 4096]).unwrap(), "what is there already does not count");
