@@ -34,7 +34,7 @@ impl Teller {
             let trust = TRUST.iter().find(|(known, _)| known == did).map(|(_, trust)| *trust);
             match self.out.style {
                 Style::Json => {
-                    self.out.json("listening", |o| o.str("did", did).addr("addr", *addr));
+                    self.out.json("listening", |o| o.str("did", did).addr("addr", *addr).maybe("fingerprint", None));
                 }
                 Style::Text => {
                     if *name == "hub" {

@@ -33,7 +33,7 @@ pub(crate) enum HubCommand {
 /// The commands, and what each does.
 pub(crate) const COMMANDS: [(&str, &str); 11] = [
     ("approve N|PACKET-ID", "let a waiting ping in"),
-    ("approve N --pin", "and pin its key to its sender"),
+    ("approve N --pin", "the same, and pin its key to its sender"),
     ("reject N|PACKET-ID", "turn it away"),
     ("list", "print the pings that wait, and their numbers"),
     ("trust DID=SCORE", "trust a DID from now on"),
@@ -149,7 +149,9 @@ mod tests {
         assert_eq!(HubCommand::parse("stats"), Ok(Some(HubCommand::Stats)));
         assert_eq!(HubCommand::parse("quit\n"), Ok(Some(HubCommand::Quit)));
         for (command, _) in COMMANDS {
-            let line = command.replace("N|PACKET-ID", "17").replace("DID=SCORE", "jis:a=0.5");
+            let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+            let line = command.replace("N|PACKET-ID", "17").replace("N --", "17 --").replace("DID=SCORE", "jis:a=0.5");
+            let line = line.replace("DID KEY", &format!("jis:a {key}"));
             assert!(matches!(HubCommand::parse(&line), Ok(Some(_))), "{line}");
         }
         assert_eq!(HubCommand::parse(" \n"), Ok(None));

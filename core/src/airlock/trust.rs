@@ -210,19 +210,20 @@ impl Standing {
     /// Look a DID up: what the operator set wins, even if it is 0; then the highest vouch.
     #[must_use]
     pub fn of(did: &str, known: &TrustTable, vouches: &VouchRegistry, wall: Wall) -> Self {
-        Self::from(known.get(did), did, vouches, wall)
+        Self::from(known.get(did), did, Some(vouches), wall)
     }
 
     /// The same for a name that was hashed with the key of the trust table.
-    pub(crate) fn of_name(name: Name<'_>, known: &TrustTable, vouches: &VouchRegistry, wall: Wall) -> Self {
+    /// Where nobody ever vouched, there need be no registry.
+    pub(crate) fn of_name(name: Name<'_>, known: &TrustTable, vouches: Option<&VouchRegistry>, wall: Wall) -> Self {
         Self::from(known.get_name(name), name.as_str(), vouches, wall)
     }
 
-    fn from(known: Option<f64>, did: &str, vouches: &VouchRegistry, wall: Wall) -> Self {
+    fn from(known: Option<f64>, did: &str, vouches: Option<&VouchRegistry>, wall: Wall) -> Self {
         if let Some(trust) = known {
             return Self { trust, source: Source::Known };
         }
-        match vouches.trust_for(did, wall) {
+        match vouches.and_then(|vouches| vouches.trust_for(did, wall)) {
             Some((trust, count)) => Self { trust, source: Source::Vouched { count } },
             None => Self { trust: 0.0, source: Source::Unknown },
         }

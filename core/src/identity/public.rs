@@ -61,6 +61,12 @@ impl PublicKey {
         Self::from_bytes(bytes)
     }
 
+    /// The bytes of a key that was made before.
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn checked(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     pub(super) fn of(key: &VerifyingKey) -> Self {
         Self(key.to_bytes())
     }

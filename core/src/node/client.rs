@@ -1,5 +1,7 @@
 //! Requests of ours: whom they were asked, and how each ends once.
 
+use alloc::vec::Vec;
+
 use super::event::Event;
 use super::faults::Faults;
 use super::heap::DeadlineHeap;
@@ -45,8 +47,6 @@ struct Request {
     responder: Option<u64>,
     /// The only address that may answer.
     path: Path,
-    /// What a signed answer is bound to.
-    digest: Option<Digest>,
     /// When it was made.
     sent: Instant,
     /// A `pending` answer has come.
@@ -74,6 +74,8 @@ pub(super) struct Client {
     slab: Slab<Request, Heap>,
     keys: Index<Key, Heap>,
     deadlines: DeadlineHeap,
+    /// What signed answers are bound to, by the slot of their request: empty as long as nobody signs.
+    digests: Vec<Option<Digest>>,
     decision_timeout: Duration,
     made: u64,
     timeouts: u64,
@@ -127,6 +129,7 @@ impl Client {
             slab: Slab::new(max as usize),
             keys: Index::new(),
             deadlines: DeadlineHeap::default(),
+            digests: Vec::new(),
             decision_timeout,
             made: 0,
             timeouts: 0,
@@ -162,9 +165,15 @@ impl Client {
         sent: Instant,
         deadline: Instant,
     ) -> Option<RequestId> {
-        let request =
-            Request { key, responder, path, digest, sent, pending: false, unsent: None, by_key: Chain::default() };
+        let request = Request { key, responder, path, sent, pending: false, unsent: None, by_key: Chain::default() };
         let id = self.slab.insert(request).ok()?;
+        let at = id.slot() as usize;
+        if digest.is_some() && self.digests.len() <= at {
+            self.digests.resize(at + 1, None);
+        }
+        if let Some(place) = self.digests.get_mut(at) {
+            *place = digest;
+        }
         self.keys.insert(&mut self.slab, id.slot(), key);
         self.deadlines.set(id.slot(), deadline);
         self.made = self.made.saturating_add(1);
@@ -200,7 +209,8 @@ impl Client {
 
     /// What a signed answer to this request is bound to, if that was kept.
     pub(super) fn digest(&self, id: RequestId) -> Option<&Digest> {
-        self.slab.get(id.0)?.digest.as_ref()
+        self.slab.get(id.0)?;
+        self.digests.get(id.0.slot() as usize)?.as_ref()
     }
 
     /// Take an answer in: it ends its request, or keeps it open for the decision.

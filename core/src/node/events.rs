@@ -18,12 +18,12 @@ use crate::time::{Duration, Instant};
 /// The fixed part of a queued event. Texts and the datagram itself are the record's bytes.
 #[derive(Clone, Copy, Debug)]
 enum Head {
-    /// Bytes: the datagram, then the name of the rule.
+    /// Bytes: the datagram, the key if it is signed, then the name of the rule.
     Ping {
         kept: Kept,
         encoding: Encoding,
         from: Path,
-        auth: Auth,
+        signed: bool,
         zone: Zone,
         decision: Decision,
         trust: f64,
@@ -48,17 +48,17 @@ enum Head {
     PeerSeen { path: Path },
     /// Bytes: the name.
     PeerLost,
-    /// No bytes.
-    Retired { key: PublicKey, successor: Option<PublicKey> },
+    /// Bytes: the key, then its successor if there is one.
+    Retired,
 }
 
-/// The fixed part of a queued response; its bytes are the datagram.
+/// The fixed part of a queued response; its bytes are the datagram, then the key if it is signed.
 #[derive(Clone, Copy, Debug)]
 struct ReplyHead {
     request: RequestId,
     decision: Decision,
     from: Path,
-    auth: Auth,
+    signed: bool,
     rtt: Duration,
     last: bool,
 }
@@ -77,6 +77,11 @@ pub(super) struct Events {
 /// A length that fits by construction: everything here comes out of one datagram or is a limited text.
 fn len32(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+}
+
+/// What a key that was written behind a datagram says.
+fn auth_of(key: Option<[u8; 32]>) -> Auth {
+    key.map_or(Auth::Unsigned, |key| Auth::Signed(PublicKey::checked(key)))
 }
 
 impl Events {
@@ -145,7 +150,7 @@ impl Events {
             kept,
             encoding,
             from,
-            auth,
+            signed: auth.key().is_some(),
             zone: judged.zone,
             decision,
             trust: judged.trust,
@@ -153,7 +158,9 @@ impl Events {
             frame: len32(datagram),
             rule: judged.rule.is_some(),
         };
-        self.notices.push(head, &[datagram, judged.rule.unwrap_or_default().as_bytes()])
+        let key = auth.key().map(PublicKey::to_bytes);
+        let key = key.as_ref().map_or(&[][..], |key| key);
+        self.notices.push(head, &[datagram, key, judged.rule.unwrap_or_default().as_bytes()])
     }
 
     pub(super) fn decided(
@@ -177,7 +184,9 @@ impl Events {
 
     pub(super) fn response(&mut self, datagram: &[u8], (from, auth): (Path, Auth), answer: &Match) -> Result<(), Full> {
         let &Match { request, rtt, decision } = answer;
-        self.replies.push(ReplyHead { request, decision, from, auth, rtt, last: answer.is_last() }, &[datagram])
+        let key = auth.key().map(PublicKey::to_bytes);
+        let head = ReplyHead { request, decision, from, signed: key.is_some(), rtt, last: answer.is_last() };
+        self.replies.push(head, &[datagram, key.as_ref().map_or(&[][..], |key| key)])
     }
 
     pub(super) fn heartbeat(&mut self, did: &str, path: Path) -> Result<(), Full> {
@@ -193,13 +202,19 @@ impl Events {
     }
 
     pub(super) fn retired(&mut self, key: PublicKey, successor: Option<PublicKey>) -> Result<(), Full> {
-        self.notices.push(Head::Retired { key, successor }, &[])
+        let successor = successor.map(PublicKey::to_bytes);
+        self.notices.push(Head::Retired, &[key.as_bytes(), successor.as_ref().map_or(&[][..], |key| key)])
     }
 
     /// Take out the oldest response.
     pub(super) fn pop_reply(&mut self) -> Option<Event<'_>> {
-        let (ReplyHead { request, decision, from, auth, rtt, last }, bytes) = self.replies.pop()?;
-        Some(Event::Response(Answered { request, decision, from, auth, rtt, last, frame: bytes }))
+        let (ReplyHead { request, decision, from, signed, rtt, last }, bytes) = self.replies.pop()?;
+        let (frame, key) = if signed {
+            bytes.split_last_chunk::<32>().map(|(frame, key)| (frame, Some(*key)))?
+        } else {
+            (bytes, None)
+        };
+        Some(Event::Response(Answered { request, decision, from, auth: auth_of(key), rtt, last, frame }))
     }
 
     /// Take out the oldest notice.
@@ -207,8 +222,14 @@ impl Events {
         let (head, bytes) = self.notices.pop()?;
         // What is read back here was checked before it was queued, so none of the `?` is ever taken.
         match head {
-            Head::Ping { kept, encoding, from, auth, zone, decision, trust, source, frame, rule } => {
+            Head::Ping { kept, encoding, from, signed, zone, decision, trust, source, frame, rule } => {
                 let (frame, name) = bytes.split_at_checked(frame as usize)?;
+                let (key, name) = if signed {
+                    name.split_first_chunk::<32>().map(|(key, name)| (Some(*key), name))?
+                } else {
+                    (None, name)
+                };
+                let auth = auth_of(key);
                 let rule = if rule { core::str::from_utf8(name).ok() } else { None };
                 let (wait, open) = (kept.wait(), kept.open());
                 Some(Event::Ping(Received {
@@ -243,7 +264,11 @@ impl Events {
             }
             Head::Heartbeat { path } => Some(Event::Heartbeat { did: core::str::from_utf8(bytes).ok()?, path }),
             Head::PeerSeen { path } => Some(Event::PeerSeen { did: core::str::from_utf8(bytes).ok()?, path }),
-            Head::Retired { key, successor } => Some(Event::Retired { key, successor }),
+            Head::Retired => {
+                let (key, successor) = bytes.split_first_chunk::<32>()?;
+                let successor = successor.first_chunk::<32>().copied().map(PublicKey::checked);
+                Some(Event::Retired { key: PublicKey::checked(*key), successor })
+            }
             Head::PeerLost => Some(Event::PeerLost { did: core::str::from_utf8(bytes).ok()? }),
         }
     }

@@ -86,12 +86,12 @@ impl Node {
     /// # Errors
     /// The vouch makes no sense, or there are too many.
     pub fn vouch(&mut self, vouch: &Vouch<'_>, wall: Wall) -> Result<VouchId, VouchError> {
-        self.policy.vouches.add(vouch, wall)
+        self.policy.vouch(vouch, wall)
     }
 
     /// Revoke a vouch; false when there is none with this id.
     pub fn revoke_vouch(&mut self, vouch_id: &str) -> bool {
-        self.policy.vouches.revoke(vouch_id)
+        self.policy.revoke_vouch(vouch_id)
     }
 
     /// Decide how accepted pings whose intent matches the pattern are answered. The first pattern that was set and

@@ -1,10 +1,15 @@
 //! What the operator decided: whom to trust, which key speaks for whom, what the gate lets through, how to answer.
 
+use alloc::boxed::Box;
+
 use super::NodeConfig;
 use super::admission::RoodBecause;
 use super::identity::{Proof, Require};
 use super::replies::Replies;
-use crate::airlock::{Gate, GateError, LegacyList, Source, Standing, Subject, TrustTable, VouchRegistry, unsigned_cap};
+use crate::airlock::{
+    Gate, GateError, LegacyList, Source, Standing, Subject, TrustTable, Vouch, VouchConfig, VouchError, VouchId,
+    VouchRegistry, unsigned_cap,
+};
 use crate::framing::Zone;
 use crate::pins::Pins;
 use crate::time::Wall;
@@ -15,7 +20,12 @@ use crate::{Name, Seed, SipKey};
 pub(super) struct Policy {
     pub(super) gate: Gate,
     pub(super) trust: TrustTable,
-    pub(super) vouches: VouchRegistry,
+    /// Made with the first vouch.
+    vouches: Option<Box<VouchRegistry>>,
+    /// What it is made of.
+    vouching: (VouchConfig, SipKey),
+    /// What names of senders are hashed with.
+    names: SipKey,
     pub(super) legacy: LegacyList,
     pub(super) replies: Replies,
     pub(super) pins: Pins,
@@ -39,7 +49,9 @@ impl Policy {
         Ok(Self {
             gate: Gate::new(config.gate)?,
             trust: TrustTable::new(config.trust, names.clone()),
-            vouches: VouchRegistry::new(config.vouches, keys.sip_key()),
+            vouches: None,
+            vouching: (config.vouches, keys.sip_key()),
+            names: names.clone(),
             legacy: LegacyList::default(),
             replies: Replies::new(config.caps.replies, config.caps.reply_bytes),
             pins: Pins::new(config.pins, names.clone()),
@@ -49,7 +61,7 @@ impl Policy {
 
     /// Trust of the sender, rules and thresholds; and what its proof is worth, in this order.
     pub(super) fn judge(&self, now: Wall, subject: &Subject<'_>, sender: Name<'_>, proof: Proof) -> Judged<'_> {
-        let Standing { trust, source } = Standing::of_name(sender, &self.trust, &self.vouches, now);
+        let Standing { trust, source } = Standing::of_name(sender, &self.trust, self.vouches.as_deref(), now);
         let verdict = self.gate.judge(subject, trust);
         let (zone, trust) = match proof {
             Proof::Contradicted => (Zone::Rood, trust),
@@ -76,6 +88,17 @@ impl Policy {
 
     /// What is known of a sender: trust set by the operator counts before vouches.
     pub(super) fn standing(&self, did: &str, now: Wall) -> Standing {
-        Standing::of(did, &self.trust, &self.vouches, now)
+        Standing::of_name(self.names.name(did), &self.trust, self.vouches.as_deref(), now)
+    }
+
+    /// Note that somebody vouches for others.
+    pub(super) fn vouch(&mut self, vouch: &Vouch<'_>, wall: Wall) -> Result<VouchId, VouchError> {
+        let (config, key) = &self.vouching;
+        self.vouches.get_or_insert_with(|| Box::new(VouchRegistry::new(*config, key.clone()))).add(vouch, wall)
+    }
+
+    /// Forget a vouch; false when there is none with this id.
+    pub(super) fn revoke_vouch(&mut self, id: &str) -> bool {
+        self.vouches.as_mut().is_some_and(|vouches| vouches.revoke(id))
     }
 }

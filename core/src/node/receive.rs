@@ -36,6 +36,9 @@ pub enum Taken {
     Response,
 }
 
+/// Bytes of a key.
+const KEY: usize = 32;
+
 /// The intent of a ping whose payload is a [`Statement`].
 pub const STATEMENT: &str = "overlay.key";
 
@@ -79,7 +82,7 @@ impl Node {
             return Ok(());
         }
         let Rooms { admission, events, .. } = &mut self.rooms;
-        if !events.room_for_notices(1, 0) || !admission.may_verify(now.mono) {
+        if !events.room_for_notices(1, 2 * KEY) || !admission.may_verify(now.mono) {
             return Err(Reject::Busy);
         }
         let Ok(statement) = Statement::read(payload) else { return Err(Reject::BadSignature) };
@@ -168,7 +171,7 @@ impl Rooms {
         // Who waits is no peer yet, but the decision will be an event, too.
         let (more, more_bytes) =
             if decision == Decision::Accept { peer_notices(seat) } else { (1, sender.text_bytes()) };
-        let event_bytes = bytes.len() + judged.rule.map_or(0, str::len);
+        let event_bytes = bytes.len() + KEY + judged.rule.map_or(0, str::len);
         let events = self.events.room_for_rank(rank, more + 1, event_bytes + more_bytes);
         if !events || !self.outbox.has_room(rank) {
             return Err(Reject::Busy);
@@ -242,7 +245,7 @@ impl Rooms {
         let Claimed { key, responder } = Claimed::read(response, &mut scratch)?;
         let (responder, path) = (admission.name(responder), ingress.path);
         let answer = client.check(now.mono, path, key, responder, response.decision)?;
-        if !events.room_for_reply(ingress.bytes.len()) {
+        if !events.room_for_reply(ingress.bytes.len() + KEY) {
             return Err(Reject::Busy);
         }
         let digest = client.digest(answer.request);

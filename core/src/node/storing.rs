@@ -1,5 +1,6 @@
 //! Changes that are to survive, on their way to a store.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use super::event::Event;
@@ -18,10 +19,13 @@ pub enum Keeping {
     Until(StoreSeq),
 }
 
-/// Changes that were made and are not known to be on the medium, oldest first.
+/// Changes that were made and are not known to be on the medium; nothing where nothing is kept.
 #[derive(Debug)]
-pub(super) struct Storing {
-    on: bool,
+pub(super) struct Storing(Option<Box<Waiting>>);
+
+/// They wait, oldest first.
+#[derive(Debug)]
+struct Waiting {
     max: usize,
     changes: VecDeque<(StoreSeq, Change)>,
     /// How many of them were given out.
@@ -32,42 +36,43 @@ pub(super) struct Storing {
 }
 
 impl Storing {
-    pub(super) const fn new(on: bool, max: u32) -> Self {
-        let max = max as usize;
-        Self { on, max, changes: VecDeque::new(), given: 0, last: StoreSeq(0), ended: VecDeque::new() }
+    pub(super) fn new(on: bool, max: u32) -> Self {
+        let (changes, ended) = (VecDeque::new(), VecDeque::new());
+        let waiting = Waiting { max: max as usize, changes, given: 0, last: StoreSeq(0), ended };
+        Self(on.then(|| Box::new(waiting)))
     }
 
     /// Whether one more change can wait.
     fn has_room(&self) -> bool {
-        !self.on || self.changes.len() + self.ended.len() < self.max
+        self.0.as_ref().is_none_or(|waiting| waiting.changes.len() + waiting.ended.len() < waiting.max)
     }
 
     fn push(&mut self, change: Change) -> Keeping {
-        if !self.on || change.record().is_none() {
-            return Keeping::Done;
-        }
-        self.last = self.last.next();
-        self.changes.push_back((self.last, change));
-        Keeping::Until(self.last)
+        let Some(waiting) = self.0.as_mut().filter(|_| change.record().is_some()) else { return Keeping::Done };
+        waiting.last = waiting.last.next();
+        waiting.changes.push_back((waiting.last, change));
+        Keeping::Until(waiting.last)
     }
 
     /// Whether there are changes to be given out.
     pub(super) fn wants(&self) -> bool {
-        self.given < self.changes.len()
+        self.0.as_ref().is_some_and(|waiting| waiting.given < waiting.changes.len())
     }
 
     /// Whether there are ends to be told of.
     pub(super) fn has_notice(&self) -> bool {
-        !self.ended.is_empty()
+        self.0.as_ref().is_some_and(|waiting| !waiting.ended.is_empty())
     }
 
     pub(super) fn pop_notice(&mut self) -> Option<Event<'static>> {
-        self.ended.pop_front().map(|(upto, result)| Event::Kept { upto, result })
+        let (upto, result) = self.0.as_mut()?.ended.pop_front()?;
+        Some(Event::Kept { upto, result })
     }
 
     fn poll(&mut self) -> Option<StoreOp<'_>> {
-        let (seq, change) = self.changes.get(self.given)?;
-        self.given += 1;
+        let waiting = self.0.as_mut()?;
+        let (seq, change) = waiting.changes.get(waiting.given)?;
+        waiting.given += 1;
         let (key, value) = change.record()?;
         // A name is shorter than a key may be, and a statement than a value.
         match value {
@@ -78,20 +83,19 @@ impl Storing {
 
     /// A commit has ended. What it was to keep and did not is taken back, the last first; a retired key stays retired.
     fn end(&mut self, upto: StoreSeq, result: Result<(), StoreError>, pins: &mut Pins) {
-        let count = self.changes.iter().take(self.given).take_while(|(seq, _)| *seq <= upto).count();
+        let Some(Waiting { changes, given, ended, .. }) = self.0.as_deref_mut() else { return };
+        let count = changes.iter().take(*given).take_while(|(seq, _)| *seq <= upto).count();
         if count == 0 {
             return;
         }
-        let ended = self.changes.drain(..count);
+        let done = changes.drain(..count);
         if result.is_err() {
-            for (_, change) in ended.rev() {
-                pins.undo(&change);
-            }
+            done.rev().for_each(|(_, change)| _ = pins.undo(&change));
         } else {
-            drop(ended);
+            drop(done);
         }
-        self.given -= count;
-        self.ended.push_back((upto, result));
+        *given -= count;
+        ended.push_back((upto, result));
     }
 }
 

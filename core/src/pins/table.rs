@@ -163,6 +163,11 @@ impl Chained<ByKey> for Retired {
 pub struct Pins {
     hash: SipKey,
     config: PinConfig,
+    /// Made with the first pin: most nodes of a simulation, and many others, never have one.
+    tables: Option<Box<Tables>>,
+}
+
+struct Tables {
     pins: Slab<Entry, Heap>,
     by_did: Index<ByDid, Heap>,
     by_key: Index<ByKey, Heap>,
@@ -172,13 +177,9 @@ pub struct Pins {
     serial: u64,
 }
 
-impl Pins {
-    /// Empty.
-    #[must_use]
-    pub fn new(config: PinConfig, hash: SipKey) -> Self {
+impl Tables {
+    fn new(config: PinConfig) -> Self {
         Self {
-            hash,
-            config,
             pins: Slab::new(config.max_pins),
             by_did: Index::new(),
             by_key: Index::new(),
@@ -187,6 +188,18 @@ impl Pins {
             did_bytes: 0,
             serial: 0,
         }
+    }
+}
+
+impl Pins {
+    /// Empty.
+    #[must_use]
+    pub const fn new(config: PinConfig, hash: SipKey) -> Self {
+        Self { hash, config, tables: None }
+    }
+
+    fn tables_mut(&mut self) -> &mut Tables {
+        self.tables.get_or_insert_with(|| Box::new(Tables::new(self.config)))
     }
 
     /// Bind a name to a key, from this time on (seconds since the Unix epoch). A pin to the same key stays as it is, and a revoked key is replaced.
@@ -202,7 +215,7 @@ impl Pins {
             Some((_, entry)) if entry.key == key => return Ok(Change::nothing()),
             Some((_, entry)) if !self.is_retired(&entry.key) => return Err(PinError::OtherKey),
             Some((slot, entry)) => Some((slot, (entry.key, entry.origin, entry.since))),
-            None if self.pins.is_full() => return Err(PinError::TooMany(self.config.max_pins)),
+            None if self.is_full() => return Err(PinError::TooMany(self.config.max_pins)),
             None => None,
         };
         if self.names_of(&key) >= MAX_NAMES_OF_A_KEY {
@@ -212,7 +225,7 @@ impl Pins {
             self.take_out(slot);
         }
         self.put(did, (key, origin, since));
-        let undo = Undo { did: did.into(), serial: self.serial, before: before.map(|(_, before)| before) };
+        let undo = Undo { did: did.into(), serial: self.tables_mut().serial, before: before.map(|(_, before)| before) };
         Ok(Change::put(did, key, origin, since, undo))
     }
 
@@ -221,8 +234,8 @@ impl Pins {
         let (slot, entry) = self.find(self.hash.name(did))?;
         let before = (entry.key, entry.origin, entry.since);
         self.take_out(slot);
-        self.serial += 1;
-        Some(Change::remove(did, Undo { did: did.into(), serial: self.serial, before: Some(before) }))
+        self.tables_mut().serial += 1;
+        Some(Change::remove(did, Undo { did: did.into(), serial: self.tables_mut().serial, before: Some(before) }))
     }
 
     /// Retire a key. Names that were pinned to it are pinned to its successor, if there is one. With `only_pinned` a statement about a key
@@ -280,43 +293,49 @@ impl Pins {
     /// Whether a key has been rotated or revoked.
     #[must_use]
     pub fn is_retired(&self, key: &PublicKey) -> bool {
-        self.retired_slot(key).is_some()
+        self.retired_slot(key.as_bytes()).is_some()
     }
 
     /// The same for bytes that may be no key at all.
     pub(crate) fn is_retired_bytes(&self, key: &[u8; 32]) -> bool {
-        let same = |entry: &Retired| entry.key.as_bytes() == key;
-        !self.retired.is_empty() && self.by_retired.find(&self.retired, self.hash.hash(key), same).is_some()
+        self.retired_slot(key).is_some()
     }
 
     /// Whether this key speaks for any name.
     #[must_use]
     pub fn speaks(&self, key: &PublicKey) -> bool {
-        !self.pins.is_empty() && self.first_of(key).is_some()
+        self.first_of(key).is_some()
     }
 
     /// Every pin, in no meaningful but a reproducible order.
     pub fn iter(&self) -> impl Iterator<Item = Pin<'_>> {
-        self.pins.iter().map(|(_, entry)| self.show(entry))
+        self.tables.iter().flat_map(|tables| tables.pins.iter()).map(|(_, entry)| self.show(entry))
     }
 
     /// How many names are pinned.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.pins.len()
+        self.tables.as_ref().map_or(0, |tables| tables.pins.len())
     }
 
     /// No name is.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pins.is_empty()
+        self.len() == 0
+    }
+
+    fn is_full(&self) -> bool {
+        self.len() >= self.config.max_pins
     }
 
     /// Bytes of heap held, the allocator's own overhead aside.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        let tables = self.pins.heap_bytes() + self.by_did.heap_bytes() + self.by_key.heap_bytes();
-        tables + self.retired.heap_bytes() + self.by_retired.heap_bytes() + self.did_bytes
+        let Some(Tables { pins, by_did, by_key, retired, by_retired, did_bytes, .. }) = self.tables.as_deref() else {
+            return 0;
+        };
+        let indexes = by_did.heap_bytes() + by_key.heap_bytes() + by_retired.heap_bytes();
+        size_of::<Tables>() + pins.heap_bytes() + retired.heap_bytes() + indexes + did_bytes
     }
 
     /// Take back a change whose record could not be written; false when something newer has been decided about that name, or when it is not to be
@@ -326,7 +345,7 @@ impl Pins {
         let now = self.find(self.hash.name(did)).map(|(slot, entry)| (slot, entry.serial));
         match now {
             Some((_, now)) if now != *serial => return false,
-            None if self.pins.is_full() => return false,
+            None if self.is_full() => return false,
             Some((slot, _)) => self.take_out(slot),
             None => {}
         }
@@ -348,7 +367,7 @@ impl Pins {
         check_did(did)?;
         match self.find(self.hash.name(did)) {
             Some((slot, _)) => self.take_out(slot),
-            None if self.pins.is_full() => return Err(PinError::TooMany(self.config.max_pins)),
+            None if self.is_full() => return Err(PinError::TooMany(self.config.max_pins)),
             None => {}
         }
         self.put(did, (self.last_successor(key), origin, since));
@@ -361,9 +380,10 @@ impl Pins {
     }
 
     fn note_retired(&mut self, key: PublicKey, successor: Option<PublicKey>) -> Result<(), PinError> {
-        let full = PinError::TooManyRetired(self.config.max_retired);
-        let id = self.retired.insert(Retired { key, successor, chain: Chain::default() }).map_err(|_| full)?;
-        self.by_retired.insert(&mut self.retired, id.slot(), self.hash.hash(key.as_bytes()));
+        let (full, hash) = (PinError::TooManyRetired(self.config.max_retired), self.hash.hash(key.as_bytes()));
+        let Tables { retired, by_retired, .. } = self.tables_mut();
+        let id = retired.insert(Retired { key, successor, chain: Chain::default() }).map_err(|_| full)?;
+        by_retired.insert(retired, id.slot(), hash);
         if let Some(new) = successor {
             let new = self.last_successor(new);
             while let Some(slot) = self.first_of(&key) {
@@ -376,9 +396,9 @@ impl Pins {
     /// The key that a rotated one has ended in. Every rotation on the way was recorded once, and none leads to a key that had been retired when it
     /// was taken, so the way ends.
     fn last_successor(&self, mut key: PublicKey) -> PublicKey {
-        for _ in 0..=self.retired.len() {
-            let slot = self.retired_slot(&key);
-            match slot.and_then(|slot| self.retired.at(slot)?.successor) {
+        let Some(Tables { retired, .. }) = self.tables.as_deref() else { return key };
+        for _ in 0..=retired.len() {
+            match self.retired_slot(key.as_bytes()).and_then(|slot| retired.at(slot)?.successor) {
                 Some(new) => key = new,
                 None => break,
             }
@@ -387,28 +407,33 @@ impl Pins {
     }
 
     fn rebind(&mut self, slot: u32, key: PublicKey) {
-        Index::<ByKey, _>::remove(&mut self.by_key, &mut self.pins, slot);
-        if let Some(entry) = self.pins.at_mut(slot) {
+        let hash = self.hash.hash(key.as_bytes());
+        let Tables { pins, by_key, .. } = self.tables_mut();
+        by_key.remove(pins, slot);
+        if let Some(entry) = pins.at_mut(slot) {
             entry.key = key;
         }
-        self.by_key.insert(&mut self.pins, slot, self.hash.hash(key.as_bytes()));
+        by_key.insert(pins, slot, hash);
     }
 
     fn put(&mut self, did: &str, (key, origin, since): (PublicKey, Origin, u64)) {
-        self.serial += 1;
-        let (by_did, by_key) = (Chain::default(), Chain::default());
-        let entry = Entry { did: did.into(), key, origin, since, serial: self.serial, by_did, by_key };
-        let Ok(id) = self.pins.insert(entry) else { return };
-        self.by_did.insert(&mut self.pins, id.slot(), self.hash.hash(did.as_bytes()));
-        self.by_key.insert(&mut self.pins, id.slot(), self.hash.hash(key.as_bytes()));
-        self.did_bytes += did.len();
+        let hashes = (self.hash.hash(did.as_bytes()), self.hash.hash(key.as_bytes()));
+        let Tables { pins, by_did, by_key, did_bytes, serial, .. } = self.tables_mut();
+        *serial += 1;
+        let chains = (Chain::default(), Chain::default());
+        let entry = Entry { did: did.into(), key, origin, since, serial: *serial, by_did: chains.0, by_key: chains.1 };
+        let Ok(id) = pins.insert(entry) else { return };
+        by_did.insert(pins, id.slot(), hashes.0);
+        by_key.insert(pins, id.slot(), hashes.1);
+        *did_bytes += did.len();
     }
 
     fn take_out(&mut self, slot: u32) {
-        self.by_did.remove(&mut self.pins, slot);
-        self.by_key.remove(&mut self.pins, slot);
-        if let Some(entry) = self.pins.remove_at(slot) {
-            self.did_bytes -= entry.did.len();
+        let Tables { pins, by_did, by_key, did_bytes, .. } = self.tables_mut();
+        by_did.remove(pins, slot);
+        by_key.remove(pins, slot);
+        if let Some(entry) = pins.remove_at(slot) {
+            *did_bytes -= entry.did.len();
         }
     }
 
@@ -418,38 +443,38 @@ impl Pins {
     }
 
     fn find(&self, name: Name<'_>) -> Option<(u32, &Entry)> {
-        if self.pins.is_empty() {
-            return None;
-        }
-        let slot = self.by_did.find(&self.pins, name.hash(), |entry| *entry.did == *name.as_str())?;
-        self.pins.at(slot).map(|entry| (slot, entry))
+        let Tables { pins, by_did, .. } = self.tables.as_deref()?;
+        let slot = by_did.find(pins, name.hash(), |entry| *entry.did == *name.as_str())?;
+        pins.at(slot).map(|entry| (slot, entry))
     }
 
     fn first_of(&self, key: &PublicKey) -> Option<u32> {
-        self.by_key.find(&self.pins, self.hash.hash(key.as_bytes()), |entry| entry.key == *key)
+        let Tables { pins, by_key, .. } = self.tables.as_deref()?;
+        by_key.find(pins, self.hash.hash(key.as_bytes()), |entry| entry.key == *key)
     }
 
     /// How many names are pinned to a key, counted up to the most there can be.
     fn names_of(&self, key: &PublicKey) -> usize {
+        let Some(Tables { pins, by_key, .. }) = self.tables.as_deref() else { return 0 };
         let mut names = 0;
-        self.by_key.find(&self.pins, self.hash.hash(key.as_bytes()), |entry| {
+        by_key.find(pins, self.hash.hash(key.as_bytes()), |entry| {
             names += usize::from(entry.key == *key);
             names > MAX_NAMES_OF_A_KEY
         });
         names
     }
 
-    fn retired_slot(&self, key: &PublicKey) -> Option<u32> {
-        if self.retired.is_empty() {
+    fn retired_slot(&self, key: &[u8; 32]) -> Option<u32> {
+        let Tables { retired, by_retired, .. } = self.tables.as_deref()?;
+        if retired.is_empty() {
             return None;
         }
-        self.by_retired.find(&self.retired, self.hash.hash(key.as_bytes()), |entry| entry.key == *key)
+        by_retired.find(retired, self.hash.hash(key), |entry| entry.key.as_bytes() == key)
     }
 }
 
 impl core::fmt::Debug for Pins {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let (pins, retired) = (self.pins.len(), self.retired.len());
-        f.debug_struct("Pins").field("pins", &pins).field("retired", &retired).finish_non_exhaustive()
+        f.debug_struct("Pins").field("pins", &self.len()).finish_non_exhaustive()
     }
 }

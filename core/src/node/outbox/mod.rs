@@ -82,9 +82,10 @@ impl NextHop {
 pub(super) struct Outbox {
     did: Did,
     /// Signs all that is written, where somebody does.
-    signing: Option<Signing>,
+    signing: Option<Box<Signing>>,
     ids: Ids,
-    breakdown: Breakdown,
+    /// Made with the first answer.
+    breakdown: Option<Box<Breakdown>>,
     heartbeat: Option<Box<Heartbeat>>,
     queue: Queue<NextHop>,
     /// Most datagrams that wait, and most bytes.
@@ -126,9 +127,9 @@ impl Outbox {
         let queue = Queue::new(bounds.0, bounds.1);
         Self {
             did,
-            signing: identity.map(|identity| Signing { identity, scratch: Vec::new() }),
+            signing: identity.map(|identity| Box::new(Signing { identity, scratch: Vec::new() })),
             ids: Ids::new(seed),
-            breakdown: Breakdown::default(),
+            breakdown: None,
             heartbeat: None,
             queue,
             bounds,
@@ -217,15 +218,13 @@ impl Outbox {
     /// Write an answer behind the queue, signed if we sign; only to `measure` it any signature will do.
     fn write(&mut self, answer: &Answer<'_>, id: &str, stamp: &str, measure: bool) -> Result<usize, AnswerError> {
         let Self { did, signing, breakdown, queue, .. } = self;
-        let (did, breakdown) = (did.as_str(), breakdown.value(&answer.judged, answer.encoding));
+        let (did, breakdown) = (did.as_str(), breakdown.get_or_insert_default().value(&answer.judged, answer.encoding));
         let max = answer.hop.max_frame();
         let guess = overhead(answer.encoding) + did.len() + answer.payload.raw_len();
         let response = answer.response(did, id, stamp, breakdown);
         let proof = match (signing, answer.digest) {
             (Some(_), Some(_)) if measure => Some(Proof::SAMPLE),
-            (Some(Signing { identity, .. }), Some(ping)) => {
-                Some(response.sign(answer.encoding, ping, identity.signer())?)
-            }
+            (Some(signing), Some(ping)) => Some(response.sign(answer.encoding, ping, signing.identity.signer())?),
             _ => None,
         };
         let response = Response { proof: proof.as_ref().map(Proof::as_text), ..response };
