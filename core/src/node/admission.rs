@@ -16,7 +16,7 @@ use super::peers::{PeerLookup, Peers};
 use super::policy::{Judged, Policy};
 use crate::airlock::replay::Origin;
 use crate::airlock::{Admission, Rank, ReplayWindow};
-use crate::framing::{Packet, PingType, Zone};
+use crate::framing::{Digest, Packet, PingType, Zone};
 use crate::limits::BROADCAST;
 use crate::time::{Instant, Now, iso};
 use crate::{Name, Path, Reject, SipKey, check_did};
@@ -45,6 +45,8 @@ pub(super) struct Passed<'a> {
     pub(super) judged: Judged<'a>,
     pub(super) rank: Rank,
     pub(super) auth: Auth,
+    /// What the proof that it bears covers; `None` if it bears none.
+    pub(super) digest: Option<Digest>,
     /// Always there, outside of a simulation.
     admission: Option<Admission>,
 }
@@ -132,8 +134,8 @@ impl AdmissionControl {
         if claimed && rank < Rank::Proven && !self.may_verify(now.mono) {
             return Err(Reject::Busy);
         }
-        let auth = claim.verify(packet, ingress.frame.encoding)?;
-        Ok(Passed { sender, seat, judged, rank, auth, admission })
+        let (auth, digest) = claim.verify(packet, ingress.frame.encoding)?;
+        Ok(Passed { sender, seat, judged, rank, auth, digest, admission })
     }
 
     /// Whether another signature of a stranger may be verified now.

@@ -84,12 +84,14 @@ impl Claim {
         }
     }
 
-    /// Verify it.
-    pub(super) fn verify(self, packet: &Packet<'_>, encoding: Encoding) -> Result<Auth, Reject> {
+    /// Verify it. Also returns the digest of the ping if it had to be made, since who signs the answer needs the same.
+    pub(super) fn verify(self, packet: &Packet<'_>, encoding: Encoding) -> Result<(Auth, Option<Digest>), Reject> {
         match self {
-            Self::Unsigned => Ok(Auth::Unsigned),
+            Self::Unsigned => Ok((Auth::Unsigned, None)),
             Self::Signed(expected) => {
-                packet.verify(encoding, expected.as_ref()).map(Auth::Signed).map_err(|why| reject_of(&why))
+                let digest = packet.digest(encoding).map_err(|_| Reject::BadSignature)?;
+                let key = packet.verify_digest(&digest, expected.as_ref()).map_err(|why| reject_of(&why))?;
+                Ok((Auth::Signed(key), Some(digest)))
             }
         }
     }

@@ -165,8 +165,12 @@ impl Rooms {
         let Passed { sender, seat, judged, rank, auth, .. } = passed;
         let &Ingress { path, bytes, .. } = ingress;
         let (encoding, hop) = (ingress.frame.encoding, NextHop::Direct(path));
-        // What JSON has no form for cannot be signed, nor its answer.
-        let digest = if self.outbox.signs() { packet.digest(encoding).ok() } else { None };
+        // A ping that is signed brings its digest. What JSON has no form for cannot be signed, nor its answer.
+        let digest = match passed.digest {
+            _ if !self.outbox.signs() => None,
+            None => packet.digest(encoding).ok(),
+            made => made,
+        };
         let decision = if matches!(plan, Plan::Wait(_)) { Decision::Pending } else { Decision::Accept };
         // Who waits is no peer yet, but the decision will be an event, too.
         let (more, more_bytes) =

@@ -62,6 +62,23 @@ fn a_pinned_key_is_believed_and_its_answer_is_too() {
 }
 
 #[test]
+fn an_answer_is_bound_to_its_ping_whether_that_was_signed_or_not() {
+    for (key, encoding) in [None, Some(2)].into_iter().flat_map(|key| ENCODINGS.map(|encoding| (key, encoding))) {
+        let (mut hub, mut sensor) = (with(HUB, Some(1), |_| ()), with(SENSOR, key, |_| ()));
+        hub.allow_legacy("*").unwrap();
+        hub.set_trust(SENSOR, 0.9).unwrap();
+        let (_, ping) = ask(&mut sensor, at(0), encoding);
+        take(&mut hub, at(0), &ping).unwrap();
+        let answer = drain(&mut hub, at(0)).remove(0).1;
+        let Message::Packet(packet) = Frame::decode(&ping).unwrap().message else { panic!("a packet") };
+        let Message::Response(response) = Frame::decode(&answer).unwrap().message else { panic!("an answer") };
+        assert_eq!(packet.proof.is_some(), key.is_some());
+        let digest = packet.digest(encoding).unwrap();
+        assert_eq!(response.verify(encoding, &digest, None), Ok(secret(1).public()), "{key:?} {encoding:?}");
+    }
+}
+
+#[test]
 fn the_reference_reads_what_is_signed_and_may_be_let_in_unsigned() {
     let (mut hub, mut sensor) = (with(HUB, Some(1), |_| ()), node(SENSOR, 2));
     hub.allow_legacy("*").unwrap();
