@@ -360,6 +360,16 @@ pub(crate) struct ExportArgs {
     /// The shared key under which it was hashed: the bytes of the file without one line feed at its end
     #[arg(long, value_name = "FILE")]
     pub(crate) hmac_key: Option<PathBuf>,
+    /// A public key (hex, note, OpenSSH, or a file with one) that may have signed tokens and the checkpoint, beside that of --key; may
+    /// be repeated
+    #[arg(long, value_name = "PUB")]
+    pub(crate) signer: Vec<String>,
+    /// Trust the SPIFFE identities of this bundle (PEM) as signers of tokens; may be repeated
+    #[arg(long, value_name = "[TRUST-DOMAIN=]FILE")]
+    pub(crate) trust_bundle: Vec<String>,
+    /// Attest tokens without a signature, too
+    #[arg(long)]
+    pub(crate) allow_unsigned: bool,
     /// The workload, where there are several [default: the last]
     #[arg(long, value_name = "ID")]
     pub(crate) workload: Option<String>,

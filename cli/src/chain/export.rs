@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use sluis_chain::export::{Statement, StatementError};
 use sluis_chain::token::Token;
+use sluis_chain::verify::Kind;
 use sluis_chain::workload::{Entry, WorkloadId};
-use sluis_core::identity::MacKey;
+use sluis_core::identity::SecretKey;
 
 use super::args::{ExportArgs, Judge};
 use super::judge::Keys;
@@ -18,10 +19,10 @@ use crate::output::Out;
 /// Print the envelope.
 pub(super) fn export(out: &mut Out, args: &ExportArgs) -> Result<(), Fail> {
     let secret = key::file::secret(&args.key)?;
-    let mac = args.hmac_key.as_deref().map(key::file::mac).transpose()?;
+    let keys = Arc::new(believed(args, &secret)?);
     let named = args.workload.as_deref().map(id).transpose()?;
     let before = files::stamp_of(&args.file).map_err(|why| read::cannot(&args.file, &why))?;
-    verify(args, mac.clone())?;
+    verify(args, &keys)?;
     let (mut lines, mut last) = (Vec::new(), None);
     read::lines(&args.file, |_, line| {
         // A broken line keeps its place: the statement says which it is.
@@ -38,13 +39,14 @@ pub(super) fn export(out: &mut Out, args: &ExportArgs) -> Result<(), Fail> {
     let Some(workload) = named.or(last) else {
         return Err(Fail::runtime(format!("{file} has no workload: `sluis chain new` or `run` begins one")));
     };
-    let statement = Statement::of(lines.iter().map(String::as_str), Some(workload), mac.as_ref()).map_err(|why| {
-        let mend = format!("see `sluis chain verify {file}`");
-        match why {
-            StatementError::NoWorkload => Fail::runtime(format!("{file} has no workload {workload}")),
-            why => Fail::runtime(format!("{file} cannot be attested: {why}; {mend}")),
-        }
-    })?;
+    let statement =
+        Statement::of(lines.iter().map(String::as_str), Some(workload), keys.mac.as_ref()).map_err(|why| {
+            let mend = format!("see `sluis chain verify {file}`");
+            match why {
+                StatementError::NoWorkload => Fail::runtime(format!("{file} has no workload {workload}")),
+                why => Fail::runtime(format!("{file} cannot be attested: {why}; {mend}")),
+            }
+        })?;
     // What is signed is what was verified.
     if files::stamp_of(&args.file).map_err(|why| read::cannot(&args.file, &why))? != before {
         return Err(Fail::runtime(format!("{file} was written to while it was read, nothing is signed: try again")));
@@ -60,21 +62,41 @@ pub(super) fn export(out: &mut Out, args: &ExportArgs) -> Result<(), Fail> {
     Ok(())
 }
 
-/// Nothing is signed that the verifier finds fault with. That a step is compromised is no fault of the log: it says so itself, and
-/// so will the attestation.
-fn verify(args: &ExportArgs, mac: Option<MacKey>) -> Result<(), Fail> {
-    let keys = Arc::new(Keys { mac, ..Keys::default() });
-    let (mut findings, mut first) = (0_u64, None);
-    check::check(&args.file, &[], &Judge::default(), &keys, &mut |finding| {
+/// Who may have signed what is attested: whoever attests, and who else is named.
+fn believed(args: &ExportArgs, secret: &SecretKey) -> Result<Keys, Fail> {
+    let judge = Judge {
+        hmac_key: args.hmac_key.clone(),
+        key: args.signer.clone(),
+        trust_bundle: args.trust_bundle.clone(),
+        allow_unsigned: args.allow_unsigned,
+        ..Judge::default()
+    };
+    let mut keys = Keys::read(&judge)?;
+    keys.known.push(secret.public());
+    Ok(keys)
+}
+
+/// Nothing is signed that `verify --key` with the same key finds fault with, unless others are named who may have signed. That a step
+/// is compromised is no fault of the log: it says so itself, and so will the attestation.
+fn verify(args: &ExportArgs, keys: &Arc<Keys>) -> Result<(), Fail> {
+    let (mut findings, mut first, mut mend) = (0_u64, None, "");
+    check::check(&args.file, &[], &Judge::default(), keys, &mut |finding| {
         if finding.kind.as_str() != "compromised" {
             findings += 1;
+            mend = match finding.kind {
+                Kind::UnknownKey if mend.is_empty() => {
+                    "; name who else may have signed with --signer or --trust-bundle"
+                }
+                Kind::Unsigned if mend.is_empty() => "; --allow-unsigned attests unsigned tokens, too",
+                _ => mend,
+            };
             first.get_or_insert_with(|| finding.to_string());
         }
     })?;
     let Some(first) = first else { return Ok(()) };
     let (file, more) =
         (args.file.display(), if findings > 1 { format!(", and {} more", findings - 1) } else { String::new() });
-    Err(Fail::runtime(format!("{file} is not attested: {first}{more}; see `sluis chain verify {file}`")))
+    Err(Fail::runtime(format!("{file} is not attested: {first}{more}; see `sluis chain verify {file}`{mend}")))
 }
 
 fn id(text: &str) -> Result<WorkloadId, Fail> {

@@ -226,8 +226,10 @@ pub(super) const EXPORT: &str = r"Examples:
 
 The envelope is one JSON object, with or without --json: DSSE around an in-toto
 statement that other supply-chain tools verify. The log is verified first, and what
-`chain verify` finds fault with is not signed. A compromised step is in the
-statement as what it is.
+`chain verify --key` with the same key finds fault with is not signed: every token
+must be signed by that key, or by one of --signer or --trust-bundle, unless
+--allow-unsigned lets unsigned ones through. Whoever verifies the envelope names the
+same keys. A compromised step is in the statement as what it is.
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong.";
 

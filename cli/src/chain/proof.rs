@@ -205,11 +205,6 @@ fn envelope(text: &str, keys: &Arc<Keys>, checked: &mut Checked) -> Result<Optio
         Ok(statement) => statement,
         Err(why) => return Ok(Some(finding(0, Kind::Other("statement"), "what its own tokens say", &why))),
     };
-    // Who ran the steps need not be known to whoever knows who attests them, unless that is asked for; but what they signed must
-    // hold.
-    let anybody = Keys { mac: keys.mac.clone(), spiffe: keys.spiffe.clone(), allow_unsigned: true, ..Keys::default() };
-    let keys = if keys.signed || !keys.actors.is_empty() { Arc::clone(keys) } else { Arc::new(anybody) };
-    checked.seen = Seen::new(&keys);
     let (mut wrong, mut as_step, mut steps) = (None, None, StepChecker::new(&tokens::seed()?));
     for (line, number) in statement.lines().iter().zip(1..) {
         let of_token = token(line, number, &keys, checked);

@@ -340,10 +340,18 @@ fn attestations_are_verified_by_whoever_knows_the_key() {
     let folder = chain("attest", true);
     folder.prints(&["key", "new", "ci.key"]);
     let ci = folder.prints(&["key", "export", "ci.key", "--format", "note"]);
-    let envelope = folder.prints(&["chain", "export", "c.jsonl", "--key", "ci.key"]);
+    let export = ["chain", "export", "c.jsonl", "--key", "ci.key"];
+    let said = folder.fails(1, &export);
+    assert!(said.contains("c.jsonl is not attested: "), "{said}");
+    let envelope = folder.prints(&[&export[..], &["--signer", "hub.pub"]].concat());
     folder.write("a.json", &envelope);
-    let summary = &folder.events(0, &["chain", "verify", "a.json", "--key", ci.trim()])[0];
+    let summary = &folder.events(0, &["chain", "verify", "a.json", "--key", ci.trim(), "--key", "hub.pub"])[0];
     assert_eq!((summary.count("tokens"), summary.get("ok")), (4, &Json::Bool(true)), "the steps, and what began them");
+    // The key of whoever attests says nothing of who signed the tokens.
+    for flags in [&[][..], &["--allow-unsigned"]] {
+        let events = folder.events(1, &[&["chain", "verify", "a.json", "--key", ci.trim()], flags].concat());
+        assert_eq!((events.len(), events[0].str("kind"), events[0].count("line")), (2, "unknown_key", 1));
+    }
     let events = folder.events(1, &["chain", "verify", "a.json", "--key", "hub.pub"]);
     assert_eq!(events[0].str("kind"), "bad_signature");
     let said = folder.fails(2, &["chain", "verify", "a.json"]);
@@ -417,5 +425,34 @@ fn large_envelopes_and_those_without_key_ids_are_read() {
     for name in ["null.json", "large.json"] {
         folder.prints(&["chain", "verify", name, "--key", "hub.pub"]);
         folder.prints(&["chain", "verify", name, "--key", "hub.pub", "--signed", "--actor", "jis:dispatch=hub.pub"]);
+    }
+}
+
+/// `export` attests nothing that `verify` with the same key rejects, and an envelope is judged by whom its tokens are signed, too.
+#[test]
+fn tokens_of_others_are_not_attested_unless_they_are_named() {
+    let folder = Folder::new("export-others");
+    for key in ["me", "mallory"] {
+        folder.prints(&["key", "new", &format!("{key}.key")]);
+        folder.write(&format!("{key}.pub"), folder.prints(&["key", "export", &format!("{key}.key")]));
+    }
+    for (log, key) in [("m.jsonl", &["--key", "mallory.key"][..]), ("u.jsonl", &[])] {
+        folder.prints(&[&["chain", "new", log, "--name", "m", "--owner", "jis:o"], key].concat());
+        folder.ends(0, &[&["chain", "run", log, "--step", "b"], key, &["--", "true"]].concat());
+    }
+    let said = folder.fails(1, &["chain", "export", "m.jsonl", "--key", "me.key"]);
+    assert!(said.contains("is not attested"), "{said}");
+    folder.fails(1, &["chain", "export", "m.jsonl", "--key", "me.key", "--allow-unsigned"]);
+    let said = folder.fails(1, &["chain", "export", "u.jsonl", "--key", "me.key"]);
+    assert!(said.contains("unsigned") && said.contains("--allow-unsigned"), "{said}");
+    folder.fails(1, &["chain", "export", "u.jsonl", "--key", "me.key", "--signer", "mallory.pub"]);
+    let attested = [("m.jsonl", &["--signer", "mallory.pub"][..], &["--key", "mallory.pub"][..], "unknown_key")];
+    let unsigned = [("u.jsonl", &["--allow-unsigned"][..], &["--allow-unsigned"][..], "unsigned")];
+    for (log, told, asked, kind) in attested.into_iter().chain(unsigned) {
+        folder.write("e.json", folder.prints(&[&["chain", "export", log, "--key", "me.key"], told].concat()));
+        let verify = ["chain", "verify", "e.json", "--key", "me.pub"];
+        folder.ends(0, &[&verify[..], asked].concat());
+        let events = folder.events(1, &verify);
+        assert_eq!((events.len(), events[0].str("kind"), events[0].count("line")), (2, kind, 1), "{log}");
     }
 }
