@@ -92,7 +92,11 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (PING, &["--purpose"], "--purpose needs a value"),
         (PING, &["--trust", "jis:a=1"], "there is no argument `--trust`"),
         (LISTEN, &["--capture"], "--capture needs a value"),
-        (LISTEN, &["--capture", "/nowhere/x.jsonl"], "cannot record in /nowhere/x.jsonl: there is no such folder"),
+        (
+            LISTEN,
+            &["--bind", "127.0.0.1:0", "--capture", "/nowhere/x.jsonl"],
+            "cannot record in /nowhere/x.jsonl: there is no such folder",
+        ),
         (LISTEN, &["--capture", "/dev/null"], "/dev/null is there already, name a new file"),
         (LISTEN, &["--control", "/dev/null"], "/dev/null is there already and is no socket"),
         (

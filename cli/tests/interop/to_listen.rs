@@ -43,6 +43,8 @@ fn assert_heard(event: &Json, sent: &Json, from: &str, zone: &str, decision: &st
         ("decision", Json::text(decision)),
         ("rule", Json::Null),
         ("from", Json::text(from)),
+        ("auth", Json::text("none")),
+        ("fingerprint", Json::Null),
     ]);
     assert_members(event, &expected, &["trust_score", "wait", "t"]);
     assert!((event.number("trust_score") - trust).abs() < 1e-9, "{event:?}");

@@ -69,6 +69,8 @@ fn assert_response(event: &Json, packet_id: &Json, seq: i64, hub: &Peer, decisio
         ("payload", Json::parse(payload)),
         ("responder_did", Json::text(HUB)),
         ("from", Json::text(&hub.addr)),
+        ("auth", Json::text("none")),
+        ("fingerprint", Json::Null),
     ];
     assert_members(event, &expected, &["trust_score", "rtt_ms", "t"]);
 }
