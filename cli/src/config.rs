@@ -306,6 +306,8 @@ mod tests {
             ("bind = \"x\"", &["line 1", "bind: write HOST:PORT"]),
             ("\n\n[trust]\n\"jis:a\" = 2.0", &["line 4", "trust: a score is a number from 0 to 1"]),
             ("reply = '{'", &["line 1", "reply: this is not JSON"]),
+            ("reply = 'NaN'", &["line 1", "reply: a number in it is not finite"]),
+            ("[[replies]]\nintent = \"a\"\nreply = \"[1e400]\"", &["line 3", "replies: a number in it is not finite"]),
             ("thresholds = { groen = 0.1 }", &["thresholds: the ROOD threshold must not be above"]),
             ("[[rules]]\nname = \"x\"\nzone = \"BLAUW\"", &["line 3", "`GROEN`"]),
             (
