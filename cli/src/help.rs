@@ -161,6 +161,12 @@ a recording from elsewhere tells whether this build behaves as that one did, and
 if not, where it first differs. It holds the seed of the node and all that was
 said to it: keep it as secret as a key.
 
+What it proves: that these inputs, in this order, give these outputs, and that the
+file goes on to its end, if it has an end. It proves nothing about who wrote the
+file: a line that was taken out or changed is found only if a later output shows
+it, and one that only looked at the node, such as a poll for a notice, need not.
+Who must rely on a file keeps its SHA-256 elsewhere.
+
 --json prints these objects:
   {"event":"difference","line","recorded","replayed"}
       the first line of the recording that came out different
