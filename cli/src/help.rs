@@ -115,7 +115,8 @@ The configuration file; everything is optional, unknown fields are errors:
   priority = 80                  # 50 when left out
   source_did = "jis:home:*"      # conditions, all must hold: patterns for
   intent = "door.*"              # source_did and intent; also ping_type,
-                                 # pod_id or no_pod = true, min_trust; a rule
+                                 # pod_id (one pod, no pattern) or
+                                 # no_pod = true, min_trust (0 to 1); a rule
                                  # that means every ping says any = true. A
                                  # star is the first or the last character
   [[replies]]                    # the first that matches counts

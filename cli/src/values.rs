@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use sluis_core::Did;
-use sluis_core::airlock::LegacyList;
+use sluis_core::airlock::{LegacyError, LegacyList};
 use sluis_core::framing::Value;
 use sluis_core::identity::PublicKey;
 use sluis_core::limits::{BROADCAST, MAX_INTENT};
@@ -229,7 +229,11 @@ pub(crate) fn pattern(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err("a pattern must not be empty, write one like jis:home:* or just *".to_owned());
     }
-    LegacyList::default().allow(text).map_err(|why| format!("{why}; shorten it"))?;
+    LegacyList::default().allow(text).map_err(|why| match why {
+        LegacyError::TooLong(_) => format!("{why}; shorten it"),
+        LegacyError::Star(_) => format!("{why}; write one like jis:home:*"),
+        why => why.to_string(),
+    })?;
     Ok(text.to_owned())
 }
 
