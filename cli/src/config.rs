@@ -6,8 +6,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 use sluis_core::Did;
-use sluis_core::airlock::{Gate, GateConfig, Pod, Rule};
+use sluis_core::airlock::{Gate, GateConfig, Pod, Rule, glob};
 use sluis_core::framing::{PingType, Zone};
+use sluis_core::limits::MAX_INTENT;
 use sluis_core::node::Caps;
 use toml::Spanned;
 
@@ -141,10 +142,15 @@ impl Config {
 
 /// The intents that a reply is for.
 fn reply_pattern(text: &str) -> Result<String, String> {
-    match text {
-        "" => Err("intent = \"\" matches only an empty intent, write a pattern like a.* or *".to_owned()),
-        pattern => Ok(pattern.to_owned()),
+    if text.is_empty() {
+        return Err("intent = \"\" matches only an empty intent, write a pattern like a.* or *".to_owned());
     }
+    if text.len() > MAX_INTENT {
+        return Err(format!("an intent has at most {MAX_INTENT} bytes, this pattern has {}; shorten it", text.len()));
+    }
+    glob::check(text).map_err(|why| format!("{why}; write one like a.* or *"))?;
+    glob::check_seen(text).map_err(|why| why.to_string())?;
+    Ok(text.to_owned())
 }
 
 fn gate(thresholds: Option<Spanned<Thresholds>>) -> Result<GateConfig, Wrong> {
@@ -306,6 +312,8 @@ mod tests {
             ("bind = \"x\"", &["line 1", "bind: write HOST:PORT"]),
             ("\n\n[trust]\n\"jis:a\" = 2.0", &["line 4", "trust: a score is a number from 0 to 1"]),
             ("reply = '{'", &["line 1", "reply: this is not JSON"]),
+            ("reply = 'NaN'", &["line 1", "reply: a number in it is not finite"]),
+            ("[[replies]]\nintent = \"a\"\nreply = \"[1e400]\"", &["line 3", "replies: a number in it is not finite"]),
             ("thresholds = { groen = 0.1 }", &["thresholds: the ROOD threshold must not be above"]),
             ("[[rules]]\nname = \"x\"\nzone = \"BLAUW\"", &["line 3", "`GROEN`"]),
             (
@@ -323,6 +331,18 @@ mod tests {
             ),
             ("[[rules]]\nname = \"x\"\nzone = \"ROOD\"\npod_id = \"\"", &["line 1", "no_pod = true"]),
             ("[[replies]]\nintent = \"\"\nreply = \"1\"", &["line 2", "intent"]),
+            ("[[rules]]\nname = \"x\"\nzone = \"ROOD\"\npod_id = \"guest-*\"", &["line 1", "a rule for each pod"]),
+            ("[[rules]]\nname = \"x\"\nzone = \"ROOD\"\nmin_trust = 1.5", &["line 1", "from 0 to 1"]),
+            (
+                "[[rules]]\nname = \"x\"\nzone = \"ROOD\"\nsource_did = \"jis:a\\u0001\"",
+                &["line 1", "source_did: a control character", "write it without"],
+            ),
+            ("[[rules]]\nname = \"x\"\nzone = \"ROOD\"\nintent = \"door.* \"", &["line 1", "intent: a control"]),
+            ("allow_legacy = [\"jis:a\\u0001*\"]", &["line 1", "allow_legacy: a control", "write it without"]),
+            ("[[replies]]\nintent = \"a.\\u0001\"\nreply = \"1\"", &["line 2", "replies: a control"]),
+            ("[[replies]]\nintent = \"a*b\"\nreply = \"1\"", &["line 2", "replies: a star stands"]),
+            ("[trust]\n\"jis:a\\u0001\" = 0.9", &["line 2", "must not contain control"]),
+            ("[trust]\n\"jis:a \" = 0.9", &["line 2", "no blanks"]),
             ("[trust]\n\"jis:x:*\" = 0.9", &["line 2", "trust is set for one DID", "source_did = \"jis:x:*\""]),
             ("[thresholds]\notherwise = \"x\"", &["line 2", "`GEEL`"]),
             ("[[rules]]\nname = \"x\"", &["line 1", "missing field `zone`"]),

@@ -115,7 +115,8 @@ The configuration file; everything is optional, unknown fields are errors:
   priority = 80                  # 50 when left out
   source_did = "jis:home:*"      # conditions, all must hold: patterns for
   intent = "door.*"              # source_did and intent; also ping_type,
-                                 # pod_id or no_pod = true, min_trust; a rule
+                                 # pod_id (one pod, no pattern) or
+                                 # no_pod = true, min_trust (0 to 1); a rule
                                  # that means every ping says any = true. A
                                  # star is the first or the last character
   [[replies]]                    # the first that matches counts
@@ -160,6 +161,12 @@ output. The same core is fed the same inputs and must give the same outputs, so
 a recording from elsewhere tells whether this build behaves as that one did, and
 if not, where it first differs. It holds the seed of the node and all that was
 said to it: keep it as secret as a key.
+
+What it proves: that these inputs, in this order, give these outputs, and that the
+file goes on to its end, if it has an end. It proves nothing about who wrote the
+file: a line that was taken out or changed is found only if a later output shows
+it, and one that only looked at the node, such as a poll for a notice, need not.
+Who must rely on a file keeps its SHA-256 elsewhere.
 
 --json prints these objects:
   {"event":"difference","line","recorded","replayed"}

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use sluis_core::Did;
-use sluis_core::airlock::LegacyList;
+use sluis_core::airlock::{LegacyError, LegacyList};
 use sluis_core::framing::Value;
 use sluis_core::identity::PublicKey;
 use sluis_core::limits::{BROADCAST, MAX_INTENT};
@@ -229,7 +229,11 @@ pub(crate) fn pattern(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err("a pattern must not be empty, write one like jis:home:* or just *".to_owned());
     }
-    LegacyList::default().allow(text).map_err(|why| format!("{why}; shorten it"))?;
+    LegacyList::default().allow(text).map_err(|why| match why {
+        LegacyError::TooLong(_) => format!("{why}; shorten it"),
+        LegacyError::Star(_) => format!("{why}; write one like jis:home:*"),
+        why => why.to_string(),
+    })?;
     Ok(text.to_owned())
 }
 
@@ -238,10 +242,14 @@ pub(crate) fn score_of(score: f64) -> Result<f64, String> {
     if (0.0..=1.0).contains(&score) { Ok(score) } else { Err("a score is a number from 0 to 1, like 0.9".to_owned()) }
 }
 
-/// A JSON text.
+/// A JSON text. The reference's parser also reads `NaN`, `Infinity` and numbers beyond the range of floats; they are refused, since
+/// what would be sent for them is no JSON.
 pub(crate) fn json(text: &str) -> Result<JsonText, String> {
     match Value::from_json(text) {
-        Ok(_) => Ok(JsonText(text.to_owned())),
+        Ok(value) if value.is_finite() => Ok(JsonText(text.to_owned())),
+        Ok(_) => {
+            Err("a number in it is not finite and has no JSON that others read, write another or a text".to_owned())
+        }
         Err(why) => Err(format!("this is not JSON ({why}), write a value like '{{\"celsius\":21.5}}'")),
     }
 }
@@ -347,6 +355,10 @@ mod tests {
     fn json_says_where_it_is_wrong() {
         assert!(json(r#"{"a":[1,2.5,"é"]}"#).is_ok());
         assert!(json("{\"a\":}").unwrap_err().contains("at byte 5"));
+        for odd in ["NaN", "1e400", "[1, {\"a\": -Infinity}]", r#"{"a":1e400,"b":NaN}"#] {
+            assert!(json(odd).unwrap_err().contains("is not finite"), "{odd}");
+        }
+        assert!(json("1e300").is_ok() && json(&"9".repeat(400)).is_ok() && json("\"NaN\"").is_ok());
     }
 
     #[test]

@@ -254,7 +254,7 @@ impl Record {
                 None => ticket.wait(),
                 Some(until) => match wait_until(&ticket, until) {
                     Some(outcome) => outcome,
-                    None => return Err(self.too_slow()),
+                    None => return Err(self.too_slow(about)),
                 },
             };
             self.heard(about, outcome);
@@ -271,13 +271,21 @@ impl Record {
         })
     }
 
-    /// The disk has not written all when the command must end.
-    fn too_slow(&mut self) -> Fail {
-        let unknown = self.queued.len() as u64 + 1;
-        self.queued.clear();
-        self.counts.lost += unknown;
+    /// The disk has not written all when the command must end: this token, and those behind it.
+    fn too_slow(&mut self, first: OnTheWay) -> Fail {
+        // A token about losses is no event: what it counts was counted as lost when it was.
+        let rest = std::mem::take(&mut self.queued);
+        let on_the_way = std::iter::once(first).chain(rest.into_iter().map(|(_, about)| about));
+        let events = on_the_way.filter(|about| matches!(about, OnTheWay::Event(_))).count() as u64;
+        self.counts.lost += events;
         let file = self.path.display();
-        Fail::runtime(format!("the disk with {file} is slow: the last {unknown} tokens may be missing there"))
+        Fail::runtime(match events {
+            0 => format!(
+                "{file}: the last token, which says how many events are missing, is not known to be on the disk"
+            ),
+            1 => format!("the disk with {file} is slow: the token of the last event may be missing there"),
+            _ => format!("the disk with {file} is slow: the tokens of the last {events} events may be missing there"),
+        })
     }
 }
 
@@ -287,6 +295,43 @@ fn wait_until(ticket: &Ticket, until: Instant) -> Option<Result<(), Failure>> {
         match ticket.outcome() {
             None if Instant::now() < until => thread::sleep(Duration::from_millis(2)),
             outcome => return outcome,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the summary counts as lost is what the file says is missing, even if the token that says so is too late to be waited for.
+    #[test]
+    fn the_token_about_losses_is_no_lost_event() {
+        for limit in [None, Some(Duration::ZERO)] {
+            let folder = std::env::temp_dir().join(format!("sluis-record-{}", std::process::id()));
+            std::fs::create_dir_all(&folder).expect("a folder");
+            let path = folder.join("log.jsonl");
+            let did = Did::new("jis:home:hub").expect("a DID");
+            let mut record = Record::open(&path, &did, Keys::default(), Some(8192)).expect("a new log");
+            for _ in 0..40 {
+                let did = sluis_core::data::Text::new("jis:home:sensor");
+                record.happening(Now::default(), &Happening::Discovery { did, at: None, decision: "accepted" });
+            }
+            record.wait(None).expect("nothing limits it");
+            let lost = record.losses.count();
+            assert!(lost > 0 && record.counts().lost == lost, "{:?}", record.counts());
+            assert_eq!(record.counts().recorded + lost, 40);
+            // Whether the disk is quicker than no time at all is not known; the count is.
+            if let Err(why) = record.finish(limit) {
+                assert!(limit.is_some() && why.to_string().contains("says how many events are missing"), "{why}");
+            }
+            assert_eq!(record.counts().lost, lost);
+            if limit.is_none() {
+                let log = std::fs::read_to_string(&path).expect("UTF-8");
+                let last = log.lines().last().expect("a token");
+                assert!(last.contains("\"events_lost\"") && last.contains(&format!("\"count\": {lost}")), "{last}");
+            }
+            drop(record);
+            std::fs::remove_dir_all(folder).expect("it was ours");
         }
     }
 }

@@ -108,7 +108,17 @@ fn a_real_node_is_recorded_and_replays(runtime: &str) {
         let summary = Json::parse(out.trim_end());
         assert_eq!((code, summary.get("cut"), summary.get("same")), (Some(1), &Json::Bool(true), &Json::Bool(true)));
     }
-    fs::write(&cut, [&whole[..1], &whole[2..lines - 1]].concat().concat()).expect("written");
+    fs::write(&cut, whole[0]).expect("written");
+    let (code, out, err) = replay(&[text(&cut)]);
+    assert_eq!((code, &*out), (Some(1), ""), "nothing but the first line");
+    assert!(err.contains("there is no recording of a node in this"), "{err}");
+    // Those of before say behind the start whether they have an end.
+    let earlier = [&[whole[1], whole[0]], &whole[2..]].concat();
+    for (end, expected) in [(lines, Some(0)), (lines - 1, Some(1)), (2, Some(1))] {
+        fs::write(&cut, earlier[..end].concat()).expect("written");
+        assert_eq!(replay(&[text(&cut)]).0, expected, "{end}");
+    }
+    fs::write(&cut, whole[1..lines - 1].concat()).expect("written");
     let (code, out, _) = replay(&[text(&cut)]);
     assert!(code == Some(0) && out.starts_with("the same: ") && out.contains("cannot say whether it was cut"), "{out}");
     fs::write(&cut, [&recorded, whole[2]].concat()).expect("written");
@@ -136,7 +146,7 @@ fn a_real_node_is_recorded_and_replays(runtime: &str) {
     let (_, seed) = recorded.split_once("\"seed\":\"").expect("a seed");
     fs::write(&other, recorded.replacen("\"version\":2", "\"version\":2,\"x\":0", 1)).expect("written");
     let (code, out, err) = replay(&[text(&other)]);
-    assert!(code == Some(1) && out.starts_with("different from line 1 on\n"), "{out}");
+    assert!(code == Some(1) && out.starts_with("different from line 2 on\n"), "{out}");
     assert!(!out.contains(&seed[..16]) && !err.contains(&seed[..16]), "{out}{err}");
 
     for (text_of_it, why) in [

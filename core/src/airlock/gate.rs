@@ -119,7 +119,7 @@ pub struct Rule<T> {
     /// The kind of ping.
     #[cfg_attr(feature = "serde", serde(default))]
     pub ping_type: Option<PingType>,
-    /// Least trust of the sender.
+    /// Least trust of the sender, from 0 to 1.
     #[cfg_attr(feature = "serde", serde(default))]
     pub min_trust: Option<f64>,
     /// It matches every ping. Needed where there is no condition, and refused where there is one: a condition that was forgotten
@@ -210,21 +210,29 @@ impl<T: AsRef<str>> Rule<T> {
         self.zone == Zone::Rood && (self.intent.is_some() || self.pod_id.is_some() || self.ping_type.is_some())
     }
 
-    /// Check what cannot be wrong by type: text lengths, stars in patterns, that there is a condition, and that the least trust is a
-    /// number. (The reference takes a text that
-    /// is no number and raises when a ping meets it; with `nan` its rule matches everybody.)
+    /// Check what cannot be wrong by type: text lengths, stars, characters that are not seen, that there is a condition, and that the
+    /// least trust is one that a sender can have. A rule that can never match is refused: what it was to turn away would get in.
+    /// (The reference takes a text that is no number and raises when a ping meets it; with `nan` its rule matches everybody.)
     ///
     /// # Errors
     /// What is wrong.
     pub fn check(&self) -> Result<(), RuleError> {
-        if self.min_trust.is_some_and(f64::is_nan) {
-            return Err(RuleError::MinTrust);
-        }
         let view = self.as_view();
         for (field, text) in view.texts() {
             if text.len() > MAX_RULE_TEXT {
                 return Err(RuleError::TooLong { field, len: text.len() });
             }
+        }
+        if self.min_trust.is_some_and(|least| !(0.0..=1.0).contains(&least)) {
+            return Err(RuleError::MinTrust);
+        }
+        for (field, text) in view.conditions() {
+            if glob::check_seen(text).is_err() {
+                return Err(RuleError::Unseen { field });
+            }
+        }
+        if matches!(view.pod_id, Some(Pod::Is(id)) if id.contains('*')) {
+            return Err(RuleError::PodStar);
         }
         for (field, pattern) in [("source_did", view.source_did), ("intent", view.intent)] {
             if pattern.is_some_and(|pattern| glob::check(pattern).is_err()) {
@@ -242,19 +250,18 @@ impl<T: AsRef<str>> Rule<T> {
 impl<'a> Rule<&'a str> {
     /// Every text of it, with the name of its field.
     fn texts(&self) -> impl Iterator<Item = (&'static str, &'a str)> + use<'a> {
+        [("id", self.id), ("name", self.name)].into_iter().chain(self.conditions())
+    }
+
+    /// Every text that a ping is compared with, with the name of its field.
+    fn conditions(&self) -> impl Iterator<Item = (&'static str, &'a str)> + use<'a> {
         let pod = match self.pod_id {
             Some(Pod::Is(id)) => Some(id),
             _ => None,
         };
-        [
-            ("id", Some(self.id)),
-            ("name", Some(self.name)),
-            ("source_did", self.source_did),
-            ("intent", self.intent),
-            ("pod_id", pod),
-        ]
-        .into_iter()
-        .filter_map(|(field, text)| Some((field, text?)))
+        [("source_did", self.source_did), ("intent", self.intent), ("pod_id", pod)]
+            .into_iter()
+            .filter_map(|(field, text)| Some((field, text?)))
     }
 
     /// Bytes of all texts together.
@@ -270,8 +277,8 @@ pub(crate) const MAX_RULE_TEXT: usize = crate::limits::MAX_DID + 2;
 /// Why a rule is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    /// `min_trust` is not a number.
-    #[error("min_trust must be a number")]
+    /// `min_trust` is not a number from 0 to 1: no sender has such a trust.
+    #[error("min_trust must be a number from 0 to 1")]
     MinTrust,
     /// A text is too long.
     #[error("{field} has {len} bytes, at most {MAX_RULE_TEXT} are possible")]
@@ -287,6 +294,15 @@ pub enum RuleError {
         /// Which.
         field: &'static str,
     },
+    /// A text that pings are compared with has a character that is not seen.
+    #[error("{field}: {}", glob::Unseen)]
+    Unseen {
+        /// Which.
+        field: &'static str,
+    },
+    /// The pod has a star, as if it were a pattern.
+    #[error("pod_id: a pod is compared as a whole and a star stands for nothing in it: write a rule for each pod")]
+    PodStar,
     /// There is no condition, and the rule does not say that it means every ping.
     #[error("a rule without conditions matches every ping: say so with any = true, or add a condition")]
     NoCondition,

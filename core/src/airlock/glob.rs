@@ -27,6 +27,20 @@ pub fn check(pattern: &str) -> Result<(), StarInside> {
 #[error("a star stands for something only as the first or the last character of a pattern")]
 pub struct StarInside;
 
+/// Refuse a text with a control character, or with a blank as its first or last character. No sender may have a control character in its
+/// name, and neither is seen by whoever reads a rule: it would match nothing, or something else than it seems to.
+///
+/// # Errors
+/// There is such a character.
+pub fn check_seen(text: &str) -> Result<(), Unseen> {
+    if text.trim() != text || text.chars().any(char::is_control) { Err(Unseen) } else { Ok(()) }
+}
+
+/// A text has a control character, or a blank as its first or last character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a control character in it, or a blank as its first or last character, is not seen: write it without")]
+pub struct Unseen;
+
 /// A pattern, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pattern<'a> {

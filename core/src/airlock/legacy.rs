@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::gate::MAX_RULE_TEXT;
-use super::glob::{self, Pattern, StarInside};
+use super::glob::{self, Pattern, StarInside, Unseen};
 
 /// DID [patterns](super::glob) of the senders that the operator allows as legacy: they may stay unsigned and are judged by rules
 /// and trust alone. Empty: nobody.
@@ -24,6 +24,9 @@ pub enum LegacyError {
     /// It has a star that stands for nothing.
     #[error(transparent)]
     Star(#[from] StarInside),
+    /// It has a character that is not seen.
+    #[error(transparent)]
+    Unseen(#[from] Unseen),
     /// The list is full.
     #[error("there are {0} legacy patterns already, the most that are allowed")]
     TooMany(usize),
@@ -45,12 +48,13 @@ impl LegacyList {
     /// Allow the DIDs that match a pattern; `*` is everyone.
     ///
     /// # Errors
-    /// When it is too long, has a star inside, or there are too many.
+    /// When it is too long, has a star inside or a character that is not seen, or there are too many.
     pub fn allow(&mut self, pattern: &str) -> Result<(), LegacyError> {
         if pattern.len() > MAX_RULE_TEXT {
             return Err(LegacyError::TooLong(pattern.len()));
         }
         glob::check(pattern)?;
+        glob::check_seen(pattern)?;
         if self.patterns.iter().any(|p| p == pattern) {
             return Ok(());
         }

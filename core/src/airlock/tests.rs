@@ -110,9 +110,27 @@ fn a_rule_that_would_not_do_what_it_says_is_refused() {
     for fine in ["*", "a*", "*a", "*a*", "a", ""] {
         assert_eq!(rule(Some(fine), None).check(), Ok(()), "{fine}");
     }
-    // A pod is no pattern: a star in its name is a star.
-    let pod = Rule { pod_id: Some(Pod::Is("a*b")), ..rule(None, None) };
-    assert_eq!(pod.check(), Ok(()));
+    // A pod is no pattern, and who writes a star there means one.
+    for star in ["guest-*", "*", "a*b"] {
+        let pod = Rule { pod_id: Some(Pod::Is(star)), ..rule(None, None) };
+        assert_eq!(pod.check(), Err(RuleError::PodStar), "{star}");
+    }
+    for unseen in ["jis:a\u{1}", "jis:\u{85}a", "\u{1}*", "jis:a ", " jis:a", " ", "\t", "*\u{a0}", "jis:a\n"] {
+        let pod = Rule { pod_id: Some(Pod::Is(unseen)), ..rule(None, None) };
+        for (rule, field) in
+            [(rule(Some(unseen), None), "source_did"), (rule(None, Some(unseen)), "intent"), (pod, "pod_id")]
+        {
+            assert_eq!(rule.check(), Err(RuleError::Unseen { field }), "{unseen:?}");
+        }
+    }
+    assert_eq!(rule(Some("jis:a b"), Some("*a b*")).check(), Ok(()));
+    for trust in [1.5, 1.0 + f64::EPSILON, -0.1, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+        let trusted = Rule { min_trust: Some(trust), ..rule(None, None) };
+        assert_eq!(trusted.check(), Err(RuleError::MinTrust), "{trust}");
+    }
+    for trust in [0.0, -0.0, 1.0] {
+        assert_eq!(Rule { min_trust: Some(trust), ..rule(None, None) }.check(), Ok(()), "{trust}");
+    }
     assert_eq!(rule(None, None).check(), Err(RuleError::NoCondition));
     assert_eq!(Rule { any: true, ..rule(None, None) }.check(), Ok(()));
     assert_eq!(Rule { any: true, ..rule(Some("a"), None) }.check(), Err(RuleError::AnyAndMore));
@@ -352,6 +370,9 @@ mod heap {
         assert!(list.allows("jis:new:1"));
         assert_eq!(list.allow("x"), Err(LegacyError::TooMany(2)));
         assert_eq!(list.allow(&"x".repeat(300)), Err(LegacyError::TooLong(300)));
+        for unseen in ["jis:a\u{1}*", "jis:a ", " *"] {
+            assert_eq!(list.allow(unseen), Err(LegacyError::Unseen(glob::Unseen)), "{unseen:?}");
+        }
         assert!(list.disallow("*") && !list.disallow("*"));
         assert!(list.allows("jis:old:1") && !list.allows("jis:new:1"));
     }

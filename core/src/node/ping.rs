@@ -1,6 +1,6 @@
 //! What the application asks a node to do, and how that can fail.
 
-use crate::airlock::glob::StarInside;
+use crate::airlock::glob::{StarInside, Unseen};
 use crate::framing::{EncodeError, Encoding, PingType, Priority, RoutingMode, SigningError, Value};
 use crate::identity::SignError;
 use crate::time::Duration;
@@ -170,6 +170,9 @@ pub enum ReplyError {
     /// The intent pattern has a star that stands for nothing.
     #[error(transparent)]
     Star(#[from] StarInside),
+    /// The intent pattern has a character that is not seen.
+    #[error(transparent)]
+    Unseen(#[from] Unseen),
     /// The intent pattern is over its limit.
     #[error("an intent pattern has at most {max} bytes, this one has {len}", max = crate::limits::MAX_INTENT)]
     Pattern {

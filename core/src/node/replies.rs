@@ -55,6 +55,7 @@ impl Replies {
             return Err(ReplyError::Pattern { len: pattern.len() });
         }
         glob::check(pattern)?;
+        glob::check_seen(pattern)?;
         let rule = Rule::new(pattern, reply);
         let len = rule.answer_len();
         if len > MAX_REPLY {

@@ -144,12 +144,13 @@ impl<M: Recordable> Replay<M> {
         let input = object.text("in").map_err(odd)?;
         let started = input == "start";
         match (&*input, self.node.is_some(), self.end) {
-            ("start", ..) => self.end = RecordingEnd::Unknown,
-            (_, _, RecordingEnd::Reached) => return Err(odd(BadRecord("comes after the end of the recording"))),
-            ("file", true, _) => {
+            // It comes before the start, so that it is in whatever is left of a file; in earlier recordings it comes behind it.
+            ("file", ..) => {
                 self.end = RecordingEnd::Missing;
                 return Ok(());
             }
+            ("start", _, RecordingEnd::Reached) => self.end = RecordingEnd::Unknown,
+            (_, _, RecordingEnd::Reached) => return Err(odd(BadRecord("comes after the end of the recording"))),
             ("end", true, _) => {
                 self.end = RecordingEnd::Reached;
                 return Ok(());

@@ -362,11 +362,16 @@ fn a_recording_that_says_that_it_has_an_end_has_one() {
         (format!("{begin}\n{ends}{rest}"), RecordingEnd::Missing),
         (format!("{begin}\n{ends}{rest}{end}"), RecordingEnd::Reached),
         (format!("{begin}\n{ends}{rest}{end}{begin}\n{rest}"), RecordingEnd::Unknown),
+        (format!("{ends}{begin}\n"), RecordingEnd::Missing),
+        (format!("{ends}{begin}\n{rest}"), RecordingEnd::Missing),
+        (format!("{ends}{begin}\n{rest}{end}"), RecordingEnd::Reached),
+        (format!("{ends}{begin}\n{rest}{end}{ends}{begin}\n{rest}"), RecordingEnd::Missing),
     ] {
         let mut replay = Replay::new();
         text.lines().for_each(|line| replay.line(line).unwrap());
         assert_eq!(replay.end(), expected, "{text}");
     }
+    assert!(matches!(replay(ends), Err(ReplayError::Empty)));
     for text in [format!("{end}{begin}"), format!("{begin}\n{end}{rest}")] {
         assert!(matches!(replay(&text), Err(ReplayError::Unreadable { .. })), "{text}");
     }

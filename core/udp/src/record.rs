@@ -14,8 +14,8 @@ use sluis_core::record::Tape;
 /// [`record`](sluis_core::record). Every line is written at once, so that a crash loses none. When the disk is full the recording
 /// ends there, after its last whole line, and the node goes on; [`end`](Self::end) tells.
 ///
-/// Its second line, `{"in":"file","ends":true}`, says that it will have a last one, `{"in":"end"}`, which is written when the tape is
-/// dropped, unless it had to end before: a file without it was cut.
+/// Its first line, `{"in":"file","ends":true}`, says that it will have a last one, `{"in":"end"}`, which is written when the tape is
+/// dropped, unless it had to end before: a file without it was cut, wherever that was.
 #[derive(Debug)]
 pub struct FileTape {
     file: File,
@@ -72,11 +72,10 @@ impl FileTape {
 
 impl Tape for FileTape {
     fn line(&mut self, line: &str) {
-        let first = self.len == 0;
-        self.put(line);
-        if first {
+        if self.len == 0 {
             self.put(ENDS);
         }
+        self.put(line);
     }
 }
 
