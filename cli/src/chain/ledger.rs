@@ -1,6 +1,6 @@
 //! The writing side: a log that is appended to, with its workload, its tree and its checkpoint.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,9 @@ const SILENCE: Duration = Duration::from_secs(1);
 
 /// The longest line that is written: as long as a journal takes.
 pub(super) const MAX_LINE: usize = BATCH_BYTES - 1;
+
+/// Room for a checkpoint, for leaf hashes, and for the line that begins a workload.
+const SIDECARS: usize = 16 << 10;
 
 /// The keys of a command.
 #[derive(Default)]
@@ -228,14 +231,29 @@ impl Ledger {
         self.journal.journal().durable(|mark| mark.tree().size())
     }
 
-    /// See that a checkpoint can be written beside it, before something is done that can be done once only.
-    pub(super) fn ready(&self, keys: &Keys) -> Result<(), Fail> {
-        if keys.secret.is_none() {
+    /// See that a line of at most so many bytes has room on the disk, and that a checkpoint can be written beside it, before something is
+    /// done that can be done once only. Where the file system can, the room is reserved; else others may take it in between.
+    pub(super) fn ready(&self, keys: &Keys, longest: usize) -> Result<(), Fail> {
+        let bytes = (longest + SIDECARS) as u64;
+        let no_room = |why: io::Error| {
+            let file = self.path.display();
+            Fail::runtime(format!("the step could not be recorded in {file} ({why}), nothing was done"))
+        };
+        let reserved = reserve(&self.path, bytes).map_err(no_room)?;
+        if keys.secret.is_none() && reserved {
             return Ok(());
         }
         let probe = files::beside(&self.path, &format!(".checkpoint.{}.probe", std::process::id()));
         let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&probe);
-        made.and_then(|_| std::fs::remove_file(&probe)).map_err(|why| self.no_checkpoint(&why))
+        let mut made = match made {
+            // Without a key nothing need be written beside it.
+            Err(_) if keys.secret.is_none() => return Ok(()),
+            made => made.map_err(|why| self.no_checkpoint(&why))?,
+        };
+        let room = if reserved { SIDECARS } else { longest + SIDECARS };
+        let written = made.write_all(&vec![1; room]).and_then(|()| made.sync_data());
+        drop(made);
+        std::fs::remove_file(&probe).and(written).map_err(no_room)
     }
 
     /// See that a log that begins has a checkpoint before it has a line: so one that has lines and none has lost it.
@@ -370,6 +388,25 @@ impl Drop for Ledger {
             let _ = std::fs::remove_file(&self.path);
         }
     }
+}
+
+/// Reserve room behind the end of a file; whether that can be done on its file system.
+#[cfg(target_os = "linux")]
+fn reserve(path: &Path, bytes: u64) -> io::Result<bool> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
+    let file = std::fs::OpenOptions::new().write(true).open(path)?;
+    match fallocate(&file, FallocateFlags::KEEP_SIZE, file.metadata()?.len(), bytes) {
+        Ok(()) => Ok(true),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+        Err(why) => Err(why.into()),
+    }
+}
+
+/// Nothing can be reserved here.
+#[cfg(not(target_os = "linux"))]
+fn reserve(_: &Path, _: u64) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// How many line feeds there are in a file.

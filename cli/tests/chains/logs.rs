@@ -583,3 +583,56 @@ fn a_log_that_is_gone_leaves_nothing_new() {
         }
     }
 }
+
+/// Whatever room there is: a command that was run is recorded.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_step_is_not_run_where_there_is_no_room_to_record_it() {
+    for key in [&[][..], &["--key", "hub.key"]] {
+        let folder = Folder::new("logs-room");
+        folder.prints(&["key", "new", "hub.key"]);
+        let mut ran = 0;
+        for blocks in [0, 1, 2, 3, 4, 6, 8, 16, 32, 64, 128, 256] {
+            let (log, step) = (format!("c{blocks}.jsonl"), format!("ran-{blocks}"));
+            folder.prints(&[&["chain", "add", &log, "--action", "a"], key].concat());
+            let script = format!("ulimit -f {blocks}; trap '' XFSZ; exec \"$0\" \"$@\"");
+            let out = std::process::Command::new("sh")
+                .args(["-c", &script, env!("CARGO_BIN_EXE_sluis"), "chain", "run", &log, "--step", &step])
+                .args(key)
+                .args(["--", "touch", &step])
+                .current_dir(&folder.0)
+                .output()
+                .expect("sh runs");
+            let recorded = folder.text(&log).contains("step_completed");
+            assert_eq!((folder.exists(&step), out.status.success()), (recorded, recorded), "{blocks}: {out:?}");
+            assert!(recorded || out.status.code() == Some(1), "{out:?}");
+            ran += i32::from(recorded);
+        }
+        assert!((1..12).contains(&ran), "both happen: {ran}");
+    }
+}
+
+/// Sidecars that may not be written to are read, and what could not be renewed is said.
+#[cfg(unix)]
+#[test]
+fn sidecars_that_may_only_be_read_are_read() {
+    use std::os::unix::process::CommandExt as _;
+    let folder = signed("logs-read-only");
+    let modes = [("", 0o666), (".tree", 0o444), (".checkpoint", 0o444)];
+    for (end, mode) in modes {
+        folder.set_mode(&format!("c.jsonl{end}"), mode);
+    }
+    let mut command = folder.command(ADD);
+    if rustix::process::geteuid().is_root() {
+        // Nothing is read-only to root.
+        folder.set_mode(".", 0o777);
+        command.uid(65_534);
+    }
+    let out = command.output().expect("sluis runs");
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(
+        out.status.success() && said.contains("written as line 2 of c.jsonl, not covered by the checkpoint"),
+        "{said}"
+    );
+    folder.prints(&["chain", "verify", "c.jsonl"]);
+}
