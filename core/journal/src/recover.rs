@@ -203,6 +203,11 @@ impl<D: Folder> Opening<D> {
         let note = read_small(&mut self.folder, &checkpoint, CHECKPOINT_BYTES);
         let note = self.io(&checkpoint, "reading", note)?;
         let found = if C::TREE { self.folder.open(&tree, How::Existing) } else { Ok(None) };
+        let found = match found {
+            // It may be kept from being written to: it tells all the same what the lines were.
+            Err(why) if why.kind() == io::ErrorKind::PermissionDenied => self.folder.open(&tree, How::Read),
+            found => found,
+        };
         let found = self.io(&tree, "opening", found)?;
         let ours = !C::TREE || found.is_some() || follows;
         Ok(Sidecars { tree: found.map(Tree::new), checkpoint: note, ours })
