@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sluis_chain::log::fit_origin;
 use sluis_core::Seed;
-use sluis_journal::OpenError;
+use sluis_journal::{EntryFault, OpenError};
 
 use crate::fail::Fail;
 use crate::output::tell;
@@ -31,6 +31,16 @@ pub(crate) fn opening(path: &Path, why: &OpenError) -> Fail {
             "the last line of {file} has no line feed, nothing is put behind it: if it is whole, write one (`echo >> {file}`), else \
              take it away"
         )),
+        OpenError::Damaged { line, fault, .. } if *fault == EntryFault::Unsealed.to_string() => Fail::runtime(format!(
+            "line {line} of {file} is behind its checkpoint and not signed by the key of the log, nothing is added to it: see `sluis \
+             chain verify {file} --key PUB`, and take it away, or cover it all the same: `--new-checkpoint` with the next `sluis chain add`"
+        )),
+        OpenError::Checkpoint { sidecar, fault, .. } if *fault == EntryFault::CheckpointMissing.to_string() => {
+            Fail::runtime(format!(
+                "{sidecar} is missing, and the first line of {file} says that it has one, so lines may have been cut off and nothing is \
+                 added: bring the files beside it back, or sign a new one over what there is: `--new-checkpoint` with the next `sluis chain add`"
+            ))
+        }
         OpenError::Damaged { line, fault, .. } => Fail::runtime(format!(
             "line {line} of {file} is broken ({fault}), nothing is added to it: see `sluis chain verify {file}`"
         )),

@@ -100,6 +100,10 @@ pub(crate) struct Protect {
     /// Hash with HMAC-SHA256 under this shared key: the bytes of the file without one line feed at its end
     #[arg(long, value_name = "FILE")]
     pub(crate) hmac_key: Option<PathBuf>,
+    /// Sign a checkpoint of the log as it is, also where its last one is missing, or the key of the log did not sign lines behind
+    /// that: whatever was cut off or written by others before is covered then
+    #[arg(long, requires = "key")]
+    pub(crate) new_checkpoint: bool,
 }
 
 #[derive(Debug, Args)]

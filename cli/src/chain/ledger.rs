@@ -1,6 +1,6 @@
 //! The writing side: a log that is appended to, with its workload, its tree and its checkpoint.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use sluis_chain::log::{Appended, Protection, fit_origin};
 use sluis_chain::token::{Hash32, Seal, Token};
 use sluis_chain::workload::{Pending, Workload};
 use sluis_core::data::Value;
-use sluis_core::identity::{MacKey, SecretKey};
+use sluis_core::identity::{MacKey, SecretKey, Verifier};
 use sluis_core::table::Heap;
 use sluis_core::{Now, Rng, Wall};
 use sluis_journal::{AppendError, BATCH_BYTES, EntryFault, HeadError, OpenError, Options, TokenJournal, TokenSetup};
@@ -34,12 +34,17 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// The longest line that is written: as long as a journal takes.
 pub(super) const MAX_LINE: usize = BATCH_BYTES - 1;
 
+/// Room for a checkpoint, for leaf hashes, and for the line that begins a workload.
+const SIDECARS: usize = 16 << 10;
+
 /// The keys of a command.
 #[derive(Default)]
 pub(super) struct Keys {
     pub(super) secret: Option<SecretKey>,
     pub(super) mac: Option<MacKey>,
     pub(super) svid: Option<Svid>,
+    /// A checkpoint is signed whatever the log is.
+    pub(super) new_checkpoint: bool,
 }
 
 impl Keys {
@@ -48,6 +53,7 @@ impl Keys {
             secret: protect.key.as_deref().map(key::file::secret).transpose()?,
             mac: protect.hmac_key.as_deref().map(key::file::mac).transpose()?,
             svid: protect.svid.as_deref().map(svid).transpose()?,
+            new_checkpoint: protect.new_checkpoint,
         })
     }
 
@@ -172,6 +178,9 @@ impl Ledger {
             if let Some(mac) = &keys.mac {
                 setup = setup.mac(mac.clone());
             }
+            if let Some(key) = key.filter(|_| !keys.new_checkpoint) {
+                setup = setup.covering(Verifier::new(*key.as_bytes()).map_err(Fail::runtime)?);
+            }
             let known = Known::new(&seed);
             match TokenJournal::open_reading(path, &seed, setup, known, Known::fold) {
                 Ok((journal, found, known)) => {
@@ -222,21 +231,45 @@ impl Ledger {
         self.journal.journal().durable(|mark| mark.tree().size())
     }
 
-    /// See that a checkpoint can be written beside it, before something is done that can be done once only.
-    pub(super) fn ready(&self, keys: &Keys) -> Result<(), Fail> {
-        if keys.secret.is_none() {
+    /// See that a line of at most so many bytes has room on the disk, and that a checkpoint can be written beside it, before something is
+    /// done that can be done once only. Where the file system can, the room is reserved; else others may take it in between.
+    pub(super) fn ready(&self, keys: &Keys, longest: usize) -> Result<(), Fail> {
+        let bytes = (longest + SIDECARS) as u64;
+        let no_room = |why: io::Error| {
+            let file = self.path.display();
+            Fail::runtime(format!("the step could not be recorded in {file} ({why}), nothing was done"))
+        };
+        let reserved = reserve(&self.path, bytes).map_err(no_room)?;
+        if keys.secret.is_none() && reserved {
             return Ok(());
         }
         let probe = files::beside(&self.path, &format!(".checkpoint.{}.probe", std::process::id()));
         let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&probe);
-        made.and_then(|_| std::fs::remove_file(&probe)).map_err(|why| {
-            let file = self.path.display();
-            Fail::runtime(format!("no checkpoint can be written beside {file} ({why}), nothing was done"))
-        })
+        let mut made = match made {
+            // Without a key nothing need be written beside it.
+            Err(_) if keys.secret.is_none() => return Ok(()),
+            made => made.map_err(|why| self.no_checkpoint(&why))?,
+        };
+        let room = if reserved { SIDECARS } else { longest + SIDECARS };
+        let written = made.write_all(&vec![1; room]).and_then(|()| made.sync_data());
+        drop(made);
+        std::fs::remove_file(&probe).and(written).map_err(no_room)
+    }
+
+    /// See that a log that begins has a checkpoint before it has a line: so one that has lines and none has lost it.
+    fn begin(&self, keys: &Keys) -> Result<(), Fail> {
+        let Some(secret) = keys.secret.as_ref().filter(|_| self.size() == 0) else { return Ok(()) };
+        self.journal.checkpoint_as_blocking(secret).map(drop).map_err(|why| self.no_checkpoint(&why))
+    }
+
+    fn no_checkpoint(&self, why: &dyn std::fmt::Display) -> Fail {
+        let file = self.path.display();
+        Fail::runtime(format!("no checkpoint can be written beside {file} ({why}), nothing was done"))
     }
 
     /// Add a token. It is on the disk afterwards.
     pub(super) fn append(&mut self, keys: &Keys, now: Now, draft: &Token<'_>) -> Result<Added, Fail> {
+        self.begin(keys)?;
         let made = keys.sealing(now.wall, |protection| self.journal.append_as_blocking(now, draft, protection));
         let entry = made.map_err(|why| self.refused(why))?;
         let token_id = entry.token_id.as_ref().map_or(draft.token_id, |id| id.as_text());
@@ -272,6 +305,7 @@ impl Ledger {
             Some(Pending::Closed) => (format!("closed_{id}"), workload.status().closing_action()),
             None => return Err(self.nothing_waits()),
         };
+        self.begin(keys)?;
         let journal = &self.journal;
         let made =
             keys.sealing(now.wall, |protection| journal.append_workload_blocking(workload, metadata, protection));
@@ -329,6 +363,11 @@ impl Ledger {
                     let why = format!("checkpoint not renewed: another key than this signed {file}.checkpoint");
                     (Some(false), Some(why))
                 }
+                // The next one judges what this one did not cover: a SPIFFE identity is not the key of the log.
+                Err(why) if keys.svid.is_some() => (
+                    Some(false),
+                    Some(format!("checkpoint not renewed ({why}): the next write with --new-checkpoint renews it")),
+                ),
                 Err(why) => (Some(false), Some(format!("checkpoint not renewed ({why}): the next write renews it"))),
             },
         };
@@ -343,10 +382,31 @@ impl Drop for Ledger {
     /// A file that was begun for a token that was refused is gone again, with what was made beside it.
     fn drop(&mut self) {
         if self.created && self.size() == 0 {
-            let _ = std::fs::remove_file(files::beside(&self.path, ".tree"));
+            for sidecar in [".tree", ".checkpoint", ".checkpoint.new"] {
+                let _ = std::fs::remove_file(files::beside(&self.path, sidecar));
+            }
             let _ = std::fs::remove_file(&self.path);
         }
     }
+}
+
+/// Reserve room behind the end of a file; whether that can be done on its file system.
+#[cfg(target_os = "linux")]
+fn reserve(path: &Path, bytes: u64) -> io::Result<bool> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
+    let file = std::fs::OpenOptions::new().write(true).open(path)?;
+    match fallocate(&file, FallocateFlags::KEEP_SIZE, file.metadata()?.len(), bytes) {
+        Ok(()) => Ok(true),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+        Err(why) => Err(why.into()),
+    }
+}
+
+/// Nothing can be reserved here.
+#[cfg(not(target_os = "linux"))]
+fn reserve(_: &Path, _: u64) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// How many line feeds there are in a file.

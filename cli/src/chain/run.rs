@@ -95,9 +95,9 @@ fn prepare(
     inputs: Declared,
     outputs: &Hashes,
 ) -> Result<Plan, Fail> {
-    fits(keys, args, clock, &metadata(args, -1, &files::hashes(&inputs), outputs))?;
+    let longest = fits(keys, args, clock, &metadata(args, -1, &files::hashes(&inputs), outputs))?;
     let mut ledger = Ledger::open(&args.file, keys, None)?;
-    ledger.ready(keys)?;
+    ledger.ready(keys, longest)?;
     let running = ledger.known.open(&args.file)?;
     let planned = match &running {
         None => None,
@@ -161,8 +161,8 @@ pub(super) fn turn(running: &Running, file: &Path, step: &str) -> Result<Option<
     }
 }
 
-/// Whether a step with this metadata fits into a line, however it ends and whoever signs it.
-fn fits(keys: &Keys, args: &RunArgs, clock: &SystemClock, metadata: &str) -> Result<(), Fail> {
+/// How long the line of a step with this metadata can be, however it ends and whoever signs it; refused where that is too long.
+fn fits(keys: &Keys, args: &RunArgs, clock: &SystemClock, metadata: &str) -> Result<usize, Fail> {
     let now = clock.now().wall;
     let (zero, error) = (Hash32([0; 32]), "\u{1}".repeat(MAX_ERROR));
     let workload_id = WorkloadId::derive("", "", now, [0; 8]);
@@ -191,7 +191,7 @@ fn fits(keys: &Keys, args: &RunArgs, clock: &SystemClock, metadata: &str) -> Res
     let mut room = vec![0; MAX_LINE];
     let written = keys.sealing(now, |seals| {
         let how = InLog { protection: seals, link: Some(zero), header: None };
-        step.write(how, &mut room).map(drop)
+        step.write(how, &mut room).map(|written| written.len)
     });
     written.map_err(|why| match why {
         sluis_chain::workload::WriteError::Full(_) => Fail::runtime(format!(

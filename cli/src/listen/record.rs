@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use sluis_chain::audit::{Happening, Kinds, Losses, Recorder};
 use sluis_chain::log::Protection;
 use sluis_chain::token::Seal;
-use sluis_core::identity::{MacKey, SecretKey};
+use sluis_core::identity::{MacKey, SecretKey, Verifier};
 use sluis_core::node::Event;
 use sluis_core::{Did, Now, Wall};
 use sluis_journal::{AppendError, EntryFault, Failure, Ticket, TokenJournal, TokenSetup};
@@ -80,9 +80,18 @@ impl Record {
         if let Some(mac) = &keys.mac {
             setup = setup.mac(mac.clone());
         }
+        if let Some(key) = key {
+            setup = setup.covering(Verifier::new(*key.as_bytes()).map_err(Fail::runtime)?);
+        }
         let (journal, found) =
             TokenJournal::open(path, &tokens::seed()?, setup).map_err(|why| tokens::opening(path, &why))?;
         tokens::tell_torn(path, found.torn);
+        if let Some(secret) = keys.secret.as_ref().filter(|_| found.entries == 0) {
+            // Before the first line: so a log that has lines and no checkpoint has lost it.
+            journal.checkpoint_as_blocking(secret).map_err(|why| {
+                Fail::runtime(format!("no checkpoint can be written beside {} ({why})", path.display()))
+            })?;
+        }
         Ok(Self {
             path: path.to_owned(),
             journal,

@@ -328,7 +328,8 @@ fn edited_lines_that_no_checkpoint_covers_are_neither_moved_away_nor_signed() {
                     std::fs::write(&beside, &tree[..kept]).expect("a tree");
                 }
                 for command in [add, run] {
-                    for flags in [&["--key", "hub.key"][..], &[]] {
+                    // Told that lines of others are to be covered: but not that they were changed.
+                    for flags in [&["--key", "hub.key", "--new-checkpoint"][..], &[]] {
                         let at = command.iter().position(|arg| *arg == "--").unwrap_or(command.len());
                         let said = folder.fails(1, &[&command[..at], flags, &command[at..]].concat());
                         assert!(said.contains(&format!("line {line} of c.jsonl is broken (")), "{said}");
@@ -345,7 +346,7 @@ fn edited_lines_that_no_checkpoint_covers_are_neither_moved_away_nor_signed() {
     }
     // As it was, it is added to, and the checkpoint covers it.
     folder.write("c.jsonl", &whole);
-    folder.prints(&[add, &["--key", "hub.key"]].concat());
+    folder.prints(&[add, &["--key", "hub.key", "--new-checkpoint"]].concat());
     folder.prints(&["chain", "verify", "c.jsonl", "--key", "hub.key", "--allow-unsigned"]);
 }
 
@@ -354,7 +355,7 @@ fn a_line_feed_that_an_editor_took_away_is_put_back() {
     let folder = partly_covered("chain-line-feed");
     let whole = folder.text("c.jsonl");
     folder.write("c.jsonl", whole.trim_end());
-    folder.prints(&["chain", "add", "c.jsonl", "--action", "next", "--key", "hub.key"]);
+    folder.prints(&["chain", "add", "c.jsonl", "--action", "next", "--key", "hub.key", "--new-checkpoint"]);
     assert!(folder.text("c.jsonl").starts_with(&whole) && !folder.exists("c.jsonl.torn"));
     assert_eq!(folder.text("c.jsonl").lines().count(), 6);
     folder.prints(&["chain", "verify", "c.jsonl"]);

@@ -84,6 +84,15 @@ pub trait Chain: Send + 'static {
     fn agrees(&mut self, _checkpoint: &[u8]) -> Result<(), Self::Fault> {
         Ok(())
     }
+
+    /// Whether the lines may be gone on with beside this `FILE.checkpoint`, or beside none. Called once, when every line of the file
+    /// was pushed and nothing was changed yet.
+    ///
+    /// # Errors
+    /// They may not.
+    fn admits(&self, _checkpoint: Option<&[u8]>) -> Result<(), Self::Fault> {
+        Ok(())
+    }
 }
 
 /// A line that was composed into the front of a buffer and taken in by its chain.

@@ -84,6 +84,8 @@ pub trait File: Send + 'static {
 pub enum How {
     /// Only if it is there.
     Existing,
+    /// Only if it is there, and only to be read.
+    Read,
     /// Make it if it is not there.
     Create,
     /// Make it, emptied if it is there.
@@ -104,7 +106,7 @@ pub trait Folder: Send + 'static {
     /// The system refuses.
     fn names(&mut self) -> io::Result<Vec<String>>;
 
-    /// Open for reading and writing. `None`: not there, and it was not to be made.
+    /// Open for reading and, but for [`How::Read`], writing. `None`: not there, and it was not to be made.
     ///
     /// # Errors
     /// The system refuses.
@@ -149,7 +151,7 @@ pub trait Folder: Send + 'static {
 
 /// Read a whole file, if it is there and not longer than `max`.
 pub(crate) fn read_small<D: Folder>(folder: &mut D, name: &str, max: usize) -> io::Result<Option<Vec<u8>>> {
-    let Some(mut file) = folder.open(name, How::Existing)? else { return Ok(None) };
+    let Some(mut file) = folder.open(name, How::Read)? else { return Ok(None) };
     let len = usize::try_from(file.len()?).ok().filter(|&len| len <= max);
     let len = len.ok_or_else(|| io::Error::other(format!("larger than {max} bytes")))?;
     let mut bytes = vec![0; len];

@@ -34,6 +34,12 @@ pub enum EntryFault {
     /// The checkpoint bears no valid signature of the key that the first token names for checkpoints.
     #[error("it is not signed by the key that the first token names for checkpoints")]
     Unsigned,
+    /// There is none, although the first token says that the log has a key for checkpoints.
+    #[error("there is none, and the first line says that the log has one")]
+    CheckpointMissing,
+    /// No checkpoint covers the token, and it bears no valid signature of the key that the first token names for checkpoints.
+    #[error("no checkpoint covers it, and the key of the log has not signed it")]
+    Unsealed,
     /// It is longer than the room that was given.
     #[error("it is longer than there is room")]
     NoRoom,

@@ -92,14 +92,15 @@ impl Folder for OsFolder {
             regular(&about)?;
         }
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(how != How::Existing).truncate(how == How::Empty);
+        let is_there = matches!(how, How::Existing | How::Read);
+        options.read(true).write(how != How::Read).create(!is_there).truncate(how == How::Empty);
         // Whatever the umask says: nobody else writes to it.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
         match options.open(&path) {
             // By now the name may stand for something else.
             Ok(file) => regular(&file.metadata()?).map(|()| Some(OsFile(file))),
-            Err(error) if how == How::Existing && error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if is_there && error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -117,38 +117,59 @@ impl<D: Folder> Opening<D> {
 
     fn run<C: Chain>(mut self, mut chain: C) -> Result<Opened<C, D>, OpenError> {
         let (mut file, created) = self.lock()?;
+        match self.take_in(&mut file, created, &mut chain) {
+            Ok((tree, fill, recovered)) => {
+                let parts = Parts {
+                    folder: self.folder,
+                    names: self.names,
+                    file,
+                    tree,
+                    keeps_tree: C::TREE,
+                    segments: recovered.segments,
+                    len: fill.bytes,
+                    entries: fill.entries,
+                };
+                Ok((Writer::new(parts), chain, fill, recovered))
+            }
+            Err(why) => {
+                // Nothing is left of a file that was made for nothing; it is still locked, so nobody else has written to it.
+                if created {
+                    let _ = self.folder.remove(self.names.file());
+                }
+                Err(why)
+            }
+        }
+    }
+
+    /// What is in the file, and its tree.
+    fn take_in<C: Chain>(
+        &mut self,
+        file: &mut D::File,
+        created: bool,
+        chain: &mut C,
+    ) -> Result<(Option<D::File>, Fill, Recovered), OpenError> {
         let (segments, closed) = self.settle_names()?;
         let name = self.names.file().to_owned();
         let len = file.len();
         let len = self.io(&name, "measuring", len)?;
-        let follows = if created { false } else { self.follow(&mut file, len, closed, &mut chain)? };
+        let follows = if created { false } else { self.follow(file, len, closed, chain)? };
         let mut sidecars = self.sidecars::<C>(follows)?;
-        let read = self.read(&mut file, len, &mut chain, &mut sidecars)?;
+        let read = self.read(file, len, chain, &mut sidecars)?;
         let Read { mut fill, unknown, unfinished } = read;
         let torn = len - fill.bytes;
         if torn > 0 {
-            self.cut(&mut file, fill.bytes, torn)?;
+            self.cut(file, fill.bytes, torn)?;
         }
         if unfinished {
             let finished = file.write_all_at(fill.bytes, b"\n");
             self.io(&name, "writing the line feed that its last line lacks", finished)?;
             fill.bytes += 1;
         }
-        let renewed = renew(&mut file, unknown.bytes, fill.bytes);
+        let renewed = renew(file, unknown.bytes, fill.bytes);
         self.io(&name, "making its last lines safe", renewed)?;
-        let tree = if C::TREE { self.mend_tree::<C>(sidecars.tree, &mut file, fill.bytes, unknown)? } else { None };
+        let tree = if C::TREE { self.mend_tree::<C>(sidecars.tree, file, fill.bytes, unknown)? } else { None };
         let recovered = Recovered { entries: fill.entries, bytes: fill.bytes, segments, created, torn };
-        let parts = Parts {
-            folder: self.folder,
-            names: self.names,
-            file,
-            tree,
-            keeps_tree: C::TREE,
-            segments,
-            len: fill.bytes,
-            entries: fill.entries,
-        };
-        Ok((Writer::new(parts), chain, fill, recovered))
+        Ok((tree, fill, recovered))
     }
 
     /// The file, for us alone, and whether it is new.
@@ -182,6 +203,11 @@ impl<D: Folder> Opening<D> {
         let note = read_small(&mut self.folder, &checkpoint, CHECKPOINT_BYTES);
         let note = self.io(&checkpoint, "reading", note)?;
         let found = if C::TREE { self.folder.open(&tree, How::Existing) } else { Ok(None) };
+        let found = match found {
+            // It may be kept from being written to: it tells all the same what the lines were.
+            Err(why) if why.kind() == io::ErrorKind::PermissionDenied => self.folder.open(&tree, How::Read),
+            found => found,
+        };
         let found = self.io(&tree, "opening", found)?;
         let ours = !C::TREE || found.is_some() || follows;
         Ok(Sidecars { tree: found.map(Tree::new), checkpoint: note, ours })
@@ -278,6 +304,7 @@ impl<D: Folder> Opening<D> {
                 }
             }
         }
+        chain.admits(checkpoint.as_deref()).map_err(|fault| disagrees(self, fault))?;
         let unknown = unknown.unwrap_or(At { bytes: fill.bytes, entries: fill.entries });
         Ok(Read { fill, unknown, unfinished })
     }

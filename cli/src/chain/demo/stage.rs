@@ -52,7 +52,12 @@ impl<'t> Stage<'t> {
 
     /// Somebody with a key of their own.
     pub(super) fn actor(&mut self, name: &'static str) -> Actor {
-        let keys = Keys { secret: Some(SecretKey::generate(&mut self.rng)), ..Keys::default() };
+        let keys = Keys {
+            secret: Some(SecretKey::generate(&mut self.rng)),
+            // Who keeps the log signs for all who write to it.
+            new_checkpoint: true,
+            ..Keys::default()
+        };
         Actor { name, did: format!("jis:demo:{name}"), keys }
     }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use sluis_chain::log::merkle::{Frontier, NodeHash, leaf_hash};
 use sluis_chain::log::note::{Checkpoint, last_note};
 use sluis_chain::log::{self, Appended, Log, LogHeader, Mark, Protection};
-use sluis_chain::token::Token;
+use sluis_chain::token::{KnownKeys, Token, Verdict};
 use sluis_core::data::Text;
 use sluis_core::identity::note::NoteKey;
-use sluis_core::identity::{MacKey, PublicKey};
+use sluis_core::identity::{MacKey, PublicKey, Verifier};
 use sluis_core::{Now, Seed};
 
 use super::setup::Rest;
@@ -33,6 +33,8 @@ pub struct Entries {
     pub(super) chained: bool,
     /// The id of the last token, where that is needed.
     last_id: Option<Arc<str>>,
+    /// Who is to sign the next checkpoint, and over what.
+    covering: Option<Verifier>,
 }
 
 pub(super) type Reading = Box<dyn FnMut(&Token<'_>) + Send>;
@@ -52,9 +54,21 @@ impl Header {
 }
 
 impl Entries {
-    pub(super) fn new(seed: &Seed, rest: &Rest, reading: Option<Reading>) -> Self {
-        let (mac, chained) = (rest.keys.mac.clone(), rest.chained);
-        Self { log: Log::new(seed), header: None, note: Vec::new(), reading, mac, chained, last_id: None }
+    pub(super) fn new(seed: &Seed, rest: &mut Rest, reading: Option<Reading>) -> Self {
+        let (mac, chained, covering) = (rest.keys.mac.clone(), rest.chained, rest.covering.take());
+        Self { log: Log::new(seed), header: None, note: Vec::new(), reading, mac, chained, last_id: None, covering }
+    }
+
+    /// Who is to sign the next checkpoint of a log with this header, if it is the key that this names.
+    fn covering(&self, header: Option<&Header>) -> Option<&Verifier> {
+        self.covering.as_ref().filter(|covering| header.and_then(|header| header.key) == Some(covering.key()))
+    }
+
+    /// Whether a checkpoint is signed by the key that the first token names, if that names one.
+    fn signed(&self, checkpoint: &[u8]) -> Result<(), EntryFault> {
+        let Some(Header { origin, key: Some(key) }) = &self.header else { return Ok(()) };
+        let key = NoteKey::new(origin, *key).map_err(|_| EntryFault::Origin)?;
+        Checkpoint::open(last_note(checkpoint), origin, &[key]).map(drop).map_err(|_| EntryFault::Unsigned)
     }
 
     /// Add a token. Its parent, where it names none and tokens are chained, is the one before it.
@@ -113,7 +127,15 @@ impl Chain for Entries {
     }
 
     fn intact(&self, line: &[u8]) -> Result<(), EntryFault> {
-        Token::parse_bytes(line)?.verify(self.mac.as_ref()).map_err(EntryFault::Content)
+        let token = Token::parse_bytes(line)?;
+        token.verify(self.mac.as_ref()).map_err(EntryFault::Content)?;
+        let own = if self.log.size() == 0 { Header::of(&token) } else { None };
+        match self.covering(own.as_ref().or(self.header.as_ref())) {
+            Some(key) if token.check_seal(&KnownKeys::new(&mut [key.clone()])) != Verdict::Good => {
+                Err(EntryFault::Unsealed)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Nothing can be cut off the end of an object so that it is still one.
@@ -176,18 +198,23 @@ impl Chain for Entries {
         if head.root != self.log.tree().root() {
             return Err(EntryFault::Root);
         }
-        if let Some(Header { origin, key }) = &self.header {
-            if **origin != *head.origin {
-                return Err(EntryFault::Origin);
-            }
-            let key = key.map(|key| NoteKey::new(origin, key).map_err(|_| EntryFault::Origin)).transpose()?;
-            if let Some(key) = key
-                && Checkpoint::open(last_note(checkpoint), origin, &[key]).is_err()
-            {
-                return Err(EntryFault::Unsigned);
-            }
+        if self.header.as_ref().is_some_and(|header| *header.origin != *head.origin) {
+            return Err(EntryFault::Origin);
         }
+        self.signed(checkpoint)?;
         self.note = last_note(checkpoint).to_vec();
         Ok(())
+    }
+
+    /// One over no tokens was looked at before the first token said who signs.
+    fn admits(&self, checkpoint: Option<&[u8]>) -> Result<(), EntryFault> {
+        match checkpoint {
+            None if self.covering(self.header.as_ref()).is_some() && self.log.size() > 0 => {
+                Err(EntryFault::CheckpointMissing)
+            }
+            None => Ok(()),
+            Some(checkpoint) if self.log.size() > 0 => self.signed(checkpoint),
+            Some(_) => Ok(()),
+        }
     }
 }

@@ -28,6 +28,10 @@ impl Identity {
             return Self { header, stated: true, note };
         }
         match read(&note) {
+            // A checkpoint over nothing says of which log the file was to be, not of which it is.
+            Ok(head) if head.size == 0 && entries.log.size() == 0 => {
+                Self { header: named, stated: true, note: Vec::new() }
+            }
             Ok(head) => Self { header: Header { origin: head.origin.into(), key: None }, stated: false, note },
             Err(_) => Self { header: named, stated: entries.log.size() == 0, note },
         }

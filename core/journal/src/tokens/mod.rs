@@ -89,8 +89,8 @@ impl TokenJournal {
     /// # Errors
     /// The file is in use, damaged, not what its checkpoint says, or the system refuses.
     pub fn open(path: impl AsRef<Path>, seed: &Seed, setup: TokenSetup) -> Result<(Self, Recovered), OpenError> {
-        let (opening, rest) = setup.split(path.as_ref());
-        let (journal, found) = Journal::open(path, Entries::new(seed, &rest, None), opening)?;
+        let (opening, mut rest) = setup.split(path.as_ref());
+        let (journal, found) = Journal::open(path, Entries::new(seed, &mut rest, None), opening)?;
         Ok((rest.of(journal), found))
     }
 
@@ -106,7 +106,7 @@ impl TokenJournal {
         reader: R,
         mut each: impl FnMut(&mut R, &Token<'_>) + Send + 'static,
     ) -> Result<(Self, Recovered, R), OpenError> {
-        let (opening, rest) = setup.split(path.as_ref());
+        let (opening, mut rest) = setup.split(path.as_ref());
         let reader = Arc::new(Mutex::new(Some(reader)));
         let held = reader.clone();
         let reading: Reading = Box::new(move |token| {
@@ -114,7 +114,7 @@ impl TokenJournal {
                 each(reader, token);
             }
         });
-        let (journal, found) = Journal::open(path, Entries::new(seed, &rest, Some(reading)), opening)?;
+        let (journal, found) = Journal::open(path, Entries::new(seed, &mut rest, Some(reading)), opening)?;
         journal.chain(|entries| entries.reading = None);
         let read = reader.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Nobody else takes it out.
@@ -131,8 +131,8 @@ impl TokenJournal {
         seed: &Seed,
         setup: TokenSetup,
     ) -> Result<(Self, Recovered), OpenError> {
-        let (opening, rest) = setup.split(path.as_ref());
-        let opening = Journal::open_async(path, Entries::new(seed, &rest, None), opening);
+        let (opening, mut rest) = setup.split(path.as_ref());
+        let opening = Journal::open_async(path, Entries::new(seed, &mut rest, None), opening);
         let (journal, found) = opening.await?;
         Ok((rest.of(journal), found))
     }
@@ -144,8 +144,8 @@ impl<D: Folder> TokenJournal<D> {
     /// # Errors
     /// As [`open`](TokenJournal::open).
     pub fn open_in(folder: D, names: Names, seed: &Seed, setup: TokenSetup) -> Result<(Self, Recovered), OpenError> {
-        let (opening, rest) = setup.split(Path::new(names.file()));
-        let (journal, found) = Journal::open_in(folder, names, Entries::new(seed, &rest, None), opening)?;
+        let (opening, mut rest) = setup.split(Path::new(names.file()));
+        let (journal, found) = Journal::open_in(folder, names, Entries::new(seed, &mut rest, None), opening)?;
         Ok((rest.of(journal), found))
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use sluis_chain::log::{Protection, fit_origin};
 use sluis_chain::token::Seal;
-use sluis_core::identity::{MacKey, PublicKey, Signer};
+use sluis_core::identity::{MacKey, PublicKey, Signer, Verifier};
 
 use super::TokenJournal;
 use super::entries::{Entries, Header};
@@ -37,6 +37,7 @@ pub struct TokenSetup {
     pub(super) head: Option<Arc<Head>>,
     pub(super) named: Option<Header>,
     pub(super) chained: bool,
+    pub(super) covering: Option<Verifier>,
 }
 
 impl fmt::Debug for TokenSetup {
@@ -44,6 +45,7 @@ impl fmt::Debug for TokenSetup {
         f.debug_struct("TokenSetup")
             .field("setup", &self.setup)
             .field("protection", &self.keys.protection())
+            .field("covering", &self.covering.as_ref().map(Verifier::key))
             .field("origin", &self.head.as_ref().map(|head| &head.origin))
             .finish()
     }
@@ -94,6 +96,18 @@ impl TokenSetup {
         self
     }
 
+    /// For whoever is going to sign checkpoints with this key. Where the first token of the log names it, the log is opened only if a
+    /// checkpoint of that key is there, and if every token beyond it is sealed with that key:
+    /// so no checkpoint is signed over a log that was cut, or on which somebody else wrote.
+    ///
+    /// A log that begins needs a first [checkpoint](super::TokenJournal::checkpoint_as_blocking), over no tokens, before its first
+    /// token; else it cannot be opened any more if power goes between that token and the first checkpoint.
+    #[must_use]
+    pub fn covering(mut self, key: Verifier) -> Self {
+        self.covering = Some(key);
+        self
+    }
+
     /// With checkpoints signed by this key, and of this origin if the log begins: one that is there has its own. Every segment that is
     /// closed gets its last one.
     #[must_use]
@@ -115,15 +129,16 @@ pub(super) struct Rest {
     pub(super) head: Option<Arc<Head>>,
     pub(super) named: Header,
     pub(super) chained: bool,
+    pub(super) covering: Option<Verifier>,
 }
 
 impl TokenSetup {
     pub(super) fn split(self, file: &Path) -> (Setup<Entries>, Rest) {
-        let Self { setup, keys, head, named, chained } = self;
+        let Self { setup, keys, head, named, chained, covering } = self;
         let by_head =
             || head.as_ref().map(|head| Header { origin: (*head.origin).into(), key: Some(head.signer.public()) });
         let named = named.or_else(by_head).unwrap_or_else(|| Header { origin: name_of(file), key: None });
-        (setup, Rest { keys, head, named, chained })
+        (setup, Rest { keys, head, named, chained, covering })
     }
 }
 

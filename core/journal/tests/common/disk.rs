@@ -356,7 +356,7 @@ impl Folder for Disk {
         let mut world = self.world();
         world.whole()?;
         let id = match (world.names.get(name).copied(), how) {
-            (None, How::Existing) => return Ok(None),
+            (None, How::Existing | How::Read) => return Ok(None),
             (Some(id), How::Empty) => {
                 let inode = world.inodes.get_mut(&id).unwrap();
                 inode.cache.clear();
