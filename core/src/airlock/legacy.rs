@@ -39,7 +39,7 @@ impl Default for LegacyList {
 }
 
 impl LegacyList {
-    /// Allow nobody, with room for `limit` patterns of at most [`MAX_RULE_TEXT`] bytes.
+    /// Allow nobody, with room for `limit` patterns of at most 258 bytes.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
         Self { patterns: Vec::new(), everyone: false, limit }
