@@ -148,8 +148,8 @@ fn reply_pattern(text: &str) -> Result<String, String> {
     if text.len() > MAX_INTENT {
         return Err(format!("an intent has at most {MAX_INTENT} bytes, this pattern has {}; shorten it", text.len()));
     }
-    glob::check(text).map_err(|why| format!("{why}; write one like a.* or *"))?;
     glob::check_seen(text).map_err(|why| why.to_string())?;
+    glob::check(text).map_err(|why| format!("{why}; write one like a.* or *"))?;
     Ok(text.to_owned())
 }
 

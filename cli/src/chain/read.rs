@@ -53,12 +53,12 @@ pub(super) fn first_line<'f>(reader: &mut impl io::Read, front: &'f mut Vec<u8>)
     }
 }
 
-/// How every recording of a node begins.
-const RECORDING: &[u8] = b"{\"in\":\"start\",";
+/// How a recording of a node begins: that in a file, and others, those of before included.
+const RECORDINGS: [&[u8]; 2] = [b"{\"in\":\"file\",", b"{\"in\":\"start\","];
 
 /// Refuse a file that is no log but the recording of a node, which looks like one at first sight.
 pub(super) fn refuse_recording(path: &Path, first: Option<&[u8]>) -> Result<(), Fail> {
-    if !first.is_some_and(|line| line.starts_with(RECORDING)) {
+    if !first.is_some_and(|line| RECORDINGS.iter().any(|begin| line.starts_with(begin))) {
         return Ok(());
     }
     let name = path.display();

@@ -53,8 +53,8 @@ impl LegacyList {
         if pattern.len() > MAX_RULE_TEXT {
             return Err(LegacyError::TooLong(pattern.len()));
         }
-        glob::check(pattern)?;
         glob::check_seen(pattern)?;
+        glob::check(pattern)?;
         if self.patterns.iter().any(|p| p == pattern) {
             return Ok(());
         }

@@ -54,8 +54,8 @@ impl Replies {
         if pattern.len() > MAX_INTENT {
             return Err(ReplyError::Pattern { len: pattern.len() });
         }
-        glob::check(pattern)?;
         glob::check_seen(pattern)?;
+        glob::check(pattern)?;
         let rule = Rule::new(pattern, reply);
         let len = rule.answer_len();
         if len > MAX_REPLY {
