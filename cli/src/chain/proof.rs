@@ -207,7 +207,7 @@ fn envelope(text: &str, keys: &Arc<Keys>, checked: &mut Checked) -> Result<Optio
     };
     let (mut wrong, mut as_step, mut steps) = (None, None, StepChecker::new(&tokens::seed()?));
     for (line, number) in statement.lines().iter().zip(1..) {
-        let of_token = token(line, number, &keys, checked);
+        let of_token = token(line, number, keys, checked);
         wrong = wrong.or(of_token);
         as_step = as_step.or(step(line, number, &mut steps));
     }
