@@ -395,8 +395,14 @@ impl Drop for Ledger {
 fn reserve(path: &Path, bytes: u64) -> io::Result<bool> {
     use rustix::fs::{FallocateFlags, fallocate};
     use rustix::io::Errno;
+    use rustix::process::{Resource, getrlimit};
     let file = std::fs::OpenOptions::new().write(true).open(path)?;
-    match fallocate(&file, FallocateFlags::KEEP_SIZE, file.metadata()?.len(), bytes) {
+    let end = file.metadata()?.len();
+    // What is reserved behind the end does not count as the length of the file, which may be limited, too.
+    if getrlimit(Resource::Fsize).current.is_some_and(|limit| end + bytes > limit) {
+        return Err(Errno::FBIG.into());
+    }
+    match fallocate(&file, FallocateFlags::KEEP_SIZE, end, bytes) {
         Ok(()) => Ok(true),
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
         Err(why) => Err(why.into()),
