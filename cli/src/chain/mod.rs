@@ -39,7 +39,7 @@ use crate::output::Out;
 
 /// Do what is asked for.
 pub(crate) fn run(common: Common, command: &ChainCommand) -> Result<ExitCode, Fail> {
-    let mut out = Out::new(common, false);
+    let mut out = Out::new(common, false).timed();
     let code = match command {
         ChainCommand::New(args) => add::new(&mut out, args).map(|()| ExitCode::SUCCESS),
         ChainCommand::Add(args) => add::add(&mut out, args).map(|()| ExitCode::SUCCESS),
