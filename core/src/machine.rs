@@ -82,6 +82,7 @@ impl Wants {
 
     /// Whether the caller has to act on this sooner than on `before`.
     #[must_use]
+    #[cfg(feature = "std")]
     pub(crate) fn is_sooner_than(&self, before: &Self) -> bool {
         let more = self.events && !before.events
             || self.output && !before.output

@@ -55,6 +55,7 @@ impl Path {
     /// (`::ffff:192.0.2.1`, RFC 4291): a socket that serves both may show it either way. Through which of our sockets does
     /// not matter: who is asked through one may answer through another.
     #[must_use]
+    #[cfg(feature = "alloc")]
     pub(crate) fn same_remote(&self, other: &Self) -> bool {
         let plain = |at: SocketAddr| (at.ip().to_canonical(), at.port());
         self.remote == other.remote || plain(self.remote) == plain(other.remote)

@@ -78,6 +78,7 @@ impl<K, S: Storage> Index<K, S> {
 
     /// Bytes of heap that the next [`insert`](Self::insert) adds to that.
     #[must_use]
+    #[cfg(feature = "alloc")]
     pub(crate) fn growth_bytes(&self) -> usize {
         if self.len * 2 < self.buckets.len() { 0 } else { self.buckets.growth_bytes() }
     }

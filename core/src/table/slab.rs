@@ -103,6 +103,7 @@ impl<T, S: Storage> Slab<T, S> {
 
     /// Bytes of heap that the next [`insert`](Self::insert) adds to that.
     #[must_use]
+    #[cfg(feature = "alloc")]
     pub(crate) fn growth_bytes(&self) -> usize {
         if self.free != NONE || self.is_full() { 0 } else { self.slots.growth_bytes() }
     }
