@@ -32,6 +32,7 @@ mod verify;
 use std::process::ExitCode;
 
 use self::args::ChainCommand;
+#[cfg(unix)]
 pub(crate) use self::earlier::first_of;
 use crate::common::Common;
 use crate::fail::Fail;

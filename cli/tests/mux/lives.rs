@@ -71,7 +71,7 @@ fn an_agent_that_is_taken_out_is_cut_off_and_a_broken_file_changes_nothing(runti
     hub.process.signal("HUP");
     let (code, _) = bob.finish();
     assert_eq!(code, 1);
-    assert!(bob.stderr().contains("may not be here any more"), "{}", bob.stderr());
+    bob.wait_for_stderr("may not be here any more");
     assert_eq!(hub.asked(1, Some("bob"), "status", &[]), "");
     hub.ask("alice", "status", &[]);
     hub.end();
