@@ -1,6 +1,7 @@
 //! What the application asks for: pings of ours, and its word about those of others.
 
 use super::event::{OpenId, Outcome, WaitId, Waiting};
+use super::identity::Require;
 use super::inbox::{Inbound, Verdict};
 use super::outbox::{Answer, NextHop};
 use super::peers::Peers;
@@ -36,6 +37,7 @@ impl Node {
         }
         let timeout = ping.timeout.unwrap_or(self.config.request_timeout);
         let pinned = self.policy.pins.get_name(self.rooms.admission.name(ping.target)).is_some();
+        let pinned = pinned || self.policy.require >= Require::Signed;
         self.rooms.ask(now, ping, now.mono + timeout, pinned)
     }
 

@@ -135,9 +135,9 @@ pub(super) fn verify_answer(
         (Claim::Signed(expected), Some(ping)) => {
             response.verify(encoding, ping, expected.as_ref()).map(Auth::Signed).map_err(|why| reject_of(&why))
         }
-        // A proof to a ping whose digest was not kept proves nothing: no key was pinned when it was sent.
-        (Claim::Signed(None), None) => Ok(Auth::Unsigned),
-        (Claim::Signed(Some(_)), None) => Err(Reject::BadSignature),
+        // A proof to a ping whose digest was not kept proves nothing: no key was pinned when it was sent, and none demanded.
+        (Claim::Signed(None), None) if require < Require::Signed => Ok(Auth::Unsigned),
+        (Claim::Signed(_), None) => Err(Reject::BadSignature),
     }
 }
 

@@ -250,6 +250,19 @@ fn a_node_that_demands_signatures_hears_nobody_without() {
     assert_eq!(take(&mut hub, at(0), &unsigned), Err(Reject::BadSignature));
     let (_, signed) = ask(&mut with(SENSOR, Some(2), |_| ()), at(0), Encoding::Json);
     assert_eq!(take(&mut hub, at(0), &signed), Ok(()));
+
+    // Of answers, too, and also where it signs nothing itself.
+    for key in [Some(1), None] {
+        let mut asks = with(SENSOR, None, |config| config.require = Require::Signed);
+        let mut answers = with(HUB, key, |_| ());
+        answers.allow_legacy("*").unwrap();
+        answers.set_trust(SENSOR, 0.9).unwrap();
+        let (_, ping) = ask(&mut asks, at(0), Encoding::Json);
+        take(&mut answers, at(0), &ping).unwrap();
+        let mut answer = drain(&mut answers, at(0)).remove(0).1;
+        let taken = asks.handle_datagram(at(0), Path::to(addr(7150)), &mut answer);
+        assert_eq!(taken, if key.is_some() { Ok(()) } else { Err(Reject::BadSignature) });
+    }
 }
 
 #[test]
