@@ -19,6 +19,17 @@ pub(crate) fn open(dir: &Path) -> Result<Store, Fail> {
     Store::open(dir, NODE).map_err(Fail::runtime)
 }
 
+/// As [`open`], of state that has to be there: a name that was mistyped must not stand for a node that pins nothing.
+pub(crate) fn open_kept(dir: &Path) -> Result<Store, Fail> {
+    if !dir.join("state.redb").exists() {
+        return Err(Fail::runtime(format!(
+            "{} holds no state of a node, check the name of the directory",
+            dir.display()
+        )));
+    }
+    open(dir)
+}
+
 /// Give a node all that was kept.
 pub(crate) fn restore(store: &mut Store, node: &mut Node) -> Result<(), Fail> {
     each(store, |key, value| node.restore(key, value))

@@ -49,7 +49,7 @@ fn add(out: &mut Out, args: &AddArgs) -> Result<(), Fail> {
 }
 
 fn remove(out: &mut Out, args: &RemoveArgs) -> Result<(), Fail> {
-    let mut store = state::open(&args.state)?;
+    let mut store = state::open_kept(&args.state)?;
     let mut pins = state::pins(&mut store)?;
     let Some(change) = pins.unpin(&args.did) else {
         return Err(Fail::runtime(format!("no key is pinned to {}, nothing was changed", args.did)));
@@ -66,10 +66,7 @@ fn remove(out: &mut Out, args: &RemoveArgs) -> Result<(), Fail> {
 }
 
 fn list(out: &mut Out, args: &ListArgs) -> Result<(), Fail> {
-    if !args.state.is_dir() {
-        return Err(Fail::runtime(format!("{} is no directory with the state of a node", args.state.display())));
-    }
-    let mut store = state::open(&args.state)?;
+    let mut store = state::open_kept(&args.state)?;
     let pins = state::pins(&mut store)?;
     let mut all: Vec<_> = pins.iter().collect();
     all.sort_unstable_by_key(|pin| pin.did);

@@ -32,7 +32,7 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     let identity = args.key.as_deref().map(key::file::secret).transpose()?.map(Identity::from);
     let pin = args.pin.as_deref().map(key::file::public).transpose()?;
     let mut node = a_node(&did, args, identity.clone())?;
-    let store = args.state.as_deref().map(state::open).transpose()?;
+    let store = args.state.as_deref().map(state::open_kept).transpose()?;
     let store = store.map(|mut store| state::restore(&mut store, &mut node).map(|()| store)).transpose()?;
     // Taken for this run only: what is kept is what `sluis pin` says.
     drop(store);

@@ -167,7 +167,15 @@ fn state_that_cannot_be_used_is_one_sentence_and_stays_as_it_is() {
     folder.prints(&["pin", "list", "--state", "state"]);
     let why = folder.fails(1, &["pin", "add", SENSOR, "thief.pub", "--state", "state"]);
     assert!(why.contains("pinned to another key") && why.contains("pin remove"), "{why}");
-    folder.fails(1, &["pin", "list", "--state", "nowhere"]);
+    // A name that was mistyped does not stand for a node that pins nothing.
+    for args in [
+        &["pin", "list"][..],
+        &["pin", "remove", SENSOR],
+        &["ping", HUB, "127.0.0.1:9", "--intent", "t", "-t", "100ms"],
+    ] {
+        let why = folder.fails(1, &[args, &["--state", "nowhere"]].concat());
+        assert!(why.contains("nowhere") && !folder.exists("nowhere"), "{why}");
+    }
     let both = ["listen", "--did", HUB, "--capture", "c.jsonl", "--key", "hub.key"];
     let why = folder.fails(2, &both);
     assert!(why.contains("--capture") && !folder.exists("c.jsonl"), "{why}");
