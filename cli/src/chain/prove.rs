@@ -59,8 +59,7 @@ pub(super) fn prove(out: &mut Out, args: &ProveArgs) -> Result<(), Fail> {
 fn refused(file: &str, number: u64, size: u64, why: &MakeBundleError<Infallible>) -> Fail {
     match why {
         MakeBundleError::Prove(ProveError::OutOfRange) => Fail::runtime(format!(
-            "the checkpoint of {file} covers the first {size} entries (lines that are not blank) and not line {number}, sign a newer \
-             one (`chain add --key`)"
+            "the checkpoint of {file} covers {size} lines (blank ones aside) and not line {number}, sign a newer one (`chain add --key`)"
         )),
         MakeBundleError::Proof(_) => Fail::runtime(format!(
             "the lines of {file} are not those of its checkpoint: see `sluis chain verify {file}`"

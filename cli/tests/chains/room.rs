@@ -215,7 +215,7 @@ fn sidecars_that_may_only_be_read_are_read() {
 #[test]
 fn a_step_with_more_outputs_than_a_line_holds_is_not_run() {
     let folder = Folder::new("room-outputs");
-    let outputs: Vec<String> = (0..8000).map(|n| format!("out/part-{n:032}.bin")).collect();
+    let outputs: Vec<String> = (0..8000).map(|n| format!("out/part-{n:0100}.bin")).collect();
     for key in [&[][..], &["--key", "hub.key"]] {
         if !key.is_empty() {
             folder.prints(&["key", "new", "hub.key"]);
