@@ -1,6 +1,7 @@
 //! Packets, and where they come from.
 
 use super::epoch::{Inner, sealed_len};
+use super::incarnation::Incarnation;
 use super::room::Sessions;
 use super::table::{AMPLIFICATION, NONE, Phase, Probe, Roaming, Session, news, owed};
 use super::timers::{KEEPALIVE, REKEY_OTHERS};
@@ -52,6 +53,8 @@ impl Sessions {
         session.awaiting = None;
         let key = session.key.ok_or(SessionReject::Unknown)?;
         if session.next == epoch_slot {
+            let shown = session.shown.as_ref().map_or(Incarnation::NONE, |shown| shown.incarnation);
+            self.settle_incarnation(slot, epoch_slot, path, &shown)?;
             self.install(now.mono, slot, epoch_slot, false);
         } else if is_first {
             self.confirm(slot, initiator);
@@ -64,6 +67,7 @@ impl Sessions {
             Inner::Challenge => self.on_challenge(slot, said, path),
             Inner::Answer => self.on_answer(now.mono, slot, said, path),
             Inner::Close => self.end(slot, Some(Down::Closed)),
+            Inner::Clone => self.end(slot, Some(Down::Cloned)),
             Inner::Nothing => {}
         }
         if opened.inner != Inner::Body {

@@ -21,6 +21,8 @@ pub(super) enum Inner {
     Answer = 3,
     /// The sender has forgotten this session.
     Close = 4,
+    /// The sender has heard two nodes with the name and key of the receiver, and has forgotten this session.
+    Clone = 5,
 }
 
 /// The index of epochs by the number that we gave.
@@ -115,7 +117,7 @@ impl Epoch {
         self.heard = true;
         let (&[kind, high, low], body) = text.split_first_chunk::<INNER_HEAD>().ok_or(SessionReject::Frame)?;
         let len = usize::from(u16::from_be_bytes([high, low]));
-        let all = [Inner::Nothing, Inner::Body, Inner::Challenge, Inner::Answer, Inner::Close];
+        let all = [Inner::Nothing, Inner::Body, Inner::Challenge, Inner::Answer, Inner::Close, Inner::Clone];
         let inner = all.into_iter().find(|known| *known as u8 == kind);
         match inner.filter(|_| len <= body.len()) {
             Some(inner) => Ok(Opened { inner, len, newest }),
