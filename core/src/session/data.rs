@@ -4,7 +4,7 @@ use super::epoch::{Inner, sealed_len};
 use super::incarnation::Incarnation;
 use super::room::Sessions;
 use super::table::{AMPLIFICATION, NONE, Phase, Probe, Roaming, Session, news, owed};
-use super::timers::{KEEPALIVE, REKEY_OTHERS};
+use super::timers::{KEEPALIVE, QUIET, REKEY_OTHERS};
 use super::wire::{Head, Kind};
 use super::{Claim, DEAD_AFTER, Down, HEAD_ROOM, Ingress, REJECT_AFTER, SealError, Sealed, SessionReject, wire};
 use crate::machine::Transmit;
@@ -48,6 +48,7 @@ impl Sessions {
         }
         let (slot, initiator, is_first) = (epoch.session, epoch.initiator, !epoch.heard);
         let opened = epoch.open(head.counter, datagram)?;
+        let wide = epoch.is_wide();
         let session = self.table.at_mut(slot).ok_or(SessionReject::Unknown)?;
         session.heard = now.mono;
         session.awaiting = None;
@@ -58,6 +59,9 @@ impl Sessions {
             self.install(now.mono, slot, epoch_slot, false);
         } else if is_first {
             self.confirm(slot, initiator);
+        }
+        if wide {
+            self.table.set_timer(slot, now.mono + QUIET);
         }
         self.watch_path(now.mono, slot, path, datagram.len(), opened.newest);
         let body = HEAD_ROOM..HEAD_ROOM + opened.len;

@@ -84,6 +84,16 @@ impl Epoch {
         Self { index, peer_index, session, initiator, heard: false, born, send, receive, sent: 0, window, chain }
     }
 
+    /// Whether it holds memory for packets that are missing.
+    pub(super) const fn is_wide(&self) -> bool {
+        self.window.is_wide()
+    }
+
+    /// Give that memory back: what is missing is no longer taken, the last 64 packets aside.
+    pub(super) fn narrow(&mut self) {
+        self.window.narrow();
+    }
+
     /// Make a packet of a body that stands at [`HEAD_ROOM`](super::HEAD_ROOM), and say how long it is.
     pub(super) fn seal(&mut self, inner: Inner, body: usize, buf: &mut [u8]) -> Result<usize, SealError> {
         let len = sealed_len(body);
