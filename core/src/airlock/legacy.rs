@@ -22,7 +22,7 @@ pub enum LegacyError {
     #[error("a pattern has at most {MAX_RULE_TEXT} bytes, this one has {0}")]
     TooLong(usize),
     /// It is empty: no DID is.
-    #[error("no sender has an empty DID, write a pattern like jis:home:* or just *")]
+    #[error("a pattern must not be empty, since no DID is: write one like jis:home:* or just *")]
     Empty,
     /// It has a star that stands for nothing.
     #[error(transparent)]
