@@ -7,7 +7,7 @@ use crate::{Reject, RejectCounts};
 
 /// What a node has done and holds. Counters stop at `u64::MAX`.
 ///
-/// Every datagram is counted once: `received = accepted + waiting + responses + rejected.total()`.
+/// Every datagram is counted once: `received = accepted + waiting + responses + sessions + rejected.total()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -21,6 +21,8 @@ pub struct Stats {
     pub waiting: u64,
     /// Responses to requests of ours.
     pub responses: u64,
+    /// Datagrams that concerned nothing but a session: handshakes, and packets of its own.
+    pub sessions: u64,
     /// Datagrams turned away, by reason.
     pub rejected: RejectCounts,
     /// Datagrams handed to the driver.
@@ -55,6 +57,7 @@ pub(super) struct Traffic {
     heartbeats: u64,
     waiting: u64,
     responses: u64,
+    sessions: u64,
     rejected: RejectCounts,
     /// Peers that made way for others.
     peers_displaced: u64,
@@ -73,6 +76,7 @@ impl Traffic {
             }
             Ok(Taken::Waiting) => add(&mut self.waiting),
             Ok(Taken::Response) => add(&mut self.responses),
+            Ok(Taken::Session) => add(&mut self.sessions),
             Err(why) => self.rejected.count(why),
         }
     }
@@ -86,14 +90,17 @@ impl Traffic {
     #[cfg(feature = "sim")]
     #[inline]
     pub(super) fn books(&self) -> (u64, u64) {
-        (self.received, self.accepted + self.waiting + self.responses + self.rejected.total())
+        (self.received, self.accepted + self.waiting + self.responses + self.sessions + self.rejected.total())
     }
 }
 
 impl Rooms {
     /// What all rooms have counted and hold.
     pub(super) fn stats(&self) -> Stats {
-        let Traffic { received, accepted, heartbeats, waiting, responses, rejected, peers_displaced } = self.traffic;
+        let Traffic { received, accepted, heartbeats, waiting, responses, sessions, rejected, peers_displaced } =
+            self.traffic;
+        // What was given up while it waited for its session counts as if it had been handed out.
+        let lost = self.links.as_ref().map_or(0, |links| links.lost());
         let ((transmitted, unsent), (requests, timeouts)) = (self.outbox.counts(), self.client.counts());
         let Counts { approved, refused, expired, displaced, unanswered } = self.inbox.counts();
         Stats {
@@ -102,9 +109,10 @@ impl Rooms {
             heartbeats,
             waiting,
             responses,
+            sessions,
             rejected,
-            transmitted,
-            unsent,
+            transmitted: transmitted.saturating_add(lost),
+            unsent: unsent.saturating_add(lost),
             requests,
             timeouts,
             approved,
@@ -127,6 +135,7 @@ impl Rooms {
             nonces: self.admission.nonces(),
             events: self.events.len(),
             transmits: self.outbox.len(),
+            sessions: self.links.as_ref().map_or(0, |links| links.len()),
         }
     }
 }
@@ -149,4 +158,6 @@ pub struct Tables {
     pub events: usize,
     /// Datagrams waiting to be sent.
     pub transmits: usize,
+    /// Sessions, those included that are not up yet.
+    pub sessions: usize,
 }

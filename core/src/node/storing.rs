@@ -7,6 +7,7 @@ use super::event::Event;
 use super::{Node, Rooms};
 use crate::identity::{PublicKey, Statement};
 use crate::pins::{Change, Origin, PinError, Pins, RecordError};
+use crate::session::Stamp;
 use crate::time::Now;
 use crate::{Durable, StoreError, StoreOp, StoreSeq};
 
@@ -45,6 +46,12 @@ impl Storing {
     /// Whether one more change can wait.
     fn has_room(&self) -> bool {
         self.0.as_ref().is_none_or(|waiting| waiting.changes.len() + waiting.ended.len() < waiting.max)
+    }
+
+    /// The newest stamp of a peer's first messages of sessions: to be kept before the handshake is answered. The sessions have it in memory.
+    #[allow(clippy::unused_self, clippy::needless_pass_by_ref_mut, reason = "a store of stamps goes here")]
+    pub(super) fn note_stamp(&mut self, did: &str, key: PublicKey, stamp: Stamp) {
+        let _ = (did, key, stamp);
     }
 
     fn push(&mut self, change: Change) -> Keeping {
@@ -145,8 +152,14 @@ impl Node {
     /// [`PinError::Busy`].
     pub fn unpin(&mut self, did: &str) -> Result<Option<Keeping>, PinError> {
         self.rooms.check_room()?;
-        let change = self.policy.pins.unpin(did);
-        Ok(change.map(|change| self.rooms.storing.push(change)))
+        let key = self.policy.pins.get(did).map(|pin| pin.key);
+        let Some(change) = self.policy.pins.unpin(did) else { return Ok(None) };
+        let kept = self.rooms.storing.push(change);
+        if let Some(links) = &mut self.rooms.links {
+            links.forget(self.rooms.admission.name(did));
+        }
+        key.into_iter().for_each(|key| self.end_sessions_of(&key));
+        Ok(Some(kept))
     }
 
     /// Retire a key by a statement that somebody brought to the operator. It holds from the next packet on, also if it cannot be kept.
@@ -156,7 +169,9 @@ impl Node {
     pub fn retire(&mut self, statement: &Statement) -> Result<Keeping, PinError> {
         self.rooms.check_room()?;
         let change = self.policy.pins.retire(statement, true)?;
-        Ok(self.rooms.storing.push(change))
+        let kept = self.rooms.storing.push(change);
+        self.end_sessions_of(&statement.key());
+        Ok(kept)
     }
 }
 
