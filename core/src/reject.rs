@@ -20,7 +20,8 @@ pub enum Reject {
     NotForUs,
     /// Our own name as the sender.
     OwnName,
-    /// It bears no valid signature, although one is demanded: a key is pinned to its sender's name, or whoever is heard has to sign.
+    /// It bears no valid signature, although one is demanded: a key is pinned to its sender's name, or whoever is heard has to sign or to come through a session. Also what comes
+    /// through a session in another name than that of the session.
     BadSignature,
     /// Signed by another key than the one that is pinned to its sender's name.
     Unpinned,
@@ -46,11 +47,19 @@ pub enum Reject {
     Unrequested,
     /// A response from another address or name than the one that was asked.
     WrongResponder,
+    /// A message of a session's handshake that does not hold, or that nobody waits for.
+    Handshake,
+    /// A first message of a session while there are too many of them, without a valid cookie.
+    Cookie,
+    /// Encrypted under keys that are not, or no longer, those of any session.
+    Sealed,
+    /// Its sender has a name and key with which another node speaks as well.
+    Clone,
 }
 
 impl Reject {
     /// How many reasons there are.
-    pub const COUNT: usize = 19;
+    pub const COUNT: usize = 23;
 
     /// Every reason, in declaration order.
     pub const ALL: [Self; Self::COUNT] = [
@@ -73,6 +82,10 @@ impl Reject {
         Self::Busy,
         Self::Unrequested,
         Self::WrongResponder,
+        Self::Handshake,
+        Self::Cookie,
+        Self::Sealed,
+        Self::Clone,
     ];
 
     /// The name in logs and JSON: lower case with underscores.
@@ -98,6 +111,10 @@ impl Reject {
             Self::Busy => "busy",
             Self::Unrequested => "unrequested",
             Self::WrongResponder => "wrong_responder",
+            Self::Handshake => "handshake",
+            Self::Cookie => "cookie",
+            Self::Sealed => "sealed",
+            Self::Clone => "clone",
         }
     }
 }
@@ -153,6 +170,6 @@ mod tests {
             }
         }
         assert!(counts.iter().enumerate().all(|(i, (why, n))| why == Reject::ALL[i] && n == i as u64 + 1));
-        assert_eq!(counts.total(), 190);
+        assert_eq!(counts.total(), 276);
     }
 }

@@ -240,6 +240,14 @@ impl Peers {
         if self.fits(seat.did(), rank, None) { self.insert(now, seat.name, path, rank) } else { Recorded::Full }
     }
 
+    /// A peer's session moved, after its new address had proven itself. Nothing where there is no such peer.
+    pub(super) fn follow(&mut self, now: Instant, seat: PeerLookup<'_>, path: Path) {
+        if let Some(slot) = seat.slot {
+            self.refresh(now, slot, path, Rank::Proven);
+            self.prove(seat, path.remote);
+        }
+    }
+
     /// Note that the address answered a request of ours. The peer must be recorded at this path; its seat may be from before
     /// that.
     pub fn prove(&mut self, seat: PeerLookup<'_>, remote: SocketAddr) {
