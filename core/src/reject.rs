@@ -50,10 +50,10 @@ pub enum Reject {
 
 impl Reject {
     /// How many reasons there are.
-    pub const COUNT: usize = 19;
+    pub(crate) const COUNT: usize = 19;
 
     /// Every reason, in declaration order.
-    pub const ALL: [Self; Self::COUNT] = [
+    pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::Header,
         Self::Malformed,
         Self::TooLong,

@@ -36,7 +36,9 @@ pub use replay::{Admission, FixedReplayWindow, ReplayConfig};
 #[cfg(feature = "alloc")]
 pub use rules::Gate;
 #[cfg(feature = "alloc")]
-pub use trust::{Source, Standing, TrustConfig, TrustError, TrustTable};
+pub(crate) use trust::TrustTable;
+#[cfg(feature = "alloc")]
+pub use trust::{Source, Standing, TrustConfig, TrustError};
 #[cfg(feature = "alloc")]
 pub use vouch::{Expiry, MAX_VOUCH_ID, Vouch, VouchConfig, VouchError, VouchId, VouchRegistry, VouchStats};
 #[cfg(feature = "alloc")]

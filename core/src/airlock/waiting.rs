@@ -205,11 +205,6 @@ impl<T, S: Storage> WaitingTable<T, S> {
         self.entries.get(id).map(|e| &e.value)
     }
 
-    /// What waits under this id, to change it.
-    pub fn get_mut(&mut self, id: WaitingId) -> Option<&mut T> {
-        self.entries.get_mut(id).map(|e| &mut e.value)
-    }
-
     /// Take an entry out: it was decided.
     pub fn remove(&mut self, id: WaitingId) -> Option<T> {
         let claim = self.entries.get(id)?.claim;
@@ -256,12 +251,6 @@ impl<T, S: Storage> WaitingTable<T, S> {
         self.by_age
             .iter(&self.entries)
             .filter_map(|slot| Some((self.entries.id_at(slot)?, &self.entries.at(slot)?.value)))
-    }
-
-    /// Bytes of heap held by the table itself, without what the values own.
-    #[must_use]
-    pub fn heap_bytes(&self) -> usize {
-        self.entries.heap_bytes()
     }
 }
 

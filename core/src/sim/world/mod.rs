@@ -340,12 +340,6 @@ impl World {
         self.net.trace.digest()
     }
 
-    /// How many nodes are under test.
-    #[must_use]
-    pub const fn nodes(&self) -> u32 {
-        self.nodes
-    }
-
     /// A node, unless it is down.
     #[must_use]
     pub fn node(&self, n: u32) -> Option<&Node> {
