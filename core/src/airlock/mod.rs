@@ -32,7 +32,7 @@ pub use gate::{GateConfig, GateError, Pod, Rule, RuleError, Subject, Verdict, un
 pub use legacy::{LegacyError, LegacyList};
 #[cfg(feature = "alloc")]
 pub use replay::ReplayWindow;
-pub use replay::{Admission, FixedReplayWindow, ReplayConfig};
+pub use replay::{Admission, FixedReplayWindow, ReplayConfig, ReplayReject};
 #[cfg(feature = "alloc")]
 pub use rules::Gate;
 #[cfg(feature = "alloc")]

@@ -49,7 +49,7 @@ impl Node {
             return Err(Reject::SourcePortZero);
         }
         let bytes = &*bytes;
-        let frame = &Frame::decode(bytes).map_err(|why| why.reject())?;
+        let frame = &Frame::decode(bytes)?;
         let ingress = Ingress { path, frame, bytes };
         match &frame.message {
             Message::Packet(packet) => self.take_packet(now, &ingress, packet),
