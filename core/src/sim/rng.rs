@@ -2,7 +2,7 @@
 
 use crate::Seed;
 
-/// A SplitMix64 generator. Everything that a world decides by chance it draws from dice like these, forked from one
+/// A SplitMix64 generator. Everything that a world decides by chance it draws from generators like these, forked from one
 /// [`Seed`] by label; what nodes under test draw stays their own.
 #[derive(Clone, Debug)]
 pub struct SimRng(u64);
