@@ -141,7 +141,7 @@ impl AdmissionControl {
         let admission = match self.replay.check_name(now, name, nonce, stamp, origin) {
             Ok(admission) => Some(admission),
             Err(_) if self.faults.no_replay_check() => None,
-            Err(why) => return Err(why),
+            Err(why) => return Err(why.into()),
         };
         // Last, because it costs most: nothing is remembered of a packet whose signature does not hold.
         let claimed = matches!(claim, Claim::Signed(_));

@@ -125,7 +125,7 @@ impl NodeConfig {
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.gate.check()?;
         for (field, interval) in [("heartbeat", self.heartbeat), ("peer_cleanup", Some(self.peer_cleanup))] {
             if interval.is_some_and(|interval| interval < MIN_INTERVAL) {

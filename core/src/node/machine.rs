@@ -115,12 +115,12 @@ impl Node {
 
     /// The next event about a request of ours: [`Event::Response`] or [`Event::Timeout`]. Passes over everything else,
     /// which stays for [`poll_notice`](Self::poll_notice).
-    pub fn poll_reply(&mut self) -> Option<Event<'_>> {
+    pub(crate) fn poll_reply(&mut self) -> Option<Event<'_>> {
         self.rooms.poll_reply()
     }
 
     /// The next event about others: any but those of [`poll_reply`](Self::poll_reply).
-    pub fn poll_notice(&mut self) -> Option<Event<'_>> {
+    pub(crate) fn poll_notice(&mut self) -> Option<Event<'_>> {
         self.follow_sessions();
         self.rooms.poll_notice()
     }

@@ -122,7 +122,7 @@ pub struct PeerLookup<'a> {
 impl<'a> PeerLookup<'a> {
     /// The DID.
     #[must_use]
-    pub const fn did(self) -> &'a str {
+    pub(crate) const fn did(self) -> &'a str {
         self.name.as_str()
     }
 
@@ -250,7 +250,7 @@ impl Peers {
 
     /// Note that the address answered a request of ours. The peer must be recorded at this path; its seat may be from before
     /// that.
-    pub fn prove(&mut self, seat: PeerLookup<'_>, remote: SocketAddr) {
+    pub(crate) fn prove(&mut self, seat: PeerLookup<'_>, remote: SocketAddr) {
         let Some(slot) = seat.slot.or_else(|| self.look_up_name(seat.name).slot) else { return };
         if let Some(peer) = self.slab.at_mut(slot)
             && peer.path.remote == remote
@@ -264,7 +264,7 @@ impl Peers {
 
     /// Whether this address has proven to be that of this DID.
     #[must_use]
-    pub fn is_proven(&self, seat: PeerLookup<'_>, remote: SocketAddr) -> bool {
+    pub(crate) fn is_proven(&self, seat: PeerLookup<'_>, remote: SocketAddr) -> bool {
         seat.slot.and_then(|slot| self.slab.at(slot)).is_some_and(|p| p.proven == Some(remote))
     }
 

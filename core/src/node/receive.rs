@@ -56,7 +56,7 @@ impl Node {
             return self.take_sealed(now, path, bytes);
         }
         let bytes = &*bytes;
-        let frame = &Frame::decode(bytes).map_err(|why| why.reject())?;
+        let frame = &Frame::decode(bytes)?;
         self.take_frame(now, &Ingress { path, session: None, frame, bytes })
     }
 

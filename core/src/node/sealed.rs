@@ -46,7 +46,7 @@ impl Node {
             session::Ingress::Nothing => return Ok(Taken::Session),
         };
         let bytes = bytes.get(body).unwrap_or_default();
-        let frame = &Frame::decode(bytes).map_err(|why| why.reject())?;
+        let frame = &Frame::decode(bytes)?;
         let (did, path) = self.rooms.links.as_ref().and_then(|links| links.peer(from.id)).ok_or(Reject::Sealed)?;
         // Whoever is at the other side speaks in its own name, and in no other.
         match &frame.message {

@@ -96,7 +96,7 @@ impl Broker {
 
     /// Whether it was left for good and its stream is gone.
     #[must_use]
-    pub const fn is_closed(&self) -> bool {
+    pub(crate) const fn is_closed(&self) -> bool {
         matches!(self.link.state, State::Closed)
     }
 
@@ -215,13 +215,13 @@ impl Broker {
 
     /// Whether [`poll_order`](Self::poll_order) has one.
     #[must_use]
-    pub const fn has_order(&self) -> bool {
+    pub(crate) const fn has_order(&self) -> bool {
         self.link.abort || self.link.dial || self.link.finish
     }
 
     /// Whether bytes are taken; not while there is too much to acknowledge.
     #[must_use]
-    pub fn takes_bytes(&self) -> bool {
+    pub(crate) fn takes_bytes(&self) -> bool {
         self.link.control.len() < MAX_CONTROL
     }
 

@@ -169,7 +169,7 @@ impl Inbox {
 
     /// Whether there is a message for the application.
     #[must_use]
-    pub fn has_message(&self) -> bool {
+    pub(crate) fn has_message(&self) -> bool {
         !self.ready.is_empty()
     }
 

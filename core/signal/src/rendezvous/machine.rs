@@ -265,7 +265,7 @@ impl Rendezvous {
 
     /// Whether there is something to write to a broker.
     #[must_use]
-    pub fn broker_wants_write(&self, now: Now, at: usize) -> bool {
+    pub(crate) fn broker_wants_write(&self, now: Now, at: usize) -> bool {
         self.spots.get(at).and_then(|spot| spot.broker.as_ref()).is_some_and(|broker| broker.wants_write(now.mono))
     }
 
