@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sluis_core::driver::StoreBatch;
 use sluis_core::node::Node;
-use sluis_core::pins::{Change, PinConfig, Pins, RecordError};
+use sluis_core::pins::{Change, PinConfig, Pins};
 use sluis_core::{StoreOp, StoreSeq};
 use sluis_store::Store;
 
@@ -55,7 +55,10 @@ pub(crate) fn keep(store: &mut Store, change: &Change) -> Result<(), Fail> {
 }
 
 /// Records that are not understood are not passed over: who does not know all that was decided believes too much.
-fn each(store: &mut Store, mut take: impl FnMut(&[u8], &[u8]) -> Result<bool, RecordError>) -> Result<(), Fail> {
+pub(crate) fn each<E: std::fmt::Display>(
+    store: &mut Store,
+    mut take: impl FnMut(&[u8], &[u8]) -> Result<bool, E>,
+) -> Result<(), Fail> {
     let path = store.path();
     let damaged = |why: &dyn std::fmt::Display| {
         Fail::runtime(format!(
