@@ -10,6 +10,7 @@ use super::backoff::{Backoff, jitter};
 use super::link::{Link, State};
 use super::outbox::Outbox;
 use super::{End, Left, PublishError, Settings};
+use crate::faults::Faults;
 use crate::key::PublicKey;
 use crate::mqtt::Reader;
 
@@ -84,8 +85,15 @@ impl Broker {
             called: now,
             rtt: Duration::ZERO,
             counts: Counts::default(),
+            again: false,
+            faults: Faults::default(),
         };
         Self { reader, link }
+    }
+
+    /// Switch protections off.
+    pub(crate) const fn set_faults(&mut self, faults: Faults) {
+        self.link.faults = faults;
     }
 
     /// Whether messages can be published and are heard.
