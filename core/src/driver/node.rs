@@ -7,7 +7,7 @@ use super::handle::{Answer, Handle, Request, Requests};
 use crate::framing::{Decision, Encoding, PingType, Priority, Response, Text, Value, ValueBuf, Zone};
 use crate::identity::PublicKey;
 use crate::node::{
-    AnswerError, Answered, Auth, Event, Node, OpenId, Outcome, Ping, PingError, Received, RequestId, WaitId,
+    AnswerError, Answered, Auth, Event, Keeping, Node, OpenId, Outcome, Ping, PingError, Received, RequestId, WaitId,
 };
 #[cfg(feature = "record")]
 use crate::record::Recorded;
@@ -110,6 +110,15 @@ pub enum Notice {
         key: PublicKey,
         /// The one that takes its place.
         successor: Option<PublicKey>,
+    },
+    /// The first key that signed under a name was pinned to it.
+    Pinned {
+        /// The name.
+        did: Box<str>,
+        /// The key.
+        key: PublicKey,
+        /// When that is safe.
+        keeping: Keeping,
     },
     /// Changes up to this number are on the medium, or were taken back.
     Kept {
@@ -249,6 +258,7 @@ fn notice_of(event: Event<'_>) -> Option<Notice> {
         Event::PeerSeen { did, path } => Some(Notice::PeerSeen { did: did.into(), path }),
         Event::PeerLost { did } => Some(Notice::PeerLost { did: did.into() }),
         Event::Retired { key, successor } => Some(Notice::Retired { key, successor }),
+        Event::Pinned { did, key, keeping } => Some(Notice::Pinned { did: did.into(), key, keeping }),
         Event::Kept { upto, result } => Some(Notice::Kept { upto, result }),
         Event::Response(_) | Event::Timeout { .. } | Event::Unsent { .. } => None,
     }

@@ -37,7 +37,7 @@ impl Node {
         }
         let timeout = ping.timeout.unwrap_or(self.config.request_timeout);
         let pinned = self.policy.pins.get_name(self.rooms.admission.name(ping.target)).is_some();
-        let pinned = pinned || self.policy.require >= Require::Signed;
+        let pinned = pinned || self.policy.require >= Require::Signed || self.policy.first_use.allows(ping.target);
         self.rooms.ask(now, ping, now.mono + timeout, pinned)
     }
 

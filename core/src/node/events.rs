@@ -9,6 +9,7 @@ use super::event::{Answered, Auth, Decided, Event, OpenId, Outcome, Received, Wa
 use super::inbox::{Inbound, Kept};
 use super::policy::Judged;
 use super::queue::{Full, Queue};
+use super::storing::Keeping;
 use crate::Path;
 use crate::airlock::{Rank, Source};
 use crate::framing::{Decision, Encoding, Zone};
@@ -50,6 +51,8 @@ enum Head {
     PeerLost,
     /// Bytes: the key, then its successor if there is one.
     Retired,
+    /// Bytes: the key, then the name.
+    Pinned { keeping: Keeping },
 }
 
 /// The fixed part of a queued response; its bytes are the datagram, then the key if it is signed.
@@ -206,6 +209,10 @@ impl Events {
         self.notices.push(Head::Retired, &[key.as_bytes(), successor.as_ref().map_or(&[][..], |key| key)])
     }
 
+    pub(super) fn pinned(&mut self, did: &str, key: PublicKey, keeping: Keeping) -> Result<(), Full> {
+        self.notices.push(Head::Pinned { keeping }, &[key.as_bytes(), did.as_bytes()])
+    }
+
     /// Take out the oldest response.
     pub(super) fn pop_reply(&mut self) -> Option<Event<'_>> {
         let (ReplyHead { request, decision, from, signed, rtt, last }, bytes) = self.replies.pop()?;
@@ -268,6 +275,11 @@ impl Events {
                 let (key, successor) = bytes.split_first_chunk::<32>()?;
                 let successor = successor.first_chunk::<32>().copied().map(PublicKey::checked);
                 Some(Event::Retired { key: PublicKey::checked(*key), successor })
+            }
+            Head::Pinned { keeping } => {
+                let (key, did) = bytes.split_first_chunk::<32>()?;
+                let did = core::str::from_utf8(did).ok()?;
+                Some(Event::Pinned { did, key: PublicKey::checked(*key), keeping })
             }
             Head::PeerLost => Some(Event::PeerLost { did: core::str::from_utf8(bytes).ok()? }),
         }

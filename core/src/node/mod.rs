@@ -8,7 +8,8 @@
 //! * A ROOD sender gets no byte and leaves nothing but a counter (and, on request, the name of the last one).
 //! * A name with a [pinned](crate::pins) key is believed only where that key signed; pings, answers and heartbeats of a node with an
 //!   [`Identity`] are signed. A statement that retires a key holds from the next packet on.
-//! * What has to survive is given out to a store ([`Durable`](crate::Durable)) and acknowledged when it is there.
+//! * What has to survive is given out to a store ([`Durable`](crate::Durable)) and acknowledged when it is there. Nothing that was admitted before a restart is admitted after
+//!   it, whatever the wall clock shows: a packet waits until a mark that covers its stamp is stored, as long as anything can be.
 //! * A ping is accepted only after room was found for its answer, its event and its table entries.
 //! * A response is accepted only from whom and where it was asked; every request ends once.
 //! * A waiting ping that is decided later is answered then: its sender gets a second response.

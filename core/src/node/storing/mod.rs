@@ -77,7 +77,6 @@ struct Entry {
 #[derive(Debug)]
 enum What {
     /// A pin or a retired key.
-    #[allow(dead_code, reason = "for keys that are pinned at first sight")]
     Pin { change: Change, first_use: bool },
     /// Something else that somebody decided and is told of.
     Decision { key: Box<[u8]>, value: Option<Box<[u8]>>, undo: Undo },
@@ -119,7 +118,7 @@ impl Storing {
     }
 
     /// Whether one more change can wait.
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         let told = |waiting: &Waiting| waiting.changes.iter().filter(|entry| entry.what.is_told()).count();
         self.0.as_ref().is_none_or(|waiting| told(waiting) + waiting.ended.len() < waiting.max)
     }
@@ -165,7 +164,6 @@ impl Storing {
     }
 
     /// Whether the key of this name was pinned at first sight and that is not on the medium yet.
-    #[allow(dead_code, reason = "for keys that are pinned at first sight")]
     pub(super) fn is_new(&self, did: &str) -> bool {
         let Some(waiting) = self.0.as_deref() else { return false };
         let mut first_uses = waiting.changes.iter().filter_map(|entry| match &entry.what {
@@ -176,7 +174,6 @@ impl Storing {
     }
 
     /// Whether nothing could be written of late.
-    #[allow(dead_code, reason = "for keys that are pinned at first sight")]
     pub(super) fn is_failing(&self, now: Instant) -> bool {
         self.0.as_ref().is_some_and(|waiting| waiting.is_failing(now))
     }

@@ -73,6 +73,7 @@ pub(super) fn told(node: &mut Node) -> Vec<String> {
             Event::Heartbeat { did, .. } => std::format!("heartbeat {did}"),
             Event::PeerLost { did } => std::format!("lost {did}"),
             Event::Retired { successor, .. } => std::format!("retired, successor={}", successor.is_some()),
+            Event::Pinned { did, .. } => std::format!("pinned {did}"),
             Event::Kept { upto, result } => std::format!("kept {} {result:?}", upto.0),
         });
     }
