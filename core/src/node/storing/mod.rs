@@ -64,6 +64,8 @@ struct Waiting {
     mark: Mark,
     stamps: Stamps,
     held: Held,
+    /// What was held is looked at again.
+    again: bool,
     /// When a commit failed last, as long as none has succeeded since.
     failed: Option<Instant>,
 }
@@ -112,6 +114,7 @@ impl Storing {
             mark: Mark::new(),
             stamps: Stamps::new(MAX_STAMPS, names.clone()),
             held: Held::default(),
+            again: false,
             failed: None,
         };
         Self(on.then(|| Box::new(waiting())))
@@ -156,7 +159,7 @@ impl Storing {
         if waiting.is_failing(now.mono) {
             return false;
         }
-        let holds = !waiting.mark.admits(now, stamp);
+        let holds = !waiting.mark.admits(now, stamp, waiting.again);
         if holds {
             waiting.stamps.resume();
         }
@@ -181,6 +184,10 @@ impl Storing {
     /// Have a datagram wait until a commit has ended; false if there is no room.
     pub(super) fn hold(&mut self, path: Path, bytes: &[u8]) -> bool {
         self.0.as_mut().is_some_and(|waiting| waiting.held.push(path, bytes))
+    }
+
+    fn set_again(&mut self, again: bool) {
+        self.0.iter_mut().for_each(|waiting| waiting.again = again);
     }
 
     fn held(&self) -> usize {
@@ -301,6 +308,7 @@ impl Durable for Node {
     fn handle_stored(&mut self, now: Now, upto: StoreSeq, result: Result<(), StoreError>) {
         self.rooms.timers.advance(now.mono);
         self.rooms.storing.end(now.mono, upto, result, &mut self.policy);
+        self.rooms.storing.set_again(true);
         // Those that still have to wait go to the back.
         for _ in 0..self.rooms.storing.held() {
             let Some((path, mut bytes)) = self.rooms.storing.0.as_mut().and_then(|waiting| waiting.held.pop()) else {
@@ -309,6 +317,7 @@ impl Durable for Node {
             let taken = self.take(now, path, &mut bytes);
             self.rooms.traffic.count_held(taken);
         }
+        self.rooms.storing.set_again(false);
     }
 }
 
