@@ -82,9 +82,15 @@ pub(crate) struct ListenArgs {
     /// Believe of this name only what this key signs: a key in any form that `key export` prints, or a file with it; may be repeated
     #[arg(long, value_name = "DID=KEY", value_parser = values::pin)]
     pub(crate) pin: Vec<Pin>,
-    /// Keep what has to survive a restart in this directory: which key is pinned to which name, and which keys have been retired
+    /// Keep what has to survive a restart in this directory: pins, retired keys, trust that is set while it runs, and what keeps
+    /// out packets from before the restart
     #[arg(long, value_name = "DIR", conflicts_with = "capture")]
     pub(crate) state: Option<PathBuf>,
+    /// Pin the first key that signs validly under a name that matches, unless one is pinned already; without a pattern under any
+    /// name; may be repeated
+    #[arg(long, value_name = "DID-PATTERN", num_args = 0..=1, require_equals = true, default_missing_value = "*",
+          value_parser = values::pattern)]
+    pub(crate) trust_first_use: Vec<String>,
     /// What others have to prove to be heard at all; a name with a pinned key has to be signed for in any case
     #[arg(long, value_enum, default_value = "none")]
     pub(crate) require: Require,
@@ -92,7 +98,7 @@ pub(crate) struct ListenArgs {
     #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true)]
     pub(crate) reply: Option<JsonText>,
     /// Take pings stamped up to so long before the start: clocks of senders may be behind by that, but what was sent to
-    /// this node in that time may be replayed to it once [default: 0]
+    /// this node in that time may be replayed to it once, also with --state [default: 0]
     #[arg(long, value_name = "TIME", value_parser = values::time, allow_negative_numbers = true)]
     pub(crate) accept_older: Option<Duration>,
     /// Read settings from a TOML file; flags win
@@ -184,6 +190,9 @@ pub(crate) struct PingArgs {
     /// Take the pins of this directory (see `sluis pin`)
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
+    /// Pin the key of the first valid answer, unless one is pinned already: in --state, or else for this run
+    #[arg(long)]
+    pub(crate) trust_first_use: bool,
     /// How the ping is written
     #[arg(long, value_enum, default_value = "json")]
     pub(crate) encoding: Encoding,

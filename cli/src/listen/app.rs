@@ -239,6 +239,7 @@ impl Listen {
                 self.aside(&format!("at {}", path.remote), "peer ", Text::new(did));
             }
             Event::Retired { key, successor } => self.tell_retired(*key, *successor),
+            Event::Pinned { did, key, keeping } => self.tell_pinned(did, *key, *keeping),
             Event::Kept { upto, result } => self.tell_kept(*upto, *result),
             Event::PeerLost { did } => self.aside("is silent and forgotten", "peer ", Text::new(did)),
             _ => {}

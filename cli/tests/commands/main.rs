@@ -9,6 +9,8 @@ mod demo;
 mod ends;
 mod flow;
 mod identity;
+#[cfg(unix)]
+mod kept;
 mod keys;
 mod looks;
 #[cfg(unix)]

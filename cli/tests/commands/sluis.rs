@@ -173,7 +173,19 @@ impl Raw {
 
     /// The same with a payload.
     pub(crate) fn frame_with(source: &str, packet_id: &str, intent: &str, nonce: &str, payload: Value<'_>) -> Vec<u8> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        Self::frame_at(Duration::ZERO, source, packet_id, intent, nonce, payload)
+    }
+
+    /// The same by a clock that is ahead.
+    pub(crate) fn frame_at(
+        ahead: Duration,
+        source: &str,
+        packet_id: &str,
+        intent: &str,
+        nonce: &str,
+        payload: Value<'_>,
+    ) -> Vec<u8> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") + ahead;
         let wall = Wall::from_micros(i64::try_from(since.as_micros()).expect("before 292277"));
         let mut stamp = [0; 32];
         let packet = Packet {

@@ -7,8 +7,8 @@ use super::handle::{Answer, Handle, Request, Requests};
 use crate::framing::{Decision, Encoding, PingType, Priority, Response, Text, Value, ValueBuf, Zone};
 use crate::identity::PublicKey;
 use crate::node::{
-    AnswerError, Answered, Auth, Event, Node, OpenId, Outcome, Ping, PingError, Received, RequestId, SessionChange,
-    SessionState, WaitId,
+    AnswerError, Answered, Auth, Event, Keeping, Node, OpenId, Outcome, Ping, PingError, Received, RequestId,
+    SessionChange, SessionState, WaitId,
 };
 #[cfg(feature = "record")]
 use crate::record::Recorded;
@@ -124,6 +124,15 @@ pub enum Notice {
         state: SessionState,
         /// The suite that it speaks.
         suite: u8,
+    },
+    /// The first key that signed under a name was pinned to it.
+    Pinned {
+        /// The name.
+        did: Box<str>,
+        /// The key.
+        key: PublicKey,
+        /// When that is safe.
+        keeping: Keeping,
     },
     /// Changes up to this number are on the medium, or were taken back.
     Kept {
@@ -266,6 +275,7 @@ fn notice_of(event: Event<'_>) -> Option<Notice> {
         Event::Session(SessionChange { did, key, path, state, suite }) => {
             Some(Notice::Session { did: did.into(), key, path, state, suite })
         }
+        Event::Pinned { did, key, keeping } => Some(Notice::Pinned { did: did.into(), key, keeping }),
         Event::Kept { upto, result } => Some(Notice::Kept { upto, result }),
         Event::Response(_) | Event::Timeout { .. } | Event::Unsent { .. } => None,
     }

@@ -9,7 +9,7 @@ use alloc::string::String;
 use super::NodeConfig;
 use super::event::Auth;
 use super::faults::Faults;
-use super::identity::{self, Claim, FromSession, Verifications};
+use super::identity::{self, Budget, Claim, FromSession, Proof};
 use super::inbox;
 use super::ingress::{Ingress, Sender, Texts};
 use super::peers::{PeerLookup, Peers};
@@ -17,8 +17,9 @@ use super::policy::{Judged, Policy};
 use crate::airlock::replay::Origin;
 use crate::airlock::{Admission, Rank, ReplayWindow};
 use crate::framing::{Digest, Packet, PingType, Zone};
+use crate::identity::PublicKey;
 use crate::limits::BROADCAST;
-use crate::time::{Instant, Now, Wall, iso};
+use crate::time::{Duration, Instant, Now, Wall, iso};
 use crate::{Name, Path, Reject, SipKey, check_did, session};
 
 /// Longest timestamp that is unescaped; one without escapes may be longer.
@@ -31,7 +32,9 @@ pub(super) struct AdmissionControl {
     names: SipKey,
     replay: ReplayWindow,
     /// How many signatures of strangers may still be verified.
-    verifications: Verifications,
+    verifications: Budget,
+    /// How many names may still be pinned at first sight.
+    first_uses: Budget,
     /// Who met silence last, where that is kept.
     last_rood: Option<Box<LastRood>>,
     /// Nothing, outside of a simulation.
@@ -47,6 +50,8 @@ pub(super) struct Passed<'a> {
     pub(super) auth: Auth,
     /// What the proof that it bears covers; `None` if it bears none.
     pub(super) digest: Option<Digest>,
+    /// The key that signed, where it is the first of its name and the operator has it believed: to be pinned before anything else happens.
+    pub(super) first_use: Option<PublicKey>,
     /// Always there, outside of a simulation.
     admission: Option<Admission>,
 }
@@ -65,13 +70,19 @@ impl AdmissionControl {
         if let Some(floor) = config.not_before {
             replay.raise_floor(floor);
         }
-        let verifications = Verifications::new(config.caps.verifications);
-        Self { names, replay, verifications, last_rood: config.keep_last_rood.then(Box::default), faults }
+        let verifications = Budget::new(config.caps.verifications, Duration::from_secs(1));
+        let first_uses = Budget::new(config.caps.first_uses, Duration::from_secs(60));
+        Self { names, replay, verifications, first_uses, last_rood: config.keep_last_rood.then(Box::default), faults }
     }
 
     /// Take nothing stamped up to this.
     pub(super) fn raise_floor(&mut self, floor: Wall) {
         self.replay.raise_floor(floor);
+    }
+
+    /// Whether a stored floor is to be passed over.
+    pub(super) fn forgets_floor(&self) -> bool {
+        self.faults.forget_floor()
     }
 
     /// A name with its hash.
@@ -92,7 +103,7 @@ impl AdmissionControl {
         own: &str,
         now: Now,
         (ingress, packet): (&Ingress<'_>, &Packet<'_>),
-        texts: Texts<'a>,
+        (texts, may_pin): (Texts<'a>, bool),
     ) -> Result<Passed<'a>, Reject> {
         let Texts { sender, nonce, timestamp } = texts;
         check_did(sender.did).map_err(|_| Reject::Malformed)?;
@@ -109,7 +120,9 @@ impl AdmissionControl {
                 return Err(why);
             }
         };
-        let judged = policy.judge(now.wall, &sender.subject(), name, claim.proof());
+        let first_use = matches!(claim, Claim::Signed(None)) && may_pin;
+        let proof = if first_use { Proof::Pinned } else { claim.proof() };
+        let judged = policy.judge(now.wall, &sender.subject(), name, proof);
         match judged.zone {
             Zone::Rood if !self.faults.answer_rood() => {
                 if let Some(last) = &mut self.last_rood {
@@ -149,7 +162,8 @@ impl AdmissionControl {
             return Err(Reject::Busy);
         }
         let (auth, digest) = claim.verify(packet, ingress.frame.encoding)?;
-        Ok(Passed { sender, seat, judged, rank, auth, digest, admission })
+        let first_use = auth.key().filter(|_| first_use);
+        Ok(Passed { sender, seat, judged, rank, auth, digest, first_use, admission })
     }
 
     /// Whether there may be a session with this key under this name; `speaks` says whether there was one before.
@@ -179,6 +193,11 @@ impl AdmissionControl {
     /// Whether another signature of a stranger may be verified now.
     pub(super) fn may_verify(&mut self, now: Instant) -> bool {
         self.verifications.take(now)
+    }
+
+    /// Whether another name may be pinned at first sight now, and if so, that it is.
+    pub(super) fn may_pin_first(&mut self, now: Instant, take: bool) -> bool {
+        if take { self.first_uses.take(now) } else { self.first_uses.has(now) }
     }
 
     /// Whether this target is us, or everyone.

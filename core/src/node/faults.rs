@@ -14,12 +14,15 @@ pub enum Fault {
     AnswerRood,
     /// Tables have no bounds.
     NoTableCap,
+    /// The stored replay floor is passed over at a start.
+    ForgetFloor,
 }
 
 #[cfg(feature = "sim")]
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::NoReplayCheck, Self::AnyResponder, Self::AnswerRood, Self::NoTableCap];
+    pub const ALL: [Self; 5] =
+        [Self::NoReplayCheck, Self::AnyResponder, Self::AnswerRood, Self::NoTableCap, Self::ForgetFloor];
 
     /// The name on a command line and in a recording.
     #[must_use]
@@ -29,6 +32,7 @@ impl Fault {
             Self::AnyResponder => "any-responder",
             Self::AnswerRood => "answer-rood",
             Self::NoTableCap => "no-table-cap",
+            Self::ForgetFloor => "forget-floor",
         }
     }
 
@@ -93,4 +97,5 @@ asked! {
     any_responder: AnyResponder,
     answer_rood: AnswerRood,
     no_table_cap: NoTableCap,
+    forget_floor: ForgetFloor,
 }

@@ -218,25 +218,32 @@ const fn reject_of(why: &ProofError) -> Reject {
     }
 }
 
-/// How many signatures of unproven addresses are verified: so that what they send costs a bounded share of a processor.
+/// How often something that strangers bring about may happen in a time: signatures of unproven addresses are verified for a bounded share of a processor, names
+/// are pinned at first sight so seldom that nobody fills the table.
 #[derive(Debug)]
-pub(super) struct Verifications {
-    per_second: u32,
+pub(super) struct Budget {
+    most: u32,
+    every: Duration,
     left: u32,
     since: Instant,
 }
 
-impl Verifications {
-    pub(super) const fn new(per_second: u32) -> Self {
-        Self { per_second, left: per_second, since: Instant::ZERO }
+impl Budget {
+    pub(super) const fn new(most: u32, every: Duration) -> Self {
+        Self { most, every, left: most, since: Instant::ZERO }
     }
 
-    /// Take one; `false` when this second's are used up.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
-        if now.saturating_since(self.since) >= Duration::from_secs(1) {
-            (self.left, self.since) = (self.per_second, now);
+    /// Whether any is left.
+    pub(super) fn has(&mut self, now: Instant) -> bool {
+        if now.saturating_since(self.since) >= self.every {
+            (self.left, self.since) = (self.most, now);
         }
-        let some = self.left > 0;
+        self.left > 0
+    }
+
+    /// Take one; `false` when those of this time are used up.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        let some = self.has(now);
         self.left = self.left.saturating_sub(1);
         some
     }
@@ -271,7 +278,7 @@ mod tests {
 
     #[test]
     fn strangers_have_so_many_signatures_verified_a_second() {
-        let mut budget = Verifications::new(3);
+        let mut budget = Budget::new(3, Duration::from_secs(1));
         let at = |millis| Instant::ZERO + Duration::from_millis(millis);
         assert_eq!([0, 1, 2, 3, 999].map(|millis| budget.take(at(millis))), [true, true, true, false, false]);
         assert!(budget.take(at(1000)));

@@ -27,7 +27,7 @@ pub enum Scenario {
     Storm,
     /// Clusters that are cut off from each other again and again.
     Partition,
-    /// Nodes crash and start again, with replayers on the paths.
+    /// Nodes with stores crash and start again, with replayers on the paths.
     Restart,
     /// Each node greets its neighbours once; from then on there are only heartbeats.
     Heartbeat,
@@ -216,6 +216,7 @@ fn partition(config: &mut WorldConfig, span: Duration) {
 fn restart(config: &mut WorldConfig, span: Duration, rng: &mut SimRng) {
     config.topology = Topology::Random { degree: 4 };
     config.habits.think = MS(200);
+    config.node.durable = true;
     lengthy(config, rng);
     if config.nodes >= 2 {
         place(config, rng, Box::new(Replayer::new(0.3)));

@@ -64,6 +64,8 @@ struct Waiting {
     mark: Mark,
     stamps: Stamps,
     held: Held,
+    /// What was held is looked at again.
+    again: bool,
     /// When a commit failed last, as long as none has succeeded since.
     failed: Option<Instant>,
 }
@@ -77,7 +79,6 @@ struct Entry {
 #[derive(Debug)]
 enum What {
     /// A pin or a retired key.
-    #[allow(dead_code, reason = "for keys that are pinned at first sight")]
     Pin { change: Change, first_use: bool },
     /// Something else that somebody decided and is told of.
     Decision { key: Box<[u8]>, value: Option<Box<[u8]>>, undo: Undo },
@@ -113,13 +114,14 @@ impl Storing {
             mark: Mark::new(),
             stamps: Stamps::new(MAX_STAMPS, names.clone()),
             held: Held::default(),
+            again: false,
             failed: None,
         };
         Self(on.then(|| Box::new(waiting())))
     }
 
     /// Whether one more change can wait.
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         let told = |waiting: &Waiting| waiting.changes.iter().filter(|entry| entry.what.is_told()).count();
         self.0.as_ref().is_none_or(|waiting| told(waiting) + waiting.ended.len() < waiting.max)
     }
@@ -157,7 +159,7 @@ impl Storing {
         if waiting.is_failing(now.mono) {
             return false;
         }
-        let holds = !waiting.mark.admits(now, stamp);
+        let holds = !waiting.mark.admits(now, stamp, waiting.again);
         if holds {
             waiting.stamps.resume();
         }
@@ -165,7 +167,6 @@ impl Storing {
     }
 
     /// Whether the key of this name was pinned at first sight and that is not on the medium yet.
-    #[allow(dead_code, reason = "for keys that are pinned at first sight")]
     pub(super) fn is_new(&self, did: &str) -> bool {
         let Some(waiting) = self.0.as_deref() else { return false };
         let mut first_uses = waiting.changes.iter().filter_map(|entry| match &entry.what {
@@ -176,7 +177,6 @@ impl Storing {
     }
 
     /// Whether nothing could be written of late.
-    #[allow(dead_code, reason = "for keys that are pinned at first sight")]
     pub(super) fn is_failing(&self, now: Instant) -> bool {
         self.0.as_ref().is_some_and(|waiting| waiting.is_failing(now))
     }
@@ -184,6 +184,10 @@ impl Storing {
     /// Have a datagram wait until a commit has ended; false if there is no room.
     pub(super) fn hold(&mut self, path: Path, bytes: &[u8]) -> bool {
         self.0.as_mut().is_some_and(|waiting| waiting.held.push(path, bytes))
+    }
+
+    fn set_again(&mut self, again: bool) {
+        self.0.iter_mut().for_each(|waiting| waiting.again = again);
     }
 
     fn held(&self) -> usize {
@@ -304,6 +308,7 @@ impl Durable for Node {
     fn handle_stored(&mut self, now: Now, upto: StoreSeq, result: Result<(), StoreError>) {
         self.rooms.timers.advance(now.mono);
         self.rooms.storing.end(now.mono, upto, result, &mut self.policy);
+        self.rooms.storing.set_again(true);
         // Those that still have to wait go to the back.
         for _ in 0..self.rooms.storing.held() {
             let Some((path, mut bytes)) = self.rooms.storing.0.as_mut().and_then(|waiting| waiting.held.pop()) else {
@@ -312,6 +317,7 @@ impl Durable for Node {
             let taken = self.take(now, path, &mut bytes);
             self.rooms.traffic.count_held(taken);
         }
+        self.rooms.storing.set_again(false);
     }
 }
 

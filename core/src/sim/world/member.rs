@@ -8,6 +8,7 @@ use crate::record::Recorded;
 use crate::sim::adversary::Adversary;
 use crate::sim::clock::Clock;
 use crate::sim::rng::SimRng;
+use crate::sim::store::MemoryStore;
 use crate::time::Instant;
 
 /// Later than any deadline.
@@ -39,6 +40,8 @@ pub(super) struct Asked {
 pub(super) struct Member {
     pub(super) role: Role,
     pub(super) clock: Clock,
+    /// What survives of it, if anything does.
+    pub(super) store: Option<Box<MemoryStore>>,
     /// Virtual time of its timer on the agenda, and what its own clock shows then.
     pub(super) armed: u64,
     pub(super) armed_local: Instant,
@@ -72,6 +75,7 @@ impl Member {
         Self {
             role,
             clock,
+            store: None,
             armed: NEVER,
             armed_local: Instant::from_nanos(NEVER),
             books: Books::default(),
@@ -83,6 +87,7 @@ impl Member {
     /// It goes down, and all that this incarnation did is over.
     pub(super) fn crash(&mut self) {
         self.role = Role::Down;
+        self.store.iter_mut().for_each(|store| store.crash());
         self.books = Books { incarnation: self.books.incarnation + 1, ..Books::default() };
         self.disarm();
     }
@@ -151,6 +156,8 @@ pub(super) enum Doing {
     Decide(WaitId),
     /// Look after the node again.
     Return,
+    /// What it keeps has reached its medium.
+    Commit,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -27,6 +27,7 @@ use super::clock::Clock;
 use super::link::nanos;
 use super::names::{MAX_MEMBERS, Name, address};
 use super::rng::SimRng;
+use super::store::MemoryStore;
 use super::topology::Wire;
 use crate::airlock::Rule;
 use crate::framing::{Value, ValueBuf, Zone};
@@ -203,18 +204,23 @@ impl World {
     fn people(&mut self, clocks: Clocks, seed: &Seed) -> Result<(), WorldError> {
         let mut rng = SimRng::new(seed, "sim.clocks");
         let offset = u64::try_from(clocks.offset.as_micros()).unwrap_or(u64::MAX / 4);
+        let mut stores = SimRng::new(seed, "sim.stores");
         for n in 0..self.nodes {
             let off = rng.between(0, 2 * offset) as i64 - offset as i64;
             let ppm = rng.between(0, 2 * u64::from(clocks.drift_ppm)) as i32 - i32::from(clocks.drift_ppm);
             let node = self.born(n)?;
             self.members.push(Member::new(Role::Node(node), Clock::new(0, off, ppm), self.askable(n)));
+            if self.template.config.durable {
+                let store = MemoryStore::new(SimRng::new(&stores.seed(), "sim.store"));
+                self.members[n as usize].store = Some(Box::new(store));
+            }
             self.testify(n);
             self.begin(n);
         }
         Ok(())
     }
 
-    /// A node that knows nothing but what its operator told it.
+    /// A node that knows nothing but what its operator told it, and what it kept of an earlier life.
     fn born(&mut self, n: u32) -> Result<Box<Recorded<Node>>, WorldError> {
         let Template { config, answer, later, lengthy, guests, fault, seeds } = &mut self.template;
         let refused = |error: &dyn ToString| WorldError::Node(error.to_string());
@@ -227,6 +233,11 @@ impl World {
             None => Recorded::off(node),
         };
         node.note_address(address(n));
+        if let Some(store) = self.members.get(n as usize).and_then(|member| member.store.as_deref()) {
+            for (key, value) in store.entries() {
+                node.restore(key, value).map_err(|e| refused(&e))?;
+            }
+        }
         node.allow_legacy("*").map_err(|e| refused(&e))?;
         if let Some(pattern) = later {
             node.set_reply(pattern, Reply::Later).map_err(|e| refused(&e))?;

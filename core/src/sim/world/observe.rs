@@ -28,6 +28,8 @@ pub(super) struct Observer {
     taken: Taken,
     /// (node, incarnation, sender with nonce and stamp) of packets that no node made as they are.
     foreign: BTreeSet<(u32, u32, u64)>,
+    /// (node, sender with nonce and stamp) of pings that the applications of nodes with a store were told of, in whatever life.
+    told: BTreeSet<(u32, u64)>,
     /// Serial number of the last packet made.
     serial: u64,
     /// Members touched since the last sweep.
@@ -124,6 +126,15 @@ impl Observer {
         };
         if !fresh {
             self.object(now, node, Invariant::NoReplay, format!("took a packet from node {from} in twice"));
+        }
+    }
+
+    /// The application of a node that keeps its state was told of a ping.
+    pub(super) fn told(&mut self, now: u64, node: u32, packet: &Packet<'_>) {
+        if !self.told.insert((node, number(packet))) {
+            let detail =
+                format!("told its application twice of a ping from {:?}, in one life or two", packet.source_did);
+            self.object(now, node, Invariant::NoReplay, detail);
         }
     }
 
@@ -265,7 +276,8 @@ impl World {
                     self.observer.object(self.now, n, Invariant::TableCaps, detail);
                 }
             }
-            let wants = node.wants();
+            let busy = member.store.as_ref().is_some_and(|store| store.is_busy());
+            let wants = Wants { store: node.wants().store && !busy, ..node.wants() };
             if member.armed == super::member::NEVER && !untold && wants != Wants::NOTHING {
                 let detail = "wants to be woken, and nobody does".into();
                 self.observer.object(self.now, n, Invariant::World, detail);

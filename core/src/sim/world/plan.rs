@@ -46,7 +46,7 @@ impl World {
         }
     }
 
-    /// A node stops: all that it knew is gone.
+    /// A node stops: all that it knew is gone, but what has reached its store.
     fn crash(&mut self, n: u32) {
         if n >= self.nodes {
             return;

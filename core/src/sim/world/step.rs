@@ -6,21 +6,31 @@ use super::World;
 use super::member::{Doing, Errand, Member, Role};
 use super::observe::{Observer, is_response};
 use super::report::Invariant;
+use crate::driver::StoreBatch;
 use crate::framing::Value;
-use crate::node::{Event, Ping, Received};
+use crate::node::{Event, Ping, Received, Taken};
 use crate::sim::agenda::Due;
 use crate::sim::clock::EPOCH;
 use crate::sim::link::{Lost, nanos};
 use crate::sim::names::{Name, address, member as member_at};
+use crate::sim::store::MemoryStore;
 use crate::sim::transit::{Origin, Way};
 use crate::time::{Duration, Now};
-use crate::{Datagrams, Machine, Path};
+use crate::{Datagrams, Durable, Machine, Path, Wants};
 
 /// Events between two sweeps.
 const SWEEP: u64 = 1000;
 
 /// Probability that a driver leaves its node alone after a datagram, where drivers do that.
 const LEAVES: f64 = 0.05;
+
+/// How long a medium takes at most, in nanoseconds.
+const COMMIT: u64 = 30_000_000;
+
+/// What a node wants that can be done while its medium is at work.
+fn wants_beside(store: &MemoryStore, wants: Wants) -> Wants {
+    Wants { store: wants.store && !store.is_busy(), ..wants }
+}
 
 /// How often a node may have more to say in one step.
 const ROUNDS: u32 = 1000;
@@ -66,10 +76,10 @@ impl World {
         self.net.trace.note(self.now, u64::from(edge) << 32);
         self.net.trace.bytes(bytes);
         member.books.handed += 1;
-        let taken = node.handle_datagram(now, Path::to(address(from)), bytes);
+        let taken = node.take_in(now, Path::to(address(from)), bytes);
         let Some((bytes, ..)) = self.net.post.get(datagram) else { return };
         match taken {
-            Ok(()) => {
+            Ok(taken) => {
                 self.net.counts.deliveries += 1;
                 if !is_response(bytes) {
                     edge_back.heard = true;
@@ -81,7 +91,10 @@ impl World {
                         false if origin.genuine => Some(zone),
                         false => self.zone_of_sender(to, bytes),
                     };
-                    self.observer.taken_in(self.now, (to, incarnation), (from, zone), bytes, origin);
+                    // What is held may still be found out as a copy.
+                    if taken != Taken::Held {
+                        self.observer.taken_in(self.now, (to, incarnation), (from, zone), bytes, origin);
+                    }
                 }
             }
             Err(why) => {
@@ -144,9 +157,10 @@ impl World {
         for round in 0.. {
             self.drain_events(n, now, decode);
             self.drain_datagrams(n, now, hint);
+            self.keep(n);
             let member = &mut self.members[n as usize];
             let Role::Node(node) = &mut member.role else { return };
-            let wants = node.wants();
+            let wants = member.store.as_deref().map_or(node.wants(), |store| wants_beside(store, node.wants()));
             if wants.is_pending() && round < ROUNDS {
                 continue;
             }
@@ -180,11 +194,29 @@ impl World {
         self.testify(n);
     }
 
+    /// Begin to bring to its medium what a node has to keep, unless something is on its way there.
+    fn keep(&mut self, n: u32) {
+        let Member { role: Role::Node(node), store: Some(store), .. } = &mut self.members[n as usize] else { return };
+        if store.is_busy() {
+            return;
+        }
+        let mut batch = StoreBatch::new();
+        while batch.has_room() {
+            let Some(op) = node.poll_store() else { break };
+            batch.push(&op);
+        }
+        if !batch.is_empty() {
+            store.begin(batch);
+            let after = self.rng.below(COMMIT);
+            self.later(n, after, Doing::Commit);
+        }
+    }
+
     fn drain_events(&mut self, n: u32, now: Now, decode: bool) {
         let mut again = 0;
         let Self { members, observer, net, habits, rng, errands, .. } = self;
         let member = &mut members[n as usize];
-        let Member { role: Role::Node(node), books, .. } = member else { return };
+        let Member { role: Role::Node(node), books, store, .. } = member else { return };
         while let Some(event) = node.poll_event() {
             match event {
                 Event::Response(answered) => {
@@ -202,7 +234,10 @@ impl World {
                     net.counts.timeouts += 1;
                     again += 1;
                 }
-                Event::Ping(Received { wait, open, .. }) => {
+                Event::Ping(ping @ Received { wait, open, .. }) => {
+                    if store.is_some() {
+                        observer.told(self.now, n, &ping.packet());
+                    }
                     let Some(doing) = wait.map(Doing::Decide).or(open.map(Doing::Answer)) else { continue };
                     let after = rng.below(nanos(habits.decide).max(1));
                     let place = errands.put(Errand { member: n, incarnation: books.incarnation, doing });
@@ -310,6 +345,12 @@ impl World {
         match doing {
             Doing::Ask if !self.quiet => self.ask(n, now),
             Doing::Ask | Doing::Return => {}
+            Doing::Commit => {
+                let batch = member.store.as_deref_mut().and_then(MemoryStore::confirm);
+                if let Some(upto) = batch.and_then(|batch| batch.upto()) {
+                    node.handle_stored(now, upto, Ok(()));
+                }
+            }
             Doing::Greet(edge) => {
                 self.ask_along(n, now, edge);
                 let edges = self.net.edges_of(n);
