@@ -83,7 +83,7 @@ impl Statement {
 
     /// Read and verify the JSON of a statement. Members it does not know are refused: what is not signed is not said.
     ///
-    /// This verifies one signature, two for a rotation; [`peek`](Self::peek) tells whose it claims to be without that.
+    /// This verifies one signature, two for a rotation; `peek` tells whose it claims to be without that.
     ///
     /// # Errors
     /// [`StatementError`].

@@ -134,7 +134,7 @@ impl<C: Curve> Handshake<C> {
 
     /// The hash over all before the payload of the last message that was written or read: the keys in it included, its payload
     /// not. What a payload signs in order to bind a key of another kind to this handshake, see
-    /// [`write_with`](Self::write_with).
+    /// `write_with`.
     #[must_use]
     pub const fn binding(&self) -> &[u8; 32] {
         &self.progress.binding

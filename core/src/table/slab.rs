@@ -27,7 +27,7 @@ impl SlotId {
         ((self.generation as u64) << 32) | self.slot as u64
     }
 
-    /// From [`to_bits`](Self::to_bits). Any number is safe: one that names nothing finds nothing.
+    /// From `to_bits`. Any number is safe: one that names nothing finds nothing.
     #[must_use]
     #[allow(clippy::cast_possible_truncation)] // the two halves
     pub(crate) const fn from_bits(bits: u64) -> Self {
