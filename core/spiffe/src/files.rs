@@ -51,7 +51,7 @@ impl TrustBundles {
     ///
     /// # Errors
     /// As [`add_pem`](Self::add_pem), with the file.
-    pub(crate) fn add_file(&mut self, trust_domain: Option<&str>, path: &Path) -> Result<(), SpiffeError> {
+    pub fn add_file(&mut self, trust_domain: Option<&str>, path: &Path) -> Result<(), SpiffeError> {
         self.add_pem(trust_domain, &read(path)?).map_err(|error| error.in_file(path))
     }
 

@@ -175,7 +175,7 @@ impl<C: Curve> Handshake<C> {
     ///
     /// # Errors
     /// As [`write`](Self::write), and what `fill` fails with. The handshake is then as it was.
-    pub(crate) fn write_with<E: From<NoiseError>>(
+    pub fn write_with<E: From<NoiseError>>(
         &mut self,
         local: &C::Secret,
         payload_len: usize,

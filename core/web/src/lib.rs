@@ -1,6 +1,6 @@
 //! HTTP and WebSocket for a hub of `sluis-mux`, on any runtime: hyper and tungstenite around its pure dialogue.
 //!
-//! * [`Hub`] is a switchboard that many connections share. [`Hub::serve`] is a whole server; `Hub::answer` is the service to mount in
+//! * [`Hub`] is a switchboard that many connections share. [`Hub::serve`] is a whole server; [`Hub::answer`] is the service to mount in
 //!   a hyper server of your own.
 //! * [`Client`] asks a hub, and [`Listener`] is an agent that listens on a WebSocket.
 //!
