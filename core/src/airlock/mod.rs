@@ -2,7 +2,7 @@
 //!
 //! A ping passes these rooms in this order, so that one the gate turns away costs no memory and gets no byte:
 //!
-//! 1. [`Standing`]: how far the sender is trusted, from the operator's [`TrustTable`] or else from the [`VouchRegistry`].
+//! 1. [`Standing`]: how far the sender is trusted, from the operator's table of trust or else from the [`VouchRegistry`].
 //! 2. [`Gate`]: rules first (highest priority wins), then the two thresholds: GROEN accept, GEEL wait, ROOD silence.
 //! 3. [`unsigned_cap`]: a sender that proves nothing gets at most GEEL, unless it is on the operator's [`LegacyList`].
 //! 4. [`ReplayWindow`]: no packet past the gate is ever taken in twice.

@@ -28,7 +28,7 @@ pub enum TrustError {
     Busy,
 }
 
-/// How much a [`TrustTable`] may hold.
+/// How much trust by name a node may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrustConfig {
     /// How many DIDs. Default 1,000,000.

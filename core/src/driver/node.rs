@@ -192,50 +192,34 @@ pub struct PingNotice {
     pub rule: Option<Box<str>>,
 }
 
-impl Requests for Node {
-    type Id = RequestId;
-    type Reply = Result<PingReply, NoReply>;
-    type Notice = Notice;
+macro_rules! requests {
+    ($node:ty) => {
+        impl Requests for $node {
+            type Id = RequestId;
+            type Reply = Result<PingReply, NoReply>;
+            type Notice = Notice;
 
-    fn poll_reply(&mut self) -> Option<Answer<RequestId, Self::Reply>> {
-        answer_of(Self::poll_reply(self)?)
-    }
+            fn poll_reply(&mut self) -> Option<Answer<RequestId, Self::Reply>> {
+                answer_of(Self::poll_reply(self)?)
+            }
 
-    fn poll_notice(&mut self) -> Option<Notice> {
-        notice_of(Self::poll_notice(self)?)
-    }
+            fn poll_notice(&mut self) -> Option<Notice> {
+                notice_of(Self::poll_notice(self)?)
+            }
 
-    fn cancel(&mut self, id: RequestId) {
-        self.forget(id);
-    }
+            fn cancel(&mut self, id: RequestId) {
+                self.forget(id);
+            }
 
-    fn ended(_: RequestId) -> Self::Reply {
-        Err(NoReply::Ended)
-    }
+            fn ended(_: RequestId) -> Self::Reply {
+                Err(NoReply::Ended)
+            }
+        }
+    };
 }
-
+requests!(Node);
 #[cfg(feature = "record")]
-impl Requests for Recorded<Node> {
-    type Id = RequestId;
-    type Reply = Result<PingReply, NoReply>;
-    type Notice = Notice;
-
-    fn poll_reply(&mut self) -> Option<Answer<RequestId, Self::Reply>> {
-        answer_of(Self::poll_reply(self)?)
-    }
-
-    fn poll_notice(&mut self) -> Option<Notice> {
-        notice_of(Self::poll_notice(self)?)
-    }
-
-    fn cancel(&mut self, id: RequestId) {
-        self.forget(id);
-    }
-
-    fn ended(_: RequestId) -> Self::Reply {
-        Err(NoReply::Ended)
-    }
-}
+requests!(Recorded<Node>);
 
 /// An event about a request of ours, owned.
 fn answer_of(event: Event<'_>) -> Option<Answer<RequestId, Result<PingReply, NoReply>>> {

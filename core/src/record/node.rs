@@ -286,12 +286,12 @@ impl Recorded<Node> {
         self.tell(Now::default(), &command, |node| node.set_reply(pattern, reply.clone()))
     }
 
-    /// As [`Node::poll_reply`], written down.
+    /// As `Node::poll_reply`, written down.
     pub fn poll_reply(&mut self) -> Option<Event<'_>> {
         self.poll(REPLIES).unwrap_or_default()
     }
 
-    /// As [`Node::poll_notice`], written down.
+    /// As `Node::poll_notice`, written down.
     pub fn poll_notice(&mut self) -> Option<Event<'_>> {
         self.poll(NOTICES).unwrap_or_default()
     }

@@ -7,3 +7,6 @@ mod recording;
 mod stored;
 #[cfg(feature = "net")]
 mod streams;
+
+/// The one under test: `sluis-smol` runs the suites for journals, stores and streams from here, too.
+use sluis_tokio as adapter;
