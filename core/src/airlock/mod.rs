@@ -38,7 +38,11 @@ pub use rules::Gate;
 #[cfg(feature = "alloc")]
 pub use trust::{Source, Standing, TrustConfig, TrustError, TrustTable};
 #[cfg(feature = "alloc")]
-pub use vouch::{Expiry, MAX_VOUCH_ID, Vouch, VouchConfig, VouchError, VouchId, VouchRegistry, VouchStats};
+pub use vouch::{
+    AcceptError, Expiry, HeldVouch, MAX_DEPTH, MAX_NAMED, MAX_VOUCH_ID, MakeVouchError, RestoreVouchError, SignedId,
+    SignedVouch, SignedVouchError, SignedVouches, Vouch, VouchChange, VouchConfig, VouchDraft, VouchError, VouchId,
+    VouchRegistry, VouchRevocation, VouchStats,
+};
 #[cfg(feature = "alloc")]
 pub use waiting::WaitingRoom;
 #[cfg(feature = "alloc")]
