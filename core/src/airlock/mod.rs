@@ -40,7 +40,11 @@ pub(crate) use trust::TrustTable;
 #[cfg(feature = "alloc")]
 pub use trust::{Source, Standing, TrustConfig, TrustError};
 #[cfg(feature = "alloc")]
-pub use vouch::{Expiry, MAX_VOUCH_ID, Vouch, VouchConfig, VouchError, VouchId, VouchRegistry, VouchStats};
+pub use vouch::{
+    AcceptError, Expiry, HeldVouch, MAX_DEPTH, MAX_NAMED, MAX_VOUCH_ID, MakeVouchError, RestoreVouchError, SignedId,
+    SignedVouch, SignedVouchError, SignedVouches, Vouch, VouchChange, VouchConfig, VouchDraft, VouchError, VouchId,
+    VouchRegistry, VouchRevocation, VouchStats,
+};
 #[cfg(feature = "alloc")]
 pub use waiting::WaitingRoom;
 #[cfg(feature = "alloc")]

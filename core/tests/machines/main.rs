@@ -17,6 +17,7 @@ mod node_peers;
 mod node_receive;
 mod registry;
 mod replay_flood;
+mod resolve;
 mod session;
 #[cfg(feature = "sim")]
 mod sim_effects;
