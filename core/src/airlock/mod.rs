@@ -36,9 +36,7 @@ pub use replay::{Admission, FixedReplayWindow, ReplayConfig, ReplayReject};
 #[cfg(feature = "alloc")]
 pub use rules::Gate;
 #[cfg(feature = "alloc")]
-pub(crate) use trust::TrustTable;
-#[cfg(feature = "alloc")]
-pub use trust::{Source, Standing, TrustConfig, TrustError};
+pub use trust::{Source, Standing, TrustConfig, TrustError, TrustTable};
 #[cfg(feature = "alloc")]
 pub use vouch::{
     AcceptError, Expiry, HeldVouch, MAX_DEPTH, MAX_NAMED, MAX_VOUCH_ID, MakeVouchError, RestoreVouchError, SignedId,
