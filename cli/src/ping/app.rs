@@ -128,6 +128,14 @@ impl App<Node> for Pinger<'_> {
                         self.not_sent(flight, why);
                     }
                 }
+                Event::Session(change) => {
+                    let session = (&change).into();
+                    self.out.event(
+                        "session",
+                        |o| view::session_json(o, &session),
+                        |flow| view::session_text(flow, &session),
+                    );
+                }
                 _ => {}
             }
         }
