@@ -76,7 +76,7 @@ pub(crate) struct ListenArgs {
     #[arg(long, value_name = "DID-PATTERN", num_args = 0..=1, require_equals = true, default_missing_value = "*",
           value_parser = values::pattern)]
     pub(crate) allow_legacy: Vec<String>,
-    /// Sign every answer with this secret key (see `sluis key new`)
+    /// Sign every answer with this secret key (see `sluis key new`), and take part in encrypted sessions
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
     /// Believe of this name only what this key signs: a key in any form that `key export` prints, or a file with it; may be repeated
@@ -91,7 +91,7 @@ pub(crate) struct ListenArgs {
     #[arg(long, value_name = "DID-PATTERN", num_args = 0..=1, require_equals = true, default_missing_value = "*",
           value_parser = values::pattern)]
     pub(crate) trust_first_use: Vec<String>,
-    /// What others have to prove to be heard at all; a name with a pinned key has to be signed for in any case
+    /// What others have to prove to be heard at all: nothing, a signature or a session, or a session. A name with a pinned key has to be signed for in any case
     #[arg(long, value_enum, default_value = "none")]
     pub(crate) require: Require,
     /// What accepted pings are answered with [default: {}]
@@ -181,10 +181,10 @@ pub(crate) struct PingArgs {
     /// Data to send along, any JSON value
     #[arg(long, value_name = "JSON", value_parser = values::json, default_value = "{}", allow_negative_numbers = true)]
     pub(crate) payload: JsonText,
-    /// Sign the pings with this secret key (see `sluis key new`)
+    /// Sign the pings with this secret key (see `sluis key new`), or send them through a session that it begins
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// Take only answers that this key signed: in any form that `key export` prints, or a file with it
+    /// Take only answers that this key signed, or that a session with it brought: in any form that `key export` prints, or a file with it
     #[arg(long, value_name = "KEY")]
     pub(crate) pin: Option<String>,
     /// Take the pins of this directory (see `sluis pin`)
@@ -193,6 +193,10 @@ pub(crate) struct PingArgs {
     /// Pin the key of the first valid answer, unless one is pinned already: in --state, or else for this run
     #[arg(long)]
     pub(crate) trust_first_use: bool,
+    /// Whether pings go through an encrypted session. auto: where the key of the target is pinned, and signed if nobody answers the handshake; require: always, or not at all
+    /// [default: auto with --key, else off]
+    #[arg(long, value_enum)]
+    pub(crate) session: Option<Session>,
     /// How the ping is written
     #[arg(long, value_enum, default_value = "json")]
     pub(crate) encoding: Encoding,
@@ -229,6 +233,7 @@ pub(crate) struct PingArgs {
 pub(crate) enum Require {
     None,
     Signed,
+    Session,
 }
 
 impl From<Require> for node::Require {
@@ -236,6 +241,24 @@ impl From<Require> for node::Require {
         match require {
             Require::None => Self::Nothing,
             Require::Signed => Self::Signed,
+            Require::Session => Self::Session,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Session {
+    Auto,
+    Require,
+    Off,
+}
+
+impl From<Session> for node::SessionPolicy {
+    fn from(session: Session) -> Self {
+        match session {
+            Session::Auto => Self::Auto,
+            Session::Require => Self::Require,
+            Session::Off => Self::Off,
         }
     }
 }

@@ -44,7 +44,8 @@ replay, nor with --state, whose pins would be missing in it.
 A ping is judged by the rules first, then by the trust in its sender: from 0.7
 it is accepted (GROEN), from 0.3 it waits for a decision (GEEL), below there is
 silence (ROOD). Unsigned pings wait at best, unless --allow-legacy names their
-sender. Of a name that a key is pinned to only what that key signs is believed:
+sender. Of a name that a key is pinned to only what that key signs is believed, or what
+comes through an encrypted session with it (which `listen` takes part in with --key):
 anything else is turned away. A ping that is signed by a key nobody has pinned waits at
 best; `approve N --pin` lets it in and pins the key. Until an address has proven itself it is sent at most three times the
 bytes that it sent, so an answer has to fit.
@@ -74,7 +75,8 @@ on; what cannot change while it runs is said. Without one it ends `listen`.
   {"event":"ping","wait","source_did","target_did","packet_id","intent",
    "purpose","payload","zone","decision","trust_score","rule","from","auth",
    "fingerprint"}
-      auth: none, or signed by the key with this fingerprint (else null)
+      auth: none, or proven by the key with this fingerprint (else null): signed, or
+      session where it came through an encrypted session
       wait: the number of a ping that waits for a decision, else null
   {"event":"decided","wait","packet_id","source_did","intent","decision",
    "answered"}
@@ -87,6 +89,9 @@ on; what cannot change while it runs is said. Without one it ends `listen`.
       the pin of a first key also has "origin":"first_use"
   {"event":"kept","change","ok","reason"}
       changes up to this number are on the disk, or could not be brought there
+  {"event":"session","did","fingerprint","from","state","suite","reason"}
+      state: up, rekeyed, moved (to the address in from), or down for the reason
+      no_answer, silent, closed or revoked (else null)
   {"event":"rejected","reason","count"}
       at most once a second for each reason: how many since the last time
   {"event":"summary","received","accepted","pending","rejected":{reason:count},
@@ -210,6 +215,13 @@ pub(crate) const PING: &str = r#"Examples:
   sluis ping jis:home:hub 192.0.2.7:7150 --intent temperature.read -c 0 -i 500ms
   sluis ping jis:home:hub hub.local:7150 --intent load.test --quiet \
       --count 100000 --in-flight 64 --interval 0
+  sluis ping jis:home:hub 192.0.2.7:7150 --intent door.open --did jis:home:sensor \
+      --key sensor.key --pin hub.pub --session require
+
+With --key and --pin the first ping begins an encrypted session and rides in its
+handshake. Where nobody answers that within 3 s (or a third of --timeout) the pings
+are signed instead, never once there was a session; --session require sends
+nothing without one.
 
 A host name stands for its first address of the family of --bind; without
 --bind for its first IPv4 address, or else its first IPv6 address.
@@ -217,12 +229,16 @@ A host name stands for its first address of the family of --bind; without
 --json prints these objects:
   {"event":"response","packet_id","seq","decision","zone","trust_score",
    "payload","rtt_ms","responder_did","from","auth","fingerprint"}
-      auth: none, or signed by the key with this fingerprint (else null)
+      auth: none, or proven by the key with this fingerprint (else null): signed, or
+      session where it came through an encrypted session
       after a pending answer the decision may follow, with the same seq
   {"event":"timeout","seq"}
       no answer, or after a pending one no decision
   {"event":"pin","source_did","fingerprint","origin"}
       with --trust-first-use, the key of the first answer: first_use
+  {"event":"session","did","fingerprint","from","state","suite","reason"}
+      state: up, rekeyed, moved (to the address in from), or down for the reason
+      no_answer, silent, closed or revoked (else null)
   {"event":"unsent","seq","reason"}
       it did not leave this machine, and is not counted as sent
   {"event":"hint","reason","addr"}

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
     let mut report = Report::new("ratios", json);
     codecs(&mut report, rounds);
     whole_pings(&mut report, rounds);
+    sealed_pings(&mut report, rounds);
     allocations(&mut report);
     population(&mut report);
     parts(&mut report, rounds);
@@ -88,6 +89,20 @@ fn whole_pings(report: &mut Report, rounds: usize) {
         report.add(&row(format!("{name} ping, datagram to response"), &standings[0], &standings[1], target));
         let what = format!("the same, and the application looks at the {name} ping");
         report.add(&row(what, &standings[0], &standings[2], None));
+    }
+}
+
+/// The same through an encrypted session, against the ping that goes without.
+fn sealed_pings(report: &mut Report, rounds: usize) {
+    for (encoding, name) in ENCODINGS {
+        let (mut plain, mut sealed) = (WholePing::new(encoding), WholePing::sealed(encoding));
+        let runners = &mut [
+            Runner::custom("the same ping, neither signed nor encrypted", |n| plain.run(n)),
+            Runner::custom("sluis, through a session", |n| sealed.run(n)),
+        ];
+        let standings = contest::run(runners, rounds);
+        let what = format!("{name} ping through a session, datagram to response");
+        report.add(&row(what, &standings[0], &standings[1], Some(2.0)));
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sluis_core::airlock::{GateConfig, Rule};
 use sluis_core::framing::ValueBuf;
-use sluis_core::node::{Caps, Identity, Node, NodeConfig, Reply, Require};
+use sluis_core::node::{Caps, Identity, Node, NodeConfig, Reply, Require, SessionPolicy};
 use sluis_core::pins::Origin;
 use sluis_core::record::Recorded;
 use sluis_core::{Did, Instant, Now};
@@ -50,6 +50,11 @@ impl Settings {
         let Some(did) = args.did.clone().or(config.did) else {
             return Err(Fail::usage("this node has no name, add --did DID (or `did` to the configuration)"));
         };
+        if args.key.is_none() && args.require == crate::args::Require::Session {
+            return Err(Fail::usage(
+                "--require session: sessions need a key of this node, add --key FILE (see `sluis key new`)",
+            ));
+        }
         let mut replies = config.replies;
         for (intent, reply) in &replies {
             room::check(&format!("replies, intent `{intent}`"), &did, intent, reply.as_value())?;
@@ -117,6 +122,9 @@ impl Settings {
         config.accept_older = self.accept_older;
         config.keep_last_rood = true;
         config.identity = self.identity.clone();
+        if self.identity.is_some() {
+            config.sessions = SessionPolicy::Auto;
+        }
         config.require = self.require;
         config.durable = store.is_some();
         let mut node = match (tape, store) {

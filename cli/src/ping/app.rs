@@ -134,6 +134,14 @@ impl App<Node> for Pinger<'_> {
                 Event::Kept { result: Err(why), .. } => {
                     tell(&format!("sluis ping: the key could not be kept ({why}) and is pinned to nobody."));
                 }
+                Event::Session(change) => {
+                    let session = (&change).into();
+                    self.out.event(
+                        "session",
+                        |o| view::session_json(o, &session),
+                        |flow| view::session_text(flow, &session),
+                    );
+                }
                 _ => {}
             }
         }

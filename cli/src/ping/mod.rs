@@ -12,7 +12,7 @@ use sluis_core::pins::Origin;
 use sluis_core::{Did, Instant, Now};
 
 use self::app::Pinger;
-use crate::args::PingArgs;
+use crate::args::{PingArgs, Session};
 use crate::common::Common;
 use crate::fail::Fail;
 use crate::input::Inbox;
@@ -31,6 +31,9 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
         return Err(Fail::usage(format!("--did and the target are both {did}, a node does not ping itself")));
     }
     let identity = args.key.as_deref().map(key::file::secret).transpose()?.map(Identity::from);
+    if identity.is_none() && args.session.is_some_and(|session| session != Session::Off) {
+        return Err(Fail::usage("--session: a session needs a key of ours, add --key FILE (see `sluis key new`)"));
+    }
     let pin = args.pin.as_deref().map(key::file::public).transpose()?;
     let mut node = a_node(&did, args, identity.clone())?;
     // Who pins what it meets first begins a directory; a name that was mistyped is one otherwise.
@@ -102,6 +105,8 @@ fn a_name() -> Result<Did, Fail> {
 fn a_node(did: &Did, args: &PingArgs, identity: Option<Identity>) -> Result<Node, Fail> {
     let mut config = NodeConfig::new(did.clone());
     config.heartbeat = None;
+    let usual = if identity.is_some() { Session::Auto } else { Session::Off };
+    config.sessions = args.session.unwrap_or(usual).into();
     config.identity = identity;
     config.durable = args.trust_first_use && args.state.is_some();
     config.decision_timeout = args.timeout;

@@ -82,6 +82,14 @@ const TRUST: Shape = &[("source_did", Kind::Did), ("trust_score", Kind::Number),
 const UNPIN: Shape = &[("source_did", Kind::Did), ("change", Kind::CountOrNull)];
 const RETIRED: Shape = &[("fingerprint", Kind::Text), ("successor", Kind::TextOrNull), ("change", Kind::CountOrNull)];
 const KEPT: Shape = &[("change", Kind::Count), ("ok", Kind::Bool), ("reason", Kind::TextOrNull)];
+const SESSION: Shape = &[
+    ("did", Kind::Did),
+    ("fingerprint", Kind::TextOrNull),
+    ("from", Kind::Address),
+    ("state", Kind::Text),
+    ("suite", Kind::Count),
+    ("reason", Kind::TextOrNull),
+];
 const LIST: Shape = &[("waiting", Kind::Count)];
 const HELP: Shape = &[("command", Kind::Text), ("does", Kind::Text)];
 const RELOADED: Shape =
@@ -143,6 +151,9 @@ const REASONS: &[&str] = &[
     "busy",
     "unrequested",
     "wrong_responder",
+    "handshake",
+    "cookie",
+    "sealed",
 ];
 
 impl Speaker {
@@ -154,6 +165,7 @@ impl Speaker {
             (Self::Listen, "rejected") => REJECTED,
             (Self::Listen, "summary") => LISTEN_SUMMARY,
             (Self::Listen, "waiting") => WAITING,
+            (_, "session") => SESSION,
             (Self::Listen, "pin") => PIN,
             (Self::Listen, "unpin") => UNPIN,
             (Self::Listen, "trust") => TRUST,

@@ -12,6 +12,7 @@ use super::faults::Faults;
 use super::identity::{self, Budget, Claim, FromSession, Proof};
 use super::inbox;
 use super::ingress::{Ingress, Sender, Texts};
+use super::links::Standing;
 use super::peers::{PeerLookup, Peers};
 use super::policy::{Judged, Policy};
 use crate::airlock::replay::Origin;
@@ -166,19 +167,20 @@ impl AdmissionControl {
         Ok(Passed { sender, seat, judged, rank, auth, digest, first_use, admission })
     }
 
-    /// Whether there may be a session with this key under this name; `speaks` says whether there was one before.
+    /// Whether there may be a session with this key under this name.
     pub(super) fn check_claim(
         &mut self,
         policy: &Policy,
         wall: Wall,
         claim: &session::Claim<'_>,
-        speaks: bool,
+        standing: Standing,
     ) -> Result<(), Reject> {
         let name = self.names.name(claim.did);
         let why = match identity::judge_key(&policy.pins, name, claim.key) {
             // Who was asked may answer, whatever it might want of us.
             Ok(_) if claim.answers => return Ok(()),
-            Ok(pinned) => match policy.judge_any(wall, name, pinned, speaks) {
+            Ok(false) if standing.crowded => return Err(Reject::Busy),
+            Ok(pinned) => match policy.judge_any(wall, name, pinned, standing.speaks) {
                 None => return Ok(()),
                 Some(why) => (why, Reject::Rood),
             },

@@ -215,7 +215,7 @@ impl Rooms {
         }
         self.admission.admit(passed);
         self.record_peer(now, seat, path, rank);
-        self.prove_by_session(seat.did(), ingress, rank);
+        self.prove_by_session(seat, ingress, rank);
         if self.tell_heartbeats {
             let _ = self.events.heartbeat(seat.did(), path);
         }
@@ -284,7 +284,7 @@ impl Rooms {
         self.admission.admit(passed);
         if decision == Decision::Accept {
             self.record_peer(now, seat, path, rank);
-            self.prove_by_session(seat.did(), ingress, rank);
+            self.prove_by_session(seat, ingress, rank);
         }
         let _ = self.events.ping(bytes, encoding, (path, auth), &judged, decision, kept);
         Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })

@@ -7,6 +7,7 @@ use super::inbox::Inbound;
 use super::ingress::Ingress;
 use super::links::{self, Fate, Told, Waiting, Way};
 use super::outbox::{NextHop, Outgoing, Wrap, frame_len};
+use super::peers::PeerLookup;
 use super::ping::{AnswerError, Ping, PingError};
 use super::policy::Policy;
 use super::receive::Taken;
@@ -35,8 +36,8 @@ impl Node {
         let Some(links) = links.as_deref_mut() else { return Err(Reject::Header) };
         let mut refused = None;
         let names = admission.names().clone();
-        let taken = links.handle(now, (path, &names), bytes, &mut |claim, speaks| {
-            refused = admission.check_claim(policy, now.wall, claim, speaks).err();
+        let taken = links.handle(now, (path, &names), bytes, &mut |claim, standing| {
+            refused = admission.check_claim(policy, now.wall, claim, standing).err();
             refused.is_none()
         });
         self.follow_sessions();
@@ -258,9 +259,11 @@ impl Rooms {
     }
 
     /// Who sent something through a session with the pinned key is where that session is.
-    pub(super) fn prove_by_session(&mut self, did: &str, ingress: &Ingress<'_>, rank: Rank) {
-        if ingress.session.is_some_and(|from| !from.early) && rank == Rank::Proven {
-            self.peers.prove(self.peers.look_up(did), ingress.path.remote);
+    pub(super) fn prove_by_session(&mut self, seat: PeerLookup<'_>, ingress: &Ingress<'_>, rank: Rank) {
+        let remote = ingress.path.remote;
+        let shown = ingress.session.is_some_and(|from| !from.early) && rank == Rank::Proven;
+        if shown && !self.peers.is_proven(seat, remote) {
+            self.peers.prove(seat, remote);
         }
     }
 }

@@ -62,6 +62,15 @@ enum Known {
     Silent(Instant),
 }
 
+/// What is known of somebody who wants a session, besides its key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// There was one with that name and the key pinned to it before.
+    pub(super) speaks: bool,
+    /// There are as many sessions as there may be with names to which no key is pinned.
+    pub(super) crowded: bool,
+}
+
 /// A session that is waited for only so long.
 #[derive(Clone, Copy, Debug)]
 struct Opening {
@@ -75,6 +84,8 @@ struct Opening {
 pub(super) struct Links {
     sessions: Sessions,
     policy: SessionPolicy,
+    /// From so many sessions on there are new ones only with pinned keys.
+    for_strangers: usize,
     held: Held,
     opening: Vec<Opening>,
     /// When the first of them is given up.
@@ -109,6 +120,7 @@ impl Links {
         room.caps = config.session_caps;
         let caps = &config.caps;
         Ok(Some(Box::new(Self {
+            for_strangers: room.caps.sessions - room.caps.sessions / 8,
             sessions: Sessions::new(room, seed)?,
             policy: config.sessions,
             held: Held::new(caps.transmits as usize, caps.transmit_bytes),
@@ -125,19 +137,19 @@ impl Links {
         self.sessions.len()
     }
 
-    /// Take in a frame of a session. `admit` is asked about everybody who proved to have a key; also told is whether there was a session with that name and the
-    /// key pinned to it before.
+    /// Take in a frame of a session. `admit` is asked about everybody who proved to have a key.
     pub(super) fn handle(
         &mut self,
         now: Now,
         (path, names): (Path, &SipKey),
         bytes: &mut [u8],
-        admit: &mut dyn FnMut(&Claim<'_>, bool) -> bool,
+        admit: &mut dyn FnMut(&Claim<'_>, Standing) -> bool,
     ) -> Result<Ingress, SessionReject> {
-        let Self { sessions, known, .. } = self;
+        let Self { sessions, known, for_strangers, .. } = self;
+        let crowded = sessions.len() >= *for_strangers;
         sessions.handle(now, path, bytes, &mut |claim| {
             let speaks = known.get(&names.name(claim.did).hash()) == Some(&Known::Speaks);
-            admit(claim, speaks)
+            admit(claim, Standing { speaks, crowded })
         })
     }
 
