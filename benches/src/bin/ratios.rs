@@ -17,8 +17,10 @@ use sluis_benches::nodes::{STEP, rules};
 use sluis_benches::population::{MILLION, heap_of};
 use sluis_benches::report::{Report, Row};
 use sluis_benches::samples::{ENCODINGS, INTENT, SENSOR, ping, ping_frame};
+use sluis_benches::sessions::{HandshakeFloor, Handshakes};
 use sluis_core::airlock::{Gate, GateConfig, Subject};
 use sluis_core::framing::{Encoding, Header, PingType};
+use sluis_core::session::Suites;
 
 #[global_allocator]
 static ALLOC: Counting = Counting;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
     sealed_pings(&mut report, rounds);
     allocations(&mut report);
     population(&mut report);
+    handshakes(&mut report, rounds);
     parts(&mut report, rounds);
     report.finish();
     ExitCode::SUCCESS
@@ -133,6 +136,18 @@ fn population(report: &mut Report) {
     ] {
         let value = bytes as f64 / f64::from(MILLION);
         report.add(&Row { what: what.into(), value, unit: "bytes", target, floor: None, nanos: None });
+    }
+}
+
+/// Handshakes of sessions, as a part of the rate that their curve operations (and in suite 2 those of ML-KEM) allow.
+fn handshakes(report: &mut Report, rounds: usize) {
+    for (name, suites) in [("suite 1", Suites::One), ("suite 2", Suites::Two)] {
+        let (floor, mut ours) = (HandshakeFloor::new(suites), Handshakes::new(suites));
+        let runners = &mut [Runner::new("bare operations", || floor.run()), Runner::new("sluis", || ours.run())];
+        let standings = contest::run(runners, rounds / 3 + 1);
+        let mut row = row(format!("rate of session handshakes, {name}"), &standings[0], &standings[1], Some(0.8));
+        row.value = row.value.recip();
+        report.at_least(&row);
     }
 }
 
