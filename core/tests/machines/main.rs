@@ -9,6 +9,7 @@ mod nodes;
 mod packets;
 
 mod airlock;
+mod discovery;
 mod model_node;
 mod node_edges;
 mod node_flow;
