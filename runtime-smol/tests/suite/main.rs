@@ -2,6 +2,8 @@
 
 mod conformance;
 mod journal;
+#[cfg(feature = "signal")]
+mod signal;
 mod stored;
 #[cfg(feature = "net")]
 mod streams;
