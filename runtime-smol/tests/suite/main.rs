@@ -3,6 +3,8 @@
 mod conformance;
 #[path = "../../../runtime-tokio/tests/suite/journal.rs"]
 mod journal;
+#[cfg(feature = "signal")]
+mod signal;
 #[path = "../../../runtime-tokio/tests/suite/stored.rs"]
 mod stored;
 #[cfg(feature = "net")]

@@ -4,6 +4,8 @@ mod conformance;
 mod journal;
 mod paused;
 mod recording;
+#[cfg(feature = "signal")]
+mod signal;
 mod stored;
 #[cfg(feature = "net")]
 mod streams;

@@ -1,13 +1,13 @@
 //! What is known of a peer.
 
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use sluis_core::Instant;
 use sluis_core::time::Duration;
 
 use super::Place;
+use super::outgoing::PLAIN_WINDOW;
 use super::plain::Texts;
 use crate::delivery::{Reach, Sender};
 use crate::key::PublicKey;
@@ -19,7 +19,6 @@ use crate::sealed::{Offer, Session, SessionId};
 pub(super) struct Hello {
     pub(super) offer: Offer,
     pub(super) queue: [u8; 32],
-    pub(super) envelope: Arc<[u8]>,
     pub(super) ticket: u64,
     pub(super) since: Instant,
     pub(super) times: u32,
@@ -91,7 +90,8 @@ impl Peer {
         let hello = self.hello.as_ref().map(|hello| hello.due);
         let waits = hello.is_some() && self.session.is_none() && self.reference.is_none();
         // While nothing is sent but hellos, messages only run out.
-        let sends = if waits { self.sender.ends() } else { self.sender.deadline() };
+        let window = if self.reference.is_some() { PLAIN_WINDOW } else { usize::MAX };
+        let sends = if waits { self.sender.ends() } else { self.sender.deadline(window) };
         let sends = sends.map(|at| hello.map_or(at, |due| due.min(at)));
         let probes = self.probe.map(|until| hello.map_or(until, |due| due.min(until)));
         [sends, probes].into_iter().flatten().min()
