@@ -89,8 +89,10 @@ because the disk was full or too slow.
 
 What JSON has no form for in a payload is written as: "NaN", "Infinity" and
 "-Infinity", {"bytes":HEX}, {"ext":CODE,"bytes":HEX}. A payload that JSON readers
-fail over or change is written whole as {"text":JSON}: more than 64 levels deep,
-a key twice, integers beyond 2^53 - 1, numbers beyond the range of floats.
+fail over or change, or that RFC 7493 (I-JSON) forbids, is written whole as
+{"text":JSON}: more than 64 levels deep, a key twice, integers beyond 2^53 - 1,
+numbers that no float holds to the last digit that was sent (1e400, 1e-400), lone
+surrogates and noncharacters in a text.
 Heartbeats are no pings and are not counted.
 
 Nothing that is not read holds the node up; what nobody reads in time is lost,
@@ -163,10 +165,11 @@ if not, where it first differs. It holds the seed of the node and all that was
 said to it: keep it as secret as a key.
 
 What it proves: that these inputs, in this order, give these outputs, and that the
-file goes on to its end, if it has an end. It proves nothing about who wrote the
-file: a line that was taken out or changed is found only if a later output shows
-it, and one that only looked at the node, such as a poll for a notice, need not.
-Who must rely on a file keeps its SHA-256 elsewhere.
+file goes on to its end, if it has an end, with as many lines as that counts (those
+of earlier versions count none). It proves nothing about who wrote the file: whoever
+changes it can change the count, too, and then a line that only looked at the node,
+such as a poll for a notice, may be missing. Who must rely on a file keeps its
+SHA-256 elsewhere.
 
 --json prints these objects:
   {"event":"difference","line","recorded","replayed"}

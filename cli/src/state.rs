@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use sluis_core::driver::StoreBatch;
-use sluis_core::node::Node;
-use sluis_core::pins::{Change, PinConfig, Pins, RecordError};
-use sluis_core::{StoreOp, StoreSeq};
+use sluis_core::node::{Node, NodeConfig, RestoreError};
+use sluis_core::pins::{Change, PinConfig, Pins};
+use sluis_core::{Did, StoreOp, StoreSeq};
 use sluis_store::Store;
 
 use crate::fail::Fail;
@@ -38,7 +38,9 @@ pub(crate) fn restore(store: &mut Store, node: &mut Node) -> Result<(), Fail> {
 /// The pins that were kept.
 pub(crate) fn pins(store: &mut Store) -> Result<Pins, Fail> {
     let mut pins = Pins::new(PinConfig::default(), run::seed()?.fork("cli.pins").sip_key());
-    each(store, |key, value| pins.restore(key, value))?;
+    // What a node keeps besides is known for what it is, too.
+    let mut rest = run::node(NodeConfig::new(Did::new("jis:sluis:pin").map_err(Fail::runtime)?))?;
+    each(store, |key, value| Ok(pins.restore(key, value)? || rest.restore(key, value)?))?;
     Ok(pins)
 }
 
@@ -55,7 +57,7 @@ pub(crate) fn keep(store: &mut Store, change: &Change) -> Result<(), Fail> {
 }
 
 /// Records that are not understood are not passed over: who does not know all that was decided believes too much.
-fn each(store: &mut Store, mut take: impl FnMut(&[u8], &[u8]) -> Result<bool, RecordError>) -> Result<(), Fail> {
+fn each(store: &mut Store, mut take: impl FnMut(&[u8], &[u8]) -> Result<bool, RestoreError>) -> Result<(), Fail> {
     let path = store.path();
     let damaged = |why: &dyn std::fmt::Display| {
         Fail::runtime(format!(

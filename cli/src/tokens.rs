@@ -33,7 +33,9 @@ pub(crate) fn opening(path: &Path, why: &OpenError) -> Fail {
         )),
         OpenError::Damaged { line, fault, .. } if *fault == EntryFault::Unsealed.to_string() => Fail::runtime(format!(
             "line {line} of {file} is behind its checkpoint and not signed by the key of the log, nothing is added to it: see `sluis \
-             chain verify {file} --key PUB`, and take it away, or cover it all the same: `--new-checkpoint` with the next `sluis chain add`"
+             chain verify {file} --key PUB`, and take it away, or cover it all the same: `--new-checkpoint` with the next `sluis chain \
+             add` (a line of `--svid` is signed by its SPIFFE identity: after a crash before its checkpoint was written, that is what \
+             this takes)"
         )),
         OpenError::Checkpoint { sidecar, fault, .. } if *fault == EntryFault::CheckpointMissing.to_string() => {
             Fail::runtime(format!(

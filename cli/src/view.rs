@@ -10,8 +10,8 @@ use sluis_core::driver::{DriverStats, PingNotice, PingReply};
 use sluis_core::framing::{Decision, Number, Packet, Text, Value, ValueBuf, Zone};
 use sluis_core::node::{Answered, Auth, Decided, Outcome, Received, Stats, Tables, WaitId};
 
-use crate::output::json::{self, Object};
-use crate::output::{Color, Flow, escape};
+use crate::output::json::Object;
+use crate::output::{Color, Flow, escape, put_readable};
 
 /// How many happenings were recorded, and how many were not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -300,7 +300,7 @@ const fn decision_word(decision: Decision) -> &'static str {
 /// A payload for people, unless there is nothing in it.
 fn payload_text(flow: &mut Flow<'_>, payload: Value<'_>) {
     let mut text = Vec::new();
-    json::put_readable(&mut text, payload);
+    put_readable(&mut text, payload);
     if text != b"{}" {
         flow.json(Color::Dim, &text);
     }

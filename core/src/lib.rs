@@ -11,6 +11,7 @@
 //! | [`noise`] | handshakes of the Noise framework, with the curve as a parameter |
 //! | `session` (`alloc`) | encrypted sessions: handshakes, packets under their keys, addresses that change |
 //! | [`airlock`] | the gate: trust, rules, vouches, replay window, waiting room |
+//! | `registry` (`alloc`) | who is where: signed records of devices, found by name and by capability |
 //! | [`node`] | the datagram machine: it pings, and gates the pings of others |
 //! | [`driver`] | the one loop that runs any machine on any io, and the shared handle |
 //! | `record` (feature) | what went in and out of a node, to be replayed |
@@ -88,6 +89,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod airlock;
+#[cfg(feature = "alloc")]
+mod change;
 pub mod data;
 mod did;
 #[cfg(feature = "alloc")]
@@ -104,6 +107,8 @@ mod path;
 pub mod pins;
 #[cfg(feature = "record")]
 pub mod record;
+#[cfg(feature = "alloc")]
+pub mod registry;
 mod reject;
 mod seed;
 #[cfg(feature = "alloc")]
@@ -115,6 +120,8 @@ pub mod table;
 pub mod time;
 mod unsent;
 
+#[cfg(feature = "alloc")]
+pub use change::Change;
 #[cfg(feature = "alloc")]
 pub use did::Did;
 pub use did::{DidError, check_did};

@@ -1,6 +1,6 @@
 //! The examples and promises under each `--help` of `sluis chain`.
 
-pub(super) const CHAIN: &str = r"Examples:
+pub(super) const CHAIN: &str = r#"Examples:
   sluis chain demo
   sluis chain new mission.jsonl --name mission-7 --owner jis:dispatch
   sluis chain run mission.jsonl --step build --input main.c --output main.o \
@@ -15,8 +15,17 @@ FILE.tree, the hashes of its lines, and FILE.checkpoint, in which the log says,
 signed, how long it is and what the root of its Merkle tree (RFC 9162) is: keep
 copies of that, and nothing before it can be rewritten unseen.
 
+With --json, every line is an object with its time as "t" (RFC 3339); `prove` and
+`export` print one document, without it.
+
+Who adds to a log with a checkpoint without its --key leaves lines that the checkpoint
+does not cover: the next write with the key is refused until `--new-checkpoint` signs
+one over all that is there, after `chain verify` has shown what that is. So it is
+after a crash between a line of --svid and its checkpoint: what signs that line is
+the SPIFFE identity, and not the key of the log.
+
 Exit codes: 0 all well, 1 it is not, or it could not be done, 2 the command line
-is wrong; `chain run` ends as its command does when that fails.";
+is wrong; `chain run` ends as its command does when that fails."#;
 
 pub(super) const NEW: &str = r#"Examples:
   sluis chain new mission.jsonl --name mission-7 --owner jis:dispatch
@@ -28,6 +37,7 @@ pub(super) const NEW: &str = r#"Examples:
    "checkpoint","behind"}
       leaf: the hash of the line in the Merkle tree; checkpoint: "renewed", "not
       renewed", or null without one; behind: why it, or FILE.tree, is not, or null
+It bears its time as "t" (RFC 3339).
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong."#;
 
@@ -49,6 +59,7 @@ refused.
    "checkpoint","behind"}
       leaf: the hash of the line in the Merkle tree; checkpoint: "renewed", "not
       renewed", or null without one; behind: why it, or FILE.tree, is not, or null
+It bears its time as "t" (RFC 3339).
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong."#;
 
@@ -78,6 +89,7 @@ standard error, because standard output then holds only
    "duration_ms","inputs":{file:sha256},"outputs":{file:sha256},"leaf",
    "checkpoint","behind"}
       error: why it is not completed, or null; the last two as of `chain add`
+It bears its time as "t" (RFC 3339).
 
 Exit codes: that of the command when it fails (128 and the signal that ended it;
 127 it was not found, 126 it could not be run); 0 it went well and is recorded,
@@ -120,6 +132,7 @@ step is compromised, for good. --input-data compares data in the same way.
   {"event":"step","file","line","token_id","step","status","error","leaf",
    "checkpoint","behind"}
       error: why it is not completed, or null; the last two as of `chain add`
+It bears its time as "t" (RFC 3339).
 
 Exit codes: 0 done, also where it failed or was left out as you said, 1 it is
 compromised, or could not be done, 2 the command line is wrong."#;
@@ -169,6 +182,7 @@ found. A file without a single token is never right.
       that the log names; unproven: who signed is not known to be that actor;
       not_checked: tail, links, unlinked, checkpoint_key, after_checkpoint, segments,
       elsewhere, signers, spiffe, unsigned, actors
+Each bears its time as "t" (RFC 3339).
 
 The first line of a segment of a rotated log says which segment it continues. That
 one is looked for beside it, among the files that are named like it, and in the other
@@ -189,6 +203,8 @@ the way. A time without an offset is taken for UTC.
 --json prints the tokens as they stand in the file, each a line
   {"event":"token","line","token":{...}}
   {"event":"summary","file","lines","broken","found","shown"}
+Each bears its time as "t" (RFC 3339). A token that JSON readers fail over or change
+is {"text":JSON}, as payloads are (see `sluis listen --help`).
 
 Exit codes: 0 done, 1 the file could not be read, 2 the command line is wrong."#;
 
@@ -204,6 +220,7 @@ pub(super) const SHOW: &str = r#"Examples:
   {"event":"finding","line","token_id","kind","expected","actual"}
       what is wrong with the whole, and with lines that are not there
   {"event":"summary","file","lines","findings","ok"}
+Each bears its time as "t" (RFC 3339).
 
 What is asked for with --key, --actor, --trust-bundle and --signed is as with `chain
 verify`. Of more than 10,000 findings the rest is marked and not told.
@@ -244,6 +261,7 @@ spiffe  executors with X.509-SVIDs of a throw-away authority
 
 Everything happens in a folder of its own that is gone afterwards. --json prints
   {"event":"step","step","title","ok"}
-around what is found; ok: null before the step, then true or false.
+around what is found; ok: null before the step, then true or false. Each bears its
+time as "t" (RFC 3339).
 
 Exit codes: 0 everything went as told, 1 it did not."#;

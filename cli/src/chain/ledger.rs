@@ -8,7 +8,7 @@ use sluis_chain::log::merkle::NodeHash;
 use sluis_chain::log::{Appended, Protection, fit_origin};
 use sluis_chain::token::{Hash32, Seal, Token};
 use sluis_chain::workload::{Pending, Workload};
-use sluis_core::data::Value;
+use sluis_core::data::{EncodeError, Value};
 use sluis_core::identity::{MacKey, SecretKey, Verifier};
 use sluis_core::table::Heap;
 use sluis_core::{Now, Rng, Wall};
@@ -331,6 +331,12 @@ impl Ledger {
     fn refused(&self, why: AppendError<EntryFault>) -> Fail {
         use sluis_chain::log::AppendError as LogError;
         match why {
+            AppendError::Compose(EntryFault::Log(LogError::Encode(EncodeError::BufferFull) | LogError::TooLong))
+            | AppendError::TooLong { .. } => Fail::runtime(format!(
+                "nothing was added to {}: the token would be longer than {MAX_LINE} bytes, the most that a line of a log may have; \
+                 put what is long into a file, and its hash into the token",
+                self.path.display()
+            )),
             AppendError::Compose(EntryFault::Log(why @ (LogError::Seal(_) | LogError::Encode(_)))) => {
                 Fail::runtime(why)
             }

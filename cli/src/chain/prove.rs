@@ -27,8 +27,8 @@ const MAX_NOTES: usize = 1 << 20;
 #[derive(Default)]
 struct Gathered {
     leaves: Vec<NodeHash>,
-    /// Index and bytes of the line that is to be proven.
-    entry: Option<(u64, Vec<u8>)>,
+    /// Index, number and bytes of the line that is to be proven: blank lines have a number and no index.
+    entry: Option<(u64, u64, Vec<u8>)>,
     /// The key that the first line names as the log's, and keys that signed lines: one of them signed the checkpoint, as a rule.
     keys: Vec<PublicKey>,
 }
@@ -38,7 +38,7 @@ pub(super) fn prove(out: &mut Out, args: &ProveArgs) -> Result<(), Fail> {
     let note = note(args)?;
     let gathered = gather(args)?;
     let file = args.file.display();
-    let Some((index, entry)) = gathered.entry else {
+    let Some((index, number, entry)) = gathered.entry else {
         return Err(Fail::runtime(format!(
             "{file} has no token `{}`, write an id or the number of a line",
             args.token
@@ -49,18 +49,17 @@ pub(super) fn prove(out: &mut Out, args: &ProveArgs) -> Result<(), Fail> {
     let checkpoint = Checkpoint::parse(parsed.text()).map_err(|why| broken(&why))?;
     let key = signer(args, &gathered.keys, &parsed, checkpoint.origin)?;
     let made = Bundle::new(&entry, index, &mut gathered.leaves.as_slice(), &note, key);
-    let bundle = made.map_err(|why| refused(&file.to_string(), index, checkpoint.size, &why))?;
+    let bundle = made.map_err(|why| refused(&file.to_string(), number, checkpoint.size, &why))?;
     let mut json = Vec::new();
     bundle.write_json(&mut json).map_err(Fail::runtime)?;
     out.line(|line, _| line.extend_from_slice(&json));
     Ok(())
 }
 
-fn refused(file: &str, index: u64, size: u64, why: &MakeBundleError<Infallible>) -> Fail {
+fn refused(file: &str, number: u64, size: u64, why: &MakeBundleError<Infallible>) -> Fail {
     match why {
         MakeBundleError::Prove(ProveError::OutOfRange) => Fail::runtime(format!(
-            "the checkpoint of {file} covers {size} lines and not line {}, sign a newer one (`chain add --key`)",
-            index + 1
+            "the checkpoint of {file} covers {size} lines (blank ones aside) and not line {number}, sign a newer one (`chain add --key`)"
         )),
         MakeBundleError::Proof(_) => Fail::runtime(format!(
             "the lines of {file} are not those of its checkpoint: see `sluis chain verify {file}`"
@@ -99,7 +98,7 @@ fn gather(args: &ProveArgs) -> Result<Gathered, Fail> {
         }
         let named = token.is_some_and(|token| token.token_id == args.token.as_str());
         if gathered.entry.is_none() && (wanted == Some(number) || named) {
-            gathered.entry = Some((gathered.leaves.len() as u64, line.to_vec()));
+            gathered.entry = Some((gathered.leaves.len() as u64, number, line.to_vec()));
         }
         if let Some(key) = token.filter(|_| gathered.keys.len() < MAX_KEYS).and_then(|token| token.sealed_by())
             && !gathered.keys.contains(&key)

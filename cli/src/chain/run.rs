@@ -195,9 +195,10 @@ fn fits(keys: &Keys, args: &RunArgs, clock: &SystemClock, metadata: &str) -> Res
     });
     written.map_err(|why| match why {
         sluis_chain::workload::WriteError::Full(_) => Fail::runtime(format!(
-            "step `{}` declares so much that its token would be longer than {MAX_LINE} bytes, the command was not run: \
-             declare an archive, or a file that lists the others, in place of so many",
-            args.step
+            "step `{}` declares so much ({} files) that its token would be longer than {MAX_LINE} bytes, the most that a line of a \
+             log may have, the command was not run: declare an archive, or a file that lists the others, in place of so many",
+            args.step,
+            args.input.len() + args.output.len()
         )),
         why => Fail::runtime(format!("{why}, the command was not run")),
     })

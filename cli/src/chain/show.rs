@@ -14,7 +14,7 @@ use sluis_core::data::Number;
 use super::args::ShowArgs;
 use super::check::{self, Checked};
 use super::judge::Keys;
-use super::verify::finding_text;
+use super::verify::{finding_json, finding_text};
 use super::{read, unchecked};
 use crate::fail::Fail;
 use crate::output::json::Object;
@@ -123,12 +123,7 @@ fn draw_json(out: &mut Out, args: &ShowArgs, findings: &Findings, checked: &Chec
     // What is wrong with the whole, and with lines that are not there.
     let lines = 1..=checked.summary.lines;
     for finding in findings.told.iter().filter(|(line, _)| !lines.contains(line)).flat_map(|(_, all)| all) {
-        out.line(|line, _| {
-            let start = line.len();
-            if finding.write_json(line).is_err() {
-                line.truncate(start);
-            }
-        });
+        out.json("finding", |object| finding_json(object, finding));
     }
     out.json("summary", |o| {
         o.str("file", &args.file.display().to_string())

@@ -15,6 +15,7 @@ use super::judge::Keys;
 use super::seals::{Seen, Signed};
 use super::{proof, unchecked};
 use crate::fail::Fail;
+use crate::output::json::Object;
 use crate::output::{Color, Out, Style, escape};
 
 /// Characters of what is expected and found that people are shown.
@@ -72,18 +73,23 @@ fn one(out: &mut Out, args: &VerifyArgs, file: &Path, keys: &Arc<Keys>) -> Resul
 /// One finding.
 fn say(out: &mut Out, file: &Path, finding: &Finding) {
     match out.style {
-        Style::Json => out.line(|line, _| {
-            let start = line.len();
-            if finding.write_json(line).is_err() {
-                line.truncate(start);
-            }
-        }),
+        Style::Json => out.json("finding", |object| finding_json(object, finding)),
         Style::Text => out.line(|line, paint| {
             escape::put(line, &file.display().to_string());
             line.extend_from_slice(b": ");
             finding_text(line, paint, finding);
         }),
     }
+}
+
+/// The members of a finding.
+pub(super) fn finding_json<'l>(object: Object<'l>, finding: &Finding) -> Object<'l> {
+    object
+        .raw("line", finding.line)
+        .maybe("token_id", finding.token_id.as_deref())
+        .str("kind", finding.kind.as_str())
+        .maybe("expected", finding.expected.as_deref())
+        .maybe("actual", finding.actual.as_deref())
 }
 
 /// `line 3, token tibet_…: content_hash: expected …, found …`
@@ -143,7 +149,7 @@ fn summary_json(out: &mut Out, file: &Path, checked: &Checked) {
             .maybe("root", check::root(summary).as_deref())
             .with("checkpoint", |line| match checkpoint {
                 None => line.extend_from_slice(b"null"),
-                Some(held) => crate::output::json::Object::new(line)
+                Some(held) => Object::new(line)
                     .str("origin", &held.origin)
                     .raw("size", held.size)
                     .str("root", &Hash32(held.root).to_string())
@@ -157,7 +163,7 @@ fn summary_json(out: &mut Out, file: &Path, checked: &Checked) {
                     if i > 0 {
                         line.push(b',');
                     }
-                    let object = crate::output::json::Object::new(line);
+                    let object = Object::new(line);
                     let object = match signed {
                         Signed::Key(key) => {
                             object.str("public", &key.to_string()).str("fingerprint", &key.fingerprint().to_string())
@@ -188,13 +194,13 @@ fn put_unproven(line: &mut Vec<u8>, seen: &Seen) {
         if i > 0 {
             line.push(b',');
         }
-        crate::output::json::Object::new(line).str("actor", actor).raw("tokens", tokens).end();
+        Object::new(line).str("actor", actor).raw("tokens", tokens).end();
     }
     if others > 0 {
         if !actors.is_empty() {
             line.push(b',');
         }
-        crate::output::json::Object::new(line).raw("actor", "null").raw("tokens", others).end();
+        Object::new(line).raw("actor", "null").raw("tokens", others).end();
     }
     line.push(b']');
 }

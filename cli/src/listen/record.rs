@@ -249,12 +249,22 @@ impl Record {
         let until = limit.map(|limit| Instant::now() + limit);
         self.wait(until)?;
         // Nothing follows that would say what is missing.
-        if let Some(now) = self.last
-            && self.gap(now, self.max_bytes.saturating_sub(self.bytes)).is_ok()
-        {
+        let told = match self.last {
+            Some(now) => self.gap(now, self.max_bytes.saturating_sub(self.bytes)),
+            None => Ok(()),
+        };
+        if told.is_ok() {
             self.wait(until)?;
         }
-        self.sign()
+        self.sign()?;
+        match (self.losses.count(), told) {
+            (0, _) => Ok(()),
+            (events, told) => {
+                let why = told.err().map(|why| format!(": {why}")).unwrap_or_default();
+                let (events, file) = (counted(events), self.path.display());
+                Err(Fail::runtime(format!("{events} missing from {file}, and no token in it says so{why}")))
+            }
+        }
     }
 
     fn wait(&mut self, until: Option<Instant>) -> Result<(), Fail> {
@@ -284,18 +294,43 @@ impl Record {
     fn too_slow(&mut self, first: OnTheWay) -> Fail {
         // A token about losses is no event: what it counts was counted as lost when it was.
         let rest = std::mem::take(&mut self.queued);
-        let on_the_way = std::iter::once(first).chain(rest.into_iter().map(|(_, about)| about));
-        let events = on_the_way.filter(|about| matches!(about, OnTheWay::Event(_))).count() as u64;
+        let (mut events, mut told) = (0, Losses::NONE);
+        for about in std::iter::once(first).chain(rest.into_iter().map(|(_, about)| about)) {
+            match about {
+                OnTheWay::Event(_) => events += 1,
+                OnTheWay::Gap(losses) => told.merge(losses),
+            }
+        }
         self.counts.lost += events;
-        let file = self.path.display();
-        Fail::runtime(match events {
-            0 => format!(
-                "{file}: the last token, which says how many events are missing, is not known to be on the disk"
-            ),
-            1 => format!("the disk with {file} is slow: the token of the last event may be missing there"),
-            _ => format!("the disk with {file} is slow: the tokens of the last {events} events may be missing there"),
-        })
+        let mut why = format!(
+            "the disk with {} has not confirmed everything by the time `listen` must end after a signal, so it is not known whether \
+             these are there:",
+            self.path.display()
+        );
+        let mut also = |what: String| {
+            let separator = if why.ends_with(':') { "" } else { "," };
+            why.push_str(&format!("{separator} {what}"));
+        };
+        match events {
+            0 => {}
+            1 => also("the token of the last event".to_owned()),
+            _ => also(format!("the tokens of the last {events} events")),
+        }
+        if told.count() > 0 {
+            also(format!("the token which says how many events are missing ({})", told.count()));
+        }
+        // For those there has not even been a token yet.
+        match self.losses.count() {
+            0 => {}
+            untold => why.push_str(&format!("; {} missing that no token tells of", counted(untold))),
+        }
+        Fail::runtime(why)
     }
+}
+
+/// `1 event is`, `2 events are`.
+fn counted(events: u64) -> String {
+    if events == 1 { "1 event is".to_owned() } else { format!("{events} events are") }
 }
 
 /// What becomes of a token that is on its way, until then.

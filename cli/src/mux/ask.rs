@@ -1,7 +1,8 @@
-//! `sluis mux open`, `send`, `close`, `channels`, `status`, `intents`: one question, and the hub's answer as it is.
+//! `sluis mux open`, `send`, `close`, `channels`, `status`, `intents`: one question, and the hub's answer as JSON in one line.
 
 use std::process::ExitCode;
 
+use sluis_core::data::Value;
 use sluis_net::Runtime;
 use sluis_web::{Client, Reply};
 
@@ -11,8 +12,7 @@ use super::on_runtime;
 use crate::common::Common;
 use crate::fail::Fail;
 use crate::output::json::Object;
-use crate::output::{Out, escape};
-use crate::values::JsonText;
+use crate::output::{Out, escape, put_value};
 
 /// A request.
 struct Question<'a> {
@@ -36,7 +36,9 @@ pub(super) fn run(common: Common, command: &MuxCommand) -> Result<ExitCode, Fail
     if !(200..300).contains(&reply.status) {
         return Err(Fail::runtime(format!("the hub refused: {}", refusal(&reply))));
     }
-    out.line(|line, _| line.extend_from_slice(reply.body.trim_end().as_bytes()));
+    let answer =
+        Value::from_json(&reply.body).map_err(|why| Fail::runtime(format!("the hub answered no JSON ({why})")))?;
+    out.line(|line, _| put_value(line, answer));
     out.finish().map_err(|why| Fail::output(&why))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -58,21 +60,21 @@ fn question(command: &MuxCommand) -> Result<Option<Question<'_>>, Fail> {
     let post = |hub, path: &str, body| Question { hub, method: "POST", path: path.to_owned(), body: Some(body) };
     Ok(Some(match command {
         MuxCommand::Open(args) => {
-            let metadata = args.metadata.as_ref().map(JsonText::as_value);
-            if metadata.is_some_and(|value| !value.is_object()) {
+            let metadata = args.metadata.as_ref();
+            if metadata.is_some_and(|metadata| !metadata.as_value().is_object()) {
                 return Err(Fail::usage("--metadata is a JSON object, write one like '{\"codec\":\"opus\"}'"));
             }
             let body = object(|o| {
                 let o = o.str("agent", &args.agent).str("target", &args.target).str("intent", &args.intent);
                 match metadata {
-                    Some(value) => o.value("metadata", value),
+                    Some(metadata) => o.raw("metadata", metadata.as_json()),
                     None => o,
                 }
             });
             post(&args.hub, "/api/mux/open", body)
         }
         MuxCommand::Send(args) => {
-            let body = object(|o| o.str("channel_id", &args.channel).value("payload", args.payload.as_value()));
+            let body = object(|o| o.str("channel_id", &args.channel).raw("payload", args.payload.as_json()));
             post(&args.hub, "/api/mux/send", body)
         }
         MuxCommand::Close(args) => {
@@ -95,7 +97,6 @@ fn question(command: &MuxCommand) -> Result<Option<Question<'_>>, Fail> {
 fn object(write: impl FnOnce(Object<'_>) -> Object<'_>) -> String {
     let mut line = Vec::new();
     write(Object::new(&mut line)).end();
-    // What an object writes is ASCII.
     String::from_utf8(line).unwrap_or_default()
 }
 

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use sluis_core::airlock::glob;
-use sluis_core::data::{Value, hex};
+use sluis_core::data::{Text, Value, hex};
 use sluis_core::identity::MacKey;
 use sluis_mux::proof::{JSON, Running};
 use sluis_net::Runtime;
@@ -21,8 +21,8 @@ use super::on_runtime;
 use super::orders::Orders;
 use crate::common::Common;
 use crate::fail::Fail;
-use crate::output::json::{self, Object};
-use crate::output::{Color, Out};
+use crate::output::json::Object;
+use crate::output::{Color, Out, put_readable};
 use crate::signals::Asked;
 
 /// Listen until there is a reason to end. Exit code 1 when a frame was tampered with.
@@ -30,7 +30,7 @@ pub(super) fn run(common: Common, args: &ListenArgs) -> Result<ExitCode, Fail> {
     let settings = Settings::read(&args.hub)?;
     let orders = Orders::catch(false).map_err(Fail::runtime)?;
     let mut agent = Agent {
-        out: Out::new(common, args.quiet),
+        out: Out::new(common, args.quiet).timed(),
         args,
         channels: BTreeMap::new(),
         began: Instant::now(),
@@ -139,7 +139,8 @@ impl Agent<'_> {
             "incoming",
             |o| o.str("channel_id", id).str("from", &from).str("intent", &intent).value("metadata", metadata),
             |flow| {
-                flow.words(&format!("{from} opens {intent} as {id}"));
+                flow.quoted("", Text::new(&from)).word(Color::Plain, "opens").quoted("", Text::new(&intent));
+                flow.quoted("as ", Text::new(id));
             },
         );
         let patterns = &self.args.accept;
@@ -181,7 +182,7 @@ impl Agent<'_> {
                 "tampered",
                 |o| o.str("channel_id", id).raw("seq", seq),
                 |flow| {
-                    flow.words(&format!("frame {seq} on {id} was tampered with"));
+                    flow.words(&format!("frame {seq} was tampered with")).quoted("on ", Text::new(id));
                 },
             );
             return Ok(());
@@ -199,12 +200,14 @@ impl Agent<'_> {
             },
             |flow| {
                 let mut text = Vec::new();
-                json::put_readable(&mut text, payload);
-                flow.words(&format!("{from} on {id}:")).json(Color::Bold, &text);
+                put_readable(&mut text, payload);
+                flow.quoted("", Text::new(&from)).quoted("on ", Text::new(id)).json(Color::Bold, &text);
             },
         );
         if self.args.echo {
-            say(socket, |o| o.str("action", "send").str("channel_id", id).value("payload", payload))?;
+            // As it came, whatever it would be printed as.
+            let payload = payload.json_text().unwrap_or("null");
+            say(socket, |o| o.str("action", "send").str("channel_id", id).raw("payload", payload))?;
         }
         Ok(())
     }
@@ -218,7 +221,7 @@ impl Agent<'_> {
                 o.raw("frames", channel.frames).raw("bytes", channel.bytes)
             },
             |flow| {
-                flow.words(&format!("{id} is closed: {reason}"));
+                flow.quoted("", Text::new(id)).words("is closed:").quoted("", Text::new(reason));
             },
         );
     }

@@ -39,7 +39,7 @@ pub(crate) fn run(common: Common, command: &MuxCommand) -> Result<ExitCode, Fail
         MuxCommand::Listen(args) => listen::run(common, args),
         MuxCommand::Token(args) => {
             let token = agents::add(args)?;
-            let mut out = Out::new(common, false);
+            let mut out = Out::new(common, false).timed();
             match out.style {
                 Style::Json => out.json("token", |o| o.str("agent", &args.name).str("token", &token)),
                 Style::Text => out.line(|line, _| line.extend_from_slice(token.as_bytes())),

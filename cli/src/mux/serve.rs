@@ -29,7 +29,7 @@ pub(super) fn run(common: Common, args: &ServeArgs) -> Result<ExitCode, Fail> {
     let addr = run::resolve_bind(&args.bind)?;
     let config = config(args, addr)?;
     let tls = tls(args)?;
-    let mut out = Out::new(common, args.quiet);
+    let mut out = Out::new(common, args.quiet).timed();
     let listener = TcpListener::bind(addr)
         .map_err(|why| Fail::runtime(format!("cannot listen on {addr} ({why}), choose another --bind")))?;
     let orders = Orders::catch(true).map_err(Fail::runtime)?;

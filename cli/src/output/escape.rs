@@ -23,13 +23,40 @@ const fn is_ignorable(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Write one character: as it is, or by its code (`\x1b`, `\u{202e}`).
-pub(crate) fn put_char(line: &mut Vec<u8>, c: char) {
-    if is_plain(c) {
-        line.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-    } else {
-        put_code(line, c);
+/// Marks without a width of their own that are shown on one character: letters of living scripts have up to three. More of them would
+/// be drawn over the lines above and below.
+const MAX_MARKS: usize = 4;
+
+/// Writes characters so that they are safe to show, each as it is or by its code (`\x1b`, `\u{202e}`). A mark is only shown on a
+/// character that was written before it.
+#[derive(Debug)]
+pub(crate) struct Escaper {
+    /// Marks that were shown on the last character; as many as there may be where there is none.
+    marks: usize,
+}
+
+impl Default for Escaper {
+    fn default() -> Self {
+        Self { marks: MAX_MARKS }
     }
+}
+
+impl Escaper {
+    /// Write the next character.
+    pub(crate) fn put(&mut self, line: &mut Vec<u8>, c: char) {
+        let is_mark = is_mark(c);
+        if !is_plain(c) || is_mark && self.marks == MAX_MARKS {
+            self.marks = MAX_MARKS;
+            return put_code(line, c);
+        }
+        self.marks = if is_mark { self.marks + 1 } else { 0 };
+        line.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+}
+
+/// Whether a character is drawn on the one before it.
+fn is_mark(c: char) -> bool {
+    !c.is_ascii() && c.width() == Some(0)
 }
 
 fn put_code(line: &mut Vec<u8>, c: char) {
@@ -42,8 +69,9 @@ fn put_code(line: &mut Vec<u8>, c: char) {
 
 /// Write a text of our own or of the user's.
 pub(crate) fn put(line: &mut Vec<u8>, text: &str) {
+    let mut escaper = Escaper::default();
     for c in text.chars() {
-        put_char(line, c);
+        escaper.put(line, c);
     }
 }
 
@@ -63,14 +91,15 @@ pub(crate) fn in_quotes(text: Text<'_>) -> String {
 fn quoted(line: &mut Vec<u8>, chars: impl Iterator<Item = char>, columns: usize) {
     let room = columns.saturating_sub(2);
     line.push(b'"');
-    let (start, mut whole, mut taken) = (line.len(), line.len(), 0);
+    let (mut escaper, mut whole, mut taken) = (Escaper::default(), line.len(), 0);
     for c in chars {
         let before = line.len();
         match c {
-            '"' | '\\' => line.extend([b'\\', c as u8]),
-            // It would belong to the quote.
-            c if before == start && c.width() == Some(0) => put_code(line, c),
-            c => put_char(line, c),
+            '"' | '\\' => {
+                line.push(b'\\');
+                escaper.put(line, c);
+            }
+            c => escaper.put(line, c),
         }
         taken += columns_of(&line[before..]);
         if taken > room {
@@ -117,7 +146,7 @@ fn width(c: char) -> usize {
 
 /// A text that is safe to show.
 pub(crate) fn safe(text: &str) -> Cow<'_, str> {
-    if text.chars().all(is_plain) {
+    if text.chars().all(|c| is_plain(c) && !is_mark(c)) {
         return Cow::Borrowed(text);
     }
     let mut out = Vec::with_capacity(text.len() + 8);
@@ -164,6 +193,26 @@ mod tests {
             let line = shown(&text, columns);
             assert!(columns_of(line.as_bytes()) <= columns && line.ends_with("…\""), "{line}");
         }
+    }
+
+    /// What is stacked on one letter stays within its line.
+    #[test]
+    fn marks_are_not_stacked_over_other_lines() {
+        for mark in "\u{301}\u{20dd}\u{489}\u{e31}\u{11a8}".chars() {
+            let stack = format!("a{}b{mark}", mark.to_string().repeat(45));
+            let code = format!("\\u{{{:x}}}", mark as u32);
+            let marks = mark.to_string().repeat(4);
+            let shown = format!("a{marks}{}b{mark}", code.repeat(41));
+            assert_eq!(safe(&stack), shown);
+            assert_eq!(in_quotes(Text::new(&stack)), format!("\"{shown}\""));
+            let mut line = Vec::new();
+            put(&mut line, &stack);
+            assert_eq!(String::from_utf8(line).unwrap(), shown);
+            // No mark stands on what is ours.
+            assert_eq!(safe(&mark.to_string()), code);
+            assert_eq!(safe(&format!("\u{202e}{mark}")), format!("\\u{{202e}}{code}"));
+        }
+        assert_eq!(safe("Vie\u{302}\u{323}t e\u{301}"), "Vie\u{302}\u{323}t e\u{301}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::output::{Out, Style};
 
 /// Do what is asked for.
 pub(crate) fn run(common: Common, command: &SignalCommand) -> Result<ExitCode, Fail> {
-    let mut out = Out::new(common, false);
+    let mut out = Out::new(common, false).timed();
     match command {
         SignalCommand::Id(args) => id(&mut out, args)?,
         SignalCommand::Rank(args) => rank::rank(&mut out, args)?,

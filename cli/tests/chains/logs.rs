@@ -1,6 +1,4 @@
-//! Which log it is, who signs for it, and what is said when a line is there and what stands beside it is not.
-
-use std::process::Stdio;
+//! Which log it is and who signs for it: names, keys, second names, segments.
 
 use sluis_core::framing::Text;
 
@@ -8,7 +6,7 @@ use crate::common::folder::Folder;
 use crate::common::json::Json;
 
 const NEW: &[&str] = &["chain", "new", "c.jsonl", "--name", "mission-7", "--owner", "jis:dispatch", "--key", "hub.key"];
-const ADD: &[&str] = &["chain", "add", "c.jsonl", "--action", "a"];
+pub(crate) const ADD: &[&str] = &["chain", "add", "c.jsonl", "--action", "a"];
 
 /// A token of the reference.
 const REFERENCE: &str = concat!(
@@ -19,7 +17,7 @@ const REFERENCE: &str = concat!(
 );
 
 /// A log with a key for its checkpoints, and another key.
-fn signed(name: &str) -> Folder {
+pub(crate) fn signed(name: &str) -> Folder {
     let folder = Folder::new(name);
     folder.prints(&["key", "new", "hub.key"]);
     folder.prints(&["key", "new", "eve.key"]);
@@ -28,7 +26,7 @@ fn signed(name: &str) -> Folder {
 }
 
 /// Origin and size of a checkpoint.
-fn head(folder: &Folder, log: &str) -> (String, u64) {
+pub(crate) fn head(folder: &Folder, log: &str) -> (String, u64) {
     let text = folder.text(&format!("{log}.checkpoint"));
     let mut lines = text.lines();
     let origin = lines.next().expect("an origin").to_owned();
@@ -36,7 +34,7 @@ fn head(folder: &Folder, log: &str) -> (String, u64) {
     (origin, lines.next().and_then(|size| size.parse().ok()).expect("a size"))
 }
 
-fn with<'a>(args: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn with<'a>(args: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
     [args, more].concat()
 }
 
@@ -207,136 +205,6 @@ fn hard_links_stay() {
     assert_eq!(folder.text("c.1.jsonl").lines().count(), 2, "it is still there, and still the same file");
 }
 
-/// Somebody who may write files, and make none in this folder. Root may do everything, so that it is somebody else then.
-#[cfg(unix)]
-fn in_closed_folder(folder: &Folder, args: &[&str]) -> std::process::Output {
-    use std::os::unix::fs::MetadataExt as _;
-    use std::os::unix::process::CommandExt as _;
-    let nobody = (std::fs::metadata(&folder.0).expect("it is there").uid() == 0).then_some(65_534);
-    let entries = std::fs::read_dir(&folder.0).expect("it can be listed");
-    for entry in entries {
-        std::os::unix::fs::chown(entry.expect("an entry").path(), nobody, None).expect("it is ours");
-    }
-    folder.set_mode(".", 0o555);
-    let mut command = folder.command(args);
-    let out = nobody.into_iter().fold(&mut command, |command, nobody| command.uid(nobody)).output();
-    folder.set_mode(".", 0o755);
-    out.expect("sluis runs")
-}
-
-#[cfg(unix)]
-#[test]
-fn a_line_that_is_there_is_acknowledged_whatever_becomes_of_the_checkpoint() {
-    let folder = signed("logs-acknowledged");
-    let out = in_closed_folder(&folder, &with(ADD, &["--key", "hub.key", "--json"]));
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success(), "a retry would write it twice: {said}");
-    assert!(said.starts_with("sluis chain add: written as line 2 of c.jsonl, checkpoint not renewed ("), "{said}");
-    let added = Json::parse(&String::from_utf8_lossy(&out.stdout));
-    assert_eq!((added.count("line"), added.str("checkpoint")), (2, "not renewed"));
-    assert!(added.str("behind").contains("the next write renews it"), "{added:?}");
-    assert_eq!((folder.text("c.jsonl").lines().count(), head(&folder, "c.jsonl").1), (2, 1));
-    // A command is not even run there, and `listen` fails although all is recorded.
-    let run = ["chain", "run", "c.jsonl", "--step", "a", "--key", "hub.key", "--", "touch", "/dev/stdout"];
-    let out = in_closed_folder(&folder, &run);
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.code() == Some(1) && said.contains("no checkpoint can be written beside c.jsonl"), "{said}");
-    assert_eq!(folder.text("c.jsonl").lines().count(), 2);
-    let out = in_closed_folder(&folder, &["chain", "run", "new.jsonl", "--step", "a", "--", "true"]);
-    assert!(String::from_utf8_lossy(&out.stderr).contains("cannot write to new.jsonl"), "{out:?}");
-    // The next write renews it.
-    folder.prints(&with(ADD, &["--key", "hub.key"]));
-    assert_eq!(head(&folder, "c.jsonl").1, 3);
-    folder.prints(&["chain", "verify", "c.jsonl", "--key", "hub.key"]);
-}
-
-/// With ever more files that it may have open, what a command says is true: either nothing is written and it fails, or the line is
-/// there, it ends well, and says whether a new checkpoint covers it.
-#[cfg(target_os = "linux")]
-#[test]
-fn what_is_said_of_a_line_is_so_whatever_fails() {
-    let folder = signed("logs-limits");
-    let (mut failed, mut lines) = (0, 1);
-    for limit in 3..24 {
-        let args = with(ADD, &["--key", "hub.key", "--json"]);
-        let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
-        let out = std::process::Command::new("sh")
-            .args(["-c", &script, env!("CARGO_BIN_EXE_sluis")])
-            .args(&args)
-            .current_dir(&folder.0)
-            .stdin(Stdio::null())
-            .output()
-            .expect("sh runs");
-        let there = folder.text("c.jsonl").lines().count() as u64;
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        if out.status.success() {
-            assert_eq!(there, lines + 1, "{limit}: {said}");
-            let added = Json::parse(&String::from_utf8_lossy(&out.stdout));
-            assert_eq!(added.count("line"), there);
-            let renewed = added.str("checkpoint") == "renewed";
-            assert_eq!(head(&folder, "c.jsonl").1 == there, renewed, "{limit}: {added:?}");
-            assert_eq!(said.contains(&format!("written as line {there} of c.jsonl")), !renewed, "{limit}: {said}");
-        } else {
-            assert_eq!(there, lines, "{limit}: a line that nobody was told of: {said}");
-            failed += 1;
-        }
-        lines = there;
-    }
-    assert!(failed > 0 && lines > 1, "both happen");
-    folder.prints(&["chain", "verify", "c.jsonl", "--key", "hub.key"]);
-}
-
-/// The same, where no file may become longer than so many bytes, as on a full disk.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_full_disk_leaves_no_line_that_nobody_was_told_of() {
-    let folder = signed("logs-full");
-    for blocks in 0..6 {
-        let before = folder.text("c.jsonl");
-        let script = format!("ulimit -f {blocks}; trap '' XFSZ; exec \"$0\" \"$@\"");
-        let out = std::process::Command::new("sh")
-            .args(["-c", &script, env!("CARGO_BIN_EXE_sluis")])
-            .args(with(ADD, &["--key", "hub.key"]))
-            .current_dir(&folder.0)
-            .output()
-            .expect("sh runs");
-        let after = folder.text("c.jsonl");
-        assert_eq!(out.status.success(), after != before, "{blocks}: {out:?}");
-        assert!(after.starts_with(&before) && after.ends_with('\n'));
-    }
-    folder.prints(&with(ADD, &["--key", "hub.key"]));
-    folder.prints(&["chain", "verify", "c.jsonl", "--key", "hub.key"]);
-}
-
-#[test]
-fn nothing_is_run_that_could_not_be_recorded() {
-    let folder = Folder::new("logs-before");
-    let run = |log: &'static str| ["chain", "run", log, "--step", "one", "--", "touch", "ran"];
-    let said = folder.fails(1, &run("none/c.jsonl"));
-    assert!(said.contains("cannot use the folder none"), "{said}");
-    std::fs::create_dir(folder.0.join("sub")).expect("a folder");
-    folder.fails(1, &run("sub"));
-    folder.write("broken.jsonl", "garbage\n");
-    let said = folder.fails(1, &run("broken.jsonl"));
-    assert!(said.contains("line 1 of broken.jsonl is broken"), "{said}");
-    folder.fails(1, &["chain", "run", "c.jsonl", "--step", "one", "--key", "none.key", "--", "touch", "ran"]);
-    #[cfg(unix)]
-    {
-        use std::os::unix::ffi::OsStrExt as _;
-        let name = std::ffi::OsStr::from_bytes(b"log-\xff.jsonl");
-        let mut command = folder.command(&["chain", "run"]);
-        let out = command.arg(name).args(["--step", "one", "--", "touch", "ran"]).output().expect("sluis runs");
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        assert!(out.status.code() == Some(1) && said.contains("a file name that is text"), "{said}");
-    }
-    assert!(!folder.exists("ran"));
-    // And where the log goes away while the command runs, that is said, and it is not begun anew.
-    let out = folder.sluis(&["chain", "run", "c.jsonl", "--step", "one", "--", "rm", "c.jsonl"]);
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.code() == Some(1) && said.contains("step `one` is not recorded: c.jsonl is gone"), "{said}");
-    assert!(!folder.exists("c.jsonl"));
-}
-
 /// What `add` says is in line N is there for `verify`, whatever blank lines there are.
 #[test]
 fn blank_lines_are_counted_alike() {
@@ -365,28 +233,6 @@ fn blank_lines_are_counted_alike() {
     folder.write("d.jsonl", format!("{}\n\n{}\n{}\n{broken}\n", lines[0], lines[4], lines[5]));
     let said = folder.fails(1, &["chain", "run", "d.jsonl", "--step", "t", "--", "true"]);
     assert!(said.contains("line 5 of d.jsonl is "), "{said}");
-}
-
-#[test]
-fn what_is_refused_leaves_no_file() {
-    let folder = Folder::new("logs-refused");
-    folder.write("secret", "x");
-    let long = "x".repeat(70_000);
-    let deep = format!("{}{}", "[".repeat(120), "]".repeat(120));
-    for args in [
-        &["chain", "add", "c.jsonl", "--action", "a", "--erin", &deep][..],
-        &["chain", "add", "c.jsonl", "--action", "a", "--erachter", &long],
-        &["chain", "new", "c.jsonl", "--name", "a\nb"],
-        &["chain", "add", "c.jsonl", "--action", "a", "--key", "nowhere.key"],
-        &["chain", "add", "c.jsonl", "--action", "step_added"],
-    ] {
-        let out = folder.sluis(args);
-        let left = std::fs::read_dir(&folder.0).expect("a folder").count();
-        assert_eq!(left == 1, out.status.code() != Some(0), "{:?}: {out:?}", &args[..5]);
-        for name in ["c.jsonl", "c.jsonl.tree"] {
-            let _ = std::fs::remove_file(folder.0.join(name));
-        }
-    }
 }
 
 #[cfg(unix)]
@@ -443,196 +289,4 @@ fn no_mask_opens_files_to_others() {
         assert_eq!(folder.mode(name), mode, "{name}");
     }
     assert_eq!(names.len(), 9, "{names:?}");
-}
-
-/// The names in a folder, with what is in each.
-fn everything(folder: &Folder) -> Vec<(std::ffi::OsString, Vec<u8>)> {
-    let entries = std::fs::read_dir(&folder.0).expect("a folder").map(|entry| entry.expect("an entry"));
-    let mut all: Vec<_> =
-        entries.map(|entry| (entry.file_name(), std::fs::read(entry.path()).expect("a file"))).collect();
-    all.sort();
-    all
-}
-
-/// Every command that would renew the checkpoint.
-const RENEWING: [&[&str]; 5] = [
-    ADD,
-    &["chain", "run", "c.jsonl", "--step", "s"],
-    &["chain", "plan", "c.jsonl", "--step", "s"],
-    &["chain", "close", "c.jsonl"],
-    &["listen", "--did", "jis:hub", "--bind", "127.0.0.1:0", "--duration", "0.1", "--quiet", "--record", "c.jsonl"],
-];
-
-/// Each of them is refused, changes nothing and says this.
-fn refused_by_all(folder: &Folder, why: &str) {
-    let before = everything(folder);
-    for command in RENEWING {
-        let key = if command[0] == "listen" { "--record-key" } else { "--key" };
-        let tail: &[&str] = if command[1] == "run" { &["--", "touch", "ran"] } else { &[] };
-        let said = folder.fails(1, &[command, &[key, "hub.key"], tail].concat());
-        assert!(said.contains(why) && said.contains("--new-checkpoint"), "{command:?}: {said}");
-        assert!(everything(folder) == before, "{command:?}");
-    }
-}
-
-/// A checkpoint that was removed with the tail of the log is not replaced by one over what is left.
-#[test]
-fn no_checkpoint_is_signed_where_the_last_one_is_missing() {
-    let folder = signed("logs-cut");
-    for _ in 0..3 {
-        folder.prints(&with(ADD, &["--key", "hub.key"]));
-    }
-    let (whole, checkpoint) = (folder.text("c.jsonl"), folder.text("c.jsonl.checkpoint"));
-    let tree = std::fs::read(folder.0.join("c.jsonl.tree")).expect("a tree");
-    std::fs::remove_file(folder.0.join("c.jsonl.checkpoint")).expect("removed");
-    for lines in 1..=4 {
-        folder.write("c.jsonl", whole.split_inclusive('\n').take(lines).collect::<String>());
-        std::fs::write(folder.0.join("c.jsonl.tree"), &tree[..32 * lines]).expect("written");
-        refused_by_all(&folder, "c.jsonl.checkpoint is missing");
-        std::fs::remove_file(folder.0.join("c.jsonl.tree")).expect("removed");
-        refused_by_all(&folder, "c.jsonl.checkpoint is missing");
-    }
-    // Nor where somebody else signed one over nothing.
-    folder.prints(&["chain", "new", "e.jsonl", "--name", "mission-7", "--key", "eve.key"]);
-    let eve = sluis_core::identity::SecretKey::from_pem(&folder.text("eve.key")).expect("a key");
-    let root = sluis_chain::log::merkle::Frontier::new().root();
-    let mut note = Vec::new();
-    let over_nothing = sluis_chain::log::note::Checkpoint::new("mission-7", 0, root).expect("a name");
-    over_nothing.sign(&eve, &mut note).expect("signed");
-    folder.write("c.jsonl.checkpoint", note);
-    let said = folder.fails(1, &with(ADD, &["--key", "hub.key"]));
-    assert!(said.contains("not signed by the key that the first token names"), "{said}");
-    // Brought back, or begun anew.
-    folder.write("c.jsonl.checkpoint", checkpoint);
-    folder.prints(&with(ADD, &["--key", "hub.key"]));
-    std::fs::remove_file(folder.0.join("c.jsonl.checkpoint")).expect("removed");
-    folder.prints(&with(ADD, &["--key", "hub.key", "--new-checkpoint"]));
-    folder.prints(&["chain", "verify", "c.jsonl", "--key", "hub.key"]);
-}
-
-/// Killed at any time, a log that begins can be gone on with: its first checkpoint is there before its first line.
-#[test]
-fn a_log_whose_first_write_was_cut_short_goes_on() {
-    let folder = signed("logs-birth");
-    folder.prints(&["chain", "new", "b.jsonl", "--name", "b", "--key", "hub.key"]);
-    let first = folder.text("b.jsonl");
-    let hub = sluis_core::identity::SecretKey::from_pem(&folder.text("hub.key")).expect("a key");
-    let root = sluis_chain::log::merkle::Frontier::new().root();
-    let mut note = Vec::new();
-    let over_nothing = sluis_chain::log::note::Checkpoint::new("b", 0, root).expect("a name");
-    over_nothing.sign(&hub, &mut note).expect("signed");
-    // The line is there, a part of it, nothing of it, and not even the checkpoint.
-    for (line, noted) in [(first.as_str(), true), (&first[..9], true), ("", true), ("", false)] {
-        folder.write("b.jsonl", line);
-        folder.write("b.jsonl.tree", "");
-        let _ = std::fs::remove_file(folder.0.join("b.jsonl.checkpoint"));
-        if noted {
-            folder.write("b.jsonl.checkpoint", &note);
-        }
-        folder.ends(0, &["chain", "add", "b.jsonl", "--action", "a", "--key", "hub.key"]);
-        let lines = if line == first { 2 } else { 1 };
-        assert_eq!(head(&folder, "b.jsonl"), ("b".to_owned(), lines));
-        let whole = folder.text("b.jsonl");
-        assert!(whole.lines().next().is_some_and(|line| line.contains("\"log:b+")), "{whole}");
-        folder.prints(&["chain", "verify", "b.jsonl", "--key", "hub.key"]);
-    }
-}
-
-/// What somebody else put behind the checkpoint of a signed log is not covered by the next one.
-#[test]
-fn no_checkpoint_covers_what_the_key_of_the_log_did_not_sign() {
-    let folder = signed("logs-behind");
-    let before = (folder.text("c.jsonl"), folder.text("c.jsonl.checkpoint"));
-    for flags in [&[][..], &["--key", "eve.key"]] {
-        folder.write("c.jsonl", &before.0);
-        std::fs::remove_file(folder.0.join("c.jsonl.tree")).expect("removed");
-        folder.ends(0, &with(ADD, flags));
-        refused_by_all(&folder, "line 2 of c.jsonl is behind its checkpoint");
-    }
-    // A seal that is not over this content does not do.
-    folder.write("c.jsonl", &before.0);
-    std::fs::remove_file(folder.0.join("c.jsonl.tree")).expect("removed");
-    folder.prints(&with(ADD, &["--key", "hub.key"]));
-    let text = folder.text("c.jsonl");
-    let line = text.lines().last().expect("a line").replacen("\"a\"", "\"b\"", 1);
-    let token = sluis_chain::token::Token::parse(&line).expect("a token");
-    let (hash, seal) = (token.content_hash(None).expect("a hash").to_string(), token.signature);
-    let mut forged = before.0.clone().into_bytes();
-    token.with(Text::new(&hash), seal).write_json(&mut forged).expect("there is room");
-    forged.push(b'\n');
-    folder.write("c.jsonl", forged);
-    folder.write("c.jsonl.checkpoint", &before.1);
-    std::fs::remove_file(folder.0.join("c.jsonl.tree")).expect("removed");
-    refused_by_all(&folder, "line 2 of c.jsonl is behind its checkpoint");
-}
-
-/// A log that was moved away is not begun anew beside what it left, nor is anything else.
-#[test]
-fn a_log_that_is_gone_leaves_nothing_new() {
-    for checkpoint in [true, false] {
-        let folder = signed("logs-gone");
-        std::fs::remove_file(folder.0.join("c.jsonl")).expect("removed");
-        if !checkpoint {
-            std::fs::remove_file(folder.0.join("c.jsonl.checkpoint")).expect("removed");
-        }
-        let before = everything(&folder);
-        for flags in [&[][..], &["--key", "hub.key"]] {
-            folder.fails(1, &with(ADD, flags));
-            folder.fails(1, &[&["chain", "run", "c.jsonl", "--step", "s"], flags, &["--", "touch", "ran"]].concat());
-            assert!(everything(&folder) == before, "{checkpoint}");
-        }
-    }
-}
-
-/// Whatever room there is: a command that was run is recorded.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_step_is_not_run_where_there_is_no_room_to_record_it() {
-    for key in [&[][..], &["--key", "hub.key"]] {
-        let folder = Folder::new("logs-room");
-        folder.prints(&["key", "new", "hub.key"]);
-        let mut ran = 0;
-        for blocks in [0, 1, 2, 3, 4, 6, 8, 16, 32, 64, 128, 256] {
-            let (log, step) = (format!("c{blocks}.jsonl"), format!("ran-{blocks}"));
-            folder.prints(&[&["chain", "add", &log, "--action", "a"], key].concat());
-            let script = format!("ulimit -f {blocks}; trap '' XFSZ; exec \"$0\" \"$@\"");
-            let out = std::process::Command::new("sh")
-                .args(["-c", &script, env!("CARGO_BIN_EXE_sluis"), "chain", "run", &log, "--step", &step])
-                .args(key)
-                .args(["--", "touch", &step])
-                .current_dir(&folder.0)
-                .output()
-                .expect("sh runs");
-            let recorded = folder.text(&log).contains("step_completed");
-            assert_eq!((folder.exists(&step), out.status.success()), (recorded, recorded), "{blocks}: {out:?}");
-            assert!(recorded || out.status.code() == Some(1), "{out:?}");
-            ran += i32::from(recorded);
-        }
-        assert!((1..12).contains(&ran), "both happen: {ran}");
-    }
-}
-
-/// Sidecars that may not be written to are read, and what could not be renewed is said.
-#[cfg(unix)]
-#[test]
-fn sidecars_that_may_only_be_read_are_read() {
-    use std::os::unix::process::CommandExt as _;
-    let folder = signed("logs-read-only");
-    let modes = [("", 0o666), (".tree", 0o444), (".checkpoint", 0o444)];
-    for (end, mode) in modes {
-        folder.set_mode(&format!("c.jsonl{end}"), mode);
-    }
-    let mut command = folder.command(ADD);
-    if rustix::process::geteuid().is_root() {
-        // Nothing is read-only to root.
-        folder.set_mode(".", 0o777);
-        command.uid(65_534);
-    }
-    let out = command.output().expect("sluis runs");
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(
-        out.status.success() && said.contains("written as line 2 of c.jsonl, not covered by the checkpoint"),
-        "{said}"
-    );
-    folder.prints(&["chain", "verify", "c.jsonl"]);
 }

@@ -3,10 +3,12 @@
 mod checking;
 #[path = "../common/mod.rs"]
 mod common;
+mod covering;
 mod evidence;
 #[cfg(unix)]
 mod files;
 mod logs;
+mod room;
 #[cfg(unix)]
 mod signals;
 mod spiffe;

@@ -113,7 +113,7 @@ fn a_real_node_is_recorded_and_replays(runtime: &str) {
     assert_eq!((code, &*out), (Some(1), ""), "nothing but the first line");
     assert!(err.contains("there is no recording of a node in this"), "{err}");
     // Those of before say behind the start whether they have an end.
-    let earlier = [&[whole[1], whole[0]], &whole[2..]].concat();
+    let earlier = [&[whole[1], whole[0]], &whole[2..lines - 1], &["{\"in\":\"end\"}\n"]].concat();
     for (end, expected) in [(lines, Some(0)), (lines - 1, Some(1)), (2, Some(1))] {
         fs::write(&cut, earlier[..end].concat()).expect("written");
         assert_eq!(replay(&[text(&cut)]).0, expected, "{end}");
@@ -124,6 +124,17 @@ fn a_real_node_is_recorded_and_replays(runtime: &str) {
     fs::write(&cut, [&recorded, whole[2]].concat()).expect("written");
     let (code, _, err) = replay(&[text(&cut)]);
     assert!(code == Some(1) && err.contains("comes after the end of the recording"), "{err}");
+
+    // A line that was taken out of the middle is missed, even where no output shows it, and so is one too many.
+    let only_looked = whole.iter().position(|line| line.contains("\"in\":\"poll_")).expect("a poll");
+    for at in [only_looked, lines / 2, lines - 2] {
+        fs::write(&cut, [&whole[..at], &whole[at + 1..]].concat().concat()).expect("written");
+        assert_eq!(replay(&[text(&cut)]).0, Some(1), "without {}", whole[at]);
+    }
+    fs::write(&cut, [&whole[..2], &whole[lines - 1..]].concat().concat()).expect("written");
+    let (code, out, err) = replay(&[text(&cut)]);
+    assert_eq!((code, &*out), (Some(1), ""));
+    assert!(err.contains("counts other lines than are there"), "{err}");
 
     // Another decision of the same node is found, on its line; what follows is still captured.
     let at = recorded.lines().position(|line| line.contains("\"out\":\"Ok(Waiting)\"")).expect("the door waited");
@@ -238,6 +249,7 @@ fn files_grow_no_further_than_they_may(runtime: &str) {
     let said = listen.process.stderr();
     assert!(said.contains("hub.jsonl has grown to --max-bytes 8192"), "{said}");
     assert_eq!(said.matches("log.jsonl: it has grown to --max-bytes").count(), 1, "{said}");
+    assert!(!said.contains("no token in it says so"), "the last token says so: {said}");
     for path in [&file, &log] {
         let length = fs::metadata(path).expect("it is there").len();
         assert!((4096..=8192).contains(&length), "{path:?}: {length}");

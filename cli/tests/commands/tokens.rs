@@ -167,6 +167,11 @@ fn after_losses_the_next_token_says_how_many() {
     }
     let pid = Pid::from_raw(i32::try_from(hub.id()).expect("a process id"));
     prlimit(pid, Resource::Fsize, Rlimit { current: None, maximum: None }).expect("the limit can be lifted");
+    // What was still under way when it was lifted is lost, too.
+    while !folder.text("log.jsonl").contains("\"events_lost\"") {
+        assert_eq!(ping(&folder, "jis:good", &addr, 1, &[]), Some(0));
+        events += 1;
+    }
     assert_eq!(ping(&folder, "jis:good", &addr, 5, &[]), Some(0));
     hub.say("quit");
     let summary = expect(&hub, "summary");

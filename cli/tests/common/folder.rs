@@ -48,16 +48,16 @@ impl Folder {
         String::from_utf8(out.stdout).expect("UTF-8")
     }
 
-    /// The one JSON object that it prints.
+    /// The one JSON object that it prints, which bears its time.
     #[track_caller]
     pub(crate) fn json(&self, args: &[&str]) -> Json {
-        Json::parse(&self.prints(&with_json(args)))
+        timed(&self.prints(&with_json(args)))
     }
 
-    /// The JSON objects that it prints when it ends with this exit code.
+    /// The JSON objects that it prints when it ends with this exit code, each of which bears its time.
     #[track_caller]
     pub(crate) fn events(&self, code: i32, args: &[&str]) -> Vec<Json> {
-        self.ends(code, &with_json(args)).lines().map(Json::parse).collect()
+        self.ends(code, &with_json(args)).lines().map(timed).collect()
     }
 
     /// The one sentence with which it fails.
@@ -93,6 +93,16 @@ impl Folder {
         use std::os::unix::fs::PermissionsExt as _;
         fs::set_permissions(self.0.join(name), fs::Permissions::from_mode(mode)).expect("a mode can be set");
     }
+}
+
+/// An object, with its time where it is an event and no document.
+#[track_caller]
+fn timed(line: &str) -> Json {
+    let object = Json::parse(line);
+    let is_time = |t: &Json| matches!(t, Json::Text(t) if sluis_core::time::iso::parse(t).is_some());
+    let is_timed = object.find("event").is_none() || object.find("t").is_some_and(is_time);
+    assert!(is_timed, "without its time: {line}");
+    object
 }
 
 /// The flag behind the name of the command: at the end it might be another command's.

@@ -157,22 +157,22 @@ pub enum OpenError {
         path: String,
         /// Its sidecar.
         tree: String,
-        /// The line's number, from 1.
+        /// The line's number, from 1; blank lines count.
         line: u64,
     },
     /// Lines that were there are gone.
     #[error(
-        "{path} has {lines} lines, but {sidecar} knows of {known}: lines are missing at its end; bring the file back, or \
-         remove {sidecar} to go on without them"
+        "{path} has {entries} entries (lines that are not blank), but {sidecar} knows of {known}: lines are missing at its \
+         end; bring the file back, or remove {sidecar} to go on without them"
     )]
     Missing {
         /// Which file.
         path: String,
         /// What knows more.
         sidecar: String,
-        /// Whole lines in the file.
-        lines: u64,
-        /// Lines known to have been there.
+        /// Entries in the file: whole lines that are not blank.
+        entries: u64,
+        /// Entries known to have been there.
         known: u64,
     },
     /// `FILE.checkpoint` is no checkpoint of this file.

@@ -57,9 +57,9 @@ pub(crate) const TOO_LONG: &str = "longer than a line may be";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovered {
-    /// Whole lines in the file.
+    /// Entries in the file: its whole lines that are not blank.
     pub entries: u64,
-    /// Their bytes.
+    /// The bytes of all whole lines, blank ones included.
     pub bytes: u64,
     /// Closed segments before it.
     pub segments: u64,
@@ -275,7 +275,7 @@ impl<D: Folder> Opening<D> {
             }
             let leaf = chain.push(line);
             let known = match (tree.as_mut(), leaf) {
-                (Some(tree), Some(leaf)) => self.compare(tree, fill.entries, leaf)?,
+                (Some(tree), Some(leaf)) => self.compare(tree, (fill.entries, number + 1), leaf)?,
                 _ => false,
             };
             if !known {
@@ -300,7 +300,7 @@ impl<D: Folder> Opening<D> {
             }
             None => {
                 if let Some((known, sidecar)) = known {
-                    return Err(OpenError::Missing { path: self.path(&name), sidecar, lines: fill.entries, known });
+                    return Err(OpenError::Missing { path: self.path(&name), sidecar, entries: fill.entries, known });
                 }
             }
         }
@@ -309,7 +309,7 @@ impl<D: Folder> Opening<D> {
         Ok(Read { fill, unknown, unfinished })
     }
 
-    /// How many lines a sidecar knows of, if it knows of more than these, and which one does.
+    /// How many entries a sidecar knows of, if it knows of more than these, and which one does.
     fn known(
         &self,
         entries: u64,
@@ -336,14 +336,14 @@ impl<D: Folder> Opening<D> {
         Ok(got == size && is_torn(&tail, from, self.max_line, C::is_whole))
     }
 
-    /// Whether the tree knows a line.
-    fn compare(&self, tree: &mut Tree<D::File>, entry: u64, leaf: Leaf) -> Result<bool, OpenError> {
+    /// Whether the tree knows an entry, which is the one of this index and in the line of this number.
+    fn compare(&self, tree: &mut Tree<D::File>, (entry, line): (u64, u64), leaf: Leaf) -> Result<bool, OpenError> {
         let sidecar = Names::tree(self.names.file());
         match tree.expect(entry, leaf) {
             Ok(Expected::Known) => Ok(true),
             Ok(Expected::Unknown) => Ok(false),
             Ok(Expected::Other) => {
-                Err(OpenError::TreeDiffers { path: self.path(self.names.file()), tree: sidecar, line: entry + 1 })
+                Err(OpenError::TreeDiffers { path: self.path(self.names.file()), tree: sidecar, line })
             }
             Err(error) => self.io(&sidecar, "reading", Err(error)),
         }

@@ -210,7 +210,7 @@ impl<T: AsRef<str>> Rule<T> {
         self.zone == Zone::Rood && (self.intent.is_some() || self.pod_id.is_some() || self.ping_type.is_some())
     }
 
-    /// Check what cannot be wrong by type: text lengths, stars, characters that are not seen, that there is a condition, and that the
+    /// Check what cannot be wrong by type: text lengths, stars, characters that are not seen, no empty sender, that there is a condition, and that the
     /// least trust is one that a sender can have. A rule that can never match is refused: what it was to turn away would get in.
     /// (The reference takes a text that is no number and raises when a ping meets it; with `nan` its rule matches everybody.)
     ///
@@ -230,6 +230,9 @@ impl<T: AsRef<str>> Rule<T> {
             if glob::check_seen(text).is_err() {
                 return Err(RuleError::Unseen { field });
             }
+        }
+        if view.source_did == Some("") {
+            return Err(RuleError::Nobody);
         }
         if matches!(view.pod_id, Some(Pod::Is(id)) if id.contains('*')) {
             return Err(RuleError::PodStar);
@@ -303,6 +306,9 @@ pub enum RuleError {
     /// The pod has a star, as if it were a pattern.
     #[error("pod_id: a pod is compared as a whole and a star stands for nothing in it: write a rule for each pod")]
     PodStar,
+    /// The sender is empty: no DID is.
+    #[error("source_did: no sender has an empty DID, leave it out or write a pattern like a.*")]
+    Nobody,
     /// There is no condition, and the rule does not say that it means every ping.
     #[error("a rule without conditions matches every ping: say so with any = true, or add a condition")]
     NoCondition,

@@ -21,6 +21,9 @@ pub enum LegacyError {
     /// It is longer than any DID between two stars.
     #[error("a pattern has at most {MAX_RULE_TEXT} bytes, this one has {0}")]
     TooLong(usize),
+    /// It is empty: no DID is.
+    #[error("a pattern must not be empty, since no DID is: write one like jis:home:* or just *")]
+    Empty,
     /// It has a star that stands for nothing.
     #[error(transparent)]
     Star(#[from] StarInside),
@@ -48,10 +51,13 @@ impl LegacyList {
     /// Allow the DIDs that match a pattern; `*` is everyone.
     ///
     /// # Errors
-    /// When it is too long, has a star inside or a character that is not seen, or there are too many.
+    /// When it is empty or too long, has a star inside or a character that is not seen, or there are too many.
     pub fn allow(&mut self, pattern: &str) -> Result<(), LegacyError> {
         if pattern.len() > MAX_RULE_TEXT {
             return Err(LegacyError::TooLong(pattern.len()));
+        }
+        if pattern.is_empty() {
+            return Err(LegacyError::Empty);
         }
         glob::check_seen(pattern)?;
         glob::check(pattern)?;

@@ -107,9 +107,15 @@ fn a_rule_that_would_not_do_what_it_says_is_refused() {
         assert_eq!(rule(None, Some(star)).check(), Err(RuleError::Star { field: "intent" }), "{star}");
         assert!(glob::check(star).is_err());
     }
-    for fine in ["*", "a*", "*a", "*a*", "a", ""] {
+    for fine in ["*", "a*", "*a", "*a*", "a"] {
         assert_eq!(rule(Some(fine), None).check(), Ok(()), "{fine}");
     }
+    // A ping may have an empty intent, and no empty sender.
+    assert_eq!(rule(None, Some("")).check(), Ok(()));
+    assert_eq!(rule(Some(""), None).check(), Err(RuleError::Nobody));
+    let mut legacy = LegacyList::default();
+    assert_eq!(legacy.allow(""), Err(LegacyError::Empty));
+    assert_eq!((legacy.patterns().count(), legacy.allows("")), (0, false));
     // A pod is no pattern, and who writes a star there means one.
     for star in ["guest-*", "*", "a*b"] {
         let pod = Rule { pod_id: Some(Pod::Is(star)), ..rule(None, None) };

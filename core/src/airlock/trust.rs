@@ -23,6 +23,9 @@ pub enum TrustError {
     /// The DIDs have as many bytes as the configuration allows.
     #[error("the senders with trust take the {0} bytes that the configuration allows")]
     TooLarge(usize),
+    /// Too many changes wait to be kept: try again once some are.
+    #[error("too many changes wait for the store")]
+    Busy,
 }
 
 /// How much a [`TrustTable`] may hold.

@@ -25,6 +25,8 @@
 //! limits, and say so.
 
 pub mod canonical;
+#[cfg(feature = "alloc")]
+pub(crate) mod cursor;
 mod error;
 pub mod hex;
 pub(crate) mod json;

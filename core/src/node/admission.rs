@@ -18,7 +18,7 @@ use crate::airlock::replay::Origin;
 use crate::airlock::{Admission, Rank, ReplayWindow};
 use crate::framing::{Digest, Packet, PingType, Zone};
 use crate::limits::BROADCAST;
-use crate::time::{Instant, Now, iso};
+use crate::time::{Instant, Now, Wall, iso};
 use crate::{Name, Path, Reject, SipKey, check_did};
 
 /// Longest timestamp that is unescaped; one without escapes may be longer.
@@ -51,6 +51,13 @@ pub(super) struct Passed<'a> {
     admission: Option<Admission>,
 }
 
+impl Passed<'_> {
+    /// When it was made, by its sender's clock.
+    pub(super) fn stamp(&self) -> Option<Wall> {
+        self.admission.as_ref().map(Admission::stamp)
+    }
+}
+
 impl AdmissionControl {
     /// Nothing was taken in yet.
     pub(super) fn new(config: &NodeConfig, names: SipKey, faults: Faults) -> Self {
@@ -60,6 +67,11 @@ impl AdmissionControl {
         }
         let verifications = Verifications::new(config.caps.verifications);
         Self { names, replay, verifications, last_rood: config.keep_last_rood.then(Box::default), faults }
+    }
+
+    /// Take nothing stamped up to this.
+    pub(super) fn raise_floor(&mut self, floor: Wall) {
+        self.replay.raise_floor(floor);
     }
 
     /// A name with its hash.

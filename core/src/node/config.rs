@@ -34,6 +34,9 @@ pub struct NodeConfig {
     /// was stamped ahead of our clock, by [`ReplayConfig::skew`] at most; without kept state that could only be closed by taking
     /// nothing at all for as long. It refuses for a while what comes from clocks that are behind.
     pub not_before: Option<Wall>,
+    /// With what a store kept, packets stamped up to so long before its replay floor are taken, too, so that what was sent to this node in that time may be replayed to it
+    /// once. Zero by default: nothing that was taken in before a restart is taken in after it, whatever the wall clock shows.
+    pub accept_older: Duration,
     /// How long a request waits for its first answer: 10 s. [`Ping::timeout`](super::Ping::timeout) overrides it.
     pub request_timeout: Duration,
     /// How long a request stays open for the decision after a `pending` answer: 300 s.
@@ -74,6 +77,7 @@ impl NodeConfig {
             durable: false,
             replay: ReplayConfig::default(),
             not_before: None,
+            accept_older: Duration::ZERO,
             request_timeout: Duration::from_secs(10),
             decision_timeout: Duration::from_secs(300),
             answer_timeout: Duration::from_secs(10),

@@ -59,7 +59,7 @@ pub use receive::STATEMENT;
 pub use receive::Taken;
 pub use replies::Reply;
 pub use stats::{Stats, Tables};
-pub use storing::Keeping;
+pub use storing::{Keeping, RestoreError};
 
 use self::admission::AdmissionControl;
 use self::client::Client;
@@ -131,7 +131,7 @@ impl Node {
             events: Events::new(caps.events as usize, caps.event_bytes),
             outbox: Outbox::new(config.did.clone(), config.identity.clone(), seed, &caps),
             timers: Timers::new(config.heartbeat, config.peer_cleanup),
-            storing: Storing::new(config.durable, caps.changes),
+            storing: Storing::new(config.durable, caps.changes, &names),
             traffic: Traffic::default(),
             tell_heartbeats: config.tell_heartbeats,
             lent: Lent::Nothing,

@@ -7,7 +7,7 @@ use super::replies::Reply;
 use super::stats::Stats;
 use super::{Node, NodeConfig};
 use crate::Did;
-use crate::airlock::{Gate, LegacyError, Rule, RuleError, Standing, TrustError, Vouch, VouchError, VouchId};
+use crate::airlock::{Gate, LegacyError, Rule, RuleError, Standing, TrustError};
 use crate::framing::Value;
 use crate::time::Wall;
 
@@ -24,7 +24,8 @@ impl Node {
         &self.config
     }
 
-    /// Trust a DID: 0 to 1, values outside are clamped as in the reference. Pings that wait already stay as they are.
+    /// Trust a DID: 0 to 1, values outside are clamped as in the reference. Pings that wait already stay as they are. It is not kept: a configuration says it
+    /// again with every start, and what is to survive one is [decided](Self::decide_trust).
     ///
     /// # Errors
     /// Not a number, not a DID, or too many.
@@ -79,19 +80,6 @@ impl Node {
     #[must_use]
     pub const fn gate(&self) -> &Gate {
         &self.policy.gate
-    }
-
-    /// Vouch for others: until the vouch expires or is revoked they are trusted as far as it says.
-    ///
-    /// # Errors
-    /// The vouch makes no sense, or there are too many.
-    pub fn vouch(&mut self, vouch: &Vouch<'_>, wall: Wall) -> Result<VouchId, VouchError> {
-        self.policy.vouch(vouch, wall)
-    }
-
-    /// Revoke a vouch; false when there is none with this id.
-    pub fn revoke_vouch(&mut self, vouch_id: &str) -> bool {
-        self.policy.revoke_vouch(vouch_id)
     }
 
     /// Decide how accepted pings whose intent matches the pattern are answered. The first pattern that was set and

@@ -6,9 +6,9 @@ use super::NodeConfig;
 use super::admission::RoodBecause;
 use super::identity::{Proof, Require};
 use super::replies::Replies;
+use super::storing::Decisions;
 use crate::airlock::{
-    Gate, GateError, LegacyList, Source, Standing, Subject, TrustTable, Vouch, VouchConfig, VouchError, VouchId,
-    VouchRegistry, unsigned_cap,
+    Gate, GateError, LegacyList, Source, Standing, Subject, TrustTable, VouchConfig, VouchRegistry, unsigned_cap,
 };
 use crate::framing::Zone;
 use crate::pins::Pins;
@@ -20,6 +20,8 @@ use crate::{Name, Seed, SipKey};
 pub(super) struct Policy {
     pub(super) gate: Gate,
     pub(super) trust: TrustTable,
+    /// Of those, what was decided while the node ran, or in an earlier life of it.
+    pub(super) decisions: Decisions,
     /// Made with the first vouch.
     vouches: Option<Box<VouchRegistry>>,
     /// What it is made of.
@@ -49,6 +51,7 @@ impl Policy {
         Ok(Self {
             gate: Gate::new(config.gate)?,
             trust: TrustTable::new(config.trust, names.clone()),
+            decisions: Decisions::new(),
             vouches: None,
             vouching: (config.vouches, keys.sip_key()),
             names: names.clone(),
@@ -91,10 +94,10 @@ impl Policy {
         Standing::of_name(self.names.name(did), &self.trust, self.vouches.as_deref(), now)
     }
 
-    /// Note that somebody vouches for others.
-    pub(super) fn vouch(&mut self, vouch: &Vouch<'_>, wall: Wall) -> Result<VouchId, VouchError> {
+    /// Who vouches for whom.
+    pub(super) fn registry(&mut self) -> &mut VouchRegistry {
         let (config, key) = &self.vouching;
-        self.vouches.get_or_insert_with(|| Box::new(VouchRegistry::new(*config, key.clone()))).add(vouch, wall)
+        self.vouches.get_or_insert_with(|| Box::new(VouchRegistry::new(*config, key.clone())))
     }
 
     /// Forget a vouch; false when there is none with this id.

@@ -34,6 +34,8 @@ pub enum Taken {
     Waiting,
     /// A request of ours was answered.
     Response,
+    /// It passed, and waits until the store has what it rests on.
+    Held,
 }
 
 /// Bytes of a key.
@@ -102,8 +104,11 @@ impl Node {
         texts: Texts<'_>,
     ) -> Result<Taken, Reject> {
         let Self { policy, rooms, .. } = self;
-        let Rooms { admission, peers, outbox, .. } = rooms;
+        let Rooms { admission, peers, outbox, storing, .. } = rooms;
         let passed = admission.check((policy, peers), outbox.did(), now, (ingress, packet), texts)?;
+        if passed.stamp().is_some_and(|stamp| storing.holds(now, stamp)) {
+            return if storing.hold(ingress.path, ingress.bytes) { Ok(Taken::Held) } else { Err(Reject::Busy) };
+        }
         let Passed { sender, seat, judged, rank, .. } = passed;
         // Who waits is no peer yet, and needs no room among them.
         if judged.zone == Zone::Groen && !peers.has_room_for(now.mono, seat, rank) {

@@ -7,7 +7,7 @@ use crate::{Reject, RejectCounts};
 
 /// What a node has done and holds. Counters stop at `u64::MAX`.
 ///
-/// Every datagram is counted once: `received = accepted + waiting + responses + rejected.total()`.
+/// Every datagram is counted once: `received = accepted + waiting + responses + rejected.total() + held`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -23,6 +23,8 @@ pub struct Stats {
     pub responses: u64,
     /// Datagrams turned away, by reason.
     pub rejected: RejectCounts,
+    /// Datagrams that passed and wait until the store has what they rest on.
+    pub held: u64,
     /// Datagrams handed to the driver.
     pub transmitted: u64,
     /// Of those, datagrams that did not leave.
@@ -56,6 +58,7 @@ pub(super) struct Traffic {
     waiting: u64,
     responses: u64,
     rejected: RejectCounts,
+    held: u64,
     /// Peers that made way for others.
     peers_displaced: u64,
 }
@@ -65,6 +68,17 @@ impl Traffic {
     pub(super) fn count(&mut self, taken: Result<Taken, Reject>) {
         let add = |n: &mut u64| *n = n.saturating_add(1);
         add(&mut self.received);
+        self.count_outcome(taken);
+    }
+
+    /// Count what became of one that was held.
+    pub(super) fn count_held(&mut self, taken: Result<Taken, Reject>) {
+        self.held = self.held.saturating_sub(1);
+        self.count_outcome(taken);
+    }
+
+    fn count_outcome(&mut self, taken: Result<Taken, Reject>) {
+        let add = |n: &mut u64| *n = n.saturating_add(1);
         match taken {
             Ok(Taken::Accepted) => add(&mut self.accepted),
             Ok(Taken::Heartbeat) => {
@@ -73,6 +87,7 @@ impl Traffic {
             }
             Ok(Taken::Waiting) => add(&mut self.waiting),
             Ok(Taken::Response) => add(&mut self.responses),
+            Ok(Taken::Held) => add(&mut self.held),
             Err(why) => self.rejected.count(why),
         }
     }
@@ -86,14 +101,15 @@ impl Traffic {
     #[cfg(feature = "sim")]
     #[inline]
     pub(super) fn books(&self) -> (u64, u64) {
-        (self.received, self.accepted + self.waiting + self.responses + self.rejected.total())
+        (self.received, self.accepted + self.waiting + self.responses + self.rejected.total() + self.held)
     }
 }
 
 impl Rooms {
     /// What all rooms have counted and hold.
     pub(super) fn stats(&self) -> Stats {
-        let Traffic { received, accepted, heartbeats, waiting, responses, rejected, peers_displaced } = self.traffic;
+        let Traffic { received, accepted, heartbeats, waiting, responses, rejected, held, peers_displaced } =
+            self.traffic;
         let ((transmitted, unsent), (requests, timeouts)) = (self.outbox.counts(), self.client.counts());
         let Counts { approved, refused, expired, displaced, unanswered } = self.inbox.counts();
         Stats {
@@ -103,6 +119,7 @@ impl Rooms {
             waiting,
             responses,
             rejected,
+            held,
             transmitted,
             unsent,
             requests,

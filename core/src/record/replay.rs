@@ -73,6 +73,8 @@ fn run(text: &str, mut replay: Replay) -> Result<Replayed, ReplayError> {
 pub struct Replay<M = Node> {
     label: Option<u32>,
     lines: usize,
+    /// The line that says that the recording has an end.
+    file: usize,
     inputs: usize,
     node: Option<Recorded<M>>,
     version: Version,
@@ -119,6 +121,7 @@ impl<M: Recordable> Replay<M> {
         Self {
             label,
             lines: 0,
+            file: 0,
             inputs: 0,
             node: None,
             version: Version::Two,
@@ -146,12 +149,15 @@ impl<M: Recordable> Replay<M> {
         match (&*input, self.node.is_some(), self.end) {
             // It comes before the start, so that it is in whatever is left of a file; in earlier recordings it comes behind it.
             ("file", ..) => {
-                self.end = RecordingEnd::Missing;
+                (self.end, self.file) = (RecordingEnd::Missing, number);
                 return Ok(());
             }
             ("start", _, RecordingEnd::Reached) => self.end = RecordingEnd::Unknown,
             (_, _, RecordingEnd::Reached) => return Err(odd(BadRecord("comes after the end of the recording"))),
             ("end", true, _) => {
+                if object.has("lines") && object.u64("lines").map_err(odd)? != (number - self.file - 1) as u64 {
+                    return Err(odd(BadRecord("counts other lines than are there: some were taken out, or put in")));
+                }
                 self.end = RecordingEnd::Reached;
                 return Ok(());
             }

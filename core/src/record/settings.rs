@@ -118,6 +118,9 @@ fn write_newer(config: &NodeConfig, line: &mut Line) {
     if config.require != usual.require {
         line.text("require", if config.require == Require::Signed { "signed" } else { "nothing" });
     }
+    if config.accept_older != usual.accept_older {
+        line.span("accept_older", Some(config.accept_older));
+    }
     if config.durable {
         line.text("durable", "yes");
     }
@@ -148,6 +151,9 @@ fn read_newer(object: Object<'_>, config: &mut NodeConfig) -> Result<(), BadReco
         Some("signed") => Require::Signed,
         Some(_) => return Err(BadRecord("demands what this program does not know")),
     };
+    if object.has("accept_older") {
+        config.accept_older = object.sure_span("accept_older")?;
+    }
     config.durable = object.maybe("durable")?.as_deref() == Some("yes");
     Ok(())
 }

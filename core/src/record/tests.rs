@@ -240,7 +240,7 @@ fn every_setting_is_recorded() {
     config.gate.otherwise = Some(Zone::Geel);
     config.keep_last_rood = true;
     (config.pins.max_pins, config.pins.max_retired, config.require, config.durable) = (5, 6, Require::Signed, true);
-    (config.caps.verifications, config.caps.changes) = (7, 8);
+    (config.caps.verifications, config.caps.changes, config.accept_older) = (7, 8, Duration::from_nanos(9));
     let text = settings::write(&config, Version::Two);
     let again = settings::read(Object::parse(&text).unwrap(), Version::Two).unwrap();
     assert_eq!(std::format!("{again:?}"), std::format!("{config:?}"));

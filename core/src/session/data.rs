@@ -1,9 +1,10 @@
 //! Packets, and where they come from.
 
 use super::epoch::{Inner, sealed_len};
+use super::incarnation::Incarnation;
 use super::room::Sessions;
 use super::table::{AMPLIFICATION, NONE, Phase, Probe, Roaming, Session, news, owed};
-use super::timers::{KEEPALIVE, REKEY_OTHERS};
+use super::timers::{KEEPALIVE, QUIET, REKEY_OTHERS};
 use super::wire::{Head, Kind};
 use super::{Claim, DEAD_AFTER, Down, HEAD_ROOM, Ingress, REJECT_AFTER, SealError, Sealed, SessionReject, wire};
 use crate::machine::Transmit;
@@ -47,14 +48,20 @@ impl Sessions {
         }
         let (slot, initiator, is_first) = (epoch.session, epoch.initiator, !epoch.heard);
         let opened = epoch.open(head.counter, datagram)?;
+        let wide = epoch.is_wide();
         let session = self.table.at_mut(slot).ok_or(SessionReject::Unknown)?;
         session.heard = now.mono;
         session.awaiting = None;
         let key = session.key.ok_or(SessionReject::Unknown)?;
         if session.next == epoch_slot {
+            let shown = session.shown.as_ref().map_or(Incarnation::NONE, |shown| shown.incarnation);
+            self.settle_incarnation(slot, epoch_slot, path, &shown)?;
             self.install(now.mono, slot, epoch_slot, false);
         } else if is_first {
             self.confirm(slot, initiator);
+        }
+        if wide {
+            self.table.set_timer(slot, now.mono + QUIET);
         }
         self.watch_path(now.mono, slot, path, datagram.len(), opened.newest);
         let body = HEAD_ROOM..HEAD_ROOM + opened.len;
@@ -64,6 +71,7 @@ impl Sessions {
             Inner::Challenge => self.on_challenge(slot, said, path),
             Inner::Answer => self.on_answer(now.mono, slot, said, path),
             Inner::Close => self.end(slot, Some(Down::Closed)),
+            Inner::Clone => self.end(slot, Some(Down::Cloned)),
             Inner::Nothing => {}
         }
         if opened.inner != Inner::Body {

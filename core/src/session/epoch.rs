@@ -21,6 +21,8 @@ pub(super) enum Inner {
     Answer = 3,
     /// The sender has forgotten this session.
     Close = 4,
+    /// The sender has heard two nodes with the name and key of the receiver, and has forgotten this session.
+    Clone = 5,
 }
 
 /// The index of epochs by the number that we gave.
@@ -82,6 +84,16 @@ impl Epoch {
         Self { index, peer_index, session, initiator, heard: false, born, send, receive, sent: 0, window, chain }
     }
 
+    /// Whether it holds memory for packets that are missing.
+    pub(super) const fn is_wide(&self) -> bool {
+        self.window.is_wide()
+    }
+
+    /// Give that memory back: what is missing is no longer taken, the last 64 packets aside.
+    pub(super) fn narrow(&mut self) {
+        self.window.narrow();
+    }
+
     /// Make a packet of a body that stands at [`HEAD_ROOM`](super::HEAD_ROOM), and say how long it is.
     pub(super) fn seal(&mut self, inner: Inner, body: usize, buf: &mut [u8]) -> Result<usize, SealError> {
         let len = sealed_len(body);
@@ -115,7 +127,7 @@ impl Epoch {
         self.heard = true;
         let (&[kind, high, low], body) = text.split_first_chunk::<INNER_HEAD>().ok_or(SessionReject::Frame)?;
         let len = usize::from(u16::from_be_bytes([high, low]));
-        let all = [Inner::Nothing, Inner::Body, Inner::Challenge, Inner::Answer, Inner::Close];
+        let all = [Inner::Nothing, Inner::Body, Inner::Challenge, Inner::Answer, Inner::Close, Inner::Clone];
         let inner = all.into_iter().find(|known| *known as u8 == kind);
         match inner.filter(|_| len <= body.len()) {
             Some(inner) => Ok(Opened { inner, len, newest }),

@@ -1,13 +1,14 @@
 //! What both sides of a handshake do.
 
-use super::epoch::Epoch;
+use super::epoch::{Epoch, Inner, sealed_len};
 use super::payload::{WriteError, pattern_byte};
-use super::room::Sessions;
+use super::room::{Outgoing, Sessions};
 use super::table::{NONE, Phase, news, owed};
 use super::wire::{Head, MAC};
 use super::{Claim, ConnectError, SUITE, SessionReject};
 use crate::identity::PublicKey;
 use crate::noise::{Finished, NoiseError, Pattern, X25519};
+use crate::path::Path;
 use crate::time::{Duration, Instant, Now};
 
 /// Both macs.
@@ -64,6 +65,17 @@ impl Sessions {
     ) -> Result<u32, SessionReject> {
         let epoch = Epoch::new(index, peer_index, slot, [keys.send, keys.receive], initiator, now);
         self.epochs.insert(epoch).ok_or(SessionReject::Busy)
+    }
+
+    /// Say a last thing under these keys, where there is room for it.
+    pub(super) fn part(&mut self, epoch: u32, path: Path, inner: Inner) {
+        let mut packet = [0; sealed_len(0)];
+        if self.outgoing.len() < self.limits.outgoing
+            && let Some(epoch) = self.epochs.at_mut(epoch)
+            && let Ok(len) = epoch.seal(inner, 0, &mut packet)
+        {
+            self.outgoing.push_back(Outgoing { path, packet: packet.get(..len).unwrap_or_default().into() });
+        }
     }
 
     /// From now on, send under these keys.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::guard::{Receiver, Tag, put_macs, read_cookie};
 use super::handshake::{Admit, MACS, message, pattern_of};
-use super::payload::{FINAL_LEN, Offer, SCRATCH, WriteError, pattern_byte, prologue, read_answer, sign, verify};
+use super::payload::{Answer, FINAL_LEN, Offer, SCRATCH, WriteError, pattern_byte, prologue, sign, verify};
 use super::pending::Half;
 use super::room::{Outgoing, Sessions};
 use super::table::NONE;
@@ -83,6 +83,7 @@ impl Sessions {
         let offer = Offer {
             stamp,
             key: self.local.public,
+            incarnation: self.local.incarnation,
             fresh: self.sending_epoch(session, now.mono).is_none(),
             did: self.local.did.as_str(),
             early: if pattern == Pattern::Ik { early } else { &[] },
@@ -135,7 +136,7 @@ impl Sessions {
         let message = message(datagram, ANSWER_HEAD)?;
         let len = noise.read(&self.local.statics, message, &mut payload).map_err(|_| SessionReject::Handshake)?;
         let payload = payload.get(..len).unwrap_or_default();
-        let key = read_answer(payload).ok_or(SessionReject::Handshake)?;
+        let Answer { key, incarnation } = Answer::read(payload).ok_or(SessionReject::Handshake)?;
         if key == self.local.public {
             return Err(SessionReject::OwnKey);
         }
@@ -154,6 +155,7 @@ impl Sessions {
         let keys = noise.finish().map_err(|_| SessionReject::Handshake)?;
         self.learn(slot, key, &keys, pattern);
         let epoch = self.add_epoch(now.mono, slot, index, head.sender, keys, true)?;
+        self.settle_incarnation(slot, epoch, path, &incarnation)?;
         self.finish_half(now, slot, half_slot, packet);
         self.install(now.mono, slot, epoch, true);
         Ok(Ingress::Nothing)
@@ -237,7 +239,7 @@ impl Sessions {
         }
         if is_new {
             let newest = self.stamps.take(self.stamps.peer(&session.did, key.as_bytes()));
-            session.stamp = session.stamp.max(newest);
+            session.remember(newest);
         }
     }
 }

@@ -10,6 +10,7 @@
 //!   Only under load, who knows our key or name hears a cookie: shorter than what it sent, and without memory of it.
 //! - **Nothing is taken twice**: packets by a window of 2,048 counters, first messages by a [`Stamp`] that rises per peer and survives restarts
 //!   where the application stores it. What rides in a first message ([`Ingress::Early`]) is *replayable* where stamps were lost: it has to pass whatever keeps replays out of plain packets.
+//! - **A key in two places is noticed**: handshakes show which start of a node speaks ([`Incarnation`]), and of two that cannot be one node neither goes on ([`News::Clone`]).
 //! - **An address is believed when it has answered.** A session moves when its other side writes from elsewhere, the new address answers a challenge and the old one does not. At most three times the bytes that came
 //!   from an unproven address go there.
 //! - **Bounded**: every table has a cap ([`Caps`]), every call does bounded work.
@@ -77,6 +78,7 @@ mod data;
 mod epoch;
 mod guard;
 mod handshake;
+mod incarnation;
 mod initiator;
 mod payload;
 mod pending;
@@ -93,6 +95,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::ops::Range;
 
+pub use incarnation::{Incarnation, Known};
 pub use payload::max_early;
 pub use room::Sessions;
 pub use stamp::Stamp;
@@ -390,6 +393,8 @@ pub enum News {
     /// The newest stamp of this name and key: to be stored, and given to [`Sessions::set_newest`] after a restart. Whoever answers the handshake ([`Sessions::poll_transmit`]) before
     /// it is on the disk may take its first message twice.
     Stamp(Stamp),
+    /// What is known of the starts of this name and key, to be stored, and given to [`Sessions::set_known`] after a restart.
+    Incarnation(Known),
     /// There are keys, and both sides have them.
     Up {
         /// Whether we began.
@@ -403,6 +408,12 @@ pub enum News {
     Moved {
         /// Where it was before.
         from: Path,
+    },
+    /// Two nodes speak with this name and key: the key, or the state directory that it lies in, is in two places. Neither has a session from now on, since nobody here can tell who
+    /// the owner is; both were told ([`Down::Cloned`]). Whichever is started next is let in. [`Event::path`] is where one of them was last.
+    Clone {
+        /// Where the other one is.
+        elsewhere: Path,
     },
     /// It is over.
     Down(Down),
@@ -420,6 +431,10 @@ pub enum Down {
     Closed,
     /// Its key was [revoked](Sessions::revoke).
     Revoked,
+    /// Two nodes speak with the name and key of the other side, see [`News::Clone`].
+    Clone,
+    /// The other side has heard two nodes with our name and key. Let the other one end, and start this one anew.
+    Cloned,
 }
 
 impl Down {
@@ -431,6 +446,8 @@ impl Down {
             Self::Silent => "silent",
             Self::Closed => "closed",
             Self::Revoked => "revoked",
+            Self::Clone => "clone",
+            Self::Cloned => "cloned",
         }
     }
 }
@@ -510,11 +527,14 @@ pub enum SessionReject {
     /// A packet under keys that are too old.
     #[error("expired")]
     Expired,
+    /// Its sender has a name and key with which another node speaks as well.
+    #[error("clone")]
+    Clone,
 }
 
 impl SessionReject {
     /// How many reasons there are.
-    pub const COUNT: usize = Self::Expired as usize + 1;
+    pub const COUNT: usize = Self::Clone as usize + 1;
 
     /// Every reason, in declaration order.
     pub const ALL: [Self; Self::COUNT] = [
@@ -537,5 +557,6 @@ impl SessionReject {
         Self::Seal,
         Self::Replay,
         Self::Expired,
+        Self::Clone,
     ];
 }

@@ -2,6 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::incarnation::Incarnation;
 use super::stamp::Stamp;
 use super::wire::{BLOCK, Kind};
 use super::{SUITE, SessionReject};
@@ -11,14 +12,14 @@ use crate::noise::{NoiseError, Pattern};
 
 /// Every payload begins with a signature.
 const SIGNATURE: usize = 64;
-/// Of a first message: signature, stamp, key, suite, flags, and two lengths.
-const OFFER: usize = SIGNATURE + 8 + 32 + 1 + 1 + 2 + 2;
+/// Of a first message: signature, stamp, key, incarnation, suite, flags, and two lengths.
+const OFFER: usize = SIGNATURE + 8 + 32 + Incarnation::LEN + 1 + 1 + 2 + 2;
 /// The flag of a sender that has no keys of a session with the receiver.
 const FRESH: u8 = 1;
 /// The longest payload of a first message: the frame then fits 1,200 bytes, which every path carries that carries QUIC.
 const LONGEST_OFFER: usize = 1024;
-/// Of a second message.
-const ANSWER: usize = SIGNATURE + 32 + 1;
+/// Of a second message: signature, key, incarnation, suite.
+const ANSWER: usize = SIGNATURE + 32 + Incarnation::LEN + 1;
 /// Room for any payload and the rest of a message of Noise.
 pub(super) const SCRATCH: usize = 1232;
 
@@ -51,6 +52,7 @@ impl From<NoiseError> for WriteError {
 pub(super) struct Offer<'a> {
     pub(super) stamp: Stamp,
     pub(super) key: PublicKey,
+    pub(super) incarnation: Incarnation,
     /// The sender has no keys of a session with us: none yet, or none any more.
     pub(super) fresh: bool,
     pub(super) did: &'a str,
@@ -66,9 +68,10 @@ impl<'a> Offer<'a> {
     pub(super) fn write(&self, out: &mut [u8]) {
         let lens = [self.did.len(), self.early.len()].map(|len| u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes());
         let stamp = self.stamp.as_micros().to_be_bytes();
-        let parts: [&[u8]; 7] = [
+        let parts: [&[u8]; 8] = [
             &stamp,
             self.key.as_bytes(),
+            &self.incarnation.to_bytes(),
             &[SUITE, if self.fresh { FRESH } else { 0 }],
             &lens[0],
             self.did.as_bytes(),
@@ -91,6 +94,7 @@ impl<'a> Offer<'a> {
         let rest = payload.get(SIGNATURE..)?;
         let (stamp, rest) = rest.split_first_chunk()?;
         let (key, rest) = rest.split_first_chunk::<32>()?;
+        let (incarnation, rest) = rest.split_first_chunk()?;
         let (&[_suite, flags], rest) = rest.split_first_chunk()?;
         let (did, rest) = text(rest)?;
         let (early, padding) = text(rest)?;
@@ -99,7 +103,9 @@ impl<'a> Offer<'a> {
         if padding.len() >= BLOCK || padding.iter().any(|byte| *byte != 0) {
             return None;
         }
-        Some(Self { stamp: Stamp::from_micros(u64::from_be_bytes(*stamp)), key, fresh: flags & FRESH != 0, did, early })
+        let stamp = Stamp::from_micros(u64::from_be_bytes(*stamp));
+        let (incarnation, fresh) = (Incarnation::from_bytes(incarnation), flags & FRESH != 0);
+        Some(Self { stamp, key, incarnation, fresh, did, early })
     }
 }
 
@@ -109,22 +115,27 @@ fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))
 }
 
-/// Write all of the payload of a second message but the signature.
-pub(super) fn write_answer(key: &PublicKey, out: &mut [u8]) {
-    let (at, end) = (SIGNATURE + 32, SIGNATURE + 33);
-    out.iter_mut().skip(end).for_each(|byte| *byte = 0);
-    if let Some(room) = out.get_mut(SIGNATURE..at) {
-        room.copy_from_slice(key.as_bytes());
-    }
-    if let Some(suite) = out.get_mut(at) {
-        *suite = SUITE;
-    }
+/// What a second message says.
+pub(super) struct Answer {
+    pub(super) key: PublicKey,
+    pub(super) incarnation: Incarnation,
 }
 
-/// Who answers with the payload of a second message.
-pub(super) fn read_answer(payload: &[u8]) -> Option<PublicKey> {
-    let key = payload.get(SIGNATURE..)?.first_chunk::<32>()?;
-    PublicKey::from_bytes(*key).ok().filter(|_| payload.len() == ANSWER_LEN)
+impl Answer {
+    /// Write all but the signature; `out` is [`ANSWER_LEN`] long.
+    pub(super) fn write(&self, out: &mut [u8]) {
+        let incarnation = self.incarnation.to_bytes();
+        let parts: [&[u8]; 3] = [self.key.as_bytes(), &incarnation, &[SUITE]];
+        let said = parts.into_iter().flatten().copied().chain(core::iter::repeat(0));
+        out.iter_mut().skip(SIGNATURE).zip(said).for_each(|(to, from)| *to = from);
+    }
+
+    pub(super) fn read(payload: &[u8]) -> Option<Self> {
+        let (key, rest) = payload.get(SIGNATURE..)?.split_first_chunk::<32>()?;
+        let incarnation = Incarnation::from_bytes(rest.first_chunk()?);
+        let key = PublicKey::from_bytes(*key).ok().filter(|_| payload.len() == ANSWER_LEN)?;
+        Some(Self { key, incarnation })
+    }
 }
 
 /// What is signed: which message of which pattern this is, all of the handshake before this payload, and all that the payload says.

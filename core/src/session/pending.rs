@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 
 use super::guard::Tag;
+use super::incarnation::Incarnation;
 use super::stamp::Stamp;
 use super::table::NONE;
 use crate::identity::PublicKey;
@@ -22,6 +23,7 @@ pub(super) struct Claim {
     pub(super) key: PublicKey,
     pub(super) peer: u64,
     pub(super) stamp: Stamp,
+    pub(super) incarnation: Incarnation,
     pub(super) path: Path,
     pub(super) peer_index: u32,
 }

@@ -5,7 +5,7 @@ use alloc::vec;
 
 use super::guard::{Receiver, put_macs};
 use super::handshake::{Admit, MACS, message, pattern_of};
-use super::payload::{ANSWER_LEN, FINAL_LEN, Offer, SCRATCH, pattern_byte, prologue, sign, verify, write_answer};
+use super::payload::{ANSWER_LEN, Answer, FINAL_LEN, Offer, SCRATCH, pattern_byte, prologue, sign, verify};
 use super::pending::{Claim as PendingClaim, Half};
 use super::room::{Outgoing, Sessions};
 use super::table::{NONE, Session, news};
@@ -82,8 +82,11 @@ impl Sessions {
         }
         let session = self.answer_ik(now, from, noise, &offer, existing)?;
         let body = HEAD_ROOM..HEAD_ROOM + offer.early.len();
+        // Who may be one of two with one key is not heard before it is known to be alive, and then not at all.
+        let heard = self.table.live(session).and_then(|slot| self.table.at(slot));
+        let heard = heard.is_some_and(|session| !session.excludes(&offer.incarnation));
         match datagram.get_mut(body.clone()) {
-            Some(room) if !offer.early.is_empty() => {
+            Some(room) if heard && !offer.early.is_empty() => {
                 room.copy_from_slice(offer.early);
                 Ok(Ingress::Early { session, key: offer.key, body })
             }
@@ -147,7 +150,8 @@ impl Sessions {
         let session = self.table.at_mut(slot).ok_or(SessionReject::Busy)?;
         session.set_statics(keys.remote);
         session.replaced = now.mono;
-        if offer.fresh || session.current == NONE {
+        session.set_shown(offer.incarnation);
+        if (offer.fresh && !session.excludes(&offer.incarnation)) || session.current == NONE {
             (session.fresh, session.unproven, session.path) = (true, true, from.path);
             [session.received, session.sent] =
                 [from.len, packet.len()].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
@@ -181,11 +185,18 @@ impl Sessions {
         }
         let mut half = Half::new(index, NONE, now.mono);
         half.noise = Some(noise);
-        let (did, key, stamp) = (offer.did.into(), offer.key, offer.stamp);
-        half.claim = Some(Box::new(PendingClaim { did, key, peer, stamp, path: from.path, peer_index: from.index }));
+        half.claim = Some(Box::new(PendingClaim {
+            did: offer.did.into(),
+            key: offer.key,
+            peer,
+            stamp: offer.stamp,
+            incarnation: offer.incarnation,
+            path: from.path,
+            peer_index: from.index,
+        }));
         self.halves.insert(half).ok_or(SessionReject::Busy)?;
         if existing.is_none() {
-            self.stamps.put(peer, offer.stamp);
+            self.stamps.put(peer, offer.stamp, Default::default());
         }
         self.outgoing.push_back(Outgoing { path: from.path, packet });
         Ok(())
@@ -208,7 +219,7 @@ impl Sessions {
         head.write(&mut packet);
         let room = packet.get_mut(ANSWER_HEAD..ANSWER_HEAD + len).unwrap_or_default();
         noise.write_with(&self.local.statics, ANSWER_LEN, room, |binding, payload| {
-            write_answer(&self.local.public, payload);
+            Answer { key: self.local.public, incarnation: self.local.incarnation }.write(payload);
             sign(identity, (Kind::Response, pattern), binding, payload)
         })?;
         put_macs(&mut packet, &Receiver::Key(to).mac1(), None);
@@ -252,6 +263,7 @@ impl Sessions {
         };
         self.learn(slot, claim.key, &keys, Pattern::Xx);
         let epoch = self.add_epoch(now.mono, slot, half.index, claim.peer_index, keys, false)?;
+        self.settle_incarnation(slot, epoch, path, &claim.incarnation)?;
         if let Some(session) = self.table.at_mut(slot) {
             // It could not be written without the message that went there.
             session.path = path;
@@ -272,7 +284,8 @@ impl Sessions {
     ) -> Result<u32, SessionReject> {
         let mut session = Session::new(did, Some(key), path, now.mono);
         session.theirs = true;
-        session.stamp = stamp.max(self.stamps.take(self.stamps.peer(did, key.as_bytes())));
+        session.stamp = stamp;
+        session.remember(self.stamps.take(self.stamps.peer(did, key.as_bytes())));
         let slot = self.table.insert(session).ok_or(SessionReject::Busy)?;
         self.opening += 1;
         self.table.tell(slot, news::STAMP);

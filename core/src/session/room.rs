@@ -7,6 +7,7 @@ use core::fmt;
 
 use super::epoch::{ByNumber, Epoch, Inner};
 use super::guard::{CookieReply, Guard};
+use super::incarnation::{Incarnation, Known};
 use super::pending::Halves;
 use super::stamp::Stamps;
 use super::table::{NONE, Phase, Session, Table, news};
@@ -30,6 +31,7 @@ pub(super) struct Local {
     pub(super) statics: X25519Secret,
     /// Of our own first message that was written last.
     pub(super) stamp: Stamp,
+    pub(super) incarnation: Incarnation,
 }
 
 /// The keys of all sessions.
@@ -140,6 +142,7 @@ impl Sessions {
                 public,
                 statics: config.statics,
                 stamp: Stamp::ZERO,
+                incarnation: Incarnation::NONE,
             },
             outgoing: VecDeque::new(),
             cookies: VecDeque::new(),
@@ -185,7 +188,7 @@ impl Sessions {
         let mut session = Session::new(peer.did, peer.key, path, now.mono);
         session.ours = true;
         if let Some(key) = &peer.key {
-            session.stamp = self.stamps.take(self.stamps.peer(peer.did, key.as_bytes()));
+            session.remember(self.stamps.take(self.stamps.peer(peer.did, key.as_bytes())));
         }
         if let Some(statics) = peer.statics.filter(|_| peer.key.is_some()) {
             session.set_statics(statics);
@@ -258,10 +261,14 @@ impl Sessions {
             session.told &= !what;
             let news = match (what, session.phase) {
                 (news::STAMP, _) => Some(News::Stamp(session.stamp)),
+                (news::INCARNATION, _) => Some(News::Incarnation(session.known)),
                 (news::UP, _) => Some(News::Up { initiator: session.initiator, early: session.early }),
                 (news::REKEYED, _) => Some(News::Rekeyed),
                 (news::MOVED, _) => {
                     session.roaming.as_ref().and_then(|roaming| roaming.from).map(|from| News::Moved { from })
+                }
+                (news::CLONE, _) => {
+                    session.shown.as_ref().and_then(|shown| shown.elsewhere).map(|elsewhere| News::Clone { elsewhere })
                 }
                 (_, Phase::Gone(Some(down))) => Some(News::Down(down)),
                 _ => None,
@@ -301,11 +308,12 @@ impl Sessions {
     /// End a session, and tell the other side. What was told of it until now stays to be taken with [`poll_event`](Self::poll_event); its end is not told.
     pub fn close(&mut self, now: Now, id: SessionId) {
         let Some(slot) = self.table.live(id) else { return };
-        let mut packet = [0; super::epoch::sealed_len(0)];
-        if self.outgoing.len() < self.limits.outgoing
-            && let Ok(Sealed { path, len }) = self.seal_inner(now, slot, Inner::Close, &mut packet, 0)
+        if let Some(session) = self.table.at(slot)
+            && session.may_send(super::epoch::sealed_len(0))
+            && let Some(epoch) = self.sending_epoch(session, now.mono)
         {
-            self.outgoing.push_back(Outgoing { path, packet: packet.get(..len).unwrap_or_default().into() });
+            let path = session.path;
+            self.part(epoch, path, Inner::Close);
         }
         self.end(slot, None);
     }
@@ -356,7 +364,7 @@ impl Sessions {
         if let Some(session) = self.table.find(did, Some(key)).and_then(|slot| self.table.at_mut(slot)) {
             session.stamp = session.stamp.max(stamp);
         }
-        let room = self.stamps.has_room(self.table.slab.len()) && self.stamps.put(peer, stamp);
+        let room = self.stamps.has_room(self.table.slab.len()) && self.stamps.put(peer, stamp, Known::default());
         if !room {
             self.stamps.raise_floor(stamp);
         }
@@ -432,8 +440,9 @@ impl Sessions {
         let (why, told) = (why.filter(|_| !theirs), session.told);
         if let Some(key) = &session.key {
             // There is room: a session is let in only where its stamp has a place in the end.
-            let (peer, stamp) = (self.stamps.peer(&session.did, key.as_bytes()), session.stamp);
-            if stamp > self.stamps.newest(peer) && !self.stamps.put(peer, stamp) {
+            let (peer, stamp, known) = (self.stamps.peer(&session.did, key.as_bytes()), session.stamp, session.known);
+            let is_news = stamp > self.stamps.newest(peer) || known != self.stamps.known(peer);
+            if is_news && !self.stamps.put(peer, stamp, known) {
                 self.stamps.raise_floor(stamp);
             }
         }

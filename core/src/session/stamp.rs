@@ -1,5 +1,6 @@
-//! The time in a handshake's first message, and the newest one of each peer.
+//! The time in a handshake's first message, and what is known of peers without a session.
 
+use super::incarnation::Known;
 use crate::seed::SipKey;
 use crate::table::{Chain, Chained, Heap, Index, Link, Linked, List, Slab};
 use crate::time::Wall;
@@ -45,6 +46,7 @@ struct ByPeer;
 struct Record {
     peer: u64,
     stamp: Stamp,
+    known: Known,
     link: Link,
     chain: Chain,
 }
@@ -67,7 +69,7 @@ impl Chained<ByPeer> for Record {
     }
 }
 
-/// The newest stamp of every peer without a session; one with a session keeps it there.
+/// The newest stamp and start of every peer without a session; one with a session keeps them there.
 ///
 /// Peers are kept as keyed hashes: two that collide, which nobody can bring about without the key, could only refuse a handshake. A record that is
 /// forgotten for room raises the floor of all peers without one to its stamp. One that is ahead of our clock is not forgotten: such a floor
@@ -99,6 +101,11 @@ impl Stamps {
         self.find(peer).and_then(|slot| self.records.at(slot)).map_or(self.floor, |record| record.stamp.max(self.floor))
     }
 
+    /// The starts that are known of a peer.
+    pub(super) fn known(&self, peer: u64) -> Known {
+        self.find(peer).and_then(|slot| self.records.at(slot)).map_or_else(Known::default, |record| record.known)
+    }
+
     /// Refuse what is not above this of peers that nothing else is known of.
     pub(super) fn raise_floor(&mut self, floor: Stamp) {
         self.floor = self.floor.max(floor);
@@ -125,28 +132,29 @@ impl Stamps {
         self.has_room(others)
     }
 
-    /// Remember a stamp; a greater one that is there stays. False where there is no room, which [`reserve`](Self::reserve) makes.
-    pub(super) fn put(&mut self, peer: u64, stamp: Stamp) -> bool {
+    /// Remember a stamp and starts; what is newer and there already stays. False where there is no room, which [`reserve`](Self::reserve) makes.
+    pub(super) fn put(&mut self, peer: u64, stamp: Stamp, known: Known) -> bool {
         if let Some(slot) = self.find(peer) {
             if let Some(record) = self.records.at_mut(slot) {
                 record.stamp = record.stamp.max(stamp);
+                record.known = record.known.or(known);
             }
             return true;
         }
-        let record = Record { peer, stamp, link: Link::default(), chain: Chain::default() };
+        let record = Record { peer, stamp, known, link: Link::default(), chain: Chain::default() };
         let Ok(id) = self.records.insert(record) else { return false };
         self.by_peer.insert(&mut self.records, id.slot(), peer);
         self.by_age.push_back(&mut self.records, id.slot());
         true
     }
 
-    /// The stamp of a peer, to be kept elsewhere from now on.
-    pub(super) fn take(&mut self, peer: u64) -> Stamp {
-        let stamp = self.newest(peer);
+    /// Stamp and starts of a peer, to be kept elsewhere from now on.
+    pub(super) fn take(&mut self, peer: u64) -> (Stamp, Known) {
+        let (stamp, known) = (self.newest(peer), self.known(peer));
         if let Some(slot) = self.find(peer) {
             self.remove(slot);
         }
-        stamp
+        (stamp, known)
     }
 
     fn find(&self, peer: u64) -> Option<u32> {
@@ -162,7 +170,7 @@ impl Stamps {
 
 #[cfg(test)]
 mod tests {
-    use super::{Stamp, Stamps};
+    use super::{Known, Stamp, Stamps};
     use crate::Seed;
     use crate::time::Wall;
 
@@ -172,19 +180,20 @@ mod tests {
         let wall = Wall::from_micros(1000);
         for peer in 1..=20 {
             assert!(stamps.reserve(0, wall));
-            assert!(stamps.put(peer, Stamp(peer * 10)));
+            assert!(stamps.put(peer, Stamp(peer * 10), Known::default()));
         }
         assert!((1..=20).all(|peer| stamps.newest(peer) >= Stamp(peer * 10)));
         assert_eq!(stamps.newest(99), Stamp(160));
-        assert_eq!(stamps.take(20), Stamp(200));
+        assert_eq!(stamps.take(20).0, Stamp(200));
         assert!(stamps.reserve(0, wall) && !stamps.reserve(4, wall));
     }
 
     #[test]
     fn a_stamp_of_the_future_never_becomes_the_floor_of_others() {
         let mut stamps = Stamps::new(2, Seed::from_u64(1).fork("stamps").sip_key());
-        assert!(stamps.put(1, Stamp(5000)) && stamps.put(2, Stamp(6000)));
-        assert!(!stamps.reserve(0, Wall::from_micros(1000)) && !stamps.put(3, Stamp(10)));
+        let none = Known::default();
+        assert!(stamps.put(1, Stamp(5000), none) && stamps.put(2, Stamp(6000), none));
+        assert!(!stamps.reserve(0, Wall::from_micros(1000)) && !stamps.put(3, Stamp(10), none));
         assert_eq!(stamps.newest(3), Stamp::ZERO);
         assert!(stamps.reserve(0, Wall::from_micros(5000)));
         assert_eq!(stamps.newest(3), Stamp(5000));

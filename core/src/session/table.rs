@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 
+use super::incarnation::{Incarnation, Known, Verdict};
 use super::stamp::Stamp;
 use super::wheel::{Due, Timed, Wheel};
 use super::{Down, SessionId};
@@ -42,10 +43,12 @@ pub(super) enum Phase {
 /// What is to be told of a session; bits of `told`.
 pub(super) mod news {
     pub(crate) const STAMP: u8 = 1;
-    pub(crate) const UP: u8 = 2;
-    pub(crate) const REKEYED: u8 = 4;
-    pub(crate) const MOVED: u8 = 8;
-    pub(crate) const DOWN: u8 = 16;
+    pub(crate) const INCARNATION: u8 = 2;
+    pub(crate) const UP: u8 = 4;
+    pub(crate) const REKEYED: u8 = 8;
+    pub(crate) const MOVED: u8 = 16;
+    pub(crate) const CLONE: u8 = 32;
+    pub(crate) const DOWN: u8 = 64;
 }
 
 /// What is to be sent within a session; bits of `owes`.
@@ -86,6 +89,15 @@ pub(super) struct Roaming {
     pub(super) from: Option<Path>,
 }
 
+/// What only sessions have whose other side shows a start that is not judged yet, or showed one that excludes another.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    /// In the first message that was answered last.
+    pub(super) incarnation: Incarnation,
+    /// Where the node spoke from that excludes the one of the session.
+    pub(super) elsewhere: Option<Path>,
+}
+
 pub(super) struct Session {
     pub(super) did: Box<str>,
     /// Who it is: proven, or who alone it may be. Unknown until XX has told.
@@ -108,6 +120,9 @@ pub(super) struct Session {
     pub(super) sent: u32,
     /// The newest stamp of its first messages.
     pub(super) stamp: Stamp,
+    /// What is known of its starts.
+    pub(super) known: Known,
+    pub(super) shown: Option<Box<Shown>>,
     pub(super) heard: Instant,
     /// Since when nothing was heard although something was sent.
     pub(super) awaiting: Option<Instant>,
@@ -152,6 +167,8 @@ impl Session {
             received: 0,
             sent: 0,
             stamp: Stamp::ZERO,
+            known: Known::default(),
+            shown: None,
             heard: now,
             awaiting: None,
             owing: None,
@@ -185,6 +202,26 @@ impl Session {
         if self.unproven {
             self.sent = self.sent.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
         }
+    }
+
+    /// Remember what is known of the other side from before.
+    pub(super) fn remember(&mut self, (stamp, known): (Stamp, Known)) {
+        self.stamp = self.stamp.max(stamp);
+        self.known = self.known.or(known);
+    }
+
+    /// The start that is to be judged when the other side shows to be alive.
+    pub(super) fn set_shown(&mut self, incarnation: Incarnation) {
+        if incarnation != Incarnation::NONE {
+            self.shown.get_or_insert_default().incarnation = incarnation;
+        } else if self.shown.as_ref().is_some_and(|shown| shown.elsewhere.is_none()) {
+            self.shown = None;
+        }
+    }
+
+    /// Whether a start, once the other side shows to be alive, is one that excludes another.
+    pub(super) fn excludes(&self, incarnation: &Incarnation) -> bool {
+        self.known.judge(incarnation) == Verdict::Clone
     }
 
     /// Whether another began it, and has not used its keys yet.

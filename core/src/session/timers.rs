@@ -16,6 +16,8 @@ pub(super) const UNHEARD: Duration = Duration::from_secs(15);
 pub(super) const REKEY_OTHERS: Duration = Duration::from_secs(150);
 /// Keys that were replaced are kept for packets on their way.
 const KEEP_PREVIOUS: Duration = Duration::from_secs(30);
+/// After so long without a packet those that are missing are given up, and so is the memory that it takes to know them.
+pub(super) const QUIET: Duration = Duration::from_secs(10);
 /// Seconds from each first message to the next, and at the end to giving up.
 const RETRIES: [u64; 5] = [1, 2, 4, 8, 8];
 /// How often a third message, or the first packet under new keys, is repeated until something is heard.
@@ -54,7 +56,8 @@ impl Sessions {
             return None;
         }
         let handshake = if half == NONE { None } else { Some(self.look_after_half(now, slot, half)?) };
-        let times = [handshake, self.look_after_keys(now.mono, slot), self.look_after_talk(now, slot)];
+        let windows = self.look_after_windows(now.mono, slot);
+        let times = [handshake, windows, self.look_after_keys(now.mono, slot), self.look_after_talk(now, slot)];
         let path = self.look_after_path(now.mono, slot).map(|at| at.max(now.mono + GRACE));
         let session = self.table.at(slot).filter(|session| !session.is_gone())?;
         let end = match session.phase {
@@ -124,6 +127,21 @@ impl Sessions {
             }
         }
         at
+    }
+
+    /// Memory for packets that are missing.
+    fn look_after_windows(&mut self, now: Instant, slot: u32) -> Option<Instant> {
+        let session = self.table.at(slot)?;
+        let until = session.heard + QUIET;
+        let mut next = None;
+        for epoch in [session.current, session.previous] {
+            match self.epochs.at_mut(epoch).filter(|epoch| epoch.is_wide()) {
+                Some(_) if now < until => next = Some(until),
+                Some(epoch) => epoch.narrow(),
+                None => {}
+            }
+        }
+        next
     }
 
     /// What is to be said, and whether anything is heard.

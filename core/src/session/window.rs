@@ -12,7 +12,7 @@ const WORDS: usize = 32;
 /// Exactly the last [`WIDTH`] counters up to the newest one that was taken.
 ///
 /// The last 64 are a word. As long as nothing is missing behind them, all that is older was taken and needs no memory; the first time
-/// a counter leaves that word without having been seen, the whole window is made, 256 bytes. A session on a path that loses nothing never has it.
+/// a counter leaves that word without having been seen, the whole window is made, 256 bytes, and given back by [`narrow`](Self::narrow). A session on a path that loses nothing never has it.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
     /// The newest counter that was taken, plus one.
@@ -57,6 +57,18 @@ impl Window {
         }
         self.next += forward;
         forward > 0
+    }
+
+    /// Whether it holds the whole window.
+    pub(super) const fn is_wide(&self) -> bool {
+        self.wide.is_some()
+    }
+
+    /// Give the whole window back: counters that are missing behind the last 64 count as taken from now on.
+    pub(super) fn narrow(&mut self) {
+        let Some(ring) = self.wide.take() else { return };
+        let missing = (0..self.next.min(64)).filter(|age| !is_set(&ring, self.next - 1 - age));
+        self.recent = missing.fold(u64::MAX, |recent, age| recent & !(1 << age));
     }
 
     /// Whether a counter that is missing would leave the recent ones by going so far forward.
@@ -106,6 +118,7 @@ const fn put(ring: &mut [u64; WORDS], counter: u64, taken: bool) {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::vec::Vec;
 
     use proptest::prelude::*;
 
@@ -141,6 +154,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_is_missing_behind_the_last_64_is_given_up_when_the_memory_is() {
+        let mut window = Window::new();
+        let lost = [3, 940, 999];
+        (0..1001).filter(|counter| !lost.contains(counter)).for_each(|counter| assert!(window.take(counter)));
+        assert!(window.is_wide() && lost.iter().all(|counter| window.check(*counter).is_ok()));
+        window.narrow();
+        assert!(!window.is_wide());
+        let fresh: Vec<u64> = (0..1002).filter(|counter| window.check(*counter).is_ok()).collect();
+        assert_eq!(fresh, [940, 999, 1001]);
+        // Before anything like 64 were taken, nothing that never was counts as missing.
+        let mut window = Window::new();
+        window.take(70);
+        window.narrow();
+        assert_eq!((0..71).filter(|counter| window.check(*counter).is_ok()).count(), 63);
     }
 
     #[test]

@@ -31,4 +31,4 @@ pub(crate) use store::counted;
 pub use store::{Fixed, Storage, Store};
 
 /// The slot number that stands for "none".
-const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;

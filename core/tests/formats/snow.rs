@@ -258,7 +258,9 @@ impl Other {
         let before: [u8; 32] = self.noise.get_handshake_hash().try_into().unwrap();
         let public = self.key.public();
         let lens = [NAME.len(), early.len()].map(|len| u16::try_from(len).unwrap().to_be_bytes());
-        let mut rest = [&stamp.to_be_bytes()[..], public.as_bytes(), &[1, 1], &lens[0], NAME, &lens[1], early].concat();
+        let stamp = stamp.to_be_bytes();
+        let start = [&7_u64.to_be_bytes()[..], &[3; 16]].concat();
+        let mut rest = [&stamp[..], public.as_bytes(), &start, &[1, 1], &lens[0], NAME, &lens[1], early].concat();
         rest.resize((64 + rest.len()).next_multiple_of(64) - 64, 0);
         // What Noise writes before the payload does not depend on it: written twice, of which one is thrown away.
         let mut wire = [0; 1232];
@@ -293,7 +295,7 @@ impl Other {
         let len = self.noise.read_message(message, &mut payload).unwrap();
         assert_eq!(len, 128);
         let (signature, rest) = payload[..len].split_first_chunk::<64>().unwrap();
-        assert_eq!((&rest[..32], rest[32]), (&self.responder.as_bytes()[..], 1));
+        assert_eq!((&rest[..32], &rest[32..56], rest[56]), (&self.responder.as_bytes()[..], &[0; 24][..], 1));
         let text = [&b"sluis session 1 sign\0"[..], &[2, self.pattern], &binding, &sha(&[rest])].concat();
         self.responder.verify(&text, signature).unwrap();
     }
@@ -382,6 +384,10 @@ fn a_second_implementation_written_from_the_page_is_understood_with_ik() {
     let Ingress::Body { body, .. } = got else { panic!("{got:?}") };
     assert_eq!(bytes[body], *b"from elsewhere");
     assert_eq!(unpack(&receive, other.index, &confirmation), (0, vec![]));
+    // The start that the other one showed counts from the moment on that it is known to be alive.
+    assert!(
+        room.poll_event().is_some_and(|event| matches!(event.news, News::Incarnation(known) if known.counter() == 7))
+    );
     assert!(room.poll_event().is_some_and(|event| matches!(event.news, News::Up { initiator: false, .. })));
 }
 

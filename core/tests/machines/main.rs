@@ -15,6 +15,7 @@ mod node_flow;
 mod node_make;
 mod node_peers;
 mod node_receive;
+mod registry;
 mod replay_flood;
 mod session;
 #[cfg(feature = "sim")]

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use sluis_chain::verify::Finding;
 
-use crate::chain::verify::finding_text;
+use crate::chain::verify::{finding_json, finding_text};
 use crate::output::{Color, Out, Style, escape};
 use crate::view::padded;
 
@@ -123,10 +123,7 @@ impl Out {
     /// A finding, indented for people.
     fn style_of(&mut self, finding: &Finding) {
         match self.style {
-            Style::Json => self.line(|line, _| {
-                // A vector has always room.
-                let _ = finding.write_json(line);
-            }),
+            Style::Json => self.json("finding", |object| finding_json(object, finding)),
             Style::Text => self.line(|line, paint| {
                 line.extend_from_slice(b"  ");
                 padded(line, 12, |line| line.extend_from_slice(b"verify"));

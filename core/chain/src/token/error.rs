@@ -96,6 +96,10 @@ pub enum TokenError {
         /// Offset in bytes of its key.
         at: usize,
     },
+    /// A member that is there twice. Ours only: the reference takes the last one, and others the first, so that they would read what
+    /// nobody hashed or signed.
+    #[error("{0} is there twice")]
+    Twice(Field),
     /// A member without which there is no token.
     #[error("no {0}")]
     MissingMember(Field),

@@ -117,6 +117,9 @@ fn by_key(line: &str) -> Result<Token<'_>, TokenError> {
     if let Some(at) = members.unknown {
         return Err(TokenError::UnknownMember { at });
     }
+    if let Some(field) = members.twice {
+        return Err(TokenError::Twice(field));
+    }
     members.token()
 }
 
@@ -125,6 +128,8 @@ struct Members<'a> {
     found: [Option<Value<'a>>; 12],
     /// Where the first key stands that is none of a token's.
     unknown: Option<usize>,
+    /// The first member that was there before.
+    twice: Option<Field>,
 }
 
 /// The members of an object; `None` for any other value.
@@ -133,7 +138,7 @@ fn members<'a>(r: &mut Reader<'a>) -> Result<Option<Members<'a>>, ParseError> {
     if !r.eat("{") {
         return r.value().map(|_| None);
     }
-    let mut members = Members { found: [None; 12], unknown: None };
+    let mut members = Members { found: [None; 12], unknown: None, twice: None };
     r.space();
     if r.eat("}") {
         return Ok(Some(members));
@@ -149,7 +154,11 @@ fn members<'a>(r: &mut Reader<'a>) -> Result<Option<Members<'a>>, ParseError> {
         r.space();
         let value = r.value()?;
         match Field::ALL.iter().zip(&mut members.found).find(|(field, _)| key == field.as_str()) {
-            Some((_, slot)) => *slot = Some(value),
+            Some((field, slot)) => {
+                if slot.replace(value).is_some() {
+                    members.twice = members.twice.or(Some(*field));
+                }
+            }
             None => members.unknown = members.unknown.or(Some(at)),
         }
         r.space();

@@ -159,6 +159,10 @@ fn what_is_wrong_with_a_line_is_said() {
     assert_eq!(error("[]"), TokenError::NotAnObject);
     assert_eq!(error("{}"), TokenError::MissingMember(Field::TokenId));
     assert_eq!(error(r#"{"x":1,"token_id":2}"#), TokenError::UnknownMember { at: 1 });
+    for twice in [r#""action":"evil","token_id""#, r#""\u0061ction":"a","token_id""#] {
+        assert_eq!(error(&good.replace(r#""token_id""#, twice)), TokenError::Twice(Field::Action));
+    }
+    assert_eq!(error(&good.replace('}', r#","actor":"b"}"#)), TokenError::Twice(Field::Actor));
     assert_eq!(error(&good.replace(r#""b""#, "5")), TokenError::Mistyped(Field::Actor));
     assert_eq!(error(&good.replace('}', r#","eraan":{}}"#)), TokenError::Mistyped(Field::Eraan));
     assert_eq!(error(&good.replace('}', r#","state":"lost"}"#)), TokenError::UnknownState);

@@ -216,6 +216,7 @@ fn broken(error: TokenError) -> Option<Box<Problem>> {
         TokenError::NotJson(_) => "one JSON object",
         TokenError::NotAnObject
         | TokenError::UnknownMember { .. }
+        | TokenError::Twice(_)
         | TokenError::MissingMember(_)
         | TokenError::Mistyped(_)
         | TokenError::UnknownState => "the members of a token",

@@ -198,5 +198,5 @@ pub use status::{StepStatus, WorkloadStatus};
 pub use storage::{FIXED_TEXT, MAX_DATA, MAX_NAME, MAX_NOTE, StepStorage};
 pub use view::{ErrorText, Issue, StepView, Verification};
 
-/// Bytes in which every line of this room fits.
+/// Bytes in which every line of this room fits, metadata aside.
 pub const MAX_LINE: usize = 64 * 1024;

@@ -33,7 +33,7 @@ pub struct Written {
 /// Why a line was not written. Nothing changed: it can be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
-    /// The buffer is too small; [`MAX_LINE`](super::MAX_LINE) bytes are always enough.
+    /// The buffer is too small; [`MAX_LINE`](super::MAX_LINE) bytes are always enough for a step without metadata.
     #[error(transparent)]
     Full(#[from] Full),
     /// Something in it has no JSON form.
@@ -46,6 +46,9 @@ pub enum WriteError {
 
 impl From<EncodeError> for WriteError {
     fn from(error: EncodeError) -> Self {
-        Self::Encode(error)
+        match error {
+            EncodeError::BufferFull => Self::Full(Full),
+            error => Self::Encode(error),
+        }
     }
 }

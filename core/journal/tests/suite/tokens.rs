@@ -462,8 +462,14 @@ fn damage_is_named_and_left_as_it_is() {
     assert!(matches!(refused(&edited), OpenError::TreeDiffers { line: 3, .. }));
     // The last lines gone.
     let cut: String = whole.split_inclusive('\n').take(3).collect();
-    assert!(matches!(refused(&cut), OpenError::Missing { lines: 3, known: 5, .. }));
-    assert!(matches!(refused(""), OpenError::Missing { lines: 0, known: 5, .. }));
+    assert!(matches!(refused(&cut), OpenError::Missing { entries: 3, known: 5, .. }));
+    assert!(matches!(refused(""), OpenError::Missing { entries: 0, known: 5, .. }));
+    // A line is named by its number, and entries are counted, whatever blank lines there are.
+    let blanks = edited.replacen('\n', "\n\n \n", 1);
+    assert!(matches!(refused(&blanks), OpenError::TreeDiffers { line: 5, .. }));
+    let error = refused(&format!("\n\n{cut}"));
+    assert!(matches!(error, OpenError::Missing { entries: 3, known: 5, .. }));
+    assert!(error.to_string().contains("has 3 entries (lines that are not blank)"), "{error}");
     // Without the tree, the link and the checkpoint still tell.
     let tree = folder.sidecar("door.jsonl.tree");
     fs::remove_file(&tree).unwrap();
@@ -496,7 +502,7 @@ fn a_tree_that_is_too_long_is_refused_unread() {
             continue;
         }
         let error = try_open(&folder.file(), 3, None).unwrap_err();
-        assert!(matches!(error, OpenError::Missing { lines: 3, known, .. } if known == len / 32), "{error}");
+        assert!(matches!(error, OpenError::Missing { entries: 3, known, .. } if known == len / 32), "{error}");
         assert_eq!((fs::metadata(&path).unwrap().len(), fs::read(folder.file()).unwrap()), (len, whole.clone()));
     }
     fs::remove_file(&path).unwrap();

@@ -155,6 +155,14 @@ pub struct Admission {
     place: Place,
 }
 
+#[cfg(feature = "alloc")]
+impl Admission {
+    /// When the packet was made, by its sender's clock.
+    pub(crate) const fn stamp(&self) -> Wall {
+        self.stamp
+    }
+}
+
 /// What [`ReplayTable::check`] knows of an entry with the nonce of a packet.
 #[derive(Debug, PartialEq, Eq)]
 enum Place {

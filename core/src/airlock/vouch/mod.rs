@@ -1,5 +1,6 @@
 //! Vouches: a trusted DID lends a share of its trust to others.
 
+mod record;
 mod registry;
 #[cfg(test)]
 mod tests;
@@ -83,6 +84,12 @@ pub enum VouchError {
     /// It would pass the bytes that the configuration allows.
     #[error("the vouches take the {0} bytes that the configuration allows")]
     TooLarge(usize),
+    /// It names more than a record of a store may hold, so many bytes.
+    #[error("a vouch that is kept has at most {0} bytes: name fewer senders in it")]
+    Record(usize),
+    /// Too many changes wait to be kept: try again once some are.
+    #[error("too many changes wait for the store")]
+    Busy,
 }
 
 /// Longest id of a vouch in bytes.

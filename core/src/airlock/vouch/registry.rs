@@ -90,6 +90,8 @@ pub struct VouchRegistry {
     text_bytes: usize,
     /// The slot that the sweep for expired vouches looks at next.
     sweep: u32,
+    /// The last one that it dropped.
+    swept: Option<Box<str>>,
 }
 
 /// How many slots one [`VouchRegistry::add`] sweeps.
@@ -112,6 +114,7 @@ impl VouchRegistry {
             loans: Slab::new(config.max_vouched),
             text_bytes: 0,
             sweep: 0,
+            swept: None,
         }
     }
 
@@ -206,6 +209,24 @@ impl VouchRegistry {
         self.vouches_for(did).filter(move |r| !r.expires.is_over(wall)).map(|r| (&*r.id, &*r.voucher))
     }
 
+    /// The id of the expired vouch that the last [`add`](Self::add) dropped, if it did and nobody asked since.
+    pub(crate) fn take_swept(&mut self) -> Option<Box<str>> {
+        self.swept.take()
+    }
+
+    /// Who gave the vouch with this id, how much it lends, and until when.
+    pub(super) fn get(&self, id: &str) -> Option<(&str, f64, Expiry)> {
+        let record = self.find(id).and_then(|slot| self.vouches.at(slot))?;
+        Some((&record.voucher, record.trust, record.expires))
+    }
+
+    /// Whom the vouch with this id names.
+    pub(super) fn vouched_by(&self, id: &str) -> impl Iterator<Item = &str> {
+        let record = self.find(id).and_then(|slot| self.vouches.at(slot));
+        let loans = record.into_iter().flat_map(|record| record.loans.iter(&self.loans));
+        loans.filter_map(|slot| Some(&*self.devices.at(self.loans.at(slot)?.device)?.did))
+    }
+
     /// Counts. Looks at every vouch.
     #[must_use]
     pub fn stats(&self, wall: Wall) -> VouchStats {
@@ -292,7 +313,8 @@ impl VouchRegistry {
         for _ in 0..SWEEP.min(self.vouches.slots()) {
             let slot = self.sweep;
             self.sweep = if slot + 1 < self.vouches.slots() { slot + 1 } else { 0 };
-            if self.vouches.at(slot).is_some_and(|r| r.expires.is_over(wall)) {
+            if let Some(over) = self.vouches.at(slot).filter(|r| r.expires.is_over(wall)) {
+                self.swept = Some(over.id.clone());
                 self.drop_vouch(slot);
                 return;
             }

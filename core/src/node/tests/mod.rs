@@ -4,6 +4,7 @@ mod admission;
 mod application;
 mod identity;
 mod inbox;
+mod kept;
 mod machine;
 mod peers;
 

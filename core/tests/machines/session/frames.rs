@@ -46,7 +46,7 @@ fn the_reference_drops_every_frame_unread_and_so_does_a_plain_node() {
 #[test]
 fn the_lengths_are_those_that_are_written_down() {
     let lens: Vec<usize> = one_of_each().iter().map(Vec::len).collect();
-    assert_eq!(lens, [16 + 32 + 128 + 32, 20 + 32 + 48 + 128 + 16 + 32, 20 + 48 + 64 + 16 + 32, 64, 24 + 64 + 16]);
+    assert_eq!(lens, [16 + 32 + 192 + 32, 20 + 32 + 48 + 128 + 16 + 32, 20 + 48 + 64 + 16 + 32, 64, 24 + 64 + 16]);
     assert_eq!((MAX_BODY, sealed_len(MAX_BODY)), (65_405, 65_448));
     assert_eq!([0, 61, 62, 125].map(sealed_len), [104, 104, 168, 168]);
 }

@@ -1,6 +1,7 @@
 //! Sessions in small worlds: whoever carries the datagrams loses, repeats, reorders, copies and forges them.
 
 mod adversary;
+mod clones;
 mod flows;
 mod frames;
 mod limits;
@@ -103,8 +104,12 @@ impl World {
 
     /// A node starts anew with nothing but its keys.
     pub(crate) fn restart(&mut self, n: usize) {
+        self.restart_as(n, config(n));
+    }
+
+    pub(crate) fn restart_as(&mut self, n: usize, config: Config) {
         self.count += 1;
-        self.nodes[n].room = Sessions::new(config(n), &Seed::from_u64(self.seed * 1000 + self.count)).unwrap();
+        self.nodes[n].room = Sessions::new(config, &Seed::from_u64(self.seed * 1000 + self.count)).unwrap();
     }
 
     pub(crate) fn now(&self) -> Now {

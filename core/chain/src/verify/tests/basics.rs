@@ -65,6 +65,8 @@ fn lines_that_are_no_tokens_are_named() {
         ("{}", "the members of a token"),
         (&good.replace("\"erin\"", "\"other\""), "the members of a token"),
         (&good.replace("created", "lost"), "the members of a token"),
+        // The hash would hold: it covers the last one.
+        (&good.replace("\"action\": ", "\"action\": \"evil\", \"action\": "), "the members of a token"),
         ("\u{feff}{}", "one JSON object"),
     ] {
         let found = run(format!("{line}\n{good}\n").as_bytes(), settings(Made::default()), None).0;
