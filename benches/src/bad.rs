@@ -170,7 +170,7 @@ pub struct Source {
     /// Digits to be made up.
     digits: Vec<Range<usize>>,
     stamp: Option<Range<usize>>,
-    dice: SimRng,
+    rng: SimRng,
 }
 
 impl Source {
@@ -237,7 +237,7 @@ impl Source {
         // What was asked for is not in there under this name, and must stay.
         digits.sort_by_key(|range| range.start);
         let work = Vec::with_capacity(template.len().max(1024));
-        Self { kind, template, work, digits, stamp, dice: SimRng(0x5105_1500 + 4 * kind as u64 + encoding as u64) }
+        Self { kind, template, work, digits, stamp, rng: SimRng(0x5105_1500 + 4 * kind as u64 + encoding as u64) }
     }
 
     /// The next one.
@@ -245,23 +245,23 @@ impl Source {
     /// # Panics
     /// Never: a stamp has the length of a stamp.
     pub fn next(&mut self, now: Now) -> &mut [u8] {
-        let Self { kind, template, work, digits, stamp, dice } = self;
+        let Self { kind, template, work, digits, stamp, rng } = self;
         work.clear();
         match kind {
             Kind::Noise => {
-                work.resize(dice.below(1024), 0);
-                dice.fill(work);
+                work.resize(rng.below(1024), 0);
+                rng.fill(work);
                 return work;
             }
             Kind::Framed => {
                 work.extend_from_slice(template);
-                dice.fill(&mut work[8..]);
+                rng.fill(&mut work[8..]);
                 return work;
             }
             _ => work.extend_from_slice(template),
         }
         for range in digits {
-            dice.hex(&mut work[range.clone()]);
+            rng.hex(&mut work[range.clone()]);
         }
         if let Some(range) = stamp {
             let mut text = [0; 32];
@@ -274,10 +274,10 @@ impl Source {
         }
         match kind {
             Kind::Damaged => {
-                let at = dice.below(work.len());
-                work[at] ^= 1 << dice.below(8);
+                let at = rng.below(work.len());
+                work[at] ^= 1 << rng.below(8);
             }
-            Kind::CutOff => work.truncate(dice.below(template.len())),
+            Kind::CutOff => work.truncate(rng.below(template.len())),
             _ => {}
         }
         work

@@ -7,6 +7,7 @@
 //! * [`samples`]: the packets that everything here is measured with.
 //! * [`nodes`]: a hub and a sensor, and rounds between them.
 //! * [`logs`]: logs to be appended to and verified.
+//! * [`medium`]: what the commands that measure a disk share.
 //! * [`memory`]: two driver loops joined in memory, without sockets.
 //! * [`bad`]: everything that can be wrong with a datagram.
 //! * [`contenders`]: what is timed against what.
@@ -22,6 +23,7 @@ pub mod contenders;
 pub mod contest;
 pub mod floors;
 pub mod logs;
+pub mod medium;
 pub mod memory;
 pub mod nodes;
 pub mod population;

@@ -57,7 +57,10 @@ pub(crate) fn keep(store: &mut Store, change: &Change) -> Result<(), Fail> {
 }
 
 /// Records that are not understood are not passed over: who does not know all that was decided believes too much.
-fn each(store: &mut Store, mut take: impl FnMut(&[u8], &[u8]) -> Result<bool, RestoreError>) -> Result<(), Fail> {
+pub(crate) fn each<E: std::fmt::Display>(
+    store: &mut Store,
+    mut take: impl FnMut(&[u8], &[u8]) -> Result<bool, E>,
+) -> Result<(), Fail> {
     let path = store.path();
     let damaged = |why: &dyn std::fmt::Display| {
         Fail::runtime(format!(

@@ -13,7 +13,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("ctl", &[]),
     ("replay", &[]),
     ("key", &["new", "show", "export"]),
-    ("signal", &["id", "rank", "listen", "send", "probe", "broker"]),
+    ("signal", &["id", "rank", "listen", "send", "probe", "broker", "demo"]),
     (
         "chain",
         &[

@@ -130,8 +130,6 @@ pub use path::{Path, SocketId};
 pub use reject::{Reject, RejectCounts};
 pub use seed::{Name, Rng, Seed, SipKey};
 pub use stream::{Conn, End, Endpoint, Family, ListenerId, Order, Origin, Security, Streams, Up};
-#[cfg(feature = "alloc")]
-pub use stream::{OrderKind, OrderQueue};
 pub use time::{Duration, Instant, Now, Reason, Wall};
 pub use unsent::Unsent;
 

@@ -87,16 +87,6 @@ pub enum Order<'a> {
     Abort(Conn),
 }
 
-impl Order<'_> {
-    /// The stream that it is about.
-    #[must_use]
-    pub const fn conn(&self) -> Conn {
-        match *self {
-            Self::Dial(conn, _) | Self::Write(conn) | Self::Read(conn) | Self::Finish(conn) | Self::Abort(conn) => conn,
-        }
-    }
-}
-
 /// Whom to connect to, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint<'a> {
@@ -208,108 +198,5 @@ impl End {
     #[must_use]
     pub const fn is_last(self) -> bool {
         !matches!(self, Self::Eof)
-    }
-}
-
-/// The orders of a machine that wait to be taken: first in, first out, and at most one of a kind for each stream.
-///
-/// A helper for machines: [`poll_order`](Streams::poll_order) pops, and adds the endpoint where it is to dial.
-#[cfg(feature = "alloc")]
-#[derive(Clone, Debug, Default)]
-pub struct OrderQueue {
-    queue: alloc::collections::VecDeque<(Conn, OrderKind)>,
-    /// The same, to be looked up.
-    valid: alloc::collections::BTreeSet<(Conn, OrderKind)>,
-}
-
-/// An [`Order`] without what belongs to it.
-#[cfg(feature = "alloc")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum OrderKind {
-    /// [`Order::Dial`].
-    Dial,
-    /// [`Order::Write`].
-    Write,
-    /// [`Order::Read`].
-    Read,
-    /// [`Order::Finish`].
-    Finish,
-    /// [`Order::Abort`].
-    Abort,
-}
-
-#[cfg(feature = "alloc")]
-impl OrderQueue {
-    /// Empty.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { queue: alloc::collections::VecDeque::new(), valid: alloc::collections::BTreeSet::new() }
-    }
-
-    /// Add an order, unless it waits already. An [`OrderKind::Abort`] takes the place of all other orders of its stream, and of a dial
-    /// that nobody has taken yet nothing is left at all.
-    pub fn push(&mut self, conn: Conn, kind: OrderKind) {
-        if kind == OrderKind::Abort {
-            let never_dialled = self.valid.contains(&(conn, OrderKind::Dial));
-            self.withdraw(conn);
-            if never_dialled {
-                return;
-            }
-        }
-        if self.valid.insert((conn, kind)) {
-            self.queue.push_back((conn, kind));
-        }
-    }
-
-    /// Forget the orders of a stream that is no more.
-    pub fn withdraw(&mut self, conn: Conn) {
-        for kind in [OrderKind::Dial, OrderKind::Write, OrderKind::Read, OrderKind::Finish, OrderKind::Abort] {
-            if self.valid.remove(&(conn, kind)) {
-                self.queue.retain(|waiting| *waiting != (conn, kind));
-            }
-        }
-    }
-
-    /// Whether none waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
-    /// Whether this one waits.
-    #[must_use]
-    pub fn has(&self, conn: Conn, kind: OrderKind) -> bool {
-        self.valid.contains(&(conn, kind))
-    }
-
-    /// Take the oldest.
-    pub fn pop(&mut self) -> Option<(Conn, OrderKind)> {
-        let order = self.queue.pop_front()?;
-        self.valid.remove(&order);
-        Some(order)
-    }
-}
-
-#[cfg(all(test, feature = "alloc"))]
-mod tests {
-    use super::{Conn, OrderKind, OrderQueue};
-
-    #[test]
-    fn an_order_waits_once_and_an_abort_replaces_the_others() {
-        let (one, two) = (Conn::new(0, 0), Conn::new(1, 0));
-        let mut orders = OrderQueue::new();
-        for conn in [one, two, one] {
-            orders.push(conn, OrderKind::Write);
-        }
-        orders.push(one, OrderKind::Read);
-        orders.push(one, OrderKind::Abort);
-        assert_eq!(
-            [orders.pop(), orders.pop(), orders.pop()],
-            [Some((two, OrderKind::Write)), Some((one, OrderKind::Abort)), None]
-        );
-        // A dial that nobody has taken is simply not made.
-        orders.push(two, OrderKind::Dial);
-        orders.push(two, OrderKind::Abort);
-        assert_eq!((orders.pop(), orders.is_empty()), (None, true));
     }
 }

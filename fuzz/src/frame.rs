@@ -25,7 +25,7 @@ fn datagram(bytes: &[u8]) {
     let frame = match Frame::decode(bytes) {
         Ok(frame) => frame,
         Err(error) => {
-            let _ = error.reject();
+            let _ = sluis_core::Reject::from(error);
             if let Err(header) = Header::parse(bytes) {
                 assert_eq!(error, header);
             }

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sluis_core::time::Duration;
-use sluis_core::{Instant, Machine as _, Now, Security, Seed, Wall};
+use sluis_core::{Durable as _, Instant, Machine as _, Now, Security, Seed, StoreError, Wall};
 use sluis_signal::broker::{End, Order, Settings};
 use sluis_signal::key::SecretKey;
 use sluis_signal::mqtt::{MAX_PACKET, Publish, Reader, encode};
 use sluis_signal::rank::{Family, Weight};
-use sluis_signal::rendezvous::{Config, Event, Place, Rendezvous};
+use sluis_signal::rendezvous::{Config, Event, Legacy, Place, Rendezvous};
 
 const BROKERS: usize = 2;
 
@@ -29,7 +29,10 @@ pub fn rendezvous(data: &[u8]) {
     let at = |mono: Instant| {
         Now::new(mono, Wall::from_micros(1_736_942_400_000_000 + i64::try_from(mono.as_nanos() / 1000).unwrap_or(0)))
     };
-    let config = Config::new(key(1), (0..BROKERS).map(place).collect());
+    // Every other input with messages in the clear, and with what is known kept.
+    let odd = data.first().is_some_and(|byte| byte % 2 == 1);
+    let legacy = if odd { Legacy::Everybody } else { Legacy::Nobody };
+    let config = Config { legacy, keeps: odd, ..Config::new(key(1), (0..BROKERS).map(place).collect()) };
     let mut machine = Rendezvous::new(config, &Seed::from_u64(1), at(mono));
     let topic = machine.public_key().to_string();
     let mut up = [false; BROKERS];
@@ -110,11 +113,12 @@ pub fn rendezvous(data: &[u8]) {
                 rest = &rest[taken..];
             }
         }
+        keep(&mut machine, now, what);
         while let Some(event) = machine.poll_event() {
             match event {
                 Event::Sent { to, number, .. } => assert!(open.remove(&(to, number)), "a send that ends twice"),
                 Event::Message(message) => {
-                    machine.confirm(now, message.from, message.epoch, message.number);
+                    machine.confirm(now, &message.key);
                 }
                 _ => {}
             }
@@ -132,4 +136,16 @@ pub fn rendezvous(data: &[u8]) {
         }
     }
     assert!(open.is_empty(), "{} sends never end", open.len());
+}
+
+/// What is to be kept is, or is not.
+fn keep(machine: &mut Rendezvous, now: Now, what: u8) {
+    let mut upto = None;
+    while let Some(op) = machine.poll_store() {
+        upto = Some(op.seq());
+    }
+    if let Some(upto) = upto {
+        let result = if what.is_multiple_of(7) { Err(StoreError::Failed) } else { Ok(()) };
+        machine.handle_stored(now, upto, result);
+    }
 }

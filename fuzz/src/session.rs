@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use sluis_core::identity::{MacKey, SecretKey};
 use sluis_core::session::{
-    Caps, Config, HEAD_ROOM, Ingress, News, Peer, Route, SessionId, Sessions, is_session_frame, sealed_len,
+    Caps, Config, HEAD_ROOM, Ingress, News, Peer, Route, SessionId, Sessions, Suites, is_session_frame, sealed_len,
 };
 use sluis_core::time::Duration;
 use sluis_core::{Did, Instant, Now, Path, Seed, Wall};
@@ -33,9 +33,12 @@ pub fn session(data: &[u8]) {
     let key = |n: u8| SecretKey::from_seed(&[n + 1; 32]);
     let room = |n: u8| {
         let mut config = Config::new(Did::new(NAMES[usize::from(n)]).expect("a name"), key(n));
-        let (half_open, outgoing) = (3, 4);
+        let (half_open, outgoing) = (3, 6);
         config.caps = Caps { sessions: SESSIONS, half_open, outgoing, handshakes_per_second: 4, ..Caps::default() };
         config.rekey_after_packets = 20;
+        // Four bits of the end: what each speaks.
+        let end = data.last().copied().unwrap_or_default() >> (2 * n);
+        config.suites = [Suites::One, Suites::Any, Suites::Two, Suites::Any][usize::from(end % 4)];
         Sessions::new(config, &Seed::from_u64(u64::from(n))).expect("caps")
     };
     let mut world = World {
@@ -173,7 +176,7 @@ impl World {
 
     /// Everything that was sent to one side in the last steps arrives.
     fn pass_all(&mut self, n: usize) {
-        let last: Vec<_> = self.sent.iter().rev().take(6).filter(|(from, _)| *from != n).cloned().collect();
+        let last: Vec<_> = self.sent.iter().rev().take(8).filter(|(from, _)| *from != n).cloned().collect();
         for (_, bytes) in last.into_iter().rev() {
             self.deliver(n, at(1 - n), &bytes);
         }

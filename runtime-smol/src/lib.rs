@@ -108,6 +108,8 @@ use sluis_udp::{Readiness, Timer, UdpIo};
 
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "signal")]
+pub mod signal;
 
 pub use sluis_core;
 pub use sluis_core::driver::{Events, Handle, HandleConfig, Request};

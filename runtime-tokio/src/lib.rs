@@ -109,6 +109,8 @@ use tokio::time::Sleep;
 
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "signal")]
+pub mod signal;
 
 pub use sluis_core;
 pub use sluis_core::driver::{Events, Handle, HandleConfig, Request};

@@ -29,8 +29,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use sluis_core::Streams;
-use sluis_core::driver::{App, DriverStats, Events, Handle, HandleConfig, Requests};
+use sluis_core::driver::{App, DriverStats, Events, Handle, HandleConfig, Requests, Store};
+use sluis_core::{Durable, Streams};
 use sluis_net::{Accept, ByteStream, NetStreams, Runtime};
 use sluis_udp::SystemClock;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
@@ -64,6 +64,30 @@ where
     M: Requests + Streams + Send + 'static,
 {
     let (task, handle, events) = sluis_net::prepare(io, machine, config);
+    drop(tokio::spawn(task));
+    (handle, events)
+}
+
+/// As [`run`], of a machine that keeps something in a store: a `sluis_store::Background` on [`blocking`](crate::blocking) threads, say.
+///
+/// # Errors
+/// The io can no longer be used.
+pub async fn run_stored<M, A, S>(io: StreamSocket, machine: &mut M, app: &mut A, store: S) -> io::Result<DriverStats>
+where
+    M: Streams + Durable,
+    A: App<M>,
+    S: Store,
+{
+    sluis_net::run_stored(io, machine, app, store).await
+}
+
+/// As [`spawn`], of a machine that keeps something in a store.
+pub fn spawn_stored<M, S>(io: StreamSocket, machine: M, store: S, config: HandleConfig) -> (Handle<M>, Events<M>)
+where
+    M: Requests + Streams + Durable + Send + 'static,
+    S: Store + Send + 'static,
+{
+    let (task, handle, events) = sluis_net::prepare_stored(io, machine, store, config);
     drop(tokio::spawn(task));
     (handle, events)
 }

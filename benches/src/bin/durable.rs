@@ -8,14 +8,14 @@
 //! otherwise: a disk's mood changes from one second to the next, and only the ratio within a round counts. Times are on the wall.
 //! Timings decide nothing: the exit code is 0 whatever they are.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use sluis_benches::contest::{self, Runner};
+use sluis_benches::medium::{self, timed};
 use sluis_benches::report::{Report, Row};
 use sluis_chain::log::{Log, Protection};
 use sluis_chain::token::{PREV_PREFIX, Token};
@@ -27,62 +27,25 @@ use sluis_journal::{Chain, Composed, Journal, Leaf, Names, Setup, Ticket, TokenJ
 const LINE: usize = 512;
 /// In every round, a journal is to reach so much of the plain file's speed.
 const TARGET: f64 = 0.8;
-const USAGE: &str = "usage: durable [--json] [--rounds N (61)] [--folder PATH (under target/)]";
 
 fn main() -> ExitCode {
-    let (mut json, mut rounds, mut folder) = (false, 61, None);
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--json" => json = true,
-            "--help" | "-h" => {
-                println!("{USAGE}");
-                return ExitCode::SUCCESS;
-            }
-            "--rounds" => match args.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0) {
-                Some(n) => rounds = n,
-                None => return usage(),
-            },
-            "--folder" => match args.next() {
-                Some(path) => folder = Some(PathBuf::from(path)),
-                None => return usage(),
-            },
-            _ => return usage(),
-        }
-    }
-    let parent =
-        folder.unwrap_or_else(|| std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()).into());
-    let folder = parent.join(format!("durable-{}", std::process::id()));
-    match measure(&folder, json, rounds) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{}: {error}", folder.display());
-            ExitCode::FAILURE
-        }
-    }
+    medium::main("durable", measure)
 }
 
-fn usage() -> ExitCode {
-    eprintln!("{USAGE}");
-    ExitCode::from(2)
-}
-
-fn measure(folder: &Path, json: bool, rounds: usize) -> Result<(), Box<dyn std::error::Error>> {
-    fs::create_dir_all(folder)?;
+fn measure(folder: &Path, report: &mut Report, rounds: usize) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tokio = {
         let _inside = runtime.enter();
         sluis_tokio::blocking()
     };
-    let mut report = Report::new("durable", json);
     for batch in [1, 100, 1000] {
         let at = |name: &str| folder.join(format!("{batch}-{name}.jsonl"));
         let mut plain = Plain::new(&at("plain"))?;
         let (linked, _) = Journal::open(at("linked"), Linked::default(), Setup::default())?;
-        compare(
-            &mut report,
-            batch,
-            rounds,
+        medium::compare(
+            report,
+            (batch, rounds),
+            TARGET,
             &mut [
                 timed("plain file", || plain.append(batch, link)),
                 timed("journal, blocking", || wait((0..batch).map(|_| linked.try_append(Linked::compose)))),
@@ -98,10 +61,10 @@ fn measure(folder: &Path, json: bool, rounds: usize) -> Result<(), Box<dyn std::
             let entry = log.append(now(), &draft(), Protection::default(), out);
             assert_eq!(entry.map(|entry| entry.len), Ok(LINE), "the same bytes as in the floor without tokens");
         };
-        compare(
-            &mut report,
-            batch,
-            rounds,
+        medium::compare(
+            report,
+            (batch, rounds),
+            TARGET,
             &mut [
                 timed("plain file, tokens", || plain.append(batch, &mut make)),
                 timed("token journal, blocking", || wait((0..batch).map(|_| append(&blocking)))),
@@ -110,10 +73,7 @@ fn measure(folder: &Path, json: bool, rounds: usize) -> Result<(), Box<dyn std::
             ],
         );
     }
-    no_disk(&mut report, rounds)?;
-    report.finish();
-    fs::remove_dir_all(folder)?;
-    Ok(())
+    no_disk(report, rounds)
 }
 
 /// What the journal itself costs: processor time, on a disk that takes none.
@@ -215,31 +175,6 @@ impl disk::Folder for Nowhere {
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-fn compare(report: &mut Report, batch: usize, rounds: usize, runners: &mut [Runner<'_>]) {
-    let standings = contest::run(runners, rounds);
-    let Some((floor, ours)) = standings.split_first() else { return };
-    for standing in ours {
-        report.at_least(&Row {
-            what: format!("{}, batches of {batch}", standing.name),
-            value: 1.0 / standing.ratio,
-            unit: "×",
-            target: Some(TARGET),
-            floor: Some((floor.name, floor.nanos)),
-            nanos: Some(standing.nanos),
-        });
-    }
-}
-
-fn timed<'a>(name: &'static str, mut op: impl FnMut() + 'a) -> Runner<'a> {
-    Runner::custom(name, move |n| {
-        let began = Instant::now();
-        for _ in 0..n {
-            op();
-        }
-        began.elapsed()
-    })
 }
 
 fn wait<T, E: std::fmt::Debug>(tickets: impl Iterator<Item = Result<(Ticket, T), E>>) {

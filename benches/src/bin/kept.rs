@@ -6,15 +6,13 @@
 //! changes in one transaction each. Everything runs interleaved with it, on the file system of `target/` unless told otherwise: only the ratio within a
 //! round counts. Times are on the wall. Timings decide nothing: the exit code is 0 whatever they are.
 
-use std::fs;
 use std::future::poll_fn;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use redb::{Builder, Database, TableDefinition};
-use sluis_benches::contest::{self, Runner};
-use sluis_benches::report::{Report, Row};
+use sluis_benches::medium::{self, timed};
+use sluis_benches::report::Report;
 use sluis_core::driver::{Store as _, StoreBatch};
 use sluis_core::{StoreOp, StoreSeq};
 use sluis_store::{Background, Store};
@@ -22,56 +20,18 @@ use sluis_store::{Background, Store};
 const KEYS: usize = 1000;
 /// In every round, the store is to reach so much of the database's speed.
 const TARGET: f64 = 0.8;
-const USAGE: &str = "usage: kept [--json] [--rounds N (61)] [--folder PATH (under target/)]";
 const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("state");
 
 fn main() -> ExitCode {
-    let (mut json, mut rounds, mut folder) = (false, 61, None);
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        let number = |text: Option<String>| text.and_then(|n| n.parse().ok()).filter(|n| *n > 0);
-        match arg.as_str() {
-            "--json" => json = true,
-            "--help" | "-h" => {
-                println!("{USAGE}");
-                return ExitCode::SUCCESS;
-            }
-            "--rounds" => match number(args.next()) {
-                Some(n) => rounds = n,
-                None => return usage(),
-            },
-            "--folder" => match args.next() {
-                Some(path) => folder = Some(PathBuf::from(path)),
-                None => return usage(),
-            },
-            _ => return usage(),
-        }
-    }
-    let parent =
-        folder.unwrap_or_else(|| std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()).into());
-    let folder = parent.join(format!("kept-{}", std::process::id()));
-    match measure(&folder, json, rounds) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{}: {error}", folder.display());
-            ExitCode::FAILURE
-        }
-    }
+    medium::main("kept", measure)
 }
 
-fn usage() -> ExitCode {
-    eprintln!("{USAGE}");
-    ExitCode::from(2)
-}
-
-fn measure(folder: &Path, json: bool, rounds: usize) -> Result<(), Box<dyn std::error::Error>> {
-    fs::create_dir_all(folder)?;
+fn measure(folder: &Path, report: &mut Report, rounds: usize) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tokio = {
         let _inside = runtime.enter();
         sluis_tokio::blocking()
     };
-    let mut report = Report::new("kept", json);
     for batch in [1, 100] {
         let raw = Builder::new().set_cache_size(8 << 20).create(folder.join(format!("{batch}.redb")))?;
         let open = |name: &str| Store::open(folder.join(format!("{batch}-{name}")), b"node");
@@ -83,40 +43,19 @@ fn measure(folder: &Path, json: bool, rounds: usize) -> Result<(), Box<dyn std::
         runtime.block_on(commit_on(&mut on_tokio, changes(&mut 0, KEYS)));
         runtime.block_on(commit_on(&mut on_smol, changes(&mut 0, KEYS)));
         let [mut a, mut b, mut c, mut d] = [0; 4];
-        let standings = contest::run(
+        medium::compare(
+            report,
+            (batch, rounds),
+            TARGET,
             &mut [
                 timed("redb", || commit_raw(&raw, &changes(&mut a, batch)).expect("a disk that works")),
                 timed("store, blocking", || direct.commit(&changes(&mut b, batch)).expect("a disk that works")),
                 timed("store, tokio", || runtime.block_on(commit_on(&mut on_tokio, changes(&mut c, batch)))),
                 timed("store, smol", || sluis_smol::block_on(commit_on(&mut on_smol, changes(&mut d, batch)))),
             ],
-            rounds,
         );
-        let Some((floor, ours)) = standings.split_first() else { continue };
-        for standing in ours {
-            report.at_least(&Row {
-                what: format!("{}, batches of {batch}", standing.name),
-                value: 1.0 / standing.ratio,
-                unit: "×",
-                target: Some(TARGET),
-                floor: Some((floor.name, floor.nanos)),
-                nanos: Some(standing.nanos),
-            });
-        }
     }
-    report.finish();
-    fs::remove_dir_all(folder)?;
     Ok(())
-}
-
-fn timed<'a>(name: &'static str, mut op: impl FnMut() + 'a) -> Runner<'a> {
-    Runner::custom(name, move |n| {
-        let began = Instant::now();
-        for _ in 0..n {
-            op();
-        }
-        began.elapsed()
-    })
 }
 
 /// The next so many pins, which are set over and over.

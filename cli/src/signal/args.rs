@@ -36,6 +36,9 @@ pub(crate) enum SignalCommand {
     /// Run a small MQTT broker, which may be told to misbehave
     #[command(after_help = BROKER_EXAMPLES)]
     Broker(BrokerServeArgs),
+    /// Watch two peers and three brokers on this machine, of which one lies and one dies
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo,
 }
 
 impl SignalCommand {
@@ -48,6 +51,7 @@ impl SignalCommand {
             Self::Send(_) => "signal send",
             Self::Probe(_) => "signal probe",
             Self::Broker(_) => "signal broker",
+            Self::Demo => "signal demo",
         }
     }
 }
@@ -66,6 +70,9 @@ pub(crate) struct RankArgs {
     pub(crate) key: String,
     #[command(flatten)]
     pub(crate) brokers: BrokerArgs,
+    /// Join each of them, and say which can be and how far they are
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 /// Which brokers there are.
@@ -98,6 +105,22 @@ pub(crate) struct NodeArgs {
     pub(crate) from6: Option<Ipv6Addr>,
 }
 
+/// With whom messages in the clear are exchanged.
+#[derive(Debug, Args)]
+pub(crate) struct LegacyArgs {
+    /// Exchange messages in the clear with this peer (66 hex digits, or a key file) if it runs sidewire, or with every such peer; may be repeated
+    #[arg(long, value_name = "PUBKEY", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
+    pub(crate) allow_legacy: Vec<String>,
+}
+
+/// What survives.
+#[derive(Debug, Args)]
+pub(crate) struct StateArgs {
+    /// Keep in this directory what must survive a restart: what was handed over, who is no sidewire peer, where peers were heard
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ListenArgs {
     #[command(flatten)]
@@ -105,9 +128,19 @@ pub(crate) struct ListenArgs {
     /// Take messages of this peer only (66 hex digits, or a key file); may be repeated
     #[arg(long, value_name = "PUBKEY")]
     pub(crate) only: Vec<String>,
+    #[command(flatten)]
+    pub(crate) legacy: LegacyArgs,
+    /// Take messages in the clear that were stamped before we started: they may be replays
+    #[arg(long)]
+    pub(crate) accept_older: bool,
     /// Send every message back
     #[arg(long)]
     pub(crate) echo: bool,
+    /// Acknowledge a message when a line `ok ID` comes on standard input
+    #[arg(long)]
+    pub(crate) confirm: bool,
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
     /// End after so many messages
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(crate) count: Option<u64>,
@@ -146,9 +179,26 @@ pub(crate) struct SendArgs {
     /// Each message may be handed over before those sent earlier
     #[arg(long)]
     pub(crate) unordered: bool,
+    #[command(flatten)]
+    pub(crate) hints: HintArgs,
+    #[command(flatten)]
+    pub(crate) legacy: LegacyArgs,
+    /// Begin at the brokers where the peer was heard within the last hour, as --state knows it
+    #[arg(long, requires = "state")]
+    pub(crate) cache: bool,
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
     /// Print only the summary
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+/// Where a peer is said to be.
+#[derive(Debug, Args)]
+pub(crate) struct HintArgs {
+    /// Look for the peer at this broker first, which need not be in the pool; may be repeated
+    #[arg(long, value_name = "URL")]
+    pub(crate) hint: Vec<String>,
 }
 
 /// What is said.
@@ -173,6 +223,8 @@ pub(crate) struct ProbeArgs {
     pub(crate) to: String,
     #[command(flatten)]
     pub(crate) node: NodeArgs,
+    #[command(flatten)]
+    pub(crate) hints: HintArgs,
     /// How long to look
     #[arg(long, value_name = "TIME", default_value = "4", value_parser = values::some_time, allow_negative_numbers = true)]
     pub(crate) timeout: Duration,
@@ -248,6 +300,7 @@ pool that has some, its peers look for each other in another order.
 --json prints, first to last,
   {"event":"broker","n","family","family_n","broker","score","weight"}
   {"event":"summary","brokers","faults"}
+      with --check a broker has up, rtt_ms and reason, and the summary up
       n: the place in turns; family_n: the place within its family; both from 1
       faults: entries of the pool that cannot be used, each said on standard
       error
@@ -259,17 +312,31 @@ const LISTEN_EXAMPLES: &str = r#"Examples:
   sluis signal listen --key signal.key --pool pool.toml
   sluis signal listen --key signal.key --broker mqtts://broker.example.org \
       --only 02… --json
+  sluis signal listen --key signal.key --pool pool.toml --state signal.state \
+      --allow-legacy=03…
 
 Messages are sealed: a broker sees who talks to whom and how long a message is
-about, and can neither read nor change nor repeat it. One in the clear, as
-sidewire sends it, is turned away and counted. An acknowledgement leaves once
-the line is written.
+about, and can neither read nor change nor repeat it. An acknowledgement leaves
+once the line is written, with --confirm once `ok ID` was read.
+
+One in the clear, as sidewire sends it, is turned away and counted unless
+--allow-legacy lets it in ("sealed":false). Everybody on the way reads it, and a
+broker may bring what was meant for somebody else. A peer that was once seen as
+Sluis is never again believed in the clear.
+
+--state: what was acknowledged is not handed over again after a restart, and
+what may have been handed over when everything stopped is neither handed over
+again nor acknowledged. Without it, nothing in the clear is taken that was
+stamped before the start, unless --accept-older says so.
 
 --json prints
   {"event":"ready","public_key","joined","wanted"}
   {"event":"joined","broker","rtt_ms"}   {"event":"left","broker","reason"}
-  {"event":"message","n","from","did","text","hex","len","sha256","sealed","id"}
+  {"event":"message","n","from","did","text","hex","len","sha256","sealed",
+   "broker","id","age_s"}
       text where it is UTF-8; text and hex of up to 2,048 bytes
+      age_s: since it was sent, by the clocks of both
+  {"event":"clock","off_s"}   by the stamps of peers our clock is so far ahead
   {"event":"rejected","reason","count"}
   {"event":"summary","messages","sealed","rejected":{reason:count},"elapsed_s"}
 
@@ -284,8 +351,14 @@ const SEND_EXAMPLES: &str = r#"Examples:
 A message is acknowledged once the program of the other side has it. Messages
 are handed over in order, each once, whatever brokers do.
 
+To a peer that runs sidewire nothing is sent unless --allow-legacy names it, and
+then only text, in the clear. It knows messages by their letters: one that says
+the same as another within four minutes is acknowledged and may be thrown away
+("maybe_dropped":true).
+
 --json prints
-  {"event":"sent","i","acked","ms","sealed","reason"}   {"event":"late","number","ms"}
+  {"event":"sent","i","acked","ms","broker","sealed","maybe_dropped","reason"}
+  {"event":"late","i","ms"}   {"event":"clock","off_s"}
   {"event":"message",…} for what the peer says meanwhile, as `listen` does
   {"event":"summary","count","acked","failed","replies","per_second",
    "rtt_ms":{"min","p50","p90","p99","max"},"elapsed_s"}
@@ -319,3 +392,17 @@ cross-topics, puback-without-delivery, garbage, freeze, slow, die, limit.
 
 Exit codes: 0 ended as asked, 1 it could not be done, 2 the command line is
 wrong."#;
+
+const DEMO_EXAMPLES: &str = r#"Examples:
+  sluis signal demo
+  sluis signal demo --json
+
+Two peers with throw-away keys, three brokers, all in this process on loopback.
+
+--json prints
+  {"event":"step","n","text","ok"}   ok: null before the step, then whether it
+      went as told
+  {"event":"message",…} and {"event":"sent",…} as `listen` and `send` do
+  {"event":"summary","messages","acked","ok","elapsed_s"}
+
+Exit codes: 0 all went as told, 1 it did not."#;

@@ -1,5 +1,6 @@
 //! `sluis signal listen`: prints what peers say, and acknowledges it.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,18 +9,17 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use sluis_core::driver::App;
 use sluis_core::framing::Text;
-use sluis_core::{Instant, Machine as _, Now};
-use sluis_signal::delivery::Handed;
+use sluis_core::{Instant, Machine as _, Now, Wall};
 use sluis_signal::key::PublicKey;
-use sluis_signal::rendezvous::{Event, Rendezvous, Turned};
+use sluis_signal::rendezvous::{Event, Message, MessageKey, Rendezvous, Turned};
 
 use super::args::ListenArgs;
 use super::node::{Farewell, Node, Reached};
 use crate::common::Common;
 use crate::fail::Fail;
+use crate::input::{Heard, Inbox};
 use crate::key::file;
-use crate::mux::orders::Orders;
-use crate::output::Out;
+use crate::output::{Out, tell};
 
 /// Bytes of a message up to which it is shown.
 const SHOWN: usize = 2048;
@@ -31,17 +31,22 @@ const TELL: Duration = Duration::from_secs(1);
 pub(super) fn run(common: Common, args: &ListenArgs) -> Result<ExitCode, Fail> {
     let only: Result<Vec<PublicKey>, Fail> =
         args.only.iter().map(|word| file::signal_public(word).map_err(Fail::into_usage)).collect();
-    let node = Node::read(common, &args.node)?;
+    let mut node = Node::read(common, &args.node)?;
+    node.legacy(&args.legacy, args.accept_older)?;
+    node.keep(&args.state, false)?;
+    let inbox = Inbox::with_signals(false);
     let mut app = Listen {
         out: Out::new(common, args.quiet).timed(),
         args,
         only: only?,
         names: node.names(),
-        orders: Orders::catch(false).map_err(Fail::runtime)?,
+        inbox: if args.confirm { inbox.with_lines() } else { inbox },
+        unconfirmed: BTreeMap::new(),
         began: None,
         reached: Reached::default(),
         ready: false,
         messages: 0,
+        sealed: 0,
         not_allowed: 0,
         told: [0; Turned::COUNT + 1],
         told_at: None,
@@ -58,11 +63,14 @@ struct Listen<'a> {
     args: &'a ListenArgs,
     only: Vec<PublicKey>,
     names: Vec<String>,
-    orders: Orders,
+    inbox: Inbox,
+    /// What waits for a line on standard input, by how that names it; there may be several of the same name, of different senders.
+    unconfirmed: BTreeMap<String, Vec<MessageKey>>,
     began: Option<Instant>,
     reached: Reached,
     ready: bool,
     messages: u64,
+    sealed: u64,
     /// Messages of senders who are not in `--only`.
     not_allowed: u64,
     /// What was turned away and told; the last one is those not allowed.
@@ -92,27 +100,53 @@ impl Listen<'_> {
                 }
             }
             Event::Message(message) => self.message(now, machine, message),
+            Event::Clock { ahead } => clock(&mut self.out, ahead),
             _ => {}
         }
     }
 
-    fn message(&mut self, now: Now, machine: &mut Rendezvous, message: Handed) {
-        if !self.only.is_empty() && !self.only.contains(&message.from) {
+    fn message(&mut self, now: Now, machine: &mut Rendezvous, message: Message) {
+        let from = message.key.from();
+        if !self.only.is_empty() && !self.only.contains(&from) {
             // It is not acknowledged: its sender is not told that anybody has it.
             self.not_allowed += 1;
             return;
         }
         self.messages += 1;
-        put(&mut self.out, self.messages, &message);
+        self.sealed += u64::from(message.key.is_sealed());
+        let name = self.name(message.broker).to_owned();
+        put(&mut self.out, self.messages, &message, &name, now.wall);
         // An acknowledgement says that whoever reads this has the line.
         self.out.flush();
         if self.out.is_broken() {
             return;
         }
-        machine.confirm(now, message.from, message.epoch, message.number);
-        if self.args.echo && machine.send(now, &message.from, Arc::from(message.body), true, ECHO_TIME).is_err() {
-            crate::output::tell("An echo has no room: the sender takes none.");
+        if self.args.confirm {
+            self.unconfirmed.entry(message.key.to_string()).or_default().push(message.key);
+        } else {
+            machine.confirm(now, &message.key);
         }
+        if self.args.echo && machine.send(now, &from, Arc::from(message.body), true, ECHO_TIME).is_err() {
+            tell("An echo has no room: the sender takes none.");
+        }
+    }
+
+    /// `ok ID`.
+    fn line(&mut self, now: Now, machine: &mut Rendezvous, line: &str) {
+        let Some(id) = line.trim().strip_prefix("ok ").map(str::trim) else {
+            if !line.trim().is_empty() {
+                tell("Write `ok` and the id of a message.");
+            }
+            return;
+        };
+        let Some(keys) = self.unconfirmed.get_mut(id) else {
+            return tell("No message of this id waits to be confirmed.");
+        };
+        let key = keys.remove(0);
+        if keys.is_empty() {
+            self.unconfirmed.remove(id);
+        }
+        machine.confirm(now, &key);
     }
 
     fn tell_ready(&mut self, machine: &Rendezvous) {
@@ -153,7 +187,7 @@ impl Listen<'_> {
     }
 
     fn summary(&mut self, now: Now, machine: &Rendezvous) {
-        let messages = self.messages;
+        let (messages, sealed) = (self.messages, self.sealed);
         let elapsed = self.began.map(|began| now.mono.saturating_since(began).as_secs_f64());
         let counts = Turned::ALL.map(|why| (why.name(), machine.turned(why)));
         let not_allowed = self.not_allowed;
@@ -161,7 +195,7 @@ impl Listen<'_> {
             "summary",
             |o| {
                 o.raw("messages", messages)
-                    .raw("sealed", messages)
+                    .raw("sealed", sealed)
                     .object("rejected", |o| {
                         let all = counts.into_iter().chain([("not_allowed", not_allowed)]);
                         all.filter(|(_, count)| *count > 0).fold(o, |o, (name, count)| o.raw(name, count))
@@ -178,7 +212,9 @@ impl Listen<'_> {
 impl App<Rendezvous> for Listen<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, now: Now, machine: &mut Rendezvous) -> Poll<()> {
         self.out.poll(cx, now.wall);
+        self.inbox.register(cx);
         let began = *self.began.get_or_insert(now.mono);
+        // What was asked to be confirmed is waited for.
         let full = |this: &Self| this.args.count.is_some_and(|count| this.messages >= count);
         while !full(self)
             && !self.out.is_broken()
@@ -186,13 +222,19 @@ impl App<Rendezvous> for Listen<'_> {
         {
             self.event(now, machine, event);
         }
+        while let Some(heard) = self.inbox.next() {
+            if let Heard::Line(line) = heard {
+                self.line(now, machine, &line);
+            }
+        }
         if !self.farewell.has_begun() {
             self.reached.poll(now, machine);
         }
         self.tell_ready(machine);
         self.tell_turned(now, machine);
         let over = self.args.duration.is_some_and(|time| now.mono.saturating_since(began) >= time);
-        let stop = self.orders.poll_next(cx).is_some() || over || full(self) || self.out.is_broken();
+        let done = full(self) && self.unconfirmed.is_empty();
+        let stop = self.inbox.is_stopped() || over || done || self.out.is_broken();
         if !(stop || self.farewell.has_begun()) {
             self.out.flush();
             return Poll::Pending;
@@ -213,10 +255,10 @@ impl App<Rendezvous> for Listen<'_> {
 }
 
 /// A message as it is told.
-pub(super) fn put(out: &mut Out, n: u64, message: &Handed) {
-    let Handed { from, epoch, number, body } = message;
+pub(super) fn put(out: &mut Out, n: u64, message: &Message, broker: &str, now: Wall) {
+    let Message { key, said, body, .. } = message;
     let text = std::str::from_utf8(body).ok();
-    let from = from.to_string();
+    let (from, sealed) = (key.from().to_string(), key.is_sealed());
     let digest: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
     let shown = body.len() <= SHOWN;
     let bytes: String = if shown { body.iter().map(|byte| format!("{byte:02x}")).collect() } else { String::new() };
@@ -225,14 +267,35 @@ pub(super) fn put(out: &mut Out, n: u64, message: &Handed) {
         |o| {
             let o = o.raw("n", n).str("from", &from).raw("did", "null");
             let o = o.maybe("text", text.filter(|_| shown)).maybe("hex", shown.then_some(&*bytes));
-            let o = o.raw("len", body.len()).str("sha256", &digest).raw("sealed", true);
-            o.str("id", &format!("{epoch:016x}-{number}"))
+            let o = o.raw("len", body.len()).str("sha256", &digest).raw("sealed", sealed);
+            o.str("broker", broker).str("id", &key.to_string()).rounded("age_s", Some(age(*said, now)), 3)
         },
         |flow| {
-            flow.words(&format!("{from}:"));
+            flow.words(&format!("{from}{}:", if sealed { "" } else { " (in the clear)" }));
             match text.filter(|_| shown) {
                 Some(text) => flow.quoted("", Text::new(text)),
                 None => flow.words(&format!("{} bytes, sha256 {digest}", body.len())),
+            };
+        },
+    );
+}
+
+/// Seconds since something was said, by the clocks of both.
+#[allow(clippy::cast_precision_loss, reason = "far below where it matters")]
+fn age(said: u64, now: Wall) -> f64 {
+    let now = now.as_micros() as f64 / 1e6;
+    now - said as f64 / 1e3
+}
+
+pub(super) fn clock(out: &mut Out, ahead: i64) {
+    out.event(
+        "clock",
+        |o| o.raw("off_s", ahead),
+        |flow| {
+            let (by, way) = (ahead.unsigned_abs(), if ahead < 0 { "behind" } else { "ahead" });
+            match ahead {
+                0 => flow.words("by the stamps of peers our clock is right again"),
+                _ => flow.words(&format!("by the stamps of peers our clock is {by} seconds {way}: set it")),
             };
         },
     );

@@ -2,6 +2,8 @@
 
 pub(crate) mod args;
 mod broker;
+mod check;
+mod demo;
 mod listen;
 mod node;
 mod pool;
@@ -22,11 +24,12 @@ pub(crate) fn run(common: Common, command: &SignalCommand) -> Result<ExitCode, F
     let mut out = Out::new(common, false).timed();
     match command {
         SignalCommand::Id(args) => id(&mut out, args)?,
-        SignalCommand::Rank(args) => rank::rank(&mut out, args)?,
+        SignalCommand::Rank(args) => rank::rank(common, &mut out, args)?,
         SignalCommand::Listen(args) => return listen::run(common, args),
         SignalCommand::Send(args) => return send::run(common, args),
         SignalCommand::Probe(args) => return probe::run(common, args),
         SignalCommand::Broker(args) => return broker::run(common, args),
+        SignalCommand::Demo => return demo::run(common),
     }
     out.finish().map_err(|why| Fail::output(&why))?;
     Ok(ExitCode::SUCCESS)

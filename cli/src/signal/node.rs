@@ -1,6 +1,6 @@
 //! A node on the brokers of a pool: what every command that speaks to peers has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -10,32 +10,39 @@ use sluis_core::{Instant, Now, Security};
 use sluis_net::{ClientTls, NetStreams, Runtime, Trust};
 use sluis_signal::broker::Settings;
 use sluis_signal::key::SecretKey;
-use sluis_signal::pool::Broker;
-use sluis_signal::rendezvous::{Config, Place, Rendezvous};
+use sluis_signal::pool::{Broker, Pool};
+use sluis_signal::rendezvous::{Config, Legacy, Place, Rendezvous};
+use sluis_store::{Background, Store};
 
-use super::args::NodeArgs;
+use super::args::{HintArgs, LegacyArgs, NodeArgs, StateArgs};
 use super::pool;
 use crate::common::{Common, Runtime as Choice};
 use crate::fail::Fail;
-use crate::files;
 use crate::key::file::{self, Held};
 use crate::output::tell;
+use crate::{files, state};
 
 /// Largest file of authorities in bytes.
 const MAX_AUTHORITIES: usize = 4 << 20;
 /// A broker of our own or next door is not spared as one with a public address is.
 const NEAR: (u32, u32) = (10_000, 1000);
 /// How long the end may take: what is queued is written, and the brokers are told.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL: Duration = Duration::from_millis(600);
 
 /// What a node is made of; read before anything is dialled.
 pub(super) struct Node {
     key: SecretKey,
     brokers: Vec<(Broker, Option<u16>)>,
+    /// How many of them are the pool.
+    pool: usize,
     tls: Vec<ClientTls>,
     sources: Vec<IpAddr>,
     join: usize,
     verbose: bool,
+    legacy: Legacy,
+    accept_older: bool,
+    store: Option<Store>,
+    cache: bool,
 }
 
 impl Node {
@@ -55,8 +62,14 @@ impl Node {
                 )));
             }
         };
-        let pool = pool::read(&args.brokers)?;
-        let folder = args.brokers.pool.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let mut node = Self::of(common, key, &pool::read(&args.brokers)?, pool::folder(&args.brokers))?;
+        node.join = args.join;
+        node.sources = [args.from4.map(IpAddr::from), args.from6.map(IpAddr::from)].into_iter().flatten().collect();
+        Ok(node)
+    }
+
+    /// With a key that is at hand.
+    pub(super) fn of(common: Common, key: SecretKey, pool: &Pool, folder: &Path) -> Result<Self, Fail> {
         let mut trusts = Trusts { folder, known: BTreeMap::new(), tls: Vec::new() };
         let mut brokers = Vec::new();
         for broker in pool.brokers() {
@@ -68,9 +81,62 @@ impl Node {
         if brokers.is_empty() {
             return Err(Fail::usage("no broker that is named can be used, name another"));
         }
-        let sources = [args.from4.map(IpAddr::from), args.from6.map(IpAddr::from)].into_iter().flatten().collect();
-        let verbose = common.verbose > 0;
-        Ok(Self { key, brokers, tls: trusts.tls, sources, join: args.join, verbose })
+        Ok(Self {
+            key,
+            pool: brokers.len(),
+            brokers,
+            tls: trusts.tls,
+            sources: Vec::new(),
+            join: usize::MAX,
+            verbose: common.verbose > 0,
+            legacy: Legacy::Nobody,
+            accept_older: false,
+            store: None,
+            cache: false,
+        })
+    }
+
+    /// With whom messages in the clear are exchanged.
+    pub(super) fn legacy(&mut self, args: &LegacyArgs, accept_older: bool) -> Result<(), Fail> {
+        let named = args.allow_legacy.iter().filter(|word| *word != "*");
+        let named: Result<BTreeSet<_>, Fail> =
+            named.map(|word| file::signal_public(word).map_err(Fail::into_usage)).collect();
+        self.accept_older = accept_older;
+        self.legacy = match named? {
+            _ if args.allow_legacy.iter().any(|word| word == "*") => Legacy::Everybody,
+            named if named.is_empty() => Legacy::Nobody,
+            named => Legacy::Only(named),
+        };
+        Ok(())
+    }
+
+    /// What survives, and whether it says where to look for peers first.
+    pub(super) fn keep(&mut self, args: &StateArgs, cache: bool) -> Result<(), Fail> {
+        let open = |dir: &Path| Store::open(dir, self.key.public().as_bytes()).map_err(Fail::runtime);
+        (self.store, self.cache) = (args.state.as_deref().map(open).transpose()?, cache);
+        Ok(())
+    }
+
+    /// Brokers where somebody says that a peer is: their places. Those that are not of the pool are only used for this.
+    pub(super) fn hints(&mut self, args: &HintArgs) -> Result<Vec<usize>, Fail> {
+        let mut places = Vec::new();
+        for url in &args.hint {
+            for broker in Broker::from_url(url).map_err(Fail::usage)? {
+                let at = |broker: &Broker| (broker.family, broker.host.clone(), broker.port);
+                let known = self.places().position(|known| at(known) == at(&broker));
+                places.push(known.unwrap_or(self.brokers.len()));
+                if known.is_none() {
+                    let mut trusts = Trusts { folder: Path::new(""), known: BTreeMap::new(), tls: Vec::new() };
+                    trusts.of(&broker).map_err(|why| Fail::usage(format!("{broker}: {why}")))?;
+                    let tls = trusts.tls.pop().map(|tls| {
+                        self.tls.push(tls);
+                        u16::try_from(self.tls.len() - 1).unwrap_or(u16::MAX)
+                    });
+                    self.brokers.push((broker, tls));
+                }
+            }
+        }
+        Ok(places)
     }
 
     /// The brokers, as they are told.
@@ -78,22 +144,39 @@ impl Node {
         self.brokers.iter().map(|(broker, _)| broker.to_string()).collect()
     }
 
+    /// The brokers.
+    pub(super) fn places(&self) -> impl Iterator<Item = &Broker> {
+        self.brokers.iter().map(|(broker, _)| broker)
+    }
+
     /// Run a command on it until that is done.
     pub(super) fn run<A: App<Rendezvous>>(self, common: Common, app: &mut A) -> Result<(), Fail> {
-        let ended = match common.runtime {
-            Choice::Tokio => sluis_tokio::block_on(async {
-                let (io, mut machine) = self.begin(sluis_tokio::net::streams())?;
-                Ok(sluis_tokio::net::run(io, &mut machine, app).await)
-            }),
-            Choice::Smol => sluis_smol::block_on(async {
-                let (io, mut machine) = self.begin(sluis_smol::net::streams())?;
-                Ok(sluis_smol::net::run(io, &mut machine, app).await)
-            }),
+        macro_rules! on {
+            ($runtime:ident) => {
+                $runtime::block_on(async {
+                    let (io, mut machine, store) = self.begin($runtime::net::streams())?;
+                    Ok(match store {
+                        Some(store) => {
+                            let store = Background::new(store, $runtime::blocking())
+                                .on_failure(|why| tell(&format!("sluis: {why}; what was to be kept is not.")));
+                            $runtime::net::run_stored(io, &mut machine, app, store).await
+                        }
+                        None => $runtime::net::run(io, &mut machine, app).await,
+                    })
+                })
+            };
+        }
+        let ended: Result<_, Fail> = match common.runtime {
+            Choice::Tokio => on!(sluis_tokio),
+            Choice::Smol => on!(sluis_smol),
         };
         ended?.map(drop).map_err(|why| Fail::runtime(format!("the network cannot be used ({why})")))
     }
 
-    fn begin<R: Runtime, C: Clock>(self, mut io: NetStreams<R, C>) -> Result<(NetStreams<R, C>, Rendezvous), Fail> {
+    fn begin<R: Runtime, C: Clock>(
+        self,
+        mut io: NetStreams<R, C>,
+    ) -> Result<(NetStreams<R, C>, Rendezvous, Option<Store>), Fail> {
         for tls in self.tls {
             // There are no more of them than places have numbers for.
             io.add_tls(tls);
@@ -105,9 +188,22 @@ impl Node {
         let seed =
             sluis_udp::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness ({why})")))?;
         let places = self.brokers.iter().map(|(broker, tls)| place(broker, *tls)).collect();
-        let config = Config { join: self.join, ..Config::new(self.key, places) };
+        let config = Config {
+            pool: self.pool,
+            join: self.join,
+            legacy: self.legacy,
+            accept_older: self.accept_older,
+            keeps: self.store.is_some(),
+            cache: self.cache,
+            ..Config::new(self.key, places)
+        };
         let now = io.now();
-        Ok((io, Rendezvous::new(config, &seed, now)))
+        let mut machine = Rendezvous::new(config, &seed, now);
+        let mut store = self.store;
+        if let Some(store) = &mut store {
+            state::each(store, |key, value| machine.restore(now, key, value).map(|()| true))?;
+        }
+        Ok((io, machine, store))
     }
 }
 
@@ -205,7 +301,7 @@ impl Farewell {
 /// Says that no broker can be reached: at once, and every minute.
 #[derive(Debug, Default)]
 pub(super) struct Reached {
-    tried: std::collections::BTreeSet<usize>,
+    tried: BTreeSet<usize>,
     said: Option<Instant>,
 }
 

@@ -30,6 +30,11 @@ pub(super) fn read(args: &BrokerArgs) -> Result<Pool, Fail> {
     Ok(pool)
 }
 
+/// Where the paths in a pool begin.
+pub(super) fn folder(args: &BrokerArgs) -> &Path {
+    args.pool.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
+}
+
 fn file(path: &Path) -> Result<Pool, Fail> {
     let cannot = |why: std::io::Error| Fail::usage(format!("cannot read {} ({why})", path.display()));
     let text = String::from_utf8(files::read(path, MAX_FILE).map_err(cannot)?);

@@ -19,12 +19,14 @@ use crate::output::Out;
 /// Exit code 0 when it answered.
 pub(super) fn run(common: Common, args: &ProbeArgs) -> Result<ExitCode, Fail> {
     let to = file::signal_public(&args.to).map_err(Fail::into_usage)?;
-    let node = Node::read(common, &args.node)?;
+    let mut node = Node::read(common, &args.node)?;
+    let hints = node.hints(&args.hints)?;
     let mut app = Probe {
         out: Out::new(common, false).timed(),
         args,
         to,
         names: node.names(),
+        hints,
         orders: Orders::catch(false).map_err(Fail::runtime)?,
         asked: false,
         answer: None,
@@ -45,6 +47,7 @@ struct Probe<'a> {
     args: &'a ProbeArgs,
     to: PublicKey,
     names: Vec<String>,
+    hints: Vec<usize>,
     orders: Orders,
     asked: bool,
     /// Whether it answered.
@@ -79,6 +82,10 @@ impl Probe<'_> {
 impl App<Rendezvous> for Probe<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, now: Now, machine: &mut Rendezvous) -> Poll<()> {
         self.out.poll(cx, now.wall);
+        for broker in std::mem::take(&mut self.hints) {
+            // The first peer finds room.
+            let _ = machine.hint(now, &self.to, broker);
+        }
         if !std::mem::replace(&mut self.asked, true) && machine.probe(now, &self.to, self.args.timeout).is_err() {
             self.answer = Some(false);
         }

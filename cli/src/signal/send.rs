@@ -10,10 +10,10 @@ use sluis_core::driver::App;
 use sluis_core::{Instant, Machine as _, Now};
 use sluis_signal::delivery::SendError;
 use sluis_signal::key::PublicKey;
-use sluis_signal::rendezvous::{Event, NotDelivered, Rendezvous};
+use sluis_signal::rendezvous::{Delivered, Event, NotDelivered, Rendezvous};
 
 use super::args::{SendArgs, What};
-use super::listen::{joined, left};
+use super::listen::{clock, joined, left};
 use super::node::{Farewell, Node, Reached};
 use crate::common::Common;
 use crate::fail::Fail;
@@ -30,13 +30,17 @@ const MAX: usize = 64 * 1024;
 pub(super) fn run(common: Common, args: &SendArgs) -> Result<ExitCode, Fail> {
     let to = file::signal_public(&args.to).map_err(Fail::into_usage)?;
     let body = Body::read(&args.what, args.size)?;
-    let node = Node::read(common, &args.node)?;
+    let mut node = Node::read(common, &args.node)?;
+    node.legacy(&args.legacy, false)?;
+    node.keep(&args.state, args.cache)?;
+    let hints = node.hints(&args.hints)?;
     let mut app = Send {
         out: Out::new(common, args.quiet).timed(),
         args,
         to,
         body,
         names: node.names(),
+        hints,
         orders: Orders::catch(false).map_err(Fail::runtime)?,
         began: None,
         next_at: None,
@@ -120,6 +124,8 @@ struct Send<'a> {
     to: PublicKey,
     body: Body,
     names: Vec<String>,
+    /// Where the peer is said to be, as long as the machine was not told.
+    hints: Vec<usize>,
     orders: Orders,
     began: Option<Instant>,
     /// When the next may be sent.
@@ -184,53 +190,46 @@ impl Send<'_> {
             }
             Event::Sent { number, outcome, .. } => self.sent(now, number, outcome),
             Event::Late { after, number, .. } => {
+                // All messages go to one peer, so its numbers are ours.
                 self.out.event(
                     "late",
-                    |o| o.raw("number", number).rounded("ms", Some(millis(after)), 3),
+                    |o| o.raw("i", number).rounded("ms", Some(millis(after)), 3),
                     |flow| {
                         flow.words(&format!("an acknowledgement came late, after {:.1} ms", millis(after)));
                     },
                 );
             }
-            Event::Message(message) if message.from == self.to => {
+            Event::Message(message) if message.key.from() == self.to => {
                 self.replies += 1;
-                super::listen::put(&mut self.out, self.replies, &message);
+                let name = self.names.get(message.broker).map_or("?", String::as_str);
+                super::listen::put(&mut self.out, self.replies, &message, name, now.wall);
                 self.out.flush();
-                machine.confirm(now, message.from, message.epoch, message.number);
+                machine.confirm(now, &message.key);
             }
-            Event::Answered { sealed: false, peer, .. } if peer == self.to => {
+            Event::Answered { sealed: false, peer, .. }
+                if peer == self.to && self.args.legacy.allow_legacy.is_empty() =>
+            {
                 crate::output::tell(
-                    "The peer runs sidewire, which cannot read what is sealed: nothing is sent to it in the clear.",
+                    "The peer runs sidewire, which reads only what is in the clear: add --allow-legacy to speak so to it.",
                 );
             }
+            Event::Clock { ahead } => clock(&mut self.out, ahead),
             _ => {}
         }
     }
 
-    fn sent(&mut self, now: Now, number: u64, outcome: Result<Duration, NotDelivered>) {
+    fn sent(&mut self, now: Now, number: u64, outcome: Result<Delivered, NotDelivered>) {
         let Some(i) = self.numbers.remove(&number) else { return };
         self.ended_at = Some(now.mono);
         match outcome {
-            Ok(after) => {
+            Ok(delivered) => {
                 self.acked += 1;
-                self.rtt.add(after);
+                self.rtt.add(delivered.after);
             }
             Err(_) => self.failed += 1,
         }
-        let reason = outcome.err().map(|why| why.to_string());
-        self.out.event(
-            "sent",
-            |o| {
-                let o = o.raw("i", i).raw("acked", outcome.is_ok()).rounded("ms", outcome.ok().map(millis), 3);
-                o.raw("sealed", true).maybe("reason", reason.as_deref())
-            },
-            |flow| {
-                match &reason {
-                    None => flow.words(&format!("{i}: acknowledged after {:.1} ms", outcome.map_or(0.0, millis))),
-                    Some(why) => flow.text(Color::Bold, &format!("{i}: not delivered, {why}")),
-                };
-            },
-        );
+        let name = outcome.ok().and_then(|delivered| self.names.get(delivered.broker)).map(String::as_str);
+        sent(&mut self.out, i, outcome, name);
     }
 
     fn summary(&mut self, now: Now) {
@@ -262,12 +261,43 @@ impl Send<'_> {
     }
 }
 
+/// The end of a send as it is told.
+pub(super) fn sent(out: &mut Out, i: u64, outcome: Result<Delivered, NotDelivered>, broker: Option<&str>) {
+    let reason = outcome.err().map(|why| why.to_string());
+    let delivered = outcome.ok();
+    let ms = delivered.map(|delivered| millis(delivered.after));
+    out.event(
+        "sent",
+        |o| {
+            let o = o.raw("i", i).raw("acked", outcome.is_ok()).rounded("ms", ms, 3).maybe("broker", broker);
+            let o = match delivered {
+                Some(delivered) => o.raw("sealed", delivered.sealed).raw("maybe_dropped", delivered.maybe_dropped),
+                None => o.raw("sealed", "null").raw("maybe_dropped", "null"),
+            };
+            o.maybe("reason", reason.as_deref())
+        },
+        |flow| {
+            let (clear, maybe) = match delivered {
+                Some(Delivered { maybe_dropped: true, .. }) => {
+                    (", in the clear", ", and perhaps thrown away as a copy")
+                }
+                Some(Delivered { sealed: false, .. }) => (", in the clear", ""),
+                _ => ("", ""),
+            };
+            match &reason {
+                None => flow.words(&format!("{i}: acknowledged after {:.1} ms{clear}{maybe}", ms.unwrap_or(0.0))),
+                Some(why) => flow.text(Color::Bold, &format!("{i}: not delivered, {why}")),
+            };
+        },
+    );
+}
+
 #[allow(clippy::cast_precision_loss, reason = "a rate to be read")]
 fn per_second(count: u64, seconds: f64) -> f64 {
     count as f64 / seconds
 }
 
-fn millis(time: Duration) -> f64 {
+pub(super) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
@@ -275,6 +305,10 @@ impl App<Rendezvous> for Send<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, now: Now, machine: &mut Rendezvous) -> Poll<()> {
         self.out.poll(cx, now.wall);
         self.began.get_or_insert(now.mono);
+        for broker in std::mem::take(&mut self.hints) {
+            // The first peer finds room.
+            let _ = machine.hint(now, &self.to, broker);
+        }
         while let Some(event) = machine.poll_event() {
             self.event(now, machine, event);
         }

@@ -174,8 +174,8 @@ fn odd_entries_are_said_and_the_rest_is_ranked() {
         (&["signal", "rank", ALICE, "--pool", "nowhere"], "cannot read nowhere"),
         (&["signal", "rank", ALICE, "--pool", "empty"], "it names no brokers"),
         (&["signal", "rank", ALICE, "--pool", "bytes"], "pools are UTF-8"),
-        (&["signal"], "name a command: id, rank, listen, send, probe or broker"),
-        (&["signal", "demo"], "there is no command `demo`"),
+        (&["signal"], "name a command: id, rank, listen, send, probe, broker or demo"),
+        (&["signal", "moo"], "there is no command `moo`"),
     ] {
         folder.write("empty", "");
         folder.write("bytes", [0xff; 8]);

@@ -43,13 +43,13 @@ impl Names {
 
     /// The next segment, before it gets its name.
     #[must_use]
-    pub fn next(&self) -> String {
+    pub(crate) fn next(&self) -> String {
         format!("{}.next", self.file)
     }
 
     /// Where torn tails are kept.
     #[must_use]
-    pub fn torn(&self) -> String {
+    pub(crate) fn torn(&self) -> String {
         format!("{}.torn", self.file)
     }
 

@@ -41,7 +41,7 @@ impl Options {
     ///
     /// # Errors
     /// [`OpenError::Options`] says what contradicts what.
-    pub fn check(&self) -> Result<(), OpenError> {
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
         let wrong = if self.max_line == 0 || self.max_line >= BATCH_BYTES {
             "max_line must be at least 1 and below 1 MiB"
         } else if self.queue_bytes <= self.max_line {

@@ -84,7 +84,7 @@ pub struct Agents(Vec<Arc<Credential>>);
 impl Agents {
     /// Whether there is an agent of this name.
     #[must_use]
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
@@ -151,7 +151,7 @@ impl Access {
 
     /// Whether exactly this credential is still in force.
     #[must_use]
-    pub fn still_has(&self, credential: &Credential) -> bool {
+    pub(crate) fn still_has(&self, credential: &Credential) -> bool {
         match self {
             Self::Open => true,
             Self::Nobody => false,

@@ -48,7 +48,7 @@ impl Policy {
 
     /// Bytes that can pass at once from a full bucket: the burst, else a second of the rate, else a million.
     #[must_use]
-    pub const fn capacity(&self) -> u64 {
+    pub(crate) const fn capacity(&self) -> u64 {
         match (self.burst_bytes, self.max_bytes_per_sec) {
             (0, 0) => 1_000_000,
             (0, rate) => rate,

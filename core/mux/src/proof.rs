@@ -54,7 +54,7 @@ pub struct Running {
 impl Running {
     /// Begin with the records that opened the channel.
     #[must_use]
-    pub fn new(direction: Direction, open: &[u8], accept: &[u8]) -> Self {
+    pub(crate) fn new(direction: Direction, open: &[u8], accept: &[u8]) -> Self {
         let mut hash = Sha256::new();
         hash.update(match direction {
             Direction::Out => &b"sluis mux 1"[..],
@@ -76,7 +76,7 @@ impl Running {
 
     /// The hash so far.
     #[must_use]
-    pub const fn hash(&self) -> &[u8; 32] {
+    pub(crate) const fn hash(&self) -> &[u8; 32] {
         &self.hash
     }
 

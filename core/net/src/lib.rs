@@ -37,7 +37,7 @@ pub use rustls;
 pub use server::ServerTls;
 pub use stream::{ByteStream, flush, read, write_all};
 pub use streams::NetStreams;
-pub use surface::{StreamTask, prepare, run};
+pub use surface::{StreamTask, prepare, prepare_stored, run, run_stored};
 pub use tls::{MaybeTls, Tls, handshake};
 
 /// How long a TLS handshake may take.

@@ -103,7 +103,7 @@ impl<R: Runtime, C: Clock> NetStreams<R, C> {
     }
 
     /// Its clock, for whoever shares the machine.
-    pub fn clock(&self) -> &C {
+    pub(crate) fn clock(&self) -> &C {
         &self.clock
     }
 

@@ -50,7 +50,7 @@ pub async fn handshake<R: Runtime, S: ByteStream>(
 impl<S: ByteStream> Tls<S> {
     /// What was agreed on.
     #[must_use]
-    pub fn connection(&self) -> &Connection {
+    pub(crate) fn connection(&self) -> &Connection {
         &self.tls
     }
 

@@ -45,6 +45,7 @@ extern crate std;
 pub mod broker;
 pub mod delivery;
 pub mod envelope;
+mod faults;
 pub mod key;
 pub mod mqtt;
 #[cfg(feature = "std")]
@@ -54,3 +55,6 @@ pub mod rendezvous;
 pub mod sealed;
 pub mod server;
 pub mod text;
+
+#[cfg(feature = "sim")]
+pub use faults::Fault;

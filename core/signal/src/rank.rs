@@ -23,7 +23,7 @@ pub enum Family {
 impl Family {
     /// The byte that is hashed: `AF_INET` and `AF_INET6` as Linux numbers them.
     #[must_use]
-    pub const fn byte(self) -> u8 {
+    pub(crate) const fn byte(self) -> u8 {
         match self {
             Self::V4 => 2,
             Self::V6 => 10,
@@ -80,7 +80,7 @@ pub struct Hash([u8; 32]);
 impl Hash {
     /// Hash a broker for the key of who is looked for.
     #[must_use]
-    pub fn of(family: Family, key: &[u8; PUBLIC_LEN], host: &str) -> Self {
+    pub(crate) fn of(family: Family, key: &[u8; PUBLIC_LEN], host: &str) -> Self {
         let mut hash = Sha256::new().chain_update([family.byte()]).chain_update(key);
         for part in host.as_bytes().split(|byte| !byte.is_ascii()) {
             hash.update(part);

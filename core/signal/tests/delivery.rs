@@ -10,10 +10,11 @@ use proptest::prelude::*;
 use sluis_core::time::Duration;
 use sluis_core::{Instant, Rng, Seed};
 use sluis_signal::delivery::{
-    Acked, Handed, Inbox, InboxLimits, Reach, Received, Record, Refused, SendError, Sender, SenderLimits,
+    Acked, Arrived, Handed, Inbox, InboxLimits, MAX_MESSAGE, Reach, Received, Record, Refused, SendError, Sender,
+    SenderLimits,
 };
 use sluis_signal::key::PublicKey;
-use sluis_signal::sealed::{GRACE, LIFETIME, MAX_BODY};
+use sluis_signal::sealed::{GRACE, LIFETIME};
 
 const START: Instant = Instant::from_nanos(1_000_000_000_000);
 
@@ -29,6 +30,10 @@ fn body(text: &str) -> Arc<[u8]> {
     Arc::from(text.as_bytes())
 }
 
+const fn arrived(from: PublicKey, epoch: u64, number: u64, body: &[u8]) -> Arrived<'_> {
+    Arrived { from, epoch, number, oldest: 0, ordered: true, said: 1, broker: 0, body }
+}
+
 /// An inbox at one moment, and Alice's messages under one epoch.
 struct Desk(Inbox);
 
@@ -38,17 +43,19 @@ impl Desk {
     }
 
     fn take(&mut self, number: u64, oldest: u64) -> Result<Received, Refused> {
-        self.0.receive(START, alice(), 7, (number, oldest), true, format!("{number}").as_bytes())
+        let body = format!("{number}");
+        self.0.receive(START, &Arrived { oldest, ..arrived(alice(), 7, number, body.as_bytes()) })
     }
 
     fn apart(&mut self, number: u64, oldest: u64) -> Result<Received, Refused> {
-        self.0.receive(START, alice(), 7, (number, oldest), false, format!("{number}").as_bytes())
+        let body = format!("{number}");
+        self.0.receive(START, &Arrived { oldest, ordered: false, ..arrived(alice(), 7, number, body.as_bytes()) })
     }
 
     /// What the application gets, all of it confirmed.
     fn gets(&mut self) -> Vec<u64> {
         let mut numbers = Vec::new();
-        while let Some(Handed { from, epoch, number, body }) = self.0.poll() {
+        while let Some(Handed { from, epoch, number, body, .. }) = self.0.poll() {
             assert_eq!(body, format!("{number}").as_bytes());
             assert!(self.0.confirm(from, epoch, number) && !self.0.confirm(from, epoch, number));
             numbers.push(number);
@@ -90,7 +97,7 @@ fn messages_are_handed_over_in_order_and_acknowledged_when_they_are_confirmed() 
 fn equal_texts_are_two_messages() {
     let mut inbox = Inbox::new(InboxLimits::default());
     let ping =
-        |inbox: &mut Inbox, from: &str, number| inbox.receive(START, key(from).public(), 7, (number, 0), true, b"ping");
+        |inbox: &mut Inbox, from: &str, number| inbox.receive(START, &arrived(key(from).public(), 7, number, b"ping"));
     assert_eq!(
         [ping(&mut inbox, "alice", 0), ping(&mut inbox, "alice", 1), ping(&mut inbox, "bob", 0)],
         [Ok(Received::New); 3]
@@ -151,7 +158,7 @@ fn at_a_cap_it_is_busy_and_forgets_nothing() {
     // A sender that starts anew again and again is refused before another's messages could come twice.
     let mut inbox = Inbox::new(InboxLimits { epochs: 3, epochs_per_sender: 2, ..InboxLimits::default() });
     let mut take = |now, from: &str, epoch| {
-        inbox.receive(now, key(from).public(), epoch, (0, 0), false, b"").inspect(|_| {
+        inbox.receive(now, &Arrived { ordered: false, ..arrived(key(from).public(), epoch, 0, b"") }).inspect(|_| {
             while let Some(Handed { from, epoch, number, .. }) = inbox.poll() {
                 inbox.confirm(from, epoch, number);
             }
@@ -216,10 +223,10 @@ fn a_full_sender_says_so() {
         [send("12345"), send("123456"), send("12345"), send("")],
         [Ok(0), Err(SendError::Full), Ok(1), Err(SendError::Full)]
     );
-    let long: Arc<[u8]> = vec![0; MAX_BODY - 7].into();
+    let long: Arc<[u8]> = vec![0; MAX_MESSAGE + 1].into();
     let mut sender = Sender::new(9, SenderLimits::default());
     assert_eq!(sender.send(START, long, true, Duration::from_secs(1)), Err(SendError::TooLong));
-    let longest: Arc<[u8]> = vec![0; MAX_BODY - 8].into();
+    let longest: Arc<[u8]> = vec![0; MAX_MESSAGE].into();
     assert_eq!(sender.send(START, longest, true, Duration::from_secs(1)), Ok(0));
 }
 
@@ -294,6 +301,7 @@ impl World {
                     epoch,
                     number: sent.number,
                     oldest: sent.oldest,
+                    said: 1,
                     ordered: sent.ordered,
                     body: &sent.body,
                 },
@@ -303,7 +311,7 @@ impl World {
             let (forth, kind, id, bytes) = entry.remove();
             self.arrive(forth, Record::parse(kind, &id, &bytes).expect("a record"));
         }
-        while let Some(Handed { from, epoch, number, body }) = self.inbox.poll() {
+        while let Some(Handed { from, epoch, number, body, .. }) = self.inbox.poll() {
             assert_eq!((from, &body[..]), (alice(), format!("{epoch}/{number}").as_bytes()));
             self.handed.push((epoch, number));
             self.to_confirm.push((self.now + millis(self.way.confirms_after), epoch, number));
@@ -322,8 +330,9 @@ impl World {
 
     fn arrive(&mut self, forth: bool, record: Record<'_>) {
         match record {
-            Record::Message { epoch, number, oldest, ordered, body } if forth => {
-                let _ = self.inbox.receive(self.now, alice(), epoch, (number, oldest), ordered, body);
+            Record::Message { epoch, number, oldest, ordered, body, .. } if forth => {
+                let _ =
+                    self.inbox.receive(self.now, &Arrived { oldest, ordered, ..arrived(alice(), epoch, number, body) });
             }
             Record::Ack { epoch, numbers } if !forth => {
                 for number in numbers.iter().map(|number| u64::from_be_bytes(*number)) {
@@ -436,7 +445,7 @@ proptest! {
         for (number, back, epoch, ordered, near) in steps {
             let number = if near { number % 12 } else { number.min(u64::MAX - 1) };
             let oldest = number - back.min(number);
-            let _ = inbox.receive(START, alice(), epoch, (number, oldest), ordered, b"0123456789");
+            let _ = inbox.receive(START, &Arrived { oldest, ordered, ..arrived(alice(), epoch, number, b"0123456789") });
             prop_assert!(inbox.waiting_bytes() <= 100 && inbox.epochs() <= 3);
             if back % 3 == 0 {
                 while let Some(handed) = inbox.poll() {

@@ -439,12 +439,12 @@ fn a_rendezvous_lives_while_brokers_die() {
         if let Some(Sent::Sent { number, outcome, .. }) = alice.wait(Duration::from_millis(1)) {
             let after = outcome.unwrap_or_else(|why| panic!("{number}: {why}"));
             sent.push(number);
-            worst = worst.max(after);
+            worst = worst.max(after.after);
         }
         if let Some(Sent::Message(message)) = bob.wait(Duration::from_millis(1)) {
-            assert_eq!(message.from, key("alice").public());
+            assert_eq!(message.key.from(), key("alice").public());
             let now = bob.now();
-            assert!(bob.machine.confirm(now, message.from, message.epoch, message.number));
+            assert!(bob.machine.confirm(now, &message.key));
             heard.push(u64::from_be_bytes(message.body[..].try_into().unwrap()));
         }
     }

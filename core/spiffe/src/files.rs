@@ -51,7 +51,7 @@ impl TrustBundles {
     ///
     /// # Errors
     /// As [`add_pem`](Self::add_pem), with the file.
-    pub fn add_file(&mut self, trust_domain: Option<&str>, path: &Path) -> Result<(), SpiffeError> {
+    pub(crate) fn add_file(&mut self, trust_domain: Option<&str>, path: &Path) -> Result<(), SpiffeError> {
         self.add_pem(trust_domain, &read(path)?).map_err(|error| error.in_file(path))
     }
 
@@ -59,7 +59,7 @@ impl TrustBundles {
     ///
     /// # Errors
     /// As [`add_file`](Self::add_file).
-    pub fn from_arguments(arguments: &[impl AsRef<str>]) -> Result<Self, SpiffeError> {
+    pub(crate) fn from_arguments(arguments: &[impl AsRef<str>]) -> Result<Self, SpiffeError> {
         let mut bundles = Self::new();
         arguments.iter().try_for_each(|argument| bundles.add_argument(argument.as_ref()))?;
         Ok(bundles)

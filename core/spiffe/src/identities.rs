@@ -2,7 +2,6 @@
 
 use sluis_core::Wall;
 
-use crate::authority::SpiffeAuthority;
 use crate::bundle::TrustBundles;
 use crate::error::SpiffeError;
 use crate::files::SvidFiles;
@@ -20,7 +19,7 @@ impl Identities {
     ///
     /// # Errors
     /// The first that they do not vouch for, and why.
-    pub fn new(svids: Vec<Svid>, bundles: TrustBundles, now: Wall) -> Result<Self, SpiffeError> {
+    pub(crate) fn new(svids: Vec<Svid>, bundles: TrustBundles, now: Wall) -> Result<Self, SpiffeError> {
         svids.iter().try_for_each(|svid| svid.check(&bundles, now))?;
         Ok(Self { svids, bundles })
     }
@@ -68,11 +67,5 @@ impl Identities {
     #[must_use]
     pub const fn bundles(&self) -> &TrustBundles {
         &self.bundles
-    }
-
-    /// A judge of seals by these bundles.
-    #[must_use]
-    pub fn authority(&self) -> SpiffeAuthority {
-        SpiffeAuthority::new(self.bundles.clone())
     }
 }

@@ -44,7 +44,7 @@ impl GateConfig {
 
     /// The zone that trust alone gives.
     #[must_use]
-    pub fn zone(&self, trust: f64) -> Zone {
+    pub(crate) fn zone(&self, trust: f64) -> Zone {
         if trust >= self.groen {
             Zone::Groen
         } else if trust >= self.rood {
@@ -172,7 +172,7 @@ impl<T> Rule<T> {
 impl<T: AsRef<str>> Rule<T> {
     /// Whether a ping from a sender with this trust matches.
     #[must_use]
-    pub fn matches(&self, subject: &Subject<'_>, trust: f64) -> bool {
+    pub(crate) fn matches(&self, subject: &Subject<'_>, trust: f64) -> bool {
         self.ping_type.is_none_or(|kind| kind == subject.ping_type)
             && self.min_trust.is_none_or(|least| trust >= least)
             && self.source_did.as_ref().is_none_or(|p| glob::matches(p.as_ref(), subject.source_did))
@@ -185,7 +185,7 @@ impl<T: AsRef<str>> Rule<T> {
 
     /// The same rule with borrowed texts.
     #[must_use]
-    pub fn as_view(&self) -> Rule<&str> {
+    pub(crate) fn as_view(&self) -> Rule<&str> {
         Rule {
             id: self.id.as_ref(),
             name: self.name.as_ref(),
@@ -206,7 +206,7 @@ impl<T: AsRef<str>> Rule<T> {
     /// Whether a sender evades it by writing otherwise what it looks at: it turns away by intent, pod or kind, which are the
     /// sender's own words. (Another name has another trust.)
     #[must_use]
-    pub fn is_evadable(&self) -> bool {
+    pub(crate) fn is_evadable(&self) -> bool {
         self.zone == Zone::Rood && (self.intent.is_some() || self.pod_id.is_some() || self.ping_type.is_some())
     }
 
@@ -216,7 +216,7 @@ impl<T: AsRef<str>> Rule<T> {
     ///
     /// # Errors
     /// What is wrong.
-    pub fn check(&self) -> Result<(), RuleError> {
+    pub(crate) fn check(&self) -> Result<(), RuleError> {
         let view = self.as_view();
         for (field, text) in view.texts() {
             if text.len() > MAX_RULE_TEXT {

@@ -59,7 +59,7 @@ pub enum Pattern<'a> {
 impl<'a> Pattern<'a> {
     /// Take a pattern apart. Every text is a pattern.
     #[must_use]
-    pub fn new(pattern: &'a str) -> Self {
+    pub(crate) fn new(pattern: &'a str) -> Self {
         if pattern == "*" {
             return Self::Any;
         }
@@ -76,7 +76,7 @@ impl<'a> Pattern<'a> {
 
     /// Whether `value` matches.
     #[must_use]
-    pub fn matches(&self, value: &str) -> bool {
+    pub(crate) fn matches(&self, value: &str) -> bool {
         match self {
             Self::Any => true,
             Self::Exact(text) => value == *text,

@@ -10,7 +10,7 @@ use super::glob::{self, Pattern, StarInside, Unseen};
 /// and trust alone. Empty: nobody.
 #[derive(Debug)]
 pub struct LegacyList {
-    patterns: Vec<String>,
+    pub(super) patterns: Vec<String>,
     everyone: bool,
     limit: usize,
 }
@@ -44,7 +44,7 @@ impl Default for LegacyList {
 impl LegacyList {
     /// Allow nobody, with room for `limit` patterns of at most 258 bytes.
     #[must_use]
-    pub const fn new(limit: usize) -> Self {
+    pub(crate) const fn new(limit: usize) -> Self {
         Self { patterns: Vec::new(), everyone: false, limit }
     }
 
@@ -88,10 +88,5 @@ impl LegacyList {
     #[must_use]
     pub fn allows(&self, did: &str) -> bool {
         self.everyone || self.patterns.iter().any(|p| Pattern::new(p).matches(did))
-    }
-
-    /// The patterns, in the order they were allowed.
-    pub fn patterns(&self) -> impl Iterator<Item = &str> {
-        self.patterns.iter().map(String::as_str)
     }
 }

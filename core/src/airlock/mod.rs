@@ -32,11 +32,13 @@ pub use gate::{GateConfig, GateError, Pod, Rule, RuleError, Subject, Verdict, un
 pub use legacy::{LegacyError, LegacyList};
 #[cfg(feature = "alloc")]
 pub use replay::ReplayWindow;
-pub use replay::{Admission, FixedReplayWindow, ReplayConfig};
+pub use replay::{Admission, FixedReplayWindow, ReplayConfig, ReplayReject};
 #[cfg(feature = "alloc")]
 pub use rules::Gate;
 #[cfg(feature = "alloc")]
-pub use trust::{Source, Standing, TrustConfig, TrustError, TrustTable};
+pub(crate) use trust::TrustTable;
+#[cfg(feature = "alloc")]
+pub use trust::{Source, Standing, TrustConfig, TrustError};
 #[cfg(feature = "alloc")]
 pub use vouch::{Expiry, MAX_VOUCH_ID, Vouch, VouchConfig, VouchError, VouchId, VouchRegistry, VouchStats};
 #[cfg(feature = "alloc")]

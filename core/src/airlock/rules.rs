@@ -43,7 +43,7 @@ impl Gate {
 
     /// Its thresholds and limits.
     #[must_use]
-    pub const fn config(&self) -> &GateConfig {
+    pub(crate) const fn config(&self) -> &GateConfig {
         &self.config
     }
 

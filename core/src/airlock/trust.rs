@@ -61,7 +61,7 @@ impl Chained<ByDid> for Entry {
 }
 
 /// The trust that the operator set for each DID.
-pub struct TrustTable {
+pub(crate) struct TrustTable {
     key: SipKey,
     entries: Slab<Entry, Heap>,
     by_did: Index<ByDid, Heap>,
@@ -72,7 +72,7 @@ pub struct TrustTable {
 impl TrustTable {
     /// Empty.
     #[must_use]
-    pub fn new(config: TrustConfig, key: SipKey) -> Self {
+    pub(crate) fn new(config: TrustConfig, key: SipKey) -> Self {
         Self { key, entries: Slab::new(config.max_entries), by_did: Index::new(), did_bytes: 0, config }
     }
 
@@ -80,7 +80,7 @@ impl TrustTable {
     ///
     /// # Errors
     /// When it is no number, the DID is no DID, or a new DID does not fit.
-    pub fn set(&mut self, did: &str, trust: f64) -> Result<f64, TrustError> {
+    pub(crate) fn set(&mut self, did: &str, trust: f64) -> Result<f64, TrustError> {
         if trust.is_nan() {
             return Err(TrustError::NotANumber);
         }
@@ -105,7 +105,7 @@ impl TrustTable {
     }
 
     /// Forget a DID; false when it was not there.
-    pub fn remove(&mut self, did: &str) -> bool {
+    pub(crate) fn remove(&mut self, did: &str) -> bool {
         let Some(slot) = self.find(did) else { return false };
         self.by_did.remove(&mut self.entries, slot);
         self.entries.remove_at(slot);
@@ -115,7 +115,7 @@ impl TrustTable {
 
     /// The trust that was set for a DID.
     #[must_use]
-    pub fn get(&self, did: &str) -> Option<f64> {
+    pub(crate) fn get(&self, did: &str) -> Option<f64> {
         if self.entries.is_empty() {
             return None;
         }
@@ -130,24 +130,13 @@ impl TrustTable {
 
     /// How many DIDs have one.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
-    }
-
-    /// None has.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// Every DID and its trust, in no meaningful but a reproducible order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.entries.iter().map(|(_, e)| (&*e.did, e.trust))
     }
 
     /// Bytes of heap held, the allocator's own overhead aside.
     #[must_use]
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         self.entries.heap_bytes() + self.by_did.heap_bytes() + self.did_bytes
     }
 
@@ -191,7 +180,7 @@ pub enum Source {
 impl Source {
     /// The word for it in a response's `fira_breakdown`, as the reference writes it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Known => "known",
             Self::Vouched { .. } => "vouched",
@@ -210,12 +199,6 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Look a DID up: what the operator set wins, even if it is 0; then the highest vouch.
-    #[must_use]
-    pub fn of(did: &str, known: &TrustTable, vouches: &VouchRegistry, wall: Wall) -> Self {
-        Self::from(known.get(did), did, Some(vouches), wall)
-    }
-
     /// The same for a name that was hashed with the key of the trust table.
     /// Where nobody ever vouched, there need be no registry.
     pub(crate) fn of_name(name: Name<'_>, known: &TrustTable, vouches: Option<&VouchRegistry>, wall: Wall) -> Self {

@@ -206,7 +206,8 @@ impl<T, S: Storage> WaitingTable<T, S> {
     }
 
     /// What waits under this id, to change it.
-    pub fn get_mut(&mut self, id: WaitingId) -> Option<&mut T> {
+    #[cfg(feature = "alloc")]
+    pub(crate) fn get_mut(&mut self, id: WaitingId) -> Option<&mut T> {
         self.entries.get_mut(id).map(|e| &mut e.value)
     }
 
@@ -256,12 +257,6 @@ impl<T, S: Storage> WaitingTable<T, S> {
         self.by_age
             .iter(&self.entries)
             .filter_map(|slot| Some((self.entries.id_at(slot)?, &self.entries.at(slot)?.value)))
-    }
-
-    /// Bytes of heap held by the table itself, without what the values own.
-    #[must_use]
-    pub fn heap_bytes(&self) -> usize {
-        self.entries.heap_bytes()
     }
 }
 

@@ -35,7 +35,7 @@ impl<'a> BigInt<'a> {
 
     /// The digits, with `-` in front when negative and without leading zeros.
     #[must_use]
-    pub const fn digits(self) -> &'a str {
+    pub(crate) const fn digits(self) -> &'a str {
         self.0
     }
 }

@@ -77,7 +77,7 @@ pub struct DriverStats {
 #[derive(Debug)]
 #[must_use = "a driver does nothing unless it is polled"]
 pub struct Driver<H, T> {
-    hold: H,
+    access: H,
     transport: T,
     stats: DriverStats,
     grace: Duration,
@@ -108,10 +108,10 @@ impl<'a, M: Datagrams, A: App<M>, I: Io> Driver<Lend<'a, M, A>, DatagramTranspor
 }
 
 impl<H: MachineAccess, T: Transport<H::Machine>> Driver<H, T> {
-    /// Drive whatever `hold` gives access to. Once it is told to stop, it flushes what is queued for at most `grace`.
-    pub fn over(transport: T, hold: H, grace: Duration) -> Self {
+    /// Drive whatever `access` gives access to. Once it is told to stop, it flushes what is queued for at most `grace`.
+    pub fn over(transport: T, access: H, grace: Duration) -> Self {
         Self {
-            hold,
+            access,
             transport,
             stats: DriverStats::default(),
             grace,
@@ -128,8 +128,8 @@ impl<H: MachineAccess, T: Transport<H::Machine>> Driver<H, T> {
     where
         H::Machine: Durable,
     {
-        let Self { hold, transport, grace, .. } = self;
-        Driver::over(Stored::new(transport, store), hold, grace)
+        let Self { access, transport, grace, .. } = self;
+        Driver::over(Stored::new(transport, store), access, grace)
     }
 
     /// What it did so far.
@@ -139,8 +139,8 @@ impl<H: MachineAccess, T: Transport<H::Machine>> Driver<H, T> {
     }
 
     /// Take it apart: access to the machine, and the transport. What waits to be sent is dropped.
-    pub fn into_parts(self) -> (H, T) {
-        (self.hold, self.transport)
+    pub(crate) fn into_parts(self) -> (H, T) {
+        (self.access, self.transport)
     }
 
     /// Run until nothing moves or the budget of one poll is spent.
@@ -174,8 +174,8 @@ impl<H: MachineAccess, T: Transport<H::Machine>> Driver<H, T> {
     /// One turn at the machine: inputs, timers, app (if there were any, or if `ask`), output. Breaks when the grace time
     /// is over.
     fn turn(&mut self, cx: &mut Context<'_>, ask: bool) -> ControlFlow<()> {
-        let Self { hold, transport, stats, due, app_due, armed, flush_until, grace, more } = self;
-        hold.with(|machine, app| {
+        let Self { access, transport, stats, due, app_due, armed, flush_until, grace, more } = self;
+        access.with(|machine, app| {
             let now = transport.now();
             armed.take_if(|(at, _)| *at <= now.mono);
             if let Some(until) = *flush_until {
@@ -234,7 +234,7 @@ impl<H: MachineAccess, T: Transport<H::Machine>> Future for Driver<H, T> {
         let this = self.get_mut();
         this.stats.wakes += 1;
         let end = this.run(cx);
-        this.hold.publish(&this.stats);
+        this.access.publish(&this.stats);
         end.map_ok(|()| this.stats)
     }
 }

@@ -7,7 +7,8 @@ use super::handle::{Answer, Handle, Request, Requests};
 use crate::framing::{Decision, Encoding, PingType, Priority, Response, Text, Value, ValueBuf, Zone};
 use crate::identity::PublicKey;
 use crate::node::{
-    AnswerError, Answered, Auth, Event, Node, OpenId, Outcome, Ping, PingError, Received, RequestId, WaitId,
+    AnswerError, Answered, Auth, Event, Node, OpenId, Outcome, Ping, PingError, Received, RequestId, SessionChange,
+    SessionState, WaitId,
 };
 #[cfg(feature = "record")]
 use crate::record::Recorded;
@@ -110,6 +111,19 @@ pub enum Notice {
         key: PublicKey,
         /// The one that takes its place.
         successor: Option<PublicKey>,
+    },
+    /// A session came up, has new keys, moved, or is over.
+    Session {
+        /// The name of the other side.
+        did: Box<str>,
+        /// Its key; unknown where nobody ever answered.
+        key: Option<PublicKey>,
+        /// Its address.
+        path: Path,
+        /// What happened.
+        state: SessionState,
+        /// The suite that it speaks.
+        suite: u8,
     },
     /// Changes up to this number are on the medium, or were taken back.
     Kept {
@@ -249,6 +263,9 @@ fn notice_of(event: Event<'_>) -> Option<Notice> {
         Event::PeerSeen { did, path } => Some(Notice::PeerSeen { did: did.into(), path }),
         Event::PeerLost { did } => Some(Notice::PeerLost { did: did.into() }),
         Event::Retired { key, successor } => Some(Notice::Retired { key, successor }),
+        Event::Session(SessionChange { did, key, path, state, suite }) => {
+            Some(Notice::Session { did: did.into(), key, path, state, suite })
+        }
         Event::Kept { upto, result } => Some(Notice::Kept { upto, result }),
         Event::Response(_) | Event::Timeout { .. } | Event::Unsent { .. } => None,
     }

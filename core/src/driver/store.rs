@@ -60,7 +60,7 @@ impl StoreBatch {
 
     /// There is room for any change.
     #[must_use]
-    pub fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.ops.len() < MAX_OPS && self.arena.len() + MAX_STORE_KEY + MAX_STORE_VALUE <= MAX_BYTES
     }
 
@@ -109,7 +109,7 @@ impl StoreBatch {
     }
 
     /// Forget all changes, and keep the memory.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.arena.clear();
         self.ops.clear();
     }

@@ -121,17 +121,6 @@ impl<I: StreamIo> StreamTransport<I> {
         }
     }
 
-    /// The io.
-    pub const fn io(&self) -> &I {
-        &self.io
-    }
-
-    /// How many streams there are, those that are being dialled included.
-    #[must_use]
-    pub fn streams(&self) -> usize {
-        self.streams.len()
-    }
-
     fn note(&mut self, happened: Happened, flushing: bool) {
         match happened {
             Happened::Ready(conn) => {

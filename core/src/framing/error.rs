@@ -46,18 +46,18 @@ pub enum DecodeError {
     BadPostcard,
 }
 
-impl DecodeError {
-    /// The reason under which a machine counts it.
-    #[must_use]
-    pub const fn reject(self) -> Reject {
-        match self {
-            Self::TruncatedHeader | Self::BadMagic | Self::BadVersion | Self::BadFlags | Self::TruncatedPayload => {
-                Reject::Header
+/// The reason under which a machine counts it.
+impl From<DecodeError> for Reject {
+    fn from(why: DecodeError) -> Self {
+        use DecodeError as Why;
+        match why {
+            Why::TruncatedHeader | Why::BadMagic | Why::BadVersion | Why::BadFlags | Why::TruncatedPayload => {
+                Self::Header
             }
-            Self::TooLarge | Self::Value(ParseError::TooLarge | ParseError::IntTooLong | ParseError::TooDeep) => {
-                Reject::TooLong
+            Why::TooLarge | Why::Value(ParseError::TooLarge | ParseError::IntTooLong | ParseError::TooDeep) => {
+                Self::TooLong
             }
-            _ => Reject::Malformed,
+            _ => Self::Malformed,
         }
     }
 }

@@ -57,7 +57,7 @@ impl Header {
     /// # Errors
     /// As [`parse`](Self::parse); fewer bytes than declared; more than [`MAX_PAYLOAD`] declared.
     #[inline]
-    pub fn split(datagram: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
+    pub(crate) fn split(datagram: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
         let header = Self::parse(datagram)?;
         let len = header.len as usize;
         let payload = datagram.get(HEADER_LEN..).and_then(|rest| rest.get(..len));

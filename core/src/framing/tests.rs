@@ -54,7 +54,7 @@ fn rejects_are_counted_by_what_they_are() {
         (DecodeError::Value(ParseError::BadJson), Reject::Malformed),
         (DecodeError::Mistyped, Reject::Malformed),
     ] {
-        assert_eq!(error.reject(), reject, "{error}");
+        assert_eq!(Reject::from(error), reject, "{error}");
     }
 }
 

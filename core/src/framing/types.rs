@@ -137,7 +137,7 @@ impl Priority {
 
     /// The integer on the wire.
     #[must_use]
-    pub const fn to_wire(self) -> u8 {
+    pub(crate) const fn to_wire(self) -> u8 {
         match self {
             Self::Lazy => 1,
             Self::Normal => 2,

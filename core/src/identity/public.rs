@@ -87,7 +87,7 @@ impl PublicKey {
     ///
     /// # Errors
     /// [`Full`] when the sink is full.
-    pub fn write_hex(&self, sink: &mut impl Sink) -> Result<(), Full> {
+    pub(crate) fn write_hex(&self, sink: &mut impl Sink) -> Result<(), Full> {
         hex::write(sink, &self.0)
     }
 

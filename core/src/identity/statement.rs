@@ -118,7 +118,7 @@ impl Statement {
     ///
     /// # Errors
     /// [`StatementError::Form`] and [`StatementError::Key`].
-    pub fn peek(value: Value<'_>) -> Result<PublicKey, StatementError> {
+    pub(crate) fn peek(value: Value<'_>) -> Result<PublicKey, StatementError> {
         key(value, if is_rotation(value)? { "old" } else { "key" })
     }
 

@@ -9,7 +9,7 @@ use alloc::string::String;
 use super::NodeConfig;
 use super::event::Auth;
 use super::faults::Faults;
-use super::identity::{self, Claim, Verifications};
+use super::identity::{self, Claim, FromSession, Verifications};
 use super::inbox;
 use super::ingress::{Ingress, Sender, Texts};
 use super::peers::{PeerLookup, Peers};
@@ -19,7 +19,7 @@ use crate::airlock::{Admission, Rank, ReplayWindow};
 use crate::framing::{Digest, Packet, PingType, Zone};
 use crate::limits::BROADCAST;
 use crate::time::{Instant, Now, Wall, iso};
-use crate::{Name, Path, Reject, SipKey, check_did};
+use crate::{Name, Path, Reject, SipKey, check_did, session};
 
 /// Longest timestamp that is unescaped; one without escapes may be longer.
 const MAX_STAMP: usize = 64;
@@ -100,7 +100,7 @@ impl AdmissionControl {
             return Err(Reject::OwnName);
         }
         let name = self.names.name(sender.did);
-        let claim = match identity::claim(&policy.pins, name, packet.proof, policy.require) {
+        let claim = match identity::claim(&policy.pins, name, (packet.proof, ingress.session), policy.require) {
             Ok(claim) => claim,
             Err(why) => {
                 if let Some(last) = &mut self.last_rood {
@@ -126,7 +126,9 @@ impl AdmissionControl {
         let stamp = stamp.ok_or(Reject::BadTimestamp)?;
         let remote = ingress.path.remote;
         let seat = peers.look_up_name(name);
-        let rank = match peers.is_proven(seat, remote) {
+        // Who sends under the keys of a session has heard us at its address; that makes it somebody only with a pinned key.
+        let proven = matches!(claim, Claim::Session(FromSession { early: false, .. }, true));
+        let rank = match proven || peers.is_proven(seat, remote) {
             true => Rank::Proven,
             false if policy.trusts(&judged) => Rank::Trusted,
             false => Rank::Stranger,
@@ -139,7 +141,7 @@ impl AdmissionControl {
         let admission = match self.replay.check_name(now, name, nonce, stamp, origin) {
             Ok(admission) => Some(admission),
             Err(_) if self.faults.no_replay_check() => None,
-            Err(why) => return Err(why),
+            Err(why) => return Err(why.into()),
         };
         // Last, because it costs most: nothing is remembered of a packet whose signature does not hold.
         let claimed = matches!(claim, Claim::Signed(_));
@@ -148,6 +150,30 @@ impl AdmissionControl {
         }
         let (auth, digest) = claim.verify(packet, ingress.frame.encoding)?;
         Ok(Passed { sender, seat, judged, rank, auth, digest, admission })
+    }
+
+    /// Whether there may be a session with this key under this name; `speaks` says whether there was one before.
+    pub(super) fn check_claim(
+        &mut self,
+        policy: &Policy,
+        wall: Wall,
+        claim: &session::Claim<'_>,
+        speaks: bool,
+    ) -> Result<(), Reject> {
+        let name = self.names.name(claim.did);
+        let why = match identity::judge_key(&policy.pins, name, claim.key) {
+            // Who was asked may answer, whatever it might want of us.
+            Ok(_) if claim.answers => return Ok(()),
+            Ok(pinned) => match policy.judge_any(wall, name, pinned, speaks) {
+                None => return Ok(()),
+                Some(why) => (why, Reject::Rood),
+            },
+            Err(why) => (RoodBecause::Key(why), why),
+        };
+        if let Some(last) = &mut self.last_rood {
+            last.set(claim.did, claim.path, why.0);
+        }
+        Err(why.1)
     }
 
     /// Whether another signature of a stranger may be verified now.

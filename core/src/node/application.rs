@@ -3,6 +3,7 @@
 use super::event::{OpenId, Outcome, WaitId, Waiting};
 use super::identity::Require;
 use super::inbox::{Inbound, Verdict};
+use super::links::Way;
 use super::outbox::{Answer, NextHop};
 use super::peers::Peers;
 use super::ping::{AnswerError, Ping, PingError};
@@ -10,8 +11,8 @@ use super::{Node, RequestId, Rooms};
 use crate::airlock::Rank;
 use crate::framing::{Decision, Value};
 use crate::limits::{BROADCAST, MAX_DID, MAX_INTENT};
-use crate::time::{Instant, Now};
-use crate::{Path, check_did};
+use crate::time::{Duration, Now};
+use crate::{Name, Path, check_did};
 
 impl Node {
     /// Forget a request of ours: it does not run out of time, and an answer that still comes is turned away. Only an
@@ -36,9 +37,27 @@ impl Node {
             return Err(PingError::Unspecified(ping.path.remote.ip()));
         }
         let timeout = ping.timeout.unwrap_or(self.config.request_timeout);
-        let pinned = self.policy.pins.get_name(self.rooms.admission.name(ping.target)).is_some();
-        let pinned = pinned || self.policy.require >= Require::Signed;
-        self.rooms.ask(now, ping, now.mono + timeout, pinned)
+        let name = self.rooms.admission.name(ping.target);
+        let pinned = self.policy.pins.get_name(name).is_some() || self.policy.require >= Require::Signed;
+        // A session has one other side.
+        let to = Some(name).filter(|_| ping.target != BROADCAST);
+        let (way, key) = self.rooms.way(now, &self.policy, ping, to.is_some());
+        let asked = match (way, to) {
+            (Way::Elsewhere, _) => return Err(PingError::NoSession),
+            (Way::Plain, _) | (_, None) => self.rooms.ask(now, ping, (NextHop::Direct(ping.path), timeout), pinned),
+            (Way::Session(id, path), _) => self.rooms.ask(now, ping, (NextHop::Session(id, path), timeout), pinned),
+            (Way::Wait(_) | Way::Connect, Some(to)) => {
+                match self.rooms.ask_later(now, (ping, to, key), way, timeout) {
+                    // Where it may go without a session it does.
+                    Err(PingError::Session(_)) if self.rooms.may_go_plain(to) => {
+                        self.rooms.ask(now, ping, (NextHop::Direct(ping.path), timeout), pinned)
+                    }
+                    asked => asked,
+                }
+            }
+        };
+        self.follow_sessions();
+        asked
     }
 
     /// Answer a ping that was accepted with [`Reply::Later`](super::Reply::Later).
@@ -91,24 +110,38 @@ impl Node {
 }
 
 impl Rooms {
-    fn ask(&mut self, now: Now, ping: &Ping<'_>, deadline: Instant, pinned: bool) -> Result<RequestId, PingError> {
+    fn ask(
+        &mut self,
+        now: Now,
+        ping: &Ping<'_>,
+        (hop, timeout): (NextHop, Duration),
+        pinned: bool,
+    ) -> Result<RequestId, PingError> {
         let full = PingError::TooManyRequests(self.client.max());
         if self.client.is_full() {
             return Err(full);
         }
-        let (key, hop) = (self.outbox.key(), NextHop::Direct(ping.path));
-        let (len, digest) = self.outbox.stage_packet(now, ping, (hop, key), pinned)?;
+        let (key, deadline) = (self.outbox.key(), now.mono + timeout);
+        let (len, digest) = self.outbox.stage_packet(now, ping, (hop.wrap(), key), pinned)?;
         let responder = (ping.target != BROADCAST).then(|| self.admission.name(ping.target).hash());
-        let id = self.client.insert(key, responder, (ping.path, digest), now.mono, deadline).ok_or(full)?;
-        self.outbox.commit(hop, len);
+        let how = (ping.path, hop.is_session(), digest);
+        let id = self.client.insert(key, responder, how, now.mono, deadline).ok_or(full)?;
+        self.outbox.commit_ping(hop, id, len);
         Ok(id)
     }
 
+    /// Whether a ping to this name may go without a session.
+    fn may_go_plain(&self, name: Name<'_>) -> bool {
+        self.links.as_ref().is_none_or(|links| links.may_go_plain(name))
+    }
+
     fn respond(&mut self, now: Now, id: OpenId, payload: Value<'_>) -> Result<(), AnswerError> {
-        let Self { inbox, peers, outbox, .. } = self;
+        let Self { inbox, peers, outbox, links, .. } = self;
         let ping = inbox.opened(id).ok_or(AnswerError::Gone)?;
-        let len = outbox.stage(now, &Answer::to(ping, is_proven(peers, ping), Decision::Accept, payload))?;
-        outbox.commit(ping.hop(), len);
+        let hop = Self::hop_to(links.as_deref_mut(), now, ping)?;
+        let how = (hop, is_proven(peers, ping));
+        let len = outbox.stage(now, &Answer::to(ping, how, Decision::Accept, payload))?;
+        outbox.commit(hop, len);
         inbox.take_open(id);
         Ok(())
     }
@@ -120,10 +153,12 @@ impl Rooms {
         id: WaitId,
         decision: Decision,
         payload: Value<'_>,
-    ) -> Result<usize, AnswerError> {
-        let Self { inbox, peers, outbox, .. } = self;
+    ) -> Result<(NextHop, usize), AnswerError> {
+        let Self { inbox, peers, outbox, links, .. } = self;
         let ping = inbox.waiting(id).ok_or(AnswerError::Gone)?;
-        outbox.stage(now, &Answer::to(ping, is_proven(peers, ping), decision, payload))
+        let hop = Self::hop_to(links.as_deref_mut(), now, ping)?;
+        let len = outbox.stage(now, &Answer::to(ping, (hop, is_proven(peers, ping)), decision, payload))?;
+        Ok((hop, len))
     }
 
     /// Take a ping out that waits for a decision, and free the room that is reserved for telling of it.
@@ -136,8 +171,8 @@ impl Rooms {
     fn reject(&mut self, now: Now, id: WaitId) -> Result<(), AnswerError> {
         let staged = self.stage_decision(now, id, Decision::Reject, Value::EMPTY_OBJECT);
         let ping = self.take_waiting(id, Verdict::Refused)?;
-        if let Ok(len) = staged {
-            self.outbox.commit(ping.hop(), len);
+        if let Ok((hop, len)) = staged {
+            self.outbox.commit(hop, len);
         }
         // Room was reserved when it began to wait.
         let _ = self.events.decided(now.mono, id, &ping, Outcome::Rejected, staged.is_ok(), None);
@@ -146,9 +181,9 @@ impl Rooms {
 
     /// Answer a waiting ping: it is accepted.
     fn accept_waiting(&mut self, now: Now, id: WaitId, payload: Value<'_>) -> Result<(), AnswerError> {
-        let len = self.stage_decision(now, id, Decision::Accept, payload)?;
+        let (hop, len) = self.stage_decision(now, id, Decision::Accept, payload)?;
         let ping = self.take_waiting(id, Verdict::Approved)?;
-        self.outbox.commit(ping.hop(), len);
+        self.outbox.commit(hop, len);
         let _ = self.events.decided(now.mono, id, &ping, Outcome::Approved, true, None);
         self.approved(now, ping.did(), ping.path());
         Ok(())

@@ -45,8 +45,10 @@ struct Request {
     key: u64,
     /// Keyed hash of the only DID that may answer; `None` for a broadcast target.
     responder: Option<u64>,
-    /// The only address that may answer.
+    /// The only address that may answer, unless it was asked in a session.
     path: Path,
+    /// It was asked in a session, and only a session may bring its answer.
+    sealed: bool,
     /// When it was made.
     sent: Instant,
     /// A `pending` answer has come.
@@ -161,30 +163,49 @@ impl Client {
         &mut self,
         key: u64,
         responder: Option<u64>,
-        (path, digest): (Path, Option<Digest>),
+        (path, sealed, digest): (Path, bool, Option<Digest>),
         sent: Instant,
         deadline: Instant,
     ) -> Option<RequestId> {
-        let request = Request { key, responder, path, sent, pending: false, unsent: None, by_key: Chain::default() };
+        let request =
+            Request { key, responder, path, sealed, sent, pending: false, unsent: None, by_key: Chain::default() };
         let id = self.slab.insert(request).ok()?;
-        let at = id.slot() as usize;
-        if digest.is_some() && self.digests.len() <= at {
-            self.digests.resize(at + 1, None);
-        }
-        if let Some(place) = self.digests.get_mut(at) {
-            *place = digest;
-        }
+        self.bind(id.slot(), digest);
         self.keys.insert(&mut self.slab, id.slot(), key);
         self.deadlines.set(id.slot(), deadline);
         self.made = self.made.saturating_add(1);
         Some(RequestId(id))
     }
 
-    /// Whether this answer counts: it comes from whom and where it was asked, and says something new. Changes nothing.
+    /// Keep what signed answers to a request are bound to.
+    fn bind(&mut self, slot: u32, digest: Option<Digest>) {
+        let at = slot as usize;
+        if digest.is_some() && self.digests.len() <= at {
+            self.digests.resize(at + 1, None);
+        }
+        if let Some(place) = self.digests.get_mut(at) {
+            *place = digest;
+        }
+    }
+
+    /// Whether a request is still open.
+    pub(super) fn is_open(&self, id: RequestId) -> bool {
+        self.slab.get(id.0).is_some_and(|request| request.unsent.is_none())
+    }
+
+    /// A request that was to be asked in a session is asked without one: from now on a signed answer counts, from where it is asked.
+    pub(super) fn unseal(&mut self, id: RequestId, digest: Digest) {
+        if let Some(request) = self.slab.get_mut(id.0) {
+            request.sealed = false;
+            self.bind(id.0.slot(), Some(digest));
+        }
+    }
+
+    /// Whether this answer counts: it comes from whom and where (or, as the request, through a `session`) it was asked, and says something new. Changes nothing.
     pub(super) fn check(
         &self,
         now: Instant,
-        path: Path,
+        (path, session): (Path, bool),
         key: u64,
         responder: Name<'_>,
         decision: Decision,
@@ -197,7 +218,8 @@ impl Client {
             Some(hash) => responder.hash() == hash,
             None => check_did(responder.as_str()).is_ok(),
         };
-        if (!named || !request.path.same_remote(&path)) && !self.faults.any_responder() {
+        let placed = if request.sealed { session } else { request.path.same_remote(&path) };
+        if (!named || !placed) && !self.faults.any_responder() {
             return Err(Reject::WrongResponder);
         }
         if decision == Decision::Pending && request.pending {
@@ -227,10 +249,17 @@ impl Client {
     pub(super) fn unsent(&mut self, frame: &[u8], why: Unsent) {
         let Ok(Frame { message: Message::Packet(packet), .. }) = Frame::decode(frame) else { return };
         let Some(key) = packet.packet_id.as_str().and_then(packet_key) else { return };
-        let Some(slot) = self.keys.find(&self.slab, key, |r| r.key == key) else { return };
-        if let Some(request) = self.slab.at_mut(slot) {
+        let found = self.keys.find(&self.slab, key, |r| r.key == key).and_then(|slot| self.slab.id_at(slot));
+        if let Some(id) = found {
+            self.request_unsent(RequestId(id), why);
+        }
+    }
+
+    /// The ping of a request did not leave: it is over.
+    pub(super) fn request_unsent(&mut self, id: RequestId, why: Unsent) {
+        if let Some(request) = self.slab.get_mut(id.0) {
             request.unsent = Some(why);
-            self.deadlines.set(slot, Instant::ZERO);
+            self.deadlines.set(id.0.slot(), Instant::ZERO);
         }
     }
 
@@ -301,7 +330,7 @@ mod tests {
     }
 
     fn asked(client: &mut Client, names: &SipKey, key: u64) -> RequestId {
-        client.insert(key, Some(names.name("jis:a").hash()), (path(1), None), at(0), at(10)).unwrap()
+        client.insert(key, Some(names.name("jis:a").hash()), (path(1), false, None), at(0), at(10)).unwrap()
     }
 
     #[test]
@@ -310,17 +339,19 @@ mod tests {
         let mut client = Client::new(2, Duration::from_secs(300), Faults::default());
         let request = asked(&mut client, &names, 7);
         let check = |client: &Client, from, key, name, decision| {
-            client.check(at(1), path(from), key, names.name(name), decision).map(|Match { request, .. }| request)
+            client
+                .check(at(1), (path(from), false), key, names.name(name), decision)
+                .map(|Match { request, .. }| request)
         };
         assert_eq!(check(&client, 1, 8, "jis:a", Decision::Accept), Err(Reject::Unrequested));
         assert_eq!(check(&client, 2, 7, "jis:a", Decision::Accept), Err(Reject::WrongResponder));
         assert_eq!(check(&client, 1, 7, "jis:b", Decision::Accept), Err(Reject::WrongResponder));
-        let pending = client.check(at(1), path(1), 7, names.name("jis:a"), Decision::Pending).unwrap();
+        let pending = client.check(at(1), (path(1), false), 7, names.name("jis:a"), Decision::Pending).unwrap();
         client.conclude(at(1), pending);
         assert_eq!(check(&client, 1, 7, "jis:a", Decision::Pending), Err(Reject::Unrequested), "said before");
         assert_eq!(client.deadline(), Some(at(301)));
         assert_eq!(check(&client, 1, 7, "jis:a", Decision::Reject), Ok(request));
-        let last = client.check(at(2), path(1), 7, names.name("jis:a"), Decision::Accept).unwrap();
+        let last = client.check(at(2), (path(1), false), 7, names.name("jis:a"), Decision::Accept).unwrap();
         assert!(last.is_last() && last.rtt == Duration::from_secs(2));
         client.conclude(at(2), last);
         assert_eq!(check(&client, 1, 7, "jis:a", Decision::Accept), Err(Reject::Unrequested));
@@ -333,7 +364,7 @@ mod tests {
         let mut client = Client::new(2, Duration::from_secs(300), Faults::default());
         let first = asked(&mut client, &names, 1);
         asked(&mut client, &names, 2);
-        assert!(client.is_full() && client.insert(3, None, (path(1), None), at(0), at(10)).is_none());
+        assert!(client.is_full() && client.insert(3, None, (path(1), false, None), at(0), at(10)).is_none());
         assert!(client.expire(at(9)).is_none() && !client.is_due(at(9)));
         let ended = client.expire(at(10));
         assert!(matches!(ended, Some(Event::Timeout { request, pending: false }) if request == first));

@@ -5,7 +5,28 @@ use crate::Did;
 use crate::airlock::{GateConfig, GateError, Rank, ReplayConfig, TrustConfig, VouchConfig};
 use crate::framing::Encoding;
 use crate::pins::PinConfig;
+use crate::session;
 use crate::time::{Duration, Wall};
+
+/// What goes through encrypted sessions ([`session`]).
+///
+/// To a name with a pinned key nothing unsigned ever goes, whatever this says, and no answer counts that neither the pinned key signed nor a session with it brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[non_exhaustive]
+pub enum SessionPolicy {
+    /// Nothing, and none are answered.
+    #[default]
+    Off,
+    /// Pings to names with a pinned key, answers to what came through a session, and heartbeats where there is one. The first ping begins the session.
+    ///
+    /// Where nobody answers the handshake for three seconds (or a third of the ping's timeout, if that is less), the ping goes out signed instead, and so do the next ones,
+    /// while a session is tried again once a minute. Never once there was a session with the pinned key in the life of this node: then a ping without a session is lost.
+    /// To names without a pinned key pings go as without sessions, unless there is a session at the address that is pinged.
+    Auto,
+    /// Every ping: a session is begun also where no key is pinned, with whoever answers under that name. Nothing falls back; what
+    /// has no session is not sent. Who is listened to [`Require::Session`] says.
+    Require,
+}
 
 /// Settings of a [`Node`](super::Node). Start from [`NodeConfig::new`] and change what differs.
 #[derive(Clone, Debug)]
@@ -25,6 +46,10 @@ pub struct NodeConfig {
     pub identity: Option<Identity>,
     /// What others have to prove before they are listened to at all: nothing.
     pub require: Require,
+    /// What goes through encrypted sessions: nothing. Anything else needs an identity with a static key, as one made from a [`SecretKey`](crate::identity::SecretKey) has.
+    pub sessions: SessionPolicy,
+    /// Bounds of sessions and handshakes.
+    pub session_caps: session::Caps,
     /// Whether changes of what is kept are given out to a store ([`Durable`](crate::Durable)), and acknowledged only once they are there: off.
     pub durable: bool,
     /// The replay window.
@@ -74,6 +99,8 @@ impl NodeConfig {
             pins: PinConfig::default(),
             identity: None,
             require: Require::default(),
+            sessions: SessionPolicy::Off,
+            session_caps: session::Caps::default(),
             durable: false,
             replay: ReplayConfig::default(),
             not_before: None,
@@ -98,12 +125,19 @@ impl NodeConfig {
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.gate.check()?;
         for (field, interval) in [("heartbeat", self.heartbeat), ("peer_cleanup", Some(self.peer_cleanup))] {
             if interval.is_some_and(|interval| interval < MIN_INTERVAL) {
                 return Err(ConfigError::Interval { field });
             }
+        }
+        let capable = self.identity.as_ref().is_some_and(Identity::has_static);
+        if self.sessions != SessionPolicy::Off && !capable {
+            return Err(ConfigError::NoStaticKey);
+        }
+        if self.sessions == SessionPolicy::Off && self.require >= Require::Session {
+            return Err(ConfigError::SessionsOff);
         }
         let caps = &self.caps;
         for (field, value, least) in [
@@ -142,6 +176,15 @@ pub enum ConfigError {
     /// The thresholds of the gate make no sense.
     #[error("{0}")]
     Gate(#[from] GateError),
+    /// Sessions without a key to make them with.
+    #[error("sessions need an identity with a static key, such as one made from a secret key")]
+    NoStaticKey,
+    /// Only what comes through a session is to be heard, and there are none.
+    #[error("nothing can be heard: a session is required of others, and sessions are off")]
+    SessionsOff,
+    /// The bounds of sessions.
+    #[error(transparent)]
+    Sessions(#[from] session::ConfigError),
     /// A bound under which nothing works.
     #[error("caps.{field} must be at least {least}")]
     TooSmall {

@@ -5,6 +5,7 @@ use crate::Path;
 use crate::airlock::{Source, WaitingId};
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, Response, Zone};
 use crate::identity::PublicKey;
+use crate::session::{Down, SessionId};
 use crate::time::{Duration, Instant};
 use crate::{StoreError, StoreSeq, Unsent};
 
@@ -42,6 +43,8 @@ pub enum Auth {
     Unsigned,
     /// The holder of this key signed all of it.
     Signed(PublicKey),
+    /// It came through this session with the holder of this key.
+    Session(SessionId, PublicKey),
 }
 
 impl Auth {
@@ -50,16 +53,17 @@ impl Auth {
     pub const fn key(self) -> Option<PublicKey> {
         match self {
             Self::Unsigned => None,
-            Self::Signed(key) => Some(key),
+            Self::Signed(key) | Self::Session(_, key) => Some(key),
         }
     }
 
-    /// Its name in output: `none`, `signed`.
+    /// Its name in output: `none`, `signed`, `session`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unsigned => "none",
             Self::Signed(_) => "signed",
+            Self::Session(..) => "session",
         }
     }
 }
@@ -112,6 +116,8 @@ pub enum Event<'a> {
         /// The one that takes its place.
         successor: Option<PublicKey>,
     },
+    /// A session came up, has new keys, moved, or is over.
+    Session(SessionChange<'a>),
     /// Changes up to this number are on the medium, or could not be brought there and were taken back (a retired key stays retired).
     Kept {
         /// The last of them.
@@ -124,6 +130,70 @@ pub enum Event<'a> {
         /// Its name.
         did: &'a str,
     },
+}
+
+/// Something that happened to an encrypted session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionChange<'a> {
+    /// The name of the other side.
+    pub did: &'a str,
+    /// Its key; unknown where nobody ever answered.
+    pub key: Option<PublicKey>,
+    /// Its address.
+    pub path: Path,
+    /// What happened.
+    pub state: SessionState,
+    /// The suite that it speaks.
+    pub suite: u8,
+}
+
+/// What happened to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionState {
+    /// There are keys, and both sides have them.
+    Up {
+        /// Whether we began.
+        initiator: bool,
+    },
+    /// There are new keys.
+    Rekeyed,
+    /// The other side has another address.
+    Moved {
+        /// Where it was before.
+        from: Path,
+    },
+    /// Two nodes speak with the name and key of the other side: the session is over, as that with the other one ([`Down::Clone`] follows).
+    Cloned {
+        /// Where the other one is.
+        elsewhere: Path,
+    },
+    /// It is over.
+    Down(Down),
+}
+
+impl SessionState {
+    /// The name in logs and JSON: `up`, `rekeyed`, `moved`, `clone`, `down`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Up { .. } => "up",
+            Self::Rekeyed => "rekeyed",
+            Self::Moved { .. } => "moved",
+            Self::Cloned { .. } => "clone",
+            Self::Down(_) => "down",
+        }
+    }
+
+    /// Why it is over: a word in lower case with underscores; `None` while it is not.
+    #[must_use]
+    pub const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Down(why) => Some(why.name()),
+            _ => None,
+        }
+    }
 }
 
 /// A ping that passed the gate.

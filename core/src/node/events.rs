@@ -5,7 +5,7 @@
 
 use super::client::{Match, RequestId};
 use super::config::Caps;
-use super::event::{Answered, Auth, Decided, Event, OpenId, Outcome, Received, WaitId};
+use super::event::{Answered, Auth, Decided, Event, OpenId, Outcome, Received, SessionChange, SessionState, WaitId};
 use super::inbox::{Inbound, Kept};
 use super::policy::Judged;
 use super::queue::{Full, Queue};
@@ -13,17 +13,18 @@ use crate::Path;
 use crate::airlock::{Rank, Source};
 use crate::framing::{Decision, Encoding, Zone};
 use crate::identity::PublicKey;
+use crate::session::SessionId;
 use crate::time::{Duration, Instant};
 
 /// The fixed part of a queued event. Texts and the datagram itself are the record's bytes.
 #[derive(Clone, Copy, Debug)]
 enum Head {
-    /// Bytes: the datagram, the key if it is signed, then the name of the rule.
+    /// Bytes: the datagram, the key if one is proven, then the name of the rule.
     Ping {
         kept: Kept,
         encoding: Encoding,
         from: Path,
-        signed: bool,
+        proven: Proven,
         zone: Zone,
         decision: Decision,
         trust: f64,
@@ -50,15 +51,48 @@ enum Head {
     PeerLost,
     /// Bytes: the key, then its successor if there is one.
     Retired,
+    /// Bytes: the name, then the key if it is known.
+    Session { path: Path, state: SessionState, suite: u8, did: u32 },
 }
 
-/// The fixed part of a queued response; its bytes are the datagram, then the key if it is signed.
+/// How the sender of something is proven; its key stands in the bytes of the record.
+#[derive(Clone, Copy, Debug)]
+enum Proven {
+    Nothing,
+    Signed,
+    Session(SessionId),
+}
+
+impl Proven {
+    const fn of(auth: Auth) -> Self {
+        match auth {
+            Auth::Unsigned => Self::Nothing,
+            Auth::Signed(_) => Self::Signed,
+            Auth::Session(id, _) => Self::Session(id),
+        }
+    }
+
+    /// With the key that was written behind a datagram.
+    fn auth(self, key: [u8; 32]) -> Auth {
+        match self {
+            Self::Nothing => Auth::Unsigned,
+            Self::Signed => Auth::Signed(PublicKey::checked(key)),
+            Self::Session(id) => Auth::Session(id, PublicKey::checked(key)),
+        }
+    }
+
+    const fn has_key(self) -> bool {
+        !matches!(self, Self::Nothing)
+    }
+}
+
+/// The fixed part of a queued response; its bytes are the datagram, then the key if one is proven.
 #[derive(Clone, Copy, Debug)]
 struct ReplyHead {
     request: RequestId,
     decision: Decision,
     from: Path,
-    signed: bool,
+    proven: Proven,
     rtt: Duration,
     last: bool,
 }
@@ -77,11 +111,6 @@ pub(super) struct Events {
 /// A length that fits by construction: everything here comes out of one datagram or is a limited text.
 fn len32(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
-}
-
-/// What a key that was written behind a datagram says.
-fn auth_of(key: Option<[u8; 32]>) -> Auth {
-    key.map_or(Auth::Unsigned, |key| Auth::Signed(PublicKey::checked(key)))
 }
 
 impl Events {
@@ -150,7 +179,7 @@ impl Events {
             kept,
             encoding,
             from,
-            signed: auth.key().is_some(),
+            proven: Proven::of(auth),
             zone: judged.zone,
             decision,
             trust: judged.trust,
@@ -185,7 +214,7 @@ impl Events {
     pub(super) fn response(&mut self, datagram: &[u8], (from, auth): (Path, Auth), answer: &Match) -> Result<(), Full> {
         let &Match { request, rtt, decision } = answer;
         let key = auth.key().map(PublicKey::to_bytes);
-        let head = ReplyHead { request, decision, from, signed: key.is_some(), rtt, last: answer.is_last() };
+        let head = ReplyHead { request, decision, from, proven: Proven::of(auth), rtt, last: answer.is_last() };
         self.replies.push(head, &[datagram, key.as_ref().map_or(&[][..], |key| key)])
     }
 
@@ -206,15 +235,22 @@ impl Events {
         self.notices.push(Head::Retired, &[key.as_bytes(), successor.as_ref().map_or(&[][..], |key| key)])
     }
 
+    pub(super) fn session(&mut self, change: &SessionChange<'_>) -> Result<(), Full> {
+        let &SessionChange { did, key, path, state, suite } = change;
+        let key = key.map(PublicKey::to_bytes);
+        let head = Head::Session { path, state, suite, did: len32(did.as_bytes()) };
+        self.notices.push(head, &[did.as_bytes(), key.as_ref().map_or(&[][..], |key| key)])
+    }
+
     /// Take out the oldest response.
     pub(super) fn pop_reply(&mut self) -> Option<Event<'_>> {
-        let (ReplyHead { request, decision, from, signed, rtt, last }, bytes) = self.replies.pop()?;
-        let (frame, key) = if signed {
-            bytes.split_last_chunk::<32>().map(|(frame, key)| (frame, Some(*key)))?
+        let (ReplyHead { request, decision, from, proven, rtt, last }, bytes) = self.replies.pop()?;
+        let (frame, auth) = if proven.has_key() {
+            bytes.split_last_chunk::<32>().map(|(frame, key)| (frame, proven.auth(*key)))?
         } else {
-            (bytes, None)
+            (bytes, Auth::Unsigned)
         };
-        Some(Event::Response(Answered { request, decision, from, auth: auth_of(key), rtt, last, frame }))
+        Some(Event::Response(Answered { request, decision, from, auth, rtt, last, frame }))
     }
 
     /// Take out the oldest notice.
@@ -222,14 +258,13 @@ impl Events {
         let (head, bytes) = self.notices.pop()?;
         // What is read back here was checked before it was queued, so none of the `?` is ever taken.
         match head {
-            Head::Ping { kept, encoding, from, signed, zone, decision, trust, source, frame, rule } => {
+            Head::Ping { kept, encoding, from, proven, zone, decision, trust, source, frame, rule } => {
                 let (frame, name) = bytes.split_at_checked(frame as usize)?;
-                let (key, name) = if signed {
-                    name.split_first_chunk::<32>().map(|(key, name)| (Some(*key), name))?
+                let (auth, name) = if proven.has_key() {
+                    name.split_first_chunk::<32>().map(|(key, name)| (proven.auth(*key), name))?
                 } else {
-                    (None, name)
+                    (Auth::Unsigned, name)
                 };
-                let auth = auth_of(key);
                 let rule = if rule { core::str::from_utf8(name).ok() } else { None };
                 let (wait, open) = (kept.wait(), kept.open());
                 Some(Event::Ping(Received {
@@ -268,6 +303,11 @@ impl Events {
                 let (key, successor) = bytes.split_first_chunk::<32>()?;
                 let successor = successor.first_chunk::<32>().copied().map(PublicKey::checked);
                 Some(Event::Retired { key: PublicKey::checked(*key), successor })
+            }
+            Head::Session { path, state, suite, did } => {
+                let (did, key) = bytes.split_at_checked(did as usize)?;
+                let (did, key) = (core::str::from_utf8(did).ok()?, key.first_chunk::<32>().copied());
+                Some(Event::Session(SessionChange { did, key: key.map(PublicKey::checked), path, state, suite }))
             }
             Head::PeerLost => Some(Event::PeerLost { did: core::str::from_utf8(bytes).ok()? }),
         }

@@ -7,34 +7,57 @@ use super::event::Auth;
 use crate::data::hex;
 use crate::framing::{Digest, Encoding, Packet, ProofError, Response, Text};
 use crate::identity::{PublicKey, SecretKey, Signer};
+use crate::noise::X25519Secret;
 use crate::pins::{Judgement, Pins};
+use crate::session::SessionId;
 use crate::time::{Duration, Instant};
 use crate::{Name, Reject};
 
 /// The key that a node signs with. Cheap to clone; never printed.
 #[derive(Clone)]
-pub struct Identity(Arc<dyn Signer + Send + Sync>);
+pub struct Identity {
+    signer: Arc<dyn Signer + Send + Sync>,
+    /// What sessions need beside it.
+    statics: Option<X25519Secret>,
+}
 
 impl Identity {
-    /// Whatever signs: a [`SecretKey`], a chip, a service that answers at once.
+    /// Whatever signs: a [`SecretKey`], a chip, a service that answers at once. Sessions take an identity [with a static key](Self::with_static).
     pub fn new(signer: impl Signer + Send + Sync + 'static) -> Self {
-        Self(Arc::new(signer))
+        Self { signer: Arc::new(signer), statics: None }
+    }
+
+    /// The same with the static key of its sessions. Peers that have pinned the identity expect the key that [belongs to it](X25519Secret::of_identity); with another one
+    /// sessions come up only where the peer asks without knowing the key.
+    pub fn with_static(signer: impl Signer + Send + Sync + 'static, statics: X25519Secret) -> Self {
+        Self { signer: Arc::new(signer), statics: Some(statics) }
     }
 
     /// The key by which others know the node.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        self.0.public()
+        self.signer.public()
     }
 
     pub(super) fn signer(&self) -> &(dyn Signer + Send + Sync) {
-        &*self.0
+        &*self.signer
+    }
+
+    pub(super) const fn has_static(&self) -> bool {
+        self.statics.is_some()
+    }
+
+    /// What sessions are made with; `None` without a static key.
+    pub(super) fn for_sessions(&self) -> Option<(Arc<dyn Signer + Send + Sync>, X25519Secret)> {
+        Some((self.signer.clone(), self.statics.clone()?))
     }
 }
 
+/// With the static key that belongs to it.
 impl From<SecretKey> for Identity {
     fn from(key: SecretKey) -> Self {
-        Self::new(key)
+        let statics = X25519Secret::of_identity(&key);
+        Self::with_static(key, statics)
     }
 }
 
@@ -51,8 +74,20 @@ pub enum Require {
     /// Nothing: who signs nothing is judged by name, as far as no key is pinned to it.
     #[default]
     Nothing,
-    /// A signature by whatever key: what bears none is turned away, whatever rules and legacy patterns say.
+    /// A signature by whatever key, or a session: what has neither is turned away, whatever rules and legacy patterns say.
     Signed,
+    /// A session, with whatever key: what does not come through one is turned away.
+    Session,
+}
+
+/// The session that something came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FromSession {
+    pub(super) id: SessionId,
+    /// Who is at its other side.
+    pub(super) key: PublicKey,
+    /// It rode in a first message, whose sender has not shown yet to hear us at its address.
+    pub(super) early: bool,
 }
 
 /// What the proof that a packet bears says about its name.
@@ -73,14 +108,16 @@ pub(super) enum Claim {
     Unsigned,
     /// A signature that is to be verified: by the pinned key, or by whatever key it names.
     Signed(Option<PublicKey>),
+    /// It came through a session; whether its key is pinned to the name.
+    Session(FromSession, bool),
 }
 
 impl Claim {
     /// What it is worth if it holds.
     pub(super) const fn proof(self) -> Proof {
         match self {
-            Self::Unsigned | Self::Signed(None) => Proof::Nothing,
-            Self::Signed(Some(_)) => Proof::Pinned,
+            Self::Unsigned | Self::Signed(None) | Self::Session(_, false) => Proof::Nothing,
+            Self::Signed(Some(_)) | Self::Session(_, true) => Proof::Pinned,
         }
     }
 
@@ -88,6 +125,7 @@ impl Claim {
     pub(super) fn verify(self, packet: &Packet<'_>, encoding: Encoding) -> Result<(Auth, Option<Digest>), Reject> {
         match self {
             Self::Unsigned => Ok((Auth::Unsigned, None)),
+            Self::Session(FromSession { id, key, .. }, _) => Ok((Auth::Session(id, key), None)),
             Self::Signed(expected) => {
                 let digest = packet.digest(encoding).map_err(|_| Reject::BadSignature)?;
                 let key = packet.verify_digest(&digest, expected.as_ref()).map_err(|why| reject_of(&why))?;
@@ -105,8 +143,29 @@ fn named(proof: Text<'_>) -> Result<[u8; 32], Reject> {
     Ok(key)
 }
 
+/// Whether this key may speak under this name by now: whether it is pinned to it, or why not.
+pub(super) fn judge_key(pins: &Pins, name: Name<'_>, key: PublicKey) -> Result<bool, Reject> {
+    match pins.judge_name(name, key) {
+        Judgement::Pinned => Ok(true),
+        Judgement::Unpinned => Ok(false),
+        Judgement::OtherKey => Err(Reject::Unpinned),
+        Judgement::Retired => Err(Reject::Revoked),
+    }
+}
+
 /// What a ping of this name claims to prove, or why it cannot be true.
-pub(super) fn claim(pins: &Pins, name: Name<'_>, proof: Option<Text<'_>>, require: Require) -> Result<Claim, Reject> {
+pub(super) fn claim(
+    pins: &Pins,
+    name: Name<'_>,
+    (proof, session): (Option<Text<'_>>, Option<FromSession>),
+    require: Require,
+) -> Result<Claim, Reject> {
+    if let Some(session) = session {
+        return judge_key(pins, name, session.key).map(|pinned| Claim::Session(session, pinned));
+    }
+    if require >= Require::Session {
+        return Err(Reject::BadSignature);
+    }
     let pin = pins.get_name(name);
     let Some(proof) = proof else {
         let wanted = require >= Require::Signed || pin.is_some();
@@ -126,12 +185,13 @@ pub(super) fn claim(pins: &Pins, name: Name<'_>, proof: Option<Text<'_>>, requir
 pub(super) fn verify_answer(
     pins: &Pins,
     name: Name<'_>,
-    (response, encoding): (&Response<'_>, Encoding),
+    (response, encoding, session): (&Response<'_>, Encoding, Option<FromSession>),
     ping: Option<&Digest>,
     require: Require,
 ) -> Result<Auth, Reject> {
-    match (claim(pins, name, response.proof, require)?, ping) {
+    match (claim(pins, name, (response.proof, session), require)?, ping) {
         (Claim::Unsigned, _) => Ok(Auth::Unsigned),
+        (Claim::Session(FromSession { id, key, .. }, _), _) => Ok(Auth::Session(id, key)),
         (Claim::Signed(expected), Some(ping)) => {
             response.verify(encoding, ping, expected.as_ref()).map(Auth::Signed).map_err(|why| reject_of(&why))
         }

@@ -1,5 +1,6 @@
 //! A datagram on its way in: decoded once.
 
+use super::identity::FromSession;
 use crate::airlock::Subject;
 use crate::framing::{Frame, Packet, PingType, Text, TextError};
 use crate::limits::{MAX_DID, MAX_INTENT, MAX_NONCE, MAX_PACKET_ID};
@@ -8,7 +9,10 @@ use crate::{Path, Reject};
 /// A datagram that was decoded, with all that is known of how it came.
 #[derive(Clone, Copy)]
 pub(super) struct Ingress<'a> {
+    /// Of what came through a session: the address that the session has.
     pub(super) path: Path,
+    /// The session that it came through, if it did.
+    pub(super) session: Option<FromSession>,
     /// Decoded once; nobody copies it.
     pub(super) frame: &'a Frame<'a>,
     /// The frame in bytes: of a datagram that came through a session what was inside.

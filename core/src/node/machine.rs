@@ -3,18 +3,20 @@
 use alloc::boxed::Box;
 
 use super::event::{Decided, Event, Outcome};
-use super::outbox::NextHop;
 use super::receive::Taken;
 use super::{Lent, Node, Rooms};
-use crate::limits::MAX_DATAGRAM_V6;
 use crate::time::{Instant, Now, Reason};
-use crate::{Datagrams, Machine, Path, Reject, Transmit, Unsent, Wants};
+use crate::{Datagrams, Machine, Path, Reject, Transmit, Unsent, Wants, session};
 
 impl Machine for Node {
     type Event<'a> = Event<'a>;
 
     fn handle_timeout(&mut self, now: Now) {
         self.rooms.advance(now.mono);
+        if let Some(links) = &mut self.rooms.links {
+            links.handle_timeout(now);
+        }
+        self.follow_sessions();
     }
 
     fn poll_event(&mut self) -> Option<Event<'_>> {
@@ -22,7 +24,7 @@ impl Machine for Node {
     }
 
     fn wants(&self) -> Wants {
-        let Rooms { client, inbox, events, outbox, timers, storing, .. } = &self.rooms;
+        let Rooms { client, inbox, events, outbox, links, timers, storing, .. } = &self.rooms;
         let told = [
             (client.deadline(), Reason::RequestTimeout),
             (inbox.next_open(), Reason::AnswerTimeout),
@@ -34,6 +36,12 @@ impl Machine for Node {
             store: storing.wants(),
             ..Wants::NOTHING
         };
+        let mut session = None;
+        if let Some(links) = links {
+            wants.events |= links.has_news();
+            wants.output |= links.has_output();
+            session = links.deadline();
+        }
         // Two variables instead of a pair: this is asked after every datagram, and a pair goes through memory.
         let (mut first, mut reason) = (None, Reason::RequestTimeout);
         let mut sooner = |at, why| {
@@ -52,6 +60,7 @@ impl Machine for Node {
         for (at, why) in timers.deadlines() {
             at.into_iter().for_each(|at| sooner(at, why));
         }
+        session.into_iter().for_each(|at| sooner(at, Reason::Session));
         wants.at = first.map(|at| (at, reason));
         wants
     }
@@ -62,14 +71,20 @@ impl Datagrams for Node {
         self.receive(now, path, bytes).map(|_| ())
     }
 
-    fn handle_unsent(&mut self, now: Now, _: Path, bytes: &[u8], why: Unsent) {
-        self.rooms.timers.advance(now.mono);
-        self.rooms.outbox.count_unsent();
-        self.rooms.client.unsent(bytes, why);
+    fn handle_unsent(&mut self, now: Now, path: Path, bytes: &[u8], why: Unsent) {
+        let Rooms { timers, outbox, client, links, .. } = &mut self.rooms;
+        timers.advance(now.mono);
+        outbox.count_unsent();
+        match links {
+            Some(links) if session::is_session_frame(bytes) => {
+                links.unsent(path, bytes, |request| client.request_unsent(request, why));
+            }
+            _ => client.unsent(bytes, why),
+        }
     }
 
     fn poll_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
-        self.rooms.outbox.next(out).or_else(|| self.next_heartbeat(now, out))
+        self.next_transmit(now, out)
     }
 }
 
@@ -100,28 +115,14 @@ impl Node {
 
     /// The next event about a request of ours: [`Event::Response`] or [`Event::Timeout`]. Passes over everything else,
     /// which stays for [`poll_notice`](Self::poll_notice).
-    pub fn poll_reply(&mut self) -> Option<Event<'_>> {
+    pub(crate) fn poll_reply(&mut self) -> Option<Event<'_>> {
         self.rooms.poll_reply()
     }
 
     /// The next event about others: any but those of [`poll_reply`](Self::poll_reply).
-    pub fn poll_notice(&mut self) -> Option<Event<'_>> {
+    pub(crate) fn poll_notice(&mut self) -> Option<Event<'_>> {
+        self.follow_sessions();
         self.rooms.poll_notice()
-    }
-
-    /// The next heartbeat of the round that is going on, if any.
-    fn next_heartbeat(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
-        let Rooms { timers, peers, outbox, .. } = &mut self.rooms;
-        if timers.heartbeats_left() == 0 || out.len() < MAX_DATAGRAM_V6 {
-            return None;
-        }
-        // Without a proven peer the round is over.
-        let written = peers.next_proven().and_then(|peer| {
-            let to = (peer.did(), NextHop::Direct(peer.path()));
-            outbox.write_heartbeat(now, to, self.config.heartbeat_encoding, out)
-        });
-        timers.heartbeat_sent(written.is_some());
-        written
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! It composes the rooms below it ([`framing`](crate::framing), [`airlock`](crate::airlock)) and adds what ties them
 //! together: requests and their answers, pings that wait for the application, peers, heartbeats. Each of these is a type with a state
-//! of its own (`AdmissionControl`, `Client`, `Inbox`, `Peers`, `Events`, `Outbox`, `Timers`, `Storing`); a node composes them and passes on between
+//! of its own (`AdmissionControl`, `Client`, `Inbox`, `Peers`, `Events`, `Outbox`, `Links`, `Timers`, `Storing`); a node composes them and passes on between
 //! them what comes in: a datagram is decoded once into an `Ingress`, a [`Command`] is all that an application may ask. What it promises:
 //!
 //! * A ROOD sender gets no byte and leaves nothing but a counter (and, on request, the name of the last one).
 //! * A name with a [pinned](crate::pins) key is believed only where that key signed; pings, answers and heartbeats of a node with an
 //!   [`Identity`] are signed. A statement that retires a key holds from the next packet on.
+//! * Where [sessions](SessionPolicy) are on, pings to a name with a pinned key, their answers and heartbeats go encrypted, and cost no asymmetric
+//!   operation once the session is up.
 //! * What has to survive is given out to a store ([`Durable`](crate::Durable)) and acknowledged when it is there.
 //! * A ping is accepted only after room was found for its answer, its event and its table entries.
 //! * A response is accepted only from whom and where it was asked; every request ends once.
@@ -27,6 +29,7 @@ mod heap;
 mod identity;
 mod inbox;
 mod ingress;
+mod links;
 mod machine;
 mod operator;
 mod outbox;
@@ -38,6 +41,7 @@ pub(crate) mod probe;
 mod queue;
 mod receive;
 mod replies;
+mod sealed;
 mod stats;
 mod storing;
 #[cfg(test)]
@@ -49,8 +53,10 @@ use alloc::boxed::Box;
 pub use admission::{Rood, RoodBecause};
 pub use client::RequestId;
 pub use command::{Command, CommandOutcome};
-pub use config::{Caps, ConfigError, NodeConfig};
-pub use event::{Answered, Auth, Decided, Event, OpenId, Outcome, Received, WaitId, Waiting};
+pub use config::{Caps, ConfigError, NodeConfig, SessionPolicy};
+pub use event::{
+    Answered, Auth, Decided, Event, OpenId, Outcome, Received, SessionChange, SessionState, WaitId, Waiting,
+};
 pub use identity::{Identity, Require};
 pub use peers::{Peer, PeerLookup, Peers, Recorded};
 pub use ping::{AnswerError, Ping, PingError, ReplyError};
@@ -66,6 +72,7 @@ use self::client::Client;
 use self::events::Events;
 use self::faults::Faults;
 use self::inbox::{Inbound, Inbox};
+use self::links::Links;
 use self::outbox::Outbox;
 use self::policy::Policy;
 use self::stats::Traffic;
@@ -91,6 +98,8 @@ struct Rooms {
     inbox: Inbox,
     events: Events,
     outbox: Outbox,
+    /// Nothing where sessions are off.
+    links: Option<Box<Links>>,
     timers: Timers,
     storing: Storing,
     traffic: Traffic,
@@ -130,6 +139,7 @@ impl Node {
             inbox: Inbox::new(&caps, config.waiting_expiry, config.answer_timeout),
             events: Events::new(caps.events as usize, caps.event_bytes),
             outbox: Outbox::new(config.did.clone(), config.identity.clone(), seed, &caps),
+            links: Links::new(&config, seed)?,
             timers: Timers::new(config.heartbeat, config.peer_cleanup),
             storing: Storing::new(config.durable, caps.changes, &names),
             traffic: Traffic::default(),

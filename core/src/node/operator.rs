@@ -20,7 +20,7 @@ impl Node {
 
     /// What the node was told at birth.
     #[must_use]
-    pub const fn config(&self) -> &NodeConfig {
+    pub(crate) const fn config(&self) -> &NodeConfig {
         &self.config
     }
 

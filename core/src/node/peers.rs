@@ -122,7 +122,7 @@ pub struct PeerLookup<'a> {
 impl<'a> PeerLookup<'a> {
     /// The DID.
     #[must_use]
-    pub const fn did(self) -> &'a str {
+    pub(crate) const fn did(self) -> &'a str {
         self.name.as_str()
     }
 
@@ -240,9 +240,17 @@ impl Peers {
         if self.fits(seat.did(), rank, None) { self.insert(now, seat.name, path, rank) } else { Recorded::Full }
     }
 
+    /// A peer's session moved, after its new address had proven itself. Nothing where there is no such peer.
+    pub(super) fn follow(&mut self, now: Instant, seat: PeerLookup<'_>, path: Path) {
+        if let Some(slot) = seat.slot {
+            self.refresh(now, slot, path, Rank::Proven);
+            self.prove(seat, path.remote);
+        }
+    }
+
     /// Note that the address answered a request of ours. The peer must be recorded at this path; its seat may be from before
     /// that.
-    pub fn prove(&mut self, seat: PeerLookup<'_>, remote: SocketAddr) {
+    pub(crate) fn prove(&mut self, seat: PeerLookup<'_>, remote: SocketAddr) {
         let Some(slot) = seat.slot.or_else(|| self.look_up_name(seat.name).slot) else { return };
         if let Some(peer) = self.slab.at_mut(slot)
             && peer.path.remote == remote
@@ -256,7 +264,7 @@ impl Peers {
 
     /// Whether this address has proven to be that of this DID.
     #[must_use]
-    pub fn is_proven(&self, seat: PeerLookup<'_>, remote: SocketAddr) -> bool {
+    pub(crate) fn is_proven(&self, seat: PeerLookup<'_>, remote: SocketAddr) -> bool {
         seat.slot.and_then(|slot| self.slab.at(slot)).is_some_and(|p| p.proven == Some(remote))
     }
 

@@ -3,6 +3,7 @@
 use crate::airlock::glob::{StarInside, Unseen};
 use crate::framing::{EncodeError, Encoding, PingType, Priority, RoutingMode, SigningError, Value};
 use crate::identity::SignError;
+use crate::session::ConnectError;
 use crate::time::Duration;
 use crate::{DidError, Path};
 
@@ -86,6 +87,15 @@ pub enum PingError {
     /// The signer did not sign.
     #[error(transparent)]
     Sign(SignError),
+    /// No session with the target can be begun, and without one nothing may go there.
+    #[error("no session can be begun: {0}")]
+    Session(ConnectError),
+    /// No key is pinned to the target, and there is a session in its name with somebody at another address; or the target is everybody, and
+    /// nothing may go without a session.
+    #[error(
+        "the ping may only go through a session, and there is none with this name at this address: pin the key of its owner"
+    )]
+    NoSession,
     /// Too many requests are waiting for an answer: wait for one.
     #[error("{0} requests are waiting for an answer already")]
     TooManyRequests(u32),

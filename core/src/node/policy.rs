@@ -1,6 +1,7 @@
 //! What the operator decided: whom to trust, which key speaks for whom, what the gate lets through, how to answer.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 
 use super::NodeConfig;
 use super::admission::RoodBecause;
@@ -8,9 +9,10 @@ use super::identity::{Proof, Require};
 use super::replies::Replies;
 use super::storing::Decisions;
 use crate::airlock::{
-    Gate, GateError, LegacyList, Source, Standing, Subject, TrustTable, VouchConfig, VouchRegistry, unsigned_cap,
+    Gate, GateError, LegacyList, Rule, Source, Standing, Subject, TrustTable, VouchConfig, VouchRegistry, glob,
+    unsigned_cap,
 };
-use crate::framing::Zone;
+use crate::framing::{PingType, Zone};
 use crate::pins::Pins;
 use crate::time::Wall;
 use crate::{Name, Seed, SipKey};
@@ -73,6 +75,22 @@ impl Policy {
             Proof::Nothing => unsigned_cap(verdict.zone, trust, self.gate.config()),
         };
         Judged { zone, trust, source, rule: verdict.rule }
+    }
+
+    /// Why there may be no session with this sender: nothing that it could send would pass. A rule that lets some of it in is reason enough, so
+    /// that rules about intents hold within sessions as without; and so is, with the pinned key and no word of the operator's against it, that there was a session before: it
+    /// has to be renewed by both sides, also where only one of them asks.
+    pub(super) fn judge_any(&self, now: Wall, sender: Name<'_>, pinned: bool, speaks: bool) -> Option<RoodBecause<'_>> {
+        let did = sender.as_str();
+        let subject = Subject { source_did: did, intent: "", pod_id: None, ping_type: PingType::Intent };
+        let proof = if pinned { Proof::Pinned } else { Proof::Nothing };
+        let judged = self.judge(now, &subject, sender, proof);
+        let lets_in = |rule: &Rule<String>| {
+            rule.zone != Zone::Rood && rule.source_did.as_ref().is_none_or(|pattern| glob::matches(pattern, did))
+        };
+        let unknown = judged.source != Source::Known && judged.rule.is_none();
+        let may = judged.zone != Zone::Rood || (pinned && speaks && unknown) || self.gate.rules().iter().any(lets_in);
+        if may { None } else { Some(self.because(&judged)) }
     }
 
     /// Whether the operator trusts a sender by name, and not to keep it out.

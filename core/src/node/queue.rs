@@ -98,6 +98,11 @@ impl<H: Copy> Queue<H> {
         }
     }
 
+    /// The bytes of the record of this length that was staged last.
+    pub(super) fn staged(&self, len: usize) -> &[u8] {
+        self.bytes.get(self.tail..self.tail + len).unwrap_or_default()
+    }
+
     /// Make the record that was staged last visible.
     pub(super) fn commit(&mut self, head: H, len: usize) {
         debug_assert!(self.tail + len <= self.bytes.len(), "only what was staged can be committed");

@@ -36,6 +36,8 @@ pub enum Taken {
     Response,
     /// It passed, and waits until the store has what it rests on.
     Held,
+    /// It concerned nothing but a session.
+    Session,
 }
 
 /// Bytes of a key.
@@ -50,12 +52,19 @@ impl Node {
         if path.remote.port() == 0 {
             return Err(Reject::SourcePortZero);
         }
+        if self.is_sealed(bytes) {
+            return self.take_sealed(now, path, bytes);
+        }
         let bytes = &*bytes;
-        let frame = &Frame::decode(bytes).map_err(|why| why.reject())?;
-        let ingress = Ingress { path, frame, bytes };
-        match &frame.message {
-            Message::Packet(packet) => self.take_packet(now, &ingress, packet),
-            Message::Response(response) => self.rooms.take_response(now, &self.policy, &ingress, response),
+        let frame = &Frame::decode(bytes)?;
+        self.take_frame(now, &Ingress { path, session: None, frame, bytes })
+    }
+
+    /// Do what a frame asks for, however it came.
+    pub(super) fn take_frame(&mut self, now: Now, ingress: &Ingress<'_>) -> Result<Taken, Reject> {
+        match &ingress.frame.message {
+            Message::Packet(packet) => self.take_packet(now, ingress, packet),
+            Message::Response(response) => self.rooms.take_response(now, &self.policy, ingress, response),
         }
     }
 
@@ -115,7 +124,7 @@ impl Node {
             return Err(Reject::Busy);
         }
         if sender.ping_type == PingType::Heartbeat {
-            return rooms.take_heartbeat(now, ingress.path, passed);
+            return rooms.take_heartbeat(now, ingress, passed);
         }
         let plan = match judged.zone {
             Zone::Groen => match policy.replies.find(sender.intent, ingress.frame.encoding) {
@@ -142,8 +151,9 @@ enum Plan<'p> {
 
 impl Rooms {
     /// A heartbeat from an accepted sender keeps its peer entry alive; it draws no answer.
-    fn take_heartbeat(&mut self, now: Now, path: Path, passed: Passed<'_>) -> Result<Taken, Reject> {
+    fn take_heartbeat(&mut self, now: Now, ingress: &Ingress<'_>, passed: Passed<'_>) -> Result<Taken, Reject> {
         let Passed { seat, rank, .. } = passed;
+        let path = ingress.path;
         let (mut count, mut bytes) = peer_notices(seat);
         if self.tell_heartbeats {
             (count, bytes) = (count + 1, bytes + seat.did().len());
@@ -153,6 +163,7 @@ impl Rooms {
         }
         self.admission.admit(passed);
         self.record_peer(now, seat, path, rank);
+        self.prove_by_session(seat.did(), ingress, rank);
         if self.tell_heartbeats {
             let _ = self.events.heartbeat(seat.did(), path);
         }
@@ -169,10 +180,11 @@ impl Rooms {
     ) -> Result<Taken, Reject> {
         let Passed { sender, seat, judged, rank, auth, .. } = passed;
         let &Ingress { path, bytes, .. } = ingress;
-        let (encoding, hop) = (ingress.frame.encoding, NextHop::Direct(path));
-        // A ping that is signed brings its digest. What JSON has no form for cannot be signed, nor its answer.
+        let encoding = ingress.frame.encoding;
+        let hop = ingress.session.map_or(NextHop::Direct(path), |from| NextHop::Session(from.id, path));
+        // A ping that is signed brings its digest. What JSON has no form for cannot be signed, nor its answer. What goes through a session need not be.
         let digest = match passed.digest {
-            _ if !self.outbox.signs() => None,
+            _ if !self.outbox.signs() || hop.is_session() => None,
             None => packet.digest(encoding).ok(),
             made => made,
         };
@@ -194,7 +206,7 @@ impl Rooms {
             hop,
             encoding,
             digest: digest.as_ref(),
-            allowance: (rank < Rank::Proven).then_some(allowance),
+            allowance: (rank < Rank::Proven && !hop.is_session()).then_some(allowance),
         };
         let staged = match plan {
             Plan::Answer(payload) => Some(self.outbox.stage(now, &Answer { payload, ..draft }).map_err(reject_of)?),
@@ -220,6 +232,7 @@ impl Rooms {
         self.admission.admit(passed);
         if decision == Decision::Accept {
             self.record_peer(now, seat, path, rank);
+            self.prove_by_session(seat.did(), ingress, rank);
         }
         let _ = self.events.ping(bytes, encoding, (path, auth), &judged, decision, kept);
         Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })
@@ -253,12 +266,12 @@ impl Rooms {
         let mut scratch = [0; MAX_DID];
         let Claimed { key, responder } = Claimed::read(response, &mut scratch)?;
         let (responder, path) = (admission.name(responder), ingress.path);
-        let answer = client.check(now.mono, path, key, responder, response.decision)?;
+        let answer = client.check(now.mono, (path, ingress.session.is_some()), key, responder, response.decision)?;
         if !events.room_for_reply(ingress.bytes.len() + KEY) {
             return Err(Reject::Busy);
         }
         let digest = client.digest(answer.request);
-        let said = (response, ingress.frame.encoding);
+        let said = (response, ingress.frame.encoding, ingress.session);
         let auth = identity::verify_answer(&policy.pins, responder, said, digest, policy.require)?;
         client.conclude(now.mono, answer);
         self.prove_peer(now, responder, path);

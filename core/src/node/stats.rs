@@ -7,7 +7,7 @@ use crate::{Reject, RejectCounts};
 
 /// What a node has done and holds. Counters stop at `u64::MAX`.
 ///
-/// Every datagram is counted once: `received = accepted + waiting + responses + rejected.total() + held`.
+/// Every datagram is counted once: `received = accepted + waiting + responses + sessions + rejected.total() + held`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -21,6 +21,8 @@ pub struct Stats {
     pub waiting: u64,
     /// Responses to requests of ours.
     pub responses: u64,
+    /// Datagrams that concerned nothing but a session: handshakes, and packets of its own.
+    pub sessions: u64,
     /// Datagrams turned away, by reason.
     pub rejected: RejectCounts,
     /// Datagrams that passed and wait until the store has what they rest on.
@@ -57,6 +59,7 @@ pub(super) struct Traffic {
     heartbeats: u64,
     waiting: u64,
     responses: u64,
+    sessions: u64,
     rejected: RejectCounts,
     held: u64,
     /// Peers that made way for others.
@@ -88,6 +91,7 @@ impl Traffic {
             Ok(Taken::Waiting) => add(&mut self.waiting),
             Ok(Taken::Response) => add(&mut self.responses),
             Ok(Taken::Held) => add(&mut self.held),
+            Ok(Taken::Session) => add(&mut self.sessions),
             Err(why) => self.rejected.count(why),
         }
     }
@@ -101,15 +105,20 @@ impl Traffic {
     #[cfg(feature = "sim")]
     #[inline]
     pub(super) fn books(&self) -> (u64, u64) {
-        (self.received, self.accepted + self.waiting + self.responses + self.rejected.total() + self.held)
+        (
+            self.received,
+            self.accepted + self.waiting + self.responses + self.sessions + self.rejected.total() + self.held,
+        )
     }
 }
 
 impl Rooms {
     /// What all rooms have counted and hold.
     pub(super) fn stats(&self) -> Stats {
-        let Traffic { received, accepted, heartbeats, waiting, responses, rejected, held, peers_displaced } =
+        let Traffic { received, accepted, heartbeats, waiting, responses, sessions, rejected, held, peers_displaced } =
             self.traffic;
+        // What was given up while it waited for its session counts as if it had been handed out.
+        let lost = self.links.as_ref().map_or(0, |links| links.lost());
         let ((transmitted, unsent), (requests, timeouts)) = (self.outbox.counts(), self.client.counts());
         let Counts { approved, refused, expired, displaced, unanswered } = self.inbox.counts();
         Stats {
@@ -118,10 +127,11 @@ impl Rooms {
             heartbeats,
             waiting,
             responses,
+            sessions,
             rejected,
             held,
-            transmitted,
-            unsent,
+            transmitted: transmitted.saturating_add(lost),
+            unsent: unsent.saturating_add(lost),
             requests,
             timeouts,
             approved,
@@ -144,6 +154,7 @@ impl Rooms {
             nonces: self.admission.nonces(),
             events: self.events.len(),
             transmits: self.outbox.len(),
+            sessions: self.links.as_ref().map_or(0, |links| links.len()),
         }
     }
 }
@@ -166,4 +177,6 @@ pub struct Tables {
     pub events: usize,
     /// Datagrams waiting to be sent.
     pub transmits: usize,
+    /// Sessions, those included that are not up yet.
+    pub sessions: usize,
 }

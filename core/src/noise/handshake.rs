@@ -102,6 +102,15 @@ impl<C: Curve> Handshake<C> {
         Self { ephemeral: self.ephemeral.clone(), progress: self.progress.clone(), ..*self }
     }
 
+    /// Between two messages, add what both sides have seen to the hash and, where there is one, a secret that they share to the keys.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn mix(&mut self, seen: &[u8], secret: Option<&Zeroizing<[u8; 32]>>) {
+        self.progress.symmetric.mix_hash(seen);
+        if let Some(secret) = secret {
+            self.progress.symmetric.mix_key(secret);
+        }
+    }
+
     /// Which side this is.
     #[must_use]
     pub const fn role(&self) -> Role {
@@ -175,7 +184,7 @@ impl<C: Curve> Handshake<C> {
     ///
     /// # Errors
     /// As [`write`](Self::write), and what `fill` fails with. The handshake is then as it was.
-    pub fn write_with<E: From<NoiseError>>(
+    pub(crate) fn write_with<E: From<NoiseError>>(
         &mut self,
         local: &C::Secret,
         payload_len: usize,

@@ -437,6 +437,11 @@ fn write_event(line: &mut Line, event: &Event<'_>) {
             line.text("event", "retired").hex("key", key.as_bytes());
             line.maybe("successor", successor.map(|key| alloc::format!("{key}")).as_deref())
         }
+        Event::Session(change) => {
+            line.text("event", "session").text("did", change.did).path(change.path);
+            line.show("state", &format_args!("{:?}", change.state)).number("suite", change.suite.into());
+            line.maybe("key", change.key.map(|key| alloc::format!("{key}")).as_deref())
+        }
         Event::Kept { upto, result } => {
             line.text("event", "kept").number("upto", upto.0).show("result", &format_args!("{result:?}"))
         }

@@ -124,18 +124,18 @@ impl<'a> Object<'a> {
     /// # Errors
     /// It is not there, or something else.
     pub fn at(self) -> Result<Now, BadRecord> {
-        let odd = BadRecord("lacks its time");
-        let mut numbers = self.get("at").ok_or(odd)?.tokens().filter_map(|token| match token {
+        let missing = BadRecord("lacks its time");
+        let mut numbers = self.get("at").ok_or(missing)?.tokens().filter_map(|token| match token {
             ValueToken::Number(number) => Some(number),
             _ => None,
         });
-        let (Some(mono), Some(wall)) = (numbers.next(), numbers.next()) else { return Err(odd) };
+        let (Some(mono), Some(wall)) = (numbers.next(), numbers.next()) else { return Err(missing) };
         let mono = match mono {
-            Number::Int(n) => u64::try_from(n).map_err(|_| odd)?,
+            Number::Int(n) => u64::try_from(n).map_err(|_| missing)?,
             Number::Uint(n) => n,
-            _ => return Err(odd),
+            _ => return Err(missing),
         };
-        let Number::Int(wall) = wall else { return Err(odd) };
+        let Number::Int(wall) = wall else { return Err(missing) };
         Ok(Now::new(Instant::from_nanos(mono), Wall::from_micros(wall)))
     }
 

@@ -137,14 +137,14 @@ impl<M: Recordable> Replay<M> {
     pub fn line(&mut self, line: &str) -> Result<(), ReplayError> {
         self.lines += 1;
         let number = self.lines;
-        let odd = |BadRecord(what)| ReplayError::Unreadable { line: number, what };
-        let object = Object::parse(line).map_err(odd)?;
+        let unreadable = |BadRecord(what)| ReplayError::Unreadable { line: number, what };
+        let object = Object::parse(line).map_err(unreadable)?;
         match (self.label, object.has("node")) {
-            (None, true) => return Err(odd(BadRecord("is of a network: one of its nodes has to be chosen"))),
+            (None, true) => return Err(unreadable(BadRecord("is of a network: one of its nodes has to be chosen"))),
             (Some(label), _) if object.number("node").ok() != Some(label) => return Ok(()),
             _ => {}
         }
-        let input = object.text("in").map_err(odd)?;
+        let input = object.text("in").map_err(unreadable)?;
         let started = input == "start";
         match (&*input, self.node.is_some(), self.end) {
             // It comes before the start, so that it is in whatever is left of a file; in earlier recordings it comes behind it.
@@ -153,10 +153,10 @@ impl<M: Recordable> Replay<M> {
                 return Ok(());
             }
             ("start", _, RecordingEnd::Reached) => self.end = RecordingEnd::Unknown,
-            (_, _, RecordingEnd::Reached) => return Err(odd(BadRecord("comes after the end of the recording"))),
+            (_, _, RecordingEnd::Reached) => return Err(unreadable(BadRecord("comes after the end of the recording"))),
             ("end", true, _) => {
-                if object.has("lines") && object.u64("lines").map_err(odd)? != (number - self.file - 1) as u64 {
-                    return Err(odd(BadRecord("counts other lines than are there: some were taken out, or put in")));
+                if object.has("lines") && object.u64("lines").map_err(unreadable)? != (number - self.file - 1) as u64 {
+                    return Err(unreadable(BadRecord("counts other lines than are there: some were taken out, or put in")));
                 }
                 self.end = RecordingEnd::Reached;
                 return Ok(());
@@ -165,12 +165,12 @@ impl<M: Recordable> Replay<M> {
         }
         let node = match &mut self.node {
             node if started => {
-                self.version = version(object).map_err(odd)?;
-                node.insert(start(object, self.label, self.version).map_err(odd)?)
+                self.version = version(object).map_err(unreadable)?;
+                node.insert(start(object, self.label, self.version).map_err(unreadable)?)
             }
-            None => return Err(odd(BadRecord("comes before the start of the node"))),
+            None => return Err(unreadable(BadRecord("comes before the start of the node"))),
             Some(node) => {
-                node.feed(&input, object, self.version).map_err(odd)?;
+                node.feed(&input, object, self.version).map_err(unreadable)?;
                 self.inputs += 1;
                 node
             }

@@ -6,7 +6,7 @@ use super::line::{Line, Version};
 use super::read::{BadRecord, Object};
 use crate::Did;
 use crate::framing::{Encoding, Zone};
-use crate::node::{NodeConfig, Require};
+use crate::node::{NodeConfig, Require, SessionPolicy};
 use crate::time::Wall;
 
 /// The fields of a configuration by kind, written once for both directions: a field that is added and forgotten here
@@ -116,7 +116,12 @@ fn write_newer(config: &NodeConfig, line: &mut Line) {
         }
     }
     if config.require != usual.require {
-        line.text("require", if config.require == Require::Signed { "signed" } else { "nothing" });
+        let require = match config.require {
+            Require::Nothing => "nothing",
+            Require::Signed => "signed",
+            Require::Session => "session",
+        };
+        line.text("require", require);
     }
     if config.accept_older != usual.accept_older {
         line.span("accept_older", Some(config.accept_older));
@@ -124,6 +129,7 @@ fn write_newer(config: &NodeConfig, line: &mut Line) {
     if config.durable {
         line.text("durable", "yes");
     }
+    write_sessions(config, line);
     // Never the secret.
     if let Some(identity) = &config.identity {
         line.hex("identity", identity.public().as_bytes());
@@ -149,12 +155,52 @@ fn read_newer(object: Object<'_>, config: &mut NodeConfig) -> Result<(), BadReco
     config.require = match object.maybe("require")?.as_deref() {
         None | Some("nothing") => Require::Nothing,
         Some("signed") => Require::Signed,
+        Some("session") => Require::Session,
         Some(_) => return Err(BadRecord("demands what this program does not know")),
     };
     if object.has("accept_older") {
         config.accept_older = object.sure_span("accept_older")?;
     }
     config.durable = object.maybe("durable")?.as_deref() == Some("yes");
+    read_sessions(object, config)
+}
+
+/// The bounds of sessions, for both directions.
+macro_rules! session_caps {
+    ($config:expr, |$name:ident, $field:ident, $usual:ident| $do:expr) => {
+        session_caps!(@ $config, |$name, $field, $usual| $do; sessions half_open outgoing stamps handshakes_per_second
+            handshakes_per_source cookies_per_second)
+    };
+    (@ $config:expr, |$name:ident, $field:ident, $usual:ident| $do:expr; $($cap:ident)+) => {
+        let usual = crate::session::Caps::default();
+        $({
+            let ($name, $field, $usual) = (concat!("session_caps.", stringify!($cap)), &mut $config.$cap, usual.$cap);
+            $do
+        })+
+    };
+}
+
+fn write_sessions(config: &NodeConfig, line: &mut Line) {
+    match config.sessions {
+        SessionPolicy::Off => {}
+        SessionPolicy::Auto => _ = line.text("sessions", "auto"),
+        SessionPolicy::Require => _ = line.text("sessions", "require"),
+    }
+    let mut caps = config.session_caps;
+    session_caps!(caps, |name, field, usual| if *field != usual {
+        line.number(name, *field as u64);
+    });
+}
+
+fn read_sessions(object: Object<'_>, config: &mut NodeConfig) -> Result<(), BadRecord> {
+    config.sessions = match object.maybe("sessions")?.as_deref() {
+        None => SessionPolicy::Off,
+        Some("auto") => SessionPolicy::Auto,
+        Some("require") => SessionPolicy::Require,
+        Some(_) => return Err(BadRecord("has sessions that this program does not know")),
+    };
+    session_caps!(config.session_caps, |name, field, usual| *field =
+        if object.has(name) { object.number(name)? } else { usual });
     Ok(())
 }
 

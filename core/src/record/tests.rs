@@ -8,11 +8,11 @@ use std::vec::Vec;
 use super::{Capture, Lines, Recorded, RecordingEnd, Replay, ReplayError, pcapng, replay, replay_labelled, settings};
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{Encoding, Value, ValueBuf, Zone};
-use crate::node::{Command, Event, Node, NodeConfig, Ping, Reply, Require};
+use crate::node::{Command, Event, Node, NodeConfig, Ping, Reply, Require, SessionPolicy};
 use crate::record::line::Version;
 use crate::record::read::Object;
 use crate::time::{Duration, Instant, Now, Wall};
-use crate::{Commands, Datagrams, Did, Machine, Path, Seed};
+use crate::{Commands, Datagrams, Did, Machine, Path, Seed, session};
 
 fn at(millis: u64) -> Now {
     let wall = Wall::from_micros(1_736_942_400_000_000).saturating_add(Duration::from_millis(millis));
@@ -241,13 +241,23 @@ fn every_setting_is_recorded() {
     config.keep_last_rood = true;
     (config.pins.max_pins, config.pins.max_retired, config.require, config.durable) = (5, 6, Require::Signed, true);
     (config.caps.verifications, config.caps.changes, config.accept_older) = (7, 8, Duration::from_nanos(9));
+    config.sessions = SessionPolicy::Auto;
+    config.session_caps = session::Caps {
+        sessions: 1,
+        half_open: 2,
+        outgoing: 3,
+        stamps: 4,
+        handshakes_per_second: 5,
+        handshakes_per_source: 6,
+        cookies_per_second: 7,
+    };
     let text = settings::write(&config, Version::Two);
     let again = settings::read(Object::parse(&text).unwrap(), Version::Two).unwrap();
     assert_eq!(std::format!("{again:?}"), std::format!("{config:?}"));
     // Every field of the configuration is in it: each prints as `name: value`, and none may be missing from the text.
     let shown = std::format!("{config:?}");
     let fields = shown.matches(": ").count();
-    let structs = ["gate", "trust", "vouches", "pins", "replay", "caps"].len();
+    let structs = ["gate", "trust", "vouches", "pins", "replay", "caps", "session_caps"].len();
     // The secret is none of them.
     let fields = fields - 1;
     let object = text.matches("\":").count();

@@ -3,7 +3,7 @@
 use super::epoch::{Inner, sealed_len};
 use super::incarnation::Incarnation;
 use super::room::Sessions;
-use super::table::{AMPLIFICATION, NONE, Phase, Probe, Roaming, Session, news, owed};
+use super::table::{AMPLIFICATION, NONE, Phase, Probe, Roaming, Session, Since, news, owed};
 use super::timers::{KEEPALIVE, QUIET, REKEY_OTHERS};
 use super::wire::{Head, Kind};
 use super::{Claim, DEAD_AFTER, Down, HEAD_ROOM, Ingress, REJECT_AFTER, SealError, Sealed, SessionReject, wire};
@@ -35,6 +35,7 @@ impl Sessions {
             Kind::Init => self.on_init(now, path, &head, datagram, admit),
             Kind::Response => self.on_response(now, path, &head, datagram, admit),
             Kind::Final => self.on_final(now, path, &head, datagram),
+            Kind::Rest => self.on_rest(now, path, &head, datagram, admit),
             Kind::Cookie => self.on_cookie(now, path, &head, datagram),
         }
     }
@@ -51,7 +52,7 @@ impl Sessions {
         let wide = epoch.is_wide();
         let session = self.table.at_mut(slot).ok_or(SessionReject::Unknown)?;
         session.heard = now.mono;
-        session.awaiting = None;
+        session.awaiting = Since::NEVER;
         let key = session.key.ok_or(SessionReject::Unknown)?;
         if session.next == epoch_slot {
             let shown = session.shown.as_ref().map_or(Incarnation::NONE, |shown| shown.incarnation);
@@ -99,8 +100,8 @@ impl Sessions {
 
     /// Have something sent at some time, so that the other side is not left in doubt.
     fn owe_answer(&mut self, now: Instant, slot: u32) {
-        if let Some(session) = self.table.at_mut(slot).filter(|session| session.owing.is_none()) {
-            session.owing = Some(now);
+        if let Some(session) = self.table.at_mut(slot).filter(|session| session.owing == Since::NEVER) {
+            session.owing = Since::at(now);
             self.table.set_timer(slot, now + KEEPALIVE);
         }
     }
@@ -134,8 +135,8 @@ impl Sessions {
         let sealed = sealed?;
         let Some(session) = self.table.at_mut(slot) else { return Ok(sealed) };
         let current = session.current;
-        if session.awaiting.is_none() {
-            session.awaiting = Some(now.mono);
+        if session.awaiting == Since::NEVER {
+            session.awaiting = Since::at(now.mono);
             self.table.set_timer(slot, now.mono + super::timers::UNHEARD);
         }
         if let Some(epoch) = self.epochs.at(current) {
@@ -164,7 +165,7 @@ impl Sessions {
         }
         let len = self.epochs.at_mut(epoch).ok_or(SealError::NotReady)?.seal(inner, len, buf)?;
         let session = self.table.at_mut(slot).ok_or(SealError::Gone)?;
-        session.owing = None;
+        session.owing = Since::NEVER;
         session.owes &= !owed::NOTHING;
         session.count_sent(len);
         Ok(Sealed { path: session.path, len })

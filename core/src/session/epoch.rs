@@ -37,6 +37,7 @@ pub(super) struct Epoch {
     pub(super) session: u32,
     /// Whether the handshake was ours.
     pub(super) initiator: bool,
+    pub(super) suite: u8,
     /// Whether anything was opened with these keys.
     pub(super) heard: bool,
     pub(super) born: Instant,
@@ -77,11 +78,12 @@ impl Epoch {
         session: u32,
         keys: [CipherKey; 2],
         initiator: bool,
+        suite: u8,
         born: Instant,
     ) -> Self {
         let [send, receive] = keys;
         let (window, chain) = (Window::new(), Chain::default());
-        Self { index, peer_index, session, initiator, heard: false, born, send, receive, sent: 0, window, chain }
+        Self { index, peer_index, session, initiator, suite, heard: false, born, send, receive, sent: 0, window, chain }
     }
 
     /// Whether it holds memory for packets that are missing.

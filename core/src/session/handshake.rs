@@ -1,12 +1,16 @@
 //! What both sides of a handshake do.
 
+use alloc::boxed::Box;
+use alloc::vec;
+
 use super::epoch::{Epoch, Inner, sealed_len};
+use super::guard::put_macs;
 use super::payload::{WriteError, pattern_byte};
 use super::room::{Outgoing, Sessions};
-use super::table::{NONE, Phase, news, owed};
-use super::wire::{Head, MAC};
-use super::{Claim, ConnectError, SUITE, SessionReject};
-use crate::identity::PublicKey;
+use super::table::{NONE, Phase, Since, news, owed};
+use super::wire::{ANSWER_HEAD, Head, Kind, MAC};
+use super::{Claim, ConnectError, Ingress, SessionReject};
+use crate::identity::{MacKey, PublicKey};
 use crate::noise::{Finished, NoiseError, Pattern, X25519};
 use crate::path::Path;
 use crate::time::{Duration, Instant, Now};
@@ -41,12 +45,41 @@ pub(super) fn message(frame: &[u8], head: usize) -> Result<&[u8], SessionReject>
     frame.get(head..frame.len().saturating_sub(MACS)).ok_or(SessionReject::Frame)
 }
 
-pub(super) fn pattern_of(head: &Head) -> Result<Pattern, SessionReject> {
-    let known = [Pattern::Xx, Pattern::Ik].into_iter().find(|pattern| pattern_byte(*pattern) == head.pattern);
-    known.filter(|_| head.suite == SUITE).ok_or(SessionReject::Suite)
+/// A frame with the rest of what a message announced. It needs no second mac: who looks at it has looked at that message.
+pub(super) fn rest_frame(message: &Head, rest: &[u8], mac1: &MacKey) -> Box<[u8]> {
+    let mut packet = vec![0; ANSWER_HEAD + rest.len() + MACS];
+    Head { kind: Kind::Rest, ..*message }.write(&mut packet);
+    packet.iter_mut().skip(ANSWER_HEAD).zip(rest).for_each(|(to, from)| *to = *from);
+    put_macs(&mut packet, mac1, None);
+    packet.into()
 }
 
 impl Sessions {
+    /// The pattern of a frame in a suite that we speak.
+    pub(super) fn pattern_of(&self, head: &Head) -> Result<Pattern, SessionReject> {
+        let known = [Pattern::Xx, Pattern::Ik].into_iter().find(|pattern| pattern_byte(*pattern) == head.pattern);
+        known.filter(|_| self.limits.suites.takes(head.suite)).ok_or(SessionReject::Suite)
+    }
+
+    /// The rest of what a first or a second message announced.
+    pub(super) fn on_rest(
+        &mut self,
+        now: Now,
+        path: Path,
+        head: &Head,
+        datagram: &[u8],
+        admit: &mut Admit<'_>,
+    ) -> Result<Ingress, SessionReject> {
+        let pattern = self.pattern_of(head)?;
+        let (of_first, rest) = (head.receiver == 0, message(datagram, ANSWER_HEAD)?);
+        self.guard.check_mac1(datagram, !of_first || pattern == Pattern::Ik)?;
+        if of_first {
+            self.on_rest_of_first(now, path, head, rest, datagram.len())
+        } else {
+            self.on_rest_of_second(now, path, head, rest, admit)
+        }
+    }
+
     /// Whether there is room for one session more, and for what is to be remembered of it afterwards.
     pub(super) fn has_room(&mut self, now: Now, key: &PublicKey) -> bool {
         !self.table.slab.is_full()
@@ -61,9 +94,9 @@ impl Sessions {
         index: u32,
         peer_index: u32,
         keys: Finished<X25519>,
-        initiator: bool,
+        (initiator, suite): (bool, u8),
     ) -> Result<u32, SessionReject> {
-        let epoch = Epoch::new(index, peer_index, slot, [keys.send, keys.receive], initiator, now);
+        let epoch = Epoch::new(index, peer_index, slot, [keys.send, keys.receive], initiator, suite, now);
         self.epochs.insert(epoch).ok_or(SessionReject::Busy)
     }
 
@@ -92,7 +125,7 @@ impl Sessions {
             session.next = NONE;
         }
         (session.replaced, session.heard, session.confirmed) = (now, now, 0);
-        (session.awaiting, session.fresh, session.unproven) = (None, false, false);
+        (session.awaiting, session.fresh, session.unproven) = (Since::NEVER, false, false);
         if was_opening {
             session.phase = Phase::Up;
             session.initiator = initiator;

@@ -56,10 +56,10 @@ impl Incarnation {
         Self { counter: u64::from_be_bytes([c0, c1, c2, c3, c4, c5, c6, c7]), random }
     }
 
-    /// What is remembered of the random bytes; never 0.
-    fn tag(&self) -> u64 {
-        let [t0, t1, t2, t3, t4, t5, t6, t7, ..] = self.random;
-        u64::from_be_bytes([t0, t1, t2, t3, t4, t5, t6, t7]).max(1)
+    /// What peers remember of the random bytes: four of them, never 0.
+    fn tag(&self) -> u32 {
+        let [t0, t1, t2, t3, ..] = self.random;
+        u32::from_be_bytes([t0, t1, t2, t3]).max(1)
     }
 }
 
@@ -69,9 +69,9 @@ impl Incarnation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Known {
     counter: u64,
-    tag: u64,
+    tag: u32,
     /// The tag of the other one of a conflict; 0 without one.
-    other: u64,
+    other: u32,
 }
 
 /// What is to be made of a start that a peer showed.
@@ -87,7 +87,7 @@ pub(super) enum Verdict {
 
 impl Known {
     /// Length of the encoding, in bytes.
-    pub const LEN: usize = 24;
+    pub const LEN: usize = 16;
 
     /// Whether two nodes were heard that cannot be one, and none that was started later.
     #[must_use]
@@ -104,18 +104,19 @@ impl Known {
     /// For whoever stores it. This encoding does not change.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
-        let mut bytes = [0; Self::LEN];
-        let parts = [self.counter, self.tag, self.other];
-        bytes.chunks_exact_mut(8).zip(parts).for_each(|(to, part)| to.copy_from_slice(&part.to_be_bytes()));
-        bytes
+        let tags = u64::from(self.tag) << 32 | u64::from(self.other);
+        (u128::from(self.counter) << 64 | u128::from(tags)).to_be_bytes()
     }
 
     /// From [`to_bytes`](Self::to_bytes).
     #[must_use]
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
-        let (parts, _) = bytes.as_chunks();
-        let [counter, tag, other] = [0, 1, 2].map(|n| parts.get(n).map_or(0, |part| u64::from_be_bytes(*part)));
-        Self { counter, tag, other }
+        let [c0, c1, c2, c3, c4, c5, c6, c7, t0, t1, t2, t3, o0, o1, o2, o3] = *bytes;
+        Self {
+            counter: u64::from_be_bytes([c0, c1, c2, c3, c4, c5, c6, c7]),
+            tag: u32::from_be_bytes([t0, t1, t2, t3]),
+            other: u32::from_be_bytes([o0, o1, o2, o3]),
+        }
     }
 
     /// Judge a start that was shown by somebody who is alive and has the key.
@@ -251,6 +252,7 @@ mod tests {
         let bytes: [u8; 24] = core::array::from_fn(|n| u8::try_from(n).unwrap());
         let incarnation = Incarnation::from_bytes(&bytes);
         assert_eq!((incarnation.counter(), incarnation.to_bytes()), (0x0001_0203_0405_0607, bytes));
+        let bytes: [u8; 16] = core::array::from_fn(|n| u8::try_from(n).unwrap());
         assert_eq!(Known::from_bytes(&bytes).to_bytes(), bytes);
     }
 }

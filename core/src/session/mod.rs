@@ -6,6 +6,7 @@
 //!   one ChaCha20-Poly1305, in place. Keys are renewed after two minutes or 2³² packets, not used after three, and gone when the session is.
 //! - **A session is with a key, not with an address.** Static X25519 keys are bound to Ed25519 identities by a strictly verified
 //!   signature over the handshake; the caller decides which key may speak under which name ([`Claim`]), each time.
+//! - **Two suites**, of which two nodes use the better one that both speak ([`Suites`]): suite 2 adds ML-KEM-768, so that what is recorded today stays closed. Every datagram of a handshake fits 1,200 bytes.
 //! - **Who has no valid key hears nothing.** The first message names its sender, provably, in both patterns; who is not let in gets no byte and leaves nothing in memory but counters.
 //!   Only under load, who knows our key or name hears a cookie: shorter than what it sent, and without memory of it.
 //! - **Nothing is taken twice**: packets by a window of 2,048 counters, first messages by a [`Stamp`] that rises per peer and survives restarts
@@ -24,15 +25,18 @@
 //!
 //! ```
 //! use sluis_core::identity::SecretKey;
-//! use sluis_core::session::{Config, HEAD_ROOM, Ingress, News, Peer, Sessions, sealed_len};
+//! use sluis_core::session::{Config, HEAD_ROOM, Ingress, News, Peer, Sessions, Suites, sealed_len};
 //! use sluis_core::{Did, Instant, Now, Path, Seed, Wall};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let now = Now::new(Instant::ZERO, Wall::from_micros(1_736_942_400_000_000));
 //! let key = |n| SecretKey::generate(&mut Seed::from_u64(n).fork("key")); // in production: a seed of the system's
 //! let (hub_key, sensor_key) = (key(1).public(), key(2).public());
-//! let mut hub = Sessions::new(Config::new(Did::new("jis:home:hub")?, key(1)), &Seed::from_u64(3))?;
-//! let mut sensor = Sessions::new(Config::new(Did::new("jis:home:sensor")?, key(2)), &Seed::from_u64(4))?;
+//! let [mut of_hub, mut of_sensor] = [("jis:home:hub", 1), ("jis:home:sensor", 2)].map(|(did, n)| Config::new(Did::new(did).unwrap(), key(n)));
+//! // Early data is a matter of suite 1; in suite 2 the question follows when the session is up.
+//! (of_hub.suites, of_sensor.suites) = (Suites::One, Suites::One);
+//! let mut hub = Sessions::new(of_hub, &Seed::from_u64(3))?;
+//! let mut sensor = Sessions::new(of_sensor, &Seed::from_u64(4))?;
 //! let (at_hub, at_sensor) = (Path::to("192.0.2.1:7150".parse()?), Path::to("192.0.2.2:7150".parse()?));
 //!
 //! // The sensor has pinned the hub's key: what it asks rides in the first message.
@@ -80,11 +84,13 @@ mod guard;
 mod handshake;
 mod incarnation;
 mod initiator;
+mod kem;
 mod payload;
 mod pending;
 mod responder;
 mod room;
 mod stamp;
+mod suite;
 mod table;
 mod timers;
 mod wheel;
@@ -99,6 +105,7 @@ pub use incarnation::{Incarnation, Known};
 pub use payload::max_early;
 pub use room::Sessions;
 pub use stamp::Stamp;
+pub use suite::{SUITE, SUITE_HYBRID, Suites};
 pub use wire::is_session_frame;
 
 use crate::identity::{PublicKey, SecretKey, Signer};
@@ -108,8 +115,6 @@ use crate::table::SlotId;
 use crate::time::Duration;
 use crate::{Did, DidError};
 
-/// The suite of all that is written here: X25519, ChaCha20-Poly1305, SHA-256, Ed25519.
-pub const SUITE: u8 = 1;
 /// How many bytes [`Sessions::seal`] needs in front of a body.
 pub const HEAD_ROOM: usize = wire::DATA_HEAD + INNER_HEAD;
 /// The longest body of a packet, in bytes: with all that is added it is a datagram over IPv4.
@@ -197,6 +202,8 @@ pub struct Config {
     pub identity: Arc<dyn Signer + Send + Sync>,
     /// Our static key.
     pub statics: X25519Secret,
+    /// Which suites we speak.
+    pub suites: Suites,
     /// Most of everything.
     pub caps: Caps,
     /// Keys are renewed when they are used at this age. Default and most: 2 minutes.
@@ -218,7 +225,8 @@ impl Config {
     #[must_use]
     pub fn with_signer(did: Did, identity: Arc<dyn Signer + Send + Sync>, statics: X25519Secret) -> Self {
         let (rekey_after, rekey_after_packets) = (Duration::from_secs(120), 1 << 32);
-        Self { did, identity, statics, caps: Caps::default(), rekey_after, rekey_after_packets }
+        let (suites, caps) = (Suites::default(), Caps::default());
+        Self { did, identity, statics, suites, caps, rekey_after, rekey_after_packets }
     }
 }
 
@@ -237,8 +245,8 @@ impl fmt::Debug for Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A cap is 0.
-    #[error("every cap of sessions must be at least 1")]
+    /// A cap is 0, or that of messages to be sent is 1 and does not hold the two datagrams of one of suite 2.
+    #[error("every cap of sessions must be at least 1, and that of messages that wait to be sent 2")]
     Cap,
     /// Keys would be renewed too late or all the time.
     #[error("keys are renewed after 1 second to 2 minutes, and 1 to 2^32 packets")]
@@ -473,7 +481,7 @@ pub enum SessionReject {
     /// Not a frame of a session, or not of the length that its kind has.
     #[error("frame")]
     Frame,
-    /// A suite or a pattern that we do not speak.
+    /// A suite or a pattern that we do not speak, or a suite that is not the best that both speak.
     #[error("suite")]
     Suite,
     /// Its sender does not know us.

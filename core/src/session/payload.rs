@@ -3,9 +3,10 @@
 use sha2::{Digest as _, Sha256};
 
 use super::incarnation::Incarnation;
+use super::kem::ANNOUNCED;
 use super::stamp::Stamp;
 use super::wire::{BLOCK, Kind};
-use super::{SUITE, SessionReject};
+use super::{SUITE_HYBRID, SessionReject};
 use crate::check_did;
 use crate::identity::{PublicKey, SignError, Signature, Signer};
 use crate::noise::{NoiseError, Pattern};
@@ -18,13 +19,17 @@ const OFFER: usize = SIGNATURE + 8 + 32 + Incarnation::LEN + 1 + 1 + 2 + 2;
 const FRESH: u8 = 1;
 /// The longest payload of a first message: the frame then fits 1,200 bytes, which every path carries that carries QUIC.
 const LONGEST_OFFER: usize = 1024;
-/// Of a second message: signature, key, incarnation, suite.
+/// Of a second message: signature, key, incarnation, suite; what suite 2 announces follows.
 const ANSWER: usize = SIGNATURE + 32 + Incarnation::LEN + 1;
 /// Room for any payload and the rest of a message of Noise.
 pub(super) const SCRATCH: usize = 1232;
 
 /// Length of the payload of a second message, in bytes.
-pub(super) const ANSWER_LEN: usize = ANSWER.next_multiple_of(BLOCK);
+pub(super) const fn answer_len(suite: u8) -> usize {
+    let announced = if suite == SUITE_HYBRID { ANNOUNCED } else { 0 };
+    (ANSWER + announced).next_multiple_of(BLOCK)
+}
+
 /// Length of the payload of a third message: a signature.
 pub(super) const FINAL_LEN: usize = SIGNATURE;
 
@@ -55,7 +60,10 @@ pub(super) struct Offer<'a> {
     pub(super) incarnation: Incarnation,
     /// The sender has no keys of a session with us: none yet, or none any more.
     pub(super) fresh: bool,
+    /// The best suite that the sender speaks.
+    pub(super) best: u8,
     pub(super) did: &'a str,
+    /// Early data; in suite 2 what is announced of a key.
     pub(super) early: &'a [u8],
 }
 
@@ -72,7 +80,7 @@ impl<'a> Offer<'a> {
             &stamp,
             self.key.as_bytes(),
             &self.incarnation.to_bytes(),
-            &[SUITE, if self.fresh { FRESH } else { 0 }],
+            &[self.best, if self.fresh { FRESH } else { 0 }],
             &lens[0],
             self.did.as_bytes(),
             &lens[1],
@@ -95,7 +103,7 @@ impl<'a> Offer<'a> {
         let (stamp, rest) = rest.split_first_chunk()?;
         let (key, rest) = rest.split_first_chunk::<32>()?;
         let (incarnation, rest) = rest.split_first_chunk()?;
-        let (&[_suite, flags], rest) = rest.split_first_chunk()?;
+        let (&[best, flags], rest) = rest.split_first_chunk()?;
         let (did, rest) = text(rest)?;
         let (early, padding) = text(rest)?;
         let did = core::str::from_utf8(did).ok().filter(|did| check_did(did).is_ok())?;
@@ -105,7 +113,7 @@ impl<'a> Offer<'a> {
         }
         let stamp = Stamp::from_micros(u64::from_be_bytes(*stamp));
         let (incarnation, fresh) = (Incarnation::from_bytes(incarnation), flags & FRESH != 0);
-        Some(Self { stamp, key, incarnation, fresh, did, early })
+        Some(Self { stamp, key, incarnation, fresh, best, did, early })
     }
 }
 
@@ -116,25 +124,31 @@ fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// What a second message says.
-pub(super) struct Answer {
+pub(super) struct Answer<'a> {
     pub(super) key: PublicKey,
     pub(super) incarnation: Incarnation,
+    /// The best suite that the sender speaks.
+    pub(super) best: u8,
+    /// What is announced of a ciphertext; nothing in suite 1.
+    pub(super) announced: &'a [u8],
 }
 
-impl Answer {
-    /// Write all but the signature; `out` is [`ANSWER_LEN`] long.
+impl<'a> Answer<'a> {
+    /// Write all but the signature; `out` is [`answer_len`] long.
     pub(super) fn write(&self, out: &mut [u8]) {
         let incarnation = self.incarnation.to_bytes();
-        let parts: [&[u8]; 3] = [self.key.as_bytes(), &incarnation, &[SUITE]];
+        let parts: [&[u8]; 4] = [self.key.as_bytes(), &incarnation, &[self.best], self.announced];
         let said = parts.into_iter().flatten().copied().chain(core::iter::repeat(0));
         out.iter_mut().skip(SIGNATURE).zip(said).for_each(|(to, from)| *to = from);
     }
 
-    pub(super) fn read(payload: &[u8]) -> Option<Self> {
+    pub(super) fn read(payload: &'a [u8], suite: u8) -> Option<Self> {
         let (key, rest) = payload.get(SIGNATURE..)?.split_first_chunk::<32>()?;
-        let incarnation = Incarnation::from_bytes(rest.first_chunk()?);
-        let key = PublicKey::from_bytes(*key).ok().filter(|_| payload.len() == ANSWER_LEN)?;
-        Some(Self { key, incarnation })
+        let (incarnation, rest) = rest.split_first_chunk()?;
+        let (best, rest) = rest.split_first()?;
+        let announced = if suite == SUITE_HYBRID { rest.get(..ANNOUNCED)? } else { &[] };
+        let key = PublicKey::from_bytes(*key).ok().filter(|_| payload.len() == answer_len(suite))?;
+        Some(Self { key, incarnation: Incarnation::from_bytes(incarnation), best: *best, announced })
     }
 }
 
@@ -182,9 +196,9 @@ pub(super) fn verify(
 
 /// What both sides must agree on before the first message: this protocol, its version and suite, the pattern, and whom the first message is for. (Who it is from
 /// stands in its payload, of which the next messages are made as well.)
-pub(super) fn prologue(pattern: Pattern, responder: &str) -> ([u8; 320], usize) {
+pub(super) fn prologue(suite: u8, pattern: Pattern, responder: &str) -> ([u8; 320], usize) {
     let mut text = [0; 320];
-    let parts: [&[u8]; 3] = [b"sluis session 1\0", &[SUITE, pattern_byte(pattern)], responder.as_bytes()];
+    let parts: [&[u8]; 3] = [b"sluis session 1\0", &[suite, pattern_byte(pattern)], responder.as_bytes()];
     let len = parts.iter().map(|part| part.len()).sum::<usize>().min(text.len());
     text.iter_mut().zip(parts.into_iter().flatten()).for_each(|(to, from)| *to = *from);
     (text, len)

@@ -2,8 +2,10 @@
 
 use alloc::boxed::Box;
 
+use super::SUITE;
 use super::guard::Tag;
 use super::incarnation::Incarnation;
+use super::kem::{Announced, KemSecret};
 use super::stamp::Stamp;
 use super::table::NONE;
 use crate::identity::PublicKey;
@@ -17,7 +19,7 @@ struct ByNumber;
 /// The list of those of others, oldest first.
 struct ByAge;
 
-/// Who began a handshake by XX and has yet to prove its static key.
+/// Who began a handshake, and has yet to send the rest of its first message or to prove its static key.
 pub(super) struct Claim {
     pub(super) did: Box<str>,
     pub(super) key: PublicKey,
@@ -26,6 +28,21 @@ pub(super) struct Claim {
     pub(super) incarnation: Incarnation,
     pub(super) path: Path,
     pub(super) peer_index: u32,
+    /// It has no keys of a session with us.
+    pub(super) fresh: bool,
+    /// How many bytes came.
+    pub(super) received: usize,
+    /// Of suite 2, until the rest has come.
+    pub(super) announced: Option<Announced>,
+}
+
+/// A second message to a handshake of ours, of which the rest has yet to come.
+pub(super) struct Answered {
+    pub(super) noise: Handshake<X25519>,
+    pub(super) key: PublicKey,
+    pub(super) incarnation: Incarnation,
+    pub(super) peer_index: u32,
+    pub(super) announced: Option<Announced>,
 }
 
 /// A handshake.
@@ -36,6 +53,10 @@ pub(super) struct Half {
     /// Nothing once all messages are done and the last is only repeated.
     pub(super) noise: Option<Handshake<X25519>>,
     pub(super) pattern: Pattern,
+    pub(super) suite: u8,
+    /// Our secret in suite 2.
+    pub(super) kem: Option<Box<KemSecret>>,
+    pub(super) answered: Option<Box<Answered>>,
     /// Of the first message that was sent last.
     pub(super) mac1: Tag,
     pub(super) cookie: Option<Tag>,
@@ -59,6 +80,9 @@ impl Half {
             session,
             noise: None,
             pattern: Pattern::Xx,
+            suite: SUITE,
+            kem: None,
+            answered: None,
             mac1: Tag::default(),
             cookie: None,
             cookies: 0,

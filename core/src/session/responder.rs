@@ -4,8 +4,9 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use super::guard::{Receiver, put_macs};
-use super::handshake::{Admit, MACS, message, pattern_of};
-use super::payload::{ANSWER_LEN, Answer, FINAL_LEN, Offer, SCRATCH, pattern_byte, prologue, sign, verify};
+use super::handshake::{Admit, MACS, message, rest_frame};
+use super::kem::{Announced, Shared, announce, encapsulate};
+use super::payload::{Answer, FINAL_LEN, Offer, SCRATCH, answer_len, pattern_byte, prologue, sign, verify};
 use super::pending::{Claim as PendingClaim, Half};
 use super::room::{Outgoing, Sessions};
 use super::table::{NONE, Session, news};
@@ -18,14 +19,6 @@ use crate::time::{Duration, Now};
 
 /// A first message that crosses one of ours this young gives way to it, where ours is of the lower key.
 const CROSSING: Duration = Duration::from_secs(4);
-/// Where a first message came from, and how its sender wants to be answered.
-#[derive(Clone, Copy)]
-struct Sender {
-    path: Path,
-    index: u32,
-    len: usize,
-}
-
 impl Sessions {
     /// A first message.
     pub(super) fn on_init(
@@ -36,7 +29,7 @@ impl Sessions {
         datagram: &mut [u8],
         admit: &mut Admit<'_>,
     ) -> Result<Ingress, SessionReject> {
-        let pattern = pattern_of(head)?;
+        let pattern = self.pattern_of(head)?;
         let by_key = pattern == Pattern::Ik;
         self.guard.check_mac1(datagram, by_key)?;
         self.guard.admit(now.mono, &path, datagram, by_key).map_err(|(why, reply)| {
@@ -51,7 +44,7 @@ impl Sessions {
             return Err(SessionReject::Busy);
         }
         let mut payload = [0; SCRATCH];
-        let (noise, len) = self.read_init(pattern, message(datagram, INIT_HEAD)?, &mut payload)?;
+        let (noise, len) = self.read_init((head.suite, pattern), message(datagram, INIT_HEAD)?, &mut payload)?;
         let payload = payload.get(..len).unwrap_or_default();
         let offer = Offer::read(payload).ok_or(SessionReject::Handshake)?;
         let peer = self.stamps.peer(offer.did, offer.key.as_bytes());
@@ -65,6 +58,13 @@ impl Sessions {
             return Err(SessionReject::Stamp);
         }
         verify(&offer.key, (Kind::Init, pattern), noise.binding(), payload)?;
+        if !self.limits.suites.agrees(head.suite, offer.best) {
+            return Err(SessionReject::Suite);
+        }
+        let announced = match head.suite {
+            SUITE => None,
+            _ => Some(Announced::read(offer.early).ok_or(SessionReject::Handshake)?),
+        };
         if !admit(&Claim { did: offer.did, key: offer.key, path, answers: false }) {
             return Err(SessionReject::Key);
         }
@@ -75,16 +75,29 @@ impl Sessions {
             self.set_stamp(slot, &offer);
             self.settle_crossing(now, slot, &offer)?;
         }
-        let from = Sender { path, index: head.sender, len: datagram.len() };
-        if pattern == Pattern::Xx {
-            self.answer_xx(now, from, noise, &offer, existing)?;
+        let claim = PendingClaim {
+            did: offer.did.into(),
+            key: offer.key,
+            peer,
+            stamp: offer.stamp,
+            incarnation: offer.incarnation,
+            path,
+            peer_index: head.sender,
+            fresh: offer.fresh,
+            received: datagram.len(),
+            announced,
+        };
+        let index = self.fresh_index();
+        if claim.announced.is_some() {
+            self.wait(now, (head.suite, pattern), index, noise, claim)?;
             return Ok(Ingress::Nothing);
         }
-        let session = self.answer_ik(now, from, noise, &offer, existing)?;
-        let body = HEAD_ROOM..HEAD_ROOM + offer.early.len();
+        let session = self.answer_claim(now, (SUITE, pattern), index, noise, claim, None)?;
+        let Some(session) = session else { return Ok(Ingress::Nothing) };
         // Who may be one of two with one key is not heard before it is known to be alive, and then not at all.
         let heard = self.table.live(session).and_then(|slot| self.table.at(slot));
         let heard = heard.is_some_and(|session| !session.excludes(&offer.incarnation));
+        let body = HEAD_ROOM..HEAD_ROOM + offer.early.len();
         match datagram.get_mut(body.clone()) {
             Some(room) if heard && !offer.early.is_empty() => {
                 room.copy_from_slice(offer.early);
@@ -94,13 +107,47 @@ impl Sessions {
         }
     }
 
+    /// The rest of a first message: an encapsulation key. Whom it is from is known and let in, and holds a place among handshakes.
+    pub(super) fn on_rest_of_first(
+        &mut self,
+        now: Now,
+        path: Path,
+        head: &Head,
+        rest: &[u8],
+        len: usize,
+    ) -> Result<Ingress, SessionReject> {
+        let is_it = |claim: &PendingClaim| {
+            claim.announced.is_some() && claim.peer_index == head.sender && claim.path.same_remote(&path)
+        };
+        let half_slot = self.halves.of(is_it).ok_or(SessionReject::Unknown)?;
+        let half = self.halves.at(half_slot).ok_or(SessionReject::Unknown)?;
+        let claim = half.claim.as_deref().ok_or(SessionReject::Unknown)?;
+        let announced = claim.announced.as_ref().ok_or(SessionReject::Unknown)?;
+        if (half.suite, pattern_byte(half.pattern)) != (head.suite, head.pattern) {
+            return Err(SessionReject::Unknown);
+        }
+        let kem_key = announced.with(rest).ok_or(SessionReject::Handshake)?;
+        let (key, is_new) = (claim.key, self.table.find(&claim.did, Some(&claim.key)).is_none());
+        if self.outgoing.len() + 2 > self.limits.outgoing || (is_new && !self.has_room(now, &key)) {
+            return Err(SessionReject::Busy);
+        }
+        let (ciphertext, shared) = encapsulate(&kem_key, &mut self.rng).ok_or(SessionReject::Handshake)?;
+        let half = self.halves.remove(half_slot).ok_or(SessionReject::Unknown)?;
+        let (mut noise, mut claim) = half.noise.zip(half.claim).ok_or(SessionReject::Unknown)?;
+        noise.mix(&kem_key, None);
+        claim.announced = None;
+        claim.received += len;
+        self.answer_claim(now, (half.suite, half.pattern), half.index, noise, *claim, Some((&ciphertext, &shared)))?;
+        Ok(Ingress::Nothing)
+    }
+
     fn read_init(
         &mut self,
-        pattern: Pattern,
+        (suite, pattern): (u8, Pattern),
         message: &[u8],
         payload: &mut [u8],
     ) -> Result<(Handshake<X25519>, usize), SessionReject> {
-        let (prologue, len) = prologue(pattern, self.local.did.as_str());
+        let (prologue, len) = prologue(suite, pattern, self.local.did.as_str());
         let ephemeral = X25519::generate(&mut self.rng);
         let prologue = prologue.get(..len).unwrap_or_default();
         let mut noise = Handshake::responder(pattern, prologue, &self.local.statics, ephemeral);
@@ -131,99 +178,120 @@ impl Sessions {
         Ok(())
     }
 
-    /// The second and last message of IK: from now on there are keys, which the other side is to use first.
+    /// Write the second message. With IK it is the last one, and there is a session.
+    fn answer_claim(
+        &mut self,
+        now: Now,
+        (suite, pattern): (u8, Pattern),
+        index: u32,
+        mut noise: Handshake<X25519>,
+        claim: PendingClaim,
+        kem: Option<(&[u8], &Shared)>,
+    ) -> Result<Option<SessionId>, SessionReject> {
+        let (path, numbers) = (claim.path, (index, claim.peer_index));
+        let ciphertext = kem.map(|(ciphertext, _)| ciphertext);
+        let packets = self.answer(&mut noise, (suite, pattern), numbers, &claim.key, ciphertext)?;
+        if let Some((ciphertext, shared)) = kem {
+            noise.mix(ciphertext, Some(shared));
+        }
+        let sent = packets.iter().flatten().map(|packet| packet.len()).sum();
+        let session = if pattern == Pattern::Ik {
+            Some(self.answer_ik(now, (suite, index), &noise, &claim, sent)?)
+        } else {
+            self.wait(now, (suite, pattern), index, noise, claim)?;
+            None
+        };
+        self.outgoing.extend(packets.into_iter().flatten().map(|packet| Outgoing { path, packet }));
+        Ok(session)
+    }
+
+    /// From now on there are keys, which the other side is to use first.
     fn answer_ik(
         &mut self,
         now: Now,
-        from: Sender,
-        mut noise: Handshake<X25519>,
-        offer: &Offer<'_>,
-        existing: Option<u32>,
+        (suite, index): (u8, u32),
+        noise: &Handshake<X25519>,
+        claim: &PendingClaim,
+        sent: usize,
     ) -> Result<SessionId, SessionReject> {
-        let index = self.fresh_index();
-        let packet = self.answer(&mut noise, Pattern::Ik, index, from.index, &offer.key)?;
         let keys = noise.finish().map_err(|_| SessionReject::Handshake)?;
-        let slot = match existing {
+        let slot = match self.table.find(&claim.did, Some(&claim.key)) {
             Some(slot) => slot,
-            None => self.insert_theirs(now, from.path, offer.did, offer.key, offer.stamp)?,
+            None => self.insert_theirs(now, claim.path, &claim.did, claim.key, claim.stamp)?,
         };
         let session = self.table.at_mut(slot).ok_or(SessionReject::Busy)?;
         session.set_statics(keys.remote);
         session.replaced = now.mono;
-        session.set_shown(offer.incarnation);
-        if (offer.fresh && !session.excludes(&offer.incarnation)) || session.current == NONE {
-            (session.fresh, session.unproven, session.path) = (true, true, from.path);
-            [session.received, session.sent] =
-                [from.len, packet.len()].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
+        session.set_shown(claim.incarnation);
+        if (claim.fresh && !session.excludes(&claim.incarnation)) || session.current == NONE {
+            (session.fresh, session.unproven, session.path) = (true, true, claim.path);
+            [session.received, session.sent] = [claim.received, sent].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
         }
         let before = core::mem::replace(&mut session.next, NONE);
         self.epochs.remove(before);
-        let next = self.add_epoch(now.mono, slot, index, from.index, keys, false)?;
+        let next = self.add_epoch(now.mono, slot, index, claim.peer_index, keys, (false, suite))?;
         if let Some(session) = self.table.at_mut(slot) {
             session.next = next;
         }
         self.table.set_timer(slot, now.mono + super::timers::HALF_OPEN);
-        self.outgoing.push_back(Outgoing { path: from.path, packet });
         self.table.id(slot).ok_or(SessionReject::Busy)
     }
 
-    /// The second message of XX: the third is waited for.
-    fn answer_xx(
+    /// The next message is waited for: the rest of the first, or the third of XX.
+    fn wait(
         &mut self,
         now: Now,
-        from: Sender,
-        mut noise: Handshake<X25519>,
-        offer: &Offer<'_>,
-        existing: Option<u32>,
+        (suite, pattern): (u8, Pattern),
+        index: u32,
+        noise: Handshake<X25519>,
+        claim: PendingClaim,
     ) -> Result<(), SessionReject> {
-        let index = self.fresh_index();
-        let packet = self.answer(&mut noise, Pattern::Xx, index, from.index, &offer.key)?;
-        let peer = self.stamps.peer(offer.did, offer.key.as_bytes());
+        let (peer, stamp) = (claim.peer, claim.stamp);
+        let is_new = self.table.find(&claim.did, Some(&claim.key)).is_none();
         // One that waits already was not heard: it goes.
         if let Some(before) = self.halves.of(|claim| claim.peer == peer) {
             self.halves.remove(before);
         }
         let mut half = Half::new(index, NONE, now.mono);
-        half.noise = Some(noise);
-        half.claim = Some(Box::new(PendingClaim {
-            did: offer.did.into(),
-            key: offer.key,
-            peer,
-            stamp: offer.stamp,
-            incarnation: offer.incarnation,
-            path: from.path,
-            peer_index: from.index,
-        }));
+        (half.suite, half.pattern, half.noise, half.claim) = (suite, pattern, Some(noise), Some(Box::new(claim)));
         self.halves.insert(half).ok_or(SessionReject::Busy)?;
-        if existing.is_none() {
-            self.stamps.put(peer, offer.stamp, Default::default());
+        if is_new {
+            self.stamps.put(peer, stamp, Default::default());
         }
-        self.outgoing.push_back(Outgoing { path: from.path, packet });
         Ok(())
     }
 
-    /// Write a second message.
+    /// Write a second message, and what of it does not fit into its datagram.
     fn answer(
         &self,
         noise: &mut Handshake<X25519>,
-        pattern: Pattern,
-        sender: u32,
-        receiver: u32,
+        (suite, pattern): (u8, Pattern),
+        (sender, receiver): (u32, u32),
         to: &PublicKey,
-    ) -> Result<Box<[u8]>, SessionReject> {
-        let identity = &*self.local.identity;
-        let head =
-            Head { kind: Kind::Response, suite: SUITE, pattern: pattern_byte(pattern), sender, receiver, counter: 0 };
-        let len = noise.message_len(ANSWER_LEN).ok_or(SessionReject::Handshake)?;
+        ciphertext: Option<&[u8]>,
+    ) -> Result<[Option<Box<[u8]>>; 2], SessionReject> {
+        let local = &self.local;
+        let head = Head { kind: Kind::Response, suite, pattern: pattern_byte(pattern), sender, receiver, counter: 0 };
+        let announced = ciphertext.map(announce);
+        let answer = Answer {
+            key: local.public,
+            incarnation: local.incarnation,
+            best: self.limits.suites.best(),
+            announced: announced.as_ref().map_or(&[], |(announced, _)| announced),
+        };
+        let payload_len = answer_len(suite);
+        let len = noise.message_len(payload_len).ok_or(SessionReject::Handshake)?;
         let mut packet = vec![0; ANSWER_HEAD + len + MACS];
         head.write(&mut packet);
         let room = packet.get_mut(ANSWER_HEAD..ANSWER_HEAD + len).unwrap_or_default();
-        noise.write_with(&self.local.statics, ANSWER_LEN, room, |binding, payload| {
-            Answer { key: self.local.public, incarnation: self.local.incarnation }.write(payload);
-            sign(identity, (Kind::Response, pattern), binding, payload)
+        noise.write_with(&local.statics, payload_len, room, |binding, payload| {
+            answer.write(payload);
+            sign(&*local.identity, (Kind::Response, pattern), binding, payload)
         })?;
-        put_macs(&mut packet, &Receiver::Key(to).mac1(), None);
-        Ok(packet.into())
+        let receiver = Receiver::Key(to).mac1();
+        put_macs(&mut packet, &receiver, None);
+        let rest = announced.map(|(_, rest)| rest_frame(&head, rest, &receiver));
+        Ok([Some(packet.into()), rest])
     }
 
     /// The third message of XX.
@@ -234,12 +302,12 @@ impl Sessions {
         head: &Head,
         datagram: &[u8],
     ) -> Result<Ingress, SessionReject> {
-        if pattern_of(head)? != Pattern::Xx {
+        if self.pattern_of(head)? != Pattern::Xx {
             return Err(SessionReject::Suite);
         }
         self.guard.check_mac1(datagram, true)?;
         let half_slot = self.halves.find(head.receiver).ok_or(SessionReject::Unknown)?;
-        let half = self.halves.at(half_slot).ok_or(SessionReject::Unknown)?;
+        let half = self.halves.at(half_slot).filter(|half| half.suite == head.suite).ok_or(SessionReject::Unknown)?;
         let claim = half.claim.as_deref().ok_or(SessionReject::Unknown)?;
         if !claim.path.same_remote(&path) || claim.peer_index != head.sender {
             return Err(SessionReject::Path);
@@ -262,7 +330,7 @@ impl Sessions {
             None => self.insert_theirs(now, path, &claim.did, claim.key, claim.stamp)?,
         };
         self.learn(slot, claim.key, &keys, Pattern::Xx);
-        let epoch = self.add_epoch(now.mono, slot, half.index, claim.peer_index, keys, false)?;
+        let epoch = self.add_epoch(now.mono, slot, half.index, claim.peer_index, keys, (false, half.suite))?;
         self.settle_incarnation(slot, epoch, path, &claim.incarnation)?;
         if let Some(session) = self.table.at_mut(slot) {
             // It could not be written without the message that went there.

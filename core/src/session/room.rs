@@ -13,7 +13,7 @@ use super::stamp::Stamps;
 use super::table::{NONE, Phase, Session, Table, news};
 use super::{
     Claim, Config, ConfigError, ConnectError, Connected, Down, Event, Ingress, News, Peer, Route, SealError, Sealed,
-    SessionId, SessionReject, Stamp, max_early,
+    SessionId, SessionReject, Stamp, Suites, max_early,
 };
 use crate::identity::{PublicKey, Signer};
 use crate::machine::Transmit;
@@ -78,6 +78,7 @@ pub(super) struct Outgoing {
 pub(super) struct Limits {
     pub(super) half_open: usize,
     pub(super) outgoing: usize,
+    pub(super) suites: Suites,
     pub(super) rekey_after: Duration,
     pub(super) rekey_after_packets: u64,
 }
@@ -110,7 +111,7 @@ impl Sessions {
         let caps = config.caps;
         let numbers = [caps.sessions, caps.half_open, caps.outgoing, caps.stamps];
         let rates = [caps.handshakes_per_second, u32::from(caps.handshakes_per_source), caps.cookies_per_second];
-        if numbers.contains(&0) || rates.contains(&0) {
+        if numbers.contains(&0) || rates.contains(&0) || (caps.outgoing < 2 && config.suites != Suites::One) {
             return Err(ConfigError::Cap);
         }
         let ages = Duration::from_secs(1)..=Duration::from_secs(120);
@@ -123,6 +124,7 @@ impl Sessions {
         let limits = Limits {
             half_open: caps.half_open,
             outgoing: caps.outgoing,
+            suites: config.suites,
             rekey_after: config.rekey_after,
             rekey_after_packets: config.rekey_after_packets,
         };
@@ -152,7 +154,7 @@ impl Sessions {
         })
     }
 
-    /// Begin a session, or find the one that there is. Early data rides in the first message where the key is known; it goes out again with each attempt.
+    /// Begin a session, or find the one that there is. Early data rides in the first message where the key is known and only [suite 1](Suites::One) is spoken; it goes out again with each attempt.
     ///
     /// The handshake goes on by itself; its outcome is [`News::Up`] or [`News::Down`].
     ///
@@ -195,7 +197,7 @@ impl Sessions {
         }
         let slot = self.table.insert(session).ok_or(ConnectError::Busy)?;
         // Nor does it go out later, when the key is known: the caller is told that it does not.
-        let early = if peer.key.is_some() { early } else { &[] };
+        let early = if peer.key.is_some() && self.limits.suites == Suites::One { early } else { &[] };
         if let Err(why) = self.begin(now, slot, early) {
             self.end(slot, None);
             return Err(why);
@@ -351,6 +353,14 @@ impl Sessions {
         Some((&session.did, session.key, session.path))
     }
 
+    /// The suite of the keys that there are: [`SUITE`](super::SUITE) or [`SUITE_HYBRID`](super::SUITE_HYBRID).
+    #[must_use]
+    pub fn suite(&self, id: SessionId) -> Option<u8> {
+        let session = self.table.at(self.table.live(id)?)?;
+        let epoch = self.epochs.at(session.current).or_else(|| self.epochs.at(session.next))?;
+        Some(epoch.suite)
+    }
+
     /// The static key of the other side, once it is known: for [`Peer::statics`] after a restart, where it is not the usual one.
     #[must_use]
     pub fn statics(&self, id: SessionId) -> Option<crate::noise::X25519Public> {
@@ -426,7 +436,8 @@ impl Sessions {
         loop {
             #[allow(clippy::cast_possible_truncation, reason = "half of it is random, too")]
             let index = self.rng.u64() as u32;
-            if self.epochs.find(index).is_none() && self.halves.find(index).is_none() {
+            // 0 is nobody's: a frame to it is for who has not given a number yet.
+            if index != 0 && self.epochs.find(index).is_none() && self.halves.find(index).is_none() {
                 return index;
             }
         }

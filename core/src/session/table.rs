@@ -11,7 +11,7 @@ use crate::noise::X25519Public;
 use crate::path::Path;
 use crate::seed::SipKey;
 use crate::table::{Chain, Chained, Heap, Index, Link, Linked, List, Slab};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// Bytes that go to an unproven address, for each that came from there.
 pub(super) const AMPLIFICATION: usize = 3;
@@ -89,6 +89,22 @@ pub(super) struct Roaming {
     pub(super) from: Option<Path>,
 }
 
+/// A moment or none, in the eight bytes of a moment: nanoseconds since the origin, plus one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Since(u64);
+
+impl Since {
+    pub(super) const NEVER: Self = Self(0);
+
+    pub(super) const fn at(now: Instant) -> Self {
+        Self(now.as_nanos().saturating_add(1))
+    }
+
+    pub(super) fn get(self) -> Option<Instant> {
+        self.0.checked_sub(1).map(|nanos| Instant::ZERO + Duration::from_nanos(nanos))
+    }
+}
+
 /// What only sessions have whose other side shows a start that is not judged yet, or showed one that excludes another.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
@@ -125,9 +141,9 @@ pub(super) struct Session {
     pub(super) shown: Option<Box<Shown>>,
     pub(super) heard: Instant,
     /// Since when nothing was heard although something was sent.
-    pub(super) awaiting: Option<Instant>,
+    pub(super) awaiting: Since,
     /// Since when nothing was sent although something was heard.
-    pub(super) owing: Option<Instant>,
+    pub(super) owing: Since,
     /// When the keys before were replaced, or keys that nobody has used yet were made.
     pub(super) replaced: Instant,
     /// How often a confirmation was sent.
@@ -170,8 +186,8 @@ impl Session {
             known: Known::default(),
             shown: None,
             heard: now,
-            awaiting: None,
-            owing: None,
+            awaiting: Since::NEVER,
+            owing: Since::NEVER,
             replaced: now,
             confirmed: 0,
             told: 0,

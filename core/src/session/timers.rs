@@ -2,7 +2,7 @@
 
 use super::data::GRACE;
 use super::room::{Outgoing, Sessions};
-use super::table::{NONE, Phase, owed};
+use super::table::{NONE, Phase, Since, owed};
 use super::{DEAD_AFTER, Down};
 use crate::time::{Duration, Instant, Now};
 
@@ -155,17 +155,17 @@ impl Sessions {
             owe = true;
             next = Some(now.mono + Duration::from_secs(1 << session.confirmed));
         }
-        if let Some(since) = session.owing {
+        if let Some(since) = session.owing.get() {
             let at = since + KEEPALIVE;
             owe |= now.mono >= at;
             next = next.into_iter().chain(Some(at).filter(|at| now.mono < *at)).min();
         }
         let mut renew = false;
-        if let Some(since) = session.awaiting {
+        if let Some(since) = session.awaiting.get() {
             let at = since + UNHEARD;
             renew = now.mono >= at;
             if renew {
-                session.awaiting = None;
+                session.awaiting = Since::NEVER;
             }
             next = next.into_iter().chain(Some(at).filter(|_| !renew)).min();
         }

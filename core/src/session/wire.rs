@@ -1,4 +1,4 @@
-//! The five frames, from the outside: what stands in the clear.
+//! The six frames, from the outside: what stands in the clear.
 
 use super::SessionReject;
 use crate::limits::HEADER_LEN;
@@ -32,6 +32,8 @@ pub(super) enum Kind {
     Final = 3,
     Cookie = 4,
     Data = 5,
+    /// The rest of what a first or second message of suite 2 announces.
+    Rest = 6,
 }
 
 /// What stands in the clear in front of a frame. What a kind does not have is 0.
@@ -57,7 +59,7 @@ impl Head {
     pub(super) const fn len(&self) -> usize {
         match self.kind {
             Kind::Init | Kind::Cookie => INIT_HEAD,
-            Kind::Response | Kind::Final => ANSWER_HEAD,
+            Kind::Response | Kind::Final | Kind::Rest => ANSWER_HEAD,
             Kind::Data => DATA_HEAD,
         }
     }
@@ -72,7 +74,7 @@ impl Head {
         let (first, second) = match self.kind {
             Kind::Init => (self.sender, 0),
             Kind::Cookie | Kind::Data => (self.receiver, 0),
-            Kind::Response | Kind::Final => (self.sender, self.receiver),
+            Kind::Response | Kind::Final | Kind::Rest => (self.sender, self.receiver),
         };
         head[12..16].copy_from_slice(&first.to_be_bytes());
         head[16..20].copy_from_slice(&second.to_be_bytes());
@@ -91,7 +93,7 @@ impl Head {
         if u32::from_be_bytes([l0, l1, l2, l3]) as usize != datagram.len() - HEADER_LEN {
             return Err(SessionReject::Frame);
         }
-        let kind = [Kind::Init, Kind::Response, Kind::Final, Kind::Cookie, Kind::Data]
+        let kind = [Kind::Init, Kind::Response, Kind::Final, Kind::Cookie, Kind::Data, Kind::Rest]
             .into_iter()
             .find(|known| *known as u8 == kind)
             .ok_or(SessionReject::Frame)?;
@@ -100,8 +102,7 @@ impl Head {
         let mut this = Self { kind, suite, pattern, sender: 0, receiver: first, counter: 0 };
         let (head, shortest) = (this.len(), 32 + 2 * MAC);
         let fits = match kind {
-            Kind::Init => datagram.len() >= head + shortest,
-            Kind::Response | Kind::Final => datagram.len() >= head + shortest,
+            Kind::Init | Kind::Response | Kind::Final | Kind::Rest => datagram.len() >= head + shortest,
             Kind::Cookie => datagram.len() == COOKIE_LEN && (suite, pattern) == (0, 0),
             Kind::Data => {
                 let sealed = datagram.len().saturating_sub(head + TAG);
@@ -113,7 +114,7 @@ impl Head {
         }
         match kind {
             Kind::Init => (this.sender, this.receiver) = (first, 0),
-            Kind::Response | Kind::Final => {
+            Kind::Response | Kind::Final | Kind::Rest => {
                 let second = rest.first_chunk().ok_or(SessionReject::Frame)?;
                 (this.sender, this.receiver) = (first, u32::from_be_bytes(*second));
             }

@@ -66,7 +66,7 @@ impl Clock {
     }
 
     /// The process was started again at this virtual time: the monotonic clock begins anew, the wall clock goes on.
-    pub fn restart(&mut self, at: u64) {
+    pub(crate) fn restart(&mut self, at: u64) {
         self.wall = self.now(at).wall.as_micros();
         self.origin = at;
     }

@@ -141,7 +141,7 @@ impl LinkState {
         config: &LinkConfig,
         now: u64,
         len: usize,
-        dice: &mut SimRng,
+        rng: &mut SimRng,
     ) -> Result<Journey, Lost> {
         if len > config.mtu {
             return Err(Lost::Mtu);
@@ -157,33 +157,33 @@ impl LinkState {
             sent = start.saturating_add((len as u64).saturating_mul(1_000_000_000) / bandwidth);
             self.busy = sent;
         }
-        if self.loses(config.loss, dice) {
+        if self.loses(config.loss, rng) {
             return Err(Lost::Link);
         }
-        let mut at = sent.saturating_add(self.delay(config, dice));
-        if dice.chance(config.reorder) {
-            at = at.saturating_add(dice.below(nanos(config.latency).saturating_mul(3)));
+        let mut at = sent.saturating_add(self.delay(config, rng));
+        if rng.chance(config.reorder) {
+            at = at.saturating_add(rng.below(nanos(config.latency).saturating_mul(3)));
         }
         let again =
-            if dice.chance(config.duplicate) { Some(sent.saturating_add(self.delay(config, dice))) } else { None };
-        Ok(Journey { at, again, corrupt: dice.chance(config.corrupt) })
+            if rng.chance(config.duplicate) { Some(sent.saturating_add(self.delay(config, rng))) } else { None };
+        Ok(Journey { at, again, corrupt: rng.chance(config.corrupt) })
     }
 
-    fn loses(&mut self, loss: Loss, dice: &mut SimRng) -> bool {
+    fn loses(&mut self, loss: Loss, rng: &mut SimRng) -> bool {
         match loss {
-            Loss::Random(probability) => dice.chance(probability),
+            Loss::Random(probability) => rng.chance(probability),
             Loss::Bursts { enter, leave, good, bad } => {
-                if dice.chance(if self.bad { leave } else { enter }) {
+                if rng.chance(if self.bad { leave } else { enter }) {
                     self.bad = !self.bad;
                 }
-                dice.chance(if self.bad { bad } else { good })
+                rng.chance(if self.bad { bad } else { good })
             }
         }
     }
 
-    fn delay(&self, config: &LinkConfig, dice: &mut SimRng) -> u64 {
+    fn delay(&self, config: &LinkConfig, rng: &mut SimRng) -> u64 {
         let jitter = nanos(config.jitter);
-        nanos(config.latency).saturating_add(if jitter > 0 { dice.below(jitter) } else { 0 })
+        nanos(config.latency).saturating_add(if jitter > 0 { rng.below(jitter) } else { 0 })
     }
 }
 
@@ -200,7 +200,7 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    fn dice() -> SimRng {
+    fn rng() -> SimRng {
         SimRng::new(&Seed::from_u64(1), "link")
     }
 
@@ -209,10 +209,10 @@ mod tests {
         let mut config = LinkConfig::perfect(Duration::from_millis(10));
         config.jitter = Duration::from_millis(5);
         (config.loss, config.duplicate, config.corrupt) = (Loss::Random(0.1), 0.2, 0.05);
-        let (mut dice, mut link) = (dice(), LinkState::default());
+        let (mut rng, mut link) = (rng(), LinkState::default());
         let (mut lost, mut twice, mut corrupt) = (0, 0, 0);
         for _ in 0..100_000 {
-            match link.carry(&config, 0, 300, &mut dice) {
+            match link.carry(&config, 0, 300, &mut rng) {
                 Err(why) => {
                     assert_eq!(why, Lost::Link);
                     lost += 1;
@@ -233,8 +233,8 @@ mod tests {
     fn bursts_lose_in_a_row() {
         let mut config = LinkConfig::perfect(Duration::from_millis(10));
         config.loss = Loss::Bursts { enter: 0.01, leave: 0.1, good: 0.0, bad: 1.0 };
-        let (mut dice, mut link) = (dice(), LinkState::default());
-        let lost: std::vec::Vec<bool> = (0..100_000).map(|_| link.carry(&config, 0, 1, &mut dice).is_err()).collect();
+        let (mut rng, mut link) = (rng(), LinkState::default());
+        let lost: std::vec::Vec<bool> = (0..100_000).map(|_| link.carry(&config, 0, 1, &mut rng).is_err()).collect();
         let total = lost.iter().filter(|l| **l).count();
         let bursts = lost.windows(2).filter(|w| !w[0] && w[1]).count();
         assert!((8_000..10_500).contains(&total), "{total}");
@@ -245,8 +245,8 @@ mod tests {
     fn bandwidth_queue_and_mtu_limit() {
         let mut config = LinkConfig::perfect(Duration::from_millis(10));
         (config.bandwidth, config.queue, config.mtu) = (Some(1_000), 2_500, 1_000);
-        let (mut dice, mut link) = (dice(), LinkState::default());
-        let mut carry = |len| link.carry(&config, 0, len, &mut dice).map(|j| j.at);
+        let (mut rng, mut link) = (rng(), LinkState::default());
+        let mut carry = |len| link.carry(&config, 0, len, &mut rng).map(|j| j.at);
         assert_eq!(carry(1_001), Err(Lost::Mtu));
         assert_eq!(carry(1_000), Ok(1_010 * MS));
         assert_eq!(carry(1_000), Ok(2_010 * MS));

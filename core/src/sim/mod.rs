@@ -32,7 +32,7 @@
 //! [networks of byte streams](streams).
 #![allow(
     clippy::cast_possible_truncation,
-    reason = "members, edges, letters and errands are numbered below 2^32; random bits are cut on purpose"
+    reason = "members, edges, datagrams and errands are numbered below 2^32; random bits are cut on purpose"
 )]
 
 #[cfg(feature = "sim")]

@@ -33,7 +33,7 @@ pub struct Name([u8; 14]);
 impl Name {
     /// Of this member.
     #[must_use]
-    pub fn of(member: u32) -> Self {
+    pub(crate) fn of(member: u32) -> Self {
         let mut text = *b"jis:sim:000000";
         for (i, digit) in text.iter_mut().rev().take(6).enumerate() {
             let value = (member >> (4 * i) & 15) as u8;
@@ -44,7 +44,7 @@ impl Name {
 
     /// The member of this name.
     #[must_use]
-    pub fn member(name: &str) -> Option<u32> {
+    pub(crate) fn member(name: &str) -> Option<u32> {
         let digits = name.strip_prefix("jis:sim:")?;
         let number = u32::from_str_radix(digits, 16).ok()?;
         (*Self::of(number).as_str() == *name).then_some(number)
@@ -52,7 +52,7 @@ impl Name {
 
     /// As text.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         // Built from ASCII only.
         core::str::from_utf8(&self.0).unwrap_or_default()
     }

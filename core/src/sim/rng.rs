@@ -2,7 +2,7 @@
 
 use crate::Seed;
 
-/// A SplitMix64 generator. Everything that a world decides by chance it draws from dice like these, forked from one
+/// A SplitMix64 generator. Everything that a world decides by chance it draws from generators like these, forked from one
 /// [`Seed`] by label; what nodes under test draw stays their own.
 #[derive(Clone, Debug)]
 pub struct SimRng(u64);
@@ -15,7 +15,7 @@ impl SimRng {
     }
 
     /// 64 random bits.
-    pub fn u64(&mut self) -> u64 {
+    pub(crate) fn u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -23,7 +23,7 @@ impl SimRng {
     }
 
     /// A number below `n`; 0 if `n` is 0.
-    pub fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         ((u128::from(self.u64()) * u128::from(n)) >> 64) as u64
     }
 

@@ -123,7 +123,7 @@ impl Scenario {
     /// As [`build`](Self::build).
     pub fn config(self, setup: &Setup) -> Result<WorldConfig, ScenarioError> {
         let seed = Seed::from_u64(setup.seed);
-        let mut dice = SimRng::new(&seed, "sim.scenario");
+        let mut rng = SimRng::new(&seed, "sim.scenario");
         let mut config = WorldConfig::new(setup.nodes, seed, template())?;
         config.fault = setup.fault;
         config.habits.encoding = setup.encoding;
@@ -132,11 +132,11 @@ impl Scenario {
         config.clocks = Clocks { offset: MS(1_000), drift_ppm: 50 };
         config.links = vec![LinkConfig::light(MS(20), MS(40))];
         match self {
-            Self::Random => random(&mut config, &mut dice),
+            Self::Random => random(&mut config, &mut rng),
             Self::Star => star(&mut config),
-            Self::Storm => storm(&mut config, &mut dice),
+            Self::Storm => storm(&mut config, &mut rng),
             Self::Partition => partition(&mut config, setup.span),
-            Self::Restart => restart(&mut config, setup.span, &mut dice),
+            Self::Restart => restart(&mut config, setup.span, &mut rng),
             Self::Heartbeat => heartbeat(&mut config),
         }
         Ok(config)
@@ -155,21 +155,21 @@ fn template() -> NodeConfig {
     node
 }
 
-fn random(config: &mut WorldConfig, dice: &mut SimRng) {
+fn random(config: &mut WorldConfig, rng: &mut SimRng) {
     config.topology = Topology::Random { degree: 6 };
-    if dice.chance(0.25) {
+    if rng.chance(0.25) {
         config.habits.later = Some("humidity.*");
         config.habits.intents = &["temperature.read", "door.state", "light.state", "humidity.read"];
     }
     if config.nodes >= 4 {
-        place(config, dice, Box::new(Forger { zeal: 0.1 }));
-        let other: Box<dyn Adversary> = match dice.below(4) {
+        place(config, rng, Box::new(Forger { zeal: 0.1 }));
+        let other: Box<dyn Adversary> = match rng.below(4) {
             0 => Box::new(Replayer::new(0.1)),
             1 => Box::new(Tamperer { zeal: 0.1 }),
             2 => Box::new(BlackHole { appetite: 0.2, responses_only: false }),
             _ => Box::new(Flooder { interval: MS(200) }),
         };
-        place(config, dice, other);
+        place(config, rng, other);
     }
 }
 
@@ -180,24 +180,24 @@ fn star(config: &mut WorldConfig) {
     (caps.waiting, caps.open, caps.peers) = (256, 256, config.nodes.max(64));
 }
 
-fn storm(config: &mut WorldConfig, dice: &mut SimRng) {
+fn storm(config: &mut WorldConfig, rng: &mut SimRng) {
     config.topology = Topology::Random { degree: 5 };
     config.links = vec![LinkConfig::bad(MS(50))];
     config.clocks = Clocks { offset: MS(3_000), drift_ppm: 200 };
     config.trust = Trust { geel: 0.2, rood: 0.2 };
     config.habits.later = Some("humidity.*");
-    lengthy(config, dice);
+    lengthy(config, rng);
     // What comes while a driver is away meets the caps of the queues.
     config.habits.away = MS(1_500);
     (config.node.caps.events, config.node.caps.transmits) = (3, 4);
     // What is forgotten for room must not be taken in again.
     (config.node.replay.per_sender, config.node.replay.max_entries) = (4, 24);
     for _ in 0..(config.nodes / 20).clamp(1, 20) {
-        place(config, dice, Box::new(Forger { zeal: 0.3 }));
-        place(config, dice, Box::new(Replayer::new(0.3)));
-        place(config, dice, Box::new(Tamperer { zeal: 0.3 }));
-        place(config, dice, Box::new(BlackHole { appetite: 0.5, responses_only: true }));
-        place(config, dice, Box::new(Flooder { interval: MS(20) }));
+        place(config, rng, Box::new(Forger { zeal: 0.3 }));
+        place(config, rng, Box::new(Replayer::new(0.3)));
+        place(config, rng, Box::new(Tamperer { zeal: 0.3 }));
+        place(config, rng, Box::new(BlackHole { appetite: 0.5, responses_only: true }));
+        place(config, rng, Box::new(Flooder { interval: MS(20) }));
     }
 }
 
@@ -213,29 +213,29 @@ fn partition(config: &mut WorldConfig, span: Duration) {
     }
 }
 
-fn restart(config: &mut WorldConfig, span: Duration, dice: &mut SimRng) {
+fn restart(config: &mut WorldConfig, span: Duration, rng: &mut SimRng) {
     config.topology = Topology::Random { degree: 4 };
     config.habits.think = MS(200);
-    lengthy(config, dice);
+    lengthy(config, rng);
     if config.nodes >= 2 {
-        place(config, dice, Box::new(Replayer::new(0.3)));
-        place(config, dice, Box::new(Replayer::new(0.3)));
+        place(config, rng, Box::new(Replayer::new(0.3)));
+        place(config, rng, Box::new(Replayer::new(0.3)));
     }
     for _ in 0..(config.nodes / 4).max(1) {
-        let node = dice.below(u64::from(config.nodes)) as u32;
-        let at = MS(dice.below(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)));
-        let down = MS(dice.below(20_000));
+        let node = rng.below(u64::from(config.nodes)) as u32;
+        let at = MS(rng.below(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)));
+        let down = MS(rng.below(20_000));
         config.plan.push((at, Plan::Crash { node }));
         config.plan.push((at + down, Plan::Start { node }));
-        let micros = dice.between(0, 20_000_000) as i64 - 10_000_000;
+        let micros = rng.between(0, 20_000_000) as i64 - 10_000_000;
         config.plan.push((at + down * 2, Plan::StepWall { node, micros }));
     }
 }
 
 /// Some answers are about three times as long as the pings, in whatever encoding.
-fn lengthy(config: &mut WorldConfig, dice: &mut SimRng) {
+fn lengthy(config: &mut WorldConfig, rng: &mut SimRng) {
     config.habits.intents = &["temperature.read", "humidity.read", "history.read"];
-    config.habits.lengthy = Some(("history.*", dice.between(50, 1500) as u16));
+    config.habits.lengthy = Some(("history.*", rng.between(50, 1500) as u16));
 }
 
 fn heartbeat(config: &mut WorldConfig) {
@@ -252,10 +252,10 @@ fn heartbeat(config: &mut WorldConfig) {
 }
 
 /// Put an adversary on the path of some node, with links to a few.
-fn place(config: &mut WorldConfig, dice: &mut SimRng, adversary: Box<dyn Adversary>) {
+fn place(config: &mut WorldConfig, rng: &mut SimRng, adversary: Box<dyn Adversary>) {
     let count = u64::from(config.nodes);
-    let victim = dice.below(count) as u32;
-    let mut targets: Vec<u32> = (0..4).map(|_| dice.below(count) as u32).collect();
+    let victim = rng.below(count) as u32;
+    let mut targets: Vec<u32> = (0..4).map(|_| rng.below(count) as u32).collect();
     targets.push(victim);
     targets.sort_unstable();
     targets.dedup();

@@ -40,7 +40,7 @@ pub struct Wire {
 impl Topology {
     /// The links between `nodes` nodes, each pair once.
     #[must_use]
-    pub(crate) fn wires(self, nodes: u32, dice: &mut SimRng) -> Vec<Wire> {
+    pub(crate) fn wires(self, nodes: u32, rng: &mut SimRng) -> Vec<Wire> {
         let wire = |a: u32, b: u32| Wire { a, b, class: 0 };
         let mut wires: Vec<Wire> = match self {
             Self::Line => (1..nodes).map(|b| wire(b - 1, b)).collect(),
@@ -53,10 +53,10 @@ impl Topology {
             }
             Self::Random { degree } => {
                 // A random tree keeps it connected; the rest is chosen freely.
-                let tree = (1..nodes).map(|b| (dice.below(u64::from(b)) as u32, b)).collect::<Vec<_>>();
+                let tree = (1..nodes).map(|b| (rng.below(u64::from(b)) as u32, b)).collect::<Vec<_>>();
                 let more = u64::from(nodes) * u64::from(degree) / 2;
                 let count = u64::from(nodes);
-                let free = (u64::from(nodes)..=more).map(|_| (dice.below(count) as u32, dice.below(count) as u32));
+                let free = (u64::from(nodes)..=more).map(|_| (rng.below(count) as u32, rng.below(count) as u32));
                 tree.into_iter().chain(free).filter(|(a, b)| a != b).map(|(a, b)| wire(a.min(b), a.max(b))).collect()
             }
             Self::Clusters { size } => {

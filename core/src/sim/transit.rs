@@ -35,8 +35,8 @@ pub(super) struct InFlight {
 /// All datagrams on their way, in buffers that are used over and over.
 #[derive(Debug, Default)]
 pub(super) struct Transit {
-    letters: Vec<InFlight>,
-    /// One more than the number of the first free letter; 0 is none.
+    datagrams: Vec<InFlight>,
+    /// One more than the number of the first free one; 0 is none.
     free: u32,
     len: usize,
 }
@@ -47,45 +47,45 @@ impl Transit {
         self.len += 1;
         let number = match self.free.checked_sub(1) {
             Some(number) => {
-                self.free = self.letters[number as usize].next_free;
+                self.free = self.datagrams[number as usize].next_free;
                 number
             }
             None => {
-                self.letters.push(InFlight::default());
-                self.letters.len() as u32 - 1
+                self.datagrams.push(InFlight::default());
+                self.datagrams.len() as u32 - 1
             }
         };
-        let letter = &mut self.letters[number as usize];
-        letter.bytes.clear();
-        letter.bytes.extend_from_slice(bytes);
-        letter.way = way;
-        letter.origin = Some(origin);
+        let datagram = &mut self.datagrams[number as usize];
+        datagram.bytes.clear();
+        datagram.bytes.extend_from_slice(bytes);
+        datagram.way = way;
+        datagram.origin = Some(origin);
         number
     }
 
     /// One that is on its way.
     pub(super) fn get(&self, number: u32) -> Option<(&[u8], Way, Origin)> {
-        let letter = self.letters.get(number as usize)?;
-        Some((&letter.bytes, letter.way, letter.origin?))
+        let datagram = self.datagrams.get(number as usize)?;
+        Some((&datagram.bytes, datagram.way, datagram.origin?))
     }
 
     /// One that is on its way, to change it.
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut InFlight> {
-        self.letters.get_mut(number as usize).filter(|letter| letter.origin.is_some())
+        self.datagrams.get_mut(number as usize).filter(|datagram| datagram.origin.is_some())
     }
 
     /// The bytes of one that arrives, which are its receiver's to change.
     pub(super) fn bytes_mut(&mut self, number: u32) -> Option<(&mut [u8], Origin)> {
-        let letter = self.letters.get_mut(number as usize)?;
-        Some((&mut letter.bytes, letter.origin?))
+        let datagram = self.datagrams.get_mut(number as usize)?;
+        Some((&mut datagram.bytes, datagram.origin?))
     }
 
     /// It has arrived, or never will.
     pub(super) fn free(&mut self, number: u32) {
-        if let Some(letter) = self.letters.get_mut(number as usize)
-            && letter.origin.take().is_some()
+        if let Some(datagram) = self.datagrams.get_mut(number as usize)
+            && datagram.origin.take().is_some()
         {
-            letter.next_free = self.free;
+            datagram.next_free = self.free;
             self.free = number + 1;
             self.len -= 1;
         }

@@ -60,14 +60,8 @@ impl<K, S: Storage> Index<K, S> {
 
     /// How many entries are in it.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.len
-    }
-
-    /// No entry.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// Bytes of heap held: about eight an entry at its fullest.

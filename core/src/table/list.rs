@@ -65,15 +65,9 @@ impl<K> List<K> {
         if self.head == NONE { None } else { Some(self.head) }
     }
 
-    /// The slot of the entry that was added last.
-    #[must_use]
-    pub const fn back(&self) -> Option<u32> {
-        if self.tail == NONE { None } else { Some(self.tail) }
-    }
-
     /// The slot that follows this one.
     #[must_use]
-    pub fn after<T: Linked<K>, S: Storage>(&self, slab: &Slab<T, S>, slot: u32) -> Option<u32> {
+    pub(crate) fn after<T: Linked<K>, S: Storage>(&self, slab: &Slab<T, S>, slot: u32) -> Option<u32> {
         slab.at(slot).map(|e| e.link().next).filter(|next| *next != NONE)
     }
 
@@ -128,7 +122,7 @@ impl<K> List<K> {
 
     /// Take the first entry out of the list (it stays in the slab). Touches no other entry: what comes next keeps a link back to
     /// where this was, and nobody looks at the back link of the first.
-    pub fn pop_front<T: Linked<K>, S: Storage>(&mut self, slab: &mut Slab<T, S>) -> Option<u32> {
+    pub(crate) fn pop_front<T: Linked<K>, S: Storage>(&mut self, slab: &mut Slab<T, S>) -> Option<u32> {
         let slot = self.front()?;
         let Link { next, .. } = core::mem::take(slab.at_mut(slot)?.link_mut());
         self.head = next;

@@ -149,6 +149,8 @@ pub enum Reason {
     Heartbeat,
     /// Stale peers are due for removal.
     PeerCleanup,
+    /// A session has something to repeat, to renew or to give up.
+    Session,
     /// The application asked for it.
     Application,
 }

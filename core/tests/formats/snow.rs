@@ -6,7 +6,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 use sluis_core::identity::{PublicKey, SecretKey};
 use sluis_core::noise::{Curve as _, Handshake, Pattern, X25519, X25519Public, X25519Secret};
-use sluis_core::session::{Config, HEAD_ROOM, Ingress, News, SessionId, Sessions, sealed_len};
+use sluis_core::session::{Config, HEAD_ROOM, Ingress, News, SessionId, Sessions, Suites, sealed_len};
 use sluis_core::{Did, Instant, Now, Path, Seed, Wall};
 use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::CryptoResolver;
@@ -346,7 +346,9 @@ fn unpack(key: &[u8; 32], receiver: u32, frame: &[u8]) -> (u8, Vec<u8>) {
 fn hub() -> (Sessions, PublicKey) {
     let key = SecretKey::from_seed(&[6; 32]);
     let public = key.public();
-    (Sessions::new(Config::new(Did::new(HUB).unwrap(), key), &Seed::from_u64(1)).unwrap(), public)
+    let mut config = Config::new(Did::new(HUB).unwrap(), key);
+    config.suites = Suites::One;
+    (Sessions::new(config, &Seed::from_u64(1)).unwrap(), public)
 }
 
 fn now() -> Now {

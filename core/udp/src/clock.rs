@@ -47,7 +47,7 @@ impl SystemClock {
 
     /// The system's name for an instant. One that it cannot express (centuries away) becomes a day from now.
     #[must_use]
-    pub fn to_std(&self, at: Instant) -> StdInstant {
+    pub(crate) fn to_std(self, at: Instant) -> StdInstant {
         let now = self.runtime.map_or(StdInstant::now as fn() -> StdInstant, |runtime| runtime.read);
         let at = self.origin.checked_add(Duration::from_nanos(at.as_nanos()));
         at.unwrap_or_else(|| now() + Duration::from_secs(24 * 3600))

@@ -58,16 +58,6 @@ impl<S: Readiness, T: Timer> UdpIo<S, T> {
         self.main.refusals()
     }
 
-    /// Where one of its sockets listens.
-    #[must_use]
-    pub fn addr_of(&self, socket: SocketId) -> Option<SocketAddr> {
-        self.at(usize::from(socket.number())).map(Udp::local_addr)
-    }
-
-    fn at(&self, place: usize) -> Option<&Udp<S>> {
-        if place == 0 { Some(&self.main) } else { self.more.get(place - 1) }
-    }
-
     fn at_mut(&mut self, place: usize) -> Option<&mut Udp<S>> {
         if place == 0 { Some(&mut self.main) } else { self.more.get_mut(place - 1) }
     }
@@ -80,7 +70,7 @@ impl<S: Readiness, T: Timer> UdpIo<S, T> {
 
     /// Its clock, for whoever shares the machine.
     #[must_use]
-    pub fn clock(&self) -> SystemClock {
+    pub(crate) fn clock(&self) -> SystemClock {
         self.clock
     }
 }

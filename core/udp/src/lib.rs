@@ -39,4 +39,5 @@ pub use node::{NewNodeError, node};
 pub use record::{FileTape, TapeEnd};
 pub use surface::{StoredTask, UdpTask, prepare, prepare_stored, run};
 pub use sys::AsSocket;
-pub use udp::{Readiness, Refusals, Udp};
+pub(crate) use udp::Udp;
+pub use udp::{Readiness, Refusals};

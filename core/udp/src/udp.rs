@@ -75,7 +75,7 @@ impl Refusals {
 }
 
 /// The socket half of an [`Io`](sluis_core::driver::Io).
-pub struct Udp<S> {
+pub(crate) struct Udp<S> {
     /// What the paths of its datagrams bear.
     pub(crate) id: SocketId,
     runtime: S,
@@ -102,7 +102,7 @@ impl<S: Readiness> Udp<S> {
     ///
     /// # Errors
     /// The system refuses what it takes.
-    pub fn new(id: SocketId, runtime: S) -> io::Result<Self> {
+    pub(crate) fn new(id: SocketId, runtime: S) -> io::Result<Self> {
         let local = socket2::SockRef::from(&runtime).local_addr()?.as_socket();
         let local = local.ok_or(io::ErrorKind::InvalidInput)?;
         let state = sys::prepare(&runtime, local.is_ipv6())?;
@@ -122,33 +122,35 @@ impl<S: Readiness> Udp<S> {
 
     /// Where it listens.
     #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
+    pub(crate) fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
     /// The runtime's socket.
     #[must_use]
-    pub fn runtime(&self) -> &S {
+    #[cfg(test)]
+    pub(crate) fn runtime(&self) -> &S {
         &self.runtime
-    }
-
-    /// What the network says of ports that nobody listens on.
-    #[must_use]
-    pub fn refusals(&self) -> Refusals {
-        self.refusals.clone()
     }
 
     /// How many datagrams the kernel takes in one call; 1 where it has no GSO.
     #[must_use]
-    pub fn segments(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn segments(&self) -> usize {
         self.state.max_gso_segments()
+    }
+
+    /// What the network says of ports that nobody listens on.
+    #[must_use]
+    pub(crate) fn refusals(&self) -> Refusals {
+        self.refusals.clone()
     }
 
     /// See [`Io::poll_recv`](sluis_core::driver::Io::poll_recv).
     ///
     /// # Errors
     /// The socket can no longer be used.
-    pub fn poll_recv(&mut self, cx: &mut Context<'_>, rx: &mut RecvBatch) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>, rx: &mut RecvBatch) -> Poll<io::Result<()>> {
         loop {
             if !self.readable {
                 ready!(self.runtime.poll_readable(cx))?;
@@ -189,7 +191,7 @@ impl<S: Readiness> Udp<S> {
     ///
     /// # Errors
     /// The socket can no longer be used.
-    pub fn poll_send(&mut self, cx: &mut Context<'_>, tx: &mut SendBatch) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, tx: &mut SendBatch) -> Poll<io::Result<()>> {
         while let Some(run) = tx.front(self.limits()).filter(|run| run.path.socket == self.id) {
             let count = run.count;
             let Some(transmit) = self.transmit(run) else {

@@ -46,7 +46,7 @@ impl Kinds {
 
     /// Whether all of those are among these.
     #[must_use]
-    pub const fn has(self, other: Self) -> bool {
+    pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 

@@ -188,14 +188,8 @@ impl Store {
         self.slab.is_empty()
     }
 
-    /// Bytes of all lines together.
-    #[must_use]
-    pub const fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Forget all of them.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.slab = Slab::new(self.slab.capacity());
         (self.ids, self.actions) = (Index::new(), Index::new());
         (self.actors, self.parents) = (Index::new(), Index::new());
@@ -280,7 +274,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; the store is as it was.
-    pub fn add_line(&mut self, line: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn add_line(&mut self, line: &[u8]) -> Result<(), StoreError> {
         self.add(&Token::parse_bytes(line)?)
     }
 

@@ -64,13 +64,6 @@ impl Provider {
         Self { actor: actor.into(), auto_chain: true, key: None, ids: TokenIds::new(seed), last: None, store }
     }
 
-    /// With other limits; for a provider that has made nothing yet.
-    #[must_use]
-    pub fn limits(mut self, limits: StoreLimits, seed: &Seed) -> Self {
-        self.store = Store::new(limits, seed);
-        self
-    }
-
     /// Hash with HMAC-SHA256. (To the reference an empty key is none.)
     #[must_use]
     pub fn key(mut self, key: MacKey) -> Self {

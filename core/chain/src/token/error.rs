@@ -34,7 +34,7 @@ pub enum Field {
 
 impl Field {
     /// Every member, in the order in which they are written.
-    pub const ALL: &'static [Self; 12] = &[
+    pub(crate) const ALL: &'static [Self; 12] = &[
         Self::TokenId,
         Self::Action,
         Self::Timestamp,
@@ -51,7 +51,7 @@ impl Field {
 
     /// Its key.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::TokenId => "token_id",
             Self::Action => "action",

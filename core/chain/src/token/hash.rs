@@ -39,7 +39,7 @@ impl Hash32 {
 
     /// Whether both are the same, in a time that does not depend on where they differ.
     #[must_use]
-    pub fn ct_eq(&self, other: &Self) -> bool {
+    pub(crate) fn ct_eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }

@@ -16,7 +16,7 @@ pub struct TokenId([u8; LEN]);
 impl TokenId {
     /// The id for a time and a random number.
     #[must_use]
-    pub fn new(at: Wall, random: u32) -> Self {
+    pub(crate) fn new(at: Wall, random: u32) -> Self {
         let mut id = *b"tibet_00000000000000000000_00000000";
         let mut written = [0; iso::FORMAT_LEN];
         let text = iso::format(at, &mut written);
@@ -64,7 +64,7 @@ impl fmt::Debug for TokenId {
 /// Where ids come from. No two of its ids are equal, and each is greater than the one before: where the clock stands still
 /// or goes back, the time in the id runs ahead by a microsecond.
 #[derive(Debug)]
-pub struct TokenIds {
+pub(crate) struct TokenIds {
     rng: Rng,
     last: i64,
 }
@@ -72,13 +72,13 @@ pub struct TokenIds {
 impl TokenIds {
     /// Draw from the stream `token.ids` of a seed.
     #[must_use]
-    pub fn new(seed: &Seed) -> Self {
+    pub(crate) fn new(seed: &Seed) -> Self {
         Self { rng: seed.fork("token.ids"), last: i64::MIN }
     }
 
     /// A new id.
     #[must_use]
-    pub fn next(&mut self, now: Wall) -> TokenId {
+    pub(crate) fn next(&mut self, now: Wall) -> TokenId {
         self.last = now.as_micros().max(self.last.saturating_add(1));
         #[allow(clippy::cast_possible_truncation)] // all bits are equally random
         let random = self.rng.u64() as u32;

@@ -48,7 +48,7 @@ impl<N> Checked<N> {
         self.lines = 0;
         self.lost = 0;
         let mut at = 0;
-        let mut hand = LineContext { scratch: &mut self.scratch, before: None, leaves };
+        let mut context = LineContext { scratch: &mut self.scratch, before: None, leaves };
         while let Some(rest) = chunk.get(at..).filter(|rest| !rest.is_empty()) {
             let end = find_line_feed(rest);
             let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
@@ -60,7 +60,7 @@ impl<N> Checked<N> {
                 self.records.push(Record { at, len, line: self.lines, ..Record::EMPTY });
                 let Some(record) = self.records.last_mut() else { return };
                 let (notes, lost) = (&mut self.notes, &mut self.lost);
-                check(settings, key, &mut hand, line, record, |token, good| {
+                check(settings, key, &mut context, line, record, |token, good| {
                     *lost = lost.saturating_add(token.lost_events().filter(|_| good).unwrap_or(0));
                     notes.extend(C::look(token, good).map(|note| (number, note)));
                 });
@@ -70,13 +70,13 @@ impl<N> Checked<N> {
                 if line.ends_with(b"\r") {
                     record.flags.add(Flags::RETURN);
                 }
-                hand.leaves |= record.flags.has(Flags::LINK);
+                context.leaves |= record.flags.has(Flags::LINK);
             }
             self.lines = self.lines.saturating_add(1);
             at += line.len() + 1;
         }
         // The line after this chunk may link to its last line.
-        let needed = if hand.leaves { 0 } else { self.records.len().saturating_sub(1) };
+        let needed = if context.leaves { 0 } else { self.records.len().saturating_sub(1) };
         for record in self.records.iter_mut().skip(needed).filter(|record| !record.flags.has(Flags::LEAF)) {
             record.leaf = leaf_hash(record.bytes(chunk));
         }

@@ -196,10 +196,10 @@ mod tests {
     fn a_changed_id_explains_its_children_and_guessing_it_has_an_end() {
         let line = log(1, Made::default()).remove(0);
         let (settings, was) = (Settings::default(), id(&line));
-        let mut late = DeferredChecks::new();
-        late.suspect(Kind::ContentHash, 1, 1, line.replace(&was, "another").as_bytes());
-        assert!(late.explain(&settings, 0, 0).covers(9, 1, Some(&was)));
-        let mut explained = late.explain(&settings, 0, 0);
+        let mut checks = DeferredChecks::new();
+        checks.suspect(Kind::ContentHash, 1, 1, line.replace(&was, "another").as_bytes());
+        assert!(checks.explain(&settings, 0, 0).covers(9, 1, Some(&was)));
+        let mut explained = checks.explain(&settings, 0, 0);
         explained.budget = 10 * line.len();
         for missing in 0..20 {
             assert!(!explained.covers(9, missing, Some("nobody")));

@@ -117,7 +117,7 @@ pub(super) struct LineContext<'s, 'a> {
 pub(super) fn check<'a>(
     settings: &Settings<'_>,
     key: &SipKey,
-    hand: &mut LineContext<'_, 'a>,
+    context: &mut LineContext<'_, 'a>,
     line: &'a [u8],
     record: &mut Record,
     look: impl FnOnce(&Token<'_>, bool),
@@ -139,12 +139,12 @@ pub(super) fn check<'a>(
     record.id = fingerprint(key, token.token_id);
     if let Some(parent) = token.parent_id {
         record.flags.add(Flags::PARENT);
-        record.parent = match hand.before {
+        record.parent = match context.before {
             Some((id, hash)) if parent.as_str() == Some(id) => hash,
             _ => fingerprint(key, parent),
         };
     }
-    hand.before = token.token_id.as_str().map(|id| (id, record.id));
+    context.before = token.token_id.as_str().map(|id| (id, record.id));
     let (link, header) = token.link_and_header();
     if header.is_some() {
         record.flags.add(Flags::HEADER);
@@ -156,8 +156,8 @@ pub(super) fn check<'a>(
     if is_seal(token.signature) {
         record.flags.add(Flags::SEALED);
     }
-    let leaf = (hand.leaves || record.flags.has(Flags::LINK)).then_some(line);
-    match plain_hash(settings, &token, hand.scratch, leaf) {
+    let leaf = (context.leaves || record.flags.has(Flags::LINK)).then_some(line);
+    match plain_hash(settings, &token, context.scratch, leaf) {
         Some((hash, leaf)) => {
             if let Some(leaf) = leaf {
                 record.leaf = leaf;

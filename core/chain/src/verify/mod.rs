@@ -66,6 +66,5 @@ pub use hook::{Checker, Place, Problem};
 #[cfg(feature = "std")]
 pub use parallel::Parallel;
 pub use settings::{MAX_LINE, Seals, Settings, Start};
-pub use split::{LongLine, Piece, Splitter};
 pub use stream::Verifier;
 pub use verifier::Summary;

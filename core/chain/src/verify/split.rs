@@ -9,7 +9,7 @@ use crate::log::merkle::NodeHash;
 
 /// Bytes between two line ends, more than a verifier takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LongLine {
+pub(crate) struct LongLine {
     pub(super) leaf: NodeHash,
     pub(super) len: u64,
     /// The file ended in it.
@@ -18,7 +18,7 @@ pub struct LongLine {
 
 /// What a splitter gives out.
 #[derive(Debug)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// Whole lines; only the last of the file may lack its line feed.
     Lines(Vec<u8>),
     /// A line too long to be kept.
@@ -26,7 +26,7 @@ pub enum Piece {
 }
 
 /// Cuts a stream of bytes at line ends into pieces of some size. It holds one piece, or a line where that is longer.
-pub struct Splitter {
+pub(crate) struct Splitter {
     buf: Vec<u8>,
     /// Bytes of `buf` that are filled.
     len: usize,
@@ -45,13 +45,13 @@ impl core::fmt::Debug for Splitter {
 impl Splitter {
     /// Pieces of about `piece` bytes, lines of at most `max_line`.
     #[must_use]
-    pub fn new(piece: usize, max_line: usize) -> Self {
+    pub(crate) fn new(piece: usize, max_line: usize) -> Self {
         // Places in a piece are 32-bit numbers.
         Self { buf: Vec::new(), len: 0, piece: piece.clamp(1, 1 << 30), max_line: max_line.min(1 << 30), long: None }
     }
 
     /// Where the next bytes go. Never empty.
-    pub fn room(&mut self) -> &mut [u8] {
+    pub(crate) fn room(&mut self) -> &mut [u8] {
         if self.len >= self.buf.len() {
             let more = (self.len + self.piece).max(self.piece);
             self.buf.resize(more, 0);
@@ -60,19 +60,19 @@ impl Splitter {
     }
 
     /// So many bytes were put into the [`room`](Self::room).
-    pub fn filled(&mut self, bytes: usize) {
+    pub(crate) fn filled(&mut self, bytes: usize) {
         self.len = self.len.saturating_add(bytes).min(self.buf.len());
     }
 
     /// Whether a piece may be there to be taken.
     #[must_use]
-    pub const fn is_full(&self) -> bool {
+    pub(crate) const fn is_full(&self) -> bool {
         self.len >= self.piece
     }
 
     /// Take a piece, if there is a whole line; at the end of the file (`last`) whatever is left. `spare` is memory for the
     /// next one.
-    pub fn take(&mut self, spare: Vec<u8>, last: bool) -> Option<Piece> {
+    pub(crate) fn take(&mut self, spare: Vec<u8>, last: bool) -> Option<Piece> {
         if let Some((hash, len)) = self.long.take() {
             return self.take_long(hash, len, last).map(Piece::Long);
         }

@@ -160,7 +160,7 @@ impl StepCounts {
 
     /// How a workload ends whose steps ended like this.
     #[must_use]
-    pub const fn outcome(&self) -> WorkloadStatus {
+    pub(crate) const fn outcome(&self) -> WorkloadStatus {
         if self.compromised > 0 {
             WorkloadStatus::Compromised
         } else if self.failed > 0 {

@@ -35,15 +35,6 @@ impl<S: StepStorage> Workload<S> {
         }
     }
 
-    /// Whose token waits to be written: who is to seal it.
-    #[must_use]
-    pub fn pending_actor(&self) -> Option<&str> {
-        match self.pending()? {
-            Pending::Step(sequence) => Some(self.step(sequence)?.executor),
-            Pending::Created | Pending::Closed => Some(self.actor.as_ref()),
-        }
-    }
-
     /// Write the next token into `out`, as a line without a line feed; `None` when none waits.
     ///
     /// # Errors

@@ -210,12 +210,6 @@ impl<S: StepStorage> Workload<S> {
         self.owner.as_ref()
     }
 
-    /// Who coordinates it.
-    #[must_use]
-    pub fn actor(&self) -> &str {
-        self.actor.as_ref()
-    }
-
     /// What its next token follows.
     #[must_use]
     pub const fn head(&self) -> After {

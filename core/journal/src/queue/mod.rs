@@ -87,19 +87,9 @@ impl<C: Chain> Queue<C> {
         &self.durable
     }
 
-    /// The chain after the last queued line.
-    pub fn chain(&self) -> &C {
-        &self.chain
-    }
-
     /// The same, to change what is not about lines.
     pub(crate) fn chain_mut(&mut self) -> &mut C {
         &mut self.chain
-    }
-
-    /// How full the segment is with acknowledged lines.
-    pub fn durable_fill(&self) -> Fill {
-        self.durable_fill
     }
 
     /// Bytes and lines queued or on their way to the disk.
@@ -108,12 +98,12 @@ impl<C: Chain> Queue<C> {
     }
 
     /// Nothing waits to be taken.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.batches.is_empty()
     }
 
     /// There is room for one more line, however long.
-    pub fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         let (bytes, positions) = self.held;
         bytes + self.options.max_line < self.options.queue_bytes
             && positions < self.options.queue_entries
@@ -121,12 +111,12 @@ impl<C: Chain> Queue<C> {
     }
 
     /// The failure that has closed the journal.
-    pub fn closed(&self) -> Option<Failure> {
+    pub(crate) fn closed(&self) -> Option<Failure> {
         self.closed
     }
 
     /// Refuse appends from now on, or take them again.
-    pub fn set_closed(&mut self, failure: Option<Failure>) {
+    pub(crate) fn set_closed(&mut self, failure: Option<Failure>) {
         self.closed = failure;
     }
 
@@ -179,7 +169,7 @@ impl<C: Chain> Queue<C> {
     ///
     /// # Errors
     /// Nothing was queued.
-    pub fn append_line(&mut self, line: &[u8], wakers: &mut Wakers) -> Result<Place, AppendError<C::Fault>> {
+    pub(crate) fn append_line(&mut self, line: &[u8], wakers: &mut Wakers) -> Result<Place, AppendError<C::Fault>> {
         let (len, max) = (line.len(), self.options.max_line);
         if len > max {
             return Err(AppendError::TooLong { len, max });
@@ -204,7 +194,7 @@ impl<C: Chain> Queue<C> {
     ///
     /// # Errors
     /// An earlier failure has closed the journal, or there is no room.
-    pub fn rotate(&mut self) -> Result<Option<Place>, AppendError<std::convert::Infallible>> {
+    pub(crate) fn rotate(&mut self) -> Result<Option<Place>, AppendError<std::convert::Infallible>> {
         match self.closed {
             Some(failure) => Err(AppendError::Failed(failure)),
             None if !self.has_room() => Err(AppendError::Busy),
@@ -218,7 +208,7 @@ impl<C: Chain> Queue<C> {
     }
 
     /// The last place given out, if it is not settled yet: when it is, everything queued is.
-    pub fn last(&self) -> Option<Place> {
+    pub(crate) fn last(&self) -> Option<Place> {
         (!self.waiting.is_empty()).then(|| Place { fate: self.fate.clone(), position: self.next - 1 })
     }
 
@@ -335,7 +325,7 @@ impl<C: Chain> Queue<C> {
 
     /// Whoever took the batch to the disk panicked, and with it nobody knows what became of it: everything that is not durable
     /// fails.
-    pub fn abandon(&mut self, wakers: &mut Wakers) {
+    pub(crate) fn abandon(&mut self, wakers: &mut Wakers) {
         self.in_flight = false;
         self.fail(Failure::malformed(), wakers);
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sluis_chain::log::merkle::{Frontier, NodeHash, leaf_hash};
+use sluis_chain::log::merkle::{Frontier, leaf_hash};
 use sluis_chain::log::note::{Checkpoint, last_note};
 use sluis_chain::log::{self, Appended, Log, LogHeader, Mark, Protection};
 use sluis_chain::token::{KnownKeys, Token, Verdict};
@@ -102,12 +102,6 @@ impl EntriesMark {
     #[must_use]
     pub const fn tree(&self) -> &Frontier {
         self.log.tree()
-    }
-
-    /// The leaf hash of the last of them.
-    #[must_use]
-    pub const fn last(&self) -> Option<NodeHash> {
-        self.log.last()
     }
 }
 

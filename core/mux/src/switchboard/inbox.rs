@@ -27,7 +27,7 @@ impl Switchboard {
     ///
     /// # Errors
     /// A name that is too long, or no room for another agent.
-    pub fn inbox(&mut self, now: Now, agent: &str, after: u64) -> Result<Inbox, Refusal> {
+    pub(crate) fn inbox(&mut self, now: Now, agent: &str, after: u64) -> Result<Inbox, Refusal> {
         let Some(slot) = self.agents.find(&inbox_name(&self.config.agent, agent)?) else {
             return Ok(Inbox { events: Vec::new(), last: after });
         };

@@ -197,12 +197,6 @@ impl Switchboard {
         &self.config
     }
 
-    /// The intents that it knows.
-    #[must_use]
-    pub const fn intents(&self) -> &Intents {
-        &self.intents
-    }
-
     /// Route an intent to a backend; see [`Intents::register`].
     ///
     /// # Errors
@@ -215,12 +209,6 @@ impl Switchboard {
     #[must_use]
     pub const fn totals(&self) -> Totals {
         self.totals
-    }
-
-    /// How many sockets are attached.
-    #[must_use]
-    pub fn socket_count(&self) -> usize {
-        self.sockets.len()
     }
 
     /// Who shows this token.

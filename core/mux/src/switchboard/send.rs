@@ -208,7 +208,7 @@ impl Switchboard {
     }
 
     /// A socket with [credit](super::SocketOptions::credit) has taken the frames of a channel up to this one; whether there were any.
-    pub fn acknowledge(&mut self, now: Now, id: SocketId, channel: ChannelId, seq: u64) -> bool {
+    pub(crate) fn acknowledge(&mut self, now: Now, id: SocketId, channel: ChannelId, seq: u64) -> bool {
         let any = self.sockets.acknowledge(id, channel, seq);
         if any && let Some(agent) = self.sockets.get(id).map(|socket| socket.agent) {
             self.pump(agent, now.mono);

@@ -130,10 +130,6 @@ impl Sockets {
         Self { slab: Slab::new(capacity), ready: VecDeque::new() }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.slab.len()
-    }
-
     pub(super) fn insert(&mut self, socket: Socket) -> Option<SocketId> {
         self.slab.insert(socket).ok().map(SocketId)
     }

@@ -61,9 +61,9 @@ fn listen(driver: &mut Driver) -> Result<(), Box<dyn Error>> {
     loop {
         match driver.wait(Duration::from_secs(60)) {
             Some(Event::Message(message)) => {
-                println!("{}: {}", message.from, String::from_utf8_lossy(&message.body).escape_debug());
+                println!("{}: {}", message.key.from(), String::from_utf8_lossy(&message.body).escape_debug());
                 let now = driver.now();
-                driver.machine.confirm(now, message.from, message.epoch, message.number);
+                driver.machine.confirm(now, &message.key);
             }
             Some(Event::Joined { broker, rtt }) => eprintln!("Broker {broker} is joined, {rtt:?} away."),
             Some(Event::Left { broker, reason }) => eprintln!("Broker {broker} is left: {reason}."),
@@ -77,8 +77,8 @@ fn say(driver: &mut Driver, to: &PublicKey, text: &str) -> Result<(), Box<dyn Er
     driver.machine.send(now, to, Arc::from(text.as_bytes()), true, Duration::from_secs(10))?;
     loop {
         match driver.wait(Duration::from_secs(60)) {
-            Some(Event::Sent { outcome: Ok(after), .. }) => {
-                eprintln!("Delivered after {after:?}.");
+            Some(Event::Sent { outcome: Ok(delivered), .. }) => {
+                eprintln!("Delivered after {:?}.", delivered.after);
                 return Ok(());
             }
             Some(Event::Sent { outcome: Err(why), .. }) => return Err(format!("not delivered: {why}").into()),

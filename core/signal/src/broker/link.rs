@@ -10,6 +10,7 @@ use super::backoff::Backoff;
 use super::machine::{Counts, Event};
 use super::outbox::Outbox;
 use super::{Left, Settings};
+use crate::faults::Faults;
 use crate::key::PUBLIC_LEN;
 use crate::mqtt::{Connect, EncodeError, Packet, Publish, Qos, encode};
 
@@ -58,6 +59,9 @@ pub(super) struct Link {
     pub(super) called: Instant,
     pub(super) rtt: Duration,
     pub(super) counts: Counts,
+    /// It was joined before.
+    pub(super) again: bool,
+    pub(super) faults: Faults,
 }
 
 impl Link {
@@ -116,6 +120,10 @@ impl Link {
         match (self.state, packet) {
             (State::Connecting { since, .. }, Packet::ConnAck { session_present: false, code: 0 }) => {
                 self.rtt = now.saturating_since(since);
+                if self.again && self.faults.no_resubscribe() {
+                    self.state = State::Joined { since: now };
+                    return Ok(Some(Event::Joined(self.rtt)));
+                }
                 self.state = State::Subscribing { until: now + self.settings.patience };
                 self.subscribe();
                 Ok(None)
@@ -125,6 +133,7 @@ impl Link {
             }
             (State::Subscribing { .. }, Packet::SubAck { id: SUBSCRIPTION, codes }) => match codes {
                 [1] => {
+                    self.again = true;
                     self.state = State::Joined { since: now };
                     Ok(Some(Event::Joined(self.rtt)))
                 }
@@ -180,6 +189,12 @@ impl Link {
             State::Dialling { until } if until <= now => Some(self.leave(now, Left::DialTimeout)),
             State::Connecting { until, .. } if until <= now => Some(self.leave(now, Left::NoConnAck)),
             State::Subscribing { until } if until <= now => Some(self.leave(now, Left::NoSubAck)),
+            State::Joined { .. } if self.faults.no_pong_check() => {
+                // Asked as ever, and never given up.
+                (self.heard, self.spoke) = (now, now);
+                self.put(2, encode::pingreq);
+                None
+            }
             State::Joined { .. } if self.owed().is_some_and(|until| until <= now) && !slept => {
                 Some(self.leave(now, Left::NoPubAck))
             }

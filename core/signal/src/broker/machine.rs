@@ -10,6 +10,7 @@ use super::backoff::{Backoff, jitter};
 use super::link::{Link, State};
 use super::outbox::Outbox;
 use super::{End, Left, PublishError, Settings};
+use crate::faults::Faults;
 use crate::key::PublicKey;
 use crate::mqtt::Reader;
 
@@ -84,8 +85,15 @@ impl Broker {
             called: now,
             rtt: Duration::ZERO,
             counts: Counts::default(),
+            again: false,
+            faults: Faults::default(),
         };
         Self { reader, link }
+    }
+
+    /// Switch protections off.
+    pub(crate) const fn set_faults(&mut self, faults: Faults) {
+        self.link.faults = faults;
     }
 
     /// Whether messages can be published and are heard.
@@ -96,7 +104,7 @@ impl Broker {
 
     /// Whether it was left for good and its stream is gone.
     #[must_use]
-    pub const fn is_closed(&self) -> bool {
+    pub(crate) const fn is_closed(&self) -> bool {
         matches!(self.link.state, State::Closed)
     }
 
@@ -215,13 +223,13 @@ impl Broker {
 
     /// Whether [`poll_order`](Self::poll_order) has one.
     #[must_use]
-    pub const fn has_order(&self) -> bool {
+    pub(crate) const fn has_order(&self) -> bool {
         self.link.abort || self.link.dial || self.link.finish
     }
 
     /// Whether bytes are taken; not while there is too much to acknowledge.
     #[must_use]
-    pub fn takes_bytes(&self) -> bool {
+    pub(crate) fn takes_bytes(&self) -> bool {
         self.link.control.len() < MAX_CONTROL
     }
 

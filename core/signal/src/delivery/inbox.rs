@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use sluis_core::Instant;
 
 use super::super::sealed::{GRACE, LIFETIME};
+use super::kept::{Keeping, Then};
 use super::record::MAX_ACKS;
 use crate::key::PublicKey;
 
@@ -63,6 +64,27 @@ pub enum Refused {
     Busy,
 }
 
+/// A message that came, of a sender that was proven by its session; see [`Record::Message`](super::Record::Message) for the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived<'a> {
+    /// Who sent it.
+    pub from: PublicKey,
+    /// Under which epoch.
+    pub epoch: u64,
+    /// Within the epoch.
+    pub number: u64,
+    /// What is below was acknowledged or given up.
+    pub oldest: u64,
+    /// To be handed over in order.
+    pub ordered: bool,
+    /// When it was sent first, in milliseconds since 1970 by the sender's clock.
+    pub said: u64,
+    /// Over which broker it came.
+    pub broker: usize,
+    /// What is said.
+    pub body: &'a [u8],
+}
+
 /// A message for the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handed {
@@ -72,6 +94,10 @@ pub struct Handed {
     pub epoch: u64,
     /// Within the epoch.
     pub number: u64,
+    /// When it was sent first, in milliseconds since 1970 by the sender's clock.
+    pub said: u64,
+    /// Over which broker it came first.
+    pub broker: usize,
     /// What is said.
     pub body: Vec<u8>,
 }
@@ -81,65 +107,71 @@ pub struct Handed {
 pub struct Inbox {
     limits: InboxLimits,
     /// Ordered by sender. Senders are proven, so nobody chooses keys to make this slow.
-    epochs: BTreeMap<(PublicKey, u64), Epoch>,
+    pub(super) epochs: BTreeMap<Key, Epoch>,
     bytes: usize,
-    ready: VecDeque<(PublicKey, u64, u64)>,
+    pub(super) ready: VecDeque<(PublicKey, u64, u64)>,
     /// Who has acknowledgements to get.
-    owed: BTreeSet<(PublicKey, u64)>,
+    pub(super) owed: BTreeSet<Key>,
+    /// What waits for the medium, where what is known is kept.
+    pub(super) keeping: Option<Keeping>,
 }
 
+/// A sender and its epoch.
+pub(super) type Key = (PublicKey, u64);
+
 #[derive(Debug)]
-struct Epoch {
+pub(super) struct Epoch {
     /// All below were handed over in order, or came out of order, or were given up.
-    next: u64,
+    pub(super) next: u64,
     /// Not handed over yet.
-    bodies: BTreeMap<u64, Waiting>,
+    pub(super) bodies: BTreeMap<u64, Waiting>,
     bytes: usize,
     /// Handed over and not confirmed.
-    unconfirmed: BTreeSet<u64>,
+    pub(super) unconfirmed: BTreeSet<u64>,
+    /// Confirmed, which the medium does not know yet.
+    pub(super) confirming: BTreeSet<u64>,
     /// At or above `next`, handed to the application or about to be: those that are not to be kept in order.
-    apart: BTreeSet<u64>,
-    /// Below `next`, given up and never handed over.
-    gaps: BTreeSet<u64>,
+    pub(super) apart: BTreeSet<u64>,
+    /// Given up and never handed over, or not known to have been.
+    pub(super) gaps: BTreeSet<u64>,
     /// Below this it is not known any more which were given up: nothing there is acknowledged again.
-    unknown: u64,
-    acks: BTreeSet<u64>,
+    pub(super) unknown: u64,
+    pub(super) acks: BTreeSet<u64>,
     heard: Instant,
 }
 
 #[derive(Debug)]
-struct Waiting {
+pub(super) struct Waiting {
     body: Vec<u8>,
+    said: u64,
+    broker: usize,
     /// It was put to the application's queue.
-    ready: bool,
+    pub(super) ready: bool,
 }
 
 impl Inbox {
     /// An empty one.
     #[must_use]
     pub const fn new(limits: InboxLimits) -> Self {
-        Self { limits, epochs: BTreeMap::new(), bytes: 0, ready: VecDeque::new(), owed: BTreeSet::new() }
+        Self { limits, epochs: BTreeMap::new(), bytes: 0, ready: VecDeque::new(), owed: BTreeSet::new(), keeping: None }
     }
 
-    /// Take a message of a sender that was proven by its session; see [`Record::Message`](super::Record::Message) for the numbers.
+    /// Take a message.
     ///
     /// # Errors
     /// [`Refused::Busy`]: the message was not kept, and is not acknowledged.
-    pub fn receive(
-        &mut self,
-        now: Instant,
-        from: PublicKey,
-        epoch: u64,
-        (number, oldest): (u64, u64),
-        ordered: bool,
-        body: &[u8],
-    ) -> Result<Received, Refused> {
+    pub fn receive(&mut self, now: Instant, arrived: &Arrived<'_>) -> Result<Received, Refused> {
+        let Arrived { from, epoch, number, oldest, ordered, said, broker, body } = *arrived;
         self.make_room(now, from, epoch)?;
         let key = (from, epoch);
-        let Self { limits, epochs, bytes, ready, owed } = self;
+        let Self { limits, epochs, bytes, ready, owed, keeping } = self;
+        let mut hand = |number| match keeping {
+            Some(keeping) => keeping.first(key, Then::Hand(number)),
+            None => ready.push_back((from, epoch, number)),
+        };
         let known = epochs.entry(key).or_insert_with(|| Epoch::new(now));
         known.heard = now;
-        known.skip_to(oldest, limits.gaps, &mut |number| ready.push_back((from, epoch, number)));
+        known.skip_to(oldest, limits.gaps, &mut hand);
         let received = match known.state_of(number) {
             Some(Received::Again) => {
                 known.acks.insert(number);
@@ -158,18 +190,18 @@ impl Inbox {
         }
         known.bytes += body.len();
         *bytes += body.len();
-        known.bodies.insert(number, Waiting { body: body.to_vec(), ready: false });
+        known.bodies.insert(number, Waiting { body: body.to_vec(), said, broker, ready: false });
         if !ordered {
-            known.hand(number, &mut |number| ready.push_back((from, epoch, number)));
+            known.hand(number, &mut hand);
             known.apart.insert(number);
         }
-        known.advance(&mut |number| ready.push_back((from, epoch, number)));
+        known.advance(&mut hand);
         Ok(received)
     }
 
     /// Whether there is a message for the application.
     #[must_use]
-    pub fn has_message(&self) -> bool {
+    pub(crate) fn has_message(&self) -> bool {
         !self.ready.is_empty()
     }
 
@@ -177,11 +209,11 @@ impl Inbox {
     pub fn poll(&mut self) -> Option<Handed> {
         let (from, epoch, number) = self.ready.pop_front()?;
         let known = self.epochs.get_mut(&(from, epoch))?;
-        let Waiting { body, .. } = known.bodies.remove(&number)?;
+        let Waiting { body, said, broker, .. } = known.bodies.remove(&number)?;
         known.bytes -= body.len();
         self.bytes -= body.len();
         known.unconfirmed.insert(number);
-        Some(Handed { from, epoch, number, body })
+        Some(Handed { from, epoch, number, said, broker, body })
     }
 
     /// The application has a message: it is acknowledged. Says whether there was one to confirm.
@@ -191,9 +223,22 @@ impl Inbox {
             return false;
         };
         known.unconfirmed.remove(&number);
-        known.acks.insert(number);
-        self.owed.insert(key);
+        if let Some(keeping) = &mut self.keeping {
+            known.confirming.insert(number);
+            keeping.first(key, Then::Acknowledge(number));
+        } else {
+            known.acks.insert(number);
+            self.owed.insert(key);
+        }
         true
+    }
+
+    /// Acknowledge what nobody has yet: only a simulation asks for that, to prove that it would notice.
+    pub(crate) fn acknowledge_early(&mut self, from: PublicKey, epoch: u64, number: u64) {
+        if let Some(known) = self.epochs.get_mut(&(from, epoch)) {
+            known.acks.insert(number);
+            self.owed.insert((from, epoch));
+        }
     }
 
     /// Acknowledgements that are to be sent to somebody: of one epoch, as many as fit into a packet. Each is given once; a copy of the
@@ -237,25 +282,33 @@ impl Inbox {
         }
         let old = own().find(|(_, known)| known.is_over(now)).map(|(key, _)| *key);
         if let Some(old) = old {
-            self.epochs.remove(&old);
+            self.forget(old);
             return Ok(());
         }
         if own().count() >= self.limits.epochs_per_sender {
             return Err(Refused::Busy);
         }
-        let before = self.epochs.len();
-        self.epochs.retain(|_, known| !known.is_over(now));
-        if self.epochs.len() < before { Ok(()) } else { Err(Refused::Busy) }
+        let over: Vec<Key> = self.epochs.iter().filter(|(_, known)| known.is_over(now)).map(|(key, _)| *key).collect();
+        over.iter().for_each(|key| self.forget(*key));
+        if over.is_empty() { Err(Refused::Busy) } else { Ok(()) }
+    }
+
+    fn forget(&mut self, key: Key) {
+        self.epochs.remove(&key);
+        if let Some(keeping) = &mut self.keeping {
+            keeping.changed(key);
+        }
     }
 }
 
 impl Epoch {
-    const fn new(now: Instant) -> Self {
+    pub(super) const fn new(now: Instant) -> Self {
         Self {
             next: 0,
             bodies: BTreeMap::new(),
             bytes: 0,
             unconfirmed: BTreeSet::new(),
+            confirming: BTreeSet::new(),
             apart: BTreeSet::new(),
             gaps: BTreeSet::new(),
             unknown: 0,
@@ -270,19 +323,22 @@ impl Epoch {
     }
 
     fn waiting(&self) -> usize {
-        self.bodies.len() + self.unconfirmed.len() + self.apart.len()
+        self.bodies.len() + self.unconfirmed.len() + self.confirming.len() + self.apart.len()
     }
 
     /// What is known of a number; `None`: it is new.
     fn state_of(&self, number: u64) -> Option<Received> {
-        if self.bodies.contains_key(&number) || self.unconfirmed.contains(&number) {
+        let pending = [&self.unconfirmed, &self.confirming].iter().any(|set| set.contains(&number));
+        if pending || self.bodies.contains_key(&number) {
             return Some(Received::Pending);
+        }
+        if self.gaps.contains(&number) {
+            return Some(Received::GivenUp);
         }
         if number >= self.next {
             return self.apart.contains(&number).then_some(Received::Again);
         }
-        let lost = number < self.unknown || self.gaps.contains(&number);
-        Some(if lost { Received::GivenUp } else { Received::Again })
+        Some(if number < self.unknown { Received::GivenUp } else { Received::Again })
     }
 
     /// Nobody sends what is below any more: hand over what came of it, and remember what did not.

@@ -12,14 +12,19 @@
 //! - **Nothing is forgotten early**: what is known of a sender's epoch stays until no packet of it can be opened any more. Where
 //!   that takes too much room, new messages are refused as [`Refused::Busy`] and may come again.
 //! - **Every send ends**, by its acknowledgement or by its time; an acknowledgement that comes later is [said too](Acked::Late).
+//! - **Over a restart**, where what is known of epochs is [kept](Inbox::keeping): that a message is about to be handed over is on the medium
+//!   before it is, and that it was is there before its acknowledgement leaves. One that was under way between the two when everything stopped
+//!   is neither handed over again nor acknowledged: its sender is told that it is not known to have arrived.
 //!
 //! First a message goes to few brokers; without an answer to [more](Reach), and then to all, so that two sides that share one
 //! live broker meet.
 
 mod inbox;
+mod kept;
 mod record;
 mod sender;
 
-pub use inbox::{Handed, Inbox, InboxLimits, Received, Refused};
+pub use inbox::{Arrived, Handed, Inbox, InboxLimits, Received, Refused};
+pub use kept::{EpochRecord, RecordError};
 pub use record::{ACK, MAX_ACKS, MESSAGE, Record, UNORDERED, message_overhead};
-pub use sender::{Acked, Reach, SendError, Sender, SenderLimits, Transmission};
+pub use sender::{Acked, MAX_MESSAGE, Reach, SendError, Sender, SenderLimits, Transmission};

@@ -15,7 +15,7 @@ pub const MAX_ACKS: usize = 128;
 /// A record: the kind, the id and the body of a sealed packet, understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
-    /// A message. Its id is the epoch and the number; its body begins with the oldest number that is still tried.
+    /// A message. Its id is the epoch and the number; its body begins with the oldest number that is still tried, and when it was said.
     Message {
         /// Chosen by the sender at its start.
         epoch: u64,
@@ -23,6 +23,8 @@ pub enum Record<'a> {
         number: u64,
         /// What is below was acknowledged or given up. At most `number`.
         oldest: u64,
+        /// When it was sent first, in milliseconds since 1970 by the sender's clock.
+        said: u64,
         /// To be handed over in order.
         ordered: bool,
         /// What is said.
@@ -40,7 +42,7 @@ pub enum Record<'a> {
 /// Bytes that a message's record adds to it.
 #[must_use]
 pub const fn message_overhead() -> usize {
-    8
+    16
 }
 
 impl<'a> Record<'a> {
@@ -51,10 +53,11 @@ impl<'a> Record<'a> {
         match kind {
             MESSAGE | UNORDERED => {
                 let (oldest, body) = body.split_first_chunk()?;
-                let oldest = u64::from_be_bytes(*oldest);
+                let (said, body) = body.split_first_chunk()?;
+                let (oldest, said) = (u64::from_be_bytes(*oldest), u64::from_be_bytes(*said));
                 // A number above all others could not be followed by one.
                 let valid = oldest <= number && number < u64::MAX;
-                valid.then_some(Self::Message { epoch, number, oldest, ordered: kind == MESSAGE, body })
+                valid.then_some(Self::Message { epoch, number, oldest, said, ordered: kind == MESSAGE, body })
             }
             ACK => {
                 let (numbers, rest) = body.as_chunks();
@@ -88,18 +91,27 @@ impl<'a> Record<'a> {
     /// Write the body of its packet to the start of `out`, and say how long it is; `None` where `out` is too short.
     #[must_use]
     pub fn write(&self, out: &mut [u8]) -> Option<usize> {
-        let (front, back): ([u8; 8], &[u8]) = match self {
-            Self::Message { oldest, body, .. } => (oldest.to_be_bytes(), body),
-            Self::Ack { numbers, .. } => {
-                let all = numbers.as_flattened();
-                out.get_mut(..all.len())?.copy_from_slice(all);
-                return Some(all.len());
-            }
+        let parts: [&[u8]; 3] = match self {
+            Self::Message { oldest, said, body, .. } => [&oldest.to_be_bytes(), &said.to_be_bytes(), body],
+            Self::Ack { numbers, .. } => [numbers.as_flattened(), &[], &[]],
         };
-        let (start, rest) = out.split_first_chunk_mut()?;
-        *start = front;
-        rest.get_mut(..back.len())?.copy_from_slice(back);
-        Some(front.len() + back.len())
+        let mut rest = out;
+        let mut len = 0;
+        for part in parts {
+            let (room, after) = rest.split_at_mut_checked(part.len())?;
+            room.copy_from_slice(part);
+            (rest, len) = (after, len + part.len());
+        }
+        Some(len)
+    }
+
+    /// Length of the body of its packet.
+    #[must_use]
+    pub const fn body_len(&self) -> usize {
+        match self {
+            Self::Message { body, .. } => message_overhead() + body.len(),
+            Self::Ack { numbers, .. } => 8 * numbers.len(),
+        }
     }
 }
 
@@ -126,13 +138,14 @@ mod tests {
     proptest! {
         #[test]
         fn records_survive_and_garbage_is_none(
-            epoch: u64, number in 0..u64::MAX, back: u64, ordered: bool, body: Vec<u8>, numbers in proptest::collection::vec(any::<[u8; 8]>(), 0..=MAX_ACKS),
+            epoch: u64, number in 0..u64::MAX, back: u64, said: u64, ordered: bool, body: Vec<u8>, numbers in proptest::collection::vec(any::<[u8; 8]>(), 0..=MAX_ACKS),
             kind: u8, id: [u8; 16],
         ) {
             let oldest = number - back.min(number);
-            for record in [Record::Message { epoch, number, oldest, ordered, body: &body }, Record::Ack { epoch, numbers: &numbers }] {
+            for record in [Record::Message { epoch, number, oldest, said, ordered, body: &body }, Record::Ack { epoch, numbers: &numbers }] {
                 let mut out = [0; 2048];
                 let len = record.write(&mut out).unwrap();
+                prop_assert_eq!(len, record.body_len());
                 prop_assert_eq!(Record::parse(record.kind(), &record.id(), &out[..len]), Some(record));
                 prop_assert_eq!(record.write(&mut out[..len.saturating_sub(1)]).is_some(), len == 0);
             }

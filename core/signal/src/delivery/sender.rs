@@ -6,8 +6,8 @@ use alloc::sync::Arc;
 use sluis_core::Instant;
 use sluis_core::time::Duration;
 
-use super::super::sealed::MAX_BODY;
-use super::record::message_overhead;
+/// The longest message in bytes.
+pub const MAX_MESSAGE: usize = 64 * 1024;
 
 /// Without an answer for so long, more brokers are asked, or for two round trips where that is longer.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -51,8 +51,8 @@ pub enum SendError {
     /// Too many are without an answer, or too many bytes.
     #[error("too many messages to this peer are without an answer")]
     Full,
-    /// Longer than a packet may be.
-    #[error("the message is longer than a packet may be")]
+    /// Longer than [`MAX_MESSAGE`].
+    #[error("the message is longer than {MAX_MESSAGE} bytes")]
     TooLong,
 }
 
@@ -67,6 +67,8 @@ pub struct Transmission {
     pub ordered: bool,
     /// To how many brokers.
     pub reach: Reach,
+    /// When it was given to be sent.
+    pub since: Instant,
     /// What is said.
     pub body: Arc<[u8]>,
 }
@@ -128,7 +130,7 @@ impl Sender {
     /// # Errors
     /// [`SendError`]: nothing was kept.
     pub fn send(&mut self, now: Instant, body: Arc<[u8]>, ordered: bool, timeout: Duration) -> Result<u64, SendError> {
-        if body.len() + message_overhead() > MAX_BODY {
+        if body.len() > MAX_MESSAGE {
             return Err(SendError::TooLong);
         }
         if self.under_way.len() >= self.limits.in_flight || self.bytes + body.len() > self.limits.bytes {
@@ -157,8 +159,8 @@ impl Sender {
         };
         sending.times = sending.times.saturating_add(1);
         sending.due = now + wait;
-        let Sending { body, ordered, .. } = sending;
-        Some(Transmission { number: *number, oldest, ordered: *ordered, reach, body: body.clone() })
+        let Sending { body, ordered, since, .. } = sending;
+        Some(Transmission { number: *number, oldest, ordered: *ordered, reach, since: *since, body: body.clone() })
     }
 
     /// Something changed that makes it worth to try all again at once: a broker came up, a session is new.
@@ -195,14 +197,33 @@ impl Sender {
         Some(number)
     }
 
+    /// Give a message up at once: it cannot reach its peer. An acknowledgement of it is not known any more. Says whether it was under way.
+    pub fn refuse(&mut self, number: u64) -> bool {
+        let Some(sending) = self.under_way.remove(&number) else { return false };
+        self.bytes -= sending.body.len();
+        true
+    }
+
+    /// The oldest message that is under way.
+    #[must_use]
+    pub fn first(&self) -> Option<u64> {
+        self.under_way.first_key_value().map(|(number, _)| *number)
+    }
+
     /// When [`poll`](Self::poll) or [`poll_given_up`](Self::poll_given_up) has something next.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.under_way.values().map(|sending| sending.due.min(sending.until)).min()
     }
 
+    /// When the next message is given up.
+    #[must_use]
+    pub fn ends(&self) -> Option<Instant> {
+        self.under_way.values().map(|sending| sending.until).min()
+    }
+
     /// The oldest number that is still tried; with none, the next.
     fn oldest(&self) -> u64 {
-        self.under_way.first_key_value().map_or(self.next, |(number, _)| *number)
+        self.first().unwrap_or(self.next)
     }
 }

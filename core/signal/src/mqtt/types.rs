@@ -86,7 +86,7 @@ pub enum Qos {
 impl Qos {
     /// By its number; `None` above 2.
     #[must_use]
-    pub const fn from_byte(byte: u8) -> Option<Self> {
+    pub(crate) const fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             0 => Some(Self::AtMostOnce),
             1 => Some(Self::AtLeastOnce),

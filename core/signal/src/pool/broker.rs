@@ -76,7 +76,7 @@ impl Broker {
     ///
     /// # Errors
     /// One sentence.
-    pub(super) fn from_url(url: &str) -> Result<Vec<Self>, String> {
+    pub fn from_url(url: &str) -> Result<Vec<Self>, String> {
         let shown = shown(url);
         let (tls, rest) = match url.split_once("://") {
             Some(("mqtt", rest)) => (false, rest),

@@ -7,14 +7,17 @@ use sluis_core::time::Duration;
 
 use super::machine::Rendezvous;
 use super::outgoing::{seconds, signed};
-use super::{Event, Turned};
-use crate::delivery::{Acked, Received, Record};
+use super::plain::{OUR_ACK, Taken};
+use super::{Delivered, Event, Message, MessageKey, Turned};
+use crate::delivery::{Acked, Arrived, Received, Record};
 use crate::envelope::{Content, Kind, Unverified};
 use crate::key::{PublicKey, SecretKey};
 use crate::sealed::{Answered, Session, is_hello, our_hello_stands, session_of};
 
 /// How far a stamp may be off, in seconds.
-const SKEW: u64 = 120;
+pub(super) const SKEW: u64 = 120;
+/// The body of an acknowledgement of the reference, and the start of ours.
+const ACK: &[u8] = b"ack";
 /// A round trip is never taken for longer: what was sent several times took longer for other reasons.
 const LONGEST_RTT: Duration = Duration::from_secs(5);
 
@@ -46,17 +49,27 @@ impl Rendezvous {
         let session = peer.session_mut(id).ok_or(Turned::Session)?;
         let opened = session.open(now.mono, packet).map_err(|_| Turned::Unverified)?;
         let record = Record::parse(opened.kind, &opened.id, opened.body).ok_or(Turned::Unverified)?;
-        peer.heard(now.mono, at);
+        if peer.heard(now.mono, at) && self.config.keeps {
+            self.keep.heard(seconds(now), &from, peer.heard_at());
+        }
         match record {
-            Record::Message { epoch, number, oldest, ordered, body } => {
-                let received = self.inbox.receive(now.mono, from, epoch, (number, oldest), ordered, body);
-                if received.map_err(|_| Turned::Busy)? == Received::Again {
+            Record::Message { epoch, number, oldest, said, ordered, body } => {
+                let arrived = Arrived { from, epoch, number, oldest, ordered, said, broker: at, body };
+                let received = self.inbox.receive(now.mono, &arrived).map_err(|_| Turned::Busy)?;
+                if received == Received::Again && self.faults.no_dedupe() {
+                    let key = MessageKey::Sealed { from, epoch, number };
+                    self.events.push_back(Event::Message(Message { key, said, broker: at, body: body.to_vec() }));
+                }
+                if self.faults.ack_early() {
+                    self.inbox.acknowledge_early(from, epoch, number);
+                }
+                if received == Received::Again || self.faults.ack_early() {
                     self.acknowledge(now);
                 }
             }
             Record::Ack { epoch, numbers } => {
                 for number in numbers.iter().map(|number| u64::from_be_bytes(*number)) {
-                    self.acked(now, &from, epoch, number);
+                    self.acked(now, at, &from, (epoch, number), true);
                 }
             }
         }
@@ -80,6 +93,8 @@ impl Rendezvous {
 
     /// A new session with a peer: what is under way goes on in it.
     pub(super) fn install(&mut self, now: Now, key: &PublicKey, session: Session) {
+        self.is_ours(key);
+        self.end_plain(key);
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.before = peer.session.replace(session);
         peer.unanswered = None;
@@ -90,12 +105,16 @@ impl Rendezvous {
         self.drive(now, key);
     }
 
-    pub(super) fn acked(&mut self, now: Now, from: &PublicKey, epoch: u64, number: u64) {
+    /// A peer acknowledges a message, by its epoch and number.
+    pub(super) fn acked(&mut self, now: Now, at: usize, from: &PublicKey, (epoch, number): (u64, u64), sealed: bool) {
         let Some(peer) = self.peers.get_mut(from) else { return };
+        let plain = peer.plain.remove(&number);
         let event = match peer.sender.acked(now.mono, epoch, number) {
             Acked::Delivered(after) => {
                 peer.rtt = after.min(LONGEST_RTT);
-                Event::Sent { to: *from, number, outcome: Ok(after) }
+                let maybe_dropped = !sealed && plain.is_some_and(|plain| plain.maybe_dropped);
+                let delivered = Delivered { after, broker: at, sealed, maybe_dropped };
+                Event::Sent { to: *from, number, outcome: Ok(delivered) }
             }
             Acked::Late(after) => Event::Late { to: *from, number, after },
             Acked::Unknown => return,
@@ -107,19 +126,65 @@ impl Rendezvous {
         self.drive(now, from);
     }
 
+    /// A peer has shown that it is one of ours.
+    fn is_ours(&mut self, peer: &PublicKey) {
+        let keeps = self.config.keeps;
+        self.pins.add(*peer, &self.config.legacy, keeps);
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.reference = None;
+        }
+    }
+
+    /// A peer that we know stamped something that nobody else can have made just now.
+    fn look_at_clock(&mut self, now: Now, peer: &PublicKey, stamp: u64) {
+        if self.peers.contains_key(peer)
+            && let Some(ahead) = self.clocks.note(*peer, stamp, seconds(now))
+        {
+            self.events.push_back(Event::Clock { ahead });
+        }
+    }
+
     pub(super) fn envelope(&mut self, now: Now, at: usize, payload: &[u8]) -> Result<(), Turned> {
         let parsed = Unverified::parse(payload).map_err(|_| Turned::Unverified)?;
-        let content = *parsed.claimed();
-        let stamp = seconds(now);
-        if content.timestamp.abs_diff(stamp) > SKEW {
-            return Err(Turned::Time);
-        }
-        match Kind::from_byte(content.kind) {
+        match Kind::from_byte(parsed.claimed().kind) {
+            // Neither rests on a stamp: an answer is one to what we asked, and a session is proven by its first packet.
             Some(Kind::Probe) => self.asked(now, at, &parsed),
             Some(Kind::Ack) => self.answer(now, at, &parsed),
-            Some(Kind::Message) => Err(Turned::Plain),
+            Some(Kind::Message) => self.plain_message(now, at, &parsed),
             None => Err(Turned::Unverified),
         }
+    }
+
+    /// A message in the clear.
+    fn plain_message(&mut self, now: Now, at: usize, parsed: &Unverified<'_>) -> Result<(), Turned> {
+        let (content, clock) = (parsed.claimed(), seconds(now));
+        let of_our_time = self.plain.takes(content.timestamp, self.config.accept_older);
+        if content.timestamp.abs_diff(clock) > SKEW || !of_our_time {
+            // Who says so has to be known, and right, before our clock is doubted.
+            if let Ok(from) = PublicKey::from_bytes(*parsed.claimed_source())
+                && self.pins.allow_plain(&from, &self.config.legacy)
+                && self.plain.spend(now.mono)
+                && parsed.verify().is_ok()
+            {
+                self.look_at_clock(now, &from, content.timestamp);
+            }
+            return Err(Turned::Time);
+        }
+        let from = PublicKey::from_bytes(*parsed.claimed_source()).map_err(|_| Turned::Unverified)?;
+        if !self.pins.allow_plain(&from, &self.config.legacy) && !self.faults.accept_downgrade() {
+            return Err(Turned::Plain);
+        }
+        if !self.plain.spend(now.mono) {
+            return Err(Turned::Budget);
+        }
+        let content = parsed.verify().map_err(|_| Turned::Unverified)?.content;
+        let key = (from, content.queue, content.seq);
+        match self.plain.receive(clock, key, content.timestamp, content.body, at)? {
+            Taken::Again => self.acknowledge_plain(now, key, &[at]),
+            Taken::Pending => {}
+        }
+        self.look_at_clock(now, &from, content.timestamp);
+        Ok(())
     }
 
     /// Somebody asks whether we are there, perhaps for a session.
@@ -134,9 +199,10 @@ impl Rendezvous {
         if from == ours {
             return Err(Turned::Unasked);
         }
+        self.look_at_clock(now, &from, content.timestamp);
         let Self { config, rng, hellos, peers, .. } = self;
         let crosses = peers.get(&from).is_some_and(|peer| peer.hello.is_some());
-        let mut body = Vec::from(*b"ack");
+        let mut body = OUR_ACK.to_vec();
         if is_hello(content.body) {
             if crosses && our_hello_stands(&ours, &from) {
                 return Err(Turned::Unasked);
@@ -161,28 +227,56 @@ impl Rendezvous {
         Ok(())
     }
 
-    /// The answer to a hello of ours.
+    /// The answer to a hello of ours, or to a message in the clear.
     pub(super) fn answer(&mut self, now: Now, at: usize, parsed: &Unverified<'_>) -> Result<(), Turned> {
         let from = PublicKey::from_bytes(*parsed.claimed_source()).map_err(|_| Turned::Unverified)?;
         let peer = self.peers.get_mut(&from).ok_or(Turned::Unasked)?;
         let queue = parsed.claimed().queue;
-        let hello = peer.hello.as_mut().filter(|hello| hello.queue == queue).ok_or(Turned::Unasked)?;
-        let envelope = parsed.verify().map_err(|_| Turned::Unverified)?;
+        let plain = peer.plain.iter().find(|(_, plain)| plain.queue == queue).map(|(number, _)| *number);
+        let is_hello = peer.hello.as_ref().is_some_and(|hello| hello.queue == queue);
+        if !is_hello && plain.is_none() {
+            return Err(Turned::Unasked);
+        }
+        let content = parsed.verify().map_err(|_| Turned::Unverified)?.content;
+        self.look_at_clock(now, &from, content.timestamp);
+        if content.body.starts_with(OUR_ACK) {
+            self.is_ours(&from);
+        }
+        let Some(number) = plain else { return self.answered(now, at, &from, content.body) };
+        let peer = self.peers.get_mut(&from).ok_or(Turned::Unasked)?;
+        peer.heard(now.mono, at);
+        let epoch = peer.sender.epoch();
+        self.acked(now, at, &from, (epoch, number), false);
+        Ok(())
+    }
+
+    /// A peer answered a hello.
+    fn answered(&mut self, now: Now, at: usize, from: &PublicKey, body: &[u8]) -> Result<(), Turned> {
+        let is_ours = self.pins.knows(from);
+        let peer = self.peers.get_mut(from).ok_or(Turned::Unasked)?;
+        let hello = peer.hello.as_mut().ok_or(Turned::Unasked)?;
         let after = now.mono.saturating_since(hello.since);
-        let answered = |sealed| Event::Answered { peer: from, sealed, after, broker: at };
-        if envelope.content.body == b"ack" {
+        let answered = |sealed| Event::Answered { peer: *from, sealed, after, broker: at };
+        if body == ACK && !is_ours {
             // A peer of the reference: what is sealed it cannot read.
             peer.probe = None;
+            let ticket = peer.hello.take().map(|hello| hello.ticket);
+            peer.heard(now.mono, at);
+            peer.reference = Some(now.mono + super::outgoing::REFERENCE_LIFE);
+            peer.sender.hurry(now.mono);
             self.events.push_back(answered(false));
-            self.drive(now, &from);
+            ticket.into_iter().for_each(|ticket| self.cancel(ticket));
+            self.drive(now, from);
             return Ok(());
         }
-        let session = hello.offer.answered(&self.config.key, envelope.content.body, None, now.mono);
+        let session = hello.offer.answered(&self.config.key, body, None, now.mono);
         let session = session.map_err(|_| Turned::Unverified)?;
-        peer.heard(now.mono, at);
+        if peer.heard(now.mono, at) && self.config.keeps {
+            self.keep.heard(seconds(now), from, peer.heard_at());
+        }
         peer.probe = None;
         self.events.push_back(answered(true));
-        self.install(now, &from, session);
+        self.install(now, from, session);
         Ok(())
     }
 }

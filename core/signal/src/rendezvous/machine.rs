@@ -7,12 +7,18 @@ use alloc::vec::Vec;
 use sluis_core::time::Duration;
 use sluis_core::{Instant, Now, Rng, Seed};
 
+use super::clock::Clocks;
 use super::hello::Hellos;
+use super::kept::Keep;
+use super::outgoing::seconds;
 use super::peer::{Peer, ranking};
+use super::pins::Pins;
+use super::plain::Plain;
 use super::streams::Stream;
-use super::{Config, Event, Turned};
+use super::{Config, Event, Message, MessageKey, Place, Turned};
 use crate::broker::{Broker, End, Event as Said, Left, Order};
-use crate::delivery::{Inbox, SendError, Sender};
+use crate::delivery::{Handed, Inbox, SendError, Sender};
+use crate::faults::Faults;
 use crate::key::PublicKey;
 use crate::rank::Family;
 
@@ -45,6 +51,10 @@ pub struct Rendezvous {
     pub(super) active: BTreeSet<PublicKey>,
     pub(super) hellos: Hellos,
     pub(super) inbox: Inbox,
+    pub(super) plain: Plain,
+    pub(super) pins: Pins,
+    pub(super) clocks: Clocks,
+    pub(super) keep: Keep,
     pub(super) events: VecDeque<Event>,
     pub(super) turned: [u64; Turned::COUNT],
     pub(super) next_ticket: u64,
@@ -52,6 +62,7 @@ pub struct Rendezvous {
     pub(super) scratch: Vec<u8>,
     /// When it was called last.
     pub(super) called: Instant,
+    pub(super) faults: Faults,
 }
 
 impl Rendezvous {
@@ -66,18 +77,23 @@ impl Rendezvous {
             peers: BTreeMap::new(),
             active: BTreeSet::new(),
             hellos: Hellos::new(),
-            inbox: Inbox::new(config.inbox),
+            inbox: if config.keeps { Inbox::new(config.inbox).keeping() } else { Inbox::new(config.inbox) },
+            plain: Plain::new(seconds(now), config.keeps),
+            pins: Pins::default(),
+            clocks: Clocks::default(),
+            keep: Keep::default(),
             events: VecDeque::new(),
             turned: [0; Turned::COUNT],
             next_ticket: 0,
             sweep: now.mono + SWEEP,
             scratch: Vec::new(),
             called: now.mono,
+            faults: Faults::default(),
             config,
         };
         let key = this.config.key.public();
         for family in [Family::V4, Family::V6] {
-            for at in ranking(&key, &this.config.brokers, family).into_iter().take(this.config.join) {
+            for at in ranking(&key, pool_of(&this.config), family).into_iter().take(this.config.join) {
                 this.open(now.mono, at);
                 if let Some(spot) = this.spots.get_mut(at) {
                     spot.own = true;
@@ -91,6 +107,14 @@ impl Rendezvous {
     #[must_use]
     pub const fn public_key(&self) -> PublicKey {
         self.config.key.public()
+    }
+
+    /// Switch a protection off: for simulations that prove that they would notice.
+    #[cfg(feature = "sim")]
+    pub fn switch_off(&mut self, fault: crate::faults::Fault) {
+        self.faults.fault = Some(fault);
+        let faults = self.faults;
+        self.spots.iter_mut().filter_map(|spot| spot.broker.as_mut()).for_each(|broker| broker.set_faults(faults));
     }
 
     /// How many of the brokers of our own ranking are joined, and how many there are.
@@ -142,10 +166,25 @@ impl Rendezvous {
         Ok(())
     }
 
-    /// The application has a message: it is acknowledged. Says whether there was one to confirm.
-    pub fn confirm(&mut self, now: Now, from: PublicKey, epoch: u64, number: u64) -> bool {
+    /// Somebody says that a peer is at a broker: what is sent to it goes there first.
+    ///
+    /// # Errors
+    /// [`SendError::Full`]: too many peers are known.
+    pub fn hint(&mut self, now: Now, peer: &PublicKey, broker: usize) -> Result<(), SendError> {
         self.called = now.mono;
-        let known = self.inbox.confirm(from, epoch, number);
+        if broker < self.spots.len() {
+            self.peer(now.mono, peer).ok_or(SendError::Full)?.hint(broker);
+        }
+        Ok(())
+    }
+
+    /// The application has a message: it is acknowledged, once that is kept where it is to be. Says whether there was one to confirm.
+    pub fn confirm(&mut self, now: Now, key: &MessageKey) -> bool {
+        self.called = now.mono;
+        let known = match *key {
+            MessageKey::Sealed { from, epoch, number } => self.inbox.confirm(from, epoch, number),
+            MessageKey::Plain { from, queue, seq } => self.plain.confirm((from, queue, seq)),
+        };
         self.acknowledge(now);
         known
     }
@@ -155,7 +194,11 @@ impl Rendezvous {
     }
 
     pub(super) fn next_message(&mut self) -> Option<Event> {
-        self.inbox.poll().map(Event::Message)
+        let sealed = self.inbox.poll().map(|handed| {
+            let Handed { from, epoch, number, said, broker, body } = handed;
+            Message { key: MessageKey::Sealed { from, epoch, number }, said, broker, body }
+        });
+        sealed.or_else(|| self.plain.poll()).map(Event::Message)
     }
 
     /// The oldest event of a kind, messages aside.
@@ -166,7 +209,7 @@ impl Rendezvous {
     }
 
     pub(super) fn has_events(&self) -> bool {
-        !self.events.is_empty() || self.inbox.has_message()
+        !self.events.is_empty() || self.inbox.has_message() || self.plain.has_message()
     }
 
     /// Whether events of what comes find room.
@@ -251,6 +294,7 @@ impl Rendezvous {
         active.iter().for_each(|peer| self.drive(now, peer));
         if self.sweep <= now.mono {
             self.sweep = now.mono + SWEEP;
+            self.plain.forget(seconds(now));
             self.forget(now.mono);
         }
     }
@@ -260,12 +304,12 @@ impl Rendezvous {
     pub fn deadline(&self) -> Option<Instant> {
         let brokers = self.spots.iter().filter_map(|spot| spot.broker.as_ref()?.deadline());
         let peers = self.active.iter().filter_map(|key| self.peers.get(key)?.deadline());
-        brokers.chain(peers).chain([self.sweep]).min()
+        brokers.chain(peers).chain([self.sweep]).chain(self.keep.rests_until()).min()
     }
 
     /// Whether there is something to write to a broker.
     #[must_use]
-    pub fn broker_wants_write(&self, now: Now, at: usize) -> bool {
+    pub(crate) fn broker_wants_write(&self, now: Now, at: usize) -> bool {
         self.spots.get(at).and_then(|spot| spot.broker.as_ref()).is_some_and(|broker| broker.wants_write(now.mono))
     }
 
@@ -312,7 +356,9 @@ impl Rendezvous {
         if spot.broker.is_none() {
             // Of an independent stream each time: no client id comes again.
             let rng = self.seed.fork(&alloc::format!("broker {at} {}", self.rng.u64()));
-            spot.broker = Some(Broker::new(place.settings.clone(), &key, rng, now, Duration::ZERO));
+            let mut broker = Broker::new(place.settings.clone(), &key, rng, now, Duration::ZERO);
+            broker.set_faults(self.faults);
+            spot.broker = Some(broker);
         }
     }
 
@@ -354,7 +400,9 @@ impl Rendezvous {
                 return None;
             }
             let sender = Sender::new(self.rng.u64(), self.config.sender);
-            self.peers.insert(*key, Peer::new(key, &self.config.brokers, sender, now));
+            let mut peer = Peer::new(key, pool_of(&self.config), sender, now);
+            self.keep.hints_of(key).iter().for_each(|broker| peer.hint(*broker));
+            self.peers.insert(*key, peer);
         }
         self.peers.get_mut(key)
     }
@@ -368,6 +416,11 @@ impl Rendezvous {
             }
         }
     }
+}
+
+/// The brokers where peers look for each other.
+fn pool_of(config: &Config) -> &[Place] {
+    config.brokers.get(..config.pool).unwrap_or(&config.brokers)
 }
 
 /// What a broker said, without what it borrows.

@@ -6,34 +6,44 @@
 //!   back. Connections that only served for sending are left after ten minutes without use.
 //! - **Sealed** is everything between nodes of ours: the first message to a peer begins with a hello, and a session that finds no echo
 //!   is followed by a new one, with the same messages. Hellos of strangers are answered within a budget and leave nothing behind that lasts.
-//! - **Delivered** is what the other application confirmed, see [`delivery`](crate::delivery). A message in the clear, as peers of the
-//!   reference send it, is turned away; they are recognised by their answer to a hello.
+//! - **Delivered** is what the other application confirmed, see [`delivery`](crate::delivery).
+//! - **In the clear** is what peers of the reference send and read. It is turned away, and never sent, unless [`Legacy`] says otherwise; see
+//!   there what it is worth. A peer that was once seen as one of ours is never again sent or believed anything in the clear.
+//! - **Kept** over a restart, where [`Config::keeps`] says so and the driver has a store: what was handed over, who is one of ours, where
+//!   peers were heard.
 //!
 //! [`Rendezvous`] is a [`Streams`](sluis_core::Streams) machine: any driver of such machines runs it. Brokers are known by their place in
 //! [`Config::brokers`], each has at most one stream. Who has streams of his own can feed it broker by broker instead
 //! ([`broker_order`](Rendezvous::broker_order) says what is to be done).
 
+mod clock;
 mod hello;
 mod incoming;
+mod kept;
+mod legacy;
 mod machine;
 mod outgoing;
 mod peer;
+mod pins;
+mod plain;
 #[cfg(feature = "std")]
 mod requests;
 mod streams;
 
+pub use legacy::Legacy;
 pub use machine::Rendezvous;
 #[cfg(feature = "std")]
-pub use requests::Signalling;
+pub use requests::{Pipe, PipeError, Signalling};
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use sluis_core::Security;
 use sluis_core::time::Duration;
 
 use crate::broker::{Left, Settings};
-use crate::delivery::{Handed, InboxLimits, SenderLimits};
+use crate::delivery::{InboxLimits, SenderLimits};
 use crate::key::{PublicKey, SecretKey};
 use crate::rank::{Family, Weight};
 
@@ -61,6 +71,8 @@ pub struct Config {
     pub key: SecretKey,
     /// All brokers that there are; each is known by its place here.
     pub brokers: Vec<Place>,
+    /// How many of them, from the front, are the pool. Those behind are only used for peers of whom a [hint](Rendezvous::hint) says so.
+    pub pool: usize,
     /// How many of each family are joined for good.
     pub join: usize,
     /// Peers that are known at once.
@@ -69,14 +81,112 @@ pub struct Config {
     pub sender: SenderLimits,
     /// What is held of what came.
     pub inbox: InboxLimits,
+    /// With whom messages in the clear are exchanged.
+    pub legacy: Legacy,
+    /// Take messages in the clear that were stamped before we started, or before what is kept was begun: they may be replays of what was
+    /// handed over then.
+    pub accept_older: bool,
+    /// What must survive a restart goes to the store of the driver first. Without a store, nothing is handed over then.
+    pub keeps: bool,
+    /// Of what was kept, where peers were heard within the last hour is where they are looked for first.
+    pub cache: bool,
 }
 
 impl Config {
     /// With the defaults for everything but who we are and where.
     #[must_use]
     pub fn new(key: SecretKey, brokers: Vec<Place>) -> Self {
-        Self { key, brokers, join: 10, peers: 4096, sender: SenderLimits::default(), inbox: InboxLimits::default() }
+        Self {
+            key,
+            brokers,
+            pool: usize::MAX,
+            join: 10,
+            peers: 4096,
+            sender: SenderLimits::default(),
+            inbox: InboxLimits::default(),
+            legacy: Legacy::Nobody,
+            accept_older: false,
+            keeps: false,
+            cache: false,
+        }
     }
+}
+
+/// Which message of which sender: what is [confirmed](Rendezvous::confirm). Shown, it is the same for every copy of the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MessageKey {
+    /// One that came sealed.
+    Sealed {
+        /// Who sent it.
+        from: PublicKey,
+        /// The sender's, from its start on.
+        epoch: u64,
+        /// Within the epoch.
+        number: u64,
+    },
+    /// One that came in the clear.
+    Plain {
+        /// Who signed it.
+        from: PublicKey,
+        /// The sender's.
+        queue: [u8; 32],
+        /// Within the queue.
+        seq: u32,
+    },
+}
+
+impl MessageKey {
+    /// Who sent it.
+    #[must_use]
+    pub const fn from(&self) -> PublicKey {
+        match self {
+            Self::Sealed { from, .. } | Self::Plain { from, .. } => *from,
+        }
+    }
+
+    /// Whether it came sealed.
+    #[must_use]
+    pub const fn is_sealed(&self) -> bool {
+        matches!(self, Self::Sealed { .. })
+    }
+}
+
+impl fmt::Display for MessageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sealed { epoch, number, .. } => write!(f, "{epoch:016x}-{number}"),
+            Self::Plain { queue, seq, .. } => {
+                queue.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+                write!(f, "-{seq}")
+            }
+        }
+    }
+}
+
+/// A message, to be [confirmed](Rendezvous::confirm).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Which one, and who sent it.
+    pub key: MessageKey,
+    /// When it was sent, in milliseconds since 1970 by the sender's clock. (In the clear: whole seconds, of the copy that came first.)
+    pub said: u64,
+    /// Over which broker it came first.
+    pub broker: usize,
+    /// What is said.
+    pub body: Vec<u8>,
+}
+
+/// How a message arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// From the call to the acknowledgement.
+    pub after: Duration,
+    /// Over which broker that came.
+    pub broker: usize,
+    /// Nobody on the way read it.
+    pub sealed: bool,
+    /// The peer runs the reference, and was sent the same letters within four minutes: it may have acknowledged the message and thrown it away.
+    pub maybe_dropped: bool,
 }
 
 /// What the application is told. Brokers are known by their place in [`Config::brokers`].
@@ -98,15 +208,15 @@ pub enum Event {
         reason: Left,
     },
     /// A message, to be [confirmed](Rendezvous::confirm).
-    Message(Handed),
+    Message(Message),
     /// A send has come to its end.
     Sent {
         /// To whom.
         to: PublicKey,
         /// What [`Rendezvous::send`] said.
         number: u64,
-        /// After how long it was acknowledged, or why not.
-        outcome: Result<Duration, NotDelivered>,
+        /// How it arrived, or why it is not known to have.
+        outcome: Result<Delivered, NotDelivered>,
     },
     /// An acknowledgement of a message that was given up.
     Late {
@@ -128,6 +238,11 @@ pub enum Event {
         /// Over which broker.
         broker: usize,
     },
+    /// By the stamps of peers our wall clock is off. Told when that is found, and again when it has changed.
+    Clock {
+        /// By how many seconds it is ahead; negative: behind.
+        ahead: i64,
+    },
     /// A [probe](Rendezvous::probe) was not answered in time.
     Unanswered {
         /// Whom it was for.
@@ -145,6 +260,12 @@ pub enum NotDelivered {
     /// Nothing came back in time.
     #[error("no acknowledgement in time")]
     NoAck,
+    /// The peer runs the reference, which cannot read what is sealed, and [`Legacy`] does not let us speak in the clear to it.
+    #[error("the peer reads only what is in the clear, and that is not allowed")]
+    Refused,
+    /// The peer runs the reference, which would mangle it: it is not UTF-8.
+    #[error("the peer takes text only, and would lose the bytes that are none")]
+    Mangled,
     /// The driver has ended before.
     #[error("the node has been shut down")]
     Ended,

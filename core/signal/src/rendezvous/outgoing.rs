@@ -7,7 +7,8 @@ use sluis_core::time::Duration;
 use sluis_core::{Instant, Now};
 
 use super::machine::Rendezvous;
-use super::peer::Hello;
+use super::peer::{Hello, PlainSend};
+use super::plain::OUR_ACK;
 use super::{Event, NotDelivered};
 use crate::broker::Broker;
 use crate::delivery::{Reach, Record};
@@ -17,6 +18,19 @@ use crate::sealed::{Offer, Session};
 
 /// A session that finds no echo for so long is followed by a new one.
 const NO_ECHO: Duration = Duration::from_secs(2);
+/// How long a peer is taken for one of the reference before it is asked again.
+pub(super) const REFERENCE_LIFE: Duration = Duration::from_secs(3600);
+/// The most messages in the clear that were given up and whose acknowledgement would still be said.
+const MOST_LATE: usize = 256;
+
+/// How a peer is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Sealed,
+    Plain,
+    /// It reads only what is in the clear, and nothing is sent to it so.
+    Refused,
+}
 
 impl Rendezvous {
     /// Do what is due for a peer.
@@ -33,13 +47,109 @@ impl Rendezvous {
             self.active.remove(key);
             return;
         }
-        let spent = peer.session.as_ref().is_none_or(|session| session.is_spent(now.mono));
         let silent = peer.unanswered.is_some_and(|since| now.mono.saturating_since(since) >= NO_ECHO.max(peer.rtt * 3));
-        if spent || silent || peer.probe.is_some() {
+        let spent = peer.session.as_ref().is_none_or(|session| session.is_spent(now.mono));
+        let (probes, reference) = (peer.probe.is_some(), peer.reference.is_some_and(|until| now.mono < until));
+        let way = match reference && spent {
+            false => Way::Sealed,
+            true if self.pins.allow_plain(key, &self.config.legacy) => Way::Plain,
+            true => Way::Refused,
+        };
+        if silent || probes || spent && way == Way::Sealed {
             self.say_hello(now, key);
         }
-        if !spent {
-            self.send_due(now, key);
+        match way {
+            Way::Sealed if spent => {}
+            Way::Sealed => self.send_due(now, key),
+            Way::Plain => self.send_plain_due(now, key),
+            Way::Refused => {
+                self.refuse_all(key);
+                // It may run something else when it is spoken to the next time.
+                if let Some(peer) = self.peers.get_mut(key) {
+                    peer.reference = None;
+                }
+            }
+        }
+    }
+
+    /// End all sends to a peer that cannot read them.
+    fn refuse_all(&mut self, key: &PublicKey) {
+        while let Some(number) = self.peers.get(key).and_then(|peer| peer.sender.first()) {
+            self.refuse(key, number, NotDelivered::Refused);
+        }
+    }
+
+    /// End a send at once.
+    fn refuse(&mut self, key: &PublicKey, number: u64, why: NotDelivered) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        peer.plain.remove(&number);
+        let ticket = peer.tickets.remove(&number);
+        if peer.sender.refuse(number) {
+            self.events.push_back(Event::Sent { to: *key, number, outcome: Err(why) });
+        }
+        ticket.into_iter().for_each(|ticket| self.cancel(ticket));
+    }
+
+    /// A peer turns out to be one of ours: what was sent to it in the clear is not sent again in another way, or it might come twice.
+    pub(super) fn end_plain(&mut self, key: &PublicKey) {
+        let Some(peer) = self.peers.get(key) else { return };
+        let numbers: Vec<u64> = peer.plain.keys().copied().collect();
+        numbers.into_iter().for_each(|number| self.refuse(key, number, NotDelivered::NoAck));
+    }
+
+    /// Send the messages whose turn it is, in the clear.
+    fn send_plain_due(&mut self, now: Now, key: &PublicKey) {
+        loop {
+            let Some(peer) = self.peers.get_mut(key) else { return };
+            let rtt = peer.rtt;
+            let Some(sent) = peer.sender.poll(now.mono, rtt) else { return };
+            if !crate::text::survives(&sent.body) {
+                self.refuse(key, sent.number, NotDelivered::Mangled);
+                continue;
+            }
+            let plain = match peer.plain.get(&sent.number) {
+                Some(plain) => *plain,
+                None => {
+                    let maybe_dropped = peer.texts.say(now.mono, crate::text::content_hash(&sent.body));
+                    let mut queue = [0; 32];
+                    self.rng.fill(&mut queue);
+                    let plain = PlainSend { queue, maybe_dropped };
+                    peer.plain.insert(sent.number, plain);
+                    plain
+                }
+            };
+            // Those that were given up long ago are forgotten.
+            while peer.plain.len() > peer.sender.in_flight() + MOST_LATE {
+                peer.plain.pop_first();
+            }
+            let ticket = *peer.tickets.entry(sent.number).or_insert_with(|| {
+                self.next_ticket += 1;
+                self.next_ticket
+            });
+            // Stamped anew each time: a peer takes nothing that is older than two minutes.
+            let (kind, timestamp) = (Kind::Message as u8, seconds(now));
+            let content = Content { queue: plain.queue, seq: 0, timestamp, kind, body: &sent.body };
+            let Some(envelope) = signed(&content, &self.config.key) else { return };
+            peer.unanswered.get_or_insert(now.mono);
+            let brokers = peer.brokers(sent.reach);
+            self.spread(now.mono, key, &brokers, &envelope, ticket);
+        }
+    }
+
+    /// Acknowledge a message in the clear, over the brokers over which it came: the reference hears it nowhere else.
+    pub(super) fn acknowledge_plain(&mut self, now: Now, key: (PublicKey, [u8; 32], u32), brokers: &[usize]) {
+        let (to, queue, seq) = key;
+        let (kind, timestamp) = (Kind::Ack as u8, seconds(now));
+        let Some(ack) = signed(&Content { queue, seq, timestamp, kind, body: OUR_ACK }, &self.config.key) else {
+            return;
+        };
+        for at in brokers {
+            self.next_ticket += 1;
+            let ticket = self.next_ticket;
+            if let Some(broker) = self.broker(*at) {
+                // What finds no room is asked for again by a copy.
+                let _ = broker.publish(&to, ack.clone(), ticket);
+            }
         }
     }
 
@@ -70,6 +180,7 @@ impl Rendezvous {
                 epoch,
                 number: sent.number,
                 oldest: sent.oldest,
+                said: millis(now).saturating_sub(age(now.mono, sent.since)),
                 ordered: sent.ordered,
                 body: &sent.body,
             };
@@ -133,6 +244,9 @@ impl Rendezvous {
 
     /// Send the acknowledgements that are owed, where the peers were heard last.
     pub(super) fn acknowledge(&mut self, now: Now) {
+        while let Some((key, brokers)) = self.plain.poll_ack() {
+            self.acknowledge_plain(now, key, &brokers);
+        }
         while let Some((to, epoch, numbers)) = self.inbox.poll_acks() {
             let Some(peer) = self.peers.get_mut(&to) else { continue };
             let record = Record::Ack { epoch, numbers: &numbers };
@@ -152,12 +266,8 @@ impl Rendezvous {
 
 /// A record as a packet.
 fn sealed(now: Instant, session: &mut Session, record: &Record<'_>) -> Option<Arc<[u8]>> {
-    let mut body = Vec::new();
-    let len = match record {
-        Record::Message { body, .. } => 8 + body.len(),
-        Record::Ack { numbers, .. } => 8 * numbers.len(),
-    };
-    body.resize(len, 0);
+    let len = record.body_len();
+    let mut body = alloc::vec![0; len];
     record.write(&mut body)?;
     let mut packet = alloc::vec![0; session.next_len(len)];
     session.seal(now, record.kind(), &record.id(), &body, &mut packet).ok()?;
@@ -172,5 +282,14 @@ pub(super) fn signed(content: &Content<'_>, key: &SecretKey) -> Option<Arc<[u8]>
 
 /// The wall clock in seconds since 1970.
 pub(super) fn seconds(now: Now) -> u64 {
-    u64::try_from(now.wall.as_micros() / 1_000_000).unwrap_or_default()
+    millis(now) / 1000
+}
+
+/// The wall clock in milliseconds since 1970.
+fn millis(now: Now) -> u64 {
+    u64::try_from(now.wall.as_micros() / 1000).unwrap_or_default()
+}
+
+fn age(now: Instant, since: Instant) -> u64 {
+    u64::try_from(now.saturating_since(since).as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,6 +8,7 @@ use sluis_core::Instant;
 use sluis_core::time::Duration;
 
 use super::Place;
+use super::plain::Texts;
 use crate::delivery::{Reach, Sender};
 use crate::key::PublicKey;
 use crate::rank::{self, Candidate, Family};
@@ -25,6 +26,17 @@ pub(super) struct Hello {
     pub(super) due: Instant,
 }
 
+/// A message that was sent in the clear.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlainSend {
+    /// Ours alone, so that nobody's acknowledgement is taken for this one's.
+    pub(super) queue: [u8; 32],
+    pub(super) maybe_dropped: bool,
+}
+
+/// The most hints of a peer.
+const MOST_HINTS: usize = 16;
+
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) sender: Sender,
@@ -38,6 +50,13 @@ pub(super) struct Peer {
     ranking: [Vec<usize>; 2],
     /// Where it was heard last, the latest at the end.
     heard_at: Vec<usize>,
+    /// Where somebody says that it is.
+    hints: Vec<usize>,
+    /// Until when it is taken for one of the reference: it answered a hello as those do.
+    pub(super) reference: Option<Instant>,
+    /// What was sent to it in the clear, by number.
+    pub(super) plain: BTreeMap<u64, PlainSend>,
+    pub(super) texts: Texts,
     pub(super) rtt: Duration,
     /// Since when sealed messages find no echo.
     pub(super) unanswered: Option<Instant>,
@@ -56,6 +75,10 @@ impl Peer {
             tickets: BTreeMap::new(),
             ranking: [Family::V4, Family::V6].map(|family| ranking(key, places, family)),
             heard_at: Vec::new(),
+            hints: Vec::new(),
+            reference: None,
+            plain: BTreeMap::new(),
+            texts: Texts::default(),
             rtt: Duration::ZERO,
             unanswered: None,
             used: now,
@@ -66,19 +89,18 @@ impl Peer {
     /// When something is to be done for it.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let hello = self.hello.as_ref().map(|hello| hello.due);
-        let sends = self.sender.deadline().map(|ends| match hello {
-            // Without a session nothing is sent but hellos, and what runs out.
-            Some(due) if self.session.is_none() => due,
-            Some(due) => ends.min(due),
-            None => ends,
-        });
+        let waits = hello.is_some() && self.session.is_none() && self.reference.is_none();
+        // While nothing is sent but hellos, messages only run out.
+        let sends = if waits { self.sender.ends() } else { self.sender.deadline() };
+        let sends = sends.map(|at| hello.map_or(at, |due| due.min(at)));
         let probes = self.probe.map(|until| hello.map_or(until, |due| due.min(until)));
         [sends, probes].into_iter().flatten().min()
     }
 
-    /// It was heard over a broker.
-    pub(super) fn heard(&mut self, now: Instant, broker: usize) {
+    /// It was heard over a broker. Whether that is news.
+    pub(super) fn heard(&mut self, now: Instant, broker: usize) -> bool {
         (self.unanswered, self.used) = (None, now);
+        let news = !self.heard_at.contains(&broker);
         if self.heard_at.last() != Some(&broker) {
             self.heard_at.retain(|known| *known != broker);
             self.heard_at.push(broker);
@@ -86,6 +108,19 @@ impl Peer {
             if self.heard_at.len() > 3 {
                 self.heard_at.remove(0);
             }
+        }
+        news
+    }
+
+    /// Where it was heard last, the latest at the end.
+    pub(super) fn heard_at(&self) -> &[usize] {
+        &self.heard_at
+    }
+
+    /// Somebody says that it is at a broker.
+    pub(super) fn hint(&mut self, broker: usize) {
+        if !self.hints.contains(&broker) && self.hints.len() < MOST_HINTS {
+            self.hints.push(broker);
         }
     }
 
@@ -97,13 +132,14 @@ impl Peer {
     /// To which brokers a message goes.
     pub(super) fn brokers(&self, reach: Reach) -> Vec<usize> {
         let most = match reach {
-            Reach::Near if self.heard_at.is_empty() => 3,
+            Reach::Near if self.heard_at.is_empty() && self.hints.is_empty() => 3,
             Reach::Near => 0,
             Reach::Wider => 10,
             Reach::All => usize::MAX,
         };
         let mut all = self.heard_at.clone();
-        for broker in self.ranking.iter().flat_map(|ranking| ranking.iter().take(most)) {
+        let ranked = self.ranking.iter().flat_map(|ranking| ranking.iter().take(most));
+        for broker in self.hints.iter().chain(ranked) {
             if !all.contains(broker) {
                 all.push(*broker);
             }

@@ -77,7 +77,7 @@ impl Machine for Rendezvous {
             })
         });
         let at = self.deadline().map(|at| (at, Reason::Application));
-        Wants { events: self.has_events(), orders, at, ..Wants::NOTHING }
+        Wants { events: self.has_events(), orders, store: self.has_changes(), at, ..Wants::NOTHING }
     }
 }
 

@@ -47,8 +47,8 @@ pub const GRACE: Duration = Duration::from_secs(120);
 /// How many packets are sent in a session.
 pub const MAX_PACKETS: u64 = 1 << 20;
 
-/// The longest body of a packet in bytes.
-pub const MAX_BODY: usize = 64 * 1024;
+/// The longest body of a packet in bytes: a message of 64 KiB, and what is said of it.
+pub const MAX_BODY: usize = 64 * 1024 + 64;
 
 /// What both sides agree on beforehand.
 const PROLOGUE: &[u8] = b"sluis signal 1";

@@ -41,7 +41,7 @@ pub enum Fault {
 
 impl Fault {
     /// How many there are.
-    pub const COUNT: usize = 15;
+    pub(crate) const COUNT: usize = 15;
 
     /// Every fault, in declaration order.
     pub const ALL: [Self; Self::COUNT] = [
@@ -110,7 +110,7 @@ impl Faults {
 
     /// Whether there is this fault at all.
     #[must_use]
-    pub fn has(&self, fault: Fault) -> bool {
+    pub(crate) fn has(&self, fault: Fault) -> bool {
         self.probability.get(fault as usize).is_some_and(|probability| *probability > 0)
     }
 

@@ -1,16 +1,20 @@
 //! Peers over brokers that refuse, lose, repeat, lie, die and come back: they meet, and what is acknowledged was handed over once.
 
+mod by_hand;
+mod kept;
+mod legacy;
 mod streams;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sluis_core::time::Duration;
-use sluis_core::{Instant, Machine as _, Now, Security, Seed, Wall};
+use sluis_core::{Durable as _, Instant, Machine as _, Now, Security, Seed, StoreError, Wall};
 use sluis_signal::broker::{End, Order, Settings};
 use sluis_signal::envelope::{Content, Kind};
 use sluis_signal::key::{PublicKey, SecretKey};
 use sluis_signal::rank::{Family, Weight};
-use sluis_signal::rendezvous::{Config, Event, NotDelivered, Place, Rendezvous, Turned};
+use sluis_signal::rendezvous::{Config, Delivered, Event, MessageKey, NotDelivered, Place, Rendezvous, Turned};
 use sluis_signal::server::{ConnId, Fault, Faults, Server, ServerLimits};
 
 /// A peer, its streams, and what its application saw.
@@ -20,18 +24,31 @@ struct Node {
     /// Bytes that it did not take yet.
     waiting: Vec<Vec<u8>>,
     messages: Vec<(PublicKey, String)>,
-    sent: Vec<(u64, Result<Duration, NotDelivered>)>,
+    sent: Vec<(u64, Result<Delivered, NotDelivered>)>,
     answered: Vec<bool>,
     left: usize,
     late: usize,
     confirms: bool,
-    unconfirmed: Vec<(PublicKey, u64, u64)>,
+    unconfirmed: Vec<MessageKey>,
+    clock: Vec<i64>,
+    /// What it keeps, if it does.
+    store: Option<Kept>,
+    store_fails: bool,
+    /// Nothing that is sent to it reaches it; nothing that it sends reaches anybody.
+    deaf: bool,
+    mute: bool,
 }
+
+type Kept = Box<BTreeMap<Vec<u8>, Vec<u8>>>;
+
+type Configure = Box<dyn Fn(usize, &mut Config)>;
 
 struct World {
     servers: Vec<Server>,
     nodes: Vec<Node>,
     mono: Instant,
+    configure: Configure,
+    lives: u64,
 }
 
 fn secret(n: usize) -> SecretKey {
@@ -52,9 +69,14 @@ fn places(count: usize) -> Vec<Place> {
 
 impl World {
     fn new(servers: usize, nodes: usize) -> Self {
+        Self::with(servers, nodes, |_, _| {})
+    }
+
+    fn with(servers: usize, nodes: usize, configure: impl Fn(usize, &mut Config) + 'static) -> Self {
         let mono = Instant::ZERO + Duration::from_secs(1000);
         let server = |n| Server::new(ServerLimits::default(), Seed::from_u64(n as u64).fork("server"));
-        let mut world = Self { servers: (0..servers).map(server).collect(), nodes: Vec::new(), mono };
+        let servers = (0..servers).map(server).collect();
+        let mut world = Self { servers, nodes: Vec::new(), mono, configure: Box::new(configure), lives: 1 };
         for n in 0..nodes {
             let node = world.node(n, 0);
             world.nodes.push(node);
@@ -69,8 +91,46 @@ impl World {
         )
     }
 
+    fn seconds(&self) -> u64 {
+        u64::try_from(self.now().wall.as_micros() / 1_000_000).unwrap()
+    }
+
     fn node(&self, n: usize, life: u64) -> Node {
-        let config = Config::new(secret(n), places(self.servers.len()));
+        let mut config = Config::new(secret(n), places(self.servers.len()));
+        (self.configure)(n, &mut config);
+        self.of(config, n, life)
+    }
+
+    /// A node that finds only one of the brokers.
+    fn only_at(&self, n: usize, server: usize) -> Node {
+        let mut config = Config::new(secret(n), places(self.servers.len()));
+        // Nobody else is where it looks first.
+        let ours = config.brokers.remove(server);
+        config.brokers.insert(server, Place { weight: Weight::from_thousandths(1_000_000_000).unwrap(), ..ours });
+        config.join = 1;
+        self.of(config, n, 0)
+    }
+
+    /// It stops, and begins anew with what it kept.
+    fn restart(&mut self, n: usize, change: impl Fn(&mut Config)) {
+        for (at, conn) in self.nodes[n].streams.iter().enumerate().filter_map(|(at, conn)| Some((at, (*conn)?))) {
+            self.servers[at].client_end(conn);
+        }
+        let mut config = Config::new(secret(n), places(self.servers.len()));
+        (self.configure)(n, &mut config);
+        change(&mut config);
+        self.lives += 1;
+        let mut node = self.of(config, n, self.lives);
+        node.store = self.nodes[n].store.take();
+        let now = self.now();
+        for (key, value) in node.store.iter().flat_map(|kept| kept.iter()) {
+            node.machine.restore(now, key, value).unwrap();
+        }
+        self.nodes[n] = node;
+        self.settle();
+    }
+
+    fn of(&self, config: Config, n: usize, life: u64) -> Node {
         Node {
             machine: Rendezvous::new(config, &Seed::from_u64(n as u64 * 1000 + life), self.now()),
             streams: vec![None; self.servers.len()],
@@ -82,6 +142,11 @@ impl World {
             late: 0,
             confirms: true,
             unconfirmed: Vec::new(),
+            clock: Vec::new(),
+            store: None,
+            store_fails: false,
+            deaf: false,
+            mute: false,
         }
     }
 
@@ -170,16 +235,43 @@ impl Node {
             let len = self.machine.broker_output(now, at, &mut buffer);
             if len > 0 {
                 moves = true;
-                server.client_bytes(now.mono, conn, &buffer[..len]);
+                if !self.mute {
+                    server.client_bytes(now.mono, conn, &buffer[..len]);
+                }
             }
             let len = server.client_output(now.mono, conn, &mut buffer);
+            let len = if self.deaf { 0 } else { len };
             self.waiting[at].extend_from_slice(&buffer[..len]);
             let used = self.machine.broker_bytes(now, at, &self.waiting[at]);
             let waiting = &mut self.waiting[at];
             waiting.drain(..used.min(waiting.len()));
             moves |= len > 0 || used > 0;
         }
+        moves |= self.keep(now);
         self.events(now) || moves
+    }
+
+    /// What it keeps goes to the store, as a driver does that.
+    fn keep(&mut self, now: Now) -> bool {
+        let Some(store) = &mut self.store else { return false };
+        let (mut upto, mut batch) = (None, Vec::new());
+        while let Some(op) = self.machine.poll_store() {
+            upto = Some(op.seq());
+            batch.push((op.key().to_vec(), op.value().map(<[u8]>::to_vec)));
+        }
+        let Some(upto) = upto else { return false };
+        if self.store_fails {
+            self.machine.handle_stored(now, upto, Err(StoreError::Full));
+            return true;
+        }
+        for (key, value) in batch {
+            match value {
+                Some(value) => drop(store.insert(key, value)),
+                None => drop(store.remove(&key)),
+            }
+        }
+        self.machine.handle_stored(now, upto, Ok(()));
+        true
     }
 
     fn events(&mut self, now: Now) -> bool {
@@ -188,17 +280,18 @@ impl Node {
             any = true;
             match event {
                 Event::Message(message) => {
-                    self.messages.push((message.from, String::from_utf8(message.body).unwrap()));
+                    self.messages.push((message.key.from(), String::from_utf8(message.body).unwrap()));
                     if self.confirms {
-                        assert!(self.machine.confirm(now, message.from, message.epoch, message.number));
+                        assert!(self.machine.confirm(now, &message.key));
                     } else {
-                        self.unconfirmed.push((message.from, message.epoch, message.number));
+                        self.unconfirmed.push(message.key);
                     }
                 }
                 Event::Sent { number, outcome, .. } => self.sent.push((number, outcome)),
                 Event::Answered { sealed, .. } => self.answered.push(sealed),
                 Event::Left { .. } => self.left += 1,
                 Event::Late { .. } => self.late += 1,
+                Event::Clock { ahead } => self.clock.push(ahead),
                 _ => {}
             }
         }
@@ -245,12 +338,8 @@ fn an_acknowledgement_leaves_when_the_application_confirms() {
     world.pass(Duration::from_secs(3));
     assert_eq!(world.nodes[0].sent, [(0, Err(NotDelivered::NoAck))]);
     // One that comes later is said too.
-    let (now, from) = (world.now(), secret(0).public());
-    let (_, epoch, number) = world.nodes[1].unconfirmed[0];
-    assert!(
-        world.nodes[1].machine.confirm(now, from, epoch, number)
-            && !world.nodes[1].machine.confirm(now, from, epoch, number)
-    );
+    let (now, key) = (world.now(), world.nodes[1].unconfirmed[0]);
+    assert!(world.nodes[1].machine.confirm(now, &key) && !world.nodes[1].machine.confirm(now, &key));
     world.settle();
     assert_eq!(world.nodes[0].late, 1);
 }

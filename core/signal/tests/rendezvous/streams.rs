@@ -59,7 +59,7 @@ fn node(world: &mut StreamWorld, n: usize, brokers: usize) -> (HostId, Shared) {
             match event {
                 Event::Message(message) => {
                     seen.heard.push(String::from_utf8(message.body).unwrap());
-                    assert!(machine.confirm(now, message.from, message.epoch, message.number));
+                    assert!(machine.confirm(now, &message.key));
                 }
                 Event::Sent { number, outcome: Ok(_), .. } => seen.acked.push(number),
                 Event::Sent { .. } => seen.failed += 1,

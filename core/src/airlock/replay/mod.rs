@@ -4,8 +4,8 @@
 //!
 //! 1. **Never twice.** A packet (sender, nonce, stamp) that was admitted is never admitted again: not after its entry was
 //!    evicted, not when it was stamped in the future, not after the wall clock stepped, in either direction.
-//! 2. **Only its own sender pays.** What one sender does never makes another's packet [`Reject::Replay`](crate::Reject::Replay) or, up to the caps,
-//!    [`Reject::Stale`](crate::Reject::Stale): nonces are remembered per sender, and so is what was forgotten.
+//! 2. **Only its own sender pays.** What one sender does never makes another's packet [`ReplayReject::Replay`] or, up to the caps,
+//!    [`ReplayReject::Stale`]: nonces are remembered per sender, and so is what was forgotten.
 //! 3. **Bounded.** Memory starts empty and never passes the byte cap; every call does a fixed amount of work.
 //!
 //! # How
@@ -19,7 +19,7 @@
 //!
 //! A common floor near the present would turn strangers away whose clocks are a little behind. Therefore a record is dropped
 //! only when its newest stamp has left the window, where nothing would be taken anyway; if no such record is found and all
-//! are taken, a newcomer is [`Reject::Busy`](crate::Reject::Busy). A flood of accepted names can use up the records for the length of a window, and no
+//! are taken, a newcomer is [`ReplayReject::Busy`]. A flood of accepted names can use up the records for the length of a window, and no
 //! more than that; and where the caller says who is known and which address a stranger came from, as a node does, neither the
 //! last eighth of the records (a sixteenth, for names that the operator trusts) nor more than a share of the second half.
 //!
@@ -46,6 +46,7 @@ mod tests;
 pub(crate) use table::Origin;
 pub use table::{Admission, FAIR_SHARE, ReplayTable};
 
+use crate::reject::Reject;
 use crate::seed::SipKey;
 use crate::table::Fixed;
 use crate::time::Duration;
@@ -77,6 +78,35 @@ impl Default for ReplayConfig {
             max_senders: 65_536,
             max_entries: 196_608,
             max_bytes: 16 << 20,
+        }
+    }
+}
+
+/// Why a packet may not be admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayReject {
+    /// Stamped longer ago than the window, or not after what was already forgotten of its sender.
+    #[error("stamped before what the replay window covers")]
+    Stale,
+    /// Stamped further in the future than the clock skew allows.
+    #[error("stamped in the future")]
+    Future,
+    /// The nonce is remembered from this sender.
+    #[error("its nonce was seen before")]
+    Replay,
+    /// A new sender, and every record belongs to one that was active within the window.
+    #[error("no room for another sender")]
+    Busy,
+}
+
+impl From<ReplayReject> for Reject {
+    fn from(why: ReplayReject) -> Self {
+        match why {
+            ReplayReject::Stale => Self::Stale,
+            ReplayReject::Future => Self::Future,
+            ReplayReject::Replay => Self::Replay,
+            ReplayReject::Busy => Self::Busy,
         }
     }
 }

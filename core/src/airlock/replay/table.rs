@@ -3,8 +3,8 @@
 use core::fmt;
 use core::num::NonZeroU16;
 
+use super::ReplayReject;
 use super::{Names, ReplayConfig};
-use crate::reject::Reject;
 #[cfg(feature = "alloc")]
 use crate::seed::Name;
 use crate::seed::SipKey;
@@ -234,11 +234,11 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
     /// Whether a packet may be admitted. Changes nothing.
     ///
     /// # Errors
-    /// * [`Reject::Stale`]: stamped longer ago than the window, or not after what was already forgotten of this sender.
-    /// * [`Reject::Future`]: stamped further ahead than the skew.
-    /// * [`Reject::Replay`]: the nonce is remembered from this sender.
-    /// * [`Reject::Busy`]: a new sender, and every record belongs to one that was active within the window.
-    pub fn check(&self, now: Now, sender: &str, nonce: &str, stamp: Wall) -> Result<Admission, Reject> {
+    /// * [`ReplayReject::Stale`]: stamped longer ago than the window, or not after what was already forgotten of this sender.
+    /// * [`ReplayReject::Future`]: stamped further ahead than the skew.
+    /// * [`ReplayReject::Replay`]: the nonce is remembered from this sender.
+    /// * [`ReplayReject::Busy`]: a new sender, and every record belongs to one that was active within the window.
+    pub fn check(&self, now: Now, sender: &str, nonce: &str, stamp: Wall) -> Result<Admission, ReplayReject> {
         self.check_hashed(now, || self.names.sender(sender), nonce, stamp, Origin::Proven)
     }
 
@@ -253,7 +253,7 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
         nonce: &str,
         stamp: Wall,
         origin: Origin,
-    ) -> Result<Admission, Reject> {
+    ) -> Result<Admission, ReplayReject> {
         self.check_hashed(now, || sender.hash(), nonce, stamp, origin)
     }
 
@@ -302,31 +302,31 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
         nonce: &str,
         stamp: Wall,
         origin: Origin,
-    ) -> Result<Admission, Reject> {
+    ) -> Result<Admission, ReplayReject> {
         let horizon = now.wall.saturating_sub(self.window);
         if stamp < horizon {
-            return Err(Reject::Stale);
+            return Err(ReplayReject::Stale);
         }
         if stamp > now.wall.saturating_add(self.skew) {
-            return Err(Reject::Future);
+            return Err(ReplayReject::Future);
         }
         let name = sender();
         let key = self.names.nonce(name, nonce);
         let id = self.sender(name);
         let floor = id.and_then(|id| self.senders.get(id)).map_or(self.floor, |record| record.floor);
         if stamp <= floor {
-            return Err(Reject::Stale);
+            return Err(ReplayReject::Stale);
         }
         let mut place = Place::NoneAt(self.admitted);
         if let Some(id) = id {
             if let Some(entry) = self.entry(id, key).and_then(|slot| self.entries.at(slot)) {
                 if counts(entry.stamp, floor, horizon) {
-                    return Err(Reject::Replay);
+                    return Err(ReplayReject::Replay);
                 }
                 place = Place::Look;
             }
         } else if !self.has_record_for(origin, horizon) {
-            return Err(Reject::Busy);
+            return Err(ReplayReject::Busy);
         }
         Ok(Admission { name, key, stamp, wall: now.wall, sender: id, origin, place })
     }
@@ -401,7 +401,7 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
 
     /// How many senders are remembered.
     #[must_use]
-    pub fn senders(&self) -> usize {
+    pub(crate) fn senders(&self) -> usize {
         self.senders.len()
     }
 

@@ -4,8 +4,8 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
+use super::ReplayReject;
 use super::{FixedReplayWindow, ReplayConfig, ReplayTable};
-use crate::reject::Reject;
 use crate::seed::{Seed, SipKey};
 use crate::table::Storage;
 use crate::time::{Instant, Now, Wall};
@@ -27,7 +27,7 @@ fn send<P: Storage, E: Storage>(
     sender: &str,
     nonce: &str,
     stamp: i64,
-) -> Result<(), Reject> {
+) -> Result<(), ReplayReject> {
     let admission = table.check(at(wall), sender, nonce, Wall::from_micros(stamp))?;
     table.admit(admission);
     Ok(())
@@ -110,11 +110,10 @@ fn never_twice<P: Storage, E: Storage>(
                 prop_assert!(ever.insert(packet), "{packet:?} was admitted twice");
                 prop_assert!(table.check(at(wall), &did, &text, Wall::from_micros(stamp)).is_err());
             }
-            Err(Reject::Replay) => prop_assert!(ever.iter().any(|(s, n, _)| (*s, *n) == (sender, nonce))),
-            Err(Reject::Future) => prop_assert!(stamp > wall + 5 * SECOND),
-            Err(Reject::Busy) => prop_assert_eq!(table.senders(), config.max_senders),
-            Err(Reject::Stale) => {}
-            Err(other) => prop_assert!(false, "{other}"),
+            Err(ReplayReject::Replay) => prop_assert!(ever.iter().any(|(s, n, _)| (*s, *n) == (sender, nonce))),
+            Err(ReplayReject::Future) => prop_assert!(stamp > wall + 5 * SECOND),
+            Err(ReplayReject::Busy) => prop_assert_eq!(table.senders(), config.max_senders),
+            Err(ReplayReject::Stale) => {}
         }
         prop_assert!(table.len() <= config.max_entries && table.senders() <= config.max_senders);
     }
@@ -140,11 +139,11 @@ fn exact<P: Storage, E: Storage>(mut table: ReplayTable<P, E>, ops: Vec<Op>) -> 
         sent.push((sender, nonce, stamp));
         let horizon = wall - 30 * SECOND;
         let expected = if stamp < horizon {
-            Err(Reject::Stale)
+            Err(ReplayReject::Stale)
         } else if stamp > wall + 5 * SECOND {
-            Err(Reject::Future)
+            Err(ReplayReject::Future)
         } else if last.get(&(sender, nonce)).is_some_and(|seen| *seen >= horizon) {
-            Err(Reject::Replay)
+            Err(ReplayReject::Replay)
         } else {
             last.insert((sender, nonce), stamp);
             Ok(())
@@ -232,11 +231,11 @@ mod heap {
             assert_eq!(send(&mut table, START, "a", &format!("{n}"), START), Ok(()), "{n}");
         }
         for n in 0..4096 {
-            assert_eq!(send(&mut table, START, "a", &format!("{n}"), START), Err(Reject::Replay));
+            assert_eq!(send(&mut table, START, "a", &format!("{n}"), START), Err(ReplayReject::Replay));
         }
         // One more pushes out the first, and with it that stamp.
         assert_eq!(send(&mut table, START, "a", "more", START), Ok(()));
-        assert_eq!(send(&mut table, START, "a", "0", START), Err(Reject::Stale));
+        assert_eq!(send(&mut table, START, "a", "0", START), Err(ReplayReject::Stale));
         assert_eq!(send(&mut table, START, "a", "next", START + 1), Ok(()));
         assert_eq!(send(&mut table, START, "b", "0", START), Ok(()));
     }
@@ -270,7 +269,7 @@ mod heap {
             let did = format!("jis:crowd:{}", n % 20_000);
             match send(&mut table, wall, &did, &format!("{n}"), wall) {
                 Ok(()) => _ = first.get_or_insert((did, format!("{n}"), wall)),
-                Err(Reject::Busy) => busy += 1,
+                Err(ReplayReject::Busy) => busy += 1,
                 Err(other) => panic!("{other}"),
             }
             assert!(table.heap_bytes() <= config.max_bytes);
@@ -279,7 +278,7 @@ mod heap {
         let (did, nonce, stamp) = first.unwrap();
         let end = START + 600_000;
         assert!(send(&mut table, end, &did, &nonce, stamp).is_err());
-        assert_eq!(send(&mut table, end, "jis:new", "n", end), Err(Reject::Busy));
+        assert_eq!(send(&mut table, end, "jis:new", "n", end), Err(ReplayReject::Busy));
         assert_eq!(send(&mut table, end, &did, "n", end), Ok(()));
         let later = end + 31 * SECOND;
         assert_eq!(send(&mut table, later, "jis:new", "n", later), Ok(()));
@@ -297,7 +296,7 @@ mod heap {
             assert_eq!(send(&mut table, START + n, &loud, &format!("{n}"), START + n), Ok(()));
         }
         assert_eq!(table.len(), 300);
-        assert_eq!(send(&mut table, START + 5000, "quiet", "1", START), Err(Reject::Replay));
+        assert_eq!(send(&mut table, START + 5000, "quiet", "1", START), Err(ReplayReject::Replay));
         assert_eq!(send(&mut table, START + 5000, "quiet", "late", START - SECOND), Ok(()));
     }
 
@@ -311,12 +310,12 @@ mod heap {
             assert_eq!(send(&mut table, ahead, "a", &format!("{n}"), ahead + n), Ok(()));
         }
         // Back: its old stamps are in the future; what it stamps now is not above its floor; others are not concerned.
-        assert_eq!(send(&mut table, START, "a", "0", ahead), Err(Reject::Future));
-        assert_eq!(send(&mut table, START, "a", "x", START), Err(Reject::Stale));
+        assert_eq!(send(&mut table, START, "a", "0", ahead), Err(ReplayReject::Future));
+        assert_eq!(send(&mut table, START, "a", "x", START), Err(ReplayReject::Stale));
         assert_eq!(send(&mut table, START, "b", "x", START), Ok(()));
         for wall in (START..ahead + 60 * SECOND).step_by(7 * 1_000_000) {
             let other = send(&mut table, wall, &format!("c{wall}"), "x", wall);
-            assert!(matches!(other, Ok(()) | Err(Reject::Busy | Reject::Stale)));
+            assert!(matches!(other, Ok(()) | Err(ReplayReject::Busy | ReplayReject::Stale)));
             for n in 0..20 {
                 assert!(send(&mut table, wall, "a", &format!("{n}"), ahead + n).is_err());
             }
@@ -334,7 +333,7 @@ mod heap {
         for newcomer in ["c", "d"] {
             assert_eq!(send(&mut table, after, newcomer, "n", after), Ok(()));
         }
-        assert_eq!(send(&mut table, START, "a", "n", START), Err(Reject::Stale));
+        assert_eq!(send(&mut table, START, "a", "n", START), Err(ReplayReject::Stale));
         assert_eq!(send(&mut table, START, "a", "n", START + 1), Ok(()));
     }
 
@@ -343,7 +342,7 @@ mod heap {
         let mut table = ReplayWindow::new(ReplayConfig::default(), key());
         table.raise_floor(Wall::from_micros(START));
         table.raise_floor(Wall::from_micros(START - 5));
-        assert_eq!(send(&mut table, START, "a", "n", START), Err(Reject::Stale));
+        assert_eq!(send(&mut table, START, "a", "n", START), Err(ReplayReject::Stale));
         assert_eq!(send(&mut table, START, "a", "n", START + 1), Ok(()));
     }
 }

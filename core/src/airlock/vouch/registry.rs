@@ -239,7 +239,7 @@ impl VouchRegistry {
 
     /// Bytes of heap held, the allocator's own overhead aside.
     #[must_use]
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         self.vouches.heap_bytes()
             + self.by_id.heap_bytes()
             + self.devices.heap_bytes()

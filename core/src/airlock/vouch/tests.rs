@@ -18,7 +18,8 @@ fn key() -> SipKey {
 fn what_the_operator_set_beats_vouches() {
     let (wall, mut known) = (Wall::from_micros(0), TrustTable::new(TrustConfig::default(), key()));
     let mut vouches = VouchRegistry::new(VouchConfig::default(), key());
-    let of = |known: &TrustTable, vouches: &VouchRegistry| Standing::of("a", known, vouches, wall);
+    let of =
+        |known: &TrustTable, vouches: &VouchRegistry| Standing::of_name(key().name("a"), known, Some(vouches), wall);
     assert_eq!(of(&known, &vouches), Standing { trust: 0.0, source: Source::Unknown });
     vouches.add(&vouch("v", &["a"], Expiry::Never), wall).unwrap();
     assert_eq!(of(&known, &vouches), Standing { trust: 0.5, source: Source::Vouched { count: 1 } });

@@ -31,7 +31,7 @@ pub struct Dispatcher<M: Requests> {
     woken: bool,
     pub(super) enders: Vec<Waker>,
     /// For once the lock is released: a waker runs code of its own when it is woken, and when it is dropped.
-    loose: DeferredWakers,
+    deferred: DeferredWakers,
     pub(super) users: usize,
     pub(super) stop: bool,
     pub(super) end: Option<Result<DriverStats, Failure>>,
@@ -47,7 +47,7 @@ pub(super) struct DeferredWakers {
 
 impl DeferredWakers {
     /// Wake those that are to be woken, and drop the others.
-    pub(super) fn let_go(&mut self) {
+    pub(super) fn release(&mut self) {
         self.wake.drain(..).for_each(Waker::wake);
         self.drop.clear();
     }
@@ -75,7 +75,7 @@ impl<M: Requests> Dispatcher<M> {
             kick: false,
             woken: false,
             enders: Vec::new(),
-            loose: DeferredWakers::default(),
+            deferred: DeferredWakers::default(),
             users: 0,
             stop: false,
             end: None,
@@ -97,13 +97,13 @@ impl<M: Requests> Dispatcher<M> {
     }
 
     /// Swap the wakers that are to be let go for an empty list.
-    pub(super) fn swap_loose(&mut self, list: &mut DeferredWakers) {
-        core::mem::swap(&mut self.loose, list);
+    pub(super) fn swap_deferred(&mut self, list: &mut DeferredWakers) {
+        core::mem::swap(&mut self.deferred, list);
     }
 
     /// Note who reads notices.
     pub(super) fn set_reader(&mut self, cx: &Context<'_>) {
-        self.loose.drop.extend(set(&mut self.reader, cx));
+        self.deferred.drop.extend(set(&mut self.reader, cx));
     }
 
     /// Make a place for a request.
@@ -130,7 +130,7 @@ impl<M: Requests> Dispatcher<M> {
             place.last = true;
             return Poll::Ready(Some(M::ended(id)));
         }
-        self.loose.drop.extend(set(&mut place.waker, cx));
+        self.deferred.drop.extend(set(&mut place.waker, cx));
         Poll::Pending
     }
 
@@ -146,7 +146,7 @@ impl<M: Requests> Dispatcher<M> {
             place.later.push_back(answer.reply);
         }
         place.last |= answer.last;
-        self.loose.wake.extend(place.waker.take());
+        self.deferred.wake.extend(place.waker.take());
     }
 
     fn take_notices(&mut self, machine: &mut M) {
@@ -163,7 +163,7 @@ impl<M: Requests> Dispatcher<M> {
             self.full = self.notices.len() >= room;
         }
         if self.notices.len() > before {
-            self.loose.wake.extend(self.reader.take());
+            self.deferred.wake.extend(self.reader.take());
         }
     }
 
@@ -173,19 +173,19 @@ impl<M: Requests> Dispatcher<M> {
             return;
         }
         self.end = Some(end);
-        self.loose.drop.extend(self.driver.take());
+        self.deferred.drop.extend(self.driver.take());
         for place in self.places.values_mut() {
-            self.loose.wake.extend(place.waker.take());
+            self.deferred.wake.extend(place.waker.take());
         }
-        self.loose.wake.extend(self.reader.take());
-        self.loose.wake.append(&mut self.enders);
+        self.deferred.wake.extend(self.reader.take());
+        self.deferred.wake.append(&mut self.enders);
     }
 }
 
 impl<M: Requests> App<M> for Dispatcher<M> {
     fn poll(&mut self, cx: &mut Context<'_>, _: Now, machine: &mut M) -> Poll<()> {
         self.woken = false;
-        self.loose.drop.extend(set(&mut self.driver, cx));
+        self.deferred.drop.extend(set(&mut self.driver, cx));
         while let Some(answer) = machine.poll_reply() {
             self.deliver(answer);
         }

@@ -49,8 +49,8 @@ where
     });
     let handle = Handle { user: User::new(&inner) };
     let events = Events::new(handle.user.clone());
-    let hold = Shared { inner: Arc::clone(&inner), loose: DeferredWakers::default() };
-    (Task { driver: Some(Driver::over(transport, hold, config.driver.grace)), inner }, handle, events)
+    let access = Shared { inner: Arc::clone(&inner), deferred: DeferredWakers::default() };
+    (Task { driver: Some(Driver::over(transport, access, config.driver.grace)), inner }, handle, events)
 }
 
 /// The future that drives a shared machine, for any executor: see [`share`].
@@ -104,15 +104,15 @@ impl<M: Requests> Inner<M> {
 
     /// Look at the state, then wake whom that concerns, with the lock released.
     pub(super) fn look<R>(&self, f: impl FnOnce(&mut State<M>) -> R) -> R {
-        let mut loose = DeferredWakers::default();
+        let mut deferred = DeferredWakers::default();
         let (out, driver) = {
             let mut state = self.lock();
             let out = f(&mut state);
-            state.dispatcher.swap_loose(&mut loose);
+            state.dispatcher.swap_deferred(&mut deferred);
             (out, state.dispatcher.take_driver())
         };
         driver.into_iter().for_each(Waker::wake);
-        loose.let_go();
+        deferred.release();
         out
     }
 
@@ -133,7 +133,7 @@ impl<M: Requests> Inner<M> {
 /// The driver's side of a shared machine. When it is dropped, everybody who waits is told that the driver has ended.
 pub struct Shared<M: Requests> {
     inner: Arc<Inner<M>>,
-    loose: DeferredWakers,
+    deferred: DeferredWakers,
 }
 
 impl<M: Requests> MachineAccess for Shared<M> {
@@ -145,10 +145,10 @@ impl<M: Requests> MachineAccess for Shared<M> {
             let mut state = self.inner.lock();
             let State { machine, dispatcher } = &mut *state;
             let out = turn(machine, dispatcher);
-            dispatcher.swap_loose(&mut self.loose);
+            dispatcher.swap_deferred(&mut self.deferred);
             out
         };
-        self.loose.let_go();
+        self.deferred.release();
         out
     }
 

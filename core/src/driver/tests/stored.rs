@@ -196,9 +196,9 @@ fn commits_that_end_at_once_starve_nobody() {
     let world = world();
     let mut app = |_: Now, _: &mut Greedy| Flow::Continue;
     let mut greedy = Greedy(0);
-    let hold = Lend { machine: &mut greedy, app: &mut app };
+    let access = Lend { machine: &mut greedy, app: &mut app };
     let config = DriverConfig::default();
-    let driver = Driver::over(DatagramTransport::new(FakeIo(Rc::clone(&world)), &config), hold, config.grace);
+    let driver = Driver::over(DatagramTransport::new(FakeIo(Rc::clone(&world)), &config), access, config.grace);
     let mut task = Task::new(driver.with_store(Instantly::default()));
     // One poll ends, and other tasks have their turn.
     assert!(task.poll().is_pending());

@@ -268,8 +268,8 @@ fn both(room: usize, call: Call) -> (usize, StreamCaller) {
     };
     let transport =
         Both(DatagramTransport::new(FakeIo(Rc::clone(&datagrams)), &DriverConfig::default()), StreamTransport::new(io));
-    let hold = Lend { machine: &mut machine, app: &mut app };
-    let mut task = Task::new(Driver::over(transport, hold, Duration::from_secs(1)));
+    let access = Lend { machine: &mut machine, app: &mut app };
+    let mut task = Task::new(Driver::over(transport, access, Duration::from_secs(1)));
     for _ in 0..300 {
         datagrams.borrow_mut().inbox.push_back((0..4_u8).map(|i| [i].to_vec()).collect());
         assert!(task.settle().is_pending());

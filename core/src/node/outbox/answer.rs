@@ -34,17 +34,22 @@ pub(in crate::node) struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// The answer to a ping that was kept.
-    pub(in crate::node) fn to(ping: &'a Inbound, proven: bool, decision: Decision, payload: Value<'a>) -> Self {
+    /// The answer to a ping that was kept. What goes through a session is held to the session's own bounds.
+    pub(in crate::node) fn to(
+        ping: &'a Inbound,
+        (hop, proven): (NextHop, bool),
+        decision: Decision,
+        payload: Value<'a>,
+    ) -> Self {
         Self {
             in_response_to: Text::new(ping.packet_id()),
             decision,
             payload,
             judged: ping.judged(),
-            hop: ping.hop(),
+            hop,
             encoding: ping.encoding(),
             digest: ping.digest(),
-            allowance: (!proven).then_some(ping.allowance()),
+            allowance: (!proven && !hop.is_session()).then_some(ping.allowance()),
         }
     }
 

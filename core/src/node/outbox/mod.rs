@@ -11,6 +11,7 @@ pub(super) use self::answer::Answer;
 use self::answer::{Breakdown, overhead};
 pub(super) use self::ids::packet_key;
 use self::ids::{Ids, packet_id};
+use super::client::RequestId;
 use super::config::Caps;
 use super::identity::Identity;
 use super::ping::{AnswerError, Ping, PingError, ReplyError};
@@ -19,11 +20,13 @@ use super::replies::MAX_REPLY;
 use crate::airlock::Rank;
 use crate::data::ValueToken;
 use crate::framing::{
-    Digest, EncodeError, Encoding, Packet, PingSignatures, PingType, Priority, Proof, Response, RoutingMode,
-    SigningError, Text, Value, ValueBuf,
+    Digest, EncodeError, Encoding, Frame, Message, Packet, PingSignatures, PingType, Priority, Proof, Response,
+    RoutingMode, SigningError, Text, Value, ValueBuf,
 };
+use crate::limits::HEADER_LEN;
+use crate::session::{HEAD_ROOM, MAX_BODY, SessionId, sealed_len};
 use crate::time::{Now, iso};
-use crate::{Did, Path, Seed, Transmit};
+use crate::{Did, Path, Seed};
 
 /// Payload of a heartbeat, as the reference sends it.
 const ALIVE: &str = "{\"status\":{\"alive\":true}}";
@@ -38,40 +41,85 @@ const SAMPLE_ID: &str = "resp_0000000000000000";
 /// As long as the longest time stamp of our era.
 const SAMPLE_STAMP: &str = "2000-01-01T00:00:00.000001+00:00";
 
-/// How a datagram gets to where it goes, and what that adds to its frame. A frame is encoded once; sealing happens in place, in the
-/// buffer that the driver hands in, in front of and behind it.
+/// How a datagram gets to where it goes. A frame is encoded once; sealing happens in place, in the buffer that the driver hands in, in
+/// front of and behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NextHop {
     /// As it is, to this address.
     Direct(Path),
+    /// Through this session, which had this address.
+    Session(SessionId, Path),
 }
 
 impl NextHop {
-    /// The addresses of the datagram.
+    /// The addresses of the datagram; those of a session may be others by the time it is sent.
     pub(super) const fn path(self) -> Path {
         match self {
-            Self::Direct(path) => path,
+            Self::Direct(path) | Self::Session(_, path) => path,
         }
     }
 
-    /// Bytes that it adds in front of a frame and behind it.
-    const fn added(self) -> (usize, usize) {
+    pub(super) const fn is_session(self) -> bool {
+        matches!(self, Self::Session(..))
+    }
+
+    /// What it makes of a frame.
+    pub(super) const fn wrap(self) -> Wrap {
         match self {
-            Self::Direct(_) => (0, 0),
+            Self::Direct(_) => Wrap::Plain,
+            Self::Session(..) => Wrap::Sealed,
         }
     }
+}
 
-    /// The largest frame that it carries.
-    const fn max_frame(self) -> usize {
-        let (before, behind) = self.added();
-        self.path().max_datagram() - before - behind
-    }
+/// What is made of a frame on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrap {
+    /// Nothing. It is signed, where we sign.
+    Plain,
+    /// A packet of a session. It needs no signature.
+    Sealed,
+}
 
-    /// Make a datagram of the frame of `len` bytes that stands in `out` behind the [added](Self::added) room in front; its length.
-    const fn seal(self, _: &mut [u8], len: usize) -> Transmit {
+impl Wrap {
+    /// Bytes that it adds in front of a frame.
+    pub(super) const fn before(self) -> usize {
         match self {
-            Self::Direct(path) => Transmit { path, len },
+            Self::Plain => 0,
+            Self::Sealed => HEAD_ROOM,
         }
+    }
+
+    /// How long the datagram of a frame is.
+    const fn datagram_len(self, frame: usize) -> usize {
+        match self {
+            Self::Plain => frame,
+            Self::Sealed => sealed_len(frame),
+        }
+    }
+
+    /// The largest frame that a datagram to this address carries.
+    const fn max_frame(self, path: Path) -> usize {
+        match self {
+            Self::Plain => path.max_datagram(),
+            Self::Sealed => MAX_BODY,
+        }
+    }
+}
+
+/// What waits to be sent: bytes as long as the datagram will be, with the frame behind the room that is [needed](Wrap::before) in front.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outgoing {
+    pub(super) hop: NextHop,
+    /// The request that it asks, if one is to be told that it did not leave.
+    pub(super) request: Option<RequestId>,
+}
+
+/// How long the frame is that this begins with.
+pub(super) fn frame_len(bytes: &[u8]) -> usize {
+    match bytes.first_chunk::<HEADER_LEN>() {
+        Some([_, _, _, _, len @ ..]) => HEADER_LEN + u32::from_be_bytes(*len) as usize,
+        None => 0,
     }
 }
 
@@ -87,7 +135,7 @@ pub(super) struct Outbox {
     /// Made with the first answer.
     breakdown: Option<Box<Breakdown>>,
     heartbeat: Option<Box<Heartbeat>>,
-    queue: Queue<NextHop>,
+    queue: Queue<Outgoing>,
     /// Most datagrams that wait, and most bytes.
     bounds: (usize, usize),
     sent: u64,
@@ -175,23 +223,43 @@ impl Outbox {
 
     /// Queue what was staged last.
     pub(super) fn commit(&mut self, hop: NextHop, len: usize) {
-        self.queue.commit(hop, len);
+        self.queue.commit(Outgoing { hop, request: None }, len);
     }
 
-    /// The next queued datagram, sealed in `out` if there is room for it.
-    pub(super) fn next(&mut self, out: &mut [u8]) -> Option<Transmit> {
-        let (hop, len) = self.queue.front()?;
-        let (before, behind) = hop.added();
-        let room = out.get_mut(..before + len + behind)?;
-        let (_, bytes) = self.queue.pop()?;
-        room.get_mut(before..before + len)?.copy_from_slice(bytes);
+    /// Queue the ping that was staged last.
+    pub(super) fn commit_ping(&mut self, hop: NextHop, request: RequestId, len: usize) {
+        self.queue.commit(Outgoing { hop, request: Some(request) }, len);
+    }
+
+    /// The frame that was staged last, in so many bytes.
+    pub(super) fn staged(&self, wrap: Wrap, len: usize) -> &[u8] {
+        let frame = self.queue.staged(len).get(wrap.before()..).unwrap_or_default();
+        frame.get(..frame_len(frame)).unwrap_or_default()
+    }
+
+    /// Take what is queued first into `out`, if there is room for it; and its length.
+    pub(super) fn next(&mut self, out: &mut [u8]) -> Option<(Outgoing, usize)> {
+        let (_, len) = self.queue.front()?;
+        let room = out.get_mut(..len)?;
+        let (outgoing, bytes) = self.queue.pop()?;
+        room.copy_from_slice(bytes);
+        Some((outgoing, len))
+    }
+
+    /// A datagram was handed out.
+    pub(super) const fn count_sent(&mut self) {
         self.sent = self.sent.saturating_add(1);
-        Some(hop.seal(room, len))
     }
 
     /// Datagrams handed out, and those of them that did not leave.
     pub(super) const fn counts(&self) -> (u64, u64) {
         (self.sent, self.unsent)
+    }
+
+    /// What waited to be sent is given up.
+    pub(super) const fn count_lost(&mut self) {
+        self.sent = self.sent.saturating_add(1);
+        self.count_unsent();
     }
 
     /// A datagram that was handed out did not leave.
@@ -219,18 +287,21 @@ impl Outbox {
     fn write(&mut self, answer: &Answer<'_>, id: &str, stamp: &str, measure: bool) -> Result<usize, AnswerError> {
         let Self { did, signing, breakdown, queue, .. } = self;
         let (did, breakdown) = (did.as_str(), breakdown.get_or_insert_default().value(&answer.judged, answer.encoding));
-        let max = answer.hop.max_frame();
+        let (wrap, path) = (answer.hop.wrap(), answer.hop.path());
+        let max = wrap.max_frame(path);
         let guess = overhead(answer.encoding) + did.len() + answer.payload.raw_len();
         let response = answer.response(did, id, stamp, breakdown);
-        let proof = match (signing, answer.digest) {
+        // Who hears it through a session knows whom it is from.
+        let digest = answer.digest.filter(|_| wrap == Wrap::Plain);
+        let proof = match (signing, digest) {
             (Some(_), Some(_)) if measure => Some(Proof::SAMPLE),
             (Some(signing), Some(ping)) => Some(response.sign(answer.encoding, ping, signing.identity.signer())?),
             _ => None,
         };
         let response = Response { proof: proof.as_ref().map(Proof::as_text), ..response };
-        let staged = stage_frame(queue, guess, |space| response.encode(answer.encoding, space));
+        let staged = stage_frame(queue, guess, wrap, |space| response.encode(answer.encoding, space));
         match staged {
-            Ok(len) if len <= max => Ok(len),
+            Ok((frame, len)) if frame <= max => Ok(len),
             Ok(_) | Err(StageError::Failed(EncodeError::TooLarge { .. })) => Err(AnswerError::TooLarge { max }),
             Err(StageError::Full) => Err(AnswerError::QueueFull),
             Err(StageError::Failed(why)) => Err(AnswerError::Encode(why)),
@@ -243,7 +314,7 @@ impl Outbox {
         &mut self,
         now: Now,
         ping: &Ping<'_>,
-        (hop, key): (NextHop, u64),
+        (wrap, key): (Wrap, u64),
         expected: bool,
     ) -> Result<(usize, Option<Digest>), PingError> {
         let (packet_id, nonce, mut stamp) = (packet_id(key), self.ids.nonce(), [0; 32]);
@@ -263,14 +334,15 @@ impl Outbox {
             timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
             ..Packet::default()
         };
-        let signatures = self.signing.as_mut().map(|signing| signing.sign(&packet, ping.encoding)).transpose()?;
+        let signing = self.signing.as_mut().filter(|_| wrap == Wrap::Plain);
+        let signatures = signing.map(|signing| signing.sign(&packet, ping.encoding)).transpose()?;
         let packet = signatures.as_ref().map_or(packet, |signatures| signatures.on(packet));
-        let bound = expected || signatures.is_some();
+        let bound = wrap == Wrap::Plain && (expected || signatures.is_some());
         let digest = bound.then(|| packet.digest(ping.encoding)).transpose().map_err(PingError::Encode)?;
-        let max = hop.max_frame();
+        let max = wrap.max_frame(ping.path);
         let guess = overhead(ping.encoding) + ping.target.len() + ping.purpose.len() + ping.payload.raw_len();
-        match stage_frame(&mut self.queue, guess, |space| packet.encode(ping.encoding, space)) {
-            Ok(len) if len <= max => Ok((len, digest)),
+        match stage_frame(&mut self.queue, guess, wrap, |space| packet.encode(ping.encoding, space)) {
+            Ok((frame, len)) if frame <= max => Ok((len, digest)),
             Ok(_) | Err(StageError::Failed(EncodeError::TooLarge { .. })) => Err(PingError::TooLarge { max }),
             Err(StageError::Full) => Err(PingError::QueueFull),
             Err(StageError::Failed(why)) => Err(PingError::Encode(why)),
@@ -290,14 +362,23 @@ impl Outbox {
         Ok(())
     }
 
-    /// Write a heartbeat straight into the caller's buffer.
+    /// Sign a ping that was written without a signature, and write it into `out`: its length, and what an answer to it is bound to.
+    pub(super) fn sign_frame(&mut self, frame: &[u8], out: &mut [u8]) -> Option<(usize, Digest)> {
+        let Ok(Frame { message: Message::Packet(packet), encoding }) = Frame::decode(frame) else { return None };
+        let signatures = self.signing.as_mut()?.sign(&packet, encoding).ok()?;
+        let packet = signatures.on(packet);
+        let digest = packet.digest(encoding).ok()?;
+        Some((packet.encode(encoding, out).ok()?, digest))
+    }
+
+    /// Write a heartbeat straight into the caller's buffer, behind the room that is needed in front; the length of the frame.
     pub(super) fn write_heartbeat(
         &mut self,
         now: Now,
-        (to, hop): (&str, NextHop),
+        (to, wrap): (&str, Wrap),
         encoding: Encoding,
         out: &mut [u8],
-    ) -> Option<Transmit> {
+    ) -> Option<usize> {
         let (packet_id, nonce) = (packet_id(self.ids.key()), self.ids.nonce());
         let mut stamp = [0; 32];
         let packet = Packet {
@@ -315,13 +396,10 @@ impl Outbox {
             timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
             ..Packet::default()
         };
-        let signatures = self.signing.as_mut().map(|signing| signing.sign(&packet, encoding)).transpose().ok()?;
+        let signing = self.signing.as_mut().filter(|_| wrap == Wrap::Plain);
+        let signatures = signing.map(|signing| signing.sign(&packet, encoding)).transpose().ok()?;
         let packet = signatures.as_ref().map_or(packet, |signatures| signatures.on(packet));
-        let (before, behind) = hop.added();
-        let room = out.len().checked_sub(behind)?;
-        let len = packet.encode(encoding, out.get_mut(before..room)?).ok()?;
-        self.sent = self.sent.saturating_add(1);
-        Some(hop.seal(out.get_mut(..before + len + behind)?, len))
+        packet.encode(encoding, out.get_mut(wrap.before()..)?).ok()
     }
 }
 
@@ -338,15 +416,23 @@ fn is_falsy(payload: Value<'_>) -> bool {
     }
 }
 
-/// Write a frame behind a queue, offering more space until it fits.
+/// Write a frame behind a queue, offering more space until it fits; its length, and that of the datagram that is made of it.
 fn stage_frame(
-    out: &mut Queue<NextHop>,
+    out: &mut Queue<Outgoing>,
     guess: usize,
+    wrap: Wrap,
     mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>,
-) -> Result<usize, StageError<EncodeError>> {
-    out.stage(guess, |space| match encode(space) {
-        Ok(len) => Written::Bytes(len),
-        Err(EncodeError::BufferFull) => Written::MoreSpace,
-        Err(why) => Written::Failed(why),
-    })
+) -> Result<(usize, usize), StageError<EncodeError>> {
+    let mut frame = 0;
+    let len = out.stage(wrap.datagram_len(guess), |space| {
+        match encode(space.get_mut(wrap.before()..).unwrap_or_default()) {
+            Ok(len) => {
+                frame = len;
+                Written::Bytes(wrap.datagram_len(len))
+            }
+            Err(EncodeError::BufferFull) => Written::MoreSpace,
+            Err(why) => Written::Failed(why),
+        }
+    })?;
+    Ok((frame, len))
 }

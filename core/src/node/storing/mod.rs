@@ -341,8 +341,14 @@ impl Node {
     /// [`PinError::Busy`].
     pub fn unpin(&mut self, did: &str) -> Result<Option<Keeping>, PinError> {
         self.rooms.check_room()?;
-        let change = self.policy.pins.unpin(did);
-        Ok(change.map(|change| self.rooms.storing.push(change, false)))
+        let key = self.policy.pins.get(did).map(|pin| pin.key);
+        let Some(change) = self.policy.pins.unpin(did) else { return Ok(None) };
+        let kept = self.rooms.storing.push(change, false);
+        if let Some(links) = &mut self.rooms.links {
+            links.forget(self.rooms.admission.name(did));
+        }
+        key.into_iter().for_each(|key| self.end_sessions_of(&key));
+        Ok(Some(kept))
     }
 
     /// Retire a key by a statement that somebody brought to the operator. It holds from the next packet on, also if it cannot be kept.
@@ -352,7 +358,9 @@ impl Node {
     pub fn retire(&mut self, statement: &Statement) -> Result<Keeping, PinError> {
         self.rooms.check_room()?;
         let change = self.policy.pins.retire(statement, true)?;
-        Ok(self.rooms.storing.push(change, false))
+        let kept = self.rooms.storing.push(change, false);
+        self.end_sessions_of(&statement.key());
+        Ok(kept)
     }
 }
 

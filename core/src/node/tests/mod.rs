@@ -7,6 +7,7 @@ mod inbox;
 mod kept;
 mod machine;
 mod peers;
+mod sessions;
 
 use std::net::SocketAddr;
 use std::string::{String, ToString};
@@ -19,7 +20,7 @@ use super::{
 use crate::airlock::Rule;
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, Response, Text, Value, ValueBuf, Zone};
 use crate::limits::MAX_DATAGRAM_V6;
-use crate::time::{Instant, Now, Wall};
+use crate::time::{Duration, Instant, Now, Wall};
 use crate::{Datagrams, Did, Machine, Path, Reject, Seed, Unsent, Wants};
 
 pub(super) const HUB: &str = "jis:home:hub";
@@ -73,6 +74,7 @@ pub(super) fn told(node: &mut Node) -> Vec<String> {
             Event::Heartbeat { did, .. } => std::format!("heartbeat {did}"),
             Event::PeerLost { did } => std::format!("lost {did}"),
             Event::Retired { successor, .. } => std::format!("retired, successor={}", successor.is_some()),
+            Event::Session(change) => std::format!("session {} {}", change.did, change.state.name()),
             Event::Kept { upto, result } => std::format!("kept {} {result:?}", upto.0),
         });
     }

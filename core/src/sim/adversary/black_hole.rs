@@ -10,9 +10,9 @@ pub struct BlackHole {
 }
 
 impl Adversary for BlackHole {
-    fn pass(&mut self, hand: &mut AdversaryContext<'_>, passing: &mut Passing<'_>) -> Passage {
+    fn pass(&mut self, context: &mut AdversaryContext<'_>, passing: &mut Passing<'_>) -> Passage {
         let response = passing.bytes.get(3).is_some_and(|flags| flags & 1 == 1);
-        if (response || !self.responses_only) && hand.dice.chance(self.appetite) {
+        if (response || !self.responses_only) && context.rng.chance(self.appetite) {
             Passage::Swallow
         } else {
             Passage::Go

@@ -18,48 +18,48 @@ pub struct Flooder {
 }
 
 impl Adversary for Flooder {
-    fn wake(&mut self, hand: &mut AdversaryContext<'_>) {
-        if !hand.targets.is_empty() {
-            let to = hand.targets[hand.dice.index(hand.targets.len())];
-            let bytes = match hand.dice.below(4) {
-                0 => garbage(hand),
+    fn wake(&mut self, context: &mut AdversaryContext<'_>) {
+        if !context.targets.is_empty() {
+            let to = context.targets[context.rng.index(context.targets.len())];
+            let bytes = match context.rng.below(4) {
+                0 => garbage(context),
                 1 => {
-                    let mut bytes = ping(hand, to, "jis:nobody:");
-                    bytes.truncate(hand.dice.index(bytes.len()));
+                    let mut bytes = ping(context, to, "jis:nobody:");
+                    bytes.truncate(context.rng.index(bytes.len()));
                     bytes
                 }
-                2 => ping(hand, to, "jis:nobody:"),
-                _ => ping(hand, to, GUEST),
+                2 => ping(context, to, "jis:nobody:"),
+                _ => ping(context, to, GUEST),
             };
-            hand.send(Duration::ZERO, hand.me, to, 0, bytes);
+            context.send(Duration::ZERO, context.me, to, 0, bytes);
         }
-        hand.wake_after(self.interval);
+        context.wake_after(self.interval);
     }
 }
 
-fn garbage(hand: &mut AdversaryContext<'_>) -> Vec<u8> {
-    let mut bytes = vec![0; hand.dice.index(600)];
+fn garbage(context: &mut AdversaryContext<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; context.rng.index(600)];
     for byte in &mut bytes {
-        *byte = hand.dice.u64() as u8;
+        *byte = context.rng.u64() as u8;
     }
     // Half of it looks like a frame at the beginning.
-    if hand.dice.chance(0.5) && bytes.len() > 8 {
+    if context.rng.chance(0.5) && bytes.len() > 8 {
         let len = (bytes.len() - 8) as u32;
-        let flags = [0, 1, 2, 3, 4, 5][hand.dice.index(6)];
+        let flags = [0, 1, 2, 3, 4, 5][context.rng.index(6)];
         bytes[..4].copy_from_slice(&[b'T', b'P', 1, flags]);
         bytes[4..8].copy_from_slice(&len.to_be_bytes());
     }
     bytes
 }
 
-fn ping(hand: &mut AdversaryContext<'_>, to: u32, prefix: &str) -> Vec<u8> {
-    let name = format!("{prefix}{:016x}", hand.dice.u64());
-    ping_of(hand, to, &name)
+fn ping(context: &mut AdversaryContext<'_>, to: u32, prefix: &str) -> Vec<u8> {
+    let name = format!("{prefix}{:016x}", context.rng.u64());
+    ping_of(context, to, &name)
 }
 
 /// A fresh ping in this name.
-pub(super) fn ping_of(hand: &mut AdversaryContext<'_>, to: u32, name: &str) -> Vec<u8> {
-    let (number, target) = (hand.dice.u64(), Name::of(to));
+pub(super) fn ping_of(context: &mut AdversaryContext<'_>, to: u32, name: &str) -> Vec<u8> {
+    let (number, target) = (context.rng.u64(), Name::of(to));
     let (packet_id, nonce) = (format!("ping_{number:016x}"), format!("{number:032x}"));
     let mut stamp = [0; 32];
     let packet = Packet {
@@ -77,13 +77,13 @@ pub(super) fn ping_of(hand: &mut AdversaryContext<'_>, to: u32, name: &str) -> V
         hop_count: 0,
         max_hops: 5,
         nonce: Text::new(&nonce),
-        timestamp: Text::new(iso::format(hand.wall(), &mut stamp)),
+        timestamp: Text::new(iso::format(context.wall(), &mut stamp)),
         tibet_token_id: None,
         vouched_by: None,
         vouch_signature: None,
         signature: Text::EMPTY,
         proof: None,
     };
-    let encoding = hand.encoding;
+    let encoding = context.encoding;
     written(|out| packet.encode(encoding, out))
 }

@@ -12,29 +12,29 @@ pub struct Forger {
 }
 
 impl Adversary for Forger {
-    fn pass(&mut self, hand: &mut AdversaryContext<'_>, passing: &mut Passing<'_>) -> Passage {
-        if hand.dice.chance(self.zeal)
+    fn pass(&mut self, context: &mut AdversaryContext<'_>, passing: &mut Passing<'_>) -> Passage {
+        if context.rng.chance(self.zeal)
             && let Ok(Frame { message: Message::Packet(packet), encoding }) = Frame::decode(passing.bytes)
         {
-            if hand.dice.chance(0.5) {
-                let (address, name) = if hand.dice.chance(0.5) {
-                    (hand.me, Name::of(passing.to))
+            if context.rng.chance(0.5) {
+                let (address, name) = if context.rng.chance(0.5) {
+                    (context.me, Name::of(passing.to))
                 } else {
-                    (passing.to, Name::of(hand.me))
+                    (passing.to, Name::of(context.me))
                 };
-                let response = answer(&packet, &name, hand);
+                let response = answer(&packet, &name, context);
                 let bytes = written(|out| response.encode(encoding, out));
-                hand.send(Duration::from_micros(10), address, passing.from, 0, bytes);
+                context.send(Duration::from_micros(10), address, passing.from, 0, bytes);
             } else {
-                twin(&packet, hand, passing);
+                twin(&packet, context, passing);
             }
         }
         Passage::Go
     }
 }
 
-fn answer<'a>(packet: &Packet<'a>, name: &'a Name, hand: &mut AdversaryContext<'_>) -> Response<'a> {
-    let decision = if hand.dice.chance(0.2) { Decision::Pending } else { Decision::Accept };
+fn answer<'a>(packet: &Packet<'a>, name: &'a Name, context: &mut AdversaryContext<'_>) -> Response<'a> {
+    let decision = if context.rng.chance(0.2) { Decision::Pending } else { Decision::Accept };
     Response {
         response_id: Text::new("resp_00000000deadbeef"),
         in_response_to: packet.packet_id,
@@ -54,16 +54,16 @@ fn answer<'a>(packet: &Packet<'a>, name: &'a Name, hand: &mut AdversaryContext<'
 }
 
 /// A fresh ping in the name of the one that passes, from an address that is not its own.
-fn twin(packet: &Packet<'_>, hand: &mut AdversaryContext<'_>, passing: &Passing<'_>) {
+fn twin(packet: &Packet<'_>, context: &mut AdversaryContext<'_>, passing: &Passing<'_>) {
     let mut nonce = [0; 32];
     for digit in &mut nonce {
-        *digit = b'a' + hand.dice.below(6) as u8;
+        *digit = b'a' + context.rng.below(6) as u8;
     }
     let mut stamp = [0; 32];
-    let timestamp = iso::format(hand.wall(), &mut stamp);
+    let timestamp = iso::format(context.wall(), &mut stamp);
     let nonce = core::str::from_utf8(&nonce).unwrap_or_default();
     let forged = Packet { nonce: Text::new(nonce), timestamp: Text::new(timestamp), ..*packet };
-    let encoding = hand.encoding;
+    let encoding = context.encoding;
     let bytes = written(|out| forged.encode(encoding, out));
-    hand.send(Duration::from_micros(10), hand.me, passing.to, 0, bytes);
+    context.send(Duration::from_micros(10), context.me, passing.to, 0, bytes);
 }

@@ -73,7 +73,7 @@ pub struct AdversaryContext<'a> {
     /// Virtual time since the beginning.
     pub elapsed: Duration,
     /// Its own randomness.
-    pub dice: &'a mut SimRng,
+    pub rng: &'a mut SimRng,
     /// How the nodes write.
     pub encoding: Encoding,
     pub(super) outbox: &'a mut Vec<Injection>,
@@ -109,7 +109,7 @@ impl AdversaryContext<'_> {
     }
 }
 
-/// A letter that an adversary keeps.
+/// A datagram that an adversary keeps.
 #[derive(Clone, Debug)]
 struct Kept {
     from: u32,

@@ -24,33 +24,33 @@ impl Replayer {
 }
 
 impl Adversary for Replayer {
-    fn pass(&mut self, hand: &mut AdversaryContext<'_>, passing: &mut Passing<'_>) -> Passage {
-        if hand.dice.chance(self.zeal) {
-            let letter = Kept::of(passing);
-            let after = match hand.dice.below(4) {
+    fn pass(&mut self, context: &mut AdversaryContext<'_>, passing: &mut Passing<'_>) -> Passage {
+        if context.rng.chance(self.zeal) {
+            let datagram = Kept::of(passing);
+            let after = match context.rng.below(4) {
                 0 => 0,
-                1 => hand.dice.below(1_000),
-                2 => hand.dice.below(29_000),
-                _ => hand.dice.between(29_000, 36_000),
+                1 => context.rng.below(1_000),
+                2 => context.rng.below(29_000),
+                _ => context.rng.between(29_000, 36_000),
             };
-            let from = if hand.dice.chance(0.2) { hand.me } else { letter.from };
-            hand.send(Duration::from_millis(after), from, letter.to, letter.serial, letter.bytes.clone());
+            let from = if context.rng.chance(0.2) { context.me } else { datagram.from };
+            context.send(Duration::from_millis(after), from, datagram.to, datagram.serial, datagram.bytes.clone());
             if self.kept.len() < KEPT {
-                self.kept.push(letter);
+                self.kept.push(datagram);
             } else {
-                let place = hand.dice.index(KEPT);
-                self.kept[place] = letter;
+                let place = context.rng.index(KEPT);
+                self.kept[place] = datagram;
             }
         }
         Passage::Go
     }
 
-    fn wake(&mut self, hand: &mut AdversaryContext<'_>) {
+    fn wake(&mut self, context: &mut AdversaryContext<'_>) {
         if !self.kept.is_empty() {
-            let letter = &self.kept[hand.dice.index(self.kept.len())];
-            hand.send(Duration::ZERO, letter.from, letter.to, letter.serial, letter.bytes.clone());
+            let datagram = &self.kept[context.rng.index(self.kept.len())];
+            context.send(Duration::ZERO, datagram.from, datagram.to, datagram.serial, datagram.bytes.clone());
         }
-        let after = hand.dice.between(100, 2_000);
-        hand.wake_after(Duration::from_millis(after));
+        let after = context.rng.between(100, 2_000);
+        context.wake_after(Duration::from_millis(after));
     }
 }

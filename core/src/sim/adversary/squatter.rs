@@ -23,14 +23,14 @@ impl Squatter {
 }
 
 impl Adversary for Squatter {
-    fn wake(&mut self, hand: &mut AdversaryContext<'_>) {
-        let targets = hand.targets;
+    fn wake(&mut self, context: &mut AdversaryContext<'_>) {
+        let targets = context.targets;
         if let (Some(name), true) = (self.names.get(self.turn % self.names.len().max(1)), !targets.is_empty()) {
             let to = targets[(self.turn / self.names.len()) % targets.len()];
-            let bytes = ping_of(hand, to, Name::of(*name).as_str());
-            hand.send(Duration::ZERO, hand.me, to, 0, bytes);
+            let bytes = ping_of(context, to, Name::of(*name).as_str());
+            context.send(Duration::ZERO, context.me, to, 0, bytes);
             self.turn = self.turn.wrapping_add(1);
         }
-        hand.wake_after(self.interval);
+        context.wake_after(self.interval);
     }
 }

@@ -8,15 +8,15 @@ pub struct Tamperer {
 }
 
 impl Adversary for Tamperer {
-    fn pass(&mut self, hand: &mut AdversaryContext<'_>, passing: &mut Passing<'_>) -> Passage {
-        if passing.bytes.is_empty() || !hand.dice.chance(self.zeal) {
+    fn pass(&mut self, context: &mut AdversaryContext<'_>, passing: &mut Passing<'_>) -> Passage {
+        if passing.bytes.is_empty() || !context.rng.chance(self.zeal) {
             return Passage::Go;
         }
         let len = passing.bytes.len();
-        let at = hand.dice.index(len);
-        match hand.dice.below(5) {
-            0 => passing.bytes[at] ^= 1 << hand.dice.below(8),
-            1 => passing.bytes[at] = hand.dice.u64() as u8,
+        let at = context.rng.index(len);
+        match context.rng.below(5) {
+            0 => passing.bytes[at] ^= 1 << context.rng.below(8),
+            1 => passing.bytes[at] = context.rng.u64() as u8,
             2 => passing.bytes.truncate(at),
             3 => passing.bytes.push(0),
             _ => {

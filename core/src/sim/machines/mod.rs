@@ -1,5 +1,6 @@
 //! Small machines to try drivers and adapters with; they hold to the contract of [`Machine`] and nothing else.
 
+mod orders;
 mod streams;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::string::String;
 use std::vec::Vec;
 
+use super::orders::{OrderKind, OrderQueue};
 use crate::driver::{Answer, Requests};
 use crate::time::{Instant, Now};
-use crate::{
-    Conn, End, Endpoint, Family, Machine, Order, OrderKind, OrderQueue, Origin, Reject, Security, Streams, Up, Wants,
-};
+use crate::{Conn, End, Endpoint, Family, Machine, Order, Origin, Reject, Security, Streams, Up, Wants};
 
 /// Sends back every byte, on as many streams as it has room for. It holds at most 8 KiB of each: a peer that does not read is not
 /// read from.

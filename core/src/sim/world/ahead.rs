@@ -39,7 +39,7 @@ impl World {
         let (mut count, mut seen) = (0, 0);
         for due in agenda.next_few(AHEAD) {
             buffer[count] = match due {
-                Due::Mail(letter) => match post.get(letter) {
+                Due::Mail(datagram) => match post.get(datagram) {
                     Some((bytes, way, _)) => {
                         seen ^= bytes.iter().step_by(LINE).fold(0, |sum, byte| sum ^ u64::from(*byte));
                         Touch { member: way.to, edge: way.back, edges: 1 }

@@ -47,7 +47,7 @@ impl WorldConfig {
     ///
     /// # Errors
     /// No node, or more than there are addresses.
-    pub fn new(nodes: u32, seed: Seed, node: NodeConfig) -> Result<Self, WorldError> {
+    pub(crate) fn new(nodes: u32, seed: Seed, node: NodeConfig) -> Result<Self, WorldError> {
         match nodes {
             0 => return Err(WorldError::NoNodes),
             n if n > super::MAX_NODES => return Err(WorldError::TooMany),

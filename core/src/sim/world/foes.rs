@@ -52,7 +52,7 @@ impl World {
     }
 
     /// A datagram comes past the adversaries on its path, those of its sender first; whether it goes on.
-    pub(super) fn pass_taps(&mut self, letter: u32, edge: u32) -> bool {
+    pub(super) fn pass_taps(&mut self, datagram: u32, edge: u32) -> bool {
         let (from, to) = (self.net.from(edge), self.net.edges[edge as usize].to);
         for end in [from, to] {
             let mut place = self.taps.partition_point(|(victim, _)| *victim < end);
@@ -61,9 +61,9 @@ impl World {
             {
                 place += 1;
                 // Its own datagrams it knows.
-                if tap != from && tap != to && self.pass_tap(tap, letter, (from, to)) == Some(Passage::Swallow) {
+                if tap != from && tap != to && self.pass_tap(tap, datagram, (from, to)) == Some(Passage::Swallow) {
                     self.net.counts.lose(Lost::Swallowed);
-                    self.net.post.free(letter);
+                    self.net.post.free(datagram);
                     return false;
                 }
             }
@@ -71,17 +71,17 @@ impl World {
         true
     }
 
-    fn pass_tap(&mut self, tap: u32, letter: u32, (from, to): (u32, u32)) -> Option<Passage> {
+    fn pass_tap(&mut self, tap: u32, datagram: u32, (from, to): (u32, u32)) -> Option<Passage> {
         self.act(tap, |foe, world, step| {
             let elapsed = Duration::from_nanos(world.now);
             let encoding = world.habits.encoding;
-            let Some(on_the_way) = world.net.post.get_mut(letter) else { return Passage::Go };
+            let Some(on_the_way) = world.net.post.get_mut(datagram) else { return Passage::Go };
             let serial = on_the_way.origin.map_or(0, |o| o.serial);
             let before = on_the_way.bytes.clone();
             let mut passing = Passing { from, to, bytes: &mut on_the_way.bytes, serial };
             let passage = foe
                 .adversary
-                .pass(&mut step.hand(tap, foe.victim, &foe.targets, elapsed, &mut foe.dice, encoding), &mut passing);
+                .pass(&mut step.context(tap, foe.victim, &foe.targets, elapsed, &mut foe.rng, encoding), &mut passing);
             if on_the_way.bytes != before {
                 let serial = if same_packet(&before, &on_the_way.bytes) { serial } else { 0 };
                 on_the_way.origin = Some(Origin { serial, genuine: false });
@@ -91,14 +91,14 @@ impl World {
     }
 
     /// A datagram reaches an adversary's own address.
-    pub(super) fn caught(&mut self, letter: u32, from: u32, me: u32) {
+    pub(super) fn caught(&mut self, datagram: u32, from: u32, me: u32) {
         self.net.counts.caught += 1;
-        let bytes: Box<[u8]> = self.net.post.get(letter).map(|(bytes, ..)| bytes.into()).unwrap_or_default();
-        self.net.post.free(letter);
+        let bytes: Box<[u8]> = self.net.post.get(datagram).map(|(bytes, ..)| bytes.into()).unwrap_or_default();
+        self.net.post.free(datagram);
         self.act(me, |foe, world, step| {
             let (elapsed, encoding) = (Duration::from_nanos(world.now), world.habits.encoding);
-            let mut hand = step.hand(me, foe.victim, &foe.targets, elapsed, &mut foe.dice, encoding);
-            foe.adversary.receive(&mut hand, from, &bytes);
+            let mut context = step.context(me, foe.victim, &foe.targets, elapsed, &mut foe.rng, encoding);
+            foe.adversary.receive(&mut context, from, &bytes);
         });
     }
 
@@ -106,7 +106,7 @@ impl World {
     pub(super) fn foe_wakes(&mut self, me: u32) {
         self.act(me, |foe, world, step| {
             let (elapsed, encoding) = (Duration::from_nanos(world.now), world.habits.encoding);
-            foe.adversary.wake(&mut step.hand(me, foe.victim, &foe.targets, elapsed, &mut foe.dice, encoding));
+            foe.adversary.wake(&mut step.context(me, foe.victim, &foe.targets, elapsed, &mut foe.rng, encoding));
         });
     }
 }
@@ -118,24 +118,15 @@ struct Step {
 }
 
 impl Step {
-    fn hand<'a>(
+    fn context<'a>(
         &'a mut self,
         me: u32,
         victim: Option<u32>,
         targets: &'a [u32],
         elapsed: Duration,
-        dice: &'a mut crate::sim::rng::SimRng,
+        rng: &'a mut crate::sim::rng::SimRng,
         encoding: crate::framing::Encoding,
     ) -> AdversaryContext<'a> {
-        AdversaryContext {
-            me,
-            victim,
-            targets,
-            elapsed,
-            dice,
-            encoding,
-            outbox: &mut self.outbox,
-            wake: &mut self.wake,
-        }
+        AdversaryContext { me, victim, targets, elapsed, rng, encoding, outbox: &mut self.outbox, wake: &mut self.wake }
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Foe {
     pub(super) adversary: Box<dyn Adversary>,
     pub(super) victim: Option<u32>,
     pub(super) targets: Vec<u32>,
-    pub(super) dice: SimRng,
+    pub(super) rng: SimRng,
 }
 
 /// A request of a node that has not ended.

@@ -54,7 +54,7 @@ pub struct World {
     plan: Vec<Plan>,
     errands: Errands,
     /// Decides what applications do.
-    dice: SimRng,
+    rng: SimRng,
     /// Where nodes write their datagrams.
     scratch: Vec<u8>,
     template: Template,
@@ -148,7 +148,7 @@ impl World {
             payload: value(habits.payload)?,
             plan: Vec::new(),
             errands: Errands::default(),
-            dice: SimRng::new(&seed, "sim.applications"),
+            rng: SimRng::new(&seed, "sim.applications"),
             scratch: vec![0; MAX_DATAGRAM_V6],
             template: Template {
                 config: NodeConfig { heartbeat_encoding: habits.encoding, ..node },
@@ -187,12 +187,12 @@ impl World {
         }
     }
 
-    fn draw_trust(&mut self, trust: Trust, dice: &mut SimRng) {
+    fn draw_trust(&mut self, trust: Trust, rng: &mut SimRng) {
         for edge in &mut self.net.edges {
             if edge.to < self.nodes {
                 edge.zone = match () {
-                    () if dice.chance(trust.rood) => Zone::Rood,
-                    () if dice.chance(trust.geel) => Zone::Geel,
+                    () if rng.chance(trust.rood) => Zone::Rood,
+                    () if rng.chance(trust.geel) => Zone::Geel,
                     () => Zone::Groen,
                 };
             }
@@ -201,11 +201,11 @@ impl World {
 
     /// Start every node.
     fn people(&mut self, clocks: Clocks, seed: &Seed) -> Result<(), WorldError> {
-        let mut dice = SimRng::new(seed, "sim.clocks");
+        let mut rng = SimRng::new(seed, "sim.clocks");
         let offset = u64::try_from(clocks.offset.as_micros()).unwrap_or(u64::MAX / 4);
         for n in 0..self.nodes {
-            let off = dice.between(0, 2 * offset) as i64 - offset as i64;
-            let ppm = dice.between(0, 2 * u64::from(clocks.drift_ppm)) as i32 - i32::from(clocks.drift_ppm);
+            let off = rng.between(0, 2 * offset) as i64 - offset as i64;
+            let ppm = rng.between(0, 2 * u64::from(clocks.drift_ppm)) as i32 - i32::from(clocks.drift_ppm);
             let node = self.born(n)?;
             self.members.push(Member::new(Role::Node(node), Clock::new(0, off, ppm), self.askable(n)));
             self.testify(n);
@@ -217,28 +217,28 @@ impl World {
     /// A node that knows nothing but what its operator told it.
     fn born(&mut self, n: u32) -> Result<Box<Recorded<Node>>, WorldError> {
         let Template { config, answer, later, lengthy, guests, fault, seeds } = &mut self.template;
-        let odd = |error: &dyn ToString| WorldError::Node(error.to_string());
-        let did = Did::new(Name::of(n).as_str()).map_err(|e| odd(&e))?;
+        let refused = |error: &dyn ToString| WorldError::Node(error.to_string());
+        let did = Did::new(Name::of(n).as_str()).map_err(|e| refused(&e))?;
         let config = NodeConfig { did, ..config.clone() };
         let seed = seeds.seed();
-        let node = Node::with_faults(config, &seed, Faults { fault: *fault }).map_err(|e| odd(&e))?;
+        let node = Node::with_faults(config, &seed, Faults { fault: *fault }).map_err(|e| refused(&e))?;
         let mut node = match self.witness {
             Some(_) => node.begin((Some(n), Version::default()), &seed, Sink::Keep(String::new())),
             None => Recorded::off(node),
         };
         node.note_address(address(n));
-        node.allow_legacy("*").map_err(|e| odd(&e))?;
+        node.allow_legacy("*").map_err(|e| refused(&e))?;
         if let Some(pattern) = later {
-            node.set_reply(pattern, Reply::Later).map_err(|e| odd(&e))?;
+            node.set_reply(pattern, Reply::Later).map_err(|e| refused(&e))?;
         }
         if let Some((pattern, answer)) = lengthy {
-            node.set_reply(pattern, Reply::Now(answer.clone())).map_err(|e| odd(&e))?;
+            node.set_reply(pattern, Reply::Now(answer.clone())).map_err(|e| refused(&e))?;
         }
-        node.set_reply("*", Reply::Now(answer.clone())).map_err(|e| odd(&e))?;
+        node.set_reply("*", Reply::Now(answer.clone())).map_err(|e| refused(&e))?;
         if *guests {
             let mut rule = Rule::new("guests", "guests wait", Zone::Geel);
             rule.source_did = Some("jis:guest:*");
-            node.add_rule(&rule).map_err(|e| odd(&e))?;
+            node.add_rule(&rule).map_err(|e| refused(&e))?;
         }
         for edge in self.net.edges_of(n) {
             let edge = &self.net.edges[edge as usize];
@@ -248,7 +248,7 @@ impl World {
                 Zone::Rood => 0.1,
             };
             if edge.to < self.nodes {
-                node.set_trust(Name::of(edge.to).as_str(), trust).map_err(|e| odd(&e))?;
+                node.set_trust(Name::of(edge.to).as_str(), trust).map_err(|e| refused(&e))?;
             }
         }
         Ok(Box::new(node))
@@ -262,7 +262,7 @@ impl World {
 
     /// Put adversaries in their places.
     fn place(&mut self, adversaries: Vec<Placed>, seed: &Seed) {
-        let mut dice = SimRng::new(seed, "sim.adversaries");
+        let mut rng = SimRng::new(seed, "sim.adversaries");
         for (me, placed) in (self.nodes..).zip(adversaries) {
             let Placed { adversary, victim, targets } = placed;
             if let Some(victim) = victim {
@@ -274,7 +274,7 @@ impl World {
                     self.net.edges[back as usize].tapped = true;
                 }
             }
-            let foe = Foe { adversary, victim, targets, dice: SimRng::new(&dice.seed(), "sim.adversary") };
+            let foe = Foe { adversary, victim, targets, rng: SimRng::new(&rng.seed(), "sim.adversary") };
             self.members.push(Member::new(Role::Foe(Some(Box::new(foe))), Clock::new(0, 0, 0), 0));
             self.net.agenda.push(0, Due::Timer(me));
             self.members[me as usize].armed = 0;
@@ -338,12 +338,6 @@ impl World {
     #[must_use]
     pub fn digest(&self) -> u64 {
         self.net.trace.digest()
-    }
-
-    /// How many nodes are under test.
-    #[must_use]
-    pub const fn nodes(&self) -> u32 {
-        self.nodes
     }
 
     /// A node, unless it is down.

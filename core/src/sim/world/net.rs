@@ -50,13 +50,13 @@ pub(super) struct Net {
     links: Vec<LinkConfig>,
     /// On which side of each cut a member is, a bit for each.
     pub(super) sides: Vec<u8>,
-    pub(super) dice: SimRng,
+    pub(super) rng: SimRng,
     pub(super) counts: Counts,
     pub(super) trace: Trace,
 }
 
 impl Net {
-    pub(super) fn new(members: usize, wires: &[Wire], links: &[LinkConfig], dice: SimRng) -> Self {
+    pub(super) fn new(members: usize, wires: &[Wire], links: &[LinkConfig], rng: SimRng) -> Self {
         let mut edges = Vec::with_capacity(wires.len() * 2);
         let mut ends: Vec<(u32, u32, u8)> = wires.iter().map(|w| (w.a, w.b, w.class)).collect();
         ends.extend(wires.iter().map(|w| (w.b, w.a, w.class)));
@@ -92,7 +92,7 @@ impl Net {
             starts,
             links: links.to_vec(),
             sides: vec![0; members],
-            dice,
+            rng,
             counts: Counts::default(),
             trace: Trace::default(),
         }
@@ -135,11 +135,11 @@ impl Net {
     /// Put a datagram of this member on the way.
     pub(super) fn send(&mut self, now: u64, from: u32, edge: u32, bytes: &[u8], origin: Origin) {
         self.counts.sent += 1;
-        let Self { edges, links, sides, dice, .. } = self;
+        let Self { edges, links, sides, rng, .. } = self;
         let along = &mut edges[edge as usize];
         let Some(link) = links.get(usize::from(along.class)).or(links.first()) else { return };
         let journey = if sides[from as usize] == sides[along.to as usize] {
-            along.link.carry(link, now, bytes.len(), dice)
+            along.link.carry(link, now, bytes.len(), rng)
         } else {
             Err(Lost::Partition)
         };
@@ -148,10 +148,10 @@ impl Net {
             Ok(journey) => journey,
             Err(why) => return self.counts.lose(why),
         };
-        let letter = self.post.put(bytes, way, origin);
-        self.agenda.push(journey.at, Due::Mail(letter));
+        let datagram = self.post.put(bytes, way, origin);
+        self.agenda.push(journey.at, Due::Mail(datagram));
         if journey.corrupt {
-            self.corrupt(letter, bytes);
+            self.corrupt(datagram, bytes);
         }
         if let Some(again) = journey.again {
             self.counts.duplicated += 1;
@@ -161,25 +161,25 @@ impl Net {
     }
 
     /// Change some bits of a datagram on its way.
-    fn corrupt(&mut self, letter: u32, before: &[u8]) {
-        let Some(letter) = self.post.get_mut(letter) else { return };
+    fn corrupt(&mut self, datagram: u32, before: &[u8]) {
+        let Some(datagram) = self.post.get_mut(datagram) else { return };
         self.counts.corrupted += 1;
-        for _ in 0..self.dice.between(1, 3) {
-            let at = self.dice.index(letter.bytes.len());
-            if let Some(byte) = letter.bytes.get_mut(at) {
-                *byte ^= 1 << self.dice.below(8);
+        for _ in 0..self.rng.between(1, 3) {
+            let at = self.rng.index(datagram.bytes.len());
+            if let Some(byte) = datagram.bytes.get_mut(at) {
+                *byte ^= 1 << self.rng.below(8);
             }
         }
-        let serial = letter.origin.map_or(0, |o| o.serial);
-        let serial = if same_packet(before, &letter.bytes) { serial } else { 0 };
-        letter.origin = Some(Origin { serial, genuine: false });
+        let serial = datagram.origin.map_or(0, |o| o.serial);
+        let serial = if same_packet(before, &datagram.bytes) { serial } else { 0 };
+        datagram.origin = Some(Origin { serial, genuine: false });
     }
 
     /// Put a datagram of an adversary on the way: no link does anything to it.
     pub(super) fn inject(&mut self, at: u64, edge: u32, bytes: &[u8], serial: u64) {
         self.counts.injected += 1;
         let Edge { to, back, .. } = self.edges[edge as usize];
-        let letter = self.post.put(bytes, Way { edge, back, to }, Origin { serial, genuine: false });
-        self.agenda.push(at, Due::Mail(letter));
+        let datagram = self.post.put(bytes, Way { edge, back, to }, Origin { serial, genuine: false });
+        self.agenda.push(at, Due::Mail(datagram));
     }
 }

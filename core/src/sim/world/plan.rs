@@ -38,7 +38,7 @@ impl World {
         for (n, side) in (0..).zip(&mut self.net.sides) {
             let off = match who {
                 Part::Range(from, to) => (from..to).contains(&n),
-                Part::OneIn(count) => self.net.dice.below(u64::from(count.max(1))) == 0,
+                Part::OneIn(count) => self.net.rng.below(u64::from(count.max(1))) == 0,
             };
             if off {
                 *side |= bit(number);
@@ -79,14 +79,14 @@ impl World {
         let start = nanos(self.habits.start).max(1);
         if self.habits.greet {
             if self.members[n as usize].askable > 0 {
-                let after = self.dice.below(start);
+                let after = self.rng.below(start);
                 let first = self.net.edges_of(n).start;
                 self.later(n, after, Doing::Greet(first));
             }
             return;
         }
         for _ in 0..self.habits.in_flight {
-            let after = self.dice.below(start);
+            let after = self.rng.below(start);
             self.later(n, after, Doing::Ask);
         }
     }

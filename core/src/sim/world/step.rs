@@ -30,7 +30,7 @@ impl World {
     pub(super) fn happen(&mut self, due: Due) {
         self.net.counts.events += 1;
         match due {
-            Due::Mail(letter) => self.arrive(letter),
+            Due::Mail(datagram) => self.arrive(datagram),
             Due::Timer(n) => self.wake(n),
             Due::Errand(place) => self.run_errand(place),
             Due::Plan(line) => self.carry_out(line),
@@ -41,21 +41,21 @@ impl World {
     }
 
     /// A datagram reaches its receiver.
-    fn arrive(&mut self, letter: u32) {
-        let Some((_, Way { edge, back, to }, _)) = self.net.post.get(letter) else { return };
-        if self.net.edges[back as usize].tapped && !self.pass_taps(letter, edge) {
+    fn arrive(&mut self, datagram: u32) {
+        let Some((_, Way { edge, back, to }, _)) = self.net.post.get(datagram) else { return };
+        if self.net.edges[back as usize].tapped && !self.pass_taps(datagram, edge) {
             return;
         }
-        let Some((bytes, origin)) = self.net.post.bytes_mut(letter) else { return };
+        let Some((bytes, origin)) = self.net.post.bytes_mut(datagram) else { return };
         let from = self.net.edges[back as usize].to;
         let member = &mut self.members[to as usize];
         let node = match &mut member.role {
             Role::Node(node) => node,
             Role::Down => {
                 self.net.counts.lose(Lost::Down);
-                return self.net.post.free(letter);
+                return self.net.post.free(datagram);
             }
-            Role::Foe(_) => return self.caught(letter, from, to),
+            Role::Foe(_) => return self.caught(datagram, from, to),
         };
         let now = member.clock.now(self.now);
         let edge_back = &mut self.net.edges[back as usize];
@@ -67,7 +67,7 @@ impl World {
         self.net.trace.bytes(bytes);
         member.books.handed += 1;
         let taken = node.handle_datagram(now, Path::to(address(from)), bytes);
-        let Some((bytes, ..)) = self.net.post.get(letter) else { return };
+        let Some((bytes, ..)) = self.net.post.get(datagram) else { return };
         match taken {
             Ok(()) => {
                 self.net.counts.deliveries += 1;
@@ -89,7 +89,7 @@ impl World {
                 self.net.trace.note(why as u64, 1);
             }
         }
-        self.net.post.free(letter);
+        self.net.post.free(datagram);
         if self.habits.away.is_zero() || !self.is_away(to, origin.genuine) {
             self.drain(to, now, Some(back), origin.genuine);
         }
@@ -98,10 +98,10 @@ impl World {
     /// Whether the driver of a node is away, so that what just came in stays there; now and then it leaves.
     fn is_away(&mut self, n: u32, genuine: bool) -> bool {
         if self.now >= self.members[n as usize].books.away {
-            if !self.dice.chance(LEAVES) {
+            if !self.rng.chance(LEAVES) {
                 return false;
             }
-            let after = self.dice.below(nanos(self.habits.away));
+            let after = self.rng.below(nanos(self.habits.away));
             self.members[n as usize].books.away = self.now.saturating_add(after);
             self.later(n, after, Doing::Return);
         }
@@ -182,7 +182,7 @@ impl World {
 
     fn drain_events(&mut self, n: u32, now: Now, decode: bool) {
         let mut again = 0;
-        let Self { members, observer, net, habits, dice, errands, .. } = self;
+        let Self { members, observer, net, habits, rng, errands, .. } = self;
         let member = &mut members[n as usize];
         let Member { role: Role::Node(node), books, .. } = member else { return };
         while let Some(event) = node.poll_event() {
@@ -204,7 +204,7 @@ impl World {
                 }
                 Event::Ping(Received { wait, open, .. }) => {
                     let Some(doing) = wait.map(Doing::Decide).or(open.map(Doing::Answer)) else { continue };
-                    let after = dice.below(nanos(habits.decide).max(1));
+                    let after = rng.below(nanos(habits.decide).max(1));
                     let place = errands.put(Errand { member: n, incarnation: books.incarnation, doing });
                     net.agenda.push(self.now.saturating_add(after), Due::Errand(place));
                 }
@@ -251,7 +251,7 @@ impl World {
         if self.habits.think.is_zero() {
             self.ask(n, now);
         } else {
-            let after = self.dice.below(nanos(self.habits.think));
+            let after = self.rng.below(nanos(self.habits.think));
             self.later(n, after, Doing::Ask);
         }
     }
@@ -267,7 +267,7 @@ impl World {
     fn ask(&mut self, n: u32, now: Now) {
         let askable = self.members[n as usize].askable;
         if askable > 0 {
-            let edge = self.net.edges_of(n).start + self.dice.below(u64::from(askable)) as u32;
+            let edge = self.net.edges_of(n).start + self.rng.below(u64::from(askable)) as u32;
             self.ask_along(n, now, edge);
         }
     }
@@ -279,7 +279,7 @@ impl World {
         let name = Name::of(along.to);
         let intent = match self.habits.intents {
             [only] => only,
-            intents => intents.get(self.dice.index(intents.len())).copied().unwrap_or_default(),
+            intents => intents.get(self.rng.index(intents.len())).copied().unwrap_or_default(),
         };
         let mut ping = Ping::new(name.as_str(), Path::to(address(along.to)), intent);
         ping.encoding = self.habits.encoding;
@@ -324,11 +324,11 @@ impl World {
             }
             Doing::Decide(id) => {
                 // The application may have forgotten it, and it may have run out of time.
-                if self.dice.chance(self.habits.approve) {
+                if self.rng.chance(self.habits.approve) {
                     if let Ok(Some(open)) = node.approve(now, id) {
                         let _ = node.respond(now, open, Value::EMPTY_OBJECT);
                     }
-                } else if self.dice.chance(0.5) {
+                } else if self.rng.chance(0.5) {
                     let _ = node.reject(now, id);
                 }
             }

@@ -4,6 +4,7 @@ mod adversary;
 mod clones;
 mod flows;
 mod frames;
+mod hybrid;
 mod limits;
 mod roaming;
 
@@ -12,7 +13,8 @@ use std::net::SocketAddr;
 
 use sluis_core::identity::{PublicKey, SecretKey};
 use sluis_core::session::{
-    Claim, Config, Connected, HEAD_ROOM, Ingress, News, Peer, SealError, SessionId, SessionReject, Sessions, sealed_len,
+    Claim, Config, Connected, HEAD_ROOM, Ingress, News, Peer, SealError, SessionId, SessionReject, Sessions, Suites,
+    sealed_len,
 };
 use sluis_core::time::Duration;
 use sluis_core::{Did, Instant, Now, Path, Rng, Seed, Wall};
@@ -73,6 +75,8 @@ pub(crate) struct World {
     /// Milliseconds since the start.
     pub(crate) clock: u64,
     pub(crate) weather: Weather,
+    /// What never arrives.
+    pub(crate) blocked: fn(&Flight) -> bool,
     air: BTreeMap<(u64, u64), Flight>,
     /// All that was ever sent, in the order of sending.
     pub(crate) tape: Vec<Flight>,
@@ -81,15 +85,19 @@ pub(crate) struct World {
     seed: u64,
 }
 
+/// Of suite 1, whose messages are a datagram each; suite 2 has tests of its own.
 pub(crate) fn config(n: usize) -> Config {
-    Config::new(Did::new(&format!("jis:node:{n}")).unwrap(), secret(n as u64))
+    let mut config = Config::new(Did::new(&format!("jis:node:{n}")).unwrap(), secret(n as u64));
+    config.suites = Suites::One;
+    config
 }
 
 impl World {
     pub(crate) fn new(seed: u64, nodes: usize) -> Self {
         let rng = Seed::from_u64(seed).fork("network");
         let (air, tape) = (BTreeMap::new(), Vec::new());
-        let mut world = Self { nodes: Vec::new(), clock: 1000, weather: CALM, air, tape, rng, count: 0, seed };
+        let mut world =
+            Self { nodes: Vec::new(), clock: 1000, weather: CALM, blocked: |_| false, air, tape, rng, count: 0, seed };
         (0..nodes).for_each(|n| world.add(config(n)));
         world
     }
@@ -159,7 +167,7 @@ impl World {
     /// Give a datagram to the network, which does with it what it does.
     pub(crate) fn launch(&mut self, flight: &Flight) {
         let Weather { lost, twice, delay } = self.weather;
-        if self.dice(1000) < lost {
+        if self.dice(1000) < lost || (self.blocked)(flight) {
             return;
         }
         let copies = if self.dice(1000) < twice { 2 } else { 1 };

@@ -77,13 +77,13 @@ impl<C: Checker> Sequencer<'_, C> {
 
     /// Parents that nobody is, and circles.
     fn parents(&mut self, settings: &Settings<'_>, out: &mut Out<'_>) {
-        let Self { ids, late, gaps, .. } = self;
-        let mut explained = late.explain(settings, gaps.lost, gaps.first_lost.unwrap_or(u64::MAX));
+        let Self { ids, deferred, gaps, .. } = self;
+        let mut explained = deferred.explain(settings, gaps.lost, gaps.first_lost.unwrap_or(u64::MAX));
         ids.resolve(|line, parent, place| {
-            if explained.covers(line, parent, late.parent(place)) {
+            if explained.covers(line, parent, deferred.parent(place)) {
                 return;
             }
-            let (token_id, parent) = late.names(place);
+            let (token_id, parent) = deferred.names(place);
             let actual = Some(String::from("none in the file"));
             out.put(Finding { line, token_id, kind: Kind::MissingParent, expected: parent, actual });
         });
@@ -95,7 +95,7 @@ impl<C: Checker> Sequencer<'_, C> {
                 first = Some(first.map_or(line, |first: u64| first.min(line)));
             }
             let Some(line) = first else { return };
-            let (token_id, parent) = late.names_of_line(line);
+            let (token_id, parent) = deferred.names_of_line(line);
             let actual = parent.map(|parent| format!("{parent}, and so on through {length} tokens"));
             let expected = Some(String::from("a token that does not follow from it"));
             out.put(Finding { line, token_id, kind: Kind::ParentCycle, expected, actual });

@@ -58,7 +58,7 @@ pub(super) struct Sequencer<'t, C> {
     frontier: Option<Frontier>,
     ids: Ids,
     trail: Trail,
-    late: DeferredChecks,
+    deferred: DeferredChecks,
     /// Who the cover will speak about.
     suspect: Option<Suspect>,
     /// Entries that were found to stand where they do not belong, the last of them.
@@ -175,7 +175,7 @@ impl<'t, C: Checker> Sequencer<'t, C> {
             frontier: settings.tree.then(Frontier::new),
             ids: Ids::new(),
             trail: Trail::new(),
-            late: DeferredChecks::new(),
+            deferred: DeferredChecks::new(),
             suspect: None,
             misplaced: Few::NONE,
             summary: Summary {
@@ -271,7 +271,7 @@ impl<'t, C: Checker> Sequencer<'t, C> {
         }
         let line = record.bytes(chunk);
         if record.flags.has(Flags::FALSE) {
-            self.late.suspect(problem.kind, passed.line, tokens, line);
+            self.deferred.suspect(problem.kind, passed.line, tokens, line);
         }
         let token_id = if record.flags.has(Flags::ID) { name(line) } else { None };
         let Problem { kind, expected, actual, order } = problem;
@@ -489,7 +489,7 @@ impl<'t, C: Checker> Sequencer<'t, C> {
         let parent = record.flags.has(Flags::PARENT).then_some(record.parent);
         let (seen, parent) = self.ids.add(record.id, parent, passed.line);
         if let Parent::Waits(place) = parent {
-            self.late.wait(place, passed.line, record.bytes(chunk));
+            self.deferred.wait(place, passed.line, record.bytes(chunk));
         }
         let (kind, expected, actual) = match seen {
             Seen::New(index) => {

@@ -39,7 +39,7 @@ pub enum StepFault {
 impl StepFault {
     /// The word for it in findings.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed_step",
             Self::DuplicateWorkload => "duplicate_workload",

@@ -61,7 +61,7 @@ pub(super) struct ClosedEntry {
 impl StepNote {
     /// Look at a token: nothing, if it is none of a workload and sound. `sound`: nothing else was found wrong with it.
     #[must_use]
-    pub fn of(token: &Token<'_>, sound: bool) -> Option<Self> {
+    pub(crate) fn of(token: &Token<'_>, sound: bool) -> Option<Self> {
         let what = match (Entry::read(token), token.said_hash()) {
             (None, _) if sound => return None,
             (None, _) | (Some(Ok(_)), None) => What::Unknown,

@@ -1,10 +1,10 @@
 //! The reference's audit trail: kept as what happened when, written out when it is read.
 
+use super::super::StepStatus;
 use super::super::data::short_hash;
 use super::super::ids::AuditId;
 use super::super::machine::Workload;
 use super::super::view::{ErrorText, StepView, put_members};
-use super::super::{StepStatus, WorkloadId};
 use super::{Engine, compromised};
 use sluis_core::data::{EncodeError, Member, Number, Sink, Text, put_inside};
 use sluis_core::table::{Heap, Storage, Store};
@@ -32,7 +32,7 @@ pub enum Action {
 impl Action {
     /// The reference's word.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::WorkloadCreated => "workload_created",
             Self::StepAdded => "step_added",
@@ -116,39 +116,9 @@ impl<'e> AuditEntry<'e> {
         self.id
     }
 
-    /// The id of the entry before it.
-    #[must_use]
-    pub const fn parent(&self) -> Option<AuditId> {
-        self.parent
-    }
-
-    /// Its place in the trail, from 1.
-    #[must_use]
-    pub const fn sequence(&self) -> u32 {
-        self.sequence
-    }
-
-    /// What happened.
-    #[must_use]
-    pub const fn action(&self) -> Action {
-        self.record.action
-    }
-
-    /// When.
-    #[must_use]
-    pub const fn at(&self) -> Wall {
-        self.record.at
-    }
-
-    /// In which workload.
-    #[must_use]
-    pub const fn workload_id(&self) -> WorkloadId {
-        self.workload.id()
-    }
-
     /// The step that it is about, if it is about one.
     #[must_use]
-    pub fn step(&self) -> Option<StepView<'e>> {
+    pub(crate) fn step(&self) -> Option<StepView<'e>> {
         match self.record.action {
             Action::WorkloadCreated | Action::ChainVerified => None,
             _ => self.workload.step(self.record.sequence),

@@ -2,7 +2,6 @@
 
 mod audit;
 mod config;
-mod handover;
 mod verification;
 
 use alloc::boxed::Box;
@@ -262,7 +261,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Refused::UnknownWorkload`], and [`Refused::Full`] when there is no room for the entry.
-    pub fn verify_chain(&mut self, now: Now, id: WorkloadId) -> Result<Verification, Refused> {
+    pub(crate) fn verify_chain(&mut self, now: Now, id: WorkloadId) -> Result<Verification, Refused> {
         let slot = self.slot(id)?;
         self.room_for_audit()?;
         let workload = self.at(slot)?;
@@ -276,11 +275,6 @@ impl Engine {
     #[must_use]
     pub fn workload(&self, id: WorkloadId) -> Option<&Workload<Heap>> {
         self.slots.at(self.slot(id).ok()?).map(|slot| &slot.workload)
-    }
-
-    /// Every workload, in the order of creation.
-    pub fn workloads(&self) -> impl Iterator<Item = &Workload<Heap>> {
-        self.slots.iter().map(|(_, slot)| &slot.workload)
     }
 
     /// The reference's audit trail, of one workload or of all.
@@ -300,12 +294,6 @@ impl Engine {
         let (slot, sequence) = self.compromised.pop_front()?;
         let workload = &self.slots.at(slot)?.workload;
         Some(Event::Compromised { workload: workload.name(), step: workload.step(sequence)? })
-    }
-
-    /// Whose token waits to be written: who is to seal it.
-    #[must_use]
-    pub fn pending_actor(&self) -> Option<&str> {
-        self.slots.at(*self.waiting.front()?)?.workload.pending_actor()
     }
 
     /// Write the next token of any workload into `out`, as a line without a line feed; `None` when none waits.

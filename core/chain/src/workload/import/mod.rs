@@ -42,7 +42,7 @@ pub enum ImportFault {
 impl ImportFault {
     /// The word for it in findings.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed_step",
             Self::Order => "step_order",

@@ -1,0 +1,407 @@
+//! The encrypted sessions of a node: what goes through one, what waits for one, and what goes without.
+//!
+//! * To a name with a pinned key a ping goes through the session with that key. Without one it begins one, and rides in its first message where it fits.
+//! * With [`SessionPolicy::Auto`] a ping that nobody answers the handshake of goes out signed after [`PATIENCE`], unless there was a session with that name before: then only the
+//!   session will do. With [`SessionPolicy::Require`] nothing goes without.
+//! * A name without a pinned key could be anybody's: a session with it is used only at the address that the application names.
+//! * What waits is bounded in number and bytes, and ends with its request or its session.
+
+mod held;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
+
+use self::held::Held;
+pub(super) use self::held::{Fate, Waiting};
+use super::client::RequestId;
+use super::config::{ConfigError, NodeConfig, SessionPolicy};
+use super::event::{SessionChange, SessionState};
+use crate::identity::PublicKey;
+use crate::pins::Pins;
+use crate::session::{
+    Claim, Config, ConnectError, Connected, Ingress, News, Peer, Route, SUITE, SealError, SessionId, SessionReject,
+    Sessions, Stamp, max_early,
+};
+use crate::time::{Duration, Instant, Now};
+use crate::{Name, Path, Reject, Seed, SipKey, Transmit};
+
+/// How long the answer to a handshake is waited for before a ping goes without a session, where it may: room for two attempts.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long nobody is asked for a session again who did not answer.
+const AGAIN: Duration = Duration::from_secs(60);
+/// How many sealed pings are known by their head, for when one turns out not to have left.
+const RECENT: usize = 32;
+/// Where the number of a session and the counter stand in a packet: together they are there once.
+const HEAD: core::ops::Range<usize> = 12..24;
+/// Where the kind of a session frame stands, and that of a first message.
+const KIND: (usize, u8) = (8, 1);
+
+/// How a ping gets to whom it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Without a session.
+    Plain,
+    /// Through this one, at this address.
+    Session(SessionId, Path),
+    /// Through this one, as soon as it has keys.
+    Wait(SessionId),
+    /// A session is to be begun.
+    Connect,
+    /// There is one, and it is with whoever uses the name elsewhere.
+    Elsewhere,
+}
+
+/// What is known of a pinned name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// There was a session with its key: nothing goes without one any more.
+    Speaks,
+    /// Nobody answered a handshake; it is not tried again before this.
+    Silent(Instant),
+}
+
+/// A session that is waited for only so long.
+#[derive(Clone, Copy, Debug)]
+struct Opening {
+    until: Instant,
+    session: SessionId,
+    /// The hash of the name.
+    name: u64,
+}
+
+/// The sessions of a node.
+pub(super) struct Links {
+    sessions: Sessions,
+    policy: SessionPolicy,
+    held: Held,
+    opening: Vec<Opening>,
+    /// When the first of them is given up.
+    give_up: Option<Instant>,
+    /// By the keyed hash of a pinned name: bounded by the table of pins.
+    known: BTreeMap<u64, Known>,
+    recent: [Option<([u8; 12], RequestId)>; RECENT],
+    next_recent: usize,
+    /// Frames that were given up because their session ended.
+    lost: u64,
+}
+
+/// What [`Links::poll_news`] found.
+pub(super) enum Told<'a> {
+    /// The newest stamp of a peer's first messages.
+    Stamp(&'a str, PublicKey, Stamp),
+    /// What is known of the starts of a peer.
+    Incarnation,
+    /// Something for the application.
+    Change(SessionChange<'a>),
+}
+
+impl Links {
+    /// `None` where sessions are off.
+    pub(super) fn new(config: &NodeConfig, seed: &Seed) -> Result<Option<Box<Self>>, ConfigError> {
+        if config.sessions == SessionPolicy::Off {
+            return Ok(None);
+        }
+        let identity = config.identity.as_ref().and_then(super::Identity::for_sessions);
+        let (signer, statics) = identity.ok_or(ConfigError::NoStaticKey)?;
+        let mut room = Config::with_signer(config.did.clone(), signer, statics);
+        room.caps = config.session_caps;
+        let caps = &config.caps;
+        Ok(Some(Box::new(Self {
+            sessions: Sessions::new(room, seed)?,
+            policy: config.sessions,
+            held: Held::new(caps.transmits as usize, caps.transmit_bytes),
+            opening: Vec::new(),
+            give_up: None,
+            known: BTreeMap::new(),
+            recent: [None; RECENT],
+            next_recent: 0,
+            lost: 0,
+        })))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Take in a frame of a session. `admit` is asked about everybody who proved to have a key; also told is whether there was a session with that name and the
+    /// key pinned to it before.
+    pub(super) fn handle(
+        &mut self,
+        now: Now,
+        (path, names): (Path, &SipKey),
+        bytes: &mut [u8],
+        admit: &mut dyn FnMut(&Claim<'_>, bool) -> bool,
+    ) -> Result<Ingress, SessionReject> {
+        let Self { sessions, known, .. } = self;
+        sessions.handle(now, path, bytes, &mut |claim| {
+            let speaks = known.get(&names.name(claim.did).hash()) == Some(&Known::Speaks);
+            admit(claim, speaks)
+        })
+    }
+
+    /// The name at the other side of a session, and its address.
+    pub(super) fn peer(&self, id: SessionId) -> Option<(&str, Path)> {
+        self.sessions.peer(id).map(|(did, _, path)| (did, path))
+    }
+
+    /// The session that has keys for this name and key.
+    pub(super) fn live(&self, did: &str, key: &PublicKey) -> Option<SessionId> {
+        match self.sessions.route(did, Some(key)) {
+            Route::Session(id) => Some(id),
+            Route::Wait(_) | Route::Connect | Route::Plain => None,
+        }
+    }
+
+    /// Whether nothing may go without a session.
+    pub(super) fn requires(&self) -> bool {
+        self.policy == SessionPolicy::Require
+    }
+
+    /// Whether a ping to this name may go without a session.
+    pub(super) fn may_go_plain(&self, name: Name<'_>) -> bool {
+        !self.requires() && self.known.get(&name.hash()) != Some(&Known::Speaks)
+    }
+
+    /// How a ping to this name, with this key pinned to it, gets there.
+    pub(super) fn way(&mut self, now: Now, to: Name<'_>, key: Option<&PublicKey>, path: Path) -> Way {
+        let route = self.sessions.route(to.as_str(), key);
+        let at = |id| self.peer(id).map(|(_, at)| at);
+        match route {
+            Route::Session(id) | Route::Wait(id)
+                if key.is_none() && !at(id).is_some_and(|at| at.same_remote(&path)) =>
+            {
+                if self.requires() {
+                    Way::Elsewhere
+                } else {
+                    Way::Plain
+                }
+            }
+            Route::Session(id) => Way::Session(id, at(id).unwrap_or(path)),
+            Route::Wait(_) if self.is_silent(to) => Way::Plain,
+            Route::Wait(id) => Way::Wait(id),
+            Route::Connect | Route::Plain if self.requires() => Way::Connect,
+            Route::Connect | Route::Plain => {
+                let Some(key) = key else { return Way::Plain };
+                match self.known.get_mut(&to.hash()) {
+                    Some(Known::Silent(again)) => {
+                        if *again <= now.mono {
+                            *again = now.mono + AGAIN;
+                            // Whether it begins or not, the ping does not wait for it.
+                            let _ = self.sessions.connect(now, &Peer::pinned(to.as_str(), *key), path, &[]);
+                        }
+                        Way::Plain
+                    }
+                    Some(Known::Speaks) | None => Way::Connect,
+                }
+            }
+        }
+    }
+
+    /// Whether nobody answered the last handshake with this name.
+    fn is_silent(&self, name: Name<'_>) -> bool {
+        !self.requires() && matches!(self.known.get(&name.hash()), Some(Known::Silent(_)))
+    }
+
+    /// Begin a session, with a ping in its first message if it fits. With a `patience` pings wait for it only so long.
+    pub(super) fn connect(
+        &mut self,
+        now: Now,
+        (to, key, path): (Name<'_>, Option<PublicKey>, Path),
+        own: &str,
+        frame: &[u8],
+        patience: Option<Duration>,
+    ) -> Result<Connected, ConnectError> {
+        let early = if key.is_some() && frame.len() <= max_early(own) { frame } else { &[] };
+        let connected = self.sessions.connect(now, &Peer { did: to.as_str(), key, statics: None }, path, early)?;
+        if let Some(patience) = patience {
+            let until = now.mono + patience.min(PATIENCE);
+            self.opening.push(Opening { until, session: connected.session, name: to.hash() });
+            self.give_up = self.give_up.into_iter().chain([until]).min();
+        }
+        Ok(connected)
+    }
+
+    /// The session that an answer goes through whose ping came through one that is over: there is another, or one is begun.
+    pub(super) fn again(&mut self, now: Now, did: &str, key: PublicKey, path: Path) -> Result<SessionId, ConnectError> {
+        match self.sessions.route(did, Some(&key)) {
+            Route::Session(id) | Route::Wait(id) => Ok(id),
+            Route::Connect | Route::Plain => {
+                self.sessions.connect(now, &Peer::pinned(did, key), path, &[]).map(|connected| connected.session)
+            }
+        }
+    }
+
+    /// Whether a frame of this length can wait for its session.
+    pub(super) fn can_hold(&self, len: usize) -> bool {
+        self.held.has_room(len)
+    }
+
+    /// Have a frame wait for its session. Where there is no room it is lost, and counted.
+    pub(super) fn hold(&mut self, waiting: Waiting) {
+        if !self.held.push(waiting) {
+            self.lost = self.lost.saturating_add(1);
+        }
+    }
+
+    /// The next frame that waited and can go now.
+    pub(super) fn pop_ready(&mut self) -> Option<Waiting> {
+        self.held.pop_ready()
+    }
+
+    /// A frame that could go cannot yet.
+    pub(super) fn put_back(&mut self, waiting: Waiting) {
+        self.held.put_back(waiting);
+    }
+
+    /// Seal the frame of this length that stands in `out` behind the room that a session needs in front.
+    pub(super) fn seal(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        (out, len): (&mut [u8], usize),
+        request: Option<RequestId>,
+    ) -> Result<Transmit, SealError> {
+        let sealed = self.sessions.seal(now, id, out, len)?;
+        if let Some(request) = request {
+            let head = out.get(HEAD).and_then(|head| head.try_into().ok());
+            self.recent[self.next_recent] = head.map(|head| (head, request));
+            self.next_recent = (self.next_recent + 1) % RECENT;
+        }
+        Ok(Transmit { path: sealed.path, len: sealed.len })
+    }
+
+    /// The next datagram of the sessions themselves: handshakes and what keeps addresses honest. Nothing as long as there is
+    /// [news](Self::has_news): what has to be kept of a handshake is taken out before its answer goes.
+    pub(super) fn poll_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
+        if self.has_news() { None } else { self.sessions.poll_transmit(now, out) }
+    }
+
+    /// A datagram of sessions did not leave. Names the requests whose pings were in it, or would have followed it.
+    pub(super) fn unsent(&mut self, path: Path, bytes: &[u8], mut told: impl FnMut(RequestId)) {
+        if bytes.get(KIND.0) == Some(&KIND.1) {
+            self.held.unreachable(path, told);
+        } else if let Some(head) = bytes.get(HEAD) {
+            let known = self.recent.iter_mut().find(|known| known.is_some_and(|(other, _)| other == *head));
+            known.and_then(Option::take).into_iter().for_each(|(_, request)| told(request));
+        }
+    }
+
+    /// Whether [`poll_news`](Self::poll_news) has something.
+    pub(super) const fn has_news(&self) -> bool {
+        self.sessions.has_events()
+    }
+
+    /// Whether there is something to be sent.
+    pub(super) fn has_output(&self) -> bool {
+        self.held.has_ready() || (!self.has_news() && self.sessions.has_output())
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.sessions.next_deadline().into_iter().chain(self.give_up).min()
+    }
+
+    /// Time has passed.
+    pub(super) fn handle_timeout(&mut self, now: Now) {
+        self.sessions.handle_timeout(now);
+        // One that another began and never confirmed ends without a word.
+        let Self { sessions, held, .. } = self;
+        self.lost = self.lost.saturating_add(held.drop_dead(|session| sessions.peer(session).is_some()) as u64);
+        if self.give_up.is_none_or(|at| at > now.mono) {
+            return;
+        }
+        let Self { opening, held, known, .. } = self;
+        opening.retain(|entry| {
+            let over = entry.until <= now.mono;
+            if over {
+                // There was none: it would have been taken off the list.
+                known.entry(entry.name).or_insert(Known::Silent(now.mono + AGAIN));
+                held.go_plain(entry.session);
+            }
+            !over
+        });
+        self.give_up = self.opening.iter().map(|entry| entry.until).min();
+    }
+
+    /// What happened to a session next; what waits for it is looked after.
+    pub(super) fn poll_news(&mut self, names: &SipKey, pins: &Pins) -> Option<Told<'_>> {
+        let Self { sessions, held, opening, known, give_up, lost, .. } = self;
+        let event = sessions.poll_event()?;
+        let (session, did, path) = (event.session, event.did, event.path);
+        let mut settled = true;
+        let state = match event.news {
+            News::Stamp(stamp) => return Some(Told::Stamp(did, event.key?, stamp)),
+            News::Incarnation(_) => return Some(Told::Incarnation),
+            News::Up { initiator, early } => {
+                let name = names.name(did);
+                if pins.get_name(name).is_some_and(|pin| Some(pin.key) == event.key) {
+                    known.insert(name.hash(), Known::Speaks);
+                }
+                held.up(session, early);
+                SessionState::Up { initiator }
+            }
+            News::Rekeyed => {
+                held.up(session, false);
+                SessionState::Rekeyed
+            }
+            News::Moved { from } => {
+                settled = false;
+                SessionState::Moved { from }
+            }
+            News::Clone { elsewhere } => SessionState::Cloned { elsewhere },
+            News::Down(why) => {
+                *lost = lost.saturating_add(held.drop_all(session) as u64);
+                SessionState::Down(why)
+            }
+        };
+        if settled && !opening.is_empty() {
+            opening.retain(|entry| entry.session != session);
+            *give_up = opening.iter().map(|entry| entry.until).min();
+        }
+        Some(Told::Change(SessionChange { did, key: event.key, path, state, suite: SUITE }))
+    }
+
+    /// A key does not speak for a name any more, or for nobody: its sessions are over at once.
+    pub(super) fn revoke(&mut self, key: &PublicKey) {
+        self.sessions.revoke(key);
+    }
+
+    /// A name is not pinned any more.
+    pub(super) fn forget(&mut self, name: Name<'_>) {
+        self.known.remove(&name.hash());
+    }
+
+    /// How many frames were given up because their session ended.
+    pub(super) const fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+impl fmt::Debug for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Links").field("sessions", &self.sessions).field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+/// How what a session turned away is counted; `refused` is what the gate said of who proved its key.
+pub(super) fn reject_of(why: SessionReject, refused: Option<Reject>) -> Reject {
+    match why {
+        SessionReject::Frame => Reject::Header,
+        SessionReject::Cookie | SessionReject::Load | SessionReject::Source => Reject::Cookie,
+        SessionReject::Key => refused.unwrap_or(Reject::Unpinned),
+        SessionReject::Signature => Reject::BadSignature,
+        SessionReject::OwnKey => Reject::OwnName,
+        SessionReject::Busy => Reject::Busy,
+        SessionReject::Clone => Reject::Clone,
+        SessionReject::Replay | SessionReject::Stamp => Reject::Replay,
+        SessionReject::Unknown | SessionReject::Seal | SessionReject::Expired => Reject::Sealed,
+        SessionReject::Suite
+        | SessionReject::Mac
+        | SessionReject::Handshake
+        | SessionReject::Crossed
+        | SessionReject::Signer
+        | SessionReject::Path => Reject::Handshake,
+    }
+}

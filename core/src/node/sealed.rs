@@ -1,0 +1,266 @@
+//! What comes and goes through sessions: passed on between the sessions and the rooms that know nothing of them.
+
+use super::client::RequestId;
+use super::event::SessionState;
+use super::identity::{self, FromSession};
+use super::inbox::Inbound;
+use super::ingress::Ingress;
+use super::links::{self, Fate, Told, Waiting, Way};
+use super::outbox::{NextHop, Outgoing, Wrap, frame_len};
+use super::ping::{AnswerError, Ping, PingError};
+use super::policy::Policy;
+use super::receive::Taken;
+use super::{Node, Rooms};
+use crate::airlock::Rank;
+use crate::framing::{Frame, Message};
+use crate::identity::PublicKey;
+use crate::limits::{MAX_DATAGRAM_V6, MAX_DID};
+use crate::session::{self, SealError};
+use crate::time::{Duration, Now};
+use crate::{Name, Path, Reject, Transmit};
+
+/// Bytes of the notice of a session at most, beside its fixed part.
+const NOTICE: usize = MAX_DID + 32;
+
+impl Node {
+    /// Whether a datagram is for the sessions of this node.
+    pub(super) fn is_sealed(&self, bytes: &[u8]) -> bool {
+        self.rooms.links.is_some() && session::is_session_frame(bytes)
+    }
+
+    /// Take in a frame of a session, and what is in it.
+    pub(super) fn take_sealed(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
+        let Self { policy, rooms, .. } = self;
+        let Rooms { links, admission, .. } = rooms;
+        let Some(links) = links.as_deref_mut() else { return Err(Reject::Header) };
+        let mut refused = None;
+        let names = admission.names().clone();
+        let taken = links.handle(now, (path, &names), bytes, &mut |claim, speaks| {
+            refused = admission.check_claim(policy, now.wall, claim, speaks).err();
+            refused.is_none()
+        });
+        self.follow_sessions();
+        let (from, body) = match taken.map_err(|why| links::reject_of(why, refused))? {
+            session::Ingress::Body { session: id, key, body } => (FromSession { id, key, early: false }, body),
+            session::Ingress::Early { session: id, key, body } => (FromSession { id, key, early: true }, body),
+            session::Ingress::Nothing => return Ok(Taken::Session),
+        };
+        let bytes = bytes.get(body).unwrap_or_default();
+        let frame = &Frame::decode(bytes)?;
+        let (did, path) = self.rooms.links.as_ref().and_then(|links| links.peer(from.id)).ok_or(Reject::Sealed)?;
+        // Whoever is at the other side speaks in its own name, and in no other.
+        match &frame.message {
+            Message::Packet(packet) if packet.source_did != *did => return Err(Reject::BadSignature),
+            Message::Response(response) if response.responder_did != *did => return Err(Reject::WrongResponder),
+            Message::Packet(_) | Message::Response(_) => {}
+        }
+        self.take_frame(now, &Ingress { path, session: Some(from), frame, bytes })
+    }
+
+    /// Take out what happened to sessions, as long as there is room to tell it: keep what has to be kept, let go what waited, and
+    /// have peers follow.
+    pub(super) fn follow_sessions(&mut self) {
+        let Self { policy, rooms, .. } = self;
+        let Rooms { links, admission, events, peers, storing, timers, .. } = rooms;
+        let Some(links) = links.as_deref_mut() else { return };
+        while links.has_news() && events.room_for_notices(1, NOTICE) {
+            match links.poll_news(admission.names(), &policy.pins) {
+                Some(Told::Stamp(did, key, stamp)) => storing.note_stamp(did, key, stamp),
+                // The sessions have it in memory.
+                Some(Told::Incarnation) => {}
+                Some(Told::Change(change)) => {
+                    let name = admission.name(change.did);
+                    let pinned = change.key.is_some_and(|key| identity::judge_key(&policy.pins, name, key) == Ok(true));
+                    if let SessionState::Moved { .. } = change.state
+                        && pinned
+                    {
+                        peers.follow(timers.now(), peers.look_up_name(name), change.path);
+                    }
+                    // Room was found above.
+                    let _ = events.session(&change);
+                }
+                None => break,
+            }
+        }
+    }
+
+    /// A key was retired: whatever still comes or goes under it ends now.
+    pub(super) fn end_sessions_of(&mut self, key: &PublicKey) {
+        if let Some(links) = &mut self.rooms.links {
+            links.revoke(key);
+        }
+        self.follow_sessions();
+    }
+
+    /// The next datagram, from whatever room it comes.
+    pub(super) fn next_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
+        self.follow_sessions();
+        let sent = self.rooms.next_of_sessions(now, out).or_else(|| self.rooms.next_queued(now, out));
+        // Sealing may have found keys too old, which is no news but output.
+        sent.or_else(|| self.next_heartbeat(now, out))
+    }
+
+    /// The next heartbeat of the round that is going on, if any.
+    fn next_heartbeat(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
+        let Self { policy, rooms, config } = self;
+        let Rooms { timers, peers, outbox, links, admission, .. } = rooms;
+        while timers.heartbeats_left() > 0 && out.len() >= MAX_DATAGRAM_V6 {
+            // Without a proven peer the round is over.
+            let Some(peer) = peers.next_proven() else {
+                timers.heartbeat_sent(false);
+                return None;
+            };
+            let pin = policy.pins.get_name(admission.name(peer.did())).filter(|pin| !pin.revoked);
+            let live = links.as_ref().zip(pin).and_then(|(links, pin)| links.live(peer.did(), &pin.key));
+            timers.heartbeat_sent(true);
+            if live.is_none() && links.as_ref().is_some_and(|links| links.requires()) {
+                continue;
+            }
+            let wrap = if live.is_some() { Wrap::Sealed } else { Wrap::Plain };
+            let Some(len) = outbox.write_heartbeat(now, (peer.did(), wrap), config.heartbeat_encoding, out) else {
+                continue;
+            };
+            let transmit = match (live, links.as_deref_mut()) {
+                // One that has no keys at the moment does without.
+                (Some(id), Some(links)) => links.seal(now, id, (&mut *out, len), None).ok(),
+                _ => Some(Transmit { path: peer.path(), len }),
+            };
+            if transmit.is_some() {
+                outbox.count_sent();
+                return transmit;
+            }
+        }
+        None
+    }
+}
+
+impl Rooms {
+    /// The next datagram of the sessions themselves, or of what waited for one.
+    fn next_of_sessions(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
+        let Self { links, outbox, client, .. } = self;
+        let links = links.as_deref_mut().filter(|_| out.len() >= MAX_DATAGRAM_V6)?;
+        if let Some(transmit) = links.poll_transmit(now, out) {
+            outbox.count_sent();
+            return Some(transmit);
+        }
+        while let Some(waiting) = links.pop_ready() {
+            let Waiting { session, request, path, .. } = waiting;
+            if request.is_some_and(|request| !client.is_open(request)) {
+                continue;
+            }
+            if waiting.fate == Fate::Plain {
+                let Some((request, (len, digest))) = request.zip(outbox.sign_frame(&waiting.frame, out)) else {
+                    continue;
+                };
+                client.unseal(request, digest);
+                outbox.count_sent();
+                return Some(Transmit { path, len });
+            }
+            let (before, len) = (Wrap::Sealed.before(), waiting.frame.len());
+            out.get_mut(before..before + len)?.copy_from_slice(&waiting.frame);
+            match links.seal(now, session, (&mut *out, len), request) {
+                Ok(transmit) => {
+                    outbox.count_sent();
+                    return Some(transmit);
+                }
+                Err(SealError::NotReady | SealError::Unproven) => links.put_back(waiting),
+                Err(_) => outbox.count_lost(),
+            }
+        }
+        None
+    }
+
+    /// The next datagram of the queue. What goes through a session that has no keys at the moment, or whose address has yet to prove itself, waits
+    /// aside and holds up nobody.
+    fn next_queued(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
+        let Self { links, outbox, .. } = self;
+        loop {
+            let (Outgoing { hop, request }, len) = outbox.next(out)?;
+            let (session, path) = match hop {
+                NextHop::Direct(path) => {
+                    outbox.count_sent();
+                    return Some(Transmit { path, len });
+                }
+                NextHop::Session(session, path) => (session, path),
+            };
+            let Some(links) = links.as_deref_mut() else { continue };
+            let before = Wrap::Sealed.before();
+            let frame = frame_len(out.get(before..).unwrap_or_default());
+            match links.seal(now, session, (&mut *out, frame), request) {
+                Ok(transmit) => {
+                    outbox.count_sent();
+                    return Some(transmit);
+                }
+                Err(SealError::NotReady | SealError::Unproven) => {
+                    let frame = out.get(before..before + frame).unwrap_or_default().into();
+                    links.hold(Waiting { session, frame, request, path, early: false, fate: Fate::Waits });
+                }
+                // The session ended since: a request runs out of time, an answer has nobody left to hear it.
+                Err(_) => outbox.count_lost(),
+            }
+        }
+    }
+
+    /// How a ping gets to whom it is for.
+    pub(super) fn way(&mut self, now: Now, policy: &Policy, ping: &Ping<'_>, one: bool) -> (Way, Option<PublicKey>) {
+        let Some(links) = self.links.as_deref_mut() else { return (Way::Plain, None) };
+        let name = self.admission.name(ping.target);
+        // To a name whose key was revoked nothing can be said in confidence.
+        let pin = policy.pins.get_name(name).filter(|pin| !pin.revoked).map(|pin| pin.key);
+        if !one {
+            return (if links.requires() { Way::Elsewhere } else { Way::Plain }, pin);
+        }
+        (links.way(now, name, pin.as_ref(), ping.path), pin)
+    }
+
+    /// Have a ping wait for its session, which is begun if there is none; its request.
+    pub(super) fn ask_later(
+        &mut self,
+        now: Now,
+        (ping, to, pin): (&Ping<'_>, Name<'_>, Option<PublicKey>),
+        way: Way,
+        timeout: Duration,
+    ) -> Result<RequestId, PingError> {
+        let Self { links, outbox, client, .. } = self;
+        let Some(links) = links.as_deref_mut() else { return Err(PingError::QueueFull) };
+        let key = outbox.key();
+        let (len, _) = outbox.stage_packet(now, ping, (Wrap::Sealed, key), false)?;
+        let frame = outbox.staged(Wrap::Sealed, len);
+        if !links.can_hold(frame.len()) {
+            return Err(PingError::QueueFull);
+        }
+        let (session, early) = match way {
+            Way::Wait(session) | Way::Session(session, _) => (session, false),
+            Way::Plain | Way::Connect | Way::Elsewhere => {
+                let patience = (pin.is_some() && links.may_go_plain(to)).then_some(timeout / 3);
+                let begun = links.connect(now, (to, pin, ping.path), outbox.did(), frame, patience);
+                begun.map(|connected| (connected.session, connected.early)).map_err(PingError::Session)?
+            }
+        };
+        let frame = frame.into();
+        let full = PingError::TooManyRequests(client.max());
+        let request =
+            client.insert(key, Some(to.hash()), (ping.path, true, None), now.mono, now.mono + timeout).ok_or(full)?;
+        links.hold(Waiting { session, frame, request: Some(request), path: ping.path, early, fate: Fate::Waits });
+        Ok(request)
+    }
+
+    /// How an answer gets to the sender of a ping that was kept: the same way, or if that session is over through another with the same key.
+    pub(super) fn hop_to(links: Option<&mut links::Links>, now: Now, ping: &Inbound) -> Result<NextHop, AnswerError> {
+        let (NextHop::Session(id, path), Some(key), Some(links)) = (ping.hop(), ping.auth().key(), links) else {
+            return Ok(ping.hop());
+        };
+        if links.peer(id).is_some() {
+            return Ok(ping.hop());
+        }
+        let id = links.again(now, ping.did(), key, path).map_err(|_| AnswerError::QueueFull)?;
+        Ok(NextHop::Session(id, path))
+    }
+
+    /// Who sent something through a session with the pinned key is where that session is.
+    pub(super) fn prove_by_session(&mut self, did: &str, ingress: &Ingress<'_>, rank: Rank) {
+        if ingress.session.is_some_and(|from| !from.early) && rank == Rank::Proven {
+            self.peers.prove(self.peers.look_up(did), ingress.path.remote);
+        }
+    }
+}

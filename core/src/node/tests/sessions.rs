@@ -1,0 +1,669 @@
+//! Nodes that talk through sessions: what arrives, what is told, and what no attacker gets.
+
+use std::boxed::Box;
+use std::collections::VecDeque;
+use std::vec::Vec;
+
+use super::*;
+use crate::identity::{SecretKey, Statement};
+use crate::node::{Auth, Identity, Require, SessionPolicy, SessionState};
+use crate::pins::Origin;
+use crate::session::{Down, is_session_frame};
+
+const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::Msgpack, Encoding::Postcard];
+const HUB_AT: u16 = 7150;
+const SENSOR_AT: u16 = 7151;
+
+fn secret(n: u8) -> SecretKey {
+    SecretKey::from_seed(&[n; 32])
+}
+
+fn millis(ms: u64) -> Now {
+    let wall = Wall::from_micros(1_736_942_400_000_000 + i64::try_from(ms).unwrap() * 1000);
+    Now::new(Instant::from_nanos(ms * 1_000_000), wall)
+}
+
+fn with(did: &str, key: u8, seed: u64, change: impl FnOnce(&mut NodeConfig)) -> Node {
+    let mut config = NodeConfig::new(Did::new(did).unwrap());
+    config.identity = Some(Identity::from(secret(key)));
+    config.sessions = SessionPolicy::Auto;
+    change(&mut config);
+    Node::new(config, &Seed::from_u64(seed)).unwrap()
+}
+
+fn hub(seed: u64) -> Node {
+    let mut hub = with(HUB, 1, seed, |_| ());
+    hub.set_trust(SENSOR, 0.9).unwrap();
+    hub.pin(millis(0), SENSOR, secret(2).public(), Origin::Operator).unwrap();
+    hub
+}
+
+fn sensor(seed: u64, change: impl FnOnce(&mut NodeConfig)) -> Node {
+    let mut sensor = with(SENSOR, 2, seed, change);
+    sensor.pin(millis(0), HUB, secret(1).public(), Origin::Operator).unwrap();
+    sensor
+}
+
+/// What a datagram on the wire is.
+#[derive(Clone)]
+struct Seen {
+    from: u16,
+    to: u16,
+    bytes: Vec<u8>,
+}
+
+impl Seen {
+    fn is_sealed(&self) -> bool {
+        is_session_frame(&self.bytes)
+    }
+
+    /// The kind of a frame of a session: 1 is a first message, 2 a second, 5 a packet.
+    fn kind(&self) -> u8 {
+        self.bytes[8]
+    }
+}
+
+/// Two nodes and the wire between them.
+struct Net {
+    nodes: [Node; 2],
+    ports: [u16; 2],
+    ms: u64,
+    wire: Vec<Seen>,
+    told: [Vec<String>; 2],
+    auths: [Vec<Auth>; 2],
+    changes: [Vec<SessionState>; 2],
+    rejects: Vec<Reject>,
+    /// What the network loses.
+    loses: Box<dyn FnMut(&Seen) -> bool>,
+}
+
+impl Net {
+    fn new(hub: Node, sensor: Node) -> Self {
+        Self {
+            nodes: [hub, sensor],
+            ports: [HUB_AT, SENSOR_AT],
+            ms: 0,
+            wire: Vec::new(),
+            told: [Vec::new(), Vec::new()],
+            auths: [Vec::new(), Vec::new()],
+            changes: [Vec::new(), Vec::new()],
+            rejects: Vec::new(),
+            loses: Box::new(|_| false),
+        }
+    }
+
+    fn pair() -> Self {
+        Self::new(hub(11), sensor(12, |_| ()))
+    }
+
+    fn now(&self) -> Now {
+        millis(self.ms)
+    }
+
+    fn ping(&mut self, encoding: Encoding) -> RequestId {
+        let (now, mut ping) = (self.now(), Ping::new(HUB, addr(self.ports[0]), "temperature.read"));
+        ping.encoding = encoding;
+        self.nodes[1].ping(now, &ping).unwrap()
+    }
+
+    fn events(&mut self, n: usize) {
+        while let Some(event) = self.nodes[n].poll_event() {
+            self.told[n].push(match event {
+                Event::Ping(ping) => {
+                    self.auths[n].push(ping.auth);
+                    assert!(ping.packet().proof.is_none() || matches!(ping.auth, Auth::Signed(_)));
+                    std::format!("ping {}", ping.decision)
+                }
+                Event::Response(answer) => {
+                    self.auths[n].push(answer.auth);
+                    std::format!("answer {}", answer.decision)
+                }
+                Event::Session(change) => {
+                    self.changes[n].push(change.state);
+                    std::format!("session {}", change.state.name())
+                }
+                Event::Timeout { .. } => "timeout".to_string(),
+                Event::Unsent { .. } => "unsent".to_string(),
+                Event::Heartbeat { .. } => "heartbeat".to_string(),
+                _ => continue,
+            });
+        }
+    }
+
+    /// Carry everything that is to be carried now.
+    fn carry(&mut self) {
+        let mut buf = vec![0; MAX_DATAGRAM_V6];
+        for round in 0.. {
+            assert!(round < 100, "they never stop talking");
+            let mut sent = VecDeque::new();
+            for n in 0..2 {
+                self.events(n);
+                while let Some(transmit) = self.nodes[n].poll_transmit(millis(self.ms), &mut buf) {
+                    let (from, to) = (self.ports[n], transmit.path.remote.port());
+                    sent.push_back(Seen { from, to, bytes: buf[..transmit.len].to_vec() });
+                }
+            }
+            if sent.is_empty() {
+                break;
+            }
+            for seen in sent {
+                self.wire.push(seen.clone());
+                if !(self.loses)(&seen) {
+                    self.deliver(&seen);
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, seen: &Seen) {
+        let Some(n) = self.ports.iter().position(|port| *port == seen.to) else { return };
+        let now = self.now();
+        if let Err(why) = self.nodes[n].handle_datagram(now, from(seen.from), &mut seen.bytes.clone()) {
+            self.rejects.push(why);
+        }
+        self.events(n);
+    }
+
+    /// Let time pass.
+    fn run(&mut self, ms: u64) {
+        let until = self.ms + ms;
+        self.carry();
+        while self.ms < until {
+            let next =
+                self.nodes.iter().filter_map(|node| node.wants().at).map(|(at, _)| at.as_nanos() / 1_000_000 + 1);
+            self.ms = next.min().unwrap_or(until).clamp(self.ms + 1, until);
+            let now = self.now();
+            self.nodes.iter_mut().for_each(|node| node.handle_timeout(now));
+            self.carry();
+            assert!(self.nodes.iter().all(|node| !node.wants().output && !node.wants().events));
+        }
+    }
+
+    fn count(&self, n: usize, what: &str) -> usize {
+        self.told[n].iter().filter(|told| *told == what).count()
+    }
+
+    /// Restart the hub: it knows its key and its pins, and nothing else.
+    fn restart_hub(&mut self) {
+        self.nodes[0] = hub(99);
+    }
+
+    fn books_hold(&self) {
+        for node in &self.nodes {
+            let stats = node.stats();
+            let sum = stats.accepted + stats.waiting + stats.responses + stats.sessions + stats.rejected.total();
+            assert_eq!(stats.received, sum);
+        }
+    }
+}
+
+#[test]
+fn a_ping_to_a_pinned_key_takes_one_round_trip_and_nothing_is_ever_in_the_clear() {
+    for encoding in ENCODINGS {
+        let mut net = Net::pair();
+        net.ping(encoding);
+        net.run(0);
+        assert_eq!(net.wire.iter().take(3).map(Seen::kind).collect::<Vec<_>>(), [1, 2, 5], "{encoding:?}");
+        assert_eq!(net.told[1], ["session up", "answer accept"], "{encoding:?}");
+        assert_eq!(net.count(0, "ping accept"), 1);
+        let before = net.wire.len();
+        for _ in 0..10 {
+            net.ping(encoding);
+            net.run(100);
+        }
+        assert_eq!(net.wire.len() - before, 20, "a packet and its answer: {encoding:?}");
+        assert!(net.wire.iter().all(Seen::is_sealed));
+        assert_eq!((net.count(0, "ping accept"), net.count(1, "answer accept")), (11, 11));
+        let keys = [secret(2).public(), secret(1).public()];
+        for (auths, key) in net.auths.iter().zip(keys) {
+            assert!(auths.iter().all(|auth| matches!(auth, Auth::Session(_, who) if *who == key)));
+        }
+        assert_eq!(net.auths[0][0].as_str(), "session");
+        net.books_hold();
+    }
+}
+
+#[test]
+fn a_ping_that_fits_no_first_message_follows_it_once() {
+    let mut net = Net::pair();
+    let text = std::format!("{{\"data\":\"{}\"}}", "x".repeat(2000));
+    let (now, mut ping) = (net.now(), Ping::new(HUB, addr(HUB_AT), "store"));
+    ping.payload = Value::from_json(&text).unwrap();
+    net.nodes[1].ping(now, &ping).unwrap();
+    net.ping(Encoding::Json);
+    net.run(1000);
+    assert_eq!((net.count(0, "ping accept"), net.count(1, "answer accept")), (2, 2));
+    assert!(net.wire.iter().all(Seen::is_sealed));
+}
+
+#[test]
+fn a_handshake_survives_the_loss_of_any_of_its_messages() {
+    for lost in 0..4 {
+        let (mut net, mut n) = (Net::pair(), 0);
+        net.loses = Box::new(move |_| {
+            n += 1;
+            n - 1 == lost
+        });
+        net.ping(Encoding::Json);
+        net.run(2500);
+        // What was heard is heard once. An answer that was lost is lost, as without a session.
+        assert_eq!(net.count(0, "ping accept"), 1, "{lost}");
+        net.ping(Encoding::Json);
+        net.run(1000);
+        assert_eq!(net.count(0, "ping accept"), 2, "{lost}");
+        assert!(net.count(1, "answer accept") >= 1 && net.count(1, "session up") == 1, "{lost}: {:?}", net.told[1]);
+        assert!(net.wire.iter().all(Seen::is_sealed));
+    }
+}
+
+#[test]
+fn both_begin_at_once_and_both_are_answered() {
+    for seed in 0..8 {
+        let mut net = Net::new(hub(seed), sensor(seed + 100, |_| ()));
+        net.nodes[1].set_trust(HUB, 0.9).unwrap();
+        net.ping(Encoding::Json);
+        let back = Ping::new(SENSOR, addr(SENSOR_AT), "status");
+        net.nodes[0].ping(millis(0), &back).unwrap();
+        net.run(3000);
+        assert_eq!([net.count(0, "ping accept"), net.count(1, "ping accept")], [1, 1]);
+        assert_eq!([net.count(0, "answer accept"), net.count(1, "answer accept")], [1, 1]);
+        assert_eq!(net.nodes.each_ref().map(|node| node.stats().tables.sessions), [1, 1]);
+        assert!(net.wire.iter().all(Seen::is_sealed));
+    }
+}
+
+#[test]
+fn keys_are_renewed_without_a_ping_lost() {
+    let mut net = Net::pair();
+    for _ in 0..80 {
+        net.ping(Encoding::Postcard);
+        net.run(5000);
+    }
+    assert_eq!((net.count(0, "ping accept"), net.count(1, "answer accept")), (80, 80));
+    assert!(net.count(0, "session rekeyed") >= 2 && net.count(1, "session rekeyed") >= 2);
+    assert!(net.wire.iter().all(Seen::is_sealed));
+    net.books_hold();
+}
+
+#[test]
+fn heartbeats_go_through_the_session_and_keep_it_alive() {
+    let mut net = Net::pair();
+    net.nodes[1].set_trust(HUB, 0.9).unwrap();
+    net.ping(Encoding::Json);
+    net.run(600_000);
+    assert!(net.wire.iter().all(Seen::is_sealed));
+    assert!(net.count(0, "session down") == 0 && net.count(1, "session down") == 0, "{:?}", net.told);
+    assert!(net.nodes[0].stats().heartbeats > 10);
+    assert!(net.nodes[0].peer(SENSOR).unwrap().is_proven());
+    net.ping(Encoding::Json);
+    net.run(100);
+    assert_eq!(net.count(1, "answer accept"), 2);
+}
+
+#[test]
+fn who_moves_keeps_its_session_and_its_place_among_peers() {
+    let mut net = Net::pair();
+    net.ping(Encoding::Json);
+    net.run(1000);
+    net.ports[1] = 9999;
+    for _ in 0..20 {
+        net.ping(Encoding::Json);
+        net.run(500);
+    }
+    assert!(net.count(0, "session moved") == 1 && net.count(0, "session up") == 1, "{:?}", net.told[0]);
+    assert!(net.count(1, "answer accept") >= 15, "{:?}", net.told[1]);
+    let peer = net.nodes[0].peer(SENSOR).unwrap();
+    assert!(peer.path().remote.port() == 9999 && peer.is_proven());
+    // And the hub finds it there, wherever its application believes it to be.
+    net.nodes[1].set_trust(HUB, 0.9).unwrap();
+    let now = net.now();
+    net.nodes[0].ping(now, &Ping::new(SENSOR, addr(SENSOR_AT), "status")).unwrap();
+    net.run(100);
+    assert_eq!(net.count(0, "answer accept"), 1);
+}
+
+#[test]
+fn a_retired_key_ends_its_live_session_with_the_next_packet() {
+    for unpins in [true, false] {
+        let mut net = Net::pair();
+        net.ping(Encoding::Json);
+        net.run(1000);
+        if unpins {
+            net.nodes[0].unpin(SENSOR).unwrap();
+        } else {
+            net.nodes[0].retire(&Statement::revocation(&secret(2), 1).unwrap()).unwrap();
+        }
+        net.events(0);
+        assert_eq!(net.changes[0].last(), Some(&SessionState::Down(Down::Revoked)));
+        net.ping(Encoding::Json);
+        net.run(500);
+        assert_eq!(net.count(0, "ping accept"), 1, "unpinned: {unpins}");
+        assert!(net.rejects.contains(&Reject::Sealed));
+        net.run(60_000);
+        assert!(unpins || net.count(0, "ping pending") + net.count(0, "ping accept") == 1, "{:?}", net.told[0]);
+    }
+}
+
+#[test]
+fn what_is_recorded_is_worth_nothing_again() {
+    let mut net = Net::pair();
+    net.ping(Encoding::Json);
+    net.ping(Encoding::Json);
+    net.run(1000);
+    let (told, wire) = (net.told.clone(), net.wire.clone());
+    net.rejects.clear();
+    for seen in &wire {
+        net.deliver(seen);
+        // Back to who sent it.
+        net.deliver(&Seen { from: seen.to, to: seen.from, bytes: seen.bytes.clone() });
+    }
+    net.carry();
+    assert_eq!(net.told, told);
+    assert_eq!(net.rejects.len(), 2 * wire.len());
+    assert!(net.wire.len() == wire.len(), "and nobody answers it");
+    // Nor in another life of the hub, whose replay window does not reach back before its start.
+    net.nodes[0] = {
+        let mut hub = with(HUB, 1, 77, |config| config.not_before = Some(millis(1500).wall));
+        hub.set_trust(SENSOR, 0.9).unwrap();
+        hub.pin(millis(0), SENSOR, secret(2).public(), Origin::Operator).unwrap();
+        hub
+    };
+    net.ms = 1500;
+    wire.iter().filter(|seen| seen.to == HUB_AT).for_each(|seen| net.deliver(seen));
+    assert_eq!(net.told[0], told[0], "early data passes the replay window");
+}
+
+#[test]
+fn early_data_that_comes_twice_is_heard_once() {
+    let mut net = Net::pair();
+    // The second message is lost, so the first is repeated, under a newer stamp and with the same ping.
+    let mut lost = false;
+    net.loses = Box::new(move |seen| seen.kind() == 2 && !core::mem::replace(&mut lost, true));
+    net.ping(Encoding::Json);
+    net.run(5000);
+    assert_eq!(net.wire.iter().filter(|seen| seen.kind() == 1).count(), 2);
+    assert!(net.count(0, "ping accept") == 1 && net.rejects.contains(&Reject::Replay));
+}
+
+#[test]
+fn who_speaks_no_sessions_is_asked_signed_and_without_delay_the_next_time() {
+    let mut hub = with(HUB, 1, 1, |config| config.sessions = SessionPolicy::Off);
+    hub.set_trust(SENSOR, 0.9).unwrap();
+    hub.pin(millis(0), SENSOR, secret(2).public(), Origin::Operator).unwrap();
+    let mut net = Net::new(hub, sensor(12, |_| ()));
+    net.ping(Encoding::Json);
+    net.run(2500);
+    assert_eq!(net.count(0, "ping accept"), 0);
+    net.run(1000);
+    assert!(matches!(net.auths[0][..], [Auth::Signed(_)]) && matches!(net.auths[1][..], [Auth::Signed(_)]));
+    net.ping(Encoding::Json);
+    net.run(0);
+    assert_eq!(net.count(1, "answer accept"), 2, "at once");
+    // It is asked for a session again after a while, and no ping waits for that.
+    let firsts = |net: &Net| net.wire.iter().filter(|seen| seen.is_sealed() && seen.kind() == 1).count();
+    net.run(120_000);
+    let before = firsts(&net);
+    net.ping(Encoding::Json);
+    net.run(0);
+    assert!(net.count(1, "answer accept") == 3 && firsts(&net) == before + 1);
+    // Once it speaks them, they are used.
+    let mut speaking = self::hub(5);
+    speaking.set_trust(SENSOR, 0.9).unwrap();
+    net.nodes[0] = speaking;
+    net.run(30_000);
+    net.ping(Encoding::Json);
+    net.run(0);
+    assert!(matches!(net.auths[1].last(), Some(Auth::Session(..))), "{:?}", net.told[1]);
+}
+
+#[test]
+fn nobody_talks_two_nodes_down_that_had_a_session() {
+    let mut net = Net::pair();
+    net.ping(Encoding::Json);
+    net.run(1000);
+    // Somebody on the way drops all that is sealed, for as long as it takes for the session to end.
+    net.loses = Box::new(Seen::is_sealed);
+    net.run(400_000);
+    assert!(net.count(1, "session down") >= 1);
+    net.wire.clear();
+    for _ in 0..5 {
+        net.ping(Encoding::Json);
+        net.run(20_000);
+    }
+    assert!(net.wire.iter().all(Seen::is_sealed) && net.count(1, "timeout") == 5, "{:?}", net.told[1]);
+    // And when that ends, so does it.
+    net.loses = Box::new(|_| false);
+    net.run(30_000);
+    net.ping(Encoding::Json);
+    net.run(1000);
+    assert_eq!(net.count(1, "answer accept"), 2);
+}
+
+#[test]
+fn nothing_falls_back_where_sessions_are_required() {
+    let mut hub = with(HUB, 1, 1, |config| config.sessions = SessionPolicy::Off);
+    hub.set_trust(SENSOR, 0.9).unwrap();
+    let mut net = Net::new(hub, sensor(12, |config| config.sessions = SessionPolicy::Require));
+    net.ping(Encoding::Json);
+    net.run(60_000);
+    assert!(net.wire.iter().all(Seen::is_sealed) && net.count(1, "timeout") == 1);
+    assert_eq!(net.changes[1], [SessionState::Down(Down::NoAnswer)]);
+    let everybody = Ping::new(crate::limits::BROADCAST, addr(HUB_AT), "status");
+    let now = net.now();
+    assert_eq!(net.nodes[1].ping(now, &everybody), Err(PingError::NoSession));
+}
+
+#[test]
+fn an_answer_in_the_clear_counts_for_nothing_where_a_session_was_asked() {
+    let mut net = Net::pair();
+    net.loses = Box::new(|seen| seen.to == SENSOR_AT && seen.kind() == 5);
+    net.ping(Encoding::Json);
+    net.run(100);
+    // The hub's own key, and even the id of the ping: what it is bound to was asked in the session.
+    let mut forger = with(HUB, 1, 8, |config| config.sessions = SessionPolicy::Off);
+    forger.allow_legacy("*").unwrap();
+    let mut asks = node(SENSOR, 3);
+    asks.ping(net.now(), &Ping::new(HUB, addr(HUB_AT), "temperature.read")).unwrap();
+    let now = net.now();
+    let plain = drain(&mut asks, now).remove(0).1;
+    forger.set_trust(SENSOR, 0.9).unwrap();
+    forger.handle_datagram(now, from(SENSOR_AT), &mut plain.clone()).unwrap();
+    let answer = drain(&mut forger, now).remove(0).1;
+    net.rejects.clear();
+    net.deliver(&Seen { from: HUB_AT, to: SENSOR_AT, bytes: answer });
+    assert!(matches!(net.rejects[..], [Reject::Unrequested | Reject::WrongResponder]));
+    assert_eq!(net.count(1, "answer accept"), 0);
+}
+
+#[test]
+fn a_stranger_begins_a_session_waits_and_is_answered_in_it() {
+    let mut hub = with(HUB, 1, 1, |config| config.require = Require::Session);
+    hub.set_trust(SENSOR, 0.9).unwrap();
+    let mut net = Net::new(hub, with(SENSOR, 2, 2, |config| config.sessions = SessionPolicy::Require));
+    net.ping(Encoding::Json);
+    net.run(1000);
+    assert_eq!(net.told[0], ["session up", "ping pending"], "its key is not pinned");
+    assert_eq!(net.wire.iter().take(3).map(Seen::kind).collect::<Vec<_>>(), [1, 2, 3]);
+    let (id, key) = net.nodes[0].waiting().map(|ping| (ping.id, ping.auth.key().unwrap())).next().unwrap();
+    assert_eq!(key, secret(2).public());
+    let now = net.now();
+    net.nodes[0].pin(now, SENSOR, key, Origin::Approved).unwrap();
+    net.nodes[0].approve(now, id).unwrap();
+    net.run(1000);
+    assert_eq!(net.told[1], ["session up", "answer pending", "answer accept"]);
+    net.ping(Encoding::Json);
+    net.run(100);
+    assert_eq!(net.count(0, "ping accept"), 1);
+    assert!(net.wire.iter().all(Seen::is_sealed));
+    // Signed, but not through a session: not even looked at.
+    let mut other = with("jis:home:lamp", 7, 9, |config| config.sessions = SessionPolicy::Off);
+    other.ping(net.now(), &Ping::new(HUB, addr(HUB_AT), "x")).unwrap();
+    let now = net.now();
+    let plain = drain(&mut other, now).remove(0).1;
+    net.rejects.clear();
+    net.deliver(&Seen { from: 5, to: HUB_AT, bytes: plain });
+    assert_eq!(net.rejects, [Reject::BadSignature]);
+}
+
+#[test]
+fn a_decision_that_took_longer_than_the_session_finds_its_way() {
+    let mut hub = with(HUB, 1, 1, |config| config.waiting_expiry = Duration::from_secs(900));
+    hub.pin(millis(0), SENSOR, secret(2).public(), Origin::Operator).unwrap();
+    hub.set_trust(SENSOR, 0.5).unwrap();
+    let sensor = sensor(2, |config| {
+        config.decision_timeout = Duration::from_secs(900);
+        config.heartbeat = None;
+    });
+    let mut net = Net::new(hub, sensor);
+    net.ping(Encoding::Json);
+    net.run(1000);
+    assert_eq!(net.told[0], ["ping pending", "session up"]);
+    net.run(400_000);
+    assert!(net.count(0, "session down") == 1 && net.count(1, "session down") == 1, "{:?}", net.told);
+    let id = net.nodes[0].waiting().next().unwrap().id;
+    let now = net.now();
+    net.nodes[0].approve(now, id).unwrap();
+    net.run(1000);
+    assert_eq!(net.told[1].last().map(String::as_str), Some("answer accept"), "{:?}", net.told);
+    assert!(net.wire.iter().all(Seen::is_sealed));
+}
+
+#[test]
+fn who_the_gate_keeps_out_hears_nothing() {
+    for (trust, key) in [(0.1, 2), (0.9, 3)] {
+        let mut net = Net::pair();
+        net.nodes[0].set_trust(SENSOR, trust).unwrap();
+        let mut config = NodeConfig::new(Did::new(SENSOR).unwrap());
+        config.identity = Some(Identity::from(secret(key)));
+        config.sessions = SessionPolicy::Require;
+        config.keep_last_rood = true;
+        net.nodes[1] = Node::new(config, &Seed::from_u64(5)).unwrap();
+        net.nodes[1].pin(millis(0), HUB, secret(1).public(), Origin::Operator).unwrap();
+        net.ping(Encoding::Json);
+        net.run(5000);
+        assert!(net.wire.iter().all(|seen| seen.to == HUB_AT), "trust {trust}, key {key}");
+        assert!(net.told[0].is_empty() && net.nodes[0].stats().tables.sessions == 0);
+        let why = if key == 2 { Reject::Rood } else { Reject::Unpinned };
+        assert!(net.rejects.iter().all(|reject| *reject == why), "{:?}", net.rejects);
+    }
+}
+
+#[test]
+fn who_is_in_speaks_in_no_other_name() {
+    let mut net = Net::pair();
+    let lamp = "jis:home:lamp";
+    net.nodes[0].set_trust(lamp, 0.9).unwrap();
+    net.nodes[0].pin(millis(0), lamp, secret(7).public(), Origin::Operator).unwrap();
+    // A session of the lamp's, and in it what the sensor would say.
+    let mut room = {
+        let mut config = crate::session::Config::new(Did::new(lamp).unwrap(), secret(7));
+        config.caps.sessions = 4;
+        crate::session::Sessions::new(config, &Seed::from_u64(4)).unwrap()
+    };
+    let mut says = with(SENSOR, 9, 6, |config| config.sessions = SessionPolicy::Off);
+    says.ping(millis(0), &Ping::new(HUB, addr(HUB_AT), "door.open")).unwrap();
+    let frame = drain(&mut says, millis(0)).remove(0).1;
+    let peer = crate::session::Peer::pinned(HUB, secret(1).public());
+    room.connect(millis(0), &peer, from(HUB_AT), &frame).unwrap();
+    let mut buf = vec![0; MAX_DATAGRAM_V6];
+    let sent = room.poll_transmit(millis(0), &mut buf).unwrap();
+    net.deliver(&Seen { from: 5, to: HUB_AT, bytes: buf[..sent.len].to_vec() });
+    assert_eq!(net.rejects, [Reject::BadSignature]);
+    assert_eq!(net.count(0, "ping accept") + net.count(0, "ping pending"), 0);
+}
+
+#[test]
+fn a_flood_of_first_messages_leaves_nothing_and_gets_no_more_than_it_sends() {
+    let mut net = Net::pair();
+    net.nodes[0] = {
+        let mut hub = with(HUB, 1, 3, |config| config.session_caps.handshakes_per_second = 8);
+        hub.pin(millis(0), SENSOR, secret(2).public(), Origin::Operator).unwrap();
+        hub
+    };
+    // First messages that are right in all but who sent them, from 10,000 addresses.
+    let (mut sent, mut first) = (0, Vec::new());
+    let mut buf = vec![0; MAX_DATAGRAM_V6];
+    for n in 0..10_000_u32 {
+        if n % 100 == 0 {
+            let mut stranger = with(SENSOR, 3, u64::from(n), |config| config.sessions = SessionPolicy::Require);
+            stranger.pin(millis(0), HUB, secret(1).public(), Origin::Operator).unwrap();
+            stranger.ping(millis(0), &Ping::new(HUB, addr(HUB_AT), "x")).unwrap();
+            first = drain(&mut stranger, millis(0)).remove(0).1;
+        }
+        let [_, _, high, low] = n.to_be_bytes();
+        let path = Path::to(([10, 0, high, low], 7000).into());
+        let why = net.nodes[0].handle_datagram(millis(0), path, &mut first.clone()).unwrap_err();
+        assert!(matches!(why, Reject::Unpinned | Reject::Cookie), "{why}");
+        let mut answered = 0;
+        while let Some(transmit) = net.nodes[0].poll_transmit(millis(0), &mut buf) {
+            answered += transmit.len;
+        }
+        assert!(answered <= first.len());
+        sent += answered;
+    }
+    let stats = net.nodes[0].stats();
+    assert!(stats.tables.sessions == 0 && stats.rejected.get(Reject::Cookie) > 9_900 && sent > 0);
+    // Who has the key gets in all the same, by way of a cookie.
+    net.ping(Encoding::Json);
+    net.nodes[0].set_trust(SENSOR, 0.9).unwrap();
+    net.run(2000);
+    assert_eq!(net.count(1, "answer accept"), 1, "{:?}", net.told);
+}
+
+#[test]
+fn a_side_that_was_restarted_is_talked_to_again_in_bounded_time() {
+    let mut net = Net::pair();
+    net.ping(Encoding::Json);
+    net.run(1000);
+    net.restart_hub();
+    net.told[1].clear();
+    let mut seconds = 0;
+    while net.count(1, "answer accept") == 0 {
+        net.ping(Encoding::Json);
+        net.run(1000);
+        seconds += 1;
+        assert!(seconds <= 20, "{:?}", net.told);
+    }
+    net.ping(Encoding::Json);
+    net.run(100);
+    assert!(net.count(1, "answer accept") >= 2 && net.wire.iter().all(Seen::is_sealed));
+    // The other way at once: the restarted side knows that it has no keys.
+    let mut net = Net::pair();
+    net.nodes[1].set_trust(HUB, 0.9).unwrap();
+    net.ping(Encoding::Json);
+    net.run(1000);
+    net.restart_hub();
+    let now = net.now();
+    net.nodes[0].ping(now, &Ping::new(SENSOR, addr(SENSOR_AT), "status")).unwrap();
+    net.run(100);
+    assert_eq!(net.count(0, "answer accept"), 1);
+}
+
+#[test]
+fn a_ping_that_cannot_leave_ends_at_once() {
+    let mut net = Net::pair();
+    let path = Path::to(addr(HUB_AT));
+    for live in [false, true] {
+        net.ping(Encoding::Json);
+        let now = net.now();
+        let sent = drain(&mut net.nodes[1], now).remove(0).1;
+        net.nodes[1].handle_unsent(now, path, &sent, Unsent::NetworkUnreachable);
+        net.events(1);
+        assert_eq!(net.told[1].last().map(String::as_str), Some("unsent"), "in a session: {live}");
+        // The network is back.
+        net.ping(Encoding::Json);
+        net.run(3000);
+        assert_eq!(net.told[1].last().map(String::as_str), Some("answer accept"), "in a session: {live}");
+    }
+}
+
+#[test]
+fn without_a_key_there_are_no_sessions() {
+    let make = |change: fn(&mut NodeConfig)| {
+        let mut config = NodeConfig::new(Did::new(HUB).unwrap());
+        change(&mut config);
+        Node::new(config, &Seed::from_u64(1)).map(|_| ())
+    };
+    assert_eq!(make(|config| config.sessions = SessionPolicy::Auto), Err(crate::node::ConfigError::NoStaticKey));
+    assert_eq!(make(|config| config.require = Require::Session), Err(crate::node::ConfigError::SessionsOff));
+}
