@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod attacks;
 mod attestation;
 mod control;
 mod data;

@@ -18,7 +18,7 @@ pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/python").join(name)
 }
 
-/// A reference node or sender.
+/// A reference node or sender, or who attacks them.
 pub(crate) struct Peer {
     process: Process,
     /// Where its socket is.
@@ -34,6 +34,11 @@ impl Peer {
     /// `ref_sender.py`: sends them.
     pub(crate) fn sender(python: &Path, args: &[&str]) -> Self {
         Self::start(python, "ref_sender.py", args)
+    }
+
+    /// `attacker.py`: between a sender and this hub.
+    pub(crate) fn attacker(python: &Path, hub: &str) -> Self {
+        Self::start(python, "attacker.py", &["--hub", hub])
     }
 
     fn start(python: &Path, name: &str, args: &[&str]) -> Self {

@@ -1,5 +1,6 @@
 //! The binary under test.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use crate::Setup;
@@ -45,6 +46,26 @@ impl Listen {
                 _ => self.process.fail(&format!("was expected to say {name:?}")),
             }
         }
+    }
+
+    /// The next event, which must be a count of rejects.
+    pub(crate) fn rejected(&self) -> Json {
+        let event = Speaker::Listen.read(&self.process.line());
+        if event.str("event") != "rejected" {
+            self.process.fail("was expected to turn something away");
+        }
+        event
+    }
+
+    /// Read counts of rejects until they are these, before anything else happens.
+    #[track_caller]
+    pub(crate) fn expect_rejected(&self, expected: &[(&str, u64)]) {
+        let mut counted = BTreeMap::new();
+        while counted.values().sum::<u64>() < expected.iter().map(|(_, n)| n).sum() {
+            let event = self.rejected();
+            *counted.entry(event.str("reason").to_owned()).or_default() += event.count("count");
+        }
+        assert_eq!(counted, expected.iter().map(|(reason, n)| ((*reason).to_owned(), *n)).collect());
     }
 
     /// A line to its standard input.

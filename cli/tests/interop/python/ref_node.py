@@ -7,6 +7,8 @@ named for it `handled` (the node's own verdict: the decision, and `replay_detect
 
     {"cmd":"trust","did":DID,"score":N}
     {"cmd":"decide","packet_id":ID,"decision":"accept"|"reject"}   answer a pending ping a second time
+    {"cmd":"clock","wall":S,"monotonic":S}   have its replay check read clocks that are so many seconds ahead
+    {"cmd":"where","did":DID}   `where`: the address to which it would send what is for this DID
     {"cmd":"quit"}                                                 ends with `summary`
 
 The package itself never sends the second answer; `decide` builds it from the first one with the package's own classes.
@@ -16,10 +18,11 @@ import argparse
 import asyncio
 import copy
 import secrets
+import time
 from collections import Counter
 
-from peer import Observed, commands, emit
-from tibet_ping import PingDecision
+from peer import Observed, commands, emit, place
+from tibet_ping import PingDecision, nonce
 
 
 def watch(node, echo):
@@ -54,6 +57,14 @@ async def decide(node, waiting, command):
     emit("decided", packet_id=command["packet_id"], decision=command["decision"], known=known)
 
 
+class Clock:
+    """The clocks of the machine, moved."""
+
+    def __init__(self, wall, monotonic):
+        self.time = lambda: time.time() + wall
+        self.monotonic = lambda: time.monotonic() + monotonic
+
+
 async def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--did", required=True)
@@ -76,6 +87,10 @@ async def main():
                 node.set_trust(command["did"], command["score"])
             case "decide":
                 await decide(node, waiting, command)
+            case "clock":
+                nonce.time = Clock(command["wall"], command["monotonic"])
+            case "where":
+                emit("where", addr=place(node.peers.get_address(command["did"])))
             case other:
                 raise SystemExit(f"unknown command {other!r}")
     emit("summary", verdicts=dict(verdicts), orphans=node.orphans, peers=len(node.peers))
