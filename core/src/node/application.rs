@@ -37,6 +37,7 @@ impl Node {
             return Err(PingError::Unspecified(ping.path.remote.ip()));
         }
         let timeout = ping.timeout.unwrap_or(self.config.request_timeout);
+        self.brief_sessions();
         let name = self.rooms.admission.name(ping.target);
         let pinned = self.policy.pins.get_name(name).is_some()
             || self.policy.require >= Require::Signed

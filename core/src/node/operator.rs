@@ -20,7 +20,7 @@ impl Node {
 
     /// What the node was told at birth.
     #[must_use]
-    pub(crate) const fn config(&self) -> &NodeConfig {
+    pub const fn config(&self) -> &NodeConfig {
         &self.config
     }
 

@@ -5,7 +5,7 @@ use super::event::SessionState;
 use super::identity::{self, FromSession};
 use super::inbox::Inbound;
 use super::ingress::Ingress;
-use super::links::{self, Fate, Told, Waiting, Way};
+use super::links::{self, Fate, Links, Told, Waiting, Way};
 use super::outbox::{NextHop, Outgoing, Wrap, frame_len};
 use super::peers::PeerLookup;
 use super::ping::{AnswerError, Ping, PingError};
@@ -17,7 +17,7 @@ use crate::framing::{Frame, Message};
 use crate::identity::PublicKey;
 use crate::limits::{MAX_DATAGRAM_V6, MAX_DID};
 use crate::session::{self, SealError};
-use crate::time::{Duration, Now};
+use crate::time::{Duration, Now, Wall};
 use crate::{Name, Path, Reject, Transmit};
 
 /// Bytes of the notice of a session at most, beside its fixed part.
@@ -31,6 +31,7 @@ impl Node {
 
     /// Take in a frame of a session, and what is in it.
     pub(super) fn take_sealed(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
+        self.brief_sessions();
         let Self { policy, rooms, .. } = self;
         let Rooms { links, admission, .. } = rooms;
         let Some(links) = links.as_deref_mut() else { return Err(Reject::Header) };
@@ -58,6 +59,15 @@ impl Node {
         self.take_frame(now, &Ingress { path, session: Some(from), frame, bytes })
     }
 
+    /// Tell the sessions what was kept of an earlier life, once: before anything of theirs comes or goes.
+    pub(super) fn brief_sessions(&mut self) {
+        let Rooms { links, storing, .. } = &mut self.rooms;
+        if let Some(sessions) = links.as_deref_mut().and_then(Links::unbriefed) {
+            storing.tell_sessions(sessions, self.config.not_before.unwrap_or(Wall::MIN));
+            links.as_deref_mut().and_then(Links::new_own_stamp);
+        }
+    }
+
     /// Take out what happened to sessions, as long as there is room to tell it: keep what has to be kept, let go what waited, and
     /// have peers follow.
     pub(super) fn follow_sessions(&mut self) {
@@ -82,6 +92,9 @@ impl Node {
                 }
                 None => break,
             }
+        }
+        if let Some(stamp) = links.new_own_stamp() {
+            storing.note_own_stamp(stamp);
         }
     }
 
@@ -247,7 +260,7 @@ impl Rooms {
     }
 
     /// How an answer gets to the sender of a ping that was kept: the same way, or if that session is over through another with the same key.
-    pub(super) fn hop_to(links: Option<&mut links::Links>, now: Now, ping: &Inbound) -> Result<NextHop, AnswerError> {
+    pub(super) fn hop_to(links: Option<&mut Links>, now: Now, ping: &Inbound) -> Result<NextHop, AnswerError> {
         let (NextHop::Session(id, path), Some(key), Some(links)) = (ping.hop(), ping.auth().key(), links) else {
             return Ok(ping.hop());
         };

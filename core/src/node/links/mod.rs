@@ -96,6 +96,10 @@ pub(super) struct Links {
     next_recent: usize,
     /// Frames that were given up because their session ended.
     lost: u64,
+    /// The sessions know what was kept of an earlier life.
+    briefed: bool,
+    /// The stamp of our own first messages that was told last.
+    own_stamp: Stamp,
 }
 
 /// What [`Links::poll_news`] found.
@@ -130,11 +134,26 @@ impl Links {
             recent: [None; RECENT],
             next_recent: 0,
             lost: 0,
+            briefed: false,
+            own_stamp: Stamp::ZERO,
         })))
     }
 
     pub(super) fn len(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// The sessions, as long as nothing of theirs came or went: they have to be told what was kept of an earlier life.
+    pub(super) fn unbriefed(&mut self) -> Option<&mut Sessions> {
+        let briefed = core::mem::replace(&mut self.briefed, true);
+        (!briefed).then_some(&mut self.sessions)
+    }
+
+    /// The stamp of our last first message, if there was one since this was asked.
+    pub(super) fn new_own_stamp(&mut self) -> Option<Stamp> {
+        let stamp = self.sessions.own_stamp();
+        let before = core::mem::replace(&mut self.own_stamp, stamp);
+        (stamp > before).then_some(stamp)
     }
 
     /// Take in a frame of a session. `admit` is asked about everybody who proved to have a key.

@@ -194,9 +194,8 @@ impl Storing {
         self.0.as_ref().map_or(0, |waiting| waiting.held.len())
     }
 
-    /// Note the newest stamp of a peer's first messages: it is written with what is written next. A first message whose stamp [is kept](Self::is_stamp_kept) is
-    /// not taken again after a restart, whatever the clock shows.
-    #[allow(dead_code, reason = "for the sessions of a node")]
+    /// Note the newest stamp of a peer's first messages: it is written with what is written next. Until then the floor of the replay window keeps
+    /// out after a restart what rode in that first message; without it, a copy of one begins a session that nobody can confirm.
     pub(super) fn note_stamp(&mut self, did: &str, key: PublicKey, stamp: Stamp) {
         if let Some(waiting) = &mut self.0 {
             waiting.stamps.note(did, key, stamp);
@@ -204,14 +203,13 @@ impl Storing {
     }
 
     /// Whether it is on the medium; true where nothing is kept, and as long as nothing can be.
-    #[allow(dead_code, reason = "for the sessions of a node")]
+    #[cfg(test)]
     pub(super) fn is_stamp_kept(&self, now: Instant, did: &str, key: &PublicKey, stamp: Stamp) -> bool {
         let kept = |waiting: &Waiting| waiting.is_failing(now) || waiting.stamps.is_kept(did, key, stamp);
         self.0.as_deref().is_none_or(kept)
     }
 
     /// Note our own stamp after a first message was written. What is stored is ahead of it, so that the next life begins above it.
-    #[allow(dead_code, reason = "for the sessions of a node")]
     pub(super) fn note_own_stamp(&mut self, stamp: Stamp) {
         if let Some(waiting) = &mut self.0 {
             waiting.stamps.note_own(stamp);
@@ -220,7 +218,6 @@ impl Storing {
 
     /// Tell sessions what was kept of an earlier life, before they hear anything. Whose stamp is not among it is refused up to the time of the start,
     /// or up to the replay floor if that is later.
-    #[allow(dead_code, reason = "for the sessions of a node")]
     pub(super) fn tell_sessions(&self, sessions: &mut Sessions, start: Wall) {
         match &self.0 {
             Some(waiting) => waiting.stamps.tell(sessions, start.max(waiting.mark.kept())),
