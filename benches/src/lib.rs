@@ -7,6 +7,7 @@
 //! * [`samples`]: the packets that everything here is measured with.
 //! * [`nodes`]: a hub and a sensor, and rounds between them.
 //! * [`logs`]: logs to be appended to and verified.
+//! * [`mqtt`]: a message and its acknowledgement, by two codecs.
 //! * [`memory`]: two driver loops joined in memory, without sockets.
 //! * [`bad`]: everything that can be wrong with a datagram.
 //! * [`contenders`]: what is timed against what.
@@ -23,6 +24,7 @@ pub mod contest;
 pub mod floors;
 pub mod logs;
 pub mod memory;
+pub mod mqtt;
 pub mod nodes;
 pub mod population;
 pub mod report;
