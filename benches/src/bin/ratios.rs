@@ -13,6 +13,7 @@ use sluis_benches::bad::{Flood, Kind};
 use sluis_benches::contenders::{self, WholePing, WholePingFloor, floor_name};
 use sluis_benches::contest::{self, Runner, Standing, Stopwatch};
 use sluis_benches::memory::World;
+use sluis_benches::mqtt::{Ours, Theirs};
 use sluis_benches::nodes::{STEP, rules};
 use sluis_benches::population::{MILLION, heap_of};
 use sluis_benches::report::{Report, Row};
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
     allocations(&mut report);
     population(&mut report);
     handshakes(&mut report, rounds);
+    signalling(&mut report, rounds);
     parts(&mut report, rounds);
     report.finish();
     ExitCode::SUCCESS
@@ -107,6 +109,18 @@ fn sealed_pings(report: &mut Report, rounds: usize) {
         let what = format!("{name} ping through a session, datagram to response");
         report.add(&row(what, &standings[0], &standings[1], Some(2.0)));
     }
+}
+
+/// A message written and its acknowledgement read, as MQTT; the floor does the same, and owns what it read.
+fn signalling(report: &mut Report, rounds: usize) {
+    let (mut floor, mut ours) = (Theirs::new(), Ours::new());
+    let calls = calls_in(|| (0..1000).for_each(|_| ours.turn()));
+    let runners = &mut [Runner::new("rumqttc's v4 codec", || floor.turn()), Runner::new("sluis", || ours.turn())];
+    let standings = contest::run(runners, rounds);
+    let what = "MQTT PUBLISH encode + PUBACK decode, 200 bytes";
+    report.add(&row(what.into(), &standings[0], &standings[1], Some(0.2)));
+    let (what, value) = ("heap allocations of that".into(), calls as f64 / 1000.0);
+    report.add(&Row { what, value, unit: "", target: Some(0.0), floor: None, nanos: None });
 }
 
 /// Hub and sensor together, each behind its driver.

@@ -48,6 +48,6 @@ pub async fn a_pipe_delivers(port: u16, spawn: impl Fn(Config) -> (Handle<Rendez
     let nobody = alice.pipe(key(3).public()).timeout(Duration::from_millis(100));
     assert_eq!(nobody.send(&b"x"[..]).await, Err(PipeError::NotDelivered(NotDelivered::NoAck)));
     let waiting = pipe.begin(&b"never confirmed"[..]).expect("room");
-    let _ended = alice.shutdown();
+    drop(alice.shutdown());
     assert!(waiting.await.is_err(), "a node that is shut down ends what is under way");
 }
