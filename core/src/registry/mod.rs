@@ -59,6 +59,7 @@ use crate::pins::Pins;
 
 mod address;
 mod challenge;
+mod draft;
 mod fira;
 mod intake;
 mod kept;
@@ -73,10 +74,11 @@ mod topology;
 
 pub use address::{Address, BadAddress, MAX_HOST};
 pub use challenge::{AnswerError, AskError, Challenges, Nonce, Verified, answer};
+pub use draft::{Draft, MakeRecordError};
 pub use fira::{Fira, History, Proven};
 pub use intake::{News, RegisterError, Registered, Registry, RegistryConfig};
 pub use kept::{Change, RestoreError, Undo};
-pub use record::{Claims, Draft, MakeRecordError, Record, RecordError, Role, Unverified};
+pub use record::{Claims, Record, RecordError, Role, Unverified};
 pub use resolve::{AnswerReject, Ended, QueryId, Question, ResolveConfig, ResolveError, Resolved, Resolver, Source};
 pub use table::{Device, Heard};
 pub use topology::{Pod, Station, Topology, TopologyConfig, TopologyError, TopologyStats};

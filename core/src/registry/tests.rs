@@ -87,15 +87,6 @@ fn a_record_says_what_was_signed_in_one_form() {
     assert_eq!(signed(&again, 1), bytes);
 }
 
-/// The bytes of `docs/wire.md`.
-#[test]
-fn the_example_of_the_documentation_is_right() {
-    let hex: String = signed(&full(), 1).iter().map(|byte| format!("{byte:02x}")).collect();
-    let documented = include_str!("../../../docs/wire.md").split("```text\nrecord\n").nth(1).unwrap();
-    let documented: String = documented.split("```").next().unwrap().split_whitespace().collect();
-    assert_eq!(hex, documented);
-}
-
 #[test]
 fn what_cannot_be_said_is_refused_when_it_is_made() {
     let long = "x".repeat(65);
