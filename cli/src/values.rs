@@ -256,7 +256,7 @@ pub(crate) fn json(text: &str) -> Result<JsonText, String> {
     }
 }
 
-/// The same for what is to be kept: what would be written as something else is refused, too.
+/// The same for what is written anew, into a packet or a log: what would come out as something else is refused, too.
 pub(crate) fn exact_json(text: &str) -> Result<JsonText, String> {
     let json = json(text)?;
     if json.as_value().is_exact() {
