@@ -95,7 +95,7 @@ pub(crate) struct ListenArgs {
     #[arg(long, value_enum, default_value = "none")]
     pub(crate) require: Require,
     /// What accepted pings are answered with [default: {}]
-    #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true)]
+    #[arg(long, value_name = "JSON", value_parser = values::exact_json, allow_negative_numbers = true)]
     pub(crate) reply: Option<JsonText>,
     /// Take pings stamped up to so long before the start: clocks of senders may be behind by that, but what was sent to
     /// this node in that time may be replayed to it once, also with --state [default: 0]
@@ -179,7 +179,7 @@ pub(crate) struct PingArgs {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) purpose: String,
     /// Data to send along, any JSON value
-    #[arg(long, value_name = "JSON", value_parser = values::json, default_value = "{}", allow_negative_numbers = true)]
+    #[arg(long, value_name = "JSON", value_parser = values::exact_json, default_value = "{}", allow_negative_numbers = true)]
     pub(crate) payload: JsonText,
     /// Sign the pings with this secret key (see `sluis key new`), or send them through a session that it begins
     #[arg(long, value_name = "FILE")]

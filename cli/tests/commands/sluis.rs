@@ -163,7 +163,14 @@ impl Raw {
     /// Send it, and wait for an answer; its size.
     pub(crate) fn ask(&self, datagram: &[u8]) -> std::io::Result<usize> {
         self.send(datagram);
-        self.socket.recv(&mut [0; 65_536])
+        let mut answer = [0; 65_536];
+        loop {
+            match self.socket.recv(&mut answer) {
+                // A signal, or a debugger, came in between.
+                Err(why) if why.kind() == std::io::ErrorKind::Interrupted => {}
+                answered => return answered,
+            }
+        }
     }
 
     /// A ping frame as any sender might write it.
