@@ -169,10 +169,8 @@ fn values_that_say_something_else_than_was_hashed_do_not_verify() {
     for (from, to) in [("1.5", "1.50"), ("1.5", "15e-1"), (r#"{"x": "#, r#"{ "x":"#)] {
         assert_eq!(check(from, to), Ok(()), "{to}");
     }
-    assert_eq!(
-        check(r#""eromheen": {"#, r#""eromheen": {"q": {"z": 1, "z": 1}, "#),
-        Err(Fault::Inexact(Field::Eromheen))
-    );
+    let twice = check(r#""eromheen": {}"#, r#""eromheen": {"q": {"z": 1, "z": 1}}"#);
+    assert_eq!(twice, Err(Fault::Inexact(Field::Eromheen)));
 }
 
 #[test]
