@@ -15,7 +15,9 @@ use crate::{Name, Reject};
 
 /// The key that a node signs with. Cheap to clone; never printed.
 #[derive(Clone)]
-pub struct Identity {
+pub struct Identity(Arc<Keys>);
+
+struct Keys {
     signer: Arc<dyn Signer + Send + Sync>,
     /// What sessions need beside it.
     statics: Option<X25519Secret>,
@@ -24,32 +26,32 @@ pub struct Identity {
 impl Identity {
     /// Whatever signs: a [`SecretKey`], a chip, a service that answers at once. Sessions take an identity [with a static key](Self::with_static).
     pub fn new(signer: impl Signer + Send + Sync + 'static) -> Self {
-        Self { signer: Arc::new(signer), statics: None }
+        Self(Arc::new(Keys { signer: Arc::new(signer), statics: None }))
     }
 
     /// The same with the static key of its sessions. Peers that have pinned the identity expect the key that [belongs to it](X25519Secret::of_identity); with another one
     /// sessions come up only where the peer asks without knowing the key.
     pub fn with_static(signer: impl Signer + Send + Sync + 'static, statics: X25519Secret) -> Self {
-        Self { signer: Arc::new(signer), statics: Some(statics) }
+        Self(Arc::new(Keys { signer: Arc::new(signer), statics: Some(statics) }))
     }
 
     /// The key by which others know the node.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        self.signer.public()
+        self.0.signer.public()
     }
 
     pub(super) fn signer(&self) -> &(dyn Signer + Send + Sync) {
-        &*self.signer
+        &*self.0.signer
     }
 
-    pub(super) const fn has_static(&self) -> bool {
-        self.statics.is_some()
+    pub(super) fn has_static(&self) -> bool {
+        self.0.statics.is_some()
     }
 
     /// What sessions are made with; `None` without a static key.
     pub(super) fn for_sessions(&self) -> Option<(Arc<dyn Signer + Send + Sync>, X25519Secret)> {
-        Some((self.signer.clone(), self.statics.clone()?))
+        Some((self.0.signer.clone(), self.0.statics.clone()?))
     }
 }
 

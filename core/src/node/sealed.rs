@@ -189,13 +189,13 @@ impl Rooms {
     fn next_queued(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
         let Self { links, outbox, .. } = self;
         loop {
-            let (Outgoing { hop, request }, len) = outbox.next(out)?;
-            let (session, path) = match hop {
-                NextHop::Direct(path) => {
+            let (outgoing, len) = outbox.next(out)?;
+            let (session, request) = match outgoing {
+                Outgoing::Direct(path) => {
                     outbox.count_sent();
                     return Some(Transmit { path, len });
                 }
-                NextHop::Session(session, path) => (session, path),
+                Outgoing::Session(session, request) => (session, request),
             };
             let Some(links) = links.as_deref_mut() else { continue };
             let before = Wrap::Sealed.before();
@@ -207,6 +207,7 @@ impl Rooms {
                 }
                 Err(SealError::NotReady | SealError::Unproven) => {
                     let frame = out.get(before..before + frame).unwrap_or_default().into();
+                    let Some((_, path)) = links.peer(session) else { continue };
                     links.hold(Waiting { session, frame, request, path, early: false, fate: Fate::Waits });
                 }
                 // The session ended since: a request runs out of time, an answer has nobody left to hear it.
