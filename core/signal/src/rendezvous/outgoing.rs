@@ -59,8 +59,12 @@ impl Rendezvous {
             true if self.pins.allow_plain(key, &self.config.legacy) => Way::Plain,
             true => Way::Refused,
         };
-        if silent || probes || spent && way == Way::Sealed {
+        peer.waits = spent && way == Way::Sealed;
+        if silent || probes || peer.waits {
             self.say_hello(now, key);
+        } else if let Some(hello) = peer.hello.take() {
+            // The session that was given up on works after all.
+            self.cancel(hello.ticket);
         }
         match way {
             Way::Sealed if spent => {}

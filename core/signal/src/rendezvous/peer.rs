@@ -57,6 +57,8 @@ pub(super) struct Peer {
     pub(super) plain: BTreeMap<u64, PlainSend>,
     pub(super) texts: Texts,
     pub(super) rtt: Duration,
+    /// There is no session to send in: a hello is under way.
+    pub(super) waits: bool,
     /// Since when sealed messages find no echo.
     pub(super) unanswered: Option<Instant>,
     pub(super) used: Instant,
@@ -79,6 +81,7 @@ impl Peer {
             plain: BTreeMap::new(),
             texts: Texts::default(),
             rtt: Duration::ZERO,
+            waits: false,
             unanswered: None,
             used: now,
             probe: None,
@@ -88,10 +91,9 @@ impl Peer {
     /// When something is to be done for it.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let hello = self.hello.as_ref().map(|hello| hello.due);
-        let waits = hello.is_some() && self.session.is_none() && self.reference.is_none();
         // While nothing is sent but hellos, messages only run out.
         let window = if self.reference.is_some() { PLAIN_WINDOW } else { usize::MAX };
-        let sends = if waits { self.sender.ends() } else { self.sender.deadline(window) };
+        let sends = if self.waits { self.sender.ends() } else { self.sender.deadline(window) };
         let sends = sends.map(|at| hello.map_or(at, |due| due.min(at)));
         let probes = self.probe.map(|until| hello.map_or(until, |due| due.min(until)));
         [sends, probes].into_iter().flatten().min()
