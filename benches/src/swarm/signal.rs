@@ -353,7 +353,7 @@ impl Pairs {
                 }
                 3 => {
                     let at = self.below(self.brokers.len());
-                    let fault = BrokerFault::ALL[self.below(BrokerFault::COUNT)];
+                    let fault = BrokerFault::ALL[self.below(BrokerFault::ALL.len())];
                     let much = [50, 300, 1000][self.below(3)];
                     if fault != BrokerFault::Freeze && !self.silent.contains_key(&at) {
                         self.set_faults(at, Faults::default().with(fault, much));

@@ -29,6 +29,9 @@ const NEAR: (u32, u32) = (10_000, 1000);
 /// How long the end may take: what is queued is written, and the brokers are told.
 const FAREWELL: Duration = Duration::from_millis(600);
 
+/// Streams, the machine on them, and what keeps its state.
+type Begun<R, C> = (NetStreams<R, C>, Rendezvous, Option<Store>);
+
 /// What a node is made of; read before anything is dialled.
 pub(super) struct Node {
     key: SecretKey,
@@ -173,10 +176,7 @@ impl Node {
         ended?.map(drop).map_err(|why| Fail::runtime(format!("the network cannot be used ({why})")))
     }
 
-    fn begin<R: Runtime, C: Clock>(
-        self,
-        mut io: NetStreams<R, C>,
-    ) -> Result<(NetStreams<R, C>, Rendezvous, Option<Store>), Fail> {
+    fn begin<R: Runtime, C: Clock>(self, mut io: NetStreams<R, C>) -> Result<Begun<R, C>, Fail> {
         for tls in self.tls {
             // There are no more of them than places have numbers for.
             io.add_tls(tls);
