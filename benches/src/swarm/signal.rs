@@ -31,7 +31,7 @@ use sluis_signal::envelope::{Content, Kind};
 use sluis_signal::key::{PublicKey, SecretKey};
 use sluis_signal::mqtt::{Connect, MAX_PACKET, Packet, Publish, Qos, Reader, encode};
 use sluis_signal::rank::{Family, Weight};
-use sluis_signal::rendezvous::{Config, Event, Legacy, MessageKey, Place, Rendezvous};
+use sluis_signal::rendezvous::{Config, Event, Legacy, MessageKey, Place, Rendezvous, Turned};
 use sluis_signal::server::{ConnId, Fault as BrokerFault, Faults, Server, ServerLimits};
 
 use super::run::{Finding, Outcome};
@@ -74,6 +74,8 @@ struct Desk {
     /// The application does something else until then.
     busy: Option<Instant>,
     joined: usize,
+    /// What was turned away, by reason.
+    turned: [u64; Turned::COUNT],
     plain: u64,
     twice_ended: u64,
     /// How often it was killed.
@@ -85,6 +87,7 @@ type Shared = Rc<RefCell<Desk>>;
 /// An application that is busy now and then, and confirms a while after it has looked.
 struct Application {
     desk: Shared,
+    peer: PublicKey,
     keys: Rc<Vec<PublicKey>>,
     rng: Rng,
 }
@@ -93,7 +96,7 @@ impl App<Rendezvous> for Application {
     fn poll(&mut self, _: &mut Context<'_>, now: Now, machine: &mut Rendezvous) -> Poll<()> {
         let desk = &mut *self.desk.borrow_mut();
         keep(now, machine, desk);
-        desk.joined = machine.joined().0;
+        (desk.joined, desk.turned) = (machine.joined().0, Turned::ALL.map(|why| machine.turned(why)));
         while let Some((to, text)) = desk.to_send.pop_front() {
             let Some(key) = self.keys.get(to) else { continue };
             if let Ok(number) = machine.send(now, key, Arc::from(text.as_bytes()), true, TIMEOUT) {
@@ -111,8 +114,12 @@ impl App<Rendezvous> for Application {
         while let Some(event) = machine.poll_event() {
             match event {
                 Event::Message(message) => {
-                    desk.plain += u64::from(!message.key.is_sealed());
-                    desk.heard.push((message.key.from(), String::from_utf8_lossy(&message.body).into_owned()));
+                    if message.key.is_sealed() {
+                        desk.heard.push((message.key.from(), String::from_utf8_lossy(&message.body).into_owned()));
+                    } else {
+                        // Of others, whom it has not met, a broker may bring what it likes.
+                        desk.plain += u64::from(message.key.from() == self.peer);
+                    }
                     if self.rng.u64().is_multiple_of(3) {
                         desk.unconfirmed.push(message.key);
                     } else {
@@ -325,7 +332,8 @@ impl Pairs {
             }
         }
         let rng = seed.fork("application");
-        (machine, Application { desk: Rc::clone(desk), keys: Rc::clone(&self.keys), rng })
+        let peer = secret(n ^ 1).public();
+        (machine, Application { desk: Rc::clone(desk), peer, keys: Rc::clone(&self.keys), rng })
     }
 
     fn find(&mut self, invariant: &'static str, node: usize, detail: String) {
@@ -494,7 +502,13 @@ impl Pairs {
         good &= self.world.run_for(TIMEOUT * 2);
         for (n, before) in before.into_iter().enumerate() {
             if self.nodes[n].1.borrow().acked.len() == before {
-                self.find("heals", n, "all is well, and its message is not acknowledged".to_owned());
+                let peer = self.nodes[n ^ 1].1.borrow();
+                let (joined, turned, waiting) = (peer.joined, peer.turned, peer.unconfirmed.len());
+                drop(peer);
+                let why = format!(
+                    "not acknowledged: the peer has joined {joined}, turned {turned:?} away, has {waiting} to confirm"
+                );
+                self.find("heals", n, why);
             }
         }
         good

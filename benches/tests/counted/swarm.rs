@@ -58,7 +58,7 @@ fn a_violation_is_exit_1_and_says_how_to_see_it_again() {
 /// Pairs at brokers that lie, hang and die: everything holds, and without each of its protections something does not.
 #[test]
 fn signalling_holds_and_every_protection_of_it_is_missed() {
-    let line = "--scenario signal --nodes 4 --seeds 0..6 --virtual 120 --jobs 2 --json";
+    let line = "--scenario signal --nodes 4 --seeds 0..12 --virtual 120 --jobs 2 --json";
     let output = swarm(line);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
     assert!(summary(&output)["deliveries"].as_u64().unwrap() > 500);

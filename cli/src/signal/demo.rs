@@ -235,9 +235,8 @@ impl Stage {
             None => self.end(now),
             Some(step) => {
                 self.tell(n, step.text, None);
-                if let (Some(fault), Some(at)) = (step.fault, self.order.get(step.at))
-                    && let Some(broker) = self.faults.get_mut(*at)
-                {
+                let broker = self.order.get(step.at).and_then(|at| self.faults.get_mut(*at));
+                if let (Some(fault), Some(broker)) = (step.fault, broker) {
                     *broker = Some(fault);
                 }
                 self.to_say = step.says.iter().rev().copied().collect();

@@ -207,6 +207,9 @@ impl Node {
     }
 }
 
+/// The streams of a node, the node, and where what it keeps goes.
+type Begun<R, C> = (NetStreams<R, C>, Rendezvous, Option<Store>);
+
 /// Whom the brokers with TLS are believed by, each set of roots read once.
 struct Trusts<'a> {
     folder: &'a Path,

@@ -19,7 +19,7 @@ pub(super) const SKEW: u64 = 120;
 /// The body of an acknowledgement of the reference, and the start of ours.
 const ACK: &[u8] = b"ack";
 /// A round trip is never taken for longer: what was sent several times took longer for other reasons.
-const LONGEST_RTT: Duration = Duration::from_secs(5);
+const LONGEST_RTT: Duration = Duration::from_secs(2);
 
 impl Rendezvous {
     pub(super) fn turn(&mut self, why: Turned) {
