@@ -29,9 +29,6 @@ const NEAR: (u32, u32) = (10_000, 1000);
 /// How long the end may take: what is queued is written, and the brokers are told.
 const FAREWELL: Duration = Duration::from_millis(600);
 
-/// Streams, the machine on them, and what keeps its state.
-type Begun<R, C> = (NetStreams<R, C>, Rendezvous, Option<Store>);
-
 /// What a node is made of; read before anything is dialled.
 pub(super) struct Node {
     key: SecretKey,
