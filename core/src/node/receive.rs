@@ -123,7 +123,7 @@ impl Node {
             return self.take_named(now, (ingress, packet), texts, false);
         }
         if passed.stamp().is_some_and(|stamp| storing.holds(now, stamp)) || storing.is_new(did) {
-            return if storing.hold(ingress.path, ingress.bytes) { Ok(Taken::Held) } else { Err(Reject::Busy) };
+            return if storing.hold(ingress) { Ok(Taken::Held) } else { Err(Reject::Busy) };
         }
         let Passed { sender, seat, judged, rank, .. } = passed;
         // Who waits is no peer yet, and needs no room among them.
@@ -328,7 +328,7 @@ impl Rooms {
             return Ok(Heard::FirstUse(key));
         }
         if storing.is_new(responder.as_str()) {
-            let held = storing.hold(path, ingress.bytes);
+            let held = storing.hold(ingress);
             return if held { Ok(Heard::Taken(Taken::Held)) } else { Err(Reject::Busy) };
         }
         client.conclude(now.mono, answer);
