@@ -71,6 +71,16 @@ impl Listen {
         event
     }
 
+    /// The next event of this name, whatever is told before it.
+    pub(crate) fn next_of(&self, name: &str) -> Json {
+        loop {
+            let event = self.next();
+            if event.str("event") == name {
+                return event;
+            }
+        }
+    }
+
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr.parse().expect("an address")
     }

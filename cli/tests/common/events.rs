@@ -154,6 +154,7 @@ const REASONS: &[&str] = &[
     "handshake",
     "cookie",
     "sealed",
+    "clone",
 ];
 
 impl Speaker {

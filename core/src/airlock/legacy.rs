@@ -12,7 +12,7 @@ use super::glob::{self, Pattern, StarInside, Unseen};
 pub struct LegacyList {
     pub(super) patterns: Vec<String>,
     everyone: bool,
-    limit: usize,
+    limit: u32,
 }
 
 /// Why a pattern is refused.
@@ -44,7 +44,7 @@ impl Default for LegacyList {
 impl LegacyList {
     /// Allow nobody, with room for `limit` patterns of at most 258 bytes.
     #[must_use]
-    pub(crate) const fn new(limit: usize) -> Self {
+    pub(crate) const fn new(limit: u32) -> Self {
         Self { patterns: Vec::new(), everyone: false, limit }
     }
 
@@ -64,8 +64,8 @@ impl LegacyList {
         if self.patterns.iter().any(|p| p == pattern) {
             return Ok(());
         }
-        if self.patterns.len() >= self.limit {
-            return Err(LegacyError::TooMany(self.limit));
+        if self.patterns.len() >= self.limit as usize {
+            return Err(LegacyError::TooMany(self.limit as usize));
         }
         if self.patterns.is_empty() {
             // Most lists have one pattern, and would begin with room for four.

@@ -20,7 +20,7 @@ use crate::airlock::{Admission, Rank, ReplayWindow};
 use crate::framing::{Digest, Packet, PingType, Zone};
 use crate::identity::PublicKey;
 use crate::limits::BROADCAST;
-use crate::time::{Duration, Instant, Now, Wall, iso};
+use crate::time::{Instant, Now, Wall, iso};
 use crate::{Name, Path, Reject, SipKey, check_did, session};
 
 /// Longest timestamp that is unescaped; one without escapes may be longer.
@@ -33,9 +33,9 @@ pub(super) struct AdmissionControl {
     names: SipKey,
     replay: ReplayWindow,
     /// How many signatures of strangers may still be verified.
-    verifications: Budget,
+    verifications: Budget<1>,
     /// How many names may still be pinned at first sight.
-    first_uses: Budget,
+    first_uses: Budget<60>,
     /// Who met silence last, where that is kept.
     last_rood: Option<Box<LastRood>>,
     /// Nothing, outside of a simulation.
@@ -71,8 +71,8 @@ impl AdmissionControl {
         if let Some(floor) = config.not_before {
             replay.raise_floor(floor);
         }
-        let verifications = Budget::new(config.caps.verifications, Duration::from_secs(1));
-        let first_uses = Budget::new(config.caps.first_uses, Duration::from_secs(60));
+        let verifications = Budget::new(config.caps.verifications);
+        let first_uses = Budget::new(config.caps.first_uses);
         Self { names, replay, verifications, first_uses, last_rood: config.keep_last_rood.then(Box::default), faults }
     }
 

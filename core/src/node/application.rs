@@ -41,7 +41,7 @@ impl Node {
         let name = self.rooms.admission.name(ping.target);
         let pinned = self.policy.pins.get_name(name).is_some()
             || self.policy.require >= Require::Signed
-            || self.policy.first_use.allows(ping.target);
+            || self.policy.believes_first(ping.target);
         // A session has one other side.
         let to = Some(name).filter(|_| ping.target != BROADCAST);
         let (way, key) = self.rooms.way(now, &self.policy, ping, to.is_some());

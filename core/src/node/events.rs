@@ -3,6 +3,9 @@
 //! There are two, so that an application that is slow to read about the pings of others still hears the answers to its
 //! own.
 
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+
 use super::client::{Match, RequestId};
 use super::config::Caps;
 use super::event::{Answered, Auth, Decided, Event, OpenId, Outcome, Received, SessionChange, SessionState, WaitId};
@@ -14,13 +17,13 @@ use crate::Path;
 use crate::airlock::{Rank, Source};
 use crate::framing::{Decision, Encoding, Zone};
 use crate::identity::PublicKey;
-use crate::session::SessionId;
+use crate::session::{Down, SessionId};
 use crate::time::{Duration, Instant};
 
 /// The fixed part of a queued event. Texts and the datagram itself are the record's bytes.
 #[derive(Clone, Copy, Debug)]
 enum Head {
-    /// Bytes: the datagram, the key if one is proven, then the name of the rule.
+    /// Bytes: the datagram, what proves its sender, then the name of the rule.
     Ping {
         kept: Kept,
         encoding: Encoding,
@@ -53,43 +56,94 @@ enum Head {
     /// Bytes: the key, then its successor if there is one.
     Retired,
     /// Bytes: the name, then the key if it is known.
-    Session { path: Path, state: SessionState, suite: u8, did: u32 },
+    Session { path: Path, state: State, suite: u8, did: u32 },
     /// Bytes: the key, then the name.
     Pinned { keeping: Keeping },
 }
 
-/// How the sender of something is proven; its key stands in the bytes of the record.
+/// A [`SessionState`] without the address in it, which makes a head long that hardly any event has: it stands in [`Events::places`].
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Up { initiator: bool },
+    Rekeyed,
+    Moved,
+    Cloned,
+    Down(Down),
+}
+
+impl State {
+    const fn of(state: SessionState) -> (Self, Option<Path>) {
+        match state {
+            SessionState::Up { initiator } => (Self::Up { initiator }, None),
+            SessionState::Rekeyed => (Self::Rekeyed, None),
+            SessionState::Moved { from } => (Self::Moved, Some(from)),
+            SessionState::Cloned { elsewhere } => (Self::Cloned, Some(elsewhere)),
+            SessionState::Down(why) => (Self::Down(why), None),
+        }
+    }
+
+    /// With the next address, if there is one in it.
+    fn with(self, place: impl FnOnce() -> Option<Path>) -> Option<SessionState> {
+        Some(match self {
+            Self::Up { initiator } => SessionState::Up { initiator },
+            Self::Rekeyed => SessionState::Rekeyed,
+            Self::Moved => SessionState::Moved { from: place()? },
+            Self::Cloned => SessionState::Cloned { elsewhere: place()? },
+            Self::Down(why) => SessionState::Down(why),
+        })
+    }
+}
+
+/// Bytes of what proves a sender at most: a key, and a session.
+pub(super) const PROOF: usize = 40;
+
+/// How the sender of something is proven; by what stands in the bytes of the record.
 #[derive(Clone, Copy, Debug)]
 enum Proven {
     Nothing,
+    /// Bytes: the key.
     Signed,
-    Session(SessionId),
+    /// Bytes: the key, then the session.
+    Session,
 }
 
 impl Proven {
-    const fn of(auth: Auth) -> Self {
-        match auth {
+    /// With the bytes behind the datagram.
+    fn of(auth: Auth) -> (Self, [u8; PROOF]) {
+        let mut bytes = [0; PROOF];
+        let (key, session) = bytes.split_at_mut(32);
+        auth.key().into_iter().for_each(|proven| key.copy_from_slice(proven.as_bytes()));
+        let proven = match auth {
             Auth::Unsigned => Self::Nothing,
             Auth::Signed(_) => Self::Signed,
-            Auth::Session(id, _) => Self::Session(id),
-        }
+            Auth::Session(id, _) => {
+                session.copy_from_slice(&id.to_bits().to_be_bytes());
+                Self::Session
+            }
+        };
+        (proven, bytes)
     }
 
-    /// With the key that was written behind a datagram.
-    fn auth(self, key: [u8; 32]) -> Auth {
+    const fn len(self) -> usize {
         match self {
-            Self::Nothing => Auth::Unsigned,
-            Self::Signed => Auth::Signed(PublicKey::checked(key)),
-            Self::Session(id) => Auth::Session(id, PublicKey::checked(key)),
+            Self::Nothing => 0,
+            Self::Signed => 32,
+            Self::Session => PROOF,
         }
     }
 
-    const fn has_key(self) -> bool {
-        !matches!(self, Self::Nothing)
+    /// From the bytes behind a datagram, which are of this length.
+    fn auth(self, bytes: &[u8]) -> Option<Auth> {
+        let key = || bytes.first_chunk().copied().map(PublicKey::checked);
+        Some(match self {
+            Self::Nothing => Auth::Unsigned,
+            Self::Signed => Auth::Signed(key()?),
+            Self::Session => Auth::Session(SessionId::from_bits(u64::from_be_bytes(*bytes.last_chunk()?)), key()?),
+        })
     }
 }
 
-/// The fixed part of a queued response; its bytes are the datagram, then the key if one is proven.
+/// The fixed part of a queued response; its bytes are the datagram, then what proves its sender.
 #[derive(Clone, Copy, Debug)]
 struct ReplyHead {
     request: RequestId,
@@ -105,11 +159,15 @@ struct ReplyHead {
 pub(super) struct Events {
     replies: Queue<ReplyHead>,
     notices: Queue<Head>,
+    /// The second address of each notice that has one, in their order.
+    places: Option<Box<Places>>,
     /// Room among the notices that is kept free for decisions about pings that wait: how many, and their bytes.
     reserved: (usize, usize),
-    /// The bounds of the notices: how many, and their bytes.
-    bounds: (usize, usize),
 }
+
+/// Addresses of notices.
+#[derive(Debug, Default)]
+struct Places(VecDeque<Path>);
 
 /// A length that fits by construction: everything here comes out of one datagram or is a limited text.
 fn len32(bytes: &[u8]) -> u32 {
@@ -121,7 +179,7 @@ impl Events {
     pub(super) const fn new(max_events: usize, max_bytes: usize) -> Self {
         let replies = Queue::new(max_events, max_bytes);
         let notices = Queue::new(max_events, max_bytes);
-        Self { replies, notices, reserved: (0, 0), bounds: (max_events, max_bytes) }
+        Self { replies, notices, places: None, reserved: (0, 0) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -150,7 +208,8 @@ impl Events {
 
     /// The same for notices about a sender of this rank.
     pub(super) fn room_for_rank(&self, rank: Rank, count: usize, bytes: usize) -> bool {
-        let (records, more) = (Caps::reserved(self.bounds.0, rank), Caps::reserved(self.bounds.1, rank));
+        let (records, more) = self.notices.bounds();
+        let (records, more) = (Caps::reserved(records, rank), Caps::reserved(more, rank));
         self.room_for_notices(count + records, bytes + more)
     }
 
@@ -178,11 +237,12 @@ impl Events {
         decision: Decision,
         kept: Kept,
     ) -> Result<(), Full> {
+        let (proven, bytes) = Proven::of(auth);
         let head = Head::Ping {
             kept,
             encoding,
             from,
-            proven: Proven::of(auth),
+            proven,
             zone: judged.zone,
             decision,
             trust: judged.trust,
@@ -190,9 +250,7 @@ impl Events {
             frame: len32(datagram),
             rule: judged.rule.is_some(),
         };
-        let key = auth.key().map(PublicKey::to_bytes);
-        let key = key.as_ref().map_or(&[][..], |key| key);
-        self.notices.push(head, &[datagram, key, judged.rule.unwrap_or_default().as_bytes()])
+        self.notices.push(head, &[datagram, &bytes[..proven.len()], judged.rule.unwrap_or_default().as_bytes()])
     }
 
     pub(super) fn decided(
@@ -216,9 +274,9 @@ impl Events {
 
     pub(super) fn response(&mut self, datagram: &[u8], (from, auth): (Path, Auth), answer: &Match) -> Result<(), Full> {
         let &Match { request, rtt, decision } = answer;
-        let key = auth.key().map(PublicKey::to_bytes);
-        let head = ReplyHead { request, decision, from, proven: Proven::of(auth), rtt, last: answer.is_last() };
-        self.replies.push(head, &[datagram, key.as_ref().map_or(&[][..], |key| key)])
+        let (proven, bytes) = Proven::of(auth);
+        let head = ReplyHead { request, decision, from, proven, rtt, last: answer.is_last() };
+        self.replies.push(head, &[datagram, &bytes[..proven.len()]])
     }
 
     pub(super) fn heartbeat(&mut self, did: &str, path: Path) -> Result<(), Full> {
@@ -241,8 +299,13 @@ impl Events {
     pub(super) fn session(&mut self, change: &SessionChange<'_>) -> Result<(), Full> {
         let &SessionChange { did, key, path, state, suite } = change;
         let key = key.map(PublicKey::to_bytes);
+        let (state, place) = State::of(state);
         let head = Head::Session { path, state, suite, did: len32(did.as_bytes()) };
-        self.notices.push(head, &[did.as_bytes(), key.as_ref().map_or(&[][..], |key| key)])
+        self.notices.push(head, &[did.as_bytes(), key.as_ref().map_or(&[][..], |key| key)])?;
+        if let Some(place) = place {
+            self.places.get_or_insert_default().0.push_back(place);
+        }
+        Ok(())
     }
 
     pub(super) fn pinned(&mut self, did: &str, key: PublicKey, keeping: Keeping) -> Result<(), Full> {
@@ -252,11 +315,8 @@ impl Events {
     /// Take out the oldest response.
     pub(super) fn pop_reply(&mut self) -> Option<Event<'_>> {
         let (ReplyHead { request, decision, from, proven, rtt, last }, bytes) = self.replies.pop()?;
-        let (frame, auth) = if proven.has_key() {
-            bytes.split_last_chunk::<32>().map(|(frame, key)| (frame, proven.auth(*key)))?
-        } else {
-            (bytes, Auth::Unsigned)
-        };
+        let (frame, proof) = bytes.split_at_checked(bytes.len().checked_sub(proven.len())?)?;
+        let auth = proven.auth(proof)?;
         Some(Event::Response(Answered { request, decision, from, auth, rtt, last, frame }))
     }
 
@@ -267,11 +327,8 @@ impl Events {
         match head {
             Head::Ping { kept, encoding, from, proven, zone, decision, trust, source, frame, rule } => {
                 let (frame, name) = bytes.split_at_checked(frame as usize)?;
-                let (auth, name) = if proven.has_key() {
-                    name.split_first_chunk::<32>().map(|(key, name)| (proven.auth(*key), name))?
-                } else {
-                    (Auth::Unsigned, name)
-                };
+                let (proof, name) = name.split_at_checked(proven.len())?;
+                let auth = proven.auth(proof)?;
                 let rule = if rule { core::str::from_utf8(name).ok() } else { None };
                 let (wait, open) = (kept.wait(), kept.open());
                 Some(Event::Ping(Received {
@@ -314,6 +371,7 @@ impl Events {
             Head::Session { path, state, suite, did } => {
                 let (did, key) = bytes.split_at_checked(did as usize)?;
                 let (did, key) = (core::str::from_utf8(did).ok()?, key.first_chunk::<32>().copied());
+                let state = state.with(|| self.places.as_mut()?.0.pop_front())?;
                 Some(Event::Session(SessionChange { did, key: key.map(PublicKey::checked), path, state, suite }))
             }
             Head::Pinned { keeping } => {

@@ -223,21 +223,20 @@ const fn reject_of(why: &ProofError) -> Reject {
 /// How often something that strangers bring about may happen in a time: signatures of unproven addresses are verified for a bounded share of a processor, names
 /// are pinned at first sight so seldom that nobody fills the table.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct Budget<const SECONDS: u64> {
     most: u32,
-    every: Duration,
     left: u32,
     since: Instant,
 }
 
-impl Budget {
-    pub(super) const fn new(most: u32, every: Duration) -> Self {
-        Self { most, every, left: most, since: Instant::ZERO }
+impl<const SECONDS: u64> Budget<SECONDS> {
+    pub(super) const fn new(most: u32) -> Self {
+        Self { most, left: most, since: Instant::ZERO }
     }
 
     /// Whether any is left.
     pub(super) fn has(&mut self, now: Instant) -> bool {
-        if now.saturating_since(self.since) >= self.every {
+        if now.saturating_since(self.since) >= Duration::from_secs(SECONDS) {
             (self.left, self.since) = (self.most, now);
         }
         self.left > 0
@@ -280,7 +279,7 @@ mod tests {
 
     #[test]
     fn strangers_have_so_many_signatures_verified_a_second() {
-        let mut budget = Budget::new(3, Duration::from_secs(1));
+        let mut budget = Budget::<1>::new(3);
         let at = |millis| Instant::ZERO + Duration::from_millis(millis);
         assert_eq!([0, 1, 2, 3, 999].map(|millis| budget.take(at(millis))), [true, true, true, false, false]);
         assert!(budget.take(at(1000)));

@@ -70,7 +70,7 @@ impl Node {
     /// # Errors
     /// As [`allow_legacy`](Self::allow_legacy).
     pub fn trust_first_use(&mut self, pattern: &str) -> Result<(), LegacyError> {
-        self.policy.first_use.allow(pattern)
+        self.policy.first_use.get_or_insert_default().allow(pattern)
     }
 
     /// Add a rule to the gate.

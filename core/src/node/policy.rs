@@ -33,8 +33,8 @@ pub(super) struct Policy {
     pub(super) legacy: LegacyList,
     pub(super) replies: Replies,
     pub(super) pins: Pins,
-    /// Names whose first key is believed.
-    pub(super) first_use: LegacyList,
+    /// Names whose first key is believed, if there are any.
+    pub(super) first_use: Option<Box<LegacyList>>,
     pub(super) require: Require,
 }
 
@@ -55,16 +55,21 @@ impl Policy {
         Ok(Self {
             gate: Gate::new(config.gate)?,
             trust: TrustTable::new(config.trust, names.clone()),
-            decisions: Decisions::new(),
+            decisions: Decisions::default(),
             vouches: None,
             vouching: (config.vouches, keys.sip_key()),
             names: names.clone(),
             legacy: LegacyList::default(),
             replies: Replies::new(config.caps.replies, config.caps.reply_bytes),
             pins: Pins::new(config.pins, names.clone()),
-            first_use: LegacyList::default(),
+            first_use: None,
             require: config.require,
         })
+    }
+
+    /// Whether the first key of this name is believed.
+    pub(super) fn believes_first(&self, did: &str) -> bool {
+        self.first_use.as_ref().is_some_and(|names| names.allows(did))
     }
 
     /// Trust of the sender, rules and thresholds; and what its proof is worth, in this order.

@@ -17,8 +17,6 @@ pub(super) struct Queue<H> {
     max_records: usize,
     /// Of storage.
     max_bytes: usize,
-    /// Of records.
-    max_live: usize,
 }
 
 /// There is no room for one more record of that size.
@@ -47,9 +45,17 @@ pub(super) enum StageError<E> {
 impl<H: Copy> Queue<H> {
     /// An empty queue that never takes more memory than this; records may fill three quarters of it.
     pub(super) const fn new(max_records: usize, max_bytes: usize) -> Self {
-        // A quarter of the storage stays free, so that records are moved to the front at most once in as many bytes.
-        let max_live = max_bytes - max_bytes / 4;
-        Self { heads: VecDeque::new(), bytes: Vec::new(), head: 0, tail: 0, max_records, max_bytes, max_live }
+        Self { heads: VecDeque::new(), bytes: Vec::new(), head: 0, tail: 0, max_records, max_bytes }
+    }
+
+    /// The bounds: how many records, and bytes of storage.
+    pub(super) const fn bounds(&self) -> (usize, usize) {
+        (self.max_records, self.max_bytes)
+    }
+
+    /// Bytes of records at most: a quarter of the storage stays free, so that records are moved to the front at most once in as many bytes.
+    const fn max_live(&self) -> usize {
+        self.max_bytes - self.max_bytes / 4
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -68,7 +74,7 @@ impl<H: Copy> Queue<H> {
 
     /// Whether `records` records of `bytes` bytes together fit.
     pub(super) fn has_room(&self, records: usize, bytes: usize) -> bool {
-        self.heads.len() + records <= self.max_records && self.tail - self.head + bytes <= self.max_live
+        self.heads.len() + records <= self.max_records && self.tail - self.head + bytes <= self.max_live()
     }
 
     /// Write a record behind the last one without making it visible: [`commit`](Self::commit) does that, and the next
@@ -78,7 +84,7 @@ impl<H: Copy> Queue<H> {
         guess: usize,
         mut write: impl FnMut(&mut [u8]) -> Written<E>,
     ) -> Result<usize, StageError<E>> {
-        let most = self.max_live.saturating_sub(self.tail - self.head);
+        let most = self.max_live().saturating_sub(self.tail - self.head);
         if self.heads.len() >= self.max_records || most == 0 {
             return Err(StageError::Full);
         }

@@ -6,6 +6,7 @@
 use super::admission::{AdmissionControl, Passed};
 use super::client::Claimed;
 use super::event::Outcome;
+use super::events::PROOF;
 use super::identity;
 use super::inbox::{AMPLIFICATION, Charged, Inbound, Kept};
 use super::ingress::{Ingress, Scratch, Texts};
@@ -114,7 +115,7 @@ impl Node {
         first: bool,
     ) -> Result<Taken, Reject> {
         let did = texts.sender.did;
-        let may_pin = first && self.policy.first_use.allows(did) && self.may_pin_first(now, did);
+        let may_pin = first && self.policy.believes_first(did) && self.may_pin_first(now, did);
         let Self { policy, rooms, .. } = self;
         let Rooms { admission, peers, outbox, storing, .. } = rooms;
         let passed = admission.check((policy, peers), outbox.did(), now, (ingress, packet), (texts, may_pin))?;
@@ -149,7 +150,7 @@ impl Node {
     fn take_answer(&mut self, now: Now, ingress: &Ingress<'_>, response: &Response<'_>) -> Result<Taken, Reject> {
         let mut scratch = [0; MAX_DID];
         let claimed = Claimed::read(response, &mut scratch)?;
-        let may_pin = self.policy.first_use.allows(claimed.responder) && self.may_pin_first(now, claimed.responder);
+        let may_pin = self.policy.believes_first(claimed.responder) && self.may_pin_first(now, claimed.responder);
         match self.rooms.take_response(now, &self.policy, (ingress, response), claimed, may_pin)? {
             Heard::Taken(taken) => Ok(taken),
             Heard::FirstUse(key) => {
@@ -244,7 +245,7 @@ impl Rooms {
         // Who waits is no peer yet, but the decision will be an event, too.
         let (more, more_bytes) =
             if decision == Decision::Accept { peer_notices(seat) } else { (1, sender.text_bytes()) };
-        let event_bytes = bytes.len() + KEY + judged.rule.map_or(0, str::len);
+        let event_bytes = bytes.len() + PROOF + judged.rule.map_or(0, str::len);
         let events = self.events.room_for_rank(rank, more + 1, event_bytes + more_bytes);
         if !events || !self.outbox.has_room(rank) {
             return Err(Reject::Busy);
@@ -318,7 +319,7 @@ impl Rooms {
         let Self { client, admission, events, storing, .. } = self;
         let (responder, path) = (admission.name(responder), ingress.path);
         let answer = client.check(now.mono, (path, ingress.session.is_some()), key, responder, response.decision)?;
-        if !events.room_for_reply(ingress.bytes.len() + KEY) {
+        if !events.room_for_reply(ingress.bytes.len() + PROOF) {
             return Err(Reject::Busy);
         }
         let digest = client.digest(answer.request);

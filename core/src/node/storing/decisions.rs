@@ -17,7 +17,26 @@ pub(super) const TRUST: u8 = b't';
 pub(super) const VOUCH: u8 = b'v';
 
 /// How far names are trusted by decision rather than by configuration. As bounded as the table of trust, in which each of them is, too.
-pub(in crate::node) type Decisions = BTreeMap<Box<str>, f64>;
+#[derive(Debug, Default)]
+pub(in crate::node) struct Decisions(Option<Box<ByName>>);
+
+/// Most nodes have none.
+#[derive(Debug, Default)]
+struct ByName(BTreeMap<Box<str>, f64>);
+
+impl Decisions {
+    pub(super) fn insert(&mut self, did: Box<str>, trust: f64) {
+        self.0.get_or_insert_default().0.insert(did, trust);
+    }
+
+    fn remove(&mut self, did: &str) -> Option<f64> {
+        self.0.as_mut()?.0.remove(did)
+    }
+
+    fn get(&self, did: &str) -> Option<f64> {
+        self.0.as_ref()?.0.get(did).copied()
+    }
+}
 
 /// How something was before a decision.
 #[derive(Clone, Debug)]
@@ -47,7 +66,7 @@ impl Policy {
                     None => _ = self.trust.remove(&did),
                 }
                 match decided {
-                    Some(decided) => _ = self.decisions.insert(did, decided),
+                    Some(decided) => self.decisions.insert(did, decided),
                     None => _ = self.decisions.remove(&did),
                 }
             }
@@ -106,7 +125,7 @@ impl Node {
     /// How far a name is trusted by [decision](Self::decide_trust), if there is one.
     #[must_use]
     pub fn decided_trust(&self, did: &str) -> Option<f64> {
-        self.policy.decisions.get(did).copied()
+        self.policy.decisions.get(did)
     }
 
     fn trust_now(&self, did: &str) -> Undo {
