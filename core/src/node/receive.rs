@@ -116,7 +116,7 @@ impl Node {
         let Rooms { admission, peers, outbox, storing, .. } = rooms;
         let passed = admission.check((policy, peers), outbox.did(), now, (ingress, packet), texts)?;
         if passed.stamp().is_some_and(|stamp| storing.holds(now, stamp)) {
-            return if storing.hold(ingress.path, ingress.bytes) { Ok(Taken::Held) } else { Err(Reject::Busy) };
+            return if storing.hold(ingress) { Ok(Taken::Held) } else { Err(Reject::Busy) };
         }
         let Passed { sender, seat, judged, rank, .. } = passed;
         // Who waits is no peer yet, and needs no room among them.

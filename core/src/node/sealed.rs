@@ -45,7 +45,11 @@ impl Node {
             session::Ingress::Early { session: id, key, body } => (FromSession { id, key, early: true }, body),
             session::Ingress::Nothing => return Ok(Taken::Session),
         };
-        let bytes = bytes.get(body).unwrap_or_default();
+        self.take_opened(now, from, bytes.get(body).unwrap_or_default())
+    }
+
+    /// Take in what came through a session, as long as that is not over.
+    pub(super) fn take_opened(&mut self, now: Now, from: FromSession, bytes: &[u8]) -> Result<Taken, Reject> {
         let frame = &Frame::decode(bytes)?;
         let (did, path) = self.rooms.links.as_ref().and_then(|links| links.peer(from.id)).ok_or(Reject::Sealed)?;
         // Whoever is at the other side speaks in its own name, and in no other.

@@ -4,15 +4,25 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use crate::Path;
+use crate::node::identity::FromSession;
 
 /// How many there may be, and how many bytes: what comes while a commit is under way.
 const MAX: usize = 256;
 const MAX_BYTES: usize = 256 << 10;
 
+/// How one came: what is decrypted cannot come the same way again.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::node) enum Via {
+    /// As it is.
+    Path(Path),
+    /// Through a session.
+    Session(FromSession),
+}
+
 /// They wait, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    queue: VecDeque<(Path, Box<[u8]>)>,
+    queue: VecDeque<(Via, Box<[u8]>)>,
     bytes: usize,
 }
 
@@ -22,18 +32,18 @@ impl Held {
     }
 
     /// Keep one; false if there is no room.
-    pub(super) fn push(&mut self, path: Path, bytes: &[u8]) -> bool {
+    pub(super) fn push(&mut self, via: Via, bytes: &[u8]) -> bool {
         if self.queue.len() >= MAX || self.bytes + bytes.len() > MAX_BYTES {
             return false;
         }
         self.bytes += bytes.len();
-        self.queue.push_back((path, bytes.into()));
+        self.queue.push_back((via, bytes.into()));
         true
     }
 
-    pub(super) fn pop(&mut self) -> Option<(Path, Box<[u8]>)> {
-        let (path, bytes) = self.queue.pop_front()?;
+    pub(super) fn pop(&mut self) -> Option<(Via, Box<[u8]>)> {
+        let (via, bytes) = self.queue.pop_front()?;
         self.bytes -= bytes.len();
-        Some((path, bytes))
+        Some((via, bytes))
     }
 }

@@ -18,11 +18,12 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 pub(super) use self::decisions::{Decisions, Undo};
-use self::held::Held;
+use self::held::{Held, Via};
 use self::mark::Mark;
 pub use self::restore::RestoreError;
 use self::stamps::{Given, Stamps};
 use super::event::Event;
+use super::ingress::Ingress;
 use super::policy::Policy;
 use super::{Node, Rooms};
 use crate::identity::{PublicKey, Statement};
@@ -30,7 +31,7 @@ use crate::pins::{Change, Origin, PinError, Pins};
 use crate::seed::SipKey;
 use crate::session::{Sessions, Stamp};
 use crate::time::{Duration, Instant, Now, Wall};
-use crate::{Durable, Path, StoreError, StoreOp, StoreSeq};
+use crate::{Durable, StoreError, StoreOp, StoreSeq};
 
 /// How long traffic goes on without what could not be written before that is tried again.
 const RETRY: Duration = Duration::from_secs(10);
@@ -182,8 +183,9 @@ impl Storing {
     }
 
     /// Have a datagram wait until a commit has ended; false if there is no room.
-    pub(super) fn hold(&mut self, path: Path, bytes: &[u8]) -> bool {
-        self.0.as_mut().is_some_and(|waiting| waiting.held.push(path, bytes))
+    pub(super) fn hold(&mut self, ingress: &Ingress<'_>) -> bool {
+        let via = ingress.session.map_or(Via::Path(ingress.path), Via::Session);
+        self.0.as_mut().is_some_and(|waiting| waiting.held.push(via, ingress.bytes))
     }
 
     fn held(&self) -> usize {
@@ -306,10 +308,13 @@ impl Durable for Node {
         self.rooms.storing.end(now.mono, upto, result, &mut self.policy);
         // Those that still have to wait go to the back.
         for _ in 0..self.rooms.storing.held() {
-            let Some((path, mut bytes)) = self.rooms.storing.0.as_mut().and_then(|waiting| waiting.held.pop()) else {
+            let Some((via, mut bytes)) = self.rooms.storing.0.as_mut().and_then(|waiting| waiting.held.pop()) else {
                 break;
             };
-            let taken = self.take(now, path, &mut bytes);
+            let taken = match via {
+                Via::Path(path) => self.take(now, path, &mut bytes),
+                Via::Session(from) => self.take_opened(now, from, &bytes),
+            };
             self.rooms.traffic.count_held(taken);
         }
     }
