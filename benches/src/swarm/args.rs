@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(sentence("--scenario random --nodes 0 --seeds 0..1"), "a world needs at least one node");
         assert_eq!(
             sentence("--scenario moon --nodes 1 --seeds 0..1"),
-            "there is no scenario \"moon\"; there are random, star, storm, partition, restart, heartbeat"
+            "there is no scenario \"moon\"; there are random, star, storm, partition, restart, heartbeat, adversary"
         );
         assert_eq!(
             sentence("--scenario random --nodes 1 --seeds 5..5"),

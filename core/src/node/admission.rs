@@ -71,7 +71,9 @@ impl AdmissionControl {
 
     /// Take nothing stamped up to this.
     pub(super) fn raise_floor(&mut self, floor: Wall) {
-        self.replay.raise_floor(floor);
+        if !self.faults.forget_floor() {
+            self.replay.raise_floor(floor);
+        }
     }
 
     /// A name with its hash.
@@ -148,7 +150,10 @@ impl AdmissionControl {
         if claimed && rank < Rank::Proven && !self.may_verify(now.mono) {
             return Err(Reject::Busy);
         }
-        let (auth, digest) = claim.verify(packet, ingress.frame.encoding)?;
+        let (auth, digest) = match claim.verify(packet, ingress.frame.encoding) {
+            Err(_) if self.faults.no_signature_check() => (claim.unverified(), None),
+            verified => verified?,
+        };
         Ok(Passed { sender, seat, judged, rank, auth, digest, admission })
     }
 

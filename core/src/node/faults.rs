@@ -14,12 +14,45 @@ pub enum Fault {
     AnswerRood,
     /// Tables have no bounds.
     NoTableCap,
+    /// A signature need not hold.
+    NoSignatureCheck,
+    /// What was kept of the packets before a restart is not looked at.
+    ForgetFloor,
+    /// First messages of sessions are looked at however many there are.
+    NoCookie,
+    /// Packets of sessions are taken however often they come.
+    NoSessionReplay,
+    /// Who had a session with a pinned key does without when handshakes get lost.
+    AcceptDowngrade,
 }
 
 #[cfg(feature = "sim")]
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::NoReplayCheck, Self::AnyResponder, Self::AnswerRood, Self::NoTableCap];
+    pub const ALL: [Self; 9] = [
+        Self::NoReplayCheck,
+        Self::AnyResponder,
+        Self::AnswerRood,
+        Self::NoTableCap,
+        Self::NoSignatureCheck,
+        Self::ForgetFloor,
+        Self::NoCookie,
+        Self::NoSessionReplay,
+        Self::AcceptDowngrade,
+    ];
+
+    /// Whether only nodes that have keys and a store have this protection.
+    #[must_use]
+    pub const fn needs_keys(self) -> bool {
+        match self {
+            Self::NoReplayCheck | Self::AnyResponder | Self::AnswerRood | Self::NoTableCap => false,
+            Self::NoSignatureCheck
+            | Self::ForgetFloor
+            | Self::NoCookie
+            | Self::NoSessionReplay
+            | Self::AcceptDowngrade => true,
+        }
+    }
 
     /// The name on a command line and in a recording.
     #[must_use]
@@ -29,6 +62,11 @@ impl Fault {
             Self::AnyResponder => "any-responder",
             Self::AnswerRood => "answer-rood",
             Self::NoTableCap => "no-table-cap",
+            Self::NoSignatureCheck => "no-signature-check",
+            Self::ForgetFloor => "forget-floor",
+            Self::NoCookie => "no-cookie",
+            Self::NoSessionReplay => "no-session-replay",
+            Self::AcceptDowngrade => "accept-downgrade",
         }
     }
 
@@ -68,6 +106,15 @@ impl Faults {
     }
 }
 
+#[cfg(feature = "sim")]
+impl Faults {
+    /// What of it concerns sessions.
+    pub(super) fn of_sessions(self) -> crate::session::faults::Faults {
+        let (no_cookie, no_replay_check) = (self.no_cookie(), self.no_session_replay());
+        crate::session::faults::Faults { no_cookie, no_replay_check }
+    }
+}
+
 macro_rules! asked {
     ($($(#[$doc:meta])* $name:ident: $fault:ident),+ $(,)?) => {
         impl Faults {
@@ -93,4 +140,11 @@ asked! {
     any_responder: AnyResponder,
     answer_rood: AnswerRood,
     no_table_cap: NoTableCap,
+    no_signature_check: NoSignatureCheck,
+    forget_floor: ForgetFloor,
+    #[allow(dead_code, reason = "asked where there is a simulation")]
+    no_cookie: NoCookie,
+    #[allow(dead_code, reason = "asked where there is a simulation")]
+    no_session_replay: NoSessionReplay,
+    accept_downgrade: AcceptDowngrade,
 }

@@ -3,8 +3,10 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::sealed::Looked;
 use crate::node::{Node, OpenId, RequestId, WaitId};
 use crate::record::Recorded;
+use crate::sim::MemoryStore;
 use crate::sim::adversary::Adversary;
 use crate::sim::clock::Clock;
 use crate::sim::rng::SimRng;
@@ -33,6 +35,8 @@ pub(super) struct Asked {
     pub(super) request: RequestId,
     /// The edge to who was asked.
     pub(super) edge: u32,
+    /// Its number, where the world knows who said what.
+    pub(super) said: u32,
     pub(super) pending: bool,
 }
 
@@ -43,6 +47,8 @@ pub(super) struct Member {
     pub(super) armed: u64,
     pub(super) armed_local: Instant,
     pub(super) books: Books,
+    /// What it keeps, where nodes keep anything.
+    pub(super) store: Option<MemoryStore>,
     /// How many of its first edges lead to nodes.
     pub(super) askable: u32,
     /// Touched since the last sweep.
@@ -65,6 +71,7 @@ pub(super) struct Books {
     pub(super) away: u64,
     /// Something that is not genuine came meanwhile.
     pub(super) foreign: bool,
+    pub(super) looked: Looked,
 }
 
 impl Member {
@@ -75,6 +82,7 @@ impl Member {
             armed: NEVER,
             armed_local: Instant::from_nanos(NEVER),
             books: Books::default(),
+            store: None,
             askable,
             touched: false,
         }
@@ -85,6 +93,9 @@ impl Member {
         self.role = Role::Down;
         self.books = Books { incarnation: self.books.incarnation + 1, ..Books::default() };
         self.disarm();
+        if let Some(store) = &mut self.store {
+            store.crash();
+        }
     }
 
     /// Have its timer go off when its own clock shows this.
@@ -114,13 +125,13 @@ impl Books {
     }
 
     /// Note a new request; false if an open one has its place.
-    pub(super) fn ask(&mut self, request: RequestId, edge: u32) -> bool {
+    pub(super) fn ask(&mut self, request: RequestId, edge: u32, said: u32) -> bool {
         let index = request.index() as usize;
         if self.asked.len() <= index {
             self.asked.resize(index + 1, None);
         }
         self.open += 1;
-        self.asked[index].replace(Asked { request, edge, pending: false }).is_none()
+        self.asked[index].replace(Asked { request, edge, said, pending: false }).is_none()
     }
 
     /// An open request.
@@ -151,6 +162,8 @@ pub(super) enum Doing {
     Decide(WaitId),
     /// Look after the node again.
     Return,
+    /// What was given to the store is there, or is not.
+    Commit,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -11,8 +11,10 @@ use super::World;
 use super::member::{Books, Role};
 use super::net::Edge;
 use super::report::{Invariant, Violation};
+use super::sealed::Opened;
 use crate::framing::{Frame, Message, Packet, Text, Zone};
 use crate::node::{Answered, Node, NodeConfig};
+use crate::sim::MemoryStore;
 use crate::sim::names::{Name, address};
 use crate::sim::transit::Origin;
 use crate::time::Duration;
@@ -28,6 +30,7 @@ pub(super) struct Observer {
     taken: Taken,
     /// (node, incarnation, sender with nonce and stamp) of packets that no node made as they are.
     foreign: BTreeSet<(u32, u32, u64)>,
+    pub(super) opened: Opened,
     /// Serial number of the last packet made.
     serial: u64,
     /// Members touched since the last sweep.
@@ -265,7 +268,8 @@ impl World {
                     self.observer.object(self.now, n, Invariant::TableCaps, detail);
                 }
             }
-            let wants = node.wants();
+            let mut wants = node.wants();
+            wants.store &= !member.store.as_ref().is_some_and(MemoryStore::is_busy);
             if member.armed == super::member::NEVER && !untold && wants != Wants::NOTHING {
                 let detail = "wants to be woken, and nobody does".into();
                 self.observer.object(self.now, n, Invariant::World, detail);

@@ -56,19 +56,22 @@ impl World {
         for edge in self.net.edges_of(n) {
             let edge = &mut self.net.edges[edge as usize];
             (edge.proven, edge.asked, edge.heard, edge.lied) = (false, false, false, false);
+            edge.speaks = false;
             (edge.got, edge.gave) = (0, 0);
         }
     }
 
-    /// A node starts with a fresh seed.
+    /// A node starts with a fresh seed, and with what its store has.
     fn start(&mut self, n: u32) -> Result<(), WorldError> {
         if n >= self.nodes {
             return Err(WorldError::NoMember(n));
         }
-        let node = self.born(n)?;
+        self.members[n as usize].clock.restart(self.now);
         let member = &mut self.members[n as usize];
-        member.role = Role::Node(node);
-        member.clock.restart(self.now);
+        let (now, store) = (member.clock.now(self.now), member.store.take());
+        let node = self.born(n, now, store.as_ref())?;
+        let member = &mut self.members[n as usize];
+        (member.role, member.store) = (Role::Node(node), store);
         self.testify(n);
         self.begin(n);
         Ok(())

@@ -1,20 +1,24 @@
 //! One event after the other.
 
 use alloc::format;
+use alloc::string::ToString as _;
 
 use super::World;
 use super::member::{Doing, Errand, Member, Role};
 use super::observe::{Observer, is_response};
 use super::report::Invariant;
+use super::said::PURPOSE;
+use super::sealed::Sealed;
 use crate::framing::Value;
 use crate::node::{Event, Ping, Received};
+use crate::sim::MemoryStore;
 use crate::sim::agenda::Due;
 use crate::sim::clock::EPOCH;
 use crate::sim::link::{Lost, nanos};
 use crate::sim::names::{Name, address, member as member_at};
 use crate::sim::transit::{Origin, Way};
 use crate::time::{Duration, Now};
-use crate::{Datagrams, Machine, Path};
+use crate::{Datagrams, Machine, Path, session};
 
 /// Events between two sweeps.
 const SWEEP: u64 = 1000;
@@ -24,6 +28,12 @@ const LEAVES: f64 = 0.05;
 
 /// How often a node may have more to say in one step.
 const ROUNDS: u32 = 1000;
+
+/// How many first messages a node may look at in a second: what there is of one second and of the next, and those of who has shown to hear it, at every one of
+/// a few addresses.
+const fn most_looked(caps: &session::Caps) -> u32 {
+    2 * caps.handshakes_per_second + 4 * caps.handshakes_per_source as u32
+}
 
 impl World {
     /// Let one thing happen.
@@ -66,9 +76,20 @@ impl World {
         self.net.trace.note(self.now, u64::from(edge) << 32);
         self.net.trace.bytes(bytes);
         member.books.handed += 1;
+        let sealed = Sealed::of(bytes).filter(|_| self.said.is_some());
         let taken = node.handle_datagram(now, Path::to(address(from)), bytes);
         let Some((bytes, ..)) = self.net.post.get(datagram) else { return };
+        if let Some(sealed) = sealed {
+            let books = &mut member.books;
+            let who = (to, books.incarnation, &mut books.looked);
+            self.observer.opened(self.now, who, sealed, taken, most_looked(&self.template.config.session_caps));
+        }
         match taken {
+            // Where there are stores it may be held until something is written: what is taken in is an event then.
+            Ok(()) if self.said.is_some() => {
+                self.net.counts.deliveries += 1;
+                edge_back.heard |= !is_response(bytes);
+            }
             Ok(()) => {
                 self.net.counts.deliveries += 1;
                 if !is_response(bytes) {
@@ -143,10 +164,13 @@ impl World {
         let decode = core::mem::take(&mut self.members[n as usize].books.foreign) || !genuine;
         for round in 0.. {
             self.drain_events(n, now, decode);
+            self.write(n);
             self.drain_datagrams(n, now, hint);
             let member = &mut self.members[n as usize];
             let Role::Node(node) = &mut member.role else { return };
-            let wants = node.wants();
+            let mut wants = node.wants();
+            // One batch is written at a time.
+            wants.store &= !member.store.as_ref().is_some_and(MemoryStore::is_busy);
             if wants.is_pending() && round < ROUNDS {
                 continue;
             }
@@ -182,12 +206,19 @@ impl World {
 
     fn drain_events(&mut self, n: u32, now: Now, decode: bool) {
         let mut again = 0;
-        let Self { members, observer, net, habits, rng, errands, .. } = self;
+        let Self { members, observer, net, habits, rng, errands, said, .. } = self;
         let member = &mut members[n as usize];
         let Member { role: Role::Node(node), books, .. } = member else { return };
         while let Some(event) = node.poll_event() {
             match event {
                 Event::Response(answered) => {
+                    let asked = books.open_request(answered.request).map(|asked| asked.said);
+                    if let Some(said) = said.as_ref()
+                        && let Some(asked) = asked
+                        && let Err((invariant, detail)) = said.answered(asked, answered.response().payload)
+                    {
+                        observer.object(self.now, n, invariant, detail);
+                    }
                     let responder = decode.then(|| answered.response().responder_did);
                     observer.answered(self.now, (n, books), &mut net.edges, &answered, responder);
                     net.counts.answered += u64::from(answered.last);
@@ -202,7 +233,20 @@ impl World {
                     net.counts.timeouts += 1;
                     again += 1;
                 }
-                Event::Ping(Received { wait, open, .. }) => {
+                Event::Session(change) => {
+                    let edge = Name::member(change.did).and_then(|to| net.edge(n, to, None));
+                    if let Some(said) = said.as_ref() {
+                        let edge = edge.and_then(|edge| net.edges.get_mut(edge as usize));
+                        observer.session(self.now, n, said, edge, &change);
+                    }
+                }
+                Event::Ping(received) => {
+                    if let Some(said) = said.as_mut()
+                        && let Err((invariant, detail)) = said.heard(n, &received)
+                    {
+                        observer.object(self.now, n, invariant, detail);
+                    }
+                    let Received { wait, open, .. } = received;
                     let Some(doing) = wait.map(Doing::Decide).or(open.map(Doing::Answer)) else { continue };
                     let after = rng.below(nanos(habits.decide).max(1));
                     let place = errands.put(Errand { member: n, incarnation: books.incarnation, doing });
@@ -236,7 +280,15 @@ impl World {
             };
             let along = &mut self.net.edges[edge as usize];
             let truthful = along.to < self.nodes;
-            self.observer.sent(self.now, n, along, bytes, (truthful, books.commanded));
+            match Sealed::of(bytes).filter(|_| self.said.is_some()) {
+                Some(sealed) => {
+                    self.observer.sent_sealed(self.now, n, along, (sealed, bytes.len()), truthful);
+                }
+                None => self.observer.sent(self.now, n, along, bytes, (truthful, books.commanded)),
+            }
+            if self.said.is_some() {
+                self.observer.sent_plain(self.now, n, along, bytes);
+            }
             let serial = if is_response(bytes) { 0 } else { self.observer.next_serial() };
             self.net.trace.note(self.now, u64::from(edge));
             self.net.send(self.now, n, edge, bytes, Origin { serial, genuine: true });
@@ -284,11 +336,16 @@ impl World {
         let mut ping = Ping::new(name.as_str(), Path::to(address(along.to)), intent);
         ping.encoding = self.habits.encoding;
         ping.payload = self.payload.as_value();
+        let said = self.said.as_mut().map_or(0, |said| said.say(n, along.to, intent));
+        let number = said.to_string();
+        if said > 0 {
+            (ping.payload, ping.purpose) = (Value::from_json(&number).unwrap_or(Value::NULL), PURPOSE);
+        }
         match node.ping(now, &ping) {
             Ok(request) => {
                 along.asked = true;
                 self.net.counts.requests += 1;
-                if !member.books.ask(request, edge) {
+                if !member.books.ask(request, edge, said) {
                     let detail = "a new request has the index of an open one".into();
                     self.observer.object(self.now, n, Invariant::CompletesOnce, detail);
                 }
@@ -310,6 +367,7 @@ impl World {
         match doing {
             Doing::Ask if !self.quiet => self.ask(n, now),
             Doing::Ask | Doing::Return => {}
+            Doing::Commit => self.commit(n, now),
             Doing::Greet(edge) => {
                 self.ask_along(n, now, edge);
                 let edges = self.net.edges_of(n);
