@@ -156,7 +156,19 @@ impl WholePing {
     /// A ping is not accepted.
     #[must_use]
     pub fn new(encoding: Encoding) -> Self {
-        let pair = Pair::new(0.9, encoding);
+        Self::of(Pair::new(0.9, encoding))
+    }
+
+    /// The same through an encrypted session.
+    ///
+    /// # Panics
+    /// A ping is not accepted.
+    #[must_use]
+    pub fn sealed(encoding: Encoding) -> Self {
+        Self::of(Pair::sealed(0.9, encoding))
+    }
+
+    fn of(pair: Pair) -> Self {
         let (pings, out) = (Packets::default(), vec![0; MAX_DATAGRAM_V6]);
         let mut whole = Self { pair, looks: false, pings, out };
         whole.run(20_000);

@@ -8,6 +8,7 @@
 //! * [`nodes`]: a hub and a sensor, and rounds between them.
 //! * [`logs`]: logs to be appended to and verified.
 //! * [`medium`]: what the commands that measure a disk share.
+//! * [`mqtt`]: a message and its acknowledgement, by two codecs.
 //! * [`memory`]: two driver loops joined in memory, without sockets.
 //! * [`bad`]: everything that can be wrong with a datagram.
 //! * [`contenders`]: what is timed against what.
@@ -25,6 +26,7 @@ pub mod floors;
 pub mod logs;
 pub mod medium;
 pub mod memory;
+pub mod mqtt;
 pub mod nodes;
 pub mod population;
 pub mod report;

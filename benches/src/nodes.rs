@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 
 use sluis_core::airlock::Rule;
 use sluis_core::framing::{Decision, Encoding, Response, ValueBuf, Zone};
+use sluis_core::identity::SecretKey;
 use sluis_core::limits::MAX_DATAGRAM_V6;
-use sluis_core::node::{Event, Node, NodeConfig, OpenId, Ping, Reply, WaitId};
+use sluis_core::node::{Event, Identity, Node, NodeConfig, OpenId, Ping, Reply, SessionPolicy, WaitId};
+use sluis_core::pins::Origin;
 use sluis_core::time::{Duration, Instant, Now, Wall};
 use sluis_core::{Datagrams, Did, Machine, Path, Reject, Seed};
 
@@ -63,6 +65,18 @@ pub fn reading_buf() -> ValueBuf {
 #[must_use]
 pub fn sensor() -> Node {
     node(SENSOR, 2)
+}
+
+fn secret(n: u8) -> SecretKey {
+    SecretKey::from_seed(&[n; 32])
+}
+
+/// A node with a key, which sends what it can through sessions.
+fn keyed(did: &str, key: u8) -> Node {
+    let mut config = NodeConfig::new(Did::new(did).expect("a DID"));
+    config.identity = Some(Identity::from(secret(key)));
+    config.sessions = SessionPolicy::Auto;
+    Node::new(config, &Seed::from_u64(key.into())).expect("the defaults make sense")
 }
 
 /// The ping that a sensor sends.
@@ -183,6 +197,38 @@ impl Pair {
     pub fn new(trust: f64, encoding: Encoding) -> Self {
         let (hub, sensor) = (hub(trust), sensor());
         Self { hub, sensor, clock: Clock::default(), encoding, out: vec![0; MAX_DATAGRAM_V6] }
+    }
+
+    /// The same through an encrypted session, which is up: both have pinned the other's key.
+    ///
+    /// # Panics
+    /// The session does not come up.
+    #[must_use]
+    pub fn sealed(trust: f64, encoding: Encoding) -> Self {
+        let (mut hub, mut sensor) = (keyed(HUB, 1), keyed(SENSOR, 2));
+        let now = Clock::default().now();
+        hub.set_trust(SENSOR, trust).expect("a trust within its limits");
+        hub.set_reply("*", Reply::Now(reading_buf())).expect("a pattern within its limit");
+        hub.pin(now, SENSOR, secret(2).public(), Origin::Operator).expect("a free name");
+        sensor.pin(now, HUB, secret(1).public(), Origin::Operator).expect("a free name");
+        let mut pair = Self { hub, sensor, clock: Clock::default(), encoding, out: vec![0; MAX_DATAGRAM_V6] };
+        let now = pair.clock.advance(STEP);
+        pair.sensor.ping(now, &ask(encoding)).expect("room for a request");
+        let Self { hub, sensor, out, .. } = &mut pair;
+        let mut sides = [(sensor, sensor_addr()), (hub, hub_addr())];
+        let mut quiet = 0;
+        while quiet < 2 {
+            let [(from, at), (to, _)] = &mut sides;
+            quiet += 1;
+            while let Some(sent) = from.poll_transmit(now, out) {
+                to.handle_datagram(now, Path::to(*at), &mut out[..sent.len]).expect("nobody disturbs them");
+                quiet = 0;
+            }
+            while from.poll_event().is_some() {}
+            sides.reverse();
+        }
+        assert_eq!(pair.sensor.stats().responses, 1, "the session is up");
+        pair
     }
 
     /// The sensor asks, a [`STEP`] later; the datagram.

@@ -76,23 +76,29 @@ pub(crate) struct ListenArgs {
     #[arg(long, value_name = "DID-PATTERN", num_args = 0..=1, require_equals = true, default_missing_value = "*",
           value_parser = values::pattern)]
     pub(crate) allow_legacy: Vec<String>,
-    /// Sign every answer with this secret key (see `sluis key new`)
+    /// Sign every answer with this secret key (see `sluis key new`), and take part in encrypted sessions
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
     /// Believe of this name only what this key signs: a key in any form that `key export` prints, or a file with it; may be repeated
     #[arg(long, value_name = "DID=KEY", value_parser = values::pin)]
     pub(crate) pin: Vec<Pin>,
-    /// Keep what has to survive a restart in this directory: which key is pinned to which name, and which keys have been retired
+    /// Keep what has to survive a restart in this directory: pins, retired keys, trust that is set while it runs, and what keeps
+    /// out packets from before the restart
     #[arg(long, value_name = "DIR", conflicts_with = "capture")]
     pub(crate) state: Option<PathBuf>,
-    /// What others have to prove to be heard at all; a name with a pinned key has to be signed for in any case
+    /// Pin the first key that signs validly under a name that matches, unless one is pinned already; without a pattern under any
+    /// name; may be repeated
+    #[arg(long, value_name = "DID-PATTERN", num_args = 0..=1, require_equals = true, default_missing_value = "*",
+          value_parser = values::pattern)]
+    pub(crate) trust_first_use: Vec<String>,
+    /// What others have to prove to be heard at all: nothing, a signature or a session, or a session. A name with a pinned key has to be signed for in any case
     #[arg(long, value_enum, default_value = "none")]
     pub(crate) require: Require,
     /// What accepted pings are answered with [default: {}]
-    #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true)]
+    #[arg(long, value_name = "JSON", value_parser = values::exact_json, allow_negative_numbers = true)]
     pub(crate) reply: Option<JsonText>,
     /// Take pings stamped up to so long before the start: clocks of senders may be behind by that, but what was sent to
-    /// this node in that time may be replayed to it once [default: 0]
+    /// this node in that time may be replayed to it once, also with --state [default: 0]
     #[arg(long, value_name = "TIME", value_parser = values::time, allow_negative_numbers = true)]
     pub(crate) accept_older: Option<Duration>,
     /// Read settings from a TOML file; flags win
@@ -173,17 +179,24 @@ pub(crate) struct PingArgs {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) purpose: String,
     /// Data to send along, any JSON value
-    #[arg(long, value_name = "JSON", value_parser = values::json, default_value = "{}", allow_negative_numbers = true)]
+    #[arg(long, value_name = "JSON", value_parser = values::exact_json, default_value = "{}", allow_negative_numbers = true)]
     pub(crate) payload: JsonText,
-    /// Sign the pings with this secret key (see `sluis key new`)
+    /// Sign the pings with this secret key (see `sluis key new`), or send them through a session that it begins
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// Take only answers that this key signed: in any form that `key export` prints, or a file with it
+    /// Take only answers that this key signed, or that a session with it brought: in any form that `key export` prints, or a file with it
     #[arg(long, value_name = "KEY")]
     pub(crate) pin: Option<String>,
     /// Take the pins of this directory (see `sluis pin`)
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
+    /// Pin the key of the first valid answer, unless one is pinned already: in --state, or else for this run
+    #[arg(long)]
+    pub(crate) trust_first_use: bool,
+    /// Whether pings go through an encrypted session. auto: where the key of the target is pinned, and signed if nobody answers the handshake; require: always, or not at all
+    /// [default: auto with --key, else off]
+    #[arg(long, value_enum)]
+    pub(crate) session: Option<Session>,
     /// How the ping is written
     #[arg(long, value_enum, default_value = "json")]
     pub(crate) encoding: Encoding,
@@ -220,6 +233,7 @@ pub(crate) struct PingArgs {
 pub(crate) enum Require {
     None,
     Signed,
+    Session,
 }
 
 impl From<Require> for node::Require {
@@ -227,6 +241,24 @@ impl From<Require> for node::Require {
         match require {
             Require::None => Self::Nothing,
             Require::Signed => Self::Signed,
+            Require::Session => Self::Session,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Session {
+    Auto,
+    Require,
+    Off,
+}
+
+impl From<Session> for node::SessionPolicy {
+    fn from(session: Session) -> Self {
+        match session {
+            Session::Auto => Self::Auto,
+            Session::Require => Self::Require,
+            Session::Off => Self::Off,
         }
     }
 }

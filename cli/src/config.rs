@@ -117,7 +117,7 @@ impl Config {
         let mut config = Self {
             did: file.did.map(|did| checked("did", &did, values::own_did)).transpose()?,
             bind: file.bind.map(|bind| checked("bind", &bind, values::place)).transpose()?,
-            reply: file.reply.map(|reply| checked("reply", &reply, values::json)).transpose()?,
+            reply: file.reply.map(|reply| checked("reply", &reply, values::exact_json)).transpose()?,
             gate: gate(file.thresholds)?,
             caps: file.caps.as_ref().map(caps).unwrap_or_default(),
             ..Self::default()
@@ -132,7 +132,7 @@ impl Config {
         }
         config.rules = rules(file.rules, config.gate)?;
         for entry in file.replies {
-            let reply = checked("replies", &entry.reply, values::json)?;
+            let reply = checked("replies", &entry.reply, values::exact_json)?;
             let intent = checked("replies", &entry.intent, reply_pattern)?;
             config.replies.push((intent, reply));
         }
@@ -313,6 +313,7 @@ mod tests {
             ("\n\n[trust]\n\"jis:a\" = 2.0", &["line 4", "trust: a score is a number from 0 to 1"]),
             ("reply = '{'", &["line 1", "reply: this is not JSON"]),
             ("reply = 'NaN'", &["line 1", "reply: a number in it is not finite"]),
+            ("reply = '[1e-400]'", &["line 1", "reply: a key stands twice in an object, or a number"]),
             ("[[replies]]\nintent = \"a\"\nreply = \"[1e400]\"", &["line 3", "replies: a number in it is not finite"]),
             ("thresholds = { groen = 0.1 }", &["thresholds: the ROOD threshold must not be above"]),
             ("[[rules]]\nname = \"x\"\nzone = \"BLAUW\"", &["line 3", "`GROEN`"]),

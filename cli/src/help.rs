@@ -21,12 +21,31 @@ Nothing stamped before the start is taken, for this node does not remember what 
 took in before: a sender whose clock is behind waits until it has passed that
 time, or --accept-older TIME lets it in and, once, a replay of what was sent in that time.
 What bears a stamp ahead of our clock, which may be 5 s at most, can be replayed once
-after a restart within those seconds.
+after a restart within those seconds, and anything if the clock was set back.
+
+With --state nothing that was taken in before a restart is taken in after it, whatever
+killed this node and whatever the clock shows: a mark is on the disk before a ping stamped
+above it is taken in, and nothing up to the mark is taken in afterwards. A ping that
+comes alone waits for that write; where they keep coming the mark is written about
+once a second, 2 s ahead, so that after a crash fresh pings are refused for 2 s at most (and
+as much longer as the clock of a sender was ahead, or ours was set back). While the
+disk is full traffic goes on without the mark, as without --state. Trust that is set
+while it runs is kept, and counts before flags and configuration from then on, until
+a configuration that is read again says something new about that name.
+
+--trust-first-use believes whoever comes first under a name: the first key that signs
+validly is pinned, and kept before it is answered; another key is turned away from
+then on. Never for a sender that is ROOD, never in place of a pin, never a key that
+has been retired, and for 60 names a minute at most; who comes beyond waits.
+
+--capture does not go with --key, which would have to be in the recording for it to
+replay, nor with --state, whose pins would be missing in it.
 
 A ping is judged by the rules first, then by the trust in its sender: from 0.7
 it is accepted (GROEN), from 0.3 it waits for a decision (GEEL), below there is
 silence (ROOD). Unsigned pings wait at best, unless --allow-legacy names their
-sender. Of a name that a key is pinned to only what that key signs is believed:
+sender. Of a name that a key is pinned to only what that key signs is believed, or what
+comes through an encrypted session with it (which `listen` takes part in with --key):
 anything else is turned away. A ping that is signed by a key nobody has pinned waits at
 best; `approve N --pin` lets it in and pins the key. Until an address has proven itself it is sent at most three times the
 bytes that it sent, so an answer has to fit.
@@ -56,17 +75,23 @@ on; what cannot change while it runs is said. Without one it ends `listen`.
   {"event":"ping","wait","source_did","target_did","packet_id","intent",
    "purpose","payload","zone","decision","trust_score","rule","from","auth",
    "fingerprint"}
-      auth: none, or signed by the key with this fingerprint (else null)
+      auth: none, or proven by the key with this fingerprint (else null): signed, or
+      session where it came through an encrypted session
       wait: the number of a ping that waits for a decision, else null
   {"event":"decided","wait","packet_id","source_did","intent","decision",
    "answered"}
       decision: accept, reject, expired when nobody decided within 300 s, or
       displaced when it made way for the ping of somebody better known
   {"event":"pin","source_did","fingerprint","change"}, {"event":"unpin",...},
+  {"event":"trust","source_did","trust_score","change"}
   {"event":"retired","fingerprint","successor","change"}
-      change: the number of the change, to be kept in --state; null without one
+      change: the number of the change, to be kept in --state; null without one;
+      the pin of a first key also has "origin":"first_use"
   {"event":"kept","change","ok","reason"}
       changes up to this number are on the disk, or could not be brought there
+  {"event":"session","did","fingerprint","from","state","suite","reason"}
+      state: up, rekeyed, moved (to the address in from), or down for the reason
+      no_answer, silent, closed or revoked (else null)
   {"event":"rejected","reason","count"}
       at most once a second for each reason: how many since the last time
   {"event":"summary","received","accepted","pending","rejected":{reason:count},
@@ -147,7 +172,7 @@ before the path.
 --json prints the objects of `listen`: stats, decided, and
   {"event":"waiting","wait","packet_id","source_did","intent","from","age_s"}
   {"event":"list","waiting"}
-  {"event":"trust","source_did","trust_score"}
+  {"event":"trust","source_did","trust_score","change"}
   {"event":"help","command","does"}
 
 Exit codes: 0 it was done, 1 it was not, or no node answers, 2 the command line
@@ -190,6 +215,13 @@ pub(crate) const PING: &str = r#"Examples:
   sluis ping jis:home:hub 192.0.2.7:7150 --intent temperature.read -c 0 -i 500ms
   sluis ping jis:home:hub hub.local:7150 --intent load.test --quiet \
       --count 100000 --in-flight 64 --interval 0
+  sluis ping jis:home:hub 192.0.2.7:7150 --intent door.open --did jis:home:sensor \
+      --key sensor.key --pin hub.pub --session require
+
+With --key and --pin the first ping begins an encrypted session and rides in its
+handshake. Where nobody answers that within 3 s (or a third of --timeout) the pings
+are signed instead, never once there was a session; --session require sends
+nothing without one.
 
 A host name stands for its first address of the family of --bind; without
 --bind for its first IPv4 address, or else its first IPv6 address.
@@ -197,10 +229,16 @@ A host name stands for its first address of the family of --bind; without
 --json prints these objects:
   {"event":"response","packet_id","seq","decision","zone","trust_score",
    "payload","rtt_ms","responder_did","from","auth","fingerprint"}
-      auth: none, or signed by the key with this fingerprint (else null)
+      auth: none, or proven by the key with this fingerprint (else null): signed, or
+      session where it came through an encrypted session
       after a pending answer the decision may follow, with the same seq
   {"event":"timeout","seq"}
       no answer, or after a pending one no decision
+  {"event":"pin","source_did","fingerprint","origin"}
+      with --trust-first-use, the key of the first answer: first_use
+  {"event":"session","did","fingerprint","from","state","suite","reason"}
+      state: up, rekeyed, moved (to the address in from), or down for the reason
+      no_answer, silent, closed or revoked (else null)
   {"event":"unsent","seq","reason"}
       it did not leave this machine, and is not counted as sent
   {"event":"hint","reason","addr"}

@@ -40,7 +40,7 @@ pub(crate) fn pins(store: &mut Store) -> Result<Pins, Fail> {
     let mut pins = Pins::new(PinConfig::default(), run::seed()?.fork("cli.pins").sip_key());
     // What a node keeps besides is known for what it is, too.
     let mut rest = run::node(NodeConfig::new(Did::new("jis:sluis:pin").map_err(Fail::runtime)?))?;
-    each(store, |key, value| Ok(pins.restore(key, value)? || rest.restore(key, value)?))?;
+    each(store, |key, value| Ok::<_, RestoreError>(pins.restore(key, value)? || rest.restore(key, value)?))?;
     Ok(pins)
 }
 

@@ -256,6 +256,17 @@ pub(crate) fn json(text: &str) -> Result<JsonText, String> {
     }
 }
 
+/// The same for what is written anew, into a packet or a log: what would come out as something else is refused, too.
+pub(crate) fn exact_json(text: &str) -> Result<JsonText, String> {
+    let json = json(text)?;
+    if json.as_value().is_exact() {
+        return Ok(json);
+    }
+    Err("a key stands twice in an object, or a number has more digits than are kept, so that something else would be written: \
+         write each key once, and such a number as a text"
+        .to_owned())
+}
+
 /// `HOST:PORT`, with brackets around an IPv6 address.
 pub(crate) fn place(text: &str) -> Result<Place, String> {
     const HOW: &str = "write HOST:PORT, like 192.0.2.7:7150 or [::1]:7150";
@@ -360,6 +371,11 @@ mod tests {
         for odd in ["NaN", "1e400", "[1, {\"a\": -Infinity}]", r#"{"a":1e400,"b":NaN}"#] {
             assert!(json(odd).unwrap_err().contains("is not finite"), "{odd}");
         }
+        for changed in ["1e-400", r#"{"a":1,"a":2}"#, "[1.50000000000000000001]"] {
+            assert!(json(changed).is_ok(), "{changed}");
+            assert!(exact_json(changed).unwrap_err().contains("write each key once"), "{changed}");
+        }
+        assert!(exact_json(r#"{"a":1.50,"b":[1e300,123456789012345678901234567890]}"#).is_ok());
         assert!(json("1e300").is_ok() && json(&"9".repeat(400)).is_ok() && json("\"NaN\"").is_ok());
     }
 

@@ -8,7 +8,11 @@ use std::time::Duration;
 use sluis_core::Reject;
 use sluis_core::driver::{DriverStats, PingNotice, PingReply};
 use sluis_core::framing::{Decision, Number, Packet, Text, Value, ValueBuf, Zone};
-use sluis_core::node::{Answered, Auth, Decided, Outcome, Received, Stats, Tables, WaitId};
+use sluis_core::identity::PublicKey;
+use sluis_core::node::{
+    Answered, Auth, Decided, Outcome, Received, SessionChange, SessionState, Stats, Tables, WaitId,
+};
+use sluis_core::session::Down;
 
 use crate::output::json::Object;
 use crate::output::{Color, Flow, escape, put_readable};
@@ -146,6 +150,56 @@ pub(crate) fn ping_text(flow: &mut Flow<'_>, ping: &Heard<'_>) {
             flow.piece(Color::Bold, |line| drop(write!(line, "approve {number} (or reject)")));
         }
     }
+}
+
+/// Something that happened to a session, as a node tells it, lent or owned.
+#[derive(Clone, Copy)]
+pub(crate) struct Session<'a> {
+    pub(crate) did: &'a str,
+    pub(crate) key: Option<PublicKey>,
+    pub(crate) from: SocketAddr,
+    pub(crate) state: SessionState,
+    pub(crate) suite: u8,
+}
+
+impl<'a> From<&SessionChange<'a>> for Session<'a> {
+    fn from(change: &SessionChange<'a>) -> Self {
+        let SessionChange { did, key, path, state, suite, .. } = *change;
+        Self { did, key, from: path.remote, state, suite }
+    }
+}
+
+pub(crate) fn session_json<'l>(object: Object<'l>, session: &Session<'_>) -> Object<'l> {
+    let fingerprint = session.key.map(|key| key.fingerprint().to_string());
+    object
+        .str("did", session.did)
+        .maybe("fingerprint", fingerprint.as_deref())
+        .addr("from", session.from)
+        .str("state", session.state.name())
+        .raw("suite", session.suite)
+        .maybe("reason", session.state.reason())
+}
+
+/// The same for people.
+pub(crate) fn session_text(flow: &mut Flow<'_>, session: &Session<'_>) {
+    flow.text(Color::Dim, "session");
+    flow.text(Color::Plain, session.state.name());
+    flow.quoted("", Text::new(session.did));
+    if let Some(key) = session.key {
+        flow.piece(Color::Plain, |line| drop(write!(line, "key {}", key.fingerprint())));
+    }
+    flow.piece(Color::Plain, |line| drop(write!(line, "at {}", session.from)));
+    if let SessionState::Moved { from } = session.state {
+        flow.piece(Color::Plain, |line| drop(write!(line, "was at {}", from.remote)));
+    }
+    let why = match session.state {
+        SessionState::Down(Down::NoAnswer) => "nobody answers the handshake",
+        SessionState::Down(Down::Silent) => "nothing was heard for three minutes",
+        SessionState::Down(Down::Closed) => "closed by the other side",
+        SessionState::Down(Down::Revoked) => "its key is not believed any more",
+        _ => return,
+    };
+    flow.text(Color::Plain, why);
 }
 
 /// A waiting ping that was decided, as a node tells it, lent or owned.
@@ -314,9 +368,12 @@ pub(crate) fn padded(line: &mut Vec<u8>, width: usize, write: impl FnOnce(&mut V
     line.resize(line.len() + width.saturating_sub(shown).max(2), b' ');
 }
 
-/// How many datagrams and accepted pings there were, heartbeats aside.
+/// How many datagrams and accepted pings there were, heartbeats and what only keeps sessions up aside.
 const fn pings(stats: &Stats) -> [u64; 2] {
-    [stats.received.saturating_sub(stats.heartbeats), stats.accepted.saturating_sub(stats.heartbeats)]
+    [
+        stats.received.saturating_sub(stats.heartbeats).saturating_sub(stats.sessions),
+        stats.accepted.saturating_sub(stats.heartbeats),
+    ]
 }
 
 /// What a listening node did in all.

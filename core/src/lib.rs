@@ -12,6 +12,7 @@
 //! | `session` (`alloc`) | encrypted sessions: handshakes, packets under their keys, addresses that change |
 //! | [`airlock`] | the gate: trust, rules, vouches, replay window, waiting room |
 //! | `registry` (`alloc`) | who is where: signed records of devices, found by name and by capability |
+//! | `discovery` (`alloc`) | the local network: beacons and their answers, auto-vouch rules, join tokens |
 //! | [`node`] | the datagram machine: it pings, and gates the pings of others |
 //! | [`driver`] | the one loop that runs any machine on any io, and the shared handle |
 //! | `record` (feature) | what went in and out of a node, to be replayed |
@@ -93,6 +94,8 @@ pub mod airlock;
 mod change;
 pub mod data;
 mod did;
+#[cfg(feature = "alloc")]
+pub mod discovery;
 #[cfg(feature = "alloc")]
 pub mod driver;
 pub mod framing;

@@ -100,7 +100,7 @@ impl SipKey {
 
     /// A text together with its hash, for tables that are keyed alike.
     #[must_use]
-    pub(crate) fn name<'a>(&self, text: &'a str) -> Name<'a> {
+    pub fn name<'a>(&self, text: &'a str) -> Name<'a> {
         Name { text, hash: self.hash(text.as_bytes()) }
     }
 
@@ -121,13 +121,13 @@ pub struct Name<'a> {
 impl<'a> Name<'a> {
     /// The text.
     #[must_use]
-    pub(crate) const fn as_str(self) -> &'a str {
+    pub const fn as_str(self) -> &'a str {
         self.text
     }
 
     /// Its keyed hash. Never tell it to strangers.
     #[must_use]
-    pub(crate) const fn hash(self) -> u64 {
+    pub const fn hash(self) -> u64 {
         self.hash
     }
 }

@@ -15,6 +15,7 @@
 //! | [`rendezvous`] | what happens to signalling: a hostile broker, streams, time | orders make sense, and every send ends once |
 //! | [`sealed`] | hellos, answers, and a broker's work on packets | what is taken was sent in this session, and is fresh once |
 //! | [`session`] | two rooms of sessions, and a hostile network between them | what is heard was said, once; nobody unproven is sent more than three times his bytes |
+//! | [`overlay`] | records, vouches, beacons, patterns, join tokens | there is one form of each, whatever bit is touched is found, and patterns end |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
 //!
 //! Three ways to run them:
@@ -32,6 +33,7 @@ mod hub;
 mod log;
 mod mqtt;
 mod node;
+mod overlay;
 mod rendezvous;
 mod sealed;
 mod session;
@@ -47,6 +49,7 @@ pub use hub::hub;
 pub use log::log;
 pub use mqtt::mqtt;
 pub use node::node;
+pub use overlay::overlay;
 pub use rendezvous::rendezvous;
 pub use sealed::sealed;
 pub use session::session;
@@ -66,7 +69,7 @@ pub fn not_built_for_it(target: &str) -> std::process::ExitCode {
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("frame", frame),
     ("value", value),
     ("texts", texts),
@@ -81,4 +84,5 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("session", session),
     ("rendezvous", rendezvous),
     ("hub", hub),
+    ("overlay", overlay),
 ];

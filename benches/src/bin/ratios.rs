@@ -13,12 +13,15 @@ use sluis_benches::bad::{Flood, Kind};
 use sluis_benches::contenders::{self, WholePing, WholePingFloor, floor_name};
 use sluis_benches::contest::{self, Runner, Standing, Stopwatch};
 use sluis_benches::memory::World;
+use sluis_benches::mqtt::{Ours, Theirs};
 use sluis_benches::nodes::{STEP, rules};
 use sluis_benches::population::{MILLION, heap_of};
 use sluis_benches::report::{Report, Row};
 use sluis_benches::samples::{ENCODINGS, INTENT, SENSOR, ping, ping_frame};
+use sluis_benches::sessions::{HandshakeFloor, Handshakes};
 use sluis_core::airlock::{Gate, GateConfig, Subject};
 use sluis_core::framing::{Encoding, Header, PingType};
+use sluis_core::session::Suites;
 
 #[global_allocator]
 static ALLOC: Counting = Counting;
@@ -45,8 +48,11 @@ fn main() -> ExitCode {
     let mut report = Report::new("ratios", json);
     codecs(&mut report, rounds);
     whole_pings(&mut report, rounds);
+    sealed_pings(&mut report, rounds);
     allocations(&mut report);
     population(&mut report);
+    handshakes(&mut report, rounds);
+    signalling(&mut report, rounds);
     parts(&mut report, rounds);
     report.finish();
     ExitCode::SUCCESS
@@ -91,6 +97,32 @@ fn whole_pings(report: &mut Report, rounds: usize) {
     }
 }
 
+/// The same through an encrypted session, against the ping that goes without.
+fn sealed_pings(report: &mut Report, rounds: usize) {
+    for (encoding, name) in ENCODINGS {
+        let (mut plain, mut sealed) = (WholePing::new(encoding), WholePing::sealed(encoding));
+        let runners = &mut [
+            Runner::custom("the same ping, neither signed nor encrypted", |n| plain.run(n)),
+            Runner::custom("sluis, through a session", |n| sealed.run(n)),
+        ];
+        let standings = contest::run(runners, rounds);
+        let what = format!("{name} ping through a session, datagram to response");
+        report.add(&row(what, &standings[0], &standings[1], Some(2.0)));
+    }
+}
+
+/// A message written and its acknowledgement read, as MQTT; the floor does the same, and owns what it read.
+fn signalling(report: &mut Report, rounds: usize) {
+    let (mut floor, mut ours) = (Theirs::new(), Ours::new());
+    let calls = calls_in(|| (0..1000).for_each(|_| ours.turn()));
+    let runners = &mut [Runner::new("rumqttc's v4 codec", || floor.turn()), Runner::new("sluis", || ours.turn())];
+    let standings = contest::run(runners, rounds);
+    let what = "MQTT PUBLISH encode + PUBACK decode, 200 bytes";
+    report.add(&row(what.into(), &standings[0], &standings[1], Some(0.2)));
+    let (what, value) = ("heap allocations of that".into(), calls as f64 / 1000.0);
+    report.add(&Row { what, value, unit: "", target: Some(0.0), floor: None, nanos: None });
+}
+
 /// Hub and sensor together, each behind its driver.
 fn allocations(report: &mut Report) {
     const PINGS: u64 = 10_000;
@@ -118,6 +150,18 @@ fn population(report: &mut Report) {
     ] {
         let value = bytes as f64 / f64::from(MILLION);
         report.add(&Row { what: what.into(), value, unit: "bytes", target, floor: None, nanos: None });
+    }
+}
+
+/// Handshakes of sessions, as a part of the rate that their curve operations (and in suite 2 those of ML-KEM) allow.
+fn handshakes(report: &mut Report, rounds: usize) {
+    for (name, suites) in [("suite 1", Suites::One), ("suite 2", Suites::Two)] {
+        let (floor, mut ours) = (HandshakeFloor::new(suites), Handshakes::new(suites));
+        let runners = &mut [Runner::new("bare operations", || floor.run()), Runner::new("sluis", || ours.run())];
+        let standings = contest::run(runners, rounds / 3 + 1);
+        let mut row = row(format!("rate of session handshakes, {name}"), &standings[0], &standings[1], Some(0.8));
+        row.value = row.value.recip();
+        report.at_least(&row);
     }
 }
 

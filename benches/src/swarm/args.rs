@@ -10,11 +10,51 @@ use sluis_core::time::Duration;
 /// More threads than any machine that this runs on has use for.
 const MAX_JOBS: usize = 1024;
 
+/// Which network.
+#[derive(Clone, Copy, Debug)]
+pub enum Which {
+    /// Nodes on datagrams.
+    Network(Scenario),
+    /// Pairs at brokers.
+    Signal,
+}
+
+impl Which {
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Network(scenario) => scenario.name(),
+            Self::Signal => "signal",
+        }
+    }
+}
+
+/// A protection that is switched off.
+#[derive(Clone, Copy, Debug)]
+pub enum Protection {
+    /// Of nodes on datagrams.
+    Node(Fault),
+    /// Of pairs at brokers.
+    Signal(sluis_signal::Fault),
+}
+
+impl Protection {
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Node(fault) => fault.name(),
+            Self::Signal(fault) => fault.name(),
+        }
+    }
+}
+
 /// What was asked for.
 #[derive(Clone, Debug)]
 pub struct Args {
     /// Which network.
-    pub scenario: Scenario,
+    pub scenario: Which,
     /// Nodes under test.
     pub nodes: u32,
     /// The seeds.
@@ -26,7 +66,7 @@ pub struct Args {
     /// Threads.
     pub jobs: usize,
     /// A protection to switch off.
-    pub fault: Option<Fault>,
+    pub fault: Option<Protection>,
     /// Where to record the only seed.
     pub record: Option<PathBuf>,
     /// JSON instead of text.
@@ -49,8 +89,9 @@ pub enum Asked {
 pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Asked, String> {
     let mut words = words.into_iter();
     let (mut scenario, mut nodes, mut seeds) = (None, None, None);
+    let mut off = None;
     let mut args = Args {
-        scenario: Scenario::Random,
+        scenario: Which::Signal,
         nodes: 0,
         seeds: 0..0,
         span: Duration::from_secs(60),
@@ -81,18 +122,20 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Asked, String> {
         }
         let mut value = || inline.clone().or_else(|| words.next()).ok_or(format!("{flag} needs a value"));
         match flag.as_str() {
-            "--scenario" => scenario = Some(Scenario::from_name(&value()?).map_err(|e| e.to_string())?),
+            "--scenario" => scenario = Some(which(&value()?)?),
             "--nodes" => nodes = Some(number(&flag, &value()?)?),
             "--seeds" => seeds = Some(range(&value()?)?),
             "--virtual" => args.span = seconds(&value()?)?,
             "--encoding" => args.encoding = encoding(&value()?)?,
             "--jobs" => args.jobs = number(&flag, &value()?)?,
-            "--fault" => args.fault = Some(fault(&value()?)?),
+            "--fault" => off = Some(value()?),
             "--record" => args.record = Some(value()?.into()),
             _ => return Err(format!("there is no option {flag:?}; --help lists all")),
         }
     }
     args.scenario = scenario.ok_or("--scenario is missing: random, say")?;
+    // The same name may mean one protection of nodes and another of pairs.
+    args.fault = off.map(|name| fault(&name, args.scenario)).transpose()?;
     args.nodes = nodes.ok_or("--nodes is missing: 100, say")?;
     args.seeds = seeds.ok_or("--seeds is missing: 0..100, say")?;
     check(&args)?;
@@ -112,8 +155,22 @@ fn check(args: &Args) -> Result<(), String> {
             return Err("--record takes a file whose name ends in .pcapng or .jsonl".into());
         }
     }
+    let scenario = match (args.scenario, args.fault) {
+        (Which::Network(_), Some(Protection::Signal(_))) | (Which::Signal, Some(Protection::Node(_))) => {
+            return Err(format!(
+                "--scenario {} has no such protection; --help lists those it has",
+                args.scenario.name()
+            ));
+        }
+        (Which::Network(scenario), _) => scenario,
+        (Which::Signal, _) if args.record.is_some() => {
+            return Err("--scenario signal cannot be recorded, run its seed again instead".into());
+        }
+        (Which::Signal, _) if (1..=10_000).contains(&args.nodes) => return Ok(()),
+        (Which::Signal, _) => return Err("--scenario signal takes from 1 to 10,000 nodes".into()),
+    };
     // Impossible worlds are found before anything runs.
-    args.scenario.config(&args.setup(args.seeds.start)).map(|_| ()).map_err(|e| e.to_string())
+    scenario.config(&args.setup(args.seeds.start)).map(|_| ()).map_err(|e| e.to_string())
 }
 
 impl Args {
@@ -121,7 +178,11 @@ impl Args {
     #[must_use]
     pub fn setup(&self, seed: u64) -> Setup {
         let mut setup = Setup::new(self.nodes, seed);
-        (setup.encoding, setup.span, setup.fault) = (self.encoding, self.span, self.fault);
+        let fault = match self.fault {
+            Some(Protection::Node(fault)) => Some(fault),
+            _ => None,
+        };
+        (setup.encoding, setup.span, setup.fault) = (self.encoding, self.span, fault);
         setup
     }
 
@@ -183,9 +244,26 @@ fn encoding(text: &str) -> Result<Encoding, String> {
         .ok_or(format!("--encoding takes postcard, json or msgpack, not {text:?}"))
 }
 
-fn fault(text: &str) -> Result<Fault, String> {
-    let all = Fault::ALL.map(Fault::name).join(", ");
-    Fault::from_name(text).ok_or(format!("there is no fault {text:?}; there are {all}"))
+fn which(text: &str) -> Result<Which, String> {
+    if text == "signal" {
+        return Ok(Which::Signal);
+    }
+    // The other scenarios are not ours to list.
+    Scenario::from_name(text).map(Which::Network).map_err(|error| format!("{error}, signal"))
+}
+
+fn fault(text: &str, scenario: Which) -> Result<Protection, String> {
+    use sluis_signal::Fault as Signal;
+    let node = Fault::from_name(text).map(Protection::Node);
+    let pairs = Signal::from_name(text).map(Protection::Signal);
+    let fault = match scenario {
+        Which::Network(_) => node.or(pairs),
+        Which::Signal => pairs.or(node),
+    };
+    fault.ok_or_else(|| {
+        let (nodes, pairs) = (Fault::ALL.map(Fault::name).join(", "), Signal::ALL.map(Signal::name).join(", "));
+        format!("there is no fault {text:?}; there are {nodes}, and of signal {pairs}")
+    })
 }
 
 #[cfg(test)]
@@ -204,7 +282,7 @@ mod tests {
         assert_eq!(sentence("--scenario random --nodes 0 --seeds 0..1"), "a world needs at least one node");
         assert_eq!(
             sentence("--scenario moon --nodes 1 --seeds 0..1"),
-            "there is no scenario \"moon\"; there are random, star, storm, partition, restart, heartbeat, adversary"
+            "there is no scenario \"moon\"; there are random, star, storm, partition, restart, heartbeat, adversary, signal"
         );
         assert_eq!(
             sentence("--scenario random --nodes 1 --seeds 5..5"),
@@ -214,6 +292,11 @@ mod tests {
         assert!(sentence("--scenario random --nodes 99999999 --seeds 0..1").starts_with("a world has at most"));
         assert!(sentence("--scenario random --nodes 4 --seeds 0..1 --fault x").starts_with("there is no fault"));
         assert!(sentence("--scenario random --nodes 4 --seeds 0..2 --record x.jsonl").contains("one seed"));
+        assert!(
+            sentence("--scenario signal --nodes 4 --seeds 0..1 --fault any-responder").contains("no such protection")
+        );
+        assert!(sentence("--scenario random --nodes 4 --seeds 0..1 --fault ack-early").contains("no such protection"));
+        assert!(sentence("--scenario signal --nodes 0 --seeds 0..1").contains("from 1 to 10,000 nodes"));
         assert_eq!(sentence("--nodes 1 --seeds 0..1"), "--scenario is missing: random, say");
         assert_eq!(sentence("--nodes"), "--nodes needs a value");
         assert_eq!(sentence("--nodes 1 --nodes=2"), "--nodes is given more than once, give it once");
@@ -225,6 +308,14 @@ mod tests {
         for span in ["0", "-1", "nan", "1e-12", "1e99"] {
             let line = format!("--scenario random --nodes 4 --seeds 0..1 --virtual {span}");
             assert!(sentence(&line).starts_with("--virtual takes seconds above 0"), "{span}");
+        }
+    }
+
+    #[test]
+    fn a_fault_is_one_of_its_scenario() {
+        for scenario in ["adversary", "signal"] {
+            let line = format!("--scenario {scenario} --nodes 4 --seeds 0..1 --fault accept-downgrade");
+            assert!(parse(line.split(' ').map(str::to_owned)).is_ok(), "{scenario}");
         }
     }
 

@@ -7,10 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use sluis_core::sim::{Invariant, ScenarioError, Setup, Violation, World, WorldConfig};
+use sluis_core::sim::{Scenario, ScenarioError, Setup, Violation, World, WorldConfig};
 
-use super::args::Args;
-use super::record;
+use super::args::{Args, Protection, Which};
+use super::{record, signal};
 use crate::alloc::heap;
 
 /// How much virtual time is simulated between two looks at the progress: this part of the whole.
@@ -34,6 +34,41 @@ impl std::fmt::Display for Trouble {
     }
 }
 
+/// What was wrong.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Virtual time since the beginning.
+    pub at: Duration,
+    /// The node.
+    pub node: usize,
+    /// Which invariant.
+    pub invariant: &'static str,
+    /// What was seen.
+    pub detail: String,
+}
+
+impl Finding {
+    /// Of these parts.
+    #[must_use]
+    pub const fn new(at: Duration, node: usize, invariant: &'static str, detail: String) -> Self {
+        Self { at, node, invariant, detail }
+    }
+}
+
+impl From<&Violation> for Finding {
+    fn from(violation: &Violation) -> Self {
+        let Violation { at, node, invariant, detail } = violation;
+        Self { at: *at, node: *node as usize, invariant: invariant.name(), detail: detail.clone() }
+    }
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { at, node, invariant, detail } = self;
+        write!(f, "{invariant} at node {node} after {:.6} s: {detail}", at.as_secs_f64())
+    }
+}
+
 /// What one seed came to.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -44,7 +79,7 @@ pub struct Outcome {
     /// Datagrams that nodes took in.
     pub deliveries: u64,
     /// What was wrong.
-    pub violations: Vec<Violation>,
+    pub findings: Vec<Finding>,
     /// Virtual time that passed.
     pub elapsed: Duration,
     /// Digest of the run.
@@ -122,7 +157,7 @@ pub fn run(args: &Args, look: &(dyn Fn(&Progress) + Sync)) -> Result<Total, Trou
         total.deliveries += outcome.deliveries;
         total.elapsed += outcome.elapsed;
         total.digest = outcome.digest;
-        if !outcome.violations.is_empty() {
+        if !outcome.findings.is_empty() {
             total.failed.push(outcome);
         }
     }
@@ -130,7 +165,11 @@ pub fn run(args: &Args, look: &(dyn Fn(&Progress) + Sync)) -> Result<Total, Trou
 }
 
 fn one(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<Outcome, Trouble> {
-    let mut config = args.scenario.config(&args.setup(seed)).map_err(Trouble::Scenario)?;
+    let scenario = match args.scenario {
+        Which::Signal => return pairs(args, seed, progress, look),
+        Which::Network(scenario) => scenario,
+    };
+    let mut config = scenario.config(&args.setup(seed)).map_err(Trouble::Scenario)?;
     let Some(path) = &args.record else { return in_world(args, seed, config, progress, look) };
     let unwritten = |error| Trouble::Record(path.clone(), error);
     let (witness, recording) = record::to(path).map_err(unwritten)?;
@@ -138,6 +177,32 @@ fn one(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<O
     let outcome = in_world(args, seed, config, progress, look)?;
     recording.finish().map_err(unwritten)?;
     Ok(outcome)
+}
+
+/// Run pairs at brokers.
+fn pairs(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<Outcome, Trouble> {
+    let fault = match args.fault {
+        Some(Protection::Signal(fault)) => Some(fault),
+        _ => None,
+    };
+    sound(seed, || {
+        let outcome = signal::run(args.nodes, seed, args.span, fault);
+        progress.deliveries.fetch_add(outcome.deliveries, Ordering::Relaxed);
+        progress.seeds.fetch_add(1, Ordering::Relaxed);
+        look();
+        Ok(outcome)
+    })
+}
+
+/// A panic is something wrong with its seed.
+fn sound(seed: u64, run: impl FnOnce() -> Result<Outcome, Trouble>) -> Result<Outcome, Trouble> {
+    // What is seen again after a panic is atomics and the recording, which is a prefix then.
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+        let detail = said.unwrap_or("something").to_owned();
+        let findings = vec![Finding::new(Duration::ZERO, 0, "panic", detail)];
+        Ok(Outcome { seed, events: 0, deliveries: 0, findings, elapsed: Duration::ZERO, digest: 0 })
+    })
 }
 
 /// Run one world; a panic in it is something wrong with this seed.
@@ -148,14 +213,7 @@ fn in_world(
     progress: &Progress,
     look: &dyn Fn(),
 ) -> Result<Outcome, Trouble> {
-    // What is seen again after a panic is atomics and the recording, which is a prefix then.
-    catch_unwind(AssertUnwindSafe(|| in_sound_world(args, seed, config, progress, look))).unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-        let detail = said.unwrap_or("something").to_owned();
-        let violation = Violation { at: Duration::ZERO, node: 0, invariant: Invariant::Panic, detail };
-        let violations = vec![violation];
-        Ok(Outcome { seed, events: 0, deliveries: 0, violations, elapsed: Duration::ZERO, digest: 0 })
-    })
+    sound(seed, || in_sound_world(args, seed, config, progress, look))
 }
 
 fn in_sound_world(
@@ -189,7 +247,7 @@ fn outcome(seed: u64, world: &World) -> Outcome {
         seed,
         events: counts.events,
         deliveries: counts.deliveries,
-        violations: world.violations().to_vec(),
+        findings: world.violations().iter().map(Finding::from).collect(),
         elapsed: world.elapsed(),
         digest: world.digest(),
     }
@@ -198,9 +256,17 @@ fn outcome(seed: u64, world: &World) -> Outcome {
 /// Heap that each node adds to the world of the first seed before anything has happened: the node itself and its share of links,
 /// clocks and books, but not what every world has, however small.
 fn bytes_per_node(args: &Args) -> Result<u64, ScenarioError> {
+    match args.scenario {
+        // Its machines are measured by the benches.
+        Which::Signal => Ok(0),
+        Which::Network(scenario) => bytes_in(args, scenario),
+    }
+}
+
+fn bytes_in(args: &Args, scenario: Scenario) -> Result<u64, ScenarioError> {
     let held = |nodes| -> Result<u64, ScenarioError> {
         let before = heap().held;
-        let world = args.scenario.build(&Setup { nodes, ..args.setup(args.seeds.start) })?;
+        let world = scenario.build(&Setup { nodes, ..args.setup(args.seeds.start) })?;
         let held = heap().held.saturating_sub(before) as u64;
         drop(world);
         Ok(held)
@@ -213,7 +279,7 @@ fn bytes_per_node(args: &Args) -> Result<u64, ScenarioError> {
 #[cfg(test)]
 mod tests {
     use sluis_core::sim::adversary::{Adversary, AdversaryContext};
-    use sluis_core::sim::{Invariant, Placed};
+    use sluis_core::sim::{Placed, Scenario};
 
     use super::super::args::{Asked, parse};
     use super::{Progress, in_world};
@@ -230,10 +296,10 @@ mod tests {
     fn a_panic_is_something_wrong_with_its_seed() {
         let line = "--scenario random --nodes 4 --seeds 7..8";
         let Ok(Asked::Run(args)) = parse(line.split(' ').map(str::to_owned)) else { panic!() };
-        let mut config = args.scenario.config(&args.setup(7)).unwrap();
+        let mut config = Scenario::Random.config(&args.setup(7)).unwrap();
         config.adversaries.push(Placed { adversary: Box::new(Bomb), victim: None, targets: vec![0] });
         let outcome = in_world(&args, 7, config, &Progress::default(), &|| {}).unwrap();
-        assert_eq!((outcome.seed, outcome.violations.len()), (7, 1));
-        assert_eq!((outcome.violations[0].invariant, &*outcome.violations[0].detail), (Invariant::Panic, "boom"));
+        assert_eq!((outcome.seed, outcome.findings.len()), (7, 1));
+        assert_eq!((outcome.findings[0].invariant, &*outcome.findings[0].detail), ("panic", "boom"));
     }
 }

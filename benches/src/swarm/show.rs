@@ -62,13 +62,13 @@ impl Ticker {
 pub fn objects(args: &Args, total: &Total) -> Vec<Value> {
     let mut all = Vec::new();
     for outcome in total.failed.iter().take(SHOWN) {
-        for violation in &outcome.violations {
+        for violation in &outcome.findings {
             all.push(json!({
                 "event": "violation",
                 "seed": outcome.seed,
                 "at_s": violation.at.as_secs_f64(),
                 "node": violation.node,
-                "invariant": violation.invariant.name(),
+                "invariant": violation.invariant,
                 "detail": violation.detail,
                 "replay": args.replay(outcome.seed),
             }));
@@ -90,7 +90,7 @@ pub fn objects(args: &Args, total: &Total) -> Vec<Value> {
 }
 
 fn violations(total: &Total) -> usize {
-    total.failed.iter().map(|outcome| outcome.violations.len()).sum()
+    total.failed.iter().map(|outcome| outcome.findings.len()).sum()
 }
 
 /// The same for people.
@@ -100,7 +100,7 @@ pub fn table(args: &Args, total: &Total) -> String {
     let rate = |n: u64| n as f64 / wall.max(1e-9);
     let mut text = String::new();
     for outcome in total.failed.iter().take(SHOWN) {
-        for violation in &outcome.violations {
+        for violation in &outcome.findings {
             text += &format!("seed {}: {violation}\n  {}\n", outcome.seed, args.replay(outcome.seed));
         }
     }

@@ -33,8 +33,12 @@ struct Rig {
 
 impl Rig {
     fn new(trust: f64, encoding: Encoding) -> Self {
+        Self::of(Pair::new(trust, encoding))
+    }
+
+    fn of(pair: Pair) -> Self {
         let (there, back) = (Packets::default(), Packets::default());
-        Self { pair: Pair::new(trust, encoding), there, back, cost: Cost::default(), ended: 0 }
+        Self { pair, there, back, cost: Cost::default(), ended: 0 }
     }
 
     /// The sensor asks, the hub hears it and says what it has to say.
@@ -89,6 +93,17 @@ fn the_allocator_counts() {
 fn a_ping_that_is_answered_at_once_costs_none() {
     for (encoding, name) in ENCODINGS {
         let cost = Rig::new(0.9, encoding).steady(|rig| {
+            rig.ask();
+            rig.answer();
+        });
+        assert_eq!(cost, Cost::default(), "{name}");
+    }
+}
+
+#[test]
+fn a_ping_through_a_session_costs_none() {
+    for (encoding, name) in ENCODINGS {
+        let cost = Rig::of(Pair::sealed(0.9, encoding)).steady(|rig| {
             rig.ask();
             rig.answer();
         });

@@ -55,6 +55,29 @@ fn a_violation_is_exit_1_and_says_how_to_see_it_again() {
     assert_eq!(text.lines().next().unwrap(), first.to_string());
 }
 
+/// Pairs at brokers that lie, hang and die: everything holds, and without each of its protections something does not.
+#[test]
+fn signalling_holds_and_every_protection_of_it_is_missed() {
+    let line = "--scenario signal --nodes 4 --seeds 0..12 --virtual 120 --jobs 2 --json";
+    let output = swarm(line);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(summary(&output)["deliveries"].as_u64().unwrap() > 500);
+    for (fault, invariants) in [
+        ("no-dedupe", &["exactly-once"][..]),
+        ("ack-early", &["exactly-once"]),
+        ("no-resubscribe", &["heals"]),
+        ("no-pong-check", &["joined"]),
+        ("accept-downgrade", &["sender"]),
+    ] {
+        let output = swarm(&format!("{line} --fault {fault}"));
+        assert_eq!(output.status.code(), Some(1), "{fault} is not missed");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let found: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let found = |name: &&str| found.iter().any(|found| found["invariant"] == **name);
+        assert!(invariants.iter().all(found), "{fault}: {text}");
+    }
+}
+
 #[test]
 fn the_last_seed_of_all_ends_every_thread() {
     let output = swarm(

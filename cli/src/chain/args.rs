@@ -131,7 +131,7 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "DID", value_parser = own::actor)]
     pub(crate) actor: Option<String>,
     /// ERIN, what is in it: any JSON value
-    #[arg(long, value_name = "JSON", value_parser = values::json, default_value = "{}", allow_negative_numbers = true)]
+    #[arg(long, value_name = "JSON", value_parser = values::exact_json, default_value = "{}", allow_negative_numbers = true)]
     pub(crate) erin: JsonText,
     /// ERAAN, what it is linked to: a text; may be repeated
     #[arg(long, value_name = "TEXT", value_parser = own::reference)]
@@ -218,7 +218,7 @@ pub(crate) struct StartArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub(crate) input: Vec<PathBuf>,
     /// What goes in: any JSON value, of which only the hash is recorded
-    #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true)]
+    #[arg(long, value_name = "JSON", value_parser = values::exact_json, allow_negative_numbers = true)]
     pub(crate) data: Option<JsonText>,
     /// Who runs it [default: as it was planned]
     #[arg(long, value_name = "DID", value_parser = own::actor)]
@@ -241,11 +241,11 @@ pub(crate) struct CompleteArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "error", "skip"])]
     pub(crate) output: Vec<PathBuf>,
     /// What came out: any JSON value, of which only the hash is recorded
-    #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true,
+    #[arg(long, value_name = "JSON", value_parser = values::exact_json, allow_negative_numbers = true,
           conflicts_with_all = ["error", "skip"])]
     pub(crate) data: Option<JsonText>,
     /// What went in, as it is now: if it is not what the step was started with, the step is compromised
-    #[arg(long, value_name = "JSON", value_parser = values::json, allow_negative_numbers = true, conflicts_with = "skip")]
+    #[arg(long, value_name = "JSON", value_parser = values::exact_json, allow_negative_numbers = true, conflicts_with = "skip")]
     pub(crate) input_data: Option<JsonText>,
     /// It failed, and this is why
     #[arg(long, value_name = "TEXT", value_parser = own::text, conflicts_with = "skip")]

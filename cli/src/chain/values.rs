@@ -84,7 +84,7 @@ pub(super) fn reference(text: &str) -> Result<String, String> {
 
 /// A JSON object.
 pub(super) fn object(text: &str) -> Result<JsonText, String> {
-    let json = values::json(text)?;
+    let json = values::exact_json(text)?;
     if json.as_value().is_object() { Ok(json) } else { Err(r#"write a JSON object, like {"node":"hub-1"}"#.to_owned()) }
 }
 

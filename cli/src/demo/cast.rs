@@ -1,4 +1,4 @@
-//! Who plays: a hub and three sensors, each a node on a socket of its own.
+//! Who plays: a hub, four sensors and a forger, each a node on a socket of its own.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc::channel;
@@ -7,7 +7,10 @@ use std::thread;
 use sluis_core::Did;
 use sluis_core::driver::{Events, Handle};
 use sluis_core::framing::{Value, ValueBuf};
-use sluis_core::node::{Node, NodeConfig, Reply};
+use sluis_core::identity::SecretKey;
+use sluis_core::node::{Identity, Node, NodeConfig, Reply, SessionPolicy};
+use sluis_core::pins::Origin;
+use sluis_core::{Instant, Now};
 
 use crate::common::Runtime;
 use crate::fail::Fail;
@@ -35,29 +38,46 @@ pub(super) struct Cast {
     pub(super) door: Actor,
     /// The hub does not know it.
     pub(super) stranger: Actor,
+    /// The hub has pinned its key, and it has pinned the hub's.
+    pub(super) meter: Actor,
+    /// Writes the name of the meter, and does not have its key.
+    pub(super) forger: Actor,
 }
 
 const HUB: (&str, &str) = ("hub", "jis:demo:hub");
 const THERMO: (&str, &str) = ("thermo", "jis:demo:thermo");
 const DOOR: (&str, &str) = ("door", "jis:demo:door");
+const METER: (&str, &str) = ("meter", "jis:demo:meter");
+const FORGER: (&str, &str) = ("forger", METER.1);
 const STRANGER: (&str, &str) = ("stranger", "jis:demo:stranger");
 
 /// Trust of the hub in those that it knows.
-pub(super) const TRUST: [(&str, f64); 2] = [(THERMO.1, 0.9), (DOOR.1, 0.5)];
+pub(super) const TRUST: [(&str, f64); 3] = [(THERMO.1, 0.9), (DOOR.1, 0.5), (METER.1, 0.9)];
 
 impl Cast {
     /// Open the sockets and start the nodes.
     pub(super) fn call(runtime: Runtime) -> Result<Self, Fail> {
+        let seed =
+            sluis_tokio::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness: {why}")))?;
+        let [hub_key, meter_key] = [HUB, METER].map(|(name, _)| SecretKey::generate(&mut seed.fork(name)));
+        let (hub_public, meter_public) = (hub_key.public(), meter_key.public());
+        let (mut hub, mut meter) = (hub(hub_key)?, keyed(METER.1, meter_key)?);
+        let now = Now::new(Instant::ZERO, run::wall());
+        hub.pin(now, METER.1, meter_public, Origin::Operator).map_err(Fail::runtime)?;
+        meter.pin(now, HUB.1, hub_public, Origin::Operator).map_err(Fail::runtime)?;
         Ok(Self {
-            hub: actor(runtime, HUB, hub()?)?,
+            hub: actor(runtime, HUB, hub)?,
             thermo: actor(runtime, THERMO, sensor(THERMO.1)?)?,
             door: actor(runtime, DOOR, sensor(DOOR.1)?)?,
             stranger: actor(runtime, STRANGER, sensor(STRANGER.1)?)?,
+            meter: actor(runtime, METER, meter)?,
+            forger: actor(runtime, FORGER, sensor(FORGER.1)?)?,
         })
     }
 
-    pub(super) fn all(&self) -> [&Actor; 4] {
-        [&self.hub, &self.thermo, &self.door, &self.stranger]
+    /// Whom the story begins with.
+    pub(super) fn known(&self) -> [&Actor; 5] {
+        [&self.hub, &self.thermo, &self.door, &self.stranger, &self.meter]
     }
 }
 
@@ -65,10 +85,20 @@ fn sensor(did: &str) -> Result<Node, Fail> {
     run::node(NodeConfig::new(Did::new(did).map_err(Fail::runtime)?))
 }
 
-fn hub() -> Result<Node, Fail> {
-    let mut node = sensor(HUB.1)?;
+/// A node with a key, which speaks sessions.
+fn keyed(did: &str, key: SecretKey) -> Result<Node, Fail> {
+    let mut config = NodeConfig::new(Did::new(did).map_err(Fail::runtime)?);
+    config.identity = Some(Identity::from(key));
+    config.sessions = SessionPolicy::Auto;
+    run::node(config)
+}
+
+fn hub(key: SecretKey) -> Result<Node, Fail> {
+    let mut node = keyed(HUB.1, key)?;
     for (did, trust) in TRUST {
         node.set_trust(did, trust).map_err(Fail::runtime)?;
+    }
+    for did in [THERMO.1, DOOR.1] {
         node.allow_legacy(did).map_err(Fail::runtime)?;
     }
     let reply = Value::from_json(TEMPERATURE).map_err(Fail::runtime)?;

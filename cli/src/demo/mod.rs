@@ -4,6 +4,7 @@
 //! the same handles that an application would use.
 
 mod cast;
+mod detour;
 mod story;
 mod tell;
 mod wait;

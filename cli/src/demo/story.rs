@@ -7,13 +7,14 @@ use std::time::Duration;
 use sluis_core::driver::{NoReply, Notice, PingNotice, PingReply, Request};
 use sluis_core::framing::{Decision, Value, ValueBuf, Zone};
 use sluis_core::limits::MAX_DATAGRAM_V4;
-use sluis_core::node::{Node, Outcome, Ping, Stats};
+use sluis_core::node::{Auth, Node, Outcome, Ping, SessionState, Stats};
 
 use super::cast::{Actor, Cast, TEMPERATURE};
+use super::detour::Detour;
 use super::tell::Teller;
 use super::wait::{until, wait};
 use crate::output::Color;
-use crate::view::Verdict;
+use crate::view::{self, Verdict};
 
 /// How long anything may take that is to happen.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,6 +42,7 @@ impl<'a> Story<'a> {
         self.waiting();
         self.unknown();
         self.replayed();
+        self.encrypted();
         self.hub_stats()
     }
 
@@ -133,6 +135,65 @@ impl<'a> Story<'a> {
         self.teller.step_done();
     }
 
+    /// What a key is worth: a session that no name alone opens, and that is with a key, not with an address.
+    fn encrypted(&mut self) {
+        let Ok(way) = Detour::open(self.cast.hub.addr) else {
+            return self.teller.check(false, "there is no socket for the way to the hub");
+        };
+        self.teller.step(Color::Green, "KEYS", "Both know the other's key: the first ping begins an encrypted session");
+        self.meter_asks(&way);
+        self.session_is(|state| matches!(state, SessionState::Up { .. }));
+        self.teller.step_done();
+
+        self.teller.step(Color::Red, "FORGED", "Somebody else writes the name of that sensor, and meets silence");
+        let before = self.hub_stats();
+        let request = self.ask(|cast| &cast.forger, "power.read", "I am the meter, believe me");
+        let answer = request.and_then(|mut request| next(&mut request));
+        if matches!(answer, Some(Err(NoReply::Timeout))) {
+            self.teller.heard_nothing("forger", self.seq, SILENCE);
+        } else {
+            self.teller.check(false, "the forger was answered");
+        }
+        self.turned_away(&before, "the hub did not refuse the forged name", |now, before| {
+            let count = |stats: &Stats| stats.rejected.get(sluis_core::Reject::BadSignature);
+            count(now) == count(before) + 1
+        });
+        self.teller.step_done();
+
+        self.teller.step(Color::Green, "ROAM", "The sensor gets another address, and its session goes on there");
+        way.change_address();
+        // Its answer goes to the address before, which nobody has any more.
+        let lost = self.ask_at(|cast| &cast.meter, way.addr, "power.read", "from another address");
+        self.hub_hears();
+        drop(lost);
+        self.session_is(|state| matches!(state, SessionState::Moved { .. }));
+        self.meter_asks(&way);
+        self.teller.step_done();
+    }
+
+    /// The meter asks through its session.
+    fn meter_asks(&mut self, way: &Detour) {
+        let mut request = self.ask_at(|cast| &cast.meter, way.addr, "power.read", "once an hour");
+        let heard = self.hub_hears();
+        let sealed = heard.as_ref().is_some_and(|ping| matches!(ping.auth, Auth::Session(..)));
+        self.teller.check(sealed, "the ping did not come through a session");
+        let answer = request.as_mut().and_then(next);
+        self.expect(&heard, "meter", answer, Decision::Accept, "{}");
+    }
+
+    /// The next that the hub tells of a session.
+    fn session_is(&mut self, so: impl Fn(SessionState) -> bool) {
+        let change = self.hub_notices(|notice| match notice {
+            Notice::Session { did, key, path, state, suite } => Some((did, key, path, state, suite)),
+            _ => None,
+        });
+        let Some((did, key, path, state, suite)) = change else {
+            return self.teller.check(false, "the hub did not tell of the session");
+        };
+        self.teller.check(so(state), "something else happened to the session");
+        self.teller.session(&view::Session { did: &did, key, from: path.remote, state, suite });
+    }
+
     /// The thermometer asks through a socket that passes everything on and remembers the ping.
     fn on_the_wire(&mut self, wire: &UdpSocket) -> Option<Vec<u8>> {
         let hub = self.cast.hub.addr;
@@ -169,7 +230,7 @@ impl<'a> Story<'a> {
         self.teller.says(name, |line| drop(write!(line, "asks    {intent}: {purpose}")));
         let mut ping = Ping::new(self.cast.hub.did, at, intent);
         ping.purpose = purpose;
-        ping.timeout = Some(if *name == "stranger" { SILENCE } else { PATIENCE });
+        ping.timeout = Some(if ["stranger", "forger"].contains(name) { SILENCE } else { PATIENCE });
         match handle.ping(&ping) {
             Ok(request) => Some(request),
             Err(why) => {

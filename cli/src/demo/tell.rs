@@ -30,16 +30,21 @@ impl Teller {
 
     /// Who plays, and where.
     pub(super) fn introduce(&mut self, cast: &Cast, runtime: Runtime) {
-        for Actor { name, did, addr, .. } in cast.all() {
+        for Actor { name, did, addr, handle, .. } in cast.known() {
             let trust = TRUST.iter().find(|(known, _)| known == did).map(|(_, trust)| *trust);
+            let fingerprint = handle.with(|node, _| {
+                node.config().identity.as_ref().map(|identity| identity.public().fingerprint().to_string())
+            });
             match self.out.style {
                 Style::Json => {
-                    self.out.json("listening", |o| o.str("did", did).addr("addr", *addr).maybe("fingerprint", None));
+                    self.out.json("listening", |o| {
+                        o.str("did", did).addr("addr", *addr).maybe("fingerprint", fingerprint.as_deref())
+                    });
                 }
                 Style::Text => {
                     if *name == "hub" {
                         self.title_line(&format!(
-                            "A hub and three sensors on loopback UDP sockets, {runtime:?} runtime"
+                            "A hub and four sensors on loopback UDP sockets, {runtime:?} runtime"
                         ));
                     }
                     self.out.line(|line, _| {
@@ -49,6 +54,7 @@ impl Teller {
                         padded(line, 17, |line| drop(write!(line, "{addr}")));
                         let _ = match (*name, trust) {
                             ("hub", _) => write!(line, "the gate: 0.7 and more comes in, 0.3 and more waits"),
+                            ("meter", Some(trust)) => write!(line, "trusted {trust}, its key is pinned"),
                             (_, Some(trust)) => write!(line, "trusted {trust}"),
                             (_, None) => write!(line, "unknown to the hub"),
                         };
@@ -155,6 +161,15 @@ impl Teller {
     pub(super) fn decided(&mut self, verdict: &Verdict<'_>) {
         if self.out.style == Style::Json {
             self.out.json("decided", |o| view::decided_json(o, verdict));
+        }
+        self.out.flush();
+    }
+
+    /// Something happened to a session of the hub's.
+    pub(super) fn session(&mut self, session: &view::Session<'_>) {
+        match self.out.style {
+            Style::Json => self.out.json("session", |o| view::session_json(o, session)),
+            Style::Text => self.out.flow("  hub       ", |flow| view::session_text(flow, session)),
         }
         self.out.flush();
     }

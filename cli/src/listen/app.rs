@@ -238,7 +238,16 @@ impl Listen {
             Event::PeerSeen { did, path } => {
                 self.aside(&format!("at {}", path.remote), "peer ", Text::new(did));
             }
+            Event::Session(change) => {
+                let session = change.into();
+                self.out.event(
+                    "session",
+                    |o| view::session_json(o, &session),
+                    |flow| view::session_text(flow, &session),
+                );
+            }
             Event::Retired { key, successor } => self.tell_retired(*key, *successor),
+            Event::Pinned { did, key, keeping } => self.tell_pinned(did, *key, *keeping),
             Event::Kept { upto, result } => self.tell_kept(*upto, *result),
             Event::PeerLost { did } => self.aside("is silent and forgotten", "peer ", Text::new(did)),
             _ => {}

@@ -6,6 +6,7 @@ use std::path::Path;
 use sluis_core::framing::{Text, Value};
 use sluis_core::identity::{PublicKey, Statement};
 use sluis_core::node::Keeping;
+use sluis_core::pins::Origin;
 use sluis_core::{StoreError, StoreSeq};
 
 use super::app::Listen;
@@ -25,7 +26,7 @@ pub(super) fn statement(file: &Path) -> Result<Statement, String> {
 }
 
 /// The number to wait for, or that there is nothing to wait for.
-fn change(keeping: Keeping) -> Option<String> {
+pub(super) fn change(keeping: Keeping) -> Option<String> {
     match keeping {
         Keeping::Done => None,
         Keeping::Until(seq) => Some(seq.0.to_string()),
@@ -33,15 +34,21 @@ fn change(keeping: Keeping) -> Option<String> {
 }
 
 /// A key was pinned to a name; it is kept once that is said.
-pub(super) fn show_pin(page: &mut Page, did: &str, key: PublicKey, keeping: Keeping) {
+pub(super) fn show_pin(page: &mut Page, did: &str, key: PublicKey, keeping: Keeping, origin: Origin) {
     let (fingerprint, change) = (key.fingerprint().to_string(), change(keeping));
     page.show(
         "pin",
         |o| {
-            o.str("source_did", did).str("fingerprint", &fingerprint).raw("change", change.as_deref().unwrap_or("null"))
+            let o = o.str("source_did", did).str("fingerprint", &fingerprint);
+            // Who asked for one knows where it comes from.
+            let o = if origin == Origin::FirstUse { o.str("origin", origin.as_str()) } else { o };
+            o.raw("change", change.as_deref().unwrap_or("null"))
         },
         |flow| {
             flow.word(Color::Bold, "pinned").quoted("", Text::new(did)).words(&format!("to {fingerprint}"));
+            if origin == Origin::FirstUse {
+                flow.text(Color::Yellow, "at first sight");
+            }
         },
     );
 }
@@ -88,6 +95,13 @@ impl Listen {
         self.out.add(page);
     }
 
+    /// The first key of a name was pinned to it.
+    pub(super) fn tell_pinned(&mut self, did: &str, key: PublicKey, keeping: Keeping) {
+        let mut page = self.out.page();
+        show_pin(&mut page, did, key, keeping, Origin::FirstUse);
+        self.out.add(page);
+    }
+
     /// Changes are on the disk, or are not.
     pub(super) fn tell_kept(&mut self, upto: StoreSeq, result: Result<(), StoreError>) {
         let why = result.err().map(|why| why.to_string());
@@ -97,13 +111,15 @@ impl Listen {
             |flow| {
                 match &why {
                     None => flow.text(Color::Dim, &format!("change {} is on the disk", upto.0)),
-                    Some(why) => flow.word(Color::Red, "not kept:").words(&format!("{why}; pins are as they were")),
+                    Some(why) => {
+                        flow.word(Color::Red, "not kept:").words(&format!("{why}; pins and trust are as they were"))
+                    }
                 };
             },
         );
         if let Some(why) = why {
             tell(&format!(
-                "sluis listen: a change of the pins could not be kept ({why}): pins are as they were before, a retired key stays retired until this node ends."
+                "sluis listen: a change of pins or trust could not be kept ({why}): they are as they were before, a retired key stays retired until this node ends."
             ));
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sluis_chain::audit::Happening;
 use sluis_core::airlock::TrustError;
 use sluis_core::framing::Text;
-use sluis_core::node::{Node, Outcome, WaitId, Waiting};
+use sluis_core::node::{Keeping, Node, Outcome, WaitId, Waiting};
 use sluis_core::pins::Origin;
 use sluis_core::record::Recorded;
 use sluis_core::{Instant, Now};
@@ -98,11 +98,14 @@ impl Listen {
                 );
             }
             Some(HubCommand::Trust(Trust { did, score })) => {
-                let score = self.trust(now, node, &did, score).map_err(|why| format!("trust in {did}: {why}"))?;
-                if remote {
+                let (score, keeping) =
+                    self.decide_trust(now, node, &did, score).map_err(|why| format!("trust in {did}: {why}"))?;
+                let change = keys::change(keeping);
+                if remote || change.is_some() {
+                    let change = change.as_deref().unwrap_or("null");
                     page.show(
                         "trust",
-                        |o| o.str("source_did", &did).raw("trust_score", score),
+                        |o| o.str("source_did", &did).raw("trust_score", score).raw("change", change),
                         |flow| {
                             flow.quoted("trust in ", Text::new(&did)).words(&format!("is {score} from now on"));
                         },
@@ -113,7 +116,7 @@ impl Listen {
             }
             Some(HubCommand::Pin(Pin { did, key })) => {
                 let keeping = node.pin(now, &did, key, Origin::Operator).map_err(|why| format!("{did}: {why}"))?;
-                show_pin(page, &did, key, keeping);
+                show_pin(page, &did, key, keeping, Origin::Operator);
             }
             Some(HubCommand::Unpin(did)) => match node.unpin(&did).map_err(|why| format!("{did}: {why}"))? {
                 Some(keeping) => show_unpin(page, &did, keeping),
@@ -131,7 +134,7 @@ impl Listen {
                 let key =
                     ping.auth.key().ok_or_else(|| format!("{number} bears no signature: there is no key to pin"))?;
                 let keeping = node.pin(now, &did, key, Origin::Approved).map_err(|why| format!("{did}: {why}"))?;
-                show_pin(page, &did, key, keeping);
+                show_pin(page, &did, key, keeping, Origin::Approved);
                 return decide(now, node, id, true, page, remote);
             }
             Some(HubCommand::Decide { approve, packet_id, sender }) => {
@@ -140,6 +143,24 @@ impl Listen {
             }
         }
         Ok(None)
+    }
+
+    /// Trust somebody from now on so far, for good where state is kept, and record that.
+    fn decide_trust(
+        &mut self,
+        now: Now,
+        node: &mut Recorded<Node>,
+        did: &str,
+        score: f64,
+    ) -> Result<(f64, Keeping), TrustError> {
+        // Without a store a configuration that is read again has the last word.
+        if !node.config().durable {
+            return self.trust(now, node, did, score).map(|score| (score, Keeping::Done));
+        }
+        let old = node.standing(did, now.wall).trust;
+        let (new, keeping) = node.decide_trust(did, score)?;
+        self.trust_changed(now, did, old, new);
+        Ok((new, keeping))
     }
 
     /// Trust somebody from now on so far, and record that.

@@ -79,7 +79,7 @@ impl Listen {
     fn apply(&mut self, now: Now, node: &mut Recorded<Node>, new: Settings) -> Result<(), Fail> {
         let old = mem::replace(&mut self.settings, new);
         for Trust { did, .. } in &old.trust {
-            if !self.settings.trust.iter().any(|trust| trust.did == *did) {
+            if !self.settings.trust.iter().any(|trust| trust.did == *did) && node.decided_trust(did).is_none() {
                 self.distrust(now, node, did);
             }
         }
@@ -87,7 +87,12 @@ impl Listen {
         let trust = self.settings.trust.clone();
         for (i, Trust { did, score }) in trust.iter().enumerate() {
             let last = !trust[i + 1..].iter().any(|later| later.did == *did);
-            if last && node.trusted(did) != Some(*score) {
+            let news = old.trust.iter().rfind(|trust| trust.did == *did).is_none_or(|trust| trust.score != *score);
+            if last && news {
+                // What the configuration says anew is newer than what was decided while it ran.
+                let _ = node.withdraw_trust(did);
+            }
+            if last && node.trusted(did) != Some(*score) && node.decided_trust(did).is_none() {
                 self.trust(now, node, did, *score).map_err(|why| Fail::runtime(format!("trust in {did}: {why}")))?;
             }
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sluis_core::airlock::{GateConfig, Rule};
 use sluis_core::framing::ValueBuf;
-use sluis_core::node::{Caps, Identity, Node, NodeConfig, Reply, Require};
+use sluis_core::node::{Caps, Identity, Node, NodeConfig, Reply, Require, SessionPolicy};
 use sluis_core::pins::Origin;
 use sluis_core::record::Recorded;
 use sluis_core::{Did, Instant, Now};
@@ -31,6 +31,8 @@ pub(super) struct Settings {
     identity: Option<Identity>,
     require: Require,
     pins: Vec<Pin>,
+    /// Names whose first key is believed.
+    first_use: Vec<String>,
     pub(super) gate: GateConfig,
     pub(super) caps: Caps,
     pub(super) rules: Vec<Rule<String>>,
@@ -48,6 +50,11 @@ impl Settings {
         let Some(did) = args.did.clone().or(config.did) else {
             return Err(Fail::usage("this node has no name, add --did DID (or `did` to the configuration)"));
         };
+        if args.key.is_none() && args.require == crate::args::Require::Session {
+            return Err(Fail::usage(
+                "--require session: sessions need a key of this node, add --key FILE (see `sluis key new`)",
+            ));
+        }
         let mut replies = config.replies;
         for (intent, reply) in &replies {
             room::check(&format!("replies, intent `{intent}`"), &did, intent, reply.as_value())?;
@@ -64,6 +71,7 @@ impl Settings {
             identity: args.key.as_deref().map(key::file::secret).transpose()?.map(Identity::from),
             require: args.require.into(),
             pins: args.pin.clone(),
+            first_use: args.trust_first_use.clone(),
             gate: config.gate,
             caps: config.caps,
             rules: config.rules,
@@ -87,7 +95,15 @@ impl Settings {
                 rule.name
             )
         };
-        node.gate().evadable().map(evaded).collect()
+        let overruled = |trust: &Trust| {
+            let Trust { did, score } = trust;
+            let decided = node.decided_trust(did).filter(|decided| decided != score)?;
+            Some(format!(
+                "trust in {did} is {decided}, as was decided while this node ran, and not {score}: `trust {did}={score}` on standard \
+                 input changes that"
+            ))
+        };
+        node.gate().evadable().map(evaded).chain(self.trust.iter().filter_map(overruled)).collect()
     }
 
     /// The fingerprint by which others know this node.
@@ -101,10 +117,14 @@ impl Settings {
         config.gate = self.gate;
         config.caps = self.caps;
         config.tell_heartbeats = self.record;
-        // Until state is kept nothing is known of what was taken in before.
+        // What a store knows of earlier lives comes on top: it may be that it could not be written.
         config.not_before = Some(run::wall().saturating_sub(self.accept_older));
+        config.accept_older = self.accept_older;
         config.keep_last_rood = true;
         config.identity = self.identity.clone();
+        if self.identity.is_some() {
+            config.sessions = SessionPolicy::Auto;
+        }
         config.require = self.require;
         config.durable = store.is_some();
         let mut node = match (tape, store) {
@@ -119,7 +139,14 @@ impl Settings {
         for Pin { did, key } in &self.pins {
             node.pin(now, did, *key, Origin::Operator).map_err(|why| Fail::usage(format!("--pin {did}=...: {why}")))?;
         }
+        for pattern in &self.first_use {
+            node.trust_first_use(pattern).map_err(|why| Fail::usage(format!("--trust-first-use={pattern}: {why}")))?;
+        }
+        // What was decided while it ran counts before what was there before that.
         for Trust { did, score } in &self.trust {
+            if node.decided_trust(did).is_some() {
+                continue;
+            }
             node.set_trust(did, *score).map_err(|why| Fail::usage(format!("trust in {did}: {why}")))?;
         }
         self.apply_lists(&mut node)?;

@@ -73,7 +73,7 @@ enum Forms {
 }
 
 fn forms(value: Value<'_>) -> Forms {
-    if value.json_text().is_some_and(|text| !numerals(text).all(prints_the_same)) {
+    if !value.is_exact() {
         return Forms::Unsafe;
     }
     let mut plain = true;
@@ -127,74 +127,6 @@ const fn is_noncharacter(c: char) -> bool {
 fn has_twice(mut keys: Vec<Cow<'_, str>>) -> bool {
     keys.sort_unstable();
     keys.windows(2).any(|pair| pair[0] == pair[1])
-}
-
-/// The numbers with a fraction or an exponent in a JSON text, as they are written.
-fn numerals(json: &str) -> impl Iterator<Item = &str> {
-    let bytes = json.as_bytes();
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        loop {
-            let start = at;
-            match bytes.get(at)? {
-                b'"' => {
-                    at += 1;
-                    while *bytes.get(at)? != b'"' {
-                        at += if bytes[at] == b'\\' { 2 } else { 1 };
-                    }
-                    at += 1;
-                }
-                b'-' | b'0'..=b'9' => {
-                    let is_part = |b: &&u8| matches!(b, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9');
-                    at += bytes[at..].iter().take_while(is_part).count();
-                    let numeral = &json[start..at];
-                    if numeral.contains(['.', 'e', 'E']) {
-                        return Some(numeral);
-                    }
-                }
-                _ => at += 1,
-            }
-        }
-    })
-}
-
-/// Whether the float that a numeral is read as is printed as the same number.
-fn prints_the_same(numeral: &str) -> bool {
-    let Ok(read) = numeral.parse::<f64>() else { return false };
-    if !read.is_finite() {
-        return false;
-    }
-    let mut printed = Vec::new();
-    put_number(&mut printed, Number::Float(read));
-    Decimal::of(numeral) == Decimal::of(&String::from_utf8_lossy(&printed))
-}
-
-/// The number that a numeral stands for: equal where the numbers are, however they are written.
-#[derive(PartialEq)]
-struct Decimal {
-    negative: bool,
-    /// From the first digit that is not zero to the last; empty for zero.
-    digits: String,
-    /// The power of ten of the last digit; 0 for zero.
-    exponent: i64,
-}
-
-impl Decimal {
-    fn of(numeral: &str) -> Self {
-        let (mantissa, exponent) = numeral.split_once(['e', 'E']).unwrap_or((numeral, "0"));
-        let (negative, mantissa) = mantissa.strip_prefix('-').map_or((false, mantissa), |rest| (true, rest));
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let all = [whole, fraction].concat();
-        let significant = all.trim_end_matches('0');
-        let zeros = all.len() - significant.len();
-        let digits = significant.trim_start_matches('0').to_owned();
-        if digits.is_empty() {
-            return Self { negative, digits, exponent: 0 };
-        }
-        // An exponent that no integer holds is none of a number that a float prints.
-        let exponent = exponent.parse::<i64>().unwrap_or(i64::MAX / 2);
-        Self { negative, digits, exponent: exponent.saturating_add(zeros as i64).saturating_sub(fraction.len() as i64) }
-    }
 }
 
 /// A JSON text in which noncharacters are written as escapes; they stand nowhere in it but in texts.

@@ -8,8 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sluis_core::driver::{App, DriverStats};
-use sluis_core::framing::Decision;
+use sluis_core::framing::{Decision, Text};
+use sluis_core::identity::PublicKey;
 use sluis_core::node::{Answered, Event, Node, Ping, PingError, RequestId};
+use sluis_core::pins::Origin;
 use sluis_core::{Did, Instant, Machine as _, Now, Unsent};
 use sluis_udp::Refusals;
 
@@ -128,6 +130,18 @@ impl App<Node> for Pinger<'_> {
                         self.not_sent(flight, why);
                     }
                 }
+                Event::Pinned { did, key, .. } => self.pinned(did, key),
+                Event::Kept { result: Err(why), .. } => {
+                    tell(&format!("sluis ping: the key could not be kept ({why}) and is pinned to nobody."));
+                }
+                Event::Session(change) => {
+                    let session = (&change).into();
+                    self.out.event(
+                        "session",
+                        |o| view::session_json(o, &session),
+                        |flow| view::session_text(flow, &session),
+                    );
+                }
                 _ => {}
             }
         }
@@ -175,6 +189,19 @@ impl<'a> Pinger<'a> {
             hinted: false,
             silent: None,
         }
+    }
+
+    /// The key of the first answer was pinned.
+    fn pinned(&mut self, did: &str, key: PublicKey) {
+        let fingerprint = key.fingerprint().to_string();
+        self.out.event(
+            "pin",
+            |o| o.str("source_did", did).str("fingerprint", &fingerprint).str("origin", Origin::FirstUse.as_str()),
+            |flow| {
+                flow.word(Color::Bold, "pinned").quoted("", Text::new(did)).words(&format!("to {fingerprint}"));
+                flow.text(Color::Yellow, "at first sight");
+            },
+        );
     }
 
     /// A reader who does not keep up holds back the pings: so no line about them is lost.

@@ -6,12 +6,13 @@ mod tally;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 
+use sluis_core::limits::BROADCAST;
 use sluis_core::node::{Identity, Node, NodeConfig, Ping, PingError};
 use sluis_core::pins::Origin;
 use sluis_core::{Did, Instant, Now};
 
 use self::app::Pinger;
-use crate::args::PingArgs;
+use crate::args::{PingArgs, Session};
 use crate::common::Common;
 use crate::fail::Fail;
 use crate::input::Inbox;
@@ -30,12 +31,21 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
         return Err(Fail::usage(format!("--did and the target are both {did}, a node does not ping itself")));
     }
     let identity = args.key.as_deref().map(key::file::secret).transpose()?.map(Identity::from);
+    if identity.is_none() && args.session.is_some_and(|session| session != Session::Off) {
+        return Err(Fail::usage("--session: a session needs a key of ours, add --key FILE (see `sluis key new`)"));
+    }
     let pin = args.pin.as_deref().map(key::file::public).transpose()?;
     let mut node = a_node(&did, args, identity.clone())?;
-    let store = args.state.as_deref().map(state::open_kept).transpose()?;
+    // Who pins what it meets first begins a directory; a name that was mistyped is one otherwise.
+    let open = if args.trust_first_use { state::open } else { state::open_kept };
+    let store = args.state.as_deref().map(open).transpose()?;
     let store = store.map(|mut store| state::restore(&mut store, &mut node).map(|()| store)).transpose()?;
-    // Taken for this run only: what is kept is what `sluis pin` says.
-    drop(store);
+    // Otherwise taken for this run only: what is kept is what `sluis pin` says.
+    let store = store.filter(|_| args.trust_first_use);
+    if args.trust_first_use {
+        let pattern = if args.target == BROADCAST { "*" } else { &args.target };
+        node.trust_first_use(pattern).map_err(|why| Fail::usage(format!("--trust-first-use: {why}")))?;
+    }
     if let Some(key) = pin {
         let now = Now::new(Instant::ZERO, run::wall());
         node.pin(now, &args.target, key, Origin::Operator).map_err(|why| Fail::usage(format!("--pin: {why}")))?;
@@ -53,7 +63,7 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     let inbox = Inbox::with_signals(false);
     let mut app = Pinger::new(Out::queued(common, args.quiet), inbox, did, ping, args);
     app.probe = probe;
-    let ended = run::drive(common.runtime, socket, None, &mut node, &mut app);
+    let ended = run::drive(common.runtime, socket, store, &mut node, &mut app);
     let done = app.finish(ended.as_ref().ok())?;
     if let Some(why) = app.failed {
         return Err(refused(why, args));
@@ -95,7 +105,10 @@ fn a_name() -> Result<Did, Fail> {
 fn a_node(did: &Did, args: &PingArgs, identity: Option<Identity>) -> Result<Node, Fail> {
     let mut config = NodeConfig::new(did.clone());
     config.heartbeat = None;
+    let usual = if identity.is_some() { Session::Auto } else { Session::Off };
+    config.sessions = args.session.unwrap_or(usual).into();
     config.identity = identity;
+    config.durable = args.trust_first_use && args.state.is_some();
     config.decision_timeout = args.timeout;
     config.caps.requests = args.in_flight;
     // Room for as many answers of the largest size as come between two looks.

@@ -235,10 +235,9 @@ impl Stage {
             None => self.end(now),
             Some(step) => {
                 self.tell(n, step.text, None);
-                if let (Some(fault), Some(at)) = (step.fault, self.order.get(step.at)) {
-                    if let Some(broker) = self.faults.get_mut(*at) {
-                        *broker = Some(fault);
-                    }
+                let broker = self.order.get(step.at).and_then(|at| self.faults.get_mut(*at));
+                if let (Some(fault), Some(broker)) = (step.fault, broker) {
+                    *broker = Some(fault);
                 }
                 self.to_say = step.says.iter().rev().copied().collect();
                 self.expected = step.says.to_vec();

@@ -173,10 +173,7 @@ impl Node {
         ended?.map(drop).map_err(|why| Fail::runtime(format!("the network cannot be used ({why})")))
     }
 
-    fn begin<R: Runtime, C: Clock>(
-        self,
-        mut io: NetStreams<R, C>,
-    ) -> Result<(NetStreams<R, C>, Rendezvous, Option<Store>), Fail> {
+    fn begin<R: Runtime, C: Clock>(self, mut io: NetStreams<R, C>) -> Result<Begun<R, C>, Fail> {
         for tls in self.tls {
             // There are no more of them than places have numbers for.
             io.add_tls(tls);
@@ -206,6 +203,9 @@ impl Node {
         Ok((io, machine, store))
     }
 }
+
+/// The streams of a node, the node, and where what it keeps goes.
+type Begun<R, C> = (NetStreams<R, C>, Rendezvous, Option<Store>);
 
 /// Whom the brokers with TLS are believed by, each set of roots read once.
 struct Trusts<'a> {

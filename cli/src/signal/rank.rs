@@ -28,7 +28,7 @@ pub(super) fn rank(common: Common, out: &mut Out, args: &RankArgs) -> Result<(),
     let found = args.check.then(|| check::all(common, &pool, pool::folder(&args.brokers))).transpose()?;
     for (at, (family_n, broker, ranked)) in order.iter().enumerate() {
         let found = found.as_ref().map(|found| found.of(broker));
-        put(out, (at + 1, *family_n), broker, ranked, found);
+        put(out, (at + 1, *family_n), broker, ranked, found.as_ref());
     }
     if out.style == Style::Json {
         out.json("summary", |o| {
@@ -42,7 +42,7 @@ pub(super) fn rank(common: Common, out: &mut Out, args: &RankArgs) -> Result<(),
     Ok(())
 }
 
-fn put(out: &mut Out, (n, family_n): (usize, usize), broker: &Broker, ranked: &Ranked, found: Option<Found>) {
+fn put(out: &mut Out, (n, family_n): (usize, usize), broker: &Broker, ranked: &Ranked, found: Option<&Found>) {
     let family = match broker.family {
         Family::V4 => "v4",
         Family::V6 => "v6",
@@ -57,7 +57,7 @@ fn put(out: &mut Out, (n, family_n): (usize, usize), broker: &Broker, ranked: &R
                 .str("broker", &broker.to_string())
                 .rounded("score", Some(score), 15)
                 .rounded("weight", Some(weight), 3);
-            match &found {
+            match found {
                 None => o,
                 Some(Found::Up(rtt)) => {
                     o.raw("up", true).rounded("rtt_ms", Some(super::send::millis(*rtt)), 3).raw("reason", "null")
@@ -68,7 +68,7 @@ fn put(out: &mut Out, (n, family_n): (usize, usize), broker: &Broker, ranked: &R
         Style::Text => out.line(|line, paint| {
             let _ = write!(line, "{n:>4}  {family}  {score:>9.4}  ");
             paint.put(line, Color::Bold, |line| drop(write!(line, "{broker}")));
-            match &found {
+            match found {
                 None => {}
                 Some(Found::Up(rtt)) => drop(write!(line, "  {:.1} ms", super::send::millis(*rtt))),
                 Some(Found::Down(why)) => drop(write!(line, "  {why}")),

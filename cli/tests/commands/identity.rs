@@ -12,6 +12,7 @@ on_both! {
     an_unknown_key_is_shown_and_approving_pins_it_for_good
     a_statement_reaches_a_hub_that_runs_and_survives
     a_forged_answer_is_no_answer
+    two_pinned_keys_talk_through_a_session
 }
 
 /// A folder with keys of a hub, a sensor, and a thief.
@@ -181,4 +182,41 @@ fn state_that_cannot_be_used_is_one_sentence_and_stays_as_it_is() {
     assert!(why.contains("--capture") && !folder.exists("c.jsonl"), "{why}");
     folder.fails(2, &["listen", "--did", HUB, "--pin", "jis:x=nothing"]);
     folder.fails(2, &["pin", "add", "jis home", "sensor.pub", "--state", "state"]);
+}
+
+fn two_pinned_keys_talk_through_a_session(runtime: &str) {
+    let folder = keys("session", runtime);
+    folder.prints(&["pin", "add", SENSOR, "sensor.pub", "--state", "state"]);
+    let hub = hub(runtime, &folder, &["--require", "session"]);
+    let [key, pin] = ["sensor.key", "hub.pub"].map(|name| path(&folder, name));
+    let with = |more: &[&str]| {
+        let usual = ["--key", &key, "--pin", &pin];
+        Ping::start(runtime, SENSOR, &hub.addr, &[&usual[..], more].concat()).finish()
+    };
+    let fingerprint = folder.json(&["key", "show", "hub.key"]).str("fingerprint").to_owned();
+    let (code, events, _) = with(&["-t", "5", "--count", "3", "--interval", "10ms"]);
+    assert_eq!(code, 0, "{events:?}");
+    let up = events.iter().find(|event| event.str("event") == "session").expect("it is told");
+    assert_eq!((up.str("state"), up.str("did"), up.str("fingerprint")), ("up", HUB, fingerprint.as_str()));
+    let answers: Vec<&Json> = events.iter().filter(|event| event.str("event") == "response").collect();
+    assert!(answers.len() == 3 && answers.iter().all(|answer| answer.str("auth") == "session"));
+    assert_eq!(hub.expect("ping").str("auth"), "session");
+    // What is only signed is not heard by who requires a session.
+    let (code, events, _) = with(&["--session", "off", "-t", "700ms"]);
+    assert_eq!((code, events[0].str("event")), (1, "timeout"));
+    let summary = hub.quit().1;
+    assert_eq!(summary.count("accepted"), 3);
+
+    // And where nobody speaks sessions, auto goes signed and require does not.
+    let plain = Listen::bare(runtime, &["--bind", "127.0.0.1:0", "--allow-legacy", "--trust", "jis:test:sensor=0.9"]);
+    for (session, auth) in [("auto", 0), ("require", 1)] {
+        let usual = ["--key", &key, "--session", session, "-t", "3"];
+        let (code, ..) = Ping::start(runtime, SENSOR, &plain.addr, &usual).finish();
+        assert_eq!(code, auth, "{session}");
+    }
+    plain.quit();
+    let why = folder.fails(2, &["ping", HUB, "127.0.0.1:9", "--intent", "x", "--session", "require"]);
+    assert!(why.contains("--key"), "{why}");
+    let why = folder.fails(2, &["listen", "--did", HUB, "--require", "session"]);
+    assert!(why.contains("--key"), "{why}");
 }

@@ -9,6 +9,8 @@ mod demo;
 mod ends;
 mod flow;
 mod identity;
+#[cfg(unix)]
+mod kept;
 mod keys;
 mod looks;
 #[cfg(unix)]
@@ -25,20 +27,3 @@ mod terminal;
 mod tokens;
 mod unread;
 mod usage;
-
-/// Each case as a test on either runtime.
-#[macro_export]
-macro_rules! on_both {
-    ($($case:ident)+) => {
-        $(mod $case {
-            #[test]
-            fn tokio() {
-                super::$case("tokio");
-            }
-            #[test]
-            fn smol() {
-                super::$case("smol");
-            }
-        })+
-    };
-}

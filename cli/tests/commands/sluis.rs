@@ -163,7 +163,14 @@ impl Raw {
     /// Send it, and wait for an answer; its size.
     pub(crate) fn ask(&self, datagram: &[u8]) -> std::io::Result<usize> {
         self.send(datagram);
-        self.socket.recv(&mut [0; 65_536])
+        let mut answer = [0; 65_536];
+        loop {
+            match self.socket.recv(&mut answer) {
+                // A signal, or a debugger, came in between.
+                Err(why) if why.kind() == std::io::ErrorKind::Interrupted => {}
+                answered => return answered,
+            }
+        }
     }
 
     /// A ping frame as any sender might write it.
@@ -173,7 +180,19 @@ impl Raw {
 
     /// The same with a payload.
     pub(crate) fn frame_with(source: &str, packet_id: &str, intent: &str, nonce: &str, payload: Value<'_>) -> Vec<u8> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        Self::frame_at(Duration::ZERO, source, packet_id, intent, nonce, payload)
+    }
+
+    /// The same by a clock that is ahead.
+    pub(crate) fn frame_at(
+        ahead: Duration,
+        source: &str,
+        packet_id: &str,
+        intent: &str,
+        nonce: &str,
+        payload: Value<'_>,
+    ) -> Vec<u8> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") + ahead;
         let wall = Wall::from_micros(i64::try_from(since.as_micros()).expect("before 292277"));
         let mut stamp = [0; 32];
         let packet = Packet {

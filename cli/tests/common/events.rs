@@ -29,8 +29,9 @@ enum Kind {
 type Shape = &'static [(&'static str, Kind)];
 
 /// Members that are not in every object of a shape: the time is missing from those that are made up in tests, the losses of
-/// output from the summary of the demo, which waits for its reader.
-const OPTIONAL: Shape = &[("t", Kind::Time), ("lost_output", Kind::Count), ("record", Kind::Any)];
+/// output from the summary of the demo, which waits for its reader, and only a pin that nobody asked for says where it comes from.
+const OPTIONAL: Shape =
+    &[("t", Kind::Time), ("lost_output", Kind::Count), ("record", Kind::Any), ("origin", Kind::Text)];
 
 /// Which command speaks.
 #[derive(Clone, Copy, Debug)]
@@ -76,9 +77,19 @@ const WAITING: Shape = &[
     ("age_s", Kind::Number),
 ];
 const PIN: Shape = &[("source_did", Kind::Did), ("fingerprint", Kind::Text), ("change", Kind::CountOrNull)];
+const PING_PIN: Shape = &[("source_did", Kind::Did), ("fingerprint", Kind::Text)];
+const TRUST: Shape = &[("source_did", Kind::Did), ("trust_score", Kind::Number), ("change", Kind::CountOrNull)];
 const UNPIN: Shape = &[("source_did", Kind::Did), ("change", Kind::CountOrNull)];
 const RETIRED: Shape = &[("fingerprint", Kind::Text), ("successor", Kind::TextOrNull), ("change", Kind::CountOrNull)];
 const KEPT: Shape = &[("change", Kind::Count), ("ok", Kind::Bool), ("reason", Kind::TextOrNull)];
+const SESSION: Shape = &[
+    ("did", Kind::Did),
+    ("fingerprint", Kind::TextOrNull),
+    ("from", Kind::Address),
+    ("state", Kind::Text),
+    ("suite", Kind::Count),
+    ("reason", Kind::TextOrNull),
+];
 const LIST: Shape = &[("waiting", Kind::Count)];
 const HELP: Shape = &[("command", Kind::Text), ("does", Kind::Text)];
 const RELOADED: Shape =
@@ -140,6 +151,9 @@ const REASONS: &[&str] = &[
     "busy",
     "unrequested",
     "wrong_responder",
+    "handshake",
+    "cookie",
+    "sealed",
 ];
 
 impl Speaker {
@@ -151,8 +165,11 @@ impl Speaker {
             (Self::Listen, "rejected") => REJECTED,
             (Self::Listen, "summary") => LISTEN_SUMMARY,
             (Self::Listen, "waiting") => WAITING,
+            (_, "session") => SESSION,
             (Self::Listen, "pin") => PIN,
             (Self::Listen, "unpin") => UNPIN,
+            (Self::Listen, "trust") => TRUST,
+            (Self::Ping, "pin") => PING_PIN,
             (Self::Listen, "retired") => RETIRED,
             (Self::Listen, "kept") => KEPT,
             (Self::Listen, "list") => LIST,

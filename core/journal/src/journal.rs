@@ -197,6 +197,7 @@ impl<C: Chain, D: Folder> Journal<C, D> {
     ///
     /// # Errors
     /// The line is not queued.
+    #[cfg(feature = "conformance")]
     pub(crate) fn try_append_line(&self, line: &[u8]) -> Result<Ticket, AppendError<C::Fault>> {
         let mut wakers = Wakers::default();
         let appended = self.shared.line().queue.append_line(line, &mut wakers);

@@ -43,6 +43,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod broker;
+#[cfg(feature = "sim")]
+pub mod conformance;
 pub mod delivery;
 pub mod envelope;
 mod faults;

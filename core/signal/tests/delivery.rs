@@ -193,25 +193,25 @@ fn a_message_goes_to_few_brokers_then_to_more_then_to_all() {
         if let Some(number) = sender.poll_given_up(now) {
             break number;
         }
-        while let Some(sent) = sender.poll(now, millis(100)) {
+        while let Some(sent) = sender.poll(now, millis(100), usize::MAX) {
             assert_eq!((sent.number, sent.oldest, &sent.body[..]), (0, 0, &b"x"[..]));
             tries.push((now.saturating_since(START).as_millis(), sent.reach));
         }
-        now = sender.deadline().unwrap();
+        now = sender.deadline(usize::MAX).unwrap();
     };
-    assert_eq!((end, sender.in_flight(), sender.deadline()), (0, 0, None));
+    assert_eq!((end, sender.in_flight(), sender.deadline(usize::MAX)), (0, 0, None));
     let all = [600, 1100, 2100, 4100, 8100, 12_100, 16_100].map(|at| (at, Reach::All));
     assert_eq!(tries, [&[(0, Reach::Near), (300, Reach::Wider)][..], &all].concat());
     assert_eq!(sender.acked(now + millis(5), 9, 0), Acked::Late(millis(20_005)));
     assert_eq!(sender.acked(now, 9, 0), Acked::Unknown);
     // What is sent next says that nobody has to wait for it.
     assert_eq!(sender.send(now, body("y"), true, Duration::from_secs(1)), Ok(1));
-    assert_eq!(sender.poll(now, millis(400)).map(|sent| (sent.number, sent.oldest)), Some((1, 1)));
+    assert_eq!(sender.poll(now, millis(400), usize::MAX).map(|sent| (sent.number, sent.oldest)), Some((1, 1)));
     // A long way takes two round trips before it counts as lost.
-    assert_eq!(sender.deadline(), Some(now + millis(800)));
+    assert_eq!(sender.deadline(usize::MAX), Some(now + millis(800)));
     assert_eq!(sender.acked(now, 8, 1), Acked::Unknown);
     sender.hurry(now + millis(1));
-    assert_eq!(sender.poll(now + millis(1), millis(400)).map(|sent| sent.reach), Some(Reach::Wider));
+    assert_eq!(sender.poll(now + millis(1), millis(400), usize::MAX).map(|sent| sent.reach), Some(Reach::Wider));
     assert_eq!(sender.acked(now + millis(3), 9, 1), Acked::Delivered(millis(3)));
 }
 
@@ -293,7 +293,7 @@ impl World {
         while let Some(number) = self.sender.poll_given_up(self.now) {
             assert_eq!(self.ended.insert((self.sender.epoch(), number), false), None);
         }
-        while let Some(sent) = self.sender.poll(self.now, millis(50)) {
+        while let Some(sent) = self.sender.poll(self.now, millis(50), usize::MAX) {
             let epoch = self.sender.epoch();
             self.post(
                 true,

@@ -51,24 +51,24 @@ impl TrustBundles {
     ///
     /// # Errors
     /// As [`add_pem`](Self::add_pem), with the file.
-    pub(crate) fn add_file(&mut self, trust_domain: Option<&str>, path: &Path) -> Result<(), SpiffeError> {
+    pub fn add_file(&mut self, trust_domain: Option<&str>, path: &Path) -> Result<(), SpiffeError> {
         self.add_pem(trust_domain, &read(path)?).map_err(|error| error.in_file(path))
     }
 
     /// All the bundles of a command line, each as for [`add_argument`](Self::add_argument).
     ///
     /// # Errors
-    /// As [`add_file`](Self::add_file).
+    /// As `add_file`.
     pub(crate) fn from_arguments(arguments: &[impl AsRef<str>]) -> Result<Self, SpiffeError> {
         let mut bundles = Self::new();
         arguments.iter().try_for_each(|argument| bundles.add_argument(argument.as_ref()))?;
         Ok(bundles)
     }
 
-    /// The same as [`add_file`](Self::add_file) from a command line: `FILE`, or `TRUST-DOMAIN=FILE`.
+    /// The same as `add_file` from a command line: `FILE`, or `TRUST-DOMAIN=FILE`.
     ///
     /// # Errors
-    /// As [`add_file`](Self::add_file).
+    /// As `add_file`.
     pub fn add_argument(&mut self, argument: &str) -> Result<(), SpiffeError> {
         match argument.split_once('=') {
             // A file may have such a name too.

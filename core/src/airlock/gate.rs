@@ -185,7 +185,7 @@ impl<T: AsRef<str>> Rule<T> {
 
     /// The same rule with borrowed texts.
     #[must_use]
-    pub(crate) fn as_view(&self) -> Rule<&str> {
+    pub fn as_view(&self) -> Rule<&str> {
         Rule {
             id: self.id.as_ref(),
             name: self.name.as_ref(),
@@ -206,7 +206,7 @@ impl<T: AsRef<str>> Rule<T> {
     /// Whether a sender evades it by writing otherwise what it looks at: it turns away by intent, pod or kind, which are the
     /// sender's own words. (Another name has another trust.)
     #[must_use]
-    pub(crate) fn is_evadable(&self) -> bool {
+    pub fn is_evadable(&self) -> bool {
         self.zone == Zone::Rood && (self.intent.is_some() || self.pod_id.is_some() || self.ping_type.is_some())
     }
 
@@ -216,7 +216,7 @@ impl<T: AsRef<str>> Rule<T> {
     ///
     /// # Errors
     /// What is wrong.
-    pub(crate) fn check(&self) -> Result<(), RuleError> {
+    pub fn check(&self) -> Result<(), RuleError> {
         let view = self.as_view();
         for (field, text) in view.texts() {
             if text.len() > MAX_RULE_TEXT {

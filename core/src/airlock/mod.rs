@@ -2,7 +2,7 @@
 //!
 //! A ping passes these rooms in this order, so that one the gate turns away costs no memory and gets no byte:
 //!
-//! 1. [`Standing`]: how far the sender is trusted, from the operator's [`TrustTable`] or else from the [`VouchRegistry`].
+//! 1. [`Standing`]: how far the sender is trusted, from the operator's table of trust or else from the [`VouchRegistry`].
 //! 2. [`Gate`]: rules first (highest priority wins), then the two thresholds: GROEN accept, GEEL wait, ROOD silence.
 //! 3. [`unsigned_cap`]: a sender that proves nothing gets at most GEEL, unless it is on the operator's [`LegacyList`].
 //! 4. [`ReplayWindow`]: no packet past the gate is ever taken in twice.
@@ -36,11 +36,13 @@ pub use replay::{Admission, FixedReplayWindow, ReplayConfig, ReplayReject};
 #[cfg(feature = "alloc")]
 pub use rules::Gate;
 #[cfg(feature = "alloc")]
-pub(crate) use trust::TrustTable;
+pub use trust::{Source, Standing, TrustConfig, TrustError, TrustTable};
 #[cfg(feature = "alloc")]
-pub use trust::{Source, Standing, TrustConfig, TrustError};
-#[cfg(feature = "alloc")]
-pub use vouch::{Expiry, MAX_VOUCH_ID, Vouch, VouchConfig, VouchError, VouchId, VouchRegistry, VouchStats};
+pub use vouch::{
+    AcceptError, Expiry, HeldVouch, MAX_DEPTH, MAX_NAMED, MAX_VOUCH_ID, MakeVouchError, RestoreVouchError, SignedId,
+    SignedVouch, SignedVouchError, SignedVouches, Vouch, VouchChange, VouchConfig, VouchDraft, VouchError, VouchId,
+    VouchRegistry, VouchRevocation, VouchStats,
+};
 #[cfg(feature = "alloc")]
 pub use waiting::WaitingRoom;
 #[cfg(feature = "alloc")]

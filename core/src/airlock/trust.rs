@@ -61,7 +61,7 @@ impl Chained<ByDid> for Entry {
 }
 
 /// The trust that the operator set for each DID.
-pub(crate) struct TrustTable {
+pub struct TrustTable {
     key: SipKey,
     entries: Slab<Entry, Heap>,
     by_did: Index<ByDid, Heap>,
@@ -72,7 +72,7 @@ pub(crate) struct TrustTable {
 impl TrustTable {
     /// Empty.
     #[must_use]
-    pub(crate) fn new(config: TrustConfig, key: SipKey) -> Self {
+    pub fn new(config: TrustConfig, key: SipKey) -> Self {
         Self { key, entries: Slab::new(config.max_entries), by_did: Index::new(), did_bytes: 0, config }
     }
 
@@ -80,7 +80,7 @@ impl TrustTable {
     ///
     /// # Errors
     /// When it is no number, the DID is no DID, or a new DID does not fit.
-    pub(crate) fn set(&mut self, did: &str, trust: f64) -> Result<f64, TrustError> {
+    pub fn set(&mut self, did: &str, trust: f64) -> Result<f64, TrustError> {
         if trust.is_nan() {
             return Err(TrustError::NotANumber);
         }
@@ -105,7 +105,7 @@ impl TrustTable {
     }
 
     /// Forget a DID; false when it was not there.
-    pub(crate) fn remove(&mut self, did: &str) -> bool {
+    pub fn remove(&mut self, did: &str) -> bool {
         let Some(slot) = self.find(did) else { return false };
         self.by_did.remove(&mut self.entries, slot);
         self.entries.remove_at(slot);
@@ -115,7 +115,7 @@ impl TrustTable {
 
     /// The trust that was set for a DID.
     #[must_use]
-    pub(crate) fn get(&self, did: &str) -> Option<f64> {
+    pub fn get(&self, did: &str) -> Option<f64> {
         if self.entries.is_empty() {
             return None;
         }

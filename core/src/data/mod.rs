@@ -28,6 +28,7 @@ pub mod canonical;
 #[cfg(feature = "alloc")]
 pub(crate) mod cursor;
 mod error;
+mod exact;
 pub mod hex;
 pub(crate) mod json;
 mod lines;

@@ -7,8 +7,8 @@ use super::handle::{Answer, Handle, Request, Requests};
 use crate::framing::{Decision, Encoding, PingType, Priority, Response, Text, Value, ValueBuf, Zone};
 use crate::identity::PublicKey;
 use crate::node::{
-    AnswerError, Answered, Auth, Event, Node, OpenId, Outcome, Ping, PingError, Received, RequestId, SessionChange,
-    SessionState, WaitId,
+    AnswerError, Answered, Auth, Event, Keeping, Node, OpenId, Outcome, Ping, PingError, Received, RequestId,
+    SessionChange, SessionState, WaitId,
 };
 #[cfg(feature = "record")]
 use crate::record::Recorded;
@@ -125,6 +125,15 @@ pub enum Notice {
         /// The suite that it speaks.
         suite: u8,
     },
+    /// The first key that signed under a name was pinned to it.
+    Pinned {
+        /// The name.
+        did: Box<str>,
+        /// The key.
+        key: PublicKey,
+        /// When that is safe.
+        keeping: Keeping,
+    },
     /// Changes up to this number are on the medium, or were taken back.
     Kept {
         /// The last of them.
@@ -183,50 +192,34 @@ pub struct PingNotice {
     pub rule: Option<Box<str>>,
 }
 
-impl Requests for Node {
-    type Id = RequestId;
-    type Reply = Result<PingReply, NoReply>;
-    type Notice = Notice;
+macro_rules! requests {
+    ($node:ty) => {
+        impl Requests for $node {
+            type Id = RequestId;
+            type Reply = Result<PingReply, NoReply>;
+            type Notice = Notice;
 
-    fn poll_reply(&mut self) -> Option<Answer<RequestId, Self::Reply>> {
-        answer_of(Self::poll_reply(self)?)
-    }
+            fn poll_reply(&mut self) -> Option<Answer<RequestId, Self::Reply>> {
+                answer_of(Self::poll_reply(self)?)
+            }
 
-    fn poll_notice(&mut self) -> Option<Notice> {
-        notice_of(Self::poll_notice(self)?)
-    }
+            fn poll_notice(&mut self) -> Option<Notice> {
+                notice_of(Self::poll_notice(self)?)
+            }
 
-    fn cancel(&mut self, id: RequestId) {
-        self.forget(id);
-    }
+            fn cancel(&mut self, id: RequestId) {
+                self.forget(id);
+            }
 
-    fn ended(_: RequestId) -> Self::Reply {
-        Err(NoReply::Ended)
-    }
+            fn ended(_: RequestId) -> Self::Reply {
+                Err(NoReply::Ended)
+            }
+        }
+    };
 }
-
+requests!(Node);
 #[cfg(feature = "record")]
-impl Requests for Recorded<Node> {
-    type Id = RequestId;
-    type Reply = Result<PingReply, NoReply>;
-    type Notice = Notice;
-
-    fn poll_reply(&mut self) -> Option<Answer<RequestId, Self::Reply>> {
-        answer_of(Self::poll_reply(self)?)
-    }
-
-    fn poll_notice(&mut self) -> Option<Notice> {
-        notice_of(Self::poll_notice(self)?)
-    }
-
-    fn cancel(&mut self, id: RequestId) {
-        self.forget(id);
-    }
-
-    fn ended(_: RequestId) -> Self::Reply {
-        Err(NoReply::Ended)
-    }
-}
+requests!(Recorded<Node>);
 
 /// An event about a request of ours, owned.
 fn answer_of(event: Event<'_>) -> Option<Answer<RequestId, Result<PingReply, NoReply>>> {
@@ -266,6 +259,7 @@ fn notice_of(event: Event<'_>) -> Option<Notice> {
         Event::Session(SessionChange { did, key, path, state, suite }) => {
             Some(Notice::Session { did: did.into(), key, path, state, suite })
         }
+        Event::Pinned { did, key, keeping } => Some(Notice::Pinned { did: did.into(), key, keeping }),
         Event::Kept { upto, result } => Some(Notice::Kept { upto, result }),
         Event::Response(_) | Event::Timeout { .. } | Event::Unsent { .. } => None,
     }

@@ -83,7 +83,7 @@ impl Statement {
 
     /// Read and verify the JSON of a statement. Members it does not know are refused: what is not signed is not said.
     ///
-    /// This verifies one signature, two for a rotation; [`peek`](Self::peek) tells whose it claims to be without that.
+    /// This verifies one signature, two for a rotation; `peek` tells whose it claims to be without that.
     ///
     /// # Errors
     /// [`StatementError`].
@@ -118,7 +118,7 @@ impl Statement {
     ///
     /// # Errors
     /// [`StatementError::Form`] and [`StatementError::Key`].
-    pub(crate) fn peek(value: Value<'_>) -> Result<PublicKey, StatementError> {
+    pub fn peek(value: Value<'_>) -> Result<PublicKey, StatementError> {
         key(value, if is_rotation(value)? { "old" } else { "key" })
     }
 

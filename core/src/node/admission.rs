@@ -9,16 +9,18 @@ use alloc::string::String;
 use super::NodeConfig;
 use super::event::Auth;
 use super::faults::Faults;
-use super::identity::{self, Claim, FromSession, Verifications};
+use super::identity::{self, Budget, Claim, FromSession, Proof};
 use super::inbox;
 use super::ingress::{Ingress, Sender, Texts};
+use super::links::Standing;
 use super::peers::{PeerLookup, Peers};
 use super::policy::{Judged, Policy};
 use crate::airlock::replay::Origin;
 use crate::airlock::{Admission, Rank, ReplayWindow};
 use crate::framing::{Digest, Packet, PingType, Zone};
+use crate::identity::PublicKey;
 use crate::limits::BROADCAST;
-use crate::time::{Instant, Now, Wall, iso};
+use crate::time::{Duration, Instant, Now, Wall, iso};
 use crate::{Name, Path, Reject, SipKey, check_did, session};
 
 /// Longest timestamp that is unescaped; one without escapes may be longer.
@@ -31,7 +33,9 @@ pub(super) struct AdmissionControl {
     names: SipKey,
     replay: ReplayWindow,
     /// How many signatures of strangers may still be verified.
-    verifications: Verifications,
+    verifications: Budget,
+    /// How many names may still be pinned at first sight.
+    first_uses: Budget,
     /// Who met silence last, where that is kept.
     last_rood: Option<Box<LastRood>>,
     /// Nothing, outside of a simulation.
@@ -47,6 +51,8 @@ pub(super) struct Passed<'a> {
     pub(super) auth: Auth,
     /// What the proof that it bears covers; `None` if it bears none.
     pub(super) digest: Option<Digest>,
+    /// The key that signed, where it is the first of its name and the operator has it believed: to be pinned before anything else happens.
+    pub(super) first_use: Option<PublicKey>,
     /// Always there, outside of a simulation.
     admission: Option<Admission>,
 }
@@ -65,15 +71,19 @@ impl AdmissionControl {
         if let Some(floor) = config.not_before {
             replay.raise_floor(floor);
         }
-        let verifications = Verifications::new(config.caps.verifications);
-        Self { names, replay, verifications, last_rood: config.keep_last_rood.then(Box::default), faults }
+        let verifications = Budget::new(config.caps.verifications, Duration::from_secs(1));
+        let first_uses = Budget::new(config.caps.first_uses, Duration::from_secs(60));
+        Self { names, replay, verifications, first_uses, last_rood: config.keep_last_rood.then(Box::default), faults }
     }
 
     /// Take nothing stamped up to this.
     pub(super) fn raise_floor(&mut self, floor: Wall) {
-        if !self.faults.forget_floor() {
-            self.replay.raise_floor(floor);
-        }
+        self.replay.raise_floor(floor);
+    }
+
+    /// Whether a stored floor is to be passed over.
+    pub(super) fn forgets_floor(&self) -> bool {
+        self.faults.forget_floor()
     }
 
     /// A name with its hash.
@@ -94,7 +104,7 @@ impl AdmissionControl {
         own: &str,
         now: Now,
         (ingress, packet): (&Ingress<'_>, &Packet<'_>),
-        texts: Texts<'a>,
+        (texts, may_pin): (Texts<'a>, bool),
     ) -> Result<Passed<'a>, Reject> {
         let Texts { sender, nonce, timestamp } = texts;
         check_did(sender.did).map_err(|_| Reject::Malformed)?;
@@ -111,7 +121,9 @@ impl AdmissionControl {
                 return Err(why);
             }
         };
-        let judged = policy.judge(now.wall, &sender.subject(), name, claim.proof());
+        let first_use = matches!(claim, Claim::Signed(None)) && may_pin;
+        let proof = if first_use { Proof::Pinned } else { claim.proof() };
+        let judged = policy.judge(now.wall, &sender.subject(), name, proof);
         match judged.zone {
             Zone::Rood if !self.faults.answer_rood() => {
                 if let Some(last) = &mut self.last_rood {
@@ -154,22 +166,24 @@ impl AdmissionControl {
             Err(_) if self.faults.no_signature_check() => (claim.unverified(), None),
             verified => verified?,
         };
-        Ok(Passed { sender, seat, judged, rank, auth, digest, admission })
+        let first_use = auth.key().filter(|_| first_use);
+        Ok(Passed { sender, seat, judged, rank, auth, digest, first_use, admission })
     }
 
-    /// Whether there may be a session with this key under this name; `speaks` says whether there was one before.
+    /// Whether there may be a session with this key under this name.
     pub(super) fn check_claim(
         &mut self,
         policy: &Policy,
         wall: Wall,
         claim: &session::Claim<'_>,
-        speaks: bool,
+        standing: Standing,
     ) -> Result<(), Reject> {
         let name = self.names.name(claim.did);
         let why = match identity::judge_key(&policy.pins, name, claim.key) {
             // Who was asked may answer, whatever it might want of us.
             Ok(_) if claim.answers => return Ok(()),
-            Ok(pinned) => match policy.judge_any(wall, name, pinned, speaks) {
+            Ok(false) if standing.crowded => return Err(Reject::Busy),
+            Ok(pinned) => match policy.judge_any(wall, name, pinned, standing.speaks) {
                 None => return Ok(()),
                 Some(why) => (why, Reject::Rood),
             },
@@ -184,6 +198,11 @@ impl AdmissionControl {
     /// Whether another signature of a stranger may be verified now.
     pub(super) fn may_verify(&mut self, now: Instant) -> bool {
         self.verifications.take(now)
+    }
+
+    /// Whether another name may be pinned at first sight now, and if so, that it is.
+    pub(super) fn may_pin_first(&mut self, now: Instant, take: bool) -> bool {
+        if take { self.first_uses.take(now) } else { self.first_uses.has(now) }
     }
 
     /// Whether this target is us, or everyone.

@@ -37,8 +37,11 @@ impl Node {
             return Err(PingError::Unspecified(ping.path.remote.ip()));
         }
         let timeout = ping.timeout.unwrap_or(self.config.request_timeout);
+        self.brief_sessions();
         let name = self.rooms.admission.name(ping.target);
-        let pinned = self.policy.pins.get_name(name).is_some() || self.policy.require >= Require::Signed;
+        let pinned = self.policy.pins.get_name(name).is_some()
+            || self.policy.require >= Require::Signed
+            || self.policy.first_use.allows(ping.target);
         // A session has one other side.
         let to = Some(name).filter(|_| ping.target != BROADCAST);
         let (way, key) = self.rooms.way(now, &self.policy, ping, to.is_some());

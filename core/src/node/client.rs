@@ -101,6 +101,7 @@ impl Match {
 }
 
 /// What an answer says it is: the random part of the packet id that it answers, and in whose name.
+#[derive(Clone, Copy)]
 pub(super) struct Claimed<'a> {
     pub(super) key: u64,
     pub(super) responder: &'a str,

@@ -7,7 +7,7 @@ use super::client::RequestId;
 use super::event::{OpenId, WaitId};
 use super::ping::{AnswerError, Ping, PingError, ReplyError};
 use super::replies::Reply;
-use super::storing::Keeping;
+use super::storing::{Keeping, RestoreError};
 use crate::Commands;
 use crate::airlock::{LegacyError, Rule, RuleError, TrustError, Vouch, VouchError, VouchId};
 use crate::framing::Value;
@@ -47,6 +47,24 @@ pub enum Command<'a> {
     AllowLegacy(&'a str),
     /// [`Node::disallow_legacy`], for this pattern.
     DisallowLegacy(&'a str),
+    /// [`Node::decide_trust`].
+    DecideTrust {
+        /// In whom.
+        did: &'a str,
+        /// How far.
+        trust: f64,
+    },
+    /// [`Node::withdraw_trust`], in this DID.
+    WithdrawTrust(&'a str),
+    /// [`Node::trust_first_use`], for this pattern.
+    TrustFirstUse(&'a str),
+    /// [`Node::restore`].
+    Restore {
+        /// The record's key.
+        key: &'a [u8],
+        /// Its value.
+        value: &'a [u8],
+    },
     /// [`Node::add_rule`].
     AddRule(Rule<&'a str>),
     /// [`Node::remove_rule`], of this id.
@@ -121,7 +139,13 @@ outcomes! {
     Removed(bool),
     /// Of [`Command::SetTrust`].
     Trust(Result<f64, TrustError>),
-    /// Of [`Command::AllowLegacy`].
+    /// Of [`Command::DecideTrust`].
+    Decided(Result<(f64, Keeping), TrustError>),
+    /// Of [`Command::Restore`].
+    Restored(Result<bool, RestoreError>),
+    /// Of [`Command::WithdrawTrust`].
+    Withdrawn(Result<Option<Keeping>, TrustError>),
+    /// Of [`Command::AllowLegacy`] and [`Command::TrustFirstUse`].
     Legacy(Result<(), LegacyError>),
     /// Of [`Command::AddRule`].
     Rule(Result<(), RuleError>),
@@ -150,6 +174,10 @@ impl Commands for Node {
             Command::RemoveTrust(did) => self.remove_trust(did).into(),
             Command::AllowLegacy(pattern) => self.allow_legacy(pattern).into(),
             Command::DisallowLegacy(pattern) => self.disallow_legacy(pattern).into(),
+            Command::DecideTrust { did, trust } => self.decide_trust(did, trust).into(),
+            Command::WithdrawTrust(did) => self.withdraw_trust(did).into(),
+            Command::TrustFirstUse(pattern) => self.trust_first_use(pattern).into(),
+            Command::Restore { key, value } => self.restore(key, value).into(),
             Command::AddRule(ref rule) => self.add_rule(rule).into(),
             Command::RemoveRule(id) => self.remove_rule(id).into(),
             Command::Vouch(ref vouch, wall) => self.vouch(vouch, wall).into(),

@@ -50,7 +50,8 @@ pub struct NodeConfig {
     pub sessions: SessionPolicy,
     /// Bounds of sessions and handshakes.
     pub session_caps: session::Caps,
-    /// Whether changes of what is kept are given out to a store ([`Durable`](crate::Durable)), and acknowledged only once they are there: off.
+    /// Whether changes of what is kept are given out to a store ([`Durable`](crate::Durable)), and acknowledged only once they are there: off. Packets are among what
+    /// waits for that, so a node with this and without a store admits none.
     pub durable: bool,
     /// The replay window.
     pub replay: ReplayConfig,
@@ -243,6 +244,8 @@ pub struct Caps {
     /// Signatures of addresses that have not proven themselves that are verified in a second: 5,000. What comes beyond is
     /// [`Busy`](crate::Reject::Busy).
     pub verifications: u32,
+    /// Names whose keys are pinned at first sight in a minute, where that is [allowed](super::Node::trust_first_use): 60. Who comes beyond is judged as before.
+    pub first_uses: u32,
     /// Changes of what is kept that wait for the store: 256.
     pub changes: u32,
 }
@@ -276,6 +279,7 @@ impl Caps {
             replies: u32::MAX,
             reply_bytes: usize::MAX / 2,
             verifications: u32::MAX,
+            first_uses: u32::MAX,
             changes: u32::MAX,
         }
     }
@@ -300,6 +304,7 @@ impl Default for Caps {
             replies: 1_024,
             reply_bytes: 4 << 20,
             verifications: 5_000,
+            first_uses: 60,
             changes: 256,
         }
     }

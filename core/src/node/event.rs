@@ -1,6 +1,7 @@
 //! What a node tells its application.
 
 use super::client::RequestId;
+use super::storing::Keeping;
 use crate::Path;
 use crate::airlock::{Source, WaitingId};
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, Response, Zone};
@@ -118,6 +119,15 @@ pub enum Event<'a> {
     },
     /// A session came up, has new keys, moved, or is over.
     Session(SessionChange<'a>),
+    /// The first key that signed under a name was pinned to it ([`Node::trust_first_use`](super::Node::trust_first_use)).
+    Pinned {
+        /// The name.
+        did: &'a str,
+        /// The key.
+        key: PublicKey,
+        /// When that is safe: nothing that it signed is acknowledged before.
+        keeping: Keeping,
+    },
     /// Changes up to this number are on the medium, or could not be brought there and were taken back (a retired key stays retired).
     Kept {
         /// The last of them.

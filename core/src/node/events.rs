@@ -9,6 +9,7 @@ use super::event::{Answered, Auth, Decided, Event, OpenId, Outcome, Received, Se
 use super::inbox::{Inbound, Kept};
 use super::policy::Judged;
 use super::queue::{Full, Queue};
+use super::storing::Keeping;
 use crate::Path;
 use crate::airlock::{Rank, Source};
 use crate::framing::{Decision, Encoding, Zone};
@@ -53,6 +54,8 @@ enum Head {
     Retired,
     /// Bytes: the name, then the key if it is known.
     Session { path: Path, state: SessionState, suite: u8, did: u32 },
+    /// Bytes: the key, then the name.
+    Pinned { keeping: Keeping },
 }
 
 /// How the sender of something is proven; its key stands in the bytes of the record.
@@ -242,6 +245,10 @@ impl Events {
         self.notices.push(head, &[did.as_bytes(), key.as_ref().map_or(&[][..], |key| key)])
     }
 
+    pub(super) fn pinned(&mut self, did: &str, key: PublicKey, keeping: Keeping) -> Result<(), Full> {
+        self.notices.push(Head::Pinned { keeping }, &[key.as_bytes(), did.as_bytes()])
+    }
+
     /// Take out the oldest response.
     pub(super) fn pop_reply(&mut self) -> Option<Event<'_>> {
         let (ReplyHead { request, decision, from, proven, rtt, last }, bytes) = self.replies.pop()?;
@@ -308,6 +315,11 @@ impl Events {
                 let (did, key) = bytes.split_at_checked(did as usize)?;
                 let (did, key) = (core::str::from_utf8(did).ok()?, key.first_chunk::<32>().copied());
                 Some(Event::Session(SessionChange { did, key: key.map(PublicKey::checked), path, state, suite }))
+            }
+            Head::Pinned { keeping } => {
+                let (key, did) = bytes.split_first_chunk::<32>()?;
+                let did = core::str::from_utf8(did).ok()?;
+                Some(Event::Pinned { did, key: PublicKey::checked(*key), keeping })
             }
             Head::PeerLost => Some(Event::PeerLost { did: core::str::from_utf8(bytes).ok()? }),
         }

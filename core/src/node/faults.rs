@@ -14,10 +14,10 @@ pub enum Fault {
     AnswerRood,
     /// Tables have no bounds.
     NoTableCap,
+    /// The stored replay floor is passed over at a start.
+    ForgetFloor,
     /// A signature need not hold.
     NoSignatureCheck,
-    /// What was kept of the packets before a restart is not looked at.
-    ForgetFloor,
     /// First messages of sessions are looked at however many there are.
     NoCookie,
     /// Packets of sessions are taken however often they come.
@@ -34,23 +34,19 @@ impl Fault {
         Self::AnyResponder,
         Self::AnswerRood,
         Self::NoTableCap,
-        Self::NoSignatureCheck,
         Self::ForgetFloor,
+        Self::NoSignatureCheck,
         Self::NoCookie,
         Self::NoSessionReplay,
         Self::AcceptDowngrade,
     ];
 
-    /// Whether only nodes that have keys and a store have this protection.
+    /// Whether only nodes that have keys have this protection.
     #[must_use]
     pub const fn needs_keys(self) -> bool {
         match self {
-            Self::NoReplayCheck | Self::AnyResponder | Self::AnswerRood | Self::NoTableCap => false,
-            Self::NoSignatureCheck
-            | Self::ForgetFloor
-            | Self::NoCookie
-            | Self::NoSessionReplay
-            | Self::AcceptDowngrade => true,
+            Self::NoReplayCheck | Self::AnyResponder | Self::AnswerRood | Self::NoTableCap | Self::ForgetFloor => false,
+            Self::NoSignatureCheck | Self::NoCookie | Self::NoSessionReplay | Self::AcceptDowngrade => true,
         }
     }
 
@@ -62,8 +58,8 @@ impl Fault {
             Self::AnyResponder => "any-responder",
             Self::AnswerRood => "answer-rood",
             Self::NoTableCap => "no-table-cap",
-            Self::NoSignatureCheck => "no-signature-check",
             Self::ForgetFloor => "forget-floor",
+            Self::NoSignatureCheck => "no-signature-check",
             Self::NoCookie => "no-cookie",
             Self::NoSessionReplay => "no-session-replay",
             Self::AcceptDowngrade => "accept-downgrade",
@@ -140,8 +136,8 @@ asked! {
     any_responder: AnyResponder,
     answer_rood: AnswerRood,
     no_table_cap: NoTableCap,
-    no_signature_check: NoSignatureCheck,
     forget_floor: ForgetFloor,
+    no_signature_check: NoSignatureCheck,
     #[allow(dead_code, reason = "asked where there is a simulation")]
     no_cookie: NoCookie,
     #[allow(dead_code, reason = "asked where there is a simulation")]

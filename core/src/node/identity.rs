@@ -15,7 +15,9 @@ use crate::{Name, Reject};
 
 /// The key that a node signs with. Cheap to clone; never printed.
 #[derive(Clone)]
-pub struct Identity {
+pub struct Identity(Arc<Keys>);
+
+struct Keys {
     signer: Arc<dyn Signer + Send + Sync>,
     /// What sessions need beside it.
     statics: Option<X25519Secret>,
@@ -24,32 +26,32 @@ pub struct Identity {
 impl Identity {
     /// Whatever signs: a [`SecretKey`], a chip, a service that answers at once. Sessions take an identity [with a static key](Self::with_static).
     pub fn new(signer: impl Signer + Send + Sync + 'static) -> Self {
-        Self { signer: Arc::new(signer), statics: None }
+        Self(Arc::new(Keys { signer: Arc::new(signer), statics: None }))
     }
 
     /// The same with the static key of its sessions. Peers that have pinned the identity expect the key that [belongs to it](X25519Secret::of_identity); with another one
     /// sessions come up only where the peer asks without knowing the key.
     pub fn with_static(signer: impl Signer + Send + Sync + 'static, statics: X25519Secret) -> Self {
-        Self { signer: Arc::new(signer), statics: Some(statics) }
+        Self(Arc::new(Keys { signer: Arc::new(signer), statics: Some(statics) }))
     }
 
     /// The key by which others know the node.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        self.signer.public()
+        self.0.signer.public()
     }
 
     pub(super) fn signer(&self) -> &(dyn Signer + Send + Sync) {
-        &*self.signer
+        &*self.0.signer
     }
 
-    pub(super) const fn has_static(&self) -> bool {
-        self.statics.is_some()
+    pub(super) fn has_static(&self) -> bool {
+        self.0.statics.is_some()
     }
 
     /// What sessions are made with; `None` without a static key.
     pub(super) fn for_sessions(&self) -> Option<(Arc<dyn Signer + Send + Sync>, X25519Secret)> {
-        Some((self.signer.clone(), self.statics.clone()?))
+        Some((self.0.signer.clone(), self.0.statics.clone()?))
     }
 }
 
@@ -227,25 +229,32 @@ const fn reject_of(why: &ProofError) -> Reject {
     }
 }
 
-/// How many signatures of unproven addresses are verified: so that what they send costs a bounded share of a processor.
+/// How often something that strangers bring about may happen in a time: signatures of unproven addresses are verified for a bounded share of a processor, names
+/// are pinned at first sight so seldom that nobody fills the table.
 #[derive(Debug)]
-pub(super) struct Verifications {
-    per_second: u32,
+pub(super) struct Budget {
+    most: u32,
+    every: Duration,
     left: u32,
     since: Instant,
 }
 
-impl Verifications {
-    pub(super) const fn new(per_second: u32) -> Self {
-        Self { per_second, left: per_second, since: Instant::ZERO }
+impl Budget {
+    pub(super) const fn new(most: u32, every: Duration) -> Self {
+        Self { most, every, left: most, since: Instant::ZERO }
     }
 
-    /// Take one; `false` when this second's are used up.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
-        if now.saturating_since(self.since) >= Duration::from_secs(1) {
-            (self.left, self.since) = (self.per_second, now);
+    /// Whether any is left.
+    pub(super) fn has(&mut self, now: Instant) -> bool {
+        if now.saturating_since(self.since) >= self.every {
+            (self.left, self.since) = (self.most, now);
         }
-        let some = self.left > 0;
+        self.left > 0
+    }
+
+    /// Take one; `false` when those of this time are used up.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        let some = self.has(now);
         self.left = self.left.saturating_sub(1);
         some
     }
@@ -280,7 +289,7 @@ mod tests {
 
     #[test]
     fn strangers_have_so_many_signatures_verified_a_second() {
-        let mut budget = Verifications::new(3);
+        let mut budget = Budget::new(3, Duration::from_secs(1));
         let at = |millis| Instant::ZERO + Duration::from_millis(millis);
         assert_eq!([0, 1, 2, 3, 999].map(|millis| budget.take(at(millis))), [true, true, true, false, false]);
         assert!(budget.take(at(1000)));

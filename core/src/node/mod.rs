@@ -10,7 +10,8 @@
 //!   [`Identity`] are signed. A statement that retires a key holds from the next packet on.
 //! * Where [sessions](SessionPolicy) are on, pings to a name with a pinned key, their answers and heartbeats go encrypted, and cost no asymmetric
 //!   operation once the session is up.
-//! * What has to survive is given out to a store ([`Durable`](crate::Durable)) and acknowledged when it is there.
+//! * What has to survive is given out to a store ([`Durable`](crate::Durable)) and acknowledged when it is there. Nothing that was admitted before a restart is admitted after
+//!   it, whatever the wall clock shows: a packet waits until a mark that covers its stamp is stored, as long as anything can be.
 //! * A ping is accepted only after room was found for its answer, its event and its table entries.
 //! * A response is accepted only from whom and where it was asked; every request ends once.
 //! * A waiting ping that is decided later is answered then: its sender gets a second response.

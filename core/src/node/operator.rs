@@ -20,7 +20,7 @@ impl Node {
 
     /// What the node was told at birth.
     #[must_use]
-    pub(crate) const fn config(&self) -> &NodeConfig {
+    pub const fn config(&self) -> &NodeConfig {
         &self.config
     }
 
@@ -61,6 +61,16 @@ impl Node {
     /// Take such a pattern back; false when it was not allowed. It must be the same text.
     pub fn disallow_legacy(&mut self, pattern: &str) -> bool {
         self.policy.legacy.disallow(pattern)
+    }
+
+    /// Believe the first key that signs validly under a name which matches this pattern, as if the operator had pinned it: it is pinned and [told](super::Event::Pinned),
+    /// and nothing is acknowledged before that is kept. From then on another key is turned away. Never where a key is pinned already, never a key that has been retired, for
+    /// nobody who is ROOD, and only so often in a minute (`Caps::first_uses`). The first to come is believed, whoever that is: for networks in which it is the right one.
+    ///
+    /// # Errors
+    /// As [`allow_legacy`](Self::allow_legacy).
+    pub fn trust_first_use(&mut self, pattern: &str) -> Result<(), LegacyError> {
+        self.policy.first_use.allow(pattern)
     }
 
     /// Add a rule to the gate.

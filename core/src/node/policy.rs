@@ -33,6 +33,8 @@ pub(super) struct Policy {
     pub(super) legacy: LegacyList,
     pub(super) replies: Replies,
     pub(super) pins: Pins,
+    /// Names whose first key is believed.
+    pub(super) first_use: LegacyList,
     pub(super) require: Require,
 }
 
@@ -60,6 +62,7 @@ impl Policy {
             legacy: LegacyList::default(),
             replies: Replies::new(config.caps.replies, config.caps.reply_bytes),
             pins: Pins::new(config.pins, names.clone()),
+            first_use: LegacyList::default(),
             require: config.require,
         })
     }

@@ -16,9 +16,9 @@ use super::policy::Policy;
 use super::{Node, Rooms};
 use crate::airlock::Rank;
 use crate::framing::{Decision, Frame, Message, Packet, PingType, Response, Value, Zone};
-use crate::identity::Statement;
+use crate::identity::{PublicKey, Statement};
 use crate::limits::MAX_DID;
-use crate::pins::PinError;
+use crate::pins::{Origin, PinError};
 use crate::time::Now;
 use crate::{Name, Path, Reject};
 
@@ -64,7 +64,7 @@ impl Node {
     pub(super) fn take_frame(&mut self, now: Now, ingress: &Ingress<'_>) -> Result<Taken, Reject> {
         match &ingress.frame.message {
             Message::Packet(packet) => self.take_packet(now, ingress, packet),
-            Message::Response(response) => self.rooms.take_response(now, &self.policy, ingress, response),
+            Message::Response(response) => self.take_answer(now, ingress, response),
         }
     }
 
@@ -76,11 +76,11 @@ impl Node {
             self.hear_statement(now, packet.payload)?;
         }
         match Texts::read_plain(packet) {
-            Some(texts) => self.take_named(now, (ingress, packet), texts?),
+            Some(texts) => self.take_named(now, (ingress, packet), texts?, true),
             None => {
                 let mut scratch = Scratch::new();
                 let texts = Texts::read(packet, &mut scratch)?;
-                self.take_named(now, (ingress, packet), texts)
+                self.take_named(now, (ingress, packet), texts, true)
             }
         }
     }
@@ -111,11 +111,18 @@ impl Node {
         now: Now,
         (ingress, packet): (&Ingress<'_>, &Packet<'_>),
         texts: Texts<'_>,
+        first: bool,
     ) -> Result<Taken, Reject> {
+        let did = texts.sender.did;
+        let may_pin = first && self.policy.first_use.allows(did) && self.may_pin_first(now, did);
         let Self { policy, rooms, .. } = self;
         let Rooms { admission, peers, outbox, storing, .. } = rooms;
-        let passed = admission.check((policy, peers), outbox.did(), now, (ingress, packet), texts)?;
-        if passed.stamp().is_some_and(|stamp| storing.holds(now, stamp)) {
+        let passed = admission.check((policy, peers), outbox.did(), now, (ingress, packet), (texts, may_pin))?;
+        if let Some(key) = passed.first_use {
+            self.pin_first(now, did, key);
+            return self.take_named(now, (ingress, packet), texts, false);
+        }
+        if passed.stamp().is_some_and(|stamp| storing.holds(now, stamp)) || storing.is_new(did) {
             return if storing.hold(ingress) { Ok(Taken::Held) } else { Err(Reject::Busy) };
         }
         let Passed { sender, seat, judged, rank, .. } = passed;
@@ -136,6 +143,51 @@ impl Node {
         };
         rooms.take_ping(now, (ingress, packet), passed, plan)
     }
+}
+
+impl Node {
+    fn take_answer(&mut self, now: Now, ingress: &Ingress<'_>, response: &Response<'_>) -> Result<Taken, Reject> {
+        let mut scratch = [0; MAX_DID];
+        let claimed = Claimed::read(response, &mut scratch)?;
+        let may_pin = self.policy.first_use.allows(claimed.responder) && self.may_pin_first(now, claimed.responder);
+        match self.rooms.take_response(now, &self.policy, (ingress, response), claimed, may_pin)? {
+            Heard::Taken(taken) => Ok(taken),
+            Heard::FirstUse(key) => {
+                self.pin_first(now, claimed.responder, key);
+                match self.rooms.take_response(now, &self.policy, (ingress, response), claimed, false)? {
+                    Heard::Taken(taken) => Ok(taken),
+                    // Nobody asked for it.
+                    Heard::FirstUse(_) => Err(Reject::Busy),
+                }
+            }
+        }
+    }
+
+    /// Whether there is room for all that pinning the first key of this name takes. Where nothing can be written, nothing is pinned.
+    fn may_pin_first(&mut self, now: Now, did: &str) -> bool {
+        let Rooms { admission, storing, events, .. } = &mut self.rooms;
+        admission.may_pin_first(now.mono, false)
+            && storing.has_room()
+            && !storing.is_failing(now.mono)
+            && events.room_for_notices(1, KEY + did.len())
+    }
+
+    /// Pin the first key of a name; where the table is full it stays without.
+    fn pin_first(&mut self, now: Now, did: &str, key: PublicKey) {
+        if let Ok(keeping) = self.pin(now, did, key, Origin::FirstUse)
+            && self.rooms.admission.may_pin_first(now.mono, true)
+        {
+            // Room was found before.
+            let _ = self.rooms.events.pinned(did, key, keeping);
+        }
+    }
+}
+
+/// What became of an answer.
+enum Heard {
+    Taken(Taken),
+    /// This key is the first that signed under the name, and is to be pinned; nothing has changed.
+    FirstUse(PublicKey),
 }
 
 /// What is to happen to a ping that passed the gate.
@@ -163,7 +215,7 @@ impl Rooms {
         }
         self.admission.admit(passed);
         self.record_peer(now, seat, path, rank);
-        self.prove_by_session(seat.did(), ingress, rank);
+        self.prove_by_session(seat, ingress, rank);
         if self.tell_heartbeats {
             let _ = self.events.heartbeat(seat.did(), path);
         }
@@ -232,7 +284,7 @@ impl Rooms {
         self.admission.admit(passed);
         if decision == Decision::Accept {
             self.record_peer(now, seat, path, rank);
-            self.prove_by_session(seat.did(), ingress, rank);
+            self.prove_by_session(seat, ingress, rank);
         }
         let _ = self.events.ping(bytes, encoding, (path, auth), &judged, decision, kept);
         Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })
@@ -259,12 +311,11 @@ impl Rooms {
         &mut self,
         now: Now,
         policy: &Policy,
-        ingress: &Ingress<'_>,
-        response: &Response<'_>,
-    ) -> Result<Taken, Reject> {
-        let Self { client, admission, events, .. } = self;
-        let mut scratch = [0; MAX_DID];
-        let Claimed { key, responder } = Claimed::read(response, &mut scratch)?;
+        (ingress, response): (&Ingress<'_>, &Response<'_>),
+        Claimed { key, responder }: Claimed<'_>,
+        may_pin: bool,
+    ) -> Result<Heard, Reject> {
+        let Self { client, admission, events, storing, .. } = self;
         let (responder, path) = (admission.name(responder), ingress.path);
         let answer = client.check(now.mono, (path, ingress.session.is_some()), key, responder, response.decision)?;
         if !events.room_for_reply(ingress.bytes.len() + KEY) {
@@ -273,11 +324,17 @@ impl Rooms {
         let digest = client.digest(answer.request);
         let said = (response, ingress.frame.encoding, ingress.session);
         let auth = identity::verify_answer(&policy.pins, responder, said, digest, policy.require)?;
+        if let (true, Some(key), None) = (may_pin, auth.key(), policy.pins.get_name(responder)) {
+            return Ok(Heard::FirstUse(key));
+        }
+        if storing.is_new(responder.as_str()) {
+            return if storing.hold(ingress) { Ok(Heard::Taken(Taken::Held)) } else { Err(Reject::Busy) };
+        }
         client.conclude(now.mono, answer);
         self.prove_peer(now, responder, path);
         // Room was found above.
         let _ = self.events.response(ingress.bytes, (path, auth), &answer);
-        Ok(Taken::Response)
+        Ok(Heard::Taken(Taken::Response))
     }
 
     /// Who answers a request is heard from, accepted, and proven to be where it was asked. No room to remember that is

@@ -5,8 +5,9 @@ use super::event::SessionState;
 use super::identity::{self, FromSession};
 use super::inbox::Inbound;
 use super::ingress::Ingress;
-use super::links::{self, Fate, Told, Waiting, Way};
+use super::links::{self, Fate, Links, Told, Waiting, Way};
 use super::outbox::{NextHop, Outgoing, Wrap, frame_len};
+use super::peers::PeerLookup;
 use super::ping::{AnswerError, Ping, PingError};
 use super::policy::Policy;
 use super::receive::Taken;
@@ -16,7 +17,7 @@ use crate::framing::{Frame, Message};
 use crate::identity::PublicKey;
 use crate::limits::{MAX_DATAGRAM_V6, MAX_DID};
 use crate::session::{self, SealError};
-use crate::time::{Duration, Now};
+use crate::time::{Duration, Now, Wall};
 use crate::{Name, Path, Reject, Transmit};
 
 /// Bytes of the notice of a session at most, beside its fixed part.
@@ -30,13 +31,14 @@ impl Node {
 
     /// Take in a frame of a session, and what is in it.
     pub(super) fn take_sealed(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
+        self.brief_sessions();
         let Self { policy, rooms, .. } = self;
         let Rooms { links, admission, .. } = rooms;
         let Some(links) = links.as_deref_mut() else { return Err(Reject::Header) };
         let mut refused = None;
         let names = admission.names().clone();
-        let taken = links.handle(now, (path, &names), bytes, &mut |claim, speaks| {
-            refused = admission.check_claim(policy, now.wall, claim, speaks).err();
+        let taken = links.handle(now, (path, &names), bytes, &mut |claim, standing| {
+            refused = admission.check_claim(policy, now.wall, claim, standing).err();
             refused.is_none()
         });
         self.follow_sessions();
@@ -59,6 +61,15 @@ impl Node {
             Message::Packet(_) | Message::Response(_) => {}
         }
         self.take_frame(now, &Ingress { path, session: Some(from), frame, bytes })
+    }
+
+    /// Tell the sessions what was kept of an earlier life, once: before anything of theirs comes or goes.
+    pub(super) fn brief_sessions(&mut self) {
+        let Rooms { links, storing, .. } = &mut self.rooms;
+        if let Some(sessions) = links.as_deref_mut().and_then(Links::unbriefed) {
+            storing.tell_sessions(sessions, self.config.not_before.unwrap_or(Wall::MIN));
+            links.as_deref_mut().and_then(Links::new_own_stamp);
+        }
     }
 
     /// Take out what happened to sessions, as long as there is room to tell it: keep what has to be kept, let go what waited, and
@@ -85,6 +96,9 @@ impl Node {
                 }
                 None => break,
             }
+        }
+        if let Some(stamp) = links.new_own_stamp() {
+            storing.note_own_stamp(stamp);
         }
     }
 
@@ -179,13 +193,13 @@ impl Rooms {
     fn next_queued(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
         let Self { links, outbox, .. } = self;
         loop {
-            let (Outgoing { hop, request }, len) = outbox.next(out)?;
-            let (session, path) = match hop {
-                NextHop::Direct(path) => {
+            let (outgoing, len) = outbox.next(out)?;
+            let (session, request) = match outgoing {
+                Outgoing::Direct(path) => {
                     outbox.count_sent();
                     return Some(Transmit { path, len });
                 }
-                NextHop::Session(session, path) => (session, path),
+                Outgoing::Session(session, request) => (session, request),
             };
             let Some(links) = links.as_deref_mut() else { continue };
             let before = Wrap::Sealed.before();
@@ -197,6 +211,7 @@ impl Rooms {
                 }
                 Err(SealError::NotReady | SealError::Unproven) => {
                     let frame = out.get(before..before + frame).unwrap_or_default().into();
+                    let Some((_, path)) = links.peer(session) else { continue };
                     links.hold(Waiting { session, frame, request, path, early: false, fate: Fate::Waits });
                 }
                 // The session ended since: a request runs out of time, an answer has nobody left to hear it.
@@ -250,7 +265,7 @@ impl Rooms {
     }
 
     /// How an answer gets to the sender of a ping that was kept: the same way, or if that session is over through another with the same key.
-    pub(super) fn hop_to(links: Option<&mut links::Links>, now: Now, ping: &Inbound) -> Result<NextHop, AnswerError> {
+    pub(super) fn hop_to(links: Option<&mut Links>, now: Now, ping: &Inbound) -> Result<NextHop, AnswerError> {
         let (NextHop::Session(id, path), Some(key), Some(links)) = (ping.hop(), ping.auth().key(), links) else {
             return Ok(ping.hop());
         };
@@ -262,9 +277,11 @@ impl Rooms {
     }
 
     /// Who sent something through a session with the pinned key is where that session is.
-    pub(super) fn prove_by_session(&mut self, did: &str, ingress: &Ingress<'_>, rank: Rank) {
-        if ingress.session.is_some_and(|from| !from.early) && rank == Rank::Proven {
-            self.peers.prove(self.peers.look_up(did), ingress.path.remote);
+    pub(super) fn prove_by_session(&mut self, seat: PeerLookup<'_>, ingress: &Ingress<'_>, rank: Rank) {
+        let remote = ingress.path.remote;
+        let shown = ingress.session.is_some_and(|from| !from.early) && rank == Rank::Proven;
+        if shown && !self.peers.is_proven(seat, remote) {
+            self.peers.prove(seat, remote);
         }
     }
 }

@@ -143,7 +143,7 @@ impl<C: Curve> Handshake<C> {
 
     /// The hash over all before the payload of the last message that was written or read: the keys in it included, its payload
     /// not. What a payload signs in order to bind a key of another kind to this handshake, see
-    /// [`write_with`](Self::write_with).
+    /// `write_with`.
     #[must_use]
     pub const fn binding(&self) -> &[u8; 32] {
         &self.progress.binding
@@ -184,7 +184,7 @@ impl<C: Curve> Handshake<C> {
     ///
     /// # Errors
     /// As [`write`](Self::write), and what `fill` fails with. The handshake is then as it was.
-    pub(crate) fn write_with<E: From<NoiseError>>(
+    pub fn write_with<E: From<NoiseError>>(
         &mut self,
         local: &C::Secret,
         payload_len: usize,

@@ -14,7 +14,7 @@ use crate::identity::{PublicKey, Statement};
 use crate::node::faults::Faults;
 use crate::node::{
     AnswerError, Command, CommandOutcome, ConfigError, Event, Keeping, Node, NodeConfig, OpenId, Ping, PingError,
-    Reply, ReplyError, RequestId, Taken, WaitId,
+    Reply, ReplyError, RequestId, RestoreError, Taken, WaitId,
 };
 use crate::pins::{Origin, PinError};
 use crate::table::SlotId;
@@ -91,6 +91,12 @@ impl Recordable for Node {
             Command::RemoveTrust(did) => line.text("in", "remove_trust").text("did", did),
             Command::AllowLegacy(pattern) => line.text("in", "allow_legacy").text("pattern", pattern),
             Command::DisallowLegacy(pattern) => line.text("in", "disallow_legacy").text("pattern", pattern),
+            Command::DecideTrust { did, trust } => {
+                line.text("in", "decide_trust").text("did", did).float("trust", trust)
+            }
+            Command::WithdrawTrust(did) => line.text("in", "withdraw_trust").text("did", did),
+            Command::TrustFirstUse(pattern) => line.text("in", "trust_first_use").text("pattern", pattern),
+            Command::Restore { key, value } => line.text("in", "restore").hex("key", key).hex("value", value),
             Command::AddRule(ref rule) => write_rule(line.text("in", "add_rule"), rule),
             Command::RemoveRule(id) => line.text("in", "remove_rule").text("id", id),
             Command::Vouch(ref vouch, wall) => write_vouch(line.text("in", "vouch"), vouch, wall),
@@ -151,6 +157,10 @@ impl Recordable for Node {
             "reject" => command(&Command::Reject(read_wait_id(line)?)),
             "set_trust" => command(&Command::SetTrust { did: &line.text("did")?, trust: line.parsed("trust")? }),
             "remove_trust" => command(&Command::RemoveTrust(&line.text("did")?)),
+            "decide_trust" => command(&Command::DecideTrust { did: &line.text("did")?, trust: line.parsed("trust")? }),
+            "withdraw_trust" => command(&Command::WithdrawTrust(&line.text("did")?)),
+            "trust_first_use" => command(&Command::TrustFirstUse(&line.text("pattern")?)),
+            "restore" => command(&Command::Restore { key: &line.hex("key")?, value: &line.hex("value")? }),
             "allow_legacy" => command(&Command::AllowLegacy(&line.text("pattern")?)),
             "disallow_legacy" => command(&Command::DisallowLegacy(&line.text("pattern")?)),
             "add_rule" => command(&Command::AddRule(read_rule(line, version)?.as_view())),
@@ -239,6 +249,11 @@ told! {
     set_trust(did: &str, trust: f64) at Now::default(), Command::SetTrust { did, trust } => Result<f64, TrustError>;
     remove_trust(did: &str) at Now::default(), Command::RemoveTrust(did) => bool;
     allow_legacy(pattern: &str) at Now::default(), Command::AllowLegacy(pattern) => Result<(), LegacyError>;
+    decide_trust(did: &str, trust: f64) at Now::default(), Command::DecideTrust { did, trust }
+        => Result<(f64, Keeping), TrustError>;
+    withdraw_trust(did: &str) at Now::default(), Command::WithdrawTrust(did) => Result<Option<Keeping>, TrustError>;
+    trust_first_use(pattern: &str) at Now::default(), Command::TrustFirstUse(pattern) => Result<(), LegacyError>;
+    restore(key: &[u8], value: &[u8]) at Now::default(), Command::Restore { key, value } => Result<bool, RestoreError>;
     disallow_legacy(pattern: &str) at Now::default(), Command::DisallowLegacy(pattern) => bool;
     pin(now: Now, did: &str, key: PublicKey, origin: Origin) at now, Command::Pin { did, key, origin } => Result<Keeping, PinError>;
     unpin(did: &str) at Now::default(), Command::Unpin(did) => Result<Option<Keeping>, PinError>;
@@ -271,12 +286,12 @@ impl Recorded<Node> {
         self.tell(Now::default(), &command, |node| node.set_reply(pattern, reply.clone()))
     }
 
-    /// As [`Node::poll_reply`], written down.
+    /// As `Node::poll_reply`, written down.
     pub fn poll_reply(&mut self) -> Option<Event<'_>> {
         self.poll(REPLIES).unwrap_or_default()
     }
 
-    /// As [`Node::poll_notice`], written down.
+    /// As `Node::poll_notice`, written down.
     pub fn poll_notice(&mut self) -> Option<Event<'_>> {
         self.poll(NOTICES).unwrap_or_default()
     }
@@ -441,6 +456,10 @@ fn write_event(line: &mut Line, event: &Event<'_>) {
             line.text("event", "session").text("did", change.did).path(change.path);
             line.show("state", &format_args!("{:?}", change.state)).number("suite", change.suite.into());
             line.maybe("key", change.key.map(|key| alloc::format!("{key}")).as_deref())
+        }
+        Event::Pinned { did, key, keeping } => {
+            let line = line.text("event", "pinned").text("did", did).hex("key", key.as_bytes());
+            line.show("keeping", &format_args!("{keeping:?}"))
         }
         Event::Kept { upto, result } => {
             line.text("event", "kept").number("upto", upto.0).show("result", &format_args!("{result:?}"))

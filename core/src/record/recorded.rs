@@ -202,6 +202,23 @@ impl<M: Recordable> Recorded<M> {
         out
     }
 
+    /// Take in one datagram, written down, and say what became of it.
+    pub(crate) fn take_in(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<M::Taken, Reject> {
+        let Some(writer) = &mut self.writer else { return self.machine.receive(now, path, bytes) };
+        // As it came: the machine may decrypt it in place.
+        let came = bytes.to_vec();
+        let taken = self.machine.receive(now, path, bytes);
+        writer.write(|line| {
+            line.text("in", "datagram").at(now).path(path).hex("hex", &came);
+            match taken {
+                // Recordings keep the name that this reason had when they got their form.
+                Err(Reject::SourcePortZero) => line.show("out", &"Err(NoReturn)"),
+                _ => line.out(&taken),
+            };
+        });
+        taken
+    }
+
     /// Take the next event of a queue. A poll that finds nothing is written only where the machine said that it wants to be polled:
     /// finding nothing may end something.
     pub(crate) fn poll(&mut self, queue: &str) -> Result<Option<M::Event<'_>>, NoSuchQueue> {
@@ -336,19 +353,7 @@ fn stored_result(name: &str) -> Result<Result<(), StoreError>, BadRecord> {
 
 impl<M: Recordable> Datagrams for Recorded<M> {
     fn handle_datagram(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<(), Reject> {
-        let Some(writer) = &mut self.writer else { return self.machine.handle_datagram(now, path, bytes) };
-        // As it came: the machine may decrypt it in place.
-        let came = bytes.to_vec();
-        let taken = self.machine.receive(now, path, bytes);
-        writer.write(|line| {
-            line.text("in", "datagram").at(now).path(path).hex("hex", &came);
-            match taken {
-                // Recordings keep the name that this reason had when they got their form.
-                Err(Reject::SourcePortZero) => line.show("out", &"Err(NoReturn)"),
-                _ => line.out(&taken),
-            };
-        });
-        taken.map(|_| ())
+        self.take_in(now, path, bytes).map(drop)
     }
 
     fn poll_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {

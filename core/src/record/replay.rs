@@ -156,7 +156,9 @@ impl<M: Recordable> Replay<M> {
             (_, _, RecordingEnd::Reached) => return Err(unreadable(BadRecord("comes after the end of the recording"))),
             ("end", true, _) => {
                 if object.has("lines") && object.u64("lines").map_err(unreadable)? != (number - self.file - 1) as u64 {
-                    return Err(unreadable(BadRecord("counts other lines than are there: some were taken out, or put in")));
+                    return Err(unreadable(BadRecord(
+                        "counts other lines than are there: some were taken out, or put in",
+                    )));
                 }
                 self.end = RecordingEnd::Reached;
                 return Ok(());

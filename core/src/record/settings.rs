@@ -109,6 +109,7 @@ fn write_newer(config: &NodeConfig, line: &mut Line) {
         ("pins.max_pins", config.pins.max_pins as u64, usual.pins.max_pins as u64),
         ("pins.max_retired", config.pins.max_retired as u64, usual.pins.max_retired as u64),
         ("caps.verifications", config.caps.verifications.into(), usual.caps.verifications.into()),
+        ("caps.first_uses", config.caps.first_uses.into(), usual.caps.first_uses.into()),
         ("caps.changes", config.caps.changes.into(), usual.caps.changes.into()),
     ] {
         if value != usual {
@@ -148,6 +149,9 @@ fn read_newer(object: Object<'_>, config: &mut NodeConfig) -> Result<(), BadReco
     }
     if object.has("caps.verifications") {
         config.caps.verifications = object.number("caps.verifications")?;
+    }
+    if object.has("caps.first_uses") {
+        config.caps.first_uses = object.number("caps.first_uses")?;
     }
     if object.has("caps.changes") {
         config.caps.changes = object.number("caps.changes")?;

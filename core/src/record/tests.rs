@@ -251,6 +251,7 @@ fn every_setting_is_recorded() {
         handshakes_per_source: 6,
         cookies_per_second: 7,
     };
+    config.caps.first_uses = 10;
     let text = settings::write(&config, Version::Two);
     let again = settings::read(Object::parse(&text).unwrap(), Version::Two).unwrap();
     assert_eq!(std::format!("{again:?}"), std::format!("{config:?}"));

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::fira::Proven;
 use super::record::Record;
 use super::table::{Device, Devices, Heard, State};
-use super::{Change, Undo, kept, wall};
+use super::{Change, Undo, kept};
 use crate::identity::{PublicKey, Statement};
 use crate::pins::{Judgement, Pins};
 use crate::seed::SipKey;
@@ -173,11 +173,11 @@ impl Registry {
     }
 
     fn check_times(&self, now: Wall, issued: u64, expires: u64) -> Result<(), RegisterError> {
-        if wall(expires) <= now {
+        if Wall::from_secs(expires) <= now {
             Err(RegisterError::Expired)
-        } else if wall(issued) > now.saturating_add(self.config.skew) {
+        } else if Wall::from_secs(issued) > now.saturating_add(self.config.skew) {
             Err(RegisterError::Future)
-        } else if wall(expires) > now.saturating_add(self.config.max_life) {
+        } else if Wall::from_secs(expires) > now.saturating_add(self.config.max_life) {
             Err(RegisterError::TooLong)
         } else {
             Ok(())
@@ -236,7 +236,7 @@ impl Registry {
             let slot = self.sweep;
             self.sweep = (slot + 1) % self.devices.slots().max(1);
             let Some(entry) = self.devices.at(slot) else { continue };
-            let until = wall(entry.front().expires);
+            let until = Wall::from_secs(entry.front().expires);
             let until = if entry.heard == Heard::Directly { until.saturating_add(self.config.keep) } else { until };
             if until <= now && !entry.revoked {
                 self.devices.remove(slot);

@@ -7,6 +7,8 @@
 //! - **A name stays its key's.** The first record of a name binds it, a [`Pins`] of the operator goes before that, and only a [`Statement`] that rotates
 //!   the key moves it. A name stays bound when its record has expired.
 //! - **Only what is proven counts**: the score ([`Fira`]) knows answered challenges and signed deeds, not look-ups.
+//! - **A look-up ends.** A [`Resolver`] knows what the operator named, what was heard, and whom to believe; what it does not know it asks for, and every
+//!   query ends when it is answered or its time is up.
 //! - **Bounded**: devices, capabilities and bytes have caps ([`RegistryConfig`]); finding by name or by capability does not depend on how many devices there are.
 //! - **Every change can be kept** ([`Change`], [`Registry::restore`]), as those of [`Pins`].
 //!
@@ -54,14 +56,17 @@
 use crate::identity::Statement;
 #[cfg(doc)]
 use crate::pins::Pins;
-use crate::time::Wall;
 
 mod address;
 mod challenge;
+mod draft;
 mod fira;
 mod intake;
 mod kept;
 mod record;
+mod resolve;
+#[cfg(test)]
+mod resolve_tests;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -69,14 +74,11 @@ mod topology;
 
 pub use address::{Address, BadAddress, MAX_HOST};
 pub use challenge::{AnswerError, AskError, Challenges, Nonce, Verified, answer};
+pub use draft::{Draft, MakeRecordError};
 pub use fira::{Fira, History, Proven};
 pub use intake::{News, RegisterError, Registered, Registry, RegistryConfig};
 pub use kept::{Change, RestoreError, Undo};
-pub use record::{Claims, Draft, MakeRecordError, Record, RecordError, Role, Unverified};
+pub use record::{Claims, Record, RecordError, Role, Unverified};
+pub use resolve::{AnswerReject, Ended, QueryId, Question, ResolveConfig, ResolveError, Resolved, Resolver, Source};
 pub use table::{Device, Heard};
 pub use topology::{Pod, Station, Topology, TopologyConfig, TopologyError, TopologyStats};
-
-/// A time of a record: whole seconds since the Unix epoch.
-fn wall(seconds: u64) -> Wall {
-    Wall::from_micros(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000))
-}

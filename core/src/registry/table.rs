@@ -408,7 +408,7 @@ impl<'a> Device<'a> {
     /// Whether its record still holds.
     #[must_use]
     pub fn is_current(&self, wall: Wall) -> bool {
-        !self.0.revoked && wall < super::wall(self.expires())
+        !self.0.revoked && wall < Wall::from_secs(self.expires())
     }
 
     /// When and how its record came here.

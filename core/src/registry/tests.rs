@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::identity::{PublicKey, SecretKey, Statement};
 use crate::pins::{Origin, PinConfig, Pins};
-use crate::{Did, Duration, Instant, Path, Seed};
+use crate::{Did, Duration, Instant, Path, Seed, Wall};
 
 const NOW: u64 = 1_764_400_000;
 const NAMES: [&str; 3] = ["jis:a", "jis:home:sensor", "é"];
@@ -44,7 +44,7 @@ fn signed(draft: &Draft<'_>, key: u8) -> Vec<u8> {
 }
 
 fn register(registry: &mut Registry, pins: &Pins, bytes: &[u8]) -> Result<Registered, RegisterError> {
-    registry.register(wall(NOW), &Record::read(bytes).unwrap(), Heard::Directly, pins)
+    registry.register(Wall::from_secs(NOW), &Record::read(bytes).unwrap(), Heard::Directly, pins)
 }
 
 fn full() -> Draft<'static> {
@@ -85,15 +85,6 @@ fn a_record_says_what_was_signed_in_one_form() {
     let metadata: Vec<_> = claims.metadata().collect();
     let again = Draft { endpoints: &endpoints, capabilities: &capabilities, metadata: &metadata, ..full() };
     assert_eq!(signed(&again, 1), bytes);
-}
-
-/// The bytes of `docs/wire.md`.
-#[test]
-fn the_example_of_the_documentation_is_right() {
-    let hex: String = signed(&full(), 1).iter().map(|byte| format!("{byte:02x}")).collect();
-    let documented = include_str!("../../../docs/wire.md").split("```text\nrecord\n").nth(1).unwrap();
-    let documented: String = documented.split("```").next().unwrap().split_whitespace().collect();
-    assert_eq!(hex, documented);
 }
 
 #[test]
@@ -222,9 +213,9 @@ impl Model {
         // What a device can do follows its record: the name of each is its capability here.
         for (n, name) in NAMES.iter().enumerate() {
             let current = self.devices.get(&n).is_some_and(|(_, _, revoked, _)| !revoked);
-            assert_eq!(registry.find(wall(NOW), name).count(), usize::from(current));
+            assert_eq!(registry.find(Wall::from_secs(NOW), name).count(), usize::from(current));
             let everywhere = self.devices.values().filter(|(_, _, revoked, _)| !revoked).count();
-            assert_eq!(registry.find(wall(NOW), "all").count(), everywhere);
+            assert_eq!(registry.find(Wall::from_secs(NOW), "all").count(), everywhere);
         }
     }
 }
@@ -333,7 +324,7 @@ fn a_name_stays_its_keys() {
     // Also when its record is long over.
     let late = Draft { issued: NOW + 90_000, expires: NOW + 90_100, ..draft("jis:a", 9) };
     let (theft, own) = (signed(&late, 2), signed(&late, 1));
-    let later = wall(NOW + 90_000);
+    let later = Wall::from_secs(NOW + 90_000);
     assert!(!registry.get("jis:a").unwrap().is_current(later));
     let theft = registry.register(later, &Record::read(&theft).unwrap(), Heard::Directly, &pins);
     assert_eq!(theft.unwrap_err(), RegisterError::OtherKey);
@@ -396,7 +387,7 @@ fn caps_hold_and_only_what_is_over_makes_way() {
     let (mut registry, pins) = (Registry::new(config, rng().sip_key()), pins());
     let record = |did: &str, expires, key| signed(&Draft { expires, ..draft(did, 1) }, key);
     let mut at = |at: u64, bytes: &[u8], heard| {
-        registry.register(wall(at), &Record::read(bytes).unwrap(), heard, &pins).map(|done| done.news)
+        registry.register(Wall::from_secs(at), &Record::read(bytes).unwrap(), heard, &pins).map(|done| done.news)
     };
     assert_eq!(at(NOW, &record("jis:a", NOW + 10, 1), Heard::Directly), Ok(News::New));
     assert_eq!(at(NOW, &record("jis:b", NOW + 10, 2), Heard::PassedOn), Ok(News::New));
@@ -420,7 +411,10 @@ fn caps_hold_and_only_what_is_over_makes_way() {
         Ok(News::Newer { moved: false }),
         "in the place of its own"
     );
-    assert_eq!((registry.find(wall(NOW), "1").count(), registry.find(wall(NOW), "5").count()), (0, 1));
+    assert_eq!(
+        (registry.find(Wall::from_secs(NOW), "1").count(), registry.find(Wall::from_secs(NOW), "5").count()),
+        (0, 1)
+    );
 }
 
 #[test]
@@ -479,11 +473,11 @@ fn a_device_costs_at_most_512_bytes() {
         };
         let mut buf = [0; Record::MAX_LEN];
         let record = draft.sign(&SecretKey::from_seed(&seed), &mut buf).unwrap();
-        let _ = registry.register(wall(NOW), &record, Heard::Directly, &pins).unwrap();
+        let _ = registry.register(Wall::from_secs(NOW), &record, Heard::Directly, &pins).unwrap();
     }
     let each = registry.heap_bytes() / n as usize;
     assert!(each <= 512, "{each} bytes a device");
-    assert_eq!(registry.find(wall(NOW), "siren").count(), 8);
+    assert_eq!(registry.find(Wall::from_secs(NOW), "siren").count(), 8);
     assert!(registry.capabilities().any(|found| found == ("temperature", n as usize)));
 }
 

@@ -116,12 +116,12 @@ impl Epoch {
         Ok(len)
     }
 
-    /// Check and decrypt a packet in place. Only one that is genuine changes anything.
     /// Take every counter once more.
     pub(super) fn forget_counters(&mut self) {
         self.window = Window::new();
     }
 
+    /// Check and decrypt a packet in place. Only one that is genuine changes anything.
     pub(super) fn open(&mut self, counter: u64, frame: &mut [u8]) -> Result<Opened, SessionReject> {
         if counter >= REJECT_AFTER_PACKETS {
             return Err(SessionReject::Expired);

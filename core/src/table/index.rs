@@ -60,6 +60,7 @@ impl<K, S: Storage> Index<K, S> {
 
     /// How many entries are in it.
     #[must_use]
+    #[cfg(feature = "sim")]
     pub(crate) const fn len(&self) -> usize {
         self.len
     }

@@ -23,14 +23,14 @@ impl SlotId {
 
     /// As one number, for an application that keeps it for us.
     #[must_use]
-    pub(crate) const fn to_bits(self) -> u64 {
+    pub const fn to_bits(self) -> u64 {
         ((self.generation as u64) << 32) | self.slot as u64
     }
 
-    /// From [`to_bits`](Self::to_bits). Any number is safe: one that names nothing finds nothing.
+    /// From `to_bits`. Any number is safe: one that names nothing finds nothing.
     #[must_use]
     #[allow(clippy::cast_possible_truncation)] // the two halves
-    pub(crate) const fn from_bits(bits: u64) -> Self {
+    pub const fn from_bits(bits: u64) -> Self {
         Self { slot: bits as u32, generation: (bits >> 32) as u32 }
     }
 }

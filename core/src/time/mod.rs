@@ -82,6 +82,12 @@ impl Wall {
         Self(micros)
     }
 
+    /// From whole seconds since the Unix epoch, as statements bear them; held at the latest time there is.
+    #[must_use]
+    pub fn from_secs(seconds: u64) -> Self {
+        Self(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000))
+    }
+
     /// Microseconds since the Unix epoch.
     #[must_use]
     pub const fn as_micros(self) -> i64 {

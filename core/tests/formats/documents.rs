@@ -100,3 +100,29 @@ fn the_examples_of_the_wire_document_are_its_bytes() {
     }
     assert!(missing.is_empty(), "docs/wire.md does not show\n{missing}");
 }
+
+/// The record of a device, with all that a record can have.
+#[cfg(feature = "alloc")]
+#[test]
+fn the_record_of_the_wire_document_is_its_bytes() {
+    use sluis_core::registry::{Address, Draft, Record, Role};
+    let endpoints = ["hub.example:7150", "192.0.2.7:7150"].map(|text| Address::parse(text).unwrap());
+    let draft = Draft {
+        did: "jis:home:sensor",
+        seq: 9,
+        issued: 1_764_400_000,
+        expires: 1_764_403_600,
+        behind_nat: true,
+        role: Role::Hybrid,
+        endpoints: &endpoints,
+        capabilities: &["temperature", "humidity"],
+        pods: &["kitchen"],
+        stations: &["A"],
+        metadata: &[("model", "x1"), ("fw", "")],
+    };
+    let mut buf = [0; Record::MAX_LEN];
+    let record = draft.sign(&SecretKey::from_seed(&[1; 32]), &mut buf).unwrap();
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/wire.md")).unwrap();
+    let example = shown("record", record.as_bytes());
+    assert!(document.contains(&example), "docs/wire.md does not show\n{example}");
+}

@@ -9,6 +9,7 @@ mod nodes;
 mod packets;
 
 mod airlock;
+mod discovery;
 mod model_node;
 mod node_edges;
 mod node_flow;
@@ -17,6 +18,7 @@ mod node_peers;
 mod node_receive;
 mod registry;
 mod replay_flood;
+mod resolve;
 mod session;
 #[cfg(feature = "sim")]
 mod sim_effects;

@@ -110,8 +110,8 @@ fn who_has_no_key_is_not_believed_and_keeps_nobody_from_being_heard() {
     let seen = keyed(Forger { zeal: 0.3, everything: true }, off);
     assert!(seen.times(Reject::BadSignature) > 20 && seen.counts.timeouts == 0, "{:?}", seen.counts);
     let seen = keyed(Alterer::new(0.3, thief()), off);
-    assert!(seen.times(Reject::BadSignature) > 20 && seen.times(Reject::Unpinned) > 5, "{:?}", seen.counts);
-    let seen = keyed(Burner { zeal: 0.5 }, off);
+    assert!(seen.times(Reject::BadSignature) > 20 && seen.times(Reject::Unpinned) > 0, "{:?}", seen.counts);
+    let seen = keyed(Burner { zeal: 0.3 }, off);
     assert!(seen.times(Reject::BadSignature) > 20 && seen.times(Reject::Rood) > 20, "{:?}", seen.counts);
     assert_eq!(seen.counts.timeouts, 0);
     let seen = keyed(Replayer::new(0.5).anywhere(), off);

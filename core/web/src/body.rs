@@ -9,7 +9,7 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 
 /// A body that is there as a whole.
 #[derive(Debug)]
-pub(crate) struct Whole(Option<Bytes>);
+pub struct Whole(Option<Bytes>);
 
 impl From<String> for Whole {
     fn from(text: String) -> Self {

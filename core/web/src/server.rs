@@ -92,7 +92,7 @@ impl<R: Runtime> Hub<R> {
     }
 
     /// Serve one connection to its end.
-    pub(crate) async fn connection<S: ByteStream>(&self, stream: S) {
+    pub async fn connection<S: ByteStream>(&self, stream: S) {
         let asked = AtomicBool::new(false);
         let service = service_fn(|request| {
             asked.store(true, Ordering::Relaxed);
@@ -119,7 +119,7 @@ impl<R: Runtime> Hub<R> {
     }
 
     /// Answer one request: the service to mount in a server of your own. Upgrades run in tasks of the hub's runtime.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Whole> {
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<Whole> {
         let headers = request.headers();
         let open = self.with(|board, _| matches!(board.config().access, Access::Open));
         let verdict = origin::judge(

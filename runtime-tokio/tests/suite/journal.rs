@@ -5,16 +5,18 @@ use std::future::Future;
 use sluis_journal::conformance::Runtime;
 use sluis_journal::spawn::Spawn;
 
-struct Tokio;
+use crate::adapter;
 
-impl Runtime for Tokio {
+struct Adapter;
+
+impl Runtime for Adapter {
     fn blocking() -> impl Spawn {
-        sluis_tokio::blocking()
+        adapter::blocking()
     }
 
     fn block_on<F: Future>(future: F) -> F::Output {
-        sluis_tokio::block_on(future)
+        adapter::block_on(future)
     }
 }
 
-sluis_journal::conformance!(Tokio);
+sluis_journal::conformance!(Adapter);

@@ -4,6 +4,11 @@ mod conformance;
 mod journal;
 mod paused;
 mod recording;
+#[cfg(feature = "signal")]
+mod signal;
 mod stored;
 #[cfg(feature = "net")]
 mod streams;
+
+/// The one under test: `sluis-smol` runs the suites for journals, stores and streams from here, too.
+use sluis_tokio as adapter;

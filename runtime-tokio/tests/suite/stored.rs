@@ -8,19 +8,21 @@ use sluis_core::sim::machines::Keeper;
 use sluis_store::conformance::Runtime;
 use sluis_store::{Background, Store};
 
-struct Tokio;
+use crate::adapter;
 
-impl Runtime for Tokio {
+struct Adapter;
+
+impl Runtime for Adapter {
     fn spawn(store: Store, keeper: Keeper) -> (SocketAddr, Handle<Keeper>, Events<Keeper>) {
-        let socket = sluis_tokio::bind("127.0.0.1:0").expect("a free port");
-        let (at, store) = (socket.local_addr(), Background::new(store, sluis_tokio::blocking()));
-        let (handle, events) = sluis_tokio::spawn_stored(socket, keeper, store, HandleConfig::default());
+        let socket = adapter::bind("127.0.0.1:0").expect("a free port");
+        let (at, store) = (socket.local_addr(), Background::new(store, adapter::blocking()));
+        let (handle, events) = adapter::spawn_stored(socket, keeper, store, HandleConfig::default());
         (at, handle, events)
     }
 
     fn block_on<F: Future>(future: F) -> F::Output {
-        sluis_tokio::block_on(future)
+        adapter::block_on(future)
     }
 }
 
-sluis_store::conformance!(Tokio);
+sluis_store::conformance!(Adapter);

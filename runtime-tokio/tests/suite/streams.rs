@@ -9,7 +9,9 @@ use sluis_core::Streams;
 use sluis_core::driver::{App, DriverStats, Events, Handle, HandleConfig, Requests};
 use sluis_core::sim::conformance::StreamAdapter;
 use sluis_net::{ClientTls, Fingerprint, ServerTls, Trust};
-use sluis_tokio::net::{self, StreamSocket};
+
+use crate::adapter;
+use crate::adapter::net::{self, StreamSocket};
 
 struct Adapter;
 
@@ -58,7 +60,7 @@ impl StreamAdapter for Adapter {
     }
 
     fn block_on<F: Future>(future: F) -> F::Output {
-        sluis_tokio::block_on(future)
+        adapter::block_on(future)
     }
 }
 

@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::fmt::{self, Write as _};
 use core::net::SocketAddr;
 
-use super::short::{Shortened, gauge, shorten};
+use super::short::{Shortened, Whole, gauge, shorten};
 use super::{Happening, Judgement, MAX_PAYLOAD};
 use crate::token::{GAP, Token};
 use sluis_core::data::{Full, Number, Separators, Sink, Style, Text, Value, put_inside};
@@ -112,20 +112,28 @@ impl Json {
         }
     }
 
-    /// A value of somebody else's; whether it could be put. One that is too long is known by its length and hash.
+    /// A value of somebody else's; whether it could be put. One that cannot be put as what it is, or is too long, is known by its
+    /// length and hash; of the former the JSON text as it came is put as a text.
     fn value(&mut self, key: &str, value: Value<'_>) -> bool {
         let before = self.text.len();
         self.key(key);
         let from = self.text.len();
-        let put = value.is_finite() && value.write_json(self, STYLE).is_ok();
+        let put = value.is_finite() && value.is_exact() && value.write_json(self, STYLE).is_ok();
         let fits = self.text.len() - from <= MAX_PAYLOAD;
-        if !put || !fits {
-            self.text.truncate(before);
+        if put && fits {
+            return true;
         }
-        if let Some(whole) = (put && !fits).then(|| gauge(value, STYLE)).flatten() {
+        self.text.truncate(before);
+        let whole = if put { gauge(value, STYLE) } else { Some(Whole::of(value.as_bytes())) };
+        if let Some(whole) = whole {
             self.shortened.add(format_args!("{}.{key}", self.name), whole);
         }
-        put && fits
+        if let (false, Some(json)) = (put, value.json_text()) {
+            self.next();
+            let _ = write!(self.text, "\"{key}_text\": ");
+            self.text(format_args!("{key}_text"), Text::new(json));
+        }
+        false
     }
 
     fn refs(&mut self, refs: &[Text<'_>]) {

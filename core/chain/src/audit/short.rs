@@ -16,6 +16,13 @@ pub(super) struct Whole {
     sha256: Hash32,
 }
 
+impl Whole {
+    /// What bytes are.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.len() as u64, sha256: Hash32::of(bytes) }
+    }
+}
+
 impl fmt::Display for Whole {
     /// As a JSON object.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

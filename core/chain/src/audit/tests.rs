@@ -48,6 +48,31 @@ fn what_others_cannot_check_is_left_out_and_said_to_be() {
     }
 }
 
+/// What a writer would change is kept as the text that it was, and is known by its length and hash.
+#[test]
+fn what_a_token_would_say_otherwise_is_kept_as_it_was_sent() {
+    let mut recorder = Recorder::new("jis:hub");
+    let msgpack = b"\x82\xa1a\x01\xa1a\x02";
+    let long = std::format!("[1e-400, \"{}\"]", "x".repeat(2 * MAX_TEXT));
+    for (payload, kept) in [
+        (Value::from_json("1e-400").unwrap(), Some("1e-400")),
+        (Value::from_json(r#"{"a":1,"a":2}"#).unwrap(), Some(r#"{"a":1,"a":2}"#)),
+        (Value::from_json("[1, NaN]").unwrap(), Some("[1, NaN]")),
+        (Value::from_json(&long).unwrap(), Some(&long[..MAX_TEXT])),
+        (Value::from_msgpack(msgpack).unwrap(), None),
+    ] {
+        let draft = recorder.draft(&ping(payload)).unwrap();
+        assert_eq!((draft.erin.get("payload"), draft.eromheen.get("payload_left_out").is_some()), (None, true));
+        assert_eq!(draft.erin.get("payload_text").and_then(Value::as_text), kept.map(Text::new));
+        let known = draft.eromheen.get("shortened").and_then(|all| all.get("erin.payload")).unwrap();
+        let hash = crate::token::Hash32::of(payload.as_bytes()).to_string();
+        assert_eq!(known.get("sha256").and_then(Value::as_text), Some(Text::new(&hash)));
+        let len = i64::try_from(payload.as_bytes().len()).unwrap();
+        assert_eq!(known.get("bytes").and_then(Value::as_number), Some(Number::Int(len)));
+        line(draft);
+    }
+}
+
 #[test]
 fn the_operator_switches() {
     let mut recorder = Recorder::new("jis:hub").kinds(Kinds::ALL.without(Kinds::PING));

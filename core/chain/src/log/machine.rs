@@ -29,6 +29,12 @@ pub enum AppendError {
     /// A member holds NaN or an infinity, which are no JSON: other readers could not check it.
     #[error("{0} holds a number that is not finite")]
     NonFinite(Field),
+    /// A member holds a key twice or a number that no float holds to its last digit; something else would be written (see
+    /// [`Value::is_exact`](sluis_core::data::Value::is_exact)).
+    #[error(
+        "{0} holds a key twice or a number that no float holds to its last digit; it would be written as something else"
+    )]
+    Inexact(Field),
     /// `eraan` is no array, or `eromheen` no object.
     #[error("{0} has the wrong type")]
     Mistyped(Field),
@@ -337,6 +343,9 @@ fn check(draft: &Token<'_>) -> Result<(), AppendError> {
     for (field, value) in [(Field::Erin, draft.erin), (Field::Eraan, draft.eraan), (Field::Eromheen, draft.eromheen)] {
         if !value.is_finite() {
             return Err(AppendError::NonFinite(field));
+        }
+        if !value.is_exact() {
+            return Err(AppendError::Inexact(field));
         }
     }
     Ok(())

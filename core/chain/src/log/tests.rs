@@ -140,6 +140,8 @@ fn what_cannot_be_an_entry_changes_nothing() {
         (Token { eromheen: value("[]"), ..draft() }, AppendError::Mistyped(Field::Eromheen)),
         (Token { erin: value("NaN"), ..draft() }, AppendError::NonFinite(Field::Erin)),
         (Token { eromheen: value(r#"{"x": [1e999]}"#), ..draft() }, AppendError::NonFinite(Field::Eromheen)),
+        (Token { erin: value(r#"{"a": 1, "a": 2}"#), ..draft() }, AppendError::Inexact(Field::Erin)),
+        (Token { eromheen: value(r#"{"x": [1e-400]}"#), ..draft() }, AppendError::Inexact(Field::Eromheen)),
         (Token { eraan: value(&link), ..draft() }, AppendError::Reserved),
     ] {
         assert_eq!(append(&mut log, &draft, Protection::default()), Err(error));

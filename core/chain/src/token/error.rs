@@ -121,6 +121,10 @@ pub enum Fault {
     /// `NaN`, an infinity or a number beyond the range of floats. Ours only: it is no JSON, so other readers cannot check it.
     #[error("{0} holds a number that is not finite")]
     NonFinite(Field),
+    /// A key that an object holds twice, or a number that no float holds to its last digit: the hash covers what is left of them
+    /// when they are read, and other readers read something else. Ours only; no writer of tokens writes such a line.
+    #[error("{0} holds a key twice or a number that no float holds, so that what was hashed is not what it says")]
+    Inexact(Field),
     /// The members are not those that were hashed, the key is another one, or the hash is no 64 lower-case hex digits.
     #[error("content hash is not {}", actual.as_ref().map_or(&"what the members give under the key" as &dyn core::fmt::Display, |hash| hash))]
     ContentHash {

@@ -151,6 +151,28 @@ fn numbers_that_are_none_are_named() {
     }
 }
 
+/// What was hashed is what every reader reads, whatever it makes of a key that comes twice or of too many digits.
+#[test]
+fn values_that_say_something_else_than_was_hashed_do_not_verify() {
+    let good = hashed(&Token { erin: Value::from_json(r#"{"x": 1.5, "a": [0.0]}"#).unwrap(), ..base() }, None);
+    let check = |from: &str, to: &str| Token::parse(&good.replacen(from, to, 1)).unwrap().verify(None);
+    assert_eq!(check("", ""), Ok(()));
+    for (from, to) in [
+        ("1.5", "1.50000000000000000001"),
+        ("[0.0]", "[1e-400]"),
+        (r#"{"x": "#, r#"{"x": 7, "x": "#),
+        (r#"{"x": "#, r#"{"\u0078": 7, "x": "#),
+    ] {
+        assert_eq!(check(from, to), Err(Fault::Inexact(Field::Erin)), "{to}");
+    }
+    // The same number in another form is the same number.
+    for (from, to) in [("1.5", "1.50"), ("1.5", "15e-1"), (r#"{"x": "#, r#"{ "x":"#)] {
+        assert_eq!(check(from, to), Ok(()), "{to}");
+    }
+    let twice = check(r#""eromheen": {}"#, r#""eromheen": {"q": {"z": 1, "z": 1}}"#);
+    assert_eq!(twice, Err(Fault::Inexact(Field::Eromheen)));
+}
+
 #[test]
 fn what_is_wrong_with_a_line_is_said() {
     let error = |line: &str| Token::parse(line).unwrap_err();

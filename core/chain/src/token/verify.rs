@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::hash::Stage;
 use super::{Fault, Field, HEADER_PREFIX, Hash32, PREV_PREFIX, Token};
-use sluis_core::data::{EncodeError, Text, ValueToken as Piece};
+use sluis_core::data::{EncodeError, Text, Value, ValueToken as Piece};
 use sluis_core::identity::MacKey;
 
 impl<'a> Token<'a> {
@@ -45,6 +45,7 @@ impl<'a> Token<'a> {
             return Err(Fault::MissingHash);
         }
         self.check_finite()?;
+        self.check_exact()?;
         let actual = self.content_hash(key).map_err(|_| Fault::TooLarge)?;
         let said = self.said_hash().is_some_and(|said| said.ct_eq(&actual));
         if said { Ok(()) } else { Err(Fault::ContentHash { actual: key.is_none().then_some(actual) }) }
@@ -63,16 +64,31 @@ impl<'a> Token<'a> {
     /// [`Fault::NonFinite`] with the first member that holds one that is not.
     #[inline]
     pub fn check_finite(&self) -> Result<(), Fault> {
-        let bad = if !self.erin.is_finite() {
+        self.check_values(Value::is_finite).map_err(Fault::NonFinite)
+    }
+
+    /// What the content hash covers is what the line says: see [`Value::is_exact`].
+    ///
+    /// # Errors
+    /// [`Fault::Inexact`] with the first member that says something else.
+    #[inline]
+    pub fn check_exact(&self) -> Result<(), Fault> {
+        self.check_values(Value::is_exact).map_err(Fault::Inexact)
+    }
+
+    /// Ask something of the members that are of any form; the first that is not so.
+    #[inline(always)]
+    fn check_values(&self, good: impl Fn(Value<'a>) -> bool) -> Result<(), Field> {
+        let bad = if !good(self.erin) {
             Field::Erin
-        } else if !self.eraan.is_finite() {
+        } else if !good(self.eraan) {
             Field::Eraan
-        } else if !self.eromheen.is_finite() {
+        } else if !good(self.eromheen) {
             Field::Eromheen
         } else {
             return Ok(());
         };
-        Err(Fault::NonFinite(bad))
+        Err(bad)
     }
 
     /// The link to the entry before it in its log: its last reference, where that is `prev:sha256:` and 64 hex digits.

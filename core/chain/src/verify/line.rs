@@ -181,7 +181,7 @@ pub(super) fn check<'a>(
 /// Where short content is put together to be hashed at once.
 pub(super) type Scratch = [u8; 2048];
 
-/// The quick way for what is most often so: plain SHA-256, finite numbers, and not much of it. The leaf hash of `line` is made
+/// The quick way for what is most often so: plain SHA-256, values that are what they say, and not much of it. The leaf hash of `line` is made
 /// in the same breath.
 #[inline(always)]
 fn plain_hash(
@@ -190,7 +190,7 @@ fn plain_hash(
     scratch: &mut Scratch,
     line: Option<&[u8]>,
 ) -> Option<(Hash32, Option<NodeHash>)> {
-    if settings.mac.is_some() || token.check_finite().is_err() {
+    if settings.mac.is_some() || token.check_finite().is_err() || token.check_exact().is_err() {
         return None;
     }
     let mut text = SliceWriter::new(scratch);
@@ -231,6 +231,11 @@ fn fault(settings: &Settings<'_>, token: &Token<'_>) -> Option<Box<Problem>> {
             problem(Kind::MissingHash, told(hash, "an HMAC"), String::new())
         }
         Fault::NonFinite(field) => problem(Kind::NonFinite, format!("finite numbers in {field}"), None),
+        fault @ Fault::Inexact(_) => problem(
+            Kind::BrokenLine,
+            String::from("every key once and every number as it was hashed"),
+            fault.to_string(),
+        ),
         // What stands in the line is what should have come out; what came out is what the members are now.
         Fault::ContentHash { actual } => {
             problem(Kind::ContentHash, cut(token.content_hash), told(actual, "another HMAC"))

@@ -23,6 +23,7 @@
 //! | of each line | [`Kind`] |
 //! |---|---|
 //! | it is not too long, UTF-8, JSON, the members of a token | `line_too_long`, `broken_line` |
+//! | no object in it has a key twice, and it holds no number that no float holds to its last digit | `broken_line` |
 //! | its content hash is there, and is that of its members | `missing_hash`, `non_finite`, `content_hash` |
 //! | its timestamp is one, and not in the future | `bad_timestamp`, `future_timestamp` |
 //! | its signature holds, where [`Settings::seals`] asks for it | `bad_signature`, `unknown_key`, `unsigned`, `actor` |

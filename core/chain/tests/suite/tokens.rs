@@ -75,6 +75,7 @@ fn outcome(line: &str, key: Option<&MacKey>) -> &'static str {
         Ok(Err(Fault::ContentHash { .. })) => "false",
         Ok(Err(Fault::MissingHash)) => "missing_hash",
         Ok(Err(Fault::NonFinite(_))) => "non_finite",
+        Ok(Err(Fault::Inexact(_))) => "inexact",
         Ok(Err(Fault::TooLarge)) => "too_large",
     }
 }

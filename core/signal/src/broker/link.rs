@@ -191,7 +191,7 @@ impl Link {
             State::Subscribing { until } if until <= now => Some(self.leave(now, Left::NoSubAck)),
             State::Joined { .. } if self.faults.no_pong_check() => {
                 // Asked as ever, and never given up.
-                (self.heard, self.spoke) = (now, now);
+                (self.heard, self.spoke, self.asked) = (now, now, None);
                 self.put(2, encode::pingreq);
                 None
             }
@@ -228,6 +228,9 @@ impl Link {
 
     /// Until when the broker must acknowledge what it was sent.
     fn owed(&self) -> Option<Instant> {
+        if self.faults.no_pong_check() {
+            return None;
+        }
         self.outbox.unanswered_since().map(|since| since + self.settings.keep_alive * 2)
     }
 

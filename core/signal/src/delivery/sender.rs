@@ -144,10 +144,11 @@ impl Sender {
         Ok(number)
     }
 
-    /// The next message to be sent, lowest number first. `rtt` is the round trip to the peer, as far as it is known.
-    pub fn poll(&mut self, now: Instant, rtt: Duration) -> Option<Transmission> {
+    /// The next message to be sent, lowest number first. `rtt` is the round trip to the peer, as far as it is known; only the first `window`
+    /// messages are looked at, the others wait until those are answered or given up.
+    pub fn poll(&mut self, now: Instant, rtt: Duration, window: usize) -> Option<Transmission> {
         let oldest = self.oldest();
-        let (number, sending) = self.under_way.iter_mut().find(|(_, sending)| sending.due <= now)?;
+        let (number, sending) = self.under_way.iter_mut().take(window).find(|(_, sending)| sending.due <= now)?;
         let reach = match sending.times {
             0 => Reach::Near,
             1 => Reach::Wider,
@@ -210,10 +211,11 @@ impl Sender {
         self.under_way.first_key_value().map(|(number, _)| *number)
     }
 
-    /// When [`poll`](Self::poll) or [`poll_given_up`](Self::poll_given_up) has something next.
+    /// When [`poll`](Self::poll) with this window or [`poll_given_up`](Self::poll_given_up) has something next.
     #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        self.under_way.values().map(|sending| sending.due.min(sending.until)).min()
+    pub fn deadline(&self, window: usize) -> Option<Instant> {
+        let due = self.under_way.values().take(window).map(|sending| sending.due).min();
+        due.into_iter().chain(self.ends()).min()
     }
 
     /// When the next message is given up.

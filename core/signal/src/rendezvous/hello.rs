@@ -25,6 +25,8 @@ pub(super) struct Waiting {
     pub(super) answered: Answered,
     /// What it said: a copy of it gets the same answer.
     pub(super) body: Vec<u8>,
+    /// That of the copy that came last.
+    pub(super) stamp: u64,
     until: Instant,
 }
 
@@ -50,27 +52,35 @@ impl Hellos {
         true
     }
 
-    /// The answer to the same hello.
-    pub(super) fn same(&self, from: &PublicKey, body: &[u8]) -> Option<&Answered> {
-        self.waiting.get(from).filter(|waiting| waiting.body == body).map(|waiting| &waiting.answered)
+    /// The answer to the same hello, of which this copy is stamped so.
+    pub(super) fn same(&mut self, from: &PublicKey, body: &[u8], stamp: u64) -> Option<&Answered> {
+        let waiting = self.waiting.get_mut(from).filter(|waiting| waiting.body == body)?;
+        waiting.stamp = stamp;
+        Some(&waiting.answered)
     }
 
     /// Keep an answer; `None` where there is no room.
-    pub(super) fn keep(&mut self, now: Instant, from: PublicKey, body: &[u8], answered: Answered) -> Option<&Answered> {
+    pub(super) fn keep(
+        &mut self,
+        now: Instant,
+        from: PublicKey,
+        (body, stamp): (&[u8], u64),
+        answered: Answered,
+    ) -> Option<&Answered> {
         if self.waiting.len() >= MOST && !self.waiting.contains_key(&from) {
             self.waiting.retain(|_, waiting| waiting.until > now);
             if self.waiting.len() >= MOST {
                 return None;
             }
         }
-        self.waiting.insert(from, Waiting { answered, body: body.to_vec(), until: now + PATIENCE });
+        self.waiting.insert(from, Waiting { answered, body: body.to_vec(), stamp, until: now + PATIENCE });
         self.waiting.get(&from).map(|waiting| &waiting.answered)
     }
 
     /// The one of a session, which its first packet may prove.
-    pub(super) fn of_session(&mut self, id: SessionId) -> Option<(PublicKey, &mut Answered)> {
+    pub(super) fn of_session(&mut self, id: SessionId) -> Option<(PublicKey, &mut Waiting)> {
         let (from, waiting) = self.waiting.iter_mut().find(|(_, waiting)| waiting.answered.id() == id)?;
-        Some((*from, &mut waiting.answered))
+        Some((*from, waiting))
     }
 
     pub(super) fn remove(&mut self, from: &PublicKey) {

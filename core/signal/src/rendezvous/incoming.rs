@@ -19,7 +19,7 @@ pub(super) const SKEW: u64 = 120;
 /// The body of an acknowledgement of the reference, and the start of ours.
 const ACK: &[u8] = b"ack";
 /// A round trip is never taken for longer: what was sent several times took longer for other reasons.
-const LONGEST_RTT: Duration = Duration::from_secs(5);
+const LONGEST_RTT: Duration = Duration::from_secs(2);
 
 impl Rendezvous {
     pub(super) fn turn(&mut self, why: Turned) {
@@ -79,14 +79,16 @@ impl Rendezvous {
     /// The first packet of a session that we answered: it shows who asked.
     pub(super) fn proven(&mut self, now: Now, packet: &[u8]) -> Result<PublicKey, Turned> {
         let id = session_of(packet).ok_or(Turned::Session)?;
-        let (from, answered) = self.hellos.of_session(id).ok_or(Turned::Session)?;
-        let proven = answered.first(&self.config.key, packet, now.mono).map_err(|_| Turned::Unverified)?;
+        let (from, waiting) = self.hellos.of_session(id).ok_or(Turned::Session)?;
+        let stamp = waiting.stamp;
+        let proven = waiting.answered.first(&self.config.key, packet, now.mono).map_err(|_| Turned::Unverified)?;
         // The envelope of the hello was signed by the same key, or somebody played it through.
         if proven.session.remote() != from {
             return Err(Turned::Unverified);
         }
         self.hellos.remove(&from);
         self.peer(now.mono, &from).ok_or(Turned::Busy)?;
+        self.look_at_clock(now, &from, stamp);
         self.install(now, &from, proven.session);
         Ok(from)
     }
@@ -137,7 +139,7 @@ impl Rendezvous {
 
     /// A peer that we know stamped something that nobody else can have made just now.
     fn look_at_clock(&mut self, now: Now, peer: &PublicKey, stamp: u64) {
-        if self.peers.contains_key(peer)
+        if (self.peers.contains_key(peer) || self.config.legacy.names(peer))
             && let Some(ahead) = self.clocks.note(*peer, stamp, seconds(now))
         {
             self.events.push_back(Event::Clock { ahead });
@@ -207,12 +209,12 @@ impl Rendezvous {
             if crosses && our_hello_stands(&ours, &from) {
                 return Err(Turned::Unasked);
             }
-            let answered = match hellos.same(&from, content.body) {
+            let answered = match hellos.same(&from, content.body, content.timestamp) {
                 Some(answered) => answered,
                 None => {
                     let answered = Answered::new(&config.key, content.body, SecretKey::generate(rng));
                     let answered = answered.map_err(|_| Turned::Unverified)?;
-                    hellos.keep(now.mono, from, content.body, answered).ok_or(Turned::Busy)?
+                    hellos.keep(now.mono, from, (content.body, content.timestamp), answered).ok_or(Turned::Busy)?
                 }
             };
             body = Vec::from(*answered.body());

@@ -20,6 +20,9 @@ use crate::sealed::{Offer, Session};
 const NO_ECHO: Duration = Duration::from_secs(2);
 /// How long a peer is taken for one of the reference before it is asked again.
 pub(super) const REFERENCE_LIFE: Duration = Duration::from_secs(3600);
+/// So many messages in the clear are under way to a peer at once: it takes them one by one, hundreds of times slower than we do, and what it
+/// has not come to would only be sent to it again.
+pub(super) const PLAIN_WINDOW: usize = 16;
 /// The most messages in the clear that were given up and whose acknowledgement would still be said.
 const MOST_LATE: usize = 256;
 
@@ -49,14 +52,19 @@ impl Rendezvous {
         }
         let silent = peer.unanswered.is_some_and(|since| now.mono.saturating_since(since) >= NO_ECHO.max(peer.rtt * 3));
         let spent = peer.session.as_ref().is_none_or(|session| session.is_spent(now.mono));
-        let (probes, reference) = (peer.probe.is_some(), peer.reference.is_some_and(|until| now.mono < until));
+        peer.reference.take_if(|until| *until <= now.mono);
+        let (probes, reference) = (peer.probe.is_some(), peer.reference.is_some());
         let way = match reference && spent {
             false => Way::Sealed,
             true if self.pins.allow_plain(key, &self.config.legacy) => Way::Plain,
             true => Way::Refused,
         };
-        if silent || probes || spent && way == Way::Sealed {
+        peer.waits = spent && way == Way::Sealed;
+        if silent || probes || peer.waits {
             self.say_hello(now, key);
+        } else if let Some(hello) = peer.hello.take() {
+            // The session that was given up on works after all.
+            self.cancel(hello.ticket);
         }
         match way {
             Way::Sealed if spent => {}
@@ -102,7 +110,7 @@ impl Rendezvous {
         loop {
             let Some(peer) = self.peers.get_mut(key) else { return };
             let rtt = peer.rtt;
-            let Some(sent) = peer.sender.poll(now.mono, rtt) else { return };
+            let Some(sent) = peer.sender.poll(now.mono, rtt, PLAIN_WINDOW) else { return };
             if !crate::text::survives(&sent.body) {
                 self.refuse(key, sent.number, NotDelivered::Mangled);
                 continue;
@@ -170,7 +178,7 @@ impl Rendezvous {
         loop {
             let Some(peer) = self.peers.get_mut(key) else { return };
             let rtt = peer.rtt;
-            let Some(sent) = peer.sender.poll(now.mono, rtt) else { return };
+            let Some(sent) = peer.sender.poll(now.mono, rtt, usize::MAX) else { return };
             let ticket = *peer.tickets.entry(sent.number).or_insert_with(|| {
                 self.next_ticket += 1;
                 self.next_ticket
@@ -201,12 +209,9 @@ impl Rendezvous {
             let Ok(offer) = Offer::new(&config.key, *key, SecretKey::generate(rng)) else { return };
             let mut queue = [0; 32];
             rng.fill(&mut queue);
-            let content =
-                Content { queue, seq: 0, timestamp: seconds(now), kind: Kind::Probe as u8, body: offer.body() };
-            let Some(envelope) = signed(&content, &config.key) else { return };
             *next_ticket += 1;
             let (since, due) = (now.mono, now.mono);
-            peer.hello = Some(Hello { offer, queue, envelope, ticket: *next_ticket, since, times: 0, due });
+            peer.hello = Some(Hello { offer, queue, ticket: *next_ticket, since, times: 0, due });
         }
         let rtt = peer.rtt;
         let Some(hello) = peer.hello.as_mut().filter(|hello| hello.due <= now.mono) else { return };
@@ -218,7 +223,11 @@ impl Rendezvous {
         let wait = Duration::from_millis(300 << hello.times.saturating_sub(1).min(4)).max(rtt * 2);
         hello.times = hello.times.saturating_add(1);
         hello.due = now.mono + wait;
-        let (envelope, ticket) = (hello.envelope.clone(), hello.ticket);
+        // Each copy is stamped anew: by the stamps of peers a wrong clock is found.
+        let (kind, timestamp) = (Kind::Probe as u8, seconds(now));
+        let content = Content { queue: hello.queue, seq: 0, timestamp, kind, body: hello.offer.body() };
+        let ticket = hello.ticket;
+        let Some(envelope) = signed(&content, &config.key) else { return };
         let brokers = peer.brokers(reach);
         self.spread(now.mono, key, &brokers, &envelope, ticket);
     }

@@ -1,13 +1,13 @@
 //! What is known of a peer.
 
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use sluis_core::Instant;
 use sluis_core::time::Duration;
 
 use super::Place;
+use super::outgoing::PLAIN_WINDOW;
 use super::plain::Texts;
 use crate::delivery::{Reach, Sender};
 use crate::key::PublicKey;
@@ -19,7 +19,6 @@ use crate::sealed::{Offer, Session, SessionId};
 pub(super) struct Hello {
     pub(super) offer: Offer,
     pub(super) queue: [u8; 32],
-    pub(super) envelope: Arc<[u8]>,
     pub(super) ticket: u64,
     pub(super) since: Instant,
     pub(super) times: u32,
@@ -58,6 +57,8 @@ pub(super) struct Peer {
     pub(super) plain: BTreeMap<u64, PlainSend>,
     pub(super) texts: Texts,
     pub(super) rtt: Duration,
+    /// There is no session to send in: a hello is under way.
+    pub(super) waits: bool,
     /// Since when sealed messages find no echo.
     pub(super) unanswered: Option<Instant>,
     pub(super) used: Instant,
@@ -80,6 +81,7 @@ impl Peer {
             plain: BTreeMap::new(),
             texts: Texts::default(),
             rtt: Duration::ZERO,
+            waits: false,
             unanswered: None,
             used: now,
             probe: None,
@@ -89,9 +91,9 @@ impl Peer {
     /// When something is to be done for it.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let hello = self.hello.as_ref().map(|hello| hello.due);
-        let waits = hello.is_some() && self.session.is_none() && self.reference.is_none();
         // While nothing is sent but hellos, messages only run out.
-        let sends = if waits { self.sender.ends() } else { self.sender.deadline() };
+        let window = if self.reference.is_some() { PLAIN_WINDOW } else { usize::MAX };
+        let sends = if self.waits { self.sender.ends() } else { self.sender.deadline(window) };
         let sends = sends.map(|at| hello.map_or(at, |due| due.min(at)));
         let probes = self.probe.map(|until| hello.map_or(until, |due| due.min(until)));
         [sends, probes].into_iter().flatten().min()

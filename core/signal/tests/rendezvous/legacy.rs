@@ -135,6 +135,19 @@ fn without_leave_nothing_is_said_in_the_clear() {
     assert_eq!(world.nodes[0].answered, [false]);
 }
 
+/// A stranger has its own message acknowledged in the queue of one that is still to come: at the reference that one is never told.
+#[test]
+fn a_stranger_cannot_take_the_queue_of_another() {
+    let (mut world, mut reference) = world(Legacy::Everybody);
+    let mut stranger = ByHand::new(&mut world, 0, secret(51));
+    let us = secret(0).public();
+    let (first, later) = (said(&world, 1, b"mine first"), said(&world, 1, b"too late"));
+    stranger.say(&mut world, &us, &first);
+    reference.say(&mut world, &us, &later);
+    assert_eq!((stranger.hears(&mut world).len(), reference.hears(&mut world).len()), (1, 1));
+    assert_eq!(world.nodes[0].texts(), ["mine first", "too late"]);
+}
+
 /// Who has a stranger's acknowledgement, or that of another message, has nothing.
 #[test]
 fn an_acknowledgement_is_of_this_message_and_of_this_peer() {

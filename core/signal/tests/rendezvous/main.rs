@@ -402,6 +402,29 @@ fn whatever_brokers_do_nothing_is_lost_and_nothing_comes_twice() {
     }
 }
 
+/// A session that found no echo works after all, while the hello for the next one finds none: nothing is due for ever then.
+#[test]
+fn a_hello_that_is_not_needed_any_more_is_taken_back() {
+    let mut world = World::new(1, 2);
+    world.send(0, 1, "one", 60);
+    world.settle();
+    world.nodes[1].confirms = false;
+    world.send(0, 1, "two", 60);
+    world.send(0, 1, "three", 60);
+    world.pass(Duration::from_millis(1900));
+    world.nodes[1].deaf = true;
+    world.pass(Duration::from_millis(250));
+    let (now, key) = (world.now(), world.nodes[1].unconfirmed[0]);
+    assert!(world.nodes[1].machine.confirm(now, &key));
+    for _ in 0..40 {
+        world.pass(Duration::from_millis(10));
+        let (now, machine) = (world.now(), &mut world.nodes[0].machine);
+        machine.handle_timeout(now);
+        assert!(machine.deadline().is_some_and(|at| at > now.mono), "due for ever");
+    }
+    assert_eq!(world.nodes[0].delivered(), 2);
+}
+
 #[test]
 fn a_peer_that_starts_anew_is_reached_in_a_new_session() {
     let mut world = World::new(3, 2);

@@ -401,7 +401,7 @@ impl<P: Storage, E: Storage> ReplayTable<P, E> {
 
     /// How many senders are remembered.
     #[must_use]
-    pub(crate) fn senders(&self) -> usize {
+    pub fn senders(&self) -> usize {
         self.senders.len()
     }
 

@@ -1,11 +1,19 @@
 //! Vouches: a trusted DID lends a share of its trust to others.
 
+mod held;
 mod record;
 mod registry;
+mod signed;
+#[cfg(test)]
+mod signed_tests;
 #[cfg(test)]
 mod tests;
 
+pub use held::{AcceptError, HeldVouch, RestoreVouchError, SignedVouches, VouchChange};
 pub use registry::VouchRegistry;
+pub use signed::{
+    MAX_DEPTH, MAX_NAMED, MakeVouchError, SignedId, SignedVouch, SignedVouchError, VouchDraft, VouchRevocation,
+};
 
 use crate::did::{DidError, check_did};
 use crate::table::SlotId;

@@ -227,6 +227,11 @@ impl VouchRegistry {
         loans.filter_map(|slot| Some(&*self.devices.at(self.loans.at(slot)?.device)?.did))
     }
 
+    /// The same with what each lends.
+    pub(super) fn active_loans(&self, did: &str, wall: Wall) -> impl Iterator<Item = (&str, f64)> {
+        self.vouches_for(did).filter(move |r| !r.expires.is_over(wall)).map(|r| (&*r.id, r.trust))
+    }
+
     /// Counts. Looks at every vouch.
     #[must_use]
     pub fn stats(&self, wall: Wall) -> VouchStats {

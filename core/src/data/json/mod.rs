@@ -1,6 +1,7 @@
 //! JSON as the reference reads and writes it: Python's `json.loads` and `json.dumps`.
 
 mod counts;
+mod exact;
 mod flat;
 mod keys;
 mod numeral;
@@ -15,9 +16,11 @@ use super::error::{ParseError, ValueError};
 use super::value::Value;
 
 pub(super) use counts::Counts;
+pub(super) use exact::numbers_are_exact;
 pub(super) use keys::KeyFilter;
 pub(super) use read::{Tokens, end_of, head, is_separator};
 pub(crate) use scan::Scanner;
+pub(super) use spaced::unique as is_unique;
 pub(super) use write::write_object;
 pub(crate) use write::{inside, write_value};
 

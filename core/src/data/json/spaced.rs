@@ -340,7 +340,7 @@ fn spread(parts: &Parts, start: u32, end: u32, pieces: &mut Pieces) -> Option<()
 
 /// Whether no object in a value of this form has a key twice; `false` is "not known".
 #[inline(never)]
-pub(super) fn unique(text: &str) -> bool {
+pub(in super::super) fn unique(text: &str) -> bool {
     let bytes = text.as_bytes();
     let mut keys = KeyFilter::new();
     let (mut depth, mut pos) = (0_usize, 0);

@@ -63,6 +63,15 @@ enum Known {
     Silent(Instant),
 }
 
+/// What is known of somebody who wants a session, besides its key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// There was one with that name and the key pinned to it before.
+    pub(super) speaks: bool,
+    /// There are as many sessions as there may be with names to which no key is pinned.
+    pub(super) crowded: bool,
+}
+
 /// A session that is waited for only so long.
 #[derive(Clone, Copy, Debug)]
 struct Opening {
@@ -76,6 +85,8 @@ struct Opening {
 pub(super) struct Links {
     sessions: Sessions,
     policy: SessionPolicy,
+    /// From so many sessions on there are new ones only with pinned keys.
+    for_strangers: usize,
     held: Held,
     opening: Vec<Opening>,
     /// When the first of them is given up.
@@ -88,6 +99,10 @@ pub(super) struct Links {
     lost: u64,
     /// Nothing, outside of a simulation.
     faults: Faults,
+    /// The sessions know what was kept of an earlier life.
+    briefed: bool,
+    /// The stamp of our own first messages that was told last.
+    own_stamp: Stamp,
 }
 
 /// What [`Links::poll_news`] found.
@@ -112,6 +127,7 @@ impl Links {
         room.caps = config.session_caps;
         let caps = &config.caps;
         Ok(Some(Box::new(Self {
+            for_strangers: room.caps.sessions - room.caps.sessions / 8,
             sessions: Sessions::new(room, seed)?,
             policy: config.sessions,
             held: Held::new(caps.transmits as usize, caps.transmit_bytes),
@@ -122,6 +138,8 @@ impl Links {
             next_recent: 0,
             lost: 0,
             faults: Faults::default(),
+            briefed: false,
+            own_stamp: Stamp::ZERO,
         })))
     }
 
@@ -136,19 +154,32 @@ impl Links {
         self.sessions.len()
     }
 
-    /// Take in a frame of a session. `admit` is asked about everybody who proved to have a key; also told is whether there was a session with that name and the
-    /// key pinned to it before.
+    /// The sessions, as long as nothing of theirs came or went: they have to be told what was kept of an earlier life.
+    pub(super) fn unbriefed(&mut self) -> Option<&mut Sessions> {
+        let briefed = core::mem::replace(&mut self.briefed, true);
+        (!briefed).then_some(&mut self.sessions)
+    }
+
+    /// The stamp of our last first message, if there was one since this was asked.
+    pub(super) fn new_own_stamp(&mut self) -> Option<Stamp> {
+        let stamp = self.sessions.own_stamp();
+        let before = core::mem::replace(&mut self.own_stamp, stamp);
+        (stamp > before).then_some(stamp)
+    }
+
+    /// Take in a frame of a session. `admit` is asked about everybody who proved to have a key.
     pub(super) fn handle(
         &mut self,
         now: Now,
         (path, names): (Path, &SipKey),
         bytes: &mut [u8],
-        admit: &mut dyn FnMut(&Claim<'_>, bool) -> bool,
+        admit: &mut dyn FnMut(&Claim<'_>, Standing) -> bool,
     ) -> Result<Ingress, SessionReject> {
-        let Self { sessions, known, .. } = self;
+        let Self { sessions, known, for_strangers, .. } = self;
+        let crowded = sessions.len() >= *for_strangers;
         sessions.handle(now, path, bytes, &mut |claim| {
             let speaks = known.get(&names.name(claim.did).hash()) == Some(&Known::Speaks);
-            admit(claim, speaks)
+            admit(claim, Standing { speaks, crowded })
         })
     }
 

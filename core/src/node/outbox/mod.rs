@@ -109,10 +109,20 @@ impl Wrap {
 
 /// What waits to be sent: bytes as long as the datagram will be, with the frame behind the room that is [needed](Wrap::before) in front.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Outgoing {
-    pub(super) hop: NextHop,
-    /// The request that it asks, if one is to be told that it did not leave.
-    pub(super) request: Option<RequestId>,
+pub(super) enum Outgoing {
+    /// As it is.
+    Direct(Path),
+    /// Through this session; and the request that it asks, to be told should it not leave.
+    Session(SessionId, Option<RequestId>),
+}
+
+impl Outgoing {
+    const fn of(hop: NextHop, request: Option<RequestId>) -> Self {
+        match hop {
+            NextHop::Direct(path) => Self::Direct(path),
+            NextHop::Session(id, _) => Self::Session(id, request),
+        }
+    }
 }
 
 /// How long the frame is that this begins with.
@@ -223,12 +233,12 @@ impl Outbox {
 
     /// Queue what was staged last.
     pub(super) fn commit(&mut self, hop: NextHop, len: usize) {
-        self.queue.commit(Outgoing { hop, request: None }, len);
+        self.queue.commit(Outgoing::of(hop, None), len);
     }
 
     /// Queue the ping that was staged last.
     pub(super) fn commit_ping(&mut self, hop: NextHop, request: RequestId, len: usize) {
-        self.queue.commit(Outgoing { hop, request: Some(request) }, len);
+        self.queue.commit(Outgoing::of(hop, Some(request)), len);
     }
 
     /// The frame that was staged last, in so many bytes.

@@ -37,15 +37,16 @@ impl Mark {
         self.kept
     }
 
-    /// Whether a packet with this stamp may be admitted. If not, it may be once the mark that is then [wanted](Self::wants) is kept.
-    pub(super) fn admits(&mut self, now: Now, stamp: Wall) -> bool {
+    /// Whether a packet with this stamp may be admitted. If not, it may be once the mark that is then [wanted](Self::wants) is kept. `again`: it was asked for this packet
+    /// before, so that it says nothing about how often packets come.
+    pub(super) fn admits(&mut self, now: Now, stamp: Wall, again: bool) -> bool {
         let keep_coming = self.since.is_some_and(|since| now.mono.saturating_since(since) < AHEAD);
         let ahead = now.wall.saturating_add(AHEAD);
         if stamp > self.kept {
             self.want(now, if keep_coming { stamp.max(ahead) } else { stamp });
             return false;
         }
-        if keep_coming && self.wanted < now.wall.saturating_add(AHEAD / 2) {
+        if keep_coming && !again && self.wanted < now.wall.saturating_add(AHEAD / 2) {
             self.want(now, ahead);
         }
         true

@@ -65,6 +65,8 @@ struct Waiting {
     mark: Mark,
     stamps: Stamps,
     held: Held,
+    /// What was held is looked at again.
+    again: bool,
     /// When a commit failed last, as long as none has succeeded since.
     failed: Option<Instant>,
 }
@@ -78,7 +80,6 @@ struct Entry {
 #[derive(Debug)]
 enum What {
     /// A pin or a retired key.
-    #[allow(dead_code, reason = "for keys that are pinned at first sight")]
     Pin { change: Change, first_use: bool },
     /// Something else that somebody decided and is told of.
     Decision { key: Box<[u8]>, value: Option<Box<[u8]>>, undo: Undo },
@@ -114,13 +115,14 @@ impl Storing {
             mark: Mark::new(),
             stamps: Stamps::new(MAX_STAMPS, names.clone()),
             held: Held::default(),
+            again: false,
             failed: None,
         };
         Self(on.then(|| Box::new(waiting())))
     }
 
     /// Whether one more change can wait.
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         let told = |waiting: &Waiting| waiting.changes.iter().filter(|entry| entry.what.is_told()).count();
         self.0.as_ref().is_none_or(|waiting| told(waiting) + waiting.ended.len() < waiting.max)
     }
@@ -158,7 +160,7 @@ impl Storing {
         if waiting.is_failing(now.mono) {
             return false;
         }
-        let holds = !waiting.mark.admits(now, stamp);
+        let holds = !waiting.mark.admits(now, stamp, waiting.again);
         if holds {
             waiting.stamps.resume();
         }
@@ -166,7 +168,6 @@ impl Storing {
     }
 
     /// Whether the key of this name was pinned at first sight and that is not on the medium yet.
-    #[allow(dead_code, reason = "for keys that are pinned at first sight")]
     pub(super) fn is_new(&self, did: &str) -> bool {
         let Some(waiting) = self.0.as_deref() else { return false };
         let mut first_uses = waiting.changes.iter().filter_map(|entry| match &entry.what {
@@ -177,7 +178,6 @@ impl Storing {
     }
 
     /// Whether nothing could be written of late.
-    #[allow(dead_code, reason = "for keys that are pinned at first sight")]
     pub(super) fn is_failing(&self, now: Instant) -> bool {
         self.0.as_ref().is_some_and(|waiting| waiting.is_failing(now))
     }
@@ -188,13 +188,16 @@ impl Storing {
         self.0.as_mut().is_some_and(|waiting| waiting.held.push(via, ingress.bytes))
     }
 
+    fn set_again(&mut self, again: bool) {
+        self.0.iter_mut().for_each(|waiting| waiting.again = again);
+    }
+
     fn held(&self) -> usize {
         self.0.as_ref().map_or(0, |waiting| waiting.held.len())
     }
 
-    /// Note the newest stamp of a peer's first messages: it is written with what is written next. A first message whose stamp [is kept](Self::is_stamp_kept) is
-    /// not taken again after a restart, whatever the clock shows.
-    #[allow(dead_code, reason = "for the sessions of a node")]
+    /// Note the newest stamp of a peer's first messages: it is written with what is written next. Until then the floor of the replay window keeps
+    /// out after a restart what rode in that first message; without it, a copy of one begins a session that nobody can confirm.
     pub(super) fn note_stamp(&mut self, did: &str, key: PublicKey, stamp: Stamp) {
         if let Some(waiting) = &mut self.0 {
             waiting.stamps.note(did, key, stamp);
@@ -202,14 +205,13 @@ impl Storing {
     }
 
     /// Whether it is on the medium; true where nothing is kept, and as long as nothing can be.
-    #[allow(dead_code, reason = "for the sessions of a node")]
+    #[cfg(test)]
     pub(super) fn is_stamp_kept(&self, now: Instant, did: &str, key: &PublicKey, stamp: Stamp) -> bool {
         let kept = |waiting: &Waiting| waiting.is_failing(now) || waiting.stamps.is_kept(did, key, stamp);
         self.0.as_deref().is_none_or(kept)
     }
 
     /// Note our own stamp after a first message was written. What is stored is ahead of it, so that the next life begins above it.
-    #[allow(dead_code, reason = "for the sessions of a node")]
     pub(super) fn note_own_stamp(&mut self, stamp: Stamp) {
         if let Some(waiting) = &mut self.0 {
             waiting.stamps.note_own(stamp);
@@ -218,7 +220,6 @@ impl Storing {
 
     /// Tell sessions what was kept of an earlier life, before they hear anything. Whose stamp is not among it is refused up to the time of the start,
     /// or up to the replay floor if that is later.
-    #[allow(dead_code, reason = "for the sessions of a node")]
     pub(super) fn tell_sessions(&self, sessions: &mut Sessions, start: Wall) {
         match &self.0 {
             Some(waiting) => waiting.stamps.tell(sessions, start.max(waiting.mark.kept())),
@@ -306,6 +307,7 @@ impl Durable for Node {
     fn handle_stored(&mut self, now: Now, upto: StoreSeq, result: Result<(), StoreError>) {
         self.rooms.timers.advance(now.mono);
         self.rooms.storing.end(now.mono, upto, result, &mut self.policy);
+        self.rooms.storing.set_again(true);
         // Those that still have to wait go to the back.
         for _ in 0..self.rooms.storing.held() {
             let Some((via, mut bytes)) = self.rooms.storing.0.as_mut().and_then(|waiting| waiting.held.pop()) else {
@@ -317,6 +319,7 @@ impl Durable for Node {
             };
             self.rooms.traffic.count_held(taken);
         }
+        self.rooms.storing.set_again(false);
     }
 }
 

@@ -82,6 +82,8 @@ impl Node {
         if let Some(waiting) = &mut self.rooms.storing.0 {
             waiting.mark.restore(mark);
         }
-        self.rooms.admission.raise_floor(mark::floor(mark, self.config.replay.skew, self.config.accept_older));
+        if !self.rooms.admission.forgets_floor() {
+            self.rooms.admission.raise_floor(mark::floor(mark, self.config.replay.skew, self.config.accept_older));
+        }
     }
 }

@@ -178,6 +178,7 @@ impl Stamps {
     }
 
     /// Whether this stamp of a peer is on the medium, or all up to it are refused.
+    #[cfg(test)]
     pub(in crate::node) fn is_kept(&self, did: &str, key: &PublicKey, stamp: Stamp) -> bool {
         let kept = self.find(did, key).and_then(|slot| self.records.at(slot)).map_or(Stamp::ZERO, |record| record.kept);
         stamp <= kept.max(self.floor.kept)

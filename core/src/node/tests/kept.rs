@@ -181,7 +181,9 @@ fn a_restart_costs_two_seconds_at_most() {
             now = later(now, every);
             let (_, ping) = ask(&mut sensor, now, Encoding::Json);
             life.take(now, &ping).unwrap();
-            life.commit(now);
+            while life.hub.wants().store {
+                life.commit(now);
+            }
         }
         assert_eq!(life.heard().len(), 50);
         now = later(now, 1);
@@ -428,4 +430,108 @@ fn stamps_that_cannot_be_written_are_tried_again_and_what_is_forgotten_is_refuse
     }
     assert!(!storing.is_kept("jis:a", &key(9), Stamp::from_micros(1000)));
     assert!(!storing.wants());
+}
+
+/// A sensor that signs with this key.
+fn signer(n: u8) -> Node {
+    let mut config = NodeConfig::new(Did::new(SENSOR).unwrap());
+    config.identity = Some(SecretKey::from_seed(&[n; 32]).into());
+    Node::new(config, &Seed::from_u64(n.into())).unwrap()
+}
+
+fn first_use_hub(durable: bool, first_uses: u32) -> Node {
+    let mut config = NodeConfig::new(Did::new(HUB).unwrap());
+    (config.durable, config.caps.first_uses) = (durable, first_uses);
+    let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
+    hub.trust_first_use("jis:home:*").unwrap();
+    hub.set_trust(SENSOR, 0.9).unwrap();
+    hub
+}
+
+fn hear(hub: &mut Node, sensor: &mut Node, now: Now) -> Result<(), Reject> {
+    let (_, ping) = ask(sensor, now, Encoding::Json);
+    hub.handle_datagram(now, from(9), &mut ping.clone())
+}
+
+#[test]
+fn the_first_key_is_pinned_where_the_operator_says_so_and_no_other_after_it() {
+    let mut hub = first_use_hub(false, 60);
+    assert_eq!(hear(&mut hub, &mut signer(2), at(100)), Ok(()));
+    let heard = told(&mut hub);
+    assert_eq!(heard[0], "pinned jis:home:sensor");
+    assert!(heard.iter().any(|line| line == "ping jis:home:sensor accept GROEN"), "{heard:?}");
+    assert_eq!(hub.pins().get(SENSOR).unwrap().origin, crate::pins::Origin::FirstUse);
+    assert_eq!(hear(&mut hub, &mut signer(3), at(100)), Err(Reject::Unpinned));
+    // A pin of the operator is as it was, and a revoked key is none.
+    for setup in [
+        |hub: &mut Node| _ = hub.pin(at(0), SENSOR, key(4), crate::pins::Origin::Operator).unwrap(),
+        |hub: &mut Node| {
+            hub.pin(at(0), "jis:other", key(2), crate::pins::Origin::Operator).unwrap();
+            let secret = SecretKey::from_seed(&[2; 32]);
+            hub.retire(&crate::identity::Statement::revocation(&secret, 1).unwrap()).unwrap();
+        },
+    ] {
+        let mut hub = first_use_hub(false, 60);
+        setup(&mut hub);
+        assert!(matches!(hear(&mut hub, &mut signer(2), at(100)), Err(Reject::Unpinned | Reject::Revoked)));
+    }
+    // Who is ROOD leaves nothing, another name is none of the operator's, and a stranger fills no table.
+    let mut hub = first_use_hub(false, 60);
+    hub.remove_trust(SENSOR);
+    assert_eq!(hear(&mut hub, &mut signer(2), at(100)), Err(Reject::Rood));
+    let mut full = first_use_hub(false, 0);
+    assert_eq!(hear(&mut full, &mut signer(2), at(100)), Ok(()));
+    assert_eq!(told(&mut full)[0], "ping jis:home:sensor pending GEEL");
+    assert!(hub.pins().is_empty() && full.pins().is_empty());
+}
+
+#[test]
+fn a_first_key_is_kept_before_anything_is_said_to_it() {
+    for result in [Ok(()), Err(StoreError::Full)] {
+        let mut life = Life::new();
+        life.hub = first_use_hub(true, 60);
+        let mut sensor = signer(2);
+        assert_eq!(hear(&mut life.hub, &mut sensor, at(100)), Ok(()));
+        assert_eq!(hear(&mut life.hub, &mut sensor, at(100)), Ok(()));
+        assert_eq!(told(&mut life.hub), ["pinned jis:home:sensor"]);
+        assert!(drain(&mut life.hub, at(100)).is_empty());
+        while life.hub.wants().store {
+            life.begin();
+            life.end(at(100), result);
+        }
+        let heard = told(&mut life.hub);
+        let pings = heard.iter().filter(|line| line.starts_with("ping")).count();
+        // Where it could not be kept it is a key like any other that nobody has pinned.
+        let zone = if result.is_ok() { "GROEN" } else { "GEEL" };
+        assert!(pings == 2 && heard.iter().any(|line| line.ends_with(zone)), "{heard:?}");
+        assert_eq!(life.hub.pins().len(), usize::from(result.is_ok()));
+    }
+}
+
+#[test]
+fn the_first_answer_is_pinned_too() {
+    let answers = |key| {
+        let mut config = NodeConfig::new(Did::new(HUB).unwrap());
+        config.identity = Some(SecretKey::from_seed(&[key; 32]).into());
+        let mut hub = Node::new(config, &Seed::from_u64(1)).unwrap();
+        hub.allow_legacy("*").unwrap();
+        hub.set_trust(SENSOR, 0.9).unwrap();
+        hub
+    };
+    let mut life = Life::new();
+    let mut config = NodeConfig::new(Did::new(SENSOR).unwrap());
+    config.durable = true;
+    life.hub = Node::new(config, &Seed::from_u64(5)).unwrap();
+    life.hub.trust_first_use("*").unwrap();
+    for (key, taken) in [(1, Ok(())), (3, Err(Reject::Unpinned)), (1, Ok(()))] {
+        let (_, ping) = ask(&mut life.hub, at(100), Encoding::Json);
+        let mut hub = answers(key);
+        hub.handle_datagram(at(100), from(9), &mut ping.clone()).unwrap();
+        let mut answer = drain(&mut hub, at(100)).remove(0).1;
+        assert_eq!(life.hub.handle_datagram(at(100), Path::to(addr(7150)), &mut answer), taken);
+        assert!(!told(&mut life.hub).iter().any(|line| line.starts_with("response")) || life.hub.pins().len() == 1);
+        life.commit(at(100));
+        let _ = told(&mut life.hub);
+    }
+    assert_eq!(life.hub.pins().get(HUB).unwrap().key, key(1));
 }

@@ -75,6 +75,7 @@ pub(super) fn told(node: &mut Node) -> Vec<String> {
             Event::PeerLost { did } => std::format!("lost {did}"),
             Event::Retired { successor, .. } => std::format!("retired, successor={}", successor.is_some()),
             Event::Session(change) => std::format!("session {} {}", change.did, change.state.name()),
+            Event::Pinned { did, .. } => std::format!("pinned {did}"),
             Event::Kept { upto, result } => std::format!("kept {} {result:?}", upto.0),
         });
     }

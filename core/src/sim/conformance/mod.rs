@@ -99,6 +99,7 @@ macro_rules! conformance {
             pings_are_awaited_through_the_handle
             a_waiting_ping_is_decided_through_the_handle
             a_ping_without_an_answer_says_why
+            encrypted_pings_are_awaited_through_the_handle
         }
     };
     (@then (@test $run:ident $adapter:ty) $($name:ident)*) => {

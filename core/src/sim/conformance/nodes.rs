@@ -7,8 +7,10 @@ use std::string::ToString;
 use super::{Adapter, loopback, plain};
 use crate::driver::{Events, Handle, HandleConfig, NoReply, Notice};
 use crate::framing::{Decision, Encoding, Value, ValueBuf, Zone};
-use crate::node::{Node, NodeConfig, Outcome, Ping, Reply};
-use crate::time::Duration;
+use crate::identity::SecretKey;
+use crate::node::{Auth, Identity, Node, NodeConfig, Outcome, Ping, Reply, SessionPolicy};
+use crate::pins::Origin;
+use crate::time::{Duration, Now};
 use crate::{Did, Seed};
 
 const HUB: &str = "jis:test:hub";
@@ -129,5 +131,37 @@ pub(super) fn a_ping_without_an_answer_says_why<T: Adapter>() {
         assert_eq!(sensor.with(|node, _| node.stats().tables.requests), 1);
         sensor.shutdown().await.expect("a clean end");
         assert_eq!(open.await, Err(NoReply::Ended));
+    });
+}
+
+/// Two nodes that have pinned each other's key talk through a session, which the first ping begins.
+pub(super) fn encrypted_pings_are_awaited_through_the_handle<T: Adapter>() {
+    T::block_on(async {
+        let secret = |n: u8| SecretKey::from_seed(&[n; 32]);
+        let keyed = |did: &str, key, peer: &str, peer_key: u8| {
+            let mut config = NodeConfig::new(Did::new(did).expect("a DID"));
+            config.identity = Some(Identity::from(secret(key)));
+            config.sessions = SessionPolicy::Require;
+            let mut node = Node::new(config, &Seed::from_u64(key.into())).expect("a node");
+            node.pin(Now::default(), peer, secret(peer_key).public(), Origin::Operator).expect("pinned");
+            node
+        };
+        let mut hub = keyed(HUB, 1, SENSOR, 2);
+        hub.set_trust(SENSOR, 0.9).expect("set");
+        let (addr, hub, mut heard) = spawn::<T>(hub);
+        let (_, sensor, _events) = spawn::<T>(keyed(SENSOR, 2, HUB, 1));
+        for i in 0..64 {
+            let mut ping = Ping::new(HUB, addr, "temperature.read");
+            ping.encoding = [Encoding::Json, Encoding::Msgpack, Encoding::Postcard][i % 3];
+            let reply = sensor.ping(&ping).expect("sent").await.expect("an answer");
+            assert!(matches!(reply.auth, Auth::Session(_, key) if key == secret(1).public()));
+            loop {
+                if let Notice::Ping(ping) = heard.next().await.expect("it goes on") {
+                    assert!(matches!(ping.auth, Auth::Session(_, key) if key == secret(2).public()));
+                    break;
+                }
+            }
+        }
+        assert_eq!(hub.with(|node, _| node.stats().tables.sessions), 1);
     });
 }

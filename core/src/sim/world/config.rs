@@ -197,7 +197,7 @@ pub enum Plan {
         /// Which.
         node: u32,
     },
-    /// A node that is down (or not) starts with nothing but its configuration, what its store has, and a fresh seed.
+    /// A node that is down (or not) starts with nothing but its configuration, a fresh seed, and what its store has, if it is [durable](NodeConfig::durable).
     Start {
         /// Which.
         node: u32,

@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use super::sealed::Looked;
 use crate::node::{Node, OpenId, RequestId, WaitId};
 use crate::record::Recorded;
-use crate::sim::MemoryStore;
 use crate::sim::adversary::Adversary;
 use crate::sim::clock::Clock;
 use crate::sim::rng::SimRng;
+use crate::sim::store::MemoryStore;
 use crate::time::Instant;
 
 /// Later than any deadline.
@@ -43,12 +43,12 @@ pub(super) struct Asked {
 pub(super) struct Member {
     pub(super) role: Role,
     pub(super) clock: Clock,
+    /// What survives of it, if anything does.
+    pub(super) store: Option<Box<MemoryStore>>,
     /// Virtual time of its timer on the agenda, and what its own clock shows then.
     pub(super) armed: u64,
     pub(super) armed_local: Instant,
     pub(super) books: Books,
-    /// What it keeps, where nodes keep anything.
-    pub(super) store: Option<MemoryStore>,
     /// How many of its first edges lead to nodes.
     pub(super) askable: u32,
     /// Touched since the last sweep.
@@ -79,10 +79,10 @@ impl Member {
         Self {
             role,
             clock,
+            store: None,
             armed: NEVER,
             armed_local: Instant::from_nanos(NEVER),
             books: Books::default(),
-            store: None,
             askable,
             touched: false,
         }
@@ -91,11 +91,9 @@ impl Member {
     /// It goes down, and all that this incarnation did is over.
     pub(super) fn crash(&mut self) {
         self.role = Role::Down;
+        self.store.iter_mut().for_each(|store| store.crash());
         self.books = Books { incarnation: self.books.incarnation + 1, ..Books::default() };
         self.disarm();
-        if let Some(store) = &mut self.store {
-            store.crash();
-        }
     }
 
     /// Have its timer go off when its own clock shows this.
@@ -162,7 +160,7 @@ pub(super) enum Doing {
     Decide(WaitId),
     /// Look after the node again.
     Return,
-    /// What was given to the store is there, or is not.
+    /// What it keeps has reached its medium.
     Commit,
 }
 

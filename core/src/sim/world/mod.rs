@@ -163,7 +163,7 @@ impl World {
             rng: SimRng::new(&seed, "sim.applications"),
             scratch: vec![0; MAX_DATAGRAM_V6],
             template: Template {
-                config: NodeConfig { heartbeat_encoding: habits.encoding, ..node },
+                config: NodeConfig { heartbeat_encoding: habits.encoding, durable: node.durable || keyed, ..node },
                 answer: value(habits.answer)?,
                 later: habits.later,
                 lengthy: habits.lengthy.and_then(|(pattern, letters)| Some((pattern, letters_of(letters)?))),
@@ -216,38 +216,44 @@ impl World {
     fn people(&mut self, clocks: Clocks, seed: &Seed) -> Result<(), WorldError> {
         let mut rng = SimRng::new(seed, "sim.clocks");
         let offset = u64::try_from(clocks.offset.as_micros()).unwrap_or(u64::MAX / 4);
+        let mut stores = SimRng::new(seed, "sim.stores");
         for n in 0..self.nodes {
             let off = rng.between(0, 2 * offset) as i64 - offset as i64;
             let ppm = rng.between(0, 2 * u64::from(clocks.drift_ppm)) as i32 - i32::from(clocks.drift_ppm);
             let clock = Clock::new(0, off, ppm);
-            let store = self.template.keyed.then(|| MemoryStore::new(SimRng::new(&rng.seed(), "sim.store")));
-            let node = self.born(n, clock.now(0), store.as_ref())?;
-            self.members.push(Member { store, ..Member::new(Role::Node(node), clock, self.askable(n)) });
+            let node = self.born(n, clock.now(0))?;
+            self.members.push(Member::new(Role::Node(node), clock, self.askable(n)));
+            if self.template.config.durable {
+                let store = MemoryStore::new(SimRng::new(&stores.seed(), "sim.store"));
+                self.members[n as usize].store = Some(Box::new(store));
+            }
             self.testify(n);
             self.begin(n);
         }
         Ok(())
     }
 
-    /// A node that knows nothing but what its operator told it, and what was kept of an earlier life.
-    fn born(&mut self, n: u32, now: Now, store: Option<&MemoryStore>) -> Result<Box<Recorded<Node>>, WorldError> {
+    /// A node that knows nothing but what its operator told it, and what it kept of an earlier life.
+    fn born(&mut self, n: u32, now: Now) -> Result<Box<Recorded<Node>>, WorldError> {
         let Template { config, answer, later, lengthy, guests, keyed, fault, seeds } = &mut self.template;
         let refused = |error: &dyn ToString| WorldError::Node(error.to_string());
         let did = Did::new(Name::of(n).as_str()).map_err(|e| refused(&e))?;
         let mut config = NodeConfig { did, ..config.clone() };
         if *keyed {
-            (config.identity, config.durable) = (Some(key(n).into()), true);
+            config.identity = Some(key(n).into());
         }
         let seed = seeds.seed();
-        let mut node = Node::with_faults(config, &seed, Faults { fault: *fault }).map_err(|e| refused(&e))?;
-        for (key, value) in store.iter().flat_map(|store| store.entries()) {
-            node.restore(key, value).map_err(|e| refused(&e))?;
-        }
+        let node = Node::with_faults(config, &seed, Faults { fault: *fault }).map_err(|e| refused(&e))?;
         let mut node = match self.witness {
             Some(_) => node.begin((Some(n), Version::default()), &seed, Sink::Keep(String::new())),
             None => Recorded::off(node),
         };
         node.note_address(address(n));
+        if let Some(store) = self.members.get(n as usize).and_then(|member| member.store.as_deref()) {
+            for (key, value) in store.entries() {
+                node.restore(key, value).map_err(|e| refused(&e))?;
+            }
+        }
         if !*keyed {
             node.allow_legacy("*").map_err(|e| refused(&e))?;
         }

@@ -8,13 +8,13 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::World;
+use super::keep::wants_beside;
 use super::member::{Books, Role};
 use super::net::Edge;
 use super::report::{Invariant, Violation};
 use super::sealed::Opened;
 use crate::framing::{Frame, Message, Packet, Text, Zone};
 use crate::node::{Answered, Node, NodeConfig};
-use crate::sim::MemoryStore;
 use crate::sim::names::{Name, address};
 use crate::sim::transit::Origin;
 use crate::time::Duration;
@@ -31,6 +31,8 @@ pub(super) struct Observer {
     /// (node, incarnation, sender with nonce and stamp) of packets that no node made as they are.
     foreign: BTreeSet<(u32, u32, u64)>,
     pub(super) opened: Opened,
+    /// (node, sender with nonce and stamp) of pings that the applications of nodes with a store were told of, in whatever life.
+    told: BTreeSet<(u32, u64)>,
     /// Serial number of the last packet made.
     serial: u64,
     /// Members touched since the last sweep.
@@ -127,6 +129,15 @@ impl Observer {
         };
         if !fresh {
             self.object(now, node, Invariant::NoReplay, format!("took a packet from node {from} in twice"));
+        }
+    }
+
+    /// The application of a node that keeps its state was told of a ping.
+    pub(super) fn told(&mut self, now: u64, node: u32, packet: &Packet<'_>) {
+        if !self.told.insert((node, number(packet))) {
+            let detail =
+                format!("told its application twice of a ping from {:?}, in one life or two", packet.source_did);
+            self.object(now, node, Invariant::NoReplay, detail);
         }
     }
 
@@ -268,8 +279,7 @@ impl World {
                     self.observer.object(self.now, n, Invariant::TableCaps, detail);
                 }
             }
-            let mut wants = node.wants();
-            wants.store &= !member.store.as_ref().is_some_and(MemoryStore::is_busy);
+            let wants = wants_beside(member.store.as_deref(), node.wants());
             if member.armed == super::member::NEVER && !untold && wants != Wants::NOTHING {
                 let detail = "wants to be woken, and nobody does".into();
                 self.observer.object(self.now, n, Invariant::World, detail);

@@ -46,7 +46,7 @@ impl World {
         }
     }
 
-    /// A node stops: all that it knew is gone.
+    /// A node stops: all that it knew is gone, but what has reached its store.
     fn crash(&mut self, n: u32) {
         if n >= self.nodes {
             return;
@@ -66,12 +66,10 @@ impl World {
         if n >= self.nodes {
             return Err(WorldError::NoMember(n));
         }
-        self.members[n as usize].clock.restart(self.now);
-        let member = &mut self.members[n as usize];
-        let (now, store) = (member.clock.now(self.now), member.store.take());
-        let node = self.born(n, now, store.as_ref())?;
-        let member = &mut self.members[n as usize];
-        (member.role, member.store) = (Role::Node(node), store);
+        let clock = &mut self.members[n as usize].clock;
+        clock.restart(self.now);
+        let now = clock.now(self.now);
+        self.members[n as usize].role = Role::Node(self.born(n, now)?);
         self.testify(n);
         self.begin(n);
         Ok(())

@@ -4,14 +4,14 @@ use alloc::format;
 use alloc::string::ToString as _;
 
 use super::World;
+use super::keep::wants_beside;
 use super::member::{Doing, Errand, Member, Role};
 use super::observe::{Observer, is_response};
 use super::report::Invariant;
 use super::said::PURPOSE;
 use super::sealed::Sealed;
 use crate::framing::Value;
-use crate::node::{Event, Ping, Received};
-use crate::sim::MemoryStore;
+use crate::node::{Event, Ping, Received, Taken};
 use crate::sim::agenda::Due;
 use crate::sim::clock::EPOCH;
 use crate::sim::link::{Lost, nanos};
@@ -77,20 +77,26 @@ impl World {
         self.net.trace.bytes(bytes);
         member.books.handed += 1;
         let sealed = Sealed::of(bytes).filter(|_| self.said.is_some());
-        let taken = node.handle_datagram(now, Path::to(address(from)), bytes);
+        let taken = node.take_in(now, Path::to(address(from)), bytes);
         let Some((bytes, ..)) = self.net.post.get(datagram) else { return };
         if let Some(sealed) = sealed {
             let books = &mut member.books;
             let who = (to, books.incarnation, &mut books.looked);
-            self.observer.opened(self.now, who, sealed, taken, most_looked(&self.template.config.session_caps));
+            self.observer.opened(
+                self.now,
+                who,
+                sealed,
+                taken.map(drop),
+                most_looked(&self.template.config.session_caps),
+            );
         }
         match taken {
-            // Where there are stores it may be held until something is written: what is taken in is an event then.
-            Ok(()) if self.said.is_some() => {
+            // What is taken in is an event where it is known who said what.
+            Ok(_) if self.said.is_some() => {
                 self.net.counts.deliveries += 1;
                 edge_back.heard |= !is_response(bytes);
             }
-            Ok(()) => {
+            Ok(taken) => {
                 self.net.counts.deliveries += 1;
                 if !is_response(bytes) {
                     edge_back.heard = true;
@@ -102,7 +108,10 @@ impl World {
                         false if origin.genuine => Some(zone),
                         false => self.zone_of_sender(to, bytes),
                     };
-                    self.observer.taken_in(self.now, (to, incarnation), (from, zone), bytes, origin);
+                    // What is held may still be found out as a copy.
+                    if taken != Taken::Held {
+                        self.observer.taken_in(self.now, (to, incarnation), (from, zone), bytes, origin);
+                    }
                 }
             }
             Err(why) => {
@@ -164,13 +173,11 @@ impl World {
         let decode = core::mem::take(&mut self.members[n as usize].books.foreign) || !genuine;
         for round in 0.. {
             self.drain_events(n, now, decode);
-            self.write(n);
             self.drain_datagrams(n, now, hint);
+            self.keep(n);
             let member = &mut self.members[n as usize];
             let Role::Node(node) = &mut member.role else { return };
-            let mut wants = node.wants();
-            // One batch is written at a time.
-            wants.store &= !member.store.as_ref().is_some_and(MemoryStore::is_busy);
+            let wants = wants_beside(member.store.as_deref(), node.wants());
             if wants.is_pending() && round < ROUNDS {
                 continue;
             }
@@ -208,7 +215,7 @@ impl World {
         let mut again = 0;
         let Self { members, observer, net, habits, rng, errands, said, .. } = self;
         let member = &mut members[n as usize];
-        let Member { role: Role::Node(node), books, .. } = member else { return };
+        let Member { role: Role::Node(node), books, store, .. } = member else { return };
         while let Some(event) = node.poll_event() {
             match event {
                 Event::Response(answered) => {
@@ -240,13 +247,15 @@ impl World {
                         observer.session(self.now, n, said, edge, &change);
                     }
                 }
-                Event::Ping(received) => {
+                Event::Ping(ping @ Received { wait, open, .. }) => {
                     if let Some(said) = said.as_mut()
-                        && let Err((invariant, detail)) = said.heard(n, &received)
+                        && let Err((invariant, detail)) = said.heard(n, &ping)
                     {
                         observer.object(self.now, n, invariant, detail);
                     }
-                    let Received { wait, open, .. } = received;
+                    if store.is_some() {
+                        observer.told(self.now, n, &ping.packet());
+                    }
                     let Some(doing) = wait.map(Doing::Decide).or(open.map(Doing::Answer)) else { continue };
                     let after = rng.below(nanos(habits.decide).max(1));
                     let place = errands.put(Errand { member: n, incarnation: books.incarnation, doing });

@@ -26,7 +26,7 @@ impl LineFault {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::NotAToken(_) => "broken_line",
+            Self::NotAToken(_) | Self::Token(Fault::Inexact(_)) => "broken_line",
             Self::Token(Fault::MissingHash) => "missing_hash",
             Self::Token(Fault::NonFinite(_)) => "non_finite",
             Self::Token(_) => "content_hash",

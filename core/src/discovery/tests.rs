@@ -1,0 +1,541 @@
+//! Patterns against a backtracking matcher, neighbours against a model, and tokens that let in no more than they may.
+
+use std::collections::BTreeMap;
+use std::format;
+use std::string::{String, ToString as _};
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::data::Value;
+use crate::identity::{PublicKey, SecretKey};
+use crate::{Did, Duration, Instant, Now, Path, Rng, Seed, Wall};
+
+const NOW: u64 = 1_764_400_000;
+
+fn rng() -> Rng {
+    Seed::from_u64(3).fork("discovery")
+}
+
+fn public(n: u8) -> PublicKey {
+    SecretKey::from_seed(&[n; 32]).public()
+}
+
+fn at(seconds: u64) -> Now {
+    Now::new(Instant::ZERO + Duration::from_secs(seconds), Wall::from_secs(NOW + seconds))
+}
+
+fn json(call: &Call<'_>) -> String {
+    let mut out = Vec::new();
+    call.write_json(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn patterns_match_as_pythons_do() {
+    for (pattern, yes, no) in [
+        ("jis:home:", &["jis:home:", "jis:home:a"][..], &["jis:office:", "xjis:home:"][..]),
+        ("jis.home", &["jis:home", "jis-home:x"], &["jishome"]),
+        ("a$", &["a"], &["ab", "a\n"]),
+        ("a\\Z", &["a"], &["ab"]),
+        ("^a", &["ab"], &["ba"]),
+        ("a|b", &["ax", "bad"], &["cab"]),
+        ("(?:a|b)c$", &["ac", "bc"], &["abc", "a"]),
+        ("(ab)+$", &["ab", "abab"], &["aba", ""]),
+        ("a{2,3}$", &["aa", "aaa"], &["a", "aaaa"]),
+        ("a{2}$", &["aa"], &["a", "aaa"]),
+        ("a{2,}$", &["aa", "aaaaa"], &["a"]),
+        ("a{,2}$", &["", "a", "aa"], &["aaa"]),
+        ("x*$", &["", "xxx"], &["y"]),
+        ("x?y", &["y", "xy"], &["xxy"]),
+        ("s\\d+$", &["s12"], &["sx", "s", "s\u{663}"]),
+        ("[a-c_]+$", &["ab_c"], &["ad"]),
+        ("[^a-c]$", &["d", "é"], &["a"]),
+        ("[]a]+$", &["]a"], &["b"]),
+        ("[a-]$", &["-", "a"], &["b"]),
+        ("\\.\\*$", &[".*"], &["a*"]),
+        ("(?i)JIS:[A-F]$", &["jis:a", "JIS:F"], &["jis:g"]),
+        ("\\W\\S", &[":x"], &["ax", ": "]),
+        ("", &["", "anything"], &[]),
+        (".*é$", &["caf\u{e9}"], &["cafe"]),
+    ] {
+        let compiled = Pattern::new(pattern).unwrap_or_else(|e| panic!("{pattern}: {e}"));
+        yes.iter().for_each(|text| assert!(compiled.matches(text), "{pattern} {text:?}"));
+        no.iter().for_each(|text| assert!(!compiled.matches(text), "{pattern} {text:?}"));
+    }
+    let long = "a".repeat(257);
+    for bad in [
+        "(", ")", "a)", "*", "a**", "a|*", "[a", "[b-a]", "\\", "(?!a)", "(?=a)", "(?P<n>a)", "(a)\\1", "\\b",
+        "a{3,2}", "a{65}", "a{", "{1}", "^*", "$+",
+    ]
+    .into_iter()
+    .chain(["((((((((((((((((((a))))))))))))))))))", "((((a{64}){64}){64}))", &long])
+    {
+        assert!(Pattern::new(bad).is_err(), "{bad}");
+    }
+}
+
+/// What makes a backtracking matcher take for ever takes some steps.
+#[test]
+fn evil_patterns_cost_what_others_cost() {
+    let text = "a".repeat(4000);
+    for pattern in ["(a+)+b", "(a|a)*b", "(a*)*b", "(a?){64}a{64}b", ".*.*.*.*.*b"] {
+        assert!(!Pattern::new(pattern).unwrap().matches(&text), "{pattern}");
+    }
+}
+
+/// A pattern as a tree, and a plain matcher: every length that a prefix of the text may have.
+#[derive(Clone, Debug)]
+enum Tree {
+    Char(char),
+    Any,
+    Seq(Vec<Tree>),
+    Or(Vec<Tree>),
+    Many(std::boxed::Box<Tree>, u8),
+}
+
+impl Tree {
+    fn write(&self) -> String {
+        match self {
+            Self::Char(c) => c.to_string(),
+            Self::Any => ".".to_string(),
+            Self::Seq(parts) => parts.iter().map(Self::write).collect(),
+            Self::Or(parts) => format!("({})", parts.iter().map(Self::write).collect::<Vec<_>>().join("|")),
+            Self::Many(part, kind) => format!("(?:{}){}", part.write(), ["*", "+", "?", "{2}"][usize::from(*kind)]),
+        }
+    }
+
+    fn ends(&self, text: &[char], from: usize) -> Vec<usize> {
+        let mut ends = match self {
+            Self::Char(c) => text.get(from).filter(|found| *found == c).map(|_| from + 1).into_iter().collect(),
+            Self::Any => text.get(from).map(|_| from + 1).into_iter().collect(),
+            Self::Seq(parts) => parts.iter().fold(std::vec![from], |starts, part| {
+                starts.into_iter().flat_map(|start| part.ends(text, start)).collect()
+            }),
+            Self::Or(parts) => parts.iter().flat_map(|part| part.ends(text, from)).collect(),
+            Self::Many(part, kind) => {
+                let (least, most) = [(0, 9), (1, 9), (0, 1), (2, 2)][usize::from(*kind)];
+                let (mut now, mut all) = (std::vec![from], Vec::new());
+                for n in 0..=most {
+                    if n >= least {
+                        all.extend(now.iter().copied());
+                    }
+                    now = now.into_iter().flat_map(|start| part.ends(text, start)).collect();
+                    now.sort_unstable();
+                    now.dedup();
+                }
+                all
+            }
+        };
+        ends.sort_unstable();
+        ends.dedup();
+        ends
+    }
+}
+
+fn tree() -> impl Strategy<Value = Tree> {
+    let leaf = prop_oneof![3 => (0..3_usize).prop_map(|n| Tree::Char(['a', 'b', ':'][n])), 1 => Just(Tree::Any)];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 1..3).prop_map(Tree::Seq),
+            prop::collection::vec(inner.clone(), 1..3).prop_map(Tree::Or),
+            (inner, 0..4_u8).prop_map(|(part, kind)| Tree::Many(part.into(), kind)),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_pattern_matches_what_a_plain_matcher_matches(tree in tree(), text in "[ab:]{0,8}", whole in any::<bool>()) {
+        let chars: Vec<char> = text.chars().collect();
+        let ends = tree.ends(&chars, 0);
+        let (pattern, expected) = match whole {
+            true => (format!("(?:{})$", tree.write()), ends.contains(&chars.len())),
+            false => (tree.write(), !ends.is_empty()),
+        };
+        prop_assert_eq!(Pattern::new(&pattern).unwrap().matches(&text), expected, "{}", pattern);
+    }
+
+    #[test]
+    fn any_text_is_a_pattern_or_not(pattern in any::<String>(), meta in "[a(){}|*+?\\[\\]\\\\^$.,0-9:-]{0,24}", text in any::<String>()) {
+        for pattern in [&pattern, &meta] {
+            if let Ok(pattern) = Pattern::new(pattern) {
+                let _ = pattern.matches(&text);
+            }
+        }
+    }
+
+    #[test]
+    fn what_we_call_is_what_is_read(domain in ".{0,8}", device in "[a-z]{1,8}", capability in ".{1,8}", port in any::<u16>(), wants in any::<bool>()) {
+        let (capabilities, wanted) = ([capability.as_str()], ["jis:\u{e9}"]);
+        let wants = if wants { &wanted[..] } else { &[] };
+        let call = Call { kind: Kind::Answer, domain: &domain, device_type: &device, key: Some(public(1)), port, capabilities: &capabilities, wants };
+        let text = json(&call);
+        let read = Beacon::read(Value::from_json(&text).unwrap()).unwrap();
+        prop_assert!(read.domain == *domain && read.device_type == *device && read.kind == Kind::Answer);
+        prop_assert_eq!((read.key_hash, read.port), (Some(key_hash(&public(1))), (port != 0).then_some(port)));
+        prop_assert!(read.capabilities().eq(capabilities.iter().map(|text| crate::data::Text::new(text))));
+        prop_assert_eq!(read.wants().count(), wants.len());
+    }
+}
+
+#[test]
+fn a_beacon_is_read_strictly() {
+    for good in ["{}", r#"{"capabilities":null}"#, r#"{"other":[1,{}]}"#, r#"{"port":1,"public_key_hash":""}"#] {
+        let beacon = Beacon::read(Value::from_json(good).unwrap()).unwrap();
+        assert!(beacon.device_type == "generic" && beacon.kind == Kind::Call, "{good}");
+    }
+    let many = format!(r#"{{"wants":[{}"a"]}}"#, "\"a\",".repeat(32));
+    let long = format!(r#"{{"domain":"{}"}}"#, "a".repeat(257));
+    for bad in [
+        "[]",
+        "null",
+        "1",
+        r#"{"capabilities":"ab"}"#,
+        r#"{"capabilities":[1]}"#,
+        r#"{"capabilities":[["a"]]}"#,
+        r#"{"capabilities":{}}"#,
+    ]
+    .into_iter()
+    .chain([
+        r#"{"device_type":1}"#,
+        r#"{"port":0}"#,
+        r#"{"port":65536}"#,
+        r#"{"port":"1"}"#,
+        r#"{"port":1.0}"#,
+        r#"{"beacon":"x"}"#,
+    ])
+    .chain([r#"{"public_key_hash":"AB"}"#, &many, &long])
+    {
+        assert!(Beacon::read(Value::from_json(bad).unwrap()).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn rules_are_checked_when_they_are_loaded() {
+    let mut rules = AutoVouch::new();
+    let rule = RuleDraft { name: "sensors", device_type: Some("sensor"), ..RuleDraft::default() };
+    assert_eq!(rules.add(&RuleDraft { device_type: None, ..rule }), Err(AutoVouchError::NoCondition));
+    assert_eq!(rules.add(&RuleDraft { any: true, ..rule }), Err(AutoVouchError::AnyAndCondition));
+    assert!(matches!(rules.add(&RuleDraft { source_pattern: Some("("), ..rule }), Err(AutoVouchError::Pattern(_))));
+    assert!(matches!(rules.add(&RuleDraft { name: "", ..rule }), Err(AutoVouchError::Text(_))));
+    assert!(matches!(rules.add(&RuleDraft { required_capabilities: &[" a"], ..rule }), Err(AutoVouchError::Text(_))));
+    assert!(rules.is_empty());
+    (0..64).for_each(|_| rules.add(&rule).unwrap());
+    assert_eq!(rules.add(&rule), Err(AutoVouchError::TooMany));
+    let beacon = Beacon::read(Value::from_json(r#"{"device_type":"sensor"}"#).unwrap()).unwrap();
+    let judge = |proven| rules.judge(at(0).wall, "jis:a", Some(at(0).wall), &beacon, proven);
+    assert_eq!((judge(false), judge(true)), (Verdict::Unproven, Verdict::AutoVouched { rule: "sensors", pod: None }));
+}
+
+struct Lan {
+    hood: Neighbourhood,
+}
+
+impl Lan {
+    fn new(config: DiscoveryConfig) -> Self {
+        Self { hood: Neighbourhood::new(Instant::ZERO, Did::new("jis:me").unwrap(), config, rng()) }
+    }
+
+    fn hear(
+        &mut self,
+        now: u64,
+        did: &str,
+        from: &str,
+        key: Option<u8>,
+        payload: &str,
+    ) -> Result<Heard, DiscoveryReject> {
+        let beacon = Beacon::read(Value::from_json(payload).unwrap()).unwrap();
+        self.hood.hear(at(now).mono, Path::to(from.parse().unwrap()), 100, did, key.map(public), &beacon)
+    }
+}
+
+#[test]
+fn a_call_is_answered_where_the_caller_listens_and_with_no_more_than_three_times_its_bytes() {
+    let mut lan = Lan::new(DiscoveryConfig { domain: "d".into(), ..DiscoveryConfig::default() });
+    assert_eq!(lan.hear(0, "jis:me", "192.0.2.1:9", None, r#"{"domain":"d"}"#), Err(DiscoveryReject::Own));
+    assert_eq!(lan.hear(0, "jis:a", "192.0.2.1:9", None, "{}"), Err(DiscoveryReject::OtherDomain));
+    assert_eq!(lan.hear(0, "jis:a", "192.0.2.1:0", None, r#"{"domain":"d"}"#), Err(DiscoveryReject::Port));
+    let call = r#"{"domain":"d","port":7150,"wants":["jis:me"]}"#;
+    assert_eq!(lan.hear(0, "jis:a", "192.0.2.1:40000", None, call), Ok(Heard::Found));
+    assert_eq!(lan.hear(0, "jis:a", "192.0.2.1:40000", None, call), Ok(Heard::Known), "one answer is owed, not two");
+    let half = Instant::ZERO + Duration::from_millis(500);
+    let answer = lan.hood.poll_answer(half).unwrap();
+    assert_eq!((answer.did, answer.path.remote, answer.budget), ("jis:a", "192.0.2.1:7150".parse().unwrap(), 300));
+    assert_eq!(lan.hood.poll_answer(half), None);
+    assert_eq!(
+        lan.hear(1, "jis:a", "192.0.2.1:40000", None, r#"{"domain":"d","beacon":"answer","port":7150}"#),
+        Ok(Heard::Known)
+    );
+    assert_eq!(lan.hood.poll_answer(at(9).mono), None, "an answer draws none");
+}
+
+/// Of a thousand that hear a call, some answer: about as many as it is to have.
+#[test]
+fn not_all_answer_at_once() {
+    let mut lan = Lan::new(DiscoveryConfig { max_per_address: 1000, ..DiscoveryConfig::default() });
+    for n in 0..1000 {
+        lan.hear(0, &format!("jis:{n}"), "192.0.2.1:7150", None, r#"{"beacon":"answer"}"#).unwrap();
+    }
+    for n in 0..1000 {
+        lan.hear(0, &format!("jis:{n}"), "192.0.2.1:7150", None, "{}").unwrap();
+    }
+    let mut answers = 0;
+    while lan.hood.poll_answer(at(1).mono).is_some() {
+        answers += 1;
+    }
+    assert!((1..=12).contains(&answers), "{answers} of 1000, where 3 are meant");
+}
+
+#[test]
+fn a_flood_of_names_pushes_out_only_its_own() {
+    let config =
+        DiscoveryConfig { max_neighbours: 40, max_per_address: 4, max_answers: 8, ..DiscoveryConfig::default() };
+    let mut lan = Lan::new(config);
+    lan.hear(0, "jis:proven", "192.0.2.1:7150", Some(1), "{}").unwrap();
+    lan.hear(0, "jis:plain", "192.0.2.2:7150", None, "{}").unwrap();
+    for n in 0..10_000 {
+        lan.hear(1, &format!("jis:{n}"), "192.0.2.9:7150", None, r#"{"wants":["jis:me"]}"#).unwrap();
+    }
+    assert_eq!(lan.hood.len(), 6);
+    assert!(
+        lan.hood.get("jis:proven").is_some()
+            && lan.hood.get("jis:plain").is_some()
+            && lan.hood.get("jis:9999").is_some()
+    );
+    // From many addresses: who has proven nothing makes way for others, who has stays.
+    for n in 0..1000_u32 {
+        let from = format!("198.51.{}.{}:7150", n / 250, n % 250);
+        lan.hear(2, &format!("jis:{n}"), &from, None, "{}").unwrap();
+    }
+    assert_eq!(lan.hood.len(), 40);
+    assert!(lan.hood.get("jis:proven").is_some() && lan.hood.get("jis:plain").is_none());
+    let mut owed = 0;
+    while lan.hood.poll_answer(at(9).mono).is_some() {
+        owed += 1;
+    }
+    assert!(owed <= 8, "{owed}");
+}
+
+#[test]
+fn what_was_proven_is_not_moved_nor_sent_away_by_who_proves_nothing() {
+    let mut lan = Lan::new(DiscoveryConfig::default());
+    let bye = r#"{"beacon":"goodbye"}"#;
+    lan.hear(0, "jis:a", "192.0.2.1:7150", Some(1), "{}").unwrap();
+    for key in [None, Some(2)] {
+        assert_eq!(lan.hear(1, "jis:a", "192.0.2.9:7150", key, "{}"), Err(DiscoveryReject::Taken));
+        assert_eq!(lan.hear(1, "jis:a", "192.0.2.9:7150", key, bye), Err(DiscoveryReject::Taken));
+    }
+    let moved = lan.hear(1, "jis:a", "192.0.2.2:7150", Some(1), "{}");
+    assert_eq!(moved, Ok(Heard::Moved { from: "192.0.2.1:7150".parse().unwrap() }));
+    assert_eq!(lan.hear(2, "jis:a", "192.0.2.2:7150", Some(1), bye), Ok(Heard::Gone));
+    assert_eq!(lan.hear(2, "jis:a", "192.0.2.2:7150", Some(1), bye), Ok(Heard::Nobody));
+    // Who has proven nothing may be sent away from his address only.
+    lan.hear(3, "jis:b", "192.0.2.3:7150", None, "{}").unwrap();
+    assert_eq!(lan.hear(3, "jis:b", "192.0.2.9:7150", None, bye), Err(DiscoveryReject::Taken));
+    assert_eq!(lan.hear(3, "jis:b", "192.0.2.3:7150", None, bye), Ok(Heard::Gone));
+    assert!(lan.hood.is_empty());
+}
+
+#[test]
+fn we_call_and_neighbours_are_gone_in_time() {
+    let mut lan = Lan::new(DiscoveryConfig::default());
+    assert!(lan.hood.poll_call(Instant::ZERO) && !lan.hood.poll_call(Instant::ZERO));
+    let next = lan.hood.next_timeout();
+    assert!(next >= at(60).mono && next < at(68).mono && lan.hood.poll_call(next));
+    lan.hear(70, "jis:a", "192.0.2.1:7150", None, r#"{"beacon":"answer"}"#).unwrap();
+    lan.hear(80, "jis:b", "192.0.2.2:7150", Some(1), r#"{"beacon":"answer"}"#).unwrap();
+    lan.hear(90, "jis:a", "192.0.2.1:7150", None, r#"{"beacon":"answer"}"#).unwrap();
+    assert_eq!(lan.hood.poll_gone(at(259).mono), None);
+    assert_eq!(lan.hood.poll_gone(at(269).mono).map(|(did, _)| did.to_string()).as_deref(), Some("jis:b"));
+    assert_eq!(lan.hood.poll_gone(at(269).mono), None);
+    assert_eq!(lan.hood.poll_gone(at(270).mono).map(|(did, _)| did.to_string()).as_deref(), Some("jis:a"));
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Hear { did: u8, ip: u8, key: bool, kind: u8 },
+    Poll(u64),
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Whatever is heard: the tables hold their caps, answers go only to who called, each once, and nobody proven is lost but by his own word or by silence.
+    #[test]
+    fn neighbours_keep_their_promises(ops in prop::collection::vec(prop_oneof![
+        6 => (0..12_u8, 0..4_u8, any::<bool>(), 0..3_u8).prop_map(|(did, ip, key, kind)| Op::Hear { did, ip, key, kind }),
+        2 => (0..90_u64).prop_map(Op::Poll),
+    ], 0..80)) {
+        let config = DiscoveryConfig { max_neighbours: 6, max_per_address: 2, max_answers: 3, answers: 100, ..DiscoveryConfig::default() };
+        let (mut lan, mut now) = (Lan::new(config), 0);
+        let (mut proven, mut called) = (BTreeMap::<u8, u64>::new(), BTreeMap::<String, u32>::new());
+        for op in ops {
+            match op {
+                Op::Hear { did, ip, key, kind } => {
+                    let payload = [r#"{"beacon":"call"}"#, r#"{"beacon":"answer"}"#, r#"{"beacon":"goodbye"}"#][usize::from(kind)];
+                    let name = format!("jis:{did}");
+                    let heard = lan.hear(now, &name, &format!("192.0.2.{ip}:7150"), key.then_some(1), payload);
+                    match heard {
+                        Ok(Heard::Gone | Heard::Nobody) => { proven.remove(&did); }
+                        Ok(_) => {
+                            if key { proven.insert(did, now); }
+                            if kind == 0 { *called.entry(name).or_default() += 1; }
+                        }
+                        Err(DiscoveryReject::Taken) => prop_assert!(!key),
+                        Err(why) => prop_assert_eq!(why, DiscoveryReject::Full),
+                    }
+                }
+                Op::Poll(seconds) => {
+                    now += seconds;
+                    while let Some((did, _)) = lan.hood.poll_gone(at(now).mono) {
+                        let did: u8 = did.trim_start_matches("jis:").parse().unwrap();
+                        if let Some(heard) = proven.remove(&did) { prop_assert!(heard + 180 <= now); }
+                    }
+                    while let Some(answer) = lan.hood.poll_answer(at(now).mono) {
+                        let owed = called.get_mut(answer.did);
+                        prop_assert_eq!(answer.budget, 300);
+                        let owed = owed.filter(|owed| **owed > 0);
+                        prop_assert!(owed.is_some());
+                        owed.into_iter().for_each(|owed| *owed -= 1);
+                    }
+                    prop_assert!(lan.hood.next_timeout() > at(now).mono || lan.hood.poll_call(at(now).mono));
+                }
+            }
+            prop_assert!(lan.hood.len() <= 6);
+            for did in proven.keys() {
+                let name = format!("jis:{did}");
+                prop_assert_eq!(lan.hood.get(&name).and_then(|found| found.key), Some(public(1)));
+            }
+        }
+    }
+}
+
+struct Hub {
+    tokens: JoinTokens,
+    kept: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+const HUB: &str = "jis:hub";
+
+impl Hub {
+    fn new() -> Self {
+        Self { tokens: JoinTokens::new(4, &mut rng()), kept: BTreeMap::new() }
+    }
+
+    fn keep(&mut self, change: &TokenChange) {
+        match change.record() {
+            Some((key, Some(value))) => drop(self.kept.insert(key.to_vec(), value.to_vec())),
+            Some((key, None)) => drop(self.kept.remove(key)),
+            None => {}
+        }
+    }
+
+    fn create(&mut self, seed: u64, uses: u32, ttl: u64) -> JoinToken {
+        let mut rng = Seed::from_u64(seed).fork("token");
+        let (token, change) = self.tokens.create(&mut rng, uses, NOW + ttl, 0.8).unwrap();
+        self.keep(&change);
+        token
+    }
+
+    fn join(&mut self, now: u64, token: &JoinToken, did: &str, key: u8) -> Result<Joined, JoinReject> {
+        let join = Join { token: token.id(), did, key: public(key), nonce: [1; 16] };
+        let challenge = self.tokens.challenge(at(now).mono, &join);
+        let proof = token.prove(&join, &challenge);
+        let joined = self.tokens.redeem(at(now), &join, &challenge, &proof, (HUB, &public(9)))?;
+        assert!(token.is_hub(&join, &challenge, HUB, &public(9), &joined.answer));
+        assert!(!token.is_hub(&join, &challenge, HUB, &public(8), &joined.answer), "another key is not the hub's");
+        assert!(!token.is_hub(&join, &challenge, "jis:liar", &public(9), &joined.answer));
+        Ok(joined)
+    }
+
+    fn restart(&mut self) {
+        self.tokens = JoinTokens::new(4, &mut Seed::from_u64(99).fork("again"));
+        for (key, value) in &self.kept {
+            assert_eq!(self.tokens.restore(key, value), Ok(true));
+        }
+    }
+}
+
+#[test]
+fn a_token_lets_in_as_many_as_it_may_while_it_lasts() {
+    let mut hub = Hub::new();
+    let token = hub.create(1, 2, 100);
+    let text = token.to_text();
+    let token = JoinToken::parse(&text).unwrap();
+    for bad in ["", "sluis-join-", "x", &text[1..], &text[..text.len() - 1], &format!("{}A", *text)] {
+        assert!(JoinToken::parse(bad).is_err(), "{bad}");
+    }
+    assert!(!format!("{token:?} {:?}", hub.tokens).contains(&text[20..30]));
+    let joined = hub.join(0, &token, "jis:a", 1).unwrap();
+    assert!(!joined.again && joined.trust == 0.8);
+    hub.keep(&joined.change);
+    hub.restart();
+    assert!(hub.join(1, &token, "jis:a", 1).unwrap().again, "whose answer was lost asks again, and costs nothing");
+    // A join that could not be written has not been one.
+    let unwritten = hub.join(1, &token, "jis:b", 2).unwrap();
+    assert!(hub.tokens.undo(&unwritten.change) && !hub.tokens.undo(&unwritten.change));
+    let joined = hub.join(2, &token, "jis:c", 3).unwrap();
+    hub.keep(&joined.change);
+    for (did, key) in [("jis:b", 2), ("jis:a", 2), ("jis:d", 1)] {
+        assert_eq!(hub.join(3, &token, did, key).unwrap_err(), JoinReject::UsedUp, "{did} with key {key}");
+    }
+    hub.restart();
+    assert_eq!(hub.join(3, &token, "jis:b", 2).unwrap_err(), JoinReject::UsedUp);
+    assert_eq!(hub.join(100, &token, "jis:a", 1).unwrap_err(), JoinReject::Expired);
+    assert_eq!(hub.tokens.iter().map(|info| (info.uses, info.used)).collect::<Vec<_>>(), [(2, 2)]);
+    let gone = hub.tokens.revoke(&token.id()).unwrap();
+    hub.keep(&gone);
+    assert!(hub.kept.is_empty() && hub.tokens.revoke(&token.id()).is_none());
+    assert_eq!(hub.join(4, &token, "jis:a", 1).unwrap_err(), JoinReject::Unknown);
+}
+
+#[test]
+fn a_proof_is_worth_something_for_its_device_its_challenge_and_its_time() {
+    let mut hub = Hub::new();
+    let (token, other) = (hub.create(1, 9, 1000), hub.create(2, 9, 1000));
+    let join = Join { token: token.id(), did: "jis:a", key: public(1), nonce: [1; 16] };
+    let challenge = hub.tokens.challenge(at(0).mono, &join);
+    let proof = token.prove(&join, &challenge);
+    let mut redeem = |now, join: &Join<'_>, challenge: &[u8; 32], proof: &[u8; 32]| {
+        hub.tokens.redeem(at(now), join, challenge, proof, (HUB, &public(9))).map(|joined| joined.again)
+    };
+    for stolen in [
+        Join { did: "jis:thief", ..join },
+        Join { key: public(2), ..join },
+        Join { nonce: [2; 16], ..join },
+        Join { token: other.id(), ..join },
+    ] {
+        assert_eq!(redeem(0, &stolen, &challenge, &proof), Err(JoinReject::Challenge), "{stolen:?}");
+    }
+    assert_eq!(
+        redeem(0, &join, &[0; 32], &token.prove(&join, &[0; 32])),
+        Err(JoinReject::Challenge),
+        "a challenge of his own"
+    );
+    assert_eq!(redeem(0, &join, &challenge, &other.prove(&join, &challenge)), Err(JoinReject::Proof));
+    assert_eq!(redeem(60, &join, &challenge, &proof), Err(JoinReject::Challenge), "too late");
+    assert_eq!(redeem(59, &join, &challenge, &proof), Ok(false));
+    assert_eq!(redeem(59, &join, &challenge, &proof), Ok(true), "somebody who repeats it lets nobody else in");
+}
+
+#[test]
+fn tokens_are_checked_when_they_are_made_and_restored() {
+    let mut hub = Hub::new();
+    let mut new = |uses, trust| hub.tokens.create(&mut rng(), uses, NOW, trust).map(|_| ());
+    assert_eq!((new(0, 0.5), new(1001, 0.5)), (Err(NewTokenError::Uses), Err(NewTokenError::Uses)));
+    assert_eq!((new(1, 1.5), new(1, f64::NAN)), (Err(NewTokenError::Trust), Err(NewTokenError::Trust)));
+    let tokens: Vec<_> = (0..4).map(|seed| hub.create(seed, 1, 10)).collect();
+    assert!(tokens.iter().all(|token| hub.kept.contains_key(&[&b"t"[..], &token.id()].concat())));
+    assert_eq!(hub.tokens.create(&mut rng(), 1, NOW, 0.5).unwrap_err(), NewTokenError::TooMany(4));
+    let (key, value) = hub.kept.iter().next().unwrap();
+    for cut in 0..value.len() {
+        assert_eq!(hub.tokens.restore(key, &value[..cut]), Err(RestoreTokenError), "{cut}");
+    }
+    assert_eq!(hub.tokens.restore(b"t0000", value), Err(RestoreTokenError));
+    assert_eq!(hub.tokens.restore(b"p", value), Ok(false));
+    // Two devices where one may be let in: damaged.
+    let twice = [&value[..], &[0; 32]].concat();
+    assert_eq!(hub.tokens.restore(key, &twice), Err(RestoreTokenError));
+}
