@@ -328,7 +328,8 @@ impl Rooms {
             return Ok(Heard::FirstUse(key));
         }
         if storing.is_new(responder.as_str()) {
-            return if storing.hold(ingress) { Ok(Heard::Taken(Taken::Held)) } else { Err(Reject::Busy) };
+            let held = storing.hold(ingress);
+            return if held { Ok(Heard::Taken(Taken::Held)) } else { Err(Reject::Busy) };
         }
         client.conclude(now.mono, answer);
         self.prove_peer(now, responder, path);
