@@ -89,6 +89,7 @@ pub enum Asked {
 pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Asked, String> {
     let mut words = words.into_iter();
     let (mut scenario, mut nodes, mut seeds) = (None, None, None);
+    let mut off = None;
     let mut args = Args {
         scenario: Which::Signal,
         nodes: 0,
@@ -127,12 +128,14 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Asked, String> {
             "--virtual" => args.span = seconds(&value()?)?,
             "--encoding" => args.encoding = encoding(&value()?)?,
             "--jobs" => args.jobs = number(&flag, &value()?)?,
-            "--fault" => args.fault = Some(fault(&value()?)?),
+            "--fault" => off = Some(value()?),
             "--record" => args.record = Some(value()?.into()),
             _ => return Err(format!("there is no option {flag:?}; --help lists all")),
         }
     }
     args.scenario = scenario.ok_or("--scenario is missing: random, say")?;
+    // The same name may mean one protection of nodes and another of pairs.
+    args.fault = off.map(|name| fault(&name, args.scenario)).transpose()?;
     args.nodes = nodes.ok_or("--nodes is missing: 100, say")?;
     args.seeds = seeds.ok_or("--seeds is missing: 0..100, say")?;
     check(&args)?;
@@ -249,12 +252,18 @@ fn which(text: &str) -> Result<Which, String> {
     Scenario::from_name(text).map(Which::Network).map_err(|error| format!("{error}, signal"))
 }
 
-fn fault(text: &str) -> Result<Protection, String> {
+fn fault(text: &str, scenario: Which) -> Result<Protection, String> {
     use sluis_signal::Fault as Signal;
-    let (nodes, pairs) = (Fault::ALL.map(Fault::name).join(", "), Signal::ALL.map(Signal::name).join(", "));
     let node = Fault::from_name(text).map(Protection::Node);
-    let fault = node.or_else(|| Signal::from_name(text).map(Protection::Signal));
-    fault.ok_or(format!("there is no fault {text:?}; there are {nodes}, and of signal {pairs}"))
+    let pairs = Signal::from_name(text).map(Protection::Signal);
+    let fault = match scenario {
+        Which::Network(_) => node.or(pairs),
+        Which::Signal => pairs.or(node),
+    };
+    fault.ok_or_else(|| {
+        let (nodes, pairs) = (Fault::ALL.map(Fault::name).join(", "), Signal::ALL.map(Signal::name).join(", "));
+        format!("there is no fault {text:?}; there are {nodes}, and of signal {pairs}")
+    })
 }
 
 #[cfg(test)]
@@ -273,7 +282,7 @@ mod tests {
         assert_eq!(sentence("--scenario random --nodes 0 --seeds 0..1"), "a world needs at least one node");
         assert_eq!(
             sentence("--scenario moon --nodes 1 --seeds 0..1"),
-            "there is no scenario \"moon\"; there are random, star, storm, partition, restart, heartbeat, signal"
+            "there is no scenario \"moon\"; there are random, star, storm, partition, restart, heartbeat, adversary, signal"
         );
         assert_eq!(
             sentence("--scenario random --nodes 1 --seeds 5..5"),
@@ -299,6 +308,14 @@ mod tests {
         for span in ["0", "-1", "nan", "1e-12", "1e99"] {
             let line = format!("--scenario random --nodes 4 --seeds 0..1 --virtual {span}");
             assert!(sentence(&line).starts_with("--virtual takes seconds above 0"), "{span}");
+        }
+    }
+
+    #[test]
+    fn a_fault_is_one_of_its_scenario() {
+        for scenario in ["adversary", "signal"] {
+            let line = format!("--scenario {scenario} --nodes 4 --seeds 0..1 --fault accept-downgrade");
+            assert!(parse(line.split(' ').map(str::to_owned)).is_ok(), "{scenario}");
         }
     }
 

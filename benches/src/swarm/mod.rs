@@ -18,16 +18,18 @@ Run simulated networks of Sluis nodes, one for each seed, and check what must ho
 
 Usage: swarm --scenario NAME --nodes N --seeds A..B [options]
 
-      --scenario NAME    random, star, storm, partition, restart, heartbeat, or signal: pairs at MQTT
-                         brokers that lie, lose, repeat, hang and die
+      --scenario NAME    random, star, storm, partition, restart, heartbeat, adversary, or signal: pairs
+                         at MQTT brokers that lie, lose, repeat, hang and die
       --nodes N          nodes under test
       --seeds A..B       seeds from A up to but without B
       --virtual S        virtual seconds for each seed [60]
       --encoding NAME    postcard, json or msgpack [postcard]
       --jobs N           threads, each with a world of its own [1]
       --fault NAME       switch a protection of the nodes off, to see that it is missed:
-                         no-replay-check, any-responder, answer-rood, no-table-cap; of signal
-                         no-dedupe, ack-early, no-resubscribe, no-pong-check, accept-downgrade
+                         no-replay-check, any-responder, answer-rood, no-table-cap; of restart
+                         forget-floor; of adversary no-signature-check, no-cookie, no-session-replay,
+                         accept-downgrade; of signal no-dedupe, ack-early, no-resubscribe,
+                         no-pong-check, accept-downgrade
       --record FILE      write the run of the one seed that is given to FILE: every datagram with .pcapng,
                          every input and output of every node with .jsonl, for `sluis replay FILE --node N`
       --json             one object a line on stdout; the last is the summary

@@ -93,7 +93,8 @@ impl<'a> Keyed<'a> {
 
     /// `sluis ping` with the sensor's key.
     fn ping(&self, target: &str, addr: &str, args: &[&str]) -> Ping {
-        let usual = ["--key", &self.path("sensor.key"), "--payload", EVERYDAY];
+        // The attacker reads and writes frames as they are signed, so none is encrypted.
+        let usual = ["--key", &self.path("sensor.key"), "--session", "off", "--payload", EVERYDAY];
         Ping::start(self.setup, target, addr, &[&usual, args].concat())
     }
 

@@ -16,13 +16,39 @@ pub enum Fault {
     NoTableCap,
     /// The stored replay floor is passed over at a start.
     ForgetFloor,
+    /// A signature need not hold.
+    NoSignatureCheck,
+    /// First messages of sessions are looked at however many there are.
+    NoCookie,
+    /// Packets of sessions are taken however often they come.
+    NoSessionReplay,
+    /// Who had a session with a pinned key does without when handshakes get lost.
+    AcceptDowngrade,
 }
 
 #[cfg(feature = "sim")]
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::NoReplayCheck, Self::AnyResponder, Self::AnswerRood, Self::NoTableCap, Self::ForgetFloor];
+    pub const ALL: [Self; 9] = [
+        Self::NoReplayCheck,
+        Self::AnyResponder,
+        Self::AnswerRood,
+        Self::NoTableCap,
+        Self::ForgetFloor,
+        Self::NoSignatureCheck,
+        Self::NoCookie,
+        Self::NoSessionReplay,
+        Self::AcceptDowngrade,
+    ];
+
+    /// Whether only nodes that have keys have this protection.
+    #[must_use]
+    pub const fn needs_keys(self) -> bool {
+        match self {
+            Self::NoReplayCheck | Self::AnyResponder | Self::AnswerRood | Self::NoTableCap | Self::ForgetFloor => false,
+            Self::NoSignatureCheck | Self::NoCookie | Self::NoSessionReplay | Self::AcceptDowngrade => true,
+        }
+    }
 
     /// The name on a command line and in a recording.
     #[must_use]
@@ -33,6 +59,10 @@ impl Fault {
             Self::AnswerRood => "answer-rood",
             Self::NoTableCap => "no-table-cap",
             Self::ForgetFloor => "forget-floor",
+            Self::NoSignatureCheck => "no-signature-check",
+            Self::NoCookie => "no-cookie",
+            Self::NoSessionReplay => "no-session-replay",
+            Self::AcceptDowngrade => "accept-downgrade",
         }
     }
 
@@ -72,6 +102,15 @@ impl Faults {
     }
 }
 
+#[cfg(feature = "sim")]
+impl Faults {
+    /// What of it concerns sessions.
+    pub(super) fn of_sessions(self) -> crate::session::faults::Faults {
+        let (no_cookie, no_replay_check) = (self.no_cookie(), self.no_session_replay());
+        crate::session::faults::Faults { no_cookie, no_replay_check }
+    }
+}
+
 macro_rules! asked {
     ($($(#[$doc:meta])* $name:ident: $fault:ident),+ $(,)?) => {
         impl Faults {
@@ -98,4 +137,10 @@ asked! {
     answer_rood: AnswerRood,
     no_table_cap: NoTableCap,
     forget_floor: ForgetFloor,
+    no_signature_check: NoSignatureCheck,
+    #[allow(dead_code, reason = "asked where there is a simulation")]
+    no_cookie: NoCookie,
+    #[allow(dead_code, reason = "asked where there is a simulation")]
+    no_session_replay: NoSessionReplay,
+    accept_downgrade: AcceptDowngrade,
 }

@@ -123,6 +123,15 @@ impl Claim {
         }
     }
 
+    /// What it says, as a simulation believes it where nothing is verified.
+    pub(super) const fn unverified(self) -> Auth {
+        match self {
+            Self::Session(FromSession { id, key, .. }, _) => Auth::Session(id, key),
+            Self::Signed(Some(key)) => Auth::Signed(key),
+            Self::Unsigned | Self::Signed(None) => Auth::Unsigned,
+        }
+    }
+
     /// Verify it. Also returns the digest of the ping if it had to be made, since who signs the answer needs the same.
     pub(super) fn verify(self, packet: &Packet<'_>, encoding: Encoding) -> Result<(Auth, Option<Digest>), Reject> {
         match self {

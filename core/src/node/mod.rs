@@ -147,6 +147,12 @@ impl Node {
             tell_heartbeats: config.tell_heartbeats,
             lent: Lent::Nothing,
         };
+        #[cfg(feature = "sim")]
+        let rooms = {
+            let mut rooms = rooms;
+            rooms.links.iter_mut().for_each(|links| links.set_faults(faults));
+            rooms
+        };
         let policy = Policy::new(&config, seed, &names)?;
         Ok(Self { policy, rooms, config })
     }

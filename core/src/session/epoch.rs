@@ -116,6 +116,11 @@ impl Epoch {
         Ok(len)
     }
 
+    /// Take every counter once more.
+    pub(super) fn forget_counters(&mut self) {
+        self.window = Window::new();
+    }
+
     /// Check and decrypt a packet in place. Only one that is genuine changes anything.
     pub(super) fn open(&mut self, counter: u64, frame: &mut [u8]) -> Result<Opened, SessionReject> {
         if counter >= REJECT_AFTER_PACKETS {

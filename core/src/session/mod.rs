@@ -80,6 +80,7 @@
 
 mod data;
 mod epoch;
+pub(crate) mod faults;
 mod guard;
 mod handshake;
 mod incarnation;

@@ -32,7 +32,11 @@ impl Sessions {
         let pattern = self.pattern_of(head)?;
         let by_key = pattern == Pattern::Ik;
         self.guard.check_mac1(datagram, by_key)?;
-        self.guard.admit(now.mono, &path, datagram, by_key).map_err(|(why, reply)| {
+        let admitted = match self.faults.no_cookie() {
+            true => Ok(()),
+            false => self.guard.admit(now.mono, &path, datagram, by_key),
+        };
+        admitted.map_err(|(why, reply)| {
             match reply {
                 Some(reply) if self.cookies.len() < self.limits.outgoing => self.cookies.push_back(reply),
                 Some(_) => return SessionReject::Load,

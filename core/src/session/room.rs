@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use super::epoch::{ByNumber, Epoch, Inner};
+use super::faults::Faults;
 use super::guard::{CookieReply, Guard};
 use super::incarnation::{Incarnation, Known};
 use super::pending::Halves;
@@ -100,6 +101,8 @@ pub struct Sessions {
     /// The session that was told of last, when that was its end.
     told: Option<Session>,
     rejected: [u64; SessionReject::COUNT],
+    /// Nothing, outside of a simulation.
+    pub(super) faults: Faults,
 }
 
 impl Sessions {
@@ -151,7 +154,14 @@ impl Sessions {
             opening: 0,
             told: None,
             rejected: [0; SessionReject::COUNT],
+            faults: Faults::default(),
         })
+    }
+
+    /// Switch protections off.
+    #[cfg(feature = "sim")]
+    pub(crate) const fn set_faults(&mut self, faults: Faults) {
+        self.faults = faults;
     }
 
     /// Begin a session, or find the one that there is. Early data rides in the first message where the key is known and only [suite 1](Suites::One) is spoken; it goes out again with each attempt.

@@ -9,6 +9,7 @@
 //!   bandwidth and queue. They are laid out by a [`Topology`]; [`Plan`]ned cuts take the network apart and mend it.
 //! * **Nodes** are real [`Node`](crate::node::Node)s; they crash and start again with a fresh seed. [`adversary`] has those who
 //!   mean harm.
+//! * **Keys**: where nodes have them ([`WorldConfig::keyed`]), the world knows who said what, and whoever has no key is to be believed nothing.
 //! * **Stores** ([`MemoryStore`]) lose power: what was not confirmed may be kept or lost.
 //! * **Invariants** are checked on the node that was touched after every event, and on everything every 1,000 events: see
 //!   [`Invariant`]. A world stops at the first that does not hold.
@@ -69,7 +70,7 @@ mod world;
 #[cfg(feature = "sim")]
 pub use self::{
     link::{LinkConfig, Loss, Lost},
-    names::{MAX_MEMBERS, Name, address, member},
+    names::{MAX_MEMBERS, Name, address, key, member},
     rng::SimRng,
     scenario::{Scenario, ScenarioError, Setup},
     store::MemoryStore,

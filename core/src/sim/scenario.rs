@@ -5,14 +5,17 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::adversary::{Adversary, BlackHole, Flooder, Forger, Replayer, Tamperer};
+use super::adversary::{
+    Adversary, Alterer, BlackHole, Burner, Copier, Downgrader, Flooder, Forger, Knocker, Replayer, Tamperer,
+};
 use super::link::LinkConfig;
 use super::names::Name;
 use super::rng::SimRng;
 use super::topology::Topology;
 use super::world::{Clocks, Fault, Habits, Part, Placed, Plan, Trust, World, WorldConfig, WorldError};
 use crate::framing::Encoding;
-use crate::node::NodeConfig;
+use crate::identity::SecretKey;
+use crate::node::{NodeConfig, SessionPolicy};
 use crate::time::Duration;
 use crate::{Did, Seed};
 
@@ -31,6 +34,8 @@ pub enum Scenario {
     Restart,
     /// Each node greets its neighbours once; from then on there are only heartbeats.
     Heartbeat,
+    /// Nodes with keys and stores, and everybody who would like to speak in their names; crashes, and clocks that are set back.
+    Adversary,
 }
 
 /// What can be chosen in a scenario.
@@ -85,7 +90,8 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Random, Self::Star, Self::Storm, Self::Partition, Self::Restart, Self::Heartbeat];
+    pub const ALL: [Self; 7] =
+        [Self::Random, Self::Star, Self::Storm, Self::Partition, Self::Restart, Self::Heartbeat, Self::Adversary];
 
     /// The name on a command line.
     #[must_use]
@@ -97,6 +103,7 @@ impl Scenario {
             Self::Partition => "partition",
             Self::Restart => "restart",
             Self::Heartbeat => "heartbeat",
+            Self::Adversary => "adversary",
         }
     }
 
@@ -138,6 +145,7 @@ impl Scenario {
             Self::Partition => partition(&mut config, setup.span),
             Self::Restart => restart(&mut config, setup.span, &mut rng),
             Self::Heartbeat => heartbeat(&mut config),
+            Self::Adversary => adversary(&mut config, setup.span, &mut rng),
         }
         Ok(config)
     }
@@ -162,7 +170,7 @@ fn random(config: &mut WorldConfig, rng: &mut SimRng) {
         config.habits.intents = &["temperature.read", "door.state", "light.state", "humidity.read"];
     }
     if config.nodes >= 4 {
-        place(config, rng, Box::new(Forger { zeal: 0.1 }));
+        place(config, rng, Box::new(Forger { zeal: 0.1, everything: false }));
         let other: Box<dyn Adversary> = match rng.below(4) {
             0 => Box::new(Replayer::new(0.1)),
             1 => Box::new(Tamperer { zeal: 0.1 }),
@@ -193,7 +201,7 @@ fn storm(config: &mut WorldConfig, rng: &mut SimRng) {
     // What is forgotten for room must not be taken in again.
     (config.node.replay.per_sender, config.node.replay.max_entries) = (4, 24);
     for _ in 0..(config.nodes / 20).clamp(1, 20) {
-        place(config, rng, Box::new(Forger { zeal: 0.3 }));
+        place(config, rng, Box::new(Forger { zeal: 0.3, everything: false }));
         place(config, rng, Box::new(Replayer::new(0.3)));
         place(config, rng, Box::new(Tamperer { zeal: 0.3 }));
         place(config, rng, Box::new(BlackHole { appetite: 0.5, responses_only: true }));
@@ -222,14 +230,72 @@ fn restart(config: &mut WorldConfig, span: Duration, rng: &mut SimRng) {
         place(config, rng, Box::new(Replayer::new(0.3)));
         place(config, rng, Box::new(Replayer::new(0.3)));
     }
+    crashes(config, span, rng, (20_000, 2));
+}
+
+/// A quarter of the nodes crash, start again after so many milliseconds at most, and have their clocks set after this many times as long.
+fn crashes(config: &mut WorldConfig, span: Duration, rng: &mut SimRng, (longest, set_after): (u64, u32)) {
     for _ in 0..(config.nodes / 4).max(1) {
         let node = rng.below(u64::from(config.nodes)) as u32;
         let at = MS(rng.below(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)));
-        let down = MS(rng.below(20_000));
+        let down = MS(rng.below(longest));
         config.plan.push((at, Plan::Crash { node }));
         config.plan.push((at + down, Plan::Start { node }));
         let micros = rng.between(0, 20_000_000) as i64 - 10_000_000;
-        config.plan.push((at + down * 2, Plan::StepWall { node, micros }));
+        config.plan.push((at + down * set_after, Plan::StepWall { node, micros }));
+    }
+}
+
+/// Every protection that needs keys, a store or sessions is attacked in some world.
+fn adversary(config: &mut WorldConfig, span: Duration, rng: &mut SimRng) {
+    config.keyed = true;
+    config.topology = Topology::Random { degree: 4 };
+    config.habits.think = MS(300);
+    let thief = |rng: &mut SimRng| SecretKey::generate(&mut rng.seed().fork("thief"));
+    // Without sessions signatures have to do alone. Where somebody copies what passes, the paths work: if one loses a packet, its end may be believed to have moved.
+    let (sessions, copied) = match rng.below(4) {
+        0 | 1 => (false, false),
+        2 => (true, false),
+        _ => (true, true),
+    };
+    if sessions {
+        config.node.sessions = SessionPolicy::Auto;
+        let caps = &mut config.node.session_caps;
+        (caps.sessions, caps.half_open, caps.outgoing, caps.stamps) = (64, 16, 64, 64);
+        (caps.handshakes_per_second, caps.handshakes_per_source, caps.cookies_per_second) = (4, 4, 64);
+    }
+    // One of a kind, and none too eager: what one sends passes the others on its path, and itself. If that made one more of each datagram, there would be no end.
+    let mut drawn = Vec::new();
+    for _ in 0..4 {
+        // Where somebody copies, most draws mean him.
+        let draw = match (rng.below(6), copied) {
+            (0 | 1, _) => 0,
+            (3.., true) => 3,
+            (draw, _) => draw,
+        };
+        if drawn.contains(&draw) {
+            continue;
+        }
+        drawn.push(draw);
+        let adversary: Box<dyn Adversary> = match (draw, sessions, copied) {
+            (0, ..) => Box::new(Replayer::new(0.3).anywhere()),
+            (2, true, _) => Box::new(Knocker::new(MS(10), thief(rng))),
+            (_, _, true) => Box::new(Copier::new(0.2)),
+            (3, true, _) => Box::new(Tamperer { zeal: 0.2 }),
+            (_, true, _) => Box::new(Downgrader { after: MS(rng.below(5_000)) }),
+            (2, ..) => Box::new(Tamperer { zeal: 0.2 }),
+            (3, ..) => Box::new(Forger { zeal: 0.2, everything: true }),
+            (4, ..) => Box::new(Burner { zeal: 0.2 }),
+            _ => Box::new(Alterer::new(0.3, thief(rng))),
+        };
+        place(config, rng, adversary);
+    }
+    if copied {
+        config.links = vec![LinkConfig::perfect(MS(30))];
+    } else {
+        // Started again at once or soon, with a clock that is set back then or not: what was recorded before is still young.
+        let set_after = rng.below(2) as u32;
+        crashes(config, span, rng, (5_000, set_after));
     }
 }
 

@@ -2,7 +2,11 @@
 
 use sluis_core::Reject;
 use sluis_core::framing::Encoding;
-use sluis_core::sim::adversary::{Adversary, BlackHole, Flooder, Forger, Replayer, Tamperer};
+use sluis_core::identity::SecretKey;
+use sluis_core::node::SessionPolicy;
+use sluis_core::sim::adversary::{
+    Adversary, Alterer, BlackHole, Burner, Copier, Downgrader, Flooder, Forger, Knocker, Replayer, Tamperer,
+};
 use sluis_core::sim::{
     Clocks, Counts, Habits, LinkConfig, Loss, Placed, Plan, Scenario, Setup, Topology, World, WorldConfig,
 };
@@ -58,7 +62,7 @@ fn met(adversary: impl Adversary + 'static, encoding: Encoding) -> Seen {
 #[test]
 fn every_adversary_has_an_effect() {
     for encoding in [Encoding::Postcard, Encoding::Json, Encoding::Msgpack] {
-        let seen = met(Forger { zeal: 0.3 }, encoding);
+        let seen = met(Forger { zeal: 0.3, everything: false }, encoding);
         assert!(seen.times(Reject::WrongResponder) > 20, "{:?}", seen.counts);
         // Its own pings in other names are answered, to its own address, and move no peer.
         assert!(seen.counts.caught > 20 && seen.counts.timeouts == 0, "{:?}", seen.counts);
@@ -82,6 +86,57 @@ fn every_adversary_has_an_effect() {
         let waiting: u64 = (0..NODES).filter_map(|n| seen.world.stats(n)).map(|stats| stats.waiting).sum();
         assert!(waiting > 20, "{waiting}");
     }
+}
+
+/// Nodes with keys and stores, one adversary, and nothing else that could go wrong.
+#[track_caller]
+fn keyed(adversary: impl Adversary + 'static, sessions: SessionPolicy) -> Seen {
+    let mut config = mesh();
+    config.keyed = true;
+    config.node.sessions = sessions;
+    let caps = &mut config.node.session_caps;
+    (caps.handshakes_per_second, caps.handshakes_per_source) = (4, 4);
+    config.adversaries.push(Placed { adversary: Box::new(adversary), victim: Some(0), targets: vec![0, 1, 2, 3] });
+    run(config)
+}
+
+fn thief() -> SecretKey {
+    SecretKey::from_seed(&[9; 32])
+}
+
+#[test]
+fn who_has_no_key_is_not_believed_and_keeps_nobody_from_being_heard() {
+    let off = SessionPolicy::Off;
+    let seen = keyed(Forger { zeal: 0.3, everything: true }, off);
+    assert!(seen.times(Reject::BadSignature) > 20 && seen.counts.timeouts == 0, "{:?}", seen.counts);
+    let seen = keyed(Alterer::new(0.3, thief()), off);
+    assert!(seen.times(Reject::BadSignature) > 20 && seen.times(Reject::Unpinned) > 0, "{:?}", seen.counts);
+    let seen = keyed(Burner { zeal: 0.3 }, off);
+    assert!(seen.times(Reject::BadSignature) > 20 && seen.times(Reject::Rood) > 20, "{:?}", seen.counts);
+    assert_eq!(seen.counts.timeouts, 0);
+    let seen = keyed(Replayer::new(0.5).anywhere(), off);
+    let why = [Reject::Replay, Reject::NotForUs, Reject::Unrequested].map(|why| seen.times(why));
+    assert!(why.iter().all(|n| *n > 20) && seen.counts.timeouts == 0, "{why:?}");
+}
+
+#[test]
+fn sessions_stand_what_is_done_to_them() {
+    let auto = SessionPolicy::Auto;
+    let seen = keyed(Replayer::new(0.5).anywhere(), auto);
+    let why = [Reject::Replay, Reject::Sealed].map(|why| seen.times(why));
+    assert!(why.iter().all(|n| *n > 20) && seen.counts.timeouts == 0, "{why:?}");
+    // It asks ten times as often as there may be handshakes: whoever has a session keeps it.
+    let seen = keyed(Knocker::new(Duration::from_millis(6), thief()), auto);
+    assert!(seen.times(Reject::Cookie) > 1000 && seen.times(Reject::Unpinned) > 20, "{:?}", seen.counts);
+    assert_eq!(seen.counts.timeouts, 0);
+    // Whose challenges come to it, and little else: a handshake that it copies may have to be made anew.
+    let seen = keyed(Copier::new(0.3), auto);
+    assert!(seen.counts.caught > 20 && seen.counts.answered > 100 * seen.counts.timeouts, "{:?}", seen.counts);
+    // Before there was a session a ping goes out signed; afterwards it is lost.
+    let seen = keyed(Downgrader { after: Duration::ZERO }, auto);
+    assert!(seen.counts.swallowed > 5 && seen.counts.timeouts == 0, "{:?}", seen.counts);
+    let seen = keyed(Downgrader { after: SECOND * 20 }, auto);
+    assert!(seen.counts.swallowed > 5 && seen.counts.timeouts > 20, "{:?}", seen.counts);
 }
 
 #[track_caller]

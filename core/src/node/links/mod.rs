@@ -18,6 +18,7 @@ pub(super) use self::held::{Fate, Waiting};
 use super::client::RequestId;
 use super::config::{ConfigError, NodeConfig, SessionPolicy};
 use super::event::{SessionChange, SessionState};
+use super::faults::Faults;
 use crate::identity::PublicKey;
 use crate::pins::Pins;
 use crate::session::{
@@ -96,6 +97,8 @@ pub(super) struct Links {
     next_recent: usize,
     /// Frames that were given up because their session ended.
     lost: u64,
+    /// Nothing, outside of a simulation.
+    faults: Faults,
     /// The sessions know what was kept of an earlier life.
     briefed: bool,
     /// The stamp of our own first messages that was told last.
@@ -134,9 +137,17 @@ impl Links {
             recent: [None; RECENT],
             next_recent: 0,
             lost: 0,
+            faults: Faults::default(),
             briefed: false,
             own_stamp: Stamp::ZERO,
         })))
+    }
+
+    /// Switch protections off.
+    #[cfg(feature = "sim")]
+    pub(super) fn set_faults(&mut self, faults: Faults) {
+        self.sessions.set_faults(faults.of_sessions());
+        self.faults = faults;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -192,7 +203,8 @@ impl Links {
 
     /// Whether a ping to this name may go without a session.
     pub(super) fn may_go_plain(&self, name: Name<'_>) -> bool {
-        !self.requires() && self.known.get(&name.hash()) != Some(&Known::Speaks)
+        let spoke = self.known.get(&name.hash()) == Some(&Known::Speaks);
+        !self.requires() && (!spoke || self.faults.accept_downgrade())
     }
 
     /// How a ping to this name, with this key pinned to it, gets there.

@@ -1,6 +1,7 @@
 use super::{Adversary, AdversaryContext, Passage, Passing, written};
 use crate::framing::{Decision, Frame, Message, Number, Packet, Response, Text, Value};
 use crate::sim::names::Name;
+use crate::sim::world::FORGED;
 use crate::time::{Duration, iso};
 
 /// Makes up answers to what passes, before the real one can come: in the right name from a wrong address, and from the
@@ -9,6 +10,8 @@ use crate::time::{Duration, iso};
 pub struct Forger {
     /// Probability that a ping gets a forged answer, or a forged twin.
     pub zeal: f64,
+    /// Whether it also answers in the right name from the right address, which nobody can tell without keys.
+    pub everything: bool,
 }
 
 impl Adversary for Forger {
@@ -17,7 +20,10 @@ impl Adversary for Forger {
             && let Ok(Frame { message: Message::Packet(packet), encoding }) = Frame::decode(passing.bytes)
         {
             if context.rng.chance(0.5) {
-                let (address, name) = if context.rng.chance(0.5) {
+                // In the name and from the address of who was asked: that only a signature can tell.
+                let (address, name) = if self.everything && context.rng.chance(0.5) {
+                    (passing.to, Name::of(passing.to))
+                } else if context.rng.chance(0.5) {
                     (context.me, Name::of(passing.to))
                 } else {
                     (passing.to, Name::of(context.me))
@@ -40,7 +46,7 @@ fn answer<'a>(packet: &Packet<'a>, name: &'a Name, context: &mut AdversaryContex
         in_response_to: packet.packet_id,
         responder_did: Text::new(name.as_str()),
         decision,
-        payload: Value::EMPTY_OBJECT,
+        payload: Value::from_json(FORGED).unwrap_or(Value::EMPTY_OBJECT),
         capabilities: Value::EMPTY_ARRAY,
         trust_score: Number::Float(1.0),
         fira_breakdown: Value::EMPTY_OBJECT,

@@ -1,21 +1,31 @@
 //! Those who mean harm, each a member of a world that any scenario can place.
 //!
 //! An adversary has an address of its own with links to its targets, and may sit on the path of one victim, where it sees,
-//! changes and swallows what comes and goes. It may put any address on what it sends. What it cannot do is what no
+//! changes and swallows what comes and goes. It may put any address on what it sends. Where nodes have no keys, what it must not do is what no
 //! unsigned protocol can prevent: answer in the name, from the address and with the packet id of who was asked.
 
+mod alterer;
 mod black_hole;
+mod burner;
+mod copier;
+mod downgrader;
 mod flooder;
 mod forger;
+mod knocker;
 mod replayer;
 mod squatter;
 mod tamperer;
 
 use alloc::vec::Vec;
 
+pub use alterer::Alterer;
 pub use black_hole::BlackHole;
+pub use burner::Burner;
+pub use copier::Copier;
+pub use downgrader::Downgrader;
 pub use flooder::Flooder;
 pub use forger::Forger;
+pub use knocker::Knocker;
 pub use replayer::Replayer;
 pub use squatter::Squatter;
 pub use tamperer::Tamperer;

@@ -12,6 +12,8 @@ const KEPT: usize = 64;
 pub struct Replayer {
     /// Probability that a datagram is sent again.
     pub zeal: f64,
+    /// Whether it sends also to whom it was not for: to its sender, and to others.
+    anywhere: bool,
     kept: Vec<Kept>,
 }
 
@@ -19,7 +21,14 @@ impl Replayer {
     /// One that sends again with this probability.
     #[must_use]
     pub const fn new(zeal: f64) -> Self {
-        Self { zeal, kept: Vec::new() }
+        Self { zeal, anywhere: false, kept: Vec::new() }
+    }
+
+    /// One that sends also to whom it was not for: back to its sender, and to others.
+    #[must_use]
+    pub fn anywhere(mut self) -> Self {
+        self.anywhere = true;
+        self
     }
 }
 
@@ -33,8 +42,18 @@ impl Adversary for Replayer {
                 2 => context.rng.below(29_000),
                 _ => context.rng.between(29_000, 36_000),
             };
-            let from = if context.rng.chance(0.2) { context.me } else { datagram.from };
-            context.send(Duration::from_millis(after), from, datagram.to, datagram.serial, datagram.bytes.clone());
+            let (mut from, mut to) = (datagram.from, datagram.to);
+            if context.rng.chance(0.2) {
+                from = context.me;
+            }
+            if self.anywhere {
+                match context.rng.below(4) {
+                    0 => (from, to) = (to, from),
+                    1 if !context.targets.is_empty() => to = context.targets[context.rng.index(context.targets.len())],
+                    _ => {}
+                }
+            }
+            context.send(Duration::from_millis(after), from, to, datagram.serial, datagram.bytes.clone());
             if self.kept.len() < KEPT {
                 self.kept.push(datagram);
             } else {

@@ -36,6 +36,9 @@ pub struct WorldConfig {
     pub adversaries: Vec<Placed>,
     /// What happens when, as virtual time since the beginning.
     pub plan: Vec<(Duration, Plan)>,
+    /// Whether nodes have [keys](crate::sim::key): each signs with its own, has pinned those of its neighbours, lets nobody in by name alone, and keeps what has to
+    /// survive in a store that loses power when it crashes. What applications ask is numbered, so that the world knows who said what, and when it was heard.
+    pub keyed: bool,
     /// A protection to switch off in every node, to see that it is missed.
     pub fault: Option<Fault>,
     /// Who is told everything.
@@ -64,6 +67,7 @@ impl WorldConfig {
             clocks: Clocks::default(),
             adversaries: Vec::new(),
             plan: Vec::new(),
+            keyed: false,
             fault: None,
             witness: None,
         })

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::sealed::Looked;
 use crate::node::{Node, OpenId, RequestId, WaitId};
 use crate::record::Recorded;
 use crate::sim::adversary::Adversary;
@@ -34,6 +35,8 @@ pub(super) struct Asked {
     pub(super) request: RequestId,
     /// The edge to who was asked.
     pub(super) edge: u32,
+    /// Its number, where the world knows who said what.
+    pub(super) said: u32,
     pub(super) pending: bool,
 }
 
@@ -68,6 +71,7 @@ pub(super) struct Books {
     pub(super) away: u64,
     /// Something that is not genuine came meanwhile.
     pub(super) foreign: bool,
+    pub(super) looked: Looked,
 }
 
 impl Member {
@@ -119,13 +123,13 @@ impl Books {
     }
 
     /// Note a new request; false if an open one has its place.
-    pub(super) fn ask(&mut self, request: RequestId, edge: u32) -> bool {
+    pub(super) fn ask(&mut self, request: RequestId, edge: u32, said: u32) -> bool {
         let index = request.index() as usize;
         if self.asked.len() <= index {
             self.asked.resize(index + 1, None);
         }
         self.open += 1;
-        self.asked[index].replace(Asked { request, edge, pending: false }).is_none()
+        self.asked[index].replace(Asked { request, edge, said, pending: false }).is_none()
     }
 
     /// An open request.

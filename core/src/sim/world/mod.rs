@@ -3,11 +3,14 @@
 mod ahead;
 mod config;
 mod foes;
+mod keep;
 mod member;
 mod net;
 mod observe;
 mod plan;
 mod report;
+mod said;
+mod sealed;
 mod step;
 
 use alloc::boxed::Box;
@@ -18,14 +21,16 @@ use alloc::vec::Vec;
 pub use crate::node::faults::Fault;
 pub use config::{Clocks, Habits, Part, Placed, Plan, Trust, Witness, WorldConfig, WorldError};
 pub use report::{Counts, Invariant, Violation};
+pub(super) use said::FORGED;
 
 use self::member::{Errands, Foe, Member, Role};
 use self::net::Net;
 use self::observe::Observer;
+use self::said::Said;
 use super::agenda::Due;
 use super::clock::Clock;
 use super::link::nanos;
-use super::names::{MAX_MEMBERS, Name, address};
+use super::names::{MAX_MEMBERS, Name, address, key};
 use super::rng::SimRng;
 use super::store::MemoryStore;
 use super::topology::Wire;
@@ -34,6 +39,7 @@ use crate::framing::{Value, ValueBuf, Zone};
 use crate::limits::MAX_DATAGRAM_V6;
 use crate::node::faults::Faults;
 use crate::node::{Node, NodeConfig, Reply, Stats};
+use crate::pins::Origin as PinOrigin;
 use crate::record::{Recorded, Sink, Version};
 use crate::time::{Duration, Now};
 use crate::{Did, Seed};
@@ -54,6 +60,8 @@ pub struct World {
     payload: ValueBuf,
     plan: Vec<Plan>,
     errands: Errands,
+    /// What was asked, where nodes have keys.
+    said: Option<Said>,
     /// Decides what applications do.
     rng: SimRng,
     /// Where nodes write their datagrams.
@@ -74,6 +82,7 @@ struct Template {
     later: Option<&'static str>,
     lengthy: Option<(&'static str, ValueBuf)>,
     guests: bool,
+    keyed: bool,
     fault: Option<Fault>,
     seeds: SimRng,
 }
@@ -122,6 +131,7 @@ impl World {
             clocks,
             adversaries,
             plan,
+            keyed,
             fault,
             witness,
         } = config;
@@ -149,14 +159,16 @@ impl World {
             payload: value(habits.payload)?,
             plan: Vec::new(),
             errands: Errands::default(),
+            said: keyed.then(|| Said::new(nodes)),
             rng: SimRng::new(&seed, "sim.applications"),
             scratch: vec![0; MAX_DATAGRAM_V6],
             template: Template {
-                config: NodeConfig { heartbeat_encoding: habits.encoding, ..node },
+                config: NodeConfig { heartbeat_encoding: habits.encoding, durable: node.durable || keyed, ..node },
                 answer: value(habits.answer)?,
                 later: habits.later,
                 lengthy: habits.lengthy.and_then(|(pattern, letters)| Some((pattern, letters_of(letters)?))),
                 guests: !adversaries.is_empty(),
+                keyed,
                 fault,
                 seeds: SimRng::new(&seed, "sim.nodes"),
             },
@@ -208,8 +220,9 @@ impl World {
         for n in 0..self.nodes {
             let off = rng.between(0, 2 * offset) as i64 - offset as i64;
             let ppm = rng.between(0, 2 * u64::from(clocks.drift_ppm)) as i32 - i32::from(clocks.drift_ppm);
-            let node = self.born(n)?;
-            self.members.push(Member::new(Role::Node(node), Clock::new(0, off, ppm), self.askable(n)));
+            let clock = Clock::new(0, off, ppm);
+            let node = self.born(n, clock.now(0))?;
+            self.members.push(Member::new(Role::Node(node), clock, self.askable(n)));
             if self.template.config.durable {
                 let store = MemoryStore::new(SimRng::new(&stores.seed(), "sim.store"));
                 self.members[n as usize].store = Some(Box::new(store));
@@ -221,11 +234,14 @@ impl World {
     }
 
     /// A node that knows nothing but what its operator told it, and what it kept of an earlier life.
-    fn born(&mut self, n: u32) -> Result<Box<Recorded<Node>>, WorldError> {
-        let Template { config, answer, later, lengthy, guests, fault, seeds } = &mut self.template;
+    fn born(&mut self, n: u32, now: Now) -> Result<Box<Recorded<Node>>, WorldError> {
+        let Template { config, answer, later, lengthy, guests, keyed, fault, seeds } = &mut self.template;
         let refused = |error: &dyn ToString| WorldError::Node(error.to_string());
         let did = Did::new(Name::of(n).as_str()).map_err(|e| refused(&e))?;
-        let config = NodeConfig { did, ..config.clone() };
+        let mut config = NodeConfig { did, ..config.clone() };
+        if *keyed {
+            config.identity = Some(key(n).into());
+        }
         let seed = seeds.seed();
         let node = Node::with_faults(config, &seed, Faults { fault: *fault }).map_err(|e| refused(&e))?;
         let mut node = match self.witness {
@@ -238,7 +254,9 @@ impl World {
                 node.restore(key, value).map_err(|e| refused(&e))?;
             }
         }
-        node.allow_legacy("*").map_err(|e| refused(&e))?;
+        if !*keyed {
+            node.allow_legacy("*").map_err(|e| refused(&e))?;
+        }
         if let Some(pattern) = later {
             node.set_reply(pattern, Reply::Later).map_err(|e| refused(&e))?;
         }
@@ -259,7 +277,12 @@ impl World {
                 Zone::Rood => 0.1,
             };
             if edge.to < self.nodes {
-                node.set_trust(Name::of(edge.to).as_str(), trust).map_err(|e| refused(&e))?;
+                let name = Name::of(edge.to);
+                node.set_trust(name.as_str(), trust).map_err(|e| refused(&e))?;
+                if *keyed {
+                    node.pin(now, name.as_str(), key(edge.to).public(), PinOrigin::Operator)
+                        .map_err(|e| refused(&e))?;
+                }
             }
         }
         Ok(Box::new(node))

@@ -32,6 +32,8 @@ pub(super) struct Edge {
     pub(super) heard: bool,
     /// Something that named another sender came from the receiving end's address.
     pub(super) lied: bool,
+    /// The sending end had a session with the receiving end.
+    pub(super) speaks: bool,
     /// Bytes that came to the sending end from the receiving end.
     pub(super) got: u64,
     /// Bytes of answers that the sending end gave.
@@ -80,6 +82,7 @@ impl Net {
                 asked: false,
                 heard: false,
                 lied: false,
+                speaks: false,
                 got: 0,
                 gave: 0,
                 link: LinkState::default(),

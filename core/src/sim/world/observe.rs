@@ -8,9 +8,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::World;
+use super::keep::wants_beside;
 use super::member::{Books, Role};
 use super::net::Edge;
 use super::report::{Invariant, Violation};
+use super::sealed::Opened;
 use crate::framing::{Frame, Message, Packet, Text, Zone};
 use crate::node::{Answered, Node, NodeConfig};
 use crate::sim::names::{Name, address};
@@ -28,6 +30,7 @@ pub(super) struct Observer {
     taken: Taken,
     /// (node, incarnation, sender with nonce and stamp) of packets that no node made as they are.
     foreign: BTreeSet<(u32, u32, u64)>,
+    pub(super) opened: Opened,
     /// (node, sender with nonce and stamp) of pings that the applications of nodes with a store were told of, in whatever life.
     told: BTreeSet<(u32, u64)>,
     /// Serial number of the last packet made.
@@ -276,8 +279,7 @@ impl World {
                     self.observer.object(self.now, n, Invariant::TableCaps, detail);
                 }
             }
-            let busy = member.store.as_ref().is_some_and(|store| store.is_busy());
-            let wants = Wants { store: node.wants().store && !busy, ..node.wants() };
+            let wants = wants_beside(member.store.as_deref(), node.wants());
             if member.armed == super::member::NEVER && !untold && wants != Wants::NOTHING {
                 let detail = "wants to be woken, and nobody does".into();
                 self.observer.object(self.now, n, Invariant::World, detail);

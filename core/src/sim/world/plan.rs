@@ -56,19 +56,20 @@ impl World {
         for edge in self.net.edges_of(n) {
             let edge = &mut self.net.edges[edge as usize];
             (edge.proven, edge.asked, edge.heard, edge.lied) = (false, false, false, false);
+            edge.speaks = false;
             (edge.got, edge.gave) = (0, 0);
         }
     }
 
-    /// A node starts with a fresh seed.
+    /// A node starts with a fresh seed, and with what its store has.
     fn start(&mut self, n: u32) -> Result<(), WorldError> {
         if n >= self.nodes {
             return Err(WorldError::NoMember(n));
         }
-        let node = self.born(n)?;
-        let member = &mut self.members[n as usize];
-        member.role = Role::Node(node);
-        member.clock.restart(self.now);
+        let clock = &mut self.members[n as usize].clock;
+        clock.restart(self.now);
+        let now = clock.now(self.now);
+        self.members[n as usize].role = Role::Node(self.born(n, now)?);
         self.testify(n);
         self.begin(n);
         Ok(())

@@ -88,8 +88,14 @@ pub enum Invariant {
     Amplification,
     /// After `handle_timeout` and a full drain the deadline is in the future, and not later than an open request runs out.
     Deadline,
-    /// No packet is taken in twice.
+    /// No packet is taken in twice; where nodes have keys and stores, not after a restart either.
     NoReplay,
+    /// What is taken in under a name was said under that name, to this node, and is as it was said. Where nodes have keys.
+    NoForgery,
+    /// To a pinned name nothing goes unsigned, and no ping without a session once there was one.
+    Downgrade,
+    /// No more first messages of sessions are looked at in a second than there may be.
+    Load,
     /// Every datagram is counted once.
     Counters,
     /// Nothing panics. A world cannot say this of itself; who runs it does.
@@ -110,6 +116,9 @@ impl Invariant {
             Self::Amplification => "amplification",
             Self::Deadline => "deadline",
             Self::NoReplay => "no-replay",
+            Self::NoForgery => "no-forgery",
+            Self::Downgrade => "downgrade",
+            Self::Load => "load",
             Self::Counters => "counters",
             Self::Panic => "panic",
             Self::World => "world",

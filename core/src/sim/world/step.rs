@@ -1,22 +1,24 @@
 //! One event after the other.
 
 use alloc::format;
+use alloc::string::ToString as _;
 
 use super::World;
+use super::keep::wants_beside;
 use super::member::{Doing, Errand, Member, Role};
 use super::observe::{Observer, is_response};
 use super::report::Invariant;
-use crate::driver::StoreBatch;
+use super::said::PURPOSE;
+use super::sealed::Sealed;
 use crate::framing::Value;
 use crate::node::{Event, Ping, Received, Taken};
 use crate::sim::agenda::Due;
 use crate::sim::clock::EPOCH;
 use crate::sim::link::{Lost, nanos};
 use crate::sim::names::{Name, address, member as member_at};
-use crate::sim::store::MemoryStore;
 use crate::sim::transit::{Origin, Way};
 use crate::time::{Duration, Now};
-use crate::{Datagrams, Durable, Machine, Path, Wants};
+use crate::{Datagrams, Machine, Path, session};
 
 /// Events between two sweeps.
 const SWEEP: u64 = 1000;
@@ -24,16 +26,14 @@ const SWEEP: u64 = 1000;
 /// Probability that a driver leaves its node alone after a datagram, where drivers do that.
 const LEAVES: f64 = 0.05;
 
-/// How long a medium takes at most, in nanoseconds.
-const COMMIT: u64 = 30_000_000;
-
-/// What a node wants that can be done while its medium is at work.
-fn wants_beside(store: &MemoryStore, wants: Wants) -> Wants {
-    Wants { store: wants.store && !store.is_busy(), ..wants }
-}
-
 /// How often a node may have more to say in one step.
 const ROUNDS: u32 = 1000;
+
+/// How many first messages a node may look at in a second: what there is of one second and of the next, and those of who has shown to hear it, at every one of
+/// a few addresses.
+const fn most_looked(caps: &session::Caps) -> u32 {
+    2 * caps.handshakes_per_second + 4 * caps.handshakes_per_source as u32
+}
 
 impl World {
     /// Let one thing happen.
@@ -76,9 +76,26 @@ impl World {
         self.net.trace.note(self.now, u64::from(edge) << 32);
         self.net.trace.bytes(bytes);
         member.books.handed += 1;
+        let sealed = Sealed::of(bytes).filter(|_| self.said.is_some());
         let taken = node.take_in(now, Path::to(address(from)), bytes);
         let Some((bytes, ..)) = self.net.post.get(datagram) else { return };
+        if let Some(sealed) = sealed {
+            let books = &mut member.books;
+            let who = (to, books.incarnation, &mut books.looked);
+            self.observer.opened(
+                self.now,
+                who,
+                sealed,
+                taken.map(drop),
+                most_looked(&self.template.config.session_caps),
+            );
+        }
         match taken {
+            // What is taken in is an event where it is known who said what.
+            Ok(_) if self.said.is_some() => {
+                self.net.counts.deliveries += 1;
+                edge_back.heard |= !is_response(bytes);
+            }
             Ok(taken) => {
                 self.net.counts.deliveries += 1;
                 if !is_response(bytes) {
@@ -160,7 +177,7 @@ impl World {
             self.keep(n);
             let member = &mut self.members[n as usize];
             let Role::Node(node) = &mut member.role else { return };
-            let wants = member.store.as_deref().map_or(node.wants(), |store| wants_beside(store, node.wants()));
+            let wants = wants_beside(member.store.as_deref(), node.wants());
             if wants.is_pending() && round < ROUNDS {
                 continue;
             }
@@ -194,32 +211,21 @@ impl World {
         self.testify(n);
     }
 
-    /// Begin to bring to its medium what a node has to keep, unless something is on its way there.
-    fn keep(&mut self, n: u32) {
-        let Member { role: Role::Node(node), store: Some(store), .. } = &mut self.members[n as usize] else { return };
-        if store.is_busy() {
-            return;
-        }
-        let mut batch = StoreBatch::new();
-        while batch.has_room() {
-            let Some(op) = node.poll_store() else { break };
-            batch.push(&op);
-        }
-        if !batch.is_empty() {
-            store.begin(batch);
-            let after = self.rng.below(COMMIT);
-            self.later(n, after, Doing::Commit);
-        }
-    }
-
     fn drain_events(&mut self, n: u32, now: Now, decode: bool) {
         let mut again = 0;
-        let Self { members, observer, net, habits, rng, errands, .. } = self;
+        let Self { members, observer, net, habits, rng, errands, said, .. } = self;
         let member = &mut members[n as usize];
         let Member { role: Role::Node(node), books, store, .. } = member else { return };
         while let Some(event) = node.poll_event() {
             match event {
                 Event::Response(answered) => {
+                    let asked = books.open_request(answered.request).map(|asked| asked.said);
+                    if let Some(said) = said.as_ref()
+                        && let Some(asked) = asked
+                        && let Err((invariant, detail)) = said.answered(asked, answered.response().payload)
+                    {
+                        observer.object(self.now, n, invariant, detail);
+                    }
                     let responder = decode.then(|| answered.response().responder_did);
                     observer.answered(self.now, (n, books), &mut net.edges, &answered, responder);
                     net.counts.answered += u64::from(answered.last);
@@ -234,7 +240,19 @@ impl World {
                     net.counts.timeouts += 1;
                     again += 1;
                 }
+                Event::Session(change) => {
+                    let edge = Name::member(change.did).and_then(|to| net.edge(n, to, None));
+                    if let Some(said) = said.as_ref() {
+                        let edge = edge.and_then(|edge| net.edges.get_mut(edge as usize));
+                        observer.session(self.now, n, said, edge, &change);
+                    }
+                }
                 Event::Ping(ping @ Received { wait, open, .. }) => {
+                    if let Some(said) = said.as_mut()
+                        && let Err((invariant, detail)) = said.heard(n, &ping)
+                    {
+                        observer.object(self.now, n, invariant, detail);
+                    }
                     if store.is_some() {
                         observer.told(self.now, n, &ping.packet());
                     }
@@ -271,7 +289,15 @@ impl World {
             };
             let along = &mut self.net.edges[edge as usize];
             let truthful = along.to < self.nodes;
-            self.observer.sent(self.now, n, along, bytes, (truthful, books.commanded));
+            match Sealed::of(bytes).filter(|_| self.said.is_some()) {
+                Some(sealed) => {
+                    self.observer.sent_sealed(self.now, n, along, (sealed, bytes.len()), truthful);
+                }
+                None => self.observer.sent(self.now, n, along, bytes, (truthful, books.commanded)),
+            }
+            if self.said.is_some() {
+                self.observer.sent_plain(self.now, n, along, bytes);
+            }
             let serial = if is_response(bytes) { 0 } else { self.observer.next_serial() };
             self.net.trace.note(self.now, u64::from(edge));
             self.net.send(self.now, n, edge, bytes, Origin { serial, genuine: true });
@@ -319,11 +345,16 @@ impl World {
         let mut ping = Ping::new(name.as_str(), Path::to(address(along.to)), intent);
         ping.encoding = self.habits.encoding;
         ping.payload = self.payload.as_value();
+        let said = self.said.as_mut().map_or(0, |said| said.say(n, along.to, intent));
+        let number = said.to_string();
+        if said > 0 {
+            (ping.payload, ping.purpose) = (Value::from_json(&number).unwrap_or(Value::NULL), PURPOSE);
+        }
         match node.ping(now, &ping) {
             Ok(request) => {
                 along.asked = true;
                 self.net.counts.requests += 1;
-                if !member.books.ask(request, edge) {
+                if !member.books.ask(request, edge, said) {
                     let detail = "a new request has the index of an open one".into();
                     self.observer.object(self.now, n, Invariant::CompletesOnce, detail);
                 }
@@ -345,12 +376,7 @@ impl World {
         match doing {
             Doing::Ask if !self.quiet => self.ask(n, now),
             Doing::Ask | Doing::Return => {}
-            Doing::Commit => {
-                let batch = member.store.as_deref_mut().and_then(MemoryStore::confirm);
-                if let Some(upto) = batch.and_then(|batch| batch.upto()) {
-                    node.handle_stored(now, upto, Ok(()));
-                }
-            }
+            Doing::Commit => self.commit(n, now),
             Doing::Greet(edge) => {
                 self.ask_along(n, now, edge);
                 let edges = self.net.edges_of(n);
