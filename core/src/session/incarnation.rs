@@ -169,7 +169,7 @@ impl Sessions {
         session.map_or_else(|| self.stamps.known(self.stamps.peer(did, key.as_bytes())), |session| session.known)
     }
 
-    /// Restore what is known of the starts of a name and key, as [`News::Incarnation`] told it. False where there is no room for it: it is forgotten then.
+    /// Restore what is known of the starts of a name and key, as [`News::Incarnation`](super::News::Incarnation) told it. False where there is no room for it: it is forgotten then.
     pub fn set_known(&mut self, did: &str, key: &PublicKey, known: Known) -> bool {
         let peer = self.stamps.peer(did, key.as_bytes());
         if let Some(session) = self.table.find(did, Some(key)).and_then(|slot| self.table.at_mut(slot)) {

@@ -52,14 +52,15 @@ pub(super) struct Opened {
 /// First messages that a node looked at in a second.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Looked {
-    second: u64,
+    second: u32,
     count: u32,
 }
 
 impl Looked {
     /// A node looked at one more; how many that makes.
     pub(super) const fn count(&mut self, now: u64) -> u32 {
-        let second = now / 1_000_000_000;
+        // Which one it is matters for as long as it lasts only.
+        let second = (now / 1_000_000_000) as u32;
         if second != self.second {
             *self = Self { second, count: 0 };
         }

@@ -7,7 +7,7 @@ use sluis_core::data::{Number, Sink};
 use sluis_core::time::Now;
 
 impl Engine {
-    /// [`verify_chain`](Self::verify_chain), its outcome written as `json.dumps` prints the dictionary that the reference returns; for
+    /// `verify_chain`, its outcome written as `json.dumps` prints the dictionary that the reference returns; for
     /// a workload that is not there that it is invalid, and why.
     ///
     /// # Errors
