@@ -35,9 +35,16 @@ pub(super) struct Asked {
     pub(super) request: RequestId,
     /// The edge to who was asked.
     pub(super) edge: u32,
-    /// Its number, where the world knows who said what.
-    pub(super) said: u32,
+    /// Its number, where the world knows who said what. One that has no room here is 0, whose answer is a violation.
+    said: [u8; 3],
     pub(super) pending: bool,
+}
+
+impl Asked {
+    pub(super) const fn said(&self) -> u32 {
+        let [a, b, c] = self.said;
+        u32::from_be_bytes([0, a, b, c])
+    }
 }
 
 pub(super) struct Member {
@@ -129,6 +136,8 @@ impl Books {
             self.asked.resize(index + 1, None);
         }
         self.open += 1;
+        let [over, a, b, c] = said.to_be_bytes();
+        let said = if over == 0 { [a, b, c] } else { [0; 3] };
         self.asked[index].replace(Asked { request, edge, said, pending: false }).is_none()
     }
 

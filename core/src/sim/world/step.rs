@@ -219,7 +219,7 @@ impl World {
         while let Some(event) = node.poll_event() {
             match event {
                 Event::Response(answered) => {
-                    let asked = books.open_request(answered.request).map(|asked| asked.said);
+                    let asked = books.open_request(answered.request).map(|asked| asked.said());
                     if let Some(said) = said.as_ref()
                         && let Some(asked) = asked
                         && let Err((invariant, detail)) = said.answered(asked, answered.response().payload)
