@@ -139,6 +139,7 @@ impl<H: MachineAccess, T: Transport<H::Machine>> Driver<H, T> {
     }
 
     /// Take it apart: access to the machine, and the transport. What waits to be sent is dropped.
+    #[cfg(feature = "std")]
     pub(crate) fn into_parts(self) -> (H, T) {
         (self.access, self.transport)
     }

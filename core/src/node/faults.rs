@@ -122,6 +122,7 @@ macro_rules! asked {
                     self.fault == Some(Fault::$fault)
                 }
 
+                $(#[$doc])*
                 #[cfg(not(feature = "sim"))]
                 #[inline]
                 pub(super) const fn $name(self) -> bool {

@@ -11,7 +11,7 @@ pub const GAP: &str = "events_lost";
 impl Token<'_> {
     /// How many events this token says were lost; `None` where it is no such token.
     #[must_use]
-    pub(crate) fn lost_events(&self) -> Option<u64> {
+    pub fn lost_events(&self) -> Option<u64> {
         if self.action != GAP {
             return None;
         }

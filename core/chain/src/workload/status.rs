@@ -24,7 +24,7 @@ macro_rules! words {
 
             /// The one with exactly this word.
             #[must_use]
-            pub(crate) fn from_word(word: &str) -> Option<Self> {
+            pub fn from_word(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|status| status.as_str() == word)
             }
         }
@@ -65,7 +65,7 @@ impl StepStatus {
 
     /// Whether it ended after it was started, well or with other input.
     #[must_use]
-    pub(crate) const fn has_run(self) -> bool {
+    pub const fn has_run(self) -> bool {
         matches!(self, Self::Completed | Self::Compromised)
     }
 

@@ -216,7 +216,7 @@ impl<S: StepStorage> Workload<S> {
     }
 
     /// What is wrong, step by step.
-    pub(crate) fn issues(&self) -> impl Iterator<Item = Issue<'_>> {
+    pub fn issues(&self) -> impl Iterator<Item = Issue<'_>> {
         self.steps().filter(|step| step.status == StepStatus::Compromised).map(Issue::Compromised)
     }
 
