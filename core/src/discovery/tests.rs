@@ -527,13 +527,13 @@ fn tokens_are_checked_when_they_are_made_and_restored() {
     assert_eq!((new(0, 0.5), new(1001, 0.5)), (Err(NewTokenError::Uses), Err(NewTokenError::Uses)));
     assert_eq!((new(1, 1.5), new(1, f64::NAN)), (Err(NewTokenError::Trust), Err(NewTokenError::Trust)));
     let tokens: Vec<_> = (0..4).map(|seed| hub.create(seed, 1, 10)).collect();
-    assert!(tokens.iter().all(|token| hub.kept.contains_key(&[&b"t"[..], &token.id()].concat())));
+    assert!(tokens.iter().all(|token| hub.kept.contains_key(&[&b"j"[..], &token.id()].concat())));
     assert_eq!(hub.tokens.create(&mut rng(), 1, NOW, 0.5).unwrap_err(), NewTokenError::TooMany(4));
     let (key, value) = hub.kept.iter().next().unwrap();
     for cut in 0..value.len() {
         assert_eq!(hub.tokens.restore(key, &value[..cut]), Err(RestoreTokenError), "{cut}");
     }
-    assert_eq!(hub.tokens.restore(b"t0000", value), Err(RestoreTokenError));
+    assert_eq!(hub.tokens.restore(b"j0000", value), Err(RestoreTokenError));
     assert_eq!(hub.tokens.restore(b"p", value), Ok(false));
     // Two devices where one may be let in: damaged.
     let twice = [&value[..], &[0; 32]].concat();

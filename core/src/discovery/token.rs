@@ -14,7 +14,7 @@ use crate::identity::{Mac, MacKey, PublicKey};
 use crate::seed::Rng;
 use crate::time::{Duration, Instant, Now, Wall};
 
-const PREFIX: u8 = b't';
+const PREFIX: u8 = b'j';
 const FORM: u8 = 1;
 /// What the text of a token begins with.
 const TEXT: &str = "sluis-join-";

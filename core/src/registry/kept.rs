@@ -14,7 +14,7 @@ use crate::data::cursor::Cursor;
 use crate::identity::PublicKey;
 use crate::time::Wall;
 
-const PREFIX: u8 = b'g';
+const PREFIX: u8 = b'd';
 const FORM: u8 = 1;
 const DIRECTLY: u8 = 1;
 const REVOKED: u8 = 2;

@@ -448,7 +448,7 @@ fn damaged_records_of_a_store_are_said_and_change_nothing() {
     }
     assert_eq!(registry().restore(b"x", value, true), Ok(false));
     assert_eq!(registry().restore(b"", b"", true), Ok(false));
-    assert!(registry().restore(b"gjis:other", value, true).is_err());
+    assert!(registry().restore(b"djis:other", value, true).is_err());
 }
 
 /// A device with a name, an address, three capabilities, a pod and a role: at most 512 bytes, and finding by capability looks at what it finds.

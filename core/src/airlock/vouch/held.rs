@@ -14,7 +14,7 @@ use crate::seed::SipKey;
 use crate::table::{Chain, Chained, Heap, Index, Slab};
 use crate::time::{Duration, Wall};
 
-const HELD: u8 = b'v';
+const HELD: u8 = b's';
 const REVOKED: u8 = b'w';
 const FORM: u8 = 1;
 /// How far ahead of our clock a vouch may have been made.
