@@ -95,6 +95,8 @@ pub enum Command<'a> {
     Unpin(&'a str),
     /// [`Node::retire`].
     Retire(Statement),
+    /// [`Node::close_sessions`].
+    CloseSessions,
     /// [`Node::set_heartbeat`].
     SetHeartbeat {
         /// What heartbeats say.
@@ -135,7 +137,7 @@ outcomes! {
     Approved(Result<Option<OpenId>, AnswerError>),
     /// Of [`Command::Respond`] and [`Command::Reject`].
     Answered(Result<(), AnswerError>),
-    /// Of what forgets, removes or revokes: whether there was anything.
+    /// Of what forgets, removes, revokes or closes: whether there was anything.
     Removed(bool),
     /// Of [`Command::SetTrust`].
     Trust(Result<f64, TrustError>),
@@ -187,6 +189,7 @@ impl Commands for Node {
             Command::Pin { did, key, origin } => self.pin(now, did, key, origin).into(),
             Command::Unpin(did) => self.unpin(did).into(),
             Command::Retire(ref statement) => self.retire(statement).into(),
+            Command::CloseSessions => self.close_sessions().into(),
             Command::SetHeartbeat { status, pod_id } => self.set_heartbeat(status, pod_id).into(),
         }
     }
