@@ -4,6 +4,7 @@ use sluis_core::time::Duration;
 use sluis_signal::rendezvous::NotDelivered;
 use sluis_signal::server::{Fault, Faults};
 
+use super::by_hand::ByHand;
 use super::{World, secret};
 
 #[test]
@@ -117,4 +118,27 @@ fn connections_that_only_served_for_sending_are_left_after_ten_minutes() {
     world.send(0, 1, "y", 10);
     world.pass(Duration::from_secs(20));
     assert_eq!(world.nodes[1].texts(), ["x", "y"]);
+}
+
+/// The reference goes on for a minute, with the message and with its acknowledgement.
+#[test]
+fn nothing_is_sent_again_after_the_acknowledgement() {
+    let mut world = World::new(3, 2);
+    world.settle();
+    let mut spies: Vec<ByHand> = Vec::new();
+    for at in 0..3 {
+        for n in 0..2 {
+            spies.push(ByHand::new(&mut world, at, secret(n)));
+        }
+    }
+    let mut seen = |world: &mut World| spies.iter_mut().map(|spy| spy.payloads(world).len()).sum::<usize>();
+    for text in ["one", "two"] {
+        world.send(0, 1, text, 60);
+        world.settle();
+        assert_eq!(world.nodes[1].texts().last(), Some(&text));
+        assert!(seen(&mut world) > 0);
+        world.pass(Duration::from_secs(61));
+        assert_eq!((seen(&mut world), world.nodes[0].late), (0, 0), "after {text}");
+    }
+    assert_eq!(world.nodes[0].delivered(), 2);
 }

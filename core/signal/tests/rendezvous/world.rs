@@ -186,7 +186,7 @@ impl World {
         while self.mono < end {
             let due = self.nodes.iter().filter_map(|node| node.machine.deadline());
             let next = due.chain(self.servers.iter().filter_map(Server::deadline)).min();
-            self.mono = next.map_or(end, |next| next.clamp(self.mono + Duration::from_millis(1), end));
+            self.mono = next.map_or(end, |next| next.max(self.mono + Duration::from_millis(1)).min(end));
             let now = self.now();
             self.nodes.iter_mut().for_each(|node| node.machine.handle_timeout(now));
             self.settle();
