@@ -63,6 +63,9 @@
 mod carried;
 mod circuit;
 mod config;
+mod faults;
+#[cfg(test)]
+mod mesh_tests;
 mod names;
 mod neighbours;
 mod open;

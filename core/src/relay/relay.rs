@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use super::Label;
 use super::circuit::Circuits;
 use super::config::{MAX_FANOUT, RelayConfig};
+use super::faults::Faults;
 use super::names::{Names, Scratch, fingerprints};
 use super::neighbours::{Hop, Hops, Neighbours};
 use super::open::{MOST_ALIKE, OpenWays, Passed};
@@ -162,6 +163,7 @@ pub struct Relay {
     reservations: Reservations,
     circuits: Circuits,
     stats: RelayStats,
+    faults: Faults,
 }
 
 impl Relay {
@@ -183,8 +185,15 @@ impl Relay {
             reservations: Reservations::new(),
             circuits: Circuits::new(config.max_circuits, rng.sip_key()),
             stats: RelayStats::default(),
+            faults: Faults::default(),
             config,
         }
+    }
+
+    /// Switch protections off, to prove that a simulation notices.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) const fn set_faults(&mut self, faults: Faults) {
+        self.faults = faults;
     }
 
     /// How it was configured.
@@ -218,7 +227,13 @@ impl Relay {
         let hop_count = self.may_travel(transit)?;
         let mut scratch = Scratch::new();
         let names = Names::of_packet(packet, &mut scratch)?;
-        let (bare, signed) = fingerprints(&self.key, packet);
+        if names.source == names.target {
+            return Err(RelayReject::NoRoute);
+        }
+        let (bare, signed) = match self.faults.poisonable_seen() {
+            true => (self.key.hash(names.packet_id.as_bytes()), None),
+            false => fingerprints(&self.key, packet),
+        };
         if self.seen.contains(now, signed.unwrap_or(bare)) {
             return Err(RelayReject::Duplicate);
         }
@@ -255,10 +270,10 @@ impl Relay {
         if hop_count < 0 || max_hops < 0 {
             return Err(RelayReject::BadHops);
         }
-        if hop_count >= max_hops.min(self.config.max_hops.into()) {
+        if hop_count >= max_hops.min(self.config.max_hops.into()) && !self.faults.no_hop_cap() {
             return Err(RelayReject::HopLimit);
         }
-        Ok(hop_count + 1)
+        Ok(hop_count.saturating_add(1))
     }
 
     fn passed(&self, names: &Names<'_>, from: &Path, ping_type: PingType) -> Passed {
@@ -288,38 +303,37 @@ impl Relay {
         Ok([source, target, link])
     }
 
-    /// Over whom it goes, and how the first of them was found.
+    /// Over whom it goes, and how the first of them was found: over one hop that is known, unless that left something unanswered; then
+    /// over as many as the fan-out allows, the ones that did so last.
     fn next_hops(&self, now: Instant, transit: &Transit<'_>, passed: &Passed) -> Option<(Way, Hops)> {
         let from = passed.from.link;
+        let allowed = |link: u64| link != from || self.faults.no_split_horizon();
         let avoided = |link: u64| self.avoided.contains(now, self.avoidance(passed.flow, link));
-        let learned = self.routes.find(now, passed.target);
+        let [learned, other] = self.routes.find(now, passed.target);
         let known = [
-            transit.peer.map(|path| (Way::Peer, self.hop(path))),
-            self.reservations.find(now, passed.target).map(|hop| (Way::Reserved, hop)),
-            transit.recorded.map(|path| (Way::Recorded, self.hop(path))),
-            learned.map(|learned| (Way::Learned, learned.hop)),
+            transit.peer.map(|path| (Way::Peer, self.hop(path), false)),
+            self.reservations.find(now, passed.target).map(|hop| (Way::Reserved, hop, false)),
+            transit.recorded.map(|path| (Way::Recorded, self.hop(path), false)),
+            learned.map(|learned| (Way::Learned, learned.hop, learned.doubted)),
+            other.map(|learned| (Way::Learned, learned.hop, learned.doubted)),
         ];
-        let known = || known.iter().flatten().filter(|(_, hop)| hop.link != from);
+        let known = || known.iter().flatten().filter(|(_, hop, _)| allowed(hop.link));
+        let sure = known().next().is_some_and(|(_, hop, doubted)| !doubted && !avoided(hop.link));
+        let fanout = if sure { 1 } else { usize::from(self.config.fanout).clamp(1, MAX_FANOUT) };
         let mut hops = Hops::new();
-        let first = known().find(|(_, hop)| !avoided(hop.link)).copied();
-        if let Some((way, hop)) = first {
-            let _ = hops.push(hop);
-            let doubted = way == Way::Learned && learned.is_some_and(|learned| learned.doubted);
-            if !doubted {
-                return Some((way, hops));
+        for again in [false, true] {
+            for (_, hop, _) in known().filter(|(_, hop, _)| avoided(hop.link) == again) {
+                if hops.len() < fanout && hops.iter().all(|taken| taken.link != hop.link) {
+                    let _ = hops.push(*hop);
+                }
             }
+            // One at least that has left nothing unanswered, if there is any.
+            let most = if again || known().next().is_none() { fanout } else { 1 };
+            let usable = |link: u64| allowed(link) && (again || !avoided(link));
+            self.neighbours.choose(now, passed.flow, most, &mut hops, usable);
         }
-        let fanout = usize::from(self.config.fanout.max(1));
-        self.neighbours.choose(now, passed.flow, fanout, &mut hops, |link| link != from && !avoided(link));
-        if hops.is_empty() {
-            // Everything failed a moment ago, so it is tried again.
-            let again = known().next().copied();
-            hops.extend(again.map(|(_, hop)| hop));
-            self.neighbours.choose(now, passed.flow, fanout, &mut hops, |link| link != from);
-            let way = again.map_or(Way::Chosen, |(way, _)| way);
-            return (!hops.is_empty()).then_some((way, hops));
-        }
-        Some((first.map_or(Way::Chosen, |(way, _)| way), hops))
+        let way = hops.first().and_then(|hop| known().find(|(_, known, _)| known.link == hop.link));
+        (!hops.is_empty()).then_some((way.map_or(Way::Chosen, |(way, ..)| *way), hops))
     }
 
     /// Decide where an answer goes back to.

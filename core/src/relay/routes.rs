@@ -4,13 +4,16 @@ use super::neighbours::Hop;
 use crate::table::{Chain, Chained, Heap, Index, Link, Linked, List, Slab};
 use crate::time::{Duration, Instant};
 
+/// How many next hops of one target are known at once.
+pub(super) const WAYS: usize = 2;
+
 struct ByTarget;
 struct ByAge;
 
 struct Route {
     target: u64,
-    learned: Learned,
-    until: Instant,
+    /// The better one first.
+    ways: [Option<Learned>; WAYS],
     chain: Chain,
     link: Link,
 }
@@ -45,6 +48,7 @@ pub(super) struct Learned {
     pub(super) doubted: bool,
     /// When it was learned or confirmed.
     at: Instant,
+    until: Instant,
 }
 
 impl Learned {
@@ -54,7 +58,7 @@ impl Learned {
     }
 }
 
-/// One next hop for each target, which is known by a keyed hash.
+/// The next hops of each target, which is known by a keyed hash.
 pub(super) struct Routes {
     routes: Slab<Route, Heap>,
     by_target: Index<ByTarget, Heap>,
@@ -75,37 +79,51 @@ impl Routes {
         self.by_target.find(&self.routes, target, |route| route.target == target)
     }
 
-    /// What is known of the way to a target.
-    pub(super) fn find(&self, now: Instant, target: u64) -> Option<Learned> {
-        self.routes.at(self.slot(target)?).filter(|route| route.until > now).map(|route| route.learned)
+    /// What is known of the ways to a target, the better one first.
+    pub(super) fn find(&self, now: Instant, target: u64) -> [Option<Learned>; WAYS] {
+        let route = self.slot(target).and_then(|slot| self.routes.at(slot));
+        let ways = route.map_or([None; WAYS], |route| route.ways);
+        ways.map(|way| way.filter(|way| way.until > now))
     }
 
     /// Something came from a target over this hop, or an answer of it.
     ///
     /// Answers go before hearsay, later ones before earlier ones; of hearsay, fewer hops go before more.
     pub(super) fn learn(&mut self, now: Instant, target: u64, hop: Hop, hops: u8, answered: bool) {
-        let mut fresh = Learned { hop, hops, answered, doubted: false, at: now };
-        let until = now + self.lasts;
-        let Some(slot) = self.slot(target) else { return self.add(target, fresh, until) };
-        let Some(route) = self.routes.at_mut(slot) else { return };
-        let same = route.learned.hop.link == hop.link;
-        if same {
+        let mut fresh = Learned { hop, hops, answered, doubted: false, at: now, until: now + self.lasts };
+        let Some(slot) = self.slot(target) else { return self.add(target, fresh) };
+        let Some(Route { ways, .. }) = self.routes.at_mut(slot) else { return };
+        ways.iter_mut().for_each(|way| *way = way.filter(|way| way.until > now));
+        if let Some(same) = ways.iter_mut().flatten().find(|way| way.hop.link == hop.link) {
             // Hearsay neither weakens nor restores what answers told.
-            fresh.answered |= route.learned.answered;
-            fresh.doubted = route.learned.doubted && !answered;
+            fresh.answered |= same.answered;
+            fresh.doubted = same.doubted && !answered;
+            *same = fresh;
+        } else {
+            match ways {
+                [_, free @ None] => *free = Some(fresh),
+                [_, Some(worse)] if fresh.beats(worse) => *worse = fresh,
+                [..] => return,
+            }
         }
-        if same || route.until <= now || fresh.beats(&route.learned) {
-            (route.learned, route.until) = (fresh, until);
-            self.by_age.move_to_back(&mut self.routes, slot);
+        match ways {
+            [Some(first), Some(second)] if answered && second.at == now && second.hop.link == hop.link => {
+                core::mem::swap(first, second);
+            }
+            [Some(first), Some(second)] if !second.answered && !first.answered && second.beats(first) => {
+                core::mem::swap(first, second);
+            }
+            [first @ None, second] => core::mem::swap(first, second),
+            [..] => {}
         }
+        self.by_age.move_to_back(&mut self.routes, slot);
     }
 
     /// What was sent to a target at that time over this hop was not answered.
     pub(super) fn doubt(&mut self, target: u64, link: u64, sent: Instant) {
         let Some(route) = self.slot(target).and_then(|slot| self.routes.at_mut(slot)) else { return };
-        if route.learned.hop.link == link && route.learned.at <= sent {
-            route.learned.doubted = true;
-        }
+        let unanswered = |way: &&mut Learned| way.hop.link == link && way.at <= sent;
+        route.ways.iter_mut().flatten().filter(unanswered).for_each(|way| way.doubted = true);
     }
 
     /// Forget a target.
@@ -117,14 +135,15 @@ impl Routes {
         }
     }
 
-    fn add(&mut self, target: u64, learned: Learned, until: Instant) {
+    fn add(&mut self, target: u64, learned: Learned) {
         if self.routes.is_full()
             && let Some(slot) = self.by_age.pop_front(&mut self.routes)
         {
             self.by_target.remove(&mut self.routes, slot);
             self.routes.remove_at(slot);
         }
-        let route = Route { target, learned, until, chain: Chain::default(), link: Link::default() };
+        let ways = [Some(learned), None];
+        let route = Route { target, ways, chain: Chain::default(), link: Link::default() };
         if let Ok(id) = self.routes.insert(route) {
             self.by_target.insert(&mut self.routes, id.slot(), target);
             self.by_age.push_back(&mut self.routes, id.slot());

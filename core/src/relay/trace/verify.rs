@@ -3,6 +3,7 @@
 use super::record::{MAX_RECORDS, Record, Trace, flag};
 use crate::framing::Digest;
 use crate::identity::PublicKey;
+use crate::relay::faults::Faults;
 use crate::time::Wall;
 
 /// What whoever reads a trace knows for himself.
@@ -139,9 +140,19 @@ impl<'a> Report<'a> {
 pub fn verify<'a>(
     trace: Option<Trace<'a>>,
     known: &Known<'a>,
-    mut keys: impl FnMut(&str) -> Option<PublicKey>,
+    keys: impl FnMut(&str) -> Option<PublicKey>,
 ) -> Report<'a> {
-    let mut walk = Walk { report: Report::default(), before: None, known, unsigned: false, turns: 0 };
+    verify_with(trace, known, keys, Faults::default())
+}
+
+/// The same, with protections that can be switched off.
+pub(super) fn verify_with<'a>(
+    trace: Option<Trace<'a>>,
+    known: &Known<'a>,
+    mut keys: impl FnMut(&str) -> Option<PublicKey>,
+    faults: Faults,
+) -> Report<'a> {
+    let mut walk = Walk { faults, report: Report::default(), before: None, known, unsigned: false, turns: 0 };
     for record in trace.iter().flat_map(Trace::records) {
         if keys(record.did).is_some_and(|key| record.is_by(&key)) {
             walk.signed(&record);
@@ -154,6 +165,7 @@ pub fn verify<'a>(
 
 /// A trace that is read from front to back.
 struct Walk<'a, 'k> {
+    faults: Faults,
     report: Report<'a>,
     /// The last record that holds.
     before: Option<Record<'a>>,
@@ -221,7 +233,8 @@ impl<'a> Walk<'a, '_> {
         let field = if same { Field::HopCount } else { Field::Content };
         // An honest hop says so when what it gets does not fit. One that signs without a word changed it, or covers for who did.
         let silent = adjacent && !record.has(flag::GAP | flag::DISPUTE);
-        self.report.found(silent.then_some(record.did), between, field);
+        let culprit = if self.faults.blame_neighbour() { before.did } else { record.did };
+        self.report.found(silent.then_some(culprit), between, field);
         if silent { Err(Named) } else { Ok(()) }
     }
 
