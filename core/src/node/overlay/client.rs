@@ -118,6 +118,7 @@ impl Node {
             && let Some(ended) = overlay.resolver.poll_ended()
         {
             let outcome = overlay.resolver.outcome(now.wall, &ended, &overlay.registry).map(|r| own(&ended.did, &r));
+            let outcome = outcome.or_else(|| overlay.last_known(now.wall, &ended.did));
             for id in overlay.operations.waiting_for(ended.query) {
                 let Some(row) = overlay.operations.get_mut(id) else { continue };
                 row.query = None;
@@ -575,10 +576,19 @@ impl Overlay {
 
     /// The last record of a name, which may be out of date.
     fn last_known(&self, wall: Wall, did: &str) -> Option<Resolution> {
-        let device = self.registry.get(did).filter(|device| !device.is_revoked())?;
+        let Some(device) = self.registry.get(did) else { return self.unproven(did) };
+        if device.is_revoked() {
+            return None;
+        }
         let (record, heard) = (Some((device.seq(), device.key())), Some(device.heard().0));
         let source = if device.is_current(wall) { Source::Network } else { Source::LastKnown };
         Some(own(did, &Resolved { endpoint: device.endpoint()?, source, record, heard }))
+    }
+
+    /// Where somebody said that a name is, signed by nobody.
+    fn unproven(&self, did: &str) -> Option<Resolution> {
+        let endpoint = Address::parse(self.unproven.get(did)?).ok()?;
+        Some(own(did, &Resolved { endpoint, source: Source::LastKnown, record: None, heard: None }))
     }
 
     fn aim_at(&mut self, id: OperationId, target: Target) {

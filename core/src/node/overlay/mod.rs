@@ -72,6 +72,8 @@ pub(super) struct Overlay {
     renewal: Option<Renewal>,
     /// Made with the first token.
     tokens: Option<Box<JoinTokens>>,
+    /// Where names were said to be, unsigned: the last that is taken, and never without a key that answers there.
+    unproven: BTreeMap<Box<str>, Box<str>>,
     /// What is told once the records of these devices are kept.
     unkept: BTreeMap<Box<str>, alloc::vec::Vec<OverlayNews>>,
     news: VecDeque<OverlayNews>,
@@ -96,6 +98,7 @@ impl Overlay {
             profile: None,
             renewal: None,
             tokens: None,
+            unproven: BTreeMap::new(),
             unkept: BTreeMap::new(),
             news: VecDeque::new(),
             refused: BTreeMap::new(),
@@ -220,6 +223,11 @@ impl Node {
         Ok(self.overlay()?.resolver.set_local(did, endpoint)?)
     }
 
+    /// Names of which only an unsigned word is known, with the endpoint that it says (empty: none), in the order of their bytes.
+    pub fn unproven_names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.rooms.overlay.iter().flat_map(|overlay| overlay.unproven.iter().map(|(did, at)| (&**did, &**at)))
+    }
+
     /// Every join token, without its secret.
     pub fn join_tokens(&self) -> impl Iterator<Item = TokenInfo> {
         self.rooms.overlay.iter().flat_map(|overlay| overlay.tokens.iter().flat_map(|tokens| tokens.iter()))
@@ -227,6 +235,19 @@ impl Node {
 }
 
 impl Overlay {
+    /// The key is `u` and the DID, the value the endpoint, or nothing.
+    fn restore_unproven(&mut self, key: &[u8], value: &[u8]) -> Result<(), RestoreOverlayError> {
+        let damaged = RestoreOverlayError::Unproven;
+        let did = key.get(1..).and_then(|did| core::str::from_utf8(did).ok()).filter(|did| check_did(did).is_ok());
+        let endpoint = core::str::from_utf8(value).ok().filter(|at| at.is_empty() || Address::parse(at).is_ok());
+        let (Some(did), Some(endpoint)) = (did, endpoint) else { return Err(damaged) };
+        if self.unproven.len() >= self.config.registry.max_devices {
+            return Err(damaged);
+        }
+        self.unproven.insert(did.into(), endpoint.into());
+        Ok(())
+    }
+
     fn add_server(&mut self, did: &str, path: Path) -> Result<(), OverlayError> {
         if let Some(server) = self.servers.iter_mut().find(|server| *server.did == *did) {
             server.path = path;
@@ -253,6 +274,9 @@ pub enum RestoreOverlayError {
     /// Of a join token.
     #[error(transparent)]
     Token(#[from] crate::discovery::RestoreTokenError),
+    /// Of a name of which only an unsigned word is known.
+    #[error("a record of an unproven name is damaged, or there is no room for it")]
+    Unproven,
 }
 
 impl Node {
@@ -261,7 +285,8 @@ impl Node {
         match (key.first(), self.rooms.overlay.as_deref_mut()) {
             (Some(b'd'), Some(overlay)) => Ok(overlay.registry.restore(key, value, false)?),
             (Some(b'j'), Some(overlay)) => Ok(overlay.tokens().restore(key, value)?),
-            (Some(b'd' | b'j'), None) => Ok(true),
+            (Some(b'u'), Some(overlay)) => overlay.restore_unproven(key, value).map(|()| true),
+            (Some(b'd' | b'j' | b'u'), None) => Ok(true),
             (Some(b's' | b'w'), _) => self.restore_vouch(key, value),
             _ => Ok(false),
         }

@@ -6,7 +6,7 @@
 //! | `t` and a DID | how far it is trusted, as decided while the node ran |
 //! | `v` and an id | a vouch |
 //! | `f` | the replay floor: no stamp above it was ever admitted |
-//! | `d`, `s`, `w`, `j` | devices, signed vouches and those that were revoked, join tokens: see [`registry`](crate::registry), [`airlock`](crate::airlock), [`discovery`](crate::discovery) |
+//! | `d`, `u`, `s`, `w`, `j` | devices, names of which only an unsigned word is known, signed vouches and those that were revoked, join tokens: see [`registry`](crate::registry), [`airlock`](crate::airlock), [`discovery`](crate::discovery) |
 //! | `h`, a key and a DID; `g`; `o` | the newest handshake stamp of a peer; the floor of all others; ours |
 
 mod decisions;
