@@ -20,6 +20,7 @@ mod key;
 mod listen;
 mod mux;
 mod output;
+mod overlay;
 mod pin;
 mod ping;
 mod replay;
@@ -27,10 +28,12 @@ mod run;
 mod signal;
 mod signals;
 mod state;
+mod token;
 mod tokens;
 mod usage;
 mod values;
 mod view;
+mod vouch;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -70,6 +73,9 @@ fn main() -> ExitCode {
         Command::Signal(args) => (args.command.name(), signal::run(cli.common, &args.command)),
         Command::Chain(args) => (args.command.name(), chain::run(cli.common, &args.command)),
         Command::Mux(args) => (args.command.name(), mux::run(cli.common, &args.command)),
+        Command::Overlay(args) => (args.command.name(), overlay::run(cli.common, &args.command)),
+        Command::Token(args) => (args.command.name(), token::run(cli.common, &args.command)),
+        Command::Vouch(args) => (args.command.name(), vouch::run(cli.common, &args.command)),
         Command::Demo => ("demo", demo::run(cli.common)),
     };
     let code = done.unwrap_or_else(|fail| fail.report(Some(name)));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sluis_core::airlock::{GateConfig, Rule};
 use sluis_core::framing::ValueBuf;
-use sluis_core::node::{Caps, Identity, Node, NodeConfig, Reply, Require, SessionPolicy};
+use sluis_core::node::{Caps, Identity, Node, NodeConfig, OverlayConfig, Reply, Require, SessionPolicy};
 use sluis_core::pins::Origin;
 use sluis_core::record::Recorded;
 use sluis_core::{Did, Instant, Now};
@@ -27,6 +27,10 @@ pub(super) struct Settings {
     pub(super) record: bool,
     /// How long before the start a ping may be stamped.
     accept_older: Duration,
+    /// Whether it keeps the records of others and gives them out.
+    registry: bool,
+    /// Whether signed vouches are taken in.
+    vouches: bool,
     /// Whose signature its answers bear.
     identity: Option<Identity>,
     require: Require,
@@ -68,6 +72,8 @@ impl Settings {
             record: args.record.is_some(),
             bind: args.bind.clone().or(config.bind).unwrap_or_default(),
             accept_older: args.accept_older.unwrap_or_default(),
+            registry: args.registry,
+            vouches: !args.vouch.is_empty(),
             identity: args.key.as_deref().map(key::file::secret).transpose()?.map(Identity::from),
             require: args.require.into(),
             pins: args.pin.clone(),
@@ -124,6 +130,12 @@ impl Settings {
         config.identity = self.identity.clone();
         if self.identity.is_some() {
             config.sessions = SessionPolicy::Auto;
+        }
+        // Who has a key answers challenges.
+        if self.identity.is_some() || self.registry || self.vouches {
+            let mut overlay = OverlayConfig::default();
+            overlay.serve = self.registry;
+            config.overlay = Some(overlay.into());
         }
         config.require = self.require;
         config.durable = store.is_some();

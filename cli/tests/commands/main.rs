@@ -13,6 +13,7 @@ mod identity;
 mod kept;
 mod keys;
 mod looks;
+mod overlay;
 #[cfg(unix)]
 mod readme;
 mod recording;

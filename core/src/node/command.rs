@@ -2,14 +2,14 @@
 
 use core::fmt;
 
-use super::Node;
 use super::client::RequestId;
 use super::event::{OpenId, WaitId};
 use super::ping::{AnswerError, Ping, PingError, ReplyError};
 use super::replies::Reply;
 use super::storing::{Keeping, RestoreError};
+use super::{Node, OperationId, OverlayCommand, OverlayError, VouchRefusal};
 use crate::Commands;
-use crate::airlock::{LegacyError, Rule, RuleError, TrustError, Vouch, VouchError, VouchId};
+use crate::airlock::{LegacyError, Rule, RuleError, SignedId, TrustError, Vouch, VouchError, VouchId};
 use crate::framing::Value;
 use crate::identity::{PublicKey, Statement};
 use crate::pins::{Origin, PinError};
@@ -95,6 +95,8 @@ pub enum Command<'a> {
     Unpin(&'a str),
     /// [`Node::retire`].
     Retire(Statement),
+    /// Of the overlay.
+    Overlay(OverlayCommand<'a>),
     /// [`Node::set_heartbeat`].
     SetHeartbeat {
         /// What heartbeats say.
@@ -155,6 +157,14 @@ outcomes! {
     Pinned(Result<Keeping, PinError>),
     /// Of [`Command::Unpin`].
     Unpinned(Result<Option<Keeping>, PinError>),
+    /// Of [`Command::Overlay`], where something is set.
+    Overlay(Result<(), OverlayError>),
+    /// Of [`OverlayCommand::Begin`].
+    Begun(Result<OperationId, OverlayError>),
+    /// Of [`OverlayCommand::AcceptVouch`] and [`OverlayCommand::AcceptVouchRevocation`].
+    SignedVouch(Result<(SignedId, Keeping), VouchRefusal>),
+    /// Of [`OverlayCommand::RemoveSignedVouch`].
+    VouchRemoved(Result<Keeping, VouchRefusal>),
     /// Of [`Command::SetReply`] and [`Command::SetHeartbeat`].
     Reply(Result<(), ReplyError>),
 }
@@ -187,6 +197,7 @@ impl Commands for Node {
             Command::Pin { did, key, origin } => self.pin(now, did, key, origin).into(),
             Command::Unpin(did) => self.unpin(did).into(),
             Command::Retire(ref statement) => self.retire(statement).into(),
+            Command::Overlay(ref command) => self.handle_overlay(now, command),
             Command::SetHeartbeat { status, pod_id } => self.set_heartbeat(status, pod_id).into(),
         }
     }

@@ -34,6 +34,7 @@ mod links;
 mod machine;
 mod operator;
 mod outbox;
+mod overlay;
 mod peers;
 mod ping;
 mod policy;
@@ -59,6 +60,11 @@ pub use event::{
     Answered, Auth, Decided, Event, OpenId, Outcome, Received, SessionChange, SessionState, WaitId, Waiting,
 };
 pub use identity::{Identity, Require};
+pub use overlay::{
+    FIND, FoundDevice, JOIN, Operation, OperationError, OperationId, OperationOutcome, OverlayCommand, OverlayConfig,
+    OverlayError, OverlayNews, Profile, REGISTER, RESOLVE, Resolution, RestoreOverlayError, TokenError, VERIFY, VOUCH,
+    VouchRefusal,
+};
 pub use peers::{Peer, PeerLookup, Peers, Recorded};
 pub use ping::{AnswerError, Ping, PingError, ReplyError};
 pub use receive::STATEMENT;
@@ -75,6 +81,7 @@ use self::faults::Faults;
 use self::inbox::{Inbound, Inbox};
 use self::links::Links;
 use self::outbox::Outbox;
+use self::overlay::Overlay;
 use self::policy::Policy;
 use self::stats::Traffic;
 use self::storing::Storing;
@@ -101,6 +108,8 @@ struct Rooms {
     outbox: Outbox,
     /// Nothing where sessions are off.
     links: Option<Box<Links>>,
+    /// Nothing where the overlay is off.
+    overlay: Option<Box<Overlay>>,
     timers: Timers,
     storing: Storing,
     traffic: Traffic,
@@ -116,6 +125,8 @@ enum Lent {
     Nothing,
     Ping(Box<Inbound>),
     Peer(Box<str>),
+    News(Box<OverlayNews>),
+    Ended(Box<(OperationId, Result<OperationOutcome, OperationError>)>),
 }
 
 impl Node {
@@ -141,6 +152,7 @@ impl Node {
             events: Events::new(caps.events as usize, caps.event_bytes),
             outbox: Outbox::new(config.did.clone(), config.identity.clone(), seed, &caps),
             links: Links::new(&config, seed)?,
+            overlay: Overlay::new(&config, seed),
             timers: Timers::new(config.heartbeat, config.peer_cleanup),
             storing: Storing::new(config.durable, caps.changes, &names),
             traffic: Traffic::default(),

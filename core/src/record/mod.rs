@@ -31,6 +31,7 @@
 mod capture;
 mod line;
 mod node;
+mod overlay;
 pub mod pcapng;
 mod read;
 mod recorded;

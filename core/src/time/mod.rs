@@ -157,6 +157,8 @@ pub enum Reason {
     PeerCleanup,
     /// A session has something to repeat, to renew or to give up.
     Session,
+    /// Something of the overlay is to be asked again, to be renewed, or over.
+    Overlay,
     /// The application asked for it.
     Application,
 }
