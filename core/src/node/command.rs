@@ -97,6 +97,8 @@ pub enum Command<'a> {
     Retire(Statement),
     /// Of the overlay.
     Overlay(OverlayCommand<'a>),
+    /// [`Node::close_sessions`].
+    CloseSessions,
     /// [`Node::set_heartbeat`].
     SetHeartbeat {
         /// What heartbeats say.
@@ -137,7 +139,7 @@ outcomes! {
     Approved(Result<Option<OpenId>, AnswerError>),
     /// Of [`Command::Respond`] and [`Command::Reject`].
     Answered(Result<(), AnswerError>),
-    /// Of what forgets, removes or revokes: whether there was anything.
+    /// Of what forgets, removes, revokes or closes: whether there was anything.
     Removed(bool),
     /// Of [`Command::SetTrust`].
     Trust(Result<f64, TrustError>),
@@ -198,6 +200,7 @@ impl Commands for Node {
             Command::Unpin(did) => self.unpin(did).into(),
             Command::Retire(ref statement) => self.retire(statement).into(),
             Command::Overlay(ref command) => self.handle_overlay(now, command),
+            Command::CloseSessions => self.close_sessions().into(),
             Command::SetHeartbeat { status, pod_id } => self.set_heartbeat(status, pod_id).into(),
         }
     }

@@ -13,7 +13,7 @@ use crate::framing::{PingType, Priority, RoutingMode, Value, Zone};
 use crate::identity::{PublicKey, Statement};
 use crate::node::faults::Faults;
 use crate::node::{
-    AnswerError, Command, CommandOutcome, ConfigError, Event, Keeping, Node, NodeConfig, OpenId, Operation,
+    AnswerError, Command, CommandOutcome, ConfigError, Event, Identity, Keeping, Node, NodeConfig, OpenId, Operation,
     OperationId, OverlayCommand, OverlayError, Ping, PingError, Profile, Reply, ReplyError, RequestId, RestoreError,
     Taken, VouchRefusal, WaitId,
 };
@@ -69,7 +69,8 @@ impl Recordable for Node {
             Some(name) => Faults::from_name(&name)
                 .ok_or(BadRecord("switches off what no simulation in this program switches off"))?,
         };
-        let config = settings::read(line.object("config")?, again.version())?;
+        let identity = if labelled { simulated_identity(line) } else { None };
+        let config = settings::read(line.object("config")?, again.version(), identity)?;
         let seed = <[u8; 32]>::try_from(line.hex("seed")?).map_err(|_| BadRecord("has no seed"))?;
         let seed = Seed::new(seed);
         let node = Self::with_faults(config, &seed, faults)
@@ -124,6 +125,7 @@ impl Recordable for Node {
                 let _ = statement.write_json(&mut json);
                 line.text("in", "retire").hex("statement", &json)
             }
+            Command::CloseSessions => line.text("in", "close_sessions"),
             Command::Overlay(ref command) => return overlay::write_command(line, now, command),
             Command::SetHeartbeat { status, pod_id } => {
                 line.text("in", "set_heartbeat").value("payload", status).maybe("pod_id", pod_id)
@@ -189,6 +191,7 @@ impl Recordable for Node {
                 let statement = Value::from_json(&json).ok().and_then(|value| Statement::read(value).ok());
                 command(&Command::Retire(statement.ok_or(BadRecord("has no statement"))?));
             }
+            "close_sessions" => command(&Command::CloseSessions),
             "remove_reply" => command(&Command::RemoveReply(&line.text("pattern")?)),
             _ if overlay::read_command(name, line, command)? => {}
             _ => return Err(BadRecord("has an input that this program does not know")),
@@ -228,6 +231,17 @@ impl Recordable for Node {
     }
 }
 
+/// The key of a node of a simulated network: no secret, as anybody makes it of the node's number.
+fn simulated_identity(line: Object<'_>) -> Option<Identity> {
+    #[cfg(feature = "sim")]
+    return line.number("node").ok().map(|node| crate::sim::key(node).into());
+    #[cfg(not(feature = "sim"))]
+    {
+        let _ = line;
+        None
+    }
+}
+
 const REPLIES: &str = "poll_reply";
 const NOTICES: &str = "poll_notice";
 
@@ -264,6 +278,7 @@ told! {
     remove_rule(id: &str) at Now::default(), Command::RemoveRule(id) => bool;
     vouch(vouch: &Vouch<'_>, wall: Wall) at Now::default(), Command::Vouch(*vouch, wall) => Result<VouchId, VouchError>;
     revoke_vouch(id: &str) at Now::default(), Command::RevokeVouch(id) => bool;
+    close_sessions() at Now::default(), Command::CloseSessions => bool;
     remove_reply(pattern: &str) at Now::default(), Command::RemoveReply(pattern) => bool;
     set_heartbeat(status: Value<'_>, pod_id: Option<&str>) at Now::default(), Command::SetHeartbeat { status, pod_id }
         => Result<(), ReplyError>;
