@@ -73,11 +73,17 @@ fn a_device_joins_by_a_token_and_is_found_and_pinged_by_name(runtime: &str) {
     let (sensor, pin) = (path(&folder, "sensor.key"), format!("{HUB}={}", path(&folder, "hub.pub")));
     let who = ["--at", &at, "--did", SENSOR, "--key", &sensor, "--runtime", runtime];
     let found = folder.events(0, &[&["overlay", "find", "light", "--pin", &pin], &who[..]].concat());
-    assert_eq!((found.len(), found[0].str("did"), found[0].str("addr")), (1, "jis:test:lamp", registered.str("endpoint")));
+    assert_eq!(
+        (found.len(), found[0].str("did"), found[0].str("addr")),
+        (1, "jis:test:lamp", registered.str("endpoint"))
+    );
     let resolved = folder.json(&[&["overlay", "resolve", "jis:test:lamp", "--pin", &pin], &who[..]].concat());
     assert_eq!((resolved.str("source"), resolved.str("endpoint")), ("network", registered.str("endpoint")));
     let verified = folder.json(&[&["overlay", "verify", "jis:test:lamp", "--pin", &pin], &who[..]].concat());
-    assert_eq!((verified.get("verified"), verified.str("fingerprint")), (&Json::Bool(true), resolved.str("fingerprint")));
+    assert_eq!(
+        (verified.get("verified"), verified.str("fingerprint")),
+        (&Json::Bool(true), resolved.str("fingerprint"))
+    );
     let unknown = ["overlay", "resolve", "jis:test:nobody", "--pin", &pin, "--timeout", "2"];
     let unknown = folder.events(1, &[&unknown, &who[..]].concat());
     assert_eq!(unknown[0].str("event"), "failed");
@@ -104,7 +110,8 @@ fn a_vouched_sensor_is_heard_with_its_key_until_that_is_taken_back(runtime: &str
     let mut door = Listen::bare(runtime, &[&usual[..], &["--vouch", &vouch]].concat());
     let ping = |door: &Listen, key: &str| {
         let key = path(&folder, key);
-        let args = ["ping", HUB, &door.addr, "--json", "--intent", "door.open", "--did", "jis:test:lamp", "--key", &key];
+        let args =
+            ["ping", HUB, &door.addr, "--json", "--intent", "door.open", "--did", "jis:test:lamp", "--key", &key];
         let mut ping = Process::spawn("sluis ping", &mut command(&[&args[..], &["-t", "700ms", "--no-wait"]].concat()));
         ping.finish().0
     };
