@@ -264,7 +264,8 @@ proptest! {
             let names = pinned(&mut net);
             prop_assert!(names.len() <= uses as usize, "{:?}", names);
             prop_assert!(joined.len() <= uses as usize);
-            prop_assert!(joined.iter().all(|device| names.contains(&format!("jis:new:{device}"))));
+            let known = joined.iter().all(|device| names.contains(&format!("jis:new:{device}")));
+            prop_assert!(known, "{:?} of {:?}", joined, names);
         }
     }
 }
