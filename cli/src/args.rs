@@ -70,7 +70,20 @@ pub(crate) enum Command {
     Mux(MuxArgs),
     /// Play a story on this machine: a hub meets a trusted, a waiting and an unknown sensor, and a replay
     #[command(after_help = help::DEMO)]
-    Demo,
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Which story: how the gate decides; or how a device is found by its name while its NAT gives it another address, and the old one goes to a thief
+    #[arg(long, value_enum, default_value = "airlock")]
+    pub(crate) scenario: Scenario,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    Airlock,
+    Cgnat,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -109,6 +122,9 @@ pub(crate) struct ListenArgs {
     /// Be a registry: keep the records of devices that register, and say who is where
     #[arg(long)]
     pub(crate) registry: bool,
+    /// Trust a registered device as far as its score, where its key has proven itself and nothing else is said of it
+    #[arg(long, requires = "registry")]
+    pub(crate) trust_score: bool,
     /// Something that this node can do, said where it registers; may be repeated
     #[arg(long, value_name = "TEXT", requires = "key")]
     pub(crate) capability: Vec<String>,

@@ -234,6 +234,14 @@ pub(crate) const PING: &str = r#"Examples:
   sluis ping jis:home:hub 192.0.2.7:7150 --intent door.open --did jis:home:sensor \
       --key sensor.key --pin hub.pub --session require
 
+  sluis ping jis:home:sensor --at jis:home:hub@192.0.2.1:7150 --intent temperature.read \
+      --key phone.key --did jis:home:phone
+
+Without an address the name is looked up: what --state knows, or else the registries of
+--at are asked. The ping goes out only after the key of the name (the pinned one, or that
+of its signed record) has answered a challenge there, and only answers of that key count;
+{"event":"resolved",...} says what was found (see `sluis overlay --help`).
+
 With --key and --pin the first ping begins an encrypted session and follows its
 handshake, or rides in it with --suite 1. Where nobody answers that within 3 s (or a third
 of --timeout) the pings are signed instead, never once there was a session (with
@@ -285,12 +293,14 @@ pub(crate) const DEMO: &str = r#"Examples:
   sluis demo
   sluis demo --runtime smol
   sluis demo --json
+  sluis demo --scenario cgnat
 
 Everything happens on the loopback interface, with real UDP sockets. With
 --json, the objects of `listen` (of the hub) and of `ping` (of the sensors; seq
 counts the pings of the story) are printed as they happen, and around each step
   {"event":"step","step","title","ok"}
       ok: null before the step, then true or false: whether it went as told
-The last line is the summary of the hub.
+The last line is the summary of the hub. The scenario cgnat (the same as `sluis overlay
+demo`) prints {"event":STEP,"ok","what"} for each step, and a summary.
 
 Exit codes: 0 everything went as told, 1 it did not."#;

@@ -30,6 +30,8 @@ pub(super) struct Settings {
     accept_older: Duration,
     /// Whether it keeps the records of others and gives them out.
     registry: bool,
+    /// Whether their scores are trust.
+    trust_score: bool,
     /// Whether signed vouches are taken in.
     vouches: bool,
     /// Whose signature its answers bear.
@@ -75,6 +77,7 @@ impl Settings {
             bind: args.bind.clone().or(config.bind).unwrap_or_default(),
             accept_older: args.accept_older.unwrap_or_default(),
             registry: args.registry,
+            trust_score: args.trust_score,
             vouches: !args.vouch.is_empty(),
             identity: args.key.as_deref().map(key::file::secret).transpose()?.map(Identity::from),
             require: args.require.into(),
@@ -137,7 +140,7 @@ impl Settings {
         // Who has a key answers challenges.
         if self.identity.is_some() || self.registry || self.vouches {
             let mut overlay = OverlayConfig::default();
-            overlay.serve = self.registry;
+            (overlay.serve, overlay.trust_score) = (self.registry, self.trust_score);
             config.overlay = Some(overlay.into());
         }
         config.require = self.require;

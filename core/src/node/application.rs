@@ -82,7 +82,7 @@ impl Node {
     pub fn approve(&mut self, now: Now, id: WaitId) -> Result<Option<OpenId>, AnswerError> {
         let waiting = self.rooms.inbox.waiting(id).ok_or(AnswerError::Gone)?;
         // Who may not even wait by now does not get in by having waited.
-        if !self.rooms.admission.still_passes(&self.policy, now, waiting) {
+        if !self.rooms.admission.still_passes((&self.policy, self.rooms.overlay.as_deref()), now, waiting) {
             return Err(AnswerError::Rood);
         }
         match self.policy.replies.find(waiting.intent(), waiting.encoding()) {

@@ -33,12 +33,13 @@ impl Node {
     pub(super) fn take_sealed(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
         self.brief_sessions();
         let Self { policy, rooms, .. } = self;
-        let Rooms { links, admission, .. } = rooms;
+        let Rooms { links, admission, overlay, .. } = rooms;
+        let judges = (&*policy, overlay.as_deref());
         let Some(links) = links.as_deref_mut() else { return Err(Reject::Header) };
         let mut refused = None;
         let names = admission.names().clone();
         let taken = links.handle(now, (path, &names), bytes, &mut |claim, standing| {
-            refused = admission.check_claim(policy, now.wall, claim, standing).err();
+            refused = admission.check_claim(judges, now.wall, claim, standing).err();
             refused.is_none()
         });
         self.follow_sessions();

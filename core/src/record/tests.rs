@@ -254,6 +254,7 @@ fn every_setting_is_recorded() {
     config.caps.first_uses = 10;
     let mut overlay = OverlayConfig::default();
     (overlay.serve, overlay.verify_registered, overlay.max_news) = (true, false, 11);
+    overlay.trust_score = true;
     (overlay.registry.skew, overlay.resolve.tries) = (Duration::from_nanos(12), 2);
     config.overlay = Some(overlay.into());
     let text = settings::write(&config, Version::Two);

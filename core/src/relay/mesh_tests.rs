@@ -351,7 +351,7 @@ fn an_answer_returns_on_a_live_path_within_one_heartbeat() {
 /// The tests above would notice each protection that is missing.
 #[test]
 fn what_is_switched_off_is_caught() {
-    let line = |n: usize| (0..n).map(|at| (at.saturating_sub(1)..(at + 2).min(n)).filter(|o| *o != at).collect());
+    let line = |n: usize| (0..n).map(move |at| (at.saturating_sub(1)..(at + 2).min(n)).filter(|o| *o != at).collect());
     let config = RelayConfig { max_hops: 4, ..RelayConfig::default() };
     for (fault, caught) in [
         (Faults { no_hop_cap: true, ..Faults::default() }, "hops"),
