@@ -102,6 +102,7 @@ pub mod framing;
 pub mod identity;
 pub mod limits;
 mod machine;
+mod network;
 #[cfg(feature = "alloc")]
 pub mod node;
 pub mod noise;
@@ -129,6 +130,7 @@ pub use change::Change;
 pub use did::Did;
 pub use did::{DidError, check_did};
 pub use machine::{Commands, Datagrams, Durable, Machine, StoreError, StoreOp, StoreSeq, Transmit, Wants};
+pub use network::{Network, NetworkChange};
 pub use path::{Path, SocketId};
 pub use reject::{Reject, RejectCounts};
 pub use seed::{Name, Rng, Seed, SipKey};

@@ -7,13 +7,14 @@ use alloc::vec::Vec;
 use super::line::{Line, Version};
 use super::read::{BadRecord, Object};
 use super::recorded::{NoSuchQueue, Recordable, Recorded, Sink, Tape};
-use super::{settings, version_one};
+use super::{lan, settings, version_one};
 use crate::airlock::{Expiry, LegacyError, Pod, Rule, RuleError, TrustError, Vouch, VouchError, VouchId};
+use crate::discovery::{AutoVouchError, RuleDraft};
 use crate::framing::{PingType, Priority, RoutingMode, Value, Zone};
 use crate::identity::{PublicKey, Statement};
 use crate::node::faults::Faults;
 use crate::node::{
-    AnswerError, Command, CommandOutcome, ConfigError, Event, Keeping, Node, NodeConfig, OpenId, Ping, PingError,
+    AnswerError, Command, CommandOutcome, ConfigError, Event, Keeping, LanConfig, LanError, Node, NodeConfig, OpenId, Ping, PingError,
     Reply, ReplyError, RequestId, RestoreError, Taken, WaitId,
 };
 use crate::pins::{Origin, PinError};
@@ -122,6 +123,9 @@ impl Recordable for Node {
                 let _ = statement.write_json(&mut json);
                 line.text("in", "retire").hex("statement", &json)
             }
+            Command::Discover(config) => lan::write_config(line.text("in", "discover").at(now), config),
+            Command::Seek(did) => line.text("in", "seek").at(now).text("did", did),
+            Command::AddAutoVouch(ref rule) => lan::write_rule(line.text("in", "add_auto_vouch"), rule),
             Command::SetHeartbeat { status, pod_id } => {
                 line.text("in", "set_heartbeat").value("payload", status).maybe("pod_id", pod_id)
             }
@@ -187,6 +191,9 @@ impl Recordable for Node {
                 let statement = Value::from_json(&json).ok().and_then(|value| Statement::read(value).ok());
                 command(&Command::Retire(statement.ok_or(BadRecord("has no statement"))?));
             }
+            "discover" => command(&Command::Discover(&lan::read_config(line)?)),
+            "seek" => command(&Command::Seek(&line.text("did")?)),
+            "add_auto_vouch" => return lan::read_rule(line, command),
             "remove_reply" => command(&Command::RemoveReply(&line.text("pattern")?)),
             _ => return Err(BadRecord("has an input that this program does not know")),
         }
@@ -261,6 +268,9 @@ told! {
     remove_rule(id: &str) at Now::default(), Command::RemoveRule(id) => bool;
     vouch(vouch: &Vouch<'_>, wall: Wall) at Now::default(), Command::Vouch(*vouch, wall) => Result<VouchId, VouchError>;
     revoke_vouch(id: &str) at Now::default(), Command::RevokeVouch(id) => bool;
+    discover(now: Now, config: &LanConfig) at now, Command::Discover(config) => Result<(), LanError>;
+    seek(now: Now, did: &str) at now, Command::Seek(did) => Result<(), LanError>;
+    add_auto_vouch(rule: &RuleDraft<'_>) at Now::default(), Command::AddAutoVouch(*rule) => Result<(), AutoVouchError>;
     remove_reply(pattern: &str) at Now::default(), Command::RemoveReply(pattern) => bool;
     set_heartbeat(status: Value<'_>, pod_id: Option<&str>) at Now::default(), Command::SetHeartbeat { status, pod_id }
         => Result<(), ReplyError>;
@@ -468,6 +478,7 @@ fn write_event(line: &mut Line, event: &Event<'_>) {
         Event::Heartbeat { did, path } => line.text("event", "heartbeat").text("did", did).path(*path),
         Event::PeerSeen { did, path } => line.text("event", "peer_seen").text("did", did).path(*path),
         Event::PeerLost { did } => line.text("event", "peer_lost").text("did", did),
+        Event::Lan(news) => lan::write_news(line, news),
     };
 }
 

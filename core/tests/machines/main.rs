@@ -21,6 +21,8 @@ mod replay_flood;
 mod resolve;
 mod session;
 #[cfg(feature = "sim")]
+mod lan;
+#[cfg(feature = "sim")]
 mod sim_effects;
 #[cfg(feature = "sim")]
 mod sim_runs;
