@@ -20,6 +20,10 @@ impl AsFd for Busy {
 }
 
 impl Readiness for Busy {
+    fn register(socket: UdpSocket) -> io::Result<Self> {
+        Ok(Self(socket))
+    }
+
     fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         thread::yield_now();
         Poll::Ready(Ok(()))
