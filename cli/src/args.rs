@@ -9,6 +9,7 @@ use sluis_core::{framing, node};
 
 use crate::chain::args::{self as chain, ChainArgs};
 use crate::common::Common;
+use crate::discover::args::{self as discover, DiscoverArgs, LanArgs};
 use crate::help;
 use crate::key::args::{self as key, KeyArgs};
 use crate::mux::args::{self as mux, MuxArgs};
@@ -56,6 +57,9 @@ pub(crate) enum Command {
     /// Be a hub for channels between agents, or one of its clients: tibet-mux, delivered
     #[command(after_help = mux::EXAMPLES)]
     Mux(MuxArgs),
+    /// Find the nodes on the local network
+    #[command(after_help = discover::EXAMPLES)]
+    Discover(DiscoverArgs),
     /// Play a story on this machine: a hub meets a trusted, a waiting and an unknown sensor, and a replay
     #[command(after_help = help::DEMO)]
     Demo,
@@ -94,6 +98,8 @@ pub(crate) struct ListenArgs {
     /// What others have to prove to be heard at all: nothing, a signature or a session, or a session. A name with a pinned key has to be signed for in any case
     #[arg(long, value_enum, default_value = "none")]
     pub(crate) require: Require,
+    #[command(flatten)]
+    pub(crate) lan: LanArgs,
     /// What accepted pings are answered with [default: {}]
     #[arg(long, value_name = "JSON", value_parser = values::exact_json, allow_negative_numbers = true)]
     pub(crate) reply: Option<JsonText>,

@@ -11,6 +11,7 @@ mod config;
 #[cfg(unix)]
 mod ctl;
 mod demo;
+mod discover;
 mod fail;
 mod files;
 mod help;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         Command::Signal(args) => (args.command.name(), signal::run(cli.common, &args.command)),
         Command::Chain(args) => (args.command.name(), chain::run(cli.common, &args.command)),
         Command::Mux(args) => (args.command.name(), mux::run(cli.common, &args.command)),
+        Command::Discover(args) => ("discover", discover::run(cli.common, &args)),
         Command::Demo => ("demo", demo::run(cli.common)),
     };
     let code = done.unwrap_or_else(|fail| fail.report(Some(name)));

@@ -115,7 +115,9 @@ pub mod signal;
 pub use sluis_core;
 pub use sluis_core::driver::{Events, Handle, HandleConfig, Request};
 pub use sluis_journal as journal;
-pub use sluis_udp::{BindError, Multicast, MulticastError, NewNodeError, SystemClock, node, prepare, prepare_stored, run, system_seed};
+pub use sluis_udp::{
+    BindError, Multicast, MulticastError, NewNodeError, SystemClock, node, prepare, prepare_stored, run, system_seed,
+};
 #[cfg(feature = "record")]
 pub use sluis_udp::{FileTape, TapeEnd};
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -63,7 +63,7 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     let inbox = Inbox::with_signals(false);
     let mut app = Pinger::new(Out::queued(common, args.quiet), inbox, did, ping, args);
     app.probe = probe;
-    let ended = run::drive(common.runtime, socket, store, &mut node, &mut app);
+    let ended = run::drive(common.runtime, (socket, None), store, &mut node, &mut app);
     let done = app.finish(ended.as_ref().ok())?;
     if let Some(why) = app.failed {
         return Err(refused(why, args));

@@ -596,5 +596,8 @@ fn a_query_gets_more_answers_than_a_call_and_over_a_longer_time() {
     while lan.hood.poll_answer(at(2).mono).is_some() {
         late += 1;
     }
-    assert!(early >= 1 && late >= 1 && (4..=25).contains(&(early + late)), "{early} and {late} of 500, where 10 are meant");
+    assert!(
+        early >= 1 && late >= 1 && (4..=25).contains(&(early + late)),
+        "{early} and {late} of 500, where 10 are meant"
+    );
 }

@@ -7,8 +7,8 @@ use super::handle::{Answer, Handle, Request, Requests};
 use crate::framing::{Decision, Encoding, PingType, Priority, Response, Text, Value, ValueBuf, Zone};
 use crate::identity::PublicKey;
 use crate::node::{
-    AnswerError, Answered, Auth, Event, Keeping, LanError, LanNews, Node, OpenId, Outcome, Ping, PingError, Received, RequestId,
-    SessionChange, SessionState, WaitId,
+    AnswerError, Answered, Auth, Event, Keeping, LanError, LanNews, Node, OpenId, Outcome, Ping, PingError, Received,
+    RequestId, SessionChange, SessionState, WaitId,
 };
 #[cfg(feature = "record")]
 use crate::record::Recorded;

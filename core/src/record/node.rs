@@ -14,8 +14,8 @@ use crate::framing::{PingType, Priority, RoutingMode, Value, Zone};
 use crate::identity::{PublicKey, Statement};
 use crate::node::faults::Faults;
 use crate::node::{
-    AnswerError, Command, CommandOutcome, ConfigError, Event, Keeping, LanConfig, LanError, Node, NodeConfig, OpenId, Ping, PingError,
-    Reply, ReplyError, RequestId, RestoreError, Taken, WaitId,
+    AnswerError, Command, CommandOutcome, ConfigError, Event, Keeping, LanConfig, LanError, Node, NodeConfig, OpenId,
+    Ping, PingError, Reply, ReplyError, RequestId, RestoreError, Taken, WaitId,
 };
 use crate::pins::{Origin, PinError};
 use crate::table::SlotId;

@@ -11,8 +11,8 @@ use super::read::{BadRecord, Object};
 use crate::limits::MAX_DATAGRAM_V6;
 use crate::time::Now;
 use crate::{
-    Commands, Datagrams, Durable, Machine, Network, NetworkChange, Path, Reject, SocketId, StoreError, StoreOp, StoreSeq,
-    Transmit, Unsent, Wants,
+    Commands, Datagrams, Durable, Machine, Network, NetworkChange, Path, Reject, SocketId, StoreError, StoreOp,
+    StoreSeq, Transmit, Unsent, Wants,
 };
 
 /// Where a recording goes: a file, a socket, memory.

@@ -136,7 +136,8 @@ impl Lan {
         let now = self.clock();
         let Some(member) = self.members.get_mut(id) else { return };
         // The lowest number that none of its sockets has.
-        let socket = (1..).map(SocketId::new).find(|socket| member.attached.iter().all(|(_, _, taken)| taken != socket));
+        let socket =
+            (1..).map(SocketId::new).find(|socket| member.attached.iter().all(|(_, _, taken)| taken != socket));
         let Some(socket) = socket else { return };
         member.attached.push((segment, address, socket));
         self.addresses.insert(address, id);

@@ -52,7 +52,11 @@ fn a_crowd_finds_whom_it_wants_and_hears_few_answers() {
     let above = heard.iter().filter(|heard| **heard > 5).count();
     assert!(heard.iter().sum::<u32>() > 0, "somebody answers");
     // Three are meant for each call beside those that it names: a second with more is rare.
-    assert!(most <= 12 && above * 20 <= heard.len(), "{most} at most, {above} of {} seconds with more than five", heard.len());
+    assert!(
+        most <= 12 && above * 20 <= heard.len(),
+        "{most} at most, {above} of {} seconds with more than five",
+        heard.len()
+    );
 }
 
 /// What a node was told of another, in short.

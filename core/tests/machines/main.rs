@@ -10,6 +10,8 @@ mod packets;
 
 mod airlock;
 mod discovery;
+#[cfg(feature = "sim")]
+mod lan;
 mod model_node;
 mod node_edges;
 mod node_flow;
@@ -20,8 +22,6 @@ mod registry;
 mod replay_flood;
 mod resolve;
 mod session;
-#[cfg(feature = "sim")]
-mod lan;
 #[cfg(feature = "sim")]
 mod sim_effects;
 #[cfg(feature = "sim")]

@@ -100,7 +100,11 @@ impl<S: Readiness, T: Timer> UdpIo<S, T> {
         }
         let demanded = !multicast.interfaces.is_empty();
         let timer = self.timer.another();
-        self.lan = Some(Box::new(Lan { multicast, joined: Vec::new(), changes: Vec::new(), timer, look: None }));
+        // Told anew it leaves what it had joined.
+        let left = self.lan.take().map(|lan| lan.joined).unwrap_or_default();
+        let changes = left.iter().map(|(_, socket)| NetworkChange::Down(*socket)).collect();
+        left.into_iter().for_each(|(_, socket)| self.close(socket));
+        self.lan = Some(Box::new(Lan { multicast, joined: Vec::new(), changes, timer, look: None }));
         match self.look().map_err(MulticastError::List)? {
             Some((name, group, source)) if demanded => {
                 let joined = self.lan.take().map(|lan| lan.joined).unwrap_or_default();

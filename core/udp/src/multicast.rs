@@ -1,7 +1,7 @@
 //! Sockets for what is said to everybody: one on each interface and family, and interfaces followed as they come and go.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 
 use sluis_core::discovery::{GROUP_V4, GROUP_V6, TTL};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -80,15 +80,21 @@ impl std::fmt::Display for MulticastError {
             Self::UnknownInterface { name, known } => {
                 write!(f, "there is no interface {name} that is up, choose one of: {}", known.join(", "))
             }
-            Self::Group(IpAddr::V4(ip)) => write!(f, "{ip} is no multicast group, choose one from 224.0.0.0 to 239.255.255.255"),
-            Self::Group(IpAddr::V6(ip)) => write!(f, "{ip} is no multicast group of the link, choose one that begins with ff02::"),
+            Self::Group(IpAddr::V4(ip)) => {
+                write!(f, "{ip} is no multicast group, choose one from 224.0.0.0 to 239.255.255.255")
+            }
+            Self::Group(IpAddr::V6(ip)) => {
+                write!(f, "{ip} is no multicast group of the link, choose one that begins with ff02::")
+            }
             Self::Unreachable { name, bound } => write!(
                 f,
                 "the interface {name} does not have the address {} that is listened on: nobody there could answer; listen on all \
                  addresses, or choose another interface",
                 bound.ip()
             ),
-            Self::Join { name, group, source } => write!(f, "cannot join {} on the interface {name}: {source}", group.ip()),
+            Self::Join { name, group, source } => {
+                write!(f, "cannot join {} on the interface {name}: {source}", group.ip())
+            }
             Self::List(source) => write!(f, "the system does not list its network interfaces: {source}"),
         }
     }
@@ -167,7 +173,8 @@ fn bind_address(group: SocketAddr) -> SocketAddr {
 
 #[cfg(not(unix))]
 fn bind_address(group: SocketAddr) -> SocketAddr {
-    let any: IpAddr = if group.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr =
+        if group.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
     SocketAddr::new(any, group.port())
 }
 
@@ -256,9 +263,11 @@ mod tests {
     #[test]
     fn calls_go_where_the_answers_can_come_from() {
         let all = Multicast::default();
-        let (lan, tunnel) = (interface("eth0", [192, 0, 2, 1], false, true), interface("tun0", [192, 0, 2, 9], false, false));
+        let (lan, tunnel) =
+            (interface("eth0", [192, 0, 2, 1], false, true), interface("tun0", [192, 0, 2, 9], false, false));
         let lo = interface("lo", [127, 0, 0, 1], true, false);
-        let wants = |multicast: &Multicast, addr| [&lan, &tunnel, &lo].map(|interface| multicast.wants(interface, main(addr)));
+        let wants =
+            |multicast: &Multicast, addr| [&lan, &tunnel, &lo].map(|interface| multicast.wants(interface, main(addr)));
         assert_eq!(wants(&all, "0.0.0.0:7150"), [true, false, false]);
         assert_eq!(wants(&all, "[::]:7150"), [true, false, false]);
         assert_eq!(wants(&all, "127.0.0.1:7150"), [false, false, true]);

@@ -80,7 +80,9 @@ impl Lan {
             // Through the socket at which we listen, if that reaches who called on this network.
             let network = networks.iter().find(|network| network.socket == path.socket);
             let path = match network {
-                Some(network) if path.socket != SocketId::MAIN => Path { local: network.group.local, ..path }.through(network.group.socket),
+                Some(network) if path.socket != SocketId::MAIN => {
+                    Path { local: network.group.local, ..path }.through(network.group.socket)
+                }
                 _ => path,
             };
             let port = network.or(networks.first()).map_or(0, |network| network.port);
@@ -104,7 +106,8 @@ impl Discovery {
         with_capabilities: bool,
     ) -> &[u8] {
         let Self { config, sought, scratch, .. } = self;
-        let capabilities: Vec<&str> = config.capabilities.iter().filter(|_| with_capabilities).map(|text| &**text).collect();
+        let capabilities: Vec<&str> =
+            config.capabilities.iter().filter(|_| with_capabilities).map(|text| &**text).collect();
         let names = kind == Kind::Call || kind == Kind::Query;
         let wants: Vec<&str> = sought.iter().filter(|_| names).map(|(did, _)| &**did).collect();
         scratch.clear();

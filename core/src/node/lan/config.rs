@@ -62,7 +62,8 @@ impl LanConfig {
     pub(super) fn check(&self) -> Result<(), LanError> {
         let texts = [("domain", &self.discovery.domain), ("device_type", &self.device_type)];
         let capabilities = self.capabilities.iter().map(|text| ("capabilities", text));
-        if let Some((field, _)) = texts.into_iter().chain(capabilities.clone()).find(|(_, text)| text.len() > MAX_TEXT) {
+        if let Some((field, _)) = texts.into_iter().chain(capabilities.clone()).find(|(_, text)| text.len() > MAX_TEXT)
+        {
             return Err(LanError::TooLong { field, max: MAX_TEXT });
         }
         if capabilities.clone().any(|(_, text)| text.is_empty()) {

@@ -191,7 +191,8 @@ impl Node {
         let mut scratch = Scratch::new();
         let sender = Texts::read(packet, &mut scratch).ok()?.sender;
         let name = self.rooms.admission.name(did);
-        let judged = self.policy.judge(now.wall, &sender.subject(), name, identity::proof_of(&self.policy.pins, name, auth));
+        let judged =
+            self.policy.judge(now.wall, &sender.subject(), name, identity::proof_of(&self.policy.pins, name, auth));
         // The decision will be an event.
         if !self.rooms.events.room_for_rank(Rank::Stranger, 1, sender.text_bytes()) {
             return None;
@@ -255,7 +256,11 @@ impl Rooms {
     /// Whether a beacon is for this installation, and not our own as it comes back from the group. What does not concern us is passed over before anything costly is done.
     fn concerns(&mut self, path: Path, did: &str, beacon: &Beacon<'_>) -> bool {
         let Some(lan) = self.lan.as_deref_mut() else { return false };
-        let own = did == self.outbox.did() && lan.networks.iter().any(|network| network.port == path.remote.port() || network.group.socket == path.socket);
+        let own = did == self.outbox.did()
+            && lan
+                .networks
+                .iter()
+                .any(|network| network.port == path.remote.port() || network.group.socket == path.socket);
         let Some(on) = &mut lan.on else { return false };
         let concerns = !own && beacon.domain == *on.config.discovery.domain;
         on.heard = on.heard.saturating_add(u64::from(!concerns));

@@ -18,8 +18,8 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-pub use self::config::{BeaconDecision, Called, Found, LanConfig, LanError, LanNews};
 use self::config::MAX_LIST;
+pub use self::config::{BeaconDecision, Called, Found, LanConfig, LanError, LanNews};
 use super::{Node, Rooms};
 use crate::discovery::{AutoVouch, AutoVouchError, Kind, Neighbour, Neighbourhood, RuleDraft};
 use crate::time::{Instant, Now};
