@@ -13,9 +13,12 @@ use crate::discover::args::{self as discover, DiscoverArgs, LanArgs};
 use crate::help;
 use crate::key::args::{self as key, KeyArgs};
 use crate::mux::args::{self as mux, MuxArgs};
+use crate::overlay::args::{self as overlay, OverlayArgs, Registry};
 use crate::pin::args::{self as pin, PinArgs};
 use crate::signal::args::{self as signal, SignalArgs};
+use crate::token::args::{self as token, TokenArgs};
 use crate::values::{self, JsonText, Pin, Place, Trust};
+use crate::vouch::args::{self as vouch, VouchArgs};
 
 /// A hub and its sensors: an airlock for traffic that carries identity.
 #[derive(Debug, Parser)]
@@ -48,6 +51,15 @@ pub(crate) enum Command {
     /// Say which key speaks for which name, in the state of a node
     #[command(after_help = pin::EXAMPLES)]
     Pin(PinArgs),
+    /// Find devices by name and not by address, and be found
+    #[command(after_help = overlay::EXAMPLES)]
+    Overlay(OverlayArgs),
+    /// Make, list and revoke tokens that let devices join a hub
+    #[command(after_help = token::EXAMPLES)]
+    Token(TokenArgs),
+    /// Vouch for devices and their keys, signed
+    #[command(after_help = vouch::EXAMPLES)]
+    Vouch(VouchArgs),
     /// Reach peers by their public keys, over MQTT brokers that nobody has to trust
     #[command(after_help = signal::EXAMPLES)]
     Signal(SignalArgs),
@@ -100,6 +112,24 @@ pub(crate) struct ListenArgs {
     pub(crate) require: Require,
     #[command(flatten)]
     pub(crate) lan: LanArgs,
+    /// Be a registry: keep the records of devices that register, and say who is where
+    #[arg(long)]
+    pub(crate) registry: bool,
+    /// Something that this node can do, said where it registers and on the local network; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) capability: Vec<String>,
+    /// Join the hub at --at, which has made this token (see `sluis token`), and register there
+    #[arg(long, value_name = "TOKEN", requires = "key", requires = "at")]
+    pub(crate) join: Option<String>,
+    /// Where the hub of --join is; with DID@ in front: a registry to register at, and to ask
+    #[arg(long, value_name = "[DID@]HOST:PORT", value_parser = overlay::registry_or_place)]
+    pub(crate) at: Option<Registry>,
+    /// Where this node says that it can be reached, where it registers [default: where the registry sees it]
+    #[arg(long, value_name = "HOST:PORT", value_parser = values::remote_place, requires = "at")]
+    pub(crate) endpoint: Vec<Place>,
+    /// Take in a signed vouch, or the revocation of one (see `sluis vouch`); may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) vouch: Vec<PathBuf>,
     /// What accepted pings are answered with [default: {}]
     #[arg(long, value_name = "JSON", value_parser = values::exact_json, allow_negative_numbers = true)]
     pub(crate) reply: Option<JsonText>,
@@ -172,9 +202,12 @@ pub(crate) struct PingArgs {
     /// Whom to ask; only this DID may answer (`broadcast`: whoever is there)
     #[arg(value_name = "TARGET-DID", value_parser = values::target)]
     pub(crate) target: String,
-    /// Where to ask; only this address may answer
+    /// Where to ask; only this address may answer. Without it the name is looked up, and its key has to answer there first
     #[arg(value_name = "HOST:PORT", value_parser = values::remote_place)]
-    pub(crate) addr: Place,
+    pub(crate) addr: Option<Place>,
+    /// Ask this registry where the target is; may be repeated
+    #[arg(long, value_name = "DID@HOST:PORT", value_parser = overlay::registry, conflicts_with = "addr")]
+    pub(crate) at: Vec<Registry>,
     /// What is wanted, like temperature.read
     #[arg(long, value_parser = values::intent)]
     pub(crate) intent: String,

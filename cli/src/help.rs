@@ -16,6 +16,9 @@ pub(crate) const LISTEN: &str = r#"Examples:
   sluis listen --did jis:home:hub --allow-legacy --capture hub.jsonl
   sluis listen --did jis:home:hub --key hub.key --state hub-state \
       --pin jis:home:sensor=sensor.pub --trust jis:home:sensor=0.9
+  sluis listen --did jis:home:hub --key hub.key --state hub-state --registry
+  sluis listen --did jis:home:lamp --key lamp.key --state lamp-state \
+      --capability light --join "$TOKEN" --at 192.0.2.1:7150
 
 Nothing stamped before the start is taken, for this node does not remember what it
 took in before: a sender whose clock is behind waits until it has passed that
@@ -63,6 +66,8 @@ the socket of --control, with `sluis ctl`:
   accept FILE          take in the statement of a key (`sluis key rotate`, `key
                        revoke`); it may also come as the payload of a ping with the
                        intent overlay.key
+  vouch FILE           take in a signed vouch, or the revocation of one (`sluis vouch`)
+  revoke ID            take a signed vouch back
   stats                print what was counted so far
   help                 print these commands
   quit                 end with the summary, as SIGINT and SIGTERM do
@@ -92,6 +97,12 @@ on; what cannot change while it runs is said. Without one it ends `listen`.
   {"event":"session","did","fingerprint","from","state","suite","reason"}
       state: up, rekeyed, moved (to the address in from), or down for the reason
       no_answer, silent, closed or revoked (else null)
+  {"event":"registered","did","endpoint","seq","expires"}, {"event":"moved","did",
+   "from","to"}, {"event":"joined","did","token","fingerprint","trust_score"},
+  {"event":"verified","did","verified","trust_score","fingerprint","rtt_ms","addr"},
+  {"event":"vouched","id","voucher_did","expires","vouched"}, {"event":"vouch_revoked","id"}
+      what devices did in the overlay, and this node at its hub (see `sluis overlay`,
+      `sluis token` and `sluis vouch`)
   {"event":"rejected","reason","count"}
       at most once a second for each reason: how many since the last time
   {"event":"summary","received","accepted","pending","rejected":{reason:count},

@@ -21,6 +21,7 @@ mod key;
 mod listen;
 mod mux;
 mod output;
+mod overlay;
 mod pin;
 mod ping;
 mod replay;
@@ -28,10 +29,12 @@ mod run;
 mod signal;
 mod signals;
 mod state;
+mod token;
 mod tokens;
 mod usage;
 mod values;
 mod view;
+mod vouch;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -72,6 +75,9 @@ fn main() -> ExitCode {
         Command::Chain(args) => (args.command.name(), chain::run(cli.common, &args.command)),
         Command::Mux(args) => (args.command.name(), mux::run(cli.common, &args.command)),
         Command::Discover(args) => ("discover", discover::run(cli.common, &args)),
+        Command::Overlay(args) => (args.command.name(), overlay::run(cli.common, &args.command)),
+        Command::Token(args) => (args.command.name(), token::run(cli.common, &args.command)),
+        Command::Vouch(args) => (args.command.name(), vouch::run(cli.common, &args.command)),
         Command::Demo => ("demo", demo::run(cli.common)),
     };
     let code = done.unwrap_or_else(|fail| fail.report(Some(name)));

@@ -13,6 +13,7 @@
 //! | [`airlock`] | the gate: trust, rules, vouches, replay window, waiting room |
 //! | `registry` (`alloc`) | who is where: signed records of devices, found by name and by capability |
 //! | `discovery` (`alloc`) | the local network: beacons and their answers, auto-vouch rules, join tokens |
+//! | `relay` (`alloc`) | for somebody else: forwarding with a way back, and the signed record of every hop |
 //! | [`node`] | the datagram machine: it pings, and gates the pings of others |
 //! | [`driver`] | the one loop that runs any machine on any io, and the shared handle |
 //! | `record` (feature) | what went in and out of a node, to be replayed |
@@ -114,6 +115,8 @@ pub mod record;
 #[cfg(feature = "alloc")]
 pub mod registry;
 mod reject;
+#[cfg(feature = "alloc")]
+pub mod relay;
 mod seed;
 #[cfg(feature = "alloc")]
 pub mod session;

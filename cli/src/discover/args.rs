@@ -109,9 +109,6 @@ pub(crate) struct LanArgs {
     /// Call this address, too, where multicast does not get; may be repeated
     #[arg(long, value_name = "HOST:PORT", value_parser = values::remote_place, requires = "discover")]
     discover_at: Vec<Place>,
-    /// What this node can do, as its calls say; may be repeated
-    #[arg(long, value_name = "C", requires = "discover")]
-    capability: Vec<String>,
     /// What kind of device it is, as its calls say
     #[arg(long, value_name = "TYPE", requires = "discover", default_value = "", hide_default_value = true)]
     device_type: String,
@@ -130,8 +127,8 @@ impl LanArgs {
         (!self.discover.is_empty()).then(|| multicast(named, self.group))
     }
 
-    /// What the node does there; who is let in is trusted so far.
-    pub(crate) fn config(&self, trust: f64) -> Result<Option<LanConfig>, Fail> {
+    /// What the node does there, and says that it can do; who is let in is trusted so far.
+    pub(crate) fn config(&self, capabilities: &[String], trust: f64) -> Result<Option<LanConfig>, Fail> {
         if self.discover.is_empty() {
             return Ok(None);
         }
@@ -139,7 +136,7 @@ impl LanArgs {
         lan.discovery.domain = self.domain.as_str().into();
         lan.discovery.interval = self.discover_interval.unwrap_or(lan.discovery.interval);
         lan.device_type = self.device_type.as_str().into();
-        lan.capabilities = self.capability.iter().map(|text| text.as_str().into()).collect();
+        lan.capabilities = capabilities.iter().map(|text| text.as_str().into()).collect();
         lan.addresses = addresses(&self.discover_at)?;
         (lan.admits, lan.trust) = (true, trust);
         Ok(Some(lan))

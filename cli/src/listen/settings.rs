@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sluis_core::airlock::{GateConfig, Rule};
 use sluis_core::framing::ValueBuf;
-use sluis_core::node::{Caps, Identity, LanConfig, Node, NodeConfig, Reply, Require, SessionPolicy};
+use sluis_core::node::{Caps, Identity, LanConfig, Node, NodeConfig, OverlayConfig, Reply, Require, SessionPolicy};
 use sluis_core::pins::Origin;
 use sluis_core::record::Recorded;
 use sluis_core::{Did, Instant, Now};
@@ -28,6 +28,10 @@ pub(super) struct Settings {
     pub(super) record: bool,
     /// How long before the start a ping may be stamped.
     accept_older: Duration,
+    /// Whether it keeps the records of others and gives them out.
+    registry: bool,
+    /// Whether signed vouches are taken in.
+    vouches: bool,
     /// Whose signature its answers bear.
     identity: Option<Identity>,
     require: Require,
@@ -73,11 +77,13 @@ impl Settings {
             record: args.record.is_some(),
             bind: args.bind.clone().or(config.bind).unwrap_or_default(),
             accept_older: args.accept_older.unwrap_or_default(),
+            registry: args.registry,
+            vouches: !args.vouch.is_empty(),
             identity: args.key.as_deref().map(key::file::secret).transpose()?.map(Identity::from),
             require: args.require.into(),
             pins: args.pin.clone(),
             first_use: args.trust_first_use.clone(),
-            lan: args.lan.config(config.gate.groen)?,
+            lan: args.lan.config(&args.capability, config.gate.groen)?,
             auto_vouch: args.lan.auto_vouch.as_deref().map(rules::read).transpose()?.unwrap_or_default(),
             gate: config.gate,
             caps: config.caps,
@@ -131,6 +137,12 @@ impl Settings {
         config.identity = self.identity.clone();
         if self.identity.is_some() {
             config.sessions = SessionPolicy::Auto;
+        }
+        // Who has a key answers challenges.
+        if self.identity.is_some() || self.registry || self.vouches {
+            let mut overlay = OverlayConfig::default();
+            overlay.serve = self.registry;
+            config.overlay = Some(overlay.into());
         }
         config.require = self.require;
         config.durable = store.is_some();

@@ -17,6 +17,7 @@ mod keys;
 mod looks;
 #[cfg(target_os = "linux")]
 mod moving;
+mod overlay;
 #[cfg(unix)]
 mod readme;
 mod recording;

@@ -112,7 +112,8 @@ impl AdmissionControl {
             return Err(Reject::OwnName);
         }
         let name = self.names.name(sender.did);
-        let claim = match identity::claim(&policy.pins, name, (packet.proof, ingress.session), policy.require) {
+        let lent = |key| policy.lent(sender.did, key, now.wall);
+        let claim = match identity::claim(&policy.pins, name, (packet.proof, ingress.session), policy.require, lent) {
             Ok(claim) => claim,
             Err(why) => {
                 if let Some(last) = &mut self.last_rood {
@@ -141,7 +142,11 @@ impl AdmissionControl {
         let remote = ingress.path.remote;
         let seat = peers.look_up_name(name);
         // Who sends under the keys of a session has heard us at its address; that makes it somebody only with a pinned key.
-        let proven = matches!(claim, Claim::Session(FromSession { early: false, .. }, true));
+        let proven = matches!(
+            claim,
+            Claim::Session(FromSession { early: false, .. }, true)
+                | Claim::Vouched(_, Some(FromSession { early: false, .. }), _)
+        );
         let rank = match proven || peers.is_proven(seat, remote) {
             true => Rank::Proven,
             false if policy.trusts(&judged) => Rank::Trusted,
@@ -158,7 +163,7 @@ impl AdmissionControl {
             Err(why) => return Err(why.into()),
         };
         // Last, because it costs most: nothing is remembered of a packet whose signature does not hold.
-        let claimed = matches!(claim, Claim::Signed(_));
+        let claimed = matches!(claim, Claim::Signed(_) | Claim::Vouched(_, None, _));
         if claimed && rank < Rank::Proven && !self.may_verify(now.mono) {
             return Err(Reject::Busy);
         }
@@ -183,7 +188,7 @@ impl AdmissionControl {
             // Who was asked may answer, whatever it might want of us.
             Ok(_) if claim.answers => return Ok(()),
             Ok(false) if standing.crowded => return Err(Reject::Busy),
-            Ok(pinned) => match policy.judge_any(wall, name, pinned, standing.speaks) {
+            Ok(pinned) => match policy.judge_any(wall, name, (pinned, claim.key), standing.speaks) {
                 None => return Ok(()),
                 Some(why) => (why, Reject::Rood),
             },
@@ -220,7 +225,8 @@ impl AdmissionControl {
     /// Whether a ping that waited may still be let in.
     pub(super) fn still_passes(&self, policy: &Policy, now: Now, ping: &inbox::Inbound) -> bool {
         let name = self.names.name(ping.did());
-        let proof = identity::proof_of(&policy.pins, name, ping.auth());
+        let lent = |key| policy.lent(ping.did(), key, now.wall);
+        let proof = identity::proof_of(&policy.pins, name, ping.auth(), lent);
         let judged = policy.judge(now.wall, &ping.subject(), name, proof);
         judged.zone != Zone::Rood || self.faults.answer_rood()
     }

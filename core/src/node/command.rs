@@ -2,15 +2,15 @@
 
 use core::fmt;
 
-use super::Node;
 use super::client::RequestId;
 use super::event::{OpenId, WaitId};
 use super::lan::{LanConfig, LanError};
 use super::ping::{AnswerError, Ping, PingError, ReplyError};
 use super::replies::Reply;
 use super::storing::{Keeping, RestoreError};
+use super::{Node, OperationId, OverlayCommand, OverlayError, VouchRefusal};
 use crate::Commands;
-use crate::airlock::{LegacyError, Rule, RuleError, TrustError, Vouch, VouchError, VouchId};
+use crate::airlock::{LegacyError, Rule, RuleError, SignedId, TrustError, Vouch, VouchError, VouchId};
 use crate::discovery::{AutoVouchError, RuleDraft};
 use crate::framing::Value;
 use crate::identity::{PublicKey, Statement};
@@ -103,6 +103,8 @@ pub enum Command<'a> {
     Seek(&'a str),
     /// [`Node::add_auto_vouch`].
     AddAutoVouch(RuleDraft<'a>),
+    /// Of the overlay.
+    Overlay(OverlayCommand<'a>),
     /// [`Node::set_heartbeat`].
     SetHeartbeat {
         /// What heartbeats say.
@@ -167,6 +169,14 @@ outcomes! {
     Lan(Result<(), LanError>),
     /// Of [`Command::AddAutoVouch`].
     AutoVouch(Result<(), AutoVouchError>),
+    /// Of [`Command::Overlay`], where something is set.
+    Overlay(Result<(), OverlayError>),
+    /// Of [`OverlayCommand::Begin`].
+    Begun(Result<OperationId, OverlayError>),
+    /// Of [`OverlayCommand::AcceptVouch`] and [`OverlayCommand::AcceptVouchRevocation`].
+    SignedVouch(Result<(SignedId, Keeping), VouchRefusal>),
+    /// Of [`OverlayCommand::RemoveSignedVouch`].
+    VouchRemoved(Result<Keeping, VouchRefusal>),
     /// Of [`Command::SetReply`] and [`Command::SetHeartbeat`].
     Reply(Result<(), ReplyError>),
 }
@@ -202,6 +212,7 @@ impl Commands for Node {
             Command::Discover(config) => self.discover(now, config).into(),
             Command::Seek(did) => self.seek(now, did).into(),
             Command::AddAutoVouch(ref rule) => self.add_auto_vouch(rule).into(),
+            Command::Overlay(ref command) => self.handle_overlay(now, command),
             Command::SetHeartbeat { status, pod_id } => self.set_heartbeat(status, pod_id).into(),
         }
     }

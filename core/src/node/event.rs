@@ -3,6 +3,7 @@
 use super::client::RequestId;
 use super::lan::LanNews;
 use super::storing::Keeping;
+use super::{OperationError, OperationId, OperationOutcome, OverlayNews};
 use crate::Path;
 use crate::airlock::{Source, WaitingId};
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, Response, Zone};
@@ -152,6 +153,15 @@ pub enum Event<'a> {
     PeerLost {
         /// Its name.
         did: &'a str,
+    },
+    /// Others did something in the overlay.
+    Overlay(&'a OverlayNews),
+    /// An operation of ours has ended.
+    Operation {
+        /// The operation.
+        id: OperationId,
+        /// What it came to.
+        result: Result<&'a OperationOutcome, &'a OperationError>,
     },
 }
 

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 
 use super::event::{Decided, Event, Outcome};
+use super::overlay::Overlay;
 use super::receive::Taken;
 use super::{Lent, Node, Rooms};
 use crate::time::{Instant, Now, Reason};
@@ -20,6 +21,7 @@ impl Machine for Node {
             lan.handle_timeout(now.mono);
         }
         self.follow_sessions();
+        self.run_overlay(now);
     }
 
     fn handle_stop(&mut self, now: Now) {
@@ -34,7 +36,7 @@ impl Machine for Node {
     }
 
     fn wants(&self) -> Wants {
-        let Rooms { client, inbox, events, outbox, links, lan, timers, storing, .. } = &self.rooms;
+        let Rooms { client, inbox, events, outbox, links, lan, timers, storing, overlay, .. } = &self.rooms;
         let told = [
             (client.deadline(), Reason::RequestTimeout),
             (inbox.next_open(), Reason::AnswerTimeout),
@@ -46,7 +48,11 @@ impl Machine for Node {
             store: storing.wants(),
             ..Wants::NOTHING
         };
-        let mut session = None;
+        let (mut session, mut of_overlay) = (None, None);
+        if let Some(overlay) = overlay {
+            wants.events |= overlay.has_news() || overlay.has_ended();
+            of_overlay = overlay.deadline();
+        }
         if let Some(links) = links {
             wants.events |= links.has_news();
             wants.output |= links.has_output();
@@ -78,6 +84,7 @@ impl Machine for Node {
         }
         session.into_iter().for_each(|at| sooner(at, Reason::Session));
         discovery.into_iter().for_each(|at| sooner(at, Reason::Discovery));
+        of_overlay.into_iter().for_each(|at| sooner(at, Reason::Overlay));
         wants.at = first.map(|at| (at, reason));
         wants
     }
@@ -126,6 +133,7 @@ impl Node {
             tracing::debug!(reason = why.name(), remote = %path.remote, "datagram rejected");
         }
         self.rooms.traffic.count(taken);
+        self.run_overlay(now);
         taken
     }
 
@@ -150,16 +158,36 @@ impl Node {
 
 impl Rooms {
     fn has_reply(&self) -> bool {
-        self.events.has_reply() || self.client.is_due(self.timers.now())
+        let ended = self.overlay.as_ref().is_some_and(|overlay| overlay.has_ended());
+        ended || self.events.has_reply() || self.client.is_due(self.timers.now())
     }
 
     fn poll_reply(&mut self) -> Option<Event<'_>> {
-        if self.events.has_reply() { self.events.pop_reply() } else { self.client.expire(self.timers.now()) }
+        if self.events.has_reply() {
+            return self.events.pop_reply();
+        }
+        while let Some(event) = self.client.expire(self.timers.now()) {
+            let (Event::Timeout { request, .. } | Event::Unsent { request, .. }) = event else { return Some(event) };
+            // The overlay asks again; it is called for that at once.
+            let overlay = self.overlay.as_deref_mut();
+            if !overlay.is_some_and(|overlay| overlay.lose_request(request)) {
+                return Some(event);
+            }
+        }
+        let ended = self.overlay.as_deref_mut()?.pop_ended()?;
+        self.lent = Lent::Ended(Box::new(ended));
+        let Lent::Ended(ended) = &self.lent else { return None };
+        Some(Event::Operation { id: ended.0, result: ended.1.as_ref() })
     }
 
     fn poll_notice(&mut self) -> Option<Event<'_>> {
         if self.events.has_notice() {
             return self.events.pop_notice();
+        }
+        if let Some(news) = self.overlay.as_deref_mut().and_then(Overlay::pop_news) {
+            self.lent = Lent::News(Box::new(news));
+            let Lent::News(news) = &self.lent else { return None };
+            return Some(Event::Overlay(news));
         }
         match self.storing.pop_notice() {
             Some(kept) => Some(kept),

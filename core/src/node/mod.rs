@@ -36,6 +36,7 @@ mod links;
 mod machine;
 mod operator;
 mod outbox;
+mod overlay;
 mod peers;
 mod ping;
 mod policy;
@@ -62,6 +63,11 @@ pub use event::{
 };
 pub use identity::{Identity, Require};
 pub use lan::{BeaconDecision, Called, Found, LanConfig, LanError, LanNews};
+pub use overlay::{
+    FIND, FoundDevice, JOIN, Operation, OperationError, OperationId, OperationOutcome, OverlayCommand, OverlayConfig,
+    OverlayError, OverlayNews, Profile, REGISTER, RESOLVE, Resolution, RestoreOverlayError, TokenError, VERIFY, VOUCH,
+    VouchRefusal,
+};
 pub use peers::{Peer, PeerLookup, Peers, Recorded};
 pub use ping::{AnswerError, Ping, PingError, ReplyError};
 pub use receive::STATEMENT;
@@ -79,6 +85,7 @@ use self::inbox::{Inbound, Inbox};
 use self::lan::Lan;
 use self::links::Links;
 use self::outbox::Outbox;
+use self::overlay::Overlay;
 use self::policy::Policy;
 use self::stats::Traffic;
 use self::storing::Storing;
@@ -107,6 +114,8 @@ struct Rooms {
     links: Option<Box<Links>>,
     /// Nothing where there are no networks to call on, and discovery is off.
     lan: Option<Box<Lan>>,
+    /// Nothing where the overlay is off.
+    overlay: Option<Box<Overlay>>,
     timers: Timers,
     storing: Storing,
     traffic: Traffic,
@@ -123,6 +132,8 @@ enum Lent {
     Ping(Box<Inbound>),
     Peer(Box<str>),
     Lan(Box<LanNews>),
+    News(Box<OverlayNews>),
+    Ended(Box<(OperationId, Result<OperationOutcome, OperationError>)>),
 }
 
 impl Node {
@@ -149,6 +160,7 @@ impl Node {
             outbox: Outbox::new(config.did.clone(), config.identity.clone(), seed, &caps),
             links: Links::new(&config, seed)?,
             lan: None,
+            overlay: Overlay::new(&config, seed),
             timers: Timers::new(config.heartbeat, config.peer_cleanup),
             storing: Storing::new(config.durable, caps.changes, &names),
             traffic: Traffic::default(),

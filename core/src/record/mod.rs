@@ -32,6 +32,7 @@ mod capture;
 mod lan;
 mod line;
 mod node;
+mod overlay;
 pub mod pcapng;
 mod read;
 mod recorded;

@@ -19,6 +19,7 @@ mod node_make;
 mod node_peers;
 mod node_receive;
 mod registry;
+mod relay;
 mod replay_flood;
 mod resolve;
 mod session;

@@ -1,12 +1,13 @@
 //! What is sent to a peer: hellos, messages, acknowledgements, over which brokers and when.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use sluis_core::time::Duration;
 use sluis_core::{Instant, Now};
 
-use super::machine::Rendezvous;
+use super::machine::{Rendezvous, pool_of};
 use super::peer::{Hello, PlainSend};
 use super::plain::OUR_ACK;
 use super::{Event, NotDelivered};
@@ -39,21 +40,26 @@ impl Rendezvous {
     /// Do what is due for a peer.
     pub(super) fn drive(&mut self, now: Now, key: &PublicKey) {
         self.give_up(now.mono, key);
+        self.tell_due(now, key);
         let Some(peer) = self.peers.get_mut(key) else { return };
         if peer.probe.take_if(|until| *until <= now.mono).is_some() {
             self.events.push_back(Event::Unanswered { peer: *key });
         }
         if peer.sender.in_flight() == 0 && peer.probe.is_none() {
+            if peer.tell.is_none() {
+                self.active.remove(key);
+            }
             if let Some(hello) = peer.hello.take() {
                 self.cancel(hello.ticket);
             }
-            self.active.remove(key);
             return;
         }
         let silent = peer.unanswered.is_some_and(|since| now.mono.saturating_since(since) >= NO_ECHO.max(peer.rtt * 3));
         let spent = peer.session.as_ref().is_none_or(|session| session.is_spent(now.mono));
-        peer.reference.take_if(|until| *until <= now.mono);
-        let (probes, reference) = (peer.probe.is_some(), peer.reference.is_some());
+        if let Some(clear) = &mut peer.clear {
+            clear.reference.take_if(|until| *until <= now.mono);
+        }
+        let (probes, reference) = (peer.probe.is_some(), peer.reference().is_some());
         let way = match reference && spent {
             false => Way::Sealed,
             true if self.pins.allow_plain(key, &self.config.legacy) => Way::Plain,
@@ -73,8 +79,8 @@ impl Rendezvous {
             Way::Refused => {
                 self.refuse_all(key);
                 // It may run something else when it is spoken to the next time.
-                if let Some(peer) = self.peers.get_mut(key) {
-                    peer.reference = None;
+                if let Some(clear) = self.peers.get_mut(key).and_then(|peer| peer.clear.as_mut()) {
+                    clear.reference = None;
                 }
             }
         }
@@ -90,7 +96,7 @@ impl Rendezvous {
     /// End a send at once.
     fn refuse(&mut self, key: &PublicKey, number: u64, why: NotDelivered) {
         let Some(peer) = self.peers.get_mut(key) else { return };
-        peer.plain.remove(&number);
+        peer.take_plain(number);
         let ticket = peer.tickets.remove(&number);
         if peer.sender.refuse(number) {
             self.events.push_back(Event::Sent { to: *key, number, outcome: Err(why) });
@@ -101,7 +107,8 @@ impl Rendezvous {
     /// A peer turns out to be one of ours: what was sent to it in the clear is not sent again in another way, or it might come twice.
     pub(super) fn end_plain(&mut self, key: &PublicKey) {
         let Some(peer) = self.peers.get(key) else { return };
-        let numbers: Vec<u64> = peer.plain.keys().copied().collect();
+        let sends = peer.clear.iter().flat_map(|clear| clear.sends.keys());
+        let numbers: Vec<u64> = sends.copied().collect();
         numbers.into_iter().for_each(|number| self.refuse(key, number, NotDelivered::NoAck));
     }
 
@@ -115,20 +122,21 @@ impl Rendezvous {
                 self.refuse(key, sent.number, NotDelivered::Mangled);
                 continue;
             }
-            let plain = match peer.plain.get(&sent.number) {
+            let (clear, open) = (peer.clear.get_or_insert_default(), peer.sender.in_flight());
+            let plain = match clear.sends.get(&sent.number) {
                 Some(plain) => *plain,
                 None => {
-                    let maybe_dropped = peer.texts.say(now.mono, crate::text::content_hash(&sent.body));
+                    let maybe_dropped = clear.texts.say(now.mono, crate::text::content_hash(&sent.body));
                     let mut queue = [0; 32];
                     self.rng.fill(&mut queue);
                     let plain = PlainSend { queue, maybe_dropped };
-                    peer.plain.insert(sent.number, plain);
+                    clear.sends.insert(sent.number, plain);
                     plain
                 }
             };
             // Those that were given up long ago are forgotten.
-            while peer.plain.len() > peer.sender.in_flight() + MOST_LATE {
-                peer.plain.pop_first();
+            while clear.sends.len() > open + MOST_LATE {
+                clear.sends.pop_first();
             }
             let ticket = *peer.tickets.entry(sent.number).or_insert_with(|| {
                 self.next_ticket += 1;
@@ -139,7 +147,7 @@ impl Rendezvous {
             let content = Content { queue: plain.queue, seq: 0, timestamp, kind, body: &sent.body };
             let Some(envelope) = signed(&content, &self.config.key) else { return };
             peer.unanswered.get_or_insert(now.mono);
-            let brokers = peer.brokers(sent.reach);
+            let brokers = peer.brokers(key, pool_of(&self.config), sent.reach);
             self.spread(now.mono, key, &brokers, &envelope, ticket);
         }
     }
@@ -196,7 +204,7 @@ impl Rendezvous {
                 return;
             };
             peer.unanswered.get_or_insert(now.mono);
-            let brokers = peer.brokers(sent.reach);
+            let brokers = peer.brokers(key, pool_of(&self.config), sent.reach);
             self.spread(now.mono, key, &brokers, &packet, ticket);
         }
     }
@@ -211,7 +219,7 @@ impl Rendezvous {
             rng.fill(&mut queue);
             *next_ticket += 1;
             let (since, due) = (now.mono, now.mono);
-            peer.hello = Some(Hello { offer, queue, ticket: *next_ticket, since, times: 0, due });
+            peer.hello = Some(Box::new(Hello { offer, queue, ticket: *next_ticket, since, times: 0, due }));
         }
         let rtt = peer.rtt;
         let Some(hello) = peer.hello.as_mut().filter(|hello| hello.due <= now.mono) else { return };
@@ -228,7 +236,7 @@ impl Rendezvous {
         let content = Content { queue: hello.queue, seq: 0, timestamp, kind, body: hello.offer.body() };
         let ticket = hello.ticket;
         let Some(envelope) = signed(&content, &config.key) else { return };
-        let brokers = peer.brokers(reach);
+        let brokers = peer.brokers(key, pool_of(config), reach);
         self.spread(now.mono, key, &brokers, &envelope, ticket);
     }
 
@@ -274,7 +282,7 @@ impl Rendezvous {
 }
 
 /// A record as a packet.
-fn sealed(now: Instant, session: &mut Session, record: &Record<'_>) -> Option<Arc<[u8]>> {
+pub(super) fn sealed(now: Instant, session: &mut Session, record: &Record<'_>) -> Option<Arc<[u8]>> {
     let len = record.body_len();
     let mut body = alloc::vec![0; len];
     record.write(&mut body)?;

@@ -191,8 +191,9 @@ impl Node {
         let mut scratch = Scratch::new();
         let sender = Texts::read(packet, &mut scratch).ok()?.sender;
         let name = self.rooms.admission.name(did);
-        let judged =
-            self.policy.judge(now.wall, &sender.subject(), name, identity::proof_of(&self.policy.pins, name, auth));
+        let lent = |key| self.policy.lent(did, key, now.wall);
+        let proof = identity::proof_of(&self.policy.pins, name, auth, lent);
+        let judged = self.policy.judge(now.wall, &sender.subject(), name, proof);
         // The decision will be an event.
         if !self.rooms.events.room_for_rank(Rank::Stranger, 1, sender.text_bytes()) {
             return None;
@@ -224,7 +225,8 @@ impl Node {
     pub(in crate::node) fn approve_beacon(&mut self, now: Now, id: WaitId) -> Result<Option<OpenId>, AnswerError> {
         let ping = self.rooms.inbox.waiting(id).ok_or(AnswerError::Gone)?;
         let name = self.rooms.admission.name(ping.did());
-        let proof = identity::proof_of(&self.policy.pins, name, ping.auth());
+        let lent = |key| self.policy.lent(ping.did(), key, now.wall);
+        let proof = identity::proof_of(&self.policy.pins, name, ping.auth(), lent);
         if is_kept_out(&self.policy, &self.policy.judge(now.wall, &ping.subject(), name, proof)) {
             return Err(AnswerError::Rood);
         }
@@ -289,12 +291,13 @@ impl Rooms {
         let name = self.admission.name(sender.did);
         // Nobody has a session before he is found.
         let require = policy.require.min(Require::Signed);
-        let claim = identity::claim(&policy.pins, name, (packet.proof, ingress.session), require)?;
+        let lent = |key| policy.lent(sender.did, key, now.wall);
+        let claim = identity::claim(&policy.pins, name, (packet.proof, ingress.session), require, lent)?;
         let judged = policy.judge(now.wall, &sender.subject(), name, claim.proof());
         if is_kept_out(policy, &judged) {
             return Err(Reject::Rood);
         }
-        if matches!(claim, Claim::Signed(_)) && !self.admission.may_verify(now.mono) {
+        if matches!(claim, Claim::Signed(_) | Claim::Vouched(_, None, _)) && !self.admission.may_verify(now.mono) {
             return Err(Reject::Busy);
         }
         let (auth, _) = claim.verify(packet, ingress.frame.encoding)?;

@@ -201,6 +201,11 @@ impl Outbox {
         self.signing.is_some()
     }
 
+    /// The key that it signs with.
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        self.signing.as_ref().map(|signing| &signing.identity)
+    }
+
     /// In whose name it writes.
     pub(super) fn did(&self) -> &str {
         self.did.as_str()
