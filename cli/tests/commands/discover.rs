@@ -2,6 +2,7 @@
 
 use std::net::UdpSocket;
 
+use crate::common::events::Speaker;
 use crate::common::folder::Folder;
 use crate::common::json::Json;
 use crate::common::process::Process;
@@ -36,10 +37,10 @@ fn listen(folder: &Folder, runtime: &str, did: &str, more: &[&str]) -> (Process,
     (process, addr)
 }
 
-/// The next event of this name; others may come before it.
+/// The next event of a listening node that has this name; others may come before it.
 fn event(process: &Process, name: &str) -> Json {
     loop {
-        let json = Json::parse(&process.line());
+        let json = Speaker::Listen.read(&process.line());
         if json.str("event") == name {
             return json;
         }
