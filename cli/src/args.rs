@@ -9,6 +9,7 @@ use sluis_core::{framing, node, session};
 
 use crate::chain::args::{self as chain, ChainArgs};
 use crate::common::Common;
+use crate::discover::args::{self as discover, DiscoverArgs, LanArgs};
 use crate::help;
 use crate::key::args::{self as key, KeyArgs};
 use crate::mux::args::{self as mux, MuxArgs};
@@ -68,6 +69,9 @@ pub(crate) enum Command {
     /// Be a hub for channels between agents, or one of its clients: tibet-mux, delivered
     #[command(after_help = mux::EXAMPLES)]
     Mux(MuxArgs),
+    /// Find the nodes on the local network
+    #[command(after_help = discover::EXAMPLES)]
+    Discover(DiscoverArgs),
     /// Play a story on this machine: a hub meets a trusted, a waiting and an unknown sensor, and a replay
     #[command(after_help = help::DEMO)]
     Demo(DemoArgs),
@@ -119,14 +123,16 @@ pub(crate) struct ListenArgs {
     /// What others have to prove to be heard at all: nothing, a signature or a session, or a session. A name with a pinned key has to be signed for in any case
     #[arg(long, value_enum, default_value = "none")]
     pub(crate) require: Require,
+    #[command(flatten)]
+    pub(crate) lan: LanArgs,
     /// Be a registry: keep the records of devices that register, and say who is where
     #[arg(long)]
     pub(crate) registry: bool,
     /// Trust a registered device as far as its score, where its key has proven itself and nothing else is said of it
     #[arg(long, requires = "registry")]
     pub(crate) trust_score: bool,
-    /// Something that this node can do, said where it registers; may be repeated
-    #[arg(long, value_name = "TEXT", requires = "key")]
+    /// Something that this node can do, said where it registers and on the local network; may be repeated
+    #[arg(long, value_name = "TEXT")]
     pub(crate) capability: Vec<String>,
     /// Join the hub at --at, which has made this token (see `sluis token`), and register there
     #[arg(long, value_name = "TOKEN", requires = "key", requires = "at")]

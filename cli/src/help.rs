@@ -56,6 +56,19 @@ anything else is turned away. A ping that is signed by a key nobody has pinned w
 best; `approve N --pin` lets it in and pins the key. Until an address has proven itself it is sent at most three times the
 bytes that it sent, so an answer has to fit.
 
+With --discover devices that call on the local network and that this node does not
+accept wait like pings: `approve N` pins the key that signed the call and trusts its
+sender as far as it takes to be accepted, `reject N` asks no more as long as it is there.
+A rule of --auto-vouch, a TOML file, does the same without a person:
+  [[rules]]
+  name = "sensors"
+  device_type = "sensor"                    # all that a rule says must hold
+  required_capabilities = ["temperature"]
+  source_pattern = "jis:home:.*"            # its name begins with this pattern
+  pod_id = "kitchen"                        # told with the event
+Calls are claims: without a key that signs them no rule lets anybody in, unless
+--allow-legacy names the sender.
+
 Standard input takes one command a line; its end does not end `listen`. So does
 the socket of --control, with `sluis ctl`:
   approve N|PACKET-ID  let a waiting ping in, by the number that it was given or,
@@ -86,6 +99,14 @@ on; what cannot change while it runs is said. Without one it ends `listen`.
       auth: none, or proven by the key with this fingerprint (else null): signed, or
       session where it came through an encrypted session
       wait: the number of a ping that waits for a decision, else null
+  {"event":"found","did","addr","capabilities","device_type","fingerprint","zone",
+   "rtt_ms"}, {"event":"gone","did","addr"}
+      with --discover: who is on the local network; see `sluis discover --help`
+  {"event":"beacon","wait","did","fingerprint","device_type","capabilities","from",
+   "decision","rule","pod"}
+      with --discover: a device calls that is not accepted yet. decision: pending where
+      it waits under the number in wait, auto_vouched where the rule of --auto-vouch in
+      rule lets it in, unproven where it signs nothing, so that there is no key to pin
   {"event":"decided","wait","packet_id","source_did","intent","decision",
    "answered"}
       decision: accept, reject, expired when nobody decided within 300 s, or

@@ -16,6 +16,7 @@ use super::record::Record;
 use super::settings::Settings;
 use crate::args::ListenArgs;
 use crate::capture::Capture;
+use crate::discover;
 use crate::fail::Fail;
 use crate::input::Inbox;
 use crate::output::escape::in_quotes;
@@ -257,6 +258,7 @@ impl Listen {
                     |flow| view::session_text(flow, &session),
                 );
             }
+            Event::Lan(news) => discover::view::tell(&mut self.out, news),
             Event::Retired { key, successor } => self.tell_retired(*key, *successor),
             Event::Pinned { did, key, keeping } => self.tell_pinned(did, *key, *keeping),
             Event::Kept { upto, result } => self.tell_kept(*upto, *result),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sluis_core::airlock::{GateConfig, Rule};
 use sluis_core::framing::ValueBuf;
-use sluis_core::node::{Caps, Identity, Node, NodeConfig, OverlayConfig, Reply, Require, SessionPolicy};
+use sluis_core::node::{Caps, Identity, LanConfig, Node, NodeConfig, OverlayConfig, Reply, Require, SessionPolicy};
 use sluis_core::pins::Origin;
 use sluis_core::record::Recorded;
 use sluis_core::session::Suites;
@@ -15,6 +15,7 @@ use sluis_tokio::FileTape;
 use super::room;
 use crate::args::ListenArgs;
 use crate::config::Config;
+use crate::discover::rules::{self, VouchRule};
 use crate::fail::Fail;
 use crate::values::{JsonText, Pin, Place, Trust};
 use crate::{key, run, state};
@@ -44,6 +45,10 @@ pub(super) struct Settings {
     pub(super) gate: GateConfig,
     pub(super) caps: Caps,
     pub(super) rules: Vec<Rule<String>>,
+    /// What it does on the local network.
+    lan: Option<LanConfig>,
+    /// Who is let in there without a person.
+    auto_vouch: Vec<VouchRule>,
     /// A later entry for the same DID counts.
     pub(super) trust: Vec<Trust>,
     pub(super) legacy: Vec<String>,
@@ -84,6 +89,8 @@ impl Settings {
             suites: args.suite.into(),
             pins: args.pin.clone(),
             first_use: args.trust_first_use.clone(),
+            lan: args.lan.config(&args.capability, config.gate.groen)?,
+            auto_vouch: args.lan.auto_vouch.as_deref().map(rules::read).transpose()?.unwrap_or_default(),
             gate: config.gate,
             caps: config.caps,
             rules: config.rules,
@@ -166,6 +173,12 @@ impl Settings {
             node.set_trust(did, *score).map_err(|why| Fail::usage(format!("trust in {did}: {why}")))?;
         }
         self.apply_lists(&mut node)?;
+        if let Some(lan) = &self.lan {
+            node.discover(now, lan).map_err(|why| Fail::usage(format!("--discover: {why}")))?;
+        }
+        for rule in &self.auto_vouch {
+            rule.with(|draft| node.add_auto_vouch(draft)).map_err(|why| Fail::usage(format!("--auto-vouch: {why}")))?;
+        }
         Ok(node)
     }
 

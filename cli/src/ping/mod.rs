@@ -72,7 +72,7 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     let inbox = Inbox::with_signals(false);
     let mut app = Pinger::new(Out::queued(common, args.quiet), inbox, did, ping, args);
     app.probe = probe;
-    let ended = run::drive(common.runtime, socket, store, &mut node, &mut app);
+    let ended = run::drive(common.runtime, (socket, None), store, &mut node, &mut app);
     let done = app.finish(ended.as_ref().ok())?;
     if let Some(why) = app.failed {
         return Err(refused(why, args));
@@ -93,7 +93,7 @@ fn reach(common: Common, args: &PingArgs, node: &mut Node) -> Result<Option<(Soc
     let operation = Operation::Reach(&args.target);
     let mut app = overlay::Asker::new(Out::new(common, args.quiet).timed(), &operation, args.timeout, None);
     app.silent = true;
-    run::drive(common.runtime, socket, None, node, &mut app)?;
+    run::drive(common.runtime, (socket, None), None, node, &mut app)?;
     let reached = match &app.ended {
         Some(Ok(OperationOutcome::Reached { resolution, path, .. })) => Some((resolution.key, path.remote)),
         _ => None,
