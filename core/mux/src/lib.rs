@@ -7,6 +7,7 @@
 //! | [`access`] | tokens, and what their bearers may do |
 //! | [`intents`], [`Bucket`] | where an intent is routed, and what bandwidth it gets |
 //! | [`proof`] | the tag on every frame |
+//! | [`session`] | many streams on one native connection: yamux, byte for byte |
 //!
 //! # A switchboard alone
 //!
@@ -52,6 +53,7 @@ mod bucket;
 pub mod intents;
 pub mod proof;
 pub mod rest;
+pub mod session;
 pub mod switchboard;
 pub mod talk;
 mod write;

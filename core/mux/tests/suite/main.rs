@@ -12,3 +12,4 @@ mod model;
 mod rest;
 mod tables;
 mod websocket;
+mod yamux;
