@@ -7,7 +7,7 @@
 //! | [`access`] | tokens, and what their bearers may do |
 //! | [`intents`], [`Bucket`] | where an intent is routed, and what bandwidth it gets |
 //! | [`proof`] | the tag on every frame |
-//! | [`session`] | many streams on one native connection: yamux, byte for byte |
+//! | [`channel`] | a channel on a stream: messages that are acknowledged, proven, and survive the connection |
 //!
 //! # A switchboard alone
 //!
@@ -50,6 +50,7 @@ extern crate std;
 pub mod access;
 pub mod agent;
 mod bucket;
+pub mod channel;
 pub mod intents;
 pub mod proof;
 pub mod rest;
