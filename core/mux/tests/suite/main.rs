@@ -9,6 +9,7 @@ mod holes;
 mod hub;
 mod library;
 mod model;
+mod native;
 mod rest;
 mod tables;
 mod websocket;
