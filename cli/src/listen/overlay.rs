@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sluis_core::discovery::JoinToken;
-use sluis_core::node::{Event, Node, Operation, OperationError, OperationId, OperationOutcome, OverlayNews};
+use sluis_core::node::{Event, Node, Operation, OperationError, OperationId, OperationOutcome};
 use sluis_core::record::Recorded;
 use sluis_core::registry::Address;
 use sluis_core::{Instant, Now, Path};
@@ -109,17 +109,16 @@ impl Listen {
             return;
         }
         self.member.under_way = None;
-        let mut page = self.out.page();
         match result {
             Ok(OperationOutcome::Joined { hub, key, trust, .. }) => {
                 let token = self.member.token.as_ref().map(JoinToken::id).unwrap_or_default();
-                view::joined(&mut page, hub, *key, &token, *trust);
+                view::joined(&mut self.out, hub, *key, &token, *trust);
                 self.member.server = Some(String::from(&**hub));
                 (self.member.joined, self.member.due) = (true, Some(self.now));
             }
             Ok(OperationOutcome::Registered { endpoint, seq, expires }) => {
                 let did = self.settings.did.as_str();
-                view::registered(&mut page, did, endpoint.as_deref(), (*seq, *expires));
+                view::registered(&mut self.out, did, endpoint.as_deref(), (*seq, *expires));
             }
             Ok(_) => {}
             // What is worth nothing now is worth nothing later.
@@ -129,20 +128,12 @@ impl Listen {
                 tell(&format!("sluis listen: --at: {why}; it is tried again in {} s.", AGAIN.as_secs()));
             }
         }
-        self.out.add(page);
-    }
-
-    /// What others did in the overlay.
-    pub(super) fn tell_news(&mut self, news: &OverlayNews) {
-        let mut page = self.out.page();
-        view::news(&mut page, news);
-        self.out.add(page);
     }
 
     /// Tell an event of the overlay.
     pub(super) fn tell_overlay(&mut self, event: &Event<'_>) {
         match event {
-            Event::Overlay(news) => self.tell_news(news),
+            Event::Overlay(news) => view::news(&mut self.out, news),
             Event::Operation { id, result } => self.operation_ended(*id, *result),
             _ => {}
         }

@@ -148,8 +148,7 @@ fn only_meshed_pings_of_those_let_in_go_on() {
     for mode in RoutingMode::ALL {
         for zone in Zone::ALL {
             let packet = Packet { routing_mode: *mode, ..packet };
-            let transit =
-                Transit { packet: &packet, from, zone: *zone, proven: false, peer: None, recorded: None };
+            let transit = Transit { packet: &packet, from, zone: *zone, proven: false, peer: None, recorded: None };
             let expected = match (mode, zone) {
                 (RoutingMode::Mesh, Zone::Groen) => None,
                 (RoutingMode::Mesh, _) => Some(RelayReject::NotAllowed),

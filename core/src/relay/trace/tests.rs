@@ -5,13 +5,13 @@ use std::{format, vec::Vec};
 
 use proptest::prelude::*;
 
-use record::flag;
 use super::verify::verify_with;
 use super::*;
 use crate::framing::{Decision, Digest, Packet, Response, Text};
 use crate::identity::{PublicKey, SecretKey};
 use crate::relay::faults::Faults;
 use crate::time::Wall;
+use record::flag;
 
 /// What a hop does with what comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,8 +209,7 @@ fn fold_all(came: &Datagram, (n, name): (usize, &str), digest: &Digest) -> Optio
 }
 
 fn by_hand((n, did): (usize, &str), digest: &Digest, (hop, depth): (u8, u8), link: [u8; 16], flags: u8) -> Vec<u8> {
-    let record =
-        Record { flags, hop, depth, when: 1, link, received: *digest, passed: *digest, did, bytes: &[] };
+    let record = Record { flags, hop, depth, when: 1, link, received: *digest, passed: *digest, did, bytes: &[] };
     let mut out = [0; record::MAX_RECORD];
     let len = record.write(&mut out);
     let mut message = [0; record::DOMAIN.len() + record::MAX_RECORD];
