@@ -11,6 +11,7 @@ mod config;
 #[cfg(unix)]
 mod ctl;
 mod demo;
+mod discover;
 mod fail;
 mod files;
 mod help;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         Command::Signal(args) => (args.command.name(), signal::run(cli.common, &args.command)),
         Command::Chain(args) => (args.command.name(), chain::run(cli.common, &args.command)),
         Command::Mux(args) => (args.command.name(), mux::run(cli.common, &args.command)),
+        Command::Discover(args) => ("discover", discover::run(cli.common, &args)),
         Command::Overlay(args) => (args.command.name(), overlay::run(cli.common, &args.command)),
         Command::Token(args) => (args.command.name(), token::run(cli.common, &args.command)),
         Command::Vouch(args) => (args.command.name(), vouch::run(cli.common, &args.command)),

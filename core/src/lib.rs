@@ -103,6 +103,7 @@ pub mod framing;
 pub mod identity;
 pub mod limits;
 mod machine;
+mod network;
 #[cfg(feature = "alloc")]
 pub mod node;
 pub mod noise;
@@ -132,6 +133,7 @@ pub use change::Change;
 pub use did::Did;
 pub use did::{DidError, check_did};
 pub use machine::{Commands, Datagrams, Durable, Machine, StoreError, StoreOp, StoreSeq, Transmit, Wants};
+pub use network::{Network, NetworkChange};
 pub use path::{Path, SocketId};
 pub use reject::{Reject, RejectCounts};
 pub use seed::{Name, Rng, Seed, SipKey};

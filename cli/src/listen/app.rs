@@ -16,6 +16,7 @@ use super::record::Record;
 use super::settings::Settings;
 use crate::args::ListenArgs;
 use crate::capture::Capture;
+use crate::discover;
 use crate::fail::Fail;
 use crate::input::Inbox;
 use crate::output::escape::in_quotes;
@@ -149,6 +150,7 @@ impl App<Recorded<Node>> for Listen {
         let enough = self.args.count.is_some_and(|count| self.passed >= count)
             || self.args.duration.is_some_and(|duration| now.mono >= started + duration);
         if self.quit || enough || self.inbox.is_stopped() || self.out.is_broken() {
+            node.close_sessions();
             return Poll::Ready(());
         }
         Poll::Pending
@@ -256,6 +258,7 @@ impl Listen {
                     |flow| view::session_text(flow, &session),
                 );
             }
+            Event::Lan(news) => discover::view::tell(&mut self.out, news),
             Event::Retired { key, successor } => self.tell_retired(*key, *successor),
             Event::Pinned { did, key, keeping } => self.tell_pinned(did, *key, *keeping),
             Event::Kept { upto, result } => self.tell_kept(*upto, *result),

@@ -53,6 +53,7 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
     let control = args.control.as_deref().map(Control::open).transpose()?;
     let record =
         args.record.as_deref().map(|file| Record::open(file, &settings.did, keys, args.max_bytes)).transpose()?;
+    let lan = args.lan.multicast();
     let inbox = Inbox::with_signals(args.config.is_some() || args.log.is_some()).with_lines();
     #[cfg(unix)]
     let inbox = inbox.with_control(control);
@@ -61,7 +62,7 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
         out.log(file).map_err(|why| cannot_make("write to", file, &why))?;
     }
     let mut app = Listen::new(out, inbox, args, settings).keeping(capture, record).joining(member);
-    let ended = run::drive(common.runtime, socket, store, &mut node, &mut app);
+    let ended = run::drive(common.runtime, (socket, lan), store, &mut node, &mut app);
     // Whatever ended it: what was done is said.
     app.finish(&node, ended.as_ref().ok())?;
     ended.map(|_| if app.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

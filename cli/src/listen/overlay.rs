@@ -64,7 +64,8 @@ impl Member {
 /// A sentence that names the flag.
 pub(super) fn prepare(args: &ListenArgs, node: &mut Recorded<Node>) -> Result<(), Fail> {
     let now = Now::new(Instant::ZERO, run::wall());
-    if args.at.is_some() || !args.capability.is_empty() {
+    // Without a key nothing is registered: what it can do is said on the local network only.
+    if args.at.is_some() || !args.capability.is_empty() && args.key.is_some() {
         let endpoints = overlay::endpoints(&args.endpoint)?;
         let endpoints: Vec<_> = endpoints.iter().filter_map(|text| Address::parse(text).ok()).collect();
         let capabilities: Vec<&str> = args.capability.iter().map(String::as_str).collect();

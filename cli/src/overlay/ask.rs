@@ -113,7 +113,7 @@ impl Client {
         let socket = self.socket(args)?;
         let mut app = Asker::new(Out::new(common, false).timed(), operation, args.timeout, verify);
         app.own = self.did.as_str();
-        run::drive(common.runtime, socket, self.store, &mut self.node, &mut app)?;
+        run::drive(common.runtime, (socket, None), self.store, &mut self.node, &mut app)?;
         app.finish()
     }
 

@@ -107,6 +107,27 @@ const VOUCHED: Shape =
     &[("id", Kind::Text), ("voucher_did", Kind::Did), ("expires", Kind::Count), ("vouched", Kind::Count)];
 const VOUCH_REVOKED: Shape = &[("id", Kind::Text)];
 const VOUCH: Shape = &[("id", Kind::Text), ("change", Kind::CountOrNull)];
+const FOUND: Shape = &[
+    ("did", Kind::Did),
+    ("addr", Kind::Address),
+    ("capabilities", Kind::Any),
+    ("device_type", Kind::Text),
+    ("fingerprint", Kind::TextOrNull),
+    ("zone", Kind::Zone),
+    ("rtt_ms", Kind::Any),
+];
+const GONE: Shape = &[("did", Kind::Did), ("addr", Kind::Address)];
+const BEACON: Shape = &[
+    ("wait", Kind::CountOrNull),
+    ("did", Kind::Did),
+    ("fingerprint", Kind::TextOrNull),
+    ("device_type", Kind::Text),
+    ("capabilities", Kind::Any),
+    ("from", Kind::Address),
+    ("decision", Kind::Text),
+    ("rule", Kind::TextOrNull),
+    ("pod", Kind::TextOrNull),
+];
 const LIST: Shape = &[("waiting", Kind::Count)];
 const HELP: Shape = &[("command", Kind::Text), ("does", Kind::Text)];
 const RELOADED: Shape =
@@ -197,6 +218,9 @@ impl Speaker {
             (Self::Listen, "vouched") => VOUCHED,
             (Self::Listen, "vouch_revoked") => VOUCH_REVOKED,
             (Self::Listen, "vouch" | "revoke") => VOUCH,
+            (Self::Listen, "found") => FOUND,
+            (Self::Listen, "gone") => GONE,
+            (Self::Listen, "beacon") => BEACON,
             (Self::Listen, "list") => LIST,
             (Self::Listen, "help") => HELP,
             (Self::Listen, "reloaded") => RELOADED,

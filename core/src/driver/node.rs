@@ -7,9 +7,9 @@ use super::handle::{Answer, Handle, Request, Requests};
 use crate::framing::{Decision, Encoding, PingType, Priority, Response, Text, Value, ValueBuf, Zone};
 use crate::identity::PublicKey;
 use crate::node::{
-    AnswerError, Answered, Auth, Event, Keeping, Node, OpenId, Operation, OperationError, OperationId,
-    OperationOutcome, Outcome, OverlayError, OverlayNews, Ping, PingError, Received, RequestId, SessionChange,
-    SessionState, WaitId,
+    AnswerError, Answered, Auth, Event, Keeping, LanError, LanNews, Node, OpenId, Operation, OperationError,
+    OperationId, OperationOutcome, Outcome, OverlayError, OverlayNews, Ping, PingError, Received, RequestId,
+    SessionChange, SessionState, WaitId,
 };
 #[cfg(feature = "record")]
 use crate::record::Recorded;
@@ -142,6 +142,8 @@ pub enum Notice {
         /// How it ended.
         result: Result<(), StoreError>,
     },
+    /// Something was heard on the local network.
+    Lan(LanNews),
     /// A peer was removed: it was silent for too long, or had proven nothing and made way for another.
     PeerLost {
         /// Its name.
@@ -324,6 +326,7 @@ fn notice_of(event: Event<'_>) -> Option<Notice> {
         Event::Heartbeat { did, path } => Some(Notice::Heartbeat { did: did.into(), path }),
         Event::PeerSeen { did, path } => Some(Notice::PeerSeen { did: did.into(), path }),
         Event::PeerLost { did } => Some(Notice::PeerLost { did: did.into() }),
+        Event::Lan(news) => Some(Notice::Lan(news.clone())),
         Event::Retired { key, successor } => Some(Notice::Retired { key, successor }),
         Event::Session(SessionChange { did, key, path, state, suite }) => {
             Some(Notice::Session { did: did.into(), key, path, state, suite })
@@ -373,6 +376,14 @@ macro_rules! handles {
             /// Why nothing happened; the ping goes on waiting.
             pub fn approve(&self, id: WaitId) -> Result<Option<OpenId>, AnswerError> {
                 self.with(|node, now| node.approve(now, id))
+            }
+
+            /// Call for somebody by name on the local network: [`Node::seek`].
+            ///
+            /// # Errors
+            /// Why nobody is called for.
+            pub fn seek(&self, did: &str) -> Result<(), LanError> {
+                self.with(|node, now| node.seek(now, did))
             }
 
             /// Turn a waiting ping away: [`Node::reject`].

@@ -7,7 +7,7 @@ use super::overlay::Overlay;
 use super::receive::Taken;
 use super::{Lent, Node, Rooms};
 use crate::time::{Instant, Now, Reason};
-use crate::{Datagrams, Machine, Path, Reject, Transmit, Unsent, Wants, session};
+use crate::{Datagrams, Machine, NetworkChange, Path, Reject, Transmit, Unsent, Wants, session};
 
 impl Machine for Node {
     type Event<'a> = Event<'a>;
@@ -17,8 +17,18 @@ impl Machine for Node {
         if let Some(links) = &mut self.rooms.links {
             links.handle_timeout(now);
         }
+        if let Some(lan) = &mut self.rooms.lan {
+            lan.handle_timeout(now.mono);
+        }
         self.follow_sessions();
         self.run_overlay(now);
+    }
+
+    fn handle_stop(&mut self, now: Now) {
+        self.rooms.timers.advance(now.mono);
+        if let Some(lan) = &mut self.rooms.lan {
+            lan.handle_stop();
+        }
     }
 
     fn poll_event(&mut self) -> Option<Event<'_>> {
@@ -26,7 +36,7 @@ impl Machine for Node {
     }
 
     fn wants(&self) -> Wants {
-        let Rooms { client, inbox, events, outbox, links, timers, storing, overlay, .. } = &self.rooms;
+        let Rooms { client, inbox, events, outbox, links, lan, timers, storing, overlay, .. } = &self.rooms;
         let told = [
             (client.deadline(), Reason::RequestTimeout),
             (inbox.next_open(), Reason::AnswerTimeout),
@@ -48,6 +58,12 @@ impl Machine for Node {
             wants.output |= links.has_output();
             session = links.deadline();
         }
+        let mut discovery = None;
+        if let Some(lan) = lan {
+            wants.events |= lan.has_news(timers.now());
+            wants.output |= lan.has_output(timers.now());
+            discovery = lan.deadline();
+        }
         // Two variables instead of a pair: this is asked after every datagram, and a pair goes through memory.
         let (mut first, mut reason) = (None, Reason::RequestTimeout);
         let mut sooner = |at, why| {
@@ -67,6 +83,7 @@ impl Machine for Node {
             at.into_iter().for_each(|at| sooner(at, why));
         }
         session.into_iter().for_each(|at| sooner(at, Reason::Session));
+        discovery.into_iter().for_each(|at| sooner(at, Reason::Discovery));
         of_overlay.into_iter().for_each(|at| sooner(at, Reason::Overlay));
         wants.at = first.map(|at| (at, reason));
         wants
@@ -88,6 +105,11 @@ impl Datagrams for Node {
             }
             _ => client.unsent(bytes, why),
         }
+    }
+
+    fn handle_network(&mut self, now: Now, change: NetworkChange) {
+        self.rooms.timers.advance(now.mono);
+        self.rooms.lan.get_or_insert_default().handle_network(now.mono, change);
     }
 
     fn poll_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
@@ -169,8 +191,17 @@ impl Rooms {
         }
         match self.storing.pop_notice() {
             Some(kept) => Some(kept),
+            None if self.lan.as_ref().is_some_and(|lan| lan.has_news(self.timers.now())) => self.poll_lan(),
             None => self.poll_due(),
         }
+    }
+
+    /// What was heard on the local network.
+    fn poll_lan(&mut self) -> Option<Event<'_>> {
+        let news = self.lan.as_mut()?.pop_news(self.timers.now())?;
+        self.lent = Lent::Lan(Box::new(news));
+        let Lent::Lan(news) = &self.lent else { return None };
+        Some(Event::Lan(news))
     }
 
     /// Time has passed: start the rounds that are due. What ran out is told by [`poll_due`](Self::poll_due).

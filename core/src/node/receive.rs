@@ -41,6 +41,8 @@ pub enum Taken {
     Held,
     /// It concerned nothing but a session.
     Session,
+    /// A beacon on the local network was.
+    Beacon,
 }
 
 /// Bytes of a key.
@@ -54,6 +56,9 @@ impl Node {
     pub(super) fn take(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
         if path.remote.port() == 0 {
             return Err(Reject::SourcePortZero);
+        }
+        if self.rooms.lan.as_ref().is_some_and(|lan| lan.is_of_network(path.socket)) {
+            return self.take_said_to_all(now, path, bytes);
         }
         if self.is_sealed(bytes) {
             return self.take_sealed(now, path, bytes);
@@ -74,6 +79,9 @@ impl Node {
     fn take_packet(&mut self, now: Now, ingress: &Ingress<'_>, packet: &Packet<'_>) -> Result<Taken, Reject> {
         if !AdmissionControl::is_for(self.rooms.outbox.did(), packet) {
             return Err(Reject::NotForUs);
+        }
+        if packet.ping_type == PingType::Discover && ingress.session.is_none() && self.rooms.hears_beacons() {
+            return self.take_beacon(now, ingress, packet);
         }
         if packet.intent == *STATEMENT {
             self.hear_statement(now, packet.payload)?;
@@ -346,7 +354,7 @@ impl Rooms {
     }
 
     /// Keep a ping until the application has spoken.
-    fn keep(&mut self, now: Now, ping: Inbound, decision: Decision) -> Option<Kept> {
+    pub(super) fn keep(&mut self, now: Now, ping: Inbound, decision: Decision) -> Option<Kept> {
         if decision == Decision::Accept {
             return self.inbox.open(now.mono, ping).map(Kept::Open);
         }

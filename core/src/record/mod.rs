@@ -29,6 +29,7 @@
 //! ```
 
 mod capture;
+mod lan;
 mod line;
 mod node;
 mod overlay;

@@ -132,6 +132,7 @@ impl fmt::Display for Shown<'_> {
             | Event::Session(_)
             | Event::Pinned { .. }
             | Event::Kept { .. }
+            | Event::Lan(_)
             | Event::Overlay(_)
             | Event::Operation { .. } => return Ok(()),
         };

@@ -10,6 +10,8 @@ mod packets;
 
 mod airlock;
 mod discovery;
+#[cfg(feature = "sim")]
+mod lan;
 mod model_node;
 mod node_edges;
 mod node_flow;

@@ -5,13 +5,13 @@ use std::{format, vec::Vec};
 
 use proptest::prelude::*;
 
+use super::record::flag;
 use super::verify::verify_with;
 use super::*;
 use crate::framing::{Decision, Digest, Packet, Response, Text};
 use crate::identity::{PublicKey, SecretKey};
 use crate::relay::faults::Faults;
 use crate::time::Wall;
-use record::flag;
 
 /// What a hop does with what comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
