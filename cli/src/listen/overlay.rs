@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use sluis_chain::audit::Happening;
 use sluis_core::discovery::JoinToken;
-use sluis_core::node::{Event, Node, Operation, OperationError, OperationId, OperationOutcome};
+use sluis_core::framing::Text;
+use sluis_core::node::{Event, Node, Operation, OperationError, OperationId, OperationOutcome, OverlayNews};
 use sluis_core::record::Recorded;
 use sluis_core::registry::Address;
 use sluis_core::{Instant, Now, Path};
@@ -134,7 +136,15 @@ impl Listen {
     /// Tell an event of the overlay.
     pub(super) fn tell_overlay(&mut self, event: &Event<'_>) {
         match event {
-            Event::Overlay(news) => view::news(&mut self.out, news),
+            Event::Overlay(news) => {
+                if let (OverlayNews::Joined { did, trust, .. }, Some(record)) = (news, &mut self.record) {
+                    let (did, zones) = (Text::new(did), self.settings.zones());
+                    let reason = Text::new("joined by a token");
+                    let now = Now::new(self.now, run::wall());
+                    record.happening(now, &Happening::Trust { did, old: 0.0, new: *trust, reason, zones });
+                }
+                view::news(&mut self.out, news);
+            }
             Event::Operation { id, result } => self.operation_ended(*id, *result),
             _ => {}
         }

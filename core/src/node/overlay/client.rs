@@ -129,9 +129,9 @@ impl Node {
                         overlay.operations.set_due(id);
                     }
                     (_, Some(outcome)) => {
-                        _ = overlay.end(now.wall, id, Ok(OperationOutcome::Resolved(outcome.clone())))
+                        overlay.end(now.wall, id, Ok(OperationOutcome::Resolved(outcome.clone())));
                     }
-                    (_, None) => _ = overlay.end(now.wall, id, Err(OperationError::Unknown)),
+                    (_, None) => overlay.end(now.wall, id, Err(OperationError::Unknown)),
                 }
             }
         }
