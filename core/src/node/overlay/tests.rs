@@ -99,7 +99,7 @@ impl Net {
     }
 
     /// A hub that serves, a sensor that is trusted by it, and a phone; the hub knows the keys of both, and both its.
-    fn home() -> Self {
+    pub(super) fn home() -> Self {
         let mut net = Self::new();
         net.add(start(HUB, 1, 0, |overlay| overlay.serve = true), 1);
         net.add(start(SENSOR, 2, 0, |_| ()), 2);
