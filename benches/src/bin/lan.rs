@@ -69,7 +69,10 @@ fn crowd(devices: usize, intervals: u32) -> Result<bool, Box<dyn std::error::Err
     writeln!(out, "wanted names that are not known: {missed}")?;
     writeln!(out, "neighbours known: {:.1} a device", ratio(known as u64, devices))?;
     let average = ratio(sum, seconds);
-    writeln!(out, "answers heard: {sum}; in a second with any {average:.2} on average, {most} at most, in {above} of {seconds} more than 5")?;
+    writeln!(
+        out,
+        "answers heard: {sum}; in a second with any {average:.2} on average, {most} at most, in {above} of {seconds} more than 5"
+    )?;
     Ok(missed == 0 && average <= 5.0)
 }
 
