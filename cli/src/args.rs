@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sluis_core::Did;
-use sluis_core::{framing, node};
+use sluis_core::{framing, node, session};
 
 use crate::chain::args::{self as chain, ChainArgs};
 use crate::common::Common;
@@ -74,7 +74,20 @@ pub(crate) enum Command {
     Discover(DiscoverArgs),
     /// Play a story on this machine: a hub meets a trusted, a waiting and an unknown sensor, and a replay
     #[command(after_help = help::DEMO)]
-    Demo,
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Which story: how the gate decides; or how a device is found by its name while its NAT gives it another address, and the old one goes to a thief
+    #[arg(long, value_enum, default_value = "airlock")]
+    pub(crate) scenario: Scenario,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    Airlock,
+    Cgnat,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -100,7 +113,7 @@ pub(crate) struct ListenArgs {
     pub(crate) pin: Vec<Pin>,
     /// Keep what has to survive a restart in this directory: pins, retired keys, trust that is set while it runs, and what keeps
     /// out packets from before the restart
-    #[arg(long, value_name = "DIR", conflicts_with = "capture")]
+    #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// Pin the first key that signs validly under a name that matches, unless one is pinned already; without a pattern under any
     /// name; may be repeated
@@ -115,6 +128,9 @@ pub(crate) struct ListenArgs {
     /// Be a registry: keep the records of devices that register, and say who is where
     #[arg(long)]
     pub(crate) registry: bool,
+    /// Trust a registered device as far as its score, where its key has proven itself and nothing else is said of it
+    #[arg(long, requires = "registry")]
+    pub(crate) trust_score: bool,
     /// Something that this node can do, said where it registers and on the local network; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub(crate) capability: Vec<String>,
@@ -130,6 +146,9 @@ pub(crate) struct ListenArgs {
     /// Take in a signed vouch, or the revocation of one (see `sluis vouch`); may be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) vouch: Vec<PathBuf>,
+    /// Which suites sessions may be in: 2 (X25519 and ML-KEM-768) with all who speak it, else 1; or one alone. 1 is for paths that do not carry datagrams of 1,200 bytes
+    #[arg(long, value_enum, default_value = "any", requires = "key")]
+    pub(crate) suite: Suite,
     /// What accepted pings are answered with [default: {}]
     #[arg(long, value_name = "JSON", value_parser = values::exact_json, allow_negative_numbers = true)]
     pub(crate) reply: Option<JsonText>,
@@ -226,7 +245,7 @@ pub(crate) struct PingArgs {
     /// Take only answers that this key signed, or that a session with it brought: in any form that `key export` prints, or a file with it
     #[arg(long, value_name = "KEY")]
     pub(crate) pin: Option<String>,
-    /// Take the pins of this directory (see `sluis pin`)
+    /// Take the pins of this directory (see `sluis pin`); with --key also keep there what sessions must not forget, so that no other process may use it meanwhile
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// Pin the key of the first valid answer, unless one is pinned already: in --state, or else for this run
@@ -236,6 +255,10 @@ pub(crate) struct PingArgs {
     /// [default: auto with --key, else off]
     #[arg(long, value_enum)]
     pub(crate) session: Option<Session>,
+    /// Which suites a session may be in: 2 (X25519 and ML-KEM-768) with who speaks it, else 1; or one alone. 1 saves the first ping a round trip, and is for paths that do not
+    /// carry datagrams of 1,200 bytes
+    #[arg(long, value_enum, default_value = "any", requires = "key")]
+    pub(crate) suite: Suite,
     /// How the ping is written
     #[arg(long, value_enum, default_value = "json")]
     pub(crate) encoding: Encoding,
@@ -298,6 +321,25 @@ impl From<Session> for node::SessionPolicy {
             Session::Auto => Self::Auto,
             Session::Require => Self::Require,
             Session::Off => Self::Off,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Suite {
+    Any,
+    #[value(name = "1")]
+    One,
+    #[value(name = "2")]
+    Two,
+}
+
+impl From<Suite> for session::Suites {
+    fn from(suite: Suite) -> Self {
+        match suite {
+            Suite::Any => Self::Any,
+            Suite::One => Self::One,
+            Suite::Two => Self::Two,
         }
     }
 }

@@ -34,15 +34,18 @@ once a second, 2 s ahead, so that after a crash fresh pings are refused for 2 s 
 as much longer as the clock of a sender was ahead, or ours was set back). While the
 disk is full traffic goes on without the mark, as without --state. Trust that is set
 while it runs is kept, and counts before flags and configuration from then on, until
-a configuration that is read again says something new about that name.
+a configuration that is read again says something new about that name. With --key, too, it
+is kept that there were sessions with a pinned key, without which nothing goes to it
+then, and which start of this node speaks: of two that run from copies of one
+directory peers let in neither, and say so, until one is started anew.
 
 --trust-first-use believes whoever comes first under a name: the first key that signs
 validly is pinned, and kept before it is answered; another key is turned away from
 then on. Never for a sender that is ROOD, never in place of a pin, never a key that
 has been retired, and for 60 names a minute at most; who comes beyond waits.
 
---capture does not go with --key, which would have to be in the recording for it to
-replay, nor with --state, whose pins would be missing in it.
+--capture does not go with --key: a recording replays from what is in it, so the
+secret key would have to be, and whoever is shown a recording would be the node.
 
 A ping is judged by the rules first, then by the trust in its sender: from 0.7
 it is accepted (GROEN), from 0.3 it waits for a decision (GEEL), below there is
@@ -116,8 +119,10 @@ on; what cannot change while it runs is said. Without one it ends `listen`.
   {"event":"kept","change","ok","reason"}
       changes up to this number are on the disk, or could not be brought there
   {"event":"session","did","fingerprint","from","state","suite","reason"}
-      state: up, rekeyed, moved (to the address in from), or down for the reason
-      no_answer, silent, closed or revoked (else null)
+      state: up, rekeyed, moved (to the address in from), clone (another node speaks
+      with the same key, at the address in "elsewhere": the state directory was copied),
+      or down for the reason no_answer, silent, closed, revoked, clone (two nodes with
+      its key) or cloned (two with ours; else null); suite: 1 or 2, see --suite
   {"event":"registered","did","endpoint","seq","expires"}, {"event":"moved","did",
    "from","to"}, {"event":"joined","did","token","fingerprint","trust_score"},
   {"event":"verified","did","verified","trust_score","fingerprint","rtt_ms","addr"},
@@ -250,10 +255,25 @@ pub(crate) const PING: &str = r#"Examples:
   sluis ping jis:home:hub 192.0.2.7:7150 --intent door.open --did jis:home:sensor \
       --key sensor.key --pin hub.pub --session require
 
-With --key and --pin the first ping begins an encrypted session and rides in its
-handshake. Where nobody answers that within 3 s (or a third of --timeout) the pings
-are signed instead, never once there was a session; --session require sends
-nothing without one.
+  sluis ping jis:home:sensor --at jis:home:hub@192.0.2.1:7150 --intent temperature.read \
+      --key phone.key --did jis:home:phone
+
+Without an address the name is looked up: what --state knows, or else the registries of
+--at are asked. The ping goes out only after the key of the name (the pinned one, or that
+of its signed record) has answered a challenge there, and only answers of that key count;
+{"event":"resolved",...} says what was found (see `sluis overlay --help`).
+
+With --key and --pin the first ping begins an encrypted session and follows its
+handshake, or rides in it with --suite 1. Where nobody answers that within 3 s (or a third
+of --timeout) the pings are signed instead, never once there was a session (with
+--state: in any run); --session require sends nothing without one. The session is
+closed at the end. Sessions are in suite 2 where both ends speak it, so that what is
+recorded today stays closed to a quantum computer of tomorrow; nobody on the way
+can have them use suite 1, who drops suite 2 only keeps them apart. --suite 1 at one
+end is for paths that do not carry its datagrams of 1,200 bytes.
+
+With --key and --state this node shows which start of it speaks: of two that run from
+copies of one directory peers let in neither, and say so, until one is started anew.
 
 A host name stands for its first address of the family of --bind; without
 --bind for its first IPv4 address, or else its first IPv6 address.
@@ -269,8 +289,10 @@ A host name stands for its first address of the family of --bind; without
   {"event":"pin","source_did","fingerprint","origin"}
       with --trust-first-use, the key of the first answer: first_use
   {"event":"session","did","fingerprint","from","state","suite","reason"}
-      state: up, rekeyed, moved (to the address in from), or down for the reason
-      no_answer, silent, closed or revoked (else null)
+      state: up, rekeyed, moved (to the address in from), clone (another node speaks
+      with the same key, at the address in "elsewhere": the state directory was copied),
+      or down for the reason no_answer, silent, closed, revoked, clone (two nodes with
+      its key) or cloned (two with ours; else null); suite: 1 or 2, see --suite
   {"event":"unsent","seq","reason"}
       it did not leave this machine, and is not counted as sent
   {"event":"hint","reason","addr"}
@@ -292,12 +314,14 @@ pub(crate) const DEMO: &str = r#"Examples:
   sluis demo
   sluis demo --runtime smol
   sluis demo --json
+  sluis demo --scenario cgnat
 
 Everything happens on the loopback interface, with real UDP sockets. With
 --json, the objects of `listen` (of the hub) and of `ping` (of the sensors; seq
 counts the pings of the story) are printed as they happen, and around each step
   {"event":"step","step","title","ok"}
       ok: null before the step, then true or false: whether it went as told
-The last line is the summary of the hub.
+The last line is the summary of the hub. The scenario cgnat (the same as `sluis overlay
+demo`) prints {"event":STEP,"ok","what"} for each step, and a summary.
 
 Exit codes: 0 everything went as told, 1 it did not."#;

@@ -43,7 +43,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, Scenario};
 use crate::fail::Fail;
 
 fn main() -> ExitCode {
@@ -78,7 +78,10 @@ fn main() -> ExitCode {
         Command::Overlay(args) => (args.command.name(), overlay::run(cli.common, &args.command)),
         Command::Token(args) => (args.command.name(), token::run(cli.common, &args.command)),
         Command::Vouch(args) => (args.command.name(), vouch::run(cli.common, &args.command)),
-        Command::Demo => ("demo", demo::run(cli.common)),
+        Command::Demo(args) => match args.scenario {
+            Scenario::Airlock => ("demo", demo::run(cli.common)),
+            Scenario::Cgnat => ("demo", overlay::story(cli.common)),
+        },
     };
     let code = done.unwrap_or_else(|fail| fail.report(Some(name)));
     output::settle();

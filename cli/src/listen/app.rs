@@ -150,6 +150,7 @@ impl App<Recorded<Node>> for Listen {
         let enough = self.args.count.is_some_and(|count| self.passed >= count)
             || self.args.duration.is_some_and(|duration| now.mono >= started + duration);
         if self.quit || enough || self.inbox.is_stopped() || self.out.is_broken() {
+            node.close_sessions();
             return Poll::Ready(());
         }
         Poll::Pending

@@ -7,6 +7,7 @@ use sluis_core::framing::ValueBuf;
 use sluis_core::node::{Caps, Identity, LanConfig, Node, NodeConfig, OverlayConfig, Reply, Require, SessionPolicy};
 use sluis_core::pins::Origin;
 use sluis_core::record::Recorded;
+use sluis_core::session::Suites;
 use sluis_core::{Did, Instant, Now};
 use sluis_store::Store;
 use sluis_tokio::FileTape;
@@ -30,11 +31,14 @@ pub(super) struct Settings {
     accept_older: Duration,
     /// Whether it keeps the records of others and gives them out.
     registry: bool,
+    /// Whether their scores are trust.
+    trust_score: bool,
     /// Whether signed vouches are taken in.
     vouches: bool,
     /// Whose signature its answers bear.
     identity: Option<Identity>,
     require: Require,
+    suites: Suites,
     pins: Vec<Pin>,
     /// Names whose first key is believed.
     first_use: Vec<String>,
@@ -78,9 +82,11 @@ impl Settings {
             bind: args.bind.clone().or(config.bind).unwrap_or_default(),
             accept_older: args.accept_older.unwrap_or_default(),
             registry: args.registry,
+            trust_score: args.trust_score,
             vouches: !args.vouch.is_empty(),
             identity: args.key.as_deref().map(key::file::secret).transpose()?.map(Identity::from),
             require: args.require.into(),
+            suites: args.suite.into(),
             pins: args.pin.clone(),
             first_use: args.trust_first_use.clone(),
             lan: args.lan.config(&args.capability, config.gate.groen)?,
@@ -136,24 +142,22 @@ impl Settings {
         config.keep_last_rood = true;
         config.identity = self.identity.clone();
         if self.identity.is_some() {
-            config.sessions = SessionPolicy::Auto;
+            (config.sessions, config.suites) = (SessionPolicy::Auto, self.suites);
         }
         // Who has a key answers challenges.
         if self.identity.is_some() || self.registry || self.vouches {
             let mut overlay = OverlayConfig::default();
-            overlay.serve = self.registry;
+            (overlay.serve, overlay.trust_score) = (self.registry, self.trust_score);
             config.overlay = Some(overlay.into());
         }
         config.require = self.require;
         config.durable = store.is_some();
-        let mut node = match (tape, store) {
-            (Some(tape), _) => run::recorded(config, tape)?,
-            (None, store) => {
-                let mut node = run::node(config)?;
-                store.map_or(Ok(()), |store| state::restore(store, &mut node))?;
-                Recorded::off(node)
-            }
+        let mut node = match tape {
+            Some(tape) => run::recorded(config, tape)?,
+            None => Recorded::off(run::node(config)?),
         };
+        // It is in a recording, too.
+        store.map_or(Ok(()), |store| state::each(store, |key, value| node.restore(key, value)))?;
         let now = Now::new(Instant::ZERO, run::wall());
         for Pin { did, key } in &self.pins {
             node.pin(now, did, *key, Origin::Operator).map_err(|why| Fail::usage(format!("--pin {did}=...: {why}")))?;

@@ -202,7 +202,7 @@ impl<'a> Asker<'a> {
             }
             OperationOutcome::Reached { resolution, path, took } => {
                 if self.verify.is_some() {
-                    let (key, rtt_ms, addr) = (resolution.key, took.map(millis), Some(path.remote));
+                    let (key, rtt_ms, addr) = (resolution.key, Some(millis(*took)), Some(path.remote));
                     let did = &*resolution.did;
                     view::verified(page, &Verified { did, verified: true, score: None, key, rtt_ms, addr });
                 } else {

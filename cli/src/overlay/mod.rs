@@ -29,8 +29,13 @@ pub(crate) fn run(common: Common, command: &OverlayCommand) -> Result<ExitCode, 
         OverlayCommand::Status(args) => kept::status(common, &args.state),
         OverlayCommand::Export(args) => kept::export(common, &args.state),
         OverlayCommand::Import(args) => kept::import(common, &args.file, &args.state),
-        OverlayCommand::Demo => demo::run(common),
+        OverlayCommand::Demo => story(common),
     }
+}
+
+/// Play the story of a device that moves.
+pub(crate) fn story(common: Common) -> Result<ExitCode, Fail> {
+    demo::run(common)
 }
 
 fn register(common: Common, args: &RegisterArgs) -> Result<ExitCode, Fail> {

@@ -43,7 +43,7 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     let store = args.state.as_deref().map(open).transpose()?;
     let store = store.map(|mut store| state::restore(&mut store, &mut node).map(|()| store)).transpose()?;
     // Otherwise taken for this run only: what is kept is what `sluis pin` says.
-    let store = store.filter(|_| args.trust_first_use);
+    let store = store.filter(|_| node.config().durable);
     if args.trust_first_use {
         let pattern = if args.target == BROADCAST { "*" } else { &args.target };
         node.trust_first_use(pattern).map_err(|why| Fail::usage(format!("--trust-first-use: {why}")))?;
@@ -142,9 +142,11 @@ fn a_node(did: &Did, args: &PingArgs, identity: Option<Identity>) -> Result<Node
     let mut config = NodeConfig::new(did.clone());
     config.heartbeat = None;
     let usual = if identity.is_some() { Session::Auto } else { Session::Off };
-    config.sessions = args.session.unwrap_or(usual).into();
+    let session = args.session.unwrap_or(usual);
+    (config.sessions, config.suites) = (session.into(), args.suite.into());
     config.identity = identity;
-    config.durable = args.trust_first_use && args.state.is_some();
+    // What is kept of sessions shows when the directory was copied, and that there were sessions with a key.
+    config.durable = args.state.is_some() && (args.trust_first_use || session != Session::Off);
     if args.addr.is_none() {
         config.overlay = Some(OverlayConfig::default().into());
     }

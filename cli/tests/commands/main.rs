@@ -23,6 +23,7 @@ mod readme;
 mod recording;
 #[cfg(unix)]
 mod reload;
+mod sessions;
 mod signal;
 mod sluis;
 #[cfg(unix)]

@@ -87,7 +87,7 @@ impl Node {
             return self.approve_beacon(now, id);
         }
         // Who may not even wait by now does not get in by having waited.
-        if !self.rooms.admission.still_passes(&self.policy, now, waiting) {
+        if !self.rooms.admission.still_passes((&self.policy, self.rooms.overlay.as_deref()), now, waiting) {
             return Err(AnswerError::Rood);
         }
         match self.policy.replies.find(waiting.intent(), waiting.encoding()) {

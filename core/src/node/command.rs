@@ -105,6 +105,8 @@ pub enum Command<'a> {
     AddAutoVouch(RuleDraft<'a>),
     /// Of the overlay.
     Overlay(OverlayCommand<'a>),
+    /// [`Node::close_sessions`].
+    CloseSessions,
     /// [`Node::set_heartbeat`].
     SetHeartbeat {
         /// What heartbeats say.
@@ -145,7 +147,7 @@ outcomes! {
     Approved(Result<Option<OpenId>, AnswerError>),
     /// Of [`Command::Respond`] and [`Command::Reject`].
     Answered(Result<(), AnswerError>),
-    /// Of what forgets, removes or revokes: whether there was anything.
+    /// Of what forgets, removes, revokes or closes: whether there was anything.
     Removed(bool),
     /// Of [`Command::SetTrust`].
     Trust(Result<f64, TrustError>),
@@ -213,6 +215,7 @@ impl Commands for Node {
             Command::Seek(did) => self.seek(now, did).into(),
             Command::AddAutoVouch(ref rule) => self.add_auto_vouch(rule).into(),
             Command::Overlay(ref command) => self.handle_overlay(now, command),
+            Command::CloseSessions => self.close_sessions().into(),
             Command::SetHeartbeat { status, pod_id } => self.set_heartbeat(status, pod_id).into(),
         }
     }

@@ -8,7 +8,7 @@ use crate::Did;
 use crate::airlock::{GateConfig, GateError, Rank, ReplayConfig, TrustConfig, VouchConfig};
 use crate::framing::Encoding;
 use crate::pins::PinConfig;
-use crate::session;
+use crate::session::{self, Suites};
 use crate::time::{Duration, Wall};
 
 /// What goes through encrypted sessions ([`session`]).
@@ -51,6 +51,9 @@ pub struct NodeConfig {
     pub require: Require,
     /// What goes through encrypted sessions: nothing. Anything else needs an identity with a static key, as one made from a [`SecretKey`](crate::identity::SecretKey) has.
     pub sessions: SessionPolicy,
+    /// Which suites sessions may be in: any, the better one first. So between two nodes that leave this as it is, what is said stays closed to who records it now and breaks
+    /// X25519 later; the first ping then takes a round trip more than with [`Suites::One`], whose first message carries it.
+    pub suites: Suites,
     /// Bounds of sessions and handshakes.
     pub session_caps: session::Caps,
     /// Whether changes of what is kept are given out to a store ([`Durable`](crate::Durable)), and acknowledged only once they are there: off. Packets are among what
@@ -106,6 +109,7 @@ impl NodeConfig {
             identity: None,
             require: Require::default(),
             sessions: SessionPolicy::Off,
+            suites: Suites::Any,
             session_caps: session::Caps::default(),
             durable: false,
             overlay: None,

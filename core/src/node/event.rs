@@ -177,7 +177,7 @@ pub struct SessionChange<'a> {
     pub path: Path,
     /// What happened.
     pub state: SessionState,
-    /// The suite that it speaks.
+    /// The suite that it speaks ([`SUITE`](crate::session::SUITE) or [`SUITE_HYBRID`](crate::session::SUITE_HYBRID)); of one that never came up, that of the last attempt.
     pub suite: u8,
 }
 

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use super::event::Auth;
+use crate::airlock::Source;
 use crate::data::hex;
 use crate::framing::{Digest, Encoding, Packet, ProofError, Response, Text};
 use crate::identity::{PublicKey, SecretKey, Signer};
@@ -105,12 +106,22 @@ pub(super) enum Proof {
     Contradicted,
 }
 
-/// What signed vouches lend to a name with a key.
+/// What signed vouches, or its own score, lend to a name with a key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Lent {
     pub(super) trust: f64,
-    /// How many vouches name it.
+    /// How many vouches name it; none: it is its score.
     pub(super) count: u32,
+}
+
+impl Lent {
+    /// Where it comes from.
+    pub(super) const fn source(self) -> Source {
+        match self.count {
+            0 => Source::Score,
+            count => Source::Vouched { count },
+        }
+    }
 }
 
 /// What a packet claims to bear, as far as that can be told without arithmetic on the curve.

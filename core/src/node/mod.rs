@@ -151,6 +151,7 @@ impl Node {
         let caps = if faults.no_table_cap() { Caps::none() } else { config.caps };
         // One key for every table of names, so that a name is hashed once a packet.
         let names = seed.fork("node.keys").sip_key();
+        let mut starts = (config.sessions != SessionPolicy::Off).then(|| seed.fork("node.starts"));
         let rooms = Rooms {
             admission: AdmissionControl::new(&config, names.clone(), faults),
             peers: Peers::new(caps.peers, caps.peer_bytes, config.peer_stale, names.clone()),
@@ -162,7 +163,7 @@ impl Node {
             lan: None,
             overlay: Overlay::new(&config, seed),
             timers: Timers::new(config.heartbeat, config.peer_cleanup),
-            storing: Storing::new(config.durable, caps.changes, &names),
+            storing: Storing::new(config.durable, caps.changes, &names, starts.as_mut()),
             traffic: Traffic::default(),
             tell_heartbeats: config.tell_heartbeats,
             lent: Lent::Nothing,

@@ -90,7 +90,7 @@ impl Policy {
             && source != Source::Known
             && lent.trust > trust
         {
-            (trust, source) = (lent.trust, Source::Vouched { count: lent.count });
+            (trust, source) = (lent.trust, lent.source());
         }
         let verdict = self.gate.judge(subject, trust);
         let (zone, trust) = match proof {
@@ -105,26 +105,17 @@ impl Policy {
     /// Why there may be no session with this sender: nothing that it could send would pass. A rule that lets some of it in is reason enough, so
     /// that rules about intents hold within sessions as without; and so is, with the pinned key and no word of the operator's against it, that there was a session before: it
     /// has to be renewed by both sides, also where only one of them asks.
-    pub(super) fn judge_any(
-        &self,
-        now: Wall,
-        sender: Name<'_>,
-        (pinned, key): (bool, PublicKey),
-        speaks: bool,
-    ) -> Option<RoodBecause<'_>> {
+    pub(super) fn judge_any(&self, now: Wall, sender: Name<'_>, proof: Proof, speaks: bool) -> Option<RoodBecause<'_>> {
         let did = sender.as_str();
         let subject = Subject { source_did: did, intent: "", pod_id: None, ping_type: PingType::Intent };
-        let proof = match self.lent(did, key, now) {
-            _ if pinned => Proof::Pinned,
-            Some(lent) => Proof::Vouched(lent),
-            None => Proof::Nothing,
-        };
         let judged = self.judge(now, &subject, sender, proof);
         let lets_in = |rule: &Rule<String>| {
             rule.zone != Zone::Rood && rule.source_did.as_ref().is_none_or(|pattern| glob::matches(pattern, did))
         };
         let unknown = judged.source != Source::Known && judged.rule.is_none();
-        let may = judged.zone != Zone::Rood || (pinned && speaks && unknown) || self.gate.rules().iter().any(lets_in);
+        let may = judged.zone != Zone::Rood
+            || (proof == Proof::Pinned && speaks && unknown)
+            || self.gate.rules().iter().any(lets_in);
         if may { None } else { Some(self.because(&judged)) }
     }
 

@@ -138,8 +138,9 @@ impl Node {
         let did = texts.sender.did;
         let may_pin = first && self.policy.believes_first(did) && self.may_pin_first(now, did);
         let Self { policy, rooms, .. } = self;
-        let Rooms { admission, peers, outbox, storing, .. } = rooms;
-        let passed = admission.check((policy, peers), outbox.did(), now, (ingress, packet), (texts, may_pin))?;
+        let Rooms { admission, peers, outbox, storing, overlay, .. } = rooms;
+        let judges = (&*policy, &*peers, overlay.as_deref());
+        let passed = admission.check(judges, outbox.did(), now, (ingress, packet), (texts, may_pin))?;
         if let Some(key) = passed.first_use {
             self.pin_first(now, did, key);
             return self.take_named(now, (ingress, packet), texts, false);

@@ -14,9 +14,9 @@ use crate::framing::{PingType, Priority, RoutingMode, Value, Zone};
 use crate::identity::{PublicKey, Statement};
 use crate::node::faults::Faults;
 use crate::node::{
-    AnswerError, Command, CommandOutcome, ConfigError, Event, Keeping, LanConfig, LanError, Node, NodeConfig, OpenId,
-    Operation, OperationId, OverlayCommand, OverlayError, Ping, PingError, Profile, Reply, ReplyError, RequestId,
-    RestoreError, Taken, VouchRefusal, WaitId,
+    AnswerError, Command, CommandOutcome, ConfigError, Event, Identity, Keeping, LanConfig, LanError, Node, NodeConfig,
+    OpenId, Operation, OperationId, OverlayCommand, OverlayError, Ping, PingError, Profile, Reply, ReplyError,
+    RequestId, RestoreError, Taken, VouchRefusal, WaitId,
 };
 use crate::pins::{Origin, PinError};
 use crate::registry::Address;
@@ -70,7 +70,8 @@ impl Recordable for Node {
             Some(name) => Faults::from_name(&name)
                 .ok_or(BadRecord("switches off what no simulation in this program switches off"))?,
         };
-        let config = settings::read(line.object("config")?, again.version())?;
+        let identity = if labelled { simulated_identity(line) } else { None };
+        let config = settings::read(line.object("config")?, again.version(), identity)?;
         let seed = <[u8; 32]>::try_from(line.hex("seed")?).map_err(|_| BadRecord("has no seed"))?;
         let seed = Seed::new(seed);
         let node = Self::with_faults(config, &seed, faults)
@@ -125,6 +126,7 @@ impl Recordable for Node {
                 let _ = statement.write_json(&mut json);
                 line.text("in", "retire").hex("statement", &json)
             }
+            Command::CloseSessions => line.text("in", "close_sessions"),
             Command::Discover(config) => lan::write_config(line.text("in", "discover").at(now), config),
             Command::Seek(did) => line.text("in", "seek").at(now).text("did", did),
             Command::AddAutoVouch(ref rule) => lan::write_rule(line.text("in", "add_auto_vouch"), rule),
@@ -193,6 +195,7 @@ impl Recordable for Node {
                 let statement = Value::from_json(&json).ok().and_then(|value| Statement::read(value).ok());
                 command(&Command::Retire(statement.ok_or(BadRecord("has no statement"))?));
             }
+            "close_sessions" => command(&Command::CloseSessions),
             "discover" => command(&Command::Discover(&lan::read_config(line)?)),
             "seek" => command(&Command::Seek(&line.text("did")?)),
             "add_auto_vouch" => return lan::read_rule(line, command),
@@ -235,6 +238,17 @@ impl Recordable for Node {
     }
 }
 
+/// The key of a node of a simulated network: no secret, as anybody makes it of the node's number.
+fn simulated_identity(line: Object<'_>) -> Option<Identity> {
+    #[cfg(feature = "sim")]
+    return line.number("node").ok().map(|node| crate::sim::key(node).into());
+    #[cfg(not(feature = "sim"))]
+    {
+        let _ = line;
+        None
+    }
+}
+
 const REPLIES: &str = "poll_reply";
 const NOTICES: &str = "poll_notice";
 
@@ -271,6 +285,7 @@ told! {
     remove_rule(id: &str) at Now::default(), Command::RemoveRule(id) => bool;
     vouch(vouch: &Vouch<'_>, wall: Wall) at Now::default(), Command::Vouch(*vouch, wall) => Result<VouchId, VouchError>;
     revoke_vouch(id: &str) at Now::default(), Command::RevokeVouch(id) => bool;
+    close_sessions() at Now::default(), Command::CloseSessions => bool;
     discover(now: Now, config: &LanConfig) at now, Command::Discover(config) => Result<(), LanError>;
     seek(now: Now, did: &str) at now, Command::Seek(did) => Result<(), LanError>;
     add_auto_vouch(rule: &RuleDraft<'_>) at Now::default(), Command::AddAutoVouch(*rule) => Result<(), AutoVouchError>;

@@ -32,6 +32,7 @@ pub(super) fn write_settings(config: &NodeConfig, line: &mut Line) {
     let Some(overlay) = config.overlay.as_deref() else { return };
     line.text("overlay.serve", if overlay.serve { "yes" } else { "no" });
     line.text("overlay.verify_registered", if overlay.verify_registered { "yes" } else { "no" });
+    line.text("overlay.trust_score", if overlay.trust_score { "yes" } else { "no" });
     macro_rules! write {
         (number, $name:expr, $($field:ident).+) => { line.number($name, overlay.$($field).+ as u64); };
         (span, $name:expr, $($field:ident).+) => { line.span($name, Some(overlay.$($field).+)); };
@@ -46,6 +47,7 @@ pub(super) fn read_settings(object: Object<'_>, config: &mut NodeConfig) -> Resu
     let mut overlay = OverlayConfig::default();
     overlay.serve = &*object.text("overlay.serve")? == "yes";
     overlay.verify_registered = &*object.text("overlay.verify_registered")? == "yes";
+    overlay.trust_score = &*object.text("overlay.trust_score")? == "yes";
     macro_rules! read {
         (number, $name:expr, $($field:ident).+) => { overlay.$($field).+ = object.number($name)?; };
         (span, $name:expr, $($field:ident).+) => { overlay.$($field).+ = object.sure_span($name)?; };

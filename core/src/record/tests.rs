@@ -241,7 +241,7 @@ fn every_setting_is_recorded() {
     config.keep_last_rood = true;
     (config.pins.max_pins, config.pins.max_retired, config.require, config.durable) = (5, 6, Require::Signed, true);
     (config.caps.verifications, config.caps.changes, config.accept_older) = (7, 8, Duration::from_nanos(9));
-    config.sessions = SessionPolicy::Auto;
+    (config.sessions, config.suites) = (SessionPolicy::Auto, session::Suites::Two);
     config.session_caps = session::Caps {
         sessions: 1,
         half_open: 2,
@@ -254,10 +254,11 @@ fn every_setting_is_recorded() {
     config.caps.first_uses = 10;
     let mut overlay = OverlayConfig::default();
     (overlay.serve, overlay.verify_registered, overlay.max_news) = (true, false, 11);
+    overlay.trust_score = true;
     (overlay.registry.skew, overlay.resolve.tries) = (Duration::from_nanos(12), 2);
     config.overlay = Some(overlay.into());
     let text = settings::write(&config, Version::Two);
-    let again = settings::read(Object::parse(&text).unwrap(), Version::Two).unwrap();
+    let again = settings::read(Object::parse(&text).unwrap(), Version::Two, None).unwrap();
     assert_eq!(std::format!("{again:?}"), std::format!("{config:?}"));
     // Every field of the configuration is in it: each prints as `name: value`, and none may be missing from the text.
     let shown = std::format!("{config:?}");

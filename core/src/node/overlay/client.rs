@@ -54,7 +54,7 @@ impl Node {
                     return Err(OverlayError::NoIdentity);
                 }
                 self.overlay()?.add_server(server, path)?;
-                Job::Register { server: Server { did: server.into(), path }, seen: None, again: false }
+                Job::Register { server: Server { did: server.into(), path }, again: false }
             }
             Operation::Resolve(did) => Job::Resolve { did: named(did)? },
             Operation::Reach(did) => Job::Reach { did: named(did)?, asked: false },
@@ -143,7 +143,7 @@ impl Node {
         let Some(renewal) = overlay.renewal.as_mut().filter(|renewal| renewal.at <= now.mono) else { return };
         let ttl = overlay.profile.as_ref().map_or(REGISTERED, super::OwnProfile::ttl);
         renewal.at = now.mono + (ttl / 2).max(REGISTERED);
-        let job = Job::Register { server: renewal.server.clone(), seen: None, again: false };
+        let job = Job::Register { server: renewal.server.clone(), again: false };
         let deadline = now.mono + overlay.config.resolve.timeout;
         overlay.operations.insert(job, deadline, true);
     }
@@ -235,12 +235,7 @@ impl Node {
         let Some(key) = pinned.or(found.key) else {
             return overlay.end(now.wall, id, Err(OperationError::NoKey));
         };
-        // Whose answers have to bear the pinned key has shown there that it has it.
-        if pinned.is_some() && !asked && peers.is_proven(peers.look_up(did), addr) {
-            let path = peers.get(now.mono, did).map_or(Path::to(addr), crate::node::Peer::path);
-            let reached = OperationOutcome::Reached { resolution: found, path, took: None };
-            return overlay.end(now.wall, id, Ok(reached));
-        }
+        // Also where it answered before: somebody else may have the address by now.
         let target = Target { did: did.into(), key, path: Path::to(addr), nonce: None, resolution: Some(found) };
         overlay.aim_at(id, target);
         self.challenge(now, id);
@@ -313,13 +308,11 @@ impl Node {
         let Some(overlay) = self.rooms.overlay.as_deref_mut() else { return };
         let Overlay { operations, profile, .. } = overlay;
         let Some((row, profile)) = operations.get_mut(id).zip(profile.as_mut()) else { return };
-        let Job::Register { server, seen, .. } = &row.job else { return };
+        let Job::Register { server, .. } = &row.job else { return };
         let (did, path) = (server.did.clone(), server.path);
-        let seen = seen.clone();
-        let seen = seen.as_deref().and_then(|text| Address::parse(text).ok());
         let mut buf = [0; Record::MAX_LEN];
         let mut text = [0; Record::MAX_TEXT];
-        let payload = match profile.sign(now.wall, (own.as_str(), identity.signer()), seen, &mut buf) {
+        let payload = match profile.sign(now.wall, (own.as_str(), identity.signer()), &mut buf) {
             Ok(record) => Members::new().text("record", record.to_text(&mut text)).finish(),
             Err(why) => return overlay.end(now.wall, id, Err(why.into())),
         };
@@ -399,12 +392,16 @@ impl Node {
             return;
         }
         let Some(ask) = overlay.operations.answered(request) else { return };
-        let payload = if response.decision == Decision::Accept { response.payload } else { Value::EMPTY_OBJECT };
-        match ask {
-            Ask::Question => self.hear_record(now, payload),
-            Ask::Step(id) => {
+        match (ask, response.decision) {
+            (Ask::Question, Decision::Accept) => self.hear_record(now, response.payload),
+            (Ask::Question, _) => {}
+            (Ask::Step(id), Decision::Accept) => {
                 let responder = response.responder_did.to_cow();
-                self.step_answered(now, id, (&responder, path, auth), payload);
+                self.step_answered(now, id, (&responder, path, auth), response.payload);
+            }
+            (Ask::Step(id), _) => {
+                let why = "the other side has turned it away".into();
+                overlay.end(now.wall, id, Err(OperationError::Refused(why)));
             }
         }
         self.run_overlay(now);
@@ -471,7 +468,7 @@ impl Node {
         let known = registry.get(&did).is_some_and(|device| device.key() == key);
         let score = if known { registry.note(now.wall, &did, Proven::Verified) } else { None };
         let end = match resolution.filter(|_| reach) {
-            Some(resolution) => OperationOutcome::Reached { resolution, path, took: Some(took) },
+            Some(resolution) => OperationOutcome::Reached { resolution, path, took },
             None => OperationOutcome::Verified { did: did.clone(), key, path, took, score },
         };
         overlay.end(now.wall, id, Ok(end));
@@ -483,24 +480,19 @@ impl Node {
         let Some(overlay) = self.rooms.overlay.as_deref_mut() else { return };
         let Overlay { operations, profile, renewal, .. } = overlay;
         let Some(row) = operations.get_mut(id) else { return };
-        let Job::Register { server, seen, again } = &mut row.job else { return };
-        let taken = payload.get("registered").and_then(Value::as_bool);
-        let (ttl, is_seen) = profile.as_ref().map_or((REGISTERED, false), |own| (own.ttl(), own.is_seen()));
-        if taken == Some(true) {
-            let at = wire::text(payload, "seen").filter(|text| is_seen && Address::parse(text).is_ok());
-            if let Some(at) = at.filter(|at| seen.as_deref() != Some(&**at)) {
-                // Only now is it known where we are; once, for somebody who says something else each time is not to keep us busy.
-                if !core::mem::replace(again, true) {
-                    (*seen, row.tries) = (Some(at.into()), 0);
-                    return operations.set_due(id);
-                }
+        let Job::Register { server, again } = &mut row.job else { return };
+        let Some(profile) = profile.as_mut() else { return };
+        if payload.get("registered").and_then(Value::as_bool) == Some(true) {
+            // Only now is it known where we are; once, for somebody who says something else each time is not to keep us busy.
+            let moved = wire::text(payload, "seen").is_some_and(|at| profile.see(&at));
+            if moved && !core::mem::replace(again, true) {
+                row.tries = 0;
+                return operations.set_due(id);
             }
-            let endpoint = seen.clone();
+            *renewal = Some(Renewal { server: server.clone(), at: now.mono + (profile.ttl() / 2).max(REGISTERED) });
             let (seq, expires) = (wire::number(payload, "seq"), wire::number(payload, "expires"));
-            let at = now.mono + (ttl / 2).max(REGISTERED);
-            *renewal = Some(Renewal { server: server.clone(), at });
             let (seq, expires) = (seq.unwrap_or_default(), expires.unwrap_or_default());
-            let endpoint = endpoint.or_else(|| profile.as_ref().and_then(super::OwnProfile::endpoint).map(Into::into));
+            let endpoint = profile.endpoint().map(Into::into);
             return overlay.end(now.wall, id, Ok(OperationOutcome::Registered { endpoint, seq, expires }));
         }
         let why = match wire::text(payload, "error") {

@@ -25,6 +25,9 @@ pub struct OverlayConfig {
     pub max_tokens: usize,
     /// How many news wait to be polled; pings that would bring more are turned away as [`Busy`](crate::Reject::Busy): 1,024.
     pub max_news: usize,
+    /// Whether a device that is registered here is trusted as far as its score ([`Fira`](crate::registry::Fira)) where its key has proven itself and the operator has said nothing of
+    /// its name: off.
+    pub trust_score: bool,
     /// Whether the endpoint of a device that registers anew is challenged at once, so that it is known to be its own: on.
     pub verify_registered: bool,
 }
@@ -39,6 +42,7 @@ impl Default for OverlayConfig {
             max_servers: 16,
             max_tokens: 256,
             max_news: 1024,
+            trust_score: false,
             verify_registered: true,
         }
     }
@@ -88,6 +92,8 @@ pub(super) struct OwnProfile {
     behind_nat: bool,
     role: Role,
     ttl: Duration,
+    /// Where a registry saw us last.
+    seen: Option<Box<str>>,
     /// The number of the record that was signed last.
     seq: u64,
 }
@@ -103,8 +109,18 @@ impl OwnProfile {
             behind_nat: profile.behind_nat,
             role: profile.role,
             ttl: profile.ttl,
+            seen: None,
             seq,
         }
+    }
+
+    /// Note where a registry sees us; whether that is news, and goes into our record.
+    pub(super) fn see(&mut self, at: &str) -> bool {
+        let news = self.endpoints.is_empty() && self.seen.as_deref() != Some(at) && Address::parse(at).is_ok();
+        if news {
+            self.seen = Some(at.into());
+        }
+        news
     }
 
     /// The number of the record that was signed last; 0 before the first.
@@ -112,14 +128,9 @@ impl OwnProfile {
         self.seq
     }
 
-    /// Whether the registry is to say where we are.
-    pub(super) fn is_seen(&self) -> bool {
-        self.endpoints.is_empty()
-    }
-
-    /// The best endpoint that the operator named.
+    /// The best endpoint that a record says.
     pub(super) fn endpoint(&self) -> Option<&str> {
-        self.endpoints.first().map(|text| &**text)
+        self.endpoints.first().or(self.seen.as_ref()).map(|text| &**text)
     }
 
     /// How long a record holds.
@@ -127,20 +138,20 @@ impl OwnProfile {
         self.ttl
     }
 
-    /// Sign a record that is newer than any before. `seen` is our address as a registry sees it.
+    /// Sign a record that is newer than any before.
     pub(super) fn sign<'b>(
         &mut self,
         now: Wall,
         (did, signer): (&str, &dyn identity::Signer),
-        seen: Option<Address<'_>>,
         out: &'b mut [u8; Record::MAX_LEN],
     ) -> Result<Record<'b>, MakeRecordError> {
         fn texts(texts: &[Box<str>]) -> Vec<&str> {
             texts.iter().map(|text| &**text).collect()
         }
         let micros = u64::try_from(now.as_micros()).unwrap_or(0);
-        let mut endpoints: Vec<_> = self.endpoints.iter().filter_map(|text| Address::parse(text).ok()).collect();
-        endpoints.extend(seen.filter(|_| self.endpoints.is_empty()));
+        let seen = self.seen.iter().filter(|_| self.endpoints.is_empty());
+        let endpoints: Vec<_> =
+            self.endpoints.iter().chain(seen).filter_map(|text| Address::parse(text).ok()).collect();
         let issued = micros / 1_000_000;
         let draft = Draft {
             did,

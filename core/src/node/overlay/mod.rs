@@ -16,6 +16,8 @@ mod operations;
 mod serve;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_world;
 mod vouches;
 pub(super) mod wire;
 
@@ -34,13 +36,15 @@ use self::operations::Operations;
 pub(super) use self::serve::{ANSWER, Asked, BESIDE, Served};
 pub use self::vouches::VouchRefusal;
 pub use self::wire::{FIND, JOIN, REGISTER, RESOLVE, VERIFY, VOUCH};
+use super::identity::Lent;
+use super::policy::Policy;
 use super::storing::OverlayChange;
 use super::{Node, NodeConfig};
 use crate::discovery::{JoinTokens, TokenInfo};
-use crate::identity::Statement;
+use crate::identity::{PublicKey, Statement};
 use crate::registry::{Address, Challenges, RegisterError, Registry, ResolveError, Resolver};
 use crate::seed::{Rng, Seed};
-use crate::time::{Duration, Instant, Now};
+use crate::time::{Duration, Instant, Now, Wall};
 use crate::{Path, check_did};
 
 /// How long a challenge of ours is open.
@@ -134,7 +138,7 @@ impl Overlay {
     }
 
     fn has_room_for_news(&self, more: usize) -> bool {
-        self.news.len() + more <= self.config.max_news
+        self.news.len() + self.unkept.len() + more <= self.config.max_news
     }
 
     fn tell(&mut self, news: OverlayNews) {
@@ -197,7 +201,7 @@ impl Node {
         let mut own = OwnProfile::new(profile, overlay.profile.as_ref().map_or(0, OwnProfile::seq));
         // What cannot be said is found now.
         let mut buf = [0; crate::registry::Record::MAX_LEN];
-        own.sign(now.wall, (did.as_str(), signer.signer()), None, &mut buf)?;
+        own.sign(now.wall, (did.as_str(), signer.signer()), &mut buf)?;
         overlay.profile = Some(own);
         if let Some(renewal) = &mut overlay.renewal {
             renewal.at = now.mono;
@@ -258,6 +262,19 @@ impl Overlay {
         }
         self.servers.push(Server { did: did.into(), path });
         Ok(())
+    }
+}
+
+/// What signed vouches lend to a name with a key, or its score where that counts: whichever is more.
+pub(super) fn lent(policy: &Policy, overlay: Option<&Overlay>, did: &str, key: PublicKey, now: Wall) -> Option<Lent> {
+    let vouched = policy.lent(did, key, now);
+    let scored = overlay.filter(|overlay| overlay.config.trust_score).and_then(|overlay| {
+        let device = overlay.registry.get(did).filter(|device| device.key() == key && device.is_current(now))?;
+        Some(Lent { trust: device.fira(now).score, count: 0 })
+    });
+    match (vouched, scored) {
+        (Some(vouched), Some(scored)) if scored.trust > vouched.trust => Some(scored),
+        (vouched, scored) => vouched.or(scored),
     }
 }
 

@@ -162,8 +162,8 @@ pub enum OperationOutcome {
         resolution: Resolution,
         /// Where it is.
         path: Path,
-        /// How long its answer took; `None` where its path had proven itself before.
-        took: Option<Duration>,
+        /// How long its answer took.
+        took: Duration,
     },
     /// Devices that can do what was asked for.
     Found(Vec<FoundDevice>),

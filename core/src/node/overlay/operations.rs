@@ -53,7 +53,7 @@ pub enum Operation<'a> {
 /// What is to be done, owned.
 #[derive(Debug)]
 pub(super) enum Job {
-    Register { server: Server, seen: Option<Box<str>>, again: bool },
+    Register { server: Server, again: bool },
     Resolve { did: Box<str> },
     Reach { did: Box<str>, asked: bool },
     Find { capability: Box<str>, found: Vec<FoundDevice>, servers: Vec<Server>, skip: u64 },

@@ -7,13 +7,15 @@
 //! | `v` and an id | a vouch |
 //! | `f` | the replay floor: no stamp above it was ever admitted |
 //! | `d`, `u`, `s`, `w`, `j` | devices, names of which only an unsigned word is known, signed vouches and those that were revoked, join tokens: see [`registry`](crate::registry), [`airlock`](crate::airlock), [`discovery`](crate::discovery) |
-//! | `h`, a key and a DID; `g`; `o` | the newest handshake stamp of a peer; the floor of all others; ours |
+//! | `h`, a key and a DID; `g`; `o` | the newest handshake stamp of a peer, and what is known of its starts; the floor of all others; our own stamp |
+//! | `i` | which start of this node speaks |
 
 mod decisions;
 mod held;
 mod mark;
 mod restore;
 pub(super) mod stamps;
+mod start;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -24,6 +26,7 @@ use self::held::{Held, Via};
 use self::mark::Mark;
 pub use self::restore::RestoreError;
 use self::stamps::{Given, Stamps};
+use self::start::Start;
 use super::event::Event;
 use super::ingress::Ingress;
 use super::policy::Policy;
@@ -33,9 +36,9 @@ use crate::discovery::TokenChange;
 use crate::identity::{PublicKey, Statement};
 use crate::pins::{Change, Origin, PinError, Pins};
 use crate::seed::SipKey;
-use crate::session::{Sessions, Stamp};
+use crate::session::{Incarnation, Known, Sessions, Stamp};
 use crate::time::{Duration, Instant, Now, Wall};
-use crate::{Durable, StoreError, StoreOp, StoreSeq, registry};
+use crate::{Durable, Rng, StoreError, StoreOp, StoreSeq, registry};
 
 /// How long traffic goes on without what could not be written before that is tried again.
 const RETRY: Duration = Duration::from_secs(10);
@@ -68,6 +71,8 @@ struct Waiting {
     ended: VecDeque<(StoreSeq, Result<(), StoreError>)>,
     mark: Mark,
     stamps: Stamps,
+    /// Nothing where sessions are off.
+    start: Option<Start>,
     held: Held,
     /// What was held is looked at again.
     again: bool,
@@ -91,6 +96,10 @@ enum What {
     Overlay(Box<OverlayChange>),
     /// The replay floor.
     Mark { mark: Wall, value: Box<[u8]> },
+    /// That there was a session with the key that is pinned to a name.
+    Session(Change),
+    /// Which start of this node speaks.
+    Start(Box<[u8]>),
     /// A handshake stamp.
     Stamp { given: Given, key: Box<[u8]>, value: Option<Box<[u8]>> },
 }
@@ -119,7 +128,8 @@ impl OverlayChange {
 impl What {
     fn record(&self) -> Option<(&[u8], Option<&[u8]>)> {
         match self {
-            Self::Pin { change, .. } => change.record(),
+            Self::Pin { change, .. } | Self::Session(change) => change.record(),
+            Self::Start(value) => Some((start::KEY, Some(value))),
             Self::Overlay(change) => change.record(),
             Self::Mark { value, .. } => Some((mark::KEY, Some(value))),
             Self::Decision { key, value, .. } | Self::Stamp { key, value, .. } => Some((key, value.as_deref())),
@@ -138,7 +148,8 @@ impl What {
 }
 
 impl Storing {
-    pub(super) fn new(on: bool, max: u32, names: &SipKey) -> Self {
+    /// `starts` is where the random part of a node's [`Incarnation`] comes from, where it has sessions.
+    pub(super) fn new(on: bool, max: u32, names: &SipKey, starts: Option<&mut Rng>) -> Self {
         let waiting = || Waiting {
             max: max as usize,
             changes: VecDeque::new(),
@@ -147,6 +158,7 @@ impl Storing {
             ended: VecDeque::new(),
             mark: Mark::new(),
             stamps: Stamps::new(MAX_STAMPS, names.clone()),
+            start: starts.map(Start::new),
             held: Held::default(),
             again: false,
             failed: None,
@@ -187,6 +199,13 @@ impl Storing {
         waiting.push(What::Pin { change, first_use })
     }
 
+    /// There was a session with the key that is pinned to a name: to be written beside the pin.
+    pub(super) fn push_session(&mut self, change: Change) {
+        if let Some(waiting) = self.0.as_mut() {
+            let _ = waiting.push(What::Session(change));
+        }
+    }
+
     /// A decision was made whose record this is; without a value it is removed.
     pub(super) fn push_decision(&mut self, key: Box<[u8]>, value: Option<Box<[u8]>>, undo: Undo) -> Keeping {
         let Some(waiting) = self.0.as_mut() else { return Keeping::Done };
@@ -195,7 +214,8 @@ impl Storing {
 
     /// Whether there are changes to be given out.
     pub(super) fn wants(&self) -> bool {
-        let wants = |waiting: &Waiting| waiting.mark.wants() || waiting.stamps.wants();
+        let start = |waiting: &Waiting| waiting.start.as_ref().is_some_and(Start::wants);
+        let wants = |waiting: &Waiting| waiting.mark.wants() || waiting.stamps.wants() || start(waiting);
         self.0.as_ref().is_some_and(|waiting| waiting.given < waiting.changes.len() || wants(waiting))
     }
 
@@ -217,7 +237,7 @@ impl Storing {
         }
         let holds = !waiting.mark.admits(now, stamp, waiting.again);
         if holds {
-            waiting.stamps.resume();
+            waiting.resume();
         }
         holds
     }
@@ -256,6 +276,22 @@ impl Storing {
     pub(super) fn note_stamp(&mut self, did: &str, key: PublicKey, stamp: Stamp) {
         if let Some(waiting) = &mut self.0 {
             waiting.stamps.note(did, key, stamp);
+            waiting.resume();
+        }
+    }
+
+    /// Note what is known of the starts of a peer: written as a stamp is.
+    pub(super) fn note_known(&mut self, did: &str, key: PublicKey, known: Known) {
+        if let Some(waiting) = &mut self.0 {
+            waiting.stamps.note_known(did, key, known);
+        }
+    }
+
+    /// Which start of this node is shown to peers; `None`: nothing may be said to them yet.
+    pub(super) fn incarnation(&self) -> Option<Incarnation> {
+        match self.0.as_ref().and_then(|waiting| waiting.start.as_ref()) {
+            Some(start) => start.shown(),
+            None => Some(Incarnation::NONE),
         }
     }
 
@@ -277,7 +313,10 @@ impl Storing {
     /// or up to the replay floor if that is later.
     pub(super) fn tell_sessions(&self, sessions: &mut Sessions, start: Wall) {
         match &self.0 {
-            Some(waiting) => waiting.stamps.tell(sessions, start.max(waiting.mark.kept())),
+            Some(waiting) => {
+                waiting.stamps.tell(sessions, start.max(waiting.mark.kept()));
+                sessions.set_incarnation(waiting.start.as_ref().map_or(Incarnation::NONE, Start::own));
+            }
             None => sessions.raise_floor(Stamp::at(start)),
         }
     }
@@ -323,9 +362,10 @@ impl Storing {
             match what {
                 What::Mark { mark, .. } => waiting.mark.end(mark, result.is_ok()),
                 What::Stamp { given, .. } => waiting.stamps.end(given, result.is_ok()),
-                What::Pin { .. } | What::Decision { .. } | What::Overlay(_) if result.is_ok() => {}
+                What::Start(_) => waiting.start.iter_mut().for_each(|start| start.end(result.is_ok())),
+                What::Pin { .. } | What::Session(_) | What::Decision { .. } | What::Overlay(_) if result.is_ok() => {}
                 What::Overlay(change) => undone.push(*change),
-                What::Pin { change, .. } => _ = policy.pins.undo(&change),
+                What::Pin { change, .. } | What::Session(change) => _ = policy.pins.undo(&change),
                 What::Decision { key, undo, .. } => {
                     // What was decided later about the same goes back behind this, should it fail, too.
                     let later = waiting.changes.iter_mut().find_map(|entry| match &mut entry.what {
@@ -350,8 +390,17 @@ impl Waiting {
         Keeping::Until(self.last)
     }
 
+    /// Try again what could not be written.
+    fn resume(&mut self) {
+        self.stamps.resume();
+        self.start.iter_mut().for_each(Start::resume);
+    }
+
     /// The next change that is the node's own.
     fn give(&mut self) -> Option<What> {
+        if let Some(value) = self.start.as_mut().and_then(Start::give) {
+            return Some(What::Start(value));
+        }
         if let Some((mark, value)) = self.mark.give() {
             return Some(What::Mark { mark, value: value.into() });
         }
@@ -376,6 +425,9 @@ impl Durable for Node {
                 OverlayChange::Vouch(change) => self.policy.undo_vouch(change),
                 change => self.rooms.overlay.iter_mut().for_each(|overlay| overlay.undo(change)),
             }
+        }
+        if let Some(links) = &mut self.rooms.links {
+            links.speak_as(self.rooms.storing.incarnation());
         }
         self.rooms.storing.set_again(true);
         // Those that still have to wait go to the back.
