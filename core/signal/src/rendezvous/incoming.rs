@@ -88,7 +88,7 @@ impl Rendezvous {
         let stamp = waiting.stamp;
         let proven = waiting.answered.first(&self.config.key, packet, now.mono).map_err(|_| Turned::Unverified)?;
         // The envelope of the hello was signed by the same key, or somebody played it through.
-        if proven.session.remote() != from {
+        if proven.remote != from {
             return Err(Turned::Unverified);
         }
         let name = proven.name().map(|name| name.map(|name| PeerName { did: name.did.into(), key: name.key }));
@@ -125,7 +125,7 @@ impl Rendezvous {
         let plain = peer.take_plain(number);
         let event = match peer.sender.acked(now.mono, epoch, number) {
             Acked::Delivered(after) => {
-                peer.rtt = after.min(LONGEST_RTT);
+                peer.set_rtt(after.min(LONGEST_RTT));
                 let maybe_dropped = !sealed && plain.is_some_and(|plain| plain.maybe_dropped);
                 let delivered = Delivered { after, broker: at, sealed, maybe_dropped };
                 Event::Sent { to: *from, number, outcome: Ok(delivered) }
@@ -133,7 +133,7 @@ impl Rendezvous {
             Acked::Late(after) => Event::Late { to: *from, number, after },
             Acked::Unknown => return,
         };
-        let ticket = peer.tickets.remove(&number);
+        let ticket = peer.take_ticket(number);
         self.events.push_back(event);
         // The first acknowledgement stops every copy, also those not written yet.
         ticket.into_iter().for_each(|ticket| self.cancel(ticket));

@@ -444,6 +444,7 @@ impl Rendezvous {
     pub(super) fn forget(&mut self, now: Instant) {
         self.hellos.sweep(now);
         self.peers.values_mut().for_each(|peer| peer.rest(now));
+        self.inbox.rest(now);
         for spot in self.spots.iter_mut().filter(|spot| !spot.own && now.saturating_since(spot.used) >= IDLE) {
             if let Some(broker) = &mut spot.broker {
                 broker.close();
