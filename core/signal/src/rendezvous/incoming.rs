@@ -41,7 +41,8 @@ impl Rendezvous {
 
     pub(super) fn sealed(&mut self, now: Now, at: usize, packet: &mut [u8]) -> Result<(), Turned> {
         let id = session_of(packet).ok_or(Turned::Session)?;
-        let known = self.peers.iter_mut().find_map(|(key, peer)| peer.session_mut(id).map(|_| *key));
+        let known = self.sessions.get(&id).copied();
+        let known = known.filter(|key| self.peers.get(key).is_some_and(|peer| peer.has_session(id)));
         let from = match known {
             Some(from) => from,
             None => self.proven(now, packet)?,
@@ -110,6 +111,7 @@ impl Rendezvous {
         self.is_ours(key);
         self.end_plain(key);
         let Some(peer) = self.peers.get_mut(key) else { return };
+        self.sessions.insert(session.id(), *key);
         peer.before = peer.session.replace(session).map(Box::new);
         peer.unanswered = None;
         peer.sender.hurry(now.mono);

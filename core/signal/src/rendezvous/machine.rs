@@ -21,6 +21,7 @@ use crate::delivery::{Handed, Inbox, SendError, Sender};
 use crate::faults::Faults;
 use crate::key::PublicKey;
 use crate::rank::Family;
+use crate::sealed::SessionId;
 
 /// A connection that only served for sending ends after so long without use.
 pub(super) const IDLE: Duration = Duration::from_secs(600);
@@ -56,6 +57,8 @@ pub struct Rendezvous {
     pub(super) seed: Seed,
     pub(super) spots: Vec<Spot>,
     pub(super) peers: BTreeMap<PublicKey, Peer>,
+    /// Whose each session is. One that is no more may stand here for a while.
+    pub(super) sessions: BTreeMap<SessionId, PublicKey>,
     /// Peers with something under way.
     pub(super) active: BTreeSet<PublicKey>,
     pub(super) hellos: Hellos,
@@ -86,6 +89,7 @@ impl Rendezvous {
             seed: seed.clone(),
             spots: config.brokers.iter().map(|_| idle()).collect(),
             peers: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             active: BTreeSet::new(),
             hellos: Hellos::new(),
             inbox: if config.keeps { Inbox::new(config.inbox).keeping() } else { Inbox::new(config.inbox) },
@@ -445,6 +449,8 @@ impl Rendezvous {
         self.hellos.sweep(now);
         self.peers.values_mut().for_each(|peer| peer.rest(now));
         self.inbox.rest(now);
+        let Self { sessions, peers, .. } = self;
+        sessions.retain(|id, key| peers.get(key).is_some_and(|peer| peer.has_session(*id)));
         for spot in self.spots.iter_mut().filter(|spot| !spot.own && now.saturating_since(spot.used) >= IDLE) {
             if let Some(broker) = &mut spot.broker {
                 broker.close();

@@ -229,6 +229,12 @@ impl Peer {
         both.into_iter().flatten().find(|session| session.id() == id)
     }
 
+    /// Whether it has a session of this id.
+    pub(super) fn has_session(&self, id: SessionId) -> bool {
+        let both = [self.session.as_ref(), self.before.as_deref()];
+        both.into_iter().flatten().any(|session| session.id() == id)
+    }
+
     /// Whether nothing is lost when it is forgotten.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
         let over = |session: Option<&Session>| session.is_none_or(|session| session.is_over(now));
