@@ -429,9 +429,9 @@ fn a_rendezvous_lives_while_brokers_die() {
                 // One dies, it comes back, the next one dies.
                 let broker = &mut brokers[usize::try_from(turns / 2 % 3).unwrap()];
                 if turns.is_multiple_of(2) {
-                    broker.kill()
+                    broker.kill();
                 } else {
-                    broker.revive()
+                    broker.revive();
                 }
                 turns += 1;
             }

@@ -146,10 +146,8 @@ impl Rendezvous {
     fn is_ours(&mut self, peer: &PublicKey) {
         let keeps = self.config.keeps;
         self.pins.add(*peer, &self.config.legacy, keeps);
-        if let Some(peer) = self.peers.get_mut(peer) {
-            if let Some(clear) = &mut peer.clear {
-                clear.reference = None;
-            }
+        if let Some(clear) = self.peers.get_mut(peer).and_then(|peer| peer.clear.as_mut()) {
+            clear.reference = None;
         }
     }
 

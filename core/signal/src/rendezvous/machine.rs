@@ -1,5 +1,6 @@
 //! The machine that composes it all.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -10,7 +11,7 @@ use sluis_core::{Instant, Now, Rng, Seed};
 use super::clock::Clocks;
 use super::hello::Hellos;
 use super::kept::Keep;
-use super::outgoing::seconds;
+use super::outgoing::{Buffers, seconds};
 use super::peer::{Peer, ranking};
 use super::pins::Pins;
 use super::plain::Plain;
@@ -56,7 +57,8 @@ pub struct Rendezvous {
     pub(super) rng: Rng,
     pub(super) seed: Seed,
     pub(super) spots: Vec<Spot>,
-    pub(super) peers: BTreeMap<PublicKey, Peer>,
+    /// Behind pointers: the nodes of the tree have places that are empty.
+    pub(super) peers: BTreeMap<PublicKey, Box<Peer>>,
     /// Whose each session is. One that is no more may stand here for a while.
     pub(super) sessions: BTreeMap<SessionId, PublicKey>,
     /// Peers with something under way.
@@ -74,6 +76,7 @@ pub struct Rendezvous {
     pub(super) version: u64,
     pub(super) sweep: Instant,
     pub(super) scratch: Vec<u8>,
+    pub(super) buffers: Buffers,
     /// When it was called last.
     pub(super) called: Instant,
     pub(super) faults: Faults,
@@ -103,6 +106,7 @@ impl Rendezvous {
             version: 0,
             sweep: now.mono + SWEEP,
             scratch: Vec::new(),
+            buffers: Buffers::default(),
             called: now.mono,
             faults: Faults::default(),
             config,
@@ -439,9 +443,9 @@ impl Rendezvous {
             let sender = Sender::new(self.rng.u64(), self.config.sender);
             let mut peer = Peer::new(sender, now);
             self.keep.hints_of(key).iter().for_each(|broker| peer.hint(*broker));
-            self.peers.insert(*key, peer);
+            self.peers.insert(*key, Box::new(peer));
         }
-        self.peers.get_mut(key)
+        self.peers.get_mut(key).map(|peer| &mut **peer)
     }
 
     /// Leave what serves nobody any more.

@@ -195,7 +195,8 @@ impl Rendezvous {
                 ordered: sent.ordered,
                 body: &sent.body,
             };
-            let Some(packet) = peer.session.as_mut().and_then(|session| sealed(now.mono, session, &record)) else {
+            let Some(packet) = peer.session.as_mut().and_then(|session| self.buffers.seal(now.mono, session, &record))
+            else {
                 return;
             };
             peer.unanswered.get_or_insert(now.mono);
@@ -263,7 +264,8 @@ impl Rendezvous {
             let Some(peer) = self.peers.get_mut(&to) else { continue };
             let record = Record::Ack { epoch, numbers: &numbers };
             // Without a session, or a broker, nothing is lost: a copy of the message asks again.
-            let Some(packet) = peer.session.as_mut().and_then(|session| sealed(now.mono, session, &record)) else {
+            let Some(packet) = peer.session.as_mut().and_then(|session| self.buffers.seal(now.mono, session, &record))
+            else {
                 continue;
             };
             let at = peer.last_heard_at();
@@ -276,14 +278,31 @@ impl Rendezvous {
     }
 }
 
-/// A record as a packet.
-pub(super) fn sealed(now: Instant, session: &mut Session, record: &Record<'_>) -> Option<Arc<[u8]>> {
-    let len = record.body_len();
-    let mut body = alloc::vec![0; len];
-    record.write(&mut body)?;
-    let mut packet = alloc::vec![0; session.next_len(len)];
-    session.seal(now, record.kind(), &record.id(), &body, &mut packet).ok()?;
-    Some(packet.into())
+/// Memory that is kept from packet to packet, in bytes.
+const KEPT: usize = 4096;
+
+/// Where packets are made, so that each costs one allocation: that which brokers share.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    body: Vec<u8>,
+    packet: Vec<u8>,
+}
+
+impl Buffers {
+    /// A record as a packet.
+    pub(super) fn seal(&mut self, now: Instant, session: &mut Session, record: &Record<'_>) -> Option<Arc<[u8]>> {
+        let len = record.body_len();
+        self.body.resize(len, 0);
+        record.write(&mut self.body)?;
+        self.packet.resize(session.next_len(len), 0);
+        let sealed = session.seal(now, record.kind(), &record.id(), &self.body, &mut self.packet);
+        let packet = sealed.is_ok().then(|| Arc::from(&*self.packet));
+        for buffer in [&mut self.body, &mut self.packet] {
+            buffer.truncate(KEPT);
+            buffer.shrink_to(KEPT);
+        }
+        packet
+    }
 }
 
 pub(super) fn signed(content: &Content<'_>, key: &SecretKey) -> Option<Arc<[u8]>> {

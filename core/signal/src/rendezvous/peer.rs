@@ -61,7 +61,7 @@ pub(super) struct Peer {
     pub(super) before: Option<Box<Session>>,
     pub(super) hello: Option<Box<Hello>>,
     /// Under which ticket each message waits at brokers.
-    tickets: Option<Box<BTreeMap<u64, u64>>>,
+    tickets: BTreeMap<u64, u64>,
     /// The brokers of each family in the peer's order, while it is needed.
     ranking: Option<Box<[Vec<usize>; 2]>>,
     /// Where it was heard last, the latest at the end.
@@ -93,7 +93,7 @@ impl Peer {
             session: None,
             before: None,
             hello: None,
-            tickets: None,
+            tickets: BTreeMap::new(),
             ranking: None,
             heard_at: Few { at: [0; NEAR], len: 0 },
             hints,
@@ -154,7 +154,7 @@ impl Peer {
 
     /// Under which ticket a message waits at brokers; a new one where it has none.
     pub(super) fn ticket(&mut self, number: u64, last: &mut u64) -> u64 {
-        *self.tickets.get_or_insert_default().entry(number).or_insert_with(|| {
+        *self.tickets.entry(number).or_insert_with(|| {
             *last += 1;
             *last
         })
@@ -162,7 +162,7 @@ impl Peer {
 
     /// A message waits nowhere any more: what its ticket was.
     pub(super) fn take_ticket(&mut self, number: u64) -> Option<u64> {
-        self.tickets.as_mut()?.remove(&number)
+        self.tickets.remove(&number)
     }
 
     /// Where it is to be found, as far as it was heard or says so: the surest first, and no more than are enough to begin with.
@@ -248,7 +248,6 @@ impl Peer {
             return;
         }
         self.ranking = None;
-        self.tickets.take_if(|tickets| tickets.is_empty());
         self.sender.rest();
         if let Some(session) = &mut self.session {
             session.rest();
