@@ -171,13 +171,17 @@ impl<'a> From<&SessionChange<'a>> for Session<'a> {
 
 pub(crate) fn session_json<'l>(object: Object<'l>, session: &Session<'_>) -> Object<'l> {
     let fingerprint = session.key.map(|key| key.fingerprint().to_string());
-    object
+    let object = object
         .str("did", session.did)
         .maybe("fingerprint", fingerprint.as_deref())
         .addr("from", session.from)
         .str("state", session.state.name())
         .raw("suite", session.suite)
-        .maybe("reason", session.state.reason())
+        .maybe("reason", session.state.reason());
+    match session.state {
+        SessionState::Cloned { elsewhere } => object.addr("elsewhere", elsewhere.remote),
+        _ => object,
+    }
 }
 
 /// The same for people.
@@ -189,14 +193,25 @@ pub(crate) fn session_text(flow: &mut Flow<'_>, session: &Session<'_>) {
         flow.piece(Color::Plain, |line| drop(write!(line, "key {}", key.fingerprint())));
     }
     flow.piece(Color::Plain, |line| drop(write!(line, "at {}", session.from)));
-    if let SessionState::Moved { from } = session.state {
-        flow.piece(Color::Plain, |line| drop(write!(line, "was at {}", from.remote)));
-    }
+    match session.state {
+        SessionState::Moved { from } => flow.piece(Color::Plain, |line| drop(write!(line, "was at {}", from.remote))),
+        SessionState::Cloned { elsewhere } => {
+            flow.piece(Color::Plain, |line| drop(write!(line, "and at {}", elsewhere.remote)))
+        }
+        _ => flow,
+    };
     let why = match session.state {
         SessionState::Down(Down::NoAnswer) => "nobody answers the handshake",
         SessionState::Down(Down::Silent) => "nothing was heard for three minutes",
         SessionState::Down(Down::Closed) => "closed by the other side",
         SessionState::Down(Down::Revoked) => "its key is not believed any more",
+        SessionState::Cloned { .. } => {
+            "two nodes speak with one key: its state directory was copied; neither is heard until one of them is started again"
+        }
+        SessionState::Down(Down::Clone) => "two nodes speak with its key",
+        SessionState::Down(Down::Cloned) => {
+            "the other side hears two nodes with this key: the state directory was copied; end the other node and start this one again"
+        }
         _ => return,
     };
     flow.text(Color::Plain, why);

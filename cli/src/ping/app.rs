@@ -152,7 +152,10 @@ impl App<Node> for Pinger<'_> {
         self.tell_silence();
         self.out.flush();
         let done = self.open.is_empty() && self.args.total() == Some(self.tally.sent);
-        if done || self.failed.is_some() || self.inbox.is_stopped() || self.out.is_broken() {
+        // What was learned is kept first: the node gives it out as soon as it is asked.
+        let kept = !node.wants().store;
+        if done && kept || self.failed.is_some() || self.inbox.is_stopped() || self.out.is_broken() {
+            node.close_sessions();
             return Poll::Ready(());
         }
         Poll::Pending

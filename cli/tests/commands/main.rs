@@ -6,6 +6,8 @@ mod common;
 mod control;
 mod deciding;
 mod demo;
+#[cfg(unix)]
+mod discover;
 mod ends;
 mod flow;
 mod identity;
@@ -13,11 +15,15 @@ mod identity;
 mod kept;
 mod keys;
 mod looks;
+#[cfg(target_os = "linux")]
+mod moving;
+mod overlay;
 #[cfg(unix)]
 mod readme;
 mod recording;
 #[cfg(unix)]
 mod reload;
+mod sessions;
 mod signal;
 mod sluis;
 #[cfg(unix)]

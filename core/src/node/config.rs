@@ -1,11 +1,14 @@
 //! What a node is told once, at birth.
 
+use alloc::boxed::Box;
+
+use super::OverlayConfig;
 use super::identity::{Identity, Require};
 use crate::Did;
 use crate::airlock::{GateConfig, GateError, Rank, ReplayConfig, TrustConfig, VouchConfig};
 use crate::framing::Encoding;
 use crate::pins::PinConfig;
-use crate::session;
+use crate::session::{self, Suites};
 use crate::time::{Duration, Wall};
 
 /// What goes through encrypted sessions ([`session`]).
@@ -48,11 +51,16 @@ pub struct NodeConfig {
     pub require: Require,
     /// What goes through encrypted sessions: nothing. Anything else needs an identity with a static key, as one made from a [`SecretKey`](crate::identity::SecretKey) has.
     pub sessions: SessionPolicy,
+    /// Which suites sessions may be in: any, the better one first. So between two nodes that leave this as it is, what is said stays closed to who records it now and breaks
+    /// X25519 later; the first ping then takes a round trip more than with [`Suites::One`], whose first message carries it.
+    pub suites: Suites,
     /// Bounds of sessions and handshakes.
     pub session_caps: session::Caps,
     /// Whether changes of what is kept are given out to a store ([`Durable`](crate::Durable)), and acknowledged only once they are there: off. Packets are among what
     /// waits for that, so a node with this and without a store admits none.
     pub durable: bool,
+    /// What the node does in the overlay, in which devices are found by name: nothing, `None`.
+    pub overlay: Option<Box<OverlayConfig>>,
     /// The replay window.
     pub replay: ReplayConfig,
     /// Packets stamped before this are [`Stale`](crate::Reject::Stale). `None` by default: a node that starts remembers nothing, so
@@ -101,8 +109,10 @@ impl NodeConfig {
             identity: None,
             require: Require::default(),
             sessions: SessionPolicy::Off,
+            suites: Suites::Any,
             session_caps: session::Caps::default(),
             durable: false,
+            overlay: None,
             replay: ReplayConfig::default(),
             not_before: None,
             accept_older: Duration::ZERO,

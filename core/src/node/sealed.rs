@@ -2,7 +2,7 @@
 
 use super::client::RequestId;
 use super::event::SessionState;
-use super::identity::{self, FromSession};
+use super::identity::{self, FromSession, Identity};
 use super::inbox::Inbound;
 use super::ingress::Ingress;
 use super::links::{self, Fate, Links, Told, Waiting, Way};
@@ -33,12 +33,13 @@ impl Node {
     pub(super) fn take_sealed(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
         self.brief_sessions();
         let Self { policy, rooms, .. } = self;
-        let Rooms { links, admission, .. } = rooms;
+        let Rooms { links, admission, overlay, .. } = rooms;
+        let judges = (&*policy, overlay.as_deref());
         let Some(links) = links.as_deref_mut() else { return Err(Reject::Header) };
         let mut refused = None;
         let names = admission.names().clone();
         let taken = links.handle(now, (path, &names), bytes, &mut |claim, standing| {
-            refused = admission.check_claim(policy, now.wall, claim, standing).err();
+            refused = admission.check_claim(judges, now.wall, claim, standing).err();
             refused.is_none()
         });
         self.follow_sessions();
@@ -65,10 +66,14 @@ impl Node {
 
     /// Tell the sessions what was kept of an earlier life, once: before anything of theirs comes or goes.
     pub(super) fn brief_sessions(&mut self) {
-        let Rooms { links, storing, .. } = &mut self.rooms;
+        let Rooms { links, storing, admission, .. } = &mut self.rooms;
         if let Some(sessions) = links.as_deref_mut().and_then(Links::unbriefed) {
             storing.tell_sessions(sessions, self.config.not_before.unwrap_or(Wall::MIN));
-            links.as_deref_mut().and_then(Links::new_own_stamp);
+            if let Some(links) = links.as_deref_mut() {
+                let _ = links.new_own_stamp();
+                links.speak_as(storing.incarnation());
+                links.recall(admission.names(), &self.policy.pins);
+            }
         }
     }
 
@@ -81,11 +86,16 @@ impl Node {
         while links.has_news() && events.room_for_notices(1, NOTICE) {
             match links.poll_news(admission.names(), &policy.pins) {
                 Some(Told::Stamp(did, key, stamp)) => storing.note_stamp(did, key, stamp),
-                // The sessions have it in memory.
-                Some(Told::Incarnation) => {}
+                Some(Told::Incarnation(did, key, known)) => storing.note_known(did, key, known),
                 Some(Told::Change(change)) => {
                     let name = admission.name(change.did);
                     let pinned = change.key.is_some_and(|key| identity::judge_key(&policy.pins, name, key) == Ok(true));
+                    if let SessionState::Up { .. } = change.state
+                        && pinned
+                        && let Some(change) = policy.pins.note_session(change.did)
+                    {
+                        storing.push_session(change);
+                    }
                     if let SessionState::Moved { .. } = change.state
                         && pinned
                     {
@@ -102,6 +112,12 @@ impl Node {
         }
     }
 
+    /// End every session once all that is queued has left, and tell the other sides, so that they hold nothing for this node and begin anew at once when it is back. What waits for a
+    /// session or an answer is not waited for. False when there is no session.
+    pub fn close_sessions(&mut self) -> bool {
+        self.rooms.links.as_mut().is_some_and(|links| links.close_all())
+    }
+
     /// A key was retired: whatever still comes or goes under it ends now.
     pub(super) fn end_sessions_of(&mut self, key: &PublicKey) {
         if let Some(links) = &mut self.rooms.links {
@@ -114,8 +130,21 @@ impl Node {
     pub(super) fn next_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
         self.follow_sessions();
         let sent = self.rooms.next_of_sessions(now, out).or_else(|| self.rooms.next_queued(now, out));
+        let sent = sent.or_else(|| self.next_heartbeat(now, out));
         // Sealing may have found keys too old, which is no news but output.
-        sent.or_else(|| self.next_heartbeat(now, out))
+        let sent = sent.or_else(|| self.rooms.next_of_sessions(now, out));
+        sent.or_else(|| self.rooms.next_farewell(now, out)).or_else(|| self.next_beacon(now, out))
+    }
+
+    /// The next call or answer on the local network.
+    fn next_beacon(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
+        let Rooms { lan, outbox, .. } = &mut self.rooms;
+        let key = self.config.identity.as_ref().map(Identity::public);
+        let sent = lan.as_mut()?.poll_transmit(now, (outbox, key), out);
+        if sent.is_some() {
+            outbox.count_sent();
+        }
+        sent
     }
 
     /// The next heartbeat of the round that is going on, if any.
@@ -186,6 +215,14 @@ impl Rooms {
             }
         }
         None
+    }
+
+    /// The next datagram that ends a session, where all are to end: nothing else is left to be sent.
+    fn next_farewell(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
+        let links = self.links.as_deref_mut().filter(|_| out.len() >= MAX_DATAGRAM_V6)?;
+        let transmit = links.poll_farewell(now, out)?;
+        self.outbox.count_sent();
+        Some(transmit)
     }
 
     /// The next datagram of the queue. What goes through a session that has no keys at the moment, or whose address has yet to prove itself, waits

@@ -1,12 +1,13 @@
 //! Pins and retired keys as records of a store, and taking them back in.
 //!
 //! A record's key is one letter, then what it is about: `p` and the DID, or `r` and the 32 bytes of a retired key. Its value is JSON: of a pin
-//! `{"key":"<64 hex>","origin":"operator","since":1764400000}`, of a retired key the statement that retired it.
+//! `{"key":"<64 hex>","origin":"operator","since":1764400000}`, with `,"session":true` behind it once there was a session with that key, of a retired key the statement that
+//! retired it.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::table::{Origin, PinError, Pins};
+use super::table::{Binding, Origin, PinError, Pins};
 use crate::data::{Number, Sink as _, Text, Value};
 use crate::identity::{PublicKey, Statement, StatementError};
 
@@ -21,12 +22,13 @@ pub struct Change {
 /// A key, and the value to put there; without one the record is removed.
 type Record = (Box<[u8]>, Option<Box<[u8]>>);
 
-/// How a name was pinned before a change.
+/// What takes a change back.
 #[derive(Clone, Debug)]
-pub(super) struct Undo {
-    pub(super) did: Box<str>,
-    pub(super) serial: u64,
-    pub(super) before: Option<(PublicKey, Origin, u64)>,
+pub(super) enum Undo {
+    /// Pin the name as it was before, unless something newer than the change with this number was decided about it.
+    Pin { did: Box<str>, serial: u64, before: Option<Binding> },
+    /// Forget that there was a session with the key of this name.
+    Session { did: Box<str> },
 }
 
 impl Change {
@@ -41,8 +43,10 @@ impl Change {
         Self { record: None, undo: None }
     }
 
-    pub(super) fn put(did: &str, key: PublicKey, origin: Origin, since: u64, undo: Undo) -> Self {
-        let value = alloc::format!(r#"{{"key":"{key}","origin":"{}","since":{since}}}"#, origin.as_str());
+    pub(super) fn put(did: &str, binding: Binding, undo: Undo) -> Self {
+        let Binding { key, origin, since, session } = binding;
+        let session = if session { r#","session":true"# } else { "" };
+        let value = alloc::format!(r#"{{"key":"{key}","origin":"{}","since":{since}{session}}}"#, origin.as_str());
         Self { record: Some((pin_key(did), Some(value.into_bytes().into()))), undo: Some(undo) }
     }
 
@@ -92,8 +96,7 @@ impl Pins {
             [b'p', did @ ..] => {
                 let (did, value) = (core::str::from_utf8(did), core::str::from_utf8(value));
                 let (Ok(did), Ok(value)) = (did, value) else { return Err(RecordError::Pin) };
-                let (key, origin, since) = read_pin(value).ok_or(RecordError::Pin)?;
-                self.restore_pin(did, key, origin, since)?;
+                self.restore_pin(did, read_pin(value).ok_or(RecordError::Pin)?)?;
                 Ok(true)
             }
             [b'r', retired @ ..] => {
@@ -117,11 +120,15 @@ fn pin_key(did: &str) -> Box<[u8]> {
     key.into()
 }
 
-fn read_pin(value: &str) -> Option<(PublicKey, Origin, u64)> {
+fn read_pin(value: &str) -> Option<Binding> {
     let value = Value::from_json(value).ok()?;
     let text = |name| value.get(name).and_then(Value::as_text).and_then(Text::as_str);
     let key = PublicKey::from_hex(text("key")?.as_bytes()).ok()?;
     let origin = Origin::from_name(text("origin")?)?;
     let Number::Int(since) = value.get("since")?.as_number()? else { return None };
-    Some((key, origin, u64::try_from(since).ok()?))
+    let session = match value.get("session") {
+        None => false,
+        Some(session) => session.as_bool()?,
+    };
+    Some(Binding { key, origin, since: u64::try_from(since).ok()?, session })
 }

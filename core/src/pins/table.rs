@@ -36,6 +36,8 @@ pub enum Origin {
     Approved,
     /// It was the first key seen under this name, where the operator allows that.
     FirstUse,
+    /// Both sides have shown that they know a join token ([`discovery`](crate::discovery)).
+    Joined,
 }
 
 impl Origin {
@@ -46,11 +48,14 @@ impl Origin {
             Self::Operator => "operator",
             Self::Approved => "approved",
             Self::FirstUse => "first_use",
+            Self::Joined => "joined",
         }
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Operator, Self::Approved, Self::FirstUse].into_iter().find(|origin| origin.as_str() == name)
+        [Self::Operator, Self::Approved, Self::FirstUse, Self::Joined]
+            .into_iter()
+            .find(|origin| origin.as_str() == name)
     }
 }
 
@@ -110,6 +115,17 @@ pub struct Pin<'a> {
     pub since: u64,
     /// The key has been revoked: until another one is pinned, nothing is believed of this name.
     pub revoked: bool,
+    /// There was an encrypted session with this key, or with one that it is the successor of: who speaks them is not believed to have lost them.
+    pub session: bool,
+}
+
+/// How a name is pinned.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Binding {
+    pub(super) key: PublicKey,
+    pub(super) origin: Origin,
+    pub(super) since: u64,
+    pub(super) session: bool,
 }
 
 struct ByDid;
@@ -117,9 +133,7 @@ struct ByKey;
 
 pub(super) struct Entry {
     did: Box<str>,
-    pub(super) key: PublicKey,
-    pub(super) origin: Origin,
-    pub(super) since: u64,
+    pub(super) binding: Binding,
     /// The change that made it so: it can be undone as long as no other came after it.
     serial: u64,
     by_did: Chain,
@@ -212,9 +226,9 @@ impl Pins {
             return Err(PinError::Retired);
         }
         let before = match self.find(self.hash.name(did)) {
-            Some((_, entry)) if entry.key == key => return Ok(Change::nothing()),
-            Some((_, entry)) if !self.is_retired(&entry.key) => return Err(PinError::OtherKey),
-            Some((slot, entry)) => Some((slot, (entry.key, entry.origin, entry.since))),
+            Some((_, entry)) if entry.binding.key == key => return Ok(Change::nothing()),
+            Some((_, entry)) if !self.is_retired(&entry.binding.key) => return Err(PinError::OtherKey),
+            Some((slot, entry)) => Some((slot, entry.binding)),
             None if self.is_full() => return Err(PinError::TooMany(self.config.max_pins)),
             None => None,
         };
@@ -224,18 +238,31 @@ impl Pins {
         if let Some((slot, _)) = before {
             self.take_out(slot);
         }
-        self.put(did, (key, origin, since));
-        let undo = Undo { did: did.into(), serial: self.tables_mut().serial, before: before.map(|(_, before)| before) };
-        Ok(Change::put(did, key, origin, since, undo))
+        let binding = Binding { key, origin, since, session: false };
+        self.put(did, binding);
+        let before = before.map(|(_, before)| before);
+        let undo = Undo::Pin { did: did.into(), serial: self.tables_mut().serial, before };
+        Ok(Change::put(did, binding, undo))
     }
 
     /// Forget which key speaks for a name; `None` when none does.
     pub fn unpin(&mut self, did: &str) -> Option<Change> {
         let (slot, entry) = self.find(self.hash.name(did))?;
-        let before = (entry.key, entry.origin, entry.since);
+        let before = Some(entry.binding);
         self.take_out(slot);
         self.tables_mut().serial += 1;
-        Some(Change::remove(did, Undo { did: did.into(), serial: self.tables_mut().serial, before: Some(before) }))
+        Some(Change::remove(did, Undo::Pin { did: did.into(), serial: self.tables_mut().serial, before }))
+    }
+
+    /// Note that there was an encrypted session with the key that is pinned to a name; `None` when that is known, or no key is pinned.
+    pub fn note_session(&mut self, did: &str) -> Option<Change> {
+        let (slot, entry) = self.find(self.hash.name(did))?;
+        if entry.binding.session {
+            return None;
+        }
+        let binding = Binding { session: true, ..entry.binding };
+        self.tables_mut().pins.at_mut(slot)?.binding = binding;
+        Some(Change::put(did, binding, Undo::Session { did: did.into() }))
     }
 
     /// Retire a key. Names that were pinned to it are pinned to its successor, if there is one. With `only_pinned` a statement about a key
@@ -274,7 +301,7 @@ impl Pins {
         }
         match self.find(name) {
             None => Judgement::Unpinned,
-            Some((_, entry)) if entry.key == key => Judgement::Pinned,
+            Some((_, entry)) if entry.binding.key == key => Judgement::Pinned,
             Some(_) => Judgement::OtherKey,
         }
     }
@@ -341,7 +368,11 @@ impl Pins {
     /// Take back a change whose record could not be written; false when something newer has been decided about that name, or when it is not to be
     /// taken back: a retired key stays retired.
     pub fn undo(&mut self, change: &Change) -> bool {
-        let Some(Undo { did, serial, before }) = change.undone_by() else { return false };
+        let (did, serial, before) = match change.undone_by() {
+            Some(Undo::Pin { did, serial, before }) => (did, serial, before),
+            Some(Undo::Session { did }) => return self.forget_session(did),
+            None => return false,
+        };
         let now = self.find(self.hash.name(did)).map(|(slot, entry)| (slot, entry.serial));
         match now {
             Some((_, now)) if now != *serial => return false,
@@ -350,27 +381,26 @@ impl Pins {
             None => {}
         }
         if let Some(before) = before {
-            let (key, origin, since) = *before;
-            self.put(did, (self.last_successor(key), origin, since));
+            self.put(did, Binding { key: self.last_successor(before.key), ..*before });
         }
         true
     }
 
+    fn forget_session(&mut self, did: &str) -> bool {
+        let Some(slot) = self.find(self.hash.name(did)).map(|(slot, _)| slot) else { return false };
+        let entry = self.tables_mut().pins.at_mut(slot);
+        entry.is_some_and(|entry| core::mem::replace(&mut entry.binding.session, false))
+    }
+
     /// A pin of a record.
-    pub(super) fn restore_pin(
-        &mut self,
-        did: &str,
-        key: PublicKey,
-        origin: Origin,
-        since: u64,
-    ) -> Result<(), PinError> {
+    pub(super) fn restore_pin(&mut self, did: &str, binding: Binding) -> Result<(), PinError> {
         check_did(did)?;
         match self.find(self.hash.name(did)) {
             Some((slot, _)) => self.take_out(slot),
             None if self.is_full() => return Err(PinError::TooMany(self.config.max_pins)),
             None => {}
         }
-        self.put(did, (self.last_successor(key), origin, since));
+        self.put(did, Binding { key: self.last_successor(binding.key), ..binding });
         Ok(())
     }
 
@@ -411,17 +441,17 @@ impl Pins {
         let Tables { pins, by_key, .. } = self.tables_mut();
         by_key.remove(pins, slot);
         if let Some(entry) = pins.at_mut(slot) {
-            entry.key = key;
+            entry.binding.key = key;
         }
         by_key.insert(pins, slot, hash);
     }
 
-    fn put(&mut self, did: &str, (key, origin, since): (PublicKey, Origin, u64)) {
-        let hashes = (self.hash.hash(did.as_bytes()), self.hash.hash(key.as_bytes()));
+    fn put(&mut self, did: &str, binding: Binding) {
+        let hashes = (self.hash.hash(did.as_bytes()), self.hash.hash(binding.key.as_bytes()));
         let Tables { pins, by_did, by_key, did_bytes, serial, .. } = self.tables_mut();
         *serial += 1;
         let chains = (Chain::default(), Chain::default());
-        let entry = Entry { did: did.into(), key, origin, since, serial: *serial, by_did: chains.0, by_key: chains.1 };
+        let entry = Entry { did: did.into(), binding, serial: *serial, by_did: chains.0, by_key: chains.1 };
         let Ok(id) = pins.insert(entry) else { return };
         by_did.insert(pins, id.slot(), hashes.0);
         by_key.insert(pins, id.slot(), hashes.1);
@@ -438,8 +468,8 @@ impl Pins {
     }
 
     fn show<'a>(&self, entry: &'a Entry) -> Pin<'a> {
-        let Entry { did, key, origin, since, .. } = entry;
-        Pin { did, key: *key, origin: *origin, since: *since, revoked: self.is_retired(key) }
+        let Binding { key, origin, since, session } = entry.binding;
+        Pin { did: &entry.did, key, origin, since, revoked: self.is_retired(&key), session }
     }
 
     fn find(&self, name: Name<'_>) -> Option<(u32, &Entry)> {
@@ -450,7 +480,7 @@ impl Pins {
 
     fn first_of(&self, key: &PublicKey) -> Option<u32> {
         let Tables { pins, by_key, .. } = self.tables.as_deref()?;
-        by_key.find(pins, self.hash.hash(key.as_bytes()), |entry| entry.key == *key)
+        by_key.find(pins, self.hash.hash(key.as_bytes()), |entry| entry.binding.key == *key)
     }
 
     /// How many names are pinned to a key, counted up to the most there can be.
@@ -458,7 +488,7 @@ impl Pins {
         let Some(Tables { pins, by_key, .. }) = self.tables.as_deref() else { return 0 };
         let mut names = 0;
         by_key.find(pins, self.hash.hash(key.as_bytes()), |entry| {
-            names += usize::from(entry.key == *key);
+            names += usize::from(entry.binding.key == *key);
             names > MAX_NAMES_OF_A_KEY
         });
         names

@@ -1,6 +1,6 @@
 //! Pins against a plain model, records in any order, and what a statement does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::string::String;
 use std::vec::Vec;
 
@@ -68,6 +68,8 @@ enum Op {
     Unpin(usize),
     Rotate(u8, u8),
     Revoke(u8),
+    /// There was a session with the key of the name; whether that could be written.
+    Session(usize, bool),
     /// The change before the last could not be written.
     FailLast(usize, u8),
 }
@@ -79,6 +81,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => name.clone().prop_map(Op::Unpin),
         2 => (key.clone(), key.clone()).prop_map(|(old, new)| Op::Rotate(old, new)),
         1 => key.clone().prop_map(Op::Revoke),
+        2 => (name.clone(), any::<bool>()).prop_map(|(name, written)| Op::Session(name, written)),
         1 => (name, key).prop_map(|(name, key)| Op::FailLast(name, key)),
     ]
 }
@@ -88,6 +91,8 @@ fn op() -> impl Strategy<Value = Op> {
 struct Model {
     pins: BTreeMap<usize, u8>,
     retired: Vec<u8>,
+    /// Names with whose key there was a session.
+    sessions: BTreeSet<usize>,
 }
 
 impl Model {
@@ -96,7 +101,9 @@ impl Model {
         if self.retired.contains(&key) || bound.is_some_and(|k| k != key && !self.retired.contains(&k)) {
             return false;
         }
-        self.pins.insert(name, key);
+        if self.pins.insert(name, key) != Some(key) {
+            self.sessions.remove(&name);
+        }
         true
     }
 
@@ -125,8 +132,9 @@ impl Model {
             for key in 1..7 {
                 assert_eq!(pins.judge(name, public(key)), self.judge(n, key), "{name} and key {key}");
             }
-            let pin = pins.get(name).map(|pin| (pin.key, pin.revoked));
-            assert_eq!(pin, self.pins.get(&n).map(|k| (public(*k), self.retired.contains(k))));
+            let pin = pins.get(name).map(|pin| (pin.key, pin.revoked, pin.session));
+            let bound = |k: &u8| (public(*k), self.retired.contains(k), self.sessions.contains(&n));
+            assert_eq!(pin, self.pins.get(&n).map(bound));
         }
         assert_eq!(pins.len(), self.pins.len());
     }
@@ -148,6 +156,7 @@ proptest! {
                 Op::Unpin(name) => {
                     let done = pins.unpin(NAMES[name]);
                     prop_assert_eq!(done.is_some(), model.pins.remove(&name).is_some());
+                    model.sessions.remove(&name);
                     done.iter().for_each(|change| records.keep(change));
                 }
                 Op::Rotate(old, new) if old == new => {}
@@ -160,6 +169,19 @@ proptest! {
                     let done = pins.retire(&Statement::revocation(&secret(key), 9).unwrap(), false);
                     prop_assert_eq!(done.is_ok(), model.retire(key, None));
                     done.iter().for_each(|change| records.keep(change));
+                }
+                Op::Session(name, written) => {
+                    let news = model.pins.contains_key(&name) && !model.sessions.contains(&name);
+                    let done = pins.note_session(NAMES[name]);
+                    prop_assert_eq!(done.is_some(), news);
+                    if let Some(change) = done {
+                        if written {
+                            records.keep(&change);
+                            model.sessions.insert(name);
+                        } else {
+                            prop_assert!(pins.undo(&change));
+                        }
+                    }
                 }
                 // Neither the model nor the records hear of it.
                 Op::FailLast(name, key) => {

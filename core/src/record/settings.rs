@@ -3,10 +3,12 @@
 use alloc::string::ToString;
 
 use super::line::{Line, Version};
+use super::overlay;
 use super::read::{BadRecord, Object};
 use crate::Did;
 use crate::framing::{Encoding, Zone};
-use crate::node::{NodeConfig, Require, SessionPolicy};
+use crate::node::{Identity, NodeConfig, Require, SessionPolicy};
+use crate::session::Suites;
 use crate::time::Wall;
 
 /// The fields of a configuration by kind, written once for both directions: a field that is added and forgotten here
@@ -41,8 +43,12 @@ macro_rules! settings {
             line.finish()
         }
 
-        /// Read a configuration.
-        pub(super) fn read(object: Object<'_>, version: Version) -> Result<NodeConfig, BadRecord> {
+        /// Read a configuration, with the key of the node where whoever reads it has that.
+        pub(super) fn read(
+            object: Object<'_>,
+            version: Version,
+            identity: Option<Identity>,
+        ) -> Result<NodeConfig, BadRecord> {
             let did = Did::new(&object.text("did")?).map_err(|_| BadRecord("has no DID"))?;
             let mut config = NodeConfig::new(did);
             config.$($float).+ = object.parsed(stringify!($($float).+))?;
@@ -71,7 +77,7 @@ macro_rules! settings {
                     zone => Some(Zone::from_wire(zone).ok_or(BadRecord("has an unknown zone"))?),
                 };
                 config.keep_last_rood = &*object.text("keep_last_rood")? == "yes";
-                read_newer(object, &mut config)?;
+                read_newer(object, &mut config, identity)?;
             } else {
                 // There were no such bounds.
                 (config.caps.waiting_per_address, config.caps.open_per_address) = (u32::MAX, u32::MAX);
@@ -131,15 +137,20 @@ fn write_newer(config: &NodeConfig, line: &mut Line) {
         line.text("durable", "yes");
     }
     write_sessions(config, line);
+    overlay::write_settings(config, line);
     // Never the secret.
     if let Some(identity) = &config.identity {
         line.hex("identity", identity.public().as_bytes());
     }
 }
 
-fn read_newer(object: Object<'_>, config: &mut NodeConfig) -> Result<(), BadRecord> {
+fn read_newer(object: Object<'_>, config: &mut NodeConfig, identity: Option<Identity>) -> Result<(), BadRecord> {
     if object.has("identity") {
-        return Err(BadRecord("is of a node that signs: the key is not in its recording"));
+        let public = object.hex("identity")?;
+        config.identity = identity.filter(|identity| identity.public().as_bytes()[..] == public[..]);
+        if config.identity.is_none() {
+            return Err(BadRecord("is of a node that signs: the key is not in its recording"));
+        }
     }
     if object.has("pins.max_pins") {
         config.pins.max_pins = object.number("pins.max_pins")?;
@@ -166,7 +177,8 @@ fn read_newer(object: Object<'_>, config: &mut NodeConfig) -> Result<(), BadReco
         config.accept_older = object.sure_span("accept_older")?;
     }
     config.durable = object.maybe("durable")?.as_deref() == Some("yes");
-    read_sessions(object, config)
+    read_sessions(object, config)?;
+    overlay::read_settings(object, config)
 }
 
 /// The bounds of sessions, for both directions.
@@ -190,6 +202,13 @@ fn write_sessions(config: &NodeConfig, line: &mut Line) {
         SessionPolicy::Auto => _ = line.text("sessions", "auto"),
         SessionPolicy::Require => _ = line.text("sessions", "require"),
     }
+    // It was the first, as long as there was no choice.
+    match config.suites {
+        _ if config.sessions == SessionPolicy::Off => {}
+        Suites::One => {}
+        Suites::Two => _ = line.text("suites", "2"),
+        Suites::Any => _ = line.text("suites", "any"),
+    }
     let mut caps = config.session_caps;
     session_caps!(caps, |name, field, usual| if *field != usual {
         line.number(name, *field as u64);
@@ -202,6 +221,13 @@ fn read_sessions(object: Object<'_>, config: &mut NodeConfig) -> Result<(), BadR
         Some("auto") => SessionPolicy::Auto,
         Some("require") => SessionPolicy::Require,
         Some(_) => return Err(BadRecord("has sessions that this program does not know")),
+    };
+    config.suites = match object.maybe("suites")?.as_deref() {
+        None if config.sessions == SessionPolicy::Off => config.suites,
+        None => Suites::One,
+        Some("2") => Suites::Two,
+        Some("any") => Suites::Any,
+        Some(_) => return Err(BadRecord("has suites that this program does not know")),
     };
     session_caps!(config.session_caps, |name, field, usual| *field =
         if object.has(name) { object.number(name)? } else { usual });

@@ -8,7 +8,7 @@ use std::vec::Vec;
 use super::{Capture, Lines, Recorded, RecordingEnd, Replay, ReplayError, pcapng, replay, replay_labelled, settings};
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{Encoding, Value, ValueBuf, Zone};
-use crate::node::{Command, Event, Node, NodeConfig, Ping, Reply, Require, SessionPolicy};
+use crate::node::{Command, Event, Node, NodeConfig, OverlayConfig, Ping, Reply, Require, SessionPolicy};
 use crate::record::line::Version;
 use crate::record::read::Object;
 use crate::time::{Duration, Instant, Now, Wall};
@@ -241,7 +241,7 @@ fn every_setting_is_recorded() {
     config.keep_last_rood = true;
     (config.pins.max_pins, config.pins.max_retired, config.require, config.durable) = (5, 6, Require::Signed, true);
     (config.caps.verifications, config.caps.changes, config.accept_older) = (7, 8, Duration::from_nanos(9));
-    config.sessions = SessionPolicy::Auto;
+    (config.sessions, config.suites) = (SessionPolicy::Auto, session::Suites::Two);
     config.session_caps = session::Caps {
         sessions: 1,
         half_open: 2,
@@ -252,13 +252,19 @@ fn every_setting_is_recorded() {
         cookies_per_second: 7,
     };
     config.caps.first_uses = 10;
+    let mut overlay = OverlayConfig::default();
+    (overlay.serve, overlay.verify_registered, overlay.max_news) = (true, false, 11);
+    overlay.trust_score = true;
+    (overlay.registry.skew, overlay.resolve.tries) = (Duration::from_nanos(12), 2);
+    config.overlay = Some(overlay.into());
     let text = settings::write(&config, Version::Two);
-    let again = settings::read(Object::parse(&text).unwrap(), Version::Two).unwrap();
+    let again = settings::read(Object::parse(&text).unwrap(), Version::Two, None).unwrap();
     assert_eq!(std::format!("{again:?}"), std::format!("{config:?}"));
     // Every field of the configuration is in it: each prints as `name: value`, and none may be missing from the text.
     let shown = std::format!("{config:?}");
     let fields = shown.matches(": ").count();
-    let structs = ["gate", "trust", "vouches", "pins", "replay", "caps", "session_caps"].len();
+    let structs =
+        ["gate", "trust", "vouches", "pins", "replay", "caps", "session_caps", "overlay", "registry", "resolve"].len();
     // The secret is none of them.
     let fields = fields - 1;
     let object = text.matches("\":").count();

@@ -12,7 +12,9 @@ use crate::path::Path;
 use crate::time::{Duration, Instant, Now};
 
 /// How much longer than the new address the old one has to answer a challenge.
-pub(super) const GRACE: Duration = Duration::from_millis(500);
+const GRACE: Duration = Duration::from_millis(500);
+/// How often the old address is asked again when the new one has answered.
+pub(super) const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// How often a new address is challenged.
 const TRIES: u8 = 3;
 /// How long a change of address is looked into, and then not again.
@@ -58,8 +60,13 @@ impl Sessions {
         session.awaiting = Since::NEVER;
         let key = session.key.ok_or(SessionReject::Unknown)?;
         if session.next == epoch_slot {
-            let shown = session.shown.as_ref().map_or(Incarnation::NONE, |shown| shown.incarnation);
+            let shown = session.shown.as_mut().map(|shown| (shown.incarnation, shown.anew.take()));
+            let (shown, anew) = shown.unwrap_or((Incarnation::NONE, None));
             self.settle_incarnation(slot, epoch_slot, path, &shown)?;
+            if let Some(anew) = anew {
+                // It has heard what went there.
+                self.settle_at(slot, anew);
+            }
             self.install(now.mono, slot, epoch_slot, false);
         } else if is_first {
             self.confirm(slot, initiator);
@@ -122,14 +129,15 @@ impl Sessions {
     pub(super) fn sending_epoch(&self, session: &Session, now: Instant) -> Option<u32> {
         let usable =
             |slot: &u32| self.epochs.at(*slot).is_some_and(|epoch| now.saturating_since(epoch.born) < REJECT_AFTER);
-        let [first, second] =
-            if session.fresh { [session.next, session.current] } else { [session.current, session.next] };
-        Some(first).filter(usable).or(Some(second).filter(usable))
+        [session.current, session.next].into_iter().find(usable)
     }
 
     pub(super) fn seal_body(&mut self, now: Now, slot: u32, buf: &mut [u8], len: usize) -> Result<Sealed, SealError> {
         if len > super::MAX_BODY {
             return Err(SealError::TooLong);
+        }
+        if self.table.at(slot).is_some_and(|session| session.fresh) {
+            return Err(SealError::NotReady);
         }
         let sealed = self.seal_inner(now, slot, Inner::Body, buf, len);
         if sealed == Err(SealError::NotReady) {
@@ -240,8 +248,17 @@ impl Sessions {
         } else if newest && session.roaming.as_ref().is_none_or(|roaming| roaming.quiet_until.is_none()) {
             let mut tokens = [[0; 8]; 2];
             tokens.iter_mut().for_each(|token| self.rng.fill(token));
-            let (sent, tries, answered) = (0, 1, None);
-            let probe = Probe { path, tokens, began: now, received: len, sent, tries, answered };
+            let probe = Probe {
+                path,
+                tokens,
+                began: now,
+                received: len,
+                sent: 0,
+                tries: 1,
+                answered: None,
+                asked_old: now,
+                relayed: false,
+            };
             session.roaming.get_or_insert_default().probe = Some(probe);
             self.table.owe(slot, owed::ASK_NEW | owed::ASK_OLD);
             self.table.set_timer(slot, now + Duration::from_secs(1));
@@ -258,16 +275,23 @@ impl Sessions {
         }
     }
 
-    /// The old address still works: the session stays there. Or the new one does.
+    /// The old address still works: the session stays there. Or the new one does; then the old one is asked again, since a challenge may have been lost.
     fn on_answer(&mut self, now: Instant, slot: u32, token: &[u8], path: Path) {
-        let Some(roaming) = self.table.at_mut(slot).and_then(|session| session.roaming.as_deref_mut()) else { return };
+        let Some(session) = self.table.at_mut(slot) else { return };
+        let old = session.path;
+        let Some(roaming) = session.roaming.as_deref_mut() else { return };
         let Some(probe) = &mut roaming.probe else { return };
         if probe.tokens[1] == token {
             roaming.quiet_until = Some(probe.began + PROBE_FOR);
             roaming.probe = None;
-        } else if probe.tokens[0] == token && probe.path.same_remote(&path) && probe.answered.is_none() {
-            probe.answered = Some(now);
-            self.table.set_timer(slot, now + GRACE);
+        } else if probe.tokens[0] != token {
+        } else if old.same_remote(&path) {
+            // The other side answers there as well only where a challenge reached it from an address that is not ours.
+            probe.relayed = true;
+        } else if probe.path.same_remote(&path) && probe.answered.is_none() {
+            (probe.answered, probe.asked_old) = (Some(now), now);
+            self.table.owe(slot, owed::ASK_OLD);
+            self.table.set_timer(slot, now + ASK_AGAIN);
         }
     }
 
@@ -286,10 +310,17 @@ impl Sessions {
             return until;
         };
         if let Some(answered) = probe.answered {
-            // The old address has had as long as the new one took, and a little longer.
-            let at = answered + (answered.saturating_since(probe.began) / 2).max(GRACE);
+            // The old address has had as long as the new one took, and a little longer; as long as there may be, where it is likely that somebody passes on.
+            let usual = answered + (answered.saturating_since(probe.began) / 2).max(GRACE);
+            let at = if probe.relayed { usual.max(probe.began + PROBE_FOR) } else { usual };
             if now < at {
-                return Some(at);
+                let again = probe.asked_old + ASK_AGAIN;
+                if now < again {
+                    return Some(at.min(again));
+                }
+                probe.asked_old = now;
+                self.table.owe(slot, owed::ASK_OLD);
+                return Some(at.min(now + ASK_AGAIN));
             }
             roaming.from = Some(session.path);
             session.path = probe.path;

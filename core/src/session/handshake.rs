@@ -4,14 +4,14 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use super::epoch::{Epoch, Inner, sealed_len};
-use super::guard::put_macs;
-use super::payload::{WriteError, pattern_byte};
+use super::guard::{Tag, put_macs};
+use super::payload::{WriteError, pattern_byte, sign};
 use super::room::{Outgoing, Sessions};
 use super::table::{NONE, Phase, Since, news, owed};
 use super::wire::{ANSWER_HEAD, Head, Kind, MAC};
 use super::{Claim, ConnectError, Ingress, SessionReject};
 use crate::identity::{MacKey, PublicKey};
-use crate::noise::{Finished, NoiseError, Pattern, X25519};
+use crate::noise::{Finished, Handshake, NoiseError, Pattern, X25519};
 use crate::path::Path;
 use crate::time::{Duration, Instant, Now};
 
@@ -45,6 +45,17 @@ pub(super) fn message(frame: &[u8], head: usize) -> Result<&[u8], SessionReject>
     frame.get(head..frame.len().saturating_sub(MACS)).ok_or(SessionReject::Frame)
 }
 
+/// What is written of a frame of a handshake, beside what Noise makes of it.
+pub(super) struct Draft<'a> {
+    pub(super) head: Head,
+    pub(super) pattern: Pattern,
+    /// Length of the payload, its signature included, in bytes.
+    pub(super) payload: usize,
+    /// Of whoever is to read it.
+    pub(super) receiver: &'a MacKey,
+    pub(super) cookie: Option<&'a Tag>,
+}
+
 /// A frame with the rest of what a message announced. It needs no second mac: who looks at it has looked at that message.
 pub(super) fn rest_frame(message: &Head, rest: &[u8], mac1: &MacKey) -> Box<[u8]> {
     let mut packet = vec![0; ANSWER_HEAD + rest.len() + MACS];
@@ -59,6 +70,26 @@ impl Sessions {
     pub(super) fn pattern_of(&self, head: &Head) -> Result<Pattern, SessionReject> {
         let known = [Pattern::Xx, Pattern::Ik].into_iter().find(|pattern| pattern_byte(*pattern) == head.pattern);
         known.filter(|_| self.limits.suites.takes(head.suite)).ok_or(SessionReject::Suite)
+    }
+
+    /// Write a message of a handshake: `fill` writes the payload, which is signed then. Also returns its first mac.
+    pub(super) fn write_message(
+        &self,
+        noise: &mut Handshake<X25519>,
+        draft: &Draft<'_>,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<(Box<[u8]>, Tag), WriteError> {
+        let Draft { head, pattern, payload, receiver, cookie } = *draft;
+        let (before, len) = (head.len(), noise.message_len(payload).ok_or(NoiseError::Room)?);
+        let mut packet = vec![0; before + len + MACS];
+        head.write(&mut packet);
+        let room = packet.get_mut(before..before + len).unwrap_or_default();
+        noise.write_with(&self.local.statics, payload, room, |binding, payload| {
+            fill(payload);
+            sign(&*self.local.identity, (head.kind, pattern), binding, payload)
+        })?;
+        let mac1 = put_macs(&mut packet, receiver, cookie);
+        Ok((packet.into(), mac1))
     }
 
     /// The rest of what a first or a second message announced.
@@ -111,6 +142,18 @@ impl Sessions {
         }
     }
 
+    /// The other side is at this address, from where it has shown to have new keys: so it is, whatever it was before.
+    pub(super) fn settle_at(&mut self, slot: u32, path: Path) {
+        let Some(session) = self.table.at_mut(slot) else { return };
+        let from = core::mem::replace(&mut session.path, path);
+        session.unproven = false;
+        if session.phase == Phase::Up && !from.same_remote(&path) {
+            let roaming = session.roaming.get_or_insert_default();
+            (roaming.probe, roaming.from) = (None, Some(from));
+            self.table.tell(slot, news::MOVED);
+        }
+    }
+
     /// From now on, send under these keys.
     pub(super) fn install(&mut self, now: Instant, slot: u32, epoch: u32, initiator: bool) {
         let Some(session) = self.table.at(slot) else { return };
@@ -118,7 +161,9 @@ impl Sessions {
             (session.previous, session.phase == Phase::Opening, session.is_unconfirmed());
         self.epochs.remove(previous);
         self.opening -= usize::from(unconfirmed).min(self.opening);
+        let suite = self.epochs.at(epoch).map(|epoch| epoch.suite);
         let Some(session) = self.table.at_mut(slot) else { return };
+        session.suite = suite.unwrap_or(session.suite);
         session.previous = session.current;
         session.current = epoch;
         if session.next == epoch {

@@ -34,6 +34,11 @@ impl Incarnation {
         Self { counter: self.counter.saturating_add(1), random }
     }
 
+    /// The same start as the one after `before`: with its number, and the random bytes of this.
+    pub(crate) const fn as_after(&self, before: &Self) -> Self {
+        Self { counter: before.counter.saturating_add(1), random: self.random }
+    }
+
     /// The number of the start; 0 is [`NONE`](Self::NONE).
     #[must_use]
     pub const fn counter(&self) -> u64 {
@@ -158,8 +163,13 @@ impl Known {
 
 impl Sessions {
     /// Show peers which start of this node speaks, so that they notice when two nodes speak with one key. Without it, or with [`Incarnation::NONE`], they judge nothing.
+    ///
+    /// What was written under another one and not sent yet is dropped, as if the network had lost it: handshakes are repeated.
     pub fn set_incarnation(&mut self, incarnation: Incarnation) {
-        self.local.incarnation = incarnation;
+        if incarnation != self.local.incarnation {
+            self.local.incarnation = incarnation;
+            self.outgoing.clear();
+        }
     }
 
     /// What is known of the starts of a peer.

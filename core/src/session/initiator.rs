@@ -1,16 +1,14 @@
 //! The side that begins a handshake.
 
 use alloc::boxed::Box;
-use alloc::vec;
-use alloc::vec::Vec;
 
-use super::guard::{Receiver, Tag, put_macs, read_cookie};
-use super::handshake::{Admit, MACS, message, rest_frame};
+use super::guard::{Receiver, Tag, read_cookie};
+use super::handshake::{Admit, Draft, MACS, message, rest_frame};
 use super::kem::{Announced, KemSecret, announce};
-use super::payload::{Answer, FINAL_LEN, Offer, SCRATCH, WriteError, pattern_byte, prologue, sign, verify};
+use super::payload::{Answer, FINAL_LEN, Offer, SCRATCH, WriteError, pattern_byte, prologue, verify};
 use super::pending::{Answered, Half};
 use super::room::{Outgoing, Sessions};
-use super::table::{NONE, Session};
+use super::table::{NONE, Phase, Session};
 use super::wire::{ANSWER_HEAD, Head, INIT_HEAD, Kind};
 use super::{Claim, ConnectError, Ingress, SUITE, SUITE_HYBRID, SessionReject, Stamp, Suites};
 use crate::identity::PublicKey;
@@ -74,6 +72,9 @@ impl Sessions {
         }
         if let Some(session) = self.table.at_mut(slot) {
             session.half = half;
+            if session.phase == Phase::Opening {
+                session.suite = suite;
+            }
         }
         for packet in [Some(first.packet), first.rest].into_iter().flatten() {
             if let Some(session) = self.table.at_mut(slot) {
@@ -135,23 +136,17 @@ impl Sessions {
         if !session.may_send(len + rest_len) {
             return Err(ConnectError::Busy);
         }
-        let mut packet = vec![0; len];
         let head =
             Head { kind: Kind::Init, suite, pattern: pattern_byte(pattern), sender: index, receiver: 0, counter: 0 };
-        head.write(&mut packet);
-        let room = packet.get_mut(INIT_HEAD..len - MACS).unwrap_or_default();
-        noise.write_with(&self.local.statics, payload, room, |binding, payload| {
-            offer.write(payload);
-            sign(&*self.local.identity, (Kind::Init, pattern), binding, payload)
-        })?;
+        let receiver = session.key.as_ref().filter(|_| pattern == Pattern::Ik);
+        let receiver = receiver.map_or(Receiver::Did(&session.did), Receiver::Key).mac1();
+        let draft = Draft { head, pattern, payload, receiver: &receiver, cookie };
+        let (packet, mac1) = self.write_message(&mut noise, &draft, |payload| offer.write(payload))?;
         if let Some(key) = &key {
             noise.mix(key, None);
         }
-        let receiver = session.key.as_ref().filter(|_| pattern == Pattern::Ik);
-        let receiver = receiver.map_or(Receiver::Did(&session.did), Receiver::Key).mac1();
-        let mac1 = put_macs(&mut packet, &receiver, cookie);
         let rest = announced.map(|(_, rest)| rest_frame(&head, rest, &receiver));
-        Ok((First { packet: packet.into(), rest, noise, pattern, mac1 }, kem))
+        Ok((First { packet, rest, noise, pattern, mac1 }, kem))
     }
 
     /// A second message.
@@ -279,17 +274,10 @@ impl Sessions {
         (sender, receiver): (u32, u32),
         to: &PublicKey,
     ) -> Result<Box<[u8]>, SessionReject> {
-        let identity = &*self.local.identity;
         let head = Head { kind: Kind::Final, suite, pattern: pattern_byte(Pattern::Xx), sender, receiver, counter: 0 };
-        let len = noise.message_len(FINAL_LEN).ok_or(SessionReject::Handshake)?;
-        let mut packet: Vec<u8> = vec![0; ANSWER_HEAD + len + MACS];
-        head.write(&mut packet);
-        let room = packet.get_mut(ANSWER_HEAD..ANSWER_HEAD + len).unwrap_or_default();
-        noise.write_with(&self.local.statics, FINAL_LEN, room, |binding, payload| {
-            sign(identity, (Kind::Final, Pattern::Xx), binding, payload)
-        })?;
-        put_macs(&mut packet, &Receiver::Key(to).mac1(), None);
-        Ok(packet.into())
+        let receiver = &Receiver::Key(to).mac1();
+        let draft = Draft { head, pattern: Pattern::Xx, payload: FINAL_LEN, receiver, cookie: None };
+        Ok(self.write_message(noise, &draft, |_| ())?.0)
     }
 
     /// A cookie for a first message of ours, which is written anew with it.

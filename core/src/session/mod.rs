@@ -12,6 +12,7 @@
 //! - **Nothing is taken twice**: packets by a window of 2,048 counters, first messages by a [`Stamp`] that rises per peer and survives restarts
 //!   where the application stores it. What rides in a first message ([`Ingress::Early`]) is *replayable* where stamps were lost: it has to pass whatever keeps replays out of plain packets.
 //! - **A key in two places is noticed**: handshakes show which start of a node speaks ([`Incarnation`]), and of two that cannot be one node neither goes on ([`News::Clone`]).
+//! - **A session is kept until the next one is confirmed.** Who has lost its keys begins anew, from wherever it is; the old keys and the old address go when it has used the new ones.
 //! - **An address is believed when it has answered.** A session moves when its other side writes from elsewhere, the new address answers a challenge and the old one does not. At most three times the bytes that came
 //!   from an unproven address go there.
 //! - **Bounded**: every table has a cap ([`Caps`]), every call does bounded work.
@@ -339,7 +340,8 @@ pub enum Ingress {
     },
     /// The same out of a first message. Its sender is proven; that it was sent only once is as certain as what is known of its newest [`Stamp`].
     Early {
-        /// The session that it begins. What is sealed in it now goes out behind the answer, up to three times what came.
+        /// The session that it begins. What is sealed in it now goes out behind the answer, up to three times what came; where there was a session already, it
+        /// [waits](SealError::NotReady) for the first packet under the new keys.
         session: SessionId,
         /// Who wrote it.
         key: PublicKey,
@@ -366,7 +368,7 @@ pub enum SealError {
     /// The session is over.
     #[error("this session is over")]
     Gone,
-    /// There are no keys at the moment; a handshake is under way.
+    /// There are no keys at the moment, or the other side has lost them; a handshake is under way.
     #[error("this session has no keys yet")]
     NotReady,
     /// More would be sent to an unproven address than three times what came from there.
@@ -391,6 +393,8 @@ pub struct Event<'a> {
     pub key: Option<PublicKey>,
     /// Its address.
     pub path: Path,
+    /// The suite of its keys ([`SUITE`] or [`SUITE_HYBRID`]); of one that had none yet, that of the last attempt.
+    pub suite: u8,
     /// What happened.
     pub news: News,
 }

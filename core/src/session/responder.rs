@@ -1,17 +1,17 @@
 //! The side that answers a handshake.
 
 use alloc::boxed::Box;
-use alloc::vec;
 
-use super::guard::{Receiver, put_macs};
-use super::handshake::{Admit, MACS, message, rest_frame};
+use super::guard::Receiver;
+use super::handshake::{Admit, Draft, message, rest_frame};
 use super::kem::{Announced, Shared, announce, encapsulate};
-use super::payload::{Answer, FINAL_LEN, Offer, SCRATCH, answer_len, pattern_byte, prologue, sign, verify};
+use super::payload::{Answer, FINAL_LEN, Offer, SCRATCH, answer_len, pattern_byte, prologue, verify};
 use super::pending::{Claim as PendingClaim, Half};
 use super::room::{Outgoing, Sessions};
 use super::table::{NONE, Session, news};
+use super::timers::{HALF_OPEN, TAKEOVER};
 use super::wire::{ANSWER_HEAD, Head, INIT_HEAD, Kind};
-use super::{Claim, HEAD_ROOM, Ingress, SUITE, SessionId, SessionReject, Stamp};
+use super::{Claim, HEAD_ROOM, Ingress, REJECT_AFTER, SUITE, SessionId, SessionReject, Stamp};
 use crate::identity::PublicKey;
 use crate::noise::{Curve as _, Handshake, Pattern, X25519};
 use crate::path::Path;
@@ -19,6 +19,7 @@ use crate::time::{Duration, Now};
 
 /// A first message that crosses one of ours this young gives way to it, where ours is of the lower key.
 const CROSSING: Duration = Duration::from_secs(4);
+
 impl Sessions {
     /// A first message.
     pub(super) fn on_init(
@@ -223,12 +224,17 @@ impl Sessions {
             Some(slot) => slot,
             None => self.insert_theirs(now, claim.path, &claim.did, claim.key, claim.stamp)?,
         };
+        let current = self.table.at(slot).and_then(|session| self.epochs.at(session.current));
+        let usable = current.is_some_and(|epoch| now.mono.saturating_since(epoch.born) < REJECT_AFTER);
         let session = self.table.at_mut(slot).ok_or(SessionReject::Busy)?;
         session.set_statics(keys.remote);
         session.replaced = now.mono;
         session.set_shown(claim.incarnation);
-        if (claim.fresh && !session.excludes(&claim.incarnation)) || session.current == NONE {
-            (session.fresh, session.unproven, session.path) = (true, true, claim.path);
+        let anew = claim.fresh && !session.excludes(&claim.incarnation);
+        if usable && anew {
+            session.begins_anew(claim.path);
+        } else if anew || session.current == NONE {
+            (session.unproven, session.path) = (true, claim.path);
             [session.received, session.sent] = [claim.received, sent].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
         }
         let before = core::mem::replace(&mut session.next, NONE);
@@ -237,7 +243,8 @@ impl Sessions {
         if let Some(session) = self.table.at_mut(slot) {
             session.next = next;
         }
-        self.table.set_timer(slot, now.mono + super::timers::HALF_OPEN);
+        let wait = if usable && anew { TAKEOVER } else { HALF_OPEN };
+        self.table.set_timer(slot, now.mono + wait);
         self.table.id(slot).ok_or(SessionReject::Busy)
     }
 
@@ -283,19 +290,11 @@ impl Sessions {
             best: self.limits.suites.best(),
             announced: announced.as_ref().map_or(&[], |(announced, _)| announced),
         };
-        let payload_len = answer_len(suite);
-        let len = noise.message_len(payload_len).ok_or(SessionReject::Handshake)?;
-        let mut packet = vec![0; ANSWER_HEAD + len + MACS];
-        head.write(&mut packet);
-        let room = packet.get_mut(ANSWER_HEAD..ANSWER_HEAD + len).unwrap_or_default();
-        noise.write_with(&local.statics, payload_len, room, |binding, payload| {
-            answer.write(payload);
-            sign(&*local.identity, (Kind::Response, pattern), binding, payload)
-        })?;
         let receiver = Receiver::Key(to).mac1();
-        put_macs(&mut packet, &receiver, None);
+        let draft = Draft { head, pattern, payload: answer_len(suite), receiver: &receiver, cookie: None };
+        let (packet, _) = self.write_message(noise, &draft, |payload| answer.write(payload))?;
         let rest = announced.map(|(_, rest)| rest_frame(&head, rest, &receiver));
-        Ok([Some(packet.into()), rest])
+        Ok([Some(packet), rest])
     }
 
     /// The third message of XX.
@@ -336,11 +335,8 @@ impl Sessions {
         self.learn(slot, claim.key, &keys, Pattern::Xx);
         let epoch = self.add_epoch(now.mono, slot, half.index, claim.peer_index, keys, (false, half.suite))?;
         self.settle_incarnation(slot, epoch, path, &claim.incarnation)?;
-        if let Some(session) = self.table.at_mut(slot) {
-            // It could not be written without the message that went there.
-            session.path = path;
-            session.unproven = false;
-        }
+        // It could not be written without the message that went there.
+        self.settle_at(slot, path);
         self.install(now.mono, slot, epoch, false);
         Ok(Ingress::Nothing)
     }

@@ -294,7 +294,8 @@ impl Sessions {
             }
             let Some(news) = news else { continue };
             let session = if done && gone { self.told.as_ref()? } else { self.table.at(slot)? };
-            return Some(Event { session: id, did: &session.did, key: session.key, path: session.path, news });
+            let Session { did, key, path, suite, .. } = session;
+            return Some(Event { session: id, did, key: *key, path: *path, suite: *suite, news });
         }
     }
 
@@ -341,6 +342,30 @@ impl Sessions {
             self.halves.remove(slot);
         }
         ended
+    }
+
+    /// End the next session, and tell its other side, as [`close`](Self::close) does; `cursor` begins as 0 and remembers how far this has come. False when there is none
+    /// left, or no room at the moment for what is told to its other side: then it goes on when that was [sent](Self::poll_transmit).
+    pub fn close_next(&mut self, now: Now, cursor: &mut u32) -> bool {
+        while self.outgoing.len() < self.limits.outgoing {
+            let slot = *cursor;
+            if slot >= self.table.slab.slots() {
+                return false;
+            }
+            *cursor += 1;
+            if let Some(id) = self.table.id(slot).filter(|id| self.table.live(*id).is_some()) {
+                self.close(now, id);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether something of the application's can be sealed in a session at the moment, an unproven address aside.
+    #[must_use]
+    pub fn is_ready(&self, now: Now, id: SessionId) -> bool {
+        let session = self.table.live(id).and_then(|slot| self.table.at(slot));
+        session.is_some_and(|session| !session.fresh && self.sending_epoch(session, now.mono).is_some())
     }
 
     /// How something for this name is to be sent, given whether its key is pinned. To a pinned key nothing ever goes in the clear,

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use super::incarnation::{Incarnation, Known, Verdict};
 use super::stamp::Stamp;
 use super::wheel::{Due, Timed, Wheel};
-use super::{Down, SessionId};
+use super::{Down, SUITE, SessionId};
 use crate::identity::PublicKey;
 use crate::noise::X25519Public;
 use crate::path::Path;
@@ -75,6 +75,10 @@ pub(super) struct Probe {
     pub(super) tries: u8,
     /// When the new address answered.
     pub(super) answered: Option<Instant>,
+    /// When the address that we have was asked last.
+    pub(super) asked_old: Instant,
+    /// What was sent to the new address was answered from the one that we have, too: somebody passes on.
+    pub(super) relayed: bool,
 }
 
 /// What only sessions have whose address changes.
@@ -105,9 +109,11 @@ impl Since {
     }
 }
 
-/// What only sessions have whose other side shows a start that is not judged yet, or showed one that excludes another.
+/// What only sessions have whose other side shows a start that is not judged yet, showed one that excludes another, or has begun anew.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
+    /// Where the first message came from of an other side that has lost its keys: where the session is once the new ones are confirmed.
+    pub(super) anew: Option<Path>,
     /// In the first message that was answered last.
     pub(super) incarnation: Incarnation,
     /// Where the node spoke from that excludes the one of the session.
@@ -130,7 +136,8 @@ pub(super) struct Session {
     pub(super) half: u32,
     /// Whether nobody has shown yet to hear us at the address. As long as that is so, bytes received from and sent to it are counted.
     pub(super) unproven: bool,
-    /// Whether the other side has no keys but those it has not used yet.
+    /// Whether the other side has lost the keys that we have, and not used the new ones yet: nothing of the application's is sent meanwhile, for
+    /// [`TAKEOVER`](super::timers::TAKEOVER) at most.
     pub(super) fresh: bool,
     pub(super) received: u32,
     pub(super) sent: u32,
@@ -158,6 +165,8 @@ pub(super) struct Session {
     pub(super) initiator: bool,
     /// Whether the early data was in the message that was answered.
     pub(super) early: bool,
+    /// The suite of the keys that were installed last; before any were, that of the last attempt.
+    pub(super) suite: u8,
     pub(super) roaming: Option<Box<Roaming>>,
     pub(super) due: Due,
     by_event: Link,
@@ -196,6 +205,7 @@ impl Session {
             theirs: false,
             initiator: false,
             early: false,
+            suite: SUITE,
             roaming: None,
             due: Due::default(),
             by_event: Link::default(),
@@ -233,6 +243,12 @@ impl Session {
         } else if self.shown.as_ref().is_some_and(|shown| shown.elsewhere.is_none()) {
             self.shown = None;
         }
+    }
+
+    /// The other side has lost its keys and asks from this address. It is believed to be there when it has used the new ones.
+    pub(super) fn begins_anew(&mut self, path: Path) {
+        self.fresh = true;
+        self.shown.get_or_insert_default().anew = Some(path);
     }
 
     /// Whether a start, once the other side shows to be alive, is one that excludes another.

@@ -1,6 +1,6 @@
 //! What the passing of time does.
 
-use super::data::GRACE;
+use super::data::ASK_AGAIN;
 use super::room::{Outgoing, Sessions};
 use super::table::{NONE, Phase, Since, owed};
 use super::{DEAD_AFTER, Down};
@@ -8,6 +8,9 @@ use crate::time::{Duration, Instant, Now};
 
 /// How long the other side has for the next message of a handshake that it began, or for the first packet under its keys.
 pub(super) const HALF_OPEN: Duration = Duration::from_secs(10);
+/// How long what is to be sent waits for the other side to use new keys, where it says that it has lost the old ones: several round trips, and no more than who holds such a first message
+/// back and lets it through later can hold a session up.
+pub(super) const TAKEOVER: Duration = Duration::from_secs(1);
 /// Something was heard, nothing was sent: say that we are there.
 pub(super) const KEEPALIVE: Duration = Duration::from_secs(10);
 /// Something was sent, nothing was heard: the other side may have lost its keys.
@@ -58,7 +61,7 @@ impl Sessions {
         let handshake = if half == NONE { None } else { Some(self.look_after_half(now, slot, half)?) };
         let windows = self.look_after_windows(now.mono, slot);
         let times = [handshake, windows, self.look_after_keys(now.mono, slot), self.look_after_talk(now, slot)];
-        let path = self.look_after_path(now.mono, slot).map(|at| at.max(now.mono + GRACE));
+        let path = self.look_after_path(now.mono, slot).map(|at| at.max(now.mono + ASK_AGAIN));
         let session = self.table.at(slot).filter(|session| !session.is_gone())?;
         let end = match session.phase {
             Phase::Opening => session.replaced + HALF_OPEN,
@@ -113,13 +116,17 @@ impl Sessions {
         let session = self.table.at_mut(slot)?;
         let (previous, next, current) = (session.previous, session.next, session.current);
         let mut at = None;
+        if session.fresh {
+            let until = session.replaced + TAKEOVER;
+            session.fresh = now < until;
+            at = Some(until).filter(|_| session.fresh);
+        }
         if previous != NONE || (next != NONE && current != NONE) {
             let until = session.replaced + KEEP_PREVIOUS;
             if now < until {
-                at = Some(until);
+                at = at.or(Some(until));
             } else {
                 (session.previous, session.next) = (NONE, if current == NONE { next } else { NONE });
-                session.fresh = false;
                 self.epochs.remove(previous);
                 if current != NONE {
                     self.epochs.remove(next);

@@ -89,8 +89,11 @@ fn looking_ahead_in_a_large_world_changes_nothing() {
 
 #[test]
 fn every_node_of_a_recorded_run_replays_through_the_core() {
-    for scenario in [Scenario::Storm, Scenario::Restart] {
-        let (world, lines, _) = traced(scenario, &setup(8, 3, Encoding::Json));
+    // Those with keys, with sessions and without: whose seeds they are is drawn by the scenario.
+    let keyed = (0..4).map(|seed| (Scenario::Adversary, seed));
+    for (scenario, seed) in [(Scenario::Storm, 3), (Scenario::Restart, 3)].into_iter().chain(keyed) {
+        let (world, lines, _) = traced(scenario, &setup(8, seed, Encoding::Json));
+        assert_eq!(lines.contains("\"identity\":"), scenario == Scenario::Adversary);
         for n in 0..8 {
             let again = replay_labelled(&lines, n).unwrap();
             if let Some(stats) = world.stats(n) {
@@ -102,7 +105,7 @@ fn every_node_of_a_recorded_run_replays_through_the_core() {
 
 #[test]
 fn a_run_with_a_fault_replays_with_that_fault() {
-    // A recording holds no keys, so what needs them is not in one.
+    // Those that need keys are told in worlds of their own, below.
     for fault in Fault::ALL.into_iter().filter(|fault| !fault.needs_keys()) {
         // Only who starts again can have forgotten something.
         let scenario = if fault == Fault::ForgetFloor { Scenario::Restart } else { Scenario::Random };

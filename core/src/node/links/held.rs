@@ -92,6 +92,16 @@ impl Held {
         self.set(session, |_| true, Fate::Sealed);
     }
 
+    /// What waits for keys that are there goes on, except what rides in a first message.
+    pub(super) fn release(&mut self, is_ready: impl Fn(SessionId) -> bool) {
+        for waiting in &mut self.waiting {
+            if waiting.fate == Fate::Waits && !waiting.early && is_ready(waiting.session) {
+                waiting.fate = Fate::Sealed;
+                self.ready += 1;
+            }
+        }
+    }
+
     /// No session comes up in time: the pings that wait for it go without.
     pub(super) fn go_plain(&mut self, session: SessionId) {
         self.set(session, |waiting| waiting.request.is_some(), Fate::Plain);

@@ -1,8 +1,8 @@
 //! The encrypted sessions of a node: what goes through one, what waits for one, and what goes without.
 //!
 //! * To a name with a pinned key a ping goes through the session with that key. Without one it begins one, and rides in its first message where it fits.
-//! * With [`SessionPolicy::Auto`] a ping that nobody answers the handshake of goes out signed after [`PATIENCE`], unless there was a session with that name before: then only the
-//!   session will do. With [`SessionPolicy::Require`] nothing goes without.
+//! * With [`SessionPolicy::Auto`] a ping that nobody answers the handshake of goes out signed after [`PATIENCE`], unless there was a session with that name before, in this life of the
+//!   node or in an earlier one that was kept: then only the session will do. With [`SessionPolicy::Require`] nothing goes without.
 //! * A name without a pinned key could be anybody's: a session with it is used only at the address that the application names.
 //! * What waits is bounded in number and bytes, and ends with its request or its session.
 
@@ -22,8 +22,8 @@ use super::faults::Faults;
 use crate::identity::PublicKey;
 use crate::pins::Pins;
 use crate::session::{
-    Claim, Config, ConnectError, Connected, Ingress, News, Peer, Route, SUITE, SealError, SessionId, SessionReject,
-    Sessions, Stamp, max_early,
+    Claim, Config, ConnectError, Connected, Incarnation, Ingress, Known as Starts, News, Peer, Route, SealError,
+    SessionId, SessionReject, Sessions, Stamp, max_early,
 };
 use crate::time::{Duration, Instant, Now};
 use crate::{Name, Path, Reject, Seed, SipKey, Transmit};
@@ -101,6 +101,10 @@ pub(super) struct Links {
     faults: Faults,
     /// The sessions know what was kept of an earlier life.
     briefed: bool,
+    /// How far the end of all sessions has come, as long as it is under way.
+    closing: Option<u32>,
+    /// Nothing is said to anybody yet: which start of this node speaks is not on the medium.
+    mute: bool,
     /// The stamp of our own first messages that was told last.
     own_stamp: Stamp,
 }
@@ -110,7 +114,7 @@ pub(super) enum Told<'a> {
     /// The newest stamp of a peer's first messages.
     Stamp(&'a str, PublicKey, Stamp),
     /// What is known of the starts of a peer.
-    Incarnation,
+    Incarnation(&'a str, PublicKey, Starts),
     /// Something for the application.
     Change(SessionChange<'a>),
 }
@@ -124,7 +128,7 @@ impl Links {
         let identity = config.identity.as_ref().and_then(super::Identity::for_sessions);
         let (signer, statics) = identity.ok_or(ConfigError::NoStaticKey)?;
         let mut room = Config::with_signer(config.did.clone(), signer, statics);
-        room.caps = config.session_caps;
+        (room.caps, room.suites) = (config.session_caps, config.suites);
         let caps = &config.caps;
         Ok(Some(Box::new(Self {
             for_strangers: room.caps.sessions - room.caps.sessions / 8,
@@ -139,6 +143,8 @@ impl Links {
             lost: 0,
             faults: Faults::default(),
             briefed: false,
+            closing: None,
+            mute: false,
             own_stamp: Stamp::ZERO,
         })))
     }
@@ -158,6 +164,20 @@ impl Links {
     pub(super) fn unbriefed(&mut self) -> Option<&mut Sessions> {
         let briefed = core::mem::replace(&mut self.briefed, true);
         (!briefed).then_some(&mut self.sessions)
+    }
+
+    /// Show this start of the node to peers; `None`: say nothing to anybody yet.
+    pub(super) fn speak_as(&mut self, incarnation: Option<Incarnation>) {
+        self.mute = incarnation.is_none();
+        if let Some(incarnation) = incarnation {
+            self.sessions.set_incarnation(incarnation);
+        }
+    }
+
+    /// Names with whose pinned key there was a session in an earlier life do not go without one in this.
+    pub(super) fn recall(&mut self, names: &SipKey, pins: &Pins) {
+        let spoke = pins.iter().filter(|pin| pin.session);
+        self.known.extend(spoke.map(|pin| (names.name(pin.did).hash(), Known::Speaks)));
     }
 
     /// The stamp of our last first message, if there was one since this was asked.
@@ -306,6 +326,9 @@ impl Links {
         (out, len): (&mut [u8], usize),
         request: Option<RequestId>,
     ) -> Result<Transmit, SealError> {
+        if self.mute {
+            return Err(SealError::NotReady);
+        }
         let sealed = self.sessions.seal(now, id, out, len)?;
         if let Some(request) = request {
             let head = out.get(HEAD).and_then(|head| head.try_into().ok());
@@ -318,7 +341,28 @@ impl Links {
     /// The next datagram of the sessions themselves: handshakes and what keeps addresses honest. Nothing as long as there is
     /// [news](Self::has_news): what has to be kept of a handshake is taken out before its answer goes.
     pub(super) fn poll_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
-        if self.has_news() { None } else { self.sessions.poll_transmit(now, out) }
+        if self.mute || self.has_news() { None } else { self.sessions.poll_transmit(now, out) }
+    }
+
+    /// End every session once nothing else is to be sent; whether there is any.
+    pub(super) fn close_all(&mut self) -> bool {
+        let any = !self.sessions.is_empty();
+        self.closing = any.then_some(0);
+        any
+    }
+
+    /// The next datagram that tells somebody that its session is over.
+    pub(super) fn poll_farewell(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
+        let mut cursor = self.closing?;
+        while self.sessions.close_next(now, &mut cursor) {
+            self.closing = Some(cursor);
+            // One without keys has nothing to be told.
+            if let Some(transmit) = self.poll_transmit(now, out) {
+                return Some(transmit);
+            }
+        }
+        self.closing = None;
+        self.poll_transmit(now, out)
     }
 
     /// A datagram of sessions did not leave. Names the requests whose pings were in it, or would have followed it.
@@ -338,7 +382,9 @@ impl Links {
 
     /// Whether there is something to be sent.
     pub(super) fn has_output(&self) -> bool {
-        self.held.has_ready() || (!self.has_news() && self.sessions.has_output())
+        self.held.has_ready()
+            || self.closing.is_some()
+            || (!self.mute && !self.has_news() && self.sessions.has_output())
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest.
@@ -352,6 +398,9 @@ impl Links {
         // One that another began and never confirmed ends without a word.
         let Self { sessions, held, .. } = self;
         self.lost = self.lost.saturating_add(held.drop_dead(|session| sessions.peer(session).is_some()) as u64);
+        if !self.mute {
+            held.release(|session| sessions.is_ready(now, session));
+        }
         if self.give_up.is_none_or(|at| at > now.mono) {
             return;
         }
@@ -376,7 +425,7 @@ impl Links {
         let mut settled = true;
         let state = match event.news {
             News::Stamp(stamp) => return Some(Told::Stamp(did, event.key?, stamp)),
-            News::Incarnation(_) => return Some(Told::Incarnation),
+            News::Incarnation(starts) => return Some(Told::Incarnation(did, event.key?, starts)),
             News::Up { initiator, early } => {
                 let name = names.name(did);
                 if pins.get_name(name).is_some_and(|pin| Some(pin.key) == event.key) {
@@ -403,7 +452,7 @@ impl Links {
             opening.retain(|entry| entry.session != session);
             *give_up = opening.iter().map(|entry| entry.until).min();
         }
-        Some(Told::Change(SessionChange { did, key: event.key, path, state, suite: SUITE }))
+        Some(Told::Change(SessionChange { did, key: event.key, path, state, suite: event.suite }))
     }
 
     /// A key does not speak for a name any more, or for nobody: its sessions are over at once.

@@ -2,12 +2,11 @@
 
 use super::decisions::{TRUST, VOUCH};
 use super::mark::{self, read_number};
-use super::stamps;
+use super::{stamps, start};
 use crate::airlock::{TrustError, VouchError};
 use crate::check_did;
-use crate::node::Node;
+use crate::node::{Node, RestoreOverlayError};
 use crate::pins::RecordError;
-use crate::session::Stamp;
 use crate::time::Wall;
 
 /// Why a record of a store is not taken in: whoever reads one should go no further than to say so.
@@ -26,6 +25,9 @@ pub enum RestoreError {
     /// It does not fit.
     #[error(transparent)]
     Vouch(#[from] VouchError),
+    /// Of a device, a signed vouch or a join token.
+    #[error(transparent)]
+    Overlay(#[from] RestoreOverlayError),
 }
 
 impl Node {
@@ -35,7 +37,7 @@ impl Node {
     /// # Errors
     /// The record is damaged, or there is no room for it: a node without all of its records believes what it should not.
     pub fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<bool, RestoreError> {
-        if self.policy.pins.restore(key, value)? {
+        if self.policy.pins.restore(key, value)? || self.restore_overlay(key, value)? {
             return Ok(true);
         }
         match key {
@@ -62,14 +64,19 @@ impl Node {
             }
             [stamps::PEER, ..] | stamps::FLOOR | stamps::OWN => {
                 let damaged = RestoreError::Damaged("a handshake stamp");
-                let micros = read_number(value).and_then(|number| u64::try_from(number).ok()).ok_or(damaged)?;
-                let stamp = Stamp::from_micros(micros);
+                let (stamp, known) = stamps::read_value(value).ok_or(damaged)?;
                 let Some(waiting) = self.rooms.storing.0.as_mut() else { return Ok(true) };
                 match key {
                     stamps::FLOOR => waiting.stamps.restore_floor(stamp),
                     stamps::OWN => waiting.stamps.restore_own(stamp),
-                    peer if waiting.stamps.restore(peer, stamp) => {}
+                    peer if waiting.stamps.restore(peer, (stamp, known)) => {}
                     _ => return Err(damaged),
+                }
+            }
+            start::KEY => {
+                let starts = self.rooms.storing.0.as_mut().and_then(|waiting| waiting.start.as_mut());
+                if !starts.is_none_or(|start| start.restore(value)) {
+                    return Err(RestoreError::Damaged("the start of this node"));
                 }
             }
             _ => return Ok(false),

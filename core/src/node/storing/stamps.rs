@@ -1,13 +1,14 @@
-//! The newest handshake stamp of each peer, and ours, on their way to the medium.
+//! The newest handshake stamp of each peer and what is known of its starts, and our own stamp, on their way to the medium.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::mark::number;
+use super::mark::{number, read_number};
+use crate::data::hex;
 use crate::identity::PublicKey;
 use crate::seed::SipKey;
-use crate::session::{Sessions, Stamp};
+use crate::session::{Known, Sessions, Stamp};
 use crate::table::{Chain, Chained, Heap, Index, Link, Linked, List, Slab};
 use crate::time::Wall;
 
@@ -16,10 +17,10 @@ pub(super) const PEER: u8 = b'h';
 pub(super) const FLOOR: &[u8] = b"g";
 pub(super) const OWN: &[u8] = b"o";
 
-/// How far ahead of the last stamp of ours the stored one is put, in microseconds, and how near it may come before it is raised. Peers compare our stamps with each
-/// other and with nothing else, so that being ahead costs nothing.
-const OWN_AHEAD: u64 = 60_000_000;
-const OWN_NEAR: u64 = 30_000_000;
+/// How far ahead of the last stamp of ours the stored one is put where they keep coming, in microseconds, and how near it may come before it is raised. One that comes alone is
+/// stored as it is: a node that is started again and again would run ahead of its clock otherwise, and could not be told from one whose clock is wrong if its state were lost.
+const OWN_AHEAD: u64 = 4_000_000;
+const OWN_NEAR: u64 = 2_000_000;
 
 /// How many records are looked at for one to forget.
 const LOOK: usize = 8;
@@ -39,7 +40,9 @@ struct Record {
     key: PublicKey,
     did: Box<str>,
     stamp: Stamp,
-    /// What is known to be on the medium.
+    /// What is known of its starts.
+    known: Known,
+    /// The stamp that is known to be on the medium.
     kept: Stamp,
     dirty: bool,
     by_age: Link,
@@ -130,6 +133,8 @@ pub(in crate::node) struct Stamps {
     gone: VecDeque<Box<[u8]>>,
     floor: Level,
     own: Level,
+    /// Our own stamp that was noted last.
+    last_own: Stamp,
     given: usize,
     /// The last commit failed: nothing is given out again before there is reason to believe that it helps.
     paused: bool,
@@ -146,6 +151,7 @@ impl Stamps {
             gone: VecDeque::new(),
             floor: Level::default(),
             own: Level::default(),
+            last_own: Stamp::ZERO,
             given: 0,
             paused: false,
         }
@@ -170,11 +176,29 @@ impl Stamps {
             None if stamp <= self.floor.wanted => {}
             None if !self.make_room() => self.floor.want(stamp),
             None => {
-                if let Some(slot) = self.insert(did, key, stamp, Stamp::ZERO) {
+                if let Some(slot) = self.insert(did, key, (stamp, Known::default()), Stamp::ZERO) {
                     self.soil(slot);
                 }
             }
         }
+    }
+
+    /// Note what is known of the starts of a peer. Where there is no room it is forgotten at the next start.
+    pub(in crate::node) fn note_known(&mut self, did: &str, key: PublicKey, known: Known) {
+        self.resume();
+        let slot = match self.find(did, &key) {
+            Some(slot) => slot,
+            None if !self.make_room() => return,
+            None => match self.insert(did, key, (Stamp::ZERO, Known::default()), Stamp::ZERO) {
+                Some(slot) => slot,
+                None => return,
+            },
+        };
+        if let Some(record) = self.records.at_mut(slot).filter(|record| record.known != known) {
+            record.known = known;
+            self.soil(slot);
+        }
+        self.by_age.move_to_back(&mut self.records, slot);
     }
 
     /// Whether this stamp of a peer is on the medium, or all up to it are refused.
@@ -187,7 +211,11 @@ impl Stamps {
     /// Note the stamp of our own first message that was written last.
     pub(in crate::node) fn note_own(&mut self, stamp: Stamp) {
         let micros = stamp.as_micros();
-        if micros.saturating_add(OWN_NEAR) > self.own.wanted.as_micros() {
+        let keep_coming = micros.saturating_sub(self.last_own.as_micros()) < OWN_AHEAD;
+        self.last_own = stamp;
+        if !keep_coming {
+            self.own.want(Stamp::from_micros(micros.saturating_add(1)));
+        } else if micros.saturating_add(OWN_NEAR) > self.own.wanted.as_micros() {
             self.own.want(Stamp::from_micros(micros.saturating_add(OWN_AHEAD)));
         }
     }
@@ -206,10 +234,10 @@ impl Stamps {
             return None;
         }
         if let Some(stamp) = self.floor.give() {
-            return Some((Given::Floor(stamp), FLOOR.into(), Some(value(stamp))));
+            return Some((Given::Floor(stamp), FLOOR.into(), Some(value(stamp, Known::default()))));
         }
         if let Some(stamp) = self.own.give() {
-            return Some((Given::Own(stamp), OWN.into(), Some(value(stamp))));
+            return Some((Given::Own(stamp), OWN.into(), Some(value(stamp, Known::default()))));
         }
         if self.given >= MAX_GIVEN {
             return None;
@@ -225,8 +253,8 @@ impl Stamps {
         let record = self.records.at_mut(slot)?;
         record.dirty = false;
         self.given += 1;
-        let (key, did, stamp) = (record.key, record.did.clone(), record.stamp);
-        Some((Given::Peer { key, did: did.clone(), stamp }, record_key(&key, &did), Some(value(stamp))))
+        let (key, did, stamp, known) = (record.key, record.did.clone(), record.stamp, record.known);
+        Some((Given::Peer { key, did: did.clone(), stamp }, record_key(&key, &did), Some(value(stamp, known))))
     }
 
     /// What was given out was written, or not.
@@ -251,12 +279,12 @@ impl Stamps {
     }
 
     /// What was kept in an earlier life; false if the record is damaged. What does not fit raises the floor.
-    pub(super) fn restore(&mut self, key: &[u8], stamp: Stamp) -> bool {
+    pub(super) fn restore(&mut self, key: &[u8], (stamp, known): (Stamp, Known)) -> bool {
         let Some((key, did)) = read_key(key) else { return false };
         if self.records.len() >= self.records.capacity() {
             self.floor.want(stamp);
         } else {
-            self.insert(did, key, stamp, stamp);
+            self.insert(did, key, (stamp, known), stamp);
         }
         true
     }
@@ -275,14 +303,17 @@ impl Stamps {
         for (_, record) in self.records.iter() {
             // What has no room there raises the floor there.
             let _ = sessions.set_newest(&record.did, &record.key, record.stamp);
+            if record.known != Known::default() {
+                let _ = sessions.set_known(&record.did, &record.key, record.known);
+            }
         }
         sessions.raise_floor(self.floor.wanted.max(Stamp::at(start)));
         sessions.set_own_stamp(self.own.wanted);
     }
 
-    fn insert(&mut self, did: &str, key: PublicKey, stamp: Stamp, kept: Stamp) -> Option<u32> {
+    fn insert(&mut self, did: &str, key: PublicKey, (stamp, known): (Stamp, Known), kept: Stamp) -> Option<u32> {
         let (by_age, by_dirt, chain) = (Link::default(), Link::default(), Chain::default());
-        let record = Record { key, did: did.into(), stamp, kept, dirty: false, by_age, by_dirt, chain };
+        let record = Record { key, did: did.into(), stamp, known, kept, dirty: false, by_age, by_dirt, chain };
         let slot = self.records.insert(record).ok()?.slot();
         let peer = self.peer(did, &key);
         self.by_peer.insert(&mut self.records, slot, peer);
@@ -335,8 +366,32 @@ impl core::fmt::Debug for Stamps {
     }
 }
 
-fn value(stamp: Stamp) -> Vec<u8> {
-    number(stamp.as_micros().min(i64::MAX.unsigned_abs()).cast_signed())
+/// A stamp in decimal digits, and behind a blank in hex what is known of starts, if anything is.
+fn value(stamp: Stamp, known: Known) -> Vec<u8> {
+    let mut value = number(stamp.as_micros().min(i64::MAX.unsigned_abs()).cast_signed());
+    if known != Known::default() {
+        value.push(b' ');
+        // A vector takes everything.
+        let _ = hex::write(&mut value, &known.to_bytes());
+    }
+    value
+}
+
+/// What [`value`] wrote.
+pub(super) fn read_value(text: &[u8]) -> Option<(Stamp, Known)> {
+    let blank = text.iter().position(|byte| *byte == b' ');
+    let (digits, known) = match blank {
+        Some(at) => (text.get(..at)?, Some(text.get(at + 1..)?)),
+        None => (text, None),
+    };
+    let stamp = Stamp::from_micros(u64::try_from(read_number(digits)?).ok()?);
+    let mut bytes = [0; Known::LEN];
+    if let Some(known) = known {
+        hex::parse(known, &mut bytes)?;
+    }
+    let known = Known::from_bytes(&bytes);
+    // Nothing but what is written.
+    (value(stamp, known) == text).then_some((stamp, known))
 }
 
 fn record_key(key: &PublicKey, did: &str) -> Box<[u8]> {

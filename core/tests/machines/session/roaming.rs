@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{Flight, STORM, World};
 use sluis_core::Path;
-use sluis_core::session::{News, SessionId, SessionReject};
+use sluis_core::session::{News, SealError, SessionId, SessionReject};
 
 fn elsewhere(n: u8) -> SocketAddr {
     format!("198.51.100.{n}:4500").parse().unwrap()
@@ -119,6 +119,77 @@ fn a_copier_that_is_faster_takes_no_session() {
 #[test]
 fn a_copier_that_passes_challenges_on_takes_no_session_either() {
     copier(true);
+}
+
+/// The way of the copier is perfect, that without him loses what it does: as long as one of the challenges to the old address arrives and is answered, or one of the answers that go there beside those
+/// that he passes on, the session stays where it is.
+#[test]
+fn a_copier_that_passes_challenges_on_gains_nothing_by_what_the_old_path_loses() {
+    let (mut stolen, mut probes) = (0, 0);
+    for seed in 0..40 {
+        let (mut world, [a, b]) = World::pair(seed);
+        let thief = elsewhere(66);
+        let mut seen = world.tape.len();
+        world.weather.lost = 200;
+        for n in 0..40_u32 {
+            world.say(0, a, &n.to_be_bytes()).unwrap();
+            let copy = world.tape.last().unwrap().clone();
+            let _ = world.deliver(1, thief, &copy.bytes);
+            let _ = world.say(1, b, &n.to_be_bytes());
+            for _ in 0..8 {
+                let tape = world.tape[seen..].to_vec();
+                seen = world.tape.len();
+                for flight in tape.iter().filter(|flight| flight.to == thief) {
+                    probes += 1;
+                    let before = world.tape.len();
+                    let _ = world.deliver(0, thief, &flight.bytes);
+                    let answers: Vec<Flight> = world.tape[before..].iter().filter(|f| f.to == thief).cloned().collect();
+                    for answer in answers {
+                        let _ = world.deliver(1, thief, &answer.bytes);
+                    }
+                }
+                world.run(100);
+            }
+        }
+        stolen += moved(&world, 1);
+    }
+    assert!(probes > 300, "{probes} challenges went to the copier");
+    assert!(stolen * 100 <= probes, "{stolen} of {probes}: a fifth is lost each way");
+}
+
+/// A first message that was held back is let through when there is a session: it draws nothing to where it comes from, and what is said goes on.
+#[test]
+fn a_first_message_that_was_held_back_moves_nothing() {
+    let mut world = World::new(23, 2);
+    // Node 0 asks, nobody hears it, and it gives up.
+    world.blocked = |flight| flight.bytes[8] == 1;
+    world.connect(0, 1, b"");
+    world.run(30_000);
+    let held = world.tape.iter().rfind(|flight| flight.bytes[8] == 1).unwrap().clone();
+    world.blocked = |_| false;
+    let b = world.connect(1, 0, b"").session;
+    world.run(100);
+    let a = world.session(0, 1).unwrap();
+    let at = path_of(&world, 1, b);
+    assert!(world.deliver(1, elsewhere(7), &held.bytes).is_ok());
+    // For as long as whoever has no keys any more would need, nothing is sent; it is not lost either, since who sends it is told.
+    assert_eq!(world.say(1, b, b"not yet"), Err(SealError::NotReady));
+    assert!(!world.nodes[1].room.is_ready(world.now(), b));
+    world.run(2_000);
+    assert!(world.nodes[1].room.is_ready(world.now(), b));
+    for n in 0..20_u32 {
+        world.say(1, b, &n.to_be_bytes()).unwrap();
+        world.say(0, a, &n.to_be_bytes()).unwrap();
+        world.run(2_500);
+        assert_eq!(path_of(&world, 1, b), at);
+    }
+    assert_eq!((world.bodies(0).len(), world.bodies(1).len(), moved(&world, 1)), (20, 20, 0));
+    let drawn = world.tape.iter().filter(|flight| flight.to == elsewhere(7));
+    assert_eq!(
+        drawn.map(|flight| flight.bytes[8]).collect::<Vec<_>>(),
+        [2],
+        "one second message, shorter than the first"
+    );
 }
 
 #[test]

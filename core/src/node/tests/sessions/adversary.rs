@@ -164,7 +164,7 @@ fn who_the_gate_keeps_out_hears_nothing() {
         net.nodes[0].set_trust(SENSOR, trust).unwrap();
         let mut config = NodeConfig::new(Did::new(SENSOR).unwrap());
         config.identity = Some(Identity::from(secret(key)));
-        config.sessions = SessionPolicy::Require;
+        (config.sessions, config.suites) = (SessionPolicy::Require, Suites::One);
         config.keep_last_rood = true;
         net.nodes[1] = Node::new(config, &Seed::from_u64(5)).unwrap();
         net.nodes[1].pin(millis(0), HUB, secret(1).public(), Origin::Operator).unwrap();

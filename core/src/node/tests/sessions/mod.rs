@@ -1,16 +1,19 @@
 //! Nodes that talk through sessions: what arrives, what is told, and what no attacker gets.
 
 use std::boxed::Box;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::vec::Vec;
 
 use super::*;
 use crate::identity::SecretKey;
 use crate::node::{Auth, Identity, Require, SessionPolicy, SessionState};
 use crate::pins::Origin;
-use crate::session::is_session_frame;
+use crate::session::{Suites, is_session_frame};
+use crate::{Durable as _, StoreError};
 
 mod adversary;
+mod restarts;
+mod suites;
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::Msgpack, Encoding::Postcard];
 const HUB_AT: u16 = 7150;
@@ -25,10 +28,11 @@ fn millis(ms: u64) -> Now {
     Now::new(Instant::from_nanos(ms * 1_000_000), wall)
 }
 
+/// A node that speaks suite 1, whose first message carries the first ping; suite 2 has tests of its own.
 fn with(did: &str, key: u8, seed: u64, change: impl FnOnce(&mut NodeConfig)) -> Node {
     let mut config = NodeConfig::new(Did::new(did).unwrap());
     config.identity = Some(Identity::from(secret(key)));
-    config.sessions = SessionPolicy::Auto;
+    (config.sessions, config.suites) = (SessionPolicy::Auto, Suites::One);
     change(&mut config);
     Node::new(config, &Seed::from_u64(seed)).unwrap()
 }
@@ -63,7 +67,14 @@ impl Seen {
     fn kind(&self) -> u8 {
         self.bytes[8]
     }
+
+    /// In which suite a message of a handshake is.
+    fn suite(&self) -> u8 {
+        self.bytes[9]
+    }
 }
+
+type Medium = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Two nodes and the wire between them.
 struct Net {
@@ -74,6 +85,11 @@ struct Net {
     told: [Vec<String>; 2],
     auths: [Vec<Auth>; 2],
     changes: [Vec<SessionState>; 2],
+    /// The suites that were told with them.
+    suites: [Vec<u8>; 2],
+    /// What the nodes keep, where they have something for it, and whether it can be written.
+    media: [Option<Medium>; 2],
+    writes: Result<(), StoreError>,
     rejects: Vec<Reject>,
     /// What the network loses.
     loses: Box<dyn FnMut(&Seen) -> bool>,
@@ -89,6 +105,9 @@ impl Net {
             told: [Vec::new(), Vec::new()],
             auths: [Vec::new(), Vec::new()],
             changes: [Vec::new(), Vec::new()],
+            suites: [Vec::new(), Vec::new()],
+            media: [None, None],
+            writes: Ok(()),
             rejects: Vec::new(),
             loses: Box::new(|_| false),
         }
@@ -122,6 +141,7 @@ impl Net {
                 }
                 Event::Session(change) => {
                     self.changes[n].push(change.state);
+                    self.suites[n].push(change.suite);
                     std::format!("session {}", change.state.name())
                 }
                 Event::Timeout { .. } => "timeout".to_string(),
@@ -129,6 +149,24 @@ impl Net {
                 Event::Heartbeat { .. } => "heartbeat".to_string(),
                 _ => continue,
             });
+        }
+    }
+
+    /// Bring to its medium what a node has to keep.
+    fn keep(&mut self, n: usize) {
+        let now = self.now();
+        let (Some(medium), node) = (&mut self.media[n], &mut self.nodes[n]) else { return };
+        let mut upto = None;
+        while let Some(op) = node.poll_store() {
+            upto = Some(op.seq());
+            match op.value().filter(|_| self.writes.is_ok()) {
+                Some(value) => drop(medium.insert(op.key().to_vec(), value.to_vec())),
+                None if self.writes.is_ok() => drop(medium.remove(op.key())),
+                None => {}
+            }
+        }
+        if let Some(upto) = upto {
+            node.handle_stored(now, upto, self.writes);
         }
     }
 
@@ -140,6 +178,7 @@ impl Net {
             let mut sent = VecDeque::new();
             for n in 0..2 {
                 self.events(n);
+                self.keep(n);
                 while let Some(transmit) = self.nodes[n].poll_transmit(millis(self.ms), &mut buf) {
                     let (from, to) = (self.ports[n], transmit.path.remote.port());
                     sent.push_back(Seen { from, to, bytes: buf[..transmit.len].to_vec() });
@@ -177,7 +216,9 @@ impl Net {
             let now = self.now();
             self.nodes.iter_mut().for_each(|node| node.handle_timeout(now));
             self.carry();
-            assert!(self.nodes.iter().all(|node| !node.wants().output && !node.wants().events));
+            for node in &self.nodes {
+                assert!(!node.wants().output && !node.wants().events, "{:?}", node.wants());
+            }
         }
     }
 
