@@ -14,6 +14,7 @@
 //! * [`contenders`]: what is timed against what.
 //! * [`swarm`]: thousands of simulated networks.
 //! * [`tokens`]: the tokens that everything about tokens is measured with.
+//! * [`signal`]: nodes at brokers beside plain clients of MQTT, and simulated pairs that meet.
 //! * [`contest`]: timing several things against each other, interleaved.
 //!
 //! Times are never asserted, here or in the tests: allocations and bytes are.
@@ -32,5 +33,6 @@ pub mod population;
 pub mod report;
 pub mod samples;
 pub mod sessions;
+pub mod signal;
 pub mod swarm;
 pub mod tokens;

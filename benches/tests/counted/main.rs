@@ -2,7 +2,9 @@
 #![allow(missing_docs)]
 
 mod allocations;
+mod meetings;
 mod sessions;
+mod signal_allocations;
 mod swarm;
 mod token_allocations;
 
