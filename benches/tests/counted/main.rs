@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod allocations;
+mod relays;
 mod sessions;
 mod swarm;
 mod token_allocations;

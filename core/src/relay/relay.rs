@@ -191,7 +191,7 @@ impl Relay {
     }
 
     /// Switch protections off, to prove that a simulation notices.
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(test)]
     pub(crate) const fn set_faults(&mut self, faults: Faults) {
         self.faults = faults;
     }
