@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use sluis_core::data::hex::u64_digits;
 use sluis_core::framing::{Decision, Encoding, Frame, Message, Packet, PingType, Response, RoutingMode, Text, Zone};
 use sluis_core::identity::SecretKey;
 use sluis_core::relay::trace::{Deed, Trace, append, budget, ping_digest};
@@ -30,7 +31,6 @@ fn hub() -> Path {
 /// A relay between a sensor and a hub, both of which it knows.
 pub struct Forwarding {
     relay: Relay,
-    encoding: Encoding,
     frame: Vec<u8>,
     places: [usize; 2],
     out: Vec<u8>,
@@ -57,7 +57,6 @@ impl Forwarding {
         let place = |text: &[u8]| frame.windows(text.len()).position(|window| window == text).expect("in the sample");
         Self {
             relay: Relay::new(config, &mut Seed::from_u64(1).fork("relay")),
-            encoding,
             places: DIGITS.map(place),
             frame,
             out: vec![0; 4096],
@@ -96,7 +95,7 @@ impl Forwarding {
     pub fn pass(&mut self) -> usize {
         self.now += STEP;
         self.count += 1;
-        let digits = format_hex(self.count);
+        let digits = u64_digits(self.count);
         for place in self.places {
             self.frame[place..place + 16].copy_from_slice(&digits);
         }
@@ -139,7 +138,7 @@ impl Forwarding {
         let now = self.instant();
         for n in self.count - last..self.count {
             let mut id = *b"ping_0000000000000000";
-            id[5..].copy_from_slice(&format_hex(n + 1));
+            id[5..].copy_from_slice(&u64_digits(n + 1));
             let response = Response {
                 in_response_to: Text::new(core::str::from_utf8(&id).expect("digits")),
                 responder_did: Text::new(HUB),
@@ -164,17 +163,6 @@ impl Forwarding {
         }
         took
     }
-
-    /// The encoding of the pings.
-    #[must_use]
-    pub const fn encoding(&self) -> Encoding {
-        self.encoding
-    }
-}
-
-/// Sixteen hex digits.
-fn format_hex(n: u64) -> [u8; 16] {
-    core::array::from_fn(|at| b"0123456789abcdef"[(n >> (60 - 4 * at)) as usize & 15])
 }
 
 /// A circuit through a relay, and a packet that goes through it.
