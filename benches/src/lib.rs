@@ -3,6 +3,7 @@
 //! * [`alloc`]: an allocator that counts.
 //! * [`floors`]: the same packets as serde structs, to compare with.
 //! * [`population`]: a million peers.
+//! * [`relays`]: a relay with nothing around it.
 //! * [`report`]: results as a table or as JSON.
 //! * [`samples`]: the packets that everything here is measured with.
 //! * [`nodes`]: a hub and a sensor, and rounds between them.
@@ -30,6 +31,7 @@ pub mod memory;
 pub mod mqtt;
 pub mod nodes;
 pub mod population;
+pub mod relays;
 pub mod report;
 pub mod samples;
 pub mod sessions;

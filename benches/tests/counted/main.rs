@@ -3,6 +3,7 @@
 
 mod allocations;
 mod meetings;
+mod relays;
 mod sessions;
 mod signal_allocations;
 mod swarm;
