@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use sluis_core::driver::{App, DatagramTransport, Driver, DriverConfig, Io, Own, RecvBatch, RunLimits, SendBatch};
 use sluis_core::framing::{Decision, Encoding};
 use sluis_core::node::{Event, Node};
-use sluis_core::time::{Instant, Now};
+use sluis_core::time::{Duration, Instant, Now};
 use sluis_core::{Machine, Path};
 
 use crate::nodes::{Clock, Packets, STEP, ask, hub, hub_addr, sensor, sensor_addr};
@@ -95,6 +95,8 @@ pub struct Asker {
     pub stop: bool,
     /// Where to ask.
     pub to: Path,
+    /// How long an answer may take; `None` is the node's default.
+    pub timeout: Option<Duration>,
     /// Where to note nanoseconds from ping to answer; not beyond its capacity.
     pub rtts: Vec<u64>,
 }
@@ -103,7 +105,18 @@ impl Asker {
     /// Nothing to do yet.
     #[must_use]
     pub fn new(encoding: Encoding, in_flight: u64, to: Path) -> Self {
-        Self { encoding, in_flight, left: 0, open: 0, answered: 0, lost: 0, stop: false, to, rtts: Vec::new() }
+        Self {
+            encoding,
+            in_flight,
+            left: 0,
+            open: 0,
+            answered: 0,
+            lost: 0,
+            stop: false,
+            to,
+            timeout: None,
+            rtts: Vec::new(),
+        }
     }
 
     /// Whether all pings were made and ended.
@@ -133,6 +146,7 @@ impl App<Node> for Asker {
         }
         let mut ping = ask(self.encoding);
         ping.path = self.to;
+        ping.timeout = self.timeout;
         while self.left > 0 && self.open < self.in_flight && sensor.ping(now, &ping).is_ok() {
             self.left -= 1;
             self.open += 1;

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 
 use sluis_core::airlock::Rule;
 use sluis_core::framing::{Decision, Encoding, Response, ValueBuf, Zone};
-use sluis_core::identity::SecretKey;
+use sluis_core::identity::{PublicKey, SecretKey};
 use sluis_core::limits::MAX_DATAGRAM_V6;
 use sluis_core::node::{Event, Identity, Node, NodeConfig, OpenId, Ping, Reply, SessionPolicy, WaitId};
 use sluis_core::pins::Origin;
+use sluis_core::session::{self, Sessions};
 use sluis_core::time::{Duration, Instant, Now, Wall};
 use sluis_core::{Datagrams, Did, Machine, Path, Reject, Seed};
 
@@ -67,6 +68,9 @@ pub fn sensor() -> Node {
     node(SENSOR, 2)
 }
 
+const HUB_KEY: u8 = 1;
+const SENSOR_KEY: u8 = 2;
+
 fn secret(n: u8) -> SecretKey {
     SecretKey::from_seed(&[n; 32])
 }
@@ -77,6 +81,50 @@ fn keyed(did: &str, key: u8) -> Node {
     config.identity = Some(Identity::from(secret(key)));
     config.sessions = SessionPolicy::Auto;
     Node::new(config, &Seed::from_u64(key.into())).expect("the defaults make sense")
+}
+
+/// The same hub with sessions: what [`sealed_sensor`] asks is believed because of its key.
+///
+/// # Panics
+/// Never: the settings are within their limits.
+#[must_use]
+pub fn sealed_hub(now: Now, trust: f64) -> Node {
+    let mut hub = keyed(HUB, HUB_KEY);
+    hub.set_trust(SENSOR, trust).expect("a trust within its limits");
+    hub.set_reply("*", Reply::Now(reading_buf())).expect("a pattern within its limit");
+    hub.pin(now, SENSOR, secret(SENSOR_KEY).public(), Origin::Operator).expect("a free name");
+    hub
+}
+
+/// A sensor that has pinned the key of [`sealed_hub`].
+///
+/// # Panics
+/// Never: the name is free.
+#[must_use]
+pub fn sealed_sensor(now: Now) -> Node {
+    let mut sensor = keyed(SENSOR, SENSOR_KEY);
+    sensor.pin(now, HUB, hub_key(), Origin::Operator).expect("a free name");
+    sensor
+}
+
+/// The sessions of somebody whom nobody knows.
+///
+/// # Panics
+/// Never: the caps are within their limits.
+#[must_use]
+pub fn stranger(n: u32) -> Sessions {
+    let mut seed = [0xf1; 32];
+    seed[..4].copy_from_slice(&n.to_be_bytes());
+    let mut config =
+        session::Config::new(Did::new(&format!("jis:far:{n}")).expect("a DID"), SecretKey::from_seed(&seed));
+    config.caps.sessions = 1;
+    Sessions::new(config, &Seed::from_u64(n.into())).expect("the defaults make sense")
+}
+
+/// The key of [`sealed_hub`].
+#[must_use]
+pub fn hub_key() -> PublicKey {
+    secret(HUB_KEY).public()
 }
 
 /// The ping that a sensor sends.
@@ -205,12 +253,8 @@ impl Pair {
     /// The session does not come up.
     #[must_use]
     pub fn sealed(trust: f64, encoding: Encoding) -> Self {
-        let (mut hub, mut sensor) = (keyed(HUB, 1), keyed(SENSOR, 2));
         let now = Clock::default().now();
-        hub.set_trust(SENSOR, trust).expect("a trust within its limits");
-        hub.set_reply("*", Reply::Now(reading_buf())).expect("a pattern within its limit");
-        hub.pin(now, SENSOR, secret(2).public(), Origin::Operator).expect("a free name");
-        sensor.pin(now, HUB, secret(1).public(), Origin::Operator).expect("a free name");
+        let (hub, sensor) = (sealed_hub(now, trust), sealed_sensor(now));
         let mut pair = Self { hub, sensor, clock: Clock::default(), encoding, out: vec![0; MAX_DATAGRAM_V6] };
         let now = pair.clock.advance(STEP);
         pair.sensor.ping(now, &ask(encoding)).expect("room for a request");

@@ -9,12 +9,16 @@ use sluis_core::{framing, node, session};
 
 use crate::chain::args::{self as chain, ChainArgs};
 use crate::common::Common;
+use crate::discover::args::{self as discover, DiscoverArgs, LanArgs};
 use crate::help;
 use crate::key::args::{self as key, KeyArgs};
 use crate::mux::args::{self as mux, MuxArgs};
+use crate::overlay::args::{self as overlay, OverlayArgs, Registry};
 use crate::pin::args::{self as pin, PinArgs};
 use crate::signal::args::{self as signal, SignalArgs};
+use crate::token::args::{self as token, TokenArgs};
 use crate::values::{self, JsonText, Pin, Place, Trust};
+use crate::vouch::args::{self as vouch, VouchArgs};
 
 /// A hub and its sensors: an airlock for traffic that carries identity.
 #[derive(Debug, Parser)]
@@ -47,6 +51,15 @@ pub(crate) enum Command {
     /// Say which key speaks for which name, in the state of a node
     #[command(after_help = pin::EXAMPLES)]
     Pin(PinArgs),
+    /// Find devices by name and not by address, and be found
+    #[command(after_help = overlay::EXAMPLES)]
+    Overlay(OverlayArgs),
+    /// Make, list and revoke tokens that let devices join a hub
+    #[command(after_help = token::EXAMPLES)]
+    Token(TokenArgs),
+    /// Vouch for devices and their keys, signed
+    #[command(after_help = vouch::EXAMPLES)]
+    Vouch(VouchArgs),
     /// Reach peers by their public keys, over MQTT brokers that nobody has to trust
     #[command(after_help = signal::EXAMPLES)]
     Signal(SignalArgs),
@@ -56,9 +69,25 @@ pub(crate) enum Command {
     /// Be a hub for channels between agents, or one of its clients: tibet-mux, delivered
     #[command(after_help = mux::EXAMPLES)]
     Mux(MuxArgs),
+    /// Find the nodes on the local network
+    #[command(after_help = discover::EXAMPLES)]
+    Discover(DiscoverArgs),
     /// Play a story on this machine: a hub meets a trusted, a waiting and an unknown sensor, and a replay
     #[command(after_help = help::DEMO)]
-    Demo,
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Which story: how the gate decides; or how a device is found by its name while its NAT gives it another address, and the old one goes to a thief
+    #[arg(long, value_enum, default_value = "airlock")]
+    pub(crate) scenario: Scenario,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    Airlock,
+    Cgnat,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -94,6 +123,29 @@ pub(crate) struct ListenArgs {
     /// What others have to prove to be heard at all: nothing, a signature or a session, or a session. A name with a pinned key has to be signed for in any case
     #[arg(long, value_enum, default_value = "none")]
     pub(crate) require: Require,
+    #[command(flatten)]
+    pub(crate) lan: LanArgs,
+    /// Be a registry: keep the records of devices that register, and say who is where
+    #[arg(long)]
+    pub(crate) registry: bool,
+    /// Trust a registered device as far as its score, where its key has proven itself and nothing else is said of it
+    #[arg(long, requires = "registry")]
+    pub(crate) trust_score: bool,
+    /// Something that this node can do, said where it registers and on the local network; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) capability: Vec<String>,
+    /// Join the hub at --at, which has made this token (see `sluis token`), and register there
+    #[arg(long, value_name = "TOKEN", requires = "key", requires = "at")]
+    pub(crate) join: Option<String>,
+    /// Where the hub of --join is; with DID@ in front: a registry to register at, and to ask
+    #[arg(long, value_name = "[DID@]HOST:PORT", value_parser = overlay::registry_or_place)]
+    pub(crate) at: Option<Registry>,
+    /// Where this node says that it can be reached, where it registers [default: where the registry sees it]
+    #[arg(long, value_name = "HOST:PORT", value_parser = values::remote_place, requires = "at")]
+    pub(crate) endpoint: Vec<Place>,
+    /// Take in a signed vouch, or the revocation of one (see `sluis vouch`); may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) vouch: Vec<PathBuf>,
     /// Which suites sessions may be in: 2 (X25519 and ML-KEM-768) with all who speak it, else 1; or one alone. 1 is for paths that do not carry datagrams of 1,200 bytes
     #[arg(long, value_enum, default_value = "any", requires = "key")]
     pub(crate) suite: Suite,
@@ -169,9 +221,12 @@ pub(crate) struct PingArgs {
     /// Whom to ask; only this DID may answer (`broadcast`: whoever is there)
     #[arg(value_name = "TARGET-DID", value_parser = values::target)]
     pub(crate) target: String,
-    /// Where to ask; only this address may answer
+    /// Where to ask; only this address may answer. Without it the name is looked up, and its key has to answer there first
     #[arg(value_name = "HOST:PORT", value_parser = values::remote_place)]
-    pub(crate) addr: Place,
+    pub(crate) addr: Option<Place>,
+    /// Ask this registry where the target is; may be repeated
+    #[arg(long, value_name = "DID@HOST:PORT", value_parser = overlay::registry, conflicts_with = "addr")]
+    pub(crate) at: Vec<Registry>,
     /// What is wanted, like temperature.read
     #[arg(long, value_parser = values::intent)]
     pub(crate) intent: String,

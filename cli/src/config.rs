@@ -234,22 +234,22 @@ impl RuleEntry {
 
 /// What is wrong with a file, and where.
 #[derive(Debug)]
-struct Wrong {
+pub(crate) struct Wrong {
     span: Option<Range<usize>>,
     why: String,
 }
 
 impl Wrong {
-    fn at(field: &str, span: Range<usize>, why: impl Into<String>) -> Self {
+    pub(crate) fn at(field: &str, span: Range<usize>, why: impl Into<String>) -> Self {
         Self { span: Some(span), why: format!("{field}: {}", why.into()) }
     }
 
-    fn from_toml(error: &toml::de::Error) -> Self {
+    pub(crate) fn from_toml(error: &toml::de::Error) -> Self {
         let words: Vec<&str> = error.message().split_whitespace().collect();
         Self { span: error.span(), why: format!("{}, mend that", words.join(" ")) }
     }
 
-    fn sentence(&self, file: &str, text: &str) -> String {
+    pub(crate) fn sentence(&self, file: &str, text: &str) -> String {
         let Some(before) = self.span.as_ref().and_then(|span| text.get(..span.start)) else {
             return format!("{file}: {}", self.why);
         };

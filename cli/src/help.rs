@@ -16,6 +16,9 @@ pub(crate) const LISTEN: &str = r#"Examples:
   sluis listen --did jis:home:hub --allow-legacy --capture hub.jsonl
   sluis listen --did jis:home:hub --key hub.key --state hub-state \
       --pin jis:home:sensor=sensor.pub --trust jis:home:sensor=0.9
+  sluis listen --did jis:home:hub --key hub.key --state hub-state --registry
+  sluis listen --did jis:home:lamp --key lamp.key --state lamp-state \
+      --capability light --join "$TOKEN" --at 192.0.2.1:7150
 
 Nothing stamped before the start is taken, for this node does not remember what it
 took in before: a sender whose clock is behind waits until it has passed that
@@ -53,6 +56,19 @@ anything else is turned away. A ping that is signed by a key nobody has pinned w
 best; `approve N --pin` lets it in and pins the key. Until an address has proven itself it is sent at most three times the
 bytes that it sent, so an answer has to fit.
 
+With --discover devices that call on the local network and that this node does not
+accept wait like pings: `approve N` pins the key that signed the call and trusts its
+sender as far as it takes to be accepted, `reject N` asks no more as long as it is there.
+A rule of --auto-vouch, a TOML file, does the same without a person:
+  [[rules]]
+  name = "sensors"
+  device_type = "sensor"                    # all that a rule says must hold
+  required_capabilities = ["temperature"]
+  source_pattern = "jis:home:.*"            # its name begins with this pattern
+  pod_id = "kitchen"                        # told with the event
+Calls are claims: without a key that signs them no rule lets anybody in, unless
+--allow-legacy names the sender.
+
 Standard input takes one command a line; its end does not end `listen`. So does
 the socket of --control, with `sluis ctl`:
   approve N|PACKET-ID  let a waiting ping in, by the number that it was given or,
@@ -66,6 +82,8 @@ the socket of --control, with `sluis ctl`:
   accept FILE          take in the statement of a key (`sluis key rotate`, `key
                        revoke`); it may also come as the payload of a ping with the
                        intent overlay.key
+  vouch FILE           take in a signed vouch, or the revocation of one (`sluis vouch`)
+  revoke ID            take a signed vouch back
   stats                print what was counted so far
   help                 print these commands
   quit                 end with the summary, as SIGINT and SIGTERM do
@@ -81,6 +99,14 @@ on; what cannot change while it runs is said. Without one it ends `listen`.
       auth: none, or proven by the key with this fingerprint (else null): signed, or
       session where it came through an encrypted session
       wait: the number of a ping that waits for a decision, else null
+  {"event":"found","did","addr","capabilities","device_type","fingerprint","zone",
+   "rtt_ms"}, {"event":"gone","did","addr"}
+      with --discover: who is on the local network; see `sluis discover --help`
+  {"event":"beacon","wait","did","fingerprint","device_type","capabilities","from",
+   "decision","rule","pod"}
+      with --discover: a device calls that is not accepted yet. decision: pending where
+      it waits under the number in wait, auto_vouched where the rule of --auto-vouch in
+      rule lets it in, unproven where it signs nothing, so that there is no key to pin
   {"event":"decided","wait","packet_id","source_did","intent","decision",
    "answered"}
       decision: accept, reject, expired when nobody decided within 300 s, or
@@ -97,6 +123,12 @@ on; what cannot change while it runs is said. Without one it ends `listen`.
       spoken with the same key than the one at "elsewhere": the state was copied),
       or down for the reason no_answer, silent, closed, revoked, clone (two nodes with
       its key) or cloned (two with ours; else null); suite: 1 or 2, see --suite
+  {"event":"registered","did","endpoint","seq","expires"}, {"event":"moved","did",
+   "from","to"}, {"event":"joined","did","token","fingerprint","trust_score"},
+  {"event":"verified","did","verified","trust_score","fingerprint","rtt_ms","addr"},
+  {"event":"vouched","id","voucher_did","expires","vouched"}, {"event":"vouch_revoked","id"}
+      what devices did in the overlay, and this node at its hub (see `sluis overlay`,
+      `sluis token` and `sluis vouch`)
   {"event":"rejected","reason","count"}
       at most once a second for each reason: how many since the last time
   {"event":"summary","received","accepted","pending","rejected":{reason:count},
@@ -223,6 +255,14 @@ pub(crate) const PING: &str = r#"Examples:
   sluis ping jis:home:hub 192.0.2.7:7150 --intent door.open --did jis:home:sensor \
       --key sensor.key --pin hub.pub --session require
 
+  sluis ping jis:home:sensor --at jis:home:hub@192.0.2.1:7150 --intent temperature.read \
+      --key phone.key --did jis:home:phone
+
+Without an address the name is looked up: what --state knows, or else the registries of
+--at are asked. The ping goes out only after the key of the name (the pinned one, or that
+of its signed record) has answered a challenge there, and only answers of that key count;
+{"event":"resolved",...} says what was found (see `sluis overlay --help`).
+
 With --key and --pin the first ping begins an encrypted session and follows its
 handshake, or rides in it with --suite 1. Where nobody answers that within 3 s (or a third
 of --timeout) the pings are signed instead, never once there was a session (with
@@ -274,12 +314,14 @@ pub(crate) const DEMO: &str = r#"Examples:
   sluis demo
   sluis demo --runtime smol
   sluis demo --json
+  sluis demo --scenario cgnat
 
 Everything happens on the loopback interface, with real UDP sockets. With
 --json, the objects of `listen` (of the hub) and of `ping` (of the sensors; seq
 counts the pings of the story) are printed as they happen, and around each step
   {"event":"step","step","title","ok"}
       ok: null before the step, then true or false: whether it went as told
-The last line is the summary of the hub.
+The last line is the summary of the hub. The scenario cgnat (the same as `sluis overlay
+demo`) prints {"event":STEP,"ok","what"} for each step, and a summary.
 
 Exit codes: 0 everything went as told, 1 it did not."#;

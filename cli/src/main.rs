@@ -11,6 +11,7 @@ mod config;
 #[cfg(unix)]
 mod ctl;
 mod demo;
+mod discover;
 mod fail;
 mod files;
 mod help;
@@ -20,6 +21,7 @@ mod key;
 mod listen;
 mod mux;
 mod output;
+mod overlay;
 mod pin;
 mod ping;
 mod replay;
@@ -27,10 +29,12 @@ mod run;
 mod signal;
 mod signals;
 mod state;
+mod token;
 mod tokens;
 mod usage;
 mod values;
 mod view;
+mod vouch;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -39,7 +43,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, Scenario};
 use crate::fail::Fail;
 
 fn main() -> ExitCode {
@@ -70,7 +74,14 @@ fn main() -> ExitCode {
         Command::Signal(args) => (args.command.name(), signal::run(cli.common, &args.command)),
         Command::Chain(args) => (args.command.name(), chain::run(cli.common, &args.command)),
         Command::Mux(args) => (args.command.name(), mux::run(cli.common, &args.command)),
-        Command::Demo => ("demo", demo::run(cli.common)),
+        Command::Discover(args) => ("discover", discover::run(cli.common, &args)),
+        Command::Overlay(args) => (args.command.name(), overlay::run(cli.common, &args.command)),
+        Command::Token(args) => (args.command.name(), token::run(cli.common, &args.command)),
+        Command::Vouch(args) => (args.command.name(), vouch::run(cli.common, &args.command)),
+        Command::Demo(args) => match args.scenario {
+            Scenario::Airlock => ("demo", demo::run(cli.common)),
+            Scenario::Cgnat => ("demo", overlay::story(cli.common)),
+        },
     };
     let code = done.unwrap_or_else(|fail| fail.report(Some(name)));
     output::settle();

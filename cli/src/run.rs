@@ -9,7 +9,7 @@ use sluis_core::record::Recorded;
 use sluis_core::{Datagrams, Durable, Seed, Wall};
 use sluis_store::{Background, Store};
 use sluis_tokio::FileTape;
-use sluis_udp::Refusals;
+use sluis_udp::{Multicast, MulticastError, Refusals};
 
 use crate::common::Runtime;
 use crate::fail::Fail;
@@ -50,10 +50,18 @@ pub(crate) fn bind(addr: SocketAddr) -> Result<UdpSocket, Fail> {
     sluis_udp::bind(addr).map_err(Fail::runtime)
 }
 
-/// Run the app on a socket until it has enough. What the node has to keep goes to the store, if there is one.
+/// Nobody can be called: what was asked for is wrong, or the system refuses it.
+fn no_multicast(why: &MulticastError) -> Fail {
+    match why {
+        MulticastError::Join { .. } | MulticastError::List(_) => Fail::runtime(why),
+        _ => Fail::usage(why),
+    }
+}
+
+/// Run the app on a socket, and on the networks on which everybody is called, until it has enough. What the node has to keep goes to the store, if there is one.
 pub(crate) fn drive<M: Datagrams + Durable, A: App<M> + Bound>(
     runtime: Runtime,
-    socket: UdpSocket,
+    (socket, lan): (UdpSocket, Option<Multicast>),
     store: Option<Store>,
     node: &mut M,
     app: &mut A,
@@ -63,6 +71,7 @@ pub(crate) fn drive<M: Datagrams + Durable, A: App<M> + Bound>(
         ($runtime:ident) => {
             $runtime::block_on(async {
                 let mut socket = $runtime::adopt(socket).map_err(Fail::runtime)?;
+                lan.map_or(Ok(()), |lan| socket.discover(lan)).map_err(|why| no_multicast(&why))?;
                 app.bound(socket.local_addr(), socket.refusals());
                 let driver = Driver::lend(&mut socket, node, app, config);
                 let ended = match store {

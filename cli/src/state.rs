@@ -46,7 +46,12 @@ pub(crate) fn pins(store: &mut Store) -> Result<Pins, Fail> {
 
 /// Keep a change, and say so only once it is on the medium.
 pub(crate) fn keep(store: &mut Store, change: &Change) -> Result<(), Fail> {
-    let Some((key, value)) = change.record() else { return Ok(()) };
+    keep_record(store, change.record())
+}
+
+/// Keep the record of any change.
+pub(crate) fn keep_record(store: &mut Store, record: Option<(&[u8], Option<&[u8]>)>) -> Result<(), Fail> {
+    let Some((key, value)) = record else { return Ok(()) };
     let op = match value {
         Some(value) => StoreOp::put(StoreSeq(1), key, value),
         None => StoreOp::remove(StoreSeq(1), key),

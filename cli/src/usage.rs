@@ -22,6 +22,9 @@ const COMMANDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("mux", &["serve", "listen", "open", "send", "close", "channels", "status", "intents", "token"]),
+    ("overlay", &["register", "resolve", "find", "verify", "status", "export", "import", "demo"]),
+    ("token", &["new", "list", "revoke"]),
+    ("vouch", &["new", "show", "revoke"]),
     ("demo", &[]),
 ];
 

@@ -13,6 +13,7 @@
 //! | [`airlock`] | the gate: trust, rules, vouches, replay window, waiting room |
 //! | `registry` (`alloc`) | who is where: signed records of devices, found by name and by capability |
 //! | `discovery` (`alloc`) | the local network: beacons and their answers, auto-vouch rules, join tokens |
+//! | `relay` (`alloc`) | for somebody else: forwarding with a way back, and the signed record of every hop |
 //! | [`node`] | the datagram machine: it pings, and gates the pings of others |
 //! | [`driver`] | the one loop that runs any machine on any io, and the shared handle |
 //! | `record` (feature) | what went in and out of a node, to be replayed |
@@ -102,6 +103,7 @@ pub mod framing;
 pub mod identity;
 pub mod limits;
 mod machine;
+mod network;
 #[cfg(feature = "alloc")]
 pub mod node;
 pub mod noise;
@@ -113,6 +115,8 @@ pub mod record;
 #[cfg(feature = "alloc")]
 pub mod registry;
 mod reject;
+#[cfg(feature = "alloc")]
+pub mod relay;
 mod seed;
 #[cfg(feature = "alloc")]
 pub mod session;
@@ -129,6 +133,7 @@ pub use change::Change;
 pub use did::Did;
 pub use did::{DidError, check_did};
 pub use machine::{Commands, Datagrams, Durable, Machine, StoreError, StoreOp, StoreSeq, Transmit, Wants};
+pub use network::{Network, NetworkChange};
 pub use path::{Path, SocketId};
 pub use reject::{Reject, RejectCounts};
 pub use seed::{Name, Rng, Seed, SipKey};

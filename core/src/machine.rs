@@ -1,6 +1,7 @@
 //! The one boundary: what every state machine has, whatever drives it.
 
 use crate::limits::{MAX_STORE_KEY, MAX_STORE_VALUE};
+use crate::network::NetworkChange;
 use crate::path::Path;
 use crate::reject::Reject;
 use crate::time::{Duration, Instant, Now, Reason};
@@ -21,6 +22,12 @@ pub trait Machine {
 
     /// Tell the machine that time has passed. Harmless when nothing is due.
     fn handle_timeout(&mut self, now: Now);
+
+    /// Its driver is about to end: what the machine still has to say may be queued now (that it goes, to whoever relies on it), and is flushed with the rest. It may be driven
+    /// again afterwards.
+    fn handle_stop(&mut self, now: Now) {
+        let _ = now;
+    }
 
     /// The next event, oldest first.
     fn poll_event(&mut self) -> Option<Self::Event<'_>>;
@@ -210,6 +217,11 @@ pub trait Datagrams: Machine {
     /// that waits for an answer to it can stop waiting.
     fn handle_unsent(&mut self, now: Now, path: Path, bytes: &[u8], why: Unsent) {
         let _ = (now, path, bytes, why);
+    }
+
+    /// A network on which everybody can be called has come or gone. Machines that call nobody need not care.
+    fn handle_network(&mut self, now: Now, change: NetworkChange) {
+        let _ = (now, change);
     }
 }
 

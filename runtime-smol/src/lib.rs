@@ -114,7 +114,9 @@ pub mod signal;
 pub use sluis_core;
 pub use sluis_core::driver::{Events, Handle, HandleConfig, Request};
 pub use sluis_journal as journal;
-pub use sluis_udp::{BindError, NewNodeError, SystemClock, node, prepare, prepare_stored, run, system_seed};
+pub use sluis_udp::{
+    BindError, Multicast, MulticastError, NewNodeError, SystemClock, node, prepare, prepare_stored, run, system_seed,
+};
 #[cfg(feature = "record")]
 pub use sluis_udp::{FileTape, TapeEnd};
 
@@ -142,7 +144,7 @@ pub fn bind(addrs: impl ToSocketAddrs) -> Result<Socket, BindError> {
 /// # Errors
 /// Async-io or the system refuse it.
 pub fn adopt(socket: UdpSocket) -> io::Result<Socket> {
-    UdpIo::new(SmolUdp(Async::new_nonblocking(socket)?), SocketTimer::default(), SystemClock::new())
+    UdpIo::new(SmolUdp::register(socket)?, SocketTimer::default(), SystemClock::new())
 }
 
 /// Drive a machine in a task of its own. It ends with [`Handle::shutdown`], or when the handles, the events and all
@@ -215,6 +217,10 @@ impl AsSocket for SmolUdp {
 }
 
 impl Readiness for SmolUdp {
+    fn register(socket: UdpSocket) -> io::Result<Self> {
+        Async::new_nonblocking(socket).map(Self)
+    }
+
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.poll_readable(cx)
     }
@@ -256,6 +262,10 @@ pub struct SmolTimer {
 }
 
 impl Timer for SmolTimer {
+    fn another(&self) -> Self {
+        Self::default()
+    }
+
     fn poll_at(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<()> {
         let Some(deadline) = at else {
             *self = Self::default();

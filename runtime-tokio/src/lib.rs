@@ -104,7 +104,7 @@ use std::time::Instant;
 
 use sluis_core::driver::{Requests, Store};
 use sluis_core::{Datagrams, Durable};
-use sluis_udp::{Timer, UdpIo};
+use sluis_udp::{Readiness as _, Timer, UdpIo};
 use tokio::time::Sleep;
 
 #[cfg(feature = "net")]
@@ -115,7 +115,9 @@ pub mod signal;
 pub use sluis_core;
 pub use sluis_core::driver::{Events, Handle, HandleConfig, Request};
 pub use sluis_journal as journal;
-pub use sluis_udp::{BindError, NewNodeError, SystemClock, node, prepare, prepare_stored, run, system_seed};
+pub use sluis_udp::{
+    BindError, Multicast, MulticastError, NewNodeError, SystemClock, node, prepare, prepare_stored, run, system_seed,
+};
 #[cfg(feature = "record")]
 pub use sluis_udp::{FileTape, TapeEnd};
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -149,7 +151,7 @@ pub fn bind(addrs: impl ToSocketAddrs) -> Result<Socket, BindError> {
 /// # Errors
 /// Tokio or the system refuse it.
 pub fn adopt(socket: UdpSocket) -> io::Result<Socket> {
-    let socket = TokioUdp::new(socket)?;
+    let socket = TokioUdp::register(socket)?;
     if is_system_time() {
         return UdpIo::new(socket, SocketTimer::default(), SystemClock::new());
     }
@@ -251,6 +253,10 @@ pub struct TokioTimer {
 }
 
 impl Timer for TokioTimer {
+    fn another(&self) -> Self {
+        Self::default()
+    }
+
     fn poll_at(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<()> {
         let Some(deadline) = at else {
             *self = Self::default();

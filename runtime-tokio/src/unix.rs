@@ -30,12 +30,6 @@ fn register<F: Into<OwnedFd> + AsRawFd>(fd: F, interest: Interest) -> io::Result
     AsyncFd::with_interest(fd, interest)
 }
 
-impl TokioUdp {
-    pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
-        Ok(Self { socket: register(socket, Interest::READABLE)?, full: None })
-    }
-}
-
 impl AsFd for TokioUdp {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.get_ref().as_fd()
@@ -43,6 +37,10 @@ impl AsFd for TokioUdp {
 }
 
 impl Readiness for TokioUdp {
+    fn register(socket: UdpSocket) -> io::Result<Self> {
+        Ok(Self { socket: register(socket, Interest::READABLE)?, full: None })
+    }
+
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket.poll_read_ready(cx).map_ok(|mut ready| ready.retain_ready())
     }

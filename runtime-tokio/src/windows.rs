@@ -12,12 +12,6 @@ use tokio::io::Interest;
 #[derive(Debug)]
 pub struct TokioUdp(tokio::net::UdpSocket);
 
-impl TokioUdp {
-    pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
-        tokio::net::UdpSocket::from_std(socket).map(Self)
-    }
-}
-
 impl AsSocket for TokioUdp {
     fn as_socket(&self) -> BorrowedSocket<'_> {
         self.0.as_socket()
@@ -25,6 +19,10 @@ impl AsSocket for TokioUdp {
 }
 
 impl Readiness for TokioUdp {
+    fn register(socket: UdpSocket) -> io::Result<Self> {
+        tokio::net::UdpSocket::from_std(socket).map(Self)
+    }
+
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.poll_recv_ready(cx)
     }

@@ -20,13 +20,13 @@ use crate::run;
 pub(super) const TEMPERATURE: &str = r#"{"celsius":21.5}"#;
 
 /// A node that runs.
-pub(super) struct Actor {
+pub(crate) struct Actor {
     /// What the story calls it.
     pub(super) name: &'static str,
     pub(super) did: &'static str,
-    pub(super) addr: SocketAddr,
-    pub(super) handle: Handle<Node>,
-    pub(super) events: Events<Node>,
+    pub(crate) addr: SocketAddr,
+    pub(crate) handle: Handle<Node>,
+    pub(crate) events: Events<Node>,
 }
 
 /// Everybody. The nodes end when this is dropped.
@@ -109,7 +109,16 @@ fn hub(key: SecretKey) -> Result<Node, Fail> {
 
 /// Start a node in a thread of its own, with a runtime of its own.
 fn actor(runtime: Runtime, (name, did): (&'static str, &'static str), node: Node) -> Result<Actor, Fail> {
-    let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+    actor_at(runtime, (name, did), node, SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0))
+}
+
+/// The same at an address of choice.
+pub(crate) fn actor_at(
+    runtime: Runtime,
+    (name, did): (&'static str, &'static str),
+    node: Node,
+    any: SocketAddr,
+) -> Result<Actor, Fail> {
     let (send, started) = channel();
     macro_rules! on {
         ($runtime:ident) => {

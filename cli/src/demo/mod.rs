@@ -3,11 +3,11 @@
 //! Every node is driven on the chosen runtime, in a thread of its own; the story is told from the main thread, through
 //! the same handles that an application would use.
 
-mod cast;
+pub(crate) mod cast;
 mod detour;
 mod story;
 mod tell;
-mod wait;
+pub(crate) mod wait;
 
 use std::process::ExitCode;
 use std::time::Instant;

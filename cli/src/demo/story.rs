@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
-use sluis_core::driver::{NoReply, Notice, PingNotice, PingReply, Request};
+use sluis_core::driver::{NoReply, Notice, PingNotice, PingReply, PingResult, Request};
 use sluis_core::framing::{Decision, Value, ValueBuf, Zone};
 use sluis_core::limits::MAX_DATAGRAM_V4;
 use sluis_core::node::{Auth, Node, Outcome, Ping, SessionState, Stats};
@@ -216,7 +216,7 @@ impl<'a> Story<'a> {
     }
 
     /// A sensor asks the hub.
-    fn ask(&mut self, who: fn(&Cast) -> &Actor, intent: &str, purpose: &str) -> Option<Request<Node>> {
+    fn ask(&mut self, who: fn(&Cast) -> &Actor, intent: &str, purpose: &str) -> Option<Request<Node, PingResult>> {
         self.ask_at(who, self.cast.hub.addr, intent, purpose)
     }
 
@@ -226,7 +226,7 @@ impl<'a> Story<'a> {
         at: std::net::SocketAddr,
         intent: &str,
         purpose: &str,
-    ) -> Option<Request<Node>> {
+    ) -> Option<Request<Node, PingResult>> {
         self.seq += 1;
         let Actor { name, handle, .. } = who(&self.cast);
         self.teller.says(name, |line| drop(write!(line, "asks    {intent}: {purpose}")));
@@ -294,6 +294,6 @@ impl<'a> Story<'a> {
     }
 }
 
-fn next(request: &mut Request<Node>) -> Next {
+fn next(request: &mut Request<Node, PingResult>) -> Next {
     wait(request.next(), PATIENCE).flatten()
 }

@@ -16,7 +16,7 @@ impl Wake for Unpark {
 }
 
 /// Wait for a future, but no longer than that.
-pub(super) fn wait<F: Future>(future: F, patience: Duration) -> Option<F::Output> {
+pub(crate) fn wait<F: Future>(future: F, patience: Duration) -> Option<F::Output> {
     let end = Instant::now() + patience;
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut cx = Context::from_waker(&waker);
@@ -34,7 +34,7 @@ pub(super) fn wait<F: Future>(future: F, patience: Duration) -> Option<F::Output
 }
 
 /// Look every few milliseconds until it is so, but no longer than that; whether it was.
-pub(super) fn until(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+pub(crate) fn until(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + patience;
     while !is_so() {
         if Instant::now() >= end {

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use sluis_core::airlock::SignedId;
 use sluis_core::framing::Value;
 
-use crate::key;
 use crate::values::{self, Pin, Trust};
+use crate::{key, vouch};
 
 /// What a line on standard input asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +24,10 @@ pub(crate) enum HubCommand {
     Unpin(String),
     /// Take in the statement of a key in this file.
     Accept(PathBuf),
+    /// Take in the signed vouch, or the revocation of one, in this file.
+    Vouch(PathBuf),
+    /// Take back the signed vouch of this id.
+    Revoke(SignedId),
     /// Every ping that waits.
     List,
     Stats,
@@ -31,7 +36,7 @@ pub(crate) enum HubCommand {
 }
 
 /// The commands, and what each does.
-pub(crate) const COMMANDS: [(&str, &str); 11] = [
+pub(crate) const COMMANDS: [(&str, &str); 13] = [
     ("approve N|PACKET-ID", "let a waiting ping in"),
     ("approve N --pin", "the same, and pin its key to its sender"),
     ("reject N|PACKET-ID", "turn it away"),
@@ -40,6 +45,8 @@ pub(crate) const COMMANDS: [(&str, &str); 11] = [
     ("pin DID KEY", "believe of a name only what this key signs"),
     ("unpin DID", "forget which key speaks for it"),
     ("accept FILE", "take in the statement of a key"),
+    ("vouch FILE", "take in a signed vouch, or that one is revoked"),
+    ("revoke ID", "take a signed vouch back"),
     ("stats", "print what was counted so far"),
     ("help", "print these commands"),
     ("quit", "end with the summary"),
@@ -77,6 +84,13 @@ impl HubCommand {
                 return Err("write accept FILE, a file that `sluis key rotate` or `key revoke` wrote".to_owned());
             }
             ("accept", file) => Self::Accept(file.into()),
+            ("vouch", "") => {
+                return Err("write vouch FILE, a file that `sluis vouch new` or `vouch revoke` wrote".to_owned());
+            }
+            ("vouch", file) => Self::Vouch(file.into()),
+            ("revoke", id) => {
+                Self::Revoke(vouch::id(id).ok_or("write revoke ID, the 32 hex digits that the vouch was shown with")?)
+            }
             ("list", "") => Self::List,
             ("stats", "") => Self::Stats,
             ("help", "") => Self::Help,
@@ -87,7 +101,7 @@ impl HubCommand {
             _ => {
                 return Err(format!(
                     "`{verb}` is no command here, write approve NUMBER, reject NUMBER, list, trust DID=SCORE, pin DID KEY, unpin DID, \
-                     accept FILE, stats, help or quit"
+                     accept FILE, vouch FILE, revoke ID, stats, help or quit"
                 ));
             }
         }))
@@ -151,7 +165,9 @@ mod tests {
         for (command, _) in COMMANDS {
             let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
             let line = command.replace("N|PACKET-ID", "17").replace("N --", "17 --").replace("DID=SCORE", "jis:a=0.5");
-            let line = line.replace("DID KEY", &format!("jis:a {key}"));
+            let line = line
+                .replace("DID KEY", &format!("jis:a {key}"))
+                .replace("revoke ID", &format!("revoke {}", &key[..32]));
             assert!(matches!(HubCommand::parse(&line), Ok(Some(_))), "{line}");
         }
         assert_eq!(HubCommand::parse(" \n"), Ok(None));

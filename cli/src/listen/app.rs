@@ -11,10 +11,12 @@ use sluis_core::record::Recorded;
 use sluis_core::{Instant, Machine as _, Now, Reject, RejectCounts, Wall};
 use sluis_udp::Refusals;
 
+use super::overlay::Member;
 use super::record::Record;
 use super::settings::Settings;
 use crate::args::ListenArgs;
 use crate::capture::Capture;
+use crate::discover;
 use crate::fail::Fail;
 use crate::input::Inbox;
 use crate::output::escape::in_quotes;
@@ -44,7 +46,7 @@ pub(super) struct Listen {
     /// Where the socket is; none until it is open.
     addr: Option<SocketAddr>,
     started: Option<Instant>,
-    now: Instant,
+    pub(super) now: Instant,
     wall: Wall,
     pub(super) quit: bool,
     rejects: Rejects,
@@ -52,6 +54,7 @@ pub(super) struct Listen {
     counters: Option<Instant>,
     capture: Option<Capture>,
     pub(super) record: Option<Record>,
+    pub(super) member: Member,
     /// It was said that standard output has no room.
     said_full: bool,
     /// The same of the log.
@@ -132,6 +135,7 @@ impl App<Recorded<Node>> for Listen {
             }
             self.tell(&event);
         }
+        self.go_on_joining(now, node);
         if let Some(record) = &mut self.record {
             record.poll(cx);
         }
@@ -154,7 +158,7 @@ impl App<Recorded<Node>> for Listen {
 
     fn deadline(&self) -> Option<Instant> {
         let end = self.started.zip(self.args.duration).map(|(started, duration)| started + duration);
-        [end, self.rejects.due, self.counters].into_iter().flatten().min()
+        [end, self.rejects.due, self.counters, self.member.due].into_iter().flatten().min()
     }
 }
 
@@ -175,6 +179,7 @@ impl Listen {
             counters: None,
             capture: None,
             record: None,
+            member: Member::default(),
             said_full: false,
             said_log: false,
             explained: None,
@@ -184,6 +189,12 @@ impl Listen {
     /// Capture and record what happens, where there is something for it.
     pub(super) fn keeping(mut self, capture: Option<Capture>, record: Option<Record>) -> Self {
         (self.capture, self.record) = (capture, record);
+        self
+    }
+
+    /// Join a hub, or register, where that is asked for.
+    pub(super) fn joining(mut self, member: Member) -> Self {
+        self.member = member;
         self
     }
 
@@ -247,11 +258,12 @@ impl Listen {
                     |flow| view::session_text(flow, &session),
                 );
             }
+            Event::Lan(news) => discover::view::tell(&mut self.out, news),
             Event::Retired { key, successor } => self.tell_retired(*key, *successor),
             Event::Pinned { did, key, keeping } => self.tell_pinned(did, *key, *keeping),
             Event::Kept { upto, result } => self.tell_kept(*upto, *result),
             Event::PeerLost { did } => self.aside("is silent and forgotten", "peer ", Text::new(did)),
-            _ => {}
+            event => self.tell_overlay(event),
         }
     }
 

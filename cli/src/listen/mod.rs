@@ -3,6 +3,7 @@
 mod app;
 mod keys;
 mod orders;
+mod overlay;
 mod record;
 mod reload;
 mod room;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use self::app::Listen;
+use self::overlay::Member;
 use self::record::{Keys, Record};
 use self::settings::Settings;
 use crate::args::ListenArgs;
@@ -33,12 +35,14 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
     };
     refuse_same(&args)?;
     let settings = Settings::gather(&args)?;
+    let member = Member::new(&args)?;
     settings.node(None, None)?;
     // Files are made once nothing else can fail: a node that never listened leaves none.
     let socket = run::bind(run::resolve_bind(&settings.bind)?)?;
     let (capture, tape) = args.capture.clone().map(|file| Capture::begin(file, args.max_bytes)).transpose()?.unzip();
     let mut store = args.state.as_deref().map(state::open).transpose()?;
     let mut node = settings.node(tape, store.as_mut())?;
+    overlay::prepare(&args, &mut node)?;
     for warning in settings.warnings(&node) {
         tell(&format!("sluis listen: {warning}."));
     }
@@ -49,6 +53,7 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
     let control = args.control.as_deref().map(Control::open).transpose()?;
     let record =
         args.record.as_deref().map(|file| Record::open(file, &settings.did, keys, args.max_bytes)).transpose()?;
+    let lan = args.lan.multicast();
     let inbox = Inbox::with_signals(args.config.is_some() || args.log.is_some()).with_lines();
     #[cfg(unix)]
     let inbox = inbox.with_control(control);
@@ -56,8 +61,8 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
     if let Some(file) = &args.log {
         out.log(file).map_err(|why| cannot_make("write to", file, &why))?;
     }
-    let mut app = Listen::new(out, inbox, args, settings).keeping(capture, record);
-    let ended = run::drive(common.runtime, socket, store, &mut node, &mut app);
+    let mut app = Listen::new(out, inbox, args, settings).keeping(capture, record).joining(member);
+    let ended = run::drive(common.runtime, (socket, lan), store, &mut node, &mut app);
     // Whatever ended it: what was done is said.
     app.finish(&node, ended.as_ref().ok())?;
     ended.map(|_| if app.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -20,6 +20,7 @@ use crate::output::escape::in_quotes;
 use crate::output::{Color, Page, Style, tell};
 use crate::values::{Pin, Trust};
 use crate::view::{self, Verdict};
+use crate::{token, vouch};
 
 /// How long a sender usually waits for a decision. What this one was told is not in its ping, so the age is always shown, and
 /// from here on with a word of caution.
@@ -127,6 +128,18 @@ impl Listen {
                 let keeping = node.retire(&statement).map_err(|why| format!("{}: {why}", file.display()))?;
                 keys::show_retired(page, statement.key(), statement.successor(), Some(keeping));
             }
+            Some(HubCommand::Vouch(file)) => {
+                let taken = match vouch::read(&file)? {
+                    vouch::Signed::Vouch(bytes) => node.accept_vouch(now, &bytes),
+                    vouch::Signed::Revocation(bytes) => node.accept_vouch_revocation(now, &bytes),
+                };
+                let (id, keeping) = taken.map_err(|why| format!("{}: {why}", file.display()))?;
+                show_vouch(page, "vouch", &id, keeping);
+            }
+            Some(HubCommand::Revoke(id)) => {
+                let keeping = node.remove_signed_vouch(now, &id).map_err(|why| why.to_string())?;
+                show_vouch(page, "revoke", &id, keeping);
+            }
             Some(HubCommand::ApprovePinned(number)) => {
                 let ping =
                     node.waiting_number(number).ok_or_else(|| format!("no ping {number} waits for a decision"))?;
@@ -193,6 +206,19 @@ impl Listen {
             record.happening(now, &Happening::Trust { did, old, new, reason: Text::EMPTY, zones });
         }
     }
+}
+
+/// A signed vouch was taken in, or taken back; it is kept once that is said.
+fn show_vouch(page: &mut Page, event: &str, id: &[u8], keeping: Keeping) {
+    let (id, change) = (token::hex(id), keys::change(keeping));
+    page.show(
+        event,
+        |o| o.str("id", &id).raw("change", change.as_deref().unwrap_or("null")),
+        |flow| {
+            flow.word(Color::Bold, if event == "vouch" { "taken in" } else { "revoked" });
+            flow.words(&format!("the vouch {id}"));
+        },
+    );
 }
 
 /// Decide about a ping that waits.

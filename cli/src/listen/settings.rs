@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sluis_core::airlock::{GateConfig, Rule};
 use sluis_core::framing::ValueBuf;
-use sluis_core::node::{Caps, Identity, Node, NodeConfig, Reply, Require, SessionPolicy};
+use sluis_core::node::{Caps, Identity, LanConfig, Node, NodeConfig, OverlayConfig, Reply, Require, SessionPolicy};
 use sluis_core::pins::Origin;
 use sluis_core::record::Recorded;
 use sluis_core::session::Suites;
@@ -15,6 +15,7 @@ use sluis_tokio::FileTape;
 use super::room;
 use crate::args::ListenArgs;
 use crate::config::Config;
+use crate::discover::rules::{self, VouchRule};
 use crate::fail::Fail;
 use crate::values::{JsonText, Pin, Place, Trust};
 use crate::{key, run, state};
@@ -28,6 +29,12 @@ pub(super) struct Settings {
     pub(super) record: bool,
     /// How long before the start a ping may be stamped.
     accept_older: Duration,
+    /// Whether it keeps the records of others and gives them out.
+    registry: bool,
+    /// Whether their scores are trust.
+    trust_score: bool,
+    /// Whether signed vouches are taken in.
+    vouches: bool,
     /// Whose signature its answers bear.
     identity: Option<Identity>,
     require: Require,
@@ -38,6 +45,10 @@ pub(super) struct Settings {
     pub(super) gate: GateConfig,
     pub(super) caps: Caps,
     pub(super) rules: Vec<Rule<String>>,
+    /// What it does on the local network.
+    lan: Option<LanConfig>,
+    /// Who is let in there without a person.
+    auto_vouch: Vec<VouchRule>,
     /// A later entry for the same DID counts.
     pub(super) trust: Vec<Trust>,
     pub(super) legacy: Vec<String>,
@@ -70,11 +81,16 @@ impl Settings {
             record: args.record.is_some(),
             bind: args.bind.clone().or(config.bind).unwrap_or_default(),
             accept_older: args.accept_older.unwrap_or_default(),
+            registry: args.registry,
+            trust_score: args.trust_score,
+            vouches: !args.vouch.is_empty(),
             identity: args.key.as_deref().map(key::file::secret).transpose()?.map(Identity::from),
             require: args.require.into(),
             suites: args.suite.into(),
             pins: args.pin.clone(),
             first_use: args.trust_first_use.clone(),
+            lan: args.lan.config(&args.capability, config.gate.groen)?,
+            auto_vouch: args.lan.auto_vouch.as_deref().map(rules::read).transpose()?.unwrap_or_default(),
             gate: config.gate,
             caps: config.caps,
             rules: config.rules,
@@ -128,6 +144,12 @@ impl Settings {
         if self.identity.is_some() {
             (config.sessions, config.suites) = (SessionPolicy::Auto, self.suites);
         }
+        // Who has a key answers challenges.
+        if self.identity.is_some() || self.registry || self.vouches {
+            let mut overlay = OverlayConfig::default();
+            (overlay.serve, overlay.trust_score) = (self.registry, self.trust_score);
+            config.overlay = Some(overlay.into());
+        }
         config.require = self.require;
         config.durable = store.is_some();
         let mut node = match tape {
@@ -151,6 +173,12 @@ impl Settings {
             node.set_trust(did, *score).map_err(|why| Fail::usage(format!("trust in {did}: {why}")))?;
         }
         self.apply_lists(&mut node)?;
+        if let Some(lan) = &self.lan {
+            node.discover(now, lan).map_err(|why| Fail::usage(format!("--discover: {why}")))?;
+        }
+        for rule in &self.auto_vouch {
+            rule.with(|draft| node.add_auto_vouch(draft)).map_err(|why| Fail::usage(format!("--auto-vouch: {why}")))?;
+        }
         Ok(node)
     }
 

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 
 use sluis_core::limits::BROADCAST;
-use sluis_core::node::{Identity, Node, NodeConfig, Ping, PingError};
+use sluis_core::node::{Identity, Node, NodeConfig, Operation, OperationOutcome, OverlayConfig, Ping, PingError};
 use sluis_core::pins::Origin;
 use sluis_core::{Did, Instant, Now};
 
@@ -18,11 +18,13 @@ use crate::fail::Fail;
 use crate::input::Inbox;
 use crate::output::Out;
 use crate::values::Place;
-use crate::{key, run, state};
+use crate::{key, overlay, run, state};
 
 /// Send the pings and report the answers; the exit code is 0 when every one was accepted.
 pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
-    let (bind, remote) = ends(&args.addr, args.bind.as_ref())?;
+    if args.addr.is_none() && args.target == BROADCAST {
+        return Err(Fail::usage("`broadcast` has no address of its own, add HOST:PORT"));
+    }
     let did = match &args.did {
         Some(did) => did.clone(),
         None => a_name()?,
@@ -50,6 +52,13 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
         let now = Now::new(Instant::ZERO, run::wall());
         node.pin(now, &args.target, key, Origin::Operator).map_err(|why| Fail::usage(format!("--pin: {why}")))?;
     }
+    let (bind, remote) = match &args.addr {
+        Some(addr) => ends(addr, args.bind.as_ref())?,
+        None => match reach(common, args, &mut node)? {
+            Some(ends) => ends,
+            None => return Ok(ExitCode::FAILURE),
+        },
+    };
     let mut ping = Ping::new(&args.target, remote, &args.intent);
     ping.purpose = &args.purpose;
     ping.payload = args.payload.as_value();
@@ -63,12 +72,39 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     let inbox = Inbox::with_signals(false);
     let mut app = Pinger::new(Out::queued(common, args.quiet), inbox, did, ping, args);
     app.probe = probe;
-    let ended = run::drive(common.runtime, socket, store, &mut node, &mut app);
+    let ended = run::drive(common.runtime, (socket, None), store, &mut node, &mut app);
     let done = app.finish(ended.as_ref().ok())?;
     if let Some(why) = app.failed {
         return Err(refused(why, args));
     }
     ended.map(|_| if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Find out where the target is, and have its key answer there; from now on only that key is believed. Where to send from, and where to; `None`: it was not reached, and
+/// that was said.
+fn reach(common: Common, args: &PingArgs, node: &mut Node) -> Result<Option<(SocketAddr, SocketAddr)>, Fail> {
+    let registries = overlay::add_registries(node, &args.at)?;
+    let v6 = registries.first().is_some_and(|(_, path)| path.remote.is_ipv6());
+    let any: IpAddr = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let bind = args.bind.as_ref().map_or_else(|| Ok(SocketAddr::new(any, 0)), run::resolve_bind)?;
+    let socket = run::bind(bind)?;
+    // What is asked next comes from the same port, which whoever answered has seen.
+    let bind = socket.local_addr().map_err(Fail::runtime)?;
+    let operation = Operation::Reach(&args.target);
+    let mut app = overlay::Asker::new(Out::new(common, args.quiet).timed(), &operation, args.timeout, None);
+    app.silent = true;
+    run::drive(common.runtime, (socket, None), None, node, &mut app)?;
+    let reached = match &app.ended {
+        Some(Ok(OperationOutcome::Reached { resolution, path, .. })) => Some((resolution.key, path.remote)),
+        _ => None,
+    };
+    app.finish()?;
+    let Some((key, remote)) = reached else { return Ok(None) };
+    if let Some(key) = key.filter(|_| node.pins().get(&args.target).is_none()) {
+        let now = Now::new(Instant::ZERO, run::wall());
+        node.pin(now, &args.target, key, Origin::Operator).map_err(Fail::runtime)?;
+    }
+    Ok(Some((bind, remote)))
 }
 
 /// Let the system tell of this one address when nothing listens there (ICMP); it tells connected sockets only. Datagrams from
@@ -94,7 +130,7 @@ fn refused(why: PingError, args: &PingArgs) -> Fail {
 }
 
 /// A name that nobody else has.
-fn a_name() -> Result<Did, Fail> {
+pub(crate) fn a_name() -> Result<Did, Fail> {
     let seed =
         sluis_tokio::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness: {why}")))?;
     let name = format!("jis:sluis:ping-{:08x}", seed.fork("cli.name").u64() >> 32);
@@ -111,6 +147,9 @@ fn a_node(did: &Did, args: &PingArgs, identity: Option<Identity>) -> Result<Node
     config.identity = identity;
     // What is kept of sessions shows when the directory was copied, and that there were sessions with a key.
     config.durable = args.state.is_some() && (args.trust_first_use || session != Session::Off);
+    if args.addr.is_none() {
+        config.overlay = Some(OverlayConfig::default().into());
+    }
     config.decision_timeout = args.timeout;
     config.caps.requests = args.in_flight;
     // Room for as many answers of the largest size as come between two looks.

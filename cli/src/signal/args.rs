@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use sluis_core::Did;
 
 use super::broker::{GivenFault, fault};
-use crate::values::{self, Place};
+use crate::common::Span;
+use crate::values::{self, Pin, Place};
 
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = false, disable_help_subcommand = true)]
@@ -105,6 +107,21 @@ pub(crate) struct NodeArgs {
     pub(crate) from6: Option<Ipv6Addr>,
 }
 
+/// By which names peers know us and we know them, besides the keys of signalling.
+#[derive(Debug, Args)]
+pub(crate) struct NameArgs {
+    /// Our DID: peers of ours hear it in every sealed session, signed by --id-key
+    #[arg(long, requires = "id_key", value_parser = values::own_did)]
+    pub(crate) did: Option<Did>,
+    /// The Ed25519 key by which others know that DID (see `sluis key new`)
+    #[arg(long, value_name = "FILE", requires = "did")]
+    pub(crate) id_key: Option<PathBuf>,
+    /// Name this DID as the sender of a message where its session is signed by this key: a key in any form that `key export` prints,
+    /// or a file with it; may be repeated
+    #[arg(long, value_name = "DID=KEY", value_parser = values::pin)]
+    pub(crate) pin: Vec<Pin>,
+}
+
 /// With whom messages in the clear are exchanged.
 #[derive(Debug, Args)]
 pub(crate) struct LegacyArgs {
@@ -125,6 +142,8 @@ pub(crate) struct StateArgs {
 pub(crate) struct ListenArgs {
     #[command(flatten)]
     pub(crate) node: NodeArgs,
+    #[command(flatten)]
+    pub(crate) name: NameArgs,
     /// Take messages of this peer only (66 hex digits, or a key file); may be repeated
     #[arg(long, value_name = "PUBKEY")]
     pub(crate) only: Vec<String>,
@@ -144,12 +163,8 @@ pub(crate) struct ListenArgs {
     /// End after so many messages
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(crate) count: Option<u64>,
-    /// End after this time
-    #[arg(long, value_name = "TIME", value_parser = values::time, allow_negative_numbers = true)]
-    pub(crate) duration: Option<Duration>,
-    /// Print only the summary
-    #[arg(long)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) span: Span,
 }
 
 #[derive(Debug, Args)]
@@ -159,6 +174,8 @@ pub(crate) struct SendArgs {
     pub(crate) to: String,
     #[command(flatten)]
     pub(crate) node: NodeArgs,
+    #[command(flatten)]
+    pub(crate) name: NameArgs,
     #[command(flatten)]
     pub(crate) what: What,
     /// How many messages
@@ -238,12 +255,8 @@ pub(crate) struct BrokerServeArgs {
     /// Misbehave so, always or with a probability from 0.001 to 1; may be repeated
     #[arg(long, value_name = "NAME[=P]", value_parser = fault)]
     pub(crate) fault: Vec<GivenFault>,
-    /// End after this time
-    #[arg(long, value_name = "TIME", value_parser = values::time, allow_negative_numbers = true)]
-    pub(crate) duration: Option<Duration>,
-    /// Print only the summary
-    #[arg(long)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) span: Span,
 }
 
 fn join(text: &str) -> Result<usize, String> {
@@ -314,6 +327,8 @@ const LISTEN_EXAMPLES: &str = r#"Examples:
       --only 02… --json
   sluis signal listen --key signal.key --pool pool.toml --state signal.state \
       --allow-legacy=03…
+  sluis signal listen --key signal.key --pool pool.toml --did jis:home:hub \
+      --id-key hub.key --pin jis:home:sensor=sensor.pub
 
 Messages are sealed: a broker sees who talks to whom and how long a message is
 about, and can neither read nor change nor repeat it. An acknowledgement leaves
@@ -324,6 +339,11 @@ One in the clear, as sidewire sends it, is turned away and counted unless
 broker may bring what was meant for somebody else. A peer that was once seen as
 Sluis is never again believed in the clear.
 
+With --did and --id-key a peer learns in every session, sealed, by which DID and
+Ed25519 key we go. Anybody may claim a DID under a key of his own: a message
+bears one only where --pin knows the key ("did"); what is claimed otherwise
+stands in "claims".
+
 --state: what was acknowledged is not handed over again after a restart, and
 what may have been handed over when everything stopped is neither handed over
 again nor acknowledged. Without it, nothing in the clear is taken that was
@@ -332,8 +352,10 @@ stamped before the start, unless --accept-older says so.
 --json prints
   {"event":"ready","public_key","joined","wanted"}
   {"event":"joined","broker","rtt_ms"}   {"event":"left","broker","reason"}
-  {"event":"message","n","from","did","text","hex","len","sha256","sealed",
-   "broker","id","age_s"}
+  {"event":"message","n","from","did","claims":{"did","key"},"text","hex","len",
+   "sha256","sealed","broker","id","age_s"}
+      did: of a pinned key that signed the session of the message, or null
+      claims: only where such a key is not pinned to the DID
       text where it is UTF-8; text and hex of up to 2,048 bytes
       age_s: since it was sent, by the clocks of both
   {"event":"clock","off_s"}   by the stamps of peers our clock is so far ahead

@@ -309,7 +309,7 @@ impl Stage {
         self.messages += 1;
         self.heard.push(String::from_utf8_lossy(&message.body).into_owned());
         let name = self.names.get(message.broker).cloned().unwrap_or_default();
-        put(&mut self.out, self.messages, message, &name, now.wall);
+        put(&mut self.out, self.messages, message, &name, &[], now.wall);
         self.out.flush();
     }
 }

@@ -20,6 +20,7 @@ use crate::fail::Fail;
 use crate::input::{Heard, Inbox};
 use crate::key::file;
 use crate::output::{Out, tell};
+use crate::values::Pin;
 
 /// Bytes of a message up to which it is shown.
 const SHOWN: usize = 2048;
@@ -32,11 +33,12 @@ pub(super) fn run(common: Common, args: &ListenArgs) -> Result<ExitCode, Fail> {
     let only: Result<Vec<PublicKey>, Fail> =
         args.only.iter().map(|word| file::signal_public(word).map_err(Fail::into_usage)).collect();
     let mut node = Node::read(common, &args.node)?;
+    node.name(&args.name)?;
     node.legacy(&args.legacy, args.accept_older)?;
     node.keep(&args.state, false)?;
     let inbox = Inbox::with_signals(false);
     let mut app = Listen {
-        out: Out::new(common, args.quiet).timed(),
+        out: Out::new(common, args.span.quiet).timed(),
         args,
         only: only?,
         names: node.names(),
@@ -115,7 +117,7 @@ impl Listen<'_> {
         self.messages += 1;
         self.sealed += u64::from(message.key.is_sealed());
         let name = self.name(message.broker).to_owned();
-        put(&mut self.out, self.messages, &message, &name, now.wall);
+        put(&mut self.out, self.messages, &message, &name, &self.args.name.pin, now.wall);
         // An acknowledgement says that whoever reads this has the line.
         self.out.flush();
         if self.out.is_broken() {
@@ -232,7 +234,7 @@ impl App<Rendezvous> for Listen<'_> {
         }
         self.tell_ready(machine);
         self.tell_turned(now, machine);
-        let over = self.args.duration.is_some_and(|time| now.mono.saturating_since(began) >= time);
+        let over = self.args.span.duration.is_some_and(|time| now.mono.saturating_since(began) >= time);
         let done = full(self) && self.unconfirmed.is_empty();
         let stop = self.inbox.is_stopped() || over || done || self.out.is_broken();
         if !(stop || self.farewell.has_begun()) {
@@ -247,16 +249,20 @@ impl App<Rendezvous> for Listen<'_> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let end = self.began.zip(self.args.duration).map(|(began, time)| began + time);
+        let end = self.began.zip(self.args.span.duration).map(|(began, time)| began + time);
         let told = self.told_at.map(|at| at + TELL);
         let end = if self.farewell.has_begun() { self.farewell.deadline() } else { end };
         [end, told.filter(|_| !self.farewell.has_begun()), self.reached.deadline()].into_iter().flatten().min()
     }
 }
 
-/// A message as it is told.
-pub(super) fn put(out: &mut Out, n: u64, message: &Message, broker: &str, now: Wall) {
-    let Message { key, said, body, .. } = message;
+/// A message as it is told, its sender by the name that a pin knows.
+pub(super) fn put(out: &mut Out, n: u64, message: &Message, broker: &str, pins: &[Pin], now: Wall) {
+    let Message { key, name, said, body, .. } = message;
+    let name = name.as_ref();
+    let known = name.filter(|name| pins.iter().any(|pin| pin.did == *name.did && pin.key == name.key));
+    let claims = if known.is_some() { None } else { name };
+    let did = known.map(|name| &*name.did);
     let text = std::str::from_utf8(body).ok();
     let (from, sealed) = (key.from().to_string(), key.is_sealed());
     let digest: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -265,13 +271,24 @@ pub(super) fn put(out: &mut Out, n: u64, message: &Message, broker: &str, now: W
     out.event(
         "message",
         |o| {
-            let o = o.raw("n", n).str("from", &from).raw("did", "null");
+            let o = o.raw("n", n).str("from", &from).maybe("did", did);
+            let o = match claims {
+                Some(name) => o.object("claims", |o| o.str("did", &name.did).str("key", &name.key.to_string())),
+                None => o,
+            };
             let o = o.maybe("text", text.filter(|_| shown)).maybe("hex", shown.then_some(&*bytes));
             let o = o.raw("len", body.len()).str("sha256", &digest).raw("sealed", sealed);
             o.str("broker", broker).str("id", &key.to_string()).rounded("age_s", Some(age(*said, now)), 3)
         },
         |flow| {
-            flow.words(&format!("{from}{}:", if sealed { "" } else { " (in the clear)" }));
+            match (did, claims) {
+                (Some(did), _) => flow.words(&format!("{from},")).quoted("named ", Text::new(did)).words("says:"),
+                (None, Some(name)) => {
+                    let flow = flow.words(&format!("{from},")).quoted("who claims to be ", Text::new(&name.did));
+                    flow.words("by a key that is not pinned, says:")
+                }
+                (None, None) => flow.words(&format!("{from}{}:", if sealed { "" } else { " (in the clear)" })),
+            };
             match text.filter(|_| shown) {
                 Some(text) => flow.quoted("", Text::new(text)),
                 None => flow.words(&format!("{} bytes, sha256 {digest}", body.len())),

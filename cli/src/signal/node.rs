@@ -11,10 +11,10 @@ use sluis_net::{ClientTls, NetStreams, Runtime, Trust};
 use sluis_signal::broker::Settings;
 use sluis_signal::key::SecretKey;
 use sluis_signal::pool::{Broker, Pool};
-use sluis_signal::rendezvous::{Config, Legacy, Place, Rendezvous};
+use sluis_signal::rendezvous::{Config, Legacy, Named, Place, Rendezvous};
 use sluis_store::{Background, Store};
 
-use super::args::{HintArgs, LegacyArgs, NodeArgs, StateArgs};
+use super::args::{HintArgs, LegacyArgs, NameArgs, NodeArgs, StateArgs};
 use super::pool;
 use crate::common::{Common, Runtime as Choice};
 use crate::fail::Fail;
@@ -39,6 +39,7 @@ pub(super) struct Node {
     sources: Vec<IpAddr>,
     join: usize,
     verbose: bool,
+    name: Option<Named>,
     legacy: Legacy,
     accept_older: bool,
     store: Option<Store>,
@@ -89,11 +90,20 @@ impl Node {
             sources: Vec::new(),
             join: usize::MAX,
             verbose: common.verbose > 0,
+            name: None,
             legacy: Legacy::Nobody,
             accept_older: false,
             store: None,
             cache: false,
         })
+    }
+
+    /// By which DID peers know us.
+    pub(super) fn name(&mut self, args: &NameArgs) -> Result<(), Fail> {
+        if let (Some(did), Some(path)) = (&args.did, &args.id_key) {
+            self.name = Some(Named::new(did.clone(), file::secret(path).map_err(Fail::into_usage)?));
+        }
+        Ok(())
     }
 
     /// With whom messages in the clear are exchanged.
@@ -188,6 +198,7 @@ impl Node {
         let config = Config {
             pool: self.pool,
             join: self.join,
+            name: self.name,
             legacy: self.legacy,
             accept_older: self.accept_older,
             keeps: self.store.is_some(),

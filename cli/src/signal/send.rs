@@ -31,6 +31,7 @@ pub(super) fn run(common: Common, args: &SendArgs) -> Result<ExitCode, Fail> {
     let to = file::signal_public(&args.to).map_err(Fail::into_usage)?;
     let body = Body::read(&args.what, args.size)?;
     let mut node = Node::read(common, &args.node)?;
+    node.name(&args.name)?;
     node.legacy(&args.legacy, false)?;
     node.keep(&args.state, args.cache)?;
     let hints = node.hints(&args.hints)?;
@@ -202,7 +203,7 @@ impl Send<'_> {
             Event::Message(message) if message.key.from() == self.to => {
                 self.replies += 1;
                 let name = self.names.get(message.broker).map_or("?", String::as_str);
-                super::listen::put(&mut self.out, self.replies, &message, name, now.wall);
+                super::listen::put(&mut self.out, self.replies, &message, name, &self.args.name.pin, now.wall);
                 self.out.flush();
                 machine.confirm(now, &message.key);
             }

@@ -6,6 +6,8 @@ mod common;
 mod control;
 mod deciding;
 mod demo;
+#[cfg(unix)]
+mod discover;
 mod ends;
 mod flow;
 mod identity;
@@ -13,6 +15,9 @@ mod identity;
 mod kept;
 mod keys;
 mod looks;
+#[cfg(target_os = "linux")]
+mod moving;
+mod overlay;
 #[cfg(unix)]
 mod readme;
 mod recording;

@@ -95,6 +95,44 @@ const SESSION: Shape = &[
     ("suite", Kind::Count),
     ("reason", Kind::TextOrNull),
 ];
+const REGISTERED: Shape =
+    &[("did", Kind::Did), ("endpoint", Kind::TextOrNull), ("seq", Kind::Count), ("expires", Kind::Count)];
+const MOVED: Shape = &[("did", Kind::Did), ("from", Kind::TextOrNull), ("to", Kind::TextOrNull)];
+const JOINED: Shape =
+    &[("did", Kind::Did), ("token", Kind::Text), ("fingerprint", Kind::Text), ("trust_score", Kind::Number)];
+const VERIFIED: Shape = &[
+    ("did", Kind::Did),
+    ("verified", Kind::Bool),
+    ("trust_score", Kind::Any),
+    ("fingerprint", Kind::TextOrNull),
+    ("rtt_ms", Kind::Any),
+    ("addr", Kind::TextOrNull),
+];
+const VOUCHED: Shape =
+    &[("id", Kind::Text), ("voucher_did", Kind::Did), ("expires", Kind::Count), ("vouched", Kind::Count)];
+const VOUCH_REVOKED: Shape = &[("id", Kind::Text)];
+const VOUCH: Shape = &[("id", Kind::Text), ("change", Kind::CountOrNull)];
+const FOUND: Shape = &[
+    ("did", Kind::Did),
+    ("addr", Kind::Address),
+    ("capabilities", Kind::Any),
+    ("device_type", Kind::Text),
+    ("fingerprint", Kind::TextOrNull),
+    ("zone", Kind::Zone),
+    ("rtt_ms", Kind::Any),
+];
+const GONE: Shape = &[("did", Kind::Did), ("addr", Kind::Address)];
+const BEACON: Shape = &[
+    ("wait", Kind::CountOrNull),
+    ("did", Kind::Did),
+    ("fingerprint", Kind::TextOrNull),
+    ("device_type", Kind::Text),
+    ("capabilities", Kind::Any),
+    ("from", Kind::Address),
+    ("decision", Kind::Text),
+    ("rule", Kind::TextOrNull),
+    ("pod", Kind::TextOrNull),
+];
 const LIST: Shape = &[("waiting", Kind::Count)];
 const HELP: Shape = &[("command", Kind::Text), ("does", Kind::Text)];
 const RELOADED: Shape =
@@ -178,6 +216,16 @@ impl Speaker {
             (Self::Ping, "pin") => PING_PIN,
             (Self::Listen, "retired") => RETIRED,
             (Self::Listen, "kept") => KEPT,
+            (Self::Listen, "registered") => REGISTERED,
+            (Self::Listen, "moved") => MOVED,
+            (Self::Listen, "joined") => JOINED,
+            (Self::Listen, "verified") => VERIFIED,
+            (Self::Listen, "vouched") => VOUCHED,
+            (Self::Listen, "vouch_revoked") => VOUCH_REVOKED,
+            (Self::Listen, "vouch" | "revoke") => VOUCH,
+            (Self::Listen, "found") => FOUND,
+            (Self::Listen, "gone") => GONE,
+            (Self::Listen, "beacon") => BEACON,
             (Self::Listen, "list") => LIST,
             (Self::Listen, "help") => HELP,
             (Self::Listen, "reloaded") => RELOADED,

@@ -11,6 +11,7 @@ mod attacks;
 mod attestation;
 mod control;
 mod data;
+mod discovery;
 mod peers;
 mod signed;
 mod sluis;

@@ -41,6 +41,11 @@ impl Peer {
         Self::start(python, "attacker.py", &["--hub", hub])
     }
 
+    /// Any other script that listens.
+    pub(crate) fn named(python: &Path, name: &str, args: &[&str]) -> Self {
+        Self::start(python, name, args)
+    }
+
     fn start(python: &Path, name: &str, args: &[&str]) -> Self {
         let process = Process::spawn(name, Command::new(python).arg("-u").arg(script(name)).args(args));
         let mut peer = Self { process, addr: String::new() };

@@ -8,6 +8,7 @@ use crate::on_both;
 
 on_both! {
     a_message_arrives_and_is_told
+    a_message_bears_the_name_of_its_sender
     an_acknowledgement_waits_for_a_line
     the_demo_goes_as_told
 }
@@ -46,6 +47,40 @@ fn a_message_arrives_and_is_told(runtime: &'static str) {
     // Nobody is there any more.
     let said = keys.send(1, &bob, &brokers, &["--text", "x", "--timeout", "1"]);
     assert_eq!(named(&said, "sent")[0]["reason"], "no acknowledgement in time");
+}
+
+/// Both sides have names; only that of a key which is pinned to it is told as one.
+fn a_message_bears_the_name_of_its_sender(runtime: &'static str) {
+    let running = [Broker::start(&[])];
+    let brokers = urls(&running);
+    let keys = Keys::new("names", runtime, &["alice.key", "bob.key"]);
+    for key in ["alice.id", "bob.id", "other.id"] {
+        keys.folder.prints(&["key", "new", key]);
+    }
+    let bob = keys.public("bob.key");
+    let named = ["--echo", "--did", "jis:test:bob", "--id-key", "bob.id", "--pin", "jis:test:alice=alice.id"];
+    let listener = keys.listen("bob.key", &brokers, &named);
+    let send = |key: &str, pin: &str| {
+        let name = ["--did", "jis:test:alice", "--id-key", key, "--pin", pin];
+        let args = [&["--text", "x", "--count", "2", "--interval", "0.5", "--timeout", "60"][..], &name].concat();
+        (keys.send(0, &bob, &brokers, &args), event(&listener, "message"), event(&listener, "message"))
+    };
+    let (said, first, _) = send("alice.id", "jis:test:bob=bob.id");
+    assert_eq!((&first["did"], first.get("claims")), (&"jis:test:alice".into(), None));
+    let echo = named_echo(&said);
+    assert_eq!((&echo["did"], echo.get("claims")), (&"jis:test:bob".into(), None));
+    // Anybody may call himself so.
+    let (said, first, _) = send("other.id", "jis:test:bob=other.id");
+    let other = keys.folder.prints(&["key", "export", "other.id", "--format", "hex"]);
+    assert_eq!((&first["did"], &first["claims"]["did"]), (&Value::Null, &"jis:test:alice".into()));
+    assert_eq!(first["claims"]["key"], other.trim());
+    let echo = named_echo(&said);
+    assert_eq!((&echo["did"], &echo["claims"]["did"]), (&Value::Null, &"jis:test:bob".into()));
+}
+
+/// What came back while the sender was there.
+fn named_echo(said: &[Value]) -> Value {
+    (*named(said, "message").first().expect("an echo of the first one")).clone()
 }
 
 fn an_acknowledgement_waits_for_a_line(runtime: &'static str) {

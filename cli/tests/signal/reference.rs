@@ -262,34 +262,81 @@ fn who_listens_at_a_broker_reads_the_reference_and_not_us() {
     drop(listener);
 }
 
-/// Two that run the reference: the holes that are closed here, as they are open there.
-#[test]
-fn the_holes_of_the_reference_are_open_in_the_reference() {
+/// Attacks on peers that run the reference: each of these is open there. What closes it here is said beside it: a test that does the same to us.
+fn open_there(name: &str, script: &str, holes: &[&str]) {
     let Some((python, program)) = needed() else { return };
-    let running = Mosquittos::start("ref-holes", program, &["127.0.0.1", "127.0.0.2"]);
+    let running = Mosquittos::start(name, program, &["127.0.0.1", "127.0.0.2"]);
     let brokers = running.urls();
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/signal/python/holes.py");
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/signal/python").join(script);
     let mut command = Command::new(python);
     command.arg(script).args(brokers.iter().map(|url| url.trim_start_matches("mqtt://")));
     let out = command.output().expect("python starts");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let text = String::from_utf8(out.stdout).expect("UTF-8");
     let open: Vec<Value> = text.lines().map(json).collect();
-    for hole in [
-        "one broker is none",
-        "one bad entry stops the start",
-        "the documented shape of a pool crashes",
-        "an equal text is swallowed and acknowledged",
-        "another sender's equal text is swallowed and acknowledged",
-        "everybody reads along",
-        "letters are lost",
-        "acknowledged although the handler failed",
-        "a message for bob is accepted by carol",
-        "a message from the future is accepted",
-        "a stranger takes a queue id and the ack",
-        "a replay after a restart is accepted",
-    ] {
-        let found = open.iter().find(|found| found["hole"] == hole);
+    for hole in holes {
+        let found = open.iter().find(|found| found["hole"] == *hole);
         assert_eq!(found.map(|found| &found["open"]), Some(&value!(true)), "{hole}: {found:?}");
     }
+    assert_eq!(open.len(), holes.len(), "one is missing in this table");
+}
+
+/// In `sluis-signal`: `tests/rendezvous` and `tests/delivery.rs`; here: `its_messages_are_told_and_acknowledged` and what stands beside it.
+#[test]
+fn what_chance_does_to_the_reference() {
+    open_there(
+        "ref-holes",
+        "holes.py",
+        &[
+            "one broker is none",
+            "one bad entry stops the start",
+            "the documented shape of a pool crashes",
+            "an equal text is swallowed and acknowledged",
+            "another sender's equal text is swallowed and acknowledged",
+            "everybody reads along",
+            "letters are lost",
+            "bytes are lost",
+            "acknowledged although the handler failed",
+            "acknowledged before it is handled",
+            "a message for bob is accepted by carol",
+            "a message from the future is accepted",
+            "a stranger takes a queue id and the ack",
+            "a replay after a restart is accepted",
+        ],
+    );
+}
+
+/// In `sluis-signal`: `tests/rendezvous/{legacy,strangers,meeting}.rs`, `tests/sealed.rs`, `tests/broker.rs` and `broker::outbox`.
+#[test]
+fn what_the_wire_does_to_the_reference() {
+    open_there(
+        "ref-wire",
+        "holes_wire.py",
+        &[
+            "a signature can be made into another one",
+            "resent after the acknowledgement",
+            "probes are remembered for ever",
+            "a replay through another broker is accepted",
+            "one odd key ends the sender's task",
+            "65,535 open publishes end the sender's task",
+        ],
+    );
+}
+
+/// In `sluis-signal`: `tests/rank.rs`, `tests/rendezvous/{meeting,streams,kept}.rs`, `tests/broker.rs` and `tests/mqtt.rs`.
+#[test]
+fn what_distance_and_odd_brokers_do_to_the_reference() {
+    open_there(
+        "ref-net",
+        "holes_net.py",
+        &[
+            "weights are ignored",
+            "started offline, deaf for 1,200 s",
+            "the second port of a host is lost",
+            "sides do not meet",
+            "no PINGRESP is missed",
+            "a bad length freezes the reader",
+            "one bad cache line stops the start",
+        ],
+    );
 }

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use sha2::{Digest as _, Sha256};
 use sluis_core::airlock::glob;
+use sluis_core::identity::PublicKey;
 use sluis_core::limits::MAX_DID;
 use subtle::ConstantTimeEq as _;
 
@@ -30,6 +31,8 @@ pub struct Credential {
     pub name: Box<str>,
     /// SHA-256 of its token.
     pub token_sha256: [u8; 32],
+    /// The key that it shows on native connections, instead of its token, and signs channels with.
+    pub key: Option<PublicKey>,
     /// Patterns of the intents that it may open: a star at either end stands for anything. None: nothing.
     pub may: Vec<Box<str>>,
     /// Patterns of the agents that it may open channels to. None: nobody.
@@ -149,6 +152,13 @@ impl Access {
         found.map(|entry| Caller::Agent(Arc::clone(entry)))
     }
 
+    /// The agent of this name, if this is its key. An open hub knows no keys.
+    pub(crate) fn identify_key(&self, name: &str, key: &PublicKey) -> Option<Caller> {
+        let Self::Agents(agents) = self else { return None };
+        let at = agents.0.binary_search_by(|entry| (*entry.name).cmp(name)).ok()?;
+        agents.0.get(at).filter(|entry| entry.key == Some(*key)).map(|entry| Caller::Agent(Arc::clone(entry)))
+    }
+
     /// Whether exactly this credential is still in force.
     #[must_use]
     pub(crate) fn still_has(&self, credential: &Credential) -> bool {
@@ -216,6 +226,7 @@ mod tests {
         Credential {
             name: name.into(),
             token_sha256: token_hash(token),
+            key: None,
             may: vec!["chat".into(), "call:*".into()],
             to: vec!["bob".into()],
         }

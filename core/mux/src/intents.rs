@@ -102,7 +102,7 @@ pub(crate) enum RouteId {
 
 /// Which frames share a token bucket: those of one agent under one policy, whatever follows the known part of the intent. Intents
 /// that nobody registered share one, because a sender can make up any number of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Budget {
     BuiltIn(u8),
     Registered(u16),

@@ -7,6 +7,9 @@
 //! | [`access`] | tokens, and what their bearers may do |
 //! | [`intents`], [`Bucket`] | where an intent is routed, and what bandwidth it gets |
 //! | [`proof`] | the tag on every frame |
+//! | [`session`] | many streams on one native connection: yamux, byte for byte |
+//! | [`native`] | hub and agent on native connections, as machines on byte streams |
+//! | [`channel`] | a channel on a stream: messages that are acknowledged, proven, and survive the connection |
 //!
 //! # A switchboard alone
 //!
@@ -49,9 +52,12 @@ extern crate std;
 pub mod access;
 pub mod agent;
 mod bucket;
+pub mod channel;
 pub mod intents;
+pub mod native;
 pub mod proof;
 pub mod rest;
+pub mod session;
 pub mod switchboard;
 pub mod talk;
 mod write;

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::cell::RefCell;
+
 use common::key;
 use proptest::prelude::*;
 use sluis_core::identity::{SecretKey as SignKey, Signer};
@@ -30,7 +32,7 @@ fn greeted(seed: u64, named: Option<(&str, &dyn Signer)>) -> (Session, Answered)
     let answered = Answered::new(&bob, offer.body(), Secp256k1Curve::generate(&mut rng)).unwrap();
     assert!(answered.body().starts_with(b"ack") && answered.body().len() == ANSWER_LEN);
     let session = offer.answered(&alice, answered.body(), named, NOW).unwrap();
-    assert_eq!((session.id(), session.remote()), (answered.id(), bob.public()));
+    assert_eq!(session.id(), answered.id());
     (session, answered)
 }
 
@@ -60,9 +62,8 @@ fn messages_pass_and_nobody_else_is_who_sent_them() {
     let packets = [sealed(&mut a, 1, b"one"), sealed(&mut a, 2, b"two")];
     assert!(packets.iter().all(|packet| packet[0] == 0x54) && !a.is_heard());
     let proven = answered.first(&key("bob"), &packets[1], NOW).unwrap();
-    assert_eq!(proven.name(), Ok(None));
+    assert_eq!((proven.name(), proven.remote), (Ok(None), key("alice").public()));
     let mut b = proven.session;
-    assert_eq!(b.remote(), key("alice").public());
     for (packet, kind, body) in [(&packets[1], 2, b"two"), (&packets[0], 1, b"one")] {
         let mut packet = packet.clone();
         let opened = b.open(NOW, &mut packet).unwrap();
@@ -186,7 +187,7 @@ fn names_are_proven_for_this_session_only() {
     let (mut a, mut answered) = greeted(9, Some((did, &Stale(SignKey::from_seed(&[9; 32])))));
     let first = sealed(&mut a, 1, b"hello");
     let proven = answered.first(&key("bob"), &first, NOW).unwrap();
-    assert_eq!((proven.name(), proven.session.remote()), (Err(SealedError::Name), key("alice").public()));
+    assert_eq!((proven.name(), proven.remote), (Err(SealedError::Name), key("alice").public()));
 
     // What is no DID is refused before anything is used up.
     let (alice, bob) = (key("alice"), key("bob"));
@@ -198,6 +199,45 @@ fn names_are_proven_for_this_session_only() {
         assert_eq!(result, Err(SealedError::TooLong), "{bad}");
     }
     assert!(offer.answered(&alice, answered.body(), None, NOW).is_ok());
+}
+
+/// Who answered a hello says its name in the session, and what one side has signed is nothing in the mouth of the other.
+#[test]
+fn who_answers_has_a_name_of_its_own() {
+    let (signer, other) = (SignKey::from_seed(&[9; 32]), SignKey::from_seed(&[8; 32]));
+    let (mut a, mut answered) = greeted(8, Some(("jis:home:alice", &signer)));
+    let first = sealed(&mut a, 1, b"hello");
+    let mut proven = answered.first(&key("bob"), &first, NOW).unwrap();
+    let name = proven.sign_name("jis:home:bob", &other).unwrap();
+    assert!(a.awaits_name() && !proven.session.awaits_name());
+    let read = a.read_name(&name).unwrap().unwrap();
+    assert_eq!((read.did, read.key), ("jis:home:bob", other.public()));
+    // It is read once, and only by who asked.
+    assert_eq!((a.awaits_name(), a.read_name(&name)), (false, Err(SealedError::Name)));
+    assert_eq!(proven.session.read_name(&name), Err(SealedError::Name));
+
+    // Who has no name says so.
+    let (mut a, _) = greeted(9, None);
+    assert_eq!((a.read_name(b""), a.awaits_name()), (Ok(None), false));
+    // The name of another session.
+    let (mut a, _) = greeted(10, None);
+    assert_eq!(a.read_name(&name), Err(SealedError::Name));
+    // Our own signature, shown back to us.
+    struct Recording(SignKey, RefCell<Vec<u8>>);
+    impl Signer for Recording {
+        fn public(&self) -> sluis_core::identity::PublicKey {
+            self.0.public()
+        }
+        fn sign(&self, message: &[u8]) -> Result<[u8; 64], sluis_core::identity::SignError> {
+            self.1.replace(message.to_vec());
+            self.0.sign(message)
+        }
+    }
+    let ours = Recording(signer, RefCell::default());
+    let (mut a, _) = greeted(11, Some(("jis:a", &ours)));
+    let signature = ours.0.sign(&ours.1.borrow()).unwrap();
+    let shown_back = [&[0, 5], &b"jis:a"[..], ours.public().as_bytes(), &signature].concat();
+    assert_eq!(a.read_name(&shown_back), Err(SealedError::Name));
 }
 
 #[test]

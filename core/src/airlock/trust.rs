@@ -173,6 +173,8 @@ pub enum Source {
         /// How many count for this DID now.
         count: u32,
     },
+    /// It is the score of a registered device: what its key has proven here.
+    Score,
     /// Nowhere: it is 0.
     Unknown,
 }
@@ -184,6 +186,7 @@ impl Source {
         match self {
             Self::Known => "known",
             Self::Vouched { .. } => "vouched",
+            Self::Score => "score",
             Self::Unknown => "unknown",
         }
     }

@@ -18,6 +18,8 @@ pub enum Kind {
     Call,
     /// The answer to that, to one address. It draws no answer.
     Answer,
+    /// Somebody asks who is there, and is not there to stay: nobody takes it for a neighbour, or lets it in.
+    Query,
     /// Somebody goes.
     Goodbye,
 }
@@ -27,6 +29,7 @@ impl Kind {
         match self {
             Self::Call => "call",
             Self::Answer => "answer",
+            Self::Query => "query",
             Self::Goodbye => "goodbye",
         }
     }
@@ -67,6 +70,8 @@ pub struct Beacon<'a> {
     pub key_hash: Option<[u8; 16]>,
     /// The port at which it listens, where that is not the one it calls from.
     pub port: Option<u16>,
+    /// Of an answer: how many milliseconds it waited, so that not all answer at once.
+    pub waited_ms: Option<u32>,
     /// An array of texts.
     capabilities: Value<'a>,
     /// An array of texts.
@@ -95,7 +100,7 @@ impl<'a> Beacon<'a> {
         };
         let kind = match text("beacon")? {
             None => Kind::Call,
-            Some(word) => [Kind::Call, Kind::Answer, Kind::Goodbye]
+            Some(word) => [Kind::Call, Kind::Answer, Kind::Query, Kind::Goodbye]
                 .into_iter()
                 .find(|kind| word == kind.as_str())
                 .ok_or(BeaconError::Member("beacon"))?,
@@ -105,6 +110,11 @@ impl<'a> Beacon<'a> {
             Some(Some(Number::Int(port @ 1..=65_535))) => u16::try_from(port).ok(),
             Some(_) => return Err(BeaconError::Member("port")),
         };
+        let waited_ms = match payload.get("waited_ms").map(Value::as_number) {
+            None => None,
+            Some(Some(Number::Int(waited))) if waited >= 0 => u32::try_from(waited).ok(),
+            Some(_) => return Err(BeaconError::Member("waited_ms")),
+        };
         Ok(Self {
             kind,
             domain: text("domain")?.unwrap_or(Text::new("")),
@@ -112,6 +122,7 @@ impl<'a> Beacon<'a> {
             requested_pod: text("requested_pod")?,
             key_hash: text("public_key_hash")?.filter(|text| !text.is_empty()).map(read_hash).transpose()?,
             port,
+            waited_ms,
             capabilities: list("capabilities")?,
             wants: list("wants")?,
         })
@@ -167,6 +178,8 @@ pub struct Call<'a> {
     pub key: Option<PublicKey>,
     /// The port of our main socket.
     pub port: u16,
+    /// See [`Beacon::waited_ms`].
+    pub waited_ms: Option<u32>,
     /// At most 32, of at most 256 bytes.
     pub capabilities: &'a [&'a str],
     /// At most 32 names: who bears one of them answers.
@@ -193,8 +206,14 @@ impl Call<'_> {
             sink.put(b",\"port\":")?;
             Number::Int(self.port.into()).write(sink)?;
         }
+        if let Some(waited) = self.waited_ms {
+            sink.put(b",\"waited_ms\":")?;
+            Number::Int(waited.into()).write(sink)?;
+        }
         list(sink, "capabilities", self.capabilities)?;
-        list(sink, "wants", self.wants)?;
+        if !self.wants.is_empty() {
+            list(sink, "wants", self.wants)?;
+        }
         Ok(sink.put(b"}")?)
     }
 }

@@ -35,6 +35,15 @@
 //! Source: `tibet_ping` 0.2.1 (`beacon.py`) and `tibet_iot` 0.1.1 (`discovery.py`); where ours differ on purpose the item says so and `core/tests/deviations.toml` lists
 //! the fixture.
 
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+
+/// The group at which everybody hears calls, and its port.
+pub const GROUP_V4: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(224, 0, 71, 50), 7151);
+/// The same for IPv6, on one link: the last two numbers of the IPv4 group as the group id. The scope is that of the interface.
+pub const GROUP_V6: SocketAddrV6 = SocketAddrV6::new(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x4732), 7151, 0, 0);
+/// The TTL of IPv4 calls: they pass one router at most.
+pub const TTL: u32 = 2;
+
 mod beacon;
 mod neighbours;
 mod pattern;

@@ -9,11 +9,11 @@ use crate::identity::PublicKey;
 use crate::path::Path;
 use crate::seed::{Rng, SipKey};
 use crate::table::{Chain, Chained, Heap, Index, Link, Linked, List, Slab};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, Wall};
 
 /// How many times what was heard from an address may be sent to it before it has proven itself.
 const AMPLIFICATION: usize = 3;
-/// How many different delays answers have: those with one delay are due in the order in which they were begun.
+/// How many different delays answers to calls have, and as many those to queries: those with one delay are due in the order in which they were begun.
 const DELAYS: u8 = 16;
 
 /// How a [`Neighbourhood`] behaves, and how much it may hold.
@@ -23,10 +23,14 @@ pub struct DiscoveryConfig {
     pub domain: Box<str>,
     /// How often we call. Default 60 s. A neighbour that was not heard for three times as long is gone.
     pub interval: Duration,
-    /// The longest time that an answer waits, so that not all answer at once. Default 500 ms.
+    /// The longest time that an answer to a call waits, so that not all answer at once. Default 500 ms.
     pub delay: Duration,
     /// How many answers a call is to get from all that hear it together; those that it names answer in any case. Default 3.
     pub answers: u32,
+    /// The longest time that an answer to a [query](Kind::Query) waits. Default 2 s.
+    pub query_delay: Duration,
+    /// How many answers a query is to get from all that hear it together. Default 10: five a second.
+    pub query_answers: u32,
     /// How many neighbours are remembered. Default 4,096.
     pub max_neighbours: usize,
     /// How many of them at one address that have not proven themselves. Default 16.
@@ -42,6 +46,8 @@ impl Default for DiscoveryConfig {
             interval: Duration::from_secs(60),
             delay: Duration::from_millis(500),
             answers: 3,
+            query_delay: Duration::from_secs(2),
+            query_answers: 10,
             max_neighbours: 4096,
             max_per_address: 16,
             max_answers: 256,
@@ -68,6 +74,9 @@ pub enum DiscoveryReject {
     /// The name is known with another key, or from another address that has proven itself.
     #[error("the name is another's")]
     Taken,
+    /// It was signed before one that was heard already: it is a copy.
+    #[error("a beacon that is older than one that was heard before")]
+    Replay,
     /// There is no room for somebody unproven.
     #[error("too many neighbours")]
     Full,
@@ -85,6 +94,8 @@ pub enum Heard {
     },
     /// Somebody known.
     Known,
+    /// Somebody who is not there to stay asks who is.
+    Asked,
     /// Somebody has gone.
     Gone,
     /// Somebody has gone who was not known.
@@ -102,6 +113,8 @@ pub struct Neighbour<'a> {
     pub key: Option<PublicKey>,
     /// When it was heard last.
     pub heard: Instant,
+    /// What was [noted](Neighbourhood::note) about it.
+    pub note: u64,
 }
 
 /// An answer to be sent, by unicast.
@@ -113,6 +126,8 @@ pub struct Answer<'a> {
     pub path: Path,
     /// How many bytes it may have: nothing longer is sent to who has not proven himself.
     pub budget: usize,
+    /// How long it has waited since the call was heard.
+    pub waited: Duration,
 }
 
 struct ByDid;
@@ -127,9 +142,12 @@ struct Call {
     path: Path,
     /// How long it was, in bytes.
     len: usize,
+    heard: Instant,
     due: Instant,
-    /// The delay that was drawn.
+    /// The delay that was drawn: those of queries come after those of calls.
     class: u8,
+    /// How many are to answer.
+    answers: u32,
     /// How many we took to have heard it; `None`: it named us.
     of: Option<u64>,
 }
@@ -138,7 +156,12 @@ struct Entry {
     did: Box<str>,
     addr: SocketAddr,
     key: Option<PublicKey>,
+    /// When it was signed what was heard last, by its own clock.
+    stamp: Wall,
     heard: Instant,
+    /// It only asks, and is nobody's neighbour.
+    guest: bool,
+    note: u64,
     call: Option<Call>,
     by_did: Chain,
     by_ip: Chain,
@@ -180,7 +203,7 @@ pub struct Neighbourhood {
     /// Those that have proven a key, and those that have not; heard longest ago first.
     by_age: [List<ByAge>; 2],
     /// By the delay that was drawn for them.
-    due: [List<ByDue>; DELAYS as usize],
+    due: [List<ByDue>; 2 * DELAYS as usize],
     waiting: usize,
     next_call: Instant,
 }
@@ -197,25 +220,24 @@ impl Neighbourhood {
             by_did: Index::new(),
             by_ip: Index::new(),
             by_age: [const { List::new() }; 2],
-            due: [const { List::new() }; DELAYS as usize],
+            due: [const { List::new() }; 2 * DELAYS as usize],
             waiting: 0,
             next_call: now,
             config,
         }
     }
 
-    /// Take in a beacon of `len` bytes. `key` is the key that its sender has proven to have and that speaks for the name: what is not proven is a
-    /// claim. A beacon out of its time ([`AutoVouch::judge`](super::AutoVouch::judge)) is not to come here.
+    /// Take in a beacon of `len` bytes that was written at `stamp`. `key` is the key that its sender has proven to have and that speaks for the name: what is not proven is a
+    /// claim, the stamp included. A beacon out of its time ([`AutoVouch::judge`](super::AutoVouch::judge)) is not to come here.
     ///
     /// # Errors
     /// [`DiscoveryReject`].
     pub fn hear(
         &mut self,
         now: Instant,
-        path: Path,
-        len: usize,
+        (path, len): (Path, usize),
         did: &str,
-        key: Option<PublicKey>,
+        (key, stamp): (Option<PublicKey>, Wall),
         beacon: &Beacon<'_>,
     ) -> Result<Heard, DiscoveryReject> {
         check_did(did)?;
@@ -228,7 +250,9 @@ impl Neighbourhood {
         if path.remote.port() == 0 {
             return Err(DiscoveryReject::Port);
         }
-        let addr = SocketAddr::new(path.remote.ip(), beacon.port.unwrap_or_else(|| path.remote.port()));
+        // With the scope that an IPv6 address of the link has.
+        let mut addr = path.remote;
+        addr.set_port(beacon.port.unwrap_or_else(|| addr.port()));
         let known = self.find(did);
         if let Some(entry) = known.and_then(|slot| self.entries.at(slot)) {
             // What was proven once is not moved, nor sent away, by who proves nothing.
@@ -237,28 +261,55 @@ impl Neighbourhood {
             {
                 return Err(DiscoveryReject::Taken);
             }
+            // A copy from elsewhere would move what was proven; and who is on two networks with us is heard twice at once.
+            if entry.key.is_some() && stamp <= entry.stamp {
+                return if stamp == entry.stamp { Ok(Heard::Known) } else { Err(DiscoveryReject::Replay) };
+            }
         }
         if beacon.kind == Kind::Goodbye {
+            let guest = known.and_then(|slot| self.entries.at(slot)).is_none_or(|entry| entry.guest);
             known.into_iter().for_each(|slot| self.remove(slot));
-            return Ok(if known.is_some() { Heard::Gone } else { Heard::Nobody });
+            return Ok(if guest { Heard::Nobody } else { Heard::Gone });
         }
         let (slot, heard) = match known {
             Some(slot) => (slot, self.touch(now, slot, addr, key)),
             None => (self.add(now, did, addr, key)?, Heard::Found),
         };
-        if beacon.kind == Kind::Call {
+        let heard = self.settle_in(slot, stamp, beacon.kind, heard);
+        if let Kind::Call | Kind::Query = beacon.kind {
             let wanted = beacon.wants().any(|did| did == self.me.as_str());
-            let of = if wanted { None } else { Some(self.around()) };
-            if of.is_none_or(|around| self.draw(u64::from(self.config.answers), around)) {
-                self.owe(now, slot, Call { path: Path { remote: addr, ..path }, len, due: now, class: 0, of });
+            let (answers, class) = match beacon.kind {
+                Kind::Query => (self.config.query_answers, DELAYS),
+                _ => (self.config.answers, 0),
+            };
+            let of = if wanted { None } else { Some(self.around(answers)) };
+            if of.is_none_or(|around| self.draw(answers.into(), around)) {
+                let path = Path { remote: addr, ..path };
+                self.owe(slot, Call { path, len, heard: now, due: now, class, answers, of });
             }
         }
         Ok(heard)
     }
 
+    /// Note what a beacon says beside the address, and tell what it makes of its sender.
+    fn settle_in(&mut self, slot: u32, stamp: Wall, kind: Kind, heard: Heard) -> Heard {
+        let Some(entry) = self.entries.at_mut(slot) else { return heard };
+        entry.stamp = stamp;
+        match (kind, heard) {
+            (Kind::Query, Heard::Found) => {
+                entry.guest = true;
+                Heard::Asked
+            }
+            (Kind::Query, _) if entry.guest => Heard::Asked,
+            // Who asked before has come to stay.
+            _ if core::mem::take(&mut entry.guest) => Heard::Found,
+            _ => heard,
+        }
+    }
+
     /// How many hear a call, as far as we know: those that we hear, and no fewer than are to answer.
-    fn around(&self) -> u64 {
-        u64::try_from(self.entries.len()).unwrap_or(u64::MAX).max(self.config.answers.into()).max(1)
+    fn around(&self, answers: u32) -> u64 {
+        u64::try_from(self.entries.len()).unwrap_or(u64::MAX).max(answers.into()).max(1)
     }
 
     /// A chance of `part` in `whole`.
@@ -266,13 +317,15 @@ impl Neighbourhood {
         self.rng.u64() % whole.max(1) < part
     }
 
-    fn owe(&mut self, now: Instant, slot: u32, call: Call) {
+    fn owe(&mut self, slot: u32, call: Call) {
         if self.waiting >= self.config.max_answers || self.entries.at(slot).is_none_or(|entry| entry.call.is_some()) {
             return;
         }
         let [class, ..] = self.rng.u64().to_le_bytes();
-        let class = class % DELAYS;
-        let due = now + self.config.delay / u32::from(DELAYS) * u32::from(class + 1);
+        let nth = class % DELAYS;
+        let longest = if call.class < DELAYS { self.config.delay } else { self.config.query_delay };
+        let due = call.heard + longest / u32::from(DELAYS) * u32::from(nth + 1);
+        let class = call.class + nth;
         if let Some(entry) = self.entries.at_mut(slot) {
             entry.call = Some(Call { due, class, ..call });
         }
@@ -288,13 +341,20 @@ impl Neighbourhood {
             let slot = self.next_answer().filter(|(due, _)| *due <= now)?.1;
             let call = self.settle(slot)?;
             // Who has come to know of more neighbours since, when all call at once, answers the more rarely.
-            let around = self.around();
+            let around = self.around(call.answers);
             if call.of.is_none_or(|of| self.draw(of, around)) {
                 break (slot, call);
             }
         };
         let entry = self.entries.at(slot)?;
-        Some(Answer { did: &entry.did, path: call.path, budget: call.len.saturating_mul(AMPLIFICATION) })
+        let (budget, waited) = (call.len.saturating_mul(AMPLIFICATION), now.saturating_since(call.heard));
+        Some(Answer { did: &entry.did, path: call.path, budget, waited })
+    }
+
+    /// Whether an answer is due.
+    #[must_use]
+    pub fn has_answer(&self, now: Instant) -> bool {
+        self.next_answer().is_some_and(|(due, _)| due <= now)
     }
 
     fn next_answer(&self) -> Option<(Instant, u32)> {
@@ -310,6 +370,11 @@ impl Neighbourhood {
         Some(call)
     }
 
+    /// Have the next call be due now.
+    pub fn call_now(&mut self, now: Instant) {
+        self.next_call = now;
+    }
+
     /// Whether a call of ours is due; the next one is then an interval later, and up to an eighth of it, so that neighbours do not fall into step.
     pub fn poll_call(&mut self, now: Instant) -> bool {
         let due = self.next_call <= now;
@@ -323,10 +388,33 @@ impl Neighbourhood {
 
     /// Take out a neighbour that was not heard for three intervals.
     pub fn poll_gone(&mut self, now: Instant) -> Option<(Box<str>, SocketAddr)> {
-        let slot = self.next_gone().filter(|(at, _)| *at <= now)?.1;
-        let gone = self.entries.at(slot).map(|entry| (entry.did.clone(), entry.addr));
-        self.remove(slot);
-        gone
+        loop {
+            let slot = self.next_gone().filter(|(at, _)| *at <= now)?.1;
+            let gone = self.entries.at(slot).filter(|entry| !entry.guest).map(|entry| (entry.did.clone(), entry.addr));
+            self.remove(slot);
+            if gone.is_some() {
+                return gone;
+            }
+        }
+    }
+
+    /// Forget a neighbour, so that the name is free for another key; false when there is none of this name.
+    pub fn forget(&mut self, did: &str) -> bool {
+        let slot = self.find(did);
+        slot.into_iter().for_each(|slot| self.remove(slot));
+        slot.is_some()
+    }
+
+    /// Note something about a neighbour, whatever it means to the caller: 0 until then, and again once it has gone. False: there is none of this name.
+    pub fn note(&mut self, did: &str, note: u64) -> bool {
+        let entry = self.find(did).and_then(|slot| self.entries.at_mut(slot));
+        entry.map(|entry| entry.note = note).is_some()
+    }
+
+    /// Whether anybody was not heard for three intervals.
+    #[must_use]
+    pub fn has_gone(&self, now: Instant) -> bool {
+        self.next_gone().is_some_and(|(at, _)| at <= now)
     }
 
     fn next_gone(&self) -> Option<(Instant, u32)> {
@@ -344,15 +432,15 @@ impl Neighbourhood {
     /// A neighbour.
     #[must_use]
     pub fn get(&self, did: &str) -> Option<Neighbour<'_>> {
-        self.entries.at(self.find(did)?).map(show)
+        self.entries.at(self.find(did)?).filter(|entry| !entry.guest).map(show)
     }
 
     /// Every neighbour, in no meaningful but a reproducible order.
     pub fn iter(&self) -> impl Iterator<Item = Neighbour<'_>> {
-        self.entries.iter().map(|(_, entry)| show(entry))
+        self.entries.iter().filter(|(_, entry)| !entry.guest).map(|(_, entry)| show(entry))
     }
 
-    /// How many are known.
+    /// How many are known, and how many of late only asked.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -416,7 +504,10 @@ impl Neighbourhood {
             did: did.into(),
             addr,
             key,
+            stamp: Wall::MIN,
             heard: now,
+            guest: false,
+            note: 0,
             call: None,
             by_did: Chain::default(),
             by_ip: Chain::default(),
@@ -484,5 +575,5 @@ impl core::fmt::Debug for Neighbourhood {
 }
 
 fn show(entry: &Entry) -> Neighbour<'_> {
-    Neighbour { did: &entry.did, addr: entry.addr, key: entry.key, heard: entry.heard }
+    Neighbour { did: &entry.did, addr: entry.addr, key: entry.key, heard: entry.heard, note: entry.note }
 }

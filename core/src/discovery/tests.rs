@@ -170,13 +170,13 @@ proptest! {
     fn what_we_call_is_what_is_read(domain in ".{0,8}", device in "[a-z]{1,8}", capability in ".{1,8}", port in any::<u16>(), wants in any::<bool>()) {
         let (capabilities, wanted) = ([capability.as_str()], ["jis:\u{e9}"]);
         let wants = if wants { &wanted[..] } else { &[] };
-        let call = Call { kind: Kind::Answer, domain: &domain, device_type: &device, key: Some(public(1)), port, capabilities: &capabilities, wants };
+        let call = Call { kind: Kind::Answer, domain: &domain, device_type: &device, key: Some(public(1)), port, waited_ms: Some(7), capabilities: &capabilities, wants };
         let text = json(&call);
         let read = Beacon::read(Value::from_json(&text).unwrap()).unwrap();
         prop_assert!(read.domain == *domain && read.device_type == *device && read.kind == Kind::Answer);
         prop_assert_eq!((read.key_hash, read.port), (Some(key_hash(&public(1))), (port != 0).then_some(port)));
         prop_assert!(read.capabilities().eq(capabilities.iter().map(|text| crate::data::Text::new(text))));
-        prop_assert_eq!(read.wants().count(), wants.len());
+        prop_assert_eq!((read.wants().count(), read.waited_ms), (wants.len(), Some(7)));
     }
 }
 
@@ -231,11 +231,13 @@ fn rules_are_checked_when_they_are_loaded() {
 
 struct Lan {
     hood: Neighbourhood,
+    /// Each beacon is written later than the one before.
+    heard: i64,
 }
 
 impl Lan {
     fn new(config: DiscoveryConfig) -> Self {
-        Self { hood: Neighbourhood::new(Instant::ZERO, Did::new("jis:me").unwrap(), config, rng()) }
+        Self { hood: Neighbourhood::new(Instant::ZERO, Did::new("jis:me").unwrap(), config, rng()), heard: 0 }
     }
 
     fn hear(
@@ -247,7 +249,9 @@ impl Lan {
         payload: &str,
     ) -> Result<Heard, DiscoveryReject> {
         let beacon = Beacon::read(Value::from_json(payload).unwrap()).unwrap();
-        self.hood.hear(at(now).mono, Path::to(from.parse().unwrap()), 100, did, key.map(public), &beacon)
+        self.heard += 1;
+        let stamp = Wall::from_micros(self.heard);
+        self.hood.hear(at(now).mono, (Path::to(from.parse().unwrap()), 100), did, (key.map(public), stamp), &beacon)
     }
 }
 
@@ -538,4 +542,62 @@ fn tokens_are_checked_when_they_are_made_and_restored() {
     // Two devices where one may be let in: damaged.
     let twice = [&value[..], &[0; 32]].concat();
     assert_eq!(hub.tokens.restore(key, &twice), Err(RestoreTokenError));
+}
+
+#[test]
+fn a_copy_of_an_earlier_call_moves_nobody() {
+    let mut lan = Lan::new(DiscoveryConfig::default());
+    let beacon = Beacon::read(Value::from_json(r#"{"wants":["jis:me"]}"#).unwrap()).unwrap();
+    let mut hear = |stamp, from: &str| {
+        let (path, stamp) = (Path::to(from.parse().unwrap()), Wall::from_micros(stamp));
+        lan.hood.hear(at(1).mono, (path, 100), "jis:a", (Some(public(1)), stamp), &beacon)
+    };
+    assert_eq!(hear(10, "192.0.2.1:7150"), Ok(Heard::Found));
+    assert_eq!(hear(20, "192.0.2.2:7150"), Ok(Heard::Moved { from: "192.0.2.1:7150".parse().unwrap() }));
+    assert_eq!(hear(10, "192.0.2.9:7150"), Err(DiscoveryReject::Replay));
+    // On a second network at the same moment, or a copy: which of them is not told, so nothing changes.
+    assert_eq!(hear(20, "192.0.2.9:7150"), Ok(Heard::Known));
+    assert_eq!(lan.hood.get("jis:a").unwrap().addr, "192.0.2.2:7150".parse().unwrap());
+    while let Some(answer) = lan.hood.poll_answer(at(9).mono) {
+        assert_ne!(answer.path.remote, "192.0.2.9:7150".parse().unwrap());
+    }
+}
+
+#[test]
+fn who_only_asks_is_answered_and_is_no_neighbour() {
+    let mut lan = Lan::new(DiscoveryConfig::default());
+    let query = r#"{"beacon":"query"}"#;
+    assert_eq!(lan.hear(0, "jis:asks", "192.0.2.1:7150", None, query), Ok(Heard::Asked));
+    assert_eq!((lan.hood.get("jis:asks"), lan.hood.iter().count()), (None, 0));
+    let answer = lan.hood.poll_answer(at(2).mono).unwrap();
+    assert_eq!((answer.did, answer.waited), ("jis:asks", Duration::from_secs(2)));
+    assert_eq!(lan.hear(3, "jis:asks", "192.0.2.1:7150", None, r#"{"beacon":"goodbye"}"#), Ok(Heard::Nobody));
+    // Who comes to stay after all is found then, and stays found when it asks.
+    assert_eq!(lan.hear(4, "jis:asks", "192.0.2.1:7150", None, query), Ok(Heard::Asked));
+    assert_eq!(lan.hear(5, "jis:asks", "192.0.2.1:7150", None, "{}"), Ok(Heard::Found));
+    assert_eq!(lan.hear(6, "jis:asks", "192.0.2.1:7150", None, query), Ok(Heard::Known));
+    assert!(lan.hood.note("jis:asks", 7) && !lan.hood.note("jis:other", 7));
+    assert_eq!(lan.hood.get("jis:asks").unwrap().note, 7);
+}
+
+#[test]
+fn a_query_gets_more_answers_than_a_call_and_over_a_longer_time() {
+    let mut lan = Lan::new(DiscoveryConfig { max_per_address: 1000, ..DiscoveryConfig::default() });
+    for n in 0..500 {
+        lan.hear(0, &format!("jis:{n}"), "192.0.2.1:7150", None, r#"{"beacon":"answer"}"#).unwrap();
+    }
+    for n in 0..500 {
+        lan.hear(0, &format!("jis:{n}"), "192.0.2.1:7150", None, r#"{"beacon":"query"}"#).unwrap();
+    }
+    let (mut early, mut late) = (0, 0);
+    while lan.hood.poll_answer(at(1).mono).is_some() {
+        early += 1;
+    }
+    while lan.hood.poll_answer(at(2).mono).is_some() {
+        late += 1;
+    }
+    assert!(
+        early >= 1 && late >= 1 && (4..=25).contains(&(early + late)),
+        "{early} and {late} of 500, where 10 are meant"
+    );
 }

@@ -193,6 +193,7 @@ impl<H: MachineAccess, T: Transport<H::Machine>> Driver<H, T> {
             let calls = serve_timers(machine, now, *due);
             acted |= calls > 0;
             if (acted || ask || is_due(*app_due, now)) && app.poll(cx, now, machine).is_ready() {
+                machine.handle_stop(now);
                 *flush_until = Some(now.mono + *grace);
             }
             *app_due = app.deadline().map(|at| if at > now.mono { at } else { now.mono + STALL });

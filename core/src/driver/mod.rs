@@ -46,7 +46,9 @@ pub use handle::{
     Answer, Clock, Ended, Events, Failure, Handle, HandleConfig, Request, Requests, Shared, Task, share, share_over,
 };
 #[cfg(feature = "std")]
-pub use node::{NoReply, Notice, PingNotice, PingReply};
+pub use node::{
+    NoOutcome, NoReply, NodeReply, NodeRequest, Notice, OperationResult, PingNotice, PingReply, PingResult,
+};
 pub use recv::RecvBatch;
 pub use send::{Run, RunLimits, SendBatch};
 pub use store::{Store, StoreBatch, Stored};

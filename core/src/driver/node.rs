@@ -7,7 +7,8 @@ use super::handle::{Answer, Handle, Request, Requests};
 use crate::framing::{Decision, Encoding, PingType, Priority, Response, Text, Value, ValueBuf, Zone};
 use crate::identity::PublicKey;
 use crate::node::{
-    AnswerError, Answered, Auth, Event, Keeping, Node, OpenId, Outcome, Ping, PingError, Received, RequestId,
+    AnswerError, Answered, Auth, Event, Keeping, LanError, LanNews, Node, OpenId, Operation, OperationError,
+    OperationId, OperationOutcome, Outcome, OverlayError, OverlayNews, Ping, PingError, Received, RequestId,
     SessionChange, SessionState, WaitId,
 };
 #[cfg(feature = "record")]
@@ -141,11 +142,15 @@ pub enum Notice {
         /// How it ended.
         result: Result<(), StoreError>,
     },
+    /// Something was heard on the local network.
+    Lan(LanNews),
     /// A peer was removed: it was silent for too long, or had proven nothing and made way for another.
     PeerLost {
         /// Its name.
         did: Box<str>,
     },
+    /// Others did something in the overlay.
+    Overlay(Box<OverlayNews>),
 }
 
 /// An owned ping that passed the gate.
@@ -192,14 +197,70 @@ pub struct PingNotice {
     pub rule: Option<Box<str>>,
 }
 
+/// Names something that was asked of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NodeRequest {
+    /// A ping.
+    Ping(RequestId),
+    /// An operation of the overlay.
+    Operation(OperationId),
+}
+
+/// What either is answered with; [`Handle::ping`] and [`Handle::start_operation`] give the one that fits.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum NodeReply {
+    /// A ping.
+    Ping(PingResult),
+    /// An operation of the overlay.
+    Operation(OperationResult),
+}
+
+/// What a ping is answered with.
+pub type PingResult = Result<PingReply, NoReply>;
+/// What an operation of the overlay comes to.
+pub type OperationResult = Result<OperationOutcome, NoOutcome>;
+
+/// Why an operation has come to nothing.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoOutcome {
+    /// It failed.
+    #[error(transparent)]
+    Failed(#[from] OperationError),
+    /// The driver has ended.
+    #[error("the node has been shut down")]
+    Ended,
+}
+
+// A request is answered with its own kind of reply: the other arm of each is never taken.
+impl From<NodeReply> for PingResult {
+    fn from(reply: NodeReply) -> Self {
+        match reply {
+            NodeReply::Ping(reply) => reply,
+            NodeReply::Operation(_) => Err(NoReply::Ended),
+        }
+    }
+}
+
+impl From<NodeReply> for OperationResult {
+    fn from(reply: NodeReply) -> Self {
+        match reply {
+            NodeReply::Operation(reply) => reply,
+            NodeReply::Ping(_) => Err(NoOutcome::Ended),
+        }
+    }
+}
+
 macro_rules! requests {
     ($node:ty) => {
         impl Requests for $node {
-            type Id = RequestId;
-            type Reply = Result<PingReply, NoReply>;
+            type Id = NodeRequest;
+            type Reply = NodeReply;
             type Notice = Notice;
 
-            fn poll_reply(&mut self) -> Option<Answer<RequestId, Self::Reply>> {
+            fn poll_reply(&mut self) -> Option<Answer<NodeRequest, NodeReply>> {
                 answer_of(Self::poll_reply(self)?)
             }
 
@@ -207,12 +268,18 @@ macro_rules! requests {
                 notice_of(Self::poll_notice(self)?)
             }
 
-            fn cancel(&mut self, id: RequestId) {
-                self.forget(id);
+            fn cancel(&mut self, id: NodeRequest) {
+                match id {
+                    NodeRequest::Ping(id) => _ = self.forget(id),
+                    NodeRequest::Operation(id) => _ = self.give_up(id),
+                }
             }
 
-            fn ended(_: RequestId) -> Self::Reply {
-                Err(NoReply::Ended)
+            fn ended(id: NodeRequest) -> NodeReply {
+                match id {
+                    NodeRequest::Ping(_) => NodeReply::Ping(Err(NoReply::Ended)),
+                    NodeRequest::Operation(_) => NodeReply::Operation(Err(NoOutcome::Ended)),
+                }
             }
         }
     };
@@ -222,16 +289,20 @@ requests!(Node);
 requests!(Recorded<Node>);
 
 /// An event about a request of ours, owned.
-fn answer_of(event: Event<'_>) -> Option<Answer<RequestId, Result<PingReply, NoReply>>> {
+fn answer_of(event: Event<'_>) -> Option<Answer<NodeRequest, NodeReply>> {
+    let answer =
+        |request, last, reply| Some(Answer { id: NodeRequest::Ping(request), last, reply: NodeReply::Ping(reply) });
     match event {
-        Event::Response(answered) => {
-            Some(Answer { id: answered.request, last: answered.last, reply: Ok(own_reply(&answered)) })
-        }
+        Event::Response(answered) => answer(answered.request, answered.last, Ok(own_reply(&answered))),
         Event::Timeout { request, pending } => {
             let why = if pending { NoReply::Undecided } else { NoReply::Timeout };
-            Some(Answer { id: request, last: true, reply: Err(why) })
+            answer(request, true, Err(why))
         }
-        Event::Unsent { request, why } => Some(Answer { id: request, last: true, reply: Err(NoReply::Unsent(why)) }),
+        Event::Unsent { request, why } => answer(request, true, Err(NoReply::Unsent(why))),
+        Event::Operation { id, result } => {
+            let reply = result.cloned().map_err(|why| why.clone().into());
+            Some(Answer { id: NodeRequest::Operation(id), last: true, reply: NodeReply::Operation(reply) })
+        }
         _ => None,
     }
 }
@@ -255,13 +326,15 @@ fn notice_of(event: Event<'_>) -> Option<Notice> {
         Event::Heartbeat { did, path } => Some(Notice::Heartbeat { did: did.into(), path }),
         Event::PeerSeen { did, path } => Some(Notice::PeerSeen { did: did.into(), path }),
         Event::PeerLost { did } => Some(Notice::PeerLost { did: did.into() }),
+        Event::Lan(news) => Some(Notice::Lan(news.clone())),
         Event::Retired { key, successor } => Some(Notice::Retired { key, successor }),
         Event::Session(SessionChange { did, key, path, state, suite }) => {
             Some(Notice::Session { did: did.into(), key, path, state, suite })
         }
         Event::Pinned { did, key, keeping } => Some(Notice::Pinned { did: did.into(), key, keeping }),
         Event::Kept { upto, result } => Some(Notice::Kept { upto, result }),
-        Event::Response(_) | Event::Timeout { .. } | Event::Unsent { .. } => None,
+        Event::Overlay(news) => Some(Notice::Overlay(Box::new(news.clone()))),
+        Event::Response(_) | Event::Timeout { .. } | Event::Unsent { .. } | Event::Operation { .. } => None,
     }
 }
 
@@ -273,8 +346,20 @@ macro_rules! handles {
             ///
             /// # Errors
             /// Why nothing was sent.
-            pub fn ping(&self, ping: &Ping<'_>) -> Result<Request<$node>, PingError> {
-                self.request(|node, now| node.ping(now, ping))
+            pub fn ping(&self, ping: &Ping<'_>) -> Result<Request<$node, PingResult>, PingError> {
+                self.request_for(|node, now| node.ping(now, ping).map(NodeRequest::Ping))
+            }
+
+            /// Begin an operation of the overlay; the future resolves with what it comes to: [`Node::start_operation`].
+            ///
+            /// # Errors
+            /// Why it does not begin.
+            pub fn start_operation(
+                &self,
+                operation: &Operation<'_>,
+                timeout: Option<Duration>,
+            ) -> Result<Request<$node, OperationResult>, OverlayError> {
+                self.request_for(|node, now| node.start_operation(now, operation, timeout).map(NodeRequest::Operation))
             }
 
             /// Answer an accepted ping: [`Node::respond`].
@@ -291,6 +376,14 @@ macro_rules! handles {
             /// Why nothing happened; the ping goes on waiting.
             pub fn approve(&self, id: WaitId) -> Result<Option<OpenId>, AnswerError> {
                 self.with(|node, now| node.approve(now, id))
+            }
+
+            /// Call for somebody by name on the local network: [`Node::seek`].
+            ///
+            /// # Errors
+            /// Why nobody is called for.
+            pub fn seek(&self, did: &str) -> Result<(), LanError> {
+                self.with(|node, now| node.seek(now, did))
             }
 
             /// Turn a waiting ping away: [`Node::reject`].

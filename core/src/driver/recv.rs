@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::network::NetworkChange;
 use crate::path::Path;
 
 /// Received datagrams: a fixed number of buffers that the io fills and the driver reads out, used over and over.
@@ -20,6 +21,8 @@ pub struct RecvBatch {
     at: usize,
     offset: usize,
     errors: u64,
+    /// What became of the machine's networks; told before the datagrams.
+    networks: Vec<NetworkChange>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +39,7 @@ impl RecvBatch {
     pub fn new(slots: usize, slot_len: usize) -> Self {
         let (slots, slot_len) = (slots.max(1), slot_len.max(1));
         let arena = vec![0; slots.saturating_mul(slot_len)].into_boxed_slice();
-        Self { arena, slot_len, filled: Vec::with_capacity(slots), at: 0, offset: 0, errors: 0 }
+        Self { arena, slot_len, filled: Vec::with_capacity(slots), at: 0, offset: 0, errors: 0, networks: Vec::new() }
     }
 
     /// How many slots there are.
@@ -86,6 +89,11 @@ impl RecvBatch {
         self.errors = self.errors.saturating_add(1);
     }
 
+    /// A network of the machine has come or gone: it is told so before it is handed the datagrams.
+    pub fn note_network(&mut self, change: NetworkChange) {
+        self.networks.push(change);
+    }
+
     /// Take the next datagram, in order of arrival.
     #[expect(clippy::should_implement_trait, reason = "lends from itself, which an iterator cannot")]
     pub fn next(&mut self) -> Option<(Path, &mut [u8])> {
@@ -102,6 +110,11 @@ impl RecvBatch {
         let index = if to == slot.len { self.at - 1 } else { self.at };
         let base = index * self.slot_len;
         self.arena.get_mut(base + from..base + to).map(|bytes| (slot.path, bytes))
+    }
+
+    /// Changes of networks noted since the last call, oldest first.
+    pub(super) fn take_networks(&mut self) -> impl Iterator<Item = NetworkChange> + '_ {
+        self.networks.drain(..)
     }
 
     /// Errors noted since the last call.

@@ -120,6 +120,11 @@ impl<M: Datagrams, I: Io> Transport<M> for DatagramTransport<I> {
 
     fn hand_in(&mut self, now: Now, machine: &mut M, stats: &mut DriverStats) -> bool {
         self.tx.tell_unsent(now, machine);
+        let mut changed = false;
+        for change in self.rx.take_networks() {
+            machine.handle_network(now, change);
+            changed = true;
+        }
         let before = stats.received;
         for _ in 0..CHUNK {
             let Some((path, bytes)) = self.rx.next() else { break };
@@ -127,7 +132,7 @@ impl<M: Datagrams, I: Io> Transport<M> for DatagramTransport<I> {
             // The machine has counted a reject; there is nothing to do about it here.
             let _ = machine.handle_datagram(now, path, bytes);
         }
-        stats.received > before
+        changed || stats.received > before
     }
 
     fn fill(&mut self, now: Now, machine: &mut M) -> bool {

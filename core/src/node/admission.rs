@@ -13,6 +13,7 @@ use super::identity::{self, Budget, Claim, FromSession, Proof};
 use super::inbox;
 use super::ingress::{Ingress, Sender, Texts};
 use super::links::Standing;
+use super::overlay::{self, Overlay};
 use super::peers::{PeerLookup, Peers};
 use super::policy::{Judged, Policy};
 use crate::airlock::replay::Origin;
@@ -100,7 +101,7 @@ impl AdmissionControl {
     #[inline]
     pub(super) fn check<'a>(
         &mut self,
-        (policy, peers): (&'a Policy, &Peers),
+        (policy, peers, overlay): (&'a Policy, &Peers, Option<&Overlay>),
         own: &str,
         now: Now,
         (ingress, packet): (&Ingress<'_>, &Packet<'_>),
@@ -112,7 +113,8 @@ impl AdmissionControl {
             return Err(Reject::OwnName);
         }
         let name = self.names.name(sender.did);
-        let claim = match identity::claim(&policy.pins, name, (packet.proof, ingress.session), policy.require) {
+        let lent = |key| overlay::lent(policy, overlay, sender.did, key, now.wall);
+        let claim = match identity::claim(&policy.pins, name, (packet.proof, ingress.session), policy.require, lent) {
             Ok(claim) => claim,
             Err(why) => {
                 if let Some(last) = &mut self.last_rood {
@@ -141,7 +143,11 @@ impl AdmissionControl {
         let remote = ingress.path.remote;
         let seat = peers.look_up_name(name);
         // Who sends under the keys of a session has heard us at its address; that makes it somebody only with a pinned key.
-        let proven = matches!(claim, Claim::Session(FromSession { early: false, .. }, true));
+        let proven = matches!(
+            claim,
+            Claim::Session(FromSession { early: false, .. }, true)
+                | Claim::Vouched(_, Some(FromSession { early: false, .. }), _)
+        );
         let rank = match proven || peers.is_proven(seat, remote) {
             true => Rank::Proven,
             false if policy.trusts(&judged) => Rank::Trusted,
@@ -158,7 +164,7 @@ impl AdmissionControl {
             Err(why) => return Err(why.into()),
         };
         // Last, because it costs most: nothing is remembered of a packet whose signature does not hold.
-        let claimed = matches!(claim, Claim::Signed(_));
+        let claimed = matches!(claim, Claim::Signed(_) | Claim::Vouched(_, None, _));
         if claimed && rank < Rank::Proven && !self.may_verify(now.mono) {
             return Err(Reject::Busy);
         }
@@ -173,17 +179,22 @@ impl AdmissionControl {
     /// Whether there may be a session with this key under this name.
     pub(super) fn check_claim(
         &mut self,
-        policy: &Policy,
+        (policy, overlay): (&Policy, Option<&Overlay>),
         wall: Wall,
         claim: &session::Claim<'_>,
         standing: Standing,
     ) -> Result<(), Reject> {
         let name = self.names.name(claim.did);
+        let lent = || overlay::lent(policy, overlay, claim.did, claim.key, wall);
+        let proof_of = |pinned| match pinned {
+            true => Proof::Pinned,
+            false => lent().map_or(Proof::Nothing, Proof::Vouched),
+        };
         let why = match identity::judge_key(&policy.pins, name, claim.key) {
             // Who was asked may answer, whatever it might want of us.
             Ok(_) if claim.answers => return Ok(()),
             Ok(false) if standing.crowded => return Err(Reject::Busy),
-            Ok(pinned) => match policy.judge_any(wall, name, pinned, standing.speaks) {
+            Ok(pinned) => match policy.judge_any(wall, name, proof_of(pinned), standing.speaks) {
                 None => return Ok(()),
                 Some(why) => (why, Reject::Rood),
             },
@@ -218,9 +229,15 @@ impl AdmissionControl {
     }
 
     /// Whether a ping that waited may still be let in.
-    pub(super) fn still_passes(&self, policy: &Policy, now: Now, ping: &inbox::Inbound) -> bool {
+    pub(super) fn still_passes(
+        &self,
+        (policy, overlay): (&Policy, Option<&Overlay>),
+        now: Now,
+        ping: &inbox::Inbound,
+    ) -> bool {
         let name = self.names.name(ping.did());
-        let proof = identity::proof_of(&policy.pins, name, ping.auth());
+        let lent = |key| overlay::lent(policy, overlay, ping.did(), key, now.wall);
+        let proof = identity::proof_of(&policy.pins, name, ping.auth(), lent);
         let judged = policy.judge(now.wall, &ping.subject(), name, proof);
         judged.zone != Zone::Rood || self.faults.answer_rood()
     }

@@ -73,6 +73,8 @@ impl Node {
 
     /// Let a waiting ping in: its sender gets a second response, `accept`, with what the reply rules say.
     ///
+    /// The [beacon](super::LanNews::Beacon) of a device is let in, too: its key is pinned and it is trusted; it is told nothing, and its next ping is accepted.
+    ///
     /// With [`Reply::Later`](super::Reply::Later) the ping becomes open instead, and the id under which to
     /// [`respond`](Self::respond) is returned.
     ///
@@ -81,8 +83,11 @@ impl Node {
     /// was set aside, so this happens only when they have changed since or a queue is full.
     pub fn approve(&mut self, now: Now, id: WaitId) -> Result<Option<OpenId>, AnswerError> {
         let waiting = self.rooms.inbox.waiting(id).ok_or(AnswerError::Gone)?;
+        if waiting.is_beacon() {
+            return self.approve_beacon(now, id);
+        }
         // Who may not even wait by now does not get in by having waited.
-        if !self.rooms.admission.still_passes(&self.policy, now, waiting) {
+        if !self.rooms.admission.still_passes((&self.policy, self.rooms.overlay.as_deref()), now, waiting) {
             return Err(AnswerError::Rood);
         }
         match self.policy.replies.find(waiting.intent(), waiting.encoding()) {
@@ -97,6 +102,9 @@ impl Node {
     /// # Errors
     /// [`AnswerError::Gone`]: it did not wait any more.
     pub fn reject(&mut self, now: Now, id: WaitId) -> Result<(), AnswerError> {
+        if self.rooms.inbox.waiting(id).is_some_and(Inbound::is_beacon) {
+            return self.reject_beacon(now, id);
+        }
         self.rooms.reject(now, id)
     }
 
@@ -165,7 +173,7 @@ impl Rooms {
     }
 
     /// Take a ping out that waits for a decision, and free the room that is reserved for telling of it.
-    fn take_waiting(&mut self, id: WaitId, verdict: Verdict) -> Result<Inbound, AnswerError> {
+    pub(super) fn take_waiting(&mut self, id: WaitId, verdict: Verdict) -> Result<Inbound, AnswerError> {
         let ping = self.inbox.take_waiting(id, verdict).ok_or(AnswerError::Gone)?;
         self.events.release(ping.text_bytes());
         Ok(ping)

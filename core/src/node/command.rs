@@ -2,14 +2,16 @@
 
 use core::fmt;
 
-use super::Node;
 use super::client::RequestId;
 use super::event::{OpenId, WaitId};
+use super::lan::{LanConfig, LanError};
 use super::ping::{AnswerError, Ping, PingError, ReplyError};
 use super::replies::Reply;
 use super::storing::{Keeping, RestoreError};
+use super::{Node, OperationId, OverlayCommand, OverlayError, VouchRefusal};
 use crate::Commands;
-use crate::airlock::{LegacyError, Rule, RuleError, TrustError, Vouch, VouchError, VouchId};
+use crate::airlock::{LegacyError, Rule, RuleError, SignedId, TrustError, Vouch, VouchError, VouchId};
+use crate::discovery::{AutoVouchError, RuleDraft};
 use crate::framing::Value;
 use crate::identity::{PublicKey, Statement};
 use crate::pins::{Origin, PinError};
@@ -95,6 +97,14 @@ pub enum Command<'a> {
     Unpin(&'a str),
     /// [`Node::retire`].
     Retire(Statement),
+    /// [`Node::discover`].
+    Discover(&'a LanConfig),
+    /// [`Node::seek`], this DID.
+    Seek(&'a str),
+    /// [`Node::add_auto_vouch`].
+    AddAutoVouch(RuleDraft<'a>),
+    /// Of the overlay.
+    Overlay(OverlayCommand<'a>),
     /// [`Node::close_sessions`].
     CloseSessions,
     /// [`Node::set_heartbeat`].
@@ -157,6 +167,18 @@ outcomes! {
     Pinned(Result<Keeping, PinError>),
     /// Of [`Command::Unpin`].
     Unpinned(Result<Option<Keeping>, PinError>),
+    /// Of [`Command::Discover`] and [`Command::Seek`].
+    Lan(Result<(), LanError>),
+    /// Of [`Command::AddAutoVouch`].
+    AutoVouch(Result<(), AutoVouchError>),
+    /// Of [`Command::Overlay`], where something is set.
+    Overlay(Result<(), OverlayError>),
+    /// Of [`OverlayCommand::Begin`].
+    Begun(Result<OperationId, OverlayError>),
+    /// Of [`OverlayCommand::AcceptVouch`] and [`OverlayCommand::AcceptVouchRevocation`].
+    SignedVouch(Result<(SignedId, Keeping), VouchRefusal>),
+    /// Of [`OverlayCommand::RemoveSignedVouch`].
+    VouchRemoved(Result<Keeping, VouchRefusal>),
     /// Of [`Command::SetReply`] and [`Command::SetHeartbeat`].
     Reply(Result<(), ReplyError>),
 }
@@ -189,6 +211,10 @@ impl Commands for Node {
             Command::Pin { did, key, origin } => self.pin(now, did, key, origin).into(),
             Command::Unpin(did) => self.unpin(did).into(),
             Command::Retire(ref statement) => self.retire(statement).into(),
+            Command::Discover(config) => self.discover(now, config).into(),
+            Command::Seek(did) => self.seek(now, did).into(),
+            Command::AddAutoVouch(ref rule) => self.add_auto_vouch(rule).into(),
+            Command::Overlay(ref command) => self.handle_overlay(now, command),
             Command::CloseSessions => self.close_sessions().into(),
             Command::SetHeartbeat { status, pod_id } => self.set_heartbeat(status, pod_id).into(),
         }

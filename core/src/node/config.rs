@@ -1,5 +1,8 @@
 //! What a node is told once, at birth.
 
+use alloc::boxed::Box;
+
+use super::OverlayConfig;
 use super::identity::{Identity, Require};
 use crate::Did;
 use crate::airlock::{GateConfig, GateError, Rank, ReplayConfig, TrustConfig, VouchConfig};
@@ -56,6 +59,8 @@ pub struct NodeConfig {
     /// Whether changes of what is kept are given out to a store ([`Durable`](crate::Durable)), and acknowledged only once they are there: off. Packets are among what
     /// waits for that, so a node with this and without a store admits none.
     pub durable: bool,
+    /// What the node does in the overlay, in which devices are found by name: nothing, `None`.
+    pub overlay: Option<Box<OverlayConfig>>,
     /// The replay window.
     pub replay: ReplayConfig,
     /// Packets stamped before this are [`Stale`](crate::Reject::Stale). `None` by default: a node that starts remembers nothing, so
@@ -107,6 +112,7 @@ impl NodeConfig {
             suites: Suites::Any,
             session_caps: session::Caps::default(),
             durable: false,
+            overlay: None,
             replay: ReplayConfig::default(),
             not_before: None,
             accept_older: Duration::ZERO,

@@ -1,7 +1,9 @@
 //! What a node tells its application.
 
 use super::client::RequestId;
+use super::lan::LanNews;
 use super::storing::Keeping;
+use super::{OperationError, OperationId, OperationOutcome, OverlayNews};
 use crate::Path;
 use crate::airlock::{Source, WaitingId};
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, Response, Zone};
@@ -20,6 +22,16 @@ pub struct WaitId {
 }
 
 impl WaitId {
+    /// The place where it waits, as a number other than 0.
+    pub(super) const fn to_slot_bits(self) -> u64 {
+        self.slot.to_bits().wrapping_add(1)
+    }
+
+    /// From that number; without the number by which people name it.
+    pub(super) const fn from_slot_bits(bits: u64) -> Self {
+        Self { slot: WaitingId::from_bits(bits.wrapping_sub(1)), number: 0 }
+    }
+
     /// A short number by which people can name the ping: pings that wait are numbered from 1 in the order in which they
     /// came, and no number is used twice in the life of a node. [`Node::waiting_number`](super::Node::waiting_number)
     /// finds the ping again.
@@ -135,10 +147,21 @@ pub enum Event<'a> {
         /// How it ended.
         result: Result<(), StoreError>,
     },
+    /// Something was heard on the local network, where the node takes part in discovery.
+    Lan(&'a LanNews),
     /// A peer was removed: it was silent for too long, or had proven nothing and made way for another.
     PeerLost {
         /// Its name.
         did: &'a str,
+    },
+    /// Others did something in the overlay.
+    Overlay(&'a OverlayNews),
+    /// An operation of ours has ended.
+    Operation {
+        /// The operation.
+        id: OperationId,
+        /// What it came to.
+        result: Result<&'a OperationOutcome, &'a OperationError>,
     },
 }
 

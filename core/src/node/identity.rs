@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use super::event::Auth;
+use crate::airlock::Source;
 use crate::data::hex;
 use crate::framing::{Digest, Encoding, Packet, ProofError, Response, Text};
 use crate::identity::{PublicKey, SecretKey, Signer};
@@ -93,14 +94,34 @@ pub(super) struct FromSession {
 }
 
 /// What the proof that a packet bears says about its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Proof {
     /// No key is pinned to the name, so whatever key signed, it could be anybody's.
     Nothing,
+    /// A signed vouch names the key that signed together with the name, and lends it trust.
+    Vouched(Lent),
     /// The key that is pinned to the name signed.
     Pinned,
     /// A key is pinned to the name, and did not sign.
     Contradicted,
+}
+
+/// What signed vouches, or its own score, lend to a name with a key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Lent {
+    pub(super) trust: f64,
+    /// How many vouches name it; none: it is its score.
+    pub(super) count: u32,
+}
+
+impl Lent {
+    /// Where it comes from.
+    pub(super) const fn source(self) -> Source {
+        match self.count {
+            0 => Source::Score,
+            count => Source::Vouched { count },
+        }
+    }
 }
 
 /// What a packet claims to bear, as far as that can be told without arithmetic on the curve.
@@ -112,6 +133,8 @@ pub(super) enum Claim {
     Signed(Option<PublicKey>),
     /// It came through a session; whether its key is pinned to the name.
     Session(FromSession, bool),
+    /// A signed vouch names the key with which it is signed, or that of its session.
+    Vouched(PublicKey, Option<FromSession>, Lent),
 }
 
 impl Claim {
@@ -120,6 +143,7 @@ impl Claim {
         match self {
             Self::Unsigned | Self::Signed(None) | Self::Session(_, false) => Proof::Nothing,
             Self::Signed(Some(_)) | Self::Session(_, true) => Proof::Pinned,
+            Self::Vouched(_, _, lent) => Proof::Vouched(lent),
         }
     }
 
@@ -127,7 +151,8 @@ impl Claim {
     pub(super) const fn unverified(self) -> Auth {
         match self {
             Self::Session(FromSession { id, key, .. }, _) => Auth::Session(id, key),
-            Self::Signed(Some(key)) => Auth::Signed(key),
+            Self::Vouched(key, Some(FromSession { id, .. }), _) => Auth::Session(id, key),
+            Self::Signed(Some(key)) | Self::Vouched(key, None, _) => Auth::Signed(key),
             Self::Unsigned | Self::Signed(None) => Auth::Unsigned,
         }
     }
@@ -136,7 +161,10 @@ impl Claim {
     pub(super) fn verify(self, packet: &Packet<'_>, encoding: Encoding) -> Result<(Auth, Option<Digest>), Reject> {
         match self {
             Self::Unsigned => Ok((Auth::Unsigned, None)),
-            Self::Session(FromSession { id, key, .. }, _) => Ok((Auth::Session(id, key), None)),
+            Self::Session(FromSession { id, key, .. }, _) | Self::Vouched(key, Some(FromSession { id, .. }), _) => {
+                Ok((Auth::Session(id, key), None))
+            }
+            Self::Vouched(key, None, _) => Self::Signed(Some(key)).verify(packet, encoding),
             Self::Signed(expected) => {
                 let digest = packet.digest(encoding).map_err(|_| Reject::BadSignature)?;
                 let key = packet.verify_digest(&digest, expected.as_ref()).map_err(|why| reject_of(&why))?;
@@ -170,9 +198,15 @@ pub(super) fn claim(
     name: Name<'_>,
     (proof, session): (Option<Text<'_>>, Option<FromSession>),
     require: Require,
+    lent: impl Fn(PublicKey) -> Option<Lent>,
 ) -> Result<Claim, Reject> {
     if let Some(session) = session {
-        return judge_key(pins, name, session.key).map(|pinned| Claim::Session(session, pinned));
+        let pinned = judge_key(pins, name, session.key)?;
+        let lent = if pinned { None } else { lent(session.key) };
+        return Ok(match lent {
+            Some(lent) => Claim::Vouched(session.key, Some(session), lent),
+            None => Claim::Session(session, pinned),
+        });
     }
     if require >= Require::Session {
         return Err(Reject::BadSignature);
@@ -188,7 +222,11 @@ pub(super) fn claim(
         Some(pin) if pin.key.as_bytes() == &named => Err(Reject::Revoked),
         _ if pins.is_retired_bytes(&named) => Err(Reject::Revoked),
         Some(_) => Err(Reject::Unpinned),
-        None => Ok(Claim::Signed(None)),
+        None => {
+            // Compared only: what a vouch names was checked.
+            let key = PublicKey::checked(named);
+            Ok(lent(key).map_or(Claim::Signed(None), |lent| Claim::Vouched(key, None, lent)))
+        }
     }
 }
 
@@ -200,8 +238,8 @@ pub(super) fn verify_answer(
     ping: Option<&Digest>,
     require: Require,
 ) -> Result<Auth, Reject> {
-    match (claim(pins, name, (response.proof, session), require)?, ping) {
-        (Claim::Unsigned, _) => Ok(Auth::Unsigned),
+    match (claim(pins, name, (response.proof, session), require, |_| None)?, ping) {
+        (Claim::Unsigned | Claim::Vouched(..), _) => Ok(Auth::Unsigned),
         (Claim::Session(FromSession { id, key, .. }, _), _) => Ok(Auth::Session(id, key)),
         (Claim::Signed(expected), Some(ping)) => {
             response.verify(encoding, ping, expected.as_ref()).map(Auth::Signed).map_err(|why| reject_of(&why))
@@ -213,10 +251,11 @@ pub(super) fn verify_answer(
 }
 
 /// What a proof that was found to hold says of a name by now.
-pub(super) fn proof_of(pins: &Pins, name: Name<'_>, auth: Auth) -> Proof {
+pub(super) fn proof_of(pins: &Pins, name: Name<'_>, auth: Auth, lent: impl Fn(PublicKey) -> Option<Lent>) -> Proof {
     match auth.key().map(|key| pins.judge_name(name, key)) {
         None if pins.get_name(name).is_some() => Proof::Contradicted,
-        None | Some(Judgement::Unpinned) => Proof::Nothing,
+        None => Proof::Nothing,
+        Some(Judgement::Unpinned) => auth.key().and_then(lent).map_or(Proof::Nothing, Proof::Vouched),
         Some(Judgement::Pinned) => Proof::Pinned,
         Some(Judgement::OtherKey | Judgement::Retired) => Proof::Contradicted,
     }
@@ -274,16 +313,16 @@ mod tests {
         let mut pins = Pins::new(PinConfig::default(), names.clone());
         let name = names.name("jis:a");
         for auth in [Auth::Unsigned, Auth::Signed(key(1))] {
-            assert_eq!(proof_of(&pins, name, auth), Proof::Nothing);
+            assert_eq!(proof_of(&pins, name, auth, |_| None), Proof::Nothing);
         }
         let _ = pins.pin("jis:a", key(2), Origin::Operator, 0).unwrap();
         for auth in [Auth::Unsigned, Auth::Signed(key(1))] {
-            assert_eq!(proof_of(&pins, name, auth), Proof::Contradicted);
+            assert_eq!(proof_of(&pins, name, auth, |_| None), Proof::Contradicted);
         }
-        assert_eq!(proof_of(&pins, name, Auth::Signed(key(2))), Proof::Pinned);
+        assert_eq!(proof_of(&pins, name, Auth::Signed(key(2)), |_| None), Proof::Pinned);
         let _ = pins.retire(&Statement::revocation(&secret(2), 1).unwrap(), true).unwrap();
-        assert_eq!(proof_of(&pins, name, Auth::Signed(key(2))), Proof::Contradicted);
-        assert_eq!(proof_of(&pins, names.name("jis:b"), Auth::Signed(key(2))), Proof::Contradicted);
+        assert_eq!(proof_of(&pins, name, Auth::Signed(key(2)), |_| None), Proof::Contradicted);
+        assert_eq!(proof_of(&pins, names.name("jis:b"), Auth::Signed(key(2)), |_| None), Proof::Contradicted);
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use alloc::boxed::Box;
 
 use super::event::{Decided, Event, Outcome};
+use super::overlay::Overlay;
 use super::receive::Taken;
 use super::{Lent, Node, Rooms};
 use crate::time::{Instant, Now, Reason};
-use crate::{Datagrams, Machine, Path, Reject, Transmit, Unsent, Wants, session};
+use crate::{Datagrams, Machine, NetworkChange, Path, Reject, Transmit, Unsent, Wants, session};
 
 impl Machine for Node {
     type Event<'a> = Event<'a>;
@@ -16,7 +17,18 @@ impl Machine for Node {
         if let Some(links) = &mut self.rooms.links {
             links.handle_timeout(now);
         }
+        if let Some(lan) = &mut self.rooms.lan {
+            lan.handle_timeout(now.mono);
+        }
         self.follow_sessions();
+        self.run_overlay(now);
+    }
+
+    fn handle_stop(&mut self, now: Now) {
+        self.rooms.timers.advance(now.mono);
+        if let Some(lan) = &mut self.rooms.lan {
+            lan.handle_stop();
+        }
     }
 
     fn poll_event(&mut self) -> Option<Event<'_>> {
@@ -24,7 +36,7 @@ impl Machine for Node {
     }
 
     fn wants(&self) -> Wants {
-        let Rooms { client, inbox, events, outbox, links, timers, storing, .. } = &self.rooms;
+        let Rooms { client, inbox, events, outbox, links, lan, timers, storing, overlay, .. } = &self.rooms;
         let told = [
             (client.deadline(), Reason::RequestTimeout),
             (inbox.next_open(), Reason::AnswerTimeout),
@@ -36,11 +48,21 @@ impl Machine for Node {
             store: storing.wants(),
             ..Wants::NOTHING
         };
-        let mut session = None;
+        let (mut session, mut of_overlay) = (None, None);
+        if let Some(overlay) = overlay {
+            wants.events |= overlay.has_news() || overlay.has_ended();
+            of_overlay = overlay.deadline();
+        }
         if let Some(links) = links {
             wants.events |= links.has_news();
             wants.output |= links.has_output();
             session = links.deadline();
+        }
+        let mut discovery = None;
+        if let Some(lan) = lan {
+            wants.events |= lan.has_news(timers.now());
+            wants.output |= lan.has_output(timers.now());
+            discovery = lan.deadline();
         }
         // Two variables instead of a pair: this is asked after every datagram, and a pair goes through memory.
         let (mut first, mut reason) = (None, Reason::RequestTimeout);
@@ -61,6 +83,8 @@ impl Machine for Node {
             at.into_iter().for_each(|at| sooner(at, why));
         }
         session.into_iter().for_each(|at| sooner(at, Reason::Session));
+        discovery.into_iter().for_each(|at| sooner(at, Reason::Discovery));
+        of_overlay.into_iter().for_each(|at| sooner(at, Reason::Overlay));
         wants.at = first.map(|at| (at, reason));
         wants
     }
@@ -81,6 +105,11 @@ impl Datagrams for Node {
             }
             _ => client.unsent(bytes, why),
         }
+    }
+
+    fn handle_network(&mut self, now: Now, change: NetworkChange) {
+        self.rooms.timers.advance(now.mono);
+        self.rooms.lan.get_or_insert_default().handle_network(now.mono, change);
     }
 
     fn poll_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
@@ -104,6 +133,7 @@ impl Node {
             tracing::debug!(reason = why.name(), remote = %path.remote, "datagram rejected");
         }
         self.rooms.traffic.count(taken);
+        self.run_overlay(now);
         taken
     }
 
@@ -128,21 +158,50 @@ impl Node {
 
 impl Rooms {
     fn has_reply(&self) -> bool {
-        self.events.has_reply() || self.client.is_due(self.timers.now())
+        let ended = self.overlay.as_ref().is_some_and(|overlay| overlay.has_ended());
+        ended || self.events.has_reply() || self.client.is_due(self.timers.now())
     }
 
     fn poll_reply(&mut self) -> Option<Event<'_>> {
-        if self.events.has_reply() { self.events.pop_reply() } else { self.client.expire(self.timers.now()) }
+        if self.events.has_reply() {
+            return self.events.pop_reply();
+        }
+        while let Some(event) = self.client.expire(self.timers.now()) {
+            let (Event::Timeout { request, .. } | Event::Unsent { request, .. }) = event else { return Some(event) };
+            // The overlay asks again; it is called for that at once.
+            let overlay = self.overlay.as_deref_mut();
+            if !overlay.is_some_and(|overlay| overlay.lose_request(request)) {
+                return Some(event);
+            }
+        }
+        let ended = self.overlay.as_deref_mut()?.pop_ended()?;
+        self.lent = Lent::Ended(Box::new(ended));
+        let Lent::Ended(ended) = &self.lent else { return None };
+        Some(Event::Operation { id: ended.0, result: ended.1.as_ref() })
     }
 
     fn poll_notice(&mut self) -> Option<Event<'_>> {
         if self.events.has_notice() {
             return self.events.pop_notice();
         }
+        if let Some(news) = self.overlay.as_deref_mut().and_then(Overlay::pop_news) {
+            self.lent = Lent::News(Box::new(news));
+            let Lent::News(news) = &self.lent else { return None };
+            return Some(Event::Overlay(news));
+        }
         match self.storing.pop_notice() {
             Some(kept) => Some(kept),
+            None if self.lan.as_ref().is_some_and(|lan| lan.has_news(self.timers.now())) => self.poll_lan(),
             None => self.poll_due(),
         }
+    }
+
+    /// What was heard on the local network.
+    fn poll_lan(&mut self) -> Option<Event<'_>> {
+        let news = self.lan.as_mut()?.pop_news(self.timers.now())?;
+        self.lent = Lent::Lan(Box::new(news));
+        let Lent::Lan(news) = &self.lent else { return None };
+        Some(Event::Lan(news))
     }
 
     /// Time has passed: start the rounds that are due. What ran out is told by [`poll_due`](Self::poll_due).

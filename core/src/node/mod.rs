@@ -16,6 +16,7 @@
 //! * A response is accepted only from whom and where it was asked; every request ends once.
 //! * A waiting ping that is decided later is answered then: its sender gets a second response.
 //! * An address that has not proven itself is sent at most three times the bytes that it sent.
+//! * On the local network it calls, answers and is found, where it is told to [take part](Node::discover).
 //! * Every table and queue is bounded ([`Caps`]), and an accepted ping costs no allocation once they are warm.
 
 mod admission;
@@ -30,10 +31,12 @@ mod heap;
 mod identity;
 mod inbox;
 mod ingress;
+mod lan;
 mod links;
 mod machine;
 mod operator;
 mod outbox;
+mod overlay;
 mod peers;
 mod ping;
 mod policy;
@@ -59,6 +62,12 @@ pub use event::{
     Answered, Auth, Decided, Event, OpenId, Outcome, Received, SessionChange, SessionState, WaitId, Waiting,
 };
 pub use identity::{Identity, Require};
+pub use lan::{BeaconDecision, Called, Found, LanConfig, LanError, LanNews};
+pub use overlay::{
+    FIND, FoundDevice, JOIN, Operation, OperationError, OperationId, OperationOutcome, OverlayCommand, OverlayConfig,
+    OverlayError, OverlayNews, Profile, REGISTER, RESOLVE, Resolution, RestoreOverlayError, TokenError, VERIFY, VOUCH,
+    VouchRefusal,
+};
 pub use peers::{Peer, PeerLookup, Peers, Recorded};
 pub use ping::{AnswerError, Ping, PingError, ReplyError};
 pub use receive::STATEMENT;
@@ -73,8 +82,10 @@ use self::client::Client;
 use self::events::Events;
 use self::faults::Faults;
 use self::inbox::{Inbound, Inbox};
+use self::lan::Lan;
 use self::links::Links;
 use self::outbox::Outbox;
+use self::overlay::Overlay;
 use self::policy::Policy;
 use self::stats::Traffic;
 use self::storing::Storing;
@@ -101,6 +112,10 @@ struct Rooms {
     outbox: Outbox,
     /// Nothing where sessions are off.
     links: Option<Box<Links>>,
+    /// Nothing where there are no networks to call on, and discovery is off.
+    lan: Option<Box<Lan>>,
+    /// Nothing where the overlay is off.
+    overlay: Option<Box<Overlay>>,
     timers: Timers,
     storing: Storing,
     traffic: Traffic,
@@ -116,6 +131,9 @@ enum Lent {
     Nothing,
     Ping(Box<Inbound>),
     Peer(Box<str>),
+    Lan(Box<LanNews>),
+    News(Box<OverlayNews>),
+    Ended(Box<(OperationId, Result<OperationOutcome, OperationError>)>),
 }
 
 impl Node {
@@ -142,6 +160,8 @@ impl Node {
             events: Events::new(caps.events as usize, caps.event_bytes),
             outbox: Outbox::new(config.did.clone(), config.identity.clone(), seed, &caps),
             links: Links::new(&config, seed)?,
+            lan: None,
+            overlay: Overlay::new(&config, seed),
             timers: Timers::new(config.heartbeat, config.peer_cleanup),
             storing: Storing::new(config.durable, caps.changes, &names, starts.as_mut()),
             traffic: Traffic::default(),

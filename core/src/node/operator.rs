@@ -30,11 +30,13 @@ impl Node {
     /// # Errors
     /// Not a number, not a DID, or too many.
     pub fn set_trust(&mut self, did: &str, trust: f64) -> Result<f64, TrustError> {
+        self.policy.doubt_vouches();
         self.policy.trust.set(did, trust)
     }
 
     /// Forget the trust set for a DID; vouches for it count again. False when none was set.
     pub fn remove_trust(&mut self, did: &str) -> bool {
+        self.policy.doubt_vouches();
         self.policy.trust.remove(did)
     }
 

@@ -300,6 +300,12 @@ impl Peers {
         self.proven.len()
     }
 
+    /// Peers at a proven address that are not stale, in the order in which they proved it, rotated by every round of heartbeats.
+    pub(super) fn proven(&self, now: Instant) -> impl Iterator<Item = &Peer> {
+        let peers = self.proven.iter(&self.slab).filter_map(|slot| self.slab.at(slot));
+        peers.filter(move |peer| !self.is_stale(now, peer))
+    }
+
     /// The proven peer whose turn is next; it goes to the end of the line.
     pub(super) fn next_proven(&mut self) -> Option<&Peer> {
         let slot = self.proven.front()?;

@@ -2,17 +2,19 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::NodeConfig;
 use super::admission::RoodBecause;
-use super::identity::{Proof, Require};
+use super::identity::{Lent, Proof, Require};
 use super::replies::Replies;
 use super::storing::Decisions;
 use crate::airlock::{
-    Gate, GateError, LegacyList, Rule, Source, Standing, Subject, TrustTable, VouchConfig, VouchRegistry, glob,
-    unsigned_cap,
+    AcceptError, Gate, GateError, HeldVouch, LegacyList, RestoreVouchError, Rule, SignedId, SignedVouch, SignedVouches,
+    Source, Standing, Subject, TrustTable, VouchChange, VouchConfig, VouchRegistry, glob, unsigned_cap,
 };
 use crate::framing::{PingType, Zone};
+use crate::identity::PublicKey;
 use crate::pins::Pins;
 use crate::time::Wall;
 use crate::{Name, Seed, SipKey};
@@ -25,7 +27,7 @@ pub(super) struct Policy {
     /// Of those, what was decided while the node ran, or in an earlier life of it.
     pub(super) decisions: Decisions,
     /// Made with the first vouch.
-    vouches: Option<Box<VouchRegistry>>,
+    vouches: Option<Box<Vouches>>,
     /// What it is made of.
     vouching: (VouchConfig, SipKey),
     /// What names of senders are hashed with.
@@ -36,6 +38,15 @@ pub(super) struct Policy {
     /// Names whose first key is believed, if there are any.
     pub(super) first_use: Option<Box<LegacyList>>,
     pub(super) require: Require,
+}
+
+/// Who vouches for whom: as the operator says, and as was signed.
+#[derive(Debug)]
+struct Vouches {
+    told: VouchRegistry,
+    signed: SignedVouches,
+    /// Trust or pins have changed since the signed ones were judged.
+    stale: bool,
 }
 
 /// How the gate judged a packet.
@@ -74,11 +85,17 @@ impl Policy {
 
     /// Trust of the sender, rules and thresholds; and what its proof is worth, in this order.
     pub(super) fn judge(&self, now: Wall, subject: &Subject<'_>, sender: Name<'_>, proof: Proof) -> Judged<'_> {
-        let Standing { trust, source } = Standing::of_name(sender, &self.trust, self.vouches.as_deref(), now);
+        let Standing { mut trust, mut source } = self.standing_of(sender, now);
+        if let Proof::Vouched(lent) = proof
+            && source != Source::Known
+            && lent.trust > trust
+        {
+            (trust, source) = (lent.trust, lent.source());
+        }
         let verdict = self.gate.judge(subject, trust);
         let (zone, trust) = match proof {
             Proof::Contradicted => (Zone::Rood, trust),
-            Proof::Pinned => (verdict.zone, trust),
+            Proof::Pinned | Proof::Vouched(_) => (verdict.zone, trust),
             Proof::Nothing if self.legacy.allows(subject.source_did) => (verdict.zone, trust),
             Proof::Nothing => unsigned_cap(verdict.zone, trust, self.gate.config()),
         };
@@ -88,16 +105,17 @@ impl Policy {
     /// Why there may be no session with this sender: nothing that it could send would pass. A rule that lets some of it in is reason enough, so
     /// that rules about intents hold within sessions as without; and so is, with the pinned key and no word of the operator's against it, that there was a session before: it
     /// has to be renewed by both sides, also where only one of them asks.
-    pub(super) fn judge_any(&self, now: Wall, sender: Name<'_>, pinned: bool, speaks: bool) -> Option<RoodBecause<'_>> {
+    pub(super) fn judge_any(&self, now: Wall, sender: Name<'_>, proof: Proof, speaks: bool) -> Option<RoodBecause<'_>> {
         let did = sender.as_str();
         let subject = Subject { source_did: did, intent: "", pod_id: None, ping_type: PingType::Intent };
-        let proof = if pinned { Proof::Pinned } else { Proof::Nothing };
         let judged = self.judge(now, &subject, sender, proof);
         let lets_in = |rule: &Rule<String>| {
             rule.zone != Zone::Rood && rule.source_did.as_ref().is_none_or(|pattern| glob::matches(pattern, did))
         };
         let unknown = judged.source != Source::Known && judged.rule.is_none();
-        let may = judged.zone != Zone::Rood || (pinned && speaks && unknown) || self.gate.rules().iter().any(lets_in);
+        let may = judged.zone != Zone::Rood
+            || (proof == Proof::Pinned && speaks && unknown)
+            || self.gate.rules().iter().any(lets_in);
         if may { None } else { Some(self.because(&judged)) }
     }
 
@@ -117,17 +135,92 @@ impl Policy {
 
     /// What is known of a sender: trust set by the operator counts before vouches.
     pub(super) fn standing(&self, did: &str, now: Wall) -> Standing {
-        Standing::of_name(self.names.name(did), &self.trust, self.vouches.as_deref(), now)
+        self.standing_of(self.names.name(did), now)
     }
 
-    /// Who vouches for whom.
-    pub(super) fn registry(&mut self) -> &mut VouchRegistry {
+    fn standing_of(&self, name: Name<'_>, now: Wall) -> Standing {
+        Standing::of_name(name, &self.trust, self.vouches.as_ref().map(|vouches| &vouches.told), now)
+    }
+
+    fn vouches(&mut self) -> &mut Vouches {
         let (config, key) = &self.vouching;
-        self.vouches.get_or_insert_with(|| Box::new(VouchRegistry::new(*config, key.clone())))
+        self.vouches.get_or_insert_with(|| {
+            let (told, signed) = (VouchRegistry::new(*config, key.clone()), SignedVouches::new(*config, key.clone()));
+            Box::new(Vouches { told, signed, stale: false })
+        })
+    }
+
+    /// Who vouches for whom, as the operator says.
+    pub(super) fn registry(&mut self) -> &mut VouchRegistry {
+        &mut self.vouches().told
     }
 
     /// Forget a vouch; false when there is none with this id.
     pub(super) fn revoke_vouch(&mut self, id: &str) -> bool {
-        self.vouches.as_mut().is_some_and(|vouches| vouches.revoke(id))
+        self.vouches.as_mut().is_some_and(|vouches| vouches.told.revoke(id))
+    }
+
+    /// What signed vouches lend to this name with this key.
+    pub(super) fn lent(&self, did: &str, key: PublicKey, now: Wall) -> Option<Lent> {
+        let (trust, count) = self.vouches.as_ref()?.signed.trust_for(did, key, now)?;
+        Some(Lent { trust, count })
+    }
+
+    /// Take in a signed vouch.
+    pub(super) fn accept_vouch(&mut self, now: Wall, vouch: &SignedVouch<'_>) -> Result<VouchChange, AcceptError> {
+        self.vouches();
+        let Self { vouches, pins, trust, .. } = self;
+        vouches.as_mut().map_or(Err(AcceptError::Unknown), |vouches| vouches.signed.accept(now, vouch, pins, trust))
+    }
+
+    /// Whether a signed vouch of just these bytes is held.
+    pub(super) fn knows_vouch(&self, bytes: &[u8]) -> bool {
+        let id = bytes.get(8..24).and_then(|id| <SignedId>::try_from(id).ok());
+        let held = id.zip(self.vouches.as_ref()).and_then(|(id, vouches)| vouches.signed.get(&id));
+        held.is_some_and(|held| held.vouch.as_bytes() == bytes)
+    }
+
+    pub(super) fn signed_vouches(&mut self) -> &mut SignedVouches {
+        &mut self.vouches().signed
+    }
+
+    pub(super) fn held_vouches(&self) -> impl Iterator<Item = HeldVouch<'_>> {
+        self.vouches.iter().flat_map(|vouches| vouches.signed.iter())
+    }
+
+    /// Trust or pins have changed: signed vouches are to be judged anew.
+    pub(super) fn doubt_vouches(&mut self) {
+        self.vouches.iter_mut().for_each(|vouches| vouches.stale = true);
+    }
+
+    /// Whether they are to be.
+    pub(super) fn doubts_vouches(&self) -> bool {
+        self.vouches.as_ref().is_some_and(|vouches| vouches.stale)
+    }
+
+    /// Judge signed vouches anew if that is due.
+    pub(super) fn refresh_vouches(&mut self, now: Wall) -> Vec<VouchChange> {
+        let Self { vouches, pins, trust, .. } = self;
+        let Some(vouches) = vouches.as_deref_mut().filter(|vouches| vouches.stale) else { return Vec::new() };
+        vouches.stale = false;
+        vouches.signed.refresh(now, pins, trust)
+    }
+
+    /// Drop signed vouches that are over.
+    pub(super) fn expire_vouches(&mut self, now: Wall) -> Vec<VouchChange> {
+        self.vouches.as_mut().map_or_else(Vec::new, |vouches| vouches.signed.expire(now))
+    }
+
+    /// Take back that a signed vouch was taken in.
+    pub(super) fn undo_vouch(&mut self, change: &VouchChange) {
+        self.vouches.iter_mut().for_each(|vouches| _ = vouches.signed.undo(change));
+    }
+
+    /// Take in a signed vouch that was kept, or that one was revoked.
+    pub(super) fn restore_vouch(&mut self, now: Wall, key: &[u8], value: &[u8]) -> Result<bool, RestoreVouchError> {
+        let vouches = self.vouches();
+        // What it was taken in for was another life's trust and pins.
+        vouches.stale = true;
+        vouches.signed.restore(now, key, value)
     }
 }

@@ -7,7 +7,8 @@ impl Node {
     /// Datagrams received, and the sum of what became of them.
     #[inline]
     pub(crate) fn books(&self) -> (u64, u64) {
-        self.rooms.traffic.books()
+        let (received, sum) = self.rooms.traffic.books();
+        (received, sum + self.rooms.lan.as_ref().map_or(0, |lan| lan.heard()))
     }
 
     /// What the tables hold.

@@ -5,21 +5,23 @@
 
 use super::admission::{AdmissionControl, Passed};
 use super::client::Claimed;
+use super::event::Auth;
 use super::event::Outcome;
 use super::events::PROOF;
 use super::identity;
 use super::inbox::{AMPLIFICATION, Charged, Inbound, Kept};
 use super::ingress::{Ingress, Scratch, Texts};
 use super::outbox::{Answer, NextHop, Outbox};
+use super::overlay::{self, Asked, Served};
 use super::peers::{PeerLookup, Recorded};
 use super::ping::AnswerError;
 use super::policy::Policy;
-use super::{Node, Rooms};
+use super::{Node, RequestId, Rooms};
 use crate::airlock::Rank;
 use crate::framing::{Decision, Frame, Message, Packet, PingType, Response, Value, Zone};
-use crate::identity::{PublicKey, Statement};
+use crate::identity::{PublicKey, Signer, Statement};
 use crate::limits::MAX_DID;
-use crate::pins::{Origin, PinError};
+use crate::pins::{Origin, PinError, Pins};
 use crate::time::Now;
 use crate::{Name, Path, Reject};
 
@@ -39,6 +41,8 @@ pub enum Taken {
     Held,
     /// It concerned nothing but a session.
     Session,
+    /// A beacon on the local network was.
+    Beacon,
 }
 
 /// Bytes of a key.
@@ -52,6 +56,9 @@ impl Node {
     pub(super) fn take(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
         if path.remote.port() == 0 {
             return Err(Reject::SourcePortZero);
+        }
+        if self.rooms.lan.as_ref().is_some_and(|lan| lan.is_of_network(path.socket)) {
+            return self.take_said_to_all(now, path, bytes);
         }
         if self.is_sealed(bytes) {
             return self.take_sealed(now, path, bytes);
@@ -73,8 +80,22 @@ impl Node {
         if !AdmissionControl::is_for(self.rooms.outbox.did(), packet) {
             return Err(Reject::NotForUs);
         }
+        if packet.ping_type == PingType::Discover && ingress.session.is_none() && self.rooms.hears_beacons() {
+            return self.take_beacon(now, ingress, packet);
+        }
         if packet.intent == *STATEMENT {
             self.hear_statement(now, packet.payload)?;
+        }
+        if packet.intent == *overlay::VOUCH && self.rooms.overlay.is_some() {
+            self.hear_vouch(now, packet.payload)?;
+        }
+        if self.policy.doubts_vouches() {
+            self.refresh_vouches(now);
+        }
+        if self.lets_join(packet) {
+            let mut scratch = Scratch::new();
+            let texts = Texts::read(packet, &mut scratch)?;
+            return self.take_join(now, (ingress, packet), texts);
         }
         match Texts::read_plain(packet) {
             Some(texts) => self.take_named(now, (ingress, packet), texts?, true),
@@ -117,8 +138,9 @@ impl Node {
         let did = texts.sender.did;
         let may_pin = first && self.policy.believes_first(did) && self.may_pin_first(now, did);
         let Self { policy, rooms, .. } = self;
-        let Rooms { admission, peers, outbox, storing, .. } = rooms;
-        let passed = admission.check((policy, peers), outbox.did(), now, (ingress, packet), (texts, may_pin))?;
+        let Rooms { admission, peers, outbox, storing, overlay, .. } = rooms;
+        let judges = (&*policy, &*peers, overlay.as_deref());
+        let passed = admission.check(judges, outbox.did(), now, (ingress, packet), (texts, may_pin))?;
         if let Some(key) = passed.first_use {
             self.pin_first(now, did, key);
             return self.take_named(now, (ingress, packet), texts, false);
@@ -134,15 +156,50 @@ impl Node {
         if sender.ping_type == PingType::Heartbeat {
             return rooms.take_heartbeat(now, ingress, passed);
         }
-        let plan = match judged.zone {
-            Zone::Groen => match policy.replies.find(sender.intent, ingress.frame.encoding) {
+        let served;
+        let auth = passed.auth;
+        let asked = Asked {
+            did: sender.did,
+            key: auth.key(),
+            from: ingress.path,
+            intent: sender.intent,
+            payload: packet.payload,
+            room: match rank {
+                Rank::Stranger | Rank::Trusted if ingress.session.is_none() => {
+                    (ingress.bytes.len() * AMPLIFICATION).saturating_sub(overlay::BESIDE)
+                }
+                _ => overlay::ANSWER,
+            },
+        };
+        let answer = if judged.zone == Zone::Groen { rooms.serve(now, &policy.pins, &asked)? } else { None };
+        let plan = match (judged.zone, answer) {
+            (_, Some(Served::Answer(json))) => {
+                served = json;
+                Plan::Answer(Value::from_wire(&served))
+            }
+            (_, Some(Served::Hold)) if rooms.storing.hold(ingress) => return Ok(Taken::Held),
+            (_, Some(Served::Hold)) => return Err(Reject::Busy),
+            (Zone::Groen, None) => match policy.replies.find(sender.intent, ingress.frame.encoding) {
                 Some(payload) => Plan::Answer(payload),
                 None => Plan::Open,
             },
             // What an approval would be answered with.
-            Zone::Geel | Zone::Rood => Plan::Wait(policy.replies.find(sender.intent, ingress.frame.encoding)),
+            (Zone::Geel | Zone::Rood, None) => Plan::Wait(policy.replies.find(sender.intent, ingress.frame.encoding)),
         };
         rooms.take_ping(now, (ingress, packet), passed, plan)
+    }
+}
+
+impl Rooms {
+    /// What the overlay answers to a ping that is accepted; `None` when it is none of the overlay's.
+    fn serve(&mut self, now: Now, pins: &Pins, asked: &Asked<'_>) -> Result<Option<Served>, Reject> {
+        let Self { overlay, outbox, storing, .. } = self;
+        let Some(overlay) = overlay.as_deref_mut() else { return Ok(None) };
+        if let Some(key) = asked.key {
+            overlay.note_interaction(now, asked.did, key);
+        }
+        let signer = outbox.identity().map(|identity| identity.signer() as &dyn Signer);
+        overlay.serve(now, asked, (outbox.did(), signer), pins, storing).transpose()
     }
 }
 
@@ -151,16 +208,19 @@ impl Node {
         let mut scratch = [0; MAX_DID];
         let claimed = Claimed::read(response, &mut scratch)?;
         let may_pin = self.policy.believes_first(claimed.responder) && self.may_pin_first(now, claimed.responder);
-        match self.rooms.take_response(now, &self.policy, (ingress, response), claimed, may_pin)? {
+        let mut heard = self.rooms.take_response(now, &self.policy, (ingress, response), claimed, may_pin)?;
+        if let Heard::FirstUse(key) = heard {
+            self.pin_first(now, claimed.responder, key);
+            heard = self.rooms.take_response(now, &self.policy, (ingress, response), claimed, false)?;
+        }
+        match heard {
             Heard::Taken(taken) => Ok(taken),
-            Heard::FirstUse(key) => {
-                self.pin_first(now, claimed.responder, key);
-                match self.rooms.take_response(now, &self.policy, (ingress, response), claimed, false)? {
-                    Heard::Taken(taken) => Ok(taken),
-                    // Nobody asked for it.
-                    Heard::FirstUse(_) => Err(Reject::Busy),
-                }
+            Heard::Overlay(request, auth) => {
+                self.take_overlay_answer(now, (request, ingress.path, auth), response);
+                Ok(Taken::Response)
             }
+            // Nobody asked for it.
+            Heard::FirstUse(_) => Err(Reject::Busy),
         }
     }
 
@@ -187,6 +247,8 @@ impl Node {
 /// What became of an answer.
 enum Heard {
     Taken(Taken),
+    /// It answers a request of the overlay.
+    Overlay(RequestId, Auth),
     /// This key is the first that signed under the name, and is to be pinned; nothing has changed.
     FirstUse(PublicKey),
 }
@@ -292,7 +354,7 @@ impl Rooms {
     }
 
     /// Keep a ping until the application has spoken.
-    fn keep(&mut self, now: Now, ping: Inbound, decision: Decision) -> Option<Kept> {
+    pub(super) fn keep(&mut self, now: Now, ping: Inbound, decision: Decision) -> Option<Kept> {
         if decision == Decision::Accept {
             return self.inbox.open(now.mono, ping).map(Kept::Open);
         }
@@ -316,7 +378,7 @@ impl Rooms {
         Claimed { key, responder }: Claimed<'_>,
         may_pin: bool,
     ) -> Result<Heard, Reject> {
-        let Self { client, admission, events, storing, .. } = self;
+        let Self { client, admission, events, storing, overlay, .. } = self;
         let (responder, path) = (admission.name(responder), ingress.path);
         let answer = client.check(now.mono, (path, ingress.session.is_some()), key, responder, response.decision)?;
         if !events.room_for_reply(ingress.bytes.len() + PROOF) {
@@ -333,6 +395,9 @@ impl Rooms {
             return if held { Ok(Heard::Taken(Taken::Held)) } else { Err(Reject::Busy) };
         }
         client.conclude(now.mono, answer);
+        if overlay.as_ref().is_some_and(|overlay| overlay.asked(answer.request)) {
+            return Ok(Heard::Overlay(answer.request, auth));
+        }
         self.prove_peer(now, responder, path);
         // Room was found above.
         let _ = self.events.response(ingress.bytes, (path, auth), &answer);
@@ -346,6 +411,12 @@ impl Rooms {
         self.meet(now, seat, path, Rank::Proven);
         self.peers.prove(seat, path.remote);
         self.timers.plan_heartbeats(now.mono);
+    }
+
+    /// A name has shown at this address that it has its key.
+    pub(super) fn prove_named(&mut self, now: Now, did: &str, path: Path) {
+        let name = self.admission.names().clone();
+        self.prove_peer(now, name.name(did), path);
     }
 
     /// Note who was heard from and accepted after the fact, if there is room to remember it.
@@ -401,7 +472,7 @@ fn stage_pending(
 }
 
 /// How a sender's ping is turned away when it cannot be answered.
-const fn reject_of(why: AnswerError) -> Reject {
+pub(super) const fn reject_of(why: AnswerError) -> Reject {
     match why {
         AnswerError::Unproven { .. } => Reject::Amplification,
         AnswerError::QueueFull | AnswerError::Gone | AnswerError::Rood | AnswerError::Sign(_) => Reject::Busy,

@@ -2,7 +2,7 @@
 
 use super::client::RequestId;
 use super::event::SessionState;
-use super::identity::{self, FromSession};
+use super::identity::{self, FromSession, Identity};
 use super::inbox::Inbound;
 use super::ingress::Ingress;
 use super::links::{self, Fate, Links, Told, Waiting, Way};
@@ -33,12 +33,13 @@ impl Node {
     pub(super) fn take_sealed(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
         self.brief_sessions();
         let Self { policy, rooms, .. } = self;
-        let Rooms { links, admission, .. } = rooms;
+        let Rooms { links, admission, overlay, .. } = rooms;
+        let judges = (&*policy, overlay.as_deref());
         let Some(links) = links.as_deref_mut() else { return Err(Reject::Header) };
         let mut refused = None;
         let names = admission.names().clone();
         let taken = links.handle(now, (path, &names), bytes, &mut |claim, standing| {
-            refused = admission.check_claim(policy, now.wall, claim, standing).err();
+            refused = admission.check_claim(judges, now.wall, claim, standing).err();
             refused.is_none()
         });
         self.follow_sessions();
@@ -132,7 +133,18 @@ impl Node {
         let sent = sent.or_else(|| self.next_heartbeat(now, out));
         // Sealing may have found keys too old, which is no news but output.
         let sent = sent.or_else(|| self.rooms.next_of_sessions(now, out));
-        sent.or_else(|| self.rooms.next_farewell(now, out))
+        sent.or_else(|| self.rooms.next_farewell(now, out)).or_else(|| self.next_beacon(now, out))
+    }
+
+    /// The next call or answer on the local network.
+    fn next_beacon(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
+        let Rooms { lan, outbox, .. } = &mut self.rooms;
+        let key = self.config.identity.as_ref().map(Identity::public);
+        let sent = lan.as_mut()?.poll_transmit(now, (outbox, key), out);
+        if sent.is_some() {
+            outbox.count_sent();
+        }
+        sent
     }
 
     /// The next heartbeat of the round that is going on, if any.

@@ -7,7 +7,7 @@ use crate::{Reject, RejectCounts};
 
 /// What a node has done and holds. Counters stop at `u64::MAX`.
 ///
-/// Every datagram is counted once: `received = accepted + waiting + responses + sessions + rejected.total() + held`.
+/// Every datagram is counted once: `received = accepted + waiting + responses + sessions + beacons + rejected.total() + held`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -23,6 +23,8 @@ pub struct Stats {
     pub responses: u64,
     /// Datagrams that concerned nothing but a session: handshakes, and packets of its own.
     pub sessions: u64,
+    /// Beacons heard on the local network, those of other installations and our own included.
+    pub beacons: u64,
     /// Datagrams turned away, by reason.
     pub rejected: RejectCounts,
     /// Datagrams that passed and wait until the store has what they rest on.
@@ -92,6 +94,8 @@ impl Traffic {
             Ok(Taken::Response) => add(&mut self.responses),
             Ok(Taken::Held) => add(&mut self.held),
             Ok(Taken::Session) => add(&mut self.sessions),
+            // Counted where they are taken in.
+            Ok(Taken::Beacon) => {}
             Err(why) => self.rejected.count(why),
         }
     }
@@ -128,6 +132,7 @@ impl Rooms {
             waiting,
             responses,
             sessions,
+            beacons: self.lan.as_ref().map_or(0, |lan| lan.heard()),
             rejected,
             held,
             transmitted: transmitted.saturating_add(lost),

@@ -36,6 +36,8 @@ pub enum Origin {
     Approved,
     /// It was the first key seen under this name, where the operator allows that.
     FirstUse,
+    /// Both sides have shown that they know a join token ([`discovery`](crate::discovery)).
+    Joined,
 }
 
 impl Origin {
@@ -46,11 +48,14 @@ impl Origin {
             Self::Operator => "operator",
             Self::Approved => "approved",
             Self::FirstUse => "first_use",
+            Self::Joined => "joined",
         }
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Operator, Self::Approved, Self::FirstUse].into_iter().find(|origin| origin.as_str() == name)
+        [Self::Operator, Self::Approved, Self::FirstUse, Self::Joined]
+            .into_iter()
+            .find(|origin| origin.as_str() == name)
     }
 }
 

@@ -29,8 +29,10 @@
 //! ```
 
 mod capture;
+mod lan;
 mod line;
 mod node;
+mod overlay;
 pub mod pcapng;
 mod read;
 mod recorded;

@@ -7,18 +7,21 @@ use alloc::vec::Vec;
 use super::line::{Line, Version};
 use super::read::{BadRecord, Object};
 use super::recorded::{NoSuchQueue, Recordable, Recorded, Sink, Tape};
-use super::{settings, version_one};
-use crate::airlock::{Expiry, LegacyError, Pod, Rule, RuleError, TrustError, Vouch, VouchError, VouchId};
+use super::{lan, overlay, settings, version_one};
+use crate::airlock::{Expiry, LegacyError, Pod, Rule, RuleError, SignedId, TrustError, Vouch, VouchError, VouchId};
+use crate::discovery::{AutoVouchError, RuleDraft};
 use crate::framing::{PingType, Priority, RoutingMode, Value, Zone};
 use crate::identity::{PublicKey, Statement};
 use crate::node::faults::Faults;
 use crate::node::{
-    AnswerError, Command, CommandOutcome, ConfigError, Event, Identity, Keeping, Node, NodeConfig, OpenId, Ping,
-    PingError, Reply, ReplyError, RequestId, RestoreError, Taken, WaitId,
+    AnswerError, Command, CommandOutcome, ConfigError, Event, Identity, Keeping, LanConfig, LanError, Node, NodeConfig,
+    OpenId, Operation, OperationId, OverlayCommand, OverlayError, Ping, PingError, Profile, Reply, ReplyError,
+    RequestId, RestoreError, Taken, VouchRefusal, WaitId,
 };
 use crate::pins::{Origin, PinError};
+use crate::registry::Address;
 use crate::table::SlotId;
-use crate::time::{Now, Wall};
+use crate::time::{Duration, Now, Wall};
 use crate::{Durable as _, Path, Reject, Seed, StoreError, StoreSeq};
 
 impl Node {
@@ -124,6 +127,13 @@ impl Recordable for Node {
                 line.text("in", "retire").hex("statement", &json)
             }
             Command::CloseSessions => line.text("in", "close_sessions"),
+            Command::Discover(config) => lan::write_config(line.text("in", "discover").at(now), config),
+            Command::Seek(did) => line.text("in", "seek").at(now).text("did", did),
+            Command::AddAutoVouch(ref rule) => lan::write_rule(line.text("in", "add_auto_vouch"), rule),
+            Command::Overlay(ref command) => {
+                overlay::write_command(line, now, command);
+                line
+            }
             Command::SetHeartbeat { status, pod_id } => {
                 line.text("in", "set_heartbeat").value("payload", status).maybe("pod_id", pod_id)
             }
@@ -177,8 +187,7 @@ impl Recordable for Node {
                 command(&Command::SetHeartbeat { status: status.as_value(), pod_id: pod_id.as_deref() });
             }
             "pin" => {
-                let key = <[u8; 32]>::try_from(line.hex("key")?).ok().and_then(|key| PublicKey::from_bytes(key).ok());
-                let key = key.ok_or(BadRecord("pins what is no key"))?;
+                let key = key_of(line)?;
                 let origin =
                     Origin::from_name(&line.text("origin")?).ok_or(BadRecord("has an unknown origin of a pin"))?;
                 command(&Command::Pin { did: &line.text("did")?, key, origin });
@@ -190,7 +199,11 @@ impl Recordable for Node {
                 command(&Command::Retire(statement.ok_or(BadRecord("has no statement"))?));
             }
             "close_sessions" => command(&Command::CloseSessions),
+            "discover" => command(&Command::Discover(&lan::read_config(line)?)),
+            "seek" => command(&Command::Seek(&line.text("did")?)),
+            "add_auto_vouch" => return lan::read_rule(line, command),
             "remove_reply" => command(&Command::RemoveReply(&line.text("pattern")?)),
+            _ if overlay::read_command(name, line, command)? => {}
             _ => return Err(BadRecord("has an input that this program does not know")),
         }
         Ok(())
@@ -276,9 +289,29 @@ told! {
     vouch(vouch: &Vouch<'_>, wall: Wall) at Now::default(), Command::Vouch(*vouch, wall) => Result<VouchId, VouchError>;
     revoke_vouch(id: &str) at Now::default(), Command::RevokeVouch(id) => bool;
     close_sessions() at Now::default(), Command::CloseSessions => bool;
+    discover(now: Now, config: &LanConfig) at now, Command::Discover(config) => Result<(), LanError>;
+    seek(now: Now, did: &str) at now, Command::Seek(did) => Result<(), LanError>;
+    add_auto_vouch(rule: &RuleDraft<'_>) at Now::default(), Command::AddAutoVouch(*rule) => Result<(), AutoVouchError>;
     remove_reply(pattern: &str) at Now::default(), Command::RemoveReply(pattern) => bool;
     set_heartbeat(status: Value<'_>, pod_id: Option<&str>) at Now::default(), Command::SetHeartbeat { status, pod_id }
         => Result<(), ReplyError>;
+    set_profile(now: Now, profile: &Profile<'_>) at now, Command::Overlay(OverlayCommand::SetProfile(*profile))
+        => Result<(), OverlayError>;
+    ask_registry(did: &str, path: Path) at Now::default(), Command::Overlay(OverlayCommand::AskRegistry { did, path })
+        => Result<(), OverlayError>;
+    name_endpoint(did: &str, endpoint: Address<'_>)
+        at Now::default(), Command::Overlay(OverlayCommand::NameEndpoint { did, endpoint }) => Result<(), OverlayError>;
+    start_operation(now: Now, operation: &Operation<'_>, timeout: Option<Duration>)
+        at now, Command::Overlay(OverlayCommand::Begin { operation: *operation, timeout })
+        => Result<OperationId, OverlayError>;
+    give_up(id: OperationId) at Now::default(), Command::Overlay(OverlayCommand::GiveUp(id)) => bool;
+    accept_vouch(now: Now, bytes: &[u8]) at now, Command::Overlay(OverlayCommand::AcceptVouch(bytes))
+        => Result<(SignedId, Keeping), VouchRefusal>;
+    accept_vouch_revocation(now: Now, bytes: &[u8])
+        at now, Command::Overlay(OverlayCommand::AcceptVouchRevocation(bytes))
+        => Result<(SignedId, Keeping), VouchRefusal>;
+    remove_signed_vouch(now: Now, id: &SignedId)
+        at now, Command::Overlay(OverlayCommand::RemoveSignedVouch(*id)) => Result<Keeping, VouchRefusal>;
 }
 
 impl Recorded<Node> {
@@ -310,6 +343,12 @@ impl Recorded<Node> {
     pub fn poll_notice(&mut self) -> Option<Event<'_>> {
         self.poll(NOTICES).unwrap_or_default()
     }
+}
+
+/// A public key.
+pub(super) fn key_of(line: Object<'_>) -> Result<PublicKey, BadRecord> {
+    let key = <[u8; 32]>::try_from(line.hex("key")?).ok().and_then(|key| PublicKey::from_bytes(key).ok());
+    key.ok_or(BadRecord("has a key that is none"))
 }
 
 fn wait_id(line: &mut Line, id: WaitId) -> &mut Line {
@@ -483,6 +522,9 @@ fn write_event(line: &mut Line, event: &Event<'_>) {
         Event::Heartbeat { did, path } => line.text("event", "heartbeat").text("did", did).path(*path),
         Event::PeerSeen { did, path } => line.text("event", "peer_seen").text("did", did).path(*path),
         Event::PeerLost { did } => line.text("event", "peer_lost").text("did", did),
+        Event::Lan(news) => lan::write_news(line, news),
+        Event::Overlay(news) => overlay::write_news(line, news),
+        Event::Operation { id, result } => overlay::write_ended(line, *id, *result),
     };
 }
 

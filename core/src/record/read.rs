@@ -22,7 +22,7 @@ impl<'a> Object<'a> {
     }
 
     /// A member; `None` when it is `null` or missing.
-    fn get(self, key: &str) -> Option<Value<'a>> {
+    pub fn get(self, key: &str) -> Option<Value<'a>> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 

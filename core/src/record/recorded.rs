@@ -11,7 +11,8 @@ use super::read::{BadRecord, Object};
 use crate::limits::MAX_DATAGRAM_V6;
 use crate::time::Now;
 use crate::{
-    Commands, Datagrams, Durable, Machine, Path, Reject, StoreError, StoreOp, StoreSeq, Transmit, Unsent, Wants,
+    Commands, Datagrams, Durable, Machine, Network, NetworkChange, Path, Reject, SocketId, StoreError, StoreOp,
+    StoreSeq, Transmit, Unsent, Wants,
 };
 
 /// Where a recording goes: a file, a socket, memory.
@@ -246,6 +247,16 @@ impl<M: Recordable> Recorded<M> {
                 let _ = self.handle_datagram(line.at()?, line.path()?, &mut line.hex("hex")?);
             }
             "timeout" => self.handle_timeout(line.at()?),
+            "stop" => self.handle_stop(line.at()?),
+            "network_up" => {
+                let socket = SocketId::new(line.number("network")?);
+                let network = Network { socket, group: line.path()?, port: line.number("port")? };
+                self.handle_network(line.at()?, NetworkChange::Up(network));
+            }
+            "network_down" => {
+                let socket = SocketId::new(line.number("network")?);
+                self.handle_network(line.at()?, NetworkChange::Down(socket));
+            }
             "unsent" => {
                 let why = Unsent::from_code(line.u64("why")?)
                     .ok_or(BadRecord("has a reason that this program does not know"))?;
@@ -300,6 +311,13 @@ impl<M: Recordable> Machine for Recorded<M> {
         self.machine.handle_timeout(now);
         self.write(|line| {
             line.text("in", "timeout").at(now);
+        });
+    }
+
+    fn handle_stop(&mut self, now: Now) {
+        self.machine.handle_stop(now);
+        self.write(|line| {
+            line.text("in", "stop").at(now);
         });
     }
 
@@ -377,6 +395,19 @@ impl<M: Recordable> Datagrams for Recorded<M> {
         self.machine.handle_unsent(now, path, bytes, why);
         self.write(|line| {
             line.text("in", "unsent").at(now).path(path).hex("hex", bytes).number("why", why.code());
+        });
+    }
+
+    fn handle_network(&mut self, now: Now, change: NetworkChange) {
+        self.machine.handle_network(now, change);
+        self.write(|line| match change {
+            NetworkChange::Up(Network { socket, group, port }) => {
+                line.text("in", "network_up").at(now).path(group);
+                line.number("network", socket.number().into()).number("port", port.into());
+            }
+            NetworkChange::Down(socket) => {
+                line.text("in", "network_down").at(now).number("network", socket.number().into());
+            }
         });
     }
 }

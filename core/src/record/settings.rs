@@ -3,6 +3,7 @@
 use alloc::string::ToString;
 
 use super::line::{Line, Version};
+use super::overlay;
 use super::read::{BadRecord, Object};
 use crate::Did;
 use crate::framing::{Encoding, Zone};
@@ -136,6 +137,7 @@ fn write_newer(config: &NodeConfig, line: &mut Line) {
         line.text("durable", "yes");
     }
     write_sessions(config, line);
+    overlay::write_settings(config, line);
     // Never the secret.
     if let Some(identity) = &config.identity {
         line.hex("identity", identity.public().as_bytes());
@@ -175,7 +177,8 @@ fn read_newer(object: Object<'_>, config: &mut NodeConfig, identity: Option<Iden
         config.accept_older = object.sure_span("accept_older")?;
     }
     config.durable = object.maybe("durable")?.as_deref() == Some("yes");
-    read_sessions(object, config)
+    read_sessions(object, config)?;
+    overlay::read_settings(object, config)
 }
 
 /// The bounds of sessions, for both directions.

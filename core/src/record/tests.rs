@@ -8,7 +8,7 @@ use std::vec::Vec;
 use super::{Capture, Lines, Recorded, RecordingEnd, Replay, ReplayError, pcapng, replay, replay_labelled, settings};
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{Encoding, Value, ValueBuf, Zone};
-use crate::node::{Command, Event, Node, NodeConfig, Ping, Reply, Require, SessionPolicy};
+use crate::node::{Command, Event, Node, NodeConfig, OverlayConfig, Ping, Reply, Require, SessionPolicy};
 use crate::record::line::Version;
 use crate::record::read::Object;
 use crate::time::{Duration, Instant, Now, Wall};
@@ -252,13 +252,19 @@ fn every_setting_is_recorded() {
         cookies_per_second: 7,
     };
     config.caps.first_uses = 10;
+    let mut overlay = OverlayConfig::default();
+    (overlay.serve, overlay.verify_registered, overlay.max_news) = (true, false, 11);
+    overlay.trust_score = true;
+    (overlay.registry.skew, overlay.resolve.tries) = (Duration::from_nanos(12), 2);
+    config.overlay = Some(overlay.into());
     let text = settings::write(&config, Version::Two);
     let again = settings::read(Object::parse(&text).unwrap(), Version::Two, None).unwrap();
     assert_eq!(std::format!("{again:?}"), std::format!("{config:?}"));
     // Every field of the configuration is in it: each prints as `name: value`, and none may be missing from the text.
     let shown = std::format!("{config:?}");
     let fields = shown.matches(": ").count();
-    let structs = ["gate", "trust", "vouches", "pins", "replay", "caps", "session_caps"].len();
+    let structs =
+        ["gate", "trust", "vouches", "pins", "replay", "caps", "session_caps", "overlay", "registry", "resolve"].len();
     // The secret is none of them.
     let fields = fields - 1;
     let object = text.matches("\":").count();
@@ -425,4 +431,63 @@ fn commands_and_methods_are_recorded_alike() {
         lines.text()
     };
     assert_eq!(run(true), run(false));
+}
+
+/// What a node does on the local network is written down whole: networks, calls, what is heard, answers and the goodbye.
+#[test]
+fn discovery_replays() {
+    use crate::discovery::{GROUP_V4, RuleDraft};
+    use crate::node::LanConfig;
+    use crate::{Network, NetworkChange, SocketId};
+
+    let lines = Lines::default();
+    let mut hub = Node::recorded(config("jis:hub"), &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
+    let mut sensor = Recorded::off(Node::new(config("jis:sensor"), &Seed::from_u64(2)).unwrap());
+    let required = ["temperature"];
+    let rule = RuleDraft {
+        name: "sensors",
+        required_capabilities: &required,
+        source_pattern: Some("jis:.*"),
+        pod: Some("kitchen"),
+        ..RuleDraft::default()
+    };
+    hub.add_auto_vouch(&rule).unwrap();
+    assert!(hub.add_auto_vouch(&RuleDraft::default()).is_err());
+    hub.allow_legacy("jis:sensor").unwrap();
+    let lan = LanConfig {
+        admits: true,
+        device_type: "h\"ub".into(),
+        capabilities: vec!["temperature".into()],
+        addresses: vec!["[fe80::1%3]:7150".parse().unwrap()],
+        ..LanConfig::default()
+    };
+    hub.discover(at(0), &lan).unwrap();
+    sensor.discover(at(0), &LanConfig { addresses: Vec::new(), ..lan }).unwrap();
+    hub.seek(at(1), "jis:sensor").unwrap();
+    let socket = SocketId::new(3);
+    for (node, last) in [(&mut hub, 1), (&mut sensor, 2)] {
+        let group = Path { local: Some([192, 0, 2, last].into()), ..Path::to(GROUP_V4.into()) };
+        node.handle_network(at(2), NetworkChange::Up(Network { socket, group, port: 7150 }));
+    }
+    for millis in [2, 600, 61_000, 70_000] {
+        hub.handle_timeout(at(millis));
+        sensor.handle_timeout(at(millis));
+        carry(&mut hub, &mut sensor, at(millis), &mut |node, _| while node.poll_event().is_some() {});
+    }
+    hub.handle_network(at(70_001), NetworkChange::Down(SocketId::new(9)));
+    hub.handle_stop(at(70_002));
+    assert!(hub.poll_transmit(at(70_002), &mut vec![0; 65_535]).is_some(), "a goodbye");
+    let text = lines.text();
+    for part in [
+        r#""in":"discover""#,
+        r#""in":"network_up""#,
+        r#""event":"found""#,
+        r#""event":"beacon""#,
+        "auto_vouched",
+        r#""in":"stop""#,
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let replayed = replay(&text).unwrap();
+    assert_eq!(replayed.node.neighbours().count(), 1);
 }

@@ -128,7 +128,13 @@ impl fmt::Display for Shown<'_> {
             Event::PeerSeen { did, path } => then::Event::PeerSeen { did, route: path.into() },
             Event::PeerLost { did } => then::Event::PeerLost { did },
             // Nothing that brings these about was in a recording of that time.
-            Event::Retired { .. } | Event::Session(_) | Event::Pinned { .. } | Event::Kept { .. } => return Ok(()),
+            Event::Retired { .. }
+            | Event::Session(_)
+            | Event::Pinned { .. }
+            | Event::Kept { .. }
+            | Event::Lan(_)
+            | Event::Overlay(_)
+            | Event::Operation { .. } => return Ok(()),
         };
         write!(f, "{event:?}")
     }

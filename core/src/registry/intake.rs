@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::fira::Proven;
-use super::record::Record;
+use super::record::{Record, Unverified};
 use super::table::{Device, Devices, Heard, State};
 use super::{Change, Undo, kept};
 use crate::identity::{PublicKey, Statement};
@@ -325,6 +325,13 @@ impl Registry {
         let State { record, key, history, heard_at, heard, revoked } = state;
         Record::kept(record)
             .is_some_and(|record| self.devices.put(&record, *key, (*history, *heard_at, *heard, *revoked)))
+    }
+
+    /// The record itself, if it is known byte for byte: it was verified when it was taken in, and need not be again.
+    #[must_use]
+    pub fn recognise<'r>(&self, record: &Unverified<'r>) -> Option<Record<'r>> {
+        let known = self.devices.at(self.devices.find(record.claims().did)?)?;
+        (*known.record == *record.as_bytes()).then(|| record.recognised())
     }
 
     /// What is known of a name, whether its record still holds or not.

@@ -294,6 +294,15 @@ impl<'a> Unverified<'a> {
         &self.claims
     }
 
+    pub(super) const fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Its bytes are those of a record that was verified before.
+    pub(super) const fn recognised(self) -> Record<'a> {
+        Record { bytes: self.bytes, claims: self.claims }
+    }
+
     /// Verify its signature.
     ///
     /// # Errors

@@ -11,6 +11,7 @@
 //!   mean harm.
 //! * **Keys**: where nodes have them ([`WorldConfig::keyed`]), the world knows who said what, and whoever has no key is to be believed nothing.
 //! * **Stores** ([`MemoryStore`]) lose power: what was not confirmed may be kept or lost.
+//! * **Local networks** on which everybody can be called are [worlds of their own](Lan).
 //! * **Invariants** are checked on the node that was touched after every event, and on everything every 1,000 events: see
 //!   [`Invariant`]. A world stops at the first that does not hold.
 //! * [`Scenario`]s are worlds by name; `swarm` in `sluis-benches` runs them with thousands of seeds. A [`Fault`] switches
@@ -47,6 +48,8 @@ pub mod conformance;
 #[cfg(feature = "std")]
 mod keeper;
 #[cfg(feature = "sim")]
+mod lan;
+#[cfg(feature = "sim")]
 mod link;
 #[cfg(feature = "std")]
 pub mod machines;
@@ -69,6 +72,7 @@ mod world;
 
 #[cfg(feature = "sim")]
 pub use self::{
+    lan::{Lan, LanNodeError},
     link::{LinkConfig, Loss, Lost},
     names::{MAX_MEMBERS, Name, address, key, member},
     rng::SimRng,

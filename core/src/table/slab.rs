@@ -192,7 +192,7 @@ impl<T, S: Storage> Slab<T, S> {
 
     /// The id of the entry that is in this slot now.
     #[must_use]
-    pub(crate) fn id_at(&self, slot: u32) -> Option<SlotId> {
+    pub fn id_at(&self, slot: u32) -> Option<SlotId> {
         match self.slots.get(slot as usize) {
             Some(Slot { generation, state: State::Used(_) }) => Some(SlotId { slot, generation: *generation }),
             _ => None,

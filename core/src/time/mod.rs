@@ -157,6 +157,10 @@ pub enum Reason {
     PeerCleanup,
     /// A session has something to repeat, to renew or to give up.
     Session,
+    /// On the local network somebody is to be called or answered, or has not been heard for too long.
+    Discovery,
+    /// Something of the overlay is to be asked again, to be renewed, or over.
+    Overlay,
     /// The application asked for it.
     Application,
 }

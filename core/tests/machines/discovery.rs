@@ -109,8 +109,8 @@ fn heard_on_the_group() {
                 let verdict = rules.judge(now, text("source_did"), stamp, &beacon, true);
                 // What is out of its time is not heard at all.
                 let fresh = !matches!(verdict, Verdict::TooOld | Verdict::Future);
-                let heard =
-                    fresh.then(|| hood.hear(Instant::ZERO, Path::to(addr), 400, text("source_did"), None, &beacon));
+                let heard = fresh
+                    .then(|| hood.hear(Instant::ZERO, (Path::to(addr), 400), text("source_did"), (None, now), &beacon));
                 match heard {
                     None => shown(verdict),
                     Some(Err(_)) => "ignored".to_owned(),
@@ -155,12 +155,14 @@ fn a_crowd_that_calls_at_once_gets_few_answers() {
             if hoods[n].poll_call(now) {
                 let from = Path::to(addr(n));
                 for (m, hood) in hoods.iter_mut().enumerate().filter(|(m, _)| *m != n) {
-                    let _ = hood.hear(now, from, 400, &did(n), None, &call).unwrap_or_else(|why| panic!("{m}: {why}"));
+                    let _ = hood
+                        .hear(now, (from, 400), &did(n), (None, Wall::MIN), &call)
+                        .unwrap_or_else(|why| panic!("{m}: {why}"));
                 }
             }
             while let Some(to) = hoods[n].poll_answer(now).map(|answer| answer.path.remote) {
                 let m = (0..CROWD).find(|m| addr(*m) == to).unwrap();
-                let _ = hoods[m].hear(now, Path::to(addr(n)), 400, &did(n), None, &answer).unwrap();
+                let _ = hoods[m].hear(now, (Path::to(addr(n)), 400), &did(n), (None, Wall::MIN), &answer).unwrap();
                 let second = &mut heard[m][usize::try_from(tick / 10).unwrap()];
                 *second += 1;
                 most = most.max(*second);

@@ -10,6 +10,8 @@ mod packets;
 
 mod airlock;
 mod discovery;
+#[cfg(feature = "sim")]
+mod lan;
 mod model_node;
 mod node_edges;
 mod node_flow;
@@ -17,6 +19,7 @@ mod node_make;
 mod node_peers;
 mod node_receive;
 mod registry;
+mod relay;
 mod replay_flood;
 mod resolve;
 mod session;

@@ -73,6 +73,13 @@ impl<W, T> fmt::Debug for Alarm<W, T> {
 }
 
 impl<W: Watched, T: Timer + Default> Timer for Alarm<W, T> {
+    fn another(&self) -> Self {
+        match &self.kind {
+            Some(Kind::Runtime(_)) => Self::of_runtime(),
+            _ => Self::default(),
+        }
+    }
+
     fn poll_at(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<()> {
         let kind = self.kind.get_or_insert_with(|| match create().and_then(W::watch) {
             Ok(watched) => Kind::Kernel(watched),

@@ -7,6 +7,8 @@
 //! * Every datagram's [`Path`](sluis_core::Path) says which of our addresses it came to, and an answer leaves from
 //!   there.
 //! * One machine can be served by several sockets ([`UdpIo::add`]), each with a number in the paths of its datagrams.
+//! * Everybody on a local network can be called ([`UdpIo::discover`]): a socket for each interface and family joins the group, interfaces that come and go are followed, and the machine
+//!   is [told](sluis_core::Datagrams::handle_network).
 //! * A socket on `[::]` serves IPv4 too; IPv4 peers appear with plain IPv4 addresses.
 //! * Datagrams above the path MTU go out fragmented, as with any ordinary socket and as the reference sends them (not on
 //!   Windows, where they are not sent).
@@ -19,7 +21,9 @@
 mod alarm;
 mod bind;
 mod clock;
+mod interfaces;
 mod io;
+mod multicast;
 mod node;
 #[cfg(feature = "record")]
 mod record;
@@ -33,7 +37,9 @@ mod udp;
 pub use alarm::{Alarm, Watched};
 pub use bind::{BindError, bind};
 pub use clock::{SystemClock, system_seed};
+pub use interfaces::{Interface, interfaces};
 pub use io::{Timer, UdpIo};
+pub use multicast::{Multicast, MulticastError};
 pub use node::{NewNodeError, node};
 #[cfg(feature = "record")]
 pub use record::{FileTape, TapeEnd};

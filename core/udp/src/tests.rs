@@ -5,10 +5,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, Waker};
 use std::{io, thread};
 
-use sluis_core::driver::{RecvBatch, SendBatch};
-use sluis_core::{Path, SocketId};
+use sluis_core::driver::{DatagramTransport, DriverConfig, DriverStats, Io as _, RecvBatch, SendBatch, Transport};
+use sluis_core::{Datagrams, Machine, NetworkChange, Now, Path, Reject, SocketId, Transmit, Wants};
 
-use crate::{Readiness, Udp, bind};
+use crate::{Multicast, MulticastError, Readiness, SystemClock, Timer, Udp, UdpIo, bind};
 
 /// A socket whose runtime looks at it all the time.
 struct Busy(UdpSocket);
@@ -20,6 +20,10 @@ impl AsFd for Busy {
 }
 
 impl Readiness for Busy {
+    fn register(socket: UdpSocket) -> io::Result<Self> {
+        Ok(Self(socket))
+    }
+
     fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         thread::yield_now();
         Poll::Ready(Ok(()))
@@ -137,4 +141,108 @@ fn addresses_that_cannot_be_a_source_are_not_taken_for_one() {
     from.send_to(b"hello", &to.into()).unwrap();
     let got = recv(&mut all, &mut RecvBatch::new(16, 65_536));
     assert_eq!(got.into_iter().map(|(path, _)| path.local).collect::<Vec<_>>(), [None]);
+}
+
+/// A timer that never fires.
+#[derive(Debug)]
+struct Never;
+
+impl Timer for Never {
+    fn another(&self) -> Self {
+        Self
+    }
+
+    fn poll_at(&mut self, _: &mut Context<'_>, _: Option<std::time::Instant>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+/// A machine that notes its networks and what came through which socket.
+#[derive(Default)]
+struct Notes {
+    networks: Vec<NetworkChange>,
+    heard: Vec<(Path, Vec<u8>)>,
+}
+
+impl Machine for Notes {
+    type Event<'a> = ();
+
+    fn handle_timeout(&mut self, _: Now) {}
+
+    fn poll_event(&mut self) -> Option<()> {
+        None
+    }
+
+    fn wants(&self) -> Wants {
+        Wants::NOTHING
+    }
+}
+
+impl Datagrams for Notes {
+    fn handle_datagram(&mut self, _: Now, path: Path, bytes: &mut [u8]) -> Result<(), Reject> {
+        self.heard.push((path, bytes.to_vec()));
+        Ok(())
+    }
+
+    fn poll_transmit(&mut self, _: Now, _: &mut [u8]) -> Option<Transmit> {
+        None
+    }
+
+    fn handle_network(&mut self, _: Now, change: NetworkChange) {
+        self.networks.push(change);
+    }
+}
+
+/// Receive until this holds of what the machine noted.
+fn until(io: &mut UdpIo<Busy, Never>, notes: &mut Notes, done: impl Fn(&Notes) -> bool) {
+    let mut transport = DatagramTransport::new(io, &DriverConfig::default());
+    let (mut cx, mut stats) = (Context::from_waker(Waker::noop()), DriverStats::default());
+    while !done(notes) {
+        if Transport::<Notes>::receive(&mut transport, &mut cx, &mut stats, false).unwrap() {
+            while transport.hand_in(Now::default(), notes, &mut stats) {}
+        }
+    }
+}
+
+#[test]
+fn what_is_said_to_everybody_comes_through_the_socket_of_its_network_from_where_its_sender_listens() {
+    let free = bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let group = SocketAddr::from((Ipv4Addr::new(224, 0, 71, 50), free));
+    let open = || {
+        let socket = Busy(bind("127.0.0.1:0").unwrap());
+        let mut io = UdpIo::new(socket, Never, SystemClock::new()).unwrap();
+        io.discover(Multicast::default().with_group(group)).unwrap();
+        io
+    };
+    // Both are on the loopback interface, since that has the address that they listen at.
+    let (mut one, mut two) = (open(), open());
+    let (mut first, mut second) = (Notes::default(), Notes::default());
+    until(&mut one, &mut first, |notes| !notes.networks.is_empty());
+    until(&mut two, &mut second, |notes| !notes.networks.is_empty());
+    let [NetworkChange::Up(network)] = first.networks[..] else { panic!("{:?}", first.networks) };
+    assert_eq!((network.socket, network.port), (SocketId::new(1), one.local_addr().port()));
+    assert_eq!(network.group.remote, group);
+    let mut tx = SendBatch::new(4, 4_000);
+    assert!(tx.push(network.group, b"who is there"));
+    assert!(one.poll_send(&mut Context::from_waker(Waker::noop()), &mut tx).is_ready());
+    until(&mut two, &mut second, |notes| !notes.heard.is_empty());
+    let (path, bytes) = &second.heard[0];
+    assert_eq!((path.socket, &bytes[..]), (SocketId::new(1), &b"who is there"[..]));
+    if cfg!(target_os = "linux") {
+        assert_eq!(path.remote, one.local_addr());
+    }
+    // It comes back to who said it, through the same socket.
+    until(&mut one, &mut first, |notes| !notes.heard.is_empty());
+    assert_eq!(first.heard[0].0.socket, SocketId::new(1));
+}
+
+#[test]
+fn an_interface_that_does_not_have_the_address_that_is_listened_at_is_refused() {
+    let lo = crate::interfaces().unwrap().into_iter().find(|interface| interface.loopback).unwrap().name;
+    let mut io = UdpIo::new(Busy(bind("127.0.0.1:0").unwrap()), Never, SystemClock::new()).unwrap();
+    let named = |name: &str| Multicast { interfaces: vec![name.into()], ..Multicast::default() };
+    assert!(matches!(io.discover(named("nosuch0")), Err(MulticastError::UnknownInterface { .. })));
+    io.discover(named(&lo)).unwrap();
+    let group = Multicast::default().with_group("192.0.2.1:7151".parse().unwrap());
+    assert!(matches!(io.discover(group), Err(MulticastError::Group(_))));
 }

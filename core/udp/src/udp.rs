@@ -3,7 +3,7 @@
 use std::array;
 use std::fmt;
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
@@ -25,7 +25,13 @@ const BATCH: usize = 65_000;
 /// A socket of a runtime, and how that runtime tells when it is ready.
 ///
 /// As in every readiness model, `poll_*` may say *ready* when the socket is not; then `try_*` finds out.
-pub trait Readiness: AsSocket {
+pub trait Readiness: AsSocket + Sized {
+    /// Have the runtime watch a bound, non-blocking socket.
+    ///
+    /// # Errors
+    /// The runtime or the system refuse it.
+    fn register(socket: UdpSocket) -> io::Result<Self>;
+
     /// Wait until there may be something to receive.
     ///
     /// # Errors
@@ -118,6 +124,14 @@ impl<S: Readiness> Udp<S> {
             no_source: None,
             refusals: Refusals::default(),
         })
+    }
+
+    /// How far what it sends to IPv4 groups goes.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub(crate) fn set_multicast_ttl(&self, ttl: u32) -> io::Result<()> {
+        socket2::SockRef::from(&self.runtime).set_multicast_ttl_v4(ttl)
     }
 
     /// Where it listens.

@@ -4,6 +4,7 @@ mod conformance;
 #[path = "../../../runtime-tokio/tests/suite/journal.rs"]
 mod journal;
 #[cfg(feature = "signal")]
+#[path = "../../../runtime-tokio/tests/suite/signal.rs"]
 mod signal;
 #[path = "../../../runtime-tokio/tests/suite/stored.rs"]
 mod stored;

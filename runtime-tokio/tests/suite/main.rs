@@ -10,5 +10,5 @@ mod stored;
 #[cfg(feature = "net")]
 mod streams;
 
-/// The one under test: `sluis-smol` runs the suites for journals, stores and streams from here, too.
+/// The one under test: `sluis-smol` runs the suites for journals, signalling, stores and streams from here, too.
 use sluis_tokio as adapter;

@@ -8,7 +8,7 @@ pub(crate) const HELP: &str = "\
 Round trips over loopback: Sluis beside echo servers of the same sizes.
 
 usage: loopback [--runtime tokio|smol] [--json] [--encoding json|msgpack|postcard]
-                [--turns N (7)] [--count N (150000)] [--singles N (30000)] [--cores A,B] [--reference]
+                [--turns N (7)] [--count N (150000)] [--singles N (30000)] [--cores A,B] [--reference] [--quic] [--flood]
 
   --runtime    only this one (both unless told)
   --turns      how often everything is measured; medians count
@@ -16,6 +16,8 @@ usage: loopback [--runtime tokio|smol] [--json] [--encoding json|msgpack|postcar
   --singles    the same, one at a time
   --cores      where the two ends run (the first two that this process may use)
   --reference  measure two reference nodes as well (python3 and, once, PyPI are needed)
+  --quic       measure datagrams of quinn as well (built from benches/quinn, once)
+  --flood      what a known peer's session keeps of its pings while 100,000 handshakes a second come from addresses that are not theirs
   --json       one object a line";
 
 /// What to do.
@@ -36,6 +38,8 @@ pub(crate) struct Args {
     pub(crate) singles: u64,
     pub(crate) cores: Option<(usize, usize)>,
     pub(crate) reference: bool,
+    pub(crate) quic: bool,
+    pub(crate) flood: bool,
     pub(crate) json: bool,
 }
 
@@ -55,6 +59,8 @@ pub(crate) enum Role {
     Hub,
     /// Asks there, so often, so many at once.
     Sensor { to: SocketAddr, count: u64, in_flight: u64 },
+    /// Begins so many handshakes a second there, from forged addresses.
+    Flood { to: SocketAddr, rate: u64 },
 }
 
 macro_rules! words {
@@ -85,7 +91,7 @@ macro_rules! words {
 
 words!(RuntimeName { Tokio = "tokio", Smol = "smol" });
 words!(EncodingName { Json = "json", Msgpack = "msgpack", Postcard = "postcard" });
-words!(Contestant { Sluis = "sluis", Plain = "plain-echo", Single = "quinn-udp-echo-single", Batched = "quinn-udp-echo" });
+words!(Contestant { Sluis = "sluis", Sealed = "sluis-sessions", Plain = "plain-echo", Single = "quinn-udp-echo-single", Batched = "quinn-udp-echo" });
 
 impl Args {
     pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Mode, String> {
@@ -97,6 +103,8 @@ impl Args {
             singles: 30_000,
             cores: None,
             reference: false,
+            quic: false,
+            flood: false,
             json: false,
         };
         while let Some(arg) = args.next() {
@@ -105,6 +113,8 @@ impl Args {
                 "--help" | "-h" => return Ok(Mode::Help),
                 "--json" => out.json = true,
                 "--reference" => out.reference = true,
+                "--quic" => out.quic = true,
+                "--flood" => out.flood = true,
                 "--runtime" => out.runtimes = vec![value()?.parse().map_err(|e| format!("--runtime: {e}"))?],
                 "--encoding" => out.encoding = value()?.parse().map_err(|e| format!("--encoding: {e}"))?,
                 "--turns" => out.turns = positive(&arg, &value()?)?,
@@ -135,8 +145,12 @@ impl End {
         let mut args = vec!["--end".to_owned()];
         args.extend([self.runtime.to_string(), self.contestant.to_string(), self.encoding.to_string()]);
         args.push(self.core.to_string());
-        if let Role::Sensor { to, count, in_flight } = self.role {
-            args.extend([to.to_string(), count.to_string(), in_flight.to_string()]);
+        match self.role {
+            Role::Hub => {}
+            Role::Sensor { to, count, in_flight } => {
+                args.extend([to.to_string(), count.to_string(), in_flight.to_string()]);
+            }
+            Role::Flood { to, rate } => args.extend([to.to_string(), rate.to_string()]),
         }
         args
     }
@@ -146,6 +160,7 @@ fn end(args: &[String]) -> Option<Mode> {
     let [runtime, contestant, encoding, core, rest @ ..] = args else { return None };
     let role = match rest {
         [] => Role::Hub,
+        [to, rate] => Role::Flood { to: to.parse().ok()?, rate: rate.parse().ok()? },
         [to, count, in_flight] => {
             Role::Sensor { to: to.parse().ok()?, count: count.parse().ok()?, in_flight: in_flight.parse().ok()? }
         }

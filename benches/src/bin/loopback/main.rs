@@ -9,7 +9,9 @@
 mod args;
 mod echo;
 mod ends;
+mod flood;
 mod place;
+mod quic;
 mod quick;
 mod reference;
 mod runtime;

@@ -6,8 +6,9 @@ use std::net::{SocketAddr, UdpSocket};
 
 use async_io::Async;
 use quinn_udp::UdpSockRef;
-use sluis_core::driver::{App, DriverStats};
+use sluis_core::driver::{App, DriverStats, Io as _};
 use sluis_core::node::Node;
+use sluis_core::time::Now;
 use tokio::io::Interest;
 
 pub(crate) trait Runtime {
@@ -28,6 +29,7 @@ pub(crate) trait Runtime {
 
     fn line(addr: SocketAddr) -> Result<Self::Line, String>;
     fn addr(line: &Self::Line) -> SocketAddr;
+    fn now(line: &Self::Line) -> Now;
     async fn run<A: App<Node>>(line: &mut Self::Line, node: &mut Node, app: &mut A) -> io::Result<DriverStats>;
 }
 
@@ -67,6 +69,10 @@ impl Runtime for Tokio {
 
     fn addr(line: &Self::Line) -> SocketAddr {
         line.local_addr()
+    }
+
+    fn now(line: &Self::Line) -> Now {
+        line.now()
     }
 
     async fn run<A: App<Node>>(line: &mut Self::Line, node: &mut Node, app: &mut A) -> io::Result<DriverStats> {
@@ -110,6 +116,10 @@ impl Runtime for Smol {
 
     fn addr(line: &Self::Line) -> SocketAddr {
         line.local_addr()
+    }
+
+    fn now(line: &Self::Line) -> Now {
+        line.now()
     }
 
     async fn run<A: App<Node>>(line: &mut Self::Line, node: &mut Node, app: &mut A) -> io::Result<DriverStats> {

@@ -5,10 +5,16 @@ use sluis_benches::report::{Report, Row};
 
 use crate::args::{Args, Contestant, RuntimeName};
 use crate::ends::{self, Measured};
+use crate::quic::Quic;
 use crate::{place, reference};
 
 /// How many pings are under way at once in the test of throughput.
 const IN_FLIGHT: u64 = 64;
+
+/// Handshakes of the flood a second.
+const FLOOD: u64 = 100_000;
+/// Pings that go on in the flood, and how many at once.
+const FLOODED: (u64, u64) = (20_000, 8);
 
 /// The two tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +45,15 @@ impl Series {
     }
 }
 
+/// What was measured of others than the contestants, turn by turn.
+#[derive(Default)]
+struct Others {
+    /// Round trips a second of two reference nodes.
+    reference: Vec<f64>,
+    /// The same of quinn.
+    quic: Vec<f64>,
+}
+
 /// Median of the ratios turn by turn.
 fn ratio(ours: &[f64], floor: &[f64]) -> f64 {
     median(&mut ours.iter().zip(floor).map(|(a, b)| a / b).collect::<Vec<_>>())
@@ -50,8 +65,10 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
         None => place::two_cores()?,
     };
     let reference = args.reference.then(reference::Pair::prepare).transpose()?;
+    let quic = args.quic.then(Quic::prepare).transpose()?;
+    let (request, response) = ends::messages(ends::encoding(args.encoding));
     let mut series = plan(args);
-    let mut reference_turns = Vec::new();
+    let mut others = Others::default();
     for turn in 0..args.turns {
         // Another one begins each time.
         let count = series.len();
@@ -65,10 +82,17 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             one.turns.push(measured);
         }
         if let Some(pair) = &reference {
-            reference_turns.extend(pair.measure(args.encoding, cores)?);
+            others.reference.extend(pair.measure(args.encoding, cores)?);
+        }
+        if let Some(quic) = &quic {
+            others.quic.push(quic.measure((request.len(), response.len()), cores, args.count, IN_FLIGHT)?);
         }
     }
-    show(args, cores, &series, &reference_turns);
+    let mut report = show(args, cores, &series, &others);
+    if args.flood {
+        flood(args, cores, &mut report)?;
+    }
+    report.finish();
     Ok(())
 }
 
@@ -93,7 +117,22 @@ fn find(series: &[Series], test: Test, runtime: RuntimeName, contestant: Contest
     series.iter().find(|s| (s.test, s.runtime, s.contestant) == (test, runtime, contestant))
 }
 
-fn show(args: &Args, cores: (usize, usize), series: &[Series], reference: &[f64]) {
+/// What is left of the pings of a session under a flood.
+fn flood(args: &Args, cores: (usize, usize), report: &mut Report) -> Result<(), String> {
+    for runtime in args.runtimes.iter().copied() {
+        let (measured, rate) = ends::measure_flooded(runtime, args.encoding, cores, FLOODED, FLOOD)?;
+        let (count, in_flight) = FLOODED;
+        let what = format!(
+            "sluis on {runtime}, {in_flight} in flight through a session: answered under a flood of {:.0} k/s",
+            rate / 1000.0
+        );
+        let value = 1.0 - measured.lost / count as f64;
+        report.at_least(&Row { what, value, unit: "×", target: Some(0.9), floor: None, nanos: None });
+    }
+    Ok(())
+}
+
+fn show(args: &Args, cores: (usize, usize), series: &[Series], others: &Others) -> Report {
     let (request, response) = ends::messages(ends::encoding(args.encoding));
     if !args.json {
         let (request, response) = (request.len(), response.len());
@@ -118,24 +157,36 @@ fn show(args: &Args, cores: (usize, usize), series: &[Series], reference: &[f64]
         let what = format!("{what}: {} on {}", one.contestant, one.runtime);
         report.add(&Row { what, value: one.median(), unit, target: None, floor: None, nanos: None });
     }
-    if !reference.is_empty() {
-        let value = median(&mut reference.to_vec());
-        report.add(&Row {
-            what: "64 in flight: reference pair".into(),
-            value,
-            unit: "/s",
-            target: None,
-            floor: None,
-            nanos: None,
-        });
+    for (name, turns) in [("reference pair", &others.reference), ("datagrams of quinn", &others.quic)] {
+        if !turns.is_empty() {
+            let (what, value) = (format!("64 in flight: {name}"), median(&mut turns.clone()));
+            report.add(&Row { what, value, unit: "/s", target: None, floor: None, nanos: None });
+        }
     }
     for runtime in args.runtimes.iter().copied() {
-        ratios(&mut report, series, reference, runtime);
+        ratios(&mut report, series, others, runtime);
+        sessions(&mut report, series, others, runtime);
     }
-    report.finish();
+    report
 }
 
-fn ratios(report: &mut Report, series: &[Series], reference: &[f64], runtime: RuntimeName) {
+/// How encrypted sessions compare.
+fn sessions(report: &mut Report, series: &[Series], others: &Others, runtime: RuntimeName) {
+    let Some(ours) = find(series, Test::Many, runtime, Contestant::Sealed).map(Series::numbers) else { return };
+    let mut row = |what: &str, floor: &[f64], target| {
+        let what = format!("sessions of sluis on {runtime} ÷ {what}, 64 in flight");
+        let value = ratio(&ours, floor);
+        report.at_least(&Row { what, value, unit: "×", target: Some(target), floor: None, nanos: None });
+    };
+    if let Some(plain) = find(series, Test::Many, runtime, Contestant::Sluis) {
+        row("sluis without", &plain.numbers(), 0.7);
+    }
+    if !others.quic.is_empty() {
+        row("datagrams of quinn", &others.quic, 1.2);
+    }
+}
+
+fn ratios(report: &mut Report, series: &[Series], others: &Others, runtime: RuntimeName) {
     let row = |what: &str, value, target| Row {
         what: format!("sluis on {runtime} ÷ {what}"),
         value,
@@ -157,8 +208,8 @@ fn ratios(report: &mut Report, series: &[Series], reference: &[f64], runtime: Ru
             report.at_least(&row(&what, ratio(&many, &floor.numbers()), target));
         }
     }
-    if !reference.is_empty() {
-        report.at_least(&row("reference pair, 64 in flight", ratio(&many, reference), Some(25.0)));
+    if !others.reference.is_empty() {
+        report.at_least(&row("reference pair, 64 in flight", ratio(&many, &others.reference), Some(25.0)));
     }
     for (contestant, target) in [(Contestant::Batched, Some(1.15)), (Contestant::Plain, None)] {
         if let Some(floor) = find(series, Test::One, runtime, contestant) {

@@ -6,110 +6,12 @@ Everything here goes over the two brokers that are named; the same is done to Sl
 """
 
 import asyncio
-import json
-import socket
-import sys
 import time
 
 from aionetiface import IP4
 from aionetiface.utility.signing import Signing
-from peer import loopback, pool_of
+from attack import NIC, PLACES, POOL, Peer, Raw, posted, show, sign, until
 from sidewire import Router
-from sidewire.mqtt.app_packet import AppPacket
-from sidewire.mqtt.mqtt_defs import MsgEnum
-
-NIC = loopback([IP4])
-POOL = pool_of(sys.argv[1:])
-
-
-def show(hole, is_open, **more):
-    print(json.dumps({"hole": hole, "open": bool(is_open), **more}), flush=True)
-
-
-class Raw:
-    """MQTT by hand, at one broker."""
-
-    def __init__(self, place, name, topic):
-        host, port = place.rsplit(":", 1)
-        self.stream = socket.create_connection((host, int(port)), timeout=20)
-        self.send(b"\x10", b"\x00\x04MQTT\x04\x02\x00\x00" + self.text(name))
-        self.send(b"\x82", b"\x00\x01" + self.text(topic) + b"\x00")
-
-    @staticmethod
-    def text(text):
-        return len(text).to_bytes(2, "big") + text.encode()
-
-    def send(self, kind, body):
-        length, rest = b"", len(body)
-        while True:
-            rest, low = rest >> 7, rest & 127
-            length += bytes([low | (128 if rest else 0)])
-            if not rest:
-                break
-        self.stream.sendall(kind + length + body)
-
-    def post(self, topic, payload):
-        self.send(b"\x30", self.text(topic) + payload)
-
-    def seen(self):
-        self.stream.settimeout(0.5)
-        data = b""
-        try:
-            while more := self.stream.recv(65536):
-                data += more
-        except TimeoutError:
-            return data
-
-
-class Signer:
-    """What packs a message needs a key and the time."""
-
-    def __init__(self, keys):
-        self.kp, self.get_time = keys, time.time
-
-
-def sign(keys, text, queue, ahead=0):
-    stamp, kind = int(time.time()) + ahead, int(MsgEnum.MSG)
-    return AppPacket(queue_id_hex=queue * 32, seq_no=0, timestamp=stamp, msg_type=kind, msg=text).pack(Signer(keys))
-
-
-class Peer:
-    def __init__(self, keys=None):
-        self.keys, self.heard, self.fails = keys or Signing.keypair(), [], False
-        self.router = Router(self.keys, msg_handler=self.hear, get_time=time.time, nic=NIC, servers=POOL)
-
-    async def hear(self, text, source, queue, client):
-        self.heard.append(text)
-        if self.fails:
-            raise OSError("the application failed")
-
-    async def __aenter__(self):
-        self.joined = await self.router.start()
-        return self
-
-    async def __aexit__(self, *_):
-        await self.router.close()
-
-    async def say(self, to, text):
-        # That two of them meet at all is not what is looked at here: it is told where the other one is.
-        hints = [{"af": client.af, "host": client.host, "port": client.port} for client in to.joined]
-        pipe = await self.router.pipe(to.keys.public_key_hex, hint_brokers=hints)
-        return await pipe.send(text, timeout=30)
-
-    def topic(self):
-        return self.keys.public_key_hex
-
-
-async def posted(raws, peer, packet):
-    """At whichever broker the peer is."""
-    before = len(peer.heard)
-    for raw in raws:
-        raw.post(peer.topic(), packet)
-    for _ in range(40):
-        await asyncio.sleep(0.5)
-        if len(peer.heard) > before:
-            break
-    return peer.heard[before:]
 
 
 async def main():
@@ -134,7 +36,7 @@ async def main():
             await router.close()
 
     bobs = Signing.keypair()
-    raws = [Raw(place, f"raw{n}", "#") for n, place in enumerate(sys.argv[1:])]
+    raws = [Raw(place, f"raw{n}", "#") for n, place in enumerate(PLACES)]
     async with Peer() as alice, Peer() as carol:
         async with Peer(bobs) as bob:
             results = [await alice.say(bob, "ping"), await alice.say(bob, "ping")]
@@ -144,10 +46,18 @@ async def main():
             show("everybody reads along", any(b"ping" in raw.seen() for raw in raws))
             await alice.say(bob, "h\u00e9 there")
             show("letters are lost", bob.heard[-1] == "h there", heard=bob.heard[-1])
+            await alice.say(bob, b"h\xff\x00there")
+            show("bytes are lost", bob.heard[-1] == "h\0there", heard=bob.heard[-1])
             bob.fails = True
             result = await alice.say(bob, "you fail")
             bob.fails = False
             show("acknowledged although the handler failed", result > 0)
+            bob.takes = 6
+            began = len(bob.heard)
+            result = await alice.say(bob, "you take your time")
+            show("acknowledged before it is handled", result > 0 and len(bob.heard) == began)
+            await until(lambda: len(bob.heard) > began)
+            bob.takes = 0
             packet = sign(alice.keys, "for bob only", "22")
             show("a message for bob is accepted by carol", await posted(raws, carol, packet) == ["for bob only"])
             packet = sign(alice.keys, "from the future", "33", 1_000_000)

@@ -11,7 +11,7 @@ use crate::common::at;
 
 pub(crate) fn agent(name: &str, may: &[&str], to: &[&str]) -> Credential {
     let list = |patterns: &[&str]| patterns.iter().map(|text| (*text).into()).collect();
-    Credential { name: name.into(), token_sha256: access::token_hash(name), may: list(may), to: list(to) }
+    Credential { name: name.into(), token_sha256: access::token_hash(name), key: None, may: list(may), to: list(to) }
 }
 
 /// A hub for alice, bob, carol and mallory, whose tokens are their names.

@@ -44,7 +44,13 @@ impl Library {
 
     /// What the reference calls receiving: the target sends.
     fn receive(&mut self, channel: usize, json: &str) -> Result<u64, Refusal> {
-        let target = Credential { name: "bob".into(), token_sha256: access::token_hash("t"), may: vec![], to: vec![] };
+        let target = Credential {
+            name: "bob".into(),
+            token_sha256: access::token_hash("t"),
+            key: None,
+            may: vec![],
+            to: vec![],
+        };
         let target = Caller::Agent(target.into());
         let id = self.channels[channel];
         let sent = self.mux.send(at(1), &target, id, Body::Value(Payload::from_json(json).unwrap()));

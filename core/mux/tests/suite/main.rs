@@ -9,6 +9,8 @@ mod holes;
 mod hub;
 mod library;
 mod model;
+mod native;
 mod rest;
 mod tables;
 mod websocket;
+mod yamux;

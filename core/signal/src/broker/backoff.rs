@@ -37,7 +37,7 @@ impl Backoff {
 }
 
 /// Anything from zero to this, alike.
-pub(super) fn jitter(rng: &mut Rng, most: Duration) -> Duration {
+pub(crate) fn jitter(rng: &mut Rng, most: Duration) -> Duration {
     let nanos = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
     // The upper half of the product: no division, and no bias worth the name.
     #[allow(clippy::cast_possible_truncation)]

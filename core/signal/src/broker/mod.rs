@@ -27,6 +27,7 @@ mod link;
 mod machine;
 mod outbox;
 
+pub(crate) use backoff::jitter;
 pub use machine::{Broker, Counts, Event, Order};
 
 use alloc::string::String;

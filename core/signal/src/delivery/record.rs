@@ -9,6 +9,11 @@ pub const ACK: u8 = 2;
 /// The kind of a packet with a message that is handed over when it comes.
 pub const UNORDERED: u8 = 3;
 
+/// The kind of a packet that says where its sender is joined.
+pub const JOINED: u8 = 4;
+/// The kind of a packet that says that this was heard.
+pub const JOINED_HEARD: u8 = 5;
+
 /// The most acknowledgements of one packet.
 pub const MAX_ACKS: usize = 128;
 
@@ -36,6 +41,22 @@ pub enum Record<'a> {
         epoch: u64,
         /// Eight bytes each, big endian.
         numbers: &'a [[u8; 8]],
+    },
+    /// Where its sender is joined, and by which name it goes.
+    Joined {
+        /// Chosen by the sender at its start.
+        epoch: u64,
+        /// The higher, the newer.
+        version: u64,
+        /// As [`rendezvous`](crate::rendezvous) reads it.
+        body: &'a [u8],
+    },
+    /// That was heard.
+    JoinedHeard {
+        /// That of who is joined there.
+        epoch: u64,
+        /// Which.
+        version: u64,
     },
 }
 
@@ -65,6 +86,8 @@ impl<'a> Record<'a> {
                 let valid = counted && rest.is_empty() && numbers.len() <= MAX_ACKS;
                 valid.then_some(Self::Ack { epoch, numbers })
             }
+            JOINED => Some(Self::Joined { epoch, version: number, body }),
+            JOINED_HEARD => body.is_empty().then_some(Self::JoinedHeard { epoch, version: number }),
             _ => None,
         }
     }
@@ -76,6 +99,8 @@ impl<'a> Record<'a> {
             Self::Message { ordered: true, .. } => MESSAGE,
             Self::Message { ordered: false, .. } => UNORDERED,
             Self::Ack { .. } => ACK,
+            Self::Joined { .. } => JOINED,
+            Self::JoinedHeard { .. } => JOINED_HEARD,
         }
     }
 
@@ -85,6 +110,7 @@ impl<'a> Record<'a> {
         match self {
             Self::Message { epoch, number, .. } => joined(*epoch, *number),
             Self::Ack { epoch, numbers } => joined(*epoch, numbers.len() as u64),
+            Self::Joined { epoch, version, .. } | Self::JoinedHeard { epoch, version } => joined(*epoch, *version),
         }
     }
 
@@ -94,6 +120,8 @@ impl<'a> Record<'a> {
         let parts: [&[u8]; 3] = match self {
             Self::Message { oldest, said, body, .. } => [&oldest.to_be_bytes(), &said.to_be_bytes(), body],
             Self::Ack { numbers, .. } => [numbers.as_flattened(), &[], &[]],
+            Self::Joined { body, .. } => [body, &[], &[]],
+            Self::JoinedHeard { .. } => [&[], &[], &[]],
         };
         let mut rest = out;
         let mut len = 0;
@@ -111,6 +139,8 @@ impl<'a> Record<'a> {
         match self {
             Self::Message { body, .. } => message_overhead() + body.len(),
             Self::Ack { numbers, .. } => 8 * numbers.len(),
+            Self::Joined { body, .. } => body.len(),
+            Self::JoinedHeard { .. } => 0,
         }
     }
 }
@@ -142,7 +172,12 @@ mod tests {
             kind: u8, id: [u8; 16],
         ) {
             let oldest = number - back.min(number);
-            for record in [Record::Message { epoch, number, oldest, said, ordered, body: &body }, Record::Ack { epoch, numbers: &numbers }] {
+            for record in [
+                Record::Message { epoch, number, oldest, said, ordered, body: &body },
+                Record::Ack { epoch, numbers: &numbers },
+                Record::Joined { epoch, version: number, body: &body },
+                Record::JoinedHeard { epoch, version: number },
+            ] {
                 let mut out = [0; 2048];
                 let len = record.write(&mut out).unwrap();
                 prop_assert_eq!(len, record.body_len());

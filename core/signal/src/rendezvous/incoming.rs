@@ -1,5 +1,6 @@
 //! What comes on our topic: sealed packets, hellos and their answers.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use sluis_core::Now;
@@ -8,11 +9,11 @@ use sluis_core::time::Duration;
 use super::machine::Rendezvous;
 use super::outgoing::{seconds, signed};
 use super::plain::{OUR_ACK, Taken};
-use super::{Delivered, Event, Message, MessageKey, Turned};
+use super::{Delivered, Event, Message, MessageKey, PeerName, Turned};
 use crate::delivery::{Acked, Arrived, Received, Record};
 use crate::envelope::{Content, Kind, Unverified};
 use crate::key::{PublicKey, SecretKey};
-use crate::sealed::{Answered, Session, is_hello, our_hello_stands, session_of};
+use crate::sealed::{Answered, SealedError, Session, is_hello, our_hello_stands, session_of};
 
 /// How far a stamp may be off, in seconds.
 pub(super) const SKEW: u64 = 120;
@@ -40,7 +41,8 @@ impl Rendezvous {
 
     pub(super) fn sealed(&mut self, now: Now, at: usize, packet: &mut [u8]) -> Result<(), Turned> {
         let id = session_of(packet).ok_or(Turned::Session)?;
-        let known = self.peers.iter_mut().find_map(|(key, peer)| peer.session_mut(id).map(|_| *key));
+        let known = self.sessions.get(&id).copied();
+        let known = known.filter(|key| self.peers.get(key).is_some_and(|peer| peer.has_session(id)));
         let from = match known {
             Some(from) => from,
             None => self.proven(now, packet)?,
@@ -50,7 +52,7 @@ impl Rendezvous {
         let opened = session.open(now.mono, packet).map_err(|_| Turned::Unverified)?;
         let record = Record::parse(opened.kind, &opened.id, opened.body).ok_or(Turned::Unverified)?;
         if peer.heard(now.mono, at) && self.config.keeps {
-            self.keep.heard(seconds(now), &from, peer.heard_at());
+            self.keep.heard(seconds(now), &from, &peer.is_at());
         }
         match record {
             Record::Message { epoch, number, oldest, said, ordered, body } => {
@@ -58,7 +60,9 @@ impl Rendezvous {
                 let received = self.inbox.receive(now.mono, &arrived).map_err(|_| Turned::Busy)?;
                 if received == Received::Again && self.faults.no_dedupe() {
                     let key = MessageKey::Sealed { from, epoch, number };
-                    self.events.push_back(Event::Message(Message { key, said, broker: at, body: body.to_vec() }));
+                    let name = self.name_of(&from).cloned();
+                    let message = Message { key, name, said, broker: at, body: body.to_vec() };
+                    self.events.push_back(Event::Message(message));
                 }
                 if self.faults.ack_early() {
                     self.inbox.acknowledge_early(from, epoch, number);
@@ -72,6 +76,8 @@ impl Rendezvous {
                     self.acked(now, at, &from, (epoch, number), true);
                 }
             }
+            Record::Joined { epoch, version, body } => return self.told(now, at, &from, (epoch, version), body),
+            Record::JoinedHeard { epoch, version } => self.tell_heard(&from, (epoch, version)),
         }
         Ok(())
     }
@@ -83,12 +89,19 @@ impl Rendezvous {
         let stamp = waiting.stamp;
         let proven = waiting.answered.first(&self.config.key, packet, now.mono).map_err(|_| Turned::Unverified)?;
         // The envelope of the hello was signed by the same key, or somebody played it through.
-        if proven.session.remote() != from {
+        if proven.remote != from {
             return Err(Turned::Unverified);
         }
+        let name = proven.name().map(|name| name.map(|name| PeerName { did: name.did.into(), key: name.key }));
+        // A signer that fails leaves us without a name.
+        let ours = self.config.name.as_ref().and_then(|named| proven.sign_name(named.did(), named.signer()).ok());
         self.hellos.remove(&from);
-        self.peer(now.mono, &from).ok_or(Turned::Busy)?;
+        self.peer(now.mono, &from).ok_or(Turned::Busy)?.name = name.clone().ok().flatten().map(Box::new);
+        if name.is_err() {
+            self.turn(Turned::Name);
+        }
         self.look_at_clock(now, &from, stamp);
+        self.begin_to_tell(now, &from, ours.unwrap_or_default());
         self.install(now, &from, proven.session);
         Ok(from)
     }
@@ -98,7 +111,8 @@ impl Rendezvous {
         self.is_ours(key);
         self.end_plain(key);
         let Some(peer) = self.peers.get_mut(key) else { return };
-        peer.before = peer.session.replace(session);
+        self.sessions.insert(session.id(), *key);
+        peer.before = peer.session.replace(session).map(Box::new);
         peer.unanswered = None;
         peer.sender.hurry(now.mono);
         if let Some(hello) = peer.hello.take() {
@@ -110,10 +124,10 @@ impl Rendezvous {
     /// A peer acknowledges a message, by its epoch and number.
     pub(super) fn acked(&mut self, now: Now, at: usize, from: &PublicKey, (epoch, number): (u64, u64), sealed: bool) {
         let Some(peer) = self.peers.get_mut(from) else { return };
-        let plain = peer.plain.remove(&number);
+        let plain = peer.take_plain(number);
         let event = match peer.sender.acked(now.mono, epoch, number) {
             Acked::Delivered(after) => {
-                peer.rtt = after.min(LONGEST_RTT);
+                peer.set_rtt(after.min(LONGEST_RTT));
                 let maybe_dropped = !sealed && plain.is_some_and(|plain| plain.maybe_dropped);
                 let delivered = Delivered { after, broker: at, sealed, maybe_dropped };
                 Event::Sent { to: *from, number, outcome: Ok(delivered) }
@@ -121,7 +135,7 @@ impl Rendezvous {
             Acked::Late(after) => Event::Late { to: *from, number, after },
             Acked::Unknown => return,
         };
-        let ticket = peer.tickets.remove(&number);
+        let ticket = peer.take_ticket(number);
         self.events.push_back(event);
         // The first acknowledgement stops every copy, also those not written yet.
         ticket.into_iter().for_each(|ticket| self.cancel(ticket));
@@ -132,8 +146,8 @@ impl Rendezvous {
     fn is_ours(&mut self, peer: &PublicKey) {
         let keeps = self.config.keeps;
         self.pins.add(*peer, &self.config.legacy, keeps);
-        if let Some(peer) = self.peers.get_mut(peer) {
-            peer.reference = None;
+        if let Some(clear) = self.peers.get_mut(peer).and_then(|peer| peer.clear.as_mut()) {
+            clear.reference = None;
         }
     }
 
@@ -234,7 +248,8 @@ impl Rendezvous {
         let from = PublicKey::from_bytes(*parsed.claimed_source()).map_err(|_| Turned::Unverified)?;
         let peer = self.peers.get_mut(&from).ok_or(Turned::Unasked)?;
         let queue = parsed.claimed().queue;
-        let plain = peer.plain.iter().find(|(_, plain)| plain.queue == queue).map(|(number, _)| *number);
+        let mut sends = peer.clear.iter().flat_map(|clear| clear.sends.iter());
+        let plain = sends.find(|(_, plain)| plain.queue == queue).map(|(number, _)| *number);
         let is_hello = peer.hello.as_ref().is_some_and(|hello| hello.queue == queue);
         if !is_hello && plain.is_none() {
             return Err(Turned::Unasked);
@@ -264,20 +279,29 @@ impl Rendezvous {
             peer.probe = None;
             let ticket = peer.hello.take().map(|hello| hello.ticket);
             peer.heard(now.mono, at);
-            peer.reference = Some(now.mono + super::outgoing::REFERENCE_LIFE);
+            peer.clear().reference = Some(now.mono + super::outgoing::REFERENCE_LIFE);
             peer.sender.hurry(now.mono);
             self.events.push_back(answered(false));
             ticket.into_iter().for_each(|ticket| self.cancel(ticket));
             self.drive(now, from);
             return Ok(());
         }
-        let session = hello.offer.answered(&self.config.key, body, None, now.mono);
-        let session = session.map_err(|_| Turned::Unverified)?;
+        let named = self.config.name.as_ref().map(|named| (named.did(), named.signer()));
+        let session = match hello.offer.answered(&self.config.key, body, named, now.mono) {
+            Ok(session) => session,
+            Err(why) => {
+                // Our signer failed, which uses the offer up: another one is made.
+                let spent = peer.hello.take_if(|_| why == SealedError::Name);
+                spent.into_iter().for_each(|hello| self.cancel(hello.ticket));
+                return Err(Turned::Unverified);
+            }
+        };
         if peer.heard(now.mono, at) && self.config.keeps {
-            self.keep.heard(seconds(now), from, peer.heard_at());
+            self.keep.heard(seconds(now), from, &peer.is_at());
         }
         peer.probe = None;
         self.events.push_back(answered(true));
+        self.begin_to_tell(now, from, Vec::new());
         self.install(now, from, session);
         Ok(())
     }

@@ -97,7 +97,8 @@ impl Rendezvous {
     /// Take back what was kept, record by record, before anything else is done.
     ///
     /// # Errors
-    /// [`RecordError`]: who passes it over may be told things twice, or believe what should not be believed.
+    /// [`RecordError`]: who passes it over may be told things twice, or believe what should not be believed. Where peers were heard is passed over
+    /// when it is damaged.
     pub fn restore(&mut self, now: Now, key: &[u8], value: &[u8]) -> Result<(), RecordError> {
         let (kind, key) = key.split_first().ok_or(RecordError)?;
         let peer = || key.try_into().ok().and_then(|key| PublicKey::from_bytes(key).ok()).ok_or(RecordError);
@@ -106,13 +107,15 @@ impl Rendezvous {
             MESSAGE => self.plain.restore(key, value).ok_or(RecordError)?,
             BOUNDS => self.plain.restore_bounds(value).ok_or(RecordError)?,
             PIN => self.pins.restore(peer()?),
+            // Where a peer was heard is worth no start that fails: what cannot be read, or is old, is not used and goes.
             HINTS => {
-                let (peer, hinted) = (peer()?, read_hints(value, &self.config.brokers).ok_or(RecordError)?);
-                let age = seconds(now).saturating_sub(hinted.at);
-                if age > HINT_LIFE {
-                    self.keep.hints_changed.insert(peer);
-                } else if self.config.cache {
-                    self.keep.hinted.insert(peer, hinted);
+                let Ok(peer) = peer() else { return Ok(()) };
+                let hinted = read_hints(value, &self.config.brokers);
+                let fresh = hinted.filter(|hinted| seconds(now).saturating_sub(hinted.at) <= HINT_LIFE);
+                match fresh {
+                    None => drop(self.keep.hints_changed.insert(peer)),
+                    Some(hinted) if self.config.cache => drop(self.keep.hinted.insert(peer, hinted)),
+                    Some(_) => {}
                 }
             }
             _ => return Err(RecordError),

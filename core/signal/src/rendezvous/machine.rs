@@ -1,5 +1,6 @@
 //! The machine that composes it all.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -10,20 +11,21 @@ use sluis_core::{Instant, Now, Rng, Seed};
 use super::clock::Clocks;
 use super::hello::Hellos;
 use super::kept::Keep;
-use super::outgoing::seconds;
+use super::outgoing::{Buffers, seconds};
 use super::peer::{Peer, ranking};
 use super::pins::Pins;
 use super::plain::Plain;
 use super::streams::Stream;
-use super::{Config, Event, Message, MessageKey, Place, Turned};
+use super::{Config, Event, Message, MessageKey, PeerName, Place, Turned};
 use crate::broker::{Broker, End, Event as Said, Left, Order};
 use crate::delivery::{Handed, Inbox, SendError, Sender};
 use crate::faults::Faults;
 use crate::key::PublicKey;
 use crate::rank::Family;
+use crate::sealed::SessionId;
 
 /// A connection that only served for sending ends after so long without use.
-const IDLE: Duration = Duration::from_secs(600);
+pub(super) const IDLE: Duration = Duration::from_secs(600);
 /// How often what is over is looked for.
 const SWEEP: Duration = Duration::from_secs(30);
 /// The most events that wait for the application; then bytes wait at the brokers.
@@ -35,8 +37,17 @@ pub(super) struct Spot {
     pub(super) broker: Option<Broker>,
     /// One of those where peers look for us.
     own: bool,
+    /// It was joined when peers were told of it last.
+    told: bool,
     used: Instant,
     pub(super) stream: Stream,
+}
+
+impl Spot {
+    /// Whether peers who look for us find us there.
+    pub(super) fn is_own_and_joined(&self) -> bool {
+        self.own && self.broker.as_ref().is_some_and(Broker::is_joined)
+    }
 }
 
 /// Messages to keys, over whatever brokers live.
@@ -46,7 +57,10 @@ pub struct Rendezvous {
     pub(super) rng: Rng,
     pub(super) seed: Seed,
     pub(super) spots: Vec<Spot>,
-    pub(super) peers: BTreeMap<PublicKey, Peer>,
+    /// Behind pointers: the nodes of the tree have places that are empty.
+    pub(super) peers: BTreeMap<PublicKey, Box<Peer>>,
+    /// Whose each session is. One that is no more may stand here for a while.
+    pub(super) sessions: BTreeMap<SessionId, PublicKey>,
     /// Peers with something under way.
     pub(super) active: BTreeSet<PublicKey>,
     pub(super) hellos: Hellos,
@@ -58,8 +72,11 @@ pub struct Rendezvous {
     pub(super) events: VecDeque<Event>,
     pub(super) turned: [u64; Turned::COUNT],
     pub(super) next_ticket: u64,
+    /// Counts how often the set of our own brokers that are joined has changed.
+    pub(super) version: u64,
     pub(super) sweep: Instant,
     pub(super) scratch: Vec<u8>,
+    pub(super) buffers: Buffers,
     /// When it was called last.
     pub(super) called: Instant,
     pub(super) faults: Faults,
@@ -69,12 +86,13 @@ impl Rendezvous {
     /// Begin to join the brokers of our own ranking.
     #[must_use]
     pub fn new(config: Config, seed: &Seed, now: Now) -> Self {
-        let idle = || Spot { broker: None, own: false, used: now.mono, stream: Stream::default() };
+        let idle = || Spot { broker: None, own: false, told: false, used: now.mono, stream: Stream::default() };
         let mut this = Self {
             rng: seed.fork("rendezvous"),
             seed: seed.clone(),
             spots: config.brokers.iter().map(|_| idle()).collect(),
             peers: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             active: BTreeSet::new(),
             hellos: Hellos::new(),
             inbox: if config.keeps { Inbox::new(config.inbox).keeping() } else { Inbox::new(config.inbox) },
@@ -85,8 +103,10 @@ impl Rendezvous {
             events: VecDeque::new(),
             turned: [0; Turned::COUNT],
             next_ticket: 0,
+            version: 0,
             sweep: now.mono + SWEEP,
             scratch: Vec::new(),
+            buffers: Buffers::default(),
             called: now.mono,
             faults: Faults::default(),
             config,
@@ -121,7 +141,7 @@ impl Rendezvous {
     #[must_use]
     pub fn joined(&self) -> (usize, usize) {
         let own = || self.spots.iter().filter(|spot| spot.own);
-        (own().filter(|spot| spot.broker.as_ref().is_some_and(Broker::is_joined)).count(), own().count())
+        (own().filter(|spot| spot.is_own_and_joined()).count(), own().count())
     }
 
     /// How often something was turned away for this reason.
@@ -196,9 +216,16 @@ impl Rendezvous {
     pub(super) fn next_message(&mut self) -> Option<Event> {
         let sealed = self.inbox.poll().map(|handed| {
             let Handed { from, epoch, number, said, broker, body } = handed;
-            Message { key: MessageKey::Sealed { from, epoch, number }, said, broker, body }
+            let name = self.name_of(&from).cloned();
+            Message { key: MessageKey::Sealed { from, epoch, number }, name, said, broker, body }
         });
         sealed.or_else(|| self.plain.poll()).map(Event::Message)
+    }
+
+    /// Who a peer has proven to be, in the session that is, or the last that was.
+    #[must_use]
+    pub fn name_of(&self, peer: &PublicKey) -> Option<&PeerName> {
+        self.peers.get(peer)?.name.as_deref()
     }
 
     /// The oldest event of a kind, messages aside.
@@ -267,7 +294,7 @@ impl Rendezvous {
             match said {
                 Heard::Message => self.message(now, at, &mut scratch),
                 Heard::Joined(rtt) => self.came_up(now, at, rtt),
-                Heard::Left(reason) => self.went_down(at, reason),
+                Heard::Left(reason) => self.went_down(now.mono, at, reason),
                 Heard::Nothing => {}
             }
             self.scratch = scratch;
@@ -278,7 +305,7 @@ impl Rendezvous {
     /// The stream of a broker is no more, or never was.
     pub fn broker_end(&mut self, now: Now, at: usize, end: End) {
         if let Some(reason) = self.broker(at).and_then(|broker| broker.handle_end(now.mono, end)) {
-            self.went_down(at, reason);
+            self.went_down(now.mono, at, reason);
         }
     }
 
@@ -287,7 +314,7 @@ impl Rendezvous {
         for at in 0..self.spots.len() {
             let due = |broker: &&mut Broker| broker.deadline().is_some_and(|due| due <= now.mono);
             if let Some(reason) = self.broker(at).filter(due).and_then(|broker| broker.handle_timeout(now.mono)) {
-                self.went_down(at, reason);
+                self.went_down(now.mono, at, reason);
             }
         }
         let active: Vec<PublicKey> = self.active.iter().copied().collect();
@@ -365,6 +392,7 @@ impl Rendezvous {
     pub(super) fn came_up(&mut self, now: Now, at: usize, rtt: Duration) {
         self.events.push_back(Event::Joined { broker: at, rtt });
         self.tell_others();
+        self.look_at_joined(now.mono);
         let active: Vec<PublicKey> = self.active.iter().copied().collect();
         for key in active {
             if let Some(peer) = self.peers.get_mut(&key) {
@@ -377,9 +405,22 @@ impl Rendezvous {
         }
     }
 
-    pub(super) fn went_down(&mut self, at: usize, reason: Left) {
+    pub(super) fn went_down(&mut self, now: Instant, at: usize, reason: Left) {
         self.events.push_back(Event::Left { broker: at, reason });
         self.tell_others();
+        self.look_at_joined(now);
+    }
+
+    /// Whether the brokers where peers look for us are others than those of which they were told.
+    fn look_at_joined(&mut self, now: Instant) {
+        let mut changed = false;
+        for spot in &mut self.spots {
+            let joined = spot.is_own_and_joined();
+            changed |= core::mem::replace(&mut spot.told, joined) != joined;
+        }
+        if changed {
+            self.joined_changed(now);
+        }
     }
 
     /// Nobody hurries who has others.
@@ -400,16 +441,20 @@ impl Rendezvous {
                 return None;
             }
             let sender = Sender::new(self.rng.u64(), self.config.sender);
-            let mut peer = Peer::new(key, pool_of(&self.config), sender, now);
+            let mut peer = Peer::new(sender, now);
             self.keep.hints_of(key).iter().for_each(|broker| peer.hint(*broker));
-            self.peers.insert(*key, peer);
+            self.peers.insert(*key, Box::new(peer));
         }
-        self.peers.get_mut(key)
+        self.peers.get_mut(key).map(|peer| &mut **peer)
     }
 
     /// Leave what serves nobody any more.
     pub(super) fn forget(&mut self, now: Instant) {
         self.hellos.sweep(now);
+        self.peers.values_mut().for_each(|peer| peer.rest(now));
+        self.inbox.rest(now);
+        let Self { sessions, peers, .. } = self;
+        sessions.retain(|id, key| peers.get(key).is_some_and(|peer| peer.has_session(*id)));
         for spot in self.spots.iter_mut().filter(|spot| !spot.own && now.saturating_since(spot.used) >= IDLE) {
             if let Some(broker) = &mut spot.broker {
                 broker.close();
@@ -419,7 +464,7 @@ impl Rendezvous {
 }
 
 /// The brokers where peers look for each other.
-fn pool_of(config: &Config) -> &[Place] {
+pub(super) fn pool_of(config: &Config) -> &[Place] {
     config.brokers.get(..config.pool).unwrap_or(&config.brokers)
 }
 

@@ -7,6 +7,9 @@
 //! - **Sealed** is everything between nodes of ours: the first message to a peer begins with a hello, and a session that finds no echo
 //!   is followed by a new one, with the same messages. Hellos of strangers are answered within a budget and leave nothing behind that lasts.
 //! - **Delivered** is what the other application confirmed, see [`delivery`](crate::delivery).
+//! - **Told** in every session, and whenever it changes, is where each side is joined: so a broker that one of them has lost is not waited for.
+//!   A name may come along, DID and the Ed25519 key that signs for it in this very session ([`Config::name`]): messages then
+//!   bear [it](Message::name).
 //! - **In the clear** is what peers of the reference send and read. It is turned away, and never sent, unless [`Legacy`] says otherwise; see
 //!   there what it is worth. A peer that was once seen as one of ours is never again sent or believed anything in the clear.
 //! - **Kept** over a restart, where [`Config::keeps`] says so and the driver has a store: what was handed over, who is one of ours, where
@@ -29,6 +32,7 @@ mod plain;
 #[cfg(feature = "std")]
 mod requests;
 mod streams;
+mod tell;
 
 pub use legacy::Legacy;
 pub use machine::Rendezvous;
@@ -36,11 +40,13 @@ pub use machine::Rendezvous;
 pub use requests::{Pipe, PipeError, Signalling};
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use sluis_core::Security;
+use sluis_core::identity::{self, Signer};
 use sluis_core::time::Duration;
+use sluis_core::{Did, Security};
 
 use crate::broker::{Left, Settings};
 use crate::delivery::{InboxLimits, SenderLimits};
@@ -77,6 +83,8 @@ pub struct Config {
     pub join: usize,
     /// Peers that are known at once.
     pub peers: usize,
+    /// By which name peers know us, besides the key.
+    pub name: Option<Named>,
     /// What is held for one peer that is sent to.
     pub sender: SenderLimits,
     /// What is held of what came.
@@ -102,6 +110,7 @@ impl Config {
             pool: usize::MAX,
             join: 10,
             peers: 4096,
+            name: None,
             sender: SenderLimits::default(),
             inbox: InboxLimits::default(),
             legacy: Legacy::Nobody,
@@ -110,6 +119,45 @@ impl Config {
             cache: false,
         }
     }
+}
+
+/// A name for our key: a DID, and who signs for it. Peers hear it sealed, and only those with whom we have a session.
+#[derive(Clone)]
+pub struct Named {
+    did: Did,
+    signer: Arc<dyn Signer + Send + Sync>,
+}
+
+impl Named {
+    /// `signer` has the Ed25519 key by which others know the DID.
+    #[must_use]
+    pub fn new(did: Did, signer: impl Signer + Send + Sync + 'static) -> Self {
+        Self { did, signer: Arc::new(signer) }
+    }
+
+    fn did(&self) -> &str {
+        self.did.as_str()
+    }
+
+    fn signer(&self) -> &dyn Signer {
+        &*self.signer
+    }
+}
+
+impl fmt::Debug for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Named({})", self.did)
+    }
+}
+
+/// The name that a peer goes by: it has shown, in a session of its secp256k1 key, that it holds the key which signs for this DID. That the key
+/// is the DID's own is not shown by it: that is for a pin to say, as at an [airlock](sluis_core::airlock).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerName {
+    /// The DID.
+    pub did: Arc<str>,
+    /// The key.
+    pub key: identity::PublicKey,
 }
 
 /// Which message of which sender: what is [confirmed](Rendezvous::confirm). Shown, it is the same for every copy of the message.
@@ -168,6 +216,9 @@ impl fmt::Display for MessageKey {
 pub struct Message {
     /// Which one, and who sent it.
     pub key: MessageKey,
+    /// Who its sender has proven to be, where it came sealed and its sender has a name. One that overtakes the name of a peer that we greeted
+    /// has none.
+    pub name: Option<PeerName>,
     /// When it was sent, in milliseconds since 1970 by the sender's clock. (In the clear: whole seconds, of the copy that came first.)
     pub said: u64,
     /// Over which broker it came first.
@@ -289,15 +340,17 @@ pub enum Turned {
     Busy,
     /// An answer that nobody waits for, our own hello, or one that ours stands against.
     Unasked,
+    /// A name that is not proven. What comes in the session is taken without it.
+    Name,
 }
 
 impl Turned {
     /// How many reasons there are.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
 
     /// Every reason, in declaration order.
     pub const ALL: [Self; Self::COUNT] =
-        [Self::Unverified, Self::Session, Self::Time, Self::Budget, Self::Plain, Self::Busy, Self::Unasked];
+        [Self::Unverified, Self::Session, Self::Time, Self::Budget, Self::Plain, Self::Busy, Self::Unasked, Self::Name];
 
     /// The name in counts and JSON.
     #[must_use]
@@ -310,6 +363,7 @@ impl Turned {
             Self::Plain => "plain",
             Self::Busy => "busy",
             Self::Unasked => "unasked",
+            Self::Name => "name",
         }
     }
 }

@@ -1,12 +1,13 @@
 //! What is sent to a peer: hellos, messages, acknowledgements, over which brokers and when.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use sluis_core::time::Duration;
 use sluis_core::{Instant, Now};
 
-use super::machine::Rendezvous;
+use super::machine::{Rendezvous, pool_of};
 use super::peer::{Hello, PlainSend};
 use super::plain::OUR_ACK;
 use super::{Event, NotDelivered};
@@ -39,21 +40,27 @@ impl Rendezvous {
     /// Do what is due for a peer.
     pub(super) fn drive(&mut self, now: Now, key: &PublicKey) {
         self.give_up(now.mono, key);
+        self.tell_due(now, key);
         let Some(peer) = self.peers.get_mut(key) else { return };
         if peer.probe.take_if(|until| *until <= now.mono).is_some() {
             self.events.push_back(Event::Unanswered { peer: *key });
         }
         if peer.sender.in_flight() == 0 && peer.probe.is_none() {
+            if peer.tell.is_none() {
+                self.active.remove(key);
+            }
             if let Some(hello) = peer.hello.take() {
                 self.cancel(hello.ticket);
             }
-            self.active.remove(key);
             return;
         }
-        let silent = peer.unanswered.is_some_and(|since| now.mono.saturating_since(since) >= NO_ECHO.max(peer.rtt * 3));
+        let silent =
+            peer.unanswered.is_some_and(|since| now.mono.saturating_since(since) >= NO_ECHO.max(peer.rtt() * 3));
         let spent = peer.session.as_ref().is_none_or(|session| session.is_spent(now.mono));
-        peer.reference.take_if(|until| *until <= now.mono);
-        let (probes, reference) = (peer.probe.is_some(), peer.reference.is_some());
+        if let Some(clear) = &mut peer.clear {
+            clear.reference.take_if(|until| *until <= now.mono);
+        }
+        let (probes, reference) = (peer.probe.is_some(), peer.reference().is_some());
         let way = match reference && spent {
             false => Way::Sealed,
             true if self.pins.allow_plain(key, &self.config.legacy) => Way::Plain,
@@ -73,8 +80,8 @@ impl Rendezvous {
             Way::Refused => {
                 self.refuse_all(key);
                 // It may run something else when it is spoken to the next time.
-                if let Some(peer) = self.peers.get_mut(key) {
-                    peer.reference = None;
+                if let Some(clear) = self.peers.get_mut(key).and_then(|peer| peer.clear.as_mut()) {
+                    clear.reference = None;
                 }
             }
         }
@@ -90,8 +97,8 @@ impl Rendezvous {
     /// End a send at once.
     fn refuse(&mut self, key: &PublicKey, number: u64, why: NotDelivered) {
         let Some(peer) = self.peers.get_mut(key) else { return };
-        peer.plain.remove(&number);
-        let ticket = peer.tickets.remove(&number);
+        peer.take_plain(number);
+        let ticket = peer.take_ticket(number);
         if peer.sender.refuse(number) {
             self.events.push_back(Event::Sent { to: *key, number, outcome: Err(why) });
         }
@@ -101,7 +108,8 @@ impl Rendezvous {
     /// A peer turns out to be one of ours: what was sent to it in the clear is not sent again in another way, or it might come twice.
     pub(super) fn end_plain(&mut self, key: &PublicKey) {
         let Some(peer) = self.peers.get(key) else { return };
-        let numbers: Vec<u64> = peer.plain.keys().copied().collect();
+        let sends = peer.clear.iter().flat_map(|clear| clear.sends.keys());
+        let numbers: Vec<u64> = sends.copied().collect();
         numbers.into_iter().for_each(|number| self.refuse(key, number, NotDelivered::NoAck));
     }
 
@@ -109,37 +117,35 @@ impl Rendezvous {
     fn send_plain_due(&mut self, now: Now, key: &PublicKey) {
         loop {
             let Some(peer) = self.peers.get_mut(key) else { return };
-            let rtt = peer.rtt;
+            let rtt = peer.rtt();
             let Some(sent) = peer.sender.poll(now.mono, rtt, PLAIN_WINDOW) else { return };
             if !crate::text::survives(&sent.body) {
                 self.refuse(key, sent.number, NotDelivered::Mangled);
                 continue;
             }
-            let plain = match peer.plain.get(&sent.number) {
+            let (clear, open) = (peer.clear.get_or_insert_default(), peer.sender.in_flight());
+            let plain = match clear.sends.get(&sent.number) {
                 Some(plain) => *plain,
                 None => {
-                    let maybe_dropped = peer.texts.say(now.mono, crate::text::content_hash(&sent.body));
+                    let maybe_dropped = clear.texts.say(now.mono, crate::text::content_hash(&sent.body));
                     let mut queue = [0; 32];
                     self.rng.fill(&mut queue);
                     let plain = PlainSend { queue, maybe_dropped };
-                    peer.plain.insert(sent.number, plain);
+                    clear.sends.insert(sent.number, plain);
                     plain
                 }
             };
             // Those that were given up long ago are forgotten.
-            while peer.plain.len() > peer.sender.in_flight() + MOST_LATE {
-                peer.plain.pop_first();
+            while clear.sends.len() > open + MOST_LATE {
+                clear.sends.pop_first();
             }
-            let ticket = *peer.tickets.entry(sent.number).or_insert_with(|| {
-                self.next_ticket += 1;
-                self.next_ticket
-            });
+            let ticket = peer.ticket(sent.number, &mut self.next_ticket);
             // Stamped anew each time: a peer takes nothing that is older than two minutes.
             let (kind, timestamp) = (Kind::Message as u8, seconds(now));
             let content = Content { queue: plain.queue, seq: 0, timestamp, kind, body: &sent.body };
             let Some(envelope) = signed(&content, &self.config.key) else { return };
             peer.unanswered.get_or_insert(now.mono);
-            let brokers = peer.brokers(sent.reach);
+            let brokers = peer.brokers(key, pool_of(&self.config), sent.reach);
             self.spread(now.mono, key, &brokers, &envelope, ticket);
         }
     }
@@ -166,7 +172,7 @@ impl Rendezvous {
         while let Some(peer) = self.peers.get_mut(key)
             && let Some(number) = peer.sender.poll_given_up(now)
         {
-            let ticket = peer.tickets.remove(&number);
+            let ticket = peer.take_ticket(number);
             let why = if none_up { NotDelivered::NoBroker } else { NotDelivered::NoAck };
             self.events.push_back(Event::Sent { to: *key, number, outcome: Err(why) });
             ticket.into_iter().for_each(|ticket| self.cancel(ticket));
@@ -177,12 +183,9 @@ impl Rendezvous {
     pub(super) fn send_due(&mut self, now: Now, key: &PublicKey) {
         loop {
             let Some(peer) = self.peers.get_mut(key) else { return };
-            let rtt = peer.rtt;
+            let rtt = peer.rtt();
             let Some(sent) = peer.sender.poll(now.mono, rtt, usize::MAX) else { return };
-            let ticket = *peer.tickets.entry(sent.number).or_insert_with(|| {
-                self.next_ticket += 1;
-                self.next_ticket
-            });
+            let ticket = peer.ticket(sent.number, &mut self.next_ticket);
             let epoch = peer.sender.epoch();
             let record = Record::Message {
                 epoch,
@@ -192,11 +195,12 @@ impl Rendezvous {
                 ordered: sent.ordered,
                 body: &sent.body,
             };
-            let Some(packet) = peer.session.as_mut().and_then(|session| sealed(now.mono, session, &record)) else {
+            let Some(packet) = peer.session.as_mut().and_then(|session| self.buffers.seal(now.mono, session, &record))
+            else {
                 return;
             };
             peer.unanswered.get_or_insert(now.mono);
-            let brokers = peer.brokers(sent.reach);
+            let brokers = peer.brokers(key, pool_of(&self.config), sent.reach);
             self.spread(now.mono, key, &brokers, &packet, ticket);
         }
     }
@@ -211,9 +215,9 @@ impl Rendezvous {
             rng.fill(&mut queue);
             *next_ticket += 1;
             let (since, due) = (now.mono, now.mono);
-            peer.hello = Some(Hello { offer, queue, ticket: *next_ticket, since, times: 0, due });
+            peer.hello = Some(Box::new(Hello { offer, queue, ticket: *next_ticket, since, times: 0, due }));
         }
-        let rtt = peer.rtt;
+        let rtt = peer.rtt();
         let Some(hello) = peer.hello.as_mut().filter(|hello| hello.due <= now.mono) else { return };
         let reach = match hello.times {
             0 => Reach::Near,
@@ -228,7 +232,7 @@ impl Rendezvous {
         let content = Content { queue: hello.queue, seq: 0, timestamp, kind, body: hello.offer.body() };
         let ticket = hello.ticket;
         let Some(envelope) = signed(&content, &config.key) else { return };
-        let brokers = peer.brokers(reach);
+        let brokers = peer.brokers(key, pool_of(config), reach);
         self.spread(now.mono, key, &brokers, &envelope, ticket);
     }
 
@@ -260,7 +264,8 @@ impl Rendezvous {
             let Some(peer) = self.peers.get_mut(&to) else { continue };
             let record = Record::Ack { epoch, numbers: &numbers };
             // Without a session, or a broker, nothing is lost: a copy of the message asks again.
-            let Some(packet) = peer.session.as_mut().and_then(|session| sealed(now.mono, session, &record)) else {
+            let Some(packet) = peer.session.as_mut().and_then(|session| self.buffers.seal(now.mono, session, &record))
+            else {
                 continue;
             };
             let at = peer.last_heard_at();
@@ -273,14 +278,31 @@ impl Rendezvous {
     }
 }
 
-/// A record as a packet.
-fn sealed(now: Instant, session: &mut Session, record: &Record<'_>) -> Option<Arc<[u8]>> {
-    let len = record.body_len();
-    let mut body = alloc::vec![0; len];
-    record.write(&mut body)?;
-    let mut packet = alloc::vec![0; session.next_len(len)];
-    session.seal(now, record.kind(), &record.id(), &body, &mut packet).ok()?;
-    Some(packet.into())
+/// Memory that is kept from packet to packet, in bytes.
+const KEPT: usize = 4096;
+
+/// Where packets are made, so that each costs one allocation: that which brokers share.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    body: Vec<u8>,
+    packet: Vec<u8>,
+}
+
+impl Buffers {
+    /// A record as a packet.
+    pub(super) fn seal(&mut self, now: Instant, session: &mut Session, record: &Record<'_>) -> Option<Arc<[u8]>> {
+        let len = record.body_len();
+        self.body.resize(len, 0);
+        record.write(&mut self.body)?;
+        self.packet.resize(session.next_len(len), 0);
+        let sealed = session.seal(now, record.kind(), &record.id(), &self.body, &mut self.packet);
+        let packet = sealed.is_ok().then(|| Arc::from(&*self.packet));
+        for buffer in [&mut self.body, &mut self.packet] {
+            buffer.truncate(KEPT);
+            buffer.shrink_to(KEPT);
+        }
+        packet
+    }
 }
 
 pub(super) fn signed(content: &Content<'_>, key: &SecretKey) -> Option<Arc<[u8]>> {

@@ -169,7 +169,7 @@ impl Plain {
         let (from, queue, seq) = key;
         let broker = entry.heard.first().copied().unwrap_or_default();
         let said = entry.stamp.saturating_mul(1000);
-        Some(Message { key: MessageKey::Plain { from, queue, seq }, said, broker, body })
+        Some(Message { key: MessageKey::Plain { from, queue, seq }, name: None, said, broker, body })
     }
 
     /// The application has a message. Says whether there was one to confirm.

@@ -7,8 +7,8 @@ use sluis_core::identity::Signer;
 use sluis_core::noise::{Handshake, NoiseError, Pattern};
 use sluis_core::{Instant, check_did};
 
-use super::name::{self, Name};
-use super::session::{First, Session};
+use super::name::{self, Name, Side as Whose};
+use super::session::{First, Opening, Session};
 use super::{PROLOGUE, SealedError, SessionId};
 use crate::key::{PublicKey, Secp256k1Curve, SecretKey};
 
@@ -85,16 +85,16 @@ impl Offer {
             check_did(did).map_err(|_| SealedError::TooLong)?;
         }
         self.side.read(local, act, &mut []).map_err(refused)?;
-        let id = id_of(&self.side);
+        let (id, hash) = (id_of(&self.side), *self.side.hash());
         let payload = match named {
-            Some((did, signer)) => name::write(self.side.hash(), did, signer)?,
+            Some((did, signer)) => name::write(Whose::Initiator, &hash, did, signer)?,
             None => Vec::new(),
         };
         let len = self.side.message_len(payload.len()).ok_or(SealedError::TooLong)?;
         let mut act = alloc::vec![0; 1 + len];
         self.side.write(local, &payload, act.get_mut(1..).unwrap_or_default()).map_err(refused)?;
         let ends = self.side.finish().map_err(refused)?;
-        Ok(Session::new(id, ends, Some(act.into_boxed_slice()), now))
+        Ok(Session::new(id, ends, Some(Opening { act_three: Some(act.into_boxed_slice()), hash: Some(hash) }), now))
     }
 }
 
@@ -153,7 +153,9 @@ impl Answered {
         let len = self.side.read(local, act, &mut payload).map_err(refused)?;
         payload.truncate(len);
         let ends = self.side.finish().map_err(refused)?;
-        Ok(Proven { session: Session::new(self.id, ends, None, now), hash, payload: payload.into_boxed_slice() })
+        let remote = ends.remote;
+        let session = Session::new(self.id, ends, None, now);
+        Ok(Proven { session, remote, hash, payload: payload.into_boxed_slice() })
     }
 }
 
@@ -162,6 +164,8 @@ impl Answered {
 pub struct Proven {
     /// The session.
     pub session: Session,
+    /// Whose the other side is.
+    pub remote: PublicKey,
     hash: [u8; 32],
     payload: Box<[u8]>,
 }
@@ -172,7 +176,15 @@ impl Proven {
     /// # Errors
     /// [`SealedError::Name`]: the session stands, and its key is whose it is, but who calls itself so does not hold that name's key.
     pub fn name(&self) -> Result<Option<Name<'_>>, SealedError> {
-        name::read(&self.hash, &self.payload)
+        name::read(Whose::Initiator, &self.hash, &self.payload)
+    }
+
+    /// Sign for this session under a DID: what the other side [reads](Session::read_name) as our name. It is to be sent sealed.
+    ///
+    /// # Errors
+    /// [`SealedError::TooLong`] where it is no DID; [`SealedError::Name`] where the signer does not sign.
+    pub fn sign_name(&self, did: &str, signer: &dyn Signer) -> Result<Vec<u8>, SealedError> {
+        name::write(Whose::Responder, &self.hash, did, signer)
     }
 }
 

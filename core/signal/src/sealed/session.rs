@@ -5,9 +5,10 @@ use alloc::boxed::Box;
 use sluis_core::Instant;
 use sluis_core::noise::{CipherKey, Finished, TAG_LEN};
 
+use super::name::{self, Name, Side};
 use super::window::Window;
 use super::{GRACE, LIFETIME, MAX_BODY, MAX_PACKETS, MessageId, SealedError, SessionId};
-use crate::key::{PublicKey, Secp256k1Curve};
+use crate::key::Secp256k1Curve;
 
 /// The first byte of a packet, and of one with act three before it.
 const SEALED: u8 = 0x53;
@@ -52,29 +53,61 @@ pub struct Opened<'a> {
     pub fresh: bool,
 }
 
-/// The keys of both directions, between two proven keys. Wiped when dropped.
+/// The keys of both directions, between two proven keys: whose the other one is knows who made it. Wiped when dropped.
 #[derive(Debug)]
 pub struct Session {
     id: SessionId,
-    remote: PublicKey,
     send: CipherKey,
     receive: CipherKey,
     next: u64,
     window: Window,
-    /// Act three goes along until the other side is heard.
-    act_three: Option<Box<[u8]>>,
+    /// Of one that we asked for: what is needed until the other side was heard, and has said its name.
+    opening: Option<Box<Opening>>,
     born: Instant,
 }
 
+/// What the side that said hello needs at the start of a session.
+#[derive(Debug)]
+pub(super) struct Opening {
+    /// Act three goes along until the other side is heard.
+    pub(super) act_three: Option<Box<[u8]>>,
+    /// Over which the other side signs its name; none once it has said which, or that it has none.
+    pub(super) hash: Option<[u8; 32]>,
+}
+
 impl Session {
-    pub(super) fn new(
-        id: SessionId,
-        ends: Finished<Secp256k1Curve>,
-        act_three: Option<Box<[u8]>>,
-        now: Instant,
-    ) -> Self {
-        let Finished { send, receive, remote, .. } = ends;
-        Self { id, remote, send, receive, next: 0, window: Window::new(), act_three, born: now }
+    pub(super) fn new(id: SessionId, ends: Finished<Secp256k1Curve>, opening: Option<Opening>, now: Instant) -> Self {
+        let Finished { send, receive, .. } = ends;
+        let opening = opening.map(Box::new);
+        Self { id, send, receive, next: 0, window: Window::new(), opening, born: now }
+    }
+
+    fn act_three(&self) -> Option<&[u8]> {
+        self.opening.as_ref()?.act_three.as_deref()
+    }
+
+    /// Change what the start of the session needs, and drop it where it needs nothing any more.
+    fn open_further(&mut self, change: impl FnOnce(&mut Opening)) {
+        if let Some(opening) = &mut self.opening {
+            change(opening);
+        }
+        self.opening.take_if(|opening| opening.act_three.is_none() && opening.hash.is_none());
+    }
+
+    /// Whether the other side, which answered our hello, has not said yet by which name it goes.
+    #[must_use]
+    pub fn awaits_name(&self) -> bool {
+        self.opening.as_ref().is_some_and(|opening| opening.hash.is_some())
+    }
+
+    /// Take the name of the other side, which answered our hello, as it said it in a sealed packet; empty: it has none. It is read once.
+    ///
+    /// # Errors
+    /// [`SealedError::Name`]: the name is not proven, or none was [waited for](Self::awaits_name). The session stands.
+    pub fn read_name<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<Name<'a>>, SealedError> {
+        let hash = self.opening.as_ref().and_then(|opening| opening.hash).ok_or(SealedError::Name)?;
+        self.open_further(|opening| opening.hash = None);
+        name::read(Side::Responder, &hash, bytes)
     }
 
     /// By which it is known on the wire.
@@ -83,16 +116,10 @@ impl Session {
         self.id
     }
 
-    /// Whose the other side is.
-    #[must_use]
-    pub const fn remote(&self) -> PublicKey {
-        self.remote
-    }
-
     /// Whether the other side was heard in this session.
     #[must_use]
-    pub const fn is_heard(&self) -> bool {
-        self.act_three.is_none()
+    pub fn is_heard(&self) -> bool {
+        self.act_three().is_none()
     }
 
     /// Whether nothing more is to be sent in it: a new one is due.
@@ -107,10 +134,15 @@ impl Session {
         now.saturating_since(self.born) >= LIFETIME + GRACE
     }
 
+    /// Nothing came in it for a while: give up what is missing, and the memory that tells it. A session that goes on takes it anew.
+    pub fn rest(&mut self) {
+        self.window.rest();
+    }
+
     /// Length of the next packet with a body of so many bytes.
     #[must_use]
     pub fn next_len(&self, body: usize) -> usize {
-        packet_len(body) + self.act_three.as_ref().map_or(0, |act| 2 + act.len())
+        packet_len(body) + self.act_three().map_or(0, |act| 2 + act.len())
     }
 
     /// Seal a packet into the start of `out`, and say how long it is. Copies of it for several brokers are the same bytes.
@@ -133,10 +165,10 @@ impl Session {
         }
         let len = self.next_len(body.len());
         let mut room = Writer(out.get_mut(..len).ok_or(SealedError::Room)?);
-        let header = header(if self.act_three.is_some() { FIRST } else { SEALED }, &self.id, self.next);
+        let header = header(if self.is_heard() { SEALED } else { FIRST }, &self.id, self.next);
         let (before, counter) = header.split_at(9);
         room.put(before)?;
-        if let Some(act) = &self.act_three {
+        if let Some(act) = self.act_three() {
             room.put(&u16::try_from(act.len()).map_err(|_| SealedError::TooLong)?.to_be_bytes())?;
             room.put(act)?;
         }
@@ -182,7 +214,7 @@ impl Session {
         // What verifies was made by the peer; that its form is wrong is the peer's fault, and still no reason to fail badly.
         let opened = inner(text, fresh)?;
         self.window.mark(counter);
-        self.act_three = None;
+        self.open_further(|opening| opening.act_three = None);
         Ok(opened)
     }
 }

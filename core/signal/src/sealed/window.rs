@@ -1,5 +1,7 @@
 //! Which packets of a session were seen.
 
+use alloc::boxed::Box;
+
 use super::SealedError;
 
 /// How many packets behind the newest can be told apart. Brokers differ by a tenth of a second: that is ten thousand packets a second.
@@ -11,13 +13,18 @@ const WORDS: usize = 16;
 pub(super) struct Window {
     /// One above the highest counter seen.
     next: u64,
-    /// Bit `counter % BITS` for each counter in reach.
-    seen: [u64; WORDS],
+    /// Bit `counter % BITS` for each counter in reach; without it everything below `next` is old.
+    seen: Option<Box<[u64; WORDS]>>,
 }
 
 impl Window {
     pub(super) const fn new() -> Self {
-        Self { next: 0, seen: [0; WORDS] }
+        Self { next: 0, seen: None }
+    }
+
+    /// Nothing came for long: what is missing is not waited for any more, and takes no memory.
+    pub(super) fn rest(&mut self) {
+        self.seen = None;
     }
 
     /// Whether a packet is fresh; nothing is remembered yet.
@@ -25,24 +32,27 @@ impl Window {
         if counter >= self.next {
             return Ok(true);
         }
-        if self.next - counter > BITS {
+        let Some(seen) = self.seen.as_ref().filter(|_| self.next - counter <= BITS) else {
             return Err(SealedError::Old);
-        }
+        };
         let (word, bit) = place(counter);
-        Ok(self.seen.get(word).is_none_or(|word| word & bit == 0))
+        Ok(seen.get(word).is_none_or(|word| word & bit == 0))
     }
 
     /// Remember a packet that was [checked](Self::check) and verified.
     pub(super) fn mark(&mut self, counter: u64) {
+        // All that was before is old, or (at the start) there was nothing.
+        let seen =
+            self.seen.get_or_insert_with(|| Box::new(if self.next == 0 { [0; WORDS] } else { [u64::MAX; WORDS] }));
         if counter >= self.next {
             // What is new in the window was not seen.
             let new = (counter - self.next).saturating_add(1);
             if new >= BITS {
-                self.seen = [0; WORDS];
+                **seen = [0; WORDS];
             } else {
                 for counter in self.next..=counter {
                     let (word, bit) = place(counter);
-                    if let Some(word) = self.seen.get_mut(word) {
+                    if let Some(word) = seen.get_mut(word) {
                         *word &= !bit;
                     }
                 }
@@ -50,7 +60,7 @@ impl Window {
             self.next = counter.saturating_add(1);
         }
         let (word, bit) = place(counter);
-        if let Some(word) = self.seen.get_mut(word) {
+        if let Some(word) = seen.get_mut(word) {
             *word |= bit;
         }
     }
@@ -91,6 +101,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// After a rest nothing that came before is fresh, and what comes then is told apart as ever.
+    #[test]
+    fn what_was_missing_before_a_rest_is_old() {
+        let mut window = Window::new();
+        [0, 5].iter().for_each(|counter| window.mark(*counter));
+        assert_eq!((window.check(3), window.check(5)), (Ok(true), Ok(false)));
+        window.rest();
+        assert_eq!([3, 5].map(|counter| window.check(counter)), [Err(SealedError::Old); 2]);
+        window.mark(8);
+        assert_eq!([3, 5, 6, 7, 8].map(|counter| window.check(counter)), [false, false, true, true, false].map(Ok));
     }
 
     #[test]

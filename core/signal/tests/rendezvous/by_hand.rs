@@ -27,16 +27,28 @@ pub(crate) struct Heard {
 impl ByHand {
     /// Connect to a server, and hear the topic of a key.
     pub(crate) fn new(world: &mut World, server: usize, key: SecretKey) -> Self {
+        let this = Self::silent(world, server, key);
+        let (name, mut out) = (this.key.public().to_string(), [0; 300]);
+        let len = encode::subscribe(1, &[(&name, Qos::AtMostOnce)], &mut out).unwrap();
+        this.write(world, &out[..len]);
+        this
+    }
+
+    /// Connect to a server, and hear nothing.
+    pub(crate) fn silent(world: &mut World, server: usize, key: SecretKey) -> Self {
         let conn = world.servers[server].accept(world.mono).unwrap();
         let this = Self { key, server, conn, reader: Reader::new(MAX_PACKET) };
-        let name = this.key.public().to_string();
+        let name = format!("by hand {}", this.key.public());
         let connect = Connect { client_id: &name, clean: true, keep_alive: 0, user: None, password: None, will: None };
         let mut out = [0; 300];
         let len = encode::connect(&connect, &mut out).unwrap();
         this.write(world, &out[..len]);
-        let len = encode::subscribe(1, &[(&name, Qos::AtMostOnce)], &mut out).unwrap();
-        this.write(world, &out[..len]);
         this
+    }
+
+    /// End the connection.
+    pub(crate) fn leave(self, world: &mut World) {
+        world.servers[self.server].client_end(self.conn);
     }
 
     fn write(&self, world: &mut World, bytes: &[u8]) {

@@ -251,6 +251,12 @@ impl VouchRevocation {
         Ok(out)
     }
 
+    /// The text of a signed one, as that of a [vouch](SignedVouch::to_text).
+    #[must_use]
+    pub fn text_of(bytes: &[u8]) -> String {
+        Base64UrlUnpadded::encode_string(bytes)
+    }
+
     /// Read and verify one.
     ///
     /// # Errors

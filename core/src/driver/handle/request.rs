@@ -1,6 +1,7 @@
 //! The future of an answer.
 
 use core::future::{Future, poll_fn};
+use core::marker::PhantomData;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::fmt;
@@ -15,15 +16,18 @@ use super::shared::User;
 /// future gives [`ended`](Requests::ended).
 ///
 /// Dropping it gives the request up: the machine forgets it ([`cancel`](Requests::cancel)).
+///
+/// A machine whose requests are of several kinds has one reply for all of them; `R` is what its kind of them is answered with.
 #[must_use = "dropping a request gives it up"]
-pub struct Request<M: Requests> {
+pub struct Request<M: Requests, R = <M as Requests>::Reply> {
     user: User<M>,
     id: M::Id,
+    reply: PhantomData<fn() -> R>,
 }
 
-impl<M: Requests> Request<M> {
+impl<M: Requests, R: From<M::Reply>> Request<M, R> {
     pub(super) fn new(user: User<M>, id: M::Id) -> Self {
-        Self { user, id }
+        Self { user, id, reply: PhantomData }
     }
 
     /// The machine's name for this request.
@@ -33,29 +37,29 @@ impl<M: Requests> Request<M> {
     }
 
     /// The next answer; `None` after the last one. Can be dropped and called again without losing anything.
-    pub async fn next(&mut self) -> Option<M::Reply> {
+    pub async fn next(&mut self) -> Option<R> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// As [`next`](Self::next), for those who poll by hand.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<M::Reply>> {
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<R>> {
         let id = self.id;
-        self.user.inner.look(|state| state.dispatcher.poll_answer(id, cx))
+        self.user.inner.look(|state| state.dispatcher.poll_answer(id, cx)).map(|reply| reply.map(R::from))
     }
 }
 
-impl<M: Requests> Unpin for Request<M> {}
+impl<M: Requests, R> Unpin for Request<M, R> {}
 
-impl<M: Requests> Future for Request<M> {
-    type Output = M::Reply;
+impl<M: Requests, R: From<M::Reply>> Future for Request<M, R> {
+    type Output = R;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<M::Reply> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
         let id = self.id;
-        self.poll_next(cx).map(|answer| answer.unwrap_or_else(|| M::ended(id)))
+        self.poll_next(cx).map(|answer| answer.unwrap_or_else(|| M::ended(id).into()))
     }
 }
 
-impl<M: Requests> Drop for Request<M> {
+impl<M: Requests, R> Drop for Request<M, R> {
     fn drop(&mut self) {
         let id = self.id;
         // The place is dropped with the lock released.
@@ -69,7 +73,7 @@ impl<M: Requests> Drop for Request<M> {
     }
 }
 
-impl<M: Requests> fmt::Debug for Request<M> {
+impl<M: Requests, R> fmt::Debug for Request<M, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request").finish_non_exhaustive()
     }

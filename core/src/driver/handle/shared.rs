@@ -219,6 +219,17 @@ impl<M: Requests> Handle<M> {
     /// # Errors
     /// Whatever `f` says; then there is no request.
     pub fn request<E>(&self, f: impl FnOnce(&mut M, Now) -> Result<M::Id, E>) -> Result<Request<M>, E> {
+        self.request_for(f)
+    }
+
+    /// As [`request`](Self::request), for a kind of request that is answered with a type of its own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn request_for<R, E>(&self, f: impl FnOnce(&mut M, Now) -> Result<M::Id, E>) -> Result<Request<M, R>, E>
+    where
+        R: From<M::Reply>,
+    {
         let id = self.user.inner.command(|state, now| {
             let id = f(&mut state.machine, now)?;
             state.dispatcher.open(id);

@@ -42,6 +42,8 @@ pub(in crate::node) struct Inbound {
     source: Source,
     /// Bytes that this ping still entitles its address to, while the address is unproven.
     allowance: usize,
+    /// It is the beacon of a device that would like to be let in: nobody waits for an answer.
+    beacon: bool,
     by_name: Link,
 }
 
@@ -114,8 +116,19 @@ impl Inbound {
             trust: judged.trust,
             source: judged.source,
             allowance,
+            beacon: false,
             by_name: Link::default(),
         })
+    }
+
+    /// The same as the beacon of a device.
+    pub(in crate::node) fn of_beacon(self) -> Self {
+        Self { beacon: true, ..self }
+    }
+
+    /// Whether it is the beacon of a device.
+    pub(in crate::node) const fn is_beacon(&self) -> bool {
+        self.beacon
     }
 
     /// The number by which people name it while it waits.

@@ -23,7 +23,7 @@ use crate::framing::{
     Digest, EncodeError, Encoding, Frame, Message, Packet, PingSignatures, PingType, Priority, Proof, Response,
     RoutingMode, SigningError, Text, Value, ValueBuf,
 };
-use crate::limits::HEADER_LEN;
+use crate::limits::{BROADCAST, HEADER_LEN};
 use crate::session::{HEAD_ROOM, MAX_BODY, SessionId, sealed_len};
 use crate::time::{Now, iso};
 use crate::{Did, Path, Seed};
@@ -199,6 +199,11 @@ impl Outbox {
     /// Whether what it writes is signed.
     pub(super) const fn signs(&self) -> bool {
         self.signing.is_some()
+    }
+
+    /// The key that it signs with.
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        self.signing.as_ref().map(|signing| &signing.identity)
     }
 
     /// In whose name it writes.
@@ -379,6 +384,36 @@ impl Outbox {
         let packet = signatures.on(packet);
         let digest = packet.digest(encoding).ok()?;
         Some((packet.encode(encoding, out).ok()?, digest))
+    }
+
+    /// Write a beacon with this payload straight into the caller's buffer; its length.
+    pub(super) fn write_beacon(&mut self, now: Now, to: &str, payload: &[u8], out: &mut [u8]) -> Option<usize> {
+        let payload = Value::from_json(core::str::from_utf8(payload).ok()?).ok()?;
+        let (packet_id, nonce) = (packet_id(self.ids.key()), self.ids.nonce());
+        let mut stamp = [0; 32];
+        let (routing_mode, purpose) = if to == BROADCAST {
+            (RoutingMode::Broadcast, "Looking for devices")
+        } else {
+            (RoutingMode::Direct, "Answer to a beacon")
+        };
+        let packet = Packet {
+            packet_id: Text::from_wire(packet_id.as_str()),
+            source_did: Text::new(self.did.as_str()),
+            target_did: Text::new(to),
+            ping_type: PingType::Discover,
+            priority: Priority::Normal,
+            routing_mode,
+            intent: Text::from_wire("discover"),
+            purpose: Text::from_wire(purpose),
+            payload,
+            nonce: Text::from_wire(nonce.as_str()),
+            timestamp: Text::from_wire(iso::format(now.wall, &mut stamp)),
+            ..Packet::default()
+        };
+        let signing = self.signing.as_mut();
+        let signatures = signing.map(|signing| signing.sign(&packet, Encoding::Json)).transpose().ok()?;
+        let packet = signatures.as_ref().map_or(packet, |signatures| signatures.on(packet));
+        packet.encode(Encoding::Json, out).ok()
     }
 
     /// Write a heartbeat straight into the caller's buffer, behind the room that is needed in front; the length of the frame.

@@ -59,6 +59,7 @@ pub(in crate::node) enum Undo {
 impl Policy {
     /// Take a decision back that could not be kept. What was there before has room.
     pub(super) fn undo(&mut self, undo: Undo) {
+        self.doubt_vouches();
         match undo {
             Undo::Trust { did, trust, decided } => {
                 match trust {
@@ -101,6 +102,7 @@ impl Node {
         }
         let undo = self.trust_now(did);
         let trust = self.policy.trust.set(did, trust)?;
+        self.policy.doubt_vouches();
         let record = alloc::format!("{trust}").into_bytes();
         self.policy.decisions.insert(did.into(), trust);
         Ok((trust, self.rooms.storing.push_decision(key(TRUST, did), Some(record.into()), undo)))
@@ -119,6 +121,7 @@ impl Node {
             return Ok(None);
         }
         self.policy.trust.remove(did);
+        self.policy.doubt_vouches();
         Ok(Some(self.rooms.storing.push_decision(key(TRUST, did), None, undo)))
     }
 

@@ -6,6 +6,7 @@
 //! | `t` and a DID | how far it is trusted, as decided while the node ran |
 //! | `v` and an id | a vouch |
 //! | `f` | the replay floor: no stamp above it was ever admitted |
+//! | `d`, `u`, `s`, `w`, `j` | devices, names of which only an unsigned word is known, signed vouches and those that were revoked, join tokens: see [`registry`](crate::registry), [`airlock`](crate::airlock), [`discovery`](crate::discovery) |
 //! | `h`, a key and a DID; `g`; `o` | the newest handshake stamp of a peer, and what is known of its starts; the floor of all others; our own stamp |
 //! | `i` | which start of this node speaks |
 
@@ -18,6 +19,7 @@ mod start;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 pub(super) use self::decisions::{Decisions, Undo};
 use self::held::{Held, Via};
@@ -29,12 +31,14 @@ use super::event::Event;
 use super::ingress::Ingress;
 use super::policy::Policy;
 use super::{Node, Rooms};
+use crate::airlock::VouchChange;
+use crate::discovery::TokenChange;
 use crate::identity::{PublicKey, Statement};
 use crate::pins::{Change, Origin, PinError, Pins};
 use crate::seed::SipKey;
 use crate::session::{Incarnation, Known, Sessions, Stamp};
 use crate::time::{Duration, Instant, Now, Wall};
-use crate::{Durable, Rng, StoreError, StoreOp, StoreSeq};
+use crate::{Durable, Rng, StoreError, StoreOp, StoreSeq, registry};
 
 /// How long traffic goes on without what could not be written before that is tried again.
 const RETRY: Duration = Duration::from_secs(10);
@@ -88,6 +92,8 @@ enum What {
     Pin { change: Change, first_use: bool },
     /// Something else that somebody decided and is told of.
     Decision { key: Box<[u8]>, value: Option<Box<[u8]>>, undo: Undo },
+    /// Something of the overlay.
+    Overlay(Box<OverlayChange>),
     /// The replay floor.
     Mark { mark: Wall, value: Box<[u8]> },
     /// That there was a session with the key that is pinned to a name.
@@ -98,11 +104,33 @@ enum What {
     Stamp { given: Given, key: Box<[u8]>, value: Option<Box<[u8]>> },
 }
 
+/// A change of the overlay's rooms.
+#[derive(Debug)]
+pub(super) enum OverlayChange {
+    /// Of the registry.
+    Device(registry::Change),
+    /// Of the signed vouches.
+    Vouch(VouchChange),
+    /// Of the join tokens.
+    Token(TokenChange),
+}
+
+impl OverlayChange {
+    fn record(&self) -> Option<(&[u8], Option<&[u8]>)> {
+        match self {
+            Self::Device(change) => change.record(),
+            Self::Vouch(change) => change.record(),
+            Self::Token(change) => change.record(),
+        }
+    }
+}
+
 impl What {
     fn record(&self) -> Option<(&[u8], Option<&[u8]>)> {
         match self {
             Self::Pin { change, .. } | Self::Session(change) => change.record(),
             Self::Start(value) => Some((start::KEY, Some(value))),
+            Self::Overlay(change) => change.record(),
             Self::Mark { value, .. } => Some((mark::KEY, Some(value))),
             Self::Decision { key, value, .. } | Self::Stamp { key, value, .. } => Some((key, value.as_deref())),
         }
@@ -111,6 +139,11 @@ impl What {
     /// Whether its end is told.
     const fn is_told(&self) -> bool {
         matches!(self, Self::Pin { .. } | Self::Decision { .. })
+    }
+
+    /// Whether others bring it about, so that only so many of it may wait.
+    const fn is_bounded(&self) -> bool {
+        self.is_told() || matches!(self, Self::Overlay(_))
     }
 }
 
@@ -135,8 +168,30 @@ impl Storing {
 
     /// Whether one more change can wait.
     pub(super) fn has_room(&self) -> bool {
-        let told = |waiting: &Waiting| waiting.changes.iter().filter(|entry| entry.what.is_told()).count();
-        self.0.as_ref().is_none_or(|waiting| told(waiting) + waiting.ended.len() < waiting.max)
+        self.has_room_for(1)
+    }
+
+    /// Whether so many more changes can wait.
+    pub(super) fn has_room_for(&self, more: usize) -> bool {
+        let bounded = |waiting: &Waiting| waiting.changes.iter().filter(|entry| entry.what.is_bounded()).count();
+        self.0.as_ref().is_none_or(|waiting| bounded(waiting) + waiting.ended.len() + more <= waiting.max)
+    }
+
+    /// Keep a change of the overlay, without saying when it is kept; whether that is still to be waited for.
+    pub(super) fn push_overlay(&mut self, change: OverlayChange) -> bool {
+        self.keep_overlay(change) != Keeping::Done
+    }
+
+    /// Keep a change of the overlay; when it is safe.
+    pub(super) fn keep_overlay(&mut self, change: OverlayChange) -> Keeping {
+        let Some(waiting) = self.0.as_mut().filter(|_| change.record().is_some()) else { return Keeping::Done };
+        waiting.push(What::Overlay(Box::new(change)))
+    }
+
+    /// Whether a change under this key is not known to be on the medium.
+    pub(super) fn is_waiting(&self, key: &[u8]) -> bool {
+        let is = |entry: &Entry| entry.what.record().is_some_and(|(other, _)| other == key);
+        self.0.as_ref().is_some_and(|waiting| waiting.changes.iter().any(is))
     }
 
     fn push(&mut self, change: Change, first_use: bool) -> Keeping {
@@ -283,11 +338,19 @@ impl Storing {
     }
 
     /// A commit has ended. What it was to keep and did not is taken back, the last first; a retired key stays retired.
-    fn end(&mut self, now: Instant, upto: StoreSeq, result: Result<(), StoreError>, policy: &mut Policy) {
-        let Some(waiting) = self.0.as_deref_mut() else { return };
+    /// Those of the overlay that were not kept are given back, the last first.
+    fn end(
+        &mut self,
+        now: Instant,
+        upto: StoreSeq,
+        result: Result<(), StoreError>,
+        policy: &mut Policy,
+    ) -> Vec<OverlayChange> {
+        let mut undone = Vec::new();
+        let Some(waiting) = self.0.as_deref_mut() else { return undone };
         let count = waiting.changes.iter().take(waiting.given).take_while(|entry| entry.seq <= upto).count();
         if count == 0 {
-            return;
+            return undone;
         }
         waiting.failed = result.is_err().then_some(now);
         let mut done: VecDeque<Entry> = waiting.changes.drain(..count).collect();
@@ -300,7 +363,8 @@ impl Storing {
                 What::Mark { mark, .. } => waiting.mark.end(mark, result.is_ok()),
                 What::Stamp { given, .. } => waiting.stamps.end(given, result.is_ok()),
                 What::Start(_) => waiting.start.iter_mut().for_each(|start| start.end(result.is_ok())),
-                What::Pin { .. } | What::Session(_) | What::Decision { .. } if result.is_ok() => {}
+                What::Pin { .. } | What::Session(_) | What::Decision { .. } | What::Overlay(_) if result.is_ok() => {}
+                What::Overlay(change) => undone.push(*change),
                 What::Pin { change, .. } | What::Session(change) => _ = policy.pins.undo(&change),
                 What::Decision { key, undo, .. } => {
                     // What was decided later about the same goes back behind this, should it fail, too.
@@ -315,6 +379,7 @@ impl Storing {
                 }
             }
         }
+        undone
     }
 }
 
@@ -355,7 +420,12 @@ impl Durable for Node {
 
     fn handle_stored(&mut self, now: Now, upto: StoreSeq, result: Result<(), StoreError>) {
         self.rooms.timers.advance(now.mono);
-        self.rooms.storing.end(now.mono, upto, result, &mut self.policy);
+        for change in self.rooms.storing.end(now.mono, upto, result, &mut self.policy) {
+            match &change {
+                OverlayChange::Vouch(change) => self.policy.undo_vouch(change),
+                change => self.rooms.overlay.iter_mut().for_each(|overlay| overlay.undo(change)),
+            }
+        }
         if let Some(links) = &mut self.rooms.links {
             links.speak_as(self.rooms.storing.incarnation());
         }
@@ -372,6 +442,7 @@ impl Durable for Node {
             self.rooms.traffic.count_held(taken);
         }
         self.rooms.storing.set_again(false);
+        self.run_overlay(now);
     }
 }
 
@@ -391,6 +462,7 @@ impl Node {
         self.rooms.check_room()?;
         let since = u64::try_from(now.wall.as_micros() / 1_000_000).unwrap_or(0);
         let change = self.policy.pins.pin(did, key, origin, since)?;
+        self.policy.doubt_vouches();
         Ok(self.rooms.storing.push(change, origin == Origin::FirstUse))
     }
 
@@ -403,6 +475,7 @@ impl Node {
         self.rooms.check_room()?;
         let key = self.policy.pins.get(did).map(|pin| pin.key);
         let Some(change) = self.policy.pins.unpin(did) else { return Ok(None) };
+        self.policy.doubt_vouches();
         let kept = self.rooms.storing.push(change, false);
         if let Some(links) = &mut self.rooms.links {
             links.forget(self.rooms.admission.name(did));
@@ -419,6 +492,8 @@ impl Node {
         self.rooms.check_room()?;
         let change = self.policy.pins.retire(statement, true)?;
         let kept = self.rooms.storing.push(change, false);
+        self.policy.doubt_vouches();
+        self.retire_in_overlay(statement);
         self.end_sessions_of(&statement.key());
         Ok(kept)
     }

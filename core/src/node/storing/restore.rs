@@ -5,7 +5,7 @@ use super::mark::{self, read_number};
 use super::{stamps, start};
 use crate::airlock::{TrustError, VouchError};
 use crate::check_did;
-use crate::node::Node;
+use crate::node::{Node, RestoreOverlayError};
 use crate::pins::RecordError;
 use crate::time::Wall;
 
@@ -25,6 +25,9 @@ pub enum RestoreError {
     /// It does not fit.
     #[error(transparent)]
     Vouch(#[from] VouchError),
+    /// Of a device, a signed vouch or a join token.
+    #[error(transparent)]
+    Overlay(#[from] RestoreOverlayError),
 }
 
 impl Node {
@@ -34,7 +37,7 @@ impl Node {
     /// # Errors
     /// The record is damaged, or there is no room for it: a node without all of its records believes what it should not.
     pub fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<bool, RestoreError> {
-        if self.policy.pins.restore(key, value)? {
+        if self.policy.pins.restore(key, value)? || self.restore_overlay(key, value)? {
             return Ok(true);
         }
         match key {

@@ -77,6 +77,9 @@ pub(super) fn told(node: &mut Node) -> Vec<String> {
             Event::Session(change) => std::format!("session {} {}", change.did, change.state.name()),
             Event::Pinned { did, .. } => std::format!("pinned {did}"),
             Event::Kept { upto, result } => std::format!("kept {} {result:?}", upto.0),
+            Event::Lan(news) => std::format!("{news:?}"),
+            Event::Overlay(news) => std::format!("{news:?}"),
+            Event::Operation { result, .. } => std::format!("{result:?}"),
         });
     }
     out

@@ -16,6 +16,13 @@
 //! `{"agent","target","intent","metadata"}` and `accept` the object `{"channel_id"}`. Who is given the key is given both h(0) too. A
 //! frame's kind is [`JSON`] and its body the JSON text of the payload. `tag(0)` stands for the opening, a record of kind [`CLOSE`]
 //! whose body is the reason for the closing.
+//!
+//! On a native channel both ends sign what they open and accept it with, agree on a key that no hub has, and sign the running hash now
+//! and then: see [`Agreement`].
+
+mod agreement;
+
+pub(crate) use agreement::{Agreement, Purpose, digest, verify_signed};
 
 use sha2::{Digest as _, Sha256};
 use sluis_core::identity::MacKey;
@@ -24,10 +31,22 @@ use sluis_core::identity::MacKey;
 pub const OPEN: u8 = 1;
 /// The kind of the record that accepts it.
 pub const ACCEPT: u8 = 2;
+/// The kind of the record that refuses it.
+pub const REFUSE: u8 = 3;
 /// The kind of a message that is JSON text.
 pub const JSON: u8 = 4;
+/// The kind of a message of any bytes.
+pub const BYTES: u8 = 5;
+/// The kind of the record that says how many messages an application took.
+pub const ACK: u8 = 6;
+/// The kind of the record that signs the running hash.
+pub const SIGN: u8 = 7;
+/// The kind of the record that goes on with a channel on a new stream.
+pub const RESUME: u8 = 8;
 /// The kind of the last record of a direction.
 pub const CLOSE: u8 = 9;
+/// The kind of the record by which a side of a connection says who it is.
+pub const HELLO: u8 = 10;
 
 /// Bytes of a tag.
 pub const TAG_LEN: usize = 16;
@@ -54,7 +73,7 @@ pub struct Running {
 impl Running {
     /// Begin with the records that opened the channel.
     #[must_use]
-    pub(crate) fn new(direction: Direction, open: &[u8], accept: &[u8]) -> Self {
+    pub fn new(direction: Direction, open: &[u8], accept: &[u8]) -> Self {
         let mut hash = Sha256::new();
         hash.update(match direction {
             Direction::Out => &b"sluis mux 1"[..],
@@ -74,9 +93,15 @@ impl Running {
         Self { hash: start, count: 0 }
     }
 
+    /// How many records were taken in.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
     /// The hash so far.
     #[must_use]
-    pub(crate) const fn hash(&self) -> &[u8; 32] {
+    pub const fn hash(&self) -> &[u8; 32] {
         &self.hash
     }
 

@@ -1,0 +1,82 @@
+//! A crowd on a simulated local network that comes up in one moment: who knows whom after how long, how many answers each device hears, and what a flood from one sender does.
+//!
+//! ```text
+//! lan [DEVICES (1000)] [INTERVALS (2)]
+//! ```
+//!
+//! Exits with 1 where a device does not know a name that it wants after two intervals, or hears more than five answers a second on average of the seconds in which it hears any.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use sluis_core::discovery::DiscoveryConfig;
+use sluis_core::node::{LanConfig, NodeConfig};
+use sluis_core::sim::Lan;
+use sluis_core::{Did, Duration};
+
+/// How often devices call.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// Names that each device wants: those so many places behind its own.
+const WANTED: [usize; 3] = [1, 37, 411];
+
+fn name(n: usize) -> String {
+    format!("jis:device:{n:05}")
+}
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1).map(|arg| arg.parse::<usize>());
+    let (Ok(devices), Ok(intervals)) = (args.next().unwrap_or(Ok(1000)), args.next().unwrap_or(Ok(2))) else {
+        let _ = writeln!(std::io::stderr(), "lan: write `lan [DEVICES] [INTERVALS]`, both numbers");
+        return ExitCode::from(2);
+    };
+    match crowd(devices.max(2), u32::try_from(intervals).unwrap_or(2)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "lan: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Let the crowd call, and print what came of it; whether it is as it should be.
+fn crowd(devices: usize, intervals: u32) -> Result<bool, Box<dyn std::error::Error>> {
+    let mut config = LanConfig::default();
+    config.discovery = DiscoveryConfig { interval: INTERVAL, ..DiscoveryConfig::default() };
+    let mut lan = Lan::new(1);
+    lan.lose(10);
+    for n in 0..devices {
+        lan.add(NodeConfig::new(Did::new(&name(n))?), &config, &[0])?;
+    }
+    let wanted = |n: usize| WANTED.map(|behind| name((n + behind) % devices));
+    for n in 0..devices {
+        for did in wanted(n).iter().filter(|did| **did != name(n)) {
+            lan.with(n, |node, now| node.seek(now, did))?;
+        }
+    }
+    lan.run(INTERVAL * intervals);
+    let missed = (0..devices)
+        .flat_map(|n| wanted(n).map(|did| (n, did)))
+        .filter(|(n, did)| *did != name(*n) && lan.node(*n).neighbour(did).is_none())
+        .count();
+    let heard: Vec<u32> = lan.heard_alone().collect();
+    let sum: u64 = heard.iter().copied().map(u64::from).sum();
+    let (most, seconds) = (heard.iter().max().copied().unwrap_or(0), heard.len().max(1));
+    let above = heard.iter().filter(|heard| **heard > 5).count();
+    let known: usize = (0..devices).map(|n| lan.node(n).neighbours().count()).sum();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{devices} devices, {intervals} intervals of {} s, 1 % of datagrams lost", INTERVAL.as_secs())?;
+    writeln!(out, "wanted names that are not known: {missed}")?;
+    writeln!(out, "neighbours known: {:.1} a device", ratio(known as u64, devices))?;
+    let average = ratio(sum, seconds);
+    writeln!(
+        out,
+        "answers heard: {sum}; in a second with any {average:.2} on average, {most} at most, in {above} of {seconds} more than 5"
+    )?;
+    Ok(missed == 0 && average <= 5.0)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn ratio(sum: u64, of: usize) -> f64 {
+    sum as f64 / of as f64
+}

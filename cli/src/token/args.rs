@@ -1,0 +1,101 @@
+//! The flags of `sluis token`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use crate::values;
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = false)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token that lets devices join, and print it: whoever has it may join
+    New(NewArgs),
+    /// Print every token, without its secret
+    List(ListArgs),
+    /// Make a token worth nothing from now on
+    Revoke(RevokeArgs),
+}
+
+impl TokenCommand {
+    /// As it is said in a sentence.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::New(_) => "token new",
+            Self::List(_) => "token list",
+            Self::Revoke(_) => "token revoke",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// How many devices it lets in, 1 to 1000
+    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
+    pub(crate) uses: u32,
+    /// For how long: seconds, or with a unit as in 30m or 24h
+    #[arg(long, value_name = "TIME", value_parser = values::some_time, default_value = "1h", allow_negative_numbers = true)]
+    pub(crate) ttl: Duration,
+    /// How far the devices are trusted, from 0 to 1
+    #[arg(long, value_name = "SCORE", value_parser = score, default_value = "0.8", allow_negative_numbers = true)]
+    pub(crate) trust: f64,
+    /// The directory with the state of the hub
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// The directory with the state of the hub
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArgs {
+    /// The id of the token, as `token list` prints it
+    #[arg(value_parser = id)]
+    pub(crate) id: [u8; 8],
+    /// The directory with the state of the hub
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: PathBuf,
+}
+
+fn score(text: &str) -> Result<f64, String> {
+    values::score_of(text.parse().unwrap_or(f64::NAN))
+}
+
+fn id(text: &str) -> Result<[u8; 8], String> {
+    let mut id = [0; 8];
+    let read = sluis_core::data::hex::parse(text.as_bytes(), &mut id);
+    read.map(|()| id).ok_or_else(|| "an id is 16 hex digits, as `sluis token list` prints it".to_owned())
+}
+
+pub(crate) const EXAMPLES: &str = r#"Examples:
+  sluis token new --uses 50 --ttl 24h --state hub-state
+  sluis token list --state hub-state --json
+  sluis token revoke 5f1c0a9be2d34471 --state hub-state
+
+A device that starts with `sluis listen … --join TOKEN --at HOST:PORT` shows the hub
+that it knows the token without sending it, and learns in turn that the hub does. Its
+key is pinned at the hub and it is trusted there, the hub's key is pinned at the
+device: no person, no second command. A token lets in no more devices than it may; one
+that is used up, over or revoked is worth nothing.
+
+The state belongs to one process at a time: make tokens before the hub starts.
+
+--json prints, of `new`,
+  {"event":"token","id","token","uses","used","expires","trust_score"}
+and of `list` for each the same without "token" (expires: seconds since 1970); of
+`revoke`
+  {"event":"token_revoked","id"}
+
+Exit codes: 0 done (it is on the disk), 1 it could not be done, 2 the command
+line is wrong."#;

@@ -1,0 +1,111 @@
+//! `sluis token`: what lets devices join a hub, in the state of a hub that does not run.
+
+pub(crate) mod args;
+
+use std::process::ExitCode;
+
+use sluis_core::discovery::{JoinTokens, TokenInfo};
+use sluis_core::node::{NodeConfig, OverlayConfig};
+use sluis_core::{Did, Rng, data};
+use sluis_store::Store;
+
+use self::args::{ListArgs, NewArgs, RevokeArgs, TokenCommand};
+use crate::common::Common;
+use crate::fail::Fail;
+use crate::output::{Color, Out, Style};
+use crate::{run, state};
+
+/// Do what is asked for.
+pub(crate) fn run(common: Common, command: &TokenCommand) -> Result<ExitCode, Fail> {
+    let mut out = Out::new(common, false).timed();
+    match command {
+        TokenCommand::New(args) => new(&mut out, args)?,
+        TokenCommand::List(args) => list(&mut out, args)?,
+        TokenCommand::Revoke(args) => revoke(&mut out, args)?,
+    }
+    out.finish().map_err(|why| Fail::output(&why))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The tokens that were kept, and where new ones come from.
+fn tokens(store: &mut Store) -> Result<(JoinTokens, Rng), Fail> {
+    let mut rng = run::seed()?.fork("cli.tokens");
+    let mut tokens = JoinTokens::new(OverlayConfig::default().max_tokens, &mut rng);
+    // What a node keeps besides is known for what it is, too.
+    let mut rest = run::node(NodeConfig::new(Did::new("jis:sluis:token").map_err(Fail::runtime)?))?;
+    state::each(store, |key, value| {
+        let mine = tokens.restore(key, value).map_err(|why| why.to_string())?;
+        Ok::<_, String>(mine || rest.restore(key, value).map_err(|why| why.to_string())?)
+    })?;
+    Ok((tokens, rng))
+}
+
+fn new(out: &mut Out, args: &NewArgs) -> Result<(), Fail> {
+    let mut store = state::open(&args.state)?;
+    let (mut tokens, mut rng) = tokens(&mut store)?;
+    let now = u64::try_from(run::wall().as_micros() / 1_000_000).unwrap_or(0);
+    let expires = now.saturating_add(args.ttl.as_secs().max(1));
+    let made = tokens.create(&mut rng, args.uses, expires, args.trust);
+    let (token, change) = made.map_err(|why| Fail::usage(format!("no token was made: {why}")))?;
+    state::keep_record(&mut store, change.record())?;
+    let text = token.to_text();
+    let Some(info) = tokens.iter().find(|info| info.id == token.id()) else { return Ok(()) };
+    match out.style {
+        // One line, to be given to a device.
+        Style::Text => out.line(|line, _| line.extend_from_slice(text.as_bytes())),
+        Style::Json => show(out, &info, Some(&text)),
+    }
+    Ok(())
+}
+
+fn list(out: &mut Out, args: &ListArgs) -> Result<(), Fail> {
+    let (tokens, _) = tokens(&mut state::open_kept(&args.state)?)?;
+    tokens.iter().for_each(|info| show(out, &info, None));
+    Ok(())
+}
+
+fn revoke(out: &mut Out, args: &RevokeArgs) -> Result<(), Fail> {
+    let mut store = state::open_kept(&args.state)?;
+    let (mut tokens, _) = tokens(&mut store)?;
+    let id = hex(&args.id);
+    let Some(change) = tokens.revoke(&args.id) else {
+        return Err(Fail::runtime(format!("there is no token {id}, nothing was changed")));
+    };
+    state::keep_record(&mut store, change.record())?;
+    out.event(
+        "token_revoked",
+        |o| o.str("id", &id),
+        |flow| {
+            flow.word(Color::Bold, "revoked").words(&id);
+        },
+    );
+    Ok(())
+}
+
+fn show(out: &mut Out, info: &TokenInfo, token: Option<&str>) {
+    let id = hex(&info.id);
+    let now = u64::try_from(run::wall().as_micros() / 1_000_000).unwrap_or(0);
+    out.event(
+        "token",
+        |o| {
+            let o = o.str("id", &id);
+            let o = if let Some(token) = token { o.str("token", token) } else { o };
+            o.raw("uses", info.uses).raw("used", info.used).raw("expires", info.expires).raw("trust_score", info.trust)
+        },
+        |flow| {
+            flow.word(Color::Bold, &id).words(&format!("let in {} of {}, trust {}", info.used, info.uses, info.trust));
+            match info.expires.checked_sub(now) {
+                Some(left) => flow.text(Color::Dim, &format!("{left} s left")),
+                None => flow.text(Color::Red, "over"),
+            };
+        },
+    );
+}
+
+/// Bytes in hex digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut out = Vec::with_capacity(2 * bytes.len());
+    // A vector takes everything.
+    let _ = data::hex::write(&mut out, bytes);
+    String::from_utf8(out).unwrap_or_default()
+}

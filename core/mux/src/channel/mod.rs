@@ -1,0 +1,757 @@
+//! One channel between two agents, on a stream of its own: messages that are acknowledged, proven, and survive the connection.
+//!
+//! What this room promises, and the wire ([`docs/mux.md`](https://docs.rs/sluis-mux) has the page):
+//!
+//! - **An acknowledgement is the target's.** [`Told::Acked`] says that the application at the other end took a message, not that somebody
+//!   has it on the way.
+//! - **Nothing lost, nothing twice.** What is not acknowledged is kept, within bounds, and written again on the next stream from where the
+//!   other side says; a channel without a stream is *parked*.
+//! - **What is altered is found at once.** Where both ends have keys, every message bears a tag over all before it, with a key that no
+//!   hub has; acknowledgements and resumptions bear one, too.
+//! - **Nothing is unbounded**: a message has at most [`MAX_MESSAGE`] bytes, and what waits for acknowledgement is limited.
+
+mod opening;
+pub(crate) mod record;
+mod sending;
+#[cfg(test)]
+mod tests;
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use sluis_core::Rng;
+use sluis_core::identity::{PublicKey, SignError, Signature, Signer};
+use sluis_core::noise::{Curve as _, X25519, X25519Secret};
+
+use crate::proof::verify_signed;
+use crate::proof::{
+    ACCEPT, ACK, Agreement, BYTES, CLOSE, Direction, JSON, OPEN, Purpose, REFUSE, RESUME, SIGN, TAG_LEN,
+};
+use crate::session::{Gone, Read, Session, StreamId};
+use opening::{Bad, read_accept, write_accept};
+use record::Reader;
+use sending::Sending;
+
+pub use opening::Opening;
+pub(crate) use opening::Resume;
+use opening::Signed;
+pub use record::MAX_MESSAGE;
+
+/// Longest reason for closing or refusing in bytes.
+pub const MAX_REASON: usize = 256;
+
+/// Messages between two signatures of the running hash.
+const SIGN_EVERY: u64 = 4096;
+
+/// Bytes of records that are prepared before the stream takes them.
+const STAGED: usize = 16 * 1024;
+
+/// The name of a channel: 16 random bytes, chosen by whoever opens it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelId(pub [u8; 16]);
+
+impl fmt::Debug for Own<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let signer = self.signer.map(Signer::public);
+        f.debug_struct("Own").field("signer", &signer).field("pinned", &self.pinned).finish()
+    }
+}
+
+impl fmt::Display for ChannelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ch-")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ChannelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Which end of a channel this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// It opened the channel.
+    Opener,
+    /// The channel was opened to it.
+    Target,
+}
+
+impl Side {
+    const fn sends(self) -> Direction {
+        match self {
+            Self::Opener => Direction::Out,
+            Self::Target => Direction::Back,
+        }
+    }
+
+    const fn hears(self) -> Direction {
+        match self {
+            Self::Opener => Direction::Back,
+            Self::Target => Direction::Out,
+        }
+    }
+}
+
+/// How far a channel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// OPEN is not answered.
+    Opening,
+    /// Both ends may send.
+    Open,
+    /// One end has sent its last message.
+    HalfClosed,
+    /// Its stream is gone; it goes on with another one, or ends.
+    Parked,
+    /// It is over.
+    Closed,
+}
+
+/// What is known of who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Nothing: one end has no key. Whoever carries the channel can change it.
+    None,
+    /// The other end signed with a key that nobody had named before: it stays the same, whoever it is.
+    Unpinned(PublicKey),
+    /// The other end signed with the key that is known to be its own.
+    Pinned(PublicKey),
+}
+
+impl Proof {
+    /// Its name in events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Unpinned(_) => "unpinned",
+            Self::Pinned(_) => "end",
+        }
+    }
+}
+
+/// Why a channel is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// What came is no record of this protocol, or not in this place.
+    #[error("what came is not what the protocol allows")]
+    Malformed,
+    /// A message, an acknowledgement or the opening is not what the other end made: altered, dropped, repeated or moved on the way.
+    #[error("it was tampered with on the way")]
+    Tampered,
+    /// The other end has another key than the one that is known to be its own.
+    #[error("the other end has another key than the one that is pinned to its name")]
+    Unpinned,
+    /// Our own signer does not sign.
+    #[error("our own key does not sign")]
+    Signer,
+}
+
+impl From<Bad> for Fault {
+    fn from(bad: Bad) -> Self {
+        match bad {
+            Bad::Malformed => Self::Malformed,
+            Bad::Signature => Self::Tampered,
+        }
+    }
+}
+
+impl From<SignError> for Fault {
+    fn from(_: SignError) -> Self {
+        Self::Signer
+    }
+}
+
+/// Why a message is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// Too much waits for its acknowledgement: later.
+    #[error("too much waits for its acknowledgement")]
+    Full,
+    /// Longer than [`MAX_MESSAGE`].
+    #[error("a message has at most {MAX_MESSAGE} bytes")]
+    TooLong,
+    /// Not JSON.
+    #[error("the message is not JSON")]
+    NotJson,
+    /// Nothing more can be sent on it.
+    #[error("the channel is closed")]
+    Closed,
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// JSON text.
+    Json,
+    /// Any bytes.
+    Bytes,
+}
+
+impl Kind {
+    const fn record(self) -> u8 {
+        match self {
+            Self::Json => JSON,
+            Self::Bytes => BYTES,
+        }
+    }
+}
+
+/// What a channel tells its application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It is open.
+    Opened(Proof),
+    /// The other end, or the hub, does not want it.
+    Refused(String),
+    /// A message: its number. [`Channel::message`] is its body, until the next call.
+    Message(u64, Kind),
+    /// The other end's application took all messages up to this one. There is room again, where `room`.
+    Acked {
+        /// The number of the last.
+        upto: u64,
+        /// A send that was [`Full`](SendError::Full) can be tried again.
+        room: bool,
+    },
+    /// The other end has signed for all messages up to this one.
+    Signed(u64),
+    /// It goes on after its connection was lost.
+    Resumed,
+    /// It cannot go on yet: the other end is not there.
+    Away,
+    /// The other end has sent its last message, for this reason.
+    Finished(String),
+}
+
+/// Who we are at one end of a channel, and whom we expect at the other one.
+#[derive(Clone, Copy)]
+pub struct Own<'a> {
+    /// What we sign with; without one nothing is proven.
+    pub signer: Option<&'a dyn Signer>,
+    /// The key that the other end has, where that is known: it has to be shown.
+    pub pinned: Option<PublicKey>,
+}
+
+/// One end of a channel.
+#[derive(Debug)]
+pub struct Channel {
+    side: Side,
+    state: State,
+    opening: Opening,
+    /// The body of OPEN, until it is answered.
+    open: Vec<u8>,
+    secret: Option<Box<X25519Secret>>,
+    agreement: Option<Box<Agreement>>,
+    proof: Proof,
+    sending: Sending,
+    /// Messages that came, that the application took, and that the other end was told of.
+    received: u64,
+    taken: u64,
+    ack_due: bool,
+    resume_due: bool,
+    /// The last message of each direction is sent, and has come.
+    closing: bool,
+    heard_close: bool,
+    signed_at: u64,
+    reader: Reader,
+    staged: Vec<u8>,
+    staged_at: usize,
+    signature: Option<Signature>,
+}
+
+impl Channel {
+    fn new(side: Side, opening: Opening) -> Self {
+        Self {
+            side,
+            state: State::Opening,
+            opening,
+            open: Vec::new(),
+            secret: None,
+            agreement: None,
+            proof: Proof::None,
+            sending: Sending::default(),
+            received: 0,
+            taken: 0,
+            ack_due: false,
+            resume_due: false,
+            closing: false,
+            heard_close: false,
+            signed_at: 0,
+            reader: Reader::default(),
+            staged: Vec::new(),
+            staged_at: 0,
+            signature: None,
+        }
+    }
+
+    /// Open one: OPEN is written first.
+    ///
+    /// # Errors
+    /// [`Fault::Signer`].
+    pub fn open(opening: Opening, own: Own<'_>, rng: &mut Rng) -> Result<Self, Fault> {
+        let mut channel = Self::new(Side::Opener, opening);
+        channel.secret = own.signer.map(|_| Box::new(X25519::generate(rng)));
+        channel.open = channel.opening.write(channel.signing(own))?;
+        record::put(&mut channel.staged, OPEN, &[&channel.open]);
+        Ok(channel)
+    }
+
+    /// One that was opened to us, by the body of its [`OPEN`]; it is to be [accepted](Self::accept) or [refused](Self::refuse).
+    ///
+    /// # Errors
+    /// It is none, or not the other end's.
+    pub fn incoming(open: &[u8], own: Own<'_>, rng: &mut Rng) -> Result<Self, Fault> {
+        let (opening, signed) = Opening::read(open)?;
+        let mut channel = Self::new(Side::Target, opening);
+        channel.proof = judge(signed.as_ref(), own)?;
+        channel.open = open.to_vec();
+        if let Some(signed) = signed.filter(|_| own.signer.is_some()) {
+            channel.secret = Some(Box::new(X25519::generate(rng)));
+            channel.agree(own, Some(signed))?;
+        } else {
+            channel.proof = Proof::None;
+        }
+        Ok(channel)
+    }
+
+    /// What we sign with, and what we sign for.
+    fn signing<'a>(&self, own: Own<'a>) -> Option<(&'a dyn Signer, [u8; 32])> {
+        Some((own.signer?, X25519::public(self.secret.as_deref()?).to_bytes()))
+    }
+
+    /// The target's half: ACCEPT is made here, because the key depends on it.
+    fn agree(&mut self, own: Own<'_>, other: Option<Signed>) -> Result<(), Fault> {
+        let accept = write_accept(&self.open, self.signing(own))?;
+        if let (Some(secret), Some(other)) = (self.secret.take(), other) {
+            let agreement = Agreement::new(&secret, other.exchange, &self.open, &accept).ok_or(Fault::Tampered)?;
+            self.agreement = Some(Box::new(agreement));
+        }
+        record::put(&mut self.staged, ACCEPT, &[&accept]);
+        Ok(())
+    }
+
+    /// Accept a channel that was opened to us.
+    ///
+    /// # Errors
+    /// [`Fault::Signer`].
+    pub fn accept(&mut self, own: Own<'_>) -> Result<(), Fault> {
+        if self.state == State::Opening && self.side == Side::Target {
+            if self.staged.is_empty() {
+                self.agree(own, None)?;
+            }
+            self.state = State::Open;
+            self.open = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// What it was opened with.
+    #[must_use]
+    pub const fn opening(&self) -> &Opening {
+        &self.opening
+    }
+
+    /// Which end this is.
+    #[must_use]
+    pub const fn side(&self) -> Side {
+        self.side
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// What is known of the other end.
+    #[must_use]
+    pub const fn proof(&self) -> Proof {
+        self.proof
+    }
+
+    /// The number of the last message that the other end's application took.
+    #[must_use]
+    pub const fn acked(&self) -> u64 {
+        self.sending.acked()
+    }
+
+    /// The number of the last message that was sent.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sending.last()
+    }
+
+    /// The body of the message that was told last.
+    #[must_use]
+    pub fn message(&self) -> &[u8] {
+        let tag = if self.agreement.is_some() { TAG_LEN } else { 0 };
+        self.reader.body().get(tag..).unwrap_or_default()
+    }
+
+    /// The signature that was told last ([`Told::Signed`]), over what [`SIGN`](crate::proof::SIGN) covers.
+    #[must_use]
+    pub const fn signature(&self) -> Option<&Signature> {
+        self.signature.as_ref()
+    }
+
+    /// Send a message: its number. [`Told::Acked`] says when the other end's application took it.
+    ///
+    /// # Errors
+    /// Too long, too much waits, or nothing more can be sent.
+    pub fn send(&mut self, kind: Kind, body: &[u8]) -> Result<u64, SendError> {
+        if self.closing || !matches!(self.state, State::Open | State::HalfClosed | State::Parked) {
+            return Err(SendError::Closed);
+        }
+        if body.len() > MAX_MESSAGE {
+            return Err(SendError::TooLong);
+        }
+        let json = || core::str::from_utf8(body).ok().and_then(|text| sluis_core::data::Value::from_json(text).ok());
+        if kind == Kind::Json && json().is_none_or(|value| !value.is_finite()) {
+            return Err(SendError::NotJson);
+        }
+        if !self.sending.has_room(body.len()) {
+            return Err(SendError::Full);
+        }
+        Ok(self.push(kind.record(), body))
+    }
+
+    fn push(&mut self, kind: u8, body: &[u8]) -> u64 {
+        let direction = self.side.sends();
+        let tag = self.agreement.as_mut().map(|agreement| agreement.tag(direction, kind, body));
+        self.sending.push(kind, body, tag)
+    }
+
+    /// The application took all messages up to this one: the other end is told.
+    pub fn take(&mut self, upto: u64) {
+        let upto = upto.min(self.received);
+        if upto > self.taken {
+            self.taken = upto;
+            self.ack_due = true;
+        }
+        self.take_close();
+    }
+
+    /// The end of a direction is taken as soon as all before it is.
+    fn take_close(&mut self) {
+        if self.heard_close && self.taken + 1 == self.received {
+            self.taken = self.received;
+            self.ack_due = true;
+        }
+    }
+
+    /// Send no more, and say why. What the other end still sends is heard.
+    pub fn close(&mut self, reason: &str) {
+        if !self.closing && matches!(self.state, State::Open | State::HalfClosed | State::Parked) {
+            self.closing = true;
+            self.push(CLOSE, cut(reason).as_bytes());
+            self.half_close();
+        }
+    }
+
+    /// Refuse a channel that was opened to us.
+    pub fn refuse(&mut self, reason: &str) {
+        self.staged.clear();
+        record::put(&mut self.staged, REFUSE, &[cut(reason).as_bytes()]);
+        self.state = State::Closed;
+    }
+
+    /// The stream is gone; `false` when the channel does not survive that.
+    #[must_use]
+    pub fn park(&mut self) -> bool {
+        self.reader.reset();
+        (self.staged, self.staged_at) = (Vec::new(), 0);
+        self.resume_due = false;
+        if matches!(self.state, State::Open | State::HalfClosed | State::Parked) {
+            self.state = State::Parked;
+            return true;
+        }
+        self.state = State::Closed;
+        false
+    }
+
+    /// Go on, on a new stream: RESUME is written first.
+    pub fn resume(&mut self) {
+        if self.state == State::Parked {
+            let body = self.resume_body();
+            record::put(&mut self.staged, RESUME, &[&body]);
+            // Nothing else is written until the other end has said where it is.
+            self.resume_due = true;
+        }
+    }
+
+    fn resume_body(&self) -> Vec<u8> {
+        let opening = &self.opening;
+        let (agent, target) = match self.side {
+            Side::Opener => (&opening.agent, &opening.target),
+            Side::Target => (&opening.target, &opening.agent),
+        };
+        let resume = Resume {
+            channel: opening.channel,
+            agent: agent.clone(),
+            target: target.clone(),
+            intent: opening.intent.clone(),
+            received: self.received,
+        };
+        let text = resume.write();
+        let tag = self.agreement.as_ref().map(|agreement| agreement.aside(self.side.sends(), RESUME, &text));
+        match &tag {
+            Some(tag) => [&[1], &tag[..], &text].concat(),
+            None => [&[0], &text[..]].concat(),
+        }
+    }
+
+    /// The other end goes on with this channel on a new stream, by the body of its [`RESUME`]. Ours is written where it has not been.
+    ///
+    /// # Errors
+    /// It is not of this channel, or not the other end's.
+    pub fn handle_resume(&mut self, body: &[u8]) -> Result<Told, Fault> {
+        let (tag, text) = Resume::parts(body)?;
+        let hears = self.side.hears();
+        if self.agreement.as_ref().is_some_and(|agreement| !agreement.check_aside(hears, RESUME, text, tag)) {
+            return Err(Fault::Tampered);
+        }
+        let resume = Resume::read(text)?;
+        if resume.channel != self.opening.channel || self.state != State::Parked {
+            return Err(Fault::Malformed);
+        }
+        if !self.sending.go_on_from(resume.received) {
+            return Err(Fault::Tampered);
+        }
+        if !core::mem::take(&mut self.resume_due) {
+            let body = self.resume_body();
+            record::put(&mut self.staged, RESUME, &[&body]);
+        }
+        self.state = State::Open;
+        self.half_close();
+        self.ack_due = self.taken > 0;
+        Ok(Told::Resumed)
+    }
+
+    fn half_close(&mut self) {
+        if self.state == State::Open && (self.closing || self.heard_close) {
+            self.state = State::HalfClosed;
+        }
+    }
+
+    /// Both ends have sent their last message, and each has all of the other's.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.closing && self.heard_close && self.sending.acked() == self.sending.last() && !self.ack_due
+    }
+
+    /// Write what there is to its stream, as far as that has room.
+    ///
+    /// # Errors
+    /// [`Fault::Signer`].
+    pub fn write(&mut self, session: &mut Session, stream: StreamId, own: Own<'_>) -> Result<(), Fault> {
+        if self.state == State::Opening && self.side == Side::Target {
+            return Ok(());
+        }
+        loop {
+            if self.staged_at == self.staged.len() {
+                self.staged.clear();
+                self.staged_at = 0;
+                self.stage(own)?;
+                if self.staged.is_empty() {
+                    self.staged = Vec::new();
+                    return Ok(());
+                }
+            }
+            let rest = self.staged.get(self.staged_at..).unwrap_or_default();
+            // A stream that is gone says so in an event of its own.
+            let Ok(taken) = session.write(stream, rest) else { return Ok(()) };
+            self.staged_at += taken;
+            if taken < self.staged.len() - (self.staged_at - taken) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Prepare the next records.
+    fn stage(&mut self, own: Own<'_>) -> Result<(), Fault> {
+        if self.resume_due || !matches!(self.state, State::Open | State::HalfClosed) {
+            return Ok(());
+        }
+        if core::mem::take(&mut self.ack_due) {
+            let text = self.taken.to_be_bytes();
+            let tag = self.agreement.as_ref().map(|agreement| agreement.aside(self.side.sends(), ACK, &text));
+            record::put(&mut self.staged, ACK, &[&text, tag.as_ref().map_or(&[][..], |tag| &tag[..])]);
+        }
+        while self.staged.len() < STAGED && self.sending.write_next(&mut self.staged) {}
+        if !self.sending.has_next() {
+            self.sign(own)?;
+        }
+        Ok(())
+    }
+
+    /// Sign for what was sent, when that is due.
+    fn sign(&mut self, own: Own<'_>) -> Result<(), Fault> {
+        let (Some(agreement), Some(signer)) = (&self.agreement, own.signer) else { return Ok(()) };
+        let (count, statement) = agreement.statement(self.side.sends());
+        let due = count >= self.signed_at + SIGN_EVERY || self.closing && count > self.signed_at;
+        if due {
+            let direction = [u8::from(self.side.sends() == Direction::Back)];
+            let signature = Purpose::Sign.sign(signer, &[&direction], &statement)?;
+            record::put(&mut self.staged, SIGN, &[&count.to_be_bytes(), &signature]);
+            self.signed_at = count;
+        }
+        Ok(())
+    }
+
+    /// Read the next record that tells the application something from its stream.
+    ///
+    /// # Errors
+    /// The channel is over: what comes is not what the other end sent, or may send.
+    pub fn read(
+        &mut self,
+        now: sluis_core::Instant,
+        session: &mut Session,
+        stream: StreamId,
+        own: Own<'_>,
+    ) -> Result<Option<Told>, Fault> {
+        loop {
+            let Ok(Read::Bytes(bytes)) = session.peek(stream) else {
+                self.reader.shrink();
+                return Ok(None);
+            };
+            let (used, kind) = self.reader.take(bytes).map_err(|_| Fault::Malformed)?;
+            let consumed: Result<(), Gone> = session.consume(now, stream, used);
+            // It was there a moment ago.
+            consumed.map_err(|_| Fault::Malformed)?;
+            if let Some(kind) = kind
+                && let Some(told) = self.handle_record(kind, own)?
+            {
+                return Ok(Some(told));
+            }
+        }
+    }
+
+    fn handle_record(&mut self, kind: u8, own: Own<'_>) -> Result<Option<Told>, Fault> {
+        match (kind, self.state) {
+            (ACCEPT, State::Opening) if self.side == Side::Opener => self.handle_accept(own).map(Some),
+            (REFUSE, State::Opening) if self.side == Side::Opener => {
+                self.state = State::Closed;
+                Ok(Some(Told::Refused(self.reason(0)?)))
+            }
+            // A hub that cannot reach the other end says so; the channel stays parked.
+            (REFUSE, State::Parked) => Ok(Some(Told::Away)),
+            (RESUME, State::Parked) => {
+                let body = self.reader.body().to_vec();
+                self.handle_resume(&body).map(Some)
+            }
+            (JSON | BYTES | CLOSE, State::Open | State::HalfClosed) if !self.heard_close => {
+                self.handle_message(kind).map(Some)
+            }
+            (ACK, State::Open | State::HalfClosed) => self.handle_ack(),
+            (SIGN, State::Open | State::HalfClosed) => self.handle_sign(),
+            _ => Err(Fault::Malformed),
+        }
+    }
+
+    fn reason(&self, skip: usize) -> Result<String, Fault> {
+        let text = self.reader.body().get(skip..).and_then(|body| core::str::from_utf8(body).ok());
+        text.filter(|text| text.len() <= MAX_REASON).map(String::from).ok_or(Fault::Malformed)
+    }
+
+    fn handle_accept(&mut self, own: Own<'_>) -> Result<Told, Fault> {
+        let accept = self.reader.body();
+        let signed = read_accept(&self.open, accept)?;
+        self.proof = Proof::None;
+        if let (Some(secret), Some(signed)) = (self.secret.take(), signed) {
+            self.proof = judge(Some(&signed), own)?;
+            let agreement = Agreement::new(&secret, signed.exchange, &self.open, accept).ok_or(Fault::Tampered)?;
+            self.agreement = Some(Box::new(agreement));
+        } else if own.pinned.is_some() {
+            // A key is known for it, and nothing is proven: somebody may have taken the signatures away.
+            return Err(Fault::Unpinned);
+        }
+        self.open = Vec::new();
+        self.state = State::Open;
+        Ok(Told::Opened(self.proof))
+    }
+
+    fn handle_message(&mut self, kind: u8) -> Result<Told, Fault> {
+        let hears = self.side.hears();
+        if let Some(agreement) = &mut self.agreement {
+            let (tag, body) = self.reader.body().split_at_checked(TAG_LEN).ok_or(Fault::Malformed)?;
+            if !agreement.check(hears, kind, body, tag) {
+                return Err(Fault::Tampered);
+            }
+        }
+        self.received += 1;
+        if kind == CLOSE {
+            let skip = if self.agreement.is_some() { TAG_LEN } else { 0 };
+            let reason = self.reason(skip)?;
+            self.heard_close = true;
+            self.half_close();
+            self.take_close();
+            return Ok(Told::Finished(reason));
+        }
+        let kind = if kind == JSON { Kind::Json } else { Kind::Bytes };
+        Ok(Told::Message(self.received, kind))
+    }
+
+    fn handle_ack(&mut self) -> Result<Option<Told>, Fault> {
+        let (text, tag) = self.reader.body().split_first_chunk::<8>().ok_or(Fault::Malformed)?;
+        let hears = self.side.hears();
+        match &self.agreement {
+            Some(agreement) if !agreement.check_aside(hears, ACK, text, tag) => return Err(Fault::Tampered),
+            None if !tag.is_empty() => return Err(Fault::Malformed),
+            _ => {}
+        }
+        let upto = u64::from_be_bytes(*text);
+        let before = self.sending.acked();
+        let room = self.sending.acknowledge(upto).ok_or(Fault::Tampered)?;
+        Ok((upto > before).then_some(Told::Acked { upto, room }))
+    }
+
+    fn handle_sign(&mut self) -> Result<Option<Told>, Fault> {
+        let body: &[u8; 72] = self.reader.body().try_into().map_err(|_| Fault::Malformed)?;
+        let (Some(agreement), Proof::Pinned(key) | Proof::Unpinned(key)) = (&self.agreement, self.proof) else {
+            return Err(Fault::Malformed);
+        };
+        let hears = self.side.hears();
+        let (count, statement) = agreement.statement(hears);
+        let (claimed, signature) = body.split_first_chunk::<8>().ok_or(Fault::Malformed)?;
+        let signature: &Signature = signature.try_into().map_err(|_| Fault::Malformed)?;
+        let direction = [u8::from(hears == Direction::Back)];
+        let genuine = verify_signed(Purpose::Sign, &key, &[&direction], &statement, signature).is_ok();
+        if u64::from_be_bytes(*claimed) != count || !genuine {
+            return Err(Fault::Tampered);
+        }
+        self.signature = Some(*signature);
+        Ok(Some(Told::Signed(count)))
+    }
+}
+
+/// What the body of an [`OPEN`] says, without looking at who signed it.
+pub(crate) fn peek_opening(body: &[u8]) -> Result<Opening, Fault> {
+    Ok(Opening::read(body)?.0)
+}
+
+/// What a signature of the other end is worth.
+fn judge(signed: Option<&Signed>, own: Own<'_>) -> Result<Proof, Fault> {
+    match (signed, own.pinned) {
+        (None, None) => Ok(Proof::None),
+        (None, Some(_)) => Err(Fault::Unpinned),
+        (Some(signed), None) => Ok(Proof::Unpinned(signed.key)),
+        (Some(signed), Some(pinned)) if signed.key == pinned => Ok(Proof::Pinned(pinned)),
+        (Some(_), Some(_)) => Err(Fault::Unpinned),
+    }
+}
+
+/// As much of a reason as fits.
+pub(crate) fn cut(reason: &str) -> &str {
+    let mut end = reason.len().min(MAX_REASON);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    reason.get(..end).unwrap_or_default()
+}

@@ -1,0 +1,686 @@
+//! The hub of native connections: it lets agents in, and joins the streams of their channels.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use sluis_core::table::{Heap, Slab, SlotId};
+use sluis_core::{Conn, End, Instant, Machine, Now, Order, Origin, Reason, Reject, Rng, Seed, Streams, Up, Wants};
+
+use super::hello::{ClientHello, ServerHello, WINDOW};
+use super::orders::{Kind, Orders};
+use super::relay::{Relay, Relays};
+use crate::access::{Access, Caller, Credential};
+use crate::agent::normalise;
+use crate::channel::record::{self, Reader};
+use crate::channel::{Opening, Resume, cut};
+use crate::intents::Intents;
+use crate::proof::{ACCEPT, HELLO, OPEN, REFUSE, RESUME};
+use crate::session::{self, Event as StreamEvent, Read, Role, Session, StreamId};
+
+/// From the connection to the end of the greeting.
+const GREETING_TIME: Duration = Duration::from_secs(10);
+
+/// Settings of a [`Hub`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HubConfig {
+    /// Its own name.
+    pub agent: Box<str>,
+    /// Who may come in.
+    pub access: Access,
+    /// Connections at a time.
+    pub max_connections: usize,
+    /// Channels that one connection may have, both ends counted.
+    pub max_channels: usize,
+    /// Channels at a time.
+    pub max_all_channels: usize,
+    /// Signatures of clients are not bound to the TLS connection, because a proxy in front of the hub ends that.
+    pub behind_proxy: bool,
+    /// Settings of each connection's streams.
+    pub session: session::Config,
+}
+
+impl HubConfig {
+    /// The defaults, for a hub of this name that lets nobody in.
+    #[must_use]
+    pub fn new(agent: &str) -> Self {
+        Self {
+            agent: normalise(agent).into(),
+            access: Access::default(),
+            max_connections: 16_384,
+            max_channels: 4096,
+            max_all_channels: 131_072,
+            behind_proxy: false,
+            session: session::Config::default(),
+        }
+    }
+}
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HubStats {
+    /// Connections that came in.
+    pub connections: u64,
+    /// Of these, those that did not say who they are in time, or not so that it is believed.
+    pub unauthorised: u64,
+    /// Channels that were opened.
+    pub opened: u64,
+    /// Channels that went on after a connection was lost.
+    pub resumed: u64,
+    /// Channels that were refused.
+    pub refused: u64,
+    /// Connections that ended because of what came.
+    pub breaches: u64,
+    /// Times that a channel waited for its budget.
+    pub throttled: u64,
+    /// Bytes that were passed on.
+    pub bytes: u64,
+}
+
+/// What a stream of a connection is to the hub.
+#[derive(Debug)]
+enum Leg {
+    /// Its first record has not come.
+    First(Box<Reader>),
+    /// One of the two streams of a channel.
+    Relay(SlotId, usize),
+}
+
+#[derive(Debug)]
+enum Greeting {
+    /// Its HELLO has not come.
+    Waiting(Box<Reader>),
+    /// It is this agent.
+    Done(Arc<str>, Option<Arc<Credential>>),
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) session: Session,
+    nonce: [u8; 32],
+    exporter: [u8; 32],
+    greeting: Greeting,
+    greet_until: Option<Instant>,
+    /// Its HELLO comes on this one.
+    hello: Option<StreamId>,
+    legs: BTreeMap<StreamId, Leg>,
+    timer: Option<Instant>,
+    /// No more is read from it, and it is finished once all is written.
+    ending: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    Link(SlotId),
+    Relay(SlotId),
+}
+
+/// A hub of native connections, as a machine on byte streams. It tells nothing; what it does shows in its [`HubStats`].
+#[derive(Debug)]
+pub struct Hub {
+    config: HubConfig,
+    seed: Seed,
+    rng: Rng,
+    intents: Intents,
+    links: Slab<Link, Heap>,
+    agents: BTreeMap<Arc<str>, Vec<SlotId>>,
+    relays: Relays,
+    timers: BTreeSet<(Instant, Timer)>,
+    orders: Orders,
+    stats: HubStats,
+    count: u64,
+}
+
+fn conn_of(id: SlotId) -> Conn {
+    let bits = id.to_bits();
+    // The two halves.
+    Conn::new(id.slot(), u32::try_from(bits >> 32).unwrap_or_default())
+}
+
+fn id_of(conn: Conn) -> SlotId {
+    SlotId::from_bits(u64::from(conn.generation()) << 32 | u64::from(conn.slot()))
+}
+
+impl Hub {
+    /// A hub without connections.
+    #[must_use]
+    pub fn new(config: HubConfig, seed: &Seed) -> Self {
+        Self {
+            rng: seed.fork("sluis mux native hub"),
+            seed: seed.clone(),
+            intents: Intents::new(),
+            links: Slab::new(config.max_connections),
+            agents: BTreeMap::new(),
+            relays: Relays::new(config.max_all_channels),
+            timers: BTreeSet::new(),
+            orders: Orders::default(),
+            stats: HubStats::default(),
+            count: 0,
+            config,
+        }
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub const fn stats(&self) -> HubStats {
+        self.stats
+    }
+
+    /// Connections of agents that are there.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Channels that there are.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.relays.len()
+    }
+
+    /// Whether an agent of this name is connected.
+    #[must_use]
+    pub fn has(&self, agent: &str) -> bool {
+        self.agents.contains_key(agent)
+    }
+
+    /// Change who may come in. Connections of agents whose entry is gone or another are ended.
+    pub fn replace_access(&mut self, now: Now, access: Access) {
+        let gone: Vec<SlotId> =
+            self.links.iter().filter(|(_, link)| !link.is_still_in(&access)).map(|(id, _)| id).collect();
+        self.config.access = access;
+        gone.into_iter().for_each(|id| self.end(now.mono, id));
+    }
+
+    /// End a connection at once.
+    fn end(&mut self, now: Instant, id: SlotId) {
+        self.orders.push(conn_of(id), Kind::Abort);
+        self.forget(now, id);
+    }
+
+    /// A connection is gone: so are the streams that its own were joined to.
+    fn forget(&mut self, now: Instant, id: SlotId) {
+        let Some(link) = self.links.remove(id) else { return };
+        if let Some(at) = link.timer {
+            self.timers.remove(&(at, Timer::Link(id)));
+        }
+        if let Greeting::Done(name, _) = &link.greeting
+            && let Some(all) = self.agents.get_mut(name)
+        {
+            all.retain(|other| *other != id);
+            if all.is_empty() {
+                self.agents.remove(name);
+            }
+        }
+        for leg in link.legs.into_values() {
+            if let Leg::Relay(relay, side) = leg {
+                self.part(now, relay, side);
+            }
+        }
+    }
+
+    /// One stream of a channel is gone: the other one is reset, so that its agent knows.
+    fn part(&mut self, now: Instant, relay: SlotId, side: usize) {
+        let Some(relay) = self.relays.remove(relay, &mut self.timers) else { return };
+        let (other, stream) = relay.legs[1 - side];
+        if let Some(link) = self.links.get_mut(other) {
+            link.session.reset(stream);
+            link.legs.remove(&stream);
+        }
+        self.settle(now, other);
+    }
+
+    /// Have written what a connection has to write, and be woken when it wants.
+    fn settle(&mut self, now: Instant, id: SlotId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if link.session.wants_write() {
+            self.orders.push(conn_of(id), Kind::Write);
+        }
+        if link.session.state() == session::State::Closed && !link.ending {
+            link.ending = true;
+            self.orders.push(conn_of(id), Kind::Finish);
+        }
+        let ping = link.session.deadline();
+        // A connection that is ending gets as long for it as for a greeting.
+        let at = if link.ending { Some(link.greet_until.unwrap_or(now + GREETING_TIME)) } else { ping };
+        let at = [at, link.greet_until].into_iter().flatten().min();
+        if at != link.timer {
+            if let Some(before) = link.timer {
+                self.timers.remove(&(before, Timer::Link(id)));
+            }
+            link.timer = at;
+            self.timers.extend(at.map(|at| (at, Timer::Link(id))));
+        }
+    }
+
+    /// Do what the events of a connection's streams ask for.
+    fn serve(&mut self, now: Instant, id: SlotId) {
+        while let Some(event) = self.links.get_mut(id).and_then(|link| link.session.poll_event()) {
+            match event {
+                StreamEvent::Opened(stream) => self.opened(id, stream),
+                StreamEvent::Readable(stream) => self.readable(now, id, stream),
+                StreamEvent::Writable(stream) => {
+                    if let Some((relay, side)) = self.leg(id, stream) {
+                        self.pump(now, relay, 1 - side);
+                    }
+                }
+                StreamEvent::Reset(stream) => {
+                    let leg = self.links.get_mut(id).and_then(|link| link.legs.remove(&stream));
+                    if let Some(Leg::Relay(relay, side)) = leg {
+                        self.part(now, relay, side);
+                    }
+                }
+                StreamEvent::GoingAway => {}
+            }
+        }
+        self.settle(now, id);
+    }
+
+    fn leg(&self, id: SlotId, stream: StreamId) -> Option<(SlotId, usize)> {
+        match self.links.get(id)?.legs.get(&stream)? {
+            Leg::Relay(relay, side) => Some((*relay, *side)),
+            Leg::First(_) => None,
+        }
+    }
+
+    fn opened(&mut self, id: SlotId, stream: StreamId) {
+        let most = self.config.max_channels;
+        let Some(link) = self.links.get_mut(id) else { return };
+        match link.greeting {
+            Greeting::Waiting(_) if link.hello.is_none() => {
+                link.hello = Some(stream);
+                let _ = link.session.accept(stream, 0);
+            }
+            Greeting::Done(..) if link.legs.len() < most => {
+                let _ = link.session.accept(stream, 5);
+                link.legs.insert(stream, Leg::First(Box::default()));
+            }
+            _ => link.session.reset(stream),
+        }
+    }
+
+    fn readable(&mut self, now: Instant, id: SlotId, stream: StreamId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if link.hello == Some(stream) {
+            return self.greet(now, id, stream);
+        }
+        match link.legs.get(&stream) {
+            Some(Leg::Relay(relay, side)) => {
+                let (relay, side) = (*relay, *side);
+                self.pump(now, relay, side);
+            }
+            Some(Leg::First(_)) => self.first(now, id, stream),
+            None => {}
+        }
+    }
+
+    /// Read the first record of a stream: its kind and body.
+    fn read_first(link: &mut Link, now: Instant, stream: StreamId, reader: &mut Reader) -> Option<Result<u8, ()>> {
+        loop {
+            let bytes = match link.session.peek(stream) {
+                Ok(Read::Bytes(bytes)) => bytes,
+                Ok(Read::Pending) => return None,
+                _ => return Some(Err(())),
+            };
+            let Ok((used, kind)) = reader.take(bytes) else { return Some(Err(())) };
+            let _ = link.session.consume(now, stream, used);
+            if let Some(kind) = kind {
+                return Some(Ok(kind));
+            }
+        }
+    }
+
+    /// A client says who it is.
+    fn greet(&mut self, now: Instant, id: SlotId, stream: StreamId) {
+        let access = &self.config.access;
+        let Some(link) = self.links.get_mut(id) else { return };
+        let Greeting::Waiting(reader) = &mut link.greeting else { return };
+        let mut reader = core::mem::take(reader);
+        let read = Self::read_first(link, now, stream, &mut reader);
+        let Some(kind) = read else {
+            link.greeting = Greeting::Waiting(reader);
+            return;
+        };
+        let hello = (kind == Ok(HELLO)).then(|| ClientHello::read(reader.body(), &link.nonce, &link.exporter).ok());
+        let known = hello.flatten().and_then(|hello| Some((identify(access, &hello)?, hello.window)));
+        let mut answer = Vec::new();
+        match known {
+            Some(((name, credential), window)) => {
+                link.session.set_first_windows(WINDOW, window);
+                record::put(&mut answer, ACCEPT, &[]);
+                let name: Arc<str> = name.into();
+                link.greeting = Greeting::Done(Arc::clone(&name), credential);
+                link.greet_until = None;
+                self.agents.entry(name).or_default().push(id);
+            }
+            None => {
+                self.stats.unauthorised += 1;
+                record::put(&mut answer, REFUSE, &[b"not let in"]);
+            }
+        }
+        let refused = known_is_none(&answer);
+        let _ = link.session.write(stream, &answer);
+        let _ = link.session.finish(stream);
+        if refused {
+            link.session.close();
+        }
+        self.settle(now, id);
+    }
+
+    /// A client opens a channel, or goes on with one.
+    fn first(&mut self, now: Instant, id: SlotId, stream: StreamId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(Leg::First(mut reader)) = link.legs.remove(&stream) else { return };
+        let kind = match Self::read_first(link, now, stream, &mut reader) {
+            None => {
+                link.legs.insert(stream, Leg::First(reader));
+                return;
+            }
+            Some(kind) => kind,
+        };
+        let joined = match kind {
+            Ok(OPEN) => self.open(now, id, stream, reader.body()),
+            Ok(RESUME) => self.resume(now, id, stream, reader.body()),
+            _ => {
+                link.session.reset(stream);
+                return;
+            }
+        };
+        match joined {
+            Ok(relay) => {
+                if kind == Ok(OPEN) {
+                    self.stats.opened += 1;
+                } else {
+                    self.stats.resumed += 1;
+                }
+                // What came behind the first record.
+                self.pump(now, relay, 0);
+            }
+            Err(reason) => {
+                self.stats.refused += 1;
+                let mut answer = Vec::new();
+                record::put(&mut answer, REFUSE, &[cut(&reason).as_bytes()]);
+                if let Some(link) = self.links.get_mut(id) {
+                    let _ = link.session.write(stream, &answer);
+                    let _ = link.session.finish(stream);
+                }
+            }
+        }
+        self.settle(now, id);
+    }
+
+    fn open(&mut self, now: Instant, id: SlotId, stream: StreamId, body: &[u8]) -> Result<SlotId, String> {
+        let (opening, signed) = Opening::read(body).map_err(|_| String::from("the opening is not what it must be"))?;
+        let key = signed.map(|signed| signed.key);
+        let target = self.may(id, &opening.agent, &opening.target, &opening.intent)?;
+        let Some(Greeting::Done(_, credential)) = self.links.get(id).map(|link| &link.greeting) else {
+            return Err(String::from("not let in"));
+        };
+        let known = credential.as_ref().and_then(|entry| entry.key);
+        if let (Some(known), Some(shown)) = (known, key)
+            && known != shown
+        {
+            return Err(String::from("it is signed with another key than this agent's"));
+        }
+        self.join(now, (id, stream), target, &opening.intent, OPEN, body)
+    }
+
+    fn resume(&mut self, now: Instant, id: SlotId, stream: StreamId, body: &[u8]) -> Result<SlotId, String> {
+        let malformed = |_| String::from("the record is not what it must be");
+        let (_, text) = Resume::parts(body).map_err(malformed)?;
+        let resume = Resume::read(text).map_err(malformed)?;
+        let target = self.may(id, &resume.agent, &resume.target, &resume.intent)?;
+        self.join(now, (id, stream), target, &resume.intent, RESUME, body)
+    }
+
+    /// Where a channel leads that an agent wants to open, if it may.
+    fn may(&self, id: SlotId, agent: &str, target: &str, intent: &str) -> Result<SlotId, String> {
+        let Some(Greeting::Done(name, credential)) = self.links.get(id).map(|link| &link.greeting) else {
+            return Err(String::from("not let in"));
+        };
+        if **name != *agent {
+            return Err(String::from("it is another agent's"));
+        }
+        if credential.as_ref().is_some_and(|entry| !entry.allows(intent, target)) {
+            return Err(String::from("it is not allowed"));
+        }
+        // The newest connection of an agent that has several.
+        let newest = self.agents.get(target).and_then(|all| all.last()).copied();
+        newest.ok_or_else(|| String::from("the agent is not there"))
+    }
+
+    /// Open a stream to the target, and join the two.
+    fn join(
+        &mut self,
+        now: Instant,
+        from: (SlotId, StreamId),
+        target: SlotId,
+        intent: &str,
+        kind: u8,
+        body: &[u8],
+    ) -> Result<SlotId, String> {
+        let busy = || String::from("there are too many channels");
+        if self.relays.is_full() {
+            return Err(busy());
+        }
+        let intent = self.intents.resolve(intent);
+        let level = intent.policy.priority;
+        let link =
+            self.links.get_mut(target).filter(|link| link.legs.len() < self.config.max_channels).ok_or_else(busy)?;
+        let stream = link.session.open(now, level).map_err(|_| busy())?;
+        let mut first = Vec::new();
+        record::put(&mut first, kind, &[body]);
+        // A control record is shorter than what a new stream takes.
+        let _ = link.session.write(stream, &first);
+        let agents = [self.name(from.0).ok_or_else(busy)?, self.name(target).ok_or_else(busy)?];
+        let relay = Relay::new([from, (target, stream)], agents, intent.policy, intent.budget);
+        let id = self.relays.insert(relay).ok_or_else(busy)?;
+        for (side, (link, stream)) in [from, (target, stream)].into_iter().enumerate() {
+            if let Some(link) = self.links.get_mut(link) {
+                let _ = link.session.set_level(stream, level);
+                link.legs.insert(stream, Leg::Relay(id, side));
+            }
+        }
+        self.settle(now, target);
+        Ok(id)
+    }
+
+    fn name(&self, id: SlotId) -> Option<Arc<str>> {
+        match &self.links.get(id)?.greeting {
+            Greeting::Done(name, _) => Some(Arc::clone(name)),
+            Greeting::Waiting(_) => None,
+        }
+    }
+
+    /// Pass on what one side of a channel has sent: as much as the other side takes, and its budget.
+    fn pump(&mut self, now: Instant, relay: SlotId, side: usize) {
+        let Some(moved) = self.relays.pump(now, relay, side, &mut self.links, &mut self.timers) else { return };
+        self.stats.bytes += moved.bytes;
+        self.stats.throttled += u64::from(moved.throttled);
+        if moved.over
+            && let Some(gone) = self.relays.remove(relay, &mut self.timers)
+        {
+            for (link, stream) in gone.legs {
+                if let Some(link) = self.links.get_mut(link) {
+                    link.legs.remove(&stream);
+                }
+            }
+        }
+        for (link, _) in moved.legs {
+            self.settle(now, link);
+        }
+    }
+}
+
+fn known_is_none(answer: &[u8]) -> bool {
+    answer.first() == Some(&REFUSE)
+}
+
+/// Who a client is.
+fn identify(access: &Access, hello: &ClientHello) -> Option<(String, Option<Arc<Credential>>)> {
+    let name = normalise(&hello.agent);
+    if name.is_empty() || *name != *hello.agent {
+        return None;
+    }
+    let caller = match hello.key {
+        Some(key) => access.identify_key(&name, &key).or_else(|| access.identify(None)),
+        None => access.identify(hello.token.as_deref()),
+    };
+    match caller? {
+        Caller::Anyone => Some((name, None)),
+        Caller::Agent(entry) => (*entry.name == *name).then_some((name, Some(entry))),
+    }
+}
+
+impl Link {
+    fn is_still_in(&self, access: &Access) -> bool {
+        match &self.greeting {
+            Greeting::Waiting(_) => true,
+            Greeting::Done(_, None) => matches!(access, Access::Open),
+            Greeting::Done(_, Some(entry)) => access.still_has(entry),
+        }
+    }
+}
+
+impl Machine for Hub {
+    type Event<'a> = ();
+
+    fn handle_timeout(&mut self, now: Now) {
+        while let Some(&(at, timer)) = self.timers.first() {
+            if at > now.mono {
+                return;
+            }
+            self.timers.pop_first();
+            match timer {
+                Timer::Relay(relay) => {
+                    for side in 0..2 {
+                        self.pump(now.mono, relay, side);
+                    }
+                }
+                Timer::Link(id) => {
+                    let Some(link) = self.links.get_mut(id) else { continue };
+                    link.timer = None;
+                    let late = link.greet_until.is_some_and(|until| until <= now.mono);
+                    if late || link.ending || link.session.handle_timeout(now.mono).is_err() {
+                        self.stats.unauthorised += u64::from(late && !link.ending);
+                        self.end(now.mono, id);
+                    } else {
+                        self.serve(now.mono, id);
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll_event(&mut self) -> Option<()> {
+        None
+    }
+
+    fn wants(&self) -> Wants {
+        let at = self.timers.first().map(|(at, _)| (*at, Reason::Session));
+        Wants { orders: !self.orders.is_empty(), at, ..Wants::NOTHING }
+    }
+}
+
+impl Streams for Hub {
+    fn handle_up(&mut self, now: Now, up: &Up<'_>) -> Result<Conn, Reject> {
+        if !matches!(up.origin, Origin::Accepted(_)) || self.links.is_full() {
+            return Err(Reject::Busy);
+        }
+        self.count += 1;
+        let mut nonce = [0; 32];
+        self.rng.fill(&mut nonce);
+        let seed = Seed::new(core::array::from_fn(|n| nonce.get(n).copied().unwrap_or(0)));
+        let mut session = Session::new(Role::Server, self.config.session.clone(), &self.own_seed(&seed), now.mono);
+        self.rng.fill(&mut nonce);
+        let hello = ServerHello { agent: self.config.agent.clone(), nonce, window: WINDOW };
+        let mut first = Vec::new();
+        record::put(&mut first, HELLO, &[&hello.write()]);
+        let stream = session.open(now.mono, 0).map_err(|_| Reject::Busy)?;
+        let _ = session.write(stream, &first);
+        let _ = session.finish(stream);
+        let exporter = up.exporter.copied().filter(|_| !self.config.behind_proxy).unwrap_or_default();
+        let link = Link {
+            session,
+            nonce,
+            exporter,
+            greeting: Greeting::Waiting(Box::default()),
+            greet_until: Some(now.mono + GREETING_TIME),
+            hello: None,
+            legs: BTreeMap::new(),
+            timer: None,
+            ending: false,
+        };
+        let id = self.links.insert(link).map_err(|_| Reject::Busy)?;
+        self.stats.connections += 1;
+        self.settle(now.mono, id);
+        Ok(conn_of(id))
+    }
+
+    fn handle_bytes(&mut self, now: Now, conn: Conn, bytes: &[u8]) -> Result<usize, Reject> {
+        let id = id_of(conn);
+        let link = self.links.get_mut(id).ok_or(Reject::Unrequested)?;
+        if link.ending {
+            return Ok(bytes.len());
+        }
+        if let Err(error) = link.session.handle_bytes(now.mono, bytes) {
+            self.stats.breaches += 1;
+            self.orders.withdraw(conn);
+            self.forget(now.mono, id);
+            return Err(error.into());
+        }
+        self.serve(now.mono, id);
+        Ok(bytes.len())
+    }
+
+    fn handle_end(&mut self, now: Now, conn: Conn, end: End) {
+        let id = id_of(conn);
+        if end.is_last() {
+            self.orders.withdraw(conn);
+            self.forget(now.mono, id);
+        } else if self.links.get(id).is_some() {
+            // Nobody speaks with half a connection: what it has sent is passed on, then it goes.
+            self.serve(now.mono, id);
+            self.end(now.mono, id);
+        }
+    }
+
+    fn poll_order(&mut self, _: Now) -> Option<Order<'_>> {
+        let (conn, kind) = self.orders.pop()?;
+        Some(match kind {
+            Kind::Finish => Order::Finish(conn),
+            Kind::Abort => Order::Abort(conn),
+            // A hub dials nobody.
+            Kind::Write | Kind::Dial => Order::Write(conn),
+        })
+    }
+
+    fn poll_bytes(&mut self, now: Now, conn: Conn, out: &mut [u8]) -> usize {
+        let id = id_of(conn);
+        let Some(link) = self.links.get_mut(id) else { return 0 };
+        let len = link.session.poll_bytes(now.mono, out);
+        if link.session.has_events() {
+            self.serve(now.mono, id);
+        }
+        len
+    }
+}
+
+impl Hub {
+    /// The seed of one connection's tables.
+    fn own_seed(&self, fresh: &Seed) -> Seed {
+        let mut bytes = [0; 32];
+        let (mut ours, mut other) = (self.seed.fork("sluis mux native links"), fresh.fork("sluis mux native link"));
+        let mut mask = [0; 32];
+        ours.fill(&mut bytes);
+        other.fill(&mut mask);
+        bytes.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
+        Seed::new(bytes)
+    }
+}

@@ -1,0 +1,201 @@
+//! The two streams of a channel, and what is passed on between them.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+
+use sluis_core::Instant;
+use sluis_core::table::{Heap, Slab, SlotId};
+
+use super::hub::{Link, Timer};
+use crate::bucket::{Bucket, Verdict};
+use crate::intents::{Budget, Policy};
+use crate::session::{Read, StreamId};
+
+/// Most bytes that are passed on before the budget is asked again.
+const STEP: usize = 16 * 1024;
+
+/// Budgets that are remembered after their channels are gone.
+const MAX_BUDGETS: usize = 65_536;
+
+#[derive(Debug)]
+pub(super) struct Relay {
+    /// The connection and stream of whoever opened the channel, and those of its target.
+    pub(super) legs: [(SlotId, StreamId); 2],
+    agents: [Arc<str>; 2],
+    policy: Policy,
+    budget: Budget,
+    /// Which side has sent its last byte.
+    ended: [bool; 2],
+    paused: Option<Instant>,
+}
+
+impl Relay {
+    pub(super) const fn new(
+        legs: [(SlotId, StreamId); 2],
+        agents: [Arc<str>; 2],
+        policy: Policy,
+        budget: Budget,
+    ) -> Self {
+        Self { legs, agents, policy, budget, ended: [false; 2], paused: None }
+    }
+}
+
+/// What passing on has done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved {
+    pub(super) legs: [(SlotId, StreamId); 2],
+    pub(super) bytes: u64,
+    pub(super) throttled: bool,
+    /// Both sides have ended.
+    pub(super) over: bool,
+}
+
+/// Every channel of a hub, and the budgets of those who opened them.
+#[derive(Debug)]
+pub(super) struct Relays {
+    slab: Slab<Relay, Heap>,
+    /// By agent and intent: opening a channel anew fills none.
+    budgets: BTreeMap<(Arc<str>, Budget), Bucket>,
+}
+
+impl Relays {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { slab: Slab::new(capacity), budgets: BTreeMap::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.slab.is_full()
+    }
+
+    pub(super) fn insert(&mut self, relay: Relay) -> Option<SlotId> {
+        self.slab.insert(relay).ok()
+    }
+
+    pub(super) fn remove(&mut self, id: SlotId, timers: &mut BTreeSet<(Instant, Timer)>) -> Option<Relay> {
+        let relay = self.slab.remove(id)?;
+        if let Some(at) = relay.paused {
+            timers.remove(&(at, Timer::Relay(id)));
+        }
+        Some(relay)
+    }
+
+    /// Pass on what one side has sent.
+    pub(super) fn pump(
+        &mut self,
+        now: Instant,
+        id: SlotId,
+        side: usize,
+        links: &mut Slab<Link, Heap>,
+        timers: &mut BTreeSet<(Instant, Timer)>,
+    ) -> Option<Moved> {
+        let relay = self.slab.get_mut(id)?;
+        let mut moved = Moved { legs: relay.legs, bytes: 0, throttled: false, over: false };
+        if let Some(at) = relay.paused {
+            if at > now {
+                return Some(moved);
+            }
+            relay.paused = None;
+            timers.remove(&(at, Timer::Relay(id)));
+        }
+        let (from, to) = (*relay.legs.get(side)?, *relay.legs.get(1 - side)?);
+        // A step is never larger than what passes at once from a full bucket. The stream's buffer ends the loop.
+        let step = STEP.min(usize::try_from(relay.policy.capacity()).unwrap_or(STEP));
+        while let Some(some) = look(links, from, to, step) {
+            let bytes = match some {
+                Look::Bytes(bytes) => bytes,
+                Look::End => {
+                    if let Some(ended) = relay.ended.get_mut(side) {
+                        *ended = true;
+                    }
+                    let _ = links.get_mut(to.0).map(|link| link.session.finish(to.1));
+                    moved.over = relay.ended == [true; 2];
+                    break;
+                }
+            };
+            let key = (Arc::clone(relay.agents.get(side)?), relay.budget);
+            match admit(&mut self.budgets, key, &relay.policy, now, bytes) {
+                Admit::Pass => {}
+                Admit::PassThenWait(at) => {
+                    relay.paused = Some(at);
+                }
+                Admit::Wait(at) => {
+                    relay.paused = Some(at);
+                    moved.throttled = !relay.policy.is_realtime();
+                    timers.insert((at, Timer::Relay(id)));
+                    break;
+                }
+            }
+            pass(links, now, from, to, bytes);
+            moved.bytes += bytes as u64;
+            if let Some(at) = relay.paused {
+                timers.insert((at, Timer::Relay(id)));
+                break;
+            }
+        }
+        Some(moved)
+    }
+}
+
+enum Look {
+    Bytes(usize),
+    End,
+}
+
+/// How much can be passed on at once.
+fn look(links: &mut Slab<Link, Heap>, from: (SlotId, StreamId), to: (SlotId, StreamId), step: usize) -> Option<Look> {
+    let there = match links.get_mut(from.0)?.session.peek(from.1).ok()? {
+        Read::Bytes(bytes) => bytes.len().min(step),
+        Read::Pending => return None,
+        Read::End => return Some(Look::End),
+    };
+    let room = links.get_mut(to.0)?.session.room(to.1, there).ok()?;
+    Some(there.min(room)).filter(|len| *len > 0).map(Look::Bytes)
+}
+
+fn pass(links: &mut Slab<Link, Heap>, now: Instant, from: (SlotId, StreamId), to: (SlotId, StreamId), len: usize) {
+    let mut buffer = [0; STEP];
+    let Some(buffer) = buffer.get_mut(..len) else { return };
+    if let Some(link) = links.get_mut(from.0)
+        && let Ok(Read::Bytes(bytes)) = link.session.peek(from.1)
+    {
+        buffer.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        let _ = link.session.consume(now, from.1, len);
+    }
+    // There is room for it: that was asked.
+    let _ = links.get_mut(to.0).map(|link| link.session.write(to.1, buffer));
+}
+
+enum Admit {
+    Pass,
+    PassThenWait(Instant),
+    Wait(Instant),
+}
+
+/// Whether so many bytes are within the budget of an agent and intent, or when they will be.
+fn admit(
+    budgets: &mut BTreeMap<(Arc<str>, Budget), Bucket>,
+    key: (Arc<str>, Budget),
+    policy: &Policy,
+    now: Instant,
+    bytes: usize,
+) -> Admit {
+    if policy.is_unlimited() {
+        return Admit::Pass;
+    }
+    if budgets.len() >= MAX_BUDGETS && !budgets.contains_key(&key) {
+        // The first one that is not in use for long; those that are full say nothing.
+        budgets.pop_first();
+    }
+    let bucket = budgets.entry(key).or_insert_with(|| Bucket::new(policy, now));
+    match bucket.check(policy, now, bytes as u64) {
+        Verdict::Pass { .. } => Admit::Pass,
+        Verdict::Paced(time) => Admit::PassThenWait(now + time),
+        Verdict::Wait(time) => Admit::Wait(now + time),
+        // No step is larger than a bucket.
+        Verdict::TooLarge { .. } => Admit::Wait(now + core::time::Duration::from_secs(1)),
+    }
+}

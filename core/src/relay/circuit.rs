@@ -1,0 +1,240 @@
+//! Circuits: how a session goes end to end through relays that read nothing of it.
+//!
+//! A circuit is opened by a ping of the type `relay` that passes the airlock of every relay on its way, and stands when the answer
+//! that accepts it has come back the same way. From then on each relay knows two links and a label, and passes on between the links
+//! what bears the label. What it passes on is a frame of a session: ciphertext, in either direction alike.
+//!
+//! ```text
+//! "TP" 2 · version 1 · flags 0x10 · length u32 · label u64 · hops left u8 · zero 3 · frame of a session
+//! ```
+
+use sha2::{Digest as _, Sha256};
+
+use super::config::RelayConfig;
+use super::neighbours::Hop;
+use super::quota::Cell;
+use super::reject::RelayReject;
+use crate::limits::HEADER_LEN;
+use crate::seed::SipKey;
+use crate::table::{Chain, Chained, Heap, Index, Link, Linked, List, Slab};
+use crate::time::Instant;
+
+/// Flags of a TP header: a packet of a circuit and nothing else. The reference drops it unread.
+const FLAGS: u8 = 0x10;
+const VERSION: u8 = 1;
+/// Bytes that a circuit adds in front of a frame.
+pub const CIRCUIT_HEAD: usize = HEADER_LEN + 12;
+
+/// What the packets of one circuit bear, in both directions and on every link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Label(u64);
+
+impl Label {
+    /// The label of the circuit that is opened by this ping: the first eight bytes of SHA-256 over the three texts, each behind its
+    /// length. Both ends and all relays know it without telling each other.
+    #[must_use]
+    pub fn of(packet_id: &str, source: &str, target: &str) -> Self {
+        let mut hash = Sha256::new_with_prefix(b"sluis circuit\0\0\x01");
+        for text in [packet_id, source, target] {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        }
+        let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = hash.finalize().into();
+        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
+
+    pub(super) const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// A packet of a circuit, as its two ends see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CircuitPacket<'a> {
+    /// Which circuit.
+    pub label: Label,
+    /// Over how many relays it may still go.
+    pub hops_left: u8,
+    /// A frame of a session.
+    pub frame: &'a [u8],
+}
+
+impl<'a> CircuitPacket<'a> {
+    /// Whether a datagram says that it is a packet of a circuit. Nothing else of it was checked.
+    #[must_use]
+    pub fn is_one(datagram: &[u8]) -> bool {
+        datagram.starts_with(&[b'T', b'P', VERSION, FLAGS])
+    }
+
+    /// Read one; `None` for what is none. Bytes behind the declared length are none of it.
+    #[must_use]
+    pub fn read(datagram: &'a [u8]) -> Option<Self> {
+        let (head, _) = datagram.split_first_chunk::<CIRCUIT_HEAD>()?;
+        let &[b'T', b'P', VERSION, FLAGS, l0, l1, l2, l3, a, b, c, d, e, f, g, h, hops_left, 0, 0, 0] = head else {
+            return None;
+        };
+        let end = HEADER_LEN.checked_add(u32::from_be_bytes([l0, l1, l2, l3]) as usize)?;
+        let frame = datagram.get(CIRCUIT_HEAD..end)?;
+        Some(Self { label: Label(u64::from_be_bytes([a, b, c, d, e, f, g, h])), hops_left, frame })
+    }
+
+    /// Write what goes in front of a frame of this many bytes.
+    #[must_use]
+    pub fn head(label: Label, hops_left: u8, frame: usize) -> [u8; CIRCUIT_HEAD] {
+        let len = u32::try_from(frame + CIRCUIT_HEAD - HEADER_LEN).unwrap_or(u32::MAX).to_be_bytes();
+        let mut head = [0; CIRCUIT_HEAD];
+        head[..4].copy_from_slice(&[b'T', b'P', VERSION, FLAGS]);
+        head[4..8].copy_from_slice(&len);
+        head[8..16].copy_from_slice(&label.0.to_be_bytes());
+        head[16] = hops_left;
+        head
+    }
+}
+
+struct ByFirst;
+struct BySecond;
+struct ByUse;
+
+struct Circuit {
+    label: u64,
+    ends: [Hop; 2],
+    bytes: Cell,
+    used: Instant,
+    by_first: Chain,
+    by_second: Chain,
+    by_use: Link,
+}
+
+impl Chained<ByFirst> for Circuit {
+    fn chain(&self) -> &Chain {
+        &self.by_first
+    }
+    fn chain_mut(&mut self) -> &mut Chain {
+        &mut self.by_first
+    }
+}
+
+impl Chained<BySecond> for Circuit {
+    fn chain(&self) -> &Chain {
+        &self.by_second
+    }
+    fn chain_mut(&mut self) -> &mut Chain {
+        &mut self.by_second
+    }
+}
+
+impl Linked<ByUse> for Circuit {
+    fn link(&self) -> &Link {
+        &self.by_use
+    }
+    fn link_mut(&mut self) -> &mut Link {
+        &mut self.by_use
+    }
+}
+
+/// The circuits through this relay, found from either end by link and label.
+pub(super) struct Circuits {
+    circuits: Slab<Circuit, Heap>,
+    by_first: Index<ByFirst, Heap>,
+    by_second: Index<BySecond, Heap>,
+    by_use: List<ByUse>,
+    key: SipKey,
+}
+
+impl Circuits {
+    pub(super) fn new(capacity: usize, key: SipKey) -> Self {
+        let circuits = Slab::new(capacity);
+        Self { circuits, by_first: Index::new(), by_second: Index::new(), by_use: List::new(), key }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.circuits.len()
+    }
+
+    fn place(&self, label: u64, link: u64) -> u64 {
+        self.key.hash_in(label, &link.to_be_bytes())
+    }
+
+    /// The circuit with this label that has an end here, and which end that is.
+    fn find(&self, label: u64, link: u64) -> Option<(u32, usize)> {
+        let place = self.place(label, link);
+        let is =
+            |end: usize| move |at: &Circuit| at.label == label && at.ends.get(end).is_some_and(|at| at.link == link);
+        let first = self.by_first.find(&self.circuits, place, is(0)).map(|slot| (slot, 0));
+        first.or_else(|| self.by_second.find(&self.circuits, place, is(1)).map(|slot| (slot, 1)))
+    }
+
+    /// Let a circuit stand between two links. What stood under this label at one of them ends. False where both are the same or there
+    /// is no room.
+    pub(super) fn establish(&mut self, now: Instant, config: &RelayConfig, label: u64, ends: [Hop; 2]) -> bool {
+        let [first, second] = ends;
+        if first.link == second.link {
+            return false;
+        }
+        for link in [first.link, second.link] {
+            if let Some((slot, _)) = self.find(label, link) {
+                self.close(slot);
+            }
+        }
+        self.expire(now, config, 2);
+        let (by_first, by_second, by_use) = (Chain::default(), Chain::default(), Link::default());
+        let circuit = Circuit { label, ends, bytes: Cell::default(), used: now, by_first, by_second, by_use };
+        let Ok(id) = self.circuits.insert(circuit) else { return false };
+        let places = ends.map(|end| self.place(label, end.link));
+        self.by_first.insert(&mut self.circuits, id.slot(), places[0]);
+        self.by_second.insert(&mut self.circuits, id.slot(), places[1]);
+        self.by_use.push_back(&mut self.circuits, id.slot())
+    }
+
+    /// Where a packet of a circuit goes that came over this link. It is changed in place and has to be sent as it is then.
+    pub(super) fn carry(
+        &mut self,
+        now: Instant,
+        config: &RelayConfig,
+        link: u64,
+        datagram: &mut [u8],
+    ) -> Result<Hop, RelayReject> {
+        let CircuitPacket { label, hops_left, .. } = CircuitPacket::read(datagram).ok_or(RelayReject::Malformed)?;
+        let hops_left = hops_left.checked_sub(1).ok_or(RelayReject::HopLimit)?;
+        let (slot, end) = self.find(label.0, link).ok_or(RelayReject::NoCircuit)?;
+        let circuit = self.circuits.at_mut(slot).ok_or(RelayReject::NoCircuit)?;
+        if now.saturating_since(circuit.used) >= config.circuit_idle {
+            self.close(slot);
+            return Err(RelayReject::NoCircuit);
+        }
+        let len = u32::try_from(datagram.len()).unwrap_or(u32::MAX);
+        circuit.bytes = circuit.bytes.after(now, config.circuit_rate.pace(), len).ok_or(RelayReject::CircuitQuota)?;
+        circuit.used = now;
+        let other = *circuit.ends.get(1 - end).ok_or(RelayReject::NoCircuit)?;
+        self.by_use.move_to_back(&mut self.circuits, slot);
+        if let Some(byte) = datagram.get_mut(CIRCUIT_HEAD - 4) {
+            *byte = hops_left;
+        }
+        Ok(other)
+    }
+
+    /// Close at most so many that were not used for long.
+    pub(super) fn expire(&mut self, now: Instant, config: &RelayConfig, most: usize) {
+        for _ in 0..most {
+            match self.by_use.front() {
+                Some(slot) if self.ends(slot, config).is_some_and(|ends| ends <= now) => self.close(slot),
+                _ => return,
+            }
+        }
+    }
+
+    pub(super) fn next_timeout(&self, config: &RelayConfig) -> Option<Instant> {
+        self.by_use.front().and_then(|slot| self.ends(slot, config))
+    }
+
+    fn ends(&self, slot: u32, config: &RelayConfig) -> Option<Instant> {
+        self.circuits.at(slot).map(|circuit| circuit.used + config.circuit_idle)
+    }
+
+    fn close(&mut self, slot: u32) {
+        self.by_use.remove(&mut self.circuits, slot);
+        self.by_first.remove(&mut self.circuits, slot);
+        self.by_second.remove(&mut self.circuits, slot);
+        self.circuits.remove_at(slot);
+    }
+}

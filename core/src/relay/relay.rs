@@ -1,0 +1,522 @@
+//! Forwarding: where a ping goes, where its answer goes back to, and what is turned away.
+
+use core::net::IpAddr;
+
+use super::Label;
+use super::circuit::Circuits;
+use super::config::{MAX_FANOUT, Rate, RelayConfig};
+use super::faults::Faults;
+use super::names::{Names, Scratch, fingerprints};
+use super::neighbours::{Hop, Hops, Neighbours};
+use super::open::{MOST_ALIKE, OpenWays, Passed};
+use super::quota::{Grant, Quotas};
+use super::recent::Recent;
+use super::reject::{RelayReject, RelayRejects};
+use super::reserve::{Reservations, ReserveError};
+use super::routes::Routes;
+use crate::Path;
+use crate::framing::{Decision, EncodeError, Encoding, Packet, PingType, Response, RoutingMode, Zone};
+use crate::seed::{Rng, SipKey};
+use crate::time::Instant;
+
+/// How many timers run out in one call of [`Relay::handle_timeout`] at most.
+const TIMERS: usize = 64;
+
+/// A ping for somebody else, with all that a relay has to be told about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Transit<'a> {
+    /// The ping, decoded.
+    pub packet: &'a Packet<'a>,
+    /// Where it came from.
+    pub from: Path,
+    /// Where the airlock puts its source. Only what is [`Zone::Groen`] goes on.
+    pub zone: Zone,
+    /// Whether its source was proven: by a proof under the key that is pinned to it, or by the session it came through. Only from
+    /// proven sources next hops are learned.
+    pub proven: bool,
+    /// Where the target is as a peer, if it is one that is not stale.
+    pub peer: Option<Path>,
+    /// Where the record of the target says that it is, if there is one.
+    pub recorded: Option<Path>,
+}
+
+/// How the next hop was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
+pub enum Way {
+    /// The target is a peer.
+    Peer,
+    /// The target holds a reservation.
+    Reserved,
+    /// By the record of the target.
+    Recorded,
+    /// Learned from what came along before.
+    Learned,
+    /// Nothing is known of the target: the neighbours with the best score.
+    Chosen,
+}
+
+/// Where a ping goes: at least one and at most [`MAX_FANOUT`] addresses, none of them the one that it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    to: heapless::Vec<Path, MAX_FANOUT>,
+    way: Way,
+    hop_count: i64,
+}
+
+impl Forward {
+    /// The addresses, best first.
+    #[must_use]
+    pub fn to(&self) -> &[Path] {
+        &self.to
+    }
+
+    /// How the first of them was found.
+    #[must_use]
+    pub const fn way(&self) -> Way {
+        self.way
+    }
+
+    /// The hops that the ping has travelled when it leaves.
+    #[must_use]
+    pub const fn hop_count(&self) -> i64 {
+        self.hop_count
+    }
+
+    /// Write the frame that goes to all of them: the ping with its hop counted, in the encoding in which it came, because a proof
+    /// covers that. How many bytes it took.
+    ///
+    /// # Errors
+    /// As [`Packet::encode`].
+    pub fn encode(&self, packet: &Packet<'_>, encoding: Encoding, out: &mut [u8]) -> Result<usize, EncodeError> {
+        Packet { hop_count: self.hop_count, ..*packet }.encode(encoding, out)
+    }
+}
+
+/// Where an answer goes back to: whoever asked, of whom there is one unless a packet id was used twice. It goes as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Back {
+    to: heapless::Vec<Path, MOST_ALIKE>,
+    circuit: bool,
+}
+
+impl Back {
+    /// The addresses.
+    #[must_use]
+    pub fn to(&self) -> &[Path] {
+        &self.to
+    }
+
+    /// Whether a circuit stands now between who asked and who answered.
+    #[must_use]
+    pub const fn opened_circuit(&self) -> bool {
+        self.circuit
+    }
+}
+
+/// What a relay has done, and what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RelayStats {
+    /// Pings that were passed on.
+    pub forwarded: u64,
+    /// Copies that went for them: more where the way was not known.
+    pub copies: u64,
+    /// Answers that were passed back.
+    pub answered: u64,
+    /// Pings that were passed on and not answered within the patience of the relay.
+    pub silent: u64,
+    /// Packets of circuits that were passed on.
+    pub carried: u64,
+    /// Their bytes.
+    pub carried_bytes: u64,
+    /// What was turned away, by reason.
+    pub rejects: RelayRejects,
+    /// Pings that are remembered so as not to be passed on again.
+    pub seen: usize,
+    /// Ways back that are open.
+    pub open: usize,
+    /// Targets whose next hop was learned.
+    pub routes: usize,
+    /// Neighbours to choose from.
+    pub neighbours: usize,
+    /// Reservations.
+    pub reservations: usize,
+    /// Circuits.
+    pub circuits: usize,
+    /// Names and addresses whose quota is counted.
+    pub quotas: usize,
+}
+
+/// A relay: all that it knows of what passes through it. See the [module](super).
+pub struct Relay {
+    config: RelayConfig,
+    key: SipKey,
+    seen: Recent,
+    avoided: Recent,
+    routes: Routes,
+    neighbours: Neighbours,
+    open: OpenWays,
+    sources: Quotas,
+    targets: Quotas,
+    links: Quotas,
+    reservations: Reservations,
+    circuits: Circuits,
+    stats: RelayStats,
+    faults: Faults,
+}
+
+impl Relay {
+    /// A relay that knows nobody. `rng` gives the keys of its tables: a fork of the machine's seed.
+    #[must_use]
+    pub fn new(config: RelayConfig, rng: &mut Rng) -> Self {
+        let quotas = || Quotas::new(config.max_rates);
+        Self {
+            key: rng.sip_key(),
+            // Of each ping that bears a proof there are two hashes.
+            seen: Recent::new(config.max_seen.saturating_mul(2), config.seen_for),
+            avoided: Recent::new(config.max_routes, config.avoid_for),
+            routes: Routes::new(config.max_routes, config.route_for),
+            neighbours: Neighbours::new(config.max_neighbours),
+            open: OpenWays::new(&config),
+            sources: quotas(),
+            targets: quotas(),
+            links: quotas(),
+            reservations: Reservations::new(),
+            circuits: Circuits::new(config.max_circuits, rng.sip_key()),
+            stats: RelayStats::default(),
+            faults: Faults::default(),
+            config,
+        }
+    }
+
+    /// Switch protections off, to prove that a simulation notices.
+    #[cfg(test)]
+    pub(crate) const fn set_faults(&mut self, faults: Faults) {
+        self.faults = faults;
+    }
+
+    /// How it was configured.
+    #[must_use]
+    pub const fn config(&self) -> &RelayConfig {
+        &self.config
+    }
+
+    /// Decide where a ping goes that is for somebody else, and keep its way back.
+    ///
+    /// In this order: whether it may go on at all, whether it went already, quotas, and who comes next: the target itself if it is a
+    /// peer, its reservation, its record, what was learned, and otherwise the neighbours with the best score. Never where it came
+    /// from. A way that this source had no answer over a moment ago comes last. What is turned away leaves nothing behind but a count.
+    ///
+    /// # Errors
+    /// Why it does not go on.
+    pub fn forward(&mut self, now: Instant, transit: &Transit<'_>) -> Result<Forward, RelayReject> {
+        let result = self.try_forward(now, transit);
+        match &result {
+            Ok(forward) => {
+                self.stats.forwarded = self.stats.forwarded.saturating_add(1);
+                self.stats.copies = self.stats.copies.saturating_add(forward.to.len() as u64);
+            }
+            Err(why) => self.stats.rejects.count(*why),
+        }
+        result
+    }
+
+    fn try_forward(&mut self, now: Instant, transit: &Transit<'_>) -> Result<Forward, RelayReject> {
+        let Transit { packet, from, .. } = transit;
+        let hop_count = self.may_travel(transit)?;
+        let mut scratch = Scratch::new();
+        let names = Names::of_packet(packet, &mut scratch)?;
+        if names.source == names.target {
+            return Err(RelayReject::NoRoute);
+        }
+        let (bare, signed) = match self.faults.poisonable_seen() {
+            true => (self.key.hash(names.packet_id.as_bytes()), None),
+            false => fingerprints(&self.key, packet),
+        };
+        if self.seen.contains(now, signed.unwrap_or(bare)) {
+            return Err(RelayReject::Duplicate);
+        }
+        let passed = self.passed(&names, from, packet.ping_type);
+        let grants = self.grants(now, &passed)?;
+        if !self.open.has_room(passed.source) {
+            return Err(RelayReject::Busy);
+        }
+        let (way, hops) = self.next_hops(now, transit, &passed).ok_or(RelayReject::NoRoute)?;
+
+        let [source, target, link] = grants;
+        self.sources.charge(source);
+        self.targets.charge(target);
+        self.links.charge(link);
+        [Some(bare), signed].into_iter().flatten().for_each(|hash| self.seen.note(now, hash));
+        self.open.keep(now, &self.config, passed, &hops);
+        self.neighbours.up(passed.from.link);
+        if transit.proven {
+            let hops = u8::try_from(hop_count).unwrap_or(u8::MAX);
+            self.routes.learn(now, passed.source, passed.from, hops, false);
+        }
+        Ok(Forward { to: hops.into_iter().map(|hop| hop.path).collect(), way, hop_count })
+    }
+
+    /// The hops that it has travelled when it leaves, if it may leave.
+    fn may_travel(&self, transit: &Transit<'_>) -> Result<i64, RelayReject> {
+        let Packet { routing_mode, hop_count, max_hops, .. } = *transit.packet;
+        if routing_mode != RoutingMode::Mesh {
+            return Err(RelayReject::NotMesh);
+        }
+        if transit.zone != Zone::Groen {
+            return Err(RelayReject::NotAllowed);
+        }
+        if hop_count < 0 || max_hops < 0 {
+            return Err(RelayReject::BadHops);
+        }
+        if hop_count >= max_hops.min(self.config.max_hops.into()) && !self.faults.no_hop_cap() {
+            return Err(RelayReject::HopLimit);
+        }
+        Ok(hop_count.saturating_add(1))
+    }
+
+    fn passed(&self, names: &Names<'_>, from: &Path, ping_type: PingType) -> Passed {
+        let &Names { packet_id, source, target } = names;
+        let [source_hash, target_hash] = [source, target].map(|did| self.did(did));
+        Passed {
+            id: self.key.hash(packet_id.as_bytes()),
+            source: source_hash,
+            target: target_hash,
+            flow: self.key.hash_in(source_hash, &target_hash.to_be_bytes()),
+            from: self.hop(*from),
+            circuit: (ping_type == PingType::Relay).then(|| Label::of(packet_id, source, target).number()),
+        }
+    }
+
+    /// Room in all three quotas. Nothing is used up before it is known that the ping goes on: else a source that sends too much would
+    /// use up the quota of its link, which others need.
+    fn grants(&self, now: Instant, passed: &Passed) -> Result<[Grant; 3], RelayReject> {
+        let RelayConfig { source_rate, target_rate, link_rate, reserved_factor, .. } = self.config;
+        let reserved = |did| self.reservations.find(now, did).is_some();
+        let pace = |did, rate: Rate| if reserved(did) { rate.times(reserved_factor).pace() } else { rate.pace() };
+        let source = self.sources.grant(now, passed.source, pace(passed.source, source_rate));
+        let source = source.ok_or(RelayReject::SourceQuota)?;
+        let target = self.targets.grant(now, passed.target, pace(passed.target, target_rate));
+        let target = target.ok_or(RelayReject::TargetQuota)?;
+        let link = self.links.grant(now, passed.from.link, link_rate.pace()).ok_or(RelayReject::LinkQuota)?;
+        Ok([source, target, link])
+    }
+
+    /// Over whom it goes, and how the first of them was found: over one hop that is known, unless that left something unanswered; then
+    /// over as many as the fan-out allows and one more for each that did so, those last.
+    fn next_hops(&self, now: Instant, transit: &Transit<'_>, passed: &Passed) -> Option<(Way, Hops)> {
+        let from = passed.from.link;
+        let allowed = |link: u64| link != from || self.faults.no_split_horizon();
+        let avoided = |link: u64| self.avoided.contains(now, self.avoidance(passed.flow, link));
+        // Mostly the target is a peer, and nothing else is looked at.
+        let peer = transit.peer.map(|path| self.hop(path));
+        if let Some(hop) = peer.filter(|hop| allowed(hop.link) && !avoided(hop.link)) {
+            return Some((Way::Peer, Hops::from_iter([hop])));
+        }
+        let [learned, other] = self.routes.find(now, passed.target);
+        let known = [
+            peer.map(|hop| (Way::Peer, hop, false)),
+            self.reservations.find(now, passed.target).map(|hop| (Way::Reserved, hop, false)),
+            transit.recorded.map(|path| (Way::Recorded, self.hop(path), false)),
+            learned.map(|learned| (Way::Learned, learned.hop, learned.doubted)),
+            other.map(|learned| (Way::Learned, learned.hop, learned.doubted)),
+        ];
+        let known = || known.iter().flatten().filter(|(_, hop, _)| allowed(hop.link));
+        let sure = known().next().is_some_and(|(_, hop, doubted)| !doubted && !avoided(hop.link));
+        let failed = known().filter(|(_, hop, _)| avoided(hop.link)).count();
+        let fanout = if sure { 1 } else { (usize::from(self.config.fanout) + failed).clamp(1, MAX_FANOUT) };
+        let mut hops = Hops::new();
+        for again in [false, true] {
+            for (_, hop, _) in known().filter(|(_, hop, _)| avoided(hop.link) == again) {
+                if hops.len() < fanout && hops.iter().all(|taken| taken.link != hop.link) {
+                    let _ = hops.push(*hop);
+                }
+            }
+            // One at least that has left nothing unanswered, if there is any.
+            let most = if again || known().next().is_none() { fanout } else { 1 };
+            let usable = |link: u64| allowed(link) && (again || !avoided(link));
+            self.neighbours.choose(now, passed.flow, most, &mut hops, usable);
+        }
+        let way = hops.first().and_then(|hop| known().find(|(_, known, _)| known.link == hop.link));
+        (!hops.is_empty()).then_some((way.map_or(Way::Chosen, |(way, ..)| *way), hops))
+    }
+
+    /// Decide where an answer goes back to.
+    ///
+    /// It has to come over a link over which the ping went, in the name that was asked. It is passed on as it is: behind an answer that
+    /// says `pending` the way stays open for the decision, any other closes it.
+    ///
+    /// # Errors
+    /// Why it does not go back.
+    pub fn answer(&mut self, now: Instant, from: Path, response: &Response<'_>) -> Result<Back, RelayReject> {
+        let result = self.try_answer(now, from, response);
+        match &result {
+            Ok(_) => self.stats.answered = self.stats.answered.saturating_add(1),
+            Err(why) => self.stats.rejects.count(*why),
+        }
+        result
+    }
+
+    fn try_answer(&mut self, now: Instant, from: Path, response: &Response<'_>) -> Result<Back, RelayReject> {
+        let mut scratch = Scratch::new();
+        let (id, responder) = Names::of_response(response, &mut scratch)?;
+        let (id, responder, hop) = (self.key.hash(id.as_bytes()), self.did(responder), self.hop(from));
+        let link = self.links.grant(now, hop.link, self.config.link_rate.pace()).ok_or(RelayReject::LinkQuota)?;
+        let askers = self.open.answer(now, &self.config, (id, responder, hop.link), response.decision)?;
+        self.links.charge(link);
+        self.neighbours.up(hop.link);
+        self.routes.learn(now, responder, hop, 0, true);
+        let mut back = Back { to: heapless::Vec::new(), circuit: false };
+        for asker in &askers {
+            let _ = back.to.push(asker.from.path);
+            self.avoided.forget(self.avoidance(asker.flow, hop.link));
+            if let Some(label) = asker.circuit.filter(|_| response.decision == Decision::Accept) {
+                back.circuit |= self.circuits.establish(now, &self.config, label, [asker.from, hop]);
+            }
+        }
+        Ok(back)
+    }
+
+    /// Pass on a packet of a circuit: where it goes. It is changed in place (one byte, the hops that are left) and goes as it is then.
+    ///
+    /// # Errors
+    /// Why it does not go on.
+    pub fn carry(&mut self, now: Instant, from: Path, datagram: &mut [u8]) -> Result<Path, RelayReject> {
+        let link = self.link(&from);
+        match self.circuits.carry(now, &self.config, link, datagram) {
+            Ok(hop) => {
+                self.stats.carried = self.stats.carried.saturating_add(1);
+                self.stats.carried_bytes = self.stats.carried_bytes.saturating_add(datagram.len() as u64);
+                Ok(hop.path)
+            }
+            Err(why) => {
+                self.stats.rejects.count(why);
+                Err(why)
+            }
+        }
+    }
+
+    /// A name was heard over this hop: something that it signed came from there, and was verified. The next ping for it goes there,
+    /// unless something better is known.
+    pub fn learn(&mut self, now: Instant, did: &str, via: Path, hops: u8) {
+        let (did, hop) = (self.did(did), self.hop(via));
+        self.routes.learn(now, did, hop, hops, false);
+    }
+
+    /// Somebody who passes things on, and how good he is: 0 to 1. False where there is no room for one with this score.
+    pub fn set_neighbour(&mut self, did: &str, path: Path, score: f64) -> bool {
+        let (did, hop) = (self.did(did), self.hop(path));
+        self.neighbours.set(did, hop, score)
+    }
+
+    /// He passes nothing on any more. False where he was not known.
+    pub fn remove_neighbour(&mut self, did: &str) -> bool {
+        self.neighbours.remove(self.did(did))
+    }
+
+    /// This address does not take what is sent: it refuses, or did not answer a heartbeat. Nothing is passed on to it by choice
+    /// for [`RelayConfig::avoid_for`], or until something comes from there.
+    pub fn unreachable(&mut self, now: Instant, path: Path) {
+        let link = self.link(&path);
+        self.neighbours.down(link, now + self.config.avoid_for);
+    }
+
+    /// Give a name at this address a reservation, or renew it; until when it lasts. The caller has made sure that the name is proven
+    /// and let in. Who holds one is found at this address, and has larger quotas.
+    ///
+    /// # Errors
+    /// There is none left.
+    pub fn reserve(&mut self, now: Instant, did: &str, path: Path) -> Result<Instant, ReserveError> {
+        let (did, hop) = (self.did(did), self.hop(path));
+        self.reservations.reserve(now, &self.config, did, hop)
+    }
+
+    /// Take a reservation back. False where there is none.
+    pub fn release(&mut self, did: &str) -> bool {
+        self.reservations.release(self.did(did))
+    }
+
+    /// Forget what was learned about a name, its reservation, and that it is a neighbour: it was revoked, or turned ROOD.
+    pub fn forget(&mut self, did: &str) {
+        let did = self.did(did);
+        self.routes.forget(did);
+        self.reservations.release(did);
+        self.neighbours.remove(did);
+    }
+
+    /// Let time pass: pings that nobody answered, and whatever has run out. At most 64 of them, so call it again while
+    /// [`next_timeout`](Self::next_timeout) is not later than now.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for _ in 0..TIMERS {
+            let Some(silent) = self.open.next_silent(now, &self.config) else { break };
+            self.stats.silent = self.stats.silent.saturating_add(1);
+            for link in &silent.to {
+                let avoidance = self.avoidance(silent.passed.flow, *link);
+                self.avoided.note(now, avoidance);
+                self.routes.doubt(silent.passed.target, *link, silent.sent);
+            }
+        }
+        for _ in 0..TIMERS {
+            if !self.open.expire(now) {
+                break;
+            }
+        }
+        self.reservations.expire(now);
+        self.circuits.expire(now, &self.config, TIMERS);
+    }
+
+    /// When time has to [pass](Self::handle_timeout) at the latest.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let timers = [
+            self.open.next_timeout(&self.config),
+            self.reservations.next_timeout(),
+            self.circuits.next_timeout(&self.config),
+        ];
+        timers.into_iter().flatten().min()
+    }
+
+    /// What it has done, and what it holds.
+    #[must_use]
+    pub fn stats(&self) -> RelayStats {
+        RelayStats {
+            seen: self.seen.len(),
+            open: self.open.len(),
+            routes: self.routes.len(),
+            neighbours: self.neighbours.len(),
+            reservations: self.reservations.len(),
+            circuits: self.circuits.len(),
+            quotas: self.sources.len() + self.targets.len() + self.links.len(),
+            ..self.stats
+        }
+    }
+
+    fn did(&self, did: &str) -> u64 {
+        self.key.hash_in(1, did.as_bytes())
+    }
+
+    fn hop(&self, path: Path) -> Hop {
+        Hop { path, link: self.link(&path) }
+    }
+
+    /// The keyed hash of an address, which may be written as IPv4 or as IPv4 mapped into IPv6.
+    fn link(&self, path: &Path) -> u64 {
+        let ip = match path.remote.ip().to_canonical() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        self.key.hash_in(u64::from(path.remote.port()) << 8 | 2, &ip.octets())
+    }
+
+    /// What is noted when a flow got no answer over a link.
+    fn avoidance(&self, flow: u64, link: u64) -> u64 {
+        self.key.hash_in(flow, &link.to_be_bytes())
+    }
+}
+
+impl core::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Relay").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,157 @@
+//! Many streams on one connection.
+
+use std::collections::BTreeMap;
+
+use sluis_core::{Instant, Seed};
+use sluis_mux::session::{Config, Event, Read, Role, Session, SessionError, StreamId};
+
+/// The first byte says what the rest is: what a stranger sends (even), or what two sessions do that talk to each other (odd).
+pub fn streams(data: &[u8]) {
+    match data.split_first() {
+        Some((kind, rest)) if kind % 2 == 0 => stranger(rest),
+        Some((_, rest)) => Pair::new().play(rest),
+        None => {}
+    }
+}
+
+fn session(role: Role) -> Session {
+    let mut config = Config::default();
+    (config.max_streams, config.max_unread) = (16, 1 << 20);
+    Session::new(role, config, &Seed::from_u64(3), Instant::ZERO)
+}
+
+/// A session takes in anything at once, or cut at every place that the last byte says: the same comes of it, and it stays small.
+fn stranger(data: &[u8]) {
+    let Some((cut, bytes)) = data.split_last() else { return };
+    let (mut whole, mut cut_up) = (session(Role::Server), session(Role::Server));
+    let at_once = whole.handle_bytes(Instant::ZERO, bytes);
+    let in_pieces: Result<(), SessionError> =
+        bytes.chunks(usize::from(*cut).max(1)).try_for_each(|piece| cut_up.handle_bytes(Instant::ZERO, piece));
+    assert_eq!(at_once, in_pieces);
+    assert!(whole.held() <= (1 << 20) + 16 * 8192 && whole.streams() <= 16);
+    let heard = |session: &mut Session, size: usize| {
+        let (mut events, mut read, mut written) = (Vec::new(), BTreeMap::new(), Vec::new());
+        while let Some(event) = session.poll_event() {
+            if let Event::Opened(id) = event {
+                let _ = session.accept(id, 3);
+            }
+            if let Event::Readable(id) = event {
+                let mut out = vec![0; 1 << 20];
+                if let Ok(Read::Bytes(len)) = session.read(Instant::ZERO, id, &mut out) {
+                    read.insert(id, out[..len].to_vec());
+                }
+            }
+            events.push(event);
+        }
+        let mut out = vec![0; size];
+        loop {
+            let len = session.poll_bytes(Instant::ZERO, &mut out);
+            if len == 0 {
+                return (events, read, written);
+            }
+            written.extend_from_slice(&out[..len]);
+        }
+    };
+    assert!(heard(&mut whole, 1 << 16) == heard(&mut cut_up, usize::from(*cut).max(1)), "chunking shows");
+}
+
+/// Two sessions, and what is written and read on each of their streams.
+struct Pair {
+    ends: [Session; 2],
+    streams: [Vec<StreamId>; 2],
+    /// By side and number on the wire, which is the place in the order of opening: a text, and how much of it was read.
+    written: [BTreeMap<StreamId, Vec<u8>>; 2],
+    read: [BTreeMap<StreamId, Vec<u8>>; 2],
+    reset: bool,
+}
+
+impl Pair {
+    fn new() -> Self {
+        Self {
+            ends: [session(Role::Client), session(Role::Server)],
+            streams: Default::default(),
+            written: Default::default(),
+            read: Default::default(),
+            reset: false,
+        }
+    }
+
+    /// Two bytes a step: side and what is done, and how much or on which stream.
+    fn play(&mut self, data: &[u8]) {
+        for step in data.chunks_exact(2).take(400) {
+            let (side, what, how) = (usize::from(step[0] & 1), step[0] >> 1, usize::from(step[1]));
+            self.step(side, what % 8, how);
+        }
+        for _ in 0..200 {
+            self.carry(1 << 16);
+            for side in 0..2 {
+                for n in 0..self.streams[side].len() {
+                    self.read_from(side, n, 1 << 20);
+                }
+            }
+        }
+        assert!(self.ends.iter().all(|end| end.error().is_none()));
+        if !self.reset {
+            for side in 0..2 {
+                let texts = |map: &BTreeMap<StreamId, Vec<u8>>| {
+                    let mut texts: Vec<Vec<u8>> = map.values().filter(|text| !text.is_empty()).cloned().collect();
+                    texts.sort();
+                    texts
+                };
+                assert!(texts(&self.written[side]) == texts(&self.read[1 - side]), "what is read was written");
+            }
+            assert!(self.ends.iter().all(|end| end.held() == 0));
+        }
+    }
+
+    fn step(&mut self, side: usize, what: u8, how: usize) {
+        let id = self.streams[side].get(how % 8).copied();
+        let end = &mut self.ends[side];
+        match (what, id) {
+            (0, _) => self.streams[side].extend(end.open(Instant::ZERO, how as u8 % 10).ok()),
+            (1 | 2, Some(id)) => {
+                let text: Vec<u8> = (0..how * 300).map(|n| (n % 251) as u8).collect();
+                if let Ok(taken) = end.write(id, &text) {
+                    self.written[side].entry(id).or_default().extend_from_slice(&text[..taken]);
+                }
+            }
+            (3, _) => self.read_from(side, how % 8, how * 700),
+            (4, Some(id)) => drop(end.finish(id)),
+            (5, Some(id)) if how > 200 => {
+                self.reset = true;
+                end.reset(id);
+            }
+            _ => self.carry(how * 37 + 1),
+        }
+    }
+
+    fn read_from(&mut self, side: usize, n: usize, most: usize) {
+        let Some(id) = self.streams[side].get(n).copied() else { return };
+        let mut out = vec![0; most];
+        if let Ok(Read::Bytes(len)) = self.ends[side].read(Instant::ZERO, id, &mut out) {
+            self.read[side].entry(id).or_default().extend_from_slice(&out[..len]);
+        }
+    }
+
+    /// Carry some bytes, in pieces of this size.
+    fn carry(&mut self, size: usize) {
+        for side in 0..2 {
+            let mut out = vec![0; size];
+            for _ in 0..64 {
+                let len = self.ends[side].poll_bytes(Instant::ZERO, &mut out);
+                if len == 0 {
+                    break;
+                }
+                self.ends[1 - side]
+                    .handle_bytes(Instant::ZERO, &out[..len])
+                    .expect("a session understands another one");
+            }
+            while let Some(event) = self.ends[1 - side].poll_event() {
+                if let Event::Opened(id) = event {
+                    self.ends[1 - side].accept(id, 3).expect("it was opened a moment ago");
+                    self.streams[1 - side].push(id);
+                }
+            }
+        }
+    }
+}
