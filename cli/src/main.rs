@@ -20,6 +20,7 @@ mod key;
 mod listen;
 mod mux;
 mod output;
+mod parts;
 mod pin;
 mod ping;
 mod replay;
