@@ -22,6 +22,7 @@ mod listen;
 mod mux;
 mod output;
 mod overlay;
+mod parts;
 mod pin;
 mod ping;
 mod replay;

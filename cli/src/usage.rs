@@ -21,7 +21,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "demo",
         ],
     ),
-    ("mux", &["serve", "listen", "open", "send", "close", "channels", "status", "intents", "token"]),
+    ("mux", &["serve", "listen", "pipe", "demo", "open", "send", "close", "channels", "status", "intents", "token"]),
     ("overlay", &["register", "resolve", "find", "verify", "status", "export", "import", "demo"]),
     ("token", &["new", "list", "revoke"]),
     ("vouch", &["new", "show", "revoke"]),

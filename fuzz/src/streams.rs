@@ -116,7 +116,9 @@ impl Pair {
                 }
             }
             (3, _) => self.read_from(side, how % 8, how * 700),
-            (4, Some(id)) => drop(end.finish(id)),
+            (4, Some(id)) => {
+                let _ = end.finish(id);
+            }
             (5, Some(id)) if how > 200 => {
                 self.reset = true;
                 end.reset(id);

@@ -32,7 +32,7 @@ pub struct End {
     step: usize,
 }
 
-fn pipe(step: usize) -> (End, End) {
+pub(crate) fn pipe(step: usize) -> (End, End) {
     let (a, b) = (Arc::<Mutex<Way>>::default(), Arc::<Mutex<Way>>::default());
     (End { incoming: a.clone(), outgoing: b.clone(), step }, End { incoming: b, outgoing: a, step })
 }
@@ -110,7 +110,7 @@ impl Runtime for Still {
 }
 
 /// Run two futures side by side to their ends.
-fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
+pub(crate) fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
     let (mut a, mut b, mut done) = (pin!(a), pin!(b), (None, None));
     let mut cx = Context::from_waker(Waker::noop());
     for _ in 0..10_000_000 {
