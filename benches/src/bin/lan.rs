@@ -112,7 +112,10 @@ fn flood() -> Result<bool, Box<dyn std::error::Error>> {
     let left = lan.node(0).neighbours().count();
     lan.run(INTERVAL * 2);
     let heard = lan.node(0).neighbour(&name(1)).is_some_and(|known| known.heard > before.mono);
-    writeln!(std::io::stdout(), "{FLOOD} beacons of one sender in a second leave {left} neighbours of {most} at most; the other device is heard: {heard}")?;
+    writeln!(
+        std::io::stdout(),
+        "{FLOOD} beacons of one sender in a second leave {left} neighbours of {most} at most; the other device is heard: {heard}"
+    )?;
     Ok(left <= most && heard)
 }
 

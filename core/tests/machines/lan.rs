@@ -51,7 +51,7 @@ fn a_crowd_finds_whom_it_wants_and_hears_few_answers() {
     let most = heard.iter().max().copied().unwrap_or(0);
     let above = heard.iter().filter(|heard| **heard > 5).count();
     assert!(heard.iter().sum::<u32>() > 0, "somebody answers");
-    // Three are meant for each call beside those that it names: a second with more is rare.
+    // A call that names two gets those, any other three over two seconds: a second with more than five is rare.
     assert!(
         most <= 12 && above * 20 <= heard.len(),
         "{most} at most, {above} of {} seconds with more than five",
