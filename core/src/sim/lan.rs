@@ -13,7 +13,7 @@
 //! for name in ["jis:a", "jis:b"] {
 //!     lan.add(NodeConfig::new(Did::new(name)?), &LanConfig::default(), &[0])?;
 //! }
-//! lan.run(Duration::from_secs(1));
+//! lan.run(Duration::from_secs(3));
 //! assert!(lan.node(0).neighbour("jis:b").is_some() && lan.node(1).neighbour("jis:a").is_some());
 //! # Ok(())
 //! # }
