@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use sluis_chain::audit::Happening;
 use sluis_core::discovery::JoinToken;
+use sluis_core::framing::Text;
 use sluis_core::node::{Event, Node, Operation, OperationError, OperationId, OperationOutcome, OverlayNews};
 use sluis_core::record::Recorded;
 use sluis_core::registry::Address;
@@ -110,17 +112,16 @@ impl Listen {
             return;
         }
         self.member.under_way = None;
-        let mut page = self.out.page();
         match result {
             Ok(OperationOutcome::Joined { hub, key, trust, .. }) => {
                 let token = self.member.token.as_ref().map(JoinToken::id).unwrap_or_default();
-                view::joined(&mut page, hub, *key, &token, *trust);
+                view::joined(&mut self.out, hub, *key, &token, *trust);
                 self.member.server = Some(String::from(&**hub));
                 (self.member.joined, self.member.due) = (true, Some(self.now));
             }
             Ok(OperationOutcome::Registered { endpoint, seq, expires }) => {
                 let did = self.settings.did.as_str();
-                view::registered(&mut page, did, endpoint.as_deref(), (*seq, *expires));
+                view::registered(&mut self.out, did, endpoint.as_deref(), (*seq, *expires));
             }
             Ok(_) => {}
             // What is worth nothing now is worth nothing later.
@@ -130,20 +131,20 @@ impl Listen {
                 tell(&format!("sluis listen: --at: {why}; it is tried again in {} s.", AGAIN.as_secs()));
             }
         }
-        self.out.add(page);
-    }
-
-    /// What others did in the overlay.
-    pub(super) fn tell_news(&mut self, news: &OverlayNews) {
-        let mut page = self.out.page();
-        view::news(&mut page, news);
-        self.out.add(page);
     }
 
     /// Tell an event of the overlay.
     pub(super) fn tell_overlay(&mut self, event: &Event<'_>) {
         match event {
-            Event::Overlay(news) => self.tell_news(news),
+            Event::Overlay(news) => {
+                if let (OverlayNews::Joined { did, trust, .. }, Some(record)) = (news, &mut self.record) {
+                    let (did, zones) = (Text::new(did), self.settings.zones());
+                    let reason = Text::new("joined by a token");
+                    let now = Now::new(self.now, run::wall());
+                    record.happening(now, &Happening::Trust { did, old: 0.0, new: *trust, reason, zones });
+                }
+                view::news(&mut self.out, news);
+            }
             Event::Operation { id, result } => self.operation_ended(*id, *result),
             _ => {}
         }

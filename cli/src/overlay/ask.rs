@@ -171,9 +171,7 @@ impl<'a> Asker<'a> {
         }
         let code = match self.ended.take() {
             Some(Ok(outcome)) => {
-                let mut page = self.out.page();
-                self.show(&mut page, &outcome);
-                self.out.add(page);
+                self.show(&outcome);
                 ExitCode::SUCCESS
             }
             Some(Err(why)) => {
@@ -187,26 +185,28 @@ impl<'a> Asker<'a> {
         Ok(code)
     }
 
-    fn show(&self, page: &mut crate::output::Page, outcome: &OperationOutcome) {
+    fn show(&mut self, outcome: &OperationOutcome) {
+        let (wall, own, verify) = (self.wall, self.own, self.verify.is_some());
+        let out = &mut self.out;
         let millis = |took: Duration| took.as_secs_f64() * 1000.0;
         match outcome {
             OperationOutcome::Registered { endpoint, seq, expires } => {
-                view::registered(page, self.own, endpoint.as_deref(), (*seq, *expires));
+                view::registered(out, own, endpoint.as_deref(), (*seq, *expires));
             }
-            OperationOutcome::Resolved(found) => view::resolved(page, self.wall, found),
-            OperationOutcome::Found(devices) => devices.iter().for_each(|device| view::found(page, device)),
+            OperationOutcome::Resolved(found) => view::resolved(out, wall, found),
+            OperationOutcome::Found(devices) => devices.iter().for_each(|device| view::found(out, device)),
             OperationOutcome::Verified { did, key, path, took, score } => {
                 let (score, key, rtt_ms) = (*score, Some(*key), Some(millis(*took)));
                 let addr = Some(path.remote);
-                view::verified(page, &Verified { did, verified: true, score, key, rtt_ms, addr });
+                view::verified(out, &Verified { did, verified: true, score, key, rtt_ms, addr });
             }
             OperationOutcome::Reached { resolution, path, took } => {
-                if self.verify.is_some() {
+                if verify {
                     let (key, rtt_ms, addr) = (resolution.key, Some(millis(*took)), Some(path.remote));
                     let did = &*resolution.did;
-                    view::verified(page, &Verified { did, verified: true, score: None, key, rtt_ms, addr });
+                    view::verified(out, &Verified { did, verified: true, score: None, key, rtt_ms, addr });
                 } else {
-                    view::resolved(page, self.wall, resolution);
+                    view::resolved(out, wall, resolution);
                 }
             }
             _ => {}
@@ -216,9 +216,7 @@ impl<'a> Asker<'a> {
     fn show_failure(&mut self, why: &OperationError) {
         if let Some(did) = self.verify {
             let (verified, score, key, rtt_ms, addr) = (false, None, None, None, None);
-            let mut page = self.out.page();
-            view::verified(&mut page, &Verified { did, verified, score, key, rtt_ms, addr });
-            self.out.add(page);
+            view::verified(&mut self.out, &Verified { did, verified, score, key, rtt_ms, addr });
         }
         let did = match *self.operation {
             Operation::Register { server, .. } => server,
@@ -257,9 +255,7 @@ impl App<Node> for Asker<'_> {
                     self.ended = Some(result.cloned().map_err(Clone::clone));
                 }
                 Event::Overlay(news) if !self.silent => {
-                    let mut page = self.out.page();
-                    view::news(&mut page, news);
-                    self.out.add(page);
+                    view::news(&mut self.out, news);
                 }
                 _ => {}
             }

@@ -157,9 +157,7 @@ impl<'s> Intake<'s> {
                 state::keep_record(self.store, registered.change.record())?;
                 self.taken += 1;
                 let endpoint = claims.endpoints().next().map(|at| at.to_string());
-                let mut page = self.out.page();
-                view::registered(&mut page, claims.did, endpoint.as_deref(), (claims.seq, claims.expires));
-                self.out.add(page);
+                view::registered(&mut self.out, claims.did, endpoint.as_deref(), (claims.seq, claims.expires));
             }
             Err(why) => {
                 self.refused += 1;

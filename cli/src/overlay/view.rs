@@ -5,7 +5,7 @@ use sluis_core::framing::Text;
 use sluis_core::identity::PublicKey;
 use sluis_core::node::{FoundDevice, OverlayNews, Resolution};
 
-use crate::output::{Color, Page};
+use crate::output::{Color, Out};
 use crate::token::hex;
 
 fn fingerprint(key: PublicKey) -> String {
@@ -13,8 +13,8 @@ fn fingerprint(key: PublicKey) -> String {
 }
 
 /// A record of ours, or of a device that registered here.
-pub(crate) fn registered(page: &mut Page, did: &str, endpoint: Option<&str>, (seq, expires): (u64, u64)) {
-    page.show(
+pub(crate) fn registered(out: &mut Out, did: &str, endpoint: Option<&str>, (seq, expires): (u64, u64)) {
+    out.event(
         "registered",
         |o| o.str("did", did).maybe("endpoint", endpoint).raw("seq", seq).raw("expires", expires),
         |flow| {
@@ -25,11 +25,11 @@ pub(crate) fn registered(page: &mut Page, did: &str, endpoint: Option<&str>, (se
 }
 
 /// Where a name is.
-pub(crate) fn resolved(page: &mut Page, wall: Wall, found: &Resolution) {
+pub(crate) fn resolved(out: &mut Out, wall: Wall, found: &Resolution) {
     let age = found.heard.map(|heard| wall.micros_since(heard).max(0) / 1_000_000);
     let key = found.key.map(fingerprint);
     let null = |number: Option<String>| number.unwrap_or_else(|| "null".to_owned());
-    page.show(
+    out.event(
         "resolved",
         |o| {
             o.str("did", &found.did)
@@ -48,9 +48,9 @@ pub(crate) fn resolved(page: &mut Page, wall: Wall, found: &Resolution) {
 }
 
 /// A device that can do what was asked for.
-pub(crate) fn found(page: &mut Page, device: &FoundDevice) {
+pub(crate) fn found(out: &mut Out, device: &FoundDevice) {
     let key = fingerprint(device.key);
-    page.show(
+    out.event(
         "found",
         |o| {
             o.str("did", &device.did)
@@ -91,10 +91,10 @@ pub(crate) struct Verified<'a> {
     pub(crate) addr: Option<std::net::SocketAddr>,
 }
 
-pub(crate) fn verified(page: &mut Page, verified: &Verified<'_>) {
+pub(crate) fn verified(out: &mut Out, verified: &Verified<'_>) {
     let key = verified.key.map(fingerprint);
     let addr = verified.addr.map(|addr| addr.to_string());
-    page.show(
+    out.event(
         "verified",
         |o| {
             o.str("did", verified.did)
@@ -117,9 +117,9 @@ pub(crate) fn verified(page: &mut Page, verified: &Verified<'_>) {
 }
 
 /// Somebody joined, or we did: `did` is the other side.
-pub(crate) fn joined(page: &mut Page, did: &str, key: PublicKey, token: &[u8], trust: f64) {
+pub(crate) fn joined(out: &mut Out, did: &str, key: PublicKey, token: &[u8], trust: f64) {
     let (key, token) = (fingerprint(key), hex(token));
-    page.show(
+    out.event(
         "joined",
         |o| o.str("did", did).str("token", &token).str("fingerprint", &key).raw("trust_score", trust),
         |flow| {
@@ -130,14 +130,14 @@ pub(crate) fn joined(page: &mut Page, did: &str, key: PublicKey, token: &[u8], t
 }
 
 /// What others did at this node.
-pub(crate) fn news(page: &mut Page, news: &OverlayNews) {
+pub(crate) fn news(out: &mut Out, news: &OverlayNews) {
     match news {
         OverlayNews::Registered { did, endpoint, seq, expires, .. } => {
-            registered(page, did, endpoint.as_deref(), (*seq, *expires));
+            registered(out, did, endpoint.as_deref(), (*seq, *expires));
         }
         OverlayNews::Moved { did, from, to } => {
             let (from, to) = (from.as_deref(), to.as_deref());
-            page.show(
+            out.event(
                 "moved",
                 |o| o.str("did", did).maybe("from", from).maybe("to", to),
                 |flow| {
@@ -146,15 +146,15 @@ pub(crate) fn news(page: &mut Page, news: &OverlayNews) {
                 },
             );
         }
-        OverlayNews::Joined { did, key, token, trust } => joined(page, did, *key, token, *trust),
+        OverlayNews::Joined { did, key, token, trust } => joined(out, did, *key, token, *trust),
         OverlayNews::Verified { did, key, path, took, score } => {
             let rtt_ms = took.map(|took| took.as_secs_f64() * 1000.0);
             let (score, key, addr) = (*score, Some(*key), Some(path.remote));
-            verified(page, &Verified { did, verified: took.is_some(), score, key, rtt_ms, addr });
+            verified(out, &Verified { did, verified: took.is_some(), score, key, rtt_ms, addr });
         }
         OverlayNews::Vouched { id, voucher, named, expires } => {
             let id = hex(id);
-            page.show(
+            out.event(
                 "vouched",
                 |o| {
                     let o = o.str("id", &id).str("voucher_did", voucher).raw("expires", expires);
@@ -167,7 +167,7 @@ pub(crate) fn news(page: &mut Page, news: &OverlayNews) {
         }
         OverlayNews::VouchRevoked { id } => {
             let id = hex(id);
-            page.show(
+            out.event(
                 "vouch_revoked",
                 |o| o.str("id", &id),
                 |flow| {

@@ -30,7 +30,7 @@ pub(crate) enum Signed {
 
 /// Do what is asked for.
 pub(crate) fn run(common: Common, command: &VouchCommand) -> Result<ExitCode, Fail> {
-    let mut out = Out::new(common, false);
+    let mut out = Out::new(common, false).timed();
     match command {
         VouchCommand::New(args) => new(&mut out, args)?,
         VouchCommand::Show(args) => show(&mut out, &args.file)?,

@@ -130,7 +130,10 @@ impl Recordable for Node {
             Command::Discover(config) => lan::write_config(line.text("in", "discover").at(now), config),
             Command::Seek(did) => line.text("in", "seek").at(now).text("did", did),
             Command::AddAutoVouch(ref rule) => lan::write_rule(line.text("in", "add_auto_vouch"), rule),
-            Command::Overlay(ref command) => return overlay::write_command(line, now, command),
+            Command::Overlay(ref command) => {
+                overlay::write_command(line, now, command);
+                line
+            }
             Command::SetHeartbeat { status, pod_id } => {
                 line.text("in", "set_heartbeat").value("payload", status).maybe("pod_id", pod_id)
             }

@@ -44,10 +44,13 @@ pub(super) fn read_settings(object: Object<'_>, config: &mut NodeConfig) -> Resu
     if !object.has("overlay.serve") {
         return Ok(());
     }
-    let mut overlay = OverlayConfig::default();
-    overlay.serve = &*object.text("overlay.serve")? == "yes";
-    overlay.verify_registered = &*object.text("overlay.verify_registered")? == "yes";
-    overlay.trust_score = &*object.text("overlay.trust_score")? == "yes";
+    let yes = |name| Ok::<_, BadRecord>(&*object.text(name)? == "yes");
+    let mut overlay = OverlayConfig {
+        serve: yes("overlay.serve")?,
+        verify_registered: yes("overlay.verify_registered")?,
+        trust_score: yes("overlay.trust_score")?,
+        ..OverlayConfig::default()
+    };
     macro_rules! read {
         (number, $name:expr, $($field:ident).+) => { overlay.$($field).+ = object.number($name)?; };
         (span, $name:expr, $($field:ident).+) => { overlay.$($field).+ = object.sure_span($name)?; };

@@ -191,7 +191,7 @@ impl Relay {
     }
 
     /// Switch protections off, to prove that a simulation notices.
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(test)]
     pub(crate) const fn set_faults(&mut self, faults: Faults) {
         self.faults = faults;
     }
@@ -309,9 +309,14 @@ impl Relay {
         let from = passed.from.link;
         let allowed = |link: u64| link != from || self.faults.no_split_horizon();
         let avoided = |link: u64| self.avoided.contains(now, self.avoidance(passed.flow, link));
+        // Mostly the target is a peer, and nothing else is looked at.
+        let peer = transit.peer.map(|path| self.hop(path));
+        if let Some(hop) = peer.filter(|hop| allowed(hop.link) && !avoided(hop.link)) {
+            return Some((Way::Peer, Hops::from_iter([hop])));
+        }
         let [learned, other] = self.routes.find(now, passed.target);
         let known = [
-            transit.peer.map(|path| (Way::Peer, self.hop(path), false)),
+            peer.map(|hop| (Way::Peer, hop, false)),
             self.reservations.find(now, passed.target).map(|hop| (Way::Reserved, hop, false)),
             transit.recorded.map(|path| (Way::Recorded, self.hop(path), false)),
             learned.map(|learned| (Way::Learned, learned.hop, learned.doubted)),

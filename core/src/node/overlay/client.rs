@@ -7,7 +7,7 @@ use super::news::{FoundDevice, OperationError, OperationId, OperationOutcome, Ov
 use super::operations::{Ask, Job, Joining, Operation, Target};
 use super::wire::{self, Members};
 use super::{Overlay, Renewal, Server};
-use crate::discovery::JoinToken;
+use crate::discovery::{JoinToken, Neighbour};
 use crate::framing::{Decision, Response, Value};
 use crate::identity::PublicKey;
 use crate::node::event::Auth;
@@ -129,9 +129,9 @@ impl Node {
                         overlay.operations.set_due(id);
                     }
                     (_, Some(outcome)) => {
-                        _ = overlay.end(now.wall, id, Ok(OperationOutcome::Resolved(outcome.clone())))
+                        overlay.end(now.wall, id, Ok(OperationOutcome::Resolved(outcome.clone())));
                     }
-                    (_, None) => _ = overlay.end(now.wall, id, Err(OperationError::Unknown)),
+                    (_, None) => overlay.end(now.wall, id, Err(OperationError::Unknown)),
                 }
             }
         }
@@ -204,10 +204,10 @@ impl Node {
     /// What is known of a name, or else others are asked.
     fn look_up(&mut self, now: Now, id: OperationId, did: &str, reach: bool) {
         let asks = !self.whom_to_ask(now, did).is_empty();
+        let neighbour = self.neighbour(did).map(|neighbour| near(&neighbour));
         let Self { rooms, policy, .. } = self;
         let Some(overlay) = rooms.overlay.as_deref_mut() else { return };
-        let peers = &rooms.peers;
-        let known = overlay.known(now, did, peers);
+        let known = overlay.known(now, did, &rooms.peers).or(neighbour);
         let asked = overlay.operations.get_mut(id).is_some_and(|row| matches!(row.job, Job::Reach { asked: true, .. }));
         let last = || overlay.last_known(now.wall, did);
         let found = if asked { last().or(known) } else { known.or_else(|| if asks { None } else { last() }) };
@@ -637,6 +637,12 @@ fn own(did: &str, resolved: &Resolved<'_>) -> Resolution {
     let &Resolved { endpoint, source, record, heard } = resolved;
     let (seq, key) = record.unzip();
     Resolution { did: did.into(), endpoint: text(endpoint), source, seq, key, heard }
+}
+
+/// Where somebody on the local network says that it listens: a hint, as the address of a peer.
+fn near(neighbour: &Neighbour<'_>) -> Resolution {
+    let endpoint = text(neighbour.addr.into());
+    Resolution { did: neighbour.did.into(), endpoint, source: Source::Peer, seq: None, key: neighbour.key, heard: None }
 }
 
 fn describe(record: &Record<'_>, bound: bool) -> FoundDevice {

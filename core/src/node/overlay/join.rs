@@ -207,7 +207,7 @@ impl Node {
         } else {
             (ingress.bytes.len() * AMPLIFICATION).saturating_sub(serve::BESIDE)
         };
-        Ok(Some(overlay.welcome(now, join.did, (&answer, trust), room)))
+        Ok(Some(overlay.welcome(now, (join.did, ingress.path), (&answer, trust), room)))
     }
 
     /// Send the answer to somebody who is not known, or was not until now.
@@ -322,6 +322,9 @@ impl Node {
         if let Some(overlay) = rooms.overlay.as_deref_mut() {
             // One more than may be asked is known all the same.
             let _ = overlay.add_server(hub, path);
+            if let Some(profile) = &mut overlay.profile {
+                wire::text(payload, "seen").iter().for_each(|at| _ = profile.see(at));
+            }
             let mut buf = [0; Record::MAX_LEN];
             for text in wire::texts(payload, "records") {
                 let record = Record::from_text(&text, &mut buf).and_then(|bytes| Record::read(bytes).ok());
@@ -340,7 +343,7 @@ impl Node {
 
 impl Overlay {
     /// What somebody learns who has joined: that we know the token, how far it is trusted, and who else is here, as far as there is room.
-    fn welcome(&self, now: Now, did: &str, (answer, trust): (&[u8; 32], f64), room: usize) -> String {
+    fn welcome(&self, now: Now, (did, from): (&str, Path), (answer, trust): (&[u8; 32], f64), room: usize) -> String {
         let mut buf = [0; Record::MAX_TEXT];
         let (mut texts, mut bytes) = (Vec::new(), 0);
         for device in self.registry.iter().filter(|device| device.is_current(now.wall) && device.did() != did) {
@@ -352,7 +355,8 @@ impl Overlay {
             }
             texts.push(String::from(text));
         }
-        let members = Members::new().hex("answer", answer).float("trust", trust);
+        let seen = alloc::format!("{}", from.remote);
+        let members = Members::new().hex("answer", answer).float("trust", trust).text("seen", &seen);
         members.texts("records", texts.iter().map(String::as_str)).finish()
     }
 }

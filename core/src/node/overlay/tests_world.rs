@@ -6,6 +6,7 @@ use std::{format, vec};
 use proptest::prelude::*;
 
 use super::tests::{HUB, Net, PHONE, addr, secret, start};
+use super::wire::Members;
 use super::*;
 use crate::node::Ping;
 use crate::pins::Origin;
@@ -267,5 +268,49 @@ proptest! {
             let known = joined.iter().all(|device| names.contains(&format!("jis:new:{device}")));
             prop_assert!(known, "{:?} of {:?}", joined, names);
         }
+    }
+
+    /// Whatever a trusted sender writes into pings of the overlay: nothing of it is kept unless it is signed, and requests go on being answered.
+    #[test]
+    fn no_payload_does_more_than_be_counted(
+        payloads in prop::collection::vec(
+            (0..6_usize, prop::collection::vec((0..14_usize, "[a-zA-Z0-9_\\-]{0,90}", any::<i64>(), 0..3_u8), 0..5)),
+            1..12,
+        ),
+    ) {
+        const NAMES: [&str; 14] = [
+            "record", "did", "capability", "skip", "challenge", "vouch", "revoke", "token", "nonce", "proof", "answer",
+            "registered", "records", "seen",
+        ];
+        let mut net = Net::home();
+        let now = net.now;
+        net.node(0).new_join_token(now, 3, Duration::from_secs(3600), 0.8).unwrap();
+        net.run(5);
+        for (intent, members) in payloads {
+            let intent = [REGISTER, RESOLVE, FIND, VERIFY, JOIN, VOUCH][intent];
+            let mut payload = Members::new();
+            let mut used = std::collections::BTreeSet::new();
+            for (name, text, number, kind) in members {
+                if used.insert(name) {
+                    let name = NAMES[name];
+                    payload = match kind {
+                        0 => payload.text(name, &text),
+                        1 => payload.number(name, number.unsigned_abs()),
+                        _ => payload.hex(name, text.as_bytes()),
+                    };
+                }
+            }
+            let payload = payload.finish();
+            let now = net.now;
+            let mut ping = Ping::new(HUB, Path::to(addr(1)), intent);
+            ping.payload = crate::framing::Value::from_wire(&payload);
+            net.node(2).ping(now, &ping).unwrap();
+            net.run(now.mono.as_nanos() / 1_000_000 + 50);
+        }
+        prop_assert!(net.node(0).registry().unwrap().is_empty());
+        prop_assert!(net.node(0).held_vouches().next().is_none());
+        prop_assert!(net.node(0).join_tokens().all(|token| token.used == 0));
+        let verified = net.operate(2, &Operation::Verify { did: HUB, key: None, path: Some(Path::to(addr(1))) });
+        prop_assert!(verified.is_ok(), "{:?}", verified);
     }
 }

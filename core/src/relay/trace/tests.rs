@@ -457,8 +457,13 @@ fn a_trace_stands_behind_its_frame_and_is_read_strictly() {
     }
     assert!(matches!(put(&start, (0, ""), &Deed::Asked { ping: &[7; 32] }, 500), Err(TraceError::Name)));
     assert!(matches!(put(&start, (0, "jis:a"), &Deed::Asked { ping: &[7; 32] }, 100), Err(TraceError::Full)));
-    let far = Deed::Passed { received: &[7; 32], passed: &[7; 32], hop_count: Some(255), from: None };
-    assert!(matches!(put(&start, (0, "jis:a"), &far, 500), Err(TraceError::Hops)));
+    for hops in [i64::MIN, -1, 255, i64::MAX] {
+        let far = Deed::Passed { received: &[7; 32], passed: &[7; 32], hop_count: Some(hops), from: None };
+        assert!(matches!(put(&start, (0, "jis:a"), &far, 500), Err(TraceError::Hops)));
+    }
+    // Whoever asks begins anew.
+    let again = Datagram { trace: bytes.clone(), ..start };
+    assert_eq!(put(&again, (0, "jis:a"), &Deed::Asked { ping: &[7; 32] }, 500).unwrap().0, bytes);
 }
 
 fn any_kind() -> impl Strategy<Value = Kind> {
