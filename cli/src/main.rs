@@ -20,6 +20,7 @@ mod input;
 mod key;
 mod listen;
 mod mux;
+mod notify;
 mod output;
 mod overlay;
 mod parts;
