@@ -34,7 +34,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Listen for pings: answer the trusted, keep the doubtful waiting, meet the rest with silence
     #[command(after_help = help::LISTEN)]
-    Listen(ListenArgs),
+    Listen(Box<ListenArgs>),
     /// Ping a node and report what it answers
     #[command(after_help = help::PING, visible_alias = "send")]
     Ping(PingArgs),

@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         }
     };
     let (name, done) = match cli.command {
-        Command::Listen(args) => ("listen", listen::run(cli.common, args)),
+        Command::Listen(args) => ("listen", listen::run(cli.common, *args)),
         Command::Ping(args) => ("ping", ping::run(cli.common, &args)),
         #[cfg(unix)]
         Command::Ctl(args) => ("ctl", ctl::run(cli.common, &args)),
