@@ -7,6 +7,7 @@ mod gate;
 mod logs;
 mod node;
 mod peers;
+mod relay;
 mod replay;
 mod session;
 mod tokens;
@@ -17,6 +18,7 @@ fn main() {
     canonical::all(&mut criterion);
     gate::all(&mut criterion);
     replay::all(&mut criterion);
+    relay::all(&mut criterion);
     session::all(&mut criterion);
     node::all(&mut criterion);
     peers::all(&mut criterion);

@@ -3,6 +3,7 @@
 //! * [`alloc`]: an allocator that counts.
 //! * [`floors`]: the same packets as serde structs, to compare with.
 //! * [`population`]: a million peers.
+//! * [`relays`]: a relay with nothing around it.
 //! * [`report`]: results as a table or as JSON.
 //! * [`samples`]: the packets that everything here is measured with.
 //! * [`nodes`]: a hub and a sensor, and rounds between them.
@@ -14,6 +15,7 @@
 //! * [`contenders`]: what is timed against what.
 //! * [`swarm`]: thousands of simulated networks.
 //! * [`tokens`]: the tokens that everything about tokens is measured with.
+//! * [`signal`]: nodes at brokers beside plain clients of MQTT, and simulated pairs that meet.
 //! * [`contest`]: timing several things against each other, interleaved.
 //!
 //! Times are never asserted, here or in the tests: allocations and bytes are.
@@ -29,8 +31,10 @@ pub mod memory;
 pub mod mqtt;
 pub mod nodes;
 pub mod population;
+pub mod relays;
 pub mod report;
 pub mod samples;
 pub mod sessions;
+pub mod signal;
 pub mod swarm;
 pub mod tokens;

@@ -1,6 +1,10 @@
 //! The flags that every command takes.
 
+use std::time::Duration;
+
 use clap::{ArgAction, Args, ValueEnum};
+
+use crate::values;
 
 /// Flags that every command takes, before or after its name.
 #[derive(Clone, Copy, Debug, Args)]
@@ -18,6 +22,17 @@ pub(crate) struct Common {
     /// When to use colours; `auto`: on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
     pub(crate) color: ColorWhen,
+}
+
+/// Flags of commands that run until they are stopped.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Span {
+    /// End after this time
+    #[arg(long, value_name = "TIME", value_parser = values::time, allow_negative_numbers = true)]
+    pub(crate) duration: Option<Duration>,
+    /// Print only the summary
+    #[arg(long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

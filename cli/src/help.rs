@@ -119,8 +119,8 @@ on; what cannot change while it runs is said. Without one it ends `listen`.
   {"event":"kept","change","ok","reason"}
       changes up to this number are on the disk, or could not be brought there
   {"event":"session","did","fingerprint","from","state","suite","reason"}
-      state: up, rekeyed, moved (to the address in from), clone (another node speaks
-      with the same key, at the address in "elsewhere": the state directory was copied),
+      state: up, rekeyed, moved (to the address in from), clone (another node has
+      spoken with the same key than the one at "elsewhere": the state was copied),
       or down for the reason no_answer, silent, closed, revoked, clone (two nodes with
       its key) or cloned (two with ours; else null); suite: 1 or 2, see --suite
   {"event":"registered","did","endpoint","seq","expires"}, {"event":"moved","did",
@@ -289,8 +289,8 @@ A host name stands for its first address of the family of --bind; without
   {"event":"pin","source_did","fingerprint","origin"}
       with --trust-first-use, the key of the first answer: first_use
   {"event":"session","did","fingerprint","from","state","suite","reason"}
-      state: up, rekeyed, moved (to the address in from), clone (another node speaks
-      with the same key, at the address in "elsewhere": the state directory was copied),
+      state: up, rekeyed, moved (to the address in from), clone (another node has
+      spoken with the same key than the one at "elsewhere": the state was copied),
       or down for the reason no_answer, silent, closed, revoked, clone (two nodes with
       its key) or cloned (two with ours; else null); suite: 1 or 2, see --suite
   {"event":"unsent","seq","reason"}

@@ -196,7 +196,7 @@ pub(crate) fn session_text(flow: &mut Flow<'_>, session: &Session<'_>) {
     match session.state {
         SessionState::Moved { from } => flow.piece(Color::Plain, |line| drop(write!(line, "was at {}", from.remote))),
         SessionState::Cloned { elsewhere } => {
-            flow.piece(Color::Plain, |line| drop(write!(line, "and at {}", elsewhere.remote)))
+            flow.piece(Color::Plain, |line| drop(write!(line, "other than at {}", elsewhere.remote)))
         }
         _ => flow,
     };

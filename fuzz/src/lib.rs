@@ -17,6 +17,7 @@
 //! | [`session`] | two rooms of sessions, and a hostile network between them | what is heard was said, once; nobody unproven is sent more than three times his bytes |
 //! | [`streams`] | what a native mux connection sends, and two of them that talk | any chunking gives the same, memory is bounded, what is read was written |
 //! | [`overlay`] | records, vouches, beacons, patterns, join tokens | there is one form of each, whatever bit is touched is found, and patterns end |
+//! | [`relay`] | traces, packets of circuits, carried answers, and what happens to a relay | nobody honest is named, no quota or table is passed, answers are asked for |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
 //!
 //! Three ways to run them:
@@ -35,6 +36,7 @@ mod log;
 mod mqtt;
 mod node;
 mod overlay;
+mod relay;
 mod rendezvous;
 mod sealed;
 mod session;
@@ -52,6 +54,7 @@ pub use log::log;
 pub use mqtt::mqtt;
 pub use node::node;
 pub use overlay::overlay;
+pub use relay::relay;
 pub use rendezvous::rendezvous;
 pub use sealed::sealed;
 pub use session::session;
@@ -72,7 +75,7 @@ pub fn not_built_for_it(target: &str) -> std::process::ExitCode {
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("frame", frame),
     ("value", value),
     ("texts", texts),
@@ -89,4 +92,5 @@ pub const TARGETS: [(&str, Target); 16] = [
     ("hub", hub),
     ("streams", streams),
     ("overlay", overlay),
+    ("relay", relay),
 ];

@@ -16,11 +16,13 @@ use sluis_benches::memory::World;
 use sluis_benches::mqtt::{Ours, Theirs};
 use sluis_benches::nodes::{STEP, rules};
 use sluis_benches::population::{MILLION, heap_of};
+use sluis_benches::relays::{Carrying, Forwarding};
 use sluis_benches::report::{Report, Row};
 use sluis_benches::samples::{ENCODINGS, INTENT, SENSOR, ping, ping_frame};
 use sluis_benches::sessions::{HandshakeFloor, Handshakes};
 use sluis_core::airlock::{Gate, GateConfig, Subject};
 use sluis_core::framing::{Encoding, Header, PingType};
+use sluis_core::identity::SecretKey;
 use sluis_core::session::Suites;
 
 #[global_allocator]
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
     codecs(&mut report, rounds);
     whole_pings(&mut report, rounds);
     sealed_pings(&mut report, rounds);
+    relayed(&mut report, rounds);
     allocations(&mut report);
     population(&mut report);
     handshakes(&mut report, rounds);
@@ -108,6 +111,42 @@ fn sealed_pings(report: &mut Report, rounds: usize) {
         let standings = contest::run(runners, rounds);
         let what = format!("{name} ping through a session, datagram to response");
         report.add(&row(what, &standings[0], &standings[1], Some(2.0)));
+    }
+}
+
+/// What passes through a relay: pings, with and without a record of their trace, and packets of circuits.
+fn relayed(report: &mut Report, rounds: usize) {
+    for (encoding, name) in ENCODINGS {
+        let frame = ping_frame(encoding);
+        let mut passed = Forwarding::new(encoding);
+        let runners = &mut [
+            Runner::new("decode + encode of it", contenders::ours(&frame)),
+            Runner::custom("sluis", |n| passed.run(n)),
+        ];
+        let standings = contest::run(runners, rounds);
+        report.add(&row(format!("{name} ping through a relay, unsigned"), &standings[0], &standings[1], Some(1.3)));
+    }
+    let (mut plain, mut traced) = (Forwarding::new(Encoding::Json), Forwarding::traced(Encoding::Json));
+    let (signer, mut message) = (SecretKey::from_seed(&[1; 32]), [7; 112]);
+    let runners = &mut [
+        Runner::custom("the same without, and one Ed25519 signature", |n| {
+            let began = Stopwatch::start();
+            for n in 0..n {
+                message[..8].copy_from_slice(&n.to_le_bytes());
+                black_box(signer.sign_now(black_box(&message)));
+            }
+            began.elapsed() + plain.run(n)
+        }),
+        Runner::custom("sluis", |n| traced.run(n)),
+    ];
+    let standings = contest::run(runners, rounds / 3 + 1);
+    report.add(&row("JSON ping through a relay, traced".into(), &standings[0], &standings[1], Some(1.1)));
+    for len in [128, 1400] {
+        let (mut floor, mut ours) = (Carrying::new(len), Carrying::new(len));
+        let runners = &mut [Runner::new("a header and a copy", || floor.copy()), Runner::new("sluis", || ours.pass())];
+        let standings = contest::run(runners, rounds);
+        let what = format!("packet of a circuit through a relay, {len} bytes");
+        report.add(&row(what, &standings[0], &standings[1], Some(1.2)));
     }
 }
 

@@ -2,7 +2,10 @@
 #![allow(missing_docs)]
 
 mod allocations;
+mod meetings;
+mod relays;
 mod sessions;
+mod signal_allocations;
 mod swarm;
 mod token_allocations;
 

@@ -6,6 +6,7 @@ mod hub;
 mod logs;
 mod nodes;
 mod sessions;
+mod signal;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

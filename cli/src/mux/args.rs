@@ -1,12 +1,12 @@
 //! The flags of `sluis mux`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
 use sluis_net::Fingerprint;
 use sluis_web::Url;
 
+use crate::common::Span;
 use crate::values::{self, JsonText, Place};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -105,12 +105,8 @@ pub(crate) struct ServeArgs {
     /// Let pages from here use the hub, like `https://app.example`; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow_origin: Vec<String>,
-    /// End after this time
-    #[arg(long, value_name = "TIME", value_parser = values::time, allow_negative_numbers = true)]
-    pub(crate) duration: Option<Duration>,
-    /// Print only the summary
-    #[arg(long)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) span: Span,
 }
 
 /// `--intent NAME=BACKEND[=TEXT]`.
@@ -154,12 +150,8 @@ pub(crate) struct ListenArgs {
     /// End after so many frames
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(crate) count: Option<u64>,
-    /// End after this time
-    #[arg(long, value_name = "TIME", value_parser = values::time, allow_negative_numbers = true)]
-    pub(crate) duration: Option<Duration>,
-    /// Print only the summary
-    #[arg(long)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) span: Span,
 }
 
 #[derive(Debug, Args)]

@@ -30,7 +30,7 @@ pub(super) fn run(common: Common, args: &ListenArgs) -> Result<ExitCode, Fail> {
     let settings = Settings::read(&args.hub)?;
     let orders = Orders::catch(false).map_err(Fail::runtime)?;
     let mut agent = Agent {
-        out: Out::new(common, args.quiet).timed(),
+        out: Out::new(common, args.span.quiet).timed(),
         args,
         channels: BTreeMap::new(),
         began: Instant::now(),
@@ -82,7 +82,7 @@ impl Agent<'_> {
             },
         );
         self.out.flush();
-        let mut time = pin!(self.args.duration.map(|time| runtime.sleep(time)));
+        let mut time = pin!(self.args.span.duration.map(|time| runtime.sleep(time)));
         while self.args.count.is_none_or(|count| self.frames < count) && !self.out.is_broken() {
             let heard = poll_fn(|cx| {
                 if orders.poll_next(cx) == Some(Asked::Stop)

@@ -29,7 +29,7 @@ pub(super) fn run(common: Common, args: &ServeArgs) -> Result<ExitCode, Fail> {
     let addr = run::resolve_bind(&args.bind)?;
     let config = config(args, addr)?;
     let tls = tls(args)?;
-    let mut out = Out::new(common, args.quiet).timed();
+    let mut out = Out::new(common, args.span.quiet).timed();
     let listener = TcpListener::bind(addr)
         .map_err(|why| Fail::runtime(format!("cannot listen on {addr} ({why}), choose another --bind")))?;
     let orders = Orders::catch(true).map_err(Fail::runtime)?;
@@ -123,7 +123,7 @@ async fn serve<R: Runtime>(
     out.flush();
     let reload = || reload(hub, args, tls.as_ref());
     let stop = async {
-        let mut time = pin!(args.duration.map(|time| runtime.sleep(time)));
+        let mut time = pin!(args.span.duration.map(|time| runtime.sleep(time)));
         poll_fn(|cx| {
             while let Some(asked) = orders.poll_next(cx) {
                 match asked {

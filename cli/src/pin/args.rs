@@ -70,9 +70,12 @@ The state belongs to one process at a time: to a hub that runs, say `pin DID KEY
 or `unpin DID` on its standard input, or with `sluis ctl`.
 
 --json prints, of `add` and of `list` for each pin,
-  {"event":"pin","source_did","public","fingerprint","origin","since","revoked"}
-      origin: operator, approved (by `approve N --pin`); since: seconds since
-      1970; revoked: its key has been revoked, and nothing is believed of it
+  {"event":"pin","source_did","public","fingerprint","origin","since","revoked",
+   "session"}
+      origin: operator, approved (by `approve N --pin`) or first_use; since: seconds
+      since 1970; revoked: its key has been revoked, and nothing is believed of it;
+      session: there was an encrypted session with it, and nothing goes to it
+      without one; `pin remove` and `pin add` make it forgotten
 and of `remove`
   {"event":"unpin","source_did"}
 

@@ -85,6 +85,7 @@ fn show(out: &mut Out, pin: &Pin<'_>) {
                 .str("origin", pin.origin.as_str())
                 .raw("since", pin.since)
                 .raw("revoked", pin.revoked)
+                .raw("session", pin.session)
         },
         |flow| {
             flow.quoted("", Text::new(pin.did));
@@ -92,6 +93,8 @@ fn show(out: &mut Out, pin: &Pin<'_>) {
             flow.text(Color::Dim, pin.origin.as_str());
             if pin.revoked {
                 flow.text(Color::Red, "REVOKED: nothing is believed of this name");
+            } else if pin.session {
+                flow.text(Color::Dim, "spoke sessions: nothing goes to it without one");
             }
         },
     );

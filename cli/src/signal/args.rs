@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use sluis_core::Did;
 
 use super::broker::{GivenFault, fault};
+use crate::common::Span;
 use crate::values::{self, Pin, Place};
 
 #[derive(Debug, Args)]
@@ -162,12 +163,8 @@ pub(crate) struct ListenArgs {
     /// End after so many messages
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(crate) count: Option<u64>,
-    /// End after this time
-    #[arg(long, value_name = "TIME", value_parser = values::time, allow_negative_numbers = true)]
-    pub(crate) duration: Option<Duration>,
-    /// Print only the summary
-    #[arg(long)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) span: Span,
 }
 
 #[derive(Debug, Args)]
@@ -258,12 +255,8 @@ pub(crate) struct BrokerServeArgs {
     /// Misbehave so, always or with a probability from 0.001 to 1; may be repeated
     #[arg(long, value_name = "NAME[=P]", value_parser = fault)]
     pub(crate) fault: Vec<GivenFault>,
-    /// End after this time
-    #[arg(long, value_name = "TIME", value_parser = values::time, allow_negative_numbers = true)]
-    pub(crate) duration: Option<Duration>,
-    /// Print only the summary
-    #[arg(long)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) span: Span,
 }
 
 fn join(text: &str) -> Result<usize, String> {

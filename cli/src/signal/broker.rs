@@ -26,9 +26,9 @@ pub(super) fn run(common: Common, args: &BrokerServeArgs) -> Result<ExitCode, Fa
     let mut machine = Server::new(ServerLimits::default(), seed.fork("server"));
     machine.set_faults(faults);
     let mut app = Serve {
-        out: Out::queued(common, args.quiet),
+        out: Out::queued(common, args.span.quiet),
         orders: Orders::catch(false).map_err(Fail::runtime)?,
-        duration: args.duration,
+        duration: args.span.duration,
         began: None,
     };
     let addr = listener.local_addr().map_err(cannot)?;

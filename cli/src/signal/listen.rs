@@ -38,7 +38,7 @@ pub(super) fn run(common: Common, args: &ListenArgs) -> Result<ExitCode, Fail> {
     node.keep(&args.state, false)?;
     let inbox = Inbox::with_signals(false);
     let mut app = Listen {
-        out: Out::new(common, args.quiet).timed(),
+        out: Out::new(common, args.span.quiet).timed(),
         args,
         only: only?,
         names: node.names(),
@@ -234,7 +234,7 @@ impl App<Rendezvous> for Listen<'_> {
         }
         self.tell_ready(machine);
         self.tell_turned(now, machine);
-        let over = self.args.duration.is_some_and(|time| now.mono.saturating_since(began) >= time);
+        let over = self.args.span.duration.is_some_and(|time| now.mono.saturating_since(began) >= time);
         let done = full(self) && self.unconfirmed.is_empty();
         let stop = self.inbox.is_stopped() || over || done || self.out.is_broken();
         if !(stop || self.farewell.has_begun()) {
@@ -249,7 +249,7 @@ impl App<Rendezvous> for Listen<'_> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let end = self.began.zip(self.args.duration).map(|(began, time)| began + time);
+        let end = self.began.zip(self.args.span.duration).map(|(began, time)| began + time);
         let told = self.told_at.map(|at| at + TELL);
         let end = if self.farewell.has_begun() { self.farewell.deadline() } else { end };
         [end, told.filter(|_| !self.farewell.has_begun()), self.reached.deadline()].into_iter().flatten().min()

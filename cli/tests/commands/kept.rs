@@ -57,9 +57,20 @@ fn a_packet_from_before_a_crash_is_refused_by_whatever_clock(runtime: &str) {
     let raw = Raw::new(listen.addr());
     raw.send(&old);
     assert_eq!(listen.expect("rejected").str("reason"), "stale");
-    raw.send(&ahead("new", 4900));
+    let new = ahead("new", 4900);
+    raw.send(&new);
     assert_eq!(listen.expect("ping").str("packet_id"), "new");
     kill(listen);
+    // Nor does an end in peace forget what a crash does not.
+    for _ in 0..2 {
+        listen = hub(runtime, &folder, &[]);
+        let raw = Raw::new(listen.addr());
+        raw.send(&new);
+        assert_eq!(listen.expect("rejected").str("reason"), "stale");
+        raw.send(&old);
+        assert_eq!(listen.expect("rejected").str("reason"), "stale");
+        listen.quit();
+    }
     // Who says that older ones are welcome gets this one, too, once.
     let listen = hub(runtime, &folder, &["--accept-older", "60"]);
     let raw = Raw::new(listen.addr());

@@ -76,7 +76,7 @@ fn a_copied_state_directory_is_said_by_the_hub(runtime: &str) {
     let cloned = Json::Text("cloned".to_owned());
     assert_eq!((code, sessions(&events).last()), (1, Some(&("down", 2, &cloned))), "{events:?}");
     let clone = hub.next_of("session");
-    assert_eq!((clone.str("state"), clone.str("did")), ("clone", SENSOR));
+    assert_eq!((clone.str("state"), clone.str("did"), clone.count("suite")), ("clone", SENSOR, 2));
     assert!(clone.str("elsewhere").starts_with("127.0.0.1:"));
     assert_eq!(hub.next_of("session").str("reason"), "clone");
     assert_eq!(hub.next_of("rejected").str("reason"), "clone");

@@ -103,6 +103,48 @@ fn a_key_of_the_wrong_kind_is_one_sentence() {
     assert!(said.contains("`nowhere` is no file and no public key"), "{said}");
 }
 
+/// What a node is started with is looked at before anything is dialled.
+#[test]
+fn a_node_that_cannot_be_is_one_sentence() {
+    let folder = Folder::new("signal-node");
+    alice(&folder);
+    folder.prints(&["key", "new", "hub.key"]);
+    folder.write("alice.pub", folder.prints(&["key", "export", "alice.key", "--format", "hex"]));
+    folder.set_mode("alice.pub", 0o644);
+    folder.write("none.toml", "");
+    let broker = ["--broker", "mqtt://127.0.0.1:1"];
+    for (args, said) in [
+        (&["--key", "hub.key", broker[0], broker[1]][..], "signalling needs a secp256k1 key"),
+        (&["--key", "alice.pub", broker[0], broker[1]], "name the file with the secret key"),
+        (&["--key", "nowhere", broker[0], broker[1]], "nowhere"),
+        (&["--key", "alice.key"], "no brokers are named, add --pool FILE or --broker URL"),
+        (&["--key", "alice.key", "--pool", "none.toml"], "it names no brokers"),
+        (&["--key", "alice.key", "--broker", "ftp://127.0.0.1"], "no broker that is named can be used"),
+        (&["--key", "alice.key", broker[0], broker[1], "--did", "jis:a:b"], "--id-key"),
+        (&["--key", "alice.key", broker[0], broker[1], "--id-key", "hub.key"], "--did"),
+        (&["--key", "alice.key", broker[0], broker[1], "--did", "jis:a:b", "--id-key", "alice.key"], "secp256k1 key"),
+        (&["--key", "alice.key", broker[0], broker[1], "--pin", "jis:a:b"], "write DID=KEY"),
+        (&["--key", "alice.key", broker[0], broker[1], "--allow-legacy=x"], "`x` is no file and no public key"),
+    ] {
+        for command in [&["signal", "listen"][..], &["signal", "send", ALICE, "--text", "x"]] {
+            let out = folder.sluis(&[command, args].concat());
+            let text = String::from_utf8_lossy(&out.stderr);
+            assert!(out.status.code() == Some(2) && text.contains(said), "{command:?} {args:?}: {text}");
+        }
+    }
+    // Open to others.
+    folder.set_mode("alice.key", 0o640);
+    let sentence = folder.fails(2, &["signal", "listen", "--key", "alice.key", broker[0], broker[1]]);
+    assert!(sentence.contains("chmod 600 alice.key"), "{sentence}");
+    folder.set_mode("alice.key", 0o600);
+    // Nobody is there: that is said, and it goes on.
+    let out =
+        folder.sluis(&["signal", "listen", "--key", "alice.key", broker[0], broker[1], "--duration", "1", "--json"]);
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.code() == Some(0) && text.contains("No broker can be reached; they are tried again."), "{text}");
+    assert!(String::from_utf8_lossy(&out.stdout).contains(r#""reason":"unreachable""#), "{out:?}");
+}
+
 /// The order and the scores that the reference finds for alice among three brokers (`three_v4` of its fixtures).
 #[test]
 fn brokers_are_ranked_as_the_reference_ranks_them() {

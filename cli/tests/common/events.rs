@@ -30,8 +30,13 @@ type Shape = &'static [(&'static str, Kind)];
 
 /// Members that are not in every object of a shape: the time is missing from those that are made up in tests, the losses of
 /// output from the summary of the demo, which waits for its reader, and only a pin that nobody asked for says where it comes from.
-const OPTIONAL: Shape =
-    &[("t", Kind::Time), ("lost_output", Kind::Count), ("record", Kind::Any), ("origin", Kind::Text)];
+const OPTIONAL: Shape = &[
+    ("t", Kind::Time),
+    ("lost_output", Kind::Count),
+    ("record", Kind::Any),
+    ("origin", Kind::Text),
+    ("elsewhere", Kind::Address),
+];
 
 /// Which command speaks.
 #[derive(Clone, Copy, Debug)]

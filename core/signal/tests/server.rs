@@ -227,7 +227,7 @@ fn a_server_that_freezes_or_dies_under_us_is_left_and_joined_again() {
 #[test]
 fn a_restart_makes_no_storm() {
     let now = Instant::ZERO + Duration::from_secs(1000);
-    let mut back = vec![0; 12];
+    let mut back = Vec::new();
     for n in 0..1000 {
         let mut broker =
             Broker::new(Settings::default(), &key("alice").public(), Seed::from_u64(n).fork("x"), now, Duration::ZERO);
@@ -240,9 +240,14 @@ fn a_restart_makes_no_storm() {
         broker.set_others_up(true);
         let later = now + Duration::from_secs(8);
         assert_eq!(broker.handle_end(later, End::Ended), Some(Left::Ended));
-        back[usize::try_from(broker.deadline().unwrap().saturating_since(later).as_secs()).unwrap()] += 1;
+        back.push(broker.deadline().unwrap().saturating_since(later));
     }
-    assert!(back.iter().all(|n| *n <= 150), "{back:?}");
+    back.sort_unstable();
+    // Within any second, wherever it begins.
+    let within =
+        |from: &Duration| back.iter().filter(|at| (*from..*from + Duration::from_secs(1)).contains(at)).count();
+    let most = back.iter().map(within).max().unwrap();
+    assert!(most <= 150, "{most} of 1000 are back within a second");
 }
 
 /// A client by hand.

@@ -398,6 +398,13 @@ impl Neighbourhood {
         }
     }
 
+    /// Forget a neighbour, so that the name is free for another key; false when there is none of this name.
+    pub fn forget(&mut self, did: &str) -> bool {
+        let slot = self.find(did);
+        slot.into_iter().for_each(|slot| self.remove(slot));
+        slot.is_some()
+    }
+
     /// Note something about a neighbour, whatever it means to the caller: 0 until then, and again once it has gone. False: there is none of this name.
     pub fn note(&mut self, did: &str, note: u64) -> bool {
         let entry = self.find(did).and_then(|slot| self.entries.at_mut(slot));

@@ -432,3 +432,62 @@ fn commands_and_methods_are_recorded_alike() {
     };
     assert_eq!(run(true), run(false));
 }
+
+/// What a node does on the local network is written down whole: networks, calls, what is heard, answers and the goodbye.
+#[test]
+fn discovery_replays() {
+    use crate::discovery::{GROUP_V4, RuleDraft};
+    use crate::node::LanConfig;
+    use crate::{Network, NetworkChange, SocketId};
+
+    let lines = Lines::default();
+    let mut hub = Node::recorded(config("jis:hub"), &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
+    let mut sensor = Recorded::off(Node::new(config("jis:sensor"), &Seed::from_u64(2)).unwrap());
+    let required = ["temperature"];
+    let rule = RuleDraft {
+        name: "sensors",
+        required_capabilities: &required,
+        source_pattern: Some("jis:.*"),
+        pod: Some("kitchen"),
+        ..RuleDraft::default()
+    };
+    hub.add_auto_vouch(&rule).unwrap();
+    assert!(hub.add_auto_vouch(&RuleDraft::default()).is_err());
+    hub.allow_legacy("jis:sensor").unwrap();
+    let lan = LanConfig {
+        admits: true,
+        device_type: "h\"ub".into(),
+        capabilities: vec!["temperature".into()],
+        addresses: vec!["[fe80::1%3]:7150".parse().unwrap()],
+        ..LanConfig::default()
+    };
+    hub.discover(at(0), &lan).unwrap();
+    sensor.discover(at(0), &LanConfig { addresses: Vec::new(), ..lan }).unwrap();
+    hub.seek(at(1), "jis:sensor").unwrap();
+    let socket = SocketId::new(3);
+    for (node, last) in [(&mut hub, 1), (&mut sensor, 2)] {
+        let group = Path { local: Some([192, 0, 2, last].into()), ..Path::to(GROUP_V4.into()) };
+        node.handle_network(at(2), NetworkChange::Up(Network { socket, group, port: 7150 }));
+    }
+    for millis in [2, 600, 61_000, 70_000] {
+        hub.handle_timeout(at(millis));
+        sensor.handle_timeout(at(millis));
+        carry(&mut hub, &mut sensor, at(millis), &mut |node, _| while node.poll_event().is_some() {});
+    }
+    hub.handle_network(at(70_001), NetworkChange::Down(SocketId::new(9)));
+    hub.handle_stop(at(70_002));
+    assert!(hub.poll_transmit(at(70_002), &mut vec![0; 65_535]).is_some(), "a goodbye");
+    let text = lines.text();
+    for part in [
+        r#""in":"discover""#,
+        r#""in":"network_up""#,
+        r#""event":"found""#,
+        r#""event":"beacon""#,
+        "auto_vouched",
+        r#""in":"stop""#,
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let replayed = replay(&text).unwrap();
+    assert_eq!(replayed.node.neighbours().count(), 1);
+}

@@ -203,7 +203,7 @@ impl Circuits {
             return Err(RelayReject::NoCircuit);
         }
         let len = u32::try_from(datagram.len()).unwrap_or(u32::MAX);
-        circuit.bytes = circuit.bytes.after(now, config.circuit_rate, len).ok_or(RelayReject::CircuitQuota)?;
+        circuit.bytes = circuit.bytes.after(now, config.circuit_rate.pace(), len).ok_or(RelayReject::CircuitQuota)?;
         circuit.used = now;
         let other = *circuit.ends.get(1 - end).ok_or(RelayReject::NoCircuit)?;
         self.by_use.move_to_back(&mut self.circuits, slot);

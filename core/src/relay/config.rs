@@ -25,6 +25,23 @@ impl Rate {
     pub(super) const fn times(self, factor: u32) -> Self {
         Self { per_second: self.per_second.saturating_mul(factor), burst: self.burst.saturating_mul(factor) }
     }
+
+    /// The same in nanoseconds.
+    pub(super) const fn pace(self) -> Pace {
+        // Rounded up, so that what is let through is never more than the rate. Above 10^9 a second there is no limit but that.
+        let each = match self.per_second {
+            0 => u64::MAX,
+            rate => 1_000_000_000_u64.div_ceil(rate as u64),
+        };
+        Pace { each, burst: each.saturating_mul(self.burst as u64) }
+    }
+}
+
+/// A [`Rate`] in nanoseconds: of each one, and of as many as may come at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    pub(super) each: u64,
+    pub(super) burst: u64,
 }
 
 /// How a [`Relay`](super::Relay) behaves, and how much it may hold. Every number of entries is a hard cap.
@@ -32,7 +49,8 @@ impl Rate {
 pub struct RelayConfig {
     /// Most hops that a ping may have travelled when it leaves here, whatever its own `max_hops` says. Default 16.
     pub max_hops: u8,
-    /// To how many neighbours a ping goes whose way is not known. Default 2, at least 1 and at most [`MAX_FANOUT`].
+    /// To how many neighbours a ping goes whose way is not known; to one more for each known next hop over which its source had no
+    /// answer a moment ago. Default 2, at least 1; together at most [`MAX_FANOUT`].
     pub fanout: u8,
     /// Pings of one source DID. Default 50/s, 100 at once.
     pub source_rate: Rate,

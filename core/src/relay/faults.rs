@@ -1,19 +1,19 @@
-//! Protections that a simulation can switch off; without the feature `sim` every question has the constant answer "no".
+//! Protections that a simulated mesh can switch off; outside of tests every question has the constant answer "no".
 
 /// What is switched off.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Faults {
     /// A ping goes on however far it has travelled.
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(test)]
     pub(crate) no_hop_cap: bool,
     /// A ping is recognised by its id alone.
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(test)]
     pub(crate) poisonable_seen: bool,
     /// A ping may go back to where it came from.
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(test)]
     pub(crate) no_split_horizon: bool,
     /// Of two records that do not fit each other, the first one is blamed.
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(test)]
     pub(crate) blame_neighbour: bool,
 }
 
@@ -21,9 +21,9 @@ macro_rules! questions {
     ($($name:ident),+) => { $(
         #[inline]
         pub(super) const fn $name(self) -> bool {
-            #[cfg(any(test, feature = "sim"))]
+            #[cfg(test)]
             return self.$name;
-            #[cfg(not(any(test, feature = "sim")))]
+            #[cfg(not(test))]
             false
         }
     )+ };

@@ -65,6 +65,8 @@ struct Net {
     /// In a thousand.
     loss: u64,
     rng: Rng,
+    /// Everybody's record goes round before what it taught is forgotten, next at this time.
+    gossips: Option<u64>,
     broken: Vec<String>,
 }
 
@@ -91,6 +93,7 @@ impl Net {
             sequence: 0,
             loss,
             rng: seed.fork("net"),
+            gossips: None,
             broken: Vec::new(),
             around,
         }
@@ -116,6 +119,7 @@ impl Net {
 
     /// Everybody's record reaches everybody, over the fewest hops, as gossip does: so next hops are learned.
     fn gossip(&mut self) {
+        self.gossips = Some(self.now + 80_000_000_000);
         for source in 0..self.relays.len() {
             let mut reached: BTreeMap<usize, u8> = BTreeMap::from([(source, 0)]);
             let mut next = VecDeque::from([source]);
@@ -229,6 +233,9 @@ impl Net {
             }
         }
         self.now = end;
+        if self.gossips.is_some_and(|at| at <= end) {
+            self.gossip();
+        }
         for relay in &mut self.relays {
             while relay.next_timeout().is_some_and(|at| at <= Instant::from_nanos(end)) {
                 relay.handle_timeout(Instant::from_nanos(end));
@@ -293,16 +300,16 @@ fn a_mesh_without_loss_finds_everybody_at_the_first_try() {
 
 #[test]
 fn loss_and_dead_relays_are_passed_by() {
-    const PAIRS: usize = 400;
-    let around = Net::random(200, 8, &mut Seed::from_u64(2).fork("shape"));
+    const PAIRS: usize = 300;
+    let around = Net::random(120, 8, &mut Seed::from_u64(2).fork("shape"));
     let mut net = Net::new(around, RelayConfig::default(), 100, 2);
     net.gossip();
     // One in twenty dies when everybody has learned to go over it.
-    net.down = (0..10).map(|n| n * 19 + 3).collect();
+    net.down = (0..6).map(|n| n * 19 + 3).collect();
     let (delivered, answered) = three_tries(&mut net, PAIRS);
     assert_eq!(net.broken, Vec::<String>::new());
-    assert!(delivered * 1000 >= PAIRS * 995, "{delivered} of {PAIRS} delivered");
-    assert!(answered * 100 >= PAIRS * 90, "{answered} of {PAIRS} answered");
+    assert!(delivered * 1000 >= PAIRS * 999, "{delivered} of {PAIRS} delivered");
+    assert!(answered * 100 >= PAIRS * 95, "{answered} of {PAIRS} answered");
     let flooding = net.flood() * net.made.len() as u64;
     assert!(net.messages * 20 <= flooding, "{} messages, flooding has {flooding}", net.messages);
 }
@@ -310,7 +317,7 @@ fn loss_and_dead_relays_are_passed_by() {
 /// Nothing was ever heard of the target, and its neighbours are chosen blindly: a packet still does not go round.
 #[test]
 fn a_loop_never_forms() {
-    for seed in 0..20 {
+    for seed in 0..10 {
         let around = Net::random(30, 4, &mut Seed::from_u64(seed).fork("shape"));
         let mut net = Net::new(around, RelayConfig { fanout: 4, ..RelayConfig::default() }, 50, seed);
         for n in 0..60 {

@@ -1,8 +1,8 @@
 //! Who may send how much.
 
-use super::config::Rate;
+use super::config::Pace;
 use crate::table::{Chain, Chained, Heap, Index, Link, Linked, List, Slab};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 /// The generic cell rate algorithm (ITU-T I.371): of all that went through, only the instant is kept at which it would have been
 /// through at the sustained rate. Before that instant there is less than a full burst left.
@@ -11,13 +11,10 @@ pub(super) struct Cell(Instant);
 
 impl Cell {
     /// The cell after so many more (packets, or bytes), or nothing where that would be more than the rate allows.
-    pub(super) fn after(self, now: Instant, rate: Rate, cost: u32) -> Option<Self> {
-        let each = Duration::from_secs(1).checked_div(rate.per_second)?;
-        // Rounded up, so that what is let through is never more than the rate. A rate above 10^9 counts as 10^9.
-        let each = if each * rate.per_second < Duration::from_secs(1) { each + Duration::from_nanos(1) } else { each };
-        let each = each.max(Duration::from_nanos(1));
-        let through = self.0.max(now) + each.saturating_mul(cost);
-        (through.saturating_since(now) <= each.saturating_mul(rate.burst)).then_some(Self(through))
+    pub(super) fn after(self, now: Instant, pace: Pace, cost: u32) -> Option<Self> {
+        let now = now.as_nanos();
+        let ahead = self.0.as_nanos().saturating_sub(now).saturating_add(pace.each.saturating_mul(cost.into()));
+        (ahead <= pace.burst && pace.each < u64::MAX).then(|| Self(Instant::from_nanos(now.saturating_add(ahead))))
     }
 
     /// Nothing of the burst is used up: as good as new.
@@ -82,13 +79,13 @@ impl Quotas {
     }
 
     /// Whether one more of this name is within the rate. Changes nothing.
-    pub(super) fn grant(&self, now: Instant, hash: u64, rate: Rate) -> Option<Grant> {
+    pub(super) fn grant(&self, now: Instant, hash: u64, pace: Pace) -> Option<Grant> {
         let slot = self.by_name.find(&self.entries, hash, |entry| entry.hash == hash);
         let cell = slot.and_then(|slot| self.entries.at(slot)).map_or(Cell::default(), |entry| entry.cell);
         if slot.is_none() && self.entries.is_full() {
             self.by_use.front().and_then(|slot| self.entries.at(slot)).filter(|entry| entry.cell.is_idle(now))?;
         }
-        Some(Grant { hash, cell: cell.after(now, rate, 1)?, slot })
+        Some(Grant { hash, cell: cell.after(now, pace, 1)?, slot })
     }
 
     /// Use up what was granted. Nothing else may have been charged in between.

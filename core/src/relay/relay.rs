@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use super::Label;
 use super::circuit::Circuits;
-use super::config::{MAX_FANOUT, RelayConfig};
+use super::config::{MAX_FANOUT, Rate, RelayConfig};
 use super::faults::Faults;
 use super::names::{Names, Scratch, fingerprints};
 use super::neighbours::{Hop, Hops, Neighbours};
@@ -191,7 +191,7 @@ impl Relay {
     }
 
     /// Switch protections off, to prove that a simulation notices.
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(test)]
     pub(crate) const fn set_faults(&mut self, faults: Faults) {
         self.faults = faults;
     }
@@ -294,24 +294,29 @@ impl Relay {
     fn grants(&self, now: Instant, passed: &Passed) -> Result<[Grant; 3], RelayReject> {
         let RelayConfig { source_rate, target_rate, link_rate, reserved_factor, .. } = self.config;
         let reserved = |did| self.reservations.find(now, did).is_some();
-        let rate = |did, rate: super::Rate| if reserved(did) { rate.times(reserved_factor) } else { rate };
-        let source = self.sources.grant(now, passed.source, rate(passed.source, source_rate));
+        let pace = |did, rate: Rate| if reserved(did) { rate.times(reserved_factor).pace() } else { rate.pace() };
+        let source = self.sources.grant(now, passed.source, pace(passed.source, source_rate));
         let source = source.ok_or(RelayReject::SourceQuota)?;
-        let target = self.targets.grant(now, passed.target, rate(passed.target, target_rate));
+        let target = self.targets.grant(now, passed.target, pace(passed.target, target_rate));
         let target = target.ok_or(RelayReject::TargetQuota)?;
-        let link = self.links.grant(now, passed.from.link, link_rate).ok_or(RelayReject::LinkQuota)?;
+        let link = self.links.grant(now, passed.from.link, link_rate.pace()).ok_or(RelayReject::LinkQuota)?;
         Ok([source, target, link])
     }
 
     /// Over whom it goes, and how the first of them was found: over one hop that is known, unless that left something unanswered; then
-    /// over as many as the fan-out allows, the ones that did so last.
+    /// over as many as the fan-out allows and one more for each that did so, those last.
     fn next_hops(&self, now: Instant, transit: &Transit<'_>, passed: &Passed) -> Option<(Way, Hops)> {
         let from = passed.from.link;
         let allowed = |link: u64| link != from || self.faults.no_split_horizon();
         let avoided = |link: u64| self.avoided.contains(now, self.avoidance(passed.flow, link));
+        // Mostly the target is a peer, and nothing else is looked at.
+        let peer = transit.peer.map(|path| self.hop(path));
+        if let Some(hop) = peer.filter(|hop| allowed(hop.link) && !avoided(hop.link)) {
+            return Some((Way::Peer, Hops::from_iter([hop])));
+        }
         let [learned, other] = self.routes.find(now, passed.target);
         let known = [
-            transit.peer.map(|path| (Way::Peer, self.hop(path), false)),
+            peer.map(|hop| (Way::Peer, hop, false)),
             self.reservations.find(now, passed.target).map(|hop| (Way::Reserved, hop, false)),
             transit.recorded.map(|path| (Way::Recorded, self.hop(path), false)),
             learned.map(|learned| (Way::Learned, learned.hop, learned.doubted)),
@@ -319,7 +324,8 @@ impl Relay {
         ];
         let known = || known.iter().flatten().filter(|(_, hop, _)| allowed(hop.link));
         let sure = known().next().is_some_and(|(_, hop, doubted)| !doubted && !avoided(hop.link));
-        let fanout = if sure { 1 } else { usize::from(self.config.fanout).clamp(1, MAX_FANOUT) };
+        let failed = known().filter(|(_, hop, _)| avoided(hop.link)).count();
+        let fanout = if sure { 1 } else { (usize::from(self.config.fanout) + failed).clamp(1, MAX_FANOUT) };
         let mut hops = Hops::new();
         for again in [false, true] {
             for (_, hop, _) in known().filter(|(_, hop, _)| avoided(hop.link) == again) {
@@ -356,7 +362,7 @@ impl Relay {
         let mut scratch = Scratch::new();
         let (id, responder) = Names::of_response(response, &mut scratch)?;
         let (id, responder, hop) = (self.key.hash(id.as_bytes()), self.did(responder), self.hop(from));
-        let link = self.links.grant(now, hop.link, self.config.link_rate).ok_or(RelayReject::LinkQuota)?;
+        let link = self.links.grant(now, hop.link, self.config.link_rate.pace()).ok_or(RelayReject::LinkQuota)?;
         let askers = self.open.answer(now, &self.config, (id, responder, hop.link), response.decision)?;
         self.links.charge(link);
         self.neighbours.up(hop.link);

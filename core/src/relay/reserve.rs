@@ -25,7 +25,7 @@ struct Reservation {
     until: Instant,
 }
 
-/// At most a hundred or so: they are looked through.
+/// At most a hundred or so, in the order of their hashes.
 pub(super) struct Reservations {
     held: Vec<Reservation>,
 }
@@ -39,9 +39,15 @@ impl Reservations {
         self.held.len()
     }
 
+    /// The place of the one of this name, or where it would be.
+    fn place(&self, did: u64) -> Result<usize, usize> {
+        self.held.binary_search_by_key(&did, |held| held.did)
+    }
+
     /// Where the holder of a reservation is.
     pub(super) fn find(&self, now: Instant, did: u64) -> Option<Hop> {
-        self.held.iter().find(|held| held.did == did && held.until > now).map(|held| held.hop)
+        let held = self.held.get(self.place(did).ok()?)?;
+        (held.until > now).then_some(held.hop)
     }
 
     /// Give one, or renew it; until when it lasts.
@@ -59,20 +65,21 @@ impl Reservations {
             return Err(ReserveError::AddressFull);
         }
         let fresh = Reservation { did, hop, until };
-        if let Some(held) = self.held.iter_mut().find(|held| held.did == did) {
-            *held = fresh;
-        } else if self.held.len() < config.max_reservations {
-            self.held.push(fresh);
-        } else {
-            return Err(ReserveError::Full);
+        match self.place(did) {
+            Ok(place) => {
+                if let Some(held) = self.held.get_mut(place) {
+                    *held = fresh;
+                }
+            }
+            Err(place) if self.held.len() < config.max_reservations => self.held.insert(place, fresh),
+            Err(_) => return Err(ReserveError::Full),
         }
         Ok(until)
     }
 
     /// Give one up. False where there is none.
     pub(super) fn release(&mut self, did: u64) -> bool {
-        let place = self.held.iter().position(|held| held.did == did);
-        place.map(|place| self.held.swap_remove(place)).is_some()
+        self.place(did).map(|place| self.held.remove(place)).is_ok()
     }
 
     pub(super) fn expire(&mut self, now: Instant) {

@@ -1,9 +1,8 @@
 //! Packets, and where they come from.
 
 use super::epoch::{Inner, sealed_len};
-use super::incarnation::Incarnation;
 use super::room::Sessions;
-use super::table::{AMPLIFICATION, NONE, Phase, Probe, Roaming, Session, Since, news, owed};
+use super::table::{AMPLIFICATION, NONE, Phase, Probe, Roaming, Session, Shown, Since, news, owed};
 use super::timers::{KEEPALIVE, QUIET, REKEY_OTHERS};
 use super::wire::{Head, Kind};
 use super::{Claim, DEAD_AFTER, Down, HEAD_ROOM, Ingress, REJECT_AFTER, SealError, Sealed, SessionReject, wire};
@@ -60,9 +59,9 @@ impl Sessions {
         session.awaiting = Since::NEVER;
         let key = session.key.ok_or(SessionReject::Unknown)?;
         if session.next == epoch_slot {
-            let shown = session.shown.as_mut().map(|shown| (shown.incarnation, shown.anew.take()));
-            let (shown, anew) = shown.unwrap_or((Incarnation::NONE, None));
-            self.settle_incarnation(slot, epoch_slot, path, &shown)?;
+            // It is judged once.
+            let Shown { incarnation, anew, .. } = session.shown.take().map_or_else(Shown::default, |shown| *shown);
+            self.settle_incarnation(slot, epoch_slot, path, &incarnation)?;
             if let Some(anew) = anew {
                 // It has heard what went there.
                 self.settle_at(slot, anew);

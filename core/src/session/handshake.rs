@@ -127,6 +127,9 @@ impl Sessions {
         keys: Finished<X25519>,
         (initiator, suite): (bool, u8),
     ) -> Result<u32, SessionReject> {
+        if let Some(session) = self.table.at_mut(slot).filter(|session| session.phase == Phase::Opening) {
+            session.suite = suite;
+        }
         let epoch = Epoch::new(index, peer_index, slot, [keys.send, keys.receive], initiator, suite, now);
         self.epochs.insert(epoch).ok_or(SessionReject::Busy)
     }

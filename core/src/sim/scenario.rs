@@ -16,6 +16,7 @@ use super::world::{Clocks, Fault, Habits, Part, Placed, Plan, Trust, World, Worl
 use crate::framing::Encoding;
 use crate::identity::SecretKey;
 use crate::node::{NodeConfig, SessionPolicy};
+use crate::session::Suites;
 use crate::time::Duration;
 use crate::{Did, Seed};
 
@@ -297,6 +298,8 @@ fn adversary(config: &mut WorldConfig, span: Duration, rng: &mut SimRng) {
         let set_after = rng.below(2) as u32;
         crashes(config, span, rng, (5_000, set_after));
     }
+    // One suite whose first messages carry pings, and the better one.
+    config.node.suites = if rng.below(2) == 0 { Suites::One } else { Suites::Any };
 }
 
 /// Some answers are about three times as long as the pings, in whatever encoding.

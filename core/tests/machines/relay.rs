@@ -96,7 +96,7 @@ fn flow(row: &Row) -> Vec<String> {
     for op in row.get("ops").and_then(Json::array).unwrap() {
         let (Some(packet), Some(addr)) = (op.get("packet"), op.get("addr")) else { continue };
         let frames = frames_of(packet);
-        let Message::Packet(packet) = Frame::decode(&frames[0]).unwrap().message else { panic!("a ping") };
+        let Message::Packet(packet) = Frame::decode(&frames[1]).unwrap().message else { panic!("a ping") };
         let (source, target) = (packet.source_did.as_str().unwrap(), packet.target_did.as_str().unwrap());
         peers.insert(source.to_owned(), address(addr));
         if target == row.str("device_did") {

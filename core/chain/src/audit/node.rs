@@ -2,7 +2,7 @@
 
 use sluis_core::data::{Number, Text};
 use sluis_core::framing::Decision;
-use sluis_core::node::{Event, Outcome};
+use sluis_core::node::{Event, LanNews, Outcome};
 
 use super::{Happening, Judgement, Kinds};
 
@@ -16,7 +16,7 @@ impl Kinds {
             Event::Decided(_) => Some(Self::DECISION),
             Event::Response(_) => Some(Self::RESPONSE),
             Event::Heartbeat { .. } => Some(Self::HEARTBEAT),
-            Event::PeerSeen { .. } | Event::PeerLost { .. } => Some(Self::DISCOVERY),
+            Event::PeerSeen { .. } | Event::PeerLost { .. } | Event::Lan(_) => Some(Self::DISCOVERY),
             // Timeouts of ours and of the application, and what a later node may add.
             _ => None,
         }
@@ -70,6 +70,13 @@ impl<'a> Happening<'a> {
                 Self::Discovery { did: Text::new(did), at: Some(path.remote), decision: "accepted" }
             }
             Event::PeerLost { did } => Self::Lost { did: Text::new(did) },
+            Event::Lan(LanNews::Found(found)) => {
+                Self::Discovery { did: Text::new(&found.did), at: Some(found.addr), decision: "found" }
+            }
+            Event::Lan(LanNews::Beacon(called)) => {
+                Self::Discovery { did: Text::new(&called.did), at: Some(called.from), decision: called.decision.name() }
+            }
+            Event::Lan(LanNews::Gone { did, .. }) => Self::Lost { did: Text::new(did) },
             _ => return None,
         })
     }

@@ -1,9 +1,12 @@
 //! The messages of all peers.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
 
 use sluis_core::Instant;
+use sluis_core::time::Duration;
 
 use super::super::sealed::{GRACE, LIFETIME};
 use super::kept::{Keeping, Then};
@@ -39,6 +42,9 @@ impl Default for InboxLimits {
         }
     }
 }
+
+/// An epoch of which nothing was heard for so long gives back the memory that it can do without.
+const RESTS: Duration = Duration::from_secs(20);
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +129,16 @@ pub(super) type Key = (PublicKey, u64);
 pub(super) struct Epoch {
     /// All below were handed over in order, or came out of order, or were given up.
     pub(super) next: u64,
+    /// Below this it is not known any more which were given up: nothing there is acknowledged again.
+    pub(super) unknown: u64,
+    heard: Instant,
+    /// Behind a pointer, because most epochs are idle.
+    pub(super) open: Lazy,
+}
+
+/// What is under way of an epoch.
+#[derive(Debug, Default)]
+pub(super) struct Open {
     /// Not handed over yet.
     pub(super) bodies: BTreeMap<u64, Waiting>,
     bytes: usize,
@@ -134,10 +150,42 @@ pub(super) struct Epoch {
     pub(super) apart: BTreeSet<u64>,
     /// Given up and never handed over, or not known to have been.
     pub(super) gaps: BTreeSet<u64>,
-    /// Below this it is not known any more which were given up: nothing there is acknowledged again.
-    pub(super) unknown: u64,
     pub(super) acks: BTreeSet<u64>,
-    heard: Instant,
+}
+
+impl Open {
+    const NOTHING: &Self = &Self {
+        bodies: BTreeMap::new(),
+        bytes: 0,
+        unconfirmed: BTreeSet::new(),
+        confirming: BTreeSet::new(),
+        apart: BTreeSet::new(),
+        gaps: BTreeSet::new(),
+        acks: BTreeSet::new(),
+    };
+
+    fn is_empty(&self) -> bool {
+        let sets = [&self.unconfirmed, &self.confirming, &self.apart, &self.gaps, &self.acks];
+        self.bodies.is_empty() && sets.iter().all(|set| set.is_empty())
+    }
+}
+
+/// What is under way, made when it is first written to.
+#[derive(Debug)]
+pub(super) struct Lazy(Option<Box<Open>>);
+
+impl Deref for Lazy {
+    type Target = Open;
+
+    fn deref(&self) -> &Open {
+        self.0.as_deref().unwrap_or(Open::NOTHING)
+    }
+}
+
+impl DerefMut for Lazy {
+    fn deref_mut(&mut self) -> &mut Open {
+        self.0.get_or_insert_default()
+    }
 }
 
 #[derive(Debug)]
@@ -174,7 +222,7 @@ impl Inbox {
         known.skip_to(oldest, limits.gaps, &mut hand);
         let received = match known.state_of(number) {
             Some(Received::Again) => {
-                known.acks.insert(number);
+                known.open.acks.insert(number);
                 owed.insert(key);
                 return Ok(Received::Again);
             }
@@ -183,17 +231,17 @@ impl Inbox {
             None => Received::New,
         };
         let full = known.waiting() >= limits.waiting
-            || known.bytes + body.len() > limits.bytes_per_epoch
+            || known.open.bytes + body.len() > limits.bytes_per_epoch
             || *bytes + body.len() > limits.bytes;
         if full {
             return Err(Refused::Busy);
         }
-        known.bytes += body.len();
+        known.open.bytes += body.len();
         *bytes += body.len();
-        known.bodies.insert(number, Waiting { body: body.to_vec(), said, broker, ready: false });
+        known.open.bodies.insert(number, Waiting { body: body.to_vec(), said, broker, ready: false });
         if !ordered {
             known.hand(number, &mut hand);
-            known.apart.insert(number);
+            known.open.apart.insert(number);
         }
         known.advance(&mut hand);
         Ok(received)
@@ -209,25 +257,25 @@ impl Inbox {
     pub fn poll(&mut self) -> Option<Handed> {
         let (from, epoch, number) = self.ready.pop_front()?;
         let known = self.epochs.get_mut(&(from, epoch))?;
-        let Waiting { body, said, broker, .. } = known.bodies.remove(&number)?;
-        known.bytes -= body.len();
+        let Waiting { body, said, broker, .. } = known.open.bodies.remove(&number)?;
+        known.open.bytes -= body.len();
         self.bytes -= body.len();
-        known.unconfirmed.insert(number);
+        known.open.unconfirmed.insert(number);
         Some(Handed { from, epoch, number, said, broker, body })
     }
 
     /// The application has a message: it is acknowledged. Says whether there was one to confirm.
     pub fn confirm(&mut self, from: PublicKey, epoch: u64, number: u64) -> bool {
         let key = (from, epoch);
-        let Some(known) = self.epochs.get_mut(&key).filter(|known| known.unconfirmed.contains(&number)) else {
+        let Some(known) = self.epochs.get_mut(&key).filter(|known| known.open.unconfirmed.contains(&number)) else {
             return false;
         };
-        known.unconfirmed.remove(&number);
+        known.open.unconfirmed.remove(&number);
         if let Some(keeping) = &mut self.keeping {
-            known.confirming.insert(number);
+            known.open.confirming.insert(number);
             keeping.first(key, Then::Acknowledge(number));
         } else {
-            known.acks.insert(number);
+            known.open.acks.insert(number);
             self.owed.insert(key);
         }
         true
@@ -236,7 +284,7 @@ impl Inbox {
     /// Acknowledge what nobody has yet: only a simulation asks for that, to prove that it would notice.
     pub(crate) fn acknowledge_early(&mut self, from: PublicKey, epoch: u64, number: u64) {
         if let Some(known) = self.epochs.get_mut(&(from, epoch)) {
-            known.acks.insert(number);
+            known.open.acks.insert(number);
             self.owed.insert((from, epoch));
         }
     }
@@ -248,12 +296,12 @@ impl Inbox {
         let mut numbers = Vec::new();
         if let Some(known) = self.epochs.get_mut(&key) {
             while numbers.len() < MAX_ACKS
-                && let Some(number) = known.acks.pop_first()
+                && let Some(number) = known.open.acks.pop_first()
             {
                 numbers.push(number.to_be_bytes());
             }
         }
-        if self.epochs.get(&key).is_none_or(|known| known.acks.is_empty()) {
+        if self.epochs.get(&key).is_none_or(|known| known.open.acks.is_empty()) {
             self.owed.remove(&key);
         }
         Some((key.0, key.1, numbers))
@@ -269,6 +317,15 @@ impl Inbox {
     #[must_use]
     pub fn epochs(&self) -> usize {
         self.epochs.len()
+    }
+
+    /// Give back the memory of epochs that are quiet. What is known of them stays; it is to be called now and then.
+    pub fn rest(&mut self, now: Instant) {
+        for known in self.epochs.values_mut() {
+            if now.saturating_since(known.heard) >= RESTS {
+                known.open.0.take_if(|open| open.is_empty());
+            }
+        }
     }
 
     /// Room for an epoch that is not known: what can be forgotten is, where it is needed.
@@ -303,40 +360,29 @@ impl Inbox {
 
 impl Epoch {
     pub(super) const fn new(now: Instant) -> Self {
-        Self {
-            next: 0,
-            bodies: BTreeMap::new(),
-            bytes: 0,
-            unconfirmed: BTreeSet::new(),
-            confirming: BTreeSet::new(),
-            apart: BTreeSet::new(),
-            gaps: BTreeSet::new(),
-            unknown: 0,
-            acks: BTreeSet::new(),
-            heard: now,
-        }
+        Self { next: 0, unknown: 0, heard: now, open: Lazy(None) }
     }
 
     /// No packet of it can be opened any more, and nothing of it waits.
     fn is_over(&self, now: Instant) -> bool {
-        now.saturating_since(self.heard) >= LIFETIME + GRACE && self.waiting() == 0 && self.acks.is_empty()
+        now.saturating_since(self.heard) >= LIFETIME + GRACE && self.waiting() == 0 && self.open.acks.is_empty()
     }
 
     fn waiting(&self) -> usize {
-        self.bodies.len() + self.unconfirmed.len() + self.confirming.len() + self.apart.len()
+        self.open.bodies.len() + self.open.unconfirmed.len() + self.open.confirming.len() + self.open.apart.len()
     }
 
     /// What is known of a number; `None`: it is new.
     fn state_of(&self, number: u64) -> Option<Received> {
-        let pending = [&self.unconfirmed, &self.confirming].iter().any(|set| set.contains(&number));
-        if pending || self.bodies.contains_key(&number) {
+        let pending = [&self.open.unconfirmed, &self.open.confirming].iter().any(|set| set.contains(&number));
+        if pending || self.open.bodies.contains_key(&number) {
             return Some(Received::Pending);
         }
-        if self.gaps.contains(&number) {
+        if self.open.gaps.contains(&number) {
             return Some(Received::GivenUp);
         }
         if number >= self.next {
-            return self.apart.contains(&number).then_some(Received::Again);
+            return self.open.apart.contains(&number).then_some(Received::Again);
         }
         Some(if number < self.unknown { Received::GivenUp } else { Received::Again })
     }
@@ -344,13 +390,13 @@ impl Epoch {
     /// Nobody sends what is below any more: hand over what came of it, and remember what did not.
     fn skip_to(&mut self, oldest: u64, most_gaps: usize, ready: &mut impl FnMut(u64)) {
         while self.next < oldest {
-            if self.bodies.contains_key(&self.next) {
+            if self.open.bodies.contains_key(&self.next) {
                 self.hand(self.next, ready);
-                self.apart.remove(&self.next);
-            } else if !self.apart.remove(&self.next) {
+                self.open.apart.remove(&self.next);
+            } else if !self.open.apart.remove(&self.next) {
                 // The next that came ends the gap. A sender may jump as far as it likes; the work is bounded by what is kept.
-                let came = self.bodies.range(self.next..).next().map(|(number, _)| *number);
-                let came_apart = self.apart.range(self.next..).next().copied();
+                let came = self.open.bodies.range(self.next..).next().map(|(number, _)| *number);
+                let came_apart = self.open.apart.range(self.next..).next().copied();
                 let end = [came, came_apart].into_iter().flatten().fold(oldest, u64::min);
                 self.gap(self.next, end, most_gaps);
                 self.next = end;
@@ -362,22 +408,22 @@ impl Epoch {
     }
 
     fn gap(&mut self, from: u64, to: u64, most: usize) {
-        if usize::try_from(to - from).is_ok_and(|len| len + self.gaps.len() <= most) {
-            self.gaps.extend(from..to);
+        if usize::try_from(to - from).is_ok_and(|len| len + self.open.gaps.len() <= most) {
+            self.open.gaps.extend(from..to);
         } else {
             // Too many to remember: what is below is left alone.
             self.unknown = to;
-            self.gaps = self.gaps.split_off(&to);
+            self.open.gaps = self.open.gaps.split_off(&to);
         }
     }
 
     /// Hand over what is next, as far as it came.
     fn advance(&mut self, ready: &mut impl FnMut(u64)) {
         loop {
-            if self.bodies.contains_key(&self.next) {
+            if self.open.bodies.contains_key(&self.next) {
                 self.hand(self.next, ready);
-                self.apart.remove(&self.next);
-            } else if !self.apart.remove(&self.next) {
+                self.open.apart.remove(&self.next);
+            } else if !self.open.apart.remove(&self.next) {
                 return;
             }
             self.next += 1;
@@ -385,7 +431,7 @@ impl Epoch {
     }
 
     fn hand(&mut self, number: u64, ready: &mut impl FnMut(u64)) {
-        if let Some(waiting) = self.bodies.get_mut(&number)
+        if let Some(waiting) = self.open.bodies.get_mut(&number)
             && !core::mem::replace(&mut waiting.ready, true)
         {
             ready(number);

@@ -95,8 +95,8 @@ impl Inbox {
                 match then {
                     Then::Hand(number) => ready.push_back((key.0, key.1, number)),
                     Then::Acknowledge(number) => {
-                        known.confirming.remove(&number);
-                        known.acks.insert(number);
+                        known.open.confirming.remove(&number);
+                        known.open.acks.insert(number);
                         owed.insert(key);
                     }
                 }
@@ -127,12 +127,12 @@ fn name((from, epoch): &Key) -> [u8; KEY_LEN] {
 /// `version u8 · next u64 · unknown u64 · ` and three rows, each `count u32 · numbers u64`: those that came apart from the order, those
 /// that were given up, and those that were about to be handed over or were and are not confirmed.
 fn write(known: &Epoch) -> Vec<u8> {
-    let about = known.bodies.iter().filter(|(_, waiting)| waiting.ready).map(|(number, _)| *number);
-    let open: BTreeSet<u64> = about.chain(known.unconfirmed.iter().copied()).collect();
+    let about = known.open.bodies.iter().filter(|(_, waiting)| waiting.ready).map(|(number, _)| *number);
+    let open: BTreeSet<u64> = about.chain(known.open.unconfirmed.iter().copied()).collect();
     let mut out = Vec::from([VERSION]);
     out.extend(known.next.to_be_bytes());
     out.extend(known.unknown.to_be_bytes());
-    for row in [&known.apart, &known.gaps, &open] {
+    for row in [&known.open.apart, &known.open.gaps, &open] {
         // Their caps are far below.
         out.extend(u32::try_from(row.len()).unwrap_or(u32::MAX).to_be_bytes());
         row.iter().for_each(|number| out.extend(number.to_be_bytes()));
@@ -155,8 +155,8 @@ fn read(now: Instant, value: &[u8]) -> Option<Epoch> {
         rest = after;
     }
     let [apart, gaps, open] = rows;
-    known.apart = apart;
+    known.open.apart = apart;
     // Whether the application has those is not known: they are not handed over again, and never acknowledged.
-    known.gaps = gaps.into_iter().chain(open).collect();
+    known.open.gaps = gaps.into_iter().chain(open).collect();
     (*version == VERSION && rest.is_empty()).then_some(known)
 }

@@ -1,5 +1,6 @@
 //! The messages to one peer.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 
@@ -90,10 +91,25 @@ pub struct Sender {
     epoch: u64,
     next: u64,
     limits: SenderLimits,
+    /// Behind a pointer, because most senders are idle.
+    open: Option<Box<Open>>,
+}
+
+/// What is not known to be over.
+#[derive(Debug, Default)]
+struct Open {
     bytes: usize,
     under_way: BTreeMap<u64, Sending>,
     /// When those that were given up were sent.
     given_up: BTreeMap<u64, Instant>,
+}
+
+impl Open {
+    fn take(&mut self, number: u64) -> Option<Sending> {
+        let sending = self.under_way.remove(&number)?;
+        self.bytes -= sending.body.len();
+        Some(sending)
+    }
 }
 
 #[derive(Debug)]
@@ -110,7 +126,7 @@ impl Sender {
     /// A sender of a random epoch, which it must never use again.
     #[must_use]
     pub const fn new(epoch: u64, limits: SenderLimits) -> Self {
-        Self { epoch, next: 0, limits, bytes: 0, under_way: BTreeMap::new(), given_up: BTreeMap::new() }
+        Self { epoch, next: 0, limits, open: None }
     }
 
     /// Its epoch.
@@ -122,7 +138,17 @@ impl Sender {
     /// How many messages are without an answer.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.under_way.len()
+        self.under_way().len()
+    }
+
+    fn under_way(&self) -> &BTreeMap<u64, Sending> {
+        const NONE: &BTreeMap<u64, Sending> = &BTreeMap::new();
+        self.open.as_ref().map_or(NONE, |open| &open.under_way)
+    }
+
+    /// Nothing was sent for a while: give back the memory that it does not need. It takes it anew when it goes on.
+    pub fn rest(&mut self) {
+        self.open.take_if(|open| open.under_way.is_empty() && open.given_up.is_empty());
     }
 
     /// Send a message; it is tried for so long. Says its number.
@@ -133,14 +159,15 @@ impl Sender {
         if body.len() > MAX_MESSAGE {
             return Err(SendError::TooLong);
         }
-        if self.under_way.len() >= self.limits.in_flight || self.bytes + body.len() > self.limits.bytes {
+        let open = self.open.get_or_insert_default();
+        if open.under_way.len() >= self.limits.in_flight || open.bytes + body.len() > self.limits.bytes {
             return Err(SendError::Full);
         }
         let number = self.next;
         // The last number is never given: it could not be followed by one.
         self.next = self.next.checked_add(1).filter(|next| *next < u64::MAX).ok_or(SendError::Full)?;
-        self.bytes += body.len();
-        self.under_way.insert(number, Sending { body, ordered, since: now, until: now + timeout, times: 0, due: now });
+        open.bytes += body.len();
+        open.under_way.insert(number, Sending { body, ordered, since: now, until: now + timeout, times: 0, due: now });
         Ok(number)
     }
 
@@ -148,7 +175,8 @@ impl Sender {
     /// messages are looked at, the others wait until those are answered or given up.
     pub fn poll(&mut self, now: Instant, rtt: Duration, window: usize) -> Option<Transmission> {
         let oldest = self.oldest();
-        let (number, sending) = self.under_way.iter_mut().take(window).find(|(_, sending)| sending.due <= now)?;
+        let (number, sending) =
+            self.open.as_mut()?.under_way.iter_mut().take(window).find(|(_, sending)| sending.due <= now)?;
         let reach = match sending.times {
             0 => Reach::Near,
             1 => Reach::Wider,
@@ -166,7 +194,7 @@ impl Sender {
 
     /// Something changed that makes it worth to try all again at once: a broker came up, a session is new.
     pub fn hurry(&mut self, now: Instant) {
-        for sending in self.under_way.values_mut() {
+        for sending in self.open.iter_mut().flat_map(|open| open.under_way.values_mut()) {
             sending.due = sending.due.min(now);
         }
     }
@@ -176,11 +204,11 @@ impl Sender {
         if epoch != self.epoch {
             return Acked::Unknown;
         }
-        if let Some(sending) = self.under_way.remove(&number) {
-            self.bytes -= sending.body.len();
+        let Some(open) = &mut self.open else { return Acked::Unknown };
+        if let Some(sending) = open.take(number) {
             return Acked::Delivered(now.saturating_since(sending.since));
         }
-        match self.given_up.remove(&number) {
+        match open.given_up.remove(&number) {
             Some(since) => Acked::Late(now.saturating_since(since)),
             None => Acked::Unknown,
         }
@@ -188,40 +216,38 @@ impl Sender {
 
     /// The next message whose time is over: it is given up, and whether it arrived is not known.
     pub fn poll_given_up(&mut self, now: Instant) -> Option<u64> {
-        let number = *self.under_way.iter().find(|(_, sending)| sending.until <= now)?.0;
-        let sending = self.under_way.remove(&number)?;
-        self.bytes -= sending.body.len();
-        if self.given_up.len() >= self.limits.late {
-            self.given_up.pop_first();
+        let open = self.open.as_mut()?;
+        let number = *open.under_way.iter().find(|(_, sending)| sending.until <= now)?.0;
+        let sending = open.take(number)?;
+        if open.given_up.len() >= self.limits.late {
+            open.given_up.pop_first();
         }
-        self.given_up.insert(number, sending.since);
+        open.given_up.insert(number, sending.since);
         Some(number)
     }
 
     /// Give a message up at once: it cannot reach its peer. An acknowledgement of it is not known any more. Says whether it was under way.
     pub fn refuse(&mut self, number: u64) -> bool {
-        let Some(sending) = self.under_way.remove(&number) else { return false };
-        self.bytes -= sending.body.len();
-        true
+        self.open.as_mut().is_some_and(|open| open.take(number).is_some())
     }
 
     /// The oldest message that is under way.
     #[must_use]
     pub fn first(&self) -> Option<u64> {
-        self.under_way.first_key_value().map(|(number, _)| *number)
+        self.under_way().first_key_value().map(|(number, _)| *number)
     }
 
     /// When [`poll`](Self::poll) with this window or [`poll_given_up`](Self::poll_given_up) has something next.
     #[must_use]
     pub fn deadline(&self, window: usize) -> Option<Instant> {
-        let due = self.under_way.values().take(window).map(|sending| sending.due).min();
+        let due = self.under_way().values().take(window).map(|sending| sending.due).min();
         due.into_iter().chain(self.ends()).min()
     }
 
     /// When the next message is given up.
     #[must_use]
     pub fn ends(&self) -> Option<Instant> {
-        self.under_way.values().map(|sending| sending.until).min()
+        self.under_way().values().map(|sending| sending.until).min()
     }
 
     /// The oldest number that is still tried; with none, the next.

@@ -202,9 +202,12 @@ fn with_id(first: u8, id: u16, out: &mut [u8]) -> Result<usize, EncodeError> {
     Out::whole(&[first, 2, high, low], out)
 }
 
+#[inline]
 fn check_topic(topic: &str) -> Result<(), EncodeError> {
-    let bad = topic.is_empty() || topic.bytes().any(|byte| matches!(byte, 0 | b'+' | b'#'));
-    if bad { Err(EncodeError::Invalid) } else { Ok(()) }
+    // Without a way out in the middle many bytes are looked at together. `+` and `#` differ in one bit.
+    let is_bad = |byte: u8| u8::from(byte == 0) | u8::from(byte | 8 == b'+');
+    let bad = topic.bytes().fold(u8::from(topic.is_empty()), |bad, byte| bad | is_bad(byte));
+    if bad != 0 { Err(EncodeError::Invalid) } else { Ok(()) }
 }
 
 fn check_texts(texts: [Option<&str>; 2]) -> Result<(), EncodeError> {
@@ -239,17 +242,17 @@ impl<'a> Out<'a> {
         if bytes.len() < 1 + len + remaining {
             return Err(EncodeError::Room);
         }
-        let mut header = [first, 0, 0, 0, 0];
-        let mut rest = remaining;
-        for (at, byte) in header.iter_mut().skip(1).take(len).enumerate() {
-            // Seven bits.
-            #[allow(clippy::cast_possible_truncation)]
-            let seven = (rest & 0x7f) as u8;
-            *byte = if at + 1 < len { seven | 0x80 } else { seven };
-            rest >>= 7;
-        }
+        // Seven bits each.
+        #[allow(clippy::cast_possible_truncation)]
+        let seven = |at: usize| (remaining >> (7 * at)) as u8 & 0x7f;
         let mut out = Self { bytes, at: 0 };
-        out.put(header.get(..1 + len).unwrap_or_default())?;
+        // Of a length that is known where it is copied.
+        match len {
+            1 => out.put(&[first, seven(0)])?,
+            2 => out.put(&[first, seven(0) | 0x80, seven(1)])?,
+            3 => out.put(&[first, seven(0) | 0x80, seven(1) | 0x80, seven(2)])?,
+            _ => out.put(&[first, seven(0) | 0x80, seven(1) | 0x80, seven(2) | 0x80, seven(3)])?,
+        }
         Ok(out)
     }
 

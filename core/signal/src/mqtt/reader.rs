@@ -33,7 +33,21 @@ impl Reader {
     ///
     /// # Errors
     /// [`DecodeError`], and the same for every call after it: nothing behind a malformed packet can be understood.
+    #[inline]
     pub fn read<'a>(&'a mut self, input: &'a [u8]) -> Result<(Option<Packet<'a>>, usize), DecodeError> {
+        // What comes most often, where it is there as a whole and nothing is held.
+        if let [0x40, 2, high, low, ..] = *input
+            && (high, low) != (0, 0)
+            && self.held.is_empty()
+            && self.broken.is_none()
+            && self.max >= 4
+        {
+            return Ok((Some(Packet::PubAck { id: u16::from_be_bytes([high, low]) }), 4));
+        }
+        self.read_any(input)
+    }
+
+    fn read_any<'a>(&'a mut self, input: &'a [u8]) -> Result<(Option<Packet<'a>>, usize), DecodeError> {
         if let Some(why) = self.broken {
             return Err(why);
         }

@@ -34,12 +34,14 @@ pub(super) struct Waiting {
 #[derive(Debug)]
 pub(super) struct Hellos {
     waiting: BTreeMap<PublicKey, Waiting>,
+    /// By the session that each would begin.
+    by_session: BTreeMap<SessionId, PublicKey>,
     paced: Instant,
 }
 
 impl Hellos {
     pub(super) const fn new() -> Self {
-        Self { waiting: BTreeMap::new(), paced: Instant::ZERO }
+        Self { waiting: BTreeMap::new(), by_session: BTreeMap::new(), paced: Instant::ZERO }
     }
 
     /// Whether there is budget for the work that a hello costs; it is spent.
@@ -68,27 +70,38 @@ impl Hellos {
         answered: Answered,
     ) -> Option<&Answered> {
         if self.waiting.len() >= MOST && !self.waiting.contains_key(&from) {
-            self.waiting.retain(|_, waiting| waiting.until > now);
+            self.sweep(now);
             if self.waiting.len() >= MOST {
                 return None;
             }
         }
+        self.remove(&from);
+        self.by_session.insert(answered.id(), from);
         self.waiting.insert(from, Waiting { answered, body: body.to_vec(), stamp, until: now + PATIENCE });
         self.waiting.get(&from).map(|waiting| &waiting.answered)
     }
 
     /// The one of a session, which its first packet may prove.
     pub(super) fn of_session(&mut self, id: SessionId) -> Option<(PublicKey, &mut Waiting)> {
-        let (from, waiting) = self.waiting.iter_mut().find(|(_, waiting)| waiting.answered.id() == id)?;
-        Some((*from, waiting))
+        let from = *self.by_session.get(&id)?;
+        Some((from, self.waiting.get_mut(&from)?))
     }
 
     pub(super) fn remove(&mut self, from: &PublicKey) {
-        self.waiting.remove(from);
+        if let Some(waiting) = self.waiting.remove(from) {
+            self.by_session.remove(&waiting.answered.id());
+        }
     }
 
     /// Forget what did not prove itself in time.
     pub(super) fn sweep(&mut self, now: Instant) {
-        self.waiting.retain(|_, waiting| waiting.until > now);
+        let Self { waiting, by_session, .. } = self;
+        waiting.retain(|_, waiting| {
+            let stays = waiting.until > now;
+            if !stays {
+                by_session.remove(&waiting.answered.id());
+            }
+            stays
+        });
     }
 }

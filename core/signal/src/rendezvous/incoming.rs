@@ -41,7 +41,8 @@ impl Rendezvous {
 
     pub(super) fn sealed(&mut self, now: Now, at: usize, packet: &mut [u8]) -> Result<(), Turned> {
         let id = session_of(packet).ok_or(Turned::Session)?;
-        let known = self.peers.iter_mut().find_map(|(key, peer)| peer.session_mut(id).map(|_| *key));
+        let known = self.sessions.get(&id).copied();
+        let known = known.filter(|key| self.peers.get(key).is_some_and(|peer| peer.has_session(id)));
         let from = match known {
             Some(from) => from,
             None => self.proven(now, packet)?,
@@ -88,7 +89,7 @@ impl Rendezvous {
         let stamp = waiting.stamp;
         let proven = waiting.answered.first(&self.config.key, packet, now.mono).map_err(|_| Turned::Unverified)?;
         // The envelope of the hello was signed by the same key, or somebody played it through.
-        if proven.session.remote() != from {
+        if proven.remote != from {
             return Err(Turned::Unverified);
         }
         let name = proven.name().map(|name| name.map(|name| PeerName { did: name.did.into(), key: name.key }));
@@ -110,6 +111,7 @@ impl Rendezvous {
         self.is_ours(key);
         self.end_plain(key);
         let Some(peer) = self.peers.get_mut(key) else { return };
+        self.sessions.insert(session.id(), *key);
         peer.before = peer.session.replace(session).map(Box::new);
         peer.unanswered = None;
         peer.sender.hurry(now.mono);
@@ -125,7 +127,7 @@ impl Rendezvous {
         let plain = peer.take_plain(number);
         let event = match peer.sender.acked(now.mono, epoch, number) {
             Acked::Delivered(after) => {
-                peer.rtt = after.min(LONGEST_RTT);
+                peer.set_rtt(after.min(LONGEST_RTT));
                 let maybe_dropped = !sealed && plain.is_some_and(|plain| plain.maybe_dropped);
                 let delivered = Delivered { after, broker: at, sealed, maybe_dropped };
                 Event::Sent { to: *from, number, outcome: Ok(delivered) }
@@ -133,7 +135,7 @@ impl Rendezvous {
             Acked::Late(after) => Event::Late { to: *from, number, after },
             Acked::Unknown => return,
         };
-        let ticket = peer.tickets.remove(&number);
+        let ticket = peer.take_ticket(number);
         self.events.push_back(event);
         // The first acknowledgement stops every copy, also those not written yet.
         ticket.into_iter().for_each(|ticket| self.cancel(ticket));
@@ -144,10 +146,8 @@ impl Rendezvous {
     fn is_ours(&mut self, peer: &PublicKey) {
         let keeps = self.config.keeps;
         self.pins.add(*peer, &self.config.legacy, keeps);
-        if let Some(peer) = self.peers.get_mut(peer) {
-            if let Some(clear) = &mut peer.clear {
-                clear.reference = None;
-            }
+        if let Some(clear) = self.peers.get_mut(peer).and_then(|peer| peer.clear.as_mut()) {
+            clear.reference = None;
         }
     }
 

@@ -1,5 +1,6 @@
 //! The machine that composes it all.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -10,7 +11,7 @@ use sluis_core::{Instant, Now, Rng, Seed};
 use super::clock::Clocks;
 use super::hello::Hellos;
 use super::kept::Keep;
-use super::outgoing::seconds;
+use super::outgoing::{Buffers, seconds};
 use super::peer::{Peer, ranking};
 use super::pins::Pins;
 use super::plain::Plain;
@@ -21,6 +22,7 @@ use crate::delivery::{Handed, Inbox, SendError, Sender};
 use crate::faults::Faults;
 use crate::key::PublicKey;
 use crate::rank::Family;
+use crate::sealed::SessionId;
 
 /// A connection that only served for sending ends after so long without use.
 pub(super) const IDLE: Duration = Duration::from_secs(600);
@@ -55,7 +57,10 @@ pub struct Rendezvous {
     pub(super) rng: Rng,
     pub(super) seed: Seed,
     pub(super) spots: Vec<Spot>,
-    pub(super) peers: BTreeMap<PublicKey, Peer>,
+    /// Behind pointers: the nodes of the tree have places that are empty.
+    pub(super) peers: BTreeMap<PublicKey, Box<Peer>>,
+    /// Whose each session is. One that is no more may stand here for a while.
+    pub(super) sessions: BTreeMap<SessionId, PublicKey>,
     /// Peers with something under way.
     pub(super) active: BTreeSet<PublicKey>,
     pub(super) hellos: Hellos,
@@ -71,6 +76,7 @@ pub struct Rendezvous {
     pub(super) version: u64,
     pub(super) sweep: Instant,
     pub(super) scratch: Vec<u8>,
+    pub(super) buffers: Buffers,
     /// When it was called last.
     pub(super) called: Instant,
     pub(super) faults: Faults,
@@ -86,6 +92,7 @@ impl Rendezvous {
             seed: seed.clone(),
             spots: config.brokers.iter().map(|_| idle()).collect(),
             peers: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             active: BTreeSet::new(),
             hellos: Hellos::new(),
             inbox: if config.keeps { Inbox::new(config.inbox).keeping() } else { Inbox::new(config.inbox) },
@@ -99,6 +106,7 @@ impl Rendezvous {
             version: 0,
             sweep: now.mono + SWEEP,
             scratch: Vec::new(),
+            buffers: Buffers::default(),
             called: now.mono,
             faults: Faults::default(),
             config,
@@ -435,15 +443,18 @@ impl Rendezvous {
             let sender = Sender::new(self.rng.u64(), self.config.sender);
             let mut peer = Peer::new(sender, now);
             self.keep.hints_of(key).iter().for_each(|broker| peer.hint(*broker));
-            self.peers.insert(*key, peer);
+            self.peers.insert(*key, Box::new(peer));
         }
-        self.peers.get_mut(key)
+        self.peers.get_mut(key).map(|peer| &mut **peer)
     }
 
     /// Leave what serves nobody any more.
     pub(super) fn forget(&mut self, now: Instant) {
         self.hellos.sweep(now);
         self.peers.values_mut().for_each(|peer| peer.rest(now));
+        self.inbox.rest(now);
+        let Self { sessions, peers, .. } = self;
+        sessions.retain(|id, key| peers.get(key).is_some_and(|peer| peer.has_session(*id)));
         for spot in self.spots.iter_mut().filter(|spot| !spot.own && now.saturating_since(spot.used) >= IDLE) {
             if let Some(broker) = &mut spot.broker {
                 broker.close();

@@ -54,7 +54,8 @@ impl Rendezvous {
             }
             return;
         }
-        let silent = peer.unanswered.is_some_and(|since| now.mono.saturating_since(since) >= NO_ECHO.max(peer.rtt * 3));
+        let silent =
+            peer.unanswered.is_some_and(|since| now.mono.saturating_since(since) >= NO_ECHO.max(peer.rtt() * 3));
         let spent = peer.session.as_ref().is_none_or(|session| session.is_spent(now.mono));
         if let Some(clear) = &mut peer.clear {
             clear.reference.take_if(|until| *until <= now.mono);
@@ -97,7 +98,7 @@ impl Rendezvous {
     fn refuse(&mut self, key: &PublicKey, number: u64, why: NotDelivered) {
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.take_plain(number);
-        let ticket = peer.tickets.remove(&number);
+        let ticket = peer.take_ticket(number);
         if peer.sender.refuse(number) {
             self.events.push_back(Event::Sent { to: *key, number, outcome: Err(why) });
         }
@@ -116,7 +117,7 @@ impl Rendezvous {
     fn send_plain_due(&mut self, now: Now, key: &PublicKey) {
         loop {
             let Some(peer) = self.peers.get_mut(key) else { return };
-            let rtt = peer.rtt;
+            let rtt = peer.rtt();
             let Some(sent) = peer.sender.poll(now.mono, rtt, PLAIN_WINDOW) else { return };
             if !crate::text::survives(&sent.body) {
                 self.refuse(key, sent.number, NotDelivered::Mangled);
@@ -138,10 +139,7 @@ impl Rendezvous {
             while clear.sends.len() > open + MOST_LATE {
                 clear.sends.pop_first();
             }
-            let ticket = *peer.tickets.entry(sent.number).or_insert_with(|| {
-                self.next_ticket += 1;
-                self.next_ticket
-            });
+            let ticket = peer.ticket(sent.number, &mut self.next_ticket);
             // Stamped anew each time: a peer takes nothing that is older than two minutes.
             let (kind, timestamp) = (Kind::Message as u8, seconds(now));
             let content = Content { queue: plain.queue, seq: 0, timestamp, kind, body: &sent.body };
@@ -174,7 +172,7 @@ impl Rendezvous {
         while let Some(peer) = self.peers.get_mut(key)
             && let Some(number) = peer.sender.poll_given_up(now)
         {
-            let ticket = peer.tickets.remove(&number);
+            let ticket = peer.take_ticket(number);
             let why = if none_up { NotDelivered::NoBroker } else { NotDelivered::NoAck };
             self.events.push_back(Event::Sent { to: *key, number, outcome: Err(why) });
             ticket.into_iter().for_each(|ticket| self.cancel(ticket));
@@ -185,12 +183,9 @@ impl Rendezvous {
     pub(super) fn send_due(&mut self, now: Now, key: &PublicKey) {
         loop {
             let Some(peer) = self.peers.get_mut(key) else { return };
-            let rtt = peer.rtt;
+            let rtt = peer.rtt();
             let Some(sent) = peer.sender.poll(now.mono, rtt, usize::MAX) else { return };
-            let ticket = *peer.tickets.entry(sent.number).or_insert_with(|| {
-                self.next_ticket += 1;
-                self.next_ticket
-            });
+            let ticket = peer.ticket(sent.number, &mut self.next_ticket);
             let epoch = peer.sender.epoch();
             let record = Record::Message {
                 epoch,
@@ -200,7 +195,8 @@ impl Rendezvous {
                 ordered: sent.ordered,
                 body: &sent.body,
             };
-            let Some(packet) = peer.session.as_mut().and_then(|session| sealed(now.mono, session, &record)) else {
+            let Some(packet) = peer.session.as_mut().and_then(|session| self.buffers.seal(now.mono, session, &record))
+            else {
                 return;
             };
             peer.unanswered.get_or_insert(now.mono);
@@ -221,7 +217,7 @@ impl Rendezvous {
             let (since, due) = (now.mono, now.mono);
             peer.hello = Some(Box::new(Hello { offer, queue, ticket: *next_ticket, since, times: 0, due }));
         }
-        let rtt = peer.rtt;
+        let rtt = peer.rtt();
         let Some(hello) = peer.hello.as_mut().filter(|hello| hello.due <= now.mono) else { return };
         let reach = match hello.times {
             0 => Reach::Near,
@@ -268,7 +264,8 @@ impl Rendezvous {
             let Some(peer) = self.peers.get_mut(&to) else { continue };
             let record = Record::Ack { epoch, numbers: &numbers };
             // Without a session, or a broker, nothing is lost: a copy of the message asks again.
-            let Some(packet) = peer.session.as_mut().and_then(|session| sealed(now.mono, session, &record)) else {
+            let Some(packet) = peer.session.as_mut().and_then(|session| self.buffers.seal(now.mono, session, &record))
+            else {
                 continue;
             };
             let at = peer.last_heard_at();
@@ -281,14 +278,31 @@ impl Rendezvous {
     }
 }
 
-/// A record as a packet.
-pub(super) fn sealed(now: Instant, session: &mut Session, record: &Record<'_>) -> Option<Arc<[u8]>> {
-    let len = record.body_len();
-    let mut body = alloc::vec![0; len];
-    record.write(&mut body)?;
-    let mut packet = alloc::vec![0; session.next_len(len)];
-    session.seal(now, record.kind(), &record.id(), &body, &mut packet).ok()?;
-    Some(packet.into())
+/// Memory that is kept from packet to packet, in bytes.
+const KEPT: usize = 4096;
+
+/// Where packets are made, so that each costs one allocation: that which brokers share.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    body: Vec<u8>,
+    packet: Vec<u8>,
+}
+
+impl Buffers {
+    /// A record as a packet.
+    pub(super) fn seal(&mut self, now: Instant, session: &mut Session, record: &Record<'_>) -> Option<Arc<[u8]>> {
+        let len = record.body_len();
+        self.body.resize(len, 0);
+        record.write(&mut self.body)?;
+        self.packet.resize(session.next_len(len), 0);
+        let sealed = session.seal(now, record.kind(), &record.id(), &self.body, &mut self.packet);
+        let packet = sealed.is_ok().then(|| Arc::from(&*self.packet));
+        for buffer in [&mut self.body, &mut self.packet] {
+            buffer.truncate(KEPT);
+            buffer.shrink_to(KEPT);
+        }
+        packet
+    }
 }
 
 pub(super) fn signed(content: &Content<'_>, key: &SecretKey) -> Option<Arc<[u8]>> {

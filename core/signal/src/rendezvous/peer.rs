@@ -61,13 +61,13 @@ pub(super) struct Peer {
     pub(super) before: Option<Box<Session>>,
     pub(super) hello: Option<Box<Hello>>,
     /// Under which ticket each message waits at brokers.
-    pub(super) tickets: BTreeMap<u64, u64>,
+    tickets: BTreeMap<u64, u64>,
     /// The brokers of each family in the peer's order, while it is needed.
     ranking: Option<Box<[Vec<usize>; 2]>>,
     /// Where it was heard last, the latest at the end.
-    heard_at: Vec<usize>,
+    heard_at: Few,
     /// Where somebody says that it is.
-    hints: Vec<usize>,
+    hints: Box<[usize]>,
     /// Where it says that it is.
     pub(super) told: Option<Box<Told>>,
     /// What it is to be told.
@@ -75,7 +75,7 @@ pub(super) struct Peer {
     /// Who it has proven to be.
     pub(super) name: Option<Box<PeerName>>,
     pub(super) clear: Option<Box<InClear>>,
-    pub(super) rtt: Duration,
+    rtt_us: u32,
     /// There is no session to send in: a hello is under way.
     pub(super) waits: bool,
     /// Since when sealed messages find no echo.
@@ -86,7 +86,8 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) const fn new(sender: Sender, now: Instant) -> Self {
+    pub(super) fn new(sender: Sender, now: Instant) -> Self {
+        let hints = Box::default();
         Self {
             sender,
             session: None,
@@ -94,13 +95,13 @@ impl Peer {
             hello: None,
             tickets: BTreeMap::new(),
             ranking: None,
-            heard_at: Vec::new(),
-            hints: Vec::new(),
+            heard_at: Few { at: [0; NEAR], len: 0 },
+            hints,
             told: None,
             tell: None,
             name: None,
             clear: None,
-            rtt: Duration::ZERO,
+            rtt_us: 0,
             waits: false,
             unanswered: None,
             used: now,
@@ -138,26 +139,41 @@ impl Peer {
     /// It was heard over a broker. Whether that is news.
     pub(super) fn heard(&mut self, now: Instant, broker: usize) -> bool {
         (self.unanswered, self.used) = (None, now);
-        let news = !self.heard_at.contains(&broker);
-        if self.heard_at.last() != Some(&broker) {
-            self.heard_at.retain(|known| *known != broker);
-            self.heard_at.push(broker);
-            if self.heard_at.len() > NEAR {
-                self.heard_at.remove(0);
-            }
-        }
-        news
+        self.heard_at.push(broker)
+    }
+
+    /// The round trip to it, as far as it is known.
+    pub(super) const fn rtt(&self) -> Duration {
+        Duration::from_micros(self.rtt_us as u64)
+    }
+
+    /// A round trip was measured.
+    pub(super) fn set_rtt(&mut self, rtt: Duration) {
+        self.rtt_us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
+    }
+
+    /// Under which ticket a message waits at brokers; a new one where it has none.
+    pub(super) fn ticket(&mut self, number: u64, last: &mut u64) -> u64 {
+        *self.tickets.entry(number).or_insert_with(|| {
+            *last += 1;
+            *last
+        })
+    }
+
+    /// A message waits nowhere any more: what its ticket was.
+    pub(super) fn take_ticket(&mut self, number: u64) -> Option<u64> {
+        self.tickets.remove(&number)
     }
 
     /// Where it is to be found, as far as it was heard or says so: the surest first, and no more than are enough to begin with.
     pub(super) fn is_at(&self) -> Vec<usize> {
         let told = self.told.as_deref().map(|told| &*told.brokers).filter(|told| !told.is_empty());
-        let mut all: Vec<usize> = self.heard_at.last().copied().into_iter().collect();
+        let mut all: Vec<usize> = self.heard_at.last().into_iter().collect();
         // It left those of which it does not speak any more.
         let heard = self.heard_at.iter().rev().filter(|at| told.is_none_or(|told| told.contains(at)));
-        for at in heard.chain(told.unwrap_or_default()) {
-            if all.len() < NEAR && !all.contains(at) {
-                all.push(*at);
+        for at in heard.chain(told.unwrap_or_default().iter().copied()) {
+            if all.len() < NEAR && !all.contains(&at) {
+                all.push(at);
             }
         }
         all
@@ -166,7 +182,7 @@ impl Peer {
     /// Somebody says that it is at a broker.
     pub(super) fn hint(&mut self, broker: usize) {
         if !self.hints.contains(&broker) && self.hints.len() < MOST_HINTS {
-            self.hints.push(broker);
+            self.hints = self.hints.iter().copied().chain([broker]).collect();
         }
     }
 
@@ -177,7 +193,7 @@ impl Peer {
 
     /// Where it was heard last.
     pub(super) fn last_heard_at(&self) -> Option<usize> {
-        self.heard_at.last().copied()
+        self.heard_at.last()
     }
 
     /// To which brokers of a pool a message to its key goes.
@@ -196,7 +212,7 @@ impl Peer {
         };
         self.hints.iter().copied().for_each(&mut add);
         if most > 0 {
-            self.heard_at.iter().copied().for_each(&mut add);
+            self.heard_at.iter().for_each(&mut add);
             let told = self.told.iter().flat_map(|told| told.brokers.iter());
             told.copied().for_each(&mut add);
             let ranking = self
@@ -213,6 +229,12 @@ impl Peer {
         both.into_iter().flatten().find(|session| session.id() == id)
     }
 
+    /// Whether it has a session of this id.
+    pub(super) fn has_session(&self, id: SessionId) -> bool {
+        let both = [self.session.as_ref(), self.before.as_deref()];
+        both.into_iter().flatten().any(|session| session.id() == id)
+    }
+
     /// Whether nothing is lost when it is forgotten.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
         let over = |session: Option<&Session>| session.is_none_or(|session| session.is_over(now));
@@ -226,9 +248,42 @@ impl Peer {
             return;
         }
         self.ranking = None;
+        self.sender.rest();
         if let Some(session) = &mut self.session {
             session.rest();
         }
+    }
+}
+
+/// The brokers where a peer was heard last, the latest at the end, each once.
+#[derive(Clone, Copy, Debug)]
+struct Few {
+    at: [u32; NEAR],
+    len: u8,
+}
+
+impl Few {
+    fn iter(&self) -> impl DoubleEndedIterator<Item = usize> + '_ {
+        let known = self.at.get(..usize::from(self.len)).unwrap_or_default();
+        known.iter().filter_map(|at| usize::try_from(*at).ok())
+    }
+
+    fn last(&self) -> Option<usize> {
+        self.iter().next_back()
+    }
+
+    /// Put one to the end, and say whether it is new. Where there is no room the first goes.
+    fn push(&mut self, broker: usize) -> bool {
+        let Ok(broker) = u32::try_from(broker) else { return false };
+        let known = self.at.get_mut(..usize::from(self.len)).unwrap_or_default();
+        let place = known.iter().position(|known| *known == broker);
+        match place {
+            None if known.len() < NEAR => self.len += 1,
+            place => known.get_mut(place.unwrap_or(0)..).unwrap_or_default().rotate_left(1),
+        }
+        let known = self.at.get_mut(..usize::from(self.len)).unwrap_or_default();
+        known.last_mut().into_iter().for_each(|last| *last = broker);
+        place.is_none()
     }
 }
 

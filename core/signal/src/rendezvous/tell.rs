@@ -14,7 +14,7 @@ use sluis_core::time::Duration;
 use sluis_core::{Instant, Now};
 
 use super::machine::{IDLE, Rendezvous, pool_of};
-use super::outgoing::{sealed, seconds};
+use super::outgoing::seconds;
 use super::peer::Peer;
 use super::{PeerName, Place, Turned};
 use crate::broker::jitter;
@@ -95,7 +95,8 @@ impl Rendezvous {
         let record = Record::Joined { epoch, version: tell.version, body: &body };
         let Some(peer) = self.peers.get_mut(key) else { return };
         // Without a session there will be another, which begins with this.
-        let Some(packet) = peer.session.as_mut().and_then(|session| sealed(now.mono, session, &record)) else { return };
+        let sealed = peer.session.as_mut().and_then(|session| self.buffers.seal(now.mono, session, &record));
+        let Some(packet) = sealed else { return };
         tell.due = now.mono + AGAIN * (1 << tell.times);
         tell.times += 1;
         peer.tell = Some(tell);
@@ -138,7 +139,7 @@ impl Rendezvous {
         }
         let named = peer.read_name(name);
         let Some(session) = peer.session.as_mut() else { return Ok(()) };
-        let heard = sealed(now.mono, session, &Record::JoinedHeard { epoch, version });
+        let heard = self.buffers.seal(now.mono, session, &Record::JoinedHeard { epoch, version });
         self.next_ticket += 1;
         let ticket = self.next_ticket;
         if let (Some(heard), Some(broker)) = (heard, self.broker(at)) {

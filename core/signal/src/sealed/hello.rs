@@ -153,7 +153,9 @@ impl Answered {
         let len = self.side.read(local, act, &mut payload).map_err(refused)?;
         payload.truncate(len);
         let ends = self.side.finish().map_err(refused)?;
-        Ok(Proven { session: Session::new(self.id, ends, None, now), hash, payload: payload.into_boxed_slice() })
+        let remote = ends.remote;
+        let session = Session::new(self.id, ends, None, now);
+        Ok(Proven { session, remote, hash, payload: payload.into_boxed_slice() })
     }
 }
 
@@ -162,6 +164,8 @@ impl Answered {
 pub struct Proven {
     /// The session.
     pub session: Session,
+    /// Whose the other side is.
+    pub remote: PublicKey,
     hash: [u8; 32],
     payload: Box<[u8]>,
 }

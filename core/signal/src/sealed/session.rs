@@ -8,7 +8,7 @@ use sluis_core::noise::{CipherKey, Finished, TAG_LEN};
 use super::name::{self, Name, Side};
 use super::window::Window;
 use super::{GRACE, LIFETIME, MAX_BODY, MAX_PACKETS, MessageId, SealedError, SessionId};
-use crate::key::{PublicKey, Secp256k1Curve};
+use crate::key::Secp256k1Curve;
 
 /// The first byte of a packet, and of one with act three before it.
 const SEALED: u8 = 0x53;
@@ -53,11 +53,10 @@ pub struct Opened<'a> {
     pub fresh: bool,
 }
 
-/// The keys of both directions, between two proven keys. Wiped when dropped.
+/// The keys of both directions, between two proven keys: whose the other one is knows who made it. Wiped when dropped.
 #[derive(Debug)]
 pub struct Session {
     id: SessionId,
-    remote: PublicKey,
     send: CipherKey,
     receive: CipherKey,
     next: u64,
@@ -78,9 +77,9 @@ pub(super) struct Opening {
 
 impl Session {
     pub(super) fn new(id: SessionId, ends: Finished<Secp256k1Curve>, opening: Option<Opening>, now: Instant) -> Self {
-        let Finished { send, receive, remote, .. } = ends;
+        let Finished { send, receive, .. } = ends;
         let opening = opening.map(Box::new);
-        Self { id, remote, send, receive, next: 0, window: Window::new(), opening, born: now }
+        Self { id, send, receive, next: 0, window: Window::new(), opening, born: now }
     }
 
     fn act_three(&self) -> Option<&[u8]> {
@@ -115,12 +114,6 @@ impl Session {
     #[must_use]
     pub const fn id(&self) -> SessionId {
         self.id
-    }
-
-    /// Whose the other side is.
-    #[must_use]
-    pub const fn remote(&self) -> PublicKey {
-        self.remote
     }
 
     /// Whether the other side was heard in this session.

@@ -52,6 +52,8 @@ impl From<DiscoveryReject> for Reject {
 struct Passed {
     stamp: Wall,
     auth: Auth,
+    /// The key is the one that is pinned to the name.
+    pinned: bool,
     zone: Zone,
 }
 
@@ -87,12 +89,16 @@ impl Node {
         if !self.rooms.concerns(ingress.path, texts.sender.did, &beacon) {
             return Ok(Taken::Beacon);
         }
-        let Passed { stamp, auth, zone } =
+        let Passed { stamp, auth, pinned, zone } =
             self.rooms.check_beacon(now, &self.policy, (ingress, packet), (&texts, &beacon))?;
         let sender = texts.sender;
         let Some(on) = self.rooms.lan.as_mut().and_then(|lan| lan.on.as_mut()) else { return Err(Reject::NotForUs) };
         if on.news.len() + NEWS > on.config.max_news {
             return Err(Reject::Busy);
+        }
+        // Whoever had the name with another key was not who the operator means.
+        if pinned && on.hood.get(sender.did).is_some_and(|known| known.key.is_some() && known.key != auth.key()) {
+            on.hood.forget(sender.did);
         }
         let heard = (ingress.path, ingress.bytes.len());
         let heard = on.hood.hear(now.mono, heard, sender.did, (auth.key(), stamp), &beacon)?;
@@ -306,7 +312,8 @@ impl Rooms {
         {
             return Err(Reject::BadSignature);
         }
-        Ok(Passed { stamp, auth, zone: judged.zone })
+        let pinned = matches!(claim, Claim::Signed(Some(_)));
+        Ok(Passed { stamp, auth, pinned, zone: judged.zone })
     }
 }
 

@@ -172,8 +172,13 @@ impl Node {
             *part = self.rooms.outbox.key().to_le_bytes();
         }
         let rng = Seed::new(seed).fork("node.lan");
+        let mut discovery = config.discovery.clone();
+        if config.query {
+            // Who answers is there to be found.
+            discovery.max_answers = 0;
+        }
         self.rooms.lan_mut().on = Some(Discovery {
-            hood: Neighbourhood::new(now.mono, self.config.did.clone(), config.discovery.clone(), rng),
+            hood: Neighbourhood::new(now.mono, self.config.did.clone(), discovery, rng),
             config: config.clone(),
             sought: Vec::new(),
             round: Round { kind: Kind::Call, left: 0 },

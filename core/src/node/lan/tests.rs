@@ -187,6 +187,38 @@ fn a_beacon_is_held_against_keys_rules_and_its_time_before_it_is_heard() {
     assert_eq!(hub.hear(at(301_000), sensor.addr, call), Err(Reject::Stale));
 }
 
+#[test]
+fn a_pin_frees_a_name_that_another_key_has_taken() {
+    let mut hub = Device::new("jis:hub", 1, None, &quick());
+    let mut sensor = Device::new("jis:sensor", 2, Some(2), &quick());
+    let mut squatter = Device::new("jis:sensor", 3, Some(3), &quick());
+    let (call, squats) = (sensor.sent(at(0)).remove(0), squatter.sent(at(0)).remove(0));
+    hub.hear(at(1), squatter.addr, &squats).unwrap();
+    assert_eq!(hub.hear(at(2), sensor.addr, &call), Err(Reject::Unpinned), "the name is taken");
+    hub.node.pin(at(3), "jis:sensor", secret(2).public(), Origin::Operator).unwrap();
+    hub.hear(at(4), sensor.addr, &call).unwrap();
+    let known = hub.node.neighbour("jis:sensor").unwrap();
+    assert_eq!((known.addr, known.key), (sensor.addr, Some(secret(2).public())));
+}
+
+#[test]
+fn who_only_asks_answers_nobody() {
+    let mut asks = Device::new("jis:asks", 1, None, &LanConfig { query: true, ..quick() });
+    let mut hub = Device::new("jis:hub", 2, None, &quick());
+    let query = asks.sent(at(0)).remove(0);
+    assert!(said(&query).1.contains(r#""beacon":"query""#));
+    let call = hub.sent(at(0)).remove(0);
+    asks.hear(at(1), hub.addr, &call).unwrap();
+    assert_eq!((asks.sent(at(5000)), asks.news().len()), (vec![], 1));
+    hub.hear(at(1), asks.addr, &query).unwrap();
+    assert_eq!(hub.news(), Vec::<String>::new());
+    assert_eq!(hub.sent(at(2500)).len(), 1, "it is answered");
+    asks.node.handle_stop(at(6000));
+    let goodbye = asks.sent(at(6000)).remove(0);
+    hub.hear(at(6001), asks.addr, &goodbye).unwrap();
+    assert_eq!(hub.news(), Vec::<String>::new());
+}
+
 fn hub() -> Device {
     Device::new("jis:hub", 1, Some(1), &LanConfig { admits: true, ..quick() })
 }

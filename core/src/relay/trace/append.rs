@@ -28,8 +28,8 @@ pub enum TraceError {
     /// Our own name is none that can be written.
     #[error("a trace needs a name of 1 to 256 bytes")]
     Name,
-    /// More hops than a record counts: 255.
-    #[error("more hops than a trace counts")]
+    /// More hops than a record counts, 255, or fewer than none.
+    #[error("a trace counts from 1 to 255 hops")]
     Hops,
     /// The signer did not sign.
     #[error(transparent)]
@@ -124,6 +124,8 @@ pub fn append(
     out: &mut [u8],
 ) -> Result<Appended, TraceError> {
     check_did(did).map_err(|_| TraceError::Name)?;
+    // Nothing is in front of the source.
+    let trace = trace.filter(|_| !matches!(deed, Deed::Asked { .. }));
     let last = trace.and_then(|trace| trace.last());
     let (record, misfit) = record(last.as_ref(), (did, when), deed)?;
     let mut said = [0; MAX_RECORD];
@@ -168,7 +170,7 @@ fn record<'a>(
         bytes: &[],
     };
     match *deed {
-        Deed::Asked { ping } => Ok((Record { depth: 0, link: [0; LINK], ..said(flag::ORIGIN, 0, ping, ping) }, None)),
+        Deed::Asked { ping } => Ok((said(flag::ORIGIN, 0, ping, ping), None)),
         Deed::Passed { received, passed, hop_count, from } => {
             let came = hop_count.or(last.map(|last| last.hop.into())).unwrap_or(0);
             let misfit = last.and_then(|last| misfit(last, received, came, from));
@@ -183,7 +185,7 @@ fn record<'a>(
 }
 
 fn hop_after(hop_count: i64) -> Result<u8, TraceError> {
-    hop_count.checked_add(1).and_then(|hop| u8::try_from(hop).ok()).ok_or(TraceError::Hops)
+    hop_count.checked_add(1).and_then(|hop| u8::try_from(hop).ok()).filter(|hop| *hop > 0).ok_or(TraceError::Hops)
 }
 
 const fn flags(misfit: Option<Misfit>) -> u8 {

@@ -3,8 +3,8 @@
 //! What this room promises:
 //!
 //! - **Each hop signs** who it is, when it was, a digest of what it received and of what it passed on, and the hash of the record before
-//!   ([`append`]). The answer goes on where the ping ended: who asked reads the whole way, there and back.
-//! - **A tamperer who signs is named, an honest hop never** ([`verify`]): named is only who signed what an honest hop never signs, or who
+//!   ([`append()`]). The answer goes on where the ping ended: who asked reads the whole way, there and back.
+//! - **A tamperer who signs is named, an honest hop never** ([`verify()`]): named is only who signed what an honest hop never signs, or who
 //!   sent us something else than he signed. Two who work together can only have one of themselves named.
 //! - **Who does not sign is a gap and no culprit**: reference relays take traces off, and what is changed in a gap is told as being between
 //!   two who signed.

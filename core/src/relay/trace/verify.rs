@@ -152,7 +152,10 @@ pub(super) fn verify_with<'a>(
     mut keys: impl FnMut(&str) -> Option<PublicKey>,
     faults: Faults,
 ) -> Report<'a> {
-    let mut walk = Walk { faults, report: Report::default(), before: None, known, unsigned: false, turns: 0 };
+    // An answer whose trace was lost on the way back tells nothing of the ping.
+    let of_ping = known.responder.is_none() || trace.iter().flat_map(Trace::records).any(|record| record.is_turn());
+    let (report, before) = (Report::default(), None);
+    let mut walk = Walk { faults, report, before, known, of_ping, unsigned: false, turns: 0 };
     for record in trace.iter().flat_map(Trace::records) {
         if keys(record.did).is_some_and(|key| record.is_by(&key)) {
             walk.signed(&record);
@@ -170,6 +173,8 @@ struct Walk<'a, 'k> {
     /// The last record that holds.
     before: Option<Record<'a>>,
     known: &'k Known<'a>,
+    /// It begins with records of the ping.
+    of_ping: bool,
     /// There was a record behind that which does not hold.
     unsigned: bool,
     turns: u8,
@@ -200,7 +205,7 @@ impl<'a> Walk<'a, '_> {
             self.report.gap(0, folded, Verdict::Folded);
             self.report.gap(folded, record.hop - folded, Verdict::Unsigned);
         }
-        let Some((source, asked)) = self.known.asked else { return Ok(()) };
+        let Some((source, asked)) = self.known.asked.filter(|_| self.of_ping) else { return Ok(()) };
         if record.has(flag::ORIGIN) {
             if record.did != source || record.passed != *asked {
                 self.report.found(None, (None, Some(record.did)), Field::Trace);
@@ -243,8 +248,8 @@ impl<'a> Walk<'a, '_> {
         let own = (Some(record.did), Some(record.did));
         if record.has(flag::TURN) {
             self.turns += 1;
-            // Who signs an answer that is in somebody else's name made it. But he need not have signed this one.
-            let forged = self.known.responder.is_some_and(|name| name != record.did);
+            // Who signs an answer in somebody else's name made it, and a ping is none. But he need not have signed this one.
+            let forged = self.known.responder != Some(record.did);
             let is_this = record.passed == *self.known.arrived;
             if forged && is_this {
                 self.report.found(Some(record.did), own, Field::Content);
@@ -273,7 +278,8 @@ impl<'a> Walk<'a, '_> {
         }
         let same = last.passed == *arrived;
         let counted = came.is_none_or(|came| came >= last.hop);
-        if same && counted && self.turns == u8::from(responder.is_some()) {
+        let turns = u8::from(responder.is_some() && self.of_ping);
+        if same && counted && self.turns == turns {
             return self.report;
         }
         let field = match (same, counted) {
@@ -286,7 +292,9 @@ impl<'a> Walk<'a, '_> {
         if named && let Some(hop) = self.report.hops.iter_mut().rfind(|hop| hop.did == Some(last.did)) {
             hop.verdict = Verdict::Changed;
         }
-        self.report.found(named.then_some(last.did), (Some(last.did), None), field);
+        // Records of an answer behind a ping, or none where there should be: that may have happened anywhere.
+        let before = Some(last.did).filter(|_| field != Field::Trace);
+        self.report.found(named.then_some(last.did), (before, None), field);
         self.report
     }
 }

@@ -5,6 +5,7 @@ use super::member::{Doing, Role};
 use super::report::Invariant;
 use super::{World, WorldError};
 use crate::sim::link::nanos;
+use crate::sim::names::Name;
 
 impl World {
     /// Carry out one line of the plan.
@@ -69,7 +70,13 @@ impl World {
         let clock = &mut self.members[n as usize].clock;
         clock.restart(self.now);
         let now = clock.now(self.now);
-        self.members[n as usize].role = Role::Node(self.born(n, now)?);
+        let node = self.born(n, now)?;
+        for edge in self.net.edges_of(n) {
+            // Once it is kept that there was a session, it holds for every life.
+            let edge = &mut self.net.edges[edge as usize];
+            edge.speaks = node.pins().get(Name::of(edge.to).as_str()).is_some_and(|pin| pin.session);
+        }
+        self.members[n as usize].role = Role::Node(node);
         self.testify(n);
         self.begin(n);
         Ok(())

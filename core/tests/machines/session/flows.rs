@@ -270,13 +270,15 @@ fn nobody_there_is_told_and_costs_a_bounded_number_of_messages() {
 
 #[test]
 fn a_peer_that_lost_its_keys_is_found_again_by_either_side() {
-    // It asks first: what it asks is answered under the new keys, at once.
+    // It asks first: what it asks is answered as soon as it has shown to have the new keys, a round trip later; until then the old ones are kept.
     let (mut world, _) = World::pair(11);
     world.restart(0);
     world.nodes[0].heard.clear();
     world.connect(0, 1, b"who am I?");
     world.run(5);
     let heard = world.nodes[1].heard.last().unwrap().clone();
+    assert_eq!(world.say(1, heard.session, b"node 0"), Err(SealError::NotReady));
+    world.run(10);
     world.say(1, heard.session, b"node 0").unwrap();
     world.run(5);
     assert_eq!(world.bodies(0), [b"node 0"]);
