@@ -26,7 +26,11 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
     const LISTEN: &[&str] = &["listen", "--did", "jis:a"];
     const PING: &[&str] = &["ping", "jis:a", "127.0.0.1:9", "--intent", "x"];
     let cases: &[(&[&str], &[&str], &str)] = &[
-        (&[], &[], "name a command: listen, ping, ctl, replay, discover, key, signal, chain, mux, overlay, token, vouch or demo"),
+        (
+            &[],
+            &[],
+            "name a command: listen, ping, ctl, replay, discover, key, signal, chain, mux, overlay, token, vouch or demo",
+        ),
         (&[], &["--json"], "name a command"),
         (
             &[],
