@@ -35,7 +35,7 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (
             &[],
             &["fly"],
-            "there is no command `fly`, the commands are listen, ping, ctl, replay, key, signal, chain, mux and demo",
+            "there is no command `fly`, the commands are listen, ping, ctl, replay, discover, key, signal, chain, mux, overlay, token, vouch and demo",
         ),
         (&[], &["relay"], "there is no command `relay`"),
         (&[], &["help", "fly"], "there is no command `fly`"),
