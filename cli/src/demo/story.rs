@@ -141,8 +141,7 @@ impl<'a> Story<'a> {
             return self.teller.check(false, "there is no socket for the way to the hub");
         };
         self.teller.step(Color::Green, "KEYS", "Both know the other's key: the first ping begins an encrypted session");
-        self.meter_asks(&way);
-        self.session_is(|state| matches!(state, SessionState::Up { .. }));
+        self.meter_asks(&way, Some(|state| matches!(state, SessionState::Up { .. })));
         self.teller.step_done();
 
         self.teller.step(Color::Red, "FORGED", "Somebody else writes the name of that sensor, and meets silence");
@@ -167,13 +166,16 @@ impl<'a> Story<'a> {
         self.hub_hears();
         drop(lost);
         self.session_is(|state| matches!(state, SessionState::Moved { .. }));
-        self.meter_asks(&way);
+        self.meter_asks(&way, None);
         self.teller.step_done();
     }
 
-    /// The meter asks through its session.
-    fn meter_asks(&mut self, way: &Detour) {
+    /// The meter asks through its session, of which the hub tells this first.
+    fn meter_asks(&mut self, way: &Detour, first: Option<fn(SessionState) -> bool>) {
         let mut request = self.ask_at(|cast| &cast.meter, way.addr, "power.read", "once an hour");
+        if let Some(so) = first {
+            self.session_is(so);
+        }
         let heard = self.hub_hears();
         let sealed = heard.as_ref().is_some_and(|ping| matches!(ping.auth, Auth::Session(..)));
         self.teller.check(sealed, "the ping did not come through a session");

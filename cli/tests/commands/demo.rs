@@ -37,7 +37,7 @@ fn the_story_goes_as_told(runtime: &str) {
         step 2 null, ping "pending", response 2 pending, decided "accept", response 2 accept, step 2 true,
         step 3 null, timeout 3 , rejected "rood", step 3 true,
         step 4 null, ping "accept", response 4 accept, rejected "replay", step 4 true,
-        step 5 null, ping "accept", response 5 accept, session null, step 5 true,
+        step 5 null, session null, ping "accept", response 5 accept, step 5 true,
         step 6 null, timeout 6 , rejected "bad_signature", step 6 true,
         step 7 null, ping "accept", session null, ping "accept", response 8 accept, step 7 true,
         summary"#;
