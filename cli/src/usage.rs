@@ -12,6 +12,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("ping", &[]),
     ("ctl", &[]),
     ("replay", &[]),
+    ("discover", &[]),
     ("key", &["new", "show", "export"]),
     ("signal", &["id", "rank", "listen", "send", "probe", "broker", "demo"]),
     (
