@@ -31,7 +31,8 @@ impl Judges<'_> {
                 overlay::lent(policy, overlay, name.as_str(), *key, wall).map_or(Proof::Nothing, Proof::Vouched)
             }
         };
-        let out = if lenient { policy.shuts_out(wall, name) } else { policy.judge_any(wall, name, proof, false).is_some() };
+        let out =
+            if lenient { policy.shuts_out(wall, name) } else { policy.judge_any(wall, name, proof, false).is_some() };
         out && !client.asks(name.hash())
     }
 }
@@ -49,9 +50,7 @@ impl Node {
         let (policy, Rooms { links, admission, overlay, client, .. }) = (&self.policy, &mut self.rooms);
         let judges = Judges { policy, overlay: overlay.as_deref(), client, wall: now.wall };
         if let Some(links) = links {
-            links.shut_out_where(admission.names(), |name, key, lenient| {
-                judges.is_out(name, key, lenient)
-            });
+            links.shut_out_where(admission.names(), |name, key, lenient| judges.is_out(name, key, lenient));
         }
         self.follow_sessions();
     }

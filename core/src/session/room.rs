@@ -356,9 +356,10 @@ impl Sessions {
     /// is not known yet is passed over. Looks at every session there is.
     pub fn shut_out_where(&mut self, mut is_out: impl FnMut(&str, &PublicKey, bool) -> bool) {
         for slot in 0..self.table.slab.slots() {
-            let out = self.table.at(slot).filter(|session| !session.is_gone()).is_some_and(|session| {
-                session.key.as_ref().is_some_and(|key| is_out(&session.did, key, session.ours))
-            });
+            let out =
+                self.table.at(slot).filter(|session| !session.is_gone()).is_some_and(|session| {
+                    session.key.as_ref().is_some_and(|key| is_out(&session.did, key, session.ours))
+                });
             if out {
                 self.shut_out_at(slot);
             }
