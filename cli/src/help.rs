@@ -262,7 +262,8 @@ pub(crate) const PING: &str = r#"Examples:
 Without an address the name is looked up: what --state knows, or else the registries of
 --at are asked. The ping goes out only after the key of the name (the pinned one, or that
 of its signed record) has answered a challenge there, and only answers of that key count;
-{"event":"resolved",...} says what was found (see `sluis overlay --help`).
+{"event":"resolved",...} says what was found, {"event":"failed","did","reason"} why
+nothing was sent (see `sluis overlay --help`).
 
 With --key and --pin the first ping begins an encrypted session and follows its
 handshake, or rides in it with --suite 1. Where nobody answers that within 3 s (or a third

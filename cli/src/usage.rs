@@ -12,6 +12,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("ping", &[]),
     ("ctl", &[]),
     ("replay", &[]),
+    ("discover", &[]),
     ("key", &["new", "show", "export"]),
     ("signal", &["id", "rank", "listen", "send", "probe", "broker", "demo"]),
     (
@@ -21,7 +22,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "demo",
         ],
     ),
-    ("mux", &["serve", "listen", "open", "send", "close", "channels", "status", "intents", "token"]),
+    ("mux", &["serve", "listen", "pipe", "demo", "open", "send", "close", "channels", "status", "intents", "token"]),
     ("overlay", &["register", "resolve", "find", "verify", "status", "export", "import", "demo"]),
     ("token", &["new", "list", "revoke"]),
     ("vouch", &["new", "show", "revoke"]),

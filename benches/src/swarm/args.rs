@@ -17,6 +17,8 @@ pub enum Which {
     Network(Scenario),
     /// Pairs at brokers.
     Signal,
+    /// Pairs at a hub.
+    Mux,
 }
 
 impl Which {
@@ -26,6 +28,7 @@ impl Which {
         match self {
             Self::Network(scenario) => scenario.name(),
             Self::Signal => "signal",
+            Self::Mux => "mux",
         }
     }
 }
@@ -37,6 +40,8 @@ pub enum Protection {
     Node(Fault),
     /// Of pairs at brokers.
     Signal(sluis_signal::Fault),
+    /// Of pairs at a hub.
+    Mux(sluis_mux::Fault),
 }
 
 impl Protection {
@@ -46,6 +51,7 @@ impl Protection {
         match self {
             Self::Node(fault) => fault.name(),
             Self::Signal(fault) => fault.name(),
+            Self::Mux(fault) => fault.name(),
         }
     }
 }
@@ -156,18 +162,20 @@ fn check(args: &Args) -> Result<(), String> {
         }
     }
     let scenario = match (args.scenario, args.fault) {
-        (Which::Network(_), Some(Protection::Signal(_))) | (Which::Signal, Some(Protection::Node(_))) => {
+        (Which::Network(_), Some(Protection::Signal(_) | Protection::Mux(_)))
+        | (Which::Signal, Some(Protection::Node(_) | Protection::Mux(_)))
+        | (Which::Mux, Some(Protection::Node(_) | Protection::Signal(_))) => {
             return Err(format!(
                 "--scenario {} has no such protection; --help lists those it has",
                 args.scenario.name()
             ));
         }
         (Which::Network(scenario), _) => scenario,
-        (Which::Signal, _) if args.record.is_some() => {
-            return Err("--scenario signal cannot be recorded, run its seed again instead".into());
+        (pairs, _) if args.record.is_some() => {
+            return Err(format!("--scenario {} cannot be recorded, run its seed again instead", pairs.name()));
         }
-        (Which::Signal, _) if (1..=10_000).contains(&args.nodes) => return Ok(()),
-        (Which::Signal, _) => return Err("--scenario signal takes from 1 to 10,000 nodes".into()),
+        (_, _) if (1..=10_000).contains(&args.nodes) => return Ok(()),
+        (pairs, _) => return Err(format!("--scenario {} takes from 1 to 10,000 nodes", pairs.name())),
     };
     // Impossible worlds are found before anything runs.
     scenario.config(&args.setup(args.seeds.start)).map(|_| ()).map_err(|e| e.to_string())
@@ -245,24 +253,29 @@ fn encoding(text: &str) -> Result<Encoding, String> {
 }
 
 fn which(text: &str) -> Result<Which, String> {
-    if text == "signal" {
-        return Ok(Which::Signal);
+    match text {
+        "signal" => return Ok(Which::Signal),
+        "mux" => return Ok(Which::Mux),
+        _ => {}
     }
     // The other scenarios are not ours to list.
-    Scenario::from_name(text).map(Which::Network).map_err(|error| format!("{error}, signal"))
+    Scenario::from_name(text).map(Which::Network).map_err(|error| format!("{error}, signal, mux"))
 }
 
 fn fault(text: &str, scenario: Which) -> Result<Protection, String> {
     use sluis_signal::Fault as Signal;
     let node = Fault::from_name(text).map(Protection::Node);
     let pairs = Signal::from_name(text).map(Protection::Signal);
+    let agents = sluis_mux::Fault::from_name(text).map(Protection::Mux);
     let fault = match scenario {
-        Which::Network(_) => node.or(pairs),
-        Which::Signal => pairs.or(node),
+        Which::Network(_) => node.or(pairs).or(agents),
+        Which::Signal => pairs.or(node).or(agents),
+        Which::Mux => agents.or(pairs).or(node),
     };
     fault.ok_or_else(|| {
         let (nodes, pairs) = (Fault::ALL.map(Fault::name).join(", "), Signal::ALL.map(Signal::name).join(", "));
-        format!("there is no fault {text:?}; there are {nodes}, and of signal {pairs}")
+        let agents = sluis_mux::Fault::ALL.map(sluis_mux::Fault::name).join(", ");
+        format!("there is no fault {text:?}; there are {nodes}, of signal {pairs}, and of mux {agents}")
     })
 }
 
@@ -282,7 +295,7 @@ mod tests {
         assert_eq!(sentence("--scenario random --nodes 0 --seeds 0..1"), "a world needs at least one node");
         assert_eq!(
             sentence("--scenario moon --nodes 1 --seeds 0..1"),
-            "there is no scenario \"moon\"; there are random, star, storm, partition, restart, heartbeat, adversary, signal"
+            "there is no scenario \"moon\"; there are random, star, storm, partition, restart, heartbeat, adversary, signal, mux"
         );
         assert_eq!(
             sentence("--scenario random --nodes 1 --seeds 5..5"),

@@ -1,12 +1,14 @@
 //! Thousands of simulated networks: what the command `swarm` does.
 //!
 //! * [`args`]: the command line.
+//! * [`mux`]: the scenario of that name, on native mux connections.
 //! * [`record`]: a run in a file.
 //! * [`run`]: worlds, seed by seed, on one thread or several.
 //! * [`signal`]: the scenario of that name, which has machines of its own.
 //! * [`show`]: progress, the table, JSON, and the command that replays a failure.
 
 pub mod args;
+pub mod mux;
 pub mod record;
 pub mod run;
 pub mod show;
@@ -19,7 +21,8 @@ Run simulated networks of Sluis nodes, one for each seed, and check what must ho
 Usage: swarm --scenario NAME --nodes N --seeds A..B [options]
 
       --scenario NAME    random, star, storm, partition, restart, heartbeat, adversary, or signal: pairs
-                         at MQTT brokers that lie, lose, repeat, hang and die
+                         at MQTT brokers that lie, lose, repeat, hang and die, or mux: pairs at a hub that
+                         alters what it carries, over connections that are cut
       --nodes N          nodes under test
       --seeds A..B       seeds from A up to but without B
       --virtual S        virtual seconds for each seed [60]
@@ -29,7 +32,7 @@ Usage: swarm --scenario NAME --nodes N --seeds A..B [options]
                          no-replay-check, any-responder, answer-rood, no-table-cap; of restart
                          forget-floor; of adversary no-signature-check, no-cookie, no-session-replay,
                          accept-downgrade; of signal no-dedupe, ack-early, no-resubscribe,
-                         no-pong-check, accept-downgrade
+                         no-pong-check, accept-downgrade; of mux no-tag, no-credit, ack-early
       --record FILE      write the run of the one seed that is given to FILE: every datagram with .pcapng,
                          every input and output of every node with .jsonl, for `sluis replay FILE --node N`
       --json             one object a line on stdout; the last is the summary

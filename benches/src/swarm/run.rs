@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use sluis_core::sim::{Scenario, ScenarioError, Setup, Violation, World, WorldConfig};
 
 use super::args::{Args, Protection, Which};
-use super::{record, signal};
+use super::{mux, record, signal};
 use crate::alloc::heap;
 
 /// How much virtual time is simulated between two looks at the progress: this part of the whole.
@@ -166,7 +166,7 @@ pub fn run(args: &Args, look: &(dyn Fn(&Progress) + Sync)) -> Result<Total, Trou
 
 fn one(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<Outcome, Trouble> {
     let scenario = match args.scenario {
-        Which::Signal => return pairs(args, seed, progress, look),
+        Which::Signal | Which::Mux => return pairs(args, seed, progress, look),
         Which::Network(scenario) => scenario,
     };
     let mut config = scenario.config(&args.setup(seed)).map_err(Trouble::Scenario)?;
@@ -179,14 +179,15 @@ fn one(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<O
     Ok(outcome)
 }
 
-/// Run pairs at brokers.
+/// Run pairs at brokers, or at a hub.
 fn pairs(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<Outcome, Trouble> {
-    let fault = match args.fault {
-        Some(Protection::Signal(fault)) => Some(fault),
-        _ => None,
-    };
     sound(seed, || {
-        let outcome = signal::run(args.nodes, seed, args.span, fault);
+        let outcome = match (args.scenario, args.fault) {
+            (Which::Mux, Some(Protection::Mux(fault))) => mux::run(args.nodes, seed, args.span, Some(fault)),
+            (Which::Mux, _) => mux::run(args.nodes, seed, args.span, None),
+            (_, Some(Protection::Signal(fault))) => signal::run(args.nodes, seed, args.span, Some(fault)),
+            _ => signal::run(args.nodes, seed, args.span, None),
+        };
         progress.deliveries.fetch_add(outcome.deliveries, Ordering::Relaxed);
         progress.seeds.fetch_add(1, Ordering::Relaxed);
         look();
@@ -258,7 +259,7 @@ fn outcome(seed: u64, world: &World) -> Outcome {
 fn bytes_per_node(args: &Args) -> Result<u64, ScenarioError> {
     match args.scenario {
         // Its machines are measured by the benches.
-        Which::Signal => Ok(0),
+        Which::Signal | Which::Mux => Ok(0),
         Which::Network(scenario) => bytes_in(args, scenario),
     }
 }

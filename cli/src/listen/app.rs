@@ -19,6 +19,7 @@ use crate::capture::Capture;
 use crate::discover;
 use crate::fail::Fail;
 use crate::input::Inbox;
+use crate::notify::Notify;
 use crate::output::escape::in_quotes;
 use crate::output::{Color, Out, Patience, Style, tell};
 use crate::run::{Bound, wall};
@@ -37,6 +38,7 @@ const READER: Duration = Duration::from_millis(300);
 
 pub(super) struct Listen {
     pub(super) out: Out,
+    notify: Notify,
     inbox: Inbox,
     /// What it was started with, for when the configuration is read again.
     pub(super) args: ListenArgs,
@@ -89,6 +91,7 @@ impl Rejects {
 impl Bound for Listen {
     fn bound(&mut self, addr: SocketAddr, _: Refusals) {
         self.addr = Some(addr);
+        self.notify.ready();
         self.out.at(wall());
         if let Some(capture) = &mut self.capture {
             capture.keep();
@@ -118,6 +121,7 @@ impl App<Recorded<Node>> for Listen {
         if let (None, Some(addr)) = (self.started, self.addr) {
             node.note_address(addr);
         }
+        self.notify.alive(now.mono);
         let started = *self.started.get_or_insert(now.mono);
         // A flood of commands leaves room for pings: each of them has rung, so what is left brings us back here.
         for _ in 0..COMMANDS {
@@ -151,6 +155,7 @@ impl App<Recorded<Node>> for Listen {
             || self.args.duration.is_some_and(|duration| now.mono >= started + duration);
         if self.quit || enough || self.inbox.is_stopped() || self.out.is_broken() {
             node.close_sessions();
+            self.notify.ending();
             return Poll::Ready(());
         }
         Poll::Pending
@@ -158,7 +163,7 @@ impl App<Recorded<Node>> for Listen {
 
     fn deadline(&self) -> Option<Instant> {
         let end = self.started.zip(self.args.duration).map(|(started, duration)| started + duration);
-        [end, self.rejects.due, self.counters, self.member.due].into_iter().flatten().min()
+        [end, self.rejects.due, self.counters, self.member.due, self.notify.deadline()].into_iter().flatten().min()
     }
 }
 
@@ -172,6 +177,7 @@ impl Listen {
             passed: 0,
             addr: None,
             started: None,
+            notify: Notify::from_env(),
             now: Instant::ZERO,
             wall: Wall::default(),
             quit: false,

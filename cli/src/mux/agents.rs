@@ -29,6 +29,8 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Entry {
     token_sha256: String,
+    /// The public key that it shows on native connections, in hex.
+    key: Option<String>,
     may: Vec<String>,
     to: Vec<String>,
 }
@@ -54,7 +56,9 @@ fn credential((name, entry): (String, Entry)) -> Result<Credential, String> {
         return Err(format!("token_sha256 of {name} is not 64 lower-case hex digits, make one with `sluis mux token`"));
     }
     let boxed = |list: Vec<String>| list.into_iter().map(Into::into).collect();
-    Ok(Credential { name: name.into(), token_sha256, may: boxed(entry.may), to: boxed(entry.to) })
+    let key = entry.key.map(|key| crate::key::file::public(&key)).transpose();
+    let key = key.map_err(|_| format!("key of {name} is no public key, write the one that `sluis key show` prints"))?;
+    Ok(Credential { name: name.into(), token_sha256, key, may: boxed(entry.may), to: boxed(entry.to) })
 }
 
 /// Make a token and add its hash to the file.

@@ -1,9 +1,10 @@
 //! The flags of `sluis mux`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
-use sluis_net::Fingerprint;
+use sluis_net::{Fingerprint, Proxy};
 use sluis_web::Url;
 
 use crate::common::Span;
@@ -16,6 +17,7 @@ Examples:
   sluis mux listen --agent bob --token-file bob.token --pin FINGERPRINT
   sluis mux open --agent alice --target bob --intent chat --token-file alice.token --pin FINGERPRINT
   sluis mux send --channel ch-… --payload '{\"text\":\"hi\"}' --token-file alice.token --pin FINGERPRINT
+  sluis mux pipe --agent alice --target bob --intent chat --token-file alice.token --key alice.pem --pin FINGERPRINT < lines
   sluis mux serve --open --plain --bind 127.0.0.1:8443               a hub that believes every name, on this machine only";
 
 #[derive(Debug, Args)]
@@ -31,6 +33,10 @@ pub(crate) enum MuxCommand {
     Serve(ServeArgs),
     /// Be an agent that is there, and print what arrives
     Listen(ListenArgs),
+    /// Open a channel on a native connection and send on it: the lines of standard input, or made messages
+    Pipe(PipeArgs),
+    /// Play a story: a hub and two agents over TLS, voice beside bulk, a hub that alters found out, a cut survived
+    Demo,
     /// Open a channel, and print what the hub answers
     Open(OpenArgs),
     /// Send a frame on a channel
@@ -53,6 +59,8 @@ impl MuxCommand {
         match self {
             Self::Serve(_) => "mux serve",
             Self::Listen(_) => "mux listen",
+            Self::Pipe(_) => "mux pipe",
+            Self::Demo => "mux demo",
             Self::Open(_) => "mux open",
             Self::Send(_) => "mux send",
             Self::Close(_) => "mux close",
@@ -102,6 +110,9 @@ pub(crate) struct ServeArgs {
     /// Open channels of one agent at a time
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) max_channels: u32,
+    /// A proxy in front of the hub ends TLS: what native agents sign is not bound to the TLS connection
+    #[arg(long)]
+    pub(crate) behind_proxy: bool,
     /// Let pages from here use the hub, like `https://app.example`; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow_origin: Vec<String>,
@@ -132,6 +143,9 @@ pub(crate) struct HubArgs {
     /// Believe the server with this certificate, whatever its name: what `serve` shows
     #[arg(long, value_name = "FINGERPRINT")]
     pub(crate) pin: Option<Fingerprint>,
+    /// Go through this proxy, like http://proxy.example:3128 [default: HTTPS_PROXY for https, not for hosts of NO_PROXY and this machine]
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<Proxy>,
 }
 
 #[derive(Debug, Args)]
@@ -147,11 +161,65 @@ pub(crate) struct ListenArgs {
     /// Send every frame back
     #[arg(long)]
     pub(crate) echo: bool,
+    /// On a native connection only: hear channels of `mux pipe`, and not those of REST and WebSocket
+    #[arg(long)]
+    pub(crate) native: bool,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
     /// End after so many frames
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(crate) count: Option<u64>,
     #[command(flatten)]
     pub(crate) span: Span,
+}
+
+/// What is proven on native connections.
+#[derive(Debug, Args)]
+pub(crate) struct KeyArgs {
+    /// The file with the secret key that channels are signed with; without a token it also shows who we are
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// The key of another agent, or a file with it: then it has to show it; may be repeated
+    #[arg(long, value_name = "AGENT=KEY")]
+    pub(crate) agent_key: Vec<String>,
+    /// A proxy in front of the hub ends TLS: what the key signs is not bound to the TLS connection
+    #[arg(long)]
+    pub(crate) behind_proxy: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PipeArgs {
+    #[command(flatten)]
+    pub(crate) hub: HubArgs,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
+    /// Who opens it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: String,
+    /// To whom
+    #[arg(long, value_name = "NAME")]
+    pub(crate) target: String,
+    /// What for, like chat or call:voice
+    #[arg(long)]
+    pub(crate) intent: String,
+    /// What the target should know: a JSON object
+    #[arg(long, value_name = "JSON", value_parser = values::json)]
+    pub(crate) metadata: Option<JsonText>,
+    /// Send so many made messages instead of the lines of standard input
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(crate) count: Option<u64>,
+    /// Bytes of each of them
+    #[arg(long, value_name = "B", requires = "count", default_value_t = 128, value_parser = clap::value_parser!(u32).range(0..=2_097_152))]
+    pub(crate) size: u32,
+    /// Messages that may wait for their acknowledgement
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) in_flight: u32,
+    /// Give up when the channel is not open after this time
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::some_time, allow_negative_numbers = true)]
+    pub(crate) timeout: Duration,
+    /// Print only the summary
+    #[arg(long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]

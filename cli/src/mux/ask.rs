@@ -90,7 +90,11 @@ fn question(command: &MuxCommand) -> Result<Option<Question<'_>>, Fail> {
         MuxCommand::Channels(args) => get(&args.hub, format!("/api/mux/channels?agent={}", encoded(&args.agent))),
         MuxCommand::Status(hub) => get(hub, "/api/mux/status".to_owned()),
         MuxCommand::Intents(hub) => get(hub, "/api/mux/intents".to_owned()),
-        MuxCommand::Serve(_) | MuxCommand::Listen(_) | MuxCommand::Token(_) => return Ok(None),
+        MuxCommand::Serve(_)
+        | MuxCommand::Listen(_)
+        | MuxCommand::Pipe(_)
+        | MuxCommand::Demo
+        | MuxCommand::Token(_) => return Ok(None),
     }))
 }
 

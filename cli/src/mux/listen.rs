@@ -1,22 +1,27 @@
 //! `sluis mux listen`: an agent that is there, and prints what arrives.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::process::ExitCode;
-use std::task::Poll;
-use std::time::Instant;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
 use sluis_core::airlock::glob;
 use sluis_core::data::{Text, Value, hex};
 use sluis_core::identity::MacKey;
 use sluis_mux::proof::{JSON, Running};
 use sluis_net::Runtime;
+use sluis_udp::SystemClock;
 use sluis_web::{Client, Heard, Listener};
 
 use super::args::ListenArgs;
 use super::ask::encoded;
 use super::connect::Settings;
+use super::hear::Hearing;
+use super::native::Reach;
 use super::on_runtime;
 use super::orders::Orders;
 use crate::common::Common;
@@ -25,38 +30,112 @@ use crate::output::json::Object;
 use crate::output::{Color, Out, put_readable};
 use crate::signals::Asked;
 
-/// Listen until there is a reason to end. Exit code 1 when a frame was tampered with.
+/// What the two ways of being there share: output, and what was counted.
+pub(super) struct Book {
+    pub(super) out: Out,
+    pub(super) frames: u64,
+    pub(super) bytes: u64,
+    pub(super) tampered: u64,
+    /// Whether the hub speaks native connections, once that is known.
+    pub(super) native: Option<bool>,
+    /// No more is heard.
+    pub(super) over: bool,
+    /// Whom to wake when one of these changes.
+    pub(super) wakers: Vec<Waker>,
+}
+
+pub(super) type Shared = Rc<RefCell<Book>>;
+
+impl Book {
+    pub(super) fn new(out: Out) -> Shared {
+        let book = Self { out, frames: 0, bytes: 0, tampered: 0, native: None, over: false, wakers: Vec::new() };
+        Rc::new(RefCell::new(book))
+    }
+
+    pub(super) fn wake(&mut self) {
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    pub(super) fn summary(&mut self, began: Instant) {
+        let (frames, bytes, tampered) = (self.frames, self.bytes, self.tampered);
+        let elapsed = began.elapsed().as_secs_f64();
+        self.out.summary(
+            "summary",
+            |o| {
+                let o = o.raw("received", frames).raw("bytes", bytes).raw("tampered", tampered);
+                o.rounded("elapsed_s", Some(elapsed), 3)
+            },
+            |flow| {
+                flow.words(&format!("{frames} frames, {bytes} bytes, {tampered} tampered with"));
+            },
+        );
+    }
+}
+
+/// How long it may take to find out whether the hub speaks native connections.
+const NATIVE_TIME: Duration = Duration::from_secs(3);
+/// How long a goodbye may take.
+const GOODBYE_TIME: Duration = Duration::from_secs(1);
+
+/// Listen until there is a reason to end: on a WebSocket, and on a native connection where the hub speaks that. Exit code 1 when a frame
+/// was tampered with.
 pub(super) fn run(common: Common, args: &ListenArgs) -> Result<ExitCode, Fail> {
     let settings = Settings::read(&args.hub)?;
+    // A token is shown natively over TLS only.
+    let natively = args.hub.url.is_tls() || args.hub.token_file.is_none();
+    let reach = natively.then(|| Reach::read(&args.hub, &args.agent, &args.keys)).transpose()?;
     let orders = Orders::catch(false).map_err(Fail::runtime)?;
-    let mut agent = Agent {
-        out: Out::new(common, args.span.quiet).timed(),
-        args,
-        channels: BTreeMap::new(),
-        began: Instant::now(),
-        frames: 0,
-        bytes: 0,
-        tampered: 0,
-    };
+    let began = Instant::now();
+    let book = Book::new(Out::new(common, args.span.quiet).timed());
+    let mut agent = Agent { book: Rc::clone(&book), args, channels: BTreeMap::new() };
     let ended = on_runtime!(common.runtime, runtime => {
         let client = settings.client(runtime, &args.hub);
-        agent.listen(&client, runtime, &orders).await
+        let mut native = match reach {
+            None => {
+                book.borrow_mut().native = Some(false);
+                None
+            }
+            Some(reach) => {
+                let (io, mut client) = reach.client(runtime, SystemClock::new().now())?;
+                let mut hearing = Hearing::new(args, Rc::clone(&book), true);
+                Some(Box::pin(async move { sluis_net::run(io, &mut client, &mut hearing).await }))
+            }
+        };
+        let heard = {
+            let mut heard = pin!(agent.listen(&client, runtime, &orders));
+            poll_fn(|cx| {
+                if native.as_mut().is_some_and(|native| native.as_mut().poll(cx).is_ready()) {
+                    native = None;
+                    let mut book = book.borrow_mut();
+                    book.native.get_or_insert(false);
+                    book.wake();
+                }
+                heard.as_mut().poll(cx)
+            })
+            .await
+        };
+        {
+            let mut book = book.borrow_mut();
+            book.over = true;
+            book.wake();
+        }
+        if let Some(native) = native {
+            sluis_net::within(&runtime, GOODBYE_TIME, native).await;
+        }
+        heard
     });
+    let mut book = book.borrow_mut();
     // Whatever ended it: what was heard is said.
-    agent.summary();
-    agent.out.finish().map_err(|why| Fail::output(&why))?;
+    book.summary(began);
+    book.out.finish().map_err(|why| Fail::output(&why))?;
     ended?;
-    Ok(if agent.tampered == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if book.tampered == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 struct Agent<'a> {
-    out: Out,
+    book: Shared,
     args: &'a ListenArgs,
     channels: BTreeMap<String, Channel>,
-    began: Instant,
-    frames: u64,
-    bytes: u64,
-    tampered: u64,
 }
 
 /// A channel that was opened to us.
@@ -73,19 +152,29 @@ impl Agent<'_> {
         let mac = if self.args.hub.url.is_tls() { "&mac=1" } else { "" };
         let path = format!("/api/mux/ws?agent={}{mac}", encoded(&self.args.agent));
         let mut socket = Listener::connect(client, &path).await.map_err(Fail::runtime)?;
-        let agent = self.args.agent.clone();
-        self.out.event(
-            "ready",
-            |o| o.str("agent", &agent),
-            |flow| {
-                flow.words(&format!("{agent} is there"));
-            },
-        );
-        self.out.flush();
+        sluis_net::within(&runtime, NATIVE_TIME, self.native_is_known()).await;
+        let agent = &self.args.agent;
+        {
+            let out = &mut self.book.borrow_mut().out;
+            out.event(
+                "ready",
+                |o| o.str("agent", agent),
+                |flow| {
+                    flow.words(&format!("{agent} is there"));
+                },
+            );
+            out.flush();
+        }
         let mut time = pin!(self.args.span.duration.map(|time| runtime.sleep(time)));
-        while self.args.count.is_none_or(|count| self.frames < count) && !self.out.is_broken() {
+        while self.goes_on() {
             let heard = poll_fn(|cx| {
-                if orders.poll_next(cx) == Some(Asked::Stop)
+                {
+                    let mut book = self.book.borrow_mut();
+                    book.wakers.retain(|waker| !waker.will_wake(cx.waker()));
+                    book.wakers.push(cx.waker().clone());
+                }
+                if !self.goes_on()
+                    || orders.poll_next(cx) == Some(Asked::Stop)
                     || time.as_mut().as_pin_mut().is_some_and(|time| time.poll(cx).is_ready())
                 {
                     return Poll::Ready(None);
@@ -102,17 +191,36 @@ impl Agent<'_> {
                 }
                 Some(Err(why)) => return Err(Fail::runtime(format!("the connection to the hub is lost ({why})"))),
             }
-            self.out.flush();
+            self.book.borrow_mut().out.flush();
         }
         self.leave(socket, runtime).await;
         Ok(())
+    }
+
+    /// Whether there is more to be heard.
+    fn goes_on(&self) -> bool {
+        let book = self.book.borrow();
+        self.args.count.is_none_or(|count| book.frames < count) && !book.out.is_broken()
+    }
+
+    /// Wait until it is known whether the hub speaks native connections.
+    async fn native_is_known(&self) {
+        poll_fn(|cx| {
+            let mut book = self.book.borrow_mut();
+            if book.native.is_some() {
+                return Poll::Ready(());
+            }
+            book.wakers.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Say goodbye: what was sent still leaves, for a second at most.
     async fn leave<R: Runtime>(&mut self, mut socket: Listener, runtime: R) {
         socket.close();
         let goodbye = async { while let Ok(Heard::Text(_)) = socket.next().await {} };
-        sluis_net::within(&runtime, std::time::Duration::from_secs(1), goodbye).await;
+        sluis_net::within(&runtime, GOODBYE_TIME, goodbye).await;
     }
 
     fn hear(&mut self, socket: &mut Listener, text: &str) -> Result<(), Fail> {
@@ -135,7 +243,7 @@ impl Agent<'_> {
     fn incoming(&mut self, socket: &mut Listener, id: &str, event: Value<'_>) -> Result<(), Fail> {
         let (from, intent) = (member(event, "agent"), member(event, "intent"));
         let metadata = event.get("metadata").unwrap_or(Value::EMPTY_OBJECT);
-        self.out.event(
+        self.book.borrow_mut().out.event(
             "incoming",
             |o| o.str("channel_id", id).str("from", &from).str("intent", &intent).value("metadata", metadata),
             |flow| {
@@ -173,12 +281,13 @@ impl Agent<'_> {
         let size = raw.as_ref().map_or_else(|| payload.to_json_string().map_or(0, |text| text.len()), String::len);
         channel.frames += 1;
         channel.bytes += size as u64;
-        self.frames += 1;
-        self.bytes += size as u64;
+        let mut book = self.book.borrow_mut();
+        book.frames += 1;
+        book.bytes += size as u64;
         let seq = event.get("seq").and_then(Value::as_number).map_or(-1.0, |seq| seq.to_f64());
         if verified == Some(false) {
-            self.tampered += 1;
-            self.out.event(
+            book.tampered += 1;
+            book.out.event(
                 "tampered",
                 |o| o.str("channel_id", id).raw("seq", seq),
                 |flow| {
@@ -188,7 +297,7 @@ impl Agent<'_> {
             return Ok(());
         }
         let (from, proof) = (member(event, "from"), member(event, "proof"));
-        self.out.event(
+        book.out.event(
             "frame",
             |o| {
                 let o = o.str("channel_id", id).str("from", &from).raw("seq", seq).value("payload", payload);
@@ -214,7 +323,7 @@ impl Agent<'_> {
 
     fn closed(&mut self, id: &str, reason: &str) {
         let Some(channel) = self.channels.remove(id) else { return };
-        self.out.event(
+        self.book.borrow_mut().out.event(
             "closed",
             |o| {
                 let o = o.str("channel_id", id).str("reason", reason);
@@ -222,21 +331,6 @@ impl Agent<'_> {
             },
             |flow| {
                 flow.quoted("", Text::new(id)).words("is closed:").quoted("", Text::new(reason));
-            },
-        );
-    }
-
-    fn summary(&mut self) {
-        let (frames, bytes, tampered) = (self.frames, self.bytes, self.tampered);
-        let elapsed = self.began.elapsed().as_secs_f64();
-        self.out.summary(
-            "summary",
-            |o| {
-                let o = o.raw("received", frames).raw("bytes", bytes).raw("tampered", tampered);
-                o.rounded("elapsed_s", Some(elapsed), 3)
-            },
-            |flow| {
-                flow.words(&format!("{frames} frames, {bytes} bytes, {tampered} tampered with"));
             },
         );
     }

@@ -4,8 +4,12 @@ mod agents;
 pub(crate) mod args;
 mod ask;
 mod connect;
+mod demo;
+mod hear;
 mod listen;
+mod native;
 pub(crate) mod orders;
+mod pipe;
 mod serve;
 
 use std::process::ExitCode;
@@ -36,7 +40,10 @@ pub(crate) use on_runtime;
 pub(crate) fn run(common: Common, command: &MuxCommand) -> Result<ExitCode, Fail> {
     match command {
         MuxCommand::Serve(args) => serve::run(common, args),
+        MuxCommand::Listen(args) if args.native => hear::run(common, args),
         MuxCommand::Listen(args) => listen::run(common, args),
+        MuxCommand::Pipe(args) => pipe::run(common, args),
+        MuxCommand::Demo => demo::run(common),
         MuxCommand::Token(args) => {
             let token = agents::add(args)?;
             let mut out = Out::new(common, false).timed();

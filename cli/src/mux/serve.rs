@@ -21,8 +21,8 @@ use crate::output::{Out, tell};
 use crate::run;
 use crate::signals::Asked;
 
-/// Protocols that are served: HTTP/2 is not, because upgrades do not work over it where a proxy picks it.
-const ALPN: [&str; 1] = ["http/1.1"];
+/// Protocols that are served, the preferred first: HTTP/2 is not, because upgrades do not work over it where a proxy picks it.
+const ALPN: [&str; 2] = [sluis_mux::native::ALPN, "http/1.1"];
 
 /// Be a hub until there is a reason to end.
 pub(super) fn run(common: Common, args: &ServeArgs) -> Result<ExitCode, Fail> {
@@ -37,6 +37,7 @@ pub(super) fn run(common: Common, args: &ServeArgs) -> Result<ExitCode, Fail> {
         sluis_tokio::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness: {why}")))?;
     let mut options = Options::default();
     options.allow_origins.clone_from(&args.allow_origin);
+    options.behind_proxy = args.behind_proxy;
     let began = Instant::now();
     on_runtime!(common.runtime, runtime => {
         let hub = Hub::new(runtime, config, options, &seed, sluis_udp::SystemClock::new());
@@ -145,7 +146,7 @@ async fn serve<R: Runtime>(
 fn reload<R>(hub: &Hub<R>, args: &ServeArgs, tls: Option<&ServerTls>) {
     if let Some(path) = &args.agents {
         match agents::read(path) {
-            Ok(access) => hub.with(|board, now| board.replace_access(now, access)),
+            Ok(access) => hub.replace_access(access),
             Err(why) => tell(&format!("sluis mux serve: the agents stay as they were: {why}.")),
         }
     }

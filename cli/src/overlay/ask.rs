@@ -130,25 +130,23 @@ impl Client {
 }
 
 /// The app: it begins an operation, and ends with it.
-pub(crate) struct Asker<'a> {
-    pub(crate) out: Out,
+struct Asker<'a> {
+    out: Out,
     inbox: Inbox,
     operation: &'a Operation<'a>,
     timeout: Duration,
     /// The name whose verification is asked for.
     verify: Option<&'a str>,
     /// Our own name.
-    pub(crate) own: &'a str,
-    /// Nothing is told of what it came to but why it failed.
-    pub(crate) silent: bool,
+    own: &'a str,
     id: Option<OperationId>,
     wall: Wall,
     refused: Option<OverlayError>,
-    pub(crate) ended: Option<Result<OperationOutcome, OperationError>>,
+    ended: Option<Result<OperationOutcome, OperationError>>,
 }
 
 impl<'a> Asker<'a> {
-    pub(crate) fn new(out: Out, operation: &'a Operation<'a>, timeout: Duration, verify: Option<&'a str>) -> Self {
+    fn new(out: Out, operation: &'a Operation<'a>, timeout: Duration, verify: Option<&'a str>) -> Self {
         Self {
             out,
             inbox: Inbox::with_signals(false),
@@ -156,7 +154,6 @@ impl<'a> Asker<'a> {
             timeout,
             verify,
             own: "",
-            silent: false,
             id: None,
             wall: Wall::default(),
             refused: None,
@@ -165,7 +162,7 @@ impl<'a> Asker<'a> {
     }
 
     /// Tell what it came to; the exit code.
-    pub(crate) fn finish(mut self) -> Result<ExitCode, Fail> {
+    fn finish(mut self) -> Result<ExitCode, Fail> {
         if let Some(why) = self.refused {
             return Err(Fail::usage(why));
         }
@@ -254,13 +251,18 @@ impl App<Node> for Asker<'_> {
                 Event::Operation { id, result } if Some(id) == self.id => {
                     self.ended = Some(result.cloned().map_err(Clone::clone));
                 }
-                Event::Overlay(news) if !self.silent => {
+                Event::Overlay(news) => {
                     view::news(&mut self.out, news);
                 }
                 _ => {}
             }
         }
-        let done = self.ended.is_some() || self.refused.is_some() || self.inbox.is_stopped();
-        if done { Poll::Ready(()) } else { Poll::Pending }
+        // What was learned is kept first: the node gives it out as soon as it is asked.
+        let done = (self.ended.is_some() && !node.wants().store) || self.refused.is_some() || self.inbox.is_stopped();
+        if !done {
+            return Poll::Pending;
+        }
+        node.close_sessions();
+        Poll::Ready(())
     }
 }

@@ -13,7 +13,8 @@ use sluis_core::node::Operation;
 use sluis_core::registry::Address;
 
 use self::args::{FindArgs, OverlayCommand, RegisterArgs, ResolveArgs, VerifyArgs};
-pub(crate) use self::ask::{Asker, Client, add_registries, profile};
+use self::ask::Client;
+pub(crate) use self::ask::{add_registries, profile};
 use crate::common::Common;
 use crate::fail::Fail;
 use crate::run;

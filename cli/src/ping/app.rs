@@ -10,7 +10,9 @@ use std::time::Duration;
 use sluis_core::driver::{App, DriverStats};
 use sluis_core::framing::{Decision, Text};
 use sluis_core::identity::PublicKey;
-use sluis_core::node::{Answered, Event, Node, Ping, PingError, RequestId};
+use sluis_core::node::{
+    Answered, Event, Node, Operation, OperationError, OperationId, OperationOutcome, Ping, PingError, RequestId,
+};
 use sluis_core::pins::Origin;
 use sluis_core::{Did, Instant, Machine as _, Now, Unsent};
 use sluis_udp::Refusals;
@@ -21,7 +23,7 @@ use crate::fail::Fail;
 use crate::input::Inbox;
 use crate::output::{Color, Out, Patience, Style, tell};
 use crate::run::Bound;
-use crate::view;
+use crate::{overlay, view};
 
 /// How soon to try again when the node's send queue is full.
 const SOON: Duration = Duration::from_millis(1);
@@ -58,8 +60,22 @@ pub(super) struct Pinger<'a> {
     ask: Option<Instant>,
     /// It was said already that nobody listens there.
     hinted: bool,
+    reach: Reach,
     /// Since when nothing was heard although something was asked, and when to say so next.
     silent: Option<(Instant, Instant)>,
+}
+
+/// How far the address of the target is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// It was given, or its key has answered there.
+    Known,
+    /// It is to be looked up.
+    Wanted,
+    /// That is under way.
+    UnderWay(OperationId),
+    /// Nobody was reached.
+    Failed,
 }
 
 /// Hashes request ids: small numbers that nobody else chooses.
@@ -95,6 +111,10 @@ impl Bound for Pinger<'_> {
         self.refusals = refusals;
         self.addr = Some(addr);
         let Self { out, did, ping, .. } = self;
+        if self.reach != Reach::Known {
+            out.say(1, || format!("sluis ping: {did} on {addr} looks for {}", ping.target));
+            return out.flush();
+        }
         let remote = ping.path.remote;
         out.say(1, || format!("sluis ping: {did} on {addr} asks {} at {remote}", ping.target));
         if out.style == Style::Text && !out.quiet {
@@ -112,6 +132,8 @@ impl App<Node> for Pinger<'_> {
         self.out.poll(cx, now.wall);
         self.now = now.mono;
         self.started.get_or_insert(now.mono);
+        self.look_up(now, node);
+        let mut reached = None;
         while let Some(event) = node.poll_event() {
             match event {
                 Event::Response(answer) => {
@@ -123,7 +145,14 @@ impl App<Node> for Pinger<'_> {
                 Event::Timeout { request, .. } => {
                     if let Some(flight) = self.open.remove(&request) {
                         self.ran_out(flight);
+                        // It may be elsewhere by now.
+                        if self.args.addr.is_none() {
+                            self.reach = Reach::Wanted;
+                        }
                     }
+                }
+                Event::Operation { id, result } if self.reach == Reach::UnderWay(id) => {
+                    reached = Some(result.cloned().map_err(Clone::clone));
                 }
                 Event::Unsent { request, why } => {
                     if let Some(flight) = self.open.remove(&request) {
@@ -145,13 +174,16 @@ impl App<Node> for Pinger<'_> {
                 _ => {}
             }
         }
+        if let Some(reached) = reached {
+            self.reached(now, node, reached);
+        }
         self.give_up(node);
         self.launch(now, node);
         self.tell_counters(node);
         self.tell_refusal();
         self.tell_silence();
         self.out.flush();
-        let done = self.open.is_empty() && self.args.total() == Some(self.tally.sent);
+        let done = self.open.is_empty() && self.args.total() == Some(self.tally.sent) || self.reach == Reach::Failed;
         // What was learned is kept first: the node gives it out as soon as it is asked.
         let kept = !node.wants().store;
         if done && kept || self.failed.is_some() || self.inbox.is_stopped() || self.out.is_broken() {
@@ -189,9 +221,49 @@ impl<'a> Pinger<'a> {
             refusals: Refusals::default(),
             probe: None,
             ask: None,
+            reach: if args.addr.is_some() { Reach::Known } else { Reach::Wanted },
             hinted: false,
             silent: None,
         }
+    }
+
+    /// Find out where the target is, and have its key answer there.
+    fn look_up(&mut self, now: Now, node: &mut Node) {
+        if self.reach != Reach::Wanted || self.args.total() == Some(self.tally.sent) {
+            return;
+        }
+        match node.start_operation(now, &Operation::Reach(&self.args.target), Some(self.args.timeout)) {
+            Ok(id) => self.reach = Reach::UnderWay(id),
+            Err(why) => self.not_reached(&why.to_string()),
+        }
+    }
+
+    /// What came of that. From now on only the key that answered is believed.
+    fn reached(&mut self, now: Now, node: &mut Node, reached: Result<OperationOutcome, OperationError>) {
+        let (resolution, path) = match reached {
+            Ok(OperationOutcome::Reached { resolution, path, .. }) => (resolution, path),
+            Ok(_) => return,
+            Err(why) => return self.not_reached(&why.to_string()),
+        };
+        if let Some(key) = resolution.key.filter(|_| node.pins().get(&self.args.target).is_none())
+            && let Err(why) = node.pin(now, &self.args.target, key, Origin::Operator)
+        {
+            return self.not_reached(&why.to_string());
+        }
+        overlay::view::resolved(&mut self.out, now.wall, &resolution);
+        (self.ping.path, self.reach) = (path, Reach::Known);
+    }
+
+    fn not_reached(&mut self, why: &str) {
+        self.reach = Reach::Failed;
+        let did = &self.args.target;
+        self.out.event(
+            "failed",
+            |o| o.str("did", did).str("reason", why),
+            |flow| {
+                flow.word(Color::Red, "not reached:").quoted("", Text::new(did)).words(why);
+            },
+        );
     }
 
     /// The key of the first answer was pinned.
@@ -209,7 +281,10 @@ impl<'a> Pinger<'a> {
 
     /// A reader who does not keep up holds back the pings: so no line about them is lost.
     fn may_launch(&self) -> bool {
-        self.args.total() != Some(self.tally.sent) && self.open.len() < self.in_flight && !self.out.is_behind()
+        self.reach == Reach::Known
+            && self.args.total() != Some(self.tally.sent)
+            && self.open.len() < self.in_flight
+            && !self.out.is_behind()
     }
 
     /// Send what may be sent now.

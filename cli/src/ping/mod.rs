@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 
 use sluis_core::limits::BROADCAST;
-use sluis_core::node::{Identity, Node, NodeConfig, Operation, OperationOutcome, OverlayConfig, Ping, PingError};
+use sluis_core::node::{Identity, Node, NodeConfig, OverlayConfig, Ping, PingError};
 use sluis_core::pins::Origin;
-use sluis_core::{Did, Instant, Now};
+use sluis_core::{Did, Instant, Now, Path};
 
 use self::app::Pinger;
 use crate::args::{PingArgs, Session};
@@ -54,10 +54,7 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     }
     let (bind, remote) = match &args.addr {
         Some(addr) => ends(addr, args.bind.as_ref())?,
-        None => match reach(common, args, &mut node)? {
-            Some(ends) => ends,
-            None => return Ok(ExitCode::FAILURE),
-        },
+        None => unknown_end(args, &overlay::add_registries(&mut node, &args.at)?)?,
     };
     let mut ping = Ping::new(&args.target, remote, &args.intent);
     ping.purpose = &args.purpose;
@@ -68,7 +65,7 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     // A node that is thrown away tells what is wrong with the ping before anything happens.
     a_node(&did, args, identity)?.ping(Now::default(), &ping).map_err(|why| refused(why, args))?;
     let socket = run::bind(bind)?;
-    let probe = hear_refusals(&socket, remote);
+    let probe = args.addr.as_ref().and_then(|_| hear_refusals(&socket, remote));
     let inbox = Inbox::with_signals(false);
     let mut app = Pinger::new(Out::queued(common, args.quiet), inbox, did, ping, args);
     app.probe = probe;
@@ -80,31 +77,13 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     ended.map(|_| if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Find out where the target is, and have its key answer there; from now on only that key is believed. Where to send from, and where to; `None`: it was not reached, and
-/// that was said.
-fn reach(common: Common, args: &PingArgs, node: &mut Node) -> Result<Option<(SocketAddr, SocketAddr)>, Fail> {
-    let registries = overlay::add_registries(node, &args.at)?;
+/// Where to send from, and a place that stands for where to, until the target is found.
+fn unknown_end(args: &PingArgs, registries: &[(String, Path)]) -> Result<(SocketAddr, SocketAddr), Fail> {
     let v6 = registries.first().is_some_and(|(_, path)| path.remote.is_ipv6());
     let any: IpAddr = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let nowhere: IpAddr = if v6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() };
     let bind = args.bind.as_ref().map_or_else(|| Ok(SocketAddr::new(any, 0)), run::resolve_bind)?;
-    let socket = run::bind(bind)?;
-    // What is asked next comes from the same port, which whoever answered has seen.
-    let bind = socket.local_addr().map_err(Fail::runtime)?;
-    let operation = Operation::Reach(&args.target);
-    let mut app = overlay::Asker::new(Out::new(common, args.quiet).timed(), &operation, args.timeout, None);
-    app.silent = true;
-    run::drive(common.runtime, (socket, None), None, node, &mut app)?;
-    let reached = match &app.ended {
-        Some(Ok(OperationOutcome::Reached { resolution, path, .. })) => Some((resolution.key, path.remote)),
-        _ => None,
-    };
-    app.finish()?;
-    let Some((key, remote)) = reached else { return Ok(None) };
-    if let Some(key) = key.filter(|_| node.pins().get(&args.target).is_none()) {
-        let now = Now::new(Instant::ZERO, run::wall());
-        node.pin(now, &args.target, key, Origin::Operator).map_err(Fail::runtime)?;
-    }
-    Ok(Some((bind, remote)))
+    Ok((bind, SocketAddr::new(nowhere, 9)))
 }
 
 /// Let the system tell of this one address when nothing listens there (ICMP); it tells connected sockets only. Datagrams from
@@ -151,7 +130,8 @@ fn a_node(did: &Did, args: &PingArgs, identity: Option<Identity>) -> Result<Node
         config.overlay = Some(OverlayConfig::default().into());
     }
     config.decision_timeout = args.timeout;
-    config.caps.requests = args.in_flight;
+    // Those that look the target up are some more.
+    config.caps.requests = args.in_flight.saturating_add(if args.addr.is_none() { 64 } else { 0 });
     // Room for as many answers of the largest size as come between two looks.
     config.caps.event_bytes = 16 << 20;
     run::node(config)

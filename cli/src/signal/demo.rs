@@ -1,9 +1,7 @@
 //! `sluis signal demo`: two peers and three brokers in one process, of which one lies and one dies.
 
 use std::cell::RefCell;
-use std::future::Future;
 use std::net::{Ipv4Addr, TcpListener};
-use std::pin::Pin;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +22,7 @@ use super::send::sent;
 use crate::common::{Common, Runtime as Choice};
 use crate::fail::Fail;
 use crate::output::{Color, Out};
+use crate::parts::{All, Part};
 use crate::run;
 
 const BROKERS: usize = 3;
@@ -138,8 +137,6 @@ struct Cast {
     bob: PublicKey,
 }
 
-type Part = Pin<Box<dyn Future<Output = std::io::Result<()>>>>;
-
 impl Cast {
     /// All of them in one task.
     fn play<R: Runtime, C: Clock + 'static>(
@@ -165,29 +162,6 @@ impl Cast {
             parts.push(Box::pin(async move { sluis_net::run(io, &mut machine, &mut app).await.map(drop) }));
         }
         Ok(All(parts))
-    }
-}
-
-/// Several futures until the last one ends.
-struct All(Vec<Part>);
-
-impl Future for All {
-    type Output = std::io::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        let mut failed = None;
-        self.0.retain_mut(|part| match part.as_mut().poll(cx) {
-            Poll::Pending => true,
-            Poll::Ready(ended) => {
-                failed = failed.take().or(ended.err());
-                false
-            }
-        });
-        match failed {
-            Some(why) => Poll::Ready(Err(why)),
-            None if self.0.is_empty() => Poll::Ready(Ok(())),
-            None => Poll::Pending,
-        }
     }
 }
 

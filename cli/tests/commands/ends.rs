@@ -1,9 +1,11 @@
 //! How the commands end.
 
 use std::net::UdpSocket;
+use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::common::folder::Folder;
 use crate::common::process::Process;
 use crate::on_both;
 use crate::sluis::{HUB, Listen, Ping, SENSOR, assert_counts, command};
@@ -17,6 +19,7 @@ on_both! {
     nobody_at_the_other_end
     a_hint_is_no_answer
     what_cannot_leave_is_said_at_once
+    a_service_manager_is_told
 }
 
 /// Without leave to broadcast the system refuses at once: that is said with its reason, and counts as not sent.
@@ -27,6 +30,29 @@ fn what_cannot_leave_is_said_at_once(runtime: &str) {
     assert_eq!((events.len(), events[0].str("event"), events[0].count("seq")), (1, "unsent", 1));
     assert_eq!(events[0].str("reason"), "sending there is not permitted");
     assert_counts(&summary, &[("sent", 0), ("received", 0), ("lost", 0)]);
+}
+
+/// What systemd wants to hear of a unit with `Type=notify` and `WatchdogSec=`.
+fn a_service_manager_is_told(runtime: &str) {
+    let folder = Folder::new(&format!("notify-{runtime}"));
+    let place = folder.0.join("socket");
+    let manager = UnixDatagram::bind(&place).expect("a socket");
+    manager.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+    let heard = || {
+        let mut buf = [0; 64];
+        let len = manager.recv(&mut buf).expect("it says something");
+        String::from_utf8_lossy(&buf[..len]).into_owned()
+    };
+    let mut command = command(&["listen", "--json", "--runtime", runtime, "--did", HUB, "--bind", "127.0.0.1:0"]);
+    command.env("NOTIFY_SOCKET", &place).env("WATCHDOG_USEC", "200000").env_remove("WATCHDOG_PID");
+    let mut listen = Process::spawn("sluis listen", &mut command);
+    assert_eq!(heard(), "READY=1");
+    for _ in 0..3 {
+        assert_eq!(heard(), "WATCHDOG=1");
+    }
+    listen.signal("TERM");
+    while heard() != "STOPPING=1" {}
+    assert_eq!(listen.finish().0, 0);
 }
 
 fn signals_end_with_the_summary(runtime: &str) {

@@ -26,12 +26,16 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
     const LISTEN: &[&str] = &["listen", "--did", "jis:a"];
     const PING: &[&str] = &["ping", "jis:a", "127.0.0.1:9", "--intent", "x"];
     let cases: &[(&[&str], &[&str], &str)] = &[
-        (&[], &[], "name a command: listen, ping, ctl, replay, key, signal, chain, mux or demo"),
+        (
+            &[],
+            &[],
+            "name a command: listen, ping, ctl, replay, discover, key, signal, chain, mux, overlay, token, vouch or demo",
+        ),
         (&[], &["--json"], "name a command"),
         (
             &[],
             &["fly"],
-            "there is no command `fly`, the commands are listen, ping, ctl, replay, key, signal, chain, mux and demo",
+            "there is no command `fly`, the commands are listen, ping, ctl, replay, discover, key, signal, chain, mux, overlay, token, vouch and demo",
         ),
         (&[], &["relay"], "there is no command `relay`"),
         (&[], &["help", "fly"], "there is no command `fly`"),
@@ -70,14 +74,14 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (&["listen"], &["--did", "hub"], "write one like jis:home:hub"),
         (LISTEN, &["--trust", "jis home=0.5"], "a DID has no blanks"),
         (LISTEN, &["--max-bytes", "0"], "write a number of bytes from 1 up, like 1000000, 64k or 1G"),
-        (&["send"], &["jis:a"], "<HOST:PORT> is missing"),
+        (&["send"], &["jis:a"], "--intent <INTENT> is missing"),
         (LISTEN, &["--duration", "1e99"], "more than a hundred years"),
         (LISTEN, &["--config", "/nowhere/hub.toml"], "cannot read /nowhere/hub.toml"),
         (LISTEN, &["--runtime", "rayon"], "--runtime `rayon`: write one of tokio, smol"),
         (LISTEN, &["--color", "blue"], "write one of auto, always, never"),
         (LISTEN, &["--quiet=yes"], "--quiet takes no value"),
         (&["ping"], &[], "<TARGET-DID>"),
-        (&["ping"], &["jis:a"], "<HOST:PORT>"),
+        (&["ping"], &["jis:a"], "--intent <INTENT>"),
         (&["ping"], &["jis:a", "127.0.0.1:9"], "--intent <INTENT> is missing, add it"),
         (&["ping"], &["jis:a", "127.0.0.1", "--intent", "x"], "HOST:PORT `127.0.0.1`: write HOST:PORT"),
         (&["ping"], &["jis:a", "127.0.0.1:0", "--intent", "x"], "nobody can be reached at port 0"),

@@ -53,6 +53,7 @@ pub mod access;
 pub mod agent;
 mod bucket;
 pub mod channel;
+mod faults;
 pub mod intents;
 pub mod native;
 pub mod proof;
@@ -64,4 +65,6 @@ mod write;
 
 pub use access::{Access, Caller, Credential};
 pub use bucket::{Bucket, Verdict};
+#[cfg(feature = "sim")]
+pub use faults::Fault;
 pub use switchboard::Switchboard;

@@ -8,6 +8,7 @@
 //! * A server's certificate can be [exchanged](ServerTls::replace) while it runs; one that is expired, not yet valid, unreadable or of
 //!   another key is refused with the reason.
 //! * [`NetStreams`] is all of that as the [`StreamIo`](sluis_core::driver::StreamIo) of a [`Streams`](sluis_core::Streams) machine.
+//! * A [`Proxy`] opens tunnels by HTTP CONNECT, for what only leads out through one.
 //! * [`dial`] tries all addresses of both families, 250 ms apart, and takes what answers first (RFC 8305).
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -15,6 +16,7 @@
 mod certs;
 mod client;
 mod dial;
+mod proxy;
 mod ready;
 mod server;
 mod stream;
@@ -33,6 +35,7 @@ use std::time::Duration;
 pub use certs::CertError;
 pub use client::{ClientTls, Fingerprint, Trust, TrustError};
 pub use dial::dial;
+pub use proxy::{Proxy, ProxyError};
 pub use rustls;
 pub use server::ServerTls;
 pub use stream::{ByteStream, flush, read, write_all};

@@ -10,13 +10,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustls::Connection;
 use sluis_core::driver::{Accepted, Clock, Established, Happened, StreamIo};
 use sluis_core::{Conn, End, Endpoint, Family, Instant, ListenerId, Now, Security};
 
 use crate::dial::dial_from;
 use crate::ready::{ReadyList, Wakened};
-use crate::{Accept as _, ByteStream as _, ClientTls, MaybeTls, Runtime, ServerTls, Tls, handshake};
+use crate::{Accept as _, ByteStream as _, ClientTls, MaybeTls, Proxy, Runtime, ServerTls, Tls, handshake};
 
 /// How long looking a name up and connecting may take together; a machine may give up earlier.
 const DIAL_TIME: Duration = Duration::from_secs(30);
@@ -37,6 +36,7 @@ pub struct NetStreams<R: Runtime, C> {
     tls: Vec<ClientTls>,
     /// Addresses to dial from: IPv4, IPv6.
     from: [Option<IpAddr>; 2],
+    proxy: Option<Proxy>,
     listeners: Vec<Listening<R>>,
     half_open: usize,
     /// All streams, by a number of ours.
@@ -91,6 +91,7 @@ impl<R: Runtime, C: Clock> NetStreams<R, C> {
             clock,
             tls: Vec::new(),
             from: [None; 2],
+            proxy: None,
             listeners: Vec::new(),
             half_open: 0,
             slots: BTreeMap::new(),
@@ -118,6 +119,11 @@ impl<R: Runtime, C: Clock> NetStreams<R, C> {
     pub fn set_source(&mut self, addr: IpAddr) {
         let [v4, v6] = &mut self.from;
         *(if addr.is_ipv4() { v4 } else { v6 }) = Some(addr);
+    }
+
+    /// Dial through this proxy, which looks names up.
+    pub fn set_proxy(&mut self, proxy: Proxy) {
+        self.proxy = Some(proxy);
     }
 
     /// Have this called whenever a stream does not come up: with whom it was to be, and why.
@@ -293,7 +299,13 @@ impl<R: Runtime, C: Clock> StreamIo for NetStreams<R, C> {
             Security::Plain => Some(None),
             Security::Tls(number) => self.tls.get(usize::from(number)).map(|tls| Some(tls.clone())),
         };
-        let target = Target { host: to.host.into(), port: to.port, family: to.family, from: self.from };
+        let target = Target {
+            host: to.host.into(),
+            port: to.port,
+            family: to.family,
+            from: self.from,
+            proxy: self.proxy.clone(),
+        };
         let runtime = self.runtime.clone();
         let attempt: Attempt<R::Tcp> = match tls {
             Some(tls) => Box::pin(connect(runtime, target, tls)),
@@ -358,6 +370,7 @@ struct Target {
     port: u16,
     family: Family,
     from: [Option<IpAddr>; 2],
+    proxy: Option<Proxy>,
 }
 
 impl Target {
@@ -381,6 +394,13 @@ async fn connect<R: Runtime>(
     target: Target,
     tls: Option<ClientTls>,
 ) -> Result<(MaybeTls<R::Tcp>, Established), Failed> {
+    if let Some(proxy) = &target.proxy {
+        let dialled = proxy.dial(&runtime, &target.host, target.port).await;
+        let stream = dialled.map_err(|why| target.failed(end_of_dial(&why), why))?;
+        // Whom the proxy talks to is not known.
+        let remote = SocketAddr::from(([0, 0, 0, 0], target.port));
+        return secure(&runtime, &target, stream, remote, tls).await;
+    }
     let found = crate::within(&runtime, DIAL_TIME, runtime.resolve(&target.host, target.port)).await;
     let found = found.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
     let addrs = found.map_err(|why| target.failed(End::UnknownHost, why))?;
@@ -391,10 +411,21 @@ async fn connect<R: Runtime>(
     }
     let dialled = dial_from(&runtime, &addrs, target.from, DIAL_TIME).await;
     let (stream, remote) = dialled.map_err(|why| target.failed(end_of_dial(&why), why))?;
+    secure(&runtime, &target, stream, remote, tls).await
+}
+
+/// Put TLS on a connection, where there are settings for it.
+async fn secure<R: Runtime>(
+    runtime: &R,
+    target: &Target,
+    stream: R::Tcp,
+    remote: SocketAddr,
+    tls: Option<ClientTls>,
+) -> Result<(MaybeTls<R::Tcp>, Established), Failed> {
     let Some(tls) = tls else { return Ok((MaybeTls::Plain(stream), Established::plain(remote))) };
     let untrusted = |why| target.failed(end_of_handshake(&why), why);
     let tls = tls.connect(&target.host).map_err(|why| untrusted(io::Error::other(why)))?;
-    let stream = handshake(&runtime, stream, tls).await.map_err(untrusted)?;
+    let stream = handshake(runtime, stream, tls).await.map_err(untrusted)?;
     secured(stream, remote).map_err(untrusted)
 }
 
@@ -415,11 +446,8 @@ fn secured<S>(stream: Tls<S>, remote: SocketAddr) -> io::Result<(MaybeTls<S>, Es
 where
     S: crate::ByteStream,
 {
-    let tls: &Connection = stream.connection();
-    let alpn = tls.alpn_protocol().map(Box::from);
-    // RFC 9266: this label, no context, 32 bytes.
-    let exporter = tls.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None);
-    let exporter = Some(exporter.map_err(io::Error::other)?);
+    let alpn = stream.alpn().map(Box::from);
+    let exporter = Some(stream.exporter()?);
     Ok((MaybeTls::Tls(Box::new(stream)), Established { remote, alpn, exporter }))
 }
 

@@ -48,10 +48,18 @@ pub async fn handshake<R: Runtime, S: ByteStream>(
 }
 
 impl<S: ByteStream> Tls<S> {
-    /// What was agreed on.
+    /// The protocol that both agreed on (ALPN), where one was.
     #[must_use]
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.tls
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.tls.alpn_protocol()
+    }
+
+    /// The `tls-exporter` channel binding (RFC 9266): the label of that RFC, no context, 32 bytes.
+    ///
+    /// # Errors
+    /// The handshake is not done.
+    pub fn exporter(&self) -> io::Result<[u8; 32]> {
+        self.tls.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None).map_err(io::Error::other)
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

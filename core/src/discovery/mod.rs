@@ -4,7 +4,7 @@
 //!
 //! - **What a beacon says is a claim**: [`Beacon`] is read strictly, [`AutoVouch`] lets nobody in who has not proven the key that the beacon names, and the patterns of its rules
 //!   ([`Pattern`]) are checked when they are loaded and matched in linear time.
-//! - **No storm**: of all who hear a call about three answer ([`DiscoveryConfig::answers`]), and those that it names; each after a random delay, with at most three times its bytes.
+//! - **No storm**: of all who hear a call about three answer ([`DiscoveryConfig::answers`]), or, where it names somebody, those; each after a random delay, with at most three times its bytes.
 //! - **Bounded**: [`Neighbourhood`] keeps so many neighbours, so many of one address; who has proven a key is not pushed out by who has not.
 //! - **A join token is never sent**: a device shows that it knows one ([`JoinToken::prove`]) and learns in turn that the hub does; a token lets in no more devices than it
 //!   may, and none when it is over or revoked ([`JoinTokens`]).

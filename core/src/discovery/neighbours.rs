@@ -13,7 +13,7 @@ use crate::time::{Duration, Instant, Wall};
 
 /// How many times what was heard from an address may be sent to it before it has proven itself.
 const AMPLIFICATION: usize = 3;
-/// How many different delays answers to calls have, and as many those to queries: those with one delay are due in the order in which they were begun.
+/// How many different delays the answers of those have who are named, and as many all others: those with one delay are due in the order in which they were begun.
 const DELAYS: u8 = 16;
 
 /// How a [`Neighbourhood`] behaves, and how much it may hold.
@@ -23,12 +23,12 @@ pub struct DiscoveryConfig {
     pub domain: Box<str>,
     /// How often we call. Default 60 s. A neighbour that was not heard for three times as long is gone.
     pub interval: Duration,
-    /// The longest time that an answer to a call waits, so that not all answer at once. Default 500 ms.
+    /// The longest time that the answer of somebody waits whom a call names. Default 500 ms.
     pub delay: Duration,
-    /// How many answers a call is to get from all that hear it together; those that it names answer in any case. Default 3.
+    /// The longest time that any other answer waits, so that few come in one second. Default 2 s.
+    pub spread: Duration,
+    /// How many answers a call that names nobody is to get from all that hear it together. One that names somebody gets theirs, and no others. Default 3.
     pub answers: u32,
-    /// The longest time that an answer to a [query](Kind::Query) waits. Default 2 s.
-    pub query_delay: Duration,
     /// How many answers a query is to get from all that hear it together. Default 10: five a second.
     pub query_answers: u32,
     /// How many neighbours are remembered. Default 4,096.
@@ -45,8 +45,8 @@ impl Default for DiscoveryConfig {
             domain: "".into(),
             interval: Duration::from_secs(60),
             delay: Duration::from_millis(500),
+            spread: Duration::from_secs(2),
             answers: 3,
-            query_delay: Duration::from_secs(2),
             query_answers: 10,
             max_neighbours: 4096,
             max_per_address: 16,
@@ -144,7 +144,7 @@ struct Call {
     len: usize,
     heard: Instant,
     due: Instant,
-    /// The delay that was drawn: those of queries come after those of calls.
+    /// The delay that was drawn: those of who is not named come after those of who is.
     class: u8,
     /// How many are to answer.
     answers: u32,
@@ -278,10 +278,12 @@ impl Neighbourhood {
         let heard = self.settle_in(slot, stamp, beacon.kind, heard);
         if let Kind::Call | Kind::Query = beacon.kind {
             let wanted = beacon.wants().any(|did| did == self.me.as_str());
-            let (answers, class) = match beacon.kind {
-                Kind::Query => (self.config.query_answers, DELAYS),
-                _ => (self.config.answers, 0),
+            let answers = match beacon.kind {
+                Kind::Query => self.config.query_answers,
+                _ if beacon.wants().next().is_some() => 0,
+                _ => self.config.answers,
             };
+            let class = if wanted { 0 } else { DELAYS };
             let of = if wanted { None } else { Some(self.around(answers)) };
             if of.is_none_or(|around| self.draw(answers.into(), around)) {
                 let path = Path { remote: addr, ..path };
@@ -323,7 +325,7 @@ impl Neighbourhood {
         }
         let [class, ..] = self.rng.u64().to_le_bytes();
         let nth = class % DELAYS;
-        let longest = if call.class < DELAYS { self.config.delay } else { self.config.query_delay };
+        let longest = if call.class < DELAYS { self.config.delay } else { self.config.spread };
         let due = call.heard + longest / u32::from(DELAYS) * u32::from(nth + 1);
         let class = call.class + nth;
         if let Some(entry) = self.entries.at_mut(slot) {

@@ -6,6 +6,8 @@
 //!
 //! - A proof is 192 lower-case hex digits: an Ed25519 public key and a signature. Each has this one spelling.
 //! - What is signed is a word for the kind of packet, and a [digest](Packet::digest): see `docs/wire.md`.
+//! - It covers values, not how they are spelled. A packet in which a value is more than what is covered of it (a key twice, a number that a double does not hold)
+//!   has no proof that could hold.
 //! - A proof says that the owner of its key made the packet, and nothing about when: replays are the airlock's.
 //!
 //! No function here allocates.
@@ -120,6 +122,23 @@ fn ascii(digits: &[u8]) -> Text<'_> {
     Text::from_wire(core::str::from_utf8(digits).unwrap_or_default())
 }
 
+/// Whether what a member shows is what is covered of it. What is covered is how the reference prints a value, which is the same for values that
+/// an application can tell apart: `{"a":1,"a":2}` prints as `{"a":2}`, `1e-400` as `0.0`.
+macro_rules! shown {
+    (object $value:expr) => {
+        $value.is_exact()
+    };
+    (array $value:expr) => {
+        $value.is_exact()
+    };
+    (any $value:expr) => {
+        $value.is_exact()
+    };
+    ($kind:ident $value:expr) => {
+        true
+    };
+}
+
 /// A member by the kind that the schema gives it; nothing for what a proof does not cover.
 macro_rules! cover {
     // Every relay counts.
@@ -141,6 +160,11 @@ macro_rules! members {
                 let mut members = Members::default();
                 $(cover!(members $name $kind self.$name);)+
                 members
+            }
+
+            /// Whether a signature over what is covered says anything of what the packet shows.
+            fn is_exact(&self) -> bool {
+                $(shown!($kind self.$name))&&+
             }
         }
     )+ };
@@ -223,11 +247,12 @@ fn sign(kind: [u8; 16], digest: &Digest, signer: &(impl Signer + ?Sized)) -> Res
     Ok(Proof::new(&signer.public(), &signer.sign(&message(kind, digest))?))
 }
 
-/// Who made what has this proof, and this digest. Whatever can be refused without arithmetic on the curve is.
+/// Who made what has this proof, and this digest, and is `exact`. Whatever can be refused without arithmetic on the curve is.
 fn verify(
     proof: Option<Text<'_>>,
     expected: Option<&PublicKey>,
     kind: [u8; 16],
+    exact: impl FnOnce() -> bool,
     digest: impl FnOnce() -> Result<Digest, EncodeError>,
 ) -> Result<PublicKey, ProofError> {
     let digits = proof.ok_or(ProofError::Missing)?.as_str().ok_or(ProofError::Malformed)?.as_bytes();
@@ -242,6 +267,9 @@ fn verify(
         None => crate::identity::Verifier::new(*key),
     };
     let verifier = verifier.map_err(|_| ProofError::Malformed)?;
+    if !exact() {
+        return Err(ProofError::Malformed);
+    }
     let digest = digest().map_err(|_| ProofError::Malformed)?;
     verifier.verify(&message(kind, &digest), signature).map_err(|_| ProofError::BadSignature)?;
     Ok(verifier.key())
@@ -288,7 +316,7 @@ impl Packet<'_> {
     /// # Errors
     /// [`ProofError`].
     pub fn verify(&self, encoding: Encoding, expected: Option<&PublicKey>) -> Result<PublicKey, ProofError> {
-        verify(self.proof, expected, PING, || self.digest(encoding))
+        verify(self.proof, expected, PING, || self.is_exact(), || self.digest(encoding))
     }
 
     /// The same for a ping whose [digest](Self::digest), in the encoding that it came in, the caller needs anyway to sign the
@@ -297,7 +325,7 @@ impl Packet<'_> {
     /// # Errors
     /// [`ProofError`].
     pub fn verify_digest(&self, digest: &Digest, expected: Option<&PublicKey>) -> Result<PublicKey, ProofError> {
-        verify(self.proof, expected, PING, || Ok(*digest))
+        verify(self.proof, expected, PING, || self.is_exact(), || Ok(*digest))
     }
 
     /// Whether the reference's `signature` is by this key. It covers eight members only ([`signature_payload`]), so purpose,
@@ -314,6 +342,9 @@ impl Packet<'_> {
         let mut signature = [0; 64];
         let digits = self.signature.as_str().ok_or(ProofError::Malformed)?;
         hex::parse(digits.as_bytes(), &mut signature).ok_or(ProofError::Malformed)?;
+        if !self.is_exact() {
+            return Err(ProofError::Malformed);
+        }
         let mut sink = SliceSink::new(scratch);
         self.signature_payload(&mut sink).map_err(|_| ProofError::Malformed)?;
         key.verify(sink.written(), &signature).map_err(|_| ProofError::BadSignature)
@@ -357,6 +388,6 @@ impl Response<'_> {
         ping: &Digest,
         expected: Option<&PublicKey>,
     ) -> Result<PublicKey, ProofError> {
-        verify(self.proof, expected, RESPONSE, || self.digest(encoding, ping))
+        verify(self.proof, expected, RESPONSE, || self.is_exact(), || self.digest(encoding, ping))
     }
 }

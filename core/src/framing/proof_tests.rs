@@ -219,6 +219,38 @@ fn a_proof_has_one_spelling_and_one_key() {
     assert_eq!(verify(&(theirs[..64].to_owned() + &proof[64..]), None), Err(ProofError::BadSignature));
 }
 
+#[test]
+fn a_value_that_shows_more_than_was_signed_is_not_signed() {
+    let key = key(7);
+    let json = |text: &'static str| Value::from_json(text).unwrap();
+    for (signed, shown) in [
+        (r#"{"door":"north"}"#, json(r#"{"door":"south","door":"north"}"#)),
+        (r#"{"a":[{"b":1}]}"#, json(r#"{"a":[{"b":2,"\u0062":1}]}"#)),
+        (r#"{"a":0.0}"#, json(r#"{"a":1e-400}"#)),
+        (r#"{"a":0.1}"#, json(r#"{"a":0.1000000000000000055}"#)),
+        (r#"{"a":Infinity}"#, json(r#"{"a":1e999}"#)),
+        (r#"{"a":1}"#, Value::from_msgpack(b"\x82\xa1a\x02\xa1a\x01").unwrap()),
+    ] {
+        let payload = json(signed);
+        let ping = Packet { payload, ..Packet::default() };
+        let made = ping.sign(Encoding::Json, &key, &mut [0; 1024]).unwrap();
+        let ping = made.on(ping);
+        assert_eq!(ping.verify(Encoding::Json, None), Ok(key.public()), "{signed}");
+        let digest = ping.digest(Encoding::Json).unwrap();
+        let altered = Packet { payload: shown, ..ping };
+        assert_eq!(altered.digest(Encoding::Json).unwrap(), digest, "this is about what is signed alike");
+        assert_eq!(altered.verify(Encoding::Json, None), Err(ProofError::Malformed), "{signed}");
+        assert_eq!(altered.verify_digest(&digest, Some(&key.public())), Err(ProofError::Malformed), "{signed}");
+        assert_eq!(altered.verify_signature(&key.public(), &mut [0; 1024]), Err(ProofError::Malformed), "{signed}");
+        let answer = Response { payload, ..Response::default() };
+        let proof = answer.sign(Encoding::Json, &digest, &key).unwrap();
+        let answer = Response { proof: Some(proof.as_text()), ..answer };
+        assert_eq!(answer.verify(Encoding::Json, &digest, None), Ok(key.public()), "{signed}");
+        let altered = Response { payload: shown, ..answer };
+        assert_eq!(altered.verify(Encoding::Json, &digest, None), Err(ProofError::Malformed), "{signed}");
+    }
+}
+
 /// The order of the group of Ed25519.
 const ORDER: [u8; 32] = [
     0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,

@@ -24,7 +24,7 @@ pub(super) fn write_config<'l>(line: &'l mut Line, config: &LanConfig) -> &'l mu
         interval,
         delay,
         answers,
-        query_delay,
+        spread,
         query_answers,
         max_neighbours,
         max_per_address,
@@ -35,7 +35,7 @@ pub(super) fn write_config<'l>(line: &'l mut Line, config: &LanConfig) -> &'l mu
         .span("interval", Some(*interval))
         .span("delay", Some(*delay))
         .number("answers", u64::from(*answers))
-        .span("query_delay", Some(*query_delay))
+        .span("spread", Some(*spread))
         .number("query_answers", u64::from(*query_answers))
         .number("max_neighbours", *max_neighbours as u64)
         .number("max_per_address", *max_per_address as u64)
@@ -55,7 +55,7 @@ pub(super) fn read_config(line: Object<'_>) -> Result<LanConfig, BadRecord> {
         interval: line.sure_span("interval")?,
         delay: line.sure_span("delay")?,
         answers: line.number("answers")?,
-        query_delay: line.sure_span("query_delay")?,
+        spread: line.sure_span("spread")?,
         query_answers: line.number("query_answers")?,
         max_neighbours: line.number("max_neighbours")?,
         max_per_address: line.number("max_per_address")?,

@@ -13,7 +13,7 @@
 //! for name in ["jis:a", "jis:b"] {
 //!     lan.add(NodeConfig::new(Did::new(name)?), &LanConfig::default(), &[0])?;
 //! }
-//! lan.run(Duration::from_secs(1));
+//! lan.run(Duration::from_secs(3));
 //! assert!(lan.node(0).neighbour("jis:b").is_some() && lan.node(1).neighbour("jis:a").is_some());
 //! # Ok(())
 //! # }
@@ -168,7 +168,7 @@ impl Lan {
 
     /// What comes from a sender that is no node: to everybody on a segment.
     pub fn shout(&mut self, from: SocketAddr, segment: u16, bytes: &[u8]) {
-        self.to_group(None, from, segment, bytes.into());
+        self.say_to_all(None, from, segment, &bytes.into());
     }
 
     /// Let time pass.
@@ -291,7 +291,7 @@ impl Lan {
         let found = member.attached.iter().find(|(_, address, _)| Some(IpAddr::V4(*address)) == path.local);
         let Some(&(segment, from, _)) = found.or(member.attached.first()) else { return };
         if path.remote == SocketAddr::V4(GROUP_V4) {
-            self.to_group(Some(id), (from, PORT).into(), segment, bytes);
+            self.say_to_all(Some(id), (from, PORT).into(), segment, &bytes);
             return;
         }
         let IpAddr::V4(to) = path.remote.ip() else { return };
@@ -307,7 +307,7 @@ impl Lan {
         }
     }
 
-    fn to_group(&mut self, sender: Option<usize>, from: SocketAddr, segment: u16, bytes: Arc<[u8]>) {
+    fn say_to_all(&mut self, sender: Option<usize>, from: SocketAddr, segment: u16, bytes: &Arc<[u8]>) {
         let there = |(id, member): (usize, &Member)| {
             member.attached.iter().find(|(of, ..)| *of == segment).map(|(_, _, socket)| (id, *socket))
         };

@@ -118,7 +118,7 @@ fn heard_on_the_group() {
                 }
             }
         };
-        let later = hood.next_timeout().max(Instant::from_nanos(500_000_000));
+        let later = hood.next_timeout().max(Instant::from_nanos(2_000_000_000));
         let answers = usize::from(hood.poll_answer(later).is_some());
         let callbacks = row.get("callbacks").and_then(Json::array).unwrap_or_default();
         let reference = match (row.get("error"), callbacks.first()) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{self, HeaderValue};
 use hyper::{Request, Uri};
-use sluis_net::{ClientTls, MaybeTls, Runtime, Tls, TrustError, dial, handshake, within};
+use sluis_net::{ClientTls, MaybeTls, Proxy, Runtime, Tls, TrustError, dial, handshake, within};
 
 use crate::body::{self, Unread, Whole};
 use crate::io::HyperIo;
@@ -64,6 +64,18 @@ impl Url {
     #[must_use]
     pub const fn is_tls(&self) -> bool {
         self.tls
+    }
+
+    /// Its name or address, IPv6 without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// Its port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     fn authority(&self) -> String {
@@ -131,6 +143,7 @@ pub struct Client<R> {
     tls: Option<ClientTls>,
     token: Option<String>,
     time: Duration,
+    proxy: Option<Proxy>,
 }
 
 impl<R: Runtime> Client<R> {
@@ -138,7 +151,14 @@ impl<R: Runtime> Client<R> {
     /// answer at most this long.
     #[must_use]
     pub fn new(runtime: R, url: Url, tls: Option<ClientTls>, token: Option<String>, time: Duration) -> Self {
-        Self { runtime, url, tls, token, time }
+        Self { runtime, url, tls, token, time, proxy: None }
+    }
+
+    /// The same, through a proxy where there is one.
+    #[must_use]
+    pub fn through(mut self, proxy: Option<Proxy>) -> Self {
+        self.proxy = proxy;
+        self
     }
 
     /// Ask something: the path begins with that of the hub, `/api/mux/status` say. The name of the hub is looked up by the system,
@@ -193,10 +213,7 @@ impl<R: Runtime> Client<R> {
     /// A connection on which to ask; one that can become something else where `upgrades`.
     pub(crate) async fn connect(&self, upgrades: bool) -> Result<SendRequest<Whole>, ClientError> {
         let failed = |error| ClientError::Connect { url: self.url.clone(), error };
-        let host = self.url.host.trim_start_matches('[').trim_end_matches(']');
-        let found = within(&self.runtime, CONNECT_TIME, self.runtime.resolve(host, self.url.port)).await;
-        let addrs = found.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())).map_err(failed)?;
-        let stream = dial(&self.runtime, &addrs, CONNECT_TIME).await.map_err(failed)?;
+        let stream = self.dial().await.map_err(failed)?;
         let stream = self.encrypted(stream).await?;
         let (sender, connection) =
             http1::handshake(HyperIo::new(stream)).await.map_err(|error| self.no_answer(&error))?;
@@ -205,6 +222,15 @@ impl<R: Runtime> Client<R> {
             let _ = if upgrades { connection.with_upgrades().await } else { connection.await };
         });
         Ok(sender)
+    }
+
+    async fn dial(&self) -> io::Result<R::Tcp> {
+        let host = self.url.host();
+        if let Some(proxy) = &self.proxy {
+            return proxy.dial(&self.runtime, host, self.url.port).await;
+        }
+        let found = within(&self.runtime, CONNECT_TIME, self.runtime.resolve(host, self.url.port)).await;
+        dial(&self.runtime, &found.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?, CONNECT_TIME).await
     }
 
     async fn encrypted(&self, stream: R::Tcp) -> Result<MaybeTls<R::Tcp>, ClientError> {

@@ -9,10 +9,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use sluis_core::driver::Clock;
-use sluis_core::{Instant, Now, Seed};
+use sluis_core::{Instant, Machine as _, Now, Seed};
+use sluis_mux::Access;
+use sluis_mux::native::{Hub as NativeHub, HubConfig, HubStats as NativeStats};
 use sluis_mux::rest::{Response, Wait, read_inbox};
 use sluis_mux::switchboard::{Config, SocketId, Switchboard};
 use sluis_net::{Runtime, within};
+
+use crate::native::Native;
 
 /// Settings of a hub besides those of its switchboard.
 #[derive(Clone, Debug)]
@@ -22,11 +26,13 @@ pub struct Options {
     pub max_connections: usize,
     /// Pages that may use the hub besides its own, as browsers write their origin.
     pub allow_origins: Vec<String>,
+    /// A proxy in front of the hub ends TLS: what native agents sign is not bound to the TLS connection.
+    pub behind_proxy: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_connections: 16_384, allow_origins: Vec::new() }
+        Self { max_connections: 16_384, allow_origins: Vec::new(), behind_proxy: false }
     }
 }
 
@@ -73,6 +79,8 @@ pub(crate) struct Shared<R> {
 
 struct State {
     board: Switchboard,
+    /// Agents on native connections.
+    native: Native,
     /// Whom to wake when a socket has something to write.
     sockets: BTreeMap<SocketId, Waker>,
     /// Whom to wake when an agent's inbox has something.
@@ -97,8 +105,13 @@ impl<R> Hub<R> {
     /// A hub without channels.
     #[must_use]
     pub fn new(runtime: R, config: Config, options: Options, seed: &Seed, clock: impl Clock + 'static) -> Self {
+        let mut agents = HubConfig::new(&config.agent);
+        agents.access = config.access.clone();
+        agents.max_connections = options.max_connections;
+        agents.behind_proxy = options.behind_proxy;
+        let native = Native::new(NativeHub::new(agents, seed));
         let board = Switchboard::new(config, seed, clock.now());
-        let state = State { board, sockets: BTreeMap::new(), inboxes: BTreeMap::new(), timer: None };
+        let state = State { board, native, sockets: BTreeMap::new(), inboxes: BTreeMap::new(), timer: None };
         let (clock, counters) = (Box::new(clock), Counters::default());
         Self { shared: Arc::new(Shared { runtime, options, counters, clock, state: Mutex::new(state) }) }
     }
@@ -120,17 +133,39 @@ impl<R> Hub<R> {
     pub fn with<T>(&self, act: impl FnOnce(&mut Switchboard, Now) -> T) -> T {
         let now = self.shared.clock.now();
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = state.board.deadline();
+        let before = state.deadline();
         let done = act(&mut state.board, now);
         state.wake(before);
         done
+    }
+
+    /// Do something with the native connections.
+    pub(crate) fn with_native<T>(&self, act: impl FnOnce(&mut Native, Now) -> T) -> T {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = state.deadline();
+        let done = act(&mut state.native, now);
+        state.wake(before);
+        done
+    }
+
+    /// Change who may come in, whatever they speak; see [`Switchboard::replace_access`].
+    pub fn replace_access(&self, access: Access) {
+        self.with_native(|native, now| native.hub.replace_access(now, access.clone()));
+        self.with(|board, now| board.replace_access(now, access));
+    }
+
+    /// What was counted of native connections.
+    #[must_use]
+    pub fn native_stats(&self) -> NativeStats {
+        self.with_native(|native, _| native.hub.stats())
     }
 
     /// The next text to write to a socket; else whoever polls is woken when there is one, or the socket has ended.
     pub(crate) fn poll_text(&self, socket: SocketId, cx: &mut Context<'_>) -> Option<String> {
         let now = self.shared.clock.now();
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = state.board.deadline();
+        let before = state.deadline();
         let text = state.board.poll_text(now, socket);
         // The room that this made may have gone to another socket of the same agent.
         state.wake(before);
@@ -150,7 +185,7 @@ impl<R> Hub<R> {
     async fn deadline_changed(&self, known: Option<Instant>) -> Option<Instant> {
         poll_fn(|cx| {
             let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let deadline = state.board.deadline();
+            let deadline = state.deadline();
             if deadline != known {
                 return Poll::Ready(deadline);
             }
@@ -162,6 +197,12 @@ impl<R> Hub<R> {
 }
 
 impl State {
+    /// When something is due.
+    fn deadline(&self) -> Option<Instant> {
+        let native = self.native.hub.wants().at.map(|(at, _)| at);
+        [self.board.deadline(), native].into_iter().flatten().min()
+    }
+
     /// Wake whom a change concerns.
     fn wake(&mut self, deadline: Option<Instant>) {
         while let Some(socket) = self.board.poll_ready() {
@@ -172,7 +213,8 @@ impl State {
         while let Some(agent) = self.board.poll_inbox() {
             self.inboxes.remove(&agent).into_iter().flatten().for_each(Waker::wake);
         }
-        if self.board.deadline() != deadline
+        self.native.wake();
+        if self.deadline() != deadline
             && let Some(waker) = self.timer.take()
         {
             waker.wake();
@@ -189,8 +231,9 @@ impl<R: Runtime> Hub<R> {
             let changed = match known {
                 None => Some(self.deadline_changed(None).await),
                 Some(at) if at <= now.mono => {
+                    self.with_native(|native, now| native.hub.handle_timeout(now));
                     self.with(Switchboard::handle_timeout);
-                    Some(self.with(|board, _| board.deadline()))
+                    Some(self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).deadline())
                 }
                 Some(at) => {
                     let left = at.saturating_since(now.mono).max(Duration::from_millis(1));

@@ -2,6 +2,8 @@
 //!
 //! * [`Hub`] is a switchboard that many connections share. [`Hub::serve`] is a whole server; [`Hub::answer`] is the service to mount in
 //!   a hyper server of your own.
+//! * On the same port it serves native connections ([`sluis_mux::native`]): over TLS where both agree on that by ALPN, without TLS where the
+//!   first byte says so.
 //! * [`Client`] asks a hub, and [`Listener`] is an agent that listens on a WebSocket.
 //!
 //! A header that does not come within 10 s of the accept, a body within 30 s or of more than 2 MiB, a WebSocket that leaves two pings
@@ -14,6 +16,7 @@ mod client;
 mod hub;
 mod io;
 mod listener;
+mod native;
 mod origin;
 mod pipe;
 mod server;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use sluis_mux::access::{offered, presented};
+use sluis_mux::native::ALPN;
 use sluis_mux::rest::{self, Answer, MAX_BODY, rest};
 use sluis_mux::switchboard::SocketId;
 use sluis_mux::talk::join;
@@ -25,6 +27,7 @@ use tungstenite::handshake::derive_accept_key;
 use crate::body::{self, Unread, Whole};
 use crate::hub::{Hub, count};
 use crate::io::{HyperIo, HyperTimer};
+use crate::native;
 use crate::origin::{self, Verdict};
 use crate::socket;
 
@@ -65,11 +68,11 @@ impl<R: Runtime> Hub<R> {
                 match listener.poll_accept(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Err(_)) => pause = Some(Box::pin(self.shared.runtime.sleep(ACCEPT_PAUSE))),
-                    Poll::Ready(Ok((stream, _))) => {
+                    Poll::Ready(Ok((stream, remote))) => {
                         count(&self.shared.counters.connections);
                         let (hub, tls) = (self.clone(), tls.clone());
                         self.shared.runtime.spawn(async move {
-                            hub.accepted(stream, tls).await;
+                            hub.accepted(stream, remote, tls).await;
                             drop(place);
                         });
                     }
@@ -79,16 +82,30 @@ impl<R: Runtime> Hub<R> {
         .await
     }
 
-    async fn accepted(&self, stream: R::Tcp, tls: Option<ServerTls>) {
-        let stream = match tls.map(|tls| tls.accept()) {
-            None => MaybeTls::Plain(stream),
-            Some(Ok(tls)) => match handshake(&self.shared.runtime, stream, tls).await {
-                Ok(stream) => MaybeTls::Tls(Box::new(stream)),
-                Err(_) => return count(&self.shared.counters.dropped),
-            },
-            Some(Err(_)) => return count(&self.shared.counters.dropped),
+    /// Find out what a connection speaks: by ALPN, or without TLS by its first byte.
+    async fn accepted(&self, mut stream: R::Tcp, remote: SocketAddr, tls: Option<ServerTls>) {
+        let Some(tls) = tls else {
+            let mut first = [0];
+            let read = within(&self.shared.runtime, HEADER_TIME, sluis_net::read(&mut stream, &mut first)).await;
+            let stream = native::Begun::new(stream, first.first().copied());
+            return match (read, first) {
+                (Some(Ok(1)), [0]) => native::run(self, stream, remote, None).await,
+                (Some(Ok(1)), _) => self.connection(stream).await,
+                _ => count(&self.shared.counters.dropped),
+            };
         };
-        self.connection(stream).await;
+        let secured = match tls.accept() {
+            Ok(tls) => handshake(&self.shared.runtime, stream, tls).await.ok(),
+            Err(_) => None,
+        };
+        let Some(stream) = secured else { return count(&self.shared.counters.dropped) };
+        if stream.alpn() != Some(ALPN.as_bytes()) {
+            return self.connection(MaybeTls::Tls(Box::new(stream))).await;
+        }
+        match stream.exporter() {
+            Ok(exporter) => native::run(self, stream, remote, Some(exporter)).await,
+            Err(_) => count(&self.shared.counters.dropped),
+        }
     }
 
     /// Serve one connection to its end.

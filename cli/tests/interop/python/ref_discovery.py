@@ -50,7 +50,7 @@ async def main():
     async def tell(did, addr, response):
         nonlocal heard
         heard += 1
-        emit("discovered", did=did, addr=place(addr), decision=response.decision.value)
+        emit("discovered", did=did, addr=place(addr), decision=response.decision)
 
     node.on_discovered(tell)
     await node.start_listening()

@@ -20,6 +20,7 @@ use super::orders::{Kind as OrderKind, Orders};
 use crate::agent::normalise;
 use crate::channel::record::{self, Reader};
 use crate::channel::{self as ends, ChannelId, Fault, Kind, Opening, Own, Proof, Resume, SendError, Side, State, Told};
+use crate::faults::Faults;
 use crate::intents::Intents;
 use crate::proof::{ACCEPT, HELLO, OPEN, REFUSE, RESUME};
 use crate::session::{self, Event as StreamEvent, Read, Role, Session, SessionError, StreamId};
@@ -247,6 +248,7 @@ pub struct Client {
     now: Instant,
     /// No connection is made any more.
     stopped: bool,
+    faults: Faults,
 }
 
 impl fmt::Debug for Client {
@@ -276,6 +278,7 @@ impl Client {
             timers: BTreeSet::new(),
             now: now.mono,
             stopped: false,
+            faults: Faults::default(),
             config,
         };
         client.dial();
@@ -298,6 +301,21 @@ impl Client {
     #[must_use]
     pub fn channel(&self, channel: Channel) -> Option<&ends::Channel> {
         self.channels.get(channel.0).map(|entry| &entry.channel)
+    }
+
+    /// Switch a protection off: for simulations that prove that they would notice.
+    #[cfg(feature = "sim")]
+    pub const fn switch_off(&mut self, fault: crate::faults::Fault) {
+        self.faults.fault = Some(fault);
+    }
+
+    /// Bytes of memory that the streams of the connection hold.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match &self.link {
+            Link::Up(up) => up.session.held(),
+            _ => 0,
+        }
     }
 
     fn dial(&mut self) {
@@ -333,7 +351,8 @@ impl Client {
         Ok(Channel(slot))
     }
 
-    fn insert(&mut self, channel: ends::Channel, level: u8) -> Option<SlotId> {
+    fn insert(&mut self, mut channel: ends::Channel, level: u8) -> Option<SlotId> {
+        channel.set_faults(self.faults);
         let id = channel.opening().channel;
         let entry = Entry {
             channel,
@@ -689,12 +708,9 @@ impl Client {
     fn first(&mut self, now: Instant, stream: StreamId) {
         let Link::Up(up) = &mut self.link else { return };
         let Some(mut reader) = up.fresh.remove(&stream) else { return };
-        let kind = match read_record(&mut up.session, now, stream, &mut reader) {
-            None => {
-                up.fresh.insert(stream, reader);
-                return;
-            }
-            Some(kind) => kind,
+        let Some(kind) = read_record(&mut up.session, now, stream, &mut reader) else {
+            up.fresh.insert(stream, reader);
+            return;
         };
         match kind {
             Some(OPEN) => self.incoming(stream, reader.body()),
@@ -721,9 +737,8 @@ impl Client {
         }
         let own = Self::own(&self.config, &opening, Side::Target);
         let level = self.intents.resolve(&opening.intent).policy.priority;
-        let channel = match ends::Channel::incoming(body, own, &mut self.rng) {
-            Ok(channel) => channel,
-            Err(_) => return self.refuse_stream(stream, "the opening is not signed as it must be"),
+        let Ok(channel) = ends::Channel::incoming(body, own, &mut self.rng) else {
+            return self.refuse_stream(stream, "the opening is not signed as it must be");
         };
         let Some(slot) = self.insert(channel, level) else { return self.refuse_stream(stream, "too many channels") };
         if let (Link::Up(up), Some(entry)) = (&mut self.link, self.channels.get_mut(slot)) {
@@ -1004,6 +1019,7 @@ impl Streams for Client {
         let mut bytes = [0; 32];
         self.rng.fill(&mut bytes);
         let mut session = Session::new(Role::Client, self.config.session.clone(), &Seed::new(bytes), now.mono);
+        session.set_faults(self.faults);
         // The first byte that is written tells a server without TLS that this is no HTTP.
         session.handle_timeout(now.mono).map_err(Reject::from)?;
         let exporter = up.exporter.copied().filter(|_| !self.config.behind_proxy).unwrap_or_default();

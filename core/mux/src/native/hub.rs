@@ -118,7 +118,8 @@ pub(super) struct Link {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     Link(SlotId),
-    Relay(SlotId),
+    /// One side of a channel waits for its budget.
+    Relay(SlotId, usize),
 }
 
 /// A hub of native connections, as a machine on byte streams. It tells nothing; what it does shows in its [`HubStats`].
@@ -377,12 +378,9 @@ impl Hub {
     fn first(&mut self, now: Instant, id: SlotId, stream: StreamId) {
         let Some(link) = self.links.get_mut(id) else { return };
         let Some(Leg::First(mut reader)) = link.legs.remove(&stream) else { return };
-        let kind = match Self::read_first(link, now, stream, &mut reader) {
-            None => {
-                link.legs.insert(stream, Leg::First(reader));
-                return;
-            }
-            Some(kind) => kind,
+        let Some(kind) = Self::read_first(link, now, stream, &mut reader) else {
+            link.legs.insert(stream, Leg::First(reader));
+            return;
         };
         let joined = match kind {
             Ok(OPEN) => self.open(now, id, stream, reader.body()),
@@ -558,11 +556,7 @@ impl Machine for Hub {
             }
             self.timers.pop_first();
             match timer {
-                Timer::Relay(relay) => {
-                    for side in 0..2 {
-                        self.pump(now.mono, relay, side);
-                    }
-                }
+                Timer::Relay(relay, side) => self.pump(now.mono, relay, side),
                 Timer::Link(id) => {
                     let Some(link) = self.links.get_mut(id) else { continue };
                     link.timer = None;

@@ -26,7 +26,8 @@ pub(super) struct Relay {
     budget: Budget,
     /// Which side has sent its last byte.
     ended: [bool; 2],
-    paused: Option<Instant>,
+    /// Until when each side waits for its budget.
+    paused: [Option<Instant>; 2],
 }
 
 impl Relay {
@@ -36,7 +37,7 @@ impl Relay {
         policy: Policy,
         budget: Budget,
     ) -> Self {
-        Self { legs, agents, policy, budget, ended: [false; 2], paused: None }
+        Self { legs, agents, policy, budget, ended: [false; 2], paused: [None; 2] }
     }
 }
 
@@ -77,8 +78,8 @@ impl Relays {
 
     pub(super) fn remove(&mut self, id: SlotId, timers: &mut BTreeSet<(Instant, Timer)>) -> Option<Relay> {
         let relay = self.slab.remove(id)?;
-        if let Some(at) = relay.paused {
-            timers.remove(&(at, Timer::Relay(id)));
+        for (side, at) in relay.paused.into_iter().enumerate() {
+            at.map(|at| timers.remove(&(at, Timer::Relay(id, side))));
         }
         Some(relay)
     }
@@ -94,12 +95,13 @@ impl Relays {
     ) -> Option<Moved> {
         let relay = self.slab.get_mut(id)?;
         let mut moved = Moved { legs: relay.legs, bytes: 0, throttled: false, over: false };
-        if let Some(at) = relay.paused {
+        let paused = relay.paused.get_mut(side)?;
+        if let Some(at) = *paused {
             if at > now {
                 return Some(moved);
             }
-            relay.paused = None;
-            timers.remove(&(at, Timer::Relay(id)));
+            timers.remove(&(at, Timer::Relay(id, side)));
+            *paused = None;
         }
         let (from, to) = (*relay.legs.get(side)?, *relay.legs.get(1 - side)?);
         // A step is never larger than what passes at once from a full bucket. The stream's buffer ends the loop.
@@ -119,23 +121,20 @@ impl Relays {
             let key = (Arc::clone(relay.agents.get(side)?), relay.budget);
             match admit(&mut self.budgets, key, &relay.policy, now, bytes) {
                 Admit::Pass => {}
-                Admit::PassThenWait(at) => {
-                    relay.paused = Some(at);
-                }
+                Admit::PassThenWait(at) => *paused = Some(at),
                 Admit::Wait(at) => {
-                    relay.paused = Some(at);
+                    *paused = Some(at);
                     moved.throttled = !relay.policy.is_realtime();
-                    timers.insert((at, Timer::Relay(id)));
                     break;
                 }
             }
             pass(links, now, from, to, bytes);
             moved.bytes += bytes as u64;
-            if let Some(at) = relay.paused {
-                timers.insert((at, Timer::Relay(id)));
+            if paused.is_some() {
                 break;
             }
         }
+        timers.extend(paused.map(|at| (at, Timer::Relay(id, side))));
         Some(moved)
     }
 }

@@ -17,8 +17,8 @@
 //! frame's kind is [`JSON`] and its body the JSON text of the payload. `tag(0)` stands for the opening, a record of kind [`CLOSE`]
 //! whose body is the reason for the closing.
 //!
-//! On a native channel both ends sign what they open and accept it with, agree on a key that no hub has, and sign the running hash now
-//! and then: see [`Agreement`].
+//! On a native channel both ends sign what they open and accept it with (Ed25519), agree on a key that no hub has (X25519, HKDF), and sign
+//! the running hash now and then. The records of a stream have the kinds that are named here.
 
 mod agreement;
 

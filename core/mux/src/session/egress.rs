@@ -258,7 +258,8 @@ impl Session {
             return None;
         }
         let ended = stream.flags.has(Flags::FIN_SEEN);
-        let length = if ended { 0 } else { stream.window.due(stream.inbound.len()) };
+        let unread = if self.faults.no_credit() { 0 } else { stream.inbound.len() };
+        let length = if ended { 0 } else { stream.window.due(unread) };
         let flags = due_flags(&mut stream.flags);
         if length == 0 && flags == 0 {
             return None;

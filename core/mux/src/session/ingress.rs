@@ -157,11 +157,15 @@ impl Session {
         if !stream.window.spend(header.length) {
             return Err(SessionError::Credit);
         }
+        let due = if self.faults.no_credit() { stream.window.due(0) } else { 0 };
         let fin = header.flags & FIN != 0;
         match header.length {
             0 if header.flags & (SYN | ACK | FIN) == 0 => self.patience.spend(now)?,
             0 => {}
             _ => self.patience.reward(),
+        }
+        if due > 0 {
+            self.queue_control(id);
         }
         let mut body = Body { stream: Some(id), left: header.length, fin };
         if self.streams.unread + header.length as usize > self.config.max_unread {

@@ -59,6 +59,8 @@ use ingress::Ingress;
 use stream::{Flags, Stream, Streams};
 use window::{Patience, Pings, Room};
 
+use crate::faults::Faults;
+
 pub use frame::FIRST_WINDOW;
 pub use window::WindowPool;
 
@@ -285,6 +287,7 @@ pub struct Session {
     strays: u64,
     /// Where the streams are that were not told of the end.
     told: u32,
+    faults: Faults,
 }
 
 impl Session {
@@ -312,6 +315,7 @@ impl Session {
             going_away: false,
             strays: 0,
             told: 0,
+            faults: Faults::default(),
             config,
         }
     }
@@ -332,6 +336,11 @@ impl Session {
     #[must_use]
     pub const fn stats(&self) -> Stats {
         self.stats
+    }
+
+    /// Switch protections off: for simulations that prove that they would notice.
+    pub(crate) const fn set_faults(&mut self, faults: Faults) {
+        self.faults = faults;
     }
 
     /// Streams that there are.

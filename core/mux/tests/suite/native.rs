@@ -322,6 +322,27 @@ fn a_hub_that_alters_a_message_is_found_out_by_its_receiver_and_only_where_there
 }
 
 #[test]
+fn what_is_above_its_budget_comes_later_and_all_of_it() {
+    // A megabyte a second, and half of one at once: three take two and a half seconds.
+    let link = StreamLink { chunk: 16_384, delay: Duration::from_micros(50), ..StreamLink::default() };
+    let mut world = World::new(link, 5, false);
+    world.run(1_000);
+    {
+        let state = &mut *world.alice.0.borrow_mut();
+        state.opens.push_back(("bob".into(), "file:sync".into()));
+        state.texts = (0..183).map(|_| (0, vec![9; 16_384])).collect();
+    }
+    let acked = |world: &World| {
+        let state = world.alice.0.borrow();
+        state.channels.first().and_then(|channel| state.acked.get(channel)).copied()
+    };
+    world.run(2_000);
+    assert!(acked(&world).is_some_and(|upto| (120..=154).contains(&upto)), "{:?}", acked(&world));
+    world.run(1_000);
+    assert_eq!(acked(&world), Some(183));
+}
+
+#[test]
 fn a_channel_that_is_not_read_costs_the_others_little() {
     let time_of = |stalled: bool| {
         let link = StreamLink { rate: 1_250_000, chunk: 16_384, ..StreamLink::default() };

@@ -116,19 +116,19 @@ fn a_call_is_heard_and_answered_with_where_we_listen() {
     assert_eq!(hub.hear(at(5), sensor.addr, &calls[0]), Ok(()));
     assert_eq!(hub.news(), ["found jis:sensor at 192.0.2.2:7150 ROOD None"]);
     assert_eq!(hub.sent(at(5)), [], "the answer waits");
-    let answers = hub.sent(at(600));
+    let answers = hub.sent(at(2100));
     assert_eq!((answers.len(), answers[0].0.remote, answers[0].0.local), (1, sensor.addr, Some(hub.addr.ip())));
     assert!(answers[0].1.len() <= 3 * calls[0].1.len());
-    assert!(said(&answers[0]).1.contains(r#""waited_ms":595"#), "{:?}", said(&answers[0]));
-    assert_eq!(sensor.hear(at(610), hub.addr, &answers[0]), Ok(()));
-    // 610 ms after the call, 595 of which it waited.
+    assert!(said(&answers[0]).1.contains(r#""waited_ms":2095"#), "{:?}", said(&answers[0]));
+    assert_eq!(sensor.hear(at(2110), hub.addr, &answers[0]), Ok(()));
+    // 2,110 ms after the call, 2,095 of which it waited.
     assert_eq!(sensor.news(), ["found jis:hub at 192.0.2.1:7150 ROOD Some(15)"]);
-    assert_eq!(sensor.sent(at(2000)), [], "an answer draws none");
+    assert_eq!(sensor.sent(at(4500)), [], "an answer draws none");
     assert_eq!(sensor.node.neighbour("jis:hub").unwrap().key, Some(secret(1).public()));
     // Whoever leaves says so.
-    sensor.node.handle_stop(at(3000));
-    let goodbye = sensor.sent(at(3000));
-    assert_eq!(hub.hear(at(3001), sensor.addr, &goodbye[0]), Ok(()));
+    sensor.node.handle_stop(at(5000));
+    let goodbye = sensor.sent(at(5000));
+    assert_eq!(hub.hear(at(5001), sensor.addr, &goodbye[0]), Ok(()));
     assert_eq!(hub.news(), ["gone jis:sensor"]);
     assert_eq!((hub.node.stats().beacons, hub.node.stats().rejected.total()), (2, 0));
 }
@@ -319,9 +319,9 @@ fn addresses_are_called_where_there_is_no_multicast_and_answers_come_the_same_wa
     let call = far.sent(at(0)).remove(0);
     assert_eq!((call.0.remote, call.0.socket), (hub.addr, SocketId::MAIN));
     hub.hear(at(1), far.addr, &call).unwrap();
-    let answer = hub.sent(at(600)).remove(0);
+    let answer = hub.sent(at(2100)).remove(0);
     assert_eq!((answer.0.remote, answer.0.socket), (far.addr, SocketId::MAIN));
-    far.hear(at(601), hub.addr, &answer).unwrap();
+    far.hear(at(2101), hub.addr, &answer).unwrap();
     assert!(far.news()[0].starts_with("found jis:hub"));
 }
 

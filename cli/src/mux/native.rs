@@ -1,0 +1,95 @@
+//! How an agent on a native connection reaches its hub.
+
+use std::sync::Arc;
+
+use sluis_core::identity::SecretKey;
+use sluis_core::{Now, Security};
+use sluis_mux::agent::normalise;
+use sluis_mux::native::{ALPN, Client, ClientConfig, Credentials, Lost};
+use sluis_net::{NetStreams, Runtime};
+use sluis_udp::SystemClock;
+
+use super::args::{HubArgs, KeyArgs};
+use super::connect::Settings;
+use crate::fail::Fail;
+use crate::output::Out;
+use crate::{key, run};
+
+/// What a native client is made of; read before anything is connected.
+pub(super) struct Reach {
+    settings: Settings,
+    config: ClientConfig,
+}
+
+impl Reach {
+    pub(super) fn read(hub: &HubArgs, agent: &str, keys: &KeyArgs) -> Result<Self, Fail> {
+        let settings = Settings::read_for(hub, ALPN)?;
+        let name = normalise(agent);
+        if name.is_empty() || name != agent {
+            return Err(Fail::usage(format!("an agent is called {name:?} at a hub, write --agent like that")));
+        }
+        let mut config = ClientConfig::new(agent, hub.url.host(), hub.url.port());
+        let secret: Option<SecretKey> = keys.key.as_deref().map(key::file::secret).transpose()?;
+        config.credentials = match (&settings.token, &secret) {
+            (Some(_), _) if !hub.url.is_tls() => {
+                return Err(Fail::usage("a token is shown over TLS only, write the URL like https://localhost:8443"));
+            }
+            (Some(token), _) => Credentials::Token(token.as_str().into()),
+            (None, Some(_)) => Credentials::Key,
+            (None, None) => Credentials::Nothing,
+        };
+        config.signer = match secret {
+            Some(secret) => Some(Arc::new(secret)),
+            None => None,
+        };
+        config.behind_proxy = keys.behind_proxy;
+        for known in &keys.agent_key {
+            let (agent, word) = known
+                .split_once('=')
+                .ok_or_else(|| Fail::usage("--agent-key is written AGENT=KEY, with the key in hex or a file of it"))?;
+            config.pins.insert(agent.into(), key::file::public(word)?);
+        }
+        Ok(Self { settings, config })
+    }
+
+    /// Streams of a runtime, and the agent that is to be run on them.
+    pub(super) fn client<R: Runtime>(
+        mut self,
+        runtime: R,
+        now: Now,
+    ) -> Result<(NetStreams<R, SystemClock>, Client), Fail> {
+        let mut io = NetStreams::new(runtime, SystemClock::new());
+        if let Some(proxy) = self.settings.proxy {
+            io.set_proxy(proxy);
+        }
+        if let Some(tls) = self.settings.tls {
+            let number = io.add_tls(tls).ok_or_else(|| Fail::runtime("there is no room for TLS settings"))?;
+            self.config.security = Security::Tls(number);
+        }
+        let client = Client::new(self.config, &run::seed()?, now);
+        Ok((io, client))
+    }
+}
+
+/// Say why there is no connection.
+pub(super) fn tell_lost(out: &mut Out, why: Lost, pause: std::time::Duration) {
+    let reason = reason(why);
+    let millis = pause.as_millis();
+    out.event(
+        "disconnected",
+        |o| o.str("reason", &reason).raw("retry_after_ms", millis),
+        |flow| {
+            flow.words(&format!("no connection ({reason}), trying again in {millis} ms"));
+        },
+    );
+}
+
+/// In words.
+pub(super) fn reason(why: Lost) -> String {
+    match why {
+        Lost::Connection(end) => end.to_string(),
+        Lost::Session(error) => error.to_string(),
+        Lost::Refused => String::from("the hub does not let this agent in"),
+        _ => String::from("the hub does not speak this protocol"),
+    }
+}
