@@ -121,8 +121,9 @@ on; what cannot change while it runs is said. Without one it ends `listen`.
   {"event":"session","did","fingerprint","from","state","suite","reason"}
       state: up, rekeyed, moved (to the address in from), clone (another node has
       spoken with the same key than the one at "elsewhere": the state was copied),
-      or down for the reason no_answer, silent, closed, revoked, clone (two nodes with
-      its key) or cloned (two with ours; else null); suite: 1 or 2, see --suite
+      or down for the reason no_answer, silent, closed, revoked, rood (not let in any
+      more), clone (two nodes with its key) or cloned (two with ours; else null);
+      suite: 1 or 2, see --suite
   {"event":"registered","did","endpoint","seq","expires"}, {"event":"moved","did",
    "from","to"}, {"event":"joined","did","token","fingerprint","trust_score"},
   {"event":"verified","did","verified","trust_score","fingerprint","rtt_ms","addr"},
@@ -292,8 +293,9 @@ A host name stands for its first address of the family of --bind; without
   {"event":"session","did","fingerprint","from","state","suite","reason"}
       state: up, rekeyed, moved (to the address in from), clone (another node has
       spoken with the same key than the one at "elsewhere": the state was copied),
-      or down for the reason no_answer, silent, closed, revoked, clone (two nodes with
-      its key) or cloned (two with ours; else null); suite: 1 or 2, see --suite
+      or down for the reason no_answer, silent, closed, revoked, rood (not let in any
+      more), clone (two nodes with its key) or cloned (two with ours; else null);
+      suite: 1 or 2, see --suite
   {"event":"unsent","seq","reason"}
       it did not leave this machine, and is not counted as sent
   {"event":"hint","reason","addr"}

@@ -205,6 +205,7 @@ pub(crate) fn session_text(flow: &mut Flow<'_>, session: &Session<'_>) {
         SessionState::Down(Down::Silent) => "nothing was heard for three minutes",
         SessionState::Down(Down::Closed) => "closed by the other side",
         SessionState::Down(Down::Revoked) => "its key is not believed any more",
+        SessionState::Down(Down::Rood) => "it is not let in any more, and told nothing",
         SessionState::Cloned { .. } => {
             "two nodes speak with one key: its state directory was copied; neither is heard until one of them is started again"
         }

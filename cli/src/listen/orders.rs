@@ -102,7 +102,7 @@ impl Listen {
                 let (score, keeping) =
                     self.decide_trust(now, node, &did, score).map_err(|why| format!("trust in {did}: {why}"))?;
                 let change = keys::change(keeping);
-                if remote || change.is_some() {
+                if remote || change.is_some() || matches!(self.out.style, Style::Json) {
                     let change = change.as_deref().unwrap_or("null");
                     page.show(
                         "trust",

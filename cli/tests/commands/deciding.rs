@@ -127,6 +127,9 @@ fn trust_can_be_given_while_it_runs(runtime: &str) {
     };
     assert_eq!(ask(&listen), "pending", "the last --trust of a DID counts");
     listen.process.say("trust jis:test:sensor=0.9");
+    let told = Json::parse(&listen.process.line());
+    assert_eq!((told.str("event"), told.str("source_did")), ("trust", "jis:test:sensor"));
+    assert_eq!(told.get("change"), &Json::Null, "nothing is kept");
     listen.process.say("stats");
     // Answered after the trust was set: lines are obeyed in order.
     let stats = Json::parse(&listen.process.line());

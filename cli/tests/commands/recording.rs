@@ -50,6 +50,7 @@ fn record(runtime: &str, file: &Path) {
         ping.finish();
     }
     listen.process.say("trust jis:test:late=0.8");
+    listen.expect("trust");
     listen.process.say("stats");
     // Lines are obeyed in order.
     Json::parse(&listen.process.line());

@@ -122,6 +122,7 @@ fn silence_is_explained_to_the_operator(runtime: &str) {
     listen.process.wait_for_stderr("to change that: trust jis:test:stranger=0.9.");
     // The stranger has heard nothing, and does as soon as that is typed.
     listen.process.say("trust jis:test:stranger=0.9");
+    listen.expect("trust");
     listen.process.say("list");
     listen.expect("list");
     raw.ask(&Raw::frame("jis:test:stranger", "n4", "a", "n4")).expect("an answer");

@@ -66,8 +66,12 @@ impl Node {
     /// Answer a ping that was accepted with [`Reply::Later`](super::Reply::Later).
     ///
     /// # Errors
-    /// Why nothing was sent; the ping stays open.
+    /// Why nothing was sent; the ping stays open. [`AnswerError::Rood`] if it would be turned away by now.
     pub fn respond(&mut self, now: Now, id: OpenId, payload: Value<'_>) -> Result<(), AnswerError> {
+        let ping = self.rooms.inbox.opened(id).ok_or(AnswerError::Gone)?;
+        if !self.rooms.admission.still_passes((&self.policy, self.rooms.overlay.as_deref()), now, ping) {
+            return Err(AnswerError::Rood);
+        }
         self.rooms.respond(now, id, payload)
     }
 
@@ -97,7 +101,7 @@ impl Node {
     }
 
     /// Turn a waiting ping away. It stops waiting in any case; its sender gets a second response, `reject`, if that finds
-    /// room ([`Decided::answered`](super::Decided::answered)).
+    /// room ([`Decided::answered`](super::Decided::answered)) and it would not be turned away as ROOD by now.
     ///
     /// # Errors
     /// [`AnswerError::Gone`]: it did not wait any more.
@@ -105,7 +109,10 @@ impl Node {
         if self.rooms.inbox.waiting(id).is_some_and(Inbound::is_beacon) {
             return self.reject_beacon(now, id);
         }
-        self.rooms.reject(now, id)
+        let judges = (&self.policy, self.rooms.overlay.as_deref());
+        let waiting = self.rooms.inbox.waiting(id).ok_or(AnswerError::Gone)?;
+        let answer = self.rooms.admission.still_passes(judges, now, waiting);
+        self.rooms.reject(now, id, answer)
     }
 
     /// Every ping that waits for a decision, the one that came first in front.
@@ -179,8 +186,11 @@ impl Rooms {
         Ok(ping)
     }
 
-    fn reject(&mut self, now: Now, id: WaitId) -> Result<(), AnswerError> {
-        let staged = self.stage_decision(now, id, Decision::Reject, Value::EMPTY_OBJECT);
+    fn reject(&mut self, now: Now, id: WaitId, answer: bool) -> Result<(), AnswerError> {
+        let staged = match answer {
+            true => self.stage_decision(now, id, Decision::Reject, Value::EMPTY_OBJECT),
+            false => Err(AnswerError::Rood),
+        };
         let ping = self.take_waiting(id, Verdict::Refused)?;
         if let Ok((hop, len)) = staged {
             self.outbox.commit(hop, len);

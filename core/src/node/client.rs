@@ -189,6 +189,11 @@ impl Client {
         }
     }
 
+    /// Whether something is asked of the name with this hash. Looks at every request.
+    pub(super) fn asks(&self, name: u64) -> bool {
+        self.slab.iter().any(|(_, request)| request.responder == Some(name) && request.unsent.is_none())
+    }
+
     /// Whether a request is still open.
     pub(super) fn is_open(&self, id: RequestId) -> bool {
         self.slab.get(id.0).is_some_and(|request| request.unsent.is_none())

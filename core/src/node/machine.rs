@@ -55,7 +55,8 @@ impl Machine for Node {
         }
         if let Some(links) = links {
             wants.events |= links.has_news();
-            wants.output |= links.has_output();
+            // Who is not let in any more is found when the next datagram is asked for.
+            wants.output |= links.has_output() || (self.policy.doubts_sessions() && links.len() > 0);
             session = links.deadline();
         }
         let mut discovery = None;

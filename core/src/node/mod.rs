@@ -46,6 +46,7 @@ mod queue;
 mod receive;
 mod replies;
 mod sealed;
+mod silence;
 mod stats;
 mod storing;
 #[cfg(test)]

@@ -24,7 +24,7 @@ impl Node {
         &self.config
     }
 
-    /// Trust a DID: 0 to 1, values outside are clamped as in the reference. Pings that wait already stay as they are. It is not kept: a configuration says it
+    /// Trust a DID: 0 to 1, values outside are clamped as in the reference. Pings that wait already stay as they are; whose trust leaves it ROOD has no session any more, and hears no more. It is not kept: a configuration says it
     /// again with every start, and what is to survive one is [decided](Self::decide_trust).
     ///
     /// # Errors
@@ -62,6 +62,7 @@ impl Node {
 
     /// Take such a pattern back; false when it was not allowed. It must be the same text.
     pub fn disallow_legacy(&mut self, pattern: &str) -> bool {
+        self.policy.doubt_sessions();
         self.policy.legacy.disallow(pattern)
     }
 
@@ -80,11 +81,13 @@ impl Node {
     /// # Errors
     /// The rule is over a limit, or there are too many.
     pub fn add_rule<T: AsRef<str>>(&mut self, rule: &Rule<T>) -> Result<(), RuleError> {
+        self.policy.doubt_sessions();
         self.policy.gate.add_rule(rule)
     }
 
     /// Remove the rule with this id from the gate; false when there is none.
     pub fn remove_rule(&mut self, id: &str) -> bool {
+        self.policy.doubt_sessions();
         self.policy.gate.remove_rule(id)
     }
 

@@ -38,6 +38,8 @@ pub(super) struct Policy {
     /// Names whose first key is believed, if there are any.
     pub(super) first_use: Option<Box<LegacyList>>,
     pub(super) require: Require,
+    /// Something was decided since the sessions that there are were judged.
+    doubts_sessions: bool,
 }
 
 /// Who vouches for whom: as the operator says, and as was signed.
@@ -75,6 +77,7 @@ impl Policy {
             pins: Pins::new(config.pins, names.clone()),
             first_use: None,
             require: config.require,
+            doubts_sessions: false,
         })
     }
 
@@ -119,6 +122,11 @@ impl Policy {
         if may { None } else { Some(self.because(&judged)) }
     }
 
+    /// Whether it is by a word of the operator's that a name is ROOD whatever it asks and proves.
+    pub(super) fn shuts_out(&self, now: Wall, name: Name<'_>) -> bool {
+        self.judge_any(now, name, Proof::Pinned, true).is_some()
+    }
+
     /// Whether the operator trusts a sender by name, and not to keep it out.
     pub(super) fn trusts(&self, judged: &Judged<'_>) -> bool {
         judged.source == Source::Known && judged.trust >= self.gate.config().rood
@@ -157,6 +165,7 @@ impl Policy {
 
     /// Forget a vouch; false when there is none with this id.
     pub(super) fn revoke_vouch(&mut self, id: &str) -> bool {
+        self.doubt_sessions();
         self.vouches.as_mut().is_some_and(|vouches| vouches.told.revoke(id))
     }
 
@@ -188,8 +197,24 @@ impl Policy {
         self.vouches.iter().flat_map(|vouches| vouches.signed.iter())
     }
 
-    /// Trust or pins have changed: signed vouches are to be judged anew.
+    /// Something was decided that may let somebody in no more: sessions are to be judged anew.
+    pub(super) const fn doubt_sessions(&mut self) {
+        self.doubts_sessions = true;
+    }
+
+    /// Whether they are to be.
+    pub(super) const fn doubts_sessions(&self) -> bool {
+        self.doubts_sessions
+    }
+
+    /// They are judged from now on.
+    pub(super) const fn end_doubt_of_sessions(&mut self) {
+        self.doubts_sessions = false;
+    }
+
+    /// Trust or pins have changed: signed vouches are to be judged anew, and so are sessions.
     pub(super) fn doubt_vouches(&mut self) {
+        self.doubt_sessions();
         self.vouches.iter_mut().for_each(|vouches| vouches.stale = true);
     }
 
@@ -203,12 +228,15 @@ impl Policy {
         let Self { vouches, pins, trust, .. } = self;
         let Some(vouches) = vouches.as_deref_mut().filter(|vouches| vouches.stale) else { return Vec::new() };
         vouches.stale = false;
+        self.doubts_sessions = true;
         vouches.signed.refresh(now, pins, trust)
     }
 
     /// Drop signed vouches that are over.
     pub(super) fn expire_vouches(&mut self, now: Wall) -> Vec<VouchChange> {
-        self.vouches.as_mut().map_or_else(Vec::new, |vouches| vouches.signed.expire(now))
+        let expired = self.vouches.as_mut().map_or_else(Vec::new, |vouches| vouches.signed.expire(now));
+        self.doubts_sessions |= !expired.is_empty();
+        expired
     }
 
     /// Take back that a signed vouch was taken in.

@@ -32,16 +32,22 @@ impl Node {
     /// Take in a frame of a session, and what is in it.
     pub(super) fn take_sealed(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
         self.brief_sessions();
+        self.judge_sessions(now);
         let Self { policy, rooms, .. } = self;
         let Rooms { links, admission, overlay, .. } = rooms;
         let judges = (&*policy, overlay.as_deref());
         let Some(links) = links.as_deref_mut() else { return Err(Reject::Header) };
         let mut refused = None;
         let names = admission.names().clone();
+        let addressed = links.addressed(bytes);
         let taken = links.handle(now, (path, &names), bytes, &mut |claim, standing| {
             refused = admission.check_claim(judges, now.wall, claim, standing).err();
             refused.is_none()
         });
+        if let (Ok(session::Ingress::Nothing), Some(id)) = (&taken, addressed) {
+            // A challenge is no reason to say something to who is not let in.
+            self.judge_session(now, id);
+        }
         self.follow_sessions();
         let (from, body) = match taken.map_err(|why| links::reject_of(why, refused))? {
             session::Ingress::Body { session: id, key, body } => (FromSession { id, key, early: false }, body),
@@ -53,6 +59,15 @@ impl Node {
 
     /// Take in what came through a session, as long as that is not over.
     pub(super) fn take_opened(&mut self, now: Now, from: FromSession, bytes: &[u8]) -> Result<Taken, Reject> {
+        let taken = self.take_body(now, from, bytes);
+        if taken.is_err() {
+            self.judge_session(now, from.id);
+            self.follow_sessions();
+        }
+        taken
+    }
+
+    fn take_body(&mut self, now: Now, from: FromSession, bytes: &[u8]) -> Result<Taken, Reject> {
         let frame = &Frame::decode(bytes)?;
         let (did, path) = self.rooms.links.as_ref().and_then(|links| links.peer(from.id)).ok_or(Reject::Sealed)?;
         // Whoever is at the other side speaks in its own name, and in no other.
@@ -128,6 +143,7 @@ impl Node {
 
     /// The next datagram, from whatever room it comes.
     pub(super) fn next_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
+        self.judge_sessions(now);
         self.follow_sessions();
         let sent = self.rooms.next_of_sessions(now, out).or_else(|| self.rooms.next_queued(now, out));
         let sent = sent.or_else(|| self.next_heartbeat(now, out));
@@ -157,6 +173,10 @@ impl Node {
                 timers.heartbeat_sent(false);
                 return None;
             };
+            if policy.shuts_out(now.wall, admission.name(peer.did())) {
+                timers.heartbeat_sent(true);
+                continue;
+            }
             let pin = policy.pins.get_name(admission.name(peer.did())).filter(|pin| !pin.revoked);
             let live = links.as_ref().zip(pin).and_then(|(links, pin)| links.live(peer.did(), &pin.key));
             timers.heartbeat_sent(true);

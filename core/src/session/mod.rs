@@ -445,6 +445,8 @@ pub enum Down {
     Closed,
     /// Its key was [revoked](Sessions::revoke).
     Revoked,
+    /// Its other side is [not let in any more](Sessions::shut_out); it was told nothing.
+    Rood,
     /// Two nodes speak with the name and key of the other side, see [`News::Clone`].
     Clone,
     /// The other side has heard two nodes with our name and key. Let the other one end, and start this one anew.
@@ -460,6 +462,7 @@ impl Down {
             Self::Silent => "silent",
             Self::Closed => "closed",
             Self::Revoked => "revoked",
+            Self::Rood => "rood",
             Self::Clone => "clone",
             Self::Cloned => "cloned",
         }

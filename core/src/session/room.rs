@@ -12,6 +12,7 @@ use super::incarnation::{Incarnation, Known};
 use super::pending::Halves;
 use super::stamp::Stamps;
 use super::table::{NONE, Phase, Session, Table, news};
+use super::wire::{Head, Kind};
 use super::{
     Claim, Config, ConfigError, ConnectError, Connected, Down, Event, Ingress, News, Peer, Route, SealError, Sealed,
     SessionId, SessionReject, Stamp, Suites, max_early,
@@ -345,6 +346,52 @@ impl Sessions {
             self.halves.remove(slot);
         }
         ended
+    }
+
+    /// End a session at once, because its other side is not let in any more: nothing that it is owed goes out, nor anything that waits to go to its address. It is told nothing.
+    pub fn shut_out(&mut self, id: SessionId) {
+        if let Some(slot) = self.table.live(id) {
+            self.shut_out_at(slot);
+        }
+    }
+
+    /// [Shut out](Self::shut_out) everybody for whom this holds, given the name, the key and whether a session with it was [asked for](Self::connect) here; end the handshakes that such began, too. Whose key
+    /// is not known yet is passed over. Looks at every session there is.
+    pub fn shut_out_where(&mut self, mut is_out: impl FnMut(&str, &PublicKey, bool) -> bool) {
+        for slot in 0..self.table.slab.slots() {
+            let out =
+                self.table.at(slot).filter(|session| !session.is_gone()).is_some_and(|session| {
+                    session.key.as_ref().is_some_and(|key| is_out(&session.did, key, session.ours))
+                });
+            if out {
+                self.shut_out_at(slot);
+            }
+        }
+        while let Some(slot) = self.halves.of(|claim| is_out(&claim.did, &claim.key, false)) {
+            let path = self.halves.remove(slot).and_then(|half| half.claim).map(|claim| claim.path);
+            self.outgoing.retain(|waiting| path.is_none_or(|path| !waiting.path.same_remote(&path)));
+        }
+    }
+
+    fn shut_out_at(&mut self, slot: u32) {
+        let Some(path) = self.table.at(slot).map(|session| session.path) else { return };
+        self.end(slot, Some(Down::Rood));
+        // A handshake for new keys may have been written already.
+        self.outgoing.retain(|waiting| !waiting.path.same_remote(&path));
+    }
+
+    /// Whether a session with its other side was [asked for](Self::connect) here. False of one that is over.
+    #[must_use]
+    pub fn is_ours(&self, id: SessionId) -> bool {
+        self.table.live(id).and_then(|slot| self.table.at(slot)).is_some_and(|session| session.ours)
+    }
+
+    /// The session to which a packet says to belong. Nothing of it is verified.
+    #[must_use]
+    pub fn addressed(&self, datagram: &[u8]) -> Option<SessionId> {
+        let head = Head::parse(datagram).ok().filter(|head| head.kind == Kind::Data)?;
+        let epoch = self.epochs.at(self.epochs.find(head.receiver)?)?;
+        self.table.id(epoch.session)
     }
 
     /// End the next session, and tell its other side, as [`close`](Self::close) does; `cursor` begins as 0 and remembers how far this has come. False when there is none

@@ -208,6 +208,42 @@ impl Links {
         self.sessions.peer(id).map(|(did, _, path)| (did, path))
     }
 
+    /// The session to which a packet says to belong.
+    pub(super) fn addressed(&self, bytes: &[u8]) -> Option<SessionId> {
+        self.sessions.addressed(bytes)
+    }
+
+    /// Shut out the other side of a session if this holds of it; see [`shut_out_where`](Self::shut_out_where).
+    pub(super) fn shut_out_if(
+        &mut self,
+        id: SessionId,
+        names: &SipKey,
+        is_out: impl FnOnce(Name<'_>, &PublicKey, bool) -> bool,
+    ) {
+        let Some((did, Some(key), _)) = self.sessions.peer(id) else { return };
+        let name = names.name(did);
+        if is_out(name, &key, self.speaks(name) || self.sessions.is_ours(id)) {
+            self.sessions.shut_out(id);
+        }
+    }
+
+    /// Shut out everybody of whom this holds, given the name, the key, and whether there was a session with that name's pinned key or one was asked for here.
+    pub(super) fn shut_out_where(
+        &mut self,
+        names: &SipKey,
+        mut is_out: impl FnMut(Name<'_>, &PublicKey, bool) -> bool,
+    ) {
+        let Self { sessions, known, .. } = self;
+        sessions.shut_out_where(|did, key, ours| {
+            let name = names.name(did);
+            is_out(name, key, ours || known.get(&name.hash()) == Some(&Known::Speaks))
+        });
+    }
+
+    fn speaks(&self, name: Name<'_>) -> bool {
+        self.known.get(&name.hash()) == Some(&Known::Speaks)
+    }
+
     /// The session that has keys for this name and key.
     pub(super) fn live(&self, did: &str, key: &PublicKey) -> Option<SessionId> {
         match self.sessions.route(did, Some(key)) {
@@ -223,8 +259,7 @@ impl Links {
 
     /// Whether a ping to this name may go without a session.
     pub(super) fn may_go_plain(&self, name: Name<'_>) -> bool {
-        let spoke = self.known.get(&name.hash()) == Some(&Known::Speaks);
-        !self.requires() && (!spoke || self.faults.accept_downgrade())
+        !self.requires() && (!self.speaks(name) || self.faults.accept_downgrade())
     }
 
     /// How a ping to this name, with this key pinned to it, gets there.

@@ -13,6 +13,7 @@ use crate::{Durable as _, StoreError};
 
 mod adversary;
 mod restarts;
+mod silence;
 mod suites;
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::Msgpack, Encoding::Postcard];
@@ -91,6 +92,8 @@ struct Net {
     media: [Option<Medium>; 2],
     writes: Result<(), StoreError>,
     rejects: Vec<Reject>,
+    /// The ping of the hub's that waits for its application.
+    open: Option<OpenId>,
     /// What the network loses.
     loses: Box<dyn FnMut(&Seen) -> bool>,
 }
@@ -109,6 +112,7 @@ impl Net {
             media: [None, None],
             writes: Ok(()),
             rejects: Vec::new(),
+            open: None,
             loses: Box::new(|_| false),
         }
     }
@@ -132,6 +136,7 @@ impl Net {
             self.told[n].push(match event {
                 Event::Ping(ping) => {
                     self.auths[n].push(ping.auth);
+                    self.open = ping.open.or(self.open);
                     assert!(ping.packet().proof.is_none() || matches!(ping.auth, Auth::Signed(_)));
                     std::format!("ping {}", ping.decision)
                 }
