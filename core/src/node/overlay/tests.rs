@@ -13,7 +13,7 @@ use crate::discovery::JoinToken;
 use crate::framing::{Frame, Message};
 use crate::identity::SecretKey;
 use crate::limits::MAX_DATAGRAM_V6;
-use crate::node::{Event, Identity, Ping};
+use crate::node::{Event, Identity, NodeConfig, Ping, SessionPolicy};
 use crate::pins::Origin;
 use crate::registry::{Address, Draft, Record, Source};
 use crate::time::Wall;
@@ -47,6 +47,8 @@ pub(super) struct Net {
     count: u64,
     /// Where payloads of pings went: address and intent.
     sent: Vec<(SocketAddr, String)>,
+    /// Somebody on the way drops the frames of sessions, and carries everything else.
+    pub(super) no_sessions: bool,
     /// What went to the first of them.
     pub(super) to_hub: Vec<Vec<u8>>,
 }
@@ -60,12 +62,16 @@ pub(super) fn addr(n: u8) -> SocketAddr {
 }
 
 pub(super) fn start(did: &str, key: u8, life: u64, change: impl FnOnce(&mut OverlayConfig)) -> Node {
+    start_with(did, key, life, |_, overlay| change(overlay))
+}
+
+fn start_with(did: &str, key: u8, life: u64, change: impl FnOnce(&mut NodeConfig, &mut OverlayConfig)) -> Node {
     let mut config = NodeConfig::new(Did::new(did).unwrap());
     config.identity = Some(Identity::from(secret(key)));
     config.heartbeat = None;
     config.durable = true;
     let mut overlay = OverlayConfig::default();
-    change(&mut overlay);
+    change(&mut config, &mut overlay);
     config.overlay = Some(overlay.into());
     Node::new(config, &Seed::from_u64(u64::from(key) + 1000 * life)).unwrap()
 }
@@ -80,6 +86,7 @@ impl Net {
             lost: BTreeSet::new(),
             count: 0,
             sent: Vec::new(),
+            no_sessions: false,
             to_hub: Vec::new(),
         }
     }
@@ -168,7 +175,8 @@ impl Net {
                 self.to_hub.push(bytes.clone());
             }
             self.count += 1;
-            if (self.lose)(&mut self.lost, self.count) {
+            let cut = self.no_sessions && crate::session::is_session_frame(&bytes);
+            if cut || (self.lose)(&mut self.lost, self.count) {
                 continue;
             }
             for member in self.members.iter_mut().filter(|member| member.addr == to) {
@@ -301,6 +309,57 @@ fn a_stolen_address_never_receives_a_payload() {
     assert!(reached.is_err(), "{reached:?}");
     assert!(net.sent.iter().filter(|(to, _)| *to == addr(2)).all(|(_, intent)| intent == VERIFY));
     assert!(net.operate(2, &Operation::Reach(SENSOR)).is_err());
+}
+
+/// A sensor that registered, and a phone that looks it up; both with sessions where `sessions` says so.
+fn looked_up(sessions: SessionPolicy, pinned: bool) -> Net {
+    let mut net = Net::new();
+    net.add(start(HUB, 1, 0, |overlay| overlay.serve = true), 1);
+    net.add(start_with(SENSOR, 2, 0, |config, _| config.sessions = SessionPolicy::Auto), 2);
+    net.add(start_with(PHONE, 3, 0, |config, _| config.sessions = sessions), 3);
+    for (who, whom, key) in [(0, SENSOR, 2), (0, PHONE, 3), (1, HUB, 1), (1, PHONE, 3), (2, HUB, 1)] {
+        net.trust(who, whom, key);
+    }
+    if pinned {
+        net.trust(2, SENSOR, 2);
+    }
+    net.node(2).ask_registry(HUB, Path::to(addr(1))).unwrap();
+    net.profile(1, &["192.0.2.2:7150"], &[]);
+    net.register(1).unwrap();
+    net
+}
+
+#[test]
+fn who_carries_a_challenge_to_the_key_and_no_session_gets_no_payload() {
+    for (sessions, cut, pinned) in [
+        (SessionPolicy::Auto, true, true),
+        (SessionPolicy::Auto, true, false),
+        (SessionPolicy::Auto, false, true),
+        (SessionPolicy::Auto, false, false),
+        (SessionPolicy::Off, true, true),
+    ] {
+        let mut net = looked_up(sessions, pinned);
+        net.no_sessions = cut;
+        // Also when it is looked up again after nobody answered.
+        for _ in 0..2 {
+            let reached = net.operate(2, &Operation::Reach(SENSOR));
+            assert!(matches!(reached, Ok(OperationOutcome::Reached { .. })), "{reached:?}");
+            let ping =
+                Ping { timeout: Some(Duration::from_secs(20)), ..Ping::new(SENSOR, Path::to(addr(2)), "payload") };
+            net.members[2].told.clear();
+            let now = net.now;
+            if net.node(2).pins().get(SENSOR).is_none() {
+                assert_eq!(net.node(2).ping(now, &ping), Err(crate::node::PingError::NoSession));
+                net.node(2).pin(now, SENSOR, secret(2).public(), Origin::Operator).unwrap();
+            }
+            net.node(2).ping(now, &ping).unwrap();
+            net.run(now.mono.as_nanos() / 1_000_000 + 30_000);
+            let hidden = sessions == SessionPolicy::Auto;
+            let told = if hidden && cut { "timeout" } else { "accept" };
+            assert_eq!(net.members[2].told, [told], "{sessions:?} {cut} {pinned}");
+            assert_eq!(net.sent.iter().any(|(_, intent)| intent == "payload"), !hidden, "{sessions:?} {cut} {pinned}");
+        }
+    }
 }
 
 #[test]
