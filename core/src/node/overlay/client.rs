@@ -374,6 +374,7 @@ impl Node {
                 let did = did.clone();
                 overlay.last_known(now.wall, &did).map(OperationOutcome::Resolved).ok_or(OperationError::Unknown)
             }
+            Job::Join(_) => Err(OperationError::NotLetIn),
             _ => Err(OperationError::Timeout),
         };
         overlay.end(now.wall, id, end);

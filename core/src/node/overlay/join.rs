@@ -12,7 +12,7 @@ use super::operations::Job;
 use super::wire::{self, Members};
 use super::{Overlay, serve};
 use crate::airlock::{Rank, Source};
-use crate::discovery::{Join, JoinToken, JoinTokens, Joined, NewTokenError, TokenId};
+use crate::discovery::{Join, JoinReject, JoinToken, JoinTokens, Joined, NewTokenError, TokenId};
 use crate::framing::{Decision, Digest, Packet, Value, Zone};
 use crate::identity::PublicKey;
 use crate::limits::BROADCAST;
@@ -76,10 +76,17 @@ impl Node {
         Some(self.rooms.storing.keep_overlay(OverlayChange::Token(change)))
     }
 
-    /// Whether a ping with this intent is looked at before the gate: there are tokens.
-    pub(in crate::node) fn lets_join(&self, packet: &Packet<'_>) -> bool {
+    /// Whether a ping is looked at before the gate: it wants to join, and names a token that lets somebody in. Whoever knows of none is judged by the gate like everybody, so that a
+    /// stranger does not learn that there is a hub.
+    pub(in crate::node) fn lets_join(&self, now: Now, packet: &Packet<'_>) -> bool {
+        if packet.intent != *wire::JOIN {
+            return false;
+        }
         let tokens = self.rooms.overlay.as_ref().and_then(|overlay| overlay.tokens.as_ref());
-        packet.intent == *wire::JOIN && tokens.is_some_and(|tokens| tokens.iter().next().is_some())
+        let Some((tokens, token)) = tokens.zip(wire::bytes(packet.payload, "token")) else { return false };
+        let did = packet.source_did.to_cow();
+        let key = self.policy.pins.get(&did).filter(|pin| !pin.revoked).map(|pin| pin.key);
+        tokens.is_live(now.wall, &token, &did, key)
     }
 
     /// Take in the ping of somebody who wants to join.
@@ -175,7 +182,12 @@ impl Node {
             Ok(joined) => joined,
             Err(why) => {
                 overlay.refuse("token");
-                let word = if why == crate::discovery::JoinReject::Challenge { "challenge" } else { "token" };
+                let word = match why {
+                    JoinReject::Challenge => "challenge",
+                    JoinReject::Proof => "token",
+                    // Such a token is not spoken of.
+                    _ => return Err(Reject::Rood),
+                };
                 return Ok(Some(Members::new().text("error", word).finish()));
             }
         };

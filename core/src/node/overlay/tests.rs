@@ -563,7 +563,7 @@ fn a_device_joins_by_a_token_without_a_person_and_no_more_devices_than_it_may() 
     // A restart of the hub gives none back.
     net.restart(0, start(HUB, 1, 2, |overlay| overlay.serve = true));
     assert!(join(&mut net, "jis:new:b", 21, &token).1.is_ok());
-    assert_eq!(join(&mut net, "jis:new:c", 22, &token).1, Err(OperationError::Token));
+    assert_eq!(join(&mut net, "jis:new:c", 22, &token).1, Err(OperationError::NotLetIn));
     assert!(net.node(0).pins().get("jis:new:c").is_none());
     assert_eq!(net.node(0).join_tokens().map(|token| (token.used, token.uses)).collect::<Vec<_>>(), [(2, 2)]);
     // Let in, it may do what its trust lets it do.
@@ -576,16 +576,66 @@ fn a_token_that_is_over_revoked_or_for_somebody_elses_name_lets_nobody_in() {
     let mut net = Net::home();
     let over = token(&mut net, 5, 1);
     net.run(net.now.mono.as_nanos() / 1_000_000 + 2_000);
-    assert_eq!(join(&mut net, "jis:new:a", 20, &over).1, Err(OperationError::Token));
+    assert_eq!(join(&mut net, "jis:new:a", 20, &over).1, Err(OperationError::NotLetIn));
     let revoked = token(&mut net, 5, 3600);
     net.node(0).revoke_join_token(&revoked.id()).unwrap();
-    assert_eq!(join(&mut net, "jis:new:b", 21, &revoked).1, Err(OperationError::Token));
+    assert_eq!(join(&mut net, "jis:new:b", 21, &revoked).1, Err(OperationError::NotLetIn));
     let good = token(&mut net, 5, 3600);
     net.node(0).set_trust("jis:new:boss", 1.0).unwrap();
     assert!(matches!(join(&mut net, "jis:new:boss", 22, &good).1, Err(OperationError::Refused(_))));
     net.node(0).set_trust("jis:new:thief", 0.0).unwrap();
-    assert_eq!(join(&mut net, "jis:new:thief", 23, &good).1, Err(OperationError::Timeout), "silence");
+    assert_eq!(join(&mut net, "jis:new:thief", 23, &good).1, Err(OperationError::NotLetIn), "silence");
     assert!(net.node(0).join_tokens().all(|token| token.used == 0));
+}
+
+/// A ping that wants to join, its first step, as a stranger sends it.
+fn knock(net: &mut Net, did: &str, key: u8, token: [u8; 8]) -> (usize, Vec<u8>) {
+    let payload = Members::new().hex("token", &token).hex("nonce", &[0; 16]).question();
+    let mut stranger = start(did, key, u64::from(token[0]), |_| ());
+    let mut ping = Ping::new(crate::limits::BROADCAST, Path::to(addr(1)), JOIN);
+    ping.payload = crate::framing::Value::from_wire(&payload);
+    stranger.ping(net.now, &ping).unwrap();
+    let mut buf = vec![0; MAX_DATAGRAM_V6];
+    let sent = stranger.poll_transmit(net.now, &mut buf).unwrap().len;
+    buf.truncate(sent);
+    (heard_back(net, &buf), buf)
+}
+
+/// What the hub sends in answer to a datagram.
+fn heard_back(net: &mut Net, bytes: &[u8]) -> usize {
+    let (now, mut buf) = (net.now, vec![0; MAX_DATAGRAM_V6]);
+    net.run(now.mono.as_nanos() / 1_000_000);
+    let now = net.now;
+    let _ = net.node(0).handle_datagram(now, Path::to(addr(77)), &mut bytes.to_vec());
+    let mut sent = 0;
+    loop {
+        while net.node(0).poll_transmit(now, &mut buf).is_some() {
+            sent += 1;
+        }
+        if !net.members[0].keep(now) {
+            return sent;
+        }
+    }
+}
+
+#[test]
+fn who_knows_no_token_that_lets_somebody_in_hears_nothing() {
+    let mut net = Net::home();
+    let over = token(&mut net, 5, 1);
+    net.run(2_000);
+    let (revoked, used, good) = (token(&mut net, 5, 3600), token(&mut net, 1, 3600), token(&mut net, 1, 3600));
+    net.node(0).revoke_join_token(&revoked.id()).unwrap();
+    assert!(join(&mut net, "jis:new:a", 20, &used).1.is_ok());
+    let before = net.node(0).stats().rejected.total();
+    for (n, id) in [[0; 8], over.id(), revoked.id(), used.id()].into_iter().enumerate() {
+        assert_eq!(knock(&mut net, &format!("jis:new:n{n}"), 60, id).0, 0, "{n}");
+        // Nor by a name that the hub knows, with another key.
+        assert_eq!(knock(&mut net, "jis:new:a", 61, id).0, 0, "{n}");
+    }
+    assert_eq!(net.node(0).stats().rejected.total() - before, 8);
+    assert_eq!(knock(&mut net, "jis:new:b", 62, good.id()).0, 1);
+    // Who has used it is known by name and key.
+    assert_eq!(knock(&mut net, "jis:new:a", 20, used.id()).0, 1);
 }
 
 #[test]
