@@ -736,3 +736,41 @@ fn a_vouch_counts_only_while_its_voucher_is_trusted_and_comes_in_the_first_ping(
     assert!(!hello(&mut net), "it is over");
     assert_eq!(net.node(2).held_vouches().count(), 0);
 }
+
+#[test]
+fn a_device_that_was_vouched_for_makes_no_second_key_for_a_name() {
+    const DEVICE: &str = "jis:field:a";
+    const DELEGATE: &str = "jis:field:c";
+    let vouched = |net: &Net, id: u8, voucher: &str, signer: u8, depth: u8, named: &[(&str, u8)]| {
+        let mut named: Vec<_> = named.iter().map(|(did, key)| (*did, secret(*key).public())).collect();
+        named.sort_by_key(|(did, _)| *did);
+        let wall = u64::try_from(net.now.wall.as_micros() / 1_000_000).unwrap();
+        let (id, expires) = ([id; 16], wall + 3600);
+        let draft = VouchDraft { id, voucher, issued: wall, expires, factor: 1000, depth, named: &named };
+        draft.sign(&secret(signer)).unwrap()
+    };
+    for delegate_first in [false, true] {
+        let mut net = Net::home();
+        let now = net.now;
+        let root = vouched(&net, 1, HUB, 1, 1, &[(DEVICE, 100), (DELEGATE, 101)]);
+        let early = vouched(&net, 2, HUB, 1, 1, &[(DELEGATE, 101)]);
+        let second = vouched(&net, 3, DELEGATE, 101, 0, &[(DEVICE, 102)]);
+        if delegate_first {
+            net.node(2).accept_vouch(now, &early).unwrap();
+            net.node(2).accept_vouch(now, &second).unwrap();
+        }
+        net.node(2).accept_vouch(now, &root).unwrap();
+        if !delegate_first {
+            let why = net.node(2).accept_vouch(now, &second);
+            assert!(matches!(why, Err(VouchRefusal::Accept(crate::airlock::AcceptError::NameTaken))), "{why:?}");
+        }
+        for (key, accepted) in [(100, true), (102, false)] {
+            let now = net.now;
+            let mut device = start(DEVICE, key, 1, |_| ());
+            device.ping(now, &Ping::new(PHONE, Path::to(addr(3)), "hello")).unwrap();
+            let n = net.add(device, 90);
+            net.run(net.now.mono.as_nanos() / 1_000_000 + 100);
+            assert_eq!(net.members.remove(n).told == ["accept"], accepted, "{key} {delegate_first}");
+        }
+    }
+}
