@@ -179,6 +179,9 @@ impl<'a> Claims<'a> {
         let (seq, issued, expires) = (from.u64(), from.u64(), from.u64());
         let (seq, issued, expires) = (seq.ok_or(short)?, issued.ok_or(short)?, expires.ok_or(short)?);
         let flags = from.u8().ok_or(short)?;
+        if i64::try_from(seq).is_err() {
+            return Err(RecordError::Form("its number is 2^63 or more"));
+        }
         if expires <= issued || expires > MAX_SECONDS {
             return Err(RecordError::Form("it ends before it begins, or after all time"));
         }
