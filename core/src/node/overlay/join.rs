@@ -12,6 +12,7 @@ use super::operations::Job;
 use super::wire::{self, Members};
 use super::{Overlay, serve};
 use crate::airlock::{Rank, Source};
+use crate::did::may_be_taken;
 use crate::discovery::{Join, JoinReject, JoinToken, JoinTokens, Joined, NewTokenError, TokenId};
 use crate::framing::{Decision, Digest, Packet, Value, Zone};
 use crate::identity::PublicKey;
@@ -125,7 +126,9 @@ impl Node {
     ) -> Result<(PublicKey, Digest), Reject> {
         let Self { policy, rooms, .. } = self;
         let did = texts.sender.did;
-        check_did(did).map_err(|_| Reject::Malformed)?;
+        if !may_be_taken(did) {
+            return Err(Reject::Malformed);
+        }
         if did == rooms.outbox.did() {
             return Err(Reject::OwnName);
         }
@@ -169,11 +172,11 @@ impl Node {
         if storing.is_failing(now.mono) || !storing.has_room_for(3) || !overlay.has_room_for_news(1) {
             return Err(Reject::Busy);
         }
-        // A token lets nobody in under a name that is somebody's already, for more than it gives.
-        let pinned = self.policy.pins.get(join.did).is_some();
-        let taken = self.policy.trust.get(join.did).is_some()
+        // A token lets nobody in under a name that is somebody's already.
+        let taken = self.policy.is_of_another(join.did, join.key, now.wall)
+            || (self.policy.legacy.allows(join.did) && self.rooms.peers.get(now.mono, join.did).is_some())
             || overlay.registry.get(join.did).is_some_and(|device| device.key() != join.key);
-        if !pinned && taken {
+        if self.policy.pins.get(join.did).is_none() && taken {
             overlay.refuse("name_taken");
             return Ok(Some(Members::new().text("error", "name_taken").finish()));
         }

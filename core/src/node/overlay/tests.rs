@@ -639,6 +639,58 @@ fn who_knows_no_token_that_lets_somebody_in_hears_nothing() {
 }
 
 #[test]
+fn a_token_gives_nobody_a_name_that_is_in_use_or_cannot_be_read() {
+    let mut net = Net::home();
+    let token = token(&mut net, 9, 3600);
+    net.run(10);
+    net.node(0).allow_legacy("jis:leg:*").unwrap();
+    net.node(0).set_trust("jis:leg:known", 0.9).unwrap();
+    net.node(0).remove_trust("jis:leg:known");
+    let mut config = NodeConfig::new(Did::new("jis:leg:u").unwrap());
+    config.heartbeat = None;
+    let mut legacy = Node::new(config, &Seed::from_u64(5)).unwrap();
+    let now = net.now;
+    legacy.ping(now, &Ping::new(HUB, Path::to(addr(1)), "hello")).unwrap();
+    net.node(0).set_trust("jis:leg:u", 0.9).unwrap();
+    net.add(legacy, 80);
+    net.run(100);
+    net.node(0).remove_trust("jis:leg:u");
+    assert!(net.node(0).rooms.peers.get(now.mono, "jis:leg:u").is_some());
+    let refused = |net: &mut Net, did: &str| join(net, did, 70, &token).1;
+    assert!(matches!(refused(&mut net, "jis:leg:u"), Err(OperationError::Refused(_))));
+    let named = [("jis:leg:v", secret(71).public())];
+    let wall = u64::try_from(net.now.wall.as_micros() / 1_000_000).unwrap();
+    let draft = VouchDraft {
+        id: [1; 16],
+        voucher: PHONE,
+        issued: wall,
+        expires: wall + 3600,
+        factor: 900,
+        depth: 0,
+        named: &named,
+    };
+    let now = net.now;
+    net.node(0).accept_vouch(now, &draft.sign(&secret(3)).unwrap()).unwrap();
+    assert!(matches!(refused(&mut net, "jis:leg:v"), Err(OperationError::Refused(_))));
+    for did in ["broadcast", "jis:new:\u{202e}x", "jis:new:\u{2066}x"] {
+        assert_eq!(refused(&mut net, did), Err(OperationError::NotLetIn), "{did:?}");
+    }
+    assert!(net.node(0).join_tokens().all(|token| token.used == 0));
+    assert!(join(&mut net, "jis:leg:w", 72, &token).1.is_ok());
+}
+
+#[test]
+fn a_record_has_a_number_that_can_be_acknowledged_and_a_name_that_can_be_read() {
+    let sign = |did: &str, seq: u64| {
+        let draft = Draft { did, seq, issued: 1, expires: 2, ..Draft::default() };
+        draft.sign(&secret(1), &mut [0; Record::MAX_LEN]).is_ok()
+    };
+    assert!(sign("jis:a", i64::MAX.unsigned_abs()));
+    assert!(!sign("jis:a", i64::MAX.unsigned_abs() + 1));
+    assert!(!sign("broadcast", 1) && !sign("jis:\u{202e}a", 1));
+}
+
+#[test]
 fn a_join_that_cannot_be_kept_lets_nobody_in() {
     let mut net = Net::home();
     let token = token(&mut net, 1, 3600);
