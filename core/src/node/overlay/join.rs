@@ -97,7 +97,13 @@ impl Node {
         (ingress, packet): (&Ingress<'_>, &Packet<'_>),
         texts: Texts<'_>,
     ) -> Result<Taken, Reject> {
+        let name = self.rooms.admission.name(texts.sender.did);
+        let admission = self.rooms.admission.check_new(now, (name, ingress.path.remote), texts)?;
         let (key, digest) = self.check_join(now, (ingress, packet), texts)?;
+        // After a restart nothing stamped up to the mark on the medium is taken in: what is stamped after it waits for the next mark.
+        if self.rooms.storing.holds(now, admission.stamp()) {
+            return if self.rooms.storing.hold(ingress) { Ok(Taken::Held) } else { Err(Reject::Busy) };
+        }
         let payload = packet.payload;
         let token = wire::bytes(payload, "token").ok_or(Reject::Malformed)?;
         let nonce = wire::bytes(payload, "nonce").ok_or(Reject::Malformed)?;
@@ -114,7 +120,9 @@ impl Node {
                 None => return Err(Reject::Busy),
             },
         };
-        self.answer_join(now, (ingress, packet), texts, (&answer, &digest))
+        let taken = self.answer_join(now, (ingress, packet), texts, (&answer, &digest))?;
+        self.rooms.admission.admit_new(admission);
+        Ok(taken)
     }
 
     /// Who signed it, if what the operator has decided does not keep it out.

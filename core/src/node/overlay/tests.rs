@@ -558,6 +558,10 @@ fn a_device_joins_by_a_token_without_a_person_and_no_more_devices_than_it_may() 
     assert_eq!(net.node(first).pins().get(HUB).unwrap().key, secret(1).public());
     assert_eq!(net.node(0).pins().get("jis:new:a").unwrap().key, secret(20).public());
     assert_eq!(net.node(0).trusted("jis:new:a"), Some(0.8));
+    // What it sent comes again from elsewhere, and the hub does not say it again.
+    for sent in net.to_hub.clone() {
+        assert_eq!(heard_back(&mut net, &sent), 0);
+    }
     // The same device again costs nothing.
     assert!(net.operate(first, &Operation::Join { token: &token, path: Path::to(addr(1)) }).is_ok());
     // A restart of the hub gives none back.
@@ -633,7 +637,11 @@ fn who_knows_no_token_that_lets_somebody_in_hears_nothing() {
         assert_eq!(knock(&mut net, "jis:new:a", 61, id).0, 0, "{n}");
     }
     assert_eq!(net.node(0).stats().rejected.total() - before, 8);
-    assert_eq!(knock(&mut net, "jis:new:b", 62, good.id()).0, 1);
+    let (answers, ping) = knock(&mut net, "jis:new:b", 62, good.id());
+    assert_eq!(answers, 1);
+    let before = net.node(0).stats().rejected.get(crate::Reject::Replay);
+    assert_eq!(heard_back(&mut net, &ping), 0, "it is heard once");
+    assert_eq!(net.node(0).stats().rejected.get(crate::Reject::Replay), before + 1);
     // Who has used it is known by name and key.
     assert_eq!(knock(&mut net, "jis:new:a", 20, used.id()).0, 1);
 }
