@@ -156,7 +156,9 @@ impl Forwarding {
         while left > 0 {
             let batch = left.min(BATCH);
             let began = Stopwatch::start();
-            (0..batch).for_each(|_| drop(black_box(self.pass())));
+            for _ in 0..batch {
+                black_box(self.pass());
+            }
             took += began.elapsed();
             self.answer(batch);
             left -= batch;

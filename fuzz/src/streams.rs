@@ -108,9 +108,9 @@ impl Pair {
         let id = self.streams[side].get(how % 8).copied();
         let end = &mut self.ends[side];
         match (what, id) {
-            (0, _) => self.streams[side].extend(end.open(Instant::ZERO, how as u8 % 10).ok()),
+            (0, _) => self.streams[side].extend(end.open(Instant::ZERO, u8::try_from(how % 10).unwrap_or(0)).ok()),
             (1 | 2, Some(id)) => {
-                let text: Vec<u8> = (0..how * 300).map(|n| (n % 251) as u8).collect();
+                let text: Vec<u8> = (0..=250).cycle().take(how * 300).collect();
                 if let Ok(taken) = end.write(id, &text) {
                     self.written[side].entry(id).or_default().extend_from_slice(&text[..taken]);
                 }

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sluis_core::driver::{App, Flow};
-use sluis_core::identity::{SecretKey, Signer as _};
+use sluis_core::identity::SecretKey;
 use sluis_core::sim::streams::{HostId, StreamLink, StreamWorld};
 use sluis_core::{Conn, End, Instant, Machine, Now, Order, Reject, Rng, Seed, Streams, Up, Wants};
 use sluis_mux::channel::{ChannelId, Kind, SendError};
@@ -175,7 +175,7 @@ impl AsAgent {
                 Err(_) => return,
             }
             desk.number += 1;
-            if desk.number % 64 == 0 {
+            if desk.number.is_multiple_of(64) {
                 return;
             }
         }

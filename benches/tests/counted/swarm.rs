@@ -119,19 +119,3 @@ fn what_cannot_be_is_exit_2_and_one_sentence() {
         assert!(output.stdout.is_empty() && text.lines().count() == 1 && text.starts_with("swarm: "), "{text}");
     }
 }
-
-/// Agents at a hub that alters, over connections that are cut: everything holds, and without each protection something does not.
-#[test]
-fn native_channels_hold_and_every_protection_of_them_is_missed() {
-    let line = "--scenario mux --nodes 4 --seeds 0..4 --virtual 60 --jobs 2 --json";
-    let output = swarm(line);
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
-    assert!(summary(&output)["deliveries"].as_u64().unwrap() > 500);
-    for (fault, invariant) in [("no-tag", "genuine"), ("no-credit", "bounded"), ("ack-early", "taken")] {
-        let output = swarm(&format!("{line} --fault {fault}"));
-        assert_eq!(output.status.code(), Some(1), "{fault} is not missed");
-        let text = String::from_utf8(output.stdout).unwrap();
-        let found: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert!(found.iter().any(|found| found["invariant"] == invariant), "{fault}: {text}");
-    }
-}

@@ -146,13 +146,10 @@ fn greet(hub: &mut Hub, n: u64, rng: &mut Rng) {
     session.seal(now(hub.ms).mono, 1, &id, &body, &mut packet).expect("room");
     hub.hears(&packet);
     loop {
-        match hub.machine.poll_event().expect("a message") {
-            Event::Message(message) => {
-                assert_eq!((message.key.from(), &message.body[..]), (peer.public(), &b"hello"[..]));
-                assert!(hub.machine.confirm(now(hub.ms), &message.key));
-                break;
-            }
-            _ => {}
+        if let Event::Message(message) = hub.machine.poll_event().expect("a message") {
+            assert_eq!((message.key.from(), &message.body[..]), (peer.public(), &b"hello"[..]));
+            assert!(hub.machine.confirm(now(hub.ms), &message.key));
+            break;
         }
     }
     assert!(!hub.says().is_empty(), "an acknowledgement");

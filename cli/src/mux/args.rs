@@ -1,6 +1,7 @@
 //! The flags of `sluis mux`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
 use sluis_net::{Fingerprint, Proxy};

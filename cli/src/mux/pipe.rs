@@ -200,10 +200,10 @@ impl<'a> Pipe<'a> {
                 self.out.event("connected", |o| o.str("agent", &self.args.agent).str("via", hub), |_| {});
             }
             Event::Disconnected(Lost::Refused, _) => {
-                self.fail("the hub does not let this agent in, see --token-file and --key")
+                self.fail("the hub does not let this agent in, see --token-file and --key");
             }
             Event::Disconnected(why, _) if !self.open => {
-                self.fail(format!("the hub cannot be reached: {}", reason(*why)))
+                self.fail(format!("the hub cannot be reached: {}", reason(*why)));
             }
             Event::Disconnected(why, pause) => tell_lost(&mut self.out, *why, *pause),
             Event::Opened(_, proof) => {
@@ -246,7 +246,7 @@ impl<'a> Pipe<'a> {
                 self.fail(fault.to_string());
             }
             Event::Abandoned(_, missing) => {
-                self.fail(format!("the other end did not come back, {missing} messages are not acknowledged"))
+                self.fail(format!("the other end did not come back, {missing} messages are not acknowledged"));
             }
             Event::Finished(..) if self.closing.is_none() => self.fail("the other end has closed the channel"),
             Event::Closed(_) => self.over = true,
