@@ -285,6 +285,14 @@ impl JoinTokens {
         self.entries.iter().map(|entry| entry.info)
     }
 
+    /// Whether this token lets anybody in now: it was made, was not revoked, is not over, and has uses left, or has let in the device of this name and key before.
+    #[must_use]
+    pub fn is_live(&self, now: Wall, token: &TokenId, did: &str, key: Option<PublicKey>) -> bool {
+        let Some(entry) = self.find(token).and_then(|at| self.entries.get(at)) else { return false };
+        let again = || key.is_some_and(|key| entry.joined.contains(&device(did, &key)));
+        Wall::from_secs(entry.info.expires) > now && (entry.info.used < entry.info.uses || again())
+    }
+
     /// The challenge for somebody who wants to join: 32 bytes, shorter than what asked for it. Nothing is remembered, and nothing said of whether there is
     /// such a token.
     #[must_use]
@@ -326,7 +334,7 @@ impl JoinTokens {
         if Wall::from_secs(entry.info.expires) <= now.wall {
             return Err(JoinReject::Expired);
         }
-        let device = device(join);
+        let device = device(join.did, &join.key);
         let (trust, answer) = (entry.info.trust, answer_of(&secret, join, challenge, hub, key));
         if entry.joined.contains(&device) {
             return Ok(Joined { trust, again: true, answer, change: TokenChange::nothing() });
@@ -428,8 +436,8 @@ fn bucket(now: Instant) -> u64 {
     now.saturating_since(Instant::ZERO).as_secs() / BUCKET.as_secs()
 }
 
-fn device(join: &Join<'_>) -> Device {
+fn device(did: &str, key: &PublicKey) -> Device {
     use sha2::{Digest as _, Sha256};
-    let hash: [u8; 32] = Sha256::new().chain_update(join.key.as_bytes()).chain_update(join.did).finalize().into();
+    let hash: [u8; 32] = Sha256::new().chain_update(key.as_bytes()).chain_update(did).finalize().into();
     hash.first_chunk().copied().unwrap_or_default()
 }

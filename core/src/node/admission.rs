@@ -206,6 +206,25 @@ impl AdmissionControl {
         Err(why.1)
     }
 
+    /// Whether a packet that goes around the gate is new, by the same window as all others.
+    pub(super) fn check_new(
+        &self,
+        now: Now,
+        (name, remote): (Name<'_>, core::net::SocketAddr),
+        texts: Texts<'_>,
+    ) -> Result<Admission, Reject> {
+        let mut scratch = [0; MAX_STAMP];
+        let stamp = texts.timestamp.resolve(&mut scratch).ok().and_then(iso::parse);
+        let stamp = stamp.ok_or(Reject::BadTimestamp)?;
+        let origin = Origin::Stranger(inbox::address(&self.names, remote));
+        Ok(self.replay.check_name(now, name, texts.nonce, stamp, origin)?)
+    }
+
+    /// Remember such a packet.
+    pub(super) fn admit_new(&mut self, admission: Admission) {
+        self.replay.admit(admission);
+    }
+
     /// Whether another signature of a stranger may be verified now.
     pub(super) fn may_verify(&mut self, now: Instant) -> bool {
         self.verifications.take(now)

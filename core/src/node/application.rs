@@ -52,7 +52,7 @@ impl Node {
             (Way::Wait(_) | Way::Connect, Some(to)) => {
                 match self.rooms.ask_later(now, (ping, to, key), way, timeout) {
                     // Where it may go without a session it does.
-                    Err(PingError::Session(_)) if self.rooms.may_go_plain(to) => {
+                    Err(PingError::Session(_)) if self.rooms.may_go_plain(to, ping.intent) => {
                         self.rooms.ask(now, ping, (NextHop::Direct(ping.path), timeout), pinned)
                     }
                     asked => asked,
@@ -149,8 +149,8 @@ impl Rooms {
     }
 
     /// Whether a ping to this name may go without a session.
-    fn may_go_plain(&self, name: Name<'_>) -> bool {
-        self.links.as_ref().is_none_or(|links| links.may_go_plain(name))
+    fn may_go_plain(&self, name: Name<'_>, intent: &str) -> bool {
+        self.links.as_ref().is_none_or(|links| links.may_go_plain(name, intent))
     }
 
     fn respond(&mut self, now: Now, id: OpenId, payload: Value<'_>) -> Result<(), AnswerError> {

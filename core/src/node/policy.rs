@@ -175,6 +175,14 @@ impl Policy {
         Some(Lent { trust, count })
     }
 
+    /// Whether the operator has decided something about this name, or somebody has vouched for it, without its having anything to do with this key.
+    pub(super) fn is_of_another(&self, did: &str, key: PublicKey, now: Wall) -> bool {
+        let has_rule = |rule: &Rule<String>| rule.source_did.as_deref() == Some(did);
+        self.standing(did, now).source != Source::Unknown
+            || self.gate.rules().iter().any(has_rule)
+            || self.vouches.as_ref().is_some_and(|vouches| vouches.signed.names_with_another_key(did, key, now))
+    }
+
     /// Take in a signed vouch.
     pub(super) fn accept_vouch(&mut self, now: Wall, vouch: &SignedVouch<'_>) -> Result<VouchChange, AcceptError> {
         self.vouches();

@@ -92,7 +92,7 @@ impl Node {
         if self.policy.doubts_vouches() {
             self.refresh_vouches(now);
         }
-        if self.lets_join(packet) {
+        if self.lets_join(now, packet) {
             let mut scratch = Scratch::new();
             let texts = Texts::read(packet, &mut scratch)?;
             return self.take_join(now, (ingress, packet), texts);

@@ -269,12 +269,19 @@ impl Rooms {
                 Err(SealError::NotReady | SealError::Unproven) => {
                     let frame = out.get(before..before + frame).unwrap_or_default().into();
                     let Some((_, path)) = links.peer(session) else { continue };
-                    links.hold(Waiting { session, frame, request, path, early: false, fate: Fate::Waits });
+                    let (early, sealed_only, fate) = (false, true, Fate::Waits);
+                    links.hold(Waiting { session, frame, request, path, early, sealed_only, fate });
                 }
                 // The session ended since: a request runs out of time, an answer has nobody left to hear it.
                 Err(_) => outbox.count_lost(),
             }
         }
+    }
+
+    /// The address of this name was looked up: where there are sessions, pings to it go through one with its key. False where no more such names can be remembered.
+    pub(super) fn note_found(&mut self, did: &str) -> bool {
+        let Self { links, admission, .. } = self;
+        links.as_deref_mut().is_none_or(|links| links.note_found(admission.name(did)))
     }
 
     /// How a ping gets to whom it is for.
@@ -286,7 +293,7 @@ impl Rooms {
         if !one {
             return (if links.requires() { Way::Elsewhere } else { Way::Plain }, pin);
         }
-        (links.way(now, name, pin.as_ref(), ping.path), pin)
+        (links.way(now, (name, pin.as_ref()), (ping.intent, ping.path)), pin)
     }
 
     /// Have a ping wait for its session, which is begun if there is none; its request.
@@ -305,10 +312,11 @@ impl Rooms {
         if !links.can_hold(frame.len()) {
             return Err(PingError::QueueFull);
         }
+        let may_go_plain = links.may_go_plain(to, ping.intent);
         let (session, early) = match way {
             Way::Wait(session) | Way::Session(session, _) => (session, false),
             Way::Plain | Way::Connect | Way::Elsewhere => {
-                let patience = (pin.is_some() && links.may_go_plain(to)).then_some(timeout / 3);
+                let patience = (pin.is_some() && may_go_plain).then_some(timeout / 3);
                 let begun = links.connect(now, (to, pin, ping.path), outbox.did(), frame, patience);
                 begun.map(|connected| (connected.session, connected.early)).map_err(PingError::Session)?
             }
@@ -317,7 +325,8 @@ impl Rooms {
         let full = PingError::TooManyRequests(client.max());
         let request =
             client.insert(key, Some(to.hash()), (ping.path, true, None), now.mono, now.mono + timeout).ok_or(full)?;
-        links.hold(Waiting { session, frame, request: Some(request), path: ping.path, early, fate: Fate::Waits });
+        let (path, sealed_only, fate) = (ping.path, !may_go_plain, Fate::Waits);
+        links.hold(Waiting { session, frame, request: Some(request), path, early, sealed_only, fate });
         Ok(request)
     }
 

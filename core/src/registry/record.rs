@@ -6,7 +6,7 @@ use base64ct::{Base64UrlUnpadded, Encoding as _};
 
 use super::address::Address;
 use crate::data::cursor::Cursor;
-use crate::did::{DidError, check_did};
+use crate::did::{DidError, check_did, may_be_taken};
 use crate::identity::{PublicKey, Signature};
 
 /// What every record begins with. It is signed, so that no signature made for anything else is one of a record.
@@ -179,6 +179,9 @@ impl<'a> Claims<'a> {
         let (seq, issued, expires) = (from.u64(), from.u64(), from.u64());
         let (seq, issued, expires) = (seq.ok_or(short)?, issued.ok_or(short)?, expires.ok_or(short)?);
         let flags = from.u8().ok_or(short)?;
+        if i64::try_from(seq).is_err() {
+            return Err(RecordError::Form("its number is 2^63 or more"));
+        }
         if expires <= issued || expires > MAX_SECONDS {
             return Err(RecordError::Form("it ends before it begins, or after all time"));
         }
@@ -187,6 +190,9 @@ impl<'a> Claims<'a> {
         }
         let did = from.text().ok_or(RecordError::Form("its DID is cut short or no UTF-8"))?;
         check_did(did)?;
+        if !may_be_taken(did) {
+            return Err(RecordError::Form("its DID is everybody's, or has characters that are not seen"));
+        }
         let lists = Lists::read(&mut from)?;
         if !from.rest().is_empty() {
             return Err(RecordError::Form("something follows"));

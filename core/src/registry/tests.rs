@@ -315,7 +315,7 @@ fn a_name_stays_its_keys() {
     let (mut registry, mut pins) = (registry(), pins());
     let first = signed(&draft("jis:a", 5), 1);
     assert_eq!(register(&mut registry, &pins, &first).unwrap().news, News::New);
-    for seq in [4, 5, 6, u64::MAX] {
+    for seq in [4, 5, 6, i64::MAX.unsigned_abs()] {
         assert_eq!(
             register(&mut registry, &pins, &signed(&draft("jis:a", seq), 2)).unwrap_err(),
             RegisterError::OtherKey

@@ -45,6 +45,9 @@ pub enum AcceptError {
     /// One with its id is known that is not older, or of another key.
     #[error("a vouch with this id is known")]
     Stale,
+    /// Somebody else has vouched for one of its names with another key, and the operator does not trust this voucher by name.
+    #[error("one of its names was vouched for with another key by somebody else")]
+    NameTaken,
     /// It does not fit.
     #[error(transparent)]
     Table(#[from] VouchError),
@@ -176,6 +179,9 @@ impl SignedVouches {
             }
         }
         let ground = self.ground(now, vouch, pins, trust)?;
+        if ground.parent.is_some() && self.contradicts(now, vouch) {
+            return Err(AcceptError::NameTaken);
+        }
         self.hold(now, vouch, &ground)?;
         Ok(VouchChange::of(HELD, &vouch.id, Some(value(vouch, &ground)), Some(vouch.id)))
     }
@@ -206,14 +212,41 @@ impl SignedVouches {
         Ok(Ground { trust, parent: Some(parent.id), depth, expires })
     }
 
-    /// The vouches that name this pair now, and what each lends.
-    fn naming(&self, did: &str, key: PublicKey, now: Wall) -> impl Iterator<Item = (&Held, f64)> {
+    /// The vouches for this name that have not ended, with the key that each names and what it lends.
+    fn loans_for(&self, did: &str, now: Wall) -> impl Iterator<Item = (&Held, SignedVouch<'_>, PublicKey, f64)> {
         self.loans.active_loans(did, now).filter_map(move |(id, trust)| {
             let mut bytes = SignedId::default();
             hex::parse(id.as_bytes(), &mut bytes)?;
             let held = self.held.at(self.find(&bytes)?)?;
             let vouch = SignedVouch::kept(&held.bytes)?;
-            vouch.named().any(|named| named == (did, key)).then_some((held, trust))
+            let key = vouch.named().find_map(|(named, key)| (named == did).then_some(key))?;
+            Some((held, vouch, key, trust))
+        })
+    }
+
+    /// Whether this name was vouched for with another key.
+    pub(crate) fn names_with_another_key(&self, did: &str, key: PublicKey, now: Wall) -> bool {
+        self.loans_for(did, now).any(|(_, _, named, _)| named != key)
+    }
+
+    /// Whether somebody else has vouched for one of its names with another key.
+    fn contradicts(&self, now: Wall, vouch: &SignedVouch<'_>) -> bool {
+        vouch.named().any(|(did, key)| {
+            self.loans_for(did, now).any(|(held, other, named, _)| {
+                let same = (other.voucher, other.key) == (vouch.voucher, vouch.key);
+                held.id != vouch.id && named != key && !same
+            })
+        })
+    }
+
+    /// The vouches that name this pair now, and what each lends. One on the ground of another counts for nothing where somebody whom the operator trusts by name has vouched for
+    /// the name with another key.
+    fn naming(&self, did: &str, key: PublicKey, now: Wall) -> impl Iterator<Item = (&Held, f64)> {
+        let by_root = |key| self.loans_for(did, now).any(|(held, _, named, _)| held.parent.is_none() && (named == key));
+        let other = self.loans_for(did, now).any(|(held, _, named, _)| held.parent.is_none() && named != key);
+        let outranked = other && !by_root(key);
+        self.loans_for(did, now).filter_map(move |(held, _, named, trust)| {
+            (named == key && !(outranked && held.parent.is_some())).then_some((held, trust))
         })
     }
 

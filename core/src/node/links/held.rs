@@ -29,6 +29,8 @@ pub(in crate::node) struct Waiting {
     pub(in crate::node) path: Path,
     /// It rides in the first message of the handshake.
     pub(in crate::node) early: bool,
+    /// It goes through a session or not at all.
+    pub(in crate::node) sealed_only: bool,
     pub(in crate::node) fate: Fate,
 }
 
@@ -102,9 +104,9 @@ impl Held {
         }
     }
 
-    /// No session comes up in time: the pings that wait for it go without.
+    /// No session comes up in time: the pings that wait for it go without, where they may.
     pub(super) fn go_plain(&mut self, session: SessionId) {
-        self.set(session, |waiting| waiting.request.is_some(), Fate::Plain);
+        self.set(session, |waiting| waiting.request.is_some() && !waiting.sealed_only, Fate::Plain);
     }
 
     /// A session is over: what waits for it is gone. How many that are.

@@ -3,13 +3,15 @@
 //! * To a name with a pinned key a ping goes through the session with that key. Without one it begins one, and rides in its first message where it fits.
 //! * With [`SessionPolicy::Auto`] a ping that nobody answers the handshake of goes out signed after [`PATIENCE`], unless there was a session with that name before, in this life of the
 //!   node or in an earlier one that was kept: then only the session will do. With [`SessionPolicy::Require`] nothing goes without.
+//! * A name that was [found](Links::note_found) by looking it up is written to through a session with its key only, whatever the policy: who answered at that address may have had somebody
+//!   else answer for it.
 //! * A name without a pinned key could be anybody's: a session with it is used only at the address that the application names.
 //! * What waits is bounded in number and bytes, and ends with its request or its session.
 
 mod held;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -34,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_secs(60);
 /// How many sealed pings are known by their head, for when one turns out not to have left.
 const RECENT: usize = 32;
+/// How many names that were looked up are remembered as such. One more is not found.
+const MAX_FOUND: usize = 4096;
 /// Where the number of a session and the counter stand in a packet: together they are there once.
 const HEAD: core::ops::Range<usize> = 12..24;
 /// Where the kind of a session frame stands, and that of a first message.
@@ -93,6 +97,8 @@ pub(super) struct Links {
     give_up: Option<Instant>,
     /// By the keyed hash of a pinned name: bounded by the table of pins.
     known: BTreeMap<u64, Known>,
+    /// Names, as keyed hashes, whose address was looked up: nothing but a challenge goes there without a session.
+    found: BTreeSet<u64>,
     recent: [Option<([u8; 12], RequestId)>; RECENT],
     next_recent: usize,
     /// Frames that were given up because their session ended.
@@ -138,6 +144,7 @@ impl Links {
             opening: Vec::new(),
             give_up: None,
             known: BTreeMap::new(),
+            found: BTreeSet::new(),
             recent: [None; RECENT],
             next_recent: 0,
             lost: 0,
@@ -257,13 +264,38 @@ impl Links {
         self.policy == SessionPolicy::Require
     }
 
-    /// Whether a ping to this name may go without a session.
-    pub(super) fn may_go_plain(&self, name: Name<'_>) -> bool {
-        !self.requires() && (!self.speaks(name) || self.faults.accept_downgrade())
+    /// The address of this name was looked up, and its key answered there, or had its answer carried there: from now on pings to the name go through a session with that key or not at
+    /// all. False where as many names are found as may be.
+    pub(super) fn note_found(&mut self, name: Name<'_>) -> bool {
+        let room = self.found.len() < MAX_FOUND || self.found.contains(&name.hash());
+        if room {
+            self.found.insert(name.hash());
+        }
+        room
     }
 
-    /// How a ping to this name, with this key pinned to it, gets there.
-    pub(super) fn way(&mut self, now: Now, to: Name<'_>, key: Option<&PublicKey>, path: Path) -> Way {
+    /// Whether a ping to this name may go only through a session because the name was looked up. A challenge is no secret, and comes before everything else.
+    fn is_found(&self, name: Name<'_>, intent: &str) -> bool {
+        intent != super::overlay::VERIFY && self.found.contains(&name.hash())
+    }
+
+    /// Whether a ping with this intent to this name may go without a session.
+    pub(super) fn may_go_plain(&self, name: Name<'_>, intent: &str) -> bool {
+        let kept_in = self.speaks(name) || self.is_found(name, intent);
+        !self.requires() && (!kept_in || self.faults.accept_downgrade())
+    }
+
+    /// How a ping with this intent to this name, with this key pinned to it, gets there.
+    pub(super) fn way(
+        &mut self,
+        now: Now,
+        (to, key): (Name<'_>, Option<&PublicKey>),
+        (intent, path): (&str, Path),
+    ) -> Way {
+        let found = self.is_found(to, intent);
+        if found && key.is_none() {
+            return Way::Elsewhere;
+        }
         let route = self.sessions.route(to.as_str(), key);
         let at = |id| self.peer(id).map(|(_, at)| at);
         match route {
@@ -277,9 +309,9 @@ impl Links {
                 }
             }
             Route::Session(id) => Way::Session(id, at(id).unwrap_or(path)),
-            Route::Wait(_) if self.is_silent(to) => Way::Plain,
+            Route::Wait(_) if !found && self.is_silent(to) => Way::Plain,
             Route::Wait(id) => Way::Wait(id),
-            Route::Connect | Route::Plain if self.requires() => Way::Connect,
+            Route::Connect | Route::Plain if found || self.requires() => Way::Connect,
             Route::Connect | Route::Plain => {
                 let Some(key) = key else { return Way::Plain };
                 match self.known.get_mut(&to.hash()) {
@@ -498,6 +530,7 @@ impl Links {
     /// A name is not pinned any more.
     pub(super) fn forget(&mut self, name: Name<'_>) {
         self.known.remove(&name.hash());
+        self.found.remove(&name.hash());
     }
 
     /// How many frames were given up because their session ended.

@@ -374,6 +374,7 @@ impl Node {
                 let did = did.clone();
                 overlay.last_known(now.wall, &did).map(OperationOutcome::Resolved).ok_or(OperationError::Unknown)
             }
+            Job::Join(_) => Err(OperationError::NotLetIn),
             _ => Err(OperationError::Timeout),
         };
         overlay.end(now.wall, id, end);
@@ -468,10 +469,15 @@ impl Node {
         let known = registry.get(&did).is_some_and(|device| device.key() == key);
         let score = if known { registry.note(now.wall, &did, Proven::Verified) } else { None };
         let end = match resolution.filter(|_| reach) {
-            Some(resolution) => OperationOutcome::Reached { resolution, path, took },
-            None => OperationOutcome::Verified { did: did.clone(), key, path, took, score },
+            // Whoever has the address may have carried the challenge to the key elsewhere: nothing else goes there but through a session with that key.
+            Some(_) if !self.rooms.note_found(&did) => {
+                Err(OperationError::Keep("as many names were looked up as may be".into()))
+            }
+            Some(resolution) => Ok(OperationOutcome::Reached { resolution, path, took }),
+            None => Ok(OperationOutcome::Verified { did: did.clone(), key, path, took, score }),
         };
-        overlay.end(now.wall, id, Ok(end));
+        let Some(overlay) = self.rooms.overlay.as_deref_mut() else { return };
+        overlay.end(now.wall, id, end);
         self.rooms.prove_named(now, &did, path);
     }
 

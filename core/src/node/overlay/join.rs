@@ -12,7 +12,8 @@ use super::operations::Job;
 use super::wire::{self, Members};
 use super::{Overlay, serve};
 use crate::airlock::{Rank, Source};
-use crate::discovery::{Join, JoinToken, JoinTokens, Joined, NewTokenError, TokenId};
+use crate::did::may_be_taken;
+use crate::discovery::{Join, JoinReject, JoinToken, JoinTokens, Joined, NewTokenError, TokenId};
 use crate::framing::{Decision, Digest, Packet, Value, Zone};
 use crate::identity::PublicKey;
 use crate::limits::BROADCAST;
@@ -76,10 +77,17 @@ impl Node {
         Some(self.rooms.storing.keep_overlay(OverlayChange::Token(change)))
     }
 
-    /// Whether a ping with this intent is looked at before the gate: there are tokens.
-    pub(in crate::node) fn lets_join(&self, packet: &Packet<'_>) -> bool {
+    /// Whether a ping is looked at before the gate: it wants to join, and names a token that lets somebody in. Whoever knows of none is judged by the gate like everybody, so that a
+    /// stranger does not learn that there is a hub.
+    pub(in crate::node) fn lets_join(&self, now: Now, packet: &Packet<'_>) -> bool {
+        if packet.intent != *wire::JOIN {
+            return false;
+        }
         let tokens = self.rooms.overlay.as_ref().and_then(|overlay| overlay.tokens.as_ref());
-        packet.intent == *wire::JOIN && tokens.is_some_and(|tokens| tokens.iter().next().is_some())
+        let Some((tokens, token)) = tokens.zip(wire::bytes(packet.payload, "token")) else { return false };
+        let did = packet.source_did.to_cow();
+        let key = self.policy.pins.get(&did).filter(|pin| !pin.revoked).map(|pin| pin.key);
+        tokens.is_live(now.wall, &token, &did, key)
     }
 
     /// Take in the ping of somebody who wants to join.
@@ -89,7 +97,13 @@ impl Node {
         (ingress, packet): (&Ingress<'_>, &Packet<'_>),
         texts: Texts<'_>,
     ) -> Result<Taken, Reject> {
+        let name = self.rooms.admission.name(texts.sender.did);
+        let admission = self.rooms.admission.check_new(now, (name, ingress.path.remote), texts)?;
         let (key, digest) = self.check_join(now, (ingress, packet), texts)?;
+        // After a restart nothing stamped up to the mark on the medium is taken in: what is stamped after it waits for the next mark.
+        if self.rooms.storing.holds(now, admission.stamp()) {
+            return if self.rooms.storing.hold(ingress) { Ok(Taken::Held) } else { Err(Reject::Busy) };
+        }
         let payload = packet.payload;
         let token = wire::bytes(payload, "token").ok_or(Reject::Malformed)?;
         let nonce = wire::bytes(payload, "nonce").ok_or(Reject::Malformed)?;
@@ -106,7 +120,9 @@ impl Node {
                 None => return Err(Reject::Busy),
             },
         };
-        self.answer_join(now, (ingress, packet), texts, (&answer, &digest))
+        let taken = self.answer_join(now, (ingress, packet), texts, (&answer, &digest))?;
+        self.rooms.admission.admit_new(admission);
+        Ok(taken)
     }
 
     /// Who signed it, if what the operator has decided does not keep it out.
@@ -118,7 +134,9 @@ impl Node {
     ) -> Result<(PublicKey, Digest), Reject> {
         let Self { policy, rooms, .. } = self;
         let did = texts.sender.did;
-        check_did(did).map_err(|_| Reject::Malformed)?;
+        if !may_be_taken(did) {
+            return Err(Reject::Malformed);
+        }
         if did == rooms.outbox.did() {
             return Err(Reject::OwnName);
         }
@@ -162,11 +180,11 @@ impl Node {
         if storing.is_failing(now.mono) || !storing.has_room_for(3) || !overlay.has_room_for_news(1) {
             return Err(Reject::Busy);
         }
-        // A token lets nobody in under a name that is somebody's already, for more than it gives.
-        let pinned = self.policy.pins.get(join.did).is_some();
-        let taken = self.policy.trust.get(join.did).is_some()
+        // A token lets nobody in under a name that is somebody's already.
+        let taken = self.policy.is_of_another(join.did, join.key, now.wall)
+            || (self.policy.legacy.allows(join.did) && self.rooms.peers.get(now.mono, join.did).is_some())
             || overlay.registry.get(join.did).is_some_and(|device| device.key() != join.key);
-        if !pinned && taken {
+        if self.policy.pins.get(join.did).is_none() && taken {
             overlay.refuse("name_taken");
             return Ok(Some(Members::new().text("error", "name_taken").finish()));
         }
@@ -175,7 +193,12 @@ impl Node {
             Ok(joined) => joined,
             Err(why) => {
                 overlay.refuse("token");
-                let word = if why == crate::discovery::JoinReject::Challenge { "challenge" } else { "token" };
+                let word = match why {
+                    JoinReject::Challenge => "challenge",
+                    JoinReject::Proof => "token",
+                    // Such a token is not spoken of.
+                    _ => return Err(Reject::Rood),
+                };
                 return Ok(Some(Members::new().text("error", word).finish()));
             }
         };

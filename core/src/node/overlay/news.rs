@@ -221,6 +221,11 @@ pub enum OperationError {
     /// The hub does not know the token, or is not who it says.
     #[error("the token is worth nothing there: it was used, is over, was revoked, or is another hub's")]
     Token,
+    /// Nobody answered who wanted to join: a hub says nothing to who does not name a token that lets somebody in.
+    #[error(
+        "no answer came in time: no hub is at that address, it does not know the token (used up, over, revoked, another hub's), keeps this name out, or the clocks differ"
+    )]
+    NotLetIn,
     /// A record of our own cannot be made.
     #[error(transparent)]
     Record(#[from] MakeRecordError),

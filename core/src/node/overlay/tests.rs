@@ -13,7 +13,7 @@ use crate::discovery::JoinToken;
 use crate::framing::{Frame, Message};
 use crate::identity::SecretKey;
 use crate::limits::MAX_DATAGRAM_V6;
-use crate::node::{Event, Identity, Ping};
+use crate::node::{Event, Identity, NodeConfig, Ping, SessionPolicy};
 use crate::pins::Origin;
 use crate::registry::{Address, Draft, Record, Source};
 use crate::time::Wall;
@@ -47,6 +47,8 @@ pub(super) struct Net {
     count: u64,
     /// Where payloads of pings went: address and intent.
     sent: Vec<(SocketAddr, String)>,
+    /// Somebody on the way drops the frames of sessions, and carries everything else.
+    pub(super) no_sessions: bool,
     /// What went to the first of them.
     pub(super) to_hub: Vec<Vec<u8>>,
 }
@@ -60,12 +62,16 @@ pub(super) fn addr(n: u8) -> SocketAddr {
 }
 
 pub(super) fn start(did: &str, key: u8, life: u64, change: impl FnOnce(&mut OverlayConfig)) -> Node {
+    start_with(did, key, life, |_, overlay| change(overlay))
+}
+
+fn start_with(did: &str, key: u8, life: u64, change: impl FnOnce(&mut NodeConfig, &mut OverlayConfig)) -> Node {
     let mut config = NodeConfig::new(Did::new(did).unwrap());
     config.identity = Some(Identity::from(secret(key)));
     config.heartbeat = None;
     config.durable = true;
     let mut overlay = OverlayConfig::default();
-    change(&mut overlay);
+    change(&mut config, &mut overlay);
     config.overlay = Some(overlay.into());
     Node::new(config, &Seed::from_u64(u64::from(key) + 1000 * life)).unwrap()
 }
@@ -80,6 +86,7 @@ impl Net {
             lost: BTreeSet::new(),
             count: 0,
             sent: Vec::new(),
+            no_sessions: false,
             to_hub: Vec::new(),
         }
     }
@@ -168,7 +175,8 @@ impl Net {
                 self.to_hub.push(bytes.clone());
             }
             self.count += 1;
-            if (self.lose)(&mut self.lost, self.count) {
+            let cut = self.no_sessions && crate::session::is_session_frame(&bytes);
+            if cut || (self.lose)(&mut self.lost, self.count) {
                 continue;
             }
             for member in self.members.iter_mut().filter(|member| member.addr == to) {
@@ -301,6 +309,57 @@ fn a_stolen_address_never_receives_a_payload() {
     assert!(reached.is_err(), "{reached:?}");
     assert!(net.sent.iter().filter(|(to, _)| *to == addr(2)).all(|(_, intent)| intent == VERIFY));
     assert!(net.operate(2, &Operation::Reach(SENSOR)).is_err());
+}
+
+/// A sensor that registered, and a phone that looks it up; both with sessions where `sessions` says so.
+fn looked_up(sessions: SessionPolicy, pinned: bool) -> Net {
+    let mut net = Net::new();
+    net.add(start(HUB, 1, 0, |overlay| overlay.serve = true), 1);
+    net.add(start_with(SENSOR, 2, 0, |config, _| config.sessions = SessionPolicy::Auto), 2);
+    net.add(start_with(PHONE, 3, 0, |config, _| config.sessions = sessions), 3);
+    for (who, whom, key) in [(0, SENSOR, 2), (0, PHONE, 3), (1, HUB, 1), (1, PHONE, 3), (2, HUB, 1)] {
+        net.trust(who, whom, key);
+    }
+    if pinned {
+        net.trust(2, SENSOR, 2);
+    }
+    net.node(2).ask_registry(HUB, Path::to(addr(1))).unwrap();
+    net.profile(1, &["192.0.2.2:7150"], &[]);
+    net.register(1).unwrap();
+    net
+}
+
+#[test]
+fn who_carries_a_challenge_to_the_key_and_no_session_gets_no_payload() {
+    for (sessions, cut, pinned) in [
+        (SessionPolicy::Auto, true, true),
+        (SessionPolicy::Auto, true, false),
+        (SessionPolicy::Auto, false, true),
+        (SessionPolicy::Auto, false, false),
+        (SessionPolicy::Off, true, true),
+    ] {
+        let mut net = looked_up(sessions, pinned);
+        net.no_sessions = cut;
+        // Also when it is looked up again after nobody answered.
+        for _ in 0..2 {
+            let reached = net.operate(2, &Operation::Reach(SENSOR));
+            assert!(matches!(reached, Ok(OperationOutcome::Reached { .. })), "{reached:?}");
+            let ping =
+                Ping { timeout: Some(Duration::from_secs(20)), ..Ping::new(SENSOR, Path::to(addr(2)), "payload") };
+            net.members[2].told.clear();
+            let now = net.now;
+            if net.node(2).pins().get(SENSOR).is_none() {
+                assert_eq!(net.node(2).ping(now, &ping), Err(crate::node::PingError::NoSession));
+                net.node(2).pin(now, SENSOR, secret(2).public(), Origin::Operator).unwrap();
+            }
+            net.node(2).ping(now, &ping).unwrap();
+            net.run(now.mono.as_nanos() / 1_000_000 + 30_000);
+            let hidden = sessions == SessionPolicy::Auto;
+            let told = if hidden && cut { "timeout" } else { "accept" };
+            assert_eq!(net.members[2].told, [told], "{sessions:?} {cut} {pinned}");
+            assert_eq!(net.sent.iter().any(|(_, intent)| intent == "payload"), !hidden, "{sessions:?} {cut} {pinned}");
+        }
+    }
 }
 
 #[test]
@@ -499,12 +558,16 @@ fn a_device_joins_by_a_token_without_a_person_and_no_more_devices_than_it_may() 
     assert_eq!(net.node(first).pins().get(HUB).unwrap().key, secret(1).public());
     assert_eq!(net.node(0).pins().get("jis:new:a").unwrap().key, secret(20).public());
     assert_eq!(net.node(0).trusted("jis:new:a"), Some(0.8));
+    // What it sent comes again from elsewhere, and the hub does not say it again.
+    for sent in net.to_hub.clone() {
+        assert_eq!(heard_back(&mut net, &sent), 0);
+    }
     // The same device again costs nothing.
     assert!(net.operate(first, &Operation::Join { token: &token, path: Path::to(addr(1)) }).is_ok());
     // A restart of the hub gives none back.
     net.restart(0, start(HUB, 1, 2, |overlay| overlay.serve = true));
     assert!(join(&mut net, "jis:new:b", 21, &token).1.is_ok());
-    assert_eq!(join(&mut net, "jis:new:c", 22, &token).1, Err(OperationError::Token));
+    assert_eq!(join(&mut net, "jis:new:c", 22, &token).1, Err(OperationError::NotLetIn));
     assert!(net.node(0).pins().get("jis:new:c").is_none());
     assert_eq!(net.node(0).join_tokens().map(|token| (token.used, token.uses)).collect::<Vec<_>>(), [(2, 2)]);
     // Let in, it may do what its trust lets it do.
@@ -517,16 +580,122 @@ fn a_token_that_is_over_revoked_or_for_somebody_elses_name_lets_nobody_in() {
     let mut net = Net::home();
     let over = token(&mut net, 5, 1);
     net.run(net.now.mono.as_nanos() / 1_000_000 + 2_000);
-    assert_eq!(join(&mut net, "jis:new:a", 20, &over).1, Err(OperationError::Token));
+    assert_eq!(join(&mut net, "jis:new:a", 20, &over).1, Err(OperationError::NotLetIn));
     let revoked = token(&mut net, 5, 3600);
     net.node(0).revoke_join_token(&revoked.id()).unwrap();
-    assert_eq!(join(&mut net, "jis:new:b", 21, &revoked).1, Err(OperationError::Token));
+    assert_eq!(join(&mut net, "jis:new:b", 21, &revoked).1, Err(OperationError::NotLetIn));
     let good = token(&mut net, 5, 3600);
     net.node(0).set_trust("jis:new:boss", 1.0).unwrap();
     assert!(matches!(join(&mut net, "jis:new:boss", 22, &good).1, Err(OperationError::Refused(_))));
     net.node(0).set_trust("jis:new:thief", 0.0).unwrap();
-    assert_eq!(join(&mut net, "jis:new:thief", 23, &good).1, Err(OperationError::Timeout), "silence");
+    assert_eq!(join(&mut net, "jis:new:thief", 23, &good).1, Err(OperationError::NotLetIn), "silence");
     assert!(net.node(0).join_tokens().all(|token| token.used == 0));
+}
+
+/// A ping that wants to join, its first step, as a stranger sends it.
+fn knock(net: &mut Net, did: &str, key: u8, token: [u8; 8]) -> (usize, Vec<u8>) {
+    let payload = Members::new().hex("token", &token).hex("nonce", &[0; 16]).question();
+    let mut stranger = start(did, key, u64::from(token[0]), |_| ());
+    let mut ping = Ping::new(crate::limits::BROADCAST, Path::to(addr(1)), JOIN);
+    ping.payload = crate::framing::Value::from_wire(&payload);
+    stranger.ping(net.now, &ping).unwrap();
+    let mut buf = vec![0; MAX_DATAGRAM_V6];
+    let sent = stranger.poll_transmit(net.now, &mut buf).unwrap().len;
+    buf.truncate(sent);
+    (heard_back(net, &buf), buf)
+}
+
+/// What the hub sends in answer to a datagram.
+fn heard_back(net: &mut Net, bytes: &[u8]) -> usize {
+    let (now, mut buf) = (net.now, vec![0; MAX_DATAGRAM_V6]);
+    net.run(now.mono.as_nanos() / 1_000_000);
+    let now = net.now;
+    let _ = net.node(0).handle_datagram(now, Path::to(addr(77)), &mut bytes.to_vec());
+    let mut sent = 0;
+    loop {
+        while net.node(0).poll_transmit(now, &mut buf).is_some() {
+            sent += 1;
+        }
+        if !net.members[0].keep(now) {
+            return sent;
+        }
+    }
+}
+
+#[test]
+fn who_knows_no_token_that_lets_somebody_in_hears_nothing() {
+    let mut net = Net::home();
+    let over = token(&mut net, 5, 1);
+    net.run(2_000);
+    let (revoked, used, good) = (token(&mut net, 5, 3600), token(&mut net, 1, 3600), token(&mut net, 1, 3600));
+    net.node(0).revoke_join_token(&revoked.id()).unwrap();
+    assert!(join(&mut net, "jis:new:a", 20, &used).1.is_ok());
+    let before = net.node(0).stats().rejected.total();
+    for (n, id) in [[0; 8], over.id(), revoked.id(), used.id()].into_iter().enumerate() {
+        assert_eq!(knock(&mut net, &format!("jis:new:n{n}"), 60, id).0, 0, "{n}");
+        // Nor by a name that the hub knows, with another key.
+        assert_eq!(knock(&mut net, "jis:new:a", 61, id).0, 0, "{n}");
+    }
+    assert_eq!(net.node(0).stats().rejected.total() - before, 8);
+    let (answers, ping) = knock(&mut net, "jis:new:b", 62, good.id());
+    assert_eq!(answers, 1);
+    let before = net.node(0).stats().rejected.get(crate::Reject::Replay);
+    assert_eq!(heard_back(&mut net, &ping), 0, "it is heard once");
+    assert_eq!(net.node(0).stats().rejected.get(crate::Reject::Replay), before + 1);
+    // Who has used it is known by name and key.
+    assert_eq!(knock(&mut net, "jis:new:a", 20, used.id()).0, 1);
+}
+
+#[test]
+fn a_token_gives_nobody_a_name_that_is_in_use_or_cannot_be_read() {
+    let mut net = Net::home();
+    let token = token(&mut net, 9, 3600);
+    net.run(10);
+    net.node(0).allow_legacy("jis:leg:*").unwrap();
+    net.node(0).set_trust("jis:leg:known", 0.9).unwrap();
+    net.node(0).remove_trust("jis:leg:known");
+    let mut config = NodeConfig::new(Did::new("jis:leg:u").unwrap());
+    config.heartbeat = None;
+    let mut legacy = Node::new(config, &Seed::from_u64(5)).unwrap();
+    let now = net.now;
+    legacy.ping(now, &Ping::new(HUB, Path::to(addr(1)), "hello")).unwrap();
+    net.node(0).set_trust("jis:leg:u", 0.9).unwrap();
+    net.add(legacy, 80);
+    net.run(100);
+    net.node(0).remove_trust("jis:leg:u");
+    assert!(net.node(0).rooms.peers.get(now.mono, "jis:leg:u").is_some());
+    let refused = |net: &mut Net, did: &str| join(net, did, 70, &token).1;
+    assert!(matches!(refused(&mut net, "jis:leg:u"), Err(OperationError::Refused(_))));
+    let named = [("jis:leg:v", secret(71).public())];
+    let wall = u64::try_from(net.now.wall.as_micros() / 1_000_000).unwrap();
+    let draft = VouchDraft {
+        id: [1; 16],
+        voucher: PHONE,
+        issued: wall,
+        expires: wall + 3600,
+        factor: 900,
+        depth: 0,
+        named: &named,
+    };
+    let now = net.now;
+    net.node(0).accept_vouch(now, &draft.sign(&secret(3)).unwrap()).unwrap();
+    assert!(matches!(refused(&mut net, "jis:leg:v"), Err(OperationError::Refused(_))));
+    for did in ["broadcast", "jis:new:\u{202e}x", "jis:new:\u{2066}x"] {
+        assert_eq!(refused(&mut net, did), Err(OperationError::NotLetIn), "{did:?}");
+    }
+    assert!(net.node(0).join_tokens().all(|token| token.used == 0));
+    assert!(join(&mut net, "jis:leg:w", 72, &token).1.is_ok());
+}
+
+#[test]
+fn a_record_has_a_number_that_can_be_acknowledged_and_a_name_that_can_be_read() {
+    let sign = |did: &str, seq: u64| {
+        let draft = Draft { did, seq, issued: 1, expires: 2, ..Draft::default() };
+        draft.sign(&secret(1), &mut [0; Record::MAX_LEN]).is_ok()
+    };
+    assert!(sign("jis:a", i64::MAX.unsigned_abs()));
+    assert!(!sign("jis:a", i64::MAX.unsigned_abs() + 1));
+    assert!(!sign("broadcast", 1) && !sign("jis:\u{202e}a", 1));
 }
 
 #[test]
@@ -626,4 +795,42 @@ fn a_vouch_counts_only_while_its_voucher_is_trusted_and_comes_in_the_first_ping(
     net.run(90_000);
     assert!(!hello(&mut net), "it is over");
     assert_eq!(net.node(2).held_vouches().count(), 0);
+}
+
+#[test]
+fn a_device_that_was_vouched_for_makes_no_second_key_for_a_name() {
+    const DEVICE: &str = "jis:field:a";
+    const DELEGATE: &str = "jis:field:c";
+    let vouched = |net: &Net, id: u8, voucher: &str, signer: u8, depth: u8, named: &[(&str, u8)]| {
+        let mut named: Vec<_> = named.iter().map(|(did, key)| (*did, secret(*key).public())).collect();
+        named.sort_by_key(|(did, _)| *did);
+        let wall = u64::try_from(net.now.wall.as_micros() / 1_000_000).unwrap();
+        let (id, expires) = ([id; 16], wall + 3600);
+        let draft = VouchDraft { id, voucher, issued: wall, expires, factor: 1000, depth, named: &named };
+        draft.sign(&secret(signer)).unwrap()
+    };
+    for delegate_first in [false, true] {
+        let mut net = Net::home();
+        let now = net.now;
+        let root = vouched(&net, 1, HUB, 1, 1, &[(DEVICE, 100), (DELEGATE, 101)]);
+        let early = vouched(&net, 2, HUB, 1, 1, &[(DELEGATE, 101)]);
+        let second = vouched(&net, 3, DELEGATE, 101, 0, &[(DEVICE, 102)]);
+        if delegate_first {
+            net.node(2).accept_vouch(now, &early).unwrap();
+            net.node(2).accept_vouch(now, &second).unwrap();
+        }
+        net.node(2).accept_vouch(now, &root).unwrap();
+        if !delegate_first {
+            let why = net.node(2).accept_vouch(now, &second);
+            assert!(matches!(why, Err(VouchRefusal::Accept(crate::airlock::AcceptError::NameTaken))), "{why:?}");
+        }
+        for (key, accepted) in [(100, true), (102, false)] {
+            let now = net.now;
+            let mut device = start(DEVICE, key, 1, |_| ());
+            device.ping(now, &Ping::new(PHONE, Path::to(addr(3)), "hello")).unwrap();
+            let n = net.add(device, 90);
+            net.run(net.now.mono.as_nanos() / 1_000_000 + 100);
+            assert_eq!(net.members.remove(n).told == ["accept"], accepted, "{key} {delegate_first}");
+        }
+    }
 }

@@ -172,7 +172,7 @@ impl World {
         let endpoints = [addr(66).into()];
         let forged = Draft {
             did: &name,
-            seq: u64::MAX,
+            seq: i64::MAX.unsigned_abs(),
             issued: wall,
             expires: wall + 3600,
             endpoints: &endpoints,

@@ -118,6 +118,7 @@ impl Node {
             Err(VouchRefusal::Signed(SignedVouchError::Signature)) => return Err(Reject::BadSignature),
             Err(VouchRefusal::Signed(_)) => return Err(Reject::Malformed),
             Err(VouchRefusal::Busy) => return Err(Reject::Busy),
+            Err(VouchRefusal::Accept(AcceptError::NameTaken)) => overlay.refuse("vouch_other_key"),
             Err(VouchRefusal::Accept(_)) => overlay.refuse("vouch"),
         }
         Ok(())
