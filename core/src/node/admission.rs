@@ -35,8 +35,10 @@ pub(super) struct AdmissionControl {
     replay: ReplayWindow,
     /// How many signatures of strangers may still be verified.
     verifications: Budget<1>,
-    /// How many names may still be pinned at first sight.
-    first_uses: Budget<60>,
+    /// How many names may be pinned at first sight in a minute.
+    most_first_uses: u32,
+    /// How many still may; made when the first of them asks.
+    first_uses: Option<Box<Budget<60>>>,
     /// Who met silence last, where that is kept.
     last_rood: Option<Box<LastRood>>,
     /// Nothing, outside of a simulation.
@@ -73,8 +75,9 @@ impl AdmissionControl {
             replay.raise_floor(floor);
         }
         let verifications = Budget::new(config.caps.verifications);
-        let first_uses = Budget::new(config.caps.first_uses);
-        Self { names, replay, verifications, first_uses, last_rood: config.keep_last_rood.then(Box::default), faults }
+        let last_rood = config.keep_last_rood.then(Box::default);
+        let most_first_uses = config.caps.first_uses;
+        Self { names, replay, verifications, most_first_uses, first_uses: None, last_rood, faults }
     }
 
     /// Take nothing stamped up to this.
@@ -232,7 +235,8 @@ impl AdmissionControl {
 
     /// Whether another name may be pinned at first sight now, and if so, that it is.
     pub(super) fn may_pin_first(&mut self, now: Instant, take: bool) -> bool {
-        if take { self.first_uses.take(now) } else { self.first_uses.has(now) }
+        let budget = self.first_uses.get_or_insert_with(|| Box::new(Budget::new(self.most_first_uses)));
+        if take { budget.take(now) } else { budget.has(now) }
     }
 
     /// Whether this target is us, or everyone.
