@@ -30,7 +30,7 @@ With --state nothing that was taken in before a restart is taken in after it, wh
 killed this node and whatever the clock shows: a mark is on the disk before a ping stamped
 above it is taken in, and nothing up to the mark is taken in afterwards. A ping that
 comes alone waits for that write; where they keep coming the mark is written about
-once a second, 2 s ahead, so that after a crash fresh pings are refused for 2 s at most (and
+once a second, 2 s ahead, so that after any restart fresh pings are refused for 2 s at most (and
 as much longer as the clock of a sender was ahead, or ours was set back). While the
 disk is full traffic goes on without the mark, as without --state. Trust that is set
 while it runs is kept, and counts before flags and configuration from then on, until
@@ -271,8 +271,9 @@ of --timeout) the pings are signed instead, never once there was a session (with
 --state: in any run); --session require sends nothing without one. The session is
 closed at the end. Sessions are in suite 2 where both ends speak it, so that what is
 recorded today stays closed to a quantum computer of tomorrow; nobody on the way
-can have them use suite 1, who drops suite 2 only keeps them apart. --suite 1 at one
-end is for paths that do not carry its datagrams of 1,200 bytes.
+can have them use suite 1. But whoever drops what sessions send, before the first one
+ever was, has the pings go signed and readable: with --session require they do not go.
+--suite 1 at one end is for paths that do not carry datagrams of 1,200 bytes.
 
 With --key and --state this node shows which start of it speaks: of two that run from
 copies of one directory peers let in neither, and say so, until one is started anew.
