@@ -125,7 +125,13 @@ impl Story {
     fn ask(&mut self, phone: &Actor, at: SocketAddr, words: &str) {
         self.out.say(0, || format!("sluis overlay demo: {words}"));
         let path = match operate(phone, &Operation::Reach(SENSOR.1)) {
-            Some(Ok(OperationOutcome::Reached { path, .. })) => Some(path),
+            Some(Ok(OperationOutcome::Reached { path, resolution, .. })) => {
+                // From now on only the key that answered is believed, and what is asked goes through a session with it.
+                let pinned = resolution
+                    .key
+                    .map(|key| phone.handle.with(|node, now| node.pin(now, SENSOR.1, key, Origin::Operator).is_ok()));
+                Some(path).filter(|_| pinned == Some(true))
+            }
             _ => None,
         };
         let reached = path.is_some_and(|path| path.remote == at);

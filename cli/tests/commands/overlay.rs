@@ -66,7 +66,7 @@ fn a_device_joins_by_a_token_and_is_found_and_pinged_by_name(runtime: &str) {
     assert_eq!(hub.next_of("registered").str("endpoint"), registered.str("endpoint"));
     // It has let in as many as it may.
     let mut late = device(runtime, &[&["--did", "jis:test:late", "--key", &thief], &join[..]].concat());
-    late.wait_for_stderr("worth nothing");
+    late.wait_for_stderr("does not know the token");
     late.say("quit");
     late.finish();
 

@@ -279,9 +279,9 @@ impl Rooms {
     }
 
     /// The address of this name was looked up: where there are sessions, pings to it go through one with its key. False where no more such names can be remembered.
-    pub(super) fn note_found(&mut self, did: &str) -> bool {
+    pub(super) fn note_found(&mut self, now: Now, (did, key): (&str, &PublicKey), path: Path) -> bool {
         let Self { links, admission, .. } = self;
-        links.as_deref_mut().is_none_or(|links| links.note_found(admission.name(did)))
+        links.as_deref_mut().is_none_or(|links| links.note_found(now, (admission.name(did), key), path))
     }
 
     /// How a ping gets to whom it is for.

@@ -265,8 +265,13 @@ impl Links {
     }
 
     /// The address of this name was looked up, and its key answered there, or had its answer carried there: from now on pings to the name go through a session with that key or not at
-    /// all. False where as many names are found as may be.
-    pub(super) fn note_found(&mut self, name: Name<'_>) -> bool {
+    /// all; one with somebody at another address is over, for there is nobody any more. False where as many names are found as may be.
+    pub(super) fn note_found(&mut self, now: Now, (name, key): (Name<'_>, &PublicKey), path: Path) -> bool {
+        if let Route::Session(id) | Route::Wait(id) = self.sessions.route(name.as_str(), Some(key))
+            && self.peer(id).is_some_and(|(_, at)| !at.same_remote(&path))
+        {
+            self.sessions.close(now, id);
+        }
         let room = self.found.len() < MAX_FOUND || self.found.contains(&name.hash());
         if room {
             self.found.insert(name.hash());
@@ -307,6 +312,14 @@ impl Links {
                 } else {
                     Way::Plain
                 }
+            }
+            // Whether it is elsewhere by now is asked there, and not where it was.
+            Route::Session(id) | Route::Wait(id)
+                if intent == super::overlay::VERIFY
+                    && !self.requires()
+                    && at(id).is_some_and(|at| !at.same_remote(&path)) =>
+            {
+                Way::Plain
             }
             Route::Session(id) => Way::Session(id, at(id).unwrap_or(path)),
             Route::Wait(_) if !found && self.is_silent(to) => Way::Plain,

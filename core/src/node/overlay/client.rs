@@ -470,7 +470,7 @@ impl Node {
         let score = if known { registry.note(now.wall, &did, Proven::Verified) } else { None };
         let end = match resolution.filter(|_| reach) {
             // Whoever has the address may have carried the challenge to the key elsewhere: nothing else goes there but through a session with that key.
-            Some(_) if !self.rooms.note_found(&did) => {
+            Some(_) if !self.rooms.note_found(now, (&did, &key), path) => {
                 Err(OperationError::Keep("as many names were looked up as may be".into()))
             }
             Some(resolution) => Ok(OperationOutcome::Reached { resolution, path, took }),
