@@ -6,7 +6,7 @@ use std::process::Command;
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     // A new commit writes its name there. Outside of a repository there is none, and the version stands alone.
-    if let Some(folder) = git(&["rev-parse", "--git-dir"]) {
+    if let Some(folder) = git(&["rev-parse", "--absolute-git-dir"]) {
         let log = Path::new(&folder).join("logs/HEAD");
         if log.exists() {
             println!("cargo:rerun-if-changed={}", log.display());

@@ -155,7 +155,7 @@ pub(crate) fn short(value: &str) -> String {
 /// The flag without the name of its value.
 fn flag(arg: &str) -> &str {
     let name = arg.split([' ', '=', '[']).next().filter(|name| !name.is_empty()).unwrap_or(arg);
-    name.trim_matches(['<', '>', '.'])
+    name.trim_matches(['<', '>', '[', ']', '.'])
 }
 
 /// What clap knows of that kind, as words.

@@ -167,7 +167,7 @@ fn a_packet_that_was_changed_on_its_way(python: &Path, setup: Setup) {
     let reference = keyed.reference();
     let mut attacker = keyed.attacker(&reference.addr);
     for (what, how, holds, _) in CHANGES {
-        attacker.tell("pings", how);
+        have(&mut attacker, "pings", how);
         keyed.ping(HUB, &attacker.addr, &["--intent", what, "--timeout", LONG]).finish().assert(0, &[("accept", 1)]);
         reference_accepts(&reference);
         // The key is told by the proof, where there is one.
@@ -182,14 +182,14 @@ fn a_packet_that_was_changed_on_its_way(python: &Path, setup: Setup) {
     let hub = keyed.hub();
     let mut attacker = keyed.attacker(&hub.addr);
     for (what, how, ..) in CHANGES {
-        attacker.tell("pings", how);
+        have(&mut attacker, "pings", how);
         keyed.ping_in_vain(HUB, &attacker.addr, &["--intent", what]);
         attacker.expect("ping");
     }
     let count = |why| CHANGES.iter().filter(|(.., reason)| *reason == why).count() as u64;
     hub.expect_rejected(&["bad_signature", "unpinned"].map(|why| (why, count(why))));
     // A relay may count hops; and it is not the attacker's way of writing that is refused.
-    attacker.tell("pings", r#""set":{"hop_count":1}"#);
+    have(&mut attacker, "pings", r#""set":{"hop_count":1}"#);
     keyed.ping(HUB, &attacker.addr, &["--intent", "hop", "--timeout", LONG]).finish().assert(0, &[("accept", 1)]);
     assert_eq!(hub.expect("ping").str("auth"), "signed");
     assert_eq!(hub.quit().count("accepted"), 1);
@@ -202,7 +202,7 @@ fn a_packet_for_another_target(python: &Path, setup: Setup) {
     let attack = |attacker: &mut Peer| {
         // As it is, both leave it alone.
         for how in ["", change.as_str()] {
-            attacker.tell("pings", how);
+            have(attacker, "pings", how);
             keyed.ping_in_vain(OTHER, &attacker.addr, &["--intent", "door.open"]);
             attacker.expect("ping");
         }
@@ -256,7 +256,7 @@ fn a_nonce_that_a_stranger_burns(python: &Path, setup: Setup) {
     let stranger = r#""first":{"source_did":"jis:evil:stranger","packet_id":"ping_0000000000000000"}"#;
     let reference = keyed.reference();
     let mut attacker = keyed.attacker(&reference.addr);
-    attacker.tell("pings", stranger);
+    have(&mut attacker, "pings", stranger);
     keyed.ping_in_vain(HUB, &attacker.addr, &["--intent", "alarm.raise"]);
     for (decision, reason) in [("reject", Json::Null), ("reject", Json::text("replay_detected"))] {
         reference.expect("packet");
@@ -266,7 +266,7 @@ fn a_nonce_that_a_stranger_burns(python: &Path, setup: Setup) {
 
     let hub = keyed.hub();
     let mut attacker = keyed.attacker(&hub.addr);
-    attacker.tell("pings", stranger);
+    have(&mut attacker, "pings", stranger);
     let asked = keyed.ping(HUB, &attacker.addr, &["--intent", "alarm.raise", "--timeout", LONG]);
     asked.finish().assert(0, &[("accept", 1)]);
     hub.expect("ping");
@@ -281,6 +281,12 @@ fn forgeries() -> [String; 3] {
     [forged("", "asked"), forged("", "elsewhere"), forged(r#","responder_did":"jis:evil:stranger""#, "asked")]
 }
 
+/// Have an attacker do this to what passes from now on. What it said before is of no interest.
+fn have(attacker: &mut Peer, what: &str, how: &str) {
+    attacker.tell(what, how);
+    while attacker.take(1)[0].str("event") != "set" {}
+}
+
 fn reference_sender(keyed: &Keyed<'_>, hub: &str) -> Peer {
     let args = ["--did", SENSOR, "--target", HUB, "--addr", hub];
     Peer::sender(keyed.python, &[&args, keyed.setup.peer_flag()].concat())
@@ -292,7 +298,7 @@ fn a_forged_answer(python: &Path, setup: Setup) {
     let mut attacker = keyed.attacker(&reference.addr);
     let mut sender = reference_sender(&keyed, &attacker.addr);
     for how in forgeries() {
-        attacker.tell("answers", &how);
+        have(&mut attacker, "answers", &how);
         sender.tell("ping", &format!("\"payload\":{EVERYDAY}"));
         sender.expect("sent");
         assert_eq!(sender.expect("response").get("fields").get("payload"), &Json::parse(LOOT), "{how}");
@@ -305,7 +311,7 @@ fn a_forged_answer(python: &Path, setup: Setup) {
     let hub = keyed.hub();
     let mut attacker = keyed.attacker(&hub.addr);
     for how in forgeries() {
-        attacker.tell("answers", &how);
+        have(&mut attacker, "answers", &how);
         let pin = keyed.path("hub.pub");
         let args = ["--intent", "door.state", "--pin", &pin, "--timeout", LONG];
         let outcome = keyed.ping(HUB, &attacker.addr, &args).finish();
@@ -334,7 +340,7 @@ fn an_answer_that_was_changed_on_its_way(python: &Path, setup: Setup) {
     let mut attacker = keyed.attacker(&reference.addr);
     let mut sender = reference_sender(&keyed, &attacker.addr);
     for how in answer_changes() {
-        attacker.tell("answers", &how);
+        have(&mut attacker, "answers", &how);
         sender.tell("ping", &format!("\"count\":2,\"in_flight\":2,\"payload\":{EVERYDAY}"));
         let events = sender.take(5);
         let batch = events.last().expect("five events");
@@ -345,7 +351,7 @@ fn an_answer_that_was_changed_on_its_way(python: &Path, setup: Setup) {
     let mut attacker = keyed.attacker(&hub.addr);
     let pin = keyed.path("hub.pub");
     for how in answer_changes() {
-        attacker.tell("answers", &how);
+        have(&mut attacker, "answers", &how);
         let args = ["--intent", "door.state", "--pin", &pin, "--count", "2", "--in-flight", "2", "--interval", "0"];
         let outcome = keyed.ping(HUB, &attacker.addr, &[&args[..], &["--timeout", "700ms"]].concat()).finish();
         outcome.assert(1, &[("sent", 2), ("received", 0), ("lost", 2)]);

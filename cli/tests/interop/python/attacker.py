@@ -151,8 +151,10 @@ async def main():
         match command["cmd"]:
             case "pings":
                 attacker.pings = command
+                emit("set")
             case "answers":
                 attacker.answers = command
+                emit("set")
             case "again":
                 attacker.again(command)
             case other:
