@@ -1,5 +1,7 @@
 //! The flags of `sluis discover`, and those of `listen` that concern the local network.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "these comments are what --help prints, as they are")]
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! The flags of `sluis mux`.
 
+#![allow(rustdoc::bare_urls, reason = "these comments are what --help prints, as they are")]
+
 use std::path::PathBuf;
 use std::time::Duration;
 

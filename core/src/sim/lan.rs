@@ -70,7 +70,7 @@ enum Happening {
     Wake(usize),
 }
 
-/// Segments and the nodes on them. See the [module](self).
+/// Segments and the nodes on them. See the module.
 pub struct Lan {
     members: Vec<Member>,
     /// Who is at an address.

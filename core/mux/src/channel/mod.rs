@@ -403,7 +403,7 @@ impl Channel {
         self.reader.body().get(tag..).unwrap_or_default()
     }
 
-    /// The signature that was told last ([`Told::Signed`]), over what [`SIGN`](crate::proof::SIGN) covers.
+    /// The signature that was told last ([`Told::Signed`]), over what [`SIGN`] covers.
     #[must_use]
     pub const fn signature(&self) -> Option<&Signature> {
         self.signature.as_ref()
