@@ -37,6 +37,7 @@ pub fn check_did(text: &str) -> Result<(), DidError> {
     }
 }
 
+#[cfg(feature = "alloc")]
 /// Whether a device may take this name by itself, by joining or registering: a DID that is not everybody's, without characters that are not seen or turn the order of others around.
 pub(crate) fn may_be_taken(did: &str) -> bool {
     let unseen = |c| matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
