@@ -45,7 +45,7 @@ impl Sessions {
             }
             why
         })?;
-        if self.outgoing.len() >= self.limits.outgoing {
+        if self.outgoing.len() >= self.limits.outgoing || self.halves.theirs() + self.opening >= self.limits.half_open {
             return Err(SessionReject::Busy);
         }
         let mut payload = [0; SCRATCH];
@@ -76,8 +76,7 @@ impl Sessions {
         if existing.is_none() && !self.has_room(now, &offer.key) {
             return Err(SessionReject::Busy);
         }
-        self.make_way();
-        if let Some(slot) = self.table.find(offer.did, Some(&offer.key)) {
+        if let Some(slot) = existing {
             self.set_stamp(slot, &offer);
             self.settle_crossing(now, slot, &offer)?;
         }
@@ -145,41 +144,6 @@ impl Sessions {
         claim.received += len;
         self.answer_claim(now, (half.suite, half.pattern), half.index, noise, *claim, Some((&ciphertext, &shared)))?;
         Ok(Ingress::Nothing)
-    }
-
-    /// Have a place for one handshake more that another begins. Where all are taken, of the kind that holds more of them the oldest goes, unheard: whoever goes on
-    /// within a round trip keeps his place, however many never do.
-    fn make_way(&mut self) {
-        while self.halves.theirs() + self.opening >= self.limits.half_open {
-            let half = self.halves.oldest().filter(|_| self.halves.theirs() >= self.opening);
-            match (half, self.oldest_unconfirmed()) {
-                (Some((slot, _)), _) => _ = self.halves.remove(slot),
-                (None, Some(slot)) => self.end(slot, None),
-                (None, None) => return,
-            }
-        }
-    }
-
-    /// The oldest session that another began and has not used yet.
-    fn oldest_unconfirmed(&mut self) -> Option<u32> {
-        loop {
-            let slot = self.unconfirmed.front().and_then(|id| self.table.live(*id));
-            if let Some(slot) = slot.filter(|slot| self.table.at(*slot).is_some_and(Session::is_unconfirmed)) {
-                return Some(slot);
-            }
-            self.unconfirmed.pop_front()?;
-        }
-    }
-
-    /// Keep the order of those that are not confirmed. Those that are since, or are over, are forgotten before there are too many of them.
-    fn note_unconfirmed(&mut self, slot: u32) {
-        if self.unconfirmed.len() >= self.limits.half_open.saturating_mul(2) {
-            let table = &self.table;
-            let waits =
-                |id: &SessionId| table.live(*id).and_then(|slot| table.at(slot)).is_some_and(Session::is_unconfirmed);
-            self.unconfirmed.retain(waits);
-        }
-        self.unconfirmed.extend(self.table.id(slot));
     }
 
     fn read_init(
@@ -392,7 +356,6 @@ impl Sessions {
         session.remember(self.stamps.take(self.stamps.peer(did, key.as_bytes())));
         let slot = self.table.insert(session).ok_or(SessionReject::Busy)?;
         self.opening += 1;
-        self.note_unconfirmed(slot);
         self.table.tell(slot, news::STAMP);
         Ok(slot)
     }
