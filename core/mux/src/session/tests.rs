@@ -220,7 +220,7 @@ proptest! {
         for _ in 0..40 {
             pair.carry();
             for side in 0..2 {
-                (0..8).for_each(|n| pair.step(side, &Op::Read(n, 1 << 20)));
+                (0..160).for_each(|n| pair.step(side, &Op::Read(n, 1 << 20)));
             }
         }
         if !reset {
