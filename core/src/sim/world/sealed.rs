@@ -19,11 +19,16 @@ const HEAD: core::ops::Range<usize> = 12..24;
 const FIRST: u8 = 1;
 const COOKIE: u8 = 4;
 const DATA: u8 = 5;
+const REST: u8 = 6;
+/// Where the number of the receiver stands in the rest of a message: 0 in that of a first one, which has none yet.
+const RECEIVER: core::ops::Range<usize> = 16..20;
 
 /// What a frame of a session is, as everybody sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sealed {
     First,
+    /// What of a first message did not fit into its datagram.
+    RestOfFirst,
     Cookie,
     /// A packet, and what it has alone.
     Data([u8; 12]),
@@ -35,6 +40,7 @@ impl Sealed {
         let kind = *bytes.get(KIND).filter(|_| is_session_frame(bytes))?;
         Some(match (kind, bytes.get(HEAD).and_then(|head| head.try_into().ok())) {
             (FIRST, _) => Self::First,
+            (REST, _) if bytes.get(RECEIVER) == Some(&[0; 4]) => Self::RestOfFirst,
             (COOKIE, _) => Self::Cookie,
             (DATA, Some(head)) => Self::Data(head),
             _ => Self::Other,
@@ -105,6 +111,10 @@ impl Observer {
         (sealed, len): (Sealed, usize),
         truthful: bool,
     ) {
+        // Who asks of its own accord begins a handshake as it would send a request, which is no answer to anything that came from there.
+        if edge.asked && matches!(sealed, Sealed::First | Sealed::RestOfFirst) {
+            return;
+        }
         edge.gave += len as u64;
         if edge.asked || edge.proven {
             return;
