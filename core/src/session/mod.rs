@@ -168,6 +168,7 @@ pub struct Caps {
     /// Sessions; of one key at most 64, under as many names. Default 65,536.
     pub sessions: usize,
     /// Handshakes under way: those we began, those of others by XX, and sessions of others that are not confirmed yet. Default 1,024 of each.
+    /// Where others began as many, the oldest of them makes way for the next when it has waited for a second.
     pub half_open: usize,
     /// Messages of handshakes, and cookies, that wait to be sent. Default 1,024 of each.
     pub outgoing: usize,

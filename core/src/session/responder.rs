@@ -9,16 +9,22 @@ use super::payload::{Answer, FINAL_LEN, Offer, SCRATCH, answer_len, pattern_byte
 use super::pending::{Claim as PendingClaim, Half};
 use super::room::{Outgoing, Sessions};
 use super::table::{NONE, Session, news};
-use super::timers::{HALF_OPEN, TAKEOVER};
+use super::timers::{HALF_OPEN, PLACE, TAKEOVER};
 use super::wire::{ANSWER_HEAD, Head, INIT_HEAD, Kind};
 use super::{Claim, HEAD_ROOM, Ingress, REJECT_AFTER, SUITE, SessionId, SessionReject, Stamp};
 use crate::identity::PublicKey;
 use crate::noise::{Curve as _, Handshake, Pattern, X25519};
 use crate::path::Path;
-use crate::time::{Duration, Now};
+use crate::time::{Duration, Instant, Now};
 
 /// A first message that crosses one of ours this young gives way to it, where ours is of the lower key.
 const CROSSING: Duration = Duration::from_secs(4);
+
+/// A handshake of another, or a session that it has not used yet.
+enum Waiting {
+    Half(u32),
+    Session(u32),
+}
 
 impl Sessions {
     /// A first message.
@@ -45,7 +51,7 @@ impl Sessions {
             }
             why
         })?;
-        if self.outgoing.len() >= self.limits.outgoing || self.halves.theirs() + self.opening >= self.limits.half_open {
+        if self.outgoing.len() >= self.limits.outgoing || !self.has_place(now.mono) {
             return Err(SessionReject::Busy);
         }
         let mut payload = [0; SCRATCH];
@@ -76,7 +82,10 @@ impl Sessions {
         if existing.is_none() && !self.has_room(now, &offer.key) {
             return Err(SessionReject::Busy);
         }
-        if let Some(slot) = existing {
+        if !self.make_way(now.mono) {
+            return Err(SessionReject::Busy);
+        }
+        if let Some(slot) = self.table.find(offer.did, Some(&offer.key)) {
             self.set_stamp(slot, &offer);
             self.settle_crossing(now, slot, &offer)?;
         }
@@ -144,6 +153,58 @@ impl Sessions {
         claim.received += len;
         self.answer_claim(now, (half.suite, half.pattern), half.index, noise, *claim, Some((&ciphertext, &shared)))?;
         Ok(Ingress::Nothing)
+    }
+
+    /// Have a place for one handshake more that another begins: where all are taken, what waits longest goes unheard, if it has waited for [`PLACE`]. So whoever goes on within that time keeps
+    /// his place, and those that never do keep nobody out for longer. False where all places are that young.
+    fn make_way(&mut self, now: Instant) -> bool {
+        while self.halves.theirs() + self.opening >= self.limits.half_open {
+            match self.longest_waiting(now) {
+                Some(Waiting::Half(slot)) => _ = self.halves.remove(slot),
+                Some(Waiting::Session(slot)) => self.end(slot, None),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Whether [`make_way`](Self::make_way) would have one.
+    fn has_place(&mut self, now: Instant) -> bool {
+        self.halves.theirs() + self.opening < self.limits.half_open || self.longest_waiting(now).is_some()
+    }
+
+    /// What has to make way first: the oldest of whichever kind takes more places.
+    fn longest_waiting(&mut self, now: Instant) -> Option<Waiting> {
+        let (slot, since) = if self.halves.theirs() >= self.opening {
+            let (slot, since) = self.halves.oldest()?;
+            (Waiting::Half(slot), since)
+        } else {
+            let slot = self.oldest_unconfirmed()?;
+            (Waiting::Session(slot), self.table.at(slot)?.heard)
+        };
+        (now.saturating_since(since) >= PLACE).then_some(slot)
+    }
+
+    /// The oldest session that another began and has not used yet.
+    fn oldest_unconfirmed(&mut self) -> Option<u32> {
+        loop {
+            let slot = self.unconfirmed.front().and_then(|id| self.table.live(*id));
+            if let Some(slot) = slot.filter(|slot| self.table.at(*slot).is_some_and(Session::is_unconfirmed)) {
+                return Some(slot);
+            }
+            self.unconfirmed.pop_front()?;
+        }
+    }
+
+    /// Keep the order of those that are not confirmed. Those that are since, or are over, are forgotten before there are too many of them.
+    fn note_unconfirmed(&mut self, slot: u32) {
+        if self.unconfirmed.len() >= self.limits.half_open.saturating_mul(2) {
+            let table = &self.table;
+            let waits =
+                |id: &SessionId| table.live(*id).and_then(|slot| table.at(slot)).is_some_and(Session::is_unconfirmed);
+            self.unconfirmed.retain(waits);
+        }
+        self.unconfirmed.extend(self.table.id(slot));
     }
 
     fn read_init(
@@ -356,6 +417,7 @@ impl Sessions {
         session.remember(self.stamps.take(self.stamps.peer(did, key.as_bytes())));
         let slot = self.table.insert(session).ok_or(SessionReject::Busy)?;
         self.opening += 1;
+        self.note_unconfirmed(slot);
         self.table.tell(slot, news::STAMP);
         Ok(slot)
     }

@@ -99,6 +99,8 @@ pub struct Sessions {
     pub(super) cookies: VecDeque<CookieReply>,
     /// Sessions of others that are not confirmed.
     pub(super) opening: usize,
+    /// Those, oldest first, among others that were.
+    pub(super) unconfirmed: VecDeque<SessionId>,
     /// The session that was told of last, when that was its end.
     told: Option<Session>,
     rejected: [u64; SessionReject::COUNT],
@@ -153,6 +155,7 @@ impl Sessions {
             outgoing: VecDeque::new(),
             cookies: VecDeque::new(),
             opening: 0,
+            unconfirmed: VecDeque::new(),
             told: None,
             rejected: [0; SessionReject::COUNT],
             faults: Faults::default(),
@@ -510,6 +513,7 @@ impl Sessions {
         let Epochs { slab, by_number } = &self.epochs;
         let queues =
             self.outgoing.capacity() * size_of::<Outgoing>() + self.cookies.capacity() * size_of::<CookieReply>();
+        let queues = queues + self.unconfirmed.capacity() * size_of::<SessionId>();
         self.table.heap_bytes() + slab.heap_bytes() + by_number.heap_bytes() + self.halves.heap_bytes() + queues
     }
 

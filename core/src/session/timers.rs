@@ -8,6 +8,8 @@ use crate::time::{Duration, Instant, Now};
 
 /// How long the other side has for the next message of a handshake that it began, or for the first packet under its keys.
 pub(super) const HALF_OPEN: Duration = Duration::from_secs(10);
+/// How long a handshake that another began keeps its place where all are taken and more come: several round trips.
+pub(super) const PLACE: Duration = Duration::from_secs(1);
 /// How long what is to be sent waits for the other side to use new keys, where it says that it has lost the old ones: several round trips, and no more than who holds such a first message
 /// back and lets it through later can hold a session up.
 pub(super) const TAKEOVER: Duration = Duration::from_secs(1);

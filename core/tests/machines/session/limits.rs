@@ -192,6 +192,35 @@ fn caps_hold_and_what_is_refused_leaves_nothing() {
     assert!(world.nodes[1].room.connect(now, &Peer::pinned(did, key), Path::to(addr(0)), b"").is_ok());
 }
 
+/// A session is with who answers: the places of handshakes that never go on are those of who comes next.
+#[test]
+fn strangers_that_begin_and_never_answer_keep_nobody_out() {
+    for by_key in [false, true] {
+        let mut world = World::new(8, 0);
+        world.add(config(0));
+        let mut small = config(1);
+        small.caps = Caps { half_open: 4, ..Caps::default() };
+        world.add(small);
+        (2..40).for_each(|n| world.add(config(n)));
+        for n in 2..40 {
+            // What the strangers send arrives, and nothing that goes to them.
+            world.weather.lost = 1000;
+            let before = world.tape.len();
+            let hub = if by_key { Peer::pinned("jis:node:1", secret(1).public()) } else { Peer::named("jis:node:1") };
+            world.connect_to(n, &hub, addr(1), b"");
+            let first = world.tape[before].clone();
+            let _ = world.deliver(1, first.from, &first.bytes);
+            assert!(world.nodes[1].room.half_open() <= 4);
+            world.run(300);
+        }
+        assert_eq!(world.nodes[1].rejects.get(&SessionReject::Busy), None);
+        world.weather.lost = 0;
+        world.connect(0, 1, b"");
+        world.run(200);
+        assert!(world.session(0, 1).is_some() && world.session(1, 0).is_some(), "by key: {by_key}");
+    }
+}
+
 #[test]
 fn whoever_forgets_to_drain_loses_no_news_and_fills_no_memory() {
     let mut room = Sessions::new(
