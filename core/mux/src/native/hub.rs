@@ -226,12 +226,13 @@ impl Hub {
         }
     }
 
-    /// One stream of a channel is gone: the other one is reset, so that its agent knows.
+    /// One stream of a channel is gone: the other one ends behind what was passed on to it, which a reset would throw away. Its agent knows by that end, since no CLOSE came before it, and resets it.
     fn part(&mut self, now: Instant, relay: SlotId, side: usize) {
         let Some(relay) = self.relays.remove(relay, &mut self.timers) else { return };
         let (other, stream) = relay.legs[1 - side];
         if let Some(link) = self.links.get_mut(other) {
-            link.session.reset(stream);
+            // One that has ended already says nothing new.
+            let _ = link.session.finish(stream);
             link.legs.remove(&stream);
         }
         self.settle(now, other);
