@@ -125,7 +125,7 @@ pub(crate) struct ListenArgs {
     pub(crate) require: Require,
     #[command(flatten)]
     pub(crate) lan: LanArgs,
-    /// Be a registry: keep the records of devices that register, and say who is where
+    /// Be a registry: keep the records of devices that register, and say who is where. Without --key only who allows it as legacy believes what it says
     #[arg(long)]
     pub(crate) registry: bool,
     /// Trust a registered device as far as its score, where its key has proven itself and nothing else is said of it

@@ -80,8 +80,8 @@ impl Crowd<'_> {
         let devices = self.devices.max(2);
         let mut lan = Lan::new(self.seed);
         lan.lose(self.loss);
-        let mut network = LanConfig::default();
-        network.discovery = DiscoveryConfig { interval: self.interval, ..DiscoveryConfig::default() };
+        let discovery = DiscoveryConfig { interval: self.interval, ..DiscoveryConfig::default() };
+        let network = LanConfig { discovery, ..LanConfig::default() };
         for n in 0..devices {
             lan.add(config(n)?, &network, &[0])?;
         }

@@ -222,8 +222,8 @@ impl Home {
         config.identity = Some(Identity::from(self.secret(key)));
         (config.sessions, config.heartbeat) = (SessionPolicy::Auto, None);
         config.overlay = Some(OverlayConfig { serve, ..OverlayConfig::default() }.into());
-        let mut network = LanConfig::default();
-        network.discovery = DiscoveryConfig { interval: Duration::from_secs(30), ..DiscoveryConfig::default() };
+        let discovery = DiscoveryConfig { interval: Duration::from_secs(30), ..DiscoveryConfig::default() };
+        let network = LanConfig { discovery, ..LanConfig::default() };
         self.lan.add(config, &network, segments)
     }
 
