@@ -7,6 +7,7 @@ mod gate;
 mod logs;
 mod node;
 mod peers;
+mod registry;
 mod relay;
 mod replay;
 mod session;
@@ -19,6 +20,7 @@ fn main() {
     gate::all(&mut criterion);
     replay::all(&mut criterion);
     relay::all(&mut criterion);
+    registry::all(&mut criterion);
     session::all(&mut criterion);
     node::all(&mut criterion);
     peers::all(&mut criterion);

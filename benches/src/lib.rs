@@ -2,6 +2,7 @@
 //!
 //! * [`alloc`]: an allocator that counts.
 //! * [`floors`]: the same packets as serde structs, to compare with.
+//! * [`fleet`]: registries with many devices.
 //! * [`population`]: a million peers.
 //! * [`relays`]: a relay with nothing around it.
 //! * [`report`]: results as a table or as JSON.
@@ -24,6 +25,7 @@ pub mod alloc;
 pub mod bad;
 pub mod contenders;
 pub mod contest;
+pub mod fleet;
 pub mod floors;
 pub mod logs;
 pub mod medium;

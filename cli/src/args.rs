@@ -125,7 +125,7 @@ pub(crate) struct ListenArgs {
     pub(crate) require: Require,
     #[command(flatten)]
     pub(crate) lan: LanArgs,
-    /// Be a registry: keep the records of devices that register, and say who is where
+    /// Be a registry: keep the records of devices that register, and say who is where. Without --key only who allows it as legacy believes what it says
     #[arg(long)]
     pub(crate) registry: bool,
     /// Trust a registered device as far as its score, where its key has proven itself and nothing else is said of it
@@ -134,10 +134,13 @@ pub(crate) struct ListenArgs {
     /// Something that this node can do, said where it registers and on the local network; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub(crate) capability: Vec<String>,
-    /// Join the hub at --at, which has made this token (see `sluis token`), and register there
+    /// Join the hub at --at, which has made this token (see `sluis token`), and register there. Every user of the machine sees it in the list of processes: better --join-file
     #[arg(long, value_name = "TOKEN", requires = "key", requires = "at")]
     pub(crate) join: Option<String>,
-    /// Where the hub of --join is; with DID@ in front: a registry to register at, and to ask
+    /// The same with the token in this file, which is for its owner's eyes only (see `sluis token new --out`)
+    #[arg(long, value_name = "FILE", requires = "key", requires = "at", conflicts_with = "join")]
+    pub(crate) join_file: Option<PathBuf>,
+    /// Where the hub of the token is; with DID@ in front: a registry to register at, and to ask
     #[arg(long, value_name = "[DID@]HOST:PORT", value_parser = overlay::registry_or_place)]
     pub(crate) at: Option<Registry>,
     /// Where this node says that it can be reached, where it registers [default: where the registry sees it]
@@ -242,13 +245,14 @@ pub(crate) struct PingArgs {
     /// Sign the pings with this secret key (see `sluis key new`), or send them through a session that it begins
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// Take only answers that this key signed, or that a session with it brought: in any form that `key export` prints, or a file with it
-    #[arg(long, value_name = "KEY")]
-    pub(crate) pin: Option<String>,
+    /// Take only answers that this key signed, or that a session with it brought: in any form that `key export` prints, or a file with it. With DID= in front: the key of a registry of --at; may then be
+    /// repeated
+    #[arg(long, value_name = "[DID=]KEY")]
+    pub(crate) pin: Vec<String>,
     /// Take the pins of this directory (see `sluis pin`); with --key also keep there what sessions must not forget, so that no other process may use it meanwhile
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
-    /// Pin the key of the first valid answer, unless one is pinned already: in --state, or else for this run
+    /// Pin the key of the first valid answer, of the target and of each registry of --at, unless one is pinned already: in --state, or else for this run
     #[arg(long)]
     pub(crate) trust_first_use: bool,
     /// Whether pings go through an encrypted session. auto: where the key of the target is pinned, and signed if nobody answers the handshake; require: always, or not at all

@@ -18,7 +18,7 @@ pub(crate) const LISTEN: &str = r#"Examples:
       --pin jis:home:sensor=sensor.pub --trust jis:home:sensor=0.9
   sluis listen --did jis:home:hub --key hub.key --state hub-state --registry
   sluis listen --did jis:home:lamp --key lamp.key --state lamp-state \
-      --capability light --join "$TOKEN" --at 192.0.2.1:7150
+      --capability light --join-file token --at 192.0.2.1:7150
 
 Nothing stamped before the start is taken, for this node does not remember what it
 took in before: a sender whose clock is behind waits until it has passed that

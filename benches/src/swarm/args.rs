@@ -19,6 +19,8 @@ pub enum Which {
     Signal,
     /// Pairs at a hub.
     Mux,
+    /// Devices on local networks.
+    Lan,
 }
 
 impl Which {
@@ -29,6 +31,7 @@ impl Which {
             Self::Network(scenario) => scenario.name(),
             Self::Signal => "signal",
             Self::Mux => "mux",
+            Self::Lan => "lan",
         }
     }
 }
@@ -162,7 +165,8 @@ fn check(args: &Args) -> Result<(), String> {
         }
     }
     let scenario = match (args.scenario, args.fault) {
-        (Which::Network(_), Some(Protection::Signal(_) | Protection::Mux(_)))
+        (Which::Lan, Some(_))
+        | (Which::Network(_), Some(Protection::Signal(_) | Protection::Mux(_)))
         | (Which::Signal, Some(Protection::Node(_) | Protection::Mux(_)))
         | (Which::Mux, Some(Protection::Node(_) | Protection::Signal(_))) => {
             return Err(format!(
@@ -256,10 +260,11 @@ fn which(text: &str) -> Result<Which, String> {
     match text {
         "signal" => return Ok(Which::Signal),
         "mux" => return Ok(Which::Mux),
+        "lan" => return Ok(Which::Lan),
         _ => {}
     }
     // The other scenarios are not ours to list.
-    Scenario::from_name(text).map(Which::Network).map_err(|error| format!("{error}, signal, mux"))
+    Scenario::from_name(text).map(Which::Network).map_err(|error| format!("{error}, signal, mux, lan"))
 }
 
 fn fault(text: &str, scenario: Which) -> Result<Protection, String> {
@@ -268,7 +273,7 @@ fn fault(text: &str, scenario: Which) -> Result<Protection, String> {
     let pairs = Signal::from_name(text).map(Protection::Signal);
     let agents = sluis_mux::Fault::from_name(text).map(Protection::Mux);
     let fault = match scenario {
-        Which::Network(_) => node.or(pairs).or(agents),
+        Which::Network(_) | Which::Lan => node.or(pairs).or(agents),
         Which::Signal => pairs.or(node).or(agents),
         Which::Mux => agents.or(pairs).or(node),
     };
@@ -295,7 +300,7 @@ mod tests {
         assert_eq!(sentence("--scenario random --nodes 0 --seeds 0..1"), "a world needs at least one node");
         assert_eq!(
             sentence("--scenario moon --nodes 1 --seeds 0..1"),
-            "there is no scenario \"moon\"; there are random, star, storm, partition, restart, heartbeat, adversary, signal, mux"
+            "there is no scenario \"moon\"; there are random, star, storm, partition, restart, heartbeat, adversary, signal, mux, lan"
         );
         assert_eq!(
             sentence("--scenario random --nodes 1 --seeds 5..5"),
@@ -309,6 +314,8 @@ mod tests {
             sentence("--scenario signal --nodes 4 --seeds 0..1 --fault any-responder").contains("no such protection")
         );
         assert!(sentence("--scenario random --nodes 4 --seeds 0..1 --fault ack-early").contains("no such protection"));
+        assert!(sentence("--scenario lan --nodes 4 --seeds 0..1 --fault any-responder").contains("no such protection"));
+        assert!(sentence("--scenario lan --nodes 0 --seeds 0..1").contains("from 1 to 10,000 nodes"));
         assert!(sentence("--scenario signal --nodes 0 --seeds 0..1").contains("from 1 to 10,000 nodes"));
         assert_eq!(sentence("--nodes 1 --seeds 0..1"), "--scenario is missing: random, say");
         assert_eq!(sentence("--nodes"), "--nodes needs a value");

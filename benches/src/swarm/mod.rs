@@ -22,7 +22,9 @@ Usage: swarm --scenario NAME --nodes N --seeds A..B [options]
 
       --scenario NAME    random, star, storm, partition, restart, heartbeat, adversary, or signal: pairs
                          at MQTT brokers that lie, lose, repeat, hang and die, or mux: pairs at a hub that
-                         alters what it carries, over connections that are cut
+                         alters what it carries, over connections that are cut, or lan: devices that are
+                         found by name while they roam, mappings expire, addresses are stolen, a registry
+                         lies and a thousand strangers call at once
       --nodes N          nodes under test
       --seeds A..B       seeds from A up to but without B
       --virtual S        virtual seconds for each seed [60]

@@ -7,7 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use sluis_core::sim::{Scenario, ScenarioError, Setup, Violation, World, WorldConfig};
+use sluis_core::sim::{
+    LanNodeError, LanViolation, Scenario, ScenarioError, Setup, Violation, World, WorldConfig, run_home,
+};
 
 use super::args::{Args, Protection, Which};
 use super::{mux, record, signal};
@@ -21,6 +23,8 @@ const SLICES: u32 = 50;
 pub enum Trouble {
     /// There is no such world.
     Scenario(ScenarioError),
+    /// There is no such home.
+    Lan(LanNodeError),
     /// The recording cannot be written.
     Record(PathBuf, std::io::Error),
 }
@@ -29,6 +33,7 @@ impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Scenario(error) => error.fmt(f),
+            Self::Lan(error) => error.fmt(f),
             Self::Record(path, error) => write!(f, "cannot write {}: {error}", path.display()),
         }
     }
@@ -166,7 +171,7 @@ pub fn run(args: &Args, look: &(dyn Fn(&Progress) + Sync)) -> Result<Total, Trou
 
 fn one(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<Outcome, Trouble> {
     let scenario = match args.scenario {
-        Which::Signal | Which::Mux => return pairs(args, seed, progress, look),
+        Which::Signal | Which::Mux | Which::Lan => return pairs(args, seed, progress, look),
         Which::Network(scenario) => scenario,
     };
     let mut config = scenario.config(&args.setup(seed)).map_err(Trouble::Scenario)?;
@@ -179,12 +184,13 @@ fn one(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<O
     Ok(outcome)
 }
 
-/// Run pairs at brokers, or at a hub.
+/// Run pairs at brokers or at a hub, or devices on local networks.
 fn pairs(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<Outcome, Trouble> {
     sound(seed, || {
         let outcome = match (args.scenario, args.fault) {
             (Which::Mux, Some(Protection::Mux(fault))) => mux::run(args.nodes, seed, args.span, Some(fault)),
             (Which::Mux, _) => mux::run(args.nodes, seed, args.span, None),
+            (Which::Lan, _) => home(args, seed)?,
             (_, Some(Protection::Signal(fault))) => signal::run(args.nodes, seed, args.span, Some(fault)),
             _ => signal::run(args.nodes, seed, args.span, None),
         };
@@ -192,6 +198,23 @@ fn pairs(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result
         progress.seeds.fetch_add(1, Ordering::Relaxed);
         look();
         Ok(outcome)
+    })
+}
+
+/// Run devices on local networks.
+fn home(args: &Args, seed: u64) -> Result<Outcome, Trouble> {
+    let run = run_home(args.nodes as usize, seed, args.span).map_err(Trouble::Lan)?;
+    let finding = |violation: &LanViolation| {
+        let LanViolation { at, node, invariant, detail } = violation;
+        Finding::new(*at, *node, invariant.name(), detail.clone())
+    };
+    Ok(Outcome {
+        seed,
+        events: run.counts.steps,
+        deliveries: run.counts.deliveries,
+        findings: run.violations.iter().map(finding).collect(),
+        elapsed: run.elapsed,
+        digest: run.digest,
     })
 }
 
@@ -259,7 +282,7 @@ fn outcome(seed: u64, world: &World) -> Outcome {
 fn bytes_per_node(args: &Args) -> Result<u64, ScenarioError> {
     match args.scenario {
         // Its machines are measured by the benches.
-        Which::Signal | Which::Mux => Ok(0),
+        Which::Signal | Which::Mux | Which::Lan => Ok(0),
         Which::Network(scenario) => bytes_in(args, scenario),
     }
 }

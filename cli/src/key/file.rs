@@ -8,6 +8,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use sluis_core::data::hex;
+use sluis_core::discovery::JoinToken;
 use sluis_core::identity::note::NoteKey;
 use sluis_core::identity::{MacKey, PublicKey, SecretKey};
 use sluis_signal::key as signal;
@@ -117,6 +118,14 @@ pub(crate) fn mac(path: &Path) -> Result<MacKey, Fail> {
         return Err(wrong(path, "it is empty, write the shared key into it"));
     }
     Ok(MacKey::new(key))
+}
+
+/// The join token in a file, which is for its owner's eyes only, too.
+pub(crate) fn token(path: &Path) -> Result<JoinToken, Fail> {
+    let (file, bytes) = read(path)?;
+    private(path, &file)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| wrong(path, "this is no text, a join token is one line"))?;
+    JoinToken::parse(text.trim()).map_err(|why| wrong(path, why))
 }
 
 /// A public key as a person names it: the key itself (hex, note or OpenSSH), or a file with it.

@@ -15,7 +15,7 @@ use crate::args::ListenArgs;
 use crate::fail::Fail;
 use crate::output::tell;
 use crate::overlay::{self, args::Registry, view};
-use crate::{run, vouch};
+use crate::{key, run, vouch};
 
 /// How long an attempt to join or to register may take, and how soon after it the next one begins.
 const ATTEMPT: Duration = Duration::from_secs(10);
@@ -42,12 +42,15 @@ impl Member {
     /// # Errors
     /// A sentence that names the flag.
     pub(super) fn new(args: &ListenArgs) -> Result<Self, Fail> {
-        let token = args.join.as_deref().map(JoinToken::parse).transpose();
-        let token = token.map_err(|why| Fail::usage(format!("--join: {why}")))?;
+        let token = match (&args.join, &args.join_file) {
+            (Some(text), _) => Some(JoinToken::parse(text).map_err(|why| Fail::usage(format!("--join: {why}")))?),
+            (None, Some(file)) => Some(key::file::token(file)?),
+            (None, None) => None,
+        };
         let Some(Registry { did, place }) = &args.at else { return Ok(Self::default()) };
         if token.is_none() && did.is_none() {
             return Err(Fail::usage(
-                "--at: write DID@HOST:PORT, or add --join TOKEN for a hub whose name is not known",
+                "--at: write DID@HOST:PORT, or add --join-file FILE for a hub whose name is not known",
             ));
         }
         if token.is_none() && args.key.is_none() {
@@ -73,6 +76,13 @@ pub(super) fn prepare(args: &ListenArgs, node: &mut Recorded<Node>) -> Result<()
         let capabilities: Vec<&str> = args.capability.iter().map(String::as_str).collect();
         let profile = overlay::profile(&endpoints, &capabilities, endpoints.is_empty(), TTL);
         node.set_profile(now, &profile).map_err(|why| Fail::usage(format!("--capability: {why}")))?;
+    }
+    // Who has a token learns the key of the hub from it.
+    if let Some(did) = args.at.as_ref().and_then(|at| at.did.as_deref())
+        && args.join.is_none()
+        && args.join_file.is_none()
+    {
+        overlay::check_believed(node, did)?;
     }
     for file in &args.vouch {
         let taken = match vouch::read(file).map_err(Fail::usage)? {

@@ -84,6 +84,13 @@ pub(crate) struct AskArgs {
     /// Believe of this name only what this key signs: in any form that `key export` prints, or a file with it; may be repeated
     #[arg(long, value_name = "DID=KEY", value_parser = values::pin)]
     pub(crate) pin: Vec<Pin>,
+    /// Pin the key with which a registry of --at signs its first answer, unless one is pinned already: in --state, or else for this run
+    #[arg(long)]
+    pub(crate) trust_first_use: bool,
+    /// Believe registries that sign nothing, of DIDs that match; without a pattern all of them; may be repeated. Anybody on the way may then answer in their place
+    #[arg(long, value_name = "DID-PATTERN", num_args = 0..=1, require_equals = true, default_missing_value = "*",
+          value_parser = values::pattern)]
+    pub(crate) allow_legacy: Vec<String>,
     /// Take pins and what is known of devices from this directory, and keep there what is learned
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
@@ -174,17 +181,23 @@ pub(crate) struct ImportArgs {
 pub(crate) const EXAMPLES: &str = r#"Examples:
   sluis listen --did jis:home:hub --key hub.key --state hub-state --registry \
       --pin jis:home:sensor=sensor.pub --trust jis:home:sensor=0.9
-  sluis overlay register --at jis:home:hub@192.0.2.1:7150 --key sensor.key \
-      --did jis:home:sensor --capability temperature
-  sluis overlay resolve jis:home:sensor --at jis:home:hub@192.0.2.1:7150
-  sluis overlay find temperature --at jis:home:hub@192.0.2.1:7150 --json
-  sluis ping jis:home:sensor --at jis:home:hub@192.0.2.1:7150 --intent temperature.read
+  sluis overlay register --at jis:home:hub@192.0.2.1:7150 --pin jis:home:hub=hub.pub \
+      --key sensor.key --did jis:home:sensor --capability temperature
+  sluis overlay resolve jis:home:sensor --at jis:home:hub@192.0.2.1:7150 --state phone-state
+  sluis overlay find temperature --at jis:home:hub@192.0.2.1:7150 --state phone-state --json
+  sluis ping jis:home:sensor --at jis:home:hub@192.0.2.1:7150 --state phone-state \
+      --intent temperature.read
 
 A record is the signed word of its device: any registry may pass it on, none can change
 it, and none can bring an older one back. The first record of a name binds the name to
 its key, a pin goes before that, and nobody takes the name over. `resolve` takes what
 is known (pins, this directory), and else asks; a payload goes to a found address only
 after the key of the name has answered there.
+
+What a registry answers counts only if it is signed by the key that is pinned to its
+name: by --pin, in --state (`sluis pin`, or joined there), or at first use where
+--trust-first-use says so. Without a pin it is not asked at all. Registries that sign
+nothing are believed only as --allow-legacy, by their address alone.
 
 --json prints
   {"event":"registered","did","endpoint","seq","expires"}

@@ -40,6 +40,14 @@ pub(crate) fn profile<'a>(
     profile
 }
 
+/// Have a node pin the key with which each of these registries signs its first answer.
+pub(crate) fn trust_registries(node: &mut Node, registries: &[Registry]) -> Result<(), Fail> {
+    for did in registries.iter().filter_map(|registry| registry.did.as_deref()) {
+        node.trust_first_use(did).map_err(|why| Fail::usage(format!("--trust-first-use: {why}")))?;
+    }
+    Ok(())
+}
+
 /// Have a node ask these registries; where each is.
 pub(crate) fn add_registries(node: &mut Node, registries: &[Registry]) -> Result<Vec<(String, Path)>, Fail> {
     let mut found = Vec::new();
@@ -48,9 +56,21 @@ pub(crate) fn add_registries(node: &mut Node, registries: &[Registry]) -> Result
         let Some(did) = did else { continue };
         let path = Path::to(addr);
         node.ask_registry(did, path).map_err(|why| Fail::usage(format!("--at {did}@{place}: {why}")))?;
+        check_believed(node, did)?;
         found.push((did.clone(), path));
     }
     Ok(found)
+}
+
+/// Refuse a registry that nothing could be believed of.
+pub(crate) fn check_believed(node: &Node, did: &str) -> Result<(), Fail> {
+    if node.may_believe(did) {
+        return Ok(());
+    }
+    Err(Fail::usage(format!(
+        "--at: no key is pinned to {did}, so anybody could answer in its place: add --pin {did}=KEY (`sluis key export` prints it there), or \
+         --trust-first-use to pin the key of its first answer"
+    )))
 }
 
 /// A node that asks.
@@ -83,6 +103,12 @@ impl Client {
         let now = Now::new(Instant::ZERO, run::wall());
         for Pin { did, key } in &args.pin {
             node.pin(now, did, *key, Origin::Operator).map_err(|why| Fail::usage(format!("--pin {did}=...: {why}")))?;
+        }
+        for pattern in &args.allow_legacy {
+            node.allow_legacy(pattern).map_err(|why| Fail::usage(format!("--allow-legacy={pattern}: {why}")))?;
+        }
+        if args.trust_first_use {
+            trust_registries(&mut node, registries)?;
         }
         let registries = add_registries(&mut node, registries)?;
         Ok(Self { node, did, store, registries })

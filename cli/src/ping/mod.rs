@@ -6,6 +6,7 @@ mod tally;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 
+use sluis_core::identity::PublicKey;
 use sluis_core::limits::BROADCAST;
 use sluis_core::node::{Identity, Node, NodeConfig, OverlayConfig, Ping, PingError};
 use sluis_core::pins::Origin;
@@ -17,7 +18,7 @@ use crate::common::Common;
 use crate::fail::Fail;
 use crate::input::Inbox;
 use crate::output::Out;
-use crate::values::Place;
+use crate::values::{self, Place};
 use crate::{key, overlay, run, state};
 
 /// Send the pings and report the answers; the exit code is 0 when every one was accepted.
@@ -36,7 +37,7 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     if identity.is_none() && args.session.is_some_and(|session| session != Session::Off) {
         return Err(Fail::usage("--session: a session needs a key of ours, add --key FILE (see `sluis key new`)"));
     }
-    let pin = args.pin.as_deref().map(key::file::public).transpose()?;
+    let pins = pins(args)?;
     let mut node = a_node(&did, args, identity.clone())?;
     // Who pins what it meets first begins a directory; a name that was mistyped is one otherwise.
     let open = if args.trust_first_use { state::open } else { state::open_kept };
@@ -47,10 +48,11 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     if args.trust_first_use {
         let pattern = if args.target == BROADCAST { "*" } else { &args.target };
         node.trust_first_use(pattern).map_err(|why| Fail::usage(format!("--trust-first-use: {why}")))?;
+        overlay::trust_registries(&mut node, &args.at)?;
     }
-    if let Some(key) = pin {
+    for (did, key) in pins {
         let now = Now::new(Instant::ZERO, run::wall());
-        node.pin(now, &args.target, key, Origin::Operator).map_err(|why| Fail::usage(format!("--pin: {why}")))?;
+        node.pin(now, &did, key, Origin::Operator).map_err(|why| Fail::usage(format!("--pin: {why}")))?;
     }
     let (bind, remote) = match &args.addr {
         Some(addr) => ends(addr, args.bind.as_ref())?,
@@ -75,6 +77,27 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
         return Err(refused(why, args));
     }
     ended.map(|_| if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Which key speaks for whom: one for the target, and those of registries.
+fn pins(args: &PingArgs) -> Result<Vec<(String, PublicKey)>, Fail> {
+    let mut pins: Vec<(String, PublicKey)> = Vec::new();
+    for text in &args.pin {
+        let of_registry = args.at.iter().filter_map(|at| at.did.as_deref());
+        let named = of_registry.chain([args.target.as_str()]).any(|did| text.starts_with(&format!("{did}=")));
+        let (did, key) = match key::file::public(text) {
+            Ok(key) => (args.target.clone(), key),
+            Err(_) if named => {
+                values::pin(text).map(|pin| (pin.did, pin.key)).map_err(|why| Fail::usage(format!("--pin: {why}")))?
+            }
+            Err(why) => return Err(why),
+        };
+        if pins.iter().any(|(other, _)| *other == did) {
+            return Err(Fail::usage(format!("--pin: two keys for {did}, name one")));
+        }
+        pins.push((did, key));
+    }
+    Ok(pins)
 }
 
 /// Where to send from, and a place that stands for where to, until the target is found.

@@ -46,6 +46,9 @@ pub(crate) struct NewArgs {
     /// How far the devices are trusted, from 0 to 1
     #[arg(long, value_name = "SCORE", value_parser = score, default_value = "0.8", allow_negative_numbers = true)]
     pub(crate) trust: f64,
+    /// Write it to this new file, mode 0600, for `listen --join-file`, and do not print it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
     /// The directory with the state of the hub
     #[arg(long, value_name = "DIR")]
     pub(crate) state: PathBuf,
@@ -79,21 +82,22 @@ fn id(text: &str) -> Result<[u8; 8], String> {
 }
 
 pub(crate) const EXAMPLES: &str = r#"Examples:
-  sluis token new --uses 50 --ttl 24h --state hub-state
+  sluis token new --uses 50 --ttl 24h --state hub-state --out token
   sluis token list --state hub-state --json
   sluis token revoke 5f1c0a9be2d34471 --state hub-state
 
-A device that starts with `sluis listen … --join TOKEN --at HOST:PORT` shows the hub
+A device that starts with `sluis listen … --join-file token --at HOST:PORT` shows the hub
 that it knows the token without sending it, and learns in turn that the hub does. Its
 key is pinned at the hub and it is trusted there, the hub's key is pinned at the
 device: no person, no second command. A token lets in no more devices than it may; one
-that is used up, over or revoked is worth nothing.
+that is used up, over or revoked is worth nothing. With --join TOKEN instead of a file every
+user of the device sees the token in the list of processes.
 
 The state belongs to one process at a time: make tokens before the hub starts.
 
 --json prints, of `new`,
   {"event":"token","id","token","uses","used","expires","trust_score"}
-and of `list` for each the same without "token" (expires: seconds since 1970); of
+and of `list`, and with --out, the same without "token" (expires: seconds since 1970); of
 `revoke`
   {"event":"token_revoked","id"}
 

@@ -8,12 +8,13 @@ use sluis_core::discovery::{JoinTokens, TokenInfo};
 use sluis_core::node::{NodeConfig, OverlayConfig};
 use sluis_core::{Did, Rng, data};
 use sluis_store::Store;
+use zeroize::Zeroizing;
 
 use self::args::{ListArgs, NewArgs, RevokeArgs, TokenCommand};
 use crate::common::Common;
 use crate::fail::Fail;
 use crate::output::{Color, Out, Style};
-use crate::{run, state};
+use crate::{key, run, state};
 
 /// Do what is asked for.
 pub(crate) fn run(common: Common, command: &TokenCommand) -> Result<ExitCode, Fail> {
@@ -41,16 +42,29 @@ fn tokens(store: &mut Store) -> Result<(JoinTokens, Rng), Fail> {
 }
 
 fn new(out: &mut Out, args: &NewArgs) -> Result<(), Fail> {
+    if let Some(file) = args.out.as_deref().filter(|file| file.exists()) {
+        return Err(Fail::runtime(format!("{} is there already, name another file", file.display())));
+    }
     let mut store = state::open(&args.state)?;
     let (mut tokens, mut rng) = tokens(&mut store)?;
     let now = u64::try_from(run::wall().as_micros() / 1_000_000).unwrap_or(0);
     let expires = now.saturating_add(args.ttl.as_secs().max(1));
     let made = tokens.create(&mut rng, args.uses, expires, args.trust);
     let (token, change) = made.map_err(|why| Fail::usage(format!("no token was made: {why}")))?;
-    state::keep_record(&mut store, change.record())?;
     let text = token.to_text();
+    // It has no other copy: where it cannot be written, there is none.
+    if let Some(file) = &args.out {
+        let mut line = Zeroizing::new(Vec::with_capacity(text.len() + 1));
+        line.extend_from_slice(text.as_bytes());
+        line.push(b'\n');
+        key::file::create(file, &line, false)?;
+    }
+    state::keep_record(&mut store, change.record()).inspect_err(|_| {
+        args.out.iter().for_each(|file| drop(std::fs::remove_file(file)));
+    })?;
     let Some(info) = tokens.iter().find(|info| info.id == token.id()) else { return Ok(()) };
     match out.style {
+        _ if args.out.is_some() => show(out, &info, None),
         // One line, to be given to a device.
         Style::Text => out.line(|line, _| line.extend_from_slice(text.as_bytes())),
         Style::Json => show(out, &info, Some(&text)),

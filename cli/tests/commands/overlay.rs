@@ -11,6 +11,7 @@ on_both! {
     a_device_joins_by_a_token_and_is_found_and_pinged_by_name
     a_vouched_sensor_is_heard_with_its_key_until_that_is_taken_back
     what_is_registered_survives_and_is_exported_and_imported
+    a_registry_is_believed_by_its_key_or_not_asked
 }
 
 fn keys(name: &str, runtime: &str) -> Folder {
@@ -50,12 +51,13 @@ fn next(process: &Process, name: &str) -> Json {
 
 fn a_device_joins_by_a_token_and_is_found_and_pinged_by_name(runtime: &str) {
     let folder = keys("join", runtime);
-    let token = folder.json(&["token", "new", "--uses", "1", "--ttl", "1h", "--state", "state"]);
+    let token = folder.json(&["token", "new", "--uses", "1", "--ttl", "1h", "--state", "state", "--out", "token"]);
     let hub = hub(runtime, &folder, &[]);
+    let file = path(&folder, "token");
     let at = format!("{HUB}@{}", hub.addr);
     let (lamp, thief, hub_addr) = (path(&folder, "lamp.key"), path(&folder, "thief.key"), hub.addr.clone());
     let pin = format!("{SENSOR}={}", path(&folder, "sensor.pub"));
-    let join = ["--join", token.str("token"), "--at", &hub_addr, "--capability", "light"];
+    let join = ["--join-file", &file, "--at", &hub_addr, "--capability", "light"];
     let knows = ["--trust", "jis:test:sensor=0.9", "--pin", &pin];
     let mut light = device(runtime, &[&["--did", "jis:test:lamp", "--key", &lamp], &join[..], &knows].concat());
     let joined = next(&light, "joined");
@@ -87,7 +89,7 @@ fn a_device_joins_by_a_token_and_is_found_and_pinged_by_name(runtime: &str) {
     let unknown = ["overlay", "resolve", "jis:test:nobody", "--pin", &pin, "--timeout", "2"];
     let unknown = folder.events(1, &[&unknown, &who[..]].concat());
     assert_eq!(unknown[0].str("event"), "failed");
-    let by_name = ["ping", "jis:test:lamp", "--json", "--intent", "light.on"];
+    let by_name = ["ping", "jis:test:lamp", "--json", "--intent", "light.on", "--pin", &pin];
     let mut ping = Process::spawn("sluis ping", &mut command(&[&by_name, &who[..]].concat()));
     let (code, lines) = ping.finish();
     assert_eq!(code, 0, "{lines:?}");
@@ -133,7 +135,8 @@ fn what_is_registered_survives_and_is_exported_and_imported(runtime: &str) {
     let first = hub(runtime, &folder, &[]);
     let at = format!("{HUB}@{}", first.addr);
     let register = ["overlay", "register", "--at", &at, "--key", "sensor.key", "--did", SENSOR, "--runtime", runtime];
-    let more = ["--endpoint", "192.0.2.7:7150", "--capability", "temperature"];
+    let pin = format!("{HUB}={}", path(&folder, "hub.pub"));
+    let more = ["--endpoint", "192.0.2.7:7150", "--capability", "temperature", "--pin", &pin];
     let registered = folder.json(&[&register[..], &more].concat());
     assert_eq!((registered.str("event"), registered.str("endpoint")), ("registered", "192.0.2.7:7150"));
     first.quit();
@@ -160,6 +163,64 @@ fn what_is_registered_survives_and_is_exported_and_imported(runtime: &str) {
         let out = folder.sluis(&["overlay", "import", bad, "--state", "other"]);
         assert_eq!(out.status.code(), Some(1), "{bad}");
     }
+}
+
+fn a_registry_is_believed_by_its_key_or_not_asked(runtime: &str) {
+    let folder = keys("believed", runtime);
+    let signing = hub(runtime, &folder, &[]);
+    let at = format!("{HUB}@{}", signing.addr);
+    let who = ["--did", SENSOR, "--key", "sensor.key", "--runtime", runtime];
+    let ask = |code, command: &[&str], at: &str, more: &[&str]| {
+        let args = [&["overlay"], command, &["--at", at, "-t", "3"], &who[..], more].concat();
+        folder.events(code, &args)
+    };
+    // Nothing is sent to who could be anybody, and the sentence names the mend.
+    for command in [&["register"][..], &["resolve", "jis:test:lamp"], &["find", "light"], &["verify", "jis:test:lamp"]]
+    {
+        let why = folder.fails(2, &[&["overlay"], command, &["--at", &at], &who[..]].concat());
+        assert!(why.contains(&format!("--pin {HUB}=KEY")) && why.contains("--trust-first-use"), "{why}");
+    }
+    let ping = ["ping", "jis:test:lamp", "--intent", "x", "--at", &at];
+    assert!(folder.fails(2, &ping).contains("no key is pinned"));
+    let listen = ["listen", "--did", SENSOR, "--key", "sensor.key", "--bind", "127.0.0.1:0", "--at", &at];
+    assert!(folder.fails(2, &listen).contains("no key is pinned"));
+    let first = ask(0, &["register"], &at, &["--trust-first-use", "--state", "kept"]);
+    assert_eq!(first.last().expect("an event").str("event"), "registered");
+    // From then on it is pinned, and another one at its address is not believed.
+    ask(0, &["find", "light"], &at, &["--state", "kept"]);
+    signing.quit();
+    let unsigned = Listen::bare(
+        runtime,
+        &["--bind", "127.0.0.1:0", "--registry", "--allow-legacy", "--trust", "jis:test:sensor=0.9"],
+    );
+    let at = format!("{HUB}@{}", unsigned.addr);
+    let failed = ask(1, &["register"], &at, &["--state", "kept"]);
+    assert_eq!(failed[0].str("event"), "failed");
+    let failed = ask(1, &["register"], &at, &["--trust-first-use"]);
+    assert!(failed[0].str("reason").contains("not signed"), "{failed:?}");
+    let legacy = ask(0, &["register"], &at, &["--allow-legacy"]);
+    assert_eq!(legacy[0].str("event"), "registered");
+    unsigned.quit();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_with_a_join_token_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = keys("file", "none");
+    let made = folder.json(&["token", "new", "--state", "state", "--out", "token"]);
+    assert!(made.find("token").is_none() && made.find("id").is_some());
+    assert_eq!(folder.mode("token"), 0o600);
+    assert!(folder.text("token").starts_with("sluis-join-"));
+    assert!(folder.fails(1, &["token", "new", "--state", "state", "--out", "token"]).contains("name another file"));
+    let join = |file: &str| {
+        let args = ["listen", "--did", SENSOR, "--key", "sensor.key", "--at", "127.0.0.1:9", "--join-file", file];
+        folder.fails(1, &args)
+    };
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(folder.0.join("token"), open).expect("it is ours");
+    assert!(join("token").contains("chmod 600 token"));
+    assert!(join("sensor.key").contains("join token"), "another secret");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod attestation;
 mod control;
 mod data;
 mod discovery;
+mod overlay;
 mod peers;
 mod signed;
 mod sluis;

@@ -73,6 +73,12 @@ impl Listen {
         self.process.say(line);
     }
 
+    /// `quit` it, whatever it still has to say.
+    pub(crate) fn end(mut self) {
+        self.say("quit");
+        assert_eq!(self.process.finish().0, 0);
+    }
+
     /// `quit` it: the summary comes last and the exit code is 0.
     pub(crate) fn quit(mut self) -> Json {
         self.say("quit");

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::NodeConfig;
 use super::admission::RoodBecause;
+use super::event::Auth;
 use super::identity::{Lent, Proof, Require};
 use super::replies::Replies;
 use super::storing::Decisions;
@@ -15,7 +16,7 @@ use crate::airlock::{
 };
 use crate::framing::{PingType, Zone};
 use crate::identity::PublicKey;
-use crate::pins::Pins;
+use crate::pins::{Judgement, Pins};
 use crate::time::Wall;
 use crate::{Name, Seed, SipKey};
 
@@ -84,6 +85,22 @@ impl Policy {
     /// Whether the first key of this name is believed.
     pub(super) fn believes_first(&self, did: &str) -> bool {
         self.first_use.as_ref().is_some_and(|names| names.allows(did))
+    }
+
+    /// Whether an answer in this name, to a question of the node's own, could be believed: its key is pinned, is to be learned from the first answer, or none is demanded.
+    pub(super) fn may_believe(&self, did: &str) -> bool {
+        match self.pins.get(did) {
+            Some(pin) => !pin.revoked,
+            None => self.believes_first(did) || self.legacy.allows(did),
+        }
+    }
+
+    /// Whether an answer with this proof is believed to be of this name. One that is pinned by its first answer is pinned by then.
+    pub(super) fn believes(&self, name: Name<'_>, auth: Auth) -> bool {
+        match auth.key() {
+            Some(key) if self.pins.judge_name(name, key) == Judgement::Pinned => true,
+            _ => self.pins.get_name(name).is_none() && self.legacy.allows(name.as_str()),
+        }
     }
 
     /// Trust of the sender, rules and thresholds; and what its proof is worth, in this order.

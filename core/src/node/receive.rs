@@ -394,8 +394,12 @@ impl Rooms {
             let held = storing.hold(ingress);
             return if held { Ok(Heard::Taken(Taken::Held)) } else { Err(Reject::Busy) };
         }
+        let taken = overlay.as_deref_mut().and_then(|overlay| overlay.takes(answer.request, responder, auth, policy));
+        if taken == Some(false) {
+            return Err(if auth.key().is_some() { Reject::Unpinned } else { Reject::BadSignature });
+        }
         client.conclude(now.mono, answer);
-        if overlay.as_ref().is_some_and(|overlay| overlay.asked(answer.request)) {
+        if taken.is_some() {
             return Ok(Heard::Overlay(answer.request, auth));
         }
         self.prove_peer(now, responder, path);

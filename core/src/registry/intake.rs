@@ -227,7 +227,7 @@ impl Registry {
         let more = record.claims().capabilities().count();
         let texts: usize = record.claims().capabilities().map(str::len).sum();
         let needed = self.heap_bytes() + ROOM_TO_GROW + record.as_bytes().len() + texts;
-        self.devices.room_for_offers() + offers >= more && needed <= self.config.max_bytes + bytes
+        self.devices.room_for_offers() + offers >= more && needed <= self.config.max_bytes.saturating_add(bytes)
     }
 
     /// Drop one device that was heard of by others and whose record has expired, or one whose record has expired long ago.

@@ -11,7 +11,7 @@
 //!   mean harm.
 //! * **Keys**: where nodes have them ([`WorldConfig::keyed`]), the world knows who said what, and whoever has no key is to be believed nothing.
 //! * **Stores** ([`MemoryStore`]) lose power: what was not confirmed may be kept or lost.
-//! * **Local networks** on which everybody can be called are [worlds of their own](Lan).
+//! * **Local networks** on which everybody can be called are [worlds of their own](Lan): a [`Crowd`], a [`Flood`], and [homes](run_home) in which devices are found by name.
 //! * **Invariants** are checked on the node that was touched after every event, and on everything every 1,000 events: see
 //!   [`Invariant`]. A world stops at the first that does not hold.
 //! * [`Scenario`]s are worlds by name; `swarm` in `sluis-benches` runs them with thousands of seeds. A [`Fault`] switches
@@ -72,7 +72,10 @@ mod world;
 
 #[cfg(feature = "sim")]
 pub use self::{
-    lan::{Lan, LanNodeError},
+    lan::{
+        Beacon, Crowd, CrowdReport, Flood, Lan, LanCounts, LanInvariant, LanNodeError, LanRun, LanTold, LanViolation,
+        run_home,
+    },
     link::{LinkConfig, Loss, Lost},
     names::{MAX_MEMBERS, Name, address, key, member},
     rng::SimRng,

@@ -1,11 +1,10 @@
 //! Whole local networks: crowds, several interfaces, devices that move, liars.
 
 use sluis_core::discovery::DiscoveryConfig;
-use sluis_core::framing::{Encoding, Packet, PingType, RoutingMode, Text, Value};
+use sluis_core::framing::Value;
 use sluis_core::identity::SecretKey;
 use sluis_core::node::{Identity, LanConfig, LanNews, NodeConfig};
-use sluis_core::sim::Lan;
-use sluis_core::time::iso;
+use sluis_core::sim::{Beacon, Crowd, Flood, Lan, LanCounts, run_home};
 use sluis_core::{Did, Duration};
 
 fn name(n: usize) -> String {
@@ -30,33 +29,45 @@ fn every(seconds: u64) -> LanConfig {
 /// `lan` in the benches shows.
 #[test]
 fn a_crowd_finds_whom_it_wants_and_hears_few_answers() {
-    const CROWD: usize = 100;
-    let mut lan = Lan::new(11);
-    lan.lose(20);
-    for n in 0..CROWD {
-        lan.add(config(n, false), &every(10), &[0]).unwrap();
-    }
-    for n in 0..CROWD {
-        for wanted in [(n + 1) % CROWD, (n + 37) % CROWD] {
-            lan.with(n, |node, now| node.seek(now, &name(wanted))).unwrap();
-        }
-    }
-    lan.run(Duration::from_secs(20));
-    for n in 0..CROWD {
-        for wanted in [(n + 1) % CROWD, (n + 37) % CROWD] {
-            assert!(lan.node(n).neighbour(&name(wanted)).is_some(), "{n} does not know {wanted}");
-        }
-    }
-    let heard: Vec<u32> = lan.heard_alone().collect();
-    let most = heard.iter().max().copied().unwrap_or(0);
-    let above = heard.iter().filter(|heard| **heard > 5).count();
-    assert!(heard.iter().sum::<u32>() > 0, "somebody answers");
+    let interval = Duration::from_secs(10);
+    let crowd = Crowd { devices: 100, interval, intervals: 2, loss: 20, wanted: &[1, 37], seed: 11 };
+    let report = crowd.run().unwrap();
+    assert!(report.missed.is_empty(), "{:?}", report.missed);
+    assert!(report.answers() > 0, "somebody answers");
     // A call that names two gets those, any other three over two seconds: a second with more than five is rare.
-    assert!(
-        most <= 12 && above * 20 <= heard.len(),
-        "{most} at most, {above} of {} seconds with more than five",
-        heard.len()
-    );
+    let (most, above, seconds) = (report.most(), report.above(5), report.heard.len());
+    assert!(most <= 12 && above * 20 <= seconds, "{most} at most, {above} of {seconds} seconds with more than five");
+}
+
+#[test]
+fn a_flood_from_one_sender_leaves_a_bounded_table_and_who_was_known_is_heard() {
+    let (left, heard) = Flood { beacons: 2_000, seed: 2 }.run().unwrap();
+    assert!((2..=Flood::most()).contains(&left) && heard, "{left} of {} {heard}", Flood::most());
+}
+
+/// Devices roam, their mappings expire, a thief has each old address, a registry lies, a thousand strangers call at once, and more join than may: what is found is its owner's newest word,
+/// and nobody else gets what is meant for it. `swarm --scenario lan` runs more of them.
+#[test]
+fn in_a_home_what_is_found_is_its_owners_newest_word_and_payloads_go_to_nobody_else() {
+    let mut sum = LanCounts::default();
+    for seed in 0..3 {
+        let run = run_home(6, seed, Duration::from_secs(120)).unwrap();
+        assert!(run.violations.is_empty(), "seed {seed}: {:?}", run.violations);
+        let LanCounts { registered, resolved, reached, payloads, moved, joined, turned_away, .. } = run.counts;
+        sum.registered += registered;
+        sum.resolved += resolved;
+        sum.reached += reached;
+        sum.payloads += payloads;
+        sum.moved += moved;
+        sum.joined += joined;
+        sum.turned_away += turned_away;
+        if seed == 0 {
+            assert_eq!(run_home(6, seed, Duration::from_secs(120)).unwrap().digest, run.digest, "the same seed");
+        }
+    }
+    let LanCounts { registered, resolved, reached, payloads, moved, joined, turned_away, .. } = sum;
+    let all = [registered, resolved, reached, payloads, moved, joined, turned_away];
+    assert!(all.iter().all(|count| *count > 0), "nothing was tried: {sum:?}");
 }
 
 /// What a node was told of another, in short.
@@ -124,21 +135,9 @@ fn a_liar_moves_nobody_and_says_goodbye_for_nobody() {
     let device = lan.add(config(1, true), &every(10), &[0]).unwrap();
     lan.run(Duration::from_secs(1));
     for payload in [r#"{"port":9999}"#, r#"{"beacon":"goodbye"}"#, r#"{"beacon":"answer","port":9999}"#] {
-        let (now, mut stamp, did) = (lan.clock(), [0; 32], name(device));
-        let packet = Packet {
-            packet_id: Text::new("ping_0123456789abcdef"),
-            source_did: Text::new(&did),
-            target_did: Text::new("broadcast"),
-            ping_type: PingType::Discover,
-            routing_mode: RoutingMode::Broadcast,
-            intent: Text::new("discover"),
-            payload: Value::from_json(payload).unwrap(),
-            nonce: Text::new("00112233445566778899aabbccddeeff"),
-            timestamp: Text::new(iso::format(now.wall, &mut stamp)),
-            ..Packet::default()
-        };
-        let mut frame = [0; 2048];
-        let len = packet.encode(Encoding::Json, &mut frame).unwrap();
+        let (did, mut frame) = (name(device), [0; 2048]);
+        let lie = Beacon { did: &did, payload: Value::from_json(payload).unwrap() };
+        let len = lie.write(lan.clock(), &mut frame).unwrap();
         lan.shout("10.9.9.9:7150".parse().unwrap(), 0, &frame[..len]);
         lan.run(Duration::from_secs(1));
     }

@@ -3,24 +3,24 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::news::{FoundDevice, OperationError, OperationId, OperationOutcome, OverlayError, OverlayNews, Resolution};
+use super::known::{describe, near, own, refused, text};
+use super::news::{OperationError, OperationId, OperationOutcome, OverlayError, OverlayNews};
 use super::operations::{Ask, Job, Joining, Operation, Target};
 use super::wire::{self, Members};
 use super::{Overlay, Renewal, Server};
-use crate::discovery::{JoinToken, Neighbour};
+use crate::discovery::JoinToken;
 use crate::framing::{Decision, Response, Value};
 use crate::identity::PublicKey;
 use crate::node::event::Auth;
-use crate::node::peers::Peers;
 use crate::node::storing::OverlayChange;
 use crate::node::{Node, Ping, RequestId};
 use crate::pins::Judgement;
-use crate::registry::{Address, News, Proven, Record, Registered, Resolved, Source, Unverified};
+use crate::registry::{Address, News, Proven, Record, Registered, Unverified};
 use crate::time::{Duration, Now, Wall};
 use crate::{Path, check_did};
 
 /// How long the first answer is waited for before a ping is sent again; twice that for the next one, and so on.
-const RESEND: Duration = Duration::from_secs(1);
+pub(super) const RESEND: Duration = Duration::from_secs(1);
 /// How often somebody who does not answer is challenged before others are asked for a newer address.
 const CHALLENGES: u8 = 2;
 /// How many peers are asked for a name where no registry is known.
@@ -31,7 +31,7 @@ const MAX_FOUND: usize = 1024;
 const REGISTERED: Duration = Duration::from_secs(3);
 
 /// How an operation ended.
-type End = Result<OperationOutcome, OperationError>;
+pub(super) type End = Result<OperationOutcome, OperationError>;
 
 impl Node {
     /// Begin an operation. Exactly one [`Event::Operation`](crate::node::Event::Operation) follows for it, unless it is [given up](Self::give_up): when it has
@@ -167,16 +167,26 @@ impl Node {
         }
     }
 
-    /// The registries; where there are none, some peers at proven addresses.
+    /// The registries; where there are none, some peers at proven addresses. Whose answer could not be believed is not asked.
     fn whom_to_ask(&self, now: Now, did: &str) -> Vec<Server> {
         let servers = self.rooms.overlay.as_ref().map_or(&[][..], |overlay| &overlay.servers);
-        let mut asked: Vec<Server> = servers.iter().filter(|server| *server.did != *did).cloned().collect();
-        if asked.is_empty() {
+        let others = || servers.iter().filter(|server| *server.did != *did);
+        let mut asked: Vec<Server> = others().filter(|server| self.may_believe(&server.did)).cloned().collect();
+        if others().next().is_none() {
             let peers = self.rooms.peers.proven(now.mono).filter(|peer| peer.did() != did);
             let server = |peer: &crate::node::Peer| Server { did: peer.did().into(), path: peer.path() };
-            asked.extend(peers.map(server).take(PEERS_ASKED));
+            asked.extend(peers.filter(|peer| self.may_believe(peer.did())).map(server).take(PEERS_ASKED));
         }
         asked
+    }
+
+    /// Why nobody can be asked: a registry is known, and nothing that it says could be believed.
+    fn nobody_to_ask(&self, did: &str) -> OperationError {
+        let mut servers = self.rooms.overlay.iter().flat_map(|overlay| &overlay.servers);
+        match servers.find(|server| *server.did != *did && !self.may_believe(&server.did)) {
+            Some(server) => OperationError::Unpinned(server.did.clone()),
+            None => OperationError::Unknown,
+        }
     }
 
     /// Take the next step of an operation.
@@ -205,6 +215,7 @@ impl Node {
     fn look_up(&mut self, now: Now, id: OperationId, did: &str, reach: bool) {
         let asks = !self.whom_to_ask(now, did).is_empty();
         let neighbour = self.neighbour(did).map(|neighbour| near(&neighbour));
+        let nobody = self.nobody_to_ask(did);
         let Self { rooms, policy, .. } = self;
         let Some(overlay) = rooms.overlay.as_deref_mut() else { return };
         let known = overlay.known(now, did, &rooms.peers).or(neighbour);
@@ -213,7 +224,7 @@ impl Node {
         let found = if asked { last().or(known) } else { known.or_else(|| if asks { None } else { last() }) };
         let Some(found) = found else {
             if !asks || asked {
-                return overlay.end(now.wall, id, Err(OperationError::Unknown));
+                return overlay.end(now.wall, id, Err(if asks { OperationError::Unknown } else { nobody }));
             }
             return match overlay.resolver.ask(now.mono, did) {
                 Ok(query) => {
@@ -305,11 +316,15 @@ impl Node {
     fn send_record(&mut self, now: Now, id: OperationId) {
         let Some(identity) = self.rooms.outbox.identity().cloned() else { return };
         let own = self.config.did.clone();
-        let Some(overlay) = self.rooms.overlay.as_deref_mut() else { return };
+        let Self { rooms, policy, .. } = self;
+        let Some(overlay) = rooms.overlay.as_deref_mut() else { return };
         let Overlay { operations, profile, .. } = overlay;
         let Some((row, profile)) = operations.get_mut(id).zip(profile.as_mut()) else { return };
         let Job::Register { server, .. } = &row.job else { return };
         let (did, path) = (server.did.clone(), server.path);
+        if !policy.may_believe(&did) {
+            return overlay.end(now.wall, id, Err(OperationError::Unpinned(did)));
+        }
         let mut buf = [0; Record::MAX_LEN];
         let mut text = [0; Record::MAX_TEXT];
         let payload = match profile.sign(now.wall, (own.as_str(), identity.signer()), &mut buf) {
@@ -339,6 +354,9 @@ impl Node {
             let found = core::mem::take(found);
             return overlay.end(now.wall, id, Ok(OperationOutcome::Found(found)));
         };
+        if !policy.may_believe(&did) {
+            return overlay.end(now.wall, id, Err(OperationError::Unpinned(did)));
+        }
         let payload = Members::new().text("capability", capability).number("skip", *skip).question();
         self.send_step(now, id, (&did, path), wire::FIND, &payload);
     }
@@ -374,6 +392,7 @@ impl Node {
                 let did = did.clone();
                 overlay.last_known(now.wall, &did).map(OperationOutcome::Resolved).ok_or(OperationError::Unknown)
             }
+            _ if row.doubted => Err(OperationError::Unproven),
             Job::Join(_) => Err(OperationError::NotLetIn),
             _ => Err(OperationError::Timeout),
         };
@@ -554,77 +573,6 @@ impl Node {
     }
 }
 
-impl Overlay {
-    /// Challenge a device where its record says that it is.
-    pub(super) fn challenge_registered(&mut self, now: Now, did: &str) {
-        let Some(device) = self.registry.get(did).filter(|_| self.config.verify_registered) else { return };
-        let (key, Some(Address::Ip(addr))) = (device.key(), device.endpoint()) else { return };
-        let job = Job::Verify { did: did.into(), key: Some(key), path: Some(Path::to(addr)) };
-        // Two challenges at most, which are together shorter than three times the ping that brought them about.
-        self.operations.insert(job, now.mono + RESEND * 2, true);
-    }
-
-    /// What is known here and now of a name.
-    fn known(&self, now: Now, did: &str, peers: &Peers) -> Option<Resolution> {
-        let proven =
-            |did: &str| peers.get(now.mono, did).filter(|peer| peer.is_proven()).map(|peer| peer.path().remote);
-        let known = self.resolver.known(now.wall, did, &self.registry, proven)?;
-        Some(own(did, &known))
-    }
-
-    /// The last record of a name, which may be out of date.
-    fn last_known(&self, wall: Wall, did: &str) -> Option<Resolution> {
-        let Some(device) = self.registry.get(did) else { return self.unproven(did) };
-        if device.is_revoked() {
-            return None;
-        }
-        let (record, heard) = (Some((device.seq(), device.key())), Some(device.heard().0));
-        let source = if device.is_current(wall) { Source::Network } else { Source::LastKnown };
-        Some(own(did, &Resolved { endpoint: device.endpoint()?, source, record, heard }))
-    }
-
-    /// Where somebody said that a name is, signed by nobody.
-    fn unproven(&self, did: &str) -> Option<Resolution> {
-        let endpoint = Address::parse(self.unproven.get(did)?).ok()?;
-        Some(own(did, &Resolved { endpoint, source: Source::LastKnown, record: None, heard: None }))
-    }
-
-    fn aim_at(&mut self, id: OperationId, target: Target) {
-        if let Some(row) = self.operations.get_mut(id) {
-            (row.target, row.tries) = (Some(Box::new(target)), 0);
-        }
-    }
-
-    /// A ping of the overlay was not answered, or did not leave; false when it is none of the overlay's.
-    pub(in crate::node) fn lose_request(&mut self, request: RequestId) -> bool {
-        let ask = self.operations.answered(request);
-        if let Some(Ask::Step(id)) = ask {
-            self.operations.set_due(id);
-        }
-        ask.is_some()
-    }
-
-    /// Whether a request is one of the overlay's.
-    pub(in crate::node) fn asked(&self, request: RequestId) -> bool {
-        self.operations.asked(request)
-    }
-
-    /// An operation has ended.
-    pub(super) fn end(&mut self, wall: Wall, id: OperationId, end: End) {
-        let Some((row, end)) = self.operations.end(id, end) else { return };
-        // One of the node's own: the challenge of a device that registered.
-        if let (Job::Verify { .. }, Some(target)) = (&row.job, row.target) {
-            let Target { did, key, path, .. } = *target;
-            let took = match end {
-                Ok(OperationOutcome::Verified { took, .. }) => Some(took),
-                _ => None,
-            };
-            let score = self.registry.get(&did).map(|device| device.fira(wall).score);
-            self.tell(OverlayNews::Verified { did, key, path, took, score });
-        }
-    }
-}
-
 fn named(did: &str) -> Result<Box<str>, OverlayError> {
     check_did(did)?;
     Ok(did.into())
@@ -633,43 +581,4 @@ fn named(did: &str) -> Result<Box<str>, OverlayError> {
 /// A ping of the overlay. The payload is written by us.
 fn question_to<'a>(did: &'a str, path: Path, intent: &'a str, payload: &'a str) -> Ping<'a> {
     Ping { payload: Value::from_wire(payload), purpose: "overlay", ..Ping::new(did, path, intent) }
-}
-
-fn text(address: Address<'_>) -> Box<str> {
-    alloc::format!("{address}").into()
-}
-
-fn own(did: &str, resolved: &Resolved<'_>) -> Resolution {
-    let &Resolved { endpoint, source, record, heard } = resolved;
-    let (seq, key) = record.unzip();
-    Resolution { did: did.into(), endpoint: text(endpoint), source, seq, key, heard }
-}
-
-/// Where somebody on the local network says that it listens: a hint, as the address of a peer.
-fn near(neighbour: &Neighbour<'_>) -> Resolution {
-    let endpoint = text(neighbour.addr.into());
-    Resolution { did: neighbour.did.into(), endpoint, source: Source::Peer, seq: None, key: neighbour.key, heard: None }
-}
-
-fn describe(record: &Record<'_>, bound: bool) -> FoundDevice {
-    let claims = record.claims();
-    FoundDevice {
-        did: claims.did.into(),
-        key: claims.key,
-        bound,
-        endpoint: claims.endpoints().next().map(text),
-        capabilities: claims.capabilities().map(Into::into).collect(),
-        seq: claims.seq,
-        expires: claims.expires,
-    }
-}
-
-/// How a record that is not taken in is counted.
-fn refused(why: crate::registry::AnswerReject) -> &'static str {
-    use crate::registry::AnswerReject as A;
-    match why {
-        A::Unasked => "unasked",
-        A::Record(_) => "no_record",
-        A::Register(why) => super::config::refusal(why),
-    }
 }

@@ -11,11 +11,14 @@ mod client;
 mod command;
 mod config;
 mod join;
+mod known;
 mod news;
 mod operations;
 mod serve;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_belief;
 #[cfg(test)]
 mod tests_world;
 mod vouches;
@@ -210,7 +213,14 @@ impl Node {
         Ok(())
     }
 
-    /// Ask this registry for names, and for devices that can do something.
+    /// Whether what this registry answers could be believed: a key is pinned to its name, is to be learned from its [first answer](Self::trust_first_use), or it
+    /// [may stay unsigned](Self::allow_legacy). Otherwise it is not asked, and an operation that would have to ends with [`OperationError::Unpinned`].
+    #[must_use]
+    pub fn may_believe(&self, did: &str) -> bool {
+        self.policy.may_believe(did)
+    }
+
+    /// Ask this registry for names, and for devices that can do something. What it answers counts only as far as it [can be believed](Self::may_believe).
     ///
     /// # Errors
     /// [`OverlayError::Off`], [`OverlayError::Did`], [`OverlayError::TooManyServers`].

@@ -206,6 +206,12 @@ pub enum OperationError {
     /// There is no key to verify: none is pinned to the name, and no record of it is known.
     #[error("no key of this name is known: pin one, or have the device registered")]
     NoKey,
+    /// A registry is to be asked, and nothing that it says could be believed: the text is its name.
+    #[error("no key is pinned to {0}, so anybody could answer in its place: pin its key")]
+    Unpinned(Box<str>),
+    /// An answer came, and nothing shows that it is from who was asked: it is not signed, or not by the key of that name.
+    #[error("what came in answer is not signed by the key of who was asked")]
+    Unproven,
     /// Who answered there does not have the key.
     #[error("who answered there does not have the key of this name")]
     Failed,

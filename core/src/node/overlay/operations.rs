@@ -89,6 +89,8 @@ pub(super) struct Row {
     pub(super) tries: u8,
     pub(super) query: Option<QueryId>,
     pub(super) target: Option<Box<Target>>,
+    /// An answer came that does not show to be from who was asked.
+    pub(super) doubted: bool,
     /// Begun by the node itself: its end is no event.
     pub(super) internal: bool,
     outcome: Option<Result<OperationOutcome, OperationError>>,
@@ -125,7 +127,7 @@ impl Operations {
 
     /// Begin one; `None` where there is no room.
     pub(super) fn insert(&mut self, job: Job, deadline: Instant, internal: bool) -> Option<OperationId> {
-        let row = Row { job, deadline, tries: 0, query: None, target: None, internal, outcome: None };
+        let row = Row { job, deadline, tries: 0, query: None, target: None, doubted: false, internal, outcome: None };
         let id = OperationId(self.rows.insert(row).ok()?);
         self.deadlines.set(id.0.slot(), deadline);
         self.due.push_back(id);
@@ -202,9 +204,9 @@ impl Operations {
         self.asks.insert(request, ask);
     }
 
-    /// Whether a request is one of the overlay's.
-    pub(super) fn asked(&self, request: RequestId) -> bool {
-        self.asks.contains_key(&request)
+    /// What a request asks, if it is one of the overlay's.
+    pub(super) fn asked(&self, request: RequestId) -> Option<Ask> {
+        self.asks.get(&request).copied()
     }
 
     /// A request of the overlay has ended.

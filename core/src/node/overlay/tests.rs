@@ -20,14 +20,14 @@ use crate::time::Wall;
 use crate::{Datagrams as _, Did, Durable as _, Machine as _, StoreError};
 
 pub(super) const HUB: &str = "jis:home:hub";
-const SENSOR: &str = "jis:home:sensor";
+pub(super) const SENSOR: &str = "jis:home:sensor";
 pub(super) const PHONE: &str = "jis:home:phone";
 
 type Medium = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// A node somewhere, and what it told.
 pub(super) struct Member {
-    node: Node,
+    pub(super) node: Node,
     pub(super) addr: SocketAddr,
     medium: Medium,
     pub(super) store: Option<StoreError>,
@@ -46,7 +46,7 @@ pub(super) struct Net {
     lost: BTreeSet<u64>,
     count: u64,
     /// Where payloads of pings went: address and intent.
-    sent: Vec<(SocketAddr, String)>,
+    pub(super) sent: Vec<(SocketAddr, String)>,
     /// Somebody on the way drops the frames of sessions, and carries everything else.
     pub(super) no_sessions: bool,
     /// What went to the first of them.
@@ -65,7 +65,12 @@ pub(super) fn start(did: &str, key: u8, life: u64, change: impl FnOnce(&mut Over
     start_with(did, key, life, |_, overlay| change(overlay))
 }
 
-fn start_with(did: &str, key: u8, life: u64, change: impl FnOnce(&mut NodeConfig, &mut OverlayConfig)) -> Node {
+pub(super) fn start_with(
+    did: &str,
+    key: u8,
+    life: u64,
+    change: impl FnOnce(&mut NodeConfig, &mut OverlayConfig),
+) -> Node {
     let mut config = NodeConfig::new(Did::new(did).unwrap());
     config.identity = Some(Identity::from(secret(key)));
     config.heartbeat = None;
@@ -186,7 +191,7 @@ impl Net {
         any
     }
 
-    fn begin(&mut self, who: usize, operation: &Operation<'_>) -> OperationId {
+    pub(super) fn begin(&mut self, who: usize, operation: &Operation<'_>) -> OperationId {
         let now = self.now;
         self.node(who).start_operation(now, operation, None).unwrap()
     }
@@ -203,7 +208,7 @@ impl Net {
         self.ended(who, id)
     }
 
-    fn ended(&mut self, who: usize, id: OperationId) -> Result<OperationOutcome, OperationError> {
+    pub(super) fn ended(&mut self, who: usize, id: OperationId) -> Result<OperationOutcome, OperationError> {
         let ended: Vec<_> = self.members[who].ended.iter().filter(|(other, _)| *other == id).collect();
         assert_eq!(ended.len(), 1, "an operation ends once");
         ended[0].1.clone()
@@ -533,12 +538,17 @@ fn a_score_is_trust_only_where_the_operator_says_so_and_for_the_key_that_earned_
     }
 }
 
-fn token(net: &mut Net, uses: u32, life: u64) -> JoinToken {
+pub(super) fn token(net: &mut Net, uses: u32, life: u64) -> JoinToken {
     let now = net.now;
     net.node(0).new_join_token(now, uses, Duration::from_secs(life), 0.8).unwrap().0
 }
 
-fn join(net: &mut Net, did: &str, key: u8, token: &JoinToken) -> (usize, Result<OperationOutcome, OperationError>) {
+pub(super) fn join(
+    net: &mut Net,
+    did: &str,
+    key: u8,
+    token: &JoinToken,
+) -> (usize, Result<OperationOutcome, OperationError>) {
     let n = net.add(start(did, key, 0, |_| ()), key);
     let joined = net.operate(n, &Operation::Join { token, path: Path::to(addr(1)) });
     (n, joined)

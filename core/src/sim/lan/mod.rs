@@ -19,6 +19,12 @@
 //! # }
 //! ```
 
+mod beacons;
+mod crowd;
+mod home;
+mod nat;
+
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BinaryHeap};
 use alloc::sync::Arc;
 use alloc::vec;
@@ -26,11 +32,19 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+pub use self::beacons::Beacon;
+pub use self::crowd::{Crowd, CrowdReport, Flood};
+pub use self::home::{LanCounts, LanInvariant, LanRun, LanViolation, run_home};
+use self::nat::Nat;
 use crate::discovery::GROUP_V4;
+use crate::framing::Decision;
 use crate::limits::MAX_DATAGRAM_V6;
-use crate::node::{ConfigError, Event, LanConfig, LanError, LanNews, Node, NodeConfig};
+use crate::node::{
+    ConfigError, Event, LanConfig, LanError, LanNews, Node, NodeConfig, OperationError, OperationId, OperationOutcome,
+    OverlayNews,
+};
 use crate::time::{Duration, Instant, Now, Wall};
-use crate::{Datagrams as _, Machine as _, Network, NetworkChange, Path, Rng, Seed, SocketId};
+use crate::{Datagrams as _, DidError, Machine as _, Network, NetworkChange, Path, Rng, Seed, SocketId};
 
 /// The port of every node.
 const PORT: u16 = 7150;
@@ -40,7 +54,8 @@ const DELAY: (u64, u64) = (1_000_000, 5_000_000);
 const EPOCH: u64 = 1_764_400_000;
 
 /// Why there is no such node.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LanNodeError {
     /// Its configuration.
     #[error(transparent)]
@@ -48,6 +63,12 @@ pub enum LanNodeError {
     /// What it is told about discovery.
     #[error(transparent)]
     Lan(#[from] LanError),
+    /// Its name.
+    #[error(transparent)]
+    Did(#[from] DidError),
+    /// What it is told about others, or to say of itself.
+    #[error("{0}")]
+    Told(Box<str>),
 }
 
 /// Somebody on the network.
@@ -60,6 +81,18 @@ struct Member {
     /// Unicast datagrams that it heard, by the second.
     heard: BTreeMap<u64, u32>,
     news: Vec<LanNews>,
+    told: Vec<LanTold>,
+}
+
+/// What a node has told that is not about the network.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LanTold {
+    /// It accepted a ping: from whom, and what was wanted.
+    Ping(Box<str>, Box<str>),
+    /// An operation of its has ended.
+    Ended(OperationId, Result<OperationOutcome, OperationError>),
+    /// Others did something in the overlay.
+    Overlay(OverlayNews),
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +108,7 @@ pub struct Lan {
     members: Vec<Member>,
     /// Who is at an address.
     addresses: BTreeMap<Ipv4Addr, usize>,
+    nats: Vec<Nat>,
     agenda: BinaryHeap<Reverse<(Instant, u64, Happening)>>,
     /// Events of one moment happen in the order in which they were put on the agenda.
     nth: u64,
@@ -85,6 +119,8 @@ pub struct Lan {
     /// How many datagrams of a thousand are lost.
     loss: u64,
     buffer: Vec<u8>,
+    delivered: u64,
+    digest: u64,
 }
 
 impl Lan {
@@ -95,6 +131,7 @@ impl Lan {
         Self {
             members: Vec::new(),
             addresses: BTreeMap::new(),
+            nats: Vec::new(),
             agenda: BinaryHeap::new(),
             nth: 0,
             next_host: 1,
@@ -103,6 +140,8 @@ impl Lan {
             seed,
             loss: 0,
             buffer: vec![0; MAX_DATAGRAM_V6],
+            delivered: 0,
+            digest: 0xcbf2_9ce4_8422_2325,
         }
     }
 
@@ -123,16 +162,32 @@ impl Lan {
         let mut node = Node::new(config, &Seed::new(seed))?;
         node.discover(self.clock(), lan)?;
         let attached = Vec::new();
-        self.members.push(Member { node, attached, wake: None, heard: BTreeMap::new(), news: Vec::new() });
+        self.members.push(Member {
+            node,
+            attached,
+            wake: None,
+            heard: BTreeMap::new(),
+            news: Vec::new(),
+            told: Vec::new(),
+        });
         segments.iter().for_each(|segment| self.attach(id, *segment));
         Ok(id)
     }
 
     /// A node gets an interface on a segment, with an address that nobody had before.
     pub fn attach(&mut self, id: usize, segment: u16) {
+        let address = self.fresh();
+        self.attach_at(id, segment, address);
+    }
+
+    fn fresh(&mut self) -> Ipv4Addr {
         let host = self.next_host.to_be_bytes();
         self.next_host += 1;
-        let address = Ipv4Addr::new(10, host[1], host[2], host[3]);
+        Ipv4Addr::new(10, host[1], host[2], host[3])
+    }
+
+    /// The same with an address that somebody else had until now.
+    pub fn attach_at(&mut self, id: usize, segment: u16, address: Ipv4Addr) {
         let now = self.clock();
         let Some(member) = self.members.get_mut(id) else { return };
         // The lowest number that none of its sockets has.
@@ -146,13 +201,24 @@ impl Lan {
         self.look_after(id);
     }
 
+    /// Who is on the segment `inside` reaches the segment `outside` through a translator from now on, and is reached there from whatever address it sent last, until it has sent nothing for
+    /// `life`. Then its port is given to others. The address of the translator.
+    pub fn translate(&mut self, inside: u16, outside: u16, life: Duration) -> Ipv4Addr {
+        let address = self.fresh();
+        self.nats.push(Nat::new(inside, outside, address, life));
+        address
+    }
+
     /// The interface of a node on a segment vanishes, and its address with it.
     pub fn detach(&mut self, id: usize, segment: u16) {
         let now = self.clock();
         let Some(member) = self.members.get_mut(id) else { return };
         let Some(at) = member.attached.iter().position(|(of, ..)| *of == segment) else { return };
         let (_, address, socket) = member.attached.remove(at);
-        self.addresses.remove(&address);
+        // Somebody else may have it by now.
+        if self.addresses.get(&address) == Some(&id) {
+            self.addresses.remove(&address);
+        }
         member.node.handle_network(now, NetworkChange::Down(socket));
         self.look_after(id);
     }
@@ -209,9 +275,38 @@ impl Lan {
         out
     }
 
+    /// How many nodes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
     /// What a node has told of the network so far, taken out.
     pub fn take_news(&mut self, id: usize) -> Vec<LanNews> {
         self.members.get_mut(id).map(|member| core::mem::take(&mut member.news)).unwrap_or_default()
+    }
+
+    /// What a node has told otherwise so far, taken out.
+    pub fn take_told(&mut self, id: usize) -> Vec<LanTold> {
+        self.members.get_mut(id).map(|member| core::mem::take(&mut member.told)).unwrap_or_default()
+    }
+
+    /// How many datagrams arrived.
+    #[must_use]
+    pub const fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// What arrived where and when, in short: the same seed and the same orders give the same.
+    #[must_use]
+    pub const fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// Where a node is on a segment.
@@ -241,6 +336,10 @@ impl Lan {
 
     fn arrive(&mut self, id: usize, from: SocketAddr, (socket, local): (SocketId, Option<IpAddr>), bytes: &[u8]) {
         let now = self.clock();
+        self.delivered += 1;
+        for part in [now.mono.as_nanos(), id as u64, bytes.len() as u64] {
+            self.digest = (self.digest ^ part).wrapping_mul(0x100_0000_01b3);
+        }
         let Some(member) = self.members.get_mut(id) else { return };
         if socket == SocketId::MAIN {
             *member.heard.entry(now.mono.as_nanos() / 1_000_000_000).or_default() += 1;
@@ -267,8 +366,18 @@ impl Lan {
                 member.node.handle_timeout(now);
             }
             while let Some(event) = member.node.poll_event() {
-                if let Event::Lan(news) = event {
-                    member.news.push(news.clone());
+                match event {
+                    Event::Lan(news) => member.news.push(news.clone()),
+                    Event::Overlay(news) => member.told.push(LanTold::Overlay(news.clone())),
+                    Event::Operation { id, result } => {
+                        member.told.push(LanTold::Ended(id, result.cloned().map_err(Clone::clone)));
+                    }
+                    Event::Ping(ping) if ping.decision == Decision::Accept => {
+                        let packet = ping.packet();
+                        let text = |text: crate::framing::Text<'_>| Box::from(&*text.to_cow());
+                        member.told.push(LanTold::Ping(text(packet.source_did), text(packet.intent)));
+                    }
+                    _ => {}
                 }
             }
             let Some(sent) = member.node.poll_transmit(now, &mut self.buffer) else { break };
@@ -295,16 +404,30 @@ impl Lan {
             return;
         }
         let IpAddr::V4(to) = path.remote.ip() else { return };
-        // Segments are not routed between: only who shares one hears it, from the address that is ours there.
+        let Some((from, to, port)) = self.route(id, to, path.remote.port()) else { return };
         let Some(receiver) = self.addresses.get(&to).copied() else { return };
-        let Some(their) = self.members.get(receiver) else { return };
-        let shared = their.attached.iter().find(|(_, address, _)| *address == to).map(|(segment, ..)| *segment);
-        let ours = member.attached.iter().find(|(segment, ..)| Some(*segment) == shared);
-        let Some((_, from, _)) = ours else { return };
-        let (from, at) = ((*from, PORT).into(), self.arrival());
-        if let Some(at) = at.filter(|_| path.remote.port() == PORT) {
+        if let Some(at) = self.arrival().filter(|_| port == PORT) {
             self.plan(at, Happening::Arrive(receiver, from, SocketId::MAIN, Some(to.into()), bytes));
         }
+    }
+
+    /// As whom a node is heard that writes to an address, and who that is. Segments are not routed between: only who shares one hears it, from the address that is ours there, or who is
+    /// on the other side of a translator.
+    fn route(&mut self, id: usize, to: Ipv4Addr, port: u16) -> Option<(SocketAddr, Ipv4Addr, u16)> {
+        let Self { members, addresses, nats, now, .. } = self;
+        let ours = &members.get(id)?.attached;
+        let on = |segment: u16| ours.iter().find(|(of, ..)| *of == segment).map(|(_, address, _)| *address);
+        if let Some(nat) = nats.iter().find(|nat| nat.address == to) {
+            let from = on(nat.outside)?;
+            return Some(((from, PORT).into(), nat.reach(port, *now)?, PORT));
+        }
+        let their = &members.get(*addresses.get(&to)?)?.attached;
+        let (segment, ..) = their.iter().find(|(_, address, _)| *address == to)?;
+        if let Some(from) = on(*segment) {
+            return Some(((from, PORT).into(), to, port));
+        }
+        let nat = nats.iter_mut().find(|nat| nat.outside == *segment && on(nat.inside).is_some())?;
+        Some((nat.out(on(nat.inside)?, *now), to, port))
     }
 
     fn say_to_all(&mut self, sender: Option<usize>, from: SocketAddr, segment: u16, bytes: &Arc<[u8]>) {
