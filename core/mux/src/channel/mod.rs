@@ -116,7 +116,8 @@ pub enum State {
 /// What is known of who is at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// Nothing: one end has no key. Whoever carries the channel can change it.
+    /// Nothing: one end has no key, or is on no native connection. Whoever carries the channel can change it: each connection on the way is
+    /// protected by itself alone.
     None,
     /// The other end signed with a key that nobody had named before: it stays the same, whoever it is.
     Unpinned(PublicKey),
@@ -129,7 +130,7 @@ impl Proof {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::None => "none",
+            Self::None => "hop",
             Self::Unpinned(_) => "unpinned",
             Self::Pinned(_) => "end",
         }
@@ -546,6 +547,22 @@ impl Channel {
         if self.state == State::Open && (self.closing || self.heard_close) {
             self.state = State::HalfClosed;
         }
+    }
+
+    /// The message that was told last was not passed on, and its stream is gone: it is to come again.
+    pub(crate) fn forget_last(&mut self) {
+        self.received = self.received.saturating_sub(1);
+    }
+
+    /// How many messages and bytes can be sent now; `None` when nothing can. A message that is larger than all the room passes alone.
+    pub(crate) fn room(&self) -> Option<(usize, usize)> {
+        let open = matches!(self.state, State::Open | State::HalfClosed) && !self.closing;
+        open.then(|| self.sending.room())
+    }
+
+    /// Something was prepared that its stream has not taken.
+    pub(crate) const fn is_writing(&self) -> bool {
+        !self.staged.is_empty()
     }
 
     /// Both ends have sent their last message, and each has all of the other's.
