@@ -10,7 +10,7 @@
 //! - Nothing is proven from end to end (`hop`): at least one end has no key.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::string::ToString as _;
+use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
 
 use sluis_core::Now;
@@ -20,6 +20,32 @@ use crate::channel::{Kind, SendError};
 use crate::native::{Hub, LocalEvent, LocalId};
 use crate::proof::Direction;
 use crate::switchboard::{ChannelId, Next, Open, PortOrder, Refusal, Switchboard};
+use crate::write::{Object, put_text};
+
+/// A message of bytes, for an agent that speaks JSON: as a text where it is one, else in base64.
+fn as_json(body: &[u8]) -> String {
+    let mut json = String::new();
+    match core::str::from_utf8(body) {
+        Ok(text) => put_text(&mut json, text),
+        Err(_) => json = Object::new().text("base64", &base64(body)).finish(),
+    }
+    json
+}
+
+/// Base64 with padding (RFC 4648, section 4).
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for some in bytes.chunks(3) {
+        let at = |n: usize| u32::from(some.get(n).copied().unwrap_or(0));
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for n in 0..4 {
+            let digit = ALPHABET.get((bits >> (18 - 6 * n) & 63) as usize).copied().unwrap_or(b'=');
+            text.push(char::from(if n <= some.len() { digit } else { b'=' }));
+        }
+    }
+    text
+}
 
 /// A channel's end on a native connection.
 #[derive(Debug)]
@@ -112,13 +138,8 @@ impl Bridge {
     fn incoming(&mut self, now: Now, local: LocalId, board: &mut Switchboard, hub: &mut Hub) {
         let (Some(opening), Some(caller)) = (hub.local(local), hub.caller_of(local)) else { return };
         let metadata = Value::from_json(&opening.metadata).ok();
-        let ask = Open {
-            agent: &opening.agent,
-            target: &opening.target,
-            intent: &opening.intent,
-            metadata,
-            socket: None,
-        };
+        let ask =
+            Open { agent: &opening.agent, target: &opening.target, intent: &opening.intent, metadata, socket: None };
         match board.open_native(now, &caller, &ask) {
             Ok(opened) => {
                 self.join(local, opened.channel, Direction::Back);
@@ -132,25 +153,26 @@ impl Bridge {
     fn message(&mut self, now: Now, local: LocalId, board: &mut Switchboard, hub: &mut Hub) {
         let Some(end) = self.ends.get_mut(&local) else { return };
         let Some((number, kind, body)) = hub.local_message(local) else { return };
-        let text = core::str::from_utf8(body).ok().filter(|_| kind == Kind::Json);
-        let sent = text.map(|text| board.send_native(now, end.channel, end.from(), text));
+        let sent = match (kind, core::str::from_utf8(body)) {
+            (Kind::Json, Ok(text)) => board.send_native(now, end.channel, end.from(), text),
+            _ => board.send_native(now, end.channel, end.from(), &as_json(body)),
+        };
         match sent {
-            Some(Ok(sent)) => {
+            Ok(sent) => {
                 end.untaken.push_back((sent.seq, number, false));
                 hub.passed(now.mono, local);
             }
-            Some(Err(Refusal::QueueFull(_))) => {
+            Err(Refusal::QueueFull(_)) => {
                 if let Some(name) = board.await_room(end.channel, end.from()) {
                     self.blocked.entry(name).or_default().insert(local);
                 }
             }
-            Some(Err(Refusal::Closed(_))) => {
+            Err(Refusal::Closed(_)) => {
                 self.drain(now, local, board, hub);
                 hub.hurry_local(now.mono, local);
             }
             // It can never be passed on: it is not acknowledged, and the channel ends.
-            Some(Err(_)) => self.give_up(now, local, "message_not_passed_on", board, hub),
-            None => self.give_up(now, local, "json_only", board, hub),
+            Err(_) => self.give_up(now, local, "message_not_passed_on", board, hub),
         }
     }
 
@@ -244,5 +266,17 @@ impl Bridge {
             }
         }
         board.set_room(channel, to, hub.local_room(local));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{as_json, base64};
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        let texts: [&[u8]; 7] = [b"", b"f", b"fo", b"foo", b"foob", b"fooba", b"foobar"];
+        assert_eq!(texts.map(base64), ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"]);
+        assert_eq!((as_json(b"a \"b\""), as_json(&[255])), (r#""a \"b\"""#.into(), r#"{"base64":"/w=="}"#.into()));
     }
 }

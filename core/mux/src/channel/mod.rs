@@ -150,6 +150,10 @@ pub enum Fault {
     /// The other end has another key than the one that is known to be its own.
     #[error("the other end has another key than the one that is pinned to its name")]
     Unpinned,
+    /// A key is pinned to the other end's name, and nothing is signed with it: it is on no native connection right now, or somebody took
+    /// the signatures away.
+    #[error("the other end proves nothing, and a key is pinned to its name")]
+    Unproven,
     /// Our own signer does not sign.
     #[error("our own key does not sign")]
     Signer,
@@ -695,7 +699,7 @@ impl Channel {
             self.agreement = Some(Box::new(agreement));
         } else if own.pinned.is_some() {
             // A key is known for it, and nothing is proven: somebody may have taken the signatures away.
-            return Err(Fault::Unpinned);
+            return Err(Fault::Unproven);
         }
         self.open = Vec::new();
         self.state = State::Open;
@@ -768,7 +772,7 @@ pub(crate) fn peek_opening(body: &[u8]) -> Result<Opening, Fault> {
 fn judge(signed: Option<&Signed>, own: Own<'_>) -> Result<Proof, Fault> {
     match (signed, own.pinned) {
         (None, None) => Ok(Proof::None),
-        (None, Some(_)) => Err(Fault::Unpinned),
+        (None, Some(_)) => Err(Fault::Unproven),
         (Some(signed), None) => Ok(Proof::Unpinned(signed.key)),
         (Some(signed), Some(pinned)) if signed.key == pinned => Ok(Proof::Pinned(pinned)),
         (Some(_), Some(_)) => Err(Fault::Unpinned),

@@ -669,9 +669,9 @@ impl Client {
             (Credentials::Key, Some(signer)) => Auth::Key(&**signer),
             _ => Auth::Nothing,
         };
-        let body = hello
-            .as_ref()
-            .and_then(|hello| ClientHello::write(&self.config.agent, self.config.beside, auth, &hello.nonce, &up.exporter).ok());
+        let body = hello.as_ref().and_then(|hello| {
+            ClientHello::write(&self.config.agent, self.config.beside, auth, &hello.nonce, &up.exporter).ok()
+        });
         let (Some(hello), Some(body), Ok(own)) = (hello, body, up.session.open(now, 0)) else {
             return self.abort(now, Lost::Greeting);
         };

@@ -11,8 +11,8 @@ use sluis_core::table::{Heap, Slab, SlotId};
 use sluis_core::{Conn, End, Instant, Machine, Now, Order, Origin, Reason, Reject, Rng, Seed, Streams, Up, Wants};
 
 use super::hello::{ClientHello, ServerHello, WINDOW};
-use super::orders::{Kind, Orders};
 use super::local::{LocalEvent, Locals};
+use super::orders::{Kind, Orders};
 use super::relay::Relays;
 use crate::access::{Access, Caller, Credential};
 use crate::agent::normalise;
@@ -335,7 +335,12 @@ impl Hub {
     }
 
     /// Read the first record of a stream: its kind and body.
-    pub(super) fn read_first(link: &mut Link, now: Instant, stream: StreamId, reader: &mut Reader) -> Option<Result<u8, ()>> {
+    pub(super) fn read_first(
+        link: &mut Link,
+        now: Instant,
+        stream: StreamId,
+        reader: &mut Reader,
+    ) -> Option<Result<u8, ()>> {
         loop {
             let bytes = match link.session.peek(stream) {
                 Ok(Read::Bytes(bytes)) => bytes,

@@ -85,7 +85,14 @@ impl Relays {
     }
 
     /// Whether so many bytes of a channel that ends here are within the budget of who sent them. A [`step`] at most is asked for at a time.
-    pub(super) fn admit(&mut self, agent: &Arc<str>, budget: Budget, policy: &Policy, now: Instant, bytes: usize) -> Admit {
+    pub(super) fn admit(
+        &mut self,
+        agent: &Arc<str>,
+        budget: Budget,
+        policy: &Policy,
+        now: Instant,
+        bytes: usize,
+    ) -> Admit {
         admit(&mut self.budgets, (Arc::clone(agent), budget), policy, now, bytes)
     }
 

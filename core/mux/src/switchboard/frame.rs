@@ -90,7 +90,9 @@ impl Item {
     /// Whom to note as taken.
     pub(super) const fn note(&self) -> Option<Note> {
         match &self.what {
-            What::Frame { channel, seq, noted: Some(way), .. } => Some(Note { channel: *channel, way: *way, seq: *seq }),
+            What::Frame { channel, seq, noted: Some(way), .. } => {
+                Some(Note { channel: *channel, way: *way, seq: *seq })
+            }
             _ => None,
         }
     }

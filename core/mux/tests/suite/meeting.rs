@@ -290,8 +290,11 @@ fn a_socket_that_does_not_read_holds_a_native_sender_back_and_loses_nothing() {
         heard.extend(world.heard(bob));
         world.run(20);
     }
-    let heard: Vec<&str> =
-        heard.iter().filter(|event| event["event"] == "frame").map(|event| &event["payload"].as_str().unwrap()[..5]).collect();
+    let heard: Vec<&str> = heard
+        .iter()
+        .filter(|event| event["event"] == "frame")
+        .map(|event| &event["payload"].as_str().unwrap()[..5])
+        .collect();
     assert!(heard.iter().enumerate().all(|(n, text)| *text == format!("{n:05}")) && heard.len() == 300, "{heard:?}");
     assert_eq!(acked(&alice), 300);
 }
@@ -388,7 +391,7 @@ fn a_cut_loses_nothing_between_json_and_native() {
 }
 
 #[test]
-fn who_may_not_does_not_and_bytes_are_no_json() {
+fn who_may_not_does_not_and_bytes_come_as_a_text_or_in_base64() {
     let mut world = World::new(90);
     let (_, alice) = world.native("alice", false);
     let bob = world.attach("bob", None);
@@ -398,9 +401,9 @@ fn who_may_not_does_not_and_bytes_are_no_json() {
     world.run(1_000);
     assert_eq!(alice.0.borrow().refused, ["it is not allowed", "it is not allowed"]);
     alice.0.borrow_mut().json = false;
-    alice.0.borrow_mut().texts.push_back((2, vec![255]));
+    alice.0.borrow_mut().texts.extend([(2, vec![255]), (2, b"a line".to_vec())]);
     world.run(1_000);
     let heard = world.heard(bob);
-    assert_eq!((&heard[1]["event"], &heard[1]["reason"]), (&json!("channel_closed"), &json!("json_only")), "{heard:?}");
-    assert!(alice.0.borrow().acked.is_empty());
+    let payloads: Vec<&Value> = heard.iter().skip(1).map(|event| &event["payload"]).collect();
+    assert_eq!(payloads, [&json!({"base64": "/w=="}), &json!("a line")]);
 }
