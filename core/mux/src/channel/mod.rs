@@ -39,6 +39,7 @@ pub use opening::Opening;
 pub(crate) use opening::Resume;
 use opening::Signed;
 pub use record::MAX_MESSAGE;
+pub(crate) use sending::MAX_KEPT_BYTES;
 
 /// Longest reason for closing or refusing in bytes.
 pub const MAX_REASON: usize = 256;

@@ -14,6 +14,7 @@ use super::frame::{Item, What, frame_size};
 use super::send::Body;
 use super::{ChannelId, Open, Opened, Party, Refusal, Sent, Switchboard};
 use crate::access::Caller;
+use crate::channel::MAX_KEPT_BYTES;
 use crate::proof::Direction;
 
 /// What is to be done about a port. A direction names the port that the frames of that direction go to.
@@ -219,7 +220,10 @@ impl Switchboard {
         let delivered = item.due <= now && port.takes(len);
         if delivered {
             // It is passed on before anything else happens.
-            port.free = port.free.map(|(messages, bytes)| (messages.saturating_sub(1), bytes.saturating_sub(len)));
+            let less = |(messages, bytes): (usize, usize)| {
+                (messages.saturating_sub(1), bytes.min(MAX_KEPT_BYTES).saturating_sub(len))
+            };
+            port.free = port.free.map(less);
             item.read = true;
         } else {
             port.held += frame_size(len);
@@ -240,12 +244,16 @@ impl Switchboard {
         let slot = self.channels.find(id)?;
         let port = self.channels.at_mut(slot)?.port_mut(way).as_deref_mut()?;
         port.is_ready = false;
-        match port.queue.front() {
+        let next = match port.queue.front() {
             Some(item) if item.due > now.mono => None,
             Some(Item { what: What::Frame { body, .. }, .. }) => Some(Next::Frame(Arc::clone(body))),
             Some(_) => None,
             None => port.closing.clone().map(Next::Close),
+        };
+        if next.is_none() {
+            self.arm_port(slot, way);
         }
+        next
     }
 
     /// Take out what was next, and what is to be done once it was taken, where its sender wants to know.

@@ -231,6 +231,30 @@ fn a_json_agent_reaches_the_newest_native_connection_of_its_target() {
 }
 
 #[test]
+fn frames_that_are_held_back_for_their_budget_reach_a_native_agent_later() {
+    let mut world = World::new(15);
+    let (_, bob) = world.native("bob", false);
+    world.run(1_000);
+    let channel = world.open("alice", "bob");
+    world.run(500);
+    // `chat` is not preemptible: what is far above its budget is accepted, and paced.
+    let caller = world.caller("alice");
+    let text = format!("\"{}\"", "x".repeat(15_000));
+    let mut delivered = Vec::new();
+    while delivered.len() < 200 {
+        let value = sluis_core::data::Value::from_json(&text).unwrap();
+        let Ok(sent) = world.at(|board, now| board.send(now, &caller, channel, Body::Value(value))) else { break };
+        delivered.push(sent.delivered);
+    }
+    assert!(delivered.contains(&false) && delivered.contains(&true), "{delivered:?}");
+    for _ in 0..300 {
+        world.run(1_000);
+    }
+    let heard: usize = bob.0.borrow().heard.values().map(Vec::len).sum();
+    assert_eq!(heard, delivered.len());
+}
+
+#[test]
 fn a_socket_beside_a_native_connection_hears_who_speaks_json() {
     let mut world = World::new(20);
     let (_, native) = world.native("bob", true);
