@@ -95,7 +95,8 @@ pub(super) fn run(common: Common, args: &ListenArgs) -> Result<ExitCode, Fail> {
                 book.borrow_mut().native = Some(false);
                 None
             }
-            Some(reach) => {
+            Some(mut reach) => {
+                reach.beside_a_socket();
                 let (io, mut client) = reach.client(runtime, SystemClock::new().now())?;
                 let mut hearing = Hearing::new(args, Rc::clone(&book), true);
                 Some(Box::pin(async move { sluis_net::run(io, &mut client, &mut hearing).await }))

@@ -52,6 +52,11 @@ impl Reach {
         Ok(Self { settings, config })
     }
 
+    /// The agent is on a WebSocket, too, and hears there who speaks JSON.
+    pub(super) const fn beside_a_socket(&mut self) {
+        self.config.beside = true;
+    }
+
     /// Streams of a runtime, and the agent that is to be run on them.
     pub(super) fn client<R: Runtime>(
         mut self,

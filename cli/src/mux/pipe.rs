@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sluis_core::driver::App;
 use sluis_core::{Instant, Machine as _, Now};
-use sluis_mux::channel::{Kind, MAX_MESSAGE, SendError};
+use sluis_mux::channel::{Fault, Kind, MAX_MESSAGE, SendError};
 use sluis_mux::native::{Channel, Client, Event, Lost};
 use sluis_udp::SystemClock;
 
@@ -222,6 +222,10 @@ impl<'a> Pipe<'a> {
             }
             // It may be about to come.
             Event::Refused(_, reason) if reason == NOT_THERE => {
+                (self.channel, self.retry) = (None, Some(now.mono + RETRY));
+            }
+            // It is on no native connection, and who has its key wants that proven.
+            Event::Broken(_, Fault::Unproven) if !self.open => {
                 (self.channel, self.retry) = (None, Some(now.mono + RETRY));
             }
             Event::Refused(_, reason) => self.fail(format!("the channel is refused: {reason}")),

@@ -5,6 +5,7 @@ mod common;
 mod hub;
 #[cfg(unix)]
 mod lives;
+mod meeting;
 mod native;
 mod reference;
 mod strangers;

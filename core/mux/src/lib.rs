@@ -9,6 +9,7 @@
 //! | [`proof`] | the tag on every frame |
 //! | [`session`] | many streams on one native connection: yamux, byte for byte |
 //! | [`native`] | hub and agent on native connections, as machines on byte streams |
+//! | [`Bridge`] | between a switchboard and a hub of native connections: agents of both reach each other |
 //! | [`channel`] | a channel on a stream: messages that are acknowledged, proven, and survive the connection |
 //!
 //! # A switchboard alone
@@ -51,6 +52,7 @@ extern crate std;
 
 pub mod access;
 pub mod agent;
+mod bridge;
 mod bucket;
 pub mod channel;
 mod faults;
@@ -64,6 +66,7 @@ pub mod talk;
 mod write;
 
 pub use access::{Access, Caller, Credential};
+pub use bridge::Bridge;
 pub use bucket::{Bucket, Verdict};
 #[cfg(feature = "sim")]
 pub use faults::Fault;

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use sluis_core::driver::Clock;
 use sluis_core::{Instant, Machine as _, Now, Seed};
-use sluis_mux::Access;
 use sluis_mux::native::{Hub as NativeHub, HubConfig, HubStats as NativeStats};
 use sluis_mux::rest::{Response, Wait, read_inbox};
 use sluis_mux::switchboard::{Config, SocketId, Switchboard};
+use sluis_mux::{Access, Bridge};
 use sluis_net::{Runtime, within};
 
 use crate::native::Native;
@@ -79,8 +79,9 @@ pub(crate) struct Shared<R> {
 
 struct State {
     board: Switchboard,
-    /// Agents on native connections.
+    /// Agents on native connections, and what is between them and the switchboard.
     native: Native,
+    bridge: Bridge,
     /// Whom to wake when a socket has something to write.
     sockets: BTreeMap<SocketId, Waker>,
     /// Whom to wake when an agent's inbox has something.
@@ -109,9 +110,10 @@ impl<R> Hub<R> {
         agents.access = config.access.clone();
         agents.max_connections = options.max_connections;
         agents.behind_proxy = options.behind_proxy;
-        let native = Native::new(NativeHub::new(agents, seed));
+        let mut native = Native::new(NativeHub::new(agents, seed));
+        let bridge = Bridge::new(&mut native.hub);
         let board = Switchboard::new(config, seed, clock.now());
-        let state = State { board, native, sockets: BTreeMap::new(), inboxes: BTreeMap::new(), timer: None };
+        let state = State { board, native, bridge, sockets: BTreeMap::new(), inboxes: BTreeMap::new(), timer: None };
         let (clock, counters) = (Box::new(clock), Counters::default());
         Self { shared: Arc::new(Shared { runtime, options, counters, clock, state: Mutex::new(state) }) }
     }
@@ -135,7 +137,7 @@ impl<R> Hub<R> {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         let before = state.deadline();
         let done = act(&mut state.board, now);
-        state.wake(before);
+        state.wake(now, before);
         done
     }
 
@@ -145,7 +147,7 @@ impl<R> Hub<R> {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         let before = state.deadline();
         let done = act(&mut state.native, now);
-        state.wake(before);
+        state.wake(now, before);
         done
     }
 
@@ -168,7 +170,7 @@ impl<R> Hub<R> {
         let before = state.deadline();
         let text = state.board.poll_text(now, socket);
         // The room that this made may have gone to another socket of the same agent.
-        state.wake(before);
+        state.wake(now, before);
         if text.is_none() {
             state.sockets.insert(socket, cx.waker().clone());
         }
@@ -203,8 +205,9 @@ impl State {
         [self.board.deadline(), native].into_iter().flatten().min()
     }
 
-    /// Wake whom a change concerns.
-    fn wake(&mut self, deadline: Option<Instant>) {
+    /// Pass on what a change brought, and wake whom it concerns.
+    fn wake(&mut self, now: Now, deadline: Option<Instant>) {
+        self.bridge.run(now, &mut self.board, &mut self.native.hub);
         while let Some(socket) = self.board.poll_ready() {
             if let Some(waker) = self.sockets.remove(&socket) {
                 waker.wake();

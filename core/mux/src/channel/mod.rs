@@ -39,6 +39,7 @@ pub use opening::Opening;
 pub(crate) use opening::Resume;
 use opening::Signed;
 pub use record::MAX_MESSAGE;
+pub(crate) use sending::MAX_KEPT_BYTES;
 
 /// Longest reason for closing or refusing in bytes.
 pub const MAX_REASON: usize = 256;
@@ -116,7 +117,8 @@ pub enum State {
 /// What is known of who is at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// Nothing: one end has no key. Whoever carries the channel can change it.
+    /// Nothing: one end has no key, or is on no native connection. Whoever carries the channel can change it: each connection on the way is
+    /// protected by itself alone.
     None,
     /// The other end signed with a key that nobody had named before: it stays the same, whoever it is.
     Unpinned(PublicKey),
@@ -129,7 +131,7 @@ impl Proof {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::None => "none",
+            Self::None => "hop",
             Self::Unpinned(_) => "unpinned",
             Self::Pinned(_) => "end",
         }
@@ -149,6 +151,10 @@ pub enum Fault {
     /// The other end has another key than the one that is known to be its own.
     #[error("the other end has another key than the one that is pinned to its name")]
     Unpinned,
+    /// A key is pinned to the other end's name, and nothing is signed with it: it is on no native connection right now, or somebody took
+    /// the signatures away.
+    #[error("the other end proves nothing, and a key is pinned to its name")]
+    Unproven,
     /// Our own signer does not sign.
     #[error("our own key does not sign")]
     Signer,
@@ -548,6 +554,22 @@ impl Channel {
         }
     }
 
+    /// The message that was told last was not passed on, and its stream is gone: it is to come again.
+    pub(crate) fn forget_last(&mut self) {
+        self.received = self.received.saturating_sub(1);
+    }
+
+    /// How many messages and bytes can be sent now; `None` when nothing can. A message that is larger than all the room passes alone.
+    pub(crate) fn room(&self) -> Option<(usize, usize)> {
+        let open = matches!(self.state, State::Open | State::HalfClosed) && !self.closing;
+        open.then(|| self.sending.room())
+    }
+
+    /// Something was prepared that its stream has not taken.
+    pub(crate) const fn is_writing(&self) -> bool {
+        !self.staged.is_empty()
+    }
+
     /// Both ends have sent their last message, and each has all of the other's.
     #[must_use]
     pub fn is_over(&self) -> bool {
@@ -678,7 +700,7 @@ impl Channel {
             self.agreement = Some(Box::new(agreement));
         } else if own.pinned.is_some() {
             // A key is known for it, and nothing is proven: somebody may have taken the signatures away.
-            return Err(Fault::Unpinned);
+            return Err(Fault::Unproven);
         }
         self.open = Vec::new();
         self.state = State::Open;
@@ -751,7 +773,7 @@ pub(crate) fn peek_opening(body: &[u8]) -> Result<Opening, Fault> {
 fn judge(signed: Option<&Signed>, own: Own<'_>) -> Result<Proof, Fault> {
     match (signed, own.pinned) {
         (None, None) => Ok(Proof::None),
-        (None, Some(_)) => Err(Fault::Unpinned),
+        (None, Some(_)) => Err(Fault::Unproven),
         (Some(signed), None) => Ok(Proof::Unpinned(signed.key)),
         (Some(signed), Some(pinned)) if signed.key == pinned => Ok(Proof::Pinned(pinned)),
         (Some(_), Some(_)) => Err(Fault::Unpinned),

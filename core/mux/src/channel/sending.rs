@@ -48,6 +48,14 @@ impl Sending {
         room
     }
 
+    /// How many messages and bytes have room.
+    pub(crate) fn room(&self) -> (usize, usize) {
+        if self.kept.is_empty() {
+            return (MAX_KEPT, usize::MAX);
+        }
+        (MAX_KEPT.saturating_sub(self.kept.len()), MAX_KEPT_BYTES.saturating_sub(self.bytes.len()))
+    }
+
     /// Add one: its number.
     pub(crate) fn push(&mut self, kind: u8, body: &[u8], tag: Option<Tag>) -> u64 {
         self.kept.push_back(Kept { kind, length: body.len(), tag });

@@ -331,7 +331,7 @@ fn a_key_that_is_pinned_has_to_be_shown() {
     let channel = Channel::open(opening(), Own { signer: None, pinned: None }, &mut Seed::from_u64(5).fork("a"));
     other.channels[0] = channel.ok();
     other.run(&mut honest);
-    assert_eq!(other.faults[1], Some(Fault::Unpinned));
+    assert_eq!(other.faults[1], Some(Fault::Unproven));
 }
 
 proptest! {

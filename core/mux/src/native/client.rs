@@ -74,6 +74,8 @@ pub struct ClientConfig {
     pub pins: BTreeMap<Box<str>, PublicKey>,
     /// Signatures are not bound to the TLS connection, because a proxy in front of the hub ends that.
     pub behind_proxy: bool,
+    /// It is on a WebSocket as well: channels that are opened in JSON go there, and not to this connection.
+    pub beside: bool,
     /// Channels at a time, both kinds.
     pub max_channels: usize,
     /// How long a channel outlives its connection.
@@ -95,6 +97,7 @@ impl ClientConfig {
             signer: None,
             pins: BTreeMap::new(),
             behind_proxy: false,
+            beside: false,
             max_channels: 4096,
             park_time: Duration::from_secs(60),
             session: session::Config::default(),
@@ -666,9 +669,9 @@ impl Client {
             (Credentials::Key, Some(signer)) => Auth::Key(&**signer),
             _ => Auth::Nothing,
         };
-        let body = hello
-            .as_ref()
-            .and_then(|hello| ClientHello::write(&self.config.agent, auth, &hello.nonce, &up.exporter).ok());
+        let body = hello.as_ref().and_then(|hello| {
+            ClientHello::write(&self.config.agent, self.config.beside, auth, &hello.nonce, &up.exporter).ok()
+        });
         let (Some(hello), Some(body), Ok(own)) = (hello, body, up.session.open(now, 0)) else {
             return self.abort(now, Lost::Greeting);
         };

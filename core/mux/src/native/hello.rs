@@ -41,6 +41,8 @@ pub(crate) struct ClientHello {
     pub(crate) token: Option<Box<str>>,
     /// With which it has signed.
     pub(crate) key: Option<PublicKey>,
+    /// It is on a WebSocket as well, and wants to hear there who speaks JSON.
+    pub(crate) beside: bool,
 }
 
 /// How a client shows who it is.
@@ -100,11 +102,13 @@ impl ClientHello {
     /// The body: `0 · JSON`, or `1 · signature · JSON`.
     pub(crate) fn write(
         agent: &str,
+        beside: bool,
         auth: Auth<'_>,
         nonce: &[u8; 32],
         exporter: &[u8; 32],
     ) -> Result<Vec<u8>, SignError> {
         let object = Object::new().number("sluis", 1).text("agent", agent).number("window", u64::from(WINDOW));
+        let object = if beside { object.bool("beside", true) } else { object };
         let plain = |object: Object| [&[0], object.finish().as_bytes()].concat();
         Ok(match auth {
             Auth::Nothing => plain(object),
@@ -138,6 +142,7 @@ impl ClientHello {
             window: window(value)?,
             token: text(value, "token", MAX_TOKEN)?.map(String::into_boxed_str),
             key,
+            beside: value.get("beside").and_then(Value::as_bool).unwrap_or(false),
         })
     }
 }
@@ -151,7 +156,7 @@ mod tests {
     #[test]
     fn a_hello_is_worth_nothing_on_another_connection() {
         let key = SecretKey::generate(&mut Seed::from_u64(1).fork("key"));
-        let body = ClientHello::write("alice", Auth::Key(&key), &[1; 32], &[2; 32]).unwrap();
+        let body = ClientHello::write("alice", false, Auth::Key(&key), &[1; 32], &[2; 32]).unwrap();
         let hello = ClientHello::read(&body, &[1; 32], &[2; 32]).unwrap();
         assert_eq!((&*hello.agent, hello.key, hello.window), ("alice", Some(key.public()), WINDOW));
         assert_eq!(ClientHello::read(&body, &[3; 32], &[2; 32]), Err(Malformed), "another nonce");
@@ -165,9 +170,9 @@ mod tests {
     fn hellos_are_read_as_they_were_written() {
         let server = ServerHello { agent: "node".into(), nonce: [7; 32], window: WINDOW };
         assert_eq!(ServerHello::read(&server.write()), Ok(server));
-        let body = ClientHello::write("bob", Auth::Token("secret"), &[0; 32], &[0; 32]).unwrap();
+        let body = ClientHello::write("bob", true, Auth::Token("secret"), &[0; 32], &[0; 32]).unwrap();
         let hello = ClientHello::read(&body, &[9; 32], &[9; 32]).unwrap();
-        assert_eq!((hello.token.as_deref(), hello.key), (Some("secret"), None));
+        assert_eq!((hello.token.as_deref(), hello.key, hello.beside), (Some("secret"), None, true));
         for text in
             ["", "{}", "[]", r#"{"sluis":2,"agent":"a","window":65536}"#, r#"{"sluis":1,"agent":"a","window":1}"#]
         {

@@ -11,14 +11,14 @@ use sluis_core::table::{Heap, Slab, SlotId};
 use sluis_core::{Conn, End, Instant, Machine, Now, Order, Origin, Reason, Reject, Rng, Seed, Streams, Up, Wants};
 
 use super::hello::{ClientHello, ServerHello, WINDOW};
+use super::local::{LocalEvent, Locals};
 use super::orders::{Kind, Orders};
-use super::relay::{Relay, Relays};
+use super::relay::Relays;
 use crate::access::{Access, Caller, Credential};
 use crate::agent::normalise;
 use crate::channel::record::{self, Reader};
-use crate::channel::{Opening, Resume, cut};
 use crate::intents::Intents;
-use crate::proof::{ACCEPT, HELLO, OPEN, REFUSE, RESUME};
+use crate::proof::{ACCEPT, HELLO, REFUSE};
 use crate::session::{self, Event as StreamEvent, Read, Role, Session, StreamId};
 
 /// From the connection to the end of the greeting.
@@ -84,15 +84,17 @@ pub struct HubStats {
 
 /// What a stream of a connection is to the hub.
 #[derive(Debug)]
-enum Leg {
+pub(super) enum Leg {
     /// Its first record has not come.
     First(Box<Reader>),
     /// One of the two streams of a channel.
     Relay(SlotId, usize),
+    /// That of a channel that ends here.
+    Here(SlotId),
 }
 
 #[derive(Debug)]
-enum Greeting {
+pub(super) enum Greeting {
     /// Its HELLO has not come.
     Waiting(Box<Reader>),
     /// It is this agent.
@@ -105,11 +107,13 @@ pub(super) struct Link {
     pub(super) session: Session,
     nonce: [u8; 32],
     exporter: [u8; 32],
-    greeting: Greeting,
+    pub(super) greeting: Greeting,
+    /// The agent has a WebSocket beside it, for who speaks JSON.
+    pub(super) beside: bool,
     greet_until: Option<Instant>,
     /// Its HELLO comes on this one.
     hello: Option<StreamId>,
-    legs: BTreeMap<StreamId, Leg>,
+    pub(super) legs: BTreeMap<StreamId, Leg>,
     timer: Option<Instant>,
     /// No more is read from it, and it is finished once all is written.
     ending: bool,
@@ -120,21 +124,24 @@ pub(super) enum Timer {
     Link(SlotId),
     /// One side of a channel waits for its budget.
     Relay(SlotId, usize),
+    /// A channel that ends here waits.
+    Here(SlotId),
 }
 
 /// A hub of native connections, as a machine on byte streams. It tells nothing; what it does shows in its [`HubStats`].
 #[derive(Debug)]
 pub struct Hub {
-    config: HubConfig,
+    pub(super) config: HubConfig,
     seed: Seed,
-    rng: Rng,
-    intents: Intents,
-    links: Slab<Link, Heap>,
-    agents: BTreeMap<Arc<str>, Vec<SlotId>>,
-    relays: Relays,
-    timers: BTreeSet<(Instant, Timer)>,
+    pub(super) rng: Rng,
+    pub(super) intents: Intents,
+    pub(super) links: Slab<Link, Heap>,
+    pub(super) agents: BTreeMap<Arc<str>, Vec<SlotId>>,
+    pub(super) relays: Relays,
+    pub(super) locals: Locals,
+    pub(super) timers: BTreeSet<(Instant, Timer)>,
     orders: Orders,
-    stats: HubStats,
+    pub(super) stats: HubStats,
     count: u64,
 }
 
@@ -159,6 +166,7 @@ impl Hub {
             links: Slab::new(config.max_connections),
             agents: BTreeMap::new(),
             relays: Relays::new(config.max_all_channels),
+            locals: Locals::new(config.max_all_channels),
             timers: BTreeSet::new(),
             orders: Orders::default(),
             stats: HubStats::default(),
@@ -182,7 +190,7 @@ impl Hub {
     /// Channels that there are.
     #[must_use]
     pub fn channels(&self) -> usize {
-        self.relays.len()
+        self.relays.len() + self.locals.len()
     }
 
     /// Whether an agent of this name is connected.
@@ -218,10 +226,15 @@ impl Hub {
             if all.is_empty() {
                 self.agents.remove(name);
             }
+            if !link.beside && self.by_newest(name).is_none() {
+                self.locals.tell(LocalEvent::Away(Arc::clone(name)));
+            }
         }
         for leg in link.legs.into_values() {
-            if let Leg::Relay(relay, side) = leg {
-                self.part(now, relay, side);
+            match leg {
+                Leg::Relay(relay, side) => self.part(now, relay, side),
+                Leg::Here(local) => self.park_here(now, local),
+                Leg::First(_) => {}
             }
         }
     }
@@ -239,7 +252,7 @@ impl Hub {
     }
 
     /// Have written what a connection has to write, and be woken when it wants.
-    fn settle(&mut self, now: Instant, id: SlotId) {
+    pub(super) fn settle(&mut self, now: Instant, id: SlotId) {
         let Some(link) = self.links.get_mut(id) else { return };
         if link.session.wants_write() {
             self.orders.push(conn_of(id), Kind::Write);
@@ -267,28 +280,23 @@ impl Hub {
             match event {
                 StreamEvent::Opened(stream) => self.opened(id, stream),
                 StreamEvent::Readable(stream) => self.readable(now, id, stream),
-                StreamEvent::Writable(stream) => {
-                    if let Some((relay, side)) = self.leg(id, stream) {
-                        self.pump(now, relay, 1 - side);
-                    }
-                }
+                StreamEvent::Writable(stream) => match self.links.get(id).and_then(|link| link.legs.get(&stream)) {
+                    Some(Leg::Relay(relay, side)) => self.pump(now, *relay, 1 - *side),
+                    Some(Leg::Here(local)) => self.write_here(now, *local),
+                    Some(Leg::First(_)) | None => {}
+                },
                 StreamEvent::Reset(stream) => {
                     let leg = self.links.get_mut(id).and_then(|link| link.legs.remove(&stream));
-                    if let Some(Leg::Relay(relay, side)) = leg {
-                        self.part(now, relay, side);
+                    match leg {
+                        Some(Leg::Relay(relay, side)) => self.part(now, relay, side),
+                        Some(Leg::Here(local)) => self.park_here(now, local),
+                        Some(Leg::First(_)) | None => {}
                     }
                 }
                 StreamEvent::GoingAway => {}
             }
         }
         self.settle(now, id);
-    }
-
-    fn leg(&self, id: SlotId, stream: StreamId) -> Option<(SlotId, usize)> {
-        match self.links.get(id)?.legs.get(&stream)? {
-            Leg::Relay(relay, side) => Some((*relay, *side)),
-            Leg::First(_) => None,
-        }
     }
 
     fn opened(&mut self, id: SlotId, stream: StreamId) {
@@ -317,13 +325,22 @@ impl Hub {
                 let (relay, side) = (*relay, *side);
                 self.pump(now, relay, side);
             }
+            Some(Leg::Here(local)) => {
+                let local = *local;
+                self.read_here(now, local);
+            }
             Some(Leg::First(_)) => self.first(now, id, stream),
             None => {}
         }
     }
 
     /// Read the first record of a stream: its kind and body.
-    fn read_first(link: &mut Link, now: Instant, stream: StreamId, reader: &mut Reader) -> Option<Result<u8, ()>> {
+    pub(super) fn read_first(
+        link: &mut Link,
+        now: Instant,
+        stream: StreamId,
+        reader: &mut Reader,
+    ) -> Option<Result<u8, ()>> {
         loop {
             let bytes = match link.session.peek(stream) {
                 Ok(Read::Bytes(bytes)) => bytes,
@@ -350,16 +367,19 @@ impl Hub {
             return;
         };
         let hello = (kind == Ok(HELLO)).then(|| ClientHello::read(reader.body(), &link.nonce, &link.exporter).ok());
-        let known = hello.flatten().and_then(|hello| Some((identify(access, &hello)?, hello.window)));
+        let known = hello.flatten().and_then(|hello| Some((identify(access, &hello)?, hello.window, hello.beside)));
         let mut answer = Vec::new();
+        let mut came = None;
         match known {
-            Some(((name, credential), window)) => {
+            Some(((name, credential), window, beside)) => {
                 link.session.set_first_windows(WINDOW, window);
                 record::put(&mut answer, ACCEPT, &[]);
                 let name: Arc<str> = name.into();
                 link.greeting = Greeting::Done(Arc::clone(&name), credential);
                 link.greet_until = None;
-                self.agents.entry(name).or_default().push(id);
+                link.beside = beside;
+                self.agents.entry(Arc::clone(&name)).or_default().push(id);
+                came = Some(name);
             }
             None => {
                 self.stats.unauthorised += 1;
@@ -373,146 +393,8 @@ impl Hub {
             link.session.close();
         }
         self.settle(now, id);
-    }
-
-    /// A client opens a channel, or goes on with one.
-    fn first(&mut self, now: Instant, id: SlotId, stream: StreamId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        let Some(Leg::First(mut reader)) = link.legs.remove(&stream) else { return };
-        let Some(kind) = Self::read_first(link, now, stream, &mut reader) else {
-            link.legs.insert(stream, Leg::First(reader));
-            return;
-        };
-        let joined = match kind {
-            Ok(OPEN) => self.open(now, id, stream, reader.body()),
-            Ok(RESUME) => self.resume(now, id, stream, reader.body()),
-            _ => {
-                link.session.reset(stream);
-                return;
-            }
-        };
-        match joined {
-            Ok(relay) => {
-                if kind == Ok(OPEN) {
-                    self.stats.opened += 1;
-                } else {
-                    self.stats.resumed += 1;
-                }
-                // What came behind the first record.
-                self.pump(now, relay, 0);
-            }
-            Err(reason) => {
-                self.stats.refused += 1;
-                let mut answer = Vec::new();
-                record::put(&mut answer, REFUSE, &[cut(&reason).as_bytes()]);
-                if let Some(link) = self.links.get_mut(id) {
-                    let _ = link.session.write(stream, &answer);
-                    let _ = link.session.finish(stream);
-                }
-            }
-        }
-        self.settle(now, id);
-    }
-
-    fn open(&mut self, now: Instant, id: SlotId, stream: StreamId, body: &[u8]) -> Result<SlotId, String> {
-        let (opening, signed) = Opening::read(body).map_err(|_| String::from("the opening is not what it must be"))?;
-        let key = signed.map(|signed| signed.key);
-        let target = self.may(id, &opening.agent, &opening.target, &opening.intent)?;
-        let Some(Greeting::Done(_, credential)) = self.links.get(id).map(|link| &link.greeting) else {
-            return Err(String::from("not let in"));
-        };
-        let known = credential.as_ref().and_then(|entry| entry.key);
-        if let (Some(known), Some(shown)) = (known, key)
-            && known != shown
-        {
-            return Err(String::from("it is signed with another key than this agent's"));
-        }
-        self.join(now, (id, stream), target, &opening.intent, OPEN, body)
-    }
-
-    fn resume(&mut self, now: Instant, id: SlotId, stream: StreamId, body: &[u8]) -> Result<SlotId, String> {
-        let malformed = |_| String::from("the record is not what it must be");
-        let (_, text) = Resume::parts(body).map_err(malformed)?;
-        let resume = Resume::read(text).map_err(malformed)?;
-        let target = self.may(id, &resume.agent, &resume.target, &resume.intent)?;
-        self.join(now, (id, stream), target, &resume.intent, RESUME, body)
-    }
-
-    /// Where a channel leads that an agent wants to open, if it may.
-    fn may(&self, id: SlotId, agent: &str, target: &str, intent: &str) -> Result<SlotId, String> {
-        let Some(Greeting::Done(name, credential)) = self.links.get(id).map(|link| &link.greeting) else {
-            return Err(String::from("not let in"));
-        };
-        if **name != *agent {
-            return Err(String::from("it is another agent's"));
-        }
-        if credential.as_ref().is_some_and(|entry| !entry.allows(intent, target)) {
-            return Err(String::from("it is not allowed"));
-        }
-        // The newest connection of an agent that has several.
-        let newest = self.agents.get(target).and_then(|all| all.last()).copied();
-        newest.ok_or_else(|| String::from("the agent is not there"))
-    }
-
-    /// Open a stream to the target, and join the two.
-    fn join(
-        &mut self,
-        now: Instant,
-        from: (SlotId, StreamId),
-        target: SlotId,
-        intent: &str,
-        kind: u8,
-        body: &[u8],
-    ) -> Result<SlotId, String> {
-        let busy = || String::from("there are too many channels");
-        if self.relays.is_full() {
-            return Err(busy());
-        }
-        let intent = self.intents.resolve(intent);
-        let level = intent.policy.priority;
-        let link =
-            self.links.get_mut(target).filter(|link| link.legs.len() < self.config.max_channels).ok_or_else(busy)?;
-        let stream = link.session.open(now, level).map_err(|_| busy())?;
-        let mut first = Vec::new();
-        record::put(&mut first, kind, &[body]);
-        // A control record is shorter than what a new stream takes.
-        let _ = link.session.write(stream, &first);
-        let agents = [self.name(from.0).ok_or_else(busy)?, self.name(target).ok_or_else(busy)?];
-        let relay = Relay::new([from, (target, stream)], agents, intent.policy, intent.budget);
-        let id = self.relays.insert(relay).ok_or_else(busy)?;
-        for (side, (link, stream)) in [from, (target, stream)].into_iter().enumerate() {
-            if let Some(link) = self.links.get_mut(link) {
-                let _ = link.session.set_level(stream, level);
-                link.legs.insert(stream, Leg::Relay(id, side));
-            }
-        }
-        self.settle(now, target);
-        Ok(id)
-    }
-
-    fn name(&self, id: SlotId) -> Option<Arc<str>> {
-        match &self.links.get(id)?.greeting {
-            Greeting::Done(name, _) => Some(Arc::clone(name)),
-            Greeting::Waiting(_) => None,
-        }
-    }
-
-    /// Pass on what one side of a channel has sent: as much as the other side takes, and its budget.
-    fn pump(&mut self, now: Instant, relay: SlotId, side: usize) {
-        let Some(moved) = self.relays.pump(now, relay, side, &mut self.links, &mut self.timers) else { return };
-        self.stats.bytes += moved.bytes;
-        self.stats.throttled += u64::from(moved.throttled);
-        if moved.over
-            && let Some(gone) = self.relays.remove(relay, &mut self.timers)
-        {
-            for (link, stream) in gone.legs {
-                if let Some(link) = self.links.get_mut(link) {
-                    link.legs.remove(&stream);
-                }
-            }
-        }
-        for (link, _) in moved.legs {
-            self.settle(now, link);
+        if let Some(name) = came {
+            self.came(now, &name);
         }
     }
 }
@@ -558,6 +440,7 @@ impl Machine for Hub {
             self.timers.pop_first();
             match timer {
                 Timer::Relay(relay, side) => self.pump(now.mono, relay, side),
+                Timer::Here(local) => self.due_here(now.mono, local),
                 Timer::Link(id) => {
                     let Some(link) = self.links.get_mut(id) else { continue };
                     link.timer = None;
@@ -606,6 +489,7 @@ impl Streams for Hub {
             nonce,
             exporter,
             greeting: Greeting::Waiting(Box::default()),
+            beside: false,
             greet_until: Some(now.mono + GREETING_TIME),
             hello: None,
             legs: BTreeMap::new(),

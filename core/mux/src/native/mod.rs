@@ -10,11 +10,14 @@
 mod client;
 mod hello;
 mod hub;
+mod joining;
+mod local;
 mod orders;
 mod relay;
 
 pub use client::{Channel, Client, ClientConfig, Credentials, Event, Lost, OpenError};
 pub use hub::{Hub, HubConfig, HubStats};
+pub(crate) use local::{LocalEvent, LocalId};
 
 /// The protocol's name in ALPN.
 pub const ALPN: &str = "sluis-mux/1";

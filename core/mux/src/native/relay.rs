@@ -84,6 +84,18 @@ impl Relays {
         Some(relay)
     }
 
+    /// Whether so many bytes of a channel that ends here are within the budget of who sent them. A [`step`] at most is asked for at a time.
+    pub(super) fn admit(
+        &mut self,
+        agent: &Arc<str>,
+        budget: Budget,
+        policy: &Policy,
+        now: Instant,
+        bytes: usize,
+    ) -> Admit {
+        admit(&mut self.budgets, (Arc::clone(agent), budget), policy, now, bytes)
+    }
+
     /// Pass on what one side has sent.
     pub(super) fn pump(
         &mut self,
@@ -105,7 +117,7 @@ impl Relays {
         }
         let (from, to) = (*relay.legs.get(side)?, *relay.legs.get(1 - side)?);
         // A step is never larger than what passes at once from a full bucket. The stream's buffer ends the loop.
-        let step = STEP.min(usize::try_from(relay.policy.capacity()).unwrap_or(STEP));
+        let step = step(&relay.policy);
         while let Some(some) = look(links, from, to, step) {
             let bytes = match some {
                 Look::Bytes(bytes) => bytes,
@@ -139,6 +151,11 @@ impl Relays {
     }
 }
 
+/// Most bytes that a budget is asked for at once: never more than what passes from a full bucket.
+pub(super) fn step(policy: &Policy) -> usize {
+    STEP.min(usize::try_from(policy.capacity()).unwrap_or(STEP)).max(1)
+}
+
 enum Look {
     Bytes(usize),
     End,
@@ -168,7 +185,8 @@ fn pass(links: &mut Slab<Link, Heap>, now: Instant, from: (SlotId, StreamId), to
     let _ = links.get_mut(to.0).map(|link| link.session.write(to.1, buffer));
 }
 
-enum Admit {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Admit {
     Pass,
     PassThenWait(Instant),
     Wait(Instant),

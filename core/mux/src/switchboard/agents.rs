@@ -30,6 +30,10 @@ pub(super) struct Agent {
     /// What waits for it, oldest first.
     pub(super) backlog: VecDeque<Item>,
     pub(super) backlog_bytes: usize,
+    /// Bytes that wait to go to it on native connections.
+    pub(super) port_bytes: usize,
+    /// Somebody waits for room here.
+    pub(super) awaited: bool,
     /// Items of the backlog that are held back.
     pub(super) paced: usize,
     /// The number of the last item.
@@ -186,6 +190,8 @@ impl Agents {
             sockets: Vec::new(),
             backlog: VecDeque::new(),
             backlog_bytes: 0,
+            port_bytes: 0,
+            awaited: false,
             paced: 0,
             // Numbers go on where they were, also when the agent was forgotten in between or the hub began anew.
             last_item: u64::try_from(now.wall.as_micros()).unwrap_or(0),

@@ -12,6 +12,7 @@ use sluis_core::{Instant, Wall};
 
 use super::SocketId;
 use super::frame::Recent;
+use super::ports::Port;
 use crate::intents::{Budget, RouteId};
 use crate::proof::{Direction, Running, Tag};
 
@@ -94,6 +95,8 @@ pub(super) struct Channel {
     pub(super) tag_count: u64,
     pub(super) tags: VecDeque<Tag>,
     pub(super) recent: VecDeque<Recent>,
+    /// Where its frames go out of the JSON dialogue: to its target, and back.
+    pub(super) ports: [Option<Box<Port>>; 2],
     pub(super) by_id: Chain,
     pub(super) outgoing: Link,
     pub(super) incoming: Link,
@@ -110,6 +113,15 @@ impl Channel {
             Direction::Out => &mut self.out,
             Direction::Back => &mut self.back,
         }
+    }
+
+    /// Where frames of this direction go to a native connection.
+    pub(super) fn port(&self, way: Direction) -> Option<&Port> {
+        self.ports[usize::from(way == Direction::Back)].as_deref()
+    }
+
+    pub(super) fn port_mut(&mut self, way: Direction) -> &mut Option<Box<Port>> {
+        &mut self.ports[usize::from(way == Direction::Back)]
     }
 
     /// Which way its frames go when this agent sends them.

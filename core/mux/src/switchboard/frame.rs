@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use sluis_core::{Instant, Wall};
 
 use super::ChannelId;
-use crate::proof::Tag;
+use crate::proof::{Direction, Tag};
 use crate::write::Object;
 
 /// Bytes that an item counts as besides its texts.
@@ -16,6 +16,14 @@ const ITEM_OVERHEAD: usize = 128;
 
 /// Longest payload of a frame that is kept for `recent_frames`.
 const KEPT_PAYLOAD: usize = 2048;
+
+/// A frame of which its sender wants to know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Note {
+    pub(super) channel: ChannelId,
+    pub(super) way: Direction,
+    pub(super) seq: u64,
+}
 
 /// Something that an agent is told.
 #[derive(Clone, Debug)]
@@ -35,13 +43,22 @@ pub(super) struct Item {
 pub(super) enum What {
     /// Somebody opened a channel to it.
     Incoming {
+        channel: ChannelId,
         /// The event without its closing brace.
         event: Box<str>,
         /// The members for those who check tags.
         mac: Box<str>,
     },
     /// A frame.
-    Frame { channel: ChannelId, from: Arc<str>, seq: u64, tag: Tag, body: Arc<str> },
+    Frame {
+        channel: ChannelId,
+        from: Arc<str>,
+        seq: u64,
+        tag: Tag,
+        body: Arc<str>,
+        /// Which way it goes, where its sender wants to know when it was taken.
+        noted: Option<Direction>,
+    },
     /// The other side closed a channel.
     Closed { channel: ChannelId, reason: Box<str> },
     /// A frame that it sent was not fetched in time.
@@ -52,12 +69,32 @@ impl Item {
     /// How much of a queue it takes.
     pub(super) fn size(&self) -> usize {
         let text = match &self.what {
-            What::Incoming { event, mac } => event.len() + mac.len(),
+            What::Incoming { event, mac, .. } => event.len() + mac.len(),
             What::Frame { body, .. } => return frame_size(body.len()),
             What::Closed { reason, .. } => reason.len(),
             What::Expired { .. } => 0,
         };
         text + ITEM_OVERHEAD
+    }
+
+    /// The channel that it is about.
+    pub(super) const fn channel(&self) -> ChannelId {
+        match &self.what {
+            What::Incoming { channel, .. }
+            | What::Frame { channel, .. }
+            | What::Closed { channel, .. }
+            | What::Expired { channel, .. } => *channel,
+        }
+    }
+
+    /// Whom to note as taken.
+    pub(super) const fn note(&self) -> Option<Note> {
+        match &self.what {
+            What::Frame { channel, seq, noted: Some(way), .. } => {
+                Some(Note { channel: *channel, way: *way, seq: *seq })
+            }
+            _ => None,
+        }
     }
 
     pub(super) const fn is_frame(&self) -> bool {
@@ -67,11 +104,11 @@ impl Item {
     /// The event as an agent hears it; `mac` for one that checks tags, `numbered` for one that reads an inbox.
     pub(super) fn render(&self, mac: bool, numbered: bool) -> String {
         let mut event = match &self.what {
-            What::Incoming { event, mac: key } => {
+            What::Incoming { event, mac: key, .. } => {
                 let key = if mac { &**key } else { "" };
                 format!("{event}{key}}}")
             }
-            What::Frame { channel, from, seq, tag, body } => {
+            What::Frame { channel, from, seq, tag, body, .. } => {
                 let event = Object::event("frame").text("channel_id", &format!("{channel}")).text("from", from);
                 let event = event.number("seq", *seq);
                 let event = if mac { event.text("raw", body) } else { event.json("payload", body) };

@@ -35,7 +35,7 @@ impl Switchboard {
             return Ok(Inbox { events: Vec::new(), last: after });
         };
         while agent.backlog.front().is_some_and(|item| item.number <= after) {
-            agent.take(0);
+            self.sockets.notes.extend(agent.take(0).and_then(|item| item.note()));
         }
         let (mut inbox, mut bytes) = (Inbox { events: Vec::new(), last: after }, 0);
         for item in agent.backlog.iter_mut().filter(|item| item.number > after) {

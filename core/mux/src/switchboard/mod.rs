@@ -19,6 +19,7 @@ mod channel;
 mod frame;
 mod inbox;
 mod open;
+mod ports;
 mod refusal;
 mod report;
 mod send;
@@ -39,11 +40,13 @@ use crate::agent;
 use crate::intents::{Intents, RegisterError};
 use agents::Agents;
 use channel::Channels;
+use ports::Ports;
 use sockets::Sockets;
 
 pub use channel::ChannelId;
 pub use inbox::Inbox;
 pub use open::{Open, Opened};
+pub(crate) use ports::{Next, PortOrder};
 pub use refusal::{Invalid, Refusal, Throttle};
 pub use send::{Body, Sent, payload_size};
 pub use sockets::{MAX_CREDIT, SocketId, SocketOptions};
@@ -157,6 +160,7 @@ pub struct Switchboard {
     agents: Agents,
     channels: Channels,
     sockets: Sockets,
+    ports: Ports,
     totals: Totals,
     /// Agents for whose inbox somebody waits and which has got something.
     news: VecDeque<Arc<str>>,
@@ -180,6 +184,7 @@ impl Switchboard {
             agents: Agents::new(config.max_agents, key),
             channels: Channels::new(config.max_all_channels),
             sockets: Sockets::new(config.max_sockets),
+            ports: Ports::default(),
             intents: Intents::new(),
             totals: Totals::default(),
             news: VecDeque::new(),
@@ -251,5 +256,11 @@ impl Switchboard {
     /// Note what a change means for an agent's timers.
     fn settle(&mut self, slot: u32, now: Instant) {
         self.agents.settle(slot, now, self.config.queue_time);
+        if let Some(agent) = self.agents.at_mut(slot).filter(|agent| agent.awaited) {
+            // Whoever waits tries, and waits again.
+            agent.awaited = false;
+            let name = Arc::clone(&agent.name);
+            self.ports.tell(PortOrder::Relieved(name));
+        }
     }
 }

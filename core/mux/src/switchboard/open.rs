@@ -140,6 +140,7 @@ impl Switchboard {
             tag_count: 0,
             tags: VecDeque::new(),
             recent: VecDeque::new(),
+            ports: [None, None],
             by_id: Chain::default(),
             outgoing: Link::default(),
             incoming: Link::default(),
@@ -147,9 +148,10 @@ impl Switchboard {
         };
         let tag = channel.out.running.tag(&MacKey::new(&self.key_of(id)));
         channel.push_tag(tag);
+        let natively = self.ports.has(&target_name);
         let event = self.incoming_event(&channel);
         let item = self.item(to, now.mono, now.mono, event);
-        if !self.has_room(to, None, item.size(), false) {
+        if !natively && !self.has_room(to, None, item.size(), false) {
             return Err(Refusal::QueueFull(target_name.to_string()));
         }
         let slot = self.channels.insert(channel).ok_or(Refusal::HubFull("channel"))?.slot();
@@ -160,7 +162,11 @@ impl Switchboard {
             agent.incoming.push_back(&mut self.channels.slab, slot);
         }
         self.totals.opened += 1;
-        self.hand_over(to, None, item, now.mono);
+        if natively {
+            self.bind(id, Direction::Out);
+        } else {
+            self.hand_over(to, None, item, now.mono);
+        }
         Ok(Opened { channel: id, tag })
     }
 
@@ -179,7 +185,7 @@ impl Switchboard {
         let event = event.json("route", &self.route_json(channel)).json("metadata", channel.metadata());
         let mut event = event.finish();
         event.pop();
-        What::Incoming { event: event.into(), mac: self.mac_members(channel).into() }
+        What::Incoming { channel: channel.id, event: event.into(), mac: self.mac_members(channel).into() }
     }
 
     /// The members of an event that give out what is needed to check the tags of a channel; nothing on a connection that others can
@@ -241,6 +247,11 @@ impl Switchboard {
             Direction::Out => (to, None),
             Direction::Back => (from, owner),
         };
+        if self.close_ports(slot, direction, reason) {
+            self.settle(from, now.mono);
+            self.settle(to, now.mono);
+            return;
+        }
         // A channel is closed once, so that what is told of it is bounded by the number of channels.
         let item = self.item(hears, now.mono, now.mono, What::Closed { channel: id, reason: reason.into() });
         self.hand_over(hears, socket, item, now.mono);

@@ -57,6 +57,18 @@ impl Switchboard {
         id: ChannelId,
         body: Body<'_>,
     ) -> Result<Sent, Refusal> {
+        self.send_checked(now, party, id, body, false)
+    }
+
+    /// Send a frame; `paid`: its sender's budget is looked after by whoever hands it in.
+    pub(super) fn send_checked(
+        &mut self,
+        now: Now,
+        party: Party<'_>,
+        id: ChannelId,
+        body: Body<'_>,
+        paid: bool,
+    ) -> Result<Sent, Refusal> {
         let slot = self.channels.find(id).ok_or(Refusal::NotFound)?;
         let direction = self.direction(slot, party)?;
         let channel = self.channels.at(slot).ok_or(Refusal::NotFound)?;
@@ -68,14 +80,22 @@ impl Switchboard {
             Direction::Out => (channel.target, None),
             Direction::Back => (channel.agent, channel.owner),
         };
-        if !self.has_room(to, socket, frame_size(text.len()), true) {
+        let size_here = frame_size(text.len());
+        let room = match channel.port(direction) {
+            Some(port) => port.takes(text.len()) || self.may_wait(to, size_here),
+            None => self.has_room(to, socket, size_here, true),
+        };
+        if !room {
             let name = self.agents.at(to).map_or_else(String::new, |agent| agent.name.to_string());
             return Err(Refusal::QueueFull(name));
         }
-        let delay = self.spend(now.mono, slot, direction, size)?;
+        let delay = if paid { Duration::ZERO } else { self.spend(now.mono, slot, direction, size)? };
         let (seq, tag, what) = self.record(now, slot, direction, &text, size).ok_or(Refusal::NotFound)?;
         let item = self.item(to, now.mono, now.mono + delay, what);
-        let delivered = self.hand_over(to, socket, item, now.mono);
+        let delivered = match self.hand_to_port(to, slot, direction, item, now.mono) {
+            Ok(delivered) => delivered,
+            Err(item) => self.hand_over(to, socket, item, now.mono),
+        };
         self.settle(to, now.mono);
         let counter = if delivered { &mut self.totals.delivered } else { &mut self.totals.queued };
         *counter += 1;
@@ -132,14 +152,23 @@ impl Switchboard {
         self.totals.frames += 1;
         self.totals.bytes = self.totals.bytes.saturating_add(size);
         let from = if back { &channel.target_name } else { &channel.agent_name };
-        Some((seq, tag, What::Frame { channel: channel.id, from: Arc::clone(from), seq, tag, body: Arc::clone(text) }))
+        let (from, body) = (Arc::clone(from), Arc::clone(text));
+        let other = if back { Direction::Out } else { Direction::Back };
+        let noted = channel.port(other).map(|_| direction);
+        Some((seq, tag, What::Frame { channel: channel.id, from, seq, tag, body, noted }))
     }
 
     /// Whether something of this size can be handed to an agent or wait for it.
     pub(super) fn has_room(&self, to: u32, socket: Option<SocketId>, size: usize, frame: bool) -> bool {
         let Some(agent) = self.agents.at(to) else { return false };
         let direct = agent.backlog.is_empty() && self.listener(to, socket, size, frame).is_some();
-        direct || agent.backlog_bytes + size <= self.config.queue_bytes
+        direct || self.may_wait(to, size)
+    }
+
+    /// Whether something of this size may wait for an agent.
+    fn may_wait(&self, to: u32, size: usize) -> bool {
+        let waiting = self.agents.at(to).map(|agent| agent.backlog_bytes + agent.port_bytes);
+        waiting.is_some_and(|waiting| waiting + size <= self.config.queue_bytes)
     }
 
     /// The socket that an agent is to be told something on: this one if it is there and takes it, else the newest that does.
@@ -182,7 +211,7 @@ impl Switchboard {
     pub fn poll_text(&mut self, now: Now, id: SocketId) -> Option<String> {
         let text = self.sockets.next_text(id)?;
         if let Some(agent) = self.sockets.get(id).map(|socket| socket.agent)
-            && self.agents.at(agent).is_some_and(|agent| !agent.backlog.is_empty())
+            && self.agents.at(agent).is_some_and(|agent| !agent.backlog.is_empty() || agent.awaited)
         {
             self.pump(agent, now.mono);
             self.settle(agent, now.mono);

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use sluis_core::table::{Heap, Slab, SlotId};
 
 use super::ChannelId;
-use super::frame::{Item, What};
+use super::frame::{Item, Note, What};
 use crate::access::{Caller, Credential};
 
 /// Bytes of events that may wait in a socket; one that is longer passes when nothing else waits.
@@ -104,12 +104,15 @@ impl Socket {
     }
 
     /// Frames of a channel up to this one were taken; whether there were any.
-    fn acknowledge(&mut self, channel: ChannelId, upto: u64) -> bool {
+    fn acknowledge(&mut self, channel: ChannelId, upto: u64, notes: &mut VecDeque<Note>) -> bool {
         let Some(credit) = &mut self.credit else { return false };
         let (before, mut freed) = (credit.unacknowledged.len(), 0);
         credit.unacknowledged.retain(|item| {
             let taken = matches!(&item.what, What::Frame { channel: c, seq, .. } if *c == channel && *seq <= upto);
-            freed += if taken { item.size() } else { 0 };
+            if taken {
+                freed += item.size();
+                notes.extend(item.note());
+            }
             !taken
         });
         self.held -= freed;
@@ -123,11 +126,13 @@ pub(super) struct Sockets {
     slab: Slab<Socket, Heap>,
     /// Those with something to write that has not been asked for yet.
     ready: VecDeque<SocketId>,
+    /// Frames that were taken, where their senders want to know.
+    pub(super) notes: VecDeque<Note>,
 }
 
 impl Sockets {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { slab: Slab::new(capacity), ready: VecDeque::new() }
+        Self { slab: Slab::new(capacity), ready: VecDeque::new(), notes: VecDeque::new() }
     }
 
     pub(super) fn insert(&mut self, socket: Socket) -> Option<SocketId> {
@@ -179,7 +184,7 @@ impl Sockets {
     }
 
     pub(super) fn acknowledge(&mut self, id: SocketId, channel: ChannelId, upto: u64) -> bool {
-        self.slab.get_mut(id.0).is_some_and(|socket| socket.acknowledge(channel, upto))
+        self.slab.get_mut(id.0).is_some_and(|socket| socket.acknowledge(channel, upto, &mut self.notes))
     }
 
     /// End a socket: what waits in it is not written any more.
@@ -207,7 +212,10 @@ impl Sockets {
                 item.read = true;
                 credit.unacknowledged.push_back(item);
             }
-            _ => socket.held -= item.size(),
+            _ => {
+                socket.held -= item.size();
+                self.notes.extend(item.note());
+            }
         }
         Some(text)
     }

@@ -4,6 +4,7 @@ use sluis_core::{Instant, Now};
 
 use super::Switchboard;
 use super::frame::{Item, What};
+use super::ports::PortOrder;
 
 /// Most agents, channels and names that one call looks at; more are left for the next call, which is due at once.
 const WORK: usize = 1024;
@@ -13,7 +14,7 @@ impl Switchboard {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let closed = self.oldest_closed().map(|(at, _)| at + self.config.closed_time);
-        self.agents.deadline().into_iter().chain(closed).min()
+        self.agents.deadline().into_iter().chain(closed).chain(self.ports.deadline()).min()
     }
 
     /// Do what is due. Harmless when nothing is.
@@ -26,6 +27,11 @@ impl Switchboard {
                 self.wake_inbox(agent);
             }
             self.settle(agent, now.mono);
+        }
+        for _ in 0..WORK {
+            if !self.port_is_due(now) {
+                break;
+            }
         }
         for _ in 0..WORK {
             let due = self.oldest_closed().filter(|(at, _)| *at + self.config.closed_time <= now.mono);
@@ -53,8 +59,11 @@ impl Switchboard {
     }
 
     /// Tell the sender of a frame, if it is there, that nobody fetched it.
-    fn tell_sender(&mut self, item: &Item, now: Instant) {
-        let What::Frame { channel, from, seq, .. } = &item.what else { return };
+    pub(super) fn tell_sender(&mut self, item: &Item, now: Instant) {
+        let What::Frame { channel, from, seq, noted, .. } = &item.what else { return };
+        if let Some(way) = noted {
+            return self.ports.tell(PortOrder::Lost(*channel, *way));
+        }
         let owner = self.channels.get(*channel).and_then(|channel| channel.owner);
         let Some(sender) = self.agents.find(from) else { return };
         let notice = self.item(sender, now, now, What::Expired { channel: *channel, seq: *seq });
@@ -86,6 +95,7 @@ impl Switchboard {
         if let Some(agent) = self.agents.at_mut(target) {
             agent.incoming.remove(&mut self.channels.slab, slot);
         }
+        self.drop_ports(slot);
         if let Some(channel) = self.channels.remove(slot) {
             self.kept -= channel.held();
         }

@@ -8,6 +8,7 @@ mod deviations;
 mod holes;
 mod hub;
 mod library;
+mod meeting;
 mod model;
 mod native;
 mod rest;

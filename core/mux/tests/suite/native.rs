@@ -18,32 +18,34 @@ use sluis_mux::{Access, Credential, access};
 
 /// What an agent's application does, and what it was told.
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     /// To whom it opens channels, and what for; and the channels.
-    opens: VecDeque<(String, String)>,
-    channels: Vec<Channel>,
-    incoming: Vec<Channel>,
+    pub(crate) opens: VecDeque<(String, String)>,
+    pub(crate) channels: Vec<Channel>,
+    pub(crate) incoming: Vec<Channel>,
     /// What is to be sent on the nth of its channels.
-    texts: VecDeque<(usize, Vec<u8>)>,
-    sent: BTreeMap<Channel, u64>,
-    acked: BTreeMap<Channel, u64>,
-    heard: BTreeMap<Channel, Vec<Vec<u8>>>,
-    proofs: Vec<Proof>,
-    signed: u64,
-    refused: Vec<String>,
-    lost: Vec<Lost>,
-    parked: u32,
-    resumed: u32,
-    finished: Vec<String>,
-    closed: u32,
-    broken: Vec<Fault>,
-    abandoned: Vec<u64>,
+    pub(crate) texts: VecDeque<(usize, Vec<u8>)>,
+    pub(crate) sent: BTreeMap<Channel, u64>,
+    pub(crate) acked: BTreeMap<Channel, u64>,
+    pub(crate) heard: BTreeMap<Channel, Vec<Vec<u8>>>,
+    pub(crate) proofs: Vec<Proof>,
+    pub(crate) signed: u64,
+    pub(crate) refused: Vec<String>,
+    pub(crate) lost: Vec<Lost>,
+    pub(crate) parked: u32,
+    pub(crate) resumed: u32,
+    pub(crate) finished: Vec<String>,
+    pub(crate) closed: u32,
+    pub(crate) broken: Vec<Fault>,
+    pub(crate) abandoned: Vec<u64>,
+    /// It says JSON texts.
+    pub(crate) json: bool,
     /// Closes its channels when all was sent.
-    closes: bool,
+    pub(crate) closes: bool,
 }
 
 #[derive(Clone, Default)]
-struct Agent(Rc<RefCell<State>>);
+pub(crate) struct Agent(pub(crate) Rc<RefCell<State>>);
 
 impl App<Client> for Agent {
     fn poll(&mut self, _: &mut Context<'_>, now: Now, client: &mut Client) -> Poll<()> {
@@ -95,7 +97,7 @@ impl App<Client> for Agent {
         let mut full = Vec::new();
         state.texts.retain(|(n, text)| {
             let Some(channel) = state.channels.get(*n).filter(|channel| !full.contains(*channel)) else { return true };
-            match client.send(now, *channel, Kind::Bytes, text) {
+            match client.send(now, *channel, if state.json { Kind::Json } else { Kind::Bytes }, text) {
                 Ok(number) => {
                     state.sent.insert(*channel, number);
                     false
@@ -119,7 +121,7 @@ fn key(name: &str) -> SecretKey {
     SecretKey::generate(&mut Seed::from_u64(n).fork("key"))
 }
 
-fn config(name: &str, keyed: bool) -> ClientConfig {
+pub(crate) fn config(name: &str, keyed: bool) -> ClientConfig {
     let mut config = ClientConfig::new(name, "hub", 1);
     if keyed {
         config.signer = Some(Arc::new(key(name)));
@@ -131,7 +133,7 @@ fn config(name: &str, keyed: bool) -> ClientConfig {
     config
 }
 
-fn hub_config() -> HubConfig {
+pub(crate) fn hub_config() -> HubConfig {
     let credential = |name: &str| Credential {
         name: name.into(),
         token_sha256: access::token_hash(name),
