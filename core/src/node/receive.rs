@@ -6,7 +6,7 @@
 use alloc::vec;
 
 use super::admission::{AdmissionControl, Passed};
-use super::client::Claimed;
+use super::client::{Claimed, Match};
 use super::event::Auth;
 use super::event::Outcome;
 use super::events::PROOF;
@@ -429,13 +429,19 @@ impl Rooms {
         let Self { client, admission, events, storing, overlay, .. } = self;
         let (responder, path) = (admission.name(responder), ingress.path);
         let answer = client.check(now.mono, (path, ingress.session.is_some()), key, responder, response.decision)?;
-        let untold = self.traces.as_ref().is_some_and(|traces| !traces.has_room());
+        let untold = self.traces.as_ref().is_some_and(|traces| traces.is_full_for(answer.request));
         if untold || !events.room_for_reply(ingress.bytes.len() + PROOF) {
             return Err(Reject::Busy);
         }
         let digest = client.digest(answer.request);
         let said = (response, ingress.frame.encoding, ingress.session);
-        let auth = identity::verify_answer(&policy.pins, responder, said, digest, policy.require)?;
+        let auth = match identity::verify_answer(&policy.pins, responder, said, digest, policy.require) {
+            Ok(auth) => auth,
+            Err(why) => {
+                self.read_trace(policy, (ingress, response), (&answer, responder, false));
+                return Err(why);
+            }
+        };
         if let (true, Some(key), None) = (may_pin, auth.key(), policy.pins.get_name(responder)) {
             return Ok(Heard::FirstUse(key));
         }
@@ -450,13 +456,23 @@ impl Rooms {
         if !answer.relayed {
             self.prove_peer(now, responder, path);
         }
-        let own = Own { did: self.outbox.did(), key: self.outbox.identity().map(Identity::public) };
-        if let Some(traces) = self.traces.as_deref_mut() {
-            traces.read_answer((policy, own), (ingress, response), (&answer, responder.as_str()));
-        }
+        self.read_trace(policy, (ingress, response), (&answer, responder, true));
         // Room was found above.
         let _ = self.events.response(ingress.bytes, (path, auth), &answer);
         Ok(Heard::Taken(Taken::Response))
+    }
+
+    /// Read the trace of an answer, whether it counts or not.
+    fn read_trace(
+        &mut self,
+        policy: &Policy,
+        said: (&Ingress<'_>, &Response<'_>),
+        (answer, responder, believed): (&Match, Name<'_>, bool),
+    ) {
+        let own = Own { did: self.outbox.did(), key: self.outbox.identity().map(Identity::public) };
+        if let Some(traces) = self.traces.as_deref_mut() {
+            traces.read_answer((policy, own), said, (answer, responder.as_str(), believed));
+        }
     }
 
     /// Who answers a request is heard from, accepted, and proven to be where it was asked. No room to remember that is

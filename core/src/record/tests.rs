@@ -472,7 +472,8 @@ fn a_relay_replays() {
     let passed = hub.poll_transmit(at(2), &mut buffer).unwrap();
     assert_eq!(passed.path, path(9));
     let mut display = Node::new(self::config("jis:display"), &Seed::from_u64(3)).unwrap();
-    (display.allow_legacy("*").unwrap(), display.set_trust("jis:sensor", 0.9).unwrap());
+    display.allow_legacy("*").unwrap();
+    display.set_trust("jis:sensor", 0.9).unwrap();
     display.handle_datagram(at(3), path(1), &mut buffer[..passed.len]).unwrap();
     let len = display.poll_transmit(at(3), &mut buffer).unwrap().len;
     hub.handle_datagram(at(4), path(9), &mut buffer[..len]).unwrap();

@@ -22,6 +22,8 @@ pub struct TraceNews {
     pub from: Path,
     /// Time since the request was made.
     pub rtt: Option<Duration>,
+    /// Whether what bore it counts: an answer that is not signed as it should be does not, and its request goes on waiting; its trace may tell who changed what.
+    pub believed: bool,
     /// Every hop, in order. Behind who answered it goes on counting on the way back.
     pub hops: Vec<PathHop>,
     /// Every place where the trace does not fit, in order.

@@ -28,8 +28,8 @@ const MAX_TRACE: usize = 1232;
 /// What is known of traces. Made with the first one.
 #[derive(Debug, Default)]
 pub(in crate::node) struct Traces {
-    /// What our traced requests asked.
-    asked: BTreeMap<RequestId, Digest>,
+    /// What our traced requests asked, and whether an answer that does not count was told of.
+    asked: BTreeMap<RequestId, (Digest, bool)>,
     news: VecDeque<Box<TraceNews>>,
 }
 
@@ -47,6 +47,11 @@ impl Traces {
         self.news.len() < MAX_NEWS
     }
 
+    /// Whether there is no room to tell of the answer to this request, whose trace is to be read.
+    pub(in crate::node) fn is_full_for(&self, request: RequestId) -> bool {
+        !self.has_room() && self.asked.contains_key(&request)
+    }
+
     pub(super) fn tell(&mut self, news: TraceNews) {
         if self.has_room() {
             self.news.push_back(Box::new(news));
@@ -58,7 +63,7 @@ impl Traces {
         if self.asked.len() >= SWEEP {
             self.asked.retain(|request, _| client.is_open(*request));
         }
-        self.asked.insert(request, digest);
+        self.asked.insert(request, (digest, false));
     }
 
     /// Somebody's ping for us passed the gate: read its trace.
@@ -84,6 +89,7 @@ impl Traces {
             packet_id: sender.packet_id.into(),
             from: ingress.path,
             rtt: None,
+            believed: true,
             hops: Vec::new(),
             tampered: Vec::new(),
         };
@@ -91,17 +97,25 @@ impl Traces {
         self.tell(news);
     }
 
-    /// A traced request of ours was answered: read the trace of the answer, there and back.
+    /// A traced request of ours was answered: read the trace of the answer, there and back. Also of the first one that does not count (`believed`), because it is not signed as it
+    /// should be: somebody changed it, or the ping.
     pub(in crate::node) fn read_answer(
         &mut self,
         (policy, own): (&Policy, Own<'_>),
         (ingress, response): (&Ingress<'_>, &Response<'_>),
-        (answer, responder): (&Match, &str),
+        (answer, responder, believed): (&Match, &str, bool),
     ) {
-        let asked = match answer.is_last() {
-            true => self.asked.remove(&answer.request),
-            false => self.asked.get(&answer.request).copied(),
+        let asked = match self.asked.get_mut(&answer.request) {
+            Some((_, told)) if !believed && (*told || Trace::split(ingress.bytes).1.is_none()) => None,
+            Some((asked, told)) => {
+                *told |= !believed;
+                Some(*asked)
+            }
+            None => None,
         };
+        if believed && answer.is_last() {
+            self.asked.remove(&answer.request);
+        }
         let (Some(asked), Some(arrived)) = (asked, digest_of_response(response, ingress.bytes.len())) else { return };
         let mut scratch = [0; MAX_PACKET_ID];
         let packet_id = response.in_response_to.resolve(&mut scratch).unwrap_or_default();
@@ -119,6 +133,7 @@ impl Traces {
             packet_id: packet_id.into(),
             from: ingress.path,
             rtt: Some(answer.rtt),
+            believed,
             hops: Vec::new(),
             tampered: Vec::new(),
         };

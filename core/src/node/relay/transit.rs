@@ -183,6 +183,15 @@ impl TraceNews {
         let relay: Box<str> = did.into();
         let tampered =
             vec![Tampering { relay: Some(relay.clone()), between: (Some(relay.clone()), None), field: Field::Content }];
-        Self { request: None, did: relay, packet_id: packet_id.into(), from, rtt: None, hops: Vec::new(), tampered }
+        Self {
+            request: None,
+            did: relay,
+            packet_id: packet_id.into(),
+            from,
+            rtt: None,
+            believed: true,
+            hops: Vec::new(),
+            tampered,
+        }
     }
 }
