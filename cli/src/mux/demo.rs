@@ -60,6 +60,8 @@ struct Stage {
     alters: bool,
     cut: bool,
     was_cut: bool,
+    /// Agents that the hub has let in: who calls before the other one is there is refused.
+    here: u32,
     opened: u32,
     voice: Sent,
     file: Sent,
@@ -143,8 +145,7 @@ impl Cast {
             config.signer = Some(Arc::new(key(name)));
             config.pins = keys.iter().map(|(name, key)| ((*name).into(), *key)).collect();
             let mut client = Client::new(config, &own_seed(&self.seed, name), io.now());
-            let mut app =
-                AsAgent { stage: Rc::clone(&self.stage), alice: who == 0, connected: false, next_voice: None };
+            let mut app = AsAgent { stage: Rc::clone(&self.stage), alice: who == 0, next_voice: None };
             parts.push(Box::pin(async move { sluis_net::run(io, &mut client, &mut app).await.map(drop) }));
         }
         Ok(All(parts))
@@ -243,6 +244,7 @@ impl Stage {
             alters: false,
             cut: false,
             was_cut: false,
+            here: 0,
             opened: 0,
             voice: Sent::default(),
             file: Sent::default(),
@@ -373,14 +375,16 @@ impl Stage {
 struct AsAgent {
     stage: Shared,
     alice: bool,
-    connected: bool,
     next_voice: Option<Instant>,
 }
 
 impl AsAgent {
     fn hear(&mut self, stage: &mut Stage, now: Now, event: &Event<'_>) -> Option<(Channel, u64)> {
         match event {
-            Event::Connected(_) => self.connected = true,
+            Event::Connected(_) => {
+                stage.here += 1;
+                stage.wakers.drain(..).for_each(Waker::wake);
+            }
             Event::Incoming(channel, ..) => return Some((*channel, 0)),
             Event::Opened(_, proof) => {
                 stage.opened += 1;
@@ -404,7 +408,7 @@ impl AsAgent {
 
     /// Alice opens what she has not opened, and sends what is due.
     fn act(&mut self, stage: &mut Stage, now: Now, client: &mut Client) {
-        if stage.voice.channel.is_none() && self.connected {
+        if stage.voice.channel.is_none() && stage.here >= 2 {
             stage.voice.channel = client.open(now, "bob", "call:voice", "{}").ok();
             stage.file.channel = client.open(now, "bob", "file:sync", r#"{"name":"holiday.mov"}"#).ok();
         }

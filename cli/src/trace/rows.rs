@@ -72,15 +72,25 @@ impl Rows {
         let (there, back) = news.hops.split_at(turn.unwrap_or(news.hops.len()));
         let rtt = news.rtt.unwrap_or_default();
         for hop in there.iter().filter(|hop| hop.n > 0 || hop.did.is_none()) {
-            // Without a record of who answered nothing is known of the number.
-            let (n, count) = if turn.is_some() { (hop.n, hop.count) } else { (1, 1) };
-            let row = self.row(n, count, hop.did.as_deref());
-            row.saw(hop.verdict);
-            if n == 1 && count == 1 {
-                row.addr = Some(first);
-            }
-            if let Some(rtt) = at(hop, back).and_then(|away| rtt.checked_sub(away)) {
-                row.rtt.add(rtt);
+            // Of folded hops the records are gone, but an answer goes back the way that the ping came, over the same names.
+            let folded = hop.did.is_none() && hop.verdict == Verdict::Folded;
+            for more in 0..if folded { hop.count } else { 1 } {
+                let n = hop.n.saturating_add(more);
+                let again = back.first().and_then(|turn| {
+                    let n = (2 * u16::from(turn.n)).checked_sub(u16::from(n))?;
+                    back.iter().find(|other| u16::from(other.n) == n && !other.turn)
+                });
+                let did = hop.did.as_deref().or(again.filter(|_| folded).and_then(|again| again.did.as_deref()));
+                // Without a record of who answered nothing is known of the number.
+                let (n, count) = if turn.is_none() { (1, 1) } else { (n, if folded { 1 } else { hop.count }) };
+                let row = self.row(n, count, did);
+                row.saw(hop.verdict);
+                if n == 1 && count == 1 {
+                    row.addr = Some(first);
+                }
+                if let Some(rtt) = away(hop, back).and_then(|away| rtt.checked_sub(away)) {
+                    row.rtt.add(rtt);
+                }
             }
         }
         if let Some(end) = self.rows.iter_mut().find(|row| row.target) {
@@ -211,7 +221,7 @@ impl Row {
 }
 
 /// How long a ping was away from this hop, by its own clock: from its record of the way there to that of the way back.
-fn at(hop: &PathHop, back: &[PathHop]) -> Option<Duration> {
+fn away(hop: &PathHop, back: &[PathHop]) -> Option<Duration> {
     let did = hop.did.as_deref()?;
     let again = back.iter().find(|other| !other.turn && other.did.as_deref() == Some(did))?;
     let micros = again.when?.as_micros().checked_sub(hop.when?.as_micros())?;

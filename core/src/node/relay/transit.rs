@@ -1,5 +1,6 @@
 //! What goes through: pings for somebody else, their answers, and packets of circuits.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -19,8 +20,8 @@ use crate::relay::{ANSWER_INTENT, Back, CircuitPacket, MAX_FANOUT, Transit, unpa
 use crate::time::Now;
 use crate::{Path, Reject};
 
-/// Bytes that a packet may grow by when it is passed on: escapes that it came without are not counted here.
-const GROWTH: usize = 2 * MAX_DID;
+/// Bytes that a packet may grow by when it is passed on: a record of ours, with the longest name. Escapes that it came without are not counted here.
+const GROWTH: usize = 3 * MAX_DID;
 
 impl Node {
     /// Whether a datagram is a packet of a circuit, for a relay to pass on.
@@ -156,25 +157,26 @@ impl Rooms {
 }
 
 /// What goes behind the frame of a ping that is passed on; and whether who signed last is certain to have changed it.
-fn passed_on(
+fn passed_on<'a>(
     now: Now,
     outbox: &Outbox,
-    (ingress, packet): (&Ingress<'_>, &Packet<'_>),
+    (ingress, packet): (&Ingress<'a>, &Packet<'_>),
     certain: Option<&str>,
-) -> (Vec<u8>, bool) {
+) -> (Cow<'a, [u8]>, bool) {
     let (frame, trace) = Trace::split(ingress.bytes);
     let Some(trace) = trace else {
         // Who sends it first need not say that he takes answers.
         let marked = packet.hop_count == 0 || Trace::is_marked(ingress.bytes);
-        return (if marked { MARK.to_vec() } else { Vec::new() }, false);
+        return (Cow::Borrowed(if marked { &MARK } else { &[] }), false);
     };
-    let as_it_came =
-        || (ingress.bytes.get(frame.len()..frame.len() + trace.encoded_len()).unwrap_or_default().into(), false);
+    let bytes = ingress.bytes.get(frame.len()..frame.len() + trace.encoded_len()).unwrap_or_default();
+    let as_it_came = || (Cow::Borrowed(bytes), false);
     let Some(identity) = outbox.identity() else { return as_it_came() };
     let signer: &dyn Signer = identity.signer();
     let Some(digest) = digest_of(packet, frame.len()) else { return as_it_came() };
     let deed = Deed::Passed { received: &digest, passed: &digest, hop_count: Some(packet.hop_count), from: certain };
-    traces::extend(Some(trace), (outbox.did(), now.wall), &deed, (signer, frame.len() + 1)).unwrap_or_else(as_it_came)
+    let traced = traces::extend(Some(trace), (outbox.did(), now.wall), &deed, (signer, frame.len() + 1));
+    traced.map_or_else(as_it_came, |(bytes, culprit)| (Cow::Owned(bytes), culprit))
 }
 
 impl TraceNews {
