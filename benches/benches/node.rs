@@ -22,6 +22,8 @@ fn whole(c: &mut Criterion) {
     for (encoding, name) in ENCODINGS {
         let mut ours = WholePing::new(encoding);
         group.bench_function(format!("{name}/sluis"), |b| b.iter_custom(|n| ours.run(n)));
+        let mut sealed = WholePing::sealed(encoding);
+        group.bench_function(format!("{name}/sluis, through a session"), |b| b.iter_custom(|n| sealed.run(n)));
         let mut floor = WholePingFloor::new(encoding);
         let floor_name = floor_name(encoding);
         group.bench_function(format!("{name}/{floor_name}"), |b| b.iter_custom(|n| floor.run(n)));
