@@ -17,6 +17,7 @@ use crate::overlay::args::{self as overlay, OverlayArgs, Registry};
 use crate::pin::args::{self as pin, PinArgs};
 use crate::signal::args::{self as signal, SignalArgs};
 use crate::token::args::{self as token, TokenArgs};
+use crate::trace::args::{self as trace, RelayFlags, TraceArgs};
 use crate::values::{self, JsonText, Pin, Place, Trust};
 use crate::vouch::args::{self as vouch, VouchArgs};
 
@@ -38,6 +39,12 @@ pub(crate) enum Command {
     /// Ping a node and report what it answers
     #[command(after_help = help::PING, visible_alias = "send")]
     Ping(PingArgs),
+    /// Pass pings of others on, and their answers back: `listen --relay`
+    #[command(after_help = trace::RELAY)]
+    Relay(Box<ListenArgs>),
+    /// Show the way that pings take over relays, hop by hop, and who changed them
+    #[command(after_help = trace::TRACE)]
+    Trace(TraceArgs),
     /// Send a command to a node that runs with `listen --control`
     #[cfg(unix)]
     #[command(after_help = help::CTL)]
@@ -125,6 +132,8 @@ pub(crate) struct ListenArgs {
     pub(crate) require: Require,
     #[command(flatten)]
     pub(crate) lan: LanArgs,
+    #[command(flatten)]
+    pub(crate) relaying: RelayFlags,
     /// Be a registry: keep the records of devices that register, and say who is where. Without --key only who allows it as legacy believes what it says
     #[arg(long)]
     pub(crate) registry: bool,
@@ -224,12 +233,18 @@ pub(crate) struct PingArgs {
     /// Whom to ask; only this DID may answer (`broadcast`: whoever is there)
     #[arg(value_name = "TARGET-DID", value_parser = values::target)]
     pub(crate) target: String,
-    /// Where to ask; only this address may answer. Without it the name is looked up, and its key has to answer there first
+    /// Where to ask; only this address may answer. Without it (and without --via) the name is looked up, and its key has to answer there first
     #[arg(value_name = "HOST:PORT", value_parser = values::remote_place)]
     pub(crate) addr: Option<Place>,
     /// Ask this registry where the target is; may be repeated
     #[arg(long, value_name = "DID@HOST:PORT", value_parser = overlay::registry, conflicts_with = "addr")]
     pub(crate) at: Vec<Registry>,
+    /// Ask over this relay, whose answer comes back the same way; may be repeated: the next one is taken when no answer comes
+    #[arg(long, value_name = "DID@HOST:PORT", value_parser = overlay::registry, conflicts_with_all = ["addr", "at"])]
+    pub(crate) via: Vec<Registry>,
+    /// Over how many relays it may go [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16), requires = "via")]
+    pub(crate) max_hops: Option<u8>,
     /// What is wanted, like temperature.read
     #[arg(long, value_parser = values::intent)]
     pub(crate) intent: String,

@@ -33,6 +33,7 @@ mod signals;
 mod state;
 mod token;
 mod tokens;
+mod trace;
 mod usage;
 mod values;
 mod view;
@@ -67,6 +68,8 @@ fn main() -> ExitCode {
     };
     let (name, done) = match cli.command {
         Command::Listen(args) => ("listen", listen::run(cli.common, *args)),
+        Command::Relay(args) => ("relay", listen::relay(cli.common, *args)),
+        Command::Trace(args) => ("trace", trace::run(cli.common, &args)),
         Command::Ping(args) => ("ping", ping::run(cli.common, &args)),
         #[cfg(unix)]
         Command::Ctl(args) => ("ctl", ctl::run(cli.common, &args)),

@@ -11,6 +11,7 @@ use sluis_core::airlock::{LegacyError, LegacyList};
 use sluis_core::framing::Value;
 use sluis_core::identity::PublicKey;
 use sluis_core::limits::{BROADCAST, MAX_INTENT};
+use sluis_core::relay::Rate;
 
 use crate::key;
 use crate::output::escape;
@@ -23,6 +24,13 @@ const MAX_SECONDS: f64 = 100.0 * 365.25 * 86_400.0;
 pub(crate) struct Trust {
     pub(crate) did: String,
     pub(crate) score: f64,
+}
+
+/// `--peer DID=HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Neighbour {
+    pub(crate) did: String,
+    pub(crate) place: Place,
 }
 
 /// A JSON text that was checked.
@@ -217,6 +225,24 @@ pub(crate) fn pin(text: &str) -> Result<Pin, String> {
     Err(why)
 }
 
+/// `DID=HOST:PORT`, split at the last `=`: a DID may hold one.
+pub(crate) fn neighbour(text: &str) -> Result<Neighbour, String> {
+    let (name, at) = text.rsplit_once('=').ok_or("write DID=HOST:PORT, like jis:mesh:east=192.0.2.2:7150")?;
+    Ok(Neighbour { did: did(name)?.as_str().to_owned(), place: remote_place(at)? })
+}
+
+/// `N/S`: so many in so many seconds, as many at once.
+pub(crate) fn rate(text: &str) -> Result<Rate, String> {
+    const HOW: &str = "write N/S, so many in so many seconds, like 50/1, with N at least S";
+    let (n, seconds) = text.split_once('/').ok_or(HOW)?;
+    let whole = |digits: &str| {
+        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        digits.parse::<u32>().ok().filter(|n| plain && *n > 0)
+    };
+    let (n, seconds) = whole(n).zip(whole(seconds)).filter(|(n, seconds)| n >= seconds).ok_or(HOW)?;
+    Ok(Rate::new(n / seconds, n))
+}
+
 /// The DID of somebody to trust: trust is set for one name, never for a pattern.
 pub(crate) fn trusted_did(text: &str) -> Result<Did, String> {
     let did = did(text)?;
@@ -345,6 +371,19 @@ mod tests {
             "*=1",
         ] {
             assert!(trust(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn neighbours_and_rates() {
+        let shown = |text| neighbour(text).map(|near| (near.did, near.place.to_string()));
+        assert_eq!(shown("jis:a=b=[::1]:7150"), Ok(("jis:a=b".to_owned(), "[::1]:7150".to_owned())));
+        assert!(
+            neighbour("jis:a").is_err() && neighbour("=127.0.0.1:1").is_err() && neighbour("jis:a=0.0.0.0:1").is_err()
+        );
+        assert_eq!((rate("50/1"), rate("90/60")), (Ok(Rate::new(50, 50)), Ok(Rate::new(1, 90))));
+        for bad in ["", "50", "/1", "0/1", "1/0", "1/2", "+5/1", "5/1s", "1.5/1", "99999999999/1"] {
+            assert!(rate(bad).is_err(), "{bad}");
         }
     }
 

@@ -12,6 +12,7 @@ use sluis_core::identity::PublicKey;
 use sluis_core::node::{
     Answered, Auth, Decided, Outcome, Received, SessionChange, SessionState, Stats, Tables, WaitId,
 };
+use sluis_core::relay::RelayStats;
 use sluis_core::session::Down;
 
 use crate::output::json::Object;
@@ -34,6 +35,8 @@ pub(crate) struct Totals {
     pub(crate) recorded: Option<Recorded>,
     /// Lines that nobody read, where lines can be lost.
     pub(crate) lost_output: Option<u64>,
+    /// Where it relays.
+    pub(crate) relay: Option<RelayStats>,
 }
 
 /// Milliseconds.
@@ -403,6 +406,13 @@ pub(crate) fn totals_json<'l>(object: Object<'l>, stats: &Stats, totals: &Totals
     if let Some(Recorded { recorded, lost }) = totals.recorded {
         object = object.object("record", |o| o.raw("recorded", recorded).raw("lost", lost));
     }
+    if let Some(relay) = &totals.relay {
+        let RelayStats { forwarded, answered, carried, rejects, .. } = relay;
+        object = object.object("forwarded", |o| {
+            let o = o.raw("count", forwarded).raw("answered", answered).raw("carried", carried);
+            o.object("dropped", |o| rejects.iter().fold(o, |o, (why, n)| o.raw(why.name(), n)))
+        });
+    }
     if let Some(lost) = totals.lost_output {
         object = object.raw("lost_output", lost);
     }
@@ -417,6 +427,11 @@ pub(crate) fn totals_text(stats: &Stats, totals: &Totals) -> String {
         if lost > 0 {
             let _ = write!(line, ", {lost} lost");
         }
+    }
+    if let Some(relay) = &totals.relay {
+        let dropped = relay.rejects.total();
+        let _ =
+            write!(line, "; {} passed on, {} answers passed back, {dropped} dropped", relay.forwarded, relay.answered);
     }
     if let Some(lost @ 1..) = totals.lost_output {
         let _ = write!(line, "; {lost} lines not shown");

@@ -11,12 +11,12 @@ use sluis_core::record::Recorded;
 use sluis_core::{Instant, Machine as _, Now, Reject, RejectCounts, Wall};
 use sluis_udp::Refusals;
 
+use super::NAME;
 use super::overlay::Member;
 use super::record::Record;
 use super::settings::Settings;
 use crate::args::ListenArgs;
 use crate::capture::Capture;
-use crate::discover;
 use crate::fail::Fail;
 use crate::input::Inbox;
 use crate::notify::Notify;
@@ -25,6 +25,7 @@ use crate::output::{Color, Out, Patience, Style, tell};
 use crate::run::{Bound, wall};
 use crate::values;
 use crate::view::{self, Totals};
+use crate::{discover, trace};
 
 /// How long rejects gather before they are told.
 const SECOND: Duration = Duration::from_secs(1);
@@ -98,7 +99,7 @@ impl Bound for Listen {
         }
         let fingerprint = self.settings.fingerprint();
         let Self { out, settings: Settings { did, .. }, .. } = self;
-        out.say(1, || format!("sluis listen: {did} on {addr}"));
+        out.say(1, || format!("{NAME}: {did} on {addr}"));
         out.event(
             "listening",
             |o| o.str("did", did.as_str()).addr("addr", addr).maybe("fingerprint", fingerprint.as_deref()),
@@ -149,7 +150,7 @@ impl App<Recorded<Node>> for Listen {
         self.out.flush();
         self.tell_full();
         if let Some(why) = self.capture.as_mut().and_then(Capture::fails) {
-            tell(&format!("sluis listen: {why}; listening goes on."));
+            tell(&format!("{NAME}: {why}; listening goes on."));
         }
         let enough = self.args.count.is_some_and(|count| self.passed >= count)
             || self.args.duration.is_some_and(|duration| now.mono >= started + duration);
@@ -227,12 +228,12 @@ impl Listen {
     fn tell_full(&mut self) {
         let full = self.out.full();
         if let Some(why) = full.as_ref().filter(|_| !self.said_full) {
-            tell(&format!("sluis listen: cannot write to standard output ({why}), make room; listening goes on."));
+            tell(&format!("{NAME}: cannot write to standard output ({why}), make room; listening goes on."));
         }
         self.said_full = full.is_some();
         let trouble = self.out.log_trouble();
         if let Some(why) = trouble.as_ref().filter(|_| !self.said_log) {
-            tell(&format!("sluis listen: cannot write to the file of --log ({why}), make room; listening goes on."));
+            tell(&format!("{NAME}: cannot write to the file of --log ({why}), make room; listening goes on."));
         }
         self.said_log = trouble.is_some();
     }
@@ -264,6 +265,7 @@ impl Listen {
                     |flow| view::session_text(flow, &session),
                 );
             }
+            Event::Trace(news) => trace::view::tell(&mut self.out, news),
             Event::Lan(news) => discover::view::tell(&mut self.out, news),
             Event::Retired { key, successor } => self.tell_retired(*key, *successor),
             Event::Pinned { did, key, keeping } => self.tell_pinned(did, *key, *keeping),
@@ -279,7 +281,7 @@ impl Listen {
             Style::Text if !self.out.quiet => self.out.flow("", |flow| {
                 flow.quoted(before, name).words(what);
             }),
-            _ => self.out.say(1, || format!("sluis listen: {before}{} {what}", in_quotes(name))),
+            _ => self.out.say(1, || format!("{NAME}: {before}{} {what}", in_quotes(name))),
         }
     }
 
@@ -330,7 +332,7 @@ impl Listen {
             Style::Text => self.out.flow("", |flow| {
                 flow.quoted(before, did).words(&format!("at {from}: it {why}"));
             }),
-            Style::Json => tell(&format!("sluis listen: {before}{} at {from}: it {why}.", in_quotes(did))),
+            Style::Json => tell(&format!("{NAME}: {before}{} at {from}: it {why}.", in_quotes(did))),
         }
     }
 
@@ -340,11 +342,11 @@ impl Listen {
             return;
         }
         self.counters = Some(self.now + SECOND);
-        tell(&format!("sluis listen: {}", view::counters(stats)));
+        tell(&format!("{NAME}: {}", view::counters(stats)));
     }
 
-    fn tell_summary(&mut self, stats: &Stats) {
-        let totals = self.totals();
+    fn tell_summary(&mut self, node: &Node) {
+        let (stats, totals) = (&node.stats(), self.totals(node));
         self.out.summary(
             "summary",
             |o| view::totals_json(o, stats, &totals),
@@ -354,11 +356,12 @@ impl Listen {
         );
     }
 
-    pub(super) fn totals(&self) -> Totals {
+    pub(super) fn totals(&self, node: &Node) -> Totals {
         Totals {
             elapsed: self.started.map_or(Duration::ZERO, |started| self.now.saturating_since(started)),
             recorded: self.record.as_ref().map(Record::counts),
             lost_output: Some(self.out.lost()),
+            relay: node.relay_stats(),
         }
     }
 
@@ -376,9 +379,9 @@ impl Listen {
             (false, false) => (None, Patience::Forever),
         };
         let recorded = self.record.as_mut().map_or(Ok(()), |record| record.finish(disk));
-        self.tell_summary(stats);
+        self.tell_summary(node);
         if let Some(driver) = driver {
-            self.out.say(1, || format!("sluis listen: {}", view::driver(driver)));
+            self.out.say(1, || format!("{NAME}: {}", view::driver(driver)));
         }
         let logged = self.out.finish_log(reader);
         self.out.finish_within(reader).map_err(|why| Fail::output(&why))?;

@@ -9,6 +9,7 @@ use sluis_core::node::Keeping;
 use sluis_core::pins::Origin;
 use sluis_core::{StoreError, StoreSeq};
 
+use super::NAME;
 use super::app::Listen;
 use crate::files;
 use crate::output::{Color, Page, tell};
@@ -119,7 +120,7 @@ impl Listen {
         );
         if let Some(why) = why {
             tell(&format!(
-                "sluis listen: a change of pins or trust could not be kept ({why}): they are as they were before, a retired key stays retired until this node ends."
+                "{NAME}: a change of pins or trust could not be kept ({why}): they are as they were before, a retired key stays retired until this node ends."
             ));
         }
     }

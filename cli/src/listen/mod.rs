@@ -9,8 +9,10 @@ mod reload;
 mod room;
 mod settings;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::app::Listen;
 use self::overlay::Member;
@@ -26,6 +28,24 @@ use crate::input::Inbox;
 use crate::output::{Out, tell};
 use crate::run;
 use crate::{files, key, state};
+
+/// What the command is called in what it says: `listen`, or `relay` where it began as that.
+struct Name(AtomicBool);
+
+static NAME: Name = Name(AtomicBool::new(false));
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.load(Ordering::Relaxed) { "sluis relay" } else { "sluis listen" })
+    }
+}
+
+/// Listen as a relay.
+pub(crate) fn relay(common: Common, mut args: ListenArgs) -> Result<ExitCode, Fail> {
+    args.relaying.relay = true;
+    NAME.0.store(true, Ordering::Relaxed);
+    run(common, args)
+}
 
 /// Listen until there is a reason to end; the exit code is 0 then, unless something was not recorded that should have been.
 pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
@@ -44,7 +64,7 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
     let mut node = settings.node(tape, store.as_mut())?;
     overlay::prepare(&args, &mut node)?;
     for warning in settings.warnings(&node) {
-        tell(&format!("sluis listen: {warning}."));
+        tell(&format!("{NAME}: {warning}."));
     }
     if let Some(why) = capture.as_ref().and_then(Capture::failed) {
         return Err(Fail::runtime(why));

@@ -11,6 +11,7 @@ use sluis_core::pins::Origin;
 use sluis_core::record::Recorded;
 use sluis_core::{Instant, Now};
 
+use super::NAME;
 use super::app::Listen;
 use super::keys::{self, show_pin, show_unpin};
 #[cfg(unix)]
@@ -47,13 +48,13 @@ impl Listen {
         match self.obey(now, node, line, &mut page, false) {
             Ok(caution) if self.out.quiet => {
                 String::from_utf8_lossy(&page.take()).lines().for_each(tell);
-                caution.iter().for_each(|what| tell(&format!("sluis listen: {what}.")));
+                caution.iter().for_each(|what| tell(&format!("{NAME}: {what}.")));
             }
             Ok(caution) => {
                 self.out.add(page);
-                caution.iter().for_each(|what| tell(&format!("sluis listen: {what}.")));
+                caution.iter().for_each(|what| tell(&format!("{NAME}: {what}.")));
             }
-            Err(why) => tell(&format!("sluis listen: {why}.")),
+            Err(why) => tell(&format!("{NAME}: {why}.")),
         }
     }
 
@@ -76,9 +77,7 @@ impl Listen {
             return;
         }
         let other = if self.has_control() { ", `sluis ctl` goes on" } else { "" };
-        tell(&format!(
-            "sluis listen: standard input has ended, commands are no longer read there{other}; a signal ends it."
-        ));
+        tell(&format!("{NAME}: standard input has ended, commands are no longer read there{other}; a signal ends it."));
     }
 
     /// Understand a line and do it.
@@ -89,7 +88,7 @@ impl Listen {
             Some(HubCommand::Help) => help(page),
             Some(HubCommand::List) => list(page, node, now.mono),
             Some(HubCommand::Stats) => {
-                let (stats, totals) = (node.stats(), self.totals());
+                let (stats, totals) = (node.stats(), self.totals(node));
                 page.show(
                     "stats",
                     |o| view::totals_json(o, &stats, &totals),

@@ -10,6 +10,7 @@ use sluis_core::record::Recorded;
 use sluis_core::registry::Address;
 use sluis_core::{Instant, Now, Path};
 
+use super::NAME;
 use super::app::Listen;
 use crate::args::ListenArgs;
 use crate::fail::Fail;
@@ -111,7 +112,7 @@ impl Listen {
             Ok(id) => (member.under_way, member.due) = (Some(id), None),
             Err(why) => {
                 member.due = Some(now.mono + AGAIN);
-                tell(&format!("sluis listen: --at: {why}."));
+                tell(&format!("{NAME}: --at: {why}."));
             }
         }
     }
@@ -135,10 +136,10 @@ impl Listen {
             }
             Ok(_) => {}
             // What is worth nothing now is worth nothing later.
-            Err(why @ OperationError::Token) => tell(&format!("sluis listen: --join: {why}.")),
+            Err(why @ OperationError::Token) => tell(&format!("{NAME}: --join: {why}.")),
             Err(why) => {
                 self.member.due = Some(self.now + AGAIN);
-                tell(&format!("sluis listen: --at: {why}; it is tried again in {} s.", AGAIN.as_secs()));
+                tell(&format!("{NAME}: --at: {why}; it is tried again in {} s.", AGAIN.as_secs()));
             }
         }
     }

@@ -21,6 +21,7 @@ use sluis_core::node::Event;
 use sluis_core::{Did, Now, Wall};
 use sluis_journal::{AppendError, EntryFault, Failure, Ticket, TokenJournal, TokenSetup};
 
+use super::NAME;
 use crate::fail::Fail;
 use crate::output::tell;
 use crate::tokens;
@@ -209,7 +210,7 @@ impl Record {
         if !std::mem::replace(&mut self.signed, true)
             && let Err(why) = self.sign()
         {
-            tell(&format!("sluis listen: {why}"));
+            tell(&format!("{NAME}: {why}"));
         }
     }
 
@@ -223,17 +224,17 @@ impl Record {
         let file = self.path.display();
         tell(&match why {
             AppendError::Failed(failure) if failure.is_disk_full() => {
-                format!("sluis listen: the disk with {file} is full, what happens is not recorded until there is room")
+                format!("{NAME}: the disk with {file} is full, what happens is not recorded until there is room")
             }
             AppendError::Failed(why) => {
-                format!("sluis listen: what happens is not recorded in {file} ({why}), start again to go on")
+                format!("{NAME}: what happens is not recorded in {file} ({why}), start again to go on")
             }
             AppendError::Compose(EntryFault::NoRoom) => {
                 format!(
-                    "sluis listen: what happens is not recorded in {file}: it has grown to --max-bytes, what follows is lost"
+                    "{NAME}: what happens is not recorded in {file}: it has grown to --max-bytes, what follows is lost"
                 )
             }
-            why => format!("sluis listen: what happens is not recorded in {file}: {why}"),
+            why => format!("{NAME}: what happens is not recorded in {file}: {why}"),
         });
     }
 

@@ -6,6 +6,7 @@ use sluis_core::Now;
 use sluis_core::node::Node;
 use sluis_core::record::Recorded;
 
+use super::NAME;
 use super::app::Listen;
 use super::settings::Settings;
 use crate::fail::Fail;
@@ -16,7 +17,7 @@ impl Listen {
     /// Do what SIGHUP asks for. A configuration that is wrong changes nothing.
     pub(super) fn reload(&mut self, now: Now, node: &mut Recorded<Node>) {
         if let Err(why) = self.out.reopen_log() {
-            tell(&format!("sluis listen: --log cannot be opened anew ({why}), what follows goes where it went."));
+            tell(&format!("{NAME}: --log cannot be opened anew ({why}), what follows goes where it went."));
         }
         if self.args.config.is_none() {
             return;
@@ -25,7 +26,7 @@ impl Listen {
         let read = Settings::gather(&self.args).and_then(|new| {
             let node = new.node(None, None)?;
             let warnings = new.warnings(&node);
-            warnings.iter().for_each(|what| tell(&format!("sluis listen: {what}.")));
+            warnings.iter().for_each(|what| tell(&format!("{NAME}: {what}.")));
             Ok(new)
         });
         let done = read.and_then(|mut new| {
@@ -47,7 +48,7 @@ impl Listen {
                     },
                 );
             }
-            Err(why) => tell(&format!("sluis listen: the configuration stays as it was: {why}.")),
+            Err(why) => tell(&format!("{NAME}: the configuration stays as it was: {why}.")),
         }
     }
 
@@ -69,10 +70,7 @@ impl Listen {
         }
         (new.did, new.bind, new.gate, new.caps) = (old.did.clone(), old.bind.clone(), old.gate, old.caps);
         if !changed.is_empty() {
-            tell(&format!(
-                "sluis listen: {} cannot change while it runs, start it again for that.",
-                changed.join(", ")
-            ));
+            tell(&format!("{NAME}: {} cannot change while it runs, start it again for that.", changed.join(", ")));
         }
     }
 

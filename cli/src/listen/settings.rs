@@ -7,8 +7,9 @@ use sluis_core::framing::ValueBuf;
 use sluis_core::node::{Caps, Identity, LanConfig, Node, NodeConfig, OverlayConfig, Reply, Require, SessionPolicy};
 use sluis_core::pins::Origin;
 use sluis_core::record::Recorded;
+use sluis_core::relay::RelayConfig;
 use sluis_core::session::Suites;
-use sluis_core::{Did, Instant, Now};
+use sluis_core::{Did, Instant, Now, Path};
 use sluis_store::Store;
 use sluis_tokio::FileTape;
 
@@ -17,7 +18,8 @@ use crate::args::ListenArgs;
 use crate::config::Config;
 use crate::discover::rules::{self, VouchRule};
 use crate::fail::Fail;
-use crate::values::{JsonText, Pin, Place, Trust};
+use crate::trace::args::RelayFlags;
+use crate::values::{JsonText, Neighbour, Pin, Place, Trust};
 use crate::{key, run, state};
 
 /// The settings of a listening node.
@@ -52,6 +54,12 @@ pub(super) struct Settings {
     /// A later entry for the same DID counts.
     pub(super) trust: Vec<Trust>,
     pub(super) legacy: Vec<String>,
+    /// How it relays, if it does.
+    relay: Option<RelayConfig>,
+    /// To whom, and where they are.
+    neighbours: Vec<(String, Path)>,
+    /// And for which unknown names.
+    relay_for: Vec<String>,
     /// Intent pattern and payload; the first that matches counts.
     pub(super) replies: Vec<(String, JsonText)>,
 }
@@ -96,6 +104,9 @@ impl Settings {
             rules: config.rules,
             trust: [config.trust, args.trust.clone()].concat(),
             legacy: [config.allow_legacy, args.allow_legacy.clone()].concat(),
+            relay: relaying(&args.relaying)?,
+            neighbours: neighbours(&args.relaying.peer)?,
+            relay_for: args.relaying.allow.clone(),
             replies,
         })
     }
@@ -122,7 +133,11 @@ impl Settings {
                  input changes that"
             ))
         };
-        node.gate().evadable().map(evaded).chain(self.trust.iter().filter_map(overruled)).collect()
+        let keyless = (self.relay.is_some() && self.identity.is_none()).then(|| {
+            "this relay has no key: it signs nothing, and is a gap in every trace; add --key FILE (see `sluis key new`)".to_owned()
+        });
+        let unsaid = node.gate().evadable().map(evaded).chain(self.trust.iter().filter_map(overruled));
+        unsaid.chain(keyless).collect()
     }
 
     /// The fingerprint by which others know this node.
@@ -150,6 +165,7 @@ impl Settings {
             (overlay.serve, overlay.trust_score) = (self.registry, self.trust_score);
             config.overlay = Some(overlay.into());
         }
+        config.relay = self.relay.map(Into::into);
         config.require = self.require;
         config.durable = store.is_some();
         let mut node = match tape {
@@ -171,6 +187,12 @@ impl Settings {
                 continue;
             }
             node.set_trust(did, *score).map_err(|why| Fail::usage(format!("trust in {did}: {why}")))?;
+        }
+        for (did, path) in &self.neighbours {
+            node.set_neighbour(did, *path, 0.5).map_err(|why| Fail::usage(format!("--peer {did}=...: {why}")))?;
+        }
+        for pattern in &self.relay_for {
+            node.relay_for(pattern).map_err(|why| Fail::usage(format!("--allow {pattern}: {why}")))?;
         }
         self.apply_lists(&mut node)?;
         if let Some(lan) = &self.lan {
@@ -197,4 +219,32 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// Over how many hops a relay of the command line passes pings on at most.
+const MAX_HOPS: u8 = 10;
+
+/// How a node is to relay, if it is.
+fn relaying(flags: &RelayFlags) -> Result<Option<RelayConfig>, Fail> {
+    let RelayFlags { relay, peer, allow, rate } = flags;
+    if !relay {
+        let named = [("--peer", !peer.is_empty()), ("--allow", !allow.is_empty()), ("--rate", rate.is_some())];
+        return match named.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(Fail::usage(format!("{flag}: this node relays nothing, add --relay"))),
+            None => Ok(None),
+        };
+    }
+    let usual = RelayConfig::default();
+    let source_rate = rate.unwrap_or(usual.source_rate);
+    let max_neighbours = usual.max_neighbours.max(peer.len());
+    Ok(Some(RelayConfig { max_hops: MAX_HOPS, source_rate, max_neighbours, ..usual }))
+}
+
+/// Where the neighbours are.
+fn neighbours(peers: &[Neighbour]) -> Result<Vec<(String, Path)>, Fail> {
+    let found = peers.iter().map(|Neighbour { did, place }| match run::resolve(place)?.first() {
+        Some(addr) => Ok((did.clone(), Path::to(*addr))),
+        None => Err(Fail::runtime(format!("{place} has no address"))),
+    });
+    found.collect()
 }

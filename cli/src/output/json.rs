@@ -97,6 +97,14 @@ impl<'l> Object<'l> {
     }
 }
 
+/// A text in quotes, or `null`.
+pub(crate) fn put_maybe(line: &mut Vec<u8>, text: Option<&str>) {
+    match text {
+        Some(text) => put_str(line, text),
+        None => line.extend_from_slice(b"null"),
+    }
+}
+
 /// A text in quotes, ASCII only.
 pub(super) fn put_str(line: &mut Vec<u8>, text: &str) {
     if text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\') {

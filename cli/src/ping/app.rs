@@ -23,7 +23,7 @@ use crate::fail::Fail;
 use crate::input::Inbox;
 use crate::output::{Color, Out, Patience, Style, tell};
 use crate::run::Bound;
-use crate::{overlay, view};
+use crate::{overlay, trace, view};
 
 /// How soon to try again when the node's send queue is full.
 const SOON: Duration = Duration::from_millis(1);
@@ -61,6 +61,9 @@ pub(super) struct Pinger<'a> {
     /// It was said already that nobody listens there.
     hinted: bool,
     reach: Reach,
+    /// Relays to ask over, or where the target is; and which of them is taken now.
+    pub(super) ways: Vec<(Option<&'a str>, SocketAddr)>,
+    way: usize,
     /// Since when nothing was heard although something was asked, and when to say so next.
     silent: Option<(Instant, Instant)>,
 }
@@ -146,9 +149,10 @@ impl App<Node> for Pinger<'_> {
                     if let Some(flight) = self.open.remove(&request) {
                         self.ran_out(flight);
                         // It may be elsewhere by now.
-                        if self.args.addr.is_none() {
+                        if self.args.is_looked_up() {
                             self.reach = Reach::Wanted;
                         }
+                        self.next_way();
                     }
                 }
                 Event::Operation { id, result } if self.reach == Reach::UnderWay(id) => {
@@ -159,6 +163,7 @@ impl App<Node> for Pinger<'_> {
                         self.not_sent(flight, why);
                     }
                 }
+                Event::Trace(news) => trace::view::tell(&mut self.out, news),
                 Event::Pinned { did, key, .. } => self.pinned(did, key),
                 Event::Kept { result: Err(why), .. } => {
                     tell(&format!("sluis ping: the key could not be kept ({why}) and is pinned to nobody."));
@@ -221,9 +226,20 @@ impl<'a> Pinger<'a> {
             refusals: Refusals::default(),
             probe: None,
             ask: None,
-            reach: if args.addr.is_some() { Reach::Known } else { Reach::Wanted },
+            reach: if args.is_looked_up() { Reach::Wanted } else { Reach::Known },
+            ways: Vec::new(),
+            way: 0,
             hinted: false,
             silent: None,
+        }
+    }
+
+    /// No answer came: the next ping goes over the next relay.
+    fn next_way(&mut self) {
+        if self.ways.len() > 1 {
+            self.way = (self.way + 1) % self.ways.len();
+            let (via, addr) = self.ways[self.way];
+            (self.ping.via, self.ping.path) = (via, addr.into());
         }
     }
 
@@ -504,6 +520,11 @@ impl<'a> Pinger<'a> {
 }
 
 impl PingArgs {
+    /// Whether the address of the target is to be found out.
+    pub(super) const fn is_looked_up(&self) -> bool {
+        self.addr.is_none() && self.via.is_empty()
+    }
+
     /// How many pings there are to be; none: without end.
     fn total(&self) -> Option<u64> {
         (self.count > 0).then_some(self.count)

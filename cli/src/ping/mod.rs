@@ -18,6 +18,7 @@ use crate::common::Common;
 use crate::fail::Fail;
 use crate::input::Inbox;
 use crate::output::Out;
+use crate::overlay::args::Registry;
 use crate::values::{self, Place};
 use crate::{key, overlay, run, state};
 
@@ -54,11 +55,19 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
         let now = Now::new(Instant::ZERO, run::wall());
         node.pin(now, &did, key, Origin::Operator).map_err(|why| Fail::usage(format!("--pin: {why}")))?;
     }
-    let (bind, remote) = match &args.addr {
-        Some(addr) => ends(addr, args.bind.as_ref())?,
-        None => unknown_end(args, &overlay::add_registries(&mut node, &args.at)?)?,
+    let (mut bind, ways) = ways(args.addr.as_ref(), &args.via, args.bind.as_ref())?;
+    let (via, remote) = match ways.first() {
+        Some(way) => *way,
+        None => {
+            let (any, nowhere) = unknown_end(args, &overlay::add_registries(&mut node, &args.at)?)?;
+            bind = any;
+            (None, nowhere)
+        }
     };
     let mut ping = Ping::new(&args.target, remote, &args.intent);
+    (ping.via, ping.max_hops) = (via, args.max_hops);
+    // Who signs has every relay sign, too.
+    ping.trace = via.is_some() && identity.is_some();
     ping.purpose = &args.purpose;
     ping.payload = args.payload.as_value();
     ping.encoding = args.encoding.into();
@@ -70,7 +79,7 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     let probe = args.addr.as_ref().and_then(|_| hear_refusals(&socket, remote));
     let inbox = Inbox::with_signals(false);
     let mut app = Pinger::new(Out::queued(common, args.quiet), inbox, did, ping, args);
-    app.probe = probe;
+    (app.probe, app.ways) = (probe, ways);
     let ended = run::drive(common.runtime, (socket, None), store, &mut node, &mut app);
     let done = app.finish(ended.as_ref().ok())?;
     if let Some(why) = app.failed {
@@ -98,6 +107,32 @@ fn pins(args: &PingArgs) -> Result<Vec<(String, PublicKey)>, Fail> {
         pins.push((did, key));
     }
     Ok(pins)
+}
+
+/// A relay to begin at, by name, or without one the target itself; and where it is.
+type Way<'a> = (Option<&'a str>, SocketAddr);
+
+/// Where to send from, and where to: the address of the target, or of the relays; nowhere where there are neither.
+pub(crate) fn ways<'a>(
+    addr: Option<&Place>,
+    via: &'a [Registry],
+    bind: Option<&Place>,
+) -> Result<(SocketAddr, Vec<Way<'a>>), Fail> {
+    let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+    let mut from = bind.map_or(Ok(nowhere), run::resolve_bind)?;
+    let mut ways = Vec::new();
+    let relays = via.iter().map(|relay| (relay.did.as_deref(), &relay.place));
+    for (did, place) in addr.map(|addr| (None, addr)).into_iter().chain(relays) {
+        let (own, remote) = ends(place, bind)?;
+        if ways.first().is_some_and(|(_, first): &Way<'_>| first.is_ipv4() != remote.is_ipv4()) {
+            return Err(Fail::usage(
+                "--via: one relay is at an IPv4 address and another at an IPv6 address, choose one kind",
+            ));
+        }
+        from = own;
+        ways.push((did, remote));
+    }
+    Ok((from, ways))
 }
 
 /// Where to send from, and a place that stands for where to, until the target is found.
@@ -149,12 +184,12 @@ fn a_node(did: &Did, args: &PingArgs, identity: Option<Identity>) -> Result<Node
     config.identity = identity;
     // What is kept of sessions shows when the directory was copied, and that there were sessions with a key.
     config.durable = args.state.is_some() && (args.trust_first_use || session != Session::Off);
-    if args.addr.is_none() {
+    if args.is_looked_up() {
         config.overlay = Some(OverlayConfig::default().into());
     }
     config.decision_timeout = args.timeout;
     // Those that look the target up are some more.
-    config.caps.requests = args.in_flight.saturating_add(if args.addr.is_none() { 64 } else { 0 });
+    config.caps.requests = args.in_flight.saturating_add(if args.is_looked_up() { 64 } else { 0 });
     // Room for as many answers of the largest size as come between two looks.
     config.caps.event_bytes = 16 << 20;
     run::node(config)

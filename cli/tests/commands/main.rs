@@ -21,6 +21,7 @@ mod overlay;
 #[cfg(unix)]
 mod readme;
 mod recording;
+mod relay;
 #[cfg(unix)]
 mod reload;
 mod sessions;

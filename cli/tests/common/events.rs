@@ -36,6 +36,8 @@ const OPTIONAL: Shape = &[
     ("record", Kind::Any),
     ("origin", Kind::Text),
     ("elsewhere", Kind::Address),
+    // Of who relays.
+    ("forwarded", Kind::Any),
 ];
 
 /// Which command speaks.
@@ -94,6 +96,14 @@ const SESSION: Shape = &[
     ("state", Kind::Text),
     ("suite", Kind::Count),
     ("reason", Kind::TextOrNull),
+];
+const PATH: Shape = &[("did", Kind::Did), ("packet_id", Kind::Text), ("via", Kind::Text), ("hops", Kind::CountOrNull)];
+const TAMPERED: Shape = &[
+    ("relay", Kind::TextOrNull),
+    ("between", Kind::Any),
+    ("field", Kind::Text),
+    ("did", Kind::Did),
+    ("packet_id", Kind::Text),
 ];
 const REGISTERED: Shape =
     &[("did", Kind::Did), ("endpoint", Kind::TextOrNull), ("seq", Kind::Count), ("expires", Kind::Count)];
@@ -210,6 +220,8 @@ impl Speaker {
             (Self::Listen, "summary") => LISTEN_SUMMARY,
             (Self::Listen, "waiting") => WAITING,
             (_, "session") => SESSION,
+            (_, "path") => PATH,
+            (_, "tampered") => TAMPERED,
             (Self::Listen, "pin") => PIN,
             (Self::Listen, "unpin") => UNPIN,
             (Self::Listen, "trust") => TRUST,

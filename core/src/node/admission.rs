@@ -17,7 +17,7 @@ use super::overlay::{self, Overlay};
 use super::peers::{PeerLookup, Peers};
 use super::policy::{Judged, Policy};
 use crate::airlock::replay::Origin;
-use crate::airlock::{Admission, Rank, ReplayWindow};
+use crate::airlock::{Admission, Rank, ReplayWindow, Source};
 use crate::framing::{Digest, Packet, PingType, Zone};
 use crate::identity::PublicKey;
 use crate::limits::BROADCAST;
@@ -100,7 +100,7 @@ impl AdmissionControl {
         &self.names
     }
 
-    /// Whether a packet for `own` may be taken in. Nothing but the last ROOD sender is remembered of it.
+    /// Whether a packet for `own` may be taken in; `unknown_too` where it is to be passed on, also for a source that is ROOD for no other reason than that it is unknown. Nothing but the last ROOD sender is remembered of it.
     #[inline]
     pub(super) fn check<'a>(
         &mut self,
@@ -108,7 +108,7 @@ impl AdmissionControl {
         own: &str,
         now: Now,
         (ingress, packet): (&Ingress<'_>, &Packet<'_>),
-        (texts, may_pin): (Texts<'a>, bool),
+        (texts, may_pin, unknown_too): (Texts<'a>, bool, bool),
     ) -> Result<Passed<'a>, Reject> {
         let Texts { sender, nonce, timestamp } = texts;
         check_did(sender.did).map_err(|_| Reject::Malformed)?;
@@ -129,7 +129,9 @@ impl AdmissionControl {
         let first_use = matches!(claim, Claim::Signed(None)) && may_pin;
         let proof = if first_use { Proof::Pinned } else { claim.proof() };
         let judged = policy.judge(now.wall, &sender.subject(), name, proof);
+        let unknown = judged.source == Source::Unknown && judged.rule.is_none() && proof != Proof::Contradicted;
         match judged.zone {
+            Zone::Rood if unknown && unknown_too => {}
             Zone::Rood if !self.faults.answer_rood() => {
                 if let Some(last) = &mut self.last_rood {
                     last.set(sender.did, ingress.path, policy.because(&judged));

@@ -36,6 +36,9 @@ impl Node {
         if ping.path.remote.ip().to_canonical().is_unspecified() {
             return Err(PingError::Unspecified(ping.path.remote.ip()));
         }
+        if ping.trace && !self.rooms.outbox.signs() {
+            return Err(PingError::NoTraceKey);
+        }
         let timeout = ping.timeout.unwrap_or(self.config.request_timeout);
         self.brief_sessions();
         let name = self.rooms.admission.name(ping.target);
@@ -44,6 +47,14 @@ impl Node {
             || self.policy.believes_first(ping.target);
         // A session has one other side.
         let to = Some(name).filter(|_| ping.target != BROADCAST);
+        if let Some(relay) = ping.via {
+            check_did(relay)?;
+            // A session is with who is at the address, and that is the relay.
+            if !self.rooms.may_go_plain(name, ping.intent) {
+                return Err(PingError::NoSession);
+            }
+            return self.rooms.ask(now, ping, (NextHop::Direct(ping.path), timeout), pinned);
+        }
         let (way, key) = self.rooms.way(now, &self.policy, ping, to.is_some());
         let asked = match (way, to) {
             (Way::Elsewhere, _) => return Err(PingError::NoSession),
@@ -140,11 +151,20 @@ impl Rooms {
             return Err(full);
         }
         let (key, deadline) = (self.outbox.key(), now.mono + timeout);
-        let (len, digest) = self.outbox.stage_packet(now, ping, (hop.wrap(), key), pinned)?;
+        let (mut len, digest) = self.outbox.stage_packet(now, ping, (hop.wrap(), key), pinned)?;
+        // Through a session it goes over nobody.
+        let traced =
+            if ping.trace && !hop.is_session() { self.outbox.stage_trace(now, ping.path, &mut len) } else { None };
         let responder = (ping.target != BROADCAST).then(|| self.admission.name(ping.target).hash());
         let how = (ping.path, hop.is_session(), digest);
         let id = self.client.insert(key, responder, how, now.mono, deadline).ok_or(full)?;
         self.outbox.commit_ping(hop, id, len);
+        if ping.via.is_some() {
+            self.client.note_relayed(id);
+        }
+        if let Some(asked) = traced {
+            self.traces.get_or_insert_default().note_asked(&self.client, id, asked);
+        }
         Ok(id)
     }
 

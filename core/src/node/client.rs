@@ -49,6 +49,8 @@ struct Request {
     path: Path,
     /// It was asked in a session, and only a session may bring its answer.
     sealed: bool,
+    /// It was asked over a relay, who is at that address.
+    relayed: bool,
     /// When it was made.
     sent: Instant,
     /// A `pending` answer has come.
@@ -91,6 +93,8 @@ pub(super) struct Match {
     pub(super) request: RequestId,
     pub(super) rtt: Duration,
     pub(super) decision: Decision,
+    /// It came over a relay: who gave it is somewhere else.
+    pub(super) relayed: bool,
 }
 
 impl Match {
@@ -168,8 +172,8 @@ impl Client {
         sent: Instant,
         deadline: Instant,
     ) -> Option<RequestId> {
-        let request =
-            Request { key, responder, path, sealed, sent, pending: false, unsent: None, by_key: Chain::default() };
+        let (relayed, pending, unsent, by_key) = (false, false, None, Chain::default());
+        let request = Request { key, responder, path, sealed, relayed, sent, pending, unsent, by_key };
         let id = self.slab.insert(request).ok()?;
         self.bind(id.slot(), digest);
         self.keys.insert(&mut self.slab, id.slot(), key);
@@ -197,6 +201,13 @@ impl Client {
     /// Whether a request is still open.
     pub(super) fn is_open(&self, id: RequestId) -> bool {
         self.slab.get(id.0).is_some_and(|request| request.unsent.is_none())
+    }
+
+    /// A request was asked over a relay.
+    pub(super) fn note_relayed(&mut self, id: RequestId) {
+        if let Some(request) = self.slab.get_mut(id.0) {
+            request.relayed = true;
+        }
     }
 
     /// A request that was to be asked in a session is asked without one: from now on a signed answer counts, from where it is asked.
@@ -232,7 +243,8 @@ impl Client {
             // It was said before; the decision is what is missing.
             return Err(Reject::Unrequested);
         }
-        Ok(Match { request: RequestId(id), rtt: now.saturating_since(request.sent), decision })
+        let (rtt, relayed) = (now.saturating_since(request.sent), request.relayed);
+        Ok(Match { request: RequestId(id), rtt, decision, relayed })
     }
 
     /// What a signed answer to this request is bound to, if that was kept.

@@ -8,7 +8,7 @@ use super::lan::{LanConfig, LanError};
 use super::ping::{AnswerError, Ping, PingError, ReplyError};
 use super::replies::Reply;
 use super::storing::{Keeping, RestoreError};
-use super::{Node, OperationId, OverlayCommand, OverlayError, VouchRefusal};
+use super::{Node, OperationId, OverlayCommand, OverlayError, RelayCommand, RelayError, VouchRefusal};
 use crate::Commands;
 use crate::airlock::{LegacyError, Rule, RuleError, SignedId, TrustError, Vouch, VouchError, VouchId};
 use crate::discovery::{AutoVouchError, RuleDraft};
@@ -105,6 +105,8 @@ pub enum Command<'a> {
     AddAutoVouch(RuleDraft<'a>),
     /// Of the overlay.
     Overlay(OverlayCommand<'a>),
+    /// Of the relay.
+    Relay(RelayCommand<'a>),
     /// [`Node::close_sessions`].
     CloseSessions,
     /// [`Node::set_heartbeat`].
@@ -179,6 +181,8 @@ outcomes! {
     SignedVouch(Result<(SignedId, Keeping), VouchRefusal>),
     /// Of [`OverlayCommand::RemoveSignedVouch`].
     VouchRemoved(Result<Keeping, VouchRefusal>),
+    /// Of [`Command::Relay`].
+    Relay(Result<(), RelayError>),
     /// Of [`Command::SetReply`] and [`Command::SetHeartbeat`].
     Reply(Result<(), ReplyError>),
 }
@@ -215,6 +219,7 @@ impl Commands for Node {
             Command::Seek(did) => self.seek(now, did).into(),
             Command::AddAutoVouch(ref rule) => self.add_auto_vouch(rule).into(),
             Command::Overlay(ref command) => self.handle_overlay(now, command),
+            Command::Relay(ref command) => self.handle_relay(command),
             Command::CloseSessions => self.close_sessions().into(),
             Command::SetHeartbeat { status, pod_id } => self.set_heartbeat(status, pod_id).into(),
         }

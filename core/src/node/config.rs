@@ -8,6 +8,7 @@ use crate::Did;
 use crate::airlock::{GateConfig, GateError, Rank, ReplayConfig, TrustConfig, VouchConfig};
 use crate::framing::Encoding;
 use crate::pins::PinConfig;
+use crate::relay::RelayConfig;
 use crate::session::{self, Suites};
 use crate::time::{Duration, Wall};
 
@@ -61,6 +62,8 @@ pub struct NodeConfig {
     pub durable: bool,
     /// What the node does in the overlay, in which devices are found by name: nothing, `None`.
     pub overlay: Option<Box<OverlayConfig>>,
+    /// How the node relays for others: not at all, `None`.
+    pub relay: Option<Box<RelayConfig>>,
     /// The replay window.
     pub replay: ReplayConfig,
     /// Packets stamped before this are [`Stale`](crate::Reject::Stale). `None` by default: a node that starts remembers nothing, so
@@ -113,6 +116,7 @@ impl NodeConfig {
             session_caps: session::Caps::default(),
             durable: false,
             overlay: None,
+            relay: None,
             replay: ReplayConfig::default(),
             not_before: None,
             accept_older: Duration::ZERO,

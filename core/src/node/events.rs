@@ -273,7 +273,7 @@ impl Events {
     }
 
     pub(super) fn response(&mut self, datagram: &[u8], (from, auth): (Path, Auth), answer: &Match) -> Result<(), Full> {
-        let &Match { request, rtt, decision } = answer;
+        let &Match { request, rtt, decision, .. } = answer;
         let (proven, bytes) = Proven::of(auth);
         let head = ReplyHead { request, decision, from, proven, rtt, last: answer.is_last() };
         self.replies.push(head, &[datagram, &bytes[..proven.len()]])

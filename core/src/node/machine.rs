@@ -20,6 +20,9 @@ impl Machine for Node {
         if let Some(lan) = &mut self.rooms.lan {
             lan.handle_timeout(now.mono);
         }
+        if let Some(relaying) = &mut self.rooms.relaying {
+            relaying.room_mut().handle_timeout(now.mono);
+        }
         self.follow_sessions();
         self.run_overlay(now);
     }
@@ -36,7 +39,8 @@ impl Machine for Node {
     }
 
     fn wants(&self) -> Wants {
-        let Rooms { client, inbox, events, outbox, links, lan, timers, storing, overlay, .. } = &self.rooms;
+        let Rooms { client, inbox, events, outbox, links, lan, timers, storing, overlay, relaying, traces, .. } =
+            &self.rooms;
         let told = [
             (client.deadline(), Reason::RequestTimeout),
             (inbox.next_open(), Reason::AnswerTimeout),
@@ -59,6 +63,8 @@ impl Machine for Node {
             wants.output |= links.has_output() || (self.policy.doubts_sessions() && links.len() > 0);
             session = links.deadline();
         }
+        wants.events |= traces.as_ref().is_some_and(|traces| traces.has_news());
+        let of_relay = relaying.as_ref().and_then(|relaying| relaying.room().next_timeout());
         let mut discovery = None;
         if let Some(lan) = lan {
             wants.events |= lan.has_news(timers.now());
@@ -86,6 +92,7 @@ impl Machine for Node {
         session.into_iter().for_each(|at| sooner(at, Reason::Session));
         discovery.into_iter().for_each(|at| sooner(at, Reason::Discovery));
         of_overlay.into_iter().for_each(|at| sooner(at, Reason::Overlay));
+        of_relay.into_iter().for_each(|at| sooner(at, Reason::Relay));
         wants.at = first.map(|at| (at, reason));
         wants
     }
@@ -97,9 +104,12 @@ impl Datagrams for Node {
     }
 
     fn handle_unsent(&mut self, now: Now, path: Path, bytes: &[u8], why: Unsent) {
-        let Rooms { timers, outbox, client, links, .. } = &mut self.rooms;
+        let Rooms { timers, outbox, client, links, relaying, .. } = &mut self.rooms;
         timers.advance(now.mono);
         outbox.count_unsent();
+        if let Some(relaying) = relaying {
+            relaying.room_mut().unreachable(now.mono, path);
+        }
         match links {
             Some(links) if session::is_session_frame(bytes) => {
                 links.unsent(path, bytes, |request| client.request_unsent(request, why));
@@ -189,6 +199,11 @@ impl Rooms {
             self.lent = Lent::News(Box::new(news));
             let Lent::News(news) = &self.lent else { return None };
             return Some(Event::Overlay(news));
+        }
+        if let Some(news) = self.traces.as_mut().and_then(|traces| traces.pop_news()) {
+            self.lent = Lent::Trace(news);
+            let Lent::Trace(news) = &self.lent else { return None };
+            return Some(Event::Trace(news));
         }
         match self.storing.pop_notice() {
             Some(kept) => Some(kept),

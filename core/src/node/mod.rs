@@ -16,6 +16,7 @@
 //! * A response is accepted only from whom and where it was asked; every request ends once.
 //! * A waiting ping that is decided later is answered then: its sender gets a second response.
 //! * An address that has not proven itself is sent at most three times the bytes that it sent.
+//! * Where it is told to [relay](NodeConfig::relay), it passes on what is for others, and their answers back.
 //! * On the local network it calls, answers and is found, where it is told to [take part](Node::discover).
 //! * Every table and queue is bounded ([`Caps`]), and an accepted ping costs no allocation once they are warm.
 
@@ -44,6 +45,7 @@ mod policy;
 pub(crate) mod probe;
 mod queue;
 mod receive;
+mod relay;
 mod replies;
 mod sealed;
 mod silence;
@@ -74,6 +76,7 @@ pub use ping::{AnswerError, Ping, PingError, ReplyError};
 pub use receive::STATEMENT;
 #[cfg(feature = "record")]
 pub use receive::Taken;
+pub use relay::{PathHop, RelayCommand, RelayError, Tampering, TraceNews};
 pub use replies::Reply;
 pub use stats::{Stats, Tables};
 pub use storing::{Keeping, RestoreError};
@@ -88,6 +91,7 @@ use self::links::Links;
 use self::outbox::Outbox;
 use self::overlay::Overlay;
 use self::policy::Policy;
+use self::relay::{Relaying, Traces};
 use self::stats::Traffic;
 use self::storing::Storing;
 use self::timers::Timers;
@@ -117,6 +121,10 @@ struct Rooms {
     lan: Option<Box<Lan>>,
     /// Nothing where the overlay is off.
     overlay: Option<Box<Overlay>>,
+    /// Nothing where the node is no relay.
+    relaying: Option<Box<Relaying>>,
+    /// Nothing before the first trace.
+    traces: Option<Box<Traces>>,
     timers: Timers,
     storing: Storing,
     traffic: Traffic,
@@ -134,6 +142,7 @@ enum Lent {
     Peer(Box<str>),
     Lan(Box<LanNews>),
     News(Box<OverlayNews>),
+    Trace(Box<TraceNews>),
     Ended(Box<(OperationId, Result<OperationOutcome, OperationError>)>),
 }
 
@@ -163,6 +172,8 @@ impl Node {
             links: Links::new(&config, seed)?,
             lan: None,
             overlay: Overlay::new(&config, seed),
+            relaying: Relaying::new(&config, seed),
+            traces: None,
             timers: Timers::new(config.heartbeat, config.peer_cleanup),
             storing: Storing::new(config.durable, caps.changes, &names, starts.as_mut()),
             traffic: Traffic::default(),

@@ -37,6 +37,13 @@ pub struct Ping<'a> {
     pub encoding: Encoding,
     /// How long to wait for the first answer; `None` is the node's default.
     pub timeout: Option<Duration>,
+    /// The name of the relay that passes the ping on, where `path` is its address and not that of the target: see [`over`](Self::over).
+    pub via: Option<&'a str>,
+    /// Over how many relays it may go; `None` is the reference's default, 5.
+    pub max_hops: Option<u8>,
+    /// Have each relay with a key sign what it passes on, and whoever answers what he got ([`relay::trace`](crate::relay::trace)). Takes a key of ours;
+    /// [`Event::Trace`](super::Event::Trace) tells what came of it.
+    pub trace: bool,
 }
 
 impl<'a> Ping<'a> {
@@ -56,7 +63,17 @@ impl<'a> Ping<'a> {
             station_id: None,
             encoding: Encoding::Json,
             timeout: None,
+            via: None,
+            max_hops: None,
+            trace: false,
         }
+    }
+
+    /// A ping to a target whose address is not known, over the relay with this name and address. It goes without a session, signed where the node signs: where one is
+    /// demanded, or there was one with the target before, it is refused.
+    #[must_use]
+    pub fn over(target: &'a str, relay: &'a str, path: impl Into<Path>, intent: &'a str) -> Self {
+        Self { via: Some(relay), ..Self::new(target, path, intent) }
     }
 }
 
@@ -96,6 +113,9 @@ pub enum PingError {
         "the ping may only go through a session, and there is none with this name at this address: pin the key of its owner"
     )]
     NoSession,
+    /// A trace without a key to sign it with.
+    #[error("a trace begins with a signature of whoever asks, and this node has no key")]
+    NoTraceKey,
     /// Too many requests are waiting for an answer: wait for one.
     #[error("{0} requests are waiting for an answer already")]
     TooManyRequests(u32),

@@ -3,12 +3,14 @@
 //! The order of the checks is the protection: a ROOD packet is decoded in place, judged and forgotten. Only what the
 //! gate lets pass reaches a table, and only after room for everything it needs was found.
 
+use alloc::vec;
+
 use super::admission::{AdmissionControl, Passed};
-use super::client::Claimed;
+use super::client::{Claimed, Match};
 use super::event::Auth;
 use super::event::Outcome;
 use super::events::PROOF;
-use super::identity;
+use super::identity::{self, Identity};
 use super::inbox::{AMPLIFICATION, Charged, Inbound, Kept};
 use super::ingress::{Ingress, Scratch, Texts};
 use super::outbox::{Answer, NextHop, Outbox};
@@ -16,12 +18,15 @@ use super::overlay::{self, Asked, Served};
 use super::peers::{PeerLookup, Recorded};
 use super::ping::AnswerError;
 use super::policy::Policy;
+use super::relay::Own;
 use super::{Node, RequestId, Rooms};
 use crate::airlock::Rank;
-use crate::framing::{Decision, Frame, Message, Packet, PingType, Response, Value, Zone};
+use crate::framing::{Decision, Frame, Message, Packet, PingType, Response, RoutingMode, Value, Zone};
 use crate::identity::{PublicKey, Signer, Statement};
-use crate::limits::MAX_DID;
+use crate::limits::{HEADER_LEN, MAX_DID, MAX_PAYLOAD};
 use crate::pins::{Origin, PinError, Pins};
+use crate::relay::trace::Trace;
+use crate::relay::{ANSWER_INTENT, unpack_answer};
 use crate::time::Now;
 use crate::{Name, Path, Reject};
 
@@ -43,6 +48,8 @@ pub enum Taken {
     Session,
     /// A beacon on the local network was.
     Beacon,
+    /// It was passed on, or back.
+    Forwarded,
 }
 
 /// Bytes of a key.
@@ -63,6 +70,9 @@ impl Node {
         if self.is_sealed(bytes) {
             return self.take_sealed(now, path, bytes);
         }
+        if self.is_of_circuit(bytes) {
+            return self.carry(now, path, bytes);
+        }
         let bytes = &*bytes;
         let frame = &Frame::decode(bytes)?;
         self.take_frame(now, &Ingress { path, session: None, frame, bytes })
@@ -72,13 +82,19 @@ impl Node {
     pub(super) fn take_frame(&mut self, now: Now, ingress: &Ingress<'_>) -> Result<Taken, Reject> {
         match &ingress.frame.message {
             Message::Packet(packet) => self.take_packet(now, ingress, packet),
-            Message::Response(response) => self.take_answer(now, ingress, response),
+            Message::Response(response) => match self.take_answer(now, ingress, response) {
+                Err(Reject::Unrequested) if self.rooms.relaying.is_some() => self.pass_back(now, ingress, response),
+                taken => taken,
+            },
         }
     }
 
     fn take_packet(&mut self, now: Now, ingress: &Ingress<'_>, packet: &Packet<'_>) -> Result<Taken, Reject> {
         if !AdmissionControl::is_for(self.rooms.outbox.did(), packet) {
-            return Err(Reject::NotForUs);
+            return self.take_transit(now, ingress, packet);
+        }
+        if packet.intent == *ANSWER_INTENT && self.rooms.client.len() > 0 {
+            return self.take_carried(now, ingress, packet);
         }
         if packet.ping_type == PingType::Discover && ingress.session.is_none() && self.rooms.hears_beacons() {
             return self.take_beacon(now, ingress, packet);
@@ -140,7 +156,7 @@ impl Node {
         let Self { policy, rooms, .. } = self;
         let Rooms { admission, peers, outbox, storing, overlay, .. } = rooms;
         let judges = (&*policy, &*peers, overlay.as_deref());
-        let passed = admission.check(judges, outbox.did(), now, (ingress, packet), (texts, may_pin))?;
+        let passed = admission.check(judges, outbox.did(), now, (ingress, packet), (texts, may_pin, false))?;
         if let Some(key) = passed.first_use {
             self.pin_first(now, did, key);
             return self.take_named(now, (ingress, packet), texts, false);
@@ -186,7 +202,7 @@ impl Node {
             // What an approval would be answered with.
             (Zone::Geel | Zone::Rood, None) => Plan::Wait(policy.replies.find(sender.intent, ingress.frame.encoding)),
         };
-        rooms.take_ping(now, (ingress, packet), passed, plan)
+        rooms.take_ping(now, policy, (ingress, packet), passed, plan)
     }
 }
 
@@ -204,6 +220,16 @@ impl Rooms {
 }
 
 impl Node {
+    /// An answer that came as a ping, over relays that pass no answers back: it is judged as any answer, and the ping around it says nothing more.
+    fn take_carried(&mut self, now: Now, ingress: &Ingress<'_>, packet: &Packet<'_>) -> Result<Taken, Reject> {
+        let mut bytes = vec![0; HEADER_LEN + MAX_PAYLOAD];
+        let len = unpack_answer(packet.payload, &mut bytes).ok_or(Reject::Malformed)?;
+        let bytes = bytes.get(..len).unwrap_or_default();
+        let frame = &Frame::decode(bytes)?;
+        let Message::Response(response) = &frame.message else { return Err(Reject::Malformed) };
+        self.take_answer(now, &Ingress { path: ingress.path, session: None, frame, bytes }, response)
+    }
+
     fn take_answer(&mut self, now: Now, ingress: &Ingress<'_>, response: &Response<'_>) -> Result<Taken, Reject> {
         let mut scratch = [0; MAX_DID];
         let claimed = Claimed::read(response, &mut scratch)?;
@@ -289,6 +315,7 @@ impl Rooms {
     fn take_ping(
         &mut self,
         now: Now,
+        policy: &Policy,
         (ingress, packet): (&Ingress<'_>, &Packet<'_>),
         passed: Passed<'_>,
         plan: Plan<'_>,
@@ -296,7 +323,16 @@ impl Rooms {
         let Passed { sender, seat, judged, rank, auth, .. } = passed;
         let &Ingress { path, bytes, .. } = ingress;
         let encoding = ingress.frame.encoding;
-        let hop = ingress.session.map_or(NextHop::Direct(path), |from| NextHop::Session(from.id, path));
+        let relayed = is_relayed(packet);
+        let hop = match ingress.session {
+            Some(from) => NextHop::Session(from.id, path),
+            None if relayed && !Trace::is_marked(bytes) => NextHop::Carried(path),
+            None => NextHop::Direct(path),
+        };
+        let traced = self.outbox.signs() && Trace::split(bytes).1.is_some();
+        if traced && self.traces.as_ref().is_some_and(|traces| !traces.has_room()) {
+            return Err(Reject::Busy);
+        }
         // A ping that is signed brings its digest. What JSON has no form for cannot be signed, nor its answer. What goes through a session need not be.
         let digest = match passed.digest {
             _ if !self.outbox.signs() || hop.is_session() => None,
@@ -314,6 +350,7 @@ impl Rooms {
         }
         let mut allowance = bytes.len() * AMPLIFICATION;
         let draft = Answer {
+            to: sender.did,
             in_response_to: packet.packet_id,
             decision,
             payload: Value::EMPTY_OBJECT,
@@ -323,7 +360,7 @@ impl Rooms {
             digest: digest.as_ref(),
             allowance: (rank < Rank::Proven && !hop.is_session()).then_some(allowance),
         };
-        let staged = match plan {
+        let mut staged = match plan {
             Plan::Answer(payload) => Some(self.outbox.stage(now, &Answer { payload, ..draft }).map_err(reject_of)?),
             Plan::Open => None,
             Plan::Wait(approval) => {
@@ -341,15 +378,26 @@ impl Rooms {
             self.keep(now, ping.ok_or(Reject::TooLong)?, decision).ok_or(Reject::Busy)?
         };
         // Nothing below can fail: room was found for all of it.
+        if let (Some(len), Plan::Answer(_), true, NextHop::Direct(_)) = (&mut staged, plan, traced, hop) {
+            let most = draft.allowance.unwrap_or(usize::MAX);
+            self.outbox.trace_answer(now, (ingress, packet), most, len);
+        }
         if let Some(len) = staged {
             self.outbox.commit(hop, len);
         }
         self.admission.admit(passed);
-        if decision == Decision::Accept {
+        if decision == Decision::Accept && !relayed {
             self.record_peer(now, seat, path, rank);
             self.prove_by_session(seat, ingress, rank);
         }
         let _ = self.events.ping(bytes, encoding, (path, auth), &judged, decision, kept);
+        if traced {
+            let certain = ingress.session.is_some();
+            let own = Own { did: self.outbox.did(), key: self.outbox.identity().map(Identity::public) };
+            let judges = (policy, &mut self.admission, own);
+            let traces = self.traces.get_or_insert_default();
+            traces.read_ping(now, judges, (ingress, packet), (sender, rank, certain));
+        }
         Ok(if decision == Decision::Accept { Taken::Accepted } else { Taken::Waiting })
     }
 
@@ -381,12 +429,19 @@ impl Rooms {
         let Self { client, admission, events, storing, overlay, .. } = self;
         let (responder, path) = (admission.name(responder), ingress.path);
         let answer = client.check(now.mono, (path, ingress.session.is_some()), key, responder, response.decision)?;
-        if !events.room_for_reply(ingress.bytes.len() + PROOF) {
+        let untold = self.traces.as_ref().is_some_and(|traces| traces.is_full_for(answer.request));
+        if untold || !events.room_for_reply(ingress.bytes.len() + PROOF) {
             return Err(Reject::Busy);
         }
         let digest = client.digest(answer.request);
         let said = (response, ingress.frame.encoding, ingress.session);
-        let auth = identity::verify_answer(&policy.pins, responder, said, digest, policy.require)?;
+        let auth = match identity::verify_answer(&policy.pins, responder, said, digest, policy.require) {
+            Ok(auth) => auth,
+            Err(why) => {
+                self.read_trace(policy, (ingress, response), (&answer, responder, false));
+                return Err(why);
+            }
+        };
         if let (true, Some(key), None) = (may_pin, auth.key(), policy.pins.get_name(responder)) {
             return Ok(Heard::FirstUse(key));
         }
@@ -402,10 +457,26 @@ impl Rooms {
         if taken.is_some() {
             return Ok(Heard::Overlay(answer.request, auth));
         }
-        self.prove_peer(now, responder, path);
+        if !answer.relayed {
+            self.prove_peer(now, responder, path);
+        }
+        self.read_trace(policy, (ingress, response), (&answer, responder, true));
         // Room was found above.
         let _ = self.events.response(ingress.bytes, (path, auth), &answer);
         Ok(Heard::Taken(Taken::Response))
+    }
+
+    /// Read the trace of an answer, whether it counts or not.
+    fn read_trace(
+        &mut self,
+        policy: &Policy,
+        said: (&Ingress<'_>, &Response<'_>),
+        (answer, responder, believed): (&Match, Name<'_>, bool),
+    ) {
+        let own = Own { did: self.outbox.did(), key: self.outbox.identity().map(Identity::public) };
+        if let Some(traces) = self.traces.as_deref_mut() {
+            traces.read_answer((policy, own), said, (answer, responder.as_str(), believed));
+        }
     }
 
     /// Who answers a request is heard from, accepted, and proven to be where it was asked. No room to remember that is
@@ -466,13 +537,18 @@ fn stage_pending(
 ) -> Result<usize, AnswerError> {
     let mut pending = *pending;
     if let Some(allowed) = pending.allowance {
-        let mut decision = outbox.measure(&Answer { decision: Decision::Reject, ..pending })?;
+        let mut decision = outbox.measure(now, &Answer { decision: Decision::Reject, ..pending })?;
         if let Some(payload) = approval {
-            decision = decision.max(outbox.measure(&Answer { decision: Decision::Accept, payload, ..pending })?);
+            decision = decision.max(outbox.measure(now, &Answer { decision: Decision::Accept, payload, ..pending })?);
         }
         pending.allowance = Some(allowed.saturating_sub(decision));
     }
     outbox.stage(now, &pending)
+}
+
+/// Whether a ping came over relays: who it is from is not where it came from.
+fn is_relayed(packet: &Packet<'_>) -> bool {
+    packet.routing_mode == RoutingMode::Mesh && packet.hop_count > 0
 }
 
 /// How a sender's ping is turned away when it cannot be answered.

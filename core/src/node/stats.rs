@@ -7,7 +7,7 @@ use crate::{Reject, RejectCounts};
 
 /// What a node has done and holds. Counters stop at `u64::MAX`.
 ///
-/// Every datagram is counted once: `received = accepted + waiting + responses + sessions + beacons + rejected.total() + held`.
+/// Every datagram is counted once: `received = accepted + waiting + responses + sessions + beacons + forwarded + rejected.total() + held`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -25,6 +25,8 @@ pub struct Stats {
     pub sessions: u64,
     /// Beacons heard on the local network, those of other installations and our own included.
     pub beacons: u64,
+    /// Datagrams passed on for others, and answers passed back to them. What went with them [`Node::relay_stats`](super::Node::relay_stats) tells.
+    pub forwarded: u64,
     /// Datagrams turned away, by reason.
     pub rejected: RejectCounts,
     /// Datagrams that passed and wait until the store has what they rest on.
@@ -62,6 +64,7 @@ pub(super) struct Traffic {
     waiting: u64,
     responses: u64,
     sessions: u64,
+    forwarded: u64,
     rejected: RejectCounts,
     held: u64,
     /// Peers that made way for others.
@@ -94,6 +97,7 @@ impl Traffic {
             Ok(Taken::Response) => add(&mut self.responses),
             Ok(Taken::Held) => add(&mut self.held),
             Ok(Taken::Session) => add(&mut self.sessions),
+            Ok(Taken::Forwarded) => add(&mut self.forwarded),
             // Counted where they are taken in.
             Ok(Taken::Beacon) => {}
             Err(why) => self.rejected.count(why),
@@ -111,7 +115,13 @@ impl Traffic {
     pub(super) fn books(&self) -> (u64, u64) {
         (
             self.received,
-            self.accepted + self.waiting + self.responses + self.sessions + self.rejected.total() + self.held,
+            self.accepted
+                + self.waiting
+                + self.responses
+                + self.sessions
+                + self.forwarded
+                + self.rejected.total()
+                + self.held,
         )
     }
 }
@@ -119,8 +129,18 @@ impl Traffic {
 impl Rooms {
     /// What all rooms have counted and hold.
     pub(super) fn stats(&self) -> Stats {
-        let Traffic { received, accepted, heartbeats, waiting, responses, sessions, rejected, held, peers_displaced } =
-            self.traffic;
+        let Traffic {
+            received,
+            accepted,
+            heartbeats,
+            waiting,
+            responses,
+            sessions,
+            forwarded,
+            rejected,
+            held,
+            peers_displaced,
+        } = self.traffic;
         // What was given up while it waited for its session counts as if it had been handed out.
         let lost = self.links.as_ref().map_or(0, |links| links.lost());
         let ((transmitted, unsent), (requests, timeouts)) = (self.outbox.counts(), self.client.counts());
@@ -133,6 +153,7 @@ impl Rooms {
             responses,
             sessions,
             beacons: self.lan.as_ref().map_or(0, |lan| lan.heard()),
+            forwarded,
             rejected,
             held,
             transmitted: transmitted.saturating_add(lost),

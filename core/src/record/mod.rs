@@ -36,6 +36,7 @@ mod overlay;
 pub mod pcapng;
 mod read;
 mod recorded;
+mod relay;
 mod replay;
 mod settings;
 #[cfg(test)]

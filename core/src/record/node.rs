@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::line::{Line, Version};
 use super::read::{BadRecord, Object};
 use super::recorded::{NoSuchQueue, Recordable, Recorded, Sink, Tape};
-use super::{lan, overlay, settings, version_one};
+use super::{lan, overlay, relay, settings, version_one};
 use crate::airlock::{Expiry, LegacyError, Pod, Rule, RuleError, SignedId, TrustError, Vouch, VouchError, VouchId};
 use crate::discovery::{AutoVouchError, RuleDraft};
 use crate::framing::{PingType, Priority, RoutingMode, Value, Zone};
@@ -15,8 +15,8 @@ use crate::identity::{PublicKey, Statement};
 use crate::node::faults::Faults;
 use crate::node::{
     AnswerError, Command, CommandOutcome, ConfigError, Event, Identity, Keeping, LanConfig, LanError, Node, NodeConfig,
-    OpenId, Operation, OperationId, OverlayCommand, OverlayError, Ping, PingError, Profile, Reply, ReplyError,
-    RequestId, RestoreError, Taken, VouchRefusal, WaitId,
+    OpenId, Operation, OperationId, OverlayCommand, OverlayError, Ping, PingError, Profile, RelayCommand, RelayError,
+    Reply, ReplyError, RequestId, RestoreError, Taken, VouchRefusal, WaitId,
 };
 use crate::pins::{Origin, PinError};
 use crate::registry::Address;
@@ -134,6 +134,7 @@ impl Recordable for Node {
                 overlay::write_command(line, now, command);
                 line
             }
+            Command::Relay(ref command) => relay::write_command(line, command),
             Command::SetHeartbeat { status, pod_id } => {
                 line.text("in", "set_heartbeat").value("payload", status).maybe("pod_id", pod_id)
             }
@@ -203,7 +204,7 @@ impl Recordable for Node {
             "seek" => command(&Command::Seek(&line.text("did")?)),
             "add_auto_vouch" => return lan::read_rule(line, command),
             "remove_reply" => command(&Command::RemoveReply(&line.text("pattern")?)),
-            _ if overlay::read_command(name, line, command)? => {}
+            _ if overlay::read_command(name, line, command)? || relay::read_command(name, line, command)? => {}
             _ => return Err(BadRecord("has an input that this program does not know")),
         }
         Ok(())
@@ -295,6 +296,13 @@ told! {
     remove_reply(pattern: &str) at Now::default(), Command::RemoveReply(pattern) => bool;
     set_heartbeat(status: Value<'_>, pod_id: Option<&str>) at Now::default(), Command::SetHeartbeat { status, pod_id }
         => Result<(), ReplyError>;
+    relay_for(pattern: &str) at Now::default(), Command::Relay(RelayCommand::RelayFor(pattern)) => Result<(), RelayError>;
+    stop_relaying_for(pattern: &str)
+        at Now::default(), Command::Relay(RelayCommand::StopRelayingFor(pattern)) => Result<(), RelayError>;
+    set_neighbour(did: &str, path: Path, score: f64)
+        at Now::default(), Command::Relay(RelayCommand::SetNeighbour { did, path, score }) => Result<(), RelayError>;
+    remove_neighbour(did: &str)
+        at Now::default(), Command::Relay(RelayCommand::RemoveNeighbour(did)) => Result<(), RelayError>;
     set_profile(now: Now, profile: &Profile<'_>) at now, Command::Overlay(OverlayCommand::SetProfile(*profile))
         => Result<(), OverlayError>;
     ask_registry(did: &str, path: Path) at Now::default(), Command::Overlay(OverlayCommand::AskRegistry { did, path })
@@ -379,6 +387,9 @@ fn write_ping<'l>(line: &'l mut Line, ping: &Ping<'_>) -> &'l mut Line {
         .maybe("station_id", ping.station_id)
         .text("encoding", settings::encoding_name(ping.encoding))
         .span("timeout", ping.timeout)
+        .maybe("via", ping.via)
+        .maybe("max_hops", ping.max_hops.map(|hops| alloc::format!("{hops}")).as_deref())
+        .maybe("trace", ping.trace.then_some("yes"))
 }
 
 fn write_rule<'l>(line: &'l mut Line, rule: &Rule<&str>) -> &'l mut Line {
@@ -438,6 +449,11 @@ fn read_ping(line: Object<'_>, command: &mut dyn FnMut(&Command<'_>)) -> Result<
     (ping.pod_id, ping.station_id) = (pod.as_deref(), station.as_deref());
     ping.encoding = settings::encoding(&line.text("encoding")?)?;
     ping.timeout = line.span("timeout")?;
+    let (via, max_hops) = (line.maybe("via")?, line.maybe("max_hops")?);
+    ping.via = via.as_deref();
+    let max_hops = max_hops.as_deref().map(str::parse).transpose();
+    ping.max_hops = max_hops.map_err(|_| BadRecord("has a number of hops that is none"))?;
+    ping.trace = line.has("trace");
     line.at()?;
     command(&Command::Ping(ping));
     Ok(())
@@ -523,6 +539,7 @@ fn write_event(line: &mut Line, event: &Event<'_>) {
         Event::PeerSeen { did, path } => line.text("event", "peer_seen").text("did", did).path(*path),
         Event::PeerLost { did } => line.text("event", "peer_lost").text("did", did),
         Event::Lan(news) => lan::write_news(line, news),
+        Event::Trace(news) => relay::write_news(line, news),
         Event::Overlay(news) => overlay::write_news(line, news),
         Event::Operation { id, result } => overlay::write_ended(line, *id, *result),
     };

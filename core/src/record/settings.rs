@@ -3,8 +3,8 @@
 use alloc::string::ToString;
 
 use super::line::{Line, Version};
-use super::overlay;
 use super::read::{BadRecord, Object};
+use super::{overlay, relay};
 use crate::Did;
 use crate::framing::{Encoding, Zone};
 use crate::node::{Identity, NodeConfig, Require, SessionPolicy};
@@ -138,6 +138,7 @@ fn write_newer(config: &NodeConfig, line: &mut Line) {
     }
     write_sessions(config, line);
     overlay::write_settings(config, line);
+    relay::write_settings(config, line);
     // Never the secret.
     if let Some(identity) = &config.identity {
         line.hex("identity", identity.public().as_bytes());
@@ -178,7 +179,8 @@ fn read_newer(object: Object<'_>, config: &mut NodeConfig, identity: Option<Iden
     }
     config.durable = object.maybe("durable")?.as_deref() == Some("yes");
     read_sessions(object, config)?;
-    overlay::read_settings(object, config)
+    overlay::read_settings(object, config)?;
+    relay::read_settings(object, config)
 }
 
 /// The bounds of sessions, for both directions.

@@ -8,9 +8,10 @@ use std::vec::Vec;
 use super::{Capture, Lines, Recorded, RecordingEnd, Replay, ReplayError, pcapng, replay, replay_labelled, settings};
 use crate::airlock::{Expiry, Pod, Rule, Vouch};
 use crate::framing::{Encoding, Value, ValueBuf, Zone};
-use crate::node::{Command, Event, Node, NodeConfig, OverlayConfig, Ping, Reply, Require, SessionPolicy};
+use crate::node::{Command, Event, Node, NodeConfig, OverlayConfig, Ping, RelayCommand, Reply, Require, SessionPolicy};
 use crate::record::line::Version;
 use crate::record::read::Object;
+use crate::relay::{Rate, RelayConfig};
 use crate::time::{Duration, Instant, Now, Wall};
 use crate::{Commands, Datagrams, Did, Machine, Path, Seed, session};
 
@@ -257,18 +258,35 @@ fn every_setting_is_recorded() {
     overlay.trust_score = true;
     (overlay.registry.skew, overlay.resolve.tries) = (Duration::from_nanos(12), 2);
     config.overlay = Some(overlay.into());
+    let mut relay = RelayConfig { max_hops: 13, max_circuits: 14, ..RelayConfig::default() };
+    (relay.link_rate, relay.patience) = (Rate::new(15, 16), Duration::from_nanos(17));
+    config.relay = Some(relay.into());
     let text = settings::write(&config, Version::Two);
     let again = settings::read(Object::parse(&text).unwrap(), Version::Two, None).unwrap();
     assert_eq!(std::format!("{again:?}"), std::format!("{config:?}"));
     // Every field of the configuration is in it: each prints as `name: value`, and none may be missing from the text.
     let shown = std::format!("{config:?}");
     let fields = shown.matches(": ").count();
-    let structs =
-        ["gate", "trust", "vouches", "pins", "replay", "caps", "session_caps", "overlay", "registry", "resolve"].len();
+    let structs = [
+        "gate",
+        "trust",
+        "vouches",
+        "pins",
+        "replay",
+        "caps",
+        "session_caps",
+        "overlay",
+        "registry",
+        "resolve",
+        "relay",
+    ]
+    .len();
+    // Each is one text of two numbers.
+    let rates = 2 * ["source_rate", "target_rate", "link_rate", "circuit_rate"].len();
     // The secret is none of them.
     let fields = fields - 1;
     let object = text.matches("\":").count();
-    assert_eq!(fields - structs, object, "{shown}\n{text}");
+    assert_eq!(fields - structs - rates, object, "{shown}\n{text}");
 }
 
 #[test]
@@ -431,6 +449,38 @@ fn commands_and_methods_are_recorded_alike() {
         lines.text()
     };
     assert_eq!(run(true), run(false));
+}
+
+/// What a relay passes on and back, and what it is told, is written down whole, and what a trace asks of a node.
+#[test]
+fn a_relay_replays() {
+    let lines = Lines::default();
+    let mut config = config("jis:hub");
+    config.relay = Some(RelayConfig::default().into());
+    let mut hub = Node::recorded(config, &Seed::from_u64(1), Box::new(lines.clone())).unwrap();
+    hub.relay_for("jis:*").unwrap();
+    hub.set_neighbour("jis:display", path(9), 0.5).unwrap();
+    hub.handle_command(at(0), &Command::Relay(RelayCommand::SetNeighbour { did: "jis:b", path: path(8), score: 0.25 }));
+    assert!(hub.remove_neighbour("jis:b").is_ok() && hub.stop_relaying_for("jis:x").is_err());
+    let mut sensor = Node::new(self::config("jis:sensor"), &Seed::from_u64(2)).unwrap();
+    let mut ping = Ping::over("jis:display", "jis:hub", path(1), "?");
+    ping.max_hops = Some(3);
+    sensor.ping(at(1), &ping).unwrap();
+    let mut buffer = vec![0; 65_535];
+    let len = sensor.poll_transmit(at(1), &mut buffer).unwrap().len;
+    hub.handle_datagram(at(2), path(2), &mut buffer[..len]).unwrap();
+    let passed = hub.poll_transmit(at(2), &mut buffer).unwrap();
+    assert_eq!(passed.path, path(9));
+    let mut display = Node::new(self::config("jis:display"), &Seed::from_u64(3)).unwrap();
+    display.allow_legacy("*").unwrap();
+    display.set_trust("jis:sensor", 0.9).unwrap();
+    display.handle_datagram(at(3), path(1), &mut buffer[..passed.len]).unwrap();
+    let len = display.poll_transmit(at(3), &mut buffer).unwrap().len;
+    hub.handle_datagram(at(4), path(9), &mut buffer[..len]).unwrap();
+    assert_eq!(hub.poll_transmit(at(4), &mut buffer).unwrap().path, path(2));
+    hub.ping(at(5), &ping).unwrap();
+    hub.handle_timeout(at(400_000));
+    replay(&lines.text()).unwrap();
 }
 
 /// What a node does on the local network is written down whole: networks, calls, what is heard, answers and the goodbye.

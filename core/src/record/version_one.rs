@@ -133,6 +133,7 @@ impl fmt::Display for Shown<'_> {
             | Event::Pinned { .. }
             | Event::Kept { .. }
             | Event::Lan(_)
+            | Event::Trace(_)
             | Event::Overlay(_)
             | Event::Operation { .. } => return Ok(()),
         };

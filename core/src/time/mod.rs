@@ -161,6 +161,8 @@ pub enum Reason {
     Discovery,
     /// Something of the overlay is to be asked again, to be renewed, or over.
     Overlay,
+    /// A relay has something to forget, or somebody to avoid.
+    Relay,
     /// The application asked for it.
     Application,
 }

@@ -21,6 +21,8 @@ pub(super) const fn overhead(encoding: Encoding) -> usize {
 /// An answer to be written.
 #[derive(Clone, Copy)]
 pub(in crate::node) struct Answer<'a> {
+    /// Who gets it.
+    pub(in crate::node) to: &'a str,
     pub(in crate::node) in_response_to: Text<'a>,
     pub(in crate::node) decision: Decision,
     pub(in crate::node) payload: Value<'a>,
@@ -42,6 +44,7 @@ impl<'a> Answer<'a> {
         payload: Value<'a>,
     ) -> Self {
         Self {
+            to: ping.did(),
             in_response_to: Text::new(ping.packet_id()),
             decision,
             payload,

@@ -2,6 +2,7 @@
 
 mod answer;
 mod ids;
+mod relayed;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -49,13 +50,15 @@ pub(super) enum NextHop {
     Direct(Path),
     /// Through this session, which had this address.
     Session(SessionId, Path),
+    /// To this address as the payload of a ping: it is an answer to what came over a relay that passes none back.
+    Carried(Path),
 }
 
 impl NextHop {
     /// The addresses of the datagram; those of a session may be others by the time it is sent.
     pub(super) const fn path(self) -> Path {
         match self {
-            Self::Direct(path) | Self::Session(_, path) => path,
+            Self::Direct(path) | Self::Session(_, path) | Self::Carried(path) => path,
         }
     }
 
@@ -66,7 +69,7 @@ impl NextHop {
     /// What it makes of a frame.
     pub(super) const fn wrap(self) -> Wrap {
         match self {
-            Self::Direct(_) => Wrap::Plain,
+            Self::Direct(_) | Self::Carried(_) => Wrap::Plain,
             Self::Session(..) => Wrap::Sealed,
         }
     }
@@ -119,7 +122,7 @@ pub(super) enum Outgoing {
 impl Outgoing {
     const fn of(hop: NextHop, request: Option<RequestId>) -> Self {
         match hop {
-            NextHop::Direct(path) => Self::Direct(path),
+            NextHop::Direct(path) | NextHop::Carried(path) => Self::Direct(path),
             NextHop::Session(id, _) => Self::Session(id, request),
         }
     }
@@ -286,7 +289,10 @@ impl Outbox {
     pub(super) fn stage(&mut self, now: Now, answer: &Answer<'_>) -> Result<usize, AnswerError> {
         let (id, mut stamp) = (self.ids.response(), [0; 32]);
         let stamp = iso::format(now.wall, &mut stamp);
-        let len = self.write(answer, id.as_str(), stamp, false)?;
+        let len = match answer.hop {
+            NextHop::Carried(_) => self.write_carried(now, answer, (id.as_str(), stamp), false)?,
+            NextHop::Direct(_) | NextHop::Session(..) => self.write(answer, id.as_str(), stamp, false)?,
+        };
         match answer.allowance {
             Some(allowed) if len > allowed => Err(AnswerError::Unproven { len, allowed }),
             _ => Ok(len),
@@ -294,8 +300,11 @@ impl Outbox {
     }
 
     /// The most that an answer takes, whenever it will be written. Nothing is staged.
-    pub(super) fn measure(&mut self, answer: &Answer<'_>) -> Result<usize, AnswerError> {
-        self.write(answer, SAMPLE_ID, SAMPLE_STAMP, true)
+    pub(super) fn measure(&mut self, now: Now, answer: &Answer<'_>) -> Result<usize, AnswerError> {
+        match answer.hop {
+            NextHop::Carried(_) => self.write_carried(now, answer, (SAMPLE_ID, SAMPLE_STAMP), true),
+            NextHop::Direct(_) | NextHop::Session(..) => self.write(answer, SAMPLE_ID, SAMPLE_STAMP, true),
+        }
     }
 
     /// Write an answer behind the queue, signed if we sign; only to `measure` it any signature will do.
@@ -339,7 +348,8 @@ impl Outbox {
             target_did: Text::new(ping.target),
             ping_type: ping.ping_type,
             priority: ping.priority,
-            routing_mode: ping.routing_mode,
+            routing_mode: if ping.via.is_some() { RoutingMode::Mesh } else { ping.routing_mode },
+            max_hops: ping.max_hops.map_or(Packet::default().max_hops, i64::from),
             intent: Text::new(ping.intent),
             purpose: Text::new(ping.purpose),
             payload: if is_falsy(ping.payload) { Value::EMPTY_OBJECT } else { ping.payload },

@@ -251,6 +251,7 @@ impl Node {
         let hop = ingress.session.map_or(NextHop::Direct(path), |from| NextHop::Session(from.id, path));
         let allowance = ingress.session.is_none().then_some(ingress.bytes.len() * AMPLIFICATION);
         let answer = Answer {
+            to: texts.sender.did,
             in_response_to: packet.packet_id,
             decision: Decision::Accept,
             payload: Value::from_wire(answer),

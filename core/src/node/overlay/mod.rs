@@ -124,6 +124,14 @@ impl Overlay {
         self.news.pop_front()
     }
 
+    /// Where the record of a name says that it is, if it is a current one with an address.
+    pub(super) fn endpoint(&self, did: &str, now: Wall) -> Option<Path> {
+        match self.registry.get(did).filter(|device| device.is_current(now))?.endpoint()? {
+            Address::Ip(addr) => Some(Path::to(addr)),
+            Address::Host { .. } => None,
+        }
+    }
+
     /// Whether an operation has ended and that is not told yet.
     pub(super) fn has_ended(&self) -> bool {
         self.operations.has_done()

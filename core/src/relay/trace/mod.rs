@@ -64,5 +64,5 @@ mod tests;
 mod verify;
 
 pub use append::{Appended, Deed, Misfit, TraceError, append, budget, ping_digest, response_digest};
-pub use record::{MAX_RECORDS, Record, Trace};
+pub use record::{MARK, MAX_RECORDS, Record, Trace};
 pub use verify::{Field, Hop, Known, Report, Tampered, Verdict, verify};

@@ -19,6 +19,10 @@ const RECORD_HEAD: usize = 12 + LINK + 32;
 pub(super) const LINK: usize = 16;
 const SIGNATURE: usize = 64;
 
+/// What a relay puts behind a ping without a trace: a trace of no records. It says that who passed this on passes answers back, and so did everybody before him. A
+/// reference relay takes it off.
+pub const MARK: [u8; TRACE_HEAD] = [b'T', b'R', 1, 0, 0, 0];
+
 /// Most records in a trace.
 pub const MAX_RECORDS: usize = 32;
 /// Longest record in bytes.
@@ -173,6 +177,12 @@ impl<'a> Trace<'a> {
             Some((frame, rest)) => (frame, Self::read(rest)),
             None => (datagram, None),
         }
+    }
+
+    /// Whether a trace or a [`MARK`] stands behind the frame of a datagram.
+    #[must_use]
+    pub fn is_marked(datagram: &[u8]) -> bool {
+        frame_len(datagram).and_then(|len| datagram.get(len..)).is_some_and(|behind| behind.starts_with(&MAGIC))
     }
 
     /// Read what stands behind a frame.

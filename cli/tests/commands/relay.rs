@@ -1,0 +1,215 @@
+//! Relays on loopback: a ping goes over three of them and its answer back, and who changed it is named.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sluis_core::Wall;
+use sluis_core::framing::{Frame, Message, Packet, Text};
+use sluis_core::identity::SecretKey;
+use sluis_core::relay::trace::{Deed, Trace, append, budget, ping_digest};
+
+use crate::common::events::Speaker;
+use crate::common::folder::Folder;
+use crate::common::json::Json;
+use crate::common::process::Process;
+use crate::on_both;
+use crate::sluis::{HUB, Listen, SENSOR, command};
+
+on_both! {
+    a_ping_over_three_relays_is_answered_and_its_way_is_shown
+    a_relay_that_changes_packets_is_named
+}
+
+const RELAYS: [&str; 3] = ["east", "mid", "west"];
+
+/// Keys of the hub, the sensor and three relays.
+fn keys(name: &str, runtime: &str) -> Folder {
+    let folder = Folder::new(&format!("relay-{name}-{runtime}"));
+    for key in ["hub", "sensor", "east", "mid", "west"] {
+        folder.prints(&["key", "new", &format!("{key}.key")]);
+        folder.write(&format!("{key}.pub"), folder.prints(&["key", "export", &format!("{key}.key")]));
+    }
+    folder
+}
+
+fn path(folder: &Folder, name: &str) -> String {
+    folder.0.join(name).to_str().expect("UTF-8").to_owned()
+}
+
+fn did(relay: &str) -> String {
+    format!("jis:mesh:{relay}")
+}
+
+fn start_relay(runtime: &str, folder: &Folder, name: &str, peer: (&str, &str)) -> Listen {
+    let (key, peer, name) = (path(folder, &format!("{name}.key")), format!("{}={}", peer.0, peer.1), did(name));
+    let args = ["relay", "--json", "--runtime", runtime, "--did", &name, "--bind", "127.0.0.1:0"];
+    let more = ["--key", &key, "--peer", &peer, "--allow", "jis:test:*"];
+    let process = Process::spawn("sluis relay", &mut command(&[&args[..], &more].concat()));
+    let mut relay = Listen { process, addr: String::new(), since: String::new() };
+    let listening = relay.expect("listening");
+    assert_eq!(listening.str("did"), name);
+    relay.addr = listening.str("addr").to_owned();
+    relay
+}
+
+fn start_hub(runtime: &str, folder: &Folder, more: &[&str]) -> Listen {
+    let key = path(folder, "hub.key");
+    let pins = RELAYS.map(|relay| format!("{}={}", did(relay), path(folder, &format!("{relay}.pub"))));
+    let pins = pins.iter().flat_map(|pin| ["--pin", pin]);
+    let usual = ["--bind", "127.0.0.1:0", "--trust", "jis:test:sensor=0.9", "--key", &key];
+    Listen::bare(runtime, &usual.into_iter().chain(pins).chain(more.iter().copied()).collect::<Vec<_>>())
+}
+
+/// `sluis trace` to the hub over the relay at this address; how it ends, and what it says.
+fn trace(runtime: &str, folder: &Folder, first: &str, more: &[&str]) -> (i32, Vec<Json>) {
+    let (via, key) = (format!("{}@{first}", did("east")), path(folder, "sensor.key"));
+    let mut pins: Vec<String> =
+        RELAYS.iter().map(|relay| format!("{}={}", did(relay), path(folder, &format!("{relay}.pub")))).collect();
+    pins.push(format!("{HUB}={}", path(folder, "hub.pub")));
+    let pins = pins.iter().flat_map(|pin| ["--pin", pin]);
+    let usual = ["trace", HUB, "--json", "--runtime", runtime, "--did", SENSOR, "--key", &key, "--via", &via];
+    let args: Vec<&str> = usual.into_iter().chain(pins).chain(more.iter().copied()).collect();
+    let (code, lines) = Process::spawn("sluis trace", &mut command(&args)).finish();
+    (code, lines.iter().map(|line| Json::parse(line)).collect())
+}
+
+fn of<'a>(events: &'a [Json], name: &str) -> Vec<&'a Json> {
+    events.iter().filter(|event| event.str("event") == name).collect()
+}
+
+fn a_ping_over_three_relays_is_answered_and_its_way_is_shown(runtime: &str) {
+    let folder = keys("line", runtime);
+    let sensor = format!("{SENSOR}={}", path(&folder, "sensor.pub"));
+    let hub = start_hub(runtime, &folder, &["--pin", &sensor]);
+    let west = start_relay(runtime, &folder, "west", (HUB, &hub.addr));
+    let mid = start_relay(runtime, &folder, "mid", (&did("west"), &west.addr));
+    let east = start_relay(runtime, &folder, "east", (&did("mid"), &mid.addr));
+
+    let (via, key) = (format!("{}@{}", did("east"), east.addr), path(&folder, "sensor.key"));
+    let args = ["ping", HUB, "--intent", "test.it", "--json", "--runtime", runtime, "--did", SENSOR];
+    let mut ping = Process::spawn("sluis ping", &mut command(&[&args[..], &["--key", &key, "--via", &via]].concat()));
+    let (code, lines) = ping.finish();
+    let events: Vec<Json> = lines.iter().map(|line| Speaker::Ping.read(line)).collect();
+    assert_eq!(code, 0, "{events:?}");
+    assert_eq!(of(&events, "response")[0].str("decision"), "accept");
+    let way = of(&events, "path")[0];
+    assert_eq!((way.str("via"), way.count("hops")), ("relayed", 3));
+    // The hub knows the way there, and that nobody changed anything.
+    assert_eq!(hub.next_of("path").count("hops"), 3);
+
+    let (code, events) = trace(runtime, &folder, &east.addr, &["--count", "3", "--interval", "50ms"]);
+    assert_eq!(code, 0, "{events:?}");
+    let hops = of(&events, "hop");
+    let names = [did("east"), did("mid"), did("west"), HUB.to_owned()];
+    assert_eq!(hops.len(), names.len(), "{events:?}");
+    for (hop, name) in hops.iter().zip(&names) {
+        // A record that found no room in the datagram takes its name along.
+        let folded = hop.get("did") == &Json::Null && hop.str("verdict") == "folded";
+        assert!(folded || hop.str("did") == name, "{events:?}");
+    }
+    assert!(hops.iter().all(|hop| matches!(hop.str("verdict"), "ok" | "folded")), "{events:?}");
+    assert_eq!(hops.last().expect("the hub").count("n"), 4);
+    assert!(of(&events, "tampered").is_empty() && of(&events, "path").len() == 3);
+    assert_eq!(of(&events, "summary")[0].count("received"), 3);
+    for relay in [east, mid, west] {
+        let (_, summary) = relay.quit();
+        let forwarded = summary.get("forwarded");
+        assert_eq!((forwarded.count("count"), forwarded.count("answered")), (4, 4), "{summary:?}");
+    }
+    hub.quit();
+}
+
+/// A relay in the place of another: it changes the purpose of pings and says so in its record, since whoever signs has to.
+struct Tamperer {
+    addr: SocketAddr,
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Tamperer {
+    fn start(name: String, key: SecretKey, next: SocketAddr) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout");
+        let (addr, ended) = (socket.local_addr().expect("an address"), Arc::new(AtomicBool::new(false)));
+        let end = Arc::clone(&ended);
+        let thread = std::thread::spawn(move || {
+            let (mut buffer, mut before) = (vec![0; 65_536], None);
+            while !end.load(Ordering::Relaxed) {
+                let Ok((len, from)) = socket.recv_from(&mut buffer) else { continue };
+                let bytes = &buffer[..len];
+                match Frame::decode(bytes) {
+                    Ok(Frame { message: Message::Packet(packet), encoding }) => {
+                        before = Some(from);
+                        let after = Packet {
+                            purpose: Text::new("something else"),
+                            hop_count: packet.hop_count + 1,
+                            proof: None,
+                            ..packet
+                        };
+                        let mut out = vec![0; 65_536];
+                        let len = after.encode(encoding, &mut out).expect("it fits");
+                        out.truncate(len);
+                        out.extend(record(&name, &key, (&packet, &after), bytes, len));
+                        socket.send_to(&out, next).expect("loopback takes it");
+                    }
+                    _ => _ = before.map(|before| socket.send_to(bytes, before)),
+                }
+            }
+        });
+        Self { addr, ended, thread: Some(thread) }
+    }
+}
+
+impl Drop for Tamperer {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn record(
+    name: &str,
+    key: &SecretKey,
+    (before, after): (&Packet<'_>, &Packet<'_>),
+    bytes: &[u8],
+    len: usize,
+) -> Vec<u8> {
+    let mut scratch = vec![0; 65_536];
+    let [received, passed] = [before, after].map(|packet| ping_digest(packet, &mut scratch).expect("JSON"));
+    let deed = Deed::Passed { received: &received, passed: &passed, hop_count: Some(before.hop_count), from: None };
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let wall = Wall::from_micros(i64::try_from(since.as_micros()).expect("before 292277"));
+    let mut records = vec![0; 2048];
+    let (_, trace) = Trace::split(bytes);
+    let trace = trace.expect("a trace is asked for");
+    let len = append(Some(trace), (name, wall), &deed, key, budget(len), &mut records).expect("room").len;
+    records.truncate(len);
+    records
+}
+
+fn a_relay_that_changes_packets_is_named(runtime: &str) {
+    let folder = keys("tamper", runtime);
+    // A key of its own, which the others know.
+    let secret = SecretKey::from_seed(&[7; 32]);
+    folder.write("mid.pub", format!("{}\n", secret.public()));
+    let hub = start_hub(runtime, &folder, &["--allow-legacy"]);
+    let west = start_relay(runtime, &folder, "west", (HUB, &hub.addr));
+    let mid = Tamperer::start(did("mid"), secret, west.addr.parse().expect("an address"));
+    let east = start_relay(runtime, &folder, "east", (&did("mid"), &mid.addr.to_string()));
+
+    let (code, events) = trace(runtime, &folder, &east.addr, &["--count", "1", "--timeout", "2"]);
+    assert_eq!(code, 1, "{events:?}");
+    let tampered = of(&events, "tampered");
+    assert!(!tampered.is_empty(), "{events:?}");
+    assert!(tampered.iter().all(|found| found.str("relay") == did("mid")), "{events:?}");
+    // The answer was to another question, and does not count.
+    assert_eq!(of(&events, "summary")[0].count("received"), 0);
+    let told = hub.next_of("tampered");
+    assert_eq!((told.str("relay"), told.str("field")), (did("mid").as_str(), "content"));
+    east.quit();
+    west.quit();
+    hub.quit();
+}

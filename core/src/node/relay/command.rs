@@ -1,0 +1,61 @@
+//! What an application may ask of a relay, as part of [`Command`](crate::node::Command).
+
+use crate::airlock::LegacyError;
+use crate::node::{CommandOutcome, Node};
+use crate::{DidError, Path};
+
+/// Something that an application asks of the relay of a node. Each has a method of the same name on [`Node`], which says what it does.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum RelayCommand<'a> {
+    /// [`Node::relay_for`], names that match this pattern.
+    RelayFor(&'a str),
+    /// [`Node::stop_relaying_for`], names that match this pattern.
+    StopRelayingFor(&'a str),
+    /// [`Node::set_neighbour`].
+    SetNeighbour {
+        /// Who.
+        did: &'a str,
+        /// Where.
+        path: Path,
+        /// How good he is.
+        score: f64,
+    },
+    /// [`Node::remove_neighbour`], of this name.
+    RemoveNeighbour(&'a str),
+}
+
+/// Why a relay does not do what it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RelayError {
+    /// The node is no relay.
+    #[error("the node is no relay")]
+    Off,
+    /// The name is none.
+    #[error(transparent)]
+    Did(#[from] DidError),
+    /// The pattern is none, or there are too many.
+    #[error(transparent)]
+    Pattern(#[from] LegacyError),
+    /// A node is not its own neighbour.
+    #[error("a relay is not its own neighbour")]
+    OwnName,
+    /// There is no more room for neighbours.
+    #[error("there are {0} neighbours already, which is the most this relay takes")]
+    TooManyNeighbours(usize),
+    /// There is no such pattern or neighbour.
+    #[error("there is none of this name")]
+    Unknown,
+}
+
+impl Node {
+    pub(in crate::node) fn handle_relay(&mut self, command: &RelayCommand<'_>) -> CommandOutcome {
+        match *command {
+            RelayCommand::RelayFor(pattern) => self.relay_for(pattern).into(),
+            RelayCommand::StopRelayingFor(pattern) => self.stop_relaying_for(pattern).into(),
+            RelayCommand::SetNeighbour { did, path, score } => self.set_neighbour(did, path, score).into(),
+            RelayCommand::RemoveNeighbour(did) => self.remove_neighbour(did).into(),
+        }
+    }
+}

@@ -1,0 +1,567 @@
+//! What a user of relays would miss if it broke, in small networks on virtual time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::string::String;
+use std::vec::Vec;
+use std::{format, vec};
+
+use super::*;
+use crate::framing::{Decision, Encoding, Frame, Message, Packet, Text};
+use crate::identity::SecretKey;
+use crate::limits::MAX_DATAGRAM_V6;
+use crate::node::{Event, Identity, NodeConfig, Ping, PingError, RequestId, SessionPolicy};
+use crate::pins::Origin;
+use crate::relay::trace::{Deed, Trace, Verdict, append, budget, ping_digest};
+use crate::relay::{CircuitPacket, Label, Rate, RelayConfig};
+use crate::time::{Duration, Instant, Now, Wall};
+use crate::{Datagrams as _, Did, Machine as _, Reject};
+
+pub(super) const PHONE: &str = "jis:home:phone";
+pub(super) const SENSOR: &str = "jis:home:sensor";
+
+/// What stands at an address.
+pub(super) enum Kind {
+    Node,
+    /// Passes on what is not for it, as a reference relay does: to this address, or the one behind it; it signs nothing and passes no answers.
+    Reference,
+    /// Says in its record what it changed, since whoever signs has to.
+    Tamperer,
+    /// Signs that it passes on what it got, and sends something else.
+    Liar,
+}
+
+pub(super) struct Member {
+    pub(super) node: Node,
+    pub(super) kind: Kind,
+    pub(super) up: bool,
+    pub(super) told: Vec<String>,
+    pub(super) news: Vec<TraceNews>,
+    /// What ended: the decision, or `None`.
+    pub(super) ended: Vec<(RequestId, Option<Decision>)>,
+}
+
+/// Every datagram takes ten milliseconds; those that `lose` picks are lost.
+pub(super) struct Net {
+    pub(super) now: Now,
+    pub(super) members: Vec<Member>,
+    queue: VecDeque<(u64, usize, SocketAddr, Vec<u8>)>,
+    pub(super) lose: fn(u64) -> bool,
+    pub(super) count: u64,
+    /// How often each member got each ping, by packet id.
+    pub(super) got: BTreeMap<(usize, String), u32>,
+}
+
+pub(super) fn secret(n: usize) -> SecretKey {
+    SecretKey::from_seed(&[u8::try_from(n).unwrap() + 1; 32])
+}
+
+pub(super) fn addr(n: usize) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, u8::try_from(n).unwrap() + 1], 7150))
+}
+
+pub(super) fn path(n: usize) -> Path {
+    Path::to(addr(n))
+}
+
+/// The node with this number, a relay or none; it has the key of its number.
+pub(super) fn start(n: usize, did: &str, relay: Option<RelayConfig>) -> Node {
+    let mut config = NodeConfig::new(Did::new(did).unwrap());
+    config.identity = Some(Identity::from(secret(n)));
+    config.heartbeat = None;
+    config.relay = relay.map(Into::into);
+    Node::new(config, &Seed::from_u64(n as u64 + 1)).unwrap()
+}
+
+impl Net {
+    pub(super) fn new() -> Self {
+        Self {
+            now: Now::new(Instant::ZERO, Wall::from_micros(1_764_400_000_000_000)),
+            members: Vec::new(),
+            queue: VecDeque::new(),
+            lose: |_| false,
+            count: 0,
+            got: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, node: Node) -> usize {
+        let member = Member { node, kind: Kind::Node, up: true, told: Vec::new(), news: Vec::new(), ended: Vec::new() };
+        self.members.push(member);
+        self.members.len() - 1
+    }
+
+    pub(super) fn node(&mut self, n: usize) -> &mut Node {
+        &mut self.members[n].node
+    }
+
+    pub(super) fn did(&self, n: usize) -> String {
+        self.members[n].node.did().as_str().into()
+    }
+
+    /// Everybody knows the key of everybody, and trusts him.
+    pub(super) fn all_know_all(&mut self) {
+        let dids: Vec<String> = (0..self.members.len()).map(|n| self.did(n)).collect();
+        let now = self.now;
+        for (n, member) in self.members.iter_mut().enumerate() {
+            for (other, did) in dids.iter().enumerate().filter(|(other, _)| *other != n) {
+                member.node.pin(now, did, secret(other).public(), Origin::Operator).unwrap();
+                member.node.set_trust(did, 0.9).unwrap();
+            }
+        }
+    }
+
+    pub(super) fn neighbours(&mut self, a: usize, b: usize) {
+        for (one, other) in [(a, b), (b, a)] {
+            let did = self.did(other);
+            self.node(one).set_neighbour(&did, path(other), 0.5).unwrap();
+        }
+    }
+
+    /// Phone, three relays in a line, sensor: 0 to 4.
+    pub(super) fn line() -> Self {
+        let mut net = Self::new();
+        net.add(start(0, PHONE, None));
+        for n in 1..4 {
+            net.add(start(n, &format!("jis:mesh:r{n}"), Some(RelayConfig::default())));
+        }
+        net.add(start(4, SENSOR, None));
+        net.all_know_all();
+        net.neighbours(1, 2);
+        net.neighbours(2, 3);
+        net.node(3).set_neighbour(SENSOR, path(4), 0.5).unwrap();
+        net
+    }
+
+    /// Have the phone ask the sensor over the first relay.
+    pub(super) fn ask(&mut self, change: impl FnOnce(&mut Ping<'_>)) -> RequestId {
+        let mut ping = Ping::over(SENSOR, "jis:mesh:r1", path(1), "temperature.read");
+        ping.trace = true;
+        change(&mut ping);
+        let now = self.now;
+        self.node(0).ping(now, &ping).unwrap()
+    }
+
+    pub(super) fn run(&mut self, millis: u64) {
+        let end = self.millis() + millis;
+        loop {
+            (0..self.members.len()).for_each(|n| self.drain(n));
+            let next = self.queue.front().map(|(at, ..)| *at);
+            let timers = self.members.iter().filter_map(|member| member.node.wants().at);
+            let timer = timers.map(|(at, _)| at.as_nanos().div_ceil(1_000_000)).min();
+            let Some(at) = [next, timer].into_iter().flatten().min().filter(|at| *at <= end) else { break };
+            self.advance(at.max(self.millis()));
+            let now = self.now;
+            self.members.iter_mut().for_each(|member| member.node.handle_timeout(now));
+            while self.queue.front().is_some_and(|(at, ..)| *at <= self.millis()) {
+                let (_, from, to, bytes) = self.queue.pop_front().unwrap();
+                self.deliver(from, to, bytes);
+            }
+        }
+        self.advance(end);
+    }
+
+    fn millis(&self) -> u64 {
+        self.now.mono.as_nanos() / 1_000_000
+    }
+
+    fn advance(&mut self, millis: u64) {
+        let more = Duration::from_millis(millis - self.millis());
+        self.now = Now::new(self.now.mono + more, self.now.wall.saturating_add(more));
+    }
+
+    fn send(&mut self, from: usize, to: SocketAddr, bytes: Vec<u8>) {
+        self.count += 1;
+        if !(self.lose)(self.count) {
+            self.queue.push_back((self.millis() + 10, from, to, bytes));
+        }
+    }
+
+    fn drain(&mut self, n: usize) {
+        let (now, mut buf) = (self.now, vec![0; MAX_DATAGRAM_V6]);
+        while let Some(sent) = self.members[n].node.poll_transmit(now, &mut buf) {
+            if !self.members[n].up {
+                continue;
+            }
+            let bytes = match self.members[n].kind {
+                Kind::Liar => changed(&buf[..sent.len], None),
+                _ => buf[..sent.len].to_vec(),
+            };
+            self.send(n, sent.path.remote, bytes);
+        }
+        let member = &mut self.members[n];
+        while let Some(event) = member.node.poll_event() {
+            match event {
+                Event::Trace(news) => member.news.push(news.clone()),
+                Event::Response(answer) => {
+                    if answer.last {
+                        member.ended.push((answer.request, Some(answer.decision)));
+                    }
+                    member.told.push(format!("{} {}", answer.decision, answer.response().responder_did));
+                }
+                Event::Timeout { request, .. } => member.ended.push((request, None)),
+                Event::Ping(ping) => member.told.push(format!("ping {}", ping.packet().purpose)),
+                _ => {}
+            }
+        }
+    }
+
+    fn deliver(&mut self, from: usize, to: SocketAddr, mut bytes: Vec<u8>) {
+        let Some(n) = (0..self.members.len()).find(|n| addr(*n) == to) else { return };
+        if !self.members[n].up {
+            return;
+        }
+        if let Ok(Frame { message: Message::Packet(packet), .. }) = Frame::decode(&bytes) {
+            *self.got.entry((n, format!("{}", packet.packet_id))).or_default() += 1;
+        }
+        let now = self.now;
+        match self.members[n].kind {
+            Kind::Reference => self.pass_on_as_reference(n, from, &bytes),
+            Kind::Tamperer => {
+                let bytes = changed(&bytes, Some((&self.did(n), now.wall, &secret(n))));
+                let next = if from > n { n - 1 } else { n + 1 };
+                self.send(n, addr(next), bytes);
+            }
+            Kind::Node | Kind::Liar => {
+                let _ = self.node(n).handle_datagram(now, path(from), &mut bytes);
+            }
+        }
+    }
+
+    /// What `relay.py` does: a hop more, no proof, nothing behind the frame; answers are dropped.
+    fn pass_on_as_reference(&mut self, n: usize, from: usize, bytes: &[u8]) {
+        let Ok(Frame { message: Message::Packet(packet), encoding }) = Frame::decode(bytes) else { return };
+        let packet = Packet { hop_count: packet.hop_count + 1, proof: None, ..packet };
+        let mut out = vec![0; MAX_DATAGRAM_V6];
+        let len = packet.encode(encoding, &mut out).unwrap();
+        let next = if from > n { n - 1 } else { n + 1 };
+        self.send(n, addr(next), out[..len].to_vec());
+    }
+
+    pub(super) fn check_books(&self) {
+        for (n, member) in self.members.iter().enumerate() {
+            let stats = member.node.stats();
+            let sum = stats.accepted + stats.waiting + stats.responses + stats.sessions + stats.forwarded + stats.held;
+            assert_eq!(stats.received, sum + stats.rejected.total(), "the books of {n}");
+        }
+    }
+}
+
+/// The datagram with another purpose where it is a ping; by whoever signs that it was changed, as one that was passed on.
+fn changed(bytes: &[u8], signs: Option<(&str, Wall, &SecretKey)>) -> Vec<u8> {
+    let Ok(Frame { message: Message::Packet(packet), encoding }) = Frame::decode(bytes) else { return bytes.to_vec() };
+    let (frame, trace) = Trace::split(bytes);
+    let after = Packet {
+        purpose: Text::new("to sell"),
+        hop_count: packet.hop_count + i64::from(signs.is_some()),
+        proof: None,
+        ..packet
+    };
+    let (mut out, mut scratch) = (vec![0; MAX_DATAGRAM_V6], vec![0; 4096]);
+    let len = after.encode(encoding, &mut out).unwrap();
+    out.truncate(len);
+    match (signs, trace) {
+        (Some((did, wall, key)), Some(trace)) => {
+            let [received, passed] = [&packet, &after].map(|packet| ping_digest(packet, &mut scratch).unwrap());
+            let deed =
+                Deed::Passed { received: &received, passed: &passed, hop_count: Some(packet.hop_count), from: None };
+            let mut records = vec![0; 2048];
+            let len = append(Some(trace), (did, wall), &deed, key, budget(len), &mut records).unwrap().len;
+            out.extend_from_slice(&records[..len]);
+        }
+        _ => out.extend_from_slice(&bytes[frame.len()..]),
+    }
+    out
+}
+
+fn names(news: &TraceNews) -> Vec<String> {
+    news.hops.iter().map(|hop| format!("{} {:?}", hop.did.as_deref().unwrap_or("-"), hop.verdict)).collect()
+}
+
+#[test]
+fn a_ping_over_three_relays_is_answered_and_its_way_there_and_back_is_known() {
+    let mut net = Net::line();
+    let request = net.ask(|_| ());
+    net.run(1000);
+    assert_eq!(net.members[0].ended, [(request, Some(Decision::Accept))]);
+    let [news] = &net.members[0].news[..] else { panic!("{:?}", net.members[0].news) };
+    assert_eq!((news.request, &*news.did, news.tampered.len()), (Some(request), SENSOR, 0));
+    assert_eq!(news.hops.first().unwrap().did.as_deref(), Some(PHONE));
+    let turn = news.hops.iter().position(|hop| hop.turn).unwrap();
+    assert_eq!(news.hops[turn].did.as_deref(), Some(SENSOR));
+    assert!(news.hops.iter().all(|hop| matches!(hop.verdict, Verdict::Ok | Verdict::Folded)), "{:?}", names(news));
+    // Who answered read the way there.
+    let [there] = &net.members[4].news[..] else { panic!("{:?}", net.members[4].news) };
+    assert_eq!((there.request, &*there.did, &there.tampered[..]), (None, PHONE, &[][..]));
+    for n in 1..4 {
+        let stats = net.members[n].node.relay_stats().unwrap();
+        assert_eq!((stats.forwarded, stats.copies, stats.answered), (1, 1, 1), "relay {n}");
+        assert_eq!(net.members[n].node.stats().forwarded, 2, "a ping and its answer");
+    }
+    // Neither is where the relay is.
+    assert!(net.members[0].node.peers().is_empty() && net.members[4].node.peers().is_empty());
+    net.check_books();
+}
+
+#[test]
+fn a_ping_without_a_trace_is_relayed_and_tells_nothing() {
+    let mut net = Net::line();
+    for encoding in [Encoding::Json, Encoding::Msgpack, Encoding::Postcard] {
+        net.ask(|ping| (ping.trace, ping.encoding) = (false, encoding));
+        net.run(1000);
+    }
+    assert_eq!(net.members[0].told, ["accept jis:home:sensor"; 3]);
+    assert!(net.members[0].news.is_empty() && net.members[4].news.is_empty());
+}
+
+#[test]
+fn what_waits_at_the_far_end_is_answered_twice_over_the_relays() {
+    let mut net = Net::line();
+    net.node(4).set_trust(PHONE, 0.5).unwrap();
+    net.ask(|ping| ping.trace = false);
+    net.run(1000);
+    assert_eq!(net.members[0].told, ["pending jis:home:sensor"]);
+    let id = net.node(4).waiting().next().unwrap().id;
+    let now = net.now;
+    net.node(4).approve(now, id).unwrap();
+    net.run(1000);
+    assert_eq!(net.members[0].told, ["pending jis:home:sensor", "accept jis:home:sensor"]);
+    net.check_books();
+}
+
+#[test]
+fn who_is_no_relay_passes_nothing_on_and_a_relay_only_for_who_is_let_in() {
+    let mut net = Net::new();
+    net.add(start(0, PHONE, None));
+    net.add(start(1, "jis:mesh:r1", None));
+    net.ask(|ping| ping.trace = false);
+    net.run(100);
+    assert_eq!(net.members[1].node.stats().rejected.get(Reject::NotForUs), 1);
+    assert_eq!(net.node(1).relay_for("*"), Err(RelayError::Off));
+
+    let mut net = Net::new();
+    net.add(start(0, PHONE, None));
+    net.add(start(1, "jis:mesh:r1", Some(RelayConfig::default())));
+    net.add(start(2, SENSOR, None));
+    net.node(2).set_trust(PHONE, 0.5).unwrap();
+    net.node(1).set_neighbour(SENSOR, path(2), 0.5).unwrap();
+    net.ask(|ping| ping.trace = false);
+    net.run(100);
+    assert_eq!(net.members[1].node.stats().rejected.get(Reject::Rood), 1, "nobody knows the phone");
+    net.node(1).relay_for("jis:home:*").unwrap();
+    net.ask(|ping| ping.trace = false);
+    net.run(100);
+    assert_eq!(net.members[1].node.stats().forwarded, 2, "the ping, and that it waits");
+    assert_eq!(net.members[0].told, ["pending jis:home:sensor"]);
+    // Who is kept out stays out.
+    net.node(1).set_trust(PHONE, 0.1).unwrap();
+    net.ask(|ping| ping.trace = false);
+    net.run(100);
+    assert_eq!(net.members[1].node.stats().rejected.get(Reject::Rood), 2);
+    // Who has a pinned key signs with it.
+    net.node(1).set_trust(PHONE, 0.9).unwrap();
+    let now = net.now;
+    net.node(1).pin(now, PHONE, secret(9).public(), Origin::Operator).unwrap();
+    net.ask(|ping| ping.trace = false);
+    net.run(100);
+    assert_eq!(net.members[1].node.stats().rejected.get(Reject::Unpinned), 1);
+    assert_eq!(net.node(1).stop_relaying_for("jis:home:*"), Ok(()));
+    assert_eq!(net.node(1).stop_relaying_for("jis:home:*"), Err(RelayError::Unknown));
+    net.check_books();
+}
+
+#[test]
+fn who_changes_a_ping_and_signs_that_is_named_by_both_ends() {
+    let mut net = Net::line();
+    net.members[2].kind = Kind::Tamperer;
+    // Who is asked takes what nobody signed whole, or the changed ping would go nowhere.
+    for n in [3, 4] {
+        net.node(n).unpin(PHONE).unwrap();
+        net.node(n).allow_legacy("*").unwrap();
+    }
+    net.ask(|ping| ping.purpose = "to know");
+    net.run(1000);
+    assert!(net.members[4].told.contains(&"ping to sell".into()), "{:?}", net.members[4].told);
+    let there = net.members[4].news.first().unwrap();
+    assert_eq!(there.tampered.first().unwrap().relay.as_deref(), Some("jis:mesh:r2"));
+    // The answer is to another question and does not count, but tells who changed it.
+    let [news] = &net.members[0].news[..] else { panic!("{:?}", net.members[0].news) };
+    assert!(!news.believed && net.members[0].told.is_empty());
+    assert_eq!(news.tampered.first().unwrap().relay.as_deref(), Some("jis:mesh:r2"));
+    for news in net.members.iter().flat_map(|member| &member.news) {
+        let named = news.tampered.iter().filter_map(|tampered| tampered.relay.as_deref());
+        assert!(named.into_iter().all(|relay| relay == "jis:mesh:r2"), "{news:?}");
+    }
+}
+
+#[test]
+fn who_signs_one_thing_and_sends_another_is_one_of_two() {
+    let mut net = Net::line();
+    net.members[2].kind = Kind::Liar;
+    for n in [3, 4] {
+        net.node(n).unpin(PHONE).unwrap();
+        net.node(n).allow_legacy("*").unwrap();
+    }
+    net.ask(|ping| ping.purpose = "to know");
+    net.run(1000);
+    let there = net.members[4].news.first().unwrap();
+    let [tampered] = &there.tampered[..] else { panic!("{there:?}") };
+    assert_eq!(tampered.relay, None, "over a line that anybody can write on nobody is certain");
+    let (before, behind) = &tampered.between;
+    assert_eq!((before.as_deref(), behind.as_deref()), (Some("jis:mesh:r2"), Some("jis:mesh:r3")));
+}
+
+#[test]
+fn a_signed_ping_that_is_changed_goes_no_further_than_the_next_who_knows_the_key() {
+    let mut net = Net::line();
+    net.members[2].kind = Kind::Tamperer;
+    let request = net.ask(|ping| ping.purpose = "to know");
+    net.run(20_000);
+    assert_eq!(net.members[3].node.stats().rejected.get(Reject::BadSignature), 1);
+    assert_eq!(net.members[0].ended, [(request, None)]);
+    assert!(net.members[4].told.is_empty());
+}
+
+#[test]
+fn an_answer_comes_back_over_a_reference_relay_which_is_a_gap_and_no_culprit() {
+    for reference in 1..4 {
+        let mut net = Net::line();
+        net.members[reference].kind = Kind::Reference;
+        for n in 1..5 {
+            // A reference relay takes proofs off.
+            net.node(n).unpin(PHONE).unwrap();
+            net.node(n).allow_legacy("*").unwrap();
+        }
+        let request = net.ask(|_| ());
+        net.run(1000);
+        assert_eq!(net.members[0].ended, [(request, Some(Decision::Accept))], "reference relay at {reference}");
+        let [news] = &net.members[0].news[..] else { panic!("{:?}", net.members[0].news) };
+        assert!(news.tampered.is_empty(), "{news:?}");
+        assert!(news.hops.iter().any(|hop| hop.verdict == Verdict::Unsigned), "{:?}", names(news));
+        net.check_books();
+    }
+}
+
+#[test]
+fn one_source_that_floods_is_held_to_its_quota_and_others_go_on() {
+    let mut net = Net::line();
+    let config = RelayConfig { source_rate: Rate::new(1, 5), ..RelayConfig::default() };
+    let mut relay = start(1, "jis:mesh:r1", Some(config));
+    relay.relay_for("*").unwrap();
+    relay.set_neighbour(SENSOR, path(4), 0.5).unwrap();
+    net.members[1].node = relay;
+    let other = net.add(start(5, "jis:home:other", None));
+    net.node(4).set_trust("jis:home:other", 0.9).unwrap();
+    for _ in 0..100 {
+        net.ask(|ping| ping.trace = false);
+    }
+    net.run(100);
+    assert_eq!(net.members[1].node.relay_stats().unwrap().forwarded, 5);
+    assert_eq!(net.members[1].node.stats().rejected.get(Reject::Busy), 95);
+    let now = net.now;
+    net.node(other).ping(now, &Ping::over(SENSOR, "jis:mesh:r1", path(1), "temperature.read")).unwrap();
+    net.run(100);
+    assert_eq!(net.members[1].node.relay_stats().unwrap().forwarded, 6);
+    assert!(net.members[1].node.wants().at.is_some(), "what it holds of them ends in time");
+    net.run(400_000);
+    assert_eq!(net.members[1].node.relay_stats().unwrap().open, 0);
+    net.check_books();
+}
+
+#[test]
+fn nothing_goes_twice_or_too_far_and_answers_that_nobody_asked_for_go_nowhere() {
+    let mut net = Net::line();
+    net.ask(|ping| (ping.trace, ping.max_hops) = (false, Some(2)));
+    net.run(1000);
+    assert_eq!(net.members[3].node.relay_stats().unwrap().rejects.get(crate::relay::RelayReject::HopLimit), 1);
+    net.ask(|ping| ping.trace = false);
+    let now = net.now;
+    let (mut buf, mut sent) = (vec![0; MAX_DATAGRAM_V6], Vec::new());
+    while let Some(transmit) = net.node(0).poll_transmit(now, &mut buf) {
+        sent.push(buf[..transmit.len].to_vec());
+    }
+    let [ping] = &mut sent[..] else { panic!("one ping") };
+    assert_eq!(net.node(1).handle_datagram(now, path(0), &mut ping.clone()), Ok(()));
+    assert_eq!(net.node(1).handle_datagram(now, path(0), &mut ping.clone()), Err(Reject::Replay));
+    assert_eq!(net.node(1).handle_datagram(now, path(7), ping), Err(Reject::Replay));
+    let answer = crate::framing::Response {
+        in_response_to: Text::new("ping_0123456789abcdef"),
+        responder_did: Text::new(SENSOR),
+        ..Default::default()
+    };
+    let len = answer.encode(Encoding::Json, &mut buf).unwrap();
+    assert_eq!(net.node(1).handle_datagram(now, path(2), &mut buf[..len]), Err(Reject::Unrequested));
+    net.check_books();
+}
+
+#[test]
+fn a_relay_that_fails_is_gone_around() {
+    let mut net = Net::line();
+    // A second way around the relay in the middle.
+    let spare = net.add(start(5, "jis:mesh:spare", Some(RelayConfig::default())));
+    net.all_know_all();
+    net.neighbours(1, spare);
+    net.neighbours(spare, 3);
+    net.ask(|ping| ping.trace = false);
+    net.run(1000);
+    assert_eq!(net.members[0].told.len(), 1);
+    for dead in [2, spare] {
+        (2..=spare).filter(|n| [2, spare].contains(n)).for_each(|n| net.members[n].up = n != dead);
+        // Within the time of one heartbeat.
+        for _ in 0..6 {
+            net.ask(|ping| (ping.trace, ping.timeout) = (false, Some(Duration::from_secs(4))));
+            net.run(5000);
+        }
+        assert!(matches!(net.members[0].ended.last(), Some((_, Some(Decision::Accept)))), "without {dead}");
+    }
+    net.check_books();
+}
+
+#[test]
+fn frames_of_a_session_pass_unread_once_a_ping_opened_their_circuit() {
+    let mut net = Net::line();
+    net.ask(|ping| (ping.trace, ping.ping_type) = (false, crate::framing::PingType::Relay));
+    net.run(1000);
+    assert_eq!(net.members[0].told, ["accept jis:home:sensor"]);
+    let (_, id) = net.got.keys().find(|(n, _)| *n == 4).unwrap();
+    let label = Label::of(id, PHONE, SENSOR);
+    let secret = b"ciphertext";
+    let mut packet = CircuitPacket::head(label, 8, secret.len()).to_vec();
+    packet.extend_from_slice(secret);
+    let (now, mut buf) = (net.now, vec![0; MAX_DATAGRAM_V6]);
+    assert_eq!(net.node(1).handle_datagram(now, path(0), &mut packet), Ok(()));
+    let sent = net.node(1).poll_transmit(now, &mut buf).unwrap();
+    let passed = CircuitPacket::read(&buf[..sent.len]).unwrap();
+    assert_eq!((sent.path, passed.label, passed.hops_left, passed.frame), (path(2), label, 7, &secret[..]));
+    assert_eq!(net.node(1).handle_datagram(now, path(3), &mut packet), Err(Reject::NotForUs));
+    net.check_books();
+}
+
+#[test]
+fn over_a_relay_goes_only_what_may_go_without_a_session_and_a_trace_takes_a_key() {
+    let mut node = Node::new(NodeConfig::new(Did::new(PHONE).unwrap()), &Seed::from_u64(1)).unwrap();
+    let now = Net::new().now;
+    let mut ping = Ping::over(SENSOR, "jis:mesh:r1", path(1), "temperature.read");
+    ping.trace = true;
+    assert_eq!(node.ping(now, &ping), Err(PingError::NoTraceKey));
+    ping.trace = false;
+    assert!(node.ping(now, &ping).is_ok());
+    let mut config = NodeConfig::new(Did::new(PHONE).unwrap());
+    config.identity = Some(Identity::from(secret(1)));
+    config.sessions = SessionPolicy::Require;
+    let mut node = Node::new(config, &Seed::from_u64(1)).unwrap();
+    assert_eq!(node.ping(now, &ping), Err(PingError::NoSession));
+}
+
+#[test]
+fn neighbours_are_bounded_and_named() {
+    let config = RelayConfig { max_neighbours: 2, ..RelayConfig::default() };
+    let mut node = start(1, "jis:mesh:r1", Some(config));
+    assert_eq!(node.set_neighbour("jis:mesh:r1", path(1), 0.5), Err(RelayError::OwnName));
+    assert_eq!(node.set_neighbour("jis:a", path(2), 0.5), Ok(()));
+    assert_eq!(node.set_neighbour("jis:b", path(3), 0.5), Ok(()));
+    assert_eq!(node.set_neighbour("jis:c", path(4), 0.5), Err(RelayError::TooManyNeighbours(2)));
+    assert_eq!(node.set_neighbour("jis:b", path(5), 0.5), Ok(()));
+    assert_eq!((node.remove_neighbour("jis:b"), node.remove_neighbour("jis:b")), (Ok(()), Err(RelayError::Unknown)));
+    assert!(node.set_neighbour("", path(2), 0.5).is_err());
+}

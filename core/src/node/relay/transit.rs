@@ -1,0 +1,199 @@
+//! What goes through: pings for somebody else, their answers, and packets of circuits.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::news::{Tampering, TraceNews};
+use super::traces::{self, digest_of, digest_of_response};
+use crate::framing::{Frame, Message, Packet, Response, Zone};
+use crate::identity::Signer;
+use crate::limits::{HEADER_LEN, MAX_DID, MAX_PAYLOAD};
+use crate::node::admission::Passed;
+use crate::node::ingress::{Ingress, Scratch, Texts};
+use crate::node::outbox::Outbox;
+use crate::node::receive::Taken;
+use crate::node::{Node, Rooms};
+use crate::relay::trace::{Deed, Field, MARK, Trace};
+use crate::relay::{ANSWER_INTENT, Back, CircuitPacket, MAX_FANOUT, Transit, unpack_answer};
+use crate::time::Now;
+use crate::{Path, Reject};
+
+/// Bytes that a packet may grow by when it is passed on: a record of ours, with the longest name. Escapes that it came without are not counted here.
+const GROWTH: usize = 3 * MAX_DID;
+
+impl Node {
+    /// Whether a datagram is a packet of a circuit, for a relay to pass on.
+    pub(in crate::node) fn is_of_circuit(&self, bytes: &[u8]) -> bool {
+        self.rooms.relaying.is_some() && CircuitPacket::is_one(bytes)
+    }
+
+    /// Pass on a packet of a circuit, unread.
+    pub(in crate::node) fn carry(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
+        let Rooms { relaying, outbox, .. } = &mut self.rooms;
+        let relaying = relaying.as_deref_mut().ok_or(Reject::Header)?;
+        if !outbox.has_room_for(1, bytes.len()) {
+            return Err(Reject::Busy);
+        }
+        let to = relaying.relay.carry(now.mono, path, bytes)?;
+        outbox.push(to, &[bytes]).then_some(Taken::Forwarded).ok_or(Reject::Busy)
+    }
+
+    /// Pass on a ping for somebody else, if this node is a relay.
+    pub(in crate::node) fn take_transit(
+        &mut self,
+        now: Now,
+        ingress: &Ingress<'_>,
+        packet: &Packet<'_>,
+    ) -> Result<Taken, Reject> {
+        if self.rooms.relaying.is_none() {
+            return Err(Reject::NotForUs);
+        }
+        if packet.intent == *ANSWER_INTENT
+            && let Some(taken) = self.pass_back_carried(now, ingress, packet)
+        {
+            return taken;
+        }
+        if self.policy.doubts_vouches() {
+            self.refresh_vouches(now);
+        }
+        let (mut scratch, mut target) = (Scratch::new(), [0; MAX_DID]);
+        let texts = Texts::read(packet, &mut scratch)?;
+        let target = packet.target_did.resolve(&mut target).map_err(|_| Reject::Malformed)?;
+        let Self { policy, rooms, .. } = self;
+        let Rooms { admission, peers, outbox, overlay, relaying, traces, .. } = rooms;
+        let relaying = relaying.as_deref_mut().ok_or(Reject::NotForUs)?;
+        let judges = (&*policy, &*peers, overlay.as_deref());
+        // Judged as a ping for us, and not remembered: the relay itself knows what it has passed on.
+        let allowed = relaying.sources.allows(texts.sender.did);
+        let passed = admission.check(judges, outbox.did(), now, (ingress, packet), (texts, false, allowed))?;
+        let Passed { sender, judged, auth, .. } = passed;
+        let pinned = policy.pins.get(sender.did).is_some();
+        if !outbox.has_room_for(MAX_FANOUT, MAX_FANOUT * (ingress.bytes.len() + GROWTH)) {
+            return Err(Reject::Busy);
+        }
+        let device = overlay.as_deref().and_then(|overlay| overlay.endpoint(target, now.wall));
+        let transit = Transit {
+            packet,
+            from: ingress.path,
+            zone: if allowed { Zone::Groen } else { judged.zone },
+            proven: auth.key().is_some() && pinned,
+            peer: peers.get(now.mono, target).map(crate::node::Peer::path),
+            recorded: relaying.neighbours.get(target).copied().or(device),
+        };
+        let forward = relaying.relay.forward(now.mono, &transit)?;
+        let certain = ingress.session.is_some().then_some(sender.did);
+        let (trailer, culprit) = passed_on(now, outbox, (ingress, packet), certain);
+        if culprit {
+            let news = TraceNews::of_neighbour(sender.did, sender.packet_id, ingress.path);
+            traces.get_or_insert_default().tell(news);
+        }
+        let packet = Packet { hop_count: forward.hop_count(), ..*packet };
+        let mut sent = false;
+        for path in forward.to() {
+            sent |= outbox.pass_on(*path, &packet, ingress.frame.encoding, &trailer);
+        }
+        // What came in fewer bytes than it takes in ours, and is too long so.
+        if sent { Ok(Taken::Forwarded) } else { Err(Reject::TooLong) }
+    }
+
+    /// Pass an answer back, if this node is a relay and it answers what was passed on.
+    pub(in crate::node) fn pass_back(
+        &mut self,
+        now: Now,
+        ingress: &Ingress<'_>,
+        response: &Response<'_>,
+    ) -> Result<Taken, Reject> {
+        let back = self.rooms.way_back(now, ingress, response)?;
+        let Rooms { outbox, .. } = &mut self.rooms;
+        let (frame, trace) = Trace::split(ingress.bytes);
+        let certain = response.responder_did.as_str().filter(|_| ingress.session.is_some());
+        let traced = trace.zip(outbox.identity()).and_then(|(trace, identity)| {
+            let digest = digest_of_response(response, frame.len())?;
+            let deed = Deed::Passed { received: &digest, passed: &digest, hop_count: None, from: certain };
+            traces::extend(Some(trace), (outbox.did(), now.wall), &deed, (identity.signer(), frame.len()))
+        });
+        let behind = ingress.bytes.get(frame.len()..).unwrap_or_default();
+        let trailer = traced.as_ref().map_or(if trace.is_some() { behind } else { &[] }, |(bytes, _)| &**bytes);
+        Ok(outbox.send_back(&back, &[frame, trailer]))
+    }
+
+    /// An answer in a ping, since a reference relay is on the way: it goes back as it is, if it answers what was passed on. `None` where it does not: then it is a ping as any other.
+    fn pass_back_carried(
+        &mut self,
+        now: Now,
+        ingress: &Ingress<'_>,
+        packet: &Packet<'_>,
+    ) -> Option<Result<Taken, Reject>> {
+        let mut bytes = vec![0; HEADER_LEN + MAX_PAYLOAD];
+        let len = unpack_answer(packet.payload, &mut bytes)?;
+        let frame = Frame::decode(bytes.get(..len)?).ok()?;
+        let Message::Response(response) = &frame.message else { return None };
+        let back = match self.rooms.way_back(now, ingress, response) {
+            Ok(back) => back,
+            Err(Reject::Unrequested | Reject::WrongResponder) => return None,
+            Err(why) => return Some(Err(why)),
+        };
+        let packet = Packet { hop_count: packet.hop_count.saturating_add(1), ..*packet };
+        let mut sent = false;
+        for path in back.to() {
+            sent |= self.rooms.outbox.pass_on(*path, &packet, ingress.frame.encoding, &[]);
+        }
+        Some(if sent { Ok(Taken::Forwarded) } else { Err(Reject::TooLong) })
+    }
+}
+
+impl Rooms {
+    /// Where an answer goes back to. Room to send it there was found.
+    fn way_back(&mut self, now: Now, ingress: &Ingress<'_>, response: &Response<'_>) -> Result<Back, Reject> {
+        let Self { relaying, outbox, .. } = self;
+        let relaying = relaying.as_deref_mut().ok_or(Reject::Unrequested)?;
+        if !outbox.has_room_for(MAX_FANOUT, MAX_FANOUT * (ingress.bytes.len() + GROWTH)) {
+            return Err(Reject::Busy);
+        }
+        Ok(relaying.relay.answer(now.mono, ingress.path, response)?)
+    }
+}
+
+/// What goes behind the frame of a ping that is passed on; and whether who signed last is certain to have changed it.
+fn passed_on<'a>(
+    now: Now,
+    outbox: &Outbox,
+    (ingress, packet): (&Ingress<'a>, &Packet<'_>),
+    certain: Option<&str>,
+) -> (Cow<'a, [u8]>, bool) {
+    let (frame, trace) = Trace::split(ingress.bytes);
+    let Some(trace) = trace else {
+        // Who sends it first need not say that he takes answers.
+        let marked = packet.hop_count == 0 || Trace::is_marked(ingress.bytes);
+        return (Cow::Borrowed(if marked { &MARK } else { &[] }), false);
+    };
+    let bytes = ingress.bytes.get(frame.len()..frame.len() + trace.encoded_len()).unwrap_or_default();
+    let as_it_came = || (Cow::Borrowed(bytes), false);
+    let Some(identity) = outbox.identity() else { return as_it_came() };
+    let signer: &dyn Signer = identity.signer();
+    let Some(digest) = digest_of(packet, frame.len()) else { return as_it_came() };
+    let deed = Deed::Passed { received: &digest, passed: &digest, hop_count: Some(packet.hop_count), from: certain };
+    let traced = traces::extend(Some(trace), (outbox.did(), now.wall), &deed, (signer, frame.len() + 1));
+    traced.map_or_else(as_it_came, |(bytes, culprit)| (Cow::Owned(bytes), culprit))
+}
+
+impl TraceNews {
+    /// Who a ping came from, for certain, sent something else than he signed.
+    fn of_neighbour(did: &str, packet_id: &str, from: Path) -> Self {
+        let relay: Box<str> = did.into();
+        let tampered =
+            vec![Tampering { relay: Some(relay.clone()), between: (Some(relay.clone()), None), field: Field::Content }];
+        Self {
+            request: None,
+            did: relay,
+            packet_id: packet_id.into(),
+            from,
+            rtt: None,
+            believed: true,
+            hops: Vec::new(),
+            tampered,
+        }
+    }
+}
