@@ -37,7 +37,7 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
             &["fly"],
             "there is no command `fly`, the commands are listen, ping, ctl, replay, discover, key, signal, chain, mux, overlay, token, vouch and demo",
         ),
-        (&[], &["relay"], "there is no command `relay`"),
+        (&[], &["route"], "there is no command `route`"),
         (&[], &["help", "fly"], "there is no command `fly`"),
         (&[], &["\u{1b}[2J\u{202e}x\ny"], r"there is no command `\x1b[2J\u{202e}x\x0ay`"),
         (&[], &["--\u{1b}x\u{3164}"], r"there is no argument `--\x1bx\u{3164}`"),

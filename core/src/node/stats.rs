@@ -1,5 +1,7 @@
 //! Counters and gauges of a node.
 
+use alloc::boxed::Box;
+
 use super::Rooms;
 use super::inbox::Counts;
 use super::receive::Taken;
@@ -56,7 +58,7 @@ pub struct Stats {
 }
 
 /// Every datagram that came in, by what became of it: the one table in which all reasons of all rooms are counted.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Traffic {
     received: u64,
     accepted: u64,
@@ -65,7 +67,8 @@ pub(super) struct Traffic {
     responses: u64,
     sessions: u64,
     forwarded: u64,
-    rejected: RejectCounts,
+    /// Nothing before the first of them: in a quiet network most nodes turn nothing away.
+    rejected: Option<Box<RejectCounts>>,
     held: u64,
     /// Peers that made way for others.
     peers_displaced: u64,
@@ -100,7 +103,7 @@ impl Traffic {
             Ok(Taken::Forwarded) => add(&mut self.forwarded),
             // Counted where they are taken in.
             Ok(Taken::Beacon) => {}
-            Err(why) => self.rejected.count(why),
+            Err(why) => self.rejected.get_or_insert_default().count(why),
         }
     }
 
@@ -120,7 +123,7 @@ impl Traffic {
                 + self.responses
                 + self.sessions
                 + self.forwarded
-                + self.rejected.total()
+                + self.rejected.as_ref().map_or(0, |rejected| rejected.total())
                 + self.held,
         )
     }
@@ -137,7 +140,7 @@ impl Rooms {
             responses,
             sessions,
             forwarded,
-            rejected,
+            ref rejected,
             held,
             peers_displaced,
         } = self.traffic;
@@ -154,7 +157,7 @@ impl Rooms {
             sessions,
             beacons: self.lan.as_ref().map_or(0, |lan| lan.heard()),
             forwarded,
-            rejected,
+            rejected: rejected.as_deref().copied().unwrap_or_default(),
             held,
             transmitted: transmitted.saturating_add(lost),
             unsent: unsent.saturating_add(lost),

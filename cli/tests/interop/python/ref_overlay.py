@@ -4,7 +4,7 @@
     python ref_overlay.py relay --hub 127.0.0.1:7150
 
 `relay` prints `listening`, then `carried` (the intent, and whether the payload went on as it came) for each ping that went on to the hub, and
-`answered` for each answer that went back. Both are read by the package's codec, and written anew by it; the hop is its relay's own. What it
+`answered` for each answer that went back, be it as a ping. Both are read by the package's codec, and written anew by it; the hop is its relay's own. What it
 cannot read it drops. {"cmd":"quit"} ends it with `summary`.
 """
 
@@ -77,10 +77,16 @@ class Relay:
         emit("carried", intent=packet.intent, same=same, hops=hop.hop_count)
 
     def answer(self, data, addr):
-        response = self.read(data)
-        if response is not None:
-            self.near.sendto(self.codec.encode_response(response), self.sender)
-            emit("answered", decision=response.decision.value)
+        back = self.read(data)
+        if back is None:
+            return
+        if hasattr(back, "decision"):
+            self.near.sendto(self.codec.encode_response(back), self.sender)
+            emit("answered", decision=back.decision.value)
+        else:
+            # An answer that goes as a ping, since relays of the package pass on nothing else.
+            self.near.sendto(self.codec.encode_packet(self.relay.prepare_relay(back)), self.sender)
+            emit("answered", intent=back.intent)
 
 
 async def main():
