@@ -47,7 +47,7 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (&["listen"], &["--did", "broadcast"], "`broadcast` is no name"),
         (&["listen"], &["--did", "jis:\u{1b}[2J"], "must not contain control characters"),
         (LISTEN, &["--did", "jis:b"], "--did <DID> is given more than once"),
-        (LISTEN, &["--relay", "x"], "there is no argument `--relay`"),
+        (LISTEN, &["--route", "x"], "there is no argument `--route`"),
         (LISTEN, &["--mode", "x"], "there is no argument `--mode`"),
         (LISTEN, &["--trsut", "x"], "did you mean --trust?"),
         (LISTEN, &["jis:b"], "there is no argument `jis:b`"),

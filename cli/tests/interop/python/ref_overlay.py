@@ -67,10 +67,11 @@ class Relay:
         if packet is None:
             return
         self.sender = addr
-        # It forwards what is to go through a mesh, and looks at nothing else.
+        # It forwards what is to go through a mesh, and looks at nothing else; what is signed stays as it is.
         meshed = copy.copy(packet)
         meshed.routing_mode = RoutingMode.MESH
         hop = self.relay.prepare_relay(meshed)
+        hop.routing_mode = packet.routing_mode
         frame = self.codec.encode_packet(hop)
         same = json.loads(frame[8:])["payload"] == json.loads(data[8:])["payload"]
         self.far.sendto(frame, self.hub)
