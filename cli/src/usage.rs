@@ -10,10 +10,13 @@ use clap::{ColorChoice, Error};
 const COMMANDS: &[(&str, &[&str])] = &[
     ("listen", &[]),
     ("ping", &[]),
+    ("relay", &[]),
+    ("trace", &[]),
     ("ctl", &[]),
     ("replay", &[]),
     ("discover", &[]),
     ("key", &["new", "show", "export"]),
+    ("pin", &["add", "remove", "list"]),
     ("signal", &["id", "rank", "listen", "send", "probe", "broker", "demo"]),
     (
         "chain",
