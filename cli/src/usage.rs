@@ -15,7 +15,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("ctl", &[]),
     ("replay", &[]),
     ("discover", &[]),
-    ("key", &["new", "show", "export"]),
+    ("key", &["new", "show", "export", "rotate", "revoke"]),
     ("pin", &["add", "remove", "list"]),
     ("signal", &["id", "rank", "listen", "send", "probe", "broker", "demo"]),
     (
