@@ -16,7 +16,7 @@ use sluis_core::relay::RelayStats;
 use sluis_core::session::Down;
 
 use crate::output::json::Object;
-use crate::output::{Color, Flow, escape, put_readable};
+use crate::output::{Color, Flow, Out, escape, put_readable};
 
 /// How many happenings were recorded, and how many were not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -161,14 +161,33 @@ pub(crate) struct Session<'a> {
     pub(crate) did: &'a str,
     pub(crate) key: Option<PublicKey>,
     pub(crate) from: SocketAddr,
+    pub(crate) relayed: bool,
     pub(crate) state: SessionState,
     pub(crate) suite: u8,
 }
 
 impl<'a> From<&SessionChange<'a>> for Session<'a> {
     fn from(change: &SessionChange<'a>) -> Self {
-        let SessionChange { did, key, path, state, suite, .. } = *change;
-        Self { did, key, from: path.remote, state, suite }
+        let SessionChange { did, key, path, relayed, state, suite, .. } = *change;
+        Self { did, key, from: path.remote, relayed, state, suite }
+    }
+}
+
+/// Tell what happened to a session, and the way that it takes where that is new.
+pub(crate) fn tell_session(out: &mut Out, session: &Session<'_>) {
+    out.event("session", |o| session_json(o, session), |flow| session_text(flow, session));
+    let came_up = matches!(session.state, SessionState::Up { .. }) && session.relayed;
+    if came_up || matches!(session.state, SessionState::Moved { .. }) {
+        let via = if session.relayed { "relayed" } else { "direct" };
+        let way = if session.relayed { "over relays that read nothing of it" } else { "with no relay between" };
+        let hops = if session.relayed { "null" } else { "0" };
+        out.event(
+            "path",
+            |o| o.str("did", session.did).raw("packet_id", "null").str("via", via).raw("hops", hops),
+            |flow| {
+                flow.word(Color::Bold, "path").quoted("", Text::new(session.did)).words(way);
+            },
+        );
     }
 }
 

@@ -13,7 +13,11 @@ impl SocketId {
     /// The socket that there always is.
     pub const MAIN: Self = Self(0);
 
-    /// The socket with this number; 0 is [`MAIN`](Self::MAIN).
+    /// No socket: what has this number goes over relays, inside of packets of a circuit. Nothing may come in under it.
+    #[cfg(feature = "alloc")]
+    pub(crate) const CIRCUIT: Self = Self(u16::MAX);
+
+    /// The socket with this number; 0 is [`MAIN`](Self::MAIN), and 65,535 is no socket's: what comes in through it is turned away.
     #[must_use]
     pub const fn new(number: u16) -> Self {
         Self(number)
@@ -59,6 +63,23 @@ impl Path {
     pub(crate) fn same_remote(&self, other: &Self) -> bool {
         let plain = |at: SocketAddr| (at.ip().to_canonical(), at.port());
         self.remote == other.remote || plain(self.remote) == plain(other.remote)
+    }
+
+    /// The way through a circuit, whose packets bear this label: no address that anybody sees, only one that tells it apart from all others. It is of the range that is nobody's (RFC 4193).
+    #[cfg(feature = "alloc")]
+    pub(crate) fn of_circuit(label: u64) -> Self {
+        let mut octets = *b"\xfdsluis\0\0........";
+        octets[8..].copy_from_slice(&label.to_be_bytes());
+        Self { remote: SocketAddr::from((octets, 1)), local: None, socket: SocketId::CIRCUIT }
+    }
+
+    /// The label of the circuit that it leads through, if it does.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn circuit(&self) -> Option<u64> {
+        match self.remote.ip() {
+            IpAddr::V6(ip) if self.socket == SocketId::CIRCUIT => ip.octets().last_chunk().copied().map(u64::from_be_bytes),
+            _ => None,
+        }
     }
 
     /// The largest UDP payload in bytes that any datagram on this path can carry.

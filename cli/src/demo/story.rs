@@ -186,14 +186,14 @@ impl<'a> Story<'a> {
     /// The next that the hub tells of a session.
     fn session_is(&mut self, so: impl Fn(SessionState) -> bool) {
         let change = self.hub_notices(|notice| match notice {
-            Notice::Session { did, key, path, state, suite } => Some((did, key, path, state, suite)),
+            Notice::Session { did, key, path, relayed, state, suite } => Some((did, key, path, relayed, state, suite)),
             _ => None,
         });
-        let Some((did, key, path, state, suite)) = change else {
+        let Some((did, key, path, relayed, state, suite)) = change else {
             return self.teller.check(false, "the hub did not tell of the session");
         };
         self.teller.check(so(state), "something else happened to the session");
-        self.teller.session(&view::Session { did: &did, key, from: path.remote, state, suite });
+        self.teller.session(&view::Session { did: &did, key, from: path.remote, relayed, state, suite });
     }
 
     /// The thermometer asks through a socket that passes everything on and remembers the ping.

@@ -258,12 +258,7 @@ impl Listen {
                 self.aside(&format!("at {}", path.remote), "peer ", Text::new(did));
             }
             Event::Session(change) => {
-                let session = change.into();
-                self.out.event(
-                    "session",
-                    |o| view::session_json(o, &session),
-                    |flow| view::session_text(flow, &session),
-                );
+                view::tell_session(&mut self.out, &change.into());
             }
             Event::Trace(news) => trace::view::tell(&mut self.out, news),
             Event::Lan(news) => discover::view::tell(&mut self.out, news),

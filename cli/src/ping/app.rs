@@ -169,12 +169,7 @@ impl App<Node> for Pinger<'_> {
                     tell(&format!("sluis ping: the key could not be kept ({why}) and is pinned to nobody."));
                 }
                 Event::Session(change) => {
-                    let session = (&change).into();
-                    self.out.event(
-                        "session",
-                        |o| view::session_json(o, &session),
-                        |flow| view::session_text(flow, &session),
-                    );
+                    view::tell_session(&mut self.out, &(&change).into());
                 }
                 _ => {}
             }

@@ -21,6 +21,7 @@ use crate::sluis::{HUB, Listen, SENSOR, command};
 on_both! {
     a_ping_over_three_relays_is_answered_and_its_way_is_shown
     a_relay_that_changes_packets_is_named
+    a_session_goes_over_relays
 }
 
 const RELAYS: [&str; 3] = ["east", "mid", "west"];
@@ -118,6 +119,35 @@ fn a_ping_over_three_relays_is_answered_and_its_way_is_shown(runtime: &str) {
         let (_, summary) = relay.quit();
         let forwarded = summary.get("forwarded");
         assert_eq!((forwarded.count("count"), forwarded.count("answered")), (4, 4), "{summary:?}");
+    }
+    hub.quit();
+}
+
+/// Nothing but what comes through a session is listened to, and the session goes over three relays.
+fn a_session_goes_over_relays(runtime: &str) {
+    let folder = keys("session", runtime);
+    let sensor = format!("{SENSOR}={}", path(&folder, "sensor.pub"));
+    let hub = start_hub(runtime, &folder, &["--pin", &sensor, "--require", "session"]);
+    let west = start_relay(runtime, &folder, "west", (HUB, &hub.addr));
+    let mid = start_relay(runtime, &folder, "mid", (&did("west"), &west.addr));
+    let east = start_relay(runtime, &folder, "east", (&did("mid"), &mid.addr));
+    let (via, key) = (format!("{}@{}", did("east"), east.addr), path(&folder, "sensor.key"));
+    let pin = format!("{HUB}={}", path(&folder, "hub.pub"));
+    let args = ["ping", HUB, "--intent", "test.it", "--json", "--runtime", runtime, "--did", SENSOR, "--key", &key];
+    let more = ["--via", &via, "--pin", &pin, "--session", "require", "--count", "3", "--interval", "50ms"];
+    let (code, lines) = Process::spawn("sluis ping", &mut command(&[&args[..], &more].concat())).finish();
+    let events: Vec<Json> = lines.iter().map(|line| Speaker::Ping.read(line)).collect();
+    assert_eq!(code, 0, "{events:?}");
+    let responses = of(&events, "response");
+    assert!(responses.len() == 3 && responses.iter().all(|answer| answer.str("auth") == "session"), "{events:?}");
+    assert!(responses.iter().all(|answer| answer.str("from") == east.addr), "{events:?}");
+    assert_eq!(of(&events, "path")[0].str("via"), "relayed");
+    let ping = hub.next_of("ping");
+    assert_eq!((ping.str("auth"), ping.str("from")), ("session", &*west.addr));
+    for relay in [east, mid, west] {
+        let (_, summary) = relay.quit();
+        let forwarded = summary.get("forwarded");
+        assert_eq!((forwarded.count("count"), forwarded.count("answered")), (1, 1), "{summary:?}");
     }
     hub.quit();
 }

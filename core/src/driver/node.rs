@@ -121,6 +121,8 @@ pub enum Notice {
         key: Option<PublicKey>,
         /// Its address.
         path: Path,
+        /// Whether it goes over relays; then `path` leads to the one next to us.
+        relayed: bool,
         /// What happened.
         state: SessionState,
         /// The suite that it speaks.
@@ -330,8 +332,8 @@ fn notice_of(event: Event<'_>) -> Option<Notice> {
         Event::PeerLost { did } => Some(Notice::PeerLost { did: did.into() }),
         Event::Lan(news) => Some(Notice::Lan(news.clone())),
         Event::Retired { key, successor } => Some(Notice::Retired { key, successor }),
-        Event::Session(SessionChange { did, key, path, state, suite }) => {
-            Some(Notice::Session { did: did.into(), key, path, state, suite })
+        Event::Session(SessionChange { did, key, path, relayed, state, suite }) => {
+            Some(Notice::Session { did: did.into(), key, path, relayed, state, suite })
         }
         Event::Pinned { did, key, keeping } => Some(Notice::Pinned { did: did.into(), key, keeping }),
         Event::Kept { upto, result } => Some(Notice::Kept { upto, result }),

@@ -1,5 +1,6 @@
 //! What the application asks for: pings of ours, and its word about those of others.
 
+use super::circuits;
 use super::event::{OpenId, Outcome, WaitId, Waiting};
 use super::identity::Require;
 use super::inbox::{Inbound, Verdict};
@@ -49,11 +50,7 @@ impl Node {
         let to = Some(name).filter(|_| ping.target != BROADCAST);
         if let Some(relay) = ping.via {
             check_did(relay)?;
-            // A session is with who is at the address, and that is the relay.
-            if !self.rooms.may_go_plain(name, ping.intent) {
-                return Err(PingError::NoSession);
-            }
-            return self.rooms.ask(now, ping, (NextHop::Direct(ping.path), timeout), pinned);
+            return self.ping_over(now, ping, (relay, timeout), pinned);
         }
         let (way, key) = self.rooms.way(now, &self.policy, ping, to.is_some());
         let asked = match (way, to) {
@@ -61,7 +58,7 @@ impl Node {
             (Way::Plain, _) | (_, None) => self.rooms.ask(now, ping, (NextHop::Direct(ping.path), timeout), pinned),
             (Way::Session(id, path), _) => self.rooms.ask(now, ping, (NextHop::Session(id, path), timeout), pinned),
             (Way::Wait(_) | Way::Connect, Some(to)) => {
-                match self.rooms.ask_later(now, (ping, to, key), way, timeout) {
+                match self.rooms.ask_later(now, (ping, to, key), (way, ping.path), timeout) {
                     // Where it may go without a session it does.
                     Err(PingError::Session(_)) if self.rooms.may_go_plain(to, ping.intent) => {
                         self.rooms.ask(now, ping, (NextHop::Direct(ping.path), timeout), pinned)
@@ -105,6 +102,12 @@ impl Node {
         if !self.rooms.admission.still_passes((&self.policy, self.rooms.overlay.as_deref()), now, waiting) {
             return Err(AnswerError::Rood);
         }
+        if let Some((relay, label)) = self.rooms.circuit_of(waiting) {
+            let did = heapless::String::<MAX_DID>::try_from(waiting.did()).unwrap_or_default();
+            self.rooms.accept_waiting(now, id, circuits::answer(true))?;
+            self.rooms.end_circuit(now.mono, (label, &did), relay);
+            return Ok(None);
+        }
         match self.policy.replies.find(waiting.intent(), waiting.encoding()) {
             Some(payload) => self.rooms.accept_waiting(now, id, payload).map(|()| None),
             None => self.rooms.open_waiting(now, id).map(Some),
@@ -128,7 +131,8 @@ impl Node {
 
     /// Every ping that waits for a decision, the one that came first in front.
     pub fn waiting(&self) -> impl Iterator<Item = Waiting<'_>> {
-        self.rooms.inbox.list()
+        let circuits = self.rooms.circuits.as_deref();
+        self.rooms.inbox.list().map(move |ping| Waiting { from: circuits::shown(circuits, ping.from), ..ping })
     }
 
     /// The ping that waits under this [number](WaitId::number).
@@ -139,7 +143,7 @@ impl Node {
 }
 
 impl Rooms {
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         now: Now,
         ping: &Ping<'_>,
@@ -169,7 +173,7 @@ impl Rooms {
     }
 
     /// Whether a ping to this name may go without a session.
-    fn may_go_plain(&self, name: Name<'_>, intent: &str) -> bool {
+    pub(super) fn may_go_plain(&self, name: Name<'_>, intent: &str) -> bool {
         self.links.as_ref().is_none_or(|links| links.may_go_plain(name, intent))
     }
 
@@ -215,8 +219,9 @@ impl Rooms {
         if let Ok((hop, len)) = staged {
             self.outbox.commit(hop, len);
         }
+        let from = self.shown(ping.path());
         // Room was reserved when it began to wait.
-        let _ = self.events.decided(now.mono, id, &ping, Outcome::Rejected, staged.is_ok(), None);
+        let _ = self.events.decided(now.mono, (id, from), &ping, Outcome::Rejected, staged.is_ok(), None);
         Ok(())
     }
 
@@ -225,7 +230,8 @@ impl Rooms {
         let (hop, len) = self.stage_decision(now, id, Decision::Accept, payload)?;
         let ping = self.take_waiting(id, Verdict::Approved)?;
         self.outbox.commit(hop, len);
-        let _ = self.events.decided(now.mono, id, &ping, Outcome::Approved, true, None);
+        let from = self.shown(ping.path());
+        let _ = self.events.decided(now.mono, (id, from), &ping, Outcome::Approved, true, None);
         self.approved(now, ping.did(), ping.path());
         Ok(())
     }
@@ -239,8 +245,9 @@ impl Rooms {
         let ping = self.take_waiting(id, Verdict::Approved)?;
         let (did, path) = (heapless::String::<MAX_DID>::try_from(ping.did()).unwrap_or_default(), ping.path());
         let open = self.inbox.open(now.mono, ping).ok_or(AnswerError::QueueFull)?;
+        let from = self.shown(path);
         if let Some(ping) = self.inbox.opened(open) {
-            let _ = self.events.decided(now.mono, id, ping, Outcome::Approved, false, Some(open));
+            let _ = self.events.decided(now.mono, (id, from), ping, Outcome::Approved, false, Some(open));
         }
         self.approved(now, &did, path);
         Ok(open)
@@ -249,7 +256,7 @@ impl Rooms {
     /// Only now is the sender of a waiting ping accepted, and so a peer. What is known of it already is newer than the ping.
     fn approved(&mut self, now: Now, did: &str, path: Path) {
         let seat = self.peers.look_up(did);
-        if !seat.is_known() {
+        if !seat.is_known() && path.circuit().is_none() {
             self.meet(now, seat, path, Rank::Stranger);
         }
     }

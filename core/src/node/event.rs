@@ -179,6 +179,8 @@ pub struct SessionChange<'a> {
     pub path: Path,
     /// What happened.
     pub state: SessionState,
+    /// Whether it goes over relays; then `path` leads to the one next to us.
+    pub relayed: bool,
     /// The suite that it speaks ([`SUITE`](crate::session::SUITE) or [`SUITE_HYBRID`](crate::session::SUITE_HYBRID)); of one that never came up, that of the last attempt.
     pub suite: u8,
 }

@@ -56,7 +56,7 @@ enum Head {
     /// Bytes: the key, then its successor if there is one.
     Retired,
     /// Bytes: the name, then the key if it is known.
-    Session { path: Path, state: State, suite: u8, did: u32 },
+    Session { path: Path, relayed: bool, state: State, suite: u8, did: u32 },
     /// Bytes: the key, then the name.
     Pinned { keeping: Keeping },
 }
@@ -253,10 +253,11 @@ impl Events {
         self.notices.push(head, &[datagram, &bytes[..proven.len()], judged.rule.unwrap_or_default().as_bytes()])
     }
 
+    /// `from`: where the ping came from, as others know it.
     pub(super) fn decided(
         &mut self,
         now: Instant,
-        wait: WaitId,
+        (wait, from): (WaitId, Path),
         ping: &Inbound,
         outcome: Outcome,
         answered: bool,
@@ -265,7 +266,7 @@ impl Events {
         let [packet_id, did, intent] = ping.texts().map(str::as_bytes);
         // An id out of a recording lacks the number.
         let wait = WaitId { number: ping.number(), ..wait };
-        let (from, waited) = (ping.path(), now.saturating_since(ping.since()));
+        let waited = now.saturating_since(ping.since());
         let (packet_id_len, did_len) = (len32(packet_id), len32(did));
         let head =
             Head::Decided { wait, from, outcome, waited, answered, open, packet_id: packet_id_len, did: did_len };
@@ -297,10 +298,10 @@ impl Events {
     }
 
     pub(super) fn session(&mut self, change: &SessionChange<'_>) -> Result<(), Full> {
-        let &SessionChange { did, key, path, state, suite } = change;
+        let &SessionChange { did, key, path, relayed, state, suite } = change;
         let key = key.map(PublicKey::to_bytes);
         let (state, place) = State::of(state);
-        let head = Head::Session { path, state, suite, did: len32(did.as_bytes()) };
+        let head = Head::Session { path, relayed, state, suite, did: len32(did.as_bytes()) };
         self.notices.push(head, &[did.as_bytes(), key.as_ref().map_or(&[][..], |key| key)])?;
         if let Some(place) = place {
             self.places.get_or_insert_default().0.push_back(place);
@@ -368,11 +369,12 @@ impl Events {
                 let successor = successor.first_chunk::<32>().copied().map(PublicKey::checked);
                 Some(Event::Retired { key: PublicKey::checked(*key), successor })
             }
-            Head::Session { path, state, suite, did } => {
+            Head::Session { path, relayed, state, suite, did } => {
                 let (did, key) = bytes.split_at_checked(did as usize)?;
                 let (did, key) = (core::str::from_utf8(did).ok()?, key.first_chunk::<32>().copied());
                 let state = state.with(|| self.places.as_mut()?.0.pop_front())?;
-                Some(Event::Session(SessionChange { did, key: key.map(PublicKey::checked), path, state, suite }))
+                let key = key.map(PublicKey::checked);
+                Some(Event::Session(SessionChange { did, key, path, relayed, state, suite }))
             }
             Head::Pinned { keeping } => {
                 let (key, did) = bytes.split_first_chunk::<32>()?;

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 
+use super::circuits;
 use super::event::{Decided, Event, Outcome};
 use super::overlay::Overlay;
 use super::receive::Taken;
@@ -39,7 +40,7 @@ impl Machine for Node {
     }
 
     fn wants(&self) -> Wants {
-        let Rooms { client, inbox, events, outbox, links, lan, timers, storing, overlay, relaying, traces, .. } =
+        let Rooms { client, inbox, events, outbox, links, circuits, lan, timers, storing, overlay, relaying, traces, .. } =
             &self.rooms;
         let told = [
             (client.deadline(), Reason::RequestTimeout),
@@ -63,6 +64,7 @@ impl Machine for Node {
             wants.output |= links.has_output() || (self.policy.doubts_sessions() && links.len() > 0);
             session = links.deadline();
         }
+        wants.output |= circuits.as_ref().is_some_and(|circuits| circuits.has_output());
         wants.events |= traces.as_ref().is_some_and(|traces| traces.has_news());
         let of_relay = relaying.as_ref().and_then(|relaying| relaying.room().next_timeout());
         let mut discovery = None;
@@ -104,12 +106,15 @@ impl Datagrams for Node {
     }
 
     fn handle_unsent(&mut self, now: Now, path: Path, bytes: &[u8], why: Unsent) {
-        let Rooms { timers, outbox, client, links, relaying, .. } = &mut self.rooms;
+        let Rooms { timers, outbox, client, links, circuits, relaying, .. } = &mut self.rooms;
         timers.advance(now.mono);
         outbox.count_unsent();
+
         if let Some(relaying) = relaying {
             relaying.room_mut().unreachable(now.mono, path);
         }
+        let inner = circuits.as_ref().and_then(|circuits| circuits.unsent(bytes));
+        let (path, bytes) = inner.map_or((path, bytes), |(path, at)| (path, bytes.get(at).unwrap_or_default()));
         match links {
             Some(links) if session::is_session_frame(bytes) => {
                 links.unsent(path, bytes, |request| client.request_unsent(request, why));
@@ -179,6 +184,9 @@ impl Rooms {
         }
         while let Some(event) = self.client.expire(self.timers.now()) {
             let (Event::Timeout { request, .. } | Event::Unsent { request, .. }) = event else { return Some(event) };
+            if self.lose_circuit(request) {
+                continue;
+            }
             // The overlay asks again; it is called for that at once.
             let overlay = self.overlay.as_deref_mut();
             if !overlay.is_some_and(|overlay| overlay.lose_request(request)) {
@@ -248,7 +256,7 @@ impl Rooms {
                 packet_id,
                 source_did,
                 intent,
-                from: ping.path(),
+                from: circuits::shown(self.circuits.as_deref(), ping.path()),
                 outcome: Outcome::Expired,
                 waited: now.saturating_since(ping.since()),
                 answered: false,

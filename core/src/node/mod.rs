@@ -16,12 +16,14 @@
 //! * A response is accepted only from whom and where it was asked; every request ends once.
 //! * A waiting ping that is decided later is answered then: its sender gets a second response.
 //! * An address that has not proven itself is sent at most three times the bytes that it sent.
+//! * Over relays sessions go to a name with a pinned key as well: a relay reads nothing of them.
 //! * Where it is told to [relay](NodeConfig::relay), it passes on what is for others, and their answers back.
 //! * On the local network it calls, answers and is found, where it is told to [take part](Node::discover).
 //! * Every table and queue is bounded ([`Caps`]), and an accepted ping costs no allocation once they are warm.
 
 mod admission;
 mod application;
+mod circuits;
 mod client;
 mod command;
 mod config;
@@ -58,6 +60,7 @@ mod timers;
 use alloc::boxed::Box;
 
 pub use admission::{Rood, RoodBecause};
+pub use circuits::CIRCUIT;
 pub use client::RequestId;
 pub use command::{Command, CommandOutcome};
 pub use config::{Caps, ConfigError, NodeConfig, SessionPolicy};
@@ -82,6 +85,7 @@ pub use stats::{Stats, Tables};
 pub use storing::{Keeping, RestoreError};
 
 use self::admission::AdmissionControl;
+use self::circuits::Circuits;
 use self::client::Client;
 use self::events::Events;
 use self::faults::Faults;
@@ -117,6 +121,8 @@ struct Rooms {
     outbox: Outbox,
     /// Nothing where sessions are off.
     links: Option<Box<Links>>,
+    /// Nothing before the first session over relays.
+    circuits: Option<Box<Circuits>>,
     /// Nothing where there are no networks to call on, and discovery is off.
     lan: Option<Box<Lan>>,
     /// Nothing where the overlay is off.
@@ -170,6 +176,7 @@ impl Node {
             events: Events::new(caps.events as usize, caps.event_bytes),
             outbox: Outbox::new(config.did.clone(), config.identity.clone(), seed, &caps),
             links: Links::new(&config, seed)?,
+            circuits: None,
             lan: None,
             overlay: Overlay::new(&config, seed),
             relaying: Relaying::new(&config, seed),

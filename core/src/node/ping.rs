@@ -41,7 +41,7 @@ pub struct Ping<'a> {
     pub via: Option<&'a str>,
     /// Over how many relays it may go; `None` is the reference's default, 5.
     pub max_hops: Option<u8>,
-    /// Have each relay with a key sign what it passes on, and whoever answers what he got ([`relay::trace`](crate::relay::trace)). Takes a key of ours;
+    /// Where it goes without a session: have each relay with a key sign what it passes on, and whoever answers what he got ([`relay::trace`](crate::relay::trace)). Takes a key of ours;
     /// [`Event::Trace`](super::Event::Trace) tells what came of it.
     pub trace: bool,
 }
@@ -69,8 +69,8 @@ impl<'a> Ping<'a> {
         }
     }
 
-    /// A ping to a target whose address is not known, over the relay with this name and address. It goes without a session, signed where the node signs: where one is
-    /// demanded, or there was one with the target before, it is refused.
+    /// A ping to a target whose address is not known, over the relay with this name and address. Where a key is pinned to the target it goes through a session with it, over a circuit that
+    /// relays do not read; as between neighbours it goes signed where nobody answers that, unless a session is demanded or there was one before.
     #[must_use]
     pub fn over(target: &'a str, relay: &'a str, path: impl Into<Path>, intent: &'a str) -> Self {
         Self { via: Some(relay), ..Self::new(target, path, intent) }

@@ -6,11 +6,12 @@
 use alloc::vec;
 
 use super::admission::{AdmissionControl, Passed};
+use super::circuits;
 use super::client::{Claimed, Match};
 use super::event::Auth;
 use super::event::Outcome;
 use super::events::PROOF;
-use super::identity::{self, Identity};
+use super::identity::{self, Identity, Require};
 use super::inbox::{AMPLIFICATION, Charged, Inbound, Kept};
 use super::ingress::{Ingress, Scratch, Texts};
 use super::outbox::{Answer, NextHop, Outbox};
@@ -26,9 +27,9 @@ use crate::identity::{PublicKey, Signer, Statement};
 use crate::limits::{HEADER_LEN, MAX_DID, MAX_PAYLOAD};
 use crate::pins::{Origin, PinError, Pins};
 use crate::relay::trace::Trace;
-use crate::relay::{ANSWER_INTENT, unpack_answer};
+use crate::relay::{ANSWER_INTENT, Label, unpack_answer};
 use crate::time::Now;
-use crate::{Name, Path, Reject};
+use crate::{Name, Path, Reject, SocketId};
 
 /// What became of a datagram that was not turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ pub const STATEMENT: &str = "overlay.key";
 impl Node {
     /// Decode a datagram and do what it asks for.
     pub(super) fn take(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
-        if path.remote.port() == 0 {
+        if path.remote.port() == 0 || path.socket == SocketId::CIRCUIT {
             return Err(Reject::SourcePortZero);
         }
         if self.rooms.lan.as_ref().is_some_and(|lan| lan.is_of_network(path.socket)) {
@@ -69,6 +70,9 @@ impl Node {
         }
         if self.is_sealed(bytes) {
             return self.take_sealed(now, path, bytes);
+        }
+        if let Some(taken) = self.take_of_circuit(now, path, bytes) {
+            return taken;
         }
         if self.is_of_circuit(bytes) {
             return self.carry(now, path, bytes);
@@ -174,6 +178,9 @@ impl Node {
         }
         let served;
         let auth = passed.auth;
+        let asks = circuits::asks(sender) && rooms.links.is_some() && ingress.session.is_none();
+        // A relay that passes no circuits on is on the way: there can be none.
+        let circuit = asks && auth.key().is_some() && (!is_relayed(packet) || Trace::is_marked(ingress.bytes));
         let asked = Asked {
             did: sender.did,
             key: auth.key(),
@@ -195,6 +202,8 @@ impl Node {
             }
             (_, Some(Served::Hold)) if rooms.storing.hold(ingress) => return Ok(Taken::Held),
             (_, Some(Served::Hold)) => return Err(Reject::Busy),
+            (Zone::Groen, None) if asks => Plan::Answer(circuits::answer(circuit)),
+            (_, None) if asks => Plan::Wait(Some(circuits::answer(circuit))),
             (Zone::Groen, None) => match policy.replies.find(sender.intent, ingress.frame.encoding) {
                 Some(payload) => Plan::Answer(payload),
                 None => Plan::Open,
@@ -202,7 +211,26 @@ impl Node {
             // What an approval would be answered with.
             (Zone::Geel | Zone::Rood, None) => Plan::Wait(policy.replies.find(sender.intent, ingress.frame.encoding)),
         };
-        rooms.take_ping(now, policy, (ingress, packet), passed, plan)
+        let taken = rooms.take_ping(now, policy, (ingress, packet), passed, plan)?;
+        if circuit && taken == Taken::Accepted {
+            let label = Label::of(sender.packet_id, sender.did, rooms.outbox.did());
+            rooms.end_circuit(now.mono, (label, sender.did), ingress.path);
+        }
+        Ok(taken)
+    }
+
+    /// Take in a packet of a circuit that ends here; `None` where none does.
+    fn take_of_circuit(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Option<Result<Taken, Reject>> {
+        let (inner, at) = self.rooms.circuits.as_ref()?.receive(path, bytes)?;
+        let frame = bytes.get_mut(at)?;
+        if !self.is_sealed(frame) {
+            return Some(Err(Reject::Header));
+        }
+        let taken = self.take_sealed(now, inner, frame);
+        if let (Ok(_), Some(circuits)) = (&taken, &mut self.rooms.circuits) {
+            circuits.heard(now.mono, inner);
+        }
+        Some(taken)
     }
 }
 
@@ -241,6 +269,10 @@ impl Node {
         }
         match heard {
             Heard::Taken(taken) => Ok(taken),
+            Heard::Circuit(request) => {
+                self.circuit_answered(now, (request, ingress.path), response);
+                Ok(Taken::Response)
+            }
             Heard::Overlay(request, auth) => {
                 self.take_overlay_answer(now, (request, ingress.path, auth), response);
                 Ok(Taken::Response)
@@ -275,6 +307,8 @@ enum Heard {
     Taken(Taken),
     /// It answers a request of the overlay.
     Overlay(RequestId, Auth),
+    /// It answers one that asks for a circuit.
+    Circuit(RequestId),
     /// This key is the first that signed under the name, and is to be pinned; nothing has changed.
     FirstUse(PublicKey),
 }
@@ -303,9 +337,12 @@ impl Rooms {
             return Err(Reject::Busy);
         }
         self.admission.admit(passed);
-        self.record_peer(now, seat, path, rank);
-        self.prove_by_session(seat, ingress, rank);
+        if path.circuit().is_none() {
+            self.record_peer(now, seat, path, rank);
+            self.prove_by_session(seat, ingress, rank);
+        }
         if self.tell_heartbeats {
+            let path = self.shown(path);
             let _ = self.events.heartbeat(seat.did(), path);
         }
         Ok(Taken::Heartbeat)
@@ -386,11 +423,15 @@ impl Rooms {
             self.outbox.commit(hop, len);
         }
         self.admission.admit(passed);
-        if decision == Decision::Accept && !relayed {
+        if decision == Decision::Accept && !relayed && path.circuit().is_none() {
             self.record_peer(now, seat, path, rank);
             self.prove_by_session(seat, ingress, rank);
         }
-        let _ = self.events.ping(bytes, encoding, (path, auth), &judged, decision, kept);
+        // Who asks for a circuit wants nothing of the application, as long as nobody has to decide about it.
+        if !circuits::asks(sender) || kept != Kept::Nowhere {
+            let from = self.shown(path);
+            let _ = self.events.ping(bytes, encoding, (from, auth), &judged, decision, kept);
+        }
         if traced {
             let certain = ingress.session.is_some();
             let own = Own { did: self.outbox.did(), key: self.outbox.identity().map(Identity::public) };
@@ -410,7 +451,8 @@ impl Rooms {
         let (id, displaced) = self.inbox.wait(now.mono, ping)?;
         if let Some((old, ping)) = displaced {
             self.events.release(ping.text_bytes());
-            let _ = self.events.decided(now.mono, old, &ping, Outcome::Displaced, false, None);
+            let from = self.shown(ping.path());
+            let _ = self.events.decided(now.mono, (old, from), &ping, Outcome::Displaced, false, None);
         }
         // For the event about its decision.
         self.events.reserve(text_bytes);
@@ -426,7 +468,7 @@ impl Rooms {
         Claimed { key, responder }: Claimed<'_>,
         may_pin: bool,
     ) -> Result<Heard, Reject> {
-        let Self { client, admission, events, storing, overlay, .. } = self;
+        let Self { client, admission, events, storing, overlay, circuits, .. } = self;
         let (responder, path) = (admission.name(responder), ingress.path);
         let answer = client.check(now.mono, (path, ingress.session.is_some()), key, responder, response.decision)?;
         let untold = self.traces.as_ref().is_some_and(|traces| traces.is_full_for(answer.request));
@@ -435,7 +477,9 @@ impl Rooms {
         }
         let digest = client.digest(answer.request);
         let said = (response, ingress.frame.encoding, ingress.session);
-        let auth = match identity::verify_answer(&policy.pins, responder, said, digest, policy.require) {
+        let circuit = circuits.as_ref().is_some_and(|circuits| circuits.asked(answer.request).is_some());
+        let require = if circuit { policy.require.min(Require::Signed) } else { policy.require };
+        let auth = match identity::verify_answer(&policy.pins, responder, said, digest, require) {
             Ok(auth) => auth,
             Err(why) => {
                 self.read_trace(policy, (ingress, response), (&answer, responder, false));
@@ -449,6 +493,13 @@ impl Rooms {
             let held = storing.hold(ingress);
             return if held { Ok(Heard::Taken(Taken::Held)) } else { Err(Reject::Busy) };
         }
+        if circuit {
+            if auth.key().is_none() {
+                return Err(Reject::BadSignature);
+            }
+            client.conclude(now.mono, answer);
+            return Ok(Heard::Circuit(answer.request));
+        }
         let taken = overlay.as_deref_mut().and_then(|overlay| overlay.takes(answer.request, responder, auth, policy));
         if taken == Some(false) {
             return Err(if auth.key().is_some() { Reject::Unpinned } else { Reject::BadSignature });
@@ -457,10 +508,11 @@ impl Rooms {
         if taken.is_some() {
             return Ok(Heard::Overlay(answer.request, auth));
         }
-        if !answer.relayed {
+        if !answer.relayed && path.circuit().is_none() {
             self.prove_peer(now, responder, path);
         }
         self.read_trace(policy, (ingress, response), (&answer, responder, true));
+        let path = self.shown(path);
         // Room was found above.
         let _ = self.events.response(ingress.bytes, (path, auth), &answer);
         Ok(Heard::Taken(Taken::Response))

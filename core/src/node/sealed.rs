@@ -1,7 +1,8 @@
 //! What comes and goes through sessions: passed on between the sessions and the rooms that know nothing of them.
 
+use super::circuits::{self, Circuits};
 use super::client::RequestId;
-use super::event::SessionState;
+use super::event::{SessionChange, SessionState};
 use super::identity::{self, FromSession, Identity};
 use super::inbox::Inbound;
 use super::ingress::Ingress;
@@ -96,7 +97,7 @@ impl Node {
     /// have peers follow.
     pub(super) fn follow_sessions(&mut self) {
         let Self { policy, rooms, .. } = self;
-        let Rooms { links, admission, events, peers, storing, timers, .. } = rooms;
+        let Rooms { links, admission, events, peers, storing, timers, circuits, .. } = rooms;
         let Some(links) = links.as_deref_mut() else { return };
         while links.has_news() && events.room_for_notices(1, NOTICE) {
             match links.poll_news(admission.names(), &policy.pins) {
@@ -113,11 +114,12 @@ impl Node {
                     }
                     if let SessionState::Moved { .. } = change.state
                         && pinned
+                        && change.path.circuit().is_none()
                     {
                         peers.follow(timers.now(), peers.look_up_name(name), change.path);
                     }
                     // Room was found above.
-                    let _ = events.session(&change);
+                    let _ = events.session(&shown(circuits.as_deref(), change));
                 }
                 None => break,
             }
@@ -141,10 +143,23 @@ impl Node {
         self.follow_sessions();
     }
 
-    /// The next datagram, from whatever room it comes.
+    /// The next datagram, from whatever room it comes; what goes through a circuit is packed for it.
     pub(super) fn next_transmit(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
         self.judge_sessions(now);
         self.follow_sessions();
+        self.rooms.ask_for_circuits(now);
+        loop {
+            let transmit = self.next_plain(now, out)?;
+            let Some(label) = transmit.path.circuit() else { return Some(transmit) };
+            let packed = self.rooms.circuits.as_deref_mut().and_then(|at| at.send(now.mono, label, (out, transmit.len)));
+            if packed.is_some() {
+                return packed;
+            }
+            self.rooms.outbox.count_unsent();
+        }
+    }
+
+    fn next_plain(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
         let sent = self.rooms.next_of_sessions(now, out).or_else(|| self.rooms.next_queued(now, out));
         let sent = sent.or_else(|| self.next_heartbeat(now, out));
         // Sealing may have found keys too old, which is no news but output.
@@ -201,10 +216,21 @@ impl Node {
     }
 }
 
+/// A change with the addresses that others know.
+fn shown<'a>(circuits: Option<&Circuits>, change: SessionChange<'a>) -> SessionChange<'a> {
+    let shown = |path| circuits::shown(circuits, path);
+    let state = match change.state {
+        SessionState::Moved { from } => SessionState::Moved { from: shown(from) },
+        SessionState::Cloned { elsewhere } => SessionState::Cloned { elsewhere: shown(elsewhere) },
+        state => state,
+    };
+    SessionChange { path: shown(change.path), relayed: change.path.circuit().is_some(), state, ..change }
+}
+
 impl Rooms {
     /// The next datagram of the sessions themselves, or of what waited for one.
     fn next_of_sessions(&mut self, now: Now, out: &mut [u8]) -> Option<Transmit> {
-        let Self { links, outbox, client, .. } = self;
+        let Self { links, outbox, client, traces, .. } = self;
         let links = links.as_deref_mut().filter(|_| out.len() >= MAX_DATAGRAM_V6)?;
         if let Some(transmit) = links.poll_transmit(now, out) {
             outbox.count_sent();
@@ -216,13 +242,19 @@ impl Rooms {
                 continue;
             }
             if waiting.fate == Fate::Plain {
-                let Some((request, (len, digest))) = request.zip(outbox.sign_frame(&waiting.frame, out)) else {
+                let Some((request, (mut len, digest))) = request.zip(outbox.sign_frame(&waiting.frame, out)) else {
                     continue;
                 };
                 client.unseal(request, digest);
+                if waiting.trace
+                    && let Some(asked) = outbox.trace_behind(now, path, (out, &mut len))
+                {
+                    traces.get_or_insert_default().note_asked(client, request, asked);
+                }
                 outbox.count_sent();
                 return Some(Transmit { path, len });
             }
+            let Some(session) = session else { continue };
             let (before, len) = (Wrap::Sealed.before(), waiting.frame.len());
             out.get_mut(before..before + len)?.copy_from_slice(&waiting.frame);
             match links.seal(now, session, (&mut *out, len), request) {
@@ -269,8 +301,8 @@ impl Rooms {
                 Err(SealError::NotReady | SealError::Unproven) => {
                     let frame = out.get(before..before + frame).unwrap_or_default().into();
                     let Some((_, path)) = links.peer(session) else { continue };
-                    let (early, sealed_only, fate) = (false, true, Fate::Waits);
-                    links.hold(Waiting { session, frame, request, path, early, sealed_only, fate });
+                    let (session, early, sealed_only, trace, fate) = (Some(session), false, true, false, Fate::Waits);
+                    links.hold(Waiting { session, frame, request, path, early, sealed_only, trace, fate });
                 }
                 // The session ended since: a request runs out of time, an answer has nobody left to hear it.
                 Err(_) => outbox.count_lost(),
@@ -296,18 +328,18 @@ impl Rooms {
         (links.way(now, (name, pin.as_ref()), (ping.intent, ping.path)), pin)
     }
 
-    /// Have a ping wait for its session, which is begun if there is none; its request.
+    /// Have a ping wait for its session, which is begun at this path if there is none; its request.
     pub(super) fn ask_later(
         &mut self,
         now: Now,
         (ping, to, pin): (&Ping<'_>, Name<'_>, Option<PublicKey>),
-        way: Way,
+        (way, at): (Way, Path),
         timeout: Duration,
     ) -> Result<RequestId, PingError> {
         let Self { links, outbox, client, .. } = self;
         let Some(links) = links.as_deref_mut() else { return Err(PingError::QueueFull) };
         let key = outbox.key();
-        let (len, _) = outbox.stage_packet(now, ping, (Wrap::Sealed, key), false)?;
+        let (len, _) = outbox.stage_packet(now, &Ping { path: at, ..*ping }, (Wrap::Sealed, key), false)?;
         let frame = outbox.staged(Wrap::Sealed, len);
         if !links.can_hold(frame.len()) {
             return Err(PingError::QueueFull);
@@ -317,7 +349,7 @@ impl Rooms {
             Way::Wait(session) | Way::Session(session, _) => (session, false),
             Way::Plain | Way::Connect | Way::Elsewhere => {
                 let patience = (pin.is_some() && may_go_plain).then_some(timeout / 3);
-                let begun = links.connect(now, (to, pin, ping.path), outbox.did(), frame, patience);
+                let begun = links.connect(now, (to, pin, at), outbox.did(), frame, patience);
                 begun.map(|connected| (connected.session, connected.early)).map_err(PingError::Session)?
             }
         };
@@ -325,8 +357,12 @@ impl Rooms {
         let full = PingError::TooManyRequests(client.max());
         let request =
             client.insert(key, Some(to.hash()), (ping.path, true, None), now.mono, now.mono + timeout).ok_or(full)?;
-        let (path, sealed_only, fate) = (ping.path, !may_go_plain, Fate::Waits);
-        links.hold(Waiting { session, frame, request: Some(request), path, early, sealed_only, fate });
+        if ping.via.is_some() {
+            client.note_relayed(request);
+        }
+        let (path, sealed_only, trace, fate) = (ping.path, !may_go_plain, ping.trace, Fate::Waits);
+        let (session, request_of) = (Some(session), Some(request));
+        links.hold(Waiting { session, frame, request: request_of, path, early, sealed_only, trace, fate });
         Ok(request)
     }
 

@@ -525,6 +525,9 @@ fn write_event(line: &mut Line, event: &Event<'_>) {
         Event::Session(change) => {
             line.text("event", "session").text("did", change.did).path(change.path);
             line.show("state", &format_args!("{:?}", change.state)).number("suite", change.suite.into());
+            if change.relayed {
+                line.text("over", "relays");
+            }
             line.maybe("key", change.key.map(|key| alloc::format!("{key}")).as_deref())
         }
         Event::Pinned { did, key, keeping } => {

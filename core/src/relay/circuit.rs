@@ -43,8 +43,12 @@ impl Label {
         Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 
-    pub(super) const fn number(self) -> u64 {
+    pub(crate) const fn number(self) -> u64 {
         self.0
+    }
+
+    pub(crate) const fn from_number(number: u64) -> Self {
+        Self(number)
     }
 }
 

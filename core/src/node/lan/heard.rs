@@ -240,7 +240,7 @@ impl Node {
         self.let_in(now, &did, key)?;
         let ping = self.rooms.take_waiting(id, Decided::Approved)?;
         // Room was reserved when it began to wait.
-        let _ = self.rooms.events.decided(now.mono, id, &ping, Outcome::Approved, false, None);
+        let _ = self.rooms.events.decided(now.mono, (id, ping.path()), &ping, Outcome::Approved, false, None);
         Ok(None)
     }
 
@@ -250,7 +250,7 @@ impl Node {
         if let Ok(on) = self.rooms.discovery() {
             on.hood.note(ping.did(), REFUSED);
         }
-        let _ = self.rooms.events.decided(now.mono, id, &ping, Outcome::Rejected, false, None);
+        let _ = self.rooms.events.decided(now.mono, (id, ping.path()), &ping, Outcome::Rejected, false, None);
         Ok(())
     }
 }

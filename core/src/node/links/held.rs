@@ -21,7 +21,8 @@ pub(in crate::node) enum Fate {
 /// A frame that waits.
 #[derive(Debug)]
 pub(in crate::node) struct Waiting {
-    pub(in crate::node) session: SessionId,
+    /// Which session; nothing where none is begun as yet.
+    pub(in crate::node) session: Option<SessionId>,
     pub(in crate::node) frame: Box<[u8]>,
     /// Of a ping: its request, whose end makes it void.
     pub(in crate::node) request: Option<RequestId>,
@@ -31,6 +32,8 @@ pub(in crate::node) struct Waiting {
     pub(in crate::node) early: bool,
     /// It goes through a session or not at all.
     pub(in crate::node) sealed_only: bool,
+    /// Should it go without one, it is to be traced.
+    pub(in crate::node) trace: bool,
     pub(in crate::node) fate: Fate,
 }
 
@@ -90,14 +93,14 @@ impl Held {
 
     /// A session has keys: what waits for them can go, except what was `heard` in the first message.
     pub(super) fn up(&mut self, session: SessionId, heard: bool) {
-        self.remove(|waiting| waiting.session == session && waiting.early && heard);
+        self.remove(|waiting| waiting.session == Some(session) && waiting.early && heard);
         self.set(session, |_| true, Fate::Sealed);
     }
 
     /// What waits for keys that are there goes on, except what rides in a first message.
     pub(super) fn release(&mut self, is_ready: impl Fn(SessionId) -> bool) {
         for waiting in &mut self.waiting {
-            if waiting.fate == Fate::Waits && !waiting.early && is_ready(waiting.session) {
+            if waiting.fate == Fate::Waits && !waiting.early && waiting.session.is_some_and(&is_ready) {
                 waiting.fate = Fate::Sealed;
                 self.ready += 1;
             }
@@ -111,7 +114,7 @@ impl Held {
 
     /// A session is over: what waits for it is gone. How many that are.
     pub(super) fn drop_all(&mut self, session: SessionId) -> usize {
-        self.remove(|waiting| waiting.session == session && waiting.fate != Fate::Plain)
+        self.remove(|waiting| waiting.session == Some(session) && waiting.fate != Fate::Plain)
     }
 
     /// What waits for a session that is not there any more is gone. How many that are.
@@ -119,7 +122,7 @@ impl Held {
         if self.waiting.is_empty() {
             return 0;
         }
-        self.remove(|waiting| waiting.fate != Fate::Plain && !alive(waiting.session))
+        self.remove(|waiting| waiting.fate != Fate::Plain && !waiting.session.is_some_and(&alive))
     }
 
     /// Nothing can be sent to this address: forget the pings that wait to go there, and name their requests.
@@ -133,7 +136,7 @@ impl Held {
 
     fn set(&mut self, session: SessionId, which: impl Fn(&Waiting) -> bool, fate: Fate) {
         for waiting in &mut self.waiting {
-            if waiting.session == session && waiting.fate == Fate::Waits && which(waiting) {
+            if waiting.session == Some(session) && waiting.fate == Fate::Waits && which(waiting) {
                 waiting.fate = fate;
                 self.ready += 1;
             }

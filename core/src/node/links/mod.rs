@@ -31,7 +31,7 @@ use crate::time::{Duration, Instant, Now};
 use crate::{Name, Path, Reject, Seed, SipKey, Transmit};
 
 /// How long the answer to a handshake is waited for before a ping goes without a session, where it may: room for two attempts.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// How long nobody is asked for a session again who did not answer.
 const AGAIN: Duration = Duration::from_secs(60);
 /// How many sealed pings are known by their head, for when one turns out not to have left.
@@ -342,6 +342,27 @@ impl Links {
         }
     }
 
+    /// How a ping with this intent to this name, with this key pinned to it, gets there over a relay. [`Way::Connect`]: through a session over a circuit.
+    pub(super) fn way_over(&self, now: Now, (to, key): (Name<'_>, Option<&PublicKey>), intent: &str) -> Way {
+        let may_go_plain = self.may_go_plain(to, intent);
+        let Some(key) = key else { return if may_go_plain { Way::Plain } else { Way::Elsewhere } };
+        let silent = matches!(self.known.get(&to.hash()), Some(Known::Silent(again)) if *again > now.mono);
+        match self.sessions.route(to.as_str(), Some(key)) {
+            Route::Session(id) => self.peer(id).map_or(Way::Connect, |(_, at)| Way::Session(id, at)),
+            Route::Wait(_) | Route::Connect | Route::Plain if may_go_plain && silent => Way::Plain,
+            Route::Wait(id) => Way::Wait(id),
+            Route::Connect | Route::Plain => Way::Connect,
+        }
+    }
+
+    /// Nobody who has sessions over relays answered for this name: it is not tried again for a while.
+    pub(super) fn note_silent(&mut self, now: Instant, name: u64) {
+        let known = self.known.entry(name).or_insert(Known::Silent(now));
+        if let Known::Silent(again) = known {
+            *again = now + AGAIN;
+        }
+    }
+
     /// Whether nobody answered the last handshake with this name.
     fn is_silent(&self, name: Name<'_>) -> bool {
         !self.requires() && matches!(self.known.get(&name.hash()), Some(Known::Silent(_)))
@@ -364,6 +385,31 @@ impl Links {
             self.give_up = self.give_up.into_iter().chain([until]).min();
         }
         Ok(connected)
+    }
+
+    /// The session with this key, which is begun here if there is none; and whether the frame rides in its first message.
+    pub(super) fn begin(
+        &mut self,
+        now: Now,
+        (to, key, path): (Name<'_>, PublicKey, Path),
+        own: &str,
+        frame: &[u8],
+        patience: Option<Duration>,
+    ) -> Result<(SessionId, bool), ConnectError> {
+        match self.sessions.route(to.as_str(), Some(&key)) {
+            Route::Session(id) | Route::Wait(id) => Ok((id, false)),
+            Route::Connect | Route::Plain => self
+                .connect(now, (to, Some(key), path), own, frame, patience)
+                .map(|connected| (connected.session, connected.early)),
+        }
+    }
+
+    /// What waits for keys that are there goes on.
+    pub(super) fn release(&mut self, now: Now) {
+        let Self { sessions, held, .. } = self;
+        if !self.mute {
+            held.release(|session| sessions.is_ready(now, session));
+        }
     }
 
     /// The session that an answer goes through whose ping came through one that is over: there is another, or one is begun.
@@ -478,9 +524,7 @@ impl Links {
         // One that another began and never confirmed ends without a word.
         let Self { sessions, held, .. } = self;
         self.lost = self.lost.saturating_add(held.drop_dead(|session| sessions.peer(session).is_some()) as u64);
-        if !self.mute {
-            held.release(|session| sessions.is_ready(now, session));
-        }
+        self.release(now);
         if self.give_up.is_none_or(|at| at > now.mono) {
             return;
         }
@@ -532,7 +576,8 @@ impl Links {
             opening.retain(|entry| entry.session != session);
             *give_up = opening.iter().map(|entry| entry.until).min();
         }
-        Some(Told::Change(SessionChange { did, key: event.key, path, state, suite: event.suite }))
+        let relayed = path.circuit().is_some();
+        Some(Told::Change(SessionChange { did, key: event.key, path, relayed, state, suite: event.suite }))
     }
 
     /// A key does not speak for a name any more, or for nobody: its sessions are over at once.

@@ -10,10 +10,10 @@ const RESPONSE: &[u8; 5] = b"resp_";
 
 /// A fixed-size ASCII text.
 #[derive(Clone, Copy)]
-pub(super) struct Id<const N: usize>([u8; N]);
+pub(in crate::node) struct Id<const N: usize>([u8; N]);
 
 impl<const N: usize> Id<N> {
-    pub(super) fn as_str(&self) -> &str {
+    pub(in crate::node) fn as_str(&self) -> &str {
         // Built from ASCII only.
         core::str::from_utf8(&self.0).unwrap_or_default()
     }
@@ -49,7 +49,7 @@ impl Ids {
 }
 
 /// `ping_` and 16 hex digits.
-pub(super) fn packet_id(key: u64) -> Id<21> {
+pub(in crate::node) fn packet_id(key: u64) -> Id<21> {
     prefixed(PING, key)
 }
 

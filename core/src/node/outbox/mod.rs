@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 
 pub(super) use self::answer::Answer;
 use self::answer::{Breakdown, overhead};
-pub(super) use self::ids::packet_key;
-use self::ids::{Ids, packet_id};
+use self::ids::Ids;
+pub(super) use self::ids::{packet_id, packet_key};
 use super::client::RequestId;
 use super::config::Caps;
 use super::identity::Identity;
@@ -24,7 +24,8 @@ use crate::framing::{
     Digest, EncodeError, Encoding, Frame, Message, Packet, PingSignatures, PingType, Priority, Proof, Response,
     RoutingMode, SigningError, Text, Value, ValueBuf,
 };
-use crate::limits::{BROADCAST, HEADER_LEN};
+use crate::limits::{BROADCAST, HEADER_LEN, MAX_DATAGRAM_V4};
+use crate::relay::CIRCUIT_HEAD;
 use crate::session::{HEAD_ROOM, MAX_BODY, SessionId, sealed_len};
 use crate::time::{Now, iso};
 use crate::{Did, Path, Seed};
@@ -102,13 +103,18 @@ impl Wrap {
     }
 
     /// The largest frame that a datagram to this address carries.
-    const fn max_frame(self, path: Path) -> usize {
+    fn max_frame(self, path: Path) -> usize {
         match self {
             Self::Plain => path.max_datagram(),
+            Self::Sealed if path.circuit().is_some() => MAX_IN_CIRCUIT,
             Self::Sealed => MAX_BODY,
         }
     }
 }
+
+/// The largest frame that goes through a session over relays.
+pub(super) const MAX_IN_CIRCUIT: usize = MAX_BODY - 64;
+const _: () = assert!(sealed_len(MAX_IN_CIRCUIT) + CIRCUIT_HEAD <= MAX_DATAGRAM_V4);
 
 /// What waits to be sent: bytes as long as the datagram will be, with the frame behind the room that is [needed](Wrap::before) in front.
 #[derive(Clone, Copy, Debug)]

@@ -106,6 +106,16 @@ impl Outbox {
         (*len > frame.len()).then_some(asked)
     }
 
+    /// Put a trace behind a ping that stands in `out`, and say what was asked; where it finds no room the ping goes without.
+    pub(in crate::node) fn trace_behind(&self, now: Now, path: Path, (out, len): (&mut [u8], &mut usize)) -> Option<Digest> {
+        let signer = self.signing.as_ref()?.identity.signer();
+        let (trailer, asked) = relay::begin(out.get(..*len)?, (self.did.as_str(), now.wall), signer)?;
+        let whole = *len + trailer.len();
+        out.get_mut(*len..whole).filter(|_| whole <= path.max_datagram())?.copy_from_slice(&trailer);
+        *len = whole;
+        Some(asked)
+    }
+
     /// Put the trace of a ping behind the answer that was staged last, with a record of ours; at most so many bytes together.
     pub(in crate::node) fn trace_answer(
         &mut self,

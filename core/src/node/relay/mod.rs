@@ -13,7 +13,7 @@
 mod command;
 mod news;
 #[cfg(test)]
-mod tests;
+pub(in crate::node) mod tests;
 #[cfg(test)]
 mod tests_mesh;
 mod traces;

@@ -10,18 +10,18 @@ use super::*;
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, Text};
 use crate::identity::SecretKey;
 use crate::limits::MAX_DATAGRAM_V6;
-use crate::node::{Event, Identity, NodeConfig, Ping, PingError, RequestId, SessionPolicy};
+use crate::node::{Auth, Event, Identity, NodeConfig, Ping, PingError, RequestId, SessionPolicy};
 use crate::pins::Origin;
 use crate::relay::trace::{Deed, Trace, Verdict, append, budget, ping_digest};
 use crate::relay::{CircuitPacket, Label, Rate, RelayConfig};
 use crate::time::{Duration, Instant, Now, Wall};
 use crate::{Datagrams as _, Did, Machine as _, Reject};
 
-pub(super) const PHONE: &str = "jis:home:phone";
-pub(super) const SENSOR: &str = "jis:home:sensor";
+pub(in crate::node) const PHONE: &str = "jis:home:phone";
+pub(in crate::node) const SENSOR: &str = "jis:home:sensor";
 
 /// What stands at an address.
-pub(super) enum Kind {
+pub(in crate::node) enum Kind {
     Node,
     /// Passes on what is not for it, as a reference relay does: to this address, or the one behind it; it signs nothing and passes no answers.
     Reference,
@@ -31,41 +31,45 @@ pub(super) enum Kind {
     Liar,
 }
 
-pub(super) struct Member {
-    pub(super) node: Node,
-    pub(super) kind: Kind,
-    pub(super) up: bool,
-    pub(super) told: Vec<String>,
-    pub(super) news: Vec<TraceNews>,
+pub(in crate::node) struct Member {
+    pub(in crate::node) node: Node,
+    pub(in crate::node) kind: Kind,
+    pub(in crate::node) up: bool,
+    pub(in crate::node) told: Vec<String>,
+    pub(in crate::node) news: Vec<TraceNews>,
+    /// What proved who sent each ping and answer, and where it came from.
+    pub(in crate::node) auth: Vec<(Auth, Path)>,
     /// What ended: the decision, or `None`.
-    pub(super) ended: Vec<(RequestId, Option<Decision>)>,
+    pub(in crate::node) ended: Vec<(RequestId, Option<Decision>)>,
 }
 
 /// Every datagram takes ten milliseconds; those that `lose` picks are lost.
-pub(super) struct Net {
-    pub(super) now: Now,
-    pub(super) members: Vec<Member>,
+pub(in crate::node) struct Net {
+    pub(in crate::node) now: Now,
+    pub(in crate::node) members: Vec<Member>,
     queue: VecDeque<(u64, usize, SocketAddr, Vec<u8>)>,
-    pub(super) lose: fn(u64) -> bool,
-    pub(super) count: u64,
+    pub(in crate::node) lose: fn(u64) -> bool,
+    pub(in crate::node) count: u64,
     /// How often each member got each ping, by packet id.
-    pub(super) got: BTreeMap<(usize, String), u32>,
+    pub(in crate::node) got: BTreeMap<(usize, String), u32>,
+    /// Every datagram that arrived, and at whom.
+    pub(in crate::node) seen: Vec<(usize, Vec<u8>)>,
 }
 
-pub(super) fn secret(n: usize) -> SecretKey {
+pub(in crate::node) fn secret(n: usize) -> SecretKey {
     SecretKey::from_seed(&[u8::try_from(n).unwrap() + 1; 32])
 }
 
-pub(super) fn addr(n: usize) -> SocketAddr {
+pub(in crate::node) fn addr(n: usize) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, u8::try_from(n).unwrap() + 1], 7150))
 }
 
-pub(super) fn path(n: usize) -> Path {
+pub(in crate::node) fn path(n: usize) -> Path {
     Path::to(addr(n))
 }
 
 /// The node with this number, a relay or none; it has the key of its number.
-pub(super) fn start(n: usize, did: &str, relay: Option<RelayConfig>) -> Node {
+pub(in crate::node) fn start(n: usize, did: &str, relay: Option<RelayConfig>) -> Node {
     let mut config = NodeConfig::new(Did::new(did).unwrap());
     config.identity = Some(Identity::from(secret(n)));
     config.heartbeat = None;
@@ -74,7 +78,7 @@ pub(super) fn start(n: usize, did: &str, relay: Option<RelayConfig>) -> Node {
 }
 
 impl Net {
-    pub(super) fn new() -> Self {
+    pub(in crate::node) fn new() -> Self {
         Self {
             now: Now::new(Instant::ZERO, Wall::from_micros(1_764_400_000_000_000)),
             members: Vec::new(),
@@ -82,25 +86,26 @@ impl Net {
             lose: |_| false,
             count: 0,
             got: BTreeMap::new(),
+            seen: Vec::new(),
         }
     }
 
-    pub(super) fn add(&mut self, node: Node) -> usize {
-        let member = Member { node, kind: Kind::Node, up: true, told: Vec::new(), news: Vec::new(), ended: Vec::new() };
+    pub(in crate::node) fn add(&mut self, node: Node) -> usize {
+        let member = Member { node, kind: Kind::Node, up: true, told: Vec::new(), news: Vec::new(), auth: Vec::new(), ended: Vec::new() };
         self.members.push(member);
         self.members.len() - 1
     }
 
-    pub(super) fn node(&mut self, n: usize) -> &mut Node {
+    pub(in crate::node) fn node(&mut self, n: usize) -> &mut Node {
         &mut self.members[n].node
     }
 
-    pub(super) fn did(&self, n: usize) -> String {
+    pub(in crate::node) fn did(&self, n: usize) -> String {
         self.members[n].node.did().as_str().into()
     }
 
     /// Everybody knows the key of everybody, and trusts him.
-    pub(super) fn all_know_all(&mut self) {
+    pub(in crate::node) fn all_know_all(&mut self) {
         let dids: Vec<String> = (0..self.members.len()).map(|n| self.did(n)).collect();
         let now = self.now;
         for (n, member) in self.members.iter_mut().enumerate() {
@@ -111,7 +116,7 @@ impl Net {
         }
     }
 
-    pub(super) fn neighbours(&mut self, a: usize, b: usize) {
+    pub(in crate::node) fn neighbours(&mut self, a: usize, b: usize) {
         for (one, other) in [(a, b), (b, a)] {
             let did = self.did(other);
             self.node(one).set_neighbour(&did, path(other), 0.5).unwrap();
@@ -119,7 +124,7 @@ impl Net {
     }
 
     /// Phone, three relays in a line, sensor: 0 to 4.
-    pub(super) fn line() -> Self {
+    pub(in crate::node) fn line() -> Self {
         let mut net = Self::new();
         net.add(start(0, PHONE, None));
         for n in 1..4 {
@@ -134,7 +139,7 @@ impl Net {
     }
 
     /// Have the phone ask the sensor over the first relay.
-    pub(super) fn ask(&mut self, change: impl FnOnce(&mut Ping<'_>)) -> RequestId {
+    pub(in crate::node) fn ask(&mut self, change: impl FnOnce(&mut Ping<'_>)) -> RequestId {
         let mut ping = Ping::over(SENSOR, "jis:mesh:r1", path(1), "temperature.read");
         ping.trace = true;
         change(&mut ping);
@@ -142,7 +147,7 @@ impl Net {
         self.node(0).ping(now, &ping).unwrap()
     }
 
-    pub(super) fn run(&mut self, millis: u64) {
+    pub(in crate::node) fn run(&mut self, millis: u64) {
         let end = self.millis() + millis;
         loop {
             (0..self.members.len()).for_each(|n| self.drain(n));
@@ -197,10 +202,14 @@ impl Net {
                     if answer.last {
                         member.ended.push((answer.request, Some(answer.decision)));
                     }
+                    member.auth.push((answer.auth, answer.from));
                     member.told.push(format!("{} {}", answer.decision, answer.response().responder_did));
                 }
                 Event::Timeout { request, .. } => member.ended.push((request, None)),
-                Event::Ping(ping) => member.told.push(format!("ping {}", ping.packet().purpose)),
+                Event::Ping(ping) => {
+                    member.auth.push((ping.auth, ping.from));
+                    member.told.push(format!("ping {}", ping.packet().purpose));
+                }
                 _ => {}
             }
         }
@@ -211,6 +220,7 @@ impl Net {
         if !self.members[n].up {
             return;
         }
+        self.seen.push((n, bytes.clone()));
         if let Ok(Frame { message: Message::Packet(packet), .. }) = Frame::decode(&bytes) {
             *self.got.entry((n, format!("{}", packet.packet_id))).or_default() += 1;
         }
@@ -238,7 +248,7 @@ impl Net {
         self.send(n, addr(next), out[..len].to_vec());
     }
 
-    pub(super) fn check_books(&self) {
+    pub(in crate::node) fn check_books(&self) {
         for (n, member) in self.members.iter().enumerate() {
             let stats = member.node.stats();
             let sum = stats.accepted + stats.waiting + stats.responses + stats.sessions + stats.forwarded + stats.held;
