@@ -77,7 +77,9 @@ impl Path {
     #[cfg(feature = "alloc")]
     pub(crate) fn circuit(&self) -> Option<u64> {
         match self.remote.ip() {
-            IpAddr::V6(ip) if self.socket == SocketId::CIRCUIT => ip.octets().last_chunk().copied().map(u64::from_be_bytes),
+            IpAddr::V6(ip) if self.socket == SocketId::CIRCUIT => {
+                ip.octets().last_chunk().copied().map(u64::from_be_bytes)
+            }
             _ => None,
         }
     }

@@ -121,6 +121,10 @@ impl App<Recorded<Node>> for Listen {
         (self.now, self.wall) = (now.mono, now.wall);
         if let (None, Some(addr)) = (self.started, self.addr) {
             node.note_address(addr);
+            if self.settings.fingerprint().is_some() {
+                // There are places for a few of them.
+                let _ = sluis_udp::reachable_at(addr).into_iter().try_for_each(|at| node.add_address(at));
+            }
         }
         self.notify.alive(now.mono);
         let started = *self.started.get_or_insert(now.mono);

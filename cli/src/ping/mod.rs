@@ -73,8 +73,11 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     ping.encoding = args.encoding.into();
     ping.priority = args.priority.into();
     ping.timeout = Some(args.timeout);
-    // A node that is thrown away tells what is wrong with the ping before anything happens.
-    a_node(&did, args, identity)?.ping(Now::default(), &ping).map_err(|why| refused(why, args))?;
+    // A node that is thrown away tells what is wrong with the ping before anything happens; it knows no pins.
+    match a_node(&did, args, identity)?.ping(Now::default(), &ping) {
+        Ok(_) | Err(PingError::NoSession) => {}
+        Err(why) => return Err(refused(why, args)),
+    }
     let socket = run::bind(bind)?;
     let probe = args.addr.as_ref().and_then(|_| hear_refusals(&socket, remote));
     let inbox = Inbox::with_signals(false);
@@ -188,8 +191,9 @@ fn a_node(did: &Did, args: &PingArgs, identity: Option<Identity>) -> Result<Node
         config.overlay = Some(OverlayConfig::default().into());
     }
     config.decision_timeout = args.timeout;
-    // Those that look the target up are some more.
-    config.caps.requests = args.in_flight.saturating_add(if args.is_looked_up() { 64 } else { 0 });
+    // Those that look the target up, or ask for circuits, are some more.
+    let more = if args.is_looked_up() || !args.via.is_empty() { 64 } else { 0 };
+    config.caps.requests = args.in_flight.saturating_add(more);
     // Room for as many answers of the largest size as come between two looks.
     config.caps.event_bytes = 16 << 20;
     run::node(config)

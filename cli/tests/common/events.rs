@@ -97,7 +97,8 @@ const SESSION: Shape = &[
     ("suite", Kind::Count),
     ("reason", Kind::TextOrNull),
 ];
-const PATH: Shape = &[("did", Kind::Did), ("packet_id", Kind::Text), ("via", Kind::Text), ("hops", Kind::CountOrNull)];
+const PATH: Shape =
+    &[("did", Kind::Did), ("packet_id", Kind::TextOrNull), ("via", Kind::Text), ("hops", Kind::CountOrNull)];
 const TAMPERED: Shape = &[
     ("relay", Kind::TextOrNull),
     ("between", Kind::Any),

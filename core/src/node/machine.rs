@@ -40,8 +40,21 @@ impl Machine for Node {
     }
 
     fn wants(&self) -> Wants {
-        let Rooms { client, inbox, events, outbox, links, circuits, lan, timers, storing, overlay, relaying, traces, .. } =
-            &self.rooms;
+        let Rooms {
+            client,
+            inbox,
+            events,
+            outbox,
+            links,
+            circuits,
+            lan,
+            timers,
+            storing,
+            overlay,
+            relaying,
+            traces,
+            ..
+        } = &self.rooms;
         let told = [
             (client.deadline(), Reason::RequestTimeout),
             (inbox.next_open(), Reason::AnswerTimeout),

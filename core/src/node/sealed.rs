@@ -1,6 +1,6 @@
 //! What comes and goes through sessions: passed on between the sessions and the rooms that know nothing of them.
 
-use super::circuits::{self, Circuits};
+use super::circuits::{self, Circuits, Sent};
 use super::client::RequestId;
 use super::event::{SessionChange, SessionState};
 use super::identity::{self, FromSession, Identity};
@@ -148,14 +148,17 @@ impl Node {
         self.judge_sessions(now);
         self.follow_sessions();
         self.rooms.ask_for_circuits(now);
+        if let Some(ready) = self.rooms.circuits.as_deref_mut().and_then(|circuits| circuits.next_ready(out)) {
+            return Some(ready);
+        }
         loop {
             let transmit = self.next_plain(now, out)?;
             let Some(label) = transmit.path.circuit() else { return Some(transmit) };
-            let packed = self.rooms.circuits.as_deref_mut().and_then(|at| at.send(now.mono, label, (out, transmit.len)));
-            if packed.is_some() {
-                return packed;
+            match self.rooms.circuits.as_deref_mut().and_then(|at| at.send(now.mono, label, (out, transmit.len))) {
+                Some(Sent::Now(packed)) => return Some(packed),
+                Some(Sent::Later) => self.rooms.ask_for_circuits(now),
+                None => self.rooms.outbox.count_unsent(),
             }
-            self.rooms.outbox.count_unsent();
         }
     }
 

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use super::line::{Line, Version};
 use super::read::{BadRecord, Object};
@@ -301,6 +302,7 @@ told! {
         at Now::default(), Command::Relay(RelayCommand::StopRelayingFor(pattern)) => Result<(), RelayError>;
     set_neighbour(did: &str, path: Path, score: f64)
         at Now::default(), Command::Relay(RelayCommand::SetNeighbour { did, path, score }) => Result<(), RelayError>;
+    add_address(at: SocketAddr) at Now::default(), Command::Relay(RelayCommand::AddAddress(at)) => Result<(), RelayError>;
     remove_neighbour(did: &str)
         at Now::default(), Command::Relay(RelayCommand::RemoveNeighbour(did)) => Result<(), RelayError>;
     set_profile(now: Now, profile: &Profile<'_>) at now, Command::Overlay(OverlayCommand::SetProfile(*profile))

@@ -461,6 +461,7 @@ fn a_relay_replays() {
     hub.relay_for("jis:*").unwrap();
     hub.set_neighbour("jis:display", path(9), 0.5).unwrap();
     hub.handle_command(at(0), &Command::Relay(RelayCommand::SetNeighbour { did: "jis:b", path: path(8), score: 0.25 }));
+    assert!(hub.add_address("192.0.2.1:7150".parse().unwrap()).is_err(), "it has no sessions");
     assert!(hub.remove_neighbour("jis:b").is_ok() && hub.stop_relaying_for("jis:x").is_err());
     let mut sensor = Node::new(self::config("jis:sensor"), &Seed::from_u64(2)).unwrap();
     let mut ping = Ping::over("jis:display", "jis:hub", path(1), "?");

@@ -78,7 +78,11 @@ impl Sessions {
         let said = datagram.get(body.clone()).unwrap_or_default();
         match opened.inner {
             Inner::Body => self.owe_answer(now.mono, slot),
-            Inner::Challenge => self.on_challenge(slot, said, path),
+            Inner::Challenge if self.may_answer(slot, &path) => self.on_challenge(slot, said, path),
+            Inner::Challenge => {}
+            Inner::Ask => self.on_challenge(slot, said, path),
+            Inner::Addresses => self.on_addresses(now.mono, slot, said),
+            Inner::Answer if self.is_answer_of_direct(now.mono, slot, said, path) => {}
             Inner::Answer => self.on_answer(now.mono, slot, said, path),
             Inner::Close => self.end(slot, Some(Down::Closed)),
             Inner::Clone => self.end(slot, Some(Down::Cloned)),
@@ -143,6 +147,7 @@ impl Sessions {
             self.renew(now, slot);
         }
         let sealed = sealed?;
+        self.note_sent(now.mono, slot, buf.get(..sealed.len).unwrap_or_default());
         let Some(session) = self.table.at_mut(slot) else { return Ok(sealed) };
         let current = session.current;
         if session.awaiting == Since::NEVER {
@@ -222,7 +227,7 @@ impl Sessions {
             }
             (owed::ASK_OLD, Some(Roaming { probe: Some(probe), .. })) => (Inner::Challenge, probe.tokens[1], old),
             (owed::NOTHING, _) => (Inner::Nothing, [0; 8], old),
-            _ => return None,
+            _ => return self.send_of_detour(now, slot, what, out),
         };
         if again {
             self.table.owe(slot, owed::ANSWER);
@@ -235,6 +240,9 @@ impl Sessions {
 
     /// See where a genuine packet came from. Only one that is newer than all before says anything about where its sender is now.
     fn watch_path(&mut self, now: Instant, slot: u32, path: Path, len: usize, newest: bool) {
+        if self.follow_back(now, slot, &path, newest) {
+            return;
+        }
         let Some(session) = self.table.at_mut(slot).filter(|session| session.phase == Phase::Up) else { return };
         if session.path.same_remote(&path) {
             if newest && session.path != path {
@@ -258,8 +266,9 @@ impl Sessions {
                 asked_old: now,
                 relayed: false,
             };
+            let ask = if session.is_relayed() { owed::ASK_NEW } else { owed::ASK_NEW | owed::ASK_OLD };
             session.roaming.get_or_insert_default().probe = Some(probe);
-            self.table.owe(slot, owed::ASK_NEW | owed::ASK_OLD);
+            self.table.owe(slot, ask);
             self.table.set_timer(slot, now + Duration::from_secs(1));
         }
         self.look_after_path(now, slot);
@@ -287,6 +296,8 @@ impl Sessions {
         } else if old.same_remote(&path) {
             // The other side answers there as well only where a challenge reached it from an address that is not ours.
             probe.relayed = true;
+        } else if probe.path.same_remote(&path) && old.circuit().is_some() {
+            self.go_direct(now, slot, path);
         } else if probe.path.same_remote(&path) && probe.answered.is_none() {
             (probe.answered, probe.asked_old) = (Some(now), now);
             self.table.owe(slot, owed::ASK_OLD);
@@ -303,7 +314,7 @@ impl Sessions {
         }
         let Some(probe) = &mut roaming.probe else {
             let until = roaming.quiet_until;
-            if until.is_none() && roaming.answer.is_none() && session.told & news::MOVED == 0 {
+            if roaming.is_over() && session.told & news::MOVED == 0 {
                 session.roaming = None;
             }
             return until;
@@ -335,7 +346,8 @@ impl Sessions {
         let again = probe.began + Duration::from_secs(u64::from(probe.tries));
         if now >= again && probe.tries < TRIES {
             probe.tries += 1;
-            self.table.owe(slot, owed::ASK_NEW | owed::ASK_OLD);
+            let ask = if session.path.circuit().is_some() { owed::ASK_NEW } else { owed::ASK_NEW | owed::ASK_OLD };
+            self.table.owe(slot, ask);
         }
         Some(if now >= again { now + Duration::from_secs(1) } else { again })
     }

@@ -23,6 +23,10 @@ pub(super) enum Inner {
     Close = 4,
     /// The sender has heard two nodes with the name and key of the receiver, and has forgotten this session.
     Clone = 5,
+    /// Addresses at which the sender can be reached without relays.
+    Addresses = 6,
+    /// Eight bytes that are to come back from one of them.
+    Ask = 7,
 }
 
 /// The index of epochs by the number that we gave.
@@ -134,7 +138,8 @@ impl Epoch {
         self.heard = true;
         let (&[kind, high, low], body) = text.split_first_chunk::<INNER_HEAD>().ok_or(SessionReject::Frame)?;
         let len = usize::from(u16::from_be_bytes([high, low]));
-        let all = [Inner::Nothing, Inner::Body, Inner::Challenge, Inner::Answer, Inner::Close, Inner::Clone];
+        use Inner::{Addresses, Answer, Ask, Body, Challenge, Clone, Close, Nothing};
+        let all = [Nothing, Body, Challenge, Answer, Close, Clone, Addresses, Ask];
         let inner = all.into_iter().find(|known| *known as u8 == kind);
         match inner.filter(|_| len <= body.len()) {
             Some(inner) => Ok(Opened { inner, len, newest }),

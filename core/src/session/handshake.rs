@@ -181,6 +181,7 @@ impl Sessions {
         self.table.tell(slot, if was_opening { news::UP } else { news::REKEYED });
         // The other side waits to see the keys used.
         self.table.owe(slot, owed::NOTHING);
+        self.offer_addresses(slot);
         self.table.set_timer(slot, now + Duration::from_secs(1));
     }
 }

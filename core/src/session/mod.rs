@@ -80,6 +80,8 @@
 //! ```
 
 mod data;
+pub(crate) use direct::MAX_ADDRESSES;
+mod direct;
 mod epoch;
 pub(crate) mod faults;
 mod guard;

@@ -4,7 +4,9 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::fmt;
+use core::net::SocketAddr;
 
+use super::direct::MAX_ADDRESSES;
 use super::epoch::{ByNumber, Epoch, Inner};
 use super::faults::Faults;
 use super::guard::{CookieReply, Guard};
@@ -104,6 +106,8 @@ pub struct Sessions {
     /// The session that was told of last, when that was its end.
     told: Option<Session>,
     rejected: [u64; SessionReject::COUNT],
+    /// Where this node can be reached without relays.
+    pub(super) addresses: heapless::Vec<SocketAddr, MAX_ADDRESSES>,
     /// Nothing, outside of a simulation.
     pub(super) faults: Faults,
 }
@@ -158,6 +162,7 @@ impl Sessions {
             unconfirmed: VecDeque::new(),
             told: None,
             rejected: [0; SessionReject::COUNT],
+            addresses: heapless::Vec::new(),
             faults: Faults::default(),
         })
     }

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 
+use super::direct::Detour;
 use super::incarnation::{Incarnation, Known, Verdict};
 use super::stamp::Stamp;
 use super::wheel::{Due, Timed, Wheel};
@@ -61,6 +62,14 @@ pub(super) mod owed {
     pub(crate) const ASK_NEW: u8 = 4;
     /// A challenge to the address that it has.
     pub(crate) const ASK_OLD: u8 = 8;
+    /// Where we can be reached without relays.
+    pub(crate) const ADDRESSES: u8 = 16;
+    /// A question to where the other side can be.
+    pub(crate) const ASK_DIRECT: u8 = 32;
+    /// A question whether the direct path still works.
+    pub(crate) const CHECK: u8 = 64;
+    /// Over relays once more what went on a direct path last.
+    pub(crate) const AGAIN: u8 = 128;
 }
 
 /// The other side writes from another address than before.
@@ -91,6 +100,8 @@ pub(super) struct Roaming {
     pub(super) answer: Option<([u8; 8], Path)>,
     /// The address before the last move.
     pub(super) from: Option<Path>,
+    /// Of one that goes over relays, or did.
+    pub(super) detour: Option<Box<Detour>>,
 }
 
 /// A moment or none, in the eight bytes of a moment: nanoseconds since the origin, plus one.

@@ -64,12 +64,13 @@ impl Sessions {
         let windows = self.look_after_windows(now.mono, slot);
         let times = [handshake, windows, self.look_after_keys(now.mono, slot), self.look_after_talk(now, slot)];
         let path = self.look_after_path(now.mono, slot).map(|at| at.max(now.mono + ASK_AGAIN));
+        let detour = self.look_after_detour(now.mono, slot);
         let session = self.table.at(slot).filter(|session| !session.is_gone())?;
         let end = match session.phase {
             Phase::Opening => session.replaced + HALF_OPEN,
             _ => session.heard + DEAD_AFTER,
         };
-        times.into_iter().chain([path, Some(end)]).flatten().filter(|at| *at > now.mono).min()
+        times.into_iter().chain([path, detour, Some(end)]).flatten().filter(|at| *at > now.mono).min()
     }
 
     /// The handshake that we began. `None` when the session ended over it.

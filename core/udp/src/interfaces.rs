@@ -1,7 +1,7 @@
 //! The network interfaces of this machine.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A network interface that is up, as the system shows it at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,25 @@ impl Interface {
             IpAddr::V6(ip) => self.v6.contains(&ip),
         }
     }
+}
+
+/// Where others can reach a socket that is bound to this address: there, or, if it is bound to all addresses of its family, at those of the interfaces, those aside that mean
+/// something on this machine or on one link only.
+#[must_use]
+pub fn reachable_at(bound: SocketAddr) -> Vec<SocketAddr> {
+    if !bound.ip().is_unspecified() {
+        return vec![bound];
+    }
+    let everywhere = |ip: &IpAddr| match ip {
+        IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local() && !ip.is_unspecified(),
+        IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+    };
+    let of = |interface: Interface| match bound {
+        SocketAddr::V4(_) => interface.v4.into_iter().map(IpAddr::V4).collect::<Vec<_>>(),
+        SocketAddr::V6(_) => interface.v6.into_iter().map(IpAddr::V6).collect(),
+    };
+    let all = interfaces().unwrap_or_default().into_iter().flat_map(of).filter(everywhere);
+    all.map(|ip| SocketAddr::new(ip, bound.port())).collect()
 }
 
 /// Every interface that is up, in the order in which the system lists them.

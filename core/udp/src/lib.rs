@@ -37,7 +37,7 @@ mod udp;
 pub use alarm::{Alarm, Watched};
 pub use bind::{BindError, bind};
 pub use clock::{SystemClock, system_seed};
-pub use interfaces::{Interface, interfaces};
+pub use interfaces::{Interface, interfaces, reachable_at};
 pub use io::{Timer, UdpIo};
 pub use multicast::{Multicast, MulticastError};
 pub use node::{NewNodeError, node};

@@ -1,15 +1,17 @@
 //! Asking for circuits, and what becomes of what waits for them.
 
+use core::net::SocketAddr;
+
 use super::{ACCEPTED, CIRCUIT, Circuits, Parked, Wanted};
+use crate::airlock::Subject;
 use crate::framing::{Decision, PingType, Response, Value};
 use crate::identity::PublicKey;
-use crate::airlock::Subject;
 use crate::node::inbox::Inbound;
 use crate::node::ingress::Sender;
 use crate::node::links::{Fate, PATIENCE, Waiting, Way};
 use crate::node::outbox::{NextHop, Wrap};
 use crate::node::ping::{Ping, PingError};
-use crate::node::{Node, RequestId, Rooms};
+use crate::node::{Node, RelayError, RequestId, Rooms};
 use crate::relay::Label;
 use crate::session::SessionId;
 use crate::time::{Duration, Instant, Now};
@@ -38,7 +40,9 @@ impl Node {
         let way = rooms.way_over(now, (name, pin), ping);
         let direct = (NextHop::Direct(ping.path), timeout);
         let asked = match (way, pin) {
-            (Way::Plain, _) | (_, None) if rooms.may_go_plain(name, ping.intent) => rooms.ask(now, ping, direct, pinned),
+            (Way::Plain, _) | (_, None) if rooms.may_go_plain(name, ping.intent) => {
+                rooms.ask(now, ping, direct, pinned)
+            }
             (Way::Session(id, path), Some(pin)) if rooms.is_doubtful(now, path, ping.path) => {
                 rooms.ask_over(now, ping, (name, relay, pin), (Some(id), timeout))
             }
@@ -79,6 +83,19 @@ impl Node {
             rooms.enter(now, (name.name(&did), pin), Path::of_circuit(label), parked);
         }
         self.follow_sessions();
+    }
+}
+
+/// What the operator tells of where the node is.
+impl Node {
+    /// Peers whose session with this node goes over relays are told, within it, that they can reach it here; where they do, the session goes on without relays, and back should that fail.
+    /// At most four addresses.
+    ///
+    /// # Errors
+    /// [`RelayError::Address`].
+    pub fn add_address(&mut self, at: SocketAddr) -> Result<(), RelayError> {
+        let added = self.rooms.links.as_mut().is_some_and(|links| links.add_address(at));
+        if added { Ok(()) } else { Err(RelayError::Address(at)) }
     }
 }
 
@@ -159,6 +176,7 @@ impl Rooms {
     fn give_up(&mut self, now: Instant, label: u64) {
         let Self { circuits, links, .. } = self;
         let (Some(circuits), Some(links)) = (circuits.as_deref_mut(), links.as_deref_mut()) else { return };
+        circuits.release(label);
         if let Some(end) = circuits.ends.get(&label).filter(|end| !end.up) {
             links.note_silent(now, end.name.0);
         }

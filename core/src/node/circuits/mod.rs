@@ -16,7 +16,7 @@ mod tests;
 
 pub(super) use self::ask::{answer, asks, shown};
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -45,6 +45,8 @@ const PAUSE: Duration = Duration::from_secs(20);
 const IDLE: Duration = Duration::from_secs(60);
 /// Most bytes of frames that wait for circuits.
 const MAX_PARKED: usize = 1 << 20;
+/// Most packets that wait until a silent circuit was asked for again.
+const MAX_STALE: usize = 64;
 /// How long after it was asked for last it is not asked for again.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -81,6 +83,8 @@ struct Opener {
     /// When what waits for it waits no more.
     until: Instant,
     parked: Vec<Parked>,
+    /// Packets that wait until a circuit that was silent for long stands again.
+    stale: Vec<Box<[u8]>>,
 }
 
 /// A frame that waits for a circuit.
@@ -102,6 +106,14 @@ struct Wanted<'a> {
     until: Instant,
 }
 
+/// What became of a datagram that goes through a circuit.
+pub(super) enum Sent {
+    /// It is packed.
+    Now(Transmit),
+    /// It waits until the circuit was asked for again.
+    Later,
+}
+
 /// Every end of a circuit at this node.
 #[derive(Default)]
 pub(super) struct Circuits {
@@ -114,12 +126,14 @@ pub(super) struct Circuits {
     requests: BTreeMap<RequestId, u64>,
     /// Bytes of frames that wait.
     parked: usize,
+    /// Packets that waited for a circuit that was asked for again, and can go.
+    ready: VecDeque<(Path, Box<[u8]>)>,
 }
 
 impl Circuits {
     /// Whether a ping that asks for a circuit is to be sent.
     pub(super) fn has_output(&self) -> bool {
-        !self.due.is_empty()
+        !self.due.is_empty() || !self.ready.is_empty()
     }
 
     /// A packet of a circuit that ends here: the path that it has for the sessions, and where the frame in it is.
@@ -138,7 +152,7 @@ impl Circuits {
     }
 
     /// Pack a datagram that goes through a circuit; `None` where there is no such circuit, or no room.
-    pub(super) fn send(&mut self, now: Instant, label: u64, (out, len): (&mut [u8], usize)) -> Option<Transmit> {
+    pub(super) fn send(&mut self, now: Instant, label: u64, (out, len): (&mut [u8], usize)) -> Option<Sent> {
         let end = self.ends.get_mut(&label)?;
         let whole = len + CIRCUIT_HEAD;
         if whole > end.relay.max_datagram() {
@@ -147,20 +161,34 @@ impl Circuits {
         out.get_mut(..whole)?.copy_within(..len, CIRCUIT_HEAD);
         out.get_mut(..CIRCUIT_HEAD)?.copy_from_slice(&CircuitPacket::head(Label::from_number(label), HOPS, len));
         // What is said last before a silence, nobody answers.
+        if now.saturating_since(end.heard) >= IDLE
+            && let Some(opener) = end.opener.as_mut()
+            && opener.stale.len() < MAX_STALE
+            && (opener.request.is_some() || opener.asked.is_none_or(|asked| now.saturating_since(asked) >= AGAIN))
+        {
+            opener.stale.push(out.get(..whole)?.into());
+            if opener.request.is_none() {
+                (opener.tries, opener.until) = (0, now + IDLE);
+                self.due.insert(label);
+            }
+            return Some(Sent::Later);
+        }
         let ongoing = end.unheard.filter(|[_, last]| now.saturating_since(*last) < PAUSE);
         let [first, _] = ongoing.unwrap_or([now; 2]);
         end.unheard = Some([first, now]);
         if now.saturating_since(first) >= UNHEARD && end.may_ask(now) {
             self.due.insert(label);
         }
-        Some(Transmit { path: end.relay, len: whole })
+        Some(Sent::Now(Transmit { path: end.relay, len: whole }))
     }
 
     /// A datagram that did not leave, as the sessions know it: its path, and where the frame in it is.
     pub(super) fn unsent(&self, bytes: &[u8]) -> Option<(Path, core::ops::Range<usize>)> {
         let packet = CircuitPacket::read(bytes)?;
         let label = packet.label.number();
-        self.ends.contains_key(&label).then(|| (Path::of_circuit(label), CIRCUIT_HEAD..CIRCUIT_HEAD + packet.frame.len()))
+        self.ends
+            .contains_key(&label)
+            .then(|| (Path::of_circuit(label), CIRCUIT_HEAD..CIRCUIT_HEAD + packet.frame.len()))
     }
 
     /// The path as others know it: of a circuit that to the relay.
@@ -246,7 +274,7 @@ impl Circuits {
         if opener.request.is_none() {
             let key = opener.key;
             let before = core::mem::replace(opener, Opener::new(key, wanted));
-            opener.parked = before.parked;
+            (opener.parked, opener.stale) = (before.parked, before.stale);
             self.due.insert(label);
         }
         self.parked += parked.waiting.frame.len();
@@ -278,6 +306,22 @@ impl Circuits {
         if let Some(end) = self.ends.get_mut(&label) {
             (end.up, end.relay, end.heard, end.unheard) = (true, relay, now, None);
         }
+        self.release(label);
+    }
+
+    /// What waited for a silent circuit goes out, whatever came of asking for it.
+    fn release(&mut self, label: u64) {
+        let Some(end) = self.ends.get_mut(&label) else { return };
+        let relay = end.relay;
+        let stale = end.opener.as_mut().map(|opener| core::mem::take(&mut opener.stale)).unwrap_or_default();
+        self.ready.extend(stale.into_iter().map(|packet| (relay, packet)));
+    }
+
+    /// The next packet that waited and can go.
+    pub(super) fn next_ready(&mut self, out: &mut [u8]) -> Option<Transmit> {
+        let (path, packet) = self.ready.pop_front()?;
+        out.get_mut(..packet.len())?.copy_from_slice(&packet);
+        Some(Transmit { path, len: packet.len() })
     }
 }
 
@@ -285,8 +329,8 @@ impl Opener {
     fn new(key: u64, wanted: &Wanted<'_>) -> Self {
         let &Wanted { did, pin, relay: (relay, place), max_hops, encoding, until, .. } = wanted;
         let (did, relay) = (did.into(), relay.into());
-        let (request, asked, tries, parked) = (None, None, 0, Vec::new());
-        Self { key, did, pin, relay, place, max_hops, encoding, request, asked, tries, until, parked }
+        let (request, asked, tries, parked, stale) = (None, None, 0, Vec::new(), Vec::new());
+        Self { key, did, pin, relay, place, max_hops, encoding, request, asked, tries, until, parked, stale }
     }
 
     fn parked_bytes(&self) -> usize {

@@ -93,7 +93,10 @@ fn packets_of_a_circuit_look_alike_in_both_directions() {
     let packets: Vec<_> =
         net.seen.iter().filter(|(n, _)| *n == 2).map(|(_, bytes)| CircuitPacket::read(bytes).unwrap()).collect();
     let [ping, answer] = &packets[..] else { panic!("{packets:?}") };
-    assert_eq!((ping.label, ping.frame[3], ping.frame.len() % 64), (answer.label, answer.frame[3], answer.frame.len() % 64));
+    assert_eq!(
+        (ping.label, ping.frame[3], ping.frame.len() % 64),
+        (answer.label, answer.frame[3], answer.frame.len() % 64)
+    );
 }
 
 #[test]
@@ -238,7 +241,8 @@ fn nobody_else_gets_into_a_circuit() {
     let mut net = line(SessionPolicy::Require, SessionPolicy::Require);
     ask(&mut net, 1, "");
     net.run(2000);
-    let (_, mut packet) = net.seen.iter().rev().find(|(n, bytes)| *n == 4 && CircuitPacket::is_one(bytes)).unwrap().clone();
+    let (_, mut packet) =
+        net.seen.iter().rev().find(|(n, bytes)| *n == 4 && CircuitPacket::is_one(bytes)).unwrap().clone();
     let now = net.now;
     // From another address than that of its relay, and for a label that is none.
     assert!(crate::Datagrams::handle_datagram(net.node(4), now, path(5), &mut packet).is_err());
@@ -281,5 +285,95 @@ fn what_does_not_fit_into_a_packet_of_a_circuit_is_refused_at_once() {
     ping.encoding = Encoding::Json;
     let now = net.now;
     assert!(matches!(net.node(0).ping(now, &ping), Err(PingError::TooLarge { .. })));
-    assert!(!net.seen.iter().any(|(_, bytes)| matches!(Frame::decode(bytes), Ok(Frame { message: Message::Packet(_), .. }))));
+    assert!(
+        !net.seen
+            .iter()
+            .any(|(_, bytes)| matches!(Frame::decode(bytes), Ok(Frame { message: Message::Packet(_), .. })))
+    );
+}
+
+/// The last word about the session of the phone, and about that of the sensor.
+fn ways(net: &Net) -> [(bool, crate::Path); 2] {
+    [0, 4].map(|n| *net.members[n].ways.last().unwrap())
+}
+
+/// A ping every half second; all of them are answered.
+fn ask_steadily(net: &mut Net, count: usize) {
+    for n in 0..count {
+        ask(net, 1, &format!("steady {n}"));
+        net.run(500);
+    }
+    net.run(8000);
+    assert!(
+        net.members[0].ended.iter().all(|(_, decision)| *decision == Some(Decision::Accept)),
+        "{:?}",
+        net.members[0].ended
+    );
+}
+
+#[test]
+fn a_session_moves_to_a_direct_path_and_back_and_loses_no_ping() {
+    for who in [[4].as_slice(), &[0], &[0, 4]] {
+        let mut net = line(SessionPolicy::Require, SessionPolicy::Require);
+        who.iter().for_each(|n| net.node(*n).add_address(path(*n).remote).unwrap());
+        ask_steadily(&mut net, 10);
+        assert_eq!(ways(&net), [(false, path(4)), (false, path(0))], "{who:?}");
+        let carried = net.members[2].node.relay_stats().unwrap().carried;
+        ask_steadily(&mut net, 10);
+        assert_eq!(net.members[2].node.relay_stats().unwrap().carried, carried, "nothing goes over relays any more");
+        // It breaks, in one direction or in both, while pings are under way.
+        for cut in [[(0, 4), (4, 0)].as_slice(), &[(0, 4)], &[(4, 0)]] {
+            net.cut = cut.to_vec();
+            ask_steadily(&mut net, 40);
+            assert_eq!(ways(&net), [(true, path(1)), (true, path(3))], "{who:?} {cut:?}");
+            // And works again.
+            net.cut.clear();
+            net.run(700_000);
+            ask_steadily(&mut net, 120);
+            assert_eq!(ways(&net), [(false, path(4)), (false, path(0))], "{who:?} {cut:?}");
+        }
+        assert!(net.members[4].told.iter().filter(|told| *told == "ping steady 3").count() >= 2);
+        net.check_books();
+    }
+}
+
+#[test]
+fn a_direct_path_that_breaks_after_the_relays_forgot_the_circuit_loses_no_ping() {
+    let mut net = line(SessionPolicy::Require, SessionPolicy::Require);
+    net.node(4).add_address(path(4).remote).unwrap();
+    ask_steadily(&mut net, 400);
+    assert_eq!(ways(&net), [(false, path(4)), (false, path(0))]);
+    let circuits = |net: &Net| net.members[2].node.relay_stats().unwrap().circuits;
+    assert_eq!(circuits(&net), 0, "nothing went over it for three minutes");
+    net.cut = [(0, 4), (4, 0)].to_vec();
+    ask_steadily(&mut net, 10);
+    assert_eq!((ways(&net)[0].0, circuits(&net)), (true, 1));
+}
+
+#[test]
+fn nobody_is_drawn_to_an_address_that_nobody_answers_at() {
+    let mut net = line(SessionPolicy::Require, SessionPolicy::Require);
+    // The sensor names somebody else, who is flooded with nothing by that: three questions, then fewer.
+    net.node(4).add_address(path(7).remote).unwrap();
+    net.cut = [(0, 4), (4, 0)].to_vec();
+    ask_steadily(&mut net, 40);
+    assert_eq!(ways(&net)[0], (true, path(1)));
+    for bad in ["0.0.0.0:1", "224.0.0.1:1", "192.0.2.1:0", "255.255.255.255:1", "[::]:1", "[ff02::1]:1"] {
+        assert!(net.node(4).add_address(bad.parse().unwrap()).is_err(), "{bad}");
+    }
+    for n in 8..11 {
+        net.node(4).add_address(path(n).remote).unwrap();
+    }
+    assert!(net.node(4).add_address(path(11).remote).is_err(), "four are enough");
+}
+
+#[test]
+fn who_copies_packets_between_two_nodes_does_not_become_their_path() {
+    let mut net = line(SessionPolicy::Require, SessionPolicy::Require);
+    // 6 takes what goes to the sensor's address, passes it on from its own, and back.
+    let thief = net.add(start(6, "jis:thief", None));
+    net.members[thief].kind = Kind::Thief(0, 4);
+    net.node(4).add_address(path(4).remote).unwrap();
+    ask_steadily(&mut net, 20);
+    assert_eq!(ways(&net), [(true, path(1)), (true, path(3))]);
 }

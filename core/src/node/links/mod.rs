@@ -14,6 +14,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
+use core::net::SocketAddr;
 
 use self::held::Held;
 pub(super) use self::held::{Fate, Waiting};
@@ -165,6 +166,11 @@ impl Links {
 
     pub(super) fn len(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Tell peers over relays that this node can be reached here.
+    pub(super) fn add_address(&mut self, at: SocketAddr) -> bool {
+        self.sessions.add_address(at)
     }
 
     /// The sessions, as long as nothing of theirs came or went: they have to be told what was kept of an earlier life.

@@ -107,7 +107,12 @@ impl Outbox {
     }
 
     /// Put a trace behind a ping that stands in `out`, and say what was asked; where it finds no room the ping goes without.
-    pub(in crate::node) fn trace_behind(&self, now: Now, path: Path, (out, len): (&mut [u8], &mut usize)) -> Option<Digest> {
+    pub(in crate::node) fn trace_behind(
+        &self,
+        now: Now,
+        path: Path,
+        (out, len): (&mut [u8], &mut usize),
+    ) -> Option<Digest> {
         let signer = self.signing.as_ref()?.identity.signer();
         let (trailer, asked) = relay::begin(out.get(..*len)?, (self.did.as_str(), now.wall), signer)?;
         let whole = *len + trailer.len();

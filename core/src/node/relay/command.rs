@@ -1,5 +1,7 @@
 //! What an application may ask of a relay, as part of [`Command`](crate::node::Command).
 
+use core::net::SocketAddr;
+
 use crate::airlock::LegacyError;
 use crate::node::{CommandOutcome, Node};
 use crate::{DidError, Path};
@@ -23,6 +25,8 @@ pub enum RelayCommand<'a> {
     },
     /// [`Node::remove_neighbour`], of this name.
     RemoveNeighbour(&'a str),
+    /// [`Node::add_address`].
+    AddAddress(SocketAddr),
 }
 
 /// Why a relay does not do what it is told.
@@ -44,6 +48,9 @@ pub enum RelayError {
     /// There is no more room for neighbours.
     #[error("there are {0} neighbours already, which is the most this relay takes")]
     TooManyNeighbours(usize),
+    /// Nobody can be reached at this address, there are as many as there may be, or the node has no sessions to tell it in.
+    #[error("{0} is no address to be reached at, there are {max} already, or the node has no sessions", max = crate::session::MAX_ADDRESSES)]
+    Address(SocketAddr),
     /// There is no such pattern or neighbour.
     #[error("there is none of this name")]
     Unknown,
@@ -56,6 +63,7 @@ impl Node {
             RelayCommand::StopRelayingFor(pattern) => self.stop_relaying_for(pattern).into(),
             RelayCommand::SetNeighbour { did, path, score } => self.set_neighbour(did, path, score).into(),
             RelayCommand::RemoveNeighbour(did) => self.remove_neighbour(did).into(),
+            RelayCommand::AddAddress(at) => self.add_address(at).into(),
         }
     }
 }

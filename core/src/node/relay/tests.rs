@@ -29,6 +29,8 @@ pub(in crate::node) enum Kind {
     Tamperer,
     /// Signs that it passes on what it got, and sends something else.
     Liar,
+    /// Stands on the path between these two: takes what goes from one to the other, and passes it on from its own address.
+    Thief(usize, usize),
 }
 
 pub(in crate::node) struct Member {
@@ -39,6 +41,8 @@ pub(in crate::node) struct Member {
     pub(in crate::node) news: Vec<TraceNews>,
     /// What proved who sent each ping and answer, and where it came from.
     pub(in crate::node) auth: Vec<(Auth, Path)>,
+    /// What was told of sessions: whether they go over relays, and where.
+    pub(in crate::node) ways: Vec<(bool, Path)>,
     /// What ended: the decision, or `None`.
     pub(in crate::node) ended: Vec<(RequestId, Option<Decision>)>,
 }
@@ -52,6 +56,8 @@ pub(in crate::node) struct Net {
     pub(in crate::node) count: u64,
     /// How often each member got each ping, by packet id.
     pub(in crate::node) got: BTreeMap<(usize, String), u32>,
+    /// Between these nothing arrives, from the first to the second.
+    pub(in crate::node) cut: Vec<(usize, usize)>,
     /// Every datagram that arrived, and at whom.
     pub(in crate::node) seen: Vec<(usize, Vec<u8>)>,
 }
@@ -86,12 +92,22 @@ impl Net {
             lose: |_| false,
             count: 0,
             got: BTreeMap::new(),
+            cut: Vec::new(),
             seen: Vec::new(),
         }
     }
 
     pub(in crate::node) fn add(&mut self, node: Node) -> usize {
-        let member = Member { node, kind: Kind::Node, up: true, told: Vec::new(), news: Vec::new(), auth: Vec::new(), ended: Vec::new() };
+        let member = Member {
+            node,
+            kind: Kind::Node,
+            up: true,
+            told: Vec::new(),
+            news: Vec::new(),
+            auth: Vec::new(),
+            ways: Vec::new(),
+            ended: Vec::new(),
+        };
         self.members.push(member);
         self.members.len() - 1
     }
@@ -205,6 +221,7 @@ impl Net {
                     member.auth.push((answer.auth, answer.from));
                     member.told.push(format!("{} {}", answer.decision, answer.response().responder_did));
                 }
+                Event::Session(change) => member.ways.push((change.relayed, change.path)),
                 Event::Timeout { request, .. } => member.ended.push((request, None)),
                 Event::Ping(ping) => {
                     member.auth.push((ping.auth, ping.from));
@@ -216,8 +233,22 @@ impl Net {
     }
 
     fn deliver(&mut self, from: usize, to: SocketAddr, mut bytes: Vec<u8>) {
-        let Some(n) = (0..self.members.len()).find(|n| addr(*n) == to) else { return };
-        if !self.members[n].up {
+        let Some(mut n) = (0..self.members.len()).find(|n| addr(*n) == to) else { return };
+        let is_robbed = |member: &Member| match member.kind {
+            Kind::Thief(a, b) => [(a, b), (b, a)].contains(&(from, n)),
+            _ => false,
+        };
+        if let Some(thief) = self.members.iter().position(is_robbed) {
+            self.send(thief, to, bytes);
+            return;
+        }
+        // What is sent back to the thief goes on to the other one.
+        if let Kind::Thief(a, b) = self.members[n].kind {
+            n = if from == a { b } else { a };
+            self.send(self.members.iter().position(|m| matches!(m.kind, Kind::Thief(..))).unwrap(), addr(n), bytes);
+            return;
+        }
+        if !self.members[n].up || self.cut.contains(&(from, n)) {
             return;
         }
         self.seen.push((n, bytes.clone()));
@@ -232,7 +263,7 @@ impl Net {
                 let next = if from > n { n - 1 } else { n + 1 };
                 self.send(n, addr(next), bytes);
             }
-            Kind::Node | Kind::Liar => {
+            Kind::Node | Kind::Liar | Kind::Thief(..) => {
                 let _ = self.node(n).handle_datagram(now, path(from), &mut bytes);
             }
         }
