@@ -9,8 +9,10 @@ use sluis_core::{framing, node, session};
 
 use crate::chain::args::{self as chain, ChainArgs};
 use crate::common::Common;
+use crate::config::template::{self, ConfigArgs};
 use crate::discover::args::{self as discover, DiscoverArgs, LanArgs};
 use crate::help;
+use crate::install::{self, CompletionsArgs, ManArgs};
 use crate::key::args::{self as key, KeyArgs};
 use crate::mux::args::{self as mux, MuxArgs};
 use crate::overlay::args::{self as overlay, OverlayArgs, Registry};
@@ -79,6 +81,15 @@ pub(crate) enum Command {
     /// Find the nodes on the local network
     #[command(after_help = discover::EXAMPLES)]
     Discover(DiscoverArgs),
+    /// Print a configuration file to begin with
+    #[command(after_help = template::EXAMPLES)]
+    Config(ConfigArgs),
+    /// Print a script that has a shell complete commands and flags
+    #[command(after_help = install::COMPLETIONS)]
+    Completions(CompletionsArgs),
+    /// Write a manual page for every command
+    #[command(after_help = install::MAN)]
+    Man(ManArgs),
     /// Play a story on this machine: a hub meets a trusted, a waiting and an unknown sensor, and a replay
     #[command(after_help = help::DEMO)]
     Demo(DemoArgs),

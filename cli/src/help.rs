@@ -162,7 +162,8 @@ Nothing that is not read holds the node up; what nobody reads in time is lost,
 and counted. A reader that leaves ends `listen` with exit code 1. A signal ends it
 within a second, a signal that was ignored when it began stays ignored.
 
-The configuration file; everything is optional, unknown fields are errors:
+The configuration file (`sluis config template` prints one with every setting);
+everything is optional, unknown fields are errors:
   did = "jis:home:hub"
   bind = "0.0.0.0:7150"
   allow_legacy = ["jis:home:*"]

@@ -17,6 +17,7 @@ mod files;
 mod help;
 mod histogram;
 mod input;
+mod install;
 mod key;
 mod listen;
 mod mux;
@@ -84,6 +85,9 @@ fn main() -> ExitCode {
         Command::Token(args) => (args.command.name(), token::run(cli.common, &args.command)),
         Command::Vouch(args) => (args.command.name(), vouch::run(cli.common, &args.command)),
         Command::Demo(args) => match args.scenario {
+        Command::Completions(args) => ("completions", install::completions(cli.common, &args)),
+        Command::Man(args) => ("man", install::pages(cli.common, &args)),
+        Command::Config(args) => (args.command.name(), config::template::run(cli.common, &args.command)),
             Scenario::Airlock => ("demo", demo::run(cli.common)),
             Scenario::Cgnat => ("demo", overlay::story(cli.common)),
         },

@@ -11,6 +11,7 @@ mod discover;
 mod ends;
 mod flow;
 mod identity;
+mod installing;
 #[cfg(unix)]
 mod kept;
 mod keys;
