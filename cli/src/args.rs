@@ -186,6 +186,10 @@ pub(crate) struct ListenArgs {
     #[cfg(unix)]
     #[arg(long, value_name = "PATH")]
     pub(crate) control: Option<PathBuf>,
+    /// Serve what is counted here for a monitoring system, as OpenMetrics text: /metrics, and /healthz, which says 200 while this node does its work. Whoever reaches the
+    /// port may read it; port 0 takes any free one
+    #[arg(long, value_name = "HOST:PORT", value_parser = values::place)]
+    pub(crate) metrics: Option<Place>,
     /// Add every event to this file as a JSON object, too, whatever standard output shows
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,

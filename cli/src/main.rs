@@ -20,6 +20,7 @@ mod input;
 mod install;
 mod key;
 mod listen;
+mod metrics;
 mod mux;
 mod notify;
 mod output;
@@ -84,10 +85,10 @@ fn main() -> ExitCode {
         Command::Overlay(args) => (args.command.name(), overlay::run(cli.common, &args.command)),
         Command::Token(args) => (args.command.name(), token::run(cli.common, &args.command)),
         Command::Vouch(args) => (args.command.name(), vouch::run(cli.common, &args.command)),
-        Command::Demo(args) => match args.scenario {
         Command::Completions(args) => ("completions", install::completions(cli.common, &args)),
         Command::Man(args) => ("man", install::pages(cli.common, &args)),
         Command::Config(args) => (args.command.name(), config::template::run(cli.common, &args.command)),
+        Command::Demo(args) => match args.scenario {
             Scenario::Airlock => ("demo", demo::run(cli.common)),
             Scenario::Cgnat => ("demo", overlay::story(cli.common)),
         },

@@ -16,6 +16,7 @@ mod installing;
 mod kept;
 mod keys;
 mod looks;
+mod metrics;
 #[cfg(target_os = "linux")]
 mod moving;
 mod overlay;
