@@ -11,6 +11,7 @@ use crate::chain::args::{self as chain, ChainArgs};
 use crate::common::Common;
 use crate::config::template::{self, ConfigArgs};
 use crate::discover::args::{self as discover, DiscoverArgs, LanArgs};
+use crate::doctor::{self, DoctorArgs};
 use crate::help;
 use crate::install::{self, CompletionsArgs, ManArgs};
 use crate::key::args::{self as key, KeyArgs};
@@ -81,6 +82,9 @@ pub(crate) enum Command {
     /// Find the nodes on the local network
     #[command(after_help = discover::EXAMPLES)]
     Discover(DiscoverArgs),
+    /// Look for what keeps a node on this machine from working, and say what to do
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(DoctorArgs),
     /// Print a configuration file to begin with
     #[command(after_help = template::EXAMPLES)]
     Config(ConfigArgs),

@@ -29,6 +29,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("overlay", &["register", "resolve", "find", "verify", "status", "export", "import", "demo"]),
     ("token", &["new", "list", "revoke"]),
     ("vouch", &["new", "show", "revoke"]),
+    ("doctor", &[]),
     ("config", &["template"]),
     ("completions", &[]),
     ("man", &[]),

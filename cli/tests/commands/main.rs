@@ -8,6 +8,7 @@ mod deciding;
 mod demo;
 #[cfg(unix)]
 mod discover;
+mod doctor;
 mod ends;
 mod flow;
 mod identity;
