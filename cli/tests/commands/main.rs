@@ -22,6 +22,8 @@ mod metrics;
 mod moving;
 mod overlay;
 #[cfg(unix)]
+mod packaging;
+#[cfg(unix)]
 mod readme;
 mod recording;
 mod relay;
