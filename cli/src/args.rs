@@ -9,8 +9,11 @@ use sluis_core::{framing, node, session};
 
 use crate::chain::args::{self as chain, ChainArgs};
 use crate::common::Common;
+use crate::config::template::{self, ConfigArgs};
 use crate::discover::args::{self as discover, DiscoverArgs, LanArgs};
+use crate::doctor::{self, DoctorArgs};
 use crate::help;
+use crate::install::{self, CompletionsArgs, ManArgs};
 use crate::key::args::{self as key, KeyArgs};
 use crate::mux::args::{self as mux, MuxArgs};
 use crate::overlay::args::{self as overlay, OverlayArgs, Registry};
@@ -79,6 +82,18 @@ pub(crate) enum Command {
     /// Find the nodes on the local network
     #[command(after_help = discover::EXAMPLES)]
     Discover(DiscoverArgs),
+    /// Look for what keeps a node on this machine from working, and say what to do
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(DoctorArgs),
+    /// Print a configuration file to begin with
+    #[command(after_help = template::EXAMPLES)]
+    Config(ConfigArgs),
+    /// Print a script that has a shell complete commands and flags
+    #[command(after_help = install::COMPLETIONS)]
+    Completions(CompletionsArgs),
+    /// Write a manual page for every command
+    #[command(after_help = install::MAN)]
+    Man(ManArgs),
     /// Play a story on this machine: a hub meets a trusted, a waiting and an unknown sensor, and a replay
     #[command(after_help = help::DEMO)]
     Demo(DemoArgs),
@@ -175,6 +190,10 @@ pub(crate) struct ListenArgs {
     #[cfg(unix)]
     #[arg(long, value_name = "PATH")]
     pub(crate) control: Option<PathBuf>,
+    /// Serve what is counted here for a monitoring system, as OpenMetrics text: /metrics, and /healthz, which says 200 while this node does its work. Whoever reaches the
+    /// port may read it; port 0 takes any free one
+    #[arg(long, value_name = "HOST:PORT", value_parser = values::place)]
+    pub(crate) metrics: Option<Place>,
     /// Add every event to this file as a JSON object, too, whatever standard output shows
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,

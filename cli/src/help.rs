@@ -69,6 +69,13 @@ A rule of --auto-vouch, a TOML file, does the same without a person:
 Calls are claims: without a key that signs them no rule lets anybody in, unless
 --allow-legacy names the sender.
 
+--metrics serves on a thread of its own: whoever asks wakes the node, which copies its
+counters, and nothing of it is waited for. There are datagrams by what became of them
+and by reason, tables and queues with what they may hold, peers, sessions and
+handshakes, how long the store takes, output that was lost, and of a relay what was
+passed on, what was dropped and whose quota was used up. /healthz says 200 once the
+node's loop has turned after it was asked, and 503 when it has not within a second.
+
 Standard input takes one command a line; its end does not end `listen`. So does
 the socket of --control, with `sluis ctl`:
   approve N|PACKET-ID  let a waiting ping in, by the number that it was given or,
@@ -93,6 +100,7 @@ on; what cannot change while it runs is said. Without one it ends `listen`.
 
 --json prints these objects:
   {"event":"listening","did","addr","fingerprint"}
+      with --metrics also where they are, as "metrics"
   {"event":"ping","wait","source_did","target_did","packet_id","intent",
    "purpose","payload","zone","decision","trust_score","rule","from","auth",
    "fingerprint"}
@@ -162,7 +170,8 @@ Nothing that is not read holds the node up; what nobody reads in time is lost,
 and counted. A reader that leaves ends `listen` with exit code 1. A signal ends it
 within a second, a signal that was ignored when it began stays ignored.
 
-The configuration file; everything is optional, unknown fields are errors:
+The configuration file (`sluis config template` prints one with every setting);
+everything is optional, unknown fields are errors:
   did = "jis:home:hub"
   bind = "0.0.0.0:7150"
   allow_legacy = ["jis:home:*"]

@@ -12,13 +12,16 @@ mod config;
 mod ctl;
 mod demo;
 mod discover;
+mod doctor;
 mod fail;
 mod files;
 mod help;
 mod histogram;
 mod input;
+mod install;
 mod key;
 mod listen;
+mod metrics;
 mod mux;
 mod notify;
 mod output;
@@ -83,6 +86,10 @@ fn main() -> ExitCode {
         Command::Overlay(args) => (args.command.name(), overlay::run(cli.common, &args.command)),
         Command::Token(args) => (args.command.name(), token::run(cli.common, &args.command)),
         Command::Vouch(args) => (args.command.name(), vouch::run(cli.common, &args.command)),
+        Command::Doctor(args) => ("doctor", doctor::run(cli.common, &args)),
+        Command::Completions(args) => ("completions", install::completions(cli.common, &args)),
+        Command::Man(args) => ("man", install::pages(cli.common, &args)),
+        Command::Config(args) => (args.command.name(), config::template::run(cli.common, &args.command)),
         Command::Demo(args) => match args.scenario {
             Scenario::Airlock => ("demo", demo::run(cli.common)),
             Scenario::Cgnat => ("demo", overlay::story(cli.common)),

@@ -13,6 +13,7 @@ use sluis_udp::{Multicast, MulticastError, Refusals};
 
 use crate::common::Runtime;
 use crate::fail::Fail;
+use crate::metrics::{Commits, Watched};
 use crate::output::tell;
 use crate::values::Place;
 
@@ -23,6 +24,11 @@ const GRACE: Duration = Duration::from_millis(200);
 pub(crate) trait Bound {
     /// The socket is open, and this is where it tells of ports that nobody listens on.
     fn bound(&mut self, addr: SocketAddr, refusals: Refusals);
+
+    /// Where the commits of its store are counted, if anywhere.
+    fn commits(&self) -> Option<Commits> {
+        None
+    }
 }
 
 /// A node with a seed of its own.
@@ -67,6 +73,7 @@ pub(crate) fn drive<M: Datagrams + Durable, A: App<M> + Bound>(
     app: &mut A,
 ) -> Result<DriverStats, Fail> {
     let config = DriverConfig { grace: GRACE, ..DriverConfig::default() };
+    let commits = app.commits();
     macro_rules! on {
         ($runtime:ident) => {
             $runtime::block_on(async {
@@ -78,7 +85,7 @@ pub(crate) fn drive<M: Datagrams + Durable, A: App<M> + Bound>(
                     Some(store) => {
                         let store = Background::new(store, $runtime::blocking())
                             .on_failure(|why| tell(&format!("sluis: {why}; what was to be kept is not.")));
-                        driver.with_store(store).await
+                        driver.with_store(Watched::new(store, commits)).await
                     }
                     None => driver.await,
                 };

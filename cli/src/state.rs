@@ -6,7 +6,7 @@ use sluis_core::driver::StoreBatch;
 use sluis_core::node::{Node, NodeConfig, RestoreError};
 use sluis_core::pins::{Change, PinConfig, Pins};
 use sluis_core::{Did, StoreOp, StoreSeq};
-use sluis_store::Store;
+use sluis_store::{OpenError, Store};
 
 use crate::fail::Fail;
 use crate::run;
@@ -30,6 +30,39 @@ pub(crate) fn open_kept(dir: &Path) -> Result<Store, Fail> {
     open(dir)
 }
 
+/// What there is in a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// No state yet.
+    Nothing,
+    /// A process has it open.
+    InUse,
+    /// So many records, each of which is understood.
+    Records(u64),
+}
+
+/// Look whether the state in a directory could be opened, and change nothing.
+pub(crate) fn look(dir: &Path) -> Result<Looked, Fail> {
+    let (mut pins, mut rest) = readers()?;
+    let (mut count, mut refused) = (0, None);
+    let looked = Store::look(dir, NODE, |key, value| {
+        count += 1;
+        let why = match known(&mut pins, &mut rest, key, value) {
+            Ok(true) => return,
+            Ok(false) => UNKNOWN.to_owned(),
+            Err(why) => why.to_string(),
+        };
+        refused.get_or_insert(why);
+    });
+    match (looked, refused) {
+        (Err(OpenError::InUse { .. }), _) => Ok(Looked::InUse),
+        (Err(why), _) => Err(Fail::runtime(why)),
+        (Ok(_), Some(why)) => Err(damaged(dir, &why)),
+        (Ok(false), None) => Ok(Looked::Nothing),
+        (Ok(true), None) => Ok(Looked::Records(count)),
+    }
+}
+
 /// Give a node all that was kept.
 pub(crate) fn restore(store: &mut Store, node: &mut Node) -> Result<(), Fail> {
     each(store, |key, value| node.restore(key, value))
@@ -37,11 +70,20 @@ pub(crate) fn restore(store: &mut Store, node: &mut Node) -> Result<(), Fail> {
 
 /// The pins that were kept.
 pub(crate) fn pins(store: &mut Store) -> Result<Pins, Fail> {
-    let mut pins = Pins::new(PinConfig::default(), run::seed()?.fork("cli.pins").sip_key());
-    // What a node keeps besides is known for what it is, too.
-    let mut rest = run::node(NodeConfig::new(Did::new("jis:sluis:pin").map_err(Fail::runtime)?))?;
-    each(store, |key, value| Ok::<_, RestoreError>(pins.restore(key, value)? || rest.restore(key, value)?))?;
+    let (mut pins, mut rest) = readers()?;
+    each(store, |key, value| known(&mut pins, &mut rest, key, value))?;
     Ok(pins)
+}
+
+/// Pins, and a node that knows what else is kept for what it is.
+fn readers() -> Result<(Pins, Node), Fail> {
+    let pins = Pins::new(PinConfig::default(), run::seed()?.fork("cli.pins").sip_key());
+    Ok((pins, run::node(NodeConfig::new(Did::new("jis:sluis:pin").map_err(Fail::runtime)?))?))
+}
+
+/// Whether a record is understood.
+fn known(pins: &mut Pins, rest: &mut Node, key: &[u8], value: &[u8]) -> Result<bool, RestoreError> {
+    Ok(pins.restore(key, value)? || rest.restore(key, value)?)
 }
 
 /// Keep a change, and say so only once it is on the medium.
@@ -67,19 +109,22 @@ pub(crate) fn each<E: std::fmt::Display>(
     mut take: impl FnMut(&[u8], &[u8]) -> Result<bool, E>,
 ) -> Result<(), Fail> {
     let path = store.path();
-    let damaged = |why: &dyn std::fmt::Display| {
-        Fail::runtime(format!(
-            "{}: {why}; nothing was changed: bring it back from a copy, or move it away to begin with nothing",
-            path.display()
-        ))
-    };
     for entry in store.entries().map_err(Fail::runtime)? {
         let (key, value) = entry.map_err(Fail::runtime)?;
         match take(&key, &value) {
             Ok(true) => {}
-            Ok(false) => return Err(damaged(&"it holds what this version of sluis does not know")),
-            Err(why) => return Err(damaged(&why)),
+            Ok(false) => return Err(damaged(&path, &UNKNOWN)),
+            Err(why) => return Err(damaged(&path, &why)),
         }
     }
     Ok(())
+}
+
+const UNKNOWN: &str = "it holds what this version of sluis does not know";
+
+fn damaged(path: &Path, why: &dyn std::fmt::Display) -> Fail {
+    Fail::runtime(format!(
+        "{}: {why}; nothing was changed: bring it back from a copy, or move it away to begin with nothing",
+        path.display()
+    ))
 }

@@ -29,6 +29,10 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("overlay", &["register", "resolve", "find", "verify", "status", "export", "import", "demo"]),
     ("token", &["new", "list", "revoke"]),
     ("vouch", &["new", "show", "revoke"]),
+    ("doctor", &[]),
+    ("config", &["template"]),
+    ("completions", &[]),
+    ("man", &[]),
     ("demo", &[]),
 ];
 
@@ -142,6 +146,7 @@ fn listed(args: &[String], last: &str) -> String {
     let all: Vec<&str> = COMMANDS.iter().map(|(name, _)| *name).collect();
     let names = meant(args).map(|(_, _, parts)| parts).filter(|parts| !parts.is_empty()).unwrap_or(&all);
     match names.split_last() {
+        Some((end, [])) => (*end).to_owned(),
         Some((end, start)) => format!("{} {last} {end}", start.join(", ")),
         None => String::new(),
     }

@@ -19,7 +19,7 @@ macro_rules! rejects {
 
         impl Reject {
             /// Every reason, in declaration order.
-            const ALL: &[Self] = &[$(Self::$reason),+];
+            pub const ALL: &'static [Self] = &[$(Self::$reason),+];
 
             /// The name in logs and JSON: lower case with underscores.
             #[must_use]

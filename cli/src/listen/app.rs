@@ -15,10 +15,12 @@ use super::NAME;
 use super::overlay::Member;
 use super::record::Record;
 use super::settings::Settings;
+use super::shown::Shown;
 use crate::args::ListenArgs;
 use crate::capture::Capture;
 use crate::fail::Fail;
 use crate::input::Inbox;
+use crate::metrics::Commits;
 use crate::notify::Notify;
 use crate::output::escape::in_quotes;
 use crate::output::{Color, Out, Patience, Style, tell};
@@ -58,6 +60,8 @@ pub(super) struct Listen {
     capture: Option<Capture>,
     pub(super) record: Option<Record>,
     pub(super) member: Member,
+    /// What a monitoring system is shown.
+    pub(super) shown: Option<Shown>,
     /// It was said that standard output has no room.
     said_full: bool,
     /// The same of the log.
@@ -98,19 +102,33 @@ impl Bound for Listen {
             capture.keep();
         }
         let fingerprint = self.settings.fingerprint();
+        let metrics = self.shown.as_ref().map(Shown::addr);
         let Self { out, settings: Settings { did, .. }, .. } = self;
         out.say(1, || format!("{NAME}: {did} on {addr}"));
         out.event(
             "listening",
-            |o| o.str("did", did.as_str()).addr("addr", addr).maybe("fingerprint", fingerprint.as_deref()),
+            |o| {
+                let o = o.str("did", did.as_str()).addr("addr", addr).maybe("fingerprint", fingerprint.as_deref());
+                match metrics {
+                    Some(metrics) => o.addr("metrics", metrics),
+                    None => o,
+                }
+            },
             |flow| {
                 flow.word(Color::Bold, "listening").words(&format!("on {addr} as {did}"));
                 if let Some(fingerprint) = &fingerprint {
                     flow.text(Color::Plain, fingerprint);
                 }
+                if let Some(metrics) = metrics {
+                    flow.words(&format!("metrics on http://{metrics}/metrics"));
+                }
             },
         );
         out.flush();
+    }
+
+    fn commits(&self) -> Option<Commits> {
+        self.shown.as_ref().map(Shown::commits)
     }
 }
 
@@ -142,6 +160,9 @@ impl App<Recorded<Node>> for Listen {
             if let Some(record) = &mut self.record {
                 record.event(now, &event);
             }
+            if let Some(shown) = &mut self.shown {
+                shown.event(&event);
+            }
             self.tell(&event);
         }
         self.go_on_joining(now, node);
@@ -151,6 +172,7 @@ impl App<Recorded<Node>> for Listen {
         let stats = node.stats();
         self.tell_rejects(node, &stats.rejected, false);
         self.tell_counters(&stats);
+        self.show(cx, node, &stats);
         self.out.flush();
         self.tell_full();
         if let Some(why) = self.capture.as_mut().and_then(Capture::fails) {
@@ -191,6 +213,7 @@ impl Listen {
             capture: None,
             record: None,
             member: Member::default(),
+            shown: None,
             said_full: false,
             said_log: false,
             explained: None,

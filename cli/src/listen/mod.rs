@@ -8,6 +8,7 @@ mod record;
 mod reload;
 mod room;
 mod settings;
+mod shown;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use self::app::Listen;
 use self::overlay::Member;
 use self::record::{Keys, Record};
 use self::settings::Settings;
+use self::shown::Shown;
 use crate::args::ListenArgs;
 use crate::capture::{Capture, cannot_make};
 use crate::common::Common;
@@ -25,6 +27,7 @@ use crate::fail::Fail;
 #[cfg(unix)]
 use crate::input::Control;
 use crate::input::Inbox;
+use crate::metrics::Metrics;
 use crate::output::{Out, tell};
 use crate::run;
 use crate::{files, key, state};
@@ -59,6 +62,7 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
     settings.node(None, None)?;
     // Files are made once nothing else can fail: a node that never listened leaves none.
     let socket = run::bind(run::resolve_bind(&settings.bind)?)?;
+    let mut metrics = args.metrics.as_ref().map(Metrics::open).transpose()?;
     let (capture, tape) = args.capture.clone().map(|file| Capture::begin(file, args.max_bytes)).transpose()?.unzip();
     let mut store = args.state.as_deref().map(state::open).transpose()?;
     let mut node = settings.node(tape, store.as_mut())?;
@@ -81,7 +85,9 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
     if let Some(file) = &args.log {
         out.log(file).map_err(|why| cannot_make("write to", file, &why))?;
     }
+    metrics.as_mut().map_or(Ok(()), |metrics| metrics.serve(common.runtime))?;
     let mut app = Listen::new(out, inbox, args, settings).keeping(capture, record).joining(member);
+    app.shown = metrics.map(Shown::new);
     let ended = run::drive(common.runtime, (socket, lan), store, &mut node, &mut app);
     // Whatever ended it: what was done is said.
     app.finish(&node, ended.as_ref().ok())?;

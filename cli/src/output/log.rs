@@ -58,6 +58,11 @@ impl Log {
         self.lost_before + self.stream.lost()
     }
 
+    /// Bytes that are not written yet.
+    pub(super) fn queued(&self) -> usize {
+        self.stream.queue.held()
+    }
+
     /// Why nothing can be written to it now.
     pub(super) fn trouble(&self) -> Option<String> {
         let queue = &self.stream.queue;

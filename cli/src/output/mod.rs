@@ -256,6 +256,15 @@ impl Out {
         shown + self.log.as_ref().map_or(0, Log::lost)
     }
 
+    /// Bytes of lines that wait for their reader, or for the disk.
+    pub(crate) fn unread(&self) -> usize {
+        let shown = match &self.way {
+            Way::Direct { .. } => 0,
+            Way::Queued(stream) => stream.queue.held(),
+        };
+        shown + self.log.as_ref().map_or(0, Log::queued)
+    }
+
     /// Why the log takes nothing for now.
     pub(crate) fn log_trouble(&self) -> Option<String> {
         self.log.as_ref()?.trouble()

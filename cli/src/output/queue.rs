@@ -123,6 +123,11 @@ impl Queue {
         state.behind
     }
 
+    /// Bytes that wait for the reader.
+    pub(crate) fn held(&self) -> usize {
+        self.shared.lock().held()
+    }
+
     /// Nobody reads the stream any more.
     pub(crate) fn is_gone(&self) -> bool {
         self.shared.lock().gone.is_some()

@@ -14,7 +14,7 @@ pub(crate) const RELAY: &str = r"Examples:
   sluis relay --did jis:mesh:east --key east.key --allow 'jis:home:*' \
       --peer jis:mesh:west=192.0.2.2:7150
   sluis relay --did jis:mesh:west --key west.key --allow 'jis:home:*' \
-      --peer jis:home:hub=192.0.2.3:7150 --rate 20/1
+      --peer jis:home:hub=192.0.2.3:7150 --rate 20/1 --metrics 127.0.0.1:9150
 
 This is `listen --relay`, and takes all flags of `listen`. A ping with routing mode
 `mesh` that is for somebody else is passed on: to its target where that is a peer or a

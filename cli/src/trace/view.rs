@@ -66,7 +66,7 @@ fn tell_tampered(out: &mut Out, news: &TraceNews, tampered: &Tampering) {
 }
 
 /// Over how many relays a ping went; none where nobody can tell.
-pub(super) fn relays(news: &TraceNews) -> Option<u8> {
+pub(crate) fn relays(news: &TraceNews) -> Option<u8> {
     match news.hops.iter().find(|hop| hop.turn) {
         Some(turn) => Some(turn.n.saturating_sub(1)),
         None if news.request.is_some() => None,

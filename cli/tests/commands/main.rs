@@ -8,16 +8,21 @@ mod deciding;
 mod demo;
 #[cfg(unix)]
 mod discover;
+mod doctor;
 mod ends;
 mod flow;
 mod identity;
+mod installing;
 #[cfg(unix)]
 mod kept;
 mod keys;
 mod looks;
+mod metrics;
 #[cfg(target_os = "linux")]
 mod moving;
 mod overlay;
+#[cfg(unix)]
+mod packaging;
 #[cfg(unix)]
 mod readme;
 mod recording;

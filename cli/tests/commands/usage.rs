@@ -29,13 +29,13 @@ fn every_wrong_flag_gets_one_sentence_with_the_mend() {
         (
             &[],
             &[],
-            "name a command: listen, ping, relay, trace, ctl, replay, discover, key, pin, signal, chain, mux, overlay, token, vouch or demo",
+            "name a command: listen, ping, relay, trace, ctl, replay, discover, key, pin, signal, chain, mux, overlay, token, vouch, doctor, config, completions, man or demo",
         ),
         (&[], &["--json"], "name a command"),
         (
             &[],
             &["fly"],
-            "there is no command `fly`, the commands are listen, ping, relay, trace, ctl, replay, discover, key, pin, signal, chain, mux, overlay, token, vouch and demo",
+            "there is no command `fly`, the commands are listen, ping, relay, trace, ctl, replay, discover, key, pin, signal, chain, mux, overlay, token, vouch, doctor, config, completions, man and demo",
         ),
         (&[], &["route"], "there is no command `route`"),
         (&[], &["help", "fly"], "there is no command `fly`"),

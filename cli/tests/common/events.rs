@@ -36,6 +36,8 @@ const OPTIONAL: Shape = &[
     ("record", Kind::Any),
     ("origin", Kind::Text),
     ("elsewhere", Kind::Address),
+    // Of a node with --metrics.
+    ("metrics", Kind::Address),
     // Of who relays.
     ("forwarded", Kind::Any),
 ];

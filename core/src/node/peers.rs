@@ -296,7 +296,7 @@ impl Peers {
 
     /// How many peers stand at a proven address.
     #[must_use]
-    pub(crate) fn proven_len(&self) -> usize {
+    pub fn proven_len(&self) -> usize {
         self.proven.len()
     }
 

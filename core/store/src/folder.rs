@@ -21,7 +21,8 @@ const FILE_MODE: u32 = 0o600;
 #[derive(Debug)]
 pub(crate) struct Folder {
     dir: PathBuf,
-    _lock: File,
+    /// None where there was nothing to lock, and nothing is to be made.
+    _lock: Option<File>,
 }
 
 impl Folder {
@@ -29,15 +30,30 @@ impl Folder {
     pub(crate) fn take(dir: &Path) -> Result<Self, OpenError> {
         make(dir).map_err(OpenError::io(dir, "making the directory"))?;
         let about = fs::metadata(dir).map_err(OpenError::io(dir, "looking at it"))?;
+        Self::lock(dir, &about, true)
+    }
+
+    /// Take a directory as it is, and make nothing. `None`: it is not there.
+    pub(crate) fn existing(dir: &Path) -> Result<Option<Self>, OpenError> {
+        match fs::metadata(dir) {
+            Ok(about) => Self::lock(dir, &about, false).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(OpenError::io(dir, "looking at it")(error)),
+        }
+    }
+
+    fn lock(dir: &Path, about: &fs::Metadata, makes: bool) -> Result<Self, OpenError> {
         if !about.is_dir() {
             return Err(OpenError::Kind { path: dir.to_owned(), wanted: "directory" });
         }
-        refuse_open(dir, &about, DIR_MODE)?;
+        refuse_open(dir, about, DIR_MODE)?;
         let path = dir.join(LOCK);
-        regular(&path)?;
-        let lock = options().create(true).truncate(false).open(&path).map_err(OpenError::io(&path, "opening"))?;
+        if regular(&path)?.is_none() && !makes {
+            return Ok(Self { dir: dir.to_owned(), _lock: None });
+        }
+        let lock = options().create(makes).truncate(false).open(&path).map_err(OpenError::io(&path, "opening"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { dir: dir.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { dir: dir.to_owned(), _lock: Some(lock) }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_owned() }),
             Err(TryLockError::Error(source)) => Err(OpenError::Io { path, doing: "locking", source }),
         }

@@ -91,6 +91,33 @@ impl Store {
         Ok(Self { medium: Box::new(folder), own, node: node.to_owned() })
     }
 
+    /// Look at the state of a node in a directory and change nothing: `each` is given every key and value, in the order of keys. Whether there is
+    /// a state. No process may have it open, and none can open it meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn look(dir: impl AsRef<Path>, node: &[u8], mut each: impl FnMut(&[u8], &[u8])) -> Result<bool, OpenError> {
+        let Some(folder) = Folder::existing(dir.as_ref())? else { return Ok(false) };
+        if !folder.is_there()? {
+            return Ok(false);
+        }
+        let path = folder.file();
+        let looked = catch_unwind(AssertUnwindSafe(|| {
+            let database = folder.peek().map_err(|error| OpenError::of(&path, error))?;
+            examine(&database, &path, node)?;
+            let mut read = || -> Result<(), redb::Error> {
+                for entry in table(&database)?.range::<&[u8]>(..)? {
+                    let (key, value) = entry?;
+                    each(key.value(), value.value());
+                }
+                Ok(())
+            };
+            read().map_err(|error| OpenError::of(&path, error))
+        }));
+        looked.unwrap_or_else(|_| Err(OpenError::corrupt(&path, "it cannot be read")))?;
+        Ok(true)
+    }
+
     /// The state of a node that is on a medium.
     pub(crate) fn on(medium: Box<dyn Medium>, node: &[u8]) -> Result<Self, OpenError> {
         let path = medium.path();

@@ -25,6 +25,7 @@ mod interfaces;
 mod io;
 mod multicast;
 mod node;
+mod offload;
 #[cfg(feature = "record")]
 mod record;
 mod surface;
@@ -41,6 +42,7 @@ pub use interfaces::{Interface, interfaces, reachable_at};
 pub use io::{Timer, UdpIo};
 pub use multicast::{Multicast, MulticastError};
 pub use node::{NewNodeError, node};
+pub use offload::{Offload, offload};
 #[cfg(feature = "record")]
 pub use record::{FileTape, TapeEnd};
 pub use surface::{StoredTask, UdpTask, prepare, prepare_stored, run};

@@ -5,6 +5,7 @@
 //! * On the same port it serves native connections ([`sluis_mux::native`]): over TLS where both agree on that by ALPN, without TLS where the
 //!   first byte says so.
 //! * [`Client`] asks a hub, and [`Listener`] is an agent that listens on a WebSocket.
+//! * [`serve_pages`] is for what a program tells of itself (metrics, health): small, bounded, and no part of a hub.
 //!
 //! A header that does not come within 10 s of the accept, a body within 30 s or of more than 2 MiB, a WebSocket that leaves two pings
 //! unanswered: the connection ends. A socket that does not read is not read from. Tokens are never logged or repeated.
@@ -18,6 +19,7 @@ mod io;
 mod listener;
 mod native;
 mod origin;
+mod pages;
 mod pipe;
 mod server;
 mod socket;
@@ -26,3 +28,4 @@ pub use client::{Client, ClientError, Reply, Url, UrlError};
 pub use hub::{Hub, HubStats, Options};
 pub use hyper;
 pub use listener::{Heard, Listener};
+pub use pages::{Page, serve_pages};

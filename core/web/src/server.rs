@@ -36,7 +36,7 @@ const HEADER_TIME: Duration = Duration::from_secs(10);
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(30);
 /// How long nothing is accepted after the system had no descriptor to give.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl<R: Runtime> Hub<R> {
     /// Serve connections, over TLS where there is a certificate, until `stop` is ready. Connections that are open then go on until

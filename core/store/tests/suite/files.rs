@@ -91,6 +91,31 @@ fn one_process_and_one_node_at_a_time() {
     drop(dir.open());
 }
 
+#[test]
+fn looking_changes_nothing_and_makes_nothing() {
+    let dir = Dir::new("looked");
+    let look = || {
+        let mut seen = BTreeMap::new();
+        Store::look(&dir.0, NODE, |key, value| drop(seen.insert(key.to_vec(), value.to_vec())))
+            .map(|there| (there, seen))
+    };
+    assert!(matches!(look(), Ok((false, _))) && !dir.0.exists());
+    let mut store = dir.open();
+    commit(&mut store, &[(b"a", Some(b"1"))]).unwrap();
+    assert!(matches!(look(), Err(OpenError::InUse { .. })));
+    commit(&mut store, &[(b"b", Some(b"2"))]).unwrap();
+    drop(store);
+    // A copy that somebody made has no lock, and gets none.
+    fs::remove_file(dir.0.join("lock")).unwrap();
+    let before = fs::read(dir.file()).unwrap();
+    let expected = BTreeMap::from([(b"a".to_vec(), b"1".to_vec()), (b"b".to_vec(), b"2".to_vec())]);
+    assert_eq!(look().unwrap(), (true, expected));
+    assert!(fs::read(dir.file()).unwrap() == before && fs::read_dir(&dir.0).unwrap().count() == 1);
+    assert!(matches!(Store::look(&dir.0, b"another", |_, _| ()), Err(OpenError::OtherNode { .. })));
+    fs::write(dir.file(), "none").unwrap();
+    assert!(matches!(look(), Err(OpenError::Corrupt { .. })));
+}
+
 #[cfg(unix)]
 #[test]
 fn only_the_owner_may_use_it() {

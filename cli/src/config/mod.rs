@@ -1,5 +1,7 @@
 //! The configuration file of `listen`: TOML, every part optional, unknown fields refused.
 
+pub(crate) mod template;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;

@@ -1,0 +1,40 @@
+//! Files: the key and the state.
+
+use std::path::Path;
+
+use sluis_core::identity::SecretKey;
+
+use super::Finding;
+use crate::key;
+use crate::state::{self, Looked};
+
+/// Whether a key is one, and nobody else's; and the key.
+pub(super) fn key(path: &Path) -> (Finding, Option<SecretKey>) {
+    match key::file::secret(path) {
+        Ok(key) => {
+            let says = format!("a secret key for its owner alone, {}", key.public().fingerprint());
+            (Finding::ok("key", says).of(path.to_string_lossy()), Some(key))
+        }
+        Err(why) => (Finding::failed("key", &why), None),
+    }
+}
+
+/// Whether the state of a node could be opened.
+pub(super) fn state(dir: &Path) -> Finding {
+    let name = dir.to_string_lossy();
+    let finding = match state::look(dir) {
+        Ok(Looked::Nothing) => Finding::warning(
+            "state",
+            "there is none here yet",
+            "`sluis listen --state` makes it: check the name if there should be one",
+        ),
+        Ok(Looked::InUse) => Finding::warning(
+            "state",
+            "it is in use by a process, and was left alone",
+            "look at it again when that has ended, if there is reason to",
+        ),
+        Ok(Looked::Records(n)) => Finding::ok("state", format!("it can be opened, by its owner alone; records: {n}")),
+        Err(why) => return Finding::failed("state", &why),
+    };
+    finding.of(name)
+}
