@@ -168,6 +168,15 @@ impl WholePing {
         Self::of(Pair::sealed(0.9, encoding))
     }
 
+    /// The same without a session, and signed, as the answer is.
+    ///
+    /// # Panics
+    /// A ping is not accepted.
+    #[must_use]
+    pub fn signed(encoding: Encoding) -> Self {
+        Self::of(Pair::signed(0.9, encoding))
+    }
+
     fn of(pair: Pair) -> Self {
         let (pings, out) = (Packets::default(), vec![0; MAX_DATAGRAM_V6]);
         let mut whole = Self { pair, looks: false, pings, out };

@@ -75,11 +75,11 @@ fn secret(n: u8) -> SecretKey {
     SecretKey::from_seed(&[n; 32])
 }
 
-/// A node with a key, which sends what it can through sessions.
-fn keyed(did: &str, key: u8) -> Node {
+/// A node with a key.
+fn keyed(did: &str, key: u8, sessions: SessionPolicy) -> Node {
     let mut config = NodeConfig::new(Did::new(did).expect("a DID"));
     config.identity = Some(Identity::from(secret(key)));
-    config.sessions = SessionPolicy::Auto;
+    config.sessions = sessions;
     Node::new(config, &Seed::from_u64(key.into())).expect("the defaults make sense")
 }
 
@@ -89,7 +89,11 @@ fn keyed(did: &str, key: u8) -> Node {
 /// Never: the settings are within their limits.
 #[must_use]
 pub fn sealed_hub(now: Now, trust: f64) -> Node {
-    let mut hub = keyed(HUB, HUB_KEY);
+    keyed_hub(now, trust, SessionPolicy::Auto)
+}
+
+fn keyed_hub(now: Now, trust: f64, sessions: SessionPolicy) -> Node {
+    let mut hub = keyed(HUB, HUB_KEY, sessions);
     hub.set_trust(SENSOR, trust).expect("a trust within its limits");
     hub.set_reply("*", Reply::Now(reading_buf())).expect("a pattern within its limit");
     hub.pin(now, SENSOR, secret(SENSOR_KEY).public(), Origin::Operator).expect("a free name");
@@ -102,7 +106,11 @@ pub fn sealed_hub(now: Now, trust: f64) -> Node {
 /// Never: the name is free.
 #[must_use]
 pub fn sealed_sensor(now: Now) -> Node {
-    let mut sensor = keyed(SENSOR, SENSOR_KEY);
+    keyed_sensor(now, SessionPolicy::Auto)
+}
+
+fn keyed_sensor(now: Now, sessions: SessionPolicy) -> Node {
+    let mut sensor = keyed(SENSOR, SENSOR_KEY, sessions);
     sensor.pin(now, HUB, hub_key(), Origin::Operator).expect("a free name");
     sensor
 }
@@ -223,6 +231,8 @@ pub struct Pair {
     pub clock: Clock,
     /// How the sensor writes.
     pub encoding: Encoding,
+    /// Between two pings.
+    step: Duration,
     out: Vec<u8>,
 }
 
@@ -243,8 +253,19 @@ impl Pair {
     /// A hub that trusts the sensor this far.
     #[must_use]
     pub fn new(trust: f64, encoding: Encoding) -> Self {
-        let (hub, sensor) = (hub(trust), sensor());
-        Self { hub, sensor, clock: Clock::default(), encoding, out: vec![0; MAX_DATAGRAM_V6] }
+        Self::of(hub(trust), sensor(), encoding, STEP)
+    }
+
+    fn of(hub: Node, sensor: Node, encoding: Encoding, step: Duration) -> Self {
+        Self { hub, sensor, clock: Clock::default(), encoding, step, out: vec![0; MAX_DATAGRAM_V6] }
+    }
+
+    /// The same without a session, and signed: both have pinned the other's key. No more come in a second than are verified of who has not shown where it is.
+    #[must_use]
+    pub fn signed(trust: f64, encoding: Encoding) -> Self {
+        let now = Clock::default().now();
+        let (hub, sensor) = (keyed_hub(now, trust, SessionPolicy::Off), keyed_sensor(now, SessionPolicy::Off));
+        Self::of(hub, sensor, encoding, Duration::from_micros(250))
     }
 
     /// The same through an encrypted session, which is up: both have pinned the other's key.
@@ -255,7 +276,7 @@ impl Pair {
     pub fn sealed(trust: f64, encoding: Encoding) -> Self {
         let now = Clock::default().now();
         let (hub, sensor) = (sealed_hub(now, trust), sealed_sensor(now));
-        let mut pair = Self { hub, sensor, clock: Clock::default(), encoding, out: vec![0; MAX_DATAGRAM_V6] };
+        let mut pair = Self::of(hub, sensor, encoding, STEP);
         let now = pair.clock.advance(STEP);
         pair.sensor.ping(now, &ask(encoding)).expect("room for a request");
         let Self { hub, sensor, out, .. } = &mut pair;
@@ -275,12 +296,12 @@ impl Pair {
         pair
     }
 
-    /// The sensor asks, a [`STEP`] later; the datagram.
+    /// The sensor asks, a step later (10 µs, or what is told of the pair); the datagram.
     ///
     /// # Panics
     /// The sensor cannot ask: too many requests are open.
     pub fn ask(&mut self) -> &[u8] {
-        let now = self.clock.advance(STEP);
+        let now = self.clock.advance(self.step);
         self.sensor.ping(now, &ask(self.encoding)).expect("room for one more request");
         let sent = self.sensor.poll_transmit(now, &mut self.out).expect("the ping");
         &self.out[..sent.len]
@@ -291,7 +312,7 @@ impl Pair {
     /// # Panics
     /// The sensor cannot ask: too many requests are open.
     pub fn ask_and_forget(&mut self) -> &[u8] {
-        let now = self.clock.advance(STEP);
+        let now = self.clock.advance(self.step);
         let request = self.sensor.ping(now, &ask(self.encoding)).expect("room for one more request");
         let sent = self.sensor.poll_transmit(now, &mut self.out).expect("the ping");
         self.sensor.forget(request);

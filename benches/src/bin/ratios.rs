@@ -51,6 +51,7 @@ fn main() -> ExitCode {
     codecs(&mut report, rounds);
     whole_pings(&mut report, rounds);
     sealed_pings(&mut report, rounds);
+    signed_pings(&mut report, rounds);
     relayed(&mut report, rounds);
     allocations(&mut report);
     population(&mut report);
@@ -111,6 +112,30 @@ fn sealed_pings(report: &mut Report, rounds: usize) {
         let standings = contest::run(runners, rounds);
         let what = format!("{name} ping through a session, datagram to response");
         report.add(&row(what, &standings[0], &standings[1], Some(2.0)));
+    }
+}
+
+/// The same signed, without a session: against the ping without a signature, one signature and one strict verification.
+fn signed_pings(report: &mut Report, rounds: usize) {
+    let signer = SecretKey::from_seed(&[1; 32]);
+    let (public, mut message) = (signer.public(), [7; 48]);
+    for (encoding, name) in ENCODINGS {
+        let (mut plain, mut signed) = (WholePing::new(encoding), WholePing::signed(encoding));
+        let runners = &mut [
+            Runner::custom("the same ping unsigned, one signature and one verification", |n| {
+                let began = Stopwatch::start();
+                for n in 0..n {
+                    message[..8].copy_from_slice(&n.to_le_bytes());
+                    let signature = signer.sign_now(black_box(&message));
+                    black_box(public.verify(black_box(&message), &signature)).expect("it was just made");
+                }
+                began.elapsed() + plain.run(n)
+            }),
+            Runner::custom("sluis, signed", |n| signed.run(n)),
+        ];
+        let standings = contest::run(runners, rounds / 3 + 1);
+        let what = format!("{name} ping signed, without a session, datagram to response");
+        report.add(&row(what, &standings[0], &standings[1], Some(1.1)));
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) fn write_command<'l>(line: &'l mut Line, command: &RelayCommand<'_>) 
             line.text("in", "set_neighbour").text("did", did).path(path).float("score", score)
         }
         RelayCommand::RemoveNeighbour(did) => line.text("in", "remove_neighbour").text("did", did),
-        RelayCommand::AddAddress(at) => line.text("in", "add_address").show("at", &at),
+        RelayCommand::AddAddress(at) => line.text("in", "add_address").show("addr", &at),
     }
 }
 
@@ -93,7 +93,7 @@ pub(super) fn read_command(
             tell(RelayCommand::SetNeighbour { did: &did, path: line.path()?, score });
         }
         "remove_neighbour" => tell(RelayCommand::RemoveNeighbour(&line.text("did")?)),
-        "add_address" => tell(RelayCommand::AddAddress(line.parsed("at")?)),
+        "add_address" => tell(RelayCommand::AddAddress(line.parsed("addr")?)),
         _ => return Ok(false),
     }
     Ok(true)
