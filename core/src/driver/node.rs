@@ -9,7 +9,7 @@ use crate::identity::PublicKey;
 use crate::node::{
     AnswerError, Answered, Auth, Event, Keeping, LanError, LanNews, Node, OpenId, Operation, OperationError,
     OperationId, OperationOutcome, Outcome, OverlayError, OverlayNews, Ping, PingError, Received, RequestId,
-    SessionChange, SessionState, TraceNews, WaitId,
+    Reservation, SessionChange, SessionState, TraceNews, WaitId,
 };
 #[cfg(feature = "record")]
 use crate::record::Recorded;
@@ -153,6 +153,8 @@ pub enum Notice {
     },
     /// The trace of a ping or of an answer was read.
     Trace(Box<TraceNews>),
+    /// A relay gave a reservation, or gives none any more.
+    Reservation(Box<Reservation>),
     /// Others did something in the overlay.
     Overlay(Box<OverlayNews>),
 }
@@ -338,6 +340,7 @@ fn notice_of(event: Event<'_>) -> Option<Notice> {
         Event::Pinned { did, key, keeping } => Some(Notice::Pinned { did: did.into(), key, keeping }),
         Event::Kept { upto, result } => Some(Notice::Kept { upto, result }),
         Event::Trace(news) => Some(Notice::Trace(Box::new(news.clone()))),
+        Event::Reservation(news) => Some(Notice::Reservation(Box::new(news.clone()))),
         Event::Overlay(news) => Some(Notice::Overlay(Box::new(news.clone()))),
         Event::Response(_) | Event::Timeout { .. } | Event::Unsent { .. } | Event::Operation { .. } => None,
     }

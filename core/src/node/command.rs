@@ -219,7 +219,7 @@ impl Commands for Node {
             Command::Seek(did) => self.seek(now, did).into(),
             Command::AddAutoVouch(ref rule) => self.add_auto_vouch(rule).into(),
             Command::Overlay(ref command) => self.handle_overlay(now, command),
-            Command::Relay(ref command) => self.handle_relay(command),
+            Command::Relay(ref command) => self.handle_relay(now, command),
             Command::CloseSessions => self.close_sessions().into(),
             Command::SetHeartbeat { status, pod_id } => self.set_heartbeat(status, pod_id).into(),
         }

@@ -3,7 +3,7 @@
 use super::client::RequestId;
 use super::lan::LanNews;
 use super::storing::Keeping;
-use super::{OperationError, OperationId, OperationOutcome, OverlayNews, TraceNews};
+use super::{OperationError, OperationId, OperationOutcome, OverlayNews, Reservation, TraceNews};
 use crate::Path;
 use crate::airlock::{Source, WaitingId};
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, Response, Zone};
@@ -156,6 +156,8 @@ pub enum Event<'a> {
     },
     /// The trace of a ping of somebody else, or of the answer to one of ours, was read: the way that it took, and who changed it.
     Trace(&'a TraceNews),
+    /// A relay gave a reservation, or gives none any more ([`Node::reserve_at`](super::Node::reserve_at)).
+    Reservation(&'a Reservation),
     /// Others did something in the overlay.
     Overlay(&'a OverlayNews),
     /// An operation of ours has ended.

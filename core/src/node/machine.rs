@@ -25,6 +25,7 @@ impl Machine for Node {
             relaying.room_mut().handle_timeout(now.mono);
         }
         self.follow_sessions();
+        self.ask_for_reservations(now);
         self.run_overlay(now);
     }
 
@@ -52,6 +53,7 @@ impl Machine for Node {
             storing,
             overlay,
             relaying,
+            reserving,
             traces,
             ..
         } = &self.rooms;
@@ -79,6 +81,8 @@ impl Machine for Node {
         }
         wants.output |= circuits.as_ref().is_some_and(|circuits| circuits.has_output());
         wants.events |= traces.as_ref().is_some_and(|traces| traces.has_news());
+        wants.events |= reserving.as_ref().is_some_and(|reserving| reserving.has_news());
+        let reservation = reserving.as_ref().and_then(|reserving| reserving.deadline());
         let of_relay = relaying.as_ref().and_then(|relaying| relaying.room().next_timeout());
         let mut discovery = None;
         if let Some(lan) = lan {
@@ -107,7 +111,7 @@ impl Machine for Node {
         session.into_iter().for_each(|at| sooner(at, Reason::Session));
         discovery.into_iter().for_each(|at| sooner(at, Reason::Discovery));
         of_overlay.into_iter().for_each(|at| sooner(at, Reason::Overlay));
-        of_relay.into_iter().for_each(|at| sooner(at, Reason::Relay));
+        of_relay.into_iter().chain(reservation).for_each(|at| sooner(at, Reason::Relay));
         wants.at = first.map(|at| (at, reason));
         wants
     }
@@ -197,7 +201,9 @@ impl Rooms {
         }
         while let Some(event) = self.client.expire(self.timers.now()) {
             let (Event::Timeout { request, .. } | Event::Unsent { request, .. }) = event else { return Some(event) };
-            if self.lose_circuit(request) {
+            let now = self.timers.now();
+            let reserved = self.reserving.as_mut().is_some_and(|reserving| reserving.settle(now, request, None));
+            if reserved || self.lose_circuit(request) {
                 continue;
             }
             // The overlay asks again; it is called for that at once.
@@ -225,6 +231,11 @@ impl Rooms {
             self.lent = Lent::Trace(news);
             let Lent::Trace(news) = &self.lent else { return None };
             return Some(Event::Trace(news));
+        }
+        if let Some(news) = self.reserving.as_mut().and_then(|reserving| reserving.pop_news()) {
+            self.lent = Lent::Reservation(news);
+            let Lent::Reservation(news) = &self.lent else { return None };
+            return Some(Event::Reservation(news));
         }
         match self.storing.pop_notice() {
             Some(kept) => Some(kept),

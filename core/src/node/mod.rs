@@ -79,7 +79,7 @@ pub use ping::{AnswerError, Ping, PingError, ReplyError};
 pub use receive::STATEMENT;
 #[cfg(feature = "record")]
 pub use receive::Taken;
-pub use relay::{PathHop, RelayCommand, RelayError, Tampering, TraceNews};
+pub use relay::{PathHop, RESERVE, RelayCommand, RelayError, Reservation, Tampering, TraceNews};
 pub use replies::Reply;
 pub use stats::{Stats, Tables};
 pub use storing::{Keeping, RestoreError};
@@ -95,7 +95,7 @@ use self::links::Links;
 use self::outbox::Outbox;
 use self::overlay::Overlay;
 use self::policy::Policy;
-use self::relay::{Relaying, Traces};
+use self::relay::{Relaying, Reserving, Traces};
 use self::stats::Traffic;
 use self::storing::Storing;
 use self::timers::Timers;
@@ -129,6 +129,8 @@ struct Rooms {
     overlay: Option<Box<Overlay>>,
     /// Nothing where the node is no relay.
     relaying: Option<Box<Relaying>>,
+    /// Nothing where the node is reached over no relay.
+    reserving: Option<Box<Reserving>>,
     /// Nothing before the first trace.
     traces: Option<Box<Traces>>,
     timers: Timers,
@@ -149,6 +151,7 @@ enum Lent {
     Lan(Box<LanNews>),
     News(Box<OverlayNews>),
     Trace(Box<TraceNews>),
+    Reservation(Box<Reservation>),
     Ended(Box<(OperationId, Result<OperationOutcome, OperationError>)>),
 }
 
@@ -180,6 +183,7 @@ impl Node {
             lan: None,
             overlay: Overlay::new(&config, seed),
             relaying: Relaying::new(&config, seed),
+            reserving: None,
             traces: None,
             timers: Timers::new(config.heartbeat, config.peer_cleanup),
             storing: Storing::new(config.durable, caps.changes, &names, starts.as_mut()),

@@ -19,7 +19,7 @@ use super::overlay::{self, Asked, Served};
 use super::peers::{PeerLookup, Recorded};
 use super::ping::AnswerError;
 use super::policy::Policy;
-use super::relay::Own;
+use super::relay::{self, Own};
 use super::{Node, RequestId, Rooms};
 use crate::airlock::Rank;
 use crate::framing::{Decision, Frame, Message, Packet, PingType, Response, RoutingMode, Value, Zone};
@@ -202,6 +202,10 @@ impl Node {
             }
             (_, Some(Served::Hold)) if rooms.storing.hold(ingress) => return Ok(Taken::Held),
             (_, Some(Served::Hold)) => return Err(Reject::Busy),
+            (Zone::Groen, None) if relay::asks(sender) && rooms.relaying.is_some() => {
+                served = rooms.reserve(now, sender, ingress.session.map(|from| (from, ingress.path)));
+                Plan::Answer(Value::from_wire(&served))
+            }
             (Zone::Groen, None) if asks => Plan::Answer(circuits::answer(circuit)),
             (_, None) if asks => Plan::Wait(Some(circuits::answer(circuit))),
             (Zone::Groen, None) => match policy.replies.find(sender.intent, ingress.frame.encoding) {
@@ -269,6 +273,11 @@ impl Node {
         }
         match heard {
             Heard::Taken(taken) => Ok(taken),
+            Heard::Reservation(request) => {
+                let (now, lasts) = (now.mono, relay::lasts(response));
+                let settled = self.rooms.reserving.as_mut().map(|reserving| reserving.settle(now, request, lasts));
+                settled.map_or(Err(Reject::Unrequested), |_| Ok(Taken::Response))
+            }
             Heard::Circuit(request) => {
                 self.circuit_answered(now, (request, ingress.path), response);
                 Ok(Taken::Response)
@@ -309,6 +318,8 @@ enum Heard {
     Overlay(RequestId, Auth),
     /// It answers one that asks for a circuit.
     Circuit(RequestId),
+    /// It answers one that asks for a reservation.
+    Reservation(RequestId),
     /// This key is the first that signed under the name, and is to be pinned; nothing has changed.
     FirstUse(PublicKey),
 }
@@ -468,7 +479,7 @@ impl Rooms {
         Claimed { key, responder }: Claimed<'_>,
         may_pin: bool,
     ) -> Result<Heard, Reject> {
-        let Self { client, admission, events, storing, overlay, circuits, .. } = self;
+        let Self { client, admission, events, storing, overlay, circuits, reserving, .. } = self;
         let (responder, path) = (admission.name(responder), ingress.path);
         let answer = client.check(now.mono, (path, ingress.session.is_some()), key, responder, response.decision)?;
         let untold = self.traces.as_ref().is_some_and(|traces| traces.is_full_for(answer.request));
@@ -499,6 +510,13 @@ impl Rooms {
             }
             client.conclude(now.mono, answer);
             return Ok(Heard::Circuit(answer.request));
+        }
+        if reserving.as_ref().is_some_and(|reserving| reserving.asks(answer.request)) {
+            client.conclude(now.mono, answer);
+            if !answer.is_last() {
+                client.forget(answer.request);
+            }
+            return Ok(Heard::Reservation(answer.request));
         }
         let taken = overlay.as_deref_mut().and_then(|overlay| overlay.takes(answer.request, responder, auth, policy));
         if taken == Some(false) {

@@ -302,6 +302,8 @@ told! {
         at Now::default(), Command::Relay(RelayCommand::StopRelayingFor(pattern)) => Result<(), RelayError>;
     set_neighbour(did: &str, path: Path, score: f64)
         at Now::default(), Command::Relay(RelayCommand::SetNeighbour { did, path, score }) => Result<(), RelayError>;
+    reserve_at(now: Now, did: &str, path: Path) at now, Command::Relay(RelayCommand::ReserveAt { did, path })
+        => Result<(), RelayError>;
     add_address(at: SocketAddr) at Now::default(), Command::Relay(RelayCommand::AddAddress(at)) => Result<(), RelayError>;
     remove_neighbour(did: &str)
         at Now::default(), Command::Relay(RelayCommand::RemoveNeighbour(did)) => Result<(), RelayError>;
@@ -545,6 +547,9 @@ fn write_event(line: &mut Line, event: &Event<'_>) {
         Event::PeerLost { did } => line.text("event", "peer_lost").text("did", did),
         Event::Lan(news) => lan::write_news(line, news),
         Event::Trace(news) => relay::write_news(line, news),
+        Event::Reservation(news) => {
+            line.text("event", "reservation").text("relay", &news.relay).path(news.path).span("lasts", news.lasts)
+        }
         Event::Overlay(news) => overlay::write_news(line, news),
         Event::Operation { id, result } => overlay::write_ended(line, *id, *result),
     };

@@ -74,6 +74,7 @@ pub(super) fn write_command<'l>(line: &'l mut Line, command: &RelayCommand<'_>) 
             line.text("in", "set_neighbour").text("did", did).path(path).float("score", score)
         }
         RelayCommand::RemoveNeighbour(did) => line.text("in", "remove_neighbour").text("did", did),
+        RelayCommand::ReserveAt { did, path } => line.text("in", "reserve_at").text("did", did).path(path),
         RelayCommand::AddAddress(at) => line.text("in", "add_address").show("addr", &at),
     }
 }
@@ -93,6 +94,7 @@ pub(super) fn read_command(
             tell(RelayCommand::SetNeighbour { did: &did, path: line.path()?, score });
         }
         "remove_neighbour" => tell(RelayCommand::RemoveNeighbour(&line.text("did")?)),
+        "reserve_at" => tell(RelayCommand::ReserveAt { did: &line.text("did")?, path: line.path()? }),
         "add_address" => tell(RelayCommand::AddAddress(line.parsed("addr")?)),
         _ => return Ok(false),
     }

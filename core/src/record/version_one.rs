@@ -134,6 +134,7 @@ impl fmt::Display for Shown<'_> {
             | Event::Kept { .. }
             | Event::Lan(_)
             | Event::Trace(_)
+            | Event::Reservation(_)
             | Event::Overlay(_)
             | Event::Operation { .. } => return Ok(()),
         };

@@ -8,14 +8,18 @@
 //! * **Others are not crowded out**: what is passed on finds the room in the queue that strangers share, and never what is kept for who is better known.
 //! * **Who a packet went over is no peer by that**, nor is who it is from: neither has shown to be at the address that it came from.
 //! * **A ping that bears a trace is traced on**: by each relay with a key, and by who answers it. Whoever it ends at verifies it and [tells](super::Event::Trace).
+//! * **Who holds a reservation is found**: a node asks a relay for one through a session, as long as both run, and pings for it go where that session is.
 //! * **A node without a relay has none of its tables**, and one that hears no traces nothing of theirs.
 
 mod command;
 mod news;
+mod reserving;
 #[cfg(test)]
 pub(in crate::node) mod tests;
 #[cfg(test)]
 mod tests_mesh;
+#[cfg(test)]
+mod tests_reserving;
 mod traces;
 mod transit;
 
@@ -24,6 +28,8 @@ use alloc::collections::BTreeMap;
 
 pub use self::command::{RelayCommand, RelayError};
 pub use self::news::{PathHop, Tampering, TraceNews};
+pub use self::reserving::{RESERVE, Reservation};
+pub(super) use self::reserving::{Reserving, asks, lasts};
 pub(super) use self::traces::{Own, Traces, answer, begin};
 use super::{Node, NodeConfig};
 use crate::airlock::LegacyList;

@@ -43,6 +43,8 @@ pub(in crate::node) struct Member {
     pub(in crate::node) auth: Vec<(Auth, Path)>,
     /// What was told of sessions: whether they go over relays, and where.
     pub(in crate::node) ways: Vec<(bool, Path)>,
+    /// What was told of reservations.
+    pub(in crate::node) reserved: Vec<Option<Duration>>,
     /// What ended: the decision, or `None`.
     pub(in crate::node) ended: Vec<(RequestId, Option<Decision>)>,
 }
@@ -105,7 +107,7 @@ impl Net {
             told: Vec::new(),
             news: Vec::new(),
             auth: Vec::new(),
-            ways: Vec::new(),
+            ways: Vec::new(), reserved: Vec::new(),
             ended: Vec::new(),
         };
         self.members.push(member);
@@ -221,6 +223,7 @@ impl Net {
                     member.auth.push((answer.auth, answer.from));
                     member.told.push(format!("{} {}", answer.decision, answer.response().responder_did));
                 }
+                Event::Reservation(news) => member.reserved.push(news.lasts),
                 Event::Session(change) => member.ways.push((change.relayed, change.path)),
                 Event::Timeout { request, .. } => member.ended.push((request, None)),
                 Event::Ping(ping) => {

@@ -78,6 +78,7 @@ pub(super) fn told(node: &mut Node) -> Vec<String> {
             Event::Pinned { did, .. } => std::format!("pinned {did}"),
             Event::Kept { upto, result } => std::format!("kept {} {result:?}", upto.0),
             Event::Lan(news) => std::format!("{news:?}"),
+            Event::Reservation(news) => std::format!("reservation {} {:?}", news.relay, news.lasts),
             Event::Trace(news) => std::format!("trace {} {:?}", news.did, news.tampered),
             Event::Overlay(news) => std::format!("{news:?}"),
             Event::Operation { result, .. } => std::format!("{result:?}"),
