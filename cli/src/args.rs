@@ -149,6 +149,9 @@ pub(crate) struct ListenArgs {
     pub(crate) lan: LanArgs,
     #[command(flatten)]
     pub(crate) relaying: RelayFlags,
+    /// Be reached over this relay: have it pass on what is for this node to where it is, for as long as both run. It has to be pinned (--pin), and to let this node in; up to four
+    #[arg(long, value_name = "DID@HOST:PORT", value_parser = overlay::registry, requires = "key")]
+    pub(crate) via: Vec<Registry>,
     /// Be a registry: keep the records of devices that register, and say who is where. Without --key only who allows it as legacy believes what it says
     #[arg(long)]
     pub(crate) registry: bool,

@@ -288,6 +288,7 @@ impl Listen {
                 view::tell_session(&mut self.out, &change.into());
             }
             Event::Trace(news) => trace::view::tell(&mut self.out, news),
+            Event::Reservation(news) => trace::view::tell_reservation(&mut self.out, news),
             Event::Lan(news) => discover::view::tell(&mut self.out, news),
             Event::Retired { key, successor } => self.tell_retired(*key, *successor),
             Event::Pinned { did, key, keeping } => self.tell_pinned(did, *key, *keeping),

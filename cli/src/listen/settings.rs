@@ -18,6 +18,7 @@ use crate::args::ListenArgs;
 use crate::config::Config;
 use crate::discover::rules::{self, VouchRule};
 use crate::fail::Fail;
+use crate::overlay::args::Registry;
 use crate::trace::args::RelayFlags;
 use crate::values::{JsonText, Neighbour, Pin, Place, Trust};
 use crate::{key, run, state};
@@ -58,6 +59,8 @@ pub(super) struct Settings {
     relay: Option<RelayConfig>,
     /// To whom, and where they are.
     neighbours: Vec<(String, Path)>,
+    /// The relays over which it is reached.
+    via: Vec<(String, Path)>,
     /// And for which unknown names.
     relay_for: Vec<String>,
     /// Intent pattern and payload; the first that matches counts.
@@ -106,6 +109,7 @@ impl Settings {
             legacy: [config.allow_legacy, args.allow_legacy.clone()].concat(),
             relay: relaying(&args.relaying)?,
             neighbours: neighbours(&args.relaying.peer)?,
+            via: relays(&args.via)?,
             relay_for: args.relaying.allow.clone(),
             replies,
         })
@@ -191,6 +195,12 @@ impl Settings {
         for (did, path) in &self.neighbours {
             node.set_neighbour(did, *path, 0.5).map_err(|why| Fail::usage(format!("--peer {did}=...: {why}")))?;
         }
+        for (did, path) in &self.via {
+            node.reserve_at(now, did, *path).map_err(|why| Fail::usage(format!("--via {did}@...: {why}")))?;
+            if !node.pins().iter().any(|pin| pin.did == did) {
+                return Err(Fail::usage(format!("--via {did}@...: its key is not known, add --pin {did}=KEY")));
+            }
+        }
         for pattern in &self.relay_for {
             node.relay_for(pattern).map_err(|why| Fail::usage(format!("--allow {pattern}: {why}")))?;
         }
@@ -242,9 +252,16 @@ fn relaying(flags: &RelayFlags) -> Result<Option<RelayConfig>, Fail> {
 
 /// Where the neighbours are.
 fn neighbours(peers: &[Neighbour]) -> Result<Vec<(String, Path)>, Fail> {
-    let found = peers.iter().map(|Neighbour { did, place }| match run::resolve(place)?.first() {
-        Some(addr) => Ok((did.clone(), Path::to(*addr))),
-        None => Err(Fail::runtime(format!("{place} has no address"))),
-    });
-    found.collect()
+    peers.iter().map(|Neighbour { did, place }| Ok((did.clone(), path_to(place)?))).collect()
+}
+
+/// Where the relays are over which it is reached.
+fn relays(via: &[Registry]) -> Result<Vec<(String, Path)>, Fail> {
+    let named = via.iter().filter_map(|relay| relay.did.clone().map(|did| (did, &relay.place)));
+    named.map(|(did, place)| Ok((did, path_to(place)?))).collect()
+}
+
+fn path_to(place: &Place) -> Result<Path, Fail> {
+    let found = run::resolve(place)?.first().copied();
+    found.map(Path::to).ok_or_else(|| Fail::runtime(format!("{place} has no address")))
 }

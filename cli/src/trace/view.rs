@@ -1,7 +1,7 @@
 //! What a trace told, as events.
 
 use sluis_core::framing::Text;
-use sluis_core::node::{Tampering, TraceNews};
+use sluis_core::node::{Reservation, Tampering, TraceNews};
 use sluis_core::relay::trace::{Field, Verdict};
 
 use crate::output::escape::in_quotes;
@@ -28,6 +28,25 @@ pub(crate) fn tell(out: &mut Out, news: &TraceNews) {
         },
     );
     news.tampered.iter().for_each(|tampered| tell_tampered(out, news, tampered));
+}
+
+/// Tell whether a relay passes on what is for this node.
+pub(crate) fn tell_reservation(out: &mut Out, news: &Reservation) {
+    let lasts = news.lasts.map(|lasts| lasts.as_secs());
+    out.event(
+        "reservation",
+        |o| {
+            let lasts = lasts.map_or_else(|| "null".to_owned(), |n| n.to_string());
+            o.str("relay", &news.relay).addr("addr", news.path.remote).raw("lasts_s", lasts)
+        },
+        |flow| {
+            match lasts {
+                Some(_) => flow.word(Color::Bold, "reached").words("over"),
+                None => flow.word(Color::Red, "not reached").words("over"),
+            };
+            flow.quoted("", Text::new(&news.relay)).words(&format!("at {}", news.path.remote));
+        },
+    );
 }
 
 fn tell_tampered(out: &mut Out, news: &TraceNews, tampered: &Tampering) {

@@ -22,6 +22,7 @@ on_both! {
     a_ping_over_three_relays_is_answered_and_its_way_is_shown
     a_relay_that_changes_packets_is_named
     a_session_goes_over_relays
+    a_hub_is_reached_over_a_relay_that_is_told_nothing_of_it
 }
 
 const RELAYS: [&str; 3] = ["east", "mid", "west"];
@@ -153,6 +154,33 @@ fn a_session_goes_over_relays(runtime: &str) {
         assert_eq!((forwarded.count("count"), forwarded.count("answered")), (1, 1), "{summary:?}");
     }
     hub.quit();
+}
+
+/// The hub asks the relay to be passed on to, wherever it is: the relay knows nothing but its key.
+fn a_hub_is_reached_over_a_relay_that_is_told_nothing_of_it(runtime: &str) {
+    let folder = keys("reserved", runtime);
+    let (key, hub_key) = (path(&folder, "east.key"), format!("{HUB}={}", path(&folder, "hub.pub")));
+    let trust = format!("{HUB}=0.9");
+    let args = ["relay", "--json", "--runtime", runtime, "--did", &did("east"), "--bind", "127.0.0.1:0"];
+    let more = ["--key", &key, "--allow", "jis:test:*", "--pin", &hub_key, "--trust", &trust];
+    let process = Process::spawn("sluis relay", &mut command(&[&args[..], &more].concat()));
+    let mut east = Listen { process, addr: String::new(), since: String::new() };
+    east.addr = east.expect("listening").str("addr").to_owned();
+    let (sensor, via) = (format!("{SENSOR}={}", path(&folder, "sensor.pub")), format!("{}@{}", did("east"), east.addr));
+    for _ in 0..2 {
+        // At another port each time.
+        let hub = start_hub(runtime, &folder, &["--pin", &sensor, "--via", &via]);
+        assert_eq!(hub.next_of("reservation").count("lasts_s"), 3600);
+        let (key, pin) = (path(&folder, "sensor.key"), path(&folder, "hub.pub"));
+        let args = ["ping", HUB, "--intent", "test.it", "--json", "--runtime", runtime, "--did", SENSOR, "--key", &key];
+        let more = ["--via", &via, "--pin", &pin, "--session", "require"];
+        let (code, lines) = Process::spawn("sluis ping", &mut command(&[&args[..], &more].concat())).finish();
+        assert_eq!(code, 0, "{lines:?}");
+        hub.quit();
+    }
+    east.quit();
+    let said = folder.fails(2, &["listen", "--did", HUB, "--bind", "127.0.0.1:0", "--key", "hub.key", "--via", &via]);
+    assert!(said.contains("add --pin"), "{said}");
 }
 
 /// A relay in the place of another: it changes the purpose of pings and says so in its record, since whoever signs has to.

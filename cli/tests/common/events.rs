@@ -99,6 +99,7 @@ const SESSION: Shape = &[
     ("suite", Kind::Count),
     ("reason", Kind::TextOrNull),
 ];
+const RESERVATION: Shape = &[("relay", Kind::Did), ("addr", Kind::Address), ("lasts_s", Kind::CountOrNull)];
 const PATH: Shape =
     &[("did", Kind::Did), ("packet_id", Kind::TextOrNull), ("via", Kind::Text), ("hops", Kind::CountOrNull)];
 const TAMPERED: Shape = &[
@@ -223,6 +224,7 @@ impl Speaker {
             (Self::Listen, "summary") => LISTEN_SUMMARY,
             (Self::Listen, "waiting") => WAITING,
             (_, "session") => SESSION,
+            (Self::Listen, "reservation") => RESERVATION,
             (_, "path") => PATH,
             (_, "tampered") => TAMPERED,
             (Self::Listen, "pin") => PIN,

@@ -174,11 +174,18 @@ pub(in crate::node) fn lasts(response: &Response<'_>) -> Option<Duration> {
 
 impl Rooms {
     /// Somebody who is let in asks for a reservation: what the answer says. Only who comes through a session has shown where he is.
-    pub(in crate::node) fn reserve(&mut self, now: Now, sender: Sender<'_>, from: Option<(FromSession, Path)>) -> String {
+    pub(in crate::node) fn reserve(
+        &mut self,
+        now: Now,
+        sender: Sender<'_>,
+        from: Option<(FromSession, Path)>,
+    ) -> String {
         let shown = from.filter(|(session, path)| !session.early && path.circuit().is_none());
-        let given = self.relaying.as_deref_mut().zip(shown).and_then(|(relaying, (_, path))| {
-            relaying.room_mut().reserve(now.mono, sender.did, path).ok()
-        });
+        let given = self
+            .relaying
+            .as_deref_mut()
+            .zip(shown)
+            .and_then(|(relaying, (_, path))| relaying.room_mut().reserve(now.mono, sender.did, path).ok());
         match given {
             Some(until) => format!("{{\"{SECONDS}\":{}}}", until.saturating_since(now.mono).as_secs()),
             None => "{}".into(),

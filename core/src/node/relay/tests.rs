@@ -107,7 +107,8 @@ impl Net {
             told: Vec::new(),
             news: Vec::new(),
             auth: Vec::new(),
-            ways: Vec::new(), reserved: Vec::new(),
+            ways: Vec::new(),
+            reserved: Vec::new(),
             ended: Vec::new(),
         };
         self.members.push(member);
