@@ -5,6 +5,7 @@ pub(crate) mod args;
 mod ask;
 mod connect;
 mod demo;
+mod forward;
 mod hear;
 mod listen;
 mod native;
@@ -42,6 +43,7 @@ pub(crate) fn run(common: Common, command: &MuxCommand) -> Result<ExitCode, Fail
         MuxCommand::Serve(args) => serve::run(common, args),
         MuxCommand::Listen(args) if args.native => hear::run(common, args),
         MuxCommand::Listen(args) => listen::run(common, args),
+        MuxCommand::Pipe(args) if args.forward.is_some() => forward::run(common, args),
         MuxCommand::Pipe(args) => pipe::run(common, args),
         MuxCommand::Demo => demo::run(common),
         MuxCommand::Token(args) => {

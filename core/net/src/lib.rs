@@ -36,6 +36,7 @@ pub use certs::CertError;
 pub use client::{ClientTls, Fingerprint, Trust, TrustError};
 pub use dial::dial;
 pub use proxy::{Proxy, ProxyError};
+pub use ready::{ReadyList, Wakened};
 pub use rustls;
 pub use server::ServerTls;
 pub use stream::{ByteStream, flush, read, write_all};

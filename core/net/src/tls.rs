@@ -144,6 +144,10 @@ impl<S: ByteStream> ByteStream for Tls<S> {
         ready!(self.poll_flush(cx))?;
         self.stream.poll_close(cx)
     }
+
+    fn abort(&mut self) {
+        self.stream.abort();
+    }
 }
 
 impl<S: ByteStream> ByteStream for MaybeTls<S> {
@@ -172,6 +176,13 @@ impl<S: ByteStream> ByteStream for MaybeTls<S> {
         match self {
             Self::Plain(stream) => stream.poll_close(cx),
             Self::Tls(stream) => stream.poll_close(cx),
+        }
+    }
+
+    fn abort(&mut self) {
+        match self {
+            Self::Plain(stream) => stream.abort(),
+            Self::Tls(stream) => stream.abort(),
         }
     }
 }

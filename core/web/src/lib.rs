@@ -4,6 +4,7 @@
 //!   a hyper server of your own.
 //! * On the same port it serves native connections ([`sluis_mux::native`]): over TLS where both agree on that by ALPN, without TLS where the
 //!   first byte says so.
+//! * [`Splices`] join channels of a native agent with byte streams; a [`Backend`] is a TCP service that a hub joins channels with.
 //! * [`Client`] asks a hub, and [`Listener`] is an agent that listens on a WebSocket.
 //!
 //! A header that does not come within 10 s of the accept, a body within 30 s or of more than 2 MiB, a WebSocket that leaves two pings
@@ -11,9 +12,11 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod backends;
 mod body;
 mod client;
 mod hub;
+mod inside;
 mod io;
 mod listener;
 mod native;
@@ -21,8 +24,11 @@ mod origin;
 mod pipe;
 mod server;
 mod socket;
+mod splice;
 
+pub use backends::Backend;
 pub use client::{Client, ClientError, Reply, Url, UrlError};
 pub use hub::{Hub, HubStats, Options};
 pub use hyper;
 pub use listener::{Heard, Listener};
+pub use splice::{Spliced, Splices};

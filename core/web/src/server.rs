@@ -24,10 +24,11 @@ use sluis_mux::{Access, Caller};
 use sluis_net::{Accept as _, ByteStream, MaybeTls, Runtime, ServerTls, handshake, within};
 use tungstenite::handshake::derive_accept_key;
 
+use crate::backends;
 use crate::body::{self, Unread, Whole};
 use crate::hub::{Hub, count};
 use crate::io::{HyperIo, HyperTimer};
-use crate::native;
+use crate::native::{self, Comes};
 use crate::origin::{self, Verdict};
 use crate::socket;
 
@@ -52,6 +53,7 @@ impl<R: Runtime> Hub<R> {
     ) -> io::Result<()> {
         let mut stop = pin!(stop);
         let mut time = pin!(self.clone().keep_time());
+        let mut backends = pin!(backends::serve(self.clone()));
         let room = Arc::new(Room::new(self.shared.options.max_connections));
         let mut pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
         poll_fn(|cx| {
@@ -60,6 +62,9 @@ impl<R: Runtime> Hub<R> {
                     return Poll::Ready(Ok(()));
                 }
                 let _ = time.as_mut().poll(cx);
+                if let Poll::Ready(Err(error)) = backends.as_mut().poll(cx) {
+                    return Poll::Ready(Err(error));
+                }
                 if pause.as_mut().is_some_and(|pause| pause.as_mut().poll(cx).is_pending()) {
                     return Poll::Pending;
                 }
@@ -89,7 +94,7 @@ impl<R: Runtime> Hub<R> {
             let read = within(&self.shared.runtime, HEADER_TIME, sluis_net::read(&mut stream, &mut first)).await;
             let stream = native::Begun::new(stream, first.first().copied());
             return match (read, first) {
-                (Some(Ok(1)), [0]) => native::run(self, stream, remote, None).await,
+                (Some(Ok(1)), [0]) => native::run(self, stream, Comes::From(remote, None)).await,
                 (Some(Ok(1)), _) => self.connection(stream).await,
                 _ => count(&self.shared.counters.dropped),
             };
@@ -103,7 +108,7 @@ impl<R: Runtime> Hub<R> {
             return self.connection(MaybeTls::Tls(Box::new(stream))).await;
         }
         match stream.exporter() {
-            Ok(exporter) => native::run(self, stream, remote, Some(exporter)).await,
+            Ok(exporter) => native::run(self, stream, Comes::From(remote, Some(exporter))).await,
             Err(_) => count(&self.shared.counters.dropped),
         }
     }

@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use sluis_core::Instant;
 use sluis_core::table::SlotId;
 
-use super::hub::{Greeting, Hub, Leg};
+use super::greeting::Greeting;
+use super::hub::{Hub, Leg};
 use super::relay::Relay;
 use crate::channel::{Opening, Resume, cut, record};
 use crate::proof::{OPEN, REFUSE, RESUME};
@@ -81,7 +82,7 @@ impl Hub {
         {
             return Err(String::from("it is signed with another key than this agent's"));
         }
-        match self.newest(&opening.target) {
+        match self.leads_to(&opening.target, &opening.intent)? {
             Some(target) => self.join(now, (id, stream), target, &opening.intent, OPEN, body),
             None if self.locals.are_kept => self.end_here(id, stream, &opening, body).map(|_| Joined::Here),
             None => Err(not_there()),
@@ -96,7 +97,7 @@ impl Hub {
         if let Some(local) = self.locals.find(resume.channel) {
             return self.go_on_here(now, id, stream, local, body).map(|()| Joined::Here);
         }
-        let target = self.newest(&resume.target).ok_or_else(not_there)?;
+        let target = self.leads_to(&resume.target, &resume.intent)?.ok_or_else(not_there)?;
         self.join(now, (id, stream), target, &resume.intent, RESUME, body)
     }
 
@@ -112,6 +113,14 @@ impl Hub {
             return Err(String::from("it is not allowed"));
         }
         Ok(())
+    }
+
+    /// The connection to which a channel leads: the hub's own for its services, else the newest of the target.
+    fn leads_to(&self, target: &str, intent: &str) -> Result<Option<SlotId>, String> {
+        if *target == *self.config.agent && self.config.services.contains(intent) {
+            return self.own.map(Some).ok_or_else(not_there);
+        }
+        Ok(self.newest(target))
     }
 
     /// The newest connection of an agent.
