@@ -25,6 +25,8 @@ mod pipe;
 mod server;
 mod socket;
 mod splice;
+#[cfg(test)]
+mod tests;
 
 pub use backends::Backend;
 pub use client::{Client, ClientError, Reply, Url, UrlError};

@@ -69,13 +69,15 @@ impl<R: Runtime> Hub<R> {
                     return Poll::Pending;
                 }
                 pause = None;
-                let Some(place) = room.take(cx.waker()) else { return Poll::Pending };
+                if !room.is_free(cx.waker()) {
+                    return Poll::Pending;
+                }
                 match listener.poll_accept(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Err(_)) => pause = Some(Box::pin(self.shared.runtime.sleep(ACCEPT_PAUSE))),
                     Poll::Ready(Ok((stream, remote))) => {
                         count(&self.shared.counters.connections);
-                        let (hub, tls) = (self.clone(), tls.clone());
+                        let (hub, tls, place) = (self.clone(), tls.clone(), room.take());
                         self.shared.runtime.spawn(async move {
                             hub.accepted(stream, remote, tls).await;
                             drop(place);
@@ -256,11 +258,20 @@ impl Room {
         Self { left: AtomicUsize::new(places.max(1)), waits: Mutex::new(None) }
     }
 
-    /// A place, or the task is woken when there may be one.
-    fn take(self: &Arc<Self>, waker: &Waker) -> Option<Place> {
+    /// Whether there is a place; else the task is woken when there may be one.
+    fn is_free(&self, waker: &Waker) -> bool {
+        let is_free = || self.left.load(Ordering::Acquire) > 0;
+        if is_free() {
+            return true;
+        }
         *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
-        let taken = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
-        taken.ok().map(|_| Place(Arc::clone(self)))
+        is_free()
+    }
+
+    /// One of those that are free: nobody else takes any.
+    fn take(self: &Arc<Self>) -> Place {
+        self.left.fetch_sub(1, Ordering::AcqRel);
+        Place(Arc::clone(self))
     }
 }
 
