@@ -57,6 +57,8 @@ impl Client {
                 StreamEvent::Writable(stream) => {
                     if let Some(slot) = up.channels.get(&stream).copied() {
                         self.write(slot);
+                        // An acknowledgement may have been the last that was missing.
+                        self.close_if_over(slot);
                     }
                 }
                 StreamEvent::Reset(stream) => {

@@ -414,6 +414,14 @@ impl Client {
     }
 
     fn close_if_over(&mut self, slot: SlotId) {
+        let Some(entry) = self.channels.get(slot) else { return };
+        // What its stream has not taken, an acknowledgement say, the other end still waits for.
+        if !entry.channel.is_writing() {
+            self.closed(slot);
+        }
+    }
+
+    fn closed(&mut self, slot: SlotId) {
         let Some(entry) = self.channels.get_mut(slot) else { return };
         if entry.closed || !entry.channel.is_over() {
             return;

@@ -120,7 +120,7 @@ impl Client {
         if entry.closed {
             self.forget(slot, false);
         } else if entry.channel.is_over() {
-            self.close_if_over(slot);
+            self.closed(slot);
             self.forget(slot, false);
         } else {
             self.park(now, slot);
