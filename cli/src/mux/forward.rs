@@ -196,17 +196,23 @@ impl<'a, L: Accept<Tcp: ByteStream>> Forwarding<'a, L> {
 
 impl<L: Accept<Tcp: ByteStream>> App<Client> for Forwarding<'_, L> {
     fn poll(&mut self, cx: &mut Context<'_>, now: Now, client: &mut Client) -> Poll<()> {
-        while let Some(event) = client.poll_event() {
-            let hold = self.splices.hear(&event);
-            self.hear(&event);
-            if let Some(channel) = hold {
-                client.hold(channel, true);
-            }
-        }
         if self.accept(cx, now, client) {
             cx.waker().wake_by_ref();
         }
-        self.splices.poll(cx, now, client);
+        loop {
+            while let Some(event) = client.poll_event() {
+                let hold = self.splices.hear(&event);
+                self.hear(&event);
+                if let Some(channel) = hold {
+                    client.hold(channel, true);
+                }
+            }
+            self.splices.poll(cx, now, client);
+            // Moving bytes ends channels.
+            if !client.wants().events {
+                break;
+            }
+        }
         while let Some(ended) = self.splices.poll_ended() {
             self.ended(&ended);
         }

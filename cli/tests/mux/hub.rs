@@ -35,7 +35,7 @@ impl Hub {
         Self::in_folder(folder, runtime, &[&["--agents", "agents.toml"], args].concat())
     }
 
-    fn in_folder(folder: Folder, runtime: &'static str, args: &[&str]) -> Self {
+    pub(crate) fn in_folder(folder: Folder, runtime: &'static str, args: &[&str]) -> Self {
         let usual = ["mux", "serve", "--json", "--runtime", runtime, "--bind", "127.0.0.1:0"];
         let process = Process::spawn("sluis mux serve", &mut folder.command(&[&usual, args].concat()));
         let listening = json(&process.line());
@@ -81,11 +81,16 @@ impl Hub {
         opened["channel_id"].as_str().expect("a name").to_owned()
     }
 
+    /// A client of an agent that goes on running.
+    pub(crate) fn spawn(&self, agent: &str, command: &str, args: &[&str]) -> Process {
+        let args = self.client(command, Some(agent), &[&["--agent", agent, "--json"], args].concat());
+        let mut started: Command = self.folder.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        Process::spawn(&format!("sluis mux {command}"), &mut started)
+    }
+
     /// An agent that listens, and is there.
     pub(crate) fn listen(&self, agent: &str, args: &[&str]) -> Process {
-        let args = self.client("listen", Some(agent), &[&["--agent", agent, "--json"], args].concat());
-        let mut command: Command = self.folder.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
-        let process = Process::spawn("sluis mux listen", &mut command);
+        let process = self.spawn(agent, "listen", args);
         assert_eq!(json(&process.line())["event"], "ready");
         process
     }

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod forward;
 mod hub;
 #[cfg(unix)]
 mod lives;

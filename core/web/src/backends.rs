@@ -81,20 +81,28 @@ impl<R: Runtime> Backends<R> {
 
 impl<R: Runtime> App<Client> for Backends<R> {
     fn poll(&mut self, cx: &mut Context<'_>, now: Now, client: &mut Client) -> Poll<()> {
-        while let Some(event) = client.poll_event() {
-            let hold = self.splices.hear(&event);
-            let unknown = match &event {
-                Event::Incoming(channel, opening, _) => (!self.begin(*channel, &opening.intent)).then_some(*channel),
-                _ => None,
-            };
-            if let Some(channel) = hold {
-                client.hold(channel, true);
+        loop {
+            while let Some(event) = client.poll_event() {
+                let hold = self.splices.hear(&event);
+                let unknown = match &event {
+                    Event::Incoming(channel, opening, _) => {
+                        (!self.begin(*channel, &opening.intent)).then_some(*channel)
+                    }
+                    _ => None,
+                };
+                if let Some(channel) = hold {
+                    client.hold(channel, true);
+                }
+                if let Some(channel) = unknown {
+                    client.refuse(now, channel, "there is no such service");
+                }
             }
-            if let Some(channel) = unknown {
-                client.refuse(now, channel, "there is no such service");
+            self.splices.poll(cx, now, client);
+            // Moving bytes ends channels.
+            if !client.wants().events {
+                break;
             }
         }
-        self.splices.poll(cx, now, client);
         while self.splices.poll_ended().is_some() {}
         Poll::Pending
     }

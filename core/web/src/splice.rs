@@ -46,7 +46,7 @@ pub struct Spliced {
 /// reader holds its own sender back and nobody else; at most 1 MiB and one message wait for a stream. Where a stream breaks, the one at the
 /// other end is reset. A channel whose connection is gone waits, as always, and so does its stream.
 ///
-/// Whoever runs the agent hands it each [event](Self::hear) and then lets it [move](Self::poll) what can be moved.
+/// Whoever runs the agent hands it each [event](Self::hear) and then lets it [move](Self::poll) what can be moved; that brings new events.
 pub struct Splices<S> {
     splices: BTreeMap<Channel, Splice<S>>,
     keys: BTreeMap<u64, Channel>,

@@ -12,6 +12,7 @@ mod meeting;
 mod model;
 mod native;
 mod rest;
+mod services;
 mod tables;
 mod websocket;
 mod yamux;
