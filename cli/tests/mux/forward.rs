@@ -18,6 +18,7 @@ on_both! {
     a_service_that_takes_nothing_holds_back_its_own_sender_alone
     what_breaks_is_reset_at_the_other_end_and_what_is_not_there_is_said
     whoever_may_not_reach_a_service_is_refused
+    a_connection_outlives_cuts_on_the_way
 }
 
 /// Bytes of a pattern that does not repeat soon.
@@ -65,6 +66,15 @@ fn hub(name: &str, runtime: &'static str, services: &[(&str, SocketAddr)]) -> (H
     (hub, ports)
 }
 
+/// The service of an echo.
+fn echo() -> SocketAddr {
+    service(|stream| {
+        let mut back = stream.try_clone().unwrap();
+        std::io::copy(&mut &stream, &mut back).unwrap();
+        back.shutdown(Shutdown::Write).unwrap();
+    })
+}
+
 fn forward(hub: &Hub, agent: &str, intent: &str) -> (Process, SocketAddr) {
     let pipe = hub.spawn(agent, "pipe", &["--target", "node", "--intent", intent, "--forward", "127.0.0.1:0"]);
     let listening = json(&pipe.line());
@@ -93,9 +103,9 @@ fn read(mut stream: &TcpStream) -> Vec<u8> {
 #[track_caller]
 fn reset(addr: SocketAddr) {
     let mut stream = TcpStream::connect(addr).unwrap();
-    let _ = stream.write_all(&[1; 100_000]);
     let mut bytes = Vec::new();
-    let ended = stream.read_to_end(&mut bytes).map_err(|why| why.kind());
+    // The system says it once, to whichever comes first.
+    let ended = stream.write_all(&[1; 100_000]).and_then(|()| stream.read_to_end(&mut bytes)).map_err(|why| why.kind());
     assert!(matches!(ended, Err(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)), "{ended:?}: {bytes:?}");
 }
 
@@ -140,12 +150,7 @@ fn a_service_that_takes_nothing_holds_back_its_own_sender_alone(runtime: &'stati
         let _ = wake.lock().unwrap().recv();
         drop(stream);
     });
-    let echo = service(|stream| {
-        let mut back = stream.try_clone().unwrap();
-        std::io::copy(&mut &stream, &mut back).unwrap();
-        back.shutdown(Shutdown::Write).unwrap();
-    });
-    let (_hub, ports) = hub("forward-stalled", runtime, &[("stream", stalled), ("vpn:tunnel", echo)]);
+    let (_hub, ports) = hub("forward-stalled", runtime, &[("stream", stalled), ("vpn:tunnel", echo())]);
     let taken = Arc::new(AtomicUsize::new(0));
     let stuck = {
         let (taken, mut stream) = (Arc::clone(&taken), TcpStream::connect(ports[0].1).unwrap());
@@ -190,13 +195,12 @@ fn what_breaks_is_reset_at_the_other_end_and_what_is_not_there_is_said(runtime: 
 }
 
 fn whoever_may_not_reach_a_service_is_refused(runtime: &'static str) {
-    let echo = service(|stream| drop(read(&stream)));
     let folder = Folder::new(&format!("forward-may-{runtime}"));
     for (agent, limits) in [("alice", ["--may", "chat"]), ("bob", ["--to", "carol"])] {
         let token = folder.ends(0, &[&["mux", "token", agent, "--agents", "agents.toml"], &limits[..]].concat());
         std::fs::write(folder.0.join(format!("{agent}.token")), token).unwrap();
     }
-    let backend = format!("stream={echo}");
+    let backend = format!("stream={}", echo());
     let args = ["--agents", "agents.toml", "--self-signed", "certs", "--backend", &backend];
     let hub = Hub::in_folder(folder, runtime, &args);
     for agent in ["alice", "bob"] {
@@ -207,4 +211,48 @@ fn whoever_may_not_reach_a_service_is_refused(runtime: &'static str) {
             assert_eq!(event(&pipe, "closed")["reason"], "it is refused: it is not allowed");
         }
     }
+}
+
+/// Leads to an address, and resets each of the first connections after so many bytes of what comes back.
+fn cutter(to: SocketAddr, cuts: Vec<usize>) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (addr, made) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&made);
+    thread::spawn(move || {
+        for (n, here) in listener.incoming().enumerate() {
+            let (here, there) = (here.unwrap(), TcpStream::connect(to).unwrap());
+            count.fetch_add(1, Ordering::Relaxed);
+            let (mut from, mut on) = (here.try_clone().unwrap(), there.try_clone().unwrap());
+            let after = cuts.get(n).copied();
+            thread::spawn(move || {
+                let _ = std::io::copy(&mut from, &mut on);
+                let _ = on.shutdown(Shutdown::Both);
+            });
+            thread::spawn(move || {
+                let most = after.map_or(u64::MAX, |after| after as u64);
+                let _ = std::io::copy(&mut (&there).take(most), &mut &here);
+                let _ = (here.shutdown(Shutdown::Both), there.shutdown(Shutdown::Both));
+            });
+        }
+    });
+    (addr, made)
+}
+
+fn a_connection_outlives_cuts_on_the_way(runtime: &'static str) {
+    let backend = format!("stream={}", echo());
+    let hub = Hub::start("forward-cut", runtime, &["--open", "--plain", "--backend", &backend]);
+    let (way, made) = cutter(hub.url.strip_prefix("http://").unwrap().parse().unwrap(), vec![700_000, 300_000]);
+    let url = format!("http://{way}");
+    let args = ["mux", "pipe", "--runtime", runtime, "--url", &url, "--agent", "alice", "--target", "node"];
+    let forward = ["--intent", "stream", "--forward", "127.0.0.1:0", "--json"];
+    let pipe = Process::spawn("sluis mux pipe", &mut hub.folder.command(&[&args[..], &forward].concat()));
+    let addr: SocketAddr = json(&pipe.line())["address"].as_str().unwrap().parse().unwrap();
+    let (bytes, stream) = (noise(8, 3_000_000), TcpStream::connect(addr).unwrap());
+    let got = thread::scope(|scope| {
+        scope.spawn(|| write(&stream, &bytes, 9));
+        read(&stream)
+    });
+    assert!(got == bytes);
+    assert_eq!(event(&pipe, "closed")["reason"], "client_close");
+    assert_eq!(made.load(Ordering::Relaxed), 3, "it was cut as often as it was meant to be");
 }
