@@ -13,6 +13,7 @@ mod model;
 mod native;
 mod rest;
 mod services;
+mod signed;
 mod tables;
 mod websocket;
 mod yamux;
