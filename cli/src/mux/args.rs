@@ -196,7 +196,8 @@ pub(crate) struct KeyArgs {
     /// The file with the secret key that channels are signed with; without a token it also shows who we are
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// The key of another agent, or a file with it: then it has to show it; may be repeated
+    /// The key of another agent, or a file with it: then it has to show it, and frames that it signs as tibet-mux 1.3.1 does are
+    /// believed; may be repeated
     #[arg(long, value_name = "AGENT=KEY")]
     pub(crate) agent_key: Vec<String>,
     /// A proxy in front of the hub ends TLS: what the key signs is not bound to the TLS connection
@@ -229,6 +230,9 @@ pub(crate) struct PipeArgs {
     /// of `sluis mux serve --backend`, say
     #[arg(long, value_name = "HOST:PORT", value_parser = values::place, conflicts_with_all = ["count", "size", "in_flight", "timeout"])]
     pub(crate) forward: Option<Place>,
+    /// Sign each message with --key as a frame of tibet-mux 1.3.1, which whoever has that key verified checks; lines have to be JSON
+    #[arg(long = "sign-131", requires = "key", conflicts_with = "forward")]
+    pub(crate) sign_131: bool,
     /// Bytes of each of them
     #[arg(long, value_name = "B", requires = "count", default_value_t = 128, value_parser = clap::value_parser!(u32).range(0..=2_097_152))]
     pub(crate) size: u32,

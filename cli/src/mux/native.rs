@@ -1,8 +1,9 @@
 //! How an agent on a native connection reaches its hub.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sluis_core::identity::SecretKey;
+use sluis_core::identity::{PublicKey, SecretKey, Signer};
 use sluis_core::{Now, Security};
 use sluis_mux::agent::normalise;
 use sluis_mux::native::{ALPN, Client, ClientConfig, Credentials, Lost};
@@ -43,18 +44,18 @@ impl Reach {
             None => None,
         };
         config.behind_proxy = keys.behind_proxy;
-        for known in &keys.agent_key {
-            let (agent, word) = known
-                .split_once('=')
-                .ok_or_else(|| Fail::usage("--agent-key is written AGENT=KEY, with the key in hex or a file of it"))?;
-            config.pins.insert(agent.into(), key::file::public(word)?);
-        }
+        config.pins = pins(keys)?;
         Ok(Self { settings, config })
     }
 
     /// The agent is on a WebSocket, too, and hears there who speaks JSON.
     pub(super) const fn beside_a_socket(&mut self) {
         self.config.beside = true;
+    }
+
+    /// What it signs with.
+    pub(super) fn signer(&self) -> Option<Arc<dyn Signer + Send + Sync>> {
+        self.config.signer.clone()
     }
 
     /// Streams of a runtime, and the agent that is to be run on them.
@@ -74,6 +75,17 @@ impl Reach {
         let client = Client::new(self.config, &run::seed()?, now);
         Ok((io, client))
     }
+}
+
+/// The keys of other agents that are known.
+pub(super) fn pins(keys: &KeyArgs) -> Result<BTreeMap<Box<str>, PublicKey>, Fail> {
+    let pin = |known: &String| {
+        let (agent, word) = known
+            .split_once('=')
+            .ok_or_else(|| Fail::usage("--agent-key is written AGENT=KEY, with the key in hex or a file of it"))?;
+        Ok((agent.into(), key::file::public(word)?))
+    };
+    keys.agent_key.iter().map(pin).collect()
 }
 
 /// Say why there is no connection.

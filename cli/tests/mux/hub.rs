@@ -70,6 +70,15 @@ impl Hub {
         self.folder.ends(code, &args.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
+    /// What a client says of why nothing came of it.
+    #[track_caller]
+    pub(crate) fn refused(&self, agent: &str, command: &str, args: &[&str]) -> String {
+        let args = self.client(command, Some(agent), args);
+        let out = self.folder.sluis(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(out.status.code(), Some(1), "{args:?}");
+        format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+    }
+
     #[track_caller]
     pub(crate) fn ask(&self, agent: &str, command: &str, args: &[&str]) -> Value {
         json(&self.asked(0, Some(agent), command, args))

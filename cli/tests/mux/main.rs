@@ -9,5 +9,6 @@ mod lives;
 mod meeting;
 mod native;
 mod reference;
+mod signed;
 mod strangers;
 mod usage;
