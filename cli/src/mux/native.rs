@@ -9,9 +9,10 @@ use sluis_mux::agent::normalise;
 use sluis_mux::native::{ALPN, Client, ClientConfig, Credentials, Lost};
 use sluis_net::{NetStreams, Runtime};
 use sluis_udp::SystemClock;
+use sluis_web::{Url, carry};
 
 use super::args::{HubArgs, KeyArgs};
-use super::connect::Settings;
+use super::connect::{HTTP, Settings};
 use crate::fail::Fail;
 use crate::output::Out;
 use crate::{key, run};
@@ -19,12 +20,13 @@ use crate::{key, run};
 /// What a native client is made of; read before anything is connected.
 pub(super) struct Reach {
     settings: Settings,
+    url: Url,
     config: ClientConfig,
 }
 
 impl Reach {
     pub(super) fn read(hub: &HubArgs, agent: &str, keys: &KeyArgs) -> Result<Self, Fail> {
-        let settings = Settings::read_for(hub, ALPN)?;
+        let settings = Settings::read_for(hub, &[ALPN, HTTP])?;
         let name = normalise(agent);
         if name.is_empty() || name != agent {
             return Err(Fail::usage(format!("an agent is called {name:?} at a hub, write --agent like that")));
@@ -45,7 +47,7 @@ impl Reach {
         };
         config.behind_proxy = keys.behind_proxy;
         config.pins = pins(keys)?;
-        Ok(Self { settings, config })
+        Ok(Self { settings, url: hub.url.clone(), config })
     }
 
     /// The agent is on a WebSocket, too, and hears there who speaks JSON.
@@ -64,10 +66,13 @@ impl Reach {
         runtime: R,
         now: Now,
     ) -> Result<(NetStreams<R, SystemClock>, Client), Fail> {
-        let mut io = NetStreams::new(runtime, SystemClock::new());
+        let mut io = NetStreams::new(runtime.clone(), SystemClock::new());
         if let Some(proxy) = self.settings.proxy {
             io.set_proxy(proxy);
         }
+        // Where a middlebox lets nothing but HTTP through, the same connection carries it all the same.
+        let url = self.url;
+        io.set_fallback(ALPN, move |stream| carry(runtime.clone(), stream, url.clone()));
         if let Some(tls) = self.settings.tls {
             let number = io.add_tls(tls).ok_or_else(|| Fail::runtime("there is no room for TLS settings"))?;
             self.config.security = Security::Tls(number);

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod fallback;
 mod forward;
 mod hub;
 #[cfg(unix)]

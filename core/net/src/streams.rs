@@ -15,7 +15,7 @@ use sluis_core::{Conn, End, Endpoint, Family, Instant, ListenerId, Now, Security
 
 use crate::dial::dial_from;
 use crate::ready::{ReadyList, Wakened};
-use crate::{Accept as _, ByteStream as _, ClientTls, MaybeTls, Proxy, Runtime, ServerTls, Tls, handshake};
+use crate::{Accept as _, ByteStream, ClientTls, MaybeTls, Proxy, Runtime, ServerTls, Tls, handshake};
 
 /// How long looking a name up and connecting may take together; a machine may give up earlier.
 const DIAL_TIME: Duration = Duration::from_secs(30);
@@ -37,6 +37,7 @@ pub struct NetStreams<R: Runtime, C> {
     /// Addresses to dial from: IPv4, IPv6.
     from: [Option<IpAddr>; 2],
     proxy: Option<Proxy>,
+    fallback: Option<Fallback<R::Tcp>>,
     listeners: Vec<Listening<R>>,
     half_open: usize,
     /// All streams, by a number of ours.
@@ -62,6 +63,21 @@ struct Listening<R: Runtime> {
 }
 
 type Attempt<S> = Pin<Box<dyn Future<Output = Result<(MaybeTls<S>, Established), Failed>> + Send>>;
+
+type Carry<S> = Arc<dyn Fn(MaybeTls<S>) -> Carrying + Send + Sync>;
+type Carrying = Pin<Box<dyn Future<Output = io::Result<Box<dyn ByteStream>>> + Send>>;
+
+/// What is made of a connection that came up to another protocol.
+struct Fallback<S> {
+    unless: Box<[u8]>,
+    carry: Carry<S>,
+}
+
+impl<S> Clone for Fallback<S> {
+    fn clone(&self) -> Self {
+        Self { unless: self.unless.clone(), carry: Arc::clone(&self.carry) }
+    }
+}
 
 /// Why an attempt failed, for the machine and for people.
 struct Failed {
@@ -92,6 +108,7 @@ impl<R: Runtime, C: Clock> NetStreams<R, C> {
             tls: Vec::new(),
             from: [None; 2],
             proxy: None,
+            fallback: None,
             listeners: Vec::new(),
             half_open: 0,
             slots: BTreeMap::new(),
@@ -124,6 +141,17 @@ impl<R: Runtime, C: Clock> NetStreams<R, C> {
     /// Dial through this proxy, which looks names up.
     pub fn set_proxy(&mut self, proxy: Proxy) {
         self.proxy = Some(proxy);
+    }
+
+    /// Where TLS comes up to another protocol (ALPN) than this, as behind a middlebox that lets nothing but HTTP through, go on over the same
+    /// connection with what `carry` makes of it.
+    pub fn set_fallback<F, C2>(&mut self, alpn: &str, carry: F)
+    where
+        F: Fn(MaybeTls<R::Tcp>) -> C2 + Send + Sync + 'static,
+        C2: Future<Output = io::Result<Box<dyn ByteStream>>> + Send + 'static,
+    {
+        let carry: Carry<R::Tcp> = Arc::new(move |stream| Box::pin(carry(stream)));
+        self.fallback = Some(Fallback { unless: alpn.as_bytes().into(), carry });
     }
 
     /// Have this called whenever a stream does not come up: with whom it was to be, and why.
@@ -308,7 +336,13 @@ impl<R: Runtime, C: Clock> StreamIo for NetStreams<R, C> {
         };
         let runtime = self.runtime.clone();
         let attempt: Attempt<R::Tcp> = match tls {
-            Some(tls) => Box::pin(connect(runtime, target, tls)),
+            Some(tls) => {
+                let fallback = self.fallback.clone().filter(|_| tls.is_some());
+                Box::pin(async move {
+                    let (stream, established) = connect(&runtime, &target, tls).await?;
+                    carried(&runtime, &target, stream, established, fallback).await
+                })
+            }
             None => Box::pin(async move {
                 let why = io::Error::new(io::ErrorKind::InvalidInput, "there are no such TLS settings");
                 Err(target.failed(End::Untrusted, why))
@@ -389,19 +423,38 @@ impl Target {
     }
 }
 
+/// Go on with what a connection becomes where it came up to another protocol.
+async fn carried<R: Runtime>(
+    runtime: &R,
+    target: &Target,
+    stream: MaybeTls<R::Tcp>,
+    established: Established,
+    fallback: Option<Fallback<R::Tcp>>,
+) -> Result<(MaybeTls<R::Tcp>, Established), Failed> {
+    let Some(fallback) = fallback.filter(|it| established.alpn.as_deref() != Some(&*it.unless)) else {
+        return Ok((stream, established));
+    };
+    let carrying = crate::within(runtime, crate::HANDSHAKE_TIME, (fallback.carry)(stream)).await;
+    match carrying.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(stream) => Ok((MaybeTls::Carried(stream), established)),
+        Err(why) if why.kind() == io::ErrorKind::TimedOut => Err(target.failed(End::Timeout, why)),
+        Err(why) => Err(target.failed(End::Refused, why)),
+    }
+}
+
 async fn connect<R: Runtime>(
-    runtime: R,
-    target: Target,
+    runtime: &R,
+    target: &Target,
     tls: Option<ClientTls>,
 ) -> Result<(MaybeTls<R::Tcp>, Established), Failed> {
     if let Some(proxy) = &target.proxy {
-        let dialled = proxy.dial(&runtime, &target.host, target.port).await;
+        let dialled = proxy.dial(runtime, &target.host, target.port).await;
         let stream = dialled.map_err(|why| target.failed(end_of_dial(&why), why))?;
         // Whom the proxy talks to is not known.
         let remote = SocketAddr::from(([0, 0, 0, 0], target.port));
-        return secure(&runtime, &target, stream, remote, tls).await;
+        return secure(runtime, target, stream, remote, tls).await;
     }
-    let found = crate::within(&runtime, DIAL_TIME, runtime.resolve(&target.host, target.port)).await;
+    let found = crate::within(runtime, DIAL_TIME, runtime.resolve(&target.host, target.port)).await;
     let found = found.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
     let addrs = found.map_err(|why| target.failed(End::UnknownHost, why))?;
     let addrs: Vec<SocketAddr> = addrs.into_iter().filter(|addr| target.takes(addr)).collect();
@@ -409,9 +462,9 @@ async fn connect<R: Runtime>(
         let why = io::Error::new(io::ErrorKind::NotFound, "the name has no address of that family");
         return Err(target.failed(End::UnknownHost, why));
     }
-    let dialled = dial_from(&runtime, &addrs, target.from, DIAL_TIME).await;
+    let dialled = dial_from(runtime, &addrs, target.from, DIAL_TIME).await;
     let (stream, remote) = dialled.map_err(|why| target.failed(end_of_dial(&why), why))?;
-    secure(&runtime, &target, stream, remote, tls).await
+    secure(runtime, target, stream, remote, tls).await
 }
 
 /// Put TLS on a connection, where there are settings for it.
@@ -444,7 +497,7 @@ fn greet<R: Runtime>(runtime: R, stream: R::Tcp, remote: SocketAddr, tls: Option
 
 fn secured<S>(stream: Tls<S>, remote: SocketAddr) -> io::Result<(MaybeTls<S>, Established)>
 where
-    S: crate::ByteStream,
+    S: ByteStream,
 {
     let alpn = stream.alpn().map(Box::from);
     let exporter = Some(stream.exporter()?);

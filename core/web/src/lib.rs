@@ -3,7 +3,7 @@
 //! * [`Hub`] is a switchboard that many connections share. [`Hub::serve`] is a whole server; [`Hub::answer`] is the service to mount in
 //!   a hyper server of your own.
 //! * On the same port it serves native connections ([`sluis_mux::native`]): over TLS where both agree on that by ALPN, without TLS where the
-//!   first byte says so.
+//!   first byte says so. Behind a middlebox that lets HTTP through alone, they are [carried](carry) by a WebSocket.
 //! * [`Splices`] join channels of a native agent with byte streams; a [`Backend`] is a TCP service that a hub joins channels with.
 //! * [`Client`] asks a hub, and [`Listener`] is an agent that listens on a WebSocket.
 //!
@@ -14,6 +14,7 @@
 
 mod backends;
 mod body;
+mod carried;
 mod client;
 mod hub;
 mod inside;
@@ -29,6 +30,7 @@ mod splice;
 mod tests;
 
 pub use backends::Backend;
+pub use carried::carry;
 pub use client::{Client, ClientError, Reply, Url, UrlError};
 pub use hub::{Hub, HubStats, Options};
 pub use hyper;
