@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sluis_core::driver::{Accepted, Clock, Established, Happened, StreamIo};
+use sluis_core::driver::{Accepted, Clock, Happened, StreamIo};
 use sluis_core::{Conn, End, Endpoint, Instant, ListenerId, Now, Security};
 
 use crate::attempt::{Attempt, Carry, Failed, Fallback, Target, establish, greet};
