@@ -46,7 +46,10 @@ pub(crate) async fn serve<R: Runtime>(hub: Hub<R>) -> io::Result<()> {
     let runtime = hub.shared.runtime.clone();
     let table = backends.iter().map(|it| (it.intent.clone(), (it.host.clone(), it.port))).collect();
     let agent = hub.with(|board, _| board.config().agent.clone());
-    let mut client = Client::new(ClientConfig::new(&agent, "hub", 0), &hub.shared.own_seed, hub.now());
+    let mut config = ClientConfig::new(&agent, "hub", 0);
+    // The hub counts those of each agent.
+    config.max_channels = usize::from(u16::MAX);
+    let mut client = Client::new(config, &hub.shared.own_seed, hub.now());
     let mut app = Backends { runtime, table, splices: Splices::default() };
     let clock = hub.clone();
     sluis_net::run(NetStreams::new(Inside(hub), move || clock.now()), &mut client, &mut app).await.map(drop)

@@ -36,6 +36,8 @@ pub struct HubConfig {
     pub behind_proxy: bool,
     /// Intents of which the hub itself takes channels that are opened to its name: those of [`Hub::handle_own_up`].
     pub services: BTreeSet<Box<str>>,
+    /// Channels of these that one agent may have.
+    pub max_served: usize,
     /// Settings of each connection's streams.
     pub session: session::Config,
 }
@@ -52,6 +54,7 @@ impl HubConfig {
             max_all_channels: 131_072,
             behind_proxy: false,
             services: BTreeSet::new(),
+            max_served: 512,
             session: session::Config::default(),
         }
     }

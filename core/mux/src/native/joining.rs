@@ -8,7 +8,7 @@ use sluis_core::Instant;
 use sluis_core::table::SlotId;
 
 use super::greeting::Greeting;
-use super::hub::{Hub, Leg};
+use super::hub::{Hub, Leg, Link};
 use super::relay::Relay;
 use crate::channel::{Opening, Resume, cut, record};
 use crate::proof::{OPEN, REFUSE, RESUME};
@@ -144,15 +144,22 @@ impl Hub {
         }
         let intent = self.intents.resolve(intent);
         let level = intent.policy.priority;
-        let link =
-            self.links.get_mut(target).filter(|link| link.legs.len() < self.config.max_channels).ok_or_else(busy)?;
+        let name = self.name(from.0).ok_or_else(busy)?;
+        let served = self.own == Some(target);
+        // Of a service each agent has its own share; of an agent whoever comes first.
+        let has_room = |link: &&mut Link| match served {
+            true => self.relays.served(&name) < self.config.max_served,
+            false => link.legs.len() < self.config.max_channels,
+        };
+        let link = self.links.get_mut(target).filter(has_room).ok_or_else(busy)?;
         let stream = link.session.open(now, level).map_err(|_| busy())?;
         let mut first = Vec::new();
         record::put(&mut first, kind, &[body]);
         // A control record is shorter than what a new stream takes.
         let _ = link.session.write(stream, &first);
-        let agents = [self.name(from.0).ok_or_else(busy)?, self.name(target).ok_or_else(busy)?];
-        let relay = Relay::new([from, (target, stream)], agents, intent.policy, intent.budget);
+        let agents = [name, self.name(target).ok_or_else(busy)?];
+        let mut relay = Relay::new([from, (target, stream)], agents, intent.policy, intent.budget);
+        relay.served = served;
         let id = self.relays.insert(relay).ok_or_else(busy)?;
         for (side, (link, stream)) in [from, (target, stream)].into_iter().enumerate() {
             if let Some(link) = self.links.get_mut(link) {

@@ -73,7 +73,13 @@ fn services_go_to_the_hubs_own_agent_and_to_nobody_else_who_bears_its_name() {
     };
     let mut settings = hub_config();
     settings.services.insert("file:sync".into());
-    let known = vec![credential("alice", &["hub"]), credential("carol", &["bob"]), credential("hub", &["*"])];
+    settings.max_served = 2;
+    let known = vec![
+        credential("alice", &["hub"]),
+        credential("bob", &["hub"]),
+        credential("carol", &["bob"]),
+        credential("hub", &["*"]),
+    ];
     settings.access = Access::agents(known).unwrap();
     let mut world = StreamWorld::new(StreamLink::default(), &Seed::from_u64(1));
     world.listen("hub", Served { hub: Hub::new(settings, &Seed::from_u64(1)), own_came: false }, idle::<Served>());
@@ -91,6 +97,7 @@ fn services_go_to_the_hubs_own_agent_and_to_nobody_else_who_bears_its_name() {
     let (namesake, ..) = add(config("hub", false), 2);
     let (alice, alices, _) = add(config("alice", false), 3);
     let (carol, carols, _) = add(config("carol", false), 4);
+    let (bob, bobs, _) = add(config("bob", false), 5);
     for (agent, intent) in [(&alice, "file:sync"), (&alice, "chat"), (&alice, "file:sync:more"), (&carol, "file:sync")]
     {
         agent.0.borrow_mut().opens.push_back(("hub".into(), intent.into()));
@@ -105,6 +112,25 @@ fn services_go_to_the_hubs_own_agent_and_to_nobody_else_who_bears_its_name() {
         (alice.0.borrow().proofs.len(), carol.0.borrow().refused.clone()),
         (3, vec!["it is not allowed".to_owned()])
     );
+    // Each agent has its share of a service, and gets it back.
+    for agent in [&alice, &bob] {
+        (0..2).for_each(|_| agent.0.borrow_mut().opens.push_back(("hub".into(), "file:sync".into())));
+    }
+    let run = |world: &mut StreamWorld| {
+        for _ in 0..3 {
+            [alices, bobs].into_iter().for_each(|host| world.wake(host));
+            assert!(world.run_for(Duration::from_secs(1)));
+        }
+    };
+    run(&mut world);
+    assert_eq!(alice.0.borrow().refused, ["there are too many channels"]);
+    assert_eq!((bob.0.borrow().refused.len(), incoming(&own)), (0, 4));
+    alice.0.borrow_mut().closes = true;
+    run(&mut world);
+    alice.0.borrow_mut().closes = false;
+    alice.0.borrow_mut().opens.push_back(("hub".into(), "file:sync".into()));
+    run(&mut world);
+    assert_eq!((alice.0.borrow().refused.len(), incoming(&own)), (1, 5));
 }
 
 #[test]
