@@ -33,7 +33,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Settings of a [`Client`].
+/// Settings of a [`Client`](super::Client).
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ClientConfig {

@@ -17,7 +17,7 @@ pub struct Channel(pub(super) SlotId);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// There are [`ClientConfig::max_channels`].
+    /// There are [`ClientConfig::max_channels`](super::ClientConfig::max_channels).
     #[error("there are as many channels as there may be")]
     Full,
     /// A name or an intent is too long, or the metadata is no object or too long.
@@ -49,17 +49,17 @@ pub enum Event<'a> {
     Connected(&'a str),
     /// There is no connection; the next attempt comes after this time. Channels that were open wait for it.
     Disconnected(Lost, Duration),
-    /// A channel is opened to us: [accept](Client::accept) or [refuse](Client::refuse) it.
+    /// A channel is opened to us: [accept](super::Client::accept) or [refuse](super::Client::refuse) it.
     Incoming(Channel, &'a Opening, Proof),
     /// A channel that we opened is accepted.
     Opened(Channel, Proof),
     /// A channel that we opened is refused, for this reason. It is gone.
     Refused(Channel, String),
-    /// A message: its number, kind and body. [`take`](Client::take) tells the sender that it was taken.
+    /// A message: its number, kind and body. [`take`](super::Client::take) tells the sender that it was taken.
     Message(Channel, u64, Kind, &'a [u8]),
     /// All messages up to this one were taken by the application at the other end.
     Acked(Channel, u64),
-    /// A send that was [`SendError::Full`] can be tried again.
+    /// A send that was [`SendError::Full`](crate::channel::SendError::Full) can be tried again.
     Writable(Channel),
     /// The other end has signed for all messages up to this one.
     Signed(Channel, u64),
