@@ -24,6 +24,7 @@ Examples:
   sluis mux serve --agents agents.toml --self-signed certs --backend file:sync=127.0.0.1:873
   sluis mux pipe --agent alice --target node --intent file:sync --forward 127.0.0.1:8730 --token-file alice.token --pin FINGERPRINT
                                                                      that service of the hub's machine, on a port of this one
+  ssh -o ProxyCommand='sluis mux pipe --agent alice --target node --intent stream:ssh --bytes …' node      and one as ssh wants it
   sluis mux serve --open --plain --bind 127.0.0.1:8443               a hub that believes every name, on this machine only";
 
 #[derive(Debug, Args)]
@@ -230,6 +231,10 @@ pub(crate) struct PipeArgs {
     /// of `sluis mux serve --backend`, say
     #[arg(long, value_name = "HOST:PORT", value_parser = values::place, conflicts_with_all = ["count", "size", "in_flight", "timeout"])]
     pub(crate) forward: Option<Place>,
+    /// Send standard input as it is, and write what comes back to standard output: one connection to a service, as --forward carries
+    /// many. Ends when both directions have
+    #[arg(long, conflicts_with_all = ["count", "size", "in_flight", "forward", "sign_131"])]
+    pub(crate) bytes: bool,
     /// Sign each message with --key as a frame of tibet-mux 1.3.1, which whoever has that key verified checks; lines have to be JSON
     #[arg(long = "sign-131", requires = "key", conflicts_with = "forward")]
     pub(crate) sign_131: bool,

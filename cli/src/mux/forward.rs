@@ -1,4 +1,4 @@
-//! `sluis mux pipe --forward`: a local port of which each TCP connection is a channel.
+//! `sluis mux pipe --forward`: a local port of which each TCP connection is a channel; and `--bytes`: standard input and output as one.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -17,6 +17,7 @@ use super::args::PipeArgs;
 use super::native::{Reach, reason, tell_lost};
 use super::on_runtime;
 use super::orders::Orders;
+use super::stdio::Once;
 use crate::common::Common;
 use crate::fail::Fail;
 use crate::output::Out;
@@ -51,6 +52,25 @@ pub(super) fn run(common: Common, args: &PipeArgs) -> Result<ExitCode, Fail> {
     failed.map_or(Ok(ExitCode::SUCCESS), |why| Err(Fail::runtime(why)))
 }
 
+/// Carry standard input and output, which nothing else is written to.
+pub(super) fn run_bytes(common: Common, args: &PipeArgs) -> Result<ExitCode, Fail> {
+    if common.json {
+        return Err(Fail::usage("--bytes writes what comes to standard output, leave --json out"));
+    }
+    let reach = Reach::read(&args.hub, &args.agent, &args.keys)?;
+    let orders = Orders::catch(false).map_err(Fail::runtime)?;
+    let failed = on_runtime!(common.runtime, runtime => {
+        let once = Once::begin().map_err(Fail::runtime)?;
+        let now = SystemClock::new().now();
+        let (io, mut client) = reach.client(runtime, now)?;
+        let mut forwarding = Forwarding::new(args, Out::new(common, true), orders, once);
+        forwarding.open_until = Some(now.mono + args.timeout);
+        sluis_net::run(io, &mut client, &mut forwarding).await.map_err(Fail::runtime)?;
+        Ok::<_, Fail>(forwarding.failed)
+    })?;
+    failed.map_or(Ok(ExitCode::SUCCESS), |why| Err(Fail::runtime(why)))
+}
+
 /// The agent, and the connections that it carries.
 struct Forwarding<'a, L: Accept> {
     args: &'a PipeArgs,
@@ -61,6 +81,10 @@ struct Forwarding<'a, L: Accept> {
     names: BTreeMap<Channel, String>,
     /// Until when nothing is accepted.
     rest: Option<Instant>,
+    /// There is one connection, and until when its channel has to be open, while it is not.
+    open_until: Option<Instant>,
+    single: bool,
+    over: bool,
     connections: u64,
     broken: u64,
     sent: u64,
@@ -78,6 +102,9 @@ impl<'a, L: Accept<Tcp: ByteStream>> Forwarding<'a, L> {
             splices: Splices::default(),
             names: BTreeMap::new(),
             rest: None,
+            open_until: None,
+            single: args.bytes,
+            over: false,
             connections: 0,
             broken: 0,
             sent: 0,
@@ -108,6 +135,7 @@ impl<'a, L: Accept<Tcp: ByteStream>> Forwarding<'a, L> {
             }
             Event::Disconnected(why, pause) => tell_lost(&mut self.out, *why, *pause),
             Event::Opened(channel, proof) => {
+                self.open_until = None;
                 let (args, name) = (self.args, self.names.get(channel).map_or("", String::as_str));
                 self.out.event(
                     "opened",
@@ -152,6 +180,9 @@ impl<'a, L: Accept<Tcp: ByteStream>> Forwarding<'a, L> {
                     stream.abort();
                     self.broken += 1;
                     let why = why.to_string();
+                    if self.single {
+                        self.failed = Some(why.clone());
+                    }
                     self.out.event(
                         "rejected",
                         |o| o.str("reason", &why).raw("count", 1),
@@ -170,6 +201,10 @@ impl<'a, L: Accept<Tcp: ByteStream>> Forwarding<'a, L> {
         self.broken += u64::from(failure.is_some());
         (self.sent, self.received) = (self.sent + sent, self.received + received);
         let name = self.names.remove(channel).unwrap_or_default();
+        if self.single {
+            self.over = true;
+            self.failed.clone_from(failure);
+        }
         let why = failure.as_deref().unwrap_or("client_close");
         self.out.event(
             "closed",
@@ -216,8 +251,12 @@ impl<L: Accept<Tcp: ByteStream>> App<Client> for Forwarding<'_, L> {
         while let Some(ended) = self.splices.poll_ended() {
             self.ended(&ended);
         }
+        if self.open_until.is_some_and(|until| until <= now.mono) {
+            self.failed.get_or_insert("the channel is not open in time".into());
+        }
         self.out.flush();
-        if self.failed.is_some() || self.orders.poll_next(cx) == Some(Asked::Stop) || self.out.is_broken() {
+        if self.over || self.failed.is_some() || self.orders.poll_next(cx) == Some(Asked::Stop) || self.out.is_broken()
+        {
             client.shut_down(now);
             return Poll::Ready(());
         }
@@ -225,6 +264,6 @@ impl<L: Accept<Tcp: ByteStream>> App<Client> for Forwarding<'_, L> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.rest
+        [self.rest, self.open_until].into_iter().flatten().min()
     }
 }

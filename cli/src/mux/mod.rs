@@ -12,6 +12,7 @@ mod native;
 pub(crate) mod orders;
 mod pipe;
 mod serve;
+mod stdio;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ pub(crate) fn run(common: Common, command: &MuxCommand) -> Result<ExitCode, Fail
         MuxCommand::Listen(args) if args.native => hear::run(common, args),
         MuxCommand::Listen(args) => listen::run(common, args),
         MuxCommand::Pipe(args) if args.forward.is_some() => forward::run(common, args),
+        MuxCommand::Pipe(args) if args.bytes => forward::run_bytes(common, args),
         MuxCommand::Pipe(args) => pipe::run(common, args),
         MuxCommand::Demo => demo::run(common),
         MuxCommand::Token(args) => {

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -19,6 +20,7 @@ on_both! {
     what_breaks_is_reset_at_the_other_end_and_what_is_not_there_is_said
     whoever_may_not_reach_a_service_is_refused
     a_connection_outlives_cuts_on_the_way
+    standard_input_and_output_are_a_connection_of_their_own
 }
 
 /// Bytes of a pattern that does not repeat soon.
@@ -255,4 +257,31 @@ fn a_connection_outlives_cuts_on_the_way(runtime: &'static str) {
     assert!(got == bytes);
     assert_eq!(event(&pipe, "closed")["reason"], "client_close");
     assert_eq!(made.load(Ordering::Relaxed), 3, "it was cut as often as it was meant to be");
+}
+
+fn standard_input_and_output_are_a_connection_of_their_own(runtime: &'static str) {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let backends = [format!("stream={}", echo()), format!("vpn:tunnel={nobody}")];
+    let args = ["--self-signed", "certs", "--backend", &backends[0], "--backend", &backends[1]];
+    let hub = Hub::of("forward-bytes", runtime, &["alice"], &args);
+    let pipe = |intent: &str| {
+        let args = ["--agent", "alice", "--target", "node", "--intent", intent, "--bytes"];
+        let mut command = hub.command("alice", "pipe", &args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let bytes = noise(10, 2_000_000);
+    let mut child = pipe("stream");
+    let mut stdin = child.stdin.take().unwrap();
+    let out = thread::scope(|scope| {
+        scope.spawn(|| {
+            stdin.write_all(&bytes).unwrap();
+            drop(stdin);
+        });
+        child.wait_with_output().unwrap()
+    });
+    assert!(out.status.success() && out.stdout == bytes, "{}", String::from_utf8_lossy(&out.stderr));
+    let out = pipe("vpn:tunnel").wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.code() == Some(1) && said.contains("does not answer: connection refused"), "{said}");
+    assert!(out.stdout.is_empty());
 }

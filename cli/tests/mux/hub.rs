@@ -92,9 +92,14 @@ impl Hub {
 
     /// A client of an agent that goes on running.
     pub(crate) fn spawn(&self, agent: &str, command: &str, args: &[&str]) -> Process {
-        let args = self.client(command, Some(agent), &[&["--agent", agent, "--json"], args].concat());
-        let mut started: Command = self.folder.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
-        Process::spawn(&format!("sluis mux {command}"), &mut started)
+        let args = [&["--agent", agent, "--json"], args].concat();
+        Process::spawn(&format!("sluis mux {command}"), &mut self.command(agent, command, &args))
+    }
+
+    /// A client of an agent, to be started.
+    pub(crate) fn command(&self, agent: &str, command: &str, args: &[&str]) -> Command {
+        let args = self.client(command, Some(agent), args);
+        self.folder.command(&args.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// An agent that listens, and is there.
