@@ -254,9 +254,12 @@ impl<L: Accept<Tcp: ByteStream>> App<Client> for Forwarding<'_, L> {
         if self.open_until.is_some_and(|until| until <= now.mono) {
             self.failed.get_or_insert("the channel is not open in time".into());
         }
+        let asked = self.orders.poll_next(cx) == Some(Asked::Stop);
+        if asked && self.single && !self.over {
+            self.failed.get_or_insert("it was told to stop before the connection had ended".into());
+        }
         self.out.flush();
-        if self.over || self.failed.is_some() || self.orders.poll_next(cx) == Some(Asked::Stop) || self.out.is_broken()
-        {
+        if self.over || self.failed.is_some() || asked || self.out.is_broken() {
             client.shut_down(now);
             return Poll::Ready(());
         }

@@ -37,6 +37,8 @@ fn a_hub_that_nobody_should_run_is_refused() {
     }
     let pipe = ["pipe", "--agent", "a", "--target", "b", "--intent", "i", "--forward"];
     refused(&folder, 2, &[&pipe[..], &["8080"]].concat(), "write HOST:PORT");
+    let bytes = ["pipe", "--agent", "a", "--target", "b", "--intent", "i", "--bytes"];
+    refused(&folder, 2, &[&bytes[..], &["--json"]].concat(), "leave --json out");
     refused(&folder, 2, &[&pipe[..], &["127.0.0.1:0", "--count", "1"]].concat(), "does not go with --count");
     refused(&folder, 2, &["status", "--url", "localhost:8443"], "https://hub.example:8443");
     refused(
