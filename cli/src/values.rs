@@ -67,6 +67,11 @@ impl Place {
         &self.host
     }
 
+    /// The port.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The addresses that it stands for: one for a number, all that the resolver knows for a name.
     pub(crate) fn resolve(&self) -> std::io::Result<Vec<SocketAddr>> {
         match self.host.parse::<IpAddr>() {

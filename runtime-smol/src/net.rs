@@ -33,7 +33,7 @@ use sluis_core::driver::{App, DriverStats, Events, Handle, HandleConfig, Request
 use sluis_core::{Durable, Streams};
 use sluis_net::{Accept, ByteStream, NetStreams, Runtime};
 use sluis_udp::SystemClock;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// Smol: what is spawned runs on its own threads.
 #[derive(Clone, Copy, Debug, Default)]
@@ -212,5 +212,10 @@ impl ByteStream for SmolTcp {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             done => Poll::Ready(done),
         }
+    }
+
+    fn abort(&mut self) {
+        // A system that refuses it ends the connection in order.
+        let _ = SockRef::from(&self.0).set_linger(Some(Duration::ZERO));
     }
 }

@@ -173,4 +173,9 @@ impl ByteStream for TokioTcp {
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
     }
+
+    fn abort(&mut self) {
+        // A system that refuses it ends the connection in order.
+        let _ = self.0.set_zero_linger();
+    }
 }

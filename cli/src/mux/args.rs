@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
+use sluis_core::limits::MAX_INTENT;
 use sluis_net::{Fingerprint, Proxy};
 use sluis_web::Url;
 
@@ -20,6 +21,10 @@ Examples:
   sluis mux open --agent alice --target bob --intent chat --token-file alice.token --pin FINGERPRINT
   sluis mux send --channel ch-… --payload '{\"text\":\"hi\"}' --token-file alice.token --pin FINGERPRINT
   sluis mux pipe --agent alice --target bob --intent chat --token-file alice.token --key alice.pem --pin FINGERPRINT < lines
+  sluis mux serve --agents agents.toml --self-signed certs --backend file:sync=127.0.0.1:873
+  sluis mux pipe --agent alice --target node --intent file:sync --forward 127.0.0.1:8730 --token-file alice.token --pin FINGERPRINT
+                                                                     that service of the hub's machine, on a port of this one
+  ssh -o ProxyCommand='sluis mux pipe --agent alice --target node --intent stream:ssh --bytes …' node      and one as ssh wants it
   sluis mux serve --open --plain --bind 127.0.0.1:8443               a hub that believes every name, on this machine only";
 
 #[derive(Debug, Args)]
@@ -35,7 +40,7 @@ pub(crate) enum MuxCommand {
     Serve(ServeArgs),
     /// Be an agent that is there, and print what arrives
     Listen(ListenArgs),
-    /// Open a channel on a native connection and send on it: the lines of standard input, or made messages
+    /// Open a channel on a native connection and send on it: the lines of standard input, made messages, or TCP connections
     Pipe(PipeArgs),
     /// Play a story: a hub and two agents over TLS, voice beside bulk, a hub that alters found out, a cut survived
     Demo,
@@ -109,6 +114,10 @@ pub(crate) struct ServeArgs {
     /// Route exactly this intent to a backend; may be repeated
     #[arg(long, value_name = "NAME=BACKEND[=TEXT]", value_parser = registered)]
     pub(crate) intent: Vec<Registered>,
+    /// Join channels of exactly this intent, which native agents (`sluis mux pipe --forward`) open to the hub's own name, with a TCP
+    /// service here; may be repeated
+    #[arg(long, value_name = "INTENT=HOST:PORT", value_parser = joined)]
+    pub(crate) backend: Vec<Joined>,
     /// Open channels of one agent at a time
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) max_channels: u32,
@@ -128,6 +137,13 @@ pub(crate) struct Registered {
     pub(crate) name: String,
     pub(crate) backend: String,
     pub(crate) description: String,
+}
+
+/// `--backend INTENT=HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Joined {
+    pub(crate) intent: String,
+    pub(crate) place: Place,
 }
 
 /// How a hub is reached.
@@ -181,7 +197,8 @@ pub(crate) struct KeyArgs {
     /// The file with the secret key that channels are signed with; without a token it also shows who we are
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// The key of another agent, or a file with it: then it has to show it; may be repeated
+    /// The key of another agent, or a file with it: then it has to show it, and frames that it signs as tibet-mux 1.3.1 does are
+    /// believed; may be repeated
     #[arg(long, value_name = "AGENT=KEY")]
     pub(crate) agent_key: Vec<String>,
     /// A proxy in front of the hub ends TLS: what the key signs is not bound to the TLS connection
@@ -210,6 +227,17 @@ pub(crate) struct PipeArgs {
     /// Send so many made messages instead of the lines of standard input
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(crate) count: Option<u64>,
+    /// Listen here, and open a channel for each TCP connection that comes in: its bytes go to the other end and back, to the service
+    /// of `sluis mux serve --backend`, say
+    #[arg(long, value_name = "HOST:PORT", value_parser = values::place, conflicts_with_all = ["count", "size", "in_flight", "timeout"])]
+    pub(crate) forward: Option<Place>,
+    /// Send standard input as it is, and write what comes back to standard output: one connection to a service, as --forward carries
+    /// many. Ends when both directions have
+    #[arg(long, conflicts_with_all = ["count", "size", "in_flight", "forward", "sign_131"])]
+    pub(crate) bytes: bool,
+    /// Sign each message with --key as a frame of tibet-mux 1.3.1, which whoever has that key verified checks; lines have to be JSON
+    #[arg(long = "sign-131", requires = "key", conflicts_with = "forward")]
+    pub(crate) sign_131: bool,
     /// Bytes of each of them
     #[arg(long, value_name = "B", requires = "count", default_value_t = 128, value_parser = clap::value_parser!(u32).range(0..=2_097_152))]
     pub(crate) size: u32,
@@ -296,6 +324,14 @@ fn prefix(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("write a path like /api/mux, without a slash at its end".to_owned())
+}
+
+fn joined(text: &str) -> Result<Joined, String> {
+    let (intent, place) = text
+        .rsplit_once('=')
+        .filter(|(intent, _)| !intent.is_empty() && intent.len() <= MAX_INTENT)
+        .ok_or("write INTENT=HOST:PORT, like file:sync=127.0.0.1:873")?;
+    Ok(Joined { intent: intent.to_owned(), place: values::remote_place(place)? })
 }
 
 fn registered(text: &str) -> Result<Registered, String> {

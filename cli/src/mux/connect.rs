@@ -10,6 +10,8 @@ use super::args::HubArgs;
 use crate::fail::Fail;
 use crate::files;
 
+/// What REST and WebSocket are spoken over.
+pub(super) const HTTP: &str = "http/1.1";
 /// How long an answer may take.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// Largest file of a token or of authorities in bytes.
@@ -25,11 +27,11 @@ pub(super) struct Settings {
 impl Settings {
     /// For REST and WebSocket.
     pub(super) fn read(hub: &HubArgs) -> Result<Self, Fail> {
-        Self::read_for(hub, "http/1.1")
+        Self::read_for(hub, &[HTTP])
     }
 
-    /// For a connection of this protocol.
-    pub(super) fn read_for(hub: &HubArgs, alpn: &str) -> Result<Self, Fail> {
+    /// For a connection of these protocols, the preferred first.
+    pub(super) fn read_for(hub: &HubArgs, alpn: &[&str]) -> Result<Self, Fail> {
         let read = |path: &std::path::Path| {
             files::read(path, MAX_FILE).map_err(|why| Fail::usage(format!("cannot read {} ({why})", path.display())))
         };
@@ -42,7 +44,7 @@ impl Settings {
         if asked && !hub.url.is_tls() {
             return Err(Fail::usage("--ca and --pin are for https, write the URL like https://localhost:8443"));
         }
-        let tls = hub.url.is_tls().then(|| ClientTls::new(trust, &[alpn])).transpose().map_err(Fail::usage)?;
+        let tls = hub.url.is_tls().then(|| ClientTls::new(trust, alpn)).transpose().map_err(Fail::usage)?;
         let token = match &hub.token_file {
             None => None,
             Some(path) => {

@@ -11,11 +11,12 @@ use sluis_core::driver::App;
 use sluis_core::{Instant, Machine as _, Now};
 use sluis_mux::channel::{Kind, Proof, SendError};
 use sluis_mux::native::{Channel, Client, Event, Lost};
+use sluis_mux::signed::Place;
 use sluis_udp::SystemClock;
 
 use super::args::ListenArgs;
 use super::listen::{Book, Shared};
-use super::native::{Reach, tell_lost};
+use super::native::{Reach, pins, tell_lost};
 use super::on_runtime;
 use super::orders::Orders;
 use crate::common::Common;
@@ -27,7 +28,7 @@ use crate::signals::Asked;
 pub(super) fn run(common: Common, args: &ListenArgs) -> Result<ExitCode, Fail> {
     let reach = Reach::read(&args.hub, &args.agent, &args.keys)?;
     let began = std::time::Instant::now();
-    let book = Book::new(Out::new(common, args.span.quiet).timed());
+    let book = Book::new(Out::new(common, args.span.quiet).timed(), pins(&args.keys)?);
     let mut hearing = Hearing::new(args, Rc::clone(&book), false);
     hearing.orders = Some(Orders::catch(false).map_err(Fail::runtime)?);
     on_runtime!(common.runtime, runtime => {
@@ -61,6 +62,7 @@ pub(super) struct Hearing<'a> {
 struct Heard {
     name: String,
     from: String,
+    intent: String,
     proof: Proof,
     frames: u64,
     bytes: u64,
@@ -136,7 +138,8 @@ impl<'a> Hearing<'a> {
                         flow.quoted("", Text::new(&from)).words("opens").quoted("", Text::new(&opening.intent));
                     },
                 );
-                let heard = Heard { name, from, proof: *proof, frames: 0, bytes: 0 };
+                let heard =
+                    Heard { name, from, intent: opening.intent.to_string(), proof: *proof, frames: 0, bytes: 0 };
                 self.channels.insert(*channel, heard);
                 return Answer::Accept(*channel);
             }
@@ -182,6 +185,12 @@ impl<'a> Hearing<'a> {
         let (seq, verified) = (number - 1, heard.proof != Proof::None);
         let payload = (kind == Kind::Json).then(|| Value::from_json(&text).ok()).flatten();
         let heard = &*heard;
+        let place = Place { from: &heard.from, to: &self.args.agent, intent: &heard.intent };
+        let believed = payload.and_then(|payload| self.book.borrow_mut().believes(&heard.name, seq, &place, payload));
+        if believed == Some(false) {
+            // It was heard, and counts for nothing.
+            return Answer::Take(channel, number, None);
+        }
         self.book.borrow_mut().out.event(
             "frame",
             |o| {
@@ -191,6 +200,7 @@ impl<'a> Hearing<'a> {
                     None => o.str("payload", &text),
                 };
                 let o = o.str("proof", heard.proof.name());
+                let o = if believed == Some(true) { o.raw("signed", true) } else { o };
                 if verified { o.raw("verified", true) } else { o.raw("verified", "null") }
             },
             |flow| {

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use sluis_core::airlock::glob;
 use sluis_core::data::{Text, Value, hex};
-use sluis_core::identity::MacKey;
+use sluis_core::identity::{MacKey, PublicKey};
 use sluis_mux::proof::{JSON, Running};
+use sluis_mux::signed::{Guard, Place, Wrong, is_signed};
 use sluis_net::Runtime;
 use sluis_udp::SystemClock;
 use sluis_web::{Client, Heard, Listener};
@@ -21,7 +22,7 @@ use super::args::ListenArgs;
 use super::ask::encoded;
 use super::connect::Settings;
 use super::hear::Hearing;
-use super::native::Reach;
+use super::native::{Reach, pins};
 use super::on_runtime;
 use super::orders::Orders;
 use crate::common::Common;
@@ -38,6 +39,9 @@ pub(super) struct Book {
     pub(super) tampered: u64,
     /// Whether the hub speaks native connections, once that is known.
     pub(super) native: Option<bool>,
+    /// Whose signed frames are believed, and which came.
+    pins: BTreeMap<Box<str>, PublicKey>,
+    guard: Guard,
     /// No more is heard.
     pub(super) over: bool,
     /// Whom to wake when one of these changes.
@@ -47,9 +51,36 @@ pub(super) struct Book {
 pub(super) type Shared = Rc<RefCell<Book>>;
 
 impl Book {
-    pub(super) fn new(out: Out) -> Shared {
-        let book = Self { out, frames: 0, bytes: 0, tampered: 0, native: None, over: false, wakers: Vec::new() };
+    pub(super) fn new(out: Out, pins: BTreeMap<Box<str>, PublicKey>) -> Shared {
+        let (guard, wakers) = (Guard::default(), Vec::new());
+        let book = Self { out, frames: 0, bytes: 0, tampered: 0, native: None, pins, guard, over: false, wakers };
         Rc::new(RefCell::new(book))
+    }
+
+    /// Whether a payload carries a signature that is believed; `None` where it says nothing of the kind. One that is not is told and counted as
+    /// tampered with.
+    pub(super) fn believes(&mut self, name: &str, seq: u64, place: &Place<'_>, payload: Value<'_>) -> Option<bool> {
+        if !is_signed(payload) {
+            return None;
+        }
+        let now = SystemClock::new().now().wall;
+        let Err(wrong) = self.guard.admit(now, payload, place, self.pins.get(place.from)) else { return Some(true) };
+        self.tampered += 1;
+        let reason = wrong.to_string();
+        self.out.event(
+            "rejected",
+            |o| {
+                let o = o.str("channel_id", name).str("from", place.from).raw("seq", seq);
+                o.str("reason", &reason).raw("count", 1)
+            },
+            |flow| {
+                flow.words(&format!("a signed frame is not believed ({reason})")).quoted("from", Text::new(place.from));
+                if wrong == Wrong::UnknownKey {
+                    flow.words("see --agent-key");
+                }
+            },
+        );
+        Some(false)
     }
 
     pub(super) fn wake(&mut self) {
@@ -86,7 +117,7 @@ pub(super) fn run(common: Common, args: &ListenArgs) -> Result<ExitCode, Fail> {
     let reach = natively.then(|| Reach::read(&args.hub, &args.agent, &args.keys)).transpose()?;
     let orders = Orders::catch(false).map_err(Fail::runtime)?;
     let began = Instant::now();
-    let book = Book::new(Out::new(common, args.span.quiet).timed());
+    let book = Book::new(Out::new(common, args.span.quiet).timed(), pins(&args.keys)?);
     let mut agent = Agent { book: Rc::clone(&book), args, channels: BTreeMap::new() };
     let ended = on_runtime!(common.runtime, runtime => {
         let client = settings.client(runtime, &args.hub);
@@ -141,6 +172,8 @@ struct Agent<'a> {
 
 /// A channel that was opened to us.
 struct Channel {
+    from: String,
+    intent: String,
     /// What its frames are checked with, where the hub gave that out.
     check: Option<(MacKey, Running)>,
     frames: u64,
@@ -258,7 +291,7 @@ impl Agent<'_> {
                 o.str("action", "close").str("channel_id", id).str("reason", "intent_not_accepted")
             });
         }
-        self.channels.insert(id.to_owned(), Channel { check: check(event), frames: 0, bytes: 0 });
+        self.channels.insert(id.to_owned(), Channel { from, intent, check: check(event), frames: 0, bytes: 0 });
         Ok(())
     }
 
@@ -298,11 +331,19 @@ impl Agent<'_> {
             return Ok(());
         }
         let (from, proof) = (member(event, "from"), member(event, "proof"));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of a frame")]
+        let number = seq.max(0.0) as u64;
+        let place = Place { from: &channel.from, to: &self.args.agent, intent: &channel.intent };
+        let believed = book.believes(id, number, &place, payload);
+        if believed == Some(false) {
+            return Ok(());
+        }
         book.out.event(
             "frame",
             |o| {
                 let o = o.str("channel_id", id).str("from", &from).raw("seq", seq).value("payload", payload);
                 let o = o.str("tbz_hash", &tag).str("proof", &proof);
+                let o = if believed == Some(true) { o.raw("signed", true) } else { o };
                 match verified {
                     Some(verified) => o.raw("verified", verified),
                     None => o.raw("verified", "null"),

@@ -5,12 +5,14 @@ pub(crate) mod args;
 mod ask;
 mod connect;
 mod demo;
+mod forward;
 mod hear;
 mod listen;
 mod native;
 pub(crate) mod orders;
 mod pipe;
 mod serve;
+mod stdio;
 
 use std::process::ExitCode;
 
@@ -42,6 +44,8 @@ pub(crate) fn run(common: Common, command: &MuxCommand) -> Result<ExitCode, Fail
         MuxCommand::Serve(args) => serve::run(common, args),
         MuxCommand::Listen(args) if args.native => hear::run(common, args),
         MuxCommand::Listen(args) => listen::run(common, args),
+        MuxCommand::Pipe(args) if args.forward.is_some() => forward::run(common, args),
+        MuxCommand::Pipe(args) if args.bytes => forward::run_bytes(common, args),
         MuxCommand::Pipe(args) => pipe::run(common, args),
         MuxCommand::Demo => demo::run(common),
         MuxCommand::Token(args) => {

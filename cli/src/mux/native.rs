@@ -1,16 +1,18 @@
 //! How an agent on a native connection reaches its hub.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sluis_core::identity::SecretKey;
+use sluis_core::identity::{PublicKey, SecretKey, Signer};
 use sluis_core::{Now, Security};
 use sluis_mux::agent::normalise;
 use sluis_mux::native::{ALPN, Client, ClientConfig, Credentials, Lost};
 use sluis_net::{NetStreams, Runtime};
 use sluis_udp::SystemClock;
+use sluis_web::{Url, carry};
 
 use super::args::{HubArgs, KeyArgs};
-use super::connect::Settings;
+use super::connect::{HTTP, Settings};
 use crate::fail::Fail;
 use crate::output::Out;
 use crate::{key, run};
@@ -18,12 +20,13 @@ use crate::{key, run};
 /// What a native client is made of; read before anything is connected.
 pub(super) struct Reach {
     settings: Settings,
+    url: Url,
     config: ClientConfig,
 }
 
 impl Reach {
     pub(super) fn read(hub: &HubArgs, agent: &str, keys: &KeyArgs) -> Result<Self, Fail> {
-        let settings = Settings::read_for(hub, ALPN)?;
+        let settings = Settings::read_for(hub, &[ALPN, HTTP])?;
         let name = normalise(agent);
         if name.is_empty() || name != agent {
             return Err(Fail::usage(format!("an agent is called {name:?} at a hub, write --agent like that")));
@@ -43,18 +46,18 @@ impl Reach {
             None => None,
         };
         config.behind_proxy = keys.behind_proxy;
-        for known in &keys.agent_key {
-            let (agent, word) = known
-                .split_once('=')
-                .ok_or_else(|| Fail::usage("--agent-key is written AGENT=KEY, with the key in hex or a file of it"))?;
-            config.pins.insert(agent.into(), key::file::public(word)?);
-        }
-        Ok(Self { settings, config })
+        config.pins = pins(keys)?;
+        Ok(Self { settings, url: hub.url.clone(), config })
     }
 
     /// The agent is on a WebSocket, too, and hears there who speaks JSON.
     pub(super) const fn beside_a_socket(&mut self) {
         self.config.beside = true;
+    }
+
+    /// What it signs with.
+    pub(super) fn signer(&self) -> Option<Arc<dyn Signer + Send + Sync>> {
+        self.config.signer.clone()
     }
 
     /// Streams of a runtime, and the agent that is to be run on them.
@@ -63,10 +66,13 @@ impl Reach {
         runtime: R,
         now: Now,
     ) -> Result<(NetStreams<R, SystemClock>, Client), Fail> {
-        let mut io = NetStreams::new(runtime, SystemClock::new());
+        let mut io = NetStreams::new(runtime.clone(), SystemClock::new());
         if let Some(proxy) = self.settings.proxy {
             io.set_proxy(proxy);
         }
+        // Where a middlebox lets nothing but HTTP through, the same connection carries it all the same.
+        let url = self.url;
+        io.set_fallback(ALPN, move |stream| carry(runtime.clone(), stream, url.clone()));
         if let Some(tls) = self.settings.tls {
             let number = io.add_tls(tls).ok_or_else(|| Fail::runtime("there is no room for TLS settings"))?;
             self.config.security = Security::Tls(number);
@@ -74,6 +80,17 @@ impl Reach {
         let client = Client::new(self.config, &run::seed()?, now);
         Ok((io, client))
     }
+}
+
+/// The keys of other agents that are known.
+pub(super) fn pins(keys: &KeyArgs) -> Result<BTreeMap<Box<str>, PublicKey>, Fail> {
+    let pin = |known: &String| {
+        let (agent, word) = known
+            .split_once('=')
+            .ok_or_else(|| Fail::usage("--agent-key is written AGENT=KEY, with the key in hex or a file of it"))?;
+        Ok((agent.into(), key::file::public(word)?))
+    };
+    keys.agent_key.iter().map(pin).collect()
 }
 
 /// Say why there is no connection.

@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use sluis_core::data::Value;
 use sluis_core::driver::App;
-use sluis_core::{Instant, Machine as _, Now};
+use sluis_core::identity::Signer;
+use sluis_core::{Instant, Machine as _, Now, Rng};
 use sluis_mux::channel::{Fault, Kind, MAX_MESSAGE, SendError};
 use sluis_mux::native::{Channel, Client, Event, Lost};
+use sluis_mux::signed::{Place, sign};
 use sluis_udp::SystemClock;
 
 use super::args::PipeArgs;
@@ -20,6 +23,7 @@ use super::orders::Orders;
 use crate::common::Common;
 use crate::fail::Fail;
 use crate::output::Out;
+use crate::run;
 use crate::signals::Asked;
 
 /// What a hub says of an agent that is not there, and when it is asked again.
@@ -39,6 +43,10 @@ pub(super) fn run(common: Common, args: &PipeArgs) -> Result<ExitCode, Fail> {
         None => Source::Lines(Lines::begin().map_err(Fail::runtime)?),
     };
     let mut pipe = Pipe::new(common, args, orders, source);
+    if args.sign_131 {
+        pipe.sealer =
+            Some(Sealer { signer: reach.signer().ok_or_else(no_key)?, nonces: run::seed()?.fork("mux sign 131") });
+    }
     on_runtime!(common.runtime, runtime => {
         let (io, mut client) = reach.client(runtime, SystemClock::new().now())?;
         sluis_net::run(io, &mut client, &mut pipe).await.map_err(Fail::runtime)
@@ -49,6 +57,31 @@ pub(super) fn run(common: Common, args: &PipeArgs) -> Result<ExitCode, Fail> {
         return Err(Fail::runtime(why));
     }
     Ok(if pipe.acked == pipe.sent { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn no_key() -> Fail {
+    Fail::usage("--sign-131 wants --key, the file of the key to sign with")
+}
+
+/// What makes frames of tibet-mux 1.3.1.
+struct Sealer {
+    signer: Arc<dyn Signer + Send + Sync>,
+    nonces: Rng,
+}
+
+impl Sealer {
+    /// The frame of a message: its JSON text.
+    fn seal(&mut self, args: &PipeArgs, now: Now, seq: u64, body: &[u8]) -> Result<Vec<u8>, String> {
+        let payload = std::str::from_utf8(body).ok().filter(|text| Value::from_json(text).is_ok());
+        // Made messages are texts.
+        let made = args.count.map(|_| format!("\"{}\"", String::from_utf8_lossy(body)));
+        let payload = made.as_deref().or(payload).ok_or("a line is not JSON, and --sign-131 signs JSON only")?;
+        let place = Place { from: &args.agent, to: &args.target, intent: &args.intent };
+        let mut nonce = [0; 16];
+        self.nonces.fill(&mut nonce);
+        let frame = sign(&*self.signer, &place, seq, now.wall, payload, &nonce).map_err(|why| why.to_string())?;
+        Ok(frame.into_bytes())
+    }
 }
 
 /// What is sent.
@@ -159,6 +192,7 @@ struct Pipe<'a> {
     received: u64,
     round_trips: Duration,
     failed: Option<String>,
+    sealer: Option<Sealer>,
 }
 
 impl<'a> Pipe<'a> {
@@ -185,6 +219,7 @@ impl<'a> Pipe<'a> {
             received: 0,
             round_trips: Duration::ZERO,
             failed: None,
+            sealer: None,
         }
     }
 
@@ -281,14 +316,21 @@ impl<'a> Pipe<'a> {
                 Some(body) => body,
                 None => match self.source.poll_next(cx) {
                     Poll::Pending => return,
-                    Poll::Ready(Some(body)) => body,
+                    Poll::Ready(Some(body)) => match self.sealer.as_mut() {
+                        None => body,
+                        Some(sealer) => match sealer.seal(self.args, now, self.sent, &body) {
+                            Ok(frame) => frame,
+                            Err(why) => return self.fail(why),
+                        },
+                    },
                     Poll::Ready(None) => {
                         self.exhausted = true;
                         break;
                     }
                 },
             };
-            match client.send(now, channel, Kind::Bytes, &body) {
+            let kind = if self.sealer.is_some() { Kind::Json } else { Kind::Bytes };
+            match client.send(now, channel, kind, &body) {
                 Ok(_) => {
                     self.sent += 1;
                     self.bytes += body.len() as u64;

@@ -1,5 +1,6 @@
 //! `sluis mux serve`.
 
+use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::pin;
@@ -10,9 +11,9 @@ use std::time::Instant;
 use sluis_mux::Access;
 use sluis_mux::switchboard::{Config, Transport};
 use sluis_net::{Accept as _, Runtime, ServerTls};
-use sluis_web::{Hub, Options};
+use sluis_web::{Backend, Hub, Options};
 
-use super::args::ServeArgs;
+use super::args::{Joined, ServeArgs};
 use super::orders::Orders;
 use super::{agents, on_runtime};
 use crate::common::Common;
@@ -38,6 +39,7 @@ pub(super) fn run(common: Common, args: &ServeArgs) -> Result<ExitCode, Fail> {
     let mut options = Options::default();
     options.allow_origins.clone_from(&args.allow_origin);
     options.behind_proxy = args.behind_proxy;
+    options.backends = backends(args)?;
     let began = Instant::now();
     on_runtime!(common.runtime, runtime => {
         let hub = Hub::new(runtime, config, options, &seed, sluis_udp::SystemClock::new());
@@ -66,6 +68,18 @@ fn config(args: &ServeArgs, addr: SocketAddr) -> Result<Config, Fail> {
         }
     };
     Ok(config)
+}
+
+fn backends(args: &ServeArgs) -> Result<Vec<Backend>, Fail> {
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = args.backend.iter().find(|joined| !seen.insert(&joined.intent)) {
+        return Err(Fail::usage(format!(
+            "--backend is given twice for {}, write it once for each intent",
+            twice.intent
+        )));
+    }
+    let backend = |joined: &Joined| Backend::new(&joined.intent, joined.place.host(), joined.place.port());
+    Ok(args.backend.iter().map(backend).collect())
 }
 
 fn tls(args: &ServeArgs) -> Result<Option<ServerTls>, Fail> {

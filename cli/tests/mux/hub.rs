@@ -35,7 +35,7 @@ impl Hub {
         Self::in_folder(folder, runtime, &[&["--agents", "agents.toml"], args].concat())
     }
 
-    fn in_folder(folder: Folder, runtime: &'static str, args: &[&str]) -> Self {
+    pub(crate) fn in_folder(folder: Folder, runtime: &'static str, args: &[&str]) -> Self {
         let usual = ["mux", "serve", "--json", "--runtime", runtime, "--bind", "127.0.0.1:0"];
         let process = Process::spawn("sluis mux serve", &mut folder.command(&[&usual, args].concat()));
         let listening = json(&process.line());
@@ -70,6 +70,15 @@ impl Hub {
         self.folder.ends(code, &args.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
+    /// What a client says of why nothing came of it.
+    #[track_caller]
+    pub(crate) fn refused(&self, agent: &str, command: &str, args: &[&str]) -> String {
+        let args = self.client(command, Some(agent), args);
+        let out = self.folder.sluis(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(out.status.code(), Some(1), "{args:?}");
+        format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+    }
+
     #[track_caller]
     pub(crate) fn ask(&self, agent: &str, command: &str, args: &[&str]) -> Value {
         json(&self.asked(0, Some(agent), command, args))
@@ -81,11 +90,21 @@ impl Hub {
         opened["channel_id"].as_str().expect("a name").to_owned()
     }
 
+    /// A client of an agent that goes on running.
+    pub(crate) fn spawn(&self, agent: &str, command: &str, args: &[&str]) -> Process {
+        let args = [&["--agent", agent, "--json"], args].concat();
+        Process::spawn(&format!("sluis mux {command}"), &mut self.command(agent, command, &args))
+    }
+
+    /// A client of an agent, to be started.
+    pub(crate) fn command(&self, agent: &str, command: &str, args: &[&str]) -> Command {
+        let args = self.client(command, Some(agent), args);
+        self.folder.command(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
     /// An agent that listens, and is there.
     pub(crate) fn listen(&self, agent: &str, args: &[&str]) -> Process {
-        let args = self.client("listen", Some(agent), &[&["--agent", agent, "--json"], args].concat());
-        let mut command: Command = self.folder.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
-        let process = Process::spawn("sluis mux listen", &mut command);
+        let process = self.spawn(agent, "listen", args);
         assert_eq!(json(&process.line())["event"], "ready");
         process
     }

@@ -2,11 +2,14 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod fallback;
+mod forward;
 mod hub;
 #[cfg(unix)]
 mod lives;
 mod meeting;
 mod native;
 mod reference;
+mod signed;
 mod strangers;
 mod usage;

@@ -26,6 +26,20 @@ fn a_hub_that_nobody_should_run_is_refused() {
     let certs = ["serve", "--agents", "empty.toml", "--cert", "empty.toml", "--cert-key", "empty.toml"];
     refused(&folder, 2, &certs, "no certificate can be read");
     refused(&folder, 2, &["serve", "--plain", "--agents", "empty.toml", "--prefix", "api"], "a path like /api/mux");
+    let hub = ["serve", "--plain", "--agents", "empty.toml", "--backend"];
+    for (given, why) in [
+        (&["stream"][..], "like file:sync=127.0.0.1:873"),
+        (&["=127.0.0.1:1"], "like file:sync=127.0.0.1:873"),
+        (&["stream=127.0.0.1:0"], "nobody can be reached at port 0"),
+        (&["stream=127.0.0.1:1", "--backend", "stream=127.0.0.1:2"], "--backend is given twice for stream"),
+    ] {
+        refused(&folder, 2, &[&hub[..], given].concat(), why);
+    }
+    let pipe = ["pipe", "--agent", "a", "--target", "b", "--intent", "i", "--forward"];
+    refused(&folder, 2, &[&pipe[..], &["8080"]].concat(), "write HOST:PORT");
+    let bytes = ["pipe", "--agent", "a", "--target", "b", "--intent", "i", "--bytes"];
+    refused(&folder, 2, &[&bytes[..], &["--json"]].concat(), "leave --json out");
+    refused(&folder, 2, &[&pipe[..], &["127.0.0.1:0", "--count", "1"]].concat(), "does not go with --count");
     refused(&folder, 2, &["status", "--url", "localhost:8443"], "https://hub.example:8443");
     refused(
         &folder,

@@ -159,6 +159,15 @@ impl Access {
         agents.0.get(at).filter(|entry| entry.key == Some(*key)).map(|entry| Caller::Agent(Arc::clone(entry)))
     }
 
+    /// The key of an agent, where that is known. `None` at an open hub, which knows nobody.
+    pub(crate) fn key_of(&self, name: &str) -> Option<Option<PublicKey>> {
+        match self {
+            Self::Open => None,
+            Self::Nobody => Some(None),
+            Self::Agents(agents) => Some(agents.get(name).and_then(|entry| entry.key)),
+        }
+    }
+
     /// Whether exactly this credential is still in force.
     #[must_use]
     pub(crate) fn still_has(&self, credential: &Credential) -> bool {

@@ -7,6 +7,7 @@
 //! | [`access`] | tokens, and what their bearers may do |
 //! | [`intents`], [`Bucket`] | where an intent is routed, and what bandwidth it gets |
 //! | [`proof`] | the tag on every frame |
+//! | [`signed`] | frames that carry their own signature, as `tibet-mux` 1.3.1 makes them |
 //! | [`session`] | many streams on one native connection: yamux, byte for byte |
 //! | [`native`] | hub and agent on native connections, as machines on byte streams |
 //! | [`Bridge`] | between a switchboard and a hub of native connections: agents of both reach each other |
@@ -61,6 +62,7 @@ pub mod native;
 pub mod proof;
 pub mod rest;
 pub mod session;
+pub mod signed;
 pub mod switchboard;
 pub mod talk;
 mod write;

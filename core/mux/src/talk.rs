@@ -24,6 +24,16 @@ use crate::switchboard::{
 };
 use crate::write::Object;
 
+/// The WebSocket subprotocol whose binary messages carry the bytes of a native connection, however they are cut; what is said on such a
+/// socket is not the dialogue of this room.
+pub const MUX_SUBPROTOCOL: &str = "sluis.mux.1";
+
+/// Whether a request for a WebSocket asks for that, by the value of its `Sec-WebSocket-Protocol`.
+#[must_use]
+pub fn asks_for_mux(subprotocols: Option<&str>) -> bool {
+    subprotocols.is_some_and(|all| all.split(',').any(|one| one.trim() == MUX_SUBPROTOCOL))
+}
+
 /// A socket is asked for: path and query as they came, without a token in front.
 ///
 /// `None` when that is not the path of the socket.

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod attempt;
 mod certs;
 mod client;
 mod dial;
@@ -36,6 +37,7 @@ pub use certs::CertError;
 pub use client::{ClientTls, Fingerprint, Trust, TrustError};
 pub use dial::dial;
 pub use proxy::{Proxy, ProxyError};
+pub use ready::{ReadyList, Wakened};
 pub use rustls;
 pub use server::ServerTls;
 pub use stream::{ByteStream, flush, read, write_all};

@@ -1,13 +1,14 @@
-//! Which of many futures can move on.
+//! Which of many futures or streams can move on.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Wake, Waker};
 
-/// Keys of those that were woken, each once, in the order of their waking; and the task that looks at them.
+/// Keys of those that were woken, each once, in the order of their waking; and the task that looks at them. With it one task looks
+/// after any number of streams, and only at those that can move on.
 #[derive(Debug, Default)]
-pub(crate) struct ReadyList(Mutex<Inner>);
+pub struct ReadyList(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -36,25 +37,28 @@ impl Wake for Key {
     }
 }
 
-/// The waker of one of them.
+/// The waker of one of those on a [`ReadyList`].
 #[derive(Debug)]
-pub(crate) struct Wakened {
+pub struct Wakened {
     waker: Waker,
 }
 
 impl Wakened {
-    pub(crate) fn context(&self) -> Context<'_> {
+    /// To poll it with.
+    pub fn context(&self) -> Context<'_> {
         Context::from_waker(&self.waker)
     }
 
-    pub(crate) fn wake(&self) {
+    /// Have it looked at.
+    pub fn wake(&self) {
         self.waker.wake_by_ref();
     }
 }
 
 impl ReadyList {
     /// One more; it is looked at for a start.
-    pub(crate) fn add(self: &Arc<Self>, number: u64) -> Wakened {
+    #[must_use]
+    pub fn add(self: &Arc<Self>, number: u64) -> Wakened {
         let key = Arc::new(Key { number, queued: AtomicBool::new(false), list: Arc::downgrade(self) });
         let wakened = Wakened { waker: Waker::from(key) };
         wakened.wake();
@@ -62,7 +66,7 @@ impl ReadyList {
     }
 
     /// Who looks at them.
-    pub(crate) fn set_driver(&self, cx: &Context<'_>) {
+    pub fn set_driver(&self, cx: &Context<'_>) {
         let driver = &mut self.lock().driver;
         if driver.as_ref().is_none_or(|driver| !driver.will_wake(cx.waker())) {
             *driver = Some(cx.waker().clone());
@@ -70,7 +74,7 @@ impl ReadyList {
     }
 
     /// The next that may move on. From here on a wake counts anew.
-    pub(crate) fn next(&self) -> Option<u64> {
+    pub fn next(&self) -> Option<u64> {
         let (number, key) = self.lock().keys.pop_front()?;
         if let Some(key) = key {
             key.queued.store(false, Ordering::Release);
@@ -79,7 +83,7 @@ impl ReadyList {
     }
 
     /// Look at this one again, after the others.
-    pub(crate) fn again(&self, number: u64) {
+    pub fn again(&self, number: u64) {
         self.push(number, None);
     }
 

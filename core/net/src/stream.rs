@@ -29,6 +29,10 @@ pub trait ByteStream: Send + Unpin + 'static {
     /// # Errors
     /// The connection is lost.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Have the other side learn that this is no orderly end, when the stream is dropped: TCP is reset. Where that cannot be done, it just
+    /// ends.
+    fn abort(&mut self) {}
 }
 
 /// Read some bytes; 0: the other side sends no more.

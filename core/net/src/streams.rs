@@ -10,15 +10,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sluis_core::driver::{Accepted, Clock, Established, Happened, StreamIo};
-use sluis_core::{Conn, End, Endpoint, Family, Instant, ListenerId, Now, Security};
+use sluis_core::driver::{Accepted, Clock, Happened, StreamIo};
+use sluis_core::{Conn, End, Endpoint, Instant, ListenerId, Now, Security};
 
-use crate::dial::dial_from;
+use crate::attempt::{Attempt, Carry, Failed, Fallback, Target, establish, greet};
 use crate::ready::{ReadyList, Wakened};
-use crate::{Accept as _, ByteStream as _, ClientTls, MaybeTls, Proxy, Runtime, ServerTls, Tls, handshake};
+use crate::{Accept as _, ByteStream, ClientTls, MaybeTls, Proxy, Runtime, ServerTls};
 
-/// How long looking a name up and connecting may take together; a machine may give up earlier.
-const DIAL_TIME: Duration = Duration::from_secs(30);
 /// Streams that came in and are not up yet: their handshake goes on, or the machine has not been asked. At this many no more are accepted.
 const MAX_HALF_OPEN: usize = 256;
 /// How long nothing is accepted after an error that concerns all (no descriptors left).
@@ -37,6 +35,7 @@ pub struct NetStreams<R: Runtime, C> {
     /// Addresses to dial from: IPv4, IPv6.
     from: [Option<IpAddr>; 2],
     proxy: Option<Proxy>,
+    fallback: Option<Fallback<R::Tcp>>,
     listeners: Vec<Listening<R>>,
     half_open: usize,
     /// All streams, by a number of ours.
@@ -61,15 +60,6 @@ struct Listening<R: Runtime> {
     rest: Option<Sleeping>,
 }
 
-type Attempt<S> = Pin<Box<dyn Future<Output = Result<(MaybeTls<S>, Established), Failed>> + Send>>;
-
-/// Why an attempt failed, for the machine and for people.
-struct Failed {
-    end: End,
-    to: String,
-    why: io::Error,
-}
-
 struct Slot<S> {
     wakened: Wakened,
     state: State<S>,
@@ -92,6 +82,7 @@ impl<R: Runtime, C: Clock> NetStreams<R, C> {
             tls: Vec::new(),
             from: [None; 2],
             proxy: None,
+            fallback: None,
             listeners: Vec::new(),
             half_open: 0,
             slots: BTreeMap::new(),
@@ -124,6 +115,17 @@ impl<R: Runtime, C: Clock> NetStreams<R, C> {
     /// Dial through this proxy, which looks names up.
     pub fn set_proxy(&mut self, proxy: Proxy) {
         self.proxy = Some(proxy);
+    }
+
+    /// Where TLS comes up to another protocol (ALPN) than this, as behind a middlebox that lets nothing but HTTP through, go on over the same
+    /// connection with what `carry` makes of it.
+    pub fn set_fallback<F, C2>(&mut self, alpn: &str, carry: F)
+    where
+        F: Fn(MaybeTls<R::Tcp>) -> C2 + Send + Sync + 'static,
+        C2: Future<Output = io::Result<Box<dyn ByteStream>>> + Send + 'static,
+    {
+        let carry: Carry<R::Tcp> = Arc::new(move |stream| Box::pin(carry(stream)));
+        self.fallback = Some(Fallback { unless: alpn.as_bytes().into(), carry });
     }
 
     /// Have this called whenever a stream does not come up: with whom it was to be, and why.
@@ -308,7 +310,7 @@ impl<R: Runtime, C: Clock> StreamIo for NetStreams<R, C> {
         };
         let runtime = self.runtime.clone();
         let attempt: Attempt<R::Tcp> = match tls {
-            Some(tls) => Box::pin(connect(runtime, target, tls)),
+            Some(tls) => Box::pin(establish(runtime, target, tls, self.fallback.clone())),
             None => Box::pin(async move {
                 let why = io::Error::new(io::ErrorKind::InvalidInput, "there are no such TLS settings");
                 Err(target.failed(End::Untrusted, why))
@@ -362,105 +364,6 @@ impl<R: Runtime, C> fmt::Debug for NetStreams<R, C> {
             .field("streams", &self.slots.len())
             .finish_non_exhaustive()
     }
-}
-
-/// Whom to connect to.
-struct Target {
-    host: String,
-    port: u16,
-    family: Family,
-    from: [Option<IpAddr>; 2],
-    proxy: Option<Proxy>,
-}
-
-impl Target {
-    fn failed(&self, end: End, why: io::Error) -> Failed {
-        let bracket = self.host.contains(':');
-        let (open, close) = if bracket { ("[", "]") } else { ("", "") };
-        Failed { end, to: format!("{open}{}{close}:{}", self.host, self.port), why }
-    }
-
-    fn takes(&self, addr: &SocketAddr) -> bool {
-        match self.family {
-            Family::Any => true,
-            Family::V4 => addr.is_ipv4(),
-            Family::V6 => addr.is_ipv6(),
-        }
-    }
-}
-
-async fn connect<R: Runtime>(
-    runtime: R,
-    target: Target,
-    tls: Option<ClientTls>,
-) -> Result<(MaybeTls<R::Tcp>, Established), Failed> {
-    if let Some(proxy) = &target.proxy {
-        let dialled = proxy.dial(&runtime, &target.host, target.port).await;
-        let stream = dialled.map_err(|why| target.failed(end_of_dial(&why), why))?;
-        // Whom the proxy talks to is not known.
-        let remote = SocketAddr::from(([0, 0, 0, 0], target.port));
-        return secure(&runtime, &target, stream, remote, tls).await;
-    }
-    let found = crate::within(&runtime, DIAL_TIME, runtime.resolve(&target.host, target.port)).await;
-    let found = found.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
-    let addrs = found.map_err(|why| target.failed(End::UnknownHost, why))?;
-    let addrs: Vec<SocketAddr> = addrs.into_iter().filter(|addr| target.takes(addr)).collect();
-    if addrs.is_empty() {
-        let why = io::Error::new(io::ErrorKind::NotFound, "the name has no address of that family");
-        return Err(target.failed(End::UnknownHost, why));
-    }
-    let dialled = dial_from(&runtime, &addrs, target.from, DIAL_TIME).await;
-    let (stream, remote) = dialled.map_err(|why| target.failed(end_of_dial(&why), why))?;
-    secure(&runtime, &target, stream, remote, tls).await
-}
-
-/// Put TLS on a connection, where there are settings for it.
-async fn secure<R: Runtime>(
-    runtime: &R,
-    target: &Target,
-    stream: R::Tcp,
-    remote: SocketAddr,
-    tls: Option<ClientTls>,
-) -> Result<(MaybeTls<R::Tcp>, Established), Failed> {
-    let Some(tls) = tls else { return Ok((MaybeTls::Plain(stream), Established::plain(remote))) };
-    let untrusted = |why| target.failed(end_of_handshake(&why), why);
-    let tls = tls.connect(&target.host).map_err(|why| untrusted(io::Error::other(why)))?;
-    let stream = handshake(runtime, stream, tls).await.map_err(untrusted)?;
-    secured(stream, remote).map_err(untrusted)
-}
-
-/// Let somebody in.
-fn greet<R: Runtime>(runtime: R, stream: R::Tcp, remote: SocketAddr, tls: Option<&ServerTls>) -> Attempt<R::Tcp> {
-    let Some(tls) = tls.map(ServerTls::accept) else {
-        return Box::pin(async move { Ok((MaybeTls::Plain(stream), Established::plain(remote))) });
-    };
-    Box::pin(async move {
-        let failed = |why: io::Error| Failed { end: end_of_handshake(&why), to: remote.to_string(), why };
-        let tls = tls.map_err(|why| failed(io::Error::other(why)))?;
-        let stream = handshake(&runtime, stream, tls).await.map_err(failed)?;
-        secured(stream, remote).map_err(failed)
-    })
-}
-
-fn secured<S>(stream: Tls<S>, remote: SocketAddr) -> io::Result<(MaybeTls<S>, Established)>
-where
-    S: crate::ByteStream,
-{
-    let alpn = stream.alpn().map(Box::from);
-    let exporter = Some(stream.exporter()?);
-    Ok((MaybeTls::Tls(Box::new(stream)), Established { remote, alpn, exporter }))
-}
-
-fn end_of_dial(why: &io::Error) -> End {
-    match why.kind() {
-        io::ErrorKind::ConnectionRefused => End::Refused,
-        io::ErrorKind::TimedOut => End::Timeout,
-        _ => End::Unreachable,
-    }
-}
-
-fn end_of_handshake(why: &io::Error) -> End {
-    if why.kind() == io::ErrorKind::TimedOut { End::Timeout } else { End::Untrusted }
 }
 
 /// Whether an error of accepting is about one who knocked, and the next one can be let in at once.

@@ -1,5 +1,6 @@
 //! TLS on a byte stream, through rustls' own buffers.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::task::{Context, Poll, ready};
@@ -23,12 +24,23 @@ pub struct Tls<S> {
 }
 
 /// A stream with TLS or without.
-#[derive(Debug)]
 pub enum MaybeTls<S> {
     /// Anybody on the way can read and change everything.
     Plain(S),
     /// Over TLS 1.3.
     Tls(Box<Tls<S>>),
+    /// Inside another protocol on one of those; see [`NetStreams::set_fallback`](crate::NetStreams::set_fallback).
+    Carried(Box<dyn ByteStream>),
+}
+
+impl<S: fmt::Debug> fmt::Debug for MaybeTls<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(stream) => f.debug_tuple("Plain").field(stream).finish(),
+            Self::Tls(stream) => f.debug_tuple("Tls").field(stream).finish(),
+            Self::Carried(_) => f.debug_tuple("Carried").finish_non_exhaustive(),
+        }
+    }
 }
 
 /// Do a TLS handshake, within [`HANDSHAKE_TIME`].
@@ -144,6 +156,10 @@ impl<S: ByteStream> ByteStream for Tls<S> {
         ready!(self.poll_flush(cx))?;
         self.stream.poll_close(cx)
     }
+
+    fn abort(&mut self) {
+        self.stream.abort();
+    }
 }
 
 impl<S: ByteStream> ByteStream for MaybeTls<S> {
@@ -151,6 +167,7 @@ impl<S: ByteStream> ByteStream for MaybeTls<S> {
         match self {
             Self::Plain(stream) => stream.poll_read(cx, buf),
             Self::Tls(stream) => stream.poll_read(cx, buf),
+            Self::Carried(stream) => stream.poll_read(cx, buf),
         }
     }
 
@@ -158,6 +175,7 @@ impl<S: ByteStream> ByteStream for MaybeTls<S> {
         match self {
             Self::Plain(stream) => stream.poll_write(cx, buf),
             Self::Tls(stream) => stream.poll_write(cx, buf),
+            Self::Carried(stream) => stream.poll_write(cx, buf),
         }
     }
 
@@ -165,6 +183,7 @@ impl<S: ByteStream> ByteStream for MaybeTls<S> {
         match self {
             Self::Plain(stream) => stream.poll_flush(cx),
             Self::Tls(stream) => stream.poll_flush(cx),
+            Self::Carried(stream) => stream.poll_flush(cx),
         }
     }
 
@@ -172,6 +191,15 @@ impl<S: ByteStream> ByteStream for MaybeTls<S> {
         match self {
             Self::Plain(stream) => stream.poll_close(cx),
             Self::Tls(stream) => stream.poll_close(cx),
+            Self::Carried(stream) => stream.poll_close(cx),
+        }
+    }
+
+    fn abort(&mut self) {
+        match self {
+            Self::Plain(stream) => stream.abort(),
+            Self::Tls(stream) => stream.abort(),
+            Self::Carried(stream) => stream.abort(),
         }
     }
 }

@@ -78,8 +78,10 @@ impl Url {
         self.port
     }
 
-    fn authority(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+    /// A request to it.
+    pub(crate) fn request(&self, method: &str, path: &str, body: String) -> hyper::http::Result<Request<Whole>> {
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.path));
+        request.header(header::HOST, format!("{}:{}", self.host, self.port)).body(Whole::from(body))
     }
 }
 
@@ -196,18 +198,19 @@ impl<R: Runtime> Client<R> {
         path: &str,
         body: Option<String>,
     ) -> Result<Request<Whole>, ClientError> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url.path));
-        request = request.header(header::HOST, self.url.authority());
+        let has_body = body.is_some();
+        let request = self.url.request(method, path, body.unwrap_or_default());
+        let mut request = request.map_err(|error| self.no_answer(&error))?;
         if let Some(token) = &self.token {
             let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
                 .map_err(|_| self.no_answer(&"the token cannot stand in a header"))?;
             value.set_sensitive(true);
-            request = request.header(header::AUTHORIZATION, value);
+            request.headers_mut().insert(header::AUTHORIZATION, value);
         }
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+        if has_body {
+            request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        request.body(Whole::from(body.unwrap_or_default())).map_err(|error| self.no_answer(&error))
+        Ok(request)
     }
 
     /// A connection on which to ask; one that can become something else where `upgrades`.

@@ -16,6 +16,7 @@ use sluis_mux::switchboard::{Config, SocketId, Switchboard};
 use sluis_mux::{Access, Bridge};
 use sluis_net::{Runtime, within};
 
+use crate::backends::Backend;
 use crate::native::Native;
 
 /// Settings of a hub besides those of its switchboard.
@@ -28,11 +29,13 @@ pub struct Options {
     pub allow_origins: Vec<String>,
     /// A proxy in front of the hub ends TLS: what native agents sign is not bound to the TLS connection.
     pub behind_proxy: bool,
+    /// Local services, each for channels of its intent that native agents open to the hub's own name; see [`Backend`].
+    pub backends: Vec<Backend>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_connections: 16_384, allow_origins: Vec::new(), behind_proxy: false }
+        Self { max_connections: 16_384, allow_origins: Vec::new(), behind_proxy: false, backends: Vec::new() }
     }
 }
 
@@ -73,6 +76,8 @@ pub(crate) struct Shared<R> {
     pub(crate) runtime: R,
     pub(crate) options: Options,
     pub(crate) counters: Counters,
+    /// Of the hub's own agent.
+    pub(crate) own_seed: Seed,
     clock: Box<dyn Clock>,
     state: Mutex<State>,
 }
@@ -110,12 +115,16 @@ impl<R> Hub<R> {
         agents.access = config.access.clone();
         agents.max_connections = options.max_connections;
         agents.behind_proxy = options.behind_proxy;
+        agents.services = options.backends.iter().map(|backend| backend.intent.as_str().into()).collect();
+        let mut own_seed = [0; 32];
+        seed.fork("sluis web own agent").fill(&mut own_seed);
+        let own_seed = Seed::new(own_seed);
         let mut native = Native::new(NativeHub::new(agents, seed));
         let bridge = Bridge::new(&mut native.hub);
         let board = Switchboard::new(config, seed, clock.now());
         let state = State { board, native, bridge, sockets: BTreeMap::new(), inboxes: BTreeMap::new(), timer: None };
         let (clock, counters) = (Box::new(clock), Counters::default());
-        Self { shared: Arc::new(Shared { runtime, options, counters, clock, state: Mutex::new(state) }) }
+        Self { shared: Arc::new(Shared { runtime, options, counters, own_seed, clock, state: Mutex::new(state) }) }
     }
 
     /// What its server has seen.
@@ -129,6 +138,10 @@ impl<R> Hub<R> {
             unauthorised: get(&counters.unauthorised),
             foreign_pages: get(&counters.foreign_pages),
         }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        self.shared.clock.now()
     }
 
     /// Do something at the switchboard. Everybody else waits meanwhile, so do it quickly.

@@ -3,7 +3,8 @@
 //! * [`Hub`] is a switchboard that many connections share. [`Hub::serve`] is a whole server; [`Hub::answer`] is the service to mount in
 //!   a hyper server of your own.
 //! * On the same port it serves native connections ([`sluis_mux::native`]): over TLS where both agree on that by ALPN, without TLS where the
-//!   first byte says so.
+//!   first byte says so. Behind a middlebox that lets HTTP through alone, they are [carried](carry) by a WebSocket.
+//! * [`Splices`] join channels of a native agent with byte streams; a [`Backend`] is a TCP service that a hub joins channels with.
 //! * [`Client`] asks a hub, and [`Listener`] is an agent that listens on a WebSocket.
 //! * [`serve_pages`] is for what a program tells of itself (metrics, health): small, bounded, and no part of a hub.
 //!
@@ -12,9 +13,12 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod backends;
 mod body;
+mod carried;
 mod client;
 mod hub;
+mod inside;
 mod io;
 mod listener;
 mod native;
@@ -23,9 +27,15 @@ mod pages;
 mod pipe;
 mod server;
 mod socket;
+mod splice;
+#[cfg(test)]
+mod tests;
 
+pub use backends::Backend;
+pub use carried::carry;
 pub use client::{Client, ClientError, Reply, Url, UrlError};
 pub use hub::{Hub, HubStats, Options};
 pub use hyper;
 pub use listener::{Heard, Listener};
 pub use pages::{Page, serve_pages};
+pub use splice::{Spliced, Splices};

@@ -4,14 +4,12 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 
-use hyper::header;
 use hyper::upgrade::Upgraded;
 use sluis_net::Runtime;
-use tungstenite::handshake::client::generate_key;
-use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::{Role, WebSocketContext};
 use tungstenite::{Error, Message};
 
+use crate::carried::{ask, is_for};
 use crate::client::{Client, ClientError};
 use crate::pipe::Pipe;
 use crate::socket::limits;
@@ -41,26 +39,14 @@ impl Listener {
     pub async fn connect<R: Runtime>(client: &Client<R>, path: &str) -> Result<Self, ClientError> {
         let mut sender = client.connect(true).await?;
         let mut request = client.request("GET", path, None)?;
-        let key = generate_key();
-        let put = |name, text: &str| Some((name, header::HeaderValue::from_str(text).ok()?));
-        request.headers_mut().extend(
-            [
-                put(header::CONNECTION, "upgrade"),
-                put(header::UPGRADE, "websocket"),
-                put(header::SEC_WEBSOCKET_VERSION, "13"),
-                put(header::SEC_WEBSOCKET_KEY, &key),
-            ]
-            .into_iter()
-            .flatten(),
-        );
+        let key = ask(&mut request, None);
         let mut response = sender.send_request(request).await.map_err(|error| client.no_answer(&error))?;
         if response.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
             let status = response.status().as_u16();
             let body = client.text(response.into_body()).await?;
             return Err(ClientError::Refused { url: client.url.clone(), status, body });
         }
-        let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT).map(header::HeaderValue::as_bytes);
-        if accepted != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
+        if !is_for(&response, &key) {
             return Err(client.no_answer(&"it is not for this WebSocket"));
         }
         let stream = hyper::upgrade::on(&mut response).await.map_err(|error| client.no_answer(&error))?;

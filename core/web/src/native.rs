@@ -100,16 +100,25 @@ impl<S: ByteStream> ByteStream for Begun<S> {
     }
 }
 
+/// Where a native connection comes from.
+#[derive(Debug)]
+pub(crate) enum Comes {
+    /// From there, with the exporter of its TLS.
+    From(SocketAddr, Option<[u8; 32]>),
+    /// It is that of the hub's own agent, which says that it is there.
+    Own(SocketAddr),
+}
+
 /// Carry a native connection to its end.
-pub(crate) async fn run<R: Runtime, S: ByteStream>(
-    hub: &Hub<R>,
-    stream: S,
-    remote: SocketAddr,
-    exporter: Option<[u8; 32]>,
-) {
-    let up = Up { origin: Origin::Accepted(ListenerId::default()), remote, alpn: None, exporter: exporter.as_ref() };
+pub(crate) async fn run<R: Runtime, S: ByteStream>(hub: &Hub<R>, stream: S, comes: Comes) {
     let conn = hub.with_native(|native, now| {
-        let conn = native.hub.handle_up(now, &up).ok()?;
+        let up =
+            |remote, exporter| Up { origin: Origin::Accepted(ListenerId::default()), remote, alpn: None, exporter };
+        let conn = match &comes {
+            Comes::From(remote, exporter) => native.hub.handle_up(now, &up(*remote, exporter.as_ref())),
+            Comes::Own(remote) => native.hub.handle_own_up(now, &up(*remote, None)),
+        }
+        .ok()?;
         native.wanted.insert(conn, Wanted::default());
         Some(conn)
     });

@@ -19,12 +19,15 @@ use sluis_mux::access::{offered, presented};
 use sluis_mux::native::ALPN;
 use sluis_mux::rest::{self, Answer, MAX_BODY, rest};
 use sluis_mux::switchboard::SocketId;
-use sluis_mux::talk::join;
+use sluis_mux::talk::{MUX_SUBPROTOCOL, asks_for_mux, join};
 use sluis_mux::{Access, Caller};
 use sluis_net::{Accept as _, ByteStream, MaybeTls, Runtime, ServerTls, handshake, within};
 use tungstenite::handshake::derive_accept_key;
+use tungstenite::protocol::Role;
 
+use crate::backends;
 use crate::body::{self, Unread, Whole};
+use crate::carried::{Carried, Comes};
 use crate::hub::{Hub, count};
 use crate::io::{HyperIo, HyperTimer};
 use crate::native;
@@ -52,6 +55,7 @@ impl<R: Runtime> Hub<R> {
     ) -> io::Result<()> {
         let mut stop = pin!(stop);
         let mut time = pin!(self.clone().keep_time());
+        let mut backends = pin!(backends::serve(self.clone()));
         let room = Arc::new(Room::new(self.shared.options.max_connections));
         let mut pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
         poll_fn(|cx| {
@@ -60,17 +64,22 @@ impl<R: Runtime> Hub<R> {
                     return Poll::Ready(Ok(()));
                 }
                 let _ = time.as_mut().poll(cx);
+                if let Poll::Ready(Err(error)) = backends.as_mut().poll(cx) {
+                    return Poll::Ready(Err(error));
+                }
                 if pause.as_mut().is_some_and(|pause| pause.as_mut().poll(cx).is_pending()) {
                     return Poll::Pending;
                 }
                 pause = None;
-                let Some(place) = room.take(cx.waker()) else { return Poll::Pending };
+                if !room.is_free(cx.waker()) {
+                    return Poll::Pending;
+                }
                 match listener.poll_accept(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Err(_)) => pause = Some(Box::pin(self.shared.runtime.sleep(ACCEPT_PAUSE))),
                     Poll::Ready(Ok((stream, remote))) => {
                         count(&self.shared.counters.connections);
-                        let (hub, tls) = (self.clone(), tls.clone());
+                        let (hub, tls, place) = (self.clone(), tls.clone(), room.take());
                         self.shared.runtime.spawn(async move {
                             hub.accepted(stream, remote, tls).await;
                             drop(place);
@@ -89,8 +98,8 @@ impl<R: Runtime> Hub<R> {
             let read = within(&self.shared.runtime, HEADER_TIME, sluis_net::read(&mut stream, &mut first)).await;
             let stream = native::Begun::new(stream, first.first().copied());
             return match (read, first) {
-                (Some(Ok(1)), [0]) => native::run(self, stream, remote, None).await,
-                (Some(Ok(1)), _) => self.connection(stream).await,
+                (Some(Ok(1)), [0]) => native::run(self, stream, native::Comes::From(remote, None)).await,
+                (Some(Ok(1)), _) => self.requests(stream, Some(Comes { remote, exporter: None })).await,
                 _ => count(&self.shared.counters.dropped),
             };
         };
@@ -99,19 +108,22 @@ impl<R: Runtime> Hub<R> {
             Err(_) => None,
         };
         let Some(stream) = secured else { return count(&self.shared.counters.dropped) };
-        if stream.alpn() != Some(ALPN.as_bytes()) {
-            return self.connection(MaybeTls::Tls(Box::new(stream))).await;
+        let Ok(exporter) = stream.exporter() else { return count(&self.shared.counters.dropped) };
+        if stream.alpn() == Some(ALPN.as_bytes()) {
+            return native::run(self, stream, native::Comes::From(remote, Some(exporter))).await;
         }
-        match stream.exporter() {
-            Ok(exporter) => native::run(self, stream, remote, Some(exporter)).await,
-            Err(_) => count(&self.shared.counters.dropped),
-        }
+        self.requests(MaybeTls::Tls(Box::new(stream)), Some(Comes { remote, exporter: Some(exporter) })).await;
     }
 
     /// Serve one connection to its end.
     pub async fn connection<S: ByteStream>(&self, stream: S) {
+        self.requests(stream, None).await;
+    }
+
+    async fn requests<S: ByteStream>(&self, stream: S, comes: Option<Comes>) {
         let asked = AtomicBool::new(false);
-        let service = service_fn(|request| {
+        let service = service_fn(|mut request: Request<Incoming>| {
+            comes.map(|comes| request.extensions_mut().insert(comes));
             asked.store(true, Ordering::Relaxed);
             let hub = self.clone();
             async move { Ok::<_, Infallible>(hub.answer(request).await) }
@@ -166,6 +178,10 @@ impl<R: Runtime> Hub<R> {
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
         let headers = request.headers();
         let protocols = text(headers, &header::SEC_WEBSOCKET_PROTOCOL);
+        if is_upgrade(headers) && asks_for_mux(protocols) && self.is_socket_path(&target) {
+            // Who it is, it says inside.
+            return self.carry(request);
+        }
         let found = presented(&target, text(headers, &header::AUTHORIZATION), protocols);
         let caller = self.with(|board, _| board.identify(found.token.as_deref()));
         if caller.is_none() {
@@ -205,27 +221,36 @@ impl<R: Runtime> Hub<R> {
         }
     }
 
+    fn is_socket_path(&self, target: &str) -> bool {
+        let path = target.split('?').next().unwrap_or_default();
+        self.with(|board, _| path.strip_prefix(&*board.config().prefix) == Some("/ws"))
+    }
+
+    /// Carry a native connection in the WebSocket of a request.
+    fn carry(&self, mut request: Request<Incoming>) -> Response<Whole> {
+        let chosen = Some(HeaderValue::from_static(MUX_SUBPROTOCOL));
+        let Some(response) = switching(request.headers(), chosen) else { return wrong_version() };
+        let unknown = Comes { remote: SocketAddr::from(([0, 0, 0, 0], 0)), exporter: None };
+        let Comes { remote, exporter } = request.extensions().get::<Comes>().copied().unwrap_or(unknown);
+        let hub = self.clone();
+        self.shared.runtime.spawn(async move {
+            if let Ok(stream) = hyper::upgrade::on(&mut request).await {
+                let stream = Carried::new(Role::Server, stream);
+                native::run(&hub, stream, native::Comes::From(remote, exporter)).await;
+            }
+        });
+        response
+    }
+
     /// Make a WebSocket of a connection.
     fn upgrade(&self, mut request: Request<Incoming>, socket: SocketId) -> Response<Whole> {
-        let headers = request.headers();
-        let version = text(headers, &header::SEC_WEBSOCKET_VERSION);
-        let Some(key) = text(headers, &header::SEC_WEBSOCKET_KEY).filter(|_| version == Some("13")) else {
-            self.detach(socket);
-            let mut response = plain(426, "WebSocket version 13 is spoken here");
-            response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-            return response;
-        };
-        let mut response = Response::new(Whole::from(String::new()));
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()));
         // The one that carried the token: a browser wants to hear one of those that it has offered.
-        let protocols = text(headers, &header::SEC_WEBSOCKET_PROTOCOL);
+        let protocols = text(request.headers(), &header::SEC_WEBSOCKET_PROTOCOL);
         let chosen = offered(protocols).and_then(|token| HeaderValue::from_str(&format!("sluis.token.{token}")).ok());
-        let to = response.headers_mut();
-        to.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        to.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        to.extend(accept.ok().map(|accept| (header::SEC_WEBSOCKET_ACCEPT, accept)));
-        to.extend(chosen.map(|chosen| (header::SEC_WEBSOCKET_PROTOCOL, chosen)));
+        let Some(response) = switching(request.headers(), chosen) else {
+            self.detach(socket);
+            return wrong_version();
+        };
         let hub = self.clone();
         self.shared.runtime.spawn(async move {
             match hyper::upgrade::on(&mut request).await {
@@ -235,6 +260,26 @@ impl<R: Runtime> Hub<R> {
         });
         response
     }
+}
+
+/// The answer to a request for a WebSocket; `None` where it is for another version.
+fn switching(headers: &HeaderMap, protocol: Option<HeaderValue>) -> Option<Response<Whole>> {
+    let version = text(headers, &header::SEC_WEBSOCKET_VERSION);
+    let key = text(headers, &header::SEC_WEBSOCKET_KEY).filter(|_| version == Some("13"))?;
+    let mut response = Response::new(Whole::from(String::new()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let to = response.headers_mut();
+    to.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    to.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    to.insert(header::SEC_WEBSOCKET_ACCEPT, HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()?);
+    to.extend(protocol.map(|protocol| (header::SEC_WEBSOCKET_PROTOCOL, protocol)));
+    Some(response)
+}
+
+fn wrong_version() -> Response<Whole> {
+    let mut response = plain(426, "WebSocket version 13 is spoken here");
+    response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    response
 }
 
 /// Places for connections.
@@ -251,11 +296,20 @@ impl Room {
         Self { left: AtomicUsize::new(places.max(1)), waits: Mutex::new(None) }
     }
 
-    /// A place, or the task is woken when there may be one.
-    fn take(self: &Arc<Self>, waker: &Waker) -> Option<Place> {
+    /// Whether there is a place; else the task is woken when there may be one.
+    fn is_free(&self, waker: &Waker) -> bool {
+        let is_free = || self.left.load(Ordering::Acquire) > 0;
+        if is_free() {
+            return true;
+        }
         *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
-        let taken = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
-        taken.ok().map(|_| Place(Arc::clone(self)))
+        is_free()
+    }
+
+    /// One of those that are free: nobody else takes any.
+    fn take(self: &Arc<Self>) -> Place {
+        self.left.fetch_sub(1, Ordering::AcqRel);
+        Place(Arc::clone(self))
     }
 }
 

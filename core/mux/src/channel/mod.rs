@@ -573,7 +573,8 @@ impl Channel {
     /// Both ends have sent their last message, and each has all of the other's.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.closing && self.heard_close && self.sending.acked() == self.sending.last() && !self.ack_due
+        let taken = self.taken == self.received && !self.ack_due;
+        self.closing && self.heard_close && self.sending.acked() == self.sending.last() && taken
     }
 
     /// Write what there is to its stream, as far as that has room.

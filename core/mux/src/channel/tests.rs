@@ -249,6 +249,21 @@ fn what_is_sent_is_heard_acknowledged_and_signed_for() {
 }
 
 #[test]
+fn a_channel_of_which_not_all_was_taken_is_not_over() {
+    let mut pair = Pair::new(keyed(), false);
+    pair.takes = false;
+    pair.run(&mut honest);
+    pair.channel(0).send(Kind::Bytes, b"x").unwrap();
+    (0..2).for_each(|side| pair.channel(side).close("done"));
+    pair.run(&mut honest);
+    assert!(pair.told[1].contains(&Told::Finished(String::from("done"))));
+    assert!(!pair.channel(0).is_over() && !pair.channel(1).is_over());
+    pair.channel(1).take(1);
+    pair.run(&mut honest);
+    assert!(pair.channel(0).is_over() && pair.channel(1).is_over());
+}
+
+#[test]
 fn what_the_application_does_not_take_is_not_acknowledged() {
     let mut pair = Pair::new(keyed(), false);
     pair.takes = false;

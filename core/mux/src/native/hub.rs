@@ -2,27 +2,21 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use sluis_core::table::{Heap, Slab, SlotId};
-use sluis_core::{Conn, End, Instant, Machine, Now, Order, Origin, Reason, Reject, Rng, Seed, Streams, Up, Wants};
+use sluis_core::{Conn, End, Instant, Machine, Now, Order, Reason, Reject, Rng, Seed, Streams, Up, Wants};
 
-use super::hello::{ClientHello, ServerHello, WINDOW};
+use super::greeting::{GREETING_TIME, Greeting};
 use super::local::{LocalEvent, Locals};
 use super::orders::{Kind, Orders};
 use super::relay::Relays;
-use crate::access::{Access, Caller, Credential};
+use crate::access::Access;
 use crate::agent::normalise;
-use crate::channel::record::{self, Reader};
+use crate::channel::record::Reader;
 use crate::intents::Intents;
-use crate::proof::{ACCEPT, HELLO, REFUSE};
-use crate::session::{self, Event as StreamEvent, Read, Role, Session, StreamId};
-
-/// From the connection to the end of the greeting.
-const GREETING_TIME: Duration = Duration::from_secs(10);
+use crate::session::{self, Event as StreamEvent, Read, Session, StreamId};
 
 /// Settings of a [`Hub`].
 #[derive(Clone, Debug)]
@@ -40,6 +34,10 @@ pub struct HubConfig {
     pub max_all_channels: usize,
     /// Signatures of clients are not bound to the TLS connection, because a proxy in front of the hub ends that.
     pub behind_proxy: bool,
+    /// Intents of which the hub itself takes channels that are opened to its name: those of [`Hub::handle_own_up`].
+    pub services: BTreeSet<Box<str>>,
+    /// Channels of these that one agent may have.
+    pub max_served: usize,
     /// Settings of each connection's streams.
     pub session: session::Config,
 }
@@ -55,6 +53,8 @@ impl HubConfig {
             max_channels: 4096,
             max_all_channels: 131_072,
             behind_proxy: false,
+            services: BTreeSet::new(),
+            max_served: 512,
             session: session::Config::default(),
         }
     }
@@ -93,30 +93,24 @@ pub(super) enum Leg {
     Here(SlotId),
 }
 
-#[derive(Debug)]
-pub(super) enum Greeting {
-    /// Its HELLO has not come.
-    Waiting(Box<Reader>),
-    /// It is this agent.
-    Done(Arc<str>, Option<Arc<Credential>>),
-}
-
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) session: Session,
-    nonce: [u8; 32],
-    exporter: [u8; 32],
+    pub(super) nonce: [u8; 32],
+    pub(super) exporter: [u8; 32],
     pub(super) greeting: Greeting,
+    /// It is that of the hub's own agent.
+    pub(super) own: bool,
     /// The agent has a WebSocket beside it, for who speaks JSON.
     pub(super) beside: bool,
-    greet_until: Option<Instant>,
+    pub(super) greet_until: Option<Instant>,
     /// Its HELLO comes on this one.
-    hello: Option<StreamId>,
+    pub(super) hello: Option<StreamId>,
     pub(super) legs: BTreeMap<StreamId, Leg>,
-    timer: Option<Instant>,
+    pub(super) timer: Option<Instant>,
     /// No more is read from it, and it is finished once all is written.
-    ending: bool,
+    pub(super) ending: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,20 +126,21 @@ pub(super) enum Timer {
 #[derive(Debug)]
 pub struct Hub {
     pub(super) config: HubConfig,
-    seed: Seed,
+    pub(super) seed: Seed,
     pub(super) rng: Rng,
     pub(super) intents: Intents,
     pub(super) links: Slab<Link, Heap>,
+    /// The connection of the hub's own agent.
+    pub(super) own: Option<SlotId>,
     pub(super) agents: BTreeMap<Arc<str>, Vec<SlotId>>,
     pub(super) relays: Relays,
     pub(super) locals: Locals,
     pub(super) timers: BTreeSet<(Instant, Timer)>,
     orders: Orders,
     pub(super) stats: HubStats,
-    count: u64,
 }
 
-fn conn_of(id: SlotId) -> Conn {
+pub(super) fn conn_of(id: SlotId) -> Conn {
     let bits = id.to_bits();
     // The two halves.
     Conn::new(id.slot(), u32::try_from(bits >> 32).unwrap_or_default())
@@ -164,13 +159,13 @@ impl Hub {
             seed: seed.clone(),
             intents: Intents::new(),
             links: Slab::new(config.max_connections),
+            own: None,
             agents: BTreeMap::new(),
             relays: Relays::new(config.max_all_channels),
             locals: Locals::new(config.max_all_channels),
             timers: BTreeSet::new(),
             orders: Orders::default(),
             stats: HubStats::default(),
-            count: 0,
             config,
         }
     }
@@ -184,7 +179,7 @@ impl Hub {
     /// Connections of agents that are there.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.links.len()
+        self.links.len() - usize::from(self.own.is_some())
     }
 
     /// Channels that there are.
@@ -219,7 +214,9 @@ impl Hub {
         if let Some(at) = link.timer {
             self.timers.remove(&(at, Timer::Link(id)));
         }
-        if let Greeting::Done(name, _) = &link.greeting
+        if self.own == Some(id) {
+            self.own = None;
+        } else if let Greeting::Done(name, _) = &link.greeting
             && let Some(all) = self.agents.get_mut(name)
         {
             all.retain(|other| *other != id);
@@ -354,79 +351,6 @@ impl Hub {
             }
         }
     }
-
-    /// A client says who it is.
-    fn greet(&mut self, now: Instant, id: SlotId, stream: StreamId) {
-        let access = &self.config.access;
-        let Some(link) = self.links.get_mut(id) else { return };
-        let Greeting::Waiting(reader) = &mut link.greeting else { return };
-        let mut reader = core::mem::take(reader);
-        let read = Self::read_first(link, now, stream, &mut reader);
-        let Some(kind) = read else {
-            link.greeting = Greeting::Waiting(reader);
-            return;
-        };
-        let hello = (kind == Ok(HELLO)).then(|| ClientHello::read(reader.body(), &link.nonce, &link.exporter).ok());
-        let known = hello.flatten().and_then(|hello| Some((identify(access, &hello)?, hello.window, hello.beside)));
-        let mut answer = Vec::new();
-        let mut came = None;
-        match known {
-            Some(((name, credential), window, beside)) => {
-                link.session.set_first_windows(WINDOW, window);
-                record::put(&mut answer, ACCEPT, &[]);
-                let name: Arc<str> = name.into();
-                link.greeting = Greeting::Done(Arc::clone(&name), credential);
-                link.greet_until = None;
-                link.beside = beside;
-                self.agents.entry(Arc::clone(&name)).or_default().push(id);
-                came = Some(name);
-            }
-            None => {
-                self.stats.unauthorised += 1;
-                record::put(&mut answer, REFUSE, &[b"not let in"]);
-            }
-        }
-        let refused = known_is_none(&answer);
-        let _ = link.session.write(stream, &answer);
-        let _ = link.session.finish(stream);
-        if refused {
-            link.session.close();
-        }
-        self.settle(now, id);
-        if let Some(name) = came {
-            self.came(now, &name);
-        }
-    }
-}
-
-fn known_is_none(answer: &[u8]) -> bool {
-    answer.first() == Some(&REFUSE)
-}
-
-/// Who a client is.
-fn identify(access: &Access, hello: &ClientHello) -> Option<(String, Option<Arc<Credential>>)> {
-    let name = normalise(&hello.agent);
-    if name.is_empty() || *name != *hello.agent {
-        return None;
-    }
-    let caller = match hello.key {
-        Some(key) => access.identify_key(&name, &key).or_else(|| access.identify(None)),
-        None => access.identify(hello.token.as_deref()),
-    };
-    match caller? {
-        Caller::Anyone => Some((name, None)),
-        Caller::Agent(entry) => (*entry.name == *name).then_some((name, Some(entry))),
-    }
-}
-
-impl Link {
-    fn is_still_in(&self, access: &Access) -> bool {
-        match &self.greeting {
-            Greeting::Waiting(_) => true,
-            Greeting::Done(_, None) => matches!(access, Access::Open),
-            Greeting::Done(_, Some(entry)) => access.still_has(entry),
-        }
-    }
 }
 
 impl Machine for Hub {
@@ -468,38 +392,7 @@ impl Machine for Hub {
 
 impl Streams for Hub {
     fn handle_up(&mut self, now: Now, up: &Up<'_>) -> Result<Conn, Reject> {
-        if !matches!(up.origin, Origin::Accepted(_)) || self.links.is_full() {
-            return Err(Reject::Busy);
-        }
-        self.count += 1;
-        let mut nonce = [0; 32];
-        self.rng.fill(&mut nonce);
-        let seed = Seed::new(core::array::from_fn(|n| nonce.get(n).copied().unwrap_or(0)));
-        let mut session = Session::new(Role::Server, self.config.session.clone(), &self.own_seed(&seed), now.mono);
-        self.rng.fill(&mut nonce);
-        let hello = ServerHello { agent: self.config.agent.clone(), nonce, window: WINDOW };
-        let mut first = Vec::new();
-        record::put(&mut first, HELLO, &[&hello.write()]);
-        let stream = session.open(now.mono, 0).map_err(|_| Reject::Busy)?;
-        let _ = session.write(stream, &first);
-        let _ = session.finish(stream);
-        let exporter = up.exporter.copied().filter(|_| !self.config.behind_proxy).unwrap_or_default();
-        let link = Link {
-            session,
-            nonce,
-            exporter,
-            greeting: Greeting::Waiting(Box::default()),
-            beside: false,
-            greet_until: Some(now.mono + GREETING_TIME),
-            hello: None,
-            legs: BTreeMap::new(),
-            timer: None,
-            ending: false,
-        };
-        let id = self.links.insert(link).map_err(|_| Reject::Busy)?;
-        self.stats.connections += 1;
-        self.settle(now.mono, id);
-        Ok(conn_of(id))
+        self.come_up(now, up, false)
     }
 
     fn handle_bytes(&mut self, now: Now, conn: Conn, bytes: &[u8]) -> Result<usize, Reject> {
@@ -548,18 +441,5 @@ impl Streams for Hub {
             self.serve(now.mono, id);
         }
         len
-    }
-}
-
-impl Hub {
-    /// The seed of one connection's tables.
-    fn own_seed(&self, fresh: &Seed) -> Seed {
-        let mut bytes = [0; 32];
-        let (mut ours, mut other) = (self.seed.fork("sluis mux native links"), fresh.fork("sluis mux native link"));
-        let mut mask = [0; 32];
-        ours.fill(&mut bytes);
-        other.fill(&mut mask);
-        bytes.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
-        Seed::new(bytes)
     }
 }

@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use sluis_core::Instant;
 use sluis_core::table::SlotId;
 
-use super::hub::{Greeting, Hub, Leg};
+use super::greeting::Greeting;
+use super::hub::{Hub, Leg, Link};
 use super::relay::Relay;
 use crate::channel::{Opening, Resume, cut, record};
 use crate::proof::{OPEN, REFUSE, RESUME};
@@ -81,7 +82,7 @@ impl Hub {
         {
             return Err(String::from("it is signed with another key than this agent's"));
         }
-        match self.newest(&opening.target) {
+        match self.leads_to(&opening.target, &opening.intent)? {
             Some(target) => self.join(now, (id, stream), target, &opening.intent, OPEN, body),
             None if self.locals.are_kept => self.end_here(id, stream, &opening, body).map(|_| Joined::Here),
             None => Err(not_there()),
@@ -96,7 +97,7 @@ impl Hub {
         if let Some(local) = self.locals.find(resume.channel) {
             return self.go_on_here(now, id, stream, local, body).map(|()| Joined::Here);
         }
-        let target = self.newest(&resume.target).ok_or_else(not_there)?;
+        let target = self.leads_to(&resume.target, &resume.intent)?.ok_or_else(not_there)?;
         self.join(now, (id, stream), target, &resume.intent, RESUME, body)
     }
 
@@ -112,6 +113,14 @@ impl Hub {
             return Err(String::from("it is not allowed"));
         }
         Ok(())
+    }
+
+    /// The connection to which a channel leads: the hub's own for its services, else the newest of the target.
+    fn leads_to(&self, target: &str, intent: &str) -> Result<Option<SlotId>, String> {
+        if *target == *self.config.agent && self.config.services.contains(intent) {
+            return self.own.map(Some).ok_or_else(not_there);
+        }
+        Ok(self.newest(target))
     }
 
     /// The newest connection of an agent.
@@ -135,15 +144,22 @@ impl Hub {
         }
         let intent = self.intents.resolve(intent);
         let level = intent.policy.priority;
-        let link =
-            self.links.get_mut(target).filter(|link| link.legs.len() < self.config.max_channels).ok_or_else(busy)?;
+        let name = self.name(from.0).ok_or_else(busy)?;
+        let served = self.own == Some(target);
+        // Of a service each agent has its own share; of an agent whoever comes first.
+        let has_room = |link: &&mut Link| match served {
+            true => self.relays.served(&name) < self.config.max_served,
+            false => link.legs.len() < self.config.max_channels,
+        };
+        let link = self.links.get_mut(target).filter(has_room).ok_or_else(busy)?;
         let stream = link.session.open(now, level).map_err(|_| busy())?;
         let mut first = Vec::new();
         record::put(&mut first, kind, &[body]);
         // A control record is shorter than what a new stream takes.
         let _ = link.session.write(stream, &first);
-        let agents = [self.name(from.0).ok_or_else(busy)?, self.name(target).ok_or_else(busy)?];
-        let relay = Relay::new([from, (target, stream)], agents, intent.policy, intent.budget);
+        let agents = [name, self.name(target).ok_or_else(busy)?];
+        let mut relay = Relay::new([from, (target, stream)], agents, intent.policy, intent.budget);
+        relay.served = served;
         let id = self.relays.insert(relay).ok_or_else(busy)?;
         for (side, (link, stream)) in [from, (target, stream)].into_iter().enumerate() {
             if let Some(link) = self.links.get_mut(link) {

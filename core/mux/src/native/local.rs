@@ -11,6 +11,7 @@ use core::time::Duration;
 use sluis_core::Instant;
 use sluis_core::table::{Heap, Slab, SlotId};
 
+use super::greeting::Greeting;
 use super::hub::{Hub, Leg, Timer};
 use super::relay::{Admit, step};
 use crate::channel::{Channel, ChannelId, Kind, Opening, Own, SendError, Side, State, Told};
@@ -135,9 +136,9 @@ impl Hub {
     pub(crate) fn caller_of(&self, id: LocalId) -> Option<crate::Caller> {
         let (link, _) = self.locals.slab.get(id.0)?.at?;
         match &self.links.get(link)?.greeting {
-            super::hub::Greeting::Done(_, None) => Some(crate::Caller::Anyone),
-            super::hub::Greeting::Done(_, Some(entry)) => Some(crate::Caller::Agent(Arc::clone(entry))),
-            super::hub::Greeting::Waiting(_) => None,
+            Greeting::Done(_, None) => Some(crate::Caller::Anyone),
+            Greeting::Done(_, Some(entry)) => Some(crate::Caller::Agent(Arc::clone(entry))),
+            Greeting::Waiting(_) => None,
         }
     }
 

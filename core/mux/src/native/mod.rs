@@ -8,6 +8,7 @@
 //! Both are [`Streams`](sluis_core::Streams) machines: any io of `sluis-net` drives them, and so does the simulator.
 
 mod client;
+mod greeting;
 mod hello;
 mod hub;
 mod joining;

@@ -28,6 +28,8 @@ pub(super) struct Relay {
     ended: [bool; 2],
     /// Until when each side waits for its budget.
     paused: [Option<Instant>; 2],
+    /// It leads to a service of the hub.
+    pub(super) served: bool,
 }
 
 impl Relay {
@@ -37,7 +39,7 @@ impl Relay {
         policy: Policy,
         budget: Budget,
     ) -> Self {
-        Self { legs, agents, policy, budget, ended: [false; 2], paused: [None; 2] }
+        Self { legs, agents, policy, budget, ended: [false; 2], paused: [None; 2], served: false }
     }
 }
 
@@ -57,11 +59,13 @@ pub(super) struct Relays {
     slab: Slab<Relay, Heap>,
     /// By agent and intent: opening a channel anew fills none.
     budgets: BTreeMap<(Arc<str>, Budget), Bucket>,
+    /// How many lead to services, by who opened them.
+    served: BTreeMap<Arc<str>, usize>,
 }
 
 impl Relays {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { slab: Slab::new(capacity), budgets: BTreeMap::new() }
+        Self { slab: Slab::new(capacity), budgets: BTreeMap::new(), served: BTreeMap::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -72,14 +76,34 @@ impl Relays {
         self.slab.is_full()
     }
 
+    /// How many channels of an agent lead to services.
+    pub(super) fn served(&self, agent: &str) -> usize {
+        self.served.get(agent).copied().unwrap_or(0)
+    }
+
     pub(super) fn insert(&mut self, relay: Relay) -> Option<SlotId> {
-        self.slab.insert(relay).ok()
+        let [opener, _] = &relay.agents;
+        let opener = relay.served.then(|| Arc::clone(opener));
+        let id = self.slab.insert(relay).ok()?;
+        if let Some(opener) = opener {
+            *self.served.entry(opener).or_default() += 1;
+        }
+        Some(id)
     }
 
     pub(super) fn remove(&mut self, id: SlotId, timers: &mut BTreeSet<(Instant, Timer)>) -> Option<Relay> {
         let relay = self.slab.remove(id)?;
         for (side, at) in relay.paused.into_iter().enumerate() {
             at.map(|at| timers.remove(&(at, Timer::Relay(id, side))));
+        }
+        let [opener, _] = &relay.agents;
+        if relay.served
+            && let Some(count) = self.served.get_mut(opener)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.served.remove(opener);
+            }
         }
         Some(relay)
     }

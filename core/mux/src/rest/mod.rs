@@ -256,7 +256,7 @@ pub fn refused(refusal: Refusal) -> Response {
     match refusal {
         Refusal::NotFound => error(404, &detail),
         Refusal::NotYourName { .. } => unauthorised(&detail),
-        Refusal::NotAllowed { .. } => error(403, &detail),
+        Refusal::NotAllowed { .. } | Refusal::Unbelieved(_) => error(403, &detail),
         Refusal::TooManyChannels(_) | Refusal::HubFull(_) => error(429, &detail),
         Refusal::Closed(_) | Refusal::QueueFull(_) => error(409, &detail),
         Refusal::Throttled { until, .. } => throttled(&detail, until),

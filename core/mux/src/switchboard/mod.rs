@@ -38,6 +38,7 @@ use sluis_core::{Instant, Now, Rng, Seed, Wall};
 use crate::access::{Access, Caller};
 use crate::agent;
 use crate::intents::{Intents, RegisterError};
+use crate::signed::Guard;
 use agents::Agents;
 use channel::Channels;
 use ports::Ports;
@@ -162,6 +163,8 @@ pub struct Switchboard {
     sockets: Sockets,
     ports: Ports,
     totals: Totals,
+    /// Signed frames that came.
+    guard: Guard,
     /// Agents for whose inbox somebody waits and which has got something.
     news: VecDeque<Arc<str>>,
     /// Bytes of payloads that are kept.
@@ -187,6 +190,7 @@ impl Switchboard {
             ports: Ports::default(),
             intents: Intents::new(),
             totals: Totals::default(),
+            guard: Guard::default(),
             news: VecDeque::new(),
             kept: 0,
             ids: seed.fork("sluis mux channel ids"),

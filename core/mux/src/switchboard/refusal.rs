@@ -4,6 +4,7 @@ use alloc::string::{String, ToString as _};
 use core::time::Duration;
 
 use super::ChannelId;
+use crate::signed::Wrong;
 
 /// Why a request is refused. Nothing was changed, counters of what was throttled aside.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +55,9 @@ pub enum Refusal {
         /// To whom.
         target: String,
     },
+    /// The payload is a frame that carries its own signature ([`signed`](crate::signed)), and is not believed.
+    #[error("The signed frame is not believed: {0}")]
+    Unbelieved(Wrong),
     /// A text is too long, or a value is none that can be passed on.
     #[error("{field}: {why}")]
     Invalid {

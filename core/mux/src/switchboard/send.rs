@@ -17,6 +17,7 @@ use crate::access::Caller;
 use crate::bucket::Verdict;
 use crate::intents::policy_of;
 use crate::proof::{Direction, JSON, Tag};
+use crate::signed;
 
 /// Longest payload in bytes of JSON.
 const MAX_PAYLOAD: usize = 2 << 20;
@@ -90,6 +91,7 @@ impl Switchboard {
             return Err(Refusal::QueueFull(name));
         }
         let delay = if paid { Duration::ZERO } else { self.spend(now.mono, slot, direction, size)? };
+        self.believe(now, slot, direction, body)?;
         let (seq, tag, what) = self.record(now, slot, direction, &text, size).ok_or(Refusal::NotFound)?;
         let item = self.item(to, now.mono, now.mono + delay, what);
         let delivered = match self.hand_to_port(to, slot, direction, item, now.mono) {
@@ -100,6 +102,22 @@ impl Switchboard {
         let counter = if delivered { &mut self.totals.delivered } else { &mut self.totals.queued };
         *counter += 1;
         Ok(Sent { seq, tag, delivered })
+    }
+
+    /// Check a frame that carries its own signature against the key that is known of its sender. An open hub knows none, and passes all on.
+    fn believe(&mut self, now: Now, slot: u32, direction: Direction, body: Body<'_>) -> Result<(), Refusal> {
+        let (Body::Value(payload) | Body::Raw(_, payload)) = body;
+        if !signed::is_signed(payload) {
+            return Ok(());
+        }
+        let channel = self.channels.at(slot).ok_or(Refusal::NotFound)?;
+        let (from, to) = match direction {
+            Direction::Out => (&channel.agent_name, &channel.target_name),
+            Direction::Back => (&channel.target_name, &channel.agent_name),
+        };
+        let Some(key) = self.config.access.key_of(from) else { return Ok(()) };
+        let place = signed::Place { from, to, intent: &channel.intent };
+        self.guard.admit(now.wall, payload, &place, key.as_ref()).map_err(Refusal::Unbelieved)
     }
 
     /// Take a frame out of its sender's budget; how long it is to be held back.

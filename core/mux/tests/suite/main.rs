@@ -12,6 +12,8 @@ mod meeting;
 mod model;
 mod native;
 mod rest;
+mod services;
+mod signed;
 mod tables;
 mod websocket;
 mod yamux;

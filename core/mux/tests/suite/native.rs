@@ -116,7 +116,7 @@ impl App<Client> for Agent {
     }
 }
 
-fn key(name: &str) -> SecretKey {
+pub(crate) fn key(name: &str) -> SecretKey {
     let n = name.bytes().fold(7_u64, |n, byte| n * 31 + u64::from(byte));
     SecretKey::generate(&mut Seed::from_u64(n).fork("key"))
 }
@@ -154,7 +154,7 @@ struct World {
     hosts: [HostId; 3],
 }
 
-fn idle<M>() -> impl FnMut(Now, &mut M) -> Flow {
+pub(crate) fn idle<M>() -> impl FnMut(Now, &mut M) -> Flow {
     |_: Now, _: &mut M| Flow::Continue
 }
 
