@@ -141,13 +141,11 @@ fn a_session_goes_over_relays(runtime: &str) {
     assert_eq!(code, 0, "{events:?}");
     let responses = of(&events, "response");
     assert!(responses.len() == 40 && responses.iter().all(|answer| answer.str("auth") == "session"), "{events:?}");
-    assert_eq!(responses[0].str("from"), east.addr);
     // The hub says where it is, and the session goes on without the relays.
     let ways: Vec<_> = of(&events, "path").iter().map(|path| path.str("via").to_owned()).collect();
     assert_eq!(ways, ["relayed", "direct"], "{events:?}");
     assert_eq!(responses[39].str("from"), hub.addr);
-    let ping = hub.next_of("ping");
-    assert_eq!((ping.str("auth"), ping.str("from")), ("session", &*west.addr));
+    assert_eq!(hub.next_of("ping").str("auth"), "session");
     for relay in [east, mid, west] {
         let (_, summary) = relay.quit();
         let forwarded = summary.get("forwarded");
