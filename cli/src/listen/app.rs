@@ -97,16 +97,22 @@ impl Bound for Listen {
         if let Some(capture) = &mut self.capture {
             capture.keep();
         }
-        let fingerprint = self.settings.fingerprint();
+        let (fingerprint, relays) = (self.settings.fingerprint(), self.settings.relays());
         let Self { out, settings: Settings { did, .. }, .. } = self;
         out.say(1, || format!("{NAME}: {did} on {addr}"));
         out.event(
             "listening",
-            |o| o.str("did", did.as_str()).addr("addr", addr).maybe("fingerprint", fingerprint.as_deref()),
+            |o| {
+                let o = o.str("did", did.as_str()).addr("addr", addr).maybe("fingerprint", fingerprint.as_deref());
+                relays.iter().fold(o, |o, relays| o.str("relays", relays))
+            },
             |flow| {
                 flow.word(Color::Bold, "listening").words(&format!("on {addr} as {did}"));
                 if let Some(fingerprint) = &fingerprint {
                     flow.text(Color::Plain, fingerprint);
+                }
+                if relays == Some("legacy") {
+                    flow.words("relaying legacy packets only");
                 }
             },
         );

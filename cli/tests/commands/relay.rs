@@ -21,6 +21,7 @@ use crate::sluis::{HUB, Listen, SENSOR, command};
 on_both! {
     a_ping_over_three_relays_is_answered_and_its_way_is_shown
     a_relay_that_changes_packets_is_named
+    a_relay_without_a_key_passes_on_legacy_packets_only_and_says_so
 }
 
 const RELAYS: [&str; 3] = ["east", "mid", "west"];
@@ -50,7 +51,7 @@ fn start_relay(runtime: &str, folder: &Folder, name: &str, peer: (&str, &str)) -
     let process = Process::spawn("sluis relay", &mut command(&[&args[..], &more].concat()));
     let mut relay = Listen { process, addr: String::new(), since: String::new() };
     let listening = relay.expect("listening");
-    assert_eq!(listening.str("did"), name);
+    assert_eq!((listening.str("did"), listening.str("relays")), (&*name, "all"));
     relay.addr = listening.str("addr").to_owned();
     relay
 }
@@ -211,5 +212,31 @@ fn a_relay_that_changes_packets_is_named(runtime: &str) {
     assert_eq!((told.str("relay"), told.str("field")), (did("mid").as_str(), "content"));
     east.quit();
     west.quit();
+    hub.quit();
+}
+
+fn a_relay_without_a_key_passes_on_legacy_packets_only_and_says_so(runtime: &str) {
+    let folder = keys("keyless", runtime);
+    let hub = start_hub(runtime, &folder, &["--allow-legacy"]);
+    let (peer, name) = (format!("{HUB}={}", hub.addr), did("east"));
+    let args = ["relay", "--json", "--runtime", runtime, "--did", &name, "--bind", "127.0.0.1:0"];
+    let more = ["--peer", &peer, "--allow", "jis:test:*"];
+    let process = Process::spawn("sluis relay", &mut command(&[&args[..], &more].concat()));
+    let relay = Listen { process, addr: String::new(), since: String::new() };
+    let listening = relay.expect("listening");
+    assert_eq!(listening.str("relays"), "legacy");
+    relay.process.wait_for_stderr("this relay has no key");
+
+    let (via, key) = (format!("{name}@{}", listening.str("addr")), path(&folder, "sensor.key"));
+    let usual = ["ping", HUB, "--intent", "test.it", "--json", "--runtime", runtime, "--did", SENSOR, "--via", &via];
+    let ping = |more: &[&str]| Process::spawn("sluis ping", &mut command(&[&usual[..], more].concat())).finish().0;
+    assert_eq!(ping(&[]), 0);
+    assert_eq!(ping(&["--key", &key, "--timeout", "1"]), 1, "a signed ping goes nowhere");
+    let rejected = relay.next_of("rejected");
+    assert_eq!((rejected.str("reason"), rejected.count("count")), ("keyless", 1));
+    let (_, summary) = relay.quit();
+    let forwarded = summary.get("forwarded");
+    assert_eq!((forwarded.count("count"), forwarded.count("answered")), (1, 1), "{summary:?}");
+    assert_eq!(forwarded.get("dropped").count("keyless"), 1, "{summary:?}");
     hub.quit();
 }

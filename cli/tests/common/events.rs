@@ -38,6 +38,7 @@ const OPTIONAL: Shape = &[
     ("elsewhere", Kind::Address),
     // Of who relays.
     ("forwarded", Kind::Any),
+    ("relays", Kind::Text),
 ];
 
 /// Which command speaks.
@@ -208,6 +209,7 @@ const REASONS: &[&str] = &[
     "cookie",
     "sealed",
     "clone",
+    "keyless",
 ];
 
 impl Speaker {

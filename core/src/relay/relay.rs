@@ -222,6 +222,12 @@ impl Relay {
         result
     }
 
+    /// Count what whoever holds the relay does not have it pass on, and why.
+    pub(crate) fn refuse(&mut self, why: RelayReject) -> RelayReject {
+        self.stats.rejects.count(why);
+        why
+    }
+
     fn try_forward(&mut self, now: Instant, transit: &Transit<'_>) -> Result<Forward, RelayReject> {
         let Transit { packet, from, .. } = transit;
         let hop_count = self.may_travel(transit)?;

@@ -5,6 +5,7 @@
 //! * **A ping for somebody else is passed on, and its answer back**, where the node is told to be a relay ([`NodeConfig::relay`](super::NodeConfig::relay)). It is judged as any
 //!   other: what the gate turns away, what is stale and what is badly signed goes nowhere. Who is let in, or [named](Node::relay_for) as somebody to relay for, is served.
 //! * **What is turned away is counted** with all else that is, and by its own reasons in [`Node::relay_stats`].
+//! * **A relay without a key passes on legacy packets only**: pings that are neither signed nor traced, and their answers.
 //! * **Others are not crowded out**: what is passed on finds the room in the queue that strangers share, and never what is kept for who is better known.
 //! * **Who a packet went over is no peer by that**, nor is who it is from: neither has shown to be at the address that it came from.
 //! * **A ping that bears a trace is traced on**: by each relay with a key, and by who answers it. Whoever it ends at verifies it and [tells](super::Event::Trace).

@@ -13,7 +13,7 @@ use crate::limits::MAX_DATAGRAM_V6;
 use crate::node::{Event, Identity, NodeConfig, Ping, PingError, RequestId, SessionPolicy};
 use crate::pins::Origin;
 use crate::relay::trace::{Deed, Trace, Verdict, append, budget, ping_digest};
-use crate::relay::{CircuitPacket, Label, Rate, RelayConfig};
+use crate::relay::{CircuitPacket, Label, Rate, RelayConfig, RelayReject};
 use crate::time::{Duration, Instant, Now, Wall};
 use crate::{Datagrams as _, Did, Machine as _, Reject};
 
@@ -66,8 +66,12 @@ pub(super) fn path(n: usize) -> Path {
 
 /// The node with this number, a relay or none; it has the key of its number.
 pub(super) fn start(n: usize, did: &str, relay: Option<RelayConfig>) -> Node {
+    start_with(n, did, relay, Some(Identity::from(secret(n))))
+}
+
+fn start_with(n: usize, did: &str, relay: Option<RelayConfig>, identity: Option<Identity>) -> Node {
     let mut config = NodeConfig::new(Did::new(did).unwrap());
-    config.identity = Some(Identity::from(secret(n)));
+    config.identity = identity;
     config.heartbeat = None;
     config.relay = relay.map(Into::into);
     Node::new(config, &Seed::from_u64(n as u64 + 1)).unwrap()
@@ -371,6 +375,34 @@ fn who_is_no_relay_passes_nothing_on_and_a_relay_only_for_who_is_let_in() {
 }
 
 #[test]
+fn a_relay_without_a_key_passes_on_what_is_neither_signed_nor_traced_and_counts_the_rest() {
+    for (signs, trace) in [(false, false), (true, false), (true, true)] {
+        let mut net = Net::new();
+        net.add(start_with(0, PHONE, None, signs.then(|| Identity::from(secret(0)))));
+        net.add(start_with(1, "jis:mesh:r1", Some(RelayConfig::default()), None));
+        net.add(start(2, SENSOR, None));
+        net.node(1).relay_for("jis:home:*").unwrap();
+        net.node(1).set_neighbour(SENSOR, path(2), 0.5).unwrap();
+        net.node(2).allow_legacy("*").unwrap();
+        net.node(2).set_trust(PHONE, 0.9).unwrap();
+        net.ask(|ping| ping.trace = trace);
+        net.run(1000);
+        let dropped = u64::from(signs);
+        let stats = net.members[1].node.relay_stats().unwrap();
+        assert_eq!((stats.forwarded, stats.answered), (1 - dropped, 1 - dropped), "signed {signs}, traced {trace}");
+        assert_eq!(stats.rejects.get(RelayReject::Keyless), dropped);
+        assert_eq!(net.members[1].node.stats().rejected.get(Reject::Keyless), dropped);
+        // The answer is signed all the same.
+        assert_eq!(net.members[0].told.len(), usize::from(!signs));
+        // Nobody opens a circuit here.
+        let (now, mut packet) = (net.now, CircuitPacket::head(Label::of("ping_1", PHONE, SENSOR), 8, 4).to_vec());
+        packet.extend_from_slice(b"text");
+        assert_eq!(net.node(1).handle_datagram(now, path(0), &mut packet), Err(Reject::Keyless));
+        net.check_books();
+    }
+}
+
+#[test]
 fn who_changes_a_ping_and_signs_that_is_named_by_both_ends() {
     let mut net = Net::line();
     net.members[2].kind = Kind::Tamperer;
@@ -473,7 +505,7 @@ fn nothing_goes_twice_or_too_far_and_answers_that_nobody_asked_for_go_nowhere() 
     let mut net = Net::line();
     net.ask(|ping| (ping.trace, ping.max_hops) = (false, Some(2)));
     net.run(1000);
-    assert_eq!(net.members[3].node.relay_stats().unwrap().rejects.get(crate::relay::RelayReject::HopLimit), 1);
+    assert_eq!(net.members[3].node.relay_stats().unwrap().rejects.get(RelayReject::HopLimit), 1);
     net.ask(|ping| ping.trace = false);
     let now = net.now;
     let (mut buf, mut sent) = (vec![0; MAX_DATAGRAM_V6], Vec::new());

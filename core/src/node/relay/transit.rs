@@ -16,7 +16,7 @@ use crate::node::outbox::Outbox;
 use crate::node::receive::Taken;
 use crate::node::{Node, Rooms};
 use crate::relay::trace::{Deed, Field, MARK, Trace};
-use crate::relay::{ANSWER_INTENT, Back, CircuitPacket, MAX_FANOUT, Transit, unpack_answer};
+use crate::relay::{ANSWER_INTENT, Back, CircuitPacket, MAX_FANOUT, RelayReject, Transit, unpack_answer};
 use crate::time::Now;
 use crate::{Path, Reject};
 
@@ -33,6 +33,9 @@ impl Node {
     pub(in crate::node) fn carry(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
         let Rooms { relaying, outbox, .. } = &mut self.rooms;
         let relaying = relaying.as_deref_mut().ok_or(Reject::Header)?;
+        if !outbox.signs() {
+            return Err(relaying.relay.refuse(RelayReject::Keyless).into());
+        }
         if !outbox.has_room_for(1, bytes.len()) {
             return Err(Reject::Busy);
         }
@@ -55,6 +58,7 @@ impl Node {
         {
             return taken;
         }
+        self.rooms.refuse_keyless(packet.proof.is_some() || Trace::split(ingress.bytes).1.is_some())?;
         if self.policy.doubts_vouches() {
             self.refresh_vouches(now);
         }
@@ -105,6 +109,8 @@ impl Node {
         ingress: &Ingress<'_>,
         response: &Response<'_>,
     ) -> Result<Taken, Reject> {
+        // Who answers signs, if he can, whatever he was asked with; a trace begins with the question.
+        self.rooms.refuse_keyless(Trace::split(ingress.bytes).1.is_some())?;
         let back = self.rooms.way_back(now, ingress, response)?;
         let Rooms { outbox, .. } = &mut self.rooms;
         let (frame, trace) = Trace::split(ingress.bytes);
@@ -145,6 +151,16 @@ impl Node {
 }
 
 impl Rooms {
+    /// A relay that could sign nothing itself passes on legacy packets only: what is signed or traced goes over relays that can be held to what they did.
+    fn refuse_keyless(&mut self, needs_key: bool) -> Result<(), Reject> {
+        match self.relaying.as_deref_mut() {
+            Some(relaying) if needs_key && !self.outbox.signs() => {
+                Err(relaying.relay.refuse(RelayReject::Keyless).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Where an answer goes back to. Room to send it there was found.
     fn way_back(&mut self, now: Now, ingress: &Ingress<'_>, response: &Response<'_>) -> Result<Back, Reject> {
         let Self { relaying, outbox, .. } = self;
