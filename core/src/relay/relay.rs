@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use super::Label;
 use super::circuit::Circuits;
-use super::config::{MAX_FANOUT, Rate, RelayConfig};
+use super::config::{MAX_FANOUT, Pace, Rate, RelayConfig};
 use super::faults::Faults;
 use super::names::{Names, Scratch, fingerprints};
 use super::neighbours::{Hop, Hops, Neighbours};
@@ -191,7 +191,7 @@ impl Relay {
     }
 
     /// Switch protections off, to prove that a simulation notices.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) const fn set_faults(&mut self, faults: Faults) {
         self.faults = faults;
     }
@@ -229,7 +229,7 @@ impl Relay {
     }
 
     fn try_forward(&mut self, now: Instant, transit: &Transit<'_>) -> Result<Forward, RelayReject> {
-        let Transit { packet, from, .. } = transit;
+        let packet = transit.packet;
         let hop_count = self.may_travel(transit)?;
         let mut scratch = Scratch::new();
         let names = Names::of_packet(packet, &mut scratch)?;
@@ -243,9 +243,9 @@ impl Relay {
         if self.seen.contains(now, signed.unwrap_or(bare)) {
             return Err(RelayReject::Duplicate);
         }
-        let passed = self.passed(&names, from, packet.ping_type);
+        let passed = self.passed(&names, transit);
         let grants = self.grants(now, &passed)?;
-        if !self.open.has_room(passed.source) {
+        if !self.open.has_room(passed.source, passed.proven) {
             return Err(RelayReject::Busy);
         }
         let (way, hops) = self.next_hops(now, transit, &passed).ok_or(RelayReject::NoRoute)?;
@@ -266,13 +266,19 @@ impl Relay {
 
     /// The hops that it has travelled when it leaves, if it may leave.
     fn may_travel(&self, transit: &Transit<'_>) -> Result<i64, RelayReject> {
-        let Packet { routing_mode, hop_count, max_hops, .. } = *transit.packet;
+        let Packet { routing_mode, .. } = *transit.packet;
         if routing_mode != RoutingMode::Mesh {
             return Err(RelayReject::NotMesh);
         }
         if transit.zone != Zone::Groen {
             return Err(RelayReject::NotAllowed);
         }
+        self.check_hops(transit.packet)
+    }
+
+    /// The hops that a ping has travelled when it leaves, if it may go one further.
+    pub(crate) fn check_hops(&self, packet: &Packet<'_>) -> Result<i64, RelayReject> {
+        let Packet { hop_count, max_hops, .. } = *packet;
         if hop_count < 0 || max_hops < 0 {
             return Err(RelayReject::BadHops);
         }
@@ -282,7 +288,8 @@ impl Relay {
         Ok(hop_count.saturating_add(1))
     }
 
-    fn passed(&self, names: &Names<'_>, from: &Path, ping_type: PingType) -> Passed {
+    fn passed(&self, names: &Names<'_>, transit: &Transit<'_>) -> Passed {
+        let &Transit { packet: Packet { ping_type, .. }, from, proven, .. } = transit;
         let &Names { packet_id, source, target } = names;
         let [source_hash, target_hash] = [source, target].map(|did| self.did(did));
         Passed {
@@ -290,8 +297,9 @@ impl Relay {
             source: source_hash,
             target: target_hash,
             flow: self.key.hash_in(source_hash, &target_hash.to_be_bytes()),
-            from: self.hop(*from),
-            circuit: (ping_type == PingType::Relay).then(|| Label::of(packet_id, source, target).number()),
+            proven,
+            from: self.hop(from),
+            circuit: (*ping_type == PingType::Relay).then(|| Label::of(packet_id, source, target).number()),
         }
     }
 
@@ -301,11 +309,13 @@ impl Relay {
         let RelayConfig { source_rate, target_rate, link_rate, reserved_factor, .. } = self.config;
         let reserved = |did| self.reservations.find(now, did).is_some();
         let pace = |did, rate: Rate| if reserved(did) { rate.times(reserved_factor).pace() } else { rate.pace() };
+        // What names that may be anybody's use up of what all share leaves something to those that are proven.
+        let share = |pace: Pace| if passed.proven { pace } else { pace.first_half() };
         let source = self.sources.grant(now, passed.source, pace(passed.source, source_rate));
         let source = source.ok_or(RelayReject::SourceQuota)?;
-        let target = self.targets.grant(now, passed.target, pace(passed.target, target_rate));
+        let target = self.targets.grant(now, passed.target, share(pace(passed.target, target_rate)));
         let target = target.ok_or(RelayReject::TargetQuota)?;
-        let link = self.links.grant(now, passed.from.link, link_rate.pace()).ok_or(RelayReject::LinkQuota)?;
+        let link = self.links.grant(now, passed.from.link, share(link_rate.pace())).ok_or(RelayReject::LinkQuota)?;
         Ok([source, target, link])
     }
 

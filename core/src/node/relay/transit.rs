@@ -136,6 +136,9 @@ impl Node {
         let len = unpack_answer(packet.payload, &mut bytes)?;
         let frame = Frame::decode(bytes.get(..len)?).ok()?;
         let Message::Response(response) = &frame.message else { return None };
+        if let Err(why) = self.rooms.check_hops(packet) {
+            return Some(Err(why));
+        }
         let back = match self.rooms.way_back(now, ingress, response) {
             Ok(back) => back,
             Err(Reject::Unrequested | Reject::WrongResponder) => return None,
@@ -159,6 +162,12 @@ impl Rooms {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a ping that carries an answer may go one hop further.
+    fn check_hops(&mut self, packet: &Packet<'_>) -> Result<(), Reject> {
+        let relaying = self.relaying.as_deref_mut().ok_or(Reject::NotForUs)?;
+        Ok(relaying.relay.check_hops(packet).map(|_| ()).map_err(|why| relaying.relay.refuse(why))?)
     }
 
     /// Where an answer goes back to. Room to send it there was found.
