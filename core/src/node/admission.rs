@@ -277,6 +277,11 @@ impl AdmissionControl {
         self.replay.len()
     }
 
+    /// What is switched off in relays and in who reads traces.
+    pub(super) fn faults_of_relays(&self) -> crate::relay::Faults {
+        self.faults.of_relays()
+    }
+
     #[cfg(feature = "record")]
     pub(super) const fn faults(&self) -> Faults {
         self.faults

@@ -393,7 +393,8 @@ impl Rooms {
         let _ = self.events.ping(bytes, encoding, (path, auth), &judged, decision, kept);
         if traced {
             let certain = ingress.session.is_some();
-            let own = Own { did: self.outbox.did(), key: self.outbox.identity().map(Identity::public) };
+            let faults = self.admission.faults_of_relays();
+            let own = Own { did: self.outbox.did(), key: self.outbox.identity().map(Identity::public), faults };
             let judges = (policy, &mut self.admission, own);
             let traces = self.traces.get_or_insert_default();
             traces.read_ping(now, judges, (ingress, packet), (sender, rank, certain));
@@ -473,7 +474,8 @@ impl Rooms {
         said: (&Ingress<'_>, &Response<'_>),
         (answer, responder, believed): (&Match, Name<'_>, bool),
     ) {
-        let own = Own { did: self.outbox.did(), key: self.outbox.identity().map(Identity::public) };
+        let faults = self.admission.faults_of_relays();
+        let own = Own { did: self.outbox.did(), key: self.outbox.identity().map(Identity::public), faults };
         if let Some(traces) = self.traces.as_deref_mut() {
             traces.read_answer((policy, own), said, (answer, responder.as_str(), believed));
         }

@@ -83,6 +83,7 @@ pub mod trace;
 pub use carried::{ANSWER_INTENT, pack_answer, unpack_answer};
 pub use circuit::{CIRCUIT_HEAD, CircuitPacket, Label};
 pub use config::{MAX_FANOUT, Rate, RelayConfig};
+pub(crate) use faults::Faults;
 pub use reject::{RelayReject, RelayRejects};
 pub use relay::{Back, Forward, Relay, RelayStats, Transit, Way};
 pub use reserve::ReserveError;

@@ -15,7 +15,8 @@ use crate::node::admission::AdmissionControl;
 use crate::node::client::{Client, Match};
 use crate::node::ingress::{Ingress, Sender};
 use crate::node::policy::Policy;
-use crate::relay::trace::{Deed, Known, Trace, append, budget, ping_digest, response_digest, verify};
+use crate::relay::Faults;
+use crate::relay::trace::{Deed, Known, Trace, append, budget, ping_digest, response_digest, verify_with};
 use crate::time::{Now, Wall};
 
 /// What a trace told, and nobody took out, at most.
@@ -80,9 +81,8 @@ impl Traces {
         let known = Known { arrived: &arrived, hop_count: Some(packet.hop_count), from, asked: None, responder: None };
         let keys = own.keys(policy);
         // Strangers have only so many signatures verified.
-        let report = verify(Some(trace), &known, |did| {
-            keys(did).filter(|_| rank >= Rank::Proven || admission.may_verify(now.mono))
-        });
+        let keys = |did: &str| keys(did).filter(|_| rank >= Rank::Proven || admission.may_verify(now.mono));
+        let report = verify_with(Some(trace), &known, keys, own.faults);
         let mut news = TraceNews {
             request: None,
             did: sender.did.into(),
@@ -126,7 +126,7 @@ impl Traces {
             asked: Some((own.did, &asked)),
             responder: Some(responder),
         };
-        let report = verify(Trace::split(ingress.bytes).1, &known, own.keys(policy));
+        let report = verify_with(Trace::split(ingress.bytes).1, &known, own.keys(policy), own.faults);
         let mut news = TraceNews {
             request: Some(answer.request),
             did: responder.into(),
@@ -147,6 +147,8 @@ impl Traces {
 pub(in crate::node) struct Own<'a> {
     pub(in crate::node) did: &'a str,
     pub(in crate::node) key: Option<PublicKey>,
+    /// Nothing, outside of a simulation.
+    pub(in crate::node) faults: Faults,
 }
 
 impl<'a> Own<'a> {
