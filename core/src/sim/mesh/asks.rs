@@ -33,7 +33,7 @@ pub(super) struct Ask {
     first: usize,
     /// Whether it counts in the figures: it had all its tries, and who asks was up.
     counts: bool,
-    /// Steps of the shortest way over honest relays that were up.
+    /// Steps of the shortest way over foes and relays that were up.
     shortest: u32,
     hops: Option<u32>,
     answered: bool,
@@ -51,12 +51,13 @@ impl Mesh {
         if from == to || self.shape.around(from).contains(&to) || !self.members[to as usize].up {
             return;
         }
-        let members = &self.members;
-        let shortest = self.shape.steps(to, |n| members.get(n as usize).is_some_and(|member| member.up))[from as usize];
-        // There has to be a way for what is to be answered.
-        if shortest > MAX_HOPS.into() || !self.members[from as usize].up {
+        let up = |n: u32| self.members.get(n as usize).is_some_and(|member| member.up);
+        // There has to be an honest way for what is to be answered.
+        let honest = self.shape.steps(to, up)[from as usize];
+        if honest > MAX_HOPS.into() || !self.members[from as usize].up {
             return;
         }
+        let shortest = self.shape.steps(to, |n| up(n) || self.shape.part(n) == Part::Foe)[from as usize];
         let short = !counts && most == 1;
         let max_hops = if short { self.rng.between(1, 4) as u8 } else { MAX_HOPS };
         self.asks.push(Ask {
@@ -113,7 +114,8 @@ impl Mesh {
         match ask {
             Some(ask) => {
                 let hops = u32::try_from(hop_count).unwrap_or(u32::MAX).saturating_add(1);
-                ask.hops.get_or_insert(hops);
+                // A foe may have counted them back.
+                ask.hops.get_or_insert(hops.max(ask.shortest));
             }
             None if source.starts_with("jis:guest:") => self.counts.altered += 1,
             // What a foe says in its own name is its own affair.
