@@ -13,7 +13,7 @@ use super::events::PROOF;
 use super::identity::{self, Identity};
 use super::inbox::{AMPLIFICATION, Charged, Inbound, Kept};
 use super::ingress::{Ingress, Scratch, Texts};
-use super::outbox::{Answer, NextHop, Outbox};
+use super::outbox::{Answer, NextHop, Outbox, packet_key};
 use super::overlay::{self, Asked, Served};
 use super::peers::{PeerLookup, Recorded};
 use super::ping::AnswerError;
@@ -23,10 +23,10 @@ use super::{Node, RequestId, Rooms};
 use crate::airlock::Rank;
 use crate::framing::{Decision, Frame, Message, Packet, PingType, Response, RoutingMode, Value, Zone};
 use crate::identity::{PublicKey, Signer, Statement};
-use crate::limits::{HEADER_LEN, MAX_DID, MAX_PAYLOAD};
+use crate::limits::{HEADER_LEN, MAX_DID, MAX_PACKET_ID, MAX_PAYLOAD};
 use crate::pins::{Origin, PinError, Pins};
 use crate::relay::trace::Trace;
-use crate::relay::{ANSWER_INTENT, unpack_answer};
+use crate::relay::{ANSWER_INTENT, peek_answered, unpack_answer};
 use crate::time::Now;
 use crate::{Name, Path, Reject};
 
@@ -93,7 +93,7 @@ impl Node {
         if !AdmissionControl::is_for(self.rooms.outbox.did(), packet) {
             return self.take_transit(now, ingress, packet);
         }
-        if packet.intent == *ANSWER_INTENT && self.rooms.client.len() > 0 {
+        if packet.intent == *ANSWER_INTENT {
             return self.take_carried(now, ingress, packet);
         }
         if packet.ping_type == PingType::Discover && ingress.session.is_none() && self.rooms.hears_beacons() {
@@ -221,7 +221,13 @@ impl Rooms {
 
 impl Node {
     /// An answer that came as a ping, over relays that pass no answers back: it is judged as any answer, and the ping around it says nothing more.
+    ///
+    /// Nobody has judged its sender, so it is looked at in place first: unpacked is only what answers an open request, and came from where that was asked.
     fn take_carried(&mut self, now: Now, ingress: &Ingress<'_>, packet: &Packet<'_>) -> Result<Taken, Reject> {
+        let answered = peek_answered(packet.payload).ok_or(Reject::Malformed)?;
+        let mut scratch = [0; MAX_PACKET_ID];
+        let key = answered.resolve(&mut scratch).ok().and_then(packet_key).ok_or(Reject::Unrequested)?;
+        self.rooms.client.awaits(key, ingress.path)?;
         let mut bytes = vec![0; HEADER_LEN + MAX_PAYLOAD];
         let len = unpack_answer(packet.payload, &mut bytes).ok_or(Reject::Malformed)?;
         let bytes = bytes.get(..len).unwrap_or_default();

@@ -80,6 +80,7 @@ mod routes;
 mod tests;
 pub mod trace;
 
+pub(crate) use carried::peek_answered;
 pub use carried::{ANSWER_INTENT, pack_answer, unpack_answer};
 pub use circuit::{CIRCUIT_HEAD, CircuitPacket, Label};
 pub use config::{MAX_FANOUT, Rate, RelayConfig};

@@ -159,6 +159,11 @@ impl OpenWays {
         true
     }
 
+    /// Whether a ping with this id may yet be answered.
+    pub(super) fn awaits(&self, now: Instant, id: u64) -> bool {
+        self.by_id.find(&self.open, id, |open| open.passed.id == id && open.ends > now).is_some()
+    }
+
     /// An answer came over this link: who gets it.
     ///
     /// The way stays open behind a first answer that says `pending`, until the decision; any other answer ends it.

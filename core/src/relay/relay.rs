@@ -15,7 +15,8 @@ use super::reject::{RelayReject, RelayRejects};
 use super::reserve::{Reservations, ReserveError};
 use super::routes::Routes;
 use crate::Path;
-use crate::framing::{Decision, EncodeError, Encoding, Packet, PingType, Response, RoutingMode, Zone};
+use crate::framing::{Decision, EncodeError, Encoding, Packet, PingType, Response, RoutingMode, Text, Zone};
+use crate::limits::MAX_PACKET_ID;
 use crate::seed::{Rng, SipKey};
 use crate::time::Instant;
 
@@ -356,6 +357,12 @@ impl Relay {
         }
         let way = hops.first().and_then(|hop| known().find(|(_, known, _)| known.link == hop.link));
         (!hops.is_empty()).then_some((way.map_or(Way::Chosen, |(way, ..)| *way), hops))
+    }
+
+    /// Whether an answer to the ping with this id may go back.
+    pub(crate) fn awaits(&self, now: Instant, packet_id: Text<'_>) -> bool {
+        let mut scratch = [0; MAX_PACKET_ID];
+        packet_id.resolve(&mut scratch).is_ok_and(|id| self.open.awaits(now, self.key.hash(id.as_bytes())))
     }
 
     /// Decide where an answer goes back to.

@@ -16,6 +16,8 @@ mod news;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_bounds;
+#[cfg(test)]
 mod tests_mesh;
 mod traces;
 mod transit;

@@ -69,7 +69,7 @@ pub(super) fn start(n: usize, did: &str, relay: Option<RelayConfig>) -> Node {
     start_with(n, did, relay, Some(Identity::from(secret(n))))
 }
 
-fn start_with(n: usize, did: &str, relay: Option<RelayConfig>, identity: Option<Identity>) -> Node {
+pub(super) fn start_with(n: usize, did: &str, relay: Option<RelayConfig>, identity: Option<Identity>) -> Node {
     let mut config = NodeConfig::new(Did::new(did).unwrap());
     config.identity = identity;
     config.heartbeat = None;
@@ -372,34 +372,6 @@ fn who_is_no_relay_passes_nothing_on_and_a_relay_only_for_who_is_let_in() {
     assert_eq!(net.node(1).stop_relaying_for("jis:home:*"), Ok(()));
     assert_eq!(net.node(1).stop_relaying_for("jis:home:*"), Err(RelayError::Unknown));
     net.check_books();
-}
-
-#[test]
-fn a_relay_without_a_key_passes_on_what_is_neither_signed_nor_traced_and_counts_the_rest() {
-    for (signs, trace) in [(false, false), (true, false), (true, true)] {
-        let mut net = Net::new();
-        net.add(start_with(0, PHONE, None, signs.then(|| Identity::from(secret(0)))));
-        net.add(start_with(1, "jis:mesh:r1", Some(RelayConfig::default()), None));
-        net.add(start(2, SENSOR, None));
-        net.node(1).relay_for("jis:home:*").unwrap();
-        net.node(1).set_neighbour(SENSOR, path(2), 0.5).unwrap();
-        net.node(2).allow_legacy("*").unwrap();
-        net.node(2).set_trust(PHONE, 0.9).unwrap();
-        net.ask(|ping| ping.trace = trace);
-        net.run(1000);
-        let dropped = u64::from(signs);
-        let stats = net.members[1].node.relay_stats().unwrap();
-        assert_eq!((stats.forwarded, stats.answered), (1 - dropped, 1 - dropped), "signed {signs}, traced {trace}");
-        assert_eq!(stats.rejects.get(RelayReject::Keyless), dropped);
-        assert_eq!(net.members[1].node.stats().rejected.get(Reject::Keyless), dropped);
-        // The answer is signed all the same.
-        assert_eq!(net.members[0].told.len(), usize::from(!signs));
-        // Nobody opens a circuit here.
-        let (now, mut packet) = (net.now, CircuitPacket::head(Label::of("ping_1", PHONE, SENSOR), 8, 4).to_vec());
-        packet.extend_from_slice(b"text");
-        assert_eq!(net.node(1).handle_datagram(now, path(0), &mut packet), Err(Reject::Keyless));
-        net.check_books();
-    }
 }
 
 #[test]

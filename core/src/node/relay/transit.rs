@@ -16,7 +16,9 @@ use crate::node::outbox::Outbox;
 use crate::node::receive::Taken;
 use crate::node::{Node, Rooms};
 use crate::relay::trace::{Deed, Field, MARK, Trace};
-use crate::relay::{ANSWER_INTENT, Back, CircuitPacket, MAX_FANOUT, RelayReject, Transit, unpack_answer};
+use crate::relay::{
+    ANSWER_INTENT, Back, CircuitPacket, MAX_FANOUT, RelayReject, Transit, peek_answered, unpack_answer,
+};
 use crate::time::Now;
 use crate::{Path, Reject};
 
@@ -132,6 +134,10 @@ impl Node {
         ingress: &Ingress<'_>,
         packet: &Packet<'_>,
     ) -> Option<Result<Taken, Reject>> {
+        let answered = peek_answered(packet.payload)?;
+        if !self.rooms.relaying.as_deref()?.relay.awaits(now.mono, answered) {
+            return None;
+        }
         let mut bytes = vec![0; HEADER_LEN + MAX_PAYLOAD];
         let len = unpack_answer(packet.payload, &mut bytes)?;
         let frame = Frame::decode(bytes.get(..len)?).ok()?;
