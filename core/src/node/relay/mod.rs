@@ -24,6 +24,7 @@ mod transit;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 pub use self::command::{RelayCommand, RelayError};
 pub use self::news::{PathHop, Tampering, TraceNews};
@@ -42,12 +43,14 @@ pub(super) struct Relaying {
     sources: LegacyList,
     /// Neighbours by name: a ping for one of them goes to it.
     neighbours: BTreeMap<Box<str>, Path>,
+    /// Where packets are written whose digests traces bear.
+    scratch: Vec<u8>,
 }
 
 impl Relaying {
     pub(super) fn new(config: &NodeConfig, seed: &Seed) -> Option<Box<Self>> {
         let relay = Relay::new(**config.relay.as_ref()?, &mut seed.fork("node.relay"));
-        Some(Box::new(Self { relay, sources: LegacyList::default(), neighbours: BTreeMap::new() }))
+        Some(Box::new(Self { relay, sources: LegacyList::default(), neighbours: BTreeMap::new(), scratch: Vec::new() }))
     }
 
     pub(super) const fn room(&self) -> &Relay {

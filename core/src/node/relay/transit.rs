@@ -1,12 +1,11 @@
 //! What goes through: pings for somebody else, their answers, and packets of circuits.
 
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::news::{Tampering, TraceNews};
-use super::traces::{self, digest_of, digest_of_response};
+use super::traces::{self, MAX_TRACE, digest_of, digest_of_response};
 use crate::framing::{Frame, Message, Packet, Response, Zone};
 use crate::identity::Signer;
 use crate::limits::{HEADER_LEN, MAX_DID, MAX_PAYLOAD};
@@ -90,7 +89,9 @@ impl Node {
         };
         let forward = relaying.relay.forward(now.mono, &transit)?;
         let certain = ingress.session.is_some().then_some(sender.did);
-        let (trailer, culprit) = passed_on(now, outbox, (ingress, packet), certain);
+        let mut records = [0; MAX_TRACE];
+        let room = (&mut records, &mut relaying.scratch);
+        let (trailer, culprit) = passed_on(now, outbox, (ingress, packet), certain, room);
         if culprit {
             let news = TraceNews::of_neighbour(sender.did, sender.packet_id, ingress.path);
             traces.get_or_insert_default().tell(news);
@@ -98,7 +99,7 @@ impl Node {
         let packet = Packet { hop_count: forward.hop_count(), ..*packet };
         let mut sent = false;
         for path in forward.to() {
-            sent |= outbox.pass_on(*path, &packet, ingress.frame.encoding, &trailer);
+            sent |= outbox.pass_on(*path, &packet, ingress.frame.encoding, trailer);
         }
         // What came in fewer bytes than it takes in ours, and is too long so.
         if sent { Ok(Taken::Forwarded) } else { Err(Reject::TooLong) }
@@ -114,16 +115,19 @@ impl Node {
         // Who answers signs, if he can, whatever he was asked with; a trace begins with the question.
         self.rooms.refuse_keyless(Trace::split(ingress.bytes).1.is_some())?;
         let back = self.rooms.way_back(now, ingress, response)?;
-        let Rooms { outbox, .. } = &mut self.rooms;
+        let Rooms { outbox, relaying, .. } = &mut self.rooms;
+        let relaying = relaying.as_deref_mut().ok_or(Reject::Unrequested)?;
         let (frame, trace) = Trace::split(ingress.bytes);
         let certain = response.responder_did.as_str().filter(|_| ingress.session.is_some());
+        let mut records = [0; MAX_TRACE];
         let traced = trace.zip(outbox.identity()).and_then(|(trace, identity)| {
-            let digest = digest_of_response(response, frame.len())?;
+            let digest = digest_of_response(response, frame.len(), &mut relaying.scratch)?;
             let deed = Deed::Passed { received: &digest, passed: &digest, hop_count: None, from: certain };
-            traces::extend(Some(trace), (outbox.did(), now.wall), &deed, (identity.signer(), frame.len()))
+            let (who, signs) = ((outbox.did(), now.wall), (identity.signer() as &dyn Signer, frame.len()));
+            traces::extend(Some(trace), who, &deed, signs, &mut records)
         });
-        let behind = ingress.bytes.get(frame.len()..).unwrap_or_default();
-        let trailer = traced.as_ref().map_or(if trace.is_some() { behind } else { &[] }, |(bytes, _)| &**bytes);
+        let as_it_came = ingress.bytes.get(frame.len()..).filter(|_| trace.is_some()).unwrap_or_default();
+        let trailer = traced.and_then(|(len, _)| records.get(..len)).unwrap_or(as_it_came);
         Ok(outbox.send_back(&back, &[frame, trailer]))
     }
 
@@ -187,27 +191,32 @@ impl Rooms {
     }
 }
 
-/// What goes behind the frame of a ping that is passed on; and whether who signed last is certain to have changed it.
+/// What goes behind the frame of a ping that is passed on; and whether who signed last is certain to have changed it. There is room for records, and for the packet as its digest takes it.
 fn passed_on<'a>(
     now: Now,
     outbox: &Outbox,
     (ingress, packet): (&Ingress<'a>, &Packet<'_>),
     certain: Option<&str>,
-) -> (Cow<'a, [u8]>, bool) {
+    (records, scratch): (&'a mut [u8; MAX_TRACE], &mut Vec<u8>),
+) -> (&'a [u8], bool) {
     let (frame, trace) = Trace::split(ingress.bytes);
     let Some(trace) = trace else {
         // Who sends it first need not say that he takes answers.
         let marked = packet.hop_count == 0 || Trace::is_marked(ingress.bytes);
-        return (Cow::Borrowed(if marked { &MARK } else { &[] }), false);
+        return (if marked { &MARK } else { &[] }, false);
     };
-    let bytes = ingress.bytes.get(frame.len()..frame.len() + trace.encoded_len()).unwrap_or_default();
-    let as_it_came = || (Cow::Borrowed(bytes), false);
-    let Some(identity) = outbox.identity() else { return as_it_came() };
-    let signer: &dyn Signer = identity.signer();
-    let Some(digest) = digest_of(packet, frame.len()) else { return as_it_came() };
-    let deed = Deed::Passed { received: &digest, passed: &digest, hop_count: Some(packet.hop_count), from: certain };
-    let traced = traces::extend(Some(trace), (outbox.did(), now.wall), &deed, (signer, frame.len() + 1));
-    traced.map_or_else(as_it_came, |(bytes, culprit)| (Cow::Owned(bytes), culprit))
+    let as_it_came = ingress.bytes.get(frame.len()..frame.len() + trace.encoded_len()).unwrap_or_default();
+    let traced = outbox.identity().and_then(|identity| {
+        let digest = digest_of(packet, frame.len(), scratch)?;
+        let deed =
+            Deed::Passed { received: &digest, passed: &digest, hop_count: Some(packet.hop_count), from: certain };
+        let (who, signs) = ((outbox.did(), now.wall), (identity.signer() as &dyn Signer, frame.len() + 1));
+        traces::extend(Some(trace), who, &deed, signs, records)
+    });
+    match traced {
+        Some((len, culprit)) => (records.get(..len).unwrap_or(as_it_came), culprit),
+        None => (as_it_came, false),
+    }
 }
 
 impl TraceNews {
