@@ -22,11 +22,15 @@ mod overlay;
 mod readme;
 mod recording;
 mod relay;
+#[cfg(target_os = "linux")]
+mod relay_networks;
 #[cfg(unix)]
 mod reload;
 mod sessions;
 mod signal;
 mod sluis;
+#[cfg(target_os = "linux")]
+mod spaces;
 #[cfg(unix)]
 mod talking;
 #[cfg(unix)]

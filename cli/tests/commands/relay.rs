@@ -27,7 +27,7 @@ on_both! {
 const RELAYS: [&str; 3] = ["east", "mid", "west"];
 
 /// Keys of the hub, the sensor and three relays.
-fn keys(name: &str, runtime: &str) -> Folder {
+pub(crate) fn keys(name: &str, runtime: &str) -> Folder {
     let folder = Folder::new(&format!("relay-{name}-{runtime}"));
     for key in ["hub", "sensor", "east", "mid", "west"] {
         folder.prints(&["key", "new", &format!("{key}.key")]);
@@ -36,11 +36,11 @@ fn keys(name: &str, runtime: &str) -> Folder {
     folder
 }
 
-fn path(folder: &Folder, name: &str) -> String {
+pub(crate) fn path(folder: &Folder, name: &str) -> String {
     folder.0.join(name).to_str().expect("UTF-8").to_owned()
 }
 
-fn did(relay: &str) -> String {
+pub(crate) fn did(relay: &str) -> String {
     format!("jis:mesh:{relay}")
 }
 
@@ -65,7 +65,7 @@ fn start_hub(runtime: &str, folder: &Folder, more: &[&str]) -> Listen {
 }
 
 /// `sluis trace` to the hub over the relay at this address; how it ends, and what it says.
-fn trace(runtime: &str, folder: &Folder, first: &str, more: &[&str]) -> (i32, Vec<Json>) {
+pub(crate) fn trace(runtime: &str, folder: &Folder, first: &str, more: &[&str]) -> (i32, Vec<Json>) {
     let (via, key) = (format!("{}@{first}", did("east")), path(folder, "sensor.key"));
     let mut pins: Vec<String> =
         RELAYS.iter().map(|relay| format!("{}={}", did(relay), path(folder, &format!("{relay}.pub")))).collect();
@@ -77,7 +77,7 @@ fn trace(runtime: &str, folder: &Folder, first: &str, more: &[&str]) -> (i32, Ve
     (code, lines.iter().map(|line| Json::parse(line)).collect())
 }
 
-fn of<'a>(events: &'a [Json], name: &str) -> Vec<&'a Json> {
+pub(crate) fn of<'a>(events: &'a [Json], name: &str) -> Vec<&'a Json> {
     events.iter().filter(|event| event.str("event") == name).collect()
 }
 
@@ -124,15 +124,15 @@ fn a_ping_over_three_relays_is_answered_and_its_way_is_shown(runtime: &str) {
 }
 
 /// A relay in the place of another: it changes the purpose of pings and says so in its record, since whoever signs has to.
-struct Tamperer {
-    addr: SocketAddr,
+pub(crate) struct Tamperer {
+    pub(crate) addr: SocketAddr,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Tamperer {
-    fn start(name: String, key: SecretKey, next: SocketAddr) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    pub(crate) fn start(name: String, key: SecretKey, bind: &str, next: SocketAddr) -> Self {
+        let socket = UdpSocket::bind(bind).expect("a socket");
         socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout");
         let (addr, ended) = (socket.local_addr().expect("an address"), Arc::new(AtomicBool::new(false)));
         let end = Arc::clone(&ended);
@@ -198,7 +198,7 @@ fn a_relay_that_changes_packets_is_named(runtime: &str) {
     folder.write("mid.pub", format!("{}\n", secret.public()));
     let hub = start_hub(runtime, &folder, &["--allow-legacy"]);
     let west = start_relay(runtime, &folder, "west", (HUB, &hub.addr));
-    let mid = Tamperer::start(did("mid"), secret, west.addr.parse().expect("an address"));
+    let mid = Tamperer::start(did("mid"), secret, "127.0.0.1:0", west.addr.parse().expect("an address"));
     let east = start_relay(runtime, &folder, "east", (&did("mid"), &mid.addr.to_string()));
 
     let (code, events) = trace(runtime, &folder, &east.addr, &["--count", "1", "--timeout", "2"]);
