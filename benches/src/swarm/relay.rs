@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use sluis_core::node::ConfigError;
-use sluis_core::sim::{Fault, MeshSetup, MeshViolation, run_mesh};
+use sluis_core::sim::{Fault, LanNodeError, MeshSetup, MeshViolation, run_mesh};
 
 use super::run::{Finding, Outcome};
 
@@ -11,7 +10,7 @@ use super::run::{Finding, Outcome};
 ///
 /// # Errors
 /// There is no such mesh.
-pub fn run(nodes: u32, seed: u64, span: Duration, fault: Option<Fault>) -> Result<Outcome, ConfigError> {
+pub fn run(nodes: u32, seed: u64, span: Duration, fault: Option<Fault>) -> Result<Outcome, LanNodeError> {
     let mut setup = MeshSetup::new(nodes, seed, span);
     setup.fault = fault;
     let run = run_mesh(&setup)?;

@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use sluis_core::node::ConfigError;
 use sluis_core::sim::{
     LanNodeError, LanViolation, MeshCounts, Scenario, ScenarioError, Setup, Violation, World, WorldConfig, run_home,
 };
@@ -24,10 +23,8 @@ const SLICES: u32 = 50;
 pub enum Trouble {
     /// There is no such world.
     Scenario(ScenarioError),
-    /// There is no such home.
+    /// There is no such home, or mesh.
     Lan(LanNodeError),
-    /// There is no such mesh.
-    Mesh(ConfigError),
     /// The recording cannot be written.
     Record(PathBuf, std::io::Error),
 }
@@ -37,7 +34,6 @@ impl std::fmt::Display for Trouble {
         match self {
             Self::Scenario(error) => error.fmt(f),
             Self::Lan(error) => error.fmt(f),
-            Self::Mesh(error) => error.fmt(f),
             Self::Record(path, error) => write!(f, "cannot write {}: {error}", path.display()),
         }
     }
@@ -204,7 +200,7 @@ fn pairs(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result
             (Which::Lan, _) => home(args, seed)?,
             (Which::Relay, fault) => {
                 let fault = fault.and_then(Protection::of_nodes);
-                relay::run(args.nodes, seed, args.span, fault).map_err(Trouble::Mesh)?
+                relay::run(args.nodes, seed, args.span, fault).map_err(Trouble::Lan)?
             }
             (_, Some(Protection::Signal(fault))) => signal::run(args.nodes, seed, args.span, Some(fault)),
             _ => signal::run(args.nodes, seed, args.span, None),

@@ -116,7 +116,7 @@ impl Mesh {
         }
         match Frame::decode(bytes) {
             Ok(Frame { message: Message::Packet(packet), encoding }) => {
-                self.foe_passes(n, from, (&packet, encoding), bytes)
+                self.foe_passes(n, from, (&packet, encoding), bytes);
             }
             Ok(Frame { message: Message::Response(response), encoding }) => {
                 let id = response.in_response_to.to_cow();

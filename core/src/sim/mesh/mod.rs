@@ -10,7 +10,7 @@
 //!
 //! let run = run_mesh(&MeshSetup::new(8, 7, Duration::from_secs(10)))?;
 //! assert!(run.violations.is_empty() && run.counts.answered > 0, "{:?}", run.violations);
-//! # Ok::<(), sluis_core::node::ConfigError>(())
+//! # Ok::<(), sluis_core::sim::LanNodeError>(())
 //! ```
 
 mod asks;
@@ -31,11 +31,11 @@ use self::watch::{Book, Watch};
 pub use self::watch::{MeshInvariant, MeshViolation};
 use super::agenda::{Agenda, Due};
 use super::rng::SimRng;
-use super::{Fault, key};
+use super::{Fault, LanNodeError, key};
 use crate::framing::{Value, ValueBuf};
 use crate::limits::MAX_DATAGRAM_V6;
 use crate::node::faults::Faults;
-use crate::node::{ConfigError, Identity, Node, NodeConfig, Reply, RequestId};
+use crate::node::{Identity, Node, NodeConfig, Reply, RequestId};
 use crate::pins::Origin;
 use crate::relay::{Rate, RelayConfig};
 use crate::time::{Duration, Instant, Now};
@@ -130,7 +130,7 @@ pub struct MeshRun {
 ///
 /// # Errors
 /// There is no such mesh.
-pub fn run_mesh(setup: &MeshSetup) -> Result<MeshRun, ConfigError> {
+pub fn run_mesh(setup: &MeshSetup) -> Result<MeshRun, LanNodeError> {
     let mut mesh = Mesh::new(setup)?;
     mesh.trouble(setup.span)?;
     if mesh.watch.violations.is_empty() {
@@ -180,7 +180,7 @@ struct Mesh {
 }
 
 impl Mesh {
-    fn new(setup: &MeshSetup) -> Result<Self, ConfigError> {
+    fn new(setup: &MeshSetup) -> Result<Self, LanNodeError> {
         let seed = Seed::from_u64(setup.seed);
         let mut rng = SimRng::new(&seed, "sim.mesh");
         let relays = setup.relays.max(2);
@@ -218,43 +218,45 @@ impl Mesh {
     }
 
     /// A node that knows nothing but what its operator told it.
-    fn begin(&mut self, n: u32) -> Result<Node, ConfigError> {
-        // Names of the shape are names.
+    fn begin(&mut self, n: u32) -> Result<Node, LanNodeError> {
         let did = self.shape.did(n);
-        let mut config = NodeConfig::new(Did::new(&did).map_err(|_| ConfigError::NoStaticKey)?);
+        let mut config = NodeConfig::new(Did::new(&did)?);
         (config.identity, config.heartbeat) = (Some(Identity::from(key(n))), None);
         let is_relay = self.shape.part(n) == Part::Relay;
         config.relay = is_relay.then(|| self.config.into());
         self.lives += 1;
         let seed = Seed::from_u64(self.seed.fork(&alloc::format!("sim.mesh.{}", self.lives)).u64());
         let mut node = Node::with_faults(config, &seed, Faults { fault: self.fault })?;
-        self.tell(n, &mut node);
+        self.tell(n, &mut node)?;
         Ok(node)
     }
 
-    /// What the operator of a node tells it. None of it can fail.
-    fn tell(&self, n: u32, node: &mut Node) {
+    /// What the operator of a node tells it.
+    fn tell(&self, n: u32, node: &mut Node) -> Result<(), LanNodeError> {
         let (shape, now) = (&self.shape, self.clock());
         let knows_all = shape.part(n) == Part::Guest || n < shape.endpoints();
         let relays = if knows_all { shape.relays } else { shape.endpoints() };
         for other in (0..relays).chain(shape.all_foes()).filter(|other| *other != n) {
             let did = shape.did(other);
-            let _ = node.pin(now, &did, key(other).public(), Origin::Operator);
-            let _ = node.set_trust(&did, 0.9);
+            node.pin(now, &did, key(other).public(), Origin::Operator).map_err(told)?;
+            node.set_trust(&did, 0.9).map_err(told)?;
         }
         if shape.part(n) == Part::Guest {
-            return;
+            return Ok(());
         }
         for other in shape.around(n) {
-            let _ = node.set_neighbour(&shape.did(*other), path(*other), 0.5);
+            node.set_neighbour(&shape.did(*other), path(*other), 0.5).map_err(told)?;
         }
-        let _ = node.relay_for("jis:guest:*");
+        node.relay_for("jis:guest:*").map_err(told)?;
         if n < shape.endpoints() {
-            let _ = node.allow_legacy("jis:guest:*");
-            shape.guests().for_each(|guest| _ = node.set_trust(&shape.did(guest), 0.9));
-            let answer = Value::from_json(ANSWER).ok().and_then(|answer| ValueBuf::new(answer).ok());
-            answer.into_iter().for_each(|answer| _ = node.set_reply("*", Reply::Now(answer)));
+            node.allow_legacy("jis:guest:*").map_err(told)?;
+            for guest in shape.guests() {
+                node.set_trust(&shape.did(guest), 0.9).map_err(told)?;
+            }
+            let answer = Value::from_json(ANSWER).map_err(told)?;
+            node.set_reply("*", Reply::Now(ValueBuf::new(answer).map_err(told)?)).map_err(told)?;
         }
+        Ok(())
     }
 
     /// Both clocks: every node's are right.
@@ -264,7 +266,7 @@ impl Mesh {
     }
 
     /// Everything that can go wrong does.
-    fn trouble(&mut self, span: Duration) -> Result<(), ConfigError> {
+    fn trouble(&mut self, span: Duration) -> Result<(), LanNodeError> {
         let end = span.as_nanos() as u64;
         while self.now < end && self.watch.violations.is_empty() {
             self.counts.steps += 1;
@@ -295,7 +297,7 @@ impl Mesh {
     }
 
     /// It is back, and has forgotten everything.
-    fn come_back(&mut self, n: u32) -> Result<(), ConfigError> {
+    fn come_back(&mut self, n: u32) -> Result<(), LanNodeError> {
         if !self.members[n as usize].up {
             let node = self.begin(n)?;
             let member = &mut self.members[n as usize];
@@ -317,7 +319,7 @@ impl Mesh {
     }
 
     /// All is well again, but for who swallows everything: now every question is answered.
-    fn heal(&mut self) -> Result<(), ConfigError> {
+    fn heal(&mut self) -> Result<(), LanNodeError> {
         (self.loss, self.sides, self.calm) = (0.0, None, true);
         for n in 0..self.shape.relays {
             self.come_back(n)?;
@@ -341,6 +343,11 @@ fn quotas() -> RelayConfig {
         max_open_per_source: 32,
         ..RelayConfig::default()
     }
+}
+
+/// What a node was told was wrong.
+fn told(why: impl core::fmt::Display) -> LanNodeError {
+    LanNodeError::Told(alloc::format!("{why}").into())
 }
 
 fn path(member: u32) -> Path {

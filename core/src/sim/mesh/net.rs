@@ -9,8 +9,9 @@ use super::shape::Part;
 use super::watch::{MeshInvariant, Print, Quota};
 use super::{Mesh, Path};
 use crate::framing::{Decision, Frame, Message, Packet};
-use crate::node::{ConfigError, Event};
+use crate::node::Event;
 use crate::relay::{RelayReject, RelayStats};
+use crate::sim::LanNodeError;
 use crate::sim::agenda::Due;
 use crate::sim::names::{address, member};
 use crate::time::Instant;
@@ -29,7 +30,7 @@ pub(super) struct Flight {
 
 impl Mesh {
     /// Let time pass until then.
-    pub(super) fn run(&mut self, end: u64) -> Result<(), ConfigError> {
+    pub(super) fn run(&mut self, end: u64) -> Result<(), LanNodeError> {
         while let Some((at, due)) = self.agenda.pop(end) {
             self.now = at;
             match due {
@@ -240,10 +241,9 @@ impl Mesh {
 
     /// Only who changed something is named.
     fn check_told(&mut self, n: u32, named: &[(String, String)]) {
-        for (id, relay) in named.iter().filter(|(_, relay)| !self.watch.guilty.contains(relay)) {
+        if let Some((id, relay)) = named.iter().find(|(_, relay)| !self.watch.guilty.contains(relay)) {
             let detail = format!("{relay} is named for {id}, and changed nothing");
             self.watch.find(self.now, n, MeshInvariant::Wronged, detail);
-            return;
         }
     }
 
