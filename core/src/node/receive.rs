@@ -5,7 +5,7 @@
 
 use alloc::vec;
 
-use super::admission::{AdmissionControl, Passed};
+use super::admission::{AdmissionControl, Bound, Passed};
 use super::client::{Claimed, Match};
 use super::event::Auth;
 use super::event::Outcome;
@@ -156,7 +156,7 @@ impl Node {
         let Self { policy, rooms, .. } = self;
         let Rooms { admission, peers, outbox, storing, overlay, .. } = rooms;
         let judges = (&*policy, &*peers, overlay.as_deref());
-        let passed = admission.check(judges, outbox.did(), now, (ingress, packet), (texts, may_pin, false))?;
+        let passed = admission.check(judges, outbox.did(), now, (ingress, packet), (texts, Bound::Here { may_pin }))?;
         if let Some(key) = passed.first_use {
             self.pin_first(now, did, key);
             return self.take_named(now, (ingress, packet), texts, false);

@@ -359,6 +359,23 @@ impl Relay {
         (!hops.is_empty()).then_some((way.map_or(Way::Chosen, |(way, ..)| *way), hops))
     }
 
+    /// Whether one who passes things on is at this address.
+    pub(crate) fn is_near(&self, path: Path) -> bool {
+        self.neighbours.has(self.link(&path))
+    }
+
+    /// Whether more of this address is looked at.
+    pub(crate) fn has_link_room(&self, now: Instant, path: Path) -> bool {
+        self.links.grant(now, self.link(&path), self.config.link_rate.pace()).is_some()
+    }
+
+    /// Something came from this address that cost work and was worth nothing.
+    pub(crate) fn charge_link(&mut self, now: Instant, path: Path) {
+        if let Some(link) = self.links.grant(now, self.link(&path), self.config.link_rate.pace()) {
+            self.links.charge(link);
+        }
+    }
+
     /// Whether an answer to the ping with this id may go back.
     pub(crate) fn awaits(&self, now: Instant, packet_id: Text<'_>) -> bool {
         let mut scratch = [0; MAX_PACKET_ID];

@@ -29,6 +29,7 @@ use alloc::vec::Vec;
 pub use self::command::{RelayCommand, RelayError};
 pub use self::news::{PathHop, Tampering, TraceNews};
 pub(super) use self::traces::{Own, Traces, answer, begin};
+use super::identity::Budget;
 use super::{Node, NodeConfig};
 use crate::airlock::LegacyList;
 use crate::relay::{Relay, RelayStats};
@@ -43,6 +44,8 @@ pub(super) struct Relaying {
     sources: LegacyList,
     /// Neighbours by name: a ping for one of them goes to it.
     neighbours: BTreeMap<Box<str>, Path>,
+    /// How many signatures may be verified of what neighbours send, when those of all others are used up.
+    verifications: Budget<1>,
     /// Where packets are written whose digests traces bear.
     scratch: Vec<u8>,
 }
@@ -50,7 +53,9 @@ pub(super) struct Relaying {
 impl Relaying {
     pub(super) fn new(config: &NodeConfig, seed: &Seed) -> Option<Box<Self>> {
         let relay = Relay::new(**config.relay.as_ref()?, &mut seed.fork("node.relay"));
-        Some(Box::new(Self { relay, sources: LegacyList::default(), neighbours: BTreeMap::new(), scratch: Vec::new() }))
+        let (sources, neighbours, scratch) = (LegacyList::default(), BTreeMap::new(), Vec::new());
+        let verifications = Budget::new(config.caps.verifications);
+        Some(Box::new(Self { relay, sources, neighbours, verifications, scratch }))
     }
 
     pub(super) const fn room(&self) -> &Relay {

@@ -151,3 +151,41 @@ fn what_waits_from_over_a_relay_is_bounded_and_keeps_no_peer_out() {
     assert_eq!(net.node(4).handle_datagram(now, path(3), &mut bytes), Ok(()));
     net.check_books();
 }
+
+/// Pings in ever new names whose signatures do not hold, from so many addresses, at a relay that lets everybody in.
+fn flood_badly_signed(net: &mut Net, relay: usize, count: usize, addresses: usize) {
+    let (now, key, mut scratch) = (net.now, secret(9), vec![0; 4096]);
+    net.node(relay).relay_for("*").unwrap();
+    for n in 0..count {
+        let mut bytes = over_a_relay(now, &format!("jis:x:{n}"), SENSOR, "door.open", Value::EMPTY_OBJECT, n);
+        let Ok(Frame { message: Message::Packet(packet), encoding }) = Frame::decode(&bytes) else { panic!("a ping") };
+        let made = packet.sign(encoding, &key, &mut scratch).unwrap();
+        let spoiled = Packet { purpose: Text::new("something else"), ..made.on(packet) };
+        let mut out = vec![0; 4096];
+        let len = spoiled.encode(encoding, &mut out).unwrap();
+        out.truncate(len);
+        bytes = out;
+        assert!(net.node(relay).handle_datagram(now, path(100 + n % addresses), &mut bytes).is_err());
+    }
+}
+
+#[test]
+fn bad_signatures_from_many_addresses_keep_no_neighbour_out() {
+    let mut net = Net::line();
+    flood_badly_signed(&mut net, 2, 6000, 50);
+    let rejected = net.members[2].node.stats().rejected;
+    assert_eq!((rejected.get(Reject::BadSignature), rejected.get(Reject::Busy)), (5000, 1000));
+    net.ask(|ping| ping.trace = false);
+    net.run(500);
+    assert_eq!(net.members[0].told, ["accept jis:home:sensor"]);
+    net.check_books();
+}
+
+#[test]
+fn one_address_has_no_more_bad_signatures_verified_than_its_link_may_bring_pings() {
+    let mut net = Net::line();
+    flood_badly_signed(&mut net, 2, 5000, 1);
+    let stats = net.members[2].node.relay_stats().unwrap();
+    assert_eq!(net.members[2].node.stats().rejected.get(Reject::BadSignature), 4000);
+    assert_eq!((stats.rejects.get(RelayReject::LinkQuota), stats.forwarded), (1000, 0));
+}

@@ -4,12 +4,14 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::Relaying;
 use super::news::{Tampering, TraceNews};
 use super::traces::{self, MAX_TRACE, digest_of, digest_of_response};
 use crate::framing::{Frame, Message, Packet, Response, Zone};
 use crate::identity::Signer;
 use crate::limits::{HEADER_LEN, MAX_DID, MAX_PAYLOAD};
-use crate::node::admission::Passed;
+use crate::node::admission::{Bound, Passed};
+use crate::node::identity::Budget;
 use crate::node::ingress::{Ingress, Scratch, Texts};
 use crate::node::outbox::Outbox;
 use crate::node::receive::Taken;
@@ -72,7 +74,15 @@ impl Node {
         let judges = (&*policy, &*peers, overlay.as_deref());
         // Judged as a ping for us, and not remembered: the relay itself knows what it has passed on.
         let allowed = relaying.sources.allows(texts.sender.did);
-        let passed = admission.check(judges, outbox.did(), now, (ingress, packet), (texts, false, allowed))?;
+        let reserve = relaying.reserve(now, ingress, packet)?;
+        let bound = Bound::Elsewhere { unknown_too: allowed, reserve };
+        let passed = match admission.check(judges, outbox.did(), now, (ingress, packet), (texts, bound)) {
+            Err(why @ Reject::BadSignature) => {
+                relaying.relay.charge_link(now.mono, ingress.path);
+                return Err(why);
+            }
+            passed => passed?,
+        };
         let Passed { sender, judged, auth, .. } = passed;
         let pinned = policy.pins.get(sender.did).is_some();
         if !outbox.has_room_for(MAX_FANOUT, MAX_FANOUT * (ingress.bytes.len() + GROWTH)) {
@@ -160,6 +170,26 @@ impl Node {
             sent |= self.rooms.outbox.pass_on(*path, &packet, ingress.frame.encoding, &[]);
         }
         Some(if sent { Ok(Taken::Forwarded) } else { Err(Reject::TooLong) })
+    }
+}
+
+impl Relaying {
+    /// How many signatures may be verified for who sent this, if all that are for anybody are used up: none, but for neighbours. An address whose signatures do not hold uses up the quota of
+    /// its link by them, so that it is not asked for ever what they say.
+    fn reserve(
+        &mut self,
+        now: Now,
+        ingress: &Ingress<'_>,
+        packet: &Packet<'_>,
+    ) -> Result<Option<&mut Budget<1>>, Reject> {
+        if packet.proof.is_none() {
+            return Ok(None);
+        }
+        if !self.relay.has_link_room(now.mono, ingress.path) {
+            return Err(self.relay.refuse(RelayReject::LinkQuota).into());
+        }
+        let near = self.relay.is_near(ingress.path);
+        Ok(near.then_some(&mut self.verifications))
     }
 }
 

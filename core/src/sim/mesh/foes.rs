@@ -294,6 +294,9 @@ impl Mesh {
         };
         let made = signer.and_then(|n| packet.sign(Encoding::Json, &key(n), &mut [0; 4096]).ok());
         let packet = made.as_ref().map_or(packet, |made| made.on(packet));
+        // In another name than its own nothing that it signs holds, and that takes arithmetic to see.
+        let own = signer.is_some_and(|n| self.shape.did(n) == source);
+        let packet = if own { packet } else { Packet { purpose: Text::new("of nobody"), ..packet } };
         let mut out = vec![0; ROOM];
         let len = packet.encode(Encoding::Json, &mut out).unwrap_or(0);
         out.truncate(len);
@@ -309,22 +312,21 @@ impl Mesh {
         let n = flooders[self.rng.index(flooders.len())];
         let around = self.shape.around(n);
         let to = around[self.rng.index(around.len())];
-        // In its own name, which is let in; in ever new names; in names that are known, badly signed; answers that nobody asked for.
-        let (what, did, target) = (self.rng.below(4), self.shape.did(n), self.someone(to));
-        let (count, gap) = if what == 0 { (80, 5_000_000) } else { (300, 2_000_000) };
+        // In its own name, which is let in; in ever new names; in such names, badly signed, from
+        // its own address or from many; answers that nobody asked for.
+        let (what, did, target) = (self.rng.below(5), self.shape.did(n), self.someone(to));
+        let (count, gap) = if what == 0 { (80, 5_000_000) } else { (300, 1_000_000) };
         self.counts.flooded += count;
         for at in 0..count {
             let id = format!("ping_{:016x}", self.rng.u64());
             let bytes = match what {
                 0 => self.ping_as((&did, Some(n)), &target, &id),
                 1 => self.ping_as((&format!("jis:guest:x{at}"), None), &target, &id),
-                2 => {
-                    let known = self.someone(to);
-                    self.ping_as((&known, Some(n)), &target, &id)
-                }
+                2 | 3 => self.ping_as((&format!("jis:guest:x{at}"), Some(n)), &target, &id),
                 _ => unasked(&id, &target),
             };
-            self.send(n, to, bytes, at * gap);
+            let from = if what == 3 { self.shape.all_foes().end + at as u32 % 8 } else { n };
+            self.send(from, to, bytes, at * gap);
         }
     }
 }

@@ -45,6 +45,8 @@ use crate::{Did, Path, Seed};
 const ANSWER: &str = r#"{"ok":true}"#;
 /// Foes that flood, at most: what more than that do in names that are let in uses up what a target may be sent.
 const FLOODERS: u32 = 2;
+/// Signatures that a node verifies in a second for who has not proven to be at an address: less than a flood has.
+const VERIFICATIONS: u32 = 250;
 /// Pairs that ask when all is well again.
 const LAST: usize = 6;
 
@@ -222,6 +224,7 @@ impl Mesh {
         let did = self.shape.did(n);
         let mut config = NodeConfig::new(Did::new(&did)?);
         (config.identity, config.heartbeat) = (Some(Identity::from(key(n))), None);
+        config.caps.verifications = VERIFICATIONS;
         let is_relay = self.shape.part(n) == Part::Relay;
         config.relay = is_relay.then(|| self.config.into());
         self.lives += 1;
