@@ -57,6 +57,12 @@ impl Mesh {
         if honest > MAX_HOPS.into() || !self.members[from as usize].up {
             return;
         }
+        let ahead = self.shape.steps(to, |n| up(n) && n != from);
+        let leads = |over: &u32| self.shape.part(*over) == Part::Relay && ahead[*over as usize] < MAX_HOPS.into();
+        let first = match self.shape.around(from).iter().position(leads) {
+            Some(over) if most == PATIENT => over,
+            _ => self.rng.index(16),
+        };
         let shortest = self.shape.steps(to, |n| up(n) || self.shape.part(n) == Part::Foe)[from as usize];
         let short = !counts && most == 1;
         let max_hops = if short { self.rng.between(1, 4) as u8 } else { MAX_HOPS };
@@ -68,7 +74,7 @@ impl Mesh {
             max_hops,
             traced: self.shape.part(from) == Part::Guest || self.rng.chance(0.5),
             encoding: [Encoding::Json, Encoding::Msgpack, Encoding::Postcard][self.rng.index(3)],
-            first: self.rng.index(16),
+            first,
             counts,
             shortest,
             hops: None,
@@ -90,7 +96,9 @@ impl Mesh {
             return;
         }
         let around = self.shape.around(*from);
-        let over = around[(*first + usize::from(*tries)) % around.len()];
+        // Whoever is patient leaves it to one honest relay to find another way.
+        let turn = if *most == PATIENT { 0 } else { usize::from(*tries) };
+        let over = around[(*first + turn) % around.len()];
         *tries += 1;
         let (target, relay, purpose) = (self.shape.did(*to), self.shape.did(over), purpose(ask));
         let mut ping = Ping::over(&target, &relay, path(over), "temperature.read");

@@ -111,7 +111,7 @@ impl Mesh {
 
     /// A datagram came to a foe.
     pub(super) fn foe_hears(&mut self, n: u32, from: u32, bytes: &[u8]) {
-        if self.kind(n) == Kind::Hole {
+        if self.calm || self.kind(n) == Kind::Hole {
             return;
         }
         match Frame::decode(bytes) {
@@ -121,7 +121,7 @@ impl Mesh {
             Ok(Frame { message: Message::Response(response), encoding }) => {
                 let id = response.in_response_to.to_cow();
                 let Some((back, _)) = self.foe(n).ways.get(&*id).copied() else { return };
-                let altered = !self.calm && self.kind(n) == Kind::Frank && self.rng.chance(0.5);
+                let altered = self.kind(n) == Kind::Frank && self.rng.chance(0.5);
                 let made = match altered {
                     true => self.forged_answer(n, &response, encoding, bytes),
                     false => bytes.to_vec(),
@@ -149,7 +149,7 @@ impl Mesh {
             damning.void = true;
         }
         let first = copies == 1;
-        if copies > COPIES || (self.calm && !first) {
+        if copies > COPIES {
             return;
         }
         let Some(made) = self.made(n, (packet, encoding), bytes, from) else { return };
@@ -165,13 +165,13 @@ impl Mesh {
             damning.void |= damning.foe != n;
             damning.signatures.push(*signature);
         }
-        if kind == Kind::Poisoner && first && !self.calm {
+        if kind == Kind::Poisoner && first {
             self.poison(n, &id);
         }
-        if kind == Kind::Rewinder && first && !self.calm {
+        if kind == Kind::Rewinder && first {
             self.send(n, from, made.bytes.clone(), 0);
         }
-        match partner.filter(|partner| *partner != from && !self.calm) {
+        match partner.filter(|partner| *partner != from) {
             Some(partner) => self.send(n, partner, made.bytes, 0),
             None => self.pass_nearer(n, from, packet, &made.bytes),
         }
@@ -198,9 +198,9 @@ impl Mesh {
         let (did, wall, secret) = (self.shape.did(n), self.clock().wall, key(n));
         let who = (did.as_str(), wall, &secret);
         let kind = self.kind(n);
-        let alters = !self.calm && !matches!(kind, Kind::Hole | Kind::Poisoner | Kind::Flooder | Kind::Rewinder);
+        let alters = !matches!(kind, Kind::Hole | Kind::Poisoner | Kind::Flooder | Kind::Rewinder);
         let hop_count = match kind {
-            Kind::Rewinder if !self.calm => 0,
+            Kind::Rewinder => 0,
             _ => packet.hop_count.saturating_add(1),
         };
         // Each puts something else in the place of what was said.

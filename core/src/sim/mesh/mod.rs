@@ -2,7 +2,7 @@
 //!
 //! Honest relays are real nodes, each of which also asks and is asked; guests ask whose keys no relay knows. Foes change what passes and sign it or hide it, swallow it, send it back, take ids
 //! in advance, flood; two of them may work together. Relays crash and come back without what they knew, the network is parted and mended, datagrams are lost. In the end all is well again but
-//! for foes that swallow everything, and whoever asks then has to be answered. What comes next is drawn from the seed; everything is held against [`MeshInvariant`]s.
+//! for the foes, which swallow everything then, and whoever asks has to be answered. What comes next is drawn from the seed; everything is held against [`MeshInvariant`]s.
 //!
 //! ```
 //! use sluis_core::sim::{MeshSetup, run_mesh};
@@ -171,7 +171,7 @@ struct Mesh {
     loss: f64,
     /// On which side of a cut each is.
     sides: Option<Vec<bool>>,
-    /// Foes do nothing but swallow.
+    /// Foes do nothing any more but swallow.
     calm: bool,
     watch: Watch,
     counts: MeshCounts,
@@ -321,7 +321,7 @@ impl Mesh {
         };
     }
 
-    /// All is well again, but for who swallows everything: now every question is answered.
+    /// All is well again, but for the foes, which swallow everything: now every question is answered.
     fn heal(&mut self) -> Result<(), LanNodeError> {
         (self.loss, self.sides, self.calm) = (0.0, None, true);
         for n in 0..self.shape.relays {

@@ -52,7 +52,8 @@ impl Mesh {
     /// Send a datagram, so many nanoseconds from now.
     pub(super) fn send(&mut self, from: u32, to: u32, bytes: Vec<u8>, after: u64) {
         let parted = self.sides.as_ref().is_some_and(|sides| sides.get(from as usize) != sides.get(to as usize));
-        if parted || self.rng.chance(self.loss) {
+        let nobody = to >= self.shape.all_foes().end;
+        if parted || nobody || self.rng.chance(self.loss) {
             return;
         }
         let flight = Some(Flight { from, to, bytes });
