@@ -4,6 +4,7 @@
 //! * [`floors`]: the same packets as serde structs, to compare with.
 //! * [`fleet`]: registries with many devices.
 //! * [`population`]: a million peers.
+//! * [`relaying`]: a node that relays.
 //! * [`relays`]: a relay with nothing around it.
 //! * [`report`]: results as a table or as JSON.
 //! * [`samples`]: the packets that everything here is measured with.
@@ -33,6 +34,7 @@ pub mod memory;
 pub mod mqtt;
 pub mod nodes;
 pub mod population;
+pub mod relaying;
 pub mod relays;
 pub mod report;
 pub mod samples;

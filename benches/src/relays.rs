@@ -14,17 +14,17 @@ use crate::contest::Stopwatch;
 use crate::samples::{HUB, SENSOR, ping};
 
 /// Pings between two looks at the clock, and to their answers.
-const BATCH: u64 = 64;
+pub(crate) const BATCH: u64 = 64;
 /// What passes from one ping to the next. A sender's pings and their memory come to a steady state within ten thousand.
-const STEP: Duration = Duration::from_millis(10);
+pub(crate) const STEP: Duration = Duration::from_millis(10);
 /// The hex digits in the sample that make each ping another one, in its id and in its nonce.
-const DIGITS: [&[u8]; 2] = [b"0123456789abcdef", b"00112233445566778899aabbccddeeff"];
+pub(crate) const DIGITS: [&[u8]; 2] = [b"0123456789abcdef", b"00112233445566778899aabbccddeeff"];
 
-fn sensor() -> Path {
+pub(crate) fn sensor() -> Path {
     Path::to("192.0.2.1:7150".parse().expect("an address"))
 }
 
-fn hub() -> Path {
+pub(crate) fn hub() -> Path {
     Path::to("192.0.2.2:7150".parse().expect("an address"))
 }
 

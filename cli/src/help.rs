@@ -101,6 +101,7 @@ on; what cannot change while it runs is said. Without one it ends `listen`.
 --json prints these objects:
   {"event":"listening","did","addr","fingerprint"}
       with --metrics also where they are, as "metrics"
+      of a relay also "relays": all, or legacy where it has no key
   {"event":"ping","wait","source_did","target_did","packet_id","intent",
    "purpose","payload","zone","decision","trust_score","rule","from","auth",
    "fingerprint"}

@@ -80,6 +80,8 @@ rejects! {
     Sealed = "sealed",
     /// Its sender has a name and key with which another node speaks as well.
     Clone = "clone",
+    /// Signed, traced, or of a circuit: not for a relay without a key to pass on.
+    Keyless = "keyless",
 }
 
 impl fmt::Display for Reject {

@@ -7,6 +7,7 @@
 
 use std::hint::black_box;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use sluis_benches::alloc::{Counting, calls_in};
 use sluis_benches::bad::{Flood, Kind};
@@ -16,6 +17,7 @@ use sluis_benches::memory::World;
 use sluis_benches::mqtt::{Ours, Theirs};
 use sluis_benches::nodes::{STEP, rules};
 use sluis_benches::population::{MILLION, heap_of};
+use sluis_benches::relaying::{Carried, Relaying};
 use sluis_benches::relays::{Carrying, Forwarding};
 use sluis_benches::report::{Report, Row};
 use sluis_benches::samples::{ENCODINGS, INTENT, SENSOR, ping, ping_frame};
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
     sealed_pings(&mut report, rounds);
     signed_pings(&mut report, rounds);
     relayed(&mut report, rounds);
+    relayed_by_nodes(&mut report, rounds);
     allocations(&mut report);
     population(&mut report);
     handshakes(&mut report, rounds);
@@ -152,6 +155,23 @@ fn relayed(report: &mut Report, rounds: usize) {
         report.add(&row(format!("{name} ping through a relay, unsigned"), &standings[0], &standings[1], Some(1.3)));
     }
     let (mut plain, mut traced) = (Forwarding::new(Encoding::Json), Forwarding::traced(Encoding::Json));
+    let standings = beside_a_signature(|n| plain.run(n), |n| traced.run(n), rounds);
+    report.add(&row("JSON ping through a relay, traced".into(), &standings[0], &standings[1], Some(1.1)));
+    for len in [128, 1400] {
+        let (mut floor, mut ours) = (Carrying::new(len), Carrying::new(len));
+        let runners = &mut [Runner::new("a header and a copy", || floor.copy()), Runner::new("sluis", || ours.pass())];
+        let standings = contest::run(runners, rounds);
+        let what = format!("packet of a circuit through a relay, {len} bytes");
+        report.add(&row(what, &standings[0], &standings[1], Some(1.2)));
+    }
+}
+
+/// Time what passes traced beside the same without a trace and one Ed25519 signature.
+fn beside_a_signature(
+    mut plain: impl FnMut(u64) -> Duration,
+    traced: impl FnMut(u64) -> Duration,
+    rounds: usize,
+) -> Vec<Standing> {
     let (signer, mut message) = (SecretKey::from_seed(&[1; 32]), [7; 112]);
     let runners = &mut [
         Runner::custom("the same without, and one Ed25519 signature", |n| {
@@ -160,18 +180,44 @@ fn relayed(report: &mut Report, rounds: usize) {
                 message[..8].copy_from_slice(&n.to_le_bytes());
                 black_box(signer.sign_now(black_box(&message)));
             }
-            began.elapsed() + plain.run(n)
+            began.elapsed() + plain(n)
         }),
-        Runner::custom("sluis", |n| traced.run(n)),
+        Runner::custom("sluis", traced),
     ];
-    let standings = contest::run(runners, rounds / 3 + 1);
-    report.add(&row("JSON ping through a relay, traced".into(), &standings[0], &standings[1], Some(1.1)));
+    contest::run(runners, rounds / 3 + 1)
+}
+
+/// The same through whole nodes, from datagram to datagram: gate, quotas, queue and all.
+fn relayed_by_nodes(report: &mut Report, rounds: usize) {
+    for (encoding, name) in ENCODINGS {
+        let frame = ping_frame(encoding);
+        let mut passed = Relaying::new(encoding);
+        let runners = &mut [
+            Runner::new("decode + encode of it", contenders::ours(&frame)),
+            Runner::custom("sluis", |n| passed.run(n)),
+        ];
+        let standings = contest::run(runners, rounds);
+        let what = format!("{name} ping through a node that relays, unsigned");
+        report.add(&row(what, &standings[0], &standings[1], Some(1.3)));
+    }
+    let (mut plain, mut traced) = (Relaying::new(Encoding::Json), Relaying::traced(Encoding::Json));
+    let standings = beside_a_signature(|n| plain.run(n), |n| traced.run(n), rounds);
+    report.add(&row("JSON ping through a node that relays, traced".into(), &standings[0], &standings[1], Some(1.1)));
     for len in [128, 1400] {
-        let (mut floor, mut ours) = (Carrying::new(len), Carrying::new(len));
+        let (mut floor, mut ours) = (Carrying::new(len), Carried::new(len));
         let runners = &mut [Runner::new("a header and a copy", || floor.copy()), Runner::new("sluis", || ours.pass())];
         let standings = contest::run(runners, rounds);
-        let what = format!("packet of a circuit through a relay, {len} bytes");
+        let what = format!("packet of a session through a node that relays, {len} bytes");
         report.add(&row(what, &standings[0], &standings[1], Some(1.2)));
+    }
+    let mut passed = [Relaying::new(Encoding::Json), Relaying::traced(Encoding::Json)];
+    for (passed, what) in passed.iter_mut().zip(["ping", "traced ping"]) {
+        const PINGS: u64 = 5_000;
+        passed.run(2 * PINGS);
+        let calls = calls_in(|| _ = passed.run(PINGS));
+        let what = format!("heap allocations per {what} that a node passes on, and its answer");
+        let value = calls as f64 / PINGS as f64;
+        report.add(&Row { what, value, unit: "", target: Some(0.0), floor: None, nanos: None });
     }
 }
 

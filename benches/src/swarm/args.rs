@@ -21,6 +21,8 @@ pub enum Which {
     Mux,
     /// Devices on local networks.
     Lan,
+    /// Relays.
+    Relay,
 }
 
 impl Which {
@@ -32,6 +34,7 @@ impl Which {
             Self::Signal => "signal",
             Self::Mux => "mux",
             Self::Lan => "lan",
+            Self::Relay => "relay",
         }
     }
 }
@@ -48,6 +51,25 @@ pub enum Protection {
 }
 
 impl Protection {
+    /// If it is one of nodes.
+    #[must_use]
+    pub const fn of_nodes(self) -> Option<Fault> {
+        match self {
+            Self::Node(fault) => Some(fault),
+            Self::Signal(_) | Self::Mux(_) => None,
+        }
+    }
+
+    /// Whether this network has it.
+    const fn is_of(self, scenario: Which) -> bool {
+        match (scenario, self) {
+            (Which::Network(_), Self::Node(fault)) => !fault.is_of_relays(),
+            (Which::Relay, Self::Node(fault)) => fault.is_of_relays(),
+            (Which::Signal, Self::Signal(_)) | (Which::Mux, Self::Mux(_)) => true,
+            _ => false,
+        }
+    }
+
     /// Its name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -164,22 +186,17 @@ fn check(args: &Args) -> Result<(), String> {
             return Err("--record takes a file whose name ends in .pcapng or .jsonl".into());
         }
     }
-    let scenario = match (args.scenario, args.fault) {
-        (Which::Lan, Some(_))
-        | (Which::Network(_), Some(Protection::Signal(_) | Protection::Mux(_)))
-        | (Which::Signal, Some(Protection::Node(_) | Protection::Mux(_)))
-        | (Which::Mux, Some(Protection::Node(_) | Protection::Signal(_))) => {
-            return Err(format!(
-                "--scenario {} has no such protection; --help lists those it has",
-                args.scenario.name()
-            ));
+    if args.fault.is_some_and(|fault| !fault.is_of(args.scenario)) {
+        return Err(format!("--scenario {} has no such protection; --help lists those it has", args.scenario.name()));
+    }
+    let (name, least) = (args.scenario.name(), if matches!(args.scenario, Which::Relay) { 2 } else { 1 });
+    let scenario = match args.scenario {
+        Which::Network(scenario) => scenario,
+        _ if args.record.is_some() => {
+            return Err(format!("--scenario {name} cannot be recorded, run its seed again instead"));
         }
-        (Which::Network(scenario), _) => scenario,
-        (pairs, _) if args.record.is_some() => {
-            return Err(format!("--scenario {} cannot be recorded, run its seed again instead", pairs.name()));
-        }
-        (_, _) if (1..=10_000).contains(&args.nodes) => return Ok(()),
-        (pairs, _) => return Err(format!("--scenario {} takes from 1 to 10,000 nodes", pairs.name())),
+        _ if (least..=10_000).contains(&args.nodes) => return Ok(()),
+        _ => return Err(format!("--scenario {name} takes from {least} to 10,000 nodes")),
     };
     // Impossible worlds are found before anything runs.
     scenario.config(&args.setup(args.seeds.start)).map(|_| ()).map_err(|e| e.to_string())
@@ -190,10 +207,7 @@ impl Args {
     #[must_use]
     pub fn setup(&self, seed: u64) -> Setup {
         let mut setup = Setup::new(self.nodes, seed);
-        let fault = match self.fault {
-            Some(Protection::Node(fault)) => Some(fault),
-            _ => None,
-        };
+        let fault = self.fault.and_then(Protection::of_nodes);
         (setup.encoding, setup.span, setup.fault) = (self.encoding, self.span, fault);
         setup
     }
@@ -261,10 +275,11 @@ fn which(text: &str) -> Result<Which, String> {
         "signal" => return Ok(Which::Signal),
         "mux" => return Ok(Which::Mux),
         "lan" => return Ok(Which::Lan),
+        "relay" => return Ok(Which::Relay),
         _ => {}
     }
     // The other scenarios are not ours to list.
-    Scenario::from_name(text).map(Which::Network).map_err(|error| format!("{error}, signal, mux, lan"))
+    Scenario::from_name(text).map(Which::Network).map_err(|error| format!("{error}, signal, mux, lan, relay"))
 }
 
 fn fault(text: &str, scenario: Which) -> Result<Protection, String> {
@@ -273,7 +288,7 @@ fn fault(text: &str, scenario: Which) -> Result<Protection, String> {
     let pairs = Signal::from_name(text).map(Protection::Signal);
     let agents = sluis_mux::Fault::from_name(text).map(Protection::Mux);
     let fault = match scenario {
-        Which::Network(_) | Which::Lan => node.or(pairs).or(agents),
+        Which::Network(_) | Which::Lan | Which::Relay => node.or(pairs).or(agents),
         Which::Signal => pairs.or(node).or(agents),
         Which::Mux => agents.or(pairs).or(node),
     };
@@ -300,7 +315,7 @@ mod tests {
         assert_eq!(sentence("--scenario random --nodes 0 --seeds 0..1"), "a world needs at least one node");
         assert_eq!(
             sentence("--scenario moon --nodes 1 --seeds 0..1"),
-            "there is no scenario \"moon\"; there are random, star, storm, partition, restart, heartbeat, adversary, signal, mux, lan"
+            "there is no scenario \"moon\"; there are random, star, storm, partition, restart, heartbeat, adversary, signal, mux, lan, relay"
         );
         assert_eq!(
             sentence("--scenario random --nodes 1 --seeds 5..5"),
@@ -315,6 +330,11 @@ mod tests {
         );
         assert!(sentence("--scenario random --nodes 4 --seeds 0..1 --fault ack-early").contains("no such protection"));
         assert!(sentence("--scenario lan --nodes 4 --seeds 0..1 --fault any-responder").contains("no such protection"));
+        assert!(sentence("--scenario relay --nodes 1 --seeds 0..1").contains("from 2 to 10,000 nodes"));
+        for line in ["relay --fault any-responder", "random --fault no-hop-cap", "relay --fault no-tag"] {
+            let why = sentence(&format!("--nodes 4 --seeds 0..1 --scenario {line}"));
+            assert!(why.contains("no such protection"), "{line}: {why}");
+        }
         assert!(sentence("--scenario lan --nodes 0 --seeds 0..1").contains("from 1 to 10,000 nodes"));
         assert!(sentence("--scenario signal --nodes 0 --seeds 0..1").contains("from 1 to 10,000 nodes"));
         assert_eq!(sentence("--nodes 1 --seeds 0..1"), "--scenario is missing: random, say");
@@ -333,8 +353,10 @@ mod tests {
 
     #[test]
     fn a_fault_is_one_of_its_scenario() {
-        for scenario in ["adversary", "signal"] {
-            let line = format!("--scenario {scenario} --nodes 4 --seeds 0..1 --fault accept-downgrade");
+        for (scenario, fault) in
+            [("adversary", "accept-downgrade"), ("signal", "accept-downgrade"), ("relay", "blame-neighbour")]
+        {
+            let line = format!("--scenario {scenario} --nodes 4 --seeds 0..1 --fault {fault}");
             assert!(parse(line.split(' ').map(str::to_owned)).is_ok(), "{scenario}");
         }
     }

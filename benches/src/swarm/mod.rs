@@ -3,6 +3,7 @@
 //! * [`args`]: the command line.
 //! * [`mux`]: the scenario of that name, on native mux connections.
 //! * [`record`]: a run in a file.
+//! * [`relay`]: the scenario of that name, on nodes that relay.
 //! * [`run`]: worlds, seed by seed, on one thread or several.
 //! * [`signal`]: the scenario of that name, which has machines of its own.
 //! * [`show`]: progress, the table, JSON, and the command that replays a failure.
@@ -10,6 +11,7 @@
 pub mod args;
 pub mod mux;
 pub mod record;
+pub mod relay;
 pub mod run;
 pub mod show;
 pub mod signal;
@@ -24,7 +26,8 @@ Usage: swarm --scenario NAME --nodes N --seeds A..B [options]
                          at MQTT brokers that lie, lose, repeat, hang and die, or mux: pairs at a hub that
                          alters what it carries, over connections that are cut, or lan: devices that are
                          found by name while they roam, mappings expire, addresses are stolen, a registry
-                         lies and a thousand strangers call at once
+                         lies and a thousand strangers call at once, or relay: a mesh of relays that crash and
+                         are parted, among foes that change what passes, swallow it, work together and flood
       --nodes N          nodes under test
       --seeds A..B       seeds from A up to but without B
       --virtual S        virtual seconds for each seed [60]
@@ -34,7 +37,8 @@ Usage: swarm --scenario NAME --nodes N --seeds A..B [options]
                          no-replay-check, any-responder, answer-rood, no-table-cap; of restart
                          forget-floor; of adversary no-signature-check, no-cookie, no-session-replay,
                          accept-downgrade; of signal no-dedupe, ack-early, no-resubscribe,
-                         no-pong-check, accept-downgrade; of mux no-tag, no-credit, ack-early
+                         no-pong-check, accept-downgrade; of mux no-tag, no-credit, ack-early;
+                         of relay no-hop-cap, poisonable-seen, blame-neighbour, no-split-horizon
       --record FILE      write the run of the one seed that is given to FILE: every datagram with .pcapng,
                          every input and output of every node with .jsonl, for `sluis replay FILE --node N`
       --json             one object a line on stdout; the last is the summary

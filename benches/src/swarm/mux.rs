@@ -225,7 +225,7 @@ pub fn run(nodes: u32, seed: u64, span: Duration, fault: Option<Fault>) -> Outco
     let heard = |(_, agent): &(HostId, AsAgent)| agent.0.borrow().heard.values().map(Vec::len).sum::<usize>() as u64;
     let deliveries: u64 = net.agents.iter().map(heard).sum();
     let elapsed = net.world.now().mono.saturating_since(net.began);
-    Outcome { seed, events: deliveries, deliveries, findings: net.findings, elapsed, digest: deliveries }
+    Outcome { seed, events: deliveries, deliveries, findings: net.findings, elapsed, digest: deliveries, mesh: None }
 }
 
 impl Net {

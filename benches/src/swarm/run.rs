@@ -8,11 +8,11 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use sluis_core::sim::{
-    LanNodeError, LanViolation, Scenario, ScenarioError, Setup, Violation, World, WorldConfig, run_home,
+    LanNodeError, LanViolation, MeshCounts, Scenario, ScenarioError, Setup, Violation, World, WorldConfig, run_home,
 };
 
 use super::args::{Args, Protection, Which};
-use super::{mux, record, signal};
+use super::{mux, record, relay, signal};
 use crate::alloc::heap;
 
 /// How much virtual time is simulated between two looks at the progress: this part of the whole.
@@ -23,7 +23,7 @@ const SLICES: u32 = 50;
 pub enum Trouble {
     /// There is no such world.
     Scenario(ScenarioError),
-    /// There is no such home.
+    /// There is no such home, or mesh.
     Lan(LanNodeError),
     /// The recording cannot be written.
     Record(PathBuf, std::io::Error),
@@ -89,6 +89,8 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// Digest of the run.
     pub digest: u64,
+    /// What came of what was asked in a mesh.
+    pub mesh: Option<MeshCounts>,
 }
 
 /// What all seeds came to.
@@ -110,6 +112,8 @@ pub struct Total {
     pub failed: Vec<Outcome>,
     /// Digest of the last seed.
     pub digest: u64,
+    /// What came of what was asked in all meshes.
+    pub mesh: Option<MeshCounts>,
 }
 
 /// Progress of all threads.
@@ -162,6 +166,9 @@ pub fn run(args: &Args, look: &(dyn Fn(&Progress) + Sync)) -> Result<Total, Trou
         total.deliveries += outcome.deliveries;
         total.elapsed += outcome.elapsed;
         total.digest = outcome.digest;
+        if let Some(counts) = outcome.mesh {
+            *total.mesh.get_or_insert_default() += counts;
+        }
         if !outcome.findings.is_empty() {
             total.failed.push(outcome);
         }
@@ -171,7 +178,7 @@ pub fn run(args: &Args, look: &(dyn Fn(&Progress) + Sync)) -> Result<Total, Trou
 
 fn one(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<Outcome, Trouble> {
     let scenario = match args.scenario {
-        Which::Signal | Which::Mux | Which::Lan => return pairs(args, seed, progress, look),
+        Which::Signal | Which::Mux | Which::Lan | Which::Relay => return pairs(args, seed, progress, look),
         Which::Network(scenario) => scenario,
     };
     let mut config = scenario.config(&args.setup(seed)).map_err(Trouble::Scenario)?;
@@ -184,13 +191,17 @@ fn one(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<O
     Ok(outcome)
 }
 
-/// Run pairs at brokers or at a hub, or devices on local networks.
+/// Run pairs at brokers or at a hub, devices on local networks, or relays.
 fn pairs(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<Outcome, Trouble> {
     sound(seed, || {
         let outcome = match (args.scenario, args.fault) {
             (Which::Mux, Some(Protection::Mux(fault))) => mux::run(args.nodes, seed, args.span, Some(fault)),
             (Which::Mux, _) => mux::run(args.nodes, seed, args.span, None),
             (Which::Lan, _) => home(args, seed)?,
+            (Which::Relay, fault) => {
+                let fault = fault.and_then(Protection::of_nodes);
+                relay::run(args.nodes, seed, args.span, fault).map_err(Trouble::Lan)?
+            }
             (_, Some(Protection::Signal(fault))) => signal::run(args.nodes, seed, args.span, Some(fault)),
             _ => signal::run(args.nodes, seed, args.span, None),
         };
@@ -215,6 +226,7 @@ fn home(args: &Args, seed: u64) -> Result<Outcome, Trouble> {
         findings: run.violations.iter().map(finding).collect(),
         elapsed: run.elapsed,
         digest: run.digest,
+        mesh: None,
     })
 }
 
@@ -225,7 +237,7 @@ fn sound(seed: u64, run: impl FnOnce() -> Result<Outcome, Trouble>) -> Result<Ou
         let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
         let detail = said.unwrap_or("something").to_owned();
         let findings = vec![Finding::new(Duration::ZERO, 0, "panic", detail)];
-        Ok(Outcome { seed, events: 0, deliveries: 0, findings, elapsed: Duration::ZERO, digest: 0 })
+        Ok(Outcome { seed, events: 0, deliveries: 0, findings, elapsed: Duration::ZERO, digest: 0, mesh: None })
     })
 }
 
@@ -274,6 +286,7 @@ fn outcome(seed: u64, world: &World) -> Outcome {
         findings: world.violations().iter().map(Finding::from).collect(),
         elapsed: world.elapsed(),
         digest: world.digest(),
+        mesh: None,
     }
 }
 
@@ -282,7 +295,7 @@ fn outcome(seed: u64, world: &World) -> Outcome {
 fn bytes_per_node(args: &Args) -> Result<u64, ScenarioError> {
     match args.scenario {
         // Its machines are measured by the benches.
-        Which::Signal | Which::Mux | Which::Lan => Ok(0),
+        Which::Signal | Which::Mux | Which::Lan | Which::Relay => Ok(0),
         Which::Network(scenario) => bytes_in(args, scenario),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sluis_core::sim::MeshCounts;
 
 use super::args::Args;
 use super::run::{Progress, Total};
@@ -74,7 +75,7 @@ pub fn objects(args: &Args, total: &Total) -> Vec<Value> {
             }));
         }
     }
-    all.push(json!({
+    let mut summary = json!({
         "event": "summary",
         "scenario": args.scenario.name(),
         "nodes": args.nodes,
@@ -85,8 +86,23 @@ pub fn objects(args: &Args, total: &Total) -> Vec<Value> {
         "wall_s": total.wall.as_secs_f64(),
         "virtual_s": total.elapsed.as_secs_f64(),
         "bytes_per_node": total.bytes_per_node,
-    }));
+    });
+    if let (Some(mesh), Some(summary)) = (&total.mesh, summary.as_object_mut()) {
+        summary.insert("asked".into(), mesh.asked.into());
+        summary.insert("delivered".into(), mesh.delivered.into());
+        summary.insert("answered".into(), mesh.answered.into());
+        summary.insert("hop_stretch".into(), stretch(mesh).into());
+        summary.insert("altered".into(), mesh.altered.into());
+        summary.insert("named".into(), mesh.named.into());
+        summary.insert("flooded".into(), mesh.flooded.into());
+    }
+    all.push(summary);
     all
+}
+
+/// Hops taken for each of the shortest ways; 1 where nothing came.
+fn stretch(mesh: &MeshCounts) -> f64 {
+    if mesh.shortest == 0 { 1.0 } else { mesh.hops as f64 / mesh.shortest as f64 }
 }
 
 fn violations(total: &Total) -> usize {
@@ -107,7 +123,7 @@ pub fn table(args: &Args, total: &Total) -> String {
     if let Some(more) = total.failed.len().checked_sub(SHOWN + 1) {
         text += &format!("and {} more seeds\n", more + 1);
     }
-    let rows = [
+    let mut rows = vec![
         ("scenario", args.scenario.name().to_owned()),
         ("nodes", args.nodes.to_string()),
         ("seeds", total.seeds.to_string()),
@@ -119,6 +135,16 @@ pub fn table(args: &Args, total: &Total) -> String {
         ("bytes per node", total.bytes_per_node.to_string()),
         ("digest of the last seed", format!("{:016x}", total.digest)),
     ];
+    if let Some(mesh) = &total.mesh {
+        let part = |n: u64| format!("{n} of {} ({:.2} %)", mesh.asked, 100.0 * n as f64 / mesh.asked.max(1) as f64);
+        rows.extend([
+            ("delivered in three tries", part(mesh.delivered)),
+            ("answered", part(mesh.answered)),
+            ("hop stretch", format!("{:.2}", stretch(mesh))),
+            ("altered on the way", format!("{}, {} times somebody was named", mesh.altered, mesh.named)),
+            ("pings of floods", mesh.flooded.to_string()),
+        ]);
+    }
     for (name, value) in rows {
         text += &format!("{name:<24} {value}\n");
     }

@@ -265,7 +265,7 @@ pub fn run(nodes: u32, seed: u64, span: Duration, fault: Option<Fault>) -> Outco
         }
     }
     let elapsed = pairs.world.now().mono.saturating_since(start);
-    Outcome { seed, events, deliveries, findings: pairs.findings, elapsed, digest }
+    Outcome { seed, events, deliveries, findings: pairs.findings, elapsed, digest, mesh: None }
 }
 
 impl Pairs {

@@ -119,3 +119,15 @@ fn what_cannot_be_is_exit_2_and_one_sentence() {
         assert!(output.stdout.is_empty() && text.lines().count() == 1 && text.starts_with("swarm: "), "{text}");
     }
 }
+
+#[test]
+fn a_mesh_tells_how_much_came_through_and_how_far_it_went() {
+    let output = swarm("--scenario relay --nodes 8 --seeds 0..2 --virtual 20 --json");
+    assert_eq!(output.status.code(), Some(0));
+    let summary = summary(&output);
+    let count = |key: &str| summary[key].as_u64().unwrap();
+    assert!(0 < count("answered") && count("answered") <= count("delivered") && count("delivered") <= count("asked"));
+    assert!(summary["hop_stretch"].as_f64().unwrap() >= 1.0);
+    let output = swarm("--scenario relay --nodes 8 --seeds 0..1 --virtual 20 --fault no-split-horizon");
+    assert_eq!(output.status.code(), Some(1));
+}

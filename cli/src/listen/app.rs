@@ -101,7 +101,7 @@ impl Bound for Listen {
         if let Some(capture) = &mut self.capture {
             capture.keep();
         }
-        let fingerprint = self.settings.fingerprint();
+        let (fingerprint, relays) = (self.settings.fingerprint(), self.settings.relays());
         let metrics = self.shown.as_ref().map(Shown::addr);
         let Self { out, settings: Settings { did, .. }, .. } = self;
         out.say(1, || format!("{NAME}: {did} on {addr}"));
@@ -109,6 +109,7 @@ impl Bound for Listen {
             "listening",
             |o| {
                 let o = o.str("did", did.as_str()).addr("addr", addr).maybe("fingerprint", fingerprint.as_deref());
+                let o = relays.iter().fold(o, |o, relays| o.str("relays", relays));
                 match metrics {
                     Some(metrics) => o.addr("metrics", metrics),
                     None => o,
@@ -121,6 +122,9 @@ impl Bound for Listen {
                 }
                 if let Some(metrics) = metrics {
                     flow.words(&format!("metrics on http://{metrics}/metrics"));
+                }
+                if relays == Some("legacy") {
+                    flow.words("relaying legacy packets only");
                 }
             },
         );

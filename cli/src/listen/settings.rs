@@ -138,10 +138,15 @@ impl Settings {
             ))
         };
         let keyless = (self.relay.is_some() && self.identity.is_none()).then(|| {
-            "this relay has no key: it signs nothing, and is a gap in every trace; add --key FILE (see `sluis key new`)".to_owned()
+            "this relay has no key: it passes on only pings that are neither signed nor traced, and drops all others; add --key FILE (see `sluis key new`)".to_owned()
         });
         let unsaid = node.gate().evadable().map(evaded).chain(self.trust.iter().filter_map(overruled));
         unsaid.chain(keyless).collect()
+    }
+
+    /// What it relays: nothing (`None`), all, or legacy packets only, since it has no key.
+    pub(super) fn relays(&self) -> Option<&'static str> {
+        self.relay.as_ref().map(|_| if self.identity.is_some() { "all" } else { "legacy" })
     }
 
     /// The fingerprint by which others know this node.

@@ -27,11 +27,15 @@ mod packaging;
 mod readme;
 mod recording;
 mod relay;
+#[cfg(target_os = "linux")]
+mod relay_networks;
 #[cfg(unix)]
 mod reload;
 mod sessions;
 mod signal;
 mod sluis;
+#[cfg(target_os = "linux")]
+mod spaces;
 #[cfg(unix)]
 mod talking;
 #[cfg(unix)]

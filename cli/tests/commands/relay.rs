@@ -23,12 +23,13 @@ on_both! {
     a_relay_that_changes_packets_is_named
     a_session_goes_over_relays
     a_hub_is_reached_over_a_relay_that_is_told_nothing_of_it
+    a_relay_without_a_key_passes_on_legacy_packets_only_and_says_so
 }
 
 const RELAYS: [&str; 3] = ["east", "mid", "west"];
 
 /// Keys of the hub, the sensor and three relays.
-fn keys(name: &str, runtime: &str) -> Folder {
+pub(crate) fn keys(name: &str, runtime: &str) -> Folder {
     let folder = Folder::new(&format!("relay-{name}-{runtime}"));
     for key in ["hub", "sensor", "east", "mid", "west"] {
         folder.prints(&["key", "new", &format!("{key}.key")]);
@@ -37,11 +38,11 @@ fn keys(name: &str, runtime: &str) -> Folder {
     folder
 }
 
-fn path(folder: &Folder, name: &str) -> String {
+pub(crate) fn path(folder: &Folder, name: &str) -> String {
     folder.0.join(name).to_str().expect("UTF-8").to_owned()
 }
 
-fn did(relay: &str) -> String {
+pub(crate) fn did(relay: &str) -> String {
     format!("jis:mesh:{relay}")
 }
 
@@ -52,7 +53,7 @@ fn start_relay(runtime: &str, folder: &Folder, name: &str, peer: (&str, &str)) -
     let process = Process::spawn("sluis relay", &mut command(&[&args[..], &more].concat()));
     let mut relay = Listen { process, addr: String::new(), since: String::new() };
     let listening = relay.expect("listening");
-    assert_eq!(listening.str("did"), name);
+    assert_eq!((listening.str("did"), listening.str("relays")), (&*name, "all"));
     relay.addr = listening.str("addr").to_owned();
     relay
 }
@@ -66,7 +67,7 @@ fn start_hub(runtime: &str, folder: &Folder, more: &[&str]) -> Listen {
 }
 
 /// `sluis trace` to the hub over the relay at this address; how it ends, and what it says.
-fn trace(runtime: &str, folder: &Folder, first: &str, more: &[&str]) -> (i32, Vec<Json>) {
+pub(crate) fn trace(runtime: &str, folder: &Folder, first: &str, more: &[&str]) -> (i32, Vec<Json>) {
     let (via, key) = (format!("{}@{first}", did("east")), path(folder, "sensor.key"));
     let mut pins: Vec<String> =
         RELAYS.iter().map(|relay| format!("{}={}", did(relay), path(folder, &format!("{relay}.pub")))).collect();
@@ -78,7 +79,7 @@ fn trace(runtime: &str, folder: &Folder, first: &str, more: &[&str]) -> (i32, Ve
     (code, lines.iter().map(|line| Json::parse(line)).collect())
 }
 
-fn of<'a>(events: &'a [Json], name: &str) -> Vec<&'a Json> {
+pub(crate) fn of<'a>(events: &'a [Json], name: &str) -> Vec<&'a Json> {
     events.iter().filter(|event| event.str("event") == name).collect()
 }
 
@@ -182,15 +183,15 @@ fn a_hub_is_reached_over_a_relay_that_is_told_nothing_of_it(runtime: &str) {
 }
 
 /// A relay in the place of another: it changes the purpose of pings and says so in its record, since whoever signs has to.
-struct Tamperer {
-    addr: SocketAddr,
+pub(crate) struct Tamperer {
+    pub(crate) addr: SocketAddr,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Tamperer {
-    fn start(name: String, key: SecretKey, next: SocketAddr) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    pub(crate) fn start(name: String, key: SecretKey, bind: &str, next: SocketAddr) -> Self {
+        let socket = UdpSocket::bind(bind).expect("a socket");
         socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout");
         let (addr, ended) = (socket.local_addr().expect("an address"), Arc::new(AtomicBool::new(false)));
         let end = Arc::clone(&ended);
@@ -256,7 +257,7 @@ fn a_relay_that_changes_packets_is_named(runtime: &str) {
     folder.write("mid.pub", format!("{}\n", secret.public()));
     let hub = start_hub(runtime, &folder, &["--allow-legacy"]);
     let west = start_relay(runtime, &folder, "west", (HUB, &hub.addr));
-    let mid = Tamperer::start(did("mid"), secret, west.addr.parse().expect("an address"));
+    let mid = Tamperer::start(did("mid"), secret, "127.0.0.1:0", west.addr.parse().expect("an address"));
     let east = start_relay(runtime, &folder, "east", (&did("mid"), &mid.addr.to_string()));
 
     let (code, events) = trace(runtime, &folder, &east.addr, &["--count", "1", "--timeout", "2"]);
@@ -270,5 +271,31 @@ fn a_relay_that_changes_packets_is_named(runtime: &str) {
     assert_eq!((told.str("relay"), told.str("field")), (did("mid").as_str(), "content"));
     east.quit();
     west.quit();
+    hub.quit();
+}
+
+fn a_relay_without_a_key_passes_on_legacy_packets_only_and_says_so(runtime: &str) {
+    let folder = keys("keyless", runtime);
+    let hub = start_hub(runtime, &folder, &["--allow-legacy"]);
+    let (peer, name) = (format!("{HUB}={}", hub.addr), did("east"));
+    let args = ["relay", "--json", "--runtime", runtime, "--did", &name, "--bind", "127.0.0.1:0"];
+    let more = ["--peer", &peer, "--allow", "jis:test:*"];
+    let process = Process::spawn("sluis relay", &mut command(&[&args[..], &more].concat()));
+    let relay = Listen { process, addr: String::new(), since: String::new() };
+    let listening = relay.expect("listening");
+    assert_eq!(listening.str("relays"), "legacy");
+    relay.process.wait_for_stderr("this relay has no key");
+
+    let (via, key) = (format!("{name}@{}", listening.str("addr")), path(&folder, "sensor.key"));
+    let usual = ["ping", HUB, "--intent", "test.it", "--json", "--runtime", runtime, "--did", SENSOR, "--via", &via];
+    let ping = |more: &[&str]| Process::spawn("sluis ping", &mut command(&[&usual[..], more].concat())).finish().0;
+    assert_eq!(ping(&[]), 0);
+    assert_eq!(ping(&["--key", &key, "--timeout", "1"]), 1, "a signed ping goes nowhere");
+    let rejected = relay.next_of("rejected");
+    assert_eq!((rejected.str("reason"), rejected.count("count")), ("keyless", 1));
+    let (_, summary) = relay.quit();
+    let forwarded = summary.get("forwarded");
+    assert_eq!((forwarded.count("count"), forwarded.count("answered")), (1, 1), "{summary:?}");
+    assert_eq!(forwarded.get("dropped").count("keyless"), 1, "{summary:?}");
     hub.quit();
 }

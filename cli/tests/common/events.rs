@@ -40,6 +40,7 @@ const OPTIONAL: Shape = &[
     ("metrics", Kind::Address),
     // Of who relays.
     ("forwarded", Kind::Any),
+    ("relays", Kind::Text),
 ];
 
 /// Which command speaks.
@@ -212,6 +213,7 @@ const REASONS: &[&str] = &[
     "cookie",
     "sealed",
     "clone",
+    "keyless",
 ];
 
 impl Speaker {

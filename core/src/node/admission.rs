@@ -46,6 +46,22 @@ pub(super) struct AdmissionControl {
     faults: Faults,
 }
 
+/// For whom a packet is that is to be judged.
+pub(super) enum Bound<'b> {
+    /// For us; the first key of its source may be pinned.
+    Here {
+        /// Whether it may.
+        may_pin: bool,
+    },
+    /// To be passed on.
+    Elsewhere {
+        /// Also for a source that is ROOD for no other reason than that it is unknown.
+        unknown_too: bool,
+        /// It comes from the address of a neighbour, for which so many signatures more are verified than for all others.
+        reserve: Option<&'b mut Budget<1>>,
+    },
+}
+
 /// A packet that passed the gate and the replay window, and what was learned on the way.
 pub(super) struct Passed<'a> {
     pub(super) sender: Sender<'a>,
@@ -101,7 +117,7 @@ impl AdmissionControl {
         &self.names
     }
 
-    /// Whether a packet for `own` may be taken in; `unknown_too` where it is to be passed on, also for a source that is ROOD for no other reason than that it is unknown. Nothing but the last ROOD sender is remembered of it.
+    /// Whether a packet that came to `own` may be taken in, or on. Nothing but the last ROOD sender is remembered of it.
     #[inline]
     pub(super) fn check<'a>(
         &mut self,
@@ -109,8 +125,12 @@ impl AdmissionControl {
         own: &str,
         now: Now,
         (ingress, packet): (&Ingress<'_>, &Packet<'_>),
-        (texts, may_pin, unknown_too): (Texts<'a>, bool, bool),
+        (texts, bound): (Texts<'a>, Bound<'_>),
     ) -> Result<Passed<'a>, Reject> {
+        let (may_pin, unknown_too, reserve) = match bound {
+            Bound::Here { may_pin } => (may_pin, false, None),
+            Bound::Elsewhere { unknown_too, reserve } => (false, unknown_too, reserve),
+        };
         let Texts { sender, nonce, timestamp } = texts;
         check_did(sender.did).map_err(|_| Reject::Malformed)?;
         if sender.did == own {
@@ -173,7 +193,11 @@ impl AdmissionControl {
         };
         // Last, because it costs most: nothing is remembered of a packet whose signature does not hold.
         let claimed = matches!(claim, Claim::Signed(_) | Claim::Vouched(_, None, _));
-        if claimed && rank < Rank::Proven && !self.may_verify(now.mono) {
+        if claimed
+            && rank < Rank::Proven
+            && !self.may_verify(now.mono)
+            && !reserve.is_some_and(|reserve| reserve.take(now.mono))
+        {
             return Err(Reject::Busy);
         }
         let (auth, digest) = match claim.verify(packet, ingress.frame.encoding) {
@@ -278,6 +302,11 @@ impl AdmissionControl {
     /// How many packets are remembered.
     pub(super) fn nonces(&self) -> usize {
         self.replay.len()
+    }
+
+    /// What is switched off in relays and in who reads traces.
+    pub(super) fn faults_of_relays(&self) -> crate::relay::Faults {
+        self.faults.of_relays()
     }
 
     #[cfg(feature = "record")]

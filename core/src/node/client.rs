@@ -218,6 +218,13 @@ impl Client {
         }
     }
 
+    /// Whether a request with this key was asked at this address, and is open.
+    pub(super) fn awaits(&self, key: u64, path: Path) -> Result<(), Reject> {
+        let slot = self.keys.find(&self.slab, key, |request| request.key == key).ok_or(Reject::Unrequested)?;
+        let here = self.slab.at(slot).is_some_and(|request| request.path.same_remote(&path));
+        if here { Ok(()) } else { Err(Reject::WrongResponder) }
+    }
+
     /// Whether this answer counts: it comes from whom and where (or, as the request, through a `session`) it was asked, and says something new. Changes nothing.
     pub(super) fn check(
         &self,

@@ -256,7 +256,7 @@ pub struct Caps {
     /// Bytes of those rules: 4 MiB.
     pub reply_bytes: usize,
     /// Signatures of addresses that have not proven themselves that are verified in a second: 5,000. What comes beyond is
-    /// [`Busy`](crate::Reject::Busy).
+    /// [`Busy`](crate::Reject::Busy). A relay verifies as many more for its neighbours.
     pub verifications: u32,
     /// Names whose keys are pinned at first sight in a minute, where that is [allowed](super::Node::trust_first_use): 60. Who comes beyond is judged as before.
     pub first_uses: u32,

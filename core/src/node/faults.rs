@@ -24,12 +24,20 @@ pub enum Fault {
     NoSessionReplay,
     /// Who had a session with a pinned key does without when handshakes get lost.
     AcceptDowngrade,
+    /// Relays pass pings on however far they have travelled.
+    NoHopCap,
+    /// Relays take a ping for one that they passed on if it bears the same id.
+    PoisonableSeen,
+    /// Of two records of a trace that do not fit each other, the first one is blamed.
+    BlameNeighbour,
+    /// Relays pass pings on to where they came from.
+    NoSplitHorizon,
 }
 
 #[cfg(feature = "sim")]
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::NoReplayCheck,
         Self::AnyResponder,
         Self::AnswerRood,
@@ -39,6 +47,10 @@ impl Fault {
         Self::NoCookie,
         Self::NoSessionReplay,
         Self::AcceptDowngrade,
+        Self::NoHopCap,
+        Self::PoisonableSeen,
+        Self::BlameNeighbour,
+        Self::NoSplitHorizon,
     ];
 
     /// Whether only nodes that have keys have this protection.
@@ -47,7 +59,14 @@ impl Fault {
         match self {
             Self::NoReplayCheck | Self::AnyResponder | Self::AnswerRood | Self::NoTableCap | Self::ForgetFloor => false,
             Self::NoSignatureCheck | Self::NoCookie | Self::NoSessionReplay | Self::AcceptDowngrade => true,
+            Self::NoHopCap | Self::PoisonableSeen | Self::BlameNeighbour | Self::NoSplitHorizon => true,
         }
+    }
+
+    /// Whether only relays and who reads traces have this protection.
+    #[must_use]
+    pub const fn is_of_relays(self) -> bool {
+        matches!(self, Self::NoHopCap | Self::PoisonableSeen | Self::BlameNeighbour | Self::NoSplitHorizon)
     }
 
     /// The name on a command line and in a recording.
@@ -63,6 +82,10 @@ impl Fault {
             Self::NoCookie => "no-cookie",
             Self::NoSessionReplay => "no-session-replay",
             Self::AcceptDowngrade => "accept-downgrade",
+            Self::NoHopCap => "no-hop-cap",
+            Self::PoisonableSeen => "poisonable-seen",
+            Self::BlameNeighbour => "blame-neighbour",
+            Self::NoSplitHorizon => "no-split-horizon",
         }
     }
 
@@ -99,6 +122,26 @@ impl Faults {
             let _ = name;
             None
         }
+    }
+}
+
+impl Faults {
+    /// What of it concerns relays and traces.
+    #[cfg(feature = "sim")]
+    pub(super) fn of_relays(self) -> crate::relay::Faults {
+        let is = |fault| self.fault == Some(fault);
+        crate::relay::Faults {
+            no_hop_cap: is(Fault::NoHopCap),
+            poisonable_seen: is(Fault::PoisonableSeen),
+            no_split_horizon: is(Fault::NoSplitHorizon),
+            blame_neighbour: is(Fault::BlameNeighbour),
+        }
+    }
+
+    /// What of it concerns relays and traces.
+    #[cfg(not(feature = "sim"))]
+    pub(super) fn of_relays(self) -> crate::relay::Faults {
+        crate::relay::Faults::default()
     }
 }
 

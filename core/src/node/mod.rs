@@ -195,6 +195,7 @@ impl Node {
         let rooms = {
             let mut rooms = rooms;
             rooms.links.iter_mut().for_each(|links| links.set_faults(faults));
+            rooms.relaying.iter_mut().for_each(|relaying| relaying.room_mut().set_faults(faults.of_relays()));
             rooms
         };
         let policy = Policy::new(&config, seed, &names)?;

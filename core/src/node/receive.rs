@@ -5,7 +5,7 @@
 
 use alloc::vec;
 
-use super::admission::{AdmissionControl, Passed};
+use super::admission::{AdmissionControl, Bound, Passed};
 use super::circuits;
 use super::client::{Claimed, Match};
 use super::event::Auth;
@@ -14,7 +14,7 @@ use super::events::PROOF;
 use super::identity::{self, Identity, Require};
 use super::inbox::{AMPLIFICATION, Charged, Inbound, Kept};
 use super::ingress::{Ingress, Scratch, Texts};
-use super::outbox::{Answer, NextHop, Outbox};
+use super::outbox::{Answer, NextHop, Outbox, packet_key};
 use super::overlay::{self, Asked, Served};
 use super::peers::{PeerLookup, Recorded};
 use super::ping::AnswerError;
@@ -24,10 +24,10 @@ use super::{Node, RequestId, Rooms};
 use crate::airlock::Rank;
 use crate::framing::{Decision, Frame, Message, Packet, PingType, Response, RoutingMode, Value, Zone};
 use crate::identity::{PublicKey, Signer, Statement};
-use crate::limits::{HEADER_LEN, MAX_DID, MAX_PAYLOAD};
+use crate::limits::{HEADER_LEN, MAX_DID, MAX_PACKET_ID, MAX_PAYLOAD};
 use crate::pins::{Origin, PinError, Pins};
 use crate::relay::trace::Trace;
-use crate::relay::{ANSWER_INTENT, Label, unpack_answer};
+use crate::relay::{ANSWER_INTENT, Label, peek_answered, unpack_answer};
 use crate::time::Now;
 use crate::{Name, Path, Reject, SocketId};
 
@@ -97,7 +97,7 @@ impl Node {
         if !AdmissionControl::is_for(self.rooms.outbox.did(), packet) {
             return self.take_transit(now, ingress, packet);
         }
-        if packet.intent == *ANSWER_INTENT && self.rooms.client.len() > 0 {
+        if packet.intent == *ANSWER_INTENT {
             return self.take_carried(now, ingress, packet);
         }
         if packet.ping_type == PingType::Discover && ingress.session.is_none() && self.rooms.hears_beacons() {
@@ -160,7 +160,7 @@ impl Node {
         let Self { policy, rooms, .. } = self;
         let Rooms { admission, peers, outbox, storing, overlay, .. } = rooms;
         let judges = (&*policy, &*peers, overlay.as_deref());
-        let passed = admission.check(judges, outbox.did(), now, (ingress, packet), (texts, may_pin, false))?;
+        let passed = admission.check(judges, outbox.did(), now, (ingress, packet), (texts, Bound::Here { may_pin }))?;
         if let Some(key) = passed.first_use {
             self.pin_first(now, did, key);
             return self.take_named(now, (ingress, packet), texts, false);
@@ -253,7 +253,13 @@ impl Rooms {
 
 impl Node {
     /// An answer that came as a ping, over relays that pass no answers back: it is judged as any answer, and the ping around it says nothing more.
+    ///
+    /// Nobody has judged its sender, so it is looked at in place first: unpacked is only what answers an open request, and came from where that was asked.
     fn take_carried(&mut self, now: Now, ingress: &Ingress<'_>, packet: &Packet<'_>) -> Result<Taken, Reject> {
+        let answered = peek_answered(packet.payload).ok_or(Reject::Malformed)?;
+        let mut scratch = [0; MAX_PACKET_ID];
+        let key = answered.resolve(&mut scratch).ok().and_then(packet_key).ok_or(Reject::Unrequested)?;
+        self.rooms.client.awaits(key, ingress.path)?;
         let mut bytes = vec![0; HEADER_LEN + MAX_PAYLOAD];
         let len = unpack_answer(packet.payload, &mut bytes).ok_or(Reject::Malformed)?;
         let bytes = bytes.get(..len).unwrap_or_default();
@@ -445,7 +451,8 @@ impl Rooms {
         }
         if traced {
             let certain = ingress.session.is_some();
-            let own = Own { did: self.outbox.did(), key: self.outbox.identity().map(Identity::public) };
+            let faults = self.admission.faults_of_relays();
+            let own = Own { did: self.outbox.did(), key: self.outbox.identity().map(Identity::public), faults };
             let judges = (policy, &mut self.admission, own);
             let traces = self.traces.get_or_insert_default();
             traces.read_ping(now, judges, (ingress, packet), (sender, rank, certain));
@@ -543,7 +550,8 @@ impl Rooms {
         said: (&Ingress<'_>, &Response<'_>),
         (answer, responder, believed): (&Match, Name<'_>, bool),
     ) {
-        let own = Own { did: self.outbox.did(), key: self.outbox.identity().map(Identity::public) };
+        let faults = self.admission.faults_of_relays();
+        let own = Own { did: self.outbox.did(), key: self.outbox.identity().map(Identity::public), faults };
         if let Some(traces) = self.traces.as_deref_mut() {
             traces.read_answer((policy, own), said, (answer, responder.as_str(), believed));
         }

@@ -11,7 +11,7 @@
 //! out as it judges any response. The ping around it is judged by the airlock as any ping, and draws no answer.
 
 use crate::data::{Sink as _, SliceSink};
-use crate::framing::{EncodeError, Encoding, Header, Response, Value};
+use crate::framing::{EncodeError, Encoding, Header, Response, Text, Value};
 use crate::limits::{HEADER_LEN, MAX_PAYLOAD};
 
 /// The intent of a ping that carries an answer.
@@ -33,6 +33,11 @@ pub fn pack_answer(response: &Response<'_>, out: &mut [u8]) -> Result<usize, Enc
     head.put(HEAD)?;
     *out.get_mut(end).ok_or(EncodeError::BufferFull)? = b'}';
     Ok(end + 1)
+}
+
+/// The id of the ping that is answered by the response that a payload carries: looked up in place, so that what nobody asked for is not unpacked.
+pub(crate) fn peek_answered(payload: Value<'_>) -> Option<Text<'_>> {
+    payload.get(KEY)?.get("in_response_to")?.as_text()
 }
 
 /// The frame of the response that a payload carries, as a datagram; how long it is. `None` where it carries none.

@@ -44,6 +44,13 @@ pub(super) struct Pace {
     pub(super) burst: u64,
 }
 
+impl Pace {
+    /// The same with half of the burst, or one.
+    pub(super) fn first_half(self) -> Self {
+        Self { burst: self.burst.min(self.each.max(self.burst / 2)), ..self }
+    }
+}
+
 /// How a [`Relay`](super::Relay) behaves, and how much it may hold. Every number of entries is a hard cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayConfig {
@@ -54,9 +61,10 @@ pub struct RelayConfig {
     pub fanout: u8,
     /// Pings of one source DID. Default 50/s, 100 at once.
     pub source_rate: Rate,
-    /// Pings for one target DID. Default 200/s, 400 at once.
+    /// Pings for one target DID. Default 200/s, 400 at once, and half of these from sources that are not proven: beside a flood under many names there is room for who
+    /// is.
     pub target_rate: Rate,
-    /// Pings and answers over one link, that is from one address of a neighbour. Default 2,000/s, 4,000 at once.
+    /// Pings and answers over one link, that is from one address of a neighbour. Default 2,000/s, 4,000 at once, and half of these from sources that are not proven.
     pub link_rate: Rate,
     /// How many times these rates a name has that holds a reservation. Default 4.
     pub reserved_factor: u32,
@@ -74,7 +82,7 @@ pub struct RelayConfig {
     pub patience: Duration,
     /// For how long the way that failed is avoided. Default 30 s.
     pub avoid_for: Duration,
-    /// How many ways back are open at once. Default 4,096.
+    /// How many ways back are open at once, half of them at most for sources that are not proven. Default 4,096.
     pub max_open: usize,
     /// How many of them for one source DID. Default 256.
     pub max_open_per_source: usize,

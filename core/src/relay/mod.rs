@@ -78,11 +78,15 @@ mod reserve;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod told;
 pub mod trace;
 
+pub(crate) use carried::peek_answered;
 pub use carried::{ANSWER_INTENT, pack_answer, unpack_answer};
 pub use circuit::{CIRCUIT_HEAD, CircuitPacket, Label};
 pub use config::{MAX_FANOUT, Rate, RelayConfig};
+pub(crate) use faults::Faults;
 pub use reject::{RelayReject, RelayRejects};
-pub use relay::{Back, Forward, Relay, RelayStats, Transit, Way};
+pub use relay::Relay;
 pub use reserve::ReserveError;
+pub use told::{Back, Forward, RelayStats, Transit, Way};

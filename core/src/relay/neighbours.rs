@@ -63,6 +63,11 @@ impl Neighbours {
         true
     }
 
+    /// Whether one of them is at this address.
+    pub(super) fn has(&self, link: u64) -> bool {
+        self.known.iter().any(|known| known.hop.link == link)
+    }
+
     pub(super) fn remove(&mut self, did: u64) -> bool {
         let place = self.known.iter().position(|known| known.did == did);
         place.map(|place| self.known.swap_remove(place)).is_some()

@@ -28,6 +28,8 @@ pub(super) struct Passed {
     pub(super) source: u64,
     pub(super) target: u64,
     pub(super) flow: u64,
+    /// Its source was proven. Any other name may be anybody's.
+    pub(super) proven: bool,
     /// Over whom it came.
     pub(super) from: Hop,
     /// The circuit that it asks for.
@@ -91,6 +93,8 @@ pub(super) struct OpenWays {
     patient: List<ByPatience>,
     counts: Vec<u16>,
     most_per_source: u16,
+    /// How many are of sources that are not proven.
+    unproven: usize,
 }
 
 impl OpenWays {
@@ -103,6 +107,7 @@ impl OpenWays {
             patient: List::new(),
             counts: Vec::new(),
             most_per_source: u16::try_from(config.max_open_per_source).unwrap_or(u16::MAX),
+            unproven: 0,
         }
     }
 
@@ -114,14 +119,15 @@ impl OpenWays {
         self.counts.get(place(source)).copied().unwrap_or(0)
     }
 
-    /// Whether there is room for one more of this source.
-    pub(super) fn has_room(&self, source: u64) -> bool {
-        !self.open.is_full() && self.count(source) < self.most_per_source
+    /// Whether there is room for one more of this source. All that are not proven share one half: they may be one under many names.
+    pub(super) fn has_room(&self, source: u64, proven: bool) -> bool {
+        let crowded = !proven && self.unproven >= self.open.capacity().div_ceil(2);
+        !self.open.is_full() && !crowded && self.count(source) < self.most_per_source
     }
 
     /// Keep the way back of what goes over these hops now. False where there is no [room](Self::has_room).
     pub(super) fn keep(&mut self, now: Instant, config: &RelayConfig, passed: Passed, hops: &Hops) -> bool {
-        if !self.has_room(passed.source) {
+        if !self.has_room(passed.source, passed.proven) {
             return false;
         }
         let entry = Open {
@@ -137,6 +143,7 @@ impl OpenWays {
         };
         let Ok(id) = self.open.insert(entry) else { return false };
         let slot = id.slot();
+        self.unproven += usize::from(!passed.proven);
         if let Some(entry) = self.open.at_mut(slot) {
             entry.slot = slot;
         }
@@ -150,6 +157,11 @@ impl OpenWays {
             *count = count.saturating_add(1);
         }
         true
+    }
+
+    /// Whether a ping with this id may yet be answered.
+    pub(super) fn awaits(&self, now: Instant, id: u64) -> bool {
+        self.by_id.find(&self.open, id, |open| open.passed.id == id && open.ends > now).is_some()
     }
 
     /// An answer came over this link: who gets it.
@@ -231,6 +243,7 @@ impl OpenWays {
         self.patient.remove(&mut self.open, slot);
         self.by_id.remove(&mut self.open, slot);
         let open = self.open.remove_at(slot)?;
+        self.unproven = self.unproven.saturating_sub(usize::from(!open.passed.proven));
         if let Some(count) = self.counts.get_mut(place(open.passed.source)) {
             *count = count.saturating_sub(1);
         }

@@ -72,6 +72,8 @@ reasons! {
     NoCircuit = "no_circuit" as NotForUs,
     /// A circuit carried more bytes than its quota.
     CircuitQuota = "circuit_quota" as Busy,
+    /// It is signed or bears a trace, or is of a circuit, and this relay has no key: it passes on legacy packets only.
+    Keyless = "keyless" as Keyless,
 }
 
 impl fmt::Display for RelayReject {

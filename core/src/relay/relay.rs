@@ -4,149 +4,25 @@ use core::net::IpAddr;
 
 use super::Label;
 use super::circuit::Circuits;
-use super::config::{MAX_FANOUT, Rate, RelayConfig};
+use super::config::{MAX_FANOUT, Pace, Rate, RelayConfig};
 use super::faults::Faults;
 use super::names::{Names, Scratch, fingerprints};
 use super::neighbours::{Hop, Hops, Neighbours};
-use super::open::{MOST_ALIKE, OpenWays, Passed};
+use super::open::{OpenWays, Passed};
 use super::quota::{Grant, Quotas};
 use super::recent::Recent;
-use super::reject::{RelayReject, RelayRejects};
+use super::reject::RelayReject;
 use super::reserve::{Reservations, ReserveError};
 use super::routes::Routes;
+use super::told::{Back, Forward, RelayStats, Transit, Way};
 use crate::Path;
-use crate::framing::{Decision, EncodeError, Encoding, Packet, PingType, Response, RoutingMode, Zone};
+use crate::framing::{Decision, Packet, PingType, Response, RoutingMode, Text, Zone};
+use crate::limits::MAX_PACKET_ID;
 use crate::seed::{Rng, SipKey};
 use crate::time::Instant;
 
 /// How many timers run out in one call of [`Relay::handle_timeout`] at most.
 const TIMERS: usize = 64;
-
-/// A ping for somebody else, with all that a relay has to be told about it.
-#[derive(Clone, Copy, Debug)]
-pub struct Transit<'a> {
-    /// The ping, decoded.
-    pub packet: &'a Packet<'a>,
-    /// Where it came from.
-    pub from: Path,
-    /// Where the airlock puts its source. Only what is [`Zone::Groen`] goes on.
-    pub zone: Zone,
-    /// Whether its source was proven: by a proof under the key that is pinned to it, or by the session it came through. Only from
-    /// proven sources next hops are learned.
-    pub proven: bool,
-    /// Where the target is as a peer, if it is one that is not stale.
-    pub peer: Option<Path>,
-    /// Where the record of the target says that it is, if there is one.
-    pub recorded: Option<Path>,
-}
-
-/// How the next hop was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
-pub enum Way {
-    /// The target is a peer.
-    Peer,
-    /// The target holds a reservation.
-    Reserved,
-    /// By the record of the target.
-    Recorded,
-    /// Learned from what came along before.
-    Learned,
-    /// Nothing is known of the target: the neighbours with the best score.
-    Chosen,
-}
-
-/// Where a ping goes: at least one and at most [`MAX_FANOUT`] addresses, none of them the one that it came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Forward {
-    to: heapless::Vec<Path, MAX_FANOUT>,
-    way: Way,
-    hop_count: i64,
-}
-
-impl Forward {
-    /// The addresses, best first.
-    #[must_use]
-    pub fn to(&self) -> &[Path] {
-        &self.to
-    }
-
-    /// How the first of them was found.
-    #[must_use]
-    pub const fn way(&self) -> Way {
-        self.way
-    }
-
-    /// The hops that the ping has travelled when it leaves.
-    #[must_use]
-    pub const fn hop_count(&self) -> i64 {
-        self.hop_count
-    }
-
-    /// Write the frame that goes to all of them: the ping with its hop counted, in the encoding in which it came, because a proof
-    /// covers that. How many bytes it took.
-    ///
-    /// # Errors
-    /// As [`Packet::encode`].
-    pub fn encode(&self, packet: &Packet<'_>, encoding: Encoding, out: &mut [u8]) -> Result<usize, EncodeError> {
-        Packet { hop_count: self.hop_count, ..*packet }.encode(encoding, out)
-    }
-}
-
-/// Where an answer goes back to: whoever asked, of whom there is one unless a packet id was used twice. It goes as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Back {
-    to: heapless::Vec<Path, MOST_ALIKE>,
-    circuit: bool,
-}
-
-impl Back {
-    /// The addresses.
-    #[must_use]
-    pub fn to(&self) -> &[Path] {
-        &self.to
-    }
-
-    /// Whether a circuit stands now between who asked and who answered.
-    #[must_use]
-    pub const fn opened_circuit(&self) -> bool {
-        self.circuit
-    }
-}
-
-/// What a relay has done, and what it holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct RelayStats {
-    /// Pings that were passed on.
-    pub forwarded: u64,
-    /// Copies that went for them: more where the way was not known.
-    pub copies: u64,
-    /// Answers that were passed back.
-    pub answered: u64,
-    /// Pings that were passed on and not answered within the patience of the relay.
-    pub silent: u64,
-    /// Packets of circuits that were passed on.
-    pub carried: u64,
-    /// Their bytes.
-    pub carried_bytes: u64,
-    /// What was turned away, by reason.
-    pub rejects: RelayRejects,
-    /// Pings that are remembered so as not to be passed on again.
-    pub seen: usize,
-    /// Ways back that are open.
-    pub open: usize,
-    /// Targets whose next hop was learned.
-    pub routes: usize,
-    /// Neighbours to choose from.
-    pub neighbours: usize,
-    /// Reservations.
-    pub reservations: usize,
-    /// Circuits.
-    pub circuits: usize,
-    /// Names and addresses whose quota is counted.
-    pub quotas: usize,
-}
 
 /// A relay: all that it knows of what passes through it. See the [module](super).
 pub struct Relay {
@@ -191,7 +67,7 @@ impl Relay {
     }
 
     /// Switch protections off, to prove that a simulation notices.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) const fn set_faults(&mut self, faults: Faults) {
         self.faults = faults;
     }
@@ -222,8 +98,14 @@ impl Relay {
         result
     }
 
+    /// Count what whoever holds the relay does not have it pass on, and why.
+    pub(crate) fn refuse(&mut self, why: RelayReject) -> RelayReject {
+        self.stats.rejects.count(why);
+        why
+    }
+
     fn try_forward(&mut self, now: Instant, transit: &Transit<'_>) -> Result<Forward, RelayReject> {
-        let Transit { packet, from, .. } = transit;
+        let packet = transit.packet;
         let hop_count = self.may_travel(transit)?;
         let mut scratch = Scratch::new();
         let names = Names::of_packet(packet, &mut scratch)?;
@@ -237,9 +119,9 @@ impl Relay {
         if self.seen.contains(now, signed.unwrap_or(bare)) {
             return Err(RelayReject::Duplicate);
         }
-        let passed = self.passed(&names, from, packet.ping_type);
+        let passed = self.passed(&names, transit);
         let grants = self.grants(now, &passed)?;
-        if !self.open.has_room(passed.source) {
+        if !self.open.has_room(passed.source, passed.proven) {
             return Err(RelayReject::Busy);
         }
         let (way, hops) = self.next_hops(now, transit, &passed).ok_or(RelayReject::NoRoute)?;
@@ -260,13 +142,19 @@ impl Relay {
 
     /// The hops that it has travelled when it leaves, if it may leave.
     fn may_travel(&self, transit: &Transit<'_>) -> Result<i64, RelayReject> {
-        let Packet { routing_mode, hop_count, max_hops, .. } = *transit.packet;
+        let Packet { routing_mode, .. } = *transit.packet;
         if routing_mode != RoutingMode::Mesh {
             return Err(RelayReject::NotMesh);
         }
         if transit.zone != Zone::Groen {
             return Err(RelayReject::NotAllowed);
         }
+        self.check_hops(transit.packet)
+    }
+
+    /// The hops that a ping has travelled when it leaves, if it may go one further.
+    pub(crate) fn check_hops(&self, packet: &Packet<'_>) -> Result<i64, RelayReject> {
+        let Packet { hop_count, max_hops, .. } = *packet;
         if hop_count < 0 || max_hops < 0 {
             return Err(RelayReject::BadHops);
         }
@@ -276,7 +164,8 @@ impl Relay {
         Ok(hop_count.saturating_add(1))
     }
 
-    fn passed(&self, names: &Names<'_>, from: &Path, ping_type: PingType) -> Passed {
+    fn passed(&self, names: &Names<'_>, transit: &Transit<'_>) -> Passed {
+        let &Transit { packet: Packet { ping_type, .. }, from, proven, .. } = transit;
         let &Names { packet_id, source, target } = names;
         let [source_hash, target_hash] = [source, target].map(|did| self.did(did));
         Passed {
@@ -284,8 +173,9 @@ impl Relay {
             source: source_hash,
             target: target_hash,
             flow: self.key.hash_in(source_hash, &target_hash.to_be_bytes()),
-            from: self.hop(*from),
-            circuit: (ping_type == PingType::Relay).then(|| Label::of(packet_id, source, target).number()),
+            proven,
+            from: self.hop(from),
+            circuit: (*ping_type == PingType::Relay).then(|| Label::of(packet_id, source, target).number()),
         }
     }
 
@@ -295,11 +185,13 @@ impl Relay {
         let RelayConfig { source_rate, target_rate, link_rate, reserved_factor, .. } = self.config;
         let reserved = |did| self.reservations.find(now, did).is_some();
         let pace = |did, rate: Rate| if reserved(did) { rate.times(reserved_factor).pace() } else { rate.pace() };
+        // What names that may be anybody's use up of what all share leaves something to those that are proven.
+        let share = |pace: Pace| if passed.proven { pace } else { pace.first_half() };
         let source = self.sources.grant(now, passed.source, pace(passed.source, source_rate));
         let source = source.ok_or(RelayReject::SourceQuota)?;
-        let target = self.targets.grant(now, passed.target, pace(passed.target, target_rate));
+        let target = self.targets.grant(now, passed.target, share(pace(passed.target, target_rate)));
         let target = target.ok_or(RelayReject::TargetQuota)?;
-        let link = self.links.grant(now, passed.from.link, link_rate.pace()).ok_or(RelayReject::LinkQuota)?;
+        let link = self.links.grant(now, passed.from.link, share(link_rate.pace())).ok_or(RelayReject::LinkQuota)?;
         Ok([source, target, link])
     }
 
@@ -340,6 +232,29 @@ impl Relay {
         }
         let way = hops.first().and_then(|hop| known().find(|(_, known, _)| known.link == hop.link));
         (!hops.is_empty()).then_some((way.map_or(Way::Chosen, |(way, ..)| *way), hops))
+    }
+
+    /// Whether one who passes things on is at this address.
+    pub(crate) fn is_near(&self, path: Path) -> bool {
+        self.neighbours.has(self.link(&path))
+    }
+
+    /// Whether more of this address is looked at.
+    pub(crate) fn has_link_room(&self, now: Instant, path: Path) -> bool {
+        self.links.grant(now, self.link(&path), self.config.link_rate.pace()).is_some()
+    }
+
+    /// Something came from this address that cost work and was worth nothing.
+    pub(crate) fn charge_link(&mut self, now: Instant, path: Path) {
+        if let Some(link) = self.links.grant(now, self.link(&path), self.config.link_rate.pace()) {
+            self.links.charge(link);
+        }
+    }
+
+    /// Whether an answer to the ping with this id may go back.
+    pub(crate) fn awaits(&self, now: Instant, packet_id: Text<'_>) -> bool {
+        let mut scratch = [0; MAX_PACKET_ID];
+        packet_id.resolve(&mut scratch).is_ok_and(|id| self.open.awaits(now, self.key.hash(id.as_bytes())))
     }
 
     /// Decide where an answer goes back to.

@@ -238,6 +238,41 @@ fn a_flood_of_one_source_costs_others_nothing() {
     assert_eq!(relay.stats().rejects.total(), 12_000 - 159);
 }
 
+/// Ten thousand a second over one link, for one target, each in a name of its own that may be anybody's; and one ping every 100 ms in a name that is proven.
+#[test]
+fn a_flood_under_many_names_leaves_room_for_those_that_are_proven() {
+    let mut relay = relay(RelayConfig::default());
+    for n in 0..60_000_u64 {
+        let (now, id, name) = (after(n / 10), format!("ping_{n}"), format!("jis:x{n}"));
+        relay.handle_timeout(now);
+        let flood = ping(&id, &name, "jis:t");
+        let _ = relay.forward(now, &Transit { proven: false, peer: Some(at(9)), ..transit(&flood, at(1)) });
+        if n % 1000 == 0 {
+            let id = format!("other_{n}");
+            let honest = ping(&id, "jis:s", "jis:t");
+            relay.forward(now, &Transit { peer: Some(at(9)), ..transit(&honest, at(1)) }).unwrap();
+        }
+    }
+    let RelayStats { open, forwarded, rejects, .. } = relay.stats();
+    assert!(open <= 2048 + 60, "{open} ways back are open");
+    assert!((1000..2000).contains(&forwarded), "{forwarded} went on: half a burst for the target, and 200 a second");
+    assert!(rejects.get(RelayReject::TargetQuota) > 50_000, "{rejects:?}");
+
+    // For ever other targets it is the ways back that would be used up.
+    let mut relay = self::relay(RelayConfig::default());
+    relay.set_neighbour("jis:r", at(9), 0.5);
+    for n in 0..60_000_u64 {
+        let (now, id, name, target) = (after(n / 10), format!("ping_{n}"), format!("jis:x{n}"), format!("jis:t{n}"));
+        let flood = ping(&id, &name, &target);
+        let _ = relay.forward(now, &Transit { proven: false, ..transit(&flood, at(1)) });
+        if n % 1000 == 0 {
+            let id = format!("other_{n}");
+            relay.forward(now, &transit(&ping(&id, "jis:s", "jis:t"), at(1))).unwrap();
+        }
+    }
+    assert!(relay.stats().open <= 2048 + 60 && relay.stats().rejects.get(RelayReject::Busy) > 1000);
+}
+
 #[test]
 fn every_table_is_full_some_time() {
     let config = RelayConfig {

@@ -96,6 +96,8 @@ impl Agenda {
     /// Put what is far from the front back into buckets.
     fn shorten(&mut self) {
         let Some(horizon) = self.front.get(self.next + BATCH).map(|entry| entry.at) else { return };
+        // What is before the base has no bucket.
+        let horizon = horizon.max(self.base);
         let keep = self.next + self.front[self.next..].partition_point(|entry| entry.at <= horizon);
         if keep == self.front.len() {
             return;
@@ -183,10 +185,26 @@ impl Agenda {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::vec::Vec;
 
     use proptest::prelude::*;
 
-    use super::{Agenda, Due};
+    use super::{Agenda, Due, LONG};
+
+    #[test]
+    fn many_entries_before_what_was_looked_at_come_out_in_turn() {
+        let mut agenda = Agenda::new();
+        for turn in 0..2 * LONG as u32 {
+            agenda.push(1 << 20 | u64::from(turn), Due::Mail(turn));
+        }
+        // It looks ahead, finds nothing in time, and then very much is to happen before.
+        assert_eq!(agenda.pop(10), None);
+        for turn in 0..3 * LONG as u32 {
+            agenda.push(100 + u64::from(turn % 7) * 1000, Due::Timer(turn));
+        }
+        let times: Vec<u64> = core::iter::from_fn(|| agenda.pop(u64::MAX)).map(|(at, _)| at).collect();
+        assert!(times.is_sorted() && times.len() == 5 * LONG, "{times:?}");
+    }
 
     proptest! {
         #[test]

@@ -12,6 +12,7 @@
 //! * **Keys**: where nodes have them ([`WorldConfig::keyed`]), the world knows who said what, and whoever has no key is to be believed nothing.
 //! * **Stores** ([`MemoryStore`]) lose power: what was not confirmed may be kept or lost.
 //! * **Local networks** on which everybody can be called are [worlds of their own](Lan): a [`Crowd`], a [`Flood`], and [homes](run_home) in which devices are found by name.
+//! * **Meshes** of [relays](crate::relay), some of which mean harm, are [worlds of their own](run_mesh), too.
 //! * **Invariants** are checked on the node that was touched after every event, and on everything every 1,000 events: see
 //!   [`Invariant`]. A world stops at the first that does not hold.
 //! * [`Scenario`]s are worlds by name; `swarm` in `sluis-benches` runs them with thousands of seeds. A [`Fault`] switches
@@ -54,6 +55,8 @@ mod link;
 #[cfg(feature = "std")]
 pub mod machines;
 #[cfg(feature = "sim")]
+mod mesh;
+#[cfg(feature = "sim")]
 mod names;
 #[cfg(feature = "sim")]
 mod rng;
@@ -77,6 +80,7 @@ pub use self::{
         run_home,
     },
     link::{LinkConfig, Loss, Lost},
+    mesh::{MeshCounts, MeshInvariant, MeshRun, MeshSetup, MeshViolation, run_mesh},
     names::{MAX_MEMBERS, Name, address, key, member},
     rng::SimRng,
     scenario::{Scenario, ScenarioError, Setup},

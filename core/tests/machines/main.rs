@@ -12,6 +12,8 @@ mod airlock;
 mod discovery;
 #[cfg(feature = "sim")]
 mod lan;
+#[cfg(feature = "sim")]
+mod mesh;
 mod model_node;
 mod node_edges;
 mod node_flow;

@@ -17,6 +17,9 @@ use crate::node::relay;
 use crate::relay::{ANSWER_INTENT, Back, pack_answer};
 use crate::time::Now;
 
+/// The most hops that relays let a ping take, by default.
+const MOST_HOPS: u8 = 16;
+
 impl Outbox {
     /// Whether there is room for so many datagrams of strangers, and their bytes.
     pub(in crate::node) fn has_room_for(&self, count: usize, len: usize) -> bool {
@@ -153,6 +156,8 @@ impl Outbox {
         ping.payload = json.ok_or(AnswerError::TooLarge { max: MAX_PAYLOAD })?;
         ping.purpose = "Answer over a relay";
         ping.routing_mode = RoutingMode::Mesh;
+        // As many as any question may have taken.
+        ping.max_hops = Some(MOST_HOPS);
         let key = self.key();
         self.stage_packet(now, &ping, (Wrap::Plain, key), false).map(|(len, _)| len).map_err(|why| match why {
             PingError::TooLarge { max } => AnswerError::TooLarge { max },

@@ -5,6 +5,7 @@
 //! * **A ping for somebody else is passed on, and its answer back**, where the node is told to be a relay ([`NodeConfig::relay`](super::NodeConfig::relay)). It is judged as any
 //!   other: what the gate turns away, what is stale and what is badly signed goes nowhere. Who is let in, or [named](Node::relay_for) as somebody to relay for, is served.
 //! * **What is turned away is counted** with all else that is, and by its own reasons in [`Node::relay_stats`].
+//! * **A relay without a key passes on legacy packets only**: pings that are neither signed nor traced, and their answers.
 //! * **Others are not crowded out**: what is passed on finds the room in the queue that strangers share, and never what is kept for who is better known.
 //! * **Who a packet went over is no peer by that**, nor is who it is from: neither has shown to be at the address that it came from.
 //! * **A ping that bears a trace is traced on**: by each relay with a key, and by who answers it. Whoever it ends at verifies it and [tells](super::Event::Trace).
@@ -17,6 +18,8 @@ mod reserving;
 #[cfg(test)]
 pub(in crate::node) mod tests;
 #[cfg(test)]
+mod tests_bounds;
+#[cfg(test)]
 mod tests_mesh;
 #[cfg(test)]
 mod tests_reserving;
@@ -25,12 +28,14 @@ mod transit;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 pub use self::command::{RelayCommand, RelayError};
 pub use self::news::{PathHop, Tampering, TraceNews};
 pub use self::reserving::{RESERVE, Reservation};
 pub(super) use self::reserving::{Reserving, asks, lasts};
 pub(super) use self::traces::{Own, Traces, answer, begin};
+use super::identity::Budget;
 use super::{Node, NodeConfig};
 use crate::airlock::LegacyList;
 use crate::relay::{Relay, RelayStats};
@@ -45,12 +50,18 @@ pub(super) struct Relaying {
     sources: LegacyList,
     /// Neighbours by name: a ping for one of them goes to it.
     neighbours: BTreeMap<Box<str>, Path>,
+    /// How many signatures may be verified of what neighbours send, when those of all others are used up.
+    verifications: Budget<1>,
+    /// Where packets are written whose digests traces bear.
+    scratch: Vec<u8>,
 }
 
 impl Relaying {
     pub(super) fn new(config: &NodeConfig, seed: &Seed) -> Option<Box<Self>> {
         let relay = Relay::new(**config.relay.as_ref()?, &mut seed.fork("node.relay"));
-        Some(Box::new(Self { relay, sources: LegacyList::default(), neighbours: BTreeMap::new() }))
+        let (sources, neighbours, scratch) = (LegacyList::default(), BTreeMap::new(), Vec::new());
+        let verifications = Budget::new(config.caps.verifications);
+        Some(Box::new(Self { relay, sources, neighbours, verifications, scratch }))
     }
 
     pub(super) const fn room(&self) -> &Relay {

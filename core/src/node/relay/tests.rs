@@ -13,7 +13,7 @@ use crate::limits::MAX_DATAGRAM_V6;
 use crate::node::{Auth, Event, Identity, NodeConfig, Ping, PingError, RequestId, SessionPolicy};
 use crate::pins::Origin;
 use crate::relay::trace::{Deed, Trace, Verdict, append, budget, ping_digest};
-use crate::relay::{CircuitPacket, Label, Rate, RelayConfig};
+use crate::relay::{CircuitPacket, Label, Rate, RelayConfig, RelayReject};
 use crate::time::{Duration, Instant, Now, Wall};
 use crate::{Datagrams as _, Did, Machine as _, Reject};
 
@@ -78,8 +78,12 @@ pub(in crate::node) fn path(n: usize) -> Path {
 
 /// The node with this number, a relay or none; it has the key of its number.
 pub(in crate::node) fn start(n: usize, did: &str, relay: Option<RelayConfig>) -> Node {
+    start_with(n, did, relay, Some(Identity::from(secret(n))))
+}
+
+pub(in crate::node) fn start_with(n: usize, did: &str, relay: Option<RelayConfig>, identity: Option<Identity>) -> Node {
     let mut config = NodeConfig::new(Did::new(did).unwrap());
-    config.identity = Some(Identity::from(secret(n)));
+    config.identity = identity;
     config.heartbeat = None;
     config.relay = relay.map(Into::into);
     Node::new(config, &Seed::from_u64(n as u64 + 1)).unwrap()
@@ -518,7 +522,7 @@ fn nothing_goes_twice_or_too_far_and_answers_that_nobody_asked_for_go_nowhere() 
     let mut net = Net::line();
     net.ask(|ping| (ping.trace, ping.max_hops) = (false, Some(2)));
     net.run(1000);
-    assert_eq!(net.members[3].node.relay_stats().unwrap().rejects.get(crate::relay::RelayReject::HopLimit), 1);
+    assert_eq!(net.members[3].node.relay_stats().unwrap().rejects.get(RelayReject::HopLimit), 1);
     net.ask(|ping| ping.trace = false);
     let now = net.now;
     let (mut buf, mut sent) = (vec![0; MAX_DATAGRAM_V6], Vec::new());

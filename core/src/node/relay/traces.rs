@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::vec;
 use alloc::vec::Vec;
 
 use super::news::TraceNews;
@@ -15,7 +14,8 @@ use crate::node::admission::AdmissionControl;
 use crate::node::client::{Client, Match};
 use crate::node::ingress::{Ingress, Sender};
 use crate::node::policy::Policy;
-use crate::relay::trace::{Deed, Known, Trace, append, budget, ping_digest, response_digest, verify};
+use crate::relay::Faults;
+use crate::relay::trace::{Deed, Known, Misfit, Trace, append, budget, ping_digest, response_digest, verify_with};
 use crate::time::{Now, Wall};
 
 /// What a trace told, and nobody took out, at most.
@@ -23,7 +23,9 @@ const MAX_NEWS: usize = 256;
 /// From so many traced requests on, those that have ended are looked for.
 const SWEEP: usize = 64;
 /// The largest trace.
-const MAX_TRACE: usize = 1232;
+pub(super) const MAX_TRACE: usize = 1232;
+/// A larger buffer for a packet whose digest is made is not kept.
+const MAX_SCRATCH: usize = 64 * 1024;
 
 /// What is known of traces. Made with the first one.
 #[derive(Debug, Default)]
@@ -75,14 +77,13 @@ impl Traces {
         (sender, rank, certain): (Sender<'_>, Rank, bool),
     ) {
         let (_, Some(trace)) = Trace::split(ingress.bytes) else { return };
-        let Some(arrived) = digest_of(packet, ingress.bytes.len()) else { return };
+        let Some(arrived) = digest_of(packet, ingress.bytes.len(), &mut Vec::new()) else { return };
         let from = certain.then_some(sender.did);
         let known = Known { arrived: &arrived, hop_count: Some(packet.hop_count), from, asked: None, responder: None };
         let keys = own.keys(policy);
         // Strangers have only so many signatures verified.
-        let report = verify(Some(trace), &known, |did| {
-            keys(did).filter(|_| rank >= Rank::Proven || admission.may_verify(now.mono))
-        });
+        let keys = |did: &str| keys(did).filter(|_| rank >= Rank::Proven || admission.may_verify(now.mono));
+        let report = verify_with(Some(trace), &known, keys, own.faults);
         let mut news = TraceNews {
             request: None,
             did: sender.did.into(),
@@ -116,7 +117,10 @@ impl Traces {
         if believed && answer.is_last() {
             self.asked.remove(&answer.request);
         }
-        let (Some(asked), Some(arrived)) = (asked, digest_of_response(response, ingress.bytes.len())) else { return };
+        let (Some(asked), Some(arrived)) = (asked, digest_of_response(response, ingress.bytes.len(), &mut Vec::new()))
+        else {
+            return;
+        };
         let mut scratch = [0; MAX_PACKET_ID];
         let packet_id = response.in_response_to.resolve(&mut scratch).unwrap_or_default();
         let known = Known {
@@ -126,7 +130,7 @@ impl Traces {
             asked: Some((own.did, &asked)),
             responder: Some(responder),
         };
-        let report = verify(Trace::split(ingress.bytes).1, &known, own.keys(policy));
+        let report = verify_with(Trace::split(ingress.bytes).1, &known, own.keys(policy), own.faults);
         let mut news = TraceNews {
             request: Some(answer.request),
             did: responder.into(),
@@ -147,6 +151,8 @@ impl Traces {
 pub(in crate::node) struct Own<'a> {
     pub(in crate::node) did: &'a str,
     pub(in crate::node) key: Option<PublicKey>,
+    /// Nothing, outside of a simulation.
+    pub(in crate::node) faults: Faults,
 }
 
 impl<'a> Own<'a> {
@@ -159,26 +165,38 @@ impl<'a> Own<'a> {
     }
 }
 
-/// Room for the JSON of something that took so many bytes, in whatever encoding.
-fn scratch(raw: usize) -> Vec<u8> {
-    vec![0; (2048 + 6 * raw).min(MAX_PAYLOAD + 1024)]
+/// Make a digest with room for the JSON of something that took so many bytes, in whatever encoding.
+fn with_room<E>(
+    scratch: &mut Vec<u8>,
+    len: usize,
+    make: impl FnOnce(&mut [u8]) -> Result<Digest, E>,
+) -> Option<Digest> {
+    let room = (2048 + 6 * len).min(MAX_PAYLOAD + 1024);
+    if scratch.len() < room {
+        scratch.resize(room, 0);
+    }
+    let digest = make(scratch).ok();
+    if scratch.len() > MAX_SCRATCH {
+        *scratch = Vec::new();
+    }
+    digest
 }
 
 /// What records say of a ping that came or goes in so many bytes.
-pub(super) fn digest_of(packet: &Packet<'_>, len: usize) -> Option<Digest> {
-    ping_digest(packet, &mut scratch(len)).ok()
+pub(super) fn digest_of(packet: &Packet<'_>, len: usize, scratch: &mut Vec<u8>) -> Option<Digest> {
+    with_room(scratch, len, |room| ping_digest(packet, room))
 }
 
 /// The same for an answer.
-pub(super) fn digest_of_response(response: &Response<'_>, len: usize) -> Option<Digest> {
-    response_digest(response, &mut scratch(len)).ok()
+pub(super) fn digest_of_response(response: &Response<'_>, len: usize, scratch: &mut Vec<u8>) -> Option<Digest> {
+    with_room(scratch, len, |room| response_digest(response, room))
 }
 
 /// The trace of a ping of ours, which begins it: its bytes, and what was asked.
 pub(in crate::node) fn begin(frame: &[u8], who: (&str, Wall), signer: &dyn Signer) -> Option<(Vec<u8>, Digest)> {
     let Ok(Frame { message: Message::Packet(packet), .. }) = Frame::decode(frame) else { return None };
-    let ping = digest_of(&packet, frame.len())?;
-    Some((extend(None, who, &Deed::Asked { ping: &ping }, (signer, frame.len()))?.0, ping))
+    let ping = digest_of(&packet, frame.len(), &mut Vec::new())?;
+    Some((extended(None, who, &Deed::Asked { ping: &ping }, (signer, frame.len()))?, ping))
 }
 
 /// The trace of an answer of ours to a traced ping, which goes on behind that of the ping.
@@ -190,20 +208,34 @@ pub(in crate::node) fn answer(
 ) -> Option<Vec<u8>> {
     let (_, trace) = Trace::split(ingress.bytes);
     let Ok(Frame { message: Message::Response(response), .. }) = Frame::decode(frame) else { return None };
-    let (received, response) = (digest_of(packet, ingress.bytes.len())?, digest_of_response(&response, frame.len())?);
+    let (received, response) = (
+        digest_of(packet, ingress.bytes.len(), &mut Vec::new())?,
+        digest_of_response(&response, frame.len(), &mut Vec::new())?,
+    );
     let deed = Deed::Answered { received: &received, response: &response, hop_count: packet.hop_count, from };
-    Some(extend(Some(trace?), who, &deed, (signer, frame.len()))?.0)
+    extended(Some(trace?), who, &deed, (signer, frame.len()))
 }
 
-/// One record more; the bytes, and whether who signed last is certain to have changed what came.
+/// One record more, written to `out`; how long all are, and whether who signed last is certain to have changed what came.
 pub(super) fn extend(
     trace: Option<Trace<'_>>,
     who: (&str, Wall),
     deed: &Deed<'_>,
     (signer, frame): (&dyn Signer, usize),
-) -> Option<(Vec<u8>, bool)> {
-    let mut out = vec![0; MAX_TRACE];
-    let appended = append(trace, who, deed, signer, budget(frame), &mut out).ok()?;
-    out.truncate(appended.len);
-    Some((out, appended.misfit == Some(crate::relay::trace::Misfit::By)))
+    out: &mut [u8; MAX_TRACE],
+) -> Option<(usize, bool)> {
+    let appended = append(trace, who, deed, signer, budget(frame), out).ok()?;
+    Some((appended.len, appended.misfit == Some(Misfit::By)))
+}
+
+/// The same in bytes of its own.
+fn extended(
+    trace: Option<Trace<'_>>,
+    who: (&str, Wall),
+    deed: &Deed<'_>,
+    signs: (&dyn Signer, usize),
+) -> Option<Vec<u8>> {
+    let mut out = [0; MAX_TRACE];
+    let (len, _) = extend(trace, who, deed, signs, &mut out)?;
+    Some(out.get(..len)?.to_vec())
 }

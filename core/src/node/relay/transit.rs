@@ -1,22 +1,25 @@
 //! What goes through: pings for somebody else, their answers, and packets of circuits.
 
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::Relaying;
 use super::news::{Tampering, TraceNews};
-use super::traces::{self, digest_of, digest_of_response};
+use super::traces::{self, MAX_TRACE, digest_of, digest_of_response};
 use crate::framing::{Frame, Message, Packet, Response, Zone};
 use crate::identity::Signer;
 use crate::limits::{HEADER_LEN, MAX_DID, MAX_PAYLOAD};
-use crate::node::admission::Passed;
+use crate::node::admission::{Bound, Passed};
+use crate::node::identity::Budget;
 use crate::node::ingress::{Ingress, Scratch, Texts};
 use crate::node::outbox::Outbox;
 use crate::node::receive::Taken;
 use crate::node::{Node, Rooms};
 use crate::relay::trace::{Deed, Field, MARK, Trace};
-use crate::relay::{ANSWER_INTENT, Back, CircuitPacket, MAX_FANOUT, Transit, unpack_answer};
+use crate::relay::{
+    ANSWER_INTENT, Back, CircuitPacket, MAX_FANOUT, RelayReject, Transit, peek_answered, unpack_answer,
+};
 use crate::time::Now;
 use crate::{Path, Reject};
 
@@ -33,6 +36,9 @@ impl Node {
     pub(in crate::node) fn carry(&mut self, now: Now, path: Path, bytes: &mut [u8]) -> Result<Taken, Reject> {
         let Rooms { relaying, outbox, .. } = &mut self.rooms;
         let relaying = relaying.as_deref_mut().ok_or(Reject::Header)?;
+        if !outbox.signs() {
+            return Err(relaying.relay.refuse(RelayReject::Keyless).into());
+        }
         if !outbox.has_room_for(1, bytes.len()) {
             return Err(Reject::Busy);
         }
@@ -55,6 +61,7 @@ impl Node {
         {
             return taken;
         }
+        self.rooms.refuse_keyless(packet.proof.is_some() || Trace::split(ingress.bytes).1.is_some())?;
         if self.policy.doubts_vouches() {
             self.refresh_vouches(now);
         }
@@ -67,7 +74,15 @@ impl Node {
         let judges = (&*policy, &*peers, overlay.as_deref());
         // Judged as a ping for us, and not remembered: the relay itself knows what it has passed on.
         let allowed = relaying.sources.allows(texts.sender.did);
-        let passed = admission.check(judges, outbox.did(), now, (ingress, packet), (texts, false, allowed))?;
+        let reserve = relaying.reserve(now, ingress, packet)?;
+        let bound = Bound::Elsewhere { unknown_too: allowed, reserve };
+        let passed = match admission.check(judges, outbox.did(), now, (ingress, packet), (texts, bound)) {
+            Err(why @ Reject::BadSignature) => {
+                relaying.relay.charge_link(now.mono, ingress.path);
+                return Err(why);
+            }
+            passed => passed?,
+        };
         let Passed { sender, judged, auth, .. } = passed;
         let pinned = policy.pins.get(sender.did).is_some();
         if !outbox.has_room_for(MAX_FANOUT, MAX_FANOUT * (ingress.bytes.len() + GROWTH)) {
@@ -84,7 +99,9 @@ impl Node {
         };
         let forward = relaying.relay.forward(now.mono, &transit)?;
         let certain = ingress.session.is_some().then_some(sender.did);
-        let (trailer, culprit) = passed_on(now, outbox, (ingress, packet), certain);
+        let mut records = [0; MAX_TRACE];
+        let room = (&mut records, &mut relaying.scratch);
+        let (trailer, culprit) = passed_on(now, outbox, (ingress, packet), certain, room);
         if culprit {
             let news = TraceNews::of_neighbour(sender.did, sender.packet_id, ingress.path);
             traces.get_or_insert_default().tell(news);
@@ -92,7 +109,7 @@ impl Node {
         let packet = Packet { hop_count: forward.hop_count(), ..*packet };
         let mut sent = false;
         for path in forward.to() {
-            sent |= outbox.pass_on(*path, &packet, ingress.frame.encoding, &trailer);
+            sent |= outbox.pass_on(*path, &packet, ingress.frame.encoding, trailer);
         }
         // What came in fewer bytes than it takes in ours, and is too long so.
         if sent { Ok(Taken::Forwarded) } else { Err(Reject::TooLong) }
@@ -105,17 +122,22 @@ impl Node {
         ingress: &Ingress<'_>,
         response: &Response<'_>,
     ) -> Result<Taken, Reject> {
+        // Who answers signs, if he can, whatever he was asked with; a trace begins with the question.
+        self.rooms.refuse_keyless(Trace::split(ingress.bytes).1.is_some())?;
         let back = self.rooms.way_back(now, ingress, response)?;
-        let Rooms { outbox, .. } = &mut self.rooms;
+        let Rooms { outbox, relaying, .. } = &mut self.rooms;
+        let relaying = relaying.as_deref_mut().ok_or(Reject::Unrequested)?;
         let (frame, trace) = Trace::split(ingress.bytes);
         let certain = response.responder_did.as_str().filter(|_| ingress.session.is_some());
+        let mut records = [0; MAX_TRACE];
         let traced = trace.zip(outbox.identity()).and_then(|(trace, identity)| {
-            let digest = digest_of_response(response, frame.len())?;
+            let digest = digest_of_response(response, frame.len(), &mut relaying.scratch)?;
             let deed = Deed::Passed { received: &digest, passed: &digest, hop_count: None, from: certain };
-            traces::extend(Some(trace), (outbox.did(), now.wall), &deed, (identity.signer(), frame.len()))
+            let (who, signs) = ((outbox.did(), now.wall), (identity.signer() as &dyn Signer, frame.len()));
+            traces::extend(Some(trace), who, &deed, signs, &mut records)
         });
-        let behind = ingress.bytes.get(frame.len()..).unwrap_or_default();
-        let trailer = traced.as_ref().map_or(if trace.is_some() { behind } else { &[] }, |(bytes, _)| &**bytes);
+        let as_it_came = ingress.bytes.get(frame.len()..).filter(|_| trace.is_some()).unwrap_or_default();
+        let trailer = traced.and_then(|(len, _)| records.get(..len)).unwrap_or(as_it_came);
         Ok(outbox.send_back(&back, &[frame, trailer]))
     }
 
@@ -126,10 +148,17 @@ impl Node {
         ingress: &Ingress<'_>,
         packet: &Packet<'_>,
     ) -> Option<Result<Taken, Reject>> {
+        let answered = peek_answered(packet.payload)?;
+        if !self.rooms.relaying.as_deref()?.relay.awaits(now.mono, answered) {
+            return None;
+        }
         let mut bytes = vec![0; HEADER_LEN + MAX_PAYLOAD];
         let len = unpack_answer(packet.payload, &mut bytes)?;
         let frame = Frame::decode(bytes.get(..len)?).ok()?;
         let Message::Response(response) = &frame.message else { return None };
+        if let Err(why) = self.rooms.check_hops(packet) {
+            return Some(Err(why));
+        }
         let back = match self.rooms.way_back(now, ingress, response) {
             Ok(back) => back,
             Err(Reject::Unrequested | Reject::WrongResponder) => return None,
@@ -144,7 +173,43 @@ impl Node {
     }
 }
 
+impl Relaying {
+    /// How many signatures may be verified for who sent this, if all that are for anybody are used up: none, but for neighbours. An address whose signatures do not hold uses up the quota of
+    /// its link by them, so that it is not asked for ever what they say.
+    fn reserve(
+        &mut self,
+        now: Now,
+        ingress: &Ingress<'_>,
+        packet: &Packet<'_>,
+    ) -> Result<Option<&mut Budget<1>>, Reject> {
+        if packet.proof.is_none() {
+            return Ok(None);
+        }
+        if !self.relay.has_link_room(now.mono, ingress.path) {
+            return Err(self.relay.refuse(RelayReject::LinkQuota).into());
+        }
+        let near = self.relay.is_near(ingress.path);
+        Ok(near.then_some(&mut self.verifications))
+    }
+}
+
 impl Rooms {
+    /// A relay that could sign nothing itself passes on legacy packets only: what is signed or traced goes over relays that can be held to what they did.
+    fn refuse_keyless(&mut self, needs_key: bool) -> Result<(), Reject> {
+        match self.relaying.as_deref_mut() {
+            Some(relaying) if needs_key && !self.outbox.signs() => {
+                Err(relaying.relay.refuse(RelayReject::Keyless).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a ping that carries an answer may go one hop further.
+    fn check_hops(&mut self, packet: &Packet<'_>) -> Result<(), Reject> {
+        let relaying = self.relaying.as_deref_mut().ok_or(Reject::NotForUs)?;
+        Ok(relaying.relay.check_hops(packet).map(|_| ()).map_err(|why| relaying.relay.refuse(why))?)
+    }
+
     /// Where an answer goes back to. Room to send it there was found.
     fn way_back(&mut self, now: Now, ingress: &Ingress<'_>, response: &Response<'_>) -> Result<Back, Reject> {
         let Self { relaying, outbox, .. } = self;
@@ -156,27 +221,32 @@ impl Rooms {
     }
 }
 
-/// What goes behind the frame of a ping that is passed on; and whether who signed last is certain to have changed it.
+/// What goes behind the frame of a ping that is passed on; and whether who signed last is certain to have changed it. There is room for records, and for the packet as its digest takes it.
 fn passed_on<'a>(
     now: Now,
     outbox: &Outbox,
     (ingress, packet): (&Ingress<'a>, &Packet<'_>),
     certain: Option<&str>,
-) -> (Cow<'a, [u8]>, bool) {
+    (records, scratch): (&'a mut [u8; MAX_TRACE], &mut Vec<u8>),
+) -> (&'a [u8], bool) {
     let (frame, trace) = Trace::split(ingress.bytes);
     let Some(trace) = trace else {
         // Who sends it first need not say that he takes answers.
         let marked = packet.hop_count == 0 || Trace::is_marked(ingress.bytes);
-        return (Cow::Borrowed(if marked { &MARK } else { &[] }), false);
+        return (if marked { &MARK } else { &[] }, false);
     };
-    let bytes = ingress.bytes.get(frame.len()..frame.len() + trace.encoded_len()).unwrap_or_default();
-    let as_it_came = || (Cow::Borrowed(bytes), false);
-    let Some(identity) = outbox.identity() else { return as_it_came() };
-    let signer: &dyn Signer = identity.signer();
-    let Some(digest) = digest_of(packet, frame.len()) else { return as_it_came() };
-    let deed = Deed::Passed { received: &digest, passed: &digest, hop_count: Some(packet.hop_count), from: certain };
-    let traced = traces::extend(Some(trace), (outbox.did(), now.wall), &deed, (signer, frame.len() + 1));
-    traced.map_or_else(as_it_came, |(bytes, culprit)| (Cow::Owned(bytes), culprit))
+    let as_it_came = ingress.bytes.get(frame.len()..frame.len() + trace.encoded_len()).unwrap_or_default();
+    let traced = outbox.identity().and_then(|identity| {
+        let digest = digest_of(packet, frame.len(), scratch)?;
+        let deed =
+            Deed::Passed { received: &digest, passed: &digest, hop_count: Some(packet.hop_count), from: certain };
+        let (who, signs) = ((outbox.did(), now.wall), (identity.signer() as &dyn Signer, frame.len() + 1));
+        traces::extend(Some(trace), who, &deed, signs, records)
+    });
+    match traced {
+        Some((len, culprit)) => (records.get(..len).unwrap_or(as_it_came), culprit),
+        None => (as_it_came, false),
+    }
 }
 
 impl TraceNews {

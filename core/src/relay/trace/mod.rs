@@ -58,11 +58,18 @@
 //! ```
 
 mod append;
+#[cfg(any(test, feature = "sim"))]
+mod forge;
 mod record;
 #[cfg(test)]
 mod tests;
 mod verify;
 
 pub use append::{Appended, Deed, Misfit, TraceError, append, budget, ping_digest, response_digest};
+#[cfg(feature = "sim")]
+pub(crate) use forge::lie;
+#[cfg(feature = "sim")]
+pub(crate) use record::flag;
 pub use record::{MARK, MAX_RECORDS, Record, Trace};
+pub(crate) use verify::verify_with;
 pub use verify::{Field, Hop, Known, Report, Tampered, Verdict, verify};

@@ -29,7 +29,7 @@ pub const MAX_RECORDS: usize = 32;
 pub(super) const MAX_RECORD: usize = RECORD_HEAD + 32 + crate::limits::MAX_DID + SIGNATURE;
 
 /// What a record says beside its numbers.
-pub(super) mod flag {
+pub(crate) mod flag {
     /// By the source of the ping: nothing was received.
     pub(crate) const ORIGIN: u8 = 1;
     /// By who answered: received was the ping, passed on the answer.

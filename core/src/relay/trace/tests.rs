@@ -112,14 +112,6 @@ fn put(
     Ok((bytes, appended.misfit))
 }
 
-/// Records put together by hand, with the signature of whoever makes the last.
-fn forge(records: &[&[u8]], fresh: &[u8]) -> Vec<u8> {
-    let all: Vec<u8> = records.iter().copied().chain([fresh]).flatten().copied().collect();
-    let mut bytes = record::head(records.len() + 1, all.len()).unwrap().to_vec();
-    bytes.extend(all);
-    bytes
-}
-
 /// What one hop makes of what came from another. What an honest one notices goes to `noticed`: who it knows to have changed it.
 fn pass(
     kind: Kind,
@@ -193,11 +185,7 @@ fn pass(
 
 /// A record that says that this digest was received and passed on, with these flags, behind the records that came.
 fn lie(came: &Datagram, (n, name): (usize, &str), digest: &Digest, flags: u8) -> Option<Vec<u8>> {
-    let trace = came.trace()?;
-    let records: Vec<&[u8]> = trace.records().map(|record| record.bytes).collect();
-    let last = trace.last()?;
-    let link = Record::link_to(last.bytes);
-    Some(forge(&records, &by_hand((n, name), digest, (last.hop + 1, last.depth + 1), link, flags)))
+    forge::lie(came.trace()?, (name, Wall::from_secs(1), &key(n)), digest, flags)
 }
 
 /// The same, behind the first record alone.
@@ -205,17 +193,11 @@ fn fold_all(came: &Datagram, (n, name): (usize, &str), digest: &Digest) -> Optio
     let trace = came.trace()?;
     let (first, last) = (trace.records().next()?, trace.last()?);
     let link = Record::link_to(last.bytes);
-    Some(forge(&[first.bytes], &by_hand((n, name), digest, (last.hop + 1, last.depth + 1), link, 0)))
+    forge::forge(&[first.bytes], &by_hand((n, name), digest, (last.hop + 1, last.depth + 1), link, 0))
 }
 
-fn by_hand((n, did): (usize, &str), digest: &Digest, (hop, depth): (u8, u8), link: [u8; 16], flags: u8) -> Vec<u8> {
-    let record = Record { flags, hop, depth, when: 1, link, received: *digest, passed: *digest, did, bytes: &[] };
-    let mut out = [0; record::MAX_RECORD];
-    let len = record.write(&mut out);
-    let mut message = [0; record::DOMAIN.len() + record::MAX_RECORD];
-    let signature = key(n).sign_now(record::signed(&mut message, &out[..len]).unwrap());
-    let end = record::seal(&mut out, len, &signature);
-    out[..end].to_vec()
+fn by_hand(who: (usize, &str), digest: &Digest, place: (u8, u8), link: [u8; 16], flags: u8) -> Vec<u8> {
+    forge::by_hand((who.1, Wall::from_secs(1), &key(who.0)), digest, place, link, flags).unwrap()
 }
 
 /// A ping over these relays and its answer back over them, read at both ends.

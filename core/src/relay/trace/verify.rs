@@ -146,7 +146,7 @@ pub fn verify<'a>(
 }
 
 /// The same, with protections that can be switched off.
-pub(super) fn verify_with<'a>(
+pub(crate) fn verify_with<'a>(
     trace: Option<Trace<'a>>,
     known: &Known<'a>,
     mut keys: impl FnMut(&str) -> Option<PublicKey>,

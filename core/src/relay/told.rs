@@ -1,0 +1,133 @@
+//! What a relay is told, and what it tells: pings, where they go, where answers go back to, and what was done.
+
+use super::config::MAX_FANOUT;
+use super::open::MOST_ALIKE;
+use super::reject::RelayRejects;
+use crate::Path;
+use crate::framing::{EncodeError, Encoding, Packet, Zone};
+
+/// A ping for somebody else, with all that a relay has to be told about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Transit<'a> {
+    /// The ping, decoded.
+    pub packet: &'a Packet<'a>,
+    /// Where it came from.
+    pub from: Path,
+    /// Where the airlock puts its source. Only what is [`Zone::Groen`] goes on.
+    pub zone: Zone,
+    /// Whether its source was proven: by a proof under the key that is pinned to it, or by the session it came through. Only from
+    /// proven sources next hops are learned.
+    pub proven: bool,
+    /// Where the target is as a peer, if it is one that is not stale.
+    pub peer: Option<Path>,
+    /// Where the record of the target says that it is, if there is one.
+    pub recorded: Option<Path>,
+}
+
+/// How the next hop was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
+pub enum Way {
+    /// The target is a peer.
+    Peer,
+    /// The target holds a reservation.
+    Reserved,
+    /// By the record of the target.
+    Recorded,
+    /// Learned from what came along before.
+    Learned,
+    /// Nothing is known of the target: the neighbours with the best score.
+    Chosen,
+}
+
+/// Where a ping goes: at least one and at most [`MAX_FANOUT`] addresses, none of them the one that it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    pub(super) to: heapless::Vec<Path, MAX_FANOUT>,
+    pub(super) way: Way,
+    pub(super) hop_count: i64,
+}
+
+impl Forward {
+    /// The addresses, best first.
+    #[must_use]
+    pub fn to(&self) -> &[Path] {
+        &self.to
+    }
+
+    /// How the first of them was found.
+    #[must_use]
+    pub const fn way(&self) -> Way {
+        self.way
+    }
+
+    /// The hops that the ping has travelled when it leaves.
+    #[must_use]
+    pub const fn hop_count(&self) -> i64 {
+        self.hop_count
+    }
+
+    /// Write the frame that goes to all of them: the ping with its hop counted, in the encoding in which it came, because a proof
+    /// covers that. How many bytes it took.
+    ///
+    /// # Errors
+    /// As [`Packet::encode`].
+    pub fn encode(&self, packet: &Packet<'_>, encoding: Encoding, out: &mut [u8]) -> Result<usize, EncodeError> {
+        Packet { hop_count: self.hop_count, ..*packet }.encode(encoding, out)
+    }
+}
+
+/// Where an answer goes back to: whoever asked, of whom there is one unless a packet id was used twice. It goes as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Back {
+    pub(super) to: heapless::Vec<Path, MOST_ALIKE>,
+    pub(super) circuit: bool,
+}
+
+impl Back {
+    /// The addresses.
+    #[must_use]
+    pub fn to(&self) -> &[Path] {
+        &self.to
+    }
+
+    /// Whether a circuit stands now between who asked and who answered.
+    #[must_use]
+    pub const fn opened_circuit(&self) -> bool {
+        self.circuit
+    }
+}
+
+/// What a relay has done, and what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RelayStats {
+    /// Pings that were passed on.
+    pub forwarded: u64,
+    /// Copies that went for them: more where the way was not known.
+    pub copies: u64,
+    /// Answers that were passed back.
+    pub answered: u64,
+    /// Pings that were passed on and not answered within the patience of the relay.
+    pub silent: u64,
+    /// Packets of circuits that were passed on.
+    pub carried: u64,
+    /// Their bytes.
+    pub carried_bytes: u64,
+    /// What was turned away, by reason.
+    pub rejects: RelayRejects,
+    /// Pings that are remembered so as not to be passed on again.
+    pub seen: usize,
+    /// Ways back that are open.
+    pub open: usize,
+    /// Targets whose next hop was learned.
+    pub routes: usize,
+    /// Neighbours to choose from.
+    pub neighbours: usize,
+    /// Reservations.
+    pub reservations: usize,
+    /// Circuits.
+    pub circuits: usize,
+    /// Names and addresses whose quota is counted.
+    pub quotas: usize,
+}

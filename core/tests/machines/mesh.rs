@@ -1,0 +1,24 @@
+//! Simulated meshes of relays with foes in them; `swarm --scenario relay` runs more of them.
+
+use sluis_core::sim::{MeshCounts, MeshSetup, run_mesh};
+use sluis_core::time::Duration;
+
+/// Foes change, hide, swallow, send back, take ids in advance and flood, relays crash, the network is parted: who changed something and signed that is named and nobody else, nothing goes round,
+/// every quota holds, and once all is well whoever asks is answered.
+#[test]
+fn in_a_mesh_with_foes_nobody_is_wronged_nothing_goes_round_and_who_asks_is_answered() {
+    let mut sum = MeshCounts::default();
+    for seed in 0..8 {
+        let setup = MeshSetup::new(12, seed, Duration::from_secs(60));
+        let run = run_mesh(&setup).unwrap();
+        assert!(run.violations.is_empty(), "seed {seed}: {:?}", run.violations);
+        sum += run.counts;
+        if seed == 0 {
+            assert_eq!(run_mesh(&setup).unwrap().digest, run.digest, "the same seed");
+        }
+    }
+    let MeshCounts { asked, delivered, answered, altered, named, flooded, failures, .. } = sum;
+    let all = [asked, delivered, answered, altered, named, flooded, failures];
+    assert!(all.iter().all(|count| *count > 0), "nothing was tried: {sum:?}");
+    assert!(delivered * 2 > asked && sum.hops >= sum.shortest, "{sum:?}");
+}
