@@ -144,6 +144,11 @@ impl Policy {
         self.judge_any(now, name, Proof::Pinned, true).is_some()
     }
 
+    /// Whether a key is pinned to a name and speaks for it, and the name is not kept out.
+    pub(super) fn speaks(&self, now: Wall, name: Name<'_>) -> bool {
+        self.pins.get_name(name).is_some_and(|pin| !pin.revoked) && !self.shuts_out(now, name)
+    }
+
     /// Whether the operator trusts a sender by name, and not to keep it out.
     pub(super) fn trusts(&self, judged: &Judged<'_>) -> bool {
         judged.source == Source::Known && judged.trust >= self.gate.config().rood

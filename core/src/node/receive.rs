@@ -203,7 +203,9 @@ impl Node {
             (_, Some(Served::Hold)) if rooms.storing.hold(ingress) => return Ok(Taken::Held),
             (_, Some(Served::Hold)) => return Err(Reject::Busy),
             (Zone::Groen, None) if relay::asks(sender) && rooms.relaying.is_some() => {
-                served = rooms.reserve(now, sender, ingress.session.map(|from| (from, ingress.path)));
+                let from = ingress.session.map(|from| (from, ingress.path));
+                let speaks = policy.speaks(now.wall, rooms.admission.name(sender.did));
+                served = rooms.reserve(now, sender, from.filter(|_| speaks));
                 Plan::Answer(Value::from_wire(&served))
             }
             (Zone::Groen, None) if asks => Plan::Answer(circuits::answer(circuit)),

@@ -347,6 +347,12 @@ impl Relay {
         self.reservations.reserve(now, &self.config, did, hop)
     }
 
+    /// Whether this name holds a reservation.
+    #[must_use]
+    pub fn is_reserved(&self, now: Instant, did: &str) -> bool {
+        self.reservations.len() > 0 && self.reservations.find(now, self.did(did)).is_some()
+    }
+
     /// Take a reservation back. False where there is none.
     pub fn release(&mut self, did: &str) -> bool {
         self.reservations.release(self.did(did))

@@ -173,7 +173,7 @@ pub(in crate::node) fn lasts(response: &Response<'_>) -> Option<Duration> {
 }
 
 impl Rooms {
-    /// Somebody who is let in asks for a reservation: what the answer says. Only who comes through a session has shown where he is.
+    /// Somebody who is let in asks for a reservation: what the answer says. Only who comes through a session, with the key that is pinned to him, has shown where he is.
     pub(in crate::node) fn reserve(
         &mut self,
         now: Now,

@@ -107,6 +107,25 @@ fn a_reservation_takes_a_session_and_room_at_the_relay() {
 }
 
 #[test]
+fn who_is_kept_out_or_has_lost_its_key_holds_nothing_any_more() {
+    let ends: [fn(&mut Node); 3] = [
+        |relay| _ = relay.set_trust(SENSOR, 0.0),
+        |relay| _ = relay.unpin(SENSOR),
+        |relay| _ = relay.retire(&crate::identity::Statement::revocation(&secret(2), 1).unwrap()),
+    ];
+    for end in ends {
+        let mut net = net(RelayConfig::default());
+        let now = net.now;
+        net.node(2).reserve_at(now, RELAY, path(1)).unwrap();
+        net.run(1000);
+        end(net.node(1));
+        assert_eq!(net.members[1].node.relay_stats().unwrap().reservations, 1);
+        let _ = ask(&mut net);
+        assert_eq!(net.members[1].node.relay_stats().unwrap().reservations, 0);
+    }
+}
+
+#[test]
 fn a_node_without_relays_tells_nothing_of_them() {
     let mut net = net(RelayConfig::default());
     net.run(100_000);

@@ -53,7 +53,8 @@ impl Node {
         ingress: &Ingress<'_>,
         packet: &Packet<'_>,
     ) -> Result<Taken, Reject> {
-        if self.rooms.relaying.is_none() {
+        // What came through a circuit goes on to nobody: an answer could not go back that way.
+        if self.rooms.relaying.is_none() || ingress.path.circuit().is_some() {
             return Err(Reject::NotForUs);
         }
         if packet.intent == *ANSWER_INTENT
@@ -87,6 +88,10 @@ impl Node {
         let pinned = policy.pins.get(sender.did).is_some();
         if !outbox.has_room_for(MAX_FANOUT, MAX_FANOUT * (ingress.bytes.len() + GROWTH)) {
             return Err(Reject::Busy);
+        }
+        // Whose key does not speak any more, or who is kept out by now, is not where he said.
+        if relaying.relay.is_reserved(now.mono, target) && !policy.speaks(now.wall, admission.name(target)) {
+            relaying.relay.release(target);
         }
         let device = overlay.as_deref().and_then(|overlay| overlay.endpoint(target, now.wall));
         let transit = Transit {
