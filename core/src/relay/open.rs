@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::config::{MAX_FANOUT, RelayConfig};
+use super::config::{MAX_FANOUT, RelayConfig, for_strangers};
 use super::neighbours::{Hop, Hops};
 use super::reject::RelayReject;
 use crate::framing::Decision;
@@ -12,7 +12,8 @@ use crate::time::Instant;
 /// So many pings with one packet id, one target and one next hop have a way back at once. Whoever reuses another's packet id to
 /// catch its answer gets a copy of it, and takes nothing from the other.
 pub(super) const MOST_ALIKE: usize = 4;
-/// Counters of ways back by the hash of the source: two sources that share one share its cap.
+/// Counters of ways back by the hash of their holder, and of those that prove nothing by that of their link: two that share one share its
+/// cap.
 const COUNTERS: usize = 4096;
 
 struct ById;
@@ -26,6 +27,11 @@ pub(super) struct Passed {
     pub(super) id: u64,
     /// Keyed hashes of the two names, and of both together.
     pub(super) source: u64,
+    /// Who has to answer for it: the source where it is proven, else that name on that link, since anybody can write it.
+    pub(super) holder: u64,
+    pub(super) proven: bool,
+    /// How many bytes of answers may still go to where it came from; `None` where that has proven itself.
+    pub(super) room: Option<usize>,
     pub(super) target: u64,
     pub(super) flow: u64,
     /// Over whom it came.
@@ -71,8 +77,8 @@ place!(Chained<ById>, chain: Chain, chain, chain_mut);
 place!(Linked<ByEnd>, by_end: Link, link, link_mut);
 place!(Linked<ByPatience>, by_patience: Link, link, link_mut);
 
-/// Who is to get an answer: those who asked, of whom there is nearly always one.
-pub(super) type Askers = heapless::Vec<Passed, MOST_ALIKE>;
+/// Who is to get an answer: those who asked, of whom there is nearly always one; and where the way back is.
+pub(super) type Askers = heapless::Vec<(u32, Passed), MOST_ALIKE>;
 
 /// A ping that nobody answered so far.
 pub(super) struct Silent {
@@ -89,20 +95,55 @@ pub(super) struct OpenWays {
     pending: List<ByEnd>,
     /// Those whose patience is not over.
     patient: List<ByPatience>,
-    counts: Vec<u16>,
+    counts: Counts,
     most_per_source: u16,
+    /// Of sources that prove nothing: how many there are, how many there may be, and how many over one link.
+    strangers: usize,
+    most_strangers: usize,
+    by_link: Counts,
+    most_per_link: u16,
+}
+
+/// Counters by a keyed hash, made with the first one.
+#[derive(Default)]
+struct Counts(Vec<u16>);
+
+impl Counts {
+    fn get(&self, hash: u64) -> u16 {
+        self.0.get(place(hash)).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, hash: u64) {
+        if self.0.is_empty() {
+            self.0.resize(COUNTERS, 0);
+        }
+        if let Some(count) = self.0.get_mut(place(hash)) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    fn take(&mut self, hash: u64) {
+        if let Some(count) = self.0.get_mut(place(hash)) {
+            *count = count.saturating_sub(1);
+        }
+    }
 }
 
 impl OpenWays {
     pub(super) fn new(config: &RelayConfig) -> Self {
+        let [most_strangers, most_per_link] = for_strangers(config.max_open);
         Self {
             open: Slab::new(config.max_open),
             by_id: Index::new(),
             waiting: List::new(),
             pending: List::new(),
             patient: List::new(),
-            counts: Vec::new(),
+            counts: Counts::default(),
             most_per_source: u16::try_from(config.max_open_per_source).unwrap_or(u16::MAX),
+            strangers: 0,
+            most_strangers,
+            by_link: Counts::default(),
+            most_per_link: u16::try_from(most_per_link).unwrap_or(u16::MAX),
         }
     }
 
@@ -110,19 +151,41 @@ impl OpenWays {
         self.open.len()
     }
 
-    fn count(&self, source: u64) -> u16 {
-        self.counts.get(place(source)).copied().unwrap_or(0)
+    /// Whether there is room for this one.
+    pub(super) fn has_room(&self, passed: &Passed) -> bool {
+        let shared = passed.proven
+            || (self.strangers < self.most_strangers && self.by_link.get(passed.from.link) < self.most_per_link);
+        // With as many alike one that is proven takes the place of one that is not.
+        let [alike, proven] = self.alike(passed).1;
+        let most = if passed.proven { proven < MOST_ALIKE } else { alike + 1 < MOST_ALIKE };
+        !self.open.is_full() && shared && most && self.counts.get(passed.holder) < self.most_per_source
     }
 
-    /// Whether there is room for one more of this source.
-    pub(super) fn has_room(&self, source: u64) -> bool {
-        !self.open.is_full() && self.count(source) < self.most_per_source
+    /// Of the ways back with this packet id and target: one that is not proven; how many there are, and how many of them proven.
+    fn alike(&self, passed: &Passed) -> (Option<u32>, [usize; 2]) {
+        let (mut unproven, mut counts) = (None, [0; 2]);
+        self.by_id.find(&self.open, passed.id, |open| {
+            if open.passed.id == passed.id && open.passed.target == passed.target {
+                counts[0] += 1;
+                counts[1] += usize::from(open.passed.proven);
+                if !open.passed.proven {
+                    unproven = Some(open.slot);
+                }
+            }
+            false
+        });
+        (unproven, counts)
     }
 
     /// Keep the way back of what goes over these hops now. False where there is no [room](Self::has_room).
     pub(super) fn keep(&mut self, now: Instant, config: &RelayConfig, passed: Passed, hops: &Hops) -> bool {
-        if !self.has_room(passed.source) {
+        if !self.has_room(&passed) {
             return false;
+        }
+        if let (Some(unproven), [alike, _]) = self.alike(&passed)
+            && alike >= MOST_ALIKE
+        {
+            self.close(unproven);
         }
         let entry = Open {
             passed,
@@ -143,11 +206,10 @@ impl OpenWays {
         self.by_id.insert(&mut self.open, slot, passed.id);
         self.waiting.push_back(&mut self.open, slot);
         self.patient.push_back(&mut self.open, slot);
-        if self.counts.is_empty() {
-            self.counts.resize(COUNTERS, 0);
-        }
-        if let Some(count) = self.counts.get_mut(place(passed.source)) {
-            *count = count.saturating_add(1);
+        self.counts.add(passed.holder);
+        if !passed.proven {
+            self.strangers += 1;
+            self.by_link.add(passed.from.link);
         }
         true
     }
@@ -180,7 +242,15 @@ impl OpenWays {
         if slots.is_empty() {
             return Err(why);
         }
-        Ok(slots.into_iter().filter_map(|slot| self.answered(now, config, slot, decision)).collect())
+        let answered = |slot| Some((slot, self.answered(now, config, slot, decision)?));
+        Ok(slots.into_iter().filter_map(answered).collect())
+    }
+
+    /// So many bytes went back on this way, which is still open.
+    pub(super) fn charge(&mut self, slot: u32, len: usize) {
+        if let Some(room) = self.open.at_mut(slot).and_then(|open| open.passed.room.as_mut()) {
+            *room = room.saturating_sub(len);
+        }
     }
 
     fn answered(&mut self, now: Instant, config: &RelayConfig, slot: u32, decision: Decision) -> Option<Passed> {
@@ -231,14 +301,16 @@ impl OpenWays {
         self.patient.remove(&mut self.open, slot);
         self.by_id.remove(&mut self.open, slot);
         let open = self.open.remove_at(slot)?;
-        if let Some(count) = self.counts.get_mut(place(open.passed.source)) {
-            *count = count.saturating_sub(1);
+        self.counts.take(open.passed.holder);
+        if !open.passed.proven {
+            self.strangers -= 1;
+            self.by_link.take(open.passed.from.link);
         }
         Some(open)
     }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a remainder below 4,096")]
-const fn place(source: u64) -> usize {
-    (source % COUNTERS as u64) as usize
+const fn place(hash: u64) -> usize {
+    (hash % COUNTERS as u64) as usize
 }

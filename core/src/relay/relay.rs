@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use super::Label;
-use super::circuit::Circuits;
+use super::circuit::{Asker, Circuits, enters_circuit};
 use super::config::{MAX_FANOUT, Rate, RelayConfig};
 use super::faults::Faults;
 use super::names::{Names, Scratch, fingerprints};
@@ -32,8 +32,11 @@ pub struct Transit<'a> {
     /// Where the airlock puts its source. Only what is [`Zone::Groen`] goes on.
     pub zone: Zone,
     /// Whether its source was proven: by a proof under the key that is pinned to it, or by the session it came through. Only from
-    /// proven sources next hops are learned.
+    /// proven sources next hops are learned; the others share what they [may use up](RelayConfig).
     pub proven: bool,
+    /// How many bytes of answers may go to where it came from: three times what came, where that address has not proven itself; else
+    /// `None`.
+    pub room: Option<usize>,
     /// Where the target is as a peer, if it is one that is not stale.
     pub peer: Option<Path>,
     /// Where the record of the target says that it is, if there is one.
@@ -97,6 +100,9 @@ impl Forward {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Back {
     to: heapless::Vec<Path, MOST_ALIKE>,
+    /// The ways back, and how many bytes may go there.
+    ways: heapless::Vec<(u32, Option<usize>), MOST_ALIKE>,
+    pending: bool,
     circuit: bool,
 }
 
@@ -105,6 +111,13 @@ impl Back {
     #[must_use]
     pub fn to(&self) -> &[Path] {
         &self.to
+    }
+
+    /// How many bytes may go to the address with this number; `None`: as many as there are. Behind an answer that says `pending` room for
+    /// the decision is to be left.
+    #[must_use]
+    pub fn room(&self, n: usize) -> Option<usize> {
+        self.ways.get(n)?.1
     }
 
     /// Whether a circuit stands now between who asked and who answered.
@@ -160,6 +173,8 @@ pub struct Relay {
     sources: Quotas,
     targets: Quotas,
     links: Quotas,
+    /// What sources that prove nothing have of the quota of a target over one link.
+    shares: Quotas,
     reservations: Reservations,
     circuits: Circuits,
     stats: RelayStats,
@@ -182,6 +197,7 @@ impl Relay {
             sources: quotas(),
             targets: quotas(),
             links: quotas(),
+            shares: quotas(),
             reservations: Reservations::new(),
             circuits: Circuits::new(config.max_circuits, rng.sip_key()),
             stats: RelayStats::default(),
@@ -223,7 +239,7 @@ impl Relay {
     }
 
     fn try_forward(&mut self, now: Instant, transit: &Transit<'_>) -> Result<Forward, RelayReject> {
-        let Transit { packet, from, .. } = transit;
+        let Transit { packet, .. } = transit;
         let hop_count = self.may_travel(transit)?;
         let mut scratch = Scratch::new();
         let names = Names::of_packet(packet, &mut scratch)?;
@@ -237,17 +253,18 @@ impl Relay {
         if self.seen.contains(now, signed.unwrap_or(bare)) {
             return Err(RelayReject::Duplicate);
         }
-        let passed = self.passed(&names, from, packet.ping_type);
+        let passed = self.passed(&names, transit);
         let grants = self.grants(now, &passed)?;
-        if !self.open.has_room(passed.source) {
+        if !self.open.has_room(&passed) {
             return Err(RelayReject::Busy);
         }
         let (way, hops) = self.next_hops(now, transit, &passed).ok_or(RelayReject::NoRoute)?;
 
-        let [source, target, link] = grants;
+        let ([source, target, link], share) = grants;
         self.sources.charge(source);
         self.targets.charge(target);
         self.links.charge(link);
+        share.into_iter().for_each(|share| self.shares.charge(share));
         [Some(bare), signed].into_iter().flatten().for_each(|hash| self.seen.note(now, hash));
         self.open.keep(now, &self.config, passed, &hops);
         self.neighbours.up(passed.from.link);
@@ -276,31 +293,44 @@ impl Relay {
         Ok(hop_count.saturating_add(1))
     }
 
-    fn passed(&self, names: &Names<'_>, from: &Path, ping_type: PingType) -> Passed {
+    fn passed(&self, names: &Names<'_>, transit: &Transit<'_>) -> Passed {
         let &Names { packet_id, source, target } = names;
+        let &Transit { packet, from, proven, room, .. } = transit;
         let [source_hash, target_hash] = [source, target].map(|did| self.did(did));
+        let from = self.hop(from);
         Passed {
             id: self.key.hash(packet_id.as_bytes()),
             source: source_hash,
+            holder: if proven { source_hash } else { self.key.hash_in(source_hash, &from.link.to_be_bytes()) },
+            proven,
+            room,
             target: target_hash,
             flow: self.key.hash_in(source_hash, &target_hash.to_be_bytes()),
-            from: self.hop(*from),
-            circuit: (ping_type == PingType::Relay).then(|| Label::of(packet_id, source, target).number()),
+            from,
+            circuit: (packet.ping_type == PingType::Relay).then(|| Label::of(packet_id, source, target).number()),
         }
     }
 
-    /// Room in all three quotas. Nothing is used up before it is known that the ping goes on: else a source that sends too much would
+    /// Room in all quotas: of the source, the target and the link, and of what sources that prove nothing have of the target's. Nothing is used up before it is known that the ping goes on: else a source that sends too much would
     /// use up the quota of its link, which others need.
-    fn grants(&self, now: Instant, passed: &Passed) -> Result<[Grant; 3], RelayReject> {
+    fn grants(&self, now: Instant, passed: &Passed) -> Result<([Grant; 3], Option<Grant>), RelayReject> {
         let RelayConfig { source_rate, target_rate, link_rate, reserved_factor, .. } = self.config;
         let reserved = |did| self.reservations.find(now, did).is_some();
         let pace = |did, rate: Rate| if reserved(did) { rate.times(reserved_factor).pace() } else { rate.pace() };
-        let source = self.sources.grant(now, passed.source, pace(passed.source, source_rate));
+        let source = self.sources.grant(now, passed.holder, pace(passed.source, source_rate));
         let source = source.ok_or(RelayReject::SourceQuota)?;
-        let target = self.targets.grant(now, passed.target, pace(passed.target, target_rate));
+        let all = pace(passed.target, target_rate);
+        let target = self.targets.grant(now, passed.target, if passed.proven { all } else { all.for_strangers() });
         let target = target.ok_or(RelayReject::TargetQuota)?;
+        let share = match passed.proven {
+            true => None,
+            false => {
+                let share = self.key.hash_in(passed.target, &passed.from.link.to_be_bytes());
+                Some(self.shares.grant(now, share, all.for_one_link()).ok_or(RelayReject::TargetQuota)?)
+            }
+        };
         let link = self.links.grant(now, passed.from.link, link_rate.pace()).ok_or(RelayReject::LinkQuota)?;
-        Ok([source, target, link])
+        Ok(([source, target, link], share))
     }
 
     /// Over whom it goes, and how the first of them was found: over one hop that is known, unless that left something unanswered; then
@@ -367,15 +397,32 @@ impl Relay {
         self.links.charge(link);
         self.neighbours.up(hop.link);
         self.routes.learn(now, responder, hop, 0, true);
-        let mut back = Back { to: heapless::Vec::new(), circuit: false };
-        for asker in &askers {
+        let pending = response.decision == Decision::Pending;
+        let mut back = Back { to: heapless::Vec::new(), ways: heapless::Vec::new(), pending, circuit: false };
+        let asks = askers.iter().any(|(_, asker)| asker.circuit.is_some());
+        let enters = asks && response.decision == Decision::Accept && enters_circuit(response);
+        for (slot, asker) in &askers {
             let _ = back.to.push(asker.from.path);
+            let _ = back.ways.push((*slot, asker.room));
             self.avoided.forget(self.avoidance(asker.flow, hop.link));
-            if let Some(label) = asker.circuit.filter(|_| response.decision == Decision::Accept) {
-                back.circuit |= self.circuits.establish(now, &self.config, label, [asker.from, hop]);
+            if let Some(label) = asker.circuit.filter(|_| enters) {
+                let by = Asker { holder: asker.holder, proven: asker.proven };
+                back.circuit |= self.circuits.establish(now, &self.config, (label, by), [asker.from, hop]);
             }
         }
         Ok(back)
+    }
+
+    /// So many bytes of an answer went to each of its addresses: behind one that says `pending` there is the less room for the decision.
+    pub fn sent_back(&mut self, back: &Back, len: usize) {
+        for (slot, _) in back.ways.iter().filter(|_| back.pending) {
+            self.open.charge(*slot, len);
+        }
+    }
+
+    /// An answer was too long for the [room](Back::room) that there is.
+    pub fn refused_back(&mut self) {
+        self.stats.rejects.count(RelayReject::Amplification);
     }
 
     /// Pass on a packet of a circuit: where it goes. It is changed in place (one byte, the hops that are left) and goes as it is then.
@@ -487,7 +534,7 @@ impl Relay {
             neighbours: self.neighbours.len(),
             reservations: self.reservations.len(),
             circuits: self.circuits.len(),
-            quotas: self.sources.len() + self.targets.len() + self.links.len(),
+            quotas: self.sources.len() + self.targets.len() + self.links.len() + self.shares.len(),
             ..self.stats
         }
     }

@@ -35,7 +35,7 @@ fn ping<'a>(id: &'a str, source: &'a str, target: &'a str) -> Packet<'a> {
 }
 
 fn transit<'a>(packet: &'a Packet<'a>, from: Path) -> Transit<'a> {
-    Transit { packet, from, zone: Zone::Groen, proven: true, peer: None, recorded: None }
+    Transit { packet, from, zone: Zone::Groen, proven: true, peer: None, recorded: None, room: None }
 }
 
 fn answer<'a>(id: &'a str, who: &'a str, decision: Decision) -> Response<'a> {
@@ -260,7 +260,7 @@ fn every_table_is_full_some_time() {
         let _ = relay.forward(after(0), &transit(&packet, at(n)));
         let stats = relay.stats();
         assert!([stats.routes, stats.neighbours, stats.reservations, stats.open].into_iter().all(|n| n <= 8));
-        assert!(stats.seen <= 16 && stats.quotas <= 24);
+        assert!(stats.seen <= 16 && stats.quotas <= 32);
     }
     assert_eq!(relay.reserve(after(0), "jis:new", at(0)), Err(ReserveError::AddressFull));
     assert_eq!(relay.reserve(after(0), "jis:new", at(99)), Err(ReserveError::Full));
@@ -272,10 +272,13 @@ fn every_table_is_full_some_time() {
     assert!(relay.stats().rejects.get(RelayReject::SourceQuota) > 0);
 }
 
+const ENTERS: &str = r#"{"circuit":true}"#;
+
 fn circuit(relay: &mut Relay, now: Instant, id: &str) -> Label {
     let packet = Packet { ping_type: PingType::Relay, ..ping(id, "jis:s", "jis:t") };
     relay.forward(now, &Transit { peer: Some(at(9)), ..transit(&packet, at(1)) }).unwrap();
-    assert!(relay.answer(now, at(9), &answer(id, "jis:t", Decision::Accept)).unwrap().opened_circuit());
+    let yes = Response { payload: Value::from_wire(ENTERS), ..answer(id, "jis:t", Decision::Accept) };
+    assert!(relay.answer(now, at(9), &yes).unwrap().opened_circuit());
     Label::of(id, "jis:s", "jis:t")
 }
 

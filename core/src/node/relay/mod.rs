@@ -47,6 +47,11 @@ impl Relaying {
         Some(Box::new(Self { relay, sources: LegacyList::default(), neighbours: BTreeMap::new() }))
     }
 
+    /// Whether the operator has named somebody at this address.
+    fn knows(&self, path: &Path) -> bool {
+        self.neighbours.values().any(|neighbour| neighbour.same_remote(path))
+    }
+
     pub(super) const fn room(&self) -> &Relay {
         &self.relay
     }
