@@ -78,6 +78,8 @@ mod reserve;
 mod routes;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_strangers;
 pub mod trace;
 
 pub use carried::{ANSWER_INTENT, pack_answer, unpack_answer};

@@ -10,19 +10,19 @@ use crate::framing::{Decision, Encoding, Frame, Message, Packet, PingType, Respo
 use crate::time::{Duration, Instant};
 use crate::{Path, Seed};
 
-fn at(n: u8) -> Path {
+pub(super) fn at(n: u8) -> Path {
     Path::to(core::net::SocketAddr::from(([192, 0, 2, n], 7150)))
 }
 
-fn after(millis: u64) -> Instant {
+pub(super) fn after(millis: u64) -> Instant {
     Instant::from_nanos(millis * 1_000_000)
 }
 
-fn relay(config: RelayConfig) -> Relay {
+pub(super) fn relay(config: RelayConfig) -> Relay {
     Relay::new(config, &mut Seed::from_u64(1).fork("relay"))
 }
 
-fn ping<'a>(id: &'a str, source: &'a str, target: &'a str) -> Packet<'a> {
+pub(super) fn ping<'a>(id: &'a str, source: &'a str, target: &'a str) -> Packet<'a> {
     Packet {
         packet_id: Text::new(id),
         source_did: Text::new(source),
@@ -34,11 +34,11 @@ fn ping<'a>(id: &'a str, source: &'a str, target: &'a str) -> Packet<'a> {
     }
 }
 
-fn transit<'a>(packet: &'a Packet<'a>, from: Path) -> Transit<'a> {
+pub(super) fn transit<'a>(packet: &'a Packet<'a>, from: Path) -> Transit<'a> {
     Transit { packet, from, zone: Zone::Groen, proven: true, peer: None, recorded: None, room: None }
 }
 
-fn answer<'a>(id: &'a str, who: &'a str, decision: Decision) -> Response<'a> {
+pub(super) fn answer<'a>(id: &'a str, who: &'a str, decision: Decision) -> Response<'a> {
     Response { in_response_to: Text::new(id), responder_did: Text::new(who), decision, ..Response::default() }
 }
 
@@ -272,7 +272,7 @@ fn every_table_is_full_some_time() {
     assert!(relay.stats().rejects.get(RelayReject::SourceQuota) > 0);
 }
 
-const ENTERS: &str = r#"{"circuit":true}"#;
+pub(super) const ENTERS: &str = r#"{"circuit":true}"#;
 
 fn circuit(relay: &mut Relay, now: Instant, id: &str) -> Label {
     let packet = Packet { ping_type: PingType::Relay, ..ping(id, "jis:s", "jis:t") };

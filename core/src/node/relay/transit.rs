@@ -7,10 +7,10 @@ use alloc::vec::Vec;
 
 use super::news::{Tampering, TraceNews};
 use super::traces::{self, digest_of, digest_of_response};
+use crate::airlock::Rank;
 use crate::framing::{Decision, Frame, Message, Packet, Response, Zone};
 use crate::identity::Signer;
 use crate::limits::{HEADER_LEN, MAX_DID, MAX_PAYLOAD};
-use crate::airlock::Rank;
 use crate::node::admission::Passed;
 use crate::node::inbox::AMPLIFICATION;
 use crate::node::ingress::{Ingress, Scratch, Texts};
