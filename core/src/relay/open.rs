@@ -25,13 +25,14 @@ struct ByPatience;
 pub(super) struct Passed {
     /// Keyed hash of its packet id.
     pub(super) id: u64,
-    /// Keyed hashes of the two names, and of both together.
+    /// Keyed hash of the name of the source.
     pub(super) source: u64,
     /// Who has to answer for it: the source where it is proven, else that name on that link, since anybody can write it.
     pub(super) holder: u64,
     pub(super) proven: bool,
     /// How many bytes of answers may still go to where it came from; `None` where that has proven itself.
     pub(super) room: Option<usize>,
+    /// Keyed hashes of the name of the target, and of holder and target together.
     pub(super) target: u64,
     pub(super) flow: u64,
     /// Over whom it came.
@@ -155,26 +156,29 @@ impl OpenWays {
     pub(super) fn has_room(&self, passed: &Passed) -> bool {
         let shared = passed.proven
             || (self.strangers < self.most_strangers && self.by_link.get(passed.from.link) < self.most_per_link);
-        // With as many alike one that is proven takes the place of one that is not.
-        let [alike, proven] = self.alike(passed).1;
-        let most = if passed.proven { proven < MOST_ALIKE } else { alike + 1 < MOST_ALIKE };
-        !self.open.is_full() && shared && most && self.counts.get(passed.holder) < self.most_per_source
+        let (most, alike, makes_way) = self.alike(passed);
+        let open = self.counts.get(passed.holder) < self.most_per_source && !self.open.is_full();
+        shared && open && (alike < most || makes_way.is_some())
     }
 
-    /// Of the ways back with this packet id and target: one that is not proven; how many there are, and how many of them proven.
-    fn alike(&self, passed: &Passed) -> (Option<u32>, [usize; 2]) {
-        let (mut unproven, mut counts) = (None, [0; 2]);
+    /// How many ways back there may be with this packet id and target, how many there are, and which of them makes way for this one: one
+    /// of the same holder, who asks again, or for one that is proven one that is not.
+    fn alike(&self, passed: &Passed) -> (usize, usize, Option<u32>) {
+        let (mut count, mut own, mut unproven) = (0, None, None);
         self.by_id.find(&self.open, passed.id, |open| {
             if open.passed.id == passed.id && open.passed.target == passed.target {
-                counts[0] += 1;
-                counts[1] += usize::from(open.passed.proven);
-                if !open.passed.proven {
+                count += 1;
+                if open.passed.holder == passed.holder {
+                    own = Some(open.slot);
+                } else if !open.passed.proven {
                     unproven = Some(open.slot);
                 }
             }
             false
         });
-        (unproven, counts)
+        // The last place is for one that is proven.
+        let most = if passed.proven { MOST_ALIKE } else { MOST_ALIKE - 1 };
+        (most, count, own.or(unproven.filter(|_| passed.proven)))
     }
 
     /// Keep the way back of what goes over these hops now. False where there is no [room](Self::has_room).
@@ -182,10 +186,9 @@ impl OpenWays {
         if !self.has_room(&passed) {
             return false;
         }
-        if let (Some(unproven), [alike, _]) = self.alike(&passed)
-            && alike >= MOST_ALIKE
-        {
-            self.close(unproven);
+        let (most, alike, makes_way) = self.alike(&passed);
+        if let Some(slot) = makes_way.filter(|_| alike >= most) {
+            self.close(slot);
         }
         let entry = Open {
             passed,

@@ -298,14 +298,15 @@ impl Relay {
         let &Transit { packet, from, proven, room, .. } = transit;
         let [source_hash, target_hash] = [source, target].map(|did| self.did(did));
         let from = self.hop(from);
+        let holder = if proven { source_hash } else { self.key.hash_in(source_hash, &from.link.to_be_bytes()) };
         Passed {
             id: self.key.hash(packet_id.as_bytes()),
             source: source_hash,
-            holder: if proven { source_hash } else { self.key.hash_in(source_hash, &from.link.to_be_bytes()) },
+            holder,
             proven,
             room,
             target: target_hash,
-            flow: self.key.hash_in(source_hash, &target_hash.to_be_bytes()),
+            flow: self.key.hash_in(holder, &target_hash.to_be_bytes()),
             from,
             circuit: (packet.ping_type == PingType::Relay).then(|| Label::of(packet_id, source, target).number()),
         }

@@ -33,6 +33,18 @@ fn who_writes_anothers_name_uses_up_nothing_of_his() {
 }
 
 #[test]
+fn who_writes_anothers_name_and_gets_no_answer_turns_no_ping_of_his_away() {
+    let mut relay = relay(RelayConfig::default());
+    relay.set_neighbour("jis:r", at(8), 0.9);
+    // The target turns them away, since they are not signed.
+    pass(&mut relay, after(0), ("forged", "jis:s", "jis:t"), Some(2)).unwrap();
+    relay.handle_timeout(after(3000));
+    let forward = pass(&mut relay, after(3000), ("a", "jis:s", "jis:t"), None).unwrap();
+    assert_eq!((forward.way(), forward.to()), (Way::Peer, &[at(9)][..]));
+    assert_ne!(pass(&mut relay, after(3000), ("b", "jis:s", "jis:t"), Some(2)).unwrap().to(), [at(9)]);
+}
+
+#[test]
 fn many_names_over_one_link_leave_others_their_part_of_a_target() {
     let mut relay = relay(RelayConfig { max_open: 100_000, ..RelayConfig::default() });
     let flood = |relay: &mut Relay, links: u8| {
@@ -88,6 +100,14 @@ fn a_crowd_with_one_packet_id_takes_no_answer_away() {
         crowd(&mut relay);
         let back = relay.answer(after(1), at(9), &answer("a", "jis:t", Decision::Accept)).unwrap();
         assert!(back.to().contains(&at(1)), "{before}");
+    }
+    // Who asks again under his own id, because nothing came back, is not one of a crowd.
+    let mut relay = relay(RelayConfig::default());
+    for n in 0..10 {
+        let again = format!("{n}");
+        let packet = Packet { nonce: Text::new(&again), ..ping("a", "jis:s", "jis:t") };
+        let transit = Transit { proven: false, peer: Some(at(9)), ..transit(&packet, at(2)) };
+        assert!(relay.forward(after(0), &transit).is_ok());
     }
 }
 
