@@ -45,14 +45,19 @@ pub(super) struct Passed {
 enum State {
     /// For a first answer.
     Waiting,
-    /// The first answer said `pending`.
+    /// A first answer said `pending`.
     Pending,
+    /// There was an answer over one of several hops. Whoever is faster than the target takes no answer away: those over others go back, too.
+    Answered,
 }
 
 struct Open {
     passed: Passed,
     /// Hashes of the links over which it went.
     to: heapless::Vec<u64, MAX_FANOUT>,
+    /// Over which of them there was an answer, and over which one that said `pending`: a bit each.
+    done: u8,
+    pended: u8,
     sent: Instant,
     ends: Instant,
     state: State,
@@ -60,6 +65,13 @@ struct Open {
     chain: Chain,
     by_end: Link,
     by_patience: Link,
+}
+
+impl Open {
+    /// Which of its hops a link is.
+    fn bit(&self, link: u64) -> Option<u8> {
+        self.to.iter().position(|to| *to == link).map(|at| 1 << at)
+    }
 }
 
 macro_rules! place {
@@ -78,8 +90,17 @@ place!(Chained<ById>, chain: Chain, chain, chain_mut);
 place!(Linked<ByEnd>, by_end: Link, link, link_mut);
 place!(Linked<ByPatience>, by_patience: Link, link, link_mut);
 
-/// Who is to get an answer: those who asked, of whom there is nearly always one; and where the way back is.
-pub(super) type Askers = heapless::Vec<(u32, Passed), MOST_ALIKE>;
+/// Who is to get an answer.
+pub(super) struct Asker {
+    pub(super) passed: Passed,
+    /// Where the way back is, if it is still open.
+    pub(super) slot: u32,
+    /// There was an answer over another hop.
+    pub(super) disputed: bool,
+}
+
+/// Those who asked, of whom there is nearly always one.
+pub(super) type Askers = heapless::Vec<Asker, MOST_ALIKE>;
 
 /// A ping that nobody answered so far.
 pub(super) struct Silent {
@@ -94,6 +115,7 @@ pub(super) struct OpenWays {
     by_id: Index<ById, Heap>,
     waiting: List<ByEnd>,
     pending: List<ByEnd>,
+    answered: List<ByEnd>,
     /// Those whose patience is not over.
     patient: List<ByPatience>,
     counts: Counts,
@@ -138,6 +160,7 @@ impl OpenWays {
             by_id: Index::new(),
             waiting: List::new(),
             pending: List::new(),
+            answered: List::new(),
             patient: List::new(),
             counts: Counts::default(),
             most_per_source: u16::try_from(config.max_open_per_source).unwrap_or(u16::MAX),
@@ -193,6 +216,8 @@ impl OpenWays {
         let entry = Open {
             passed,
             to: hops.iter().map(|hop| hop.link).collect(),
+            done: 0,
+            pended: 0,
             sent: now,
             ends: now + config.answer_within,
             state: State::Waiting,
@@ -219,7 +244,8 @@ impl OpenWays {
 
     /// An answer came over this link: who gets it.
     ///
-    /// The way stays open behind a first answer that says `pending`, until the decision; any other answer ends it.
+    /// The way over that link stays open behind a first answer that says `pending`, until the decision; any other answer ends it. Ways
+    /// over other links stay open for a moment: it is who asked that can tell a forged answer.
     pub(super) fn answer(
         &mut self,
         now: Instant,
@@ -233,20 +259,19 @@ impl OpenWays {
             if open.passed.id != id || open.ends <= now {
                 return false;
             }
-            let asked = open.passed.target == responder && open.to.contains(&link);
-            let expected = decision != Decision::Pending || open.state == State::Waiting;
-            if !asked {
-                why = RelayReject::WrongResponder;
-            } else if expected {
-                let _ = slots.push(open.slot);
+            let bit = open.bit(link).filter(|_| open.passed.target == responder);
+            let over = if decision == Decision::Pending { open.done | open.pended } else { open.done };
+            match bit {
+                None => why = RelayReject::WrongResponder,
+                Some(bit) if over & bit == 0 => _ = slots.push(open.slot),
+                Some(_) => {}
             }
             slots.is_full()
         });
         if slots.is_empty() {
             return Err(why);
         }
-        let answered = |slot| Some((slot, self.answered(now, config, slot, decision)?));
-        Ok(slots.into_iter().filter_map(answered).collect())
+        Ok(slots.into_iter().filter_map(|slot| self.answered(now, config, (slot, link), decision)).collect())
     }
 
     /// So many bytes went back on this way, which is still open.
@@ -256,16 +281,45 @@ impl OpenWays {
         }
     }
 
-    fn answered(&mut self, now: Instant, config: &RelayConfig, slot: u32, decision: Decision) -> Option<Passed> {
-        if decision != Decision::Pending {
-            return self.close(slot).map(|open| open.passed);
-        }
-        self.patient.remove(&mut self.open, slot);
-        self.waiting.remove(&mut self.open, slot);
-        self.pending.push_back(&mut self.open, slot);
+    fn answered(
+        &mut self,
+        now: Instant,
+        config: &RelayConfig,
+        (slot, link): (u32, u64),
+        decision: Decision,
+    ) -> Option<Asker> {
         let open = self.open.at_mut(slot)?;
-        (open.state, open.ends) = (State::Pending, now + config.decision_within);
-        Some(open.passed)
+        let bit = open.bit(link)?;
+        let disputed = (open.done | open.pended) & !bit != 0;
+        let (state, ends) = match (decision, open.state) {
+            (Decision::Pending, state) => {
+                open.pended |= bit;
+                // The first one says until when.
+                let ends = if state == State::Pending { open.ends } else { now + config.decision_within };
+                (State::Pending, ends)
+            }
+            (_, State::Waiting) => (State::Answered, now + config.patience),
+            (_, state) => (state, open.ends),
+        };
+        if decision != Decision::Pending {
+            open.done |= bit;
+        }
+        let (passed, before) = (open.passed, core::mem::replace(&mut open.state, state));
+        open.ends = ends;
+        let all = (1_u16 << open.to.len()) - 1;
+        if u16::from(open.done) == all {
+            open.state = before;
+            self.close(slot);
+        } else if before != state {
+            self.patient.remove(&mut self.open, slot);
+            self.unlist(slot, before);
+            match state {
+                State::Waiting => self.waiting.push_back(&mut self.open, slot),
+                State::Pending => self.pending.push_back(&mut self.open, slot),
+                State::Answered => self.answered.push_back(&mut self.open, slot),
+            };
+        }
+        Some(Asker { passed, slot, disputed })
     }
 
     /// One ping whose patience is over and that nobody has answered. Its way back stays open.
@@ -283,7 +337,7 @@ impl OpenWays {
     /// Close one way back whose time is over. False where there is none.
     pub(super) fn expire(&mut self, now: Instant) -> bool {
         let over = |slot: &u32| self.open.at(*slot).is_some_and(|open| open.ends <= now);
-        let fronts = [self.waiting.front(), self.pending.front()];
+        let fronts = [self.waiting.front(), self.pending.front(), self.answered.front()];
         let slot = fronts.into_iter().flatten().find(over);
         slot.and_then(|slot| self.close(slot)).is_some()
     }
@@ -291,16 +345,23 @@ impl OpenWays {
     /// When one of both has something to do next.
     pub(super) fn next_timeout(&self, config: &RelayConfig) -> Option<Instant> {
         let at = |slot: Option<u32>| slot.and_then(|slot| self.open.at(slot));
-        let ends = [at(self.waiting.front()), at(self.pending.front())].map(|open| open.map(|open| open.ends));
+        let fronts = [self.waiting.front(), self.pending.front(), self.answered.front()];
+        let ends = fronts.map(|front| at(front).map(|open| open.ends));
         let patience = at(self.patient.front()).map(|open| open.sent + config.patience);
         ends.into_iter().chain([patience]).flatten().min()
     }
 
-    fn close(&mut self, slot: u32) -> Option<Open> {
-        match self.open.at(slot)?.state {
+    fn unlist(&mut self, slot: u32, state: State) {
+        match state {
             State::Waiting => self.waiting.remove(&mut self.open, slot),
             State::Pending => self.pending.remove(&mut self.open, slot),
+            State::Answered => self.answered.remove(&mut self.open, slot),
         };
+    }
+
+    fn close(&mut self, slot: u32) -> Option<Open> {
+        let state = self.open.at(slot)?.state;
+        self.unlist(slot, state);
         self.patient.remove(&mut self.open, slot);
         self.by_id.remove(&mut self.open, slot);
         let open = self.open.remove_at(slot)?;

@@ -8,7 +8,7 @@ use super::config::{MAX_FANOUT, Rate, RelayConfig};
 use super::faults::Faults;
 use super::names::{Names, Scratch, fingerprints};
 use super::neighbours::{Hop, Hops, Neighbours};
-use super::open::{MOST_ALIKE, OpenWays, Passed};
+use super::open::{self, MOST_ALIKE, OpenWays, Passed};
 use super::quota::{Grant, Quotas};
 use super::recent::Recent;
 use super::reject::{RelayReject, RelayRejects};
@@ -102,7 +102,6 @@ pub struct Back {
     to: heapless::Vec<Path, MOST_ALIKE>,
     /// The ways back, and how many bytes may go there.
     ways: heapless::Vec<(u32, Option<usize>), MOST_ALIKE>,
-    pending: bool,
     circuit: bool,
 }
 
@@ -376,7 +375,9 @@ impl Relay {
     /// Decide where an answer goes back to.
     ///
     /// It has to come over a link over which the ping went, in the name that was asked. It is passed on as it is: behind an answer that
-    /// says `pending` the way stays open for the decision, any other closes it.
+    /// says `pending` the way stays open for the decision, any other closes it. Where the ping went over several links each may bring
+    /// one, for a moment: a neighbour that answers in the name of the target takes nothing away, and while two of them do no way to the
+    /// target is taken for sure.
     ///
     /// # Errors
     /// Why it does not go back.
@@ -398,11 +399,13 @@ impl Relay {
         self.links.charge(link);
         self.neighbours.up(hop.link);
         self.routes.learn(now, responder, hop, 0, true);
-        let pending = response.decision == Decision::Pending;
-        let mut back = Back { to: heapless::Vec::new(), ways: heapless::Vec::new(), pending, circuit: false };
-        let asks = askers.iter().any(|(_, asker)| asker.circuit.is_some());
+        let mut back = Back { to: heapless::Vec::new(), ways: heapless::Vec::new(), circuit: false };
+        if askers.iter().any(|asker| asker.disputed) {
+            self.routes.dispute(responder, now + self.config.avoid_for);
+        }
+        let asks = askers.iter().any(|asker| asker.passed.circuit.is_some());
         let enters = asks && response.decision == Decision::Accept && enters_circuit(response);
-        for (slot, asker) in &askers {
+        for open::Asker { passed: asker, slot, .. } in &askers {
             let _ = back.to.push(asker.from.path);
             let _ = back.ways.push((*slot, asker.room));
             self.avoided.forget(self.avoidance(asker.flow, hop.link));
@@ -414,9 +417,9 @@ impl Relay {
         Ok(back)
     }
 
-    /// So many bytes of an answer went to each of its addresses: behind one that says `pending` there is the less room for the decision.
+    /// So many bytes of an answer went to each of its addresses: there is the less room for what follows, the decision behind `pending` say.
     pub fn sent_back(&mut self, back: &Back, len: usize) {
-        for (slot, _) in back.ways.iter().filter(|_| back.pending) {
+        for (slot, _) in &back.ways {
             self.open.charge(*slot, len);
         }
     }

@@ -164,3 +164,44 @@ fn no_source_and_no_crowd_takes_all_circuits() {
     }
     assert!(carries(&mut relay, "ping_99", "jis:s", at(1)) && relay.stats().circuits == 32);
 }
+
+/// A neighbour that answers in the name of everybody, faster than they do: the answer of the target comes back, too, now and later.
+#[test]
+fn a_neighbour_that_answers_for_others_takes_no_answer_away() {
+    for fast in [true, false] {
+        let mut relay = relay(RelayConfig::default());
+        relay.set_neighbour("jis:liar", at(11), 0.9);
+        relay.set_neighbour("jis:honest", at(12), 0.5);
+        for n in 0..40 {
+            let (id, now) = (format!("ping_{n}"), after(n * 1000));
+            relay.handle_timeout(now);
+            let to = relay.forward(now, &transit(&ping(&id, "jis:s", "jis:t"), at(1))).unwrap().to().to_vec();
+            assert!(to.contains(&at(12)), "ping {n}, {fast}");
+            let yes = answer(&id, "jis:t", Decision::Accept);
+            let mut say = |who: u8| relay.answer(now, at(who), &yes).map(|back| back.to().to_vec());
+            let order = if fast { [11, 12] } else { [12, 11] };
+            for who in order {
+                assert!(to.contains(&at(who)) && say(who) == Ok(Vec::from([at(1)])), "ping {n}, {fast}");
+            }
+            assert_eq!(say(12), Err(RelayReject::Unrequested), "once over each");
+        }
+        relay.handle_timeout(after(60_000));
+        assert_eq!(relay.stats().open, 0);
+    }
+}
+
+#[test]
+fn pending_over_one_hop_keeps_the_decision_over_another() {
+    let mut relay = relay(RelayConfig::default());
+    relay.set_neighbour("jis:liar", at(11), 0.9);
+    relay.set_neighbour("jis:honest", at(12), 0.5);
+    relay.forward(after(0), &transit(&ping("a", "jis:s", "jis:t"), at(1))).unwrap();
+    let mut say = |millis: u64, who: u8, decision| {
+        relay.handle_timeout(after(millis));
+        relay.answer(after(millis), at(who), &answer("a", "jis:t", decision)).is_ok()
+    };
+    assert!(say(1, 11, Decision::Reject) && say(2, 12, Decision::Pending) && !say(3, 12, Decision::Pending));
+    assert!(!say(4, 11, Decision::Pending) && !say(4, 11, Decision::Accept));
+    assert!(say(200_000, 12, Decision::Accept) && !say(200_001, 12, Decision::Accept));
+    assert_eq!(relay.stats().open, 0);
+}
