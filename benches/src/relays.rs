@@ -4,7 +4,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use sluis_core::data::hex::u64_digits;
-use sluis_core::framing::{Decision, Encoding, Frame, Message, Packet, PingType, Response, RoutingMode, Text, Value, Zone};
+use sluis_core::framing::{
+    Decision, Encoding, Frame, Message, Packet, PingType, Response, RoutingMode, Text, Value, Zone,
+};
 use sluis_core::identity::SecretKey;
 use sluis_core::relay::trace::{Deed, Trace, append, budget, ping_digest};
 use sluis_core::relay::{CIRCUIT_HEAD, CircuitPacket, Label, Rate, Relay, RelayConfig, Transit};
