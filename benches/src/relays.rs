@@ -4,7 +4,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use sluis_core::data::hex::u64_digits;
-use sluis_core::framing::{Decision, Encoding, Frame, Message, Packet, PingType, Response, RoutingMode, Text, Zone};
+use sluis_core::framing::{
+    Decision, Encoding, Frame, Message, Packet, PingType, Response, RoutingMode, Text, Value, Zone,
+};
 use sluis_core::identity::SecretKey;
 use sluis_core::relay::trace::{Deed, Trace, append, budget, ping_digest};
 use sluis_core::relay::{CIRCUIT_HEAD, CircuitPacket, Label, Rate, Relay, RelayConfig, Transit};
@@ -111,6 +113,7 @@ impl Forwarding {
             proven: true,
             peer: Some(hub()),
             recorded: None,
+            room: None,
         };
         let forward = self.relay.forward(now, &transit).expect("it goes on");
         assert_eq!(forward.to().len(), 1, "the way is known");
@@ -188,10 +191,13 @@ impl Carrying {
         let mut relay = Relay::new(config, &mut Seed::from_u64(1).fork("relay"));
         let packet = Packet { routing_mode: RoutingMode::Mesh, ping_type: PingType::Relay, ..ping() };
         let (from, peer) = (sensor(), Some(hub()));
-        let transit = Transit { packet: &packet, from, zone: Zone::Groen, proven: true, peer, recorded: None };
+        let transit =
+            Transit { packet: &packet, from, zone: Zone::Groen, proven: true, peer, recorded: None, room: None };
         relay.forward(Instant::ZERO, &transit).expect("it goes on");
         let (in_response_to, responder_did) = (packet.packet_id, packet.target_did);
-        let yes = Response { in_response_to, responder_did, decision: Decision::Accept, ..Response::default() };
+        let payload = Value::from_json(r#"{"circuit":true}"#).expect("JSON");
+        let yes =
+            Response { in_response_to, responder_did, decision: Decision::Accept, payload, ..Response::default() };
         assert!(relay.answer(Instant::ZERO, hub(), &yes).expect("it goes back").opened_circuit());
         let label = Label::of("ping_0123456789abcdef", SENSOR, HUB);
         let mut datagram = CircuitPacket::head(label, 16, frame).to_vec();

@@ -191,7 +191,7 @@ impl Steps {
         let peer = (c & 2 == 0).then(|| at(b >> 3));
         let recorded = (c & 4 == 0).then(|| at(c));
         let zone = if c & 8 == 0 { Zone::Groen } else { Zone::Geel };
-        let transit = Transit { packet: &packet, from, zone, proven: c & 1 == 0, peer, recorded };
+        let transit = Transit { packet: &packet, from, zone, proven: c & 1 == 0, peer, recorded, room: None };
         let Ok(forward) = self.relay.forward(self.now(), &transit) else { return };
         let to = forward.to().to_vec();
         assert!(!to.is_empty() && to.len() <= 4 && !to.contains(&from) && source != target);
@@ -267,7 +267,7 @@ impl Steps {
             stats.seen <= 2 * config.max_seen && stats.open <= config.max_open && stats.routes <= config.max_routes
         );
         assert!(stats.neighbours <= config.max_neighbours && stats.reservations <= config.max_reservations);
-        assert!(stats.circuits <= config.max_circuits && stats.quotas <= 3 * config.max_rates);
+        assert!(stats.circuits <= config.max_circuits && stats.quotas <= 4 * config.max_rates);
         assert!(stats.copies >= stats.forwarded && stats.copies <= 4 * stats.forwarded);
     }
 

@@ -50,8 +50,8 @@ looked at no node can open it.
 
 --json prints these objects:
   {"event":"check","check","subject","status","says","mend"}
-      check: clock, socket, multicast, mtu, offload, key, state or peer; status: ok,
-      warning or problem; subject, mend: null where there is none
+      check: clock, socket, multicast, mtu, offload, key, state, peer or peer clock;
+      status: ok, warning or problem; subject, mend: null where there is none
   {"event":"summary","ok","warnings","problems"}
 
 Exit codes: 0 no problem, 1 there is one, 2 the command line is wrong."#;

@@ -22,7 +22,7 @@ const CHECK: &str = "peer";
 const TRIES: u32 = 3;
 const EACH: Duration = Duration::from_secs(1);
 /// How far clocks may be apart: what is further ahead is refused.
-const SKEW: i64 = 5_000_000;
+const SKEW: u64 = 5_000_000;
 
 /// Who asks.
 pub(super) struct Asker {
@@ -78,7 +78,8 @@ impl Asker {
         let outcome = match opened {
             Ok(socket) => {
                 let outcome = ask(&mut node, &socket, name, addr)?;
-                return Ok([Some(judge(outcome, addr, &did)), mtu(&socket)].into_iter().flatten().collect());
+                let clock = judge_clock(&outcome);
+                return Ok([Some(judge(outcome, addr, &did)), clock, mtu(&socket)].into_iter().flatten().collect());
             }
             Err(why) => Outcome::NotSent(why),
         };
@@ -137,17 +138,22 @@ fn answered(answer: &Answered<'_>, now: i64) -> Outcome {
     Outcome::Answered { rtt: answer.rtt, decision: answer.decision, ahead }
 }
 
+/// A clock that is far from ours, whatever else there is to say of who answers.
+fn judge_clock(outcome: &Outcome) -> Option<Finding> {
+    let &Outcome::Answered { ahead: Some(ahead), .. } = outcome else { return None };
+    let (apart, ahead) = (ahead.unsigned_abs(), ahead > 0);
+    (apart > SKEW).then(|| {
+        let which = if ahead { "ahead of" } else { "behind" };
+        Finding::warning(
+            "peer clock",
+            format!("it is {} s {which} ours", apart / 1_000_000),
+            "set the one that is wrong: pings from 5 s ahead and from 30 s behind are refused",
+        )
+    })
+}
+
 fn judge(outcome: Outcome, addr: SocketAddr, did: &Did) -> Finding {
     match outcome {
-        Outcome::Answered { ahead: Some(ahead), .. } if ahead.abs() > SKEW => Finding::warning(
-            CHECK,
-            format!(
-                "it answers, and its clock is {} s {} ours",
-                ahead.abs() / 1_000_000,
-                if ahead > 0 { "ahead of" } else { "behind" }
-            ),
-            "set the one that is wrong: pings from 5 s ahead and from 30 s behind are refused",
-        ),
         Outcome::Answered { rtt, decision, .. } => {
             let decided = match decision {
                 Decision::Accept => "accepts",
@@ -200,16 +206,19 @@ mod tests {
     #[test]
     fn a_clock_that_is_far_off_is_named() {
         let (addr, did) = (SocketAddr::from(([192, 0, 2, 1], 7150)), Did::new("jis:a:b").unwrap());
-        let of = |ahead| {
-            let outcome = Outcome::Answered { rtt: Duration::from_millis(1), decision: Decision::Accept, ahead };
-            judge(outcome, addr, &did)
-        };
-        for near in [None, Some(0), Some(SKEW), Some(-SKEW)] {
-            assert_eq!(of(near).status, Status::Ok, "{near:?}");
+        let outcome = |ahead| Outcome::Answered { rtt: Duration::from_millis(1), decision: Decision::Reject, ahead };
+        for near in [None, Some(0), Some(5_000_000), Some(-5_000_000)] {
+            assert_eq!(judge_clock(&outcome(near)), None, "{near:?}");
         }
-        assert!(
-            of(Some(12_000_000)).says.ends_with("12 s ahead of ours")
-                && of(Some(-7_500_000)).says.ends_with("7 s behind ours")
-        );
+        for (far, says) in [
+            (12_000_000, "it is 12 s ahead of ours"),
+            (-7_500_000, "it is 7 s behind ours"),
+            (i64::MIN, "it is 9223372036854 s behind ours"),
+        ] {
+            let clock = judge_clock(&outcome(Some(far))).unwrap();
+            assert_eq!((clock.status, &*clock.says), (Status::Warning, says));
+            // What it decided is told none the less.
+            assert!(judge(outcome(Some(far)), addr, &did).says.ends_with("and refuses"));
+        }
     }
 }

@@ -142,6 +142,9 @@ fn a_session_goes_over_relays(runtime: &str) {
     assert_eq!(code, 0, "{events:?}");
     let responses = of(&events, "response");
     assert!(responses.len() == 40 && responses.iter().all(|answer| answer.str("auth") == "session"), "{events:?}");
+    // The first answer may be overtaken by the direct path that is found meanwhile; its ping went over the relays.
+    let first = responses[0].str("from");
+    assert!(first == east.addr || first == hub.addr, "{events:?}");
     // The hub says where it is, and the session goes on without the relays.
     let ways: Vec<_> = of(&events, "path").iter().map(|path| path.str("via").to_owned()).collect();
     assert_eq!(ways, ["relayed", "direct"], "{events:?}");

@@ -15,7 +15,8 @@ macro_rules! bounds {
     ($do:ident) => {
         bounds!($do;
             numbers: max_hops, fanout, reserved_factor, max_rates, max_seen, max_open, max_open_per_source, max_routes,
-                max_neighbours, max_reservations, max_reservations_per_address, max_circuits;
+                max_neighbours, max_reservations, max_reservations_per_address, max_circuits,
+                max_circuits_per_source;
             rates: source_rate, target_rate, link_rate, circuit_rate;
             spans: seen_for, answer_within, decision_within, patience, avoid_for, route_for, reservation_for,
                 circuit_idle)

@@ -1,7 +1,7 @@
 //! Circuits: how a session goes end to end through relays that read nothing of it.
 //!
 //! A circuit is opened by a ping of the type `relay` that passes the airlock of every relay on its way, and stands when the answer
-//! that accepts it has come back the same way. From then on each relay knows two links and a label, and passes on between the links
+//! that accepts it, and says `"circuit":true`, has come back the same way. From then on each relay knows two links and a label, and passes on between the links
 //! what bears the label. What it passes on is a frame of a session: ciphertext, in either direction alike.
 //!
 //! ```text
@@ -10,10 +10,11 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::config::RelayConfig;
+use super::config::{RelayConfig, for_strangers};
 use super::neighbours::Hop;
 use super::quota::Cell;
 use super::reject::RelayReject;
+use crate::framing::Response;
 use crate::limits::HEADER_LEN;
 use crate::seed::SipKey;
 use crate::table::{Chain, Chained, Heap, Index, Link, Linked, List, Slab};
@@ -95,12 +96,30 @@ impl<'a> CircuitPacket<'a> {
     }
 }
 
+/// What the payload of the answer says where the target has entered into the circuit: `true`.
+const ENTERED: &str = "circuit";
+
+/// Whether an answer says that the circuit ends at who gives it. Any other answer leaves none: what a target does not take for a circuit
+/// moves none of another's, and takes up no place.
+pub(crate) fn enters_circuit(response: &Response<'_>) -> bool {
+    response.payload.get(ENTERED).is_some_and(|value| value.as_bool() == Some(true))
+}
+
+/// Who has asked for a circuit.
+#[derive(Clone, Copy)]
+pub(super) struct Asker {
+    /// Keyed hash: the source where it is proven, else that name on that link.
+    pub(super) holder: u64,
+    pub(super) proven: bool,
+}
+
 struct ByFirst;
 struct BySecond;
 struct ByUse;
 
 struct Circuit {
     label: u64,
+    by: Asker,
     ends: [Hop; 2],
     bytes: Cell,
     used: Instant,
@@ -168,9 +187,15 @@ impl Circuits {
         first.or_else(|| self.by_second.find(&self.circuits, place, is(1)).map(|slot| (slot, 1)))
     }
 
-    /// Let a circuit stand between two links. What stood under this label at one of them ends. False where both are the same or there
-    /// is no room.
-    pub(super) fn establish(&mut self, now: Instant, config: &RelayConfig, label: u64, ends: [Hop; 2]) -> bool {
+    /// Let a circuit stand between two links, the first of them that of who asks. What stood under this label at one of them ends. False
+    /// where both are the same or there is no room.
+    pub(super) fn establish(
+        &mut self,
+        now: Instant,
+        config: &RelayConfig,
+        (label, by): (u64, Asker),
+        ends: [Hop; 2],
+    ) -> bool {
         let [first, second] = ends;
         if first.link == second.link {
             return false;
@@ -181,13 +206,45 @@ impl Circuits {
             }
         }
         self.expire(now, config, 2);
+        if !self.make_room(config, by, first.link) {
+            return false;
+        }
         let (by_first, by_second, by_use) = (Chain::default(), Chain::default(), Link::default());
-        let circuit = Circuit { label, ends, bytes: Cell::default(), used: now, by_first, by_second, by_use };
+        let circuit = Circuit { label, by, ends, bytes: Cell::default(), used: now, by_first, by_second, by_use };
         let Ok(id) = self.circuits.insert(circuit) else { return false };
         let places = ends.map(|end| self.place(label, end.link));
         self.by_first.insert(&mut self.circuits, id.slot(), places[0]);
         self.by_second.insert(&mut self.circuits, id.slot(), places[1]);
         self.by_use.push_back(&mut self.circuits, id.slot())
+    }
+
+    /// Room for one more of this source over this link. Nobody takes a place from others but who is proven, from those who are not.
+    fn make_room(&mut self, config: &RelayConfig, by: Asker, link: u64) -> bool {
+        let [most, most_of_link] = for_strangers(config.max_circuits);
+        if self.those(|circuit| circuit.by.holder == by.holder) >= config.max_circuits_per_source.max(1) {
+            self.close_oldest(|circuit| circuit.by.holder == by.holder);
+        }
+        let strangers = |circuit: &Circuit| !circuit.by.proven;
+        if by.proven {
+            return !self.circuits.is_full() || self.close_oldest(strangers);
+        }
+        let of_link = |circuit: &Circuit| !circuit.by.proven && circuit.ends[0].link == link;
+        if self.those(of_link) >= most_of_link {
+            self.close_oldest(of_link);
+        }
+        !self.circuits.is_full() && self.those(strangers) < most
+    }
+
+    /// How many circuits there are of which this holds.
+    fn those(&self, which: impl Fn(&Circuit) -> bool) -> usize {
+        self.circuits.iter().filter(|(_, circuit)| which(circuit)).count()
+    }
+
+    /// Close the one of them that was not used for longest. False where there is none.
+    fn close_oldest(&mut self, which: impl Fn(&Circuit) -> bool) -> bool {
+        let those = self.circuits.iter().filter(|(_, circuit)| which(circuit));
+        let oldest = those.min_by_key(|(_, circuit)| circuit.used).map(|(id, _)| id.slot());
+        oldest.map(|slot| self.close(slot)).is_some()
     }
 
     /// Where a packet of a circuit goes that came over this link. It is changed in place and has to be sent as it is then.

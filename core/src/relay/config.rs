@@ -45,13 +45,28 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// The same with half of the burst, or one.
-    pub(super) fn first_half(self) -> Self {
-        Self { burst: self.burst.min(self.each.max(self.burst / 2)), ..self }
+    /// What sources that prove nothing get of it all together: the last sixteenth is for those that do.
+    pub(super) fn for_strangers(self) -> Self {
+        Self { burst: (self.burst - self.burst / 16).max(self.each), ..self }
+    }
+
+    /// What they get of it over one link: half.
+    pub(super) fn for_one_link(self) -> Self {
+        let each = self.each.saturating_mul(2);
+        Self { each, burst: self.burst.max(each) }
     }
 }
 
+/// How many of so many places sources have that prove nothing: all together, and over one link. As with [rates](Pace).
+pub(super) const fn for_strangers(places: usize) -> [usize; 2] {
+    let all = places - places / 16;
+    [all, if places > 1 { places / 2 } else { all }]
+}
+
 /// How a [`Relay`](super::Relay) behaves, and how much it may hold. Every number of entries is a hard cap.
+///
+/// Of what all sources share (the rate of a target, ways back, circuits) those that [prove](super::Transit::proven) nothing get 15 of 16
+/// parts together, and half over one link; what counts for one source counts for one that proves nothing on each link by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayConfig {
     /// Most hops that a ping may have travelled when it leaves here, whatever its own `max_hops` says. Default 16.
@@ -68,7 +83,7 @@ pub struct RelayConfig {
     pub link_rate: Rate,
     /// How many times these rates a name has that holds a reservation. Default 4.
     pub reserved_factor: u32,
-    /// How many names or addresses each of the three quotas counts at once. Default 4,096.
+    /// How many names or addresses each of the four quotas counts at once. Default 4,096.
     pub max_rates: usize,
     /// How long a forwarded ping is remembered, so that it is not forwarded again. Default 60 s, more than a stamp lives.
     pub seen_for: Duration,
@@ -98,8 +113,11 @@ pub struct RelayConfig {
     pub max_reservations_per_address: usize,
     /// How long a reservation lasts if it is not renewed. Default 1 h.
     pub reservation_for: Duration,
-    /// How many circuits there are at once. Default 256.
+    /// How many circuits there are at once; where there is no room for one more of a source that is proven, the one of all others
+    /// makes way that was not used for longest. Default 256.
     pub max_circuits: usize,
+    /// How many of them one source has asked for; the one that it did not use for longest makes way. Default 32.
+    pub max_circuits_per_source: usize,
     /// After how long without a packet a circuit is over. Default 180 s, as a session.
     pub circuit_idle: Duration,
     /// Bytes of one circuit, both directions together. Default 1 MiB/s, 1 MiB at once.
@@ -131,6 +149,7 @@ impl Default for RelayConfig {
             max_reservations_per_address: 8,
             reservation_for: Duration::from_secs(3600),
             max_circuits: 256,
+            max_circuits_per_source: 32,
             circuit_idle: Duration::from_secs(180),
             circuit_rate: Rate::new(1 << 20, 1 << 20),
         }

@@ -36,7 +36,7 @@
 //!     ..Packet::default()
 //! };
 //! let transit =
-//!     Transit { packet: &ping, from: sensor, zone: Zone::Groen, proven: true, peer: Some(display), recorded: None };
+//!     Transit { packet: &ping, from: sensor, zone: Zone::Groen, proven: true, peer: Some(display), recorded: None, room: None };
 //! let forward = hub.forward(now, &transit)?;
 //! assert_eq!((forward.to(), forward.way(), forward.hop_count()), (&[display][..], Way::Peer, 1));
 //! let mut out = [0; 1500];
@@ -78,11 +78,14 @@ mod reserve;
 mod routes;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_strangers;
 mod told;
 pub mod trace;
 
 pub(crate) use carried::peek_answered;
 pub use carried::{ANSWER_INTENT, pack_answer, unpack_answer};
+pub(crate) use circuit::enters_circuit;
 pub use circuit::{CIRCUIT_HEAD, CircuitPacket, Label};
 pub use config::{MAX_FANOUT, Rate, RelayConfig};
 pub(crate) use faults::Faults;

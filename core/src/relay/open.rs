@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::config::{MAX_FANOUT, RelayConfig};
+use super::config::{MAX_FANOUT, RelayConfig, for_strangers};
 use super::neighbours::{Hop, Hops};
 use super::reject::RelayReject;
 use crate::framing::Decision;
@@ -12,7 +12,8 @@ use crate::time::Instant;
 /// So many pings with one packet id, one target and one next hop have a way back at once. Whoever reuses another's packet id to
 /// catch its answer gets a copy of it, and takes nothing from the other.
 pub(super) const MOST_ALIKE: usize = 4;
-/// Counters of ways back by the hash of the source: two sources that share one share its cap.
+/// Counters of ways back by the hash of their holder, and of those that prove nothing by that of their link: two that share one share its
+/// cap.
 const COUNTERS: usize = 4096;
 
 struct ById;
@@ -24,12 +25,16 @@ struct ByPatience;
 pub(super) struct Passed {
     /// Keyed hash of its packet id.
     pub(super) id: u64,
-    /// Keyed hashes of the two names, and of both together.
+    /// Keyed hash of the name of the source.
     pub(super) source: u64,
+    /// Who has to answer for it: the source where it is proven, else that name on that link, since anybody can write it.
+    pub(super) holder: u64,
+    pub(super) proven: bool,
+    /// How many bytes of answers may still go to where it came from; `None` where that has proven itself.
+    pub(super) room: Option<usize>,
+    /// Keyed hashes of the name of the target, and of holder and target together.
     pub(super) target: u64,
     pub(super) flow: u64,
-    /// Its source was proven. Any other name may be anybody's.
-    pub(super) proven: bool,
     /// Over whom it came.
     pub(super) from: Hop,
     /// The circuit that it asks for.
@@ -40,14 +45,19 @@ pub(super) struct Passed {
 enum State {
     /// For a first answer.
     Waiting,
-    /// The first answer said `pending`.
+    /// A first answer said `pending`.
     Pending,
+    /// There was an answer over one of several hops. Whoever is faster than the target takes no answer away: those over others go back, too.
+    Answered,
 }
 
 struct Open {
     passed: Passed,
     /// Hashes of the links over which it went.
     to: heapless::Vec<u64, MAX_FANOUT>,
+    /// Over which of them there was an answer, and over which one that said `pending`: a bit each.
+    done: u8,
+    pended: u8,
     sent: Instant,
     ends: Instant,
     state: State,
@@ -55,6 +65,13 @@ struct Open {
     chain: Chain,
     by_end: Link,
     by_patience: Link,
+}
+
+impl Open {
+    /// Which of its hops a link is.
+    fn bit(&self, link: u64) -> Option<u8> {
+        self.to.iter().position(|to| *to == link).map(|at| 1 << at)
+    }
 }
 
 macro_rules! place {
@@ -73,8 +90,17 @@ place!(Chained<ById>, chain: Chain, chain, chain_mut);
 place!(Linked<ByEnd>, by_end: Link, link, link_mut);
 place!(Linked<ByPatience>, by_patience: Link, link, link_mut);
 
-/// Who is to get an answer: those who asked, of whom there is nearly always one.
-pub(super) type Askers = heapless::Vec<Passed, MOST_ALIKE>;
+/// Who is to get an answer.
+pub(super) struct Asker {
+    pub(super) passed: Passed,
+    /// Where the way back is, if it is still open.
+    pub(super) slot: u32,
+    /// There was an answer over another hop.
+    pub(super) disputed: bool,
+}
+
+/// Those who asked, of whom there is nearly always one.
+pub(super) type Askers = heapless::Vec<Asker, MOST_ALIKE>;
 
 /// A ping that nobody answered so far.
 pub(super) struct Silent {
@@ -89,25 +115,59 @@ pub(super) struct OpenWays {
     by_id: Index<ById, Heap>,
     waiting: List<ByEnd>,
     pending: List<ByEnd>,
+    answered: List<ByEnd>,
     /// Those whose patience is not over.
     patient: List<ByPatience>,
-    counts: Vec<u16>,
+    counts: Counts,
     most_per_source: u16,
-    /// How many are of sources that are not proven.
-    unproven: usize,
+    /// Of sources that prove nothing: how many there are, how many there may be, and how many over one link.
+    strangers: usize,
+    most_strangers: usize,
+    by_link: Counts,
+    most_per_link: u16,
+}
+
+/// Counters by a keyed hash, made with the first one.
+#[derive(Default)]
+struct Counts(Vec<u16>);
+
+impl Counts {
+    fn get(&self, hash: u64) -> u16 {
+        self.0.get(place(hash)).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, hash: u64) {
+        if self.0.is_empty() {
+            self.0.resize(COUNTERS, 0);
+        }
+        if let Some(count) = self.0.get_mut(place(hash)) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    fn take(&mut self, hash: u64) {
+        if let Some(count) = self.0.get_mut(place(hash)) {
+            *count = count.saturating_sub(1);
+        }
+    }
 }
 
 impl OpenWays {
     pub(super) fn new(config: &RelayConfig) -> Self {
+        let [most_strangers, most_per_link] = for_strangers(config.max_open);
         Self {
             open: Slab::new(config.max_open),
             by_id: Index::new(),
             waiting: List::new(),
             pending: List::new(),
+            answered: List::new(),
             patient: List::new(),
-            counts: Vec::new(),
+            counts: Counts::default(),
             most_per_source: u16::try_from(config.max_open_per_source).unwrap_or(u16::MAX),
-            unproven: 0,
+            strangers: 0,
+            most_strangers,
+            by_link: Counts::default(),
+            most_per_link: u16::try_from(most_per_link).unwrap_or(u16::MAX),
         }
     }
 
@@ -115,24 +175,49 @@ impl OpenWays {
         self.open.len()
     }
 
-    fn count(&self, source: u64) -> u16 {
-        self.counts.get(place(source)).copied().unwrap_or(0)
+    /// Whether there is room for this one.
+    pub(super) fn has_room(&self, passed: &Passed) -> bool {
+        let shared = passed.proven
+            || (self.strangers < self.most_strangers && self.by_link.get(passed.from.link) < self.most_per_link);
+        let (most, alike, makes_way) = self.alike(passed);
+        let open = self.counts.get(passed.holder) < self.most_per_source && !self.open.is_full();
+        shared && open && (alike < most || makes_way.is_some())
     }
 
-    /// Whether there is room for one more of this source. All that are not proven share one half: they may be one under many names.
-    pub(super) fn has_room(&self, source: u64, proven: bool) -> bool {
-        let crowded = !proven && self.unproven >= self.open.capacity().div_ceil(2);
-        !self.open.is_full() && !crowded && self.count(source) < self.most_per_source
+    /// How many ways back there may be with this packet id and target, how many there are, and which of them makes way for this one: one
+    /// of the same holder, who asks again, or for one that is proven one that is not.
+    fn alike(&self, passed: &Passed) -> (usize, usize, Option<u32>) {
+        let (mut count, mut own, mut unproven) = (0, None, None);
+        self.by_id.find(&self.open, passed.id, |open| {
+            if open.passed.id == passed.id && open.passed.target == passed.target {
+                count += 1;
+                if open.passed.holder == passed.holder {
+                    own = Some(open.slot);
+                } else if !open.passed.proven {
+                    unproven = Some(open.slot);
+                }
+            }
+            false
+        });
+        // The last place is for one that is proven.
+        let most = if passed.proven { MOST_ALIKE } else { MOST_ALIKE - 1 };
+        (most, count, own.or(unproven.filter(|_| passed.proven)))
     }
 
     /// Keep the way back of what goes over these hops now. False where there is no [room](Self::has_room).
     pub(super) fn keep(&mut self, now: Instant, config: &RelayConfig, passed: Passed, hops: &Hops) -> bool {
-        if !self.has_room(passed.source, passed.proven) {
+        if !self.has_room(&passed) {
             return false;
+        }
+        let (most, alike, makes_way) = self.alike(&passed);
+        if let Some(slot) = makes_way.filter(|_| alike >= most) {
+            self.close(slot);
         }
         let entry = Open {
             passed,
             to: hops.iter().map(|hop| hop.link).collect(),
+            done: 0,
+            pended: 0,
             sent: now,
             ends: now + config.answer_within,
             state: State::Waiting,
@@ -143,18 +228,16 @@ impl OpenWays {
         };
         let Ok(id) = self.open.insert(entry) else { return false };
         let slot = id.slot();
-        self.unproven += usize::from(!passed.proven);
         if let Some(entry) = self.open.at_mut(slot) {
             entry.slot = slot;
         }
         self.by_id.insert(&mut self.open, slot, passed.id);
         self.waiting.push_back(&mut self.open, slot);
         self.patient.push_back(&mut self.open, slot);
-        if self.counts.is_empty() {
-            self.counts.resize(COUNTERS, 0);
-        }
-        if let Some(count) = self.counts.get_mut(place(passed.source)) {
-            *count = count.saturating_add(1);
+        self.counts.add(passed.holder);
+        if !passed.proven {
+            self.strangers += 1;
+            self.by_link.add(passed.from.link);
         }
         true
     }
@@ -166,7 +249,8 @@ impl OpenWays {
 
     /// An answer came over this link: who gets it.
     ///
-    /// The way stays open behind a first answer that says `pending`, until the decision; any other answer ends it.
+    /// The way over that link stays open behind a first answer that says `pending`, until the decision; any other answer ends it. Ways
+    /// over other links stay open for a moment: it is who asked that can tell a forged answer.
     pub(super) fn answer(
         &mut self,
         now: Instant,
@@ -180,31 +264,67 @@ impl OpenWays {
             if open.passed.id != id || open.ends <= now {
                 return false;
             }
-            let asked = open.passed.target == responder && open.to.contains(&link);
-            let expected = decision != Decision::Pending || open.state == State::Waiting;
-            if !asked {
-                why = RelayReject::WrongResponder;
-            } else if expected {
-                let _ = slots.push(open.slot);
+            let bit = open.bit(link).filter(|_| open.passed.target == responder);
+            let over = if decision == Decision::Pending { open.done | open.pended } else { open.done };
+            match bit {
+                None => why = RelayReject::WrongResponder,
+                Some(bit) if over & bit == 0 => _ = slots.push(open.slot),
+                Some(_) => {}
             }
             slots.is_full()
         });
         if slots.is_empty() {
             return Err(why);
         }
-        Ok(slots.into_iter().filter_map(|slot| self.answered(now, config, slot, decision)).collect())
+        Ok(slots.into_iter().filter_map(|slot| self.answered(now, config, (slot, link), decision)).collect())
     }
 
-    fn answered(&mut self, now: Instant, config: &RelayConfig, slot: u32, decision: Decision) -> Option<Passed> {
-        if decision != Decision::Pending {
-            return self.close(slot).map(|open| open.passed);
+    /// So many bytes went back on this way, which is still open.
+    pub(super) fn charge(&mut self, slot: u32, len: usize) {
+        if let Some(room) = self.open.at_mut(slot).and_then(|open| open.passed.room.as_mut()) {
+            *room = room.saturating_sub(len);
         }
-        self.patient.remove(&mut self.open, slot);
-        self.waiting.remove(&mut self.open, slot);
-        self.pending.push_back(&mut self.open, slot);
+    }
+
+    fn answered(
+        &mut self,
+        now: Instant,
+        config: &RelayConfig,
+        (slot, link): (u32, u64),
+        decision: Decision,
+    ) -> Option<Asker> {
         let open = self.open.at_mut(slot)?;
-        (open.state, open.ends) = (State::Pending, now + config.decision_within);
-        Some(open.passed)
+        let bit = open.bit(link)?;
+        let disputed = (open.done | open.pended) & !bit != 0;
+        let (state, ends) = match (decision, open.state) {
+            (Decision::Pending, state) => {
+                open.pended |= bit;
+                // The first one says until when.
+                let ends = if state == State::Pending { open.ends } else { now + config.decision_within };
+                (State::Pending, ends)
+            }
+            (_, State::Waiting) => (State::Answered, now + config.patience),
+            (_, state) => (state, open.ends),
+        };
+        if decision != Decision::Pending {
+            open.done |= bit;
+        }
+        let (passed, before) = (open.passed, core::mem::replace(&mut open.state, state));
+        open.ends = ends;
+        let all = (1_u16 << open.to.len()) - 1;
+        if u16::from(open.done) == all {
+            open.state = before;
+            self.close(slot);
+        } else if before != state {
+            self.patient.remove(&mut self.open, slot);
+            self.unlist(slot, before);
+            match state {
+                State::Waiting => self.waiting.push_back(&mut self.open, slot),
+                State::Pending => self.pending.push_back(&mut self.open, slot),
+                State::Answered => self.answered.push_back(&mut self.open, slot),
+            };
+        }
+        Some(Asker { passed, slot, disputed })
     }
 
     /// One ping whose patience is over and that nobody has answered. Its way back stays open.
@@ -222,7 +342,7 @@ impl OpenWays {
     /// Close one way back whose time is over. False where there is none.
     pub(super) fn expire(&mut self, now: Instant) -> bool {
         let over = |slot: &u32| self.open.at(*slot).is_some_and(|open| open.ends <= now);
-        let fronts = [self.waiting.front(), self.pending.front()];
+        let fronts = [self.waiting.front(), self.pending.front(), self.answered.front()];
         let slot = fronts.into_iter().flatten().find(over);
         slot.and_then(|slot| self.close(slot)).is_some()
     }
@@ -230,28 +350,36 @@ impl OpenWays {
     /// When one of both has something to do next.
     pub(super) fn next_timeout(&self, config: &RelayConfig) -> Option<Instant> {
         let at = |slot: Option<u32>| slot.and_then(|slot| self.open.at(slot));
-        let ends = [at(self.waiting.front()), at(self.pending.front())].map(|open| open.map(|open| open.ends));
+        let fronts = [self.waiting.front(), self.pending.front(), self.answered.front()];
+        let ends = fronts.map(|front| at(front).map(|open| open.ends));
         let patience = at(self.patient.front()).map(|open| open.sent + config.patience);
         ends.into_iter().chain([patience]).flatten().min()
     }
 
-    fn close(&mut self, slot: u32) -> Option<Open> {
-        match self.open.at(slot)?.state {
+    fn unlist(&mut self, slot: u32, state: State) {
+        match state {
             State::Waiting => self.waiting.remove(&mut self.open, slot),
             State::Pending => self.pending.remove(&mut self.open, slot),
+            State::Answered => self.answered.remove(&mut self.open, slot),
         };
+    }
+
+    fn close(&mut self, slot: u32) -> Option<Open> {
+        let state = self.open.at(slot)?.state;
+        self.unlist(slot, state);
         self.patient.remove(&mut self.open, slot);
         self.by_id.remove(&mut self.open, slot);
         let open = self.open.remove_at(slot)?;
-        self.unproven = self.unproven.saturating_sub(usize::from(!open.passed.proven));
-        if let Some(count) = self.counts.get_mut(place(open.passed.source)) {
-            *count = count.saturating_sub(1);
+        self.counts.take(open.passed.holder);
+        if !open.passed.proven {
+            self.strangers -= 1;
+            self.by_link.take(open.passed.from.link);
         }
         Some(open)
     }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a remainder below 4,096")]
-const fn place(source: u64) -> usize {
-    (source % COUNTERS as u64) as usize
+const fn place(hash: u64) -> usize {
+    (hash % COUNTERS as u64) as usize
 }

@@ -3,12 +3,12 @@
 use core::net::IpAddr;
 
 use super::Label;
-use super::circuit::Circuits;
-use super::config::{MAX_FANOUT, Pace, Rate, RelayConfig};
+use super::circuit::{Asker, Circuits, enters_circuit};
+use super::config::{MAX_FANOUT, Rate, RelayConfig};
 use super::faults::Faults;
 use super::names::{Names, Scratch, fingerprints};
 use super::neighbours::{Hop, Hops, Neighbours};
-use super::open::{OpenWays, Passed};
+use super::open::{self, OpenWays, Passed};
 use super::quota::{Grant, Quotas};
 use super::recent::Recent;
 use super::reject::RelayReject;
@@ -36,6 +36,8 @@ pub struct Relay {
     sources: Quotas,
     targets: Quotas,
     links: Quotas,
+    /// What sources that prove nothing have of the quota of a target over one link.
+    shares: Quotas,
     reservations: Reservations,
     circuits: Circuits,
     stats: RelayStats,
@@ -58,6 +60,7 @@ impl Relay {
             sources: quotas(),
             targets: quotas(),
             links: quotas(),
+            shares: quotas(),
             reservations: Reservations::new(),
             circuits: Circuits::new(config.max_circuits, rng.sip_key()),
             stats: RelayStats::default(),
@@ -121,15 +124,16 @@ impl Relay {
         }
         let passed = self.passed(&names, transit);
         let grants = self.grants(now, &passed)?;
-        if !self.open.has_room(passed.source, passed.proven) {
+        if !self.open.has_room(&passed) {
             return Err(RelayReject::Busy);
         }
         let (way, hops) = self.next_hops(now, transit, &passed).ok_or(RelayReject::NoRoute)?;
 
-        let [source, target, link] = grants;
+        let ([source, target, link], share) = grants;
         self.sources.charge(source);
         self.targets.charge(target);
         self.links.charge(link);
+        share.into_iter().for_each(|share| self.shares.charge(share));
         [Some(bare), signed].into_iter().flatten().for_each(|hash| self.seen.note(now, hash));
         self.open.keep(now, &self.config, passed, &hops);
         self.neighbours.up(passed.from.link);
@@ -165,34 +169,45 @@ impl Relay {
     }
 
     fn passed(&self, names: &Names<'_>, transit: &Transit<'_>) -> Passed {
-        let &Transit { packet: Packet { ping_type, .. }, from, proven, .. } = transit;
         let &Names { packet_id, source, target } = names;
+        let &Transit { packet, from, proven, room, .. } = transit;
         let [source_hash, target_hash] = [source, target].map(|did| self.did(did));
+        let from = self.hop(from);
+        let holder = if proven { source_hash } else { self.key.hash_in(source_hash, &from.link.to_be_bytes()) };
         Passed {
             id: self.key.hash(packet_id.as_bytes()),
             source: source_hash,
-            target: target_hash,
-            flow: self.key.hash_in(source_hash, &target_hash.to_be_bytes()),
+            holder,
             proven,
-            from: self.hop(from),
-            circuit: (*ping_type == PingType::Relay).then(|| Label::of(packet_id, source, target).number()),
+            room,
+            target: target_hash,
+            flow: self.key.hash_in(holder, &target_hash.to_be_bytes()),
+            from,
+            circuit: (packet.ping_type == PingType::Relay).then(|| Label::of(packet_id, source, target).number()),
         }
     }
 
-    /// Room in all three quotas. Nothing is used up before it is known that the ping goes on: else a source that sends too much would
+    /// Room in all quotas: of the source, the target and the link, and of what sources that prove nothing have of the target's. Nothing is used up before it is known that the ping goes on: else a source that sends too much would
     /// use up the quota of its link, which others need.
-    fn grants(&self, now: Instant, passed: &Passed) -> Result<[Grant; 3], RelayReject> {
+    fn grants(&self, now: Instant, passed: &Passed) -> Result<([Grant; 3], Option<Grant>), RelayReject> {
         let RelayConfig { source_rate, target_rate, link_rate, reserved_factor, .. } = self.config;
         let reserved = |did| self.reservations.find(now, did).is_some();
         let pace = |did, rate: Rate| if reserved(did) { rate.times(reserved_factor).pace() } else { rate.pace() };
-        // What names that may be anybody's use up of what all share leaves something to those that are proven.
-        let share = |pace: Pace| if passed.proven { pace } else { pace.first_half() };
-        let source = self.sources.grant(now, passed.source, pace(passed.source, source_rate));
+        let source = self.sources.grant(now, passed.holder, pace(passed.source, source_rate));
         let source = source.ok_or(RelayReject::SourceQuota)?;
-        let target = self.targets.grant(now, passed.target, share(pace(passed.target, target_rate)));
+        let all = pace(passed.target, target_rate);
+        let target = self.targets.grant(now, passed.target, if passed.proven { all } else { all.for_strangers() });
         let target = target.ok_or(RelayReject::TargetQuota)?;
-        let link = self.links.grant(now, passed.from.link, share(link_rate.pace())).ok_or(RelayReject::LinkQuota)?;
-        Ok([source, target, link])
+        let share = match passed.proven {
+            true => None,
+            false => {
+                let share = self.key.hash_in(passed.target, &passed.from.link.to_be_bytes());
+                Some(self.shares.grant(now, share, all.for_one_link()).ok_or(RelayReject::TargetQuota)?)
+            }
+        };
+        let of_link = if passed.proven { link_rate.pace() } else { link_rate.pace().for_strangers() };
+        let link = self.links.grant(now, passed.from.link, of_link).ok_or(RelayReject::LinkQuota)?;
+        Ok(([source, target, link], share))
     }
 
     /// Over whom it goes, and how the first of them was found: over one hop that is known, unless that left something unanswered; then
@@ -260,7 +275,9 @@ impl Relay {
     /// Decide where an answer goes back to.
     ///
     /// It has to come over a link over which the ping went, in the name that was asked. It is passed on as it is: behind an answer that
-    /// says `pending` the way stays open for the decision, any other closes it.
+    /// says `pending` the way stays open for the decision, any other closes it. Where the ping went over several links each may bring
+    /// one, for a moment: a neighbour that answers in the name of the target takes nothing away, and while two of them do no way to the
+    /// target is taken for sure.
     ///
     /// # Errors
     /// Why it does not go back.
@@ -282,15 +299,34 @@ impl Relay {
         self.links.charge(link);
         self.neighbours.up(hop.link);
         self.routes.learn(now, responder, hop, 0, true);
-        let mut back = Back { to: heapless::Vec::new(), circuit: false };
-        for asker in &askers {
+        let mut back = Back { to: heapless::Vec::new(), ways: heapless::Vec::new(), circuit: false };
+        if askers.iter().any(|asker| asker.disputed) {
+            self.routes.dispute(responder, now + self.config.avoid_for);
+        }
+        let asks = askers.iter().any(|asker| asker.passed.circuit.is_some());
+        let enters = asks && response.decision == Decision::Accept && enters_circuit(response);
+        for open::Asker { passed: asker, slot, .. } in &askers {
             let _ = back.to.push(asker.from.path);
+            let _ = back.ways.push((*slot, asker.room));
             self.avoided.forget(self.avoidance(asker.flow, hop.link));
-            if let Some(label) = asker.circuit.filter(|_| response.decision == Decision::Accept) {
-                back.circuit |= self.circuits.establish(now, &self.config, label, [asker.from, hop]);
+            if let Some(label) = asker.circuit.filter(|_| enters) {
+                let by = Asker { holder: asker.holder, proven: asker.proven };
+                back.circuit |= self.circuits.establish(now, &self.config, (label, by), [asker.from, hop]);
             }
         }
         Ok(back)
+    }
+
+    /// So many bytes of an answer went to each of its addresses: there is the less room for what follows, the decision behind `pending` say.
+    pub fn sent_back(&mut self, back: &Back, len: usize) {
+        for (slot, _) in &back.ways {
+            self.open.charge(*slot, len);
+        }
+    }
+
+    /// An answer was too long for the [room](Back::room) that there is.
+    pub fn refused_back(&mut self) {
+        self.stats.rejects.count(RelayReject::Amplification);
     }
 
     /// Pass on a packet of a circuit: where it goes. It is changed in place (one byte, the hops that are left) and goes as it is then.
@@ -408,7 +444,7 @@ impl Relay {
             neighbours: self.neighbours.len(),
             reservations: self.reservations.len(),
             circuits: self.circuits.len(),
-            quotas: self.sources.len() + self.targets.len() + self.links.len(),
+            quotas: self.sources.len() + self.targets.len() + self.links.len() + self.shares.len(),
             ..self.stats
         }
     }

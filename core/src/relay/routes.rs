@@ -14,6 +14,8 @@ struct Route {
     target: u64,
     /// The better one first.
     ways: [Option<Learned>; WAYS],
+    /// Until when none of them counts as sure.
+    disputed: Option<Instant>,
     chain: Chain,
     link: Link,
 }
@@ -83,7 +85,9 @@ impl Routes {
     pub(super) fn find(&self, now: Instant, target: u64) -> [Option<Learned>; WAYS] {
         let route = self.slot(target).and_then(|slot| self.routes.at(slot));
         let ways = route.map_or([None; WAYS], |route| route.ways);
-        ways.map(|way| way.filter(|way| way.until > now))
+        let disputed = route.and_then(|route| route.disputed).is_some_and(|until| until > now);
+        let known = |way: Learned| (way.until > now).then_some(Learned { doubted: way.doubted || disputed, ..way });
+        ways.map(|way| way.and_then(known))
     }
 
     /// Something came from a target over this hop, or an answer of it.
@@ -126,6 +130,13 @@ impl Routes {
         route.ways.iter_mut().flatten().filter(unanswered).for_each(|way| way.doubted = true);
     }
 
+    /// Two have answered in the name of a target: until then none of its ways counts as sure.
+    pub(super) fn dispute(&mut self, target: u64, until: Instant) {
+        if let Some(route) = self.slot(target).and_then(|slot| self.routes.at_mut(slot)) {
+            route.disputed = Some(until);
+        }
+    }
+
     /// Forget a target.
     pub(super) fn forget(&mut self, target: u64) {
         if let Some(slot) = self.slot(target) {
@@ -143,7 +154,7 @@ impl Routes {
             self.routes.remove_at(slot);
         }
         let ways = [Some(learned), None];
-        let route = Route { target, ways, chain: Chain::default(), link: Link::default() };
+        let route = Route { target, ways, disputed: None, chain: Chain::default(), link: Link::default() };
         if let Ok(id) = self.routes.insert(route) {
             self.by_target.insert(&mut self.routes, id.slot(), target);
             self.by_age.push_back(&mut self.routes, id.slot());

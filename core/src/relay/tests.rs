@@ -10,19 +10,19 @@ use crate::framing::{Decision, Encoding, Frame, Message, Packet, PingType, Respo
 use crate::time::{Duration, Instant};
 use crate::{Path, Seed};
 
-fn at(n: u8) -> Path {
+pub(super) fn at(n: u8) -> Path {
     Path::to(core::net::SocketAddr::from(([192, 0, 2, n], 7150)))
 }
 
-fn after(millis: u64) -> Instant {
+pub(super) fn after(millis: u64) -> Instant {
     Instant::from_nanos(millis * 1_000_000)
 }
 
-fn relay(config: RelayConfig) -> Relay {
+pub(super) fn relay(config: RelayConfig) -> Relay {
     Relay::new(config, &mut Seed::from_u64(1).fork("relay"))
 }
 
-fn ping<'a>(id: &'a str, source: &'a str, target: &'a str) -> Packet<'a> {
+pub(super) fn ping<'a>(id: &'a str, source: &'a str, target: &'a str) -> Packet<'a> {
     Packet {
         packet_id: Text::new(id),
         source_did: Text::new(source),
@@ -34,11 +34,11 @@ fn ping<'a>(id: &'a str, source: &'a str, target: &'a str) -> Packet<'a> {
     }
 }
 
-fn transit<'a>(packet: &'a Packet<'a>, from: Path) -> Transit<'a> {
-    Transit { packet, from, zone: Zone::Groen, proven: true, peer: None, recorded: None }
+pub(super) fn transit<'a>(packet: &'a Packet<'a>, from: Path) -> Transit<'a> {
+    Transit { packet, from, zone: Zone::Groen, proven: true, peer: None, recorded: None, room: None }
 }
 
-fn answer<'a>(id: &'a str, who: &'a str, decision: Decision) -> Response<'a> {
+pub(super) fn answer<'a>(id: &'a str, who: &'a str, decision: Decision) -> Response<'a> {
     Response { in_response_to: Text::new(id), responder_did: Text::new(who), decision, ..Response::default() }
 }
 
@@ -295,7 +295,7 @@ fn every_table_is_full_some_time() {
         let _ = relay.forward(after(0), &transit(&packet, at(n)));
         let stats = relay.stats();
         assert!([stats.routes, stats.neighbours, stats.reservations, stats.open].into_iter().all(|n| n <= 8));
-        assert!(stats.seen <= 16 && stats.quotas <= 24);
+        assert!(stats.seen <= 16 && stats.quotas <= 32);
     }
     assert_eq!(relay.reserve(after(0), "jis:new", at(0)), Err(ReserveError::AddressFull));
     assert_eq!(relay.reserve(after(0), "jis:new", at(99)), Err(ReserveError::Full));
@@ -307,10 +307,13 @@ fn every_table_is_full_some_time() {
     assert!(relay.stats().rejects.get(RelayReject::SourceQuota) > 0);
 }
 
+pub(super) const ENTERS: &str = r#"{"circuit":true}"#;
+
 fn circuit(relay: &mut Relay, now: Instant, id: &str) -> Label {
     let packet = Packet { ping_type: PingType::Relay, ..ping(id, "jis:s", "jis:t") };
     relay.forward(now, &Transit { peer: Some(at(9)), ..transit(&packet, at(1)) }).unwrap();
-    assert!(relay.answer(now, at(9), &answer(id, "jis:t", Decision::Accept)).unwrap().opened_circuit());
+    let yes = Response { payload: Value::from_wire(ENTERS), ..answer(id, "jis:t", Decision::Accept) };
+    assert!(relay.answer(now, at(9), &yes).unwrap().opened_circuit());
     Label::of(id, "jis:s", "jis:t")
 }
 

@@ -16,8 +16,11 @@ pub struct Transit<'a> {
     /// Where the airlock puts its source. Only what is [`Zone::Groen`] goes on.
     pub zone: Zone,
     /// Whether its source was proven: by a proof under the key that is pinned to it, or by the session it came through. Only from
-    /// proven sources next hops are learned.
+    /// proven sources next hops are learned; the others share what they [may use up](super::RelayConfig).
     pub proven: bool,
+    /// How many bytes of answers may go to where it came from: three times what came, where that address has not proven itself; else
+    /// `None`.
+    pub room: Option<usize>,
     /// Where the target is as a peer, if it is one that is not stale.
     pub peer: Option<Path>,
     /// Where the record of the target says that it is, if there is one.
@@ -81,6 +84,8 @@ impl Forward {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Back {
     pub(super) to: heapless::Vec<Path, MOST_ALIKE>,
+    /// The ways back, and how many bytes may go there.
+    pub(super) ways: heapless::Vec<(u32, Option<usize>), MOST_ALIKE>,
     pub(super) circuit: bool,
 }
 
@@ -89,6 +94,13 @@ impl Back {
     #[must_use]
     pub fn to(&self) -> &[Path] {
         &self.to
+    }
+
+    /// How many bytes may go to the address with this number; `None`: as many as there are. Behind an answer that says `pending` room for
+    /// the decision is to be left.
+    #[must_use]
+    pub fn room(&self, n: usize) -> Option<usize> {
+        self.ways.get(n)?.1
     }
 
     /// Whether a circuit stands now between who asked and who answered.

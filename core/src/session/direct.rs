@@ -93,6 +93,16 @@ impl Detour {
         }
     }
 
+    /// What is too old to be sent again is let go of, and the room that it took, too.
+    fn forget_old(&mut self, now: Instant) {
+        while self.kept.front().is_some_and(|(sent, _)| now.saturating_since(*sent) >= KEPT_FOR) {
+            self.bytes -= self.kept.pop_front().map_or(0, |(_, old)| old.len());
+        }
+        if self.kept.is_empty() {
+            self.kept = VecDeque::new();
+        }
+    }
+
     fn take_kept(&mut self, now: Instant) -> Option<Vec<u8>> {
         while let Some((sent, packet)) = self.kept.pop_front() {
             self.bytes -= packet.len();
@@ -281,6 +291,13 @@ impl Sessions {
         }
     }
 
+    /// How many bytes are kept that were sent on direct paths.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        let detours = self.table.slab.iter().filter_map(|(_, session)| session.roaming.as_ref()?.detour.as_ref());
+        detours.map(|detour| detour.bytes).sum()
+    }
+
     /// Ask at the addresses of the other side, look whether a direct path still works, go back. Says when to come again.
     pub(super) fn look_after_detour(&mut self, now: Instant, slot: u32) -> Option<Instant> {
         let session = self.table.at_mut(slot)?;
@@ -304,6 +321,8 @@ impl Sessions {
             self.table.owe(slot, owed::ASK_DIRECT);
             return at;
         }
+        detour.forget_old(now);
+        let old = detour.kept.front().map(|(sent, _)| *sent + KEPT_FOR);
         match detour.checked {
             Some(checked) if heard > checked => detour.checked = None,
             Some(checked) if now >= checked + PATIENCE => {
@@ -313,7 +332,8 @@ impl Sessions {
             Some(checked) => return Some(checked + PATIENCE),
             None => {}
         }
-        let at = unheard? + PATIENCE;
+        let Some(unheard) = unheard else { return old };
+        let at = unheard + PATIENCE;
         if now < at {
             return Some(at);
         }

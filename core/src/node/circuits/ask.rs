@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use super::{ACCEPTED, CIRCUIT, Circuits, Parked, Wanted};
+use super::{CIRCUIT, Circuits, Parked, Wanted};
 use crate::airlock::Subject;
 use crate::framing::{Decision, PingType, Response, Value};
 use crate::identity::PublicKey;
@@ -12,7 +12,7 @@ use crate::node::links::{Fate, PATIENCE, Waiting, Way};
 use crate::node::outbox::{NextHop, Wrap};
 use crate::node::ping::{Ping, PingError};
 use crate::node::{Node, RelayError, RequestId, Rooms};
-use crate::relay::Label;
+use crate::relay::{Label, enters_circuit};
 use crate::session::SessionId;
 use crate::time::{Duration, Instant, Now};
 use crate::{Name, Path};
@@ -62,8 +62,7 @@ impl Node {
         (request, path): (RequestId, Path),
         response: &Response<'_>,
     ) {
-        let stands = response.decision == Decision::Accept
-            && response.payload.get(ACCEPTED).is_some_and(|value| value.as_bool() == Some(true));
+        let stands = response.decision == Decision::Accept && enters_circuit(response);
         let rooms = &mut self.rooms;
         if response.decision == Decision::Pending {
             // Somebody decides about it, later; what waits now does not wait for that.

@@ -31,8 +31,6 @@ use crate::{Path, Transmit};
 
 /// The intent of a ping that asks for a circuit.
 pub const CIRCUIT: &str = "overlay.circuit";
-/// What the payload of the answer says where there is an end: `true`. Another answer is none of a node that has sessions over relays.
-const ACCEPTED: &str = "circuit";
 /// How many ends there are at once; the one that was silent longest makes way.
 const MAX_ENDS: usize = 1024;
 /// Over so many relays the packets of a circuit go.

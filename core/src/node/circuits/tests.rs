@@ -318,6 +318,9 @@ fn a_session_moves_to_a_direct_path_and_back_and_loses_no_ping() {
         who.iter().for_each(|n| net.node(*n).add_address(path(*n).remote).unwrap());
         ask_steadily(&mut net, 10);
         assert_eq!(ways(&net), [(false, path(4)), (false, path(0))], "{who:?}");
+        for n in [0, 4] {
+            assert_eq!(net.members[n].node.rooms.links.as_ref().unwrap().kept(), 0, "old packets are let go of");
+        }
         let carried = net.members[2].node.relay_stats().unwrap().carried;
         ask_steadily(&mut net, 10);
         assert_eq!(net.members[2].node.relay_stats().unwrap().carried, carried, "nothing goes over relays any more");

@@ -164,6 +164,12 @@ impl Links {
         self.faults = faults;
     }
 
+    /// How many bytes of what was sent are kept.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.sessions.kept()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.sessions.len()
     }

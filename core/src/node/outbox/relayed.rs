@@ -12,9 +12,8 @@ use crate::node::config::Caps;
 use crate::node::ingress::Ingress;
 use crate::node::ping::{AnswerError, Ping, PingError};
 use crate::node::queue::Written;
-use crate::node::receive::Taken;
 use crate::node::relay;
-use crate::relay::{ANSWER_INTENT, Back, pack_answer};
+use crate::relay::{ANSWER_INTENT, pack_answer};
 use crate::time::Now;
 
 /// The most hops that relays let a ping take, by default.
@@ -33,25 +32,18 @@ impl Outbox {
         self.queue.push(Outgoing::Direct(path), parts).is_ok()
     }
 
-    /// Queue an answer to those who asked; room was found.
-    pub(in crate::node) fn send_back(&mut self, back: &Back, parts: &[&[u8]]) -> Taken {
-        for path in back.to() {
-            let _ = self.push(*path, parts);
-        }
-        Taken::Forwarded
-    }
-
-    /// Queue somebody's ping, with this behind its frame if both fit into a datagram; false where it cannot be sent.
+    /// Queue somebody's ping, in so many bytes at most, with this behind its frame if both fit into a datagram; how many there are, `None` where it cannot be sent.
     pub(in crate::node) fn pass_on(
         &mut self,
-        path: Path,
+        (path, most): (Path, usize),
         packet: &Packet<'_>,
         encoding: Encoding,
         trailer: &[u8],
-    ) -> bool {
+    ) -> Option<usize> {
+        let most = most.min(path.max_datagram());
         let guess = packet.payload.raw_len() + 1024 + trailer.len();
         let staged = self.queue.stage(guess, |space| match packet.encode(encoding, space) {
-            Ok(len) if len + trailer.len() > path.max_datagram() => Written::Bytes(len),
+            Ok(len) if len + trailer.len() > most => Written::Bytes(len),
             Ok(len) => match space.get_mut(len..len + trailer.len()) {
                 Some(place) => {
                     place.copy_from_slice(trailer);
@@ -63,11 +55,11 @@ impl Outbox {
             Err(why) => Written::Failed(why),
         });
         match staged {
-            Ok(len) if len <= path.max_datagram() => {
+            Ok(len) if len <= most => {
                 self.commit(NextHop::Direct(path), len);
-                true
+                Some(len)
             }
-            _ => false,
+            _ => None,
         }
     }
 

@@ -64,6 +64,11 @@ impl Relaying {
         Some(Box::new(Self { relay, sources, neighbours, verifications, scratch }))
     }
 
+    /// Whether the operator has named somebody at this address.
+    fn knows(&self, path: &Path) -> bool {
+        self.neighbours.values().any(|neighbour| neighbour.same_remote(path))
+    }
+
     pub(super) const fn room(&self) -> &Relay {
         &self.relay
     }

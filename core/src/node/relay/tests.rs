@@ -569,6 +569,8 @@ fn a_relay_that_fails_is_gone_around() {
 #[test]
 fn frames_of_a_session_pass_unread_once_a_ping_opened_their_circuit() {
     let mut net = Net::line();
+    let enters = r#"{"circuit":true}"#.parse().unwrap();
+    net.node(4).set_reply("temperature.*", crate::node::Reply::Now(enters)).unwrap();
     net.ask(|ping| (ping.trace, ping.ping_type) = (false, crate::framing::PingType::Relay));
     net.run(1000);
     assert_eq!(net.members[0].told, ["accept jis:home:sensor"]);
@@ -613,4 +615,56 @@ fn neighbours_are_bounded_and_named() {
     assert_eq!(node.set_neighbour("jis:b", path(5), 0.5), Ok(()));
     assert_eq!((node.remove_neighbour("jis:b"), node.remove_neighbour("jis:b")), (Ok(()), Err(RelayError::Unknown)));
     assert!(node.set_neighbour("", path(2), 0.5).is_err());
+}
+
+/// A stranger writes the address of somebody else as its own, and asks over a relay for what is answered at length: nobody gets more than three times what he sent.
+#[test]
+fn an_address_that_has_not_proven_itself_gets_no_more_than_three_times_its_bytes_over_relays_either() {
+    for wait in [false, true] {
+        let mut net = Net::line();
+        let other = net.add(start(5, "jis:home:other", None));
+        for n in 1..5 {
+            net.node(n).set_trust("jis:home:other", if wait && n == 4 { 0.5 } else { 0.9 }).unwrap();
+            net.node(n).allow_legacy("jis:home:other").unwrap();
+        }
+        // What the sensor knows of the last relay, strangers have no part in.
+        let now = net.now;
+        net.node(4).ping(now, &Ping::new("jis:mesh:r3", path(3), "hello")).unwrap();
+        net.run(1000);
+        let long = format!("\"{}\"", "x".repeat(700)).parse().unwrap();
+        net.node(4).set_reply("temperature.*", crate::node::Reply::Now(long)).unwrap();
+        let mut lens = Vec::new();
+        for (n, padding) in [0, 50, 150, 250, 400, 600].into_iter().enumerate() {
+            let mut stamp = [0; crate::time::iso::FORMAT_LEN];
+            let (id, purpose) = (format!("ping_{n}"), "p".repeat(padding));
+            let stamp = crate::time::iso::format(net.now.wall, &mut stamp);
+            let ping = Packet {
+                packet_id: Text::new(&id),
+                source_did: Text::new("jis:home:other"),
+                target_did: Text::new(SENSOR),
+                routing_mode: crate::framing::RoutingMode::Mesh,
+                intent: Text::new("temperature.read"),
+                purpose: Text::new(&purpose),
+                nonce: Text::new(&id),
+                timestamp: Text::new(stamp),
+                max_hops: 9,
+                ..Packet::default()
+            };
+            let mut buf = vec![0; 2048];
+            let len = ping.encode(Encoding::Json, &mut buf).unwrap();
+            net.seen.clear();
+            net.send(other, addr(3), buf[..len].to_vec());
+            net.run(500);
+            for id in net.node(4).waiting().map(|ping| ping.id).collect::<Vec<_>>() {
+                let now = net.now;
+                net.node(4).approve(now, id).unwrap();
+            }
+            net.run(500);
+            let got: usize = net.seen.iter().filter(|(at, _)| *at == other).map(|(_, bytes)| bytes.len()).sum();
+            assert!(got <= 3 * len, "{got} for {len}");
+            lens.push(got);
+        }
+        assert!(lens[0] == 0 || wait, "{lens:?}");
+        assert!(*lens.last().unwrap() > 1000, "what is short enough goes back: {lens:?}");
+    }
 }

@@ -7,11 +7,13 @@ use alloc::vec::Vec;
 use super::Relaying;
 use super::news::{Tampering, TraceNews};
 use super::traces::{self, MAX_TRACE, digest_of, digest_of_response};
-use crate::framing::{Frame, Message, Packet, Response, Zone};
+use crate::airlock::Rank;
+use crate::framing::{Decision, Frame, Message, Packet, Response, Zone};
 use crate::identity::Signer;
 use crate::limits::{HEADER_LEN, MAX_DID, MAX_PAYLOAD};
 use crate::node::admission::{Bound, Passed};
 use crate::node::identity::Budget;
+use crate::node::inbox::AMPLIFICATION;
 use crate::node::ingress::{Ingress, Scratch, Texts};
 use crate::node::outbox::Outbox;
 use crate::node::receive::Taken;
@@ -84,7 +86,7 @@ impl Node {
             }
             passed => passed?,
         };
-        let Passed { sender, judged, auth, .. } = passed;
+        let Passed { sender, judged, auth, rank, .. } = passed;
         let pinned = policy.pins.get(sender.did).is_some();
         if !outbox.has_room_for(MAX_FANOUT, MAX_FANOUT * (ingress.bytes.len() + GROWTH)) {
             return Err(Reject::Busy);
@@ -99,6 +101,13 @@ impl Node {
             from: ingress.path,
             zone: if allowed { Zone::Groen } else { judged.zone },
             proven: auth.key().is_some() && pinned,
+            // Nobody has more sent to an address than to his own; where neighbours are the operator says.
+            room: match rank {
+                Rank::Stranger | Rank::Trusted if ingress.session.is_none() && !relaying.knows(&ingress.path) => {
+                    Some(ingress.bytes.len() * AMPLIFICATION)
+                }
+                _ => None,
+            },
             peer: peers.get(now.mono, target).map(crate::node::Peer::path),
             recorded: relaying.neighbours.get(target).copied().or(device),
         };
@@ -114,7 +123,7 @@ impl Node {
         let packet = Packet { hop_count: forward.hop_count(), ..*packet };
         let mut sent = false;
         for path in forward.to() {
-            sent |= outbox.pass_on(*path, &packet, ingress.frame.encoding, trailer);
+            sent |= outbox.pass_on((*path, usize::MAX), &packet, ingress.frame.encoding, trailer).is_some();
         }
         // What came in fewer bytes than it takes in ours, and is too long so.
         if sent { Ok(Taken::Forwarded) } else { Err(Reject::TooLong) }
@@ -143,7 +152,8 @@ impl Node {
         });
         let as_it_came = ingress.bytes.get(frame.len()..).filter(|_| trace.is_some()).unwrap_or_default();
         let trailer = traced.and_then(|(len, _)| records.get(..len)).unwrap_or(as_it_came);
-        Ok(outbox.send_back(&back, &[frame, trailer]))
+        let keeps = if response.decision == Decision::Pending { frame.len() } else { 0 };
+        self.rooms.send_back(&back, (frame, trailer), keeps)
     }
 
     /// An answer in a ping, since a reference relay is on the way: it goes back as it is, if it answers what was passed on. `None` where it does not: then it is a ping as any other.
@@ -170,11 +180,15 @@ impl Node {
             Err(why) => return Some(Err(why)),
         };
         let packet = Packet { hop_count: packet.hop_count.saturating_add(1), ..*packet };
-        let mut sent = false;
-        for path in back.to() {
-            sent |= self.rooms.outbox.pass_on(*path, &packet, ingress.frame.encoding, &[]);
+        let mut sent = None;
+        for (n, path) in back.to().iter().enumerate() {
+            let most = back.room(n).unwrap_or(usize::MAX);
+            sent = sent.max(self.rooms.outbox.pass_on((*path, most), &packet, ingress.frame.encoding, &[]));
         }
-        Some(if sent { Ok(Taken::Forwarded) } else { Err(Reject::TooLong) })
+        if let (Some(len), Some(relaying)) = (sent, &mut self.rooms.relaying) {
+            relaying.relay.sent_back(&back, len);
+        }
+        Some(if sent.is_some() { Ok(Taken::Forwarded) } else { Err(Reject::TooLong) })
     }
 }
 
@@ -223,6 +237,34 @@ impl Rooms {
             return Err(Reject::Busy);
         }
         Ok(relaying.relay.answer(now.mono, ingress.path, response)?)
+    }
+}
+
+impl Rooms {
+    /// Queue an answer to those who asked, room in the queue was found: with what is behind its frame, where so much may go to who asked and so much is left.
+    fn send_back(&mut self, back: &Back, (frame, trailer): (&[u8], &[u8]), keeps: usize) -> Result<Taken, Reject> {
+        let Self { relaying, outbox, .. } = self;
+        let relay = &mut relaying.as_deref_mut().ok_or(Reject::Unrequested)?.relay;
+        let mut sent = None;
+        for (n, path) in back.to().iter().enumerate() {
+            let room = back.room(n).unwrap_or(usize::MAX);
+            let whole = frame.len() + trailer.len();
+            let len = if whole <= room.saturating_sub(keeps) { whole } else { frame.len() };
+            if len > room {
+                continue;
+            }
+            let trailer = if len == whole { trailer } else { &[] };
+            let _ = outbox.push(*path, &[frame, trailer]);
+            sent = sent.max(Some(len));
+        }
+        match sent {
+            Some(len) => relay.sent_back(back, len),
+            None => {
+                relay.refused_back();
+                return Err(Reject::Amplification);
+            }
+        }
+        Ok(Taken::Forwarded)
     }
 }
 

@@ -215,12 +215,15 @@ struct Journey {
 
 impl Journey {
     fn travel(kinds: &[Kind], back: bool, budget: usize) -> Self {
-        Self::travel_with(Faults::default(), kinds, back, budget)
+        Self::travel_with(Faults::default(), kinds, back, budget, u64::MAX)
     }
 
-    fn travel_with(faults: Faults, kinds: &[Kind], back: bool, budget: usize) -> Self {
+    /// Whoever reads knows the keys of those in `known`, by number.
+    fn travel_with(faults: Faults, kinds: &[Kind], back: bool, budget: usize, known: u64) -> Self {
         let names: Vec<String> = (0..kinds.len() + 2).map(|n| format!("jis:relay:{n}")).collect();
-        let keys = keys(&names);
+        let mut keys: Vec<_> = keys(&names).into_iter().enumerate().collect();
+        keys.retain(|(n, _)| known >> n & 1 == 1);
+        let keys: Vec<_> = keys.into_iter().map(|(_, key)| key).collect();
         let (source, target) = (0, names.len() - 1);
         let asked = [7; 32];
         let mut told = Self {
@@ -345,7 +348,7 @@ fn each_tamperer_alone_is_named_or_bounded() {
 fn blaming_the_neighbour_is_caught() {
     let faults = Faults { blame_neighbour: true, ..Faults::default() };
     let kinds = [Kind::Honest, Kind::Liar, Kind::Honest];
-    let told = Journey::travel_with(faults, &kinds, false, 4096);
+    let told = Journey::travel_with(faults, &kinds, false, 4096, u64::MAX);
     assert!(told.named.iter().any(|name| !told.culprits.contains(name)), "{:?}", told.named);
 }
 
@@ -470,6 +473,30 @@ proptest! {
         if told.culprits.is_empty() {
             prop_assert!(told.intact && told.between.is_empty(), "{:?} between {:?}", kinds, told.between);
         }
+    }
+
+    /// Where nobody changed anything, nothing is told to be changed, whosever keys the reader knows.
+    #[test]
+    fn who_knows_few_keys_hears_of_no_changes_that_were_none(
+        references in prop::collection::vec(any::<bool>(), 1..7),
+        back in any::<bool>(),
+        tight in any::<bool>(),
+        known in any::<u64>(),
+    ) {
+        let kind = |reference: &bool| if *reference { Kind::Reference } else { Kind::Honest };
+        let kinds: Vec<Kind> = references.iter().map(kind).collect();
+        let told = Journey::travel_with(Faults::default(), &kinds, back, if tight { 700 } else { 4096 }, known);
+        prop_assert!(told.named.is_empty() && told.between.is_empty(), "{:?} between {:?}", kinds, told.between);
+    }
+
+    /// Whosever keys the reader knows: nobody is named who did nothing.
+    #[test]
+    fn an_honest_hop_is_never_named_by_who_knows_few_keys(
+        kinds in prop::collection::vec(any_kind(), 1..7),
+        known in any::<u64>(),
+    ) {
+        let told = Journey::travel_with(Faults::default(), &kinds, true, 4096, known);
+        prop_assert!(told.named.iter().all(|name| told.culprits.contains(name)), "{:?} of {:?}", told.named, kinds);
     }
 
     /// Bits of a trace that flip on the way have nobody named.

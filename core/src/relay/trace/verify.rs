@@ -154,8 +154,9 @@ pub(crate) fn verify_with<'a>(
 ) -> Report<'a> {
     // An answer whose trace was lost on the way back tells nothing of the ping.
     let of_ping = known.responder.is_none() || trace.iter().flat_map(Trace::records).any(|record| record.is_turn());
+    let nobodys = known.responder.is_some_and(|responder| keys(responder).is_none());
     let (report, before) = (Report::default(), None);
-    let mut walk = Walk { faults, report, before, known, of_ping, unsigned: false, turns: 0 };
+    let mut walk = Walk { faults, report, before, known, of_ping, nobodys, unsigned: false, turned: false, turns: 0 };
     for record in trace.iter().flat_map(Trace::records) {
         if keys(record.did).is_some_and(|key| record.is_by(&key)) {
             walk.signed(&record);
@@ -175,8 +176,13 @@ struct Walk<'a, 'k> {
     known: &'k Known<'a>,
     /// It begins with records of the ping.
     of_ping: bool,
+    /// The key of who answers is not known: that this is the answer to the ping nobody can be held to, and the one is not compared with
+    /// the other.
+    nobodys: bool,
     /// There was a record behind that which does not hold.
     unsigned: bool,
+    /// And by one of them the ping became an answer.
+    turned: bool,
     turns: u8,
 }
 
@@ -184,6 +190,10 @@ impl<'a> Walk<'a, '_> {
     /// A record that nobody can be held to.
     fn unsigned(&mut self, record: &Record<'a>) {
         self.unsigned = true;
+        if self.nobodys && record.is_turn() {
+            self.turned = true;
+            self.turns = self.turns.saturating_add(1);
+        }
         self.report.hop(record, Verdict::Unsigned);
     }
 
@@ -195,7 +205,7 @@ impl<'a> Walk<'a, '_> {
         let by_own_word = self.by_own_word(record);
         let named = if fits.is_err() || by_own_word { Verdict::Changed } else { Verdict::Ok };
         self.report.hop(record, named);
-        (self.before, self.unsigned) = (Some(*record), false);
+        (self.before, self.unsigned, self.turned) = (Some(*record), false, false);
     }
 
     /// The first record that holds. It is not to blame for what came before it.
@@ -205,7 +215,7 @@ impl<'a> Walk<'a, '_> {
             self.report.gap(0, folded, Verdict::Folded);
             self.report.gap(folded, record.hop - folded, Verdict::Unsigned);
         }
-        let Some((source, asked)) = self.known.asked.filter(|_| self.of_ping) else { return Ok(()) };
+        let Some((source, asked)) = self.known.asked.filter(|_| self.of_ping && !self.turned) else { return Ok(()) };
         if record.has(flag::ORIGIN) {
             if record.did != source || record.passed != *asked {
                 self.report.found(None, (None, Some(record.did)), Field::Trace);
@@ -231,7 +241,7 @@ impl<'a> Walk<'a, '_> {
             self.report.found(None, between, Field::Trace);
             return Ok(());
         }
-        let same = record.received == before.passed;
+        let same = self.turned || record.received == before.passed;
         if same && steps > 0 {
             return Ok(());
         }
@@ -276,7 +286,7 @@ impl<'a> Walk<'a, '_> {
         if let Some(came) = came.filter(|_| !self.unsigned) {
             self.report.gap(last.hop.saturating_add(1), came.saturating_sub(last.hop), Verdict::Unsigned);
         }
-        let same = last.passed == *arrived;
+        let same = self.turned || last.passed == *arrived;
         let counted = came.is_none_or(|came| came >= last.hop);
         let turns = u8::from(responder.is_some() && self.of_ping);
         if same && counted && self.turns == turns {

@@ -1,0 +1,207 @@
+//! What sources that prove nothing can take from others: not more than their share.
+
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+use super::tests::{ENTERS, after, answer, at, ping, relay, transit};
+use super::*;
+use crate::framing::{Decision, Packet, PingType, Response, Text, Value};
+use crate::{Instant, Path};
+
+/// Passes on a ping with this id, from and for these names, over this link; `None` of a source that is proven.
+fn pass(
+    relay: &mut Relay,
+    now: Instant,
+    (id, source, target): (&str, &str, &str),
+    stranger: Option<u8>,
+) -> Result<Forward, RelayReject> {
+    let packet = ping(id, source, target);
+    let from = at(stranger.unwrap_or(1));
+    relay.forward(now, &Transit { proven: stranger.is_none(), peer: Some(at(9)), ..transit(&packet, from) })
+}
+
+#[test]
+fn who_writes_anothers_name_uses_up_nothing_of_his() {
+    let mut relay = relay(RelayConfig::default());
+    for n in 0..2000 {
+        let _ = pass(&mut relay, after(n / 2), (&format!("flood_{n}"), "jis:s", "jis:t"), Some(2));
+    }
+    assert!(relay.stats().rejects.get(RelayReject::SourceQuota) > 1000);
+    assert!(pass(&mut relay, after(1000), ("a", "jis:s", "jis:t"), None).is_ok());
+    assert!(pass(&mut relay, after(1000), ("b", "jis:s", "jis:t"), Some(3)).is_ok(), "on another link, it may be he");
+}
+
+#[test]
+fn who_writes_anothers_name_and_gets_no_answer_turns_no_ping_of_his_away() {
+    let mut relay = relay(RelayConfig::default());
+    relay.set_neighbour("jis:r", at(8), 0.9);
+    // The target turns them away, since they are not signed.
+    pass(&mut relay, after(0), ("forged", "jis:s", "jis:t"), Some(2)).unwrap();
+    relay.handle_timeout(after(3000));
+    let forward = pass(&mut relay, after(3000), ("a", "jis:s", "jis:t"), None).unwrap();
+    assert_eq!((forward.way(), forward.to()), (Way::Peer, &[at(9)][..]));
+    assert_ne!(pass(&mut relay, after(3000), ("b", "jis:s", "jis:t"), Some(2)).unwrap().to(), [at(9)]);
+}
+
+#[test]
+fn many_names_over_one_link_leave_others_their_part_of_a_target() {
+    let mut relay = relay(RelayConfig { max_open: 100_000, ..RelayConfig::default() });
+    let flood = |relay: &mut Relay, links: u8| {
+        for n in 0..4000_u32 {
+            let (id, name) = (format!("flood_{links}_{n}"), format!("jis:{}", n % 100));
+            let link = 20 + u8::try_from(n % u32::from(links)).unwrap();
+            let _ = pass(relay, after(0), (&id, &name, "jis:t"), Some(link));
+        }
+    };
+    flood(&mut relay, 1);
+    assert!(relay.stats().rejects.get(RelayReject::TargetQuota) > 1000);
+    assert!(pass(&mut relay, after(0), ("a", "jis:s", "jis:t"), Some(3)).is_ok());
+    flood(&mut relay, 8);
+    assert_eq!(pass(&mut relay, after(0), ("b", "jis:s", "jis:t"), Some(3)), Err(RelayReject::TargetQuota));
+    assert!(pass(&mut relay, after(0), ("c", "jis:s", "jis:t"), None).is_ok());
+}
+
+#[test]
+fn ways_back_of_strangers_leave_room() {
+    let mut relay = relay(RelayConfig { max_open: 160, ..RelayConfig::default() });
+    let fill = |relay: &mut Relay, link: u8| {
+        for n in 0..200 {
+            let (id, name) = (format!("{link}_{n}"), format!("jis:{n}"));
+            let _ = pass(relay, after(0), (&id, &name, &format!("jis:t{n}")), Some(link));
+        }
+    };
+    fill(&mut relay, 2);
+    assert_eq!(relay.stats().open, 80);
+    fill(&mut relay, 3);
+    assert_eq!(relay.stats().open, 150);
+    assert_eq!(pass(&mut relay, after(0), ("a", "jis:s", "jis:t"), Some(4)), Err(RelayReject::Busy));
+    assert!(pass(&mut relay, after(0), ("b", "jis:s", "jis:t"), None).is_ok());
+    relay.handle_timeout(after(10_000));
+    relay.handle_timeout(after(10_000));
+    relay.handle_timeout(after(10_000));
+    assert!(pass(&mut relay, after(10_000), ("c", "jis:s", "jis:t"), Some(4)).is_ok(), "all have run out");
+}
+
+/// However many use the packet id of another, before it or behind it: who is proven gets his answer.
+#[test]
+fn a_crowd_with_one_packet_id_takes_no_answer_away() {
+    for before in [true, false] {
+        let mut relay = relay(RelayConfig::default());
+        let crowd = |relay: &mut Relay| {
+            for n in 0..20_u8 {
+                let _ = pass(relay, after(0), ("a", &format!("jis:thief{n}"), "jis:t"), Some(20 + n));
+            }
+        };
+        if before {
+            crowd(&mut relay);
+        }
+        pass(&mut relay, after(0), ("a", "jis:s", "jis:t"), None).unwrap();
+        crowd(&mut relay);
+        let back = relay.answer(after(1), at(9), &answer("a", "jis:t", Decision::Accept)).unwrap();
+        assert!(back.to().contains(&at(1)), "{before}");
+    }
+    // Who asks again under his own id, because nothing came back, is not one of a crowd.
+    let mut relay = relay(RelayConfig::default());
+    for n in 0..10 {
+        let again = format!("{n}");
+        let packet = Packet { nonce: Text::new(&again), ..ping("a", "jis:s", "jis:t") };
+        let transit = Transit { proven: false, peer: Some(at(9)), ..transit(&packet, at(2)) };
+        assert!(relay.forward(after(0), &transit).is_ok());
+    }
+}
+
+fn open(relay: &mut Relay, (id, source): (&str, &str), (from, proven): (Path, bool), payload: &'static str) -> bool {
+    let packet = Packet { ping_type: PingType::Relay, purpose: Text::new(payload), ..ping(id, source, "jis:t") };
+    let now = after(0);
+    relay.forward(now, &Transit { peer: Some(at(9)), proven, ..transit(&packet, from) }).unwrap();
+    let yes = Response { payload: Value::from_wire(payload), ..answer(id, "jis:t", Decision::Accept) };
+    relay.answer(now, at(9), &yes).unwrap().opened_circuit()
+}
+
+fn carries(relay: &mut Relay, id: &str, source: &str, from: Path) -> bool {
+    let mut datagram = CircuitPacket::head(Label::of(id, source, "jis:t"), 3, 10).to_vec();
+    datagram.extend([0xa5; 10]);
+    relay.carry(after(1), from, &mut datagram).is_ok()
+}
+
+#[test]
+fn only_who_enters_into_a_circuit_has_one_stand() {
+    let mut relay = relay(RelayConfig::default());
+    assert!(open(&mut relay, ("a", "jis:s"), (at(1), true), ENTERS));
+    // Accepted, as any ping that is let in, but not taken for the end of a circuit.
+    for payload in ["{}", r#"{"circuit":false}"#, r#"{"circuit":"true"}"#, "true"] {
+        assert!(!open(&mut relay, ("a", "jis:s"), (at(2), false), payload));
+        assert!(carries(&mut relay, "a", "jis:s", at(1)), "moved by {payload}");
+    }
+    assert_eq!(relay.stats().circuits, 1);
+}
+
+#[test]
+fn no_source_and_no_crowd_takes_all_circuits() {
+    let much = Rate::new(u32::MAX, u32::MAX);
+    let rates = RelayConfig { source_rate: much, target_rate: much, link_rate: much, ..RelayConfig::default() };
+    let mut relay = relay(RelayConfig { max_circuits: 32, max_circuits_per_source: 4, ..rates });
+    let ids: Vec<String> = (0..100).map(|n| format!("ping_{n}")).collect();
+    for id in &ids {
+        assert!(open(&mut relay, (id, "jis:s"), (at(1), true), ENTERS));
+    }
+    assert_eq!(relay.stats().circuits, 4);
+    assert!(carries(&mut relay, "ping_99", "jis:s", at(1)) && !carries(&mut relay, "ping_95", "jis:s", at(1)));
+    // One address takes no more than half, and only its own make way for more.
+    for id in &ids {
+        assert!(open(&mut relay, (id, &format!("jis:{id}")), (at(2), false), ENTERS));
+    }
+    assert_eq!(relay.stats().circuits, 4 + 16);
+    // Many addresses take what is left, but for a part that those have who are proven; then strangers make way for them.
+    for (n, id) in (20..120).zip(&ids) {
+        open(&mut relay, (id, &format!("jis:crowd:{id}")), (at(n), false), ENTERS);
+    }
+    assert_eq!(relay.stats().circuits, 32);
+    for n in 0..5 {
+        let name = format!("jis:proven{n}");
+        assert!(open(&mut relay, ("a", &name), (at(3), true), ENTERS) && carries(&mut relay, "a", &name, at(3)));
+    }
+    assert!(carries(&mut relay, "ping_99", "jis:s", at(1)) && relay.stats().circuits == 32);
+}
+
+/// A neighbour that answers in the name of everybody, faster than they do: the answer of the target comes back, too, now and later.
+#[test]
+fn a_neighbour_that_answers_for_others_takes_no_answer_away() {
+    for fast in [true, false] {
+        let mut relay = relay(RelayConfig::default());
+        relay.set_neighbour("jis:liar", at(11), 0.9);
+        relay.set_neighbour("jis:honest", at(12), 0.5);
+        for n in 0..40 {
+            let (id, now) = (format!("ping_{n}"), after(n * 1000));
+            relay.handle_timeout(now);
+            let to = relay.forward(now, &transit(&ping(&id, "jis:s", "jis:t"), at(1))).unwrap().to().to_vec();
+            assert!(to.contains(&at(12)), "ping {n}, {fast}");
+            let yes = answer(&id, "jis:t", Decision::Accept);
+            let mut say = |who: u8| relay.answer(now, at(who), &yes).map(|back| back.to().to_vec());
+            let order = if fast { [11, 12] } else { [12, 11] };
+            for who in order {
+                assert!(to.contains(&at(who)) && say(who) == Ok(Vec::from([at(1)])), "ping {n}, {fast}");
+            }
+            assert_eq!(say(12), Err(RelayReject::Unrequested), "once over each");
+        }
+        relay.handle_timeout(after(60_000));
+        assert_eq!(relay.stats().open, 0);
+    }
+}
+
+#[test]
+fn pending_over_one_hop_keeps_the_decision_over_another() {
+    let mut relay = relay(RelayConfig::default());
+    relay.set_neighbour("jis:liar", at(11), 0.9);
+    relay.set_neighbour("jis:honest", at(12), 0.5);
+    relay.forward(after(0), &transit(&ping("a", "jis:s", "jis:t"), at(1))).unwrap();
+    let mut say = |millis: u64, who: u8, decision| {
+        relay.handle_timeout(after(millis));
+        relay.answer(after(millis), at(who), &answer("a", "jis:t", decision)).is_ok()
+    };
+    assert!(say(1, 11, Decision::Reject) && say(2, 12, Decision::Pending) && !say(3, 12, Decision::Pending));
+    assert!(!say(4, 11, Decision::Pending) && !say(4, 11, Decision::Accept));
+    assert!(say(200_000, 12, Decision::Accept) && !say(200_001, 12, Decision::Accept));
+    assert_eq!(relay.stats().open, 0);
+}
