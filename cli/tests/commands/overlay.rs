@@ -14,7 +14,7 @@ on_both! {
     a_registry_is_believed_by_its_key_or_not_asked
 }
 
-fn keys(name: &str, runtime: &str) -> Folder {
+pub(crate) fn keys(name: &str, runtime: &str) -> Folder {
     let folder = Folder::new(&format!("overlay-{name}-{runtime}"));
     for key in ["hub", "sensor", "lamp", "thief"] {
         folder.prints(&["key", "new", &format!("{key}.key")]);
@@ -23,11 +23,11 @@ fn keys(name: &str, runtime: &str) -> Folder {
     folder
 }
 
-fn path(folder: &Folder, name: &str) -> String {
+pub(crate) fn path(folder: &Folder, name: &str) -> String {
     folder.0.join(name).to_str().expect("UTF-8").to_owned()
 }
 
-fn hub(runtime: &str, folder: &Folder, more: &[&str]) -> Listen {
+pub(crate) fn hub(runtime: &str, folder: &Folder, more: &[&str]) -> Listen {
     let (key, state) = (path(folder, "hub.key"), path(folder, "state"));
     let pin = format!("{SENSOR}={}", path(folder, "sensor.pub"));
     let usual = ["--bind", "127.0.0.1:0", "--key", &key, "--state", &state, "--registry", "--pin", &pin];
@@ -35,12 +35,12 @@ fn hub(runtime: &str, folder: &Folder, more: &[&str]) -> Listen {
 }
 
 /// A device that listens, and the next event of a name that it tells.
-fn device(runtime: &str, args: &[&str]) -> Process {
+pub(crate) fn device(runtime: &str, args: &[&str]) -> Process {
     let args = [&["listen", "--json", "--runtime", runtime, "--bind", "127.0.0.1:0"], args].concat();
     Process::spawn("sluis listen", &mut command(&args))
 }
 
-fn next(process: &Process, name: &str) -> Json {
+pub(crate) fn next(process: &Process, name: &str) -> Json {
     loop {
         let event = Speaker::Listen.read(&process.line());
         if event.str("event") == name {
