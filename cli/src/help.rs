@@ -288,7 +288,9 @@ Without an address the name is looked up: what --state knows, or else the regist
 --at are asked. The ping goes out only after the key of the name (the pinned one, or that
 of its signed record) has answered a challenge there, and only answers of that key count;
 {"event":"resolved",...} says what was found, {"event":"failed","did","reason"} why
-nothing was sent (see `sluis overlay --help`).
+nothing was sent (see `sluis overlay --help`). A registry of --at is asked only where a
+key is pinned to it, --trust-first-use pins that of its first answer, or --allow-legacy
+says that it signs nothing.
 
 With --key and --pin the first ping begins an encrypted session and follows its
 handshake, or rides in it with --suite 1. Where nobody answers that within 3 s (or a third
