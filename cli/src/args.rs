@@ -292,6 +292,11 @@ pub(crate) struct PingArgs {
     /// Pin the key of the first valid answer, of the target and of each registry of --at, unless one is pinned already: in --state, or else for this run
     #[arg(long)]
     pub(crate) trust_first_use: bool,
+    /// Believe registries of --at that sign nothing, of DIDs that match; without a pattern all of them; may be repeated. Anybody on the way may then answer in their place; what they say of a
+    /// device is still its own signed word
+    #[arg(long, value_name = "DID-PATTERN", num_args = 0..=1, require_equals = true, default_missing_value = "*",
+          value_parser = values::pattern)]
+    pub(crate) allow_legacy: Vec<String>,
     /// Whether pings go through an encrypted session. auto: where the key of the target is pinned, and signed if nobody answers the handshake; require: always, or not at all
     /// [default: auto with --key, else off]
     #[arg(long, value_enum)]

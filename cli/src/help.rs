@@ -91,6 +91,11 @@ the socket of --control, with `sluis ctl`:
                        intent overlay.key
   vouch FILE           take in a signed vouch, or the revocation of one (`sluis vouch`)
   revoke ID            take a signed vouch back
+  token new [--uses N] [--ttl TIME] [--trust SCORE]
+                       make a token that lets devices join (see `sluis token`), and
+                       print it once it is kept in --state
+  token list           print the tokens, without their secrets
+  token revoke ID      let nobody in by it from the next packet on
   stats                print what was counted so far
   help                 print these commands
   quit                 end with the summary, as SIGINT and SIGTERM do
@@ -139,6 +144,10 @@ on; what cannot change while it runs is said. Without one it ends `listen`.
   {"event":"vouched","id","voucher_did","expires","vouched"}, {"event":"vouch_revoked","id"}
       what devices did in the overlay, and this node at its hub (see `sluis overlay`,
       `sluis token` and `sluis vouch`)
+  {"event":"token","id","token","uses","used","expires","trust_score"},
+  {"event":"token_revoked","id"}
+      for these commands, see `sluis token --help`; both are told once they are on the
+      disk. The secret in "token" is printed when it is made, and goes to no --log
   {"event":"rejected","reason","count"}
       at most once a second for each reason: how many since the last time
   {"event":"summary","received","accepted","pending","rejected":{reason:count},
@@ -204,14 +213,18 @@ pub(crate) const CTL: &str = r#"Examples:
   sluis ctl /run/user/1000/sluis.sock list
   sluis ctl /run/user/1000/sluis.sock approve 17
   sluis ctl --json /run/user/1000/sluis.sock stats
+  sluis ctl /run/user/1000/sluis.sock token new --uses 50 --ttl 24h
 
 Commands:
   approve N|PACKET-ID  let a waiting ping in
   reject N|PACKET-ID   turn it away
   list                 print the pings that wait, and their numbers
   trust DID=SCORE      trust a DID from now on
+  token new            make a join token; --uses N, --ttl TIME, --trust SCORE
+  token list           print the join tokens, without their secrets
+  token revoke ID      let nobody in by this token from now on
   stats                print what was counted so far
-  help                 print these commands
+  help                 print these commands (there are more)
   quit                 end with the summary
 
 Whoever may open the socket may decide: it is made with mode 0600. Flags stand
@@ -221,7 +234,10 @@ before the path.
   {"event":"waiting","wait","packet_id","source_did","intent","from","age_s"}
   {"event":"list","waiting"}
   {"event":"trust","source_did","trust_score","change"}
+  {"event":"token","id","token","uses","used","expires","trust_score"}
+  {"event":"token_revoked","id"}
   {"event":"help","command","does"}
+What changes a token is answered once it is on the disk.
 
 Exit codes: 0 it was done, 1 it was not, or no node answers, 2 the command line
 is wrong."#;
@@ -273,7 +289,9 @@ Without an address the name is looked up: what --state knows, or else the regist
 --at are asked. The ping goes out only after the key of the name (the pinned one, or that
 of its signed record) has answered a challenge there, and only answers of that key count;
 {"event":"resolved",...} says what was found, {"event":"failed","did","reason"} why
-nothing was sent (see `sluis overlay --help`).
+nothing was sent (see `sluis overlay --help`). A registry of --at is asked only where a
+key is pinned to it, --trust-first-use pins that of its first answer, or --allow-legacy
+says that it signs nothing.
 
 With --key and --pin the first ping begins an encrypted session and follows its
 handshake, or rides in it with --suite 1. Where nobody answers that within 3 s (or a third

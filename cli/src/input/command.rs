@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use sluis_core::airlock::SignedId;
 use sluis_core::framing::Value;
 
+use crate::token::args::TokenOrder;
 use crate::values::{self, Pin, Trust};
 use crate::{key, vouch};
 
@@ -28,6 +29,8 @@ pub(crate) enum HubCommand {
     Vouch(PathBuf),
     /// Take back the signed vouch of this id.
     Revoke(SignedId),
+    /// Make, list or revoke join tokens.
+    Token(TokenOrder),
     /// Every ping that waits.
     List,
     Stats,
@@ -36,7 +39,7 @@ pub(crate) enum HubCommand {
 }
 
 /// The commands, and what each does.
-pub(crate) const COMMANDS: [(&str, &str); 13] = [
+pub(crate) const COMMANDS: [(&str, &str); 16] = [
     ("approve N|PACKET-ID", "let a waiting ping in"),
     ("approve N --pin", "the same, and pin its key to its sender"),
     ("reject N|PACKET-ID", "turn it away"),
@@ -47,6 +50,9 @@ pub(crate) const COMMANDS: [(&str, &str); 13] = [
     ("accept FILE", "take in the statement of a key"),
     ("vouch FILE", "take in a signed vouch, or that one is revoked"),
     ("revoke ID", "take a signed vouch back"),
+    ("token new", "make a join token; --uses N, --ttl TIME, --trust SCORE"),
+    ("token list", "print the join tokens, without their secrets"),
+    ("token revoke ID", "let nobody in by this token from now on"),
     ("stats", "print what was counted so far"),
     ("help", "print these commands"),
     ("quit", "end with the summary"),
@@ -91,6 +97,7 @@ impl HubCommand {
             ("revoke", id) => {
                 Self::Revoke(vouch::id(id).ok_or("write revoke ID, the 32 hex digits that the vouch was shown with")?)
             }
+            ("token", rest) => Self::Token(TokenOrder::parse(rest)?),
             ("list", "") => Self::List,
             ("stats", "") => Self::Stats,
             ("help", "") => Self::Help,
@@ -101,7 +108,7 @@ impl HubCommand {
             _ => {
                 return Err(format!(
                     "`{verb}` is no command here, write approve NUMBER, reject NUMBER, list, trust DID=SCORE, pin DID KEY, unpin DID, \
-                     accept FILE, vouch FILE, revoke ID, stats, help or quit"
+                     accept FILE, vouch FILE, revoke ID, token new, token list, token revoke ID, stats, help or quit"
                 ));
             }
         }))
@@ -167,6 +174,7 @@ mod tests {
             let line = command.replace("N|PACKET-ID", "17").replace("N --", "17 --").replace("DID=SCORE", "jis:a=0.5");
             let line = line
                 .replace("DID KEY", &format!("jis:a {key}"))
+                .replace("token revoke ID", &format!("token revoke {}", &key[..16]))
                 .replace("revoke ID", &format!("revoke {}", &key[..32]));
             assert!(matches!(HubCommand::parse(&line), Ok(Some(_))), "{line}");
         }
@@ -184,6 +192,13 @@ mod tests {
             "quit now",
             "list all",
             "help me",
+            "token",
+            "token make",
+            "token new --uses",
+            "token new --trust 2",
+            "token revoke 1",
+            "token list all",
+            "token new --help",
             "frobnicate",
         ] {
             assert!(HubCommand::parse(bad).is_err(), "{bad}");

@@ -1,5 +1,6 @@
 //! The app that looks after a listening node.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use sluis_core::{Instant, Machine as _, Now, Reject, RejectCounts, Wall};
 use sluis_udp::Refusals;
 
 use super::NAME;
+use super::orders::Unkept;
 use super::overlay::Member;
 use super::record::Record;
 use super::settings::Settings;
@@ -54,6 +56,8 @@ pub(super) struct Listen {
     pub(super) now: Instant,
     wall: Wall,
     pub(super) quit: bool,
+    /// Orders that are answered once what they changed is on the disk.
+    pub(super) unkept: VecDeque<Unkept>,
     rejects: Rejects,
     /// When the counters are to be told again.
     counters: Option<Instant>,
@@ -184,7 +188,8 @@ impl App<Recorded<Node>> for Listen {
         }
         let enough = self.args.count.is_some_and(|count| self.passed >= count)
             || self.args.duration.is_some_and(|duration| now.mono >= started + duration);
-        if self.quit || enough || self.inbox.is_stopped() || self.out.is_broken() {
+        // Who has asked for something first hears of it.
+        if self.quit && self.unkept.is_empty() || enough || self.inbox.is_stopped() || self.out.is_broken() {
             node.close_sessions();
             self.notify.ending();
             return Poll::Ready(());
@@ -212,6 +217,7 @@ impl Listen {
             now: Instant::ZERO,
             wall: Wall::default(),
             quit: false,
+            unkept: VecDeque::new(),
             rejects: Rejects::default(),
             counters: None,
             capture: None,
@@ -296,7 +302,10 @@ impl Listen {
             Event::Lan(news) => discover::view::tell(&mut self.out, news),
             Event::Retired { key, successor } => self.tell_retired(*key, *successor),
             Event::Pinned { did, key, keeping } => self.tell_pinned(did, *key, *keeping),
-            Event::Kept { upto, result } => self.tell_kept(*upto, *result),
+            Event::Kept { upto, result } => {
+                self.tell_kept(*upto, *result);
+                self.answer_kept(*upto, *result);
+            }
             Event::PeerLost { did } => self.aside("is silent and forgotten", "peer ", Text::new(did)),
             event => self.tell_overlay(event),
         }

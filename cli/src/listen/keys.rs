@@ -113,14 +113,14 @@ impl Listen {
                 match &why {
                     None => flow.text(Color::Dim, &format!("change {} is on the disk", upto.0)),
                     Some(why) => {
-                        flow.word(Color::Red, "not kept:").words(&format!("{why}; pins and trust are as they were"))
+                        flow.word(Color::Red, "not kept:").words(&format!("{why}; what it changed is taken back"))
                     }
                 };
             },
         );
         if let Some(why) = why {
             tell(&format!(
-                "{NAME}: a change of pins or trust could not be kept ({why}): they are as they were before, a retired key stays retired until this node ends."
+                "{NAME}: a change of pins, trust, vouches or tokens could not be kept ({why}): they are as they were before, what was retired or revoked stays so until this node ends."
             ));
         }
     }

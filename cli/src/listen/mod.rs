@@ -9,6 +9,7 @@ mod reload;
 mod room;
 mod settings;
 mod shown;
+mod tokens;
 
 use std::fmt;
 use std::path::PathBuf;

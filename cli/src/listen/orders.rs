@@ -1,6 +1,8 @@
 //! What a listening node is told while it runs, and what it answers.
 
 use std::io::Write as _;
+#[cfg(unix)]
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use sluis_chain::audit::Happening;
@@ -9,11 +11,12 @@ use sluis_core::framing::Text;
 use sluis_core::node::{Keeping, Node, Outcome, WaitId, Waiting};
 use sluis_core::pins::Origin;
 use sluis_core::record::Recorded;
-use sluis_core::{Instant, Now};
+use sluis_core::{Instant, Now, StoreError, StoreSeq};
 
 use super::NAME;
 use super::app::Listen;
 use super::keys::{self, show_pin, show_unpin};
+use super::tokens;
 #[cfg(unix)]
 use crate::input::{Answer, Asked};
 use crate::input::{COMMANDS, Heard, HubCommand};
@@ -27,8 +30,43 @@ use crate::{token, vouch};
 /// from here on with a word of caution.
 const USUAL_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What came of an order, beside what is on the page: a word of caution, or why nothing happened.
-type Done = Result<Option<String>, String>;
+/// What came of an order, beside what is on the page; or why nothing happened.
+type Done = Result<Came, String>;
+
+/// An order was obeyed.
+#[derive(Debug, Default)]
+pub(super) struct Came {
+    /// A word of caution.
+    pub(super) caution: Option<String>,
+    /// It is answered once this change is on the disk; and what is said if it cannot be brought there.
+    pub(super) once_kept: Option<(StoreSeq, String)>,
+}
+
+impl From<Option<String>> for Came {
+    fn from(caution: Option<String>) -> Self {
+        Self { caution, once_kept: None }
+    }
+}
+
+/// Whom to tell what came of an order.
+#[derive(Debug)]
+enum To {
+    /// Standard output: it came on standard input.
+    Console,
+    /// The control socket.
+    #[cfg(unix)]
+    Control(Sender<Answer>),
+}
+
+/// An order whose answer waits for the disk.
+#[derive(Debug)]
+pub(super) struct Unkept {
+    change: StoreSeq,
+    otherwise: String,
+    to: To,
+    page: Page,
+    caution: Option<String>,
+}
 
 impl Listen {
     /// Do what was asked for, wherever it came from.
@@ -37,7 +75,7 @@ impl Listen {
             Heard::Line(line) => self.console(now, node, &line),
             Heard::InputEnded => self.input_ended(),
             #[cfg(unix)]
-            Heard::Control(asked) => self.remote(now, node, &asked),
+            Heard::Control(asked) => self.remote(now, node, asked),
         }
     }
 
@@ -45,30 +83,72 @@ impl Listen {
     fn console(&mut self, now: Now, node: &mut Recorded<Node>, line: &str) {
         // With --quiet standard output is for the summary.
         let mut page = if self.out.quiet { Page::new(Style::Text, None) } else { self.out.page() };
-        match self.obey(now, node, line, &mut page, false) {
-            Ok(caution) if self.out.quiet => {
-                String::from_utf8_lossy(&page.take()).lines().for_each(tell);
-                caution.iter().for_each(|what| tell(&format!("{NAME}: {what}.")));
-            }
-            Ok(caution) => {
-                self.out.add(page);
-                caution.iter().for_each(|what| tell(&format!("{NAME}: {what}.")));
-            }
-            Err(why) => tell(&format!("{NAME}: {why}.")),
-        }
+        let done = self.obey(now, node, line, &mut page, false);
+        self.came(To::Console, page, done);
     }
 
     /// A command through the control socket; it is told what was done.
     #[cfg(unix)]
-    fn remote(&mut self, now: Now, node: &mut Recorded<Node>, asked: &Asked) {
+    fn remote(&mut self, now: Now, node: &mut Recorded<Node>, asked: Asked) {
         let mut page = Page::new(asked.style, Some(now.wall));
         let done = self.obey(now, node, &asked.line, &mut page, true);
-        let (words, failed) = match done {
-            Ok(caution) => (caution, false),
-            Err(why) => (Some(why), true),
-        };
-        // Whoever hung up does not hear of it.
-        let _ = asked.answer.send(Answer { lines: page.take(), words, failed });
+        self.came(To::Control(asked.answer), page, done);
+    }
+
+    /// Answer an order, unless that waits for the disk.
+    fn came(&mut self, to: To, page: Page, done: Done) {
+        match done {
+            Ok(Came { caution, once_kept: None }) => self.answer(&to, page, Ok(caution)),
+            Ok(Came { caution, once_kept: Some((change, otherwise)) }) => {
+                self.unkept.push_back(Unkept { change, otherwise, to, page, caution });
+            }
+            Err(why) => self.answer(&to, page, Err(why)),
+        }
+    }
+
+    /// Changes up to this one are on the disk, or could not be brought there.
+    pub(super) fn answer_kept(&mut self, upto: StoreSeq, result: Result<(), StoreError>) {
+        while let Some(Unkept { to, mut page, caution, otherwise, .. }) =
+            self.unkept.pop_front_if(|order| order.change <= upto)
+        {
+            match result {
+                Ok(()) => self.answer(&to, page, Ok(caution)),
+                Err(why) => {
+                    // What is on the page has not come to be.
+                    page.take();
+                    self.answer(&to, page, Err(format!("{otherwise} ({why})")));
+                }
+            }
+        }
+    }
+
+    /// Tell what came of an order.
+    fn answer(&mut self, to: &To, mut page: Page, done: Result<Option<String>, String>) {
+        match to {
+            #[cfg(unix)]
+            To::Control(answer) => {
+                let (words, failed) = match done {
+                    Ok(caution) => (caution, false),
+                    Err(why) => (Some(why), true),
+                };
+                // Whoever hung up does not hear of it.
+                let _ = answer.send(Answer { lines: page.take(), words, failed });
+            }
+            To::Console => {
+                let words = match done {
+                    Ok(caution) if self.out.quiet => {
+                        String::from_utf8_lossy(&page.take()).lines().for_each(tell);
+                        caution
+                    }
+                    Ok(caution) => {
+                        self.out.add(page);
+                        caution
+                    }
+                    Err(why) => Some(why),
+                };
+                words.iter().for_each(|what| tell(&format!("{NAME}: {what}.")));
+            }
+        }
     }
 
     /// Say that nobody is listened to any more, unless there never was anybody (`< /dev/null`).
@@ -149,12 +229,13 @@ impl Listen {
                 show_pin(page, &did, key, keeping, Origin::Approved);
                 return decide(now, node, id, true, page, remote);
             }
+            Some(HubCommand::Token(order)) => return tokens::obey(now, node, &order, page),
             Some(HubCommand::Decide { approve, packet_id, sender }) => {
                 let id = one_of(node, &packet_id, sender.as_deref())?;
                 return decide(now, node, id, approve, page, remote);
             }
         }
-        Ok(None)
+        Ok(Came::default())
     }
 
     /// Trust somebody from now on so far, for good where state is kept, and record that.
@@ -242,13 +323,14 @@ fn decide(now: Now, node: &mut Recorded<Node>, id: WaitId, approve: bool, page: 
         page.show("decided", |o| view::decided_json(o, &verdict), |flow| view::decided_text(flow, &verdict));
     }
     let late = waited > USUAL_PATIENCE;
-    Ok(late.then(|| {
+    let caution = late.then(|| {
         format!(
             "{number} had waited {} s: how long its sender waits is not known here, {} s is usual, so it may not hear this",
             waited.as_secs(),
             USUAL_PATIENCE.as_secs()
         )
-    }))
+    });
+    Ok(caution.into())
 }
 
 /// Print the commands.

@@ -27,6 +27,11 @@ impl Page {
         Self { lines: Vec::new(), style, paint: Paint::OFF, time, stamps: false, columns: COLUMNS }
     }
 
+    /// How its lines look.
+    pub(crate) const fn style(&self) -> Style {
+        self.style
+    }
+
     /// Something happened: as a JSON object, or in pieces for people.
     pub(crate) fn show(
         &mut self,
@@ -48,6 +53,12 @@ impl Page {
             None => head,
         };
         text(&mut Flow::new(&mut self.lines, self.paint, head, self.columns));
+        self.lines.push(b'\n');
+    }
+
+    /// A line for programs as well as people: nothing but this.
+    pub(crate) fn line(&mut self, text: &str) {
+        self.lines.extend_from_slice(text.as_bytes());
         self.lines.push(b'\n');
     }
 

@@ -197,7 +197,8 @@ after the key of the name has answered there.
 What a registry answers counts only if it is signed by the key that is pinned to its
 name: by --pin, in --state (`sluis pin`, or joined there), or at first use where
 --trust-first-use says so. Without a pin it is not asked at all. Registries that sign
-nothing are believed only as --allow-legacy, by their address alone.
+nothing are believed only as --allow-legacy, by their address alone. Where all that came
+in answer is unsigned, or not by the right key, the reason of `failed` says that.
 
 --json prints
   {"event":"registered","did","endpoint","seq","expires"}

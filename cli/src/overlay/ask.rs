@@ -48,6 +48,24 @@ pub(crate) fn trust_registries(node: &mut Node, registries: &[Registry]) -> Resu
     Ok(())
 }
 
+/// Have a node believe registries that sign nothing.
+pub(crate) fn allow_legacy(node: &mut Node, patterns: &[String]) -> Result<(), Fail> {
+    for pattern in patterns {
+        node.allow_legacy(pattern).map_err(|why| Fail::usage(format!("--allow-legacy={pattern}: {why}")))?;
+    }
+    Ok(())
+}
+
+/// Why an operation came to nothing, and what can be done.
+pub(crate) fn reason(why: &OperationError) -> String {
+    match why {
+        OperationError::Unproven => format!(
+            "{why}: look whether the key that is pinned is the right one; a registry that signs nothing is believed only with --allow-legacy=DID"
+        ),
+        why => why.to_string(),
+    }
+}
+
 /// Have a node ask these registries; where each is.
 pub(crate) fn add_registries(node: &mut Node, registries: &[Registry]) -> Result<Vec<(String, Path)>, Fail> {
     let mut found = Vec::new();
@@ -68,8 +86,8 @@ pub(crate) fn check_believed(node: &Node, did: &str) -> Result<(), Fail> {
         return Ok(());
     }
     Err(Fail::usage(format!(
-        "--at: no key is pinned to {did}, so anybody could answer in its place: add --pin {did}=KEY (`sluis key export` prints it there), or \
-         --trust-first-use to pin the key of its first answer"
+        "--at: no key is pinned to {did}, so anybody could answer in its place: add --pin {did}=KEY (`sluis key export` prints it there), \
+         --trust-first-use to pin the key of its first answer, or --allow-legacy={did} if it signs nothing"
     )))
 }
 
@@ -104,9 +122,7 @@ impl Client {
         for Pin { did, key } in &args.pin {
             node.pin(now, did, *key, Origin::Operator).map_err(|why| Fail::usage(format!("--pin {did}=...: {why}")))?;
         }
-        for pattern in &args.allow_legacy {
-            node.allow_legacy(pattern).map_err(|why| Fail::usage(format!("--allow-legacy={pattern}: {why}")))?;
-        }
+        allow_legacy(&mut node, &args.allow_legacy)?;
         if args.trust_first_use {
             trust_registries(&mut node, registries)?;
         }
@@ -247,7 +263,7 @@ impl<'a> Asker<'a> {
             Operation::Find(capability) => capability,
             _ => "",
         };
-        let words = why.to_string();
+        let words = reason(why);
         self.out.event(
             "failed",
             |o| o.str("did", did).str("reason", &words),

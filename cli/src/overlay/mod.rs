@@ -14,7 +14,7 @@ use sluis_core::registry::Address;
 
 use self::args::{FindArgs, OverlayCommand, RegisterArgs, ResolveArgs, VerifyArgs};
 use self::ask::Client;
-pub(crate) use self::ask::{add_registries, check_believed, profile, trust_registries};
+pub(crate) use self::ask::{add_registries, allow_legacy, check_believed, profile, reason, trust_registries};
 use crate::common::Common;
 use crate::fail::Fail;
 use crate::run;

@@ -254,7 +254,7 @@ impl<'a> Pinger<'a> {
         let (resolution, path) = match reached {
             Ok(OperationOutcome::Reached { resolution, path, .. }) => (resolution, path),
             Ok(_) => return,
-            Err(why) => return self.not_reached(&why.to_string()),
+            Err(why) => return self.not_reached(&overlay::reason(&why)),
         };
         if let Some(key) = resolution.key.filter(|_| node.pins().get(&self.args.target).is_none())
             && let Err(why) = node.pin(now, &self.args.target, key, Origin::Operator)

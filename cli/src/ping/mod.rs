@@ -34,6 +34,10 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     if did.as_str() == args.target {
         return Err(Fail::usage(format!("--did and the target are both {did}, a node does not ping itself")));
     }
+    // A registry is asked only where there is no address; clap forgives what is missing where that conflicts with something.
+    if !args.allow_legacy.is_empty() && args.at.is_empty() {
+        return Err(Fail::usage("--allow-legacy: it names registries that sign nothing, add --at DID@HOST:PORT"));
+    }
     let identity = args.key.as_deref().map(key::file::secret).transpose()?.map(Identity::from);
     if identity.is_none() && args.session.is_some_and(|session| session != Session::Off) {
         return Err(Fail::usage("--session: a session needs a key of ours, add --key FILE (see `sluis key new`)"));
@@ -51,6 +55,7 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
         node.trust_first_use(pattern).map_err(|why| Fail::usage(format!("--trust-first-use: {why}")))?;
         overlay::trust_registries(&mut node, &args.at)?;
     }
+    overlay::allow_legacy(&mut node, &args.allow_legacy)?;
     for (did, key) in pins {
         let now = Now::new(Instant::ZERO, run::wall());
         node.pin(now, &did, key, Origin::Operator).map_err(|why| Fail::usage(format!("--pin: {why}")))?;

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
-use crate::values;
+use crate::{usage, values};
 
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = false)]
@@ -35,8 +35,9 @@ impl TokenCommand {
     }
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct NewArgs {
+/// What a new token is.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub(crate) struct NewToken {
     /// How many devices it lets in, 1 to 1000
     #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
     pub(crate) uses: u32,
@@ -46,6 +47,19 @@ pub(crate) struct NewArgs {
     /// How far the devices are trusted, from 0 to 1
     #[arg(long, value_name = "SCORE", value_parser = score, default_value = "0.8", allow_negative_numbers = true)]
     pub(crate) trust: f64,
+}
+
+impl NewToken {
+    /// For how long: tokens count whole seconds.
+    pub(crate) fn life(&self) -> Duration {
+        self.ttl.max(Duration::from_secs(1))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    #[command(flatten)]
+    pub(crate) token: NewToken,
     /// Write it to this new file, mode 0600, for `listen --join-file`, and do not print it
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
@@ -71,6 +85,47 @@ pub(crate) struct RevokeArgs {
     pub(crate) state: PathBuf,
 }
 
+/// What is asked of the tokens of a node that runs: behind the word `token`, one line.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub(crate) enum TokenOrder {
+    /// Make one.
+    New(NewToken),
+    /// Print every token.
+    List,
+    /// Make one worth nothing.
+    Revoke {
+        /// Which.
+        #[arg(value_parser = id)]
+        id: [u8; 8],
+    },
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    no_binary_name = true,
+    arg_required_else_help = false,
+    disable_help_flag = true,
+    disable_help_subcommand = true
+)]
+struct TokenLine {
+    #[command(subcommand)]
+    order: TokenOrder,
+}
+
+impl TokenOrder {
+    /// Understand what is behind the word `token`.
+    ///
+    /// # Errors
+    /// A sentence that names the mend.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let words = text.split_whitespace();
+        TokenLine::try_parse_from(words.clone()).map(|line| line.order).map_err(|why| {
+            let spoken: Vec<String> = ["sluis", "token"].into_iter().chain(words).map(str::to_owned).collect();
+            usage::sentence(&why, &spoken)
+        })
+    }
+}
+
 fn score(text: &str) -> Result<f64, String> {
     values::score_of(text.parse().unwrap_or(f64::NAN))
 }
@@ -93,7 +148,9 @@ device: no person, no second command. A token lets in no more devices than it ma
 that is used up, over or revoked is worth nothing. With --join TOKEN instead of a file every
 user of the device sees the token in the list of processes.
 
-The state belongs to one process at a time: make tokens before the hub starts.
+The state belongs to one process at a time. A hub that runs takes `token new`, `token list`
+and `token revoke ID` on its standard input and its control socket, at once:
+  sluis ctl hub.sock token new --uses 50 --ttl 24h > token && chmod 600 token
 
 --json prints, of `new`,
   {"event":"token","id","token","uses","used","expires","trust_score"}

@@ -1,4 +1,4 @@
-//! `sluis token`: what lets devices join a hub, in the state of a hub that does not run.
+//! `sluis token`: what lets devices join a hub, in the state of a hub that does not run; `listen` does the same while it runs.
 
 pub(crate) mod args;
 
@@ -10,10 +10,11 @@ use sluis_core::{Did, Rng, data};
 use sluis_store::Store;
 use zeroize::Zeroizing;
 
-use self::args::{ListArgs, NewArgs, RevokeArgs, TokenCommand};
+use self::args::{ListArgs, NewArgs, NewToken, RevokeArgs, TokenCommand};
 use crate::common::Common;
 use crate::fail::Fail;
-use crate::output::{Color, Out, Style};
+use crate::output::json::Object;
+use crate::output::{Color, Flow, Out, Style};
 use crate::{key, run, state};
 
 /// Do what is asked for.
@@ -48,8 +49,9 @@ fn new(out: &mut Out, args: &NewArgs) -> Result<(), Fail> {
     let mut store = state::open(&args.state)?;
     let (mut tokens, mut rng) = tokens(&mut store)?;
     let now = u64::try_from(run::wall().as_micros() / 1_000_000).unwrap_or(0);
-    let expires = now.saturating_add(args.ttl.as_secs().max(1));
-    let made = tokens.create(&mut rng, args.uses, expires, args.trust);
+    let NewToken { uses, trust, .. } = args.token;
+    let expires = now.saturating_add(args.token.life().as_secs());
+    let made = tokens.create(&mut rng, uses, expires, trust);
     let (token, change) = made.map_err(|why| Fail::usage(format!("no token was made: {why}")))?;
     let text = token.to_text();
     // It has no other copy: where it cannot be written, there is none.
@@ -86,34 +88,35 @@ fn revoke(out: &mut Out, args: &RevokeArgs) -> Result<(), Fail> {
         return Err(Fail::runtime(format!("there is no token {id}, nothing was changed")));
     };
     state::keep_record(&mut store, change.record())?;
-    out.event(
-        "token_revoked",
-        |o| o.str("id", &id),
-        |flow| {
-            flow.word(Color::Bold, "revoked").words(&id);
-        },
-    );
+    out.event("token_revoked", |o| o.str("id", &id), |flow| revoked(flow, &id));
     Ok(())
 }
 
 fn show(out: &mut Out, info: &TokenInfo, token: Option<&str>) {
-    let id = hex(&info.id);
+    out.event("token", |o| json(o, info, token), |flow| words(flow, info));
+}
+
+/// A token as a JSON object, with its secret where there is one.
+pub(crate) fn json<'o>(object: Object<'o>, info: &TokenInfo, token: Option<&str>) -> Object<'o> {
+    let o = object.str("id", &hex(&info.id));
+    let o = if let Some(token) = token { o.str("token", token) } else { o };
+    o.raw("uses", info.uses).raw("used", info.used).raw("expires", info.expires).raw("trust_score", info.trust)
+}
+
+/// A token without its secret, in words.
+pub(crate) fn words(flow: &mut Flow<'_>, info: &TokenInfo) {
     let now = u64::try_from(run::wall().as_micros() / 1_000_000).unwrap_or(0);
-    out.event(
-        "token",
-        |o| {
-            let o = o.str("id", &id);
-            let o = if let Some(token) = token { o.str("token", token) } else { o };
-            o.raw("uses", info.uses).raw("used", info.used).raw("expires", info.expires).raw("trust_score", info.trust)
-        },
-        |flow| {
-            flow.word(Color::Bold, &id).words(&format!("let in {} of {}, trust {}", info.used, info.uses, info.trust));
-            match info.expires.checked_sub(now) {
-                Some(left) => flow.text(Color::Dim, &format!("{left} s left")),
-                None => flow.text(Color::Red, "over"),
-            };
-        },
-    );
+    flow.word(Color::Bold, &hex(&info.id))
+        .words(&format!("let in {} of {}, trust {}", info.used, info.uses, info.trust));
+    match info.expires.checked_sub(now) {
+        Some(left) => flow.text(Color::Dim, &format!("{left} s left")),
+        None => flow.text(Color::Red, "over"),
+    };
+}
+
+/// A token is revoked, in words.
+pub(crate) fn revoked(flow: &mut Flow<'_>, id: &str) {
+    flow.word(Color::Bold, "revoked").words(id);
 }
 
 /// Bytes in hex digits.

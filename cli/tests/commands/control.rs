@@ -65,7 +65,7 @@ fn what_waits_can_be_listed(runtime: &str) {
     listen.finish();
 }
 
-fn ctl(socket: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) fn ctl(socket: &Path, args: &[&str]) -> (Option<i32>, String, String) {
     let socket = socket.to_str().expect("UTF-8");
     let (flags, args) = args.split_at(args.iter().take_while(|arg| arg.starts_with('-')).count());
     let Output { status, stdout, stderr } =
@@ -107,7 +107,7 @@ fn the_socket_takes_what_standard_input_takes(runtime: &str) {
     let (_, out, _) = ctl(&socket, &["--json", "stats"]);
     assert_counts(&Json::parse(out.trim_end()), &[("received", 2), ("accepted", 1), ("pending", 1)]);
     let (_, out, _) = ctl(&socket, &["help"]);
-    assert!(out.lines().count() == 13 && out.contains("trust DID=SCORE"), "{out}");
+    assert!(out.lines().count() == 16 && out.contains("trust DID=SCORE"), "{out}");
     assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
 
     // Another node does not take the socket over, and leaves it alone.

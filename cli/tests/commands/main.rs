@@ -14,6 +14,8 @@ mod flow;
 mod identity;
 mod installing;
 #[cfg(unix)]
+mod joining;
+#[cfg(unix)]
 mod kept;
 mod keys;
 mod looks;

@@ -14,7 +14,7 @@ on_both! {
     a_registry_is_believed_by_its_key_or_not_asked
 }
 
-fn keys(name: &str, runtime: &str) -> Folder {
+pub(crate) fn keys(name: &str, runtime: &str) -> Folder {
     let folder = Folder::new(&format!("overlay-{name}-{runtime}"));
     for key in ["hub", "sensor", "lamp", "thief"] {
         folder.prints(&["key", "new", &format!("{key}.key")]);
@@ -23,11 +23,11 @@ fn keys(name: &str, runtime: &str) -> Folder {
     folder
 }
 
-fn path(folder: &Folder, name: &str) -> String {
+pub(crate) fn path(folder: &Folder, name: &str) -> String {
     folder.0.join(name).to_str().expect("UTF-8").to_owned()
 }
 
-fn hub(runtime: &str, folder: &Folder, more: &[&str]) -> Listen {
+pub(crate) fn hub(runtime: &str, folder: &Folder, more: &[&str]) -> Listen {
     let (key, state) = (path(folder, "hub.key"), path(folder, "state"));
     let pin = format!("{SENSOR}={}", path(folder, "sensor.pub"));
     let usual = ["--bind", "127.0.0.1:0", "--key", &key, "--state", &state, "--registry", "--pin", &pin];
@@ -35,12 +35,12 @@ fn hub(runtime: &str, folder: &Folder, more: &[&str]) -> Listen {
 }
 
 /// A device that listens, and the next event of a name that it tells.
-fn device(runtime: &str, args: &[&str]) -> Process {
+pub(crate) fn device(runtime: &str, args: &[&str]) -> Process {
     let args = [&["listen", "--json", "--runtime", runtime, "--bind", "127.0.0.1:0"], args].concat();
     Process::spawn("sluis listen", &mut command(&args))
 }
 
-fn next(process: &Process, name: &str) -> Json {
+pub(crate) fn next(process: &Process, name: &str) -> Json {
     loop {
         let event = Speaker::Listen.read(&process.line());
         if event.str("event") == name {
@@ -191,13 +191,41 @@ fn a_registry_is_believed_by_its_key_or_not_asked(runtime: &str) {
     signing.quit();
     let unsigned = Listen::bare(
         runtime,
-        &["--bind", "127.0.0.1:0", "--registry", "--allow-legacy", "--trust", "jis:test:sensor=0.9"],
+        &[
+            &["--bind", "127.0.0.1:0", "--registry", "--allow-legacy", "--trust", "jis:test:sensor=0.9"][..],
+            &["--trust", "jis:test:lamp=0.9"],
+        ]
+        .concat(),
     );
     let at = format!("{HUB}@{}", unsigned.addr);
     let failed = ask(1, &["register"], &at, &["--state", "kept"]);
     assert_eq!(failed[0].str("event"), "failed");
     let failed = ask(1, &["register"], &at, &["--trust-first-use"]);
     assert!(failed[0].str("reason").contains("not signed"), "{failed:?}");
+    let failed = ask(1, &["resolve", SENSOR], &at, &["--trust-first-use"]);
+    let why = failed[0].str("reason");
+    assert!(why.contains("not signed") && why.contains("--allow-legacy"), "{why}");
+    let (lamp, pin) = (path(&folder, "lamp.key"), format!("{HUB}={}", path(&folder, "hub.pub")));
+    let sensor = format!("{SENSOR}={}", path(&folder, "sensor.pub"));
+    let light = ["--did", "jis:test:lamp", "--key", &lamp, "--trust", "jis:test:sensor=0.9", "--pin", &sensor];
+    let mut light = device(runtime, &[&light[..], &["--at", &at, "--allow-legacy"]].concat());
+    next(&light, "registered");
+    let ping = |code, more: &[&str]| {
+        let args = ["ping", "jis:test:lamp", "--intent", "light.on", "--at", &at, "-t", "6"];
+        folder.events(code, &[&args, &who[..], more].concat())
+    };
+    // By its name, through a registry that signs nothing: only where that was said, and of this one.
+    let failed = ping(1, &["--trust-first-use"]);
+    assert!(failed[0].str("reason").contains("not signed"), "{failed:?}");
+    assert!(folder.fails(2, &["ping", SENSOR, "127.0.0.1:9", "--intent", "x", "--allow-legacy"]).contains("--at"));
+    let args = ["ping", "jis:test:lamp", "--intent", "light.on", "--at", &at, "--allow-legacy=jis:other:*"];
+    assert!(folder.fails(2, &args).contains(&format!("--allow-legacy={HUB}")));
+    let failed = ping(1, &["--allow-legacy", "--pin", &pin]);
+    assert_eq!(failed[0].str("event"), "failed", "a pin goes before that");
+    let answered = ping(0, &["--allow-legacy=jis:test:hub"]);
+    assert!(answered.iter().any(|event| event.str("event") == "response"), "{answered:?}");
+    light.say("quit");
+    light.finish();
     let legacy = ask(0, &["register"], &at, &["--allow-legacy"]);
     assert_eq!(legacy[0].str("event"), "registered");
     unsigned.quit();

@@ -36,6 +36,8 @@ const OPTIONAL: Shape = &[
     ("record", Kind::Any),
     ("origin", Kind::Text),
     ("elsewhere", Kind::Address),
+    // Of a join token that was just made.
+    ("token", Kind::Text),
     // Of a node with --metrics.
     ("metrics", Kind::Address),
     // Of who relays.
@@ -126,6 +128,14 @@ const VERIFIED: Shape = &[
 const VOUCHED: Shape =
     &[("id", Kind::Text), ("voucher_did", Kind::Did), ("expires", Kind::Count), ("vouched", Kind::Count)];
 const VOUCH_REVOKED: Shape = &[("id", Kind::Text)];
+const TOKEN: Shape = &[
+    ("id", Kind::Text),
+    ("uses", Kind::Count),
+    ("used", Kind::Count),
+    ("expires", Kind::Count),
+    ("trust_score", Kind::Number),
+];
+const TOKEN_REVOKED: Shape = &[("id", Kind::Text)];
 const VOUCH: Shape = &[("id", Kind::Text), ("change", Kind::CountOrNull)];
 const FOUND: Shape = &[
     ("did", Kind::Did),
@@ -242,6 +252,8 @@ impl Speaker {
             (Self::Listen, "vouched") => VOUCHED,
             (Self::Listen, "vouch_revoked") => VOUCH_REVOKED,
             (Self::Listen, "vouch" | "revoke") => VOUCH,
+            (Self::Listen, "token") => TOKEN,
+            (Self::Listen, "token_revoked") => TOKEN_REVOKED,
             (Self::Listen, "found") => FOUND,
             (Self::Listen, "gone") => GONE,
             (Self::Listen, "beacon") => BEACON,

@@ -27,6 +27,7 @@ pub const MAX_USES: u32 = 1000;
 pub type TokenId = [u8; 8];
 
 /// A token, as the operator hands it to a device. Its secret is wiped when dropped and never printed but by [`to_text`](Self::to_text).
+#[derive(Clone)]
 pub struct JoinToken {
     id: TokenId,
     secret: Zeroizing<[u8; 32]>,
@@ -142,11 +143,21 @@ fn answer_of(secret: &MacKey, join: &Join<'_>, challenge: &[u8; 32], hub: &str, 
 /// A change of [`JoinTokens`].
 pub type TokenChange = crate::change::Change<TokenUndo>;
 
-/// How a join is taken back.
+/// How a change is taken back.
 #[derive(Clone, Debug)]
 pub struct TokenUndo {
     token: TokenId,
-    device: Option<Device>,
+    what: Undone,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Undone {
+    /// It was made.
+    Made,
+    /// This device joined by it.
+    Joined(Device),
+    /// It was revoked.
+    Revoked,
 }
 
 /// The first 16 bytes of a hash of name and key.
@@ -228,6 +239,8 @@ struct Entry {
 pub struct JoinTokens {
     max: usize,
     entries: Vec<Entry>,
+    /// Revoked, and still on the medium, because that could not be written.
+    unwritten: Vec<TokenId>,
     /// Of challenges, for this process.
     cookie: MacKey,
 }
@@ -238,7 +251,7 @@ impl JoinTokens {
     pub fn new(max: usize, rng: &mut Rng) -> Self {
         let mut key = Zeroizing::new([0; 32]);
         rng.fill(key.as_mut_slice());
-        Self { max, entries: Vec::new(), cookie: MacKey::new(key.as_slice()) }
+        Self { max, entries: Vec::new(), unwritten: Vec::new(), cookie: MacKey::new(key.as_slice()) }
     }
 
     /// Make a token.
@@ -258,7 +271,7 @@ impl JoinTokens {
         if !(0.0..=1.0).contains(&trust) {
             return Err(NewTokenError::Trust);
         }
-        if self.entries.len() >= self.max {
+        if self.entries.len() + self.unwritten.len() >= self.max {
             return Err(NewTokenError::TooMany(self.max));
         }
         let (mut id, mut secret) = (TokenId::default(), Zeroizing::new([0; 32]));
@@ -268,16 +281,22 @@ impl JoinTokens {
         rng.fill(secret.as_mut_slice());
         let info = TokenInfo { id, uses, used: 0, expires, trust };
         let entry = Entry { info, secret: secret.clone(), joined: Vec::new() };
-        let change = TokenChange::of(PREFIX, &id, Some(entry.value()), Some(TokenUndo { token: id, device: None }));
+        let change =
+            TokenChange::of(PREFIX, &id, Some(entry.value()), Some(TokenUndo { token: id, what: Undone::Made }));
         self.entries.push(entry);
         Ok((JoinToken { id, secret }, change))
     }
 
-    /// A token is worth nothing from now on; `None` when there is none.
+    /// A token is worth nothing from now on; `None` when there is none. One whose revocation could not be written is revoked again, to have that written.
     pub fn revoke(&mut self, id: &TokenId) -> Option<TokenChange> {
-        let at = self.find(id)?;
-        self.entries.remove(at);
-        Some(TokenChange::of(PREFIX, id, None, None))
+        match self.find(id) {
+            Some(at) => drop(self.entries.remove(at)),
+            None => {
+                let at = self.unwritten.iter().position(|other| other == id)?;
+                self.unwritten.remove(at);
+            }
+        }
+        Some(TokenChange::of(PREFIX, id, None, Some(TokenUndo { token: *id, what: Undone::Revoked })))
     }
 
     /// Every token, in the order in which they were made.
@@ -344,18 +363,25 @@ impl JoinTokens {
         }
         entry.joined.push(device);
         entry.info.used += 1;
-        let undo = TokenUndo { token: join.token, device: Some(device) };
+        let undo = TokenUndo { token: join.token, what: Undone::Joined(device) };
         let change = TokenChange::of(PREFIX, &join.token, Some(entry.value()), Some(undo));
         Ok(Joined { trust, again: false, answer, change })
     }
 
-    /// Take back a token or a join that could not be written; false when it is not there.
+    /// Take back a token or a join that could not be written; false when it is not there. What is revoked stays so.
     pub fn undo(&mut self, change: &TokenChange) -> bool {
-        let Some(TokenUndo { token, device }) = change.undone_by() else { return false };
-        let Some(at) = self.find(token) else { return false };
-        let Some(device) = device else {
-            self.entries.remove(at);
-            return true;
+        let Some(TokenUndo { token, what }) = change.undone_by() else { return false };
+        let (device, at) = match (what, self.find(token)) {
+            (Undone::Revoked, None) => {
+                self.unwritten.push(*token);
+                return false;
+            }
+            (Undone::Made, Some(at)) => {
+                self.entries.remove(at);
+                return true;
+            }
+            (Undone::Joined(device), Some(at)) => (device, at),
+            _ => return false,
         };
         let Some(entry) = self.entries.get_mut(at) else { return false };
         let before = entry.joined.len();

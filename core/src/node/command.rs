@@ -8,10 +8,10 @@ use super::lan::{LanConfig, LanError};
 use super::ping::{AnswerError, Ping, PingError, ReplyError};
 use super::replies::Reply;
 use super::storing::{Keeping, RestoreError};
-use super::{Node, OperationId, OverlayCommand, OverlayError, RelayCommand, RelayError, VouchRefusal};
+use super::{Node, OperationId, OverlayCommand, OverlayError, RelayCommand, RelayError, TokenError, VouchRefusal};
 use crate::Commands;
 use crate::airlock::{LegacyError, Rule, RuleError, SignedId, TrustError, Vouch, VouchError, VouchId};
-use crate::discovery::{AutoVouchError, RuleDraft};
+use crate::discovery::{AutoVouchError, JoinToken, RuleDraft, TokenId};
 use crate::framing::Value;
 use crate::identity::{PublicKey, Statement};
 use crate::pins::{Origin, PinError};
@@ -181,10 +181,20 @@ outcomes! {
     SignedVouch(Result<(SignedId, Keeping), VouchRefusal>),
     /// Of [`OverlayCommand::RemoveSignedVouch`].
     VouchRemoved(Result<Keeping, VouchRefusal>),
+    /// Of [`OverlayCommand::NewJoinToken`].
+    Token(Result<(TokenId, Keeping), TokenError>),
+    /// Of [`OverlayCommand::RevokeJoinToken`].
+    TokenRevoked(Option<Keeping>),
     /// Of [`Command::Relay`].
     Relay(Result<(), RelayError>),
     /// Of [`Command::SetReply`] and [`Command::SetHeartbeat`].
     Reply(Result<(), ReplyError>),
+}
+
+impl From<Result<(JoinToken, Keeping), TokenError>> for CommandOutcome {
+    fn from(out: Result<(JoinToken, Keeping), TokenError>) -> Self {
+        Self::Token(out.map(|(token, keeping)| (token.id(), keeping)))
+    }
 }
 
 impl Commands for Node {

@@ -140,7 +140,7 @@ pub enum Event<'a> {
         /// When that is safe: nothing that it signed is acknowledged before.
         keeping: Keeping,
     },
-    /// Changes up to this number are on the medium, or could not be brought there and were taken back (a retired key stays retired).
+    /// Changes up to this number are on the medium, or could not be brought there and were taken back (what was retired or revoked stays so).
     Kept {
         /// The last of them.
         upto: StoreSeq,

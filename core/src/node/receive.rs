@@ -502,6 +502,7 @@ impl Rooms {
         let auth = match identity::verify_answer(&policy.pins, responder, said, digest, require) {
             Ok(auth) => auth,
             Err(why) => {
+                overlay.iter_mut().for_each(|overlay| overlay.doubt(answer.request));
                 self.read_trace(policy, (ingress, response), (&answer, responder, false));
                 return Err(why);
             }

@@ -10,14 +10,14 @@ use super::read::{BadRecord, Object};
 use super::recorded::{NoSuchQueue, Recordable, Recorded, Sink, Tape};
 use super::{lan, overlay, relay, settings, version_one};
 use crate::airlock::{Expiry, LegacyError, Pod, Rule, RuleError, SignedId, TrustError, Vouch, VouchError, VouchId};
-use crate::discovery::{AutoVouchError, RuleDraft};
+use crate::discovery::{AutoVouchError, JoinToken, RuleDraft, TokenId};
 use crate::framing::{PingType, Priority, RoutingMode, Value, Zone};
 use crate::identity::{PublicKey, Statement};
 use crate::node::faults::Faults;
 use crate::node::{
     AnswerError, Command, CommandOutcome, ConfigError, Event, Identity, Keeping, LanConfig, LanError, Node, NodeConfig,
     OpenId, Operation, OperationId, OverlayCommand, OverlayError, Ping, PingError, Profile, RelayCommand, RelayError,
-    Reply, ReplyError, RequestId, RestoreError, Taken, VouchRefusal, WaitId,
+    Reply, ReplyError, RequestId, RestoreError, Taken, TokenError, VouchRefusal, WaitId,
 };
 use crate::pins::{Origin, PinError};
 use crate::registry::Address;
@@ -324,6 +324,11 @@ told! {
         => Result<(SignedId, Keeping), VouchRefusal>;
     remove_signed_vouch(now: Now, id: &SignedId)
         at now, Command::Overlay(OverlayCommand::RemoveSignedVouch(*id)) => Result<Keeping, VouchRefusal>;
+    new_join_token(now: Now, uses: u32, life: Duration, trust: f64)
+        at now, Command::Overlay(OverlayCommand::NewJoinToken { uses, life, trust })
+        => Result<(JoinToken, Keeping), TokenError>;
+    revoke_join_token(id: &TokenId)
+        at Now::default(), Command::Overlay(OverlayCommand::RevokeJoinToken(*id)) => Option<Keeping>;
 }
 
 impl Recorded<Node> {

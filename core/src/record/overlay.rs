@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::line::Line;
 use super::read::{BadRecord, Object};
 use crate::airlock::SignedId;
+use crate::discovery::TokenId;
 use crate::node::{
     Command, NodeConfig, Operation, OperationError, OperationId, OperationOutcome, OverlayCommand, OverlayConfig,
     OverlayNews, Profile,
@@ -76,6 +77,11 @@ pub(super) fn write_command(line: &mut Line, now: Now, command: &OverlayCommand<
             line.text("in", "accept_vouch_revocation").at(now).hex("revocation", bytes)
         }
         OverlayCommand::RemoveSignedVouch(ref id) => line.text("in", "remove_signed_vouch").at(now).hex("id", id),
+        OverlayCommand::NewJoinToken { uses, life, trust } => {
+            let line = line.text("in", "new_join_token").at(now).number("uses", uses.into());
+            line.span("life", Some(life)).float("trust", trust)
+        }
+        OverlayCommand::RevokeJoinToken(ref id) => line.text("in", "revoke_join_token").hex("id", id),
     };
 }
 
@@ -147,6 +153,14 @@ pub(super) fn read_command(
         "remove_signed_vouch" => {
             let id = SignedId::try_from(line.hex("id")?).map_err(|_| BadRecord("has no id of a vouch"))?;
             tell(OverlayCommand::RemoveSignedVouch(id));
+        }
+        "new_join_token" => {
+            let (uses, life, trust) = (line.number("uses")?, line.sure_span("life")?, line.parsed("trust")?);
+            tell(OverlayCommand::NewJoinToken { uses, life, trust });
+        }
+        "revoke_join_token" => {
+            let id = TokenId::try_from(line.hex("id")?).map_err(|_| BadRecord("has no id of a token"))?;
+            tell(OverlayCommand::RevokeJoinToken(id));
         }
         _ => return Ok(false),
     }

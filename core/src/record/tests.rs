@@ -542,3 +542,45 @@ fn discovery_replays() {
     let replayed = replay(&text).unwrap();
     assert_eq!(replayed.node.neighbours().count(), 1);
 }
+
+/// Tokens of a running node are commands like all others: made again from the seed, they are the same.
+#[cfg(feature = "sim")]
+#[test]
+fn join_tokens_replay() {
+    use crate::Durable as _;
+    use crate::node::{OverlayCommand, OverlayConfig};
+    use crate::time::Duration;
+
+    let run = |as_commands: bool| {
+        let (seed, mut config) = (Seed::from_u64(1), config("jis:hub"));
+        (config.identity, config.durable) = (Some(crate::sim::key(3).into()), true);
+        config.overlay = Some(OverlayConfig::default().into());
+        let hub = Node::new(config, &seed).unwrap();
+        let mut hub = hub.begin((Some(3), Version::default()), &seed, super::Sink::Keep(String::new()));
+        let life = Duration::from_secs(60);
+        if as_commands {
+            for uses in [2, 5, 0] {
+                let command = OverlayCommand::NewJoinToken { uses, life, trust: 0.75 };
+                hub.handle_command(at(1), &Command::Overlay(command));
+            }
+        } else {
+            hub.new_join_token(at(1), 2, life, 0.75).unwrap();
+            hub.new_join_token(at(1), 5, life, 0.75).unwrap();
+            assert!(hub.new_join_token(at(1), 0, life, 0.75).is_err());
+        }
+        let id = hub.join_tokens().next().unwrap().id;
+        if as_commands {
+            hub.handle_command(at(2), &Command::Overlay(OverlayCommand::RevokeJoinToken(id)));
+            hub.handle_command(at(2), &Command::Overlay(OverlayCommand::RevokeJoinToken([0; 8])));
+        } else {
+            assert!(hub.revoke_join_token(&id).is_some() && hub.revoke_join_token(&[0; 8]).is_none());
+        }
+        while hub.poll_store().is_some() {}
+        let mut text = String::new();
+        hub.take_lines(&mut text);
+        let again = replay_labelled(&text, 3).unwrap();
+        assert!(again.node.join_tokens().eq(hub.join_tokens()) && again.node.join_tokens().count() == 1);
+        text
+    };
+    assert_eq!(run(true), run(false));
+}

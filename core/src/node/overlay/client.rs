@@ -3,9 +3,9 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::known::{describe, near, own, refused, text};
+use super::known::{describe, near, own, proves_nothing, refused, text};
 use super::news::{OperationError, OperationId, OperationOutcome, OverlayError, OverlayNews};
-use super::operations::{Ask, Job, Joining, Operation, Target};
+use super::operations::{Ask, Came, Job, Joining, Operation, Target};
 use super::wire::{self, Members};
 use super::{Overlay, Renewal, Server};
 use crate::discovery::JoinToken;
@@ -15,7 +15,7 @@ use crate::node::event::Auth;
 use crate::node::storing::OverlayChange;
 use crate::node::{Node, Ping, RequestId};
 use crate::pins::Judgement;
-use crate::registry::{Address, News, Proven, Record, Registered, Unverified};
+use crate::registry::{Address, News, Proven, QueryId, Record, Registered, Unverified};
 use crate::time::{Duration, Now, Wall};
 use crate::{Path, check_did};
 
@@ -131,7 +131,10 @@ impl Node {
                     (_, Some(outcome)) => {
                         overlay.end(now.wall, id, Ok(OperationOutcome::Resolved(outcome.clone())));
                     }
-                    (_, None) => overlay.end(now.wall, id, Err(OperationError::Unknown)),
+                    (_, None) => {
+                        let why = nobody_knows(row.came);
+                        overlay.end(now.wall, id, Err(why));
+                    }
                 }
             }
         }
@@ -154,14 +157,14 @@ impl Node {
             let Some(overlay) = self.rooms.overlay.as_deref_mut() else { return };
             let timeout = overlay.config.resolve.timeout;
             let Some(question) = overlay.resolver.poll_question(now.mono) else { return };
-            let did: Box<str> = question.did.into();
+            let (did, query): (Box<str>, _) = (question.did.into(), question.query);
             let payload = Members::new().text("did", &did).question();
             for Server { did: server, path } in self.whom_to_ask(now, &did) {
                 let ping = Ping { timeout: Some(timeout), ..question_to(&server, path, wire::RESOLVE, &payload) };
                 // Whoever cannot be asked does not answer; others may.
                 let Ok(request) = self.ping(now, &ping) else { continue };
                 if let Some(overlay) = self.rooms.overlay.as_deref_mut() {
-                    overlay.operations.ask(request, Ask::Question);
+                    overlay.operations.ask(request, Ask::Question(query));
                 }
             }
         }
@@ -389,10 +392,10 @@ impl Node {
             // What was found so far is what was found.
             Job::Find { found, .. } if !found.is_empty() => Ok(OperationOutcome::Found(core::mem::take(found))),
             Job::Resolve { did } => {
-                let did = did.clone();
-                overlay.last_known(now.wall, &did).map(OperationOutcome::Resolved).ok_or(OperationError::Unknown)
+                let (did, why) = (did.clone(), nobody_knows(row.came));
+                overlay.last_known(now.wall, &did).map(OperationOutcome::Resolved).ok_or(why)
             }
-            _ if row.doubted => Err(OperationError::Unproven),
+            _ if row.came.is_doubted() => Err(OperationError::Unproven),
             Job::Join(_) => Err(OperationError::NotLetIn),
             _ => Err(OperationError::Timeout),
         };
@@ -413,8 +416,8 @@ impl Node {
         }
         let Some(ask) = overlay.operations.answered(request) else { return };
         match (ask, response.decision) {
-            (Ask::Question, Decision::Accept) => self.hear_record(now, response.payload),
-            (Ask::Question, _) => {}
+            (Ask::Question(query), Decision::Accept) => self.hear_record(now, query, response.payload),
+            (Ask::Question(query), _) => overlay.operations.note(query, |came| came.nothing = true),
             (Ask::Step(id), Decision::Accept) => {
                 let responder = response.responder_did.to_cow();
                 self.step_answered(now, id, (&responder, path, auth), response.payload);
@@ -428,11 +431,13 @@ impl Node {
     }
 
     /// Somebody passed a record on that was asked for.
-    fn hear_record(&mut self, now: Now, payload: Value<'_>) {
+    fn hear_record(&mut self, now: Now, query: QueryId, payload: Value<'_>) {
         let mut buf = [0; Record::MAX_LEN];
-        let Some(bytes) = wire::record(payload, &mut buf) else { return };
         let Self { rooms, policy, .. } = self;
         let Some(overlay) = rooms.overlay.as_deref_mut() else { return };
+        let Some(bytes) = wire::record(payload, &mut buf) else {
+            return overlay.operations.note(query, |came| came.nothing = true);
+        };
         let did = Unverified::parse(bytes).map(|record| Box::<str>::from(record.claims().did));
         let before = did.as_ref().ok().and_then(|did| overlay.registry.get(did)?.endpoint()).map(text);
         match overlay.resolver.handle_record(now, bytes, &mut overlay.registry, &policy.pins) {
@@ -443,7 +448,12 @@ impl Node {
                     overlay.tell(OverlayNews::Moved { did, from: before, to });
                 }
             }
-            Err(why) => overlay.refuse(refused(why)),
+            Err(why) => {
+                if proves_nothing(why) {
+                    overlay.operations.note(query, |came| came.unproven = true);
+                }
+                overlay.refuse(refused(why));
+            }
         }
     }
 
@@ -571,6 +581,11 @@ impl Node {
         }
         operations.set_due(id);
     }
+}
+
+/// Why a name was not found: nobody knows it, or what came in answer cannot be believed.
+const fn nobody_knows(came: Came) -> OperationError {
+    if came.is_doubted() { OperationError::Unproven } else { OperationError::Unknown }
 }
 
 fn named(did: &str) -> Result<Box<str>, OverlayError> {

@@ -4,6 +4,7 @@ use super::news::OperationId;
 use super::{Operation, Profile};
 use crate::Path;
 use crate::airlock::SignedId;
+use crate::discovery::TokenId;
 use crate::node::{CommandOutcome, Node};
 use crate::registry::Address;
 use crate::time::{Duration, Now};
@@ -43,6 +44,17 @@ pub enum OverlayCommand<'a> {
     AcceptVouchRevocation(&'a [u8]),
     /// [`Node::remove_signed_vouch`].
     RemoveSignedVouch(SignedId),
+    /// [`Node::new_join_token`]. Its [outcome](CommandOutcome::Token) names the token, and does not have its secret.
+    NewJoinToken {
+        /// How many devices it lets in.
+        uses: u32,
+        /// For how long.
+        life: Duration,
+        /// How far they are trusted.
+        trust: f64,
+    },
+    /// [`Node::revoke_join_token`], of this id.
+    RevokeJoinToken(TokenId),
 }
 
 impl Node {
@@ -56,6 +68,8 @@ impl Node {
             OverlayCommand::AcceptVouch(bytes) => self.accept_vouch(now, bytes).into(),
             OverlayCommand::AcceptVouchRevocation(bytes) => self.accept_vouch_revocation(now, bytes).into(),
             OverlayCommand::RemoveSignedVouch(ref id) => self.remove_signed_vouch(now, id).into(),
+            OverlayCommand::NewJoinToken { uses, life, trust } => self.new_join_token(now, uses, life, trust).into(),
+            OverlayCommand::RevokeJoinToken(ref id) => self.revoke_join_token(id).into(),
         }
     }
 }

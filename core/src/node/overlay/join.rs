@@ -46,7 +46,8 @@ pub enum TokenError {
 }
 
 impl Node {
-    /// Make a join token that lets so many devices in, within this time, and has them trusted so far. It is worth something once it is kept.
+    /// Make a join token that lets so many devices in, within this time, and has them trusted so far. It is worth something once it is kept: hand it out then, for it is taken back
+    /// should it turn out that it cannot be.
     ///
     /// # Errors
     /// [`TokenError`].
@@ -71,9 +72,12 @@ impl Node {
         Ok((token, self.rooms.storing.keep_overlay(OverlayChange::Token(change))))
     }
 
-    /// A join token is worth nothing from now on; `None` when there is none of this id.
+    /// A join token is worth nothing from now on, at the next packet; `None` when there is none of this id. That holds also if it cannot be kept, until the node is made anew: revoke it
+    /// again to have it kept. Who has joined by it stays in.
     pub fn revoke_join_token(&mut self, id: &TokenId) -> Option<Keeping> {
-        let change = self.rooms.overlay.as_mut()?.tokens.as_mut()?.revoke(id)?;
+        let overlay = self.rooms.overlay.as_deref_mut()?;
+        let change = overlay.tokens.as_mut()?.revoke(id)?;
+        overlay.tell_joined(id);
         Some(self.rooms.storing.keep_overlay(OverlayChange::Token(change)))
     }
 
@@ -366,6 +370,19 @@ impl Node {
 }
 
 impl Overlay {
+    /// Tell of those who have joined by this token and cannot ask again for the answer that they wait for.
+    fn tell_joined(&mut self, id: &TokenId) {
+        let by_it = |news: &OverlayNews| matches!(news, OverlayNews::Joined { token, .. } if token == id);
+        let Self { unkept, news, .. } = self;
+        unkept.retain(|_, held| {
+            let joined = held.iter().any(by_it);
+            if joined {
+                news.extend(held.drain(..));
+            }
+            !joined
+        });
+    }
+
     /// What somebody learns who has joined: that we know the token, how far it is trusted, and who else is here, as far as there is room.
     fn welcome(&self, now: Now, (did, from): (&str, Path), (answer, trust): (&[u8; 32], f64), room: usize) -> String {
         let mut buf = [0; Record::MAX_TEXT];

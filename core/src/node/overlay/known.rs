@@ -76,9 +76,9 @@ impl Overlay {
         let ask = self.operations.asked(request)?;
         let row = match ask {
             Ask::Step(id) => self.operations.get_mut(id),
-            Ask::Question => None,
+            Ask::Question(_) => None,
         };
-        let believed = match &row {
+        let believed = match row {
             // What is asked for is a signature, over what nobody knew before.
             Some(row) if row.target.is_some() => true,
             // It shows to know the token together with the key that signed.
@@ -86,10 +86,22 @@ impl Overlay {
             _ => policy.believes(responder, auth),
         };
         if !believed {
-            row.into_iter().for_each(|row| row.doubted = true);
+            self.doubt(request);
             self.refuse("unproven");
         }
         Some(believed)
+    }
+
+    /// An answer came that does not show to be from who was asked. Of who is challenged that says nothing: what counts there is the signature.
+    pub(in crate::node) fn doubt(&mut self, request: RequestId) {
+        match self.operations.asked(request) {
+            Some(Ask::Step(id)) => {
+                let row = self.operations.get_mut(id).filter(|row| row.target.is_none());
+                row.into_iter().for_each(|row| row.came.unproven = true);
+            }
+            Some(Ask::Question(query)) => self.operations.note(query, |came| came.unproven = true),
+            None => {}
+        }
     }
 
     /// An operation has ended.
@@ -145,4 +157,10 @@ pub(super) fn refused(why: crate::registry::AnswerReject) -> &'static str {
         A::Record(_) => "no_record",
         A::Register(why) => super::config::refusal(why),
     }
+}
+
+/// Whether a record that is not taken in is none that the key of its name has signed.
+pub(super) const fn proves_nothing(why: crate::registry::AnswerReject) -> bool {
+    use crate::registry::{AnswerReject as A, RegisterError as R};
+    matches!(why, A::Record(_) | A::Register(R::OtherKey | R::Retired))
 }

@@ -20,6 +20,8 @@ mod tests;
 #[cfg(test)]
 mod tests_belief;
 #[cfg(test)]
+mod tests_tokens;
+#[cfg(test)]
 mod tests_world;
 mod vouches;
 pub(super) mod wire;

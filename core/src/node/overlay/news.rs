@@ -209,8 +209,8 @@ pub enum OperationError {
     /// A registry is to be asked, and nothing that it says could be believed: the text is its name.
     #[error("no key is pinned to {0}, so anybody could answer in its place: pin its key")]
     Unpinned(Box<str>),
-    /// An answer came, and nothing shows that it is from who was asked: it is not signed, or not by the key of that name.
-    #[error("what came in answer is not signed by the key of who was asked")]
+    /// Answers came, and nothing shows that they are from who was asked, or what they say is from whom it is about: they are not signed, or not by the key of that name.
+    #[error("what came in answer is not signed by the key of who was asked, or of who it is about")]
     Unproven,
     /// Who answered there does not have the key.
     #[error("who answered there does not have the key of this name")]

@@ -89,8 +89,8 @@ pub(super) struct Row {
     pub(super) tries: u8,
     pub(super) query: Option<QueryId>,
     pub(super) target: Option<Box<Target>>,
-    /// An answer came that does not show to be from who was asked.
-    pub(super) doubted: bool,
+    /// What came in answer, of who was asked and of others.
+    pub(super) came: Came,
     /// Begun by the node itself: its end is no event.
     pub(super) internal: bool,
     outcome: Option<Result<OperationOutcome, OperationError>>,
@@ -101,8 +101,24 @@ pub(super) struct Row {
 pub(super) enum Ask {
     /// A step of an operation.
     Step(OperationId),
-    /// Where a name is, for whoever wants to know.
-    Question,
+    /// Where a name is, for whoever waits for this query.
+    Question(QueryId),
+}
+
+/// What came in answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Came {
+    /// Something that nothing shows to be from who was asked, or a record that its key has not signed.
+    pub(super) unproven: bool,
+    /// An answer of who was asked, who knows nothing.
+    pub(super) nothing: bool,
+}
+
+impl Came {
+    /// Whether all that came was unproven.
+    pub(super) const fn is_doubted(self) -> bool {
+        self.unproven && !self.nothing
+    }
 }
 
 pub(super) struct Operations {
@@ -127,7 +143,8 @@ impl Operations {
 
     /// Begin one; `None` where there is no room.
     pub(super) fn insert(&mut self, job: Job, deadline: Instant, internal: bool) -> Option<OperationId> {
-        let row = Row { job, deadline, tries: 0, query: None, target: None, doubted: false, internal, outcome: None };
+        let row =
+            Row { job, deadline, tries: 0, query: None, target: None, came: Came::default(), internal, outcome: None };
         let id = OperationId(self.rows.insert(row).ok()?);
         self.deadlines.set(id.0.slot(), deadline);
         self.due.push_back(id);
@@ -136,6 +153,13 @@ impl Operations {
 
     pub(super) fn get_mut(&mut self, id: OperationId) -> Option<&mut Row> {
         self.rows.get_mut(id.0).filter(|row| row.outcome.is_none())
+    }
+
+    /// Note what came in answer to a query.
+    pub(super) fn note(&mut self, query: QueryId, note: impl Fn(&mut Came)) {
+        for id in self.waiting_for(query) {
+            self.get_mut(id).into_iter().for_each(|row| note(&mut row.came));
+        }
     }
 
     /// The operations that wait for this query.

@@ -17,7 +17,7 @@ use crate::node::{Event, Identity, NodeConfig, Ping, SessionPolicy};
 use crate::pins::Origin;
 use crate::registry::{Address, Draft, Record, Source};
 use crate::time::Wall;
-use crate::{Datagrams as _, Did, Durable as _, Machine as _, StoreError};
+use crate::{Datagrams as _, Did, Durable as _, Machine as _, StoreError, StoreSeq};
 
 pub(super) const HUB: &str = "jis:home:hub";
 pub(super) const SENSOR: &str = "jis:home:sensor";
@@ -32,7 +32,9 @@ pub(super) struct Member {
     medium: Medium,
     pub(super) store: Option<StoreError>,
     told: Vec<String>,
-    news: Vec<OverlayNews>,
+    pub(super) news: Vec<OverlayNews>,
+    /// Up to which change commits went, and how they ended.
+    pub(super) kept: Vec<(StoreSeq, Result<(), StoreError>)>,
     ended: Vec<(OperationId, Result<OperationOutcome, OperationError>)>,
     /// Intents of accepted pings, in their order.
     pub(super) heard: Vec<String>,
@@ -104,6 +106,7 @@ impl Net {
             store: None,
             told: Vec::new(),
             news: Vec::new(),
+            kept: Vec::new(),
             ended: Vec::new(),
             heard: Vec::new(),
         });
@@ -160,7 +163,7 @@ impl Net {
         self.now = Now::new(to, self.now.wall.saturating_add(by));
     }
 
-    fn turn(&mut self) -> bool {
+    pub(super) fn turn(&mut self) -> bool {
         let (now, mut any) = (self.now, false);
         let mut buf = vec![0; MAX_DATAGRAM_V6];
         let mut flying = VecDeque::new();
@@ -260,6 +263,7 @@ impl Member {
                 Event::Ping(ping) => self.heard.push(ping.packet().intent.to_cow().into_owned()),
                 Event::Response(answer) => self.told.push(format!("{}", answer.decision)),
                 Event::Timeout { .. } => self.told.push("timeout".to_string()),
+                Event::Kept { upto, result } => self.kept.push((upto, result)),
                 _ => {}
             }
         }
@@ -720,7 +724,7 @@ fn a_join_that_cannot_be_kept_lets_nobody_in() {
 }
 
 /// A vouch of the hub for so many sensors.
-fn vouch(net: &Net, sensors: u8, life: u64) -> Vec<u8> {
+pub(super) fn vouch(net: &Net, sensors: u8, life: u64) -> Vec<u8> {
     let names: Vec<_> = (0..sensors).map(|n| format!("jis:field:{n:03}")).collect();
     let named: Vec<_> = (0..sensors).map(|n| (names[usize::from(n)].as_str(), secret(100 + n).public())).collect();
     let wall = u64::try_from(net.now.wall.as_micros() / 1_000_000).unwrap();

@@ -60,9 +60,9 @@ fn a_registry_without_a_pin_is_not_asked_until_the_operator_says_what_to_believe
     let mut other = start(HUB, 66, 1, |overlay| overlay.serve = true);
     other.set_trust(PHONE, 1.0).unwrap();
     net.members[0].node = other;
-    assert_eq!(net.operate(2, &Operation::Resolve("jis:home:lamp")), Err(OperationError::Unknown));
+    assert_eq!(net.operate(2, &Operation::Resolve("jis:home:lamp")), Err(OperationError::Unproven));
     let register = Operation::Register { server: HUB, path: Path::to(addr(1)) };
-    assert_eq!(net.operate(2, &register), Err(OperationError::Timeout));
+    assert_eq!(net.operate(2, &register), Err(OperationError::Unproven));
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn an_unsigned_registry_is_believed_only_as_legacy() {
     net.node(2).trust_first_use("*").unwrap();
     let [register, resolve, find] = ask(&mut net).try_into().unwrap();
     assert_eq!(register, Err(OperationError::Unproven));
-    assert_eq!(resolve, Err(OperationError::Unknown));
+    assert_eq!(resolve, Err(OperationError::Unproven));
     assert_eq!(find, Err(OperationError::Unproven));
     assert!(net.node(2).registry().unwrap().is_empty() && net.node(2).pins().get(HUB).is_none());
     assert!(net.node(2).refused_records().any(|(why, count)| why == "unproven" && count > 2));
@@ -83,6 +83,28 @@ fn an_unsigned_registry_is_believed_only_as_legacy() {
     net.node(2).pin(now, HUB, secret(1).public(), Origin::Operator).unwrap();
     net.members[1].addr = addr(9);
     assert!(net.register(2).is_err());
+}
+
+/// Nobody makes a registry that signs seem to be one that does not: its own word that it knows nothing is what counts.
+#[test]
+fn a_name_is_unproven_only_where_nothing_came_that_can_be_believed() {
+    let mut net = net(true);
+    net.trust(2, HUB, 1);
+    let id = net.begin(2, &Operation::Resolve("jis:home:lamp"));
+    let (ping, mut lie) = forged(&mut net, 2, "{}");
+    let now = net.now;
+    assert!(net.node(2).handle_datagram(now, Path::to(addr(1)), &mut lie).is_err());
+    let _ = net.node(0).handle_datagram(now, Path::to(addr(3)), &mut ping.clone());
+    net.run(net.now.mono.as_nanos() / 1_000_000 + 6_000);
+    assert_eq!(net.ended(2, id), Err(OperationError::Unknown));
+    // Where its word does not come, the lie is all there is.
+    net.members[0].addr = addr(99);
+    let id = net.begin(2, &Operation::Reach("jis:home:lamp"));
+    let (_, mut lie) = forged(&mut net, 2, "{}");
+    let now = net.now;
+    assert!(net.node(2).handle_datagram(now, Path::to(addr(1)), &mut lie).is_err());
+    net.run(net.now.mono.as_nanos() / 1_000_000 + 6_000);
+    assert_eq!(net.ended(2, id), Err(OperationError::Unproven));
 }
 
 /// The ping that a node sends next, and an answer to it that somebody forges who has seen it.

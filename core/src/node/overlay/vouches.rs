@@ -36,11 +36,13 @@ impl Node {
     /// # Errors
     /// [`VouchRefusal`].
     pub fn accept_vouch(&mut self, now: Now, bytes: &[u8]) -> Result<(SignedId, Keeping), VouchRefusal> {
-        let vouch = SignedVouch::read(bytes)?;
-        Ok((vouch.id, self.take_vouch(now, &vouch)?))
+        let (id, change) = self.take_vouch(now, bytes)?;
+        Ok((id, self.rooms.storing.keep_overlay(OverlayChange::Vouch(change))))
     }
 
-    fn take_vouch(&mut self, now: Now, vouch: &SignedVouch<'_>) -> Result<Keeping, VouchRefusal> {
+    /// Take in a vouch, whose change is still to be kept.
+    fn take_vouch(&mut self, now: Now, bytes: &[u8]) -> Result<(SignedId, VouchChange), VouchRefusal> {
+        let vouch = &SignedVouch::read(bytes)?;
         if !self.rooms.has_room_to_store() {
             return Err(VouchRefusal::Busy);
         }
@@ -54,7 +56,7 @@ impl Node {
             let (id, voucher, expires) = (vouch.id, vouch.voucher.into(), vouch.expires);
             overlay.tell(OverlayNews::Vouched { id, voucher, named, expires });
         }
-        Ok(rooms.storing.keep_overlay(OverlayChange::Vouch(change)))
+        Ok((vouch.id, change))
     }
 
     /// Take in that a vouch counts no longer, as signed by who gave it: with it go all that were made on its ground.
@@ -62,12 +64,17 @@ impl Node {
     /// # Errors
     /// [`VouchRefusal`].
     pub fn accept_vouch_revocation(&mut self, now: Now, bytes: &[u8]) -> Result<(SignedId, Keeping), VouchRefusal> {
+        let (id, changes) = self.take_vouch_revocation(now, bytes)?;
+        Ok((id, self.keep_vouches(changes)))
+    }
+
+    fn take_vouch_revocation(&mut self, now: Now, bytes: &[u8]) -> Result<(SignedId, Vec<VouchChange>), VouchRefusal> {
         let revocation = VouchRevocation::read(bytes)?;
         if !self.rooms.has_room_to_store() {
             return Err(VouchRefusal::Busy);
         }
         let changes = self.policy.signed_vouches().revoke(now.wall, &revocation)?;
-        Ok((revocation.id, self.keep_vouches(changes)))
+        Ok((revocation.id, changes))
     }
 
     /// Take a signed vouch back as the operator, who need sign nothing.
@@ -87,6 +94,7 @@ impl Node {
         self.policy.held_vouches()
     }
 
+    /// Keep what somebody has decided about vouches; when it is safe.
     fn keep_vouches(&mut self, changes: Vec<VouchChange>) -> Keeping {
         let storing = &mut self.rooms.storing;
         changes
@@ -94,6 +102,12 @@ impl Node {
             .map(|change| storing.keep_overlay(OverlayChange::Vouch(change)))
             .last()
             .unwrap_or(Keeping::Done)
+    }
+
+    /// Keep what came of itself.
+    fn push_vouches(&mut self, changes: Vec<VouchChange>) {
+        let storing = &mut self.rooms.storing;
+        changes.into_iter().for_each(|change| _ = storing.push_overlay(OverlayChange::Vouch(change)));
     }
 
     /// A ping brings a signed vouch, or the revocation of one: it speaks for itself, whoever carries it, and holds before the ping is judged. One that says nothing new, or
@@ -109,11 +123,17 @@ impl Node {
         if !self.rooms.admission.may_verify(now.mono) {
             return Err(Reject::Busy);
         }
-        let taken =
-            if vouch.is_some() { self.accept_vouch(now, &bytes) } else { self.accept_vouch_revocation(now, &bytes) };
+        let taken = match vouch {
+            Some(_) => self.take_vouch(now, &bytes).map(|(id, change)| (id, Vec::from([change]))),
+            None => self.take_vouch_revocation(now, &bytes),
+        };
+        let taken = taken.map(|(id, changes)| {
+            self.push_vouches(changes);
+            id
+        });
         let Some(overlay) = self.rooms.overlay.as_deref_mut() else { return Ok(()) };
         match taken {
-            Ok((id, _)) if vouch.is_none() => overlay.tell(OverlayNews::VouchRevoked { id }),
+            Ok(id) if vouch.is_none() => overlay.tell(OverlayNews::VouchRevoked { id }),
             Ok(_) => {}
             Err(VouchRefusal::Signed(SignedVouchError::Signature)) => return Err(Reject::BadSignature),
             Err(VouchRefusal::Signed(_)) => return Err(Reject::Malformed),
@@ -127,7 +147,7 @@ impl Node {
     /// Judge the vouches anew after trust or pins have changed.
     pub(in crate::node) fn refresh_vouches(&mut self, now: Now) {
         let changes = self.policy.refresh_vouches(now.wall);
-        self.keep_vouches(changes);
+        self.push_vouches(changes);
     }
 
     /// Drop vouches that are over, now and then.
@@ -137,7 +157,7 @@ impl Node {
         };
         overlay.sweep = now.mono + SWEEP;
         let changes = self.policy.expire_vouches(now.wall);
-        self.keep_vouches(changes);
+        self.push_vouches(changes);
     }
 
     pub(super) fn restore_vouch(&mut self, key: &[u8], value: &[u8]) -> Result<bool, RestoreOverlayError> {

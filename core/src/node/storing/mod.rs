@@ -92,8 +92,8 @@ enum What {
     Pin { change: Change, first_use: bool },
     /// Something else that somebody decided and is told of.
     Decision { key: Box<[u8]>, value: Option<Box<[u8]>>, undo: Undo },
-    /// Something of the overlay.
-    Overlay(Box<OverlayChange>),
+    /// Something of the overlay; `told`: somebody decided it and is told of its end.
+    Overlay { change: Box<OverlayChange>, told: bool },
     /// The replay floor.
     Mark { mark: Wall, value: Box<[u8]> },
     /// That there was a session with the key that is pinned to a name.
@@ -130,7 +130,7 @@ impl What {
         match self {
             Self::Pin { change, .. } | Self::Session(change) => change.record(),
             Self::Start(value) => Some((start::KEY, Some(value))),
-            Self::Overlay(change) => change.record(),
+            Self::Overlay { change, .. } => change.record(),
             Self::Mark { value, .. } => Some((mark::KEY, Some(value))),
             Self::Decision { key, value, .. } | Self::Stamp { key, value, .. } => Some((key, value.as_deref())),
         }
@@ -138,12 +138,12 @@ impl What {
 
     /// Whether its end is told.
     const fn is_told(&self) -> bool {
-        matches!(self, Self::Pin { .. } | Self::Decision { .. })
+        matches!(self, Self::Pin { .. } | Self::Decision { .. } | Self::Overlay { told: true, .. })
     }
 
     /// Whether others bring it about, so that only so many of it may wait.
     const fn is_bounded(&self) -> bool {
-        self.is_told() || matches!(self, Self::Overlay(_))
+        self.is_told() || matches!(self, Self::Overlay { .. })
     }
 }
 
@@ -179,13 +179,17 @@ impl Storing {
 
     /// Keep a change of the overlay, without saying when it is kept; whether that is still to be waited for.
     pub(super) fn push_overlay(&mut self, change: OverlayChange) -> bool {
-        self.keep_overlay(change) != Keeping::Done
+        self.push_change(change, false) != Keeping::Done
     }
 
-    /// Keep a change of the overlay; when it is safe.
+    /// Keep a change of the overlay that somebody has decided; when it is safe, which is told.
     pub(super) fn keep_overlay(&mut self, change: OverlayChange) -> Keeping {
+        self.push_change(change, true)
+    }
+
+    fn push_change(&mut self, change: OverlayChange, told: bool) -> Keeping {
         let Some(waiting) = self.0.as_mut().filter(|_| change.record().is_some()) else { return Keeping::Done };
-        waiting.push(What::Overlay(Box::new(change)))
+        waiting.push(What::Overlay { change: Box::new(change), told })
     }
 
     /// Whether a change under this key is not known to be on the medium.
@@ -363,8 +367,9 @@ impl Storing {
                 What::Mark { mark, .. } => waiting.mark.end(mark, result.is_ok()),
                 What::Stamp { given, .. } => waiting.stamps.end(given, result.is_ok()),
                 What::Start(_) => waiting.start.iter_mut().for_each(|start| start.end(result.is_ok())),
-                What::Pin { .. } | What::Session(_) | What::Decision { .. } | What::Overlay(_) if result.is_ok() => {}
-                What::Overlay(change) => undone.push(*change),
+                What::Pin { .. } | What::Session(_) | What::Decision { .. } | What::Overlay { .. }
+                    if result.is_ok() => {}
+                What::Overlay { change, .. } => undone.push(*change),
                 What::Pin { change, .. } | What::Session(change) => _ = policy.pins.undo(&change),
                 What::Decision { key, undo, .. } => {
                     // What was decided later about the same goes back behind this, should it fail, too.
