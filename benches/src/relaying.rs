@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use sluis_core::data::hex::u64_digits;
-use sluis_core::framing::{Decision, Encoding, Packet, PingType, Response, RoutingMode, Text};
+use sluis_core::framing::{Decision, Encoding, Packet, PingType, Response, RoutingMode, Text, Value};
 use sluis_core::identity::SecretKey;
 use sluis_core::limits::MAX_DATAGRAM_V6;
 use sluis_core::node::{Identity, Node, NodeConfig};
@@ -74,6 +74,8 @@ impl Relaying {
             in_response_to: meshed.packet_id,
             responder_did: Text::new(HUB),
             decision: Decision::Accept,
+            // What opens a circuit, where one is asked for.
+            payload: Value::from_json("{\"circuit\":true}").expect("JSON"),
             ..Response::default()
         };
         let mut answer = vec![0; 4096];
