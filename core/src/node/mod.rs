@@ -22,6 +22,7 @@
 //! * Every table and queue is bounded ([`Caps`]), and an accepted ping costs no allocation once they are warm.
 
 mod admission;
+mod answers;
 mod application;
 mod circuits;
 mod client;
