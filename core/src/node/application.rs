@@ -104,8 +104,12 @@ impl Node {
         }
         if let Some((relay, label)) = self.rooms.circuit_of(waiting) {
             let did = heapless::String::<MAX_DID>::try_from(waiting.did()).unwrap_or_default();
-            self.rooms.accept_waiting(now, id, circuits::answer(true))?;
-            self.rooms.end_circuit(now.mono, (label, &did), relay);
+            let known = self.policy.speaks(now.wall, self.rooms.admission.name(&did));
+            let place = self.rooms.has_place_for_circuit(&did, known);
+            self.rooms.accept_waiting(now, id, circuits::answer(place))?;
+            if place {
+                self.rooms.end_circuit(now.mono, (label, &did), known, relay);
+            }
             return Ok(None);
         }
         match self.policy.replies.find(waiting.intent(), waiting.encoding()) {

@@ -176,7 +176,11 @@ impl Node {
         let auth = passed.auth;
         let asks = circuits::asks(sender) && rooms.links.is_some() && ingress.session.is_none();
         // A relay that passes no circuits on is on the way: there can be none.
-        let circuit = asks && auth.key().is_some() && (!is_relayed(packet) || Trace::is_marked(ingress.bytes));
+        let known = asks && policy.speaks(now.wall, rooms.admission.name(sender.did));
+        let circuit = asks
+            && auth.key().is_some()
+            && (!is_relayed(packet) || Trace::is_marked(ingress.bytes))
+            && rooms.has_place_for_circuit(sender.did, known);
         let asked = Asked {
             did: sender.did,
             key: auth.key(),
@@ -216,7 +220,7 @@ impl Node {
         let taken = rooms.take_ping(now, policy, (ingress, packet), passed, plan)?;
         if circuit && taken == Taken::Accepted {
             let label = Label::of(sender.packet_id, sender.did, rooms.outbox.did());
-            rooms.end_circuit(now.mono, (label, sender.did), ingress.path);
+            rooms.end_circuit(now.mono, (label, sender.did), known, ingress.path);
         }
         Ok(taken)
     }

@@ -238,9 +238,15 @@ impl Rooms {
     }
 
     /// Somebody who signed and is let in asked for a circuit: it ends here.
-    pub(in crate::node) fn end_circuit(&mut self, now: Instant, (label, did): (Label, &str), relay: Path) {
+    pub(in crate::node) fn end_circuit(&mut self, now: Instant, (label, did): (Label, &str), known: bool, relay: Path) {
         let name = self.admission.name(did).hash();
-        self.circuits.get_or_insert_default().accept(now, name, label, relay);
+        self.circuits.get_or_insert_default().accept(now, (name, known), label, relay);
+    }
+
+    /// Whether there is a place for a circuit of this name.
+    pub(in crate::node) fn has_place_for_circuit(&self, did: &str, known: bool) -> bool {
+        let name = self.admission.name(did).hash();
+        self.circuits.as_ref().is_none_or(|circuits| circuits.has_place(name, known))
     }
 
     /// The circuit that a waiting ping asks for, if it does and one can end here: its packet id and sender, and over whom it came.

@@ -8,7 +8,7 @@
 //! * **Only from the relay** over which it was asked for something comes through a circuit.
 //! * **It outlives its relays.** A circuit over which something was sent and nothing heard is asked for again, under the same label, over the relay that is named last; the session stays.
 //! * **What waits for it ends**: with an answer, with its own time, or without a session where it may go without.
-//! * **Bounded**: so many circuits, one from each name that asks for one, and so much that waits.
+//! * **Bounded**: so many circuits, one from each name that asks for one, and so much that waits. Who has no pinned key takes no place from who has one.
 
 mod ask;
 #[cfg(test)]
@@ -31,7 +31,7 @@ use crate::{Path, Transmit};
 
 /// The intent of a ping that asks for a circuit.
 pub const CIRCUIT: &str = "overlay.circuit";
-/// How many ends there are at once; the one that was silent longest makes way.
+/// How many ends there are at once; the one that was silent longest makes way, first of those whose name may be anybody's.
 const MAX_ENDS: usize = 1024;
 /// Over so many relays the packets of a circuit go.
 const HOPS: u8 = 16;
@@ -43,8 +43,8 @@ const PAUSE: Duration = Duration::from_secs(20);
 const IDLE: Duration = Duration::from_secs(60);
 /// Most bytes of frames that wait for circuits.
 const MAX_PARKED: usize = 1 << 20;
-/// Most packets that wait until a silent circuit was asked for again.
-const MAX_STALE: usize = 64;
+/// Most bytes of packets that wait until a silent circuit was asked for again.
+const MAX_STALE: usize = 64 * 1024;
 /// How long after it was asked for last it is not asked for again.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -56,6 +56,8 @@ struct End {
     name: (u64, bool),
     /// It stands: the other end has accepted it.
     up: bool,
+    /// We asked for it, or a key is pinned to who did: it makes way for nobody whose name may be anybody's.
+    known: bool,
     heard: Instant,
     /// When something was sent first since something was heard, without a [pause](PAUSE) behind it; and last.
     unheard: Option<[Instant; 2]>,
@@ -161,7 +163,7 @@ impl Circuits {
         // What is said last before a silence, nobody answers.
         if now.saturating_since(end.heard) >= IDLE
             && let Some(opener) = end.opener.as_mut()
-            && opener.stale.len() < MAX_STALE
+            && opener.stale.iter().map(|packet| packet.len()).sum::<usize>() + whole <= MAX_STALE
             && (opener.request.is_some() || opener.asked.is_none_or(|asked| now.saturating_since(asked) >= AGAIN))
         {
             opener.stale.push(out.get(..whole)?.into());
@@ -194,15 +196,20 @@ impl Circuits {
         path.circuit().and_then(|label| self.ends.get(&label)).map_or(path, |end| end.relay)
     }
 
-    /// Somebody who is let in asked for a circuit, over this path. The one that he asked for before is over.
-    pub(super) fn accept(&mut self, now: Instant, name: u64, label: Label, relay: Path) {
+    /// Whether somebody may have an end here. Names without a pinned key, of which anybody may have many, share 15 of 16 places and take none from others.
+    pub(super) fn has_place(&self, name: u64, known: bool) -> bool {
+        known || self.names.contains_key(&(name, false)) || self.ends.len() < MAX_ENDS - MAX_ENDS / 16
+    }
+
+    /// Somebody who is let in asked for a circuit, over this path, and there is a [place](Self::has_place). The one that he asked for before is over.
+    pub(super) fn accept(&mut self, now: Instant, (name, known): (u64, bool), label: Label, relay: Path) {
         let label = label.number();
         // A label of ours is not for others to move.
         if self.ends.get(&label).is_some_and(|end| end.name != (name, false)) {
             return;
         }
         let name = (name, false);
-        self.insert(label, End { relay, name, up: true, heard: now, unheard: None, opener: None });
+        self.insert(label, End { relay, name, up: true, known, heard: now, unheard: None, opener: None });
     }
 
     fn insert(&mut self, label: u64, end: End) {
@@ -211,7 +218,8 @@ impl Circuits {
         }
         if self.ends.len() >= MAX_ENDS
             && !self.ends.contains_key(&label)
-            && let Some(oldest) = self.ends.iter().min_by_key(|(_, end)| end.heard).map(|(label, _)| *label)
+            && let Some(oldest) =
+                self.ends.iter().min_by_key(|(_, end)| (end.known, end.heard)).map(|(label, _)| *label)
         {
             self.remove(oldest);
         }
@@ -264,7 +272,7 @@ impl Circuits {
                 let label = Label::of(packet_id(key).as_str(), own, wanted.did).number();
                 let opener = Some(Box::new(Opener::new(key, wanted)));
                 let (relay, heard) = (wanted.relay.1, now);
-                self.insert(label, End { relay, name, up: false, heard, unheard: None, opener });
+                self.insert(label, End { relay, name, up: false, known: true, heard, unheard: None, opener });
                 label
             }
         };

@@ -10,6 +10,7 @@ use crate::node::relay::tests::{Kind, Net, PHONE, SENSOR, path, secret, start};
 use crate::node::{Auth, Identity, Node, NodeConfig, Ping, PingError, RequestId, SessionPolicy};
 use crate::pins::Origin;
 use crate::relay::{CircuitPacket, RelayConfig};
+use crate::time::Duration;
 use crate::{Did, Reject, Seed};
 
 /// A node with sessions, and the key of its number.
@@ -274,6 +275,30 @@ fn everybody_who_may_ask_has_one_circuit_however_often_he_asks() {
     }
     let circuits = net.members[4].node.rooms.circuits.as_ref().unwrap();
     assert_eq!(circuits.ends.len(), 1);
+}
+
+#[test]
+fn a_crowd_of_names_takes_no_circuit_from_who_has_a_pinned_key() {
+    use super::{Circuits, MAX_ENDS};
+    use crate::relay::Label;
+    use crate::time::Instant;
+
+    let mut circuits = Circuits::default();
+    let after = |n: u64| Instant::ZERO + Duration::from_secs(n);
+    circuits.accept(after(0), (1, true), Label::of("1", "jis:a", "jis:b"), path(3));
+    for n in 2..3000_u64 {
+        if circuits.has_place(n, false) {
+            circuits.accept(after(n), (n, false), Label::of(&format!("{n}"), "jis:x", "jis:b"), path(3));
+        }
+    }
+    assert_eq!(circuits.ends.len(), MAX_ENDS - MAX_ENDS / 16);
+    for n in 3000..5000_u64 {
+        assert!(circuits.has_place(n, true));
+        circuits.accept(after(n), (n, true), Label::of(&format!("{n}"), "jis:k", "jis:b"), path(3));
+        assert!(circuits.ends.len() <= MAX_ENDS && circuits.names.len() == circuits.ends.len());
+        let known = circuits.ends.values().filter(|end| end.known).count();
+        assert_eq!(known, MAX_ENDS.min(usize::try_from(n).unwrap() - 3000 + 2), "strangers make way first");
+    }
 }
 
 #[test]
