@@ -13,8 +13,7 @@ use sluis_core::relay::{CIRCUIT_HEAD, CircuitPacket, Label, Rate, RelayConfig};
 use sluis_core::time::iso;
 use sluis_core::{Datagrams as _, Did, Instant, Machine as _, Now, Seed, Wall};
 
-use crate::contest::Stopwatch;
-use crate::relays::{BATCH, DIGITS, STEP, hub, sensor};
+use crate::relays::{DIGITS, STEP, hub, in_batches, sensor};
 use crate::samples::{HUB, SENSOR, ping};
 
 /// What its wall clock shows, always: so every ping is fresh.
@@ -136,19 +135,7 @@ impl Relaying {
 
     /// Pass on so many, and say how long that took, their answers aside.
     pub fn run(&mut self, pings: u64) -> Duration {
-        let mut took = Duration::ZERO;
-        let mut left = pings;
-        while left > 0 {
-            let batch = left.min(BATCH);
-            let began = Stopwatch::start();
-            for _ in 0..batch {
-                black_box(self.pass());
-            }
-            took += began.elapsed();
-            self.answer(batch);
-            left -= batch;
-        }
-        took
+        in_batches(self, pings, Self::pass, Self::answer)
     }
 }
 

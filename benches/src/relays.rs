@@ -16,7 +16,7 @@ use crate::contest::Stopwatch;
 use crate::samples::{HUB, SENSOR, ping};
 
 /// Pings between two looks at the clock, and to their answers.
-pub(crate) const BATCH: u64 = 64;
+const BATCH: u64 = 64;
 /// What passes from one ping to the next. A sender's pings and their memory come to a steady state within ten thousand.
 pub(crate) const STEP: Duration = Duration::from_millis(10);
 /// The hex digits in the sample that make each ping another one, in its id and in its nonce.
@@ -154,20 +154,30 @@ impl Forwarding {
 
     /// Pass on so many, and say how long that took, their answers aside.
     pub fn run(&mut self, pings: u64) -> Duration {
-        let mut took = Duration::ZERO;
-        let mut left = pings;
-        while left > 0 {
-            let batch = left.min(BATCH);
-            let began = Stopwatch::start();
-            for _ in 0..batch {
-                black_box(self.pass());
-            }
-            took += began.elapsed();
-            self.answer(batch);
-            left -= batch;
-        }
-        took
+        in_batches(self, pings, Self::pass, Self::answer)
     }
+}
+
+/// Pass on so many, and answer them batch by batch; how long passing on took.
+pub(crate) fn in_batches<T>(
+    subject: &mut T,
+    pings: u64,
+    pass: impl Fn(&mut T) -> usize,
+    answer: impl Fn(&mut T, u64),
+) -> Duration {
+    let mut took = Duration::ZERO;
+    let mut left = pings;
+    while left > 0 {
+        let batch = left.min(BATCH);
+        let began = Stopwatch::start();
+        for _ in 0..batch {
+            black_box(pass(subject));
+        }
+        took += began.elapsed();
+        answer(subject, batch);
+        left -= batch;
+    }
+    took
 }
 
 /// A circuit through a relay, and a packet that goes through it.

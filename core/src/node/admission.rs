@@ -138,8 +138,9 @@ impl AdmissionControl {
         }
         let name = self.names.name(sender.did);
         let lent = |key| overlay::lent(policy, overlay, sender.did, key, now.wall);
-        // Sessions over relays begin with a ping that is signed; nothing of it reaches the application.
-        let require = if circuits::asks(sender) { policy.require.min(Require::Signed) } else { policy.require };
+        // Sessions over relays begin with a ping that is signed, by a key that is pinned; nothing of it reaches the application.
+        let opens = circuits::asks(sender) && policy.pins.get_name(name).is_some_and(|pin| !pin.revoked);
+        let require = if opens { policy.require.min(Require::Signed) } else { policy.require };
         let claim = match identity::claim(&policy.pins, name, (packet.proof, ingress.session), require, lent) {
             Ok(claim) => claim,
             Err(why) => {

@@ -7,7 +7,7 @@ use super::admission::{AdmissionControl, Bound, Passed};
 use super::circuits;
 use super::event::Outcome;
 use super::events::PROOF;
-use super::identity::Identity;
+use super::identity::{Identity, Require};
 use super::inbox::{AMPLIFICATION, Charged, Inbound, Kept};
 use super::ingress::{Ingress, Scratch, Texts};
 use super::outbox::{Answer, NextHop, Outbox};
@@ -176,6 +176,10 @@ impl Node {
         let auth = passed.auth;
         let asks = circuits::asks(sender) && rooms.links.is_some() && ingress.session.is_none();
         // A relay that passes no circuits on is on the way: there can be none.
+        if asks && judged.zone != Zone::Groen && policy.require >= Require::Session {
+            // Nobody is asked about what came without a session.
+            return Err(Reject::BadSignature);
+        }
         let known = asks && policy.speaks(now.wall, rooms.admission.name(sender.did));
         let circuit = asks
             && auth.key().is_some()

@@ -238,6 +238,38 @@ fn who_waits_for_a_decision_has_a_circuit_when_it_is_made() {
 }
 
 #[test]
+fn where_a_session_is_demanded_nobody_waits_or_is_let_in_without_one() {
+    let strict = || {
+        let mut config = NodeConfig::new(Did::new(SENSOR).unwrap());
+        config.identity = Some(Identity::from(secret(4)));
+        (config.sessions, config.require) = (SessionPolicy::Require, crate::node::Require::Session);
+        Node::new(config, &Seed::from_u64(5)).unwrap()
+    };
+    let changes: [(fn(&mut Node), bool); 3] = [
+        (|_| (), true),
+        (|sensor| _ = sensor.set_trust(PHONE, 0.5), false),
+        (
+            |sensor| {
+                sensor.unpin(PHONE).unwrap();
+                sensor.allow_legacy("*").unwrap();
+            },
+            false,
+        ),
+    ];
+    for (change, is_let_in) in changes {
+        let mut net = line(SessionPolicy::Require, SessionPolicy::Require);
+        net.members[4].node = strict();
+        net.all_know_all();
+        change(net.node(4));
+        let request = ask(&mut net, 1, "");
+        net.run(12_000);
+        assert_eq!(net.members[0].ended.contains(&(request, Some(Decision::Accept))), is_let_in);
+        assert_eq!(net.node(4).waiting().count(), 0);
+        assert_eq!(net.members[4].node.stats().rejected.get(Reject::BadSignature) > 0, !is_let_in);
+    }
+}
+
+#[test]
 fn nobody_else_gets_into_a_circuit() {
     let mut net = line(SessionPolicy::Require, SessionPolicy::Require);
     ask(&mut net, 1, "");
