@@ -239,13 +239,14 @@ fn who_waits_for_a_decision_has_a_circuit_when_it_is_made() {
 
 #[test]
 fn where_a_session_is_demanded_nobody_waits_or_is_let_in_without_one() {
+    type Change = fn(&mut Node);
     let strict = || {
         let mut config = NodeConfig::new(Did::new(SENSOR).unwrap());
         config.identity = Some(Identity::from(secret(4)));
         (config.sessions, config.require) = (SessionPolicy::Require, crate::node::Require::Session);
         Node::new(config, &Seed::from_u64(5)).unwrap()
     };
-    let changes: [(fn(&mut Node), bool); 3] = [
+    let changes: [(Change, bool); 3] = [
         (|_| (), true),
         (|sensor| _ = sensor.set_trust(PHONE, 0.5), false),
         (
