@@ -25,19 +25,20 @@ struct Body {
 
 impl Session {
     /// Take in bytes from the connection: all of them. What they mean shows in [`poll_event`](Self::poll_event), and may be read at
-    /// once.
+    /// once. What comes after the session has ended in peace, where the other side went away and had no stream, is for nobody.
     ///
     /// # Errors
     /// They are not what the protocol allows, or a flood: the session is over, and [`poll_bytes`](Self::poll_bytes) gives the frame
-    /// that says so.
+    /// that says so. What comes after that has the same error.
     pub fn handle_bytes(&mut self, now: Instant, mut bytes: &[u8]) -> Result<(), SessionError> {
-        if self.state == State::Closed {
-            return Err(self.error.unwrap_or(SessionError::Over));
-        }
         if !bytes.is_empty() {
             self.pings.alive();
         }
         while !bytes.is_empty() {
+            // Also in the middle of these: any chunking has the same end.
+            if self.state == State::Closed {
+                return self.error.map_or(Ok(()), Err);
+            }
             bytes = match self.ingress.body {
                 Some(body) => self.take_body(body, bytes),
                 None => match self.take_header(now, bytes) {
@@ -48,8 +49,8 @@ impl Session {
                     }
                 },
             };
+            self.settle();
         }
-        self.settle();
         Ok(())
     }
 

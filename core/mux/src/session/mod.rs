@@ -170,9 +170,6 @@ pub enum SessionError {
     /// The connection has ended.
     #[error("the connection is lost")]
     Lost,
-    /// It was over before.
-    #[error("the session is over")]
-    Over,
 }
 
 impl From<SessionError> for sluis_core::Reject {
@@ -720,7 +717,7 @@ impl Session {
         self.state = State::Closed;
         self.error = Some(error);
         let code = match error {
-            SessionError::Dead | SessionError::Lost | SessionError::Over | SessionError::Refused => None,
+            SessionError::Dead | SessionError::Lost | SessionError::Refused => None,
             _ => Some(1),
         };
         self.egress.abandon(code.map(Control::GoAway));

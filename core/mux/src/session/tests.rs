@@ -1,4 +1,4 @@
-use super::frame::{ACK, FIN, Header, Kind, RST, SYN};
+use super::frame::{ACK, FIN, HEADER_LEN, Header, Kind, RST, SYN};
 use super::{
     Config, Event, FIRST_WINDOW, MAX_UNANSWERED, OpenError, Read, Role, Session, SessionError, State, StreamId,
 };
@@ -483,6 +483,18 @@ fn a_session_that_drains_ends_with_its_last_stream() {
     assert_eq!(client.read(at(0), there, &mut out), Ok(Read::End));
     assert_eq!((client.state(), server.state()), (State::Closed, State::Closed));
     assert_eq!((client.error(), server.error()), (None, None));
+}
+
+#[test]
+fn what_comes_after_a_peaceful_end_is_for_nobody_in_one_piece_or_in_many() {
+    let bytes = [frame(Kind::GoAway, 0, 0, 0), data(SYN, 2, b"late"), frame(Kind::Ping, SYN, 0, 7)].concat();
+    for size in [bytes.len(), HEADER_LEN, 5, 1] {
+        let mut client = session(Role::Client);
+        bytes.chunks(size).for_each(|piece| client.handle_bytes(at(0), piece).unwrap());
+        assert_eq!((client.state(), client.error(), client.streams()), (State::Closed, None, 0), "{size}");
+        assert_eq!((client.poll_event(), client.poll_event()), (Some(Event::GoingAway), None), "{size}");
+        assert_eq!(client.poll_bytes(at(0), &mut [0; 64]), 0, "{size}");
+    }
 }
 
 #[test]
