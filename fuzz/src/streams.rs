@@ -29,23 +29,23 @@ fn stranger(data: &[u8]) {
         bytes.chunks(usize::from(*cut).max(1)).try_for_each(|piece| cut_up.handle_bytes(Instant::ZERO, piece));
     assert_eq!(at_once, in_pieces);
     assert!(whole.held() <= (1 << 20) + 16 * 8192 && whole.streams() <= 16);
-    let heard = |session: &mut Session, size: usize| {
+    let mut buffer = vec![0; 1 << 20];
+    let mut heard = |session: &mut Session, size: usize| {
         let (mut events, mut read, mut written) = (Vec::new(), BTreeMap::new(), Vec::new());
         while let Some(event) = session.poll_event() {
             if let Event::Opened(id) = event {
                 let _ = session.accept(id, 3);
             }
-            if let Event::Readable(id) = event {
-                let mut out = vec![0; 1 << 20];
-                if let Ok(Read::Bytes(len)) = session.read(Instant::ZERO, id, &mut out) {
-                    read.insert(id, out[..len].to_vec());
-                }
+            if let Event::Readable(id) = event
+                && let Ok(Read::Bytes(len)) = session.read(Instant::ZERO, id, &mut buffer)
+            {
+                read.insert(id, buffer[..len].to_vec());
             }
             events.push(event);
         }
-        let mut out = vec![0; size];
+        let out = &mut buffer[..size];
         loop {
-            let len = session.poll_bytes(Instant::ZERO, &mut out);
+            let len = session.poll_bytes(Instant::ZERO, out);
             if len == 0 {
                 return (events, read, written);
             }
@@ -63,6 +63,7 @@ struct Pair {
     written: [BTreeMap<StreamId, Vec<u8>>; 2],
     read: [BTreeMap<StreamId, Vec<u8>>; 2],
     reset: bool,
+    buffer: Vec<u8>,
 }
 
 impl Pair {
@@ -73,6 +74,7 @@ impl Pair {
             written: Default::default(),
             read: Default::default(),
             reset: false,
+            buffer: vec![0; 1 << 18],
         }
     }
 
@@ -82,13 +84,9 @@ impl Pair {
             let (side, what, how) = (usize::from(step[0] & 1), step[0] >> 1, usize::from(step[1]));
             self.step(side, what % 8, how);
         }
-        for _ in 0..200 {
-            self.carry(1 << 16);
-            for side in 0..2 {
-                for n in 0..self.streams[side].len() {
-                    self.read_from(side, n, 1 << 20);
-                }
-            }
+        let mut rounds = 0..400;
+        while self.come_to_an_end() {
+            rounds.next().expect("they come to an end");
         }
         assert!(self.ends.iter().all(|end| end.error().is_none()));
         if !self.reset {
@@ -104,6 +102,17 @@ impl Pair {
         }
     }
 
+    /// Carry and read all that there is; whether there was anything.
+    fn come_to_an_end(&mut self) -> bool {
+        let mut moved = self.carry(1 << 16);
+        for side in 0..2 {
+            for n in 0..self.streams[side].len() {
+                moved += self.read_from(side, n, 1 << 18);
+            }
+        }
+        moved > 0
+    }
+
     fn step(&mut self, side: usize, what: u8, how: usize) {
         let id = self.streams[side].get(how % 8).copied();
         let end = &mut self.ends[side];
@@ -115,7 +124,9 @@ impl Pair {
                     self.written[side].entry(id).or_default().extend_from_slice(&text[..taken]);
                 }
             }
-            (3, _) => self.read_from(side, how % 8, how * 700),
+            (3, _) => {
+                self.read_from(side, how % 8, how * 700);
+            }
             (4, Some(id)) => {
                 let _ = end.finish(id);
             }
@@ -123,27 +134,32 @@ impl Pair {
                 self.reset = true;
                 end.reset(id);
             }
-            _ => self.carry(how * 37 + 1),
+            _ => {
+                self.carry(how * 37 + 1);
+            }
         }
     }
 
-    fn read_from(&mut self, side: usize, n: usize, most: usize) {
-        let Some(id) = self.streams[side].get(n).copied() else { return };
-        let mut out = vec![0; most];
-        if let Ok(Read::Bytes(len)) = self.ends[side].read(Instant::ZERO, id, &mut out) {
-            self.read[side].entry(id).or_default().extend_from_slice(&out[..len]);
-        }
+    /// Read from a stream, and say how much.
+    fn read_from(&mut self, side: usize, n: usize, most: usize) -> usize {
+        let Some(id) = self.streams[side].get(n).copied() else { return 0 };
+        let out = &mut self.buffer[..most];
+        let Ok(Read::Bytes(len)) = self.ends[side].read(Instant::ZERO, id, out) else { return 0 };
+        self.read[side].entry(id).or_default().extend_from_slice(&out[..len]);
+        len
     }
 
-    /// Carry some bytes, in pieces of this size.
-    fn carry(&mut self, size: usize) {
+    /// Carry some bytes, in pieces of this size, and say how many.
+    fn carry(&mut self, size: usize) -> usize {
+        let mut carried = 0;
         for side in 0..2 {
-            let mut out = vec![0; size];
+            let out = &mut self.buffer[..size];
             for _ in 0..64 {
-                let len = self.ends[side].poll_bytes(Instant::ZERO, &mut out);
+                let len = self.ends[side].poll_bytes(Instant::ZERO, out);
                 if len == 0 {
                     break;
                 }
+                carried += len;
                 self.ends[1 - side]
                     .handle_bytes(Instant::ZERO, &out[..len])
                     .expect("a session understands another one");
@@ -155,5 +171,6 @@ impl Pair {
                 }
             }
         }
+        carried
     }
 }

@@ -24,6 +24,7 @@
 mod admission;
 mod answers;
 mod application;
+mod bundle;
 mod circuits;
 mod client;
 mod command;

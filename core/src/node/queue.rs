@@ -139,9 +139,10 @@ impl<H: Copy> Queue<H> {
         Ok(())
     }
 
-    /// The head of the oldest record, and how many bytes it has.
-    pub(super) fn front(&self) -> Option<(H, usize)> {
-        self.heads.front().map(|(head, len)| (*head, *len as usize))
+    /// The oldest record.
+    pub(super) fn front(&self) -> Option<(H, &[u8])> {
+        let (head, len) = self.heads.front()?;
+        Some((*head, self.bytes.get(self.head..self.head + *len as usize).unwrap_or_default()))
     }
 
     /// Take the oldest record out. Its bytes stay readable until something is queued.

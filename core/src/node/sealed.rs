@@ -1,5 +1,6 @@
 //! What comes and goes through sessions: passed on between the sessions and the rooms that know nothing of them.
 
+use super::bundle::{self, Bundle};
 use super::circuits::{self, Circuits, Sent};
 use super::client::RequestId;
 use super::event::{SessionChange, SessionState};
@@ -7,7 +8,7 @@ use super::identity::{self, FromSession, Identity};
 use super::inbox::Inbound;
 use super::ingress::Ingress;
 use super::links::{self, Fate, Links, Told, Waiting, Way};
-use super::outbox::{NextHop, Outgoing, Wrap, frame_len};
+use super::outbox::{NextHop, Outgoing, Wrap};
 use super::peers::PeerLookup;
 use super::ping::{AnswerError, Ping, PingError};
 use super::policy::Policy;
@@ -55,12 +56,24 @@ impl Node {
             session::Ingress::Early { session: id, key, body } => (FromSession { id, key, early: true }, body),
             session::Ingress::Nothing => return Ok(Taken::Session),
         };
-        self.take_opened(now, from, bytes.get(body).unwrap_or_default())
+        self.take_body(now, from, bytes.get(body).unwrap_or_default())
     }
 
-    /// Take in what came through a session, as long as that is not over.
+    /// Take in the frames that came in one packet of a session. Each is judged and counted by itself; what is said is what became of the
+    /// last one.
+    fn take_body(&mut self, now: Now, from: FromSession, mut bytes: &[u8]) -> Result<Taken, Reject> {
+        for _ in 0..bundle::MAX_TAKEN {
+            let Some((frame, rest)) = bundle::split_first(bytes) else { return self.take_opened(now, from, bytes) };
+            let taken = self.take_opened(now, from, frame);
+            self.rooms.traffic.count(taken);
+            bytes = rest;
+        }
+        Err(Reject::Malformed)
+    }
+
+    /// Take in a frame that came through a session, as long as that is not over.
     pub(super) fn take_opened(&mut self, now: Now, from: FromSession, bytes: &[u8]) -> Result<Taken, Reject> {
-        let taken = self.take_body(now, from, bytes);
+        let taken = self.take_said(now, from, bytes);
         if taken.is_err() {
             self.judge_session(now, from.id);
             self.follow_sessions();
@@ -68,7 +81,7 @@ impl Node {
         taken
     }
 
-    fn take_body(&mut self, now: Now, from: FromSession, bytes: &[u8]) -> Result<Taken, Reject> {
+    fn take_said(&mut self, now: Now, from: FromSession, bytes: &[u8]) -> Result<Taken, Reject> {
         let frame = &Frame::decode(bytes)?;
         let (did, path) = self.rooms.links.as_ref().and_then(|links| links.peer(from.id)).ok_or(Reject::Sealed)?;
         // Whoever is at the other side speaks in its own name, and in no other.
@@ -294,21 +307,25 @@ impl Rooms {
                 Outgoing::Session(session, request) => (session, request),
             };
             let Some(links) = links.as_deref_mut() else { continue };
-            let before = Wrap::Sealed.before();
-            let frame = frame_len(out.get(before..).unwrap_or_default());
-            match links.seal(now, session, (&mut *out, frame), request) {
+            let bundle = Bundle::gather(outbox, (session, request), out);
+            let why = match links.seal(now, session, (&mut *out, bundle.len()), bundle.requests()) {
                 Ok(transmit) => {
                     outbox.count_sent();
                     return Some(transmit);
                 }
-                Err(SealError::NotReady | SealError::Unproven) => {
-                    let frame = out.get(before..before + frame).unwrap_or_default().into();
-                    let Some((_, path)) = links.peer(session) else { continue };
-                    let (session, early, sealed_only, trace, fate) = (Some(session), false, true, false, Fate::Waits);
-                    links.hold(Waiting { session, frame, request, path, early, sealed_only, trace, fate });
-                }
+                Err(why) => why,
+            };
+            let waits = matches!(why, SealError::NotReady | SealError::Unproven);
+            let path = links.peer(session).map(|(_, path)| path);
+            for (frame, request) in bundle.frames(out) {
                 // The session ended since: a request runs out of time, an answer has nobody left to hear it.
-                Err(_) => outbox.count_lost(),
+                let Some(path) = path.filter(|_| waits) else {
+                    outbox.count_lost();
+                    continue;
+                };
+                let (session, early, sealed_only, trace, fate) = (Some(session), false, true, false, Fate::Waits);
+                let frame = frame.into();
+                links.hold(Waiting { session, frame, request, path, early, sealed_only, trace, fate });
             }
         }
     }

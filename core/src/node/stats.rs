@@ -13,7 +13,7 @@ use crate::{Reject, RejectCounts};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Datagrams taken in.
+    /// Datagrams taken in. Of several frames in one packet of a session each counts.
     pub received: u64,
     /// Pings accepted, heartbeats included.
     pub accepted: u64,

@@ -36,7 +36,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// How long nobody is asked for a session again who did not answer.
 const AGAIN: Duration = Duration::from_secs(60);
 /// How many sealed pings are known by their head, for when one turns out not to have left.
-const RECENT: usize = 32;
+const RECENT: usize = 64;
 /// How many names that were looked up are remembered as such. One more is not found.
 const MAX_FOUND: usize = 4096;
 /// Where the number of a session and the counter stand in a packet: together they are there once.
@@ -456,20 +456,20 @@ impl Links {
         self.held.put_back(waiting);
     }
 
-    /// Seal the frame of this length that stands in `out` behind the room that a session needs in front.
+    /// Seal the frames of this length together that stand in `out` behind the room that a session needs in front. They ask these requests.
     pub(super) fn seal(
         &mut self,
         now: Now,
         id: SessionId,
         (out, len): (&mut [u8], usize),
-        request: Option<RequestId>,
+        requests: impl IntoIterator<Item = RequestId>,
     ) -> Result<Transmit, SealError> {
         if self.mute {
             return Err(SealError::NotReady);
         }
         let sealed = self.sessions.seal(now, id, out, len)?;
-        if let Some(request) = request {
-            let head = out.get(HEAD).and_then(|head| head.try_into().ok());
+        let head = out.get(HEAD).and_then(|head| head.try_into().ok());
+        for request in requests {
             self.recent[self.next_recent] = head.map(|head| (head, request));
             self.next_recent = (self.next_recent + 1) % RECENT;
         }
@@ -508,8 +508,8 @@ impl Links {
         if bytes.get(KIND.0) == Some(&KIND.1) {
             self.held.unreachable(path, told);
         } else if let Some(head) = bytes.get(HEAD) {
-            let known = self.recent.iter_mut().find(|known| known.is_some_and(|(other, _)| other == *head));
-            known.and_then(Option::take).into_iter().for_each(|(_, request)| told(request));
+            let known = self.recent.iter_mut().filter(|known| known.is_some_and(|(other, _)| other == *head));
+            known.filter_map(Option::take).for_each(|(_, request)| told(request));
         }
     }
 

@@ -263,11 +263,23 @@ impl Outbox {
 
     /// Take what is queued first into `out`, if there is room for it; and its length.
     pub(super) fn next(&mut self, out: &mut [u8]) -> Option<(Outgoing, usize)> {
-        let (_, len) = self.queue.front()?;
-        let room = out.get_mut(..len)?;
-        let (outgoing, bytes) = self.queue.pop()?;
+        let (_, bytes) = self.queue.front()?;
+        let room = out.get_mut(..bytes.len())?;
         room.copy_from_slice(bytes);
-        Some((outgoing, len))
+        let (outgoing, bytes) = self.queue.pop()?;
+        Some((outgoing, bytes.len()))
+    }
+
+    /// Take the frame that is queued first to the start of `room`, if it goes through this session and fits; the request that it asks, and its
+    /// length.
+    pub(super) fn next_through(&mut self, session: SessionId, room: &mut [u8]) -> Option<(Option<RequestId>, usize)> {
+        let (Outgoing::Session(to, request), bytes) = self.queue.front()? else { return None };
+        let frame = bytes.get(Wrap::Sealed.before()..)?;
+        let frame = frame.get(..frame_len(frame)).filter(|_| to == session)?;
+        room.get_mut(..frame.len())?.copy_from_slice(frame);
+        let len = frame.len();
+        self.queue.pop()?;
+        Some((request, len))
     }
 
     /// A datagram was handed out.

@@ -12,6 +12,7 @@ use crate::session::{Suites, is_session_frame};
 use crate::{Durable as _, StoreError};
 
 mod adversary;
+mod bundles;
 mod restarts;
 mod silence;
 mod suites;
