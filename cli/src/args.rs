@@ -112,6 +112,36 @@ pub(crate) enum Scenario {
     Cgnat,
 }
 
+/// The state of a node that does not run.
+#[derive(Debug, Args)]
+pub(crate) struct StateDir {
+    /// The directory with the state of the node
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: PathBuf,
+}
+
+/// Who asks, and from where.
+#[derive(Debug, Args)]
+pub(crate) struct Asker {
+    /// The name to ask under [default: jis:sluis:ping- and 8 random hex digits]
+    #[arg(long, value_parser = values::own_did)]
+    pub(crate) did: Option<Did>,
+    /// Where to send from [default: any address and port]
+    #[arg(long, value_name = "HOST:PORT", value_parser = values::place)]
+    pub(crate) bind: Option<Place>,
+}
+
+/// Over whom a ping goes.
+#[derive(Debug, Args)]
+pub(crate) struct Relays {
+    /// Ask over this relay, whose answer comes back the same way; may be repeated: the next one is taken when no answer comes
+    #[arg(long, value_name = "DID@HOST:PORT", value_parser = overlay::registry, conflicts_with = "addr")]
+    pub(crate) via: Vec<Registry>,
+    /// Over how many relays it may go [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16), requires = "via")]
+    pub(crate) max_hops: Option<u8>,
+}
+
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ListenArgs {
     /// The name of this node (or `did` in the configuration)
@@ -259,20 +289,15 @@ pub(crate) struct PingArgs {
     #[arg(value_name = "HOST:PORT", value_parser = values::remote_place)]
     pub(crate) addr: Option<Place>,
     /// Ask this registry where the target is; may be repeated
-    #[arg(long, value_name = "DID@HOST:PORT", value_parser = overlay::registry, conflicts_with = "addr")]
+    #[arg(long, value_name = "DID@HOST:PORT", value_parser = overlay::registry, conflicts_with_all = ["addr", "via"])]
     pub(crate) at: Vec<Registry>,
-    /// Ask over this relay, whose answer comes back the same way; may be repeated: the next one is taken when no answer comes
-    #[arg(long, value_name = "DID@HOST:PORT", value_parser = overlay::registry, conflicts_with_all = ["addr", "at"])]
-    pub(crate) via: Vec<Registry>,
-    /// Over how many relays it may go [default: 5]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16), requires = "via")]
-    pub(crate) max_hops: Option<u8>,
+    #[command(flatten)]
+    pub(crate) relays: Relays,
     /// What is wanted, like temperature.read
     #[arg(long, value_parser = values::intent)]
     pub(crate) intent: String,
-    /// The name to ask under [default: jis:sluis:ping- and 8 random hex digits]
-    #[arg(long, value_parser = values::own_did)]
-    pub(crate) did: Option<Did>,
+    #[command(flatten)]
+    pub(crate) asker: Asker,
     /// Why, for people
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) purpose: String,
@@ -329,9 +354,6 @@ pub(crate) struct PingArgs {
     /// How urgent it is
     #[arg(long, value_enum, default_value = "normal")]
     pub(crate) priority: Priority,
-    /// Where to send from [default: any address and port]
-    #[arg(long, value_name = "HOST:PORT", value_parser = values::place)]
-    pub(crate) bind: Option<Place>,
     /// Print only the summary
     #[arg(short, long)]
     pub(crate) quiet: bool,

@@ -163,10 +163,11 @@ on; what cannot change while it runs is said. Without one it ends `listen`.
       has their number as "lost_output"
 Each bears its time as "t" (RFC 3339). Lines for people begin with theirs.
 --record writes a token for every ping that passes the gate, every decision,
-heartbeat, peer that comes or goes, and change of trust; a ping that is turned
-away is counted and leaves none. Answers do not wait for the disk. The summary
-then also has "record":{"recorded","lost"}: what is on the disk, and what is not
-because the disk was full or too slow.
+heartbeat, peer that comes or goes, and change of trust; for who registers, moves,
+is challenged or joins; and for every join token and vouch that is made or revoked.
+A ping that is turned away is counted and leaves none. Answers do not wait for the
+disk. The summary then also has "record":{"recorded","lost"}: what is on the disk,
+and what is not because the disk was full or too slow.
 
 What JSON has no form for in a payload is written as: "NaN", "Infinity" and
 "-Infinity", {"bytes":HEX}, {"ext":CODE,"bytes":HEX}. A payload that JSON readers

@@ -54,7 +54,7 @@ pub(super) struct Listen {
     addr: Option<SocketAddr>,
     started: Option<Instant>,
     pub(super) now: Instant,
-    wall: Wall,
+    pub(super) wall: Wall,
     pub(super) quit: bool,
     /// Orders that are answered once what they changed is on the disk.
     pub(super) unkept: VecDeque<Unkept>,

@@ -5,8 +5,9 @@ use std::io::Write as _;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use sluis_chain::audit::Happening;
+use sluis_chain::audit::{Happening, OverlayAction};
 use sluis_core::airlock::TrustError;
+use sluis_core::discovery::TokenInfo;
 use sluis_core::framing::Text;
 use sluis_core::node::{Keeping, Node, Outcome, WaitId, Waiting};
 use sluis_core::pins::Origin;
@@ -22,6 +23,7 @@ use crate::input::{Answer, Asked};
 use crate::input::{COMMANDS, Heard, HubCommand};
 use crate::output::escape::in_quotes;
 use crate::output::{Color, Page, Style, tell};
+use crate::token::args::TokenOrder;
 use crate::values::{Pin, Trust};
 use crate::view::{self, Verdict};
 use crate::{token, vouch};
@@ -40,11 +42,13 @@ pub(super) struct Came {
     pub(super) caution: Option<String>,
     /// It is answered once this change is on the disk; and what is said if it cannot be brought there.
     pub(super) once_kept: Option<(StoreSeq, String)>,
+    /// The join token that it made, which is recorded then.
+    pub(super) made: Option<TokenInfo>,
 }
 
 impl From<Option<String>> for Came {
     fn from(caution: Option<String>) -> Self {
-        Self { caution, once_kept: None }
+        Self { caution, ..Self::default() }
     }
 }
 
@@ -66,6 +70,7 @@ pub(super) struct Unkept {
     to: To,
     page: Page,
     caution: Option<String>,
+    made: Option<TokenInfo>,
 }
 
 impl Listen {
@@ -98,9 +103,12 @@ impl Listen {
     /// Answer an order, unless that waits for the disk.
     fn came(&mut self, to: To, page: Page, done: Done) {
         match done {
-            Ok(Came { caution, once_kept: None }) => self.answer(&to, page, Ok(caution)),
-            Ok(Came { caution, once_kept: Some((change, otherwise)) }) => {
-                self.unkept.push_back(Unkept { change, otherwise, to, page, caution });
+            Ok(Came { caution, once_kept: None, made }) => {
+                self.token_made(made);
+                self.answer(&to, page, Ok(caution));
+            }
+            Ok(Came { caution, once_kept: Some((change, otherwise)), made }) => {
+                self.unkept.push_back(Unkept { change, otherwise, to, page, caution, made });
             }
             Err(why) => self.answer(&to, page, Err(why)),
         }
@@ -108,11 +116,14 @@ impl Listen {
 
     /// Changes up to this one are on the disk, or could not be brought there.
     pub(super) fn answer_kept(&mut self, upto: StoreSeq, result: Result<(), StoreError>) {
-        while let Some(Unkept { to, mut page, caution, otherwise, .. }) =
+        while let Some(Unkept { to, mut page, caution, otherwise, made, .. }) =
             self.unkept.pop_front_if(|order| order.change <= upto)
         {
             match result {
-                Ok(()) => self.answer(&to, page, Ok(caution)),
+                Ok(()) => {
+                    self.token_made(made);
+                    self.answer(&to, page, Ok(caution));
+                }
                 Err(why) => {
                     // What is on the page has not come to be.
                     page.take();
@@ -208,15 +219,21 @@ impl Listen {
                 keys::show_retired(page, statement.key(), statement.successor(), Some(keeping));
             }
             Some(HubCommand::Vouch(file)) => {
-                let taken = match vouch::read(&file)? {
-                    vouch::Signed::Vouch(bytes) => node.accept_vouch(now, &bytes),
-                    vouch::Signed::Revocation(bytes) => node.accept_vouch_revocation(now, &bytes),
+                let signed = vouch::read(&file)?;
+                let taken = match &signed {
+                    vouch::Signed::Vouch(bytes) => node.accept_vouch(now, bytes),
+                    vouch::Signed::Revocation(bytes) => node.accept_vouch_revocation(now, bytes),
                 };
                 let (id, keeping) = taken.map_err(|why| format!("{}: {why}", file.display()))?;
+                // Of a vouch the node tells.
+                if let vouch::Signed::Revocation(_) = signed {
+                    self.happened(OverlayAction::VouchRevoked { id });
+                }
                 show_vouch(page, "vouch", &id, keeping);
             }
             Some(HubCommand::Revoke(id)) => {
                 let keeping = node.remove_signed_vouch(now, &id).map_err(|why| why.to_string())?;
+                self.happened(OverlayAction::VouchRevoked { id });
                 show_vouch(page, "revoke", &id, keeping);
             }
             Some(HubCommand::ApprovePinned(number)) => {
@@ -229,7 +246,13 @@ impl Listen {
                 show_pin(page, &did, key, keeping, Origin::Approved);
                 return decide(now, node, id, true, page, remote);
             }
-            Some(HubCommand::Token(order)) => return tokens::obey(now, node, &order, page),
+            Some(HubCommand::Token(order)) => {
+                let came = tokens::obey(now, node, &order, page)?;
+                if let TokenOrder::Revoke { id } = order {
+                    self.happened(OverlayAction::TokenRevoked { id });
+                }
+                return Ok(came);
+            }
             Some(HubCommand::Decide { approve, packet_id, sender }) => {
                 let id = one_of(node, &packet_id, sender.as_deref())?;
                 return decide(now, node, id, approve, page, remote);
@@ -276,6 +299,21 @@ impl Listen {
         if node.remove_trust(did) {
             let new = node.standing(did, now.wall).trust;
             self.trust_changed(now, did, old, new);
+        }
+    }
+
+    /// Record a join token that was made.
+    fn token_made(&mut self, made: Option<TokenInfo>) {
+        if let Some(TokenInfo { id, uses, expires, trust, .. }) = made {
+            self.happened(OverlayAction::TokenMade { id, uses, expires, trust });
+        }
+    }
+
+    /// Record what the operator did in the overlay.
+    fn happened(&mut self, action: OverlayAction<'_>) {
+        let now = Now::new(self.now, self.wall);
+        if let Some(record) = &mut self.record {
+            record.happening(now, &Happening::Overlay(action));
         }
     }
 

@@ -28,10 +28,11 @@ pub(super) fn obey(now: Now, node: &mut Recorded<Node>, order: &TokenOrder, page
 fn new(now: Now, node: &mut Recorded<Node>, args: &NewToken, page: &mut Page) -> Result<Came, String> {
     let made = node.new_join_token(now, args.uses, args.life(), args.trust);
     let (made, keeping) = made.map_err(|why| format!("no token was made: {}", mend(why)))?;
-    if let Some(info) = node.join_tokens().find(|info| info.id == made.id()) {
-        show(page, &made, &info);
+    let info = node.join_tokens().find(|info| info.id == made.id());
+    if let Some(info) = &info {
+        show(page, &made, info);
     }
-    Ok(match keeping {
+    let came = match keeping {
         Keeping::Until(change) => Came {
             once_kept: Some((change, "no token was made: it could not be brought to the disk".to_owned())),
             ..Came::default()
@@ -40,7 +41,8 @@ fn new(now: Now, node: &mut Recorded<Node>, args: &NewToken, page: &mut Page) ->
             Some("the token is gone when this node ends: it keeps no state, start it with --state DIR".to_owned())
                 .into()
         }
-    })
+    };
+    Ok(Came { made: info, ..came })
 }
 
 /// The token itself: for people one line, to be given to a device.

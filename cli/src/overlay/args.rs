@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use sluis_core::Did;
 
+use crate::args::{Asker, StateDir};
 use crate::values::{self, Pin, Place};
 
 #[derive(Debug, Args)]
@@ -26,9 +27,9 @@ pub(crate) enum OverlayCommand {
     /// Have the key of a name answer a challenge
     Verify(VerifyArgs),
     /// Print every device that a state directory knows
-    Status(StateArgs),
+    Status(StateDir),
     /// Print the records of a state directory, one a line, to be taken in elsewhere
-    Export(StateArgs),
+    Export(StateDir),
     /// Take records into a state directory: those of `overlay export`, or a registry export of the reference
     Import(ImportArgs),
     /// Watch a device behind a NAT be found by its name while its address changes, and an impostor get nothing
@@ -75,9 +76,8 @@ pub(crate) fn registry_or_place(text: &str) -> Result<Registry, String> {
 /// Who asks, and how.
 #[derive(Debug, Args)]
 pub(crate) struct AskArgs {
-    /// The name to ask under [default: jis:sluis:ping- and 8 random hex digits]
-    #[arg(long, value_parser = values::own_did)]
-    pub(crate) did: Option<Did>,
+    #[command(flatten)]
+    pub(crate) asker: Asker,
     /// Sign with this secret key (see `sluis key new`)
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
@@ -94,9 +94,6 @@ pub(crate) struct AskArgs {
     /// Take pins and what is known of devices from this directory, and keep there what is learned
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
-    /// Where to send from [default: any address and port]
-    #[arg(long, value_name = "HOST:PORT", value_parser = values::place)]
-    pub(crate) bind: Option<Place>,
     /// How long to wait: seconds, or with a unit as in 100ms
     #[arg(short, long, value_name = "TIME", value_parser = values::some_time, default_value = "10",
           allow_negative_numbers = true)]
@@ -163,19 +160,11 @@ pub(crate) struct VerifyArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct StateArgs {
-    /// The directory with the state of the node
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state: PathBuf,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
     /// The file
     pub(crate) file: PathBuf,
-    /// The directory with the state of the node
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state: PathBuf,
+    #[command(flatten)]
+    pub(crate) dir: StateDir,
 }
 
 pub(crate) const EXAMPLES: &str = r#"Examples:

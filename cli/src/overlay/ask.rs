@@ -101,7 +101,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(super) fn new(args: &AskArgs, registries: &[Registry]) -> Result<Self, Fail> {
-        let did = match &args.did {
+        let did = match &args.asker.did {
             Some(did) => did.clone(),
             None => ping::a_name()?,
         };
@@ -163,7 +163,7 @@ impl Client {
     fn socket(&self, args: &AskArgs) -> Result<UdpSocket, Fail> {
         let v6 = self.registries.first().is_some_and(|(_, path)| path.remote.is_ipv6());
         let any: IpAddr = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
-        let bind = match &args.bind {
+        let bind = match &args.asker.bind {
             Some(bind) => run::resolve_bind(bind)?,
             None => SocketAddr::new(any, 0),
         };

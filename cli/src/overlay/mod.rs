@@ -29,7 +29,7 @@ pub(crate) fn run(common: Common, command: &OverlayCommand) -> Result<ExitCode, 
         OverlayCommand::Verify(args) => verify(common, args),
         OverlayCommand::Status(args) => kept::status(common, &args.state),
         OverlayCommand::Export(args) => kept::export(common, &args.state),
-        OverlayCommand::Import(args) => kept::import(common, &args.file, &args.state),
+        OverlayCommand::Import(args) => kept::import(common, &args.file, &args.dir.state),
         OverlayCommand::Demo => story(common),
     }
 }
@@ -43,7 +43,7 @@ fn register(common: Common, args: &RegisterArgs) -> Result<ExitCode, Fail> {
     if args.ask.key.is_none() {
         return Err(Fail::usage("a record is signed with the key of the device, add --key FILE (see `sluis key new`)"));
     }
-    if args.ask.did.is_none() {
+    if args.ask.asker.did.is_none() {
         return Err(Fail::usage("a record has a name in it, add --did DID"));
     }
     let mut client = Client::new(&args.ask, std::slice::from_ref(&args.at))?;

@@ -1,9 +1,9 @@
 //! The flags of `sluis pin`.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 use sluis_core::Did;
+
+use crate::args::StateDir;
 
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = false)]
@@ -19,7 +19,7 @@ pub(crate) enum PinCommand {
     /// Forget which key speaks for a name: from then on anybody may use it, as far as rules and trust let the unsigned in
     Remove(RemoveArgs),
     /// Print every pin
-    List(ListArgs),
+    List(StateDir),
 }
 
 impl PinCommand {
@@ -40,25 +40,16 @@ pub(crate) struct AddArgs {
     pub(crate) did: Did,
     /// Its key: in any form that `key export` prints, or a file with it
     pub(crate) key: String,
-    /// The directory with the state of the node
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state: PathBuf,
+    #[command(flatten)]
+    pub(crate) dir: StateDir,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RemoveArgs {
     /// The name
     pub(crate) did: String,
-    /// The directory with the state of the node
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    /// The directory with the state of the node
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state: PathBuf,
+    #[command(flatten)]
+    pub(crate) dir: StateDir,
 }
 
 pub(crate) const EXAMPLES: &str = r#"Examples:

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use sluis_core::framing::Text;
 use sluis_core::pins::{Origin, Pin, PinError};
 
-use self::args::{AddArgs, ListArgs, PinCommand, RemoveArgs};
+use self::args::{AddArgs, PinCommand, RemoveArgs};
+use crate::args::StateDir;
 use crate::common::Common;
 use crate::fail::Fail;
 use crate::output::{Color, Out};
@@ -28,7 +29,7 @@ pub(crate) fn run(common: Common, command: &PinCommand) -> Result<ExitCode, Fail
 
 fn add(out: &mut Out, args: &AddArgs) -> Result<(), Fail> {
     let key = key::file::public(&args.key)?;
-    let mut store = state::open(&args.state)?;
+    let mut store = state::open(&args.dir.state)?;
     let mut pins = state::pins(&mut store)?;
     let did = args.did.as_str();
     let since = u64::try_from(run::wall().as_micros() / 1_000_000).unwrap_or(0);
@@ -37,7 +38,7 @@ fn add(out: &mut Out, args: &AddArgs) -> Result<(), Fail> {
             "{} is pinned to another key ({}): if that one is to go, `sluis pin remove {0} --state {}` first",
             did,
             pins.get(did).map(|pin| pin.key.fingerprint().to_string()).unwrap_or_default(),
-            args.state.display()
+            args.dir.state.display()
         )),
         why => Fail::runtime(format!("{did}: {why}")),
     })?;
@@ -49,7 +50,7 @@ fn add(out: &mut Out, args: &AddArgs) -> Result<(), Fail> {
 }
 
 fn remove(out: &mut Out, args: &RemoveArgs) -> Result<(), Fail> {
-    let mut store = state::open_kept(&args.state)?;
+    let mut store = state::open_kept(&args.dir.state)?;
     let mut pins = state::pins(&mut store)?;
     let Some(change) = pins.unpin(&args.did) else {
         return Err(Fail::runtime(format!("no key is pinned to {}, nothing was changed", args.did)));
@@ -65,7 +66,7 @@ fn remove(out: &mut Out, args: &RemoveArgs) -> Result<(), Fail> {
     Ok(())
 }
 
-fn list(out: &mut Out, args: &ListArgs) -> Result<(), Fail> {
+fn list(out: &mut Out, args: &StateDir) -> Result<(), Fail> {
     let mut store = state::open_kept(&args.state)?;
     let pins = state::pins(&mut store)?;
     let mut all: Vec<_> = pins.iter().collect();

@@ -517,7 +517,7 @@ impl<'a> Pinger<'a> {
 impl PingArgs {
     /// Whether the address of the target is to be found out.
     pub(super) const fn is_looked_up(&self) -> bool {
-        self.addr.is_none() && self.via.is_empty()
+        self.addr.is_none() && self.relays.via.is_empty()
     }
 
     /// How many pings there are to be; none: without end.

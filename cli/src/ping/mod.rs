@@ -27,7 +27,7 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
     if args.addr.is_none() && args.target == BROADCAST {
         return Err(Fail::usage("`broadcast` has no address of its own, add HOST:PORT"));
     }
-    let did = match &args.did {
+    let did = match &args.asker.did {
         Some(did) => did.clone(),
         None => a_name()?,
     };
@@ -60,7 +60,7 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
         let now = Now::new(Instant::ZERO, run::wall());
         node.pin(now, &did, key, Origin::Operator).map_err(|why| Fail::usage(format!("--pin: {why}")))?;
     }
-    let (mut bind, ways) = ways(args.addr.as_ref(), &args.via, args.bind.as_ref())?;
+    let (mut bind, ways) = ways(args.addr.as_ref(), &args.relays.via, args.asker.bind.as_ref())?;
     let (via, remote) = match ways.first() {
         Some(way) => *way,
         None => {
@@ -70,7 +70,7 @@ pub(crate) fn run(common: Common, args: &PingArgs) -> Result<ExitCode, Fail> {
         }
     };
     let mut ping = Ping::new(&args.target, remote, &args.intent);
-    (ping.via, ping.max_hops) = (via, args.max_hops);
+    (ping.via, ping.max_hops) = (via, args.relays.max_hops);
     // Who signs has every relay sign, too.
     ping.trace = via.is_some() && identity.is_some();
     ping.purpose = &args.purpose;
@@ -148,7 +148,7 @@ fn unknown_end(args: &PingArgs, registries: &[(String, Path)]) -> Result<(Socket
     let v6 = registries.first().is_some_and(|(_, path)| path.remote.is_ipv6());
     let any: IpAddr = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
     let nowhere: IpAddr = if v6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() };
-    let bind = args.bind.as_ref().map_or_else(|| Ok(SocketAddr::new(any, 0)), run::resolve_bind)?;
+    let bind = args.asker.bind.as_ref().map_or_else(|| Ok(SocketAddr::new(any, 0)), run::resolve_bind)?;
     Ok((bind, SocketAddr::new(nowhere, 9)))
 }
 
@@ -197,7 +197,7 @@ fn a_node(did: &Did, args: &PingArgs, identity: Option<Identity>) -> Result<Node
     }
     config.decision_timeout = args.timeout;
     // Those that look the target up, or ask for circuits, are some more.
-    let more = if args.is_looked_up() || !args.via.is_empty() { 64 } else { 0 };
+    let more = if args.is_looked_up() || !args.relays.via.is_empty() { 64 } else { 0 };
     config.caps.requests = args.in_flight.saturating_add(more);
     // Room for as many answers of the largest size as come between two looks.
     config.caps.event_bytes = 16 << 20;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::args::StateDir;
 use crate::{usage, values};
 
 #[derive(Debug, Args)]
@@ -19,7 +20,7 @@ pub(crate) enum TokenCommand {
     /// Make a token that lets devices join, and print it: whoever has it may join
     New(NewArgs),
     /// Print every token, without its secret
-    List(ListArgs),
+    List(StateDir),
     /// Make a token worth nothing from now on
     Revoke(RevokeArgs),
 }
@@ -63,16 +64,8 @@ pub(crate) struct NewArgs {
     /// Write it to this new file, mode 0600, for `listen --join-file`, and do not print it
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// The directory with the state of the hub
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    /// The directory with the state of the hub
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state: PathBuf,
+    #[command(flatten)]
+    pub(crate) dir: StateDir,
 }
 
 #[derive(Debug, Args)]
@@ -80,9 +73,8 @@ pub(crate) struct RevokeArgs {
     /// The id of the token, as `token list` prints it
     #[arg(value_parser = id)]
     pub(crate) id: [u8; 8],
-    /// The directory with the state of the hub
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state: PathBuf,
+    #[command(flatten)]
+    pub(crate) dir: StateDir,
 }
 
 /// What is asked of the tokens of a node that runs: behind the word `token`, one line.

@@ -10,7 +10,8 @@ use sluis_core::{Did, Rng, data};
 use sluis_store::Store;
 use zeroize::Zeroizing;
 
-use self::args::{ListArgs, NewArgs, NewToken, RevokeArgs, TokenCommand};
+use self::args::{NewArgs, NewToken, RevokeArgs, TokenCommand};
+use crate::args::StateDir;
 use crate::common::Common;
 use crate::fail::Fail;
 use crate::output::json::Object;
@@ -46,7 +47,7 @@ fn new(out: &mut Out, args: &NewArgs) -> Result<(), Fail> {
     if let Some(file) = args.out.as_deref().filter(|file| file.exists()) {
         return Err(Fail::runtime(format!("{} is there already, name another file", file.display())));
     }
-    let mut store = state::open(&args.state)?;
+    let mut store = state::open(&args.dir.state)?;
     let (mut tokens, mut rng) = tokens(&mut store)?;
     let now = u64::try_from(run::wall().as_micros() / 1_000_000).unwrap_or(0);
     let NewToken { uses, trust, .. } = args.token;
@@ -74,14 +75,14 @@ fn new(out: &mut Out, args: &NewArgs) -> Result<(), Fail> {
     Ok(())
 }
 
-fn list(out: &mut Out, args: &ListArgs) -> Result<(), Fail> {
+fn list(out: &mut Out, args: &StateDir) -> Result<(), Fail> {
     let (tokens, _) = tokens(&mut state::open_kept(&args.state)?)?;
     tokens.iter().for_each(|info| show(out, &info, None));
     Ok(())
 }
 
 fn revoke(out: &mut Out, args: &RevokeArgs) -> Result<(), Fail> {
-    let mut store = state::open_kept(&args.state)?;
+    let mut store = state::open_kept(&args.dir.state)?;
     let (mut tokens, _) = tokens(&mut store)?;
     let id = hex(&args.id);
     let Some(change) = tokens.revoke(&args.id) else {

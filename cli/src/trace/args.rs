@@ -7,7 +7,7 @@ use clap::Args;
 use sluis_core::Did;
 use sluis_core::relay::Rate;
 
-use crate::overlay::args::{self as overlay, Registry};
+use crate::args::{Asker, Relays};
 use crate::values::{self, Neighbour, Pin, Place};
 
 pub(crate) const RELAY: &str = r"Examples:
@@ -71,17 +71,12 @@ pub(crate) struct TraceArgs {
     #[arg(value_name = "TARGET-DID", value_parser = values::did)]
     pub(crate) target: Did,
     /// Where the target is, if the way is to have no relay
-    #[arg(value_name = "HOST:PORT", value_parser = values::remote_place, conflicts_with = "via")]
+    #[arg(value_name = "HOST:PORT", value_parser = values::remote_place)]
     pub(crate) addr: Option<Place>,
-    /// Begin at this relay; may be repeated: the next one is taken when no answer comes
-    #[arg(long, value_name = "DID@HOST:PORT", value_parser = overlay::registry)]
-    pub(crate) via: Vec<Registry>,
-    /// Over how many relays a ping may go [default: 5]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16), requires = "via")]
-    pub(crate) max_hops: Option<u8>,
-    /// The name to ask under [default: jis:sluis:ping- and 8 random hex digits]
-    #[arg(long, value_parser = values::own_did)]
-    pub(crate) did: Option<Did>,
+    #[command(flatten)]
+    pub(crate) relays: Relays,
+    #[command(flatten)]
+    pub(crate) asker: Asker,
     /// Sign with this secret key (see `sluis key new`) [default: one for this run]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
@@ -109,7 +104,4 @@ pub(crate) struct TraceArgs {
     /// Print a graph in the language of Graphviz at the end and nothing else
     #[arg(long)]
     pub(crate) dot: bool,
-    /// Where to send from [default: any address and port]
-    #[arg(long, value_name = "HOST:PORT", value_parser = values::place)]
-    pub(crate) bind: Option<Place>,
 }

@@ -35,7 +35,7 @@ const SOON: Duration = Duration::from_millis(1);
 
 /// Send traced pings, and show what their traces tell; the exit code is 0 when every one was answered and nothing was changed.
 pub(crate) fn run(common: Common, args: &TraceArgs) -> Result<ExitCode, Fail> {
-    let did = args.did.clone().map_or_else(ping::a_name, Ok)?;
+    let did = args.asker.did.clone().map_or_else(ping::a_name, Ok)?;
     if did == args.target {
         return Err(Fail::usage(format!("--did and the target are both {did}, a node has no way to itself")));
     }
@@ -56,7 +56,7 @@ pub(crate) fn run(common: Common, args: &TraceArgs) -> Result<ExitCode, Fail> {
     for Pin { did, key } in &args.pin {
         node.pin(now, did, *key, Origin::Operator).map_err(|why| Fail::usage(format!("--pin {did}=...: {why}")))?;
     }
-    let (bind, ways) = ping::ways(args.addr.as_ref(), &args.via, args.bind.as_ref())?;
+    let (bind, ways) = ping::ways(args.addr.as_ref(), &args.relays.via, args.asker.bind.as_ref())?;
     if ways.is_empty() {
         return Err(Fail::usage(
             "where does the way begin? add --via DID@HOST:PORT for a relay, or HOST:PORT of the target",
@@ -171,7 +171,7 @@ impl Tracer<'_> {
         }
         let Some((via, addr)) = self.ways.get(self.way % self.ways.len()).copied() else { return };
         let mut ping = Ping::new(self.args.target.as_str(), addr, &self.args.intent);
-        (ping.via, ping.max_hops, ping.trace) = (via, self.args.max_hops, true);
+        (ping.via, ping.max_hops, ping.trace) = (via, self.args.relays.max_hops, true);
         (ping.purpose, ping.timeout) = ("To see the way", Some(self.args.timeout));
         match node.ping(now, &ping) {
             Ok(request) => {

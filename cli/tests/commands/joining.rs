@@ -11,6 +11,7 @@ on_both! {
     tokens_of_a_running_hub_outlive_it
     a_token_that_is_revoked_lets_nobody_in_from_then_on
     tokens_are_orders_on_standard_input_too
+    what_tokens_let_in_is_recorded_and_no_secret_is
 }
 
 fn json(socket: &std::path::Path, order: &[&str]) -> Json {
@@ -110,4 +111,46 @@ fn tokens_are_orders_on_standard_input_too(runtime: &str) {
     assert!(forgetful.next_of("token").str("token").starts_with("sluis-join-"));
     forgetful.process.wait_for_stderr("start it with --state DIR");
     forgetful.quit();
+}
+
+/// Who reads the log later sees which token let whom in, and until when it could.
+fn what_tokens_let_in_is_recorded_and_no_secret_is(runtime: &str) {
+    let folder = keys("recorded", runtime);
+    let (socket, log) = (folder.0.join("hub.sock"), path(&folder, "log.jsonl"));
+    let control = ["--control", socket.to_str().expect("UTF-8"), "--record", &log];
+    let hub = hub(runtime, &folder, &control);
+    let made = json(&socket, &["token", "new", "--uses", "2", "--trust", "0.75"]);
+    folder.write("token", made.str("token"));
+    folder.set_mode("token", 0o600);
+    let (key, file) = (path(&folder, "lamp.key"), path(&folder, "token"));
+    let own = path(&folder, "lamp.jsonl");
+    let join = ["--did", "jis:test:lamp", "--key", &key, "--join-file", &file, "--at", &hub.addr, "--record", &own];
+    let mut lamp = device(runtime, &join);
+    let registered = hub.next_of("registered");
+    hub.next_of("verified");
+    json(&socket, &["token", "revoke", made.str("id")]);
+    lamp.say("quit");
+    lamp.finish();
+    hub.quit();
+
+    let text = folder.text("log.jsonl");
+    let tokens: Vec<Json> = text.lines().map(Json::parse).collect();
+    let of = |action: &str| {
+        let mut found = tokens.iter().filter(|token| token.str("action") == action);
+        let one = found.next().unwrap_or_else(|| panic!("{action} in {text}"));
+        assert!(found.next().is_none(), "{action} once in {text}");
+        one
+    };
+    for action in ["join_token_made", "joined", "join_token_revoked"] {
+        assert_eq!(of(action).get("erin").str("join_token"), made.str("id"), "{action}");
+    }
+    assert_eq!(of("join_token_made").get("erin").count("uses"), 2);
+    assert_eq!(of("joined").str("actor"), "jis:test:lamp");
+    assert_eq!(of("register").get("erin").str("endpoint"), registered.str("endpoint"));
+    assert_eq!(of("verify").get("erin").str("did"), "jis:test:lamp");
+    let (_, secret) = made.str("token").rsplit_once('-').expect("sluis-join-…");
+    let lamp = folder.text("lamp.jsonl");
+    assert!(lamp.contains(r#""action": "let_in""#) || lamp.contains(r#""action":"let_in""#), "{lamp}");
+    assert!(!text.contains(secret) && !lamp.contains(secret));
+    folder.events(0, &["chain", "verify", "log.jsonl"]);
 }

@@ -50,6 +50,10 @@ mod pattern;
 mod rules;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_pattern;
+#[cfg(test)]
+mod tests_token;
 mod token;
 
 pub use beacon::{Beacon, BeaconError, Call, Kind, key_hash};

@@ -1,4 +1,4 @@
-//! Patterns against a backtracking matcher, neighbours against a model, and tokens that let in no more than they may.
+//! Beacons and rules as they are read, and neighbours against a model.
 
 use std::collections::BTreeMap;
 use std::format;
@@ -12,17 +12,17 @@ use crate::data::Value;
 use crate::identity::{PublicKey, SecretKey};
 use crate::{Did, Duration, Instant, Now, Path, Rng, Seed, Wall};
 
-const NOW: u64 = 1_764_400_000;
+pub(super) const NOW: u64 = 1_764_400_000;
 
-fn rng() -> Rng {
+pub(super) fn rng() -> Rng {
     Seed::from_u64(3).fork("discovery")
 }
 
-fn public(n: u8) -> PublicKey {
+pub(super) fn public(n: u8) -> PublicKey {
     SecretKey::from_seed(&[n; 32]).public()
 }
 
-fn at(seconds: u64) -> Now {
+pub(super) fn at(seconds: u64) -> Now {
     Now::new(Instant::ZERO + Duration::from_secs(seconds), Wall::from_secs(NOW + seconds))
 }
 
@@ -32,140 +32,7 @@ fn json(call: &Call<'_>) -> String {
     String::from_utf8(out).unwrap()
 }
 
-#[test]
-fn patterns_match_as_pythons_do() {
-    for (pattern, yes, no) in [
-        ("jis:home:", &["jis:home:", "jis:home:a"][..], &["jis:office:", "xjis:home:"][..]),
-        ("jis.home", &["jis:home", "jis-home:x"], &["jishome"]),
-        ("a$", &["a"], &["ab", "a\n"]),
-        ("a\\Z", &["a"], &["ab"]),
-        ("^a", &["ab"], &["ba"]),
-        ("a|b", &["ax", "bad"], &["cab"]),
-        ("(?:a|b)c$", &["ac", "bc"], &["abc", "a"]),
-        ("(ab)+$", &["ab", "abab"], &["aba", ""]),
-        ("a{2,3}$", &["aa", "aaa"], &["a", "aaaa"]),
-        ("a{2}$", &["aa"], &["a", "aaa"]),
-        ("a{2,}$", &["aa", "aaaaa"], &["a"]),
-        ("a{,2}$", &["", "a", "aa"], &["aaa"]),
-        ("x*$", &["", "xxx"], &["y"]),
-        ("x?y", &["y", "xy"], &["xxy"]),
-        ("s\\d+$", &["s12"], &["sx", "s", "s\u{663}"]),
-        ("[a-c_]+$", &["ab_c"], &["ad"]),
-        ("[^a-c]$", &["d", "é"], &["a"]),
-        ("[]a]+$", &["]a"], &["b"]),
-        ("[a-]$", &["-", "a"], &["b"]),
-        ("\\.\\*$", &[".*"], &["a*"]),
-        ("(?i)JIS:[A-F]$", &["jis:a", "JIS:F"], &["jis:g"]),
-        ("\\W\\S", &[":x"], &["ax", ": "]),
-        ("", &["", "anything"], &[]),
-        (".*é$", &["caf\u{e9}"], &["cafe"]),
-    ] {
-        let compiled = Pattern::new(pattern).unwrap_or_else(|e| panic!("{pattern}: {e}"));
-        yes.iter().for_each(|text| assert!(compiled.matches(text), "{pattern} {text:?}"));
-        no.iter().for_each(|text| assert!(!compiled.matches(text), "{pattern} {text:?}"));
-    }
-    let long = "a".repeat(257);
-    for bad in [
-        "(", ")", "a)", "*", "a**", "a|*", "[a", "[b-a]", "\\", "(?!a)", "(?=a)", "(?P<n>a)", "(a)\\1", "\\b",
-        "a{3,2}", "a{65}", "a{", "{1}", "^*", "$+",
-    ]
-    .into_iter()
-    .chain(["((((((((((((((((((a))))))))))))))))))", "((((a{64}){64}){64}))", &long])
-    {
-        assert!(Pattern::new(bad).is_err(), "{bad}");
-    }
-}
-
-/// What makes a backtracking matcher take for ever takes some steps.
-#[test]
-fn evil_patterns_cost_what_others_cost() {
-    let text = "a".repeat(4000);
-    for pattern in ["(a+)+b", "(a|a)*b", "(a*)*b", "(a?){64}a{64}b", ".*.*.*.*.*b"] {
-        assert!(!Pattern::new(pattern).unwrap().matches(&text), "{pattern}");
-    }
-}
-
-/// A pattern as a tree, and a plain matcher: every length that a prefix of the text may have.
-#[derive(Clone, Debug)]
-enum Tree {
-    Char(char),
-    Any,
-    Seq(Vec<Tree>),
-    Or(Vec<Tree>),
-    Many(std::boxed::Box<Tree>, u8),
-}
-
-impl Tree {
-    fn write(&self) -> String {
-        match self {
-            Self::Char(c) => c.to_string(),
-            Self::Any => ".".to_string(),
-            Self::Seq(parts) => parts.iter().map(Self::write).collect(),
-            Self::Or(parts) => format!("({})", parts.iter().map(Self::write).collect::<Vec<_>>().join("|")),
-            Self::Many(part, kind) => format!("(?:{}){}", part.write(), ["*", "+", "?", "{2}"][usize::from(*kind)]),
-        }
-    }
-
-    fn ends(&self, text: &[char], from: usize) -> Vec<usize> {
-        let mut ends = match self {
-            Self::Char(c) => text.get(from).filter(|found| *found == c).map(|_| from + 1).into_iter().collect(),
-            Self::Any => text.get(from).map(|_| from + 1).into_iter().collect(),
-            Self::Seq(parts) => parts.iter().fold(std::vec![from], |starts, part| {
-                starts.into_iter().flat_map(|start| part.ends(text, start)).collect()
-            }),
-            Self::Or(parts) => parts.iter().flat_map(|part| part.ends(text, from)).collect(),
-            Self::Many(part, kind) => {
-                let (least, most) = [(0, 9), (1, 9), (0, 1), (2, 2)][usize::from(*kind)];
-                let (mut now, mut all) = (std::vec![from], Vec::new());
-                for n in 0..=most {
-                    if n >= least {
-                        all.extend(now.iter().copied());
-                    }
-                    now = now.into_iter().flat_map(|start| part.ends(text, start)).collect();
-                    now.sort_unstable();
-                    now.dedup();
-                }
-                all
-            }
-        };
-        ends.sort_unstable();
-        ends.dedup();
-        ends
-    }
-}
-
-fn tree() -> impl Strategy<Value = Tree> {
-    let leaf = prop_oneof![3 => (0..3_usize).prop_map(|n| Tree::Char(['a', 'b', ':'][n])), 1 => Just(Tree::Any)];
-    leaf.prop_recursive(3, 12, 3, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 1..3).prop_map(Tree::Seq),
-            prop::collection::vec(inner.clone(), 1..3).prop_map(Tree::Or),
-            (inner, 0..4_u8).prop_map(|(part, kind)| Tree::Many(part.into(), kind)),
-        ]
-    })
-}
-
 proptest! {
-    #[test]
-    fn a_pattern_matches_what_a_plain_matcher_matches(tree in tree(), text in "[ab:]{0,8}", whole in any::<bool>()) {
-        let chars: Vec<char> = text.chars().collect();
-        let ends = tree.ends(&chars, 0);
-        let (pattern, expected) = match whole {
-            true => (format!("(?:{})$", tree.write()), ends.contains(&chars.len())),
-            false => (tree.write(), !ends.is_empty()),
-        };
-        prop_assert_eq!(Pattern::new(&pattern).unwrap().matches(&text), expected, "{}", pattern);
-    }
-
-    #[test]
-    fn any_text_is_a_pattern_or_not(pattern in any::<String>(), meta in "[a(){}|*+?\\[\\]\\\\^$.,0-9:-]{0,24}", text in any::<String>()) {
-        for pattern in [&pattern, &meta] {
-            if let Ok(pattern) = Pattern::new(pattern) {
-                let _ = pattern.matches(&text);
-            }
-        }
-    }
-
     #[test]
     fn what_we_call_is_what_is_read(domain in ".{0,8}", device in "[a-z]{1,8}", capability in ".{1,8}", port in any::<u16>(), wants in any::<bool>()) {
         let (capabilities, wanted) = ([capability.as_str()], ["jis:\u{e9}"]);
@@ -414,134 +281,6 @@ proptest! {
             }
         }
     }
-}
-
-struct Hub {
-    tokens: JoinTokens,
-    kept: BTreeMap<Vec<u8>, Vec<u8>>,
-}
-
-const HUB: &str = "jis:hub";
-
-impl Hub {
-    fn new() -> Self {
-        Self { tokens: JoinTokens::new(4, &mut rng()), kept: BTreeMap::new() }
-    }
-
-    fn keep(&mut self, change: &TokenChange) {
-        match change.record() {
-            Some((key, Some(value))) => drop(self.kept.insert(key.to_vec(), value.to_vec())),
-            Some((key, None)) => drop(self.kept.remove(key)),
-            None => {}
-        }
-    }
-
-    fn create(&mut self, seed: u64, uses: u32, ttl: u64) -> JoinToken {
-        let mut rng = Seed::from_u64(seed).fork("token");
-        let (token, change) = self.tokens.create(&mut rng, uses, NOW + ttl, 0.8).unwrap();
-        self.keep(&change);
-        token
-    }
-
-    fn join(&mut self, now: u64, token: &JoinToken, did: &str, key: u8) -> Result<Joined, JoinReject> {
-        let join = Join { token: token.id(), did, key: public(key), nonce: [1; 16] };
-        let challenge = self.tokens.challenge(at(now).mono, &join);
-        let proof = token.prove(&join, &challenge);
-        let joined = self.tokens.redeem(at(now), &join, &challenge, &proof, (HUB, &public(9)))?;
-        assert!(token.is_hub(&join, &challenge, HUB, &public(9), &joined.answer));
-        assert!(!token.is_hub(&join, &challenge, HUB, &public(8), &joined.answer), "another key is not the hub's");
-        assert!(!token.is_hub(&join, &challenge, "jis:liar", &public(9), &joined.answer));
-        Ok(joined)
-    }
-
-    fn restart(&mut self) {
-        self.tokens = JoinTokens::new(4, &mut Seed::from_u64(99).fork("again"));
-        for (key, value) in &self.kept {
-            assert_eq!(self.tokens.restore(key, value), Ok(true));
-        }
-    }
-}
-
-#[test]
-fn a_token_lets_in_as_many_as_it_may_while_it_lasts() {
-    let mut hub = Hub::new();
-    let token = hub.create(1, 2, 100);
-    let text = token.to_text();
-    let token = JoinToken::parse(&text).unwrap();
-    for bad in ["", "sluis-join-", "x", &text[1..], &text[..text.len() - 1], &format!("{}A", *text)] {
-        assert!(JoinToken::parse(bad).is_err(), "{bad}");
-    }
-    assert!(!format!("{token:?} {:?}", hub.tokens).contains(&text[20..30]));
-    let joined = hub.join(0, &token, "jis:a", 1).unwrap();
-    assert!(!joined.again && joined.trust == 0.8);
-    hub.keep(&joined.change);
-    hub.restart();
-    assert!(hub.join(1, &token, "jis:a", 1).unwrap().again, "whose answer was lost asks again, and costs nothing");
-    // A join that could not be written has not been one.
-    let unwritten = hub.join(1, &token, "jis:b", 2).unwrap();
-    assert!(hub.tokens.undo(&unwritten.change) && !hub.tokens.undo(&unwritten.change));
-    let joined = hub.join(2, &token, "jis:c", 3).unwrap();
-    hub.keep(&joined.change);
-    for (did, key) in [("jis:b", 2), ("jis:a", 2), ("jis:d", 1)] {
-        assert_eq!(hub.join(3, &token, did, key).unwrap_err(), JoinReject::UsedUp, "{did} with key {key}");
-    }
-    hub.restart();
-    assert_eq!(hub.join(3, &token, "jis:b", 2).unwrap_err(), JoinReject::UsedUp);
-    assert_eq!(hub.join(100, &token, "jis:a", 1).unwrap_err(), JoinReject::Expired);
-    assert_eq!(hub.tokens.iter().map(|info| (info.uses, info.used)).collect::<Vec<_>>(), [(2, 2)]);
-    let gone = hub.tokens.revoke(&token.id()).unwrap();
-    hub.keep(&gone);
-    assert!(hub.kept.is_empty() && hub.tokens.revoke(&token.id()).is_none());
-    assert_eq!(hub.join(4, &token, "jis:a", 1).unwrap_err(), JoinReject::Unknown);
-}
-
-#[test]
-fn a_proof_is_worth_something_for_its_device_its_challenge_and_its_time() {
-    let mut hub = Hub::new();
-    let (token, other) = (hub.create(1, 9, 1000), hub.create(2, 9, 1000));
-    let join = Join { token: token.id(), did: "jis:a", key: public(1), nonce: [1; 16] };
-    let challenge = hub.tokens.challenge(at(0).mono, &join);
-    let proof = token.prove(&join, &challenge);
-    let mut redeem = |now, join: &Join<'_>, challenge: &[u8; 32], proof: &[u8; 32]| {
-        hub.tokens.redeem(at(now), join, challenge, proof, (HUB, &public(9))).map(|joined| joined.again)
-    };
-    for stolen in [
-        Join { did: "jis:thief", ..join },
-        Join { key: public(2), ..join },
-        Join { nonce: [2; 16], ..join },
-        Join { token: other.id(), ..join },
-    ] {
-        assert_eq!(redeem(0, &stolen, &challenge, &proof), Err(JoinReject::Challenge), "{stolen:?}");
-    }
-    assert_eq!(
-        redeem(0, &join, &[0; 32], &token.prove(&join, &[0; 32])),
-        Err(JoinReject::Challenge),
-        "a challenge of his own"
-    );
-    assert_eq!(redeem(0, &join, &challenge, &other.prove(&join, &challenge)), Err(JoinReject::Proof));
-    assert_eq!(redeem(60, &join, &challenge, &proof), Err(JoinReject::Challenge), "too late");
-    assert_eq!(redeem(59, &join, &challenge, &proof), Ok(false));
-    assert_eq!(redeem(59, &join, &challenge, &proof), Ok(true), "somebody who repeats it lets nobody else in");
-}
-
-#[test]
-fn tokens_are_checked_when_they_are_made_and_restored() {
-    let mut hub = Hub::new();
-    let mut new = |uses, trust| hub.tokens.create(&mut rng(), uses, NOW, trust).map(|_| ());
-    assert_eq!((new(0, 0.5), new(1001, 0.5)), (Err(NewTokenError::Uses), Err(NewTokenError::Uses)));
-    assert_eq!((new(1, 1.5), new(1, f64::NAN)), (Err(NewTokenError::Trust), Err(NewTokenError::Trust)));
-    let tokens: Vec<_> = (0..4).map(|seed| hub.create(seed, 1, 10)).collect();
-    assert!(tokens.iter().all(|token| hub.kept.contains_key(&[&b"j"[..], &token.id()].concat())));
-    assert_eq!(hub.tokens.create(&mut rng(), 1, NOW, 0.5).unwrap_err(), NewTokenError::TooMany(4));
-    let (key, value) = hub.kept.iter().next().unwrap();
-    for cut in 0..value.len() {
-        assert_eq!(hub.tokens.restore(key, &value[..cut]), Err(RestoreTokenError), "{cut}");
-    }
-    assert_eq!(hub.tokens.restore(b"j0000", value), Err(RestoreTokenError));
-    assert_eq!(hub.tokens.restore(b"p", value), Ok(false));
-    // Two devices where one may be let in: damaged.
-    let twice = [&value[..], &[0; 32]].concat();
-    assert_eq!(hub.tokens.restore(key, &twice), Err(RestoreTokenError));
 }
 
 #[test]

@@ -7,8 +7,9 @@ use core::net::SocketAddr;
 use super::short::{Shortened, Whole, gauge, shorten};
 use super::{Happening, Judgement, MAX_PAYLOAD};
 use crate::token::{GAP, Token};
-use sluis_core::data::{Full, Number, Separators, Sink, Style, Text, Value, put_inside};
+use sluis_core::data::{Full, Number, Separators, Sink, Style, Text, Value, hex, put_inside};
 use sluis_core::framing::{Decision, Packet, PingType};
+use sluis_core::identity::PublicKey;
 use sluis_core::time::{Duration, Wall, iso};
 
 /// Memory of drafts, used again for each.
@@ -16,9 +17,9 @@ use sluis_core::time::{Duration, Wall, iso};
 pub(super) struct Scratch {
     action: String,
     actor: String,
-    erin: Json,
-    eraan: Json,
-    eromheen: Json,
+    pub(super) erin: Json,
+    pub(super) eraan: Json,
+    pub(super) eromheen: Json,
     erachter: String,
     /// What actor and reason were before they were shortened.
     shortened: Shortened,
@@ -26,7 +27,7 @@ pub(super) struct Scratch {
 
 /// JSON text in the making: an object or an array of which everything is known.
 #[derive(Debug, Default)]
-struct Json {
+pub(super) struct Json {
     text: String,
     /// The member of the token that it is.
     name: &'static str,
@@ -80,18 +81,18 @@ impl Json {
         self.kept = kept;
     }
 
-    fn member(&mut self, key: &str, text: Text<'_>) {
+    pub(super) fn member(&mut self, key: &str, text: Text<'_>) {
         self.key(key);
         self.text(format_args!("{key}"), text);
     }
 
-    fn optional(&mut self, key: &str, text: Option<Text<'_>>) {
+    pub(super) fn optional(&mut self, key: &str, text: Option<Text<'_>>) {
         if let Some(text) = text {
             self.member(key, text);
         }
     }
 
-    fn number(&mut self, key: &str, number: Number<'_>) {
+    pub(super) fn number(&mut self, key: &str, number: Number<'_>) {
         self.key(key);
         let _ = match number {
             Number::Float(x) if !x.is_finite() => self.put(b"null"),
@@ -99,12 +100,12 @@ impl Json {
         };
     }
 
-    fn word(&mut self, key: &str, word: bool) {
+    pub(super) fn word(&mut self, key: &str, word: bool) {
         self.key(key);
         self.text.push_str(if word { "true" } else { "false" });
     }
 
-    fn place(&mut self, host: &str, port: &str, at: Option<SocketAddr>) {
+    pub(super) fn place(&mut self, host: &str, port: &str, at: Option<SocketAddr>) {
         if let Some(at) = at {
             self.key(host);
             let _ = write!(self.text, "\"{}\"", at.ip());
@@ -136,13 +137,37 @@ impl Json {
         false
     }
 
-    fn refs(&mut self, refs: &[Text<'_>]) {
+    pub(super) fn refs(&mut self, refs: &[Text<'_>]) {
         self.begin("eraan", "[");
         for (i, text) in refs.iter().enumerate() {
             self.next();
             self.text(format_args!("{i}"), *text);
         }
         self.text.push(']');
+    }
+
+    pub(super) fn texts<'t>(&mut self, key: &str, texts: impl Iterator<Item = Text<'t>>) {
+        self.key(key);
+        self.text.push('[');
+        for (i, text) in texts.enumerate() {
+            if i > 0 {
+                self.text.push_str(", ");
+            }
+            self.text(format_args!("{key}.{i}"), text);
+        }
+        self.text.push(']');
+    }
+
+    pub(super) fn hex(&mut self, key: &str, bytes: &[u8]) {
+        self.key(key);
+        self.text.push('"');
+        let _ = hex::write(self, bytes);
+        self.text.push('"');
+    }
+
+    pub(super) fn fingerprint(&mut self, key: PublicKey) {
+        self.key("fingerprint");
+        let _ = write!(self.text, "\"{}\"", key.fingerprint());
     }
 
     fn as_value(&self) -> Value<'_> {
@@ -174,6 +199,7 @@ impl Scratch {
             Happening::Trust { did, old, new, reason, zones } => self.trust(*did, (*old, *new), *reason, *zones),
             Happening::Gap { count, from, until } => self.gap(*count, *from, *until),
             Happening::Decided { packet_id, source, decision } => self.decided(*packet_id, *source, *decision),
+            Happening::Overlay(action) => self.overlay(action),
         }
         self.shorten();
         self.erin.text.push('}');
@@ -187,6 +213,16 @@ impl Scratch {
             erachter: Text::new(&self.erachter),
             ..Token::default()
         }
+    }
+
+    pub(super) fn begin(&mut self, action: &str, why: fmt::Arguments<'_>) {
+        set(&mut self.action, format_args!("{action}"));
+        set(&mut self.erachter, why);
+    }
+
+    /// Somebody else than the node did it.
+    pub(super) fn by(&mut self, actor: Text<'_>) {
+        set(&mut self.actor, format_args!("{actor}"));
     }
 
     /// Say in `eromheen` what was shortened, and what it was.

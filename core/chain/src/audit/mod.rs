@@ -3,7 +3,8 @@
 //! What this room promises:
 //!
 //! - A [`Happening`] becomes the members of a token exactly as the reference's bridge fills them in: ping, heartbeat, discovery,
-//!   relay, trust change. What the reference has no words for is a response, a decision and a lost peer; they are made alike.
+//!   relay, trust change. What the reference has no words for is a response, a decision, a lost peer, and most of what happens in
+//!   the overlay; they are made alike.
 //! - A [`Recorder`] is what the operator switches on, kind by kind. It draws up drafts; whoever seals them (a log, a provider)
 //!   fills in id, time, link and hash, and says so with [`Recorder::follow`], so that each token follows from the one before.
 //! - Strangers switch nothing: what the gate turns away is no happening, only a counter of the node. A token always fits a line of
@@ -25,6 +26,7 @@
 mod draft;
 mod losses;
 mod node;
+mod overlay;
 mod recorder;
 mod short;
 #[cfg(test)]
@@ -34,6 +36,7 @@ use core::net::SocketAddr;
 
 pub use crate::token::GAP;
 pub use losses::Losses;
+pub use overlay::OverlayAction;
 pub use recorder::{Kinds, Recorder};
 
 use sluis_core::data::{Number, Text};
@@ -156,4 +159,6 @@ pub enum Happening<'a> {
         /// `accept` or `reject`; `None`: nobody decided in time.
         decision: Option<Decision>,
     },
+    /// Something happened in the overlay.
+    Overlay(OverlayAction<'a>),
 }

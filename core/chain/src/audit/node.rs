@@ -4,7 +4,7 @@ use sluis_core::data::{Number, Text};
 use sluis_core::framing::Decision;
 use sluis_core::node::{Event, LanNews, Outcome};
 
-use super::{Happening, Judgement, Kinds};
+use super::{Happening, Judgement, Kinds, OverlayAction};
 
 impl Kinds {
     /// What kind of happening an event of a node is, without looking at the packet in it; `None` for what no chain records: time
@@ -17,6 +17,7 @@ impl Kinds {
             Event::Response(_) => Some(Self::RESPONSE),
             Event::Heartbeat { .. } => Some(Self::HEARTBEAT),
             Event::PeerSeen { .. } | Event::PeerLost { .. } | Event::Lan(_) => Some(Self::DISCOVERY),
+            event if OverlayAction::is_in(event) => Some(Self::OVERLAY),
             // Timeouts of ours and of the application, and what a later node may add.
             _ => None,
         }
@@ -77,7 +78,7 @@ impl<'a> Happening<'a> {
                 Self::Discovery { did: Text::new(&called.did), at: Some(called.from), decision: called.decision.name() }
             }
             Event::Lan(LanNews::Gone { did, .. }) => Self::Lost { did: Text::new(did) },
-            _ => return None,
+            ref event => Self::Overlay(OverlayAction::of_event(event)?),
         })
     }
 }

@@ -29,8 +29,10 @@ impl Kinds {
     pub const TRUST: Self = Self(32);
     /// Decisions about pings that waited.
     pub const DECISION: Self = Self(64);
+    /// What happens in the overlay: registrations, challenges, join tokens and who joins by them, vouches.
+    pub const OVERLAY: Self = Self(128);
     /// All.
-    pub const ALL: Self = Self(127);
+    pub const ALL: Self = Self(255);
 
     /// These and those.
     #[must_use]
@@ -61,6 +63,7 @@ impl Kinds {
             Happening::Relay { .. } => Self::RELAY,
             Happening::Trust { .. } => Self::TRUST,
             Happening::Decided { .. } => Self::DECISION,
+            Happening::Overlay(_) => Self::OVERLAY,
             // That something is missing is said whatever is recorded.
             Happening::Gap { .. } => Self::NONE,
         }

@@ -1,13 +1,16 @@
+use core::net::SocketAddr;
+use std::boxed::Box;
 use std::string::{String, ToString};
 
 use sha2::Digest as _;
 
-use super::{Happening, Judgement, Kinds, Losses, MAX_LINE, MAX_PAYLOAD, MAX_TEXT, Recorder};
+use super::{Happening, Judgement, Kinds, Losses, MAX_LINE, MAX_PAYLOAD, MAX_TEXT, OverlayAction, Recorder};
 use crate::token::Token;
 use crate::verify::{Settings, Verifier};
 use sluis_core::Seed;
 use sluis_core::data::{Number, Text, Value};
 use sluis_core::framing::Packet;
+use sluis_core::identity::SecretKey;
 use sluis_core::time::{Duration, Wall};
 
 fn ping(payload: Value<'_>) -> Happening<'_> {
@@ -87,8 +90,12 @@ fn the_operator_switches() {
     assert_eq!(recorder.kinds(Kinds::NONE).draft(&lost), None);
 }
 
+fn addr() -> SocketAddr {
+    "[::1]:7150".parse().unwrap()
+}
+
 /// Every text of the happening is this one.
-fn everywhere(text: Text<'_>) -> [Happening<'_>; 7] {
+fn everywhere(text: Text<'_>) -> [Happening<'_>; 9] {
     let judgement = Judgement { decision: text, trust_score: Number::Float(0.5), zone: text, rule: Some(text) };
     let packet = Packet {
         packet_id: text,
@@ -100,7 +107,7 @@ fn everywhere(text: Text<'_>) -> [Happening<'_>; 7] {
         station_id: Some(text),
         ..Packet::default()
     };
-    let at = Some("[::1]:7150".parse().unwrap());
+    let at = Some(addr());
     [
         Happening::Ping { packet, judgement: Some(judgement), at },
         Happening::Response { packet_id: text, responder: text, judgement, rtt: Duration::from_secs(1), at },
@@ -109,6 +116,14 @@ fn everywhere(text: Text<'_>) -> [Happening<'_>; 7] {
         Happening::Relay { source: text, target: text, hop_count: i64::MAX, to: at },
         Happening::Trust { did: text, old: 0.1, new: 0.9, reason: text, zones: (0.7, 0.3) },
         Happening::Decided { packet_id: text, source: text, decision: None },
+        Happening::Overlay(OverlayAction::Registered {
+            did: text,
+            endpoint: Some(text),
+            seq: 1,
+            expires: 2,
+            at: addr(),
+        }),
+        Happening::Overlay(OverlayAction::Moved { did: text, from: Some(text), to: Some(text) }),
     ]
 }
 
@@ -172,6 +187,63 @@ fn what_is_shortened_is_known_by_length_and_hash() {
     let packet = Packet { purpose: Text::new("short"), payload: Value::EMPTY_OBJECT, ..packet };
     let draft = recorder.draft(&Happening::Ping { packet, judgement: None, at: None }).unwrap();
     assert_eq!(draft.eromheen.get("shortened"), None);
+}
+
+/// Whoever reads it later learns which token let a device in, and who made it worth nothing.
+#[test]
+fn what_happens_in_the_overlay_is_told_by_names_and_ids() {
+    let mut recorder = Recorder::new("jis:hub");
+    let key = SecretKey::from_seed(&[7; 32]).public();
+    let named = [Box::from("jis:a"), Box::from("jis:\"b")];
+    let did = Text::new("jis:lamp");
+    let id = [0xab; 16];
+    let joined = OverlayAction::Joined { did, key, token: [1; 8], trust: 0.8 };
+    let failed = OverlayAction::Verified { did, key, at: addr(), took: None, score: Some(0.5) };
+    let fingerprint = std::format!(r#""fingerprint": "{}""#, key.fingerprint());
+    let with_key = |rest: &str| rest.replace("KEY", &fingerprint);
+    for (action, name, actor, erin, eromheen) in [
+        (
+            OverlayAction::TokenMade { id: [1; 8], uses: 3, expires: 9, trust: 0.75 },
+            "join_token_made",
+            "jis:hub",
+            r#"{"join_token": "0101010101010101", "uses": 3, "expires": 9}"#,
+            r#"{"trust_score": 0.75}"#,
+        ),
+        (
+            OverlayAction::TokenRevoked { id: [1; 8] },
+            "join_token_revoked",
+            "jis:hub",
+            r#"{"join_token": "0101010101010101"}"#,
+            "{}",
+        ),
+        (
+            joined,
+            "joined",
+            "jis:lamp",
+            r#"{"did": "jis:lamp", "join_token": "0101010101010101", KEY}"#,
+            r#"{"trust_score": 0.8}"#,
+        ),
+        (
+            failed,
+            "failed_verify",
+            "jis:hub",
+            r#"{"did": "jis:lamp", KEY, "verified": false}"#,
+            r#"{"host": "::1", "port": 7150, "trust_score": 0.5}"#,
+        ),
+        (
+            OverlayAction::Vouched { id, voucher: did, named: &named, expires: 9 },
+            "vouched",
+            "jis:lamp",
+            r#"{"did": "jis:lamp", "vouch": "abababababababababababababababab", "named": ["jis:a", "jis:\"b"], "expires": 9}"#,
+            "{}",
+        ),
+    ] {
+        let draft = recorder.draft(&Happening::Overlay(action)).unwrap();
+        assert_eq!((draft.action, draft.actor), (Text::new(name), Text::new(actor)));
+        assert_eq!(draft.erin.json_text(), Some(&*with_key(erin)), "{name}");
+        assert_eq!(draft.eromheen.json_text(), Some(eromheen), "{name}");
+        line(draft);
+    }
 }
 
 #[test]

@@ -20,7 +20,13 @@ mod tests;
 #[cfg(test)]
 mod tests_belief;
 #[cfg(test)]
+mod tests_finding;
+#[cfg(test)]
+mod tests_joining;
+#[cfg(test)]
 mod tests_tokens;
+#[cfg(test)]
+mod tests_vouches;
 #[cfg(test)]
 mod tests_world;
 mod vouches;
