@@ -592,13 +592,16 @@ impl Channel {
         if self.state == State::Opening && self.side == Side::Target {
             return Ok(());
         }
+        if self.staged.capacity() == 0 {
+            self.staged = session.lend_scratch();
+        }
         loop {
             if self.staged_at == self.staged.len() {
                 self.staged.clear();
                 self.staged_at = 0;
                 self.stage(own)?;
                 if self.staged.is_empty() {
-                    self.staged = Vec::new();
+                    session.return_scratch(core::mem::take(&mut self.staged));
                     return Ok(());
                 }
             }
