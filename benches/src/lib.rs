@@ -12,6 +12,7 @@
 //! * [`logs`]: logs to be appended to and verified.
 //! * [`medium`]: what the commands that measure a disk share.
 //! * [`mqtt`]: a message and its acknowledgement, by two codecs.
+//! * [`mux`]: channels on one connection, and agents at a hub of native connections.
 //! * [`memory`]: two driver loops joined in memory, without sockets.
 //! * [`bad`]: everything that can be wrong with a datagram.
 //! * [`contenders`]: what is timed against what.
@@ -32,6 +33,7 @@ pub mod logs;
 pub mod medium;
 pub mod memory;
 pub mod mqtt;
+pub mod mux;
 pub mod nodes;
 pub mod population;
 pub mod relaying;

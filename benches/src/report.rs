@@ -35,6 +35,7 @@ impl Report {
     #[must_use]
     pub fn new(name: &'static str, json: bool) -> Self {
         if !json {
+            say(&format!("on {}", processor()));
             say(&format!("{:<66} {:>10}  {:<10} {:<8} details", "what", "result", "target", "verdict"));
         }
         Self { name, json, missed: 0, with_target: 0 }
@@ -82,6 +83,13 @@ impl Report {
             say(&format!("{} of {} targets met", self.with_target - self.missed, self.with_target));
         }
     }
+}
+
+/// What it is measured on, where the system says so.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    name.map_or_else(|| std::env::consts::ARCH.into(), |(_, name)| name.trim().into())
 }
 
 /// A line on stdout. Whoever reads it may stop doing so.

@@ -7,6 +7,7 @@
 //! | [`value`] | a JSON text | it is read as Python reads it, and writing it is idempotent |
 //! | [`texts`] | names, patterns, rules, times | the quick ways agree with the plain ones |
 //! | [`attestation`] | an envelope, or a statement | what is read survives writing, and only what was signed is verified |
+//! | [`bridge`](bridge()) | agents that speak JSON and agents on native connections at one hub, payloads that are signed or not | what is acknowledged was taken, nothing comes twice, nothing is left; a frame is believed once |
 //! | [`hub`] | what clients say to a mux hub, by REST and on sockets | every answer is one, every frame is heard once, nothing is kept for ever |
 //! | [`log`](log()) | files of tokens, edits of a log, notes, bundles | verification is the same in any pieces, and finds what was done |
 //! | [`workload`] | an offer, an answer, lines of a chain, a dictionary of the reference | nothing is let in that nobody signed |
@@ -29,6 +30,7 @@
 //! * `fuzz/run-short [seconds]` runs all targets for a while, as CI does.
 
 mod attestation;
+mod bridge;
 mod envelope;
 mod frame;
 mod hub;
@@ -47,6 +49,7 @@ mod value;
 mod workload;
 
 pub use attestation::attestation;
+pub use bridge::bridge;
 pub use envelope::envelope;
 pub use frame::frame;
 pub use hub::hub;
@@ -75,7 +78,7 @@ pub fn not_built_for_it(target: &str) -> std::process::ExitCode {
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("frame", frame),
     ("value", value),
     ("texts", texts),
@@ -91,6 +94,7 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("rendezvous", rendezvous),
     ("hub", hub),
     ("streams", streams),
+    ("bridge", bridge),
     ("overlay", overlay),
     ("relay", relay),
 ];

@@ -3,6 +3,7 @@
 
 mod allocations;
 mod meetings;
+mod mux_allocations;
 mod relays;
 mod sessions;
 mod signal_allocations;

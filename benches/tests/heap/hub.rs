@@ -1,6 +1,7 @@
 //! What a mux hub holds for each idle channel, and after a flood of what it must not keep.
 
 use sluis_benches::alloc::heap;
+use sluis_benches::mux::Agents;
 use sluis_core::data::Value;
 use sluis_core::{Instant, Now, Seed, Wall};
 use sluis_mux::rest::{Answer, Request, rest};
@@ -105,4 +106,22 @@ fn a_flood_leaves_nothing() {
         }
     }
     assert_eq!(board.deadline(), None);
+}
+
+/// What an idle native connection costs a hub, besides what TLS takes: at most 6 KiB.
+#[test]
+fn an_idle_native_connection_is_small() {
+    let _alone = crate::alone();
+    const COUNT: usize = 2_000;
+    let before = heap();
+    let mut agents = Agents::new();
+    for n in 0..COUNT {
+        agents.join(&format!("agent-{n:06}"), None);
+    }
+    agents.forget_agents();
+    let each = (heap().held - before.held) as f64 / COUNT as f64;
+    println!("idle native connection: {each:.0} bytes of heap at the hub");
+    assert!(each > 100.0, "it counts");
+    assert!(each <= 6.0 * 1024.0, "{each} bytes");
+    assert_eq!(agents.hub.connections(), COUNT);
 }

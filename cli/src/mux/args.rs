@@ -198,7 +198,7 @@ pub(crate) struct KeyArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
     /// The key of another agent, or a file with it: then it has to show it, and frames that it signs as tibet-mux 1.3.1 does are
-    /// believed; may be repeated
+    /// believed, once each for as long as this runs; may be repeated
     #[arg(long, value_name = "AGENT=KEY")]
     pub(crate) agent_key: Vec<String>,
     /// A proxy in front of the hub ends TLS: what the key signs is not bound to the TLS connection
@@ -238,6 +238,12 @@ pub(crate) struct PipeArgs {
     /// Sign each message with --key as a frame of tibet-mux 1.3.1, which whoever has that key verified checks; lines have to be JSON
     #[arg(long = "sign-131", requires = "key", conflicts_with = "forward")]
     pub(crate) sign_131: bool,
+    /// Leave the channel unsigned although there is a --key, which then only shows who we are: nothing is proven to the other end
+    #[arg(long, conflicts_with = "sign_131")]
+    pub(crate) unsigned: bool,
+    /// Sign with --key whenever messages go out, instead of every 4,096 messages and at the end
+    #[arg(long, requires = "key", conflicts_with = "unsigned")]
+    pub(crate) sign_each: bool,
     /// Bytes of each of them
     #[arg(long, value_name = "B", requires = "count", default_value_t = 128, value_parser = clap::value_parser!(u32).range(0..=2_097_152))]
     pub(crate) size: u32,

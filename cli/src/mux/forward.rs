@@ -31,7 +31,8 @@ const REST: Duration = Duration::from_millis(100);
 
 /// Listen until there is a reason to end.
 pub(super) fn run(common: Common, args: &PipeArgs) -> Result<ExitCode, Fail> {
-    let reach = Reach::read(&args.hub, &args.agent, &args.keys)?;
+    let mut reach = Reach::read(&args.hub, &args.agent, &args.keys)?;
+    reach.sign(args);
     let Some(place) = &args.forward else { return Err(Fail::usage("--forward says where to listen")) };
     let addr = run::resolve_bind(place)?;
     let socket = TcpListener::bind(addr)
@@ -57,7 +58,8 @@ pub(super) fn run_bytes(common: Common, args: &PipeArgs) -> Result<ExitCode, Fai
     if common.json {
         return Err(Fail::usage("--bytes writes what comes to standard output, leave --json out"));
     }
-    let reach = Reach::read(&args.hub, &args.agent, &args.keys)?;
+    let mut reach = Reach::read(&args.hub, &args.agent, &args.keys)?;
+    reach.sign(args);
     let orders = Orders::catch(false).map_err(Fail::runtime)?;
     let failed = on_runtime!(common.runtime, runtime => {
         let once = Once::begin().map_err(Fail::runtime)?;

@@ -16,7 +16,7 @@ use sluis_udp::SystemClock;
 
 use super::args::ListenArgs;
 use super::listen::{Book, Shared};
-use super::native::{Reach, pins, tell_lost};
+use super::native::{Reach, pins, tell_lost, tell_resumed};
 use super::on_runtime;
 use super::orders::Orders;
 use crate::common::Common;
@@ -54,6 +54,9 @@ pub(super) struct Hearing<'a> {
     began: Option<Instant>,
     channels: BTreeMap<Channel, Heard>,
     refused: bool,
+    /// Since when there is no connection, and channels that went on and were not told of.
+    lost: Option<Instant>,
+    resumed: usize,
     /// What is to go back. A message is acknowledged when it does, so its sender bounds how many there are.
     echoes: VecDeque<(Channel, u64, Kind, Vec<u8>)>,
 }
@@ -87,6 +90,8 @@ impl<'a> Hearing<'a> {
             began: None,
             channels: BTreeMap::new(),
             refused: false,
+            lost: None,
+            resumed: 0,
             echoes: VecDeque::new(),
         }
     }
@@ -100,7 +105,7 @@ impl<'a> Hearing<'a> {
         }
     }
 
-    fn hear(&mut self, event: &Event<'_>) -> Answer {
+    fn hear(&mut self, now: Now, event: &Event<'_>) -> Answer {
         match event {
             Event::Connected(_) => {
                 self.known(true);
@@ -118,7 +123,10 @@ impl<'a> Hearing<'a> {
             Event::Disconnected(Lost::Refused, _) => self.refused = true,
             // A hub that speaks HTTP only.
             Event::Disconnected(..) if self.beside && self.book.borrow().native != Some(true) => self.known(false),
-            Event::Disconnected(why, pause) => tell_lost(&mut self.book.borrow_mut().out, *why, *pause),
+            Event::Disconnected(why, pause) => {
+                self.lost.get_or_insert(now.mono);
+                tell_lost(&mut self.book.borrow_mut().out, *why, *pause);
+            }
             Event::Incoming(channel, opening, proof) => {
                 let wanted = &self.args.accept;
                 if !wanted.is_empty() && !wanted.iter().any(|pattern| glob::matches(pattern, &opening.intent)) {
@@ -160,13 +168,16 @@ impl<'a> Hearing<'a> {
                 );
                 self.closed(*channel, "tampered");
             }
-            Event::Resumed(_) => self.book.borrow_mut().out.event(
-                "reconnected",
-                |o| o.raw("channels", 1),
-                |flow| {
-                    flow.words("a channel goes on");
-                },
-            ),
+            Event::Resumed(_) => self.resumed += 1,
+            Event::Signed(channel, upto) => {
+                let Some(heard) = self.channels.get(channel) else { return Answer::Nothing };
+                let (name, upto) = (&heard.name, upto - 1);
+                self.book.borrow_mut().out.event(
+                    "signed",
+                    |o| o.str("channel_id", name).str("from", &heard.from).raw("seq", upto),
+                    |_| {},
+                );
+            }
             _ => {}
         }
         Answer::Nothing
@@ -259,7 +270,7 @@ impl App<Client> for Hearing<'_> {
         self.began.get_or_insert(now.mono);
         while !self.is_enough() {
             let Some(event) = client.poll_event() else { break };
-            match self.hear(&event) {
+            match self.hear(now, &event) {
                 Answer::Nothing => {}
                 Answer::Accept(channel) => client.accept(now, channel),
                 Answer::Refuse(channel) => client.refuse(now, channel, "the intent is not accepted"),
@@ -269,6 +280,10 @@ impl App<Client> for Hearing<'_> {
                     Some((kind, body)) => self.echoes.push_back((channel, number, kind, body)),
                 },
             }
+        }
+        if self.resumed > 0 {
+            let (out, lost) = (&mut self.book.borrow_mut().out, self.lost.take());
+            tell_resumed(out, now.mono, lost, std::mem::take(&mut self.resumed));
         }
         self.echo(now, client);
         let asked = self.orders.as_ref().is_some_and(|orders| orders.poll_next(cx) == Some(Asked::Stop));

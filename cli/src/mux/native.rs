@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sluis_core::identity::{PublicKey, SecretKey, Signer};
-use sluis_core::{Now, Security};
+use sluis_core::{Instant, Now, Security};
 use sluis_mux::agent::normalise;
 use sluis_mux::native::{ALPN, Client, ClientConfig, Credentials, Lost};
 use sluis_net::{NetStreams, Runtime};
 use sluis_udp::SystemClock;
 use sluis_web::{Url, carry};
 
-use super::args::{HubArgs, KeyArgs};
+use super::args::{HubArgs, KeyArgs, PipeArgs};
 use super::connect::{HTTP, Settings};
 use crate::fail::Fail;
 use crate::output::Out;
@@ -48,6 +48,11 @@ impl Reach {
         config.behind_proxy = keys.behind_proxy;
         config.pins = pins(keys)?;
         Ok(Self { settings, url: hub.url.clone(), config })
+    }
+
+    /// How channels are signed with the key: not at all, whenever messages go out, or only as often as is needed.
+    pub(super) const fn sign(&mut self, args: &PipeArgs) {
+        (self.config.unsigned, self.config.sign_each) = (args.unsigned, args.sign_each);
     }
 
     /// The agent is on a WebSocket, too, and hears there who speaks JSON.
@@ -102,6 +107,26 @@ pub(super) fn tell_lost(out: &mut Out, why: Lost, pause: std::time::Duration) {
         |o| o.str("reason", &reason).raw("retry_after_ms", millis),
         |flow| {
             flow.words(&format!("no connection ({reason}), trying again in {millis} ms"));
+        },
+    );
+}
+
+/// Say that channels go on after their connection was lost; those whose other end alone had lost its own say no time.
+pub(super) fn tell_resumed(out: &mut Out, now: Instant, lost: Option<Instant>, channels: usize) {
+    let millis = lost.map(|lost| now.saturating_since(lost).as_millis());
+    out.event(
+        "reconnected",
+        |o| match millis {
+            Some(millis) => o.raw("after_ms", millis).raw("channels", channels),
+            None => o.raw("after_ms", "null").raw("channels", channels),
+        },
+        |flow| {
+            let what =
+                if channels == 1 { "a channel goes on".to_owned() } else { format!("{channels} channels go on") };
+            flow.words(&match millis {
+                Some(millis) => format!("{what}, {millis} ms after the connection was lost"),
+                None => what,
+            });
         },
     );
 }

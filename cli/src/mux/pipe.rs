@@ -17,7 +17,7 @@ use sluis_mux::signed::{Place, sign};
 use sluis_udp::SystemClock;
 
 use super::args::PipeArgs;
-use super::native::{Reach, reason, tell_lost};
+use super::native::{Reach, reason, tell_lost, tell_resumed};
 use super::on_runtime;
 use super::orders::Orders;
 use crate::common::Common;
@@ -36,7 +36,8 @@ const AHEAD: usize = 256;
 
 /// Send until everything was acknowledged. Exit code 1 when something was not.
 pub(super) fn run(common: Common, args: &PipeArgs) -> Result<ExitCode, Fail> {
-    let reach = Reach::read(&args.hub, &args.agent, &args.keys)?;
+    let mut reach = Reach::read(&args.hub, &args.agent, &args.keys)?;
+    reach.sign(args);
     let orders = Orders::catch(false).map_err(Fail::runtime)?;
     let source = match args.count {
         Some(count) => Source::Made { left: count, body: vec![b'x'; args.size as usize] },
@@ -179,6 +180,8 @@ struct Pipe<'a> {
     name: String,
     began: Option<Instant>,
     ended: Option<Instant>,
+    /// Since when there is no connection.
+    lost: Option<Instant>,
     /// What has no room yet, and when what is not acknowledged was sent.
     next: Option<Vec<u8>>,
     times: VecDeque<Instant>,
@@ -208,6 +211,7 @@ impl<'a> Pipe<'a> {
             name: String::new(),
             began: None,
             ended: None,
+            lost: None,
             next: None,
             times: VecDeque::new(),
             exhausted: false,
@@ -240,7 +244,10 @@ impl<'a> Pipe<'a> {
             Event::Disconnected(why, _) if !self.open => {
                 self.fail(format!("the hub cannot be reached: {}", reason(*why)));
             }
-            Event::Disconnected(why, pause) => tell_lost(&mut self.out, *why, *pause),
+            Event::Disconnected(why, pause) => {
+                self.lost.get_or_insert(now.mono);
+                tell_lost(&mut self.out, *why, *pause);
+            }
             Event::Opened(_, proof) => {
                 self.open = true;
                 let (args, name) = (self.args, &self.name);
@@ -270,15 +277,7 @@ impl<'a> Pipe<'a> {
                 return Some((*channel, *number));
             }
             Event::Acked(_, upto) => self.acknowledged(now, *upto),
-            Event::Resumed(_) => {
-                self.out.event(
-                    "reconnected",
-                    |o| o.raw("channels", 1),
-                    |flow| {
-                        flow.words("the channel goes on");
-                    },
-                );
-            }
+            Event::Resumed(_) => tell_resumed(&mut self.out, now.mono, self.lost.take(), 1),
             Event::Broken(_, fault) => {
                 let (name, acked) = (&self.name, self.acked);
                 self.out.event("tampered", |o| o.str("channel_id", name).raw("seq", acked), |_| {});

@@ -188,12 +188,16 @@ fn what_breaks_is_reset_at_the_other_end_and_what_is_not_there_is_said(runtime: 
         stream.read_exact(&mut [0; 10]).unwrap();
     });
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (_hub, ports) = hub("forward-broken", runtime, &[("stream", breaks), ("vpn:tunnel", nobody)]);
+    let (hub, ports) = hub("forward-broken", runtime, &[("stream", breaks), ("vpn:tunnel", nobody)]);
     reset(ports[0].1);
     assert_eq!(event(&ports[0].0, "closed")["reason"], "the other end has ended it: connection_lost");
     reset(ports[1].1);
     let why = "it is refused: the service behind vpn:tunnel does not answer: connection refused";
     assert_eq!(event(&ports[1].0, "closed")["reason"], why);
+    // Of an intent that no service is behind: it does not wait for somebody to come.
+    let (pipe, addr) = forward(&hub, "alice", "file:sync");
+    reset(addr);
+    assert_eq!(event(&pipe, "closed")["reason"], "it is refused: there is no such service");
 }
 
 fn whoever_may_not_reach_a_service_is_refused(runtime: &'static str) {

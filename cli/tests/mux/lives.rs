@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json as value};
 
+use crate::common::process::Process;
 use crate::hub::{Hub, json};
 use crate::on_both;
 
@@ -10,6 +11,7 @@ on_both! {
     what_is_sent_to_nobody_waits
     an_agent_that_is_taken_out_is_cut_off_and_a_broken_file_changes_nothing
     an_open_hub_believes_names
+    a_pipe_outlives_the_hub
 }
 
 fn what_is_sent_arrives_over_tls_and_is_checked(runtime: &'static str) {
@@ -88,4 +90,44 @@ fn an_open_hub_believes_names(runtime: &'static str) {
     ask("open", &open);
     assert_eq!(hub.asked(1, None, "open", &open), "", "two are as many as one may have");
     hub.end();
+}
+
+fn a_pipe_outlives_the_hub(runtime: &'static str) {
+    let mut hub = Hub::of("native-outlives", runtime, &["alice", "bob"], &["--self-signed", "certs"]);
+    let mut bob = hub.listen("bob", &["--native", "--count", "200"]);
+    let mut alice = hub.spawn("alice", "pipe", &["--target", "bob", "--intent", "stream", "--in-flight", "1024"]);
+    let mut said = Vec::new();
+    let mut hear = |alice: &Process, event: &str, count: usize| {
+        while said.iter().filter(|line: &&Value| line["event"] == event).count() < count {
+            said.push(json(&alice.line()));
+        }
+    };
+    (0..100).for_each(|n| alice.say(&n.to_string()));
+    hear(&alice, "sent", 100);
+    hub.process.signal("KILL");
+    hub.process.finish();
+    hear(&alice, "disconnected", 1);
+    // What is said meanwhile waits for another hub, which has never heard of the channel.
+    (100..200).for_each(|n| alice.say(&n.to_string()));
+    let place = hub.url.strip_prefix("https://").unwrap().to_owned();
+    let again = ["mux", "serve", "--json", "--runtime", runtime, "--bind", &place, "--agents", "agents.toml"];
+    let again = [&again[..], &["--self-signed", "certs"]].concat();
+    let hub_again = Process::spawn("sluis mux serve", &mut hub.folder.command(&again));
+    assert_eq!(json(&hub_again.line())["event"], "listening");
+    hear(&alice, "reconnected", 1);
+    alice.close_stdin();
+    hear(&alice, "summary", 1);
+    let summary = said.last().unwrap();
+    assert_eq!((&summary["sent"], &summary["acked"], &summary["lost"]), (&value!(200), &value!(200), &value!(0)));
+    let reconnected = said.iter().find(|line| line["event"] == "reconnected").unwrap();
+    assert!(reconnected["channels"] == 1 && reconnected["after_ms"].is_u64(), "{reconnected}");
+    assert_eq!(alice.finish().0, 0);
+    let (code, heard) = bob.finish();
+    let heard: Vec<Value> = heard.iter().map(|line| json(line)).collect();
+    let frames: Vec<&Value> = heard.iter().filter(|line| line["event"] == "frame").collect();
+    assert_eq!((code, frames.len()), (0, 200));
+    for (n, frame) in frames.iter().enumerate() {
+        assert_eq!((&frame["seq"], &frame["payload"]), (&value!(n), &value!(n.to_string())), "each once, in order");
+    }
+    assert!(heard.iter().any(|line| line["event"] == "reconnected" && line["channels"] == 1), "{heard:?}");
 }

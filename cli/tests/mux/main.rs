@@ -1,5 +1,7 @@
 //! `sluis mux` from outside: hub and clients against each other, against the reference's, and against strangers.
 
+#[cfg(unix)]
+mod browser;
 #[path = "../common/mod.rs"]
 mod common;
 mod fallback;

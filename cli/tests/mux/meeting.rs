@@ -9,6 +9,7 @@ use crate::on_both;
 on_both! {
     what_is_sent_by_rest_arrives_on_a_native_connection
     what_is_piped_natively_arrives_on_a_websocket_and_is_acknowledged
+    a_native_channel_to_the_hub_itself_wants_somebody_who_listens_there
 }
 
 fn lines(text: &str) -> Vec<Value> {
@@ -35,10 +36,10 @@ fn what_is_sent_by_rest_arrives_on_a_native_connection(runtime: &'static str) {
 }
 
 /// An agent that is on a WebSocket alone, at a hub that believes names.
-fn on_a_socket(hub: &Hub, runtime: &'static str, count: &str) -> Process {
+fn on_a_socket(hub: &Hub, runtime: &'static str, agent: &str, count: &str) -> Process {
     std::fs::write(hub.folder.0.join("any.token"), "any").expect("written");
     // A token is not shown natively without TLS.
-    let args = ["mux", "listen", "--runtime", runtime, "--url", &hub.url, "--agent", "bob", "--json"];
+    let args = ["mux", "listen", "--runtime", runtime, "--url", &hub.url, "--agent", agent, "--json"];
     let more = ["--token-file", "any.token", "--count", count];
     let process = Process::spawn("sluis mux listen", &mut hub.folder.command(&[&args[..], &more].concat()));
     assert_eq!(json(&process.line())["event"], "ready");
@@ -50,7 +51,7 @@ const PIPED: [&str; 11] =
 
 fn what_is_piped_natively_arrives_on_a_websocket_and_is_acknowledged(runtime: &'static str) {
     let hub = Hub::start("meeting-socket", runtime, &["--open", "--plain"]);
-    let mut bob = on_a_socket(&hub, runtime, "20");
+    let mut bob = on_a_socket(&hub, runtime, "bob", "20");
     let said = lines(&hub.asked(0, None, "pipe", &PIPED));
     let opened = said.iter().find(|line| line["event"] == "opened").unwrap();
     assert_eq!(opened["proof"], "hop");
@@ -60,4 +61,16 @@ fn what_is_piped_natively_arrives_on_a_websocket_and_is_acknowledged(runtime: &'
     let frames: Vec<Value> = heard.iter().map(|line| json(line)).filter(|line| line["event"] == "frame").collect();
     assert_eq!((code, frames.len()), (0, 20), "{heard:?}");
     assert!(frames.iter().enumerate().all(|(n, frame)| frame["seq"] == n && frame["from"] == "alice"), "{frames:?}");
+}
+
+fn a_native_channel_to_the_hub_itself_wants_somebody_who_listens_there(runtime: &'static str) {
+    let hub = Hub::start("meeting-own", runtime, &["--open", "--plain"]);
+    let piped = ["--agent", "alice", "--target", "node", "--intent", "chat", "--json", "--count", "3"];
+    let refused = hub.folder.sluis(&[&["mux", "pipe", "--runtime", runtime, "--url", &hub.url][..], &piped].concat());
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(1) && said.contains("there is no such service"), "{said}");
+    let mut node = on_a_socket(&hub, runtime, "node", "3");
+    let said = lines(&hub.asked(0, None, "pipe", &piped));
+    assert_eq!(said.last().unwrap()["acked"], 3, "{said:?}");
+    assert_eq!(node.finish().0, 0);
 }

@@ -11,6 +11,7 @@ use crate::on_both;
 
 on_both! {
     a_pipe_reaches_a_listener_with_proof
+    a_pipe_signs_as_often_as_it_is_told
     whoever_is_not_who_he_should_be_is_refused
     a_client_made_from_the_page_talks_to_our_listener
 }
@@ -44,6 +45,27 @@ fn a_pipe_reaches_a_listener_with_proof(runtime: &'static str) {
     // Nobody listens any more.
     let refused = hub.asked(1, Some("alice"), "pipe", &[&piped[..], &keys, &["--timeout", "1s"]].concat());
     assert!(lines(&refused).iter().all(|line| line["event"] != "sent"), "{refused}");
+}
+
+fn a_pipe_signs_as_often_as_it_is_told(runtime: &'static str) {
+    let hub = Hub::of("native-signs", runtime, &["alice", "bob"], &["--self-signed", "certs"]);
+    for name in ["alice", "bob"] {
+        hub.folder.ends(0, &["key", "new", &format!("{name}.pem")]);
+    }
+    for (flag, signed, proof) in [("--sign-each", 20, "unpinned"), ("--quiet", 1, "unpinned"), ("--unsigned", 0, "hop")]
+    {
+        let bob = hub.listen("bob", &["--native", "--key", "bob.pem"]);
+        let piped = ["--agent", "alice", "--key", "alice.pem", "--target", "bob", "--intent", "chat"];
+        // One at a time, so that each goes out by itself.
+        hub.asked(0, Some("alice"), "pipe", &[&piped[..], &["--count", "20", "--in-flight", "1", flag]].concat());
+        let mut heard = Vec::new();
+        while heard.last().is_none_or(|line: &Value| line["event"] != "closed") {
+            heard.push(json(&bob.line()));
+        }
+        let named = |event: &str| heard.iter().filter(|line| line["event"] == event).count();
+        assert!(named("signed") >= signed && (signed > 1 || named("signed") == signed), "{flag}: {heard:?}");
+        assert!(heard.iter().all(|line| line["event"] != "frame" || line["proof"] == proof), "{flag}: {heard:?}");
+    }
 }
 
 fn whoever_is_not_who_he_should_be_is_refused(runtime: &'static str) {

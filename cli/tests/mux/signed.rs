@@ -61,6 +61,8 @@ fn heard(process: &Process) -> Value {
 }
 
 fn what_a_pipe_signs_is_believed_by_the_listener_and_by_the_reference(runtime: &'static str) {
+    // Before anything is signed: where its environment has to be made first, frames would be stale meanwhile.
+    let python = python();
     let (hub, public) = hub("signed", runtime);
     let known = ["--agent-key", "alice=alice.pem"];
     let piped =
@@ -94,7 +96,7 @@ fn what_a_pipe_signs_is_believed_by_the_listener_and_by_the_reference(runtime: &
         let said = heard(&dave);
         assert_eq!((&said["event"], &said["reason"]), (&"rejected".into(), &"unknown-key".into()));
     }
-    let Some(python) = python() else { return };
+    let Some(python) = python else { return };
     let input: String = frames.iter().map(|frame| format!("{}\n", frame["payload"])).collect();
     for line in script(python, &hub.folder, &["check", &public], &input) {
         let found = json(&line);

@@ -7,6 +7,7 @@
 //!   acknowledged it), or fetched out of the inbox. One that nobody fetched in time ends the channel.
 //! - A native agent gets credit for no more than the other end takes, and what is above its budget waits.
 //! - A frame of a JSON agent is `delivered` when the native stream has it.
+//! - A native channel to the hub's own name, under which nobody listens, is refused at once.
 //! - Nothing is proven from end to end (`hop`): at least one end has no key.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -46,6 +47,9 @@ fn base64(bytes: &[u8]) -> String {
     }
     text
 }
+
+/// Why a channel to the hub's own name is refused that is no service's.
+const NO_SERVICE: &str = "there is no such service";
 
 /// A channel's end on a native connection.
 #[derive(Debug)]
@@ -137,6 +141,10 @@ impl Bridge {
     /// An agent on a native connection opens a channel.
     fn incoming(&mut self, now: Now, local: LocalId, board: &mut Switchboard, hub: &mut Hub) {
         let (Some(opening), Some(caller)) = (hub.local(local), hub.caller_of(local)) else { return };
+        if board.is_to_nobody_here(&opening.target) {
+            // It would wait for an agent that is the hub, which reads no inbox: most likely a service is meant.
+            return hub.refuse_local(now.mono, local, NO_SERVICE);
+        }
         let metadata = Value::from_json(&opening.metadata).ok();
         let ask =
             Open { agent: &opening.agent, target: &opening.target, intent: &opening.intent, metadata, socket: None };

@@ -267,6 +267,7 @@ pub struct Channel {
     closing: bool,
     heard_close: bool,
     signed_at: u64,
+    sign_every: u64,
     reader: Reader,
     staged: Vec<u8>,
     staged_at: usize,
@@ -292,6 +293,7 @@ impl Channel {
             closing: false,
             heard_close: false,
             signed_at: 0,
+            sign_every: SIGN_EVERY,
             reader: Reader::default(),
             staged: Vec::new(),
             staged_at: 0,
@@ -328,6 +330,11 @@ impl Channel {
             channel.proof = Proof::None;
         }
         Ok(channel)
+    }
+
+    /// Sign whenever messages go out instead of for many at a time, where there is a key: third parties can verify whatever was said last.
+    pub const fn sign_each(&mut self) {
+        self.sign_every = 1;
     }
 
     /// What we sign with, and what we sign for.
@@ -585,13 +592,16 @@ impl Channel {
         if self.state == State::Opening && self.side == Side::Target {
             return Ok(());
         }
+        if self.staged.capacity() == 0 {
+            self.staged = session.lend_scratch();
+        }
         loop {
             if self.staged_at == self.staged.len() {
                 self.staged.clear();
                 self.staged_at = 0;
                 self.stage(own)?;
                 if self.staged.is_empty() {
-                    self.staged = Vec::new();
+                    session.return_scratch(core::mem::take(&mut self.staged));
                     return Ok(());
                 }
             }
@@ -626,7 +636,7 @@ impl Channel {
     fn sign(&mut self, own: Own<'_>) -> Result<(), Fault> {
         let (Some(agreement), Some(signer)) = (&self.agreement, own.signer) else { return Ok(()) };
         let (count, statement) = agreement.statement(self.side.sends());
-        let due = count >= self.signed_at + SIGN_EVERY || self.closing && count > self.signed_at;
+        let due = count >= self.signed_at + self.sign_every || self.closing && count > self.signed_at;
         if due {
             let direction = [u8::from(self.side.sends() == Direction::Back)];
             let signature = Purpose::Sign.sign(signer, &[&direction], &statement)?;

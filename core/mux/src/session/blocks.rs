@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 pub(super) const BLOCK: usize = 4096;
 
 /// Blocks that are kept for the next use.
-const SPARE: usize = 16;
+const SPARE: usize = 32;
 
 /// No block.
 const NONE: u32 = u32::MAX;

@@ -48,6 +48,7 @@ mod stream;
 mod tests;
 mod window;
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use sluis_core::table::SlotId;
@@ -69,6 +70,9 @@ pub const LEVELS: usize = 10;
 
 /// Streams that may be opened before the other side has acknowledged them.
 pub const MAX_UNANSWERED: u32 = 256;
+
+/// Bytes of memory that are kept to put together what is to be written, until nothing was for a while.
+const MAX_SCRATCH: usize = 128 * 1024;
 
 /// Which side of the connection this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,6 +270,8 @@ pub struct Session {
     error: Option<SessionError>,
     streams: Streams,
     blocks: Blocks,
+    /// Where channels put together what they write, so that none of them keeps memory for it.
+    scratch: Vec<u8>,
     room: Room,
     ingress: Ingress,
     egress: Egress,
@@ -299,6 +305,7 @@ impl Session {
             error: None,
             streams: Streams::new(config.max_streams, key),
             blocks: Blocks::new(),
+            scratch: Vec::new(),
             room: Room { pool: config.pool.clone(), left, most: config.max_window },
             ingress: Ingress::default(),
             egress: Egress::new(),
@@ -441,6 +448,19 @@ impl Session {
         Ok(room)
     }
 
+    /// Memory to put together what is to be written, empty.
+    pub(crate) fn lend_scratch(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.scratch)
+    }
+
+    /// Take that back for the next one.
+    pub(crate) fn return_scratch(&mut self, mut scratch: Vec<u8>) {
+        if scratch.capacity() <= MAX_SCRATCH {
+            scratch.clear();
+            self.scratch = scratch;
+        }
+    }
+
     /// Write no more: what was written goes out, then the end. Reading goes on.
     ///
     /// # Errors
@@ -556,6 +576,7 @@ impl Session {
             Ok(false) => {}
             Ok(true) => {
                 self.blocks.trim();
+                self.scratch = Vec::new();
                 self.egress.trim();
                 self.egress.push(Control::Ping);
             }

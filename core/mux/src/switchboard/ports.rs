@@ -14,6 +14,7 @@ use super::frame::{Item, What, frame_size};
 use super::send::Body;
 use super::{ChannelId, Open, Opened, Party, Refusal, Sent, Switchboard};
 use crate::access::Caller;
+use crate::agent::normalise;
 use crate::channel::MAX_KEPT_BYTES;
 use crate::proof::Direction;
 
@@ -145,6 +146,16 @@ impl Switchboard {
             *channel.port_mut(Direction::Back) = Some(Box::default());
         }
         Ok(opened)
+    }
+
+    /// Whether a channel is to the hub's own name while nobody listens under it, on a WebSocket or at its inbox.
+    pub(crate) fn is_to_nobody_here(&self, target: &str) -> bool {
+        let target = normalise(target);
+        if !target.is_empty() && *target != *self.config.agent {
+            return false;
+        }
+        let agent = self.agents.find(&self.config.agent).and_then(|slot| self.agents.at(slot));
+        agent.is_none_or(|agent| agent.sockets.is_empty() && agent.pollers == 0)
     }
 
     /// An agent on a native connection sends a JSON text. Its budget is looked after there.

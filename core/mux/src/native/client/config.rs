@@ -49,6 +49,10 @@ pub struct ClientConfig {
     pub credentials: Credentials,
     /// What channels are signed with; without one nothing is proven.
     pub signer: Option<Arc<dyn Signer + Send + Sync>>,
+    /// Channels are not signed: the signer only shows who the agent is.
+    pub unsigned: bool,
+    /// Channels are signed for whenever messages go out, instead of for many at a time.
+    pub sign_each: bool,
     /// Keys of other agents that are known: they have to show them.
     pub pins: BTreeMap<Box<str>, PublicKey>,
     /// Signatures are not bound to the TLS connection, because a proxy in front of the hub ends that.
@@ -74,6 +78,8 @@ impl ClientConfig {
             security: Security::Plain,
             credentials: Credentials::Nothing,
             signer: None,
+            unsigned: false,
+            sign_each: false,
             pins: BTreeMap::new(),
             behind_proxy: false,
             beside: false,

@@ -190,7 +190,7 @@ impl Client {
             Side::Opener => &channel.target,
             Side::Target => &channel.agent,
         };
-        let signer = config.signer.as_deref().map(|signer| signer as &dyn Signer);
+        let signer = config.signer.as_deref().filter(|_| !config.unsigned).map(|signer| signer as &dyn Signer);
         Own { signer, pinned: config.pins.get(other).copied() }
     }
 
@@ -213,6 +213,9 @@ impl Client {
 
     fn insert(&mut self, mut channel: ends::Channel, level: u8) -> Option<SlotId> {
         channel.set_faults(self.faults);
+        if self.config.sign_each {
+            channel.sign_each();
+        }
         let id = channel.opening().channel;
         let entry = Entry {
             channel,
@@ -388,7 +391,10 @@ impl Client {
             self.rng.fill(&mut opening.channel.0);
             self.by_id.insert(opening.channel, slot);
             let own = Self::own(&self.config, &opening, Side::Opener);
-            if let Ok(channel) = ends::Channel::open(opening.clone(), own, &mut self.rng) {
+            if let Ok(mut channel) = ends::Channel::open(opening.clone(), own, &mut self.rng) {
+                if self.config.sign_each {
+                    channel.sign_each();
+                }
                 entry.channel = channel;
             }
             entry.parked.get_or_insert(now + park_time);

@@ -1,20 +1,17 @@
-//! What many streams on one connection cost, beside the `yamux` crate: both ends in one thread, over a pipe in memory.
-//!
-//! `cargo run --release -p sluis-benches --bin mux [-- --json] [--rounds N]`
-//!
-//! An operation is one write that is read at the other end: 64 KiB on one stream, on 100 in turn, and 128 bytes on 100 in turn. The pipe is the same
-//! for both. Processor time of the thread; timings decide nothing: the exit code is 0 whatever they are.
+//! Writes on streams of a session beside the `yamux` crate, over a pipe in memory that is the same for both; and what tags cost.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::hint::black_box;
 use std::io;
 use std::pin::Pin;
-use std::process::ExitCode;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use futures_io::{AsyncRead, AsyncWrite};
+use sha2::{Digest as _, Sha256};
 use sluis_benches::contest::{self, Runner, Stopwatch};
+use sluis_benches::mux::Channels;
 use sluis_benches::report::{Report, Row};
 use sluis_core::{Instant, Seed};
 use sluis_mux::session::{Config, Event, Read, Role, Session, StreamId};
@@ -22,20 +19,7 @@ use sluis_mux::session::{Config, Event, Read, Role, Session, StreamId};
 /// Writes before what was written is carried to the other end.
 const IN_FLIGHT: u64 = 100;
 
-fn main() -> ExitCode {
-    let mut words = std::env::args().skip(1);
-    let (mut json, mut rounds) = (false, 41);
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "--json" => json = true,
-            "--rounds" => rounds = words.next().and_then(|n| n.parse().ok()).unwrap_or(rounds),
-            _ => {
-                eprintln!("usage: mux [--json] [--rounds N]");
-                return ExitCode::from(2);
-            }
-        }
-    }
-    let mut report = Report::new("mux", json);
+pub(crate) fn run(report: &mut Report, rounds: usize) {
     for (what, streams, size, target) in [
         ("64 KiB writes, 1 stream", 1, 65_536, 1.2),
         ("64 KiB writes, 100 streams", 100, 65_536, 1.2),
@@ -56,7 +40,35 @@ fn main() -> ExitCode {
             nanos: Some(standings[1].nanos),
         });
     }
-    ExitCode::SUCCESS
+    [128, 4_096, 65_536].into_iter().for_each(|size| tags(report, rounds, size));
+}
+
+/// What a message costs more with tags than without, beside the SHA-256 blocks that two tags (one made, one checked) cannot do without.
+fn tags(report: &mut Report, rounds: usize, size: usize) {
+    let (mut plain, mut tagged) = (Channels::new(1, false), Channels::new(1, true));
+    // The running hash takes the one before it, a number, a kind and the body; the MAC over it takes one block inside and one outside.
+    let text = vec![7; 32 + 8 + 1 + size];
+    let mut runners = [
+        Runner::new("SHA-256 of 2 tags", || {
+            for _ in 0..2 {
+                black_box(Sha256::digest(black_box(&text)));
+                black_box(Sha256::digest(black_box(&text[..32])));
+                black_box(Sha256::digest(black_box(&text[..32])));
+            }
+        }),
+        Runner::custom("without tags", move |n| plain.run(n, size)),
+        Runner::custom("with tags", move |n| tagged.run(n, size)),
+    ];
+    let standings = contest::run(&mut runners, rounds);
+    let added = standings[2].nanos - standings[1].nanos;
+    report.add(&Row {
+        what: format!("what tags add to {size} B, both ends"),
+        value: added / standings[0].nanos,
+        unit: "×",
+        target: Some(1.3),
+        floor: Some((standings[0].name, standings[0].nanos)),
+        nanos: Some(added),
+    });
 }
 
 /// Two sessions.
@@ -115,7 +127,7 @@ impl Ours {
                 Event::Opened(id) => end.accept(id, 5).expect("it was opened"),
                 Event::Readable(id) => {
                     while let Ok(Read::Bytes(bytes)) = end.peek(id) {
-                        let len = std::hint::black_box(bytes).len();
+                        let len = black_box(bytes).len();
                         read += len;
                         end.consume(Instant::ZERO, id, len).expect("it is there");
                     }
@@ -230,7 +242,7 @@ impl Theirs {
         }
         for stream in &mut self.far {
             while let Poll::Ready(Ok(len)) = Pin::new(&mut *stream).poll_read(&mut cx, &mut self.room) {
-                read += std::hint::black_box(len);
+                read += black_box(len);
             }
         }
         read

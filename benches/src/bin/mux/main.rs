@@ -1,0 +1,44 @@
+//! What many channels on one connection cost, beside those who do something of the kind: both ends in one thread, in memory and on loopback.
+//!
+//! `cargo run --release -p sluis-benches --bin mux [-- --json] [--rounds N] [memory|network|web]`
+//!
+//! An operation is one message (or write) that is read at the other end. Processor time of the thread, what the system does for it included;
+//! timings decide nothing: the exit code is 0 whatever they are.
+
+mod memory;
+mod network;
+mod streams;
+mod web;
+
+use std::process::ExitCode;
+
+use sluis_benches::report::Report;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let (mut json, mut rounds, mut only) = (false, 41, None);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--json" => json = true,
+            "--rounds" => rounds = words.next().and_then(|n| n.parse().ok()).unwrap_or(rounds),
+            "memory" | "network" | "web" => only = Some(word),
+            _ => {
+                eprintln!("usage: mux [--json] [--rounds N] [memory|network|web]");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let mut report = Report::new("mux", json);
+    let is_asked = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    if is_asked("memory") {
+        memory::run(&mut report, rounds);
+    }
+    if is_asked("network") {
+        network::run(&mut report, rounds);
+    }
+    if is_asked("web") {
+        web::run(&mut report, rounds);
+    }
+    report.finish();
+    ExitCode::SUCCESS
+}
