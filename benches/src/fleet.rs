@@ -17,6 +17,9 @@ const NOW: u64 = 1_764_400_000;
 /// What devices can do; each can do two of these.
 pub const CAPABILITIES: [&str; 8] = ["light", "heat", "lock", "camera", "temperature", "humidity", "energy", "door"];
 
+/// What only the first device can do.
+pub const RARE: &str = "siren";
+
 /// Devices with records of a usual size: a name of 32 bytes, one endpoint, two capabilities.
 #[derive(Debug)]
 pub struct Fleet {
@@ -62,7 +65,11 @@ impl Fleet {
         let endpoints = [std::net::SocketAddr::from(([10, b, c, d], 7150 + u16::from(a))).into()];
         let at = n as usize;
         let capabilities = [CAPABILITIES[at % 8], CAPABILITIES[(at / 8 + 1 + at) % 8]];
-        let capabilities = if capabilities[0] == capabilities[1] { &capabilities[..1] } else { &capabilities[..] };
+        let capabilities = match n {
+            0 => &[RARE][..],
+            _ if capabilities[0] == capabilities[1] => &capabilities[..1],
+            _ => &capabilities[..],
+        };
         let draft = Draft {
             did: &self.name,
             seq,

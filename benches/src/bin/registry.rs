@@ -3,7 +3,7 @@
 //! `cargo run --release -p sluis-benches --bin registry [-- --json] [--rounds N (61)] [--devices N (1000000)] [--folder PATH] [--heap] [--test]`
 //!
 //! `--heap`: only what a device takes. `--test`: everything once, with a thousand devices. A look-up is timed beside one in a `HashMap`, and the reference's beside that in its own process where
-//! `cargo test` has built its environment under `target/`. Registrations, in batches of 100, are verified, taken in and kept; their floor is one verification and one commit of the same bytes. The
+//! `cargo test` has built its environment under `target/`. Finding by capability is timed in a registry of so many devices beside one with a hundredth of them. Registrations, in batches of 100, are verified, taken in and kept; their floor is one verification and one commit of the same bytes. The
 //! start reads a state of so many devices; its floor is reading the file. Times of the disk are on the wall. Timings decide nothing: the exit code is 0 whatever they are.
 
 use std::collections::HashMap;
@@ -11,15 +11,16 @@ use std::error::Error;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use sluis_benches::alloc::Counting;
 use sluis_benches::contest::{self, Runner, median};
-use sluis_benches::fleet::{Fleet, heap_of};
-use sluis_benches::medium::{self, timed};
+use sluis_benches::fleet::{CAPABILITIES, Fleet, RARE, heap_of};
+use sluis_benches::medium;
 use sluis_benches::report::{Report, Row};
 use sluis_core::driver::StoreBatch;
-use sluis_core::registry::{Change, Record, ResolveConfig, Resolver, Unverified};
+use sluis_core::registry::{Change, Record, Registry, ResolveConfig, Resolver, Unverified};
 use sluis_core::{Seed, StoreOp, StoreSeq};
 use sluis_store::Store;
 
@@ -27,6 +28,11 @@ use sluis_store::Store;
 static ALLOC: Counting = Counting;
 
 const USAGE: &str = "usage: registry [--json] [--rounds N (61)] [--devices N (1000000)] [--folder PATH (under target/)] [--heap] [--test]";
+/// By how much smaller the registry is beside which one finds devices by what they can do, and how much longer that may take: where it were linear, so many times as long.
+const FEWER: u32 = 100;
+const LONGER: f64 = 10.0;
+/// How many are taken of those that are found.
+const FOUND: usize = 50;
 /// Registrations in a batch.
 const BATCH: u32 = 100;
 /// Changes in a commit while a state is made.
@@ -118,6 +124,7 @@ fn measure(report: &mut Report, asked: &Asked) -> Result<(), Box<dyn Error>> {
     let folder = asked.folder.join(format!("registry-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     look_ups(report, asked);
+    finds(report, asked);
     let done = registrations(report, asked, &folder).and_then(|()| start(report, asked, &folder));
     std::fs::remove_dir_all(&folder)?;
     done
@@ -169,6 +176,32 @@ fn look_ups(report: &mut Report, asked: &Asked) {
     });
 }
 
+/// Devices found by what they can do, in a large registry and in a small one: what many can do, and what only one can.
+fn finds(report: &mut Report, asked: &Asked) {
+    // As many as have what is looked for `FOUND` times.
+    let few = (asked.devices / FEWER).max(1_000);
+    let [(_, small), (_, large)] = [few, asked.devices].map(|devices| Fleet::fill(devices, |_| ()));
+    let find = |registry: &Registry, capability| {
+        black_box(registry.find(Fleet::wall(), black_box(capability)).take(FOUND).count());
+    };
+    for (capability, whom) in [(CAPABILITIES[0], "the first 50 of many"), (RARE, "the only one")] {
+        let mut runners = [
+            Runner::new("in the small one", || find(&small, capability)),
+            Runner::new("in the large one", || find(&large, capability)),
+        ];
+        let standings = contest::run(&mut runners, asked.rounds);
+        let [floor, ours] = standings.as_slice() else { return };
+        report.add(&Row {
+            what: format!("find by capability {whom} among {}, beside {few}", asked.devices),
+            value: ours.ratio,
+            unit: "×",
+            target: Some(LONGER),
+            floor: Some((floor.name, floor.nanos)),
+            nanos: Some(ours.nanos),
+        });
+    }
+}
+
 /// Nanoseconds of a look-up of the reference, if it is there.
 fn reference(target: &Path) -> Option<f64> {
     let python = target.join("overlay-venv/bin/python");
@@ -186,51 +219,62 @@ fn push(batch: &mut StoreBatch, seq: &mut u64, change: &Change) {
     assert!(batch.push(&op.expect("short enough")));
 }
 
+/// The next records of the first devices, signed.
+fn sign(fleet: &mut Fleet, seq: u64) -> Vec<Vec<u8>> {
+    let mut buf = [0; Record::MAX_LEN];
+    (0..BATCH).map(|n| fleet.record(n, seq, &mut buf).as_bytes().to_vec()).collect()
+}
+
+/// What so many batches take on the wall, each of records that were signed just before.
+fn time_each(n: u64, fleet: &mut Fleet, mut take: impl FnMut(&[Vec<u8>])) -> std::time::Duration {
+    static SEQ: AtomicU64 = AtomicU64::new(2);
+    let mut took = std::time::Duration::ZERO;
+    for _ in 0..n {
+        let records = sign(fleet, SEQ.fetch_add(1, Ordering::Relaxed));
+        let began = Instant::now();
+        take(&records);
+        took += began.elapsed();
+    }
+    took
+}
+
 /// Records that are verified, taken in, and on the disk.
 fn registrations(report: &mut Report, asked: &Asked, folder: &Path) -> Result<(), Box<dyn Error>> {
     let devices = asked.devices.clamp(BATCH, 10_000);
     let (mut fleet, mut registry) = Fleet::fill(devices, |_| ());
     let mut bare = Store::open(folder.join("bare"), b"node")?;
     let mut kept = Store::open(folder.join("kept"), b"node")?;
-    let (mut first, mut second, mut turn) = (0, 0, 1);
-    // Signed beforehand: what is measured is who takes them in.
-    let mut sign = |turn: u64| -> Vec<Vec<u8>> {
-        let mut buf = [0; Record::MAX_LEN];
-        (0..BATCH).map(|n| fleet.record(n, turn, &mut buf).as_bytes().to_vec()).collect()
-    };
-    let same = sign(1);
+    let (mut first, mut second) = (0, 0);
+    let mut signing = Fleet::new(devices);
     let changes: Vec<_> = {
         let mut empty = Fleet::registry(devices);
         let fleet = Fleet::new(devices);
         let read = |bytes: &Vec<u8>| fleet.register(&mut empty, &Record::read(bytes).expect("ours")).change;
-        same.iter().map(read).collect()
+        sign(&mut signing, 1).iter().map(read).collect()
     };
     let other = Fleet::new(devices);
+    // Signed beforehand, for the floor, too: what is measured is who takes them in, and both find records that nobody has looked at yet, and a medium that had the same pause.
     let mut runners = [
-        timed("one verification each, and one commit", || {
-            let mut batch = StoreBatch::new();
-            for (bytes, change) in same.iter().zip(&changes) {
-                let verified = Unverified::parse(bytes).and_then(Unverified::verify);
-                assert!(black_box(verified).is_ok());
-                push(&mut batch, &mut first, change);
-            }
-            bare.commit(&batch).expect("a disk that works");
+        Runner::custom("one verification each, and one commit", |n| {
+            time_each(n, &mut signing, |records| {
+                let mut batch = StoreBatch::new();
+                for (bytes, change) in records.iter().zip(&changes) {
+                    let verified = Unverified::parse(bytes).and_then(Unverified::verify);
+                    assert!(black_box(verified).is_ok());
+                    push(&mut batch, &mut first, change);
+                }
+                bare.commit(&batch).expect("a disk that works");
+            })
         }),
         Runner::custom("registrations", |n| {
-            let mut took = std::time::Duration::ZERO;
-            for _ in 0..n {
-                turn += 1;
-                let records = sign(turn);
-                let began = Instant::now();
+            time_each(n, &mut fleet, |records| {
                 let mut batch = StoreBatch::new();
-                for bytes in &records {
+                for bytes in records {
                     let record = Unverified::parse(bytes).and_then(Unverified::verify).expect("ours");
                     push(&mut batch, &mut second, &other.register(&mut registry, &record).change);
                 }
                 kept.commit(&batch).expect("a disk that works");
-                took += began.elapsed();
-            }
-            took
+            })
         }),
     ];
     medium::compare(report, (BATCH as usize, asked.rounds), 0.8, &mut runners);

@@ -14,7 +14,7 @@ use sluis_signal::rendezvous::{Config, Event, Legacy, Rendezvous, Turned};
 use sluis_signal::sealed::Offer;
 
 /// Handshakes of this curve take their time in a debug build.
-const PEERS: u64 = if cfg!(debug_assertions) { 150 } else { 2000 };
+const PEERS: u64 = if cfg!(debug_assertions) { 1000 } else { 2000 };
 /// Hostile packets.
 const PACKETS: u64 = if cfg!(debug_assertions) { 60_000 } else { 5_000_000 };
 
@@ -129,7 +129,7 @@ fn a_peer_with_a_session_takes_little_memory() {
 }
 
 /// The peer with its session, whose that is, that it is one of ours, and what is known of the messages it has sent.
-const MOST_OF_A_PEER: usize = 760;
+const MOST_OF_A_PEER: usize = 400;
 
 fn greet(hub: &mut Hub, n: u64, rng: &mut Rng) {
     let peer = key(n);

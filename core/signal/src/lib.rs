@@ -55,6 +55,7 @@ pub mod pool;
 pub mod rank;
 pub mod rendezvous;
 pub mod sealed;
+mod seconds;
 pub mod server;
 pub mod text;
 

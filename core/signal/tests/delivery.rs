@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::key;
 use proptest::prelude::*;
 use sluis_core::time::Duration;
-use sluis_core::{Instant, Rng, Seed};
+use sluis_core::{Instant, Rng, Seed, SipKey};
 use sluis_signal::delivery::{
     Acked, Arrived, Handed, Inbox, InboxLimits, MAX_MESSAGE, Reach, Received, Record, Refused, SendError, Sender,
     SenderLimits,
@@ -20,6 +20,10 @@ const START: Instant = Instant::from_nanos(1_000_000_000_000);
 
 const fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
+}
+
+fn hash() -> SipKey {
+    Seed::from_u64(1).fork("hash").sip_key()
 }
 
 fn alice() -> PublicKey {
@@ -39,7 +43,7 @@ struct Desk(Inbox);
 
 impl Desk {
     fn new(limits: InboxLimits) -> Self {
-        Self(Inbox::new(limits))
+        Self(Inbox::new(limits, hash()))
     }
 
     fn take(&mut self, number: u64, oldest: u64) -> Result<Received, Refused> {
@@ -95,7 +99,7 @@ fn messages_are_handed_over_in_order_and_acknowledged_when_they_are_confirmed() 
 /// The reference swallows a second message with the same text, of whoever it is.
 #[test]
 fn equal_texts_are_two_messages() {
-    let mut inbox = Inbox::new(InboxLimits::default());
+    let mut inbox = Inbox::new(InboxLimits::default(), hash());
     let ping =
         |inbox: &mut Inbox, from: &str, number| inbox.receive(START, &arrived(key(from).public(), 7, number, b"ping"));
     assert_eq!(
@@ -156,7 +160,7 @@ fn at_a_cap_it_is_busy_and_forgets_nothing() {
     assert_eq!(desk.take(2, 0), Ok(Received::New));
 
     // A sender that starts anew again and again is refused before another's messages could come twice.
-    let mut inbox = Inbox::new(InboxLimits { epochs: 3, epochs_per_sender: 2, ..InboxLimits::default() });
+    let mut inbox = Inbox::new(InboxLimits { epochs: 3, epochs_per_sender: 2, ..InboxLimits::default() }, hash());
     let mut take = |now, from: &str, epoch| {
         inbox.receive(now, &Arrived { ordered: false, ..arrived(key(from).public(), epoch, 0, b"") }).inspect(|_| {
             while let Some(Handed { from, epoch, number, .. }) = inbox.poll() {
@@ -355,7 +359,7 @@ fn run(way: Way, seed: u64, messages: u64) -> World {
         rng: Seed::from_u64(seed).fork("way"),
         now: START,
         sender: Sender::new(1, SenderLimits::default()),
-        inbox: Inbox::new(limits),
+        inbox: Inbox::new(limits, hash()),
         packets: BTreeMap::new(),
         count: 0,
         ordered: BTreeMap::new(),
@@ -440,7 +444,7 @@ proptest! {
     #[test]
     fn a_hostile_peer_gets_nowhere(steps in proptest::collection::vec((any::<u64>(), any::<u64>(), 0..5_u64, any::<bool>(), any::<bool>()), 0..200)) {
         let limits = InboxLimits { epochs: 4, epochs_per_sender: 3, waiting: 8, bytes: 100, bytes_per_epoch: 60, gaps: 5 };
-        let mut inbox = Inbox::new(limits);
+        let mut inbox = Inbox::new(limits, hash());
         let mut seen = BTreeSet::new();
         for (number, back, epoch, ordered, near) in steps {
             let number = if near { number % 12 } else { number.min(u64::MAX - 1) };

@@ -5,13 +5,15 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
-use sluis_core::Instant;
 use sluis_core::time::Duration;
+use sluis_core::{Instant, SipKey};
 
 use super::super::sealed::{GRACE, LIFETIME};
+use super::epochs::Epochs;
 use super::kept::{Keeping, Then};
 use super::record::MAX_ACKS;
 use crate::key::PublicKey;
+use crate::seconds::Second;
 
 /// What an inbox holds at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,8 +114,7 @@ pub struct Handed {
 #[derive(Debug)]
 pub struct Inbox {
     limits: InboxLimits,
-    /// Ordered by sender. Senders are proven, so nobody chooses keys to make this slow.
-    pub(super) epochs: BTreeMap<Key, Epoch>,
+    pub(super) epochs: Epochs,
     bytes: usize,
     pub(super) ready: VecDeque<(PublicKey, u64, u64)>,
     /// Who has acknowledgements to get.
@@ -129,9 +130,7 @@ pub(super) type Key = (PublicKey, u64);
 pub(super) struct Epoch {
     /// All below were handed over in order, or came out of order, or were given up.
     pub(super) next: u64,
-    /// Below this it is not known any more which were given up: nothing there is acknowledged again.
-    pub(super) unknown: u64,
-    heard: Instant,
+    heard: Second,
     /// Behind a pointer, because most epochs are idle.
     pub(super) open: Lazy,
 }
@@ -139,6 +138,8 @@ pub(super) struct Epoch {
 /// What is under way of an epoch.
 #[derive(Debug, Default)]
 pub(super) struct Open {
+    /// Below this it is not known any more which were given up: nothing there is acknowledged again.
+    pub(super) unknown: u64,
     /// Not handed over yet.
     pub(super) bodies: BTreeMap<u64, Waiting>,
     bytes: usize,
@@ -155,6 +156,7 @@ pub(super) struct Open {
 
 impl Open {
     const NOTHING: &Self = &Self {
+        unknown: 0,
         bodies: BTreeMap::new(),
         bytes: 0,
         unconfirmed: BTreeSet::new(),
@@ -166,7 +168,7 @@ impl Open {
 
     fn is_empty(&self) -> bool {
         let sets = [&self.unconfirmed, &self.confirming, &self.apart, &self.gaps, &self.acks];
-        self.bodies.is_empty() && sets.iter().all(|set| set.is_empty())
+        self.unknown == 0 && self.bodies.is_empty() && sets.iter().all(|set| set.is_empty())
     }
 }
 
@@ -198,10 +200,11 @@ pub(super) struct Waiting {
 }
 
 impl Inbox {
-    /// An empty one.
+    /// An empty one. Senders are found by a hash with this key.
     #[must_use]
-    pub const fn new(limits: InboxLimits) -> Self {
-        Self { limits, epochs: BTreeMap::new(), bytes: 0, ready: VecDeque::new(), owed: BTreeSet::new(), keeping: None }
+    pub fn new(limits: InboxLimits, hash: SipKey) -> Self {
+        let epochs = Epochs::new(hash);
+        Self { limits, epochs, bytes: 0, ready: VecDeque::new(), owed: BTreeSet::new(), keeping: None }
     }
 
     /// Take a message.
@@ -217,8 +220,8 @@ impl Inbox {
             Some(keeping) => keeping.first(key, Then::Hand(number)),
             None => ready.push_back((from, epoch, number)),
         };
-        let known = epochs.entry(key).or_insert_with(|| Epoch::new(now));
-        known.heard = now;
+        let known = epochs.entry(key, || Epoch::new(now)).ok_or(Refused::Busy)?;
+        known.heard = Second::of(now);
         known.skip_to(oldest, limits.gaps, &mut hand);
         let received = match known.state_of(number) {
             Some(Received::Again) => {
@@ -321,31 +324,35 @@ impl Inbox {
 
     /// Give back the memory of epochs that are quiet. What is known of them stays; it is to be called now and then.
     pub fn rest(&mut self, now: Instant) {
-        for known in self.epochs.values_mut() {
-            if now.saturating_since(known.heard) >= RESTS {
+        self.epochs.for_each(|known| {
+            if known.heard.since(now) >= RESTS {
                 known.open.0.take_if(|open| open.is_empty());
             }
-        }
+        });
     }
 
     /// Room for an epoch that is not known: what can be forgotten is, where it is needed.
     fn make_room(&mut self, now: Instant, from: PublicKey, epoch: u64) -> Result<(), Refused> {
-        if self.epochs.contains_key(&(from, epoch)) {
+        if self.epochs.get(&(from, epoch)).is_some() {
             return Ok(());
         }
-        let own = || self.epochs.range((from, u64::MIN)..=(from, u64::MAX));
-        if own().count() < self.limits.epochs_per_sender && self.epochs.len() < self.limits.epochs {
+        let (mut own, mut old) = (0, None);
+        self.epochs.of_sender(&from, |epoch, known| {
+            own += 1;
+            // The same one, whatever order they stand in.
+            old = if known.is_over(now) { old.into_iter().chain([epoch]).min() } else { old };
+        });
+        if own < self.limits.epochs_per_sender && self.epochs.len() < self.limits.epochs {
             return Ok(());
         }
-        let old = own().find(|(_, known)| known.is_over(now)).map(|(key, _)| *key);
         if let Some(old) = old {
-            self.forget(old);
+            self.forget((from, old));
             return Ok(());
         }
-        if own().count() >= self.limits.epochs_per_sender {
+        if own >= self.limits.epochs_per_sender {
             return Err(Refused::Busy);
         }
-        let over: Vec<Key> = self.epochs.iter().filter(|(_, known)| known.is_over(now)).map(|(key, _)| *key).collect();
+        let over: Vec<Key> = self.epochs.iter().filter(|(_, known)| known.is_over(now)).map(|(key, _)| key).collect();
         over.iter().for_each(|key| self.forget(*key));
         if over.is_empty() { Err(Refused::Busy) } else { Ok(()) }
     }
@@ -359,13 +366,13 @@ impl Inbox {
 }
 
 impl Epoch {
-    pub(super) const fn new(now: Instant) -> Self {
-        Self { next: 0, unknown: 0, heard: now, open: Lazy(None) }
+    pub(super) fn new(now: Instant) -> Self {
+        Self { next: 0, heard: Second::of(now), open: Lazy(None) }
     }
 
     /// No packet of it can be opened any more, and nothing of it waits.
     fn is_over(&self, now: Instant) -> bool {
-        now.saturating_since(self.heard) >= LIFETIME + GRACE && self.waiting() == 0 && self.open.acks.is_empty()
+        self.heard.since(now) >= LIFETIME + GRACE && self.waiting() == 0 && self.open.acks.is_empty()
     }
 
     fn waiting(&self) -> usize {
@@ -384,7 +391,7 @@ impl Epoch {
         if number >= self.next {
             return self.open.apart.contains(&number).then_some(Received::Again);
         }
-        Some(if number < self.unknown { Received::GivenUp } else { Received::Again })
+        Some(if number < self.open.unknown { Received::GivenUp } else { Received::Again })
     }
 
     /// Nobody sends what is below any more: hand over what came of it, and remember what did not.
@@ -412,7 +419,7 @@ impl Epoch {
             self.open.gaps.extend(from..to);
         } else {
             // Too many to remember: what is below is left alone.
-            self.unknown = to;
+            self.open.unknown = to;
             self.open.gaps = self.open.gaps.split_off(&to);
         }
     }

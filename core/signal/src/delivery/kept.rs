@@ -112,7 +112,8 @@ impl Inbox {
         let (from, epoch) = key.split_first_chunk().ok_or(RecordError)?;
         let from = PublicKey::from_bytes(*from).map_err(|_| RecordError)?;
         let epoch = u64::from_be_bytes(epoch.try_into().map_err(|_| RecordError)?);
-        self.epochs.insert((from, epoch), read(now, value).ok_or(RecordError)?);
+        let kept = read(now, value).ok_or(RecordError)?;
+        *self.epochs.entry((from, epoch), || Epoch::new(now)).ok_or(RecordError)? = kept;
         Ok(())
     }
 }
@@ -131,7 +132,7 @@ fn write(known: &Epoch) -> Vec<u8> {
     let open: BTreeSet<u64> = about.chain(known.open.unconfirmed.iter().copied()).collect();
     let mut out = Vec::from([VERSION]);
     out.extend(known.next.to_be_bytes());
-    out.extend(known.unknown.to_be_bytes());
+    out.extend(known.open.unknown.to_be_bytes());
     for row in [&known.open.apart, &known.open.gaps, &open] {
         // Their caps are far below.
         out.extend(u32::try_from(row.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -145,7 +146,7 @@ fn read(now: Instant, value: &[u8]) -> Option<Epoch> {
     let (next, rest) = rest.split_first_chunk()?;
     let (unknown, mut rest) = rest.split_first_chunk()?;
     let mut known = Epoch::new(now);
-    (known.next, known.unknown) = (u64::from_be_bytes(*next), u64::from_be_bytes(*unknown));
+    (known.next, known.open.unknown) = (u64::from_be_bytes(*next), u64::from_be_bytes(*unknown));
     let mut rows = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
     for row in &mut rows {
         let (count, after) = rest.split_first_chunk()?;

@@ -19,6 +19,7 @@
 //! First a message goes to few brokers; without an answer to [more](Reach), and then to all, so that two sides that share one
 //! live broker meet.
 
+mod epochs;
 mod inbox;
 mod kept;
 mod record;

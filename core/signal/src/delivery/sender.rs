@@ -90,7 +90,8 @@ pub enum Acked {
 pub struct Sender {
     epoch: u64,
     next: u64,
-    limits: SenderLimits,
+    /// Shared: there may be thousands of senders.
+    limits: Arc<SenderLimits>,
     /// Behind a pointer, because most senders are idle.
     open: Option<Box<Open>>,
 }
@@ -125,8 +126,8 @@ struct Sending {
 impl Sender {
     /// A sender of a random epoch, which it must never use again.
     #[must_use]
-    pub const fn new(epoch: u64, limits: SenderLimits) -> Self {
-        Self { epoch, next: 0, limits, open: None }
+    pub fn new(epoch: u64, limits: impl Into<Arc<SenderLimits>>) -> Self {
+        Self { epoch, next: 0, limits: limits.into(), open: None }
     }
 
     /// Its epoch.

@@ -8,6 +8,7 @@ use sluis_core::time::Duration;
 
 use super::machine::Rendezvous;
 use super::outgoing::{seconds, signed};
+use super::peer::Peer;
 use super::plain::{OUR_ACK, Taken};
 use super::{Delivered, Event, Message, MessageKey, PeerName, Turned};
 use crate::delivery::{Acked, Arrived, Received, Record};
@@ -41,9 +42,7 @@ impl Rendezvous {
 
     pub(super) fn sealed(&mut self, now: Now, at: usize, packet: &mut [u8]) -> Result<(), Turned> {
         let id = session_of(packet).ok_or(Turned::Session)?;
-        let known = self.sessions.get(&id).copied();
-        let known = known.filter(|key| self.peers.get(key).is_some_and(|peer| peer.has_session(id)));
-        let from = match known {
+        let from = match self.peers.of_session(id) {
             Some(from) => from,
             None => self.proven(now, packet)?,
         };
@@ -110,12 +109,10 @@ impl Rendezvous {
     pub(super) fn install(&mut self, now: Now, key: &PublicKey, session: Session) {
         self.is_ours(key);
         self.end_plain(key);
-        let Some(peer) = self.peers.get_mut(key) else { return };
-        self.sessions.insert(session.id(), *key);
-        peer.before = peer.session.replace(session).map(Box::new);
-        peer.unanswered = None;
+        let Some(peer) = self.peers.begin_session(key, session) else { return };
+        peer.end_silence();
         peer.sender.hurry(now.mono);
-        if let Some(hello) = peer.hello.take() {
+        if let Some(hello) = peer.take_hello() {
             self.cancel(hello.ticket);
         }
         self.drive(now, key);
@@ -146,14 +143,14 @@ impl Rendezvous {
     fn is_ours(&mut self, peer: &PublicKey) {
         let keeps = self.config.keeps;
         self.pins.add(*peer, &self.config.legacy, keeps);
-        if let Some(clear) = self.peers.get_mut(peer).and_then(|peer| peer.clear.as_mut()) {
+        if let Some(clear) = self.peers.get_mut(peer).and_then(Peer::in_clear) {
             clear.reference = None;
         }
     }
 
     /// A peer that we know stamped something that nobody else can have made just now.
     fn look_at_clock(&mut self, now: Now, peer: &PublicKey, stamp: u64) {
-        if (self.peers.contains_key(peer) || self.config.legacy.names(peer))
+        if (self.peers.contains(peer) || self.config.legacy.names(peer))
             && let Some(ahead) = self.clocks.note(*peer, stamp, seconds(now))
         {
             self.events.push_back(Event::Clock { ahead });
@@ -205,7 +202,7 @@ impl Rendezvous {
 
     /// Somebody asks whether we are there, perhaps for a session.
     pub(super) fn asked(&mut self, now: Now, at: usize, parsed: &Unverified<'_>) -> Result<(), Turned> {
-        let known = PublicKey::from_bytes(*parsed.claimed_source()).is_ok_and(|from| self.peers.contains_key(&from));
+        let known = PublicKey::from_bytes(*parsed.claimed_source()).is_ok_and(|from| self.peers.contains(&from));
         if !self.hellos.spend(now.mono, known) {
             return Err(Turned::Budget);
         }
@@ -217,7 +214,7 @@ impl Rendezvous {
         }
         self.look_at_clock(now, &from, content.timestamp);
         let Self { config, rng, hellos, peers, .. } = self;
-        let crosses = peers.get(&from).is_some_and(|peer| peer.hello.is_some());
+        let crosses = peers.get(&from).is_some_and(|peer| peer.more.hello.is_some());
         let mut body = OUR_ACK.to_vec();
         if is_hello(content.body) {
             if crosses && our_hello_stands(&ours, &from) {
@@ -246,11 +243,11 @@ impl Rendezvous {
     /// The answer to a hello of ours, or to a message in the clear.
     pub(super) fn answer(&mut self, now: Now, at: usize, parsed: &Unverified<'_>) -> Result<(), Turned> {
         let from = PublicKey::from_bytes(*parsed.claimed_source()).map_err(|_| Turned::Unverified)?;
-        let peer = self.peers.get_mut(&from).ok_or(Turned::Unasked)?;
+        let peer = self.peers.get(&from).ok_or(Turned::Unasked)?;
         let queue = parsed.claimed().queue;
-        let mut sends = peer.clear.iter().flat_map(|clear| clear.sends.iter());
+        let mut sends = peer.more.clear.iter().flat_map(|clear| clear.sends.iter());
         let plain = sends.find(|(_, plain)| plain.queue == queue).map(|(number, _)| *number);
-        let is_hello = peer.hello.as_ref().is_some_and(|hello| hello.queue == queue);
+        let is_hello = peer.more.hello.as_ref().is_some_and(|hello| hello.queue == queue);
         if !is_hello && plain.is_none() {
             return Err(Turned::Unasked);
         }
@@ -271,13 +268,13 @@ impl Rendezvous {
     fn answered(&mut self, now: Now, at: usize, from: &PublicKey, body: &[u8]) -> Result<(), Turned> {
         let is_ours = self.pins.knows(from);
         let peer = self.peers.get_mut(from).ok_or(Turned::Unasked)?;
-        let hello = peer.hello.as_mut().ok_or(Turned::Unasked)?;
+        let hello = peer.hello().ok_or(Turned::Unasked)?;
         let after = now.mono.saturating_since(hello.since);
         let answered = |sealed| Event::Answered { peer: *from, sealed, after, broker: at };
         if body == ACK && !is_ours {
             // A peer of the reference: what is sealed it cannot read.
-            peer.probe = None;
-            let ticket = peer.hello.take().map(|hello| hello.ticket);
+            peer.end_probe(|_| true);
+            let ticket = peer.take_hello().map(|hello| hello.ticket);
             peer.heard(now.mono, at);
             peer.clear().reference = Some(now.mono + super::outgoing::REFERENCE_LIFE);
             peer.sender.hurry(now.mono);
@@ -291,7 +288,7 @@ impl Rendezvous {
             Ok(session) => session,
             Err(why) => {
                 // Our signer failed, which uses the offer up: another one is made.
-                let spent = peer.hello.take_if(|_| why == SealedError::Name);
+                let spent = if why == SealedError::Name { peer.take_hello() } else { None };
                 spent.into_iter().for_each(|hello| self.cancel(hello.ticket));
                 return Err(Turned::Unverified);
             }
@@ -299,7 +296,7 @@ impl Rendezvous {
         if peer.heard(now.mono, at) && self.config.keeps {
             self.keep.heard(seconds(now), from, &peer.is_at());
         }
-        peer.probe = None;
+        peer.end_probe(|_| true);
         self.events.push_back(answered(true));
         self.begin_to_tell(now, from, Vec::new());
         self.install(now, from, session);

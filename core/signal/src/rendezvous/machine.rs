@@ -1,7 +1,6 @@
 //! The machine that composes it all.
 
-use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -13,16 +12,16 @@ use super::hello::Hellos;
 use super::kept::Keep;
 use super::outgoing::{Buffers, seconds};
 use super::peer::{Peer, ranking};
+use super::peers::Peers;
 use super::pins::Pins;
 use super::plain::Plain;
 use super::streams::Stream;
 use super::{Config, Event, Message, MessageKey, PeerName, Place, Turned};
 use crate::broker::{Broker, End, Event as Said, Left, Order};
-use crate::delivery::{Handed, Inbox, SendError, Sender};
+use crate::delivery::{Handed, Inbox, SendError, Sender, SenderLimits};
 use crate::faults::Faults;
 use crate::key::PublicKey;
 use crate::rank::Family;
-use crate::sealed::SessionId;
 
 /// A connection that only served for sending ends after so long without use.
 pub(super) const IDLE: Duration = Duration::from_secs(600);
@@ -57,10 +56,9 @@ pub struct Rendezvous {
     pub(super) rng: Rng,
     pub(super) seed: Seed,
     pub(super) spots: Vec<Spot>,
-    /// Behind pointers: the nodes of the tree have places that are empty.
-    pub(super) peers: BTreeMap<PublicKey, Box<Peer>>,
-    /// Whose each session is. One that is no more may stand here for a while.
-    pub(super) sessions: BTreeMap<SessionId, PublicKey>,
+    pub(super) peers: Peers,
+    /// What is held for each peer that is sent to.
+    limits: Arc<SenderLimits>,
     /// Peers with something under way.
     pub(super) active: BTreeSet<PublicKey>,
     pub(super) hellos: Hellos,
@@ -87,17 +85,19 @@ impl Rendezvous {
     #[must_use]
     pub fn new(config: Config, seed: &Seed, now: Now) -> Self {
         let idle = || Spot { broker: None, own: false, told: false, used: now.mono, stream: Stream::default() };
+        let mut tables = seed.fork("rendezvous.tables");
+        let inbox = Inbox::new(config.inbox, tables.sip_key());
         let mut this = Self {
             rng: seed.fork("rendezvous"),
             seed: seed.clone(),
             spots: config.brokers.iter().map(|_| idle()).collect(),
-            peers: BTreeMap::new(),
-            sessions: BTreeMap::new(),
+            peers: Peers::new(config.peers, tables.sip_key()),
             active: BTreeSet::new(),
             hellos: Hellos::new(),
-            inbox: if config.keeps { Inbox::new(config.inbox).keeping() } else { Inbox::new(config.inbox) },
+            inbox: if config.keeps { inbox.keeping() } else { inbox },
             plain: Plain::new(seconds(now), config.keeps),
-            pins: Pins::default(),
+            pins: Pins::new(tables.sip_key()),
+            limits: Arc::new(config.sender),
             clocks: Clocks::default(),
             keep: Keep::default(),
             events: VecDeque::new(),
@@ -165,7 +165,7 @@ impl Rendezvous {
         self.called = now.mono;
         let peer = self.peer(now.mono, to).ok_or(SendError::Full)?;
         let number = peer.sender.send(now.mono, body, ordered, timeout)?;
-        peer.used = now.mono;
+        peer.note_used(now.mono);
         self.active.insert(*to);
         self.drive(now, to);
         Ok(number)
@@ -179,8 +179,8 @@ impl Rendezvous {
     pub fn probe(&mut self, now: Now, to: &PublicKey, timeout: Duration) -> Result<(), SendError> {
         self.called = now.mono;
         let peer = self.peer(now.mono, to).ok_or(SendError::Full)?;
-        peer.probe = Some(now.mono + timeout);
-        peer.used = now.mono;
+        peer.more.probe = Some(now.mono + timeout);
+        peer.note_used(now.mono);
         self.active.insert(*to);
         self.drive(now, to);
         Ok(())
@@ -397,7 +397,7 @@ impl Rendezvous {
         for key in active {
             if let Some(peer) = self.peers.get_mut(&key) {
                 peer.sender.hurry(now.mono);
-                if let Some(hello) = &mut peer.hello {
+                if let Some(hello) = peer.hello() {
                     hello.due = now.mono;
                 }
             }
@@ -433,28 +433,26 @@ impl Rendezvous {
     }
 
     pub(super) fn peer(&mut self, now: Instant, key: &PublicKey) -> Option<&mut Peer> {
-        if !self.peers.contains_key(key) {
-            if self.peers.len() >= self.config.peers {
-                self.peers.retain(|_, peer| !peer.is_idle(now));
+        if !self.peers.contains(key) {
+            if self.peers.is_full() {
+                self.peers.retain(|peer| !peer.is_idle(now));
             }
-            if self.peers.len() >= self.config.peers {
+            if self.peers.is_full() {
                 return None;
             }
-            let sender = Sender::new(self.rng.u64(), self.config.sender);
-            let mut peer = Peer::new(sender, now);
+            let mut peer = Peer::new(Sender::new(self.rng.u64(), self.limits.clone()), now);
             self.keep.hints_of(key).iter().for_each(|broker| peer.hint(*broker));
-            self.peers.insert(*key, Box::new(peer));
+            self.peers.insert(*key, peer)?;
         }
-        self.peers.get_mut(key).map(|peer| &mut **peer)
+        self.peers.get_mut(key)
     }
 
     /// Leave what serves nobody any more.
     pub(super) fn forget(&mut self, now: Instant) {
         self.hellos.sweep(now);
-        self.peers.values_mut().for_each(|peer| peer.rest(now));
+        self.peers.for_each(|_, peer| peer.rest(now));
         self.inbox.rest(now);
-        let Self { sessions, peers, .. } = self;
-        sessions.retain(|id, key| peers.get(key).is_some_and(|peer| peer.has_session(*id)));
+        self.peers.sweep_sessions();
         for spot in self.spots.iter_mut().filter(|spot| !spot.own && now.saturating_since(spot.used) >= IDLE) {
             if let Some(broker) = &mut spot.broker {
                 broker.close();

@@ -27,6 +27,7 @@ mod legacy;
 mod machine;
 mod outgoing;
 mod peer;
+mod peers;
 mod pins;
 mod plain;
 #[cfg(feature = "std")]

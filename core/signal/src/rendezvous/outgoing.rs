@@ -8,7 +8,7 @@ use sluis_core::time::Duration;
 use sluis_core::{Instant, Now};
 
 use super::machine::{Rendezvous, pool_of};
-use super::peer::{Hello, PlainSend};
+use super::peer::{Hello, Peer, PlainSend};
 use super::plain::OUR_ACK;
 use super::{Event, NotDelivered};
 use crate::broker::Broker;
@@ -42,34 +42,36 @@ impl Rendezvous {
         self.give_up(now.mono, key);
         self.tell_due(now, key);
         let Some(peer) = self.peers.get_mut(key) else { return };
-        if peer.probe.take_if(|until| *until <= now.mono).is_some() {
+        if peer.end_probe(|until| until <= now.mono) {
             self.events.push_back(Event::Unanswered { peer: *key });
         }
-        if peer.sender.in_flight() == 0 && peer.probe.is_none() {
-            if peer.tell.is_none() {
+        if peer.sender.in_flight() == 0 && peer.more.probe.is_none() {
+            if peer.more.tell.is_none() {
                 self.active.remove(key);
             }
-            if let Some(hello) = peer.hello.take() {
+            peer.set_waits(false);
+            if let Some(hello) = peer.take_hello() {
                 self.cancel(hello.ticket);
             }
             return;
         }
         let silent =
-            peer.unanswered.is_some_and(|since| now.mono.saturating_since(since) >= NO_ECHO.max(peer.rtt() * 3));
+            peer.more.unanswered.is_some_and(|since| now.mono.saturating_since(since) >= NO_ECHO.max(peer.rtt() * 3));
         let spent = peer.session.as_ref().is_none_or(|session| session.is_spent(now.mono));
-        if let Some(clear) = &mut peer.clear {
+        if let Some(clear) = peer.in_clear() {
             clear.reference.take_if(|until| *until <= now.mono);
         }
-        let (probes, reference) = (peer.probe.is_some(), peer.reference().is_some());
+        let (probes, reference) = (peer.more.probe.is_some(), peer.reference().is_some());
         let way = match reference && spent {
             false => Way::Sealed,
             true if self.pins.allow_plain(key, &self.config.legacy) => Way::Plain,
             true => Way::Refused,
         };
-        peer.waits = spent && way == Way::Sealed;
-        if silent || probes || peer.waits {
+        let waits = spent && way == Way::Sealed;
+        peer.set_waits(waits);
+        if silent || probes || waits {
             self.say_hello(now, key);
-        } else if let Some(hello) = peer.hello.take() {
+        } else if let Some(hello) = peer.take_hello() {
             // The session that was given up on works after all.
             self.cancel(hello.ticket);
         }
@@ -80,7 +82,7 @@ impl Rendezvous {
             Way::Refused => {
                 self.refuse_all(key);
                 // It may run something else when it is spoken to the next time.
-                if let Some(clear) = self.peers.get_mut(key).and_then(|peer| peer.clear.as_mut()) {
+                if let Some(clear) = self.peers.get_mut(key).and_then(Peer::in_clear) {
                     clear.reference = None;
                 }
             }
@@ -108,7 +110,7 @@ impl Rendezvous {
     /// A peer turns out to be one of ours: what was sent to it in the clear is not sent again in another way, or it might come twice.
     pub(super) fn end_plain(&mut self, key: &PublicKey) {
         let Some(peer) = self.peers.get(key) else { return };
-        let sends = peer.clear.iter().flat_map(|clear| clear.sends.keys());
+        let sends = peer.more.clear.iter().flat_map(|clear| clear.sends.keys());
         let numbers: Vec<u64> = sends.copied().collect();
         numbers.into_iter().for_each(|number| self.refuse(key, number, NotDelivered::NoAck));
     }
@@ -123,7 +125,8 @@ impl Rendezvous {
                 self.refuse(key, sent.number, NotDelivered::Mangled);
                 continue;
             }
-            let (clear, open) = (peer.clear.get_or_insert_default(), peer.sender.in_flight());
+            let open = peer.sender.in_flight();
+            let clear = peer.clear();
             let plain = match clear.sends.get(&sent.number) {
                 Some(plain) => *plain,
                 None => {
@@ -144,7 +147,7 @@ impl Rendezvous {
             let (kind, timestamp) = (Kind::Message as u8, seconds(now));
             let content = Content { queue: plain.queue, seq: 0, timestamp, kind, body: &sent.body };
             let Some(envelope) = signed(&content, &self.config.key) else { return };
-            peer.unanswered.get_or_insert(now.mono);
+            peer.await_echo(now.mono);
             let brokers = peer.brokers(key, pool_of(&self.config), sent.reach);
             self.spread(now.mono, key, &brokers, &envelope, ticket);
         }
@@ -199,7 +202,7 @@ impl Rendezvous {
             else {
                 return;
             };
-            peer.unanswered.get_or_insert(now.mono);
+            peer.await_echo(now.mono);
             let brokers = peer.brokers(key, pool_of(&self.config), sent.reach);
             self.spread(now.mono, key, &brokers, &packet, ticket);
         }
@@ -209,16 +212,16 @@ impl Rendezvous {
     pub(super) fn say_hello(&mut self, now: Now, key: &PublicKey) {
         let Self { config, rng, next_ticket, peers, .. } = self;
         let Some(peer) = peers.get_mut(key) else { return };
-        if peer.hello.is_none() {
+        if peer.more.hello.is_none() {
             let Ok(offer) = Offer::new(&config.key, *key, SecretKey::generate(rng)) else { return };
             let mut queue = [0; 32];
             rng.fill(&mut queue);
             *next_ticket += 1;
             let (since, due) = (now.mono, now.mono);
-            peer.hello = Some(Box::new(Hello { offer, queue, ticket: *next_ticket, since, times: 0, due }));
+            peer.more.hello = Some(Box::new(Hello { offer, queue, ticket: *next_ticket, since, times: 0, due }));
         }
         let rtt = peer.rtt();
-        let Some(hello) = peer.hello.as_mut().filter(|hello| hello.due <= now.mono) else { return };
+        let Some(hello) = peer.hello().filter(|hello| hello.due <= now.mono) else { return };
         let reach = match hello.times {
             0 => Reach::Near,
             1 => Reach::Wider,

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
 
 use sluis_core::Instant;
 use sluis_core::time::Duration;
@@ -15,6 +16,7 @@ use crate::delivery::{Reach, Sender};
 use crate::key::PublicKey;
 use crate::rank::{self, Candidate, Family};
 use crate::sealed::{Offer, Session, SessionId};
+use crate::seconds::Second;
 
 /// A hello of ours that waits for its answer.
 #[derive(Debug)]
@@ -52,93 +54,207 @@ const NEAR: usize = 3;
 /// A peer that was not heard or spoken to for so long gives back the memory that it can do without.
 const RESTS: Duration = Duration::from_secs(20);
 
-/// Thousands of them may be idle: what only some need is behind a pointer.
+/// Thousands of them may be idle: what only some need, or only while something is under way, is behind a pointer.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) sender: Sender,
     pub(super) session: Option<Session>,
-    /// The one before: what was sent at its end may be under way.
-    pub(super) before: Option<Box<Session>>,
+    pub(super) more: Lazy,
+    /// Where it says that it is.
+    pub(super) told: Option<Box<Told>>,
+    /// Who it has proven to be.
+    pub(super) name: Option<Box<PeerName>>,
+    used: Second,
+    rtt_us: u32,
+    /// Where it was heard last, the latest at the end.
+    heard_at: Few,
+}
+
+/// What an idle peer does without.
+#[derive(Debug, Default)]
+pub(super) struct More {
+    /// The session before: what was sent at its end may be under way.
+    before: Option<Box<Session>>,
     pub(super) hello: Option<Box<Hello>>,
     /// Under which ticket each message waits at brokers.
     tickets: BTreeMap<u64, u64>,
     /// The brokers of each family in the peer's order, while it is needed.
-    ranking: Option<Box<[Vec<usize>; 2]>>,
-    /// Where it was heard last, the latest at the end.
-    heard_at: Few,
+    ranking: Option<[Vec<usize>; 2]>,
     /// Where somebody says that it is.
-    hints: Box<[usize]>,
-    /// Where it says that it is.
-    pub(super) told: Option<Box<Told>>,
+    hints: Vec<usize>,
     /// What it is to be told.
-    pub(super) tell: Option<Box<Tell>>,
-    /// Who it has proven to be.
-    pub(super) name: Option<Box<PeerName>>,
+    pub(super) tell: Option<Tell>,
     pub(super) clear: Option<Box<InClear>>,
-    rtt_us: u32,
     /// There is no session to send in: a hello is under way.
     pub(super) waits: bool,
     /// Since when sealed messages find no echo.
     pub(super) unanswered: Option<Instant>,
-    pub(super) used: Instant,
     /// Until when an answer to a probe is waited for.
     pub(super) probe: Option<Instant>,
 }
 
+impl More {
+    const NOTHING: &Self = &Self {
+        before: None,
+        hello: None,
+        tickets: BTreeMap::new(),
+        ranking: None,
+        hints: Vec::new(),
+        tell: None,
+        clear: None,
+        waits: false,
+        unanswered: None,
+        probe: None,
+    };
+
+    /// Whether nothing is lost without it. A ranking is made anew.
+    fn is_empty(&self) -> bool {
+        let Self { before, hello, tickets, ranking: _, hints, tell, clear, waits, unanswered, probe } = self;
+        before.is_none()
+            && hello.is_none()
+            && tickets.is_empty()
+            && hints.is_empty()
+            && tell.is_none()
+            && clear.is_none()
+            && !waits
+            && unanswered.is_none()
+            && probe.is_none()
+    }
+}
+
+/// What is there of it, made when it is first written to.
+#[derive(Debug, Default)]
+pub(super) struct Lazy(Option<Box<More>>);
+
+impl Lazy {
+    /// To take something out of it: that makes none.
+    pub(super) fn there(&mut self) -> Option<&mut More> {
+        self.0.as_deref_mut()
+    }
+}
+
+impl Deref for Lazy {
+    type Target = More;
+
+    fn deref(&self) -> &More {
+        self.0.as_deref().unwrap_or(More::NOTHING)
+    }
+}
+
+impl DerefMut for Lazy {
+    fn deref_mut(&mut self) -> &mut More {
+        self.0.get_or_insert_default()
+    }
+}
+
 impl Peer {
     pub(super) fn new(sender: Sender, now: Instant) -> Self {
-        let hints = Box::default();
         Self {
             sender,
             session: None,
-            before: None,
-            hello: None,
-            tickets: BTreeMap::new(),
-            ranking: None,
-            heard_at: Few { at: [0; NEAR], len: 0 },
-            hints,
+            more: Lazy::default(),
             told: None,
-            tell: None,
             name: None,
-            clear: None,
+            used: Second::of(now),
             rtt_us: 0,
-            waits: false,
-            unanswered: None,
-            used: now,
-            probe: None,
+            heard_at: Few { at: [0; NEAR], len: 0 },
         }
     }
 
     /// When something is to be done for it.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let hello = self.hello.as_ref().map(|hello| hello.due);
+        let more = &*self.more;
+        let hello = more.hello.as_ref().map(|hello| hello.due);
         // While nothing is sent but hellos, messages only run out.
         let window = if self.reference().is_some() { PLAIN_WINDOW } else { usize::MAX };
-        let sends = if self.waits { self.sender.ends() } else { self.sender.deadline(window) };
+        let sends = if more.waits { self.sender.ends() } else { self.sender.deadline(window) };
         let sends = sends.map(|at| hello.map_or(at, |due| due.min(at)));
-        let probes = self.probe.map(|until| hello.map_or(until, |due| due.min(until)));
-        let tells = self.tell.as_ref().map(|tell| tell.due);
+        let probes = more.probe.map(|until| hello.map_or(until, |due| due.min(until)));
+        let tells = more.tell.as_ref().map(|tell| tell.due);
         [sends, probes, tells].into_iter().flatten().min()
     }
 
     /// What there is of it in the clear, from now on.
     pub(super) fn clear(&mut self) -> &mut InClear {
-        self.clear.get_or_insert_default()
+        self.more.clear.get_or_insert_default()
+    }
+
+    /// What there is of it in the clear, if anything is.
+    pub(super) fn in_clear(&mut self) -> Option<&mut InClear> {
+        self.more.there()?.clear.as_deref_mut()
+    }
+
+    /// The hello that is under way, if one is.
+    pub(super) fn hello(&mut self) -> Option<&mut Hello> {
+        self.more.there()?.hello.as_deref_mut()
+    }
+
+    /// No hello is under way any more; the one that was.
+    pub(super) fn take_hello(&mut self) -> Option<Box<Hello>> {
+        self.more.there()?.hello.take()
+    }
+
+    /// What it is to be told, if that is due.
+    pub(super) fn take_tell_if(&mut self, is: impl FnOnce(&mut Tell) -> bool) -> Option<Tell> {
+        self.more.there()?.tell.take_if(is)
+    }
+
+    /// Its answer to a probe came, or is not waited for any longer if that is so; whether it was waited for.
+    pub(super) fn end_probe(&mut self, is: impl FnOnce(Instant) -> bool) -> bool {
+        self.more.there().is_some_and(|more| more.probe.take_if(|until| is(*until)).is_some())
+    }
+
+    /// Something sealed was sent, and no echo has come yet.
+    pub(super) fn await_echo(&mut self, now: Instant) {
+        self.more.unanswered.get_or_insert(now);
+    }
+
+    /// It is heard.
+    pub(super) fn end_silence(&mut self) {
+        if let Some(more) = self.more.there() {
+            more.unanswered = None;
+        }
+    }
+
+    /// Whether there is no session to send in, so that a hello is under way.
+    pub(super) fn set_waits(&mut self, waits: bool) {
+        if self.more.waits != waits {
+            self.more.waits = waits;
+        }
+    }
+
+    /// Speak in this session from now on; the id of the one before.
+    pub(super) fn begin_session(&mut self, session: Session) -> Option<SessionId> {
+        let before = self.session.replace(session)?;
+        let id = before.id();
+        self.more.before = Some(Box::new(before));
+        Some(id)
     }
 
     /// Until when it is taken for one of the reference.
     pub(super) fn reference(&self) -> Option<Instant> {
-        self.clear.as_ref()?.reference
+        self.more.clear.as_ref()?.reference
     }
 
     /// A message that was sent in the clear is no more.
     pub(super) fn take_plain(&mut self, number: u64) -> Option<PlainSend> {
-        self.clear.as_mut()?.sends.remove(&number)
+        self.in_clear()?.sends.remove(&number)
+    }
+
+    /// It was written to, or heard.
+    pub(super) fn note_used(&mut self, now: Instant) {
+        self.used = Second::of(now);
+    }
+
+    /// For how long it was neither.
+    pub(super) fn unused(&self, now: Instant) -> Duration {
+        self.used.since(now)
     }
 
     /// It was heard over a broker. Whether that is news.
     pub(super) fn heard(&mut self, now: Instant, broker: usize) -> bool {
-        (self.unanswered, self.used) = (None, now);
+        self.note_used(now);
+        self.end_silence();
         self.heard_at.push(broker)
     }
 
@@ -154,7 +270,7 @@ impl Peer {
 
     /// Under which ticket a message waits at brokers; a new one where it has none.
     pub(super) fn ticket(&mut self, number: u64, last: &mut u64) -> u64 {
-        *self.tickets.entry(number).or_insert_with(|| {
+        *self.more.tickets.entry(number).or_insert_with(|| {
             *last += 1;
             *last
         })
@@ -162,16 +278,17 @@ impl Peer {
 
     /// A message waits nowhere any more: what its ticket was.
     pub(super) fn take_ticket(&mut self, number: u64) -> Option<u64> {
-        self.tickets.remove(&number)
+        self.more.there()?.tickets.remove(&number)
     }
 
     /// Where it is to be found, as far as it was heard or says so: the surest first, and no more than are enough to begin with.
     pub(super) fn is_at(&self) -> Vec<usize> {
-        let told = self.told.as_deref().map(|told| &*told.brokers).filter(|told| !told.is_empty());
+        let told = self.told.as_deref().filter(|told| told.brokers().next().is_some());
         let mut all: Vec<usize> = self.heard_at.last().into_iter().collect();
         // It left those of which it does not speak any more.
-        let heard = self.heard_at.iter().rev().filter(|at| told.is_none_or(|told| told.contains(at)));
-        for at in heard.chain(told.unwrap_or_default().iter().copied()) {
+        let heard =
+            self.heard_at.iter().rev().filter(|at| told.is_none_or(|told| told.brokers().any(|told| told == *at)));
+        for at in heard.chain(told.into_iter().flat_map(Told::brokers)) {
             if all.len() < NEAR && !all.contains(&at) {
                 all.push(at);
             }
@@ -181,14 +298,14 @@ impl Peer {
 
     /// Somebody says that it is at a broker.
     pub(super) fn hint(&mut self, broker: usize) {
-        if !self.hints.contains(&broker) && self.hints.len() < MOST_HINTS {
-            self.hints = self.hints.iter().copied().chain([broker]).collect();
+        if !self.is_hinted(broker) && self.more.hints.len() < MOST_HINTS {
+            self.more.hints.push(broker);
         }
     }
 
     /// Whether somebody says that it is at a broker.
     pub(super) fn is_hinted(&self, broker: usize) -> bool {
-        self.hints.contains(&broker)
+        self.more.hints.contains(&broker)
     }
 
     /// Where it was heard last.
@@ -200,7 +317,7 @@ impl Peer {
     pub(super) fn brokers(&mut self, key: &PublicKey, pool: &[Place], reach: Reach) -> Vec<usize> {
         let mut all = self.is_at();
         let most = match reach {
-            Reach::Near if all.is_empty() && self.hints.is_empty() => NEAR,
+            Reach::Near if all.is_empty() && self.more.hints.is_empty() => NEAR,
             Reach::Near => 0,
             Reach::Wider => 10,
             Reach::All => usize::MAX,
@@ -210,14 +327,13 @@ impl Peer {
                 all.push(broker);
             }
         };
-        self.hints.iter().copied().for_each(&mut add);
+        self.more.hints.iter().copied().for_each(&mut add);
         if most > 0 {
             self.heard_at.iter().for_each(&mut add);
-            let told = self.told.iter().flat_map(|told| told.brokers.iter());
-            told.copied().for_each(&mut add);
-            let ranking = self
-                .ranking
-                .get_or_insert_with(|| Box::new([Family::V4, Family::V6].map(|family| ranking(key, pool, family))));
+            let told = self.told.iter().flat_map(|told| told.brokers());
+            told.for_each(&mut add);
+            let made = || [Family::V4, Family::V6].map(|family| ranking(key, pool, family));
+            let ranking = self.more.ranking.get_or_insert_with(made);
             ranking.iter().flat_map(|ranking| ranking.iter().take(most)).copied().for_each(add);
         }
         all
@@ -225,29 +341,34 @@ impl Peer {
 
     /// The session of this id, the current or the one before.
     pub(super) fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
-        let both = [self.session.as_mut(), self.before.as_deref_mut()];
-        both.into_iter().flatten().find(|session| session.id() == id)
+        let before = self.more.there().and_then(|more| more.before.as_deref_mut());
+        [self.session.as_mut(), before].into_iter().flatten().find(|session| session.id() == id)
     }
 
     /// Whether it has a session of this id.
     pub(super) fn has_session(&self, id: SessionId) -> bool {
-        let both = [self.session.as_ref(), self.before.as_deref()];
+        let both = [self.session.as_ref(), self.more.before.as_deref()];
         both.into_iter().flatten().any(|session| session.id() == id)
     }
 
     /// Whether nothing is lost when it is forgotten.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
         let over = |session: Option<&Session>| session.is_none_or(|session| session.is_over(now));
-        self.sender.in_flight() == 0 && over(self.session.as_ref()) && over(self.before.as_deref())
+        self.sender.in_flight() == 0 && over(self.session.as_ref()) && over(self.more.before.as_deref())
     }
 
     /// Give back what it can do without, if it is quiet.
     pub(super) fn rest(&mut self, now: Instant) {
-        self.before.take_if(|session| session.is_over(now));
-        if self.sender.in_flight() > 0 || now.saturating_since(self.used) < RESTS {
+        if let Some(more) = self.more.there() {
+            more.before.take_if(|session| session.is_over(now));
+        }
+        if self.sender.in_flight() > 0 || self.unused(now) < RESTS {
             return;
         }
-        self.ranking = None;
+        if let Some(more) = self.more.there() {
+            more.ranking = None;
+        }
+        self.more.0.take_if(|more| more.is_empty());
         self.sender.rest();
         if let Some(session) = &mut self.session {
             session.rest();
@@ -258,14 +379,14 @@ impl Peer {
 /// The brokers where a peer was heard last, the latest at the end, each once.
 #[derive(Clone, Copy, Debug)]
 struct Few {
-    at: [u32; NEAR],
+    at: [u16; NEAR],
     len: u8,
 }
 
 impl Few {
     fn iter(&self) -> impl DoubleEndedIterator<Item = usize> + '_ {
         let known = self.at.get(..usize::from(self.len)).unwrap_or_default();
-        known.iter().filter_map(|at| usize::try_from(*at).ok())
+        known.iter().map(|at| usize::from(*at))
     }
 
     fn last(&self) -> Option<usize> {
@@ -274,7 +395,7 @@ impl Few {
 
     /// Put one to the end, and say whether it is new. Where there is no room the first goes.
     fn push(&mut self, broker: usize) -> bool {
-        let Ok(broker) = u32::try_from(broker) else { return false };
+        let Ok(broker) = u16::try_from(broker) else { return false };
         let known = self.at.get_mut(..usize::from(self.len)).unwrap_or_default();
         let place = known.iter().position(|known| *known == broker);
         match place {

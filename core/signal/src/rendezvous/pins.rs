@@ -2,6 +2,8 @@
 
 use alloc::collections::{BTreeSet, VecDeque};
 
+use sluis_core::SipKey;
+
 use super::Legacy;
 use crate::key::PublicKey;
 
@@ -9,9 +11,11 @@ use crate::key::PublicKey;
 const MOST: usize = 65_536;
 
 /// Peers that were seen as ours: nothing in the clear is sent to them or believed of them any more.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pins {
-    known: BTreeSet<PublicKey>,
+    /// By a hash that nobody else can compute: two keys of one hash are as unlikely as a guessed key of 64 bits, and then only keep a peer of the reference out.
+    known: BTreeSet<u64>,
+    hash: SipKey,
     /// One found no room: from then on nobody is taken for one of the reference who is not named.
     is_full: bool,
     /// Not kept yet.
@@ -19,16 +23,24 @@ pub(super) struct Pins {
 }
 
 impl Pins {
+    pub(super) const fn new(hash: SipKey) -> Self {
+        Self { known: BTreeSet::new(), hash, is_full: false, fresh: VecDeque::new() }
+    }
+
+    fn name(&self, peer: &PublicKey) -> u64 {
+        self.hash.hash(peer.as_bytes())
+    }
+
     /// A peer has shown that it is one of ours.
     pub(super) fn add(&mut self, peer: PublicKey, legacy: &Legacy, keeps: bool) {
-        if self.known.contains(&peer) {
+        if self.knows(&peer) {
             return;
         }
         if self.known.len() >= MOST && !legacy.names(&peer) {
             self.is_full = true;
             return;
         }
-        self.known.insert(peer);
+        self.known.insert(self.name(&peer));
         if keeps {
             self.fresh.push_back(peer);
         }
@@ -36,12 +48,12 @@ impl Pins {
 
     /// Whether a peer was seen as one of ours.
     pub(super) fn knows(&self, peer: &PublicKey) -> bool {
-        self.known.contains(peer)
+        self.known.contains(&self.name(peer))
     }
 
     /// As it was kept.
     pub(super) fn restore(&mut self, peer: PublicKey) {
-        self.known.insert(peer);
+        self.known.insert(self.name(&peer));
     }
 
     /// Whether messages in the clear are exchanged with a peer.
@@ -51,7 +63,7 @@ impl Pins {
             Legacy::Only(peers) => peers.contains(peer),
             Legacy::Everybody => !self.is_full,
         };
-        legacy && !self.known.contains(peer)
+        legacy && !self.knows(peer)
     }
 
     pub(super) fn poll_fresh(&mut self) -> Option<PublicKey> {
@@ -80,13 +92,13 @@ mod tests {
         let key = |n| SecretKey::generate(&mut Seed::from_u64(n).fork("key")).public();
         let (alice, bob) = (key(1), key(2));
         let only = Legacy::Only([alice].into());
-        let mut pins = Pins::default();
+        let mut pins = Pins::new(Seed::from_u64(9).fork("pins").sip_key());
         assert!(pins.allow_plain(&alice, &only) && !pins.allow_plain(&bob, &only));
         assert!(pins.allow_plain(&bob, &Legacy::Everybody) && !pins.allow_plain(&bob, &Legacy::Nobody));
         pins.add(alice, &only, false);
         assert!(!pins.allow_plain(&alice, &only) && !pins.allow_plain(&alice, &Legacy::Everybody));
         // Who finds no room is not forgotten: from then on nobody is believed who is not named.
-        pins.known.extend((3..4).map(key));
+        pins.restore(key(3));
         pins.is_full = true;
         assert!(!pins.allow_plain(&bob, &Legacy::Everybody));
         assert!(pins.allow_plain(&bob, &Legacy::Only([bob].into())));

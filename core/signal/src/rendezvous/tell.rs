@@ -46,19 +46,25 @@ pub(super) struct Tell {
 pub(super) struct Told {
     epoch: u64,
     version: u64,
-    pub(super) brokers: Box<[usize]>,
+    brokers: Box<[u16]>,
+}
+
+impl Told {
+    /// At which brokers it is.
+    pub(super) fn brokers(&self) -> impl Iterator<Item = usize> + '_ {
+        self.brokers.iter().map(|at| usize::from(*at))
+    }
 }
 
 impl Peer {
     /// It is to be told of a change, if it is in touch with us.
     fn tell(&mut self, now: Instant, version: u64, due: Instant) -> bool {
-        let in_touch = self.session.as_ref().is_some_and(|session| !session.is_spent(now))
-            && now.saturating_since(self.used) < IDLE;
+        let in_touch = self.session.as_ref().is_some_and(|session| !session.is_spent(now)) && self.unused(now) < IDLE;
         if !in_touch {
             return false;
         }
-        let name = self.tell.take().map(|tell| tell.name).unwrap_or_default();
-        self.tell = Some(Box::new(Tell { version, due, times: 0, name }));
+        let name = self.take_tell_if(|_| true).map(|tell| tell.name).unwrap_or_default();
+        self.more.tell = Some(Tell { version, due, times: 0, name });
         true
     }
 }
@@ -68,25 +74,25 @@ impl Rendezvous {
     pub(super) fn joined_changed(&mut self, now: Instant) {
         self.version += 1;
         let Self { peers, active, rng, version, .. } = self;
-        for (key, peer) in peers.iter_mut() {
+        peers.for_each(|key, peer| {
             if peer.tell(now, *version, now + SETTLE + jitter(rng, SETTLE)) {
                 active.insert(*key);
             }
-        }
+        });
     }
 
     /// In a new session a peer is told where we are, and our name if it does not know that yet.
     pub(super) fn begin_to_tell(&mut self, now: Now, key: &PublicKey, name: Vec<u8>) {
         let version = self.version;
         let Some(peer) = self.peers.get_mut(key) else { return };
-        peer.tell = Some(Box::new(Tell { version, due: now.mono, times: 0, name: name.into_boxed_slice() }));
+        peer.more.tell = Some(Tell { version, due: now.mono, times: 0, name: name.into_boxed_slice() });
         self.active.insert(*key);
     }
 
     /// Tell a peer what is due.
     pub(super) fn tell_due(&mut self, now: Now, key: &PublicKey) {
         let Some(peer) = self.peers.get_mut(key) else { return };
-        let Some(mut tell) = peer.tell.take_if(|tell| tell.due <= now.mono).filter(|tell| tell.times < TIMES) else {
+        let Some(mut tell) = peer.take_tell_if(|tell| tell.due <= now.mono).filter(|tell| tell.times < TIMES) else {
             return;
         };
         let epoch = peer.sender.epoch();
@@ -99,7 +105,7 @@ impl Rendezvous {
         let Some(packet) = sealed else { return };
         tell.due = now.mono + AGAIN * (1 << tell.times);
         tell.times += 1;
-        peer.tell = Some(tell);
+        peer.more.tell = Some(tell);
         self.next_ticket += 1;
         let ticket = self.next_ticket;
         for at in near {
@@ -131,7 +137,8 @@ impl Rendezvous {
         let is_known = |told: &Told| told.epoch == epoch && told.version >= version;
         if !peer.told.as_deref().is_some_and(is_known) {
             let may = |at: &usize| *at < config.pool || peer.is_hinted(*at);
-            let brokers = brokers.iter().filter_map(|broker| broker.find(&config.brokers)).filter(may).collect();
+            let brokers = brokers.iter().filter_map(|broker| broker.find(&config.brokers)).filter(may);
+            let brokers = brokers.filter_map(|at| u16::try_from(at).ok()).collect();
             peer.told = Some(Box::new(Told { epoch, version, brokers }));
             if config.keeps {
                 keep.heard(seconds(now), from, &peer.is_at());
@@ -152,7 +159,7 @@ impl Rendezvous {
     /// A peer has heard where we are.
     pub(super) fn tell_heard(&mut self, from: &PublicKey, (epoch, version): (u64, u64)) {
         let Some(peer) = self.peers.get_mut(from).filter(|peer| peer.sender.epoch() == epoch) else { return };
-        peer.tell.take_if(|tell| tell.version <= version);
+        peer.take_tell_if(|tell| tell.version <= version);
     }
 }
 

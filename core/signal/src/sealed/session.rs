@@ -1,6 +1,7 @@
 //! A session: packets sealed and opened in the caller's buffer, without a heap allocation.
 
 use alloc::boxed::Box;
+use core::num::NonZeroU32;
 
 use sluis_core::Instant;
 use sluis_core::noise::{CipherKey, Finished, TAG_LEN};
@@ -59,7 +60,8 @@ pub struct Session {
     id: SessionId,
     send: CipherKey,
     receive: CipherKey,
-    next: u64,
+    /// One more than the number of the next packet: never 0, so that having no session takes no room of its own.
+    next: NonZeroU32,
     window: Window,
     /// Of one that we asked for: what is needed until the other side was heard, and has said its name.
     opening: Option<Box<Opening>>,
@@ -79,7 +81,12 @@ impl Session {
     pub(super) fn new(id: SessionId, ends: Finished<Secp256k1Curve>, opening: Option<Opening>, now: Instant) -> Self {
         let Finished { send, receive, .. } = ends;
         let opening = opening.map(Box::new);
-        Self { id, send, receive, next: 0, window: Window::new(), opening, born: now }
+        Self { id, send, receive, next: NonZeroU32::MIN, window: Window::new(), opening, born: now }
+    }
+
+    /// The number of the next packet; a session is spent long before there are none left.
+    fn next(&self) -> u64 {
+        u64::from(self.next.get() - 1)
     }
 
     fn act_three(&self) -> Option<&[u8]> {
@@ -125,7 +132,7 @@ impl Session {
     /// Whether nothing more is to be sent in it: a new one is due.
     #[must_use]
     pub fn is_spent(&self, now: Instant) -> bool {
-        self.next >= MAX_PACKETS || now.saturating_since(self.born) >= LIFETIME
+        self.next() >= MAX_PACKETS || now.saturating_since(self.born) >= LIFETIME
     }
 
     /// Whether nothing more is taken from it either.
@@ -165,7 +172,7 @@ impl Session {
         }
         let len = self.next_len(body.len());
         let mut room = Writer(out.get_mut(..len).ok_or(SealedError::Room)?);
-        let header = header(if self.is_heard() { SEALED } else { FIRST }, &self.id, self.next);
+        let header = header(if self.is_heard() { SEALED } else { FIRST }, &self.id, self.next());
         let (before, counter) = header.split_at(9);
         room.put(before)?;
         if let Some(act) = self.act_three() {
@@ -180,8 +187,8 @@ impl Session {
         inner.put(&u32::try_from(body.len()).map_err(|_| SealedError::TooLong)?.to_be_bytes())?;
         inner.put(body)?;
         inner.0.fill(0);
-        *tag = self.send.seal(self.next, &header, text).map_err(|_| SealedError::TooLong)?;
-        self.next += 1;
+        *tag = self.send.seal(self.next(), &header, text).map_err(|_| SealedError::TooLong)?;
+        self.next = self.next.saturating_add(1);
         Ok(len)
     }
 
@@ -279,7 +286,7 @@ mod tests {
         let mut offer = Offer::new(&key(1), key(2).public(), key(3)).unwrap();
         let mut answered = Answered::new(&key(2), offer.body(), key(4)).unwrap();
         let mut a = offer.answered(&key(1), answered.body(), None, Instant::ZERO).unwrap();
-        a.next = MAX_PACKETS - 1;
+        a.next = u32::try_from(MAX_PACKETS).ok().and_then(NonZeroU32::new).unwrap();
         let mut last = [0; 200];
         let len = a.seal(Instant::ZERO, 1, &[7; 16], b"last", &mut last).unwrap();
         assert!(a.is_spent(Instant::ZERO));
