@@ -11,7 +11,7 @@ use sluis_core::node::{Identity, Node, NodeConfig};
 use sluis_core::relay::trace::{Deed, append, budget, ping_digest};
 use sluis_core::relay::{CIRCUIT_HEAD, CircuitPacket, Label, Rate, RelayConfig};
 use sluis_core::time::iso;
-use sluis_core::{Datagrams as _, Did, Instant, Machine as _, Now, Seed, Wall};
+use sluis_core::{Datagrams as _, Did, Instant, Machine as _, Now, Path, Seed, Wall};
 
 use crate::relays::{DIGITS, STEP, hub, in_batches, sensor};
 use crate::samples::{HUB, SENSOR, ping};
@@ -82,7 +82,7 @@ impl Relaying {
         answer.truncate(len);
         let answers = answer.windows(16).position(|window| window == DIGITS[0]).expect("there");
         Self {
-            node: node(),
+            node: relay(hub()),
             came: datagram.clone(),
             datagram,
             places,
@@ -178,7 +178,12 @@ impl Carried {
     }
 }
 
-fn node() -> Node {
+/// A node that relays without limits, between a sensor that it trusts and a hub that is there.
+///
+/// # Panics
+/// Never: the settings are within their limits.
+#[must_use]
+pub fn relay(hub: Path) -> Node {
     let much = Rate::new(1_000_000, 1_000_000);
     let relay = RelayConfig {
         source_rate: much,
@@ -194,6 +199,6 @@ fn node() -> Node {
     let mut node = Node::new(config, &Seed::from_u64(1)).expect("the defaults make sense");
     node.allow_legacy("*").expect("a pattern within its limit");
     node.set_trust(SENSOR, 0.9).expect("a trust within its limits");
-    node.set_neighbour(HUB, hub(), 0.5).expect("there is room for one");
+    node.set_neighbour(HUB, hub, 0.5).expect("there is room for one");
     node
 }

@@ -21,8 +21,10 @@ pub enum Which {
     Mux,
     /// Devices on local networks.
     Lan,
-    /// Relays.
+    /// Relays among foes.
     Relay,
+    /// Relays alone.
+    Mesh,
 }
 
 impl Which {
@@ -35,6 +37,7 @@ impl Which {
             Self::Mux => "mux",
             Self::Lan => "lan",
             Self::Relay => "relay",
+            Self::Mesh => "mesh",
         }
     }
 }
@@ -189,14 +192,15 @@ fn check(args: &Args) -> Result<(), String> {
     if args.fault.is_some_and(|fault| !fault.is_of(args.scenario)) {
         return Err(format!("--scenario {} has no such protection; --help lists those it has", args.scenario.name()));
     }
-    let (name, least) = (args.scenario.name(), if matches!(args.scenario, Which::Relay) { 2 } else { 1 });
+    let (name, least) = (args.scenario.name(), if matches!(args.scenario, Which::Relay | Which::Mesh) { 2 } else { 1 });
+    let most = if matches!(args.scenario, Which::Mesh) { 100_000 } else { 10_000 };
     let scenario = match args.scenario {
         Which::Network(scenario) => scenario,
         _ if args.record.is_some() => {
             return Err(format!("--scenario {name} cannot be recorded, run its seed again instead"));
         }
-        _ if (least..=10_000).contains(&args.nodes) => return Ok(()),
-        _ => return Err(format!("--scenario {name} takes from {least} to 10,000 nodes")),
+        _ if (least..=most).contains(&args.nodes) => return Ok(()),
+        _ => return Err(format!("--scenario {name} takes from {least} to {},000 nodes", most / 1000)),
     };
     // Impossible worlds are found before anything runs.
     scenario.config(&args.setup(args.seeds.start)).map(|_| ()).map_err(|e| e.to_string())
@@ -276,10 +280,11 @@ fn which(text: &str) -> Result<Which, String> {
         "mux" => return Ok(Which::Mux),
         "lan" => return Ok(Which::Lan),
         "relay" => return Ok(Which::Relay),
+        "mesh" => return Ok(Which::Mesh),
         _ => {}
     }
     // The other scenarios are not ours to list.
-    Scenario::from_name(text).map(Which::Network).map_err(|error| format!("{error}, signal, mux, lan, relay"))
+    Scenario::from_name(text).map(Which::Network).map_err(|error| format!("{error}, signal, mux, lan, relay, mesh"))
 }
 
 fn fault(text: &str, scenario: Which) -> Result<Protection, String> {
@@ -288,7 +293,7 @@ fn fault(text: &str, scenario: Which) -> Result<Protection, String> {
     let pairs = Signal::from_name(text).map(Protection::Signal);
     let agents = sluis_mux::Fault::from_name(text).map(Protection::Mux);
     let fault = match scenario {
-        Which::Network(_) | Which::Lan | Which::Relay => node.or(pairs).or(agents),
+        Which::Network(_) | Which::Lan | Which::Relay | Which::Mesh => node.or(pairs).or(agents),
         Which::Signal => pairs.or(node).or(agents),
         Which::Mux => agents.or(pairs).or(node),
     };
@@ -315,7 +320,7 @@ mod tests {
         assert_eq!(sentence("--scenario random --nodes 0 --seeds 0..1"), "a world needs at least one node");
         assert_eq!(
             sentence("--scenario moon --nodes 1 --seeds 0..1"),
-            "there is no scenario \"moon\"; there are random, star, storm, partition, restart, heartbeat, adversary, signal, mux, lan, relay"
+            "there is no scenario \"moon\"; there are random, star, storm, partition, restart, heartbeat, adversary, signal, mux, lan, relay, mesh"
         );
         assert_eq!(
             sentence("--scenario random --nodes 1 --seeds 5..5"),
@@ -331,7 +336,13 @@ mod tests {
         assert!(sentence("--scenario random --nodes 4 --seeds 0..1 --fault ack-early").contains("no such protection"));
         assert!(sentence("--scenario lan --nodes 4 --seeds 0..1 --fault any-responder").contains("no such protection"));
         assert!(sentence("--scenario relay --nodes 1 --seeds 0..1").contains("from 2 to 10,000 nodes"));
-        for line in ["relay --fault any-responder", "random --fault no-hop-cap", "relay --fault no-tag"] {
+        assert!(sentence("--scenario mesh --nodes 100001 --seeds 0..1").contains("from 2 to 100,000 nodes"));
+        for line in [
+            "relay --fault any-responder",
+            "mesh --fault no-hop-cap",
+            "random --fault no-hop-cap",
+            "relay --fault no-tag",
+        ] {
             let why = sentence(&format!("--nodes 4 --seeds 0..1 --scenario {line}"));
             assert!(why.contains("no such protection"), "{line}: {why}");
         }

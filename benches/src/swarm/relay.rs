@@ -1,25 +1,43 @@
-//! `--scenario relay`: meshes of relays with foes in them, [`run_mesh`]. Its invariants are those of [`MeshInvariant`](sluis_core::sim::MeshInvariant).
+//! `--scenario relay`: meshes of relays with foes in them, [`run_mesh`]; `--scenario mesh`: relays alone, with loss and failures. The invariants of both are those of
+//! [`MeshInvariant`](sluis_core::sim::MeshInvariant).
 
 use std::time::Duration;
 
-use sluis_core::sim::{Fault, LanNodeError, MeshSetup, MeshViolation, run_mesh};
+use sluis_core::sim::{Fault, LanNodeError, MeshConditions, MeshSetup, MeshViolation, run_mesh};
 
 use super::run::{Finding, Outcome};
 
-/// Run one seed.
+/// What is wrong all the time in `--scenario mesh`: one datagram in ten is lost, one relay in twenty is down.
+pub const CONDITIONS: MeshConditions = MeshConditions { loss: 0.1, down: 0.05, gossip: true };
+
+/// Run one seed, among foes.
 ///
 /// # Errors
 /// There is no such mesh.
 pub fn run(nodes: u32, seed: u64, span: Duration, fault: Option<Fault>) -> Result<Outcome, LanNodeError> {
     let mut setup = MeshSetup::new(nodes, seed, span);
     setup.fault = fault;
-    let run = run_mesh(&setup)?;
+    run_setup(&setup)
+}
+
+/// Run one seed, without foes, under these [`CONDITIONS`].
+///
+/// # Errors
+/// There is no such mesh.
+pub fn run_alone(nodes: u32, seed: u64, span: Duration) -> Result<Outcome, LanNodeError> {
+    let mut setup = MeshSetup::new(nodes, seed, span);
+    setup.conditions = Some(CONDITIONS);
+    run_setup(&setup)
+}
+
+fn run_setup(setup: &MeshSetup) -> Result<Outcome, LanNodeError> {
+    let run = run_mesh(setup)?;
     let finding = |violation: &MeshViolation| {
         let MeshViolation { at, node, invariant, detail } = violation;
         Finding::new(*at, *node, invariant.name(), detail.clone())
     };
     Ok(Outcome {
-        seed,
+        seed: setup.seed,
         events: run.counts.steps,
         deliveries: run.counts.deliveries,
         findings: run.violations.iter().map(finding).collect(),
@@ -35,7 +53,7 @@ mod tests {
 
     use sluis_core::sim::Fault;
 
-    use super::run;
+    use super::{run, run_alone};
 
     /// So many seeds are to hold, and so many at most until what is missing is missed.
     const SEEDS: [u64; 2] = [12, 60];
@@ -45,6 +63,15 @@ mod tests {
         let outcome = run(12, seed, Duration::from_secs(60), fault).unwrap();
         assert!(outcome.deliveries > 0, "something was said");
         outcome.findings.iter().map(|finding| finding.invariant).collect()
+    }
+
+    #[test]
+    fn loss_and_dead_relays_are_gone_around_without_flooding() {
+        let outcome = run_alone(120, 1, Duration::from_secs(30)).unwrap();
+        assert!(outcome.findings.is_empty(), "{:?}", outcome.findings);
+        let mesh = outcome.mesh.unwrap();
+        assert!(mesh.asked > 300 && mesh.delivered * 100 >= mesh.asked * 99, "{mesh:?}");
+        assert!(mesh.messages * 10 <= mesh.flooding && mesh.hops >= mesh.shortest, "{mesh:?}");
     }
 
     #[test]

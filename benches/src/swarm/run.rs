@@ -178,7 +178,9 @@ pub fn run(args: &Args, look: &(dyn Fn(&Progress) + Sync)) -> Result<Total, Trou
 
 fn one(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<Outcome, Trouble> {
     let scenario = match args.scenario {
-        Which::Signal | Which::Mux | Which::Lan | Which::Relay => return pairs(args, seed, progress, look),
+        Which::Signal | Which::Mux | Which::Lan | Which::Relay | Which::Mesh => {
+            return pairs(args, seed, progress, look);
+        }
         Which::Network(scenario) => scenario,
     };
     let mut config = scenario.config(&args.setup(seed)).map_err(Trouble::Scenario)?;
@@ -202,6 +204,7 @@ fn pairs(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result
                 let fault = fault.and_then(Protection::of_nodes);
                 relay::run(args.nodes, seed, args.span, fault).map_err(Trouble::Lan)?
             }
+            (Which::Mesh, _) => relay::run_alone(args.nodes, seed, args.span).map_err(Trouble::Lan)?,
             (_, Some(Protection::Signal(fault))) => signal::run(args.nodes, seed, args.span, Some(fault)),
             _ => signal::run(args.nodes, seed, args.span, None),
         };
@@ -295,7 +298,7 @@ fn outcome(seed: u64, world: &World) -> Outcome {
 fn bytes_per_node(args: &Args) -> Result<u64, ScenarioError> {
     match args.scenario {
         // Its machines are measured by the benches.
-        Which::Signal | Which::Mux | Which::Lan | Which::Relay => Ok(0),
+        Which::Signal | Which::Mux | Which::Lan | Which::Relay | Which::Mesh => Ok(0),
         Which::Network(scenario) => bytes_in(args, scenario),
     }
 }

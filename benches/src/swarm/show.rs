@@ -95,6 +95,8 @@ pub fn objects(args: &Args, total: &Total) -> Vec<Value> {
         summary.insert("altered".into(), mesh.altered.into());
         summary.insert("named".into(), mesh.named.into());
         summary.insert("flooded".into(), mesh.flooded.into());
+        summary.insert("messages".into(), mesh.messages.into());
+        summary.insert("of_flooding".into(), of_flooding(mesh).into());
     }
     all.push(summary);
     all
@@ -103,6 +105,11 @@ pub fn objects(args: &Args, total: &Total) -> Vec<Value> {
 /// Hops taken for each of the shortest ways; 1 where nothing came.
 fn stretch(mesh: &MeshCounts) -> f64 {
     if mesh.shortest == 0 { 1.0 } else { mesh.hops as f64 / mesh.shortest as f64 }
+}
+
+/// Datagrams that were sent, as a share of what flooding takes; 0 where nothing was asked.
+fn of_flooding(mesh: &MeshCounts) -> f64 {
+    mesh.messages as f64 / mesh.flooding.max(1) as f64
 }
 
 fn violations(total: &Total) -> usize {
@@ -143,6 +150,7 @@ pub fn table(args: &Args, total: &Total) -> String {
             ("hop stretch", format!("{:.2}", stretch(mesh))),
             ("altered on the way", format!("{}, {} times somebody was named", mesh.altered, mesh.named)),
             ("pings of floods", mesh.flooded.to_string()),
+            ("datagrams of nodes", format!("{} ({:.2} % of flooding)", mesh.messages, 100.0 * of_flooding(mesh))),
         ]);
     }
     for (name, value) in rows {

@@ -15,7 +15,10 @@ pub(super) fn key(path: &Path) -> (Finding, Option<SecretKey>) {
             let says = format!("a secret key for its owner alone, {}", key.public().fingerprint());
             (Finding::ok("key", says).of(path.to_string_lossy()), Some(key))
         }
-        Err(why) => (Finding::failed("key", &why), None),
+        Err(why) => {
+            let mend = "name a file that holds a secret key and is its owner's alone, or make one: sluis key new FILE";
+            (Finding::failed("key", &why, mend).of(path.to_string_lossy()), None)
+        }
     }
 }
 
@@ -34,7 +37,11 @@ pub(super) fn state(dir: &Path) -> Finding {
             "look at it again when that has ended, if there is reason to",
         ),
         Ok(Looked::Records(n)) => Finding::ok("state", format!("it can be opened, by its owner alone; records: {n}")),
-        Err(why) => return Finding::failed("state", &why),
+        Err(why) => Finding::failed(
+            "state",
+            &why,
+            "name the directory of a node's state; one that is damaged has to be brought back from a copy",
+        ),
     };
     finding.of(name)
 }

@@ -107,9 +107,12 @@ impl Finding {
         Self { status: Status::Problem, ..Self::warning(check, says, mend) }
     }
 
-    /// What was said in a sentence that names the mend already.
-    fn failed(check: &'static str, why: &Fail) -> Self {
-        Self { status: Status::Problem, ..Self::ok(check, why.to_string()) }
+    /// What was said in a sentence. The mend is the command that it names, if it names one.
+    fn failed(check: &'static str, why: &Fail, otherwise: &str) -> Self {
+        let says = why.to_string();
+        let command = says.find("chmod ").and_then(|at| says.get(at..)).map(|command| command.trim_end_matches('`'));
+        let mend = command.unwrap_or(otherwise).to_owned();
+        Self::problem(check, says, mend)
     }
 
     fn of(self, subject: impl Into<String>) -> Self {
@@ -156,7 +159,8 @@ impl Told {
             Style::Text => self.out.line(|line, paint| {
                 paint.put(line, status.color(), |line| drop(write!(line, "{:<8}", status.name())));
                 let subject = subject.iter().fold(String::new(), |_, subject| format!(" {subject}"));
-                let mend = mend.iter().fold(String::new(), |_, mend| format!("; {mend}"));
+                let mend = mend.iter().filter(|mend| !says.contains(*mend));
+                let mend = mend.fold(String::new(), |_, mend| format!("; {mend}"));
                 escape::put(line, &format!("{check}{subject}: {says}{mend}"));
             }),
         }

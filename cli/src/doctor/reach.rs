@@ -54,7 +54,9 @@ impl Asker {
         let subject = format!("{name}@{}", peer.place);
         let mut found = match self.ask(name, peer) {
             Ok(found) => found,
-            Err(why) => vec![Finding::failed(CHECK, &why)],
+            Err(why) => {
+                vec![Finding::failed(CHECK, &why, "check the name, the port, and whether names are resolved here")]
+            }
         };
         found.iter_mut().for_each(|finding| finding.subject = Some(subject.clone()));
         found

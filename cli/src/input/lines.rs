@@ -35,7 +35,7 @@ pub(super) fn read(take: impl Fn(String) -> bool) {
 
 /// Wait until the terminal is ours to read again; at once `false` if it was, or if there is none any more.
 #[cfg(unix)]
-fn wait_for_the_foreground() -> bool {
+pub(super) fn wait_for_the_foreground() -> bool {
     let ours = || rustix::termios::tcgetpgrp(io::stdin()).map(|front| front == rustix::process::getpgrp());
     if ours() != Ok(false) {
         return false;

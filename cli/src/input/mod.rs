@@ -3,6 +3,8 @@
 mod command;
 #[cfg(unix)]
 mod control;
+#[cfg(unix)]
+mod keys;
 mod lines;
 
 use std::process;
@@ -42,6 +44,9 @@ pub(crate) enum Heard {
 /// Signals and commands, for one app that is woken when there is something.
 #[derive(Debug)]
 pub(crate) struct Inbox {
+    /// Gives the terminal back with the inbox.
+    #[cfg(unix)]
+    keys: Option<keys::Keys>,
     bell: Arc<Bell>,
     send: SyncSender<Heard>,
     heard: Receiver<Heard>,
@@ -70,19 +75,26 @@ impl Bell {
     /// A signal came.
     fn hear(&self, asked: signals::Asked) {
         match asked {
-            signals::Asked::Stop if self.stop.swap(true, Ordering::SeqCst) => process::exit(INTERRUPTED),
+            signals::Asked::Stop if self.stop.swap(true, Ordering::SeqCst) => end_at_once(INTERRUPTED),
             signals::Asked::Stop => {
                 // Whatever still keeps it after a while is given up; the code says that not all was done. Where the system has no
                 // thread to give, a second signal does that.
                 let _ = thread::Builder::new().name("end".to_owned()).spawn(|| {
                     thread::sleep(LONGEST_END);
-                    process::exit(1);
+                    end_at_once(1);
                 });
             }
             signals::Asked::Reload => self.reload.store(true, Ordering::SeqCst),
         }
         self.ring();
     }
+}
+
+/// End without waiting for anything; a terminal is left as it was.
+fn end_at_once(code: i32) -> ! {
+    #[cfg(unix)]
+    keys::restore();
+    process::exit(code)
 }
 
 impl Inbox {
@@ -97,6 +109,8 @@ impl Inbox {
         }
         let (send, heard) = sync_channel(MAX_WAITING);
         Self {
+            #[cfg(unix)]
+            keys: None,
             bell,
             send,
             heard,
@@ -123,6 +137,38 @@ impl Inbox {
             tell(&format!("sluis: standard input is not read ({why})"));
         }
         self
+    }
+
+    /// End at the key `q`, too, as at a signal, where standard input is a terminal.
+    #[cfg(unix)]
+    pub(crate) fn with_keys(mut self) -> Self {
+        let bell = Arc::clone(&self.bell);
+        let press = move |key: u8| {
+            let ends = key.eq_ignore_ascii_case(&b'q');
+            if ends && !bell.stop.load(Ordering::SeqCst) {
+                bell.hear(signals::Asked::Stop);
+            }
+            !ends
+        };
+        self.keys = keys::Keys::read(press).unwrap_or_else(|why| {
+            tell(&format!("sluis: the keyboard is not read ({why}), Ctrl-C ends it"));
+            None
+        });
+        self
+    }
+
+    /// Only Ctrl-C ends it elsewhere.
+    #[cfg(not(unix))]
+    pub(crate) const fn with_keys(self) -> Self {
+        self
+    }
+
+    /// Whether [keys](Self::with_keys) are read.
+    pub(crate) const fn has_keys(&self) -> bool {
+        #[cfg(unix)]
+        return self.keys.is_some();
+        #[cfg(not(unix))]
+        return false;
     }
 
     /// Take commands through a socket, too.

@@ -52,6 +52,7 @@ impl Listen {
             stats: *stats,
             tables: metrics::tables(node, stats),
             proven: node.peers().proven_len(),
+            relayed: node.relayed_peers(),
             relay: metrics::relayed(node),
             refused_records: node.refused_records().collect(),
             sessions: shown.sessions.clone(),

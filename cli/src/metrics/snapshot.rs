@@ -17,6 +17,8 @@ pub(crate) struct Snapshot {
     pub(crate) tables: Vec<Table>,
     /// Of the peers, those whose address has proven itself.
     pub(crate) proven: usize,
+    /// Names that are reached through sessions over relays.
+    pub(crate) relayed: usize,
     pub(crate) relay: Option<Relayed>,
     /// Records that a registry refused, by reason.
     pub(crate) refused_records: Vec<(&'static str, u64)>,

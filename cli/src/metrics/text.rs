@@ -135,6 +135,12 @@ fn tables(page: &mut Text<'_>, snapshot: &Snapshot) -> fmt::Result {
         "address",
         [("proven", proven), ("unproven", peers.saturating_sub(proven))],
     )?;
+    page.gauges(
+        "peers_by_path",
+        "Peers, by the way to them: heard from directly, or reached through a session over relays",
+        "path",
+        [("direct", peers), ("relayed", snapshot.relayed as u64)],
+    )?;
     page.counter(
         "peers_displaced",
         "Peers that had proven nothing and made way for another",

@@ -44,7 +44,7 @@ one can have, and else the two that it was between: see docs/trace.md.
 
 The round trip to a relay is that of the whole ping less the time between its two
 records, both by its own clock. On a terminal the table is shown anew with every
-answer; --report prints it at the end, --dot a graph for Graphviz, --json objects.
+answer, and q ends it; --report prints it at the end, --dot a graph for Graphviz, --json objects.
 
 Exit codes: 0 every ping was answered and nothing was changed, 1 otherwise.";
 

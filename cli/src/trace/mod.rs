@@ -68,7 +68,7 @@ pub(crate) fn run(common: Common, args: &TraceArgs) -> Result<ExitCode, Fail> {
     let mut app = Tracer {
         rows: Rows::new(did.as_str(), args.target.as_str()),
         out,
-        inbox: Inbox::with_signals(false),
+        inbox: if live { Inbox::with_signals(false).with_keys() } else { Inbox::with_signals(false) },
         args,
         ways,
         way: 0,
@@ -195,6 +195,9 @@ impl Tracer<'_> {
         if self.live {
             self.out.line(|line, _| line.extend_from_slice(b"\x1b[H\x1b[J"));
             self.rows.show(&mut self.out, self.sent);
+            if self.inbox.has_keys() {
+                self.out.flow("", |flow| _ = flow.word(Color::Dim, "q ends it"));
+            }
         } else {
             view::tell(&mut self.out, news);
         }

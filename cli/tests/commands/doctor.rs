@@ -70,8 +70,13 @@ fn keys_that_others_may_read_are_a_problem() {
     let events = look(&folder, 1, &["--key", "hub.key"]);
     let key = of(&events, "key");
     assert!(key.str("status") == "problem" && key.str("says").contains("chmod 600 hub.key"), "{events:?}");
+    assert_eq!((key.str("subject"), key.str("mend")), ("hub.key", "chmod 600 hub.key"));
+    let lines = folder.ends(1, &["--color", "never", "doctor", "--key", "hub.key"]);
+    assert_eq!(lines.matches("chmod").count(), 1, "what to do is said once: {lines}");
     let events = look(&folder, 1, &["--key", "no.key"]);
-    assert!(of(&events, "key").str("says").contains("cannot read no.key"), "{events:?}");
+    let key = of(&events, "key");
+    assert!(key.str("says").contains("cannot read no.key"), "{events:?}");
+    assert!(key.str("subject") == "no.key" && key.str("mend").contains("sluis key new"), "{events:?}");
 }
 
 #[test]
@@ -81,6 +86,7 @@ fn a_state_is_looked_at_and_never_made_or_mended() {
     let looked = |code: i32| {
         let events = look(&folder, code, &["--state", "state"]);
         let state = of(&events, "state");
+        assert_eq!(state.str("subject"), "state");
         (state.str("status").to_owned(), state.str("says").to_owned())
     };
     #[cfg(unix)]
@@ -98,6 +104,7 @@ fn a_state_is_looked_at_and_never_made_or_mended() {
     folder.write("state/state.redb", b"no database");
     let (status, says) = looked(1);
     assert!(status == "problem" && says.contains("is damaged"), "{says}");
+    assert!(of(&look(&folder, 1, &["--state", "state"]), "state").str("mend").contains("copy"));
     assert_eq!(folder.text("state/state.redb"), "no database");
     let events = look(&folder, 0, &["--state", "elsewhere"]);
     assert!(of(&events, "state").str("status") == "warning" && !folder.exists("elsewhere"), "{events:?}");

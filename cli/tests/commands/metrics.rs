@@ -106,6 +106,8 @@ fn counters_move_with_the_pings(runtime: &str) {
     assert_eq!(value(&after, "sluis_table_entries{table=\"peers\"}"), 1.0);
     let proven = value(&after, "sluis_peers{address=\"proven\"}") + value(&after, "sluis_peers{address=\"unproven\"}");
     assert_eq!(proven, 1.0);
+    let by_path = |path: &str| value(&after, &format!("sluis_peers_by_path{{path=\"{path}\"}}"));
+    assert_eq!((by_path("direct"), by_path("relayed")), (1.0, 0.0));
     assert!(value(&after, "sluis_store_commit_seconds_count") >= 1.0);
     assert_eq!(value(&after, "sluis_store_commit_failures_total"), 0.0);
     assert_eq!(value(&after, "sluis_lost_output_lines_total"), 0.0);

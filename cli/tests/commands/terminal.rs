@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
 
 use crate::common::json::Json;
 use crate::sluis::{HUB, Raw, SENSOR};
@@ -67,13 +68,18 @@ struct Shell {
 impl Shell {
     /// None where there is no `setsid` that gives a terminal away, or no bash.
     fn start() -> Option<Self> {
+        Self::of(&["bash", "--norc", "--noprofile", "-i"])
+    }
+
+    /// The same with another command than bash.
+    fn of(command: &[&str]) -> Option<Self> {
         let main = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).ok()?;
         grantpt(&main).ok()?;
         unlockpt(&main).ok()?;
         let name = ptsname(&main, Vec::new()).ok()?.into_string().ok()?;
         let side = || File::options().read(true).write(true).open(&name).ok().map(Stdio::from);
         let mut setsid = Command::new("setsid");
-        setsid.args(["-c", "-w", "bash", "--norc", "--noprofile", "-i"]).env("PS1", "$ ").env("TERM", "dumb");
+        setsid.args(["-c", "-w"]).args(command).env("PS1", "$ ").env("TERM", "dumb");
         let bash = setsid.stdin(side()?).stdout(side()?).stderr(side()?).spawn().ok()?;
         let terminal = File::from(main);
         let seen = Arc::<Mutex<String>>::default();
@@ -85,6 +91,21 @@ impl Shell {
             }
         });
         Some(Self { bash, terminal, seen })
+    }
+
+    /// Whether the terminal hands on whole lines and shows what is typed, as a shell expects it.
+    fn is_usual(&self) -> bool {
+        let modes = tcgetattr(&self.terminal).expect("a terminal").local_modes;
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO)
+    }
+
+    #[track_caller]
+    fn waits_until_usual(&self, usual: bool) {
+        let start = Instant::now();
+        while self.is_usual() != usual {
+            assert!(start.elapsed() < Duration::from_secs(30), "the terminal is still {usual}");
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn types(&mut self, keys: &str) {
@@ -149,6 +170,48 @@ fn a_hub_that_is_put_into_the_background_answers_on() {
         shell.sees("5 received: 5 accepted");
     }
     shell.types("exit\n");
+}
+
+#[test]
+fn a_live_trace_ends_with_a_key_and_leaves_the_terminal_as_it_was() {
+    let (mut hub, raw) = under_sh(":");
+    let trace =
+        format!("{} trace {HUB} {} --did {SENSOR} --count 0 --interval 50ms", env!("CARGO_BIN_EXE_sluis"), raw.to());
+    // The terminal stays that of the outer shell, which changes nothing of it, when the command has ended.
+    let script = format!("trap : INT QUIT HUP; sh -c 'echo pid=$$; exec {trace}'; echo done=$?; exec cat");
+    for (ends, code) in [
+        (None, "0"),
+        (Some(Signal::INT), "0"),
+        (Some(Signal::TERM), "0"),
+        (Some(Signal::HUP), "0"),
+        (Some(Signal::QUIT), "131"),
+    ] {
+        let Some(mut shell) = Shell::of(&["sh", "-c", &script]) else {
+            assert!(std::env::var_os("CI").is_none(), "there is no `setsid -c` here");
+            return;
+        };
+        let pid = shell.sees("pid=").parse().ok().and_then(Pid::from_raw).expect("a number");
+        shell.sees("q ends it");
+        assert!(!shell.is_usual(), "keys are handed on at once");
+        match ends {
+            Some(signal) => kill_process(pid, signal).expect("it is there"),
+            None => {
+                // While it is stopped, the terminal is the shell's.
+                kill_process(pid, Signal::TSTP).expect("it is there");
+                shell.waits_until_usual(true);
+                kill_process(pid, Signal::CONT).expect("it is there");
+                shell.waits_until_usual(false);
+                shell.sees("q ends it");
+                shell.types("q");
+            }
+        }
+        let told = shell.sees("done=");
+        assert!(shell.is_usual(), "{ends:?}");
+        // What was under way when it ended has no answer.
+        assert!(told == code || (code == "0" && told == "1"), "{ends:?}: {told}");
+    }
+    kill_process(Pid::from_child(&hub), Signal::TERM).expect("it is there");
+    hub.wait().expect("it ends");
 }
 
 #[test]

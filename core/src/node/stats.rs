@@ -146,6 +146,7 @@ impl Rooms {
         } = self.traffic;
         // What was given up while it waited for its session counts as if it had been handed out.
         let lost = self.links.as_ref().map_or(0, |links| links.lost());
+        let of_circuits = self.circuits.as_ref().map_or(0, |circuits| circuits.lost());
         let ((transmitted, unsent), (requests, timeouts)) = (self.outbox.counts(), self.client.counts());
         let Counts { approved, refused, expired, displaced, unanswered } = self.inbox.counts();
         Stats {
@@ -160,7 +161,7 @@ impl Rooms {
             rejected: rejected.as_deref().copied().unwrap_or_default(),
             held,
             transmitted: transmitted.saturating_add(lost),
-            unsent: unsent.saturating_add(lost),
+            unsent: unsent.saturating_add(lost).saturating_add(of_circuits),
             requests,
             timeouts,
             approved,

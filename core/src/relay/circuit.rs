@@ -10,10 +10,11 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::config::{RelayConfig, for_strangers};
+use super::config::{Pace, RelayConfig, for_strangers};
 use super::neighbours::Hop;
 use super::quota::Cell;
 use super::reject::RelayReject;
+use crate::Path;
 use crate::framing::Response;
 use crate::limits::HEADER_LEN;
 use crate::seed::SipKey;
@@ -113,8 +114,7 @@ pub(super) struct Asker {
     pub(super) proven: bool,
 }
 
-struct ByFirst;
-struct BySecond;
+struct ByLabel;
 struct ByUse;
 
 struct Circuit {
@@ -123,26 +123,23 @@ struct Circuit {
     ends: [Hop; 2],
     bytes: Cell,
     used: Instant,
-    by_first: Chain,
-    by_second: Chain,
+    by_label: Chain,
     by_use: Link,
 }
 
-impl Chained<ByFirst> for Circuit {
-    fn chain(&self) -> &Chain {
-        &self.by_first
-    }
-    fn chain_mut(&mut self) -> &mut Chain {
-        &mut self.by_first
+impl Circuit {
+    /// Which of its ends is at this address.
+    fn end_at(&self, from: &Path) -> Option<usize> {
+        self.ends.iter().position(|end| end.path.same_remote(from))
     }
 }
 
-impl Chained<BySecond> for Circuit {
+impl Chained<ByLabel> for Circuit {
     fn chain(&self) -> &Chain {
-        &self.by_second
+        &self.by_label
     }
     fn chain_mut(&mut self) -> &mut Chain {
-        &mut self.by_second
+        &mut self.by_label
     }
 }
 
@@ -155,36 +152,39 @@ impl Linked<ByUse> for Circuit {
     }
 }
 
-/// The circuits through this relay, found from either end by link and label.
+/// The circuits through this relay, found from either end by label and address.
+///
+/// There are few, and hardly ever two under one label: a packet costs one keyed hash of eight bytes.
 pub(super) struct Circuits {
     circuits: Slab<Circuit, Heap>,
-    by_first: Index<ByFirst, Heap>,
-    by_second: Index<BySecond, Heap>,
+    by_label: Index<ByLabel, Heap>,
     by_use: List<ByUse>,
     key: SipKey,
+    pace: Pace,
 }
 
 impl Circuits {
-    pub(super) fn new(capacity: usize, key: SipKey) -> Self {
-        let circuits = Slab::new(capacity);
-        Self { circuits, by_first: Index::new(), by_second: Index::new(), by_use: List::new(), key }
+    pub(super) fn new(config: &RelayConfig, key: SipKey) -> Self {
+        let (circuits, pace) = (Slab::new(config.max_circuits), config.circuit_rate.pace());
+        Self { circuits, by_label: Index::new(), by_use: List::new(), key, pace }
     }
 
     pub(super) fn len(&self) -> usize {
         self.circuits.len()
     }
 
-    fn place(&self, label: u64, link: u64) -> u64 {
-        self.key.hash_in(label, &link.to_be_bytes())
+    fn place(&self, label: u64) -> u64 {
+        self.key.hash(&label.to_be_bytes())
     }
 
     /// The circuit with this label that has an end here, and which end that is.
-    fn find(&self, label: u64, link: u64) -> Option<(u32, usize)> {
-        let place = self.place(label, link);
-        let is =
-            |end: usize| move |at: &Circuit| at.label == label && at.ends.get(end).is_some_and(|at| at.link == link);
-        let first = self.by_first.find(&self.circuits, place, is(0)).map(|slot| (slot, 0));
-        first.or_else(|| self.by_second.find(&self.circuits, place, is(1)).map(|slot| (slot, 1)))
+    fn find(&self, label: u64, from: &Path) -> Option<(u32, usize)> {
+        let mut end = None;
+        let slot = self.by_label.find(&self.circuits, self.place(label), |circuit| {
+            end = if circuit.label == label { circuit.end_at(from) } else { None };
+            end.is_some()
+        });
+        slot.zip(end)
     }
 
     /// Let a circuit stand between two links, the first of them that of who asks. What stood under this label at one of them ends. False
@@ -200,8 +200,8 @@ impl Circuits {
         if first.link == second.link {
             return false;
         }
-        for link in [first.link, second.link] {
-            if let Some((slot, _)) = self.find(label, link) {
+        for end in &ends {
+            if let Some((slot, _)) = self.find(label, &end.path) {
                 self.close(slot);
             }
         }
@@ -209,12 +209,11 @@ impl Circuits {
         if !self.make_room(config, by, first.link) {
             return false;
         }
-        let (by_first, by_second, by_use) = (Chain::default(), Chain::default(), Link::default());
-        let circuit = Circuit { label, by, ends, bytes: Cell::default(), used: now, by_first, by_second, by_use };
+        let (by_label, by_use) = (Chain::default(), Link::default());
+        let circuit = Circuit { label, by, ends, bytes: Cell::default(), used: now, by_label, by_use };
         let Ok(id) = self.circuits.insert(circuit) else { return false };
-        let places = ends.map(|end| self.place(label, end.link));
-        self.by_first.insert(&mut self.circuits, id.slot(), places[0]);
-        self.by_second.insert(&mut self.circuits, id.slot(), places[1]);
+        let place = self.place(label);
+        self.by_label.insert(&mut self.circuits, id.slot(), place);
         self.by_use.push_back(&mut self.circuits, id.slot())
     }
 
@@ -247,26 +246,26 @@ impl Circuits {
         oldest.map(|slot| self.close(slot)).is_some()
     }
 
-    /// Where a packet of a circuit goes that came over this link. It is changed in place and has to be sent as it is then.
+    /// Where a packet of a circuit goes that came from there. It is changed in place and has to be sent as it is then.
     pub(super) fn carry(
         &mut self,
         now: Instant,
         config: &RelayConfig,
-        link: u64,
+        from: &Path,
         datagram: &mut [u8],
-    ) -> Result<Hop, RelayReject> {
+    ) -> Result<Path, RelayReject> {
         let CircuitPacket { label, hops_left, .. } = CircuitPacket::read(datagram).ok_or(RelayReject::Malformed)?;
         let hops_left = hops_left.checked_sub(1).ok_or(RelayReject::HopLimit)?;
-        let (slot, end) = self.find(label.0, link).ok_or(RelayReject::NoCircuit)?;
+        let (slot, end) = self.find(label.0, from).ok_or(RelayReject::NoCircuit)?;
         let circuit = self.circuits.at_mut(slot).ok_or(RelayReject::NoCircuit)?;
         if now.saturating_since(circuit.used) >= config.circuit_idle {
             self.close(slot);
             return Err(RelayReject::NoCircuit);
         }
         let len = u32::try_from(datagram.len()).unwrap_or(u32::MAX);
-        circuit.bytes = circuit.bytes.after(now, config.circuit_rate.pace(), len).ok_or(RelayReject::CircuitQuota)?;
+        circuit.bytes = circuit.bytes.after(now, self.pace, len).ok_or(RelayReject::CircuitQuota)?;
         circuit.used = now;
-        let other = *circuit.ends.get(1 - end).ok_or(RelayReject::NoCircuit)?;
+        let other = circuit.ends.get(1 - end).ok_or(RelayReject::NoCircuit)?.path;
         self.by_use.move_to_back(&mut self.circuits, slot);
         if let Some(byte) = datagram.get_mut(CIRCUIT_HEAD - 4) {
             *byte = hops_left;
@@ -294,8 +293,7 @@ impl Circuits {
 
     fn close(&mut self, slot: u32) {
         self.by_use.remove(&mut self.circuits, slot);
-        self.by_first.remove(&mut self.circuits, slot);
-        self.by_second.remove(&mut self.circuits, slot);
+        self.by_label.remove(&mut self.circuits, slot);
         self.circuits.remove_at(slot);
     }
 }

@@ -62,7 +62,7 @@ impl Relay {
             links: quotas(),
             shares: quotas(),
             reservations: Reservations::new(),
-            circuits: Circuits::new(config.max_circuits, rng.sip_key()),
+            circuits: Circuits::new(&config, rng.sip_key()),
             stats: RelayStats::default(),
             faults: Faults::default(),
             config,
@@ -99,6 +99,12 @@ impl Relay {
             Err(why) => self.stats.rejects.count(*why),
         }
         result
+    }
+
+    /// Whether exactly this ping, its proof included, was passed on a short time ago. Then it was verified, too: one more copy needs no arithmetic.
+    pub(crate) fn has_passed_on(&self, now: Instant, packet: &Packet<'_>) -> bool {
+        let (bare, signed) = fingerprints(&self.key, packet);
+        !self.faults.poisonable_seen() && self.seen.contains(now, signed.unwrap_or(bare))
     }
 
     /// Count what whoever holds the relay does not have it pass on, and why.
@@ -334,12 +340,11 @@ impl Relay {
     /// # Errors
     /// Why it does not go on.
     pub fn carry(&mut self, now: Instant, from: Path, datagram: &mut [u8]) -> Result<Path, RelayReject> {
-        let link = self.link(&from);
-        match self.circuits.carry(now, &self.config, link, datagram) {
-            Ok(hop) => {
+        match self.circuits.carry(now, &self.config, &from, datagram) {
+            Ok(to) => {
                 self.stats.carried = self.stats.carried.saturating_add(1);
                 self.stats.carried_bytes = self.stats.carried_bytes.saturating_add(datagram.len() as u64);
-                Ok(hop.path)
+                Ok(to)
             }
             Err(why) => {
                 self.stats.rejects.count(why);

@@ -267,6 +267,10 @@ impl Sessions {
     fn go_back(&mut self, now: Instant, slot: u32) {
         let Some(detour) = self.table.at_mut(slot).and_then(Session::detour) else { return };
         detour.checked = None;
+        // One that has worked for a while fails for the first time. One that never holds is tried ever more seldom, else the session goes to and fro.
+        if detour.moved.is_some_and(|moved| now.saturating_since(moved) >= FIRST_RETRY) {
+            detour.failures = 0;
+        }
         detour.failures = (detour.failures + 1).min(MOST_DOUBLED);
         let again = now + FIRST_RETRY * (1 << (detour.failures - 1));
         // Who was told of no address waits for the other side to ask.

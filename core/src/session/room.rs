@@ -494,6 +494,12 @@ impl Sessions {
         self.table.slab.len()
     }
 
+    /// How many of those that are up go over relays. Looks at each.
+    pub(crate) fn relayed_len(&self) -> usize {
+        let relayed = |session: &Session| session.phase == Phase::Up && session.is_relayed();
+        self.table.slab.iter().filter(|(_, session)| relayed(session)).count()
+    }
+
     /// No session.
     #[must_use]
     pub fn is_empty(&self) -> bool {

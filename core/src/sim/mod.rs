@@ -80,7 +80,7 @@ pub use self::{
         run_home,
     },
     link::{LinkConfig, Loss, Lost},
-    mesh::{MeshCounts, MeshInvariant, MeshRun, MeshSetup, MeshViolation, run_mesh},
+    mesh::{MeshConditions, MeshCounts, MeshInvariant, MeshRun, MeshSetup, MeshViolation, run_mesh},
     names::{MAX_MEMBERS, Name, address, key, member},
     rng::SimRng,
     scenario::{Scenario, ScenarioError, Setup},

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 pub(crate) const HELP: &str = "\
@@ -9,6 +10,8 @@ Round trips over loopback: Sluis beside echo servers of the same sizes.
 
 usage: loopback [--runtime tokio|smol] [--json] [--encoding json|msgpack|postcard]
                 [--turns N (7)] [--count N (150000)] [--singles N (30000)] [--cores A,B] [--reference] [--quic] [--flood]
+       loopback --relay [--runtime tokio|smol] [--json] [--turns N (7)] [--count N (150000)] [--cores A,B]
+       loopback --metrics SLUIS [--json] [--turns N (7)] [--count N (150000)] [--cores A,B]
 
   --runtime    only this one (both unless told)
   --turns      how often everything is measured; medians count
@@ -18,6 +21,8 @@ usage: loopback [--runtime tokio|smol] [--json] [--encoding json|msgpack|postcar
   --reference  measure two reference nodes as well (python3 and, once, PyPI are needed)
   --quic       measure datagrams of quinn as well (built from benches/quinn, once)
   --flood      what a known peer's session keeps of its pings while 100,000 handshakes a second come from addresses that are not theirs
+  --relay      instead: what a relay passes on of a circuit a second, beside a plain forwarder of the same sizes and batches
+  --metrics    instead: what it costs that program, a `sluis` of this version, to have its metrics read once a second
   --json       one object a line";
 
 /// What to do.
@@ -40,6 +45,9 @@ pub(crate) struct Args {
     pub(crate) reference: bool,
     pub(crate) quic: bool,
     pub(crate) flood: bool,
+    pub(crate) relay: bool,
+    /// The program whose metrics are read.
+    pub(crate) metrics: Option<PathBuf>,
     pub(crate) json: bool,
 }
 
@@ -61,6 +69,12 @@ pub(crate) enum Role {
     Sensor { to: SocketAddr, count: u64, in_flight: u64 },
     /// Begins so many handshakes a second there, from forged addresses.
     Flood { to: SocketAddr, rate: u64 },
+    /// Passes on what comes from anywhere to there, and what comes from there back.
+    Forward { to: SocketAddr },
+    /// The far end of a circuit, which sends a packet of this length back for each that comes.
+    Far { len: usize },
+    /// The near end: sends packets of this length over the relay there, so many, so many at once.
+    Near { to: SocketAddr, len: usize, count: u64, in_flight: u64 },
 }
 
 macro_rules! words {
@@ -105,6 +119,8 @@ impl Args {
             reference: false,
             quic: false,
             flood: false,
+            relay: false,
+            metrics: None,
             json: false,
         };
         while let Some(arg) = args.next() {
@@ -115,6 +131,8 @@ impl Args {
                 "--reference" => out.reference = true,
                 "--quic" => out.quic = true,
                 "--flood" => out.flood = true,
+                "--relay" => out.relay = true,
+                "--metrics" => out.metrics = Some(value()?.into()),
                 "--runtime" => out.runtimes = vec![value()?.parse().map_err(|e| format!("--runtime: {e}"))?],
                 "--encoding" => out.encoding = value()?.parse().map_err(|e| format!("--encoding: {e}"))?,
                 "--turns" => out.turns = positive(&arg, &value()?)?,
@@ -145,25 +163,36 @@ impl End {
         let mut args = vec!["--end".to_owned()];
         args.extend([self.runtime.to_string(), self.contestant.to_string(), self.encoding.to_string()]);
         args.push(self.core.to_string());
-        match self.role {
-            Role::Hub => {}
-            Role::Sensor { to, count, in_flight } => {
-                args.extend([to.to_string(), count.to_string(), in_flight.to_string()]);
-            }
-            Role::Flood { to, rate } => args.extend([to.to_string(), rate.to_string()]),
-        }
+        let role = match self.role {
+            Role::Hub => "hub".to_owned(),
+            Role::Sensor { to, count, in_flight } => format!("sensor {to} {count} {in_flight}"),
+            Role::Flood { to, rate } => format!("flood {to} {rate}"),
+            Role::Forward { to } => format!("forward {to}"),
+            Role::Far { len } => format!("far {len}"),
+            Role::Near { to, len, count, in_flight } => format!("near {to} {len} {count} {in_flight}"),
+        };
+        args.extend(role.split(' ').map(str::to_owned));
         args
     }
 }
 
 fn end(args: &[String]) -> Option<Mode> {
     let [runtime, contestant, encoding, core, rest @ ..] = args else { return None };
-    let role = match rest {
-        [] => Role::Hub,
-        [to, rate] => Role::Flood { to: to.parse().ok()?, rate: rate.parse().ok()? },
-        [to, count, in_flight] => {
+    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let role = match rest[..] {
+        ["hub"] => Role::Hub,
+        ["flood", to, rate] => Role::Flood { to: to.parse().ok()?, rate: rate.parse().ok()? },
+        ["sensor", to, count, in_flight] => {
             Role::Sensor { to: to.parse().ok()?, count: count.parse().ok()?, in_flight: in_flight.parse().ok()? }
         }
+        ["forward", to] => Role::Forward { to: to.parse().ok()? },
+        ["far", len] => Role::Far { len: len.parse().ok()? },
+        ["near", to, len, count, in_flight] => Role::Near {
+            to: to.parse().ok()?,
+            len: len.parse().ok()?,
+            count: count.parse().ok()?,
+            in_flight: in_flight.parse().ok()?,
+        },
         _ => return None,
     };
     Some(Mode::End(End {

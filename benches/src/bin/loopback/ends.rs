@@ -14,7 +14,7 @@ use sluis_core::framing::Encoding;
 use crate::args::{Contestant, EncodingName, End, Role, RuntimeName};
 use crate::quick::Quick;
 use crate::runtime::{Runtime, Smol, Tokio};
-use crate::{echo, flood, place};
+use crate::{echo, flood, forward, place};
 
 /// What a sensor measured.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,11 +40,11 @@ pub(crate) fn messages(encoding: Encoding) -> (Vec<u8>, Vec<u8>) {
     (request, answers.get(0).to_vec())
 }
 
-fn anywhere() -> SocketAddr {
+pub(crate) fn anywhere() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
 
-fn open() -> io::Result<UdpSocket> {
+pub(crate) fn open() -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(anywhere())?;
     socket.set_nonblocking(true)?;
     Ok(socket)
@@ -55,6 +55,8 @@ pub(crate) fn run(end: &End) -> Result<(), String> {
     place::pin(end.core)?;
     match (end.role, end.runtime) {
         (Role::Flood { to, rate }, _) => flood::run(end, to, rate),
+        (Role::Forward { .. } | Role::Far { .. } | Role::Near { .. }, RuntimeName::Tokio) => forward::run::<Tokio>(end),
+        (Role::Forward { .. } | Role::Far { .. } | Role::Near { .. }, RuntimeName::Smol) => forward::run::<Smol>(end),
         (Role::Hub, RuntimeName::Tokio) => answer::<Tokio>(end),
         (Role::Hub, RuntimeName::Smol) => answer::<Smol>(end),
         (Role::Sensor { to, count, in_flight }, RuntimeName::Tokio) => ask::<Tokio>(end, to, count, in_flight),
@@ -62,13 +64,22 @@ pub(crate) fn run(end: &End) -> Result<(), String> {
     }
 }
 
-/// Answer until the other process closes our input.
-fn answer<R: Runtime>(end: &End) -> Result<(), String> {
+/// End this process when the other closes our input.
+pub(crate) fn end_with_input() {
     std::thread::spawn(|| {
         let _ = io::stdin().read(&mut [0]);
         std::process::exit(0);
     });
-    let said = |addr: SocketAddr| println!("{}", json!({ "addr": addr.to_string() }));
+}
+
+/// Tell the other process where we are.
+pub(crate) fn said(addr: SocketAddr) {
+    println!("{}", json!({ "addr": addr.to_string() }));
+}
+
+/// Answer until the other process closes our input.
+fn answer<R: Runtime>(end: &End) -> Result<(), String> {
+    end_with_input();
     let (_, response) = messages(encoding(end.encoding));
     let done: io::Result<()> = R::block_on(async {
         match end.contestant {
@@ -171,6 +182,11 @@ impl Process {
         self.input = None;
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next of what it has to say.
     pub(crate) fn line(&mut self) -> Result<Value, String> {
         let mut line = String::new();
@@ -219,14 +235,22 @@ pub(crate) fn measure_flooded(
     Ok((measured, said))
 }
 
-fn start_hub(end: &End) -> Result<(Process, SocketAddr), String> {
+/// Start an end that says where it is.
+pub(crate) fn start_hub(end: &End) -> Result<(Process, SocketAddr), String> {
     let mut hub = Process::of_this(end)?;
     let said = hub.line()?;
     let to = said["addr"].as_str().and_then(|addr| addr.parse().ok()).ok_or("a hub without an address")?;
     Ok((hub, to))
 }
 
-fn run_sensor(hub: &End, core: usize, to: SocketAddr, count: u64, in_flight: u64) -> Result<Measured, String> {
+/// Have somebody ask this hub.
+pub(crate) fn run_sensor(
+    hub: &End,
+    core: usize,
+    to: SocketAddr,
+    count: u64,
+    in_flight: u64,
+) -> Result<Measured, String> {
     let end = End { role: Role::Sensor { to, count, in_flight }, core, ..hub.clone() };
     let said = Process::of_this(&end)?.line()?;
     let number = |name: &str| said[name].as_f64().ok_or_else(|| format!("a sensor that does not say {name}"));

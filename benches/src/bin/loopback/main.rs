@@ -10,6 +10,8 @@ mod args;
 mod echo;
 mod ends;
 mod flood;
+mod forward;
+mod metrics;
 mod place;
 mod quic;
 mod quick;
@@ -44,5 +46,9 @@ fn main() -> ExitCode {
 }
 
 fn compare(args: &Args) -> Result<(), String> {
-    table::run(args)
+    match &args.metrics {
+        Some(program) => metrics::compare(args, program),
+        None if args.relay => forward::compare(args),
+        None => table::run(args),
+    }
 }

@@ -29,6 +29,25 @@ pub(crate) struct Quick<R: Runtime> {
 }
 
 impl<R: Runtime> Quick<R> {
+    /// Pass everything on, as it came and with as few calls: what `to` sends goes to whoever else sent last, and all else there. For ever.
+    pub(crate) async fn forward(&mut self, to: SocketAddr) -> io::Result<()> {
+        let mut other = to;
+        loop {
+            let count = self.recv_batch().await?;
+            for (slot, meta) in self.slots.chunks_exact(SLOT).zip(&self.meta[..count]) {
+                let destination = if meta.addr == to { other } else { to };
+                if meta.addr != to {
+                    other = meta.addr;
+                }
+                for train in slot[..meta.len].chunks(meta.stride.max(1) * self.segments) {
+                    let segment_size = (train.len() > meta.stride).then_some(meta.stride);
+                    let transmit = Transmit { destination, ecn: None, contents: train, segment_size, src_ip: None };
+                    R::write(&self.socket, |socket| self.state.try_send(socket, &transmit)).await?;
+                }
+            }
+        }
+    }
+
     pub(crate) fn new(socket: std::net::UdpSocket, message: &[u8], batched: bool) -> io::Result<Self> {
         let state = UdpSocketState::new((&socket).into())?;
         let segments = if batched { state.max_gso_segments().min(TRAIN / message.len()).max(1) } else { 1 };
@@ -44,10 +63,10 @@ impl<R: Runtime> Quick<R> {
         })
     }
 
-    /// Receive, and say how many datagrams came from whom.
-    async fn recv(&mut self) -> io::Result<(u64, SocketAddr)> {
+    /// Receive, and say how many slots are filled.
+    async fn recv_batch(&mut self) -> io::Result<usize> {
         let Self { socket, state, slots, meta, batched, .. } = self;
-        let count = R::read(socket, |socket| {
+        R::read(socket, |socket| {
             if *batched {
                 let mut chunks = slots.chunks_exact_mut(SLOT);
                 let mut bufs: [_; BATCH_SIZE] = array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
@@ -56,9 +75,14 @@ impl<R: Runtime> Quick<R> {
                 state.recv(socket, &mut [IoSliceMut::new(slots)], &mut meta[..1])
             }
         })
-        .await?;
-        let datagrams = meta[..count].iter().map(|meta| meta.len.div_ceil(meta.stride.max(1)) as u64).sum();
-        Ok((datagrams, meta[0].addr))
+        .await
+    }
+
+    /// Receive, and say how many datagrams came from whom.
+    async fn recv(&mut self) -> io::Result<(u64, SocketAddr)> {
+        let count = self.recv_batch().await?;
+        let datagrams = self.meta[..count].iter().map(|meta| meta.len.div_ceil(meta.stride.max(1)) as u64).sum();
+        Ok((datagrams, self.meta[0].addr))
     }
 
     async fn send(&self, mut count: u64, to: SocketAddr) -> io::Result<()> {

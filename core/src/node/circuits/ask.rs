@@ -85,6 +85,16 @@ impl Node {
     }
 }
 
+impl Node {
+    /// How many names are reached through a session over relays at the moment; [`peers`](Self::peers) are those that were heard from directly. Looks at every session.
+    #[must_use]
+    pub fn relayed_peers(&self) -> usize {
+        let Rooms { circuits, links, .. } = &self.rooms;
+        // Without an end of a circuit there is none.
+        circuits.as_ref().and(links.as_deref()).map_or(0, |links| links.relayed_len())
+    }
+}
+
 /// What the operator tells of where the node is.
 impl Node {
     /// Peers whose session with this node goes over relays are told, within it, that they can reach it here; where they do, the session goes on without relays, and back should that fail.

@@ -128,6 +128,8 @@ pub(super) struct Circuits {
     parked: usize,
     /// Packets that waited for a circuit that was asked for again, and can go.
     ready: VecDeque<(Path, Box<[u8]>)>,
+    /// Packets that waited for one that made way for another.
+    lost: u64,
 }
 
 impl Circuits {
@@ -235,7 +237,13 @@ impl Circuits {
         if let Some(opener) = end.opener {
             opener.request.map(|request| self.requests.remove(&request));
             self.parked -= opener.parked_bytes();
+            self.lost = self.lost.saturating_add(opener.stale.len() as u64);
         }
+    }
+
+    /// How many packets did not leave because their circuit made way for another while they waited for it.
+    pub(super) const fn lost(&self) -> u64 {
+        self.lost
     }
 
     fn opener(&mut self, label: u64) -> Option<&mut Opener> {

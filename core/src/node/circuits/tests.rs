@@ -4,7 +4,7 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use super::CIRCUIT;
+use super::{CIRCUIT, Sent};
 use crate::framing::{Decision, Encoding, Frame, Message};
 use crate::node::relay::tests::{Kind, Net, PHONE, SENSOR, path, secret, start};
 use crate::node::{Auth, Identity, Node, NodeConfig, Ping, PingError, RequestId, SessionPolicy};
@@ -355,6 +355,10 @@ fn ways(net: &Net) -> [(bool, crate::Path); 2] {
     [0, 4].map(|n| *net.members[n].ways.last().unwrap())
 }
 
+fn relayed(net: &Net) -> [usize; 2] {
+    [0, 4].map(|n| net.members[n].node.relayed_peers())
+}
+
 /// A ping every half second; all of them are answered.
 fn ask_steadily(net: &mut Net, count: usize) {
     for n in 0..count {
@@ -376,6 +380,7 @@ fn a_session_moves_to_a_direct_path_and_back_and_loses_no_ping() {
         who.iter().for_each(|n| net.node(*n).add_address(path(*n).remote).unwrap());
         ask_steadily(&mut net, 10);
         assert_eq!(ways(&net), [(false, path(4)), (false, path(0))], "{who:?}");
+        assert_eq!(relayed(&net), [0, 0]);
         for n in [0, 4] {
             assert_eq!(net.members[n].node.rooms.links.as_ref().unwrap().kept(), 0, "old packets are let go of");
         }
@@ -387,6 +392,7 @@ fn a_session_moves_to_a_direct_path_and_back_and_loses_no_ping() {
             net.cut = cut.to_vec();
             ask_steadily(&mut net, 40);
             assert_eq!(ways(&net), [(true, path(1)), (true, path(3))], "{who:?} {cut:?}");
+            assert_eq!(relayed(&net), [1, 1]);
             // And works again.
             net.cut.clear();
             net.run(700_000);
@@ -396,6 +402,40 @@ fn a_session_moves_to_a_direct_path_and_back_and_loses_no_ping() {
         assert!(net.members[4].told.iter().filter(|told| *told == "ping steady 3").count() >= 2);
         net.check_books();
     }
+}
+
+/// Every failure makes the next try of a direct path come later, but only of one that never held for long.
+#[test]
+fn a_direct_path_that_has_worked_is_tried_soon_however_often_it_failed_before() {
+    let mut net = line(SessionPolicy::Require, SessionPolicy::Require);
+    net.node(4).add_address(path(4).remote).unwrap();
+    ask_steadily(&mut net, 10);
+    for n in 0..8 {
+        ask_steadily(&mut net, 80);
+        assert_eq!(ways(&net), [(false, path(4)), (false, path(0))], "it has worked for 40 s, failure {n}");
+        net.cut = [(0, 4), (4, 0)].to_vec();
+        ask_steadily(&mut net, 10);
+        assert_eq!(ways(&net), [(true, path(1)), (true, path(3))]);
+        net.cut.clear();
+        ask_steadily(&mut net, 60);
+    }
+}
+
+#[test]
+fn packets_that_wait_for_a_circuit_that_makes_way_are_counted() {
+    let mut net = line(SessionPolicy::Require, SessionPolicy::Require);
+    ask(&mut net, 1, "");
+    net.run(2000);
+    let (before, now) = (net.node(0).stats().unsent, net.now.mono + Duration::from_secs(70));
+    // The circuit was silent for long: what a session sends through it waits until it was asked for again.
+    let circuits = net.node(0).rooms.circuits.as_mut().unwrap();
+    let label = *circuits.ends.keys().next().unwrap();
+    for _ in 0..2 {
+        assert!(matches!(circuits.send(now, label, (&mut [0; 200], 100)), Some(Sent::Later)));
+    }
+    circuits.remove(label);
+    assert_eq!(net.node(0).stats().unsent, before + 2);
+    net.check_books();
 }
 
 #[test]

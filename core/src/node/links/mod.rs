@@ -426,6 +426,11 @@ impl Links {
         self.found.remove(&name.hash());
     }
 
+    /// How many sessions that are up go over relays. Looks at each.
+    pub(super) fn relayed_len(&self) -> usize {
+        self.sessions.relayed_len()
+    }
+
     /// How many frames were given up because their session ended.
     pub(super) const fn lost(&self) -> u64 {
         self.lost

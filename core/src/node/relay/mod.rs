@@ -40,6 +40,8 @@ use super::{Node, NodeConfig};
 use crate::airlock::LegacyList;
 use crate::relay::{Relay, RelayStats};
 use crate::seed::Seed;
+#[cfg(feature = "sim")]
+use crate::time::Instant;
 use crate::{Path, check_did};
 
 /// The rooms of a relay.
@@ -128,6 +130,14 @@ impl Node {
         let relaying = self.relaying()?;
         relaying.relay.remove_neighbour(did);
         relaying.neighbours.remove(did).map(|_| ()).ok_or(RelayError::Unknown)
+    }
+
+    /// As if something that this name signed had come over this hop, and had been verified: what gossip of records teaches.
+    #[cfg(feature = "sim")]
+    pub(crate) fn hear_of(&mut self, now: Instant, did: &str, via: Path, hops: u8) {
+        if let Some(relaying) = self.rooms.relaying.as_deref_mut() {
+            relaying.relay.learn(now, did, via, hops);
+        }
     }
 
     /// What the relay has done, and what it holds; `None` where there is none.

@@ -181,6 +181,25 @@ fn bad_signatures_from_many_addresses_keep_no_neighbour_out() {
     net.check_books();
 }
 
+/// Copies of one ping, which any neighbour may send however often, are known before anything of them is verified.
+#[test]
+fn copies_of_a_ping_use_up_no_verifications() {
+    let mut net = Net::line();
+    net.ask(|ping| ping.trace = false);
+    net.run(500);
+    let is_ping = |bytes: &[u8]| matches!(Frame::decode(bytes), Ok(Frame { message: Message::Packet(_), .. }));
+    let copy = net.seen.iter().find(|(to, bytes)| *to == 2 && is_ping(bytes)).map(|(_, bytes)| bytes.clone());
+    let (now, copy) = (net.now, copy.expect("it went over the relay"));
+    for _ in 0..3000 {
+        assert_eq!(net.node(2).handle_datagram(now, path(1), &mut copy.clone()), Err(Reject::Replay));
+    }
+    assert_eq!(net.members[2].node.stats().rejected.get(Reject::Busy), 0);
+    net.ask(|ping| ping.trace = false);
+    net.run(500);
+    assert_eq!(net.members[0].told, ["accept jis:home:sensor"; 2]);
+    net.check_books();
+}
+
 #[test]
 fn one_address_has_no_more_bad_signatures_verified_than_its_link_may_bring_pings() {
     let mut net = Net::line();

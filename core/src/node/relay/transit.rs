@@ -74,6 +74,10 @@ impl Node {
         let Self { policy, rooms, .. } = self;
         let Rooms { admission, peers, outbox, overlay, relaying, traces, .. } = rooms;
         let relaying = relaying.as_deref_mut().ok_or(Reject::NotForUs)?;
+        // Copies come from every neighbour, and foes make more: they use up none of the signatures that are verified.
+        if packet.proof.is_some() && relaying.relay.has_passed_on(now.mono, packet) {
+            return Err(relaying.relay.refuse(RelayReject::Duplicate).into());
+        }
         let judges = (&*policy, &*peers, overlay.as_deref());
         // Judged as a ping for us, and not remembered: the relay itself knows what it has passed on.
         let allowed = relaying.sources.allows(texts.sender.did);

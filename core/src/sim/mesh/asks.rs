@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::shape::{GUESTS, Part};
+use super::shape::Part;
 use super::watch::MeshInvariant;
 use super::{ANSWER, Mesh, path};
 use crate::framing::{Decision, Encoding};
@@ -43,9 +43,9 @@ impl Mesh {
     /// Somebody asks somebody who is not a neighbour, so many times at most. What does not count may go over few hops only.
     pub(super) fn ask(&mut self, most: u8, counts: bool) {
         let (endpoints, guests) = (self.shape.endpoints(), self.shape.guests());
-        let from = match self.rng.below(2) {
-            0 => guests.start + self.rng.below(GUESTS.into()) as u32,
-            _ => self.rng.below(endpoints.into()) as u32,
+        let from = match self.verifications.is_none() || self.rng.below(2) == 0 {
+            true => guests.start + self.rng.below(guests.len() as u64) as u32,
+            false => self.rng.below(endpoints.into()) as u32,
         };
         let to = self.rng.below(endpoints.into()) as u32;
         if from == to || self.shape.around(from).contains(&to) || !self.members[to as usize].up {
@@ -66,6 +66,9 @@ impl Mesh {
         let shortest = self.shape.steps(to, |n| up(n) || self.shape.part(n) == Part::Foe)[from as usize];
         let short = !counts && most == 1;
         let max_hops = if short { self.rng.between(1, 4) as u8 } else { MAX_HOPS };
+        if counts {
+            self.counts.flooding += self.shape.flood(up);
+        }
         self.asks.push(Ask {
             from,
             to,

@@ -2,7 +2,7 @@
 //!
 //! Honest relays are real nodes, each of which also asks and is asked; guests ask whose keys no relay knows. Foes change what passes and sign it or hide it, swallow it, send it back, take ids
 //! in advance, flood; two of them may work together. Relays crash and come back without what they knew, the network is parted and mended, datagrams are lost. In the end all is well again but
-//! for the foes, which swallow everything then, and whoever asks has to be answered. What comes next is drawn from the seed; everything is held against [`MeshInvariant`]s.
+//! for the foes, which swallow everything then, and whoever asks has to be answered. [`MeshConditions`] are for relays alone. What comes next is drawn from the seed; everything is held against [`MeshInvariant`]s.
 //!
 //! ```
 //! use sluis_core::sim::{MeshSetup, run_mesh};
@@ -14,6 +14,7 @@
 //! ```
 
 mod asks;
+mod conditions;
 mod foes;
 mod net;
 mod shape;
@@ -24,15 +25,17 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use self::asks::Ask;
+pub use self::conditions::MeshConditions;
 use self::foes::Foe;
 use self::net::Flight;
-use self::shape::{GUESTS, Part, Shape};
+use self::shape::{Part, Shape, Size};
 use self::watch::{Book, Watch};
 pub use self::watch::{MeshInvariant, MeshViolation};
 use super::agenda::{Agenda, Due};
 use super::rng::SimRng;
 use super::{Fault, LanNodeError, key};
 use crate::framing::{Value, ValueBuf};
+use crate::identity::PublicKey;
 use crate::limits::MAX_DATAGRAM_V6;
 use crate::node::faults::Faults;
 use crate::node::{Identity, Node, NodeConfig, Reply, RequestId};
@@ -62,13 +65,15 @@ pub struct MeshSetup {
     pub span: Duration,
     /// A protection of relays to switch off, to see that it is missed.
     pub fault: Option<Fault>,
+    /// Relays alone, without foes, under conditions that stay as they are. Default none: see the module.
+    pub conditions: Option<MeshConditions>,
 }
 
 impl MeshSetup {
     /// One with all protections.
     #[must_use]
     pub const fn new(relays: u32, seed: u64, span: Duration) -> Self {
-        Self { relays, seed, span, fault: None }
+        Self { relays, seed, span, fault: None, conditions: None }
     }
 }
 
@@ -97,6 +102,10 @@ pub struct MeshCounts {
     pub flooded: u64,
     /// Crashes of relays, and partitions.
     pub failures: u64,
+    /// Datagrams that honest nodes sent.
+    pub messages: u64,
+    /// What they had sent if each question had gone to everybody once: each relay that is up gives it to all its neighbours but the one that it came from.
+    pub flooding: u64,
 }
 
 impl core::ops::AddAssign for MeshCounts {
@@ -112,6 +121,8 @@ impl core::ops::AddAssign for MeshCounts {
         self.named += other.named;
         self.flooded += other.flooded;
         self.failures += other.failures;
+        self.messages += other.messages;
+        self.flooding += other.flooding;
     }
 }
 
@@ -134,9 +145,14 @@ pub struct MeshRun {
 /// There is no such mesh.
 pub fn run_mesh(setup: &MeshSetup) -> Result<MeshRun, LanNodeError> {
     let mut mesh = Mesh::new(setup)?;
-    mesh.trouble(setup.span)?;
-    if mesh.watch.violations.is_empty() {
-        mesh.heal()?;
+    match setup.conditions {
+        Some(conditions) => mesh.endure(setup.span, conditions)?,
+        None => {
+            mesh.trouble(setup.span)?;
+            if mesh.watch.violations.is_empty() {
+                mesh.heal()?;
+            }
+        }
     }
     mesh.count();
     let Mesh { watch, counts, now, digest, .. } = mesh;
@@ -157,6 +173,10 @@ struct Member {
 struct Mesh {
     shape: Shape,
     config: RelayConfig,
+    /// Signatures that a node verifies in a second for who has not proven to be at an address.
+    verifications: Option<u32>,
+    /// By number of member.
+    keys: Vec<PublicKey>,
     fault: Option<Fault>,
     members: Vec<Member>,
     foes: Vec<Foe>,
@@ -185,12 +205,15 @@ impl Mesh {
     fn new(setup: &MeshSetup) -> Result<Self, LanNodeError> {
         let seed = Seed::from_u64(setup.seed);
         let mut rng = SimRng::new(&seed, "sim.mesh");
-        let relays = setup.relays.max(2);
-        let mut shape = Shape::new(relays, relays.div_ceil(4), &mut rng);
+        let (relays, among_foes) = (setup.relays.max(2), setup.conditions.is_none());
+        let size = if among_foes { among(relays) } else { conditions::alone(relays) };
+        let mut shape = Shape::new(size, &mut rng);
         let foes = Foe::draw(&mut shape, FLOODERS, &mut rng);
         let mut mesh = Self {
+            keys: (0..shape.all_foes().end).map(|n| key(n).public()).collect(),
             shape,
-            config: quotas(),
+            config: if among_foes { quotas() } else { RelayConfig::default() },
+            verifications: among_foes.then_some(VERIFICATIONS),
             fault: setup.fault,
             members: Vec::new(),
             foes,
@@ -211,7 +234,7 @@ impl Mesh {
             buffer: vec![0; MAX_DATAGRAM_V6],
             scratch: vec![0; 16 * 1024],
         };
-        for n in 0..relays + GUESTS {
+        for n in 0..mesh.shape.guests().end {
             let node = mesh.begin(n)?;
             let (up, wake, book, open) = (true, None, Book::default(), BTreeMap::new());
             mesh.members.push(Member { node, up, wake, book, open });
@@ -224,7 +247,7 @@ impl Mesh {
         let did = self.shape.did(n);
         let mut config = NodeConfig::new(Did::new(&did)?);
         (config.identity, config.heartbeat) = (Some(Identity::from(key(n))), None);
-        config.caps.verifications = VERIFICATIONS;
+        config.caps.verifications = self.verifications.unwrap_or(config.caps.verifications);
         let is_relay = self.shape.part(n) == Part::Relay;
         config.relay = is_relay.then(|| self.config.into());
         self.lives += 1;
@@ -237,11 +260,11 @@ impl Mesh {
     /// What the operator of a node tells it.
     fn tell(&self, n: u32, node: &mut Node) -> Result<(), LanNodeError> {
         let (shape, now) = (&self.shape, self.clock());
-        let knows_all = shape.part(n) == Part::Guest || n < shape.endpoints();
+        let knows_all = self.verifications.is_some() && (shape.part(n) == Part::Guest || n < shape.endpoints());
         let relays = if knows_all { shape.relays } else { shape.endpoints() };
         for other in (0..relays).chain(shape.all_foes()).filter(|other| *other != n) {
             let did = shape.did(other);
-            node.pin(now, &did, key(other).public(), Origin::Operator).map_err(told)?;
+            node.pin(now, &did, self.keys[other as usize], Origin::Operator).map_err(told)?;
             node.set_trust(&did, 0.9).map_err(told)?;
         }
         if shape.part(n) == Part::Guest {
@@ -333,6 +356,11 @@ impl Mesh {
         self.check_lives();
         Ok(())
     }
+}
+
+/// Relays among foes, of whom there is one for every four.
+const fn among(relays: u32) -> Size {
+    Size { relays, guests: 2, foes: relays.div_ceil(4), endpoints: 12, degree: 4, at_home: false }
 }
 
 /// Quotas and caps that are soon used up.

@@ -7,12 +7,21 @@ use alloc::vec::Vec;
 use super::super::rng::SimRng;
 use super::super::{Name, Topology};
 
-/// Neighbours of a relay, on average, foes aside.
-const DEGREE: u32 = 4;
-/// Nodes that are no relays and whose keys no relay knows.
-pub(super) const GUESTS: u32 = 2;
-/// So many relays at most ask and are asked.
-const ENDPOINTS: u32 = 12;
+/// How many there are of each, and how near to each other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    pub(super) relays: u32,
+    /// Nodes that are no relays and whose keys no relay knows.
+    pub(super) guests: u32,
+    pub(super) foes: u32,
+    /// How many relays ask and are asked, at most; everybody knows their keys.
+    pub(super) endpoints: u32,
+    /// Neighbours of a relay, on average, foes aside.
+    pub(super) degree: u32,
+    /// Each guest asks over one relay, that of its own number, and who has what number says nothing of its neighbours; else over up to two that are drawn, and the first have more neighbours
+    /// than others.
+    pub(super) at_home: bool,
+}
 
 /// What stands at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,22 +38,29 @@ pub(super) enum Part {
 #[derive(Debug)]
 pub(super) struct Shape {
     pub(super) relays: u32,
-    pub(super) foes: u32,
+    guests: u32,
+    foes: u32,
+    endpoints: u32,
     /// Of guests, over whom they ask.
     around: Vec<Vec<u32>>,
 }
 
 impl Shape {
     /// The honest relays reach each other without the foes.
-    pub(super) fn new(relays: u32, foes: u32, rng: &mut SimRng) -> Self {
-        let count = (relays + GUESTS + foes) as usize;
-        let mut shape = Self { relays, foes, around: vec![Vec::new(); count] };
-        for wire in (Topology::Random { degree: DEGREE }).wires(relays, rng) {
-            shape.tie(wire.a, wire.b);
+    pub(super) fn new(size: Size, rng: &mut SimRng) -> Self {
+        let Size { relays, guests, foes, endpoints, degree, at_home } = size;
+        let around = vec![Vec::new(); (relays + guests + foes) as usize];
+        let mut shape = Self { relays, guests, foes, endpoints: endpoints.min(relays), around };
+        let mut places: Vec<u32> = (0..relays).collect();
+        for place in (1..places.len()).filter(|_| at_home) {
+            places.swap(place, rng.index(place + 1));
         }
-        for guest in relays..relays + GUESTS {
-            for _ in 0..2 {
-                let over = rng.below(relays.into()) as u32;
+        for wire in (Topology::Random { degree }).wires(relays, rng) {
+            shape.tie(places[wire.a as usize], places[wire.b as usize]);
+        }
+        for guest in shape.guests() {
+            for _ in 0..if at_home { 1 } else { 2 } {
+                let over = if at_home { guest - relays } else { rng.below(relays.into()) as u32 };
                 if !shape.around[guest as usize].contains(&over) {
                     shape.around[guest as usize].push(over);
                 }
@@ -69,23 +85,23 @@ impl Shape {
     pub(super) fn part(&self, member: u32) -> Part {
         match member {
             n if n < self.relays => Part::Relay,
-            n if n < self.relays + GUESTS => Part::Guest,
+            n if n < self.relays + self.guests => Part::Guest,
             _ => Part::Foe,
         }
     }
 
     pub(super) const fn all_foes(&self) -> core::ops::Range<u32> {
-        let first = self.relays + GUESTS;
+        let first = self.relays + self.guests;
         first..first + self.foes
     }
 
     pub(super) const fn guests(&self) -> core::ops::Range<u32> {
-        self.relays..self.relays + GUESTS
+        self.relays..self.relays + self.guests
     }
 
     /// How many relays ask and are asked; everybody knows their keys.
-    pub(super) fn endpoints(&self) -> u32 {
-        self.relays.min(ENDPOINTS)
+    pub(super) const fn endpoints(&self) -> u32 {
+        self.endpoints
     }
 
     pub(super) fn around(&self, member: u32) -> &[u32] {
@@ -97,6 +113,12 @@ impl Shape {
             Part::Guest => alloc::format!("jis:guest:{member}"),
             Part::Relay | Part::Foe => Name::of(member).as_str().into(),
         }
+    }
+
+    /// How many datagrams there are when something goes to everybody who is up: each gives it to all neighbours but the one that it came from.
+    pub(super) fn flood(&self, up: impl Fn(u32) -> bool) -> u64 {
+        let around = self.around.iter().zip(0..).filter(|(_, n)| up(*n)).map(|(around, _)| around.len() as u64);
+        around.map(|neighbours| neighbours.saturating_sub(1)).sum()
     }
 
     /// How many steps it is from each to this one, over those that are usable; `u32::MAX` where there is no way.
