@@ -142,7 +142,7 @@ impl World {
         for step in data.chunks_exact(2).take(200) {
             let (who, what, how) = (usize::from(step[0] % 3), step[0] / 3 % 16, usize::from(step[1]));
             self.step(who, what, how);
-            self.carry(usize::from(step[1]) + 1);
+            self.carry(usize::from(step[1]) * 16 + 1);
         }
         self.settle();
     }
@@ -153,7 +153,8 @@ impl World {
             0 => self.join(who, how),
             1 => self.cut(who),
             2 => {
-                let options = SocketOptions { credit: (how % 3 == 0).then_some(1 + how as u32 % 4), mac: how % 5 == 0 };
+                let credit = how.is_multiple_of(3).then_some(1 + u32::try_from(how % 4).unwrap_or(0));
+                let options = SocketOptions { credit, mac: how.is_multiple_of(5) };
                 let socket = self.board.attach(now, &Caller::Anyone, NAMES[who], options);
                 self.sockets[who].extend(socket.ok());
             }
@@ -195,7 +196,7 @@ impl World {
             13 => self.pass(how as u64 * how as u64 * 5),
             14 => {
                 if let Some(native) = &mut self.natives[who] {
-                    native.refuses = how % 2 == 0;
+                    native.refuses = how.is_multiple_of(2);
                 }
             }
             _ => self.pass(1),
@@ -235,7 +236,7 @@ impl World {
         if let Some(native) = &mut self.natives[who]
             && let Some(channel) = native.channels.get(how % 4).copied()
         {
-            let kind = if how % 2 == 0 { Kind::Json } else { Kind::Bytes };
+            let kind = if how.is_multiple_of(2) { Kind::Json } else { Kind::Bytes };
             if native.client.send(now, channel, kind, number.to_string().as_bytes()).is_ok() {
                 native.sent.entry(channel).or_default().push(number);
             }
