@@ -14,7 +14,7 @@ const README: &str = include_str!("../../../README.md");
 const CARGO: &str = r#"
 cargo() {
     case "$*" in
-        "install --locked --path cli" | "test --locked --workspace" | "bench -p sluis-benches") ;;
+        "install --locked --path cli" | "test --locked --workspace --all-features" | "bench -p sluis-benches") ;;
         "run --locked --release -p sluis-cli -- demo") sluis demo ;;
         "run --release -p sluis-benches --bin "*)
             local bin=$ROOT/benches/src/bin/$6

@@ -65,7 +65,7 @@ impl Node {
         for _ in 0..bundle::MAX_TAKEN {
             let Some((frame, rest)) = bundle::split_first(bytes) else { return self.take_opened(now, from, bytes) };
             let taken = self.take_opened(now, from, frame);
-            self.rooms.traffic.count(taken);
+            self.rooms.traffic.count_bundled(taken);
             bytes = rest;
         }
         Err(Reject::Malformed)

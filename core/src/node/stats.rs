@@ -15,6 +15,8 @@ use crate::{Reject, RejectCounts};
 pub struct Stats {
     /// Datagrams taken in. Of several frames in one packet of a session each counts.
     pub received: u64,
+    /// Of those, frames that came behind another one in the same packet.
+    pub bundled: u64,
     /// Pings accepted, heartbeats included.
     pub accepted: u64,
     /// Of those, heartbeats.
@@ -61,6 +63,7 @@ pub struct Stats {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Traffic {
     received: u64,
+    bundled: u64,
     accepted: u64,
     heartbeats: u64,
     waiting: u64,
@@ -80,6 +83,12 @@ impl Traffic {
         let add = |n: &mut u64| *n = n.saturating_add(1);
         add(&mut self.received);
         self.count_outcome(taken);
+    }
+
+    /// Count a frame that has more behind it in the same packet, and what became of it.
+    pub(super) fn count_bundled(&mut self, taken: Result<Taken, Reject>) {
+        self.bundled = self.bundled.saturating_add(1);
+        self.count(taken);
     }
 
     /// Count what became of one that was held.
@@ -112,19 +121,20 @@ impl Traffic {
         self.peers_displaced = self.peers_displaced.saturating_add(1);
     }
 
-    /// Datagrams received, and the sum of what became of them.
+    /// Datagrams received, and the sum of what became of them; of several frames in one packet one counts.
     #[cfg(feature = "sim")]
     #[inline]
     pub(super) fn books(&self) -> (u64, u64) {
         (
-            self.received,
+            self.received - self.bundled,
             self.accepted
                 + self.waiting
                 + self.responses
                 + self.sessions
                 + self.forwarded
                 + self.rejected.as_ref().map_or(0, |rejected| rejected.total())
-                + self.held,
+                + self.held
+                - self.bundled,
         )
     }
 }
@@ -134,6 +144,7 @@ impl Rooms {
     pub(super) fn stats(&self) -> Stats {
         let Traffic {
             received,
+            bundled,
             accepted,
             heartbeats,
             waiting,
@@ -151,6 +162,7 @@ impl Rooms {
         let Counts { approved, refused, expired, displaced, unanswered } = self.inbox.counts();
         Stats {
             received,
+            bundled,
             accepted,
             heartbeats,
             waiting,

@@ -27,6 +27,8 @@ fn what_waits_for_one_session_leaves_together_and_each_frame_is_judged() {
         }
         net.run(0);
         assert_eq!((net.count(0, "ping accept"), net.count(1, "answer accept")), (AT_ONCE, AT_ONCE), "{encoding:?}");
+        let behind = net.nodes.iter().map(|node| node.stats().bundled).sum::<u64>();
+        assert_eq!(net.wire.len() as u64 + behind, 2 * AT_ONCE as u64, "{encoding:?}");
         assert!(net.wire.len() < AT_ONCE, "{} packets: {encoding:?}", net.wire.len());
         assert!(net.wire.iter().all(|seen| seen.is_sealed() && seen.bytes.len() <= 1192));
         net.books_hold();
