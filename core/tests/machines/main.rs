@@ -33,5 +33,3 @@ mod sim_runs;
 mod sim_stored;
 #[cfg(feature = "sim")]
 mod sim_worlds;
-#[cfg(feature = "tracing")]
-mod traced;

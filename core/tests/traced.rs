@@ -1,4 +1,6 @@
 //! What `tracing` is told: spans and reasons, and nothing of what is in a datagram.
+//!
+//! A program of its own: whether anybody listens is asked once for all threads, when a place is first passed.
 
 use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex};
