@@ -89,7 +89,9 @@ impl Pair {
             rounds.next().expect("they come to an end");
         }
         assert!(self.ends.iter().all(|end| end.error().is_none()));
-        if !self.reset {
+        // A stream that one side had no place for, or that was not read for too long, is reset as well.
+        let reset = self.ends.iter().map(Session::stats).any(|stats| stats.refused + stats.overflows > 0);
+        if !self.reset && !reset {
             for side in 0..2 {
                 let texts = |map: &BTreeMap<StreamId, Vec<u8>>| {
                     let mut texts: Vec<Vec<u8>> = map.values().filter(|text| !text.is_empty()).cloned().collect();
