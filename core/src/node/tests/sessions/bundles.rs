@@ -1,7 +1,9 @@
 //! Several frames in one packet.
 
 use super::*;
-use crate::session::{Config, HEAD_ROOM, Ingress, Peer, SessionId, Sessions};
+use crate::identity::Statement;
+use crate::node::STATEMENT;
+use crate::session::{Config, Down, HEAD_ROOM, Ingress, Peer, SessionId, Sessions};
 
 /// Pings that are asked before the driver comes to send.
 const AT_ONCE: usize = 40;
@@ -151,5 +153,25 @@ fn nobody_gets_more_in_because_it_comes_in_one_packet() {
     let odd = [packer.frame(), b"TX behind it".to_vec()].concat();
     packer.send(&mut net, &odd);
     assert_eq!(net.count(0, "ping accept"), 3 + 64 + 1);
+    net.books_hold();
+}
+
+/// A statement in one frame counts before the next one of the same packet.
+#[test]
+fn a_key_that_is_revoked_in_a_packet_says_nothing_behind_that() {
+    let mut net = Net::pair();
+    let mut packer = Packer::new(&mut net);
+    let mut text = Vec::new();
+    Statement::revocation(&secret(2), 1).unwrap().write_json(&mut text).unwrap();
+    let mut tells = Ping::new(HUB, addr(HUB_AT), STATEMENT);
+    tells.payload = Value::from_json(core::str::from_utf8(&text).unwrap()).unwrap();
+    let before = packer.frame();
+    packer.says.ping(millis(0), &tells).unwrap();
+    let statement = drain(&mut packer.says, millis(0)).remove(0).1;
+    let packet = [before, statement, packer.frame()].concat();
+    packer.send(&mut net, &packet);
+    assert_eq!(net.count(0, "ping accept"), 1);
+    assert_eq!(net.rejects, [Reject::Sealed]);
+    assert_eq!(net.changes[0].last(), Some(&SessionState::Down(Down::Revoked)));
     net.books_hold();
 }
