@@ -68,7 +68,11 @@ fn about(page: &mut Text<'_>, snapshot: &Snapshot) -> fmt::Result {
 /// What came in, and what became of it.
 fn traffic(page: &mut Text<'_>, snapshot: &Snapshot) -> fmt::Result {
     let stats = &snapshot.stats;
-    page.counter("received_datagrams", "Datagrams taken in", stats.received)?;
+    page.counter(
+        "received_datagrams",
+        "Datagrams taken in; of several frames in one packet of a session each counts",
+        stats.received,
+    )?;
     page.counters(
         "datagrams",
         "Datagrams taken in, by what became of them",

@@ -12,7 +12,8 @@ mod web;
 
 use std::process::ExitCode;
 
-use sluis_benches::report::Report;
+use sluis_benches::contest::{self, Runner};
+use sluis_benches::report::{Report, Row};
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
@@ -41,4 +42,17 @@ fn main() -> ExitCode {
     }
     report.finish();
     ExitCode::SUCCESS
+}
+
+/// How many times as many operations in the same time the second makes as the first.
+fn rate(report: &mut Report, rounds: usize, what: &str, target: f64, mut runners: [Runner<'_>; 2]) {
+    let standings = contest::run(&mut runners, rounds);
+    report.at_least(&Row {
+        what: format!("{what}: rate"),
+        value: 1.0 / standings[1].ratio,
+        unit: "×",
+        target: Some(target),
+        floor: Some((standings[0].name, standings[0].nanos)),
+        nanos: Some(standings[1].nanos),
+    });
 }

@@ -26,19 +26,11 @@ pub(crate) fn run(report: &mut Report, rounds: usize) {
         ("128 B messages, 100 streams", 100, 128, 6.0),
     ] {
         let (mut theirs, mut ours) = (Theirs::new(streams), Ours::new(streams));
-        let mut runners = [
+        let runners = [
             Runner::custom("yamux", move |n| theirs.run(n, size)),
             Runner::custom("session", move |n| ours.run(n, size)),
         ];
-        let standings = contest::run(&mut runners, rounds);
-        report.at_least(&Row {
-            what: format!("{what}: rate"),
-            value: 1.0 / standings[1].ratio,
-            unit: "×",
-            target: Some(target),
-            floor: Some((standings[0].name, standings[0].nanos)),
-            nanos: Some(standings[1].nanos),
-        });
+        super::rate(report, rounds, what, target, runners);
     }
     [128, 4_096, 65_536].into_iter().for_each(|size| tags(report, rounds, size));
 }

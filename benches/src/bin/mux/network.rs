@@ -28,25 +28,13 @@ pub(crate) fn run(report: &mut Report, rounds: usize) {
         for channels in [1, 100] {
             let what = format!("64 KiB writes, {channels} channels, over {over}");
             let runners = [yamux(channels, tls, 65_536), ours(channels, tls, 65_536)];
-            rate(report, rounds, &what, target, runners);
+            super::rate(report, rounds, &what, target, runners);
         }
     }
     let what = |floor| format!("128 B messages, 100 channels, over TCP, beside {floor}");
-    rate(report, rounds, &what("h2"), 2.0, [h2(100, 128), ours(100, None, 128)]);
-    rate(report, rounds, &what("yamux"), 6.0, [yamux(100, None, 128), ours(100, None, 128)]);
+    super::rate(report, rounds, &what("h2"), 2.0, [h2(100, 128), ours(100, None, 128)]);
+    super::rate(report, rounds, &what("yamux"), 6.0, [yamux(100, None, 128), ours(100, None, 128)]);
     ping_pong(report, rounds);
-}
-
-fn rate(report: &mut Report, rounds: usize, what: &str, target: f64, mut runners: [Runner<'_>; 2]) {
-    let standings = contest::run(&mut runners, rounds);
-    report.at_least(&Row {
-        what: format!("{what}: rate"),
-        value: 1.0 / standings[1].ratio,
-        unit: "×",
-        target: Some(target),
-        floor: Some((standings[0].name, standings[0].nanos)),
-        nanos: Some(standings[1].nanos),
-    });
 }
 
 fn ping_pong(report: &mut Report, rounds: usize) {
