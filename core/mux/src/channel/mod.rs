@@ -31,13 +31,12 @@ use crate::proof::{
     ACCEPT, ACK, Agreement, BYTES, CLOSE, Direction, JSON, OPEN, Purpose, REFUSE, RESUME, SIGN, TAG_LEN,
 };
 use crate::session::{Gone, Read, Session, StreamId};
-use opening::{read_accept, write_accept};
+use opening::{Signed, judge, read_accept, write_accept};
 use record::Reader;
 use sending::Sending;
 
 pub use opening::Opening;
-pub(crate) use opening::Resume;
-use opening::Signed;
+pub(crate) use opening::{Resume, peek_opening};
 pub use record::MAX_MESSAGE;
 pub(crate) use sending::MAX_KEPT_BYTES;
 
@@ -575,22 +574,6 @@ impl Channel {
         }
         self.signature = Some(*signature);
         Ok(Some(Told::Signed(count)))
-    }
-}
-
-/// What the body of an [`OPEN`] says, without looking at who signed it.
-pub(crate) fn peek_opening(body: &[u8]) -> Result<Opening, Fault> {
-    Ok(Opening::read(body)?.0)
-}
-
-/// What a signature of the other end is worth.
-fn judge(signed: Option<&Signed>, own: Own<'_>) -> Result<Proof, Fault> {
-    match (signed, own.pinned) {
-        (None, None) => Ok(Proof::None),
-        (None, Some(_)) => Err(Fault::Unproven),
-        (Some(signed), None) => Ok(Proof::Unpinned(signed.key)),
-        (Some(signed), Some(pinned)) if signed.key == pinned => Ok(Proof::Pinned(pinned)),
-        (Some(_), Some(_)) => Err(Fault::Unpinned),
     }
 }
 

@@ -11,7 +11,7 @@ use sluis_core::data::{Value, hex};
 use sluis_core::identity::{PublicKey, SignError, Signer};
 use sluis_core::limits::{MAX_DID, MAX_INTENT};
 
-use super::ChannelId;
+use super::{ChannelId, Fault, Own, Proof};
 use crate::proof::{Purpose, TAG_LEN, verify_signed};
 use crate::write::Object;
 
@@ -198,5 +198,21 @@ impl Resume {
             intent: text(value, "intent", MAX_INTENT)?.into(),
             received,
         })
+    }
+}
+
+/// What the body of an OPEN says, without looking at who signed it.
+pub(crate) fn peek_opening(body: &[u8]) -> Result<Opening, Fault> {
+    Ok(Opening::read(body)?.0)
+}
+
+/// What a signature of the other end is worth.
+pub(super) fn judge(signed: Option<&Signed>, own: Own<'_>) -> Result<Proof, Fault> {
+    match (signed, own.pinned) {
+        (None, None) => Ok(Proof::None),
+        (None, Some(_)) => Err(Fault::Unproven),
+        (Some(signed), None) => Ok(Proof::Unpinned(signed.key)),
+        (Some(signed), Some(pinned)) if signed.key == pinned => Ok(Proof::Pinned(pinned)),
+        (Some(_), Some(_)) => Err(Fault::Unpinned),
     }
 }
