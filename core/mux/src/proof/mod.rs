@@ -108,10 +108,12 @@ impl Running {
     /// Take in the next record.
     pub fn record(&mut self, kind: u8, body: &[u8]) {
         self.count += 1;
+        let mut head = [kind; 32 + 8 + 1];
+        let (before, rest) = head.split_at_mut(32);
+        before.copy_from_slice(&self.hash);
+        rest.iter_mut().zip(self.count.to_be_bytes()).for_each(|(to, from)| *to = from);
         let mut hash = Sha256::new();
-        hash.update(self.hash);
-        hash.update(self.count.to_be_bytes());
-        hash.update([kind]);
+        hash.update(head);
         hash.update(body);
         self.hash = hash.finalize().into();
     }
