@@ -18,8 +18,9 @@ const EVENTS: usize = 64;
 const ROUND: usize = 16;
 /// Orders taken in one turn at most.
 const ORDERS: usize = 256;
-/// Bytes of one stream in one turn at most.
+/// Bytes of one stream in one turn at most: written, and read.
 const CHUNK: usize = 16 * 1024;
+const READ: usize = 2 * CHUNK;
 /// Bytes of all streams in one turn at most, in each direction.
 const ARENA: usize = 4 * CHUNK;
 /// Room below which no further stream is read from in this turn.
@@ -28,7 +29,7 @@ const LEAST: usize = 2 * 1024;
 /// Streams through a [`StreamIo`].
 ///
 /// Every stream has its own back-pressure: one that is not read from, or whose peer does not read, holds up no other one. A stream holds
-/// a buffer only for bytes that one side gave and the other did not take yet, at most 16 KiB in each direction; an idle one holds none.
+/// a buffer only for bytes that one side gave and the other did not take yet, at most 16 KiB on the way out and 32 KiB on the way in; an idle one holds none.
 #[derive(Debug)]
 pub struct StreamTransport<I> {
     io: I,
@@ -177,7 +178,7 @@ impl<I: StreamIo> StreamTransport<I> {
         if !stream.can_read() {
             return 0;
         }
-        let end = self.rx.len().min(used + CHUNK);
+        let end = self.rx.len().min(used + READ);
         let buf = self.rx.get_mut(used..end).unwrap_or_default();
         match self.io.poll_read(conn, buf) {
             // The system tells an error once, to whoever asks first; after it an end like any other.

@@ -16,9 +16,11 @@ use crate::sys::{self, AsSocket};
 
 /// Receive buffers used in one call.
 const SLOTS: usize = 16;
-/// Longest datagram that goes into a GSO batch: it fits the smallest MTU that IPv6 allows (1280 less the headers), so
+/// Longest datagram that goes into a GSO batch whatever the path: it fits the smallest MTU that IPv6 allows (1280 less the headers), so
 /// that it never needs the fragmentation that a batch cannot have.
 const SEGMENT: usize = 1232;
+/// The same where every path so far has carried it: what fits a frame of Ethernet (1500 less the headers).
+const LONG_SEGMENT: usize = 1452;
 /// Bytes of a GSO batch: what fits one IPv4 packet before it is cut up.
 const BATCH: usize = 65_000;
 
@@ -90,6 +92,8 @@ pub(crate) struct Udp<S> {
     meta: [RecvMeta; SLOTS],
     /// The socket may hold datagrams; otherwise wait for the runtime first.
     readable: bool,
+    /// Longest datagram that goes into a batch.
+    segment: usize,
     /// So many datagrams from the front go one by one: the kernel refused them as a batch.
     singly: usize,
     /// A local address that datagrams came to but none may leave from (a subnet's broadcast address).
@@ -120,6 +124,7 @@ impl<S: Readiness> Udp<S> {
             local,
             meta,
             readable: true,
+            segment: LONG_SEGMENT,
             singly: 0,
             no_source: None,
             refusals: Refusals::default(),
@@ -220,6 +225,11 @@ impl<S: Readiness> Udp<S> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.runtime.poll_writable(cx))?,
                 Err(error) if is_fatal(&error) => return Poll::Ready(Err(error)),
+                // Too long for the path, maybe: from now on as long ones go one by one, and are cut up where that is needed.
+                Err(_) if transmit.segment_size.is_some_and(|len| len > SEGMENT) => {
+                    self.segment = SEGMENT;
+                    self.ask_anew();
+                }
                 // The batch is too much for the path or the device: one by one it may go.
                 Err(_) if count > 1 => self.singly = count,
                 Err(error) => {
@@ -236,7 +246,7 @@ impl<S: Readiness> Udp<S> {
         if self.singly > 0 {
             return RunLimits::ONE;
         }
-        RunLimits { segments: self.state.max_gso_segments(), segment_len: SEGMENT, bytes: BATCH }
+        RunLimits { segments: self.state.max_gso_segments(), segment_len: self.segment, bytes: BATCH }
     }
 
     fn done(&mut self, count: usize) {
@@ -292,12 +302,16 @@ impl<S: Readiness> Udp<S> {
         if sent {
             self.no_source = Some(source.to_canonical());
         }
-        // `quinn-udp` took the refusal for a lack of GSO and would never try it again.
-        // Where it cannot be asked anew (no descriptor is left, say) datagrams go one by one.
+        self.ask_anew();
+        Ok(sent)
+    }
+
+    /// `quinn-udp` took a refusal for a lack of GSO and would never try it again. Where it cannot be asked anew (no descriptor is left,
+    /// say) datagrams go one by one.
+    fn ask_anew(&mut self) {
         if let Ok(state) = sys::offload(&self.runtime, self.local.is_ipv6()) {
             self.state = state;
         }
-        Ok(sent)
     }
 }
 

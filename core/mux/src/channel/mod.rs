@@ -472,9 +472,15 @@ impl Channel {
         stream: StreamId,
         own: Own<'_>,
     ) -> Result<Option<Told>, Fault> {
+        // Long messages of all channels of a connection come together in the same memory, one after the other.
+        if self.reader.is_bare()
+            && let Some(memory) = session.lend_scratch_of(record::MAX_CONTROL + 1)
+        {
+            self.reader.lend(memory);
+        }
         loop {
             let Ok(Read::Bytes(bytes)) = session.peek(stream) else {
-                self.reader.shrink();
+                self.reader.give_back().into_iter().for_each(|memory| session.return_scratch(memory));
                 return Ok(None);
             };
             let (used, kind) = self.reader.take(bytes).map_err(|_| Fault::Malformed)?;

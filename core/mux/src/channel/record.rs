@@ -86,11 +86,20 @@ impl Reader {
         *self = Self::default();
     }
 
-    /// Give back the memory of a long record.
-    pub(crate) fn shrink(&mut self) {
-        if self.have == 0 && self.body.capacity() > MAX_CONTROL {
-            self.body = Vec::new();
-        }
+    /// Whether it has no memory of its own.
+    pub(crate) const fn is_bare(&self) -> bool {
+        self.body.capacity() == 0
+    }
+
+    /// Use this memory for what comes next.
+    pub(crate) fn lend(&mut self, memory: Vec<u8>) {
+        self.body = memory;
+    }
+
+    /// The memory of a long record that nobody looks at any more.
+    pub(crate) fn give_back(&mut self) -> Option<Vec<u8>> {
+        let is_spare = self.have == 0 && self.body.capacity() > MAX_CONTROL;
+        is_spare.then(|| core::mem::take(&mut self.body))
     }
 }
 

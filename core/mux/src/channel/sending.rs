@@ -13,9 +13,6 @@ pub(crate) const MAX_KEPT_BYTES: usize = 256 * 1024;
 /// Messages of so many bytes are not put together with others before they are written.
 const LONG: usize = 4096;
 
-/// Bytes of memory that are kept while no message waits.
-const SPARE: usize = 16 * 1024;
-
 #[derive(Clone, Copy, Debug)]
 struct Kept {
     kind: u8,
@@ -87,9 +84,6 @@ impl Sending {
             self.bytes.drain(..kept.length);
             self.written_bytes = self.written_bytes.saturating_sub(kept.length);
             self.acked += 1;
-        }
-        if self.bytes.is_empty() && self.bytes.capacity() > SPARE {
-            self.bytes = VecDeque::new();
         }
         let room = self.bytes.len() <= MAX_KEPT_BYTES / 2 && self.kept.len() <= MAX_KEPT / 2;
         Some(room && core::mem::take(&mut self.blocked))

@@ -263,6 +263,11 @@ impl Session {
         core::mem::take(&mut self.scratch)
     }
 
+    /// The same, if there are so many bytes of it.
+    pub(crate) fn lend_scratch_of(&mut self, least: usize) -> Option<Vec<u8>> {
+        (self.scratch.capacity() >= least).then(|| self.lend_scratch())
+    }
+
     /// Take that back for the next one.
     pub(crate) fn return_scratch(&mut self, mut scratch: Vec<u8>) {
         if scratch.capacity() <= MAX_SCRATCH {
