@@ -50,6 +50,7 @@ pub mod envelope;
 mod faults;
 pub mod key;
 pub mod mqtt;
+mod pace;
 #[cfg(feature = "std")]
 pub mod pool;
 pub mod rank;

@@ -215,6 +215,7 @@ impl Inbox {
         let Arrived { from, epoch, number, oldest, ordered, said, broker, body } = *arrived;
         self.make_room(now, from, epoch)?;
         let key = (from, epoch);
+        self.make_room_for_next(&key, (number, oldest), ordered, body.len());
         let Self { limits, epochs, bytes, ready, owed, keeping } = self;
         let mut hand = |number| match keeping {
             Some(keeping) => keeping.first(key, Then::Hand(number)),
@@ -248,6 +249,32 @@ impl Inbox {
         }
         known.advance(&mut hand);
         Ok(received)
+    }
+
+    /// What waits for one before it was not acknowledged, and comes again: it makes room for what can be handed over now. Otherwise a sender might
+    /// fill his own room so that what all of it waits for finds none, and a few strangers that of everybody.
+    fn make_room_for_next(&mut self, key: &Key, (number, oldest): (u64, u64), ordered: bool, len: usize) {
+        let known = self.epochs.get(key);
+        let is_next = !ordered || number <= known.map_or(0, |known| known.next).max(oldest);
+        if !is_next || known.is_some_and(|known| known.state_of(number).is_some()) {
+            return;
+        }
+        let Self { limits, epochs, bytes, .. } = self;
+        if let Some(known) = epochs.get_mut(key) {
+            while (known.waiting() >= limits.waiting || known.open.bytes + len > limits.bytes_per_epoch)
+                && let Some(freed) = known.drop_last_held()
+            {
+                *bytes -= freed;
+            }
+        }
+        while *bytes + len > limits.bytes {
+            let held = epochs.iter().filter(|(_, known)| known.open.bodies.values().any(|waiting| !waiting.ready));
+            let Some(most) = held.max_by_key(|(_, known)| known.open.bytes).map(|(key, _)| key) else { return };
+            let Some(known) = epochs.get_mut(&most) else { return };
+            while let Some(freed) = known.drop_last_held() {
+                *bytes -= freed;
+            }
+        }
     }
 
     /// Whether there is a message for the application.
@@ -358,6 +385,7 @@ impl Inbox {
     }
 
     fn forget(&mut self, key: Key) {
+        self.bytes -= self.epochs.get(&key).map_or(0, |known| known.open.bytes);
         self.epochs.remove(&key);
         if let Some(keeping) = &mut self.keeping {
             keeping.changed(key);
@@ -370,9 +398,21 @@ impl Epoch {
         Self { next: 0, heard: Second::of(now), open: Lazy(None) }
     }
 
-    /// No packet of it can be opened any more, and nothing of it waits.
+    /// No packet of it can be opened any more, and nothing of it is under way to the application or to be acknowledged. What still waits for one
+    /// before it waits in vain, and what was not confirmed yet nobody asks for any more.
     fn is_over(&self, now: Instant) -> bool {
-        self.heard.since(now) >= LIFETIME + GRACE && self.waiting() == 0 && self.open.acks.is_empty()
+        self.heard.since(now) >= LIFETIME + GRACE
+            && !self.open.bodies.values().any(|waiting| waiting.ready)
+            && self.open.confirming.is_empty()
+            && self.open.acks.is_empty()
+    }
+
+    /// Drop the last message of those that wait for one before them; how many bytes that frees.
+    fn drop_last_held(&mut self) -> Option<usize> {
+        let last = *self.open.bodies.iter().rev().find(|(_, waiting)| !waiting.ready)?.0;
+        let freed = self.open.bodies.remove(&last)?.body.len();
+        self.open.bytes -= freed;
+        Some(freed)
     }
 
     fn waiting(&self) -> usize {

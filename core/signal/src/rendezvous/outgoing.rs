@@ -41,7 +41,10 @@ impl Rendezvous {
     pub(super) fn drive(&mut self, now: Now, key: &PublicKey) {
         self.give_up(now.mono, key);
         self.tell_due(now, key);
-        let Some(peer) = self.peers.get_mut(key) else { return };
+        let Some(peer) = self.peers.get_mut(key) else {
+            self.active.remove(key);
+            return;
+        };
         if peer.end_probe(|until| until <= now.mono) {
             self.events.push_back(Event::Unanswered { peer: *key });
         }

@@ -357,6 +357,13 @@ impl Peer {
         self.sender.in_flight() == 0 && over(self.session.as_ref()) && over(self.more.before.as_deref())
     }
 
+    /// For how long nothing was said to it or heard of it, where nobody waits for anything of it and nobody said where it is.
+    pub(super) fn silent(&self, now: Instant) -> Option<Duration> {
+        let More { hello, hints, clear, probe, .. } = &*self.more;
+        let is_waited_for = self.sender.in_flight() > 0 || hello.is_some() || probe.is_some();
+        (!is_waited_for && hints.is_empty() && clear.is_none()).then(|| self.unused(now))
+    }
+
     /// Give back what it can do without, if it is quiet.
     pub(super) fn rest(&mut self, now: Instant) {
         if let Some(more) = self.more.there() {
