@@ -13,7 +13,7 @@ use sluis_signal::delivery::{
     Acked, Arrived, Handed, Inbox, InboxLimits, MAX_MESSAGE, Reach, Received, Record, Refused, SendError, Sender,
     SenderLimits,
 };
-use sluis_signal::key::PublicKey;
+use sluis_signal::key::{PublicKey, SecretKey};
 use sluis_signal::sealed::{GRACE, LIFETIME};
 
 const START: Instant = Instant::from_nanos(1_000_000_000_000);
@@ -197,20 +197,21 @@ fn at_a_cap_it_is_busy_and_forgets_nothing() {
 fn what_waits_in_vain_keeps_nobody_out() {
     let limits = InboxLimits { bytes: 20, bytes_per_epoch: 10, epochs: 3, ..InboxLimits::default() };
     let mut inbox = Inbox::new(limits, hash());
-    let mut take = |now, from: &str, number, body: &[u8]| {
-        inbox.receive(now, &arrived(key(from).public(), 1, number, body)).map(|received| {
+    let [alice, bob, mallory, trudy] = [1, 2, 3, 4].map(|n| SecretKey::from_bytes(&[n; 32]).unwrap().public());
+    let mut take = |now, from: PublicKey, number, body: &[u8]| {
+        inbox.receive(now, &arrived(from, 1, number, body)).map(|received| {
             let handed: Vec<u64> = std::iter::from_fn(|| inbox.poll()).map(|handed| handed.number).collect();
             (received, handed, inbox.waiting_bytes())
         })
     };
-    assert_eq!(take(START, "mallory", 1, &[0; 10]), Ok((Received::Held, vec![], 10)));
-    assert_eq!(take(START, "trudy", 1, &[0; 10]), Ok((Received::Held, vec![], 20)));
-    assert_eq!(take(START, "alice", 1, b"later"), Err(Refused::Busy));
-    assert_eq!(take(START, "alice", 0, b"first"), Ok((Received::New, vec![0], 10)));
-    assert_eq!(take(START, "alice", 1, b"later"), Ok((Received::New, vec![1], 10)));
+    assert_eq!(take(START, mallory, 1, &[0; 10]), Ok((Received::Held, vec![], 10)));
+    assert_eq!(take(START, trudy, 1, &[0; 10]), Ok((Received::Held, vec![], 20)));
+    assert_eq!(take(START, alice, 1, b"later"), Err(Refused::Busy));
+    assert_eq!(take(START, alice, 0, b"first"), Ok((Received::New, vec![0], 10)));
+    assert_eq!(take(START, alice, 1, b"later"), Ok((Received::New, vec![1], 10)));
     // Nobody can send anything more of those epochs: who comes now finds a place.
     let later = START + LIFETIME + GRACE;
-    assert_eq!(take(later, "bob", 0, b"first"), Ok((Received::New, vec![0], 0)));
+    assert_eq!(take(later, bob, 0, b"first"), Ok((Received::New, vec![0], 0)));
 }
 
 #[test]
