@@ -55,6 +55,7 @@ mod pace;
 pub mod pool;
 pub mod rank;
 pub mod rendezvous;
+mod row;
 pub mod sealed;
 mod seconds;
 pub mod server;

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use sluis_core::Instant;
 use sluis_core::time::Duration;
 
+use crate::row::Row;
 use crate::sealed::LIFETIME;
 
 /// The longest message in bytes.
@@ -105,7 +106,7 @@ pub struct Sender {
 #[derive(Debug, Default)]
 struct Open {
     bytes: usize,
-    under_way: BTreeMap<u64, Sending>,
+    under_way: Row<u64, Sending>,
     /// When those that were given up were sent.
     given_up: BTreeMap<u64, Instant>,
 }
@@ -147,8 +148,8 @@ impl Sender {
         self.under_way().len()
     }
 
-    fn under_way(&self) -> &BTreeMap<u64, Sending> {
-        const NONE: &BTreeMap<u64, Sending> = &BTreeMap::new();
+    fn under_way(&self) -> &Row<u64, Sending> {
+        const NONE: &Row<u64, Sending> = &Row::new();
         self.open.as_ref().map_or(NONE, |open| &open.under_way)
     }
 
@@ -240,7 +241,7 @@ impl Sender {
     /// The oldest message that is under way.
     #[must_use]
     pub fn first(&self) -> Option<u64> {
-        self.under_way().first_key_value().map(|(number, _)| *number)
+        self.under_way().first().copied()
     }
 
     /// When [`poll`](Self::poll) with this window or [`poll_given_up`](Self::poll_given_up) has something next.

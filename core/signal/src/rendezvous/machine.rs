@@ -1,6 +1,6 @@
 //! The machine that composes it all.
 
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -23,6 +23,7 @@ use crate::faults::Faults;
 use crate::key::PublicKey;
 use crate::pace::Pace;
 use crate::rank::Family;
+use crate::row::Row;
 
 /// A connection that only served for sending ends after so long without use.
 pub(super) const IDLE: Duration = Duration::from_secs(600);
@@ -61,7 +62,7 @@ pub struct Rendezvous {
     /// What is held for each peer that is sent to.
     limits: Arc<SenderLimits>,
     /// Peers with something under way.
-    pub(super) active: BTreeSet<PublicKey>,
+    pub(super) active: Row<PublicKey, ()>,
     pub(super) hellos: Hellos,
     /// How many answers to what we said, and how many first packets of sessions, are looked at.
     pub(super) answers: Pace,
@@ -96,7 +97,7 @@ impl Rendezvous {
             seed: seed.clone(),
             spots: config.brokers.iter().map(|_| idle()).collect(),
             peers: Peers::new(config.peers, tables.sip_key()),
-            active: BTreeSet::new(),
+            active: Row::new(),
             hellos: Hellos::new(),
             answers: Pace::new(),
             firsts: Pace::new(),
@@ -193,7 +194,7 @@ impl Rendezvous {
         let peer = self.peer(now.mono, to).ok_or(SendError::Full)?;
         let number = peer.sender.send(now.mono, body, ordered, timeout)?;
         peer.note_used(now.mono);
-        self.active.insert(*to);
+        self.active.insert(*to, ());
         self.drive(now, to);
         Ok(number)
     }
@@ -208,7 +209,7 @@ impl Rendezvous {
         let peer = self.peer(now.mono, to).ok_or(SendError::Full)?;
         peer.more.probe = Some(now.mono + timeout);
         peer.note_used(now.mono);
-        self.active.insert(*to);
+        self.active.insert(*to, ());
         self.drive(now, to);
         Ok(())
     }
@@ -234,6 +235,11 @@ impl Rendezvous {
         };
         self.acknowledge(now);
         known
+    }
+
+    /// Take back the memory of a message that the application is done with: the next that comes is put into it, so that messages cost none.
+    pub fn take_back(&mut self, body: Vec<u8>) {
+        self.inbox.take_back(body);
     }
 
     pub(super) fn next_event(&mut self) -> Option<Event> {
@@ -344,7 +350,7 @@ impl Rendezvous {
                 self.went_down(now.mono, at, reason);
             }
         }
-        let active: Vec<PublicKey> = self.active.iter().copied().collect();
+        let active: Vec<PublicKey> = self.active.keys().copied().collect();
         active.iter().for_each(|peer| self.drive(now, peer));
         if self.sweep <= now.mono {
             self.sweep = now.mono + SWEEP;
@@ -357,7 +363,7 @@ impl Rendezvous {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let brokers = self.spots.iter().filter_map(|spot| spot.broker.as_ref()?.deadline());
-        let peers = self.active.iter().filter_map(|key| self.peers.get(key)?.deadline());
+        let peers = self.active.keys().filter_map(|key| self.peers.get(key)?.deadline());
         brokers.chain(peers).chain([self.sweep]).chain(self.keep.rests_until()).min()
     }
 
@@ -420,7 +426,7 @@ impl Rendezvous {
         self.events.push_back(Event::Joined { broker: at, rtt });
         self.tell_others(now.mono);
         self.look_at_joined(now.mono);
-        let active: Vec<PublicKey> = self.active.iter().copied().collect();
+        let active: Vec<PublicKey> = self.active.keys().copied().collect();
         for key in active {
             if let Some(peer) = self.peers.get_mut(&key) {
                 peer.sender.hurry(now.mono);
