@@ -116,7 +116,7 @@ impl End {
             let id = publish.id.expect("quality 1").to_be_bytes();
             other.counted(|machine| machine.broker_bytes(now(ms), 0, &wire[..len]));
             let machine = &mut self.machine;
-            self.calls += calls_in(|| drop(machine.broker_bytes(now(ms), 0, &[0x40, 2, id[0], id[1]])));
+            self.calls += calls_in(|| assert_eq!(machine.broker_bytes(now(ms), 0, &[0x40, 2, id[0], id[1]]), 4));
         }
         len > 0
     }

@@ -2,6 +2,9 @@
 
 use alloc::collections::VecDeque;
 
+/// Entries for which memory is kept in any case.
+const KEPT: usize = 16;
+
 /// A map for keys that mostly come in order and go from the front, such as numbers of messages: unlike a tree it asks for no memory with each.
 #[derive(Clone, Debug)]
 pub(crate) struct Row<K, V>(VecDeque<(K, V)>);
@@ -23,6 +26,11 @@ impl<K, V> Row<K, V> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Give back memory that is not needed for what there is.
+    pub(crate) fn rest(&mut self) {
+        self.0.shrink_to(KEPT);
     }
 
     pub(crate) fn first(&self) -> Option<&K> {

@@ -485,6 +485,10 @@ impl Rendezvous {
     /// Leave what serves nobody any more.
     pub(super) fn forget(&mut self, now: Instant) {
         self.hellos.sweep(now);
+        self.active.rest();
+        if self.active.is_empty() {
+            self.buffers.rest();
+        }
         self.peers.for_each(|_, peer| peer.rest(now));
         self.inbox.rest(now);
         self.peers.sweep_sessions();

@@ -325,6 +325,11 @@ impl Buffers {
         packet
     }
 
+    /// Nothing is sent now: give back what was to be used again.
+    pub(super) fn rest(&mut self) {
+        self.spare.clear();
+    }
+
     /// The packet, to be shared.
     fn shared(&mut self) -> Arc<[u8]> {
         let Self { packet, spare, .. } = self;
