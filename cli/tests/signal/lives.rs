@@ -135,7 +135,7 @@ fn a_pool_is_checked_broker_by_broker() {
     let running = [Broker::start(&[]), Broker::start(&["--fault", "refuse"])];
     let mut brokers = urls(&running);
     brokers.push("mqtt://127.0.0.1:1".to_owned());
-    let keys = Keys::new("check", "tokio", &[]);
+    let keys = Keys::new("check", "tokio", &["check.key"]);
     let mut all = vec!["signal", "rank", ALICE.0, "--check", "--json"];
     all.extend(brokers.iter().flat_map(|broker| ["--broker", broker.as_str()]));
     let events: Vec<Value> = keys.folder.ends(0, &all).lines().map(json).collect();
@@ -145,6 +145,11 @@ fn a_pool_is_checked_broker_by_broker() {
     assert_eq!(of(&brokers[1])["reason"], "it refuses us with code 5");
     assert_eq!((&of(&brokers[2])["up"], &of(&brokers[2])["rtt_ms"]), (&false.into(), &Value::Null));
     assert_eq!(named(&events, "summary")[0]["up"], 1);
+    // Under a key of our own, and from an address that there is or is not.
+    for (from, up) in [("127.0.0.1", 1), ("192.0.2.1", 0)] {
+        let checked = keys.folder.ends(0, &[&all[..], &["--key", "check.key", "--from4", from]].concat());
+        assert_eq!(json(checked.lines().last().expect("a summary"))["up"], up, "{checked}");
+    }
 }
 
 #[test]
