@@ -11,6 +11,7 @@
 //! | `sender` | a message is from whom it says, and came sealed |
 //! | `secret` | nothing that was said is found in what a broker delivers |
 //! | `ends` | every send ends, once |
+//! | `caps` | no table of a node passes its cap |
 //! | `joined` | a broker that has been silent for 45 s is not called joined |
 //! | `heals` | once all is well, what is sent is acknowledged |
 //! | `panic`, `spin` | nothing panics, nothing spins |
@@ -27,6 +28,7 @@ use sluis_core::sim::streams::{HostId, Reach, StreamLink, StreamWorld};
 use sluis_core::{Durable as _, Instant, Machine as _, Now, Rng, Security, Seed};
 use sluis_signal::Fault;
 use sluis_signal::broker::Settings;
+use sluis_signal::delivery::{InboxLimits, SenderLimits};
 use sluis_signal::envelope::{Content, Kind};
 use sluis_signal::key::{PublicKey, SecretKey};
 use sluis_signal::mqtt::{Connect, MAX_PACKET, Packet, Publish, Qos, Reader, encode};
@@ -74,6 +76,8 @@ struct Desk {
     /// The application does something else until then.
     busy: Option<Instant>,
     joined: usize,
+    /// What has passed its cap.
+    over_cap: Option<&'static str>,
     /// What was turned away, by reason.
     turned: [u64; Turned::COUNT],
     plain: u64,
@@ -97,6 +101,7 @@ impl App<Rendezvous> for Application {
         let desk = &mut *self.desk.borrow_mut();
         keep(now, machine, desk);
         (desk.joined, desk.turned) = (machine.joined().0, Turned::ALL.map(|why| machine.turned(why)));
+        desk.over_cap = desk.over_cap.or_else(|| machine.over_cap());
         while let Some((to, text)) = desk.to_send.pop_front() {
             let Some(key) = self.keys.get(to) else { continue };
             if let Ok(number) = machine.send(now, key, Arc::from(text.as_bytes()), true, TIMEOUT) {
@@ -313,8 +318,11 @@ impl Pairs {
 
     fn node(&mut self, n: usize, desk: &Shared) -> (Rendezvous, Application) {
         self.lives += 1;
-        let config =
-            Config { keeps: true, legacy: Legacy::Everybody, ..Config::new(secret(n), places(self.brokers.len())) };
+        let base = Config::new(secret(n), places(self.brokers.len()));
+        // So little that it is full now and then.
+        let inbox = InboxLimits { waiting: 16, bytes: 1024, bytes_per_epoch: 512, ..InboxLimits::default() };
+        let sender = SenderLimits { in_flight: 64, bytes: 4096, ..SenderLimits::default() };
+        let config = Config { keeps: true, legacy: Legacy::Everybody, inbox, sender, ..base };
         let seed = Seed::from_u64(self.seed.wrapping_mul(1000).wrapping_add(self.lives));
         let now = self.world.now();
         let mut machine = Rendezvous::new(config, &seed, now);
@@ -536,6 +544,9 @@ impl Pairs {
                     findings.push(("order", n, format!("{number} came after {last}")));
                 }
                 *last = number.max(*last);
+            }
+            if let Some(which) = desk.over_cap {
+                findings.push(("caps", n, format!("more {which} than may be")));
             }
             if desk.plain > 0 {
                 findings.push(("sender", n, format!("{} messages in the clear were believed", desk.plain)));

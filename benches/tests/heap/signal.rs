@@ -107,20 +107,25 @@ fn envelope(key: &SecretKey, kind: Kind, queue: u8, ms: u64, body: &[u8]) -> Vec
 #[test]
 fn a_peer_with_a_session_takes_little_memory() {
     let _alone = crate::alone();
-    let mut hub = Hub::new(|config| config.peers = usize::try_from(PEERS).expect("few") + 8);
+    let mut hub = Hub::new(|config| config.peers = usize::try_from(2 * PEERS).expect("few") + 8);
     let mut rng: Rng = Seed::from_u64(9).fork("ephemeral");
     // The first brings what is there once.
     greet(&mut hub, 1000, &mut rng);
     hub.pass(60_000);
-    let before = heap();
-    for n in 0..PEERS {
-        greet(&mut hub, 2000 + n, &mut rng);
-        hub.pass(70);
-    }
-    hub.pass(60_000);
-    let after = heap();
     let count = usize::try_from(PEERS).expect("few");
-    let each = [(after.live - before.live) / count, (after.held - before.held) / count];
+    // Twice, and the less counts: the harness may begin another test meanwhile, whose thread takes some memory before it waits.
+    let mut each = [0, 1].map(|half| {
+        let before = heap();
+        for n in 0..PEERS {
+            greet(&mut hub, 2000 + half * PEERS + n, &mut rng);
+            hub.pass(70);
+        }
+        hub.pass(60_000);
+        let after = heap();
+        [(after.live - before.live) / count, (after.held - before.held) / count]
+    });
+    each.sort_unstable();
+    let each = each[0];
     println!("{} bytes a peer, {} with malloc's overhead", each[0], each[1]);
     assert!(each[0] > 150, "its keys alone take more: {each:?}");
     assert!(each[0] <= MOST_OF_A_PEER, "{each:?}");

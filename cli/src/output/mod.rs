@@ -279,6 +279,22 @@ impl Out {
         self.log.as_mut().map_or(Ok(()), |log| log.finish(time, patience))
     }
 
+    /// Behind all lines that were [handed over](Self::flush) so far: see [`is_written`](Self::is_written).
+    pub(crate) fn mark(&self) -> u64 {
+        match &self.way {
+            Way::Direct { .. } => 0,
+            Way::Queued(stream) => stream.queue.mark(),
+        }
+    }
+
+    /// Whether all lines before a mark are where their reader can have them. The task is woken when that comes to be.
+    pub(crate) fn is_written(&self, mark: u64) -> bool {
+        match &self.way {
+            Way::Direct { broken } => broken.is_none(),
+            Way::Queued(stream) => stream.queue.is_written(mark),
+        }
+    }
+
     /// Whether lines wait for their reader in such numbers that the next may be lost.
     pub(crate) fn is_behind(&self) -> bool {
         matches!(&self.way, Way::Queued(stream) if stream.queue.is_behind())

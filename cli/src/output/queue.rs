@@ -53,6 +53,11 @@ struct State {
     taken: usize,
     /// Grows with every step towards the stream.
     steps: u64,
+    /// Bytes that were queued, and that were written, ever.
+    put: u64,
+    written: u64,
+    /// The task is to be woken once so many were written.
+    awaited: Option<u64>,
     /// Nobody reads the stream any more, and why.
     gone: Option<io::Error>,
     /// The stream has no room now, and why.
@@ -112,6 +117,7 @@ impl Queue {
     fn add(&self, state: &mut State, lines: &[u8]) {
         if !lines.is_empty() && state.gone.is_none() {
             state.queued.extend_from_slice(lines);
+            state.put += lines.len() as u64;
             self.shared.fed.notify_one();
         }
     }
@@ -121,6 +127,19 @@ impl Queue {
         let mut state = self.shared.lock();
         state.behind = state.held() > self.shared.cap / 2;
         state.behind
+    }
+
+    /// Behind all that was queued so far: see [`is_written`](Self::is_written).
+    pub(crate) fn mark(&self) -> u64 {
+        self.shared.lock().put
+    }
+
+    /// Whether all that was queued before a mark is written. The task is woken when that is so; one mark at a time, the lowest first.
+    pub(crate) fn is_written(&self, mark: u64) -> bool {
+        let mut state = self.shared.lock();
+        let is_written = state.written >= mark;
+        state.awaited = (!is_written).then_some(mark);
+        is_written
     }
 
     /// Bytes that wait for the reader.
@@ -228,9 +247,12 @@ fn write_out(shared: &Shared, stream: &mut impl Write, mut lines: &[u8]) -> io::
                 let mut state = shared.lock();
                 state.taken = lines.len();
                 state.steps += 1;
+                state.written += n as u64;
                 let caught_up = state.behind && state.held() <= shared.cap / 2;
-                if state.full.take().is_some() || caught_up {
-                    state.behind = false;
+                state.behind &= !caught_up;
+                let written = state.written;
+                let awaited = state.awaited.take_if(|mark| *mark <= written).is_some();
+                if state.full.take().is_some() || caught_up || awaited {
                     tell_all(shared, state);
                 } else {
                     drop(state);
@@ -326,6 +348,38 @@ mod tests {
         }
         queue.finish(Patience::Forever).unwrap();
         assert_eq!(seen.try_iter().flatten().collect::<Vec<u8>>(), b"12345\n");
+    }
+
+    #[test]
+    fn what_is_written_is_known_and_the_task_is_woken_for_it() {
+        struct Count(std::sync::atomic::AtomicUsize);
+        impl std::task::Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            }
+        }
+        let count = Arc::new(Count(std::sync::atomic::AtomicUsize::new(0)));
+        let (queue, allow, seen) = slow(100);
+        queue.register(&Context::from_waker(&Waker::from(Arc::clone(&count))));
+        assert!(queue.is_written(queue.mark()), "nothing is there to be written");
+        assert_eq!(queue.put(b"12345\n"), 0);
+        let first = queue.mark();
+        assert_eq!(queue.put(b"789\n"), 0);
+        assert!(!queue.is_written(first));
+        for _ in 0..2 {
+            allow.send(Ok(3)).unwrap();
+            seen.recv().unwrap();
+        }
+        while !queue.is_written(first) {
+            thread::yield_now();
+        }
+        assert!(count.0.load(std::sync::atomic::Ordering::SeqCst) <= 1 && !queue.is_written(queue.mark()));
+        drop(allow);
+        while count.0.load(std::sync::atomic::Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+        queue.finish(Patience::Forever).unwrap();
+        assert!(queue.is_written(queue.mark()));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use sluis_core::Did;
+use sluis_signal::delivery::MAX_TIMEOUT;
 
 use super::broker::{GivenFault, fault};
 use crate::common::Span;
@@ -69,12 +70,28 @@ pub(crate) struct IdArgs {
 pub(crate) struct RankArgs {
     /// Whose brokers: 66 hex digits, or a key file
     #[arg(value_name = "PUBKEY")]
-    pub(crate) key: String,
+    pub(crate) whose: String,
     #[command(flatten)]
     pub(crate) brokers: BrokerArgs,
     /// Join each of them, and say which can be and how far they are
     #[arg(long)]
     pub(crate) check: bool,
+    /// With --check: join under this key, instead of one that nobody knows
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
+}
+
+/// From where brokers are dialled.
+#[derive(Debug, Args)]
+pub(crate) struct SourceArgs {
+    /// The IPv4 address to dial from
+    #[arg(long, value_name = "IP")]
+    pub(crate) from4: Option<Ipv4Addr>,
+    /// The IPv6 address to dial from
+    #[arg(long, value_name = "IP")]
+    pub(crate) from6: Option<Ipv6Addr>,
 }
 
 /// Which brokers there are.
@@ -99,12 +116,8 @@ pub(crate) struct NodeArgs {
     /// How many brokers of each family are joined for good, the first of our own ranking
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = join)]
     pub(crate) join: usize,
-    /// The IPv4 address to dial from
-    #[arg(long, value_name = "IP")]
-    pub(crate) from4: Option<Ipv4Addr>,
-    /// The IPv6 address to dial from
-    #[arg(long, value_name = "IP")]
-    pub(crate) from6: Option<Ipv6Addr>,
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
 }
 
 /// By which names peers know us and we know them, besides the keys of signalling.
@@ -190,8 +203,8 @@ pub(crate) struct SendArgs {
     /// Make every message this long: cut it, or fill it up with dots
     #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
     pub(crate) size: Option<u64>,
-    /// How long each message is tried
-    #[arg(long, value_name = "TIME", default_value = "4", value_parser = values::some_time, allow_negative_numbers = true)]
+    /// How long each message is tried, an hour at most
+    #[arg(long, value_name = "TIME", default_value = "4", value_parser = tried, allow_negative_numbers = true)]
     pub(crate) timeout: Duration,
     /// Each message may be handed over before those sent earlier
     #[arg(long)]
@@ -257,6 +270,14 @@ pub(crate) struct BrokerServeArgs {
     pub(crate) fault: Vec<GivenFault>,
     #[command(flatten)]
     pub(crate) span: Span,
+}
+
+/// How long a message is tried.
+fn tried(text: &str) -> Result<Duration, String> {
+    match values::some_time(text)? {
+        time if time > MAX_TIMEOUT => Err("a message is tried for an hour at most, write a time up to 1h".to_owned()),
+        time => Ok(time),
+    }
 }
 
 fn join(text: &str) -> Result<usize, String> {

@@ -1,7 +1,6 @@
 //! Which brokers of a pool can be joined.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,7 +10,9 @@ use sluis_signal::key::SecretKey;
 use sluis_signal::pool::{Broker, Pool};
 use sluis_signal::rendezvous::{Event, Rendezvous};
 
-use super::node::Node;
+use super::args::RankArgs;
+use super::node::{Node, secret};
+use super::pool::folder;
 use crate::common::Common;
 use crate::fail::Fail;
 
@@ -54,10 +55,14 @@ fn named(broker: &Broker) -> String {
     format!("{:?} {broker}", broker.family)
 }
 
-/// Join every broker once, under a key that nobody knows.
-pub(super) fn all(common: Common, pool: &Pool, folder: &Path) -> Result<Checked, Fail> {
-    let mut rng = crate::run::seed()?.fork("check");
-    let node = Node::of(common, SecretKey::generate(&mut rng), pool, folder)?;
+/// Join every broker once, under a key that nobody knows if none is named.
+pub(super) fn all(common: Common, pool: &Pool, args: &RankArgs) -> Result<Checked, Fail> {
+    let key = match &args.key {
+        Some(path) => secret(path)?,
+        None => SecretKey::generate(&mut crate::run::seed()?.fork("check")),
+    };
+    let mut node = Node::of(common, key, pool, folder(&args.brokers))?;
+    node.dial_from(&args.sources);
     let mut checked = Checked { names: node.places().map(named).collect(), ..Checked::default() };
     node.run(common, &mut checked)?;
     Ok(checked)

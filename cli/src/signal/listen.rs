@@ -15,6 +15,7 @@ use sluis_signal::rendezvous::{Event, Message, MessageKey, Rendezvous, Turned};
 
 use super::args::ListenArgs;
 use super::node::{Farewell, Node, Reached};
+use super::told::{self, Told};
 use crate::common::Common;
 use crate::fail::Fail;
 use crate::input::{Heard, Inbox};
@@ -38,11 +39,12 @@ pub(super) fn run(common: Common, args: &ListenArgs) -> Result<ExitCode, Fail> {
     node.keep(&args.state, false)?;
     let inbox = Inbox::with_signals(false);
     let mut app = Listen {
-        out: Out::new(common, args.span.quiet).timed(),
+        out: Out::queued(common, args.span.quiet),
         args,
         only: only?,
         names: node.names(),
         inbox: if args.confirm { inbox.with_lines() } else { inbox },
+        told_of: Told::default(),
         unconfirmed: BTreeMap::new(),
         began: None,
         reached: Reached::default(),
@@ -55,7 +57,7 @@ pub(super) fn run(common: Common, args: &ListenArgs) -> Result<ExitCode, Fail> {
         farewell: Farewell::default(),
     };
     let ended = node.run(common, &mut app);
-    app.out.finish().map_err(|why| Fail::output(&why))?;
+    app.out.finish_within(told::patience(app.inbox.is_stopped())).map_err(|why| Fail::output(&why))?;
     ended?;
     Ok(ExitCode::SUCCESS)
 }
@@ -66,6 +68,8 @@ struct Listen<'a> {
     only: Vec<PublicKey>,
     names: Vec<String>,
     inbox: Inbox,
+    /// Messages whose lines are on their way to their reader, and what is to be sent back then.
+    told_of: Told<(MessageKey, Option<Arc<[u8]>>)>,
     /// What waits for a line on standard input, by how that names it; there may be several of the same name, of different senders.
     unconfirmed: BTreeMap<String, Vec<MessageKey>>,
     began: Option<Instant>,
@@ -86,7 +90,7 @@ impl Listen<'_> {
         self.names.get(broker).map_or("?", String::as_str)
     }
 
-    fn event(&mut self, now: Now, machine: &mut Rendezvous, event: Event) {
+    fn event(&mut self, now: Now, event: Event) {
         match event {
             Event::Joined { broker, rtt } => {
                 self.reached.note(broker);
@@ -101,13 +105,13 @@ impl Listen<'_> {
                     left(&mut self.out, &name, reason);
                 }
             }
-            Event::Message(message) => self.message(now, machine, message),
+            Event::Message(message) => self.message(now, message),
             Event::Clock { ahead } => clock(&mut self.out, ahead),
             _ => {}
         }
     }
 
-    fn message(&mut self, now: Now, machine: &mut Rendezvous, message: Message) {
+    fn message(&mut self, now: Now, message: Message) {
         let from = message.key.from();
         if !self.only.is_empty() && !self.only.contains(&from) {
             // It is not acknowledged: its sender is not told that anybody has it.
@@ -118,18 +122,24 @@ impl Listen<'_> {
         self.sealed += u64::from(message.key.is_sealed());
         let name = self.name(message.broker).to_owned();
         put(&mut self.out, self.messages, &message, &name, &self.args.name.pin, now.wall);
-        // An acknowledgement says that whoever reads this has the line.
-        self.out.flush();
-        if self.out.is_broken() {
-            return;
-        }
         if self.args.confirm {
             self.unconfirmed.entry(message.key.to_string()).or_default().push(message.key);
-        } else {
-            machine.confirm(now, &message.key);
         }
-        if self.args.echo && machine.send(now, &from, Arc::from(message.body), true, ECHO_TIME).is_err() {
-            tell("An echo has no room: the sender takes none.");
+        let echo = self.args.echo.then(|| Arc::from(message.body));
+        self.told_of.put(&mut self.out, (message.key, echo));
+    }
+
+    /// An acknowledgement says that whoever reads this can have the line.
+    fn confirm_told(&mut self, now: Now, machine: &mut Rendezvous) {
+        while let Some((key, echo)) = self.told_of.next(&self.out) {
+            if !self.args.confirm {
+                machine.confirm(now, &key);
+            }
+            if let Some(echo) = echo
+                && machine.send(now, &key.from(), echo, true, ECHO_TIME).is_err()
+            {
+                tell("An echo has no room: the sender takes none.");
+            }
         }
     }
 
@@ -216,14 +226,17 @@ impl App<Rendezvous> for Listen<'_> {
         self.out.poll(cx, now.wall);
         self.inbox.register(cx);
         let began = *self.began.get_or_insert(now.mono);
-        // What was asked to be confirmed is waited for.
+        // What was asked to be confirmed is waited for. A reader who does not keep up holds back the messages: so no line about them is lost.
         let full = |this: &Self| this.args.count.is_some_and(|count| this.messages >= count);
         while !full(self)
             && !self.out.is_broken()
+            && !self.out.is_behind()
             && let Some(event) = machine.poll_event()
         {
-            self.event(now, machine, event);
+            self.event(now, event);
         }
+        self.confirm_told(now, machine);
+        self.told_of.tell_full(&self.out);
         while let Some(heard) = self.inbox.next() {
             if let Heard::Line(line) = heard {
                 self.line(now, machine, &line);
@@ -235,13 +248,13 @@ impl App<Rendezvous> for Listen<'_> {
         self.tell_ready(machine);
         self.tell_turned(now, machine);
         let over = self.args.span.duration.is_some_and(|time| now.mono.saturating_since(began) >= time);
-        let done = full(self) && self.unconfirmed.is_empty();
+        let done = full(self) && self.unconfirmed.is_empty() && self.told_of.is_empty();
         let stop = self.inbox.is_stopped() || over || done || self.out.is_broken();
         if !(stop || self.farewell.has_begun()) {
             self.out.flush();
             return Poll::Pending;
         }
-        if !self.farewell.poll(now, machine) {
+        if self.told_of.lingers(now.mono, &self.out) || !self.farewell.poll(now, machine) {
             return Poll::Pending;
         }
         self.summary(now, machine);
@@ -252,6 +265,7 @@ impl App<Rendezvous> for Listen<'_> {
         let end = self.began.zip(self.args.span.duration).map(|(began, time)| began + time);
         let told = self.told_at.map(|at| at + TELL);
         let end = if self.farewell.has_begun() { self.farewell.deadline() } else { end };
+        let end = self.told_of.deadline().filter(|_| !self.farewell.has_begun()).or(end);
         [end, told.filter(|_| !self.farewell.has_begun()), self.reached.deadline()].into_iter().flatten().min()
     }
 }

@@ -10,6 +10,7 @@ mod pool;
 mod probe;
 mod rank;
 mod send;
+mod told;
 
 use std::process::ExitCode;
 

@@ -14,7 +14,7 @@ use sluis_signal::pool::{Broker, Pool};
 use sluis_signal::rendezvous::{Config, Legacy, Named, Place, Rendezvous};
 use sluis_store::{Background, Store};
 
-use super::args::{HintArgs, LegacyArgs, NameArgs, NodeArgs, StateArgs};
+use super::args::{HintArgs, LegacyArgs, NameArgs, NodeArgs, SourceArgs, StateArgs};
 use super::pool;
 use crate::common::{Common, Runtime as Choice};
 use crate::fail::Fail;
@@ -46,27 +46,30 @@ pub(super) struct Node {
     cache: bool,
 }
 
+/// The key of a node.
+pub(super) fn secret(path: &Path) -> Result<SecretKey, Fail> {
+    let why = match file::any(path).map_err(Fail::into_usage)? {
+        Held::SignalSecret(key) => return Ok(*key),
+        Held::SignalPublic(_) => "this is a public key, name the file with the secret key",
+        Held::Secret(_) | Held::Public(_) => {
+            "this is an Ed25519 key; signalling needs a secp256k1 key: sluis key new FILE --kind secp256k1"
+        }
+    };
+    Err(Fail::usage(format!("{}: {why}", path.display())))
+}
+
 impl Node {
     pub(super) fn read(common: Common, args: &NodeArgs) -> Result<Self, Fail> {
-        let key = match file::any(&args.key).map_err(Fail::into_usage)? {
-            Held::SignalSecret(key) => *key,
-            Held::SignalPublic(_) => {
-                return Err(Fail::usage(format!(
-                    "{}: this is a public key, name the file with the secret key",
-                    args.key.display()
-                )));
-            }
-            Held::Secret(_) | Held::Public(_) => {
-                return Err(Fail::usage(format!(
-                    "{}: this is an Ed25519 key; signalling needs a secp256k1 key: sluis key new FILE --kind secp256k1",
-                    args.key.display()
-                )));
-            }
-        };
+        let key = secret(&args.key)?;
         let mut node = Self::of(common, key, &pool::read(&args.brokers)?, pool::folder(&args.brokers))?;
         node.join = args.join;
-        node.sources = [args.from4.map(IpAddr::from), args.from6.map(IpAddr::from)].into_iter().flatten().collect();
+        node.dial_from(&args.sources);
         Ok(node)
+    }
+
+    /// From where brokers are dialled.
+    pub(super) fn dial_from(&mut self, args: &SourceArgs) {
+        self.sources = [args.from4.map(IpAddr::from), args.from6.map(IpAddr::from)].into_iter().flatten().collect();
     }
 
     /// With a key that is at hand.

@@ -38,7 +38,8 @@ pub(super) fn run(common: Common, args: &ProbeArgs) -> Result<ExitCode, Fail> {
     ended?;
     match app.answer {
         Some(true) => Ok(ExitCode::SUCCESS),
-        _ => Err(Fail::runtime("the peer does not answer: it is not there, or at none of these brokers")),
+        None => Err(Fail::runtime("it was ended before the peer answered")),
+        Some(false) => Err(Fail::runtime("the peer does not answer: it is not there, or at none of these brokers")),
     }
 }
 

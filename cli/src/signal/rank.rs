@@ -15,7 +15,7 @@ use crate::output::{Color, Out, Style, tell};
 
 /// Print it, both families in turns.
 pub(super) fn rank(common: Common, out: &mut Out, args: &RankArgs) -> Result<(), Fail> {
-    let key = file::signal_public(&args.key).map_err(Fail::into_usage)?;
+    let key = file::signal_public(&args.whose).map_err(Fail::into_usage)?;
     let pool = pool::read(&args.brokers)?;
     if pool.is_weighted() {
         tell("The pool has weights, which sidewire ignores: its peers look for each other in another order.");
@@ -25,7 +25,7 @@ pub(super) fn rank(common: Common, out: &mut Out, args: &RankArgs) -> Result<(),
         numbered.map(|(at, (broker, ranked))| (at + 1, broker, ranked)).collect::<Vec<_>>()
     };
     let order = interleave(&order(Family::V4), &order(Family::V6));
-    let found = args.check.then(|| check::all(common, &pool, pool::folder(&args.brokers))).transpose()?;
+    let found = args.check.then(|| check::all(common, &pool, args)).transpose()?;
     for (at, (family_n, broker, ranked)) in order.iter().enumerate() {
         let found = found.as_ref().map(|found| found.of(broker));
         put(out, (at + 1, *family_n), broker, ranked, found.as_ref());

@@ -10,17 +10,18 @@ use sluis_core::driver::App;
 use sluis_core::{Instant, Machine as _, Now};
 use sluis_signal::delivery::SendError;
 use sluis_signal::key::PublicKey;
-use sluis_signal::rendezvous::{Delivered, Event, NotDelivered, Rendezvous};
+use sluis_signal::rendezvous::{Delivered, Event, MessageKey, NotDelivered, Rendezvous};
 
 use super::args::{SendArgs, What};
 use super::listen::{clock, joined, left};
 use super::node::{Farewell, Node, Reached};
+use super::told::{self, Told};
 use crate::common::Common;
 use crate::fail::Fail;
 use crate::files;
 use crate::histogram::Histogram;
+use crate::input::Inbox;
 use crate::key::file;
-use crate::mux::orders::Orders;
 use crate::output::{Color, Out};
 
 /// The longest message in bytes.
@@ -36,13 +37,14 @@ pub(super) fn run(common: Common, args: &SendArgs) -> Result<ExitCode, Fail> {
     node.keep(&args.state, args.cache)?;
     let hints = node.hints(&args.hints)?;
     let mut app = Send {
-        out: Out::new(common, args.quiet).timed(),
+        out: Out::queued(common, args.quiet),
         args,
         to,
         body,
         names: node.names(),
         hints,
-        orders: Orders::catch(false).map_err(Fail::runtime)?,
+        inbox: Inbox::with_signals(false),
+        told_of: Told::default(),
         began: None,
         next_at: None,
         begun: 0,
@@ -58,7 +60,7 @@ pub(super) fn run(common: Common, args: &SendArgs) -> Result<ExitCode, Fail> {
         farewell: Farewell::default(),
     };
     let ended = node.run(common, &mut app);
-    app.out.finish().map_err(|why| Fail::output(&why))?;
+    app.out.finish_within(told::patience(app.inbox.is_stopped())).map_err(|why| Fail::output(&why))?;
     ended?;
     if let Some(why) = app.refused {
         return Err(Fail::runtime(why));
@@ -116,7 +118,9 @@ impl Body {
 
 fn unhex(digits: &str) -> Option<Vec<u8>> {
     let pairs = digits.as_bytes().chunks(2);
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|p| p.len() == 2)?, 16).ok()).collect()
+    // A sign is no digit, though numbers may have one.
+    let two = |pair: &&str| pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_hexdigit());
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(two)?, 16).ok()).collect()
 }
 
 struct Send<'a> {
@@ -127,7 +131,9 @@ struct Send<'a> {
     names: Vec<String>,
     /// Where the peer is said to be, as long as the machine was not told.
     hints: Vec<usize>,
-    orders: Orders,
+    inbox: Inbox,
+    /// Replies whose lines are on their way to their reader.
+    told_of: Told<MessageKey>,
     began: Option<Instant>,
     /// When the next may be sent.
     next_at: Option<Instant>,
@@ -147,13 +153,14 @@ struct Send<'a> {
 
 impl Send<'_> {
     fn is_done(&self) -> bool {
-        self.begun == self.args.count && self.numbers.is_empty()
+        self.begun == self.args.count && self.numbers.is_empty() && self.told_of.is_empty()
     }
 
     /// Send what may be sent now.
     fn send(&mut self, now: Now, machine: &mut Rendezvous) {
         while self.begun < self.args.count
             && self.numbers.len() < self.args.in_flight as usize
+            && !self.out.is_behind()
             && self.next_at.is_none_or(|at| at <= now.mono)
         {
             let body = self.body.of(self.begun);
@@ -175,7 +182,7 @@ impl Send<'_> {
         }
     }
 
-    fn event(&mut self, now: Now, machine: &mut Rendezvous, event: Event) {
+    fn event(&mut self, now: Now, event: Event) {
         match event {
             Event::Joined { broker, rtt } => {
                 self.reached.note(broker);
@@ -204,8 +211,7 @@ impl Send<'_> {
                 self.replies += 1;
                 let name = self.names.get(message.broker).map_or("?", String::as_str);
                 super::listen::put(&mut self.out, self.replies, &message, name, &self.args.name.pin, now.wall);
-                self.out.flush();
-                machine.confirm(now, &message.key);
+                self.told_of.put(&mut self.out, message.key);
             }
             Event::Answered { sealed: false, peer, .. }
                 if peer == self.to && self.args.legacy.allow_legacy.is_empty() =>
@@ -310,13 +316,22 @@ impl App<Rendezvous> for Send<'_> {
             // The first peer finds room.
             let _ = machine.hint(now, &self.to, broker);
         }
-        while let Some(event) = machine.poll_event() {
-            self.event(now, machine, event);
+        self.inbox.register(cx);
+        // A reader who does not keep up holds back what there is to tell: so no line is lost.
+        while !self.out.is_behind()
+            && let Some(event) = machine.poll_event()
+        {
+            self.event(now, event);
         }
+        self.out.flush();
+        while let Some(key) = self.told_of.next(&self.out) {
+            machine.confirm(now, &key);
+        }
+        self.told_of.tell_full(&self.out);
         if !self.farewell.has_begun() {
             self.reached.poll(now, machine);
         }
-        self.stopped |= self.orders.poll_next(cx).is_some() || self.out.is_broken();
+        self.stopped |= self.inbox.is_stopped() || self.out.is_broken();
         if !(self.stopped || self.is_done()) {
             self.send(now, machine);
         }

@@ -253,4 +253,15 @@ fn an_operators_mistake_is_one_sentence() {
     assert!(said.contains("there is no fault \"sloth\", there are refuse, mute"), "{said}");
     let said = folder.fails(2, &["signal", "send", "02", "--key", "s.key", "--broker", "mqtt://127.0.0.1"]);
     assert!(said.contains("--text"), "{said}");
+    folder.set_mode("s.key", 0o600);
+    let key = folder.prints(&["signal", "id", "s.key"]);
+    let to = ["signal", "send", key.trim(), "--key", "s.key", "--broker", "mqtt://127.0.0.1"];
+    for (args, what) in [
+        (&["--hex", "+f"][..], "--hex takes an even number of hex digits"),
+        (&["--hex", "abc"], "--hex takes an even number of hex digits"),
+        (&["--text", "x", "--timeout", "61m"], "a message is tried for an hour at most"),
+    ] {
+        let said = folder.fails(2, &[&to[..], args].concat());
+        assert!(said.contains(what), "{said}");
+    }
 }

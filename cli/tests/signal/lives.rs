@@ -1,5 +1,7 @@
 //! Peers of ours at brokers of ours.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::cast::{ALICE, Broker, Keys, event, json, named};
@@ -23,7 +25,7 @@ fn a_message_arrives_and_is_told(runtime: &'static str) {
     let keys = Keys::new("arrives", runtime, &["alice.key", "bob.key"]);
     let (alice, bob) = (keys.public("alice.key"), keys.public("bob.key"));
     let mut listener = keys.listen("bob.key", &brokers, &["--echo", "--count", "3"]);
-    let said = keys.send(0, &bob, &brokers, &["--text", "g\u{fc}n {i}", "--count", "2"]);
+    let said = keys.send(0, &bob, &brokers, &["--text", "g\u{fc}n {i}", "--count", "2", "--timeout", "60"]);
     let sent = named(&said, "sent");
     assert_eq!(sent.len(), 2, "{said:?}");
     for (n, sent) in sent.iter().enumerate() {
@@ -44,8 +46,8 @@ fn a_message_arrives_and_is_told(runtime: &'static str) {
     let (code, rest) = listener.finish();
     let summary = json(rest.last().expect("a summary"));
     assert_eq!((code, &summary["messages"], &summary["sealed"]), (0, &3.into(), &3.into()));
-    // Nobody is there any more.
-    let said = keys.send(1, &bob, &brokers, &["--text", "x", "--timeout", "1"]);
+    // Nobody is there any more. (Long enough that a slow machine has joined a broker before.)
+    let said = keys.send(1, &bob, &brokers, &["--text", "x", "--timeout", "8"]);
     assert_eq!(named(&said, "sent")[0]["reason"], "no acknowledgement in time");
 }
 
@@ -89,11 +91,19 @@ fn an_acknowledgement_waits_for_a_line(runtime: &'static str) {
     let keys = Keys::new("confirm", runtime, &["alice.key", "bob.key"]);
     let bob = keys.public("bob.key");
     let mut listener = keys.listen("bob.key", &brokers, &["--confirm", "--count", "2"]);
-    let said = keys.send(1, &bob, &brokers, &["--text", "not yet", "--timeout", "2"]);
-    assert_eq!(named(&said, "summary")[0]["failed"], 1);
+    let send = |text: &str| {
+        let all = keys.args(&["send", &bob, "--text", text, "--timeout", "300"], "alice.key", &brokers);
+        Process::spawn("sluis signal send", &mut keys.folder.command(&all))
+    };
+    let mut sender = send("not yet");
     let first = event(&listener, "message");
-    let all = keys.args(&["send", &bob, "--text", "now", "--timeout", "60"], "alice.key", &brokers);
-    let sender = Process::spawn("sluis signal send", &mut keys.folder.command(&all));
+    // That it is told is no reason to acknowledge it.
+    std::thread::sleep(Duration::from_secs(1));
+    sender.signal("TERM");
+    let (code, said) = sender.finish();
+    let summary = json(said.last().expect("a summary"));
+    assert_eq!((code, &summary["count"], &summary["acked"]), (1, &1.into(), &0.into()), "{said:?}");
+    let sender = send("now");
     let second = event(&listener, "message");
     listener.say("nonsense");
     listener.say("ok nobody");
@@ -125,7 +135,7 @@ fn a_pool_is_checked_broker_by_broker() {
     let running = [Broker::start(&[]), Broker::start(&["--fault", "refuse"])];
     let mut brokers = urls(&running);
     brokers.push("mqtt://127.0.0.1:1".to_owned());
-    let keys = Keys::new("check", "tokio", &[]);
+    let keys = Keys::new("check", "tokio", &["check.key"]);
     let mut all = vec!["signal", "rank", ALICE.0, "--check", "--json"];
     all.extend(brokers.iter().flat_map(|broker| ["--broker", broker.as_str()]));
     let events: Vec<Value> = keys.folder.ends(0, &all).lines().map(json).collect();
@@ -135,6 +145,11 @@ fn a_pool_is_checked_broker_by_broker() {
     assert_eq!(of(&brokers[1])["reason"], "it refuses us with code 5");
     assert_eq!((&of(&brokers[2])["up"], &of(&brokers[2])["rtt_ms"]), (&false.into(), &Value::Null));
     assert_eq!(named(&events, "summary")[0]["up"], 1);
+    // Under a key of our own, and from an address that there is or is not.
+    for (from, up) in [("127.0.0.1", 1), ("192.0.2.1", 0)] {
+        let checked = keys.folder.ends(0, &[&all[..], &["--key", "check.key", "--from4", from]].concat());
+        assert_eq!(json(checked.lines().last().expect("a summary"))["up"], up, "{checked}");
+    }
 }
 
 #[test]
@@ -145,9 +160,9 @@ fn a_hint_leads_to_a_broker_outside_of_the_pool() {
     let bob = keys.public("bob.key");
     let _listener = keys.listen("bob.key", &brokers[1..], &[]);
     keys.send(1, &bob, &brokers[..1], &["--text", "x", "--timeout", "1"]);
-    let said = keys.send(0, &bob, &brokers[..1], &["--text", "x", "--timeout", "20", "--hint", &brokers[1]]);
+    let said = keys.send(0, &bob, &brokers[..1], &["--text", "x", "--timeout", "60", "--hint", &brokers[1]]);
     assert_eq!(named(&said, "sent")[0]["broker"], *brokers[1]);
-    let all = keys.args(&["probe", &bob, "--timeout", "20", "--hint", &brokers[1]], "alice.key", &brokers[..1]);
+    let all = keys.args(&["probe", &bob, "--timeout", "60", "--hint", &brokers[1]], "alice.key", &brokers[..1]);
     let probe = json(keys.folder.ends(0, &all).lines().last().expect("an answer"));
     assert_eq!((&probe["event"], &probe["kind"]), (&"probe".into(), &"sluis".into()));
 }
@@ -161,7 +176,8 @@ fn acknowledged_is_told_exactly_once_however_often_the_listener_is_killed() {
     let keys = Keys::new("state", "tokio", &["alice.key", "bob.key"]);
     let bob = keys.public("bob.key");
     let mut listener = keys.listen("bob.key", &brokers, &["--state", "bob.state"]);
-    let text = ["send", &bob, "--text", "{i}", "--count", "300", "--in-flight", "8", "--timeout", "60"];
+    // Half as long as a line is waited for here: what was under way when it was killed is waited for until then, and nothing else may be.
+    let text = ["send", &bob, "--text", "{i}", "--count", "300", "--in-flight", "8", "--timeout", "30"];
     let mut sender = Process::spawn("send", &mut keys.folder.command(&keys.args(&text, "alice.key", &brokers)));
     let mut told: Vec<String> = Vec::new();
     let text_of = |event: &Value| event["text"].as_str().expect("text").to_owned();

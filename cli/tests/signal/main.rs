@@ -6,3 +6,5 @@ mod common;
 mod lives;
 #[cfg(unix)]
 mod reference;
+#[cfg(unix)]
+mod unread;

@@ -50,10 +50,12 @@ pub mod envelope;
 mod faults;
 pub mod key;
 pub mod mqtt;
+mod pace;
 #[cfg(feature = "std")]
 pub mod pool;
 pub mod rank;
 pub mod rendezvous;
+mod row;
 pub mod sealed;
 mod seconds;
 pub mod server;

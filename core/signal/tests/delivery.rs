@@ -13,7 +13,7 @@ use sluis_signal::delivery::{
     Acked, Arrived, Handed, Inbox, InboxLimits, MAX_MESSAGE, Reach, Received, Record, Refused, SendError, Sender,
     SenderLimits,
 };
-use sluis_signal::key::PublicKey;
+use sluis_signal::key::{PublicKey, SecretKey};
 use sluis_signal::sealed::{GRACE, LIFETIME};
 
 const START: Instant = Instant::from_nanos(1_000_000_000_000);
@@ -146,10 +146,14 @@ fn messages_apart_from_the_order_are_handed_over_when_they_come() {
 fn at_a_cap_it_is_busy_and_forgets_nothing() {
     let mut desk = Desk::new(InboxLimits { waiting: 3, ..InboxLimits::default() });
     assert_eq!([desk.take(1, 0), desk.take(2, 0), desk.take(3, 0)], [Ok(Received::Held); 3]);
-    assert_eq!([desk.take(4, 0), desk.take(0, 0)], [Err(Refused::Busy); 2]);
-    // Given up at last, it goes on.
-    assert_eq!((desk.take(4, 1), desk.gets()), (Err(Refused::Busy), vec![1, 2, 3]));
-    assert_eq!((desk.take(4, 1), desk.take(0, 0), desk.gets()), (Ok(Received::New), Ok(Received::GivenUp), vec![4]));
+    assert_eq!(desk.take(4, 0), Err(Refused::Busy));
+    // What all of them wait for takes the place of the last, which comes again.
+    assert_eq!((desk.take(0, 0), desk.gets()), (Ok(Received::New), vec![0, 1, 2]));
+    assert_eq!((desk.take(4, 0), desk.take(3, 0), desk.gets()), (Ok(Received::Held), Ok(Received::New), vec![3, 4]));
+    // One that is given up leaves its place to those behind it.
+    assert_eq!([desk.take(6, 0), desk.take(7, 0), desk.take(8, 0)], [Ok(Received::Held); 3]);
+    assert_eq!((desk.take(9, 6), desk.gets()), (Err(Refused::Busy), vec![6, 7, 8]));
+    assert_eq!((desk.take(9, 6), desk.take(5, 0), desk.gets()), (Ok(Received::New), Ok(Received::GivenUp), vec![9]));
 
     let mut desk = Desk::new(InboxLimits { bytes_per_epoch: 2, ..InboxLimits::default() });
     assert_eq!(
@@ -186,6 +190,28 @@ fn at_a_cap_it_is_busy_and_forgets_nothing() {
         [take(later, "carol", 1), take(later, "carol", 1), take(later, "alice", 2)],
         [Ok(Received::New), again, again]
     );
+}
+
+/// Strangers send what waits for something that never comes, as much as they may: it keeps nobody out, and nobody's place for ever.
+#[test]
+fn what_waits_in_vain_keeps_nobody_out() {
+    let limits = InboxLimits { bytes: 20, bytes_per_epoch: 10, epochs: 3, ..InboxLimits::default() };
+    let mut inbox = Inbox::new(limits, hash());
+    let [alice, bob, mallory, trudy] = [1, 2, 3, 4].map(|n| SecretKey::from_bytes(&[n; 32]).unwrap().public());
+    let mut take = |now, from: PublicKey, number, body: &[u8]| {
+        inbox.receive(now, &arrived(from, 1, number, body)).map(|received| {
+            let handed: Vec<u64> = std::iter::from_fn(|| inbox.poll()).map(|handed| handed.number).collect();
+            (received, handed, inbox.waiting_bytes())
+        })
+    };
+    assert_eq!(take(START, mallory, 1, &[0; 10]), Ok((Received::Held, vec![], 10)));
+    assert_eq!(take(START, trudy, 1, &[0; 10]), Ok((Received::Held, vec![], 20)));
+    assert_eq!(take(START, alice, 1, b"later"), Err(Refused::Busy));
+    assert_eq!(take(START, alice, 0, b"first"), Ok((Received::New, vec![0], 10)));
+    assert_eq!(take(START, alice, 1, b"later"), Ok((Received::New, vec![1], 10)));
+    // Nobody can send anything more of those epochs: who comes now finds a place.
+    let later = START + LIFETIME + GRACE;
+    assert_eq!(take(later, bob, 0, b"first"), Ok((Received::New, vec![0], 0)));
 }
 
 #[test]

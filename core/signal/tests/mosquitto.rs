@@ -403,11 +403,12 @@ fn places(ports: &[u16]) -> Vec<Place> {
     ports.iter().map(place).collect()
 }
 
-/// One of three dies or comes back every two and a half seconds while 50 messages a second are sent, for twenty seconds: what is acknowledged was
-/// handed over once, in order, and none is lost. (The `signal` program of the benches does so for as long as one likes, and looks at the times.)
+/// One of three dies or comes back every five seconds while 50 messages a second are sent, for a minute: what is acknowledged was handed over once,
+/// in order, none is lost, and of a hundred 99 are acknowledged within two seconds. (The `signal` program of the benches does so for as long as
+/// one likes.)
 #[test]
 fn a_rendezvous_lives_while_brokers_die() {
-    const MESSAGES: u64 = 1000;
+    const MESSAGES: u64 = 3000;
     let Some(program) = mosquitto() else { return };
     let mut brokers: Vec<Mosquitto> = (0..3).map(|n| Mosquitto::start(&format!("pool{n}"), program.clone())).collect();
     let ports: Vec<u16> = brokers.iter().map(|broker| broker.port).collect();
@@ -419,13 +420,13 @@ fn a_rendezvous_lives_while_brokers_die() {
     };
     let (mut alice, mut bob) = (new("alice"), new("bob"));
     let to = key("bob").public();
-    let (mut heard, mut sent) = (Vec::new(), Vec::new());
+    let (mut heard, mut sent, mut took) = (Vec::new(), Vec::new(), Vec::new());
     let start = std::time::Instant::now();
     let (mut next, mut turns) = (0_u64, 0_u64);
     while (sent.len() as u64) < MESSAGES {
-        assert!(start.elapsed() < Duration::from_secs(120), "{} sent, {} heard", sent.len(), heard.len());
+        assert!(start.elapsed() < Duration::from_secs(180), "{} sent, {} heard", sent.len(), heard.len());
         if next < MESSAGES && start.elapsed() >= Duration::from_millis(20 * next) {
-            if next == 125 * (turns + 1) {
+            if next == 250 * (turns + 1) {
                 // One dies, it comes back, the next one dies.
                 let broker = &mut brokers[usize::try_from(turns / 2 % 3).unwrap()];
                 if turns.is_multiple_of(2) {
@@ -443,7 +444,7 @@ fn a_rendezvous_lives_while_brokers_die() {
         }
         while let Some(event) = alice.wait(Duration::ZERO) {
             if let Sent::Sent { number, outcome, .. } = event {
-                outcome.unwrap_or_else(|why| panic!("{number}: {why}"));
+                took.push(outcome.unwrap_or_else(|why| panic!("{number}: {why}")).after);
                 sent.push(number);
             }
         }
@@ -458,5 +459,8 @@ fn a_rendezvous_lives_while_brokers_die() {
     }
     assert_eq!(heard, (0..MESSAGES).collect::<Vec<_>>());
     sent.sort_unstable();
-    assert_eq!((sent, turns), ((0..MESSAGES).collect::<Vec<_>>(), 7));
+    assert_eq!((sent, turns), ((0..MESSAGES).collect::<Vec<_>>(), 11));
+    took.sort_unstable();
+    let p99 = took[took.len() * 99 / 100];
+    assert!(p99 <= Duration::from_secs(2), "{p99:?}");
 }

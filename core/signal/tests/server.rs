@@ -223,33 +223,6 @@ fn a_server_that_freezes_or_dies_under_us_is_left_and_joined_again() {
     }
 }
 
-/// A broker restarts under a thousand nodes that have others: they do not all come back at once.
-#[test]
-fn a_restart_makes_no_storm() {
-    let now = Instant::ZERO + Duration::from_secs(1000);
-    let mut back = Vec::new();
-    for n in 0..1000 {
-        let mut broker =
-            Broker::new(Settings::default(), &key("alice").public(), Seed::from_u64(n).fork("x"), now, Duration::ZERO);
-        broker.handle_timeout(now);
-        assert_eq!(broker.poll_order(), Some(Order::Dial));
-        broker.handle_up(now);
-        for bytes in [&[0x20, 2, 0, 0][..], &[0x90, 3, 0, 1, 1]] {
-            broker.handle_bytes(now, bytes).unwrap();
-        }
-        broker.set_others_up(true);
-        let later = now + Duration::from_secs(8);
-        assert_eq!(broker.handle_end(later, End::Ended), Some(Left::Ended));
-        back.push(broker.deadline().unwrap().saturating_since(later));
-    }
-    back.sort_unstable();
-    // Within any second, wherever it begins.
-    let within =
-        |from: &Duration| back.iter().filter(|at| (*from..*from + Duration::from_secs(1)).contains(at)).count();
-    let most = back.iter().map(within).max().unwrap();
-    assert!(most <= 150, "{most} of 1000 are back within a second");
-}
-
 /// A client by hand.
 fn raw(server: &mut Server, now: Instant, name: &str) -> ConnId {
     let conn = server.accept(now).unwrap();

@@ -84,6 +84,12 @@ async def main():
         pipe = await router.pipe(to)
         tell("sent", text=text, result=await pipe.send(text, timeout=float(timeout)))
 
+    async def probe(to):
+        pipe = await router.pipe(to)
+        acks = [(await client.send_probe(to))[1] for client in pipe.clients]
+        done, _ = await asyncio.wait(acks, timeout=30, return_when=asyncio.FIRST_COMPLETED) if acks else ((), ())
+        tell("probed", acked=bool(done))
+
     tasks = []
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
@@ -93,6 +99,8 @@ async def main():
         what, _, rest = line.partition(" ")
         if what == "send":
             tasks.append(asyncio.create_task(send(*rest.split(" ", 2))))
+        elif what == "probe":
+            tasks.append(asyncio.create_task(probe(rest)))
         elif what == "echo":
             echo = True
         elif what == "quit":

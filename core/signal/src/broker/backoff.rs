@@ -13,6 +13,8 @@ const UNHURRIED: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
+    /// The time in which the next try of somebody unhurried lies ends then.
+    window: Option<Instant>,
 }
 
 impl Backoff {
@@ -27,12 +29,24 @@ impl Backoff {
         if joined.is_some_and(|since| now.saturating_since(since) >= PROVEN) {
             self.failures = 0;
         }
-        let mut most = self.most();
-        if joined.is_some() && others_up {
-            most = most.max(UNHURRIED);
-        }
+        let most = self.most();
         self.failures = self.failures.saturating_add(1).min(31);
-        jitter(rng, most)
+        if !(others_up && (joined.is_some() || self.window.is_some())) {
+            self.window = None;
+            return jitter(rng, most);
+        }
+        // Each try lies anywhere in a time of its own, which begins where that of the try before ends: so all who lost the broker with us are
+        // spread alike over every second, however long it is away.
+        let begin = self.window.filter(|end| joined.is_none() && *end > now).unwrap_or(now);
+        let most = most.max(UNHURRIED);
+        self.window = Some(begin + most);
+        begin.saturating_since(now) + jitter(rng, most)
+    }
+
+    /// The others were lost, too: how long to rest from now on at most.
+    pub(super) fn hurry(&mut self, rng: &mut Rng) -> Duration {
+        self.window = None;
+        jitter(rng, self.most())
     }
 }
 
@@ -47,6 +61,8 @@ pub(crate) fn jitter(rng: &mut Rng, most: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use sluis_core::Seed;
 
     use super::*;
@@ -88,5 +104,45 @@ mod tests {
             seconds[usize::try_from(rest.as_secs()).unwrap()] += 1;
         }
         assert!(seconds.iter().all(|n| (50..=150).contains(n)), "{seconds:?}");
+    }
+
+    /// However long it is away.
+    #[test]
+    fn a_broker_that_was_away_for_long_is_not_met_by_a_crowd() {
+        let mut rng = Seed::from_u64(1).fork("x");
+        for away in [0, 1, 2, 3, 5, 8, 10, 15, 30, 60, 200].map(Duration::from_secs) {
+            let back = Instant::ZERO + PROVEN + away;
+            let mut joins = Vec::new();
+            for _ in 0..1000 {
+                let (mut backoff, mut at, mut joined) =
+                    (Backoff::default(), Instant::ZERO + PROVEN, Some(Instant::ZERO));
+                loop {
+                    at = at + backoff.lost(at, joined.take(), true, &mut rng);
+                    if at >= back {
+                        break;
+                    }
+                }
+                joins.push(at.saturating_since(back));
+            }
+            joins.sort_unstable();
+            let second = |from: &Duration| joins.iter().filter(|at| (*from..*from + FIRST).contains(at)).count();
+            let most = joins.iter().map(second).max().unwrap();
+            assert!(most <= 150, "away for {away:?}: {most} within a second");
+        }
+    }
+
+    /// Who loses the last one is in a hurry for all.
+    #[test]
+    fn who_has_no_others_any_more_does_not_wait_for_long() {
+        let mut rng = Seed::from_u64(1).fork("x");
+        for _ in 0..100 {
+            let mut backoff = Backoff::default();
+            backoff.lost(Instant::ZERO + PROVEN, Some(Instant::ZERO), true, &mut rng);
+            assert!(backoff.hurry(&mut rng) < 2 * FIRST);
+            assert!(
+                backoff.lost(Instant::ZERO + PROVEN, None, true, &mut rng) < 2 * FIRST,
+                "as anybody who tries for the first time"
+            );
+        }
     }
 }

@@ -73,6 +73,15 @@ impl Link {
         matches!(self.state, State::Connecting { .. } | State::Subscribing { .. } | State::Joined { .. })
     }
 
+    pub(super) fn set_others_up(&mut self, now: Instant, up: bool) {
+        let lost = core::mem::replace(&mut self.others_up, up) && !up;
+        if let State::Resting { until } = &mut self.state
+            && lost
+        {
+            *until = (*until).min(now + self.backoff.hurry(&mut self.rng));
+        }
+    }
+
     pub(super) fn close(&mut self) {
         match self.state {
             State::Closing | State::Closed => {}

@@ -121,8 +121,8 @@ impl Broker {
     }
 
     /// Say whether other brokers of the same set are joined: then nobody is in a hurry when this one is lost.
-    pub const fn set_others_up(&mut self, up: bool) {
-        self.link.others_up = up;
+    pub fn set_others_up(&mut self, now: Instant, up: bool) {
+        self.link.set_others_up(now, up);
     }
 
     /// Send a message to a key. It leaves in its turn at the broker's pace, unless it is [taken back](Self::cancel) before.
@@ -249,6 +249,13 @@ impl Broker {
     /// cut anywhere.
     pub fn poll_bytes(&mut self, now: Instant, out: &mut [u8]) -> usize {
         self.link.write(now, out)
+    }
+
+    /// Whether no more waits than may.
+    #[cfg(feature = "sim")]
+    pub(crate) fn is_within_cap(&self) -> bool {
+        let link = &self.link;
+        link.outbox.is_within_cap(&link.settings) && link.control.len() <= MAX_CONTROL + 256
     }
 
     /// Bytes of heap that are held, without what is queued.

@@ -73,6 +73,13 @@ impl Outbox {
         self.waiting.len() != before
     }
 
+    #[cfg(feature = "sim")]
+    pub(super) fn is_within_cap(&self, settings: &Settings) -> bool {
+        self.waiting.len() <= settings.max_queue
+            && self.bytes <= settings.max_queue_bytes
+            && self.in_flight.len() <= settings.max_in_flight
+    }
+
     /// Bytes of heap for what is known of the packets.
     pub(super) fn heap_bytes(&self) -> usize {
         self.waiting.capacity() * size_of::<Waiting>() + self.in_flight.capacity() * size_of::<Sent>()

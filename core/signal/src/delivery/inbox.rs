@@ -1,7 +1,7 @@
 //! The messages of all peers.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
@@ -13,6 +13,7 @@ use super::epochs::Epochs;
 use super::kept::{Keeping, Then};
 use super::record::MAX_ACKS;
 use crate::key::PublicKey;
+use crate::row::Row;
 use crate::seconds::Second;
 
 /// What an inbox holds at most.
@@ -47,6 +48,10 @@ impl Default for InboxLimits {
 
 /// An epoch of which nothing was heard for so long gives back the memory that it can do without.
 const RESTS: Duration = Duration::from_secs(20);
+
+/// So many pieces of memory are kept that were handed back, of so many bytes at most.
+const SPARE: usize = 16;
+const SPARE_BYTES: usize = 4096;
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,8 +122,10 @@ pub struct Inbox {
     pub(super) epochs: Epochs,
     bytes: usize,
     pub(super) ready: VecDeque<(PublicKey, u64, u64)>,
+    /// Memory of messages that were handed back.
+    spare: Vec<Vec<u8>>,
     /// Who has acknowledgements to get.
-    pub(super) owed: BTreeSet<Key>,
+    pub(super) owed: Row<Key, ()>,
     /// What waits for the medium, where what is known is kept.
     pub(super) keeping: Option<Keeping>,
 }
@@ -141,34 +148,38 @@ pub(super) struct Open {
     /// Below this it is not known any more which were given up: nothing there is acknowledged again.
     pub(super) unknown: u64,
     /// Not handed over yet.
-    pub(super) bodies: BTreeMap<u64, Waiting>,
+    pub(super) bodies: Row<u64, Waiting>,
     bytes: usize,
     /// Handed over and not confirmed.
-    pub(super) unconfirmed: BTreeSet<u64>,
+    pub(super) unconfirmed: Row<u64, ()>,
     /// Confirmed, which the medium does not know yet.
-    pub(super) confirming: BTreeSet<u64>,
+    pub(super) confirming: Row<u64, ()>,
     /// At or above `next`, handed to the application or about to be: those that are not to be kept in order.
     pub(super) apart: BTreeSet<u64>,
     /// Given up and never handed over, or not known to have been.
     pub(super) gaps: BTreeSet<u64>,
-    pub(super) acks: BTreeSet<u64>,
+    pub(super) acks: Row<u64, ()>,
 }
 
 impl Open {
     const NOTHING: &Self = &Self {
         unknown: 0,
-        bodies: BTreeMap::new(),
+        bodies: Row::new(),
         bytes: 0,
-        unconfirmed: BTreeSet::new(),
-        confirming: BTreeSet::new(),
+        unconfirmed: Row::new(),
+        confirming: Row::new(),
         apart: BTreeSet::new(),
         gaps: BTreeSet::new(),
-        acks: BTreeSet::new(),
+        acks: Row::new(),
     };
 
     fn is_empty(&self) -> bool {
-        let sets = [&self.unconfirmed, &self.confirming, &self.apart, &self.gaps, &self.acks];
-        self.unknown == 0 && self.bodies.is_empty() && sets.iter().all(|set| set.is_empty())
+        let rows = [&self.unconfirmed, &self.confirming, &self.acks];
+        let sets = [&self.apart, &self.gaps];
+        self.unknown == 0
+            && self.bodies.is_empty()
+            && rows.iter().all(|row| row.is_empty())
+            && sets.iter().all(|set| set.is_empty())
     }
 }
 
@@ -204,7 +215,7 @@ impl Inbox {
     #[must_use]
     pub fn new(limits: InboxLimits, hash: SipKey) -> Self {
         let epochs = Epochs::new(hash);
-        Self { limits, epochs, bytes: 0, ready: VecDeque::new(), owed: BTreeSet::new(), keeping: None }
+        Self { limits, epochs, bytes: 0, ready: VecDeque::new(), owed: Row::new(), spare: Vec::new(), keeping: None }
     }
 
     /// Take a message.
@@ -215,7 +226,8 @@ impl Inbox {
         let Arrived { from, epoch, number, oldest, ordered, said, broker, body } = *arrived;
         self.make_room(now, from, epoch)?;
         let key = (from, epoch);
-        let Self { limits, epochs, bytes, ready, owed, keeping } = self;
+        self.make_room_for_next(&key, (number, oldest), ordered, body.len());
+        let Self { limits, epochs, bytes, ready, owed, spare, keeping } = self;
         let mut hand = |number| match keeping {
             Some(keeping) => keeping.first(key, Then::Hand(number)),
             None => ready.push_back((from, epoch, number)),
@@ -225,8 +237,8 @@ impl Inbox {
         known.skip_to(oldest, limits.gaps, &mut hand);
         let received = match known.state_of(number) {
             Some(Received::Again) => {
-                known.open.acks.insert(number);
-                owed.insert(key);
+                known.open.acks.insert(number, ());
+                owed.insert(key, ());
                 return Ok(Received::Again);
             }
             Some(copy) => return Ok(copy),
@@ -241,13 +253,41 @@ impl Inbox {
         }
         known.open.bytes += body.len();
         *bytes += body.len();
-        known.open.bodies.insert(number, Waiting { body: body.to_vec(), said, broker, ready: false });
+        let mut copy = spare.pop().unwrap_or_default();
+        copy.extend_from_slice(body);
+        known.open.bodies.insert(number, Waiting { body: copy, said, broker, ready: false });
         if !ordered {
             known.hand(number, &mut hand);
             known.open.apart.insert(number);
         }
         known.advance(&mut hand);
         Ok(received)
+    }
+
+    /// What waits for one before it was not acknowledged, and comes again: it makes room for what can be handed over now. Otherwise a sender might
+    /// fill his own room so that what all of it waits for finds none, and a few strangers that of everybody.
+    fn make_room_for_next(&mut self, key: &Key, (number, oldest): (u64, u64), ordered: bool, len: usize) {
+        let known = self.epochs.get(key);
+        let is_next = !ordered || number <= known.map_or(0, |known| known.next).max(oldest);
+        if !is_next || known.is_some_and(|known| known.state_of(number).is_some()) {
+            return;
+        }
+        let Self { limits, epochs, bytes, .. } = self;
+        if let Some(known) = epochs.get_mut(key) {
+            while (known.waiting() >= limits.waiting || known.open.bytes + len > limits.bytes_per_epoch)
+                && let Some(freed) = known.drop_last_held()
+            {
+                *bytes -= freed;
+            }
+        }
+        while *bytes + len > limits.bytes {
+            let held = epochs.iter().filter(|(_, known)| known.open.bodies.values().any(|waiting| !waiting.ready));
+            let Some(most) = held.max_by_key(|(_, known)| known.open.bytes).map(|(key, _)| key) else { return };
+            let Some(known) = epochs.get_mut(&most) else { return };
+            while let Some(freed) = known.drop_last_held() {
+                *bytes -= freed;
+            }
+        }
     }
 
     /// Whether there is a message for the application.
@@ -263,23 +303,23 @@ impl Inbox {
         let Waiting { body, said, broker, .. } = known.open.bodies.remove(&number)?;
         known.open.bytes -= body.len();
         self.bytes -= body.len();
-        known.open.unconfirmed.insert(number);
+        known.open.unconfirmed.insert(number, ());
         Some(Handed { from, epoch, number, said, broker, body })
     }
 
     /// The application has a message: it is acknowledged. Says whether there was one to confirm.
     pub fn confirm(&mut self, from: PublicKey, epoch: u64, number: u64) -> bool {
         let key = (from, epoch);
-        let Some(known) = self.epochs.get_mut(&key).filter(|known| known.open.unconfirmed.contains(&number)) else {
+        let Some(known) = self.epochs.get_mut(&key).filter(|known| known.open.unconfirmed.contains_key(&number)) else {
             return false;
         };
         known.open.unconfirmed.remove(&number);
         if let Some(keeping) = &mut self.keeping {
-            known.open.confirming.insert(number);
+            known.open.confirming.insert(number, ());
             keeping.first(key, Then::Acknowledge(number));
         } else {
-            known.open.acks.insert(number);
-            self.owed.insert(key);
+            known.open.acks.insert(number, ());
+            self.owed.insert(key, ());
         }
         true
     }
@@ -287,19 +327,25 @@ impl Inbox {
     /// Acknowledge what nobody has yet: only a simulation asks for that, to prove that it would notice.
     pub(crate) fn acknowledge_early(&mut self, from: PublicKey, epoch: u64, number: u64) {
         if let Some(known) = self.epochs.get_mut(&(from, epoch)) {
-            known.open.acks.insert(number);
-            self.owed.insert((from, epoch));
+            known.open.acks.insert(number, ());
+            self.owed.insert((from, epoch), ());
         }
     }
 
     /// Acknowledgements that are to be sent to somebody: of one epoch, as many as fit into a packet. Each is given once; a copy of the
     /// message asks for it again.
     pub fn poll_acks(&mut self) -> Option<(PublicKey, u64, Vec<[u8; 8]>)> {
-        let key = *self.owed.first()?;
         let mut numbers = Vec::new();
+        self.poll_acks_into(&mut numbers).map(|(from, epoch)| (from, epoch, numbers))
+    }
+
+    /// The same, the numbers in the place of what there is.
+    pub(crate) fn poll_acks_into(&mut self, numbers: &mut Vec<[u8; 8]>) -> Option<(PublicKey, u64)> {
+        let key = *self.owed.first()?;
+        numbers.clear();
         if let Some(known) = self.epochs.get_mut(&key) {
             while numbers.len() < MAX_ACKS
-                && let Some(number) = known.open.acks.pop_first()
+                && let Some((number, ())) = known.open.acks.pop_first()
             {
                 numbers.push(number.to_be_bytes());
             }
@@ -307,7 +353,15 @@ impl Inbox {
         if self.epochs.get(&key).is_none_or(|known| known.open.acks.is_empty()) {
             self.owed.remove(&key);
         }
-        Some((key.0, key.1, numbers))
+        Some(key)
+    }
+
+    /// Take back the memory of a message that was handed over: the next that comes is put into it.
+    pub fn take_back(&mut self, mut body: Vec<u8>) {
+        if self.spare.len() < SPARE && (1..=SPARE_BYTES).contains(&body.capacity()) {
+            body.clear();
+            self.spare.push(body);
+        }
     }
 
     /// Bytes of messages that wait.
@@ -358,6 +412,7 @@ impl Inbox {
     }
 
     fn forget(&mut self, key: Key) {
+        self.bytes -= self.epochs.get(&key).map_or(0, |known| known.open.bytes);
         self.epochs.remove(&key);
         if let Some(keeping) = &mut self.keeping {
             keeping.changed(key);
@@ -370,9 +425,21 @@ impl Epoch {
         Self { next: 0, heard: Second::of(now), open: Lazy(None) }
     }
 
-    /// No packet of it can be opened any more, and nothing of it waits.
+    /// No packet of it can be opened any more, and nothing of it is under way to the application or to be acknowledged. What still waits for one
+    /// before it waits in vain, and what was not confirmed yet nobody asks for any more.
     fn is_over(&self, now: Instant) -> bool {
-        self.heard.since(now) >= LIFETIME + GRACE && self.waiting() == 0 && self.open.acks.is_empty()
+        self.heard.since(now) >= LIFETIME + GRACE
+            && !self.open.bodies.values().any(|waiting| waiting.ready)
+            && self.open.confirming.is_empty()
+            && self.open.acks.is_empty()
+    }
+
+    /// Drop the last message of those that wait for one before them; how many bytes that frees.
+    fn drop_last_held(&mut self) -> Option<usize> {
+        let last = *self.open.bodies.iter().rev().find(|(_, waiting)| !waiting.ready)?.0;
+        let freed = self.open.bodies.remove(&last)?.body.len();
+        self.open.bytes -= freed;
+        Some(freed)
     }
 
     fn waiting(&self) -> usize {
@@ -381,7 +448,7 @@ impl Epoch {
 
     /// What is known of a number; `None`: it is new.
     fn state_of(&self, number: u64) -> Option<Received> {
-        let pending = [&self.open.unconfirmed, &self.open.confirming].iter().any(|set| set.contains(&number));
+        let pending = [&self.open.unconfirmed, &self.open.confirming].iter().any(|row| row.contains_key(&number));
         if pending || self.open.bodies.contains_key(&number) {
             return Some(Received::Pending);
         }
@@ -402,7 +469,7 @@ impl Epoch {
                 self.open.apart.remove(&self.next);
             } else if !self.open.apart.remove(&self.next) {
                 // The next that came ends the gap. A sender may jump as far as it likes; the work is bounded by what is kept.
-                let came = self.open.bodies.range(self.next..).next().map(|(number, _)| *number);
+                let came = self.open.bodies.first_from(&self.next).copied();
                 let came_apart = self.open.apart.range(self.next..).next().copied();
                 let end = [came, came_apart].into_iter().flatten().fold(oldest, u64::min);
                 self.gap(self.next, end, most_gaps);

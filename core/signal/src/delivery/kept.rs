@@ -96,8 +96,8 @@ impl Inbox {
                     Then::Hand(number) => ready.push_back((key.0, key.1, number)),
                     Then::Acknowledge(number) => {
                         known.open.confirming.remove(&number);
-                        known.open.acks.insert(number);
-                        owed.insert(key);
+                        known.open.acks.insert(number, ());
+                        owed.insert(key, ());
                     }
                 }
             }
@@ -129,7 +129,7 @@ fn name((from, epoch): &Key) -> [u8; KEY_LEN] {
 /// that were given up, and those that were about to be handed over or were and are not confirmed.
 fn write(known: &Epoch) -> Vec<u8> {
     let about = known.open.bodies.iter().filter(|(_, waiting)| waiting.ready).map(|(number, _)| *number);
-    let open: BTreeSet<u64> = about.chain(known.open.unconfirmed.iter().copied()).collect();
+    let open: BTreeSet<u64> = about.chain(known.open.unconfirmed.keys().copied()).collect();
     let mut out = Vec::from([VERSION]);
     out.extend(known.next.to_be_bytes());
     out.extend(known.open.unknown.to_be_bytes());

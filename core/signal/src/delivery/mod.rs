@@ -28,4 +28,4 @@ mod sender;
 pub use inbox::{Arrived, Handed, Inbox, InboxLimits, Received, Refused};
 pub use kept::{EpochRecord, RecordError};
 pub use record::{ACK, JOINED, JOINED_HEARD, MAX_ACKS, MESSAGE, Record, UNORDERED, message_overhead};
-pub use sender::{Acked, MAX_MESSAGE, Reach, SendError, Sender, SenderLimits, Transmission};
+pub use sender::{Acked, MAX_MESSAGE, MAX_TIMEOUT, Reach, SendError, Sender, SenderLimits, Transmission};

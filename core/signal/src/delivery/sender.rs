@@ -7,8 +7,14 @@ use alloc::sync::Arc;
 use sluis_core::Instant;
 use sluis_core::time::Duration;
 
+use crate::row::Row;
+use crate::sealed::LIFETIME;
+
 /// The longest message in bytes.
 pub const MAX_MESSAGE: usize = 64 * 1024;
+
+/// The longest time for which a message is tried: those to whom it goes know it for so long, however full they are.
+pub const MAX_TIMEOUT: Duration = LIFETIME;
 
 /// Without an answer for so long, more brokers are asked, or for two round trips where that is longer.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -100,7 +106,7 @@ pub struct Sender {
 #[derive(Debug, Default)]
 struct Open {
     bytes: usize,
-    under_way: BTreeMap<u64, Sending>,
+    under_way: Row<u64, Sending>,
     /// When those that were given up were sent.
     given_up: BTreeMap<u64, Instant>,
 }
@@ -142,8 +148,8 @@ impl Sender {
         self.under_way().len()
     }
 
-    fn under_way(&self) -> &BTreeMap<u64, Sending> {
-        const NONE: &BTreeMap<u64, Sending> = &BTreeMap::new();
+    fn under_way(&self) -> &Row<u64, Sending> {
+        const NONE: &Row<u64, Sending> = &Row::new();
         self.open.as_ref().map_or(NONE, |open| &open.under_way)
     }
 
@@ -152,7 +158,7 @@ impl Sender {
         self.open.take_if(|open| open.under_way.is_empty() && open.given_up.is_empty());
     }
 
-    /// Send a message; it is tried for so long. Says its number.
+    /// Send a message; it is tried for so long, [`MAX_TIMEOUT`] at most. Says its number.
     ///
     /// # Errors
     /// [`SendError`]: nothing was kept.
@@ -164,7 +170,7 @@ impl Sender {
         if open.under_way.len() >= self.limits.in_flight || open.bytes + body.len() > self.limits.bytes {
             return Err(SendError::Full);
         }
-        let number = self.next;
+        let (number, timeout) = (self.next, timeout.min(MAX_TIMEOUT));
         // The last number is never given: it could not be followed by one.
         self.next = self.next.checked_add(1).filter(|next| *next < u64::MAX).ok_or(SendError::Full)?;
         open.bytes += body.len();
@@ -235,7 +241,7 @@ impl Sender {
     /// The oldest message that is under way.
     #[must_use]
     pub fn first(&self) -> Option<u64> {
-        self.under_way().first_key_value().map(|(number, _)| *number)
+        self.under_way().first().copied()
     }
 
     /// When [`poll`](Self::poll) with this window or [`poll_given_up`](Self::poll_given_up) has something next.

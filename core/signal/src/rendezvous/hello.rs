@@ -7,6 +7,7 @@ use sluis_core::Instant;
 use sluis_core::time::Duration;
 
 use crate::key::PublicKey;
+use crate::pace::Pace;
 use crate::sealed::{Answered, SessionId};
 
 /// From one hello to the next that is answered, in the long run: a thousand a minute.
@@ -25,7 +26,7 @@ pub(super) struct Waiting {
     pub(super) answered: Answered,
     /// What it said: a copy of it gets the same answer.
     pub(super) body: Vec<u8>,
-    /// That of the copy that came last.
+    /// The latest of its copies that came.
     pub(super) stamp: u64,
     until: Instant,
 }
@@ -36,28 +37,30 @@ pub(super) struct Hellos {
     waiting: BTreeMap<PublicKey, Waiting>,
     /// By the session that each would begin.
     by_session: BTreeMap<SessionId, PublicKey>,
-    paced: Instant,
+    pace: Pace,
 }
 
 impl Hellos {
     pub(super) const fn new() -> Self {
-        Self { waiting: BTreeMap::new(), by_session: BTreeMap::new(), paced: Instant::ZERO }
+        Self { waiting: BTreeMap::new(), by_session: BTreeMap::new(), pace: Pace::new() }
     }
 
     /// Whether there is budget for the work that a hello costs; it is spent.
     pub(super) fn spend(&mut self, now: Instant, known: bool) -> bool {
         let burst = if known { BURST } else { STRANGERS };
-        if self.paced > now + INTERVAL * burst {
-            return false;
-        }
-        self.paced = self.paced.max(now) + INTERVAL;
-        true
+        self.pace.spend(now, INTERVAL, burst)
+    }
+
+    /// Whether another hello of the same peer that was stamped later waits already: then this one is a copy that somebody kept, and does not take
+    /// the place of that.
+    pub(super) fn is_older(&self, now: Instant, from: &PublicKey, stamp: u64) -> bool {
+        self.waiting.get(from).is_some_and(|waiting| waiting.until > now && waiting.stamp > stamp)
     }
 
     /// The answer to the same hello, of which this copy is stamped so.
     pub(super) fn same(&mut self, from: &PublicKey, body: &[u8], stamp: u64) -> Option<&Answered> {
         let waiting = self.waiting.get_mut(from).filter(|waiting| waiting.body == body)?;
-        waiting.stamp = stamp;
+        waiting.stamp = waiting.stamp.max(stamp);
         Some(&waiting.answered)
     }
 
@@ -85,6 +88,11 @@ impl Hellos {
     pub(super) fn of_session(&mut self, id: SessionId) -> Option<(PublicKey, &mut Waiting)> {
         let from = *self.by_session.get(&id)?;
         Some((from, self.waiting.get_mut(&from)?))
+    }
+
+    #[cfg(feature = "sim")]
+    pub(super) fn is_within_cap(&self) -> bool {
+        self.waiting.len() <= MOST && self.by_session.len() == self.waiting.len()
     }
 
     pub(super) fn remove(&mut self, from: &PublicKey) {

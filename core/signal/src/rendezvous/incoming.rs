@@ -22,6 +22,10 @@ pub(super) const SKEW: u64 = 120;
 const ACK: &[u8] = b"ack";
 /// A round trip is never taken for longer: what was sent several times took longer for other reasons.
 const LONGEST_RTT: Duration = Duration::from_secs(2);
+/// From one answer, or one first packet of a session, to the next whose proof is looked at, in the long run; and how many at once. Checking one
+/// takes a tenth of this time or so.
+const INTERVAL: Duration = Duration::from_millis(1);
+const BURST: u32 = 2000;
 
 impl Rendezvous {
     pub(super) fn turn(&mut self, why: Turned) {
@@ -84,7 +88,12 @@ impl Rendezvous {
     /// The first packet of a session that we answered: it shows who asked.
     pub(super) fn proven(&mut self, now: Now, packet: &[u8]) -> Result<PublicKey, Turned> {
         let id = session_of(packet).ok_or(Turned::Session)?;
-        let (from, waiting) = self.hellos.of_session(id).ok_or(Turned::Session)?;
+        let Self { hellos, firsts, .. } = self;
+        let (from, waiting) = hellos.of_session(id).ok_or(Turned::Session)?;
+        // Whoever sees the packets of others knows which session begins, and may have us try any number of others for it.
+        if !firsts.spend(now.mono, INTERVAL, BURST) {
+            return Err(Turned::Budget);
+        }
         let stamp = waiting.stamp;
         let proven = waiting.answered.first(&self.config.key, packet, now.mono).map_err(|_| Turned::Unverified)?;
         // The envelope of the hello was signed by the same key, or somebody played it through.
@@ -220,8 +229,10 @@ impl Rendezvous {
             if crosses && our_hello_stands(&ours, &from) {
                 return Err(Turned::Unasked);
             }
+            let is_older = hellos.is_older(now.mono, &from, content.timestamp);
             let answered = match hellos.same(&from, content.body, content.timestamp) {
                 Some(answered) => answered,
+                None if is_older => return Err(Turned::Time),
                 None => {
                     let answered = Answered::new(&config.key, content.body, SecretKey::generate(rng));
                     let answered = answered.map_err(|_| Turned::Unverified)?;
@@ -250,6 +261,9 @@ impl Rendezvous {
         let is_hello = peer.more.hello.as_ref().is_some_and(|hello| hello.queue == queue);
         if !is_hello && plain.is_none() {
             return Err(Turned::Unasked);
+        }
+        if !self.answers.spend(now.mono, INTERVAL, BURST) {
+            return Err(Turned::Budget);
         }
         let content = parsed.verify().map_err(|_| Turned::Unverified)?.content;
         self.look_at_clock(now, &from, content.timestamp);

@@ -104,7 +104,7 @@ impl Rendezvous {
         let peer = || key.try_into().ok().and_then(|key| PublicKey::from_bytes(key).ok()).ok_or(RecordError);
         match *kind {
             EPOCH => self.inbox.restore(now.mono, key, value)?,
-            MESSAGE => self.plain.restore(key, value).ok_or(RecordError)?,
+            MESSAGE => self.plain.restore(seconds(now), key, value).ok_or(RecordError)?,
             BOUNDS => self.plain.restore_bounds(value).ok_or(RecordError)?,
             PIN => self.pins.restore(peer()?),
             // Where a peer was heard is worth no start that fails: what cannot be read, or is old, is not used and goes.

@@ -1,6 +1,6 @@
 //! The machine that composes it all.
 
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -21,7 +21,9 @@ use crate::broker::{Broker, End, Event as Said, Left, Order};
 use crate::delivery::{Handed, Inbox, SendError, Sender, SenderLimits};
 use crate::faults::Faults;
 use crate::key::PublicKey;
+use crate::pace::Pace;
 use crate::rank::Family;
+use crate::row::Row;
 
 /// A connection that only served for sending ends after so long without use.
 pub(super) const IDLE: Duration = Duration::from_secs(600);
@@ -60,8 +62,11 @@ pub struct Rendezvous {
     /// What is held for each peer that is sent to.
     limits: Arc<SenderLimits>,
     /// Peers with something under way.
-    pub(super) active: BTreeSet<PublicKey>,
+    pub(super) active: Row<PublicKey, ()>,
     pub(super) hellos: Hellos,
+    /// How many answers to what we said, and how many first packets of sessions, are looked at.
+    pub(super) answers: Pace,
+    pub(super) firsts: Pace,
     pub(super) inbox: Inbox,
     pub(super) plain: Plain,
     pub(super) pins: Pins,
@@ -92,8 +97,10 @@ impl Rendezvous {
             seed: seed.clone(),
             spots: config.brokers.iter().map(|_| idle()).collect(),
             peers: Peers::new(config.peers, tables.sip_key()),
-            active: BTreeSet::new(),
+            active: Row::new(),
             hellos: Hellos::new(),
+            answers: Pace::new(),
+            firsts: Pace::new(),
             inbox: if config.keeps { inbox.keeping() } else { inbox },
             plain: Plain::new(seconds(now), config.keeps),
             pins: Pins::new(tables.sip_key()),
@@ -123,6 +130,26 @@ impl Rendezvous {
         this
     }
 
+    /// What has passed its cap, if anything has: for simulations that look.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub fn over_cap(&self) -> Option<&'static str> {
+        let Self { config, peers, hellos, inbox, plain, pins, events, .. } = self;
+        let brokers = self.spots.iter().filter_map(|spot| spot.broker.as_ref());
+        let caps = [
+            ("peers", peers.len() <= config.peers),
+            ("epochs", inbox.epochs() <= config.inbox.epochs),
+            ("bytes of messages", inbox.waiting_bytes() <= config.inbox.bytes),
+            ("hellos", hellos.is_within_cap()),
+            ("messages in the clear", plain.is_within_cap()),
+            ("pins", pins.is_within_cap(&config.legacy)),
+            // Those of sends and of brokers that were left come beside what is heard, and each is of one that there is.
+            ("events", events.len() <= MAX_EVENTS + config.sender.in_flight * config.peers + self.spots.len()),
+            ("packets for a broker", brokers.into_iter().all(Broker::is_within_cap)),
+        ];
+        caps.iter().find(|(_, holds)| !holds).map(|(name, _)| *name)
+    }
+
     /// Our public key: where peers reach us.
     #[must_use]
     pub const fn public_key(&self) -> PublicKey {
@@ -150,7 +177,8 @@ impl Rendezvous {
         self.turned[why as usize]
     }
 
-    /// Send a message. It is tried for `timeout` and ends in an [`Event::Sent`] with the number that is said here.
+    /// Send a message. It is tried for `timeout`, [`MAX_TIMEOUT`](crate::delivery::MAX_TIMEOUT) at most, and ends in an [`Event::Sent`] with the
+    /// number that is said here.
     ///
     /// # Errors
     /// [`SendError`]; [`SendError::Full`] also where too many peers are known.
@@ -166,7 +194,7 @@ impl Rendezvous {
         let peer = self.peer(now.mono, to).ok_or(SendError::Full)?;
         let number = peer.sender.send(now.mono, body, ordered, timeout)?;
         peer.note_used(now.mono);
-        self.active.insert(*to);
+        self.active.insert(*to, ());
         self.drive(now, to);
         Ok(number)
     }
@@ -181,7 +209,7 @@ impl Rendezvous {
         let peer = self.peer(now.mono, to).ok_or(SendError::Full)?;
         peer.more.probe = Some(now.mono + timeout);
         peer.note_used(now.mono);
-        self.active.insert(*to);
+        self.active.insert(*to, ());
         self.drive(now, to);
         Ok(())
     }
@@ -207,6 +235,11 @@ impl Rendezvous {
         };
         self.acknowledge(now);
         known
+    }
+
+    /// Take back the memory of a message that the application is done with: the next that comes is put into it, so that messages cost none.
+    pub fn take_back(&mut self, body: Vec<u8>) {
+        self.inbox.take_back(body);
     }
 
     pub(super) fn next_event(&mut self) -> Option<Event> {
@@ -317,7 +350,7 @@ impl Rendezvous {
                 self.went_down(now.mono, at, reason);
             }
         }
-        let active: Vec<PublicKey> = self.active.iter().copied().collect();
+        let active: Vec<PublicKey> = self.active.keys().copied().collect();
         active.iter().for_each(|peer| self.drive(now, peer));
         if self.sweep <= now.mono {
             self.sweep = now.mono + SWEEP;
@@ -330,7 +363,7 @@ impl Rendezvous {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let brokers = self.spots.iter().filter_map(|spot| spot.broker.as_ref()?.deadline());
-        let peers = self.active.iter().filter_map(|key| self.peers.get(key)?.deadline());
+        let peers = self.active.keys().filter_map(|key| self.peers.get(key)?.deadline());
         brokers.chain(peers).chain([self.sweep]).chain(self.keep.rests_until()).min()
     }
 
@@ -391,9 +424,9 @@ impl Rendezvous {
 
     pub(super) fn came_up(&mut self, now: Now, at: usize, rtt: Duration) {
         self.events.push_back(Event::Joined { broker: at, rtt });
-        self.tell_others();
+        self.tell_others(now.mono);
         self.look_at_joined(now.mono);
-        let active: Vec<PublicKey> = self.active.iter().copied().collect();
+        let active: Vec<PublicKey> = self.active.keys().copied().collect();
         for key in active {
             if let Some(peer) = self.peers.get_mut(&key) {
                 peer.sender.hurry(now.mono);
@@ -407,7 +440,7 @@ impl Rendezvous {
 
     pub(super) fn went_down(&mut self, now: Instant, at: usize, reason: Left) {
         self.events.push_back(Event::Left { broker: at, reason });
-        self.tell_others();
+        self.tell_others(now);
         self.look_at_joined(now);
     }
 
@@ -424,11 +457,11 @@ impl Rendezvous {
     }
 
     /// Nobody hurries who has others.
-    pub(super) fn tell_others(&mut self) {
+    pub(super) fn tell_others(&mut self, now: Instant) {
         let up = self.spots.iter().filter_map(|spot| spot.broker.as_ref()).filter(|broker| broker.is_joined()).count();
         for broker in self.spots.iter_mut().filter_map(|spot| spot.broker.as_mut()) {
             let others = up > usize::from(broker.is_joined());
-            broker.set_others_up(others);
+            broker.set_others_up(now, others);
         }
     }
 
@@ -437,7 +470,9 @@ impl Rendezvous {
             if self.peers.is_full() {
                 self.peers.retain(|peer| !peer.is_idle(now));
             }
-            if self.peers.is_full() {
+            // Strangers say hello under as many keys as they like: whoever was silent for longest makes room. His next packet finds no session,
+            // and he begins another; what was handed over of his is known elsewhere.
+            if self.peers.is_full() && !self.peers.forget_most_silent(|peer| peer.silent(now)) {
                 return None;
             }
             let mut peer = Peer::new(Sender::new(self.rng.u64(), self.limits.clone()), now);
@@ -450,6 +485,10 @@ impl Rendezvous {
     /// Leave what serves nobody any more.
     pub(super) fn forget(&mut self, now: Instant) {
         self.hellos.sweep(now);
+        self.active.rest();
+        if self.active.is_empty() {
+            self.buffers.rest();
+        }
         self.peers.for_each(|_, peer| peer.rest(now));
         self.inbox.rest(now);
         self.peers.sweep_sessions();

@@ -15,6 +15,9 @@
 //! - **Kept** over a restart, where [`Config::keeps`] says so and the driver has a store: what was handed over, who is one of ours, where
 //!   peers were heard.
 //!
+//! In steady state a message takes no memory at its sender, and at its receiver one piece for what is said, none where the application [hands that
+//! back](Rendezvous::take_back).
+//!
 //! [`Rendezvous`] is a [`Streams`](sluis_core::Streams) machine: any driver of such machines runs it. Brokers are known by their place in
 //! [`Config::brokers`], each has at most one stream. Who has streams of his own can feed it broker by broker instead
 //! ([`broker_order`](Rendezvous::broker_order) says what is to be done).

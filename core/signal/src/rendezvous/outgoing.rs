@@ -1,6 +1,7 @@
 //! What is sent to a peer: hellos, messages, acknowledgements, over which brokers and when.
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -41,7 +42,10 @@ impl Rendezvous {
     pub(super) fn drive(&mut self, now: Now, key: &PublicKey) {
         self.give_up(now.mono, key);
         self.tell_due(now, key);
-        let Some(peer) = self.peers.get_mut(key) else { return };
+        let Some(peer) = self.peers.get_mut(key) else {
+            self.active.remove(key);
+            return;
+        };
         if peer.end_probe(|until| until <= now.mono) {
             self.events.push_back(Event::Unanswered { peer: *key });
         }
@@ -148,8 +152,10 @@ impl Rendezvous {
             let content = Content { queue: plain.queue, seq: 0, timestamp, kind, body: &sent.body };
             let Some(envelope) = signed(&content, &self.config.key) else { return };
             peer.await_echo(now.mono);
-            let brokers = peer.brokers(key, pool_of(&self.config), sent.reach);
+            let mut brokers = core::mem::take(&mut self.buffers.brokers);
+            peer.brokers(key, pool_of(&self.config), sent.reach, &mut brokers);
             self.spread(now.mono, key, &brokers, &envelope, ticket);
+            self.buffers.brokers = brokers;
         }
     }
 
@@ -203,8 +209,10 @@ impl Rendezvous {
                 return;
             };
             peer.await_echo(now.mono);
-            let brokers = peer.brokers(key, pool_of(&self.config), sent.reach);
+            let mut brokers = core::mem::take(&mut self.buffers.brokers);
+            peer.brokers(key, pool_of(&self.config), sent.reach, &mut brokers);
             self.spread(now.mono, key, &brokers, &packet, ticket);
+            self.buffers.brokers = brokers;
         }
     }
 
@@ -235,7 +243,8 @@ impl Rendezvous {
         let content = Content { queue: hello.queue, seq: 0, timestamp, kind, body: hello.offer.body() };
         let ticket = hello.ticket;
         let Some(envelope) = signed(&content, &config.key) else { return };
-        let brokers = peer.brokers(key, pool_of(config), reach);
+        let mut brokers = Vec::new();
+        peer.brokers(key, pool_of(config), reach, &mut brokers);
         self.spread(now.mono, key, &brokers, &envelope, ticket);
     }
 
@@ -263,7 +272,8 @@ impl Rendezvous {
         while let Some((key, brokers)) = self.plain.poll_ack() {
             self.acknowledge_plain(now, key, &brokers);
         }
-        while let Some((to, epoch, numbers)) = self.inbox.poll_acks() {
+        let mut numbers = core::mem::take(&mut self.buffers.numbers);
+        while let Some((to, epoch)) = self.inbox.poll_acks_into(&mut numbers) {
             let Some(peer) = self.peers.get_mut(&to) else { continue };
             let record = Record::Ack { epoch, numbers: &numbers };
             // Without a session, or a broker, nothing is lost: a copy of the message asks again.
@@ -278,17 +288,25 @@ impl Rendezvous {
                 let _ = broker.publish(&to, packet, ticket);
             }
         }
+        self.buffers.numbers = numbers;
     }
 }
 
 /// Memory that is kept from packet to packet, in bytes.
 const KEPT: usize = 4096;
 
-/// Where packets are made, so that each costs one allocation: that which brokers share.
+/// So many packets are kept to be used again, of so many bytes at most.
+const SPARE: usize = 8;
+const SPARE_BYTES: usize = 2048;
+
+/// Where packets are made. Brokers share each; one that all of them have written is used again for the next of its length.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     body: Vec<u8>,
     packet: Vec<u8>,
+    spare: VecDeque<Arc<[u8]>>,
+    pub(super) brokers: Vec<usize>,
+    pub(super) numbers: Vec<[u8; 8]>,
 }
 
 impl Buffers {
@@ -299,12 +317,34 @@ impl Buffers {
         record.write(&mut self.body)?;
         self.packet.resize(session.next_len(len), 0);
         let sealed = session.seal(now, record.kind(), &record.id(), &self.body, &mut self.packet);
-        let packet = sealed.is_ok().then(|| Arc::from(&*self.packet));
+        let packet = sealed.is_ok().then(|| self.shared());
         for buffer in [&mut self.body, &mut self.packet] {
             buffer.truncate(KEPT);
             buffer.shrink_to(KEPT);
         }
         packet
+    }
+
+    /// Nothing is sent now: give back what was to be used again.
+    pub(super) fn rest(&mut self) {
+        self.spare.clear();
+    }
+
+    /// The packet, to be shared.
+    fn shared(&mut self) -> Arc<[u8]> {
+        let Self { packet, spare, .. } = self;
+        let is_free = |old: &mut Arc<[u8]>| old.len() == packet.len() && Arc::get_mut(old).is_some();
+        let free = spare.iter_mut().position(is_free);
+        if let Some(old) = free.and_then(|at| spare.get_mut(at)) {
+            Arc::get_mut(old).into_iter().for_each(|bytes| bytes.copy_from_slice(packet));
+            return old.clone();
+        }
+        let new: Arc<[u8]> = Arc::from(&**packet);
+        if new.len() <= SPARE_BYTES {
+            spare.truncate(SPARE - 1);
+            spare.push_front(new.clone());
+        }
+        new
     }
 }
 

@@ -15,6 +15,7 @@ use super::{PeerName, Place};
 use crate::delivery::{Reach, Sender};
 use crate::key::PublicKey;
 use crate::rank::{self, Candidate, Family};
+use crate::row::Row;
 use crate::sealed::{Offer, Session, SessionId};
 use crate::seconds::Second;
 
@@ -77,7 +78,7 @@ pub(super) struct More {
     before: Option<Box<Session>>,
     pub(super) hello: Option<Box<Hello>>,
     /// Under which ticket each message waits at brokers.
-    tickets: BTreeMap<u64, u64>,
+    tickets: Row<u64, u64>,
     /// The brokers of each family in the peer's order, while it is needed.
     ranking: Option<[Vec<usize>; 2]>,
     /// Where somebody says that it is.
@@ -97,7 +98,7 @@ impl More {
     const NOTHING: &Self = &Self {
         before: None,
         hello: None,
-        tickets: BTreeMap::new(),
+        tickets: Row::new(),
         ranking: None,
         hints: Vec::new(),
         tell: None,
@@ -270,10 +271,13 @@ impl Peer {
 
     /// Under which ticket a message waits at brokers; a new one where it has none.
     pub(super) fn ticket(&mut self, number: u64, last: &mut u64) -> u64 {
-        *self.more.tickets.entry(number).or_insert_with(|| {
-            *last += 1;
-            *last
-        })
+        let tickets = &mut self.more.tickets;
+        if let Some(ticket) = tickets.get_mut(&number) {
+            return *ticket;
+        }
+        *last += 1;
+        tickets.insert(number, *last);
+        *last
     }
 
     /// A message waits nowhere any more: what its ticket was.
@@ -283,8 +287,14 @@ impl Peer {
 
     /// Where it is to be found, as far as it was heard or says so: the surest first, and no more than are enough to begin with.
     pub(super) fn is_at(&self) -> Vec<usize> {
+        let mut all = Vec::new();
+        self.put_is_at(&mut all);
+        all
+    }
+
+    fn put_is_at(&self, all: &mut Vec<usize>) {
         let told = self.told.as_deref().filter(|told| told.brokers().next().is_some());
-        let mut all: Vec<usize> = self.heard_at.last().into_iter().collect();
+        all.extend(self.heard_at.last());
         // It left those of which it does not speak any more.
         let heard =
             self.heard_at.iter().rev().filter(|at| told.is_none_or(|told| told.brokers().any(|told| told == *at)));
@@ -293,7 +303,6 @@ impl Peer {
                 all.push(at);
             }
         }
-        all
     }
 
     /// Somebody says that it is at a broker.
@@ -313,9 +322,10 @@ impl Peer {
         self.heard_at.last()
     }
 
-    /// To which brokers of a pool a message to its key goes.
-    pub(super) fn brokers(&mut self, key: &PublicKey, pool: &[Place], reach: Reach) -> Vec<usize> {
-        let mut all = self.is_at();
+    /// To which brokers of a pool a message to its key goes, in the place of what there is.
+    pub(super) fn brokers(&mut self, key: &PublicKey, pool: &[Place], reach: Reach, all: &mut Vec<usize>) {
+        all.clear();
+        self.put_is_at(all);
         let most = match reach {
             Reach::Near if all.is_empty() && self.more.hints.is_empty() => NEAR,
             Reach::Near => 0,
@@ -336,7 +346,6 @@ impl Peer {
             let ranking = self.more.ranking.get_or_insert_with(made);
             ranking.iter().flat_map(|ranking| ranking.iter().take(most)).copied().for_each(add);
         }
-        all
     }
 
     /// The session of this id, the current or the one before.
@@ -355,6 +364,13 @@ impl Peer {
     pub(super) fn is_idle(&self, now: Instant) -> bool {
         let over = |session: Option<&Session>| session.is_none_or(|session| session.is_over(now));
         self.sender.in_flight() == 0 && over(self.session.as_ref()) && over(self.more.before.as_deref())
+    }
+
+    /// For how long nothing was said to it or heard of it, where nobody waits for anything of it and nobody said where it is.
+    pub(super) fn silent(&self, now: Instant) -> Option<Duration> {
+        let More { hello, hints, clear, probe, .. } = &*self.more;
+        let is_waited_for = self.sender.in_flight() > 0 || hello.is_some() || probe.is_some();
+        (!is_waited_for && hints.is_empty() && clear.is_none()).then(|| self.unused(now))
     }
 
     /// Give back what it can do without, if it is quiet.

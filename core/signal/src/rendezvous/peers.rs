@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 
 use sluis_core::SipKey;
 use sluis_core::table::{Chain, Chained, Heap, Index, Slab};
+use sluis_core::time::Duration;
 
 use super::peer::Peer;
 use crate::key::PublicKey;
@@ -58,6 +59,11 @@ impl Peers {
         self.slab.is_full()
     }
 
+    #[cfg(feature = "sim")]
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
     pub(super) fn contains(&self, key: &PublicKey) -> bool {
         self.slot(key).is_some()
     }
@@ -92,11 +98,24 @@ impl Peers {
     pub(super) fn retain(&mut self, stays: impl Fn(&Peer) -> bool) {
         for slot in 0..self.slab.slots() {
             if self.slab.at(slot).is_some_and(|entry| !stays(&entry.peer)) {
-                self.by_key.remove(&mut self.slab, slot);
-                self.leave_session(slot);
-                self.slab.remove_at(slot);
+                self.remove(slot);
             }
         }
+    }
+
+    /// Forget the one for which this is longest, of those for which it is anything; whether there was one.
+    pub(super) fn forget_most_silent(&mut self, silent: impl Fn(&Peer) -> Option<Duration>) -> bool {
+        let all = self.slab.iter().filter_map(|(id, entry)| Some((silent(&entry.peer)?, id.slot())));
+        // Of several the first, whatever order they stand in.
+        let Some((_, slot)) = all.max_by_key(|(time, slot)| (*time, core::cmp::Reverse(*slot))) else { return false };
+        self.remove(slot);
+        true
+    }
+
+    fn remove(&mut self, slot: u32) {
+        self.by_key.remove(&mut self.slab, slot);
+        self.leave_session(slot);
+        self.slab.remove_at(slot);
     }
 
     /// Speak in a session with a peer from now on; that one.

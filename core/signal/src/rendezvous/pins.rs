@@ -66,6 +66,12 @@ impl Pins {
         legacy && !self.knows(peer)
     }
 
+    #[cfg(feature = "sim")]
+    pub(super) fn is_within_cap(&self, legacy: &Legacy) -> bool {
+        let named = if let Legacy::Only(peers) = legacy { peers.len() } else { 0 };
+        self.known.len() <= MOST + named
+    }
+
     pub(super) fn poll_fresh(&mut self) -> Option<PublicKey> {
         self.fresh.pop_front()
     }

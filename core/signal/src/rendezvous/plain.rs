@@ -9,6 +9,7 @@ use sluis_core::{Instant, StoreSeq};
 use super::incoming::SKEW;
 use super::{Message, MessageKey, Turned};
 use crate::key::{PUBLIC_LEN, PublicKey};
+use crate::pace::Pace;
 
 /// The body of our acknowledgements of what came in the clear, and of probes that ask for no session. A peer of the reference does not look at
 /// it. It shows who is one of ours: a bare `ack` is never signed by one, so nobody can make one look like a peer of the reference.
@@ -76,7 +77,7 @@ pub(super) struct Plain {
     since: u64,
     /// Nor is what is as old as something that was forgotten, whatever becomes of our clock.
     floor: u64,
-    paced: Instant,
+    pace: Pace,
     keeps: bool,
     /// Records that are to be written, and what waits for those that were.
     changed: VecDeque<Key>,
@@ -94,7 +95,7 @@ impl Plain {
             acks: VecDeque::new(),
             since,
             floor: 0,
-            paced: Instant::ZERO,
+            pace: Pace::new(),
             keeps,
             changed: VecDeque::new(),
             written: VecDeque::new(),
@@ -104,11 +105,7 @@ impl Plain {
 
     /// Whether there is budget to check a signature; it is spent.
     pub(super) fn spend(&mut self, now: Instant) -> bool {
-        if self.paced > now + INTERVAL * BURST {
-            return false;
-        }
-        self.paced = self.paced.max(now) + INTERVAL;
-        true
+        self.pace.spend(now, INTERVAL, BURST)
     }
 
     /// Whether a stamp is of our time.
@@ -126,6 +123,8 @@ impl Plain {
         broker: usize,
     ) -> Result<Taken, Turned> {
         if let Some(entry) = self.entries.get_mut(&key) {
+            // Who stamps each copy anew is remembered until the last one is too old.
+            entry.stamp = entry.stamp.max(stamp);
             if entry.state == State::Done {
                 return Ok(Taken::Again);
             }
@@ -153,6 +152,13 @@ impl Plain {
             self.ready.push_back(key);
         }
         Ok(Taken::Pending)
+    }
+
+    #[cfg(feature = "sim")]
+    pub(super) fn is_within_cap(&self) -> bool {
+        self.entries.len() <= MOST
+            && self.of_one.values().all(|count| *count <= MOST_OF_ONE)
+            && self.bytes <= MOST_BYTES
     }
 
     pub(super) fn has_message(&self) -> bool {
@@ -280,12 +286,13 @@ impl Plain {
     }
 
     /// Take back what was kept of a message.
-    pub(super) fn restore(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
+    pub(super) fn restore(&mut self, clock: u64, key: &[u8], value: &[u8]) -> Option<()> {
         let (from, rest) = key.split_first_chunk::<PUBLIC_LEN>()?;
         let (queue, number) = rest.split_first_chunk()?;
         let from = PublicKey::from_bytes(*from).ok()?;
         let (state, stamp) = value.split_first()?;
-        let stamp = u64::from_be_bytes(stamp.try_into().ok()?);
+        // Copies that were stamped later may have come meanwhile.
+        let stamp = u64::from_be_bytes(stamp.try_into().ok()?).max(clock);
         let state = if *state == 1 { State::Done } else { State::Lost };
         let key = (from, *queue, u32::from_be_bytes(number.try_into().ok()?));
         *self.of_one.entry(from).or_default() += 1;

@@ -76,7 +76,7 @@ impl Rendezvous {
         let Self { peers, active, rng, version, .. } = self;
         peers.for_each(|key, peer| {
             if peer.tell(now, *version, now + SETTLE + jitter(rng, SETTLE)) {
-                active.insert(*key);
+                active.insert(*key, ());
             }
         });
     }
@@ -86,7 +86,7 @@ impl Rendezvous {
         let version = self.version;
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.more.tell = Some(Tell { version, due: now.mono, times: 0, name: name.into_boxed_slice() });
-        self.active.insert(*key);
+        self.active.insert(*key, ());
     }
 
     /// Tell a peer what is due.
@@ -96,7 +96,8 @@ impl Rendezvous {
             return;
         };
         let epoch = peer.sender.epoch();
-        let near = peer.brokers(key, pool_of(&self.config), Reach::Near);
+        let mut near = Vec::new();
+        peer.brokers(key, pool_of(&self.config), Reach::Near, &mut near);
         let body = write(&tell.name, &self.joined_places());
         let record = Record::Joined { epoch, version: tell.version, body: &body };
         let Some(peer) = self.peers.get_mut(key) else { return };

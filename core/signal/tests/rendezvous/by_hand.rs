@@ -1,8 +1,10 @@
 //! Somebody at a broker who speaks MQTT and envelopes by hand: a stranger, or a peer that runs the reference.
 
+use sluis_signal::delivery::Record;
 use sluis_signal::envelope::{Content, Kind, Unverified};
 use sluis_signal::key::{PublicKey, SecretKey};
 use sluis_signal::mqtt::{Connect, MAX_PACKET, Packet, Publish, Qos, Reader, encode};
+use sluis_signal::sealed::{Offer, Session};
 use sluis_signal::server::{ConnId, Server};
 
 use super::World;
@@ -70,6 +72,29 @@ impl ByHand {
         let mut envelope = vec![0; content.envelope_len()];
         content.sign(&self.key, &mut envelope).unwrap();
         self.post(world, to, &envelope);
+    }
+
+    /// Say hello with an offer, whose copies this may be, stamped so many seconds ago.
+    pub(crate) fn say_hello(&self, world: &mut World, to: &PublicKey, offer: &Offer, ago: u64) {
+        let (kind, timestamp) = (Kind::Probe as u8, world.seconds() - ago);
+        self.say(world, to, &Content { queue: [9; 32], seq: 0, timestamp, kind, body: offer.body() });
+    }
+
+    /// The session of an offer to which an answer came.
+    pub(crate) fn greeted(&mut self, world: &mut World, offer: &mut Offer) -> Option<Session> {
+        let now = world.now().mono;
+        self.hears(world).iter().find_map(|heard| offer.answered(&self.key, &heard.body, None, now).ok())
+    }
+
+    /// A packet with a message in a session.
+    pub(crate) fn sealed(world: &World, session: &mut Session, number: u64, text: &str) -> Vec<u8> {
+        let body = text.as_bytes();
+        let record = Record::Message { epoch: 1, number, oldest: 0, said: 0, ordered: true, body };
+        let mut bytes = vec![0; record.body_len()];
+        record.write(&mut bytes).unwrap();
+        let mut packet = vec![0; session.next_len(bytes.len())];
+        session.seal(world.now().mono, record.kind(), &record.id(), &bytes, &mut packet).unwrap();
+        packet
     }
 
     /// Answer as the reference does.

@@ -61,6 +61,20 @@ fn a_plain_message_is_handed_over_once_and_every_copy_is_acknowledged() {
 }
 
 /// A copy over another broker, one stamped ahead, one from before our start: the reference hands all of them over.
+/// Nodes of ours stamp each copy anew, as long as it takes: it is one message.
+#[test]
+fn a_message_that_is_stamped_anew_for_long_comes_once() {
+    let (mut world, mut reference) = world(Legacy::Everybody);
+    let us = secret(0).public();
+    for _ in 0..5 {
+        let copy = said(&world, 1, b"again and again");
+        reference.say(&mut world, &us, &copy);
+        assert_eq!(reference.hears(&mut world).len(), 1, "every copy is acknowledged");
+        world.pass(Duration::from_secs(100));
+    }
+    assert_eq!(world.nodes[0].texts(), ["again and again"]);
+}
+
 #[test]
 fn replays_are_no_messages() {
     let mut world = World::with(2, 1, |_, config| config.legacy = Legacy::Everybody);

@@ -5,6 +5,7 @@ mod kept;
 mod legacy;
 mod meeting;
 mod sessions;
+mod storm;
 mod strangers;
 mod streams;
 mod told;
