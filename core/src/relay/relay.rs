@@ -240,9 +240,14 @@ impl Relay {
         let failed = known().filter(|(_, hop, _)| avoided(hop.link)).count();
         let fanout = if sure { 1 } else { (usize::from(self.config.fanout) + failed).clamp(1, MAX_FANOUT) };
         let mut hops = Hops::new();
+        // Anybody can have an address learned that is not his: a ping goes to one such at most, so that nobody there gets several times what was sent.
+        let reserved = known().find(|(way, ..)| *way == Way::Reserved).map(|(_, hop, _)| hop.link);
+        let is_stray = |hop: &Hop| reserved != Some(hop.link) && !self.neighbours.has(hop.link);
         for again in [false, true] {
             for (_, hop, _) in known().filter(|(_, hop, _)| avoided(hop.link) == again) {
-                if hops.len() < fanout && hops.iter().all(|taken| taken.link != hop.link) {
+                let is_new = hops.iter().all(|taken| taken.link != hop.link);
+                let is_second = !hops.is_empty() && is_stray(hop) && hops.iter().any(is_stray);
+                if hops.len() < fanout && is_new && !is_second {
                     let _ = hops.push(*hop);
                 }
             }

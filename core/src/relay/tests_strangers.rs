@@ -205,3 +205,25 @@ fn pending_over_one_hop_keeps_the_decision_over_another() {
     assert!(say(200_000, 12, Decision::Accept) && !say(200_001, 12, Decision::Accept));
     assert_eq!(relay.stats().open, 0);
 }
+
+/// Whoever is let in can have his name heard from the addresses of others, and his pings go there: but each to one of them at most, or somebody would get several times what was sent.
+#[test]
+fn a_ping_goes_to_one_address_at_most_that_is_nobody_whom_the_operator_named() {
+    let mut relay = relay(RelayConfig { fanout: 4, ..RelayConfig::default() });
+    (11..15).for_each(|n| assert!(relay.set_neighbour(&format!("jis:r{n}"), at(n), 0.5)));
+    relay.learn(after(0), "jis:t", at(21), 1);
+    relay.learn(after(0), "jis:t", at(22), 1);
+    let mut strays = 0;
+    for n in 0..20_u64 {
+        let (now, id) = (after(n * 3000), format!("ping_{n}"));
+        relay.handle_timeout(now);
+        let packet = ping(&id, "jis:s", "jis:t");
+        let transit = Transit { peer: Some(at(23)), recorded: Some(at(24)), ..transit(&packet, at(1)) };
+        let forward = relay.forward(now, &transit).unwrap();
+        let named = |path: &&Path| (11..15).any(|n| at(n).same_remote(path));
+        let others = forward.to().iter().filter(|path| !named(path)).count();
+        assert!(others <= 1, "{forward:?}");
+        strays += others;
+    }
+    assert!(strays > 3, "they are tried, one by one");
+}
