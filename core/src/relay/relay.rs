@@ -34,6 +34,8 @@ pub struct Relay {
     neighbours: Neighbours,
     open: OpenWays,
     sources: Quotas,
+    /// The same of sources that prove nothing, by name and link: however many names there are, they take no place from those that are proven.
+    strangers: Quotas,
     targets: Quotas,
     links: Quotas,
     /// What sources that prove nothing have of the quota of a target over one link.
@@ -58,6 +60,7 @@ impl Relay {
             neighbours: Neighbours::new(config.max_neighbours),
             open: OpenWays::new(&config),
             sources: quotas(),
+            strangers: quotas(),
             targets: quotas(),
             links: quotas(),
             shares: quotas(),
@@ -101,10 +104,22 @@ impl Relay {
         result
     }
 
-    /// Whether exactly this ping, its proof included, was passed on a short time ago. Then it was verified, too: one more copy needs no arithmetic.
-    pub(crate) fn has_passed_on(&self, now: Instant, packet: &Packet<'_>) -> bool {
+    /// Whether a ping that bears a proof is turned away even if that holds: exactly this one was passed on a short time ago, or a quota that is its source's then is used up. So copies
+    /// and floods in names that are let in need no arithmetic.
+    ///
+    /// # Errors
+    /// Why it does not go on.
+    pub(crate) fn check_unverified(&self, now: Instant, packet: &Packet<'_>, from: Path) -> Result<(), RelayReject> {
         let (bare, signed) = fingerprints(&self.key, packet);
-        !self.faults.poisonable_seen() && self.seen.contains(now, signed.unwrap_or(bare))
+        if !self.faults.poisonable_seen() && self.seen.contains(now, signed.unwrap_or(bare)) {
+            return Err(RelayReject::Duplicate);
+        }
+        let (mut scratch, zone) = (Scratch::new(), Zone::Groen);
+        let names = Names::of_packet(packet, &mut scratch)?;
+        let transit = Transit { packet, from, zone, proven: true, room: None, peer: None, recorded: None };
+        let passed = self.passed(&names, &transit);
+        self.grants(now, &passed)?;
+        if self.open.has_room(&passed) { Ok(()) } else { Err(RelayReject::Busy) }
     }
 
     /// Count what whoever holds the relay does not have it pass on, and why.
@@ -136,7 +151,8 @@ impl Relay {
         let (way, hops) = self.next_hops(now, transit, &passed).ok_or(RelayReject::NoRoute)?;
 
         let ([source, target, link], share) = grants;
-        self.sources.charge(source);
+        let sources = if passed.proven { &mut self.sources } else { &mut self.strangers };
+        sources.charge(source);
         self.targets.charge(target);
         self.links.charge(link);
         share.into_iter().for_each(|share| self.shares.charge(share));
@@ -199,7 +215,8 @@ impl Relay {
         let RelayConfig { source_rate, target_rate, link_rate, reserved_factor, .. } = self.config;
         let reserved = |did| self.reservations.find(now, did).is_some();
         let pace = |did, rate: Rate| if reserved(did) { rate.times(reserved_factor).pace() } else { rate.pace() };
-        let source = self.sources.grant(now, passed.holder, pace(passed.source, source_rate));
+        let sources = if passed.proven { &self.sources } else { &self.strangers };
+        let source = sources.grant(now, passed.holder, pace(passed.source, source_rate));
         let source = source.ok_or(RelayReject::SourceQuota)?;
         let all = pace(passed.target, target_rate);
         let target = self.targets.grant(now, passed.target, if passed.proven { all } else { all.for_strangers() });
@@ -236,9 +253,18 @@ impl Relay {
             other.map(|learned| (Way::Learned, learned.hop, learned.doubted)),
         ];
         let known = || known.iter().flatten().filter(|(_, hop, _)| allowed(hop.link));
-        let sure = known().next().is_some_and(|(_, hop, doubted)| !doubted && !avoided(hop.link));
+        let first = known().next();
+        let sure = first.is_some_and(|(_, hop, doubted)| !doubted && !avoided(hop.link));
+        let is_far = |(way, hop, _): &(Way, Hop, bool)| {
+            let same = learned.filter(|learned| *way == Way::Learned && learned.hop.link == hop.link);
+            same.is_some_and(|learned| learned.is_far(self.config.twice_from))
+        };
         let failed = known().filter(|(_, hop, _)| avoided(hop.link)).count();
-        let fanout = if sure { 1 } else { (usize::from(self.config.fanout) + failed).clamp(1, MAX_FANOUT) };
+        let fanout = match sure {
+            true if first.is_some_and(is_far) => 2,
+            true => 1,
+            false => (usize::from(self.config.fanout) + failed).clamp(1, MAX_FANOUT),
+        };
         let mut hops = Hops::new();
         // Anybody can have an address learned that is not his: a ping goes to one such at most, so that nobody there gets several times what was sent.
         let reserved = known().find(|(way, ..)| *way == Way::Reserved).map(|(_, hop, _)| hop.link);
@@ -454,7 +480,10 @@ impl Relay {
             neighbours: self.neighbours.len(),
             reservations: self.reservations.len(),
             circuits: self.circuits.len(),
-            quotas: self.sources.len() + self.targets.len() + self.links.len() + self.shares.len(),
+            quotas: [&self.sources, &self.strangers, &self.targets, &self.links, &self.shares]
+                .map(Quotas::len)
+                .iter()
+                .sum(),
             ..self.stats
         }
     }

@@ -227,3 +227,48 @@ fn a_ping_goes_to_one_address_at_most_that_is_nobody_whom_the_operator_named() {
     }
     assert!(strays > 3, "they are tried, one by one");
 }
+
+/// Names that are let in may each have so many ways back, and there are more such names than places: who asks little finds room, and who asks much makes it.
+#[test]
+fn many_who_are_let_in_and_ask_much_keep_out_nobody_who_asks_little() {
+    let mut relay = relay(RelayConfig { max_open: 64, max_open_per_source: 16, ..RelayConfig::default() });
+    let flood = |relay: &mut Relay, n: u64| {
+        let (id, name) = (format!("flood_{n}"), format!("jis:flood:{}", n % 5));
+        pass(relay, after(n), (&id, &name, "jis:t"), None).is_ok()
+    };
+    assert_eq!((0..200).filter(|n| flood(&mut relay, *n)).count(), 64);
+    let asks = |relay: &mut Relay, n: u64| pass(relay, after(200 + n), (&format!("ping_{n}"), "jis:s", "jis:t"), None);
+    assert_eq!((0..30).filter(|n| asks(&mut relay, *n).is_ok()).count(), 10, "as many as the others have by then");
+    assert_eq!(relay.stats().open, 64);
+    for n in 0..10 {
+        let back = relay.answer(after(300), at(9), &answer(&format!("ping_{n}"), "jis:t", Decision::Accept)).unwrap();
+        assert_eq!(back.to(), [at(1)]);
+    }
+}
+
+/// As many as there are places use the packet id of another first: who has asked more makes way.
+#[test]
+fn names_that_are_let_in_and_use_anothers_packet_id_take_no_answer_away() {
+    let mut relay = relay(RelayConfig::default());
+    for n in 0..6 {
+        let name = format!("jis:flood:{n}");
+        for id in [format!("other_{n}"), "ping".into()] {
+            let _ = pass(&mut relay, after(0), (&id, &name, "jis:t"), None);
+        }
+    }
+    assert!(pass(&mut relay, after(0), ("ping", "jis:s", "jis:t"), None).is_ok());
+    assert!(relay.answer(after(1), at(9), &answer("ping", "jis:t", Decision::Accept)).is_ok());
+}
+
+/// However many names there are of which nobody knows a key, they take no place from those that are proven where quotas are counted.
+#[test]
+fn the_quotas_of_many_names_leave_room_for_those_that_are_proven() {
+    let slow = Rate::new(1, 10);
+    let mut relay = relay(RelayConfig { max_rates: 32, source_rate: slow, ..RelayConfig::default() });
+    for n in 0..200 {
+        let (id, name) = (format!("flood_{n}"), format!("jis:flood:{n}"));
+        let _ = pass(&mut relay, after(0), (&id, &name, "jis:t"), Some(20 + n % 8));
+    }
+    assert!(relay.stats().rejects.get(RelayReject::SourceQuota) > 100);
+    assert!(pass(&mut relay, after(1), ("ping", "jis:s", "jis:t"), None).is_ok());
+}

@@ -74,9 +74,11 @@ impl Node {
         let Self { policy, rooms, .. } = self;
         let Rooms { admission, peers, outbox, overlay, relaying, traces, .. } = rooms;
         let relaying = relaying.as_deref_mut().ok_or(Reject::NotForUs)?;
-        // Copies come from every neighbour, and foes make more: they use up none of the signatures that are verified.
-        if packet.proof.is_some() && relaying.relay.has_passed_on(now.mono, packet) {
-            return Err(relaying.relay.refuse(RelayReject::Duplicate).into());
+        // Copies come from every neighbour, and foes make more; and who is let in may send too much. That uses up none of the signatures that are verified.
+        if packet.proof.is_some()
+            && let Err(why) = relaying.relay.check_unverified(now.mono, packet, ingress.path)
+        {
+            return Err(relaying.relay.refuse(why).into());
         }
         let judges = (&*policy, &*peers, overlay.as_deref());
         // Judged as a ping for us, and not remembered: the relay itself knows what it has passed on.
