@@ -11,7 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
+use crate::common::folder::Folder;
 use crate::common::json::Json;
+use crate::discover;
 use crate::sluis::{HUB, Raw, SENSOR};
 
 const LISTEN: &str = "listen --did jis:test:hub --bind 127.0.0.1:0 --allow-legacy --trust jis:test:sensor=0.9";
@@ -279,6 +281,25 @@ fn a_live_trace_fits_the_terminal_and_is_laid_out_anew_when_that_is_resized() {
     shell.types("q");
     kill_process(Pid::from_child(&hub), Signal::TERM).expect("it is there");
     hub.wait().expect("it ends");
+}
+
+#[test]
+fn who_is_on_the_network_is_shown_live_until_a_signal_ends_it() {
+    let (folder, group) = (Folder::new("watch"), discover::group());
+    let (hub, addr) = discover::listen(&folder, "tokio", HUB, &["--group", &group]);
+    let args = format!("discover --watch --iface lo --bind 127.0.0.1:0 --group {group} --color never");
+    let script = format!("exec {} {args}", env!("CARGO_BIN_EXE_sluis"));
+    let Some(mut shell) = Shell::of(&["sh", "-c", &script]) else {
+        assert!(std::env::var_os("CI").is_none(), "there is no `setsid -c` here");
+        return;
+    };
+    let row = shell.sees(&format!("\"{HUB}\""));
+    assert!(row.starts_with(&addr) && row.contains("s ago"), "{row}");
+    // It is there again a second later.
+    shell.sees(&format!("\"{HUB}\""));
+    shell.types("\x03");
+    shell.sees("1 node found");
+    discover::quit(hub);
 }
 
 #[test]

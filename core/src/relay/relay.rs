@@ -13,7 +13,7 @@ use super::quota::{Grant, Quotas};
 use super::recent::Recent;
 use super::reject::RelayReject;
 use super::reserve::{Reservations, ReserveError};
-use super::routes::Routes;
+use super::routes::{Learned, Routes};
 use super::told::{Back, Forward, RelayStats, Transit, Way};
 use crate::Path;
 use crate::framing::{Decision, Packet, PingType, Response, RoutingMode, Text, Zone};
@@ -233,7 +233,7 @@ impl Relay {
         Ok(([source, target, link], share))
     }
 
-    /// Over whom it goes, and how the first of them was found: over one hop that is known, unless that left something unanswered; then
+    /// Over whom it goes, and how the first of them was found: over one hop that is known, two where the way is long, unless the first left something unanswered; then
     /// over as many as the fan-out allows and one more for each that did so, those last.
     fn next_hops(&self, now: Instant, transit: &Transit<'_>, passed: &Passed) -> Option<(Way, Hops)> {
         let from = passed.from.link;
@@ -253,17 +253,14 @@ impl Relay {
             other.map(|learned| (Way::Learned, learned.hop, learned.doubted)),
         ];
         let known = || known.iter().flatten().filter(|(_, hop, _)| allowed(hop.link));
-        let first = known().next();
-        let sure = first.is_some_and(|(_, hop, doubted)| !doubted && !avoided(hop.link));
-        let is_far = |(way, hop, _): &(Way, Hop, bool)| {
-            let same = learned.filter(|learned| *way == Way::Learned && learned.hop.link == hop.link);
-            same.is_some_and(|learned| learned.is_far(self.config.twice_from))
-        };
+        let is_sure = |(_, hop, doubted): &(Way, Hop, bool)| !doubted && !avoided(hop.link);
+        let sure = known().next().is_some_and(is_sure);
         let failed = known().filter(|(_, hop, _)| avoided(hop.link)).count();
-        let fanout = match sure {
-            true if first.is_some_and(is_far) => 2,
-            true => 1,
-            false => (usize::from(self.config.fanout) + failed).clamp(1, MAX_FANOUT),
+        let fanout = match (sure, known().next(), known().nth(1)) {
+            // Both are learned ones: of all others there is one way, in front.
+            (true, Some((Way::Learned, ..)), Some(second)) if is_sure(second) && self.is_far(learned) => 2,
+            (true, ..) => 1,
+            (false, ..) => (usize::from(self.config.fanout) + failed).clamp(1, MAX_FANOUT),
         };
         let mut hops = Hops::new();
         // Anybody can have an address learned that is not his: a ping goes to one such at most, so that nobody there gets several times what was sent.
@@ -284,6 +281,11 @@ impl Relay {
         }
         let way = hops.first().and_then(|hop| known().find(|(_, known, _)| known.link == hop.link));
         (!hops.is_empty()).then_some((way.map_or(Way::Chosen, |(way, ..)| *way), hops))
+    }
+
+    /// Whether a way is so long that a ping goes over a second one, too.
+    fn is_far(&self, way: Option<Learned>) -> bool {
+        way.is_some_and(|way| way.is_far(self.config.twice_from))
     }
 
     /// Whether one who passes things on is at this address.
