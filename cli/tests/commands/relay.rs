@@ -306,6 +306,26 @@ fn a_relay_that_changes_packets_is_named(runtime: &str) {
     hub.quit();
 }
 
+/// Of who never answers there is a row all the same.
+#[test]
+fn who_answers_nothing_is_silent() {
+    let nobody = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let addr = nobody.local_addr().expect("an address").to_string();
+    let args =
+        ["trace", HUB, &addr, "--json", "--did", SENSOR, "--count", "2", "--interval", "50ms", "--timeout", "0.3"];
+    let (code, lines) = Process::spawn("sluis trace", &mut command(&args)).finish();
+    let events: Vec<Json> = lines.iter().map(|line| Json::parse(line)).collect();
+    let hops = of(&events, "hop");
+    assert_eq!((code, of(&events, "timeout").len(), hops.len()), (1, 2, 1), "{events:?}");
+    assert_eq!(
+        (hops[0].str("did"), hops[0].str("verdict"), hops[0].number("loss")),
+        (HUB, "silent", 1.0),
+        "{events:?}"
+    );
+    assert!([hops[0].get("n"), hops[0].get("addr"), hops[0].get("rtt_ms")].iter().all(|it| **it == Json::Null));
+    assert_eq!(of(&events, "summary")[0].count("received"), 0);
+}
+
 fn a_relay_without_a_key_passes_on_legacy_packets_only_and_says_so(runtime: &str) {
     let folder = keys("keyless", runtime);
     let hub = start_hub(runtime, &folder, &["--allow-legacy"]);
