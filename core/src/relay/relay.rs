@@ -277,7 +277,9 @@ impl Relay {
             // One at least that has left nothing unanswered, if there is any.
             let most = if again || known().next().is_none() { fanout } else { 1 };
             let usable = |link: u64| allowed(link) && (again || !avoided(link));
-            self.neighbours.choose(now, passed.flow, most, &mut hops, usable);
+            // Where all have left something unanswered each try takes others of them.
+            let flow = if again { passed.flow ^ passed.id } else { passed.flow };
+            self.neighbours.choose(now, flow, most, &mut hops, usable);
         }
         let way = hops.first().and_then(|hop| known().find(|(_, known, _)| known.link == hop.link));
         (!hops.is_empty()).then_some((way.map_or(Way::Chosen, |(way, ..)| *way), hops))
