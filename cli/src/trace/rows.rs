@@ -156,7 +156,7 @@ impl Rows {
         out.line(|line, _| line.extend_from_slice(b"digraph path {\n  rankdir=LR;"));
         let mut before = quoted(&self.own);
         for row in &self.rows {
-            let name = row.did.clone().unwrap_or_else(|| format!("{} unsigned at {}", row.count, row.n));
+            let name = row.did.clone().unwrap_or_else(|| format!("{} at {}", row.nameless(), row.n));
             let (name, style) = (quoted(&name), if row.verdict == Some(Verdict::Changed) { "color=red," } else { "" });
             let rtt = row.rtt.average().map_or_else(|| "?".to_owned(), |ms| format!("{ms:.1} ms"));
             let verdict = verdict_name(row.verdict);
@@ -193,6 +193,12 @@ impl Row {
         }
     }
 
+    /// What stands in the place of a name that is not known.
+    fn nameless(&self) -> String {
+        let how = if self.verdict == Some(Verdict::Folded) { "folded" } else { "unsigned" };
+        format!("{} {how}", self.count)
+    }
+
     /// The share of pings whose answer did not show it.
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits than a float has")]
     fn loss(&self, sent: u64) -> f64 {
@@ -205,7 +211,7 @@ impl Row {
         let mut hop = Vec::new();
         match &self.did {
             Some(did) => escape::put_quoted(&mut hop, Text::new(did), name),
-            None => hop.extend_from_slice(format!("({} unsigned)", self.count).as_bytes()),
+            None => hop.extend_from_slice(format!("({})", self.nameless()).as_bytes()),
         }
         let color = if self.did.is_some() { Color::Plain } else { Color::Yellow };
         flow.piece(color, |line| {

@@ -268,7 +268,7 @@ fn tokens_and_stories_are_as_they_say() {
     assert!(folder.fails(2, &["token", "new", "--uses", "0", "--state", "state"]).contains("1 to 1000"));
     let story = folder.events(0, &["overlay", "demo"]);
     assert!(story.iter().all(|step| step.get("ok") == &Json::Bool(true)), "{story:?}");
-    let same = folder.events(0, &["demo", "--scenario", "cgnat"]);
+    let same = folder.events(0, &["demo", "--scenario=cgnat"]);
     assert!(same.len() == story.len() && same.iter().all(|step| step.get("ok") == &Json::Bool(true)), "{same:?}");
 }
 
