@@ -41,6 +41,7 @@ impl Table {
 
     /// Show it anew: as many rows as the screen has, in the order of their names.
     pub(super) fn show(&self, out: &mut Out, now: Instant, node: &Node) {
+        out.fit();
         // Home, and clear what was below.
         out.line(|line, _| line.extend_from_slice(b"\x1b[H\x1b[J"));
         let mut rows: Vec<_> = node.neighbours().collect();

@@ -93,7 +93,7 @@ pub(crate) fn relayed(node: &Node) -> Option<Relayed> {
         table("relay_reservations", stats.reservations, max_reservations),
         table("relay_circuits", stats.circuits, max_circuits),
         // Of sources, of targets and of links.
-        table("relay_quotas", stats.quotas, 3 * config.max_rates),
+        table("relay_quotas", stats.quotas, 5 * config.max_rates),
     ];
     Some(Relayed { stats, tables })
 }

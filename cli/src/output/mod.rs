@@ -206,6 +206,16 @@ impl Out {
         self.flush_enough();
     }
 
+    /// Lines are as long as the terminal is wide by now: it may have been resized.
+    pub(crate) fn fit(&mut self) {
+        self.page.columns = columns().unwrap_or(COLUMNS);
+    }
+
+    /// How long a line may be.
+    pub(crate) const fn columns(&self) -> usize {
+        self.page.columns
+    }
+
     /// An empty page that looks like this.
     pub(crate) fn page(&self) -> Page {
         Page { lines: Vec::new(), ..self.page.clone() }

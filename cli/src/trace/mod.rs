@@ -32,6 +32,8 @@ use crate::{key, ping, state};
 const READER: Duration = Duration::from_millis(300);
 /// How soon to try again when the node's send queue is full.
 const SOON: Duration = Duration::from_millis(1);
+/// How often a live table is shown anew where nothing happens: the terminal may be another size by then.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Send traced pings, and show what their traces tell; the exit code is 0 when every one was answered and nothing was changed.
 pub(crate) fn run(common: Common, args: &TraceArgs) -> Result<ExitCode, Fail> {
@@ -82,6 +84,7 @@ pub(crate) fn run(common: Common, args: &TraceArgs) -> Result<ExitCode, Fail> {
         bound: false,
         failed: None,
         live,
+        show: None,
     };
     let ended = run::drive(common.runtime, (socket, None), None, &mut node, &mut app);
     let good = app.finish()?;
@@ -113,8 +116,10 @@ struct Tracer<'a> {
     now: Instant,
     bound: bool,
     failed: Option<PingError>,
-    /// The table is shown anew with every answer.
+    /// The table is shown, again and again.
     live: bool,
+    /// When it is shown anew at the latest.
+    show: Option<Instant>,
 }
 
 impl Bound for Tracer<'_> {
@@ -147,6 +152,9 @@ impl App<Node> for Tracer<'_> {
         }
         done.into_iter().for_each(|request| _ = node.forget(request));
         self.launch(now, node);
+        if self.live && self.show.is_none_or(|at| at <= now.mono) {
+            self.show_anew();
+        }
         self.out.flush();
         let all = self.args.count > 0 && self.sent >= self.args.count && self.open.is_empty();
         if all || self.failed.is_some() || self.inbox.is_stopped() || self.out.is_broken() {
@@ -156,7 +164,7 @@ impl App<Node> for Tracer<'_> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.next.filter(|_| !self.is_all_sent())
+        [self.next.filter(|_| !self.is_all_sent()), self.show].into_iter().flatten().min()
     }
 }
 
@@ -193,14 +201,28 @@ impl Tracer<'_> {
         self.tampered += news.tampered.len() as u64;
         self.rows.add(news, first, self.zone.take().as_deref());
         if self.live {
-            self.out.line(|line, _| line.extend_from_slice(b"\x1b[H\x1b[J"));
-            self.rows.show(&mut self.out, self.sent);
-            if self.inbox.has_keys() {
-                self.out.flow("", |flow| _ = flow.word(Color::Dim, "q ends it"));
-            }
+            self.show = None;
         } else {
             view::tell(&mut self.out, news);
         }
+    }
+
+    /// The table, on the whole screen.
+    fn show_anew(&mut self) {
+        self.show = Some(self.now + SECOND);
+        self.out.fit();
+        self.out.line(|line, _| line.extend_from_slice(b"\x1b[H\x1b[J"));
+        self.rows.show(&mut self.out, self.sent);
+        let (sent, answered, keys) = (self.sent, self.answered, self.inbox.has_keys());
+        let tampered = self.tampered;
+        self.out.flow("", |flow| {
+            flow.words(&format!("{sent} sent, {answered} answered,"));
+            let color = if tampered > 0 { Color::Red } else { Color::Plain };
+            flow.word(color, &format!("{tampered} found changed"));
+            if keys {
+                flow.text(Color::Dim, "q ends it");
+            }
+        });
     }
 
     /// No answer came: the next ping begins at the next relay.
@@ -209,6 +231,10 @@ impl Tracer<'_> {
             return;
         }
         self.way += 1;
+        if self.live {
+            self.show = None;
+            return;
+        }
         let did = self.args.target.as_str();
         self.out.event(
             "timeout",

@@ -9,8 +9,14 @@ use sluis_core::node::{PathHop, TraceNews};
 use sluis_core::relay::trace::Verdict;
 
 use super::view::verdict_name;
-use crate::output::{Color, Flow, Out};
+use crate::output::{Color, Flow, Out, escape};
 use crate::view::millis;
+
+/// Columns of the table beside the names: number, figures, verdict, zone, and what is between them.
+const BESIDE: usize = 56;
+/// A name takes so many columns.
+const LEAST_NAME: usize = 16;
+const MOST_NAME: usize = 48;
 
 /// One hop of the way, or a gap in it.
 pub(super) struct Row {
@@ -131,19 +137,16 @@ impl Rows {
         }
     }
 
-    /// The table.
+    /// The table, as wide as the terminal.
     pub(super) fn show(&self, out: &mut Out, sent: u64) {
+        let name = out.columns().saturating_sub(BESIDE).clamp(LEAST_NAME, MOST_NAME);
         out.flow("", |flow| {
-            flow.word(
-                Color::Bold,
-                &format!(
-                    "{:>3}  {:<30} {:>6} {:>8} {:>8} {:>8}  verdict",
-                    "n", "hop", "loss", "last", "average", "worst"
-                ),
-            );
+            flow.word(Color::Bold, "  n").text(Color::Bold, &format!("{:<name$}", "hop"));
+            let figures = format!("{:>5} {:>8} {:>8} {:>8}", "loss", "last", "average", "worst");
+            flow.text(Color::Bold, &figures).text(Color::Bold, "verdict");
         });
         for row in &self.rows {
-            out.flow("", |flow| row.put(flow, sent));
+            out.flow("", |flow| row.put(flow, sent, name));
         }
     }
 
@@ -153,7 +156,7 @@ impl Rows {
         out.line(|line, _| line.extend_from_slice(b"digraph path {\n  rankdir=LR;"));
         let mut before = quoted(&self.own);
         for row in &self.rows {
-            let name = row.did.clone().unwrap_or_else(|| format!("{} unsigned at {}", row.count, row.n));
+            let name = row.did.clone().unwrap_or_else(|| format!("{} at {}", row.nameless(), row.n));
             let (name, style) = (quoted(&name), if row.verdict == Some(Verdict::Changed) { "color=red," } else { "" });
             let rtt = row.rtt.average().map_or_else(|| "?".to_owned(), |ms| format!("{ms:.1} ms"));
             let verdict = verdict_name(row.verdict);
@@ -190,19 +193,31 @@ impl Row {
         }
     }
 
+    /// What stands in the place of a name that is not known.
+    fn nameless(&self) -> String {
+        let how = if self.verdict == Some(Verdict::Folded) { "folded" } else { "unsigned" };
+        format!("{} {how}", self.count)
+    }
+
     /// The share of pings whose answer did not show it.
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits than a float has")]
     fn loss(&self, sent: u64) -> f64 {
         if sent == 0 { 0.0 } else { 1.0 - self.seen.min(sent) as f64 / sent as f64 }
     }
 
-    fn put(&self, flow: &mut Flow<'_>, sent: u64) {
+    fn put(&self, flow: &mut Flow<'_>, sent: u64, name: usize) {
         let n = if self.n == u8::MAX { "?".to_owned() } else { self.n.to_string() };
-        flow.word(Color::Plain, &format!("{n:>3} "));
+        flow.word(Color::Plain, &format!("{n:>3}"));
+        let mut hop = Vec::new();
         match &self.did {
-            Some(did) => flow.quoted("", Text::new(did)),
-            None => flow.text(Color::Yellow, &format!("({} unsigned)", self.count)),
-        };
+            Some(did) => escape::put_quoted(&mut hop, Text::new(did), name),
+            None => hop.extend_from_slice(format!("({})", self.nameless()).as_bytes()),
+        }
+        let color = if self.did.is_some() { Color::Plain } else { Color::Yellow };
+        flow.piece(color, |line| {
+            line.extend_from_slice(&hop);
+            line.resize(line.len() + name.saturating_sub(escape::columns_of(&hop)), b' ');
+        });
         let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"));
         let some = |value: f64| (self.rtt.count > 0).then_some(value);
         let figures = [ms(some(self.rtt.last)), ms(self.rtt.average()), ms(some(self.rtt.most))];
@@ -213,7 +228,7 @@ impl Row {
             Some(Verdict::Changed) | None => Color::Red,
             Some(_) => Color::Yellow,
         };
-        flow.text(color, verdict_name(self.verdict));
+        flow.text(color, &format!("{:<8}", verdict_name(self.verdict)));
         if let Some(zone) = &self.zone {
             flow.text(Color::Plain, zone);
         }

@@ -19,7 +19,7 @@ const HUB: &str = "jis:home:hub";
 const SENSOR: &str = "jis:home:sensor";
 
 /// A group of this test's own.
-fn group() -> String {
+pub(crate) fn group() -> String {
     let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
     format!("224.0.71.50:{}", free.port())
 }
@@ -30,7 +30,7 @@ fn start(folder: &Folder, runtime: &str, args: &[&str]) -> Process {
 }
 
 /// A node that listens and takes part in discovery, and where it is.
-fn listen(folder: &Folder, runtime: &str, did: &str, more: &[&str]) -> (Process, String) {
+pub(crate) fn listen(folder: &Folder, runtime: &str, did: &str, more: &[&str]) -> (Process, String) {
     let base = ["listen", "--did", did, "--bind", "127.0.0.1:0", "--discover=lo", "--discover-interval", "1"];
     let process = start(folder, runtime, &[&base[..], more].concat());
     let addr = event(&process, "listening").str("addr").to_owned();
@@ -47,7 +47,7 @@ fn event(process: &Process, name: &str) -> Json {
     }
 }
 
-fn quit(mut process: Process) {
+pub(crate) fn quit(mut process: Process) {
     process.say("quit");
     assert_eq!(process.finish().0, 0);
 }

@@ -86,6 +86,9 @@ fn a_device_joins_by_a_token_and_is_found_and_pinged_by_name(runtime: &str) {
         (verified.get("verified"), verified.str("fingerprint")),
         (&Json::Bool(true), resolved.str("fingerprint"))
     );
+    has(&found[0], &["capabilities", "fingerprint"]);
+    has(&resolved, &["did", "seq", "age_s"]);
+    has(&verified, &["did", "trust_score", "rtt_ms"]);
     let unknown = ["overlay", "resolve", "jis:test:nobody", "--pin", &pin, "--timeout", "2"];
     let unknown = folder.events(1, &[&unknown, &who[..]].concat());
     assert_eq!(unknown[0].str("event"), "failed");
@@ -265,4 +268,14 @@ fn tokens_and_stories_are_as_they_say() {
     assert!(folder.fails(2, &["token", "new", "--uses", "0", "--state", "state"]).contains("1 to 1000"));
     let story = folder.events(0, &["overlay", "demo"]);
     assert!(story.iter().all(|step| step.get("ok") == &Json::Bool(true)), "{story:?}");
+    let same = folder.events(0, &["demo", "--scenario=cgnat"]);
+    assert!(same.len() == story.len() && same.iter().all(|step| step.get("ok") == &Json::Bool(true)), "{same:?}");
+}
+
+/// The members that are promised are there, whatever they hold.
+#[track_caller]
+fn has(event: &Json, members: &[&str]) {
+    for member in members {
+        assert!(event.find(member).is_some(), "no {member} in {event:?}");
+    }
 }

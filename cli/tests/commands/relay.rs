@@ -117,12 +117,43 @@ fn a_ping_over_three_relays_is_answered_and_its_way_is_shown(runtime: &str) {
     assert_eq!(hops.last().expect("the hub").count("n"), 4);
     assert!(of(&events, "tampered").is_empty() && of(&events, "path").len() == 3);
     assert_eq!(of(&events, "summary")[0].count("received"), 3);
+    let graph = shows(runtime, &folder, &east.addr, "--dot");
+    assert!(graph.starts_with("digraph path {") && graph.trim_end().ends_with('}'), "{graph}");
+    for edge in [format!("\"{SENSOR}\" -> \"{}\" [label=", did("east")), format!(" -> \"{HUB}\" [label=")] {
+        assert!(graph.contains(&edge), "{graph}");
+    }
+    // What found no room in the datagram is not unsigned.
+    assert!(graph.matches(" -> ").count() == 4 && !graph.contains("unsigned"), "{graph}");
+    let report = shows(runtime, &folder, &east.addr, "--report");
+    let lines: Vec<&str> = report.lines().collect();
+    let [title, rows @ .., summary] = &lines[..] else { panic!("{report}") };
+    assert!(title.contains("hop") && rows.len() == 4 && rows[3].contains(HUB) && rows[3].contains("GROEN"), "{report}");
+    assert_eq!(*summary, "2 sent, 2 answered, 0 found changed", "{report}");
+    // Two hops fewer than it takes.
+    let (code, _) = trace(runtime, &folder, &east.addr, &["--count", "1", "--max-hops", "2", "--timeout", "1"]);
+    assert_eq!(code, 1);
+    let last = west.addr.clone();
     for relay in [east, mid, west] {
+        let is_west = relay.addr == last;
         let (_, summary) = relay.quit();
         let forwarded = summary.get("forwarded");
-        assert_eq!((forwarded.count("count"), forwarded.count("answered")), (4, 4), "{summary:?}");
+        let count = if is_west { 8 } else { 9 };
+        assert_eq!((forwarded.count("count"), forwarded.count("answered")), (count, 8), "{summary:?}");
+        let dropped = forwarded.get("dropped");
+        assert_eq!(dropped.find("hop_limit").is_some(), is_west, "{summary:?}");
     }
     hub.quit();
+}
+
+/// What `sluis trace` shows to people, of two pings to the hub.
+fn shows(runtime: &str, folder: &Folder, first: &str, how: &str) -> String {
+    let (via, key) = (format!("{}@{first}", did("east")), path(folder, "sensor.key"));
+    let hub = format!("{HUB}={}", path(folder, "hub.pub"));
+    let args = ["--color", "never", "trace", HUB, "--runtime", runtime, "--did", SENSOR, "--key", &key, "--via", &via];
+    let more = ["--pin", &hub, "--count", "2", "--interval", "50ms", how];
+    let out = command(&[&args[..], &more].concat()).output().expect("sluis runs");
+    assert!(out.status.success(), "{out:?}");
+    String::from_utf8(out.stdout).expect("UTF-8")
 }
 
 /// Nothing but what comes through a session is listened to, and the session goes over three relays.
@@ -275,6 +306,26 @@ fn a_relay_that_changes_packets_is_named(runtime: &str) {
     east.quit();
     west.quit();
     hub.quit();
+}
+
+/// Of who never answers there is a row all the same.
+#[test]
+fn who_answers_nothing_is_silent() {
+    let nobody = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let addr = nobody.local_addr().expect("an address").to_string();
+    let args =
+        ["trace", HUB, &addr, "--json", "--did", SENSOR, "--count", "2", "--interval", "50ms", "--timeout", "0.3"];
+    let (code, lines) = Process::spawn("sluis trace", &mut command(&args)).finish();
+    let events: Vec<Json> = lines.iter().map(|line| Json::parse(line)).collect();
+    let hops = of(&events, "hop");
+    assert_eq!((code, of(&events, "timeout").len(), hops.len()), (1, 2, 1), "{events:?}");
+    assert_eq!(
+        (hops[0].str("did"), hops[0].str("verdict"), hops[0].number("loss")),
+        (HUB, "silent", 1.0),
+        "{events:?}"
+    );
+    assert!([hops[0].get("n"), hops[0].get("addr"), hops[0].get("rtt_ms")].iter().all(|it| **it == Json::Null));
+    assert_eq!(of(&events, "summary")[0].count("received"), 0);
 }
 
 fn a_relay_without_a_key_passes_on_legacy_packets_only_and_says_so(runtime: &str) {

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, tcgetattr};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
+use crate::common::folder::Folder;
 use crate::common::json::Json;
+use crate::discover;
 use crate::sluis::{HUB, Raw, SENSOR};
 
 const LISTEN: &str = "listen --did jis:test:hub --bind 127.0.0.1:0 --allow-legacy --trust jis:test:sensor=0.9";
@@ -79,7 +81,7 @@ impl Shell {
         let name = ptsname(&main, Vec::new()).ok()?.into_string().ok()?;
         let side = || File::options().read(true).write(true).open(&name).ok().map(Stdio::from);
         let mut setsid = Command::new("setsid");
-        setsid.args(["-c", "-w"]).args(command).env("PS1", "$ ").env("TERM", "dumb");
+        setsid.args(["-c", "-w"]).args(command).env("PS1", "$ ").env("TERM", "dumb").env_remove("COLUMNS");
         let bash = setsid.stdin(side()?).stdout(side()?).stderr(side()?).spawn().ok()?;
         let terminal = File::from(main);
         let seen = Arc::<Mutex<String>>::default();
@@ -104,6 +106,34 @@ impl Shell {
         let start = Instant::now();
         while self.is_usual() != usual {
             assert!(start.elapsed() < Duration::from_secs(30), "the terminal is still {usual}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The terminal has so many columns from now on.
+    fn resize(&self, columns: u16) {
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&self.terminal, size).expect("a terminal");
+    }
+
+    /// The lines of the next screen that ends with this, from its beginning on.
+    #[track_caller]
+    fn screen(&self, end: &str) -> Vec<String> {
+        const HOME: &str = "\x1b[H\x1b[J";
+        let start = Instant::now();
+        loop {
+            let mut seen = self.seen.lock().expect("nobody panics");
+            if let Some((_, screen)) = seen.split_once(HOME)
+                && let Some((screen, rest)) = screen.split_once(end)
+            {
+                let lines = screen.lines().map(|line| line.trim_end().to_owned());
+                let lines = lines.filter(|line| !line.is_empty()).collect();
+                let rest = rest.to_owned();
+                *seen = rest;
+                return lines;
+            }
+            assert!(start.elapsed() < Duration::from_secs(30), "no screen ends with {end:?}: {seen:?}");
+            drop(seen);
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -212,6 +242,65 @@ fn a_live_trace_ends_with_a_key_and_leaves_the_terminal_as_it_was() {
     }
     kill_process(Pid::from_child(&hub), Signal::TERM).expect("it is there");
     hub.wait().expect("it ends");
+}
+
+/// Columns stand below each other, names are cut to what is left, and the next screen is as wide as the terminal is by then.
+#[test]
+fn a_live_trace_fits_the_terminal_and_is_laid_out_anew_when_that_is_resized() {
+    let (mut hub, raw) = under_sh(":");
+    // Whom the hub does not answer.
+    let args = format!("trace {HUB} {} --did jis:test:nobody --count 0 --interval 50ms --color never", raw.to());
+    let script = format!("exec {} {args}", env!("CARGO_BIN_EXE_sluis"));
+    let Some(mut shell) = Shell::of(&["sh", "-c", &format!("read go; {script}")]) else {
+        assert!(std::env::var_os("CI").is_none(), "there is no `setsid -c` here");
+        return;
+    };
+    shell.resize(80);
+    shell.types("go\n");
+    for columns in [80, 132, 72] {
+        shell.resize(columns);
+        let verdict = "verdict";
+        let fits = |lines: &[String]| lines.iter().all(|line| line.chars().count() <= usize::from(columns));
+        let name = (usize::from(columns) - 56).clamp(16, 48);
+        let starts = Instant::now();
+        // What was on its way when the size changed may still be as wide as before.
+        let lines = loop {
+            let lines = shell.screen("q ends it");
+            if fits(&lines) && lines[0].find("loss").is_some_and(|at| at == 5 + name + 3) && lines.len() == 3 {
+                break lines;
+            }
+            assert!(starts.elapsed() < Duration::from_secs(30), "{columns} columns: {lines:#?}");
+        };
+        assert!(lines[0].trim_end().ends_with(verdict), "{lines:#?}");
+        // Who answers, in the last row; its figures end where their titles do.
+        let row = &lines[1];
+        assert!(row.contains(HUB), "{lines:#?}");
+        let end = lines[0].find("loss").expect("a title") + "loss".len();
+        assert_eq!(row.as_bytes()[end - 1], b'%', "{lines:#?}");
+        assert!(lines[2].contains("sent, "), "{lines:#?}");
+    }
+    shell.types("q");
+    kill_process(Pid::from_child(&hub), Signal::TERM).expect("it is there");
+    hub.wait().expect("it ends");
+}
+
+#[test]
+fn who_is_on_the_network_is_shown_live_until_a_signal_ends_it() {
+    let (folder, group) = (Folder::new("watch"), discover::group());
+    let (hub, addr) = discover::listen(&folder, "tokio", HUB, &["--group", &group]);
+    let args = format!("discover --watch --iface lo --bind 127.0.0.1:0 --group {group} --color never");
+    let script = format!("exec {} {args}", env!("CARGO_BIN_EXE_sluis"));
+    let Some(mut shell) = Shell::of(&["sh", "-c", &script]) else {
+        assert!(std::env::var_os("CI").is_none(), "there is no `setsid -c` here");
+        return;
+    };
+    let row = shell.sees(&format!("\"{HUB}\""));
+    assert!(row.starts_with(&addr) && row.contains("s ago"), "{row}");
+    // It is there again a second later.
+    shell.sees(&format!("\"{HUB}\""));
+    shell.types("\x03");
+    shell.sees("1 node found");
+    discover::quit(hub);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::NodeConfig;
 use super::admission::RoodBecause;
 use super::event::Auth;
-use super::identity::{Lent, Proof, Require};
+use super::identity::{FromSession, Lent, Proof, Require};
 use super::replies::Replies;
 use super::storing::Decisions;
 use crate::airlock::{
@@ -85,6 +85,12 @@ impl Policy {
     /// Whether the first key of this name is believed.
     pub(super) fn believes_first(&self, did: &str) -> bool {
         self.first_use.as_ref().is_some_and(|names| names.allows(did))
+    }
+
+    /// Whether what came through this session came from who has this name, for certain: its key is pinned to it. What others write in that name into a session of their own proves nothing.
+    pub(super) fn is_certain(&self, did: &str, session: Option<&FromSession>) -> bool {
+        let pin = self.pins.get(did).filter(|pin| !pin.revoked);
+        pin.zip(session).is_some_and(|(pin, session)| pin.key == session.key)
     }
 
     /// Whether an answer in this name, to a question of the node's own, could be believed: its key is pinned, is to be learned from the first answer, or none is demanded.

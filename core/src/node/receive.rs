@@ -377,7 +377,7 @@ impl Rooms {
             let _ = self.events.ping(bytes, encoding, (from, auth), &judged, decision, kept);
         }
         if traced {
-            let certain = ingress.session.is_some();
+            let certain = policy.is_certain(sender.did, ingress.session.as_ref());
             let faults = self.admission.faults_of_relays();
             let own = Own { did: self.outbox.did(), key: self.outbox.identity().map(Identity::public), faults };
             let judges = (policy, &mut self.admission, own);

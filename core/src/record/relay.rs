@@ -14,7 +14,7 @@ macro_rules! bounds {
     };
     ($do:ident) => {
         bounds!($do;
-            numbers: max_hops, fanout, reserved_factor, max_rates, max_seen, max_open, max_open_per_source, max_routes,
+            numbers: max_hops, fanout, twice_from, reserved_factor, max_rates, max_seen, max_open, max_open_per_source, max_routes,
                 max_neighbours, max_reservations, max_reservations_per_address, max_circuits,
                 max_circuits_per_source;
             rates: source_rate, target_rate, link_rate, circuit_rate;

@@ -74,6 +74,9 @@ pub struct RelayConfig {
     /// To how many neighbours a ping goes whose way is not known; to one more for each known next hop over which its source had no
     /// answer a moment ago. Default 2, at least 1; together at most [`MAX_FANOUT`].
     pub fanout: u8,
+    /// From so many relays between here and the target on, a ping goes over two next hops that were learned and not over one: the longer a way, the likelier something is lost on it. Only
+    /// where nobody has answered over the first one lately. Default 3.
+    pub twice_from: u8,
     /// Pings of one source DID. Default 50/s, 100 at once.
     pub source_rate: Rate,
     /// Pings for one target DID. Default 200/s, 400 at once, and half of these from sources that are not proven: beside a flood under many names there is room for who
@@ -83,7 +86,7 @@ pub struct RelayConfig {
     pub link_rate: Rate,
     /// How many times these rates a name has that holds a reservation. Default 4.
     pub reserved_factor: u32,
-    /// How many names or addresses each of the four quotas counts at once. Default 4,096.
+    /// How many names or addresses each of the five quotas counts (sources that are proven, others, targets, what others have of a target over each link, links) at once. Default 4,096.
     pub max_rates: usize,
     /// How long a forwarded ping is remembered, so that it is not forwarded again. Default 60 s, more than a stamp lives.
     pub seen_for: Duration,
@@ -129,6 +132,7 @@ impl Default for RelayConfig {
         Self {
             max_hops: 16,
             fanout: 2,
+            twice_from: 3,
             source_rate: Rate::new(50, 100),
             target_rate: Rate::new(200, 400),
             link_rate: Rate::new(2000, 4000),

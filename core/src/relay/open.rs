@@ -12,6 +12,8 @@ use crate::time::Instant;
 /// So many pings with one packet id, one target and one next hop have a way back at once. Whoever reuses another's packet id to
 /// catch its answer gets a copy of it, and takes nothing from the other.
 pub(super) const MOST_ALIKE: usize = 4;
+/// How many of the oldest ways back of each state are looked at for one that makes way.
+const LOOKED_AT: usize = 32;
 /// Counters of ways back by the hash of their holder, and of those that prove nothing by that of their link: two that share one share its
 /// cap.
 const COUNTERS: usize = 4096;
@@ -180,17 +182,39 @@ impl OpenWays {
         let shared = passed.proven
             || (self.strangers < self.most_strangers && self.by_link.get(passed.from.link) < self.most_per_link);
         let (most, alike, makes_way) = self.alike(passed);
-        let open = self.counts.get(passed.holder) < self.most_per_source && !self.open.is_full();
-        shared && open && (alike < most || makes_way.is_some())
+        let open = self.counts.get(passed.holder) < self.most_per_source;
+        let place = !self.open.is_full() || (alike >= most && makes_way.is_some()) || self.crowding(passed).is_some();
+        shared && open && place && (alike < most || makes_way.is_some())
+    }
+
+    /// Which way back makes way for this one where there is no place left: one of those that have been open for longest. Only for a source that is proven.
+    fn crowding(&self, passed: &Passed) -> Option<u32> {
+        let oldest = [&self.waiting, &self.answered, &self.pending];
+        let oldest = oldest.into_iter().flat_map(|list| list.iter(&self.open).take(LOOKED_AT));
+        let opens = oldest.filter_map(|slot| self.open.at(slot));
+        self.heaviest(passed, opens).filter(|_| passed.proven)
+    }
+
+    /// Of these the first whose holder has most ways open, if that is more than this one has: so many who are let in, and each ask much, do not keep out who asks little. What proves nothing is
+    /// counted over each link, as its share is.
+    fn heaviest<'o>(&self, passed: &Passed, opens: impl Iterator<Item = &'o Open>) -> Option<u32> {
+        let weight = |passed: &Passed| match passed.proven {
+            true => self.counts.get(passed.holder),
+            false => self.by_link.get(passed.from.link),
+        };
+        let weighed = opens.map(|open| (weight(&open.passed), open.slot));
+        let most = weighed.reduce(|most, other| if other.0 > most.0 { other } else { most });
+        most.filter(|(held, _)| *held > weight(passed) + 1).map(|(_, slot)| slot)
     }
 
     /// How many ways back there may be with this packet id and target, how many there are, and which of them makes way for this one: one
-    /// of the same holder, who asks again, or for one that is proven one that is not.
+    /// of the same holder, who asks again, or for one that is proven one that is not, or whose holder has more open.
     fn alike(&self, passed: &Passed) -> (usize, usize, Option<u32>) {
-        let (mut count, mut own, mut unproven) = (0, None, None);
+        let (mut own, mut unproven) = (None, None);
+        let mut alike = heapless::Vec::<u32, MOST_ALIKE>::new();
         self.by_id.find(&self.open, passed.id, |open| {
             if open.passed.id == passed.id && open.passed.target == passed.target {
-                count += 1;
+                let _ = alike.push(open.slot);
                 if open.passed.holder == passed.holder {
                     own = Some(open.slot);
                 } else if !open.passed.proven {
@@ -201,7 +225,13 @@ impl OpenWays {
         });
         // The last place is for one that is proven.
         let most = if passed.proven { MOST_ALIKE } else { MOST_ALIKE - 1 };
-        (most, count, own.or(unproven.filter(|_| passed.proven)))
+        let makes_way = match own {
+            None if passed.proven && alike.len() >= most => {
+                unproven.or_else(|| self.heaviest(passed, alike.iter().filter_map(|slot| self.open.at(*slot))))
+            }
+            own => own,
+        };
+        (most, alike.len(), makes_way)
     }
 
     /// Keep the way back of what goes over these hops now. False where there is no [room](Self::has_room).
@@ -211,6 +241,10 @@ impl OpenWays {
         }
         let (most, alike, makes_way) = self.alike(&passed);
         if let Some(slot) = makes_way.filter(|_| alike >= most) {
+            self.close(slot);
+        } else if self.open.is_full()
+            && let Some(slot) = self.crowding(&passed)
+        {
             self.close(slot);
         }
         let entry = Open {

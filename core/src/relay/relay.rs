@@ -13,7 +13,7 @@ use super::quota::{Grant, Quotas};
 use super::recent::Recent;
 use super::reject::RelayReject;
 use super::reserve::{Reservations, ReserveError};
-use super::routes::Routes;
+use super::routes::{Learned, Routes};
 use super::told::{Back, Forward, RelayStats, Transit, Way};
 use crate::Path;
 use crate::framing::{Decision, Packet, PingType, Response, RoutingMode, Text, Zone};
@@ -34,6 +34,8 @@ pub struct Relay {
     neighbours: Neighbours,
     open: OpenWays,
     sources: Quotas,
+    /// The same of sources that prove nothing, by name and link: however many names there are, they take no place from those that are proven.
+    strangers: Quotas,
     targets: Quotas,
     links: Quotas,
     /// What sources that prove nothing have of the quota of a target over one link.
@@ -58,6 +60,7 @@ impl Relay {
             neighbours: Neighbours::new(config.max_neighbours),
             open: OpenWays::new(&config),
             sources: quotas(),
+            strangers: quotas(),
             targets: quotas(),
             links: quotas(),
             shares: quotas(),
@@ -101,10 +104,22 @@ impl Relay {
         result
     }
 
-    /// Whether exactly this ping, its proof included, was passed on a short time ago. Then it was verified, too: one more copy needs no arithmetic.
-    pub(crate) fn has_passed_on(&self, now: Instant, packet: &Packet<'_>) -> bool {
+    /// Whether a ping that bears a proof is turned away even if that holds: exactly this one was passed on a short time ago, or a quota that is its source's then is used up. So copies
+    /// and floods in names that are let in need no arithmetic.
+    ///
+    /// # Errors
+    /// Why it does not go on.
+    pub(crate) fn check_unverified(&self, now: Instant, packet: &Packet<'_>, from: Path) -> Result<(), RelayReject> {
         let (bare, signed) = fingerprints(&self.key, packet);
-        !self.faults.poisonable_seen() && self.seen.contains(now, signed.unwrap_or(bare))
+        if !self.faults.poisonable_seen() && self.seen.contains(now, signed.unwrap_or(bare)) {
+            return Err(RelayReject::Duplicate);
+        }
+        let (mut scratch, zone) = (Scratch::new(), Zone::Groen);
+        let names = Names::of_packet(packet, &mut scratch)?;
+        let transit = Transit { packet, from, zone, proven: true, room: None, peer: None, recorded: None };
+        let passed = self.passed(&names, &transit);
+        self.grants(now, &passed)?;
+        if self.open.has_room(&passed) { Ok(()) } else { Err(RelayReject::Busy) }
     }
 
     /// Count what whoever holds the relay does not have it pass on, and why.
@@ -136,7 +151,8 @@ impl Relay {
         let (way, hops) = self.next_hops(now, transit, &passed).ok_or(RelayReject::NoRoute)?;
 
         let ([source, target, link], share) = grants;
-        self.sources.charge(source);
+        let sources = if passed.proven { &mut self.sources } else { &mut self.strangers };
+        sources.charge(source);
         self.targets.charge(target);
         self.links.charge(link);
         share.into_iter().for_each(|share| self.shares.charge(share));
@@ -199,7 +215,8 @@ impl Relay {
         let RelayConfig { source_rate, target_rate, link_rate, reserved_factor, .. } = self.config;
         let reserved = |did| self.reservations.find(now, did).is_some();
         let pace = |did, rate: Rate| if reserved(did) { rate.times(reserved_factor).pace() } else { rate.pace() };
-        let source = self.sources.grant(now, passed.holder, pace(passed.source, source_rate));
+        let sources = if passed.proven { &self.sources } else { &self.strangers };
+        let source = sources.grant(now, passed.holder, pace(passed.source, source_rate));
         let source = source.ok_or(RelayReject::SourceQuota)?;
         let all = pace(passed.target, target_rate);
         let target = self.targets.grant(now, passed.target, if passed.proven { all } else { all.for_strangers() });
@@ -216,7 +233,7 @@ impl Relay {
         Ok(([source, target, link], share))
     }
 
-    /// Over whom it goes, and how the first of them was found: over one hop that is known, unless that left something unanswered; then
+    /// Over whom it goes, and how the first of them was found: over one hop that is known, two where the way is long, unless the first left something unanswered; then
     /// over as many as the fan-out allows and one more for each that did so, those last.
     fn next_hops(&self, now: Instant, transit: &Transit<'_>, passed: &Passed) -> Option<(Way, Hops)> {
         let from = passed.from.link;
@@ -236,23 +253,41 @@ impl Relay {
             other.map(|learned| (Way::Learned, learned.hop, learned.doubted)),
         ];
         let known = || known.iter().flatten().filter(|(_, hop, _)| allowed(hop.link));
-        let sure = known().next().is_some_and(|(_, hop, doubted)| !doubted && !avoided(hop.link));
+        let is_sure = |(_, hop, doubted): &(Way, Hop, bool)| !doubted && !avoided(hop.link);
+        let sure = known().next().is_some_and(is_sure);
         let failed = known().filter(|(_, hop, _)| avoided(hop.link)).count();
-        let fanout = if sure { 1 } else { (usize::from(self.config.fanout) + failed).clamp(1, MAX_FANOUT) };
+        let fanout = match (sure, known().next(), known().nth(1)) {
+            // Both are learned ones: of all others there is one way, in front.
+            (true, Some((Way::Learned, ..)), Some(second)) if is_sure(second) && self.is_far(learned) => 2,
+            (true, ..) => 1,
+            (false, ..) => (usize::from(self.config.fanout) + failed).clamp(1, MAX_FANOUT),
+        };
         let mut hops = Hops::new();
+        // Anybody can have an address learned that is not his: a ping goes to one such at most, so that nobody there gets several times what was sent.
+        let reserved = known().find(|(way, ..)| *way == Way::Reserved).map(|(_, hop, _)| hop.link);
+        let is_stray = |hop: &Hop| reserved != Some(hop.link) && !self.neighbours.has(hop.link);
         for again in [false, true] {
             for (_, hop, _) in known().filter(|(_, hop, _)| avoided(hop.link) == again) {
-                if hops.len() < fanout && hops.iter().all(|taken| taken.link != hop.link) {
+                let is_new = hops.iter().all(|taken| taken.link != hop.link);
+                let is_second = !hops.is_empty() && is_stray(hop) && hops.iter().any(is_stray);
+                if hops.len() < fanout && is_new && !is_second {
                     let _ = hops.push(*hop);
                 }
             }
             // One at least that has left nothing unanswered, if there is any.
             let most = if again || known().next().is_none() { fanout } else { 1 };
             let usable = |link: u64| allowed(link) && (again || !avoided(link));
-            self.neighbours.choose(now, passed.flow, most, &mut hops, usable);
+            // Where all have left something unanswered each try takes others of them.
+            let flow = if again { passed.flow ^ passed.id } else { passed.flow };
+            self.neighbours.choose(now, flow, most, &mut hops, usable);
         }
         let way = hops.first().and_then(|hop| known().find(|(_, known, _)| known.link == hop.link));
         (!hops.is_empty()).then_some((way.map_or(Way::Chosen, |(way, ..)| *way), hops))
+    }
+
+    /// Whether a way is so long that a ping goes over a second one, too.
+    fn is_far(&self, way: Option<Learned>) -> bool {
+        way.is_some_and(|way| way.is_far(self.config.twice_from))
     }
 
     /// Whether one who passes things on is at this address.
@@ -449,7 +484,10 @@ impl Relay {
             neighbours: self.neighbours.len(),
             reservations: self.reservations.len(),
             circuits: self.circuits.len(),
-            quotas: self.sources.len() + self.targets.len() + self.links.len() + self.shares.len(),
+            quotas: [&self.sources, &self.strangers, &self.targets, &self.links, &self.shares]
+                .map(Quotas::len)
+                .iter()
+                .sum(),
             ..self.stats
         }
     }

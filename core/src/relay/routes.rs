@@ -54,6 +54,11 @@ pub(super) struct Learned {
 }
 
 impl Learned {
+    /// Whether it is known from hearsay only, and that says that so many relays are between.
+    pub(super) const fn is_far(&self, relays: u8) -> bool {
+        !self.answered && self.hops >= relays
+    }
+
     /// Whether this is to take the place of what is known.
     const fn beats(&self, known: &Self) -> bool {
         if self.answered || known.answered { self.answered } else { known.doubted || self.hops < known.hops }

@@ -197,6 +197,24 @@ fn a_way_without_an_answer_is_left_within_seconds_by_who_had_none() {
     assert_eq!(send(&mut relay, 5, "jis:third", 3_400), Ok(vec![at(12)]), "learned");
 }
 
+/// Nobody is left out for as long as ways are avoided: it may be the only one behind whom the target is.
+#[test]
+fn where_all_ways_have_failed_each_try_takes_others_of_them() {
+    let mut relay = relay(RelayConfig { avoid_for: Duration::from_secs(3600), ..RelayConfig::default() });
+    (11..16).for_each(|n| assert!(relay.set_neighbour(&format!("jis:{n}"), at(n), 0.5)));
+    let mut taken = std::collections::BTreeMap::<String, u32>::new();
+    for n in 0..60_u64 {
+        let (now, id) = (after(n * 4000), format!("ping_{n}"));
+        relay.handle_timeout(now);
+        let packet = ping(&id, "jis:s", "jis:t");
+        let forward = relay.forward(now, &transit(&packet, at(1))).unwrap();
+        assert_eq!(forward.to().len(), 2);
+        let late = forward.to().iter().filter(|_| n > 3);
+        late.for_each(|path| *taken.entry(format!("{}", path.remote)).or_default() += 1);
+    }
+    assert!(taken.len() == 5 && taken.values().all(|count| *count > 5), "{taken:?}");
+}
+
 /// A stranger whose pings the target ignores costs others nothing: their way is not taken from them.
 #[test]
 fn pings_without_an_answer_take_no_way_from_others() {

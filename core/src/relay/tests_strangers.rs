@@ -205,3 +205,70 @@ fn pending_over_one_hop_keeps_the_decision_over_another() {
     assert!(say(200_000, 12, Decision::Accept) && !say(200_001, 12, Decision::Accept));
     assert_eq!(relay.stats().open, 0);
 }
+
+/// Whoever is let in can have his name heard from the addresses of others, and his pings go there: but each to one of them at most, or somebody would get several times what was sent.
+#[test]
+fn a_ping_goes_to_one_address_at_most_that_is_nobody_whom_the_operator_named() {
+    let mut relay = relay(RelayConfig { fanout: 4, ..RelayConfig::default() });
+    (11..15).for_each(|n| assert!(relay.set_neighbour(&format!("jis:r{n}"), at(n), 0.5)));
+    relay.learn(after(0), "jis:t", at(21), 1);
+    relay.learn(after(0), "jis:t", at(22), 1);
+    let mut strays = 0;
+    for n in 0..20_u64 {
+        let (now, id) = (after(n * 3000), format!("ping_{n}"));
+        relay.handle_timeout(now);
+        let packet = ping(&id, "jis:s", "jis:t");
+        let transit = Transit { peer: Some(at(23)), recorded: Some(at(24)), ..transit(&packet, at(1)) };
+        let forward = relay.forward(now, &transit).unwrap();
+        let named = |path: &&Path| (11..15).any(|n| at(n).same_remote(path));
+        let others = forward.to().iter().filter(|path| !named(path)).count();
+        assert!(others <= 1, "{forward:?}");
+        strays += others;
+    }
+    assert!(strays > 3, "they are tried, one by one");
+}
+
+/// Names that are let in may each have so many ways back, and there are more such names than places: who asks little finds room, and who asks much makes it.
+#[test]
+fn many_who_are_let_in_and_ask_much_keep_out_nobody_who_asks_little() {
+    let mut relay = relay(RelayConfig { max_open: 64, max_open_per_source: 16, ..RelayConfig::default() });
+    let flood = |relay: &mut Relay, n: u64| {
+        let (id, name) = (format!("flood_{n}"), format!("jis:flood:{}", n % 5));
+        pass(relay, after(n), (&id, &name, "jis:t"), None).is_ok()
+    };
+    assert_eq!((0..200).filter(|n| flood(&mut relay, *n)).count(), 64);
+    let asks = |relay: &mut Relay, n: u64| pass(relay, after(200 + n), (&format!("ping_{n}"), "jis:s", "jis:t"), None);
+    assert_eq!((0..30).filter(|n| asks(&mut relay, *n).is_ok()).count(), 10, "as many as the others have by then");
+    assert_eq!(relay.stats().open, 64);
+    for n in 0..10 {
+        let back = relay.answer(after(300), at(9), &answer(&format!("ping_{n}"), "jis:t", Decision::Accept)).unwrap();
+        assert_eq!(back.to(), [at(1)]);
+    }
+}
+
+/// As many as there are places use the packet id of another first: who has asked more makes way.
+#[test]
+fn names_that_are_let_in_and_use_anothers_packet_id_take_no_answer_away() {
+    let mut relay = relay(RelayConfig::default());
+    for n in 0..6 {
+        let name = format!("jis:flood:{n}");
+        for id in [format!("other_{n}"), "ping".into()] {
+            let _ = pass(&mut relay, after(0), (&id, &name, "jis:t"), None);
+        }
+    }
+    assert!(pass(&mut relay, after(0), ("ping", "jis:s", "jis:t"), None).is_ok());
+    assert!(relay.answer(after(1), at(9), &answer("ping", "jis:t", Decision::Accept)).is_ok());
+}
+
+/// However many names there are of which nobody knows a key, they take no place from those that are proven where quotas are counted.
+#[test]
+fn the_quotas_of_many_names_leave_room_for_those_that_are_proven() {
+    let slow = Rate::new(1, 10);
+    let mut relay = relay(RelayConfig { max_rates: 32, source_rate: slow, ..RelayConfig::default() });
+    for n in 0..200 {
+        let (id, name) = (format!("flood_{n}"), format!("jis:flood:{n}"));
+        let _ = pass(&mut relay, after(0), (&id, &name, "jis:t"), Some(20 + n % 8));
+    }
+    assert!(relay.stats().rejects.get(RelayReject::SourceQuota) > 100);
+    assert!(pass(&mut relay, after(1), ("ping", "jis:s", "jis:t"), None).is_ok());
+}

@@ -8,7 +8,7 @@ use sluis_core::time::Duration;
 #[test]
 fn in_a_mesh_with_foes_nobody_is_wronged_nothing_goes_round_and_who_asks_is_answered() {
     let mut sum = MeshCounts::default();
-    for seed in 0..8 {
+    for seed in 0..16 {
         let setup = MeshSetup::new(12, seed, Duration::from_secs(60));
         let run = run_mesh(&setup).unwrap();
         assert!(run.violations.is_empty(), "seed {seed}: {:?}", run.violations);

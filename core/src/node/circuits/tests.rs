@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use super::{CIRCUIT, Sent};
 use crate::framing::{Decision, Encoding, Frame, Message};
-use crate::node::relay::tests::{Kind, Net, PHONE, SENSOR, path, secret, start};
+use crate::node::relay::tests_net::{Kind, Net, PHONE, SENSOR, path, secret, start};
 use crate::node::{Auth, Identity, Node, NodeConfig, Ping, PingError, RequestId, SessionPolicy};
 use crate::pins::Origin;
 use crate::relay::{CircuitPacket, RelayConfig};

@@ -16,11 +16,13 @@ mod command;
 mod news;
 mod reserving;
 #[cfg(test)]
-pub(in crate::node) mod tests;
+mod tests;
 #[cfg(test)]
 mod tests_bounds;
 #[cfg(test)]
 mod tests_mesh;
+#[cfg(test)]
+pub(in crate::node) mod tests_net;
 #[cfg(test)]
 mod tests_reserving;
 mod traces;

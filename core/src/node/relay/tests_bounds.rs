@@ -4,7 +4,7 @@ use std::format;
 use std::vec;
 use std::vec::Vec;
 
-use super::tests::{Net, PHONE, SENSOR, path, secret, start, start_with};
+use super::tests_net::{Net, PHONE, SENSOR, path, secret, start, start_with};
 use crate::framing::{Decision, Encoding, Frame, Message, Packet, Response, RoutingMode, Text, Value, ValueBuf};
 use crate::limits::MAX_DATAGRAM_V6;
 use crate::node::{Identity, Reply};

@@ -5,7 +5,7 @@ use std::format;
 
 use proptest::prelude::*;
 
-use super::tests::{Kind, Net, path, start};
+use super::tests_net::{Kind, Net, path, start};
 use crate::framing::Decision;
 use crate::node::Ping;
 use crate::relay::RelayConfig;

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use super::tests::{Net, PHONE, SENSOR, path, secret, start};
+use super::tests_net::{Net, PHONE, SENSOR, path, secret, start};
 use super::{RelayCommand, RelayError};
 use crate::framing::Decision;
 use crate::node::{Command, Event, Identity, Node, NodeConfig, Ping, SessionPolicy};

@@ -126,7 +126,7 @@ impl Traces {
         let known = Known {
             arrived: &arrived,
             hop_count: None,
-            from: ingress.session.is_some().then_some(responder),
+            from: policy.is_certain(responder, ingress.session.as_ref()).then_some(responder),
             asked: Some((own.did, &asked)),
             responder: Some(responder),
         };

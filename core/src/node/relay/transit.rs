@@ -74,9 +74,11 @@ impl Node {
         let Self { policy, rooms, .. } = self;
         let Rooms { admission, peers, outbox, overlay, relaying, traces, .. } = rooms;
         let relaying = relaying.as_deref_mut().ok_or(Reject::NotForUs)?;
-        // Copies come from every neighbour, and foes make more: they use up none of the signatures that are verified.
-        if packet.proof.is_some() && relaying.relay.has_passed_on(now.mono, packet) {
-            return Err(relaying.relay.refuse(RelayReject::Duplicate).into());
+        // Copies come from every neighbour, and foes make more; and who is let in may send too much. That uses up none of the signatures that are verified.
+        if packet.proof.is_some()
+            && let Err(why) = relaying.relay.check_unverified(now.mono, packet, ingress.path)
+        {
+            return Err(relaying.relay.refuse(why).into());
         }
         let judges = (&*policy, &*peers, overlay.as_deref());
         // Judged as a ping for us, and not remembered: the relay itself knows what it has passed on.
@@ -116,7 +118,7 @@ impl Node {
             recorded: relaying.neighbours.get(target).copied().or(device),
         };
         let forward = relaying.relay.forward(now.mono, &transit)?;
-        let certain = ingress.session.is_some().then_some(sender.did);
+        let certain = policy.is_certain(sender.did, ingress.session.as_ref()).then_some(sender.did);
         let mut records = [0; MAX_TRACE];
         let room = (&mut records, &mut relaying.scratch);
         let (trailer, culprit) = passed_on(now, outbox, (ingress, packet), certain, room);
@@ -143,10 +145,12 @@ impl Node {
         // Who answers signs, if he can, whatever he was asked with; a trace begins with the question.
         self.rooms.refuse_keyless(Trace::split(ingress.bytes).1.is_some())?;
         let back = self.rooms.way_back(now, ingress, response)?;
-        let Rooms { outbox, relaying, .. } = &mut self.rooms;
+        let Self { policy, rooms, .. } = self;
+        let Rooms { outbox, relaying, .. } = rooms;
         let relaying = relaying.as_deref_mut().ok_or(Reject::Unrequested)?;
         let (frame, trace) = Trace::split(ingress.bytes);
-        let certain = response.responder_did.as_str().filter(|_| ingress.session.is_some());
+        let is_certain = |did: &&str| policy.is_certain(did, ingress.session.as_ref());
+        let certain = response.responder_did.as_str().filter(is_certain);
         let mut records = [0; MAX_TRACE];
         let traced = trace.zip(outbox.identity()).and_then(|(trace, identity)| {
             let digest = digest_of_response(response, frame.len(), &mut relaying.scratch)?;

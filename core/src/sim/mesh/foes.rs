@@ -18,6 +18,9 @@ use crate::time::{Wall, iso};
 const COPIES: u8 = 3;
 /// Pings and answers that it remembers.
 const MEMORY: usize = 4096;
+/// Foes that say something else under the ids of others, at most: one fewer than one id has ways back to the same target. What more of them say, in names that are let in and ask no more
+/// than others, leaves none for the one who made the id.
+const POISONERS: u32 = 3;
 /// Longest datagram that it makes.
 const ROOM: usize = 8192;
 
@@ -73,11 +76,12 @@ impl Foe {
     pub(super) fn draw(shape: &mut Shape, flooders: u32, rng: &mut SimRng) -> Vec<Self> {
         let (first, range) = (rng.index(KINDS.len()), shape.all_foes());
         let mut foes: Vec<Self> = Vec::new();
-        let mut floods = 0;
+        let (mut floods, mut poisons) = (0, 0);
         for n in range.clone() {
             let mut kind = KINDS[(first + (n - range.start) as usize) % KINDS.len()];
             floods += u32::from(kind == Kind::Flooder);
-            if kind == Kind::Flooder && floods > flooders {
+            poisons += u32::from(kind == Kind::Poisoner);
+            if (kind == Kind::Flooder && floods > flooders) || (kind == Kind::Poisoner && poisons > POISONERS) {
                 kind = Kind::Liar;
             }
             foes.push(Self { kind, partner: None, ways: BTreeMap::new() });

@@ -147,7 +147,13 @@ impl Mesh {
                 if book.pass(print, self.now, &self.config) {
                     self.watch.find(self.now, n, MeshInvariant::Once, format!("{id} was passed on before"));
                 }
-                self.charge(n, Quota::Source, packet.source_did.to_cow().into());
+                // What nobody proves counts for one name on each link by itself: relays know no key of guests.
+                let source = packet.source_did.to_cow();
+                let source = match source.starts_with("jis:guest:") {
+                    true => format!("{source} over {}", address(from)),
+                    false => source.into_owned(),
+                };
+                self.charge(n, Quota::Source, source);
                 self.charge(n, Quota::Target, packet.target_did.to_cow().into());
                 self.charge(n, Quota::Link, address(from).to_string());
             }

@@ -181,7 +181,7 @@ impl Watch {
             ("neighbours", stats.neighbours, config.max_neighbours),
             ("reservations", stats.reservations, config.max_reservations),
             ("circuits", stats.circuits, config.max_circuits),
-            ("quotas", stats.quotas, 3 * config.max_rates),
+            ("quotas", stats.quotas, 5 * config.max_rates),
         ];
         for (table, len, most) in tables {
             if len > most {
