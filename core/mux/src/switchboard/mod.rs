@@ -190,7 +190,7 @@ impl Switchboard {
             ports: Ports::default(),
             intents: Intents::new(),
             totals: Totals::default(),
-            guard: Guard::default(),
+            guard: Guard::new(now.wall),
             news: VecDeque::new(),
             kept: 0,
             ids: seed.fork("sluis mux channel ids"),
