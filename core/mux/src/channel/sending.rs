@@ -89,9 +89,9 @@ impl Sending {
         true
     }
 
-    /// Whether there is something to be written.
-    pub(crate) fn has_next(&self) -> bool {
-        self.written < self.last()
+    /// The last that was written.
+    pub(crate) const fn written(&self) -> u64 {
+        self.written
     }
 
     /// Write the next message as a record.

@@ -217,6 +217,29 @@ fn messages_arrive_proven_and_acknowledged_and_a_channel_ends_on_both_sides() {
     assert_eq!((alice.closed, bob.closed, alice.parked, bob.broken.len()), (1, 1, 0, 0));
 }
 
+/// The target has a signature for what it heard ten seconds after that at the latest, and none where there is nothing new.
+#[test]
+fn what_was_said_is_signed_for_after_ten_seconds() {
+    let mut world = World::new(StreamLink::default(), 3, true);
+    world.run(1_000);
+    {
+        let state = &mut *world.alice.0.borrow_mut();
+        state.opens.push_back(("bob".into(), "chat".into()));
+        state.texts = texts(3, 1);
+    }
+    let signed =
+        |world: &World| (world.bob.0.borrow().heard.values().map(Vec::len).sum::<usize>(), world.bob.0.borrow().signed);
+    world.run(9_000);
+    assert_eq!(signed(&world), (3, 0));
+    world.run(2_000);
+    assert_eq!(signed(&world), (3, 3));
+    world.alice.0.borrow_mut().texts = texts(2, 1);
+    world.run(9_000);
+    assert_eq!(signed(&world), (5, 3));
+    world.run(2_000);
+    assert_eq!(signed(&world), (5, 5));
+}
+
 #[test]
 fn whoever_is_not_known_or_may_not_is_refused() {
     let mut world = World::new(StreamLink::default(), 2, false);

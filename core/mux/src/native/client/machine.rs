@@ -53,7 +53,7 @@ impl Machine for Client {
             }
             _ => {}
         }
-        self.look_after_parked(now.mono);
+        self.look_after_channels(now.mono);
     }
 
     fn poll_event(&mut self) -> Option<Event<'_>> {
