@@ -29,16 +29,16 @@ use sluis_core::noise::{Curve as _, X25519, X25519Secret};
 use crate::faults::Faults;
 use crate::proof::verify_signed;
 use crate::proof::{
-    ACCEPT, ACK, Agreement, BYTES, CLOSE, Direction, JSON, OPEN, Purpose, REFUSE, RESUME, SIGN, TAG_LEN,
+    ACCEPT, ACK, Agreement, BYTES, CLOSE, Direction, JSON, OPEN, Purpose, REFUSE, RESUME, SIGN, TAG_LEN, Tag,
 };
 use crate::session::{Gone, Read, Session, StreamId};
-use opening::{Signed, judge, read_accept, write_accept};
+use opening::{Signed, judge, write_accept};
 use record::Reader;
 use sending::Sending;
 use signing::Signing;
 
 pub use opening::Opening;
-pub(crate) use opening::{Resume, peek_opening};
+pub(crate) use opening::{Resume, peek_opening, read_accept};
 pub use record::MAX_MESSAGE;
 pub(crate) use sending::MAX_KEPT_BYTES;
 
@@ -219,6 +219,12 @@ impl Channel {
     pub fn message(&self) -> &[u8] {
         let tag = if self.agreement.is_some() { TAG_LEN } else { 0 };
         self.reader.body().get(tag..).unwrap_or_default()
+    }
+
+    /// The tag of that message, where both ends have keys.
+    #[must_use]
+    pub fn tag(&self) -> Option<&Tag> {
+        self.agreement.as_ref().and_then(|_| self.reader.body().first_chunk())
     }
 
     /// The signature that was told last ([`Told::Signed`]), over what [`SIGN`] covers.

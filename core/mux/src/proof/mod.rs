@@ -107,12 +107,23 @@ impl Running {
 
     /// Take in the next record.
     pub fn record(&mut self, kind: u8, body: &[u8]) {
-        self.count += 1;
+        let mut hash = self.begin(kind);
+        hash.update(body);
+        self.end(hash);
+    }
+
+    /// The hash of the next record, whose body comes in pieces; [`end`](Self::end) takes it in.
+    pub(crate) fn begin(&self, kind: u8) -> Sha256 {
         let mut hash = Sha256::new();
         hash.update(self.hash);
-        hash.update(self.count.to_be_bytes());
+        hash.update((self.count + 1).to_be_bytes());
         hash.update([kind]);
-        hash.update(body);
+        hash
+    }
+
+    /// The body of the next record is whole.
+    pub(crate) fn end(&mut self, hash: Sha256) {
+        self.count += 1;
         self.hash = hash.finalize().into();
     }
 

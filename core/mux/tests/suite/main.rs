@@ -11,6 +11,7 @@ mod library;
 mod meeting;
 mod model;
 mod native;
+mod news;
 mod rest;
 mod services;
 mod signed;

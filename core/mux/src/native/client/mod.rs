@@ -9,6 +9,7 @@ mod reading;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::fmt;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use sluis_core::identity::Signer;
@@ -21,6 +22,7 @@ use crate::channel::record::Reader;
 use crate::channel::{self as ends, ChannelId, Fault, Kind, Opening, Own, SIGN_TIME, SendError, Side, State};
 use crate::faults::Faults;
 use crate::intents::Intents;
+use crate::news::Via;
 use crate::session::{Session, StreamId};
 
 pub use config::{ClientConfig, Credentials};
@@ -62,6 +64,9 @@ struct Connected {
     fresh: BTreeMap<StreamId, Box<Reader>>,
     channels: BTreeMap<StreamId, SlotId>,
     hub: Box<str>,
+    /// What it is carried by, and where the hub is.
+    via: Via,
+    remote: SocketAddr,
 }
 
 #[derive(Debug)]
@@ -151,6 +156,15 @@ impl Client {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         matches!(&self.link, Link::Up(up) if matches!(up.greeting, Greeting::Done))
+    }
+
+    /// What the connection is carried by, and where the hub is; the address says nothing behind a proxy.
+    #[must_use]
+    pub fn reached(&self) -> Option<(Via, SocketAddr)> {
+        match &self.link {
+            Link::Up(up) => Some((up.via, up.remote)),
+            _ => None,
+        }
     }
 
     /// Channels that there are.
