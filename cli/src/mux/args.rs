@@ -124,6 +124,17 @@ pub(crate) struct ServeArgs {
     /// A proxy in front of the hub ends TLS: what native agents sign is not bound to the TLS connection
     #[arg(long)]
     pub(crate) behind_proxy: bool,
+    /// The file with the secret key (see `sluis key new`) that the hub signs its own end of channels with, those to --backend: whoever
+    /// has it verified (`pipe --agent-key NODE=KEY`) knows that nobody in between has changed anything
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Record what the ends of native channels sign for as tokens in this file (see `sluis chain`), when it was verified. What has no
+    /// signatures is not recorded
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Sign what is recorded with this secret key, and keep a signed FILE.checkpoint
+    #[arg(long, value_name = "FILE", requires = "record")]
+    pub(crate) record_key: Option<PathBuf>,
     /// Let pages from here use the hub, like `https://app.example`; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow_origin: Vec<String>,

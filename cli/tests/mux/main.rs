@@ -12,6 +12,9 @@ mod lives;
 mod meeting;
 mod native;
 mod reference;
+#[cfg(unix)]
 mod signed;
 mod strangers;
+#[cfg(unix)]
+mod told;
 mod usage;
