@@ -2,6 +2,7 @@
 //!
 //! | target | input | promise |
 //! |---|---|---|
+//! | [`carried`](carried()) | a native mux connection inside a WebSocket | however its messages and bytes are cut, what comes out went in |
 //! | [`envelope`] | an envelope of signalling | it is read as it was signed, or not at all |
 //! | [`frame`] | a datagram, or flags and a payload | decoding never fails badly, and what decodes survives every encoding |
 //! | [`value`] | a JSON text | it is read as Python reads it, and writing it is idempotent |
@@ -31,6 +32,7 @@
 
 mod attestation;
 mod bridge;
+mod carried;
 mod envelope;
 mod frame;
 mod hub;
@@ -50,6 +52,7 @@ mod workload;
 
 pub use attestation::attestation;
 pub use bridge::bridge;
+pub use carried::carried;
 pub use envelope::envelope;
 pub use frame::frame;
 pub use hub::hub;
@@ -78,7 +81,7 @@ pub fn not_built_for_it(target: &str) -> std::process::ExitCode {
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("frame", frame),
     ("value", value),
     ("texts", texts),
@@ -95,6 +98,7 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("hub", hub),
     ("streams", streams),
     ("bridge", bridge),
+    ("carried", carried),
     ("overlay", overlay),
     ("relay", relay),
 ];
