@@ -46,7 +46,11 @@ impl Line {
 }
 
 impl rt::Read for Line {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, mut buf: rt::ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        mut buf: rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         let len = (self.incoming.len() - self.read).min(self.piece).min(buf.remaining());
         let from = self.read;
         buf.put_slice(&self.incoming[from..from + len]);

@@ -162,7 +162,7 @@ fn whoever_does_not_read_what_a_hub_says_does_not_hold_it_up(runtime: &'static s
     stdout.read_line(&mut line).unwrap();
     let addr = json(&line)["url"].as_str().unwrap().trim_start_matches("http://").to_owned();
     for n in 0..300 {
-        let ask = value!({"agent": "alice", "target": "bob", "intent": format!("{n:0>200}")});
+        let ask = value!({"agent": "alice", "target": format!("bob{n}"), "intent": format!("{n:0>200}")});
         let channel = post(&addr, "open", &ask)["channel_id"].clone();
         let closed = post(&addr, "close", &value!({"channel_id": channel, "reason": "x".repeat(200)}));
         assert_eq!(closed["state"], "closed", "{n}");

@@ -39,7 +39,7 @@ fn a_hub_that_nobody_should_run_is_refused() {
     let alone = folder.sluis(&[&["mux"], &hub[..], &["--record-key", "x"]].concat());
     assert_eq!(alone.status.code(), Some(2), "there is nothing to sign");
     refused(&folder, 2, &[&hub[..], &["--record", "empty.toml"]].concat(), "--record and --agents are one file");
-    refused(&folder, 2, &[&hub[..], &["--key", "missing.pem"]].concat(), "missing.pem");
+    refused(&folder, 1, &[&hub[..], &["--key", "missing.pem"]].concat(), "missing.pem");
     let pipe = ["pipe", "--agent", "a", "--target", "b", "--intent", "i", "--forward"];
     refused(&folder, 2, &[&pipe[..], &["8080"]].concat(), "write HOST:PORT");
     let bytes = ["pipe", "--agent", "a", "--target", "b", "--intent", "i", "--bytes"];
