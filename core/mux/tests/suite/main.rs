@@ -16,5 +16,6 @@ mod rest;
 mod services;
 mod signed;
 mod tables;
+mod voice;
 mod websocket;
 mod yamux;
