@@ -17,7 +17,7 @@
 //! | [`rendezvous`] | what happens to signalling: a hostile broker, streams, time | orders make sense, and every send ends once |
 //! | [`sealed`] | hellos, answers, and a broker's work on packets | what is taken was sent in this session, and is fresh once |
 //! | [`session`] | two rooms of sessions, and a hostile network between them | what is heard was said, once; nobody unproven is sent more than three times his bytes |
-//! | [`streams`] | what a native mux connection sends, and two of them that talk | any chunking gives the same, memory is bounded, what is read was written |
+//! | [`streams`] | what a native mux connection sends, two of them that talk, and the yamux crate at the other end | any chunking gives the same, memory is bounded, what is read was written |
 //! | [`overlay`] | records, vouches, beacons, patterns, join tokens | there is one form of each, whatever bit is touched is found, and patterns end |
 //! | [`relay`] | traces, packets of circuits, carried answers, and what happens to a relay | nobody honest is named, no quota or table is passed, answers are asked for |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
@@ -40,6 +40,7 @@ mod log;
 mod mqtt;
 mod node;
 mod overlay;
+mod peer;
 mod relay;
 mod rendezvous;
 mod sealed;

@@ -222,7 +222,10 @@ fn reload<R>(hub: &Hub<R>, args: &ServeArgs, tls: Option<&ServerTls>) {
 
 fn summary<R>(hub: &Hub<R>, teller: &mut Teller, began: Instant) {
     let recorded = teller.record.as_ref().map(Record::counts);
-    let (stats, totals) = (hub.stats(), hub.with(|board, _| board.totals()));
+    let (stats, mut totals) = (hub.stats(), hub.with(|board, _| board.totals()));
+    let native = hub.native_stats();
+    totals.opened += native.joined;
+    totals.throttled += native.throttled;
     let elapsed = began.elapsed().as_secs_f64();
     teller.out.summary(
         "summary",

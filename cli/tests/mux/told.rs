@@ -93,7 +93,9 @@ fn every_event_has_its_members(runtime: &'static str) {
     assert_eq!((&closed[1]["frames"], &closed[1]["bytes"]), (&value!(3), &value!(3 * 128)));
     let rejected = has(&told, "rejected", &["reason", "count"]);
     assert!(rejected.iter().any(|line| line["reason"] == "unauthorised"), "{rejected:?}");
-    has(&told, "summary", &["connections", "channels", "frames", "delivered", "queued", "throttled", "elapsed_s"]);
+    let summary =
+        has(&told, "summary", &["connections", "channels", "frames", "delivered", "queued", "throttled", "elapsed_s"]);
+    assert_eq!((&summary[0]["channels"], &summary[0]["frames"]), (&value!(2), &value!(1)));
 }
 
 fn what_both_ends_sign_for_is_recorded_as_tokens(runtime: &'static str) {

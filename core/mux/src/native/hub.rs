@@ -79,6 +79,8 @@ pub struct HubStats {
     pub unauthorised: u64,
     /// Channels that were opened.
     pub opened: u64,
+    /// Of these, those from one native agent to another; the others are a switchboard's, too.
+    pub joined: u64,
     /// Channels that went on after a connection was lost.
     pub resumed: u64,
     /// Channels that were refused.

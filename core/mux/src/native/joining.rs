@@ -48,6 +48,7 @@ impl Hub {
             Ok(joined) => {
                 if kind == Ok(OPEN) {
                     self.stats.opened += 1;
+                    self.stats.joined += u64::from(matches!(joined, Joined::Relay(_)));
                 } else {
                     self.stats.resumed += 1;
                 }

@@ -83,7 +83,7 @@ impl App<Client> for Bob {
 
 /// One way at the 99th percentile in ms, and how much of the file came in bytes a second.
 fn call_beside(bulk: &'static str) -> (u128, usize) {
-    const SECONDS: u64 = 20;
+    const SECONDS: u64 = 6;
     let (rate, hop) = (2_500_000, Duration::from_millis(20));
     // What is on its way, and 32 KiB that the system has not sent.
     let buffer = 50_000 + 32 * 1024;
