@@ -131,16 +131,13 @@ fn attempt<T>(
     id: native::Channel,
     mut look: impl FnMut(&mut AgentMachine, Now) -> Option<T>,
 ) -> Result<T, Request<AgentMachine>> {
-    let mut found = None;
-    let asked = handle.request(|machine, now| {
-        found = look(machine, now);
-        if found.is_some() { Err(()) } else { Ok(machine.watch(id)) }
+    let asked = handle.request(|machine, now| match look(machine, now) {
+        Some(found) => Err(found),
+        None => Ok(machine.watch(id)),
     });
-    match (found, asked) {
-        (_, Ok(request)) => Err(request),
-        (Some(found), Err(())) => Ok(found),
-        // Without anything found it was asked.
-        (None, Err(())) => unreachable!("either something was found, or it was asked"),
+    match asked {
+        Ok(request) => Err(request),
+        Err(found) => Ok(found),
     }
 }
 
