@@ -156,11 +156,10 @@ impl AgentMachine {
         Ok(opened)
     }
 
-    pub(super) fn accept(&mut self, now: Now, incoming: &Incoming) {
-        let door = Door { proof: Some(incoming.proof), ..Door::default() };
+    pub(super) fn accept(&mut self, now: Now, channel: native::Channel, proof: Proof) {
         // What came before it was accepted stays.
-        self.doors.entry(incoming.channel).or_insert(door).proof = Some(incoming.proof);
-        self.client.accept(now, incoming.channel);
+        self.doors.entry(channel).or_default().proof = Some(proof);
+        self.client.accept(now, channel);
         self.drain();
     }
 

@@ -89,13 +89,15 @@ impl Agent {
     /// Accept a channel.
     #[must_use = "dropping a channel closes it"]
     pub fn accept(&self, incoming: Incoming) -> Channel {
-        self.handle.with(|machine, now| machine.accept(now, &incoming));
-        Channel { handle: self.handle.clone(), id: incoming.channel, proof: incoming.proof }
+        let Incoming { channel: id, proof, .. } = incoming;
+        self.handle.with(|machine, now| machine.accept(now, id, proof));
+        Channel { handle: self.handle.clone(), id, proof }
     }
 
     /// Refuse a channel.
     pub fn refuse(&self, incoming: Incoming, reason: &str) {
-        self.handle.with(|machine, now| machine.client.refuse(now, incoming.channel, reason));
+        let Incoming { channel, .. } = incoming;
+        self.handle.with(|machine, now| machine.client.refuse(now, channel, reason));
     }
 
     /// Whether there is a connection now, and the hub has let us in.
