@@ -87,6 +87,7 @@ impl Agent {
     }
 
     /// Accept a channel.
+    #[expect(clippy::needless_pass_by_value, reason = "it is answered once")]
     #[must_use = "dropping a channel closes it"]
     pub fn accept(&self, incoming: Incoming) -> Channel {
         let Incoming { channel: id, proof, .. } = incoming;
@@ -95,6 +96,7 @@ impl Agent {
     }
 
     /// Refuse a channel.
+    #[expect(clippy::needless_pass_by_value, reason = "it is answered once")]
     pub fn refuse(&self, incoming: Incoming, reason: &str) {
         let Incoming { channel, .. } = incoming;
         self.handle.with(|machine, now| machine.client.refuse(now, channel, reason));
