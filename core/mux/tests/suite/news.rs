@@ -102,7 +102,7 @@ fn who_comes_what_is_opened_signed_and_closed_is_told() {
     assert_eq!((&**agent, &**target, &**intent, &**backend), ("alice", "bob", "vpn:tunnel", "overlay"));
     assert_eq!((*via, *proven), (Via::Native, true));
     let signed = watched.signed();
-    let of = |way: Direction| signed.iter().filter(move |it| it.way == way).last().unwrap();
+    let of = |way: Direction| signed.iter().rfind(|it| it.way == way).unwrap();
     check(of(Direction::Out), &texts, "done");
     check(of(Direction::Back), &[], "done too");
     assert_eq!((of(Direction::Out).count, of(Direction::Back).count), (301, 1));

@@ -83,7 +83,7 @@ impl App<Client> for Bob {
 
 /// One way at the 99th percentile in ms, and how much of the file came in bytes a second.
 fn call_beside(bulk: &'static str) -> (u128, usize) {
-    const SECONDS: u64 = 6;
+    const SECONDS: u64 = 8;
     let (rate, hop) = (2_500_000, Duration::from_millis(20));
     // What is on its way, and 32 KiB that the system has not sent.
     let buffer = 50_000 + 32 * 1024;
@@ -105,7 +105,7 @@ fn call_beside(bulk: &'static str) -> (u128, usize) {
     world.wake(hub);
     assert!(world.run_for(Duration::from_secs(SECONDS)), "a machine spins");
     let (times, bytes) = &mut *bob.0.borrow_mut();
-    assert!(times.len() as u64 > SECONDS * 49, "{} packets", times.len());
+    assert!(times.len() as u64 > (SECONDS - 1) * 49, "{} packets", times.len());
     times.sort();
     (times[times.len() * 99 / 100].as_millis(), *bytes / usize::try_from(SECONDS).unwrap())
 }
@@ -115,7 +115,7 @@ fn a_call_is_not_behind_a_file() {
     let found: BTreeMap<&str, (u128, usize)> =
         ["file:sync", "stream"].into_iter().map(|bulk| (bulk, call_beside(bulk))).collect();
     // Within its bandwidth the one, as fast as the link the other.
-    for (bulk, least) in [("file:sync", 950_000), ("stream", 1_800_000)] {
+    for (bulk, least) in [("file:sync", 950_000), ("stream", 1_500_000)] {
         let (p99, per_second) = found[bulk];
         assert!(p99 <= 65 && per_second >= least, "{found:?}");
     }
