@@ -63,7 +63,7 @@ pub fn connect(url: &Url, tls: Option<ClientTls>, config: ClientConfig) -> io::R
     Ok((agent, notices))
 }
 
-/// Be a hub on a listening socket until `stop` is ready. To do more with one, make a [`Hub`] on [`Smol`](crate::net::Smol).
+/// Be a hub on a listening socket until `stop` is ready. To do more with one, make a [`Hub`] on [`Smol`].
 ///
 /// # Errors
 /// The system has no randomness, or refuses the socket. None for a single connection.

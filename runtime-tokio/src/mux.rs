@@ -62,7 +62,7 @@ pub fn connect(url: &Url, tls: Option<ClientTls>, config: ClientConfig) -> io::R
     Ok((agent, notices))
 }
 
-/// Be a hub on a listening socket until `stop` is ready. To do more with one, make a [`Hub`] on [`Tokio`](crate::net::Tokio).
+/// Be a hub on a listening socket until `stop` is ready. To do more with one, make a [`Hub`] on [`Tokio`].
 ///
 /// # Errors
 /// The system has no randomness, or refuses the socket. None for a single connection.
