@@ -236,6 +236,14 @@ fn what_must_not_be_sent_is_not_written() {
     for topic in ["", "a/+", "#", "a\0b"] {
         assert_eq!(encode::publish(&quality_1(topic, b"", 1), out), Err(EncodeError::Invalid));
     }
+    // Wherever it stands, in topics of any length.
+    for (len, bad) in (1..50).flat_map(|len| ["\0", "+", "#"].map(|bad| (len, bad))) {
+        assert!(encode::publish(&quality_1(&"t".repeat(len), b"", 1), out).is_ok());
+        for at in 0..len {
+            let topic = ["t".repeat(at).as_str(), bad, &"t".repeat(len - at - 1)].concat();
+            assert_eq!(encode::publish(&quality_1(&topic, b"", 1), out), Err(EncodeError::Invalid), "{topic:?}");
+        }
+    }
     assert_eq!(encode::publish(&quality_1("t", b"", 0), out), Err(EncodeError::Invalid));
     let again = Publish { id: None, duplicate: true, ..quality_1("t", b"", 1) };
     assert_eq!(encode::publish(&again, out), Err(EncodeError::Invalid));

@@ -183,6 +183,11 @@ impl<R> Hub<R> {
         done
     }
 
+    /// Look at the switchboard, which stays as it is.
+    pub(crate) fn look<T>(&self, at: impl FnOnce(&Switchboard) -> T) -> T {
+        at(&self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).board)
+    }
+
     /// Do something with the native connections.
     pub(crate) fn with_native<T>(&self, act: impl FnOnce(&mut Native, Now) -> T) -> T {
         let now = self.shared.clock.now();
@@ -224,18 +229,22 @@ impl<R> Hub<R> {
         self.with_native(|native, _| native.hub.stats())
     }
 
-    /// The next text to write to a socket; else whoever polls is woken when there is one, or the socket has ended.
-    pub(crate) fn poll_text(&self, socket: SocketId, cx: &mut Context<'_>) -> Option<String> {
+    /// The next text to write to a socket, which is still the switchboard's; else whoever polls is woken when there is one, or the socket
+    /// has ended.
+    pub(crate) fn poll_text(&self, socket: SocketId, cx: &mut Context<'_>) -> Next {
         let now = self.shared.clock.now();
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         let before = state.deadline();
-        let text = state.board.poll_text(now, socket);
+        let Some(text) = state.board.poll_text(now, socket) else {
+            if state.board.is_ended(socket) {
+                return Next::Ended;
+            }
+            state.sockets.insert(socket, cx.waker().clone());
+            return Next::Nothing;
+        };
         // The room that this made may have gone to another socket of the same agent.
         state.wake(now, before);
-        if text.is_none() {
-            state.sockets.insert(socket, cx.waker().clone());
-        }
-        text
+        Next::Text(text)
     }
 
     /// A socket is gone.
@@ -257,6 +266,16 @@ impl<R> Hub<R> {
         })
         .await
     }
+}
+
+/// What is to be written to a socket.
+pub(crate) enum Next {
+    /// This.
+    Text(String),
+    /// Nothing for now.
+    Nothing,
+    /// Nothing any more: it is to be closed.
+    Ended,
 }
 
 impl State {

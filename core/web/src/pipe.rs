@@ -14,7 +14,10 @@ const READ: usize = 16 * 1024;
 /// What has come and was not looked at, and what was written and has not gone.
 #[derive(Debug)]
 pub(crate) struct Pipe {
-    incoming: Vec<u8>,
+    /// Where it comes to: none before something does.
+    room: Vec<u8>,
+    /// How much has come, and how much of that was looked at.
+    came: usize,
     looked_at: usize,
     outgoing: Vec<u8>,
     gone: usize,
@@ -23,7 +26,7 @@ pub(crate) struct Pipe {
 
 impl Pipe {
     pub(crate) fn new() -> Self {
-        Self { incoming: Vec::new(), looked_at: 0, outgoing: Vec::new(), gone: 0, ended: false }
+        Self { room: Vec::new(), came: 0, looked_at: 0, outgoing: Vec::new(), gone: 0, ended: false }
     }
 
     /// Bytes that have not gone.
@@ -31,20 +34,21 @@ impl Pipe {
         self.outgoing.len() - self.gone
     }
 
-    /// Take what comes from the stream; whether anything did, the end included.
+    /// Take what comes from the stream. Where all the room is taken by what was not looked at, nothing is.
     pub(crate) fn poll_fill<I: rt::Read + Unpin>(&mut self, io: &mut I, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.incoming.drain(..self.looked_at);
-        self.looked_at = 0;
-        let len = self.incoming.len();
-        self.incoming.resize(len + READ, 0);
-        let read = poll_read(io, cx, self.incoming.get_mut(len..).unwrap_or_default());
-        let more = match &read {
-            Poll::Ready(Ok(more)) => *more,
-            _ => 0,
-        };
-        self.incoming.truncate(len + more);
-        self.ended |= matches!(read, Poll::Ready(Ok(0)));
-        read.map_ok(|_| ())
+        self.room.resize(READ, 0);
+        if self.looked_at > 0 {
+            self.room.copy_within(self.looked_at..self.came, 0);
+            (self.came, self.looked_at) = (self.came - self.looked_at, 0);
+        }
+        let free = self.room.get_mut(self.came..).unwrap_or_default();
+        if free.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let more = ready!(poll_read(io, cx, free))?;
+        self.came += more;
+        self.ended |= more == 0;
+        Poll::Ready(Ok(()))
     }
 
     /// Write what waits.
@@ -69,12 +73,14 @@ impl Pipe {
 
 impl Read for Pipe {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let rest = self.incoming.get(self.looked_at..).unwrap_or_default();
+        let rest = self.room.get(self.looked_at..self.came).unwrap_or_default();
         if rest.is_empty() && !self.ended {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let len = rest.len().min(buf.len());
-        buf.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        if let (Some(to), Some(from)) = (buf.get_mut(..len), rest.get(..len)) {
+            to.copy_from_slice(from);
+        }
         self.looked_at += len;
         Ok(len)
     }

@@ -149,7 +149,7 @@ impl<R: Runtime> Hub<R> {
     /// Answer one request: the service to mount in a server of your own. Upgrades run in tasks of the hub's runtime.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Whole> {
         let headers = request.headers();
-        let open = self.with(|board, _| matches!(board.config().access, Access::Open));
+        let open = self.look(|board| matches!(board.config().access, Access::Open));
         let verdict = origin::judge(
             text(headers, &header::ORIGIN),
             text(headers, &header::HOST),
@@ -182,7 +182,7 @@ impl<R: Runtime> Hub<R> {
             return self.carry(request);
         }
         let found = presented(&target, text(headers, &header::AUTHORIZATION), protocols);
-        let caller = self.with(|board, _| board.identify(found.token.as_deref()));
+        let caller = self.look(|board| board.identify(found.token.as_deref()));
         if caller.is_none() {
             count(&self.shared.counters.unauthorised);
         }
@@ -222,7 +222,7 @@ impl<R: Runtime> Hub<R> {
 
     fn is_socket_path(&self, target: &str) -> bool {
         let path = target.split('?').next().unwrap_or_default();
-        self.with(|board, _| path.strip_prefix(&*board.config().prefix) == Some("/ws"))
+        self.look(|board| path.strip_prefix(&*board.config().prefix) == Some("/ws"))
     }
 
     /// Carry a native connection in the WebSocket of a request.

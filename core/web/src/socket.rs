@@ -14,7 +14,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
-use crate::hub::Hub;
+use crate::hub::{Hub, Next};
 use crate::pipe::Pipe;
 
 /// Longest message in bytes: the longest body of a request, and room for what is around its payload.
@@ -25,12 +25,14 @@ const MAX_WAITING: usize = 64 * 1024;
 const PING_EVERY: Duration = Duration::from_secs(25);
 /// Pings without any sign of life before the connection counts as dead.
 const MISSED: u32 = 2;
-/// Messages taken in before others get their turn.
-const BUDGET: usize = 64;
+/// Messages taken in before what they brought is written ...
+const BUDGET: usize = 32;
+/// ... and how often both are done before others get their turn.
+const ROUNDS: usize = 4;
 
 pub(crate) fn limits() -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(16 * 1024)
+        .read_buffer_size(4 * 1024)
         .write_buffer_size(0)
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE))
@@ -46,6 +48,7 @@ pub(crate) async fn run<R: Runtime>(hub: &Hub<R>, id: SocketId, stream: Upgraded
         pipe: Pipe::new(),
         missed: 0,
         closing: false,
+        waits: false,
     };
     let mut ping = pin!(None);
     poll_fn(|cx| {
@@ -75,80 +78,101 @@ struct Session<'h, R> {
     pipe: Pipe,
     missed: u32,
     closing: bool,
+    /// Nothing has come that was not taken in.
+    waits: bool,
 }
 
 impl<R: Runtime> Session<'_, R> {
     /// Move what can be moved; ready when the connection is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        for _ in 0..BUDGET {
+        for _ in 0..ROUNDS {
+            let read = self.read(cx);
             if self.write(cx).is_err() {
                 return Poll::Ready(());
             }
-            match self.read(cx) {
-                Ok(true) => {}
-                Ok(false) if self.closing && !self.web.can_read() && self.pipe.waiting() == 0 => return Poll::Ready(()),
-                Ok(false) => return Poll::Pending,
+            match read {
                 Err(_) => return self.pipe.poll_drain(&mut self.stream, cx).map(|_| ()),
+                Ok(()) if self.closing && !self.web.can_read() && self.pipe.waiting() == 0 => return Poll::Ready(()),
+                Ok(()) if self.waits || !self.may_read() => return Poll::Pending,
+                Ok(()) => {}
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Hand events and answers to the connection.
+    /// Hand events and answers to the connection, until there are none or it takes no more for now.
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
-        while !self.closing && self.pipe.waiting() < MAX_WAITING {
-            let Some(text) = self.hub.poll_text(self.id, cx) else { break };
-            self.web.write(&mut self.pipe, Message::text(text))?;
-        }
-        if !self.closing && self.hub.with(|board, _| board.is_ended(self.id)) {
-            self.close(CloseCode::Policy, "this agent may not be here any more")?;
-        }
-        match self.web.flush(&mut self.pipe) {
-            Ok(()) | Err(Error::ConnectionClosed) => {}
-            Err(error) => return Err(error),
-        }
-        match self.pipe.poll_drain(&mut self.stream, cx) {
-            Poll::Ready(Err(error)) => Err(error.into()),
-            _ => Ok(()),
+        loop {
+            let all = self.write_texts(cx)?;
+            match self.web.flush(&mut self.pipe) {
+                Ok(()) | Err(Error::ConnectionClosed) => {}
+                Err(error) => return Err(error),
+            }
+            match self.pipe.poll_drain(&mut self.stream, cx) {
+                Poll::Ready(Err(error)) => return Err(error.into()),
+                Poll::Ready(Ok(())) if !all => {}
+                _ => return Ok(()),
+            }
         }
     }
 
-    /// Take in one message; whether there may be more.
-    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
-        let may_read = self.hub.with(|board, _| board.may_read(self.id)) || self.closing;
-        if !may_read || self.pipe.waiting() >= MAX_WAITING {
-            return Ok(false);
+    /// Prepare texts, as many as may wait; whether there are no more.
+    fn write_texts(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
+        while !self.closing {
+            if self.pipe.waiting() >= MAX_WAITING {
+                return Ok(false);
+            }
+            match self.hub.poll_text(self.id, cx) {
+                Next::Text(text) => self.web.write(&mut self.pipe, Message::text(text))?,
+                Next::Nothing => return Ok(true),
+                Next::Ended => self.close(CloseCode::Policy, "this agent may not be here any more")?,
+            }
         }
-        match self.web.read(&mut self.pipe) {
-            Ok(message) => self.take(message),
-            Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                match self.pipe.poll_fill(&mut self.stream, cx) {
-                    Poll::Pending => Ok(false),
-                    Poll::Ready(Ok(())) => {
-                        self.missed = 0;
-                        Ok(true)
+        Ok(true)
+    }
+
+    /// Whether more may be taken in: not while too much waits for the connection.
+    fn may_read(&self) -> bool {
+        self.pipe.waiting() < MAX_WAITING && (self.closing || self.hub.look(|board| board.may_read(self.id)))
+    }
+
+    /// Take in messages, so that the answers to those that came together leave together.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        self.waits = false;
+        for _ in 0..BUDGET {
+            if !self.may_read() {
+                return Ok(());
+            }
+            match self.web.read(&mut self.pipe) {
+                Ok(message) => self.take(message),
+                Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    match self.pipe.poll_fill(&mut self.stream, cx)? {
+                        Poll::Ready(()) => self.missed = 0,
+                        Poll::Pending => {
+                            self.waits = true;
+                            return Ok(());
+                        }
                     }
-                    Poll::Ready(Err(error)) => Err(error.into()),
                 }
+                Err(Error::Capacity(_)) => {
+                    self.close(CloseCode::Size, "a message is too long")?;
+                    self.web.flush(&mut self.pipe)?;
+                    return Err(Error::ConnectionClosed);
+                }
+                Err(error) => return Err(error),
             }
-            Err(Error::Capacity(_)) => {
-                self.close(CloseCode::Size, "a message is too long")?;
-                self.web.flush(&mut self.pipe)?;
-                Err(Error::ConnectionClosed)
-            }
-            Err(error) => Err(error),
         }
+        Ok(())
     }
 
-    fn take(&mut self, message: Message) -> Result<bool, Error> {
+    fn take(&mut self, message: Message) {
         match message {
             Message::Text(text) => self.hub.with(|board, now| talk(board, now, self.id, text.as_str())),
             Message::Binary(_) => self.hub.with(|board, _| talk_binary(board, self.id)),
             Message::Close(_) => self.closing = true,
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
         }
-        Ok(true)
     }
 
     fn close(&mut self, code: CloseCode, why: &'static str) -> Result<(), Error> {

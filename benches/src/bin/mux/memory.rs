@@ -16,8 +16,13 @@ use sluis_benches::report::{Report, Row};
 use sluis_core::{Instant, Seed};
 use sluis_mux::session::{Config, Event, Read, Role, Session, StreamId};
 
-/// Writes before what was written is carried to the other end.
-const IN_FLIGHT: u64 = 100;
+/// Writes before what was written is carried to the other end, and bytes of them.
+const IN_FLIGHT: usize = 100;
+const IN_FLIGHT_BYTES: usize = 1 << 20;
+
+fn in_flight(size: usize) -> u64 {
+    (IN_FLIGHT_BYTES / size).clamp(1, IN_FLIGHT) as u64
+}
 
 pub(crate) fn run(report: &mut Report, rounds: usize) {
     for (what, streams, size, target) in [
@@ -134,7 +139,7 @@ impl Ours {
         let (mut left, mut read) = (count, 0);
         let began = Stopwatch::start();
         while left > 0 {
-            for _ in 0..left.min(IN_FLIGHT) {
+            for _ in 0..left.min(in_flight(size)) {
                 let stream = self.streams[self.next % self.streams.len()];
                 let mut sent = self.ends[0].write(stream, &self.text[..size]).expect("it is open");
                 while sent < size {
@@ -144,7 +149,7 @@ impl Ours {
                 self.next += 1;
             }
             read += self.carry();
-            left -= left.min(IN_FLIGHT);
+            left -= left.min(in_flight(size));
         }
         let took = began.elapsed();
         assert_eq!(read as u64, count * size as u64, "everything came through");
@@ -245,7 +250,7 @@ impl Theirs {
         let (mut left, mut read) = (count, 0);
         let began = Stopwatch::start();
         while left > 0 {
-            for _ in 0..left.min(IN_FLIGHT) {
+            for _ in 0..left.min(in_flight(size)) {
                 let at = self.next % self.near.len();
                 let mut sent = 0;
                 while sent < size {
@@ -257,7 +262,7 @@ impl Theirs {
                 self.next += 1;
             }
             read += self.carry();
-            left -= left.min(IN_FLIGHT);
+            left -= left.min(in_flight(size));
         }
         while (read as u64) < count * size as u64 {
             read += self.carry();

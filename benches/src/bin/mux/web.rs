@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::io::Read as _;
+use std::thread;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::body::Incoming;
@@ -95,7 +97,7 @@ fn send(channel: &str) -> String {
     format!(r#"{{"action":"send","channel_id":"{channel}","payload":{PAYLOAD}}}"#)
 }
 
-/// A hub whose agent `bob` takes whatever comes, unread.
+/// A hub whose agent `bob` takes whatever comes, unread, on a thread of his own: what he does is neither the sender's nor the hub's work.
 async fn hub() -> std::net::SocketAddr {
     let (socket, addr) = listener();
     let mut config = Config::new("node");
@@ -104,9 +106,11 @@ async fn hub() -> std::net::SocketAddr {
     let listener = Tokio.listen(socket).expect("it listens");
     spawn_local(async move { hub.serve(listener, None, pending()).await.expect("it serves") });
     let bob = enter(addr, "bob").await;
-    spawn_local(async move {
-        let (mut stream, mut room) = (bob.into_inner(), vec![0; 65_536]);
-        while matches!(stream.read(&mut room).await, Ok(1..)) {}
+    let mut bob = bob.into_inner().into_std().expect("it is open");
+    bob.set_nonblocking(false).expect("it can be set");
+    thread::spawn(move || {
+        let mut room = vec![0; 65_536];
+        while matches!(bob.read(&mut room), Ok(1..)) {}
     });
     addr
 }

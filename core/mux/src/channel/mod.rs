@@ -227,12 +227,6 @@ impl Channel {
         self.agreement.as_ref().and_then(|_| self.reader.body().first_chunk())
     }
 
-    /// The signature that was told last ([`Told::Signed`]), over what [`SIGN`] covers.
-    #[must_use]
-    pub fn signature(&self) -> Option<&Signature> {
-        self.signing.as_ref()?.heard()
-    }
-
     /// Send a message: its number. [`Told::Acked`] says when the other end's application took it.
     ///
     /// # Errors
@@ -301,6 +295,7 @@ impl Channel {
     #[must_use]
     pub fn park(&mut self) -> bool {
         self.reader.reset();
+        self.sending.forget_part();
         (self.staged, self.staged_at) = (Vec::new(), 0);
         self.resume_due = false;
         if matches!(self.state, State::Open | State::HalfClosed | State::Parked) {
@@ -391,7 +386,7 @@ impl Channel {
 
     /// Something was prepared that its stream has not taken.
     pub(crate) const fn is_writing(&self) -> bool {
-        !self.staged.is_empty()
+        !self.staged.is_empty() || self.sending.is_in_part()
     }
 
     /// Both ends have sent their last message, and each has all of the other's.
@@ -412,29 +407,41 @@ impl Channel {
         if self.staged.capacity() == 0 {
             self.staged = session.lend_scratch();
         }
-        loop {
-            if self.staged_at == self.staged.len() {
-                self.staged.clear();
-                self.staged_at = 0;
-                self.stage(own)?;
-                if self.staged.is_empty() {
-                    session.return_scratch(core::mem::take(&mut self.staged));
-                    return Ok(());
-                }
-            }
-            let rest = self.staged.get(self.staged_at..).unwrap_or_default();
-            // A stream that is gone says so in an event of its own.
-            let Ok(taken) = session.write(stream, rest) else { return Ok(()) };
-            self.staged_at += taken;
-            if taken < self.staged.len() - (self.staged_at - taken) {
-                return Ok(());
-            }
+        while self.write_some(session, stream, own)? {}
+        if self.staged.is_empty() {
+            session.return_scratch(core::mem::take(&mut self.staged));
         }
+        Ok(())
+    }
+
+    /// Write what is prepared, or the next message; whether there may be more. A stream that is gone says so in an event of its own.
+    fn write_some(&mut self, session: &mut Session, stream: StreamId, own: Own<'_>) -> Result<bool, Fault> {
+        if self.staged.is_empty() && !self.sending.is_in_part() {
+            self.stage(own)?;
+        }
+        if self.staged.is_empty() {
+            let all = self.is_flowing().then(|| self.sending.write_next(|bytes| session.write(stream, bytes)));
+            return Ok(matches!(all, Some(Ok(true))));
+        }
+        let rest = self.staged.get(self.staged_at..).unwrap_or_default();
+        let Ok(taken) = session.write(stream, rest) else { return Ok(false) };
+        self.staged_at += taken;
+        let all = self.staged_at == self.staged.len();
+        if all {
+            self.staged.clear();
+            self.staged_at = 0;
+        }
+        Ok(all)
+    }
+
+    /// Whether messages may be written.
+    const fn is_flowing(&self) -> bool {
+        !self.resume_due && matches!(self.state, State::Open | State::HalfClosed)
     }
 
     /// Prepare the next records.
     fn stage(&mut self, own: Own<'_>) -> Result<(), Fault> {
-        if self.resume_due || !matches!(self.state, State::Open | State::HalfClosed) {
+        if !self.is_flowing() {
             return Ok(());
         }
         if core::mem::take(&mut self.ack_due) {
@@ -444,7 +451,7 @@ impl Channel {
         }
         // A signature is for all before it, and stands behind the last of them.
         self.sign(own)?;
-        while self.staged.len() < STAGED && self.sending.write_next(&mut self.staged) {
+        while self.staged.len() < STAGED && self.sending.put_short(&mut self.staged) {
             self.sign(own)?;
         }
         Ok(())

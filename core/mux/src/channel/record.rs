@@ -13,12 +13,16 @@ pub(crate) const MAX_CONTROL: usize = 16 * 1024;
 /// Bytes of a record's head.
 pub(crate) const HEAD: usize = 4;
 
-/// Append a record of these parts of a body.
-pub(crate) fn put(out: &mut Vec<u8>, kind: u8, parts: &[&[u8]]) {
-    let length: usize = parts.iter().map(|part| part.len()).sum();
+/// The head of a record with a body of this length.
+pub(crate) fn head(kind: u8, length: usize) -> [u8; HEAD] {
     // Bodies are checked where they come in: none is longer than 24 bits count.
     let [_, a, b, c] = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
-    out.extend_from_slice(&[kind, a, b, c]);
+    [kind, a, b, c]
+}
+
+/// Append a record of these parts of a body.
+pub(crate) fn put(out: &mut Vec<u8>, kind: u8, parts: &[&[u8]]) {
+    out.extend_from_slice(&head(kind, parts.iter().map(|part| part.len()).sum()));
     parts.iter().for_each(|part| out.extend_from_slice(part));
 }
 
@@ -58,6 +62,10 @@ impl Reader {
         }
         let rest = bytes.get(used..).unwrap_or_default();
         let some = rest.get(..self.length - self.body.len()).unwrap_or(rest);
+        if self.body.capacity() - self.body.len() < some.len() {
+            let ahead = (self.length - self.body.len()).min(some.len().max(MAX_CONTROL).max(3 * self.body.len()));
+            self.body.reserve(ahead);
+        }
         self.body.extend_from_slice(some);
         used += some.len();
         if self.body.len() < self.length {

@@ -10,11 +10,23 @@ use crate::proof::Tag;
 pub(crate) const MAX_KEPT: usize = 1024;
 pub(crate) const MAX_KEPT_BYTES: usize = 256 * 1024;
 
+/// Messages of so many bytes are not put together with others before they are written.
+const LONG: usize = 4096;
+
+/// Bytes of memory that are kept while no message waits.
+const SPARE: usize = 16 * 1024;
+
 #[derive(Clone, Copy, Debug)]
 struct Kept {
     kind: u8,
     length: usize,
     tag: Option<Tag>,
+}
+
+impl Kept {
+    fn tag(&self) -> &[u8] {
+        self.tag.as_ref().map_or(&[], |tag| tag)
+    }
 }
 
 /// Messages are numbered from 1; they are kept until they are acknowledged, and written again on a new stream.
@@ -27,6 +39,8 @@ pub(crate) struct Sending {
     /// The last that was written on this stream, and where the bytes of the next one begin.
     written: u64,
     written_bytes: usize,
+    /// Bytes of the record of that next one that the stream has taken.
+    part: usize,
     /// Somebody wants to know when there is room.
     blocked: bool,
 }
@@ -74,6 +88,9 @@ impl Sending {
             self.written_bytes = self.written_bytes.saturating_sub(kept.length);
             self.acked += 1;
         }
+        if self.bytes.is_empty() && self.bytes.capacity() > SPARE {
+            self.bytes = VecDeque::new();
+        }
         let room = self.bytes.len() <= MAX_KEPT_BYTES / 2 && self.kept.len() <= MAX_KEPT / 2;
         Some(room && core::mem::take(&mut self.blocked))
     }
@@ -94,20 +111,64 @@ impl Sending {
         self.written
     }
 
-    /// Write the next message as a record.
-    pub(crate) fn write_next(&mut self, out: &mut Vec<u8>) -> bool {
+    /// Whether the stream has taken the beginning of a record, and not its end.
+    pub(crate) const fn is_in_part(&self) -> bool {
+        self.part > 0
+    }
+
+    /// The stream is gone: what it has taken in part is to be written anew.
+    pub(crate) const fn forget_part(&mut self) {
+        self.part = 0;
+    }
+
+    /// The next message, and its body in two pieces.
+    fn next(&self) -> Option<(Kept, [&[u8]; 2])> {
         let at = usize::try_from(self.written - self.acked).unwrap_or(usize::MAX);
-        let Some(kept) = self.kept.get(at) else { return false };
+        let kept = *self.kept.get(at)?;
         let (front, back) = self.bytes.as_slices();
         let (from, to) = (self.written_bytes, self.written_bytes + kept.length);
         let split = front.len();
         let first = front.get(from.min(split)..to.min(split)).unwrap_or_default();
         let second = back.get(from.max(split) - split..to.max(split) - split).unwrap_or_default();
-        let tag = kept.tag.as_ref().map_or(&[][..], |tag| &tag[..]);
-        record::put(out, kept.kind, &[tag, first, second]);
+        Some((kept, [first, second]))
+    }
+
+    fn is_written(&mut self, kept: Kept) {
         self.written += 1;
-        self.written_bytes = to;
+        self.written_bytes += kept.length;
+        self.part = 0;
+    }
+
+    /// Append the next message as a record; `false` where there is none, or it is long.
+    pub(crate) fn put_short(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some((kept, [first, second])) = self.next().filter(|(kept, _)| kept.length < LONG) else { return false };
+        record::put(out, kept.kind, &[kept.tag(), first, second]);
+        self.is_written(kept);
         true
+    }
+
+    /// Write the next message as a record, whatever its length, without putting it together: `write` says how much of a piece is taken.
+    /// Whether all of it was; if not, the next call goes on where this one stopped.
+    pub(crate) fn write_next<E>(&mut self, mut write: impl FnMut(&[u8]) -> Result<usize, E>) -> Result<bool, E> {
+        let Some((kept, [first, second])) = self.next() else { return Ok(false) };
+        let head = record::head(kept.kind, kept.tag().len() + kept.length);
+        let (mut skip, mut part, mut all) = (self.part, self.part, true);
+        for piece in [&head[..], kept.tag(), first, second] {
+            let rest = piece.get(skip..).unwrap_or_default();
+            skip = skip.saturating_sub(piece.len());
+            let taken = if rest.is_empty() { 0 } else { write(rest)? };
+            part += taken;
+            all = taken == rest.len();
+            if !all {
+                break;
+            }
+        }
+        if all {
+            self.is_written(kept);
+        } else {
+            self.part = part;
+        }
+        Ok(all)
     }
 }
 
@@ -124,7 +185,7 @@ mod tests {
         fn nothing_is_lost_and_nothing_comes_twice(
             steps in prop::collection::vec((0..4u8, 0..3000usize), 1..200),
         ) {
-            let mut sending = Sending::default();
+            let (mut sending, mut reader) = (Sending::default(), Reader::default());
             let (mut sent, mut got): (Vec<Vec<u8>>, Vec<Vec<u8>>) = Default::default();
             for (n, (step, size)) in steps.into_iter().enumerate() {
                 match step {
@@ -135,8 +196,17 @@ mod tests {
                     },
                     2 => {
                         let mut wire = Vec::new();
-                        while wire.len() < size && sending.write_next(&mut wire) {}
-                        let (mut reader, mut rest) = (Reader::default(), &wire[..]);
+                        while !sending.is_in_part() && wire.len() < size && sending.put_short(&mut wire) {}
+                        // A stream that has room for so many bytes more.
+                        let mut room = size;
+                        let mut write = |bytes: &[u8]| {
+                            let some = &bytes[..bytes.len().min(room)];
+                            room -= some.len();
+                            wire.extend_from_slice(some);
+                            Ok::<_, ()>(some.len())
+                        };
+                        while sending.write_next(&mut write).unwrap() {}
+                        let mut rest = &wire[..];
                         while !rest.is_empty() {
                             let (used, kind) = reader.take(rest).unwrap();
                             rest = &rest[used..];
@@ -147,6 +217,8 @@ mod tests {
                         // What came last is lost with the connection, as far as it was not acknowledged.
                         let keep = usize::try_from(sending.acked()).unwrap().max(got.len().saturating_sub(size % 7));
                         got.truncate(keep);
+                        reader.reset();
+                        sending.forget_part();
                         prop_assert!(sending.go_on_from(got.len() as u64));
                     }
                     _ => prop_assert!(sending.acknowledge((got.len() as u64).saturating_sub(size as u64 % 4)).is_some()),

@@ -55,6 +55,12 @@ impl Signing {
 }
 
 impl Channel {
+    /// The signature that was told last ([`Told::Signed`](super::Told::Signed)), over what [`SIGN`] covers.
+    #[must_use]
+    pub fn signature(&self) -> Option<&Signature> {
+        self.signing.as_ref()?.heard()
+    }
+
     /// Whether something was sent that is not signed for, where both ends have keys.
     #[must_use]
     pub fn has_unsigned(&self) -> bool {

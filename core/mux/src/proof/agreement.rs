@@ -81,29 +81,28 @@ impl Agreement {
         Some(Self { key, out, back })
     }
 
-    fn way(&mut self, direction: Direction) -> &mut Running {
+    /// The key, and the running hash of a direction.
+    const fn way(&mut self, direction: Direction) -> (&MacKey, &mut Running) {
         match direction {
-            Direction::Out => &mut self.out,
-            Direction::Back => &mut self.back,
+            Direction::Out => (&self.key, &mut self.out),
+            Direction::Back => (&self.key, &mut self.back),
         }
     }
 
     /// Take in the next record of a direction: its tag.
     pub(crate) fn tag(&mut self, direction: Direction, kind: u8, body: &[u8]) -> Tag {
-        let key = self.key.clone();
-        let way = self.way(direction);
+        let (key, way) = self.way(direction);
         way.record(kind, body);
-        way.tag(&key)
+        way.tag(key)
     }
 
     /// Take in the next record of a direction, if this is its tag.
     #[must_use]
     pub(crate) fn check(&mut self, direction: Direction, kind: u8, body: &[u8], tag: &[u8]) -> bool {
-        let key = self.key.clone();
-        let way = self.way(direction);
+        let (key, way) = self.way(direction);
         let mut next = way.clone();
         next.record(kind, body);
-        let genuine: bool = next.tag(&key).as_slice().ct_eq(tag).into();
+        let genuine: bool = next.tag(key).as_slice().ct_eq(tag).into();
         if genuine {
             *way = next;
         }

@@ -114,10 +114,12 @@ impl Running {
 
     /// The hash of the next record, whose body comes in pieces; [`end`](Self::end) takes it in.
     pub(crate) fn begin(&self, kind: u8) -> Sha256 {
+        let mut head = [kind; 32 + 8 + 1];
+        let (before, rest) = head.split_at_mut(32);
+        before.copy_from_slice(&self.hash);
+        rest.iter_mut().zip((self.count + 1).to_be_bytes()).for_each(|(to, from)| *to = from);
         let mut hash = Sha256::new();
-        hash.update(self.hash);
-        hash.update((self.count + 1).to_be_bytes());
-        hash.update([kind]);
+        hash.update(head);
         hash
     }
 

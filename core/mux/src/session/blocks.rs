@@ -1,21 +1,21 @@
 //! Queues of bytes that borrow their memory, block by block, from one store: a queue that is empty holds none, and in steady state
 //! nothing is allocated.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Bytes of a block.
 pub(super) const BLOCK: usize = 4096;
 
 /// Blocks that are kept for the next use.
-const SPARE: usize = 32;
+const SPARE: usize = 64;
 
 /// No block.
 const NONE: u32 = u32::MAX;
 
+/// Bytes are appended to a block until it has [`BLOCK`] of them, for which it has room from the start; one without room is cold.
 #[derive(Debug)]
 struct Block {
-    bytes: Option<Box<[u8; BLOCK]>>,
+    bytes: Vec<u8>,
     next: u32,
 }
 
@@ -61,12 +61,12 @@ impl Blocks {
         let from = if self.warm == NONE { self.cold } else { self.warm };
         let Some(block) = self.blocks.get_mut(from as usize) else {
             let at = u32::try_from(self.blocks.len()).unwrap_or(NONE);
-            self.blocks.push(Block { bytes: Some(Box::new([0; BLOCK])), next: NONE });
+            self.blocks.push(Block { bytes: Vec::with_capacity(BLOCK), next: NONE });
             return at;
         };
         let next = core::mem::replace(&mut block.next, NONE);
         if self.warm == NONE {
-            block.bytes = Some(Box::new([0; BLOCK]));
+            block.bytes = Vec::with_capacity(BLOCK);
             self.cold = next;
         } else {
             self.warm = next;
@@ -81,10 +81,11 @@ impl Blocks {
         let Some(block) = self.get_mut(at) else { return NONE };
         let behind = core::mem::replace(&mut block.next, if keep { warm } else { cold });
         if keep {
+            block.bytes.clear();
             self.warm = at;
             self.spare += 1;
         } else {
-            block.bytes = None;
+            block.bytes = Vec::new();
             self.cold = at;
         }
         self.used -= 1;
@@ -92,11 +93,15 @@ impl Blocks {
     }
 
     fn bytes(&self, at: u32) -> &[u8] {
-        self.get(at).and_then(|block| block.bytes.as_deref()).map_or(&[], |bytes| bytes)
+        self.get(at).map_or(&[], |block| &block.bytes)
     }
 
-    fn bytes_mut(&mut self, at: u32) -> &mut [u8] {
-        self.get_mut(at).and_then(|block| block.bytes.as_deref_mut()).map_or(&mut [], |bytes| bytes)
+    /// Append to a block as much as it has room for: how much that is.
+    fn fill(&mut self, at: u32, bytes: &[u8]) -> usize {
+        let Some(block) = self.get_mut(at) else { return 0 };
+        let some = bytes.get(..BLOCK.saturating_sub(block.bytes.len())).unwrap_or(bytes);
+        block.bytes.extend_from_slice(some);
+        some.len()
     }
 }
 
@@ -105,16 +110,14 @@ impl Blocks {
 pub(super) struct Queue {
     head: u32,
     tail: u32,
-    /// Where the bytes begin in the first block ...
+    /// Where the bytes begin in the first block. They end where those of the last block do.
     start: u16,
-    /// ... and where they end in the last one.
-    end: u16,
     len: u32,
 }
 
 impl Queue {
     pub(super) const fn new() -> Self {
-        Self { head: NONE, tail: NONE, start: 0, end: 0, len: 0 }
+        Self { head: NONE, tail: NONE, start: 0, len: 0 }
     }
 
     pub(super) const fn len(&self) -> u32 {
@@ -128,18 +131,13 @@ impl Queue {
     /// Append bytes.
     pub(super) fn push(&mut self, blocks: &mut Blocks, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            if self.tail == NONE || usize::from(self.end) == BLOCK {
+            let taken = blocks.fill(self.tail, bytes);
+            // Not more than a block.
+            self.len += u32::try_from(taken).unwrap_or_default();
+            bytes = bytes.get(taken..).unwrap_or_default();
+            if !bytes.is_empty() {
                 self.append_block(blocks);
             }
-            let room = blocks.bytes_mut(self.tail).get_mut(usize::from(self.end)..).unwrap_or_default();
-            let len = room.len().min(bytes.len());
-            let (now, later) = bytes.split_at(len);
-            let Some(room) = room.get_mut(..len).filter(|room| !room.is_empty()) else { return };
-            room.copy_from_slice(now);
-            // A block has fewer bytes than either type can count.
-            self.end += u16::try_from(len).unwrap_or_default();
-            self.len += u32::try_from(len).unwrap_or_default();
-            bytes = later;
         }
     }
 
@@ -149,13 +147,12 @@ impl Queue {
             Some(tail) => tail.next = fresh,
             None => (self.head, self.start) = (fresh, 0),
         }
-        (self.tail, self.end) = (fresh, 0);
+        self.tail = fresh;
     }
 
     /// The first bytes: all that lie together.
     pub(super) fn front<'b>(&self, blocks: &'b Blocks) -> &'b [u8] {
-        let end = if self.head == self.tail { usize::from(self.end) } else { BLOCK };
-        blocks.bytes(self.head).get(usize::from(self.start)..end).unwrap_or_default()
+        blocks.bytes(self.head).get(usize::from(self.start)..).unwrap_or_default()
     }
 
     /// Forget the first bytes.
@@ -163,8 +160,7 @@ impl Queue {
         let mut count = count.min(self.len);
         self.len -= count;
         while self.head != NONE {
-            let end = if self.head == self.tail { usize::from(self.end) } else { BLOCK };
-            let here = u32::try_from(end - usize::from(self.start)).unwrap_or_default();
+            let here = u32::try_from(self.front(blocks).len()).unwrap_or_default();
             if count < here {
                 self.start += u16::try_from(count).unwrap_or_default();
                 return;
@@ -193,8 +189,8 @@ impl Queue {
             let Some(block) = blocks.get(at) else { return };
             at = block.next;
         }
-        self.end = u16::try_from(start + rest as usize).unwrap_or_default();
         let Some(block) = blocks.get_mut(at) else { return };
+        block.bytes.truncate(start + rest as usize);
         let mut behind = core::mem::replace(&mut block.next, NONE);
         self.tail = at;
         while behind != NONE {
