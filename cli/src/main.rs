@@ -29,6 +29,7 @@ mod overlay;
 mod parts;
 mod pin;
 mod ping;
+mod record;
 mod replay;
 mod run;
 mod signal;

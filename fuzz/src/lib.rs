@@ -2,6 +2,7 @@
 //!
 //! | target | input | promise |
 //! |---|---|---|
+//! | [`carried`](carried()) | a native mux connection inside a WebSocket | however its messages and bytes are cut, what comes out went in |
 //! | [`envelope`] | an envelope of signalling | it is read as it was signed, or not at all |
 //! | [`frame`] | a datagram, or flags and a payload | decoding never fails badly, and what decodes survives every encoding |
 //! | [`value`] | a JSON text | it is read as Python reads it, and writing it is idempotent |
@@ -16,7 +17,7 @@
 //! | [`rendezvous`] | what happens to signalling: a hostile broker, streams, time | orders make sense, and every send ends once |
 //! | [`sealed`] | hellos, answers, and a broker's work on packets | what is taken was sent in this session, and is fresh once |
 //! | [`session`] | two rooms of sessions, and a hostile network between them | what is heard was said, once; nobody unproven is sent more than three times his bytes |
-//! | [`streams`] | what a native mux connection sends, and two of them that talk | any chunking gives the same, memory is bounded, what is read was written |
+//! | [`streams`] | what a native mux connection sends, two of them that talk, and the yamux crate at the other end | any chunking gives the same, memory is bounded, what is read was written |
 //! | [`overlay`] | records, vouches, beacons, patterns, join tokens | there is one form of each, whatever bit is touched is found, and patterns end |
 //! | [`relay`] | traces, packets of circuits, carried answers, and what happens to a relay | nobody honest is named, no quota or table is passed, answers are asked for |
 //! | [`node`] | packets, commands, clocks | the promises of the node, after every step |
@@ -31,6 +32,7 @@
 
 mod attestation;
 mod bridge;
+mod carried;
 mod envelope;
 mod frame;
 mod hub;
@@ -38,6 +40,7 @@ mod log;
 mod mqtt;
 mod node;
 mod overlay;
+mod peer;
 mod relay;
 mod rendezvous;
 mod sealed;
@@ -50,6 +53,7 @@ mod workload;
 
 pub use attestation::attestation;
 pub use bridge::bridge;
+pub use carried::carried;
 pub use envelope::envelope;
 pub use frame::frame;
 pub use hub::hub;
@@ -78,7 +82,7 @@ pub fn not_built_for_it(target: &str) -> std::process::ExitCode {
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("frame", frame),
     ("value", value),
     ("texts", texts),
@@ -95,6 +99,7 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("hub", hub),
     ("streams", streams),
     ("bridge", bridge),
+    ("carried", carried),
     ("overlay", overlay),
     ("relay", relay),
 ];

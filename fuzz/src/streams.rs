@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use sluis_core::{Instant, Seed};
 use sluis_mux::session::{Config, Event, Read, Role, Session, SessionError, StreamId};
 
-/// The first byte says what the rest is: what a stranger sends (even), or what two sessions do that talk to each other (odd).
+use crate::peer;
+
+/// The first byte says what the rest is: what the yamux crate does at the other end (255), what a stranger sends (even), or what two sessions do
+/// that talk to each other (odd).
 pub fn streams(data: &[u8]) {
     match data.split_first() {
+        Some((255, rest)) => peer::play(rest),
         Some((kind, rest)) if kind % 2 == 0 => stranger(rest),
         Some((_, rest)) => Pair::new().play(rest),
         None => {}

@@ -106,6 +106,8 @@ use sluis_core::driver::{Requests, Store};
 use sluis_core::{Datagrams, Durable};
 use sluis_udp::{Readiness, Timer, UdpIo};
 
+#[cfg(feature = "mux")]
+pub mod mux;
 #[cfg(feature = "net")]
 pub mod net;
 #[cfg(feature = "signal")]

@@ -107,6 +107,8 @@ use sluis_core::{Datagrams, Durable};
 use sluis_udp::{Readiness as _, Timer, UdpIo};
 use tokio::time::Sleep;
 
+#[cfg(feature = "mux")]
+pub mod mux;
 #[cfg(feature = "net")]
 pub mod net;
 #[cfg(feature = "signal")]

@@ -25,12 +25,13 @@ fn main() -> ExitCode {
     if words == ["--test"] {
         return ended(crowd(50, 2, FLOOD / 100));
     }
-    let mut args = words.iter().map(|arg| arg.parse::<usize>());
-    let (Ok(devices), Ok(intervals)) = (args.next().unwrap_or(Ok(1000)), args.next().unwrap_or(Ok(2))) else {
+    let (first, second) = (words.first().map(|word| word.parse()), words.get(1).map(|word| word.parse()));
+    let (Ok(devices), Ok(intervals), 0..=2) = (first.unwrap_or(Ok(1000_usize)), second.unwrap_or(Ok(2)), words.len())
+    else {
         let _ = writeln!(std::io::stderr(), "lan: write `lan [DEVICES] [INTERVALS]`, both numbers, or `lan --test`");
         return ExitCode::from(2);
     };
-    ended(crowd(devices.max(2), u32::try_from(intervals).unwrap_or(2), FLOOD))
+    ended(crowd(devices.max(2), intervals, FLOOD))
 }
 
 fn ended(held: Result<bool, Box<dyn std::error::Error>>) -> ExitCode {

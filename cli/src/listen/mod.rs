@@ -4,7 +4,6 @@ mod app;
 mod keys;
 mod orders;
 mod overlay;
-mod record;
 mod reload;
 mod room;
 mod settings;
@@ -12,13 +11,11 @@ mod shown;
 mod tokens;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::app::Listen;
 use self::overlay::Member;
-use self::record::{Keys, Record};
 use self::settings::Settings;
 use self::shown::Shown;
 use crate::args::ListenArgs;
@@ -30,8 +27,8 @@ use crate::input::Control;
 use crate::input::Inbox;
 use crate::metrics::Metrics;
 use crate::output::{Out, tell};
-use crate::run;
-use crate::{files, key, state};
+use crate::record::{Keys, Record};
+use crate::{key, record, run, state};
 
 /// What the command is called in what it says: `listen`, or `relay` where it began as that.
 struct Name(AtomicBool);
@@ -76,8 +73,8 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
     }
     #[cfg(unix)]
     let control = args.control.as_deref().map(Control::open).transpose()?;
-    let record =
-        args.record.as_deref().map(|file| Record::open(file, &settings.did, keys, args.max_bytes)).transpose()?;
+    let open = |file| Record::open(&NAME, file, settings.did.as_str(), keys, args.max_bytes);
+    let record = args.record.as_deref().map(open).transpose()?;
     let lan = args.lan.multicast();
     let inbox = Inbox::with_signals(args.config.is_some() || args.log.is_some()).with_lines();
     #[cfg(unix)]
@@ -97,31 +94,15 @@ pub(crate) fn run(common: Common, args: ListenArgs) -> Result<ExitCode, Fail> {
 
 /// What is written to is nothing else that is read or written.
 fn refuse_same(args: &ListenArgs) -> Result<(), Fail> {
-    let named = |flag: &'static str, path: &Option<PathBuf>| path.as_deref().map(|path| (flag, files::place(path)));
-    let record = named("--record", &args.record);
-    let sidecar = |end: &str| {
-        record.as_ref().map(|(flag, path)| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(end);
-            (*flag, PathBuf::from(name))
-        })
-    };
-    let mut written = vec![record.clone(), named("--log", &args.log), named("--capture", &args.capture)];
-    written.extend([".tree", ".checkpoint", ".torn", ".next"].map(sidecar));
     #[cfg(unix)]
-    written.push(named("--control", &args.control));
+    let control = args.control.as_deref();
+    #[cfg(not(unix))]
+    let control = None;
+    let written = [("--log", args.log.as_deref()), ("--capture", args.capture.as_deref()), ("--control", control)];
     let read = [
-        named("--config", &args.config),
-        named("--record-key", &args.record_key),
-        named("--record-hmac-key", &args.record_hmac_key),
+        ("--config", args.config.as_deref()),
+        ("--record-key", args.record_key.as_deref()),
+        ("--record-hmac-key", args.record_hmac_key.as_deref()),
     ];
-    let written: Vec<_> = written.into_iter().flatten().collect();
-    for (at, (flag, path)) in written.iter().enumerate() {
-        let others = written.iter().skip(at + 1).chain(read.iter().flatten());
-        if let Some((other, _)) = others.filter(|(other, _)| other != flag).find(|(_, other)| files::same(path, other))
-        {
-            return Err(Fail::usage(format!("{flag} and {other} are one file, {}: name another", path.display())));
-        }
-    }
-    Ok(())
+    record::refuse_same(args.record.as_deref(), &written, &read)
 }

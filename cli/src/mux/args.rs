@@ -101,7 +101,8 @@ pub(crate) struct ServeArgs {
     /// No TLS: anybody on the way can read and change everything, tokens included
     #[arg(long)]
     pub(crate) plain: bool,
-    /// Who may come in: a TOML file, see `sluis mux token`; SIGHUP reads it again
+    /// Who may come in: a TOML file, see `sluis mux token`; SIGHUP reads it again. Frames that an agent with a `key` there signs as
+    /// tibet-mux 1.3.1 does are believed once, if they were made after the hub began
     #[arg(long, value_name = "FILE")]
     pub(crate) agents: Option<PathBuf>,
     /// Believe every name, as tibet-mux does; on loopback addresses only, unless `--open=anywhere`
@@ -124,6 +125,17 @@ pub(crate) struct ServeArgs {
     /// A proxy in front of the hub ends TLS: what native agents sign is not bound to the TLS connection
     #[arg(long)]
     pub(crate) behind_proxy: bool,
+    /// The file with the secret key (see `sluis key new`) that the hub signs its own end of channels with, those to --backend: whoever
+    /// has it verified (`pipe --agent-key NODE=KEY`) knows that nobody in between has changed anything
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Record what the ends of native channels sign for as tokens in this file (see `sluis chain`), when it was verified. What has no
+    /// signatures is not recorded
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Sign what is recorded with this secret key, and keep a signed FILE.checkpoint
+    #[arg(long, value_name = "FILE", requires = "record")]
+    pub(crate) record_key: Option<PathBuf>,
     /// Let pages from here use the hub, like `https://app.example`; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow_origin: Vec<String>,
@@ -198,7 +210,7 @@ pub(crate) struct KeyArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
     /// The key of another agent, or a file with it: then it has to show it, and frames that it signs as tibet-mux 1.3.1 does are
-    /// believed, once each for as long as this runs; may be repeated
+    /// believed, once each, if they were made after this began; may be repeated
     #[arg(long, value_name = "AGENT=KEY")]
     pub(crate) agent_key: Vec<String>,
     /// A proxy in front of the hub ends TLS: what the key signs is not bound to the TLS connection
@@ -241,7 +253,7 @@ pub(crate) struct PipeArgs {
     /// Leave the channel unsigned although there is a --key, which then only shows who we are: nothing is proven to the other end
     #[arg(long, conflicts_with = "sign_131")]
     pub(crate) unsigned: bool,
-    /// Sign with --key whenever messages go out, instead of every 4,096 messages and at the end
+    /// Sign with --key whenever messages go out, instead of every 4,096 messages, 10 s after the first of less, and at the end
     #[arg(long, requires = "key", conflicts_with = "unsigned")]
     pub(crate) sign_each: bool,
     /// Bytes of each of them

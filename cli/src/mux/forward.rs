@@ -14,7 +14,7 @@ use sluis_udp::SystemClock;
 use sluis_web::{Spliced, Splices};
 
 use super::args::PipeArgs;
-use super::native::{Reach, reason, tell_lost};
+use super::native::{Reach, Reached, reason, tell_connected, tell_lost, tell_opened};
 use super::on_runtime;
 use super::orders::Orders;
 use super::stdio::Once;
@@ -81,6 +81,7 @@ struct Forwarding<'a, L: Accept> {
     listener: L,
     splices: Splices<L::Tcp>,
     names: BTreeMap<Channel, String>,
+    reached: Reached,
     /// Until when nothing is accepted.
     rest: Option<Instant>,
     /// There is one connection, and until when its channel has to be open, while it is not.
@@ -103,6 +104,7 @@ impl<'a, L: Accept<Tcp: ByteStream>> Forwarding<'a, L> {
             listener,
             splices: Splices::default(),
             names: BTreeMap::new(),
+            reached: None,
             rest: None,
             open_until: None,
             single: args.bytes,
@@ -130,7 +132,7 @@ impl<'a, L: Accept<Tcp: ByteStream>> Forwarding<'a, L> {
     fn hear(&mut self, event: &Event<'_>) {
         match event {
             Event::Connected(hub) => {
-                self.out.event("connected", |o| o.str("agent", &self.args.agent).str("via", hub), |_| {});
+                tell_connected(&mut self.out, &self.args.agent, hub, self.reached);
             }
             Event::Disconnected(Lost::Refused, _) => {
                 self.failed = Some(format!("{}, see --token-file and --key", reason(Lost::Refused)));
@@ -138,17 +140,8 @@ impl<'a, L: Accept<Tcp: ByteStream>> Forwarding<'a, L> {
             Event::Disconnected(why, pause) => tell_lost(&mut self.out, *why, *pause),
             Event::Opened(channel, proof) => {
                 self.open_until = None;
-                let (args, name) = (self.args, self.names.get(channel).map_or("", String::as_str));
-                self.out.event(
-                    "opened",
-                    |o| {
-                        let o = o.str("channel_id", name).str("agent", &args.agent).str("target", &args.target);
-                        o.str("intent", &args.intent).str("proof", proof.name())
-                    },
-                    |flow| {
-                        flow.words(&format!("{name} is open (proof: {})", proof.name()));
-                    },
-                );
+                let name = self.names.get(channel).map_or("", String::as_str);
+                tell_opened(&mut self.out, self.args, name, self.reached, *proof);
             }
             _ => {}
         }
@@ -236,6 +229,7 @@ impl<L: Accept<Tcp: ByteStream>> App<Client> for Forwarding<'_, L> {
         if self.accept(cx, now, client) {
             cx.waker().wake_by_ref();
         }
+        self.reached = client.reached();
         loop {
             while let Some(event) = client.poll_event() {
                 let hold = self.splices.hear(&event);

@@ -11,9 +11,11 @@ use sluis_core::driver::App;
 use sluis_core::{Instant, Machine as _, Now};
 use sluis_mux::channel::{Kind, Proof, SendError};
 use sluis_mux::native::{Channel, Client, Event, Lost};
+use sluis_mux::proof::Tag;
 use sluis_mux::signed::Place;
 use sluis_udp::SystemClock;
 
+use super::agents::hex;
 use super::args::ListenArgs;
 use super::listen::{Book, Shared};
 use super::native::{Reach, pins, tell_lost, tell_resumed};
@@ -151,7 +153,6 @@ impl<'a> Hearing<'a> {
                 self.channels.insert(*channel, heard);
                 return Answer::Accept(*channel);
             }
-            Event::Message(channel, number, kind, body) => return self.message(*channel, *number, *kind, body),
             Event::Finished(channel, _) => return Answer::Close(*channel),
             Event::Closed(channel) => self.closed(*channel, "client_close"),
             Event::Abandoned(channel, _) => self.closed(*channel, "lost"),
@@ -183,7 +184,7 @@ impl<'a> Hearing<'a> {
         Answer::Nothing
     }
 
-    fn message(&mut self, channel: Channel, number: u64, kind: Kind, body: &[u8]) -> Answer {
+    fn message(&mut self, channel: Channel, number: u64, kind: Kind, body: Vec<u8>, tag: Option<Tag>) -> Answer {
         let Some(heard) = self.channels.get_mut(&channel) else { return Answer::Nothing };
         (heard.frames, heard.bytes) = (heard.frames + 1, heard.bytes + body.len() as u64);
         {
@@ -192,7 +193,8 @@ impl<'a> Hearing<'a> {
             // Somebody may count them.
             book.wake();
         }
-        let text = String::from_utf8_lossy(body);
+        let text = String::from_utf8_lossy(&body);
+        let tag = tag.map(|tag| hex(&tag));
         let (seq, verified) = (number - 1, heard.proof != Proof::None);
         let payload = (kind == Kind::Json).then(|| Value::from_json(&text).ok()).flatten();
         let heard = &*heard;
@@ -210,6 +212,7 @@ impl<'a> Hearing<'a> {
                     Some(payload) => o.value("payload", payload),
                     None => o.str("payload", &text),
                 };
+                let o = o.maybe("tbz_hash", tag.as_deref());
                 let o = o.str("proof", heard.proof.name());
                 let o = if believed == Some(true) { o.raw("signed", true) } else { o };
                 if verified { o.raw("verified", true) } else { o.raw("verified", "null") }
@@ -226,7 +229,7 @@ impl<'a> Hearing<'a> {
                 }
             },
         );
-        Answer::Take(channel, number, self.args.echo.then(|| (kind, body.to_vec())))
+        Answer::Take(channel, number, self.args.echo.then_some((kind, body)))
     }
 
     fn is_enough(&self) -> bool {
@@ -270,7 +273,15 @@ impl App<Client> for Hearing<'_> {
         self.began.get_or_insert(now.mono);
         while !self.is_enough() {
             let Some(event) = client.poll_event() else { break };
-            match self.hear(now, &event) {
+            let answer = match event {
+                Event::Message(channel, number, kind, body) => {
+                    let body = body.to_vec();
+                    let tag = client.channel(channel).and_then(|it| it.tag()).copied();
+                    self.message(channel, number, kind, body, tag)
+                }
+                event => self.hear(now, &event),
+            };
+            match answer {
                 Answer::Nothing => {}
                 Answer::Accept(channel) => client.accept(now, channel),
                 Answer::Refuse(channel) => client.refuse(now, channel, "the intent is not accepted"),

@@ -52,7 +52,7 @@ pub(super) type Shared = Rc<RefCell<Book>>;
 
 impl Book {
     pub(super) fn new(out: Out, pins: BTreeMap<Box<str>, PublicKey>) -> Shared {
-        let (guard, wakers) = (Guard::default(), Vec::new());
+        let (guard, wakers) = (Guard::new(SystemClock::new().now().wall), Vec::new());
         let book = Self { out, frames: 0, bytes: 0, tampered: 0, native: None, pins, guard, over: false, wakers };
         Rc::new(RefCell::new(book))
     }

@@ -13,6 +13,7 @@ pub(crate) mod orders;
 mod pipe;
 mod serve;
 mod stdio;
+mod tell;
 
 use std::process::ExitCode;
 

@@ -1,12 +1,16 @@
 //! How an agent on a native connection reaches its hub.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sluis_core::identity::{PublicKey, SecretKey, Signer};
 use sluis_core::{Instant, Now, Security};
 use sluis_mux::agent::normalise;
+use sluis_mux::channel::Proof;
+use sluis_mux::intents::Intents;
 use sluis_mux::native::{ALPN, Client, ClientConfig, Credentials, Lost};
+use sluis_mux::news::Via;
 use sluis_net::{NetStreams, Runtime};
 use sluis_udp::SystemClock;
 use sluis_web::{Url, carry};
@@ -96,6 +100,41 @@ pub(super) fn pins(keys: &KeyArgs) -> Result<BTreeMap<Box<str>, PublicKey>, Fail
         Ok((agent.into(), key::file::public(word)?))
     };
     keys.agent_key.iter().map(pin).collect()
+}
+
+/// What a connection is carried by, and where the hub is.
+pub(super) type Reached = Option<(Via, SocketAddr)>;
+
+/// Say that the hub has let an agent in.
+pub(super) fn tell_connected(out: &mut Out, agent: &str, hub: &str, reached: Reached) {
+    out.event(
+        "connected",
+        |o| {
+            let o = o.str("agent", agent).maybe("via", reached.map(|(via, _)| via.name())).str("hub", hub);
+            match reached.filter(|(_, from)| !from.ip().is_unspecified()) {
+                Some((_, from)) => o.addr("from", from),
+                None => o.raw("from", "null"),
+            }
+        },
+        |_| {},
+    );
+}
+
+/// Say that a channel is open.
+pub(super) fn tell_opened(out: &mut Out, args: &PipeArgs, name: &str, reached: Reached, proof: Proof) {
+    let intents = Intents::new();
+    let backend = intents.resolve(&args.intent).backend;
+    out.event(
+        "opened",
+        |o| {
+            let o = o.str("channel_id", name).str("agent", &args.agent).str("target", &args.target);
+            let o = o.str("intent", &args.intent).str("backend", backend);
+            o.maybe("via", reached.map(|(via, _)| via.name())).str("proof", proof.name())
+        },
+        |flow| {
+            flow.words(&format!("open to {}: {name} (proof: {})", args.target, proof.name()));
+        },
+    );
 }
 
 /// Say why there is no connection.

@@ -17,7 +17,7 @@ use sluis_mux::signed::{Place, sign};
 use sluis_udp::SystemClock;
 
 use super::args::PipeArgs;
-use super::native::{Reach, reason, tell_lost, tell_resumed};
+use super::native::{Reach, Reached, reason, tell_connected, tell_lost, tell_opened, tell_resumed};
 use super::on_runtime;
 use super::orders::Orders;
 use crate::common::Common;
@@ -178,6 +178,7 @@ struct Pipe<'a> {
     retry: Option<Instant>,
     open: bool,
     name: String,
+    reached: Reached,
     began: Option<Instant>,
     ended: Option<Instant>,
     /// Since when there is no connection.
@@ -209,6 +210,7 @@ impl<'a> Pipe<'a> {
             retry: None,
             open: false,
             name: String::new(),
+            reached: None,
             began: None,
             ended: None,
             lost: None,
@@ -236,7 +238,7 @@ impl<'a> Pipe<'a> {
     fn hear(&mut self, now: Now, event: &Event<'_>) -> Option<(Channel, u64)> {
         match event {
             Event::Connected(hub) => {
-                self.out.event("connected", |o| o.str("agent", &self.args.agent).str("via", hub), |_| {});
+                tell_connected(&mut self.out, &self.args.agent, hub, self.reached);
             }
             Event::Disconnected(Lost::Refused, _) => {
                 self.fail("the hub does not let this agent in, see --token-file and --key");
@@ -250,17 +252,7 @@ impl<'a> Pipe<'a> {
             }
             Event::Opened(_, proof) => {
                 self.open = true;
-                let (args, name) = (self.args, &self.name);
-                self.out.event(
-                    "opened",
-                    |o| {
-                        let o = o.str("channel_id", name).str("agent", &args.agent).str("target", &args.target);
-                        o.str("intent", &args.intent).str("proof", proof.name())
-                    },
-                    |flow| {
-                        flow.words(&format!("open to {}: {} (proof: {})", args.target, name, proof.name()));
-                    },
-                );
+                tell_opened(&mut self.out, self.args, &self.name, self.reached, *proof);
             }
             // It may be about to come.
             Event::Refused(_, reason) if reason == NOT_THERE => {
@@ -373,6 +365,7 @@ impl<'a> Pipe<'a> {
 impl App<Client> for Pipe<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, now: Now, client: &mut Client) -> Poll<()> {
         self.began.get_or_insert(now.mono);
+        self.reached = client.reached();
         while let Some(event) = client.poll_event() {
             let take = self.hear(now, &event);
             if let Some((channel, number)) = take {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sluis_mux::Access;
 use sluis_mux::switchboard::{Config, Transport};
@@ -15,41 +17,78 @@ use sluis_web::{Backend, Hub, Options};
 
 use super::args::{Joined, ServeArgs};
 use super::orders::Orders;
+use super::tell::{REJECTED_EVERY, Teller};
 use super::{agents, on_runtime};
 use crate::common::Common;
 use crate::fail::Fail;
-use crate::output::{Out, tell};
-use crate::run;
+use crate::output::{Out, Patience, tell};
+use crate::record::{Keys, Record};
 use crate::signals::Asked;
+use crate::view::Recorded;
+use crate::{key, record, run};
 
 /// Protocols that are served, the preferred first: HTTP/2 is not, because upgrades do not work over it where a proxy picks it.
 const ALPN: [&str; 2] = [sluis_mux::native::ALPN, "http/1.1"];
+
+/// What the command is called in what it says.
+const NAME: &str = "sluis mux serve";
+/// How long whoever reads standard output may take at the end.
+const READER: Patience = Patience::AtMost(Duration::from_secs(2));
 
 /// Be a hub until there is a reason to end.
 pub(super) fn run(common: Common, args: &ServeArgs) -> Result<ExitCode, Fail> {
     let addr = run::resolve_bind(&args.bind)?;
     let config = config(args, addr)?;
     let tls = tls(args)?;
-    let mut out = Out::new(common, args.span.quiet).timed();
+    let mut options = Options::default();
+    options.allow_origins.clone_from(&args.allow_origin);
+    options.behind_proxy = args.behind_proxy;
+    options.backends = backends(args)?;
+    options.tells = !args.span.quiet;
+    options.witnesses = args.record.is_some();
+    if let Some(secret) = args.key.as_deref().map(key::file::secret).transpose()? {
+        options.signer = Some(Arc::new(secret));
+    }
+    let record_key = args.record_key.as_deref().map(key::file::secret).transpose()?;
+    refuse_same(args)?;
     let listener = TcpListener::bind(addr)
         .map_err(|why| Fail::runtime(format!("cannot listen on {addr} ({why}), choose another --bind")))?;
     let orders = Orders::catch(true).map_err(Fail::runtime)?;
     let seed =
         sluis_tokio::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness: {why}")))?;
-    let mut options = Options::default();
-    options.allow_origins.clone_from(&args.allow_origin);
-    options.behind_proxy = args.behind_proxy;
-    options.backends = backends(args)?;
+    let keys = Keys { secret: record_key, mac: None };
+    let open = |path| Record::open(&NAME, path, &config.agent, keys, None);
+    let record = args.record.as_deref().map(open).transpose()?;
+    let mut teller = Teller::new(Out::queued(common, args.span.quiet).timed(), record);
     let began = Instant::now();
-    on_runtime!(common.runtime, runtime => {
+    let recorded = on_runtime!(common.runtime, runtime => {
         let hub = Hub::new(runtime, config, options, &seed, sluis_udp::SystemClock::new());
         register(&hub, args)?;
-        serve(&hub, runtime, listener, tls, args, &orders, &mut out).await?;
-        summary(&hub, &mut out, began);
-        Ok::<(), Fail>(())
+        serve(&hub, runtime, listener, tls, args, &orders, &mut teller).await?;
+        let recorded = teller.end(&hub);
+        summary(&hub, &mut teller, began);
+        Ok::<_, Fail>(recorded)
     })?;
-    out.finish().map_err(|why| Fail::output(&why))?;
-    Ok(ExitCode::SUCCESS)
+    match teller.out.finish_within(READER) {
+        // Whoever has seen enough.
+        Err(why) if why.kind() == ErrorKind::BrokenPipe => {}
+        done => done.map_err(|why| Fail::output(&why))?,
+    }
+    recorded?;
+    let lost = teller.record.is_some_and(|record| record.counts().lost > 0);
+    Ok(if lost { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What is written to is nothing else that is read.
+fn refuse_same(args: &ServeArgs) -> Result<(), Fail> {
+    let read = [
+        ("--agents", args.agents.as_deref()),
+        ("--cert", args.cert.as_deref()),
+        ("--cert-key", args.cert_key.as_deref()),
+        ("--key", args.key.as_deref()),
+        ("--record-key", args.record_key.as_deref()),
+    ];
+    record::refuse_same(args.record.as_deref(), &[], &read)
 }
 
 fn config(args: &ServeArgs, addr: SocketAddr) -> Result<Config, Fail> {
@@ -99,7 +138,7 @@ fn tls(args: &ServeArgs) -> Result<Option<ServerTls>, Fail> {
 
 fn register<R>(hub: &Hub<R>, args: &ServeArgs) -> Result<(), Fail> {
     for intent in &args.intent {
-        hub.with(|board, _| board.register_intent(&intent.name, &intent.backend, &intent.description))
+        hub.register_intent(&intent.name, &intent.backend, &intent.description)
             .map_err(|why| Fail::usage(format!("--intent: {why}")))?;
     }
     Ok(())
@@ -112,7 +151,7 @@ async fn serve<R: Runtime>(
     tls: Option<ServerTls>,
     args: &ServeArgs,
     orders: &Orders,
-    out: &mut Out,
+    teller: &mut Teller,
 ) -> Result<(), Fail> {
     let failed = |why| Fail::runtime(format!("the listening socket failed ({why}), start again"));
     let listener = runtime.listen(listener).map_err(failed)?;
@@ -120,7 +159,7 @@ async fn serve<R: Runtime>(
     let fingerprint = tls.as_ref().map(|tls| tls.fingerprint().to_string());
     let url = format!("{}://{addr}", if tls.is_some() { "https" } else { "http" });
     let agent = hub.with(|board, _| board.config().agent.clone());
-    out.event(
+    teller.out.event(
         "listening",
         |o| {
             o.str("url", &url)
@@ -135,11 +174,16 @@ async fn serve<R: Runtime>(
             }
         },
     );
-    out.flush();
+    teller.out.flush();
     let reload = || reload(hub, args, tls.as_ref());
     let stop = async {
         let mut time = pin!(args.span.duration.map(|time| runtime.sleep(time)));
+        let mut turn = Box::pin(runtime.sleep(REJECTED_EVERY));
         poll_fn(|cx| {
+            while !args.span.quiet && turn.as_mut().poll(cx).is_ready() {
+                turn = Box::pin(runtime.sleep(REJECTED_EVERY));
+            }
+            teller.poll(cx, hub);
             while let Some(asked) = orders.poll_next(cx) {
                 match asked {
                     Asked::Stop => return Poll::Ready(()),
@@ -176,20 +220,30 @@ fn reload<R>(hub: &Hub<R>, args: &ServeArgs, tls: Option<&ServerTls>) {
     }
 }
 
-fn summary<R>(hub: &Hub<R>, out: &mut Out, began: Instant) {
-    let (stats, totals) = (hub.stats(), hub.with(|board, _| board.totals()));
+fn summary<R>(hub: &Hub<R>, teller: &mut Teller, began: Instant) {
+    let recorded = teller.record.as_ref().map(Record::counts);
+    let (stats, mut totals) = (hub.stats(), hub.with(|board, _| board.totals()));
+    let native = hub.native_stats();
+    totals.opened += native.joined;
+    totals.throttled += native.throttled;
     let elapsed = began.elapsed().as_secs_f64();
-    out.summary(
+    teller.out.summary(
         "summary",
         |o| {
             let o = o.raw("connections", stats.connections).raw("channels", totals.opened).raw("frames", totals.frames);
             let o = o.raw("delivered", totals.delivered).raw("queued", totals.queued).raw("expired", totals.expired);
             let o = o.raw("throttled", totals.throttled);
-            o.object("rejected", |o| {
+            let o = o.object("rejected", |o| {
                 let o = o.raw("dropped", stats.dropped).raw("unauthorised", stats.unauthorised);
                 o.raw("foreign_page", stats.foreign_pages)
-            })
-            .rounded("elapsed_s", Some(elapsed), 3)
+            });
+            let o = match recorded {
+                Some(Recorded { recorded, lost }) => {
+                    o.object("record", |o| o.raw("recorded", recorded).raw("lost", lost))
+                }
+                None => o,
+            };
+            o.rounded("elapsed_s", Some(elapsed), 3)
         },
         |flow| {
             flow.words(&format!(
@@ -202,6 +256,9 @@ fn summary<R>(hub: &Hub<R>, out: &mut Out, began: Instant) {
                 totals.throttled,
                 stats.unauthorised
             ));
+            if let Some(Recorded { recorded, lost }) = recorded {
+                flow.words(&format!("; {recorded} recorded, {lost} not"));
+            }
         },
     );
 }

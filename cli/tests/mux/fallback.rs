@@ -1,8 +1,10 @@
 //! Native connections where nothing but HTTP/1.1 is to be had: over the same connection, inside a WebSocket.
 
 use std::future::{pending, poll_fn};
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::task::{Context, Poll, ready};
 use std::thread;
@@ -25,6 +27,7 @@ use crate::on_both;
 on_both! {
     a_hub_that_is_only_asked_for_http_carries_native_connections_and_binds_keys_to_them
     behind_a_middlebox_a_token_passes_and_a_key_only_where_both_ends_say_so
+    every_client_goes_through_a_proxy_that_is_asked_for
 }
 
 /// TLS that nothing but HTTP/1.1 is spoken over.
@@ -184,4 +187,60 @@ fn behind_a_middlebox_a_token_passes_and_a_key_only_where_both_ends_say_so(runti
         let said = String::from_utf8_lossy(&out.stderr);
         assert!(out.status.code() == Some(1) && said.contains("does not let this agent in"), "{said}");
     }
+}
+
+/// A proxy that passes on what it is asked for with CONNECT, and counts that.
+fn proxy() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&asked);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut near, counts) = (stream.unwrap(), Arc::clone(&counts));
+            thread::spawn(move || {
+                let (mut head, mut byte) = (Vec::new(), [0]);
+                while !head.ends_with(b"\r\n\r\n") && near.read(&mut byte).is_ok_and(|len| len == 1) {
+                    head.push(byte[0]);
+                }
+                let head = String::from_utf8(head).unwrap();
+                let place = head.strip_prefix("CONNECT ").unwrap().split(' ').next().unwrap().to_owned();
+                counts.fetch_add(1, Ordering::Relaxed);
+                let mut far = TcpStream::connect(place).unwrap();
+                near.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+                let (mut from, mut to) = (far.try_clone().unwrap(), near.try_clone().unwrap());
+                thread::spawn(move || {
+                    let _ = io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Write);
+                });
+                let _ = io::copy(&mut near, &mut far);
+                let _ = far.shutdown(std::net::Shutdown::Write);
+            });
+        }
+    });
+    (url, asked)
+}
+
+fn every_client_goes_through_a_proxy_that_is_asked_for(runtime: &'static str) {
+    let hub = Hub::of("mux-proxy", runtime, &["alice", "bob"], &["--self-signed", "certs"]);
+    let (url, asked) = proxy();
+    let through = ["--proxy", &url];
+    let came = || asked.load(Ordering::Relaxed);
+    hub.ask("alice", "status", &through);
+    assert_eq!(came(), 1);
+    // A WebSocket and a native connection.
+    let mut bob = hub.listen("bob", &[&through[..], &["--count", "3"]].concat());
+    assert_eq!(came(), 3);
+    let pipe = ["--agent", "alice", "--target", "bob", "--intent", "chat", "--count", "3", "--json"];
+    let said = hub.asked(0, Some("alice"), "pipe", &[&through[..], &pipe].concat());
+    assert_eq!(came(), 4);
+    let connected = said.lines().map(json).find(|line| line["event"] == "connected").unwrap();
+    assert_eq!(
+        (&connected["via"], &connected["from"]),
+        (&"native".into(), &Value::Null),
+        "whom a proxy talks to is not known"
+    );
+    assert_eq!(bob.finish().0, 0);
+    // One that is not there is not gone round.
+    assert!(hub.refused("alice", "status", &["--proxy", "http://127.0.0.1:1"]).contains("cannot be reached"));
 }

@@ -21,6 +21,7 @@ on_both! {
     whoever_may_not_reach_a_service_is_refused
     a_connection_outlives_cuts_on_the_way
     standard_input_and_output_are_a_connection_of_their_own
+    a_service_is_proven_by_the_key_of_its_hub
 }
 
 /// Bytes of a pattern that does not repeat soon.
@@ -288,4 +289,33 @@ fn standard_input_and_output_are_a_connection_of_their_own(runtime: &'static str
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.code() == Some(1) && said.contains("does not answer: connection refused"), "{said}");
     assert!(out.stdout.is_empty());
+}
+
+/// What a service says is its hub's word: with its key, and not with another one.
+fn a_service_is_proven_by_the_key_of_its_hub(runtime: &'static str) {
+    let folder = Folder::new(&format!("forward-key-{runtime}"));
+    for name in ["alice", "hub", "other"] {
+        folder.ends(0, &["key", "new", &format!("{name}.pem")]);
+    }
+    let token = folder.ends(0, &["mux", "token", "alice", "--agents", "agents.toml"]);
+    folder.write("alice.token", token);
+    let backend = format!("stream={}", echo());
+    let args = ["--agents", "agents.toml", "--self-signed", "certs", "--backend", &backend, "--key", "hub.pem"];
+    let hub = Hub::in_folder(folder, runtime, &args);
+    let bytes = noise(5, 300_000);
+    for (known, proof) in [("node=hub.pem", Some("end")), ("node=other.pem", None)] {
+        let args = ["--target", "node", "--intent", "stream", "--forward", "127.0.0.1:0", "--key", "alice.pem"];
+        let pipe = hub.spawn("alice", "pipe", &[&args[..], &["--agent-key", known]].concat());
+        let addr: SocketAddr = json(&pipe.line())["address"].as_str().unwrap().parse().unwrap();
+        let Some(proof) = proof else {
+            reset(addr);
+            continue;
+        };
+        let stream = TcpStream::connect(addr).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| write(&stream, &bytes, 3));
+            assert!(read(&stream) == bytes);
+        });
+        assert_eq!(event(&pipe, "opened")["proof"], proof);
+    }
 }

@@ -111,10 +111,18 @@ impl Hub {
 
     /// End it by a signal; its summary.
     #[cfg(unix)]
-    pub(crate) fn end(mut self) -> Value {
+    pub(crate) fn end(self) -> Value {
+        self.ended().1.pop().expect("a summary")
+    }
+
+    /// End it by a signal; its folder, and all that it has said since it listens.
+    #[cfg(unix)]
+    pub(crate) fn ended(mut self) -> (Folder, Vec<Value>) {
         self.process.signal("TERM");
         let (code, rest) = self.process.finish();
-        assert_eq!((code, rest.len()), (0, 1), "{rest:?}");
-        json(&rest[0])
+        let told: Vec<Value> = rest.iter().map(|line| json(line)).collect();
+        let summaries = told.iter().filter(|line| line["event"] == "summary").count();
+        assert!(code == 0 && summaries == 1 && told.last().is_some_and(|line| line["event"] == "summary"), "{told:?}");
+        (self.folder, told)
     }
 }

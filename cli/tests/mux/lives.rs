@@ -10,6 +10,7 @@ on_both! {
     what_is_sent_arrives_over_tls_and_is_checked
     what_is_sent_to_nobody_waits
     an_agent_that_is_taken_out_is_cut_off_and_a_broken_file_changes_nothing
+    a_certificate_is_exchanged_and_a_broken_one_changes_nothing
     an_open_hub_believes_names
     a_pipe_outlives_the_hub
 }
@@ -76,6 +77,41 @@ fn an_agent_that_is_taken_out_is_cut_off_and_a_broken_file_changes_nothing(runti
     bob.wait_for_stderr("may not be here any more");
     assert_eq!(hub.asked(1, Some("bob"), "status", &[]), "");
     hub.ask("alice", "status", &[]);
+    hub.end();
+}
+
+fn a_certificate_is_exchanged_and_a_broken_one_changes_nothing(runtime: &'static str) {
+    // Two of them, as hubs make them.
+    let mut folder = crate::common::folder::Folder::new(&format!("mux-certs-{runtime}"));
+    let mut fingerprints = Vec::new();
+    for dir in ["one", "two"] {
+        let hub = Hub::in_folder(folder, runtime, &["--open", "--self-signed", dir]);
+        fingerprints.push(hub.fingerprint.clone());
+        folder = hub.ended().0;
+    }
+    let args = ["--open", "--cert", "one/cert.pem", "--cert-key", "one/key.pem"];
+    let mut hub = Hub::in_folder(folder, runtime, &args);
+    assert_eq!(hub.fingerprint, fingerprints[0]);
+    let at = |name: &str| hub.folder.0.join(name);
+    for file in ["cert.pem", "key.pem"] {
+        std::fs::copy(at(&format!("two/{file}")), at(&format!("one/{file}"))).unwrap();
+    }
+    hub.process.signal("HUP");
+    // Whoever has pinned the old one is told no lies, and whoever has pinned the new one comes in.
+    let began = std::time::Instant::now();
+    let asks = |hub: &Hub| {
+        let args = ["mux", "status", "--url", &hub.url, "--pin", fingerprints[1].as_deref().unwrap()];
+        hub.folder.sluis(&args).status.success()
+    };
+    while !asks(&hub) {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "{}", hub.process.stderr());
+    }
+    hub.asked(1, None, "status", &[]);
+    std::fs::write(hub.folder.0.join("one/cert.pem"), "no certificate").unwrap();
+    hub.process.signal("HUP");
+    hub.process.wait_for_stderr("the certificate stays as it was");
+    hub.fingerprint.clone_from(&fingerprints[1]);
+    hub.asked(0, None, "status", &[]);
     hub.end();
 }
 

@@ -1,5 +1,6 @@
 //! `sluis mux` from outside: hub and clients against each other, against the reference's, and against strangers.
 
+mod agents;
 #[cfg(unix)]
 mod browser;
 #[path = "../common/mod.rs"]
@@ -12,6 +13,9 @@ mod lives;
 mod meeting;
 mod native;
 mod reference;
+#[cfg(unix)]
 mod signed;
 mod strangers;
+#[cfg(unix)]
+mod told;
 mod usage;

@@ -76,6 +76,18 @@ fn its_client_at_our_hub_with_a_token_over_tls(runtime: &'static str) {
     assert!(!hub.process.stderr().contains(&hub.token("alice")), "a token is never logged");
 }
 
+/// The attacks that `holes.rs` of `sluis-mux` shows to fail here succeed there.
+#[test]
+fn each_attack_on_a_hole_of_the_reference_succeeds_there() {
+    let Some(python) = python() else { return };
+    let (_server, theirs) = server(python);
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/mux/python/attacks.py");
+    let out = Command::new(python).arg(script).arg(theirs).output().expect("python starts");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let attacks: Vec<Value> = String::from_utf8(out.stdout).unwrap().lines().map(json).collect();
+    assert!(attacks.len() >= 18 && attacks.iter().all(|attack| attack["succeeds"] == true), "{attacks:#?}");
+}
+
 /// `tibet-mux serve` on a port of its own.
 fn server(python: &Path) -> (Process, String) {
     // Free now; nobody else asks for this very one.

@@ -15,6 +15,7 @@ use crate::on_both;
 on_both! {
     what_a_pipe_signs_is_believed_by_the_listener_and_by_the_reference
     what_the_reference_signs_is_believed_once_and_from_nobody_else
+    what_a_hub_has_believed_it_does_not_believe_again_after_a_restart
 }
 
 fn python() -> Option<&'static Path> {
@@ -50,6 +51,11 @@ fn hub(name: &str, runtime: &'static str) -> (Hub, String) {
     (hub, public)
 }
 
+/// Frames bear whole seconds: one that is made in the second in which somebody began is not told from one before.
+fn next_second() {
+    std::thread::sleep(std::time::Duration::from_secs(1));
+}
+
 /// The next frame, or what was rejected.
 fn heard(process: &Process) -> Value {
     loop {
@@ -70,6 +76,7 @@ fn what_a_pipe_signs_is_believed_by_the_listener_and_by_the_reference(runtime: &
     hub.folder.ends(0, &["key", "new", "bob.pem"]);
     let mut frames = Vec::new();
     let mut bob = hub.listen("bob", &[&known[..], &["--native", "--key", "bob.pem", "--count", "3"]].concat());
+    next_second();
     hub.asked(0, Some("alice"), "pipe", &piped);
     frames.extend((0..3).map(|_| heard(&bob)));
     assert_eq!(bob.finish().0, 0);
@@ -112,6 +119,7 @@ fn what_the_reference_signs_is_believed_once_and_from_nobody_else(runtime: &'sta
     let made = |key: &str, from: &str| {
         script(python, &hub.folder, &[&["make", key, from, "bob", "chat"][..], &payloads].concat(), "")
     };
+    next_second();
     let frames = made("alice.pem", "alice");
     let channel = hub.open("alice", "bob", "chat");
     let send = |frame: &str| hub.ask("alice", "send", &["--channel", &channel, "--payload", frame]);
@@ -134,4 +142,21 @@ fn what_the_reference_signs_is_believed_once_and_from_nobody_else(runtime: &'sta
     let carols = hub.open("carol", "bob", "chat");
     refused("carol", &carols, &made("carol.pem", "carol")[0], "unknown-key");
     refused("carol", &carols, &made("alice.pem", "alice")[0], "unknown-key");
+}
+
+fn what_a_hub_has_believed_it_does_not_believe_again_after_a_restart(runtime: &'static str) {
+    let (hub, _) = hub("signed-again", runtime);
+    let bob = hub.listen("bob", &["--native", "--agent-key", "alice=alice.pem"]);
+    let piped = ["--target", "bob", "--intent", "chat", "--key", "alice.pem", "--sign-131", "--count", "1"];
+    next_second();
+    hub.asked(0, Some("alice"), "pipe", &[&["--agent", "alice"], &piped[..]].concat());
+    let frame = heard(&bob)["payload"].to_string();
+    drop(bob);
+    let channel = hub.open("alice", "bob", "chat");
+    hub.ask("alice", "send", &["--channel", &channel, "--payload", &frame]);
+    let (folder, _) = hub.ended();
+    let hub = Hub::in_folder(folder, runtime, &["--agents", "agents.toml", "--self-signed", "certs"]);
+    let channel = hub.open("alice", "bob", "chat");
+    let said = hub.refused("alice", "send", &["--channel", &channel, "--payload", &frame]);
+    assert!(said.contains("stale-frame"), "{said}");
 }

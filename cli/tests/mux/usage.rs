@@ -35,6 +35,11 @@ fn a_hub_that_nobody_should_run_is_refused() {
     ] {
         refused(&folder, 2, &[&hub[..], given].concat(), why);
     }
+    let hub = ["serve", "--plain", "--agents", "empty.toml", "--bind", "127.0.0.1:0"];
+    let alone = folder.sluis(&[&["mux"], &hub[..], &["--record-key", "x"]].concat());
+    assert_eq!(alone.status.code(), Some(2), "there is nothing to sign");
+    refused(&folder, 2, &[&hub[..], &["--record", "empty.toml"]].concat(), "--record and --agents are one file");
+    refused(&folder, 1, &[&hub[..], &["--key", "missing.pem"]].concat(), "missing.pem");
     let pipe = ["pipe", "--agent", "a", "--target", "b", "--intent", "i", "--forward"];
     refused(&folder, 2, &[&pipe[..], &["8080"]].concat(), "write HOST:PORT");
     let bytes = ["pipe", "--agent", "a", "--target", "b", "--intent", "i", "--bytes"];

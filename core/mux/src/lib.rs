@@ -10,6 +10,7 @@
 //! | [`signed`] | frames that carry their own signature, as `tibet-mux` 1.3.1 makes them |
 //! | [`session`] | many streams on one native connection: yamux, byte for byte |
 //! | [`native`] | hub and agent on native connections, as machines on byte streams |
+//! | [`news`] | what a hub tells whoever runs it |
 //! | [`Bridge`] | between a switchboard and a hub of native connections: agents of both reach each other |
 //! | [`channel`] | a channel on a stream: messages that are acknowledged, proven, and survive the connection |
 //!
@@ -59,6 +60,7 @@ pub mod channel;
 mod faults;
 pub mod intents;
 pub mod native;
+pub mod news;
 pub mod proof;
 pub mod rest;
 pub mod session;

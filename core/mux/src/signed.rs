@@ -42,7 +42,7 @@ pub enum Wrong {
     /// There is no time in it.
     #[error("missing-ts")]
     NoTime,
-    /// It was made more than [`SKEW_S`] ago, or is to be made in the future.
+    /// It was made more than [`SKEW_S`] ago, or is to be made in the future; or before whoever judges it [began](Guard::new).
     #[error("stale-frame")]
     Stale,
     /// It is not signed with that key, or was changed.
@@ -277,13 +277,24 @@ pub enum SignFrameError {
 
 /// Believes each frame once, and only those of whom the key is known. It remembers them for as long as they are fresh: at most 8,192 of one
 /// agent, and refuses more of that agent.
-#[derive(Debug, Default)]
+///
+/// One that [began](Self::new) refuses what was made before that: another one may have believed it, a program that was started again say,
+/// and nothing of that is remembered. Frames have whole seconds, so it also refuses what is made in the rest of the second in which it
+/// began. What it cannot tell is a frame of a clock that is ahead by some seconds: in these after the beginning it may come again.
+#[derive(Debug)]
 pub struct Guard {
+    began: Wall,
     seen: BTreeMap<Arc<str>, BTreeSet<[u8; 32]>>,
     expires: BTreeSet<(Wall, Arc<str>, [u8; 32])>,
 }
 
 impl Guard {
+    /// One that begins now and believes nothing that was made before.
+    #[must_use]
+    pub const fn new(began: Wall) -> Self {
+        Self { began, seen: BTreeMap::new(), expires: BTreeSet::new() }
+    }
+
     /// Believe a frame that came there, or not. `key`: that of the agent that it came from, where it is known.
     ///
     /// # Errors
@@ -297,6 +308,9 @@ impl Guard {
     ) -> Result<(), Wrong> {
         let key = key.ok_or(Wrong::UnknownKey)?;
         let (made, content) = verified(frame, key, now)?;
+        if made < self.began {
+            return Err(Wrong::Stale);
+        }
         let names = |name: &str, agent: &str| member(frame, name).is_some_and(|it| normalise(&it) == normalise(agent));
         let here = member(frame, "intent").as_deref() == Some(place.intent);
         if !here || !names("from_aint", place.from) || !names("to_aint", place.to) {

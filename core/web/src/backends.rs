@@ -49,6 +49,7 @@ pub(crate) async fn serve<R: Runtime>(hub: Hub<R>) -> io::Result<()> {
     let mut config = ClientConfig::new(&agent, "hub", 0);
     // The hub counts those of each agent.
     config.max_channels = usize::from(u16::MAX);
+    config.signer.clone_from(&hub.shared.options.signer);
     let mut client = Client::new(config, &hub.shared.own_seed, hub.now());
     let mut app = Backends { runtime, table, splices: Splices::default() };
     let clock = hub.clone();

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use hyper::client::conn::http1;
 use hyper::header;
+use hyper::rt;
 use hyper::upgrade::Upgraded;
 use hyper::{Request, Response, StatusCode};
 use sluis_mux::talk::MUX_SUBPROTOCOL;
@@ -34,10 +35,11 @@ pub(crate) struct Comes {
     pub(crate) exporter: Option<[u8; 32]>,
 }
 
-/// The bytes in the binary messages of a WebSocket: how they are cut says nothing.
+/// The bytes in the binary messages of a WebSocket: how they are cut says nothing. For whoever has answered the upgrade in a server of his
+/// own, on whatever stream of hyper's kind he has then.
 #[derive(Debug)]
-pub(crate) struct Carried {
-    stream: Upgraded,
+pub struct Carried<I = Upgraded> {
+    stream: I,
     web: WebSocketContext,
     pipe: Pipe,
     /// A message that has come, and how much of it was read.
@@ -46,8 +48,23 @@ pub(crate) struct Carried {
     closed: bool,
 }
 
-impl Carried {
-    pub(crate) fn new(role: Role, stream: Upgraded) -> Self {
+impl<I: rt::Read + rt::Write + Unpin> Carried<I> {
+    /// The server's end, behind its answer to the upgrade.
+    pub fn server(stream: I) -> Self {
+        Self::new(Role::Server, stream)
+    }
+
+    /// The client's end, behind that answer.
+    pub fn client(stream: I) -> Self {
+        Self::new(Role::Client, stream)
+    }
+
+    /// The stream that it was made of, and nothing of what is on its way.
+    pub fn into_inner(self) -> I {
+        self.stream
+    }
+
+    fn new(role: Role, stream: I) -> Self {
         let limits = WebSocketConfig::default()
             .read_buffer_size(CHUNK)
             .write_buffer_size(0)
@@ -67,7 +84,7 @@ impl Carried {
     }
 }
 
-impl ByteStream for Carried {
+impl<I: rt::Read + rt::Write + Send + Unpin + 'static> ByteStream for Carried<I> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             let rest = self.message.get(self.read..).unwrap_or_default();
@@ -163,5 +180,5 @@ pub async fn carry<R: Runtime, S: ByteStream>(runtime: R, stream: S, url: Url) -
         return Err(refused(&"no native connections are carried there"));
     }
     let stream = hyper::upgrade::on(&mut response).await.map_err(io::Error::other)?;
-    Ok(Box::new(Carried::new(Role::Client, stream)))
+    Ok(Box::new(Carried::client(stream)))
 }

@@ -9,8 +9,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use sluis_core::driver::Clock;
+use sluis_core::identity::Signer;
 use sluis_core::{Instant, Machine as _, Now, Seed};
+use sluis_mux::intents::RegisterError;
 use sluis_mux::native::{Hub as NativeHub, HubConfig, HubStats as NativeStats};
+use sluis_mux::news::News;
 use sluis_mux::rest::{Response, Wait, read_inbox};
 use sluis_mux::switchboard::{Config, SocketId, Switchboard};
 use sluis_mux::{Access, Bridge};
@@ -20,7 +23,7 @@ use crate::backends::Backend;
 use crate::native::Native;
 
 /// Settings of a hub besides those of its switchboard.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
     /// Connections at a time; what comes above waits in the system's queue.
@@ -31,11 +34,32 @@ pub struct Options {
     pub behind_proxy: bool,
     /// Local services, each for channels of its intent that native agents open to the hub's own name; see [`Backend`].
     pub backends: Vec<Backend>,
+    /// What the hub signs its own ends of channels with, those that lead to its backends: then these are proven from end to end.
+    pub signer: Option<Arc<dyn Signer + Send + Sync>>,
+    /// What happens is told; see [`Hub::poll_news`].
+    pub tells: bool,
+    /// What the ends of native channels sign for is told, too. Everything that passes is hashed for it.
+    pub witnesses: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_connections: 16_384, allow_origins: Vec::new(), behind_proxy: false, backends: Vec::new() }
+        Self {
+            max_connections: 16_384,
+            allow_origins: Vec::new(),
+            behind_proxy: false,
+            backends: Vec::new(),
+            signer: None,
+            tells: false,
+            witnesses: false,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let signer = self.signer.as_ref().map(|signer| signer.public());
+        f.debug_struct("Options").field("signer", &signer).field("backends", &self.backends).finish_non_exhaustive()
     }
 }
 
@@ -93,6 +117,8 @@ struct State {
     inboxes: BTreeMap<Arc<str>, Vec<Waker>>,
     /// Whom to wake when the switchboard's next deadline may have come nearer.
     timer: Option<Waker>,
+    /// Whom to wake when there is something to tell.
+    listener: Option<Waker>,
 }
 
 impl<R> Clone for Hub<R> {
@@ -110,11 +136,13 @@ impl<R> fmt::Debug for Hub<R> {
 impl<R> Hub<R> {
     /// A hub without channels.
     #[must_use]
-    pub fn new(runtime: R, config: Config, options: Options, seed: &Seed, clock: impl Clock + 'static) -> Self {
+    pub fn new(runtime: R, mut config: Config, options: Options, seed: &Seed, clock: impl Clock + 'static) -> Self {
         let mut agents = HubConfig::new(&config.agent);
         agents.access = config.access.clone();
         agents.max_connections = options.max_connections;
         agents.behind_proxy = options.behind_proxy;
+        (agents.tells, agents.witnesses) = (options.tells, options.witnesses);
+        config.tells |= options.tells;
         agents.services = options.backends.iter().map(|backend| backend.intent.as_str().into()).collect();
         let mut own_seed = [0; 32];
         seed.fork("sluis web own agent").fill(&mut own_seed);
@@ -122,7 +150,8 @@ impl<R> Hub<R> {
         let mut native = Native::new(NativeHub::new(agents, seed));
         let bridge = Bridge::new(&mut native.hub);
         let board = Switchboard::new(config, seed, clock.now());
-        let state = State { board, native, bridge, sockets: BTreeMap::new(), inboxes: BTreeMap::new(), timer: None };
+        let (sockets, inboxes) = (BTreeMap::new(), BTreeMap::new());
+        let state = State { board, native, bridge, sockets, inboxes, timer: None, listener: None };
         let (clock, counters) = (Box::new(clock), Counters::default());
         Self { shared: Arc::new(Shared { runtime, options, counters, own_seed, clock, state: Mutex::new(state) }) }
     }
@@ -167,6 +196,25 @@ impl<R> Hub<R> {
         let done = act(&mut state.native, now);
         state.wake(now, before);
         done
+    }
+
+    /// What happened, where [`Options`] say that it is to be told. Else whoever polls is woken when there is something.
+    pub fn poll_news(&self, cx: &mut Context<'_>) -> Poll<News> {
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(news) = state.native.hub.poll_news().or_else(|| state.board.poll_news()) {
+            return Poll::Ready(news);
+        }
+        state.listener = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Route exactly this intent to a backend, whatever its agents speak; see [`Switchboard::register_intent`].
+    ///
+    /// # Errors
+    /// Too many, or too long.
+    pub fn register_intent(&self, name: &str, backend: &str, description: &str) -> Result<(), RegisterError> {
+        self.with(|board, _| board.register_intent(name, backend, description))?;
+        self.with_native(|native, _| native.hub.register_intent(name, backend, description))
     }
 
     /// Change who may come in, whatever they speak; see [`Switchboard::replace_access`].
@@ -249,6 +297,11 @@ impl State {
             self.inboxes.remove(&agent).into_iter().flatten().for_each(Waker::wake);
         }
         self.native.wake();
+        if (self.native.hub.has_news() || self.board.has_news())
+            && let Some(waker) = self.listener.take()
+        {
+            waker.wake();
+        }
         if self.deadline() != deadline
             && let Some(waker) = self.timer.take()
         {

@@ -3,8 +3,9 @@
 //! * [`Hub`] is a switchboard that many connections share. [`Hub::serve`] is a whole server; [`Hub::answer`] is the service to mount in
 //!   a hyper server of your own.
 //! * On the same port it serves native connections ([`sluis_mux::native`]): over TLS where both agree on that by ALPN, without TLS where the
-//!   first byte says so. Behind a middlebox that lets HTTP through alone, they are [carried](carry) by a WebSocket.
+//!   first byte says so. Behind a middlebox that lets HTTP through alone, they are [carried](carry) by a WebSocket ([`Carried`]).
 //! * [`Splices`] join channels of a native agent with byte streams; a [`Backend`] is a TCP service that a hub joins channels with.
+//! * [`agent`] is an application's own agent on a native connection.
 //! * [`Client`] asks a hub, and [`Listener`] is an agent that listens on a WebSocket.
 //! * [`serve_pages`] is for what a program tells of itself (metrics, health): small, bounded, and no part of a hub.
 //!
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod agent;
 mod backends;
 mod body;
 mod carried;
@@ -32,10 +34,11 @@ mod splice;
 mod tests;
 
 pub use backends::Backend;
-pub use carried::carry;
+pub use carried::{Carried, carry};
 pub use client::{Client, ClientError, Reply, Url, UrlError};
 pub use hub::{Hub, HubStats, Options};
 pub use hyper;
 pub use listener::{Heard, Listener};
 pub use pages::{Page, serve_pages};
+pub use sluis_mux;
 pub use splice::{Spliced, Splices};

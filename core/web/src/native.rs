@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use sluis_core::{Conn, End, ListenerId, Order, Origin, Streams as _, Up};
 use sluis_mux::native::Hub as NativeHub;
+use sluis_mux::talk::MUX_SUBPROTOCOL;
 use sluis_net::{ByteStream, Runtime};
 
 use crate::hub::{Hub, count};
@@ -105,6 +106,8 @@ impl<S: ByteStream> ByteStream for Begun<S> {
 pub(crate) enum Comes {
     /// From there, with the exporter of its TLS.
     From(SocketAddr, Option<[u8; 32]>),
+    /// The same, inside a WebSocket.
+    Carried(SocketAddr, Option<[u8; 32]>),
     /// It is that of the hub's own agent, which says that it is there.
     Own(SocketAddr),
 }
@@ -112,11 +115,18 @@ pub(crate) enum Comes {
 /// Carry a native connection to its end.
 pub(crate) async fn run<R: Runtime, S: ByteStream>(hub: &Hub<R>, stream: S, comes: Comes) {
     let conn = hub.with_native(|native, now| {
-        let up =
-            |remote, exporter| Up { origin: Origin::Accepted(ListenerId::default()), remote, alpn: None, exporter };
+        let origin = Origin::Accepted(ListenerId::default());
         let conn = match &comes {
-            Comes::From(remote, exporter) => native.hub.handle_up(now, &up(*remote, exporter.as_ref())),
-            Comes::Own(remote) => native.hub.handle_own_up(now, &up(*remote, None)),
+            Comes::From(remote, exporter) => {
+                native.hub.handle_up(now, &Up { origin, remote: *remote, alpn: None, exporter: exporter.as_ref() })
+            }
+            Comes::Carried(remote, exporter) => {
+                let alpn = Some(MUX_SUBPROTOCOL.as_bytes());
+                native.hub.handle_up(now, &Up { origin, remote: *remote, alpn, exporter: exporter.as_ref() })
+            }
+            Comes::Own(remote) => {
+                native.hub.handle_own_up(now, &Up { origin, remote: *remote, alpn: None, exporter: None })
+            }
         }
         .ok()?;
         native.wanted.insert(conn, Wanted::default());

@@ -23,7 +23,6 @@ use sluis_mux::talk::{MUX_SUBPROTOCOL, asks_for_mux, join};
 use sluis_mux::{Access, Caller};
 use sluis_net::{Accept as _, ByteStream, MaybeTls, Runtime, ServerTls, handshake, within};
 use tungstenite::handshake::derive_accept_key;
-use tungstenite::protocol::Role;
 
 use crate::backends;
 use crate::body::{self, Unread, Whole};
@@ -235,8 +234,8 @@ impl<R: Runtime> Hub<R> {
         let hub = self.clone();
         self.shared.runtime.spawn(async move {
             if let Ok(stream) = hyper::upgrade::on(&mut request).await {
-                let stream = Carried::new(Role::Server, stream);
-                native::run(&hub, stream, native::Comes::From(remote, exporter)).await;
+                let stream = Carried::server(stream);
+                native::run(&hub, stream, native::Comes::Carried(remote, exporter)).await;
             }
         });
         response
@@ -251,10 +250,13 @@ impl<R: Runtime> Hub<R> {
             self.detach(socket);
             return wrong_version();
         };
-        let hub = self.clone();
+        let (hub, from) = (self.clone(), request.extensions().get::<Comes>().map(|comes| comes.remote));
         self.shared.runtime.spawn(async move {
             match hyper::upgrade::on(&mut request).await {
-                Ok(stream) => socket::run(&hub, socket, stream).await,
+                Ok(stream) => {
+                    hub.with(|board, _| board.came_from(socket, from));
+                    socket::run(&hub, socket, stream).await;
+                }
                 Err(_) => hub.detach(socket),
             }
         });

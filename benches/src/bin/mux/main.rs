@@ -15,18 +15,29 @@ use std::process::ExitCode;
 use sluis_benches::contest::{self, Runner};
 use sluis_benches::report::{Report, Row};
 
+const USAGE: &str = "usage: mux [--json] [--rounds N (41)] [memory|network|web]";
+
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
+}
+
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let (mut json, mut rounds, mut only) = (false, 41, None);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--json" => json = true,
-            "--rounds" => rounds = words.next().and_then(|n| n.parse().ok()).unwrap_or(rounds),
-            "memory" | "network" | "web" => only = Some(word),
-            _ => {
-                eprintln!("usage: mux [--json] [--rounds N] [memory|network|web]");
-                return ExitCode::from(2);
+            "--help" | "-h" => {
+                println!("{USAGE}");
+                return ExitCode::SUCCESS;
             }
+            "--rounds" => match words.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0) {
+                Some(n) => rounds = n,
+                None => return usage(),
+            },
+            "memory" | "network" | "web" => only = Some(word),
+            _ => return usage(),
         }
     }
     let mut report = Report::new("mux", json);

@@ -200,6 +200,7 @@ impl Scratch {
             Happening::Gap { count, from, until } => self.gap(*count, *from, *until),
             Happening::Decided { packet_id, source, decision } => self.decided(*packet_id, *source, *decision),
             Happening::Overlay(action) => self.overlay(action),
+            Happening::Statement(statement) => self.statement(statement),
         }
         self.shorten();
         self.erin.text.push('}');

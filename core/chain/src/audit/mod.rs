@@ -29,6 +29,7 @@ mod node;
 mod overlay;
 mod recorder;
 mod short;
+mod statement;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +39,7 @@ pub use crate::token::GAP;
 pub use losses::Losses;
 pub use overlay::OverlayAction;
 pub use recorder::{Kinds, Recorder};
+pub use statement::ChannelStatement;
 
 use sluis_core::data::{Number, Text};
 use sluis_core::framing::{Decision, Packet};
@@ -161,4 +163,6 @@ pub enum Happening<'a> {
     },
     /// Something happened in the overlay.
     Overlay(OverlayAction<'a>),
+    /// Somebody has signed for what he said on a channel.
+    Statement(ChannelStatement<'a>),
 }

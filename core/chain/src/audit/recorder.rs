@@ -10,7 +10,7 @@ use sluis_core::data::Text;
 
 /// Kinds of happenings, as a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kinds(u8);
+pub struct Kinds(u16);
 
 impl Kinds {
     /// None.
@@ -31,8 +31,10 @@ impl Kinds {
     pub const DECISION: Self = Self(64);
     /// What happens in the overlay: registrations, challenges, join tokens and who joins by them, vouches.
     pub const OVERLAY: Self = Self(128);
+    /// Signatures for what was said on channels.
+    pub const STATEMENT: Self = Self(256);
     /// All.
-    pub const ALL: Self = Self(255);
+    pub const ALL: Self = Self(511);
 
     /// These and those.
     #[must_use]
@@ -64,6 +66,7 @@ impl Kinds {
             Happening::Trust { .. } => Self::TRUST,
             Happening::Decided { .. } => Self::DECISION,
             Happening::Overlay(_) => Self::OVERLAY,
+            Happening::Statement(_) => Self::STATEMENT,
             // That something is missing is said whatever is recorded.
             Happening::Gap { .. } => Self::NONE,
         }

@@ -13,6 +13,7 @@
 mod opening;
 pub(crate) mod record;
 mod sending;
+mod signing;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -28,22 +29,25 @@ use sluis_core::noise::{Curve as _, X25519, X25519Secret};
 use crate::faults::Faults;
 use crate::proof::verify_signed;
 use crate::proof::{
-    ACCEPT, ACK, Agreement, BYTES, CLOSE, Direction, JSON, OPEN, Purpose, REFUSE, RESUME, SIGN, TAG_LEN,
+    ACCEPT, ACK, Agreement, BYTES, CLOSE, Direction, JSON, OPEN, Purpose, REFUSE, RESUME, SIGN, TAG_LEN, Tag,
 };
 use crate::session::{Gone, Read, Session, StreamId};
-use opening::{Signed, judge, read_accept, write_accept};
+use opening::{Signed, judge, write_accept};
 use record::Reader;
 use sending::Sending;
+use signing::Signing;
 
 pub use opening::Opening;
-pub(crate) use opening::{Resume, peek_opening};
+pub(crate) use opening::{Resume, peek_opening, read_accept};
 pub use record::MAX_MESSAGE;
 pub(crate) use sending::MAX_KEPT_BYTES;
 
 pub use types::{ChannelId, Fault, Kind, MAX_REASON, Own, Proof, SendError, Side, State, Told};
 
-/// Messages between two signatures of the running hash.
+/// Messages between two signatures of the running hash, and the time that one waits for the next. The time is kept by whoever keeps the
+/// channel, with [`Channel::has_unsigned`] and [`Channel::sign_soon`].
 const SIGN_EVERY: u64 = 4096;
+pub(crate) const SIGN_TIME: core::time::Duration = core::time::Duration::from_secs(10);
 
 /// Bytes of records that are prepared before the stream takes them.
 const STAGED: usize = 16 * 1024;
@@ -68,12 +72,12 @@ pub struct Channel {
     /// The last message of each direction is sent, and has come.
     closing: bool,
     heard_close: bool,
-    signed_at: u64,
     sign_every: u64,
+    /// What was signed, and is to be; where both ends have keys.
+    signing: Option<Box<Signing>>,
     reader: Reader,
     staged: Vec<u8>,
     staged_at: usize,
-    signature: Option<Signature>,
     faults: Faults,
 }
 
@@ -94,12 +98,11 @@ impl Channel {
             resume_due: false,
             closing: false,
             heard_close: false,
-            signed_at: 0,
             sign_every: SIGN_EVERY,
+            signing: None,
             reader: Reader::default(),
             staged: Vec::new(),
             staged_at: 0,
-            signature: None,
             faults: Faults::default(),
         }
     }
@@ -218,10 +221,10 @@ impl Channel {
         self.reader.body().get(tag..).unwrap_or_default()
     }
 
-    /// The signature that was told last ([`Told::Signed`]), over what [`SIGN`] covers.
+    /// The tag of that message, where both ends have keys.
     #[must_use]
-    pub const fn signature(&self) -> Option<&Signature> {
-        self.signature.as_ref()
+    pub fn tag(&self) -> Option<&Tag> {
+        self.agreement.as_ref().and_then(|_| self.reader.body().first_chunk())
     }
 
     /// Send a message: its number. [`Told::Acked`] says when the other end's application took it.
@@ -247,8 +250,11 @@ impl Channel {
 
     fn push(&mut self, kind: u8, body: &[u8]) -> u64 {
         let direction = self.side.sends();
-        let tag = self.agreement.as_mut().map(|agreement| agreement.tag(direction, kind, body));
-        self.sending.push(kind, body, tag)
+        let Some(agreement) = &mut self.agreement else { return self.sending.push(kind, body, None) };
+        let tag = agreement.tag(direction, kind, body);
+        let signing = self.signing.get_or_insert_default();
+        signing.pushed(agreement.statement(direction), self.sign_every, kind == CLOSE);
+        self.sending.push(kind, body, Some(tag))
     }
 
     /// The application took all messages up to this one: the other end is told.
@@ -352,6 +358,9 @@ impl Channel {
             let body = self.resume_body();
             record::put(&mut self.staged, RESUME, &[&body]);
         }
+        if let Some(signing) = &mut self.signing {
+            signing.go_on_from(resume.received);
+        }
         self.state = State::Open;
         self.half_close();
         self.ack_due = self.taken > 0;
@@ -440,23 +449,10 @@ impl Channel {
             let tag = self.agreement.as_ref().map(|agreement| agreement.aside(self.side.sends(), ACK, &text));
             record::put(&mut self.staged, ACK, &[&text, tag.as_ref().map_or(&[][..], |tag| &tag[..])]);
         }
-        while self.staged.len() < STAGED && self.sending.put_short(&mut self.staged) {}
-        if !self.sending.has_next() {
+        // A signature is for all before it, and stands behind the last of them.
+        self.sign(own)?;
+        while self.staged.len() < STAGED && self.sending.put_short(&mut self.staged) {
             self.sign(own)?;
-        }
-        Ok(())
-    }
-
-    /// Sign for what was sent, when that is due.
-    fn sign(&mut self, own: Own<'_>) -> Result<(), Fault> {
-        let (Some(agreement), Some(signer)) = (&self.agreement, own.signer) else { return Ok(()) };
-        let (count, statement) = agreement.statement(self.side.sends());
-        let due = count >= self.signed_at + self.sign_every || self.closing && count > self.signed_at;
-        if due {
-            let direction = [u8::from(self.side.sends() == Direction::Back)];
-            let signature = Purpose::Sign.sign(signer, &[&direction], &statement)?;
-            record::put(&mut self.staged, SIGN, &[&count.to_be_bytes(), &signature]);
-            self.signed_at = count;
         }
         Ok(())
     }
@@ -591,8 +587,8 @@ impl Channel {
         if u64::from_be_bytes(*claimed) != count || !genuine {
             return Err(Fault::Tampered);
         }
-        self.signature = Some(*signature);
-        Ok(Some(Told::Signed(count)))
+        let is_new = self.signing.get_or_insert_default().hear(count, *signature);
+        Ok(is_new.then_some(Told::Signed(count)))
     }
 }
 

@@ -100,9 +100,9 @@ impl Sending {
         true
     }
 
-    /// Whether there is something to be written.
-    pub(crate) fn has_next(&self) -> bool {
-        self.written < self.last()
+    /// The last that was written.
+    pub(crate) const fn written(&self) -> u64 {
+        self.written
     }
 
     /// Whether the stream has taken the beginning of a record, and not its end.

@@ -349,6 +349,52 @@ fn a_key_that_is_pinned_has_to_be_shown() {
     assert_eq!(other.faults[1], Some(Fault::Unproven));
 }
 
+fn signed(told: &[Told]) -> Vec<u64> {
+    told.iter().filter_map(|told| if let Told::Signed(upto) = told { Some(*upto) } else { None }).collect()
+}
+
+/// Who sends without a pause is not signed for at the end only.
+#[test]
+fn a_signature_stands_behind_every_4096th_message() {
+    let mut pair = Pair::new(keyed(), true);
+    pair.run(&mut honest);
+    for n in 0..9000 {
+        while pair.channel(0).send(Kind::Bytes, b"x") == Err(super::SendError::Full) {
+            pair.run(&mut honest);
+        }
+        assert!(pair.channel(0).has_unsigned() || n % 4096 == 4095);
+    }
+    pair.run(&mut honest);
+    assert_eq!(signed(&pair.told[1]), [4096, 8192]);
+    pair.channel(0).sign_soon();
+    pair.run(&mut honest);
+    assert_eq!((signed(&pair.told[1]), pair.faults), (vec![4096, 8192, 9000], [None, None]));
+    assert!(!pair.channel(0).has_unsigned() && !pair.channel(1).has_unsigned());
+}
+
+/// A signature that is lost with its connection comes again, and one that had come is told once.
+#[test]
+fn a_signature_survives_a_cut() {
+    for lost in [true, false] {
+        let mut pair = Pair::new(keyed(), true);
+        pair.run(&mut honest);
+        for _ in 0..3 {
+            pair.channel(0).send(Kind::Bytes, b"x").unwrap();
+        }
+        pair.run(&mut honest);
+        pair.channel(0).sign_soon();
+        if lost {
+            // It is written, and never carried.
+            pair.pump(0);
+        } else {
+            pair.run(&mut honest);
+        }
+        assert_eq!((signed(&pair.told[1]).len(), pair.channel(0).has_unsigned()), (usize::from(!lost), false));
+        pair.cut();
+        assert_eq!((signed(&pair.told[1]), pair.faults), (vec![3], [None, None]), "{lost}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

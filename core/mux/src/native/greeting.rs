@@ -15,8 +15,10 @@ use super::hub::{Hub, Link, conn_of};
 use crate::access::{Access, Caller, Credential};
 use crate::agent::normalise;
 use crate::channel::record::{self, Reader};
+use crate::news::{News, Via};
 use crate::proof::{ACCEPT, HELLO, REFUSE};
 use crate::session::{Role, Session, StreamId};
+use crate::talk::MUX_SUBPROTOCOL;
 
 /// From the connection to the end of the greeting.
 pub(super) const GREETING_TIME: Duration = Duration::from_secs(10);
@@ -61,6 +63,8 @@ impl Hub {
             nonce,
             exporter,
             greeting: Greeting::Waiting(Box::default()),
+            remote: up.remote,
+            via: if up.alpn == Some(MUX_SUBPROTOCOL.as_bytes()) { Via::WebSocket } else { Via::Native },
             own,
             beside: false,
             greet_until: Some(now.mono + GREETING_TIME),
@@ -102,7 +106,7 @@ impl Hub {
                 link.greeting = Greeting::Done(Arc::clone(&name), credential);
                 link.greet_until = None;
                 link.beside = beside;
-                came = Some((name, link.own));
+                came = Some((name, link.own, link.via, link.remote));
             }
             None => {
                 self.stats.unauthorised += 1;
@@ -115,12 +119,15 @@ impl Hub {
             link.session.close();
         }
         match &came {
-            Some((_, true)) => self.own = Some(id),
-            Some((name, false)) => self.agents.entry(Arc::clone(name)).or_default().push(id),
+            Some((_, true, ..)) => self.own = Some(id),
+            Some((name, false, ..)) => self.agents.entry(Arc::clone(name)).or_default().push(id),
             None => {}
         }
         self.settle(now, id);
-        if let Some((name, false)) = came {
+        if let Some((name, false, via, from)) = came {
+            if self.config.tells {
+                self.news.push(News::Connected { agent: Arc::clone(&name), via, from: Some(from) });
+            }
             self.came(now, &name);
         }
     }

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use sluis_core::table::{Heap, Slab, SlotId};
 use sluis_core::{Conn, End, Instant, Machine, Now, Order, Reason, Reject, Rng, Seed, Streams, Up, Wants};
@@ -12,10 +13,12 @@ use super::greeting::{GREETING_TIME, Greeting};
 use super::local::{LocalEvent, Locals};
 use super::orders::{Kind, Orders};
 use super::relay::Relays;
+use super::taps::Taps;
 use crate::access::Access;
 use crate::agent::normalise;
 use crate::channel::record::Reader;
-use crate::intents::Intents;
+use crate::intents::{Intents, RegisterError};
+use crate::news::{self, News, Via};
 use crate::session::{self, Event as StreamEvent, Read, Session, StreamId};
 
 /// Settings of a [`Hub`].
@@ -38,6 +41,10 @@ pub struct HubConfig {
     pub services: BTreeSet<Box<str>>,
     /// Channels of these that one agent may have.
     pub max_served: usize,
+    /// Who comes, and which channels between native agents are opened and closed, is told; see [`Hub::poll_news`].
+    pub tells: bool,
+    /// What the ends of channels sign for is told, too: everything that passes is hashed for it.
+    pub witnesses: bool,
     /// Settings of each connection's streams.
     pub session: session::Config,
 }
@@ -55,6 +62,8 @@ impl HubConfig {
             behind_proxy: false,
             services: BTreeSet::new(),
             max_served: 512,
+            tells: false,
+            witnesses: false,
             session: session::Config::default(),
         }
     }
@@ -70,6 +79,8 @@ pub struct HubStats {
     pub unauthorised: u64,
     /// Channels that were opened.
     pub opened: u64,
+    /// Of these, those from one native agent to another; the others are a switchboard's, too.
+    pub joined: u64,
     /// Channels that went on after a connection was lost.
     pub resumed: u64,
     /// Channels that were refused.
@@ -100,6 +111,9 @@ pub(super) struct Link {
     pub(super) nonce: [u8; 32],
     pub(super) exporter: [u8; 32],
     pub(super) greeting: Greeting,
+    /// Where it comes from, and what it is carried by.
+    pub(super) remote: SocketAddr,
+    pub(super) via: Via,
     /// It is that of the hub's own agent.
     pub(super) own: bool,
     /// The agent has a WebSocket beside it, for who speaks JSON.
@@ -120,6 +134,8 @@ pub(super) enum Timer {
     Relay(SlotId, usize),
     /// A channel that ends here waits.
     Here(SlotId),
+    /// A channel that is looked at has had no streams for too long.
+    Tap(SlotId),
 }
 
 /// A hub of native connections, as a machine on byte streams. It tells nothing; what it does shows in its [`HubStats`].
@@ -138,6 +154,8 @@ pub struct Hub {
     pub(super) timers: BTreeSet<(Instant, Timer)>,
     orders: Orders,
     pub(super) stats: HubStats,
+    pub(super) news: news::Queue,
+    pub(super) taps: Taps,
 }
 
 pub(super) fn conn_of(id: SlotId) -> Conn {
@@ -166,6 +184,8 @@ impl Hub {
             timers: BTreeSet::new(),
             orders: Orders::default(),
             stats: HubStats::default(),
+            news: news::Queue::default(),
+            taps: Taps::new(config.max_all_channels),
             config,
         }
     }
@@ -174,6 +194,26 @@ impl Hub {
     #[must_use]
     pub const fn stats(&self) -> HubStats {
         self.stats
+    }
+
+    /// What happened, where that is to be told. A hub on its own says here what it never asks anybody to fetch: poll it whenever something
+    /// was handed in.
+    pub fn poll_news(&mut self) -> Option<News> {
+        self.news.pop()
+    }
+
+    /// Whether there is any.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    /// Route exactly this intent to a backend; see [`Intents::register`].
+    ///
+    /// # Errors
+    /// Too many, or too long.
+    pub fn register_intent(&mut self, name: &str, backend: &str, description: &str) -> Result<(), RegisterError> {
+        self.intents.register(name, backend, description)
     }
 
     /// Connections of agents that are there.
@@ -240,6 +280,7 @@ impl Hub {
     fn part(&mut self, now: Instant, relay: SlotId, side: usize) {
         let Some(relay) = self.relays.remove(relay, &mut self.timers) else { return };
         let (other, stream) = relay.legs[1 - side];
+        self.untap(now, relay.tap);
         if let Some(link) = self.links.get_mut(other) {
             // One that has ended already says nothing new.
             let _ = link.session.finish(stream);
@@ -365,6 +406,7 @@ impl Machine for Hub {
             match timer {
                 Timer::Relay(relay, side) => self.pump(now.mono, relay, side),
                 Timer::Here(local) => self.due_here(now.mono, local),
+                Timer::Tap(tap) => self.forget_tap(tap),
                 Timer::Link(id) => {
                     let Some(link) = self.links.get_mut(id) else { continue };
                     link.timer = None;

@@ -48,6 +48,7 @@ impl Hub {
             Ok(joined) => {
                 if kind == Ok(OPEN) {
                     self.stats.opened += 1;
+                    self.stats.joined += u64::from(matches!(joined, Joined::Relay(_)));
                 } else {
                     self.stats.resumed += 1;
                 }
@@ -83,7 +84,12 @@ impl Hub {
             return Err(String::from("it is signed with another key than this agent's"));
         }
         match self.leads_to(&opening.target, &opening.intent)? {
-            Some(target) => self.join(now, (id, stream), target, &opening.intent, OPEN, body),
+            Some(target) => {
+                self.may_be_named(&opening)?;
+                let relay = self.join(now, (id, stream), target, &opening.intent, OPEN, body)?;
+                self.tap(relay, opening, body, key);
+                Ok(Joined::Relay(relay))
+            }
             None if self.locals.are_kept => self.end_here(id, stream, &opening, body).map(|_| Joined::Here),
             None => Err(not_there()),
         }
@@ -98,7 +104,9 @@ impl Hub {
             return self.go_on_here(now, id, stream, local, body).map(|()| Joined::Here);
         }
         let target = self.leads_to(&resume.target, &resume.intent)?.ok_or_else(not_there)?;
-        self.join(now, (id, stream), target, &resume.intent, RESUME, body)
+        let relay = self.join(now, (id, stream), target, &resume.intent, RESUME, body)?;
+        self.tap_again(relay, &resume.agent, resume.channel, body);
+        Ok(Joined::Relay(relay))
     }
 
     /// Whether an agent may open a channel.
@@ -137,7 +145,7 @@ impl Hub {
         intent: &str,
         kind: u8,
         body: &[u8],
-    ) -> Result<Joined, String> {
+    ) -> Result<SlotId, String> {
         let busy = || String::from("there are too many channels");
         if self.relays.is_full() {
             return Err(busy());
@@ -168,7 +176,7 @@ impl Hub {
             }
         }
         self.settle(now, target);
-        Ok(Joined::Relay(id))
+        Ok(id)
     }
 
     pub(super) fn name(&self, id: SlotId) -> Option<Arc<str>> {
@@ -183,9 +191,11 @@ impl Hub {
         let Some(moved) = self.relays.pump(now, relay, side, &mut self.links, &mut self.timers) else { return };
         self.stats.bytes += moved.bytes;
         self.stats.throttled += u64::from(moved.throttled);
+        self.tell_of(relay);
         if moved.over
             && let Some(gone) = self.relays.remove(relay, &mut self.timers)
         {
+            self.untap(now, gone.tap);
             for (link, stream) in gone.legs {
                 if let Some(link) = self.links.get_mut(link) {
                     link.legs.remove(&stream);

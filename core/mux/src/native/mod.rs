@@ -15,6 +15,8 @@ mod joining;
 mod local;
 mod orders;
 mod relay;
+mod tap;
+mod taps;
 
 pub use client::{Channel, Client, ClientConfig, Credentials, Event, Lost, OpenError};
 pub use hub::{Hub, HubConfig, HubStats};

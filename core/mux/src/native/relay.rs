@@ -1,5 +1,6 @@
 //! The two streams of a channel, and what is passed on between them.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 
@@ -7,6 +8,7 @@ use sluis_core::Instant;
 use sluis_core::table::{Heap, Slab, SlotId};
 
 use super::hub::{Link, Timer};
+use super::tap::Tap;
 use crate::bucket::{Bucket, Verdict};
 use crate::intents::{Budget, Policy};
 use crate::session::{Read, StreamId};
@@ -30,6 +32,8 @@ pub(super) struct Relay {
     paused: [Option<Instant>; 2],
     /// It leads to a service of the hub.
     pub(super) served: bool,
+    /// What passes is looked at.
+    pub(super) tap: Option<Box<Tap>>,
 }
 
 impl Relay {
@@ -39,7 +43,7 @@ impl Relay {
         policy: Policy,
         budget: Budget,
     ) -> Self {
-        Self { legs, agents, policy, budget, ended: [false; 2], paused: [None; 2], served: false }
+        Self { legs, agents, policy, budget, ended: [false; 2], paused: [None; 2], served: false, tap: None }
     }
 }
 
@@ -74,6 +78,11 @@ impl Relays {
 
     pub(super) fn is_full(&self) -> bool {
         self.slab.is_full()
+    }
+
+    /// What looks at a channel.
+    pub(super) fn tap(&mut self, id: SlotId) -> Option<&mut Option<Box<Tap>>> {
+        self.slab.get_mut(id).map(|relay| &mut relay.tap)
     }
 
     /// How many channels of an agent lead to services.
@@ -164,7 +173,8 @@ impl Relays {
                     break;
                 }
             }
-            pass(links, now, from, to, bytes);
+            let tap = relay.tap.as_deref_mut();
+            pass(links, now, from, to, bytes, |passed| tap.into_iter().for_each(|tap| tap.look(side, passed)));
             moved.bytes += bytes as u64;
             if paused.is_some() {
                 break;
@@ -196,7 +206,14 @@ fn look(links: &mut Slab<Link, Heap>, from: (SlotId, StreamId), to: (SlotId, Str
     Some(there.min(room)).filter(|len| *len > 0).map(Look::Bytes)
 }
 
-fn pass(links: &mut Slab<Link, Heap>, now: Instant, from: (SlotId, StreamId), to: (SlotId, StreamId), len: usize) {
+fn pass(
+    links: &mut Slab<Link, Heap>,
+    now: Instant,
+    from: (SlotId, StreamId),
+    to: (SlotId, StreamId),
+    len: usize,
+    look: impl FnOnce(&[u8]),
+) {
     let mut buffer = [0; STEP];
     let Some(buffer) = buffer.get_mut(..len) else { return };
     if let Some(link) = links.get_mut(from.0)
@@ -205,6 +222,7 @@ fn pass(links: &mut Slab<Link, Heap>, now: Instant, from: (SlotId, StreamId), to
         buffer.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         let _ = link.session.consume(now, from.1, len);
     }
+    look(buffer);
     // There is room for it: that was asked.
     let _ = links.get_mut(to.0).map(|link| link.session.write(to.1, buffer));
 }

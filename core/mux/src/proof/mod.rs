@@ -107,14 +107,25 @@ impl Running {
 
     /// Take in the next record.
     pub fn record(&mut self, kind: u8, body: &[u8]) {
-        self.count += 1;
+        let mut hash = self.begin(kind);
+        hash.update(body);
+        self.end(hash);
+    }
+
+    /// The hash of the next record, whose body comes in pieces; [`end`](Self::end) takes it in.
+    pub(crate) fn begin(&self, kind: u8) -> Sha256 {
         let mut head = [kind; 32 + 8 + 1];
         let (before, rest) = head.split_at_mut(32);
         before.copy_from_slice(&self.hash);
-        rest.iter_mut().zip(self.count.to_be_bytes()).for_each(|(to, from)| *to = from);
+        rest.iter_mut().zip((self.count + 1).to_be_bytes()).for_each(|(to, from)| *to = from);
         let mut hash = Sha256::new();
         hash.update(head);
-        hash.update(body);
+        hash
+    }
+
+    /// The body of the next record is whole.
+    pub(crate) fn end(&mut self, hash: Sha256) {
+        self.count += 1;
         self.hash = hash.finalize().into();
     }
 

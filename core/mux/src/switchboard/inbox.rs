@@ -89,7 +89,7 @@ impl Switchboard {
 
     /// The name of an agent for whose inbox somebody waits and which has got something; each is named once until it was read.
     pub fn poll_inbox(&mut self) -> Option<Arc<str>> {
-        let name = self.news.pop_front()?;
+        let name = self.mail.pop_front()?;
         if let Some(agent) = self.agents.find(&name).and_then(|slot| self.agents.at_mut(slot)) {
             agent.in_news = false;
         }
@@ -100,11 +100,11 @@ impl Switchboard {
         let Some(agent) = self.agents.at_mut(slot) else { return };
         agent.inbox_ready = true;
         if agent.pollers > 0 && !core::mem::replace(&mut agent.in_news, true) {
-            if self.news.len() >= self.config.max_agents {
+            if self.mail.len() >= self.config.max_agents {
                 // Names of agents that were forgotten since, and that nobody asked for.
-                self.news.pop_front();
+                self.mail.pop_front();
             }
-            self.news.push_back(Arc::clone(&agent.name));
+            self.mail.push_back(Arc::clone(&agent.name));
         }
     }
 }

@@ -38,6 +38,7 @@ use sluis_core::{Instant, Now, Rng, Seed, Wall};
 use crate::access::{Access, Caller};
 use crate::agent;
 use crate::intents::{Intents, RegisterError};
+use crate::news::{self, News};
 use crate::signed::Guard;
 use agents::Agents;
 use channel::Channels;
@@ -90,6 +91,8 @@ pub struct Config {
     pub closed_time: Duration,
     /// Bytes of payloads that are kept for `recent_frames` of all channels.
     pub kept_bytes: usize,
+    /// Who comes on a WebSocket, and which channels are opened and closed, is told; see [`Switchboard::poll_news`].
+    pub tells: bool,
 }
 
 impl Config {
@@ -109,6 +112,7 @@ impl Config {
             queue_time: Duration::from_secs(300),
             closed_time: Duration::from_secs(300),
             kept_bytes: 16 << 20,
+            tells: false,
         }
     }
 }
@@ -166,7 +170,9 @@ pub struct Switchboard {
     /// Signed frames that came.
     guard: Guard,
     /// Agents for whose inbox somebody waits and which has got something.
-    news: VecDeque<Arc<str>>,
+    mail: VecDeque<Arc<str>>,
+    /// What happened, where that is to be told.
+    news: news::Queue,
     /// Bytes of payloads that are kept.
     kept: usize,
     ids: Rng,
@@ -190,8 +196,9 @@ impl Switchboard {
             ports: Ports::default(),
             intents: Intents::new(),
             totals: Totals::default(),
-            guard: Guard::default(),
-            news: VecDeque::new(),
+            guard: Guard::new(now.wall),
+            mail: VecDeque::new(),
+            news: news::Queue::default(),
             kept: 0,
             ids: seed.fork("sluis mux channel ids"),
             master: MacKey::new(&secret),
@@ -218,6 +225,17 @@ impl Switchboard {
     #[must_use]
     pub const fn totals(&self) -> Totals {
         self.totals
+    }
+
+    /// What happened, where that is to be told.
+    pub fn poll_news(&mut self) -> Option<News> {
+        self.news.pop()
+    }
+
+    /// Whether there is any.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        !self.news.is_empty()
     }
 
     /// Who shows this token.

@@ -5,6 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
+use core::net::SocketAddr;
 
 use sluis_core::data::{Style, Value};
 use sluis_core::identity::MacKey;
@@ -18,6 +19,7 @@ use super::sockets::Socket;
 use super::{ChannelId, Invalid, Party, Refusal, SocketId, SocketOptions, Switchboard, Transport};
 use crate::access::Caller;
 use crate::agent::normalise;
+use crate::news::{News, Via};
 use crate::proof::{CLOSE, Direction, Running, Tag};
 use crate::write::{Object, put_hex};
 
@@ -57,6 +59,12 @@ impl Switchboard {
     /// # Errors
     /// Not allowed, no room, or a text that is too long.
     pub fn open(&mut self, now: Now, caller: &Caller, ask: &Open<'_>) -> Result<Opened, Refusal> {
+        let via = if ask.socket.is_some() { Via::WebSocket } else { Via::Rest };
+        self.open_via(now, caller, ask, via)
+    }
+
+    /// As [`open`](Self::open), on this.
+    pub(super) fn open_via(&mut self, now: Now, caller: &Caller, ask: &Open<'_>, via: Via) -> Result<Opened, Refusal> {
         let (agent, target) = self.names(caller, ask)?;
         let metadata = ask.metadata.map(checked_metadata).transpose()?.flatten();
         let open =
@@ -73,6 +81,9 @@ impl Switchboard {
             return Err(Refusal::HubFull("agent"));
         };
         let opened = self.connect(now, (from, to), ask, metadata);
+        if let (true, Ok(opened)) = (self.config.tells, &opened) {
+            self.tell_opened(opened.channel, via);
+        }
         self.settle(from, now.mono);
         self.settle(to, now.mono);
         opened
@@ -170,6 +181,26 @@ impl Switchboard {
         Ok(Opened { channel: id, tag })
     }
 
+    fn tell_opened(&mut self, id: ChannelId, via: Via) {
+        let Some(channel) = self.channels.get(id) else { return };
+        self.news.push(News::Opened {
+            channel: id.to_string().into(),
+            agent: Arc::clone(&channel.agent_name),
+            target: Arc::clone(&channel.target_name),
+            intent: channel.intent.clone(),
+            backend: self.intents.resolve(&channel.intent).backend.into(),
+            via,
+            proven: false,
+        });
+    }
+
+    /// The connection of a socket is up, and comes from there: told as news, where that is wanted.
+    pub fn came_from(&mut self, id: SocketId, from: Option<SocketAddr>) {
+        if let (true, Some(socket)) = (self.config.tells, self.sockets.get(id)) {
+            self.news.push(News::Connected { agent: Arc::clone(&socket.name), via: Via::WebSocket, from });
+        }
+    }
+
     fn fresh_id(&mut self) -> ChannelId {
         loop {
             let id = ChannelId(self.ids.u64());
@@ -243,6 +274,12 @@ impl Switchboard {
         }
         self.channels.ended.push_back(&mut self.channels.slab, slot);
         self.totals.closed += 1;
+        if self.config.tells
+            && let Some(channel) = self.channels.at(slot)
+        {
+            let (frames, bytes) = (channel.frames(), channel.bytes);
+            self.news.push(News::Closed { channel: id.to_string().into(), reason: reason.into(), frames, bytes });
+        }
         let (hears, socket) = match direction {
             Direction::Out => (to, None),
             Direction::Back => (from, owner),

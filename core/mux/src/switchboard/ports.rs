@@ -16,6 +16,7 @@ use super::{ChannelId, Open, Opened, Party, Refusal, Sent, Switchboard};
 use crate::access::Caller;
 use crate::agent::normalise;
 use crate::channel::MAX_KEPT_BYTES;
+use crate::news::Via;
 use crate::proof::Direction;
 
 /// What is to be done about a port. A direction names the port that the frames of that direction go to.
@@ -141,7 +142,7 @@ impl Switchboard {
     /// # Errors
     /// As for [`open`](Self::open).
     pub(crate) fn open_native(&mut self, now: Now, caller: &Caller, ask: &Open<'_>) -> Result<Opened, Refusal> {
-        let opened = self.open(now, caller, ask)?;
+        let opened = self.open_via(now, caller, ask, Via::Native)?;
         if let Some(channel) = self.channels.find(opened.channel).and_then(|slot| self.channels.at_mut(slot)) {
             *channel.port_mut(Direction::Back) = Some(Box::default());
         }

@@ -87,7 +87,7 @@ fn signed(mut frame: Json, by: &SecretKey) -> String {
 
 #[test]
 fn a_frame_counts_once_and_on_its_own_channel_and_under_a_key_that_is_known() {
-    let mut guard = Guard::default();
+    let mut guard = Guard::new(wall(NOW));
     let public = key(1).public();
     let frame = made(1);
     let value = Value::from_json(&frame).unwrap();
@@ -136,7 +136,7 @@ fn no_member_can_be_moved_into_another_one() {
 
 #[test]
 fn what_is_remembered_is_bounded_and_one_signer_costs_the_others_nothing() {
-    let mut guard = Guard::default();
+    let mut guard = Guard::new(wall(NOW));
     let (alice, carol) = (key(1), key(3));
     let mut admit = |from: &str, by: &SecretKey, n: u16, now: f64| {
         let place = Place { from, ..PLACE };
@@ -151,4 +151,16 @@ fn what_is_remembered_is_bounded_and_one_signer_costs_the_others_nothing() {
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let later = NOW + SKEW_S as f64 + 1.0;
     assert_eq!(admit("alice", &alice, 0, later), Ok(()));
+}
+
+/// What was believed before a restart is not believed again after it.
+#[test]
+fn a_frame_from_before_the_beginning_is_not_believed() {
+    let (public, frame) = (key(1).public(), made(1));
+    let value = Value::from_json(&frame).unwrap();
+    let admit = |guard: &mut Guard, now: f64| guard.admit(wall(now), value, &PLACE, Some(&public));
+    assert_eq!(admit(&mut Guard::new(wall(NOW)), NOW + 1.0), Ok(()));
+    for began in [0.001, 1.0, 60.0] {
+        assert_eq!(admit(&mut Guard::new(wall(NOW + began)), NOW + began), Err(Wrong::Stale), "{began}");
+    }
 }

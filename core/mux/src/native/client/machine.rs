@@ -4,14 +4,17 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
 use sluis_core::{
-    Conn, End, Endpoint, Family, Instant, Machine, Now, Order, Origin, Reason, Reject, Seed, Streams, Up, Wants,
+    Conn, End, Endpoint, Family, Instant, Machine, Now, Order, Origin, Reason, Reject, Security, Seed, Streams, Up,
+    Wants,
 };
 
+use super::super::ALPN;
 use super::super::orders::Kind as OrderKind;
 use super::event::{Channel, Event, Lost};
 use super::reading::Next;
 use super::{Client, Connected, GREETING_TIME, Greeting, Link, Queued};
 use crate::channel::record::Reader;
+use crate::news::Via;
 use crate::session::{Role, Session};
 
 impl Client {
@@ -53,7 +56,7 @@ impl Machine for Client {
             }
             _ => {}
         }
-        self.look_after_parked(now.mono);
+        self.look_after_channels(now.mono);
     }
 
     fn poll_event(&mut self) -> Option<Event<'_>> {
@@ -109,6 +112,8 @@ impl Streams for Client {
         session.set_faults(self.faults);
         // The first byte that is written tells a server without TLS that this is no HTTP.
         session.handle_timeout(now.mono).map_err(Reject::from)?;
+        // Without TLS nobody chooses: who answers speaks this.
+        let is_native = self.config.security == Security::Plain || up.alpn == Some(ALPN.as_bytes());
         let exporter = up.exporter.copied().filter(|_| !self.config.behind_proxy).unwrap_or_default();
         self.link = Link::Up(Box::new(Connected {
             conn,
@@ -119,6 +124,8 @@ impl Streams for Client {
             fresh: BTreeMap::new(),
             channels: BTreeMap::new(),
             hub: Box::default(),
+            via: if is_native { Via::Native } else { Via::WebSocket },
+            remote: up.remote,
         }));
         self.settle();
         Ok(conn)

@@ -9,6 +9,7 @@ mod reading;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::fmt;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use sluis_core::identity::Signer;
@@ -18,9 +19,10 @@ use sluis_core::{Conn, Instant, Now, Rng, Seed};
 use super::orders::{Kind as OrderKind, Orders};
 use crate::agent::normalise;
 use crate::channel::record::Reader;
-use crate::channel::{self as ends, ChannelId, Fault, Kind, Opening, Own, SendError, Side, State};
+use crate::channel::{self as ends, ChannelId, Fault, Kind, Opening, Own, SIGN_TIME, SendError, Side, State};
 use crate::faults::Faults;
 use crate::intents::Intents;
+use crate::news::Via;
 use crate::session::{Session, StreamId};
 
 pub use config::{ClientConfig, Credentials};
@@ -62,6 +64,9 @@ struct Connected {
     fresh: BTreeMap<StreamId, Box<Reader>>,
     channels: BTreeMap<StreamId, SlotId>,
     hub: Box<str>,
+    /// What it is carried by, and where the hub is.
+    via: Via,
+    remote: SocketAddr,
 }
 
 #[derive(Debug)]
@@ -82,6 +87,8 @@ struct Entry {
     parked: Option<Instant>,
     /// When to ask for it again.
     retry: Option<Instant>,
+    /// When what was sent is signed for, however little that is.
+    sign: Option<Instant>,
     timer: Option<Instant>,
     closed: bool,
     queued: bool,
@@ -149,6 +156,15 @@ impl Client {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         matches!(&self.link, Link::Up(up) if matches!(up.greeting, Greeting::Done))
+    }
+
+    /// What the connection is carried by, and where the hub is; the address says nothing behind a proxy.
+    #[must_use]
+    pub fn reached(&self) -> Option<(Via, SocketAddr)> {
+        match &self.link {
+            Link::Up(up) => Some((up.via, up.remote)),
+            _ => None,
+        }
     }
 
     /// Channels that there are.
@@ -223,6 +239,7 @@ impl Client {
             level,
             parked: None,
             retry: None,
+            sign: None,
             timer: None,
             closed: false,
             queued: false,
@@ -263,9 +280,13 @@ impl Client {
     ///
     /// # Errors
     /// Too long, too much waits, or the channel is closed or not open yet.
-    pub fn send(&mut self, _: Now, channel: Channel, kind: Kind, body: &[u8]) -> Result<u64, SendError> {
+    pub fn send(&mut self, now: Now, channel: Channel, kind: Kind, body: &[u8]) -> Result<u64, SendError> {
         let entry = self.channels.get_mut(channel.0).ok_or(SendError::Closed)?;
         let number = entry.channel.send(kind, body)?;
+        if entry.sign.is_none() && entry.channel.has_unsigned() {
+            entry.sign = Some(now.mono + SIGN_TIME);
+            self.arm(channel.0);
+        }
         self.write(channel.0);
         Ok(number)
     }
@@ -441,10 +462,12 @@ impl Client {
         self.tell(Event::Closed(Channel(slot)));
     }
 
-    /// Be woken when something is due of a channel without a stream.
+    /// Be woken when something of a channel is due.
     fn arm(&mut self, slot: SlotId) {
         let Some(entry) = self.channels.get_mut(slot) else { return };
-        let at = [entry.parked, entry.retry].into_iter().flatten().min().filter(|_| entry.stream.is_none());
+        let waits = entry.stream.is_none();
+        let at = [entry.parked.filter(|_| waits), entry.retry.filter(|_| waits), entry.sign];
+        let at = at.into_iter().flatten().min();
         let before = core::mem::replace(&mut entry.timer, at);
         if before != at {
             before.map(|before| self.timers.remove(&(before, slot)));
@@ -452,13 +475,14 @@ impl Client {
         }
     }
 
-    /// Channels that have waited for too long, and those that ask again.
-    fn look_after_parked(&mut self, now: Instant) {
+    /// Channels that have waited for too long, those that ask again, and those that sign.
+    fn look_after_channels(&mut self, now: Instant) {
         while let Some((_, slot)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.pop_first();
             let Some(entry) = self.channels.get_mut(slot) else { continue };
             entry.timer = None;
-            if entry.parked.is_some_and(|until| until <= now) {
+            let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+            if entry.stream.is_none() && is_due(entry.parked) {
                 let (missing, closed) = (entry.channel.sent() - entry.channel.acked(), entry.closed);
                 self.forget(slot, true);
                 if !closed {
@@ -466,8 +490,18 @@ impl Client {
                 }
                 continue;
             }
-            entry.retry = None;
-            self.attach(now, slot);
+            let (sign, retry) = (is_due(entry.sign), entry.stream.is_none() && is_due(entry.retry));
+            if sign {
+                entry.sign = None;
+                entry.channel.sign_soon();
+                self.write(slot);
+            }
+            if retry {
+                if let Some(entry) = self.channels.get_mut(slot) {
+                    entry.retry = None;
+                }
+                self.attach(now, slot);
+            }
             self.arm(slot);
         }
     }

@@ -1,11 +1,12 @@
-//! `listen --record FILE`: what happens to the node, as tokens in a log.
+//! `--record FILE` of `listen` and `mux serve`: what happens, as tokens in a log.
 //!
-//! Recording never holds the node up. A token is composed and queued while the event is told; other threads bring it to the
+//! Recording never holds anybody up. A token is composed and queued while the event is told; other threads bring it to the
 //! disk, many at a time. What the summary counts as recorded is on the disk. What cannot be queued, because the disk is too slow
-//! or full, is counted as lost and said once, in one sentence, until recording goes on; the ping itself is answered all the same.
+//! or full, is counted as lost and said once, in one sentence, until recording goes on; what happens, happens all the same.
 //! The next token that can be written says how many are missing before it; a file that may not grow any more ends with such a token.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::future::Future as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -18,20 +19,49 @@ use sluis_chain::log::Protection;
 use sluis_chain::token::Seal;
 use sluis_core::identity::{MacKey, SecretKey, Verifier};
 use sluis_core::node::Event;
-use sluis_core::{Did, Now, Wall};
+use sluis_core::{Now, Wall};
 use sluis_journal::{AppendError, EntryFault, Failure, Ticket, TokenJournal, TokenSetup};
 
-use super::NAME;
 use crate::fail::Fail;
+use crate::files;
 use crate::output::tell;
 use crate::tokens;
 use crate::view::Recorded;
 
 /// What protects the tokens.
 #[derive(Default)]
-pub(super) struct Keys {
-    pub(super) secret: Option<SecretKey>,
-    pub(super) mac: Option<MacKey>,
+pub(crate) struct Keys {
+    pub(crate) secret: Option<SecretKey>,
+    pub(crate) mac: Option<MacKey>,
+}
+
+/// A flag that names a file, where it was given.
+pub(crate) type Named<'a> = (&'static str, Option<&'a Path>);
+
+/// Refuse that what is written to, the log of `--record` and what is beside it among it, is something else that is read or written.
+pub(crate) fn refuse_same(record: Option<&Path>, written: &[Named<'_>], read: &[Named<'_>]) -> Result<(), Fail> {
+    let named = |(flag, path): &Named<'_>| path.map(|path| (*flag, files::place(path)));
+    let record = named(&("--record", record));
+    let sidecar = |end: &str| {
+        record.as_ref().map(|(flag, path)| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(end);
+            (*flag, PathBuf::from(name))
+        })
+    };
+    let beside = [".tree", ".checkpoint", ".torn", ".next"].map(sidecar);
+    let written: Vec<_> =
+        std::iter::once(record.clone()).chain(written.iter().map(named)).chain(beside).flatten().collect();
+    for (at, (flag, path)) in written.iter().enumerate() {
+        let read = read.iter().filter_map(named);
+        let others = written.iter().skip(at + 1).cloned().chain(read);
+        if let Some((other, _)) =
+            others.into_iter().filter(|(other, _)| other != flag).find(|(_, other)| files::same(path, other))
+        {
+            return Err(Fail::usage(format!("{flag} and {other} are one file, {}: name another", path.display())));
+        }
+    }
+    Ok(())
 }
 
 /// How soon it is said again that something is lost, if recording went on in between.
@@ -49,7 +79,9 @@ enum OnTheWay {
 }
 
 /// Records.
-pub(super) struct Record {
+pub(crate) struct Record {
+    /// What the command is called in what is said.
+    name: &'static (dyn Display + Sync),
     path: PathBuf,
     journal: TokenJournal,
     recorder: Recorder,
@@ -73,8 +105,14 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Open the file, or begin it.
-    pub(super) fn open(path: &Path, did: &Did, keys: Keys, max_bytes: Option<u64>) -> Result<Self, Fail> {
+    /// Open the file, or begin it; `actor` does what nobody else does.
+    pub(crate) fn open(
+        name: &'static (dyn Display + Sync),
+        path: &Path,
+        actor: &str,
+        keys: Keys,
+        max_bytes: Option<u64>,
+    ) -> Result<Self, Fail> {
         tokens::refuse_second_name(path)?;
         let key = keys.secret.as_ref().map(SecretKey::public);
         let mut setup = TokenSetup::default().named(tokens::origin_of(path), key).chained();
@@ -94,9 +132,10 @@ impl Record {
             })?;
         }
         Ok(Self {
+            name,
             path: path.to_owned(),
             journal,
-            recorder: Recorder::new(did.as_str()),
+            recorder: Recorder::new(actor),
             keys,
             queued: VecDeque::new(),
             losses: Losses::NONE,
@@ -111,14 +150,14 @@ impl Record {
     }
 
     /// Record an event of the node.
-    pub(super) fn event(&mut self, now: Now, event: &Event<'_>) {
+    pub(crate) fn event(&mut self, now: Now, event: &Event<'_>) {
         if let Some(happening) = Happening::of_event(event) {
             self.happening(now, &happening);
         }
     }
 
     /// Record what happened.
-    pub(super) fn happening(&mut self, now: Now, happening: &Happening<'_>) {
+    pub(crate) fn happening(&mut self, now: Now, happening: &Happening<'_>) {
         self.last = Some(now);
         self.settle();
         let room = self.max_bytes.saturating_sub(self.bytes).saturating_sub(GAP_ROOM);
@@ -152,6 +191,13 @@ impl Record {
         Ok(())
     }
 
+    /// So many happenings were lost before they came here.
+    pub(crate) fn missed(&mut self, now: Now, count: u64) {
+        self.last = Some(now);
+        self.counts.lost += count;
+        (0..count).for_each(|_| self.losses.add(now.wall));
+    }
+
     /// Bring a token of at most so many bytes on its way; `None` where this is not recorded.
     fn queue(
         &mut self,
@@ -178,7 +224,7 @@ impl Record {
     }
 
     /// Hear of what has come to the disk, and be woken for what comes later.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) {
         while let Some((ticket, _)) = self.queued.front_mut()
             && let Poll::Ready(outcome) = Pin::new(ticket).poll(cx)
             && let Some((_, about)) = self.queued.pop_front()
@@ -210,7 +256,7 @@ impl Record {
         if !std::mem::replace(&mut self.signed, true)
             && let Err(why) = self.sign()
         {
-            tell(&format!("{NAME}: {why}"));
+            tell(&format!("{}: {why}", self.name));
         }
     }
 
@@ -221,24 +267,24 @@ impl Record {
             return;
         }
         self.said = Some((Instant::now(), false));
-        let file = self.path.display();
+        let (name, file) = (self.name, self.path.display());
         tell(&match why {
             AppendError::Failed(failure) if failure.is_disk_full() => {
-                format!("{NAME}: the disk with {file} is full, what happens is not recorded until there is room")
+                format!("{name}: the disk with {file} is full, what happens is not recorded until there is room")
             }
             AppendError::Failed(why) => {
-                format!("{NAME}: what happens is not recorded in {file} ({why}), start again to go on")
+                format!("{name}: what happens is not recorded in {file} ({why}), start again to go on")
             }
             AppendError::Compose(EntryFault::NoRoom) => {
                 format!(
-                    "{NAME}: what happens is not recorded in {file}: it has grown to --max-bytes, what follows is lost"
+                    "{name}: what happens is not recorded in {file}: it has grown to --max-bytes, what follows is lost"
                 )
             }
-            why => format!("{NAME}: what happens is not recorded in {file}: {why}"),
+            why => format!("{name}: what happens is not recorded in {file}: {why}"),
         });
     }
 
-    pub(super) const fn counts(&self) -> Recorded {
+    pub(crate) const fn counts(&self) -> Recorded {
         self.counts
     }
 
@@ -246,7 +292,7 @@ impl Record {
     ///
     /// # Errors
     /// The disk took longer, or there is no checkpoint.
-    pub(super) fn finish(&mut self, limit: Option<Duration>) -> Result<(), Fail> {
+    pub(crate) fn finish(&mut self, limit: Option<Duration>) -> Result<(), Fail> {
         let until = limit.map(|limit| Instant::now() + limit);
         self.wait(until)?;
         // Nothing follows that would say what is missing.
@@ -304,9 +350,10 @@ impl Record {
         }
         self.counts.lost += events;
         let mut why = format!(
-            "the disk with {} has not confirmed everything by the time `listen` must end after a signal, so it is not known whether \
+            "the disk with {} has not confirmed everything by the time `{}` must end after a signal, so it is not known whether \
              these are there:",
-            self.path.display()
+            self.path.display(),
+            self.name
         );
         let mut also = |what: String| {
             let separator = if why.ends_with(':') { "" } else { "," };
@@ -355,8 +402,8 @@ mod tests {
             let folder = std::env::temp_dir().join(format!("sluis-record-{}", std::process::id()));
             std::fs::create_dir_all(&folder).expect("a folder");
             let path = folder.join("log.jsonl");
-            let did = Did::new("jis:home:hub").expect("a DID");
-            let mut record = Record::open(&path, &did, Keys::default(), Some(8192)).expect("a new log");
+            let mut record =
+                Record::open(&"sluis listen", &path, "jis:home:hub", Keys::default(), Some(8192)).expect("a new log");
             for _ in 0..40 {
                 let did = sluis_core::data::Text::new("jis:home:sensor");
                 record.happening(Now::default(), &Happening::Discovery { did, at: None, decision: "accepted" });
