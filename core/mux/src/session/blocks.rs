@@ -61,6 +61,10 @@ impl Blocks {
         let from = if self.warm == NONE { self.cold } else { self.warm };
         let Some(block) = self.blocks.get_mut(from as usize) else {
             let at = u32::try_from(self.blocks.len()).unwrap_or(NONE);
+            if self.blocks.len() < 4 {
+                // An idle connection has one or two.
+                self.blocks.reserve_exact(1);
+            }
             self.blocks.push(Block { bytes: Vec::with_capacity(BLOCK), next: NONE });
             return at;
         };
