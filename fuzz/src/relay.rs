@@ -267,7 +267,7 @@ impl Steps {
             stats.seen <= 2 * config.max_seen && stats.open <= config.max_open && stats.routes <= config.max_routes
         );
         assert!(stats.neighbours <= config.max_neighbours && stats.reservations <= config.max_reservations);
-        assert!(stats.circuits <= config.max_circuits && stats.quotas <= 4 * config.max_rates);
+        assert!(stats.circuits <= config.max_circuits && stats.quotas <= 5 * config.max_rates);
         assert!(stats.copies >= stats.forwarded && stats.copies <= 4 * stats.forwarded);
     }
 

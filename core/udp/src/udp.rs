@@ -225,8 +225,8 @@ impl<S: Readiness> Udp<S> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.runtime.poll_writable(cx))?,
                 Err(error) if is_fatal(&error) => return Poll::Ready(Err(error)),
-                // Too long for the path, maybe: from now on as long ones go one by one, and are cut up where that is needed.
-                Err(_) if transmit.segment_size.is_some_and(|len| len > SEGMENT) => {
+                // From now on as long ones go one by one, and are cut up where that is needed.
+                Err(error) if transmit.segment_size.is_some_and(|len| len > SEGMENT) && may_be_too_long(&error) => {
                     self.segment = SEGMENT;
                     self.ask_anew();
                 }
@@ -301,6 +301,8 @@ impl<S: Readiness> Udp<S> {
         let sent = self.send(&transmit).is_ok();
         if sent {
             self.no_source = Some(source.to_canonical());
+            // It was not for its length that a batch was refused.
+            self.segment = LONG_SEGMENT;
         }
         self.ask_anew();
         Ok(sent)
@@ -342,6 +344,11 @@ fn plain(addr: SocketAddr) -> SocketAddr {
 /// Datagrams can leave from this address.
 fn is_source(ip: &IpAddr) -> bool {
     !ip.is_multicast() && !matches!(ip, IpAddr::V4(v4) if v4.is_broadcast())
+}
+
+/// What systems say of a batch whose datagrams are longer than the path carries.
+fn may_be_too_long(error: &io::Error) -> bool {
+    quinn_udp::is_msg_size_err(error) || error.kind() == io::ErrorKind::InvalidInput
 }
 
 /// A receive error that tells of a datagram sent earlier (ICMP), or that passes.

@@ -10,11 +10,13 @@ use crate::io::poll_read;
 
 /// Bytes that are read at a time.
 const READ: usize = 16 * 1024;
+/// Bytes of memory that are kept for what is to be written.
+const KEPT: usize = 64 * 1024;
 
 /// What has come and was not looked at, and what was written and has not gone.
 #[derive(Debug)]
 pub(crate) struct Pipe {
-    /// Where it comes to: none before something does.
+    /// Where it comes to: none before the first time that something may have.
     room: Vec<u8>,
     /// How much has come, and how much of that was looked at.
     came: usize,
@@ -66,6 +68,7 @@ impl Pipe {
             self.gone += taken;
         }
         self.outgoing.clear();
+        self.outgoing.shrink_to(KEPT);
         self.gone = 0;
         Pin::new(io).poll_flush(cx)
     }

@@ -148,6 +148,11 @@ impl Sender {
         self.under_way().len()
     }
 
+    /// Whether anything was ever sent.
+    pub(crate) const fn has_sent(&self) -> bool {
+        self.next > 0
+    }
+
     fn under_way(&self) -> &Row<u64, Sending> {
         const NONE: &Row<u64, Sending> = &Row::new();
         self.open.as_ref().map_or(NONE, |open| &open.under_way)

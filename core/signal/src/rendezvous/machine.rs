@@ -470,8 +470,8 @@ impl Rendezvous {
             if self.peers.is_full() {
                 self.peers.retain(|peer| !peer.is_idle(now));
             }
-            // Strangers say hello under as many keys as they like: whoever was silent for longest makes room. His next packet finds no session,
-            // and he begins another; what was handed over of his is known elsewhere.
+            // Strangers say hello under as many keys as they like: of those to whom nothing was ever sent, or else of all, whoever was silent for
+            // longest makes room. His next packet finds no session, and he begins another; what was handed over of his is known elsewhere.
             if self.peers.is_full() && !self.peers.forget_most_silent(|peer| peer.silent(now)) {
                 return None;
             }

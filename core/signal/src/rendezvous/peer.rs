@@ -366,11 +366,12 @@ impl Peer {
         self.sender.in_flight() == 0 && over(self.session.as_ref()) && over(self.more.before.as_deref())
     }
 
-    /// For how long nothing was said to it or heard of it, where nobody waits for anything of it and nobody said where it is.
-    pub(super) fn silent(&self, now: Instant) -> Option<Duration> {
+    /// How little is lost when it is forgotten: whether nothing was ever sent to it, and for how long nothing was said to it or heard of it.
+    /// `None` where somebody waits for something of it, or said where it is.
+    pub(super) fn silent(&self, now: Instant) -> Option<(bool, Duration)> {
         let More { hello, hints, clear, probe, .. } = &*self.more;
         let is_waited_for = self.sender.in_flight() > 0 || hello.is_some() || probe.is_some();
-        (!is_waited_for && hints.is_empty() && clear.is_none()).then(|| self.unused(now))
+        (!is_waited_for && hints.is_empty() && clear.is_none()).then(|| (!self.sender.has_sent(), self.unused(now)))
     }
 
     /// Give back what it can do without, if it is quiet.

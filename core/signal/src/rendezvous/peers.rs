@@ -103,11 +103,13 @@ impl Peers {
         }
     }
 
-    /// Forget the one for which this is longest, of those for which it is anything; whether there was one.
-    pub(super) fn forget_most_silent(&mut self, silent: impl Fn(&Peer) -> Option<Duration>) -> bool {
+    /// Forget the one for which this is most, of those for which it is anything; whether there was one.
+    pub(super) fn forget_most_silent(&mut self, silent: impl Fn(&Peer) -> Option<(bool, Duration)>) -> bool {
         let all = self.slab.iter().filter_map(|(id, entry)| Some((silent(&entry.peer)?, id.slot())));
         // Of several the first, whatever order they stand in.
-        let Some((_, slot)) = all.max_by_key(|(time, slot)| (*time, core::cmp::Reverse(*slot))) else { return false };
+        let Some((_, slot)) = all.max_by_key(|(silent, slot)| (*silent, core::cmp::Reverse(*slot))) else {
+            return false;
+        };
         self.remove(slot);
         true
     }

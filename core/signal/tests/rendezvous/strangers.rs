@@ -157,3 +157,26 @@ fn strangers_with_sessions_do_not_take_the_room_of_peers() {
     // Who was forgotten begins anew, and nothing of his comes twice.
     assert_eq!(world.nodes[1].texts().iter().filter(|text| **text == "I am one of many").count(), 2 * ROOM);
 }
+
+/// Whom we once wrote to keeps his session, however long he is silent while strangers come.
+#[test]
+fn strangers_do_not_take_the_room_of_a_silent_peer_that_we_wrote_to() {
+    const ROOM: usize = 8;
+    let mut world = World::with(1, 2, |_, config| config.peers = ROOM);
+    world.send(1, 0, "first", 10);
+    world.settle();
+    let bob = secret(1).public();
+    for n in 0..2 * ROOM {
+        let (mut stranger, mut hello) = stranger(&mut world, 30_000 + n, 1);
+        stranger.say_hello(&mut world, &bob, &hello, 0);
+        let mut session = stranger.greeted(&mut world, &mut hello).expect("an answer");
+        let first = ByHand::sealed(&world, &mut session, 0, "I am one of many");
+        stranger.post(&mut world, &bob, &first);
+        stranger.leave(&mut world);
+        world.pass(Duration::from_secs(1));
+    }
+    world.send(0, 1, "still here", 10);
+    world.settle();
+    assert_eq!(world.nodes[0].delivered(), 1);
+    assert!(world.nodes[0].answered.is_empty(), "the session that the other end began has not ended");
+}
