@@ -75,6 +75,56 @@ fn a_run_crosses_in_one_piece_and_is_cut_up_again() {
     assert_eq!(got, bodies.into_iter().map(|body| (path, body)).collect::<Vec<_>>());
 }
 
+/// Twenty datagrams of 1,400 bytes; whether longer ones than any path carries still go into batches afterwards.
+#[cfg(target_os = "linux")]
+fn send_long_ones() -> bool {
+    let (mut one, mut two) = (udp(([127, 0, 0, 1], 0)), udp(([127, 0, 0, 1], 0)));
+    let segments = one.segments();
+    let mut tx = SendBatch::new(64, 64_000);
+    for i in 0..20 {
+        assert!(tx.push(two.local_addr().into(), &[i; 1400]));
+    }
+    send(&mut one, &mut tx);
+    assert_eq!(one.segments(), segments, "shorter ones go on in batches");
+    let (mut rx, mut got) = (RecvBatch::new(16, 65_536), Vec::new());
+    while got.len() < 20 {
+        got.extend(recv(&mut two, &mut rx).into_iter().map(|(_, body)| body));
+    }
+    assert_eq!(got, (0..20).map(|i| vec![i; 1400]).collect::<Vec<_>>());
+    one.batches_long_ones()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn long_ones_leave_in_a_batch_where_the_path_carries_them() {
+    assert!(send_long_ones());
+}
+
+/// In a network namespace of its own, where loopback carries 1,300 bytes.
+#[test]
+#[cfg(target_os = "linux")]
+fn long_ones_are_cut_up_where_the_path_does_not_carry_them() {
+    const INSIDE: &str = "SLUIS_TEST_SMALL_MTU";
+    if std::env::var_os(INSIDE).is_some() {
+        assert!(!send_long_ones());
+        return;
+    }
+    let script = "ip link set lo mtu 1300 && ip link set lo up && exec \"$0\" --exact \"$1\"";
+    let name = "tests::long_ones_are_cut_up_where_the_path_does_not_carry_them";
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--map-root-user", "--net", "sh", "-c", script]).arg(std::env::current_exe().unwrap()).arg(name);
+    let out = command.env(INSIDE, "1").output();
+    let ran = out.as_ref().is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains("1 passed"));
+    let failed = out.as_ref().is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains("1 failed"));
+    assert!(!failed, "{out:?}");
+    if !ran {
+        assert!(std::env::var_os("CI").is_none(), "no namespace: {out:?}");
+        eprintln!(
+            "NOT TESTED: a path that carries 1,300 bytes, since there is no network namespace to be had: {out:?}"
+        );
+    }
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn without_coalescing_they_arrive_one_by_one() {

@@ -159,6 +159,13 @@ impl<S: Readiness> Udp<S> {
         self.state.max_gso_segments()
     }
 
+    /// Whether datagrams go into batches that not every path carries.
+    #[must_use]
+    #[cfg(test)]
+    pub(crate) fn batches_long_ones(&self) -> bool {
+        self.segment == LONG_SEGMENT
+    }
+
     /// What the network says of ports that nobody listens on.
     #[must_use]
     pub(crate) fn refusals(&self) -> Refusals {
