@@ -12,8 +12,8 @@
 //! # }
 //! ```
 //!
-//! Brokers with TLS need the roots that they are believed by: put them into [`net::streams`](crate::net::streams) with `add_tls`, make the
-//! [`Rendezvous`] and give both to [`net::spawn`](crate::net::spawn), or to [`net::spawn_stored`](crate::net::spawn_stored) with what is to
+//! Brokers with TLS need the roots that they are believed by: put them into [`net::streams`] with `add_tls`, make the
+//! [`Rendezvous`] and give both to [`net::spawn`], or to [`net::spawn_stored`] with what is to
 //! survive a restart.
 
 use std::io;
