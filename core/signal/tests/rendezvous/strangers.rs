@@ -128,6 +128,18 @@ fn an_old_hello_does_not_take_the_place_of_a_new_one() {
     assert_eq!(world.nodes[0].texts(), ["I am here"]);
 }
 
+/// A stranger has a session with the second node, says something in it, and a second goes by.
+fn one_of_many(world: &mut World, n: usize) {
+    let bob = secret(1).public();
+    let (mut stranger, mut hello) = stranger(world, 20_000 + n, 1);
+    stranger.say_hello(world, &bob, &hello, 0);
+    let mut session = stranger.greeted(world, &mut hello).expect("an answer");
+    let first = ByHand::sealed(world, &mut session, 0, "I am one of many");
+    stranger.post(world, &bob, &first);
+    stranger.leave(world);
+    world.pass(Duration::from_secs(1));
+}
+
 /// Under as many keys as there is room for peers, and more: who is known goes on, and others are reached.
 #[test]
 fn strangers_with_sessions_do_not_take_the_room_of_peers() {
@@ -135,15 +147,8 @@ fn strangers_with_sessions_do_not_take_the_room_of_peers() {
     let mut world = World::with(1, 3, |_, config| config.peers = ROOM);
     world.send(0, 1, "first", 10);
     world.settle();
-    let bob = secret(1).public();
     for n in 0..2 * ROOM {
-        let (mut stranger, mut hello) = stranger(&mut world, 20_000 + n, 1);
-        stranger.say_hello(&mut world, &bob, &hello, 0);
-        let mut session = stranger.greeted(&mut world, &mut hello).expect("an answer");
-        let first = ByHand::sealed(&world, &mut session, 0, "I am one of many");
-        stranger.post(&mut world, &bob, &first);
-        stranger.leave(&mut world);
-        world.pass(Duration::from_secs(1));
+        one_of_many(&mut world, n);
         world.send(0, 1, "still here", 10);
         world.settle();
     }
@@ -165,15 +170,8 @@ fn strangers_do_not_take_the_room_of_a_silent_peer_that_we_wrote_to() {
     let mut world = World::with(1, 2, |_, config| config.peers = ROOM);
     world.send(1, 0, "first", 10);
     world.settle();
-    let bob = secret(1).public();
     for n in 0..2 * ROOM {
-        let (mut stranger, mut hello) = stranger(&mut world, 30_000 + n, 1);
-        stranger.say_hello(&mut world, &bob, &hello, 0);
-        let mut session = stranger.greeted(&mut world, &mut hello).expect("an answer");
-        let first = ByHand::sealed(&world, &mut session, 0, "I am one of many");
-        stranger.post(&mut world, &bob, &first);
-        stranger.leave(&mut world);
-        world.pass(Duration::from_secs(1));
+        one_of_many(&mut world, n);
     }
     world.send(0, 1, "still here", 10);
     world.settle();
