@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use sluis_core::time::Duration;
 use sluis_core::{Instant, Rng};
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, jitter};
 use super::machine::{Counts, Event};
 use super::outbox::Outbox;
 use super::{Left, Settings};
@@ -20,6 +20,9 @@ const SUBSCRIPTION: u16 = 1;
 const KEPT: usize = 4096;
 /// A machine that was not called for so much longer than it asked for has slept.
 const OVERSLEPT: Duration = Duration::from_secs(5);
+/// Who is wanted tries within this, and so again after that.
+const SOON: Duration = Duration::from_secs(1);
+const WANTED: Duration = Duration::from_secs(5);
 /// The shortest time that is given to a broker after a gap.
 const SHORTEST: Duration = Duration::from_millis(250);
 
@@ -57,6 +60,8 @@ pub(super) struct Link {
     /// A PINGREQ that waits for an answer: since when, and until when.
     pub(super) asked: Option<(Instant, Instant)>,
     pub(super) called: Instant,
+    /// When a rest was cut short last because somebody was waited for.
+    pub(super) wanted: Option<Instant>,
     pub(super) rtt: Duration,
     pub(super) counts: Counts,
     /// It was joined before.
@@ -79,6 +84,17 @@ impl Link {
             && lost
         {
             *until = (*until).min(now + self.backoff.hurry(&mut self.rng));
+            self.want(now);
+        }
+    }
+
+    /// Somebody waits for it: a peer does not answer elsewhere, or all others are lost.
+    pub(super) fn want(&mut self, now: Instant) {
+        if let State::Resting { until } = &mut self.state
+            && self.wanted.is_none_or(|before| now.saturating_since(before) >= WANTED)
+        {
+            self.wanted = Some(now);
+            *until = (*until).min(now + jitter(&mut self.rng, SOON));
         }
     }
 

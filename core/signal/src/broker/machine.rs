@@ -83,6 +83,7 @@ impl Broker {
             spoke: now,
             asked: None,
             called: now,
+            wanted: None,
             rtt: Duration::ZERO,
             counts: Counts::default(),
             again: false,
@@ -123,6 +124,11 @@ impl Broker {
     /// Say whether other brokers of the same set are joined: then nobody is in a hurry when this one is lost.
     pub fn set_others_up(&mut self, now: Instant, up: bool) {
         self.link.set_others_up(now, up);
+    }
+
+    /// Try soon, where it rests: a peer that was here does not answer elsewhere. Not more often than every five seconds, whoever asks.
+    pub(crate) fn want(&mut self, now: Instant) {
+        self.link.want(now);
     }
 
     /// Send a message to a key. It leaves in its turn at the broker's pace, unless it is [taken back](Self::cancel) before.

@@ -211,6 +211,7 @@ impl Rendezvous {
             peer.await_echo(now.mono);
             let mut brokers = core::mem::take(&mut self.buffers.brokers);
             peer.brokers(key, pool_of(&self.config), sent.reach, &mut brokers);
+            self.want(now.mono, key, sent.reach, &brokers);
             self.spread(now.mono, key, &brokers, &packet, ticket);
             self.buffers.brokers = brokers;
         }
@@ -245,7 +246,22 @@ impl Rendezvous {
         let Some(envelope) = signed(&content, &config.key) else { return };
         let mut brokers = Vec::new();
         peer.brokers(key, pool_of(config), reach, &mut brokers);
+        self.want(now.mono, key, reach, &brokers);
         self.spread(now.mono, key, &brokers, &envelope, ticket);
+    }
+
+    /// Where nothing reaches a peer any more that was heard before: each side may rest from brokers that the other one is at, and neither hears
+    /// so.
+    fn want(&mut self, now: Instant, key: &PublicKey, reach: Reach, brokers: &[usize]) {
+        let was_heard = self.peers.get(key).is_some_and(|peer| peer.last_heard_at().is_some());
+        if reach != Reach::All || !was_heard {
+            return;
+        }
+        for at in brokers {
+            if let Some(broker) = self.broker(*at) {
+                broker.want(now);
+            }
+        }
     }
 
     /// Publish copies of a packet.

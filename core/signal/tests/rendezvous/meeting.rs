@@ -47,6 +47,33 @@ fn all_pairs_meet_in_pools_of_any_size_also_when_a_third_is_dead() {
     }
 }
 
+/// For twenty minutes one of three brokers is always dead or has just come back, so that none of them works for long enough to be hurried
+/// to again: each side rests from brokers that the other one is joined at.
+#[test]
+fn brokers_that_come_and_go_for_long_keep_nobody_apart() {
+    for seed in 0..4 {
+        let mut world = World::new(3, 2 + seed);
+        let (from, to) = (seed, seed + 1);
+        world.send(from, to, "first", 60);
+        world.pass(Duration::from_secs(5));
+        for turn in 0..240 {
+            world.fault(turn / 2 % 3, Fault::Die, if turn % 2 == 0 { 1000 } else { 0 });
+            for _ in 0..10 {
+                world.send(from, to, "again", 60);
+                world.pass(Duration::from_millis(500));
+            }
+        }
+        world.pass(Duration::from_secs(60));
+        assert_eq!((world.nodes[from].delivered(), world.nodes[to].messages.len()), (2401, 2401));
+        let mut took: Vec<Duration> =
+            world.nodes[from].sent.iter().flat_map(|(_, sent)| sent).map(|sent| sent.after).collect();
+        took.sort_unstable();
+        let (p99, most) = (took[took.len() * 99 / 100], took[took.len() - 1]);
+        println!("seed {seed}: p99 {p99:?}, most {most:?}");
+        assert!(p99 <= Duration::from_secs(2) && most <= Duration::from_secs(5), "p99 {p99:?}, most {most:?}");
+    }
+}
+
 /// Each fault at one of three brokers, then at all three as far as that can be lived with.
 #[test]
 fn whatever_brokers_do_nothing_is_lost_and_nothing_comes_twice() {
