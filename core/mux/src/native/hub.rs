@@ -185,7 +185,7 @@ impl Hub {
             orders: Orders::default(),
             stats: HubStats::default(),
             news: news::Queue::default(),
-            taps: Taps::new(config.max_all_channels),
+            taps: Taps::new(config.max_all_channels, config.max_channels),
             config,
         }
     }

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use sluis_core::identity::{PublicKey, Signature};
 
 use crate::channel::record::{HEAD, MAX_CONTROL};
-use crate::channel::{ChannelId, MAX_MESSAGE, Opening, Resume, read_accept};
+use crate::channel::{ChannelId, MAX_MESSAGE, Opening, Resume, cut, read_accept};
 use crate::news::{News, Statement, Via};
 use crate::proof::{ACCEPT, BYTES, CLOSE, Direction, JSON, OPEN, REFUSE, RESUME, Running, SIGN, TAG_LEN};
 
@@ -68,12 +68,14 @@ pub(super) struct Tap {
 impl Tap {
     /// For a channel that is opened, by the body of its OPEN, which was read; `key`: that of its opener, where it has signed.
     pub(super) fn new(
-        opening: Opening,
+        mut opening: Opening,
         open: &[u8],
         key: Option<PublicKey>,
         backend: Box<str>,
         (tells, witnesses): (bool, bool),
     ) -> Self {
+        // It is told to nobody, and is long.
+        opening.metadata = Box::default();
         let mut ways: [Way; 2] = Default::default();
         ways[0].key = key;
         Self {
@@ -119,6 +121,11 @@ impl Tap {
     pub(super) fn is_over(&self) -> bool {
         let ended = |way: &Way| way.reason.is_some() && (way.signed_end || !self.is_proven || !self.witnesses);
         self.is_refused || !self.is_open || self.ways.iter().all(ended)
+    }
+
+    /// It may be signed for once more.
+    pub(super) fn may_be_signed(&self) -> bool {
+        self.is_proven && self.witnesses && !self.ways.iter().all(|way| way.signed_end)
     }
 
     /// No more of it passes: what is to be told then.
@@ -184,7 +191,7 @@ impl Tap {
                 if kind == CLOSE {
                     let tag = if self.is_proven { TAG_LEN } else { 0 };
                     let reason = body.get(tag..).map(alloc::string::String::from_utf8_lossy).unwrap_or_default();
-                    way.reason = Some((&*reason).into());
+                    way.reason = Some(cut(&reason).into());
                     self.first_end.get_or_insert(side);
                 }
             }

@@ -1,7 +1,7 @@
 //! The taps of a hub's channels: on the streams of a channel, or waiting for it to go on.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use core::time::Duration;
 
@@ -36,11 +36,41 @@ struct Waiting {
 pub(super) struct Taps {
     places: BTreeMap<Named, Place>,
     waiting: Slab<Waiting, Heap>,
+    /// Those that wait, oldest first, by who has opened them; and how many these are.
+    shares: BTreeMap<Box<str>, BTreeSet<(Instant, SlotId)>>,
+    sizes: BTreeSet<(usize, Box<str>)>,
+    /// How many of one agent's wait at most.
+    most: usize,
 }
 
 impl Taps {
-    pub(super) fn new(capacity: usize) -> Self {
-        Self { places: BTreeMap::new(), waiting: Slab::new(capacity) }
+    pub(super) fn new(capacity: usize, most: usize) -> Self {
+        let waiting = Slab::new(capacity);
+        Self { places: BTreeMap::new(), waiting, shares: BTreeMap::new(), sizes: BTreeSet::new(), most }
+    }
+
+    /// One of an agent's waits, or does no more.
+    fn share(&mut self, agent: &str, at: (Instant, SlotId), waits: bool) {
+        let share = self.shares.entry(agent.into()).or_default();
+        self.sizes.remove(&(share.len(), agent.into()));
+        if waits {
+            share.insert(at);
+        } else {
+            share.remove(&at);
+        }
+        if share.is_empty() {
+            self.shares.remove(agent);
+        } else {
+            self.sizes.insert((share.len(), agent.into()));
+        }
+    }
+
+    /// Which one makes way for one more of this agent's: the oldest of its own where it has its share, else, where there is no room, the
+    /// oldest of whoever has most.
+    fn in_the_way(&self, agent: &str) -> Option<SlotId> {
+        let own = self.shares.get(agent).filter(|share| share.len() >= self.most);
+        let most = || self.sizes.last().filter(|_| self.waiting.is_full()).and_then(|(_, name)| self.shares.get(name));
+        own.or_else(most)?.first().map(|(_, slot)| *slot)
     }
 }
 
@@ -81,10 +111,7 @@ impl Hub {
             None => None,
             // The hub has not heard yet that its streams are gone.
             Some(Place::On(before)) => self.relays.tap(before).and_then(Option::take),
-            Some(Place::Waits(slot)) => self.taps.waiting.remove(slot).map(|waiting| {
-                self.timers.remove(&(waiting.until, Timer::Tap(slot)));
-                waiting.tap
-            }),
+            Some(Place::Waits(slot)) => self.take_waiting(slot),
         };
         if let Some(mut tap) = tap {
             tap.go_on(resume);
@@ -108,23 +135,106 @@ impl Hub {
             self.news.push(news);
         }
         let named = tap.named();
-        if tap.is_over() || self.taps.waiting.is_full() {
+        if tap.is_over() {
             self.taps.places.remove(&named);
             tap.closed().into_iter().for_each(|news| self.news.push(news));
             return;
         }
+        if let Some(tap) = self.taps.in_the_way(&named.0).and_then(|slot| self.take_waiting(slot)) {
+            // Its channel may go on: nothing is known of its end.
+            self.taps.places.remove(&tap.named());
+            self.news.miss(tap.may_be_signed());
+        }
         let until = now + PARK_TIME;
         if let Ok(slot) = self.taps.waiting.insert(Waiting { tap, until }) {
             self.timers.insert((until, Timer::Tap(slot)));
+            self.taps.share(&named.0, (until, slot), true);
             self.taps.places.insert(named, Place::Waits(slot));
+        } else {
+            self.taps.places.remove(&named);
         }
+    }
+
+    /// One that waits does so no more.
+    fn take_waiting(&mut self, slot: SlotId) -> Option<Box<Tap>> {
+        let Waiting { tap, until } = self.taps.waiting.remove(slot)?;
+        self.timers.remove(&(until, Timer::Tap(slot)));
+        self.taps.share(&tap.named().0, (until, slot), false);
+        Some(tap)
     }
 
     /// A channel has not gone on.
     pub(super) fn forget_tap(&mut self, slot: SlotId) {
-        if let Some(Waiting { tap, .. }) = self.taps.waiting.remove(slot) {
+        if let Some(tap) = self.take_waiting(slot) {
             self.taps.places.remove(&tap.named());
             tap.closed().into_iter().for_each(|news| self.news.push(news));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::boxed::Box;
+    use alloc::vec::Vec;
+    use core::time::Duration;
+
+    use sluis_core::{Instant, Seed};
+
+    use super::super::hub::{Hub, HubConfig};
+    use super::super::tap::Tap;
+    use crate::channel::{ChannelId, Opening, record, write_accept};
+    use crate::news::News;
+    use crate::proof::{ACCEPT, CLOSE};
+
+    fn opening(agent: &str, n: u8) -> Opening {
+        Opening::new(ChannelId([n; 16]), agent, "bob", "chat", "{}").unwrap()
+    }
+
+    fn record(kind: u8, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        record::put(&mut out, kind, &[body]);
+        out
+    }
+
+    /// That of a channel that is open.
+    fn tap(agent: &str, n: u8) -> Box<Tap> {
+        let opening = opening(agent, n);
+        let open = opening.write(None).unwrap();
+        let mut tap = Box::new(Tap::new(opening, &open, None, "ipoll".into(), (true, true)));
+        tap.look(1, &record(ACCEPT, &write_accept(&open, None).unwrap()));
+        while tap.poll().is_some() {}
+        tap
+    }
+
+    fn hub() -> Hub {
+        let mut config = HubConfig::new("hub");
+        (config.tells, config.max_channels, config.max_all_channels) = (true, 4, 8);
+        Hub::new(config, &Seed::from_u64(1))
+    }
+
+    #[test]
+    fn who_has_many_channels_cut_costs_nobody_else_what_is_looked_for_on_his() {
+        let mut hub = hub();
+        let waits = |hub: &Hub, agent: &str, n: u8| hub.taps.places.contains_key(&(agent.into(), ChannelId([n; 16])));
+        (0..3).for_each(|n| hub.untap(Instant::ZERO, Some(tap("alice", n))));
+        (0..20).for_each(|n| {
+            hub.untap(Instant::ZERO + Duration::from_millis(u64::from(n)), Some(tap("mallory", n)));
+        });
+        let alice = |hub: &Hub| (0..3).all(|n| waits(hub, "alice", n));
+        assert!(alice(&hub) && hub.taps.waiting.len() == 7);
+        assert!((16..20).all(|n| waits(&hub, "mallory", n)), "the newest ones");
+        // There is no room at all: of whoever has most one makes way.
+        (0..2).for_each(|n| hub.untap(Instant::ZERO, Some(tap("carol", n))));
+        assert!(alice(&hub) && waits(&hub, "carol", 0) && waits(&hub, "carol", 1) && !waits(&hub, "mallory", 16));
+        assert_eq!(hub.poll_news(), Some(News::Missed { told: 17, signed: 0 }));
+        assert_eq!(hub.poll_news(), None);
+        assert_eq!((hub.taps.places.len(), hub.timers.len(), hub.taps.shares.len()), (8, 8, 3));
+    }
+
+    #[test]
+    fn a_reason_is_told_up_to_the_length_that_an_end_gives_it() {
+        let mut tap = tap("alice", 1);
+        tap.look(0, &record(CLOSE, &[b'x'; 16_000]));
+        assert!(matches!(tap.closed(), Some(News::Closed { reason, .. }) if reason.len() == 256));
     }
 }
