@@ -60,8 +60,10 @@ pub(super) struct Tap {
     is_refused: bool,
     /// Which way ended first.
     first_end: Option<usize>,
-    /// What passes makes no sense.
+    /// What passes on these streams makes no sense.
     blind: bool,
+    /// It goes on, once the target says so, too: how many messages its opener says to have.
+    resumes: Option<u64>,
     news: VecDeque<News>,
 }
 
@@ -90,6 +92,7 @@ impl Tap {
             is_refused: false,
             first_end: None,
             blind: false,
+            resumes: None,
             news: VecDeque::new(),
         }
     }
@@ -103,13 +106,18 @@ impl Tap {
         self.opening.channel.to_string().into()
     }
 
-    /// It goes on, on new streams: by the body of the opener's RESUME.
-    pub(super) fn go_on(&mut self, resume: &[u8]) {
+    /// Whether it goes on like this: it was open, and leads there.
+    pub(super) fn is_resumed_by(&self, resume: &Resume) -> bool {
+        self.is_open && self.opening.target == resume.target && self.opening.intent == resume.intent
+    }
+
+    /// Its opener wants to go on, on new streams, and has so many messages.
+    pub(super) fn go_on(&mut self, received: u64) {
         for way in &mut self.ways {
             (way.have, way.left, way.hash) = (0, 0, None);
             way.body = Vec::new();
         }
-        self.resumed(0, resume);
+        (self.blind, self.resumes) = (false, Some(received));
     }
 
     /// What is to be told.
@@ -174,10 +182,17 @@ impl Tap {
     fn whole(&mut self, side: usize) {
         let Some(way) = self.ways.get_mut(side) else { return };
         let (kind, body) = (way.head[0], mem::take(&mut way.body));
+        if let Some(received) = self.resumes {
+            // Nothing else stands before the target's answer: what does is for nobody. A refusal leaves all as it was.
+            match kind {
+                RESUME if side == 1 => self.resumed(received, &body),
+                _ => self.blind = true,
+            }
+            return;
+        }
         match kind {
             ACCEPT if side == 1 && !self.is_open => self.accepted(&body),
             REFUSE if side == 1 && !self.is_open => self.is_refused = true,
-            RESUME => self.resumed(side, &body),
             JSON | BYTES | CLOSE => {
                 if let Some(again) = way.again.checked_sub(1) {
                     way.again = again;
@@ -231,12 +246,16 @@ impl Tap {
         }
     }
 
-    /// One side says how many messages of the other's it has: those behind come again, or for the first time.
-    fn resumed(&mut self, side: usize, body: &[u8]) {
-        let resume = Resume::parts(body).and_then(|(_, text)| Resume::read(text));
-        let Some(way) = self.ways.get_mut(1 - side) else { return };
-        match resume.ok().and_then(|resume| way.count.checked_sub(resume.received)) {
-            Some(again) => way.again = again,
+    /// The target goes on, too: both have said how many messages of the other's they have, and those behind come again, or for the
+    /// first time. Where that cannot be, the opener finds out, and nothing of these streams counts.
+    fn resumed(&mut self, received: u64, body: &[u8]) {
+        let answer = Resume::parts(body).and_then(|(_, text)| Resume::read(text)).ok();
+        let [out, back] = &mut self.ways;
+        let again =
+            answer.and_then(|answer| out.count.checked_sub(answer.received)).zip(back.count.checked_sub(received));
+        self.resumes = None;
+        match again {
+            Some(again) => (out.again, back.again) = again,
             None => self.blind = true,
         }
     }

@@ -11,7 +11,7 @@ use sluis_core::table::{Heap, Slab, SlotId};
 
 use super::hub::{Hub, Timer};
 use super::tap::Tap;
-use crate::channel::{ChannelId, Opening};
+use crate::channel::{ChannelId, Opening, Resume};
 
 /// How long a channel outlives its streams.
 const PARK_TIME: Duration = Duration::from_secs(60);
@@ -105,16 +105,34 @@ impl Hub {
         }
     }
 
-    /// A channel goes on, by the body of its opener's RESUME.
-    pub(super) fn tap_again(&mut self, relay: SlotId, agent: &str, channel: ChannelId, resume: &[u8]) {
-        let tap = match self.taps.places.get(&(agent.into(), channel)).copied() {
-            None => None,
-            // The hub has not heard yet that its streams are gone.
-            Some(Place::On(before)) => self.relays.tap(before).and_then(Option::take),
-            Some(Place::Waits(slot)) => self.take_waiting(slot),
+    /// Whether a channel can go on like this: it was accepted, and leads where it did. What is left of its streams ends, of which the hub has not heard yet
+    /// that they are gone: nothing passes on them that is not looked at.
+    pub(super) fn may_go_on(&mut self, now: Instant, resume: &Resume) -> Result<(), String> {
+        let place = self.taps.places.get(&(resume.agent.clone(), resume.channel)).copied();
+        let is_same = match place {
+            None => true,
+            Some(Place::On(relay)) => {
+                self.relays.tap(relay).and_then(|tap| tap.as_deref()).is_none_or(|tap| tap.is_resumed_by(resume))
+            }
+            Some(Place::Waits(slot)) => {
+                self.taps.waiting.get(slot).is_none_or(|waiting| waiting.tap.is_resumed_by(resume))
+            }
         };
-        if let Some(mut tap) = tap {
-            tap.go_on(resume);
+        if !is_same {
+            return Err(String::from("there is no such channel to go on with"));
+        }
+        if let Some(Place::On(relay)) = place {
+            self.part_whole(now, relay);
+        }
+        Ok(())
+    }
+
+    /// A channel goes on, where its opener's RESUME leads.
+    pub(super) fn tap_again(&mut self, relay: SlotId, resume: &Resume) {
+        if let Some(Place::Waits(slot)) = self.taps.places.get(&(resume.agent.clone(), resume.channel)).copied()
+            && let Some(mut tap) = self.take_waiting(slot)
+        {
+            tap.go_on(resume.received);
             self.put_tap(relay, tap);
         }
     }
@@ -182,9 +200,9 @@ mod tests {
 
     use super::super::hub::{Hub, HubConfig};
     use super::super::tap::Tap;
-    use crate::channel::{ChannelId, Opening, record, write_accept};
+    use crate::channel::{ChannelId, Opening, Resume, record, write_accept};
     use crate::news::News;
-    use crate::proof::{ACCEPT, CLOSE};
+    use crate::proof::{ACCEPT, BYTES, CLOSE, REFUSE, RESUME};
 
     fn opening(agent: &str, n: u8) -> Opening {
         Opening::new(ChannelId([n; 16]), agent, "bob", "chat", "{}").unwrap()
@@ -229,6 +247,51 @@ mod tests {
         assert_eq!(hub.poll_news(), Some(News::Missed { told: 17, signed: 0 }));
         assert_eq!(hub.poll_news(), None);
         assert_eq!((hub.taps.places.len(), hub.timers.len(), hub.taps.shares.len()), (8, 8, 3));
+    }
+
+    fn resume(target: &str, received: u64) -> Resume {
+        let (channel, agent, intent) = (ChannelId([1; 16]), "alice".into(), "chat".into());
+        Resume { channel, agent, target: target.into(), intent, received }
+    }
+
+    fn answer(received: u64) -> Vec<u8> {
+        record(RESUME, &[&[0], &resume("bob", received).write()[..]].concat())
+    }
+
+    fn frames(tap: &Tap) -> u64 {
+        let Some(News::Closed { frames, .. }) = tap.closed() else { panic!("it was open") };
+        frames
+    }
+
+    #[test]
+    fn what_one_end_says_of_going_on_counts_once_the_other_goes_on_too() {
+        let mut tap = tap("alice", 1);
+        tap.look(0, &[record(BYTES, b"one"), record(BYTES, b"two")].concat());
+        tap.look(1, &record(BYTES, b"back"));
+        // It is refused; what comes before that, and what is behind it, is for nobody.
+        tap.go_on(1 << 50);
+        tap.look(0, &record(BYTES, b"junk"));
+        tap.look(1, &record(REFUSE, b"no"));
+        tap.go_on(0);
+        tap.look(1, &record(REFUSE, b"no"));
+        // The answer cannot be.
+        tap.go_on(1);
+        tap.look(1, &[answer(1 << 50), record(BYTES, b"junk")].concat());
+        assert_eq!(frames(&tap), 3);
+        // Bob has one, alice has none.
+        tap.go_on(0);
+        tap.look(1, &[answer(1), record(BYTES, b"back"), record(BYTES, b"more")].concat());
+        tap.look(0, &[record(BYTES, b"two"), record(BYTES, b"three")].concat());
+        assert_eq!(frames(&tap), 5);
+    }
+
+    #[test]
+    fn a_channel_goes_on_only_where_it_led() {
+        let mut hub = hub();
+        hub.untap(Instant::ZERO, Some(tap("alice", 1)));
+        assert!(hub.may_go_on(Instant::ZERO, &resume("carol", 0)).is_err());
+        assert!(hub.may_go_on(Instant::ZERO, &resume("bob", 0)).is_ok());
+        assert_eq!(hub.taps.waiting.len(), 1);
     }
 
     #[test]
