@@ -105,8 +105,8 @@ impl Hub {
         }
     }
 
-    /// Whether a channel can go on like this: it was accepted, and leads where it did. What is left of its streams ends, of which the hub has not heard yet
-    /// that they are gone: nothing passes on them that is not looked at.
+    /// Whether a channel can go on like this: it was accepted, and leads where it did. What is left of its streams ends, where the hub has
+    /// not heard yet that they are gone: nothing passes on them that is not looked at.
     pub(super) fn may_go_on(&mut self, now: Instant, resume: &Resume) -> Result<(), String> {
         let place = self.taps.places.get(&(resume.agent.clone(), resume.channel)).copied();
         let is_same = match place {
@@ -196,13 +196,16 @@ mod tests {
     use alloc::vec::Vec;
     use core::time::Duration;
 
+    use sluis_core::table::SlotId;
     use sluis_core::{Instant, Seed};
 
     use super::super::hub::{Hub, HubConfig};
+    use super::super::relay::Relay;
     use super::super::tap::Tap;
     use crate::channel::{ChannelId, Opening, Resume, record, write_accept};
     use crate::news::News;
     use crate::proof::{ACCEPT, BYTES, CLOSE, REFUSE, RESUME};
+    use crate::session::{Config, Role, Session};
 
     fn opening(agent: &str, n: u8) -> Opening {
         Opening::new(ChannelId([n; 16]), agent, "bob", "chat", "{}").unwrap()
@@ -292,6 +295,36 @@ mod tests {
         assert!(hub.may_go_on(Instant::ZERO, &resume("carol", 0)).is_err());
         assert!(hub.may_go_on(Instant::ZERO, &resume("bob", 0)).is_ok());
         assert_eq!(hub.taps.waiting.len(), 1);
+    }
+
+    /// The streams of a channel, of connections that the hub does not find any more.
+    fn streams(hub: &mut Hub) -> SlotId {
+        let mut session = Session::new(Role::Client, Config::default(), &Seed::from_u64(2), Instant::ZERO);
+        let leg = (SlotId::from_bits(u64::MAX), session.open(Instant::ZERO, 3).unwrap());
+        let chat = hub.intents.resolve("chat");
+        let relay = Relay::new([leg; 2], ["alice".into(), "bob".into()], chat.policy, chat.budget);
+        hub.relays.insert(relay).unwrap()
+    }
+
+    #[test]
+    fn a_channel_passes_on_no_streams_that_are_not_looked_at() {
+        let mut hub = hub();
+        let relay = streams(&mut hub);
+        hub.put_tap(relay, tap("alice", 1));
+        // It leads elsewhere: the streams that there are stay, and are looked at.
+        assert!(hub.may_go_on(Instant::ZERO, &resume("carol", 0)).is_err());
+        assert!(hub.relays.tap(relay).is_some_and(|tap| tap.is_some()));
+        // The opener is back before it was missed: the streams that it had end.
+        assert!(hub.may_go_on(Instant::ZERO, &resume("bob", 0)).is_ok());
+        assert!(hub.relays.tap(relay).is_none() && hub.taps.waiting.len() == 1);
+        let next = streams(&mut hub);
+        hub.tap_again(next, &resume("bob", 0));
+        assert!(hub.relays.tap(next).is_some_and(|tap| tap.is_some()) && hub.taps.waiting.is_empty());
+        // Nothing goes on that was not accepted.
+        let opening = opening("carol", 1);
+        let (relay, unanswered) = (streams(&mut hub), Tap::new(opening, b"", None, "ipoll".into(), (true, true)));
+        hub.put_tap(relay, Box::new(unanswered));
+        assert!(hub.may_go_on(Instant::ZERO, &Resume { agent: "carol".into(), ..resume("bob", 0) }).is_err());
     }
 
     #[test]
