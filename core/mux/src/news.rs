@@ -82,7 +82,8 @@ pub enum News {
     },
     /// An end of a channel has signed for what it has said so far.
     Signed(Box<Statement>),
-    /// So much was not told, because what was told before was not fetched in time.
+    /// So much was not told, because what was told before was not fetched in time, or because too many channels had lost their
+    /// connection: of one that is not looked at any more the rest counts as one.
     Missed {
         /// How much of all.
         told: u64,
@@ -158,6 +159,17 @@ impl Queue {
         }
     }
 
+    /// Something is not told, whatever is fetched; what comes behind it is.
+    pub(crate) fn miss(&mut self, is_signed: bool) {
+        if let (Some(News::Missed { told, signed }), 0) = (self.waits.back_mut(), self.missed) {
+            (*told, *signed) = (*told + 1, *signed + u64::from(is_signed));
+        } else if self.waits.len() < MAX_NEWS && self.missed == 0 {
+            self.waits.push_back(News::Missed { told: 1, signed: u64::from(is_signed) });
+        } else {
+            (self.missed, self.missed_signed) = (self.missed + 1, self.missed_signed + u64::from(is_signed));
+        }
+    }
+
     pub(crate) fn pop(&mut self) -> Option<News> {
         let next = self.waits.pop_front();
         if next.is_some() || self.missed == 0 {
@@ -186,6 +198,17 @@ mod tests {
         }
         assert_eq!(queue.pop(), Some(News::Missed { told: 3, signed: 0 }));
         queue.push(news());
+        assert_eq!((queue.pop(), queue.pop()), (Some(news()), None));
+    }
+
+    #[test]
+    fn what_comes_behind_what_is_missed_is_told() {
+        let mut queue = Queue::default();
+        let news = || News::Connected { agent: "a".into(), via: Via::Rest, from: None };
+        queue.miss(true);
+        queue.miss(false);
+        queue.push(news());
+        assert_eq!(queue.pop(), Some(News::Missed { told: 2, signed: 1 }));
         assert_eq!((queue.pop(), queue.pop()), (Some(news()), None));
     }
 }

@@ -32,13 +32,13 @@ use crate::proof::{
     ACCEPT, ACK, Agreement, BYTES, CLOSE, Direction, JSON, OPEN, Purpose, REFUSE, RESUME, SIGN, TAG_LEN, Tag,
 };
 use crate::session::{Gone, Read, Session, StreamId};
-use opening::{Signed, judge, write_accept};
+use opening::{Signed, judge};
 use record::Reader;
 use sending::Sending;
 use signing::Signing;
 
 pub use opening::Opening;
-pub(crate) use opening::{Resume, peek_opening, read_accept};
+pub(crate) use opening::{Resume, peek_opening, read_accept, write_accept};
 pub use record::MAX_MESSAGE;
 pub(crate) use sending::MAX_KEPT_BYTES;
 

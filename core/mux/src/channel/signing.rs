@@ -17,6 +17,8 @@ struct Point {
 pub(super) struct Signing {
     /// Where the next one goes.
     next: Option<Point>,
+    /// And the one behind that, where one was asked for meanwhile.
+    then: Option<Point>,
     /// The last one that was made: it is written again where it may be lost.
     made: Option<(u64, Signature)>,
     again: bool,
@@ -33,7 +35,16 @@ impl Signing {
     /// A message was added: its number, and what is signed behind it if it is the last, or if so many came since the last signature.
     pub(super) fn pushed(&mut self, (count, statement): (u64, [u8; 40]), every: u64, is_last: bool) {
         if is_last || self.next.is_none() && count >= self.upto() + every {
-            self.next = Some(Point { count, statement });
+            (self.next, self.then) = (Some(Point { count, statement }), None);
+        }
+    }
+
+    /// Sign there: behind the place that is waited for, if there is one.
+    fn soon(&mut self, point: Point) {
+        match self.next {
+            None => self.next = Some(point),
+            Some(next) if next.count < point.count => self.then = Some(point),
+            Some(_) => {}
         }
     }
 
@@ -75,7 +86,7 @@ impl Channel {
         {
             let (count, statement) = agreement.statement(self.side.sends());
             let signing = self.signing.get_or_insert_default();
-            signing.next.get_or_insert(Point { count, statement });
+            signing.soon(Point { count, statement });
         }
     }
 
@@ -97,6 +108,7 @@ impl Channel {
             let signature = Purpose::Sign.sign(signer, &[&way], &statement)?;
             record::put(&mut self.staged, SIGN, &[&count.to_be_bytes(), &signature]);
             (signing.made, signing.again) = (Some((count, signature)), false);
+            signing.next = signing.then.take();
         }
         Ok(())
     }

@@ -372,6 +372,23 @@ fn a_signature_stands_behind_every_4096th_message() {
     assert!(!pair.channel(0).has_unsigned() && !pair.channel(1).has_unsigned());
 }
 
+/// What is asked for while a signature further ahead waits for its message is signed for behind that, too.
+#[test]
+fn what_was_said_behind_a_place_that_is_waited_for_is_signed_for_as_well() {
+    let mut pair = Pair::new(keyed(), true);
+    pair.run(&mut honest);
+    for n in 0..4200 {
+        if n <= 4000 {
+            pair.run(&mut honest);
+        }
+        pair.channel(0).send(Kind::Bytes, b"x").unwrap();
+    }
+    pair.channel(0).sign_soon();
+    pair.run(&mut honest);
+    assert_eq!(signed(&pair.told[1]), [4096, 4200]);
+    assert!(!pair.channel(0).has_unsigned());
+}
+
 /// A signature that is lost with its connection comes again, and one that had come is told once.
 #[test]
 fn a_signature_survives_a_cut() {

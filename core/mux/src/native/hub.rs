@@ -185,7 +185,7 @@ impl Hub {
             orders: Orders::default(),
             stats: HubStats::default(),
             news: news::Queue::default(),
-            taps: Taps::new(config.max_all_channels),
+            taps: Taps::new(config.max_all_channels, config.max_channels),
             config,
         }
     }
@@ -287,6 +287,17 @@ impl Hub {
             link.legs.remove(&stream);
         }
         self.settle(now, other);
+    }
+
+    /// Both streams of a channel are given up: its opener has begun to go on with others.
+    pub(super) fn part_whole(&mut self, now: Instant, relay: SlotId) {
+        let Some((opener, stream)) = self.relays.opener(relay) else { return };
+        self.part(now, relay, 0);
+        if let Some(link) = self.links.get_mut(opener) {
+            link.session.reset(stream);
+            link.legs.remove(&stream);
+        }
+        self.settle(now, opener);
     }
 
     /// Have written what a connection has to write, and be woken when it wants.

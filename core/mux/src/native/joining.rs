@@ -103,9 +103,10 @@ impl Hub {
         if let Some(local) = self.locals.find(resume.channel) {
             return self.go_on_here(now, id, stream, local, body).map(|()| Joined::Here);
         }
+        self.may_go_on(now, &resume)?;
         let target = self.leads_to(&resume.target, &resume.intent)?.ok_or_else(not_there)?;
         let relay = self.join(now, (id, stream), target, &resume.intent, RESUME, body)?;
-        self.tap_again(relay, &resume.agent, resume.channel, body);
+        self.tap_again(relay, &resume);
         Ok(Joined::Relay(relay))
     }
 

@@ -85,6 +85,11 @@ impl Relays {
         self.slab.get_mut(id).map(|relay| &mut relay.tap)
     }
 
+    /// The connection and stream of whoever opened a channel.
+    pub(super) fn opener(&self, id: SlotId) -> Option<(SlotId, StreamId)> {
+        self.slab.get(id).map(|relay| relay.legs[0])
+    }
+
     /// How many channels of an agent lead to services.
     pub(super) fn served(&self, agent: &str) -> usize {
         self.served.get(agent).copied().unwrap_or(0)

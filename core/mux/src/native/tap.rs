@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use sluis_core::identity::{PublicKey, Signature};
 
 use crate::channel::record::{HEAD, MAX_CONTROL};
-use crate::channel::{ChannelId, MAX_MESSAGE, Opening, Resume, read_accept};
+use crate::channel::{ChannelId, MAX_MESSAGE, Opening, Resume, cut, read_accept};
 use crate::news::{News, Statement, Via};
 use crate::proof::{ACCEPT, BYTES, CLOSE, Direction, JSON, OPEN, REFUSE, RESUME, Running, SIGN, TAG_LEN};
 
@@ -60,20 +60,24 @@ pub(super) struct Tap {
     is_refused: bool,
     /// Which way ended first.
     first_end: Option<usize>,
-    /// What passes makes no sense.
+    /// What passes on these streams makes no sense.
     blind: bool,
+    /// It goes on, once the target says so, too: how many messages its opener says to have.
+    resumes: Option<u64>,
     news: VecDeque<News>,
 }
 
 impl Tap {
     /// For a channel that is opened, by the body of its OPEN, which was read; `key`: that of its opener, where it has signed.
     pub(super) fn new(
-        opening: Opening,
+        mut opening: Opening,
         open: &[u8],
         key: Option<PublicKey>,
         backend: Box<str>,
         (tells, witnesses): (bool, bool),
     ) -> Self {
+        // It is told to nobody, and is long.
+        opening.metadata = Box::default();
         let mut ways: [Way; 2] = Default::default();
         ways[0].key = key;
         Self {
@@ -88,6 +92,7 @@ impl Tap {
             is_refused: false,
             first_end: None,
             blind: false,
+            resumes: None,
             news: VecDeque::new(),
         }
     }
@@ -101,13 +106,18 @@ impl Tap {
         self.opening.channel.to_string().into()
     }
 
-    /// It goes on, on new streams: by the body of the opener's RESUME.
-    pub(super) fn go_on(&mut self, resume: &[u8]) {
+    /// Whether it goes on like this: it was open, and leads there.
+    pub(super) fn is_resumed_by(&self, resume: &Resume) -> bool {
+        self.is_open && self.opening.target == resume.target && self.opening.intent == resume.intent
+    }
+
+    /// Its opener wants to go on, on new streams, and has so many messages.
+    pub(super) fn go_on(&mut self, received: u64) {
         for way in &mut self.ways {
             (way.have, way.left, way.hash) = (0, 0, None);
             way.body = Vec::new();
         }
-        self.resumed(0, resume);
+        (self.blind, self.resumes) = (false, Some(received));
     }
 
     /// What is to be told.
@@ -119,6 +129,11 @@ impl Tap {
     pub(super) fn is_over(&self) -> bool {
         let ended = |way: &Way| way.reason.is_some() && (way.signed_end || !self.is_proven || !self.witnesses);
         self.is_refused || !self.is_open || self.ways.iter().all(ended)
+    }
+
+    /// It may be signed for once more.
+    pub(super) fn may_be_signed(&self) -> bool {
+        self.is_proven && self.witnesses && !self.ways.iter().all(|way| way.signed_end)
     }
 
     /// No more of it passes: what is to be told then.
@@ -167,10 +182,17 @@ impl Tap {
     fn whole(&mut self, side: usize) {
         let Some(way) = self.ways.get_mut(side) else { return };
         let (kind, body) = (way.head[0], mem::take(&mut way.body));
+        if let Some(received) = self.resumes {
+            // Nothing else stands before the target's answer: what does is for nobody. A refusal leaves all as it was.
+            match kind {
+                RESUME if side == 1 => self.resumed(received, &body),
+                _ => self.blind = true,
+            }
+            return;
+        }
         match kind {
             ACCEPT if side == 1 && !self.is_open => self.accepted(&body),
             REFUSE if side == 1 && !self.is_open => self.is_refused = true,
-            RESUME => self.resumed(side, &body),
             JSON | BYTES | CLOSE => {
                 if let Some(again) = way.again.checked_sub(1) {
                     way.again = again;
@@ -184,7 +206,7 @@ impl Tap {
                 if kind == CLOSE {
                     let tag = if self.is_proven { TAG_LEN } else { 0 };
                     let reason = body.get(tag..).map(alloc::string::String::from_utf8_lossy).unwrap_or_default();
-                    way.reason = Some((&*reason).into());
+                    way.reason = Some(cut(&reason).into());
                     self.first_end.get_or_insert(side);
                 }
             }
@@ -224,12 +246,16 @@ impl Tap {
         }
     }
 
-    /// One side says how many messages of the other's it has: those behind come again, or for the first time.
-    fn resumed(&mut self, side: usize, body: &[u8]) {
-        let resume = Resume::parts(body).and_then(|(_, text)| Resume::read(text));
-        let Some(way) = self.ways.get_mut(1 - side) else { return };
-        match resume.ok().and_then(|resume| way.count.checked_sub(resume.received)) {
-            Some(again) => way.again = again,
+    /// The target goes on, too: both have said how many messages of the other's they have, and those behind come again, or for the
+    /// first time. Where that cannot be, the opener finds out, and nothing of these streams counts.
+    fn resumed(&mut self, received: u64, body: &[u8]) {
+        let answer = Resume::parts(body).and_then(|(_, text)| Resume::read(text)).ok();
+        let [out, back] = &mut self.ways;
+        let again =
+            answer.and_then(|answer| out.count.checked_sub(answer.received)).zip(back.count.checked_sub(received));
+        self.resumes = None;
+        match again {
+            Some(again) => (out.again, back.again) = again,
             None => self.blind = true,
         }
     }
