@@ -149,6 +149,13 @@ fn a_channel_that_is_given_up_before_it_is_answered_leaves_nothing_behind() {
     });
     assert_eq!(heard, Some(Err(Gone::Abandoned)));
     assert_eq!(world.keeps(), (0, 0, 0));
+    // It refuses one whose connection has just broken.
+    world.opens();
+    let Asked { channel: asked, .. } = world.told().pop().unwrap();
+    assert!(world.bob(move |_, machine| machine.hand_over(asked)));
+    world.world.cut(bob);
+    world.bob(move |now, machine| machine.refuse(now, asked, "no"));
+    assert_eq!(world.keeps(), (0, 0, 0));
 }
 
 #[test]
