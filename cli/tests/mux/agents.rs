@@ -1,6 +1,7 @@
 //! An application's own agents at `sluis mux serve`: messages that are awaited, and channels as streams of bytes.
 
 use std::future::{Future, poll_fn};
+use std::io::ErrorKind;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use sluis_mux::channel::{Kind, Proof};
 use sluis_mux::native::ClientConfig;
 use sluis_net::{ByteStream, Runtime, read, within, write_all};
 use sluis_udp::SystemClock;
-use sluis_web::agent::{Agent, Channel, Gone, Notice, Notices, prepare};
+use sluis_web::agent::{Agent, Channel, Gone, Incoming, Notice, Notices, prepare};
 
 use crate::hub::Hub;
 use crate::on_both;
@@ -18,6 +19,9 @@ use crate::on_both;
 on_both! {
     a_message_is_sent_once_it_was_received_and_a_channel_ends_on_both_sides
     a_channel_is_a_stream_of_bytes
+    a_stream_of_bytes_ends_with_any_reason_and_is_reset_where_it_broke
+    channels_to_an_application_that_does_not_listen_or_answer_are_refused
+    a_channel_that_was_dropped_and_that_the_other_end_never_closes_makes_room
 }
 
 /// Both of them at a time.
@@ -41,8 +45,12 @@ async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (
 }
 
 fn agent<R: Runtime>(runtime: &R, hub: &Hub, name: &str) -> (Agent, Notices) {
-    let seed = Seed::from_u64(name.bytes().map(u64::from).sum());
-    let (config, url) = (ClientConfig::new(name, "", 0), hub.url.parse().unwrap());
+    agent_of(runtime, hub, ClientConfig::new(name, "", 0))
+}
+
+fn agent_of<R: Runtime>(runtime: &R, hub: &Hub, config: ClientConfig) -> (Agent, Notices) {
+    let seed = Seed::from_u64(config.agent.bytes().map(u64::from).sum());
+    let url = hub.url.parse().unwrap();
     let (agent, notices, task) = prepare(runtime.clone(), SystemClock::new(), &seed, (&url, None), config).unwrap();
     runtime.spawn(async move {
         // However it ends, whoever uses it learns that.
@@ -53,10 +61,15 @@ fn agent<R: Runtime>(runtime: &R, hub: &Hub, name: &str) -> (Agent, Notices) {
 
 /// The channel that is opened next.
 async fn accepted(agent: &Agent, notices: &mut Notices) -> Channel {
+    let incoming = incoming(notices).await;
+    assert_eq!((&*incoming.agent, &*incoming.intent, &*incoming.metadata), ("alice", "stream", "{\"n\":1}"));
+    agent.accept(incoming)
+}
+
+async fn incoming(notices: &mut Notices) -> Incoming {
     loop {
         if let Notice::Incoming(incoming) = notices.next().await.unwrap() {
-            assert_eq!((&*incoming.agent, &*incoming.intent, &*incoming.metadata), ("alice", "stream", "{\"n\":1}"));
-            return agent.accept(incoming);
+            return incoming;
         }
     }
 }
@@ -183,4 +196,74 @@ async fn bytes<R: Runtime>(runtime: R, hub: &Hub) {
     };
     let time = Duration::from_secs(60);
     assert!(within(&runtime, time, both(echo, ask)).await.is_some(), "it never comes through");
+}
+
+fn a_stream_of_bytes_ends_with_any_reason_and_is_reset_where_it_broke(runtime: &'static str) {
+    let hub = Hub::start("mux-agent-ends", runtime, &["--open", "--plain"]);
+    on!(runtime, ends, &hub);
+}
+
+async fn ends<R: Runtime>(runtime: R, hub: &Hub) {
+    let ([alice, bob], [out, back], mut his) = meet(&runtime, hub).await;
+    let (mut far, mut buffer) = (back.into_bytes(), [0; 16]);
+    queue(&out, b"all").await;
+    out.finish("done");
+    assert_eq!(read(&mut far, &mut buffer).await.unwrap(), 3);
+    assert_eq!(read(&mut far, &mut buffer).await.unwrap(), 0, "an end is none of a connection");
+    let (out, back) = both(alice.open("bob", "stream", "{\"n\":1}"), accepted(&bob, &mut his)).await;
+    let (mut near, mut far) = (out.unwrap().into_bytes(), back.into_bytes());
+    poll_fn(|cx| near.poll_write(cx, b"some")).await.unwrap();
+    near.abort();
+    assert_eq!(read(&mut far, &mut buffer).await.unwrap(), 4);
+    assert_eq!(read(&mut far, &mut buffer).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+fn channels_to_an_application_that_does_not_listen_or_answer_are_refused(runtime: &'static str) {
+    let hub = Hub::start("mux-agent-deaf", runtime, &["--open", "--plain"]);
+    on!(runtime, deaf, &hub);
+}
+
+async fn deaf<R: Runtime>(runtime: R, hub: &Hub) {
+    let ([alice, bob], [out, back], mut his) = meet(&runtime, hub).await;
+    let refused = async |doing: &mut dyn FnMut(), why: &str| {
+        let mut opening = pin!(alice.open("bob", "chat", "{}"));
+        let wait = Duration::from_millis(300);
+        assert!(within(&runtime, wait, opening.as_mut()).await.is_none(), "nobody has answered");
+        doing();
+        let opened = within(&runtime, Duration::from_secs(10), opening).await.expect("it waits for ever");
+        assert_eq!(opened.map(|_| ()), Err(Gone::Refused(why.into())));
+    };
+    let unanswered = async {
+        let (opened, ()) = both(alice.open("bob", "chat", "{}"), async { drop(incoming(&mut his).await) }).await;
+        opened.map(|_| ())
+    };
+    assert_eq!(unanswered.await, Err(Gone::Refused("the application does not answer".into())));
+    // One that is told and not read, and one that comes when nobody will read it.
+    let mut his = Some(his);
+    refused(&mut || his = None, "no application listens").await;
+    assert_eq!(alice.open("bob", "chat", "{}").await.map(|_| ()), Err(Gone::Refused("no application listens".into())));
+    // What is open goes on, and so does what it opens itself.
+    let (sent, heard) = both(out.send(Kind::Json, "1"), back.receive()).await;
+    assert!(sent.is_ok() && heard.unwrap().is_some());
+    assert!(bob.is_connected());
+}
+
+fn a_channel_that_was_dropped_and_that_the_other_end_never_closes_makes_room(runtime: &'static str) {
+    let hub = Hub::start("mux-agent-room", runtime, &["--open", "--plain"]);
+    on!(runtime, room, &hub);
+}
+
+async fn room<R: Runtime>(runtime: R, hub: &Hub) {
+    let mut config = ClientConfig::new("alice", "", 0);
+    (config.max_channels, config.park_time) = (1, Duration::from_secs(2));
+    let ((alice, mut hers), (bob, mut his)) = (agent_of(&runtime, hub, config), agent(&runtime, hub, "bob"));
+    connected(&mut hers).await;
+    connected(&mut his).await;
+    let (out, silent) = both(alice.open("bob", "stream", "{\"n\":1}"), accepted(&bob, &mut his)).await;
+    drop(out.unwrap());
+    assert_eq!(silent.receive().await, Ok(None), "it is told of the end at once");
+    assert!(matches!(alice.open("bob", "stream", "{\"n\":1}").await, Err(Gone::Invalid(_))), "it has time to answer");
+    within(&runtime, Duration::from_secs(3), std::future::pending::<()>()).await;
+    let (out, _back) = both(alice.open("bob", "stream", "{\"n\":1}"), accepted(&bob, &mut his)).await;
+    out.unwrap();
 }

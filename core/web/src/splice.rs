@@ -14,9 +14,9 @@ use sluis_mux::native::{Channel, Client, Event};
 use sluis_net::{ByteStream, ReadyList, Wakened};
 
 /// The reason of a channel that ends in order; any other means that its stream broke, and the one at the other end is reset.
-const DONE: &str = "client_close";
+pub(crate) const DONE: &str = "client_close";
 /// The reason of a channel whose stream broke.
-const BROKEN: &str = "connection_lost";
+pub(crate) const BROKEN: &str = "connection_lost";
 /// Bytes that are read at a time: those of a message.
 const CHUNK: usize = 16 * 1024;
 /// Chunks that are moved each way before others get their turn.

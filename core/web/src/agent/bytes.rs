@@ -10,13 +10,20 @@ use sluis_mux::channel::Kind;
 use sluis_net::ByteStream;
 
 use super::{AgentMachine, Channel, Gone, Look, attempt};
+use crate::splice::{BROKEN, DONE};
 
 /// Most bytes of a message.
 const PIECE: usize = 16 * 1024;
+/// Reasons of a channel that was not ended by who spoke on it: a stream that broke, and agents whose connections the hub has lost.
+const LOST: [&str; 4] = [BROKEN, "ws_disconnect", "native_disconnect", "agent_removed"];
 
 /// A channel as a stream of bytes, as `sluis mux pipe --forward` speaks: what is written goes out as messages of bytes, what comes in is
 /// read however it was cut, and the end of one direction leaves the other one open. Flushing waits until the other end's application took
 /// everything.
+///
+/// Whatever reason the other end [gives](Channel::finish), the stream has ended, save for those that say that it broke: `connection_lost`,
+/// which [`abort`](ByteStream::abort) sends, and `ws_disconnect`, `native_disconnect` and `agent_removed`, which a hub sends for an agent
+/// that is gone. These are [`ConnectionReset`](io::ErrorKind::ConnectionReset), after all that came.
 #[derive(Debug)]
 pub struct Bytes {
     channel: Channel,
@@ -87,8 +94,7 @@ impl ByteStream for Bytes {
             let id = self.channel.id;
             match ready!(poll(&mut self.reading, cx, &self.channel, |machine, now| machine.receive(now, id)))? {
                 Some(message) => (self.message, self.at) = (message.body, 0),
-                // Any other reason means that the connection behind it broke.
-                None if self.channel.reason().is_some_and(|reason| reason != "client_close") => {
+                None if self.channel.reason().is_some_and(|reason| LOST.contains(&&*reason)) => {
                     return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
                 }
                 None => return Poll::Ready(Ok(0)),
@@ -113,7 +119,7 @@ impl ByteStream for Bytes {
         ready!(self.poll_flush(cx))?;
         if !self.finished {
             self.finished = true;
-            self.channel.finish("client_close");
+            self.channel.finish(DONE);
         }
         Poll::Ready(Ok(()))
     }
@@ -121,7 +127,7 @@ impl ByteStream for Bytes {
     fn abort(&mut self) {
         if !self.finished {
             self.finished = true;
-            self.channel.finish("connection_lost");
+            self.channel.finish(BROKEN);
         }
     }
 }

@@ -7,15 +7,18 @@
 //! - An application that reads nothing holds back whoever sends to it, on that channel alone.
 //! - A channel is a stream of bytes for whom that is more convenient ([`Channel::into_bytes`]).
 //!
-//! Dropping a channel closes it. What has come on it and was not read is then not acknowledged, and its sender learns that.
+//! Dropping a channel closes it. What has come on it and was not read is then not acknowledged, and its sender learns that. The other end has
+//! [`ClientConfig::park_time`] to close it, too; then it is given up. Dropping an [`Incoming`] refuses it, and dropping the [`Notices`]
+//! refuses every channel that is not read from them.
 
 mod bytes;
 mod machine;
+mod notices;
 
 use std::fmt;
 use std::io;
 
-use sluis_core::driver::{Clock, Events, Handle, HandleConfig, Request, StreamIo as _};
+use sluis_core::driver::{Clock, Handle, HandleConfig, Request, StreamIo as _};
 use sluis_core::{Now, Security, Seed};
 use sluis_mux::channel::{Kind, Proof};
 use sluis_mux::native::{self, ALPN, Client, ClientConfig};
@@ -25,12 +28,11 @@ use crate::carried::carry;
 use crate::client::Url;
 
 pub use bytes::Bytes;
-pub use machine::{AgentMachine, Gone, Incoming, Look, Message, Notice};
+pub use machine::{AgentMachine, Gone, Look, Message};
+pub use notices::{Incoming, Notice, Notices};
 
-/// What an agent hears besides what is said on its channels.
-pub type Notices = Events<AgentMachine>;
-
-/// An agent: copies are the same one. It ends with [`shut_down`](Self::shut_down), or when it, its notices and its channels are gone.
+/// An agent: copies are the same one. It ends with [`shut_down`](Self::shut_down), or when it, its notices and its channels (those that were
+/// not answered among them) are gone.
 #[derive(Clone)]
 pub struct Agent {
     handle: Handle<AgentMachine>,
@@ -68,8 +70,10 @@ pub fn prepare<R: Runtime, C: Clock + Clone + 'static>(
     let carried = url.clone();
     io.set_fallback(ALPN, move |stream| carry(runtime.clone(), stream, carried.clone()));
     let now = io.now();
-    let machine = AgentMachine::new(Client::new(config, seed, now), now);
-    let (task, handle, notices) = sluis_net::prepare(io, machine, HandleConfig::default());
+    let leave_time = config.park_time;
+    let machine = AgentMachine::new(Client::new(config, seed, now), leave_time, now);
+    let (task, handle, events) = sluis_net::prepare(io, machine, HandleConfig::default());
+    let notices = Notices::new(handle.clone(), events);
     Ok((Agent { handle }, notices, task))
 }
 
@@ -87,19 +91,14 @@ impl Agent {
     }
 
     /// Accept a channel.
-    #[expect(clippy::needless_pass_by_value, reason = "it is answered once")]
     #[must_use = "dropping a channel closes it"]
     pub fn accept(&self, incoming: Incoming) -> Channel {
-        let Incoming { channel: id, proof, .. } = incoming;
-        self.handle.with(|machine, now| machine.accept(now, id, proof));
-        Channel { handle: self.handle.clone(), id, proof }
+        incoming.accept()
     }
 
     /// Refuse a channel.
-    #[expect(clippy::needless_pass_by_value, reason = "it is answered once")]
     pub fn refuse(&self, incoming: Incoming, reason: &str) {
-        let Incoming { channel, .. } = incoming;
-        self.handle.with(|machine, now| machine.client.refuse(now, channel, reason));
+        incoming.refuse(reason);
     }
 
     /// Whether there is a connection now, and the hub has let us in.
@@ -197,6 +196,9 @@ impl Channel {
     }
 
     /// Send nothing more, and say why. What the other end still sends can be [received](Self::receive).
+    ///
+    /// Where the other end reads the channel as [`Bytes`], some reasons are reserved: they mean that what came before is not all there was.
+    /// Where it joins a socket with the channel (`--forward`, `--backend`), any reason but `client_close` does.
     pub fn finish(&self, reason: &str) {
         self.handle.with(|machine, now| machine.client.close(now, self.id, reason));
     }

@@ -63,6 +63,8 @@ impl Client {
             let _ = up.session.set_level(stream, level);
         }
         self.events.push_back(Queued::Incoming(Channel(slot)));
+        // Its end may have come with it.
+        self.queue(slot);
     }
 
     /// The opener of a channel goes on with it.

@@ -1,16 +1,25 @@
 //! The agent behind a handle: what came on each of its channels and was not taken, and who waits for something there.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::fmt;
 
+use std::time::Duration;
+
 use sluis_core::driver::{Answer, Requests};
-use sluis_core::{Conn, End, Machine, Now, Order, Reject, Streams, Up, Wants};
+use sluis_core::{Conn, End, Instant, Machine, Now, Order, Reason, Reject, Streams, Up, Wants};
 use sluis_mux::channel::{Fault, Kind, Proof, SendError};
 use sluis_mux::native::{self, Client, Event, Lost};
 
-/// Channels that were opened to us and wait for an answer; more are refused.
+use crate::splice::DONE;
+
+/// Channels that were opened to us and wait for an answer, whether or not the application has them; more are refused.
 const MAX_INCOMING: usize = 256;
+/// What those are told who open a channel that no application will hear of.
+const NOBODY: &str = "no application listens";
 /// News of the connection that wait; older ones make way.
 const MAX_CHANGES: usize = 64;
 /// Messages of a channel, and bytes of them, that wait: as many as the other end may send before they are acknowledged. Of one that sends
@@ -18,31 +27,22 @@ const MAX_CHANGES: usize = 64;
 const MAX_WAITING: usize = 1024;
 const MAX_WAITING_BYTES: usize = 256 * 1024;
 
-/// A channel that somebody opens to us: to be [accepted](super::Agent::accept) or [refused](super::Agent::refuse).
+/// A channel that somebody opens to us, as the machine has it.
 #[derive(Debug)]
-#[non_exhaustive]
-pub struct Incoming {
+pub struct Asked {
     pub(super) channel: native::Channel,
-    /// Who.
-    pub agent: Box<str>,
-    /// What for.
-    pub intent: Box<str>,
-    /// What else it says: a JSON object.
-    pub metadata: Box<str>,
-    /// What is known of who that is.
-    pub proof: Proof,
+    pub(super) agent: Box<str>,
+    pub(super) intent: Box<str>,
+    pub(super) metadata: Box<str>,
+    pub(super) proof: Proof,
 }
 
-/// What an agent is told besides what is said on its channels.
+/// What becomes a [`Notice`](super::Notice) once it is read.
 #[derive(Debug)]
-#[non_exhaustive]
-pub enum Notice {
-    /// The hub of this name has let us in.
+pub enum Told {
     Connected(Box<str>),
-    /// There is no connection; it is made again, and channels that are open wait for it.
     Disconnected(Lost),
-    /// Somebody opens a channel.
-    Incoming(Incoming),
+    Incoming(Asked),
 }
 
 /// A message.
@@ -111,8 +111,15 @@ pub struct AgentMachine {
     watched: BTreeMap<u64, native::Channel>,
     next_watch: u64,
     replies: VecDeque<Answer<u64, Look>>,
-    incoming: VecDeque<Incoming>,
-    changes: VecDeque<Notice>,
+    incoming: VecDeque<Asked>,
+    /// Channels that were opened to us and not answered, and whether the application has them.
+    unanswered: BTreeMap<native::Channel, bool>,
+    /// Nobody reads notices any more.
+    deaf: bool,
+    /// Channels that nobody uses any more, by when they are given up if the client still has them.
+    leaving: VecDeque<(Instant, native::Channel)>,
+    leave_time: Duration,
+    changes: VecDeque<Told>,
     now: Now,
 }
 
@@ -123,7 +130,8 @@ impl fmt::Debug for AgentMachine {
 }
 
 impl AgentMachine {
-    pub(super) fn new(client: Client, now: Now) -> Self {
+    /// A channel that nobody uses any more is given up after `leave_time`.
+    pub(super) const fn new(client: Client, leave_time: Duration, now: Now) -> Self {
         Self {
             client,
             doors: BTreeMap::new(),
@@ -131,6 +139,10 @@ impl AgentMachine {
             next_watch: 0,
             replies: VecDeque::new(),
             incoming: VecDeque::new(),
+            unanswered: BTreeMap::new(),
+            deaf: false,
+            leaving: VecDeque::new(),
+            leave_time,
             changes: VecDeque::new(),
             now,
         }
@@ -140,7 +152,9 @@ impl AgentMachine {
     pub(super) fn watch(&mut self, channel: native::Channel) -> u64 {
         self.next_watch += 1;
         self.watched.insert(self.next_watch, channel);
-        self.doors.entry(channel).or_default().watchers.push(self.next_watch);
+        if let Some(door) = self.doors.get_mut(&channel) {
+            door.watchers.push(self.next_watch);
+        }
         self.next_watch
     }
 
@@ -156,17 +170,44 @@ impl AgentMachine {
         Ok(opened)
     }
 
+    /// The application gets a channel that was opened to us; `false` where nobody waits for its answer any more.
+    pub(super) fn hand_over(&mut self, channel: native::Channel) -> bool {
+        self.drain();
+        self.unanswered.get_mut(&channel).is_some_and(|has| {
+            *has = true;
+            true
+        })
+    }
+
     pub(super) fn accept(&mut self, now: Now, channel: native::Channel, proof: Proof) {
+        self.unanswered.remove(&channel);
         // What came before it was accepted stays.
-        self.doors.entry(channel).or_default().proof = Some(proof);
+        self.note(channel, |door| door.proof = Some(proof));
         self.client.accept(now, channel);
         self.drain();
+    }
+
+    /// Refuse a channel, unless it was answered.
+    pub(super) fn refuse(&mut self, now: Now, channel: native::Channel, reason: &str) {
+        if self.unanswered.remove(&channel).is_some() {
+            self.doors.remove(&channel);
+            self.client.refuse(now, channel, reason);
+        }
+    }
+
+    /// Nobody reads notices any more: what the application does not have yet is refused, and so is what comes.
+    pub(super) fn stop_listening(&mut self, now: Now) {
+        self.drain();
+        self.deaf = true;
+        self.incoming.clear();
+        let unseen: Vec<_> = self.unanswered.iter().filter(|(_, has)| !**has).map(|(channel, _)| *channel).collect();
+        unseen.into_iter().for_each(|channel| self.refuse(now, channel, NOBODY));
     }
 
     /// What is known of the other end, once the channel is open.
     pub(super) fn opened(&mut self, channel: native::Channel) -> Option<Result<Proof, Gone>> {
         self.drain();
-        let door = self.doors.get(&channel)?;
+        let Some(door) = self.doors.get(&channel) else { return Some(Err(Gone::Closed)) };
         door.proof.map(Ok).or_else(|| door.gone.clone().map(Err))
     }
 
@@ -234,7 +275,8 @@ impl AgentMachine {
         }
     }
 
-    /// Nobody uses a channel any more: it is closed, and given up if the other end still has something to say.
+    /// Nobody uses a channel any more: it is closed, and given up if the other end still has something to say, or does not close it in
+    /// time.
     pub(super) fn leave(&mut self, now: Now, channel: native::Channel) {
         self.drain();
         let Some(door) = self.doors.get_mut(&channel) else { return };
@@ -242,81 +284,116 @@ impl AgentMachine {
             self.doors.remove(&channel);
         } else if door.waits.is_empty() && door.proof.is_some() {
             door.left = true;
-            self.client.close(now, channel, "client_close");
+            self.client.close(now, channel, DONE);
         } else {
+            self.doors.remove(&channel);
+            self.client.abandon(now, channel);
+        }
+        // One that both ends have closed stays in the client until its stream has ended.
+        if self.client.channel(channel).is_some() {
+            self.leaving.push_back((now.mono + self.leave_time, channel));
+        }
+        if self.leaving.len() > 2 * self.client.channels() + 64 {
+            self.leaving.retain(|(_, channel)| self.client.channel(*channel).is_some());
+        }
+    }
+
+    /// Give up channels that were left, and that the other end has not ended in time.
+    fn give_up(&mut self, now: Now) {
+        while let Some((_, channel)) = self.leaving.pop_front_if(|(until, _)| *until <= now.mono) {
             self.doors.remove(&channel);
             self.client.abandon(now, channel);
         }
     }
 
-    /// Sort what the client tells by its channels.
+    /// Sort what the client tells by its channels. Only those that somebody is told of have a place here: who opens and gives up, again and
+    /// again, leaves nothing behind.
     fn drain(&mut self) {
-        let now = self.now;
-        loop {
-            let Some(event) = self.client.poll_event() else { return };
-            let (channel, mut unwanted) = match event {
+        while let Some(event) = self.client.poll_event() {
+            let channel = match event {
                 Event::Connected(hub) => {
                     let hub = hub.into();
-                    self.change(Notice::Connected(hub));
+                    self.change(Told::Connected(hub));
                     continue;
                 }
                 Event::Disconnected(why, _) => {
-                    self.change(Notice::Disconnected(why));
+                    self.change(Told::Disconnected(why));
                     continue;
                 }
                 Event::Incoming(channel, opening, proof) => {
                     let (agent, intent) = (opening.agent.clone(), opening.intent.clone());
-                    let incoming = Incoming { channel, agent, intent, metadata: opening.metadata.clone(), proof };
-                    if self.incoming.len() >= MAX_INCOMING {
-                        self.client.refuse(now, channel, "too many channels");
-                    } else {
-                        self.incoming.push_back(incoming);
-                    }
+                    let asked = Asked { channel, agent, intent, metadata: opening.metadata.clone(), proof };
+                    self.asked(asked);
                     continue;
                 }
                 Event::Message(channel, number, kind, body) => {
                     let message = Message { kind, body: body.to_vec() };
-                    let door = self.doors.entry(channel).or_default();
-                    let (left, len) = (door.left, message.body.len());
-                    door.bytes += len;
-                    door.waits.push_back((number, message));
-                    if door.waits.len() > MAX_WAITING || door.bytes > MAX_WAITING_BYTES + len {
-                        door.held = true;
-                        self.client.hold(channel, true);
-                    }
-                    (channel, left)
+                    self.message(channel, number, message);
+                    channel
                 }
-                Event::Opened(channel, proof) => (self.door(channel, |door| door.proof = Some(proof)), false),
-                Event::Acked(channel, upto) => (self.door(channel, |door| door.acked = upto), false),
-                Event::Finished(channel, reason) => (self.door(channel, |door| door.finished = Some(reason)), false),
-                Event::Refused(channel, why) => {
-                    (self.door(channel, |door| door.gone = Some(Gone::Refused(why))), false)
-                }
-                Event::Closed(channel) => (self.door(channel, |door| door.gone = Some(Gone::Closed)), false),
-                Event::Broken(channel, fault) => {
-                    (self.door(channel, |door| door.gone = Some(Gone::Broken(fault))), false)
-                }
-                Event::Abandoned(channel, _) => (self.door(channel, |door| door.gone = Some(Gone::Abandoned)), false),
-                Event::Writable(channel) => (channel, false),
+                Event::Opened(channel, proof) => self.note(channel, |door| door.proof = Some(proof)),
+                Event::Acked(channel, upto) => self.note(channel, |door| door.acked = upto),
+                Event::Finished(channel, reason) => self.note(channel, |door| door.finished = Some(reason)),
+                Event::Refused(channel, why) => self.note(channel, |door| door.gone = Some(Gone::Refused(why))),
+                Event::Closed(channel) => self.note(channel, |door| door.gone = Some(Gone::Closed)),
+                Event::Broken(channel, fault) => self.note(channel, |door| door.gone = Some(Gone::Broken(fault))),
+                Event::Abandoned(channel, _) => self.note(channel, |door| door.gone = Some(Gone::Abandoned)),
+                Event::Writable(channel) => channel,
                 _ => continue,
             };
             self.look(channel);
-            let door = self.doors.get(&channel);
-            if door.is_some_and(|door| door.left && door.gone.is_some()) {
-                self.doors.remove(&channel);
-                unwanted = false;
-            }
-            if unwanted {
-                self.doors.remove(&channel);
-                self.client.abandon(now, channel);
-            }
+            self.sweep(channel);
+        }
+    }
+
+    /// Somebody opens a channel to us.
+    fn asked(&mut self, asked: Asked) {
+        let why = if self.deaf {
+            NOBODY
+        } else if self.unanswered.len() >= MAX_INCOMING {
+            "too many channels"
+        } else {
+            self.doors.insert(asked.channel, Door::default());
+            self.unanswered.insert(asked.channel, false);
+            return self.incoming.push_back(asked);
+        };
+        self.client.refuse(self.now, asked.channel, why);
+    }
+
+    fn message(&mut self, channel: native::Channel, number: u64, message: Message) {
+        let Some(door) = self.doors.get_mut(&channel).filter(|door| !door.left) else {
+            // Nobody will read it, and its sender is to learn that.
+            self.doors.remove(&channel);
+            return self.client.abandon(self.now, channel);
+        };
+        let len = message.body.len();
+        door.bytes += len;
+        door.waits.push_back((number, message));
+        if door.waits.len() > MAX_WAITING || door.bytes > MAX_WAITING_BYTES + len {
+            door.held = true;
+            self.client.hold(channel, true);
         }
     }
 
     /// Note something of a channel.
-    fn door(&mut self, channel: native::Channel, note: impl FnOnce(&mut Door)) -> native::Channel {
-        note(self.doors.entry(channel).or_default());
+    fn note(&mut self, channel: native::Channel, note: impl FnOnce(&mut Door)) -> native::Channel {
+        if let Some(door) = self.doors.get_mut(&channel) {
+            note(door);
+        }
         channel
+    }
+
+    /// Forget a channel that is gone, where nobody has it who would ask for it.
+    fn sweep(&mut self, channel: native::Channel) {
+        let Some(door) = self.doors.get(&channel).filter(|door| door.gone.is_some()) else { return };
+        let unseen = self.unanswered.get(&channel) == Some(&false);
+        if door.left || unseen {
+            self.doors.remove(&channel);
+        }
+        if unseen {
+            self.unanswered.remove(&channel);
+            self.incoming.retain(|asked| asked.channel != channel);
+        }
     }
 
     /// Answer those who wait for a change of a channel.
@@ -329,7 +406,7 @@ impl AgentMachine {
         }
     }
 
-    fn change(&mut self, notice: Notice) {
+    fn change(&mut self, notice: Told) {
         if self.changes.len() >= MAX_CHANGES {
             self.changes.pop_front();
         }
@@ -340,16 +417,16 @@ impl AgentMachine {
 impl Requests for AgentMachine {
     type Id = u64;
     type Reply = Look;
-    type Notice = Notice;
+    type Notice = Told;
 
     fn poll_reply(&mut self) -> Option<Answer<u64, Look>> {
         self.drain();
         self.replies.pop_front()
     }
 
-    fn poll_notice(&mut self) -> Option<Notice> {
+    fn poll_notice(&mut self) -> Option<Told> {
         self.drain();
-        self.changes.pop_front().or_else(|| self.incoming.pop_front().map(Notice::Incoming))
+        self.changes.pop_front().or_else(|| self.incoming.pop_front().map(Told::Incoming))
     }
 
     fn cancel(&mut self, id: u64) {
@@ -369,6 +446,7 @@ impl Machine for AgentMachine {
     fn handle_timeout(&mut self, now: Now) {
         self.now = now;
         self.client.handle_timeout(now);
+        self.give_up(now);
     }
 
     fn poll_event(&mut self) -> Option<Infallible> {
@@ -378,7 +456,9 @@ impl Machine for AgentMachine {
     fn wants(&self) -> Wants {
         let wants = self.client.wants();
         let told = !self.replies.is_empty() || !self.changes.is_empty() || !self.incoming.is_empty();
-        Wants { events: wants.events || told, ..wants }
+        let leaving = self.leaving.front().map(|(until, _)| (*until, Reason::Session));
+        let at = [wants.at, leaving].into_iter().flatten().min_by_key(|(at, _)| *at);
+        Wants { events: wants.events || told, at, ..wants }
     }
 }
 
