@@ -12,7 +12,8 @@
 //!   a gap in time (the machine slept), PINGREQ at once, and three round trips to answer. So is one that acknowledges nothing for 20 s.
 //! - **No storms, no defeated back-off**: full jitter up to 1, 2, 4 … 60 s, back to the first step only after 30 s joined. Who loses a
 //!   joined broker while others are up waits up to 10 s, and tries again at any moment of the next 10, later of as long as the step is: so a
-//!   broker that was away for whatever time is not met by everybody within a second. Who loses the others, too, waits no longer than the step.
+//!   broker that was away for whatever time is not met by everybody within a second. Who loses the others, too, or has no answer of a peer that
+//!   was heard before, tries within a second, once in five seconds at most.
 //! - **Publishing never blocks**: it takes a packet into a bounded queue, or says that it does not. They leave at the pace that the
 //!   broker allows. What is no longer wanted is [taken back](Broker::cancel), also after it was queued.
 //! - **Bounded**: queue, packets in flight, acknowledgements to be written, the length of what is read.

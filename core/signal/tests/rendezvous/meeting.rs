@@ -69,7 +69,6 @@ fn brokers_that_come_and_go_for_long_keep_nobody_apart() {
             world.nodes[from].sent.iter().flat_map(|(_, sent)| sent).map(|sent| sent.after).collect();
         took.sort_unstable();
         let (p99, most) = (took[took.len() * 99 / 100], took[took.len() - 1]);
-        println!("seed {seed}: p99 {p99:?}, most {most:?}");
         assert!(p99 <= Duration::from_secs(2) && most <= Duration::from_secs(5), "p99 {p99:?}, most {most:?}");
     }
 }
