@@ -1,6 +1,7 @@
 //! Any bytes as a trace, as a packet of a circuit, as an answer that is carried, and as what happens to a relay.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use sluis_core::Wall;
 use sluis_core::framing::{Decision, Frame, Message, Packet, PingType, Response, RoutingMode, Text, Value, Zone};
@@ -103,7 +104,7 @@ const ADDRESSES: u8 = 8;
 const NAMES: u8 = 8;
 
 fn at(n: u8) -> Path {
-    Path::to(std::net::SocketAddr::from(([192, 0, 2, n % ADDRESSES], 7150)))
+    Path::to(SocketAddr::from(([192, 0, 2, n % ADDRESSES], 7150)))
 }
 
 fn name(n: u8) -> String {
@@ -142,8 +143,8 @@ struct Steps {
     relay: Relay,
     nanos: u64,
     passed: BTreeMap<u16, Passed>,
-    /// Times at which pings of each source were passed on.
-    times: BTreeMap<u8, Vec<u64>>,
+    /// Times at which pings of each source were passed on; of one that proves nothing those from each address.
+    times: BTreeMap<(u8, Option<SocketAddr>), Vec<u64>>,
     reserved: BTreeSet<u8>,
 }
 
@@ -197,7 +198,7 @@ impl Steps {
         assert!(!to.is_empty() && to.len() <= 4 && !to.contains(&from) && source != target);
         assert!(zone == Zone::Groen && packet.routing_mode == RoutingMode::Mesh);
         assert!(packet.hop_count >= 0 && forward.hop_count() == packet.hop_count + 1 && forward.hop_count() <= 5);
-        let times = self.times.entry(source).or_default();
+        let times = self.times.entry((source, (!transit.proven).then_some(from.remote))).or_default();
         times.push(self.nanos);
         // With another type it is another ping, under the same id, from and for the same.
         let passed = self.passed.entry(id).or_insert(Passed { from, to: Vec::new(), target });
@@ -273,7 +274,7 @@ impl Steps {
 
     /// Over every stretch of time each source had at most what its rate gives.
     fn quotas(&self) {
-        for (source, times) in &self.times {
+        for ((source, _), times) in &self.times {
             let factor = if self.reserved.contains(source) { 2 } else { 1 };
             for (first, begin) in times.iter().enumerate() {
                 for (last, end) in times.iter().enumerate().skip(first) {
