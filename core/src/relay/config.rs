@@ -77,7 +77,7 @@ pub struct RelayConfig {
     /// From so many relays between here and the target on, a ping goes over two next hops that were learned and not over one: the longer a way, the likelier something is lost on it. Only
     /// where nobody has answered over the first one lately. Default 3.
     pub twice_from: u8,
-    /// Pings of one source DID. Default 50/s, 100 at once.
+    /// Pings of one source DID that is proven, and of one that is not from each address. Default 50/s, 100 at once.
     pub source_rate: Rate,
     /// Pings for one target DID. Default 200/s, 400 at once, and half of these from sources that are not proven: beside a flood under many names there is room for who
     /// is.
