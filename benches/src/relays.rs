@@ -1,6 +1,7 @@
 //! A relay with nothing around it: pings that pass through it, their answers, and packets of circuits.
 
 use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use sluis_core::data::hex::u64_digits;
@@ -22,12 +23,12 @@ pub(crate) const STEP: Duration = Duration::from_millis(10);
 /// The hex digits in the sample that make each ping another one, in its id and in its nonce.
 pub(crate) const DIGITS: [&[u8]; 2] = [b"0123456789abcdef", b"00112233445566778899aabbccddeeff"];
 
-pub(crate) fn sensor() -> Path {
-    Path::to("192.0.2.1:7150".parse().expect("an address"))
+pub(crate) const fn sensor() -> Path {
+    Path::to(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 7150))
 }
 
-pub(crate) fn hub() -> Path {
-    Path::to("192.0.2.2:7150".parse().expect("an address"))
+pub(crate) const fn hub() -> Path {
+    Path::to(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 7150))
 }
 
 /// A relay between a sensor and a hub, both of which it knows.

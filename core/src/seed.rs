@@ -98,12 +98,6 @@ impl SipKey {
         SipHasher13::new_with_keys(self.0, self.1).hash(bytes)
     }
 
-    /// A hasher for what comes in pieces.
-    #[cfg(feature = "alloc")]
-    pub(crate) fn hasher(&self) -> SipHasher13 {
-        SipHasher13::new_with_keys(self.0, self.1)
-    }
-
     /// A text together with its hash, for tables that are keyed alike.
     #[must_use]
     pub fn name<'a>(&self, text: &'a str) -> Name<'a> {

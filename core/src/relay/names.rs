@@ -1,12 +1,8 @@
 //! Keyed hashes of what a ping says: a relay keeps no texts.
 
-use core::hash::Hasher as _;
-
-use siphasher::sip::SipHasher13;
-
 use super::reject::RelayReject;
 use crate::check_did;
-use crate::framing::{Packet, Priority, Response, Text, TextError, Value};
+use crate::framing::{Packet, Priority, Response, Text, TextError};
 use crate::limits::{MAX_DID, MAX_PACKET_ID};
 use crate::seed::SipKey;
 
@@ -59,29 +55,75 @@ fn plain<'b, const N: usize>(text: Text<'b>, scratch: &'b mut [u8; N]) -> Result
     }
 }
 
-/// A hash over several members, each behind its length.
-struct Members(SipHasher13);
+/// How much is collected before it is hashed.
+const HELD: usize = 1024;
+/// The hash of what stood there before, in front of what follows.
+const CHAINED: usize = size_of::<u64>();
 
-impl Members {
+/// A hash over several members, each behind its length. They are collected first: one long run is hashed faster than many short ones.
+struct Members<'k> {
+    key: &'k SipKey,
+    held: [u8; HELD],
+    len: usize,
+}
+
+impl<'k> Members<'k> {
+    const fn new(key: &'k SipKey) -> Self {
+        Self { key, held: [0; HELD], len: CHAINED }
+    }
+
+    /// The hash of all so far, which stands in front of what follows.
+    fn fold(&mut self) -> u64 {
+        let hash = self.key.hash(self.held.get(..self.len).unwrap_or_default());
+        self.held[..CHAINED].copy_from_slice(&hash.to_le_bytes());
+        self.len = CHAINED;
+        hash
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        match self.held.get_mut(self.len..self.len + bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.len += bytes.len();
+            }
+            None => self.put_in_parts(bytes),
+        }
+    }
+
+    fn put_in_parts(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.len == HELD {
+                self.fold();
+            }
+            let room = self.held.get_mut(self.len..).unwrap_or_default();
+            let (now, later) = bytes.split_at(bytes.len().min(room.len()));
+            room[..now.len()].copy_from_slice(now);
+            self.len += now.len();
+            bytes = later;
+        }
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.put(&(bytes.len() as u64).to_le_bytes());
+        self.put(bytes);
+    }
+
     fn text(&mut self, text: Text<'_>) {
         match text.as_str() {
             Some(plain) => self.bytes(plain.as_bytes()),
-            None => text.chars().for_each(|c| self.0.write_u32(c.map_or_else(u32::from, u32::from))),
+            None => {
+                // No text is as long as that.
+                self.put(&u64::MAX.to_le_bytes());
+                text.chars().for_each(|c| self.put(&c.map_or_else(u32::from, u32::from).to_le_bytes()));
+                self.put(&u32::MAX.to_le_bytes());
+            }
         }
     }
 
     fn optional(&mut self, text: Option<Text<'_>>) {
-        self.0.write_u8(u8::from(text.is_some()));
+        self.put(&[u8::from(text.is_some())]);
         text.into_iter().for_each(|text| self.text(text));
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0.write_u64(bytes.len() as u64);
-        self.0.write(bytes);
-    }
-
-    fn value(&mut self, value: Value<'_>) {
-        self.bytes(value.as_bytes());
     }
 }
 
@@ -92,7 +134,7 @@ impl Members {
 /// id, or its signature, does not have it taken for a duplicate. The proof counts for itself, because a reference relay takes it off,
 /// and the same ping without it must not go round.
 pub(super) fn fingerprints(key: &SipKey, packet: &Packet<'_>) -> (u64, Option<u64>) {
-    let mut members = Members(key.hasher());
+    let mut members = Members::new(key);
     let Packet { packet_id, source_did, target_did, intent, purpose, nonce, timestamp, signature, .. } = *packet;
     [source_did, signature, packet_id, target_did, intent, purpose, nonce, timestamp]
         .into_iter()
@@ -106,13 +148,13 @@ pub(super) fn fingerprints(key: &SipKey, packet: &Packet<'_>) -> (u64, Option<u6
         Priority::Normal => 2,
         Priority::Urgent => 3,
     };
-    members.0.write(&[packet.ping_type as u8, priority, packet.routing_mode as u8]);
-    members.0.write_i64(packet.max_hops);
-    members.value(packet.payload);
-    let bare = members.0.finish();
+    members.put(&[packet.ping_type as u8, priority, packet.routing_mode as u8]);
+    members.put(&packet.max_hops.to_le_bytes());
+    members.bytes(packet.payload.as_bytes());
+    let bare = members.fold();
     let signed = packet.proof.map(|proof| {
         members.text(proof);
-        members.0.finish()
+        members.fold()
     });
     (bare, signed)
 }

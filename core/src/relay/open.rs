@@ -101,6 +101,12 @@ pub(super) struct Asker {
     pub(super) disputed: bool,
 }
 
+/// Where the way back of a ping will be kept.
+pub(super) struct Place {
+    /// Which one closes for it.
+    makes_way: Option<u32>,
+}
+
 /// Those who asked, of whom there is nearly always one.
 pub(super) type Askers = heapless::Vec<Asker, MOST_ALIKE>;
 
@@ -177,14 +183,21 @@ impl OpenWays {
         self.open.len()
     }
 
-    /// Whether there is room for this one.
-    pub(super) fn has_room(&self, passed: &Passed) -> bool {
+    /// The place for the way back of this one, or nothing where there is none.
+    pub(super) fn place(&self, passed: &Passed) -> Option<Place> {
         let shared = passed.proven
             || (self.strangers < self.most_strangers && self.by_link.get(passed.from.link) < self.most_per_link);
         let (most, alike, makes_way) = self.alike(passed);
         let open = self.counts.get(passed.holder) < self.most_per_source;
-        let place = !self.open.is_full() || (alike >= most && makes_way.is_some()) || self.crowding(passed).is_some();
-        shared && open && place && (alike < most || makes_way.is_some())
+        if !shared || !open {
+            return None;
+        }
+        match makes_way {
+            makes_way @ Some(_) if alike >= most => Some(Place { makes_way }),
+            None if alike >= most => None,
+            _ if self.open.is_full() => self.crowding(passed).map(|slot| Place { makes_way: Some(slot) }),
+            _ => Some(Place { makes_way: None }),
+        }
     }
 
     /// Which way back makes way for this one where there is no place left: one of those that have been open for longest. Only for a source that is proven.
@@ -234,17 +247,9 @@ impl OpenWays {
         (most, alike.len(), makes_way)
     }
 
-    /// Keep the way back of what goes over these hops now. False where there is no [room](Self::has_room).
-    pub(super) fn keep(&mut self, now: Instant, config: &RelayConfig, passed: Passed, hops: &Hops) -> bool {
-        if !self.has_room(&passed) {
-            return false;
-        }
-        let (most, alike, makes_way) = self.alike(&passed);
-        if let Some(slot) = makes_way.filter(|_| alike >= most) {
-            self.close(slot);
-        } else if self.open.is_full()
-            && let Some(slot) = self.crowding(&passed)
-        {
+    /// Keep the way back of what goes over these hops now. The [place](Self::place) was found for it, and nothing else was kept since.
+    pub(super) fn keep(&mut self, now: Instant, config: &RelayConfig, passed: Passed, (place, hops): (Place, &Hops)) {
+        if let Some(slot) = place.makes_way {
             self.close(slot);
         }
         let entry = Open {
@@ -260,7 +265,7 @@ impl OpenWays {
             by_end: Link::default(),
             by_patience: Link::default(),
         };
-        let Ok(id) = self.open.insert(entry) else { return false };
+        let Ok(id) = self.open.insert(entry) else { return };
         let slot = id.slot();
         if let Some(entry) = self.open.at_mut(slot) {
             entry.slot = slot;
@@ -273,7 +278,6 @@ impl OpenWays {
             self.strangers += 1;
             self.by_link.add(passed.from.link);
         }
-        true
     }
 
     /// Whether a ping with this id may yet be answered.

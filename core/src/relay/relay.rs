@@ -119,7 +119,7 @@ impl Relay {
         let transit = Transit { packet, from, zone, proven: true, room: None, peer: None, recorded: None };
         let passed = self.passed(&names, &transit);
         self.grants(now, &passed)?;
-        if self.open.has_room(&passed) { Ok(()) } else { Err(RelayReject::Busy) }
+        self.open.place(&passed).map(|_| ()).ok_or(RelayReject::Busy)
     }
 
     /// Count what whoever holds the relay does not have it pass on, and why.
@@ -145,9 +145,7 @@ impl Relay {
         }
         let passed = self.passed(&names, transit);
         let grants = self.grants(now, &passed)?;
-        if !self.open.has_room(&passed) {
-            return Err(RelayReject::Busy);
-        }
+        let place = self.open.place(&passed).ok_or(RelayReject::Busy)?;
         let (way, hops) = self.next_hops(now, transit, &passed).ok_or(RelayReject::NoRoute)?;
 
         let ([source, target, link], share) = grants;
@@ -157,7 +155,7 @@ impl Relay {
         self.links.charge(link);
         share.into_iter().for_each(|share| self.shares.charge(share));
         [Some(bare), signed].into_iter().flatten().for_each(|hash| self.seen.note(now, hash));
-        self.open.keep(now, &self.config, passed, &hops);
+        self.open.keep(now, &self.config, passed, (place, &hops));
         self.neighbours.up(passed.from.link);
         if transit.proven {
             let hops = u8::try_from(hop_count).unwrap_or(u8::MAX);
@@ -195,7 +193,7 @@ impl Relay {
         let &Transit { packet, from, proven, room, .. } = transit;
         let [source_hash, target_hash] = [source, target].map(|did| self.did(did));
         let from = self.hop(from);
-        let holder = if proven { source_hash } else { self.key.hash_in(source_hash, &from.link.to_be_bytes()) };
+        let holder = if proven { source_hash } else { both(source_hash, from.link) };
         Passed {
             id: self.key.hash(packet_id.as_bytes()),
             source: source_hash,
@@ -203,7 +201,7 @@ impl Relay {
             proven,
             room,
             target: target_hash,
-            flow: self.key.hash_in(holder, &target_hash.to_be_bytes()),
+            flow: both(holder, target_hash),
             from,
             circuit: (packet.ping_type == PingType::Relay).then(|| Label::of(packet_id, source, target).number()),
         }
@@ -224,7 +222,7 @@ impl Relay {
         let share = match passed.proven {
             true => None,
             false => {
-                let share = self.key.hash_in(passed.target, &passed.from.link.to_be_bytes());
+                let share = both(passed.target, passed.from.link);
                 Some(self.shares.grant(now, share, all.for_one_link()).ok_or(RelayReject::TargetQuota)?)
             }
         };
@@ -238,7 +236,7 @@ impl Relay {
     fn next_hops(&self, now: Instant, transit: &Transit<'_>, passed: &Passed) -> Option<(Way, Hops)> {
         let from = passed.from.link;
         let allowed = |link: u64| link != from || self.faults.no_split_horizon();
-        let avoided = |link: u64| self.avoided.contains(now, self.avoidance(passed.flow, link));
+        let avoided = |link: u64| self.avoided.contains(now, both(passed.flow, link));
         // Mostly the target is a peer, and nothing else is looked at.
         let peer = transit.peer.map(|path| self.hop(path));
         if let Some(hop) = peer.filter(|hop| allowed(hop.link) && !avoided(hop.link)) {
@@ -349,7 +347,7 @@ impl Relay {
         for open::Asker { passed: asker, slot, .. } in &askers {
             let _ = back.to.push(asker.from.path);
             let _ = back.ways.push((*slot, asker.room));
-            self.avoided.forget(self.avoidance(asker.flow, hop.link));
+            self.avoided.forget(both(asker.flow, hop.link));
             if let Some(label) = asker.circuit.filter(|_| enters) {
                 let by = Asker { holder: asker.holder, proven: asker.proven };
                 back.circuit |= self.circuits.establish(now, &self.config, (label, by), [asker.from, hop]);
@@ -449,8 +447,7 @@ impl Relay {
             let Some(silent) = self.open.next_silent(now, &self.config) else { break };
             self.stats.silent = self.stats.silent.saturating_add(1);
             for link in &silent.to {
-                let avoidance = self.avoidance(silent.passed.flow, *link);
-                self.avoided.note(now, avoidance);
+                self.avoided.note(now, both(silent.passed.flow, *link));
                 self.routes.doubt(silent.passed.target, *link, silent.sent);
             }
         }
@@ -508,11 +505,15 @@ impl Relay {
         };
         self.key.hash_in(u64::from(path.remote.port()) << 8 | 2, &ip.octets())
     }
+}
 
-    /// What is noted when a flow got no answer over a link.
-    fn avoidance(&self, flow: u64, link: u64) -> u64 {
-        self.key.hash_in(flow, &link.to_be_bytes())
-    }
+/// One hash of two that are keyed: nobody knows what they are, so nobody can choose two pairs that meet. The finalizer of SplitMix64 makes every bit depend on
+/// every other, since neighbours are chosen by what comes of it.
+const fn both(first: u64, second: u64) -> u64 {
+    let mixed = first ^ second.rotate_left(29);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 impl core::fmt::Debug for Relay {
