@@ -97,8 +97,12 @@ fn whatever_is_touched_is_refused_and_changes_nothing() {
     for at in 0..act_three.end {
         let mut touched = first.clone();
         touched[at] ^= 0x10;
+        // Only what proves the key, and how long that is, takes an operation of the curve to be found out.
+        let proof = act_three.end - 16..act_three.end;
+        assert_eq!(answered.may_be_first(&touched), at == 10 || proof.contains(&at), "byte {at}");
         assert!(answered.first(&bob, &touched, NOW).is_err(), "byte {at}");
     }
+    assert!(answered.may_be_first(&first) && !answered.may_be_first(&first[..40]));
     let mut b = answered.first(&bob, &first, NOW).unwrap().session;
     let [_, mut other] = pair(4);
     for at in 0..first.len() {

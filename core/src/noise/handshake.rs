@@ -257,6 +257,14 @@ impl<C: Curve> Handshake<C> {
         Ok(len)
     }
 
+    /// Whether the static key at the front of the next message is sealed as it must be. That takes no operation of the curve, so what somebody made
+    /// up can be told from what may be right before [`read`](Self::read) is paid for. `true` where the next message does not begin with such a key.
+    #[must_use]
+    pub fn may_be_next(&self, message: &[u8]) -> bool {
+        let begins = self.tokens().is_some_and(|tokens| matches!(tokens, [Token::S, ..]));
+        !begins || !self.progress.symmetric.has_key() || self.progress.clone().opens_static(message)
+    }
+
     /// The keys, once [all messages are done](Self::is_done).
     ///
     /// # Errors
@@ -292,6 +300,13 @@ impl<C: Curve> Handshake<C> {
 }
 
 impl<C: Curve> Progress<C> {
+    /// Whether the other side's static key, sealed, is at the front of a message.
+    fn opens_static(&mut self, message: &[u8]) -> bool {
+        let mut room = [0; 128];
+        let sealed = message.get(..C::PUBLIC_LEN + TAG_LEN);
+        sealed.is_some_and(|sealed| self.symmetric.decrypt(sealed, &mut room).is_ok())
+    }
+
     /// Take the other side's static key off the front of a message.
     fn read_static<'a>(&mut self, message: &'a [u8]) -> Result<&'a [u8], NoiseError> {
         let len = C::PUBLIC_LEN + if self.symmetric.has_key() { TAG_LEN } else { 0 };

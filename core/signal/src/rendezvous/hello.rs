@@ -1,20 +1,24 @@
 //! Hellos of others: answered within a budget, and kept until they prove who they are.
 
 use alloc::collections::BTreeMap;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use sluis_core::Instant;
 use sluis_core::time::Duration;
 
+use super::budget::Budget;
+use crate::broker::Settings;
 use crate::key::PublicKey;
 use crate::pace::Pace;
 use crate::sealed::{Answered, SessionId};
 
-/// From one hello to the next that is answered, in the long run: a thousand a minute.
-const INTERVAL: Duration = Duration::from_millis(60);
-/// At once: of peers that are known, and of strangers.
-const BURST: u32 = 50;
-const STRANGERS: u32 = 25;
+/// From one hello of a stranger to the next that is answered, in the long run: a thousand a minute. And how many at once.
+const STRANGERS: Duration = Duration::from_millis(60);
+const BURST_OF_STRANGERS: u32 = 40;
+/// The same of those that say they are of peers that are known: whoever listens can say so.
+const KNOWN: Duration = Duration::from_micros(500);
+const BURST_OF_KNOWN: u32 = 1000;
 /// How long the first packet of a session may take to come.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The most that wait for it.
@@ -28,6 +32,8 @@ pub(super) struct Waiting {
     pub(super) body: Vec<u8>,
     /// The latest of its copies that came.
     pub(super) stamp: u64,
+    /// The broker that brought it.
+    at: usize,
     until: Instant,
 }
 
@@ -37,18 +43,33 @@ pub(super) struct Hellos {
     waiting: BTreeMap<PublicKey, Waiting>,
     /// By the session that each would begin.
     by_session: BTreeMap<SessionId, PublicKey>,
-    pace: Pace,
+    known: Budget,
+    strangers: Budget,
+    /// What is answered to strangers takes no more than half of what each broker lets us publish.
+    answers: Vec<Pace>,
 }
 
 impl Hellos {
-    pub(super) const fn new() -> Self {
-        Self { waiting: BTreeMap::new(), by_session: BTreeMap::new(), pace: Pace::new() }
+    pub(super) fn new(brokers: usize) -> Self {
+        Self {
+            waiting: BTreeMap::new(),
+            by_session: BTreeMap::new(),
+            known: Budget::new(brokers, KNOWN, BURST_OF_KNOWN),
+            strangers: Budget::new(brokers, STRANGERS, BURST_OF_STRANGERS),
+            answers: vec![Pace::new(); brokers],
+        }
     }
 
-    /// Whether there is budget for the work that a hello costs; it is spent.
-    pub(super) fn spend(&mut self, now: Instant, known: bool) -> bool {
-        let burst = if known { BURST } else { STRANGERS };
-        self.pace.spend(now, INTERVAL, burst)
+    /// Whether there is budget for the work that a hello costs which a broker brings, while so many are joined; it is spent. `settings` are those of
+    /// the broker.
+    pub(super) fn spend(&mut self, now: Instant, known: bool, at: usize, joined: usize, settings: &Settings) -> bool {
+        if known {
+            return self.known.spend(now, at, joined);
+        }
+        let interval = Duration::from_secs(2) / settings.rate.max(1);
+        let answers = self.answers.get_mut(at);
+        answers.is_some_and(|answers| answers.spend(now, interval, settings.burst / 2))
+            && self.strangers.spend(now, at, joined)
     }
 
     /// Whether another hello of the same peer that was stamped later waits already: then this one is a copy that somebody kept, and does not take
@@ -64,23 +85,23 @@ impl Hellos {
         Some(&waiting.answered)
     }
 
-    /// Keep an answer; `None` where there is no room.
+    /// Keep an answer. Where there is no room, the oldest of the broker that brought most makes some.
     pub(super) fn keep(
         &mut self,
         now: Instant,
         from: PublicKey,
-        (body, stamp): (&[u8], u64),
+        (body, stamp, at): (&[u8], u64, usize),
         answered: Answered,
     ) -> Option<&Answered> {
         if self.waiting.len() >= MOST && !self.waiting.contains_key(&from) {
             self.sweep(now);
             if self.waiting.len() >= MOST {
-                return None;
+                self.forget_oldest_of_most();
             }
         }
         self.remove(&from);
         self.by_session.insert(answered.id(), from);
-        self.waiting.insert(from, Waiting { answered, body: body.to_vec(), stamp, until: now + PATIENCE });
+        self.waiting.insert(from, Waiting { answered, body: body.to_vec(), stamp, at, until: now + PATIENCE });
         self.waiting.get(&from).map(|waiting| &waiting.answered)
     }
 
@@ -101,6 +122,15 @@ impl Hellos {
         }
     }
 
+    fn forget_oldest_of_most(&mut self) {
+        let mut counts = BTreeMap::<usize, usize>::new();
+        self.waiting.values().for_each(|waiting| *counts.entry(waiting.at).or_default() += 1);
+        let most = counts.into_iter().max_by_key(|(_, count)| *count).map(|(at, _)| at);
+        let of_most = self.waiting.iter().filter(|(_, waiting)| Some(waiting.at) == most);
+        let oldest = of_most.min_by_key(|(_, waiting)| waiting.until).map(|(from, _)| *from);
+        oldest.into_iter().for_each(|from| self.remove(&from));
+    }
+
     /// Forget what did not prove itself in time.
     pub(super) fn sweep(&mut self, now: Instant) {
         let Self { waiting, by_session, .. } = self;
@@ -111,5 +141,37 @@ impl Hellos {
             }
             stays
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sluis_core::Seed;
+
+    use super::*;
+    use crate::key::SecretKey;
+    use crate::sealed::Offer;
+
+    /// Hellos that fill the table from one broker make room themselves for those of another.
+    #[test]
+    fn whoever_fills_the_table_makes_room() {
+        let mut rng = Seed::from_u64(1).fork("hellos");
+        let us = SecretKey::generate(&mut rng);
+        let mut hellos = Hellos::new(2);
+        let mut come = |hellos: &mut Hellos, at: usize, ms: u64| {
+            let peer = SecretKey::generate(&mut rng);
+            let offer = Offer::new(&peer, us.public(), SecretKey::generate(&mut rng)).unwrap();
+            let answered = Answered::new(&us, offer.body(), SecretKey::generate(&mut rng)).unwrap();
+            let now = Instant::ZERO + Duration::from_millis(ms);
+            assert!(hellos.keep(now, peer.public(), (offer.body(), 0, at), answered).is_some());
+            assert!(hellos.waiting.len() <= MOST && hellos.by_session.len() == hellos.waiting.len());
+            peer.public()
+        };
+        let early = come(&mut hellos, 1, 0);
+        let first = come(&mut hellos, 0, 1);
+        (1..MOST).for_each(|n| drop(come(&mut hellos, 0, n as u64)));
+        let late = come(&mut hellos, 1, 2000);
+        assert!(hellos.waiting.contains_key(&early) && hellos.waiting.contains_key(&late));
+        assert!(!hellos.waiting.contains_key(&first));
     }
 }

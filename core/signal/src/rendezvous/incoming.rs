@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use sluis_core::Now;
 use sluis_core::time::Duration;
 
+use super::budget::Budget;
 use super::machine::Rendezvous;
 use super::outgoing::{seconds, signed};
 use super::peer::Peer;
@@ -22,10 +23,29 @@ pub(super) const SKEW: u64 = 120;
 const ACK: &[u8] = b"ack";
 /// A round trip is never taken for longer: what was sent several times took longer for other reasons.
 const LONGEST_RTT: Duration = Duration::from_secs(2);
-/// From one answer, or one first packet of a session, to the next whose proof is looked at, in the long run; and how many at once. Checking one
-/// takes a tenth of this time or so.
-const INTERVAL: Duration = Duration::from_millis(1);
-const BURST: u32 = 2000;
+/// From one answer to the next whose signature is looked at, in the long run, and how many at once: those that somebody makes up come for as long as
+/// the right one is under way. Checking one takes a tenth of this time or so.
+const ANSWERS: (Duration, u32) = (Duration::from_micros(500), 4000);
+/// The same of answers beyond those that a copy of a hello may have.
+const MORE_ANSWERS: (Duration, u32) = (Duration::from_millis(4), 400);
+/// The same of first packets of sessions, which take about as long.
+const FIRSTS: (Duration, u32) = (Duration::from_millis(1), 2000);
+
+/// How much of what nobody has proven is looked at.
+#[derive(Debug)]
+pub(super) struct Unproven {
+    answers: Budget,
+    more_answers: Budget,
+    firsts: Budget,
+}
+
+impl Unproven {
+    /// Of so many brokers.
+    pub(super) fn new(brokers: usize) -> Self {
+        let budget = |(interval, burst)| Budget::new(brokers, interval, burst);
+        Self { answers: budget(ANSWERS), more_answers: budget(MORE_ANSWERS), firsts: budget(FIRSTS) }
+    }
+}
 
 impl Rendezvous {
     pub(super) fn turn(&mut self, why: Turned) {
@@ -48,7 +68,7 @@ impl Rendezvous {
         let id = session_of(packet).ok_or(Turned::Session)?;
         let from = match self.peers.of_session(id) {
             Some(from) => from,
-            None => self.proven(now, packet)?,
+            None => self.proven(now, at, packet)?,
         };
         let peer = self.peers.get_mut(&from).ok_or(Turned::Busy)?;
         let session = peer.session_mut(id).ok_or(Turned::Session)?;
@@ -86,12 +106,16 @@ impl Rendezvous {
     }
 
     /// The first packet of a session that we answered: it shows who asked.
-    pub(super) fn proven(&mut self, now: Now, packet: &[u8]) -> Result<PublicKey, Turned> {
+    pub(super) fn proven(&mut self, now: Now, at: usize, packet: &[u8]) -> Result<PublicKey, Turned> {
         let id = session_of(packet).ok_or(Turned::Session)?;
-        let Self { hellos, firsts, .. } = self;
+        let Self { hellos, unproven, up, .. } = self;
         let (from, waiting) = hellos.of_session(id).ok_or(Turned::Session)?;
-        // Whoever sees the packets of others knows which session begins, and may have us try any number of others for it.
-        if !firsts.spend(now.mono, INTERVAL, BURST) {
+        // Whoever sees the packets of others knows which session begins. What they make up is found out at the price of a sealed packet.
+        if !waiting.answered.may_be_first(packet) {
+            return Err(Turned::Unverified);
+        }
+        // Whoever has seen the right one can have us try any number of others that begin as it does.
+        if !unproven.firsts.spend(now.mono, at, *up) {
             return Err(Turned::Budget);
         }
         let stamp = waiting.stamp;
@@ -185,7 +209,7 @@ impl Rendezvous {
             // Who says so has to be known, and right, before our clock is doubted.
             if let Ok(from) = PublicKey::from_bytes(*parsed.claimed_source())
                 && self.pins.allow_plain(&from, &self.config.legacy)
-                && self.plain.spend(now.mono)
+                && self.plain.spend(now.mono, at, self.up)
                 && parsed.verify().is_ok()
             {
                 self.look_at_clock(now, &from, content.timestamp);
@@ -196,7 +220,7 @@ impl Rendezvous {
         if !self.pins.allow_plain(&from, &self.config.legacy) && !self.faults.accept_downgrade() {
             return Err(Turned::Plain);
         }
-        if !self.plain.spend(now.mono) {
+        if !self.plain.spend(now.mono, at, self.up) {
             return Err(Turned::Budget);
         }
         let content = parsed.verify().map_err(|_| Turned::Unverified)?.content;
@@ -211,8 +235,10 @@ impl Rendezvous {
 
     /// Somebody asks whether we are there, perhaps for a session.
     pub(super) fn asked(&mut self, now: Now, at: usize, parsed: &Unverified<'_>) -> Result<(), Turned> {
-        let known = PublicKey::from_bytes(*parsed.claimed_source()).is_ok_and(|from| self.peers.contains(&from));
-        if !self.hellos.spend(now.mono, known) {
+        let place = self.config.brokers.get(at).ok_or(Turned::Busy)?;
+        let known = PublicKey::from_bytes(*parsed.claimed_source())
+            .is_ok_and(|from| self.peers.contains(&from) || self.pins.knows(&from) || self.config.legacy.names(&from));
+        if !self.hellos.spend(now.mono, known, at, self.up, &place.settings) {
             return Err(Turned::Budget);
         }
         let envelope = parsed.verify().map_err(|_| Turned::Unverified)?;
@@ -236,7 +262,7 @@ impl Rendezvous {
                 None => {
                     let answered = Answered::new(&config.key, content.body, SecretKey::generate(rng));
                     let answered = answered.map_err(|_| Turned::Unverified)?;
-                    hellos.keep(now.mono, from, (content.body, content.timestamp), answered).ok_or(Turned::Busy)?
+                    hellos.keep(now.mono, from, (content.body, content.timestamp, at), answered).ok_or(Turned::Busy)?
                 }
             };
             body = Vec::from(*answered.body());
@@ -254,15 +280,18 @@ impl Rendezvous {
     /// The answer to a hello of ours, or to a message in the clear.
     pub(super) fn answer(&mut self, now: Now, at: usize, parsed: &Unverified<'_>) -> Result<(), Turned> {
         let from = PublicKey::from_bytes(*parsed.claimed_source()).map_err(|_| Turned::Unverified)?;
-        let peer = self.peers.get(&from).ok_or(Turned::Unasked)?;
+        let Self { peers, unproven, up, .. } = self;
+        let peer = peers.get_mut(&from).ok_or(Turned::Unasked)?;
         let queue = parsed.claimed().queue;
         let mut sends = peer.more.clear.iter().flat_map(|clear| clear.sends.iter());
         let plain = sends.find(|(_, plain)| plain.queue == queue).map(|(number, _)| *number);
-        let is_hello = peer.more.hello.as_ref().is_some_and(|hello| hello.queue == queue);
-        if !is_hello && plain.is_none() {
-            return Err(Turned::Unasked);
-        }
-        if !self.answers.spend(now.mono, INTERVAL, BURST) {
+        let is_one_of_few = match plain {
+            Some(_) => true,
+            None => peer.hello().and_then(|hello| hello.asked.spend(&queue, at)).ok_or(Turned::Unasked)?,
+        };
+        let Unproven { answers, more_answers, .. } = unproven;
+        let budget = if is_one_of_few { answers } else { more_answers };
+        if !budget.spend(now.mono, at, *up) {
             return Err(Turned::Budget);
         }
         let content = parsed.verify().map_err(|_| Turned::Unverified)?.content;

@@ -9,6 +9,7 @@ use sluis_core::{Instant, Now, Rng, Seed};
 
 use super::clock::Clocks;
 use super::hello::Hellos;
+use super::incoming::Unproven;
 use super::kept::Keep;
 use super::outgoing::{Buffers, seconds};
 use super::peer::{Peer, ranking};
@@ -21,7 +22,6 @@ use crate::broker::{Broker, End, Event as Said, Left, Order};
 use crate::delivery::{Handed, Inbox, SendError, Sender, SenderLimits};
 use crate::faults::Faults;
 use crate::key::PublicKey;
-use crate::pace::Pace;
 use crate::rank::Family;
 use crate::row::Row;
 
@@ -64,9 +64,9 @@ pub struct Rendezvous {
     /// Peers with something under way.
     pub(super) active: Row<PublicKey, ()>,
     pub(super) hellos: Hellos,
-    /// How many answers to what we said, and how many first packets of sessions, are looked at.
-    pub(super) answers: Pace,
-    pub(super) firsts: Pace,
+    pub(super) unproven: Unproven,
+    /// How many brokers are joined.
+    pub(super) up: usize,
     pub(super) inbox: Inbox,
     pub(super) plain: Plain,
     pub(super) pins: Pins,
@@ -92,17 +92,18 @@ impl Rendezvous {
         let idle = || Spot { broker: None, own: false, told: false, used: now.mono, stream: Stream::default() };
         let mut tables = seed.fork("rendezvous.tables");
         let inbox = Inbox::new(config.inbox, tables.sip_key());
+        let brokers = config.brokers.len();
         let mut this = Self {
             rng: seed.fork("rendezvous"),
             seed: seed.clone(),
             spots: config.brokers.iter().map(|_| idle()).collect(),
             peers: Peers::new(config.peers, tables.sip_key()),
             active: Row::new(),
-            hellos: Hellos::new(),
-            answers: Pace::new(),
-            firsts: Pace::new(),
+            hellos: Hellos::new(brokers),
+            unproven: Unproven::new(brokers),
+            up: 0,
             inbox: if config.keeps { inbox.keeping() } else { inbox },
-            plain: Plain::new(seconds(now), config.keeps),
+            plain: Plain::new(seconds(now), config.keeps, brokers),
             pins: Pins::new(tables.sip_key()),
             limits: Arc::new(config.sender),
             clocks: Clocks::default(),
@@ -459,6 +460,7 @@ impl Rendezvous {
     /// Nobody hurries who has others.
     pub(super) fn tell_others(&mut self, now: Instant) {
         let up = self.spots.iter().filter_map(|spot| spot.broker.as_ref()).filter(|broker| broker.is_joined()).count();
+        self.up = up;
         for broker in self.spots.iter_mut().filter_map(|spot| spot.broker.as_mut()) {
             let others = up > usize::from(broker.is_joined());
             broker.set_others_up(now, others);

@@ -22,6 +22,7 @@
 //! [`Config::brokers`], each has at most one stream. Who has streams of his own can feed it broker by broker instead
 //! ([`broker_order`](Rendezvous::broker_order) says what is to be done).
 
+mod budget;
 mod clock;
 mod hello;
 mod incoming;

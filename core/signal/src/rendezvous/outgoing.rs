@@ -9,7 +9,7 @@ use sluis_core::time::Duration;
 use sluis_core::{Instant, Now};
 
 use super::machine::{Rendezvous, pool_of};
-use super::peer::{Hello, Peer, PlainSend};
+use super::peer::{Asked, Hello, Peer, PlainSend};
 use super::plain::OUR_ACK;
 use super::{Event, NotDelivered};
 use crate::broker::Broker;
@@ -223,11 +223,9 @@ impl Rendezvous {
         let Some(peer) = peers.get_mut(key) else { return };
         if peer.more.hello.is_none() {
             let Ok(offer) = Offer::new(&config.key, *key, SecretKey::generate(rng)) else { return };
-            let mut queue = [0; 32];
-            rng.fill(&mut queue);
             *next_ticket += 1;
-            let (since, due) = (now.mono, now.mono);
-            peer.more.hello = Some(Box::new(Hello { offer, queue, ticket: *next_ticket, since, times: 0, due }));
+            let (since, due, asked) = (now.mono, now.mono, Asked::default());
+            peer.more.hello = Some(Box::new(Hello { offer, asked, ticket: *next_ticket, since, times: 0, due }));
         }
         let rtt = peer.rtt();
         let Some(hello) = peer.hello().filter(|hello| hello.due <= now.mono) else { return };
@@ -241,11 +239,16 @@ impl Rendezvous {
         hello.due = now.mono + wait;
         // Each copy is stamped anew: by the stamps of peers a wrong clock is found.
         let (kind, timestamp) = (Kind::Probe as u8, seconds(now));
-        let content = Content { queue: hello.queue, seq: 0, timestamp, kind, body: hello.offer.body() };
+        let mut queue = [0; 32];
+        rng.fill(&mut queue);
+        let content = Content { queue, seq: 0, timestamp, kind, body: hello.offer.body() };
         let ticket = hello.ticket;
         let Some(envelope) = signed(&content, &config.key) else { return };
         let mut brokers = Vec::new();
         peer.brokers(key, pool_of(config), reach, &mut brokers);
+        if let Some(hello) = peer.hello() {
+            hello.asked.push(queue, &brokers);
+        }
         self.want(now.mono, key, reach, &brokers);
         self.spread(now.mono, key, &brokers, &envelope, ticket);
     }

@@ -1,7 +1,7 @@
 //! What is known of a peer.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
@@ -23,11 +23,49 @@ use crate::seconds::Second;
 #[derive(Debug)]
 pub(super) struct Hello {
     pub(super) offer: Offer,
-    pub(super) queue: [u8; 32],
+    pub(super) asked: Asked,
     pub(super) ticket: u64,
     pub(super) since: Instant,
     pub(super) times: u32,
     pub(super) due: Instant,
+}
+
+/// The copies of a hello that an answer may be to. Each has a queue of its own, which is known to nobody before it is sent: so answers that somebody
+/// makes up to one copy take nothing of what is looked at of those to the next.
+#[derive(Debug, Default)]
+pub(super) struct Asked(VecDeque<Asking>);
+
+/// Under which queue it went, and how many answers to it go before others, from each broker to which it went.
+#[derive(Debug)]
+struct Asking {
+    queue: [u8; 32],
+    left: Row<usize, u16>,
+}
+
+impl Asked {
+    /// So many copies, the latest, are known.
+    const MOST: usize = 8;
+    /// So many answers to a copy, of those that one broker brings, go before others.
+    const ANSWERS: u16 = 600;
+
+    /// A copy goes to these brokers.
+    pub(super) fn push(&mut self, queue: [u8; 32], brokers: &[usize]) {
+        if self.0.len() >= Self::MOST {
+            self.0.pop_front();
+        }
+        let mut left = Row::new();
+        brokers.iter().for_each(|at| left.insert(*at, Self::ANSWERS));
+        self.0.push_back(Asking { queue, left });
+    }
+
+    /// A broker brings an answer: whether it is one of the first to a copy, and `None` where it is to none that went there.
+    pub(super) fn spend(&mut self, queue: &[u8; 32], at: usize) -> Option<bool> {
+        let copy = self.0.iter_mut().find(|copy| copy.queue == *queue)?;
+        let left = copy.left.get_mut(&at)?;
+        let is_one_of_few = *left > 0;
+        *left = left.saturating_sub(1);
+        Some(is_one_of_few)
+    }
 }
 
 /// A message that was sent in the clear.

@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use sluis_core::time::Duration;
 use sluis_core::{Instant, StoreSeq};
 
+use super::budget::Budget;
 use super::incoming::SKEW;
 use super::{Message, MessageKey, Turned};
 use crate::key::{PUBLIC_LEN, PublicKey};
-use crate::pace::Pace;
 
 /// The body of our acknowledgements of what came in the clear, and of probes that ask for no session. A peer of the reference does not look at
 /// it. It shows who is one of ours: a bare `ack` is never signed by one, so nobody can make one look like a peer of the reference.
@@ -77,7 +77,7 @@ pub(super) struct Plain {
     since: u64,
     /// Nor is what is as old as something that was forgotten, whatever becomes of our clock.
     floor: u64,
-    pace: Pace,
+    checks: Budget,
     keeps: bool,
     /// Records that are to be written, and what waits for those that were.
     changed: VecDeque<Key>,
@@ -86,7 +86,7 @@ pub(super) struct Plain {
 }
 
 impl Plain {
-    pub(super) const fn new(since: u64, keeps: bool) -> Self {
+    pub(super) fn new(since: u64, keeps: bool, brokers: usize) -> Self {
         Self {
             entries: BTreeMap::new(),
             of_one: BTreeMap::new(),
@@ -95,7 +95,7 @@ impl Plain {
             acks: VecDeque::new(),
             since,
             floor: 0,
-            pace: Pace::new(),
+            checks: Budget::new(brokers, INTERVAL, BURST),
             keeps,
             changed: VecDeque::new(),
             written: VecDeque::new(),
@@ -103,9 +103,9 @@ impl Plain {
         }
     }
 
-    /// Whether there is budget to check a signature; it is spent.
-    pub(super) fn spend(&mut self, now: Instant) -> bool {
-        self.pace.spend(now, INTERVAL, BURST)
+    /// Whether there is budget to check a signature that a broker brings, while so many are joined; it is spent.
+    pub(super) fn spend(&mut self, now: Instant, at: usize, joined: usize) -> bool {
+        self.checks.spend(now, at, joined)
     }
 
     /// Whether a stamp is of our time.

@@ -137,6 +137,14 @@ impl Answered {
         self.id
     }
 
+    /// Whether something may be the first packet of the session. Made up by somebody else it is not, which costs no operation of the curve; a copy of
+    /// the front of the right one may be.
+    #[must_use]
+    pub fn may_be_first(&self, packet: &[u8]) -> bool {
+        let act = First::parse(packet).ok().filter(|first| first.session == self.id);
+        act.and_then(|first| first.act.strip_prefix(&[0])).is_some_and(|act| self.side.may_be_next(act))
+    }
+
     /// Take the first packet of the session: who it is, by key and perhaps by name, is proven with it. The packet itself is then to be
     /// [opened](Session::open) with the session.
     ///

@@ -1,6 +1,7 @@
 //! Peers over brokers that refuse, lose, repeat, lie, die and come back: they meet, and what is acknowledged was handed over once.
 
 mod by_hand;
+mod flood;
 mod kept;
 mod legacy;
 mod meeting;

@@ -11,6 +11,9 @@ use super::{World, secret};
 /// More proofs than are looked at at once.
 const FLOOD: u64 = 2100;
 
+/// Where, in a first packet, what shows that its sender holds the key begins: behind type, session, length, version and the key itself, sealed.
+const PROOF: usize = 1 + 8 + 2 + 1 + 33 + 16;
+
 /// An empty probe, stamped now.
 fn probe(world: &World) -> Content<'static> {
     Content { queue: [1; 32], seq: 0, timestamp: world.seconds(), kind: Kind::Probe as u8, body: b"" }
@@ -79,6 +82,14 @@ fn forged_answers_and_first_packets_are_looked_at_within_a_budget() {
     let mut forged = first.clone();
     *forged.last_mut().unwrap() ^= 1;
     forged[20] ^= 1;
+    for _ in 0..FLOOD {
+        peer.post(&mut world, &us, &forged);
+    }
+    // Who does not know how the right one begins takes nothing of the budget.
+    let turned = |world: &World, why| world.nodes[0].machine.turned(why);
+    assert_eq!((turned(&world, Turned::Budget), turned(&world, Turned::Unverified)), (0, FLOOD));
+    forged = first.clone();
+    forged[PROOF] ^= 1;
     for _ in 0..FLOOD {
         peer.post(&mut world, &us, &forged);
     }
