@@ -7,14 +7,14 @@ use sluis_core::driver::{App, Driver, DriverConfig, DriverStats};
 use sluis_core::node::{Node, NodeConfig};
 use sluis_core::record::Recorded;
 use sluis_core::{Datagrams, Durable, Seed, Wall};
-use sluis_store::{Background, Store};
+use sluis_store::Store;
 use sluis_tokio::FileTape;
 use sluis_udp::{Multicast, MulticastError, Refusals};
 
 use crate::common::Runtime;
 use crate::fail::Fail;
 use crate::metrics::{Commits, Watched};
-use crate::output::tell;
+use crate::state;
 use crate::values::Place;
 
 /// How long what is queued may take to leave when a command ends: a signal ends it within a second, whatever blocks.
@@ -83,8 +83,7 @@ pub(crate) fn drive<M: Datagrams + Durable, A: App<M> + Bound>(
                 let driver = Driver::lend(&mut socket, node, app, config);
                 let ended = match store {
                     Some(store) => {
-                        let store = Background::new(store, $runtime::blocking())
-                            .on_failure(|why| tell(&format!("sluis: {why}; what was to be kept is not.")));
+                        let store = state::beside(store, $runtime::blocking());
                         driver.with_store(Watched::new(store, commits)).await
                     }
                     None => driver.await,

@@ -3,13 +3,24 @@
 use std::path::Path;
 
 use sluis_core::driver::StoreBatch;
+use sluis_core::driver::blocking::Spawn;
 use sluis_core::node::{Node, NodeConfig, RestoreError};
 use sluis_core::pins::{Change, PinConfig, Pins};
 use sluis_core::{Did, StoreOp, StoreSeq};
-use sluis_store::{OpenError, Store};
+use sluis_store::{Background, OpenError, Store};
 
 use crate::fail::Fail;
+use crate::output::tell;
 use crate::run;
+
+/// A store beside a driver. That nothing is kept is said once when that begins, and that it is over.
+pub(crate) fn beside(store: Store, threads: impl Spawn) -> Background {
+    let path = store.path();
+    Background::new(store, threads).on_turn(move |turn| match turn {
+        Err(why) => tell(&format!("sluis: {why}; what was to be kept is not.")),
+        Ok(()) => tell(&format!("sluis: {}: what is to be kept is kept again.", path.display())),
+    })
+}
 
 /// Whose state is kept there. The directory belongs to one node; which one is for its owner to say.
 const NODE: &[u8] = b"sluis";

@@ -12,7 +12,7 @@ use sluis_signal::broker::Settings;
 use sluis_signal::key::SecretKey;
 use sluis_signal::pool::{Broker, Pool};
 use sluis_signal::rendezvous::{Config, Legacy, Named, Place, Rendezvous};
-use sluis_store::{Background, Store};
+use sluis_store::Store;
 
 use super::args::{HintArgs, LegacyArgs, NameArgs, NodeArgs, SourceArgs, StateArgs};
 use super::pool;
@@ -170,8 +170,7 @@ impl Node {
                     let (io, mut machine, store) = self.begin($runtime::net::streams())?;
                     Ok(match store {
                         Some(store) => {
-                            let store = Background::new(store, $runtime::blocking())
-                                .on_failure(|why| tell(&format!("sluis: {why}; what was to be kept is not.")));
+                            let store = state::beside(store, $runtime::blocking());
                             $runtime::net::run_stored(io, &mut machine, app, store).await
                         }
                         None => $runtime::net::run(io, &mut machine, app).await,

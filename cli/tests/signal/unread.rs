@@ -141,6 +141,57 @@ fn a_reader_that_leaves_ends_it_with_1_and_gets_no_acknowledgement() {
     assert_eq!(code, Some(1));
 }
 
+/// While the disk is full nothing new is handed over or acknowledged, and that is said once when it begins and once when it is over, however often it
+/// is tried; then what was sent arrives.
+#[test]
+fn a_full_disk_is_said_once() {
+    let broker = [Broker::start(&[])];
+    let brokers = [broker[0].url.clone()];
+    let keys = Keys::new("full", "tokio", &["alice.key", "bob.key"]);
+    let bob = keys.public("bob.key");
+    let mount = ["-Urm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"];
+    let may = Command::new("unshare").args(mount).stderr(Stdio::null()).status();
+    if !may.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: nothing can be mounted here, so the full disk was not tried");
+        return;
+    }
+    std::fs::create_dir(keys.folder.0.join("disk")).expect("a folder");
+    // The listener, and beside it what fills its disk when told to, and empties it.
+    let script = "mount -t tmpfs -o size=8m,mode=700 tmpfs disk && { \"$0\" \"$@\" <&3 & } 3<&0; \
+                  while [ ! -e full ]; do sleep 0.05; done; cat /dev/zero > disk/fill 2>/dev/null; touch filled; \
+                  while [ ! -e empty ]; do sleep 0.05; done; rm disk/fill; wait";
+    let mut command = Command::new("unshare");
+    command.args(["-Urm", "sh", "-c", script, env!("CARGO_BIN_EXE_sluis")]).current_dir(&keys.folder.0);
+    command.args(keys.args(&["listen", "--state", "disk/state", "--duration", "300"], "bob.key", &brokers));
+    let listener = Process::spawn("sluis signal listen", &mut command);
+    event(&listener, "ready");
+    keys.send(0, &bob, &brokers, &["--text", "before", "--timeout", "60"]);
+    keys.folder.write("full", "");
+    while !keys.folder.exists("filled") {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // What has room in the file finds it still; each sender adds a record of its own.
+    let (no_room, again) = ("nothing is kept until there is room", "what is to be kept is kept again.");
+    let mut tries = 0;
+    while !listener.stderr().contains(no_room) {
+        tries += 1;
+        assert!(tries < 200, "it finds room on a full disk");
+        let said =
+            keys.args(&["send", &bob, "--text", "x", "--count", "50", "--in-flight", "50"], "alice.key", &brokers);
+        keys.folder.sluis(&said);
+    }
+    let timeout = ["send", &bob, "--text", "held back", "--timeout", "120"];
+    let mut sender = Process::spawn("send", &mut keys.folder.command(&keys.args(&timeout, "alice.key", &brokers)));
+    std::thread::sleep(Duration::from_secs(5));
+    let said = listener.stderr();
+    assert_eq!((said.matches(no_room).count(), said.matches(again).count()), (1, 0), "{said}");
+    keys.folder.write("empty", "");
+    while event(&listener, "message")["text"] != "held back" {}
+    assert_eq!(sender.finish().0, 0);
+    let said = listener.stderr();
+    assert_eq!((said.matches(no_room).count(), said.matches(again).count()), (1, 1), "{said}");
+}
+
 /// The output of something that has ended.
 fn spare() -> ChildStdout {
     let mut child = Command::new("true").stdout(Stdio::piped()).spawn().expect("true");

@@ -20,7 +20,9 @@ use crate::store::Store;
 /// A commit that was begun runs to its end, also when this is dropped.
 pub struct Background {
     spawn: Arc<dyn Spawn>,
-    failed: Arc<dyn Fn(&CommitError) + Send + Sync>,
+    turned: Arc<dyn Fn(Result<(), &CommitError>) + Send + Sync>,
+    /// How the last commit failed, if it did.
+    failing: Option<StoreError>,
     state: State,
 }
 
@@ -36,13 +38,14 @@ enum State {
 impl Background {
     /// Commit on these threads.
     pub fn new(store: Store, spawn: impl Spawn) -> Self {
-        Self { spawn: Arc::new(spawn), failed: Arc::new(|_| ()), state: State::Idle(Box::new(store)) }
+        Self { spawn: Arc::new(spawn), turned: Arc::new(|_| ()), failing: None, state: State::Idle(Box::new(store)) }
     }
 
-    /// Have a failed commit told to the operator, too: the machine knows its kind only. Called on one of the threads.
+    /// Have the operator told, too: the machine knows the kind of a failure only, and tries again for as long as it lasts. Called on one of the threads
+    /// when a commit fails, unless the one before failed in the same way, and when one succeeds again.
     #[must_use]
-    pub fn on_failure(mut self, tell: impl Fn(&CommitError) + Send + Sync + 'static) -> Self {
-        self.failed = Arc::new(tell);
+    pub fn on_turn(mut self, tell: impl Fn(Result<(), &CommitError>) + Send + Sync + 'static) -> Self {
+        self.turned = Arc::new(tell);
         self
     }
 }
@@ -61,12 +64,12 @@ impl sluis_core::driver::Store for Background {
             debug_assert!(false, "one batch is under way at a time");
             return;
         };
-        let failed = self.failed.clone();
+        let (turned, before) = (self.turned.clone(), self.failing);
         let work = move || {
             let committed = commit(&mut store, &batch);
             let result = committed.as_ref().copied().map_err(StoreError::from);
-            if let Err(error) = committed {
-                failed(&error);
+            if result.err() != before {
+                turned(committed.as_ref().copied());
             }
             (*store, batch, result)
         };
@@ -77,6 +80,7 @@ impl sluis_core::driver::Store for Background {
         let State::Committing(future) = &mut self.state else { return Poll::Pending };
         let Poll::Ready((store, batch, result)) = future.as_mut().poll(cx) else { return Poll::Pending };
         self.state = State::Idle(Box::new(store));
+        self.failing = result.err();
         Poll::Ready((batch, result))
     }
 }

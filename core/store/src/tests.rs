@@ -397,7 +397,7 @@ fn after_a_failure_all_that_is_kept_is_written_anew() {
     }
 }
 
-/// A commit that fails is told to the machine by its kind and to the operator in words; the next one is kept.
+/// A commit that fails is told to the machine by its kind, each time, and to the operator in words, once; so is that the next one is kept.
 #[test]
 fn a_failure_is_told() {
     struct Here;
@@ -412,9 +412,13 @@ fn a_failure_is_told() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = told.clone();
     let background = Background::new(Store::on(Box::new(disk.clone()), NODE).unwrap(), Here);
-    let mut background = background.on_failure(move |error| tell.lock().unwrap().push(error.to_string()));
-    (0..30).for_each(|at| disk.fault(at, Fault::Full));
-    for expected in [Err(StoreError::Full), Ok(())] {
+    let words = |turn: Result<(), &CommitError>| turn.map_or_else(ToString::to_string, |()| "again".to_owned());
+    let mut background = background.on_turn(move |turn| tell.lock().unwrap().push(words(turn)));
+    let full = Err(StoreError::Full);
+    for expected in [Ok(()), full, full, full, Ok(()), Ok(()), full] {
+        if expected.is_err() {
+            (0..30).for_each(|at| disk.fault(at, Fault::Full));
+        }
         let mut batch = StoreBatch::new();
         batch.push(&StoreOp::put(StoreSeq(1), b"k", b"v").unwrap());
         background.start(batch);
@@ -425,7 +429,7 @@ fn a_failure_is_told() {
         disk.world().faults.clear();
     }
     let said = "/model/state.redb: No space left on device (os error 28); nothing is kept until there is room";
-    assert_eq!(*told.lock().unwrap(), [said]);
+    assert_eq!(*told.lock().unwrap(), [said, "again", said]);
 }
 
 #[test]
