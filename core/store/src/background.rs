@@ -20,12 +20,13 @@ use crate::store::Store;
 /// A commit that was begun runs to its end, also when this is dropped.
 pub struct Background {
     spawn: Arc<dyn Spawn>,
-    turned: Arc<dyn Fn(Result<(), &CommitError>) + Send + Sync>,
+    turned: Arc<Tell>,
     /// How the last commit failed, if it did.
     failing: Option<StoreError>,
     state: State,
 }
 
+type Tell = dyn Fn(Result<(), &CommitError>) + Send + Sync;
 type Done = (Store, StoreBatch, Result<(), StoreError>);
 
 enum State {
