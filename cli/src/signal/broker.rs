@@ -26,7 +26,7 @@ pub(super) fn run(common: Common, args: &BrokerServeArgs) -> Result<ExitCode, Fa
     let mut machine = Server::new(ServerLimits::default(), seed.fork("server"));
     machine.set_faults(faults);
     let mut app = Serve {
-        out: Out::queued(common, args.span.quiet),
+        out: Out::queued(common, args.span.quiet).timed(),
         orders: Orders::catch(false).map_err(Fail::runtime)?,
         duration: args.span.duration,
         began: None,

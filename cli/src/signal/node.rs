@@ -330,13 +330,20 @@ impl Reached {
     }
 
     pub(super) fn poll(&mut self, now: Now, machine: &Rendezvous) {
-        let (joined, _) = machine.joined();
-        if joined > 0 {
-            self.said = None;
-        } else if self.all_tried(machine) && self.said.is_none_or(|said| now.mono.saturating_since(said) >= MINUTE) {
-            self.said = Some(now.mono);
+        if self.is_to_be_said(now.mono, machine.joined().0 > 0, self.all_tried(machine)) {
             tell("No broker can be reached; they are tried again.");
         }
+    }
+
+    fn is_to_be_said(&mut self, now: Instant, joined: bool, all_tried: bool) -> bool {
+        if joined {
+            self.said = None;
+        }
+        let is = !joined && all_tried && self.said.is_none_or(|said| now.saturating_since(said) >= MINUTE);
+        if is {
+            self.said = Some(now);
+        }
+        is
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -345,3 +352,27 @@ impl Reached {
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_no_broker_can_be_reached_is_said_at_once_and_every_minute() {
+        let mut reached = Reached::default();
+        let mut said = |second: u64, joined: bool, all_tried: bool| {
+            let now = Instant::ZERO + Duration::from_secs(1000 + second);
+            (
+                reached.is_to_be_said(now, joined, all_tried),
+                reached.deadline().map(|at| at.saturating_since(now).as_secs()),
+            )
+        };
+        assert_eq!(
+            [said(0, false, false), said(1, false, true), said(2, false, true)],
+            [(false, None), (true, Some(60)), (false, Some(59))]
+        );
+        assert_eq!([said(60, false, true), said(61, false, true)], [(false, Some(1)), (true, Some(60))]);
+        // One is joined, and lost.
+        assert_eq!([said(70, true, true), said(71, false, true)], [(false, None), (true, Some(60))]);
+    }
+}

@@ -6,5 +6,6 @@ mod common;
 mod lives;
 #[cfg(unix)]
 mod reference;
+mod told;
 #[cfg(unix)]
 mod unread;

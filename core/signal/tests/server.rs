@@ -253,8 +253,9 @@ fn clients_that_break_the_rules_are_dropped() {
     assert_eq!(server.poll_close(), Some(early));
     let silent = server.accept(now).unwrap();
     let polite = raw(&mut server, now, "polite");
+    let dropped = server.counts().dropped;
     server.client_bytes(now, polite, &[0xe0, 0]);
-    assert_eq!(server.poll_close(), Some(polite));
+    assert_eq!((server.poll_close(), server.counts().dropped), (Some(polite), dropped));
     server.time_passes(now + Duration::from_secs(10));
     assert_eq!(server.poll_close(), Some(silent));
     let kept = raw(&mut server, now, "kept");

@@ -26,6 +26,8 @@ pub(super) struct Delivery {
 pub(super) enum Deed {
     Nothing,
     Drop,
+    /// It ends in peace.
+    Leave,
     Connected(String),
     Publish(Delivery),
 }
@@ -168,7 +170,8 @@ impl Client {
             }
             // It has no more part in this: the stream below it delivers.
             Packet::PubAck { .. } => Deed::Nothing,
-            // DISCONNECT ends it in peace; the rest is not for a client to send.
+            Packet::Disconnect => Deed::Leave,
+            // The rest is not for a client to send.
             _ => Deed::Drop,
         }
     }

@@ -205,13 +205,21 @@ impl Server {
     }
 
     fn drop_client(&mut self, conn: ConnId) {
+        if self.end_client(conn) {
+            self.counts.dropped += 1;
+        }
+    }
+
+    /// End a connection; whether there was one.
+    fn end_client(&mut self, conn: ConnId) -> bool {
         let before = self.clients.len();
         self.clients.retain(|client| client.id != conn);
-        if self.clients.len() < before {
-            self.counts.dropped += 1;
+        let was_there = self.clients.len() < before;
+        if was_there {
             self.writes.remove(&conn);
             self.closing.push(conn);
         }
+        was_there
     }
 
     /// Do what a packet asks for. `false`: the connection is no more.
@@ -222,6 +230,10 @@ impl Server {
             Deed::Nothing => true,
             Deed::Drop => {
                 self.drop_client(conn);
+                false
+            }
+            Deed::Leave => {
+                self.end_client(conn);
                 false
             }
             Deed::Connected(name) => {
