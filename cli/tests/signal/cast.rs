@@ -89,8 +89,17 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) fn start(args: &[&str]) -> Self {
+        Self::run("127.0.0.1:0", args)
+    }
+
+    /// At an address of its own.
+    pub(crate) fn at(bind: &str) -> Self {
+        Self::run(bind, &[])
+    }
+
+    fn run(bind: &str, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluis"));
-        command.args(["signal", "broker", "--json", "--bind", "127.0.0.1:0"]).args(args);
+        command.args(["signal", "broker", "--json", "--bind", bind]).args(args);
         let process = Process::spawn("sluis signal broker", &mut command);
         let url = event(&process, "listening")["url"].as_str().expect("a URL").to_owned();
         Self { _process: process, url }

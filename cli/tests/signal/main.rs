@@ -3,6 +3,7 @@
 mod cast;
 #[path = "../common/mod.rs"]
 mod common;
+mod flags;
 mod lives;
 #[cfg(unix)]
 mod reference;

@@ -431,10 +431,8 @@ impl Rendezvous {
         for key in active {
             if let Some(peer) = self.peers.get_mut(&key) {
                 peer.sender.hurry(now.mono);
-                if let Some(hello) = peer.hello() {
-                    hello.due = now.mono;
-                }
             }
+            self.say_hello_at(now, &key, at);
             self.drive(now, &key);
         }
     }

@@ -229,28 +229,44 @@ impl Rendezvous {
         }
         let rtt = peer.rtt();
         let Some(hello) = peer.hello().filter(|hello| hello.due <= now.mono) else { return };
-        let reach = match hello.times {
-            0 => Reach::Near,
-            1 => Reach::Wider,
-            _ => Reach::All,
-        };
+        let reach = hello.reach();
         let wait = Duration::from_millis(300 << hello.times.saturating_sub(1).min(4)).max(rtt * 2);
         hello.times = hello.times.saturating_add(1);
         hello.due = now.mono + wait;
+        let mut brokers = Vec::new();
+        peer.brokers(key, pool_of(config), reach, &mut brokers);
+        self.want(now.mono, key, reach, &brokers);
+        let mut queue = [0; 32];
+        self.rng.fill(&mut queue);
+        if let Some(hello) = self.peers.get_mut(key).and_then(Peer::hello) {
+            hello.asked.push(queue, &brokers);
+        }
+        self.copy_hello(now, key, queue, &brokers);
+    }
+
+    /// A broker is joined: if a hello went there before it was, it goes there now. No other broker has to hear of that.
+    pub(super) fn say_hello_at(&mut self, now: Now, key: &PublicKey, at: usize) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let Some(reach) = peer.hello().and_then(|hello| hello.last_reach()) else { return };
+        let mut brokers = Vec::new();
+        peer.brokers(key, pool_of(&self.config), reach, &mut brokers);
+        if brokers.contains(&at)
+            && let Some(queue) = peer.hello().and_then(|hello| hello.asked.add(at))
+        {
+            self.copy_hello(now, key, queue, &[at]);
+        }
+    }
+
+    /// Publish a copy of the hello that is under way.
+    fn copy_hello(&mut self, now: Now, key: &PublicKey, queue: [u8; 32], brokers: &[usize]) {
+        let Self { config, peers, .. } = self;
+        let Some(hello) = peers.get_mut(key).and_then(Peer::hello) else { return };
         // Each copy is stamped anew: by the stamps of peers a wrong clock is found.
         let (kind, timestamp) = (Kind::Probe as u8, seconds(now));
-        let mut queue = [0; 32];
-        rng.fill(&mut queue);
         let content = Content { queue, seq: 0, timestamp, kind, body: hello.offer.body() };
         let ticket = hello.ticket;
         let Some(envelope) = signed(&content, &config.key) else { return };
-        let mut brokers = Vec::new();
-        peer.brokers(key, pool_of(config), reach, &mut brokers);
-        if let Some(hello) = peer.hello() {
-            hello.asked.push(queue, &brokers);
-        }
-        self.want(now.mono, key, reach, &brokers);
-        self.spread(now.mono, key, &brokers, &envelope, ticket);
+        self.spread(now.mono, key, brokers, &envelope, ticket);
     }
 
     /// Where nothing reaches a peer any more that was heard before: each side may rest from brokers that the other one is at, and neither hears

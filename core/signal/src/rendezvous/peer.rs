@@ -30,7 +30,28 @@ pub(super) struct Hello {
     pub(super) due: Instant,
 }
 
-/// The copies of a hello that an answer may be to. Each has a queue of its own, which is known to nobody before it is sent: so answers that somebody
+impl Hello {
+    /// How far the next copy reaches.
+    pub(super) const fn reach(&self) -> Reach {
+        match self.times {
+            0 => Reach::Near,
+            1 => Reach::Wider,
+            _ => Reach::All,
+        }
+    }
+
+    /// How far the last copy reached, if there was one.
+    pub(super) const fn last_reach(&self) -> Option<Reach> {
+        match self.times {
+            0 => None,
+            1 => Some(Reach::Near),
+            2 => Some(Reach::Wider),
+            _ => Some(Reach::All),
+        }
+    }
+}
+
+/// The copies of a hello that an answer may be to, each to several brokers. Each has a queue of its own, which is known to nobody before it is sent: so answers that somebody
 /// makes up to one copy take nothing of what is looked at of those to the next.
 #[derive(Debug, Default)]
 pub(super) struct Asked(VecDeque<Asking>);
@@ -56,6 +77,15 @@ impl Asked {
         let mut left = Row::new();
         brokers.iter().for_each(|at| left.insert(*at, Self::ANSWERS));
         self.0.push_back(Asking { queue, left });
+    }
+
+    /// The last copy goes to another broker, too, or goes there again: under which queue.
+    pub(super) fn add(&mut self, at: usize) -> Option<[u8; 32]> {
+        let copy = self.0.back_mut()?;
+        if copy.left.get_mut(&at).is_none() {
+            copy.left.insert(at, Self::ANSWERS);
+        }
+        Some(copy.queue)
     }
 
     /// A broker brings an answer: whether it is one of the first to a copy, and `None` where it is to none that went there.

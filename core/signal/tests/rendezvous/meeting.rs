@@ -129,6 +129,21 @@ fn every_send_ends_also_when_there_is_nobody() {
     assert_eq!(world.nodes[0].machine.deadline().map(|at| at > world.mono), Some(true), "nothing is due for ever");
 }
 
+/// Also from a cold start, where one broker after the other is joined meanwhile.
+#[test]
+fn a_peer_is_looked_for_at_few_brokers_then_at_more_then_at_all() {
+    let mut world = World::with(40, 1, |_, config| config.join = 3);
+    world.send(0, 1, "is anybody there?", 10);
+    let mut open = Vec::new();
+    for wait in [0, 250, 100, 300] {
+        world.pass(Duration::from_millis(wait));
+        open.push(world.nodes[0].streams.iter().flatten().count());
+    }
+    // Its own three, and of the peer's ranking three, ten, all; some are of both.
+    assert!(open[0] <= 6 && open[1] == open[0], "{open:?}");
+    assert!((10..=13).contains(&open[2]) && open[3] == 40, "{open:?}");
+}
+
 #[test]
 fn connections_that_only_served_for_sending_are_left_after_ten_minutes() {
     let mut world = World::new(40, 2);
