@@ -137,8 +137,7 @@ fn ask(world: &mut World, token: &'static str, texts: &[String], millis: u64) ->
     let to_say: VecDeque<Vec<u8>> = texts.iter().map(|text| record(RESUME, text)).collect();
     let hears = Rc::<RefCell<BTreeMap<StreamId, Vec<u8>>>>::default();
     let to_say = Rc::new(RefCell::new(to_say));
-    let stranger =
-        Stranger { token, session: None, writing: false, dialled: false, to_say, hears: Rc::clone(&hears) };
+    let stranger = Stranger { token, session: None, writing: false, dialled: false, to_say, hears: Rc::clone(&hears) };
     let host = StreamWorld::add(&mut world.world, &format!("with the token of {token}"), stranger, Looks);
     for _ in 0..10 {
         world.world.wake(host);
