@@ -148,7 +148,7 @@ fn a_pipe_outlives_the_hub(runtime: &'static str) {
     let place = hub.url.strip_prefix("https://").unwrap().to_owned();
     let again = ["mux", "serve", "--json", "--runtime", runtime, "--bind", &place, "--agents", "agents.toml"];
     let again = [&again[..], &["--self-signed", "certs"]].concat();
-    let hub_again = Process::spawn("sluis mux serve", &mut hub.folder.command(&again));
+    let mut hub_again = Process::spawn("sluis mux serve", &mut hub.folder.command(&again));
     assert_eq!(json(&hub_again.line())["event"], "listening");
     hear(&alice, "reconnected", 1);
     alice.close_stdin();
@@ -166,4 +166,12 @@ fn a_pipe_outlives_the_hub(runtime: &'static str) {
         assert_eq!((&frame["seq"], &frame["payload"]), (&value!(n), &value!(n.to_string())), "each once, in order");
     }
     assert!(heard.iter().any(|line| line["event"] == "reconnected" && line["channels"] == 1), "{heard:?}");
+    // Both ends say how it ended, and so does the hub that had never heard of it, of what it has seen.
+    let closed = |lines: &[Value]| lines.iter().find(|line| line["event"] == "closed").cloned().unwrap_or_default();
+    assert_eq!((&closed(&said)["reason"], &closed(&said)["frames"]), (&value!("client_close"), &value!(200)));
+    hub_again.signal("TERM");
+    let told: Vec<Value> = hub_again.finish().1.iter().map(|line| json(line)).collect();
+    let last = closed(&told);
+    assert_eq!((&last["reason"], &last["channel_id"]), (&value!("client_close"), &closed(&said)["channel_id"]));
+    assert!(last["frames"].as_u64().is_some_and(|frames| (100..=200).contains(&frames)), "{last}");
 }
