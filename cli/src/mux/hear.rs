@@ -165,7 +165,11 @@ impl<'a> Hearing<'a> {
                 let reason = self.channels.get_mut(channel).and_then(|heard| heard.reason.take());
                 self.closed(*channel, reason.as_deref().unwrap_or("client_close"));
             }
-            Event::Abandoned(channel, _) => self.closed(*channel, "lost"),
+            Event::Abandoned(channel, missing) => {
+                // Both were done, and the signature for that did not come.
+                let is_done = self.channels.get(channel).is_some_and(|heard| heard.reason.is_some()) && *missing == 0;
+                self.closed(*channel, if is_done { "unsigned" } else { "lost" });
+            }
             Event::Broken(channel, fault) => {
                 self.book.borrow_mut().tampered += 1;
                 let name = self.channels.get(channel).map(|heard| heard.name.clone()).unwrap_or_default();
