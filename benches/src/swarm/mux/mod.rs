@@ -259,11 +259,11 @@ mod tests {
             net.wake();
             assert!(net.world.run_for(Duration::from_secs(5)) && net.heal() && net.close());
             net.examine(true);
-            assert!(net.findings.is_empty(), "{}: {:?}", deed.name(), net.findings);
-            assert_eq!(net.orders.done.borrow().get(&deed), Some(&1), "{}", deed.name());
+            assert!(net.findings.is_empty(), "{deed:?}: {:?}", net.findings);
+            assert_eq!(net.orders.done.borrow().get(&deed), Some(&1), "{deed:?}");
             let heard = net.agents[1].1.0.borrow();
-            assert_eq!(heard.faults, [channel::Fault::Tampered], "{}", deed.name());
-            assert_eq!(heard.lost.len(), 1, "{}: the other channel is as it was", deed.name());
+            assert_eq!(heard.faults, [channel::Fault::Tampered], "{deed:?}");
+            assert_eq!(heard.lost.len(), 1, "{deed:?}: the other channel is as it was");
         }
     }
 }

@@ -34,15 +34,6 @@ pub(super) enum Deed {
 impl Deed {
     pub(super) const ALL: [Self; 4] = [Self::Alter, Self::Drop, Self::Repeat, Self::Swap];
 
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Alter => "alter",
-            Self::Drop => "drop",
-            Self::Repeat => "repeat",
-            Self::Swap => "swap",
-        }
-    }
-
     /// Do it to the first of the messages of a frame with which it can be done.
     fn work(self, body: &mut Vec<u8>) -> bool {
         let all = messages(body);
