@@ -31,15 +31,18 @@ fn made() -> Wall {
     Wall::from_secs(1_700_000_000)
 }
 
+/// One that began long enough before that.
+fn guard() -> Guard {
+    Guard::new(made().saturating_sub(std::time::Duration::from_secs(60)))
+}
+
 /// Anything as a frame: it is looked at without a word, and what nobody signed is not believed.
 fn frame(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let Ok(value) = Value::from_json(&text) else { return };
     let key = SecretKey::from_seed(&[1; 32]).public();
     let _ = is_signed(value);
-    assert!(
-        check(value, &key, made()).is_err() && Guard::new(made()).admit(made(), value, &PLACE, Some(&key)).is_err()
-    );
+    assert!(check(value, &key, made()).is_err() && guard().admit(made(), value, &PLACE, Some(&key)).is_err());
     if let Some(bytes) = canonical_without(value, &["sig"]) {
         assert_eq!(Some(bytes), canonical_without(value, &["sig"]));
     }
@@ -52,7 +55,7 @@ fn payload(data: &[u8]) {
     let (key, payload) = (SecretKey::from_seed(&[1; 32]), String::from_utf8_lossy(payload));
     let Ok(frame) = sign(&key, &PLACE, 1, made(), &payload, &[7; 16]) else { return };
     let (value, public) = (Value::from_json(&frame).expect("a frame is JSON"), key.public());
-    let mut guard = Guard::new(made());
+    let mut guard = guard();
     let late = made().saturating_add(std::time::Duration::from_secs(SKEW_S + 1));
     assert!(is_signed(value));
     assert_eq!(guard.admit(late, value, &PLACE, Some(&public)), Err(Wrong::Stale));

@@ -1,5 +1,6 @@
 //! The command line of `swarm`.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -9,6 +10,9 @@ use sluis_core::time::Duration;
 
 /// More threads than any machine that this runs on has use for.
 const MAX_JOBS: usize = 1024;
+
+/// What a connection to a hub takes of channels, and some room.
+const MAX_CHANNELS: u32 = 4000;
 
 /// Which network.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +95,8 @@ pub struct Args {
     pub scenario: Which,
     /// Nodes under test.
     pub nodes: u32,
+    /// Channels of each pair at a mux hub.
+    pub channels: u32,
     /// The seeds.
     pub seeds: Range<u64>,
     /// Virtual time for each seed.
@@ -127,6 +133,7 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Asked, String> {
     let mut args = Args {
         scenario: Which::Signal,
         nodes: 0,
+        channels: 2,
         seeds: 0..0,
         span: Duration::from_secs(60),
         encoding: Encoding::Postcard,
@@ -158,6 +165,7 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Asked, String> {
         match flag.as_str() {
             "--scenario" => scenario = Some(which(&value()?)?),
             "--nodes" => nodes = Some(number(&flag, &value()?)?),
+            "--channels" => args.channels = number(&flag, &value()?)?,
             "--seeds" => seeds = Some(range(&value()?)?),
             "--virtual" => args.span = seconds(&value()?)?,
             "--encoding" => args.encoding = encoding(&value()?)?,
@@ -188,6 +196,12 @@ fn check(args: &Args) -> Result<(), String> {
         if !matches!(file.extension().and_then(|e| e.to_str()), Some("pcapng" | "jsonl")) {
             return Err("--record takes a file whose name ends in .pcapng or .jsonl".into());
         }
+    }
+    if args.channels != 2 && !matches!(args.scenario, Which::Mux) {
+        return Err("--channels is for --scenario mux, leave it out".into());
+    }
+    if !(1..=MAX_CHANNELS).contains(&args.channels) {
+        return Err(format!("--channels takes a number from 1 to {MAX_CHANNELS}"));
     }
     if args.fault.is_some_and(|fault| !fault.is_of(args.scenario)) {
         return Err(format!("--scenario {} has no such protection; --help lists those it has", args.scenario.name()));
@@ -227,6 +241,9 @@ impl Args {
             self.span.as_secs_f64(),
             name_of(self.encoding),
         );
+        if matches!(self.scenario, Which::Mux) {
+            let _ = write!(command, " --channels {}", self.channels);
+        }
         if let Some(fault) = self.fault {
             command += " --fault ";
             command += fault.name();

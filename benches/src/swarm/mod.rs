@@ -24,13 +24,14 @@ Usage: swarm --scenario NAME --nodes N --seeds A..B [options]
 
       --scenario NAME    random, star, storm, partition, restart, heartbeat, adversary, or signal: pairs
                          at MQTT brokers that lie, lose, repeat, hang and die, or mux: pairs at a hub that
-                         alters what it carries, over connections that are cut, or lan: devices that are
+                         alters, drops, repeats and swaps what it carries, over connections that are cut, or lan: devices that are
                          found by name while they roam, mappings expire, addresses are stolen, a registry
                          lies and a thousand strangers call at once, or relay: a mesh of relays that crash and
                          are parted, among foes that change what passes, swallow it, work together and flood,
                          or mesh: relays alone, that have heard of each other, with a tenth of all datagrams lost
                          and a twentieth of all relays down, to see what comes through and what that takes
       --nodes N          nodes under test
+      --channels N       of mux: channels of each pair, 1 to 4000 [2]
       --seeds A..B       seeds from A up to but without B
       --virtual S        virtual seconds for each seed [60]
       --encoding NAME    postcard, json or msgpack [postcard]

@@ -197,8 +197,10 @@ fn one(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<O
 fn pairs(args: &Args, seed: u64, progress: &Progress, look: &dyn Fn()) -> Result<Outcome, Trouble> {
     sound(seed, || {
         let outcome = match (args.scenario, args.fault) {
-            (Which::Mux, Some(Protection::Mux(fault))) => mux::run(args.nodes, seed, args.span, Some(fault)),
-            (Which::Mux, _) => mux::run(args.nodes, seed, args.span, None),
+            (Which::Mux, Some(Protection::Mux(fault))) => {
+                mux::run(args.nodes, args.channels, seed, args.span, Some(fault))
+            }
+            (Which::Mux, _) => mux::run(args.nodes, args.channels, seed, args.span, None),
             (Which::Lan, _) => home(args, seed)?,
             (Which::Relay, fault) => {
                 let fault = fault.and_then(Protection::of_nodes);

@@ -45,9 +45,18 @@ pub(super) fn read(path: &Path) -> Result<Access, Fail> {
 }
 
 fn parse(text: &str) -> Result<Access, String> {
-    let file: File = toml::from_str(text).map_err(|why| why.to_string().trim().replace('\n', " "))?;
+    let file = file(text)?;
     let credentials: Result<Vec<Credential>, String> = file.agents.into_iter().map(credential).collect();
     Access::agents(credentials?).map_err(|why| why.to_string())
+}
+
+/// What is written in it; else where it is wrong, in one line.
+fn file(text: &str) -> Result<File, String> {
+    toml::from_str(text).map_err(|why| {
+        let at = why.span().map_or(0, |span| span.start);
+        let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+        format!("line {line}: {}, correct it", why.message().trim().replace('\n', ", "))
+    })
 }
 
 fn credential((name, entry): (String, Entry)) -> Result<Credential, String> {
@@ -78,6 +87,11 @@ pub(super) fn add(args: &TokenArgs) -> Result<String, Fail> {
         Err(why) if why.kind() == io::ErrorKind::NotFound => String::new(),
         Err(why) => return Err(Fail::runtime(format!("cannot read {} ({why})", args.agents.display()))),
     };
+    let shown = args.agents.display();
+    let known = file(&before).map_err(|why| Fail::usage(format!("{shown}: {why}")))?;
+    if known.agents.keys().any(|other| agent::normalise(other) == *name) {
+        return Err(Fail::usage(format!("{name} has a token in {shown}, take its entry out there to make a new one")));
+    }
     let seed =
         sluis_tokio::system_seed().map_err(|why| Fail::runtime(format!("the system has no randomness: {why}")))?;
     let mut secret = [0; 32];
@@ -99,7 +113,7 @@ pub(super) fn add(args: &TokenArgs) -> Result<String, Fail> {
         list(&args.may),
         list(&args.to)
     );
-    // A name that is there already is found here, and so is a file that was broken before.
+    // What is wrong with an entry that was there before is found here.
     parse(&after).map_err(|why| Fail::usage(format!("{}: {why}", args.agents.display())))?;
     replace(&args.agents, after.as_bytes())
         .map_err(|why| Fail::runtime(format!("cannot write {} ({why})", args.agents.display())))?;

@@ -137,7 +137,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE", requires = "record")]
     pub(crate) record_key: Option<PathBuf>,
     /// Let pages from here use the hub, like `https://app.example`; may be repeated
-    #[arg(long, value_name = "ORIGIN")]
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     pub(crate) allow_origin: Vec<String>,
     #[command(flatten)]
     pub(crate) span: Span,
@@ -342,6 +342,19 @@ fn prefix(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("write a path like /api/mux, without a slash at its end".to_owned())
+}
+
+/// As browsers write it; one that is written otherwise would allow nobody.
+fn origin(text: &str) -> Result<String, String> {
+    let is_host = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@']);
+    let is_origin = text.split_once("://").is_some_and(|(scheme, host)| {
+        !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_lowercase() || c == '-') && is_host(host)
+    });
+    let is_plain = !text.chars().any(|c| c.is_whitespace() || c.is_control() || c.is_ascii_uppercase());
+    if matches!(text, "*" | "null") || is_origin && is_plain {
+        return Ok(text.to_owned());
+    }
+    Err("write an origin as browsers do, like https://app.example: lower case, no slash at its end".to_owned())
 }
 
 fn joined(text: &str) -> Result<Joined, String> {

@@ -71,6 +71,8 @@ struct Heard {
     proof: Proof,
     frames: u64,
     bytes: u64,
+    /// Why its opener has closed it.
+    reason: Option<String>,
 }
 
 /// What is to be done about an event.
@@ -148,14 +150,26 @@ impl<'a> Hearing<'a> {
                         flow.quoted("", Text::new(&from)).words("opens").quoted("", Text::new(&opening.intent));
                     },
                 );
-                let heard =
-                    Heard { name, from, intent: opening.intent.to_string(), proof: *proof, frames: 0, bytes: 0 };
+                let intent = opening.intent.to_string();
+                let heard = Heard { name, from, intent, proof: *proof, frames: 0, bytes: 0, reason: None };
                 self.channels.insert(*channel, heard);
                 return Answer::Accept(*channel);
             }
-            Event::Finished(channel, _) => return Answer::Close(*channel),
-            Event::Closed(channel) => self.closed(*channel, "client_close"),
-            Event::Abandoned(channel, _) => self.closed(*channel, "lost"),
+            Event::Finished(channel, reason) => {
+                if let Some(heard) = self.channels.get_mut(channel) {
+                    heard.reason = Some(reason.clone());
+                }
+                return Answer::Close(*channel);
+            }
+            Event::Closed(channel) => {
+                let reason = self.channels.get_mut(channel).and_then(|heard| heard.reason.take());
+                self.closed(*channel, reason.as_deref().unwrap_or("client_close"));
+            }
+            Event::Abandoned(channel, missing) => {
+                // Both were done, and the signature for that did not come.
+                let is_done = self.channels.get(channel).is_some_and(|heard| heard.reason.is_some()) && *missing == 0;
+                self.closed(*channel, if is_done { "unsigned" } else { "lost" });
+            }
             Event::Broken(channel, fault) => {
                 self.book.borrow_mut().tampered += 1;
                 let name = self.channels.get(channel).map(|heard| heard.name.clone()).unwrap_or_default();
@@ -262,7 +276,7 @@ impl<'a> Hearing<'a> {
                 o.raw("frames", heard.frames).raw("bytes", heard.bytes)
             },
             |flow| {
-                flow.words(&format!("{} is closed: {reason}", heard.name));
+                flow.words(&format!("{} is closed:", heard.name)).quoted("", Text::new(reason));
             },
         );
     }

@@ -196,6 +196,8 @@ struct Pipe<'a> {
     received: u64,
     round_trips: Duration,
     failed: Option<String>,
+    /// Why the channel is over.
+    ended_as: Option<String>,
     sealer: Option<Sealer>,
 }
 
@@ -225,6 +227,7 @@ impl<'a> Pipe<'a> {
             received: 0,
             round_trips: Duration::ZERO,
             failed: None,
+            ended_as: None,
             sealer: None,
         }
     }
@@ -273,13 +276,26 @@ impl<'a> Pipe<'a> {
             Event::Broken(_, fault) => {
                 let (name, acked) = (&self.name, self.acked);
                 self.out.event("tampered", |o| o.str("channel_id", name).raw("seq", acked), |_| {});
+                self.ended_as = Some("tampered".into());
                 self.fail(fault.to_string());
             }
+            // All was taken, and its signature for that did not come.
+            Event::Abandoned(_, 0) if self.closing.is_some() => {
+                self.ended_as = Some("unsigned".into());
+                self.over = true;
+            }
             Event::Abandoned(_, missing) => {
+                self.ended_as = Some("lost".into());
                 self.fail(format!("the other end did not come back, {missing} messages are not acknowledged"));
             }
-            Event::Finished(..) if self.closing.is_none() => self.fail("the other end has closed the channel"),
-            Event::Closed(_) => self.over = true,
+            Event::Finished(_, reason) if self.closing.is_none() => {
+                self.ended_as = Some(reason.clone());
+                self.fail("the other end has closed the channel");
+            }
+            Event::Closed(_) => {
+                self.ended_as = Some("client_close".into());
+                self.over = true;
+            }
             _ => {}
         }
         None
@@ -341,7 +357,21 @@ impl<'a> Pipe<'a> {
         }
     }
 
+    /// The channel is over, if it was ever open: for the reason that it was closed for, or because nobody waits for more.
+    fn closed(&mut self) {
+        if self.open {
+            let reason = self.ended_as.take().unwrap_or_else(|| "given_up".into());
+            let (name, frames, bytes) = (&self.name, self.sent + self.received, self.bytes);
+            self.out.event(
+                "closed",
+                |o| o.str("channel_id", name).str("reason", &reason).raw("frames", frames).raw("bytes", bytes),
+                |_| {},
+            );
+        }
+    }
+
     fn summary(&mut self) {
+        self.closed();
         let (sent, acked, received, bytes) = (self.sent, self.acked, self.received, self.bytes);
         let elapsed = self.began.zip(self.ended).map(|(began, ended)| ended.saturating_since(began).as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "for people")]

@@ -130,7 +130,7 @@ fn an_open_hub_believes_names(runtime: &'static str) {
 
 fn a_pipe_outlives_the_hub(runtime: &'static str) {
     let mut hub = Hub::of("native-outlives", runtime, &["alice", "bob"], &["--self-signed", "certs"]);
-    let mut bob = hub.listen("bob", &["--native", "--count", "200"]);
+    let mut bob = hub.listen("bob", &["--native"]);
     let mut alice = hub.spawn("alice", "pipe", &["--target", "bob", "--intent", "stream", "--in-flight", "1024"]);
     let mut said = Vec::new();
     let mut hear = |alice: &Process, event: &str, count: usize| {
@@ -148,7 +148,7 @@ fn a_pipe_outlives_the_hub(runtime: &'static str) {
     let place = hub.url.strip_prefix("https://").unwrap().to_owned();
     let again = ["mux", "serve", "--json", "--runtime", runtime, "--bind", &place, "--agents", "agents.toml"];
     let again = [&again[..], &["--self-signed", "certs"]].concat();
-    let hub_again = Process::spawn("sluis mux serve", &mut hub.folder.command(&again));
+    let mut hub_again = Process::spawn("sluis mux serve", &mut hub.folder.command(&again));
     assert_eq!(json(&hub_again.line())["event"], "listening");
     hear(&alice, "reconnected", 1);
     alice.close_stdin();
@@ -158,12 +158,26 @@ fn a_pipe_outlives_the_hub(runtime: &'static str) {
     let reconnected = said.iter().find(|line| line["event"] == "reconnected").unwrap();
     assert!(reconnected["channels"] == 1 && reconnected["after_ms"].is_u64(), "{reconnected}");
     assert_eq!(alice.finish().0, 0);
-    let (code, heard) = bob.finish();
-    let heard: Vec<Value> = heard.iter().map(|line| json(line)).collect();
+    let mut heard: Vec<Value> = Vec::new();
+    while heard.last().is_none_or(|line| line["event"] != "closed") {
+        heard.push(json(&bob.line()));
+    }
+    bob.signal("TERM");
+    let (code, _) = bob.finish();
     let frames: Vec<&Value> = heard.iter().filter(|line| line["event"] == "frame").collect();
     assert_eq!((code, frames.len()), (0, 200));
     for (n, frame) in frames.iter().enumerate() {
         assert_eq!((&frame["seq"], &frame["payload"]), (&value!(n), &value!(n.to_string())), "each once, in order");
     }
     assert!(heard.iter().any(|line| line["event"] == "reconnected" && line["channels"] == 1), "{heard:?}");
+    // Both ends say how it ended, and so does the hub that had never heard of it, of what it has seen.
+    let closed = |lines: &[Value]| lines.iter().find(|line| line["event"] == "closed").cloned().unwrap_or_default();
+    for lines in [&said, &heard] {
+        assert_eq!((&closed(lines)["reason"], &closed(lines)["frames"]), (&value!("client_close"), &value!(200)));
+    }
+    hub_again.signal("TERM");
+    let told: Vec<Value> = hub_again.finish().1.iter().map(|line| json(line)).collect();
+    let last = closed(&told);
+    assert_eq!((&last["reason"], &last["channel_id"]), (&value!("client_close"), &closed(&said)["channel_id"]));
+    assert!(last["frames"].as_u64().is_some_and(|frames| (100..=200).contains(&frames)), "{last}");
 }

@@ -51,9 +51,10 @@ fn hub(name: &str, runtime: &'static str) -> (Hub, String) {
     (hub, public)
 }
 
-/// Frames bear whole seconds: one that is made in the second in which somebody began is not told from one before.
-fn next_second() {
-    std::thread::sleep(std::time::Duration::from_secs(1));
+/// Frames bear whole seconds, of a clock that may be two of them ahead: one that is made before the third one after somebody began is not
+/// told from one that somebody else has believed before.
+fn when_frames_are_believed() {
+    std::thread::sleep(std::time::Duration::from_secs(3));
 }
 
 /// The next frame, or what was rejected.
@@ -76,7 +77,7 @@ fn what_a_pipe_signs_is_believed_by_the_listener_and_by_the_reference(runtime: &
     hub.folder.ends(0, &["key", "new", "bob.pem"]);
     let mut frames = Vec::new();
     let mut bob = hub.listen("bob", &[&known[..], &["--native", "--key", "bob.pem", "--count", "3"]].concat());
-    next_second();
+    when_frames_are_believed();
     hub.asked(0, Some("alice"), "pipe", &piped);
     frames.extend((0..3).map(|_| heard(&bob)));
     assert_eq!(bob.finish().0, 0);
@@ -119,7 +120,7 @@ fn what_the_reference_signs_is_believed_once_and_from_nobody_else(runtime: &'sta
     let made = |key: &str, from: &str| {
         script(python, &hub.folder, &[&["make", key, from, "bob", "chat"][..], &payloads].concat(), "")
     };
-    next_second();
+    when_frames_are_believed();
     let frames = made("alice.pem", "alice");
     let channel = hub.open("alice", "bob", "chat");
     let send = |frame: &str| hub.ask("alice", "send", &["--channel", &channel, "--payload", frame]);
@@ -148,7 +149,7 @@ fn what_a_hub_has_believed_it_does_not_believe_again_after_a_restart(runtime: &'
     let (hub, _) = hub("signed-again", runtime);
     let bob = hub.listen("bob", &["--native", "--agent-key", "alice=alice.pem"]);
     let piped = ["--target", "bob", "--intent", "chat", "--key", "alice.pem", "--sign-131", "--count", "1"];
-    next_second();
+    when_frames_are_believed();
     hub.asked(0, Some("alice"), "pipe", &[&["--agent", "alice"], &piped[..]].concat());
     let frame = heard(&bob)["payload"].to_string();
     drop(bob);

@@ -63,6 +63,8 @@ fn every_event_has_its_members(runtime: &'static str) {
     let opened = has(&said, "opened", &["channel_id", "agent", "target", "intent", "backend", "via", "proof"]);
     assert_eq!((&opened[0]["via"], &opened[0]["backend"]), (&value!("native"), &value!("ipoll")));
     has(&said, "sent", &["seq", "acked", "ms"]);
+    let closed = has(&said, "closed", &["channel_id", "reason", "frames", "bytes"]);
+    assert_eq!((&closed[0]["reason"], &closed[0]["frames"]), (&value!("client_close"), &value!(3)));
     has(&said, "summary", &["sent", "acked", "lost", "received", "bytes", "per_second", "rtt_ms"]);
     let mut heard = Vec::new();
     while heard.last().is_none_or(|line: &Value| line["event"] != "closed") {

@@ -22,7 +22,13 @@ fn a_hub_that_nobody_should_run_is_refused() {
         assert_eq!(folder.sluis(&[&["mux"], args].concat()).status.code(), Some(2), "{args:?}");
     }
     refused(&folder, 2, &["serve", "--plain", "--agents", "missing.toml"], "cannot read missing.toml");
-    refused(&folder, 2, &["serve", "--plain", "--agents", "broken.toml"], "broken.toml");
+    refused(&folder, 2, &["serve", "--plain", "--agents", "broken.toml"], "broken.toml: line 2: ");
+    let missing = ["serve", "--agents", "empty.toml", "--cert", "missing.pem", "--cert-key", "missing.pem"];
+    refused(&folder, 2, &missing, "cannot use missing.pem");
+    for origin in ["app.example", "https://app.example/", "HTTPS://app.example", "https://", "https://a b"] {
+        let args = ["serve", "--plain", "--agents", "empty.toml", "--allow-origin", origin];
+        refused(&folder, 2, &args, "write an origin as browsers do");
+    }
     let certs = ["serve", "--agents", "empty.toml", "--cert", "empty.toml", "--cert-key", "empty.toml"];
     refused(&folder, 2, &certs, "no certificate can be read");
     refused(&folder, 2, &["serve", "--plain", "--agents", "empty.toml", "--prefix", "api"], "a path like /api/mux");
@@ -71,7 +77,10 @@ fn a_token_is_given_once_and_its_hash_is_kept() {
     assert!(alice.trim().len() == 64 && alice != bob);
     let file = std::fs::read_to_string(folder.0.join("a.toml")).unwrap();
     assert!(!file.contains(alice.trim()) && file.contains("may = [\"call:*\"]"), "{file}");
-    refused(&folder, 2, &["token", "alice", "--agents", "a.toml"], "a.toml");
+    let again = "alice has a token in a.toml, take its entry out there to make a new one";
+    refused(&folder, 2, &["token", "alice", "--agents", "a.toml"], again);
+    folder.write("broken.toml", "\n[agents.alice");
+    refused(&folder, 2, &["token", "bob", "--agents", "broken.toml"], "broken.toml: line 2: ");
     refused(&folder, 2, &["token", "Alice.aint", "--agents", "a.toml"], "\"alice\"");
     for odd in ["al ice", "al\u{a0}ice", "al\tice", "al\u{7}ice"] {
         refused(&folder, 2, &["token", odd, "--agents", "a.toml"], "blanks or control characters");

@@ -10,6 +10,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use sluis_core::Wall;
@@ -24,6 +25,10 @@ pub const VERSION: &str = "org.ainternet.mux.frame.v1";
 
 /// Seconds that the clocks of both ends may differ, either way.
 pub const SKEW_S: u64 = 120;
+
+/// Seconds that the clock of a signer may be ahead of that of a [`Guard`], which refuses what is made later than that: it must be able to
+/// tell what was made after it began from what another one may have believed before.
+pub const AHEAD_S: u64 = 2;
 
 /// Frames that are remembered, of one agent and of all.
 const MAX_OF_ONE: usize = 8_192;
@@ -42,7 +47,8 @@ pub enum Wrong {
     /// There is no time in it.
     #[error("missing-ts")]
     NoTime,
-    /// It was made more than [`SKEW_S`] ago, or is to be made in the future; or before whoever judges it [began](Guard::new).
+    /// It was made more than [`SKEW_S`] ago, or is to be made in the future (by a [`Guard`]: by more than [`AHEAD_S`]); or before whoever
+    /// judges it [began](Guard::new).
     #[error("stale-frame")]
     Stale,
     /// It is not signed with that key, or was changed.
@@ -278,21 +284,25 @@ pub enum SignFrameError {
 /// Believes each frame once, and only those of whom the key is known. It remembers them for as long as they are fresh: at most 8,192 of one
 /// agent, and refuses more of that agent.
 ///
-/// One that [began](Self::new) refuses what was made before that: another one may have believed it, a program that was started again say,
-/// and nothing of that is remembered. Frames have whole seconds, so it also refuses what is made in the rest of the second in which it
-/// began. What it cannot tell is a frame of a clock that is ahead by some seconds: in these after the beginning it may come again.
+/// One that [began](Self::new) refuses what another one may have believed before that, a program that was started again say, of which
+/// nothing is remembered: that is what was made up to [`AHEAD_S`] after the beginning, since the clock of a signer may be so far ahead, and
+/// no more. Frames have whole seconds, so for at most three seconds after its beginning it believes nothing. It also refuses what was made
+/// no later than something that it has forgotten, so a clock that is set back brings nothing back.
 #[derive(Debug)]
 pub struct Guard {
-    began: Wall,
+    /// Nothing is believed that was made up to then.
+    horizon: Wall,
     seen: BTreeMap<Arc<str>, BTreeSet<[u8; 32]>>,
+    /// When each was made.
     expires: BTreeSet<(Wall, Arc<str>, [u8; 32])>,
 }
 
 impl Guard {
     /// One that begins now and believes nothing that was made before.
     #[must_use]
-    pub const fn new(began: Wall) -> Self {
-        Self { began, seen: BTreeMap::new(), expires: BTreeSet::new() }
+    pub fn new(began: Wall) -> Self {
+        let horizon = began.saturating_add(Duration::from_secs(AHEAD_S));
+        Self { horizon, seen: BTreeMap::new(), expires: BTreeSet::new() }
     }
 
     /// Believe a frame that came there, or not. `key`: that of the agent that it came from, where it is known.
@@ -308,7 +318,8 @@ impl Guard {
     ) -> Result<(), Wrong> {
         let key = key.ok_or(Wrong::UnknownKey)?;
         let (made, content) = verified(frame, key, now)?;
-        if made < self.began {
+        self.forget(now);
+        if made <= self.horizon || made > now.saturating_add(Duration::from_secs(AHEAD_S)) {
             return Err(Wrong::Stale);
         }
         let names = |name: &str, agent: &str| member(frame, name).is_some_and(|it| normalise(&it) == normalise(agent));
@@ -316,7 +327,6 @@ impl Guard {
         if !here || !names("from_aint", place.from) || !names("to_aint", place.to) {
             return Err(Wrong::OtherChannel);
         }
-        self.forget(now);
         let from: Arc<str> = normalise(place.from).into();
         let seen = self.seen.entry(Arc::clone(&from)).or_default();
         if seen.contains(&content) {
@@ -326,15 +336,16 @@ impl Guard {
             return Err(Wrong::TooMany);
         }
         seen.insert(content);
-        let skew = core::time::Duration::from_secs(SKEW_S);
-        self.expires.insert((made.saturating_add(skew), from, content));
+        self.expires.insert((made, from, content));
         Ok(())
     }
 
     /// Those that are not fresh any more are refused for that.
     fn forget(&mut self, now: Wall) {
-        while self.expires.first().is_some_and(|(until, ..)| *until < now) {
-            let Some((_, from, content)) = self.expires.pop_first() else { return };
+        let skew = Duration::from_secs(SKEW_S);
+        while self.expires.first().is_some_and(|(made, ..)| made.saturating_add(skew) < now) {
+            let Some((made, from, content)) = self.expires.pop_first() else { return };
+            self.horizon = self.horizon.max(made);
             if let Some(seen) = self.seen.get_mut(&from) {
                 seen.remove(&content);
                 if seen.is_empty() {

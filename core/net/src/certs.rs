@@ -20,7 +20,7 @@ const SELF_SIGNED_DAYS: i64 = 397;
 #[non_exhaustive]
 pub enum CertError {
     /// A file cannot be read or written.
-    #[error("{path}: {error}")]
+    #[error("cannot use {path} ({error}): look at the path, and at who may read and write there")]
     File {
         /// Which file.
         path: PathBuf,

@@ -335,18 +335,40 @@ impl Channel {
         }
     }
 
+    /// What the body of a [`RESUME`] says, where it is the other end's, of this channel, and can be gone on from; nothing changes. Without
+    /// keys it is the names that say whose it is: the hub knows who its sender is.
+    pub(crate) fn check_resume(&self, body: &[u8]) -> Result<Resume, Fault> {
+        let (tag, text) = Resume::parts(body)?;
+        let hears = self.side.hears();
+        match &self.agreement {
+            Some(agreement) if !agreement.check_aside(hears, RESUME, text, tag) => return Err(Fault::Tampered),
+            None if !tag.is_empty() => return Err(Fault::Malformed),
+            _ => {}
+        }
+        let resume = Resume::read(text)?;
+        let opening = &self.opening;
+        let (other, own) = match self.side {
+            Side::Opener => (&opening.target, &opening.agent),
+            Side::Target => (&opening.agent, &opening.target),
+        };
+        let here = resume.channel == opening.channel && resume.intent == opening.intent;
+        if !here || resume.agent != *other || resume.target != *own {
+            return Err(Fault::Malformed);
+        }
+        // What was acknowledged is not kept, and what was not sent has not come.
+        if !(self.sending.acked()..=self.sending.last()).contains(&resume.received) {
+            return Err(Fault::Tampered);
+        }
+        Ok(resume)
+    }
+
     /// The other end goes on with this channel on a new stream, by the body of its [`RESUME`]. Ours is written where it has not been.
     ///
     /// # Errors
     /// It is not of this channel, or not the other end's.
     pub fn handle_resume(&mut self, body: &[u8]) -> Result<Told, Fault> {
-        let (tag, text) = Resume::parts(body)?;
-        let hears = self.side.hears();
-        if self.agreement.as_ref().is_some_and(|agreement| !agreement.check_aside(hears, RESUME, text, tag)) {
-            return Err(Fault::Tampered);
-        }
-        let resume = Resume::read(text)?;
-        if resume.channel != self.opening.channel || self.state != State::Parked {
+        let resume = self.check_resume(body)?;
+        if self.state != State::Parked {
             return Err(Fault::Malformed);
         }
         if !self.sending.go_on_from(resume.received) {
@@ -387,11 +409,12 @@ impl Channel {
         !self.staged.is_empty() || self.sending.is_in_part()
     }
 
-    /// Both ends have sent their last message, and each has all of the other's.
+    /// Both ends have sent their last message, and each has all of the other's; where both have keys, also its signature for them.
     #[must_use]
     pub fn is_over(&self) -> bool {
         let taken = self.taken == self.received && !self.ack_due;
-        self.closing && self.heard_close && self.sending.acked() == self.sending.last() && taken
+        let acked = self.sending.acked() == self.sending.last();
+        self.closing && self.heard_close && acked && taken && self.has_last_signature()
     }
 
     /// Read the next record that tells the application something from its stream.

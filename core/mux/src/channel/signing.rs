@@ -55,6 +55,11 @@ impl Signing {
         is_new
     }
 
+    /// The last message that the other end has signed for.
+    fn heard_upto(&self) -> u64 {
+        self.heard.map_or(0, |(count, _)| count)
+    }
+
     pub(super) fn heard(&self) -> Option<&Signature> {
         self.heard.as_ref().map(|(_, signature)| signature)
     }
@@ -77,6 +82,12 @@ impl Channel {
     pub fn has_unsigned(&self) -> bool {
         let upto = self.signing.as_ref().map_or(0, |signing| signing.upto());
         self.agreement.as_ref().is_some_and(|agreement| agreement.statement(self.side.sends()).0 > upto)
+    }
+
+    /// Whether the other end has signed for all that it has sent up to now, where both have keys.
+    pub(super) fn has_last_signature(&self) -> bool {
+        let upto = self.signing.as_ref().map_or(0, |signing| signing.heard_upto());
+        self.agreement.is_none() || upto == self.received
     }
 
     /// Sign for all that was sent, however little that is: third parties can verify it. It is written behind that.

@@ -1,7 +1,8 @@
 use super::{Channel, ChannelId, Fault, Kind, MAX_MESSAGE, Opening, Own, Proof, Side, State, Told};
 use crate::channel::record::Reader;
-use crate::proof::{ACK, BYTES, CLOSE, OPEN};
+use crate::proof::{ACK, BYTES, CLOSE, OPEN, SIGN};
 use crate::session::{Config, Event, Read, Role, Session, StreamId};
+use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -246,6 +247,53 @@ fn what_is_sent_is_heard_acknowledged_and_signed_for() {
     assert!(pair.told[1].contains(&Told::Finished(String::from("done"))));
     assert!(pair.channel(0).is_over() && pair.channel(1).is_over());
     assert_eq!((pair.channel(0).acked(), pair.channel(1).acked()), (3, 2));
+}
+
+/// The connection is cut between the last message and the signature behind it: the channel is over once that has come on another one.
+#[test]
+fn the_signature_behind_the_end_comes_after_a_cut() {
+    let mut pair = Pair::new(keyed(), true);
+    pair.run(&mut honest);
+    pair.channel(0).send(Kind::Bytes, b"x").unwrap();
+    (0..2).for_each(|side| pair.channel(side).close("done"));
+    pair.run(&mut |_, kind, _| usize::from(kind != SIGN));
+    assert_eq!((pair.channel(0).acked(), pair.channel(1).acked()), (2, 1), "each has all of the other's messages");
+    assert!(!pair.channel(0).is_over() && !pair.channel(1).is_over(), "and not its signature");
+    pair.cut();
+    assert!(pair.told[1].contains(&Told::Signed(2)) && pair.told[0].contains(&Told::Signed(1)), "{:?}", pair.told);
+    assert!(pair.channel(0).is_over() && pair.channel(1).is_over());
+}
+
+/// A RESUME that is not the other end's, or cannot be gone on from, changes nothing.
+#[test]
+fn going_on_is_asked_for_by_the_other_end_only() {
+    for keys in [[None, None], keyed()] {
+        let is_keyed = keys[0].is_some();
+        let mut pair = Pair::new(keys, false);
+        pair.run(&mut honest);
+        pair.channel(0).send(Kind::Bytes, b"x").unwrap();
+        pair.channel(1).send(Kind::Bytes, b"y").unwrap();
+        pair.run(&mut honest);
+        let resume = |agent: &str, target: &str, n: u64| {
+            let names = format!(r#""agent":"{agent}","target":"{target}","intent":"chat""#);
+            [b"\0", format!(r#"{{"channel":"{}",{names},"received":{n}}}"#, "07".repeat(16)).as_bytes()].concat()
+        };
+        let bodies = [
+            resume("carol", "bob", 1),
+            resume("alice", "carol", 1),
+            resume("bob", "alice", 1),
+            // What bob has forgotten, because it was acknowledged; and what he never sent.
+            resume("alice", "bob", 0),
+            resume("alice", "bob", 2),
+        ];
+        for body in &bodies {
+            assert!(pair.channel(1).check_resume(body).is_err(), "{}", String::from_utf8_lossy(body));
+        }
+        assert_eq!(pair.channel(1).check_resume(&resume("alice", "bob", 1)).is_ok(), !is_keyed);
+        assert_eq!(pair.channel(1).state(), State::Open);
+        pair.cut();
+        assert_eq!(pair.channel(1).state(), State::Open);
+    }
 }
 
 #[test]

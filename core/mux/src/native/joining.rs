@@ -97,7 +97,7 @@ impl Hub {
 
     fn resume(&mut self, now: Instant, id: SlotId, stream: StreamId, body: &[u8]) -> Result<Joined, String> {
         let malformed = |_| String::from("the record is not what it must be");
-        let (_, text) = Resume::parts(body).map_err(malformed)?;
+        let (tag, text) = Resume::parts(body).map_err(malformed)?;
         let resume = Resume::read(text).map_err(malformed)?;
         self.may(id, &resume.agent, &resume.target, &resume.intent)?;
         if let Some(local) = self.locals.find(resume.channel) {
@@ -106,7 +106,7 @@ impl Hub {
         self.may_go_on(now, &resume)?;
         let target = self.leads_to(&resume.target, &resume.intent)?.ok_or_else(not_there)?;
         let relay = self.join(now, (id, stream), target, &resume.intent, RESUME, body)?;
-        self.tap_again(relay, &resume);
+        self.tap_again(relay, &resume, !tag.is_empty());
         Ok(Joined::Relay(relay))
     }
 

@@ -227,12 +227,14 @@ impl Hub {
         let name = self.name(link);
         let theirs = |local: &&mut Local| name.as_ref() == Some(&local.peer) && local.channel.side() == Side::Target;
         let local = self.locals.slab.get_mut(slot).filter(theirs).ok_or_else(unknown)?;
+        let stuck = |_| String::from("the channel cannot go on like this");
+        local.channel.check_resume(body).map_err(stuck)?;
         if local.at.is_some() {
             // It knows of a cut of which we have not heard.
             self.park_here(now, slot);
         }
         let local = self.locals.slab.get_mut(slot).ok_or_else(unknown)?;
-        local.channel.handle_resume(body).map_err(|_| String::from("the channel cannot go on like this"))?;
+        local.channel.handle_resume(body).map_err(stuck)?;
         local.at = Some((link, stream));
         let level = local.level;
         if let Some(link) = self.links.get_mut(link) {

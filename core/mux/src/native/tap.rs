@@ -34,6 +34,8 @@ struct Way {
     /// Messages that passed, the end included, and of those that are to come how many have passed before.
     count: u64,
     again: u64,
+    /// Of these, those that passed before it was looked at.
+    base: u64,
     bytes: u64,
     running: Option<Running>,
     start: [u8; 32],
@@ -97,6 +99,19 @@ impl Tap {
         }
     }
 
+    /// For a channel that goes on here and was opened at another hub, before this one was started say: what it can be told of begins now.
+    /// Nothing can be said of its signatures, which are for what passed there, too.
+    pub(super) fn elsewhere(resume: &Resume, is_proven: bool, backend: Box<str>, what: (bool, bool)) -> Self {
+        let opening = Opening {
+            channel: resume.channel,
+            agent: resume.agent.clone(),
+            target: resume.target.clone(),
+            intent: resume.intent.clone(),
+            metadata: Box::default(),
+        };
+        Self { is_proven, ..Self::new(opening, b"", None, backend, what) }
+    }
+
     /// Who has opened the channel, and its name.
     pub(super) fn named(&self) -> (Box<str>, ChannelId) {
         (self.opening.agent.clone(), self.opening.channel)
@@ -127,13 +142,14 @@ impl Tap {
 
     /// Both ends have sent their last message, and signed for it where they do; or it was never opened.
     pub(super) fn is_over(&self) -> bool {
-        let ended = |way: &Way| way.reason.is_some() && (way.signed_end || !self.is_proven || !self.witnesses);
+        let is_checked = |way: &Way| self.is_proven && self.witnesses && way.running.is_some();
+        let ended = |way: &Way| way.reason.is_some() && (way.signed_end || !is_checked(way));
         self.is_refused || !self.is_open || self.ways.iter().all(ended)
     }
 
     /// It may be signed for once more.
     pub(super) fn may_be_signed(&self) -> bool {
-        self.is_proven && self.witnesses && !self.ways.iter().all(|way| way.signed_end)
+        self.is_proven && self.witnesses && self.ways.iter().any(|way| way.running.is_some() && !way.signed_end)
     }
 
     /// No more of it passes: what is to be told then.
@@ -144,7 +160,7 @@ impl Tap {
         (self.is_open && self.tells).then(|| News::Closed {
             channel: self.id(),
             reason: reason.unwrap_or_else(|| "native_disconnect".into()),
-            frames: ways().map(|way| way.count).sum::<u64>() - ends,
+            frames: ways().map(|way| way.count - way.base).sum::<u64>() - ends,
             bytes: ways().map(|way| way.bytes).sum(),
         })
     }
@@ -233,6 +249,10 @@ impl Tap {
                 way.running = Some(running);
             }
         }
+        self.tell_opened();
+    }
+
+    fn tell_opened(&mut self) {
         if self.tells {
             self.news.push_back(News::Opened {
                 channel: self.id(),
@@ -250,6 +270,14 @@ impl Tap {
     /// first time. Where that cannot be, the opener finds out, and nothing of these streams counts.
     fn resumed(&mut self, received: u64, body: &[u8]) {
         let answer = Resume::parts(body).and_then(|(_, text)| Resume::read(text)).ok();
+        let [out, back] = &mut self.ways;
+        if let (false, Some(answer)) = (self.is_open, &answer) {
+            // Both say how much passed elsewhere.
+            (out.count, out.base) = (answer.received, answer.received);
+            (back.count, back.base) = (received, received);
+            self.is_open = true;
+            self.tell_opened();
+        }
         let [out, back] = &mut self.ways;
         let again =
             answer.and_then(|answer| out.count.checked_sub(answer.received)).zip(back.count.checked_sub(received));

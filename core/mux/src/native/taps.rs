@@ -1,7 +1,7 @@
 //! The taps of a hub's channels: on the streams of a channel, or waiting for it to go on.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use core::time::Duration;
 
@@ -15,6 +15,9 @@ use crate::channel::{ChannelId, Opening, Resume};
 
 /// How long a channel outlives its streams.
 const PARK_TIME: Duration = Duration::from_secs(60);
+
+/// Channels whose end was told and that may go on for an end that has not heard all of it.
+const MAX_DONE: usize = 16_384;
 
 /// A channel: who has opened it, and its name, which that agent has chosen.
 type Named = (Box<str>, ChannelId);
@@ -41,12 +44,38 @@ pub(super) struct Taps {
     sizes: BTreeSet<(usize, Box<str>)>,
     /// How many of one agent's wait at most.
     most: usize,
+    /// Those whose end was told, in the order of that: nothing more is told of them.
+    done: BTreeSet<Named>,
+    ended: VecDeque<(Instant, Named)>,
 }
 
 impl Taps {
     pub(super) fn new(capacity: usize, most: usize) -> Self {
-        let waiting = Slab::new(capacity);
-        Self { places: BTreeMap::new(), waiting, shares: BTreeMap::new(), sizes: BTreeSet::new(), most }
+        Self {
+            places: BTreeMap::new(),
+            waiting: Slab::new(capacity),
+            shares: BTreeMap::new(),
+            sizes: BTreeSet::new(),
+            most,
+            done: BTreeSet::new(),
+            ended: VecDeque::new(),
+        }
+    }
+
+    /// The end of a channel is told.
+    fn end(&mut self, now: Instant, named: Named) {
+        let is_old = |(at, _): &mut (Instant, Named)| *at + PARK_TIME < now;
+        while let Some((_, old)) = self.ended.pop_front_if(is_old) {
+            self.done.remove(&old);
+        }
+        if self.ended.len() >= MAX_DONE
+            && let Some((_, oldest)) = self.ended.pop_front()
+        {
+            self.done.remove(&oldest);
+        }
+        if self.done.insert(named.clone()) {
+            self.ended.push_back((now, named));
+        }
     }
 
     /// One of an agent's waits, or does no more.
@@ -127,14 +156,23 @@ impl Hub {
         Ok(())
     }
 
-    /// A channel goes on, where its opener's RESUME leads.
-    pub(super) fn tap_again(&mut self, relay: SlotId, resume: &Resume) {
-        if let Some(Place::Waits(slot)) = self.taps.places.get(&(resume.agent.clone(), resume.channel)).copied()
-            && let Some(mut tap) = self.take_waiting(slot)
-        {
-            tap.go_on(resume.received);
-            self.put_tap(relay, tap);
+    /// A channel goes on, where its opener's RESUME leads; `is_tagged`: its ends have keys. One that was opened at another hub is looked at
+    /// from now on.
+    pub(super) fn tap_again(&mut self, relay: SlotId, resume: &Resume, is_tagged: bool) {
+        if !self.looks() || self.taps.done.contains(&(resume.agent.clone(), resume.channel)) {
+            return;
         }
+        let known = match self.taps.places.get(&(resume.agent.clone(), resume.channel)).copied() {
+            Some(Place::Waits(slot)) => self.take_waiting(slot),
+            _ => None,
+        };
+        let mut tap = known.unwrap_or_else(|| {
+            let backend = Box::from(self.intents.resolve(&resume.intent).backend);
+            let what = (self.config.tells, self.config.witnesses);
+            Box::new(Tap::elsewhere(resume, is_tagged, backend, what))
+        });
+        tap.go_on(resume.received);
+        self.put_tap(relay, tap);
     }
 
     /// Tell what was found on a channel.
@@ -155,7 +193,10 @@ impl Hub {
         let named = tap.named();
         if tap.is_over() {
             self.taps.places.remove(&named);
-            tap.closed().into_iter().for_each(|news| self.news.push(news));
+            if let Some(news) = tap.closed() {
+                self.news.push(news);
+                self.taps.end(now, named);
+            }
             return;
         }
         if let Some(tap) = self.taps.in_the_way(&named.0).and_then(|slot| self.take_waiting(slot)) {
@@ -318,7 +359,7 @@ mod tests {
         assert!(hub.may_go_on(Instant::ZERO, &resume("bob", 0)).is_ok());
         assert!(hub.relays.tap(relay).is_none() && hub.taps.waiting.len() == 1);
         let next = streams(&mut hub);
-        hub.tap_again(next, &resume("bob", 0));
+        hub.tap_again(next, &resume("bob", 0), false);
         assert!(hub.relays.tap(next).is_some_and(|tap| tap.is_some()) && hub.taps.waiting.is_empty());
         // Nothing goes on that was not accepted.
         let opening = opening("carol", 1);

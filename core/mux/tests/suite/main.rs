@@ -13,6 +13,7 @@ mod model;
 mod native;
 mod news;
 mod rest;
+mod resume;
 mod services;
 mod signed;
 mod tables;

@@ -12,7 +12,7 @@ use sluis_core::driver::{App, Flow};
 use sluis_core::identity::SecretKey;
 use sluis_core::sim::streams::{HostId, StreamLink, StreamWorld};
 use sluis_core::{Conn, End, Machine, Now, Order, Reject, Seed, Streams, Up, Wants};
-use sluis_mux::channel::{Fault, Kind, MAX_MESSAGE, Proof, SendError};
+use sluis_mux::channel::{ChannelId, Fault, Kind, MAX_MESSAGE, Proof, SendError};
 use sluis_mux::native::{Channel, Client, ClientConfig, Credentials, Event, Hub, HubConfig, Lost};
 use sluis_mux::{Access, Credential, access};
 
@@ -23,6 +23,7 @@ pub(crate) struct State {
     pub(crate) opens: VecDeque<(String, String)>,
     pub(crate) channels: Vec<Channel>,
     pub(crate) incoming: Vec<Channel>,
+    pub(crate) ids: Vec<ChannelId>,
     /// What is to be sent on the nth of its channels.
     pub(crate) texts: VecDeque<(usize, Vec<u8>)>,
     pub(crate) sent: BTreeMap<Channel, u64>,
@@ -60,6 +61,7 @@ impl App<Client> for Agent {
                 Some(Event::Incoming(channel, opening, proof)) => {
                     accept = Some(channel);
                     state.incoming.push(channel);
+                    state.ids.push(opening.channel);
                     state.proofs.push(proof);
                     assert_ne!(opening.agent, opening.target);
                 }
@@ -152,11 +154,11 @@ pub(crate) fn hub_config() -> HubConfig {
 }
 
 /// A hub, alice and bob.
-struct World {
-    world: StreamWorld,
-    alice: Agent,
-    bob: Agent,
-    hosts: [HostId; 3],
+pub(crate) struct World {
+    pub(crate) world: StreamWorld,
+    pub(crate) alice: Agent,
+    pub(crate) bob: Agent,
+    pub(crate) hosts: [HostId; 3],
 }
 
 pub(crate) fn idle<M>() -> impl FnMut(Now, &mut M) -> Flow {
@@ -164,7 +166,7 @@ pub(crate) fn idle<M>() -> impl FnMut(Now, &mut M) -> Flow {
 }
 
 impl World {
-    fn new(link: StreamLink, seed: u64, keyed: bool) -> Self {
+    pub(crate) fn new(link: StreamLink, seed: u64, keyed: bool) -> Self {
         Self::with(link, seed, keyed, Hub::new(hub_config(), &Seed::from_u64(seed)))
     }
 
@@ -182,7 +184,7 @@ impl World {
         Self { world, alice, bob, hosts }
     }
 
-    fn run(&mut self, millis: u64) {
+    pub(crate) fn run(&mut self, millis: u64) {
         self.hosts.iter().for_each(|host| self.world.wake(*host));
         assert!(self.world.run_for(Duration::from_millis(millis)), "a machine spins");
     }

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sluis_core::Seed;
 use sluis_core::driver::Flow;
-use sluis_core::sim::streams::{HostId, StreamLink, StreamWorld};
+use sluis_core::sim::streams::{HostId, Reach, StreamLink, StreamWorld};
+use sluis_core::{Now, Seed};
 use sluis_mux::native::{Client, Hub};
 use sluis_mux::news::{News, Statement, Via};
 use sluis_mux::proof::{BYTES, CLOSE, Direction, Running};
@@ -24,15 +24,9 @@ struct Watched {
 
 impl Watched {
     fn new(link: StreamLink, keyed: bool) -> Self {
-        let mut told = hub_config();
-        (told.tells, told.witnesses) = (true, true);
         let mut world = StreamWorld::new(link, &Seed::from_u64(3));
         let news: Rc<RefCell<Vec<News>>> = Rc::default();
-        let heard = Rc::clone(&news);
-        let hub = world.listen("hub", Hub::new(told, &Seed::from_u64(3)), move |_, hub: &mut Hub| {
-            heard.borrow_mut().extend(std::iter::from_fn(|| hub.poll_news()));
-            Flow::Continue
-        });
+        let hub = world.listen("hub", Self::hub(), Self::tells(&news));
         let now = world.now();
         let (alice, bob) = (Agent::default(), Agent::default());
         let client = |name: &str, n| Client::new(config(name, keyed), &Seed::from_u64(n), now);
@@ -44,6 +38,26 @@ impl Watched {
         let mut watched = Self { world, hosts, alice, bob, news };
         watched.run(1_000);
         watched
+    }
+
+    fn hub() -> Hub {
+        let mut told = hub_config();
+        (told.tells, told.witnesses) = (true, true);
+        Hub::new(told, &Seed::from_u64(3))
+    }
+
+    fn tells(news: &Rc<RefCell<Vec<News>>>) -> impl FnMut(Now, &mut Hub) -> Flow + use<> {
+        let heard = Rc::clone(news);
+        move |_, hub: &mut Hub| {
+            heard.borrow_mut().extend(std::iter::from_fn(|| hub.poll_news()));
+            Flow::Continue
+        }
+    }
+
+    /// The hub is another one, which has never heard of anything.
+    fn restart(&mut self) {
+        let tells = Self::tells(&self.news);
+        self.world.restart(self.hosts[0], Reach::Listening, Self::hub(), tells);
     }
 
     fn run(&mut self, millis: u64) {
@@ -134,6 +148,53 @@ fn what_is_signed_holds_and_counts_once_whatever_is_cut() {
     let closed = watched.closed();
     let bytes = texts.iter().map(Vec::len).sum::<usize>() as u64;
     assert!(matches!(&closed[..], [News::Closed { frames: 160, bytes: b, .. }] if *b == bytes), "{closed:?}");
+}
+
+/// A hub that was started anew tells of a channel that goes on there what it sees of it: that it is there, and how it ends.
+#[test]
+fn the_end_of_a_channel_that_was_opened_before_the_hub_began_is_told() {
+    for keyed in [true, false] {
+        let mut watched = Watched::new(StreamLink::default(), keyed);
+        watched.say(&texts(30));
+        watched.alice.0.borrow_mut().closes = false;
+        watched.run(3_000);
+        watched.restart();
+        watched.run(20_000);
+        assert!(watched.closed().is_empty());
+        let more: Vec<Vec<u8>> = (0..7).map(|_| vec![1; 100]).collect();
+        {
+            let state = &mut *watched.alice.0.borrow_mut();
+            state.texts = more.iter().map(|text| (0, text.clone())).collect();
+            state.closes = true;
+        }
+        watched.run(20_000);
+        assert_eq!((watched.alice.0.borrow().closed, watched.bob.0.borrow().closed), (1, 1));
+        let news = watched.news.borrow();
+        let opened: Vec<(&str, bool)> = news
+            .iter()
+            .filter_map(|news| match news {
+                News::Opened { channel, proven, .. } => Some((&**channel, *proven)),
+                _ => None,
+            })
+            .collect();
+        assert!(opened.len() == 2 && opened[0] == opened[1] && opened[0].1 == keyed, "{opened:?}");
+        let (channel, reason) = (opened[0].0.into(), "done".into());
+        assert_eq!(watched.closed(), [News::Closed { channel, reason, frames: 7, bytes: 700 }]);
+    }
+}
+
+/// A channel that goes on behind a hub that was started anew, and whose other end never comes back, ends for whoever waits for it.
+#[test]
+fn a_channel_whose_other_end_does_not_come_back_to_another_hub_ends() {
+    let mut watched = Watched::new(StreamLink::default(), true);
+    watched.say(&texts(30));
+    watched.alice.0.borrow_mut().closes = false;
+    watched.run(3_000);
+    watched.world.crash(watched.hosts[2]);
+    watched.restart();
+    watched.run(70_000);
+    assert_eq!(watched.alice.0.borrow().abandoned, [0]);
+    assert!(watched.closed().is_empty(), "this hub has not seen it");
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn signed(mut frame: Json, by: &SecretKey) -> String {
 
 #[test]
 fn a_frame_counts_once_and_on_its_own_channel_and_under_a_key_that_is_known() {
-    let mut guard = Guard::new(wall(NOW));
+    let mut guard = Guard::new(wall(NOW - 10.0));
     let public = key(1).public();
     let frame = made(1);
     let value = Value::from_json(&frame).unwrap();
@@ -136,7 +136,7 @@ fn no_member_can_be_moved_into_another_one() {
 
 #[test]
 fn what_is_remembered_is_bounded_and_one_signer_costs_the_others_nothing() {
-    let mut guard = Guard::new(wall(NOW));
+    let mut guard = Guard::new(wall(NOW - 10.0));
     let (alice, carol) = (key(1), key(3));
     let mut admit = |from: &str, by: &SecretKey, n: u16, now: f64| {
         let place = Place { from, ..PLACE };
@@ -159,8 +159,41 @@ fn a_frame_from_before_the_beginning_is_not_believed() {
     let (public, frame) = (key(1).public(), made(1));
     let value = Value::from_json(&frame).unwrap();
     let admit = |guard: &mut Guard, now: f64| guard.admit(wall(now), value, &PLACE, Some(&public));
-    assert_eq!(admit(&mut Guard::new(wall(NOW)), NOW + 1.0), Ok(()));
-    for began in [0.001, 1.0, 60.0] {
-        assert_eq!(admit(&mut Guard::new(wall(NOW + began)), NOW + began), Err(Wrong::Stale), "{began}");
+    assert_eq!(admit(&mut Guard::new(wall(NOW - 10.0)), NOW + 1.0), Ok(()));
+    for began in [-1.9, -1.0, 0.0, 0.001, 1.0, 60.0] {
+        assert_eq!(admit(&mut Guard::new(wall(NOW + began)), NOW + began.max(0.0)), Err(Wrong::Stale), "{began}");
     }
+}
+
+/// Whatever one guard believes, whenever, no other one that begins later believes again: nor where the clock of its signer is ahead.
+#[test]
+fn a_frame_from_the_future_does_not_come_again_after_a_restart() {
+    let (public, frame) = (key(1).public(), made(1));
+    let value = Value::from_json(&frame).unwrap();
+    let admit = |guard: &mut Guard, now: f64| guard.admit(wall(now), value, &PLACE, Some(&public));
+    let mut believed = 0;
+    // Tenths of a second that the signer's clock is ahead.
+    for ahead in (0..1_200).map(|tenths| f64::from(tenths) / 10.0) {
+        let at = NOW - ahead;
+        if admit(&mut Guard::new(wall(at - 100.0)), at).is_ok() {
+            believed += 1;
+            // Another one begins at once, or later, and is shown it at any time.
+            for began in [0.0, 0.1, 1.0, 1.9, 3.0] {
+                let mut next = Guard::new(wall(at + began));
+                let again = (0..130).find(|later| admit(&mut next, at + began + f64::from(*later)).is_ok());
+                assert_eq!(again, None, "{ahead} s ahead, begun after {began} s");
+            }
+        }
+    }
+    assert_eq!(believed, 21, "what is up to two seconds ahead");
+    // A clock that was set forward and is set back.
+    let mut guard = Guard::new(wall(NOW - 10.0));
+    assert_eq!(admit(&mut guard, NOW), Ok(()));
+    let late = signed_at(NOW + 500.0);
+    assert_eq!(guard.admit(wall(NOW + 500.0), Value::from_json(&late).unwrap(), &PLACE, Some(&public)), Ok(()));
+    assert_eq!(admit(&mut guard, NOW + 1.0), Err(Wrong::Stale));
+}
+
+fn signed_at(when: f64) -> String {
+    sign(&key(1), &PLACE, 0, wall(when), "1", &[9; 16]).unwrap()
 }

@@ -450,16 +450,18 @@ impl Client {
 
     fn closed(&mut self, slot: SlotId) {
         let Some(entry) = self.channels.get_mut(slot) else { return };
-        if entry.closed || !entry.channel.is_over() {
+        if !entry.channel.is_over() {
             return;
         }
-        entry.closed = true;
-        // For an end that has not heard so much.
+        let first = !core::mem::replace(&mut entry.closed, true);
+        // It stays for an end that has not heard so much, and that one may go on with it.
         if let (Link::Up(up), Some(stream)) = (&mut self.link, entry.stream) {
             let _ = up.session.finish(stream);
         }
         self.settle();
-        self.tell(Event::Closed(Channel(slot)));
+        if first {
+            self.tell(Event::Closed(Channel(slot)));
+        }
     }
 
     /// Be woken when something of a channel is due.

@@ -72,6 +72,10 @@ impl Client {
         let resume = Resume::parts(body).and_then(|(_, text)| Resume::read(text));
         let slot = resume.ok().and_then(|resume| self.by_id.get(&resume.channel).copied());
         let Some(slot) = slot else { return self.refuse_stream(stream, "the channel is not known") };
+        // Nobody but its opener moves it away from the stream that it has.
+        if self.channels.get(slot).is_none_or(|entry| entry.channel.check_resume(body).is_err()) {
+            return self.refuse_stream(stream, "the channel cannot go on like this");
+        }
         if self.channels.get(slot).is_some_and(|entry| entry.stream.is_some()) {
             // It knows of a cut of which we have not heard.
             self.park(now, slot);
@@ -88,6 +92,7 @@ impl Client {
                 }
                 self.arm(slot);
                 self.write(slot);
+                self.close_if_over(slot);
                 self.queue(slot);
             }
             // Somebody who is not the opener: the channel goes on waiting for the one who is.
@@ -151,12 +156,16 @@ impl Client {
                 self.close_if_over(slot);
                 Some(Event::Acked(channel, upto))
             }
-            Told::Signed(upto) => Some(Event::Signed(channel, upto)),
+            Told::Signed(upto) => {
+                self.close_if_over(slot);
+                Some(Event::Signed(channel, upto))
+            }
             Told::Resumed => {
                 let entry = self.channels.get_mut(slot)?;
                 (entry.parked, entry.retry) = (None, None);
                 let closed = entry.closed;
                 self.write(slot);
+                self.close_if_over(slot);
                 (!closed).then_some(Event::Resumed(channel))
             }
             Told::Away => {
