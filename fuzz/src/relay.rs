@@ -192,7 +192,17 @@ impl Steps {
         let peer = (c & 2 == 0).then(|| at(b >> 3));
         let recorded = (c & 4 == 0).then(|| at(c));
         let zone = if c & 8 == 0 { Zone::Groen } else { Zone::Geel };
-        let transit = Transit { packet: &packet, from, zone, proven: c & 1 == 0, peer, recorded, room: None };
+        let transit = Transit {
+            packet: &packet,
+            from,
+            zone,
+            proven: c & 1 == 0,
+            peer,
+            recorded,
+            room: None,
+            len: 0,
+            peer_proven: true,
+        };
         let Ok(forward) = self.relay.forward(self.now(), &transit) else { return };
         let to = forward.to().to_vec();
         assert!(!to.is_empty() && to.len() <= 4 && !to.contains(&from) && source != target);
