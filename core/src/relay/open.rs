@@ -59,6 +59,8 @@ struct Open {
     to: heapless::Vec<u64, MAX_FANOUT>,
     /// Over which of them there was an answer, and over which one that said `pending`: a bit each.
     done: u8,
+    /// Which of them are shown to be who is heard there.
+    shown: u8,
     pended: u8,
     sent: Instant,
     ends: Instant,
@@ -99,6 +101,8 @@ pub(super) struct Asker {
     pub(super) slot: u32,
     /// There was an answer over another hop.
     pub(super) disputed: bool,
+    /// Whether the hop that answered is shown to be who is heard there.
+    pub(super) shown: bool,
     /// Nothing more goes back this way.
     pub(super) ended: bool,
 }
@@ -262,6 +266,7 @@ impl OpenWays {
             passed,
             to: hops.iter().map(|hop| hop.link).collect(),
             done: 0,
+            shown: hops.iter().enumerate().fold(0, |bits, (n, hop)| bits | u8::from(hop.shown) << n),
             pended: 0,
             sent: now,
             ends: now + config.answer_within,
@@ -357,6 +362,7 @@ impl OpenWays {
         let (passed, before) = (open.passed, core::mem::replace(&mut open.state, state));
         open.ends = ends;
         let all = (1_u16 << open.to.len()) - 1;
+        let shown = open.shown & bit != 0;
         let ended = u16::from(open.done) == all;
         if ended {
             open.state = before;
@@ -370,7 +376,7 @@ impl OpenWays {
                 State::Answered => self.answered.push_back(&mut self.open, slot),
             };
         }
-        Some(Asker { passed, slot, disputed, ended })
+        Some(Asker { passed, slot, disputed, shown, ended })
     }
 
     /// One ping whose patience is over and that nobody has answered. Its way back stays open.

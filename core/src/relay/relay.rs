@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use super::Label;
-use super::circuit::{Asker, Circuits, enters_circuit};
+use super::circuit::{AMPLIFICATION, Asker, Circuits, enters_circuit};
 use super::config::{MAX_FANOUT, Rate, RelayConfig};
 use super::credit::Credits;
 use super::faults::Faults;
@@ -260,10 +260,13 @@ impl Relay {
         };
         let room = |hop: &Hop| (!is_shown(hop)).then(|| (hop.link, self.credits.left(hop.link)));
         let affords = |hop: &Hop| room(hop).is_none_or(|(_, left)| left >= transit.len);
-        let rooms = |hops: &Hops| hops.iter().map(room).collect();
+        let next = |way, mut hops: Hops| {
+            let rooms = hops.iter().map(room).collect();
+            hops.iter_mut().for_each(|hop| hop.shown = is_shown(hop));
+            (way, hops, rooms)
+        };
         if let Some(hop) = peer.filter(|hop| allowed(hop.link) && !avoided(hop.link) && affords(hop)) {
-            let hops = Hops::from_iter([hop]);
-            return Ok((Way::Peer, hops.clone(), rooms(&hops)));
+            return Ok(next(Way::Peer, Hops::from_iter([hop])));
         }
         let [learned, other] = self.routes.find(now, passed.target);
         let known = [
@@ -306,7 +309,7 @@ impl Relay {
         let way = hops.first().and_then(|hop| known().find(|(_, known, _)| known.link == hop.link));
         let way = way.map_or(Way::Chosen, |(way, ..)| *way);
         match hops.is_empty() {
-            false => Ok((way, hops.clone(), rooms(&hops))),
+            false => Ok(next(way, hops)),
             // What may not be sent to where it is known to be.
             true if known_at_all().next().is_some() => Err(RelayReject::Amplification),
             true => Err(RelayReject::NoRoute),
@@ -368,28 +371,36 @@ impl Relay {
         self.links.charge(link);
         self.neighbours.up(hop.link);
         self.routes.learn(now, responder, hop, 0, true);
-        let mut back = Back { to: heapless::Vec::new(), ways: heapless::Vec::new(), circuit: false };
+        let mut back = Back { to: heapless::Vec::new(), ways: heapless::Vec::new(), circuit: None };
         if askers.iter().any(|asker| asker.disputed) {
             self.routes.dispute(responder, now + self.config.avoid_for);
         }
         let asks = askers.iter().any(|asker| asker.passed.circuit.is_some());
         let enters = asks && response.decision == Decision::Accept && enters_circuit(response);
-        for open::Asker { passed: asker, slot, ended, .. } in &askers {
+        for open::Asker { passed: asker, slot, shown, ended, .. } in &askers {
             let _ = back.to.push(asker.from.path);
             let (slot, ended) = (*slot, ended.then_some(asker.from.link));
             let _ = back.ways.push(WayBack { slot, room: asker.room, ended });
             self.avoided.forget(both(asker.flow, hop.link));
             if let Some(label) = asker.circuit.filter(|_| enters) {
                 let by = Asker { holder: asker.holder, proven: asker.proven };
-                back.circuit |= self.circuits.establish(now, &self.config, (label, by), [asker.from, hop]);
+                let ends = [asker.from, Hop { shown: *shown, ..hop }];
+                let stands = self.circuits.establish(now, &self.config, (label, by), ends);
+                back.circuit = back.circuit.or(stands.then_some(label));
             }
         }
         Ok(back)
     }
 
     /// So many bytes of an answer went to each of its addresses: there is the less room for what follows, the decision behind `pending` say.
+    /// Three times as many may go to where the answer came from, if a circuit stands by it now: over that.
     pub fn sent_back(&mut self, back: &Back, len: usize) {
-        for WayBack { slot, room, ended } in &back.ways {
+        for (WayBack { slot, room, ended }, to) in back.ways.iter().zip(&back.to) {
+            if let Some(label) = back.circuit {
+                let left = room.unwrap_or_default().saturating_sub(len);
+                self.circuits.fund(label, to, [left, len.saturating_mul(AMPLIFICATION)]);
+                continue;
+            }
             match (ended, room) {
                 (Some(address), Some(room)) => self.credits.add(*address, room.saturating_sub(len)),
                 (None, Some(_)) => self.open.charge(*slot, len),

@@ -331,3 +331,32 @@ fn what_is_kept_for_answers_may_be_sent_in_pings_once_no_more_can_come() {
     relay.handle_timeout(after(10_000));
     assert_eq!(to_it(&mut relay, after(10_000), 6).unwrap().room(0), Some(1400));
 }
+
+/// Who asks for a circuit from an address that is not his, together with who enters into it, sends nobody there what he likes.
+#[test]
+fn over_a_circuit_goes_to_an_end_that_has_proven_nothing_what_came_from_there_allows() {
+    let config = RelayConfig::default();
+    let (now, asker, target, answered) = (after(0), at(1), at(9), 500);
+    let datagram = |len: usize| {
+        let mut datagram = CircuitPacket::head(Label::of("a", "jis:s", "jis:t"), 8, len - CIRCUIT_HEAD).to_vec();
+        datagram.resize(len, 0xa5);
+        datagram
+    };
+    for (asker_proven, target_proven) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut relay = relay(config);
+        relay.credit(target, 400);
+        let (peer, room) = (Some(target), (!asker_proven).then_some(1200));
+        let packet = Packet { ping_type: PingType::Relay, ..ping("a", "jis:s", "jis:t") };
+        let asked = Transit { peer, peer_proven: target_proven, room, len: 400, ..transit(&packet, asker) };
+        relay.forward(now, &asked).unwrap();
+        let yes = Response { payload: Value::from_wire(ENTERS), ..answer("a", "jis:t", Decision::Accept) };
+        let back = relay.answer(now, target, &yes).unwrap();
+        relay.sent_back(&back, answered);
+        let mut goes = |from: Path, len: usize| relay.carry(now, from, &mut datagram(len)).is_ok();
+        // To the asker what the answer left of three times its ping.
+        assert_eq!([100, 600, 100].map(|len| goes(target, len)), [true, true, asker_proven]);
+        // To the target three times its answer, and the same of those 800 bytes.
+        assert_eq!([1500, 2400, 50].map(|len| goes(asker, len)), [true, true, target_proven]);
+        assert!(goes(target, 1200), "the asker has sent something meanwhile");
+    }
+}

@@ -100,7 +100,8 @@ pub struct Back {
     pub(super) to: heapless::Vec<Path, MOST_ALIKE>,
     /// The ways back, and how many bytes may go there.
     pub(super) ways: heapless::Vec<WayBack, MOST_ALIKE>,
-    pub(super) circuit: bool,
+    /// The circuit that stands now.
+    pub(super) circuit: Option<u64>,
 }
 
 impl Back {
@@ -120,7 +121,7 @@ impl Back {
     /// Whether a circuit stands now between who asked and who answered.
     #[must_use]
     pub const fn opened_circuit(&self) -> bool {
-        self.circuit
+        self.circuit.is_some()
     }
 }
 

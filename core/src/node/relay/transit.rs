@@ -174,7 +174,9 @@ impl Node {
         let trailer = traced.and_then(|(len, _)| records.get(..len)).unwrap_or(as_it_came);
         let keeps = if response.decision == Decision::Pending { frame.len() } else { 0 };
         let taken = self.rooms.send_back(&back, (frame, trailer), keeps)?;
-        self.rooms.credit(ingress, ingress.bytes.len() * AMPLIFICATION);
+        if !back.opened_circuit() {
+            self.rooms.credit(ingress, ingress.bytes.len() * AMPLIFICATION);
+        }
         Ok(taken)
     }
 
@@ -210,7 +212,9 @@ impl Node {
         if let (Some(len), Some(relaying)) = (sent, &mut self.rooms.relaying) {
             relaying.relay.sent_back(&back, len);
         }
-        self.rooms.credit(ingress, ingress.bytes.len() * AMPLIFICATION);
+        if !back.opened_circuit() {
+            self.rooms.credit(ingress, ingress.bytes.len() * AMPLIFICATION);
+        }
         Some(if sent.is_some() { Ok(Taken::Forwarded) } else { Err(Reject::TooLong) })
     }
 }
