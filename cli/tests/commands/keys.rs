@@ -126,8 +126,14 @@ fn what_is_no_key_is_named() {
         }
         assert_eq!(fs::read(folder.0.join(file)).expect("a file"), before);
     }
-    let sentence = folder.fails(1, &["pin", "add", "jis:a:b", "weak", "--state", "state"]);
-    assert!(sentence.contains("weak: ") && sentence.contains("sluis key new"), "{sentence}");
+    let pins = [&listen[..5], &["--pin", "jis:x:y=weak"]].concat();
+    let to = [&ping[..7], &["--pin", "weak"]].concat();
+    let to_named = [&ping[..7], &["--pin", "jis:a:b=weak"]].concat();
+    let traced = [&trace[..7], &["--pin", "jis:x:y=weak"]].concat();
+    for args in [&["pin", "add", "jis:a:b", "weak", "--state", "state"][..], &pins, &to, &to_named, &traced] {
+        let sentence = folder.fails(1, args);
+        assert!(sentence.contains("weak: ") && sentence.contains("sluis key new"), "{args:?}: {sentence}");
+    }
 }
 
 /// Other people's tools, where they are.
