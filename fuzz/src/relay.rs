@@ -281,9 +281,6 @@ impl Steps {
             false => self.relay.sent_back(&back, LEN),
         }
         self.book.came(from, LEN);
-        if !back.opened_circuit() && !is_proven(from) {
-            self.relay.credit(from, 3 * LEN);
-        }
         sent.into_iter().for_each(|n| self.book.went(back.to()[n], LEN));
         let passed = self.passed.get(&id).expect("nobody asked");
         assert!(!back.to().is_empty() && back.to().iter().all(|to| *to == passed.from));

@@ -371,7 +371,8 @@ impl Relay {
         self.links.charge(link);
         self.neighbours.up(hop.link);
         self.routes.learn(now, responder, hop, 0, true);
-        let mut back = Back { to: heapless::Vec::new(), ways: heapless::Vec::new(), circuit: None };
+        let unproven = askers.iter().all(|asker| !asker.shown).then_some(hop.link);
+        let mut back = Back { to: heapless::Vec::new(), ways: heapless::Vec::new(), unproven, circuit: None };
         if askers.iter().any(|asker| asker.disputed) {
             self.routes.dispute(responder, now + self.config.avoid_for);
         }
@@ -393,8 +394,11 @@ impl Relay {
     }
 
     /// So many bytes of an answer went to each of its addresses: there is the less room for what follows, the decision behind `pending` say.
-    /// Three times as many may go to where the answer came from, if a circuit stands by it now: over that.
+    /// Three times as many may go to where the answer came from: over the circuit, if one stands by it now.
     pub fn sent_back(&mut self, back: &Back, len: usize) {
+        if let (Some(address), None) = (back.unproven, back.circuit) {
+            self.credits.add(address, len.saturating_mul(AMPLIFICATION));
+        }
         for (WayBack { slot, room, ended }, to) in back.ways.iter().zip(&back.to) {
             if let Some(label) = back.circuit {
                 let left = room.unwrap_or_default().saturating_sub(len);

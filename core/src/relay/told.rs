@@ -100,6 +100,8 @@ pub struct Back {
     pub(super) to: heapless::Vec<Path, MOST_ALIKE>,
     /// The ways back, and how many bytes may go there.
     pub(super) ways: heapless::Vec<WayBack, MOST_ALIKE>,
+    /// The keyed hash of the address that the answer came from, where that has proven nothing.
+    pub(super) unproven: Option<u64>,
     /// The circuit that stands now.
     pub(super) circuit: Option<u64>,
 }

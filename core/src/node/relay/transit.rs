@@ -173,11 +173,7 @@ impl Node {
         let as_it_came = ingress.bytes.get(frame.len()..).filter(|_| trace.is_some()).unwrap_or_default();
         let trailer = traced.and_then(|(len, _)| records.get(..len)).unwrap_or(as_it_came);
         let keeps = if response.decision == Decision::Pending { frame.len() } else { 0 };
-        let taken = self.rooms.send_back(&back, (frame, trailer), keeps)?;
-        if !back.opened_circuit() {
-            self.rooms.credit(ingress, ingress.bytes.len() * AMPLIFICATION);
-        }
-        Ok(taken)
+        self.rooms.send_back(&back, (frame, trailer), keeps)
     }
 
     /// An answer in a ping, since a reference relay is on the way: it goes back as it is, if it answers what was passed on. `None` where it does not: then it is a ping as any other.
@@ -211,9 +207,6 @@ impl Node {
         }
         if let (Some(len), Some(relaying)) = (sent, &mut self.rooms.relaying) {
             relaying.relay.sent_back(&back, len);
-        }
-        if !back.opened_circuit() {
-            self.rooms.credit(ingress, ingress.bytes.len() * AMPLIFICATION);
         }
         Some(if sent.is_some() { Ok(Taken::Forwarded) } else { Err(Reject::TooLong) })
     }
