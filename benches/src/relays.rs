@@ -115,6 +115,8 @@ impl Forwarding {
             peer: Some(hub()),
             recorded: None,
             room: None,
+            len: 0,
+            peer_proven: true,
         };
         let forward = self.relay.forward(now, &transit).expect("it goes on");
         assert_eq!(forward.to().len(), 1, "the way is known");
@@ -202,8 +204,17 @@ impl Carrying {
         let mut relay = Relay::new(config, &mut Seed::from_u64(1).fork("relay"));
         let packet = Packet { routing_mode: RoutingMode::Mesh, ping_type: PingType::Relay, ..ping() };
         let (from, peer) = (sensor(), Some(hub()));
-        let transit =
-            Transit { packet: &packet, from, zone: Zone::Groen, proven: true, peer, recorded: None, room: None };
+        let transit = Transit {
+            packet: &packet,
+            from,
+            zone: Zone::Groen,
+            proven: true,
+            peer,
+            recorded: None,
+            room: None,
+            len: 0,
+            peer_proven: true,
+        };
         relay.forward(Instant::ZERO, &transit).expect("it goes on");
         let (in_response_to, responder_did) = (packet.packet_id, packet.target_did);
         let payload = Value::from_json(r#"{"circuit":true}"#).expect("JSON");

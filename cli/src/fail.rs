@@ -48,6 +48,17 @@ impl Fail {
         Self { code: 2, ..self }
     }
 
+    /// The same, said of what was named there.
+    pub(crate) fn of(self, what: &str) -> Self {
+        Self { why: format!("{what}: {}", self.why), ..self }
+    }
+
+    /// What clap refused: what is wrong with a file that was named is no mistake of the command line.
+    pub(crate) fn refused(error: &clap::Error, sentence: String) -> Self {
+        let fail = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Self>());
+        Self { code: fail.map_or(2, |fail| fail.code), why: sentence }
+    }
+
     /// Say it.
     pub(crate) fn report(&self, command: Option<&str>) -> ExitCode {
         let end = if self.why.ends_with('.') { "" } else { "." };
@@ -58,6 +69,8 @@ impl Fail {
         ExitCode::from(self.code)
     }
 }
+
+impl std::error::Error for Fail {}
 
 /// The sentence alone.
 impl Display for Fail {

@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
-            return Fail::usage(usage::sentence(&error, &args)).report(usage::command(&args).as_deref());
+            return Fail::refused(&error, usage::sentence(&error, &args)).report(usage::command(&args).as_deref());
         }
     };
     let (name, done) = match cli.command {

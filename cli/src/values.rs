@@ -13,6 +13,7 @@ use sluis_core::identity::PublicKey;
 use sluis_core::limits::{BROADCAST, MAX_INTENT};
 use sluis_core::relay::Rate;
 
+use crate::fail::Fail;
 use crate::key;
 use crate::output::escape;
 
@@ -218,13 +219,16 @@ pub(crate) struct Pin {
 }
 
 /// `DID=KEY`: a DID may hold an equals sign, and so may the name of a file with a key.
-pub(crate) fn pin(text: &str) -> Result<Pin, String> {
-    let mut why = "write DID=KEY, like jis:home:sensor=sensor.pub".to_owned();
+///
+/// # Errors
+/// As [`Fail`]: a file that is named and holds no key is no mistake of the command line.
+pub(crate) fn pin(text: &str) -> Result<Pin, Fail> {
+    let mut why = Fail::usage("write DID=KEY, like jis:home:sensor=sensor.pub");
     for (at, _) in text.match_indices('=') {
         let (name, word) = (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default());
         match key::file::public(word) {
-            Ok(key) => return Ok(Pin { did: did(name)?.as_str().to_owned(), key }),
-            Err(fail) => why = fail.to_string(),
+            Ok(key) => return Ok(Pin { did: did(name).map_err(Fail::usage)?.as_str().to_owned(), key }),
+            Err(fail) => why = fail,
         }
     }
     Err(why)

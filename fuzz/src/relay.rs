@@ -146,12 +146,57 @@ struct Steps {
     /// Times at which pings of each source were passed on; of one that proves nothing those from each address.
     times: BTreeMap<(u8, Option<SocketAddr>), Vec<u64>>,
     reserved: BTreeSet<u8>,
+    book: Book,
+}
+
+/// Bytes of each ping and answer, at least.
+const LEN: usize = 100;
+
+/// Whether an address has proven itself: every other one.
+fn is_proven(path: Path) -> bool {
+    path.remote.to_string().split('.').next_back().is_some_and(|last| last.starts_with(['1', '3', '5', '7']))
+}
+
+/// What came from each address, and what went there, in bytes.
+#[derive(Default)]
+struct Book {
+    came: BTreeMap<SocketAddr, usize>,
+    went: BTreeMap<SocketAddr, usize>,
+    /// Where somebody is or was who is named by the operator, or holds a reservation.
+    named: BTreeSet<SocketAddr>,
+}
+
+impl Book {
+    fn came(&mut self, from: Path, len: usize) {
+        *self.came.entry(from.remote).or_default() += len;
+    }
+
+    fn went(&mut self, to: Path, len: usize) {
+        *self.went.entry(to.remote).or_default() += len;
+    }
+
+    fn may_be_free(&self, to: SocketAddr) -> bool {
+        is_proven(Path::to(to)) || self.named.contains(&to)
+    }
+
+    /// Whether an address that has proven nothing was sent at most three times what came from there.
+    fn holds(&self) -> bool {
+        let came = |at| self.came.get(at).copied().unwrap_or_default();
+        self.went.iter().all(|(at, went)| self.may_be_free(*at) || *went <= 3 * came(at))
+    }
 }
 
 impl Steps {
     fn new() -> Self {
         let relay = Relay::new(config(), &mut Seed::from_u64(1).fork("relay"));
-        Self { relay, nanos: 0, passed: BTreeMap::new(), times: BTreeMap::new(), reserved: BTreeSet::new() }
+        Self {
+            relay,
+            nanos: 0,
+            passed: BTreeMap::new(),
+            times: BTreeMap::new(),
+            reserved: BTreeSet::new(),
+            book: Book::default(),
+        }
     }
 
     fn now(&self) -> Instant {
@@ -192,7 +237,10 @@ impl Steps {
         let peer = (c & 2 == 0).then(|| at(b >> 3));
         let recorded = (c & 4 == 0).then(|| at(c));
         let zone = if c & 8 == 0 { Zone::Groen } else { Zone::Geel };
-        let transit = Transit { packet: &packet, from, zone, proven: c & 1 == 0, peer, recorded, room: None };
+        let peer_proven = peer.is_some_and(is_proven);
+        let room = (!is_proven(from)).then_some(3 * LEN);
+        let proven = c & 1 == 0;
+        let transit = Transit { packet: &packet, from, len: LEN, zone, proven, room, peer, peer_proven, recorded };
         let Ok(forward) = self.relay.forward(self.now(), &transit) else { return };
         let to = forward.to().to_vec();
         assert!(!to.is_empty() && to.len() <= 4 && !to.contains(&from) && source != target);
@@ -202,7 +250,15 @@ impl Steps {
         times.push(self.nanos);
         // With another type it is another ping, under the same id, from and for the same.
         let passed = self.passed.entry(id).or_insert(Passed { from, to: Vec::new(), target });
-        passed.to.extend(to);
+        passed.to.extend(&to);
+        self.book.came(from, LEN);
+        for (n, to) in to.into_iter().enumerate() {
+            let len = LEN + usize::from(c % 32);
+            let len = forward.room(n).map_or(len, |room| len.min(room));
+            assert!(len >= LEN && (forward.room(n).is_some() || self.book.may_be_free(to.remote)));
+            self.relay.sent_on(&forward, n, len);
+            self.book.went(to, len);
+        }
     }
 
     fn answer(&mut self, a: u8, b: u8, c: u8) {
@@ -213,9 +269,19 @@ impl Steps {
             in_response_to: Text::new(&id_text),
             responder_did: Text::new(&target),
             decision,
+            payload: Value::from_json(if b & 0x40 == 0 { "{}" } else { r#"{"circuit":true}"# }).expect("JSON"),
             ..Response::default()
         };
-        let Ok(back) = self.relay.answer(self.now(), at(c >> 3), &response) else { return };
+        let from = at(c >> 3);
+        let Ok(back) = self.relay.answer(self.now(), from, &response) else { return };
+        let fits = |n: &usize| back.room(*n).is_none_or(|room| room >= LEN);
+        let sent: Vec<usize> = (0..back.to().len()).filter(fits).collect();
+        match sent.is_empty() {
+            true => self.relay.refused_back(),
+            false => self.relay.sent_back(&back, LEN),
+        }
+        self.book.came(from, LEN);
+        sent.into_iter().for_each(|n| self.book.went(back.to()[n], LEN));
         let passed = self.passed.get(&id).expect("nobody asked");
         assert!(!back.to().is_empty() && back.to().iter().all(|to| *to == passed.from));
         assert!(name(passed.target) == target && passed.to.contains(&at(c >> 3)));
@@ -238,26 +304,37 @@ impl Steps {
         let mut datagram = CircuitPacket::head(label, c & 3, 100).to_vec();
         datagram.extend([0xa5; 100]);
         let before = datagram.clone();
+        self.book.came(at(c >> 2), datagram.len());
         let Ok(to) = self.relay.carry(self.now(), at(c >> 2), &mut datagram) else {
             assert_eq!(datagram, before, "what is turned away is not touched");
             return;
         };
+        self.book.went(to, datagram.len());
         let packet = CircuitPacket::read(&datagram).expect("still one");
         assert!(to != at(c >> 2) && packet.hops_left + 1 == c & 3 && packet.frame == [0xa5; 100]);
     }
 
     fn operator(&mut self, a: u8, b: u8, c: u8) {
         let (did, now) = (name(a), self.now());
-        match c % 6 {
-            0 => drop(self.relay.set_neighbour(&did, at(b), f64::from(c) / 200.0)),
+        match c % 7 {
+            0 => {
+                self.book.named.insert(at(b).remote);
+                self.relay.set_neighbour(&did, at(b), f64::from(c) / 200.0);
+            }
             1 => drop(self.relay.remove_neighbour(&did)),
             2 => {
                 if self.relay.reserve(now, &did, at(b)).is_ok() {
+                    self.book.named.insert(at(b).remote);
                     self.reserved.insert(a % NAMES);
                 }
             }
             3 => drop(self.relay.release(&did)),
             4 => self.relay.unreachable(now, at(b)),
+            // A heartbeat.
+            5 => {
+                self.book.came(at(b), LEN);
+                self.relay.credit(at(b), 3 * LEN);
+            }
             _ => self.relay.forget(&did),
         }
     }
@@ -268,6 +345,7 @@ impl Steps {
             stats.seen <= 2 * config.max_seen && stats.open <= config.max_open && stats.routes <= config.max_routes
         );
         assert!(stats.neighbours <= config.max_neighbours && stats.reservations <= config.max_reservations);
+        assert!(stats.unproven <= config.max_routes && self.book.holds(), "sent more than three times what came");
         assert!(stats.circuits <= config.max_circuits && stats.quotas <= 5 * config.max_rates);
         assert!(stats.copies >= stats.forwarded && stats.copies <= 4 * stats.forwarded);
     }

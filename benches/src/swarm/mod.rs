@@ -37,9 +37,9 @@ Usage: swarm --scenario NAME --nodes N --seeds A..B [options]
       --encoding NAME    postcard, json or msgpack [postcard]
       --jobs N           threads, each with a world of its own [1]
       --fault NAME       switch a protection of the nodes off, to see that it is missed:
-                         no-replay-check, any-responder, answer-rood, no-table-cap; of restart
-                         forget-floor; of adversary no-signature-check, no-cookie, no-session-replay,
-                         accept-downgrade; of signal no-dedupe, ack-early, no-resubscribe,
+                         no-replay-check, any-responder, answer-rood, no-table-cap; of restart and
+                         adversary forget-floor; of adversary no-signature-check, no-cookie,
+                         no-session-replay, accept-downgrade; of signal no-dedupe, ack-early, no-resubscribe,
                          no-pong-check, accept-downgrade; of mux no-tag, no-credit, ack-early;
                          of relay no-hop-cap, poisonable-seen, blame-neighbour, no-split-horizon
       --record FILE      write the run of the one seed that is given to FILE: every datagram with .pcapng,

@@ -78,6 +78,27 @@ fn signalling_holds_and_every_protection_of_it_is_missed() {
     }
 }
 
+/// Nodes with keys among those who would like to speak in their names: everything holds, and without each of their protections something does not.
+#[test]
+fn keys_hold_among_adversaries_and_every_protection_of_them_is_missed() {
+    let line = "--scenario adversary --nodes 6 --seeds 0..40 --jobs 2 --json";
+    let output = swarm(line);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    for (fault, invariant) in [
+        ("no-signature-check", "no-forgery"),
+        ("no-cookie", "load"),
+        ("no-session-replay", "no-replay"),
+        ("accept-downgrade", "downgrade"),
+        ("forget-floor", "no-replay"),
+    ] {
+        let output = swarm(&format!("{line} --fault {fault}"));
+        assert_eq!(output.status.code(), Some(1), "{fault} is not missed");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let found: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(found.iter().any(|found| found["invariant"] == invariant), "{fault}: {text}");
+    }
+}
+
 #[test]
 fn the_last_seed_of_all_ends_every_thread() {
     let output = swarm(

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use sluis_core::data::hex;
 use sluis_core::discovery::JoinToken;
 use sluis_core::identity::note::NoteKey;
-use sluis_core::identity::{MacKey, PublicKey, SecretKey};
+use sluis_core::identity::{KeyError, MacKey, PublicKey, SecretKey};
 use sluis_signal::key as signal;
 use zeroize::Zeroizing;
 
@@ -47,12 +47,12 @@ pub(crate) fn any(path: &Path) -> Result<Held, Fail> {
         if let Ok(key) = signal::SecretKey::from_pem(text) {
             return Ok(Held::SignalSecret(Box::new(key)));
         }
-        let key = SecretKey::from_pem(text).map_err(|why| wrong(path, why))?;
+        let key = SecretKey::from_pem(text).map_err(|why| no_key(path, why))?;
         return Ok(Held::Secret(Box::new(key)));
     }
     match signal_text(text) {
         Ok(key) => Ok(Held::SignalPublic(key)),
-        Err(_) => public_text(text).map(Held::Public).map_err(|why| wrong(path, why)),
+        Err(_) => public_text(text).map(Held::Public).map_err(|why| no_key(path, why)),
     }
 }
 
@@ -154,7 +154,10 @@ fn public_text(text: &str) -> Result<PublicKey, String> {
     if text.contains('+') {
         return NoteKey::parse(text).map(|key| key.key()).map_err(|why| why.to_string());
     }
-    text.parse().map_err(|why| format!("{why}, or PEM, a note key, or an OpenSSH line"))
+    text.parse().map_err(|why| match why {
+        KeyError::Hex => format!("{why}, or PEM, a note key, or an OpenSSH line"),
+        why => why.to_string(),
+    })
 }
 
 /// Write a new secret: mode 0600, nothing overwritten unless it is `force`d.
@@ -215,13 +218,13 @@ fn read(path: &Path) -> Result<(File, Zeroizing<Vec<u8>>), Fail> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE + 1));
     (&file).take(MAX_FILE as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
     if bytes.len() > MAX_FILE {
-        return Err(wrong(path, format_args!("it is longer than {MAX_FILE} bytes, that is no key")));
+        return Err(wrong(path, format_args!("it is longer than {MAX_FILE} bytes, that is no key: name another file")));
     }
     Ok((file, bytes))
 }
 
 fn text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Fail> {
-    std::str::from_utf8(bytes).map_err(|_| wrong(path, "this is no text, keys are PEM"))
+    std::str::from_utf8(bytes).map_err(|_| no_key(path, "this is no text, keys are PEM"))
 }
 
 /// Refuse a file that others than its owner may use.
@@ -250,6 +253,11 @@ fn quoted(path: &Path) -> String {
     let name = if name.starts_with('-') { format!("./{name}") } else { name };
     let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
     if !name.is_empty() && name.chars().all(plain) { name } else { format!("'{}'", name.replace('\'', r"'\''")) }
+}
+
+/// What is in a file is no key, or not one to be believed.
+fn no_key(path: &Path, why: impl std::fmt::Display) -> Fail {
+    wrong(path, format_args!("{why}; bring it back from a copy, name another file, or make a key with `sluis key new`"))
 }
 
 fn wrong(path: &Path, why: impl std::fmt::Display) -> Fail {

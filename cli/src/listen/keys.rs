@@ -14,6 +14,9 @@ use super::app::Listen;
 use crate::files;
 use crate::output::{Color, Page, tell};
 
+/// What to do where a statement is none, or not one to be believed.
+const MEND: &str = "write one with `sluis key rotate` or `key revoke`";
+
 /// The statement of a key in a file.
 ///
 /// # Errors
@@ -21,9 +24,8 @@ use crate::output::{Color, Page, tell};
 pub(super) fn statement(file: &Path) -> Result<Statement, String> {
     let wrong = |why: &dyn std::fmt::Display| format!("cannot take in {}: {why}", file.display());
     let text = files::read_text(file, 2 * Statement::MAX_JSON).map_err(|why| wrong(&why))?;
-    let value = Value::from_json(text.trim())
-        .map_err(|_| wrong(&"it is no JSON; write one with `sluis key rotate` or `key revoke`"))?;
-    Statement::read(value).map_err(|why| wrong(&why))
+    let value = Value::from_json(text.trim()).map_err(|_| wrong(&format!("it is no JSON; {MEND}")))?;
+    Statement::read(value).map_err(|why| wrong(&format!("{why}; {MEND}")))
 }
 
 /// The number to wait for, or that there is nothing to wait for.

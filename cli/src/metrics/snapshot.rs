@@ -92,6 +92,7 @@ pub(crate) fn relayed(node: &Node) -> Option<Relayed> {
         table("relay_neighbours", stats.neighbours, max_neighbours),
         table("relay_reservations", stats.reservations, max_reservations),
         table("relay_circuits", stats.circuits, max_circuits),
+        table("relay_unproven", stats.unproven, max_routes),
         // Of sources, of targets and of links.
         table("relay_quotas", stats.quotas, 5 * config.max_rates),
     ];

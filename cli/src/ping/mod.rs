@@ -104,9 +104,7 @@ fn pins(args: &PingArgs) -> Result<Vec<(String, PublicKey)>, Fail> {
         let named = of_registry.chain([args.target.as_str()]).any(|did| text.starts_with(&format!("{did}=")));
         let (did, key) = match key::file::public(text) {
             Ok(key) => (args.target.clone(), key),
-            Err(_) if named => {
-                values::pin(text).map(|pin| (pin.did, pin.key)).map_err(|why| Fail::usage(format!("--pin: {why}")))?
-            }
+            Err(_) if named => values::pin(text).map(|pin| (pin.did, pin.key)).map_err(|why| why.of("--pin"))?,
             Err(why) => return Err(why),
         };
         if pins.iter().any(|(other, _)| *other == did) {

@@ -113,9 +113,18 @@ fn a_statement_reaches_a_hub_that_runs_and_survives(runtime: &str) {
     let mut again = hub(runtime, &folder, &[]);
     assert_eq!(ping(runtime, &folder, &again, Some("sensor.key")).0, 1);
     assert_eq!(again.expect("rejected").str("reason"), "revoked");
-    for bad in ["hub.pub", "nowhere.json"] {
+    let rotation = folder.text("rotation.json");
+    folder.write("cut.json", &rotation[..rotation.len() / 2]);
+    folder.write("member.json", rotation.replace("new_signature", "next_signature"));
+    // A letter of a signature, which is its last member.
+    folder.write("signature.json", rotation.replace("\"}", "0\"}").replacen("signature\":\"", "signature\":\"0", 1));
+    for bad in ["hub.pub", "nowhere.json", "cut.json", "member.json", "signature.json"] {
         again.process.say(&format!("accept {}", path(&folder, bad)));
         again.process.wait_for_stderr(bad);
+        let said = again.process.stderr();
+        let line = said.lines().find(|line| line.contains(bad)).expect("it was said");
+        let mend = "write one with `sluis key rotate` or `key revoke`";
+        assert!(bad == "nowhere.json" || line.contains(mend), "{line}");
     }
     again.process.say(&format!("pin {SENSOR} {}", path(&folder, "hub.pub")));
     again.process.wait_for_stderr("pinned to another key");

@@ -104,6 +104,36 @@ fn what_is_no_key_is_named() {
         let sentence = folder.fails(1, &["key", "show", file]);
         assert!(sentence.contains(said), "{sentence}");
     }
+    // The sentence says what to do, too, whoever reads the file, and that stays as it is.
+    let whole = {
+        folder.prints(&["key", "new", "hub.key"]);
+        folder.text("hub.key")
+    };
+    folder.write("cut.key", &whole[..whole.len() / 2]);
+    folder.write("mixed.key", whole.replace("MC4C", "MC4D"));
+    #[cfg(unix)]
+    ["cut.key", "mixed.key"].iter().for_each(|file| folder.set_mode(file, 0o600));
+    let listen = ["listen", "--did", "jis:a:b", "--bind", "127.0.0.1:0", "--duration", "100ms", "--key"];
+    let ping = ["ping", "jis:a:b", "127.0.0.1:9", "--intent", "t", "--timeout", "100ms", "--key"];
+    let trace = ["trace", "jis:a:b", "127.0.0.1:9", "--count", "1", "--timeout", "0.1", "--key"];
+    let relay = ["relay", "--did", "jis:a:b", "--bind", "127.0.0.1:0", "--duration", "100ms", "--key"];
+    let readers = [&["key", "show"][..], &["key", "export"], &["key", "revoke"], &listen, &ping, &trace, &relay];
+    for file in ["text", "bytes", "weak", "cut.key", "mixed.key"] {
+        let before = fs::read(folder.0.join(file)).expect("a file");
+        for reader in readers {
+            let sentence = folder.fails(1, &[reader, &[file]].concat());
+            assert!(sentence.contains(file) && sentence.contains("sluis key new"), "{reader:?}: {sentence}");
+        }
+        assert_eq!(fs::read(folder.0.join(file)).expect("a file"), before);
+    }
+    let pins = [&listen[..5], &["--pin", "jis:x:y=weak"]].concat();
+    let to = [&ping[..7], &["--pin", "weak"]].concat();
+    let to_named = [&ping[..7], &["--pin", "jis:a:b=weak"]].concat();
+    let traced = [&trace[..7], &["--pin", "jis:x:y=weak"]].concat();
+    for args in [&["pin", "add", "jis:a:b", "weak", "--state", "state"][..], &pins, &to, &to_named, &traced] {
+        let sentence = folder.fails(1, args);
+        assert!(sentence.contains("weak: ") && sentence.contains("sluis key new"), "{args:?}: {sentence}");
+    }
 }
 
 /// Other people's tools, where they are.

@@ -12,6 +12,7 @@ use crate::on_both;
 use crate::sluis::{HUB, Listen, Ping, SENSOR, command};
 
 on_both! {
+    sessions_and_their_handshakes_are_counted
     counters_move_with_the_pings
     a_relay_shows_what_it_passes_on_and_whose_quota_is_used_up
     nobody_keeps_a_scraper_out
@@ -138,6 +139,45 @@ fn a_relay_shows_what_it_passes_on_and_whose_quota_is_used_up(runtime: &str) {
     assert_eq!(passed + beyond, 5.0);
     assert!(value(&samples, "sluis_table_entries{table=\"relay_seen\"}") >= 1.0);
     relay.quit();
+    hub.quit();
+}
+
+fn sessions_and_their_handshakes_are_counted(runtime: &str) {
+    let folder = Folder::new(&format!("metrics-sessions-{runtime}"));
+    for key in ["hub", "sensor"] {
+        folder.prints(&["key", "new", &format!("{key}.key")]);
+        folder.write(&format!("{key}.pub"), folder.prints(&["key", "export", &format!("{key}.key")]));
+    }
+    let path = |name: &str| folder.0.join(name).to_str().expect("UTF-8").to_owned();
+    let (key, pin) = (path("hub.key"), format!("{SENSOR}={}", path("sensor.pub")));
+    let (hub, metrics) = start("relay", runtime, &[HUB_ARGS, &["--key", &key, "--pin", &pin]].concat());
+    // A family for each thing that an operator is told of.
+    let before = scrape(&metrics);
+    for family in [
+        "sluis_datagrams_total{",
+        "sluis_table_entries{table=\"transmits\"",
+        "sluis_table_entries{table=\"events\"",
+        "sluis_table_capacity{table=\"events\"",
+        "sluis_table_capacity{table=\"relay_unproven\"",
+        "sluis_peers_by_path{",
+        "sluis_table_entries{table=\"sessions\"",
+        "sluis_handshakes_total{",
+        "sluis_relay_quota_hits_total{",
+        "sluis_store_commit_seconds_bucket",
+        "sluis_lost_output_lines_total",
+    ] {
+        assert!(before.keys().any(|name| name.starts_with(family)), "no {family} in {before:#?}");
+    }
+    let (key, pin) = (path("sensor.key"), path("hub.pub"));
+    let args = ["--key", &key, "--pin", &pin, "--session", "require", "--count", "2", "--interval", "0"];
+    let (code, ..) = Ping::start(runtime, SENSOR, &hub.addr, &args).finish();
+    assert_eq!(code, 0);
+    let after = scrape(&metrics);
+    assert_eq!(value(&after, "sluis_handshakes_total{role=\"responder\"}"), 1.0);
+    assert_eq!(value(&after, "sluis_handshakes_total{role=\"initiator\"}"), 0.0);
+    let ended = after.iter().filter(|(name, _)| name.starts_with("sluis_session_changes_total{state=\"down\""));
+    let ended = ended.map(|(_, n)| n).sum::<f64>();
+    assert_eq!(value(&after, "sluis_table_entries{table=\"sessions\"}") + ended, 1.0, "{after:#?}");
     hub.quit();
 }
 

@@ -14,6 +14,7 @@ mod data;
 mod discovery;
 mod overlay;
 mod peers;
+mod relay;
 mod signed;
 mod sluis;
 mod to_listen;

@@ -100,6 +100,12 @@ impl Ping {
         Self(Process::spawn("sluis ping", command.args(args)))
     }
 
+    /// The same over a relay.
+    pub(crate) fn over(setup: Setup, target: &str, via: &str, args: &[&str]) -> Self {
+        let usual = [target, "--via", via, "--did", SENSOR, "--encoding", setup.encoding];
+        Self(Process::spawn("sluis ping", command(setup, "ping", &usual).args(args)))
+    }
+
     /// The next event, which must have this name.
     pub(crate) fn expect(&self, name: &str) -> Json {
         let event = Speaker::Ping.read(&self.0.line()).with_payload_as_sent();

@@ -187,8 +187,10 @@ impl Rooms {
         let hop = Self::hop_to(links.as_deref_mut(), now, ping)?;
         let how = (hop, is_proven(peers, ping));
         let len = outbox.stage(now, &Answer::to(ping, how, Decision::Accept, payload))?;
+        let (path, left) = (ping.path(), ping.allowance().saturating_sub(len));
         outbox.commit(hop, len);
         inbox.take_open(id);
+        self.credit_path(hop, path, left);
         Ok(())
     }
 
@@ -222,6 +224,7 @@ impl Rooms {
         let ping = self.take_waiting(id, Verdict::Refused)?;
         if let Ok((hop, len)) = staged {
             self.outbox.commit(hop, len);
+            self.credit_path(hop, ping.path(), ping.allowance().saturating_sub(len));
         }
         let from = self.shown(ping.path());
         // Room was reserved when it began to wait.
@@ -234,6 +237,7 @@ impl Rooms {
         let (hop, len) = self.stage_decision(now, id, Decision::Accept, payload)?;
         let ping = self.take_waiting(id, Verdict::Approved)?;
         self.outbox.commit(hop, len);
+        self.credit_path(hop, ping.path(), ping.allowance().saturating_sub(len));
         let from = self.shown(ping.path());
         let _ = self.events.decided(now.mono, (id, from), &ping, Outcome::Approved, true, None);
         self.approved(now, ping.did(), ping.path());

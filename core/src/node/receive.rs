@@ -284,6 +284,7 @@ impl Rooms {
         if path.circuit().is_none() {
             self.record_peer(now, seat, path, rank);
             self.prove_by_session(seat, ingress, rank);
+            self.credit(ingress, ingress.bytes.len() * AMPLIFICATION);
         }
         if self.tell_heartbeats {
             let path = self.shown(path);
@@ -365,6 +366,9 @@ impl Rooms {
         }
         if let Some(len) = staged {
             self.outbox.commit(hop, len);
+            if let Plan::Answer(_) = plan {
+                self.credit(ingress, allowance.saturating_sub(len));
+            }
         }
         self.admission.admit(passed);
         if decision == Decision::Accept && !relayed && path.circuit().is_none() {

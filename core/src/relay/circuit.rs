@@ -24,6 +24,8 @@ use crate::time::Instant;
 /// Flags of a TP header: a packet of a circuit and nothing else. The reference drops it unread.
 const FLAGS: u8 = 0x10;
 const VERSION: u8 = 1;
+/// How many bytes may go to an end that has proven nothing, for each one that came from there.
+pub(super) const AMPLIFICATION: usize = 3;
 /// Bytes that a circuit adds in front of a frame.
 pub const CIRCUIT_HEAD: usize = HEADER_LEN + 12;
 
@@ -121,6 +123,8 @@ struct Circuit {
     label: u64,
     by: Asker,
     ends: [Hop; 2],
+    /// How many bytes may go to each end, where it is not shown to be who is heard there.
+    rooms: [usize; 2],
     bytes: Cell,
     used: Instant,
     by_label: Chain,
@@ -210,7 +214,8 @@ impl Circuits {
             return false;
         }
         let (by_label, by_use) = (Chain::default(), Link::default());
-        let circuit = Circuit { label, by, ends, bytes: Cell::default(), used: now, by_label, by_use };
+        let rooms = [0; 2];
+        let circuit = Circuit { label, by, ends, rooms, bytes: Cell::default(), used: now, by_label, by_use };
         let Ok(id) = self.circuits.insert(circuit) else { return false };
         let place = self.place(label);
         self.by_label.insert(&mut self.circuits, id.slot(), place);
@@ -246,6 +251,15 @@ impl Circuits {
         oldest.map(|slot| self.close(slot)).is_some()
     }
 
+    /// So many bytes more may go to the end of a circuit at this address, and to its other end.
+    pub(super) fn fund(&mut self, label: u64, at: &Path, [here, there]: [usize; 2]) {
+        let Some((slot, end)) = self.find(label, at) else { return };
+        let Some(circuit) = self.circuits.at_mut(slot) else { return };
+        for (n, room) in circuit.rooms.iter_mut().enumerate() {
+            *room = room.saturating_add(if n == end { here } else { there });
+        }
+    }
+
     /// Where a packet of a circuit goes that came from there. It is changed in place and has to be sent as it is then.
     pub(super) fn carry(
         &mut self,
@@ -262,15 +276,21 @@ impl Circuits {
             self.close(slot);
             return Err(RelayReject::NoCircuit);
         }
+        let other = *circuit.ends.get(1 - end).ok_or(RelayReject::NoCircuit)?;
+        let [first, second] = &mut circuit.rooms;
+        let (here, there) = if end == 0 { (first, second) } else { (second, first) };
+        *here = here.saturating_add(AMPLIFICATION * datagram.len());
+        if !other.shown {
+            *there = there.checked_sub(datagram.len()).ok_or(RelayReject::Amplification)?;
+        }
         let len = u32::try_from(datagram.len()).unwrap_or(u32::MAX);
         circuit.bytes = circuit.bytes.after(now, self.pace, len).ok_or(RelayReject::CircuitQuota)?;
         circuit.used = now;
-        let other = circuit.ends.get(1 - end).ok_or(RelayReject::NoCircuit)?.path;
         self.by_use.move_to_back(&mut self.circuits, slot);
         if let Some(byte) = datagram.get_mut(CIRCUIT_HEAD - 4) {
             *byte = hops_left;
         }
-        Ok(other)
+        Ok(other.path)
     }
 
     /// Close at most so many that were not used for long.

@@ -172,8 +172,17 @@ impl Net {
             ..Packet::default()
         };
         let peer = self.around[n].contains(&target).then(|| at(target));
-        let transit =
-            Transit { packet: &packet, from, zone: Zone::Groen, proven: true, peer, recorded: None, room: None };
+        let transit = Transit {
+            packet: &packet,
+            from,
+            zone: Zone::Groen,
+            proven: true,
+            peer,
+            recorded: None,
+            room: None,
+            len: 0,
+            peer_proven: true,
+        };
         let Ok(forward) = self.relays[n].forward(Instant::from_nanos(self.now), &transit) else { return };
         let passed = self.passed.entry((n, ping)).or_default();
         *passed += 1;

@@ -12,6 +12,8 @@
 //!   [neighbours](Relay::set_neighbour) with the best score. A way without an answer is avoided by whoever had none.
 //! - **Only for who is let in**, within quotas for each source, each target and each link: one that sends too much takes nothing from
 //!   others.
+//! - **No amplifier.** An address that has proven nothing is sent at most three times what came from there. Where a [neighbour](Relay::set_neighbour) is the operator says, and a
+//!   reservation is given to who has shown where he is: to them goes what there is.
 //! - **Sessions pass unread.** A [circuit](CircuitPacket) carries frames of a session: the relay reads a label and a number of hops.
 //! - **Who changed a packet can be named**: [`trace`].
 //! - **Bounded.** Tables have caps ([`RelayConfig`]) and hold keyed hashes, no texts. Passing on allocates nothing once they have grown.
@@ -36,7 +38,7 @@
 //!     ..Packet::default()
 //! };
 //! let transit =
-//!     Transit { packet: &ping, from: sensor, zone: Zone::Groen, proven: true, peer: Some(display), recorded: None, room: None };
+//!     Transit { packet: &ping, from: sensor, len: 400, zone: Zone::Groen, proven: true, peer: Some(display), peer_proven: true, recorded: None, room: None };
 //! let forward = hub.forward(now, &transit)?;
 //! assert_eq!((forward.to(), forward.way(), forward.hop_count()), (&[display][..], Way::Peer, 1));
 //! let mut out = [0; 1500];
@@ -63,6 +65,7 @@
 mod carried;
 mod circuit;
 mod config;
+mod credit;
 mod faults;
 #[cfg(test)]
 mod mesh_tests;

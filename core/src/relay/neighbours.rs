@@ -6,11 +6,13 @@ use super::config::MAX_FANOUT;
 use crate::Path;
 use crate::time::Instant;
 
-/// A next hop: where it is, and the keyed hash of that address.
+/// A next hop: where it is, the keyed hash of that address, and what is known of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hop {
     pub(super) path: Path,
     pub(super) link: u64,
+    /// Whether it was shown to be that of who was heard there.
+    pub(super) shown: bool,
 }
 
 /// Next hops of one ping, all different.

@@ -59,6 +59,8 @@ struct Open {
     to: heapless::Vec<u64, MAX_FANOUT>,
     /// Over which of them there was an answer, and over which one that said `pending`: a bit each.
     done: u8,
+    /// Which of them are shown to be who is heard there.
+    shown: u8,
     pended: u8,
     sent: Instant,
     ends: Instant,
@@ -99,6 +101,10 @@ pub(super) struct Asker {
     pub(super) slot: u32,
     /// There was an answer over another hop.
     pub(super) disputed: bool,
+    /// Whether the hop that answered is shown to be who is heard there.
+    pub(super) shown: bool,
+    /// Nothing more goes back this way.
+    pub(super) ended: bool,
 }
 
 /// Where the way back of a ping will be kept.
@@ -247,15 +253,20 @@ impl OpenWays {
         (most, alike.len(), makes_way)
     }
 
-    /// Keep the way back of what goes over these hops now. The [place](Self::place) was found for it, and nothing else was kept since.
-    pub(super) fn keep(&mut self, now: Instant, config: &RelayConfig, passed: Passed, (place, hops): (Place, &Hops)) {
-        if let Some(slot) = place.makes_way {
-            self.close(slot);
-        }
+    /// Keep the way back of what goes over these hops now. The [place](Self::place) was found for it, and nothing else was kept since. What makes way for it is given back.
+    pub(super) fn keep(
+        &mut self,
+        now: Instant,
+        config: &RelayConfig,
+        passed: Passed,
+        (place, hops): (Place, &Hops),
+    ) -> Option<Passed> {
+        let closed = place.makes_way.and_then(|slot| self.close(slot)).map(|open| open.passed);
         let entry = Open {
             passed,
             to: hops.iter().map(|hop| hop.link).collect(),
             done: 0,
+            shown: hops.iter().enumerate().fold(0, |bits, (n, hop)| bits | u8::from(hop.shown) << n),
             pended: 0,
             sent: now,
             ends: now + config.answer_within,
@@ -265,7 +276,7 @@ impl OpenWays {
             by_end: Link::default(),
             by_patience: Link::default(),
         };
-        let Ok(id) = self.open.insert(entry) else { return };
+        let Ok(id) = self.open.insert(entry) else { return closed };
         let slot = id.slot();
         if let Some(entry) = self.open.at_mut(slot) {
             entry.slot = slot;
@@ -278,6 +289,7 @@ impl OpenWays {
             self.strangers += 1;
             self.by_link.add(passed.from.link);
         }
+        closed
     }
 
     /// Whether a ping with this id may yet be answered.
@@ -350,7 +362,9 @@ impl OpenWays {
         let (passed, before) = (open.passed, core::mem::replace(&mut open.state, state));
         open.ends = ends;
         let all = (1_u16 << open.to.len()) - 1;
-        if u16::from(open.done) == all {
+        let shown = open.shown & bit != 0;
+        let ended = u16::from(open.done) == all;
+        if ended {
             open.state = before;
             self.close(slot);
         } else if before != state {
@@ -362,7 +376,7 @@ impl OpenWays {
                 State::Answered => self.answered.push_back(&mut self.open, slot),
             };
         }
-        Some(Asker { passed, slot, disputed })
+        Some(Asker { passed, slot, disputed, shown, ended })
     }
 
     /// One ping whose patience is over and that nobody has answered. Its way back stays open.
@@ -377,12 +391,12 @@ impl OpenWays {
         Some(silent)
     }
 
-    /// Close one way back whose time is over. False where there is none.
-    pub(super) fn expire(&mut self, now: Instant) -> bool {
+    /// Close one way back whose time is over, and give it back. `None` where there is none.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Passed> {
         let over = |slot: &u32| self.open.at(*slot).is_some_and(|open| open.ends <= now);
         let fronts = [self.waiting.front(), self.pending.front(), self.answered.front()];
         let slot = fronts.into_iter().flatten().find(over);
-        slot.and_then(|slot| self.close(slot)).is_some()
+        slot.and_then(|slot| self.close(slot)).map(|open| open.passed)
     }
 
     /// When one of both has something to do next.

@@ -68,7 +68,7 @@ reasons! {
     Unrequested = "unrequested" as Unrequested,
     /// An answer from a link over which nobody was asked, or in another name than was asked.
     WrongResponder = "wrong_responder" as WrongResponder,
-    /// An answer of more than three times the bytes that the ping had, to an address that has not proven itself.
+    /// It is for an address that has not proven itself, and more than three times the bytes that came from there: of an answer, than the ping had.
     Amplification = "amplification" as Amplification,
     /// A packet of a circuit that there is not.
     NoCircuit = "no_circuit" as NotForUs,

@@ -3,8 +3,9 @@
 use core::net::IpAddr;
 
 use super::Label;
-use super::circuit::{Asker, Circuits, enters_circuit};
+use super::circuit::{AMPLIFICATION, Asker, Circuits, enters_circuit};
 use super::config::{MAX_FANOUT, Rate, RelayConfig};
+use super::credit::Credits;
 use super::faults::Faults;
 use super::names::{Names, Scratch, fingerprints};
 use super::neighbours::{Hop, Hops, Neighbours};
@@ -14,7 +15,7 @@ use super::recent::Recent;
 use super::reject::RelayReject;
 use super::reserve::{Reservations, ReserveError};
 use super::routes::{Learned, Routes};
-use super::told::{Back, Forward, RelayStats, Transit, Way};
+use super::told::{Back, Forward, RelayStats, Transit, Way, WayBack};
 use crate::Path;
 use crate::framing::{Decision, Packet, PingType, Response, RoutingMode, Text, Zone};
 use crate::limits::MAX_PACKET_ID;
@@ -23,6 +24,9 @@ use crate::time::Instant;
 
 /// How many timers run out in one call of [`Relay::handle_timeout`] at most.
 const TIMERS: usize = 64;
+
+/// The next hops of a ping: how the first was found, all of them, and of each that has proven nothing how many bytes may go there.
+type Next = (Way, Hops, heapless::Vec<Option<(u64, usize)>, MAX_FANOUT>);
 
 /// A relay: all that it knows of what passes through it. See the [module](super).
 pub struct Relay {
@@ -42,6 +46,7 @@ pub struct Relay {
     shares: Quotas,
     reservations: Reservations,
     circuits: Circuits,
+    credits: Credits,
     stats: RelayStats,
     faults: Faults,
 }
@@ -66,6 +71,7 @@ impl Relay {
             shares: quotas(),
             reservations: Reservations::new(),
             circuits: Circuits::new(&config, rng.sip_key()),
+            credits: Credits::new(config.max_routes),
             stats: RelayStats::default(),
             faults: Faults::default(),
             config,
@@ -116,7 +122,8 @@ impl Relay {
         }
         let (mut scratch, zone) = (Scratch::new(), Zone::Groen);
         let names = Names::of_packet(packet, &mut scratch)?;
-        let transit = Transit { packet, from, zone, proven: true, room: None, peer: None, recorded: None };
+        let (peer, recorded, room) = (None, None, None);
+        let transit = Transit { packet, from, len: 0, zone, proven: true, room, peer, peer_proven: false, recorded };
         let passed = self.passed(&names, &transit);
         self.grants(now, &passed)?;
         self.open.place(&passed).map(|_| ()).ok_or(RelayReject::Busy)
@@ -146,7 +153,7 @@ impl Relay {
         let passed = self.passed(&names, transit);
         let grants = self.grants(now, &passed)?;
         let place = self.open.place(&passed).ok_or(RelayReject::Busy)?;
-        let (way, hops) = self.next_hops(now, transit, &passed).ok_or(RelayReject::NoRoute)?;
+        let (way, hops, rooms) = self.next_hops(now, transit, &passed)?;
 
         let ([source, target, link], share) = grants;
         let sources = if passed.proven { &mut self.sources } else { &mut self.strangers };
@@ -155,13 +162,17 @@ impl Relay {
         self.links.charge(link);
         share.into_iter().for_each(|share| self.shares.charge(share));
         [Some(bare), signed].into_iter().flatten().for_each(|hash| self.seen.note(now, hash));
-        self.open.keep(now, &self.config, passed, (place, &hops));
+        rooms.iter().flatten().for_each(|(address, _)| self.credits.take(*address, transit.len));
+        if let Some(other) = self.open.keep(now, &self.config, passed, (place, &hops)) {
+            self.close_way(other);
+        }
         self.neighbours.up(passed.from.link);
         if transit.proven {
             let hops = u8::try_from(hop_count).unwrap_or(u8::MAX);
             self.routes.learn(now, passed.source, passed.from, hops, false);
         }
-        Ok(Forward { to: hops.into_iter().map(|hop| hop.path).collect(), way, hop_count })
+        let to = hops.into_iter().map(|hop| hop.path).collect();
+        Ok(Forward { to, way, hop_count, rooms, charged: transit.len })
     }
 
     /// The hops that it has travelled when it leaves, if it may leave.
@@ -192,7 +203,7 @@ impl Relay {
         let &Names { packet_id, source, target } = names;
         let &Transit { packet, from, proven, room, .. } = transit;
         let [source_hash, target_hash] = [source, target].map(|did| self.did(did));
-        let from = self.hop(from);
+        let from = Hop { shown: room.is_none(), ..self.hop(from) };
         let holder = if proven { source_hash } else { both(source_hash, from.link) };
         Passed {
             id: self.key.hash(packet_id.as_bytes()),
@@ -233,24 +244,40 @@ impl Relay {
 
     /// Over whom it goes, and how the first of them was found: over one hop that is known, two where the way is long, unless the first left something unanswered; then
     /// over as many as the fan-out allows and one more for each that did so, those last.
-    fn next_hops(&self, now: Instant, transit: &Transit<'_>, passed: &Passed) -> Option<(Way, Hops)> {
+    fn next_hops(&self, now: Instant, transit: &Transit<'_>, passed: &Passed) -> Result<Next, RelayReject> {
         let from = passed.from.link;
         let allowed = |link: u64| link != from || self.faults.no_split_horizon();
         let avoided = |link: u64| self.avoided.contains(now, both(passed.flow, link));
         // Mostly the target is a peer, and nothing else is looked at.
-        let peer = transit.peer.map(|path| self.hop(path));
-        if let Some(hop) = peer.filter(|hop| allowed(hop.link) && !avoided(hop.link)) {
-            return Some((Way::Peer, Hops::from_iter([hop])));
+        let peer = transit.peer.map(|path| Hop { shown: transit.peer_proven, ..self.hop(path) });
+        if let Some(hop) = peer.filter(|hop| hop.shown && allowed(hop.link) && !avoided(hop.link)) {
+            return Ok((Way::Peer, Hops::from_iter([hop]), heapless::Vec::new()));
+        }
+        let reserved = self.reservations.find(now, passed.target);
+        let is_shown = |hop: &Hop| {
+            let shown = [peer, reserved].into_iter().flatten().any(|known| known.shown && known.link == hop.link);
+            hop.shown || shown || self.neighbours.has(hop.link)
+        };
+        let room = |hop: &Hop| (!is_shown(hop)).then(|| (hop.link, self.credits.left(hop.link)));
+        let affords = |hop: &Hop| room(hop).is_none_or(|(_, left)| left >= transit.len);
+        let next = |way, mut hops: Hops| {
+            let rooms = hops.iter().map(room).collect();
+            hops.iter_mut().for_each(|hop| hop.shown = is_shown(hop));
+            (way, hops, rooms)
+        };
+        if let Some(hop) = peer.filter(|hop| allowed(hop.link) && !avoided(hop.link) && affords(hop)) {
+            return Ok(next(Way::Peer, Hops::from_iter([hop])));
         }
         let [learned, other] = self.routes.find(now, passed.target);
         let known = [
             peer.map(|hop| (Way::Peer, hop, false)),
-            self.reservations.find(now, passed.target).map(|hop| (Way::Reserved, hop, false)),
+            reserved.map(|hop| (Way::Reserved, hop, false)),
             transit.recorded.map(|path| (Way::Recorded, self.hop(path), false)),
             learned.map(|learned| (Way::Learned, learned.hop, learned.doubted)),
             other.map(|learned| (Way::Learned, learned.hop, learned.doubted)),
         ];
-        let known = || known.iter().flatten().filter(|(_, hop, _)| allowed(hop.link));
+        let known_at_all = || known.iter().flatten().filter(|(_, hop, _)| allowed(hop.link));
+        let known = || known_at_all().filter(|(_, hop, _)| affords(hop));
         let is_sure = |(_, hop, doubted): &(Way, Hop, bool)| !doubted && !avoided(hop.link);
         let sure = known().next().is_some_and(is_sure);
         let failed = known().filter(|(_, hop, _)| avoided(hop.link)).count();
@@ -262,8 +289,8 @@ impl Relay {
         };
         let mut hops = Hops::new();
         // Anybody can have an address learned that is not his: a ping goes to one such at most, so that nobody there gets several times what was sent.
-        let reserved = known().find(|(way, ..)| *way == Way::Reserved).map(|(_, hop, _)| hop.link);
-        let is_stray = |hop: &Hop| reserved != Some(hop.link) && !self.neighbours.has(hop.link);
+        let is_reserved = |link: u64| reserved.is_some_and(|hop| hop.link == link);
+        let is_stray = |hop: &Hop| !is_reserved(hop.link) && !self.neighbours.has(hop.link);
         for again in [false, true] {
             for (_, hop, _) in known().filter(|(_, hop, _)| avoided(hop.link) == again) {
                 let is_new = hops.iter().all(|taken| taken.link != hop.link);
@@ -280,7 +307,13 @@ impl Relay {
             self.neighbours.choose(now, flow, most, &mut hops, usable);
         }
         let way = hops.first().and_then(|hop| known().find(|(_, known, _)| known.link == hop.link));
-        (!hops.is_empty()).then_some((way.map_or(Way::Chosen, |(way, ..)| *way), hops))
+        let way = way.map_or(Way::Chosen, |(way, ..)| *way);
+        match hops.is_empty() {
+            false => Ok(next(way, hops)),
+            // What may not be sent to where it is known to be.
+            true if known_at_all().next().is_some() => Err(RelayReject::Amplification),
+            true => Err(RelayReject::NoRoute),
+        }
     }
 
     /// Whether a way is so long that a ping goes over a second one, too.
@@ -338,28 +371,68 @@ impl Relay {
         self.links.charge(link);
         self.neighbours.up(hop.link);
         self.routes.learn(now, responder, hop, 0, true);
-        let mut back = Back { to: heapless::Vec::new(), ways: heapless::Vec::new(), circuit: false };
+        let unproven = askers.iter().all(|asker| !asker.shown).then_some(hop.link);
+        let mut back = Back { to: heapless::Vec::new(), ways: heapless::Vec::new(), unproven, circuit: None };
         if askers.iter().any(|asker| asker.disputed) {
             self.routes.dispute(responder, now + self.config.avoid_for);
         }
         let asks = askers.iter().any(|asker| asker.passed.circuit.is_some());
         let enters = asks && response.decision == Decision::Accept && enters_circuit(response);
-        for open::Asker { passed: asker, slot, .. } in &askers {
+        for open::Asker { passed: asker, slot, shown, ended, .. } in &askers {
             let _ = back.to.push(asker.from.path);
-            let _ = back.ways.push((*slot, asker.room));
+            let (slot, ended) = (*slot, ended.then_some(asker.from.link));
+            let _ = back.ways.push(WayBack { slot, room: asker.room, ended });
             self.avoided.forget(both(asker.flow, hop.link));
             if let Some(label) = asker.circuit.filter(|_| enters) {
                 let by = Asker { holder: asker.holder, proven: asker.proven };
-                back.circuit |= self.circuits.establish(now, &self.config, (label, by), [asker.from, hop]);
+                let ends = [asker.from, Hop { shown: *shown, ..hop }];
+                let stands = self.circuits.establish(now, &self.config, (label, by), ends);
+                back.circuit = back.circuit.or(stands.then_some(label));
             }
         }
         Ok(back)
     }
 
     /// So many bytes of an answer went to each of its addresses: there is the less room for what follows, the decision behind `pending` say.
+    /// Three times as many may go to where the answer came from: over the circuit, if one stands by it now.
     pub fn sent_back(&mut self, back: &Back, len: usize) {
-        for (slot, _) in &back.ways {
-            self.open.charge(*slot, len);
+        if let (Some(address), None) = (back.unproven, back.circuit) {
+            self.credits.add(address, len.saturating_mul(AMPLIFICATION));
+        }
+        for (WayBack { slot, room, ended }, to) in back.ways.iter().zip(&back.to) {
+            if let Some(label) = back.circuit {
+                let left = room.unwrap_or_default().saturating_sub(len);
+                self.circuits.fund(label, to, [left, len.saturating_mul(AMPLIFICATION)]);
+                continue;
+            }
+            match (ended, room) {
+                (Some(address), Some(room)) => self.credits.add(*address, room.saturating_sub(len)),
+                (None, Some(_)) => self.open.charge(*slot, len),
+                (_, None) => {}
+            }
+        }
+    }
+
+    /// So many bytes more may go to this address, which has not proven itself: of three times what came from there, what no answer to that
+    /// takes.
+    pub fn credit(&mut self, from: Path, bytes: usize) {
+        let link = self.link(&from);
+        if !self.neighbours.has(link) {
+            self.credits.add(link, bytes);
+        }
+    }
+
+    /// A ping went to the address with this number, in so many bytes: more than it came in, say, for there is a record of ours behind it.
+    pub fn sent_on(&mut self, forward: &Forward, n: usize, len: usize) {
+        if let Some((address, _)) = forward.rooms.get(n).copied().flatten() {
+            self.credits.take(address, len.saturating_sub(forward.charged));
+        }
+    }
+
+    /// A way back is closed: what was kept for answers may be sent otherwise.
+    fn close_way(&mut self, passed: Passed) {
+        if let Some(room) = passed.room {
+            self.credits.add(passed.from.link, room);
         }
     }
 
@@ -417,7 +490,7 @@ impl Relay {
     /// # Errors
     /// There is none left.
     pub fn reserve(&mut self, now: Instant, did: &str, path: Path) -> Result<Instant, ReserveError> {
-        let (did, hop) = (self.did(did), self.hop(path));
+        let (did, hop) = (self.did(did), Hop { shown: true, ..self.hop(path) });
         self.reservations.reserve(now, &self.config, did, hop)
     }
 
@@ -452,9 +525,8 @@ impl Relay {
             }
         }
         for _ in 0..TIMERS {
-            if !self.open.expire(now) {
-                break;
-            }
+            let Some(passed) = self.open.expire(now) else { break };
+            self.close_way(passed);
         }
         self.reservations.expire(now);
         self.circuits.expire(now, &self.config, TIMERS);
@@ -481,6 +553,7 @@ impl Relay {
             neighbours: self.neighbours.len(),
             reservations: self.reservations.len(),
             circuits: self.circuits.len(),
+            unproven: self.credits.len(),
             quotas: [&self.sources, &self.strangers, &self.targets, &self.links, &self.shares]
                 .map(Quotas::len)
                 .iter()
@@ -494,7 +567,7 @@ impl Relay {
     }
 
     fn hop(&self, path: Path) -> Hop {
-        Hop { path, link: self.link(&path) }
+        Hop { path, link: self.link(&path), shown: false }
     }
 
     /// The keyed hash of an address, which may be written as IPv4 or as IPv4 mapped into IPv6.

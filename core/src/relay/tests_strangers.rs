@@ -272,3 +272,91 @@ fn the_quotas_of_many_names_leave_room_for_those_that_are_proven() {
     assert!(relay.stats().rejects.get(RelayReject::SourceQuota) > 100);
     assert!(pass(&mut relay, after(1), ("ping", "jis:s", "jis:t"), None).is_ok());
 }
+
+#[test]
+fn to_an_address_that_has_proven_nothing_goes_what_came_from_there_allows() {
+    let mut relay = relay(RelayConfig::default());
+    let (now, there) = (after(0), at(9));
+    let to = |relay: &mut Relay, n: u32, peer_proven| {
+        let id = format!("ping_{n}");
+        let packet = ping(&id, "jis:s", "jis:t");
+        relay.forward(now, &Transit { peer: Some(there), peer_proven, len: 400, ..transit(&packet, at(1)) })
+    };
+    assert_eq!(to(&mut relay, 1, false), Err(RelayReject::Amplification));
+    relay.credit(there, 900);
+    let forward = to(&mut relay, 2, false).unwrap();
+    assert_eq!((forward.to(), forward.room(0)), (&[there][..], Some(900)));
+    relay.sent_on(&forward, 0, 501);
+    assert_eq!(to(&mut relay, 3, false), Err(RelayReject::Amplification), "399 are left");
+    let forward = to(&mut relay, 4, true).unwrap();
+    assert_eq!((forward.to(), forward.room(0)), (&[there][..], None));
+    relay.credit(there, 1);
+    assert!(to(&mut relay, 5, false).is_ok());
+    assert_eq!(relay.stats().unproven, 0);
+    // Where neighbours are the operator says.
+    relay.set_neighbour("jis:t", there, 0.5);
+    let forward = to(&mut relay, 6, false).unwrap();
+    assert_eq!((forward.to(), forward.room(0), relay.stats().unproven), (&[there][..], None, 0));
+}
+
+/// What a ping brings may be sent once: as its answer, or, when none can come any more, in pings.
+#[test]
+fn what_is_kept_for_answers_may_be_sent_in_pings_once_no_more_can_come() {
+    let mut relay = relay(RelayConfig::default());
+    let asks = |relay: &mut Relay, now, n: u32| {
+        let id = format!("ask_{n}");
+        let packet = ping(&id, "jis:s", "jis:t");
+        relay
+            .forward(now, &Transit { room: Some(1200), len: 400, peer: Some(at(8)), ..transit(&packet, at(1)) })
+            .unwrap();
+        id
+    };
+    let to_it = |relay: &mut Relay, now, n: u32| {
+        let id = format!("ping_{n}");
+        let packet = ping(&id, "jis:o", "jis:s");
+        relay.forward(now, &Transit { peer: Some(at(1)), peer_proven: false, len: 400, ..transit(&packet, at(2)) })
+    };
+    let id = asks(&mut relay, after(0), 1);
+    assert_eq!(to_it(&mut relay, after(0), 1), Err(RelayReject::Amplification));
+    let back = relay.answer(after(0), at(8), &answer(&id, "jis:t", Decision::Pending)).unwrap();
+    relay.sent_back(&back, 300);
+    assert_eq!(to_it(&mut relay, after(0), 2), Err(RelayReject::Amplification));
+    let back = relay.answer(after(0), at(8), &answer(&id, "jis:t", Decision::Accept)).unwrap();
+    relay.sent_back(&back, 300);
+    assert_eq!(to_it(&mut relay, after(0), 3).unwrap().room(0), Some(600));
+    assert_eq!(to_it(&mut relay, after(0), 4), Err(RelayReject::Amplification));
+    asks(&mut relay, after(0), 2);
+    relay.handle_timeout(after(9000));
+    assert_eq!(to_it(&mut relay, after(9000), 5), Err(RelayReject::Amplification));
+    relay.handle_timeout(after(10_000));
+    assert_eq!(to_it(&mut relay, after(10_000), 6).unwrap().room(0), Some(1400));
+}
+
+/// Who asks for a circuit from an address that is not his, together with who enters into it, sends nobody there what he likes.
+#[test]
+fn over_a_circuit_goes_to_an_end_that_has_proven_nothing_what_came_from_there_allows() {
+    let config = RelayConfig::default();
+    let (now, asker, target, answered) = (after(0), at(1), at(9), 500);
+    let datagram = |len: usize| {
+        let mut datagram = CircuitPacket::head(Label::of("a", "jis:s", "jis:t"), 8, len - CIRCUIT_HEAD).to_vec();
+        datagram.resize(len, 0xa5);
+        datagram
+    };
+    for (asker_proven, target_proven) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut relay = relay(config);
+        relay.credit(target, 400);
+        let (peer, room) = (Some(target), (!asker_proven).then_some(1200));
+        let packet = Packet { ping_type: PingType::Relay, ..ping("a", "jis:s", "jis:t") };
+        let asked = Transit { peer, peer_proven: target_proven, room, len: 400, ..transit(&packet, asker) };
+        relay.forward(now, &asked).unwrap();
+        let yes = Response { payload: Value::from_wire(ENTERS), ..answer("a", "jis:t", Decision::Accept) };
+        let back = relay.answer(now, target, &yes).unwrap();
+        relay.sent_back(&back, answered);
+        let mut goes = |from: Path, len: usize| relay.carry(now, from, &mut datagram(len)).is_ok();
+        // To the asker what the answer left of three times its ping.
+        assert_eq!([100, 600, 100].map(|len| goes(target, len)), [true, true, asker_proven]);
+        // To the target three times its answer, and the same of those 800 bytes.
+        assert_eq!([1500, 2400, 50].map(|len| goes(asker, len)), [true, true, target_proven]);
+        assert!(goes(target, 1200), "the asker has sent something meanwhile");
+    }
+}

@@ -21,9 +21,13 @@ pub struct Transit<'a> {
     /// How many bytes of answers may go to where it came from: three times what came, where that address has not proven itself; else
     /// `None`.
     pub room: Option<usize>,
+    /// How many bytes it came in. It goes to an address that has proven nothing only if so many may be sent there.
+    pub len: usize,
     /// Where the target is as a peer, if it is one that is not stale.
     pub peer: Option<Path>,
-    /// Where the record of the target says that it is, if there is one.
+    /// Whether that address has proven to be the peer's.
+    pub peer_proven: bool,
+    /// Where the record of the target says that it is, if there is one. A record proves nothing of an address.
     pub recorded: Option<Path>,
 }
 
@@ -49,6 +53,10 @@ pub struct Forward {
     pub(super) to: heapless::Vec<Path, MAX_FANOUT>,
     pub(super) way: Way,
     pub(super) hop_count: i64,
+    /// Of each address that has proven nothing its keyed hash, and how many bytes may go there.
+    pub(super) rooms: heapless::Vec<Option<(u64, usize)>, MAX_FANOUT>,
+    /// How many bytes it counts for already at each of those.
+    pub(super) charged: usize,
 }
 
 impl Forward {
@@ -70,6 +78,12 @@ impl Forward {
         self.hop_count
     }
 
+    /// How many bytes may go to the address with this number; `None`: as many as there are.
+    #[must_use]
+    pub fn room(&self, n: usize) -> Option<usize> {
+        self.rooms.get(n).copied().flatten().map(|(_, room)| room)
+    }
+
     /// Write the frame that goes to all of them: the ping with its hop counted, in the encoding in which it came, because a proof
     /// covers that. How many bytes it took.
     ///
@@ -85,8 +99,11 @@ impl Forward {
 pub struct Back {
     pub(super) to: heapless::Vec<Path, MOST_ALIKE>,
     /// The ways back, and how many bytes may go there.
-    pub(super) ways: heapless::Vec<(u32, Option<usize>), MOST_ALIKE>,
-    pub(super) circuit: bool,
+    pub(super) ways: heapless::Vec<WayBack, MOST_ALIKE>,
+    /// The keyed hash of the address that the answer came from, where that has proven nothing.
+    pub(super) unproven: Option<u64>,
+    /// The circuit that stands now.
+    pub(super) circuit: Option<u64>,
 }
 
 impl Back {
@@ -100,14 +117,24 @@ impl Back {
     /// the decision is to be left.
     #[must_use]
     pub fn room(&self, n: usize) -> Option<usize> {
-        self.ways.get(n)?.1
+        self.ways.get(n)?.room
     }
 
     /// Whether a circuit stands now between who asked and who answered.
     #[must_use]
     pub const fn opened_circuit(&self) -> bool {
-        self.circuit
+        self.circuit.is_some()
     }
+}
+
+/// One of the ways that an answer goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WayBack {
+    pub(super) slot: u32,
+    /// How many bytes may go there, where that address has proven nothing.
+    pub(super) room: Option<usize>,
+    /// The keyed hash of the address, where nothing more goes this way: what is left of the room is for pings.
+    pub(super) ended: Option<u64>,
 }
 
 /// What a relay has done, and what it holds.
@@ -140,6 +167,8 @@ pub struct RelayStats {
     pub reservations: usize,
     /// Circuits.
     pub circuits: usize,
+    /// Addresses that have proven nothing and may be sent something.
+    pub unproven: usize,
     /// Names and addresses whose quota is counted.
     pub quotas: usize,
 }

@@ -22,3 +22,18 @@ fn in_a_mesh_with_foes_nobody_is_wronged_nothing_goes_round_and_who_asks_is_answ
     assert!(all.iter().all(|count| *count > 0), "nothing was tried: {sum:?}");
     assert!(delivered * 2 > asked && sum.hops >= sum.shortest, "{sum:?}");
 }
+
+/// Where every foe changes what passes and does not hide it, all that ends at its target with a record that shows the culprit has the culprit named, time after time, and nobody else ever.
+#[test]
+fn in_a_mesh_of_tamperers_they_are_named_again_and_again_and_nobody_else_is() {
+    let (mut sum, mut meshes) = (MeshCounts::default(), 0);
+    for seed in 0..24 {
+        let mut setup = MeshSetup::new(12, seed, Duration::from_secs(60));
+        setup.tamperers = true;
+        let run = run_mesh(&setup).unwrap();
+        assert!(run.violations.is_empty(), "seed {seed}: {:?}", run.violations);
+        meshes += u32::from(run.counts.named > 0);
+        sum += run.counts;
+    }
+    assert!(sum.named >= 100 && meshes >= 20 && sum.altered >= sum.named, "{meshes} {sum:?}");
+}

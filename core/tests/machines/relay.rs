@@ -50,8 +50,17 @@ fn passed_on(relay: &mut Relay, step: &Json) -> Option<i64> {
     frame.extend(text.as_bytes());
     let Frame { message: Message::Packet(packet), encoding } = Frame::decode(&frame).ok()? else { return None };
     let from = Path::to("127.0.0.1:1001".parse().unwrap());
-    let transit =
-        Transit { packet: &packet, from, zone: Zone::Groen, proven: false, peer: None, recorded: None, room: None };
+    let transit = Transit {
+        packet: &packet,
+        from,
+        zone: Zone::Groen,
+        proven: false,
+        peer: None,
+        recorded: None,
+        room: None,
+        len: 0,
+        peer_proven: true,
+    };
     let forward = relay.forward(Instant::ZERO, &transit).ok()?;
     // What goes out is the same but for the hops.
     let mut out = vec![0; 2048];
@@ -104,8 +113,17 @@ fn flow(row: &Row) -> Vec<String> {
             continue;
         }
         let (from, peer) = (Path::to(address(addr)), peers.get(target).map(|at| Path::to(*at)));
-        let transit =
-            Transit { packet: &packet, from, zone: Zone::Groen, proven: false, peer, recorded: None, room: None };
+        let transit = Transit {
+            packet: &packet,
+            from,
+            zone: Zone::Groen,
+            proven: false,
+            peer,
+            recorded: None,
+            room: None,
+            len: 0,
+            peer_proven: true,
+        };
         out.push(match relay.forward(Instant::ZERO, &transit) {
             Ok(forward) => {
                 let to: Vec<_> = forward.to().iter().map(|path| path.remote.port()).collect();
@@ -150,8 +168,17 @@ fn only_meshed_pings_of_those_let_in_go_on() {
     for mode in RoutingMode::ALL {
         for zone in Zone::ALL {
             let packet = Packet { routing_mode: *mode, ..packet };
-            let transit =
-                Transit { packet: &packet, from, zone: *zone, proven: false, peer: None, recorded: None, room: None };
+            let transit = Transit {
+                packet: &packet,
+                from,
+                zone: *zone,
+                proven: false,
+                peer: None,
+                recorded: None,
+                room: None,
+                len: 0,
+                peer_proven: true,
+            };
             let expected = match (mode, zone) {
                 (RoutingMode::Mesh, Zone::Groen) => None,
                 (RoutingMode::Mesh, _) => Some(RelayReject::NotAllowed),

@@ -1,6 +1,6 @@
 """A reference node that sends pings: the near end towards `sluis listen`.
 
-    python ref_sender.py --did jis:ref:sensor --target jis:hub --addr 127.0.0.1:7150 [--msgpack] [--quiet]
+    python ref_sender.py --did jis:ref:sensor --target jis:hub --addr 127.0.0.1:7150 [--trust DID=SCORE] [--msgpack] [--quiet]
 
 Prints `listening`, then `sent` (all fields, the frame in hex) and `response` (all fields, the frame, `orphan` when no
 request was waiting for it, as for the decision that follows a pending answer). Commands:
@@ -68,12 +68,16 @@ async def main():
     parser.add_argument("--target", required=True)
     parser.add_argument("--addr", required=True, metavar="HOST:PORT")
     parser.add_argument("--bind", default="127.0.0.1:0")
+    parser.add_argument("--trust", action="append", default=[], metavar="DID=SCORE")
     parser.add_argument("--msgpack", action="store_true")
     parser.add_argument("--quiet", action="store_true", help="only `listening`, `batch` and `summary`")
     args = parser.parse_args()
 
     host, port = args.addr.rsplit(":", 1)
     sender = Sender(args.did, args.bind, args.msgpack, not args.quiet, args.target, (host, int(port)))
+    for entry in args.trust:
+        did, score = entry.rsplit("=", 1)
+        sender.set_trust(did, float(score))
     await sender.listen()
     async for command in commands():
         match command["cmd"]:

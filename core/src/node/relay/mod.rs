@@ -25,6 +25,8 @@ mod tests_mesh;
 pub(in crate::node) mod tests_net;
 #[cfg(test)]
 mod tests_reserving;
+#[cfg(test)]
+mod tests_unproven;
 mod traces;
 mod transit;
 

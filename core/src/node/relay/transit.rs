@@ -15,7 +15,7 @@ use crate::node::admission::{Bound, Passed};
 use crate::node::identity::Budget;
 use crate::node::inbox::AMPLIFICATION;
 use crate::node::ingress::{Ingress, Scratch, Texts};
-use crate::node::outbox::Outbox;
+use crate::node::outbox::{NextHop, Outbox};
 use crate::node::receive::Taken;
 use crate::node::{Node, Rooms};
 use crate::relay::trace::{Deed, Field, MARK, Trace};
@@ -102,6 +102,7 @@ impl Node {
             relaying.relay.release(target);
         }
         let device = overlay.as_deref().and_then(|overlay| overlay.endpoint(target, now.wall));
+        let peer = peers.get(now.mono, target);
         let transit = Transit {
             packet,
             from: ingress.path,
@@ -114,7 +115,9 @@ impl Node {
                 }
                 _ => None,
             },
-            peer: peers.get(now.mono, target).map(crate::node::Peer::path),
+            len: ingress.bytes.len(),
+            peer: peer.map(crate::node::Peer::path),
+            peer_proven: peer.is_some_and(crate::node::Peer::is_proven),
             recorded: relaying.neighbours.get(target).copied().or(device),
         };
         let forward = relaying.relay.forward(now.mono, &transit)?;
@@ -128,8 +131,17 @@ impl Node {
         }
         let packet = Packet { hop_count: forward.hop_count(), ..*packet };
         let mut sent = false;
-        for path in forward.to() {
-            sent |= outbox.pass_on((*path, usize::MAX), &packet, ingress.frame.encoding, trailer).is_some();
+        for (n, path) in forward.to().iter().enumerate() {
+            let to = (*path, forward.room(n).unwrap_or(usize::MAX));
+            let mut len = outbox.pass_on(to, &packet, ingress.frame.encoding, trailer);
+            if len.is_none() && forward.room(n).is_some() {
+                // Without a record of ours, for which there is no room.
+                len = outbox.pass_on(to, &packet, ingress.frame.encoding, as_it_came(ingress));
+            }
+            if let Some(len) = len {
+                relaying.relay.sent_on(&forward, n, len);
+                sent = true;
+            }
         }
         // What came in fewer bytes than it takes in ours, and is too long so.
         if sent { Ok(Taken::Forwarded) } else { Err(Reject::TooLong) }
@@ -221,6 +233,20 @@ impl Relaying {
 }
 
 impl Rooms {
+    /// Of three times what came from somewhere no answer takes so many bytes: so many of pings for others may go there, if this node is a relay.
+    pub(in crate::node) fn credit(&mut self, ingress: &Ingress<'_>, bytes: usize) {
+        if ingress.session.is_none() {
+            self.credit_path(NextHop::Direct(ingress.path), ingress.path, bytes);
+        }
+    }
+
+    /// The same for what was kept, and has been answered over this hop.
+    pub(in crate::node) fn credit_path(&mut self, hop: NextHop, path: Path, bytes: usize) {
+        if let Some(relaying) = self.relaying.as_deref_mut().filter(|_| !hop.is_session()) {
+            relaying.relay.credit(path, bytes);
+        }
+    }
+
     /// A relay that could sign nothing itself passes on legacy packets only: what is signed or traced goes over relays that can be held to what they did.
     fn refuse_keyless(&mut self, needs_key: bool) -> Result<(), Reject> {
         match self.relaying.as_deref_mut() {
@@ -290,7 +316,7 @@ fn passed_on<'a>(
         let marked = packet.hop_count == 0 || Trace::is_marked(ingress.bytes);
         return (if marked { &MARK } else { &[] }, false);
     };
-    let as_it_came = ingress.bytes.get(frame.len()..frame.len() + trace.encoded_len()).unwrap_or_default();
+    let as_it_came = as_it_came(ingress);
     let traced = outbox.identity().and_then(|identity| {
         let digest = digest_of(packet, frame.len(), scratch)?;
         let deed =
@@ -302,6 +328,13 @@ fn passed_on<'a>(
         Some((len, culprit)) => (records.get(..len).unwrap_or(as_it_came), culprit),
         None => (as_it_came, false),
     }
+}
+
+/// The trace of a ping as it came, if it bears one.
+fn as_it_came<'a>(ingress: &Ingress<'a>) -> &'a [u8] {
+    let (frame, trace) = Trace::split(ingress.bytes);
+    let len = trace.map_or(0, |trace| trace.encoded_len());
+    ingress.bytes.get(frame.len()..frame.len() + len).unwrap_or_default()
 }
 
 impl TraceNews {

@@ -43,7 +43,8 @@ impl Mesh {
     /// Somebody asks somebody who is not a neighbour, so many times at most. What does not count may go over few hops only.
     pub(super) fn ask(&mut self, most: u8, counts: bool) {
         let (endpoints, guests) = (self.shape.endpoints(), self.shape.guests());
-        let from = match self.verifications.is_none() || self.rng.below(2) == 0 {
+        let by_guest = self.verifications.is_none() || self.tamperers || self.rng.below(2) == 0;
+        let from = match by_guest {
             true => guests.start + self.rng.below(guests.len() as u64) as u32,
             false => self.rng.below(endpoints.into()) as u32,
         };

@@ -62,6 +62,9 @@ const KINDS: [Kind; 10] = [
     Kind::Smearer,
 ];
 
+/// Those who change what passes, and of whom the trace says so.
+const TAMPERERS: [Kind; 2] = [Kind::Frank, Kind::Liar];
+
 #[derive(Debug)]
 pub(super) struct Foe {
     kind: Kind,
@@ -73,12 +76,13 @@ pub(super) struct Foe {
 
 impl Foe {
     /// All foes of a mesh: the kinds in turn, from one that is drawn. Two who come one after the other may work together.
-    pub(super) fn draw(shape: &mut Shape, flooders: u32, rng: &mut SimRng) -> Vec<Self> {
-        let (first, range) = (rng.index(KINDS.len()), shape.all_foes());
+    pub(super) fn draw(shape: &mut Shape, (flooders, tamperers): (u32, bool), rng: &mut SimRng) -> Vec<Self> {
+        let kinds = if tamperers { &TAMPERERS[..] } else { &KINDS };
+        let (first, range) = (rng.index(kinds.len()), shape.all_foes());
         let mut foes: Vec<Self> = Vec::new();
         let (mut floods, mut poisons) = (0, 0);
         for n in range.clone() {
-            let mut kind = KINDS[(first + (n - range.start) as usize) % KINDS.len()];
+            let mut kind = kinds[(first + (n - range.start) as usize) % kinds.len()];
             floods += u32::from(kind == Kind::Flooder);
             poisons += u32::from(kind == Kind::Poisoner);
             if (kind == Kind::Flooder && floods > flooders) || (kind == Kind::Poisoner && poisons > POISONERS) {

@@ -63,6 +63,8 @@ pub struct MeshSetup {
     pub seed: u64,
     /// How long there is trouble.
     pub span: Duration,
+    /// Whether all foes change what passes and do not hide it, and guests alone ask, so that there is most to be named. Default no: foes of all kinds.
+    pub tamperers: bool,
     /// A protection of relays to switch off, to see that it is missed.
     pub fault: Option<Fault>,
     /// Relays alone, without foes, under conditions that stay as they are. Default none: see the module.
@@ -73,7 +75,7 @@ impl MeshSetup {
     /// One with all protections.
     #[must_use]
     pub const fn new(relays: u32, seed: u64, span: Duration) -> Self {
-        Self { relays, seed, span, fault: None, conditions: None }
+        Self { relays, seed, span, tamperers: false, fault: None, conditions: None }
     }
 }
 
@@ -175,6 +177,8 @@ struct Mesh {
     config: RelayConfig,
     /// Signatures that a node verifies in a second for who has not proven to be at an address.
     verifications: Option<u32>,
+    /// What only guests ask can be changed without a word of the relays behind, so nobody else asks.
+    tamperers: bool,
     /// By number of member.
     keys: Vec<PublicKey>,
     fault: Option<Fault>,
@@ -208,12 +212,13 @@ impl Mesh {
         let (relays, among_foes) = (setup.relays.max(2), setup.conditions.is_none());
         let size = if among_foes { among(relays) } else { conditions::alone(relays) };
         let mut shape = Shape::new(size, &mut rng);
-        let foes = Foe::draw(&mut shape, FLOODERS, &mut rng);
+        let foes = Foe::draw(&mut shape, (FLOODERS, setup.tamperers), &mut rng);
         let mut mesh = Self {
             keys: (0..shape.all_foes().end).map(|n| key(n).public()).collect(),
             shape,
             config: if among_foes { quotas() } else { RelayConfig::default() },
             verifications: among_foes.then_some(VERIFICATIONS),
+            tamperers: setup.tamperers,
             fault: setup.fault,
             members: Vec::new(),
             foes,
