@@ -280,11 +280,12 @@ impl Circuits {
         let [first, second] = &mut circuit.rooms;
         let (here, there) = if end == 0 { (first, second) } else { (second, first) };
         *here = here.saturating_add(AMPLIFICATION * datagram.len());
-        if !other.shown {
-            *there = there.checked_sub(datagram.len()).ok_or(RelayReject::Amplification)?;
-        }
+        let left = if other.shown { Some(*there) } else { there.checked_sub(datagram.len()) };
+        let left = left.ok_or(RelayReject::Amplification)?;
         let len = u32::try_from(datagram.len()).unwrap_or(u32::MAX);
+        // What does not go on uses up nothing.
         circuit.bytes = circuit.bytes.after(now, self.pace, len).ok_or(RelayReject::CircuitQuota)?;
+        *there = left;
         circuit.used = now;
         self.by_use.move_to_back(&mut self.circuits, slot);
         if let Some(byte) = datagram.get_mut(CIRCUIT_HEAD - 4) {
