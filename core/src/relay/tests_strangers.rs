@@ -360,3 +360,28 @@ fn over_a_circuit_goes_to_an_end_that_has_proven_nothing_what_came_from_there_al
         assert!(goes(target, 1200), "the asker has sent something meanwhile");
     }
 }
+
+/// What the quota of a circuit refuses did not go anywhere, and counts for nothing.
+#[test]
+fn what_a_circuit_refuses_uses_up_nothing() {
+    let mut relay = relay(RelayConfig { circuit_rate: Rate::new(1000, 1000), ..RelayConfig::default() });
+    let (asker, target) = (at(1), at(9));
+    relay.credit(target, 400);
+    let packet = Packet { ping_type: PingType::Relay, ..ping("a", "jis:s", "jis:t") };
+    relay
+        .forward(after(0), &Transit { peer: Some(target), peer_proven: false, len: 400, ..transit(&packet, asker) })
+        .unwrap();
+    let yes = Response { payload: Value::from_wire(ENTERS), ..answer("a", "jis:t", Decision::Accept) };
+    let back = relay.answer(after(0), target, &yes).unwrap();
+    relay.sent_back(&back, 500);
+    let mut goes = |now, len: usize| {
+        let mut datagram = CircuitPacket::head(Label::of("a", "jis:s", "jis:t"), 8, len - CIRCUIT_HEAD).to_vec();
+        datagram.resize(len, 0xa5);
+        relay.carry(now, asker, &mut datagram)
+    };
+    // Of three times its answer the target has had 900 bytes, and what was refused is none of them.
+    assert_eq!(goes(after(0), 900), Ok(target));
+    assert_eq!(goes(after(0), 500), Err(RelayReject::CircuitQuota));
+    assert_eq!(goes(after(5000), 600), Ok(target));
+    assert_eq!(goes(after(9000), 50), Err(RelayReject::Amplification));
+}
